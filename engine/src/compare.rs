@@ -1,0 +1,1 @@
+//! Residuals and verdicts: which fault, of which part, since when, how large.

@@ -1,0 +1,1 @@
+//! Declarative firmware: payloads, queues, commands, control laws.

@@ -1,0 +1,31 @@
+//! The engine of Twinfleet: an ECS world of virtual devices, the twins that follow physical ones, and the records both
+//! leave.
+//!
+//! Reading order: model ([`time`], [`rng`], [`signal`], [`catalog`], [`scenario`]) → world ([`world`], [`environment`],
+//! [`physics`], [`sense`], [`firmware`], [`dynamics`], [`predict`], [`mirror`], [`compare`]) → run ([`run`], [`expect`],
+//! [`record`]).
+//!
+//! Deliberately absent: the engine knows no part numbers, opens no socket and reads no wall clock.
+
+pub mod catalog;
+pub mod compare;
+pub mod dynamics;
+pub mod environment;
+pub mod expect;
+pub mod firmware;
+pub mod link;
+pub mod message;
+pub mod mirror;
+pub mod physics;
+pub mod plan;
+pub mod power;
+pub mod predict;
+pub mod record;
+pub mod rng;
+pub mod run;
+pub mod scenario;
+pub mod sense;
+pub mod signal;
+pub mod time;
+pub mod units;
+pub mod world;

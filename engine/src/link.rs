@@ -1,0 +1,1 @@
+//! Links: latency, loss, radio, store-and-forward.

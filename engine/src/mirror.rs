@@ -1,0 +1,1 @@
+//! Physicals and the twins that follow them.

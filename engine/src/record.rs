@@ -1,0 +1,1 @@
+//! What a run leaves: Parquet segments, manifest, state hash.

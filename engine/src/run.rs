@@ -1,0 +1,1 @@
+//! A run: scenario, catalog and seed in; ticks out.

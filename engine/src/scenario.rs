@@ -1,0 +1,404 @@
+//! The one kind of file a user writes: world, fleet, links, physicals, mirrors, timeline, expectations.
+//!
+//! This file is the shape, as serde sees it; `scenario/` holds the passes that read and check it.
+
+pub mod check;
+pub mod diagnostic;
+pub mod recording;
+pub mod source;
+
+use crate::{
+    catalog::{Firmware, PowerDef, ThingDef},
+    environment::{WeatherDef, ZoneDef},
+    expect::Expectation,
+    physics::SceneDef,
+    sense::fault::FaultDef,
+    time::Span,
+};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// A scenario file, format 1.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// Version of the file format.
+    pub format: u32,
+    /// What the scenario shows, in a sentence.
+    #[serde(default)]
+    pub about: String,
+    /// Seed of every random stream.
+    #[serde(default)]
+    pub seed: u64,
+    /// Simulated length of the run.
+    pub duration: Span,
+    /// The fixed simulated step.
+    #[serde(default = "one_second")]
+    pub step: Span,
+    /// Calendar time of the run's start, `YYYY-MM-DDTHH:MM:SSZ`; payload timestamps and the sun follow it.
+    #[serde(default)]
+    pub start: Option<String>,
+    /// Zones, weather and rigid bodies.
+    #[serde(default)]
+    pub world: WorldDef,
+    /// Simulated devices, in groups of the same thing.
+    #[serde(default)]
+    pub fleet: Vec<GroupDef>,
+    /// Radio or wire links that groups name.
+    #[serde(default)]
+    pub links: Vec<LinkDef>,
+    /// Real devices: recordings that are published as the device would.
+    #[serde(default)]
+    pub physicals: Vec<PhysicalDef>,
+    /// Twins and what they follow.
+    #[serde(default)]
+    pub mirror: Vec<MirrorDef>,
+    /// What happens when.
+    #[serde(default)]
+    pub timeline: Vec<EventDef>,
+    /// What must hold.
+    #[serde(default)]
+    pub expect: Vec<Expectation>,
+    /// What is written to the record.
+    #[serde(default)]
+    pub record: RecordDef,
+    /// Things defined next to the scenario rather than in the catalog.
+    #[serde(default)]
+    pub things: Vec<ThingDef>,
+}
+
+fn one_second() -> Span {
+    Span::from_secs(1)
+}
+
+/// The world that devices live in.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorldDef {
+    /// Outdoor weather; without it, outside is a constant 20 °C, 50 %RH, 1013.25 hPa, dark and still.
+    #[serde(default)]
+    pub weather: Option<WeatherDef>,
+    /// Zones: rooms, houses, desks.
+    #[serde(default)]
+    pub zones: Vec<ZoneDef>,
+    /// Rigid bodies.
+    #[serde(default)]
+    pub scene: Option<SceneDef>,
+}
+
+/// A group of `count` devices of one thing.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupDef {
+    /// Device id; with `count` it must hold `{}`, which becomes the index 0, 1, ….
+    pub id: String,
+    /// Number of devices.
+    #[serde(default = "one")]
+    pub count: u32,
+    /// Name of the thing, from the catalog or the scenario's `things`.
+    pub thing: String,
+    /// Zones the devices live in, dealt out in turn. Empty: outside.
+    #[serde(default, rename = "in")]
+    pub zones: Vec<String>,
+    /// Name of the link their messages take. None: a perfect one.
+    #[serde(default)]
+    pub link: Option<String>,
+    /// Firmware in place of the thing's own.
+    #[serde(default)]
+    pub firmware: Option<Firmware>,
+    /// Power supply in place of the thing's own.
+    #[serde(default)]
+    pub power: Option<PowerDef>,
+    /// Rigid bodies that parts are fixed to.
+    #[serde(default)]
+    pub mounts: Vec<MountDef>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// Where a part sits on a rigid body.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MountDef {
+    /// Part id within the thing.
+    pub part: String,
+    /// Body id within the scene.
+    pub body: String,
+    /// Position in the body's frame, [m].
+    #[serde(default)]
+    pub at_m: (f64, f64, f64),
+    /// Orientation in the body's frame, x-y-z Euler angles, [°]. A range sensor looks along its own +x.
+    #[serde(default)]
+    pub rotation_deg: (f64, f64, f64),
+}
+
+/// A link between devices and the broker.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinkDef {
+    /// Name that groups use.
+    pub id: String,
+    /// Shortest latency, [ms].
+    #[serde(default)]
+    pub latency_min_ms: f64,
+    /// Mean of the exponential part on top, [ms].
+    #[serde(default)]
+    pub latency_jitter_ms: f64,
+    /// Chance that one transmission is lost, 0–1.
+    #[serde(default)]
+    pub loss: f64,
+    /// Log-distance radio model; its packet reception multiplies with `loss`.
+    #[serde(default)]
+    pub radio: Option<RadioDef>,
+}
+
+/// Log-distance path loss with shadowing; reception follows a logistic curve of the received power.
+/// Figures: Cooja's and Gazebo's defaults, see FACTS "Radio".
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RadioDef {
+    /// Transmit power, [dBm].
+    pub tx_dbm: f64,
+    /// Distances of the devices to the access point, drawn uniformly, [m].
+    pub distance_m: (f64, f64),
+    /// Loss at one metre, [dB].
+    #[serde(default = "forty")]
+    pub loss_1m_db: f64,
+    /// Path-loss exponent.
+    #[serde(default = "three")]
+    pub exponent: f64,
+    /// Standard deviation of the log-normal shadowing, drawn once a device, [dB].
+    #[serde(default = "three")]
+    pub shadowing_db: f64,
+    /// Received power at which half the packets arrive, [dBm].
+    #[serde(default = "rssi50")]
+    pub rssi50_dbm: f64,
+}
+
+fn forty() -> f64 {
+    40.0
+}
+fn three() -> f64 {
+    3.0
+}
+fn rssi50() -> f64 {
+    -92.0
+}
+
+/// A real device, replayed from a recording over MQTT.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PhysicalDef {
+    /// Device id.
+    pub id: String,
+    /// Zone it stands in.
+    #[serde(default, rename = "in")]
+    pub zone: Option<String>,
+    /// Where its data come from.
+    pub from: PhysicalSource,
+    /// How it publishes.
+    pub publish: PublishDef,
+}
+
+/// Where a physical's data come from.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum PhysicalSource {
+    /// A table of readings.
+    Recording {
+        /// Path, relative to the scenario's folder or, failing that, to the current folder.
+        path: String,
+        /// Column of time: a name or `#N`. Without it, `period`.
+        #[serde(default)]
+        time: Option<String>,
+        /// Spacing of the rows where there is no time column.
+        #[serde(default)]
+        period: Option<Span>,
+        /// Whether the first line holds names.
+        #[serde(default = "yes")]
+        header: bool,
+        /// `part.quantity@reported` → column (`name` or `#N`) and, where it differs from the signal's, its unit,
+        /// separated by a blank: `"temp C"`, `"#3 K"`.
+        map: BTreeMap<String, String>,
+    },
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// How readings become a message.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishDef {
+    /// Topic; `{device}` and `{zone}` are replaced.
+    pub topic: String,
+    /// Payload codec.
+    #[serde(default)]
+    pub payload: PayloadDef,
+    /// MQTT quality of service.
+    #[serde(default)]
+    pub qos: u8,
+    /// MQTT retain flag.
+    #[serde(default)]
+    pub retain: bool,
+    /// Publish each n-th reading only.
+    #[serde(default = "one")]
+    pub every: u32,
+}
+
+/// Payload codec.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum PayloadDef {
+    /// One flat object: `{"ts": <Unix ms>, "part.quantity": value, …}`.
+    #[default]
+    Json,
+    /// A text in which `{part.quantity}` (with `:.2` for decimals), `{device}`, `{zone}`, `{seq}`, `{ts}` (Unix ms) and
+    /// `{battery_v}` are replaced, and `{{`, `}}` stand for braces.
+    Template(String),
+}
+
+/// A twin and what it follows.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MirrorDef {
+    /// Id of the physical device it follows.
+    pub twin: String,
+    /// Thing whose dynamics it carries.
+    pub thing: String,
+    /// Calibrated parameters, a file that `fit` wrote.
+    #[serde(default)]
+    pub params: Option<String>,
+    /// Parameters that the filter goes on learning as the run goes (joint estimation). Names of the thing's parameters.
+    #[serde(default)]
+    pub learn: Vec<String>,
+    /// Topics that carry its signals.
+    pub bind: Vec<BindDef>,
+    /// How far ahead it looks.
+    #[serde(default)]
+    pub forecast: Option<ForecastDef>,
+}
+
+/// A topic and how its payload becomes signals.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BindDef {
+    /// MQTT topic; `{device}` is the twin's id.
+    pub topic: String,
+    /// How to read the payload.
+    #[serde(default)]
+    pub decode: DecodeDef,
+}
+
+/// How a payload becomes signals.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum DecodeDef {
+    /// A flat object as `Payload::Json` writes it.
+    #[default]
+    Json,
+    /// `part.quantity` → JSON Pointer; and the pointer of the device's own time stamp (Unix ms).
+    Pointers {
+        /// `part.quantity` → JSON Pointer.
+        map: BTreeMap<String, String>,
+        /// Pointer of the time stamp.
+        #[serde(default)]
+        time: Option<String>,
+    },
+}
+
+/// Forecasts of a twin.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForecastDef {
+    /// Horizons.
+    pub horizons: Vec<Span>,
+    /// Probability that the interval holds, 0–1.
+    #[serde(default = "ninety")]
+    pub interval: f64,
+    /// A forecast is issued every so often.
+    #[serde(default = "one_second")]
+    pub every: Span,
+}
+
+fn ninety() -> f64 {
+    0.9
+}
+
+/// Something that happens.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventDef {
+    /// When it begins.
+    pub at: Span,
+    /// When it ends. None: never.
+    #[serde(default)]
+    pub until: Option<Span>,
+    /// What it is.
+    #[serde(rename = "do")]
+    pub action: Action,
+}
+
+/// What can happen.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum Action {
+    /// A signal goes wrong: a simulated part's reading, or a physical's stream before it is published. It leaves a label.
+    Fault {
+        /// `device/part.quantity`, a glob over devices allowed; `device` alone for Dropout and ClockSkew.
+        target: String,
+        /// What goes wrong.
+        kind: FaultDef,
+    },
+    /// An actuator is commanded as if by hand.
+    Command {
+        /// `device/part`.
+        target: String,
+        /// Level, 0–1.
+        level: f64,
+    },
+    /// A zone is disturbed, by a door left open, say.
+    Disturb {
+        /// Zone id.
+        zone: String,
+        /// Extra heat, [W].
+        #[serde(default)]
+        heat_w: f64,
+        /// Extra air exchange with the outside, [1/h].
+        #[serde(default)]
+        air_changes_per_h: f64,
+    },
+    /// A link loses every message while the event lasts.
+    LinkDown {
+        /// Link id.
+        link: String,
+    },
+}
+
+/// What is written to the record.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordDef {
+    /// Globs of the signals to keep.
+    #[serde(default = "everything")]
+    pub signals: Vec<String>,
+    /// Simulated time that one segment file covers.
+    #[serde(default = "one_hour")]
+    pub segment: Span,
+}
+
+fn everything() -> Vec<String> {
+    vec!["**".to_owned()]
+}
+fn one_hour() -> Span {
+    Span::from_secs(3600)
+}
+
+impl Default for RecordDef {
+    fn default() -> Self {
+        Self { signals: everything(), segment: one_hour() }
+    }
+}

@@ -1,0 +1,1 @@
+//! Cross-references of a scenario, all errors reported together.

@@ -1,0 +1,1 @@
+//! Recordings: tables of readings, checked row by row.

@@ -1,0 +1,3 @@
+//! The command `twinfleet`.
+
+fn main() {}

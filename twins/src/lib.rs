@@ -1,0 +1,1 @@
+//! The concrete world of Twinfleet.
