@@ -35,6 +35,8 @@ pub enum TickSystems {
     Predict,
     /// Residuals and verdicts.
     Compare,
+    /// Rows and events of the tick are put in order.
+    Gather,
     /// Expectations.
     Expect,
     /// Segments.
