@@ -81,6 +81,11 @@ impl Run {
         self.world.resource::<Clock>().now
     }
 
+    /// Simulated time at which it ends.
+    pub fn end(&self) -> SimTime {
+        self.world.resource::<Clock>().end
+    }
+
     /// Whether the duration is over.
     pub fn is_over(&self) -> bool {
         let clock = self.world.resource::<Clock>();
@@ -148,6 +153,7 @@ fn tick_schedule() -> Schedule {
             Input,
             Environment,
             Physics,
+            Dynamics,
             Power,
             Sense,
             Firmware,

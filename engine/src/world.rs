@@ -21,6 +21,8 @@ pub enum TickSystems {
     Environment,
     /// Rigid bodies.
     Physics,
+    /// Lumped networks of devices that have dynamics.
+    Dynamics,
     /// Batteries.
     Power,
     /// Sensor pipelines of the parts that are due.
