@@ -473,7 +473,7 @@ impl ZoneModel {
             if def.volume_m3 > 0.0 {
                 // What the air cannot hold condenses and runs off.
                 now.vapour_g_m3 = vapours[i].min(saturated);
-                now.humidity_percent = 100.0 * now.vapour_g_m3 / saturated;
+                now.humidity_percent = (100.0 * now.vapour_g_m3 / saturated).min(100.0);
             } else {
                 now.vapour_g_m3 = saturated * now.humidity_percent / 100.0;
             }
