@@ -379,6 +379,9 @@ pub struct ControlDef {
     pub output: String,
     /// Two-point or proportional law.
     pub law: LawDef,
+    /// Level, 0–1, while no device has been heard for `stale`. None: the last one holds.
+    #[serde(default)]
+    pub fallback: Option<f64>,
 }
 
 /// A control law.

@@ -1,1 +1,3 @@
 //! Declarative firmware: payloads, queues, commands, control laws.
+
+pub mod control;

@@ -29,6 +29,10 @@ pub struct Plan {
     pub shard: (u32, u32),
     /// Which shard simulates a zone, by zone index (islands never part).
     pub zone_shard: Vec<u32>,
+    /// Signals of each zone, by zone index: one block a zone, see `environment::zone_channels`.
+    pub zone_blocks: Vec<BlockId>,
+    /// Signals of the outside, see `environment::outside_channels`.
+    pub outside_block: BlockId,
     /// Folder of the scenario file, to find recordings and parameters.
     pub base: PathBuf,
 }

@@ -196,6 +196,10 @@ pub struct Events(pub Vec<Event>);
 #[derive(Resource, Default, Debug)]
 pub struct Inbox(pub Vec<Message>);
 
+/// Messages handed to the radio this tick; `due` not yet set.
+#[derive(Resource, Default, Debug)]
+pub struct Submit(pub Vec<Message>);
+
 /// Messages that reach the broker in this tick.
 #[derive(Resource, Default, Debug)]
 pub struct Outbox(pub Vec<Message>);
