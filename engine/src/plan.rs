@@ -24,6 +24,8 @@ pub struct Plan {
     pub shard: (u32, u32),
     /// Which shard simulates a zone, by zone index (islands never part).
     pub zone_shard: Vec<u32>,
+    /// Signals of the scene's rigid bodies, one block a body in their order; see `physics::BODY_CHANNELS`.
+    pub body_blocks: Vec<BlockId>,
     /// Folder of the scenario file, to find recordings and parameters.
     pub base: std::path::PathBuf,
 }
@@ -65,8 +67,12 @@ impl Plan {
         self.scenario.fleet[group.def].id.replace("{}", &i.to_string())
     }
 
-    /// Whether this shard simulates the group's i-th device. Devices outside every zone are dealt out by index.
+    /// Whether this shard simulates the group's i-th device. Devices with parts on rigid bodies belong to the first shard,
+    /// which simulates the scene; devices outside every zone are dealt out by index.
     pub fn owns(&self, group: &GroupPlan, i: u32) -> bool {
+        if !self.scenario.fleet[group.def].mounts.is_empty() {
+            return self.shard.0 == 0;
+        }
         match group.zone(i) {
             Some(z) => self.zone_shard[z] == self.shard.0,
             None => i % self.shard.1 == self.shard.0,
