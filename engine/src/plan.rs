@@ -33,6 +33,8 @@ pub struct Plan {
     pub zone_blocks: Vec<BlockId>,
     /// Signals of the outside, see `environment::outside_channels`.
     pub outside_block: BlockId,
+    /// Signals of the scene's rigid bodies, one block a body in their order; see `physics::BODY_CHANNELS`.
+    pub body_blocks: Vec<BlockId>,
     /// Folder of the scenario file, to find recordings and parameters.
     pub base: PathBuf,
 }
@@ -132,8 +134,8 @@ impl Plan {
         self.scenario.fleet[group.def].id.replace("{}", &i.to_string())
     }
 
-    /// Whether this shard simulates the group's i-th device. Devices on rigid bodies belong to the first shard, devices
-    /// outside every zone are dealt out by index.
+    /// Whether this shard simulates the group's i-th device. Devices with parts on rigid bodies belong to the first shard,
+    /// which simulates the scene; devices outside every zone are dealt out by index.
     pub fn owns(&self, group: &GroupPlan, i: u32) -> bool {
         if !self.scenario.fleet[group.def].mounts.is_empty() {
             return self.shard.0 == 0;
