@@ -68,7 +68,10 @@ fn fleet(devices: usize, jitter: &str) -> Sim {
 
 fn main() {
     println!("whole sensor pipeline, BME280 (3 channels), one core, ns per reading, best of 7 rounds");
-    println!("{:>10} {:>12} {:>14} {:>14} {:>8} {:>8}", "devices", "plain loop", "same period", "jittered", "ratio", "ratio");
+    println!(
+        "{:>10} {:>12} {:>14} {:>14} {:>8} {:>8}",
+        "devices", "plain loop", "same period", "jittered", "ratio", "ratio"
+    );
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("one thread");
     for devices in [1024, 65_536] {
         let readings = devices * 3;

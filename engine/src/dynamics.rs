@@ -32,6 +32,7 @@ pub(crate) mod dense;
 pub mod fit;
 pub mod model;
 pub mod params;
+pub mod simulate;
 pub mod step;
 
 pub use definition::DynamicsDef;

@@ -7,6 +7,7 @@ mod island;
 
 use crate::{
     catalog::{Catalog, Firmware, PowerDef, ThingDef},
+    environment, physics,
     scenario::{GroupDef, Scenario},
     signal::{BlockId, Channel, Kind, SignalTable},
 };
@@ -75,7 +76,9 @@ pub enum PlanError {
         name: String,
     },
     /// More devices or signals than ids.
-    #[error("the fleet has more than 4,294,967,295 signals: lower `count`, or run it in shards of separate scenarios")]
+    #[error(
+        "the fleet has more than 4,294,967,295 signals: lower `count`, or run it in shards of separate scenarios"
+    )]
     TooMany,
     /// No such shard.
     #[error("there is no shard {0} of {1}: count from 0")]
@@ -125,8 +128,25 @@ impl Plan {
             });
             first = first.checked_add(group.count).ok_or(PlanError::TooMany)?;
         }
+        let zones = &scenario.world.zones;
+        let zone_blocks =
+            zones.iter().map(|z| signals.add_block(&z.id, 1, environment::zone_channels())).collect();
+        let outside_block = signals.add_block("outside", 1, environment::outside_channels());
+        let body_blocks = physics::add_body_blocks(scenario.world.scene.as_ref(), &mut signals);
         let zone_shard = island::zone_islands(&scenario, &groups).into_iter().map(|i| i % shard.1).collect();
-        Ok(Self { scenario, catalog, seed, groups, signals, shard, zone_shard, base })
+        Ok(Self {
+            scenario,
+            catalog,
+            seed,
+            groups,
+            signals,
+            shard,
+            zone_shard,
+            zone_blocks,
+            outside_block,
+            body_blocks,
+            base,
+        })
     }
 
     /// Id of a group's i-th device.
@@ -163,7 +183,11 @@ impl Plan {
 }
 
 /// The signals of one device of a thing, in the order of [`GroupPlan::block`].
-pub fn device_channels(thing: &ThingDef, power: &PowerDef, catalog: &Catalog) -> Result<Vec<Channel>, PlanError> {
+pub fn device_channels(
+    thing: &ThingDef,
+    power: &PowerDef,
+    catalog: &Catalog,
+) -> Result<Vec<Channel>, PlanError> {
     let mut channels = Vec::new();
     let mut levels = Vec::new();
     for part in &thing.parts {

@@ -204,10 +204,6 @@ pub struct Submit(pub Vec<Message>);
 #[derive(Resource, Default, Debug)]
 pub struct Outbox(pub Vec<Message>);
 
-/// Messages handed to the radio this tick; `due` not yet set. The Publish set gives each its publisher's next sequence
-/// number and passes it through that device's link.
-#[derive(Resource, Default, Debug)]
-pub struct Submit(pub Vec<Message>);
 
 /// Counters for the summary, by name.
 #[derive(Resource, Default, Debug)]

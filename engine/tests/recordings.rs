@@ -12,7 +12,13 @@ fn explore() {
         let mut twin = Filter::new(&def, &[]).unwrap();
         let scores = walk(&mut twin, &pistress(name), 0, &[60, 300], 0.0);
         for s in &scores {
-            print!("{name} {:.3} / {:.3} cov {:.3} width {:.2}   ", s.rmse(), s.rmse_persistence(), s.coverage(), s.mean_width());
+            print!(
+                "{name} {:.3} / {:.3} cov {:.3} width {:.2}   ",
+                s.rmse(),
+                s.rmse_persistence(),
+                s.coverage(),
+                s.mean_width()
+            );
         }
         println!();
     }

@@ -14,8 +14,8 @@ use twinfleet_engine::{
     signal::{Channel, Kind, SignalTable},
     time::{SimTime, Span},
     world::{
-        Clock, Counters, Event, Events, Inbox, Outbox, Row, Rows, StateHash, StateHashers, Submit, TickSystems,
-        Truth, Watch,
+        Clock, Counters, Event, Events, Inbox, Outbox, Row, Rows, StateHash, StateHashers, Submit,
+        TickSystems, Truth, Watch,
     },
 };
 

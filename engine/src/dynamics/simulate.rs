@@ -29,7 +29,6 @@ pub struct Networks {
 #[derive(Debug)]
 struct Unit {
     id: String,
-    device: u32,
     theta: Vec<f64>,
     x: Vec<f64>,
     inputs: Vec<Driver>,
@@ -80,7 +79,6 @@ fn unit(
     g: usize,
     group: &GroupPlan,
     model: &Model,
-    device: u32,
 ) -> Result<Unit, DynamicsError> {
     let id = plan.device_id(group, device);
     let theta: Vec<f64> = model
@@ -116,7 +114,7 @@ fn unit(
     let resting = model.resting_c(&theta, &u);
     let x = model.starts.iter().map(|s| s.initial_c.unwrap_or(resting)).collect();
     let noise = rng::stream(plan.seed, &id, "dynamics/noise");
-    Ok(Unit { id, device, theta, x, inputs, u, outputs, noise })
+    Ok(Unit { id, theta, x, inputs, u, outputs, noise })
 }
 
 fn driver(
@@ -124,7 +122,6 @@ fn driver(
     plan: &Plan,
     g: usize,
     group: &GroupPlan,
-    device: u32,
     signal: &str,
 ) -> Result<Driver, DynamicsError> {
     let (part, quantity) = signal.split_once('.').unwrap_or((signal, ""));
@@ -137,9 +134,10 @@ fn driver(
         return Ok(Driver::Place(world.resource_mut::<Truth>().place(&place)));
     }
     let mut banks = world.query::<&ActuatorBank>();
-    let found = banks.iter(world).filter(|b| b.group == g).find_map(|b| {
-        b.units.iter().position(|u| u.device == device && b.parts[u.part as usize].0 == part)
-    });
+    let found = banks
+        .iter(world)
+        .filter(|b| b.group == g)
+        .find_map(|b| b.units.iter().position(|u| u.device == device && b.parts[u.part as usize].0 == part));
     found.map(Driver::Level).ok_or_else(|| DynamicsError::Figure {
         place: format!("input `{signal}` of thing `{}`", group.thing.name),
         why: "in a simulated device an input must be `zone.<quantity>`, `outside.<quantity>` or \

@@ -231,7 +231,9 @@ pub fn problems(zones: &[ZoneDef]) -> Vec<ZoneProblem> {
                 wrong(field, format!("must be at least 0, but is {value}"));
             }
         }
-        for (field, value) in [("solar_to_mass", z.solar_to_mass), ("light_transmission", z.light_transmission)] {
+        for (field, value) in
+            [("solar_to_mass", z.solar_to_mass), ("light_transmission", z.light_transmission)]
+        {
             if !(0.0..=1.0).contains(&value) {
                 wrong(field, format!("is a share, from 0 to 1, but is {value}"));
             }
@@ -263,9 +265,14 @@ pub fn problems(zones: &[ZoneDef]) -> Vec<ZoneProblem> {
             if !(s.root_mm > 0.0 && s.root_mm.is_finite()) {
                 wrong("soil.root_mm", format!("must be above 0, but is {}", s.root_mm));
             }
-            if !(0.0 <= s.wilting_percent && s.wilting_percent < s.capacity_percent && s.capacity_percent <= 100.0)
+            if !(0.0 <= s.wilting_percent
+                && s.wilting_percent < s.capacity_percent
+                && s.capacity_percent <= 100.0)
             {
-                wrong("soil.capacity_percent", "0 ≤ wilting_percent < capacity_percent ≤ 100 must hold".to_owned());
+                wrong(
+                    "soil.capacity_percent",
+                    "0 ≤ wilting_percent < capacity_percent ≤ 100 must hold".to_owned(),
+                );
             }
         }
     }
@@ -518,7 +525,9 @@ fn bucket(start: f64, k: f64, w: f64, dt_s: f64) -> (f64, f64) {
     let span = |t: f64| if k > 0.0 { -(-k * t).exp_m1() / k } else { t };
     let free = |t: f64| start + (w - k * start) * span(t);
     // x = start + (w − k·start)·(span)(t), so its integral follows from k·∫x = w·t − (x − start); for k = 0 it is a line.
-    let area = |t: f64| if k * t > 1e-9 { (w * t - (free(t) - start)) / k } else { (start + 0.5 * (w - k * start) * t) * t };
+    let area = |t: f64| {
+        if k * t > 1e-9 { (w * t - (free(t) - start)) / k } else { (start + 0.5 * (w - k * start) * t) * t }
+    };
     if w <= k || free(dt_s) <= 1.0 {
         let end = free(dt_s).min(1.0);
         return (end, area(dt_s));
@@ -540,7 +549,10 @@ mod tests {
             mass_j_k: 5e6,
             mass_w_k: 300.0,
             outside_w_k: 120.0,
-            neighbours: neighbours.iter().map(|(z, g)| NeighbourDef { zone: (*z).to_owned(), w_k: *g }).collect(),
+            neighbours: neighbours
+                .iter()
+                .map(|(z, g)| NeighbourDef { zone: (*z).to_owned(), w_k: *g })
+                .collect(),
             solar_m2: 9.0,
             solar_to_mass: 0.4,
             volume_m3: 200.0,
@@ -630,8 +642,10 @@ mod tests {
         assert!((state.mass_c - (expected + 250.0 * 9.0 * 0.4 / 300.0)).abs() < 1e-8);
         let vapour = air::absolute_humidity_g_m3(8.0, 50.0) + 700.0 / 3600.0 / flow;
         assert!((state.vapour_g_m3 - vapour).abs() < 1e-9);
-        assert!((state.humidity_percent
-            - 100.0 * vapour / air::absolute_humidity_g_m3(expected, 100.0)).abs() < 1e-6);
+        assert!(
+            (state.humidity_percent - 100.0 * vapour / air::absolute_humidity_g_m3(expected, 100.0)).abs()
+                < 1e-6
+        );
     }
 
     #[test]
@@ -697,7 +711,8 @@ mod tests {
         zone.heat_capacity_j_k = Some(0.0);
         zone.mass_j_k = f64::NAN;
         zone.soil.as_mut().unwrap().wilting_percent = 50.0;
-        let fields: Vec<_> = problems(&[house("ok", None, &[]), zone]).into_iter().map(|p| (p.zone, p.field)).collect();
+        let fields: Vec<_> =
+            problems(&[house("ok", None, &[]), zone]).into_iter().map(|p| (p.zone, p.field)).collect();
         let expected = [
             "mass_j_k",
             "light_transmission",

@@ -317,7 +317,10 @@ fn add_commands(world: &mut World, plan: &Plan, router: &mut Router<Target>) {
                 let topic = fill(&command.topic, bank.device_id(at), zone_name(plan, group, unit.device));
                 if let Ok(filter) = TopicFilter::new(&topic) {
                     let pointer = pointer.clone();
-                    router.add(filter, Target::Command(CommandTarget { bank: entity, unit: at as u32, pointer }));
+                    router.add(
+                        filter,
+                        Target::Command(CommandTarget { bank: entity, unit: at as u32, pointer }),
+                    );
                 }
             }
         }

@@ -10,8 +10,8 @@ pub(super) fn zone_islands(scenario: &Scenario, groups: &[GroupPlan]) -> Vec<u32
     let mut sets = Sets((0..zones.len()).collect());
     let index: BTreeMap<&str, usize> = zones.iter().enumerate().map(|(i, z)| (z.id.as_str(), i)).collect();
     for (i, zone) in zones.iter().enumerate() {
-        for other in zone.neighbours() {
-            if let Some(j) = index.get(other) {
+        for other in zone.parent.iter().chain(zone.neighbours.iter().map(|n| &n.zone)) {
+            if let Some(j) = index.get(other.as_str()) {
                 sets.join(i, *j);
             }
         }

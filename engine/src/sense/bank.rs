@@ -358,8 +358,7 @@ impl Bank {
     fn disturb_and_wander(&mut self, due: &[Due], decay: &[f64], out: &mut [f64]) {
         let (noise_std, wander_std) = (self.noise_std, self.wander_std);
         let lanes = self.units.len();
-        let (units, rngs, wander) =
-            (&self.units[..lanes], &mut self.rng[..lanes], &mut self.wander[..lanes]);
+        let (units, rngs, wander) = (&self.units[..lanes], &mut self.rng[..lanes], &mut self.wander[..lanes]);
         for ((v, d), phi) in out.iter_mut().zip(due).zip(decay) {
             let lane = d.lane as usize;
             let rng = &mut rngs[lane];

@@ -289,7 +289,8 @@ impl Cohort {
 
     /// Looks up whether any of its signals is watched.
     pub(crate) fn look_up(&mut self, watch: &Watch) {
-        let wants = |i: &u32| (0..self.group.signal_stride as usize).any(|c| watch.wants(self.group.signal(*i, c)));
+        let wants =
+            |i: &u32| (0..self.group.signal_stride as usize).any(|c| watch.wants(self.group.signal(*i, c)));
         self.watched = self.index.iter().any(wants);
     }
 
@@ -382,7 +383,8 @@ impl Cohort {
                 subject: self.group.device_id(index),
                 part: "power".to_owned(),
                 kind: "brown_out".to_owned(),
-                detail: "the battery no longer holds the board's supply voltage: the device is off".to_owned(),
+                detail: "the battery no longer holds the board's supply voltage: the device is off"
+                    .to_owned(),
                 value: voltage_v,
             });
         }
@@ -446,7 +448,8 @@ impl Cohort {
             + self.composed.capacity() * size_of::<(u16, Message)>()
             + self.leaving.capacity() * size_of::<Message>()
             + self.rows.capacity() * size_of::<Row>();
-        let topics = self.topics.iter().flatten().map(|t| size_of::<Arc<str>>() + 16 + t.len()).sum::<usize>();
+        let topics =
+            self.topics.iter().flatten().map(|t| size_of::<Arc<str>>() + 16 + t.len()).sum::<usize>();
         size_of::<Self>()
             + lanes
             + buffers

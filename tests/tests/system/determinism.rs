@@ -36,7 +36,10 @@ fn watching_changes_nothing() {
 
 #[test]
 fn no_broker_and_the_embedded_one_give_one_hash() {
-    assert_eq!(greenhouse(&["--broker", "none"]).state_hash(), greenhouse(&["--broker", "embedded:0"]).state_hash());
+    assert_eq!(
+        greenhouse(&["--broker", "none"]).state_hash(),
+        greenhouse(&["--broker", "embedded:0"]).state_hash()
+    );
 }
 
 #[test]

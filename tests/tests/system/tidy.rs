@@ -43,7 +43,11 @@ fn files_stay_short_enough_to_read() {
     for folder in ["engine/src", "twins/src", "headless/src"] {
         for file in sources(&root().join(folder)) {
             let lines = std::fs::read_to_string(&file).expect("readable").lines().count();
-            assert!(lines <= 900, "{} has {lines} lines: look for its second reason to change", file.display());
+            assert!(
+                lines <= 900,
+                "{} has {lines} lines: look for its second reason to change",
+                file.display()
+            );
         }
     }
 }

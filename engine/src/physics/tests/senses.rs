@@ -64,7 +64,8 @@ fn what_lies_outside_the_beam_or_the_range_is_not_heard() {
 
 #[test]
 fn a_presence_sensor_sees_motion_in_its_cone_unless_something_hides_it() {
-    let view = ViewDef { hold: Span::ZERO, lock_out: Span::ZERO, ..ViewDef::of_quantity("presence").unwrap() };
+    let view =
+        ViewDef { hold: Span::ZERO, lock_out: Span::ZERO, ..ViewDef::of_quantity("presence").unwrap() };
     let sees = |bodies: &str| Presence::new(Mount::centre(0), view).is_high(&around_post(bodies));
     let ball = |kind: &str, x: f64, y: f64, speed: f64| {
         let mass = if kind == "Dynamic" { "mass_kg: 1," } else { "" };
@@ -81,8 +82,9 @@ fn a_presence_sensor_sees_motion_in_its_cone_unless_something_hides_it() {
     // The rim of a 110° cone lies at 55°.
     assert!(sees(&ball("Dynamic", 2.0, 2.5, 1.0)));
     assert!(!sees(&ball("Dynamic", 2.0, 4.0, 1.0)));
-    let wall =
-        |y: f64| format!(r#"(id: "wall", kind: Fixed, shape: Box(size_m: (0.1, 2, 2)), position_m: (1.5, {y}, 0)),"#);
+    let wall = |y: f64| {
+        format!(r#"(id: "wall", kind: Fixed, shape: Box(size_m: (0.1, 2, 2)), position_m: (1.5, {y}, 0)),"#)
+    };
     assert!(!sees(&(ball("Dynamic", 3.0, 0.0, 1.0) + &wall(0.0))), "a thing behind a wall");
     assert!(sees(&(ball("Dynamic", 3.0, 0.0, 1.0) + &wall(1.5))), "a thing beside a wall");
 }
