@@ -79,6 +79,7 @@ fn unit(
     g: usize,
     group: &GroupPlan,
     model: &Model,
+    device: u32,
 ) -> Result<Unit, DynamicsError> {
     let id = plan.device_id(group, device);
     let theta: Vec<f64> = model
@@ -122,6 +123,7 @@ fn driver(
     plan: &Plan,
     g: usize,
     group: &GroupPlan,
+    device: u32,
     signal: &str,
 ) -> Result<Driver, DynamicsError> {
     let (part, quantity) = signal.split_once('.').unwrap_or((signal, ""));
