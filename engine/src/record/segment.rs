@@ -111,10 +111,10 @@ impl Aside {
     }
 
     /// Ends the file and makes its content durable; its name is still the one aside.
-    fn close(mut self) -> Result<String, RecordError> {
+    fn close(self) -> Result<String, RecordError> {
         let Self { failed, path, .. } = &self;
         let (failed, path) = (failed.clone(), path.clone());
-        let tap = match self.writer.finish().and_then(|_| self.writer.into_inner()) {
+        let tap = match self.writer.into_inner() {
             Ok(tap) => tap,
             Err(e) => return Err(failure(&failed, &path, &e)),
         };
