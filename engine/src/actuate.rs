@@ -187,12 +187,8 @@ fn first_channel(plan: &Plan, group: &GroupPlan) -> usize {
 }
 
 fn bank(plan: &Plan, g: usize, group: &GroupPlan) -> Option<ActuatorBank> {
-    let defs: Vec<_> = group
-        .thing
-        .parts
-        .iter()
-        .filter_map(|p| Some((p, plan.catalog.actuators.get(&p.model)?)))
-        .collect();
+    let defs: Vec<_> =
+        group.thing.parts.iter().filter_map(|p| Some((p, plan.catalog.actuators.get(&p.model)?))).collect();
     if defs.is_empty() {
         return None;
     }
@@ -207,12 +203,7 @@ fn bank(plan: &Plan, g: usize, group: &GroupPlan) -> Option<ActuatorBank> {
     for device in (0..group.count).filter(|i| plan.owns(group, *i)) {
         for (part, (_, def)) in defs.iter().enumerate() {
             let zone = group.zone(device);
-            bank.units.push(Actuator {
-                device,
-                part: part as u32,
-                zone,
-                follower: Follower::new(def.tau_s),
-            });
+            bank.units.push(Actuator { device, part: part as u32, zone, follower: Follower::new(def.tau_s) });
             bank.names.push(plan.device_id(group, device));
             bank.signals.push(plan.signals.id(group.block, device, (first + part) as u32));
         }
@@ -251,7 +242,8 @@ fn work_switches(
             hits.into_iter().for_each(|u| act(bank, u));
         }
     };
-    let (ended, mut holding): (Vec<_>, Vec<_>) = std::mem::take(&mut hands.holding).into_iter().partition(over);
+    let (ended, mut holding): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut hands.holding).into_iter().partition(over);
     for hand in &ended {
         each(hand, &mut |bank, u| {
             bank.units[u].follower.hold(None);

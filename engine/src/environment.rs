@@ -14,6 +14,8 @@
 //! ```
 
 pub mod air;
+#[cfg(test)]
+mod closed_loop;
 pub mod network;
 pub mod weather;
 pub mod zones;
@@ -197,6 +199,7 @@ fn disturb_zones(
 }
 
 /// Writes the world at the tick's start to [`Truth`] and to the rows.
+#[expect(clippy::too_many_arguments, reason = "a system's arguments are the resources it touches")]
 fn publish_environment(
     clock: Res<Clock>,
     mut sky: ResMut<Sky>,
@@ -242,7 +245,12 @@ fn publish_environment(
 }
 
 /// Steps the zones to the tick's end and clears the inputs, which the actuators then fill for the next tick.
-fn step_zones(clock: Res<Clock>, sky: Res<Sky>, mut model: ResMut<ZoneModel>, mut inputs: ResMut<ZoneInputs>) {
+fn step_zones(
+    clock: Res<Clock>,
+    sky: Res<Sky>,
+    mut model: ResMut<ZoneModel>,
+    mut inputs: ResMut<ZoneInputs>,
+) {
     model.step(&sky.outside, &inputs, clock.step.as_secs_f64());
     inputs.clear();
 }
@@ -251,7 +259,9 @@ fn hash_environment(world: &mut World, hash: &mut StateHash) {
     let mut bytes = Vec::new();
     if world.resource::<Wiring>().first_shard {
         let o = world.resource::<Sky>().outside;
-        for x in [o.temperature_c, o.humidity_percent, o.pressure_hpa, o.wind_m_s, o.irradiance_w_m2, o.rain_mm_h] {
+        for x in
+            [o.temperature_c, o.humidity_percent, o.pressure_hpa, o.wind_m_s, o.irradiance_w_m2, o.rain_mm_h]
+        {
             bytes.extend_from_slice(&x.to_le_bytes());
         }
         hash.add("outside", &bytes);

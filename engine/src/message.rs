@@ -51,7 +51,9 @@ pub enum TopicError {
     #[error("`{0}` holds the character U+0000, which MQTT forbids")]
     Nul(String),
     /// A `+` or `#` beside other characters of its level, or a `#` before the last level.
-    #[error("`{0}`: `+` and `#` must fill a whole level, and `#` must be the last, such as \"a/+/b\" or \"a/#\"")]
+    #[error(
+        "`{0}`: `+` and `#` must fill a whole level, and `#` must be the last, such as \"a/+/b\" or \"a/#\""
+    )]
     Wildcard(String),
 }
 

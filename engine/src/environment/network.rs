@@ -124,10 +124,9 @@ impl Network {
     fn exponentials(&self, dt: f64) -> Exact {
         let n = self.len();
         let a = self.rates();
-        let norm = (0..n)
-            .map(|i| a[i * n..(i + 1) * n].iter().map(|x| x.abs()).sum::<f64>())
-            .fold(0.0, f64::max)
-            * dt;
+        let norm =
+            (0..n).map(|i| a[i * n..(i + 1) * n].iter().map(|x| x.abs()).sum::<f64>()).fold(0.0, f64::max)
+                * dt;
         let doublings = if norm > 0.25 { (norm / 0.25).log2().ceil() as i32 } else { 0 };
         let h = dt / 2f64.powi(doublings);
         let scaled: Vec<f64> = a.iter().map(|x| x * h).collect();

@@ -214,9 +214,12 @@ mod tests {
 
     #[test]
     fn the_examples_of_rfc_6901_hold() {
-        let document = br#"{"foo":["bar","baz"],"":0,"a/b":1,"c%d":2,"e^f":3,"g|h":4,"i\\j":5,"k\"l":6," ":7,"m~n":8}"#;
+        let document =
+            br#"{"foo":["bar","baz"],"":0,"a/b":1,"c%d":2,"e^f":3,"g|h":4,"i\\j":5,"k\"l":6," ":7,"m~n":8}"#;
         let number = |p: &str| Pointer::new(p).unwrap().find(document).unwrap().number();
-        for (k, p) in ["/", "/a~1b", "/c%d", "/e^f", "/g|h", "/i\\j", "/k\"l", "/ ", "/m~0n"].iter().enumerate() {
+        for (k, p) in
+            ["/", "/a~1b", "/c%d", "/e^f", "/g|h", "/i\\j", "/k\"l", "/ ", "/m~0n"].iter().enumerate()
+        {
             assert_eq!(number(p), Ok(k as f64), "{p}");
         }
         let at = |p: &str| Pointer::new(p).unwrap().find(document);
