@@ -1,3 +1,178 @@
 //! Declarative firmware: payloads, queues, commands, control laws.
 
+pub(crate) mod calendar;
 pub mod control;
+pub mod payload;
+
+use crate::{
+    link::{Air, Radios, Tally},
+    message::Message,
+    sense::{Cohort, Due, Group, for_each, in_order},
+    time::SimTime,
+    world::{Clock, Counters, Event, Events, Outbox, Submit},
+};
+use bevy_ecs::prelude::*;
+use payload::Report;
+use std::sync::Arc;
+
+/// Makes messages of this tick's readings.
+pub(crate) fn compose_messages(mut cohorts: Query<&mut Cohort>, clock: Res<Clock>) {
+    let mut cohorts = in_order(&mut cohorts);
+    cohorts.retain(|c| !c.group.publish.is_empty());
+    let epoch_unix_ms = clock.epoch_unix_ms;
+    for_each(&mut cohorts, |cohort| compose(cohort, epoch_unix_ms));
+}
+
+fn compose(cohort: &mut Cohort, epoch_unix_ms: i64) {
+    let group = Arc::clone(&cohort.group);
+    let due = std::mem::take(&mut cohort.due);
+    let mut bytes = Vec::new();
+    let mut values = vec![0.0; group.channels.len()];
+    for (k, d) in due.iter().enumerate() {
+        for (c, v) in values.iter_mut().enumerate() {
+            *v = cohort.values[c * due.len() + k];
+        }
+        // A device whose every reading is lost says nothing.
+        if values.is_empty() || values.iter().any(|v| !v.is_nan()) {
+            compose_wake(cohort, &group, *d, &values, epoch_unix_ms, &mut bytes);
+        }
+    }
+    cohort.due = due;
+}
+
+fn compose_wake(
+    cohort: &mut Cohort,
+    group: &Group,
+    due: Due,
+    values: &[f64],
+    epoch_unix_ms: i64,
+    bytes: &mut Vec<u8>,
+) {
+    let lane = due.lane as usize;
+    let index = cohort.index[lane];
+    let battery_v = cohort.battery_v(due.lane);
+    let sent = SimTime(due.t_ns) + group.conversion;
+    let own_ns = sent.0 + cohort.wakes.ahead_ns(due.lane, sent);
+    let device = group.device_id(index);
+    for (p, publish) in group.publish.iter().enumerate() {
+        let Some(radios) = &mut cohort.radios else { return };
+        if !due.count.is_multiple_of(publish.def.every.max(1)) {
+            continue;
+        }
+        let report = Report {
+            device: &device,
+            zone: &group.zones[cohort.place[lane] as usize],
+            seq: radios.seq[lane],
+            ts_unix_ms: epoch_unix_ms + own_ns.div_euclid(1_000_000),
+            battery_v,
+            values,
+        };
+        bytes.clear();
+        publish.codec.render(&report, bytes);
+        let message = Message {
+            sent,
+            due: sent,
+            publisher: group.first + index,
+            seq: radios.seq[lane],
+            topic: Arc::clone(&cohort.topics[p][lane]),
+            payload: Arc::from(bytes.as_slice()),
+            qos: publish.def.qos,
+            retain: publish.def.retain,
+        };
+        radios.seq[lane] += 1;
+        cohort.composed.push((due.lane, message));
+    }
+}
+
+/// Sends this tick's messages over their links, and lands what arrives in this tick in the outbox.
+pub(crate) fn transmit_messages(
+    mut cohorts: Query<&mut Cohort>,
+    clock: Res<Clock>,
+    mut submit: ResMut<Submit>,
+    mut air: ResMut<Air>,
+    mut outbox: ResMut<Outbox>,
+    mut counters: ResMut<Counters>,
+    mut events: ResMut<Events>,
+) {
+    let mut cohorts = in_order(&mut cohorts);
+    for message in submit.0.drain(..) {
+        submit_one(&mut cohorts, message, &mut air, &mut counters);
+    }
+    cohorts.retain(|c| !c.composed.is_empty());
+    for_each(&mut cohorts, transmit);
+    let mut total = Tally::default();
+    for mut cohort in cohorts {
+        total.add(std::mem::take(&mut cohort.tally));
+        air.launch(cohort.leaving.drain(..));
+        events.0.append(&mut cohort.events);
+    }
+    let before = outbox.0.len();
+    air.land(clock.next, &mut outbox.0);
+    let landed = (outbox.0.len() - before) as u64;
+    outbox.0.sort_by_key(|m| (m.publisher, m.seq));
+    for (name, n) in [
+        ("messages_sent", total.sent),
+        ("messages_dropped", total.dropped),
+        ("messages_delivered", landed),
+        ("transmissions", total.transmissions),
+    ] {
+        if n > 0 {
+            counters.add(name, n);
+        }
+    }
+}
+
+/// Puts a message that another module made among its device's own, with the device's next sequence number. A publisher
+/// without a radio of ours (a physical) has a perfect link.
+fn submit_one(cohorts: &mut [Mut<Cohort>], mut message: Message, air: &mut Air, counters: &mut Counters) {
+    // Cohorts follow the ordinals, so the last one that begins at or before the publisher's holds it.
+    let after = cohorts.partition_point(|c| c.group.first + c.index[0] <= message.publisher);
+    let found = after.checked_sub(1).and_then(|i| Some((i, cohorts[i].lane_of(message.publisher)?)));
+    let Some((i, lane)) = found.filter(|(i, _)| cohorts[*i].radios.is_some()) else {
+        message.due = message.sent;
+        counters.add("messages_sent", 1);
+        air.launch([message]);
+        return;
+    };
+    let cohort = &mut *cohorts[i];
+    if !cohort.wakes.is_on(lane) {
+        counters.add("messages_sent", 1);
+        counters.add("messages_dropped", 1);
+        return;
+    }
+    if let Some(radios) = &mut cohort.radios {
+        message.seq = radios.seq[lane as usize];
+        radios.seq[lane as usize] += 1;
+        cohort.composed.push((lane, message));
+    }
+}
+
+fn transmit(cohort: &mut Cohort) {
+    let group = Arc::clone(&cohort.group);
+    let Some(radios) = &mut cohort.radios else { return };
+    for (lane, message) in cohort.composed.drain(..) {
+        let sent = message.sent;
+        let mut tally = Tally::default();
+        let overflow = radios.hand_over(lane, message, &group.link, &mut cohort.leaving, &mut tally);
+        if let (Some(batteries), Some(supply)) = (&mut cohort.batteries, &group.supply) {
+            batteries.take(lane, supply.transmit_mah(tally.air_ns as f64 * 1e-9));
+        }
+        if overflow {
+            cohort.events.push(Event {
+                t: sent,
+                subject: group.device_id(cohort.index[lane as usize]),
+                part: String::new(),
+                kind: "dropped".to_owned(),
+                detail: "the queue is full: the oldest message is dropped until the link is back".to_owned(),
+                value: tally.dropped as f64,
+            });
+        }
+        cohort.tally.add(tally);
+    }
+}
+
+/// Messages that wait in the devices' queues.
+pub fn queued(world: &mut World) -> u64 {
+    let mut cohorts = world.query::<&Cohort>();
+    cohorts.iter(world).filter_map(|c| c.radios.as_ref().map(Radios::queued)).sum()
+}

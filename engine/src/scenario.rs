@@ -124,12 +124,13 @@ fn one() -> u32 {
 pub struct MountDef {
     /// Part id within the thing.
     pub part: String,
-    /// Body id within the scene.
+    /// Body id within the scene; `{}` becomes the device's index, so that each device of a group rides its own body.
     pub body: String,
     /// Position in the body's frame, [m].
     #[serde(default)]
     pub at_m: (f64, f64, f64),
-    /// Orientation in the body's frame, x-y-z Euler angles, [°]. A range sensor looks along its own +x.
+    /// Orientation in the body's frame, about the fixed x, then y, then z axis, [°]. Range and presence sensors look along
+    /// their own +x; a load cell's platform faces its own +z.
     #[serde(default)]
     pub rotation_deg: (f64, f64, f64),
 }

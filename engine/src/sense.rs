@@ -1,4 +1,171 @@
 //! Sensor pipelines in dense cohorts: truth → mounting and self-heating → lag → cross-sensitivity → gain, bias, drift →
 //! noise → fault → saturation → quantisation → bus timing.
+//!
+//! [`install`] adds the simulated devices whole: their parts (here), calendars and payloads ([`crate::firmware`]),
+//! batteries ([`crate::power`]) and links ([`crate::link`]).
+//!
+//! - Systems: `sample_sensors` in `Sense`, `compose_messages` in `Firmware`, `transmit_messages` in `Publish`. Batteries are
+//!   drained by `sample_sensors`, at each device's own wakes, so `Power` holds no system: a device that sleeps costs nothing.
+//! - Components: [`Cohort`]. Resources: [`FaultLabels`], [`LateRows`], [`crate::link::Air`], [`crate::world::Submit`].
+//!
+//! Every reading draws from its channel's own stream: two normals (wander, noise), or one where the channel has only one
+//! of the two; watching draws nothing.
 
+mod bank;
+mod cohort;
+mod decay;
 pub mod fault;
+
+pub use cohort::{COHORT, Cohort};
+pub(crate) use cohort::{Due, Group};
+
+use crate::{
+    firmware,
+    link::Air,
+    plan::Plan,
+    time::SimTime,
+    world::{
+        Clock, Counters, Event, Events, Row, Rows, StateHash, StateHashers, Submit, TickSystems, Truth, Watch,
+    },
+};
+use bank::Scratch;
+use bevy_ecs::prelude::*;
+use fault::TimelineFault;
+use rayon::prelude::*;
+use std::{cell::RefCell, sync::Arc};
+
+/// Fewer devices than this are not worth a second thread.
+const PARALLEL_FROM: usize = 4 * COHORT;
+
+/// Labels of the timeline's faults on simulated devices, in the order of time.
+#[derive(Resource, Debug, Default)]
+pub struct FaultLabels {
+    events: Vec<Event>,
+    next: usize,
+}
+
+/// Rows whose conversion ends in a later tick.
+#[derive(Resource, Debug, Default)]
+pub struct LateRows(Vec<Row>);
+
+/// Adds the plan's simulated devices (those of its shard), and the systems that run them. Physics and dynamics that
+/// give parts a place of their own in [`Truth`] must be installed before.
+pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) {
+    let faults = TimelineFault::all(plan);
+    let mut truth = world.remove_resource::<Truth>().unwrap_or_default();
+    let mut labels = Vec::new();
+    let mut order = 0;
+    for planned in &plan.groups {
+        let group = Arc::new(Group::new(plan, planned));
+        let owned: Vec<u32> = (0..planned.count).filter(|i| plan.owns(planned, *i)).collect();
+        for index in owned.chunks(COHORT) {
+            let group = Arc::clone(&group);
+            world.spawn(Cohort::new(order, plan, planned, group, index, &faults, &mut truth, &mut labels));
+            order += 1;
+        }
+    }
+    labels.sort_by(|a, b| (a.t, &a.subject, &a.part, &a.kind).cmp(&(b.t, &b.subject, &b.part, &b.kind)));
+    world.insert_resource(truth);
+    world.insert_resource(FaultLabels { events: labels, next: 0 });
+    world.init_resource::<LateRows>();
+    world.init_resource::<Air>();
+    world.init_resource::<Submit>();
+    world.init_resource::<StateHashers>();
+    world.resource_mut::<StateHashers>().0.push(hash_cohorts);
+    schedule.add_systems((
+        sample_sensors.in_set(TickSystems::Sense),
+        firmware::compose_messages.in_set(TickSystems::Firmware),
+        firmware::transmit_messages.in_set(TickSystems::Publish),
+    ));
+}
+
+/// All cohorts in their stable order.
+pub(crate) fn in_order<'a>(cohorts: &'a mut Query<&mut Cohort>) -> Vec<Mut<'a, Cohort>> {
+    let mut list: Vec<Mut<Cohort>> = cohorts.iter_mut().collect();
+    list.sort_by_key(|c| c.order);
+    list
+}
+
+/// Does a thing to every cohort, on the pool that the run has installed where it is worth it.
+pub(crate) fn for_each(cohorts: &mut [Mut<Cohort>], act: impl Fn(&mut Cohort) + Sync) {
+    let devices: usize = cohorts.iter().map(|c| c.len()).sum();
+    if devices < PARALLEL_FROM {
+        cohorts.iter_mut().for_each(|c| act(c));
+    } else {
+        cohorts.par_iter_mut().for_each(|c| act(c));
+    }
+}
+
+fn sample_sensors(
+    mut cohorts: Query<&mut Cohort>,
+    clock: Res<Clock>,
+    truth: Res<Truth>,
+    watch: Res<Watch>,
+    mut labels: ResMut<FaultLabels>,
+    mut late: ResMut<LateRows>,
+    mut rows: ResMut<Rows>,
+    mut events: ResMut<Events>,
+    mut counters: ResMut<Counters>,
+) {
+    thread_local! {
+        static SCRATCH: RefCell<Scratch> = RefCell::default();
+    }
+    let mut cohorts = in_order(&mut cohorts);
+    let look_up = watch.is_changed();
+    let (clock, truth, watch) = (&*clock, &*truth, &*watch);
+    for_each(&mut cohorts, |cohort| {
+        if look_up {
+            cohort.look_up(watch);
+        }
+        SCRATCH.with_borrow_mut(|scratch| cohort.sample(clock, truth, watch, scratch));
+    });
+    release(&mut late.0, &mut rows.0, clock.next);
+    for mut cohort in cohorts {
+        if cohort.readings > 0 {
+            counters.add("readings", std::mem::take(&mut cohort.readings));
+        }
+        if cohort.brown_outs > 0 {
+            counters.add("brown_outs", std::mem::take(&mut cohort.brown_outs));
+        }
+        if !cohort.rows.is_empty() || !cohort.events.is_empty() {
+            let cohort = &mut *cohort;
+            late.0.extend(cohort.rows.iter().filter(|r| r.t >= clock.next));
+            rows.0.extend(cohort.rows.drain(..).filter(|r| r.t < clock.next));
+            events.0.append(&mut cohort.events);
+        }
+    }
+    label(&mut labels, clock.next, &mut events.0);
+}
+
+/// Moves what is due before `until`, in order.
+fn release(late: &mut Vec<Row>, rows: &mut Vec<Row>, until: SimTime) {
+    if !late.is_empty() {
+        rows.extend(late.extract_if(.., |r| r.t < until));
+    }
+}
+
+fn label(labels: &mut FaultLabels, until: SimTime, events: &mut Vec<Event>) {
+    while let Some(event) = labels.events.get(labels.next).filter(|e| e.t < until) {
+        events.push(event.clone());
+        labels.next += 1;
+    }
+}
+
+/// Bytes that the simulated devices hold, [B], and their number.
+pub fn footprint(world: &mut World) -> (usize, usize) {
+    let mut cohorts = world.query::<&Cohort>();
+    cohorts.iter(world).fold((0, 0), |(bytes, devices), c| (bytes + c.bytes(), devices + c.len()))
+}
+
+fn hash_cohorts(world: &mut World, hash: &mut StateHash) {
+    let mut bytes = Vec::new();
+    let mut cohorts = world.query::<&Cohort>();
+    for cohort in cohorts.iter(world) {
+        for (lane, index) in cohort.index.iter().enumerate() {
+            bytes.clear();
+            cohort.hash_into(lane as u16, &mut bytes);
+            hash.add(&format!("cohort/{}", cohort.group.device_id(*index)), &bytes);
+        }
+    }
+    world.resource::<Air>().hash(hash);
+}

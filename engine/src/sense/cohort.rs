@@ -1,0 +1,462 @@
+//! A cohort: up to 1,024 devices of one group, their parts in structure-of-arrays banks.
+
+use super::{
+    bank::{Bank, Scratch, elapsed_s},
+    fault::{FaultDef, FaultRun, TimelineFault},
+};
+use crate::{
+    catalog::{ChannelDef, Firmware, SensorDef},
+    firmware::{
+        calendar::{Skew, Wakes},
+        payload::Codec,
+    },
+    link::{LinkPlan, Radios, Tally},
+    message::Message,
+    plan::{GroupPlan, Plan},
+    power::{Batteries, Supply},
+    scenario::PublishDef,
+    signal::SignalId,
+    time::{SimTime, Span},
+    world::{Clock, Event, Row, Truth, TruthId, Watch},
+};
+use bevy_ecs::prelude::*;
+use std::sync::Arc;
+
+/// Devices of a cohort at most. Fixed, so that nothing depends on the thread count; a cohort's hot state fits into a
+/// core's second-level cache.
+pub const COHORT: usize = 1024;
+
+/// A wake that has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Due {
+    pub t_ns: i64,
+    /// The device's wakes before this one.
+    pub count: u32,
+    pub lane: u16,
+}
+
+impl Due {
+    /// Seconds since the start of the run.
+    #[inline]
+    pub fn t_s(self) -> f64 {
+        self.t_ns as f64 * 1e-9
+    }
+}
+
+/// A channel as all devices of a group share it.
+#[derive(Debug)]
+pub(crate) struct ChannelPlan {
+    /// `part.quantity`.
+    pub name: String,
+    part: String,
+    def: ChannelDef,
+    min_interval: Span,
+    conversion: Span,
+}
+
+/// One topic that the firmware publishes to.
+#[derive(Debug)]
+pub(crate) struct Publish {
+    pub def: PublishDef,
+    pub codec: Codec,
+}
+
+/// What the devices of a group share.
+#[derive(Debug)]
+pub(crate) struct Group {
+    /// Ordinal of the group's first device.
+    pub first: u32,
+    id: String,
+    /// Zone ids, in the group's order; `outside` alone where it has none.
+    pub zones: Vec<String>,
+    pub channels: Vec<ChannelPlan>,
+    signal_base: u32,
+    signal_stride: u32,
+    pub publish: Vec<Publish>,
+    pub supply: Option<Supply>,
+    pub link: LinkPlan,
+    /// The slowest part's conversion: a message leaves no earlier.
+    pub conversion: Span,
+    duty: f64,
+    has_radio: bool,
+}
+
+impl Group {
+    pub fn new(plan: &Plan, group: &GroupPlan) -> Self {
+        let firmware = group.firmware.as_ref();
+        let sensors: Vec<(&str, &SensorDef)> = group
+            .thing
+            .parts
+            .iter()
+            .filter_map(|p| Some((p.id.as_str(), plan.catalog.sensors.get(&p.model)?)))
+            .collect();
+        let channels: Vec<ChannelPlan> = sensors
+            .iter()
+            .flat_map(|(part, sensor)| {
+                sensor.channels.iter().map(move |def| ChannelPlan {
+                    name: format!("{part}.{}", def.quantity),
+                    part: (*part).to_owned(),
+                    def: def.clone(),
+                    min_interval: sensor.min_interval,
+                    conversion: sensor.conversion,
+                })
+            })
+            .collect();
+        let names: Vec<String> = channels.iter().map(|c| c.name.clone()).collect();
+        let board = group.thing.board.as_ref().and_then(|b| plan.catalog.boards.get(b));
+        let parts: Vec<&SensorDef> = sensors.iter().map(|(_, s)| *s).collect();
+        let link = group.link.and_then(|i| plan.scenario.links.get(i));
+        let zones = group.zones.iter().map(|z| plan.scenario.world.zones[*z].id.clone());
+        let zones: Vec<String> = zones.collect();
+        Self {
+            first: group.first,
+            id: plan.scenario.fleet[group.def].id.clone(),
+            zones: if zones.is_empty() { vec!["outside".to_owned()] } else { zones },
+            signal_base: plan.signals.id(group.block, 0, 0).0,
+            signal_stride: plan.signals.id(group.block, 1, 0).0 - plan.signals.id(group.block, 0, 0).0,
+            publish: firmware.map_or_else(Vec::new, |f| publishes(f, &names)),
+            supply: Supply::new(&group.power, board, firmware, &parts),
+            link: LinkPlan::new(
+                &plan.scenario,
+                link,
+                firmware.map_or(1, |f| f.attempts),
+                firmware.map_or(0, |f| f.queue),
+            ),
+            conversion: channels.iter().map(|c| c.conversion).max().unwrap_or_default(),
+            duty: firmware.map_or(0.0, duty),
+            has_radio: firmware.is_some_and(|f| !f.publish.is_empty() || !f.control.is_empty()),
+            channels,
+        }
+    }
+
+    /// Id of the group's i-th device.
+    pub fn device_id(&self, index: u32) -> String {
+        self.id.replace("{}", &index.to_string())
+    }
+
+    fn signal(&self, index: u32, channel: usize) -> SignalId {
+        SignalId(self.signal_base + index * self.signal_stride + channel as u32)
+    }
+
+    /// Places of a quantity, one per zone.
+    fn places(&self, truth: &mut Truth, quantity: &str) -> Vec<TruthId> {
+        let outside = self.zones.len() == 1 && self.zones[0] == "outside";
+        let name = |zone: &String| {
+            if outside { format!("outside/{quantity}") } else { format!("zone/{zone}/{quantity}") }
+        };
+        self.zones.iter().map(|z| truth.place(&name(z))).collect()
+    }
+}
+
+/// Share of the time that a device is awake, which its parts' own heat goes by.
+fn duty(firmware: &Firmware) -> f64 {
+    if !firmware.deep_sleep || firmware.period.0 == 0 {
+        return 1.0;
+    }
+    (firmware.awake.as_secs_f64() / firmware.period.as_secs_f64()).min(1.0)
+}
+
+/// A template that does not compile has been refused by the scenario's checks; if it has not, it publishes nothing.
+fn publishes(firmware: &Firmware, names: &[String]) -> Vec<Publish> {
+    let compile = |def: &PublishDef| {
+        let codec = Codec::new(&def.payload, names).ok()?;
+        Some(Publish { def: def.clone(), codec })
+    };
+    firmware.publish.iter().filter_map(compile).collect()
+}
+
+/// Up to [`COHORT`] devices of one group.
+#[derive(Component, Debug)]
+pub struct Cohort {
+    /// Place in the run's order of cohorts.
+    pub(crate) order: u32,
+    pub(crate) group: Arc<Group>,
+    /// Index within the group, by lane.
+    pub(crate) index: Vec<u32>,
+    /// Index into the group's zones, by lane.
+    pub(crate) place: Vec<u16>,
+    pub(crate) wakes: Wakes,
+    pub(crate) banks: Vec<Bank>,
+    /// A running hash of every reading, by lane.
+    trace: Vec<u64>,
+    pub(crate) batteries: Option<Batteries>,
+    pub(crate) radios: Option<Radios>,
+    /// Topics by publish and lane.
+    pub(crate) topics: Vec<Vec<Arc<str>>>,
+    /// Wakes and readings of this tick, kept only where the firmware publishes them; `values[channel · due + k]`.
+    pub(crate) due: Vec<Due>,
+    pub(crate) values: Vec<f64>,
+    /// Messages of this tick: composed, then with `due` set.
+    pub(crate) composed: Vec<(u16, Message)>,
+    pub(crate) leaving: Vec<Message>,
+    pub(crate) tally: Tally,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) readings: u64,
+    pub(crate) brown_outs: u64,
+    pub(crate) watched: bool,
+}
+
+impl Cohort {
+    /// The cohort of these devices of a group. Labels of the faults that concern it go to `labels`.
+    pub(crate) fn new(
+        order: u32,
+        plan: &Plan,
+        planned: &GroupPlan,
+        group: Arc<Group>,
+        index: &[u32],
+        faults: &[TimelineFault],
+        truth: &mut Truth,
+        labels: &mut Vec<Event>,
+    ) -> Self {
+        let firmware = planned.firmware.as_ref();
+        let jitter = firmware.map_or(Span::ZERO, |f| f.jitter);
+        let mut banks = Vec::with_capacity(group.channels.len());
+        for c in &group.channels {
+            let cross = c.def.cross.iter().map(|x| group.places(truth, &x.quantity)).collect();
+            let places = group.places(truth, &c.def.quantity);
+            let rise = c.def.self_heating * group.duty;
+            banks.push(Bank::new(&c.def, c.min_interval, rise, places, cross));
+        }
+        let board = planned.thing.board.as_ref().and_then(|b| plan.catalog.boards.get(b));
+        let mut cohort = Self {
+            order,
+            index: index.to_vec(),
+            place: index.iter().map(|i| (*i as usize % group.zones.len()) as u16).collect(),
+            wakes: Wakes::new(index.len(), firmware.map(|f| f.period), jitter, plan.scenario.step),
+            banks,
+            trace: vec![0; index.len()],
+            batteries: group.supply.is_some().then(Batteries::default),
+            radios: group.has_radio.then(Radios::default),
+            topics: vec![Vec::new(); group.publish.len()],
+            due: Vec::new(),
+            values: Vec::new(),
+            composed: Vec::new(),
+            leaving: Vec::new(),
+            tally: Tally::default(),
+            rows: Vec::new(),
+            events: Vec::new(),
+            readings: 0,
+            brown_outs: 0,
+            watched: false,
+            group,
+        };
+        for (lane, i) in index.iter().enumerate() {
+            let id = cohort.group.device_id(*i);
+            cohort.wakes.add(plan.seed, &id, board.map_or(0.0, |b| b.clock_ppm));
+            cohort.add_device(plan.seed, &id, lane as u16, truth);
+            for fault in faults.iter().filter(|f| f.hits_device(&id)) {
+                cohort.add_fault(plan.seed, &id, lane as u16, fault, labels);
+            }
+        }
+        cohort
+    }
+
+    fn add_device(&mut self, seed: u64, id: &str, lane: u16, truth: &Truth) {
+        for (bank, c) in self.banks.iter_mut().zip(&self.group.channels) {
+            let own = truth.find(&format!("part/{id}/{}/{}", c.part, c.def.quantity));
+            bank.add(seed, id, &c.name.replacen('.', "/", 1), &c.def, own);
+        }
+        if let (Some(batteries), Some(supply)) = (&mut self.batteries, &self.group.supply) {
+            batteries.add(supply, seed, id);
+        }
+        if let Some(radios) = &mut self.radios {
+            radios.add(&self.group.link, seed, id);
+        }
+        let zone = &self.group.zones[self.place[lane as usize] as usize];
+        for (topics, publish) in self.topics.iter_mut().zip(&self.group.publish) {
+            topics.push(publish.def.topic.replace("{device}", id).replace("{zone}", zone).into());
+        }
+    }
+
+    fn add_fault(&mut self, seed: u64, id: &str, lane: u16, fault: &TimelineFault, labels: &mut Vec<Event>) {
+        if let FaultDef::ClockSkew { ppm } = fault.kind {
+            self.wakes.skews.push(Skew { lane, from: fault.from, until: fault.until, ppm });
+        }
+        for (bank, c) in self.banks.iter_mut().zip(&self.group.channels) {
+            if fault.hits_channel(&c.name) {
+                let label = format!("fault/{}/{}", fault.index, c.name);
+                bank.add_fault(lane, FaultRun::new(fault.kind, fault.from, fault.until, seed, id, &label));
+                if !fault.is_of_device() {
+                    fault.labels(id, &c.name, labels);
+                }
+            }
+        }
+        if fault.is_of_device() {
+            fault.labels(id, "", labels);
+        }
+    }
+
+    /// Looks up whether any of its signals is watched.
+    pub(crate) fn look_up(&mut self, watch: &Watch) {
+        let wants =
+            |i: &u32| (0..self.group.signal_stride as usize).any(|c| watch.wants(self.group.signal(*i, c)));
+        self.watched = self.index.iter().any(wants);
+    }
+
+    /// Wakes the devices that are due, drains their batteries and reads their parts.
+    pub(crate) fn sample(&mut self, clock: &Clock, truth: &Truth, watch: &Watch, scratch: &mut Scratch) {
+        self.wake(clock, watch, scratch);
+        scratch.values.clear();
+        if scratch.due.is_empty() {
+            self.due.clear();
+            self.values.clear();
+            return;
+        }
+        let due = std::mem::take(&mut scratch.due);
+        let dt_s = std::mem::take(&mut scratch.dt_s);
+        for (c, bank) in self.banks.iter_mut().enumerate() {
+            bank.sample(&due, &dt_s, &self.place, truth, scratch);
+            for (v, d) in scratch.values[c * due.len()..].iter().zip(&due) {
+                let trace = &mut self.trace[d.lane as usize];
+                *trace = (trace.rotate_left(5) ^ v.to_bits()).wrapping_mul(0x517c_c1b7_2722_0a95);
+            }
+        }
+        self.readings += (due.len() * self.banks.len()) as u64;
+        if self.watched {
+            self.emit(&due, &scratch.values, watch);
+        }
+        if !self.group.publish.is_empty() {
+            self.due.clone_from(&due);
+            self.values.clone_from(&scratch.values);
+        }
+        scratch.due = due;
+        scratch.dt_s = dt_s;
+    }
+
+    /// Fills `scratch.due` by lane, then time.
+    fn wake(&mut self, clock: &Clock, watch: &Watch, scratch: &mut Scratch) {
+        scratch.due.clear();
+        scratch.dt_s.clear();
+        let mut marks = [0u64; COHORT / 64];
+        self.wakes.drain(clock.next, &mut marks);
+        for (word, mark) in marks.into_iter().enumerate() {
+            let mut rest = mark;
+            while rest != 0 {
+                let lane = (word * 64) as u16 + rest.trailing_zeros() as u16;
+                rest &= rest - 1;
+                self.wake_device(lane, clock.next, watch, scratch);
+            }
+        }
+    }
+
+    #[inline]
+    fn wake_device(&mut self, lane: u16, until: SimTime, watch: &Watch, scratch: &mut Scratch) {
+        let i = lane as usize;
+        while self.wakes.next[i] < until.0 {
+            let t_ns = self.wakes.next[i];
+            let dt_s = elapsed_s(self.wakes.last[i], t_ns);
+            if self.batteries.is_some() && !self.drain(lane, t_ns, dt_s, watch) {
+                self.wakes.switch_off(lane);
+                return;
+            }
+            scratch.due.push(Due { t_ns, count: self.wakes.count[i], lane });
+            scratch.dt_s.push(dt_s);
+            self.wakes.advance(lane);
+        }
+        self.wakes.schedule(lane);
+    }
+
+    /// Takes from the battery what the time since the last wake and this wake need. Whether the device is still on.
+    fn drain(&mut self, lane: u16, t_ns: i64, dt_s: f64, watch: &Watch) -> bool {
+        let (Some(batteries), Some(supply)) = (&mut self.batteries, &self.group.supply) else { return true };
+        let rested_s = if dt_s.is_finite() { dt_s } else { t_ns as f64 * 1e-9 };
+        batteries.take(lane, supply.rest_mah(rested_s) + supply.wake_mah());
+        let t = SimTime(t_ns);
+        let index = self.index[lane as usize];
+        let channels = self.group.channels.len();
+        let voltage_v = batteries.voltage_v(lane, supply);
+        if self.watched {
+            let charge_percent = 100.0 * batteries.charge(lane, supply);
+            for (c, value) in [voltage_v, charge_percent].into_iter().enumerate() {
+                let signal = self.group.signal(index, channels + c);
+                if watch.wants(signal) {
+                    self.rows.push(Row { t, signal, value });
+                }
+            }
+        }
+        let on = !batteries.browns_out(lane, supply);
+        if !on {
+            self.brown_outs += 1;
+            self.events.push(Event {
+                t,
+                subject: self.group.device_id(index),
+                part: "power".to_owned(),
+                kind: "brown_out".to_owned(),
+                detail: "the battery no longer holds the board's supply voltage: the device is off"
+                    .to_owned(),
+                value: voltage_v,
+            });
+        }
+        on
+    }
+
+    /// Rows of the watched readings, stamped when their conversion is done.
+    fn emit(&mut self, due: &[Due], values: &[f64], watch: &Watch) {
+        for (k, d) in due.iter().enumerate() {
+            let index = self.index[d.lane as usize];
+            for (c, channel) in self.group.channels.iter().enumerate() {
+                let (signal, value) = (self.group.signal(index, c), values[c * due.len() + k]);
+                if watch.wants(signal) && !value.is_nan() {
+                    self.rows.push(Row { t: SimTime(d.t_ns) + channel.conversion, signal, value });
+                }
+            }
+        }
+    }
+
+    /// State of charge of a lane's battery, 0–1, and its voltage while the board runs, [V].
+    pub(crate) fn battery_v(&self, lane: u16) -> Option<f64> {
+        Some(self.batteries.as_ref()?.voltage_v(lane, self.group.supply.as_ref()?))
+    }
+
+    /// Lane of the device with this ordinal.
+    pub(crate) fn lane_of(&self, ordinal: u32) -> Option<u16> {
+        let index = ordinal.checked_sub(self.group.first)?;
+        self.index.binary_search(&index).ok().map(|lane| lane as u16)
+    }
+
+    /// Everything of a lane that decides its future, and a trace of every reading it has given.
+    pub(crate) fn hash_into(&self, lane: u16, bytes: &mut Vec<u8>) {
+        bytes.extend(self.trace[lane as usize].to_le_bytes());
+        self.wakes.hash_into(lane, bytes);
+        for bank in &self.banks {
+            bank.hash_into(lane, bytes);
+        }
+        if let Some(batteries) = &self.batteries {
+            batteries.hash_into(lane, bytes);
+        }
+        if let Some(radios) = &self.radios {
+            radios.hash_into(lane, bytes);
+        }
+    }
+
+    /// Number of devices.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether it has no device.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Bytes held, [B]: states, calendars, queues and the tick's buffers.
+    pub fn bytes(&self) -> usize {
+        let lanes = self.index.capacity() * 4 + self.place.capacity() * 2 + self.trace.capacity() * 8;
+        let buffers = self.due.capacity() * size_of::<Due>()
+            + self.values.capacity() * 8
+            + self.composed.capacity() * size_of::<(u16, Message)>()
+            + self.leaving.capacity() * size_of::<Message>()
+            + self.rows.capacity() * size_of::<Row>();
+        let topics =
+            self.topics.iter().flatten().map(|t| size_of::<Arc<str>>() + 16 + t.len()).sum::<usize>();
+        size_of::<Self>()
+            + lanes
+            + buffers
+            + topics
+            + self.wakes.bytes()
+            + self.banks.iter().map(Bank::bytes).sum::<usize>()
+            + self.batteries.as_ref().map_or(0, Batteries::bytes)
+            + self.radios.as_ref().map_or(0, Radios::bytes)
+    }
+}
