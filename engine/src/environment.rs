@@ -14,6 +14,8 @@
 //! ```
 
 pub mod air;
+#[cfg(test)]
+mod closed_loop;
 pub mod network;
 pub mod weather;
 pub mod zones;
@@ -197,6 +199,7 @@ fn disturb_zones(
 }
 
 /// Writes the world at the tick's start to [`Truth`] and to the rows.
+#[expect(clippy::too_many_arguments, reason = "a system's arguments are the resources it touches")]
 fn publish_environment(
     clock: Res<Clock>,
     mut sky: ResMut<Sky>,

@@ -367,11 +367,11 @@ fn take_command(
     let unit = target.unit as usize;
     match level(&message.payload, target.pointer.as_deref()) {
         Ok(level) => {
-            counters.add("commands taken", 1);
+            counters.add("commands_taken", 1);
             bank.command(unit, level, t, &message.topic, events);
         }
         Err(error) => {
-            counters.add("commands refused", 1);
+            counters.add("commands_refused", 1);
             let part = &bank.parts[bank.units[unit].part as usize].0;
             events.0.push(refusal(t, bank.device_id(unit), part, "bad_command", message, &error));
         }
@@ -391,12 +391,12 @@ fn take_input(
     match value {
         Ok(value) => {
             let room = l.hear(&message.topic, value, t);
-            counters.add(if room { "control inputs heard" } else { "control inputs dropped" }, 1);
+            counters.add(if room { "control_inputs" } else { "control_inputs_dropped" }, 1);
         }
         // A device that has lost a part still publishes the others.
-        Err(PointerError::Absent(_)) => counters.add("control inputs without value", 1),
+        Err(PointerError::Absent(_)) => counters.add("control_inputs_absent", 1),
         Err(error) => {
-            counters.add("control inputs refused", 1);
+            counters.add("control_inputs_refused", 1);
             events.0.push(refusal(t, &controller.device, "control", "bad_input", message, &error));
         }
     }
