@@ -221,7 +221,8 @@ pub const BODY_CHANNELS: [(&str, &str); 4] =
 /// Adds the signals of every body to the table, one block a body; `Plan.body_blocks` keeps them.
 pub fn add_body_blocks(scene: Option<&SceneDef>, signals: &mut SignalTable) -> Vec<BlockId> {
     let bodies = scene.map_or(&[][..], |s| &s.bodies);
-    let channels = || BODY_CHANNELS.iter().map(|(name, unit)| Channel::new(name, Kind::Truth, unit)).collect();
+    let channels =
+        || BODY_CHANNELS.iter().map(|(name, unit)| Channel::new(name, Kind::Truth, unit)).collect();
     bodies.iter().map(|b| signals.add_block(&b.id, 1, channels())).collect()
 }
 

@@ -99,7 +99,12 @@ fn check_body(body: &BodyDef, path: &str, errors: &mut Errors) {
         "rotation_deg",
         "angles must lie within −360 and 360 °",
     );
-    errors.require((0.0..=10.0).contains(&body.friction), path, "friction", "friction must lie within 0 and 10");
+    errors.require(
+        (0.0..=10.0).contains(&body.friction),
+        path,
+        "friction",
+        "friction must lie within 0 and 10",
+    );
     errors.require(
         (0.0..=1.0).contains(&body.restitution),
         path,
@@ -135,18 +140,15 @@ fn check_mass(body: &BodyDef, path: &str, errors: &mut Errors) {
     let message = match (body.kind, body.mass_kg) {
         (BodyKind::Dynamic, None) => "a Dynamic body needs its mass, such as `mass_kg: 1.2`",
         (BodyKind::Dynamic, Some(m)) if !(1e-3..=1e6).contains(&m) => "mass must lie within 1 g and 1000 t",
-        (BodyKind::Fixed | BodyKind::Kinematic, Some(_)) => "only a Dynamic body has a mass: leave `mass_kg` out",
+        (BodyKind::Fixed | BodyKind::Kinematic, Some(_)) => {
+            "only a Dynamic body has a mass: leave `mass_kg` out"
+        }
         _ => return,
     };
     errors.push(format!("{path}.mass_kg"), message);
 }
 
-fn check_motion(
-    velocity_m_s: (f64, f64, f64),
-    rate_deg_s: (f64, f64, f64),
-    path: &str,
-    errors: &mut Errors,
-) {
+fn check_motion(velocity_m_s: (f64, f64, f64), rate_deg_s: (f64, f64, f64), path: &str, errors: &mut Errors) {
     errors.require(
         within(velocity_m_s, FASTEST_M_S),
         path,
@@ -193,7 +195,12 @@ pub fn check_scenario(scenario: &Scenario, catalog: &Catalog) -> Vec<SceneError>
                     break;
                 }
             }
-            errors.require(within(mount.at_m, FARTHEST_M), &path, "at_m", "a part sits within 1 km of its body");
+            errors.require(
+                within(mount.at_m, FARTHEST_M),
+                &path,
+                "at_m",
+                "a part sits within 1 km of its body",
+            );
             errors.require(
                 within(mount.rotation_deg, 360.0),
                 &path,

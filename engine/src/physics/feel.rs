@@ -168,7 +168,9 @@ impl Range {
             let direction = (world_from_part.rotation * ray).into();
             scene.cast(origin, direction, self.range_m, Some(self.mount.body))
         });
-        hits.map(|h| h.distance_m).fold(None, |a: Option<f64>, d| Some(a.map_or(d, |a| a.min(d)))).unwrap_or(TIME_OUT_M)
+        hits.map(|h| h.distance_m)
+            .fold(None, |a: Option<f64>, d| Some(a.map_or(d, |a| a.min(d))))
+            .unwrap_or(TIME_OUT_M)
     }
 }
 

@@ -31,7 +31,7 @@ use rapier3d::{
     math::{Pose, Rotation, Vector},
     pipeline::{PhysicsWorld, QueryFilter},
     prelude::{
-        Collider, ColliderBuilder, ColliderHandle, CoefficientCombineRule, Ray, RigidBodyBuilder, SharedShape,
+        CoefficientCombineRule, Collider, ColliderBuilder, ColliderHandle, Ray, RigidBodyBuilder, SharedShape,
     },
 };
 use std::f64::consts::FRAC_PI_2;
@@ -313,7 +313,9 @@ fn half_extent_m(shape: &ShapeDef) -> Vector3<f64> {
         ShapeDef::Box { size_m: (x, y, z) } => 0.5 * Vector3::new(x, y, z),
         ShapeDef::Sphere { radius_m } => Vector3::repeat(radius_m),
         ShapeDef::Cylinder { radius_m, length_m } => Vector3::new(radius_m, radius_m, 0.5 * length_m),
-        ShapeDef::Capsule { radius_m, length_m } => Vector3::new(radius_m, radius_m, 0.5 * length_m + radius_m),
+        ShapeDef::Capsule { radius_m, length_m } => {
+            Vector3::new(radius_m, radius_m, 0.5 * length_m + radius_m)
+        }
     }
 }
 

@@ -37,8 +37,7 @@ fn at_rest_a_part_reads_one_g_upwards_in_any_orientation() {
 
 #[test]
 fn a_turned_part_reads_the_same_force_in_its_own_axes() {
-    let mut s =
-        over_floor("shape: Box(size_m: (0.3, 0.2, 0.1)), position_m: (0, 0, 0.05)", "friction: 0.5");
+    let mut s = over_floor("shape: Box(size_m: (0.3, 0.2, 0.1)), position_m: (0, 0, 0.05)", "friction: 0.5");
     let felt = ride(&mut s, Mount::new(1, (0.0, 0.0, 0.0), (0.0, 30.0, 0.0)), 2.0);
     // Turned about y by +30° the part's x dips, so that upwards lies towards its −x and +z.
     let (sin, cos) = 30f64.to_radians().sin_cos();
@@ -47,7 +46,10 @@ fn a_turned_part_reads_the_same_force_in_its_own_axes() {
 
 #[test]
 fn in_free_fall_a_part_reads_nothing() {
-    let mut s = over_floor("shape: Sphere(radius_m: 0.1), position_m: (0, 0, 20), velocity_m_s: (3, 0, 0)", "friction: 0.5");
+    let mut s = over_floor(
+        "shape: Sphere(radius_m: 0.1), position_m: (0, 0, 20), velocity_m_s: (3, 0, 0)",
+        "friction: 0.5",
+    );
     let felt = ride(&mut s, Mount::new(1, (0.05, 0.0, 0.0), (10.0, 20.0, 30.0)), 1.5);
     let off = worst(&felt, Vector3::zeros());
     assert!(off < 5e-3, "off by {off} m/s²");
@@ -142,8 +144,12 @@ fn an_impact_hands_over_the_same_impulse_at_any_sub_step() {
             let felt = ride(&mut s, Mount::centre(1), 0.4);
             let h = s.substep().as_secs_f64();
             // Longer than the impact by so much that gravity's part must be taken off: it counts while in contact only.
-            let impulse: f64 = felt.iter().map(|f| f.specific_force_m_s2[2]).filter(|f| *f > 2.0 * G).sum::<f64>() * h;
-            assert!((impulse - (1.0 + e) * v).abs() < 0.02 * v, "e = {e}, h = {h}: {impulse}, approach at {v}");
+            let impulse: f64 =
+                felt.iter().map(|f| f.specific_force_m_s2[2]).filter(|f| *f > 2.0 * G).sum::<f64>() * h;
+            assert!(
+                (impulse - (1.0 + e) * v).abs() < 0.02 * v,
+                "e = {e}, h = {h}: {impulse}, approach at {v}"
+            );
         }
     }
 }

@@ -57,9 +57,9 @@ pub(super) fn resolve(scenario: Scenario, catalog: Catalog, shard: (u32, u32)) -
         let thing = thing.unwrap_or_else(|| &catalog.things[&g.thing]);
         let sensors = thing.parts.iter().filter_map(|p| Some((p, catalog.sensors.get(&p.model)?)));
         let channels = sensors.flat_map(|(p, s)| {
-            s.channels.iter().map(|c| {
-                Channel::new(&format!("{}.{}", p.id, c.quantity), Kind::Reading, &c.unit)
-            })
+            s.channels
+                .iter()
+                .map(|c| Channel::new(&format!("{}.{}", p.id, c.quantity), Kind::Reading, &c.unit))
         });
         let group = GroupPlan {
             def,

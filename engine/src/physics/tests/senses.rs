@@ -64,7 +64,8 @@ fn what_lies_outside_the_beam_or_the_range_is_not_heard() {
 
 #[test]
 fn a_presence_sensor_sees_motion_in_its_cone_unless_something_hides_it() {
-    let view = ViewDef { hold: Span::ZERO, lock_out: Span::ZERO, ..ViewDef::of_quantity("presence").unwrap() };
+    let view =
+        ViewDef { hold: Span::ZERO, lock_out: Span::ZERO, ..ViewDef::of_quantity("presence").unwrap() };
     let sees = |bodies: &str| Presence::new(Mount::centre(0), view).is_high(&around_post(bodies));
     let ball = |kind: &str, x: f64, y: f64, speed: f64| {
         let mass = if kind == "Dynamic" { "mass_kg: 1," } else { "" };
@@ -81,8 +82,9 @@ fn a_presence_sensor_sees_motion_in_its_cone_unless_something_hides_it() {
     // The rim of a 110° cone lies at 55°.
     assert!(sees(&ball("Dynamic", 2.0, 2.5, 1.0)));
     assert!(!sees(&ball("Dynamic", 2.0, 4.0, 1.0)));
-    let wall =
-        |y: f64| format!(r#"(id: "wall", kind: Fixed, shape: Box(size_m: (0.1, 2, 2)), position_m: (1.5, {y}, 0)),"#);
+    let wall = |y: f64| {
+        format!(r#"(id: "wall", kind: Fixed, shape: Box(size_m: (0.1, 2, 2)), position_m: (1.5, {y}, 0)),"#)
+    };
     assert!(!sees(&(ball("Dynamic", 3.0, 0.0, 1.0) + &wall(0.0))), "a thing behind a wall");
     assert!(sees(&(ball("Dynamic", 3.0, 0.0, 1.0) + &wall(1.5))), "a thing beside a wall");
 }
@@ -181,8 +183,9 @@ fn any_body() -> impl Strategy<Value = String> {
     let kind = prop_oneof![
         Just("Fixed".to_owned()),
         (-400f64..400.0).prop_map(|v| format!("Kinematic, velocity_m_s: ({v}, 0, 0)")),
-        (mass, -400f64..400.0, -36000f64..36000.0)
-            .prop_map(|(m, v, w)| format!("Dynamic, mass_kg: {m}, velocity_m_s: (0, {v}, 0), rate_deg_s: ({w}, 0, {w})")),
+        (mass, -400f64..400.0, -36000f64..36000.0).prop_map(|(m, v, w)| format!(
+            "Dynamic, mass_kg: {m}, velocity_m_s: (0, {v}, 0), rate_deg_s: ({w}, 0, {w})"
+        )),
     ];
     let place = prop_oneof![Just(0.0), Just(1000.0), -2f64..2.0];
     (shape, kind, place, 0f64..10.0, 0f64..1.0).prop_map(|(shape, kind, x, friction, restitution)| {
