@@ -149,6 +149,12 @@ impl Plan {
         })
     }
 
+    /// Number of coupling islands among the zones.
+    pub fn islands(&self) -> u32 {
+        let islands = island::zone_islands(&self.scenario, &self.groups);
+        islands.iter().max().map_or(0, |last| last + 1)
+    }
+
     /// Id of a group's i-th device.
     pub fn device_id(&self, group: &GroupPlan, i: u32) -> String {
         self.scenario.fleet[group.def].id.replace("{}", &i.to_string())

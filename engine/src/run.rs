@@ -3,6 +3,8 @@
 use crate::{
     message::Message,
     plan::Plan,
+    record::sort_tick,
+    scenario::calendar,
     time::{SimTime, Span},
     world::{
         Clock, Counters, Events, Inbox, Outbox, Rows, StateHash, StateHashers, TickSystems, Truth, Watch,
@@ -13,9 +15,6 @@ use bevy_ecs::{
     schedule::{LogLevel, ScheduleBuildSettings, SingleThreadedExecutor},
 };
 use std::sync::Arc;
-
-/// A plugin: adds its resources, components and systems.
-pub type Install<'a> = &'a dyn Fn(&mut World, &mut Schedule, &Plan) -> Result<(), RunError>;
 
 /// Why a run could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +35,12 @@ pub enum RunError {
 /// Unix time of runs whose scenario names no start: 2026-01-01T00:00:00Z, [ms].
 pub const DEFAULT_EPOCH_UNIX_MS: i64 = 1_767_225_600_000;
 
+/// Unix time of a run's start, [ms].
+pub fn epoch_unix_ms(plan: &Plan) -> i64 {
+    let start = plan.scenario.start.as_deref().and_then(calendar::unix_ns);
+    start.map_or(DEFAULT_EPOCH_UNIX_MS, |ns| ns / 1_000_000)
+}
+
 /// A run in progress.
 pub struct Run {
     world: World,
@@ -44,8 +49,12 @@ pub struct Run {
 }
 
 impl Run {
-    /// Sets up the world of a plan with these plugins. `watch` names the signals whose rows are wanted.
-    pub fn new(plan: &Plan, threads: usize, watch: Watch, plugins: &[Install]) -> Result<Self, RunError> {
+    /// Sets up the empty world of a plan, for plugins to install themselves in. `watch` names the signals whose rows are
+    /// wanted.
+    ///
+    /// # Errors
+    /// When the threads cannot be started.
+    pub fn new(plan: &Plan, threads: usize, watch: Watch) -> Result<Self, RunError> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|i| format!("twinfleet-{i}"))
@@ -58,7 +67,7 @@ impl Run {
             next: SimTime::ZERO + step,
             step,
             tick: 0,
-            epoch_unix_ms: DEFAULT_EPOCH_UNIX_MS,
+            epoch_unix_ms: epoch_unix_ms(plan),
             end: SimTime::ZERO + plan.scenario.duration,
         });
         world.insert_resource(watch);
@@ -69,11 +78,12 @@ impl Run {
         world.init_resource::<Outbox>();
         world.init_resource::<Counters>();
         world.init_resource::<StateHashers>();
-        let mut schedule = tick_schedule();
-        for install in plugins {
-            install(&mut world, &mut schedule, plan)?;
-        }
-        Ok(Self { world, schedule, pool: Arc::new(pool) })
+        Ok(Self { world, schedule: tick_schedule(), pool: Arc::new(pool) })
+    }
+
+    /// The world and the schedule, for plugins to install themselves in.
+    pub fn parts(&mut self) -> (&mut World, &mut Schedule) {
+        (&mut self.world, &mut self.schedule)
     }
 
     /// Simulated time reached.
@@ -167,16 +177,10 @@ fn tick_schedule() -> Schedule {
         )
             .chain(),
     );
-    schedule.add_systems((sort_rows, sort_events).in_set(Gather));
+    schedule.add_systems(gather.in_set(Gather));
     schedule
 }
 
-fn sort_rows(mut rows: ResMut<Rows>) {
-    rows.0.sort_by_key(|r| (r.t, r.signal));
-}
-
-fn sort_events(mut events: ResMut<Events>) {
-    events.0.sort_by(|a, b| {
-        (a.t, &a.subject, &a.part, &a.kind, &a.detail).cmp(&(b.t, &b.subject, &b.part, &b.kind, &b.detail))
-    });
+fn gather(mut rows: ResMut<Rows>, mut events: ResMut<Events>) {
+    sort_tick(&mut rows.0, &mut events.0);
 }
