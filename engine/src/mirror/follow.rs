@@ -13,10 +13,10 @@ use crate::{
     mirror::{
         self, ModelSignal,
         decode::Decoder,
-        outlook::{Outlook, Score},
+        outlook::Outlook,
     },
     plan::Plan,
-    predict::Estimator,
+    predict::{Estimator, score::Score},
     scenario::MirrorDef,
     signal::SignalId,
     time::{NS_PER_S, SimTime, Span},
