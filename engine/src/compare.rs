@@ -73,7 +73,9 @@ const EXAMINE: [u64; 12] = [5, 8, 12, 18, 26, 36, 48, 64, 90, 130, 180, 240];
 /// Readings before the trigger at which a step may have begun.
 const STEP_BACK: [u64; 8] = [0, 1, 2, 4, 8, 16, 32, 60];
 /// The same for a drift, before now.
-const DRIFT_BACK: [u64; 10] = [20, 35, 60, 90, 130, 190, 280, 400, 600, 900];
+const DRIFT_BACK: [u64; 7] = [25, 45, 80, 140, 230, 350, 500];
+/// Readings of a stream before which no fault can have begun: what is wrong from the start is the model's to learn.
+const SETTLE: u64 = 120;
 
 /// A reading of all signals as it came.
 #[derive(Clone, Copy, Debug)]
@@ -526,7 +528,7 @@ impl Judge {
     /// All hypotheses on an output, best first.
     fn hypotheses(&self, o: usize, i: u64, trigger: u64) -> Vec<Fit> {
         let search = self.search();
-        let oldest = self.history.oldest_start();
+        let oldest = self.history.oldest_start().max(SETTLE);
         let signal = self.inputs + o;
         let mut steps: Vec<u64> =
             STEP_BACK.iter().map(|b| trigger.saturating_sub(*b)).chain([trigger + 1, trigger + 3]).collect();
@@ -538,11 +540,17 @@ impl Judge {
         }
         let mut fits: Vec<Fit> = Vec::new();
         fits.extend(search.best(Shape::Bias, signal, &steps));
-        fits.extend(search.best(Shape::Gain, signal, &steps).map(|f| Fit { gain: f.gain - 2.0, ..f }));
-        fits.extend(search.best(Shape::Drift, signal, &slopes));
         fits.extend(steps.iter().filter_map(|k| search.noise(o, *k)).max_by(|a, b| a.gain.total_cmp(&b.gain)));
-        for input in 0..self.inputs {
-            fits.extend(search.best(Shape::Disturbance, input, &steps));
+        // A drift or a gain looks like a small step before it is told apart; where there is none, they are not looked for.
+        let so_far = fits.iter().map(|f| f.gain).fold(0.0, f64::max);
+        if so_far > 0.25 * DECIDE_NATS {
+            fits.extend(search.best(Shape::Drift, signal, &slopes));
+        }
+        if so_far > 0.5 * DECIDE_NATS {
+            fits.extend(search.best(Shape::Gain, signal, &steps).map(|f| Fit { gain: f.gain - 2.0, ..f }));
+            for input in 0..self.inputs {
+                fits.extend(search.best(Shape::Disturbance, input, &steps));
+            }
         }
         fits.sort_by(|a, b| b.gain.total_cmp(&a.gain));
         fits

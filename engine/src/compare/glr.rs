@@ -113,9 +113,10 @@ impl Search<'_> {
         let at = onsets.iter().position(|o| *o == best.onset)?;
         let before = at.checked_sub(1).map_or(best.onset, |i| onsets[i]);
         let after = onsets.get(at + 1).copied().unwrap_or(best.onset);
-        // Halve the spacing on both sides until it is one sample.
+        // Halve the spacing on both sides, down to a sixteenth of the time since.
         let mut step = (best.onset - before).max(after - best.onset) / 2;
-        while step > 0 {
+        let fine = (self.history.next() - best.onset) / 16;
+        while step > fine {
             for onset in [best.onset.saturating_sub(step), best.onset + step] {
                 if onset <= before || onset >= after {
                     continue;

@@ -92,29 +92,41 @@ impl Feed {
 
 /// A fault of the timeline as one physical sees it.
 #[derive(Debug)]
-struct StreamFault {
-    from: SimTime,
-    until: SimTime,
-    kind: FaultDef,
+struct Scheduled {
+    fault: StreamFault,
     /// Column it corrupts; None: the device.
     column: Option<usize>,
     /// What the labels call it.
     part: String,
-    rng: Rng,
     started: bool,
     ended: bool,
-    /// Value a stuck column stays at.
+}
+
+/// A fault of a stream of readings from its onset to its end.
+#[derive(Debug)]
+pub struct StreamFault {
+    from: SimTime,
+    until: SimTime,
+    kind: FaultDef,
+    rng: Rng,
+    /// Value a stuck reading stays at.
     held: Option<f64>,
     next_spike: SimTime,
 }
 
 impl StreamFault {
-    fn active(&self, t: SimTime) -> bool {
+    /// A fault that lasts `from..until`, with its own random stream.
+    pub fn new(kind: FaultDef, from: SimTime, until: SimTime, rng: Rng) -> Self {
+        Self { from, until, kind, rng, held: None, next_spike: from }
+    }
+
+    /// Whether it acts now.
+    pub fn active(&self, t: SimTime) -> bool {
         self.from <= t && t < self.until
     }
 
-    /// The reading as the fault leaves it; `last` is what was published before.
-    fn corrupt(&mut self, t: SimTime, value: f64, last: f64) -> f64 {
+    /// The reading as the fault leaves it while it acts (NaN: none); `last` is what was published before, NaN at first.
+    pub fn corrupt(&mut self, t: SimTime, value: f64, last: f64) -> f64 {
         let age_s = (t - self.from).as_secs_f64();
         match self.kind {
             FaultDef::Stuck => {
@@ -174,7 +186,7 @@ pub struct Physical {
     feed: Feed,
     next: usize,
     seq: u64,
-    faults: Vec<StreamFault>,
+    faults: Vec<Scheduled>,
     /// Last published value by column.
     last: Vec<f64>,
 }
@@ -193,18 +205,9 @@ impl Physical {
             let until = event.until.map_or(SimTime::NEVER, |s| SimTime::ZERO + s);
             let whole = matches!(kind, FaultDef::Dropout | FaultDef::ClockSkew { .. });
             let mut add = |column: Option<usize>, part: &str| {
-                faults.push(StreamFault {
-                    from,
-                    until,
-                    kind: *kind,
-                    column,
-                    part: part.to_owned(),
-                    rng: rng::stream(plan.seed, &def.id, &format!("fault/{n}/{part}")),
-                    started: false,
-                    ended: false,
-                    held: None,
-                    next_spike: from,
-                });
+                let rng = rng::stream(plan.seed, &def.id, &format!("fault/{n}/{part}"));
+                let fault = StreamFault::new(*kind, from, until, rng);
+                faults.push(Scheduled { fault, column, part: part.to_owned(), started: false, ended: false });
             };
             // A clock is the whole device's, whatever part the target names.
             if matches!(kind, FaultDef::ClockSkew { .. }) || (part.is_empty() && whole) {
@@ -291,17 +294,17 @@ impl Physical {
                     subject: self.id.clone(),
                     part: f.part.clone(),
                     kind: kind.to_owned(),
-                    detail: f.kind.name().to_owned(),
-                    value: fault_size(&f.kind),
+                    detail: f.fault.kind.name().to_owned(),
+                    value: fault_size(&f.fault.kind),
                 });
             };
-            if !f.started && f.from < until {
+            if !f.started && f.fault.from < until {
                 f.started = true;
-                push(f.from, "fault_start");
+                push(f.fault.from, "fault_start");
             }
-            if !f.ended && f.until < until {
+            if !f.ended && f.fault.until < until {
                 f.ended = true;
-                push(f.until, "fault_end");
+                push(f.fault.until, "fault_end");
             }
         }
     }
@@ -312,13 +315,14 @@ impl Physical {
         let mut silent = false;
         let mut clock_ns = t.0;
         for f in &mut self.faults {
-            if !f.active(t) {
+            let fault = &mut f.fault;
+            if !fault.active(t) {
                 continue;
             }
-            match (f.column, f.kind) {
-                (Some(c), _) if !values[c].is_nan() => values[c] = f.corrupt(t, values[c], self.last[c]),
+            match (f.column, fault.kind) {
+                (Some(c), _) if !values[c].is_nan() => values[c] = fault.corrupt(t, values[c], self.last[c]),
                 (None, FaultDef::Dropout) => silent = true,
-                (None, FaultDef::ClockSkew { ppm }) => clock_ns += ((t - f.from).0 as f64 * ppm * 1e-6) as i64,
+                (None, FaultDef::ClockSkew { ppm }) => clock_ns += ((t - fault.from).0 as f64 * ppm * 1e-6) as i64,
                 _ => {}
             }
         }
