@@ -24,6 +24,8 @@ pub struct Plan {
     pub seed: u64,
     /// Groups of devices, in the scenario's order.
     pub groups: Vec<GroupPlan>,
+    /// Signals of each mirror section, one device a block, laid out by `mirror::twin_channels`.
+    pub twin_blocks: Vec<BlockId>,
     /// All signals, the same in every shard.
     pub signals: SignalTable,
     /// Shard `i` of `n`.

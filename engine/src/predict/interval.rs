@@ -109,6 +109,12 @@ impl Calibrator {
         settled
     }
 
+    /// Drops the forecasts that have not come due: their origin, or what they would be held against, is not to be trusted.
+    pub fn forget(&mut self) {
+        self.waiting.clear();
+        self.last = None;
+    }
+
     /// Half-width of the interval in the forecast's standard deviations.
     pub fn scale(&self) -> f64 {
         self.scale
