@@ -7,8 +7,8 @@ mod island;
 
 use crate::{
     catalog::{Catalog, Firmware, PowerDef, ThingDef},
-    environment, physics,
-    scenario::{GroupDef, Scenario},
+    environment, mirror, physics,
+    scenario::{GroupDef, MirrorDef, Scenario},
     signal::{BlockId, Channel, Kind, SignalTable},
 };
 use std::{path::PathBuf, sync::Arc};
@@ -135,12 +135,18 @@ impl Plan {
             zones.iter().map(|z| signals.add_block(&z.id, 1, environment::zone_channels())).collect();
         let outside_block = signals.add_block("outside", 1, environment::outside_channels());
         let body_blocks = physics::add_body_blocks(scenario.world.scene.as_ref(), &mut signals);
+        let twin_blocks = scenario
+            .mirror
+            .iter()
+            .map(|def| twin_block(&scenario, &catalog, def, &mut signals))
+            .collect::<Result<_, _>>()?;
         let zone_shard = island::zone_islands(&scenario, &groups).into_iter().map(|i| i % shard.1).collect();
         Ok(Self {
             scenario,
             catalog,
             seed,
             groups,
+            twin_blocks,
             signals,
             shard,
             zone_shard,
@@ -215,6 +221,20 @@ pub fn device_channels(
     }
     channels.append(&mut levels);
     Ok(channels)
+}
+
+fn twin_block(
+    scenario: &Scenario,
+    catalog: &Catalog,
+    def: &MirrorDef,
+    signals: &mut SignalTable,
+) -> Result<BlockId, PlanError> {
+    let thing = find_thing(scenario, catalog, &def.thing)?;
+    let missing = || PlanError::Missing { what: "dynamics of thing", name: def.thing.clone() };
+    let network = thing.dynamics.as_ref().ok_or_else(missing)?;
+    let outputs: Vec<_> = network.outputs.iter().map(|o| (o.signal.clone(), "degC".to_owned())).collect();
+    let inputs: Vec<_> = network.inputs.iter().map(|i| (i.signal.clone(), i.unit.clone())).collect();
+    Ok(signals.add_block(&def.twin, 1, mirror::twin_channels(def, &outputs, &inputs)))
 }
 
 fn find_thing(scenario: &Scenario, catalog: &Catalog, name: &str) -> Result<Arc<ThingDef>, PlanError> {

@@ -10,6 +10,7 @@ Exit codes:
   2    bad input: a file or a flag
   3    the outside failed: broker, disk, time-out
   101  a bug in twinfleet
+  130  stopped by Ctrl-C
 
 Start here:
   twinfleet list scenarios

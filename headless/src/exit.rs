@@ -13,6 +13,8 @@ pub enum Exit {
     Input = 2,
     /// The outside failed: broker, disk, time-out.
     Outside = 3,
+    /// Stopped by Ctrl-C.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {

@@ -14,7 +14,7 @@ use twinfleet_engine::{
     physics,
     plan::Plan,
     predict::{Estimator, kalman::Filter},
-    record::{self, Writer},
+    record::{self, Sampled, Writer},
     run::{Run, RunError},
     scenario::{MirrorDef, PhysicalDef, recording::Recording},
     sense,
@@ -30,10 +30,10 @@ pub fn assemble(
     plan: &Plan,
     threads: usize,
     writer: Option<Writer>,
-    sample: bool,
+    sampled: Sampled,
 ) -> Result<Run, RunError> {
     let input = |e: &dyn std::fmt::Display| RunError::Input(e.to_string());
-    let watch = watch(plan, writer.is_some(), sample);
+    let watch = watch(plan);
     let mut run = Run::new(plan, threads, watch)?;
     let (world, schedule) = run.parts();
     environment::install(world, schedule, plan);
@@ -47,17 +47,15 @@ pub fn assemble(
     physical::install(world, schedule, plan, &|def| feed(loaded, def))?;
     follow::install(world, schedule, plan, &|def| estimator(loaded, def))?;
     expect::install(world, schedule, plan);
-    if sample {
-        record::sampler::install(world, schedule);
-    }
+    record::sampler::install(world, schedule, sampled);
     if let Some(writer) = writer {
         record::install(world, schedule, plan, writer);
     }
     Ok(run)
 }
 
-/// Signals somebody looks at: the expectations always, the rest where something is kept.
-fn watch(plan: &Plan, recorded: bool, sampled: bool) -> Watch {
+/// Signals somebody looks at: what the expectations name, and what the scenario's `record.signals` wants kept.
+fn watch(plan: &Plan) -> Watch {
     let mut watch = vec![false; plan.signals.len()];
     let mut want = |glob: &twinfleet_engine::signal::Glob| {
         for id in plan.signals.matches(glob) {
@@ -67,11 +65,9 @@ fn watch(plan: &Plan, recorded: bool, sampled: bool) -> Watch {
     for expectation in &plan.scenario.expect {
         expectation.signals().into_iter().for_each(&mut want);
     }
-    if recorded || sampled {
-        for text in &plan.scenario.record.signals {
-            if let Ok(glob) = twinfleet_engine::signal::Glob::new(text) {
-                want(&glob);
-            }
+    for text in &plan.scenario.record.signals {
+        if let Ok(glob) = twinfleet_engine::signal::Glob::new(text) {
+            want(&glob);
         }
     }
     Watch(watch)
