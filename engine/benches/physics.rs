@@ -2,8 +2,6 @@
 //!
 //! `cargo bench -p twinfleet-engine --bench physics`
 
-#![expect(missing_docs, reason = "a program, not a library")]
-
 use std::{fmt::Write, time::Instant};
 use twinfleet_engine::{
     physics::{
