@@ -188,7 +188,9 @@ pub fn check_scenario(scenario: &Scenario, catalog: &Catalog) -> Vec<SceneError>
     for (g, group) in scenario.fleet.iter().enumerate() {
         for (m, mount) in group.mounts.iter().enumerate() {
             let path = format!("fleet[{g}].mounts[{m}]");
-            for i in 0..group.count {
+            // A body without `{}` is the same for every device.
+            let devices = if mount.body.contains("{}") { group.count } else { 1 };
+            for i in 0..devices {
                 let body = mount.body.replace("{}", &i.to_string());
                 if !scene.is_some_and(|s| s.bodies.iter().any(|b| b.id == body)) {
                     errors.push(format!("{path}.body"), no_body(&body, scene));

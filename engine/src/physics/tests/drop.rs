@@ -20,7 +20,8 @@ fn parcel_drop() -> Plan {
         include_str!("../../../../twins/catalog/things/chute-gate.ron"),
         include_str!("../../../../twins/catalog/things/scale.ron"),
     ] {
-        let thing: ThingDef = from_ron(text);
+        // The catalog's reader knows the type behind the word; ron by itself does not.
+        let thing: ThingDef = from_ron(&text.replacen("Thing(", "(", 1));
         catalog.things.insert(thing.name.clone(), thing);
     }
     let imu = ["accel_x", "accel_y", "accel_z", "gyro_x", "gyro_y", "gyro_z"];
