@@ -47,7 +47,7 @@ fn head(html: &mut String, report: &Report) {
     );
     html.push_str("<dl class=\"facts\">");
     let mut fact = |name: &str, value: String, note: String| {
-        let note = if note.is_empty() { note } else { format!(" <small>{}</small>", escape(&note)) };
+        let note = if note.is_empty() { note } else { format!("<small>{}</small>", escape(&note)) };
         let _ = write!(html, "<div><dt>{name}</dt><dd>{}{note}</dd></div>", escape(&value));
     };
     let stopped = if report.finished { String::new() } else { format!("of {}", span(report.duration_s)) };
@@ -144,7 +144,13 @@ fn faults_and_verdicts(html: &mut String, report: &Report, twin: &Twin) {
             h.what == "verdict" && standing && (f.part == h.part || f.part.is_empty())
         });
         let after = cause.map(|f| span(h.from_s - f.from_s)).unwrap_or_default();
-        let value = if h.what == "verdict" { format!("{:.0} %", h.value * 100.0) } else { figure(h.value) };
+        let value = if h.what == "verdict" {
+            format!("{} %", figure(h.value * 100.0))
+        } else if h.value == 0.0 {
+            "–".into()
+        } else {
+            figure(h.value)
+        };
         let _ = writeln!(
             html,
             "<tr><td><span class=\"chip {chip}\">{word}</span></td><td>{}</td><td>{}</td><td class=\"n\">{}</td>\
@@ -193,6 +199,11 @@ fn scores(html: &mut String, scores: &[Score], twin: &Twin) {
 
 fn fleet(html: &mut String, report: &Report, plots: &[Plot]) {
     for group in &report.groups {
+        let last = group.devices.saturating_sub(1).to_string();
+        let name = match group.devices {
+            1 => group.id.replace("{}", "0"),
+            _ => format!("{} … {}", group.id.replace("{}", "0"), group.id.replace("{}", &last)),
+        };
         let many = if group.devices == 1 { "device" } else { "devices" };
         let _ = writeln!(
             html,
@@ -240,7 +251,14 @@ fn events(html: &mut String, report: &Report) {
         }
         let words: Vec<String> = counts
             .iter()
-            .map(|(what, n)| format!("{} {}", thousands(*n as f64), what.replace('_', " ")))
+            .map(|(what, n)| {
+                format!(
+                    "{} {}{}",
+                    thousands(*n as f64),
+                    what.replace('_', " "),
+                    if *n == 1 || what.ends_with('s') { "" } else { "s" }
+                )
+            })
             .collect();
         let _ = write!(
             html,
