@@ -40,13 +40,13 @@
 pub mod manifest;
 pub mod merge;
 mod reader;
-mod sampler;
+pub mod sampler;
 mod segment;
 mod writer;
 
 pub use manifest::{Header, Manifest};
 pub use reader::Record;
-pub use sampler::{Bucket, Sampler};
+pub use sampler::{Bucket, Sampled, Sampler};
 pub use writer::{Recorder, Writer, install};
 
 use crate::world::{Event, Row};

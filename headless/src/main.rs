@@ -6,7 +6,9 @@ mod drive;
 mod exit;
 mod list;
 mod load_files;
+mod merge;
 mod plugins;
+mod report;
 mod run;
 mod summary;
 

@@ -101,7 +101,7 @@ pub(super) fn claim_in_words(e: &Expectation) -> String {
         Claim::Eventually { signal, bounds, any } => {
             format!("eventually {}{} {bounds}", if *any { "any of " } else { "" }, signal.text)
         }
-        Claim::Within(c) => format!("in time {}", condition(c)),
+        Claim::Within(c) => condition(c),
         Claim::Rate { signal, bounds, per, .. } => format!("rate of {} per {per} {bounds}", signal.text),
         Claim::Count(c, b) => format!("count of {} {b}", condition(c)),
         Claim::Implies { premise, then, within } => {
@@ -283,9 +283,9 @@ impl Judge {
         let name = who.name(table);
         let spare = Span::from_secs_f64(margin.abs());
         out.sentence = if out.held() {
-            format!("held with {spare} to spare: {name} at {t}, {} after the start", *t - self.e.from)
+            format!("held with {spare} to spare: {name} at {t}, {} after {}", *t - self.e.from, self.e.from)
         } else {
-            format!("failed by {spare}: {name} only at {t}, {} after the start", *t - self.e.from)
+            format!("failed by {spare}: {name} only at {t}, {} after {}", *t - self.e.from, self.e.from)
         };
         out.worst = Some(name);
     }

@@ -1,7 +1,23 @@
 //! A bounded memory of each watched signal, good enough to draw it: minimum, maximum and last value in each of at most
 //! `buckets` stretches of time.
+//!
+//! ```
+//! use twinfleet_engine::{record::Sampler, signal::SignalId, time::SimTime, world::Row};
+//! let mut sampler = Sampler::new(10, 4);
+//! for s in 0..100i64 {
+//!     sampler.add(&Row { t: SimTime(s * 1_000_000_000), signal: SignalId(0), value: s as f64 });
+//! }
+//! let series: Vec<_> = sampler.series(SignalId(0)).collect();
+//! assert!(series.len() <= 4);
+//! assert_eq!((series[0].min, series.last().unwrap().max), (0.0, 99.0));
+//! ```
 
-use crate::{signal::SignalId, time::SimTime, world::Row};
+use crate::{
+    signal::SignalId,
+    time::SimTime,
+    world::{Event, Events, Row, Rows, TickSystems},
+};
+use bevy_ecs::prelude::*;
 use std::collections::BTreeMap;
 
 /// What a signal did in one stretch of time.
@@ -110,4 +126,44 @@ impl Sampler {
     pub const fn width_ns(&self) -> i64 {
         self.width_ns
     }
+}
+
+/// What a report is made of, gathered as the run goes, in [`TickSystems::Record`].
+#[derive(Resource, Clone, Debug)]
+pub struct Sampled {
+    /// Every watched signal, coarsely.
+    pub sampler: Sampler,
+    /// The run's events, the first `most_events` of them.
+    pub events: Vec<Event>,
+    /// Events beyond the most that are kept.
+    pub events_left_out: u64,
+    most_events: usize,
+}
+
+impl Sampled {
+    /// Gathers into this sampler, and at most so many events.
+    pub const fn new(sampler: Sampler, most_events: usize) -> Self {
+        Self { sampler, events: Vec::new(), events_left_out: 0, most_events }
+    }
+
+    /// Takes in a tick.
+    pub fn tick(&mut self, rows: &[Row], events: &[Event]) {
+        for row in rows {
+            self.sampler.add(row);
+        }
+        let room = self.most_events - self.events.len().min(self.most_events);
+        let taken = events.len().min(room);
+        self.events.extend_from_slice(&events[..taken]);
+        self.events_left_out += (events.len() - taken) as u64;
+    }
+}
+
+/// Adds the resource [`Sampled`] and the system that feeds it.
+pub fn install(world: &mut World, schedule: &mut Schedule, sampled: Sampled) {
+    world.insert_resource(sampled);
+    schedule.add_systems(sample_tick.in_set(TickSystems::Record));
+}
+
+fn sample_tick(rows: Res<Rows>, events: Res<Events>, mut sampled: ResMut<Sampled>) {
+    sampled.tick(&rows.0, &events.0);
 }

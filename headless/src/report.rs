@@ -1,0 +1,331 @@
+//! The report of a run: `report.html` for people, `report.json` for machines, `junit.xml` for CI, plots as SVG.
+//!
+//! The driver fills a [`Report`]; [`collect`] makes its plotted parts from what the run gathered in
+//! [`twinfleet_engine::record::Sampled`], so that no record on disk is needed. Unlike a record, a report may name the
+//! machine's own figures, such as wall time.
+
+pub mod axis;
+pub mod collect;
+mod html;
+mod junit;
+pub mod plot;
+
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+use twinfleet_engine::expect::Outcome;
+
+/// Everything that a report says.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Report {
+    /// The scenario's name or path.
+    pub scenario: String,
+    /// What the scenario shows.
+    pub about: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// The command that runs it again.
+    pub replay: String,
+    /// Version of Twinfleet.
+    pub version: String,
+    /// Simulated length asked for, [s].
+    pub duration_s: f64,
+    /// Simulated time reached, [s].
+    pub simulated_s: f64,
+    /// Whether the run came to its end.
+    pub finished: bool,
+    /// Wall time, [s].
+    pub wall_s: f64,
+    /// Where messages went: `none`, `embedded`, a broker's address without its password.
+    pub broker: String,
+    /// Messages published.
+    pub messages: u64,
+    /// Hash of the run's state, 32 hexadecimal digits.
+    pub state_hash: Option<String>,
+    /// Counters of the run.
+    pub counters: BTreeMap<String, u64>,
+    /// How the expectations came out, in the scenario's order.
+    pub expectations: Vec<Outcome>,
+    /// Twins and what they follow.
+    pub twins: Vec<Twin>,
+    /// Simulated devices, by group.
+    pub groups: Vec<Group>,
+    /// Faults, verdicts and other events, in order of time.
+    pub happenings: Vec<Happening>,
+    /// Events that were not kept.
+    pub events_left_out: u64,
+    /// Rows of signals that were not kept for plots.
+    pub rows_left_out: u64,
+}
+
+/// A twin.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Twin {
+    /// Its device's id.
+    pub id: String,
+    /// The thing whose dynamics it carries.
+    pub thing: String,
+    /// Signals that it estimates.
+    pub outputs: Vec<Output>,
+    /// Signals that drive it.
+    pub inputs: Vec<Input>,
+    /// How good its forecasts were.
+    pub scores: Vec<Score>,
+}
+
+/// A signal that a twin estimates.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Output {
+    /// `part.quantity`.
+    pub name: String,
+    /// Unit.
+    pub unit: String,
+    /// What the physical reported.
+    pub reported: Series,
+    /// What the twin estimates.
+    pub estimate: Series,
+    /// Reported minus predicted.
+    pub residual: Series,
+    /// Bounds that expectations set on the residual.
+    pub thresholds: Vec<f64>,
+    /// Forecasts, by horizon.
+    pub forecasts: Vec<Forecast>,
+}
+
+/// A signal that drives a twin.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Input {
+    /// `part.quantity`.
+    pub name: String,
+    /// Unit.
+    pub unit: String,
+    /// What the physical reported.
+    pub reported: Series,
+}
+
+/// A forecast series, each point at the time it speaks of.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Forecast {
+    /// How far ahead, [s].
+    pub horizon_s: f64,
+    /// Mean.
+    pub mean: Series,
+    /// Lower end of the interval.
+    pub lower: Series,
+    /// Upper end of the interval.
+    pub upper: Series,
+}
+
+/// How good the forecasts of one signal at one horizon were.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Score {
+    /// `part.quantity`.
+    pub signal: String,
+    /// How far ahead, [s].
+    pub horizon_s: f64,
+    /// Forecasts that came due.
+    pub n: u64,
+    /// Root mean square error, in the signal's unit.
+    pub rmse: f64,
+    /// The same of the forecast that nothing changes.
+    pub rmse_persistence: f64,
+    /// Share of the intervals that held, 0–1.
+    pub coverage: f64,
+    /// Share that was asked for, 0–1.
+    pub interval: f64,
+}
+
+/// A group of simulated devices.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Group {
+    /// Device pattern, such as `node-{}`.
+    pub id: String,
+    /// Number of devices.
+    pub devices: u32,
+    /// Their channels.
+    pub channels: Vec<GroupChannel>,
+}
+
+/// One channel of a group, over all of its devices.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GroupChannel {
+    /// `part.quantity`.
+    pub name: String,
+    /// Kind of signal.
+    pub kind: String,
+    /// Unit.
+    pub unit: String,
+    /// Devices that had a row.
+    pub devices: u32,
+    /// Rows.
+    pub rows: u64,
+    /// Smallest value of any device.
+    pub min: f64,
+    /// Mean over devices and time, each stretch of the plot weighing the same.
+    pub mean: f64,
+    /// Largest value of any device.
+    pub max: f64,
+    /// Least, largest and mean value over devices, by time.
+    pub fan: Series,
+    /// Bounds that expectations set.
+    pub thresholds: Vec<f64>,
+}
+
+/// An event, or a fault or verdict with its end.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Happening {
+    /// When it began, [s].
+    pub from_s: f64,
+    /// When it ended, [s]. None: not within the run, or it has no length.
+    pub to_s: Option<f64>,
+    /// `fault`, `verdict`, or the event's kind.
+    pub what: String,
+    /// Device.
+    pub subject: String,
+    /// Part.
+    pub part: String,
+    /// Kind of fault, or a sentence.
+    pub detail: String,
+    /// A figure: size of a fault, posterior of a verdict.
+    pub value: f64,
+}
+
+/// A signal over time. Only its extremes go into report.json; the points are in the plots.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Series {
+    /// Points in order of time.
+    #[serde(skip)]
+    pub points: Vec<Point>,
+    /// Number of rows.
+    pub rows: u64,
+    /// Smallest value.
+    pub min: Option<f64>,
+    /// Largest value.
+    pub max: Option<f64>,
+}
+
+/// What a signal did in a short stretch of time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// When, [s].
+    pub t_s: f64,
+    /// Smallest value.
+    pub min: f64,
+    /// Largest value.
+    pub max: f64,
+    /// Last value, or the mean over devices.
+    pub value: f64,
+}
+
+impl Series {
+    /// A series of these points, which `rows` rows went into.
+    pub fn new(points: Vec<Point>, rows: u64) -> Self {
+        let min = points.iter().map(|p| p.min).reduce(f64::min);
+        let max = points.iter().map(|p| p.max).reduce(f64::max);
+        Self { points, rows, min, max }
+    }
+}
+
+impl Report {
+    /// Whether every expectation held.
+    pub fn held(&self) -> bool {
+        self.expectations.iter().all(Outcome::held)
+    }
+
+    /// The verdict on the run in a few words.
+    pub fn headline(&self) -> String {
+        let n = self.expectations.len();
+        let failed = self.expectations.iter().filter(|o| !o.held()).count();
+        match (n, failed) {
+            (0, _) => "Ran without expectations".into(),
+            (1, 0) => "The expectation held".into(),
+            (_, 0) => format!("All {n} expectations held"),
+            (1, _) => "The expectation failed".into(),
+            _ => format!("{failed} of {n} expectations failed"),
+        }
+    }
+}
+
+/// Why a report could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the report {path}: {source}", path = path.display())]
+pub struct ReportError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// Writes `report.html`, `report.json`, `junit.xml` and `plots/*.svg` into `dir`, in place of those of an earlier run.
+///
+/// # Errors
+/// What the operating system says; the command's exit code is 3.
+pub fn write(report: &Report, dir: &Path) -> Result<(), ReportError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| ReportError { path, source }
+    };
+    let plots = plot::all(report);
+    let folder = dir.join("plots");
+    fs::create_dir_all(&folder).map_err(failed(&folder))?;
+    let mut files = vec![
+        (dir.join("report.html"), html::page(report, &plots)),
+        (dir.join("report.json"), json(report)),
+        (dir.join("junit.xml"), junit::xml(report)),
+    ];
+    files.extend(plots.iter().map(|p| (folder.join(format!("{}.svg", p.file)), p.standalone())));
+    for (path, text) in files {
+        // Aside first, so that a reader never finds half a file.
+        let aside = path.with_extension("tmp");
+        fs::write(&aside, text).and_then(|()| fs::rename(&aside, &path)).map_err(failed(&path))?;
+    }
+    Ok(())
+}
+
+fn json(report: &Report) -> String {
+    #[derive(Serialize)]
+    struct Whole<'a> {
+        format: u32,
+        held: bool,
+        headline: String,
+        #[serde(flatten)]
+        report: &'a Report,
+    }
+    let whole = Whole { format: 1, held: report.held(), headline: report.headline(), report };
+    let mut text = serde_json::to_string_pretty(&whole).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// Text with the characters replaced that XML and HTML keep for themselves; control characters, which XML has none for,
+/// become spaces.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '\n' | '\t' => out.push(c),
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! Axes: round ticks for values, clock ticks for simulated time.
+
+/// Round values (1, 2 or 5 times a power of ten apart) within `low..=high`, about `want` of them, and their decimals.
+pub fn value_ticks(low: f64, high: f64, want: usize) -> (Vec<f64>, usize) {
+    let span = (high - low).max(f64::MIN_POSITIVE);
+    let raw = span / want.max(1) as f64;
+    let power = 10f64.powf(raw.log10().floor());
+    let step =
+        [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * power).find(|s| *s >= raw * 0.999).unwrap_or(raw);
+    let first = (low / step).ceil() as i64;
+    let last = (high / step).floor() as i64;
+    let decimals = (-step.log10().floor()).clamp(0.0, 9.0) as usize;
+    // A tick is a multiple of the step, so that rounding errors do not add up.
+    ((first..=last.min(first + 50)).map(|i| i as f64 * step).collect(), decimals)
+}
+
+const SPANS_S: [f64; 22] = [
+    0.001, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0,
+    7200.0, 10_800.0, 21_600.0, 43_200.0, 86_400.0,
+];
+
+/// Times at round distances within `from..=to` [s], at most about `want` of them, with their labels: `h:mm`, or `m:ss` and
+/// `s` where ticks are closer together than a minute.
+pub fn time_ticks(from_s: f64, to_s: f64, want: usize) -> Vec<(f64, String)> {
+    let raw = (to_s - from_s) / want.max(1) as f64;
+    let step = SPANS_S.into_iter().find(|s| *s >= raw).unwrap_or_else(|| (raw / 86_400.0).ceil() * 86_400.0);
+    let first = (from_s / step).ceil() as i64;
+    let last = ((to_s / step) + 1e-9).floor() as i64;
+    (first..=last.min(first + 50)).map(|i| (i as f64 * step, clock(i as f64 * step, step))).collect()
+}
+
+/// What the labels of an axis of this length are in.
+pub fn time_unit(length_s: f64) -> &'static str {
+    match length_s {
+        l if l < 60.0 => "s",
+        l if l < 600.0 => "m:ss",
+        _ => "h:mm",
+    }
+}
+
+fn clock(t_s: f64, step_s: f64) -> String {
+    if step_s < 1.0 {
+        let decimals = (-step_s.log10().floor()).max(0.0) as usize;
+        return format!("{t_s:.decimals$}");
+    }
+    let t = t_s.round() as i64;
+    if step_s < 60.0 {
+        return format!("{}:{:02}", t / 60, t % 60);
+    }
+    let (days, hours, minutes) = (t / 86_400, t / 3600 % 24, t / 60 % 60);
+    match days {
+        0 => format!("{hours}:{minutes:02}"),
+        _ if hours == 0 && minutes == 0 => format!("{days} d"),
+        _ => format!("{days} d {hours}:{minutes:02}"),
+    }
+}
+
+/// Limits that show all of `low..=high` with a little air, and never an empty range.
+pub fn limits(low: f64, high: f64) -> (f64, f64) {
+    let span = high - low;
+    let floor = (low.abs().max(high.abs()) * 1e-3).max(1e-6);
+    let air = if span > floor { span * 0.06 } else { floor.max(span) * 2.0 };
+    (low - air, high + air)
+}

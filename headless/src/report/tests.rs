@@ -1,0 +1,266 @@
+//! Reports of made-up runs, through the same functions as the command uses.
+
+use super::*;
+use twinfleet_engine::{
+    expect::{Evaluator, Expectation},
+    record::{Sampled, Sampler, sort_tick},
+    signal::{Channel, Kind, SignalTable},
+    time::SimTime,
+    world::{Event, Row},
+};
+
+const S: i64 = 1_000_000_000;
+
+fn expectations() -> Vec<Expectation> {
+    let read = |text: &str| {
+        let options = ron::Options::default();
+        options.with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME).from_str(text).unwrap()
+    };
+    vec![
+        read(
+            r#"Always(name: "the twin is near", signal: "pi-1/soc.temperature@residual", between: (-4, 4), unless: Fault("pi-1"), grace: "60s")"#,
+        ),
+        read(r#"Within(after: "30min", within: "60s", verdict: (of: "pi-1", kind: "stuck", part: "soc"))"#),
+        read(r#"Never(verdict: Any, before: "30min")"#),
+        read(
+            r#"Always(name: "no <frost> & \"no\" heat", signal: "node-*/bme280.temperature@reading", between: (5, 31.5))"#,
+        ),
+        read(r#"Eventually(signal: "node-*/bme280.pressure@reading", above: 990)"#),
+    ]
+}
+
+/// An hour of a twin whose sensor sticks for ten minutes, and of five nodes.
+fn demo() -> Report {
+    let mut table = SignalTable::default();
+    let mut channels = vec![Channel::new("soc.temperature", Kind::Reported, "degC")];
+    for kind in [Kind::Estimate, Kind::Residual] {
+        channels.push(Channel::new("soc.temperature", kind, "degC"));
+    }
+    for horizon in ["60s", "300s"] {
+        for bound in ["", ".lower", ".upper"] {
+            channels.push(Channel::new(&format!("soc.temperature.{horizon}{bound}"), Kind::Forecast, "degC"));
+        }
+    }
+    channels.push(Channel::new("cpu.load", Kind::Reported, "percent"));
+    let twin = table.add_block("pi-1", 1, channels);
+    let node = ["bme280.temperature", "bme280.pressure"].iter().zip(["degC", "hPa"]);
+    let nodes = table.add_block(
+        "node-{}",
+        5,
+        node.map(|(name, unit)| Channel::new(name, Kind::Reading, unit)).collect(),
+    );
+    let expectations = expectations();
+    let mut evaluator = Evaluator::new(&expectations, &table);
+    let mut sampled = Sampled::new(Sampler::new(100, 512), 100);
+    let (mut truth, mut seed, mut stuck) = (40.0f64, 1u64, 0.0);
+    let mut noise = move || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as f64 / f64::from(1u32 << 31) - 0.5
+    };
+    for s in 0..3600i64 {
+        let load = if s / 400 % 2 == 0 { 15.0 } else { 95.0 } + 8.0 * noise();
+        truth += (38.0 + 0.28 * load - truth) / 120.0;
+        let fault = (1800..2400).contains(&s);
+        if !fault {
+            stuck = truth + 0.6 * noise();
+        }
+        let silent = (2900..3000).contains(&s);
+        let mut rows = Vec::new();
+        let mut row = |block, device, channel, value| {
+            rows.push(Row { t: SimTime(s * S), signal: table.id(block, device, channel), value });
+        };
+        if !silent {
+            row(twin, 0, 0, stuck);
+            row(twin, 0, 2, stuck - truth);
+        }
+        row(twin, 0, 1, truth);
+        for (i, spread) in [1.0, 2.5].into_iter().enumerate() {
+            let ahead = truth + (38.0 + 0.28 * load - truth) * [0.35, 0.75][i];
+            for (bound, offset) in [0.0, -spread, spread].into_iter().enumerate() {
+                row(twin, 0, 3 + 3 * i as u32 + bound as u32, ahead + offset);
+            }
+        }
+        row(twin, 0, 9, load);
+        if s % 60 == 0 {
+            for device in 0..5 {
+                let day = (s as f64 / 3600.0 * std::f64::consts::PI).sin();
+                row(nodes, device, 0, 20.0 + 11.0 * day + f64::from(device) * 0.4 + noise());
+                row(nodes, device, 1, 1005.0 + 0.3 * noise() + f64::from(device));
+            }
+        }
+        let event = |kind: &str, detail: &str, value| Event {
+            t: SimTime(s * S),
+            subject: "pi-1".into(),
+            part: "soc.temperature".into(),
+            kind: kind.into(),
+            detail: detail.into(),
+            value,
+        };
+        let mut events = match s {
+            1800 => vec![event("fault_start", "stuck", 0.0)],
+            1822 => vec![event("verdict", "stuck", 0.997)],
+            2400 => vec![event("fault_end", "stuck", 0.0)],
+            2431 => vec![event("verdict_end", "stuck", 0.0)],
+            2900 => vec![event("fault_start", "dropout", 0.0)],
+            2912 => vec![event("verdict", "dropout", 0.9)],
+            3000 => vec![event("fault_end", "dropout", 0.0), event("verdict_end", "dropout", 0.0)],
+            _ => vec![],
+        };
+        sort_tick(&mut rows, &mut events);
+        evaluator.observe(&rows, &events);
+        sampled.tick(&rows, &events);
+    }
+    let score = |horizon_s: f64, rmse: f64| Score {
+        signal: "soc.temperature".into(),
+        horizon_s,
+        n: 3540,
+        rmse,
+        rmse_persistence: rmse * 1.6,
+        coverage: 0.912,
+        interval: 0.9,
+    };
+    let mut report = Report {
+        scenario: "pi3b-mirror".into(),
+        about: "A recorded Raspberry Pi 3B is followed by its twin; at half time its sensor sticks".into(),
+        seed: 42,
+        replay: "twinfleet run pi3b-mirror --seed 42".into(),
+        version: "0.1.0".into(),
+        duration_s: 3600.0,
+        simulated_s: 3600.0,
+        finished: true,
+        wall_s: 0.84,
+        broker: "embedded".into(),
+        messages: 3600,
+        state_hash: Some("0123456789abcdef0123456789abcdef".into()),
+        counters: BTreeMap::from([("messages_published".into(), 3600), ("readings".into(), 4200)]),
+        expectations: evaluator.finish(SimTime(3600 * S)),
+        ..Report::default()
+    };
+    collect::collect(&mut report, &table, &sampled, &expectations);
+    report.twins[0].scores = vec![score(60.0, 0.42), score(300.0, 1.3)];
+    report
+}
+
+/// A strict enough reader of XML: tags nest, attributes are quoted and unique, and nothing forbidden stands in text.
+/// Returns the elements' names in order, `/` before the closing ones.
+fn elements(xml: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut open: Vec<String> = Vec::new();
+    let mut rest = xml;
+    while let Some(at) = rest.find('<') {
+        text(&rest[..at]);
+        let end = rest[at..].find('>').unwrap_or_else(|| panic!("unclosed tag: {:.60}", &rest[at..])) + at;
+        let tag = &rest[at + 1..end];
+        rest = &rest[end + 1..];
+        if tag.starts_with(['?', '!']) {
+            continue;
+        }
+        if let Some(name) = tag.strip_prefix('/') {
+            assert_eq!(open.pop().as_deref(), Some(name));
+            names.push(tag.to_owned());
+            continue;
+        }
+        let (inner, closed) = tag.strip_suffix('/').map_or((tag, false), |t| (t, true));
+        let (name, attributes) = inner.split_once(' ').unwrap_or((inner, ""));
+        let mut seen = Vec::new();
+        let mut left = attributes.trim();
+        while !left.is_empty() {
+            let (key, after) = left.split_once("=\"").unwrap_or_else(|| panic!("attribute {left}"));
+            let (value, after) = after.split_once('"').unwrap_or_else(|| panic!("unquoted {left}"));
+            text(value);
+            assert!(!seen.contains(&key) && !value.contains('<'), "{tag}");
+            seen.push(key);
+            left = after.trim_start();
+        }
+        names.push(name.to_owned());
+        if !closed {
+            open.push(name.to_owned());
+        }
+    }
+    assert!(open.is_empty(), "left open: {open:?}");
+    names
+}
+
+fn text(text: &str) {
+    for (at, _) in text.match_indices('&') {
+        let entity = text[at..].split(';').next().unwrap_or_default();
+        assert!(["&amp", "&lt", "&gt", "&quot", "&#39"].contains(&entity), "{entity}");
+    }
+    assert!(text.chars().all(|c| !c.is_control() || c == '\n' || c == '\t'));
+}
+
+#[test]
+fn a_report_has_its_four_parts_and_replaces_an_earlier_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = std::env::var("TWINFLEET_REPORT_DEMO").map_or(dir.path().to_owned(), PathBuf::from);
+    write(&demo(), &dir).unwrap();
+    write(&demo(), &dir).unwrap();
+    let html = fs::read_to_string(dir.join("report.html")).unwrap();
+    assert!(html.len() < 3_000_000, "{} bytes", html.len());
+    let outside = ["http://", "https://", "src=", "@import", "url(//", "<script", "<link"];
+    for word in outside {
+        assert!(!html.replace("http://www.w3.org/2000/svg", "").contains(word), "{word}");
+    }
+    let json: serde_json::Value =
+        serde_json::from_slice(&fs::read(dir.join("report.json")).unwrap()).unwrap();
+    assert_eq!((json["seed"].as_u64(), json["held"].as_bool()), (Some(42), Some(false)));
+    assert_eq!(json["expectations"].as_array().map(Vec::len), Some(5));
+    let plots: Vec<_> = fs::read_dir(dir.join("plots")).unwrap().map(|e| e.unwrap().path()).collect();
+    assert_eq!(plots.len(), 7);
+    for plot in plots {
+        assert_eq!(elements(&fs::read_to_string(plot).unwrap())[0], "svg");
+    }
+}
+
+#[test]
+fn junit_is_well_formed_and_names_each_expectation() {
+    let mut report = demo();
+    report.replay = "twinfleet run 'a & b' --set x=\"<1>\"\u{1}".into();
+    let xml = junit::xml(&report);
+    let names = elements(&xml);
+    let count = |name: &str| names.iter().filter(|n| *n == name).count();
+    assert_eq!((count("testcase"), count("failure"), count("/testsuites")), (5, 1, 1));
+    assert!(xml.contains("tests=\"5\" failures=\"1\""));
+    assert!(xml.contains("no &lt;frost&gt; &amp; &quot;no&quot; heat"));
+    assert!(xml.contains("seed 42\nreplay: twinfleet run &#39;a &amp; b&#39;"));
+}
+
+#[test]
+fn faults_are_paired_with_their_ends_and_forecasts_moved_to_their_time() {
+    let report = demo();
+    let spans: Vec<_> = report.happenings.iter().map(|h| (h.what.as_str(), h.from_s, h.to_s)).collect();
+    let want = [
+        ("fault", 1800.0, Some(2400.0)),
+        ("verdict", 1822.0, Some(2431.0)),
+        ("fault", 2900.0, Some(3000.0)),
+        ("verdict", 2912.0, Some(3000.0)),
+    ];
+    assert_eq!(spans, want);
+    let output = &report.twins[0].outputs[0];
+    let last = |s: &Series| s.points.last().unwrap().t_s;
+    assert_eq!(last(&output.forecasts[0].mean), last(&output.estimate) + 60.0);
+    assert_eq!(last(&output.forecasts[1].upper), last(&output.estimate) + 300.0);
+    assert_eq!(output.thresholds, [-4.0, 4.0]);
+}
+
+#[test]
+fn ticks_are_round_and_inside() {
+    for (low, high) in [(0.0, 1.0), (-3.2, 97.1), (1e-7, 3e-7), (1e5, 1.00001e5), (-5e8, 5e8), (2.0, 2.0)] {
+        let (low, high) = axis::limits(low, high);
+        let (ticks, _) = axis::value_ticks(low, high, 5);
+        assert!((2..=12).contains(&ticks.len()), "{low}..{high}: {ticks:?}");
+        assert!(ticks.iter().all(|t| (low..=high).contains(t)), "{low}..{high}: {ticks:?}");
+    }
+    let labels = |end| axis::time_ticks(0.0, end, 8).into_iter().map(|t| t.1).collect::<Vec<_>>();
+    assert_eq!(labels(3600.0), ["0:00", "0:10", "0:20", "0:30", "0:40", "0:50", "1:00"]);
+    assert_eq!(labels(86_400.0).last().map(String::as_str), Some("1 d"));
+    assert_eq!(labels(40.0), ["0:00", "0:05", "0:10", "0:15", "0:20", "0:25", "0:30", "0:35", "0:40"]);
+}
+
+#[test]
+fn an_empty_run_still_makes_a_report() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&Report::default(), dir.path()).unwrap();
+    let blocked = dir.path().join("report.json").join("deeper");
+    assert!(write(&Report::default(), &blocked).unwrap_err().to_string().contains("cannot write the report"));
+}
