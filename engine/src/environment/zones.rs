@@ -31,8 +31,9 @@ use super::{
     weather::Outside,
 };
 use bevy_ecs::prelude::Resource;
-use def::index;
+use def::by_id;
 use soil::water_soil;
+use std::collections::HashMap;
 
 /// What devices and events do to the zones over a step, by zone index.
 #[derive(Resource, Clone, Debug, Default, PartialEq)]
@@ -105,8 +106,14 @@ struct Island {
 }
 
 impl Island {
-    fn new(defs: &[ZoneDef], parent: &[Option<usize>], zones: Vec<usize>) -> Self {
-        let local = |z: usize| zones.iter().position(|x| *x == z);
+    fn new(
+        defs: &[ZoneDef],
+        ids: &HashMap<&str, usize>,
+        parent: &[Option<usize>],
+        zones: Vec<usize>,
+    ) -> Self {
+        let places: HashMap<usize, usize> = zones.iter().enumerate().map(|(i, z)| (*z, i)).collect();
+        let local = |z: usize| places.get(&z).copied();
         let mut capacity: Vec<_> = zones.iter().map(|z| defs[*z].heat_capacity_j_k).collect();
         let mut mass = vec![None; zones.len()];
         for (i, z) in zones.iter().enumerate() {
@@ -129,7 +136,7 @@ impl Island {
                 exchange[i] = Some((heat.link(i, p, 0.0), vapour.link(i, p, 0.0)));
             }
             for wall in &def.neighbours {
-                if let Some(other) = index(defs, &wall.zone).and_then(local) {
+                if let Some(other) = ids.get(wall.zone.as_str()).copied().and_then(local) {
                     heat.link(i, other, wall.w_k);
                 }
             }
@@ -141,14 +148,19 @@ impl Island {
 impl ZoneModel {
     /// A model of these zones, of which those are stepped that `owned` names by index; it must name whole islands.
     pub fn new(defs: &[ZoneDef], owned: impl Fn(usize) -> bool) -> Self {
-        let parent: Vec<_> =
-            defs.iter().map(|z| z.parent.as_deref().and_then(|id| index(defs, id))).collect();
+        let ids = by_id(defs);
+        let find = |id: &String| ids.get(id.as_str()).copied();
+        let parent: Vec<_> = defs.iter().map(|z| z.parent.as_ref().and_then(find)).collect();
         let of = islands(defs);
         let count = of.iter().max().map_or(0, |m| m + 1);
-        let islands: Vec<Island> = (0..count)
-            .map(|k| (0..defs.len()).filter(|z| of[*z] == k && owned(*z)).collect::<Vec<_>>())
+        let mut members = vec![Vec::new(); count];
+        for z in (0..defs.len()).filter(|z| owned(*z)) {
+            members[of[z]].push(z);
+        }
+        let islands: Vec<Island> = members
+            .into_iter()
             .filter(|zones| !zones.is_empty())
-            .map(|zones| Island::new(defs, &parent, zones))
+            .map(|zones| Island::new(defs, &ids, &parent, zones))
             .collect();
         let mut state = vec![None; defs.len()];
         for z in islands.iter().flat_map(|i| &i.zones) {
