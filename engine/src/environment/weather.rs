@@ -109,14 +109,17 @@ impl WeatherDef {
         ];
         let mut found: Vec<_> = not_negative
             .iter()
-            .filter(|(_, value)| !(*value >= 0.0))
+            .filter(|(_, value)| *value < 0.0)
             .map(|(field, value)| (*field, format!("`{field}` must be at least 0, but is {value}")))
             .collect();
         if !(0.0..=1.0).contains(&self.cloud) {
             found.push(("cloud", format!("`cloud` is a share, from 0 to 1, but is {}", self.cloud)));
         }
         if !(-500.0..=9000.0).contains(&self.altitude_m) {
-            found.push(("altitude_m", format!("`altitude_m` must be from -500 to 9000 m, but is {}", self.altitude_m)));
+            found.push((
+                "altitude_m",
+                format!("`altitude_m` must be from -500 to 9000 m, but is {}", self.altitude_m),
+            ));
         }
         found
     }

@@ -200,10 +200,11 @@ pub struct ZoneProblem {
 pub fn problems(zones: &[ZoneDef]) -> Vec<ZoneProblem> {
     let mut found = Vec::new();
     for (zone, z) in zones.iter().enumerate() {
-        let mut wrong =
-            |field: &str, what: String| found.push(ZoneProblem { zone, field: field.to_owned(), message: format!("`{field}` {what}") });
+        let mut wrong = |field: &str, what: String| {
+            found.push(ZoneProblem { zone, field: field.to_owned(), message: format!("`{field}` {what}") })
+        };
         for (field, value) in [("air_changes_per_h", z.air_changes_per_h), ("vapour_g_h", z.vapour_g_h)] {
-            if !(value >= 0.0) {
+            if value < 0.0 {
                 wrong(field, format!("must be at least 0, but is {value}"));
             }
         }
@@ -214,7 +215,7 @@ pub fn problems(zones: &[ZoneDef]) -> Vec<ZoneProblem> {
                 wrong(field, format!("is a share, from 0 to 1, but is {value}"));
             }
         }
-        if z.heat_capacity_j_k.is_some_and(|c| !(c > 0.0)) {
+        if z.heat_capacity_j_k.is_some_and(|c| c <= 0.0) {
             wrong("heat_capacity_j_k", "must be above 0; leave it out for a constant temperature".to_owned());
         }
         if z.volume_m3 == 0.0 && z.air_changes_per_h > 0.0 {
@@ -222,27 +223,27 @@ pub fn problems(zones: &[ZoneDef]) -> Vec<ZoneProblem> {
         }
         for (k, n) in z.neighbours.iter().enumerate() {
             if n.zone == z.id {
-                wrong(&format!("neighbours[{k}].zone"), "is the zone itself, to which it has no wall".to_owned());
+                wrong(
+                    &format!("neighbours[{k}].zone"),
+                    "is the zone itself, to which it has no wall".to_owned(),
+                );
             }
-            if !(n.w_k >= 0.0) {
+            if n.w_k < 0.0 {
                 wrong(&format!("neighbours[{k}].w_k"), format!("must be at least 0, but is {}", n.w_k));
             }
         }
         if let Some(s) = &z.soil {
-            if !(s.area_m2 > 0.0) {
+            if s.area_m2 <= 0.0 {
                 wrong("soil.area_m2", format!("must be above 0, but is {}", s.area_m2));
             }
-            if !(s.root_mm > 0.0) {
+            if s.root_mm <= 0.0 {
                 wrong("soil.root_mm", format!("must be above 0, but is {}", s.root_mm));
             }
             if !(0.0 <= s.wilting_percent
                 && s.wilting_percent < s.capacity_percent
                 && s.capacity_percent <= 100.0)
             {
-                wrong(
-                    "soil.capacity_percent",
-                    "is above wilting_percent and at most 100".to_owned(),
-                );
+                wrong("soil.capacity_percent", "is above wilting_percent and at most 100".to_owned());
             }
         }
     }
