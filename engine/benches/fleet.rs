@@ -3,7 +3,7 @@
 //! `cargo bench -p twinfleet-engine --bench fleet`
 
 #[path = "common/fixture.rs"]
-#[expect(dead_code, missing_docs, reason = "shared by benches and tests, each of which uses a part")]
+#[expect(dead_code, reason = "shared by benches and tests, each of which uses a part")]
 mod fixture;
 
 use fixture::{Sim, plan, sensor};
@@ -49,37 +49,21 @@ fn main() {
     let mut sim = fleet("1s", "20ms");
     sim.run(3);
     let before = sim.counter("readings");
-    let one = measure(&mut sim, 1, 5, 5);
-    let two = measure(&mut sim, 2, 5, 5);
+    let one = measure(&mut sim, 1, 1, 25);
+    let two = measure(&mut sim, 2, 1, 25);
     let readings = (sim.counter("readings") - before) as f64 / 50.0;
     let (bytes, devices) = sense::footprint(&mut sim.world);
     println!("  readings a tick    {readings:>12.0}");
     println!("  bytes a device     {:>12.0}", bytes as f64 / devices as f64);
-    println!(
-        "  1 thread           {:>12.1} x real time, {:.2} ns a reading",
-        1.0 / one,
-        one * 1e9 / readings
-    );
-    println!(
-        "  2 threads          {:>12.1} x real time, {:.2} ns a reading",
-        1.0 / two,
-        two * 1e9 / readings
-    );
+    println!("  1 thread           {:>12.1} x real time, {:.2} ns a reading", 1.0 / one, one * 1e9 / readings);
+    println!("  2 threads          {:>12.1} x real time, {:.2} ns a reading", 1.0 / two, two * 1e9 / readings);
     println!("  2 threads to 1     {:>12.2}", one / two);
     drop(sim);
     println!("once a minute, jitter 1 s");
     let mut sim = fleet("60s", "1s");
     sim.run(60);
-    let minute_one = measure(&mut sim, 1, 60, 3);
-    let minute_two = measure(&mut sim, 2, 60, 3);
-    println!(
-        "  1 thread           {:>12.1} x real time, {:.1} x the above",
-        1.0 / minute_one,
-        one / minute_one
-    );
-    println!(
-        "  2 threads          {:>12.1} x real time, {:.1} x the above",
-        1.0 / minute_two,
-        two / minute_two
-    );
+    let minute_one = measure(&mut sim, 1, 5, 24);
+    let minute_two = measure(&mut sim, 2, 5, 24);
+    println!("  1 thread           {:>12.1} x real time, {:.1} x the above", 1.0 / minute_one, one / minute_one);
+    println!("  2 threads          {:>12.1} x real time, {:.1} x the above", 1.0 / minute_two, two / minute_two);
 }

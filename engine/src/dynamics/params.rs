@@ -41,6 +41,9 @@ pub struct Params {
     /// Random walk of the storages by name, [K/√s].
     #[serde(default)]
     pub noise_k_per_sqrt_s: BTreeMap<String, f64>,
+    /// Standard deviation of one reading's noise by signal, [K].
+    #[serde(default)]
+    pub noise_std: BTreeMap<String, f64>,
 }
 
 /// A fitted parameter.
@@ -129,6 +132,10 @@ impl Params {
         for (name, noise) in &self.noise_k_per_sqrt_s {
             let storage = def.storages.iter_mut().find(|s| s.name == *name);
             storage.ok_or_else(|| missing("storage", name))?.noise_k_per_sqrt_s = *noise;
+        }
+        for (name, noise) in &self.noise_std {
+            let output = def.outputs.iter_mut().find(|o| o.signal == *name);
+            output.ok_or_else(|| missing("output", name))?.noise_std = *noise;
         }
         Ok(def)
     }

@@ -1,5 +1,6 @@
 //! Laws of the bodies and of what parts on them feel.
 
+mod drop;
 mod laws;
 mod run;
 mod senses;

@@ -1,7 +1,6 @@
-//! One channel of a cohort as structure of arrays: its units' figures, its states, and the pipeline over a batch of due
-//! devices.
+//! One channel of a cohort: its units' figures, its states, and the pipeline over a batch of due devices.
 
-use super::{cohort::Due, decay::decays, fault::FaultRun};
+use super::{cohort::Due, decay::{Decay, Decays}, fault::FaultRun};
 use crate::{
     catalog::ChannelDef,
     rng::{Rng, stream},
@@ -18,9 +17,14 @@ const ROUND: f64 = 6_755_399_441_055_744.0;
 /// Largest code that quantisation handles; beyond it a step is finer than an `f64` near the range's end.
 const MAX_CODE: f64 = 1e15;
 
-/// What one unit drew at its making.
-#[derive(Clone, Copy, Debug)]
+/// One unit of the channel in one cache line: its stream, its states, and what it drew at its making. A reading out of the
+/// blue costs one miss, and a batch of all lanes streams through memory once.
+#[derive(Debug)]
+#[repr(align(64))]
 struct Unit {
+    rng: Rng,
+    lag: f64,
+    wander: f64,
     gain: f32,
     bias: f32,
     /// Per second.
@@ -112,13 +116,29 @@ pub(crate) struct Bank {
     own: Vec<Option<TruthId>>,
     cross: Vec<Cross>,
     units: Vec<Unit>,
-    rng: Vec<Rng>,
-    lag: Vec<f64>,
-    wander: Vec<f64>,
+    /// Inner value of the hysteresis loop; empty where there is none.
     edge: Vec<f64>,
     held: Vec<Held>,
     /// Sorted by lane; faults of one lane act in the timeline's order.
     faults: Vec<(u16, FaultRun)>,
+}
+
+/// Due devices that are read together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Batch<'a> {
+    pub due: &'a [Due],
+    /// Seconds since each device's last wake.
+    pub dt_s: &'a [f64],
+    /// Index into the group's zones, by lane.
+    pub place: &'a [u16],
+}
+
+/// What surrounds the parts of a batch.
+#[derive(Clone, Copy)]
+struct Local<'a> {
+    truth: &'a Truth,
+    by_place: &'a [f64],
+    cross: &'a [f64],
 }
 
 /// Buffers that a pass over a cohort needs and no cohort keeps.
@@ -127,14 +147,21 @@ pub(crate) struct Scratch {
     pub due: Vec<Due>,
     pub dt_s: Vec<f64>,
     pub values: Vec<f64>,
-    lag_decay: Vec<f64>,
-    wander_decay: Vec<f64>,
+    /// Factors of the batch in hand.
+    pub decays: Decays,
     by_place: Vec<f64>,
     cross: Vec<f64>,
-    fresh: Vec<Due>,
-    fresh_at: Vec<u32>,
-    fresh_dt_s: Vec<f64>,
-    fresh_values: Vec<f64>,
+    fresh: Fresh,
+}
+
+/// The part of a batch that a slow part measures anew.
+#[derive(Debug, Default)]
+struct Fresh {
+    due: Vec<Due>,
+    at: Vec<u32>,
+    dt_s: Vec<f64>,
+    values: Vec<f64>,
+    decays: Decays,
 }
 
 impl Bank {
@@ -162,9 +189,6 @@ impl Bank {
             own: Vec::new(),
             cross: cross.map(|(c, places)| Cross { places, per_unit: c.per_unit, at: c.at }).collect(),
             units: Vec::new(),
-            rng: Vec::new(),
-            lag: Vec::new(),
-            wander: Vec::new(),
             edge: Vec::new(),
             held: Vec::new(),
             faults: Vec::new(),
@@ -174,23 +198,17 @@ impl Bank {
     /// Adds the next lane's unit, drawn from the streams `name/unit` and `name/noise` of the device.
     pub fn add(&mut self, seed: u64, device: &str, name: &str, def: &ChannelDef, own: Option<TruthId>) {
         let mut unit = stream(seed, device, &format!("{name}/unit"));
-        let mut normal = |std: f64| std * unit.sample::<f64, _>(StandardNormal);
+        let mut normal = |std: f64| (std * unit.sample::<f64, _>(StandardNormal)) as f32;
         self.units.push(Unit {
-            gain: normal(def.gain_std) as f32,
-            bias: normal(def.bias_std) as f32,
-            drift: normal(def.drift_per_year / YEAR_S) as f32,
+            gain: normal(def.gain_std),
+            bias: normal(def.bias_std),
+            drift: normal(def.drift_per_year / YEAR_S),
+            rng: stream(seed, device, &format!("{name}/noise")),
+            lag: 0.0,
+            wander: 0.0,
         });
-        if self.noise_std > 0.0 || self.wander_std > 0.0 {
-            self.rng.push(stream(seed, device, &format!("{name}/noise")));
-        }
-        for (wanted, state) in [
-            (self.tau_s > 0.0, &mut self.lag),
-            (self.wander_std > 0.0, &mut self.wander),
-            (self.half_loop > 0.0, &mut self.edge),
-        ] {
-            if wanted {
-                state.push(0.0);
-            }
+        if self.half_loop > 0.0 {
+            self.edge.push(0.0);
         }
         if self.min_interval.0 > 0 {
             self.held.push(Held { t_ns: i64::MIN, value: f64::NAN });
@@ -206,111 +224,50 @@ impl Bank {
         self.faults.push((lane, fault));
     }
 
-    /// Reads every due device: `values[k]` becomes the reading of `due[k]`, NaN where there is none.
-    pub fn sample(&mut self, due: &[Due], dt_s: &[f64], place: &[u16], truth: &Truth, scratch: &mut Scratch) {
-        let mut values = std::mem::take(&mut scratch.values);
-        let start = values.len();
-        values.resize(start + due.len(), 0.0);
-        let out = &mut values[start..];
+    /// Reads every device of a batch: `out[k]` becomes the reading of `due[k]`, NaN where there is none.
+    pub fn sample(&mut self, batch: Batch, truth: &Truth, scratch: &mut Scratch, out: &mut [f64]) {
+        self.look(truth, scratch);
         if self.held.is_empty() {
-            self.measure(due, dt_s, place, truth, out, scratch);
+            let Scratch { by_place, cross, decays, .. } = scratch;
+            self.measure(batch, Local { truth, by_place, cross }, decays, out);
         } else {
-            self.measure_or_repeat(due, place, truth, out, scratch);
+            self.measure_or_repeat(batch, truth, scratch, out);
         }
-        scratch.values = values;
     }
 
     /// As [`Self::measure`], for a part that gives its last value when it is read too soon.
-    fn measure_or_repeat(
-        &mut self,
-        due: &[Due],
-        place: &[u16],
-        truth: &Truth,
-        out: &mut [f64],
-        scratch: &mut Scratch,
-    ) {
-        let mut fresh = std::mem::take(&mut scratch.fresh);
-        let mut fresh_dt_s = std::mem::take(&mut scratch.fresh_dt_s);
-        let mut fresh_values = std::mem::take(&mut scratch.fresh_values);
-        fresh.clear();
-        fresh_dt_s.clear();
-        scratch.fresh_at.clear();
-        for (k, d) in due.iter().enumerate() {
+    fn measure_or_repeat(&mut self, batch: Batch, truth: &Truth, scratch: &mut Scratch, out: &mut [f64]) {
+        let Scratch { by_place, cross, fresh, .. } = scratch;
+        fresh.due.clear();
+        fresh.dt_s.clear();
+        fresh.at.clear();
+        for (k, d) in batch.due.iter().enumerate() {
             let held = &mut self.held[d.lane as usize];
             if held.t_ns == i64::MIN || d.t_ns - held.t_ns >= self.min_interval.0 {
-                fresh_dt_s.push(elapsed_s(held.t_ns, d.t_ns));
+                fresh.dt_s.push(elapsed_s(held.t_ns, d.t_ns));
                 held.t_ns = d.t_ns;
-                fresh.push(*d);
-                scratch.fresh_at.push(k as u32);
+                fresh.due.push(*d);
+                fresh.at.push(k as u32);
             }
         }
-        fresh_values.clear();
-        fresh_values.resize(fresh.len(), 0.0);
-        self.measure(&fresh, &fresh_dt_s, place, truth, &mut fresh_values, scratch);
+        fresh.values.clear();
+        fresh.values.resize(fresh.due.len(), 0.0);
+        fresh.decays.clear();
+        let anew = Batch { due: &fresh.due, dt_s: &fresh.dt_s, place: batch.place };
+        self.measure(anew, Local { truth, by_place, cross }, &mut fresh.decays, &mut fresh.values);
         let mut next = 0;
-        for (k, d) in due.iter().enumerate() {
+        for (k, d) in batch.due.iter().enumerate() {
             let held = &mut self.held[d.lane as usize];
-            if scratch.fresh_at.get(next) == Some(&(k as u32)) {
-                held.value = fresh_values[next];
+            if fresh.at.get(next) == Some(&(k as u32)) {
+                held.value = fresh.values[next];
                 next += 1;
             }
             out[k] = held.value;
         }
-        scratch.fresh = fresh;
-        scratch.fresh_dt_s = fresh_dt_s;
-        scratch.fresh_values = fresh_values;
     }
 
-    /// The pipeline. Each stage that the channel lacks costs one branch a batch.
-    fn measure(
-        &mut self,
-        due: &[Due],
-        dt_s: &[f64],
-        place: &[u16],
-        truth: &Truth,
-        out: &mut [f64],
-        scratch: &mut Scratch,
-    ) {
-        self.look(due, place, truth, out, scratch);
-        let mut lag_decay = std::mem::take(&mut scratch.lag_decay);
-        let mut wander_decay = std::mem::take(&mut scratch.wander_decay);
-        if !self.lag.is_empty() {
-            decays(dt_s, self.tau_s, &mut lag_decay);
-            for ((v, d), decay) in out.iter_mut().zip(due).zip(&lag_decay) {
-                let y = &mut self.lag[d.lane as usize];
-                // Exact for a truth that holds over Δt: y + (u − y)(1 − φ).
-                *y = *v + (*y - *v) * decay;
-                *v = *y;
-            }
-        }
-        if !self.cross.is_empty() {
-            for (v, d) in out.iter_mut().zip(due) {
-                *v += scratch.cross[place[d.lane as usize] as usize];
-            }
-        }
-        if !self.edge.is_empty() {
-            self.hysteresis(due, dt_s, out);
-        }
-        if self.wander.is_empty() {
-            if self.noise_std > 0.0 {
-                self.disturb::<true>(due, out);
-            } else {
-                self.disturb::<false>(due, out);
-            }
-        } else {
-            decays(dt_s, self.wander_tau_s, &mut wander_decay);
-            self.disturb_and_wander(due, &wander_decay, out);
-        }
-        if !self.faults.is_empty() {
-            self.fail(due, out);
-        }
-        self.grid.apply(out);
-        scratch.lag_decay = lag_decay;
-        scratch.wander_decay = wander_decay;
-    }
-
-    /// Truth at each part, own heat included.
-    fn look(&self, due: &[Due], place: &[u16], truth: &Truth, out: &mut [f64], scratch: &mut Scratch) {
+    /// Truth at each place with the part's own heat, and the sum of the cross-sensitivities there.
+    fn look(&self, truth: &Truth, scratch: &mut Scratch) {
         scratch.by_place.clear();
         scratch.by_place.extend(self.places.iter().map(|id| truth.get(*id) + self.rise));
         scratch.cross.clear();
@@ -318,21 +275,60 @@ impl Bank {
             let terms = self.cross.iter().map(|c| c.per_unit * (truth.get(c.places[z]) - c.at));
             scratch.cross.push(terms.sum());
         }
-        for (v, d) in out.iter_mut().zip(due) {
-            *v = scratch.by_place[place[d.lane as usize] as usize];
+    }
+
+    /// The pipeline. Stages that the channel lacks are compiled out of its loop.
+    fn measure(&mut self, batch: Batch, local: Local, decays: &mut Decays, out: &mut [f64]) {
+        for (v, d) in out.iter_mut().zip(batch.due) {
+            *v = local.by_place[batch.place[d.lane as usize] as usize];
         }
         if !self.own.is_empty() {
-            for (v, d) in out.iter_mut().zip(due) {
+            for (v, d) in out.iter_mut().zip(batch.due) {
                 if let Some(id) = self.own.get(d.lane as usize).copied().flatten() {
-                    *v = truth.at(id, SimTime(d.t_ns)) + self.rise;
+                    *v = local.truth.at(id, SimTime(d.t_ns)) + self.rise;
                 }
             }
+        }
+        let lags = self.tau_s > 0.0;
+        let plain = self.edge.is_empty() && self.cross.is_empty();
+        if !plain {
+            if lags {
+                self.lag(batch, decays.of(batch.dt_s, self.tau_s), out);
+            }
+            for (v, d) in out.iter_mut().zip(batch.due) {
+                *v += local.cross[batch.place[d.lane as usize] as usize];
+            }
+            if !self.edge.is_empty() {
+                self.hysteresis(batch, out);
+            }
+        }
+        // Two lookups, so that both borrows end before the loop's.
+        let (lag, wander) = (self.tau_s, self.wander_tau_s);
+        let pair = decays.pair(batch.dt_s, (plain && lags).then_some(lag), (self.wander_std > 0.0).then_some(wander));
+        match pair {
+            (Some(lag), Some(wander)) => self.disturb::<true, true>(batch, lag, wander, out),
+            (Some(lag), None) => self.disturb::<true, false>(batch, lag, &Decay::NONE, out),
+            (None, Some(wander)) => self.disturb::<false, true>(batch, &Decay::NONE, wander, out),
+            (None, None) => self.disturb::<false, false>(batch, &Decay::NONE, &Decay::NONE, out),
+        }
+        if !self.faults.is_empty() {
+            self.fail(batch.due, out);
+        }
+        self.grid.apply(out);
+    }
+
+    /// First-order lag, exact for a truth that holds over Δt: y ← u + (y − u)·φ.
+    fn lag(&mut self, batch: Batch, decay: &Decay, out: &mut [f64]) {
+        for ((v, d), phi) in out.iter_mut().zip(batch.due).zip(&decay.phi) {
+            let y = &mut self.units[d.lane as usize].lag;
+            *y = *v + (*y - *v) * phi;
+            *v = *y;
         }
     }
 
     /// Backlash: the inner value moves only when the outer one pushes it from the loop's edge.
-    fn hysteresis(&mut self, due: &[Due], dt_s: &[f64], out: &mut [f64]) {
-        for ((v, d), dt) in out.iter_mut().zip(due).zip(dt_s) {
+    fn hysteresis(&mut self, batch: Batch, out: &mut [f64]) {
+        for ((v, d), dt) in out.iter_mut().zip(batch.due).zip(batch.dt_s) {
             let edge = &mut self.edge[d.lane as usize];
             // Before its first reading the part has rested at this value: the loop's middle.
             *edge = if dt.is_finite() { edge.clamp(*v - self.half_loop, *v + self.half_loop) } else { *v };
@@ -340,35 +336,36 @@ impl Bank {
         }
     }
 
-    fn disturb<const NOISE: bool>(&mut self, due: &[Due], out: &mut [f64]) {
-        let noise_std = self.noise_std;
-        let (units, rngs) = (&self.units[..], &mut self.rng[..]);
-        for (v, d) in out.iter_mut().zip(due) {
-            let unit = units[d.lane as usize];
-            *v = *v + *v * f64::from(unit.gain) + f64::from(unit.bias) + f64::from(unit.drift) * d.t_s();
-            if NOISE {
-                let n: f64 = rngs[d.lane as usize].sample(StandardNormal);
-                *v += noise_std * n;
-            }
-        }
-    }
-
-    /// As [`Self::disturb`] with the Gauss–Markov process, exact over any step: b ← φ·b + σ·√(1 − φ²)·w.
-    /// Two normals a reading, the wander's first.
-    fn disturb_and_wander(&mut self, due: &[Due], decay: &[f64], out: &mut [f64]) {
+    /// Lag, gain, bias, drift, wander, noise. The wander is a Gauss–Markov process, exact over any step:
+    /// b ← φ·b + σ·√(1 − φ²)·w. A channel that wanders draws two normals a reading, the wander's first; every other one.
+    fn disturb<const LAG: bool, const WANDER: bool>(
+        &mut self,
+        batch: Batch,
+        lag: &Decay,
+        wander: &Decay,
+        out: &mut [f64],
+    ) {
         let (noise_std, wander_std) = (self.noise_std, self.wander_std);
-        let lanes = self.units.len();
-        let (units, rngs, wander) = (&self.units[..lanes], &mut self.rng[..lanes], &mut self.wander[..lanes]);
-        for ((v, d), phi) in out.iter_mut().zip(due).zip(decay) {
-            let lane = d.lane as usize;
-            let rng = &mut rngs[lane];
-            let w: f64 = rng.sample(StandardNormal);
-            let n: f64 = rng.sample(StandardNormal);
-            let b = phi * wander[lane] + wander_std * (1.0 - phi * phi).sqrt() * w;
-            wander[lane] = b;
-            let unit = units[lane];
-            let slow = f64::from(unit.bias) + f64::from(unit.drift) * d.t_s() + b;
-            *v = *v + *v * f64::from(unit.gain) + slow + noise_std * n;
+        let n = out.len();
+        let due = &batch.due[..n];
+        let lag_phi = if LAG { &lag.phi[..n] } else { &[] };
+        let (phi, rest) = if WANDER { (&wander.phi[..n], &wander.rest[..n]) } else { (&[][..], &[][..]) };
+        for k in 0..n {
+            let d = due[k];
+            let unit = &mut self.units[d.lane as usize];
+            let mut v = out[k];
+            if LAG {
+                v += (unit.lag - v) * lag_phi[k];
+                unit.lag = v;
+            }
+            let mut slow = f64::from(unit.bias) + f64::from(unit.drift) * d.t_s();
+            if WANDER {
+                let w: f64 = unit.rng.sample(StandardNormal);
+                unit.wander = phi[k] * unit.wander + wander_std * rest[k] * w;
+                slow += unit.wander;
+            }
+            let noise: f64 = unit.rng.sample(StandardNormal);
+            out[k] = v + v * f64::from(unit.gain) + slow + noise_std * noise;
         }
     }
 
@@ -387,15 +384,14 @@ impl Bank {
     /// Everything of a lane that decides its future.
     pub fn hash_into(&self, lane: u16, bytes: &mut Vec<u8>) {
         let i = lane as usize;
-        for state in [&self.lag, &self.wander, &self.edge] {
-            bytes.extend(state.get(i).copied().unwrap_or_default().to_bits().to_le_bytes());
+        let unit = &self.units[i];
+        for state in [unit.lag, unit.wander, self.edge.get(i).copied().unwrap_or_default()] {
+            bytes.extend(state.to_bits().to_le_bytes());
         }
+        bytes.extend(unit.rng.clone().random::<u64>().to_le_bytes());
         if let Some(held) = self.held.get(i) {
             bytes.extend(held.t_ns.to_le_bytes());
             bytes.extend(held.value.to_bits().to_le_bytes());
-        }
-        if let Some(rng) = self.rng.get(i) {
-            bytes.extend(rng.clone().random::<u64>().to_le_bytes());
         }
         for (_, fault) in self.faults.iter().filter(|(l, _)| *l == lane) {
             fault.hash_into(bytes);
@@ -404,11 +400,9 @@ impl Bank {
 
     /// Bytes held, [B].
     pub fn bytes(&self) -> usize {
-        let states = self.lag.capacity() + self.wander.capacity() + self.edge.capacity();
         size_of::<Self>()
-            + states * 8
+            + self.edge.capacity() * 8
             + self.units.capacity() * size_of::<Unit>()
-            + self.rng.capacity() * size_of::<Rng>()
             + self.held.capacity() * size_of::<Held>()
             + self.own.capacity() * size_of::<Option<TruthId>>()
             + self.faults.capacity() * size_of::<(u16, FaultRun)>()

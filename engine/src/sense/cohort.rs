@@ -1,7 +1,7 @@
 //! A cohort: up to 1,024 devices of one group, their parts in structure-of-arrays banks.
 
 use super::{
-    bank::{Bank, Scratch, elapsed_s},
+    bank::{Bank, Batch, Scratch, elapsed_s},
     fault::{FaultDef, FaultRun, TimelineFault},
 };
 use crate::{
@@ -25,6 +25,9 @@ use std::sync::Arc;
 /// Devices of a cohort at most. Fixed, so that nothing depends on the thread count; a cohort's hot state fits into a
 /// core's second-level cache.
 pub const COHORT: usize = 1024;
+
+/// Devices read together: their lines of all stages fit into a core's first-level cache.
+const BATCH: usize = 128;
 
 /// A wake that has come.
 #[derive(Clone, Copy, Debug)]
@@ -177,8 +180,6 @@ pub struct Cohort {
     pub(crate) place: Vec<u16>,
     pub(crate) wakes: Wakes,
     pub(crate) banks: Vec<Bank>,
-    /// A running hash of every reading, by lane.
-    trace: Vec<u64>,
     pub(crate) batteries: Option<Batteries>,
     pub(crate) radios: Option<Radios>,
     /// Topics by publish and lane.
@@ -225,7 +226,6 @@ impl Cohort {
             place: index.iter().map(|i| (*i as usize % group.zones.len()) as u16).collect(),
             wakes: Wakes::new(index.len(), firmware.map(|f| f.period), jitter, plan.scenario.step),
             banks,
-            trace: vec![0; index.len()],
             batteries: group.supply.is_some().then(Batteries::default),
             radios: group.has_radio.then(Radios::default),
             topics: vec![Vec::new(); group.publish.len()],
@@ -305,23 +305,41 @@ impl Cohort {
         }
         let due = std::mem::take(&mut scratch.due);
         let dt_s = std::mem::take(&mut scratch.dt_s);
-        for (c, bank) in self.banks.iter_mut().enumerate() {
-            bank.sample(&due, &dt_s, &self.place, truth, scratch);
-            for (v, d) in scratch.values[c * due.len()..].iter().zip(&due) {
-                let trace = &mut self.trace[d.lane as usize];
-                *trace = (trace.rotate_left(5) ^ v.to_bits()).wrapping_mul(0x517c_c1b7_2722_0a95);
+        let mut values = std::mem::take(&mut scratch.values);
+        values.resize(self.banks.len() * due.len(), 0.0);
+        for start in (0..due.len()).step_by(BATCH) {
+            let range = start..(start + BATCH).min(due.len());
+            let some = &due[range.clone()];
+            let batch = Batch { due: some, dt_s: &dt_s[range], place: &self.place };
+            scratch.decays.clear();
+            for (c, bank) in self.banks.iter_mut().enumerate() {
+                let first = c * due.len() + start;
+                bank.sample(batch, truth, scratch, &mut values[first..first + some.len()]);
             }
+            self.trace(some, start, due.len(), &values);
         }
         self.readings += (due.len() * self.banks.len()) as u64;
         if self.watched {
-            self.emit(&due, &scratch.values, watch);
+            self.emit(&due, &values, watch);
         }
         if !self.group.publish.is_empty() {
             self.due.clone_from(&due);
-            self.values.clone_from(&scratch.values);
+            self.values.clone_from(&values);
         }
+        scratch.values = values;
         scratch.due = due;
         scratch.dt_s = dt_s;
+    }
+
+    /// Mixes a batch's readings into the running hashes.
+    fn trace(&mut self, due: &[Due], start: usize, stride: usize, values: &[f64]) {
+        for (k, d) in due.iter().enumerate() {
+            let trace = &mut self.wakes.clocks[d.lane as usize].trace;
+            for c in 0..self.banks.len() {
+                let bits = values[c * stride + start + k].to_bits();
+                *trace = (trace.rotate_left(5) ^ bits).wrapping_mul(0x517c_c1b7_2722_0a95);
+            }
+        }
     }
 
     /// Fills `scratch.due` by lane, then time.
@@ -343,14 +361,15 @@ impl Cohort {
     #[inline]
     fn wake_device(&mut self, lane: u16, until: SimTime, watch: &Watch, scratch: &mut Scratch) {
         let i = lane as usize;
-        while self.wakes.next[i] < until.0 {
-            let t_ns = self.wakes.next[i];
-            let dt_s = elapsed_s(self.wakes.last[i], t_ns);
+        while self.wakes.clocks[i].next_ns < until.0 {
+            let clock = &self.wakes.clocks[i];
+            let (t_ns, count) = (clock.next_ns, clock.count);
+            let dt_s = elapsed_s(clock.last_ns, t_ns);
             if self.batteries.is_some() && !self.drain(lane, t_ns, dt_s, watch) {
                 self.wakes.switch_off(lane);
                 return;
             }
-            scratch.due.push(Due { t_ns, count: self.wakes.count[i], lane });
+            scratch.due.push(Due { t_ns, count, lane });
             scratch.dt_s.push(dt_s);
             self.wakes.advance(lane);
         }
@@ -417,7 +436,6 @@ impl Cohort {
 
     /// Everything of a lane that decides its future, and a trace of every reading it has given.
     pub(crate) fn hash_into(&self, lane: u16, bytes: &mut Vec<u8>) {
-        bytes.extend(self.trace[lane as usize].to_le_bytes());
         self.wakes.hash_into(lane, bytes);
         for bank in &self.banks {
             bank.hash_into(lane, bytes);
@@ -442,7 +460,7 @@ impl Cohort {
 
     /// Bytes held, [B]: states, calendars, queues and the tick's buffers.
     pub fn bytes(&self) -> usize {
-        let lanes = self.index.capacity() * 4 + self.place.capacity() * 2 + self.trace.capacity() * 8;
+        let lanes = self.index.capacity() * 4 + self.place.capacity() * 2;
         let buffers = self.due.capacity() * size_of::<Due>()
             + self.values.capacity() * 8
             + self.composed.capacity() * size_of::<(u16, Message)>()

@@ -37,16 +37,73 @@ pub(crate) fn exp_neg(x: f64) -> f64 {
     e * f64::from_bits((t.to_bits() << 52).wrapping_add(1023 << 52))
 }
 
-/// Fills `out` with e^(−Δt/τ) of every Δt, [s].
-pub(crate) fn decays(dt_s: &[f64], tau_s: f64, out: &mut Vec<f64>) {
-    out.clear();
-    let Some(first) = dt_s.first() else { return };
-    let rate = -1.0 / tau_s;
-    // A fleet without jitter has one Δt for all.
-    if dt_s.iter().all(|d| d == first) {
-        out.resize(dt_s.len(), exp_neg(first * rate));
-    } else {
-        out.extend(dt_s.iter().map(|d| exp_neg(d * rate)));
+/// Decay factors of one batch of Δt, by time constant: channels that share one share the work.
+#[derive(Debug, Default)]
+pub(crate) struct Decays {
+    known: Vec<Decay>,
+    used: usize,
+}
+
+/// φ = e^(−Δt/τ) and √(1 − φ²) of every Δt of a batch.
+#[derive(Debug, Default)]
+pub(crate) struct Decay {
+    tau_s: f64,
+    pub phi: Vec<f64>,
+    pub rest: Vec<f64>,
+}
+
+impl Decays {
+    /// Forgets the batch.
+    pub fn clear(&mut self) {
+        self.used = 0;
+    }
+
+    /// The factors of this time constant; `dt_s`, [s], is the same at every call since [`Self::clear`].
+    pub fn of(&mut self, dt_s: &[f64], tau_s: f64) -> &Decay {
+        let i = self.index(dt_s, tau_s);
+        &self.known[i]
+    }
+
+    /// The factors of two time constants at once.
+    pub fn pair(&mut self, dt_s: &[f64], a: Option<f64>, b: Option<f64>) -> (Option<&Decay>, Option<&Decay>) {
+        let a = a.map(|tau_s| self.index(dt_s, tau_s));
+        let b = b.map(|tau_s| self.index(dt_s, tau_s));
+        (a.map(|i| &self.known[i]), b.map(|i| &self.known[i]))
+    }
+
+    fn index(&mut self, dt_s: &[f64], tau_s: f64) -> usize {
+        if let Some(i) = self.known[..self.used].iter().position(|d| d.tau_s == tau_s) {
+            return i;
+        }
+        if self.used == self.known.len() {
+            self.known.push(Decay::default());
+        }
+        self.used += 1;
+        let decay = &mut self.known[self.used - 1];
+        decay.fill(dt_s, tau_s);
+        self.used - 1
+    }
+}
+
+impl Decay {
+    /// No factors, for a stage that is compiled out.
+    pub const NONE: Self = Self { tau_s: 0.0, phi: Vec::new(), rest: Vec::new() };
+
+    fn fill(&mut self, dt_s: &[f64], tau_s: f64) {
+        self.tau_s = tau_s;
+        self.phi.clear();
+        self.rest.clear();
+        let Some(first) = dt_s.first() else { return };
+        let rate = -1.0 / tau_s;
+        // A fleet without jitter or clock errors has one Δt for all.
+        if dt_s.iter().all(|d| d == first) {
+            let phi = exp_neg(first * rate);
+            self.phi.resize(dt_s.len(), phi);
+            self.rest.resize(dt_s.len(), (1.0 - phi * phi).sqrt());
+        } else {
+            self.phi.extend(dt_s.iter().map(|d| exp_neg(d * rate)));
+            self.rest.extend(self.phi.iter().map(|phi| (1.0 - phi * phi).sqrt()));
+        }
     }
 }
 

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use twinfleet_engine::{
     catalog::ThingDef,
-    dynamics::{DynamicsDef, fit::Dataset},
+    dynamics::DynamicsDef,
     predict::{Estimator, interval::Calibrator, score::Score},
     time::{SimTime, Span},
 };
+
+pub use twinfleet_engine::dynamics::fit::Dataset;
 
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")

@@ -6,7 +6,7 @@ use crate::{
     physics::{add_body_blocks, check::check_scenario, install},
     plan::{GroupPlan, Plan},
     scenario::Scenario,
-    signal::SignalTable,
+    signal::{Channel, Kind, SignalTable},
     time::{SimTime, Span},
     world::{Clock, Rows, StateHash, StateHashers, Truth, Watch},
 };
@@ -29,7 +29,7 @@ const TUMBLE: &str = r#"Scenario(format: 1, duration: "2s", step: "10ms",
     ],
 )"#;
 
-fn sensor(name: &str, quantities: &[&str]) -> SensorDef {
+pub(super) fn sensor(name: &str, quantities: &[&str]) -> SensorDef {
     let channels: String =
         quantities.iter().map(|q| format!(r#"(quantity: "{q}", unit: "-", range: (-1e3, 1e3)),"#)).collect();
     from_ron(&format!(
@@ -46,10 +46,21 @@ fn plan(text: &str, shard: (u32, u32)) -> Plan {
     {
         catalog.sensors.insert(name.to_owned(), sensor(name, quantities));
     }
+    resolve(scenario, catalog, shard)
+}
+
+pub(super) fn resolve(scenario: Scenario, catalog: Catalog, shard: (u32, u32)) -> Plan {
     let mut signals = SignalTable::default();
     let mut first = 0;
     let groups = scenario.fleet.iter().enumerate().map(|(def, g)| {
-        let thing = scenario.things.iter().find(|t| t.name == g.thing).unwrap();
+        let thing = scenario.things.iter().find(|t| t.name == g.thing);
+        let thing = thing.unwrap_or_else(|| &catalog.things[&g.thing]);
+        let sensors = thing.parts.iter().filter_map(|p| Some((p, catalog.sensors.get(&p.model)?)));
+        let channels = sensors.flat_map(|(p, s)| {
+            s.channels
+                .iter()
+                .map(|c| Channel::new(&format!("{}.{}", p.id, c.quantity), Kind::Reading, &c.unit))
+        });
         let group = GroupPlan {
             def,
             first,
@@ -58,7 +69,7 @@ fn plan(text: &str, shard: (u32, u32)) -> Plan {
             firmware: None,
             power: PowerDef::Mains,
             zones: Vec::new(),
-            block: signals.add_block(&g.id, g.count, Vec::new()),
+            block: signals.add_block(&g.id, g.count, channels.collect()),
             link: None,
         };
         first += g.count;
@@ -79,13 +90,13 @@ fn plan(text: &str, shard: (u32, u32)) -> Plan {
     }
 }
 
-struct Run {
-    world: World,
+pub(super) struct Run {
+    pub(super) world: World,
     schedule: Schedule,
 }
 
 impl Run {
-    fn new(plan: &Plan, watched: bool) -> Self {
+    pub(super) fn new(plan: &Plan, watched: bool) -> Self {
         let mut world = World::new();
         let step = plan.scenario.step;
         world.insert_resource(Clock {
@@ -106,7 +117,7 @@ impl Run {
         Self { world, schedule }
     }
 
-    fn tick(&mut self) {
+    pub(super) fn tick(&mut self) {
         self.schedule.run(&mut self.world);
         let mut clock = self.world.resource_mut::<Clock>();
         clock.now = clock.next;
@@ -122,7 +133,7 @@ impl Run {
         hash
     }
 
-    fn truth(&self, name: &str, t: SimTime) -> f64 {
+    pub(super) fn truth(&self, name: &str, t: SimTime) -> f64 {
         let truth = self.world.resource::<Truth>();
         truth.at(truth.find(name).unwrap_or_else(|| panic!("no place {name}")), t)
     }

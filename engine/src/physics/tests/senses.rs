@@ -170,3 +170,50 @@ fn the_impulse_of_an_impact_is_the_change_of_momentum() {
         assert!(impulse_n_s > 20.0);
     }
 }
+
+fn any_body() -> impl Strategy<Value = String> {
+    let size = || prop_oneof![Just(0.001), Just(1000.0), 0.01f64..2.0];
+    let shape = (0..4, size(), size(), size()).prop_map(|(k, a, b, c)| match k {
+        0 => format!("Box(size_m: ({a}, {b}, {c}))"),
+        1 => format!("Sphere(radius_m: {a})"),
+        2 => format!("Cylinder(radius_m: {a}, length_m: {b})"),
+        _ => format!("Capsule(radius_m: {a}, length_m: {b})"),
+    });
+    let mass = prop_oneof![Just(1e-3), Just(1e6), 0.1f64..10.0];
+    let kind = prop_oneof![
+        Just("Fixed".to_owned()),
+        (-400f64..400.0).prop_map(|v| format!("Kinematic, velocity_m_s: ({v}, 0, 0)")),
+        (mass, -400f64..400.0, -36000f64..36000.0).prop_map(|(m, v, w)| format!(
+            "Dynamic, mass_kg: {m}, velocity_m_s: (0, {v}, 0), rate_deg_s: ({w}, 0, {w})"
+        )),
+    ];
+    let place = prop_oneof![Just(0.0), Just(1000.0), -2f64..2.0];
+    (shape, kind, place, 0f64..10.0, 0f64..1.0).prop_map(|(shape, kind, x, friction, restitution)| {
+        format!(
+            "kind: {kind}, shape: {shape}, position_m: ({x}, 0, 0.1), friction: {friction}, restitution: {restitution}"
+        )
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_scene_that_was_taken_panics_or_gives_nonsense(bodies in proptest::collection::vec(any_body(), 1..6)) {
+        let bodies: String = bodies.iter().enumerate().map(|(i, b)| format!(r#"(id: "b{i}", {b}),"#)).collect();
+        let mut s = scene(&format!("(bodies: [{bodies}])"));
+        let last = s.len() - 1;
+        let mut imu = Inertial::new(Mount::centre(last), &s);
+        let range = Range::new(Mount::centre(last), sonar());
+        let mut pir = Presence::new(Mount::centre(last), ViewDef::of_quantity("presence").unwrap());
+        let mut cell = LoadCell::new(Mount::centre(0));
+        for _ in 0..50 {
+            pir.is_high(&s);
+            prop_assert!(range.distance_m(&s) >= 0.0);
+            s.advance();
+            cell.feel(&s);
+            prop_assert!(force(&imu.feel(&s)).iter().all(|f| f.is_finite()));
+            prop_assert!(cell.read_n().is_finite());
+        }
+    }
+}
