@@ -5,6 +5,7 @@ use crate::{
     actuate,
     catalog::{ActuatorDef, Catalog, SensorDef, ThingDef},
     environment,
+    expect::{Evaluator, Status},
     firmware::control,
     message::Message,
     plan::Plan,
@@ -65,6 +66,7 @@ struct Run {
     arrived: Vec<Message>,
     rows: Vec<Row>,
     events: Vec<Event>,
+    expectations: Evaluator,
 }
 
 impl Run {
@@ -89,7 +91,8 @@ impl Run {
         .unwrap();
         // 2026-05-20T00:00:00Z, the scenario's start.
         run.world_mut().resource_mut::<Clock>().epoch_unix_ms = 1_779_235_200_000;
-        Self { run, plan, arrived: Vec::new(), rows: Vec::new(), events: Vec::new() }
+        let expectations = Evaluator::new(&plan.scenario.expect, &plan.signals);
+        Self { run, plan, arrived: Vec::new(), rows: Vec::new(), events: Vec::new(), expectations }
     }
 
     fn until(&mut self, end: Span) {
@@ -101,8 +104,11 @@ impl Run {
     fn tick(&mut self) {
         self.arrived = self.run.tick(std::mem::take(&mut self.arrived));
         let world = self.run.world_mut();
-        self.rows.append(&mut world.resource_mut::<Rows>().0);
-        self.events.append(&mut world.resource_mut::<Events>().0);
+        let mut rows = std::mem::take(&mut world.resource_mut::<Rows>().0);
+        let mut events = std::mem::take(&mut world.resource_mut::<Events>().0);
+        self.expectations.observe(&rows, &events);
+        self.rows.append(&mut rows);
+        self.events.append(&mut events);
     }
 
     fn series(&self, name: &str) -> Vec<(f64, f64)> {
@@ -156,6 +162,12 @@ fn the_greenhouse_is_kept_in_its_band() {
     assert!(after.0 > 13.5 && after.1 < 18.5, "and made up for: {after:?}");
     let hand = run.series("actuator-1/vent.level@truth");
     assert!((within(&hand, 19.25, 19.3).1 - 0.5).abs() < 0.01);
+    let outcomes = run.expectations.finish(run.run.end());
+    assert!(outcomes.len() >= 10);
+    for outcome in outcomes {
+        println!("{}", outcome.sentence);
+        assert_eq!(outcome.status, Status::Held, "{}", outcome.sentence);
+    }
     let kinds: Vec<_> = run.events.iter().map(|e| e.kind.as_str()).collect();
     assert_eq!(kinds.iter().filter(|k| k.starts_with("disturb")).count(), 2);
 }

@@ -337,6 +337,42 @@ mod tests {
     }
 
     #[test]
+    fn a_closed_set_of_zones_keeps_its_heat_and_its_vapour() {
+        // Nothing to the outside: `b` exchanges heat and air with `a` that contains it, `c` shares a wall with `b`.
+        let mut zones = [house("a", None, &[]), house("b", Some("a"), &[]), house("c", None, &[("b", 55.0)])];
+        for (k, zone) in zones.iter_mut().enumerate() {
+            zone.soil = None;
+            zone.solar_m2 = 0.0;
+            zone.temperature_c = 15.0 + 10.0 * k as f64;
+            zone.humidity_percent = 30.0;
+        }
+        for k in [0, 2] {
+            zones[k].outside_w_k = 0.0;
+            zones[k].air_changes_per_h = 0.0;
+        }
+        let mut model = ZoneModel::new(&zones, |_| true);
+        let totals = |model: &ZoneModel| {
+            (0..3).map(|z| model.state(z).unwrap()).fold((0.0, 0.0), |(heat, vapour), s| {
+                let joules = 8e5 * (s.temperature_c + 273.15) + 5e6 * (s.mass_c + 273.15);
+                (heat + joules, vapour + 200.0 * s.vapour_g_m3)
+            })
+        };
+        let (start, first) = (totals(&model), *model.state(1).unwrap());
+        for k in 0..5000 {
+            let inputs =
+                ZoneInputs { air_changes_per_h: vec![0.0, f64::from(k % 5), 0.0], ..ZoneInputs::new(3) };
+            model.step(&sky(k), &inputs, 10.0);
+        }
+        let end = totals(&model);
+        assert!((end.0 / start.0 - 1.0).abs() < 1e-9, "heat {start:?} became {end:?}");
+        assert!((end.1 / start.1 - 1.0).abs() < 1e-9, "vapour {start:?} became {end:?}");
+        assert!(
+            (model.state(1).unwrap().temperature_c - first.temperature_c).abs() > 0.5,
+            "something did flow"
+        );
+    }
+
+    #[test]
     fn halving_the_step_changes_nothing_without_soil_and_little_with_it() {
         for (soil, tolerance) in [(false, 1e-9), (true, 0.02)] {
             let mut zones = [house("a", None, &[("b", 40.0)]), house("b", None, &[])];
