@@ -204,7 +204,6 @@ pub struct Submit(pub Vec<Message>);
 #[derive(Resource, Default, Debug)]
 pub struct Outbox(pub Vec<Message>);
 
-
 /// Counters for the summary, by name.
 #[derive(Resource, Default, Debug)]
 pub struct Counters(pub std::collections::BTreeMap<&'static str, u64>);

@@ -98,6 +98,33 @@ impl Default for WeatherDef {
     }
 }
 
+impl WeatherDef {
+    /// What is wrong beyond the ranges that a key's unit implies: field, and what was expected.
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let not_negative = [
+            ("departure_c", self.departure_c),
+            ("wind_m_s", self.wind_m_s),
+            ("rain_mm_h", self.rain_mm_h),
+            ("pressure_hpa", self.pressure_hpa),
+        ];
+        let mut found: Vec<_> = not_negative
+            .iter()
+            .filter(|(_, value)| *value < 0.0)
+            .map(|(field, value)| (*field, format!("`{field}` must be at least 0, but is {value}")))
+            .collect();
+        if !(0.0..=1.0).contains(&self.cloud) {
+            found.push(("cloud", format!("`cloud` is a share, from 0 to 1, but is {}", self.cloud)));
+        }
+        if !(-500.0..=9000.0).contains(&self.altitude_m) {
+            found.push((
+                "altitude_m",
+                format!("`altitude_m` must be from -500 to 9000 m, but is {}", self.altitude_m),
+            ));
+        }
+        found
+    }
+}
+
 /// The air and sky outdoors at an instant.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outside {

@@ -31,8 +31,9 @@ use super::{
     weather::Outside,
 };
 use bevy_ecs::prelude::Resource;
-use def::index;
+use def::by_id;
 use soil::water_soil;
+use std::collections::HashMap;
 
 /// What devices and events do to the zones over a step, by zone index.
 #[derive(Resource, Clone, Debug, Default, PartialEq)]
@@ -105,8 +106,14 @@ struct Island {
 }
 
 impl Island {
-    fn new(defs: &[ZoneDef], parent: &[Option<usize>], zones: Vec<usize>) -> Self {
-        let local = |z: usize| zones.iter().position(|x| *x == z);
+    fn new(
+        defs: &[ZoneDef],
+        ids: &HashMap<&str, usize>,
+        parent: &[Option<usize>],
+        zones: Vec<usize>,
+    ) -> Self {
+        let places: HashMap<usize, usize> = zones.iter().enumerate().map(|(i, z)| (*z, i)).collect();
+        let local = |z: usize| places.get(&z).copied();
         let mut capacity: Vec<_> = zones.iter().map(|z| defs[*z].heat_capacity_j_k).collect();
         let mut mass = vec![None; zones.len()];
         for (i, z) in zones.iter().enumerate() {
@@ -129,7 +136,7 @@ impl Island {
                 exchange[i] = Some((heat.link(i, p, 0.0), vapour.link(i, p, 0.0)));
             }
             for wall in &def.neighbours {
-                if let Some(other) = index(defs, &wall.zone).and_then(local) {
+                if let Some(other) = ids.get(wall.zone.as_str()).copied().and_then(local) {
                     heat.link(i, other, wall.w_k);
                 }
             }
@@ -141,14 +148,19 @@ impl Island {
 impl ZoneModel {
     /// A model of these zones, of which those are stepped that `owned` names by index; it must name whole islands.
     pub fn new(defs: &[ZoneDef], owned: impl Fn(usize) -> bool) -> Self {
-        let parent: Vec<_> =
-            defs.iter().map(|z| z.parent.as_deref().and_then(|id| index(defs, id))).collect();
+        let ids = by_id(defs);
+        let find = |id: &String| ids.get(id.as_str()).copied();
+        let parent: Vec<_> = defs.iter().map(|z| z.parent.as_ref().and_then(find)).collect();
         let of = islands(defs);
         let count = of.iter().max().map_or(0, |m| m + 1);
-        let islands: Vec<Island> = (0..count)
-            .map(|k| (0..defs.len()).filter(|z| of[*z] == k && owned(*z)).collect::<Vec<_>>())
+        let mut members = vec![Vec::new(); count];
+        for z in (0..defs.len()).filter(|z| owned(*z)) {
+            members[of[z]].push(z);
+        }
+        let islands: Vec<Island> = members
+            .into_iter()
             .filter(|zones| !zones.is_empty())
-            .map(|zones| Island::new(defs, &parent, zones))
+            .map(|zones| Island::new(defs, &ids, &parent, zones))
             .collect();
         let mut state = vec![None; defs.len()];
         for z in islands.iter().flat_map(|i| &i.zones) {
@@ -321,6 +333,42 @@ mod tests {
         assert!(
             (state.humidity_percent - 100.0 * vapour / air::absolute_humidity_g_m3(expected, 100.0)).abs()
                 < 1e-6
+        );
+    }
+
+    #[test]
+    fn a_closed_set_of_zones_keeps_its_heat_and_its_vapour() {
+        // Nothing to the outside: `b` exchanges heat and air with `a` that contains it, `c` shares a wall with `b`.
+        let mut zones = [house("a", None, &[]), house("b", Some("a"), &[]), house("c", None, &[("b", 55.0)])];
+        for (k, zone) in zones.iter_mut().enumerate() {
+            zone.soil = None;
+            zone.solar_m2 = 0.0;
+            zone.temperature_c = 15.0 + 10.0 * k as f64;
+            zone.humidity_percent = 30.0;
+        }
+        for k in [0, 2] {
+            zones[k].outside_w_k = 0.0;
+            zones[k].air_changes_per_h = 0.0;
+        }
+        let mut model = ZoneModel::new(&zones, |_| true);
+        let totals = |model: &ZoneModel| {
+            (0..3).map(|z| model.state(z).unwrap()).fold((0.0, 0.0), |(heat, vapour), s| {
+                let joules = 8e5 * (s.temperature_c + 273.15) + 5e6 * (s.mass_c + 273.15);
+                (heat + joules, vapour + 200.0 * s.vapour_g_m3)
+            })
+        };
+        let (start, first) = (totals(&model), *model.state(1).unwrap());
+        for k in 0..5000 {
+            let inputs =
+                ZoneInputs { air_changes_per_h: vec![0.0, f64::from(k % 5), 0.0], ..ZoneInputs::new(3) };
+            model.step(&sky(k), &inputs, 10.0);
+        }
+        let end = totals(&model);
+        assert!((end.0 / start.0 - 1.0).abs() < 1e-9, "heat {start:?} became {end:?}");
+        assert!((end.1 / start.1 - 1.0).abs() < 1e-9, "vapour {start:?} became {end:?}");
+        assert!(
+            (model.state(1).unwrap().temperature_c - first.temperature_c).abs() > 0.5,
+            "something did flow"
         );
     }
 

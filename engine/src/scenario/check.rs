@@ -22,7 +22,10 @@ use super::{
     source::Source,
     tree::{Node, Value},
 };
-use crate::catalog::{Catalog, ThingDef};
+use crate::{
+    catalog::{Catalog, ThingDef},
+    environment,
+};
 use std::ops::Range;
 
 /// A place within a text: errors about it point there.
@@ -178,6 +181,16 @@ impl<'a> Checker<'a> {
             if let Some(parent) = &zone.parent {
                 self.known_zone(&format!("world.zones[{i}].in"), parent);
             }
+            for (k, wall) in zone.neighbours.iter().enumerate() {
+                self.known_zone(&format!("world.zones[{i}].neighbours[{k}].zone"), &wall.zone);
+            }
+        }
+        for p in environment::zones::problems(zones) {
+            let place = self.place(format!("world.zones[{}]", p.zone));
+            self.report.push(place.error(&p.field, p.message));
+        }
+        for (field, text) in self.scenario.world.weather.iter().flat_map(environment::WeatherDef::problems) {
+            self.report.push(self.place("world.weather").error(field, text));
         }
         // A cycle is reported once, from its first zone in the file.
         let parent = |i: usize| {

@@ -1,6 +1,7 @@
 //! What a scenario says of its zones, and what can be wrong with it.
 
 use serde::Deserialize;
+use std::collections::HashMap;
 
 /// A zone.
 #[derive(Clone, Debug, Deserialize)]
@@ -148,29 +149,39 @@ impl ZoneDef {
     }
 }
 
-/// Index of the zone with this id.
-pub(super) fn index(zones: &[ZoneDef], id: &str) -> Option<usize> {
-    zones.iter().position(|z| z.id == id)
+/// Indices of zones by id; of two with one id (the scenario's check refuses them first), the first.
+pub(super) fn by_id(zones: &[ZoneDef]) -> HashMap<&str, usize> {
+    zones.iter().enumerate().rev().map(|(i, z)| (z.id.as_str(), i)).collect()
 }
 
 /// The island of each zone, by zone index: zones joined by walls or containment share one. Islands are numbered in the
 /// order of their first zones. Names that no zone bears are skipped: the scenario's check refuses them first.
 pub fn islands(zones: &[ZoneDef]) -> Vec<usize> {
-    let mut island: Vec<usize> = (0..zones.len()).collect();
-    let join = |island: &mut Vec<usize>, a: usize, b: usize| {
-        let (low, high) = (island[a].min(island[b]), island[a].max(island[b]));
-        island.iter_mut().filter(|x| **x == high).for_each(|x| *x = low);
-    };
+    let ids = by_id(zones);
+    let mut joined: Vec<Vec<usize>> = vec![Vec::new(); zones.len()];
     for (i, zone) in zones.iter().enumerate() {
         let others = zone.parent.iter().chain(zone.neighbours.iter().map(|n| &n.zone));
-        for other in others.filter_map(|id| index(zones, id)) {
-            join(&mut island, i, other);
+        for other in others.filter_map(|id| ids.get(id.as_str())) {
+            joined[i].push(*other);
+            joined[*other].push(i);
         }
     }
-    let mut firsts: Vec<usize> = island.clone();
-    firsts.sort_unstable();
-    firsts.dedup();
-    island.iter().map(|x| firsts.partition_point(|f| f < x)).collect()
+    let mut island = vec![usize::MAX; zones.len()];
+    let mut count = 0;
+    for first in 0..zones.len() {
+        if island[first] != usize::MAX {
+            continue;
+        }
+        let mut reached = vec![first];
+        while let Some(zone) = reached.pop() {
+            if island[zone] == usize::MAX {
+                island[zone] = count;
+                reached.extend(&joined[zone]);
+            }
+        }
+        count += 1;
+    }
+    island
 }
 
 /// What is wrong with a zone's definition.
@@ -184,24 +195,16 @@ pub struct ZoneProblem {
     pub message: String,
 }
 
-/// Everything that is wrong with the definitions beyond ids, containment and references, in their order: figures that
-/// are out of range or contradict each other.
+/// What is wrong with the definitions beyond ids, references and the ranges that a key's unit implies (which the
+/// scenario's check knows), in their order.
 pub fn problems(zones: &[ZoneDef]) -> Vec<ZoneProblem> {
     let mut found = Vec::new();
     for (zone, z) in zones.iter().enumerate() {
-        let mut wrong =
-            |field: &str, message: String| found.push(ZoneProblem { zone, field: field.to_owned(), message });
-        let not_negative = [
-            ("mass_j_k", z.mass_j_k),
-            ("mass_w_k", z.mass_w_k),
-            ("outside_w_k", z.outside_w_k),
-            ("solar_m2", z.solar_m2),
-            ("volume_m3", z.volume_m3),
-            ("air_changes_per_h", z.air_changes_per_h),
-            ("vapour_g_h", z.vapour_g_h),
-        ];
-        for (field, value) in not_negative {
-            if !(value.is_finite() && value >= 0.0) {
+        let mut wrong = |field: &str, what: String| {
+            found.push(ZoneProblem { zone, field: field.to_owned(), message: format!("`{field}` {what}") })
+        };
+        for (field, value) in [("air_changes_per_h", z.air_changes_per_h), ("vapour_g_h", z.vapour_g_h)] {
+            if value < 0.0 {
                 wrong(field, format!("must be at least 0, but is {value}"));
             }
         }
@@ -212,41 +215,35 @@ pub fn problems(zones: &[ZoneDef]) -> Vec<ZoneProblem> {
                 wrong(field, format!("is a share, from 0 to 1, but is {value}"));
             }
         }
-        if !(-90.0..=2000.0).contains(&z.temperature_c) {
-            wrong("temperature_c", format!("must be from -90 to 2000 °C, but is {}", z.temperature_c));
-        }
-        if !(0.0..=100.0).contains(&z.humidity_percent) {
-            wrong("humidity_percent", format!("must be from 0 to 100, but is {}", z.humidity_percent));
-        }
-        if z.heat_capacity_j_k.is_some_and(|c| !(c.is_finite() && c > 0.0)) {
+        if z.heat_capacity_j_k.is_some_and(|c| c <= 0.0) {
             wrong("heat_capacity_j_k", "must be above 0; leave it out for a constant temperature".to_owned());
         }
         if z.volume_m3 == 0.0 && z.air_changes_per_h > 0.0 {
-            wrong("air_changes_per_h", "needs volume_m3, of which it is a multiple".to_owned());
+            wrong("air_changes_per_h", "needs `volume_m3`, of which it is a multiple".to_owned());
         }
         for (k, n) in z.neighbours.iter().enumerate() {
             if n.zone == z.id {
-                wrong(&format!("neighbours[{k}].zone"), "a zone has no wall to itself".to_owned());
+                wrong(
+                    &format!("neighbours[{k}].zone"),
+                    "is the zone itself, to which it has no wall".to_owned(),
+                );
             }
-            if !(n.w_k.is_finite() && n.w_k >= 0.0) {
+            if n.w_k < 0.0 {
                 wrong(&format!("neighbours[{k}].w_k"), format!("must be at least 0, but is {}", n.w_k));
             }
         }
         if let Some(s) = &z.soil {
-            if !(s.area_m2 > 0.0 && s.area_m2.is_finite()) {
+            if s.area_m2 <= 0.0 {
                 wrong("soil.area_m2", format!("must be above 0, but is {}", s.area_m2));
             }
-            if !(s.root_mm > 0.0 && s.root_mm.is_finite()) {
+            if s.root_mm <= 0.0 {
                 wrong("soil.root_mm", format!("must be above 0, but is {}", s.root_mm));
             }
             if !(0.0 <= s.wilting_percent
                 && s.wilting_percent < s.capacity_percent
                 && s.capacity_percent <= 100.0)
             {
-                wrong(
-                    "soil.capacity_percent",
-                    "0 ≤ wilting_percent < capacity_percent ≤ 100 must hold".to_owned(),
-                );
+                wrong("soil.capacity_percent", "is above wilting_percent and at most 100".to_owned());
             }
         }
     }
@@ -305,12 +302,12 @@ pub(super) mod tests {
         zone.light_transmission = 1.5;
         zone.volume_m3 = 0.0;
         zone.heat_capacity_j_k = Some(0.0);
-        zone.mass_j_k = f64::NAN;
+        zone.vapour_g_h = -1.0;
         zone.soil.as_mut().unwrap().wilting_percent = 50.0;
         let fields: Vec<_> =
             problems(&[house("ok", None, &[]), zone]).into_iter().map(|p| (p.zone, p.field)).collect();
         let expected = [
-            "mass_j_k",
+            "vapour_g_h",
             "light_transmission",
             "heat_capacity_j_k",
             "air_changes_per_h",

@@ -77,6 +77,7 @@ pub(super) fn resolve(scenario: Scenario, catalog: Catalog, shard: (u32, u32)) -
     });
     let groups = groups.collect();
     let body_blocks = add_body_blocks(scenario.world.scene.as_ref(), &mut signals);
+    let outside_block = signals.add_block("outside", 1, crate::environment::outside_channels());
     Plan {
         seed: scenario.seed,
         groups,
@@ -84,6 +85,8 @@ pub(super) fn resolve(scenario: Scenario, catalog: Catalog, shard: (u32, u32)) -
         signals,
         shard,
         zone_shard: Vec::new(),
+        zone_blocks: Vec::new(),
+        outside_block,
         base: std::path::PathBuf::new(),
         scenario: Arc::new(scenario),
         catalog: Arc::new(catalog),

@@ -54,6 +54,9 @@ pub(in crate::scenario) fn check_firmware(
         check_topic(&control.input, true, "input", &place, report);
         check_topic(&control.output, false, "output", &place, report);
         check_pointer(Some(&control.pointer), "pointer", &place, report);
+        if let Some(level) = control.fallback {
+            place.within("fallback", level, 0.0, 1.0, report);
+        }
         if control.stale.0 <= 0 {
             report
                 .push(place.error("stale", "a device must be heard for some time: `stale` must be above 0"));
