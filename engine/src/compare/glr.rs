@@ -10,7 +10,10 @@ use super::{
     history::{Correction, History, Shape},
     noise::{Calibration, cost, weight},
 };
-use crate::{predict::Estimator, time::SimTime};
+use crate::{
+    predict::{Estimator, Innovation},
+    time::SimTime,
+};
 
 /// A hypothesis fitted to the innovations.
 #[derive(Clone, Copy, Debug)]
@@ -130,6 +133,25 @@ impl Search<'_> {
             step /= 2;
         }
         Some(best)
+    }
+
+    /// What it gains to suppose that the correction at `at` ended at sample `onset`.
+    pub fn ended(&self, at: usize, onset: u64) -> Option<f64> {
+        let mut est = self.state_at(onset)?;
+        let mut all = self.corrections.to_vec();
+        all[at].until = self.history.sample(onset).t;
+        let mut gain = 0.0;
+        for i in onset..self.history.next() {
+            self.history.step(&mut *est, i, &all, &mut |o, tried| {
+                let believed = self.history.innovation(i, o);
+                if !believed.var.is_nan() {
+                    let z = |v: Innovation| v.residual / v.var.sqrt() / self.noise[o].scale();
+                    gain += cost(z(believed)) - cost(z(tried)) + 0.5 * (believed.var / tried.var).ln();
+                }
+            });
+        }
+        let o = self.corrections[at].signal.saturating_sub(self.history.inputs);
+        Some(gain / self.noise[o].dilution())
     }
 
     /// Extra white noise since `onset`: the innovations scatter more, and that is all.

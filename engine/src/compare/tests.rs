@@ -146,7 +146,7 @@ fn look_at_matrix() {
 #[test]
 #[ignore = "prints"]
 fn look_at_clean_runs() {
-    let dir = PathBuf::from(std::env::var("DATA").unwrap());
+    let dir = PathBuf::from(std::env::var("DATA").unwrap_or("/work/shared/data".into()));
     let mut files: Vec<_> = std::fs::read_dir(dir.join("pi3b-thermal")).unwrap().map(|f| f.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "csv")).collect();
     files.sort();
     let only = std::env::var("ONLY").unwrap_or_default();
