@@ -61,6 +61,9 @@ use crate::{
 pub const DECIDE_NATS: f64 = 14.0;
 /// … and over the next best kind, unless that has had [`PATIENCE`] readings to tell itself apart, [nat].
 pub const MARGIN_NATS: f64 = 3.0;
+/// How wrong a model may be without a fault, as a share of the motion it has to explain. The innovations of the past cannot
+/// say this where the inputs do what they never did before.
+const MODEL_SHARE: f64 = 0.1;
 /// What a gain has to be better by than a bias: it is rarer, and over a short time the two look alike, [nat].
 const GAIN_PENALTY: f64 = 6.0;
 /// Log-likelihood at which a fault counts as over, [nat].
@@ -195,7 +198,7 @@ impl Judge {
         let noise_floor = |o: usize| (est.noise_std(o).powi(2) + est.quantum(o).powi(2) / 12.0).sqrt();
         let lane = |o: usize| Lane {
             run: Run::default(),
-            sums: [Cusum::new(0.25, 12.0), Cusum::new(0.08, 24.0)],
+            sums: [Cusum::new(0.25, 12.0), Cusum::new(0.1, 24.0)],
             suspicion: None,
             spike: None,
             active: None,
@@ -494,6 +497,9 @@ impl Judge {
         if best.gain < DECIDE_NATS || !clear || best.shape == Shape::Disturbance {
             return;
         }
+        if !self.beyond_the_model(o, i, &best) {
+            return;
+        }
         let (kind, size) = match best.shape {
             Shape::Bias => ("bias", best.size),
             Shape::Drift => ("drift", best.size),
@@ -510,6 +516,35 @@ impl Judge {
         };
         let share = 1.0 / (1.0 + (second - best.gain).exp());
         self.accept(o, correction, kind, best.onset, size, posterior(best.gain) * share, arrived);
+    }
+
+    /// Whether a fault is larger than what the model may be wrong by: [`MODEL_SHARE`] of the motion that was reported
+    /// since shortly before the supposed onset.
+    fn beyond_the_model(&self, o: usize, i: u64, fit: &Fit) -> bool {
+        let from = fit.onset.saturating_sub(30).max(self.history.oldest_start());
+        let (mut low, mut high) = (f64::MAX, f64::MIN);
+        for k in from..=i {
+            let y = self.history.value(k, self.inputs + o);
+            if !y.is_nan() && k != fit.onset {
+                let c = Correction {
+                    signal: fit.signal,
+                    shape: fit.shape,
+                    size: fit.size,
+                    from: self.history.sample(fit.onset).t,
+                    until: SimTime::NEVER,
+                };
+                let t = self.history.sample(k).t;
+                let y = if c.covers(t) { y - c.size * c.profile(t, y) } else { y };
+                (low, high) = (low.min(y), high.max(y));
+            }
+        }
+        let now = match fit.shape {
+            Shape::Drift => fit.size * (self.history.sample(i).t - self.history.sample(fit.onset).t).as_secs_f64() / 3600.0,
+            Shape::Gain => fit.size * self.history.value(i, self.inputs + o),
+            Shape::Noise => 2.0 * fit.size,
+            _ => fit.size,
+        };
+        now.abs() > MODEL_SHARE * (high - low).max(0.0)
     }
 
     /// All hypotheses on an output, best first.
@@ -530,7 +565,7 @@ impl Judge {
         fits.extend(steps.iter().filter_map(|k| search.noise(o, *k)).max_by(|a, b| a.gain.total_cmp(&b.gain)));
         // A drift or a gain looks like a small step before it is told apart; where there is none, they are not looked for.
         let so_far = fits.iter().map(|f| f.gain).fold(0.0, f64::max);
-        if so_far > 0.25 * DECIDE_NATS || i - trigger > 25 {
+        if so_far > 0.25 * DECIDE_NATS || matches!(i - trigger, 64..90 | 180..) {
             fits.extend(search.best(Shape::Drift, signal, &slopes));
         }
         if so_far > 0.5 * DECIDE_NATS {
@@ -672,10 +707,20 @@ impl Judge {
 
     fn finish(&mut self, o: usize, active: Active, since: u64, arrived: SimTime) {
         let t = self.history.sample(since).t;
-        self.corrections[active.correction].until = t;
         self.end(active.verdict, t, arrived);
         self.lanes[o].active = None;
-        self.go_over(since);
+        self.lanes[o].suspicion = None;
+        let c = &mut self.corrections[active.correction];
+        c.until = t;
+        // A size that was a little wrong has pulled the state with it. Where the onset is still in memory, the whole time of
+        // the fault is gone over again without its readings.
+        let onset = self.history.index_at(c.from);
+        if c.shape != Shape::Noise && onset > self.history.oldest_start() {
+            c.shape = Shape::Ignore;
+            self.go_over(onset);
+        } else {
+            self.go_over(since);
+        }
     }
 
     /// With more readings the size is known better, as long as the onset is in memory.
@@ -817,8 +862,11 @@ impl Lane {
         let old = self.suspicion.map(|s| i - s.trigger);
         if z.abs() > WILD && old.is_none_or(|age| age > 3) {
             self.suspicion = Some(Suspicion { trigger: i, examined: 0 });
+            // A sum has gathered its evidence already: it is looked at from the first late examination on.
         } else if let Some(since) = trigger.filter(|_| old.is_none_or(|age| age > PATIENCE)) {
-            self.suspicion = Some(Suspicion { trigger: since.max(i.saturating_sub(60)), examined: 0 });
+            let trigger = since.max(i.saturating_sub(60));
+            let examined = EXAMINE.iter().filter(|a| **a < (i - trigger).max(26)).count();
+            self.suspicion = Some(Suspicion { trigger, examined });
         }
     }
 }

@@ -169,6 +169,12 @@ impl Search<'_> {
         if zs.len() < 12 {
             return None;
         }
+        // A sensor's noise is white; a model that is wrong scatters the innovations too, but smoothly.
+        let square: f64 = zs.iter().map(|z| z * z).sum();
+        let neighbours: f64 = zs.windows(2).map(|w| w[0] * w[1]).sum();
+        if neighbours > 0.3 * square {
+            return None;
+        }
         let n = zs.len() as f64;
         // Scale of maximum likelihood under the same heavy tail, by fixed point.
         let mut s2 = 1.0f64;
@@ -179,6 +185,7 @@ impl Search<'_> {
         let gain: f64 = zs.iter().map(|z| cost(*z) - cost(z / s)).sum::<f64>() - n * s.ln();
         let size = (var / n * (s2 - 1.0)).sqrt() * self.noise[output].scale();
         let std = size / (2.0 * n).sqrt();
+        let gain = gain / self.noise[output].dilution();
         Some(Fit { shape: Shape::Noise, signal: h.inputs + output, onset, size, gain, std })
     }
 }

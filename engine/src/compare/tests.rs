@@ -156,5 +156,5 @@ fn look_at_clean_runs() {
         explore(f.file_name().unwrap().to_str().unwrap(), "raspberry-pi-3b", Some("pi3b-without-1100000011"), &r);
     }
     let r = read(&dir.join("tclab/run_a_mimo_600s.csv"), &[1, 2], &[3, 4]);
-    explore("tclab", "tclab", None, &r);
+    explore("tclab", "tclab", Some("tclab-run-b"), &r);
 }
