@@ -188,12 +188,7 @@ impl Model {
     }
 
     /// Jacobian and rate of states and inputs together, and the slope by the parameters.
-    pub(crate) fn system(
-        &self,
-        y: &[f64],
-        theta: &[f64],
-        inputs: &[Reversion],
-    ) -> (Mat, Vec<f64>, Mat) {
+    pub(crate) fn system(&self, y: &[f64], theta: &[f64], inputs: &[Reversion]) -> (Mat, Vec<f64>, Mat) {
         let n = self.states();
         let dim = y.len();
         let (x, u) = y.split_at(n);
