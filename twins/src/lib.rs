@@ -1,1 +1,3 @@
 //! The concrete world of Twinfleet.
+
+pub mod catalog;

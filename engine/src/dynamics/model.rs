@@ -73,12 +73,7 @@ pub enum DynamicsError {
 
 /// The arithmetic that [`Model::derivative`] needs, so that tests can run it on dual numbers.
 pub trait Real:
-    Copy
-    + Add<Output = Self>
-    + Sub<Output = Self>
-    + Mul<Output = Self>
-    + Div<Output = Self>
-    + Neg<Output = Self>
+    Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + Neg<Output = Self>
 {
     /// A constant.
     fn from_f64(x: f64) -> Self;
@@ -371,8 +366,7 @@ impl Names<'_> {
         }
         let boundaries = &self.def.boundaries;
         let Some(b) = boundaries.iter().find(|b| b.name == name) else {
-            let all =
-                self.def.storages.iter().map(|s| &s.name).chain(boundaries.iter().map(|b| &b.name));
+            let all = self.def.storages.iter().map(|s| &s.name).chain(boundaries.iter().map(|b| &b.name));
             return Err(unknown(place, "node", name, all));
         };
         match &b.at {
@@ -417,8 +411,7 @@ impl Names<'_> {
         if let Ok(number) = text.parse::<f64>() {
             return Ok(number);
         }
-        self.covariate(text)
-            .ok_or_else(|| unknown(place, "covariate", text, self.def.covariates.keys()))
+        self.covariate(text).ok_or_else(|| unknown(place, "covariate", text, self.def.covariates.keys()))
     }
 }
 
@@ -774,9 +767,7 @@ fn driving_slopes(law: Law, a: f64, b: f64) -> (f64, f64, f64) {
             let slope = if e == 1.0 { 1.0 } else { e * (a - b).abs().powf(e - 1.0) };
             (drive, slope, -slope)
         }
-        Law::Radiation => {
-            (drive, 4.0 * (a + ZERO_CELSIUS_K).powi(3), -4.0 * (b + ZERO_CELSIUS_K).powi(3))
-        }
+        Law::Radiation => (drive, 4.0 * (a + ZERO_CELSIUS_K).powi(3), -4.0 * (b + ZERO_CELSIUS_K).powi(3)),
     }
 }
 

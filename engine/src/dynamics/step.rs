@@ -41,6 +41,85 @@ impl Reversion {
     pub(crate) const HELD: Self = Self { mean: 0.0, rate_per_s: 0.0 };
 }
 
+/// A step of a linear network under held inputs, as far as it depends on the parameters and the length alone.
+pub(crate) struct LinearStep {
+    phi: Mat,
+    by_y: Mat,
+}
+
+/// Steps with fixed parameters and held inputs: recordings are walked thousands of times by a fit, and steps of a linear
+/// network repeat.
+pub(crate) struct Stepper<'a> {
+    model: &'a Model,
+    theta: &'a [f64],
+    held: Vec<Reversion>,
+    steps: std::collections::HashMap<u64, LinearStep>,
+}
+
+impl<'a> Stepper<'a> {
+    pub(crate) fn new(model: &'a Model, theta: &'a [f64]) -> Self {
+        let held = vec![Reversion::HELD; model.inputs.len()];
+        Self { model, theta, held, steps: std::collections::HashMap::new() }
+    }
+
+    /// The shared part of a linear step, its length rounded to a relative 2⁻¹² so that jittered steps share it.
+    fn linear(&mut self, dt_s: f64) -> (f64, &LinearStep) {
+        let grid = 2f64.powi(dt_s.log2().floor() as i32 - 11);
+        let h = (dt_s / grid).round() * grid;
+        let (model, theta, held) = (self.model, self.theta, &self.held);
+        let step = self.steps.entry(h.to_bits()).or_insert_with(|| {
+            let y = vec![0.0; model.states() + model.inputs.len()];
+            let (j, _, _) = model.system(&y, theta, held);
+            let phi = phi1(&j.clone().scaled(h)).scaled(h);
+            let mut by_y = j.mul(&phi);
+            for i in 0..y.len() {
+                by_y[(i, i)] += 1.0;
+            }
+            LinearStep { phi, by_y }
+        });
+        (h, step)
+    }
+
+    /// Carries the states forward.
+    pub(crate) fn step(&mut self, x: &mut [f64], u: &[f64], dt_s: f64) {
+        if !self.model.is_linear() {
+            return self.model.step(x, self.theta, u, dt_s);
+        }
+        let n = x.len();
+        let mut rate = vec![0.0; n];
+        self.model.derivative(x, self.theta, u, &mut rate);
+        let (_, step) = self.linear(dt_s);
+        for (i, x) in x.iter_mut().enumerate() {
+            *x += step.phi.row(i)[..n].iter().zip(&rate).map(|(p, r)| p * r).sum::<f64>();
+        }
+    }
+
+    /// The same with derivatives by state and parameters (rows and columns of inputs left as they come).
+    pub(crate) fn step_with_jacobians(&mut self, x: &mut [f64], u: &[f64], dt_s: f64) -> StepJacobians {
+        let (model, theta, n) = (self.model, self.theta, x.len());
+        if !model.is_linear() {
+            let mut y: Vec<f64> = x.iter().chain(u).copied().collect();
+            let out = model.advance_with_jacobians(&mut y, theta, &self.held, dt_s);
+            x.copy_from_slice(&y[..n]);
+            return out;
+        }
+        let before = x.to_vec();
+        self.step(x, u, dt_s);
+        let middle: Vec<f64> = before.iter().zip(&*x).map(|(a, b)| 0.5 * (a + b)).collect();
+        let by_theta = model.jacobians(&middle, theta, u).theta;
+        let (_, step) = self.linear(dt_s);
+        let mut out = Mat::zeros(n, by_theta.cols);
+        for i in 0..n {
+            for (l, p) in step.phi.row(i)[..n].iter().enumerate() {
+                for (o, b) in out.a[i * by_theta.cols..].iter_mut().zip(by_theta.row(l)) {
+                    *o += p * b;
+                }
+            }
+        }
+        StepJacobians { y: step.by_y.clone(), theta: out }
+    }
+}
+
 /// Derivatives of a step's end by its start (states, then inputs) and by the parameters' own values.
 pub(crate) struct StepJacobians {
     pub(crate) y: Mat,
@@ -109,12 +188,7 @@ impl Model {
     }
 
     /// Jacobian and rate of states and inputs together, and the slope by the parameters.
-    pub(crate) fn system(
-        &self,
-        y: &[f64],
-        theta: &[f64],
-        inputs: &[Reversion],
-    ) -> (Mat, Vec<f64>, Mat) {
+    pub(crate) fn system(&self, y: &[f64], theta: &[f64], inputs: &[Reversion]) -> (Mat, Vec<f64>, Mat) {
         let n = self.states();
         let dim = y.len();
         let (x, u) = y.split_at(n);

@@ -19,8 +19,9 @@ use super::Gaussian;
 use crate::time::{SimTime, Span};
 use std::collections::VecDeque;
 
-/// Step of the scale, in standard deviations a forecast.
-const STEP: f64 = 0.05;
+/// Step of the scale, in standard deviations a horizon. Forecasts that overlap miss together, and what they missed by is
+/// known one horizon late: a step per forecast would overshoot.
+const STEP_PER_HORIZON: f64 = 0.5;
 /// Forecasts waiting to come due; more than this are dropped, the oldest first.
 const WAITING: usize = 4096;
 
@@ -43,7 +44,8 @@ pub struct Calibrator {
     horizon: Span,
     miss: f64,
     scale: f64,
-    waiting: VecDeque<(Band, f64)>,
+    waiting: VecDeque<Band>,
+    settled: Option<SimTime>,
     last: Option<(SimTime, f64)>,
 }
 
@@ -56,6 +58,7 @@ impl Calibrator {
             miss: 1.0 - interval,
             scale: normal_quantile(0.5 + 0.5 * interval),
             waiting: VecDeque::new(),
+            settled: None,
             last: None,
         }
     }
@@ -73,32 +76,39 @@ impl Calibrator {
         if self.waiting.len() == WAITING {
             self.waiting.pop_front();
         }
-        self.waiting.push_back((band, std));
+        self.waiting.push_back(band);
         band
     }
 
-    /// Takes a reading in and settles the forecasts that have come due, each against the reading nearest to its time;
-    /// returns them with that reading.
+    /// Takes a reading in and settles the forecasts that have come due, each against the reading nearest to its time
+    /// (if there is one within a tenth of the horizon); returns them with that reading.
     pub fn observe(&mut self, t: SimTime, value: f64) -> Vec<(Band, f64)> {
         let mut settled = Vec::new();
         if !value.is_finite() {
             return settled;
         }
-        while let Some((band, std)) = self.waiting.front().copied() {
+        while let Some(band) = self.waiting.front().copied() {
             if band.due > t {
                 break;
             }
             self.waiting.pop_front();
             let reading = match self.last {
-                Some((before, v)) if (band.due - before).0.abs() < (t - band.due).0 => v,
-                _ => value,
+                Some((before, v)) if (band.due - before).0.abs() < (t - band.due).0 => (v, before),
+                _ => (value, t),
             };
+            // In a gap there is nothing to judge the forecast by.
+            let off = reading.1 - band.due;
+            if off.0.abs() > self.horizon.0 / 10 {
+                continue;
+            }
+            let reading = reading.0;
             let missed = reading < band.lower || reading > band.upper;
-            // Forecasts overlap where they are issued more often than they come due; weighting them by that would only
-            // slow the same walk down.
-            self.scale += STEP * if missed { 1.0 - self.miss } else { -self.miss };
+            let spacing = self.settled.map_or(self.horizon, |before| band.due - before);
+            let share = spacing.0 as f64 / self.horizon.0.max(1) as f64;
+            let step = STEP_PER_HORIZON * share.clamp(0.0, 1.0);
+            self.scale += step * if missed { 1.0 - self.miss } else { -self.miss };
             self.scale = self.scale.clamp(0.2, 20.0);
-            let _ = std;
+            self.settled = Some(band.due);
             settled.push((band, reading));
         }
         self.last = Some((t, value));

@@ -151,10 +151,7 @@ impl Filter {
     }
 
     fn reversions(&self) -> Vec<Reversion> {
-        self.loads
-            .iter()
-            .map(|l| Reversion { mean: l.mean(), rate_per_s: 1.0 / l.correlation_s() })
-            .collect()
+        self.loads.iter().map(|l| Reversion { mean: l.mean(), rate_per_s: 1.0 / l.correlation_s() }).collect()
     }
 
     /// Mean of states and inputs, and covariance, after `dt_s`.
@@ -234,8 +231,8 @@ impl Filter {
         let spread = column[i] + noise;
         for a in 0..total {
             for b in 0..=a {
-                let v = self.p[(a, b)] - gain[a] * column[b] - column[a] * gain[b]
-                    + gain[a] * gain[b] * spread;
+                let v =
+                    self.p[(a, b)] - gain[a] * column[b] - column[a] * gain[b] + gain[a] * gain[b] * spread;
                 self.p[(a, b)] = v;
                 self.p[(b, a)] = v;
             }
@@ -339,9 +336,11 @@ impl Estimator for Filter {
     fn state(&self) -> Vec<(String, Gaussian)> {
         let model = &self.fixed.model;
         let dim = self.y.len();
-        let states = model.starts.iter().enumerate().map(|(i, s)| {
-            (s.name.clone(), Gaussian { mean: self.y[i], var: self.p[(i, i)] })
-        });
+        let states = model
+            .starts
+            .iter()
+            .enumerate()
+            .map(|(i, s)| (s.name.clone(), Gaussian { mean: self.y[i], var: self.p[(i, i)] }));
         let learnt = self.fixed.learnt.iter().enumerate().map(|(k, q)| {
             let p = &model.parameters[*q];
             let slope = p.slope(self.theta[*q]);

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use twinfleet_engine::{
     catalog::ThingDef,
-    dynamics::{DynamicsDef, fit::Dataset},
+    dynamics::DynamicsDef,
     predict::{Estimator, interval::Calibrator, score::Score},
     time::{SimTime, Span},
 };
+
+pub use twinfleet_engine::dynamics::fit::Dataset;
 
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -34,7 +36,12 @@ type Scale = fn(f64) -> f64;
 
 /// Reads columns of a comma-separated file; inputs and outputs each as (column, conversion). None: a constant 0 for an
 /// input, missing for an output.
-pub fn read(path: &str, header: bool, inputs: &[Option<(usize, Scale)>], outputs: &[Option<(usize, Scale)>]) -> Dataset {
+pub fn read(
+    path: &str,
+    header: bool,
+    inputs: &[Option<(usize, Scale)>],
+    outputs: &[Option<(usize, Scale)>],
+) -> Dataset {
     let text = std::fs::read_to_string(root().join("assets/recordings").join(path)).unwrap();
     let rows: Vec<Vec<&str>> =
         text.lines().skip(usize::from(header)).map(|l| l.split(',').collect()).collect();
@@ -52,7 +59,14 @@ pub fn read(path: &str, header: bool, inputs: &[Option<(usize, Scale)>], outputs
 }
 
 pub const PISTRESS: [&str; 9] = [
-    "0000000011", "1100000011", "1100000111", "1100001011", "1101000011", "1101010011", "1110001011", "1111001011",
+    "0000000011",
+    "1100000011",
+    "1100000111",
+    "1100001011",
+    "1101000011",
+    "1101010011",
+    "1110001011",
+    "1111001011",
     "1111100011",
 ];
 
@@ -63,15 +77,31 @@ pub fn pistress(name: &str) -> Dataset {
 
 pub fn tclab_a() -> Dataset {
     let same: Scale = |x| x;
-    read("tclab/run_a_mimo_600s.csv", true, &[Some((1, same)), Some((2, same))], &[Some((3, same)), Some((4, same))])
+    read(
+        "tclab/run_a_mimo_600s.csv",
+        true,
+        &[Some((1, same)), Some((2, same))],
+        &[Some((3, same)), Some((4, same))],
+    )
 }
 
 pub fn tclab_b() -> Dataset {
-    read("tclab/run_b_siso_step.csv", false, &[Some((1, |x| x / 2.55)), None], &[Some((2, |k| k - 273.15)), None])
+    read(
+        "tclab/run_b_siso_step.csv",
+        false,
+        &[Some((1, |x| x / 2.55)), None],
+        &[Some((2, |k| k - 273.15)), None],
+    )
 }
 
 /// Walks an estimator over a recording and scores its forecasts of one output, issued at every row from `from_s` on.
-pub fn walk(twin: &mut dyn Estimator, data: &Dataset, output: usize, horizons_s: &[i64], from_s: f64) -> Vec<Score> {
+pub fn walk(
+    twin: &mut dyn Estimator,
+    data: &Dataset,
+    output: usize,
+    horizons_s: &[i64],
+    from_s: f64,
+) -> Vec<Score> {
     let mut bands: Vec<Calibrator> =
         horizons_s.iter().map(|h| Calibrator::new(Span::from_secs(*h), 0.9)).collect();
     let mut scores = vec![Score::default(); horizons_s.len()];
@@ -79,7 +109,8 @@ pub fn walk(twin: &mut dyn Estimator, data: &Dataset, output: usize, horizons_s:
     let mut last_at: Vec<(SimTime, f64)> = Vec::new();
     for k in 0..data.t_s.len() {
         let dt = if k == 0 { Span(0) } else { at(k) - at(k - 1) };
-        let inputs: Vec<Option<f64>> = data.inputs.iter().map(|c| Some(c[k]).filter(|v| v.is_finite())).collect();
+        let inputs: Vec<Option<f64>> =
+            data.inputs.iter().map(|c| Some(c[k]).filter(|v| v.is_finite())).collect();
         twin.predict(dt, &inputs);
         for (o, column) in data.outputs.iter().enumerate() {
             if column[k].is_finite() {
