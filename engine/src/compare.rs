@@ -424,7 +424,10 @@ impl Judge {
         let y = |at: u64| self.history.value(at, self.inputs + o);
         let (up, back, rest) = (y(k) - y(before), y(k) - y(k + 1), y(k + 1) - y(before));
         let least = 4.0 * self.lanes[o].step;
-        if !(up * back > 0.0 && up.abs().min(back.abs()) > least && rest.abs() < 0.5 * up.abs().min(back.abs())) {
+        if !(up * back > 0.0
+            && up.abs().min(back.abs()) > least
+            && rest.abs() < 0.5 * up.abs().min(back.abs()))
+        {
             return false;
         }
         let (from, until) = (self.history.sample(k).t, self.history.sample(k + 1).t);
@@ -539,7 +542,10 @@ impl Judge {
             }
         }
         let now = match fit.shape {
-            Shape::Drift => fit.size * (self.history.sample(i).t - self.history.sample(fit.onset).t).as_secs_f64() / 3600.0,
+            Shape::Drift => {
+                fit.size * (self.history.sample(i).t - self.history.sample(fit.onset).t).as_secs_f64()
+                    / 3600.0
+            }
             Shape::Gain => fit.size * self.history.value(i, self.inputs + o),
             Shape::Noise => 2.0 * fit.size,
             _ => fit.size,
@@ -562,14 +568,18 @@ impl Judge {
         }
         let mut fits: Vec<Fit> = Vec::new();
         fits.extend(search.best(Shape::Bias, signal, &steps));
-        fits.extend(steps.iter().filter_map(|k| search.noise(o, *k)).max_by(|a, b| a.gain.total_cmp(&b.gain)));
+        fits.extend(
+            steps.iter().filter_map(|k| search.noise(o, *k)).max_by(|a, b| a.gain.total_cmp(&b.gain)),
+        );
         // A drift or a gain looks like a small step before it is told apart; where there is none, they are not looked for.
         let so_far = fits.iter().map(|f| f.gain).fold(0.0, f64::max);
         if so_far > 0.25 * DECIDE_NATS || matches!(i - trigger, 64..90 | 180..) {
             fits.extend(search.best(Shape::Drift, signal, &slopes));
         }
         if so_far > 0.5 * DECIDE_NATS {
-            fits.extend(search.best(Shape::Gain, signal, &steps).map(|f| Fit { gain: f.gain - GAIN_PENALTY, ..f }));
+            fits.extend(
+                search.best(Shape::Gain, signal, &steps).map(|f| Fit { gain: f.gain - GAIN_PENALTY, ..f }),
+            );
             for input in 0..self.inputs {
                 fits.extend(search.best(Shape::Disturbance, input, &steps));
             }
@@ -598,8 +608,14 @@ impl Judge {
         self.go_over(onset);
         let next_refit = self.history.next() + 30;
         let lane = &mut self.lanes[o];
-        lane.active =
-            Some(Active { verdict, correction: at, shape: correction.shape, over: 0.0, over_since: 0, next_refit });
+        lane.active = Some(Active {
+            verdict,
+            correction: at,
+            shape: correction.shape,
+            over: 0.0,
+            over_since: 0,
+            next_refit,
+        });
         lane.suspicion = None;
         lane.spike = None;
     }
@@ -741,7 +757,15 @@ impl Judge {
         }
     }
 
-    fn begin(&mut self, part: String, kind: &'static str, onset: SimTime, size: f64, posterior: f64, t: SimTime) {
+    fn begin(
+        &mut self,
+        part: String,
+        kind: &'static str,
+        onset: SimTime,
+        size: f64,
+        posterior: f64,
+        t: SimTime,
+    ) {
         let verdict = Verdict { part, kind, onset, end: None, size, posterior, decided_at: t };
         self.news.push(News { t, verdict: verdict.clone(), ended: false });
         self.verdicts.push(verdict);

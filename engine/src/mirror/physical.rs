@@ -61,7 +61,9 @@ impl Feed {
     pub fn new(t_s: &[f64], mut columns: Vec<(String, Vec<f64>)>) -> Result<Self, FeedError> {
         let t0 = t_s.first().copied().unwrap_or(0.0);
         let times: Vec<SimTime> = t_s.iter().map(|t| SimTime(Span::from_secs_f64(t - t0).0)).collect();
-        if let Some(at) = (0..t_s.len()).find(|i| !t_s[*i].is_finite() || (*i > 0 && times[*i] <= times[i - 1])) {
+        if let Some(at) =
+            (0..t_s.len()).find(|i| !t_s[*i].is_finite() || (*i > 0 && times[*i] <= times[i - 1]))
+        {
             return Err(FeedError::Times(at));
         }
         if let Some((name, _)) = columns.iter().find(|(_, v)| v.len() != times.len()) {
@@ -243,7 +245,13 @@ impl Physical {
     }
 
     /// Publishes the rows before `until`; labels of faults that begin or end before it go to `events`.
-    pub fn publish(&mut self, until: SimTime, epoch_unix_ms: i64, events: &mut Vec<Event>, out: &mut Vec<Message>) {
+    pub fn publish(
+        &mut self,
+        until: SimTime,
+        epoch_unix_ms: i64,
+        events: &mut Vec<Event>,
+        out: &mut Vec<Message>,
+    ) {
         self.label(until, events);
         loop {
             if let Some(t) = self.gone_at().filter(|t| *t < until) {
@@ -322,7 +330,9 @@ impl Physical {
             match (f.column, fault.kind) {
                 (Some(c), _) if !values[c].is_nan() => values[c] = fault.corrupt(t, values[c], self.last[c]),
                 (None, FaultDef::Dropout) => silent = true,
-                (None, FaultDef::ClockSkew { ppm }) => clock_ns += ((t - fault.from).0 as f64 * ppm * 1e-6) as i64,
+                (None, FaultDef::ClockSkew { ppm }) => {
+                    clock_ns += ((t - fault.from).0 as f64 * ppm * 1e-6) as i64
+                }
                 _ => {}
             }
         }
@@ -351,7 +361,8 @@ impl Physical {
     }
 
     fn render(&self, values: &[f64], ts_ms: i64, seq: u64) -> String {
-        let named = || self.feed.columns.iter().map(|(n, _)| n.as_str()).zip(values).filter(|(_, v)| !v.is_nan());
+        let named =
+            || self.feed.columns.iter().map(|(n, _)| n.as_str()).zip(values).filter(|(_, v)| !v.is_nan());
         match &self.payload {
             PayloadDef::Json => {
                 let mut text = format!("{{\"ts\":{ts_ms}");
