@@ -74,6 +74,8 @@ const PATIENCE: u64 = 45;
 const WILD: f64 = 4.0;
 /// Readings after the trigger at which a suspicion is examined.
 const EXAMINE: [u64; 12] = [5, 8, 12, 18, 26, 36, 48, 64, 90, 130, 180, 240];
+/// A suspicion this old gives way to a new wild reading; a younger one has yet to be examined.
+const RESTART: u64 = 12;
 /// Readings before the trigger at which a step may have begun.
 const STEP_BACK: [u64; 8] = [0, 1, 2, 4, 8, 16, 32, 60];
 /// The same for a drift, before now.
@@ -884,7 +886,7 @@ impl Lane {
             trigger = trigger.or(sum.take(z, i));
         }
         let old = self.suspicion.map(|s| i - s.trigger);
-        if z.abs() > WILD && old.is_none_or(|age| age > 3) {
+        if z.abs() > WILD && old.is_none_or(|age| age > RESTART) {
             self.suspicion = Some(Suspicion { trigger: i, examined: 0 });
             // A sum has gathered its evidence already: it is looked at from the first late examination on.
         } else if let Some(since) = trigger.filter(|_| old.is_none_or(|age| age > PATIENCE)) {

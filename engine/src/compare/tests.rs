@@ -186,6 +186,30 @@ fn look_at_matrix() {
 
 #[test]
 #[ignore = "prints"]
+fn look_at_lab() {
+    let kinds = [
+        FaultDef::Stuck,
+        FaultDef::Bias { by: 3.0 },
+        FaultDef::Bias { by: -5.0 },
+        FaultDef::Drift { per_h: 120.0 },
+        FaultDef::Spike { by: 4.0, every: Span::ZERO },
+        FaultDef::Noise { std: 1.0 },
+        FaultDef::Dropout,
+        FaultDef::ClockSkew { ppm: 1000.0 },
+    ];
+    let r = read(&root().join("assets/recordings/tclab/run_a_mimo_600s.csv"), &[1, 2], &[3, 4]);
+    for kind in kinds {
+        for from in [240, 300, 330, 420] {
+            let mut judge = twin("tclab", Some("tclab-run-b"));
+            run_with(&r, &mut judge, kind, from, from + 150, 1);
+            let all: Vec<String> = judge.verdicts().iter().take(6).map(|v| format!("{} {} {:+.0} (at {:+.0}) end {:+.0} size {:.2} p {:.3}", v.kind, v.part, v.onset.as_secs_f64() - from as f64, v.decided_at.as_secs_f64() - from as f64, v.end.map_or(f64::NAN, |e| e.as_secs_f64() - from as f64 - 150.0), v.size, v.posterior)).collect();
+            println!("{kind:?} {from} ({} verdicts): {}", judge.verdicts().len(), all.join("; "));
+        }
+    }
+}
+
+#[test]
+#[ignore = "prints"]
 fn look_at_clean_runs() {
     let dir = PathBuf::from(std::env::var("DATA").unwrap_or("/work/shared/data".into()));
     let mut files: Vec<_> = std::fs::read_dir(dir.join("pi3b-thermal"))

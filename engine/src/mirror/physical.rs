@@ -19,7 +19,7 @@ use crate::{
     message::Message,
     plan::Plan,
     rng::{self, Rng},
-    scenario::{Action, PayloadDef, PhysicalDef},
+    scenario::{Action, PayloadDef, PhysicalDef, recording::Table},
     sense::fault::FaultDef,
     signal::wildcard,
     time::{SimTime, Span},
@@ -74,6 +74,11 @@ impl Feed {
         steps.sort();
         let median_step = steps.get(steps.len() / 2).copied().unwrap_or_default();
         Ok(Self { times, median_step, columns })
+    }
+
+    /// A feed from a table read for a physical ([`crate::scenario::recording::Recording::of_physical`]).
+    pub fn from_table(table: Table) -> Result<Self, FeedError> {
+        Self::new(&table.t_s, table.columns.into_iter().map(|c| (c.name, c.values)).collect())
     }
 
     /// When a row is published.
