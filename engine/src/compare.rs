@@ -61,15 +61,21 @@ use crate::{
 pub const DECIDE_NATS: f64 = 14.0;
 /// … and over the next best kind, unless that has had [`PATIENCE`] readings to tell itself apart, [nat].
 pub const MARGIN_NATS: f64 = 3.0;
+/// How wrong a model may be without a fault, as a share of the motion it has to explain. The innovations of the past cannot
+/// say this where the inputs do what they never did before.
+const MODEL_SHARE: f64 = 0.1;
+/// What a gain has to be better by than a bias: it is rarer, and over a short time the two look alike, [nat].
+const GAIN_PENALTY: f64 = 6.0;
+/// Log-likelihood at which a fault counts as over, [nat].
+const END_NATS: f64 = 8.0;
 /// Readings after which the best kind is named though another is near.
 const PATIENCE: u64 = 45;
 /// Scaled innovation that raises suspicion.
 const WILD: f64 = 4.0;
-/// Slack and limit of the cumulative sums of scaled innovations.
-const CUSUM_SLACK: f64 = 0.25;
-const CUSUM_LIMIT: f64 = 12.0;
 /// Readings after the trigger at which a suspicion is examined.
 const EXAMINE: [u64; 12] = [5, 8, 12, 18, 26, 36, 48, 64, 90, 130, 180, 240];
+/// A suspicion this old gives way to a new wild reading; a younger one has yet to be examined.
+const RESTART: u64 = 12;
 /// Readings before the trigger at which a step may have begun.
 const STEP_BACK: [u64; 8] = [0, 1, 2, 4, 8, 16, 32, 60];
 /// The same for a drift, before now.
@@ -152,9 +158,7 @@ struct Suspicion {
 /// One output as the detectors see it.
 struct Lane {
     run: Run,
-    up: f64,
-    down: f64,
-    cusum_since: (u64, u64),
+    sums: [Cusum; 2],
     suspicion: Option<Suspicion>,
     spike: Option<u64>,
     active: Option<Active>,
@@ -196,9 +200,7 @@ impl Judge {
         let noise_floor = |o: usize| (est.noise_std(o).powi(2) + est.quantum(o).powi(2) / 12.0).sqrt();
         let lane = |o: usize| Lane {
             run: Run::default(),
-            up: 0.0,
-            down: 0.0,
-            cusum_since: (0, 0),
+            sums: [Cusum::new(0.25, 12.0), Cusum::new(0.1, 24.0)],
             suspicion: None,
             spike: None,
             active: None,
@@ -370,16 +372,7 @@ impl Judge {
         if z.abs() > WILD && jump.abs() > 4.0 * lane.step && lane.spike.is_none() {
             lane.spike = Some(i);
         }
-        lane.accumulate(z, i);
-        let since = if lane.up > CUSUM_LIMIT { Some(lane.cusum_since.0) } else { None }
-            .or_else(|| (lane.down > CUSUM_LIMIT).then_some(lane.cusum_since.1))
-            .or_else(|| (z.abs() > WILD).then_some(i));
-        if let Some(trigger) = since {
-            (lane.up, lane.down) = (0.0, 0.0);
-            if lane.suspicion.is_none() {
-                lane.suspicion = Some(Suspicion { trigger: trigger.max(i.saturating_sub(60)), examined: 0 });
-            }
-        }
+        lane.suspect(z, i);
         self.examine(o, i, arrived);
     }
 
@@ -393,16 +386,6 @@ impl Judge {
         if from < self.history.oldest_start() {
             return false;
         }
-        // What the innovations say against this run, and what the twin would have read, had it not been told.
-        let misfit: f64 = (from..=i)
-            .map(|k| self.history.innovation(k, o))
-            .filter(|v| !v.var.is_nan())
-            .map(|v| cost(v.residual / v.var.sqrt() / self.noise[o].scale()) - 0.5)
-            .sum::<f64>();
-        let nats = misfit / self.noise[o].dilution() + run.surprise();
-        if nats < DECIDE_NATS {
-            return false;
-        }
         let t = self.history.sample(from).t;
         let signal = self.inputs + o;
         let ignore = Correction { signal, shape: Shape::Ignore, size: 0.0, from: t, until: SimTime::NEVER };
@@ -410,13 +393,22 @@ impl Judge {
         let Some(mut est) = search.state_at(from) else { return false };
         let mut all = self.corrections.clone();
         all.push(ignore);
-        let (mut low, mut high) = (f64::MAX, f64::MIN);
+        // What the twin would have read, had it not been told; a step before the run, which is no business of the run's,
+        // drops out with the mean.
+        let mut path = Vec::new();
         for k in from..=i {
             self.history.step(&mut *est, k, &all, &mut |_, _| {});
-            let mean = est.expected(o).mean;
-            (low, high) = (low.min(mean), high.max(mean));
+            let v = self.history.innovation(k, o);
+            if !v.var.is_nan() {
+                path.push((est.expected(o).mean, v.var.sqrt() * self.noise[o].scale()));
+            }
         }
-        if high - low < (2.0 * self.est.quantum(o)).max(3.0 * self.est.noise_std(o)) {
+        let mean = path.iter().map(|p| p.0).sum::<f64>() / path.len() as f64;
+        let (low, high) = path.iter().fold((f64::MAX, f64::MIN), |(l, h), p| (l.min(p.0), h.max(p.0)));
+        let misfit: f64 = path.iter().map(|(p, sd)| cost((p - mean) / sd) - 0.5).sum();
+        let nats = misfit / self.noise[o].dilution() + self.lanes[o].run.surprise();
+        let moved = high - low >= (2.0 * self.est.quantum(o)).max(3.0 * self.est.noise_std(o));
+        if nats < DECIDE_NATS || !moved {
             return false;
         }
         self.accept(o, ignore, "stuck", from, 0.0, posterior(nats), arrived);
@@ -434,7 +426,10 @@ impl Judge {
         let y = |at: u64| self.history.value(at, self.inputs + o);
         let (up, back, rest) = (y(k) - y(before), y(k) - y(k + 1), y(k + 1) - y(before));
         let least = 4.0 * self.lanes[o].step;
-        if !(up * back > 0.0 && up.abs().min(back.abs()) > least && rest.abs() < 0.5 * up.abs().min(back.abs())) {
+        if !(up * back > 0.0
+            && up.abs().min(back.abs()) > least
+            && rest.abs() < 0.5 * up.abs().min(back.abs()))
+        {
             return false;
         }
         let (from, until) = (self.history.sample(k).t, self.history.sample(k + 1).t);
@@ -507,6 +502,9 @@ impl Judge {
         if best.gain < DECIDE_NATS || !clear || best.shape == Shape::Disturbance {
             return;
         }
+        if !self.beyond_the_model(o, i, &best) {
+            return;
+        }
         let (kind, size) = match best.shape {
             Shape::Bias => ("bias", best.size),
             Shape::Drift => ("drift", best.size),
@@ -525,6 +523,38 @@ impl Judge {
         self.accept(o, correction, kind, best.onset, size, posterior(best.gain) * share, arrived);
     }
 
+    /// Whether a fault is larger than what the model may be wrong by: [`MODEL_SHARE`] of the motion that was reported
+    /// since shortly before the supposed onset.
+    fn beyond_the_model(&self, o: usize, i: u64, fit: &Fit) -> bool {
+        let from = fit.onset.saturating_sub(30).max(self.history.oldest_start());
+        let (mut low, mut high) = (f64::MAX, f64::MIN);
+        for k in from..=i {
+            let y = self.history.value(k, self.inputs + o);
+            if !y.is_nan() && k != fit.onset {
+                let c = Correction {
+                    signal: fit.signal,
+                    shape: fit.shape,
+                    size: fit.size,
+                    from: self.history.sample(fit.onset).t,
+                    until: SimTime::NEVER,
+                };
+                let t = self.history.sample(k).t;
+                let y = if c.covers(t) { y - c.size * c.profile(t, y) } else { y };
+                (low, high) = (low.min(y), high.max(y));
+            }
+        }
+        let now = match fit.shape {
+            Shape::Drift => {
+                fit.size * (self.history.sample(i).t - self.history.sample(fit.onset).t).as_secs_f64()
+                    / 3600.0
+            }
+            Shape::Gain => fit.size * self.history.value(i, self.inputs + o),
+            Shape::Noise => 2.0 * fit.size,
+            _ => fit.size,
+        };
+        now.abs() > MODEL_SHARE * (high - low).max(0.0)
+    }
+
     /// All hypotheses on an output, best first.
     fn hypotheses(&self, o: usize, i: u64, trigger: u64) -> Vec<Fit> {
         let search = self.search();
@@ -540,14 +570,18 @@ impl Judge {
         }
         let mut fits: Vec<Fit> = Vec::new();
         fits.extend(search.best(Shape::Bias, signal, &steps));
-        fits.extend(steps.iter().filter_map(|k| search.noise(o, *k)).max_by(|a, b| a.gain.total_cmp(&b.gain)));
+        fits.extend(
+            steps.iter().filter_map(|k| search.noise(o, *k)).max_by(|a, b| a.gain.total_cmp(&b.gain)),
+        );
         // A drift or a gain looks like a small step before it is told apart; where there is none, they are not looked for.
         let so_far = fits.iter().map(|f| f.gain).fold(0.0, f64::max);
-        if so_far > 0.25 * DECIDE_NATS {
+        if so_far > 0.25 * DECIDE_NATS || matches!(i - trigger, 64..90 | 180..) {
             fits.extend(search.best(Shape::Drift, signal, &slopes));
         }
         if so_far > 0.5 * DECIDE_NATS {
-            fits.extend(search.best(Shape::Gain, signal, &steps).map(|f| Fit { gain: f.gain - 2.0, ..f }));
+            fits.extend(
+                search.best(Shape::Gain, signal, &steps).map(|f| Fit { gain: f.gain - GAIN_PENALTY, ..f }),
+            );
             for input in 0..self.inputs {
                 fits.extend(search.best(Shape::Disturbance, input, &steps));
             }
@@ -576,11 +610,16 @@ impl Judge {
         self.go_over(onset);
         let next_refit = self.history.next() + 30;
         let lane = &mut self.lanes[o];
-        lane.active =
-            Some(Active { verdict, correction: at, shape: correction.shape, over: 0.0, over_since: 0, next_refit });
+        lane.active = Some(Active {
+            verdict,
+            correction: at,
+            shape: correction.shape,
+            over: 0.0,
+            over_since: 0,
+            next_refit,
+        });
         lane.suspicion = None;
         lane.spike = None;
-        (lane.up, lane.down) = (0.0, 0.0);
     }
 
     /// Runs the estimator again from sample `onset` on, under what is believed now.
@@ -642,58 +681,93 @@ impl Judge {
             }
             active.over = (active.over + d).max(0.0);
         }
-        if active.over > 0.6 * DECIDE_NATS {
+        if active.over > END_NATS {
             self.finish(o, active, active.over_since, arrived);
+            return;
+        }
+        self.lanes[o].suspect(v.residual / v.var.sqrt() / scale, i);
+        if self.examine_end(o, i, &active, arrived) {
             return;
         }
         if i >= active.next_refit {
             active.next_refit = i + 30;
-            if self.refit(o, i, &active, arrived) {
-                return;
-            }
+            self.refit(&active);
         }
         self.lanes[o].active = Some(active);
     }
 
-    fn finish(&mut self, o: usize, active: Active, since: u64, arrived: SimTime) {
-        let t = self.history.sample(since).t;
-        self.corrections[active.correction].until = t;
-        self.end(active.verdict, t, arrived);
-        self.lanes[o].active = None;
-        self.go_over(since);
-    }
-
-    /// With more readings the size is known better; and a slow end, which the sums above missed, shows as a step back.
-    fn refit(&mut self, o: usize, i: u64, active: &Active, arrived: SimTime) -> bool {
-        let c = self.corrections[active.correction];
-        if c.shape == Shape::Noise {
-            return false;
-        }
-        let onset = self.history.index_at(c.from);
-        let oldest = self.history.oldest_start();
-        let now = c.size * c.profile(self.history.sample(i).t, self.history.value(i, self.inputs + o));
-        let search = self.search();
-        let steps: Vec<u64> =
-            [45u64, 30, 20, 12, 6].iter().map(|b| i.saturating_sub(*b)).filter(|k| *k > onset.max(oldest)).collect();
-        let back = search.best(Shape::Bias, self.inputs + o, &steps);
-        if let Some(back) = back.filter(|f| f.gain > DECIDE_NATS && (0.5..1.5).contains(&(-f.size / now))) {
-            self.finish(o, *active, back.onset, arrived);
-            return true;
-        }
-        if onset > oldest
-            && let Some(more) = search.fit(c.shape, c.signal, onset)
-            && more.size.abs() > more.std
-        {
-            self.corrections[active.correction].size += more.size;
-            let size = self.corrections[active.correction].size;
-            self.verdicts[active.verdict].size =
-                if c.shape == Shape::Gain { 1.0 / (1.0 - size).max(1e-3) } else { size };
-            self.go_over(onset);
+    /// Whether, after a suspicion, it fits better that the fault is over.
+    fn examine_end(&mut self, o: usize, i: u64, active: &Active, arrived: SimTime) -> bool {
+        let Some(s) = self.lanes[o].suspicion else { return false };
+        let age = i - s.trigger;
+        match EXAMINE.get(s.examined) {
+            None => self.lanes[o].suspicion = None,
+            Some(due) if age >= *due => {
+                let examined = EXAMINE.iter().filter(|a| **a <= age).count();
+                self.lanes[o].suspicion = Some(Suspicion { examined, ..s });
+                let begun = self.history.index_at(self.corrections[active.correction].from);
+                let search = self.search();
+                let best = [0, 1, 2, 4, 8, 16, 32]
+                    .iter()
+                    .map(|b| s.trigger.saturating_sub(*b))
+                    .filter(|k| *k > begun.max(self.history.oldest_start()))
+                    .filter_map(|k| Some((k, search.ended(active.correction, k)?)))
+                    .max_by(|a, b| a.1.total_cmp(&b.1));
+                if let Some((onset, _)) = best.filter(|b| b.1 > END_NATS) {
+                    self.finish(o, *active, onset, arrived);
+                    return true;
+                }
+            }
+            Some(_) => {}
         }
         false
     }
 
-    fn begin(&mut self, part: String, kind: &'static str, onset: SimTime, size: f64, posterior: f64, t: SimTime) {
+    fn finish(&mut self, o: usize, active: Active, since: u64, arrived: SimTime) {
+        let t = self.history.sample(since).t;
+        self.end(active.verdict, t, arrived);
+        self.lanes[o].active = None;
+        self.lanes[o].suspicion = None;
+        let c = &mut self.corrections[active.correction];
+        c.until = t;
+        // A size that was a little wrong has pulled the state with it. Where the onset is still in memory, the whole time of
+        // the fault is gone over again without its readings.
+        let onset = self.history.index_at(c.from);
+        if c.shape != Shape::Noise && onset > self.history.oldest_start() {
+            c.shape = Shape::Ignore;
+            self.go_over(onset);
+        } else {
+            self.go_over(since);
+        }
+    }
+
+    /// With more readings the size is known better, as long as the onset is in memory.
+    fn refit(&mut self, active: &Active) {
+        let c = self.corrections[active.correction];
+        let onset = self.history.index_at(c.from);
+        if c.shape == Shape::Noise || onset <= self.history.oldest_start() {
+            return;
+        }
+        if let Some(more) = self.search().fit(c.shape, c.signal, onset)
+            && more.size.abs() > more.std
+        {
+            let size = c.size + more.size;
+            self.corrections[active.correction].size = size;
+            self.verdicts[active.verdict].size =
+                if c.shape == Shape::Gain { 1.0 / (1.0 - size).max(1e-3) } else { size };
+            self.go_over(onset);
+        }
+    }
+
+    fn begin(
+        &mut self,
+        part: String,
+        kind: &'static str,
+        onset: SimTime,
+        size: f64,
+        posterior: f64,
+        t: SimTime,
+    ) {
         let verdict = Verdict { part, kind, onset, end: None, size, posterior, decided_at: t };
         self.news.push(News { t, verdict: verdict.clone(), ended: false });
         self.verdicts.push(verdict);
@@ -805,17 +879,52 @@ impl Judge {
 }
 
 impl Lane {
-    /// Two one-sided cumulative sums (Page, *Continuous Inspection Schemes*, Biometrika 41, 1954).
-    fn accumulate(&mut self, z: f64, i: u64) {
-        let z = z.clamp(-3.0, 3.0);
-        if self.up <= 0.0 {
-            self.cusum_since.0 = i;
+    /// Starts a suspicion where an innovation is wild or a sum over its limit; a wild one takes the place of an older one.
+    fn suspect(&mut self, z: f64, i: u64) {
+        let mut trigger = None;
+        for sum in &mut self.sums {
+            trigger = trigger.or(sum.take(z, i));
         }
-        if self.down <= 0.0 {
-            self.cusum_since.1 = i;
+        let old = self.suspicion.map(|s| i - s.trigger);
+        if z.abs() > WILD && old.is_none_or(|age| age > RESTART) {
+            self.suspicion = Some(Suspicion { trigger: i, examined: 0 });
+            // A sum has gathered its evidence already: it is looked at from the first late examination on.
+        } else if let Some(since) = trigger.filter(|_| old.is_none_or(|age| age > PATIENCE)) {
+            let trigger = since.max(i.saturating_sub(60));
+            let examined = EXAMINE.iter().filter(|a| **a < (i - trigger).max(26)).count();
+            self.suspicion = Some(Suspicion { trigger, examined });
         }
-        self.up = (self.up + z - CUSUM_SLACK).max(0.0);
-        self.down = (self.down - z - CUSUM_SLACK).max(0.0);
+    }
+}
+
+/// Two one-sided cumulative sums (Page, *Continuous Inspection Schemes*, Biometrika 41, 1954).
+struct Cusum {
+    slack: f64,
+    limit: f64,
+    up: (f64, u64),
+    down: (f64, u64),
+}
+
+impl Cusum {
+    fn new(slack: f64, limit: f64) -> Self {
+        Self { slack, limit, up: (0.0, 0), down: (0.0, 0) }
+    }
+
+    /// Adds a scaled innovation; tells since when there is a shift, and begins anew.
+    fn take(&mut self, z: f64, i: u64) -> Option<u64> {
+        let (slack, limit) = (self.slack, self.limit);
+        let mut over = None;
+        for (side, z) in [(&mut self.up, z), (&mut self.down, -z)] {
+            if side.0 <= 0.0 {
+                side.1 = i;
+            }
+            side.0 = (side.0 + z.clamp(-3.0, 3.0) - slack).max(0.0);
+            if side.0 > limit {
+                over = Some(side.1);
+                side.0 = 0.0;
+            }
+        }
+        over
     }
 }
 

@@ -10,7 +10,10 @@ use super::{
     history::{Correction, History, Shape},
     noise::{Calibration, cost, weight},
 };
-use crate::{predict::Estimator, time::SimTime};
+use crate::{
+    predict::{Estimator, Innovation},
+    time::SimTime,
+};
 
 /// A hypothesis fitted to the innovations.
 #[derive(Clone, Copy, Debug)]
@@ -132,6 +135,25 @@ impl Search<'_> {
         Some(best)
     }
 
+    /// What it gains to suppose that the correction at `at` ended at sample `onset`.
+    pub fn ended(&self, at: usize, onset: u64) -> Option<f64> {
+        let mut est = self.state_at(onset)?;
+        let mut all = self.corrections.to_vec();
+        all[at].until = self.history.sample(onset).t;
+        let mut gain = 0.0;
+        for i in onset..self.history.next() {
+            self.history.step(&mut *est, i, &all, &mut |o, tried| {
+                let believed = self.history.innovation(i, o);
+                if !believed.var.is_nan() {
+                    let z = |v: Innovation| v.residual / v.var.sqrt() / self.noise[o].scale();
+                    gain += cost(z(believed)) - cost(z(tried)) + 0.5 * (believed.var / tried.var).ln();
+                }
+            });
+        }
+        let o = self.corrections[at].signal.saturating_sub(self.history.inputs);
+        Some(gain / self.noise[o].dilution())
+    }
+
     /// Extra white noise since `onset`: the innovations scatter more, and that is all.
     pub fn noise(&self, output: usize, onset: u64) -> Option<Fit> {
         let h = self.history;
@@ -147,6 +169,12 @@ impl Search<'_> {
         if zs.len() < 12 {
             return None;
         }
+        // A sensor's noise is white; a model that is wrong scatters the innovations too, but smoothly.
+        let square: f64 = zs.iter().map(|z| z * z).sum();
+        let neighbours: f64 = zs.windows(2).map(|w| w[0] * w[1]).sum();
+        if neighbours > 0.3 * square {
+            return None;
+        }
         let n = zs.len() as f64;
         // Scale of maximum likelihood under the same heavy tail, by fixed point.
         let mut s2 = 1.0f64;
@@ -157,6 +185,7 @@ impl Search<'_> {
         let gain: f64 = zs.iter().map(|z| cost(*z) - cost(z / s)).sum::<f64>() - n * s.ln();
         let size = (var / n * (s2 - 1.0)).sqrt() * self.noise[output].scale();
         let std = size / (2.0 * n).sqrt();
+        let gain = gain / self.noise[output].dilution();
         Some(Fit { shape: Shape::Noise, signal: h.inputs + output, onset, size, gain, std })
     }
 }

@@ -211,9 +211,9 @@ impl DeviceClock {
         let (mut ramp, mut step) = ((f64::MAX, 0, 0.0), f64::MAX);
         for k in 0..r.len() - CLOCK_CONFIRM + 1 {
             let from = r[k].0;
-            let (sxx, sxy) = r[k..].iter().fold((0.0, 0.0), |(xx, xy), (at, x)| {
-                (xx + (at - from).powi(2), xy + (at - from) * x)
-            });
+            let (sxx, sxy) = r[k..]
+                .iter()
+                .fold((0.0, 0.0), |(xx, xy), (at, x)| (xx + (at - from).powi(2), xy + (at - from) * x));
             let slope = sxy / sxx.max(1e-12);
             let e = sse(&|at| slope * (at - from).max(0.0));
             if e < ramp.0 {
@@ -238,11 +238,7 @@ impl DeviceClock {
         self.skewed = true;
         self.back = 0;
         let sigmas = r.last().map_or(0.0, |x| x.1.abs()) / sigma;
-        Some(ClockNews::Began(Skew {
-            onset: zero + Span::from_secs_f64(r[k].0),
-            ppm: slope * 1e6,
-            sigmas,
-        }))
+        Some(ClockNews::Began(Skew { onset: zero + Span::from_secs_f64(r[k].0), ppm: slope * 1e6, sigmas }))
     }
 
     /// The clock is right again when it is back on its baseline, or when it stops running away.

@@ -3,8 +3,8 @@
 use super::{Judge, Reading};
 use crate::{
     catalog::ThingDef,
-    mirror::physical::StreamFault,
     dynamics::params::Params,
+    mirror::physical::StreamFault,
     predict::kalman::Filter,
     rng,
     sense::fault::FaultDef,
@@ -64,7 +64,9 @@ fn twin(thing: &str, params: Option<&str>) -> Judge {
 }
 
 fn learn() -> Vec<String> {
-    std::env::var("LEARN").map(|s| s.split(',').map(str::to_owned).collect()).unwrap_or_default()
+    std::env::var("LEARN")
+        .map(|s| s.split(',').filter(|s| !s.is_empty()).map(str::to_owned).collect())
+        .unwrap_or_default()
 }
 
 fn explore(name: &str, thing: &str, params: Option<&str>, r: &Recording) {
@@ -76,15 +78,34 @@ fn explore(name: &str, thing: &str, params: Option<&str>, r: &Recording) {
         judge.take(&Reading { t, arrived: t, inputs: &r.inputs[k], outputs: &r.outputs[k] });
         z2.push(judge.view(0).whitened);
     }
-    println!("{:.0} us a sample; {:?}", start.elapsed().as_secs_f64() * 1e6 / r.t.len() as f64, judge.estimator().state().iter().map(|(n, g)| format!("{n} {:.3}", g.mean)).collect::<Vec<_>>());
+    println!(
+        "{:.0} us a sample; {:?}",
+        start.elapsed().as_secs_f64() * 1e6 / r.t.len() as f64,
+        judge.estimator().state().iter().map(|(n, g)| format!("{n} {:.3}", g.mean)).collect::<Vec<_>>()
+    );
     z2.sort_by(|a, b| a.abs().total_cmp(&b.abs()));
     let q = |p: f64| z2[(p * (z2.len() - 1) as f64) as usize].abs();
     println!(
         "{name}: scale {:.2} rho {:.2} |z| 50% {:.2} 95% {:.2} 99% {:.2} 99.9% {:.2} max {:.2}",
-        judge.noise[0].scale(), judge.noise[0].correlation(), q(0.5), q(0.95), q(0.99), q(0.999), q(1.0)
+        judge.noise[0].scale(),
+        judge.noise[0].correlation(),
+        q(0.5),
+        q(0.95),
+        q(0.99),
+        q(0.999),
+        q(1.0)
     );
     for v in judge.verdicts() {
-        println!("   {} {} onset {:.0} end {:?} size {:.2} p {:.3} at {:.0}", v.kind, v.part, v.onset.as_secs_f64(), v.end.map(SimTime::as_secs_f64), v.size, v.posterior, v.decided_at.as_secs_f64());
+        println!(
+            "   {} {} onset {:.0} end {:?} size {:.2} p {:.3} at {:.0}",
+            v.kind,
+            v.part,
+            v.onset.as_secs_f64(),
+            v.end.map(SimTime::as_secs_f64),
+            v.size,
+            v.posterior,
+            v.decided_at.as_secs_f64()
+        );
     }
 }
 
@@ -137,8 +158,52 @@ fn look_at_matrix() {
             let from = 900 + 317 * n as i64;
             let start = std::time::Instant::now();
             run_with(&r, &mut judge, kind, from, from + 600, n as u64);
-            let all: Vec<String> = judge.verdicts().iter().take(6).map(|v| format!("{} {:+.0} (at {:+.0}) end {:+.0} size {:.2} p {:.3}", v.kind, v.onset.as_secs_f64() - from as f64, v.decided_at.as_secs_f64() - from as f64, v.end.map_or(f64::NAN, |e| e.as_secs_f64() - from as f64 - 600.0), v.size, v.posterior)).collect();
-            println!("{kind:?} {f} ({} verdicts, {:.0} ms): {}", judge.verdicts().len(), start.elapsed().as_secs_f64() * 1e3, all.join("; "));
+            let all: Vec<String> = judge
+                .verdicts()
+                .iter()
+                .take(6)
+                .map(|v| {
+                    format!(
+                        "{} {:+.0} (at {:+.0}) end {:+.0} size {:.2} p {:.3}",
+                        v.kind,
+                        v.onset.as_secs_f64() - from as f64,
+                        v.decided_at.as_secs_f64() - from as f64,
+                        v.end.map_or(f64::NAN, |e| e.as_secs_f64() - from as f64 - 600.0),
+                        v.size,
+                        v.posterior
+                    )
+                })
+                .collect();
+            println!(
+                "{kind:?} {f} ({} verdicts, {:.0} ms): {}",
+                judge.verdicts().len(),
+                start.elapsed().as_secs_f64() * 1e3,
+                all.join("; ")
+            );
+        }
+    }
+}
+
+#[test]
+#[ignore = "prints"]
+fn look_at_lab() {
+    let kinds = [
+        FaultDef::Stuck,
+        FaultDef::Bias { by: 3.0 },
+        FaultDef::Bias { by: -5.0 },
+        FaultDef::Drift { per_h: 120.0 },
+        FaultDef::Spike { by: 4.0, every: Span::ZERO },
+        FaultDef::Noise { std: 1.0 },
+        FaultDef::Dropout,
+        FaultDef::ClockSkew { ppm: 1000.0 },
+    ];
+    let r = read(&root().join("assets/recordings/tclab/run_a_mimo_600s.csv"), &[1, 2], &[3, 4]);
+    for kind in kinds {
+        for from in [240, 300, 330, 420] {
+            let mut judge = twin("tclab", Some("tclab-run-b"));
+            run_with(&r, &mut judge, kind, from, from + 150, 1);
+            let all: Vec<String> = judge.verdicts().iter().take(6).map(|v| format!("{} {} {:+.0} (at {:+.0}) end {:+.0} size {:.2} p {:.3}", v.kind, v.part, v.onset.as_secs_f64() - from as f64, v.decided_at.as_secs_f64() - from as f64, v.end.map_or(f64::NAN, |e| e.as_secs_f64() - from as f64 - 150.0), v.size, v.posterior)).collect();
+            println!("{kind:?} {from} ({} verdicts): {}", judge.verdicts().len(), all.join("; "));
         }
     }
 }
@@ -146,15 +211,24 @@ fn look_at_matrix() {
 #[test]
 #[ignore = "prints"]
 fn look_at_clean_runs() {
-    let dir = PathBuf::from(std::env::var("DATA").unwrap());
-    let mut files: Vec<_> = std::fs::read_dir(dir.join("pi3b-thermal")).unwrap().map(|f| f.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "csv")).collect();
+    let dir = PathBuf::from(std::env::var("DATA").unwrap_or("/work/shared/data".into()));
+    let mut files: Vec<_> = std::fs::read_dir(dir.join("pi3b-thermal"))
+        .unwrap()
+        .map(|f| f.unwrap().path())
+        .filter(|p| p.extension().is_some_and(|e| e == "csv"))
+        .collect();
     files.sort();
     let only = std::env::var("ONLY").unwrap_or_default();
     for f in files.iter().filter(|f| f.to_str().unwrap().contains(&only)) {
         let minmax = f.file_name().unwrap().to_str().unwrap().starts_with("minmax");
         let r = if minmax { read(f, &[2], &[3]) } else { read(f, &[1], &[2]) };
-        explore(f.file_name().unwrap().to_str().unwrap(), "raspberry-pi-3b", Some("pi3b-without-1100000011"), &r);
+        explore(
+            f.file_name().unwrap().to_str().unwrap(),
+            "raspberry-pi-3b",
+            Some("pi3b-without-1100000011"),
+            &r,
+        );
     }
     let r = read(&dir.join("tclab/run_a_mimo_600s.csv"), &[1, 2], &[3, 4]);
-    explore("tclab", "tclab", None, &r);
+    explore("tclab", "tclab", Some("tclab-run-b"), &r);
 }

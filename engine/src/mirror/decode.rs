@@ -258,8 +258,7 @@ mod tests {
     #[test]
     fn pointers_reach_into_nested_payloads() {
         let map = [("a.x".to_owned(), "/s/0/v".to_owned())].into();
-        let d =
-            Decoder::new(&DecodeDef::Pointers { map, time: Some("/when".to_owned()) }, &["a.x", "b.y"]);
+        let d = Decoder::new(&DecodeDef::Pointers { map, time: Some("/when".to_owned()) }, &["a.x", "b.y"]);
         let mut v = [f64::NAN; 2];
         let head = d.decode(br#"{"when":5,"s":[{"v":2.5}]}"#, &mut v).unwrap();
         assert_eq!((head.ts_ms, v[0]), (Some(5.0), 2.5));

@@ -10,11 +10,7 @@
 
 use crate::{
     compare::{Judge, News, Reading, Verdict},
-    mirror::{
-        self, ModelSignal,
-        decode::Decoder,
-        outlook::Outlook,
-    },
+    mirror::{self, ModelSignal, decode::Decoder, outlook::Outlook},
     plan::Plan,
     predict::{Estimator, score::Score},
     scenario::MirrorDef,
@@ -168,7 +164,14 @@ impl Twin {
     }
 
     /// Takes a payload in; it waits until the tick's messages are all there.
-    fn hear(&mut self, binding: u32, payload: &[u8], arrived: SimTime, epoch_unix_ms: i64, sink: &mut Sink<'_>) {
+    fn hear(
+        &mut self,
+        binding: u32,
+        payload: &[u8],
+        arrived: SimTime,
+        epoch_unix_ms: i64,
+        sink: &mut Sink<'_>,
+    ) {
         let first = self.pending_values.len();
         self.pending_values.resize(first + self.names.len(), f64::NAN);
         let slot = &mut self.pending_values[first..];
@@ -275,7 +278,8 @@ impl Twin {
     }
 
     fn score_and_forecast(&mut self, t: SimTime, row_t: SimTime, outputs: &[f64], sink: &mut Sink<'_>) {
-        let trusted = |o: usize| !self.judge.holds(self.signals.inputs.len() + o) && !self.judge.device_holds();
+        let trusted =
+            |o: usize| !self.judge.holds(self.signals.inputs.len() + o) && !self.judge.device_holds();
         let tolerance = Span(self.judge.period().0.max(1).saturating_mul(2));
         for (o, value) in outputs.iter().enumerate() {
             if !trusted(o) {
@@ -318,7 +322,11 @@ impl Twin {
     /// Simulated time has come this far: silence is judged.
     fn wait(&mut self, now: SimTime, sink: &mut Sink<'_>) {
         if self.judge.wait(now) {
-            sink.row(now, self.signals.at(self.signals.device), f64::from(u8::from(self.judge.device_holds())));
+            sink.row(
+                now,
+                self.signals.at(self.signals.device),
+                f64::from(u8::from(self.judge.device_holds())),
+            );
             self.news(sink);
         }
     }

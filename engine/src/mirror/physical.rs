@@ -19,7 +19,7 @@ use crate::{
     message::Message,
     plan::Plan,
     rng::{self, Rng},
-    scenario::{Action, PayloadDef, PhysicalDef},
+    scenario::{Action, PayloadDef, PhysicalDef, recording::Table},
     sense::fault::FaultDef,
     signal::wildcard,
     time::{SimTime, Span},
@@ -61,7 +61,9 @@ impl Feed {
     pub fn new(t_s: &[f64], mut columns: Vec<(String, Vec<f64>)>) -> Result<Self, FeedError> {
         let t0 = t_s.first().copied().unwrap_or(0.0);
         let times: Vec<SimTime> = t_s.iter().map(|t| SimTime(Span::from_secs_f64(t - t0).0)).collect();
-        if let Some(at) = (0..t_s.len()).find(|i| !t_s[*i].is_finite() || (*i > 0 && times[*i] <= times[i - 1])) {
+        if let Some(at) =
+            (0..t_s.len()).find(|i| !t_s[*i].is_finite() || (*i > 0 && times[*i] <= times[i - 1]))
+        {
             return Err(FeedError::Times(at));
         }
         if let Some((name, _)) = columns.iter().find(|(_, v)| v.len() != times.len()) {
@@ -72,6 +74,11 @@ impl Feed {
         steps.sort();
         let median_step = steps.get(steps.len() / 2).copied().unwrap_or_default();
         Ok(Self { times, median_step, columns })
+    }
+
+    /// A feed from a table read for a physical ([`crate::scenario::recording::Recording::of_physical`]).
+    pub fn from_table(table: Table) -> Result<Self, FeedError> {
+        Self::new(&table.t_s, table.columns.into_iter().map(|c| (c.name, c.values)).collect())
     }
 
     /// When a row is published.
@@ -243,7 +250,13 @@ impl Physical {
     }
 
     /// Publishes the rows before `until`; labels of faults that begin or end before it go to `events`.
-    pub fn publish(&mut self, until: SimTime, epoch_unix_ms: i64, events: &mut Vec<Event>, out: &mut Vec<Message>) {
+    pub fn publish(
+        &mut self,
+        until: SimTime,
+        epoch_unix_ms: i64,
+        events: &mut Vec<Event>,
+        out: &mut Vec<Message>,
+    ) {
         self.label(until, events);
         loop {
             if let Some(t) = self.gone_at().filter(|t| *t < until) {
@@ -322,7 +335,9 @@ impl Physical {
             match (f.column, fault.kind) {
                 (Some(c), _) if !values[c].is_nan() => values[c] = fault.corrupt(t, values[c], self.last[c]),
                 (None, FaultDef::Dropout) => silent = true,
-                (None, FaultDef::ClockSkew { ppm }) => clock_ns += ((t - fault.from).0 as f64 * ppm * 1e-6) as i64,
+                (None, FaultDef::ClockSkew { ppm }) => {
+                    clock_ns += ((t - fault.from).0 as f64 * ppm * 1e-6) as i64
+                }
                 _ => {}
             }
         }
@@ -351,7 +366,8 @@ impl Physical {
     }
 
     fn render(&self, values: &[f64], ts_ms: i64, seq: u64) -> String {
-        let named = || self.feed.columns.iter().map(|(n, _)| n.as_str()).zip(values).filter(|(_, v)| !v.is_nan());
+        let named =
+            || self.feed.columns.iter().map(|(n, _)| n.as_str()).zip(values).filter(|(_, v)| !v.is_nan());
         match &self.payload {
             PayloadDef::Json => {
                 let mut text = format!("{{\"ts\":{ts_ms}");

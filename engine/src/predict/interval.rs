@@ -80,8 +80,8 @@ impl Calibrator {
         band
     }
 
-    /// Takes a reading in and settles the forecasts that have come due, each against the reading nearest to its time;
-    /// returns them with that reading.
+    /// Takes a reading in and settles the forecasts that have come due, each against the reading nearest to its time
+    /// (if there is one within a tenth of the horizon); returns them with that reading.
     pub fn observe(&mut self, t: SimTime, value: f64) -> Vec<(Band, f64)> {
         let mut settled = Vec::new();
         if !value.is_finite() {
@@ -93,9 +93,15 @@ impl Calibrator {
             }
             self.waiting.pop_front();
             let reading = match self.last {
-                Some((before, v)) if (band.due - before).0.abs() < (t - band.due).0 => v,
-                _ => value,
+                Some((before, v)) if (band.due - before).0.abs() < (t - band.due).0 => (v, before),
+                _ => (value, t),
             };
+            // In a gap there is nothing to judge the forecast by.
+            let off = reading.1 - band.due;
+            if off.0.abs() > self.horizon.0 / 10 {
+                continue;
+            }
+            let reading = reading.0;
             let missed = reading < band.lower || reading > band.upper;
             let spacing = self.settled.map_or(self.horizon, |before| band.due - before);
             let share = spacing.0 as f64 / self.horizon.0.max(1) as f64;

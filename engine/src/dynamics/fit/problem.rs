@@ -222,8 +222,7 @@ impl Problem {
                 s[(state, a)] = 1.0;
             }
         }
-        let mut out =
-            Share { cost: 0.0, gradient: vec![0.0; wide], matrix: Mat::zeros(wide, wide), places };
+        let mut out = Share { cost: 0.0, gradient: vec![0.0; wide], matrix: Mat::zeros(wide, wide), places };
         let mut held = Held::new(model, data);
         let mut stepper = Stepper::new(model, &theta);
         for k in 0..data.t_s.len() {

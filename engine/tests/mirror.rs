@@ -1,0 +1,307 @@
+//! Physicals and twins in a world of their own: recordings in, messages looped back, rows and verdicts out.
+
+use bevy_ecs::prelude::*;
+use std::{path::PathBuf, sync::Arc};
+use twinfleet_engine::{
+    catalog::ThingDef,
+    dynamics::params::Params,
+    message::Message,
+    mirror::{self, follow, physical},
+    plan::Plan,
+    predict::{Estimator, kalman::Filter},
+    scenario::{MirrorDef, Scenario},
+    signal::{Glob, SignalTable},
+    time::{SimTime, Span},
+    world::{Clock, Counters, Event, Events, Inbox, Outbox, Row, Rows, StateHash, StateHashers, TickSystems, Watch},
+};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn estimator(def: &MirrorDef) -> Result<Box<dyn Estimator>, std::convert::Infallible> {
+    let read = |path: String| std::fs::read_to_string(root().join(path)).unwrap();
+    let thing: ThingDef = ron::from_str(&read(format!("twins/catalog/things/{}.ron", def.thing))).unwrap();
+    let params = Params::from_ron(&read(def.params.clone().unwrap())).unwrap();
+    let dynamics = params.applied_to(&thing.dynamics.unwrap()).unwrap();
+    Ok(Box::new(Filter::new(&dynamics, &def.learn).unwrap()))
+}
+
+/// A run of the mirror's plugins alone; what leaves comes back in the next tick.
+struct Bench {
+    world: World,
+    schedule: Schedule,
+    plan: Plan,
+    rows: Vec<Row>,
+    events: Vec<Event>,
+    sent: Vec<Message>,
+}
+
+const SCENARIO: &str = r#"Scenario(format: 1, duration: "1h",
+    physicals: [(id: "pi-1", from: Recording(path: "-", time: Some("-"), map: {}),
+        publish: (topic: "fleet/{device}/state"))],
+    mirror: [(twin: "pi-1", thing: "raspberry-pi-3b", params: Some("assets/params/pi3b-without-1100000011.ron"),
+        bind: [(topic: "fleet/{device}/state")], forecast: Some((horizons: ["60s"])))],
+    timeline: [TIMELINE])"#;
+
+impl Bench {
+    fn new(timeline: &str, step: Span, watched: &str, feed: physical::Feed) -> Self {
+        let scenario: Scenario = ron::from_str(&SCENARIO.replace("TIMELINE", timeline)).unwrap();
+        let mut signals = SignalTable::default();
+        let names = |list: &[&str]| list.iter().map(|n| ((*n).to_owned(), "degC".to_owned())).collect::<Vec<_>>();
+        let channels =
+            mirror::twin_channels(&scenario.mirror[0], &names(&["soc.temperature"]), &names(&["cpu.load"]));
+        let block = signals.add_block("pi-1", 1, channels);
+        let plan = Plan {
+            seed: scenario.seed,
+            scenario: Arc::new(scenario),
+            catalog: Arc::default(),
+            groups: vec![],
+            twin_blocks: vec![block],
+            signals,
+            shard: (0, 1),
+            zone_shard: vec![],
+            base: root(),
+        };
+        let mut world = World::new();
+        let mut schedule = Schedule::default();
+        use TickSystems as T;
+        schedule.configure_sets((T::Firmware, T::Publish, T::Mirror, T::Compare).chain());
+        schedule.set_build_settings(bevy_ecs::schedule::ScheduleBuildSettings {
+            ambiguity_detection: bevy_ecs::schedule::LogLevel::Error,
+            ..Default::default()
+        });
+        let mut watch = vec![false; plan.signals.len()];
+        for id in plan.signals.matches(&Glob::new(watched).unwrap()) {
+            watch[id.0 as usize] = true;
+        }
+        world.insert_resource(Watch(watch));
+        world.insert_resource(Clock {
+            now: SimTime::ZERO,
+            next: SimTime::ZERO + step,
+            step,
+            tick: 0,
+            epoch_unix_ms: 1_596_041_975_000,
+            end: SimTime::NEVER,
+        });
+        world.init_resource::<Rows>();
+        world.init_resource::<Events>();
+        world.init_resource::<Inbox>();
+        world.init_resource::<Outbox>();
+        world.init_resource::<Counters>();
+        let load = |_: &_| Ok::<_, std::convert::Infallible>(feed.clone());
+        physical::install(&mut world, &mut schedule, &plan, &load).unwrap();
+        follow::install(&mut world, &mut schedule, &plan, &estimator).unwrap();
+        Self { world, schedule, plan, rows: vec![], events: vec![], sent: vec![] }
+    }
+
+    /// One tick; `meddle` may change what comes back from the broker.
+    fn tick(&mut self, meddle: &mut dyn FnMut(&mut Vec<Message>)) {
+        self.schedule.run(&mut self.world);
+        let mut out = std::mem::take(&mut self.world.resource_mut::<Outbox>().0);
+        self.sent.extend(out.iter().cloned());
+        meddle(&mut out);
+        self.world.resource_mut::<Inbox>().0 = out;
+        self.rows.append(&mut self.world.resource_mut::<Rows>().0);
+        self.events.append(&mut self.world.resource_mut::<Events>().0);
+        let mut clock = self.world.resource_mut::<Clock>();
+        (clock.now, clock.tick) = (clock.next, clock.tick + 1);
+        clock.next = clock.next + clock.step;
+    }
+
+    fn run(&mut self, ticks: usize) {
+        for _ in 0..ticks {
+            self.tick(&mut |_| {});
+        }
+    }
+
+    fn hash(&mut self) -> StateHash {
+        let hashers = self.world.remove_resource::<StateHashers>().unwrap();
+        let mut hash = StateHash::default();
+        for add in &hashers.0 {
+            add(&mut self.world, &mut hash);
+        }
+        self.world.insert_resource(hashers);
+        hash
+    }
+
+    fn series(&self, name: &str) -> Vec<(SimTime, f64)> {
+        let id = self.plan.signals.find(name).unwrap_or_else(|| panic!("no signal {name}"));
+        self.rows.iter().filter(|r| r.signal == id).map(|r| (r.t, r.value)).collect()
+    }
+
+    fn summary(&mut self) -> follow::TwinScore {
+        follow::summarise(&mut self.world);
+        self.world.resource::<follow::TwinSummary>().0[0].clone()
+    }
+}
+
+/// The first `rows` rows of a recorded Raspberry Pi.
+fn pi(rows: usize) -> physical::Feed {
+    let text = std::fs::read_to_string(root().join("assets/recordings/pi3b/pistress_1100000011.csv")).unwrap();
+    let (mut t, mut load, mut temperature) = (vec![], vec![], vec![]);
+    for line in text.lines().skip(1).take(rows) {
+        let cells: Vec<&str> = line.split(',').collect();
+        let clock: Vec<f64> = cells[0][11..].split(':').map(|x| x.parse().unwrap()).collect();
+        t.push((clock[0] * 60.0 + clock[1]) * 60.0 + clock[2]);
+        load.push(cells[1].parse().unwrap());
+        temperature.push(cells[2].parse().unwrap());
+    }
+    physical::Feed::new(&t, vec![("cpu.load".into(), load), ("soc.temperature".into(), temperature)]).unwrap()
+}
+
+const SECOND: Span = Span::from_secs(1);
+
+#[test]
+fn a_recording_is_published_as_the_device_would_and_followed() {
+    let mut bench = Bench::new("", SECOND, "**", pi(400));
+    bench.run(395);
+    let first = std::str::from_utf8(&bench.sent[0].payload).unwrap();
+    assert_eq!(first, r#"{"ts":1596041975000,"cpu.load":44.5,"soc.temperature":45.084}"#);
+    assert_eq!(&*bench.sent[0].topic, "fleet/pi-1/state");
+    assert_eq!(bench.sent[1].sent, SimTime(1_002_671_000));
+    let reported = bench.series("pi-1/soc.temperature@reported");
+    assert_eq!(reported[0], (SimTime::ZERO, 45.084));
+    assert!(reported.windows(2).all(|w| w[0].0 < w[1].0));
+    let estimate = bench.series("pi-1/soc.temperature@estimate");
+    let late = reported.iter().zip(&estimate).skip(60);
+    assert!(late.clone().all(|(r, e)| (r.1 - e.1).abs() < 3.0));
+    for bound in ["", ".lower", ".upper"] {
+        assert!(bench.series(&format!("pi-1/soc.temperature.60s{bound}@forecast")).len() > 300);
+    }
+    let score = bench.summary();
+    assert!(score.verdicts.is_empty() && score.late == 0 && score.duplicate == 0);
+    assert!(score.forecasts[0].2.n() > 250);
+}
+
+#[test]
+fn watching_changes_nothing() {
+    let hashes: Vec<StateHash> = ["**", "none/at.all"]
+        .iter()
+        .map(|watched| {
+            let mut bench = Bench::new("", SECOND, watched, pi(200));
+            bench.run(190);
+            bench.hash()
+        })
+        .collect();
+    assert_eq!(hashes[0], hashes[1]);
+}
+
+#[test]
+fn the_length_of_a_tick_changes_nothing() {
+    let run = |step: Span, ticks| {
+        let mut bench = Bench::new("", step, "**", pi(180));
+        bench.run(ticks);
+        (bench.hash(), bench.series("pi-1/soc.temperature@estimate"))
+    };
+    assert_eq!(run(SECOND, 250), run(Span(500_000_000), 500));
+    assert_eq!(run(SECOND, 250), run(Span::from_secs(7), 36));
+}
+
+/// Messages twice, and messages older than those taken, leave the twin as it was.
+#[test]
+fn duplicates_and_late_messages_change_nothing() {
+    let mut plain = Bench::new("", SECOND, "**", pi(150));
+    plain.run(140);
+    let mut bench = Bench::new("", SECOND, "**", pi(150));
+    let mut old: Option<Message> = None;
+    for k in 0..140 {
+        bench.tick(&mut |messages| {
+            if k % 3 == 0 {
+                let copy = messages.clone();
+                messages.extend(copy);
+            }
+            if k % 5 == 0 {
+                messages.extend(old.take());
+            }
+            old = messages.first().cloned().or(old.take());
+        });
+    }
+    let score = bench.summary();
+    assert!(score.duplicate > 20 && score.late > 10, "{score:?}");
+    assert_eq!(bench.series("pi-1/soc.temperature@estimate"), plain.series("pi-1/soc.temperature@estimate"));
+}
+
+/// Within a tick the order of arrival is no matter.
+#[test]
+fn messages_of_a_tick_may_come_in_any_order() {
+    let run = |shuffle: bool| {
+        let mut bench = Bench::new("", Span::from_secs(10), "**", pi(150));
+        for _ in 0..14 {
+            bench.tick(&mut |m| {
+                if shuffle {
+                    m.reverse();
+                }
+            });
+        }
+        (bench.hash(), bench.series("pi-1/soc.temperature@residual"))
+    };
+    assert_eq!(run(false), run(true));
+}
+
+#[test]
+fn bad_payloads_are_counted_and_told_once() {
+    let mut bench = Bench::new("", SECOND, "**", pi(100));
+    for k in 0..90usize {
+        bench.tick(&mut |messages| {
+            if k % 4 == 1 {
+                for m in messages {
+                    m.payload = br#"{"ts":1,"soc.temperature":"hot"}"#[..].into();
+                }
+            }
+        });
+    }
+    let score = bench.summary();
+    assert!(score.bad > 15 && score.taken > 50);
+    assert_eq!(bench.events.iter().filter(|e| e.kind == "bad_payload").count(), 1);
+}
+
+#[test]
+fn a_fault_leaves_its_labels_and_its_verdict() {
+    let timeline = r#"(at: "4min", until: Some("5min"), do: Fault(target: "pi-*/soc.temperature", kind: Bias(by: 6.0)))"#;
+    let mut bench = Bench::new(timeline, SECOND, "**", pi(400));
+    bench.run(390);
+    let label = |kind: &str| bench.events.iter().find(|e| e.kind == kind).unwrap_or_else(|| panic!("no {kind}"));
+    let minute = |m: i64| SimTime::ZERO + Span::from_secs(60 * m);
+    for (kind, t) in [("fault_start", minute(4)), ("fault_end", minute(5))] {
+        let e = label(kind);
+        assert_eq!((e.t, e.subject.as_str(), e.part.as_str()), (t, "pi-1", "soc.temperature"));
+        assert_eq!((e.detail.as_str(), e.value), ("bias", 6.0));
+    }
+    let e = label("verdict");
+    assert_eq!((e.subject.as_str(), e.part.as_str(), e.detail.as_str()), ("pi-1", "soc.temperature", "bias"));
+    let verdicts = bench.summary().verdicts;
+    let (v, s) = (&verdicts[0], SECOND.0 * 3);
+    assert_eq!(verdicts.len(), 1, "{verdicts:?}");
+    assert!((v.onset - minute(4)).0.abs() < s && (v.end.unwrap() - minute(5)).0.abs() < s, "{v:?}");
+    assert!((v.size - 6.0).abs() < 1.5, "{v:?}");
+    let verdict = bench.series("pi-1/soc.temperature@verdict");
+    assert!(verdict.iter().any(|r| r.1 == 1.0) && verdict.last().unwrap().1 == 0.0);
+}
+
+/// A gap of the recording is the device's own absence, told by the broker; a dropout of the timeline is a fault.
+#[test]
+fn a_gap_of_the_recording_is_no_dropout() {
+    let t: Vec<f64> = (0..300).map(|k| f64::from(k) + if k >= 150 { 120.0 } else { 0.0 }).collect();
+    let flat = |v: f64| vec![v; 300];
+    let feed =
+        physical::Feed::new(&t, vec![("cpu.load".into(), flat(50.0)), ("soc.temperature".into(), flat(50.0))]);
+    let mut bench = Bench::new("", SECOND, "**", feed.unwrap());
+    bench.run(450);
+    let told: Vec<String> = bench
+        .sent
+        .iter()
+        .filter(|m| m.topic.ends_with("/status"))
+        .map(|m| String::from_utf8_lossy(&m.payload).into_owned())
+        .collect();
+    assert_eq!(told, ["offline", "online", "offline"]);
+    assert!(bench.summary().verdicts.iter().all(|v| v.kind != "dropout"));
+
+    let silence = r#"(at: "3min", until: Some("4min"), do: Fault(target: "pi-1", kind: Dropout))"#;
+    let mut bench = Bench::new(silence, SECOND, "**", pi(300));
+    bench.run(295);
+    let v = &bench.summary().verdicts[0];
+    assert_eq!((v.kind, v.part.as_str()), ("dropout", ""));
+    assert!((v.onset - SimTime(180 * SECOND.0)).0.abs() < 2 * SECOND.0);
+    assert!((v.end.unwrap() - SimTime(240 * SECOND.0)).0.abs() < 2 * SECOND.0);
+}
