@@ -55,7 +55,9 @@ fn figures_of_a_channel_fit_together() {
 #[test]
 fn boards_have_the_buses_that_parts_need() {
     for board in catalog::builtin().unwrap().boards.values() {
-        for f in [PinFn::Sda, PinFn::Scl, PinFn::Mosi, PinFn::Miso, PinFn::Sck, PinFn::Tx, PinFn::Rx, PinFn::Pwm] {
+        for f in
+            [PinFn::Sda, PinFn::Scl, PinFn::Mosi, PinFn::Miso, PinFn::Sck, PinFn::Tx, PinFn::Rx, PinFn::Pwm]
+        {
             assert!(board.pins.values().any(|has| has.contains(&f)), "{} has no {f:?}", board.name);
         }
         assert!(board.current_ma.sleep <= board.current_ma.active, "{}", board.name);
@@ -68,7 +70,8 @@ fn every_shipped_scenario_is_without_errors() {
     let all = catalog::builtin().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     for name in catalog::scenarios() {
-        let source = Source::embedded(&format!("scenarios/{name}.ron"), catalog::scenario_text(name).unwrap());
+        let source =
+            Source::embedded(&format!("scenarios/{name}.ron"), catalog::scenario_text(name).unwrap());
         let files = Files::at(root).with_embedded(catalog::file);
         let scenario = scenario::read(&source).unwrap_or_else(|r| panic!("{}", r.render(Style::Plain)));
         let report = check::check(&scenario, &all, &source, &files);
@@ -124,6 +127,7 @@ fn mistakes_of_all_files_of_a_folder_are_reported_together() {
         sensors/x.ron:2:63: error: the range must ascend: (smallest, largest)
         sensors/y.ron:1:19: error: there is no field `nam` in a Sensor
         things/t.ron:1:51: error: there is no board `esp32`
-        things/t.ron:1:85: error: there is no sensor or actuator `bme208`"#]].assert_eq(&text);
+        things/t.ron:1:85: error: there is no sensor or actuator `bme208`"#]]
+    .assert_eq(&text);
     assert!(catalog::load_dir(&mut catalog::builtin().unwrap(), &dir.path().join("none")).is_err());
 }

@@ -32,30 +32,200 @@ fn good_tables_have_nothing_to_say() {
 
 #[test]
 fn cells() {
-    check("time,temp\n0,20.5\n1,warm\n2,21\n", expect![[]]);
-    check("time,temp\n0,20.5\n1,NaN\n2,inf\n", expect![[]]);
-    check("time;temp\n0;20,5\n1;20,6\n", expect![[]]);
-    check("time,temp\n0,20.5\n1,\n2,21\n", expect![[]]);
-    check("time,temp\n0,20.5\n1,21,22\n2\n", expect![[]]);
+    check(
+        "time,temp\n0,20.5\n1,warm\n2,21\n",
+        expect![[r#"
+              x `warm` is no number, but `soc.temperature` wants one
+               ,-[a.csv:3:3]
+             3 | 1,warm
+               :   ^^^^
+               `----
+              help: leave the cell empty where there is no reading
+        "#]],
+    );
+    check(
+        "time,temp\n0,20.5\n1,NaN\n2,inf\n",
+        expect![[r#"
+          x `NaN` is no reading of `soc.temperature`
+           ,-[a.csv:3:3]
+         3 | 1,NaN
+           :   ^^^
+           `----
+          help: leave the cell empty where there is no reading
+          x `inf` is no reading of `soc.temperature`
+           ,-[a.csv:4:3]
+         4 | 2,inf
+           :   ^^^
+           `----
+          help: leave the cell empty where there is no reading
+        2 errors
+    "#]],
+    );
+    check(
+        "time;temp\n0;20,5\n1;20,6\n",
+        expect![[r#"
+          x `20,5` is no number, but `soc.temperature` wants one
+           ,-[a.csv:2:3]
+         2 | 0;20,5
+           :   ^^^^
+           `----
+          help: write a point for the comma: 20.5
+          x `20,6` is no number, but `soc.temperature` wants one
+           ,-[a.csv:3:3]
+         3 | 1;20,6
+           :   ^^^^
+           `----
+          help: write a point for the comma: 20.6
+        2 errors
+    "#]],
+    );
+    check(
+        "time,temp\n0,20.5\n1,\n2,21\n",
+        expect![[r#"
+              ! `soc.temperature`: a cell is empty
+               ,-[a.csv:3:3]
+             3 | 1,
+               `----
+              help: nothing is filled in: such a reading is missing
+        "#]],
+    );
+    check(
+        "time,temp\n0,20.5\n1,21,22\n2\n",
+        expect![[r#"
+          x this row has 3 cells, 2 were expected
+           ,-[a.csv:3:1]
+         3 | 1,21,22
+           : ^^^^^^^
+           `----
+          x this row has 1 cells, 2 were expected
+           ,-[a.csv:4:1]
+         4 | 2
+           : ^
+           `----
+        2 errors
+    "#]],
+    );
 }
 
 #[test]
 fn times() {
-    check("time,temp\n0,1\n1,2\n1,3\n2,4\n", expect![[]]);
-    check("time,temp\n2020-07-29 10:00:02,1\n2020-07-29 10:00:01,2\n", expect![[]]);
-    check("time,temp\nnoon,1\n", expect![[]]);
-    check("time,temp\n0,1\n,2\n", expect![[]]);
-    check("time,temp\n0,1\n1,2\n2,3\n3,4\n300,5\n301,6\n", expect![[]]);
+    check(
+        "time,temp\n0,1\n1,2\n1,3\n2,4\n",
+        expect![[r#"
+              x the time `1` is given twice
+               ,-[a.csv:4:1]
+             4 | 1,3
+               : ^
+               `----
+              help: line 3 has it too; each row needs a time of its own
+        "#]],
+    );
+    check(
+        "time,temp\n2020-07-29 10:00:02,1\n2020-07-29 10:00:01,2\n",
+        expect![[r#"
+              x the time `2020-07-29 10:00:01` lies before that of line 2
+               ,-[a.csv:3:1]
+             3 | 2020-07-29 10:00:01,2
+               : ^^^^^^^^^^^^^^^^^^^
+               `----
+              help: rows must ascend in time: sort the file, or look for a clock that was set back
+        "#]],
+    );
+    check(
+        "time,temp\nnoon,1\n",
+        expect![[r#"
+              x `noon` is no time
+               ,-[a.csv:2:1]
+             2 | noon,1
+               : ^^^^
+               `----
+              help: times are written 2020-07-29T16:59:35Z, 2020-07-29 16:59:35.5, as seconds from the start, or as Unix
+                    time
+        "#]],
+    );
+    check(
+        "time,temp\n0,1\n,2\n",
+        expect![[r#"
+              x the time is missing
+               ,-[a.csv:3:1]
+             3 | ,2
+               : ^
+               `----
+              help: times are written 2020-07-29T16:59:35Z, 2020-07-29 16:59:35.5, as seconds from the start, or as Unix
+                    time
+        "#]],
+    );
+    check(
+        "time,temp\n0,1\n1,2\n2,3\n3,4\n300,5\n301,6\n",
+        expect![[r#"
+              ! one gap of 297.0 s, where rows are 1.000 s apart
+               ,-[a.csv:6:1]
+               `----
+              help: nothing is filled in: no readings come during a gap
+        "#]],
+    );
 }
 
 #[test]
 fn whole_files() {
-    check("", expect![[]]);
-    check("time,temp\n", expect![[]]);
-    check("time,temp\n0,1\u{0}\n", expect![[]]);
-    check("0,1\n1,2\n", expect![[]]);
+    check(
+        "",
+        expect![[r#"
+              x `a.csv` is empty
+               ,-[a.csv:1:1]
+               `----
+              help: a recording holds a line of names and rows of readings
+        "#]],
+    );
+    check(
+        "time,temp\n",
+        expect![[r#"
+              x `a.csv` has a header but no rows
+               ,-[a.csv:1:1]
+             1 | time,temp
+               : ^^^^|^^^^
+               :     `-- the only line
+               `----
+        "#]],
+    );
+    check(
+        "time,temp\n0,1\u{0}\n",
+        expect![[r#"
+              x `a.csv` is a binary file, a table in text was expected
+               ,-[a.csv:2:1]
+               `----
+              help: export it as CSV in UTF-8
+        "#]],
+    );
+    check(
+        "0,1\n1,2\n",
+        expect![[r#"
+          x `a.csv` has no column `time`
+           ,-[a.csv:1:1]
+         1 | 0,1
+           : ^^^
+           `----
+          help: the table has no header: write #1 to #2
+          x `a.csv` has no column `temp`
+           ,-[a.csv:1:1]
+         1 | 0,1
+           : ^^^
+           `----
+          help: the table has no header: write #1 to #2
+        2 errors
+    "#]],
+    );
     let error = Recording::read("a.csv", Box::new(&b"time,temp\n0,20 \xb0C\n"[..]), &spec(&[])).unwrap_err();
-    expect![[]].assert_eq(&error.render(Style::Plain));
+    expect![[r#"
+          x the text is not UTF-8
+           ,-[a.csv:2:6]
+         2 | 0,20 �C
+           :      |
+           :      `-- this byte belongs to no UTF-8 character
+           `----
+          help: save the file in UTF-8
+    "#]]
+    .assert_eq(&error.render(Style::Plain));
 }
 
 #[test]
@@ -71,21 +241,78 @@ fn a_line_of_a_gigabyte_is_refused_without_being_held() {
         }
     }
     let error = Recording::read("a.csv", Box::new(Endless(0)), &spec(&[])).unwrap_err();
-    expect![[]].assert_eq(&error.render(Style::Plain));
+    expect![[r#"
+          x line 1 is longer than 1024 KiB
+           ,-[a.csv:1:1]
+         1 | 777777777777777777777777777777777777777777777777777777777777777777777777777777777777777777777777777777777777777777777777
+           : ^^^^^^^^^^^^^^^^^^^^|^^^^^^^^^^^^^^^^^^^
+           :                     `-- the line starts here
+           `----
+          help: is this a table of readings, with a line break after each row?
+    "#]].assert_eq(&error.render(Style::Plain));
 }
 
 #[test]
 fn columns() {
     let show = |column: &str| {
-        read("time,Heater 1 (%),Temp 1 (degC)\n0,1,2\n", &spec(&[("a.temperature", column)])).unwrap_err().render(Style::Plain)
+        read("time,Heater 1 (%),Temp 1 (degC)\n0,1,2\n", &spec(&[("a.temperature", column)]))
+            .unwrap_err()
+            .render(Style::Plain)
     };
-    expect![[]].assert_eq(&show("Temp 1 (dgC)"));
-    expect![[]].assert_eq(&show("#4"));
-    expect![[]].assert_eq(&show("Temp 1 (degC) Kelvn"));
-    expect![[]].assert_eq(&show("Temp 1 (degC) hPa"));
+    expect![[r#"
+          x `a.csv` has no column `Temp 1`
+           ,-[a.csv:1:1]
+         1 | time,Heater 1 (%),Temp 1 (degC)
+           : ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+           `----
+          help: did you mean `Temp 1 (degC)`?
+    "#]]
+    .assert_eq(&show("Temp 1 (dgC)"));
+    expect![[r#"
+          x `a.csv` has no column `#4`
+           ,-[a.csv:1:1]
+         1 | time,Heater 1 (%),Temp 1 (degC)
+           : ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+           `----
+          help: known: `Heater 1 (%)`, `Temp 1 (degC)`, `time`
+    "#]]
+    .assert_eq(&show("#4"));
+    expect![[r#"
+          x `Kelvn` is no known unit
+           ,-[a.csv:1:1]
+         1 | time,Heater 1 (%),Temp 1 (degC)
+           : ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+           `----
+          help: did you mean `Kelvin` or `kelvin`?
+    "#]]
+    .assert_eq(&show("Temp 1 (degC) Kelvn"));
+    expect![[r#"
+          x `a.temperature` is a temperature, but `hPa` is a pressure
+           ,-[a.csv:1:1]
+         1 | time,Heater 1 (%),Temp 1 (degC)
+           : ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+           `----
+          help: units that fit: `degC`, `K`, `degF`
+    "#]]
+    .assert_eq(&show("Temp 1 (degC) hPa"));
     let flag = ColumnSpec::flag("a.temperature=Temp:K").unwrap();
     let spec = TableSpec::new(TimeSpec::Column("when".into())).column(flag);
-    expect![[]].assert_eq(&read("time,temp\n0,1\n", &spec).unwrap_err().render(Style::Plain));
+    expect![[r#"
+          x `a.csv` has no column `when`
+           ,-[a.csv:1:1]
+         1 | time,temp
+           : ^^^^^^^^^
+           `----
+          help: known: `temp`, `time`
+          x `a.csv` has no column `Temp`
+           ,-[--map:1:15]
+         1 | a.temperature=Temp:K
+           :               ^^^^^^
+           `----
+          help: did you mean `temp`?
+        2 errors
+    "#]]
+    .assert_eq(&read("time,temp\n0,1\n", &spec).unwrap_err().render(Style::Plain));
 }
 
 #[test]
@@ -103,7 +330,8 @@ fn units_and_names_resolve() {
 
 #[test]
 fn a_row_id_column_without_a_name_is_seen() {
-    let text = "\"date\",\"T\"\n\"140\",\"2015-02-02 14:19:00\",23.7\n\"141\",\"2015-02-02 14:19:59\",23.718\n";
+    let text =
+        "\"date\",\"T\"\n\"140\",\"2015-02-02 14:19:00\",23.7\n\"141\",\"2015-02-02 14:19:59\",23.718\n";
     let mut wanted = spec(&[("room.temperature", "T")]);
     wanted.time = TimeSpec::Column("date".into());
     let table = read(text, &wanted).unwrap();
