@@ -27,7 +27,7 @@ use std::sync::Arc;
 pub const COHORT: usize = 1024;
 
 /// Devices read together: their lines of all stages fit into a core's first-level cache.
-const BATCH: usize = 128;
+pub(super) const BATCH: usize = 64;
 
 /// A wake that has come.
 #[derive(Clone, Copy, Debug)]
