@@ -40,7 +40,7 @@ impl Plain {
 
 /// Rounds of each measurement: the last argument, 150 without one.
 fn rounds() -> usize {
-    std::env::args().last().and_then(|a| a.parse().ok()).unwrap_or(150)
+    std::env::args().next_back().and_then(|a| a.parse().ok()).unwrap_or(150)
 }
 
 /// Best of several rounds, [ns] per reading: other load on the machine only ever adds.
@@ -73,8 +73,14 @@ fn fleet(devices: usize, jitter: &str) -> Sim {
 }
 
 fn main() {
-    println!("whole sensor pipeline, BME280 (3 channels), one core, ns per reading, best of {} rounds", rounds());
-    println!("{:>10} {:>12} {:>14} {:>14} {:>8} {:>8}", "devices", "plain loop", "same period", "jittered", "ratio", "ratio");
+    println!(
+        "whole sensor pipeline, BME280 (3 channels), one core, ns per reading, best of {} rounds",
+        rounds()
+    );
+    println!(
+        "{:>10} {:>12} {:>14} {:>14} {:>8} {:>8}",
+        "devices", "plain loop", "same period", "jittered", "ratio", "ratio"
+    );
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("one thread");
     for devices in [1024, 16_384] {
         let readings = devices * 3;

@@ -53,11 +53,12 @@ impl Supply {
         firmware: Option<&Firmware>,
         sensors: &[&SensorDef],
     ) -> Option<Self> {
-        let PowerDef::Battery { capacity_mah, charge, ocv_v, r0_ohm, self_discharge_per_month } = power else {
+        let PowerDef::Battery { capacity_mah, charge, ocv_v, r0_ohm, self_discharge_per_month } = power
+        else {
             return None;
         };
-        let (active, transmit, sleep) =
-            board.map_or((0.0, 0.0, 0.0), |b| (b.current_ma.active, b.current_ma.transmit, b.current_ma.sleep));
+        let (active, transmit, sleep) = board
+            .map_or((0.0, 0.0, 0.0), |b| (b.current_ma.active, b.current_ma.transmit, b.current_ma.sleep));
         let rest = if firmware.is_some_and(|f| f.deep_sleep) { sleep } else { active };
         let awake_s = firmware.map_or(0.0, |f| f.awake.as_secs_f64());
         let idle: f64 = sensors.iter().map(|s| s.idle_ma).sum();

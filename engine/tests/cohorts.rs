@@ -87,7 +87,10 @@ fn noise_of_one_reading_says_nothing_about_the_next_or_about_another_device() {
     let by_device = readings(&p, 0.0, 200);
     let corr = |pairs: Vec<(f64, f64)>| pairs.iter().map(|(a, b)| a * b).sum::<f64>() / pairs.len() as f64;
     let next = by_device.iter().flat_map(|v| v.windows(2).map(|w| (w[0], w[1]))).collect();
-    let other = by_device.windows(2).flat_map(|w| w[0].iter().zip(&w[1]).map(|(a, b)| (*a, *b)).collect::<Vec<_>>()).collect();
+    let other = by_device
+        .windows(2)
+        .flat_map(|w| w[0].iter().zip(&w[1]).map(|(a, b)| (*a, *b)).collect::<Vec<_>>())
+        .collect();
     assert!(corr(next).abs() < 5.0 / (200.0f64 * 199.0).sqrt());
     assert!(corr(other).abs() < 5.0 / (200.0f64 * 199.0).sqrt());
 }
@@ -134,7 +137,8 @@ fn a_step_is_followed_to_63_percent_after_one_time_constant_at_any_period() {
         sim.run(30);
         // A device has seen the old truth until its last wake before the step.
         for signal in 0..20 {
-            let last = sim.rows[..before].iter().rfind(|r| r.signal.0 == signal).map_or(t0, |r| r.t.as_secs_f64());
+            let last =
+                sim.rows[..before].iter().rfind(|r| r.signal.0 == signal).map_or(t0, |r| r.t.as_secs_f64());
             for r in sim.rows[before..].iter().filter(|r| r.signal.0 == signal) {
                 let expected = 1.0 - (-(r.t.as_secs_f64() - last) / 10.0).exp();
                 assert!((r.value - expected).abs() < 1e-9, "{period}: {} for {expected}", r.value);
@@ -156,7 +160,10 @@ fn readings_lie_on_the_grid_and_within_the_range() {
         assert!(values.iter().all(|v| ((v * per_unit) - (v * per_unit).round()).abs() < 1e-9));
         assert!(values.iter().any(|v| *v > 19.6), "noise of 8 reaches the end of the range");
         if lsb == 0.1 {
-            assert!(values.iter().all(|v| v.to_string().len() <= 5), "decimals stay short: 20.3, not 20.300000000000001");
+            assert!(
+                values.iter().all(|v| v.to_string().len() <= 5),
+                "decimals stay short: 20.3, not 20.300000000000001"
+            );
         }
     }
 }
@@ -224,16 +231,21 @@ fn readings_are_stamped_when_their_conversion_is_done() {
         sim.rows
     };
     let late: Vec<_> = run(slow);
-    let shifted: Vec<_> = run(fast).into_iter().map(|r| (r.t + Span(750_000_000), r.signal, r.value)).collect();
+    let shifted: Vec<_> =
+        run(fast).into_iter().map(|r| (r.t + Span(750_000_000), r.signal, r.value)).collect();
     assert_eq!(late.iter().map(|r| (r.t, r.signal, r.value)).collect::<Vec<_>>(), shifted[..late.len()]);
     assert!(late.len() > 900);
 }
 
 #[test]
 fn devices_wake_once_a_period_whatever_the_tick() {
-    for (period, step, jitter) in
-        [("60s", "10ms", "0s"), ("60s", "1s", "2s"), ("1s", "10s", "50ms"), ("7ms", "100ms", "1ms"), ("1s", "1s", "50ms")]
-    {
+    for (period, step, jitter) in [
+        ("60s", "10ms", "0s"),
+        ("60s", "1s", "2s"),
+        ("1s", "10s", "50ms"),
+        ("7ms", "100ms", "1ms"),
+        ("1s", "1s", "50ms"),
+    ] {
         let text = scenario(64, &format!(r#"period: "{period}", jitter: "{jitter}""#), "")
             .replace(r#"step: "1s""#, &format!(r#"step: "{step}""#));
         let p = plan(&text, &[one("noise_std: 1.0", "")]);
@@ -250,7 +262,11 @@ fn devices_wake_once_a_period_whatever_the_tick() {
             let expected = total_s / period_s;
             // Errors of the periods add up like a random walk's.
             let slack = 2.0 + 5.0 * jitter_s / period_s * expected.sqrt();
-            assert!(t[0] < period_s && (t.len() as f64 - expected).abs() <= slack, "{period} {step}: {}", t.len());
+            assert!(
+                t[0] < period_s && (t.len() as f64 - expected).abs() <= slack,
+                "{period} {step}: {}",
+                t.len()
+            );
             gaps.extend(t.windows(2).map(|w| w[1] - w[0]));
         }
         if jitter_s > 0.0 {
@@ -408,7 +424,8 @@ fn a_device_of_three_sensors_takes_less_than_a_kilobyte() {
 const BATTERY: &str = r#"power: Battery(capacity_mah: 100.0, charge: (0.9, 0.9), ocv_v: [(0.0, 3.0), (1.0, 4.2)], r0_ohm: 0.2)"#;
 
 fn battery_plan(capacity: &str, firmware: &str) -> Plan {
-    let text = scenario(3, firmware, "").replace("count: 3,", &format!("count: 3, {},", BATTERY.replace("100.0", capacity)));
+    let text = scenario(3, firmware, "")
+        .replace("count: 3,", &format!("count: 3, {},", BATTERY.replace("100.0", capacity)));
     plan(&text, &[one("noise_std: 0.0", r#"conversion: "200ms","#)])
 }
 
@@ -588,7 +605,8 @@ fn fault_plan(kind: &str, target: &str) -> (Plan, Plan) {
     let firmware = r#"period: "1s", jitter: "5ms", publish: [(topic: "t/{device}")]"#;
     let def = one("noise_std: 0.1, tau_s: 2.0", "");
     let sound = plan(&scenario(12, firmware, ""), std::slice::from_ref(&def));
-    let event = format!(r#"timeline: [(at: "20s", until: "40s", do: Fault(target: "{target}", kind: {kind}))]"#);
+    let event =
+        format!(r#"timeline: [(at: "20s", until: "40s", do: Fault(target: "{target}", kind: {kind}))]"#);
     (sound, plan(&scenario(12, firmware, &event), &[def]))
 }
 
@@ -608,7 +626,8 @@ fn with_fault(kind: &str, target: &str) -> (Vec<(f64, f64, f64)>, Sim, Sim) {
     }
     let name = "n-1/p.x@reading";
     let good: BTreeMap<SimTime, f64> = a.series(&sound, name).into_iter().collect();
-    let pairs = b.series(&faulty, name).into_iter().filter_map(|(t, v)| Some((t.as_secs_f64(), *good.get(&t)?, v)));
+    let pairs =
+        b.series(&faulty, name).into_iter().filter_map(|(t, v)| Some((t.as_secs_f64(), *good.get(&t)?, v)));
     (pairs.collect(), a, b)
 }
 
@@ -631,7 +650,8 @@ fn each_fault_does_what_its_name_says_to_its_target_while_it_lasts() {
         let (during, outside): (Vec<_>, Vec<_>) = v.iter().partition(|(t, ..)| (20.0..40.0).contains(t));
         assert!(during.len() >= 19 && holds(&during), "{kind}: {during:?}");
         assert!(outside.iter().all(|(_, a, b)| a == b), "{kind} leaves nothing behind");
-        let labels: Vec<_> = sim.events.iter().map(|e| (e.t.as_secs_f64(), &*e.kind, &*e.subject, &*e.part)).collect();
+        let labels: Vec<_> =
+            sim.events.iter().map(|e| (e.t.as_secs_f64(), &*e.kind, &*e.subject, &*e.part)).collect();
         assert_eq!(labels, [(20.0, "fault_start", "n-1", "p.x"), (40.0, "fault_end", "n-1", "p.x")]);
     }
     let (v, ..) = with_fault("Stuck", "n-1/p.x");
@@ -662,7 +682,8 @@ fn a_glob_hits_every_device_it_names() {
     let (_, faulty) = fault_plan("Bias(by: 1.0)", "n-1*/p.*");
     let mut sim = Sim::new(&faulty, false);
     sim.run(60);
-    let mut hit: Vec<&str> = sim.events.iter().filter(|e| e.kind == "fault_start").map(|e| &*e.subject).collect();
+    let mut hit: Vec<&str> =
+        sim.events.iter().filter(|e| e.kind == "fault_start").map(|e| &*e.subject).collect();
     hit.sort_unstable();
     assert_eq!(hit, ["n-1", "n-10", "n-11"]);
 }

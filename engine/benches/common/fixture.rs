@@ -12,10 +12,10 @@ use twinfleet_engine::{
     scenario::Scenario,
     sense,
     signal::{Channel, Kind, SignalTable},
-    time::{SimTime, Span},
+    time::SimTime,
     world::{
-        Clock, Counters, Event, Events, Inbox, Outbox, Row, Rows, StateHash, StateHashers, Submit, TickSystems,
-        Truth, Watch,
+        Clock, Counters, Event, Events, Inbox, Outbox, Row, Rows, StateHash, StateHashers, Submit,
+        TickSystems, Truth, Watch,
     },
 };
 
@@ -193,9 +193,4 @@ impl Sim {
         let id = plan.signals.find(name).unwrap_or_else(|| panic!("no signal {name}"));
         self.rows.iter().filter(|r| r.signal == id).map(|r| (r.t, r.value)).collect()
     }
-}
-
-/// A span of milliseconds.
-pub fn ms(n: i64) -> Span {
-    Span(n * 1_000_000)
 }

@@ -117,7 +117,9 @@ fn key(name: &str) -> Vec<u8> {
 fn fill(piece: &Piece, report: &Report, out: &mut Vec<u8>) {
     match piece {
         Piece::Text(text) => out.extend(text.as_bytes()),
-        Piece::Value(i, decimals) => number(out, report.values.get(*i).copied().unwrap_or(f64::NAN), *decimals),
+        Piece::Value(i, decimals) => {
+            number(out, report.values.get(*i).copied().unwrap_or(f64::NAN), *decimals)
+        }
         Piece::Device => out.extend(report.device.as_bytes()),
         Piece::Zone => out.extend(report.zone.as_bytes()),
         Piece::Seq => put(out, format_args!("{}", report.seq)),

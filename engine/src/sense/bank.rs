@@ -1,7 +1,6 @@
 //! One channel of a cohort: its units' figures, its states, and the pipeline over a batch of due devices.
 
-use super::{
-    cohort::{BATCH, Due}, decay::Decays, fault::FaultRun};
+use super::{cohort::Due, decay::Decays, fault::FaultRun, normal};
 use crate::{
     catalog::ChannelDef,
     rng::{Rng, stream},
@@ -345,30 +344,27 @@ impl Bank {
 
     /// Gain, bias, drift and white noise: one normal a reading.
     fn disturb(&mut self, due: &[Due], out: &mut [f64]) {
-        let mut noise = [0.0; BATCH];
-        for (z, d) in noise.iter_mut().zip(due) {
-            *z = self.units[d.lane as usize].rng.sample(StandardNormal);
-        }
-        for ((v, d), z) in out.iter_mut().zip(due).zip(noise) {
-            let unit = &self.units[d.lane as usize];
-            *v += *v * f64::from(unit.gain) + unit.offset(d.t_s()) + self.noise_std * z;
+        let noise_std = self.noise_std;
+        for (v, d) in out.iter_mut().zip(due) {
+            let unit = &mut self.units[d.lane as usize];
+            let z = normal(&mut unit.rng);
+            *v += *v * f64::from(unit.gain) + unit.offset(d.t_s()) + noise_std * z;
         }
     }
 
     /// As [`Self::disturb`] with the wander, a Gauss–Markov process, exact over any step:
     /// b ← φ·b + σ·√(1 − φ²)·w. Two normals a reading, the wander's first.
     fn wander_and_disturb(&mut self, due: &[Due], phi: &[f64], rest: &[f64], out: &mut [f64]) {
-        // The normals get a loop of their own: a call in the loop below would spill all its registers.
-        let mut normals = [(0.0, 0.0); BATCH];
-        for (z, d) in normals.iter_mut().zip(due) {
-            let rng = &mut self.units[d.lane as usize].rng;
-            *z = (rng.sample(StandardNormal), rng.sample(StandardNormal));
-        }
-        let factors = phi.iter().zip(rest).zip(normals);
-        for ((v, d), ((phi, rest), (w, z))) in out.iter_mut().zip(due).zip(factors) {
+        let (noise_std, wander_std) = (self.noise_std, self.wander_std);
+        for ((v, d), (phi, rest)) in out.iter_mut().zip(due).zip(phi.iter().zip(rest)) {
             let unit = &mut self.units[d.lane as usize];
-            unit.wander = phi * unit.wander + self.wander_std * rest * w;
-            *v += *v * f64::from(unit.gain) + (unit.offset(d.t_s()) + unit.wander) + self.noise_std * z;
+            // A copy, so that the generator stays in registers over both draws.
+            let mut rng = unit.rng.clone();
+            let w = normal(&mut rng);
+            let z = normal(&mut rng);
+            unit.rng = rng;
+            unit.wander = phi * unit.wander + wander_std * rest * w;
+            *v += *v * f64::from(unit.gain) + (unit.offset(d.t_s()) + unit.wander) + noise_std * z;
         }
     }
 
