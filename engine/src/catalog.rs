@@ -1,7 +1,7 @@
 //! The catalog's shapes: boards, sensors, actuators and things. The files themselves live in `twins/catalog`, or next to
 //! a user's scenario.
 
-use crate::{dynamics::DynamicsDef, scenario::PublishDef, time::Span};
+use crate::{dynamics::DynamicsDef, physics::ViewDef, scenario::PublishDef, time::Span};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -131,6 +131,9 @@ pub struct SensorDef {
     pub min_interval: Span,
     /// What it measures.
     pub channels: Vec<ChannelDef>,
+    /// What it sees, for a sensor of `distance` or `presence`; without it, the quantity's usual view.
+    #[serde(default)]
+    pub view: Option<ViewDef>,
 }
 
 /// How a part can be wired.
@@ -379,6 +382,9 @@ pub struct ControlDef {
     pub output: String,
     /// Two-point or proportional law.
     pub law: LawDef,
+    /// Level, 0–1, while no device has been heard for `stale`. None: the last one holds.
+    #[serde(default)]
+    pub fallback: Option<f64>,
 }
 
 /// A control law.

@@ -1,35 +1,278 @@
-//! Where devices live: weather outside, a thermal network of zones, fields of light, humidity and pressure.
+//! Where devices live: weather outside, a thermal network of zones, and what actuators and events do to them.
+//!
+//! The plugin of the Environment set. Resources: [`Sky`], [`zones::ZoneModel`], [`zones::ZoneInputs`]. A tick publishes
+//! the world as it stands at the tick's start and then steps it to the tick's end, with the weather and the actuators'
+//! levels held: so a command acts on the next tick. Places written in [`Truth`]: `outside/<quantity>` and
+//! `zone/<zone>/<quantity>`.
+//!
+//! A shard steps the weather and the zones it owns; the first shard alone emits the outside's rows and hash.
+//!
+//! ```
+//! use twinfleet_engine::environment::{self, zones::ZoneDef};
+//! let zones = [ZoneDef::named("desk"), ZoneDef { parent: Some("desk".into()), ..ZoneDef::named("case") }];
+//! assert_eq!(environment::islands(&zones), [0, 0]);
+//! ```
 
-use serde::Deserialize;
+pub mod air;
+#[cfg(test)]
+mod closed_loop;
+pub mod network;
+pub mod weather;
+pub mod zones;
 
-/// Outdoor weather over the run, synthetic: a sinusoidal day with stochastic departures.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct WeatherDef {
-    /// Latitude, [°], north positive.
-    pub latitude_deg: f64,
-    /// Day of the year of the run's start, 1–366.
-    pub day_of_year: u32,
-    /// Mean temperature, [°C].
-    pub mean_c: f64,
-    /// Half the difference between afternoon and dawn, [K].
-    pub swing_c: f64,
+pub use weather::{Outside, Weather, WeatherDef};
+pub use zones::{NeighbourDef, SoilDef, ZoneDef, ZoneInputs, ZoneModel, islands};
+
+use crate::{
+    plan::Plan,
+    scenario::Action,
+    signal::{Channel, Kind, SignalId},
+    time::SimTime,
+    world::{Clock, Event, Events, Row, Rows, StateHash, StateHashers, TickSystems, Truth, TruthId, Watch},
+};
+use bevy_ecs::{prelude::*, schedule::SystemSet};
+
+/// Quantities of every zone and their units, in the order of a zone's signal block.
+pub const ZONE_CHANNELS: &[(&str, &str)] = &[
+    ("temperature", "degC"),
+    ("humidity", "percent"),
+    ("pressure", "hPa"),
+    ("illuminance", "lx"),
+    ("soil_moisture", "percent"),
+];
+
+/// Quantities outdoors and their units, in the order of the outside's signal block.
+pub const OUTSIDE_CHANNELS: &[(&str, &str)] = &[
+    ("temperature", "degC"),
+    ("humidity", "percent"),
+    ("pressure", "hPa"),
+    ("illuminance", "lx"),
+    ("wind", "m/s"),
+    ("irradiance", "W/m2"),
+    ("cloud", "percent"),
+    ("rain", "mm/h"),
+];
+
+/// Channels of a zone's signal block: `air.<quantity>@truth` for each of [`ZONE_CHANNELS`].
+pub fn zone_channels() -> Vec<Channel> {
+    truths(ZONE_CHANNELS)
 }
 
-/// A zone.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ZoneDef {
-    /// Id.
-    pub id: String,
-    /// Zone that contains it; none: it stands outdoors.
-    #[serde(default, rename = "in")]
-    pub parent: Option<String>,
-    /// Temperature at the start, [°C]; it stays so unless `heat_capacity_j_k` is given.
-    #[serde(default = "room_c")]
-    pub temperature_c: f64,
+/// Channels of the outside's signal block: `air.<quantity>@truth` for each of [`OUTSIDE_CHANNELS`].
+pub fn outside_channels() -> Vec<Channel> {
+    truths(OUTSIDE_CHANNELS)
 }
 
-fn room_c() -> f64 {
-    20.0
+fn truths(quantities: &[(&str, &str)]) -> Vec<Channel> {
+    quantities.iter().map(|(q, unit)| Channel::new(&format!("air.{q}"), Kind::Truth, unit)).collect()
+}
+
+/// The steps within the Environment set, in order.
+#[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EnvironmentSystems {
+    /// Commands and controllers take in what arrived; timeline commands.
+    Hear,
+    /// Weather and zones.
+    Zones,
+    /// Actuators follow their commands.
+    Actuate,
+}
+
+/// The weather and the outside at the start of the tick.
+#[derive(Resource, Clone, Debug)]
+pub struct Sky {
+    weather: Option<Weather>,
+    /// The outside at the start of the tick.
+    pub outside: Outside,
+}
+
+/// A zone that an event disturbs.
+#[derive(Clone, Debug)]
+struct Disturbance {
+    zone: usize,
+    from: SimTime,
+    until: SimTime,
+    heat_w: f64,
+    air_changes_per_h: f64,
+    held: bool,
+}
+
+/// What the systems need besides: places, signals, events to come.
+#[derive(Resource, Debug)]
+struct Wiring {
+    outside: Vec<(TruthId, Option<SignalId>)>,
+    zones: Vec<Vec<(TruthId, Option<SignalId>)>>,
+    disturbances: Vec<Disturbance>,
+    first_shard: bool,
+}
+
+/// Adds the weather, zones and disturbances of a plan to a run.
+pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) {
+    let zones = &plan.scenario.world.zones;
+    let first_shard = plan.shard.0 == 0;
+    let owned = |z: usize| plan.zone_shard.get(z).is_none_or(|s| *s == plan.shard.0);
+    world.init_resource::<Truth>();
+    let mut truth = world.resource_mut::<Truth>();
+    let outside = OUTSIDE_CHANNELS
+        .iter()
+        .enumerate()
+        .map(|(c, (q, _))| {
+            let signal = first_shard.then_some(plan.outside_block);
+            (truth.place(&format!("outside/{q}")), signal.map(|b| plan.signals.id(b, 0, c as u32)))
+        })
+        .collect();
+    let wire_zone = |z: usize, truth: &mut Truth| {
+        let wire = |(c, (q, _)): (usize, &(&str, &str))| {
+            let signal = plan.zone_blocks.get(z).map(|b| plan.signals.id(*b, 0, c as u32));
+            (truth.place(&format!("zone/{}/{q}", zones[z].id)), signal)
+        };
+        ZONE_CHANNELS.iter().enumerate().map(wire).collect()
+    };
+    let zone_wires = (0..zones.len()).map(|z| wire_zone(z, &mut truth)).collect();
+    world.insert_resource(Wiring {
+        outside,
+        zones: zone_wires,
+        disturbances: disturbances(plan, owned),
+        first_shard,
+    });
+    world.insert_resource(Sky {
+        weather: plan.scenario.world.weather.as_ref().map(|def| Weather::new(def, plan.seed)),
+        outside: Outside::default(),
+    });
+    world.insert_resource(ZoneModel::new(zones, owned));
+    world.insert_resource(ZoneInputs::new(zones.len()));
+    world.get_resource_or_init::<StateHashers>().0.push(hash_environment);
+    schedule.configure_sets(
+        (EnvironmentSystems::Hear, EnvironmentSystems::Zones, EnvironmentSystems::Actuate)
+            .chain()
+            .in_set(TickSystems::Environment),
+    );
+    schedule.add_systems(
+        (disturb_zones, publish_environment, step_zones).chain().in_set(EnvironmentSystems::Zones),
+    );
+}
+
+fn disturbances(plan: &Plan, owned: impl Fn(usize) -> bool) -> Vec<Disturbance> {
+    let zones = &plan.scenario.world.zones;
+    let of_event = |event: &crate::scenario::EventDef| {
+        let Action::Disturb { zone, heat_w, air_changes_per_h } = &event.action else { return None };
+        let zone = zones.iter().position(|z| z.id == *zone).filter(|z| owned(*z))?;
+        Some(Disturbance {
+            zone,
+            from: SimTime::ZERO + event.at,
+            until: event.until.map_or(SimTime::NEVER, |t| SimTime::ZERO + t),
+            heat_w: *heat_w,
+            air_changes_per_h: *air_changes_per_h,
+            held: false,
+        })
+    };
+    plan.scenario.timeline.iter().filter_map(of_event).collect()
+}
+
+/// Adds what disturbances do to the inputs that the actuators left in the last tick, and says when one begins or ends.
+fn disturb_zones(
+    clock: Res<Clock>,
+    model: Res<ZoneModel>,
+    mut wiring: ResMut<Wiring>,
+    mut inputs: ResMut<ZoneInputs>,
+    mut events: ResMut<Events>,
+) {
+    for d in &mut wiring.disturbances {
+        // Inputs are held over a tick: a disturbance lasts over the ticks that start within it.
+        let held = d.from <= clock.now && clock.now < d.until;
+        if held {
+            inputs.heat_w[d.zone] += d.heat_w;
+            inputs.air_changes_per_h[d.zone] += d.air_changes_per_h;
+        }
+        if held != d.held {
+            events.0.push(Event {
+                t: clock.now,
+                subject: model.defs()[d.zone].id.clone(),
+                part: "air".to_owned(),
+                kind: if held { "disturb_start" } else { "disturb_end" }.to_owned(),
+                detail: format!("{} W, {} air changes per hour", d.heat_w, d.air_changes_per_h),
+                value: if d.heat_w == 0.0 { d.air_changes_per_h } else { d.heat_w },
+            });
+            d.held = held;
+        }
+    }
+}
+
+/// Writes the world at the tick's start to [`Truth`] and to the rows.
+#[expect(clippy::too_many_arguments, reason = "a system's arguments are the resources it touches")]
+fn publish_environment(
+    clock: Res<Clock>,
+    mut sky: ResMut<Sky>,
+    model: Res<ZoneModel>,
+    inputs: Res<ZoneInputs>,
+    wiring: Res<Wiring>,
+    watch: Res<Watch>,
+    mut truth: ResMut<Truth>,
+    mut rows: ResMut<Rows>,
+) {
+    let sky = &mut *sky;
+    if let Some(weather) = &mut sky.weather {
+        sky.outside = weather.at(clock.epoch_unix_ms, clock.now);
+    }
+    let o = sky.outside;
+    let mut put = |(place, signal): (TruthId, Option<SignalId>), value: f64| {
+        truth.set(place, value);
+        if let Some(signal) = signal.filter(|s| watch.wants(*s)) {
+            rows.0.push(Row { t: clock.now, signal, value });
+        }
+    };
+    let outside = [
+        o.temperature_c,
+        o.humidity_percent,
+        o.pressure_hpa,
+        o.illuminance_lx,
+        o.wind_m_s,
+        o.irradiance_w_m2,
+        o.cloud * 100.0,
+        o.rain_mm_h,
+    ];
+    for (wire, value) in wiring.outside.iter().zip(outside) {
+        put(*wire, value);
+    }
+    for (z, wires) in wiring.zones.iter().enumerate() {
+        let Some(s) = model.state(z) else { continue };
+        let lx = model.illuminance_lx(z, &o, &inputs);
+        let values = [s.temperature_c, s.humidity_percent, o.pressure_hpa, lx, s.soil_percent];
+        for (wire, value) in wires.iter().zip(values) {
+            put(*wire, value);
+        }
+    }
+}
+
+/// Steps the zones to the tick's end and clears the inputs, which the actuators then fill for the next tick.
+fn step_zones(
+    clock: Res<Clock>,
+    sky: Res<Sky>,
+    mut model: ResMut<ZoneModel>,
+    mut inputs: ResMut<ZoneInputs>,
+) {
+    model.step(&sky.outside, &inputs, clock.step.as_secs_f64());
+    inputs.clear();
+}
+
+fn hash_environment(world: &mut World, hash: &mut StateHash) {
+    let mut bytes = Vec::new();
+    if world.resource::<Wiring>().first_shard {
+        let o = world.resource::<Sky>().outside;
+        for x in
+            [o.temperature_c, o.humidity_percent, o.pressure_hpa, o.wind_m_s, o.irradiance_w_m2, o.rain_mm_h]
+        {
+            bytes.extend_from_slice(&x.to_le_bytes());
+        }
+        hash.add("outside", &bytes);
+    }
+    let model = world.resource::<ZoneModel>();
+    for (z, def) in model.defs().iter().enumerate() {
+        let Some(s) = model.state(z) else { continue };
+        bytes.clear();
+        for x in [s.temperature_c, s.mass_c, s.vapour_g_m3, s.soil_percent] {
+            bytes.extend_from_slice(&x.to_le_bytes());
+        }
+        hash.add(&format!("zone/{}", def.id), &bytes);
+    }
 }

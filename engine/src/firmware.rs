@@ -1,6 +1,7 @@
 //! Declarative firmware: payloads, queues, commands, control laws.
 
 pub(crate) mod calendar;
+pub mod control;
 pub mod payload;
 
 use crate::{

@@ -2,11 +2,12 @@
 //! leave.
 //!
 //! Reading order: model ([`time`], [`rng`], [`signal`], [`catalog`], [`scenario`]) → world ([`world`], [`environment`],
-//! [`physics`], [`sense`], [`firmware`], [`dynamics`], [`predict`], [`mirror`], [`compare`]) → run ([`run`], [`expect`],
+//! [`physics`], [`actuate`], [`sense`], [`firmware`], [`dynamics`], [`predict`], [`mirror`], [`compare`]) → run ([`run`], [`expect`],
 //! [`record`]).
 //!
 //! Deliberately absent: the engine knows no part numbers, opens no socket and reads no wall clock.
 
+pub mod actuate;
 pub mod catalog;
 pub mod compare;
 pub mod dynamics;

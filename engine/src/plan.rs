@@ -1,13 +1,19 @@
 //! A scenario resolved against the catalog: groups with ordinals, signal blocks, coupling islands, the shard.
+//!
+//! A shard simulates whole *islands*: zones that exchange heat or whose devices hear each other's messages. What two
+//! shards simulate never touches, so their records add up to the unsharded one.
+
+mod island;
 
 use crate::{
     catalog::{Catalog, Firmware, PowerDef, ThingDef},
-    scenario::Scenario,
-    signal::{BlockId, SignalTable},
+    environment, mirror, physics,
+    scenario::{GroupDef, MirrorDef, Scenario},
+    signal::{BlockId, Channel, Kind, SignalTable},
 };
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
-/// A run's inputs, resolved. Built once by `run`, read by every plugin's `install`.
+/// A run's inputs, resolved. Built once, read by every plugin's `install`.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The scenario as read.
@@ -18,14 +24,22 @@ pub struct Plan {
     pub seed: u64,
     /// Groups of devices, in the scenario's order.
     pub groups: Vec<GroupPlan>,
+    /// Signals of each mirror section, one device a block, laid out by `mirror::twin_channels`.
+    pub twin_blocks: Vec<BlockId>,
     /// All signals, the same in every shard.
     pub signals: SignalTable,
     /// Shard `i` of `n`.
     pub shard: (u32, u32),
     /// Which shard simulates a zone, by zone index (islands never part).
     pub zone_shard: Vec<u32>,
+    /// Signals of each zone, by zone index: one block a zone, see `environment::zone_channels`.
+    pub zone_blocks: Vec<BlockId>,
+    /// Signals of the outside, see `environment::outside_channels`.
+    pub outside_block: BlockId,
+    /// Signals of the scene's rigid bodies, one block a body in their order; see `physics::BODY_CHANNELS`.
+    pub body_blocks: Vec<BlockId>,
     /// Folder of the scenario file, to find recordings and parameters.
-    pub base: std::path::PathBuf,
+    pub base: PathBuf,
 }
 
 /// A group of devices, resolved.
@@ -52,6 +66,27 @@ pub struct GroupPlan {
     pub link: Option<usize>,
 }
 
+/// Why a scenario could not be resolved. The checks of `scenario` refuse such scenarios first, with their place.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A name that nothing carries.
+    #[error("there is no {what} named `{name}`")]
+    Missing {
+        /// `thing`, `zone`, `link` or `part model`.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// More devices or signals than ids.
+    #[error(
+        "the fleet has more than 4,294,967,295 signals: lower `count`, or run it in shards of separate scenarios"
+    )]
+    TooMany,
+    /// No such shard.
+    #[error("there is no shard {0} of {1}: count from 0")]
+    Shard(u32, u32),
+}
+
 impl GroupPlan {
     /// Zone index of the group's i-th device.
     pub fn zone(&self, i: u32) -> Option<usize> {
@@ -60,16 +95,171 @@ impl GroupPlan {
 }
 
 impl Plan {
+    /// Resolves a scenario that passed its checks.
+    pub fn new(
+        scenario: Arc<Scenario>,
+        catalog: Arc<Catalog>,
+        base: PathBuf,
+        seed: u64,
+        shard: (u32, u32),
+    ) -> Result<Self, PlanError> {
+        if shard.0 >= shard.1 {
+            return Err(PlanError::Shard(shard.0, shard.1));
+        }
+        let mut signals = SignalTable::default();
+        let mut groups = Vec::with_capacity(scenario.fleet.len());
+        let (mut first, mut total) = (0u32, 0u64);
+        for (def, group) in scenario.fleet.iter().enumerate() {
+            let thing = find_thing(&scenario, &catalog, &group.thing)?;
+            let power = group.power.clone().or_else(|| thing.power.clone()).unwrap_or(PowerDef::Mains);
+            let channels = device_channels(&thing, &power, &catalog)?;
+            total += u64::from(group.count) * channels.len() as u64;
+            if total > u64::from(u32::MAX) {
+                return Err(PlanError::TooMany);
+            }
+            groups.push(GroupPlan {
+                def,
+                first,
+                count: group.count,
+                firmware: group.firmware.clone().or_else(|| thing.firmware.clone()),
+                thing,
+                power,
+                zones: group.zones.iter().map(|z| find_zone(&scenario, z)).collect::<Result<_, _>>()?,
+                block: signals.add_block(&group.id, group.count, channels),
+                link: find_link(&scenario, group)?,
+            });
+            first = first.checked_add(group.count).ok_or(PlanError::TooMany)?;
+        }
+        let zones = &scenario.world.zones;
+        let zone_blocks =
+            zones.iter().map(|z| signals.add_block(&z.id, 1, environment::zone_channels())).collect();
+        let outside_block = signals.add_block("outside", 1, environment::outside_channels());
+        let body_blocks = physics::add_body_blocks(scenario.world.scene.as_ref(), &mut signals);
+        let twin_blocks = scenario
+            .mirror
+            .iter()
+            .map(|def| twin_block(&scenario, &catalog, def, &mut signals))
+            .collect::<Result<_, _>>()?;
+        let zone_shard = island::zone_islands(&scenario, &groups).into_iter().map(|i| i % shard.1).collect();
+        Ok(Self {
+            scenario,
+            catalog,
+            seed,
+            groups,
+            twin_blocks,
+            signals,
+            shard,
+            zone_shard,
+            zone_blocks,
+            outside_block,
+            body_blocks,
+            base,
+        })
+    }
+
+    /// Number of coupling islands among the zones.
+    pub fn islands(&self) -> u32 {
+        let islands = island::zone_islands(&self.scenario, &self.groups);
+        islands.iter().max().map_or(0, |last| last + 1)
+    }
+
     /// Id of a group's i-th device.
     pub fn device_id(&self, group: &GroupPlan, i: u32) -> String {
         self.scenario.fleet[group.def].id.replace("{}", &i.to_string())
     }
 
-    /// Whether this shard simulates the group's i-th device. Devices outside every zone are dealt out by index.
+    /// Whether this shard simulates the group's i-th device. Devices with parts on rigid bodies belong to the first shard,
+    /// which simulates the scene; devices outside every zone are dealt out by index.
     pub fn owns(&self, group: &GroupPlan, i: u32) -> bool {
+        if !self.scenario.fleet[group.def].mounts.is_empty() {
+            return self.shard.0 == 0;
+        }
         match group.zone(i) {
             Some(z) => self.zone_shard[z] == self.shard.0,
             None => i % self.shard.1 == self.shard.0,
         }
+    }
+
+    /// Whether this shard simulates the zone.
+    pub fn owns_zone(&self, zone: usize) -> bool {
+        self.zone_shard[zone] == self.shard.0
+    }
+
+    /// Whether this shard runs the physical with this index, and the twin that follows it.
+    pub fn owns_physical(&self, index: usize) -> bool {
+        index as u32 % self.shard.1 == self.shard.0
+    }
+
+    /// Ordinal of the physical with this index, after all devices of the fleet.
+    pub fn physical_ordinal(&self, index: usize) -> u32 {
+        self.groups.last().map_or(0, |g| g.first + g.count) + index as u32
+    }
+}
+
+/// The signals of one device of a thing, in the order of [`GroupPlan::block`].
+pub fn device_channels(
+    thing: &ThingDef,
+    power: &PowerDef,
+    catalog: &Catalog,
+) -> Result<Vec<Channel>, PlanError> {
+    let mut channels = Vec::new();
+    let mut levels = Vec::new();
+    for part in &thing.parts {
+        if let Some(sensor) = catalog.sensors.get(&part.model) {
+            for c in &sensor.channels {
+                channels.push(Channel::new(&format!("{}.{}", part.id, c.quantity), Kind::Reading, &c.unit));
+            }
+        } else if catalog.actuators.contains_key(&part.model) {
+            levels.push(Channel::new(&format!("{}.level", part.id), Kind::Truth, "ratio"));
+        } else {
+            return Err(PlanError::Missing { what: "part model", name: part.model.clone() });
+        }
+    }
+    if matches!(power, PowerDef::Battery { .. }) {
+        channels.push(Channel::new("power.voltage", Kind::Truth, "V"));
+        channels.push(Channel::new("power.charge", Kind::Truth, "percent"));
+    }
+    channels.append(&mut levels);
+    Ok(channels)
+}
+
+fn twin_block(
+    scenario: &Scenario,
+    catalog: &Catalog,
+    def: &MirrorDef,
+    signals: &mut SignalTable,
+) -> Result<BlockId, PlanError> {
+    let thing = find_thing(scenario, catalog, &def.thing)?;
+    let missing = || PlanError::Missing { what: "dynamics of thing", name: def.thing.clone() };
+    let network = thing.dynamics.as_ref().ok_or_else(missing)?;
+    let outputs: Vec<_> = network.outputs.iter().map(|o| (o.signal.clone(), "degC".to_owned())).collect();
+    let inputs: Vec<_> = network.inputs.iter().map(|i| (i.signal.clone(), i.unit.clone())).collect();
+    Ok(signals.add_block(&def.twin, 1, mirror::twin_channels(def, &outputs, &inputs)))
+}
+
+fn find_thing(scenario: &Scenario, catalog: &Catalog, name: &str) -> Result<Arc<ThingDef>, PlanError> {
+    scenario
+        .things
+        .iter()
+        .find(|t| t.name == name)
+        .or_else(|| catalog.things.get(name))
+        .map(|t| Arc::new(t.clone()))
+        .ok_or_else(|| PlanError::Missing { what: "thing", name: name.to_owned() })
+}
+
+fn find_zone(scenario: &Scenario, id: &str) -> Result<usize, PlanError> {
+    scenario
+        .world
+        .zones
+        .iter()
+        .position(|z| z.id == id)
+        .ok_or_else(|| PlanError::Missing { what: "zone", name: id.to_owned() })
+}
+
+fn find_link(scenario: &Scenario, group: &GroupDef) -> Result<Option<usize>, PlanError> {
+    let Some(id) = &group.link else { return Ok(None) };
+    match scenario.links.iter().position(|l| l.id == *id) {
+        Some(at) => Ok(Some(at)),
+        None => Err(PlanError::Missing { what: "link", name: id.clone() }),
     }
 }

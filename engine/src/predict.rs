@@ -1,4 +1,12 @@
 //! What a twin's model offers to those who follow, compare and forecast with it.
+//!
+//! [`Estimator`] is the contract; [`kalman::Filter`] keeps it for a thing's dynamics, [`load`] is what it believes of
+//! future inputs, [`interval`] calibrates its forecasts and [`score`] judges them.
+
+pub mod interval;
+pub mod kalman;
+pub mod load;
+pub mod score;
 
 use crate::time::Span;
 
@@ -38,7 +46,9 @@ pub trait Estimator: Send + Sync {
     fn quantum(&self, output: usize) -> f64;
     /// Standard deviation of one reading's noise, in the output's unit.
     fn noise_std(&self, output: usize) -> f64;
-    /// Carries the state forward by `dt`, the inputs held; `None` is an unknown input.
+    /// Carries the state forward by `dt`. `inputs` are the latest readings at the end of that time, in the order of
+    /// [`Self::inputs`]: an input that reports its mean since the last report held over `dt`, a setting holds from now on
+    /// (which of the two is the thing's own `timing`). `None` is an input that is not known.
     fn predict(&mut self, dt: Span, inputs: &[Option<f64>]);
     /// What a reading of an output would be now.
     fn expected(&self, output: usize) -> Gaussian;

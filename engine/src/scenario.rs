@@ -2,10 +2,15 @@
 //!
 //! This file is the shape, as serde sees it; `scenario/` holds the passes that read and check it.
 
+pub mod calendar;
 pub mod check;
+pub mod definition;
 pub mod diagnostic;
+pub mod files;
 pub mod recording;
+pub mod shape;
 pub mod source;
+pub mod tree;
 
 use crate::{
     catalog::{Firmware, PowerDef, ThingDef},
@@ -15,8 +20,18 @@ use crate::{
     sense::fault::FaultDef,
     time::Span,
 };
+use diagnostic::Report;
 use serde::Deserialize;
+use source::Source;
 use std::collections::BTreeMap;
+
+/// Reads a scenario's text: head and version, then the strict shape. Ids and references are [`check::check`]'s.
+///
+/// # Errors
+/// What is wrong with brackets, version or the first field that does not fit.
+pub fn read(source: &Source) -> Result<Scenario, Report> {
+    source.parse("Scenario")
+}
 
 /// A scenario file, format 1.
 #[derive(Clone, Debug, Deserialize)]
@@ -124,12 +139,13 @@ fn one() -> u32 {
 pub struct MountDef {
     /// Part id within the thing.
     pub part: String,
-    /// Body id within the scene.
+    /// Body id within the scene; `{}` becomes the device's index, so that each device of a group rides its own body.
     pub body: String,
     /// Position in the body's frame, [m].
     #[serde(default)]
     pub at_m: (f64, f64, f64),
-    /// Orientation in the body's frame, x-y-z Euler angles, [°]. A range sensor looks along its own +x.
+    /// Orientation in the body's frame, about the fixed x, then y, then z axis, [°]. Range and presence sensors look along
+    /// their own +x; a load cell's platform faces its own +z.
     #[serde(default)]
     pub rotation_deg: (f64, f64, f64),
 }

@@ -143,6 +143,11 @@ impl SignalTable {
         self.next == 0
     }
 
+    /// Every block in id order: device pattern, number of devices, channels.
+    pub fn blocks(&self) -> impl Iterator<Item = (&str, u32, &[Channel])> {
+        self.blocks.iter().map(|b| (b.pattern.as_str(), b.devices, b.channels.as_slice()))
+    }
+
     fn locate(&self, id: SignalId) -> (&Block, u32, &Channel) {
         let at = self.blocks.partition_point(|b| b.base <= id.0) - 1;
         // Empty blocks share their base with the next one; partition_point finds the last, which holds the id.

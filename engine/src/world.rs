@@ -21,6 +21,8 @@ pub enum TickSystems {
     Environment,
     /// Rigid bodies.
     Physics,
+    /// Lumped networks of devices that have dynamics.
+    Dynamics,
     /// Batteries.
     Power,
     /// Sensor pipelines of the parts that are due.
@@ -35,6 +37,8 @@ pub enum TickSystems {
     Predict,
     /// Residuals and verdicts.
     Compare,
+    /// Rows and events of the tick are put in order.
+    Gather,
     /// Expectations.
     Expect,
     /// Segments.
@@ -192,14 +196,14 @@ pub struct Events(pub Vec<Event>);
 #[derive(Resource, Default, Debug)]
 pub struct Inbox(pub Vec<Message>);
 
+/// Messages handed to the radio this tick; `due` not yet set.
+#[derive(Resource, Default, Debug)]
+pub struct Submit(pub Vec<Message>);
+
 /// Messages that reach the broker in this tick.
 #[derive(Resource, Default, Debug)]
 pub struct Outbox(pub Vec<Message>);
 
-/// Messages handed to the radio this tick; `due` not yet set. The Publish set gives each its publisher's next sequence
-/// number and passes it through that device's link.
-#[derive(Resource, Default, Debug)]
-pub struct Submit(pub Vec<Message>);
 
 /// Counters for the summary, by name.
 #[derive(Resource, Default, Debug)]

@@ -1,1 +1,7 @@
 //! One integration binary, a file per behaviour.
+
+mod system {
+    mod common;
+    mod determinism;
+    mod tidy;
+}

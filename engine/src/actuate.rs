@@ -1,0 +1,354 @@
+//! Actuators: levels that follow their commands, and what they do to their zones.
+//!
+//! The plugin of the set `EnvironmentSystems::Actuate`. One [`ActuatorBank`] entity per device group that has actuators,
+//! dense in (device, part) order. A level follows its command as a first-order lag, stepped exactly; its effect is summed
+//! per zone in stable device order and acts on the zone in the next tick. `level@truth` is emitted at a tick's start.
+//!
+//! A timeline command without `until` is given once, like a message; with `until` it holds like a hand on the switch:
+//! messages are taken in, but act only when it lets go.
+//!
+//! ```
+//! use twinfleet_engine::actuate::Follower;
+//! let mut valve = Follower::new(10.0);
+//! valve.command(1.0);
+//! valve.advance(10.0);
+//! assert!((valve.level() - (1.0 - (-1.0f64).exp())).abs() < 1e-12);
+//! ```
+
+use crate::{
+    catalog::EffectDef,
+    environment::{EnvironmentSystems, ZoneInputs},
+    plan::{GroupPlan, Plan},
+    scenario::Action,
+    signal::{SignalId, wildcard},
+    time::SimTime,
+    world::{Clock, Event, Events, Row, Rows, StateHash, StateHashers, Watch},
+};
+use bevy_ecs::prelude::*;
+
+/// A level, 0–1, that follows its command as a first-order lag.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Follower {
+    level: f64,
+    command: f64,
+    held: Option<f64>,
+    tau_s: f64,
+}
+
+impl Follower {
+    /// At rest at 0, with this time constant, [s]; 0: it follows at once.
+    pub fn new(tau_s: f64) -> Self {
+        Self { level: 0.0, command: 0.0, held: None, tau_s }
+    }
+
+    /// Commands a level; it is limited to 0–1.
+    pub fn command(&mut self, level: f64) {
+        self.command = level.clamp(0.0, 1.0);
+    }
+
+    /// Holds a level by hand (`Some`), or lets go of it.
+    pub fn hold(&mut self, level: Option<f64>) {
+        self.held = level.map(|l| l.clamp(0.0, 1.0));
+    }
+
+    /// The level, 0–1.
+    pub fn level(&self) -> f64 {
+        self.level
+    }
+
+    /// The level it follows.
+    pub fn target(&self) -> f64 {
+        self.held.unwrap_or(self.command)
+    }
+
+    /// Follows the command over `dt_s` seconds, exactly.
+    pub fn advance(&mut self, dt_s: f64) {
+        let target = self.target();
+        if self.level != target {
+            let left = if self.tau_s > 0.0 { (-dt_s / self.tau_s).exp() } else { 0.0 };
+            self.level = target + (self.level - target) * left;
+            // Beyond a relay's or valve's last step there is nothing: an exponential never quite arrives.
+            if (self.level - target).abs() < 1e-9 {
+                self.level = target;
+            }
+        }
+    }
+}
+
+/// One actuator of one device.
+#[derive(Clone, Debug)]
+pub struct Actuator {
+    /// Index of the device within its group.
+    pub device: u32,
+    /// Index into the bank's parts.
+    pub part: u32,
+    /// Zone it acts on; none: outdoors, where it does nothing.
+    pub zone: Option<usize>,
+    /// Its level.
+    pub follower: Follower,
+}
+
+/// The actuators of a group of devices, those of this shard, in (device, part) order.
+#[derive(Component, Debug)]
+pub struct ActuatorBank {
+    /// Index of the group.
+    pub group: usize,
+    /// Its actuator parts: id and effect at full level.
+    pub parts: Vec<(String, EffectDef)>,
+    /// Its actuators.
+    pub units: Vec<Actuator>,
+    /// Device ids, by position in `units`.
+    names: Vec<String>,
+    /// Signals of `level@truth`, by position in `units`.
+    signals: Vec<SignalId>,
+}
+
+impl ActuatorBank {
+    /// Id of the device of a unit.
+    pub fn device_id(&self, unit: usize) -> &str {
+        &self.names[unit]
+    }
+
+    /// Commands a unit and says so where the level changes.
+    pub fn command(&mut self, unit: usize, level: f64, t: SimTime, why: &str, events: &mut Events) {
+        if self.units[unit].follower.command == level.clamp(0.0, 1.0) {
+            return;
+        }
+        self.units[unit].follower.command(level);
+        events.0.push(self.event(unit, t, why, level));
+    }
+
+    fn event(&self, unit: usize, t: SimTime, why: &str, level: f64) -> Event {
+        Event {
+            t,
+            subject: self.names[unit].clone(),
+            part: self.parts[self.units[unit].part as usize].0.clone(),
+            kind: "command".to_owned(),
+            detail: why.to_owned(),
+            value: level,
+        }
+    }
+}
+
+/// A timeline command to come.
+#[derive(Debug)]
+struct Hand {
+    at: SimTime,
+    until: Option<SimTime>,
+    device: String,
+    part: String,
+    level: f64,
+}
+
+/// Timeline commands, in the order of their times.
+#[derive(Resource, Debug, Default)]
+struct Hands {
+    coming: Vec<Hand>,
+    holding: Vec<Hand>,
+}
+
+/// Adds the actuators of a plan to a run. After `environment::install`.
+pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) {
+    for (g, group) in plan.groups.iter().enumerate() {
+        if let Some(bank) = bank(plan, g, group) {
+            world.spawn(bank);
+        }
+    }
+    let mut hands = Hands::default();
+    for event in &plan.scenario.timeline {
+        let Action::Command { target, level } = &event.action else { continue };
+        let Some((device, part)) = target.split_once('/') else { continue };
+        hands.coming.push(Hand {
+            at: SimTime::ZERO + event.at,
+            until: event.until.map(|u| SimTime::ZERO + u),
+            device: device.to_owned(),
+            part: part.to_owned(),
+            level: *level,
+        });
+    }
+    // Stable: of two commands at one instant the later in the file wins.
+    hands.coming.sort_by_key(|h| std::cmp::Reverse(h.at));
+    world.insert_resource(hands);
+    world.get_resource_or_init::<StateHashers>().0.push(hash_actuators);
+    schedule.add_systems((work_switches, drive_actuators).chain().in_set(EnvironmentSystems::Actuate));
+}
+
+/// Position of the first actuator's `level@truth` within a device of the group's signal block; see [`GroupPlan::block`].
+fn first_channel(plan: &Plan, group: &GroupPlan) -> usize {
+    let sensors: usize = group
+        .thing
+        .parts
+        .iter()
+        .filter_map(|p| plan.catalog.sensors.get(&p.model))
+        .map(|s| s.channels.len())
+        .sum();
+    let battery = matches!(group.power, crate::catalog::PowerDef::Battery { .. });
+    sensors + if battery { 2 } else { 0 }
+}
+
+fn bank(plan: &Plan, g: usize, group: &GroupPlan) -> Option<ActuatorBank> {
+    let defs: Vec<_> =
+        group.thing.parts.iter().filter_map(|p| Some((p, plan.catalog.actuators.get(&p.model)?))).collect();
+    if defs.is_empty() {
+        return None;
+    }
+    let first = first_channel(plan, group);
+    let mut bank = ActuatorBank {
+        group: g,
+        parts: defs.iter().map(|(p, a)| (p.id.clone(), a.effect)).collect(),
+        units: Vec::new(),
+        names: Vec::new(),
+        signals: Vec::new(),
+    };
+    for device in (0..group.count).filter(|i| plan.owns(group, *i)) {
+        for (part, (_, def)) in defs.iter().enumerate() {
+            let zone = group.zone(device);
+            bank.units.push(Actuator { device, part: part as u32, zone, follower: Follower::new(def.tau_s) });
+            bank.names.push(plan.device_id(group, device));
+            bank.signals.push(plan.signals.id(group.block, device, (first + part) as u32));
+        }
+    }
+    Some(bank)
+}
+
+/// The banks in the order of their groups.
+pub(crate) fn in_order<'a>(banks: &'a mut Query<&mut ActuatorBank>) -> Vec<Mut<'a, ActuatorBank>> {
+    let mut all: Vec<_> = banks.iter_mut().collect();
+    all.sort_by_key(|b| b.group);
+    all
+}
+
+/// Timeline commands whose time has come, as if by hand.
+fn work_switches(
+    clock: Res<Clock>,
+    mut hands: ResMut<Hands>,
+    mut banks: Query<&mut ActuatorBank>,
+    mut events: ResMut<Events>,
+) {
+    let due = |h: &Hand| h.at < clock.next;
+    let over = |h: &Hand| h.until.is_some_and(|u| u <= clock.now);
+    if !hands.coming.last().is_some_and(due) && !hands.holding.iter().any(over) {
+        return;
+    }
+    let mut banks = in_order(&mut banks);
+    let mut each = |h: &Hand, act: &mut dyn FnMut(&mut ActuatorBank, usize)| {
+        for bank in &mut banks {
+            let hits: Vec<_> = (0..bank.units.len())
+                .filter(|u| {
+                    wildcard(h.part.as_bytes(), bank.parts[bank.units[*u].part as usize].0.as_bytes())
+                        && wildcard(h.device.as_bytes(), bank.names[*u].as_bytes())
+                })
+                .collect();
+            hits.into_iter().for_each(|u| act(bank, u));
+        }
+    };
+    let (ended, mut holding): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut hands.holding).into_iter().partition(over);
+    for hand in &ended {
+        each(hand, &mut |bank, u| {
+            bank.units[u].follower.hold(None);
+            let event = bank.event(u, clock.now, "let go by hand", bank.units[u].follower.target());
+            events.0.push(event);
+        });
+    }
+    while hands.coming.last().is_some_and(due) {
+        let Some(hand) = hands.coming.pop() else { break };
+        each(&hand, &mut |bank, u| match hand.until {
+            Some(_) => {
+                bank.units[u].follower.hold(Some(hand.level));
+                let event = bank.event(u, clock.now, "held by hand", hand.level);
+                events.0.push(event);
+            }
+            None => bank.command(u, hand.level, clock.now, "by hand", &mut events),
+        });
+        if hand.until.is_some() {
+            holding.push(hand);
+        }
+    }
+    hands.holding = holding;
+}
+
+/// Emits levels, follows commands to the tick's end, and sums the effects for the next tick.
+fn drive_actuators(
+    clock: Res<Clock>,
+    watch: Res<Watch>,
+    mut banks: Query<&mut ActuatorBank>,
+    mut inputs: ResMut<ZoneInputs>,
+    mut rows: ResMut<Rows>,
+) {
+    let dt_s = clock.step.as_secs_f64();
+    for mut bank in in_order(&mut banks) {
+        let bank = &mut *bank;
+        for (unit, signal) in bank.units.iter_mut().zip(&bank.signals) {
+            if watch.wants(*signal) {
+                rows.0.push(Row { t: clock.now, signal: *signal, value: unit.follower.level });
+            }
+            unit.follower.advance(dt_s);
+            if let Some(zone) = unit.zone {
+                add_effect(&mut inputs, zone, bank.parts[unit.part as usize].1, unit.follower.level);
+            }
+        }
+    }
+}
+
+fn add_effect(inputs: &mut ZoneInputs, zone: usize, effect: EffectDef, level: f64) {
+    match effect {
+        EffectDef::HeatW(w) => inputs.heat_w[zone] += w * level,
+        EffectDef::AirChangesPerH(n) => inputs.air_changes_per_h[zone] += n * level,
+        EffectDef::WaterMmPerH(mm) => inputs.water_mm_h[zone] += mm * level,
+        EffectDef::LightLx(lx) => inputs.light_lx[zone] += lx * level,
+    }
+}
+
+fn hash_actuators(world: &mut World, hash: &mut StateHash) {
+    let mut query = world.query::<&ActuatorBank>();
+    for bank in query.iter(world) {
+        for (unit, name) in bank.units.iter().zip(&bank.names) {
+            let mut bytes = [0; 16];
+            bytes[..8].copy_from_slice(&unit.follower.level.to_le_bytes());
+            bytes[8..].copy_from_slice(&unit.follower.target().to_le_bytes());
+            hash.add(&format!("actuator/{name}/{}", bank.parts[unit.part as usize].0), &bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_level_follows_exactly_whatever_the_steps(tau in 0.5..500.0f64, dt in 0.1..50.0f64, to in 0.0..1.0f64, n in 1u32..20) {
+            let (mut once, mut often) = (Follower::new(tau), Follower::new(tau));
+            once.command(to);
+            often.command(to);
+            once.advance(dt * f64::from(n));
+            (0..n).for_each(|_| often.advance(dt));
+            prop_assert!((once.level() - often.level()).abs() < 2e-9);
+            prop_assert!((once.level() - to * (1.0 - (-dt * f64::from(n) / tau).exp())).abs() < 2e-9);
+        }
+
+        #[test]
+        fn a_level_stays_within_its_limits(commands in prop::collection::vec(-5.0..5.0f64, 1..20)) {
+            let mut f = Follower::new(3.0);
+            for c in commands {
+                f.command(c);
+                f.advance(1.0);
+                prop_assert!((0.0..=1.0).contains(&f.level()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_hand_on_the_switch_wins_until_it_lets_go() {
+        let mut f = Follower::new(0.0);
+        f.hold(Some(0.3));
+        f.command(1.0);
+        f.advance(1.0);
+        assert_eq!(f.level(), 0.3);
+        f.hold(None);
+        f.advance(1.0);
+        assert_eq!(f.level(), 1.0);
+    }
+}

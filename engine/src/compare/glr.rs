@@ -1,0 +1,162 @@
+//! Generalised likelihood ratios over forked estimators (Willsky & Jones, *A Generalized Likelihood Ratio Approach to the
+//! Detection and Estimation of Jumps in Linear Systems*, IEEE Trans. Autom. Control 21, 1976), the signatures found by
+//! running the filter again rather than by formula, so that any [`Estimator`] will do.
+//!
+//! A fault of unit size from onset τ leaves a signature g in the innovations; with innovations ν of variance S the size is
+//! the weighted least-squares fit of ν on g. Costs are heavy-tailed ([`super::noise::cost`]) and the sum is divided by the
+//! dilution that the stream's own autocorrelation asks for.
+
+use super::{
+    history::{Correction, History, Shape},
+    noise::{Calibration, cost, weight},
+};
+use crate::{predict::Estimator, time::SimTime};
+
+/// A hypothesis fitted to the innovations.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fit {
+    pub shape: Shape,
+    pub signal: usize,
+    /// First sample concerned.
+    pub onset: u64,
+    pub size: f64,
+    /// Log-likelihood gained over "nothing happened", diluted, [nat].
+    pub gain: f64,
+    /// Standard deviation of the size.
+    pub std: f64,
+}
+
+/// What a search works on.
+pub(crate) struct Search<'a> {
+    pub history: &'a History,
+    pub corrections: &'a [Correction],
+    pub noise: &'a [Calibration],
+    /// Size at which signatures are taken, per signal.
+    pub unit: &'a [f64],
+}
+
+impl Search<'_> {
+    /// The estimator's state just before sample `i`, under what is believed.
+    pub fn state_at(&self, i: u64) -> Option<Box<dyn Estimator>> {
+        let (mut at, mut est) = self.history.state_before(i)?;
+        while at < i {
+            self.history.step(&mut *est, at, self.corrections, &mut |_, _| {});
+            at += 1;
+        }
+        Some(est)
+    }
+
+    /// Fits one shape with one onset.
+    pub fn fit(&self, shape: Shape, signal: usize, onset: u64) -> Option<Fit> {
+        let mut est = self.state_at(onset)?;
+        self.fit_from(shape, signal, onset, &mut *est)
+    }
+
+    /// The same from a state at the onset, which is used up.
+    fn fit_from(&self, shape: Shape, signal: usize, onset: u64, est: &mut dyn Estimator) -> Option<Fit> {
+        let h = self.history;
+        let from = h.sample(onset).t;
+        let unit = match shape {
+            // One unit a minute; a hundredth of the reading's size would do as well.
+            Shape::Drift => self.unit[signal] * 60.0,
+            Shape::Gain => 0.01,
+            _ => self.unit[signal],
+        };
+        let trial = Correction { signal, shape, size: unit, from, until: SimTime::NEVER };
+        let mut all = self.corrections.to_vec();
+        all.push(trial);
+        // (innovation, signature per unit, standard deviation) in scaled form.
+        let mut rows: Vec<(f64, f64)> = Vec::new();
+        for i in onset..h.next() {
+            h.step(est, i, &all, &mut |o, tried| {
+                let believed = h.innovation(i, o);
+                if believed.var.is_nan() {
+                    return;
+                }
+                let sd = believed.var.sqrt() * self.noise[o].scale();
+                rows.push((believed.residual / sd, (believed.residual - tried.residual) / unit / sd));
+            });
+        }
+        let o = signal.checked_sub(h.inputs).unwrap_or(0);
+        let dilution = self.noise[o].dilution();
+        let mut size = 0.0;
+        let mut information = 0.0;
+        for _ in 0..4 {
+            let (mut num, mut den) = (0.0, 0.0);
+            for (z, g) in &rows {
+                let w = weight(z - g * size);
+                num += w * g * z;
+                den += w * g * g;
+            }
+            if den <= 1e-12 {
+                return None;
+            }
+            size = num / den;
+            information = den;
+        }
+        let gain: f64 = rows.iter().map(|(z, g)| cost(*z) - cost(z - g * size)).sum();
+        let std = (dilution / information).sqrt();
+        Some(Fit { shape, signal, onset, size, gain: gain / dilution, std })
+    }
+
+    /// The best onset of a shape among `onsets` (ascending), then among their neighbours.
+    pub fn best(&self, shape: Shape, signal: usize, onsets: &[u64]) -> Option<Fit> {
+        let mut best: Option<Fit> = None;
+        for onset in onsets {
+            if let Some(fit) = self.fit(shape, signal, *onset)
+                && best.is_none_or(|b| fit.gain > b.gain)
+            {
+                best = Some(fit);
+            }
+        }
+        let mut best = best?;
+        let at = onsets.iter().position(|o| *o == best.onset)?;
+        let before = at.checked_sub(1).map_or(best.onset, |i| onsets[i]);
+        let after = onsets.get(at + 1).copied().unwrap_or(best.onset);
+        // Halve the spacing on both sides, down to a sixteenth of the time since.
+        let mut step = (best.onset - before).max(after - best.onset) / 2;
+        let fine = (self.history.next() - best.onset) / 16;
+        while step > fine {
+            for onset in [best.onset.saturating_sub(step), best.onset + step] {
+                if onset <= before || onset >= after {
+                    continue;
+                }
+                if let Some(fit) = self.fit(shape, signal, onset)
+                    && fit.gain > best.gain
+                {
+                    best = fit;
+                }
+            }
+            step /= 2;
+        }
+        Some(best)
+    }
+
+    /// Extra white noise since `onset`: the innovations scatter more, and that is all.
+    pub fn noise(&self, output: usize, onset: u64) -> Option<Fit> {
+        let h = self.history;
+        let mut zs = Vec::new();
+        let mut var = 0.0;
+        for i in onset..h.next() {
+            let v = h.innovation(i, output);
+            if !v.var.is_nan() {
+                zs.push(v.residual / v.var.sqrt() / self.noise[output].scale());
+                var += v.var;
+            }
+        }
+        if zs.len() < 12 {
+            return None;
+        }
+        let n = zs.len() as f64;
+        // Scale of maximum likelihood under the same heavy tail, by fixed point.
+        let mut s2 = 1.0f64;
+        for _ in 0..12 {
+            s2 = (zs.iter().map(|z| weight(z / s2.sqrt()) * z * z).sum::<f64>() / n).max(1.0);
+        }
+        let s = s2.sqrt();
+        let gain: f64 = zs.iter().map(|z| cost(*z) - cost(z / s)).sum::<f64>() - n * s.ln();
+        let size = (var / n * (s2 - 1.0)).sqrt() * self.noise[output].scale();
+        let std = size / (2.0 * n).sqrt();
+        Some(Fit { shape: Shape::Noise, signal: h.inputs + output, onset, size, gain, std })
+    }
+}

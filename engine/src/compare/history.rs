@@ -1,0 +1,239 @@
+//! The recent past of one stream, and the estimator's states along it, so that a hypothesis can start from before the
+//! onset it supposes.
+
+use crate::{
+    predict::{Estimator, Innovation},
+    time::{SimTime, Span},
+};
+use std::collections::VecDeque;
+
+/// Samples kept.
+pub(crate) const SAMPLES: usize = 1200;
+/// A state is kept every so many samples …
+const SNAP_EVERY: u64 = 15;
+/// … over so many samples; before that every [`SNAP_EVERY_OLD`].
+const SNAP_FINE: u64 = 150;
+const SNAP_EVERY_OLD: u64 = 60;
+
+/// What is wrong with a signal's stream, as the twin corrects for it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Shape {
+    /// The reading is not to be used.
+    Ignore,
+    /// reading = truth + size.
+    Bias,
+    /// reading = truth + size · time since the onset [h].
+    Drift,
+    /// reading · (1 − size) = truth.
+    Gain,
+    /// Readings scatter by `size` more than the model says.
+    Noise,
+    /// The input is off by `size`: an alternative to every sensor fault, never a verdict.
+    Disturbance,
+}
+
+/// A correction of one signal (inputs first, then outputs) from its onset to its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Correction {
+    pub signal: usize,
+    pub shape: Shape,
+    pub size: f64,
+    pub from: SimTime,
+    pub until: SimTime,
+}
+
+impl Correction {
+    pub fn covers(&self, t: SimTime) -> bool {
+        self.from <= t && t < self.until
+    }
+
+    /// What one unit of size adds to a reading.
+    pub fn profile(&self, t: SimTime, reading: f64) -> f64 {
+        match self.shape {
+            Shape::Ignore | Shape::Noise => 0.0,
+            Shape::Bias | Shape::Disturbance => 1.0,
+            Shape::Drift => (t - self.from).as_secs_f64() / 3600.0,
+            Shape::Gain => reading,
+        }
+    }
+}
+
+/// One sample: when, and how long after the one before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample {
+    pub t: SimTime,
+    pub dt: Span,
+    /// Length of a part of `dt` before which the inputs are not known (zero: known over all of it).
+    pub unknown: Span,
+}
+
+pub(crate) struct History {
+    first: u64,
+    samples: VecDeque<Sample>,
+    /// Inputs then outputs of each sample; NaN: missing.
+    values: VecDeque<f64>,
+    /// Innovations of each sample's outputs under what was believed; NaN variance: none.
+    innovations: VecDeque<Innovation>,
+    snaps: VecDeque<(u64, Box<dyn Estimator>)>,
+    pub inputs: usize,
+    pub outputs: usize,
+}
+
+impl History {
+    pub fn new(inputs: usize, outputs: usize) -> Self {
+        Self {
+            first: 0,
+            samples: VecDeque::new(),
+            values: VecDeque::new(),
+            innovations: VecDeque::new(),
+            snaps: VecDeque::new(),
+            inputs,
+            outputs,
+        }
+    }
+
+    /// Index of the sample to come.
+    pub fn next(&self) -> u64 {
+        self.first + self.samples.len() as u64
+    }
+
+    /// Index of the oldest sample from which a hypothesis can start.
+    pub fn oldest_start(&self) -> u64 {
+        self.snaps.front().map_or(self.next(), |s| s.0)
+    }
+
+    pub fn sample(&self, i: u64) -> Sample {
+        self.samples[(i - self.first) as usize]
+    }
+
+    pub fn value(&self, i: u64, signal: usize) -> f64 {
+        self.values[(i - self.first) as usize * (self.inputs + self.outputs) + signal]
+    }
+
+    pub fn innovation(&self, i: u64, output: usize) -> Innovation {
+        self.innovations[(i - self.first) as usize * self.outputs + output]
+    }
+
+    pub fn set_innovation(&mut self, i: u64, output: usize, innovation: Innovation) {
+        let at = (i - self.first) as usize * self.outputs + output;
+        self.innovations[at] = innovation;
+    }
+
+    /// The first sample at or after a time.
+    pub fn index_at(&self, t: SimTime) -> u64 {
+        self.first + self.samples.partition_point(|s| s.t < t) as u64
+    }
+
+    /// Appends a sample; `before` is the estimator's state before it.
+    pub fn push(&mut self, sample: Sample, inputs: &[f64], outputs: &[f64], before: &dyn Estimator) {
+        let i = self.next();
+        if i.is_multiple_of(SNAP_EVERY) {
+            self.snap(i, before);
+        }
+        self.samples.push_back(sample);
+        self.values.extend(inputs);
+        self.values.extend(outputs);
+        for _ in 0..self.outputs {
+            self.innovations.push_back(NONE);
+        }
+        if self.samples.len() > SAMPLES {
+            self.samples.pop_front();
+            self.values.drain(..self.inputs + self.outputs);
+            self.innovations.drain(..self.outputs);
+            self.first += 1;
+            while self.snaps.front().is_some_and(|s| s.0 < self.first) {
+                self.snaps.pop_front();
+            }
+        }
+    }
+
+    /// Keeps a state, finely spaced over the last samples and coarsely before.
+    fn snap(&mut self, i: u64, state: &dyn Estimator) {
+        self.snaps.push_back((i, state.fork()));
+        let edge = i.saturating_sub(SNAP_FINE);
+        if let Some(at) = self.snaps.iter().position(|s| s.0 < edge && !s.0.is_multiple_of(SNAP_EVERY_OLD)) {
+            self.snaps.remove(at);
+        }
+    }
+
+    /// Forgets the states after sample `i`: what was believed then is no more.
+    pub fn forget_states_after(&mut self, i: u64) {
+        while self.snaps.back().is_some_and(|s| s.0 > i) {
+            self.snaps.pop_back();
+        }
+    }
+
+    /// Keeps a state while the past is gone over again.
+    pub fn resnap(&mut self, i: u64, state: &dyn Estimator) {
+        if i.is_multiple_of(SNAP_EVERY) && self.snaps.back().is_none_or(|s| s.0 < i) {
+            self.snap(i, state);
+        }
+    }
+
+    /// The newest state at or before sample `i`, and its sample.
+    pub fn state_before(&self, i: u64) -> Option<(u64, Box<dyn Estimator>)> {
+        let at = self.snaps.partition_point(|s| s.0 <= i);
+        at.checked_sub(1).map(|at| (self.snaps[at].0, self.snaps[at].1.fork()))
+    }
+
+    /// Carries `est` over sample `i` under these corrections; `seen` is told each output's innovation, before the noise
+    /// of a noisy sensor is taken out.
+    pub fn step(
+        &self,
+        est: &mut dyn Estimator,
+        i: u64,
+        corrections: &[Correction],
+        seen: &mut dyn FnMut(usize, Innovation),
+    ) {
+        let s = self.sample(i);
+        let mut inputs = [None; MAX_INPUTS];
+        let inputs = &mut inputs[..self.inputs.min(MAX_INPUTS)];
+        for (k, slot) in inputs.iter_mut().enumerate() {
+            let raw = self.value(i, k);
+            *slot = (!raw.is_nan()).then(|| corrected(corrections, k, s.t, raw)).flatten();
+        }
+        if s.unknown > Span::ZERO {
+            est.predict(s.unknown, &[None; MAX_INPUTS][..inputs.len()]);
+        }
+        est.predict(Span(s.dt.0 - s.unknown.0), inputs);
+        for o in 0..self.outputs {
+            let raw = self.value(i, self.inputs + o);
+            if raw.is_nan() {
+                continue;
+            }
+            let Some(value) = corrected(corrections, self.inputs + o, s.t, raw) else { continue };
+            let noise = corrections
+                .iter()
+                .filter(|c| c.signal == self.inputs + o && c.shape == Shape::Noise && c.covers(s.t))
+                .map(|c| c.size * c.size)
+                .sum::<f64>();
+            if noise > 0.0 {
+                let g = est.expected(o);
+                let residual = value - g.mean;
+                seen(o, Innovation { residual, var: g.var + noise });
+                // The gain the filter would have, had it known of the noise.
+                est.update(o, g.mean + residual * g.var / (g.var + noise));
+            } else {
+                seen(o, est.update(o, value));
+            }
+        }
+    }
+}
+
+/// Inputs that a model may have here; further ones count as unknown.
+pub(crate) const MAX_INPUTS: usize = 16;
+
+/// No innovation.
+pub(crate) const NONE: Innovation = Innovation { residual: 0.0, var: f64::NAN };
+
+/// A reading with all corrections applied; `None`: not to be used.
+pub(crate) fn corrected(corrections: &[Correction], signal: usize, t: SimTime, raw: f64) -> Option<f64> {
+    let mut value = raw;
+    for c in corrections.iter().filter(|c| c.signal == signal && c.covers(t)) {
+        if c.shape == Shape::Ignore {
+            return None;
+        }
+        value -= c.size * c.profile(t, value);
+    }
+    Some(value)
+}

@@ -1,0 +1,94 @@
+//! How good the model is on this stream: scale and correlation of the whitened innovations, learnt from the stream's own
+//! past, so that a model error that was always there is no fault.
+//!
+//! ```
+//! use twinfleet_engine::compare::noise::Calibration;
+//! let mut c = Calibration::default();
+//! for k in 0..500 {
+//!     c.take(if k % 2 == 0 { 2.0 } else { -2.0 });
+//! }
+//! assert!((c.scale() - 2.0).abs() < 0.3);
+//! ```
+
+/// Readings before the calibration is trusted.
+pub const WARM_UP: u32 = 60;
+/// Memory of the running moments, in readings.
+const MEMORY: f64 = 600.0;
+/// Innovations are clipped to so many scales before they enter the moments.
+const CLIP: f64 = 3.0;
+
+/// Running robust scale and lag-one correlation of whitened innovations.
+#[derive(Clone, Debug)]
+pub struct Calibration {
+    n: u32,
+    var: f64,
+    cov: f64,
+    last: f64,
+}
+
+impl Default for Calibration {
+    fn default() -> Self {
+        Self { n: 0, var: 1.0, cov: 0.0, last: f64::NAN }
+    }
+}
+
+impl Calibration {
+    /// A whitened innovation of a time without a verdict.
+    pub fn take(&mut self, z: f64) {
+        if !z.is_finite() {
+            return;
+        }
+        self.n = self.n.saturating_add(1);
+        let gain = (1.0 / f64::from(self.n.max(10))).max(1.0 / MEMORY);
+        let limit = CLIP * self.var.sqrt();
+        let clipped = z.clamp(-limit, limit);
+        // Clipping at 3 scales takes 1.3 % of a normal's variance away.
+        self.var = (self.var + gain * (clipped * clipped / 0.987 - self.var)).max(1e-4);
+        if self.last.is_finite() {
+            self.cov += gain * (clipped * self.last - self.cov);
+        }
+        self.last = clipped;
+    }
+
+    /// Whether enough was seen.
+    pub fn ready(&self) -> bool {
+        self.n >= WARM_UP
+    }
+
+    /// Standard deviation of the whitened innovations: 1 for a perfect model.
+    pub fn scale(&self) -> f64 {
+        self.var.sqrt()
+    }
+
+    /// Correlation of neighbours: 0 for a perfect model.
+    pub fn correlation(&self) -> f64 {
+        (self.cov / self.var).clamp(-0.9, 0.9)
+    }
+
+    /// By how much a slow misfit counts for less than its number of readings says: `(1 + ρ) / (1 − ρ)`, at least 1.
+    pub fn dilution(&self) -> f64 {
+        let rho = self.correlation().max(0.0);
+        (1.0 + rho) / (1.0 - rho)
+    }
+
+    /// Its state, for the run's hash.
+    pub fn state_bytes(&self, bytes: &mut Vec<u8>) {
+        for x in [self.var, self.cov, self.last] {
+            bytes.extend_from_slice(&x.to_bits().to_le_bytes());
+        }
+    }
+}
+
+/// Degrees of freedom of the heavy-tailed likelihood.
+const TAIL: f64 = 5.0;
+
+/// Negative log-likelihood of a scaled innovation under Student's t with five degrees of freedom, less its value at 0:
+/// quadratic near 0, and a single wild reading weighs a few nats at most.
+pub fn cost(z: f64) -> f64 {
+    0.5 * (TAIL + 1.0) * (1.0 + z * z / TAIL).ln()
+}
+
+/// Weight of a scaled innovation in the matching least squares.
+pub fn weight(z: f64) -> f64 {
+    (TAIL + 1.0) / (TAIL + z * z)
+}

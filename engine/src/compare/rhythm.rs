@@ -1,0 +1,297 @@
+//! When something is overdue: silence against the stream's own rhythm, and the device's clock against the arrivals.
+//!
+//! ```
+//! use twinfleet_engine::{compare::rhythm::Rhythm, time::SimTime};
+//! let mut rhythm = Rhythm::default();
+//! for k in 0..40 {
+//!     rhythm.beat(SimTime(k * 1_000_000_000));
+//! }
+//! assert!(!rhythm.overdue(SimTime(45_000_000_000)));
+//! assert!(rhythm.overdue(SimTime(60_000_000_000)));
+//! ```
+
+use crate::time::{NS_PER_S, SimTime, Span};
+use std::collections::VecDeque;
+
+/// Intervals that the median is taken over.
+const INTERVALS: usize = 31;
+/// Beats before silence means anything.
+const WARM_UP: u64 = 20;
+/// Silence counts from this many periods on …
+const OVERDUE_PERIODS: i64 = 8;
+/// … and from this many times the longest interval that passed as normal.
+const OVERDUE_LONGEST: i64 = 3;
+
+/// The rhythm of a stream of arrivals.
+#[derive(Clone, Debug, Default)]
+pub struct Rhythm {
+    last: Option<SimTime>,
+    beats: u64,
+    recent: VecDeque<i64>,
+    period: i64,
+    longest: i64,
+}
+
+impl Rhythm {
+    /// Something arrived.
+    pub fn beat(&mut self, t: SimTime) {
+        let Some(last) = self.last.replace(t) else {
+            self.beats = 1;
+            return;
+        };
+        let step = (t - last).0.max(0);
+        self.beats += 1;
+        if self.recent.len() == INTERVALS {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(step);
+        // The longest normal interval fades over some thousand beats, so that one bad hour is not for ever.
+        self.longest = (self.longest - self.longest / 4096).max(step.min(self.overdue_after()));
+        if self.beats < 2 * INTERVALS as u64 || self.beats.is_multiple_of(8) {
+            let mut sorted: Vec<i64> = self.recent.iter().copied().collect();
+            sorted.sort_unstable();
+            self.period = sorted[sorted.len() / 2];
+        }
+    }
+
+    fn overdue_after(&self) -> i64 {
+        if self.beats < WARM_UP {
+            return i64::MAX;
+        }
+        (OVERDUE_PERIODS * self.period).max(OVERDUE_LONGEST.saturating_mul(self.longest))
+    }
+
+    /// Whether the silence up to `now` is longer than the stream ever leaves.
+    pub fn overdue(&self, now: SimTime) -> bool {
+        self.last.is_some_and(|last| self.beats >= WARM_UP && (now - last).0 > self.overdue_after())
+    }
+
+    /// When the next one was due.
+    pub fn due(&self) -> SimTime {
+        self.last.map_or(SimTime::NEVER, |last| last + Span(self.period))
+    }
+
+    /// Median interval.
+    pub fn period(&self) -> Span {
+        Span(self.period)
+    }
+
+    /// Posterior that the silence is a fault, if a message is missed by chance as seldom as it was so far.
+    pub fn posterior(&self, now: SimTime) -> f64 {
+        let missed_max = (self.longest / self.period.max(1)).max(1) as f64;
+        // Laplace's rule on "a message is missing", from the longest run of missing ones seen.
+        let p_missing = (missed_max / (self.beats as f64 + 2.0)).clamp(1e-6, 0.9);
+        let missing = self.last.map_or(0.0, |l| ((now - l).0 / self.period.max(1)) as f64);
+        1.0 / (1.0 + 1e4 * p_missing.powf(missing.min(60.0)))
+    }
+
+    /// Silence from here on means nothing until the next beat.
+    pub fn pause(&mut self) {
+        self.last = None;
+        self.beats = 0;
+    }
+}
+
+/// Readings that the clock's baseline needs.
+const CLOCK_WARM_UP: usize = 20;
+/// Offsets kept.
+const OFFSETS: usize = 256;
+/// Deviations, in standard deviations, from which an offset leaves the noise …
+const CLOCK_SIGMAS: f64 = 6.0;
+/// … in so many readings one after the other.
+const CLOCK_CONFIRM: usize = 5;
+/// Smallest standard deviation of the offsets: time stamps in whole milliseconds, [s].
+const CLOCK_FLOOR_S: f64 = 0.4e-3;
+/// A slope within this is a crystal, no fault: some tens of ppm are normal (FACTS "Boards": ±10 ppm; resonators ±0.5 %
+/// are told by their steady slope, which is learnt), [s/s].
+const CLOCK_NORMAL: f64 = 100e-6;
+
+/// A clock's fault.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Skew {
+    /// When it began, by arrival.
+    pub onset: SimTime,
+    /// Relative error, [ppm].
+    pub ppm: f64,
+    /// Deviation at the decision, in standard deviations.
+    pub sigmas: f64,
+}
+
+/// Change of a clock's state.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ClockNews {
+    /// It runs wrong.
+    Began(Skew),
+    /// It runs right again, since this arrival.
+    Ended(SimTime),
+}
+
+/// The device's clock against the arrivals: a baseline offset and slope, learnt; a change of slope is a skew.
+///
+/// A skew of κ leaves the noise after `6 s / κ`, s the standard deviation of time stamp minus arrival (0.4 ms at least: at
+/// 500 ppm after 5 s), and is told five readings later.
+#[derive(Clone, Debug, Default)]
+pub struct DeviceClock {
+    /// (arrival, time stamp minus arrival), [s], from the first arrival.
+    offsets: VecDeque<(f64, f64)>,
+    zero: Option<SimTime>,
+    base: f64,
+    slope: f64,
+    base_at: f64,
+    var: f64,
+    n: usize,
+    out: usize,
+    skewed: bool,
+    back: usize,
+    back_since: f64,
+}
+
+impl DeviceClock {
+    /// A reading stamped `t` by the device arrived.
+    pub fn take(&mut self, t: SimTime, arrived: SimTime) -> Option<ClockNews> {
+        let zero = *self.zero.get_or_insert(arrived);
+        let at = (arrived - zero).as_secs_f64();
+        let offset = (t - arrived).as_secs_f64();
+        if self.offsets.len() == OFFSETS {
+            self.offsets.pop_front();
+        }
+        self.offsets.push_back((at, offset));
+        self.n += 1;
+        if self.n <= CLOCK_WARM_UP {
+            if self.n == CLOCK_WARM_UP {
+                self.rebase();
+            }
+            return None;
+        }
+        let r = offset - self.expected(at);
+        let sigma = self.sigma();
+        if self.skewed {
+            return self.watch_end(at, r, sigma, zero);
+        }
+        if r.abs() < CLOCK_SIGMAS * sigma {
+            self.out = 0;
+            // Robust: a late message weighs little.
+            let clipped = r.clamp(-3.0 * sigma, 3.0 * sigma);
+            self.var += 0.02 * (clipped * clipped - self.var);
+            self.base += 0.02 * clipped;
+            return None;
+        }
+        self.out += 1;
+        if self.out < CLOCK_CONFIRM {
+            return None;
+        }
+        self.out = 0;
+        self.judge(zero, sigma)
+    }
+
+    fn sigma(&self) -> f64 {
+        self.var.sqrt().max(CLOCK_FLOOR_S)
+    }
+
+    fn expected(&self, at: f64) -> f64 {
+        self.base + self.slope * (at - self.base_at)
+    }
+
+    /// Baseline from the offsets at hand: median level, spread about it.
+    fn rebase(&mut self) {
+        let tail: Vec<f64> = self.offsets.iter().rev().take(CLOCK_WARM_UP).map(|(_, o)| *o).collect();
+        let mut sorted = tail.clone();
+        sorted.sort_by(f64::total_cmp);
+        self.base = sorted[sorted.len() / 2];
+        self.base_at = self.offsets.back().map_or(0.0, |(at, _)| *at);
+        let mut spread: Vec<f64> = tail.iter().map(|o| (o - self.base).abs()).collect();
+        spread.sort_by(f64::total_cmp);
+        self.var = (1.4826 * spread[spread.len() / 2]).powi(2);
+    }
+
+    /// The offsets left the baseline: a ramp (skew), a step (the clock was set) or a slow crystal?
+    fn judge(&mut self, zero: SimTime, sigma: f64) -> Option<ClockNews> {
+        let r: Vec<(f64, f64)> = self.offsets.iter().map(|(at, o)| (*at, o - self.expected(*at))).collect();
+        let sse = |fit: &dyn Fn(f64) -> f64| r.iter().map(|(at, x)| (x - fit(*at)).powi(2)).sum::<f64>();
+        let (mut ramp, mut step) = ((f64::MAX, 0, 0.0), f64::MAX);
+        for k in 0..r.len() - CLOCK_CONFIRM + 1 {
+            let from = r[k].0;
+            let (sxx, sxy) = r[k..].iter().fold((0.0, 0.0), |(xx, xy), (at, x)| {
+                (xx + (at - from).powi(2), xy + (at - from) * x)
+            });
+            let slope = sxy / sxx.max(1e-12);
+            let e = sse(&|at| slope * (at - from).max(0.0));
+            if e < ramp.0 {
+                ramp = (e, k, slope);
+            }
+            let level = r[k..].iter().map(|x| x.1).sum::<f64>() / (r.len() - k) as f64;
+            step = step.min(sse(&|at| if at >= from { level } else { 0.0 }));
+        }
+        let (error, k, slope) = ramp;
+        if slope.abs() < CLOCK_NORMAL && error <= step {
+            self.slope += slope;
+            self.rebase();
+            return None;
+        }
+        if error > step {
+            // Set, not skewed; five readings on the new level are enough to believe it.
+            let new: Vec<_> = self.offsets.iter().copied().rev().take(CLOCK_CONFIRM).collect();
+            self.base = new.iter().map(|x| x.1).sum::<f64>() / new.len() as f64;
+            self.base_at = new[0].0;
+            return None;
+        }
+        self.skewed = true;
+        self.back = 0;
+        let sigmas = r.last().map_or(0.0, |x| x.1.abs()) / sigma;
+        Some(ClockNews::Began(Skew {
+            onset: zero + Span::from_secs_f64(r[k].0),
+            ppm: slope * 1e6,
+            sigmas,
+        }))
+    }
+
+    /// The clock is right again when it is back on its baseline, or when it stops running away.
+    fn watch_end(&mut self, at: f64, r: f64, sigma: f64, zero: SimTime) -> Option<ClockNews> {
+        let steady = self.steady(sigma);
+        if r.abs() < CLOCK_SIGMAS * sigma || steady {
+            if self.back == 0 {
+                self.back_since = at;
+            }
+            self.back += 1;
+        } else {
+            self.back = 0;
+        }
+        if self.back < CLOCK_CONFIRM {
+            return None;
+        }
+        self.skewed = false;
+        self.out = 0;
+        if steady {
+            self.rebase();
+        }
+        Some(ClockNews::Ended(zero + Span::from_secs_f64(self.back_since)))
+    }
+
+    /// Whether the last offsets lie on a level.
+    fn steady(&self, sigma: f64) -> bool {
+        let n = 2 * CLOCK_WARM_UP;
+        if self.offsets.len() < n {
+            return false;
+        }
+        let tail: Vec<_> = self.offsets.iter().rev().take(n).collect();
+        let span = tail[0].0 - tail[n - 1].0;
+        let rise = (tail[0].1 - tail[n - 1].1) - self.slope * span;
+        rise.abs() < (CLOCK_NORMAL * span).max(3.0 * sigma).min(6.0 * sigma)
+            && tail.iter().all(|x| (x.1 - tail[0].1).abs() < CLOCK_SIGMAS * sigma)
+    }
+
+    /// Whether the clock runs wrong now.
+    pub fn skewed(&self) -> bool {
+        self.skewed
+    }
+
+    /// The clock was set: everything learnt about its offset is void.
+    pub fn set(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// Seconds as a number, for sums of many.
+pub fn seconds(span: Span) -> f64 {
+    span.0 as f64 / NS_PER_S as f64
+}

@@ -1,0 +1,238 @@
+//! The shape of a network in RON. [`super::model::Model::compile`] checks what serde cannot.
+
+use crate::time::Span;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// A lumped network: storages joined by conductances and radiation, fed by sources, measured by outputs.
+///
+/// A *coefficient* is a text: a product of numbers, parameters and powers of them, such as `"0.25"`, `"u * area"`, or
+/// `"g_case * lid_factor^lid"`, whose exponent is a covariate (what a recording was taken with).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DynamicsDef {
+    /// Parameters by name.
+    pub parameters: BTreeMap<String, ParameterDef>,
+    /// Facts that differ between recordings, with the value that holds where nothing is said.
+    #[serde(default)]
+    pub covariates: BTreeMap<String, f64>,
+    /// What drives the network.
+    #[serde(default)]
+    pub inputs: Vec<InputDef>,
+    /// Nodes whose temperature the network does not change.
+    #[serde(default)]
+    pub boundaries: Vec<BoundaryDef>,
+    /// Nodes that store heat.
+    pub storages: Vec<StorageDef>,
+    /// Heat flow in proportion to a temperature difference, or a power of it.
+    #[serde(default)]
+    pub conductances: Vec<ConductanceDef>,
+    /// Heat flow in proportion to a difference of fourth powers.
+    #[serde(default)]
+    pub radiation: Vec<RadiationDef>,
+    /// Heat from outside.
+    #[serde(default)]
+    pub sources: Vec<SourceDef>,
+    /// What is measured.
+    pub outputs: Vec<OutputDef>,
+    /// Longest step of a network that is not linear; a linear one is integrated exactly over any step.
+    #[serde(default = "one_second")]
+    pub max_step: Span,
+}
+
+fn one_second() -> Span {
+    Span::from_secs(1)
+}
+
+/// A parameter: what is believed of it before anything was measured.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParameterDef {
+    /// Most likely value, in `unit`.
+    pub value: f64,
+    /// Unit, for people.
+    #[serde(default)]
+    pub unit: String,
+    /// Where the value comes from.
+    #[serde(default)]
+    pub source: String,
+    /// Physical bounds, in `unit`.
+    #[serde(default = "unbounded")]
+    pub bounds: (f64, f64),
+    /// How sure that is.
+    #[serde(default)]
+    pub prior: PriorDef,
+    /// Whether each recording has its own value (an ambient temperature, a way of mounting): `fit` then estimates one per
+    /// recording and leaves their mean and spread.
+    #[serde(default)]
+    pub per_recording: bool,
+    /// Random walk while the filter learns it: standard deviation after an hour, in the prior's space.
+    #[serde(default)]
+    pub drift_per_h: f64,
+}
+
+fn unbounded() -> (f64, f64) {
+    (f64::NEG_INFINITY, f64::INFINITY)
+}
+
+/// Spread of a parameter before anything was measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum PriorDef {
+    /// Known; never fitted or learnt.
+    #[default]
+    Fixed,
+    /// Positive; standard deviation of its natural logarithm.
+    Log(f64),
+    /// Standard deviation, in the parameter's unit.
+    Linear(f64),
+}
+
+/// A driving signal, and what is believed of its future: a mean-reverting (Ornstein–Uhlenbeck) process, whose three
+/// figures are then learnt from its own past.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputDef {
+    /// `part.quantity`.
+    pub signal: String,
+    /// Unit symbol.
+    #[serde(default)]
+    pub unit: String,
+    /// Smallest and largest value.
+    pub range: (f64, f64),
+    /// What a reading stands for.
+    #[serde(default)]
+    pub timing: TimingDef,
+    /// Long-run mean; without it, the middle of the range.
+    #[serde(default)]
+    pub mean: Option<f64>,
+    /// Long-run standard deviation; without it, that of a uniform draw over the range.
+    #[serde(default)]
+    pub std: Option<f64>,
+    /// Time over which its autocorrelation falls to 1/e.
+    #[serde(default = "one_minute")]
+    pub correlation: Span,
+}
+
+fn one_minute() -> Span {
+    Span::from_secs(60)
+}
+
+/// What an input's reading stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum TimingDef {
+    /// A setting: it holds from its time stamp on.
+    #[default]
+    Held,
+    /// A mean over the time since the reading before.
+    Averaged,
+}
+
+/// A node whose temperature the network does not change.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoundaryDef {
+    /// Node name.
+    pub name: String,
+    /// Its temperature, [°C].
+    pub at: BoundaryAt,
+}
+
+/// The temperature of a boundary.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum BoundaryAt {
+    /// Known and constant, [°C].
+    Fixed(f64),
+    /// A parameter; constant, or slowly varying where it has a drift.
+    Parameter(String),
+    /// An input, in °C.
+    Input(String),
+}
+
+/// A node that stores heat.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StorageDef {
+    /// Node name.
+    pub name: String,
+    /// Heat capacity, a coefficient, [J/K].
+    pub capacity: String,
+    /// Temperature before anything is known, [°C]; without it, that of the first boundary.
+    #[serde(default)]
+    pub initial_c: Option<f64>,
+    /// How far it may be from the first reading at the start, standard deviation, [K].
+    #[serde(default = "five")]
+    pub initial_std_k: f64,
+    /// What the network leaves out, as a random walk, [K/√s].
+    #[serde(default = "five_millikelvin")]
+    pub noise_k_per_sqrt_s: f64,
+}
+
+fn five() -> f64 {
+    5.0
+}
+fn five_millikelvin() -> f64 {
+    0.005
+}
+
+/// Heat flow `value · |ΔT|^exponent`, from warm to cold.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConductanceDef {
+    /// The two nodes.
+    pub between: (String, String),
+    /// A coefficient, [W/K] (or [W/K^exponent]).
+    pub value: String,
+    /// 1: linear; 1.25: free convection in laminar flow (Nu ∝ Ra^¼; Incropera, *Fundamentals of Heat and Mass Transfer*,
+    /// ch. 9).
+    #[serde(default = "one")]
+    pub exponent: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// Heat flow `5.670374e-8 W/m²K⁴ · area · (T_a⁴ − T_b⁴)`, temperatures in kelvin.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RadiationDef {
+    /// The two nodes.
+    pub between: (String, String),
+    /// Emissivity times area, a coefficient, [m²].
+    pub area_m2: String,
+}
+
+/// Heat `gain · input`, or `gain` alone.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceDef {
+    /// Storage that it heats.
+    pub into: String,
+    /// A coefficient, [W] per unit of the input.
+    pub gain: String,
+    /// Input signal. None: constant.
+    #[serde(default)]
+    pub input: Option<String>,
+}
+
+/// A measured signal.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputDef {
+    /// `part.quantity`.
+    pub signal: String,
+    /// Node that the sensor sits on.
+    pub node: String,
+    /// Standard deviation of one reading's noise, [K].
+    #[serde(default)]
+    pub noise_std: f64,
+    /// Quantisation step, [K]; 0: none.
+    #[serde(default)]
+    pub quantum: f64,
+    /// Time constant of the sensor's own lag, a coefficient, [s].
+    #[serde(default)]
+    pub lag_s: Option<String>,
+}

@@ -1,0 +1,492 @@
+//! Calibration: bounded least squares of the open-loop simulation against recordings, with priors, from several starts.
+//!
+//! What is minimised is Σ(measured − simulated)²/σ² over all readings plus the priors' Σ(η − η₀)²/s². Each recording
+//! keeps its own start and its own value of the parameters marked `per_recording`. Model error is not white: σ² is the
+//! residuals' variance times (1 + ρ)/(1 − ρ), with ρ their correlation from row to row, so that the intervals do not
+//! pretend that 3,600 rows are 3,600 independent facts. Solved by Levenberg–Marquardt with the integrator's own
+//! sensitivities.
+//!
+//! ```
+//! # use twinfleet_engine::dynamics::{DynamicsDef, fit::{Dataset, Settings, fit}};
+//! let def: DynamicsDef = ron::from_str(r#"(
+//!     parameters: {"c": (value: 50.0, prior: Log(1.0)), "g": (value: 1.0)},
+//!     inputs: [(signal: "heater.level", range: (0.0, 100.0))],
+//!     boundaries: [(name: "room", at: Fixed(20.0))],
+//!     storages: [(name: "box", capacity: "c")],
+//!     conductances: [(between: ("box", "room"), value: "g")],
+//!     sources: [(into: "box", gain: "0.3", input: "heater.level")],
+//!     outputs: [(signal: "probe.temperature", node: "box", noise_std: 0.1)],
+//! )"#).unwrap();
+//! let t_s: Vec<f64> = (0..600).map(f64::from).collect();
+//! // A box of 100 J/K, heated by 30 W from the start.
+//! let y = t_s.iter().map(|t| 50.0 - 30.0 * (-t / 100.0).exp()).collect();
+//! let inputs = vec![vec![100.0; 600]];
+//! let run = Dataset { name: "run".into(), t_s, inputs, outputs: vec![y], ..Default::default() };
+//! let report = fit("box", &def, &[run], &[], &Settings::default()).unwrap();
+//! assert!((report.params.parameters["c"].value - 100.0).abs() < 1.0);
+//! ```
+
+mod problem;
+mod solve;
+
+use super::{
+    definition::{DynamicsDef, PriorDef},
+    model::{DynamicsError, Model},
+    params::{Fitted, InputFigures, Params},
+};
+use crate::{
+    predict::{Estimator, kalman::Filter, load::Load},
+    time::Span,
+};
+use problem::Problem;
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+
+/// A recording as a fit sees it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dataset {
+    /// Name, for people.
+    pub name: String,
+    /// Times from the first row, [s], ascending.
+    pub t_s: Vec<f64>,
+    /// One column per input of the network, in its order; NaN: missing.
+    pub inputs: Vec<Vec<f64>>,
+    /// One column per output of the network, in its order; NaN: missing.
+    pub outputs: Vec<Vec<f64>>,
+    /// What the recording was taken with.
+    pub covariates: BTreeMap<String, f64>,
+}
+
+/// How a fit is done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Share of each recording's rows that is fitted, from its start; the rest is held out.
+    pub train_fraction: f64,
+    /// Starting points: the prior's middle, then draws from the prior.
+    pub starts: usize,
+    /// Seed of those draws.
+    pub seed: u64,
+    /// How much of a test recording its state is estimated from, [s].
+    pub warmup_s: f64,
+    /// Most iterations from one start.
+    pub iterations: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { train_fraction: 1.0, starts: 3, seed: 1, warmup_s: 60.0, iterations: 60 }
+    }
+}
+
+/// Why a fit could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum FitError {
+    /// The network.
+    #[error(transparent)]
+    Dynamics(#[from] DynamicsError),
+    /// A recording.
+    #[error("{name}: {why}")]
+    Data {
+        /// Its name.
+        name: String,
+        /// What is wrong with it, and what was expected.
+        why: String,
+    },
+    /// The simulation gave no finite result from any start.
+    #[error("the simulation diverges from every starting point; are the bounds of the parameters too wide?")]
+    Diverged,
+}
+
+/// A parameter as the fit left it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Estimate {
+    /// Parameter.
+    pub name: String,
+    /// Recording it belongs to; None: all of them.
+    pub recording: Option<String>,
+    /// Unit.
+    pub unit: String,
+    /// Value, in `unit`.
+    pub value: f64,
+    /// Bounds of the central 90 %.
+    pub interval: (f64, f64),
+    /// Standard deviation in the prior's space.
+    pub sd: f64,
+    /// Whether the data halved the prior's variance; where not, the value is mostly the prior's.
+    pub identified: bool,
+}
+
+/// Which part of a recording a figure is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Fitted.
+    Fit,
+    /// Held out: simulated in open loop from the state at the end of the fitted part, or of the warm-up.
+    Held,
+}
+
+impl Part {
+    /// Its name in the trace.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fit => "fit",
+            Self::Held => "held",
+        }
+    }
+}
+
+/// Error of one signal over one part of one recording.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartScore {
+    /// Recording.
+    pub file: String,
+    /// Signal.
+    pub signal: String,
+    /// Part.
+    pub part: Part,
+    /// Root mean square error, in the signal's unit.
+    pub rmse: f64,
+    /// Readings.
+    pub n: usize,
+}
+
+/// One row of the trace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TraceRow {
+    /// Index of the recording: the fitted ones first, then the test ones.
+    pub file: usize,
+    /// Time from its first row, [s].
+    pub t_s: f64,
+    /// Index of the output.
+    pub output: usize,
+    /// Reading.
+    pub measured: f64,
+    /// What the open loop gave.
+    pub simulated: f64,
+    /// Part.
+    pub part: Part,
+}
+
+/// What a fit found.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// To be written to a file.
+    pub params: Params,
+    /// Every estimate, shared ones first.
+    pub estimates: Vec<Estimate>,
+    /// Errors.
+    pub scores: Vec<PartScore>,
+    /// Measured and simulated, row by row.
+    pub trace: Vec<TraceRow>,
+    /// Names of the recordings, by the trace's index.
+    pub files: Vec<String>,
+    /// Names of the outputs, by the trace's index.
+    pub signals: Vec<String>,
+    /// Whether the last start's iterations converged.
+    pub converged: bool,
+}
+
+/// Fits a network to recordings, and simulates what was held out.
+///
+/// # Errors
+/// When the network does not compile, a recording is too short or of another shape, or no start gives a finite result.
+pub fn fit(
+    thing: &str,
+    def: &DynamicsDef,
+    train: &[Dataset],
+    test: &[Dataset],
+    settings: &Settings,
+) -> Result<Report, FitError> {
+    let heads: Vec<Dataset> = train.iter().map(|d| head(d, settings.train_fraction)).collect();
+    for d in heads.iter().chain(test) {
+        check(def, d)?;
+    }
+    let mut problem = Problem::new(def, &heads)?;
+    let solution = solve::best_of(&mut problem, settings)?;
+    let estimates = estimates(&problem, &solution, &heads);
+    let mut params = collect(thing, def, &problem, &solution, &heads);
+    tuned_noise(def, &mut params, &heads)?;
+
+    let mut report = Report {
+        params,
+        estimates,
+        scores: Vec::new(),
+        trace: Vec::new(),
+        files: train.iter().chain(test).map(|d| d.name.clone()).collect(),
+        signals: def.outputs.iter().map(|o| o.signal.clone()).collect(),
+        converged: solution.converged,
+    };
+    let fitted = report.params.applied_to(def)?;
+    for (k, d) in train.iter().enumerate() {
+        let rows = heads[k].t_s.len();
+        let simulated = problem.simulated(k, &solution.v);
+        add_trace(&mut report.trace, k, d, 0, &simulated, Part::Fit);
+        if rows < d.t_s.len() {
+            let own = with_values(&fitted, &problem.theta(k, &solution.v));
+            let held = open_loop(&own, d, rows)?;
+            add_trace(&mut report.trace, k, d, rows, &held, Part::Held);
+        }
+    }
+    for (k, d) in test.iter().enumerate() {
+        let rows = d.t_s.partition_point(|t| *t < settings.warmup_s).max(1);
+        let held = open_loop(&fitted, d, rows)?;
+        add_trace(&mut report.trace, train.len() + k, d, rows, &held, Part::Held);
+    }
+    report.scores = scores(&report);
+    Ok(report)
+}
+
+fn head(d: &Dataset, fraction: f64) -> Dataset {
+    first_rows(d, (d.t_s.len() as f64 * fraction.clamp(0.0, 1.0)).round() as usize)
+}
+
+fn first_rows(d: &Dataset, rows: usize) -> Dataset {
+    let rows = rows.min(d.t_s.len());
+    let cut = |columns: &[Vec<f64>]| columns.iter().map(|c| c[..rows.min(c.len())].to_vec()).collect();
+    Dataset {
+        name: d.name.clone(),
+        t_s: d.t_s[..rows].to_vec(),
+        inputs: cut(&d.inputs),
+        outputs: cut(&d.outputs),
+        covariates: d.covariates.clone(),
+    }
+}
+
+fn check(def: &DynamicsDef, d: &Dataset) -> Result<(), FitError> {
+    let bad = |why: String| Err(FitError::Data { name: d.name.clone(), why });
+    let rows = d.t_s.len();
+    if rows < 10 {
+        return bad(format!("{rows} rows are too few to fit; at least 10 are needed"));
+    }
+    if !d.t_s.windows(2).all(|w| w[0] < w[1]) {
+        return bad("its times must ascend".to_owned());
+    }
+    if d.inputs.len() != def.inputs.len() || d.outputs.len() != def.outputs.len() {
+        return bad("it needs a column for every input and output of the thing".to_owned());
+    }
+    if d.inputs.iter().chain(&d.outputs).any(|c| c.len() != rows) {
+        return bad("its columns differ in length".to_owned());
+    }
+    if !d.outputs.iter().flatten().any(|x| x.is_finite()) {
+        return bad("it has no reading of any output".to_owned());
+    }
+    Ok(())
+}
+
+fn estimates(problem: &Problem, solution: &solve::Solution, data: &[Dataset]) -> Vec<Estimate> {
+    let mut out: Vec<Estimate> = (0..problem.len())
+        .filter_map(|i| {
+            let (q, file) = problem.meaning(i)?;
+            let p = &problem.parameters()[q];
+            let (eta, sd) = (solution.v[i], solution.sd[i]);
+            let at = |z: f64| p.from_space(eta + z * sd);
+            Some(Estimate {
+                name: p.name.clone(),
+                recording: file.map(|f| data[f].name.clone()),
+                unit: p.unit.clone(),
+                value: at(0.0),
+                interval: (at(-1.644_853_6), at(1.644_853_6)),
+                sd,
+                identified: sd * sd < 0.5 * p.prior_sd() * p.prior_sd(),
+            })
+        })
+        .collect();
+    out.sort_by_key(|e| e.recording.is_some());
+    out
+}
+
+fn collect(
+    thing: &str,
+    def: &DynamicsDef,
+    problem: &Problem,
+    solution: &solve::Solution,
+    data: &[Dataset],
+) -> Params {
+    let mut params = Params {
+        format: 1,
+        thing: thing.to_owned(),
+        fitted_on: data.iter().map(|d| d.name.clone()).collect(),
+        ..Params::default()
+    };
+    for (q, p) in problem.parameters().iter().enumerate().filter(|(_, p)| p.is_free()) {
+        let places: Vec<usize> =
+            (0..problem.len()).filter(|i| problem.meaning(*i).is_some_and(|m| m.0 == q)).collect();
+        let n = places.len() as f64;
+        let eta = places.iter().map(|i| solution.v[*i]).sum::<f64>() / n;
+        let prior = p.prior_sd();
+        let sd = if p.per_recording {
+            // A recording not seen yet: the spread over those seen, with the prior counted as one of them, and the
+            // error of their middle.
+            let spread = places.iter().map(|i| (solution.v[*i] - eta).powi(2)).sum::<f64>();
+            ((spread + prior * prior) / n * (1.0 + 1.0 / n)).sqrt().min(prior)
+        } else {
+            solution.sd[places[0]]
+        };
+        let identified = places.iter().all(|i| solution.sd[*i].powi(2) < 0.5 * prior * prior);
+        let value = six_digits(p.from_space(eta));
+        params.parameters.insert(p.name.clone(), Fitted { value, sd: six_digits(sd), identified });
+    }
+    for (k, input) in def.inputs.iter().enumerate() {
+        if let Some(figures) = input_figures(data, k) {
+            params.inputs.insert(input.signal.clone(), figures);
+        }
+    }
+    params
+}
+
+/// Mean, deviation and correlation time of an input over recordings; None where it never moves.
+fn input_figures(data: &[Dataset], k: usize) -> Option<InputFigures> {
+    let values = || data.iter().flat_map(|d| &d.inputs[k]).filter(|v| v.is_finite());
+    let n = values().count() as f64;
+    let mean = values().sum::<f64>() / n;
+    let std = (values().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n).sqrt();
+    if std.is_nan() || std <= 0.0 {
+        return None;
+    }
+    let mut correlation = 0.0;
+    for d in data {
+        let mut load = Load::new(mean, std, 1e-3);
+        for (w, v) in d.t_s.windows(2).zip(&d.inputs[k][1..]).filter(|(_, v)| v.is_finite()) {
+            load.observe(*v, w[1] - w[0]);
+        }
+        correlation += load.correlation_s().min(d.t_s[d.t_s.len() - 1]) / data.len() as f64;
+    }
+    let (mean, std, correlation_s) = (six_digits(mean), six_digits(std), six_digits(correlation));
+    Some(InputFigures { mean, std, correlation_s })
+}
+
+/// More digits than these say nothing, and make the file hard to read.
+fn six_digits(x: f64) -> f64 {
+    format!("{x:.5e}").parse().unwrap_or(x)
+}
+
+/// The network with these values, none of them free.
+fn with_values(def: &DynamicsDef, theta: &[f64]) -> DynamicsDef {
+    let mut def = def.clone();
+    for (p, value) in def.parameters.values_mut().zip(theta) {
+        p.value = *value;
+        p.prior = PriorDef::Fixed;
+    }
+    def
+}
+
+/// Follows a recording over its first rows.
+fn followed(def: &DynamicsDef, d: &Dataset, rows: usize) -> Result<Filter, FitError> {
+    let mut twin = Filter::with_covariates(def, &[], &d.covariates)?;
+    for k in 0..rows {
+        follow_row(&mut twin, d, k, &mut |_| {});
+    }
+    Ok(twin)
+}
+
+fn follow_row(twin: &mut Filter, d: &Dataset, k: usize, seen: &mut dyn FnMut(crate::predict::Innovation)) {
+    let dt_s = if k == 0 { 0.0 } else { d.t_s[k] - d.t_s[k - 1] };
+    let inputs: Vec<Option<f64>> = d.inputs.iter().map(|c| Some(c[k]).filter(|v| v.is_finite())).collect();
+    twin.predict(Span::from_secs_f64(dt_s), &inputs);
+    for (o, c) in d.outputs.iter().enumerate() {
+        if c[k].is_finite() {
+            seen(twin.update(o, c[k]));
+        }
+    }
+}
+
+/// Estimates the state over the first rows, then simulates the others without looking at their outputs.
+fn open_loop(def: &DynamicsDef, d: &Dataset, rows: usize) -> Result<Vec<Vec<f64>>, FitError> {
+    let twin = followed(def, d, rows)?;
+    let model: &Model = twin.model();
+    let theta = twin.parameters().to_vec();
+    let mut x = twin.states().to_vec();
+    Ok(problem::simulate_from(model, &theta, &mut x, d, rows))
+}
+
+/// Noise of each storage and each output: the network's own times a power of two, under which the recordings' innovations
+/// are likeliest. Outputs without a reading keep theirs.
+fn tuned_noise(def: &DynamicsDef, params: &mut Params, data: &[Dataset]) -> Result<(), FitError> {
+    let mut def = params.applied_to(def)?;
+    let heads: Vec<Dataset> = data.iter().map(|d| first_rows(d, NOISE_ROWS)).collect();
+    let mut cost = innovation_cost(&def, &heads)?;
+    let (outputs, storages) = (def.outputs.len(), def.storages.len());
+    for factor in [4.0, 0.25, 2.0, 0.5] {
+        // The outputs, then all storages together (so that one that no reading tells of takes the others' factor), then
+        // each by itself: a die's fast errors are no reason to doubt the board.
+        for k in 0..outputs + storages + 1 {
+            for _ in 0..4 {
+                let mut tried = def.clone();
+                match tried.outputs.get_mut(k) {
+                    Some(o) => o.noise_std *= factor,
+                    None if k == outputs => {
+                        tried.storages.iter_mut().for_each(|s| s.noise_k_per_sqrt_s *= factor);
+                    }
+                    None => tried.storages[k - outputs - 1].noise_k_per_sqrt_s *= factor,
+                }
+                let c = innovation_cost(&tried, &heads)?;
+                // Less than one nat is no reason to move.
+                if c.is_nan() || c > cost - 2.0 {
+                    break;
+                }
+                (def, cost) = (tried, c);
+            }
+        }
+    }
+    let noise = def.storages.into_iter().map(|s| (s.name, s.noise_k_per_sqrt_s));
+    params.noise_k_per_sqrt_s = noise.collect();
+    params.noise_std = def.outputs.into_iter().map(|o| (o.signal, o.noise_std)).collect();
+    Ok(())
+}
+
+/// Rows of each recording that the noise is tuned on.
+const NOISE_ROWS: usize = 1200;
+
+/// −2 · log-likelihood of the readings, up to a constant.
+fn innovation_cost(def: &DynamicsDef, data: &[Dataset]) -> Result<f64, FitError> {
+    let costs: Vec<Result<f64, FitError>> = data
+        .par_iter()
+        .map(|d| {
+            let mut twin = Filter::with_covariates(def, &[], &d.covariates)?;
+            let mut cost = 0.0;
+            for k in 0..d.t_s.len() {
+                follow_row(&mut twin, d, k, &mut |i| cost += i.var.ln() + i.residual * i.residual / i.var);
+            }
+            Ok(cost)
+        })
+        .collect();
+    costs.into_iter().sum()
+}
+
+fn add_trace(
+    trace: &mut Vec<TraceRow>,
+    file: usize,
+    d: &Dataset,
+    first: usize,
+    simulated: &[Vec<f64>],
+    part: Part,
+) {
+    for (output, column) in simulated.iter().enumerate() {
+        for (k, s) in column.iter().enumerate() {
+            let measured = d.outputs[output][first + k];
+            trace.push(TraceRow { file, t_s: d.t_s[first + k], output, measured, simulated: *s, part });
+        }
+    }
+}
+
+fn scores(report: &Report) -> Vec<PartScore> {
+    let mut out = Vec::new();
+    for (file, name) in report.files.iter().enumerate() {
+        for (output, signal) in report.signals.iter().enumerate() {
+            for part in [Part::Fit, Part::Held] {
+                let rows = report.trace.iter();
+                let errors: Vec<f64> = rows
+                    .filter(|r| r.file == file && r.output == output && r.part == part)
+                    .map(|r| r.measured - r.simulated)
+                    .filter(|e| e.is_finite())
+                    .collect();
+                let n = errors.len();
+                if n > 0 {
+                    let rmse = (errors.iter().map(|e| e * e).sum::<f64>() / n as f64).sqrt();
+                    out.push(PartScore { file: name.clone(), signal: signal.clone(), part, rmse, n });
+                }
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,336 @@
+//! The least-squares problem: unknowns, simulation with sensitivities, normal equations.
+
+use super::{Dataset, FitError};
+use crate::dynamics::{
+    definition::{DynamicsDef, TimingDef},
+    dense::Mat,
+    model::{Model, Parameter},
+    step::Stepper,
+};
+use rayon::prelude::*;
+
+/// What an unknown stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unknown {
+    Shared(usize),
+    Own { parameter: usize, file: usize },
+    Start { state: usize, file: usize },
+}
+
+/// Unknowns: shared parameters; then, file by file, its own parameters and its start.
+pub(super) struct Problem {
+    models: Vec<Model>,
+    data: Vec<Dataset>,
+    unknowns: Vec<Unknown>,
+    centre: Vec<f64>,
+    spread: Vec<f64>,
+    /// Variance of a reading about the simulation, by output.
+    pub(super) var: Vec<f64>,
+}
+
+/// Normal equations at a point.
+pub(super) struct Normal {
+    pub(super) cost: f64,
+    pub(super) gradient: Vec<f64>,
+    pub(super) matrix: Mat,
+}
+
+/// One file's share of them, over the unknowns it knows.
+struct Share {
+    cost: f64,
+    places: Vec<usize>,
+    gradient: Vec<f64>,
+    matrix: Mat,
+}
+
+impl Problem {
+    pub(super) fn new(def: &DynamicsDef, data: &[Dataset]) -> Result<Self, FitError> {
+        let models: Vec<Model> =
+            data.iter().map(|d| Model::compile(def, &d.covariates)).collect::<Result<_, _>>()?;
+        let Some(first) = models.first() else {
+            return Err(FitError::Data { name: "data".to_owned(), why: "there is no recording".to_owned() });
+        };
+        let mut problem = Self {
+            unknowns: Vec::new(),
+            centre: Vec::new(),
+            spread: Vec::new(),
+            // Until residuals are known: half a kelvin of model error beside the sensor's own.
+            var: first.outputs.iter().map(|o| o.variance() + 0.25).collect(),
+            models: Vec::new(),
+            data: data.to_vec(),
+        };
+        let free = || first.parameters.iter().enumerate().filter(|(_, p)| p.is_free());
+        for (q, p) in free().filter(|(_, p)| !p.per_recording) {
+            problem.push(Unknown::Shared(q), p.to_space(p.value), p.prior_sd());
+        }
+        for (file, d) in data.iter().enumerate() {
+            for (q, p) in free().filter(|(_, p)| p.per_recording) {
+                problem.push(Unknown::Own { parameter: q, file }, p.to_space(p.value), p.prior_sd());
+            }
+            let reading = first_reading(d);
+            for (state, s) in first.starts.iter().enumerate() {
+                let unknown = Unknown::Start { state, file };
+                problem.push(unknown, s.initial_c.unwrap_or(reading), s.std_k.max(1e-3));
+            }
+        }
+        problem.models = models;
+        Ok(problem)
+    }
+
+    fn push(&mut self, unknown: Unknown, centre: f64, spread: f64) {
+        self.unknowns.push(unknown);
+        self.centre.push(centre);
+        self.spread.push(spread);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.unknowns.len()
+    }
+
+    pub(super) fn centre(&self) -> &[f64] {
+        &self.centre
+    }
+
+    pub(super) fn spread(&self, i: usize) -> f64 {
+        self.spread[i]
+    }
+
+    pub(super) fn parameters(&self) -> &[Parameter] {
+        &self.models[0].parameters
+    }
+
+    /// Parameter and file of an unknown; None where it is a start.
+    pub(super) fn meaning(&self, i: usize) -> Option<(usize, Option<usize>)> {
+        match self.unknowns[i] {
+            Unknown::Shared(q) => Some((q, None)),
+            Unknown::Own { parameter, file } => Some((parameter, Some(file))),
+            Unknown::Start { .. } => None,
+        }
+    }
+
+    /// Keeps parameters within their bounds.
+    pub(super) fn bounded(&self, v: &mut [f64]) {
+        for (i, x) in v.iter_mut().enumerate() {
+            if let Some((q, _)) = self.meaning(i) {
+                let p = &self.parameters()[q];
+                *x = p.to_space(p.from_space(*x));
+            }
+        }
+    }
+
+    /// All parameters of a file, in their units.
+    pub(super) fn theta(&self, file: usize, v: &[f64]) -> Vec<f64> {
+        let mut theta = self.models[file].values();
+        for (i, x) in v.iter().enumerate() {
+            match self.unknowns[i] {
+                Unknown::Shared(q) => theta[q] = self.parameters()[q].from_space(*x),
+                Unknown::Own { parameter: q, file: f } if f == file => {
+                    theta[q] = self.parameters()[q].from_space(*x);
+                }
+                _ => {}
+            }
+        }
+        theta
+    }
+
+    fn start(&self, file: usize, v: &[f64]) -> Vec<f64> {
+        let mut x = vec![0.0; self.models[file].states()];
+        for (unknown, value) in self.unknowns.iter().zip(v) {
+            if let Unknown::Start { state, file: f } = unknown
+                && *f == file
+            {
+                x[*state] = *value;
+            }
+        }
+        x
+    }
+
+    /// Open loop over a file, by output and row.
+    pub(super) fn simulated(&self, file: usize, v: &[f64]) -> Vec<Vec<f64>> {
+        let mut x = self.start(file, v);
+        simulate_from(&self.models[file], &self.theta(file, v), &mut x, &self.data[file], 0)
+    }
+
+    /// Residuals of an output over a file, missing readings left out.
+    pub(super) fn residuals(&self, file: usize, output: usize, v: &[f64]) -> Vec<f64> {
+        let simulated = self.simulated(file, v);
+        let measured = &self.data[file].outputs[output];
+        measured.iter().zip(&simulated[output]).map(|(m, s)| m - s).filter(|r| r.is_finite()).collect()
+    }
+
+    pub(super) fn files(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Half the weighted sum of squares.
+    pub(super) fn cost(&self, v: &[f64]) -> f64 {
+        let prior: f64 = (0..v.len()).map(|i| ((v[i] - self.centre[i]) / self.spread[i]).powi(2)).sum();
+        let files: Vec<f64> = (0..self.files())
+            .into_par_iter()
+            .map(|f| {
+                let simulated = self.simulated(f, v);
+                let mut sum = 0.0;
+                for (o, column) in simulated.iter().enumerate() {
+                    for (m, s) in self.data[f].outputs[o].iter().zip(column).filter(|(m, _)| m.is_finite()) {
+                        sum += (m - s) * (m - s) / self.var[o];
+                    }
+                }
+                sum
+            })
+            .collect();
+        0.5 * (prior + files.iter().sum::<f64>())
+    }
+
+    /// Cost, gradient and Gauss–Newton matrix.
+    pub(super) fn normal(&self, v: &[f64]) -> Normal {
+        let n = self.len();
+        let mut out = Normal { cost: 0.0, gradient: vec![0.0; n], matrix: Mat::zeros(n, n) };
+        for i in 0..n {
+            let z = (v[i] - self.centre[i]) / self.spread[i];
+            out.cost += 0.5 * z * z;
+            out.gradient[i] += z / self.spread[i];
+            out.matrix[(i, i)] += 1.0 / (self.spread[i] * self.spread[i]);
+        }
+        let shares: Vec<Share> = (0..self.files()).into_par_iter().map(|f| self.share(f, v)).collect();
+        for s in shares {
+            out.cost += s.cost;
+            for (a, i) in s.places.iter().enumerate() {
+                out.gradient[*i] += s.gradient[a];
+                for (b, k) in s.places.iter().enumerate() {
+                    out.matrix[(*i, *k)] += s.matrix[(a, b)];
+                }
+            }
+        }
+        out
+    }
+
+    fn share(&self, file: usize, v: &[f64]) -> Share {
+        let (model, data) = (&self.models[file], &self.data[file]);
+        let theta = self.theta(file, v);
+        let places: Vec<usize> = (0..self.len())
+            .filter(|i| match self.unknowns[*i] {
+                Unknown::Shared(_) => true,
+                Unknown::Own { file: f, .. } | Unknown::Start { file: f, .. } => f == file,
+            })
+            .collect();
+        let (n, wide) = (model.states(), places.len());
+        let mut x = self.start(file, v);
+        // Sensitivity of every state by every unknown of this file.
+        let mut s = Mat::zeros(n, wide);
+        for (a, i) in places.iter().enumerate() {
+            if let Unknown::Start { state, .. } = self.unknowns[*i] {
+                s[(state, a)] = 1.0;
+            }
+        }
+        let mut out =
+            Share { cost: 0.0, gradient: vec![0.0; wide], matrix: Mat::zeros(wide, wide), places };
+        let mut held = Held::new(model, data);
+        let mut stepper = Stepper::new(model, &theta);
+        for k in 0..data.t_s.len() {
+            if k > 0 {
+                let u = held.over(k);
+                let j = stepper.step_with_jacobians(&mut x, &u, data.t_s[k] - data.t_s[k - 1]);
+                let mut next = Mat::zeros(n, wide);
+                for i in 0..n {
+                    for l in 0..n {
+                        let f = j.y[(i, l)];
+                        for a in 0..wide {
+                            next[(i, a)] += f * s[(l, a)];
+                        }
+                    }
+                    for (a, place) in out.places.iter().enumerate() {
+                        let (Unknown::Shared(q) | Unknown::Own { parameter: q, .. }) = self.unknowns[*place]
+                        else {
+                            continue;
+                        };
+                        next[(i, a)] += j.theta[(i, q)] * model.parameters[q].slope(theta[q]);
+                    }
+                }
+                s = next;
+            }
+            for (o, output) in model.outputs.iter().enumerate() {
+                let measured = data.outputs[o][k];
+                if !measured.is_finite() {
+                    continue;
+                }
+                let r = x[output.state] - measured;
+                let w = 1.0 / self.var[o];
+                out.cost += 0.5 * r * r * w;
+                let row = s.row(output.state);
+                for a in 0..wide {
+                    out.gradient[a] += w * r * row[a];
+                    for b in 0..=a {
+                        out.matrix[(a, b)] += w * row[a] * row[b];
+                    }
+                }
+            }
+        }
+        for a in 0..wide {
+            for b in 0..a {
+                out.matrix[(b, a)] = out.matrix[(a, b)];
+            }
+        }
+        out
+    }
+}
+
+fn first_reading(d: &Dataset) -> f64 {
+    let mut columns = d.outputs.iter().filter_map(|c| c.iter().find(|x| x.is_finite()));
+    columns.next().copied().unwrap_or(20.0)
+}
+
+/// The inputs over each step, a missing one held at its last value.
+struct Held<'a> {
+    model: &'a Model,
+    data: &'a Dataset,
+    last: Vec<f64>,
+}
+
+impl<'a> Held<'a> {
+    fn new(model: &'a Model, data: &'a Dataset) -> Self {
+        let first = |c: &Vec<f64>, mean: f64| c.first().copied().filter(|v| v.is_finite()).unwrap_or(mean);
+        let last = data.inputs.iter().zip(&model.inputs).map(|(c, i)| first(c, i.mean)).collect();
+        Self { model, data, last }
+    }
+
+    /// Over the step that ends at row `k`; rows must be asked for in order.
+    fn over(&mut self, k: usize) -> Vec<f64> {
+        let mut u = self.last.clone();
+        for (i, input) in self.model.inputs.iter().enumerate() {
+            let v = self.data.inputs[i][k];
+            if v.is_finite() {
+                self.last[i] = v;
+                if input.timing == TimingDef::Averaged {
+                    u[i] = v;
+                }
+            }
+        }
+        u
+    }
+}
+
+/// Open loop from a state: that at row 0, or that after row `from − 1`. By output and row, from row `from` on.
+pub(super) fn simulate_from(
+    model: &Model,
+    theta: &[f64],
+    x: &mut [f64],
+    data: &Dataset,
+    from: usize,
+) -> Vec<Vec<f64>> {
+    let mut out = vec![Vec::with_capacity(data.t_s.len() - from); model.outputs.len()];
+    let mut held = Held::new(model, data);
+    let mut stepper = Stepper::new(model, theta);
+    for k in 1..from {
+        held.over(k);
+    }
+    for k in from..data.t_s.len() {
+        if k > 0 {
+            let u = held.over(k);
+            stepper.step(x, &u, data.t_s[k] - data.t_s[k - 1]);
+        }
+        for (column, o) in out.iter_mut().zip(&model.outputs) {
+            column.push(x[o.state]);
+        }
+    }
+    out
+}

@@ -1,0 +1,122 @@
+//! Levenberg–Marquardt with priors and bounds, from several starts, with the residuals' own weights.
+
+use super::{FitError, Settings, problem::Problem};
+use crate::{
+    dynamics::dense::{Mat, cholesky, cholesky_solve},
+    rng,
+};
+use rand_distr::{Distribution, StandardNormal};
+
+/// A minimum.
+pub(super) struct Solution {
+    pub(super) v: Vec<f64>,
+    pub(super) cost: f64,
+    /// Standard deviations, from the inverse of the Gauss–Newton matrix.
+    pub(super) sd: Vec<f64>,
+    pub(super) converged: bool,
+}
+
+/// The best of several starts, then twice more from there with weights that its residuals suggest.
+pub(super) fn best_of(problem: &mut Problem, settings: &Settings) -> Result<Solution, FitError> {
+    let mut best: Option<Solution> = None;
+    for start in 0..settings.starts.max(1) {
+        let v = starting_point(problem, settings.seed, start);
+        // A few steps tell which valley a start is in.
+        let found = minimise(problem, v, if settings.starts > 1 { 12 } else { settings.iterations });
+        if found.cost.is_finite() && best.as_ref().is_none_or(|b| found.cost < b.cost) {
+            best = Some(found);
+        }
+    }
+    let mut best = best.ok_or(FitError::Diverged)?;
+    for _ in 0..2 {
+        problem.var = effective_variances(problem, &best.v);
+        best = minimise(problem, best.v, settings.iterations);
+    }
+    best.sd = deviations(&problem.normal(&best.v).matrix);
+    Ok(best)
+}
+
+fn starting_point(problem: &Problem, seed: u64, start: usize) -> Vec<f64> {
+    let mut v = problem.centre().to_vec();
+    if start > 0 {
+        let mut rng = rng::stream(seed, "fit", &format!("start {start}"));
+        for (i, x) in v.iter_mut().enumerate() {
+            let z: f64 = StandardNormal.sample(&mut rng);
+            if problem.meaning(i).is_some() {
+                *x += z * problem.spread(i);
+            }
+        }
+        problem.bounded(&mut v);
+    }
+    v
+}
+
+fn minimise(problem: &Problem, mut v: Vec<f64>, iterations: usize) -> Solution {
+    let mut damping = 1e-3;
+    let mut now = problem.normal(&v);
+    let mut converged = false;
+    'outer: for _ in 0..iterations {
+        loop {
+            let mut a = now.matrix.clone();
+            for i in 0..a.rows {
+                a[(i, i)] *= 1.0 + damping;
+            }
+            let down: Vec<f64> = now.gradient.iter().map(|g| -g).collect();
+            if let Some(l) = cholesky(&a) {
+                let step = cholesky_solve(&l, &down);
+                let mut next: Vec<f64> = v.iter().zip(&step).map(|(x, d)| x + d).collect();
+                problem.bounded(&mut next);
+                let cost = problem.cost(&next);
+                if cost < now.cost {
+                    converged = now.cost - cost < 1e-6 * now.cost;
+                    v = next;
+                    break;
+                }
+            }
+            damping *= 8.0;
+            if damping > 1e8 {
+                converged = true;
+                break 'outer;
+            }
+        }
+        damping = (damping / 8.0).max(1e-9);
+        now = problem.normal(&v);
+        if converged {
+            break;
+        }
+    }
+    Solution { cost: now.cost, v, sd: Vec::new(), converged }
+}
+
+/// Variance of the residuals by output, times what their correlation costs: n rows tell as much as n·(1 − ρ)/(1 + ρ)
+/// independent ones (Bayley & Hammersley, *The "effective" number of independent observations*, 1946).
+fn effective_variances(problem: &Problem, v: &[f64]) -> Vec<f64> {
+    (0..problem.var.len())
+        .map(|o| {
+            let (mut n, mut squares, mut products) = (0.0f64, 0.0, 0.0);
+            for f in 0..problem.files() {
+                let r = problem.residuals(f, o, v);
+                n += r.len() as f64;
+                squares += r.iter().map(|x| x * x).sum::<f64>();
+                products += r.windows(2).map(|w| w[0] * w[1]).sum::<f64>();
+            }
+            if n < 2.0 || squares <= 0.0 {
+                return problem.var[o];
+            }
+            let rho = (products / squares).clamp(0.0, 0.995);
+            (squares / n).max(1e-6) * (1.0 + rho) / (1.0 - rho)
+        })
+        .collect()
+}
+
+fn deviations(matrix: &Mat) -> Vec<f64> {
+    let n = matrix.rows;
+    let Some(l) = cholesky(matrix) else { return vec![f64::INFINITY; n] };
+    (0..n)
+        .map(|i| {
+            let mut unit = vec![0.0; n];
+            unit[i] = 1.0;
+            cholesky_solve(&l, &unit)[i].sqrt()
+        })
+        .collect()
+}

@@ -1,0 +1,776 @@
+//! A network compiled against its parameters: the derivative and its Jacobians.
+//!
+//! The state is the storages' temperatures, then the outputs of lagging sensors, all in °C.
+//!
+//! ```
+//! # use twinfleet_engine::dynamics::{DynamicsDef, model::Model};
+//! let def: DynamicsDef = ron::from_str(r#"(
+//!     parameters: {"c": (value: 10.0), "g": (value: 2.0)},
+//!     boundaries: [(name: "room", at: Fixed(20.0))],
+//!     storages: [(name: "box", capacity: "c")],
+//!     conductances: [(between: ("box", "room"), value: "g")],
+//!     outputs: [(signal: "probe.temperature", node: "box")],
+//! )"#).unwrap();
+//! let model = Model::compile(&def, &Default::default()).unwrap();
+//! let mut rate = [0.0];
+//! model.derivative(&[25.0], &model.values(), &[], &mut rate);
+//! assert_eq!(rate, [-1.0]); // 5 K · 2 W/K ÷ 10 J/K
+//! ```
+
+use super::{
+    definition::{BoundaryAt, DynamicsDef, InputDef, PriorDef, TimingDef},
+    dense::Mat,
+};
+use std::{
+    collections::BTreeMap,
+    ops::{Add, Div, Mul, Neg, Sub},
+};
+
+/// Stefan–Boltzmann constant, [W/m²K⁴] (CODATA 2018).
+const STEFAN_BOLTZMANN: f64 = 5.670_374_419e-8;
+const ZERO_CELSIUS_K: f64 = 273.15;
+
+/// Why a network cannot be compiled.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum DynamicsError {
+    /// A name that nothing in the network carries.
+    #[error("{place}: there is no {what} `{name}`{}", near.as_ref().map(|n| format!(" (did you mean `{n}`?)")).unwrap_or_default())]
+    Unknown {
+        /// Where it is used.
+        place: String,
+        /// What was expected: a node, a parameter, an input.
+        what: &'static str,
+        /// The name as written.
+        name: String,
+        /// A name that is spelled much like it.
+        near: Option<String>,
+    },
+    /// A coefficient that is no product.
+    #[error(
+        "{place}: `{text}` is no coefficient: write a product of numbers and parameters, such as \"c_box\", \"u * area\" or \"g * lid^lid_on\""
+    )]
+    Coefficient {
+        /// Where it is used.
+        place: String,
+        /// The text.
+        text: String,
+    },
+    /// Two things of one name.
+    #[error("`{0}` is defined twice")]
+    Twice(String),
+    /// A figure that makes no sense.
+    #[error("{place}: {why}")]
+    Figure {
+        /// Where it stands.
+        place: String,
+        /// What is wrong with it, and what was expected.
+        why: String,
+    },
+    /// A part that a network cannot do without.
+    #[error("the network has no {0}")]
+    Empty(&'static str),
+}
+
+/// The arithmetic that [`Model::derivative`] needs, so that tests can run it on dual numbers.
+pub trait Real:
+    Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + Neg<Output = Self>
+{
+    /// A constant.
+    fn from_f64(x: f64) -> Self;
+    /// The value alone.
+    fn value(self) -> f64;
+    /// A power with a constant exponent.
+    fn power(self, exponent: f64) -> Self;
+}
+
+impl Real for f64 {
+    fn from_f64(x: f64) -> Self {
+        x
+    }
+    fn value(self) -> f64 {
+        self
+    }
+    fn power(self, exponent: f64) -> Self {
+        if exponent == 1.0 { self } else { self.powf(exponent) }
+    }
+}
+
+/// A parameter, compiled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// Its name.
+    pub name: String,
+    /// Its unit.
+    pub unit: String,
+    /// Its value before anything was measured, in `unit`.
+    pub value: f64,
+    /// Its spread.
+    pub prior: PriorDef,
+    /// Bounds, in `unit`.
+    pub bounds: (f64, f64),
+    /// Whether each recording has its own.
+    pub per_recording: bool,
+    /// Random walk, per √s, in the prior's space.
+    pub drift_per_sqrt_s: f64,
+}
+
+impl Parameter {
+    /// Whether it is fitted and learnt in the logarithm.
+    pub fn is_log(&self) -> bool {
+        matches!(self.prior, PriorDef::Log(_))
+    }
+
+    /// Whether it may be fitted or learnt at all.
+    pub fn is_free(&self) -> bool {
+        self.prior != PriorDef::Fixed
+    }
+
+    /// Standard deviation of the prior, in its space.
+    pub fn prior_sd(&self) -> f64 {
+        match self.prior {
+            PriorDef::Fixed => 0.0,
+            PriorDef::Log(sd) | PriorDef::Linear(sd) => sd,
+        }
+    }
+
+    /// From the unit to the space it is learnt in.
+    pub fn to_space(&self, value: f64) -> f64 {
+        if self.is_log() { value.ln() } else { value }
+    }
+
+    /// From the space it is learnt in to the unit, kept within the bounds.
+    pub fn from_space(&self, eta: f64) -> f64 {
+        let value = if self.is_log() { eta.exp() } else { eta };
+        value.clamp(self.bounds.0, self.bounds.1)
+    }
+
+    /// d value / d space, at a value.
+    pub fn slope(&self, value: f64) -> f64 {
+        if self.is_log() { value } else { 1.0 }
+    }
+}
+
+/// A product of powers of parameters.
+#[derive(Clone, Debug, PartialEq)]
+struct Monomial {
+    scale: f64,
+    factors: Vec<(usize, f64)>,
+}
+
+impl Monomial {
+    fn value<T: Real>(&self, theta: &[T]) -> T {
+        self.factors.iter().fold(T::from_f64(self.scale), |v, (i, e)| v * theta[*i].power(*e))
+    }
+
+    /// Derivative by the `at`-th factor's parameter.
+    fn slope(&self, theta: &[f64], at: usize) -> f64 {
+        let mut v = self.scale;
+        for (k, (i, e)) in self.factors.iter().enumerate() {
+            v *= if k == at { e * theta[*i].powf(e - 1.0) } else { theta[*i].powf(*e) };
+        }
+        v
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Node {
+    State(usize),
+    Fixed(f64),
+    Parameter(usize),
+    Input(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Law {
+    Power(f64),
+    Radiation,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Link {
+    a: Node,
+    b: Node,
+    law: Law,
+    value: Monomial,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Source {
+    into: usize,
+    input: Option<usize>,
+    gain: Monomial,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Lag {
+    node: Node,
+    tau: Monomial,
+}
+
+/// A measured signal, compiled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    /// `part.quantity`.
+    pub signal: String,
+    /// Its place in the state.
+    pub state: usize,
+    /// Standard deviation of one reading's noise, [K].
+    pub noise_std: f64,
+    /// Quantisation step, [K].
+    pub quantum: f64,
+}
+
+impl Output {
+    /// Variance of one reading about the truth, quantisation included, [K²].
+    pub fn variance(&self) -> f64 {
+        // A reading without any stated error would make the filter divide by zero.
+        (self.noise_std * self.noise_std + self.quantum * self.quantum / 12.0).max(1e-6)
+    }
+}
+
+/// A driving signal, compiled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input {
+    /// `part.quantity`.
+    pub signal: String,
+    /// Smallest and largest value.
+    pub range: (f64, f64),
+    /// What a reading stands for.
+    pub timing: TimingDef,
+    /// Long-run mean before anything was measured.
+    pub mean: f64,
+    /// Long-run standard deviation before anything was measured.
+    pub std: f64,
+    /// Correlation time before anything was measured, [s].
+    pub correlation_s: f64,
+}
+
+impl Input {
+    fn new(def: &InputDef) -> Self {
+        let (low, high) = def.range;
+        Self {
+            signal: def.signal.clone(),
+            range: def.range,
+            timing: def.timing,
+            mean: def.mean.unwrap_or(0.5 * (low + high)),
+            std: def.std.unwrap_or((high - low) / 12f64.sqrt()),
+            correlation_s: def.correlation.as_secs_f64(),
+        }
+    }
+}
+
+/// A state's start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Start {
+    /// Storage or lagging sensor.
+    pub name: String,
+    /// Stated start, [°C].
+    pub initial_c: Option<f64>,
+    /// Standard deviation about the first reading, [K].
+    pub std_k: f64,
+    /// Random walk, [K/√s].
+    pub noise_k_per_sqrt_s: f64,
+}
+
+/// A compiled network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// Parameters in the order of their names.
+    pub parameters: Vec<Parameter>,
+    /// Driving signals.
+    pub inputs: Vec<Input>,
+    /// Measured signals.
+    pub outputs: Vec<Output>,
+    /// How each state starts.
+    pub starts: Vec<Start>,
+    capacities: Vec<Monomial>,
+    links: Vec<Link>,
+    sources: Vec<Source>,
+    lags: Vec<Lag>,
+    first_boundary: Node,
+    linear: bool,
+    max_step_s: f64,
+}
+
+/// Derivatives of the rate by state, inputs and parameters (by the parameters' own values, not their logarithms).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Jacobians {
+    pub(crate) x: Mat,
+    pub(crate) u: Mat,
+    pub(crate) theta: Mat,
+}
+
+impl Jacobians {
+    /// ∂(rate of state `i`)/∂(state `j`), [1/s].
+    pub fn by_state(&self, i: usize, j: usize) -> f64 {
+        self.x[(i, j)]
+    }
+
+    /// ∂(rate of state `i`)/∂(input `j`).
+    pub fn by_input(&self, i: usize, j: usize) -> f64 {
+        self.u[(i, j)]
+    }
+
+    /// ∂(rate of state `i`)/∂(parameter `j`).
+    pub fn by_parameter(&self, i: usize, j: usize) -> f64 {
+        self.theta[(i, j)]
+    }
+}
+
+struct Names<'a> {
+    def: &'a DynamicsDef,
+    parameters: Vec<&'a String>,
+    covariates: &'a BTreeMap<String, f64>,
+}
+
+fn unknown<'a>(
+    place: &str,
+    what: &'static str,
+    name: &str,
+    among: impl Iterator<Item = &'a String>,
+) -> DynamicsError {
+    let near = among
+        .map(|n| (strsim::jaro_winkler(n, name), n))
+        .filter(|(s, _)| *s > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, n)| n.clone());
+    DynamicsError::Unknown { place: place.to_owned(), what, name: name.to_owned(), near }
+}
+
+impl Names<'_> {
+    fn parameter(&self, place: &str, name: &str) -> Result<usize, DynamicsError> {
+        self.parameters
+            .binary_search_by(|p| p.as_str().cmp(name))
+            .map_err(|_| unknown(place, "parameter", name, self.parameters.iter().copied()))
+    }
+
+    fn input(&self, place: &str, name: &str) -> Result<usize, DynamicsError> {
+        let inputs = &self.def.inputs;
+        inputs
+            .iter()
+            .position(|i| i.signal == name)
+            .ok_or_else(|| unknown(place, "input", name, inputs.iter().map(|i| &i.signal)))
+    }
+
+    fn storage(&self, place: &str, name: &str) -> Result<usize, DynamicsError> {
+        let storages = &self.def.storages;
+        storages
+            .iter()
+            .position(|s| s.name == name)
+            .ok_or_else(|| unknown(place, "storage", name, storages.iter().map(|s| &s.name)))
+    }
+
+    fn node(&self, place: &str, name: &str) -> Result<Node, DynamicsError> {
+        if let Ok(i) = self.storage(place, name) {
+            return Ok(Node::State(i));
+        }
+        let boundaries = &self.def.boundaries;
+        let Some(b) = boundaries.iter().find(|b| b.name == name) else {
+            let all = self.def.storages.iter().map(|s| &s.name).chain(boundaries.iter().map(|b| &b.name));
+            return Err(unknown(place, "node", name, all));
+        };
+        match &b.at {
+            BoundaryAt::Fixed(t) => Ok(Node::Fixed(*t)),
+            BoundaryAt::Parameter(p) => Ok(Node::Parameter(self.parameter(place, p)?)),
+            BoundaryAt::Input(i) => Ok(Node::Input(self.input(place, i)?)),
+        }
+    }
+
+    fn covariate(&self, name: &str) -> Option<f64> {
+        self.covariates.get(name).or_else(|| self.def.covariates.get(name)).copied()
+    }
+
+    fn coefficient(&self, place: &str, text: &str) -> Result<Monomial, DynamicsError> {
+        let bad = || DynamicsError::Coefficient { place: place.to_owned(), text: text.to_owned() };
+        let mut m = Monomial { scale: 1.0, factors: Vec::new() };
+        for factor in text.split('*') {
+            let (base, exponent) = match factor.split_once('^') {
+                Some((base, exponent)) => (base.trim(), self.exponent(place, exponent.trim())?),
+                None => (factor.trim(), 1.0),
+            };
+            if base.is_empty() {
+                return Err(bad());
+            }
+            if let Ok(number) = base.parse::<f64>() {
+                m.scale *= number.powf(exponent);
+            } else if base.starts_with(|c: char| c.is_alphabetic()) {
+                let i = self.parameter(place, base)?;
+                match m.factors.iter_mut().find(|(j, _)| *j == i) {
+                    Some((_, e)) => *e += exponent,
+                    None => m.factors.push((i, exponent)),
+                }
+            } else {
+                return Err(bad());
+            }
+        }
+        m.factors.retain(|(_, e)| *e != 0.0);
+        if m.scale.is_finite() { Ok(m) } else { Err(bad()) }
+    }
+
+    fn exponent(&self, place: &str, text: &str) -> Result<f64, DynamicsError> {
+        if let Ok(number) = text.parse::<f64>() {
+            return Ok(number);
+        }
+        self.covariate(text).ok_or_else(|| unknown(place, "covariate", text, self.def.covariates.keys()))
+    }
+}
+
+fn checked_parameters(def: &DynamicsDef) -> Result<Vec<Parameter>, DynamicsError> {
+    let mut out = Vec::new();
+    for (name, p) in &def.parameters {
+        let figure = |why: &str| {
+            Err(DynamicsError::Figure { place: format!("parameter `{name}`"), why: why.to_owned() })
+        };
+        if !p.value.is_finite() || p.value < p.bounds.0 || p.value > p.bounds.1 {
+            return figure("its value must be a number within its bounds");
+        }
+        match p.prior {
+            PriorDef::Log(sd) if !(sd > 0.0 && sd.is_finite() && p.value > 0.0 && p.bounds.1 > 0.0) => {
+                return figure("a Log prior needs a value, an upper bound and a deviation above 0");
+            }
+            PriorDef::Linear(sd) if !(sd > 0.0 && sd.is_finite()) => {
+                return figure("a prior's deviation must be above 0");
+            }
+            _ => {}
+        }
+        let mut bounds = p.bounds;
+        if matches!(p.prior, PriorDef::Log(_)) {
+            bounds.0 = bounds.0.max(p.value * 1e-6);
+        }
+        out.push(Parameter {
+            name: name.clone(),
+            unit: p.unit.clone(),
+            value: p.value,
+            prior: p.prior,
+            bounds,
+            per_recording: p.per_recording,
+            drift_per_sqrt_s: p.drift_per_h / 60.0,
+        });
+    }
+    Ok(out)
+}
+
+fn check_figures(def: &DynamicsDef) -> Result<(), DynamicsError> {
+    let figure = |place: String, why: &str| Err(DynamicsError::Figure { place, why: why.to_owned() });
+    if def.storages.is_empty() {
+        return Err(DynamicsError::Empty("storages"));
+    }
+    if def.outputs.is_empty() {
+        return Err(DynamicsError::Empty("outputs"));
+    }
+    let mut names: Vec<&String> =
+        def.storages.iter().map(|s| &s.name).chain(def.boundaries.iter().map(|b| &b.name)).collect();
+    names.extend(def.inputs.iter().map(|i| &i.signal));
+    names.extend(def.outputs.iter().map(|o| &o.signal));
+    names.sort();
+    if let Some(w) = names.windows(2).find(|w| w[0] == w[1]) {
+        return Err(DynamicsError::Twice(w[0].clone()));
+    }
+    for i in &def.inputs {
+        let (low, high) = i.range;
+        if !(low.is_finite() && high.is_finite() && low < high) || i.correlation.0 <= 0 {
+            return figure(
+                format!("input `{}`", i.signal),
+                "its range must ascend and its correlation be above 0 s",
+            );
+        }
+        if i.std.is_some_and(|s| s.is_nan() || s <= 0.0) {
+            return figure(format!("input `{}`", i.signal), "its std must be above 0");
+        }
+    }
+    for s in &def.storages {
+        let ok = |x: f64| x.is_finite() && x >= 0.0;
+        if !ok(s.initial_std_k) || !ok(s.noise_k_per_sqrt_s) {
+            return figure(
+                format!("storage `{}`", s.name),
+                "initial_std_k and noise_k_per_sqrt_s must be at least 0",
+            );
+        }
+    }
+    for o in &def.outputs {
+        if !(o.noise_std.is_finite() && o.noise_std >= 0.0 && o.quantum.is_finite() && o.quantum >= 0.0) {
+            return figure(format!("output `{}`", o.signal), "noise_std and quantum must be at least 0");
+        }
+    }
+    if def.max_step.0 <= 0 {
+        return figure("max_step".to_owned(), "it must be above 0 s");
+    }
+    Ok(())
+}
+
+impl Model {
+    /// Compiles a network for a recording's covariates.
+    ///
+    /// # Errors
+    /// When a name is not defined, a coefficient is no product, or a figure makes no sense.
+    pub fn compile(def: &DynamicsDef, covariates: &BTreeMap<String, f64>) -> Result<Self, DynamicsError> {
+        check_figures(def)?;
+        let names = Names { def, parameters: def.parameters.keys().collect(), covariates };
+        for name in covariates.keys() {
+            if !def.covariates.contains_key(name) {
+                return Err(unknown("covariates", "covariate", name, def.covariates.keys()));
+            }
+        }
+        let mut model = Self {
+            parameters: checked_parameters(def)?,
+            inputs: def.inputs.iter().map(Input::new).collect(),
+            outputs: Vec::new(),
+            starts: Vec::new(),
+            capacities: Vec::new(),
+            links: Vec::new(),
+            sources: Vec::new(),
+            lags: Vec::new(),
+            first_boundary: Node::Fixed(20.0),
+            linear: true,
+            max_step_s: def.max_step.as_secs_f64(),
+        };
+        if let Some(b) = def.boundaries.first() {
+            model.first_boundary = names.node("boundaries", &b.name)?;
+        }
+        for s in &def.storages {
+            let place = format!("storage `{}`", s.name);
+            model.capacities.push(names.coefficient(&place, &s.capacity)?);
+            model.starts.push(Start {
+                name: s.name.clone(),
+                initial_c: s.initial_c,
+                std_k: s.initial_std_k,
+                noise_k_per_sqrt_s: s.noise_k_per_sqrt_s,
+            });
+        }
+        for c in &def.conductances {
+            let place = format!("conductance `{}`–`{}`", c.between.0, c.between.1);
+            if !(1.0..=4.0).contains(&c.exponent) {
+                let why = "its exponent must be between 1 and 4".to_owned();
+                return Err(DynamicsError::Figure { place, why });
+            }
+            model.linear &= c.exponent == 1.0;
+            let (a, b) = (names.node(&place, &c.between.0)?, names.node(&place, &c.between.1)?);
+            let value = names.coefficient(&place, &c.value)?;
+            model.links.push(Link { a, b, law: Law::Power(c.exponent), value });
+        }
+        for r in &def.radiation {
+            let place = format!("radiation `{}`–`{}`", r.between.0, r.between.1);
+            let (a, b) = (names.node(&place, &r.between.0)?, names.node(&place, &r.between.1)?);
+            let mut value = names.coefficient(&place, &r.area_m2)?;
+            value.scale *= STEFAN_BOLTZMANN;
+            model.links.push(Link { a, b, law: Law::Radiation, value });
+            model.linear = false;
+        }
+        for s in &def.sources {
+            let place = format!("source into `{}`", s.into);
+            let into = names.storage(&place, &s.into)?;
+            let input = s.input.as_ref().map(|i| names.input(&place, i)).transpose()?;
+            model.sources.push(Source { into, input, gain: names.coefficient(&place, &s.gain)? });
+        }
+        for o in &def.outputs {
+            model.add_output(&names, o)?;
+        }
+        for (m, s) in model.capacities.iter().zip(&def.storages) {
+            let value = m.value(&model.values());
+            if value.is_nan() || value <= 0.0 {
+                let place = format!("storage `{}`", s.name);
+                return Err(DynamicsError::Figure {
+                    place,
+                    why: "its capacity must be above 0 J/K".to_owned(),
+                });
+            }
+        }
+        Ok(model)
+    }
+
+    fn add_output(
+        &mut self,
+        names: &Names<'_>,
+        o: &super::definition::OutputDef,
+    ) -> Result<(), DynamicsError> {
+        let place = format!("output `{}`", o.signal);
+        let mut state = names.storage(&place, &o.node)?;
+        if let Some(text) = &o.lag_s {
+            self.lags.push(Lag { node: Node::State(state), tau: names.coefficient(&place, text)? });
+            let storage = &self.starts[state];
+            let start = Start {
+                name: o.signal.clone(),
+                initial_c: storage.initial_c,
+                std_k: storage.std_k,
+                noise_k_per_sqrt_s: 0.0,
+            };
+            state = self.starts.len();
+            self.starts.push(start);
+        }
+        self.outputs.push(Output {
+            signal: o.signal.clone(),
+            state,
+            noise_std: o.noise_std,
+            quantum: o.quantum,
+        });
+        Ok(())
+    }
+
+    /// Number of states.
+    pub fn states(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// The parameters' values before anything was measured.
+    pub fn values(&self) -> Vec<f64> {
+        self.parameters.iter().map(|p| p.value).collect()
+    }
+
+    /// Index of a parameter.
+    pub fn parameter(&self, name: &str) -> Option<usize> {
+        self.parameters.iter().position(|p| p.name == name)
+    }
+
+    /// Whether the rate is linear in the state, so that a step of any length is exact.
+    pub fn is_linear(&self) -> bool {
+        self.linear
+    }
+
+    pub(crate) fn max_step_s(&self) -> f64 {
+        self.max_step_s
+    }
+
+    /// Where states start that nothing is said about: the temperature of the first boundary, [°C].
+    pub fn resting_c(&self, theta: &[f64], u: &[f64]) -> f64 {
+        self.temperature(self.first_boundary, &[], theta, u)
+    }
+
+    /// Heat stored relative to 0 °C, [J]; sensors store none.
+    pub fn stored_j(&self, x: &[f64], theta: &[f64]) -> f64 {
+        self.capacities.iter().zip(x).map(|(c, t)| c.value(theta) * t).sum()
+    }
+
+    fn temperature<T: Real>(&self, node: Node, x: &[T], theta: &[T], u: &[T]) -> T {
+        match node {
+            Node::State(i) => x[i],
+            Node::Fixed(t) => T::from_f64(t),
+            Node::Parameter(i) => theta[i],
+            Node::Input(i) => u[i],
+        }
+    }
+
+    /// Rate of change of every state, [K/s].
+    pub fn derivative<T: Real>(&self, x: &[T], theta: &[T], u: &[T], rate: &mut [T]) {
+        for r in rate.iter_mut() {
+            *r = T::from_f64(0.0);
+        }
+        for l in &self.links {
+            let (a, b) = (self.temperature(l.a, x, theta, u), self.temperature(l.b, x, theta, u));
+            let heat = l.value.value(theta) * driving(l.law, a, b);
+            if let Node::State(i) = l.a {
+                rate[i] = rate[i] - heat;
+            }
+            if let Node::State(i) = l.b {
+                rate[i] = rate[i] + heat;
+            }
+        }
+        for s in &self.sources {
+            let gain = s.gain.value(theta);
+            rate[s.into] = rate[s.into] + s.input.map_or(gain, |i| gain * u[i]);
+        }
+        for (r, c) in rate.iter_mut().zip(&self.capacities) {
+            *r = *r / c.value(theta);
+        }
+        let first = self.capacities.len();
+        for (k, lag) in self.lags.iter().enumerate() {
+            let node = self.temperature(lag.node, x, theta, u);
+            rate[first + k] = (node - x[first + k]) / lag.tau.value(theta);
+        }
+    }
+
+    /// Jacobians of [`Self::derivative`], analytically.
+    pub fn jacobians(&self, x: &[f64], theta: &[f64], u: &[f64]) -> Jacobians {
+        let (n, p, m) = (self.states(), self.parameters.len(), self.inputs.len());
+        let mut j = Jacobians { x: Mat::zeros(n, n), u: Mat::zeros(n, m), theta: Mat::zeros(n, p) };
+        let inverse: Vec<f64> = self.capacities.iter().map(|c| 1.0 / c.value(theta)).collect();
+        for l in &self.links {
+            let (a, b) = (self.temperature(l.a, x, theta, u), self.temperature(l.b, x, theta, u));
+            let (drive, by_a, by_b) = driving_slopes(l.law, a, b);
+            let g = l.value.value(theta);
+            for (end, sign) in [(l.a, -1.0), (l.b, 1.0)] {
+                let Node::State(i) = end else { continue };
+                let s = sign * inverse[i];
+                for (node, slope) in [(l.a, by_a), (l.b, by_b)] {
+                    match node {
+                        Node::State(k) => j.x[(i, k)] += s * g * slope,
+                        Node::Parameter(k) => j.theta[(i, k)] += s * g * slope,
+                        Node::Input(k) => j.u[(i, k)] += s * g * slope,
+                        Node::Fixed(_) => {}
+                    }
+                }
+                for (at, (k, _)) in l.value.factors.iter().enumerate() {
+                    j.theta[(i, *k)] += s * drive * l.value.slope(theta, at);
+                }
+            }
+        }
+        for s in &self.sources {
+            let level = s.input.map_or(1.0, |i| u[i]);
+            if let Some(i) = s.input {
+                j.u[(s.into, i)] += inverse[s.into] * s.gain.value(theta);
+            }
+            for (at, (k, _)) in s.gain.factors.iter().enumerate() {
+                j.theta[(s.into, *k)] += inverse[s.into] * level * s.gain.slope(theta, at);
+            }
+        }
+        let mut rate = vec![0.0; n];
+        self.derivative(x, theta, u, &mut rate);
+        for (i, c) in self.capacities.iter().enumerate() {
+            for (at, (k, _)) in c.factors.iter().enumerate() {
+                j.theta[(i, *k)] -= rate[i] * inverse[i] * c.slope(theta, at);
+            }
+        }
+        let first = self.capacities.len();
+        for (l, lag) in self.lags.iter().enumerate() {
+            let i = first + l;
+            let tau = lag.tau.value(theta);
+            j.x[(i, i)] -= 1.0 / tau;
+            if let Node::State(k) = lag.node {
+                j.x[(i, k)] += 1.0 / tau;
+            }
+            for (at, (k, _)) in lag.tau.factors.iter().enumerate() {
+                j.theta[(i, *k)] -= rate[i] / tau * lag.tau.slope(theta, at);
+            }
+        }
+        j
+    }
+}
+
+/// What a conductance is multiplied with: |ΔT|^e in the direction of ΔT, or T_a⁴ − T_b⁴ in kelvin.
+fn driving<T: Real>(law: Law, a: T, b: T) -> T {
+    match law {
+        Law::Power(e) => {
+            let d = a - b;
+            if e == 1.0 {
+                d
+            } else if d.value() > 0.0 {
+                d.power(e)
+            } else if d.value() < 0.0 {
+                -(-d).power(e)
+            } else {
+                T::from_f64(0.0)
+            }
+        }
+        Law::Radiation => {
+            let zero = T::from_f64(ZERO_CELSIUS_K);
+            let (a, b) = (a + zero, b + zero);
+            let (a2, b2) = (a * a, b * b);
+            a2 * a2 - b2 * b2
+        }
+    }
+}
+
+/// The same with its derivatives by both temperatures.
+fn driving_slopes(law: Law, a: f64, b: f64) -> (f64, f64, f64) {
+    let drive = driving(law, a, b);
+    match law {
+        Law::Power(e) => {
+            let slope = if e == 1.0 { 1.0 } else { e * (a - b).abs().powf(e - 1.0) };
+            (drive, slope, -slope)
+        }
+        Law::Radiation => (drive, 4.0 * (a + ZERO_CELSIUS_K).powi(3), -4.0 * (b + ZERO_CELSIUS_K).powi(3)),
+    }
+}
+
+#[cfg(test)]
+#[path = "model_tests.rs"]
+mod tests;

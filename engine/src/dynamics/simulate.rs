@@ -1,0 +1,192 @@
+//! Networks as truth: devices of a fleet whose things have dynamics.
+//!
+//! The plugin of the set `Dynamics`. One [`Networks`] entity per group; every device has parameters of its own, drawn from
+//! their priors, so that a twin that follows it with the stated values meets a unit, not its own mirror image. Inputs are
+//! `zone.<quantity>`, `outside.<quantity>` or `<actuator part>.level`; outputs become the truth of the part they name.
+
+use super::{
+    definition::BoundaryAt,
+    model::{DynamicsError, Model},
+};
+use crate::{
+    actuate::ActuatorBank,
+    plan::{GroupPlan, Plan},
+    rng::{self, Rng},
+    world::{Clock, StateHash, StateHashers, TickSystems, Truth, TruthId},
+};
+use bevy_ecs::prelude::*;
+use rand_distr::{Distribution, StandardNormal};
+use rayon::prelude::*;
+
+/// The networks of a group of devices, those of this shard.
+#[derive(Component, Debug)]
+pub struct Networks {
+    group: usize,
+    model: Model,
+    units: Vec<Unit>,
+}
+
+#[derive(Debug)]
+struct Unit {
+    id: String,
+    theta: Vec<f64>,
+    x: Vec<f64>,
+    inputs: Vec<Driver>,
+    u: Vec<f64>,
+    outputs: Vec<TruthId>,
+    noise: Rng,
+}
+
+/// Where an input comes from.
+#[derive(Clone, Debug)]
+enum Driver {
+    Place(TruthId),
+    /// Index into the actuator bank's units.
+    Level(usize),
+}
+
+/// Adds the networks of a plan to a run. After `environment::install` and `actuate::install`.
+///
+/// # Errors
+/// When a network does not compile or an input names nothing that drives it.
+pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) -> Result<(), DynamicsError> {
+    let mut any = false;
+    for (g, group) in plan.groups.iter().enumerate() {
+        let Some(def) = &group.thing.dynamics else { continue };
+        let model = Model::compile(def, &def.covariates)?;
+        for boundary in &def.boundaries {
+            if let BoundaryAt::Input(name) = &boundary.at {
+                debug_assert!(model.inputs.iter().any(|i| i.signal == *name), "checked by compile");
+            }
+        }
+        let units = (0..group.count)
+            .filter(|i| plan.owns(group, *i))
+            .map(|i| unit(world, plan, g, group, &model, i))
+            .collect::<Result<Vec<_>, _>>()?;
+        any |= !units.is_empty();
+        world.spawn(Networks { group: g, model, units });
+    }
+    if any {
+        world.resource_mut::<StateHashers>().0.push(hash_networks);
+        schedule.add_systems(advance_networks.in_set(TickSystems::Dynamics));
+    }
+    Ok(())
+}
+
+fn unit(
+    world: &mut World,
+    plan: &Plan,
+    g: usize,
+    group: &GroupPlan,
+    model: &Model,
+    device: u32,
+) -> Result<Unit, DynamicsError> {
+    let id = plan.device_id(group, device);
+    let theta: Vec<f64> = model
+        .parameters
+        .iter()
+        .map(|p| {
+            let mut stream = rng::stream(plan.seed, &id, &format!("dynamics/{}", p.name));
+            let z: f64 = StandardNormal.sample(&mut stream);
+            if p.is_free() { p.from_space(p.to_space(p.value) + p.prior_sd() * z) } else { p.value }
+        })
+        .collect();
+    let inputs = model
+        .inputs
+        .iter()
+        .map(|input| driver(world, plan, g, group, device, &input.signal))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut truth = world.resource_mut::<Truth>();
+    let outputs = model
+        .outputs
+        .iter()
+        .map(|o| {
+            let (part, quantity) = o.signal.split_once('.').unwrap_or((&o.signal, "value"));
+            truth.place(&format!("part/{id}/{part}/{quantity}"))
+        })
+        .collect();
+    let u: Vec<f64> = inputs
+        .iter()
+        .map(|d| match d {
+            Driver::Place(p) => truth.get(*p),
+            Driver::Level(_) => 0.0,
+        })
+        .collect();
+    let resting = model.resting_c(&theta, &u);
+    let x = model.starts.iter().map(|s| s.initial_c.unwrap_or(resting)).collect();
+    let noise = rng::stream(plan.seed, &id, "dynamics/noise");
+    Ok(Unit { id, theta, x, inputs, u, outputs, noise })
+}
+
+fn driver(
+    world: &mut World,
+    plan: &Plan,
+    g: usize,
+    group: &GroupPlan,
+    device: u32,
+    signal: &str,
+) -> Result<Driver, DynamicsError> {
+    let (part, quantity) = signal.split_once('.').unwrap_or((signal, ""));
+    let place = match (part, group.zone(device)) {
+        ("zone", Some(zone)) => Some(format!("zone/{}/{quantity}", plan.scenario.world.zones[zone].id)),
+        ("zone" | "outside", _) => Some(format!("outside/{quantity}")),
+        _ => None,
+    };
+    if let Some(place) = place {
+        return Ok(Driver::Place(world.resource_mut::<Truth>().place(&place)));
+    }
+    let mut banks = world.query::<&ActuatorBank>();
+    let found = banks
+        .iter(world)
+        .filter(|b| b.group == g)
+        .find_map(|b| b.units.iter().position(|u| u.device == device && b.parts[u.part as usize].0 == part));
+    found.map(Driver::Level).ok_or_else(|| DynamicsError::Figure {
+        place: format!("input `{signal}` of thing `{}`", group.thing.name),
+        why: "in a simulated device an input must be `zone.<quantity>`, `outside.<quantity>` or \
+              `<actuator part>.level`"
+            .to_owned(),
+    })
+}
+
+fn advance_networks(
+    clock: Res<Clock>,
+    mut truth: ResMut<Truth>,
+    banks: Query<&ActuatorBank>,
+    mut all: Query<&mut Networks>,
+) {
+    let dt_s = clock.step.as_secs_f64();
+    for mut networks in &mut all {
+        let networks = &mut *networks;
+        let bank = banks.iter().find(|b| b.group == networks.group);
+        let model = &networks.model;
+        let before = &*truth;
+        networks.units.par_iter_mut().for_each(|unit| {
+            for (u, driver) in unit.u.iter_mut().zip(&unit.inputs) {
+                *u = match driver {
+                    Driver::Place(p) => before.get(*p),
+                    Driver::Level(at) => bank.map_or(0.0, |b| b.units[*at].follower.level()),
+                };
+            }
+            model.step(&mut unit.x, &unit.theta, &unit.u, dt_s);
+            for (x, start) in unit.x.iter_mut().zip(&model.starts) {
+                let z: f64 = StandardNormal.sample(&mut unit.noise);
+                *x += start.noise_k_per_sqrt_s * dt_s.sqrt() * z;
+            }
+        });
+        for unit in &networks.units {
+            for (place, output) in unit.outputs.iter().zip(&networks.model.outputs) {
+                truth.set(*place, unit.x[output.state]);
+            }
+        }
+    }
+}
+
+fn hash_networks(world: &mut World, hash: &mut StateHash) {
+    let mut all = world.query::<&Networks>();
+    for networks in all.iter(world) {
+        for unit in &networks.units {
+            let bytes: Vec<u8> = unit.x.iter().chain(&unit.theta).flat_map(|v| v.to_le_bytes()).collect();
+            hash.add(&format!("dynamics/{}", unit.id), &bytes);
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! What a scenario says of its zones, and what can be wrong with it.
+
+use serde::Deserialize;
+
+/// A zone.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ZoneDef {
+    /// Id.
+    pub id: String,
+    /// Zone that contains it; none: it stands outdoors.
+    #[serde(default, rename = "in")]
+    pub parent: Option<String>,
+    /// Temperature at the start, [°C]; it stays so unless `heat_capacity_j_k` is given.
+    #[serde(default = "room_c")]
+    pub temperature_c: f64,
+    /// Relative humidity at the start, [percent]; it stays so unless `volume_m3` is given.
+    #[serde(default = "room_percent")]
+    pub humidity_percent: f64,
+    /// Heat capacity of the air and what is as quick as it, [J/K].
+    #[serde(default)]
+    pub heat_capacity_j_k: Option<f64>,
+    /// Heat capacity of the slow mass (floor, walls), [J/K]; 0: none.
+    #[serde(default)]
+    pub mass_j_k: f64,
+    /// Conductance between air and mass, [W/K].
+    #[serde(default)]
+    pub mass_w_k: f64,
+    /// Conductance to what surrounds the zone, [W/K].
+    #[serde(default)]
+    pub outside_w_k: f64,
+    /// Walls to other zones.
+    #[serde(default)]
+    pub neighbours: Vec<NeighbourDef>,
+    /// Effective solar aperture: outdoor global irradiance times this is heat inside, [m²].
+    #[serde(default)]
+    pub solar_m2: f64,
+    /// Share of the solar heat that goes into the mass, 0–1.
+    #[serde(default)]
+    pub solar_to_mass: f64,
+    /// Volume of air, [m³]; 0: no exchange of air and constant relative humidity.
+    #[serde(default)]
+    pub volume_m3: f64,
+    /// Exchange of air with the surroundings through leaks, [1/h].
+    #[serde(default)]
+    pub air_changes_per_h: f64,
+    /// Constant source of heat, [W].
+    #[serde(default)]
+    pub heat_w: f64,
+    /// Constant source of water vapour, [g/h].
+    #[serde(default)]
+    pub vapour_g_h: f64,
+    /// Share of the surroundings' light that comes in, 0–1.
+    #[serde(default)]
+    pub light_transmission: f64,
+    /// Planted soil.
+    #[serde(default)]
+    pub soil: Option<SoilDef>,
+}
+
+/// A wall to another zone. It may be named on either side, or on both; conductances add up.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NeighbourDef {
+    /// The other zone.
+    pub zone: String,
+    /// Conductance of the wall, [W/K].
+    pub w_k: f64,
+}
+
+/// Planted soil: a bucket of water that plants draw from.
+///
+/// Potential evapotranspiration is λE = `radiation_share`·G + `vpd_w_m2_kpa`·VPD, the two-term form of A. Baille et al.
+/// (Scientia Horticulturae 59, 1994) with G the irradiance at the canopy; the soil gives that times its relative
+/// available water.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SoilDef {
+    /// Planted area, [m²].
+    pub area_m2: f64,
+    /// Depth of the roots, [mm].
+    #[serde(default = "root_mm")]
+    pub root_mm: f64,
+    /// Volumetric water content at the start, [percent].
+    #[serde(default = "soil_percent")]
+    pub moisture_percent: f64,
+    /// Water content at which plants wilt, [percent].
+    #[serde(default = "wilting_percent")]
+    pub wilting_percent: f64,
+    /// Water content above which water drains, [percent] (field capacity; FAO-56 table 19 gives 20–40 for loams).
+    #[serde(default = "capacity_percent")]
+    pub capacity_percent: f64,
+    /// Share of the irradiance at the canopy that evaporates water.
+    #[serde(default = "radiation_share")]
+    pub radiation_share: f64,
+    /// Evaporation per vapour-pressure deficit, [W/(m²·kPa)].
+    #[serde(default = "vpd_w_m2_kpa")]
+    pub vpd_w_m2_kpa: f64,
+}
+
+fn room_c() -> f64 {
+    20.0
+}
+fn room_percent() -> f64 {
+    50.0
+}
+fn root_mm() -> f64 {
+    300.0
+}
+fn soil_percent() -> f64 {
+    28.0
+}
+fn wilting_percent() -> f64 {
+    12.0
+}
+fn capacity_percent() -> f64 {
+    32.0
+}
+fn radiation_share() -> f64 {
+    0.4
+}
+fn vpd_w_m2_kpa() -> f64 {
+    15.0
+}
+
+impl ZoneDef {
+    /// A zone of this id in which everything stays at the defaults.
+    pub fn named(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            parent: None,
+            temperature_c: room_c(),
+            humidity_percent: room_percent(),
+            heat_capacity_j_k: None,
+            mass_j_k: 0.0,
+            mass_w_k: 0.0,
+            outside_w_k: 0.0,
+            neighbours: Vec::new(),
+            solar_m2: 0.0,
+            solar_to_mass: 0.0,
+            volume_m3: 0.0,
+            air_changes_per_h: 0.0,
+            heat_w: 0.0,
+            vapour_g_h: 0.0,
+            light_transmission: 0.0,
+            soil: None,
+        }
+    }
+}
+
+/// Index of the zone with this id.
+pub(super) fn index(zones: &[ZoneDef], id: &str) -> Option<usize> {
+    zones.iter().position(|z| z.id == id)
+}
+
+/// The island of each zone, by zone index: zones joined by walls or containment share one. Islands are numbered in the
+/// order of their first zones. Names that no zone bears are skipped: the scenario's check refuses them first.
+pub fn islands(zones: &[ZoneDef]) -> Vec<usize> {
+    let mut island: Vec<usize> = (0..zones.len()).collect();
+    let join = |island: &mut Vec<usize>, a: usize, b: usize| {
+        let (low, high) = (island[a].min(island[b]), island[a].max(island[b]));
+        island.iter_mut().filter(|x| **x == high).for_each(|x| *x = low);
+    };
+    for (i, zone) in zones.iter().enumerate() {
+        let others = zone.parent.iter().chain(zone.neighbours.iter().map(|n| &n.zone));
+        for other in others.filter_map(|id| index(zones, id)) {
+            join(&mut island, i, other);
+        }
+    }
+    let mut firsts: Vec<usize> = island.clone();
+    firsts.sort_unstable();
+    firsts.dedup();
+    island.iter().map(|x| firsts.partition_point(|f| f < x)).collect()
+}
+
+/// What is wrong with a zone's definition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ZoneProblem {
+    /// Index of the zone.
+    pub zone: usize,
+    /// The field within it, such as `volume_m3` or `neighbours[1].zone`.
+    pub field: String,
+    /// What was expected, and what was found.
+    pub message: String,
+}
+
+/// Everything that is wrong with the definitions beyond ids, containment and references, in their order: figures that
+/// are out of range or contradict each other.
+pub fn problems(zones: &[ZoneDef]) -> Vec<ZoneProblem> {
+    let mut found = Vec::new();
+    for (zone, z) in zones.iter().enumerate() {
+        let mut wrong =
+            |field: &str, message: String| found.push(ZoneProblem { zone, field: field.to_owned(), message });
+        let not_negative = [
+            ("mass_j_k", z.mass_j_k),
+            ("mass_w_k", z.mass_w_k),
+            ("outside_w_k", z.outside_w_k),
+            ("solar_m2", z.solar_m2),
+            ("volume_m3", z.volume_m3),
+            ("air_changes_per_h", z.air_changes_per_h),
+            ("vapour_g_h", z.vapour_g_h),
+        ];
+        for (field, value) in not_negative {
+            if !(value.is_finite() && value >= 0.0) {
+                wrong(field, format!("must be at least 0, but is {value}"));
+            }
+        }
+        for (field, value) in
+            [("solar_to_mass", z.solar_to_mass), ("light_transmission", z.light_transmission)]
+        {
+            if !(0.0..=1.0).contains(&value) {
+                wrong(field, format!("is a share, from 0 to 1, but is {value}"));
+            }
+        }
+        if !(-90.0..=2000.0).contains(&z.temperature_c) {
+            wrong("temperature_c", format!("must be from -90 to 2000 °C, but is {}", z.temperature_c));
+        }
+        if !(0.0..=100.0).contains(&z.humidity_percent) {
+            wrong("humidity_percent", format!("must be from 0 to 100, but is {}", z.humidity_percent));
+        }
+        if z.heat_capacity_j_k.is_some_and(|c| !(c.is_finite() && c > 0.0)) {
+            wrong("heat_capacity_j_k", "must be above 0; leave it out for a constant temperature".to_owned());
+        }
+        if z.volume_m3 == 0.0 && z.air_changes_per_h > 0.0 {
+            wrong("air_changes_per_h", "needs volume_m3, of which it is a multiple".to_owned());
+        }
+        for (k, n) in z.neighbours.iter().enumerate() {
+            if n.zone == z.id {
+                wrong(&format!("neighbours[{k}].zone"), "a zone has no wall to itself".to_owned());
+            }
+            if !(n.w_k.is_finite() && n.w_k >= 0.0) {
+                wrong(&format!("neighbours[{k}].w_k"), format!("must be at least 0, but is {}", n.w_k));
+            }
+        }
+        if let Some(s) = &z.soil {
+            if !(s.area_m2 > 0.0 && s.area_m2.is_finite()) {
+                wrong("soil.area_m2", format!("must be above 0, but is {}", s.area_m2));
+            }
+            if !(s.root_mm > 0.0 && s.root_mm.is_finite()) {
+                wrong("soil.root_mm", format!("must be above 0, but is {}", s.root_mm));
+            }
+            if !(0.0 <= s.wilting_percent
+                && s.wilting_percent < s.capacity_percent
+                && s.capacity_percent <= 100.0)
+            {
+                wrong(
+                    "soil.capacity_percent",
+                    "0 ≤ wilting_percent < capacity_percent ≤ 100 must hold".to_owned(),
+                );
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in super::super) fn house(id: &str, parent: Option<&str>, neighbours: &[(&str, f64)]) -> ZoneDef {
+        ZoneDef {
+            parent: parent.map(str::to_owned),
+            heat_capacity_j_k: Some(8e5),
+            mass_j_k: 5e6,
+            mass_w_k: 300.0,
+            outside_w_k: 120.0,
+            neighbours: neighbours
+                .iter()
+                .map(|(z, g)| NeighbourDef { zone: (*z).to_owned(), w_k: *g })
+                .collect(),
+            solar_m2: 9.0,
+            solar_to_mass: 0.4,
+            volume_m3: 200.0,
+            air_changes_per_h: 0.7,
+            light_transmission: 0.6,
+            soil: Some(SoilDef {
+                area_m2: 50.0,
+                root_mm: root_mm(),
+                moisture_percent: 25.0,
+                wilting_percent: 12.0,
+                capacity_percent: 32.0,
+                radiation_share: 0.4,
+                vpd_w_m2_kpa: 15.0,
+            }),
+            ..ZoneDef::named(id)
+        }
+    }
+
+    #[test]
+    fn islands_follow_walls_and_containment() {
+        let zones = [
+            house("a", None, &[]),
+            house("b", None, &[("d", 5.0)]),
+            house("c", Some("a"), &[]),
+            house("d", None, &[]),
+            house("e", None, &[]),
+        ];
+        assert_eq!(islands(&zones), [0, 1, 0, 1, 2]);
+        assert!(islands(&[]).is_empty());
+    }
+
+    #[test]
+    fn problems_are_all_found() {
+        let mut zone = house("a", None, &[("a", -1.0)]);
+        zone.light_transmission = 1.5;
+        zone.volume_m3 = 0.0;
+        zone.heat_capacity_j_k = Some(0.0);
+        zone.mass_j_k = f64::NAN;
+        zone.soil.as_mut().unwrap().wilting_percent = 50.0;
+        let fields: Vec<_> =
+            problems(&[house("ok", None, &[]), zone]).into_iter().map(|p| (p.zone, p.field)).collect();
+        let expected = [
+            "mass_j_k",
+            "light_transmission",
+            "heat_capacity_j_k",
+            "air_changes_per_h",
+            "neighbours[0].zone",
+            "neighbours[0].w_k",
+            "soil.capacity_percent",
+        ];
+        assert_eq!(fields, expected.map(|f| (1, f.to_owned())));
+    }
+}

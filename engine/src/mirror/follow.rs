@@ -1,0 +1,454 @@
+//! The ECS side of a twin: messages in, rows, events and scores out.
+//!
+//! Components: [`Twin`]. Resources: [`Topics`], [`TwinSummary`]. Sets: `Mirror` (messages), `Compare` (silence). A message is
+//! taken at the device's own time stamp; one without a time stamp at its arrival. Within a tick a twin's messages are
+//! ordered by that time; one that is older than what was already taken is late and dropped, one that repeats a time and a
+//! signal is a duplicate and dropped, both counted.
+//!
+//! A row's time is the reading's, by the device's clock while that clock is trusted, by arrival otherwise, and never later
+//! than its arrival.
+
+use crate::{
+    compare::{Judge, News, Reading, Verdict},
+    mirror::{
+        self, ModelSignal,
+        decode::Decoder,
+        outlook::Outlook,
+    },
+    plan::Plan,
+    predict::{Estimator, score::Score},
+    scenario::MirrorDef,
+    signal::SignalId,
+    time::{NS_PER_S, SimTime, Span},
+    world::{Clock, Counters, Event, Events, Inbox, Row, Rows, StateHash, StateHashers, TickSystems, Watch},
+};
+use bevy_ecs::prelude::*;
+use std::collections::HashMap;
+
+/// Messages in a row that all lie behind the newest one, yet ascend among themselves, after which the device's clock
+/// counts as set back and its new time is followed.
+const SET_BACK_MESSAGES: u32 = 5;
+/// A time stamp farther than this from the arrival says nothing about simulated time (a clock never set, or seconds
+/// since boot): rows are then stamped by arrival.
+const CLOCK_UNSET: Span = Span(86_400 * NS_PER_S);
+
+/// A topic's listeners: twin and which of its bindings; `None`: its status topic.
+type Listeners = Vec<(Entity, Option<u32>)>;
+
+/// Which twin hears which topic.
+#[derive(Resource, Default, Debug)]
+pub struct Topics(HashMap<String, Listeners>);
+
+/// How each twin fared, for the summary; in the scenario's order.
+#[derive(Resource, Default, Debug, Clone)]
+pub struct TwinSummary(pub Vec<TwinScore>);
+
+/// How one twin fared.
+#[derive(Debug, Clone, Default)]
+pub struct TwinScore {
+    /// Its id.
+    pub twin: String,
+    /// Messages taken, late, duplicate and refused.
+    pub taken: u64,
+    /// Messages older than what was already taken.
+    pub late: u64,
+    /// Messages that repeat a time and signal.
+    pub duplicate: u64,
+    /// Payloads that gave no values.
+    pub bad: u64,
+    /// Per output and horizon: signal, horizon, scores.
+    pub forecasts: Vec<(String, Span, Score)>,
+    /// All verdicts, oldest first.
+    pub verdicts: Vec<Verdict>,
+}
+
+#[derive(Debug)]
+struct Signals {
+    /// Per output: the first channel of its group.
+    outputs: Vec<u32>,
+    /// Per input: the first channel of its group.
+    inputs: Vec<u32>,
+    device: u32,
+    base: SignalId,
+}
+
+impl Signals {
+    fn new(base: SignalId, outputs: usize, inputs: usize, horizons: usize) -> Self {
+        let per = 5 + 3 * horizons as u32;
+        let after = outputs as u32 * per;
+        Self {
+            outputs: (0..outputs as u32).map(|o| o * per).collect(),
+            inputs: (0..inputs as u32).map(|i| after + 2 * i).collect(),
+            device: after + 2 * inputs as u32,
+            base,
+        }
+    }
+
+    fn at(&self, channel: u32) -> SignalId {
+        SignalId(self.base.0 + channel)
+    }
+}
+
+struct Pending {
+    t: SimTime,
+    arrived: SimTime,
+    first: usize,
+}
+
+/// A twin: the judge that follows one physical, and where its rows go.
+#[derive(Component)]
+pub struct Twin {
+    index: usize,
+    id: String,
+    names: Vec<String>,
+    decoders: Vec<Decoder>,
+    judge: Judge,
+    outlook: Outlook,
+    horizons: Vec<Span>,
+    every: Span,
+    next_forecast: SimTime,
+    signals: Signals,
+    pending: Vec<Pending>,
+    pending_values: Vec<f64>,
+    /// Newest time taken, per signal and of all.
+    last_at: Vec<SimTime>,
+    newest: SimTime,
+    behind: u32,
+    behind_at: SimTime,
+    score: TwinScore,
+    told_bad: bool,
+}
+
+struct Sink<'a> {
+    watch: &'a Watch,
+    rows: &'a mut Vec<Row>,
+    events: &'a mut Vec<Event>,
+}
+
+impl Sink<'_> {
+    fn row(&mut self, t: SimTime, signal: SignalId, value: f64) {
+        if self.watch.wants(signal) && value.is_finite() {
+            self.rows.push(Row { t, signal, value });
+        }
+    }
+}
+
+impl Twin {
+    /// The twin of a mirror section, with its estimator. `base` is the first signal of its block.
+    pub fn new(index: usize, def: &MirrorDef, estimator: Box<dyn Estimator>, base: SignalId) -> Self {
+        let names: Vec<String> = estimator.inputs().iter().chain(estimator.outputs()).cloned().collect();
+        let refs: Vec<&str> = names.iter().map(String::as_str).collect();
+        let (outputs, inputs) = (estimator.outputs().len(), estimator.inputs().len());
+        let horizons = mirror::horizons(def).to_vec();
+        Self {
+            index,
+            id: def.twin.clone(),
+            decoders: def.bind.iter().map(|b| Decoder::new(&b.decode, &refs)).collect(),
+            judge: Judge::new(estimator),
+            outlook: Outlook::new(&horizons, outputs, def.forecast.as_ref().map_or(0.9, |f| f.interval)),
+            signals: Signals::new(base, outputs, inputs, horizons.len()),
+            every: def.forecast.as_ref().map_or(Span(NS_PER_S), |f| f.every),
+            horizons,
+            next_forecast: SimTime(i64::MIN),
+            pending: Vec::new(),
+            pending_values: Vec::new(),
+            last_at: vec![SimTime(i64::MIN); names.len()],
+            newest: SimTime(i64::MIN),
+            behind: 0,
+            behind_at: SimTime(i64::MIN),
+            score: TwinScore { twin: def.twin.clone(), ..TwinScore::default() },
+            told_bad: false,
+            names,
+        }
+    }
+
+    /// The judge, with the estimator it follows with.
+    pub fn judge(&self) -> &Judge {
+        &self.judge
+    }
+
+    /// Takes a payload in; it waits until the tick's messages are all there.
+    fn hear(&mut self, binding: u32, payload: &[u8], arrived: SimTime, epoch_unix_ms: i64, sink: &mut Sink<'_>) {
+        let first = self.pending_values.len();
+        self.pending_values.resize(first + self.names.len(), f64::NAN);
+        let slot = &mut self.pending_values[first..];
+        match self.decoders[binding as usize].decode(payload, slot) {
+            Ok(head) => {
+                let t = head.ts_ms.and_then(|ms| device_time(ms, epoch_unix_ms)).unwrap_or(arrived);
+                self.pending.push(Pending { t, arrived, first });
+            }
+            Err(why) => {
+                self.pending_values.truncate(first);
+                self.score.bad += 1;
+                // One event for the first; the count says the rest, so that a babbling device fills no record.
+                if !std::mem::replace(&mut self.told_bad, true) {
+                    sink.events.push(Event {
+                        t: arrived,
+                        subject: self.id.clone(),
+                        part: String::new(),
+                        kind: "bad_payload".to_owned(),
+                        detail: why.to_string(),
+                        value: 1.0,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Takes what was heard in this tick, in the order of the device's time.
+    fn catch_up(&mut self, sink: &mut Sink<'_>) {
+        let mut pending = std::mem::take(&mut self.pending);
+        let mut values = std::mem::take(&mut self.pending_values);
+        pending.sort_by_key(|p| (p.t, p.arrived, p.first));
+        for p in &pending {
+            let n = self.names.len();
+            self.take(p.t, p.arrived, &mut values[p.first..p.first + n], sink);
+        }
+        pending.clear();
+        values.clear();
+        self.pending = pending;
+        self.pending_values = values;
+    }
+
+    fn take(&mut self, t: SimTime, arrived: SimTime, values: &mut [f64], sink: &mut Sink<'_>) {
+        if t < self.newest && !self.set_back(t) {
+            self.score.late += 1;
+            return;
+        }
+        for (value, last) in values.iter_mut().zip(&mut self.last_at) {
+            if !value.is_nan() && *last == t {
+                *value = f64::NAN;
+            } else if !value.is_nan() {
+                *last = t;
+            }
+        }
+        if values.iter().all(|v| v.is_nan()) {
+            self.score.duplicate += 1;
+            return;
+        }
+        self.behind = 0;
+        self.newest = t;
+        self.score.taken += 1;
+        let (inputs, outputs) = values.split_at(self.signals.inputs.len());
+        self.judge.take(&Reading { t, arrived, inputs, outputs });
+        let far = (t - arrived).0.unsigned_abs() > CLOCK_UNSET.0 as u64;
+        let row_t = if far || self.judge.clock_wrong() { arrived } else { t.min(arrived) };
+        self.emit(row_t, inputs, outputs, sink);
+        self.score_and_forecast(t, row_t, outputs, sink);
+        self.news(sink);
+    }
+
+    /// Whether a run of old time stamps means that the device's clock was set back; then its new time is followed.
+    fn set_back(&mut self, t: SimTime) -> bool {
+        self.behind = if t > self.behind_at { self.behind + 1 } else { 1 };
+        self.behind_at = t;
+        if self.behind < SET_BACK_MESSAGES {
+            return false;
+        }
+        self.judge.clock_set(t);
+        self.last_at.fill(SimTime(i64::MIN));
+        self.next_forecast = SimTime(i64::MIN);
+        for o in 0..self.signals.outputs.len() {
+            self.outlook.forget(o);
+        }
+        true
+    }
+
+    fn emit(&self, t: SimTime, inputs: &[f64], outputs: &[f64], sink: &mut Sink<'_>) {
+        for (o, value) in outputs.iter().enumerate() {
+            let first = self.signals.outputs[o];
+            let view = self.judge.view(o);
+            sink.row(t, self.signals.at(first), *value);
+            sink.row(t, self.signals.at(first + 1), view.estimate.mean);
+            if !value.is_nan() {
+                sink.row(t, self.signals.at(first + 2), view.residual);
+                sink.row(t, self.signals.at(first + 3), view.whitened);
+            }
+            sink.row(t, self.signals.at(first + 4), f64::from(u8::from(self.judge.holds(inputs.len() + o))));
+        }
+        for (i, value) in inputs.iter().enumerate() {
+            let first = self.signals.inputs[i];
+            sink.row(t, self.signals.at(first), *value);
+            sink.row(t, self.signals.at(first + 1), f64::from(u8::from(self.judge.holds(i))));
+        }
+        sink.row(t, self.signals.at(self.signals.device), f64::from(u8::from(self.judge.device_holds())));
+    }
+
+    fn score_and_forecast(&mut self, t: SimTime, row_t: SimTime, outputs: &[f64], sink: &mut Sink<'_>) {
+        let trusted = |o: usize| !self.judge.holds(self.signals.inputs.len() + o) && !self.judge.device_holds();
+        let tolerance = Span(self.judge.period().0.max(1).saturating_mul(2));
+        for (o, value) in outputs.iter().enumerate() {
+            if !trusted(o) {
+                self.outlook.forget(o);
+            } else if !value.is_nan() {
+                self.outlook.arrived(t, o, *value, tolerance);
+            }
+        }
+        if self.horizons.is_empty() || t < self.next_forecast {
+            return;
+        }
+        // From the last origin, so that a period that is no multiple of the readings' own does not wander.
+        let due = if self.next_forecast.0 == i64::MIN { t } else { self.next_forecast };
+        self.next_forecast = if t - due > self.every { t + self.every } else { due + self.every };
+        for (h, horizon) in self.horizons.iter().enumerate() {
+            for (o, g) in self.judge.estimator().forecast(*horizon).into_iter().enumerate() {
+                let last = if trusted(o) { outputs[o] } else { f64::NAN };
+                let band = self.outlook.issue(t, o, h, g, last);
+                let first = self.signals.outputs[o] + 5 + 3 * h as u32;
+                sink.row(row_t, self.signals.at(first), band.mean);
+                sink.row(row_t, self.signals.at(first + 1), band.lower);
+                sink.row(row_t, self.signals.at(first + 2), band.upper);
+            }
+        }
+    }
+
+    fn news(&mut self, sink: &mut Sink<'_>) {
+        for News { t, verdict, ended } in self.judge.news() {
+            sink.events.push(Event {
+                t,
+                subject: self.id.clone(),
+                part: verdict.part.clone(),
+                kind: if ended { "verdict_end" } else { "verdict" }.to_owned(),
+                detail: verdict.kind.to_owned(),
+                value: verdict.posterior,
+            });
+        }
+    }
+
+    /// Simulated time has come this far: silence is judged.
+    fn wait(&mut self, now: SimTime, sink: &mut Sink<'_>) {
+        if self.judge.wait(now) {
+            sink.row(now, self.signals.at(self.signals.device), f64::from(u8::from(self.judge.device_holds())));
+            self.news(sink);
+        }
+    }
+
+    fn summary(&self) -> TwinScore {
+        let mut score = self.score.clone();
+        for (o, name) in self.judge.estimator().outputs().iter().enumerate() {
+            for (h, horizon) in self.horizons.iter().enumerate() {
+                score.forecasts.push((name.clone(), *horizon, self.outlook.score(o, h)));
+            }
+        }
+        score.verdicts = self.judge.verdicts().to_vec();
+        score
+    }
+}
+
+/// A device's time stamp as simulated time. None: out of all range.
+fn device_time(ts_ms: f64, epoch_unix_ms: i64) -> Option<SimTime> {
+    let ms = ts_ms - epoch_unix_ms as f64;
+    // Half of what fits, so that differences of two such times never overflow.
+    (ms.abs() < i64::MAX as f64 / 2.0e6).then(|| SimTime((ms * 1.0e6).round() as i64))
+}
+
+/// Adds the twins of the plan's shard. `make` builds a mirror's estimator; `blocks` holds one signal block per mirror
+/// section, laid out by [`mirror::twin_channels`], as `(first signal, outputs, inputs)`.
+///
+/// A twin lives in the shard of its physical (by index), so that both see the same messages unsplit.
+pub fn install<E>(
+    world: &mut World,
+    schedule: &mut Schedule,
+    plan: &Plan,
+    make: &dyn Fn(&MirrorDef) -> Result<Box<dyn Estimator>, E>,
+) -> Result<(), E> {
+    let mut topics = Topics::default();
+    for (index, def) in plan.scenario.mirror.iter().enumerate() {
+        let physical = plan.scenario.physicals.iter().position(|p| p.id == def.twin).unwrap_or(index) as u32;
+        if physical % plan.shard.1.max(1) != plan.shard.0 {
+            continue;
+        }
+        let base = plan.signals.id(plan.twin_blocks[index], 0, 0);
+        let entity = world.spawn(Twin::new(index, def, make(def)?, base)).id();
+        for (n, bind) in def.bind.iter().enumerate() {
+            let topic = mirror::bound_topic(&bind.topic, &def.twin);
+            topics.0.entry(mirror::status_topic(&topic)).or_default().push((entity, None));
+            topics.0.entry(topic).or_default().push((entity, Some(n as u32)));
+        }
+    }
+    world.insert_resource(topics);
+    world.init_resource::<TwinSummary>();
+    schedule.add_systems((
+        follow_messages.in_set(TickSystems::Mirror),
+        judge_silence.in_set(TickSystems::Compare),
+    ));
+    world.get_resource_or_init::<StateHashers>().0.push(hash);
+    Ok(())
+}
+
+#[expect(clippy::too_many_arguments, reason = "a system's parameters are its list of what it touches")]
+fn follow_messages(
+    clock: Res<Clock>,
+    inbox: Res<Inbox>,
+    topics: Res<Topics>,
+    watch: Res<Watch>,
+    mut twins: Query<&mut Twin>,
+    mut rows: ResMut<Rows>,
+    mut events: ResMut<Events>,
+    mut counters: ResMut<Counters>,
+    mut touched: Local<Vec<Entity>>,
+) {
+    let mut sink = Sink { watch: &watch, rows: &mut rows.0, events: &mut events.0 };
+    let mut heard = 0;
+    for message in &inbox.0 {
+        let Some(listeners) = topics.0.get(&*message.topic) else { continue };
+        for (entity, binding) in listeners {
+            let Ok(mut twin) = twins.get_mut(*entity) else { continue };
+            heard += 1;
+            match binding {
+                Some(n) => {
+                    if twin.pending.is_empty() {
+                        touched.push(*entity);
+                    }
+                    twin.hear(*n, &message.payload, message.due, clock.epoch_unix_ms, &mut sink);
+                }
+                None => twin.judge.presence(message.due, &*message.payload != b"offline"),
+            }
+        }
+    }
+    // In the order of the messages, which is the stable one; a twin whose first payloads were bad comes twice, and has
+    // nothing left the second time.
+    for entity in touched.drain(..) {
+        if let Ok(mut twin) = twins.get_mut(entity) {
+            twin.catch_up(&mut sink);
+        }
+    }
+    if heard > 0 {
+        counters.add("twin_messages", heard);
+    }
+}
+
+fn judge_silence(
+    clock: Res<Clock>,
+    watch: Res<Watch>,
+    mut twins: Query<&mut Twin>,
+    mut rows: ResMut<Rows>,
+    mut events: ResMut<Events>,
+) {
+    let mut sink = Sink { watch: &watch, rows: &mut rows.0, events: &mut events.0 };
+    for mut twin in &mut twins {
+        twin.wait(clock.now, &mut sink);
+    }
+}
+
+/// Fills [`TwinSummary`] with the scores so far; the driver calls it when it wants to show or report them.
+pub fn summarise(world: &mut World) {
+    let mut all: Vec<(usize, TwinScore)> =
+        world.query::<&Twin>().iter(world).map(|t| (t.index, t.summary())).collect();
+    all.sort_by_key(|(index, _)| *index);
+    world.insert_resource(TwinSummary(all.into_iter().map(|(_, score)| score).collect()));
+}
+
+fn hash(world: &mut World, hash: &mut StateHash) {
+    let mut query = world.query::<&Twin>();
+    for twin in query.iter(world) {
+        let mut bytes = twin.judge.state_bytes();
+        twin.outlook.state_bytes(&mut bytes);
+        hash.add(&format!("twin/{}", twin.id), &bytes);
+    }
+}
+
+/// The units of a model's signals, paired with their names, for [`mirror::twin_channels`].
+pub fn model_signals(names: &[String], unit: impl Fn(&str) -> String) -> Vec<ModelSignal> {
+    names.iter().map(|n| (n.clone(), unit(n))).collect()
+}

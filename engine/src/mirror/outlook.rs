@@ -1,0 +1,109 @@
+//! Forecasts in flight: what was said, what came, and how well the intervals of [`crate::predict::interval`] held.
+//!
+//! ```
+//! use twinfleet_engine::{mirror::outlook::Outlook, predict::Gaussian, time::{SimTime, Span}};
+//! let mut outlook = Outlook::new(&[Span::from_secs(60)], 1, 0.9);
+//! let band = outlook.issue(SimTime::ZERO, 0, 0, Gaussian { mean: 50.0, var: 4.0 }, 49.0);
+//! assert!(band.lower < 50.0 && band.upper > 50.0);
+//! outlook.arrived(SimTime(60_000_000_000), 0, 51.0, Span::from_secs(90));
+//! assert_eq!(outlook.score(0, 0).n(), 1);
+//! ```
+
+use crate::{
+    predict::{
+        Gaussian,
+        interval::{Band, Calibrator},
+        score::Score,
+    },
+    time::{SimTime, Span},
+};
+use std::collections::VecDeque;
+
+/// Forecasts in flight that are scored, per output and horizon; the oldest is forgotten first.
+const IN_FLIGHT_MAX: usize = 4096;
+
+#[derive(Clone, Debug)]
+struct Lane {
+    calibrator: Calibrator,
+    /// When a forecast is due, and the last reading when it was issued.
+    persistence: VecDeque<(SimTime, f64)>,
+    score: Score,
+}
+
+/// The forecasts of one twin.
+#[derive(Clone, Debug)]
+pub struct Outlook {
+    horizons: usize,
+    lanes: Vec<Lane>,
+    /// When each output was last read.
+    read: Vec<Option<SimTime>>,
+}
+
+impl Outlook {
+    /// Forecasts of `outputs` signals over these horizons, whose intervals hold with probability `interval` (0–1).
+    pub fn new(horizons: &[Span], outputs: usize, interval: f64) -> Self {
+        let lane = |h: &Span| Lane {
+            calibrator: Calibrator::new(*h, interval),
+            persistence: VecDeque::new(),
+            score: Score::default(),
+        };
+        let lanes = (0..outputs).flat_map(|_| horizons.iter().map(lane)).collect();
+        Self { horizons: horizons.len(), lanes, read: vec![None; outputs] }
+    }
+
+    /// Puts a forecast on record and gives its interval. `last` is the last reading, for persistence; without one (NaN) the
+    /// forecast is not scored.
+    pub fn issue(&mut self, origin: SimTime, output: usize, horizon: usize, g: Gaussian, last: f64) -> Band {
+        let lane = &mut self.lanes[output * self.horizons + horizon];
+        if last.is_nan() || !g.mean.is_finite() || !g.var.is_finite() {
+            return lane.calibrator.clone().issue(origin, g);
+        }
+        let band = lane.calibrator.issue(origin, g);
+        if lane.persistence.len() == IN_FLIGHT_MAX {
+            lane.persistence.pop_front();
+        }
+        lane.persistence.push_back((band.due, last));
+        band
+    }
+
+    /// A good reading came: forecasts that have come due are scored. After a gap longer than `tolerance` nothing says what
+    /// was at their time, and they are forgotten.
+    pub fn arrived(&mut self, t: SimTime, output: usize, value: f64, tolerance: Span) {
+        if self.read[output].is_some_and(|before| t - before > tolerance) {
+            self.forget(output);
+        }
+        self.read[output] = Some(t);
+        for lane in &mut self.lanes[output * self.horizons..(output + 1) * self.horizons] {
+            for (band, came) in lane.calibrator.observe(t, value) {
+                while lane.persistence.front().is_some_and(|(due, _)| *due < band.due) {
+                    lane.persistence.pop_front();
+                }
+                if let Some((_, last)) = lane.persistence.pop_front() {
+                    lane.score.add(band.mean, (band.lower, band.upper), last, came);
+                }
+            }
+        }
+    }
+
+    /// Forgets the forecasts in flight of an output: their origin, or what they would be held against, is not to be
+    /// trusted.
+    pub fn forget(&mut self, output: usize) {
+        for lane in &mut self.lanes[output * self.horizons..(output + 1) * self.horizons] {
+            lane.calibrator.forget();
+            lane.persistence.clear();
+        }
+    }
+
+    /// The scores of one output and horizon.
+    pub fn score(&self, output: usize, horizon: usize) -> Score {
+        self.lanes[output * self.horizons + horizon].score
+    }
+
+    /// Its state, for the run's hash.
+    pub fn state_bytes(&self, bytes: &mut Vec<u8>) {
+        for lane in &self.lanes {
+            bytes.extend_from_slice(&lane.calibrator.scale().to_bits().to_le_bytes());
+            bytes.extend_from_slice(&lane.score.n().to_le_bytes());
+        }
+    }
+}

@@ -1,0 +1,465 @@
+//! Physicals: a recording published row by row as its device would have, faults of the timeline applied before the
+//! payload is written.
+//!
+//! Where the recording itself has a gap (a step of more than [`GAP_STEPS`] median steps) or ends, the device was off:
+//! `offline` is published, retained, on `<topic>/status` as a broker does with a device's last will, and `online` when
+//! the rows go on. A `Dropout` of the timeline is another thing: the device stays connected and says nothing.
+//!
+//! Components: [`Physical`]. Set: [`PhysicalSystems`], between `Firmware` and `Publish`. Writes `Outbox`, `Events`,
+//! `Counters`.
+//!
+//! ```
+//! use twinfleet_engine::mirror::physical::Feed;
+//! use twinfleet_engine::time::SimTime;
+//! let feed = Feed::new(&[0.0, 1.002], vec![("soc.temperature".into(), vec![45.084, f64::NAN])]).unwrap();
+//! assert_eq!(feed.time(1), SimTime(1_002_000_000));
+//! ```
+
+use crate::{
+    message::Message,
+    plan::Plan,
+    rng::{self, Rng},
+    scenario::{Action, PayloadDef, PhysicalDef},
+    sense::fault::FaultDef,
+    signal::wildcard,
+    time::{SimTime, Span},
+    world::{Clock, Counters, Event, Events, Outbox, StateHash, StateHashers, TickSystems},
+};
+use bevy_ecs::{prelude::*, schedule::SystemSet};
+use rand_distr::{Distribution, Exp1, StandardNormal};
+use std::{fmt::Write as _, sync::Arc};
+
+/// Steps of the recording's median step after which a device without rows counts as gone.
+pub const GAP_STEPS: i64 = 5;
+
+/// The set in which physicals publish: after `Firmware`, before `Publish`.
+#[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PhysicalSystems;
+
+/// A recording, ready to be published: times from its first row, and columns named `part.quantity` in which NaN is a
+/// missing value.
+#[derive(Clone, Debug, Default)]
+pub struct Feed {
+    times: Vec<SimTime>,
+    median_step: Span,
+    columns: Vec<(String, Vec<f64>)>,
+}
+
+/// Why a table cannot be published.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FeedError {
+    /// Times that do not ascend, or are not finite.
+    #[error("row {0} of the recording does not come after the row before it")]
+    Times(usize),
+    /// A column of another length than the times.
+    #[error("the column `{0}` has another length than the column of time")]
+    Length(String),
+}
+
+impl Feed {
+    /// A feed from seconds since the first row and columns in the signals' units.
+    pub fn new(t_s: &[f64], mut columns: Vec<(String, Vec<f64>)>) -> Result<Self, FeedError> {
+        let t0 = t_s.first().copied().unwrap_or(0.0);
+        let times: Vec<SimTime> = t_s.iter().map(|t| SimTime(Span::from_secs_f64(t - t0).0)).collect();
+        if let Some(at) = (0..t_s.len()).find(|i| !t_s[*i].is_finite() || (*i > 0 && times[*i] <= times[i - 1])) {
+            return Err(FeedError::Times(at));
+        }
+        if let Some((name, _)) = columns.iter().find(|(_, v)| v.len() != times.len()) {
+            return Err(FeedError::Length(name.clone()));
+        }
+        columns.sort_by(|a, b| a.0.cmp(&b.0));
+        let mut steps: Vec<Span> = times.windows(2).map(|w| w[1] - w[0]).collect();
+        steps.sort();
+        let median_step = steps.get(steps.len() / 2).copied().unwrap_or_default();
+        Ok(Self { times, median_step, columns })
+    }
+
+    /// When a row is published.
+    pub fn time(&self, row: usize) -> SimTime {
+        self.times[row]
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.times.len()
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.times.is_empty()
+    }
+}
+
+/// A fault of the timeline as one physical sees it.
+#[derive(Debug)]
+struct Scheduled {
+    fault: StreamFault,
+    /// Column it corrupts; None: the device.
+    column: Option<usize>,
+    /// What the labels call it.
+    part: String,
+    started: bool,
+    ended: bool,
+}
+
+/// A fault of a stream of readings from its onset to its end.
+#[derive(Debug)]
+pub struct StreamFault {
+    from: SimTime,
+    until: SimTime,
+    kind: FaultDef,
+    rng: Rng,
+    /// Value a stuck reading stays at.
+    held: Option<f64>,
+    next_spike: SimTime,
+}
+
+impl StreamFault {
+    /// A fault that lasts `from..until`, with its own random stream.
+    pub fn new(kind: FaultDef, from: SimTime, until: SimTime, rng: Rng) -> Self {
+        Self { from, until, kind, rng, held: None, next_spike: from }
+    }
+
+    /// Whether it acts now.
+    pub fn active(&self, t: SimTime) -> bool {
+        self.from <= t && t < self.until
+    }
+
+    /// The reading as the fault leaves it while it acts (NaN: none); `last` is what was published before, NaN at first.
+    pub fn corrupt(&mut self, t: SimTime, value: f64, last: f64) -> f64 {
+        let age_s = (t - self.from).as_secs_f64();
+        match self.kind {
+            FaultDef::Stuck => {
+                let first = if last.is_nan() { value } else { last };
+                *self.held.get_or_insert(first)
+            }
+            FaultDef::Bias { by } => value + by,
+            FaultDef::Drift { per_h } => value + per_h * age_s / 3600.0,
+            FaultDef::Gain { factor } => value * factor,
+            FaultDef::Spike { by, every } => {
+                if t < self.next_spike {
+                    return value;
+                }
+                let wait: f64 = Exp1.sample(&mut self.rng);
+                self.next_spike = if every == Span::ZERO {
+                    SimTime::NEVER
+                } else {
+                    t + Span::from_secs_f64(wait * every.as_secs_f64())
+                };
+                value + by
+            }
+            FaultDef::Noise { std } => {
+                let w: f64 = StandardNormal.sample(&mut self.rng);
+                value + std * w
+            }
+            FaultDef::Dropout => f64::NAN,
+            FaultDef::ClockSkew { .. } => value,
+        }
+    }
+}
+
+/// A size as the labels give it, in the signal's unit (a drift per hour, a skew in ppm).
+pub fn fault_size(kind: &FaultDef) -> f64 {
+    match *kind {
+        FaultDef::Stuck | FaultDef::Dropout => 0.0,
+        FaultDef::Bias { by } | FaultDef::Spike { by, .. } => by,
+        FaultDef::Drift { per_h } => per_h,
+        FaultDef::Gain { factor } => factor,
+        FaultDef::Noise { std } => std,
+        FaultDef::ClockSkew { ppm } => ppm,
+    }
+}
+
+/// A device whose readings come from a recording.
+#[derive(Component, Debug)]
+pub struct Physical {
+    id: String,
+    zone: String,
+    ordinal: u32,
+    topic: Arc<str>,
+    status_topic: Arc<str>,
+    offline: bool,
+    payload: PayloadDef,
+    qos: u8,
+    retain: bool,
+    every: u32,
+    feed: Feed,
+    next: usize,
+    seq: u64,
+    faults: Vec<Scheduled>,
+    /// Last published value by column.
+    last: Vec<f64>,
+}
+
+impl Physical {
+    /// A physical of a scenario, its recording read. `ordinal` is its place in the stable order of publishers.
+    pub fn new(def: &PhysicalDef, feed: Feed, ordinal: u32, plan: &Plan) -> Self {
+        let mut faults = Vec::new();
+        for (n, event) in plan.scenario.timeline.iter().enumerate() {
+            let Action::Fault { target, kind } = &event.action else { continue };
+            let (device, part) = target.split_once('/').unwrap_or((target, ""));
+            if !wildcard(device.as_bytes(), def.id.as_bytes()) {
+                continue;
+            }
+            let from = SimTime::ZERO + event.at;
+            let until = event.until.map_or(SimTime::NEVER, |s| SimTime::ZERO + s);
+            let whole = matches!(kind, FaultDef::Dropout | FaultDef::ClockSkew { .. });
+            let mut add = |column: Option<usize>, part: &str| {
+                let rng = rng::stream(plan.seed, &def.id, &format!("fault/{n}/{part}"));
+                let fault = StreamFault::new(*kind, from, until, rng);
+                faults.push(Scheduled { fault, column, part: part.to_owned(), started: false, ended: false });
+            };
+            // A clock is the whole device's, whatever part the target names.
+            if matches!(kind, FaultDef::ClockSkew { .. }) || (part.is_empty() && whole) {
+                add(None, "");
+                continue;
+            }
+            let pattern = if part.is_empty() { "*" } else { part };
+            for (c, (name, _)) in feed.columns.iter().enumerate() {
+                if wildcard(pattern.as_bytes(), name.as_bytes()) {
+                    add(Some(c), name);
+                }
+            }
+        }
+        let zone = def.zone.clone().unwrap_or_default();
+        let topic = def.publish.topic.replace("{device}", &def.id).replace("{zone}", &zone);
+        Self {
+            id: def.id.clone(),
+            zone,
+            ordinal,
+            status_topic: super::status_topic(&topic).into(),
+            offline: false,
+            topic: topic.into(),
+            payload: def.publish.payload.clone(),
+            qos: def.publish.qos,
+            retain: def.publish.retain,
+            every: def.publish.every.max(1),
+            next: 0,
+            seq: 0,
+            faults,
+            last: vec![f64::NAN; feed.columns.len()],
+            feed,
+        }
+    }
+
+    /// Publishes the rows before `until`; labels of faults that begin or end before it go to `events`.
+    pub fn publish(&mut self, until: SimTime, epoch_unix_ms: i64, events: &mut Vec<Event>, out: &mut Vec<Message>) {
+        self.label(until, events);
+        loop {
+            if let Some(t) = self.gone_at().filter(|t| *t < until) {
+                self.offline = true;
+                self.tell(t, "offline", out);
+            }
+            if self.next >= self.feed.len() || self.feed.times[self.next] >= until {
+                return;
+            }
+            let row = self.next;
+            self.next += 1;
+            if std::mem::take(&mut self.offline) {
+                self.tell(self.feed.times[row], "online", out);
+            }
+            if row.is_multiple_of(self.every as usize) {
+                self.publish_row(row, epoch_unix_ms, out);
+            }
+        }
+    }
+
+    /// When the device is given up, if the recording has a gap, or its end, after the row published last.
+    fn gone_at(&self) -> Option<SimTime> {
+        let last = *self.feed.times.get(self.next.checked_sub(1)?)?;
+        let given_up = last + Span(self.feed.median_step.0.saturating_mul(GAP_STEPS));
+        let next = self.feed.times.get(self.next).copied().unwrap_or(SimTime::NEVER);
+        (!self.offline && given_up < next).then_some(given_up)
+    }
+
+    fn tell(&mut self, t: SimTime, what: &str, out: &mut Vec<Message>) {
+        out.push(Message {
+            sent: t,
+            due: t,
+            publisher: self.ordinal,
+            seq: self.seq,
+            topic: self.status_topic.clone(),
+            payload: what.as_bytes().into(),
+            qos: self.qos,
+            retain: true,
+        });
+        self.seq += 1;
+    }
+
+    fn label(&mut self, until: SimTime, events: &mut Vec<Event>) {
+        for f in &mut self.faults {
+            let mut push = |t, kind: &str| {
+                events.push(Event {
+                    t,
+                    subject: self.id.clone(),
+                    part: f.part.clone(),
+                    kind: kind.to_owned(),
+                    detail: f.fault.kind.name().to_owned(),
+                    value: fault_size(&f.fault.kind),
+                });
+            };
+            if !f.started && f.fault.from < until {
+                f.started = true;
+                push(f.fault.from, "fault_start");
+            }
+            if !f.ended && f.fault.until < until {
+                f.ended = true;
+                push(f.fault.until, "fault_end");
+            }
+        }
+    }
+
+    fn publish_row(&mut self, row: usize, epoch_unix_ms: i64, out: &mut Vec<Message>) {
+        let t = self.feed.times[row];
+        let mut values: Vec<f64> = self.feed.columns.iter().map(|(_, v)| v[row]).collect();
+        let mut silent = false;
+        let mut clock_ns = t.0;
+        for f in &mut self.faults {
+            let fault = &mut f.fault;
+            if !fault.active(t) {
+                continue;
+            }
+            match (f.column, fault.kind) {
+                (Some(c), _) if !values[c].is_nan() => values[c] = fault.corrupt(t, values[c], self.last[c]),
+                (None, FaultDef::Dropout) => silent = true,
+                (None, FaultDef::ClockSkew { ppm }) => clock_ns += ((t - fault.from).0 as f64 * ppm * 1e-6) as i64,
+                _ => {}
+            }
+        }
+        let seq = self.seq;
+        self.seq += 1;
+        if silent || values.iter().all(|v| v.is_nan()) {
+            return;
+        }
+        let ts_ms = epoch_unix_ms + clock_ns.div_euclid(1_000_000);
+        let payload = self.render(&values, ts_ms, seq);
+        for (last, value) in self.last.iter_mut().zip(&values) {
+            if !value.is_nan() {
+                *last = *value;
+            }
+        }
+        out.push(Message {
+            sent: t,
+            due: t,
+            publisher: self.ordinal,
+            seq,
+            topic: self.topic.clone(),
+            payload: payload.into_bytes().into(),
+            qos: self.qos,
+            retain: self.retain,
+        });
+    }
+
+    fn render(&self, values: &[f64], ts_ms: i64, seq: u64) -> String {
+        let named = || self.feed.columns.iter().map(|(n, _)| n.as_str()).zip(values).filter(|(_, v)| !v.is_nan());
+        match &self.payload {
+            PayloadDef::Json => {
+                let mut text = format!("{{\"ts\":{ts_ms}");
+                for (name, value) in named() {
+                    // Names come from a checked scenario; quotes in them would still be escaped.
+                    let _ = write!(text, ",{}:{value}", serde_json::Value::from(name));
+                }
+                text.push('}');
+                text
+            }
+            PayloadDef::Template(template) => {
+                let mut text = String::with_capacity(template.len() + 16);
+                let mut rest = template.as_str();
+                while let Some(at) = rest.find(['{', '}']) {
+                    text.push_str(&rest[..at]);
+                    let tail = &rest[at..];
+                    if tail.starts_with("{{") || tail.starts_with("}}") {
+                        text.push_str(&tail[..1]);
+                        rest = &tail[2..];
+                    } else if let Some(end) = tail.starts_with('{').then(|| tail.find('}')).flatten() {
+                        self.fill(&mut text, &tail[1..end], named(), ts_ms, seq);
+                        rest = &tail[end + 1..];
+                    } else {
+                        text.push_str(&tail[..1]);
+                        rest = &tail[1..];
+                    }
+                }
+                text.push_str(rest);
+                text
+            }
+        }
+    }
+
+    fn fill<'a>(
+        &self,
+        text: &mut String,
+        field: &str,
+        mut named: impl Iterator<Item = (&'a str, &'a f64)>,
+        ts_ms: i64,
+        seq: u64,
+    ) {
+        let (name, decimals) = match field.split_once(":.") {
+            Some((name, n)) => (name, n.parse::<usize>().ok().map(|n| n.min(17))),
+            None => (field, None),
+        };
+        let _ = match name {
+            "device" => write!(text, "{}", self.id),
+            "zone" => write!(text, "{}", self.zone),
+            "seq" => write!(text, "{seq}"),
+            "ts" => write!(text, "{ts_ms}"),
+            _ => match (named.find(|(n, _)| *n == name), decimals) {
+                (Some((_, v)), Some(n)) => write!(text, "{v:.n$}"),
+                (Some((_, v)), None) => write!(text, "{v}"),
+                (None, _) => write!(text, "null"),
+            },
+        };
+    }
+}
+
+/// Adds the physicals of the plan's shard. `load` reads a physical's recording. Physicals are dealt out over shards by index;
+/// a twin lives in the shard of its physical.
+pub fn install<E>(
+    world: &mut World,
+    schedule: &mut Schedule,
+    plan: &Plan,
+    load: &dyn Fn(&PhysicalDef) -> Result<Feed, E>,
+) -> Result<(), E> {
+    let first: u32 = plan.groups.iter().map(|g| g.count).sum();
+    for (i, def) in plan.scenario.physicals.iter().enumerate() {
+        let i = i as u32;
+        if i % plan.shard.1.max(1) == plan.shard.0 {
+            world.spawn(Physical::new(def, load(def)?, first + i, plan));
+        }
+    }
+    schedule.configure_sets(PhysicalSystems.after(TickSystems::Firmware).before(TickSystems::Publish));
+    schedule.add_systems(publish_recordings.in_set(PhysicalSystems));
+    world.get_resource_or_init::<StateHashers>().0.push(hash);
+    Ok(())
+}
+
+fn publish_recordings(
+    clock: Res<Clock>,
+    mut physicals: Query<&mut Physical>,
+    mut events: ResMut<Events>,
+    mut outbox: ResMut<Outbox>,
+    mut counters: ResMut<Counters>,
+) {
+    let before = outbox.0.len();
+    for mut p in &mut physicals {
+        p.publish(clock.next, clock.epoch_unix_ms, &mut events.0, &mut outbox.0);
+    }
+    // Spawn order is stable, yet what leaves is sorted by the world's own key.
+    outbox.0[before..].sort_by_key(|m| (m.due, m.publisher, m.seq));
+    let n = (outbox.0.len() - before) as u64;
+    if n > 0 {
+        counters.add("physical_messages", n);
+    }
+}
+
+fn hash(world: &mut World, hash: &mut StateHash) {
+    let mut query = world.query::<&Physical>();
+    for p in query.iter(world) {
+        let mut bytes = Vec::with_capacity(16 + 8 * p.last.len());
+        bytes.extend_from_slice(&(p.next as u64).to_le_bytes());
+        bytes.extend_from_slice(&p.seq.to_le_bytes());
+        for v in &p.last {
+            bytes.extend_from_slice(&v.to_bits().to_le_bytes());
+        }
+        hash.add(&format!("physical/{}", p.id), &bytes);
+    }
+}

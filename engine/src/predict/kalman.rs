@@ -1,0 +1,367 @@
+//! The extended Kalman filter over a network: storages, inputs and learnt parameters in one joint state.
+//!
+//! An input that was read is known; over a gap or a forecast it is a mean-reverting process, and its covariance with the
+//! storages is carried along. Positive parameters are learnt in the logarithm. Readings have the variance of their noise
+//! and of their quantisation (q²/12; Widrow & Kollár, *Quantization Noise*, ch. 5).
+//!
+//! ```
+//! # use twinfleet_engine::{dynamics::DynamicsDef, predict::{Estimator, kalman::Filter}, time::Span};
+//! let def: DynamicsDef = ron::from_str(r#"(
+//!     parameters: {"c": (value: 100.0), "g": (value: 1.0),
+//!                  "room": (value: 20.0, prior: Linear(5.0), per_recording: true)},
+//!     boundaries: [(name: "room", at: Parameter("room"))],
+//!     storages: [(name: "box", capacity: "c")],
+//!     conductances: [(between: ("box", "room"), value: "g")],
+//!     outputs: [(signal: "probe.temperature", node: "box", noise_std: 0.1)],
+//! )"#).unwrap();
+//! let mut twin = Filter::new(&def, &[]).unwrap();
+//! for k in 0..600 {
+//!     twin.predict(Span::from_secs(1), &[]);
+//!     // The box cools towards a room of 24 °C, which the twin learns.
+//!     twin.update(0, 24.0 + 16.0 * (-0.01 * f64::from(k)).exp());
+//! }
+//! let room = twin.state().into_iter().find(|(name, _)| name == "room").unwrap().1;
+//! assert!((room.mean - 24.0).abs() < 0.5);
+//! ```
+
+use super::{Estimator, Gaussian, Innovation, load::Load};
+use crate::{
+    dynamics::{
+        definition::{DynamicsDef, TimingDef},
+        dense::{Mat, phi1},
+        model::{DynamicsError, Model},
+        step::Reversion,
+    },
+    time::Span,
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Standard deviation of all storages together before the first reading, [K].
+const NOTHING_KNOWN_K: f64 = 100.0;
+
+/// A filter that follows one device.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    fixed: Arc<Fixed>,
+    /// States, then inputs.
+    y: Vec<f64>,
+    /// Learnt parameters, each in its space.
+    eta: Vec<f64>,
+    /// All parameters, in their units.
+    theta: Vec<f64>,
+    /// Covariance of states, inputs, learnt parameters.
+    p: Mat,
+    loads: Vec<Load>,
+}
+
+/// What never changes, shared between the copies.
+#[derive(Debug)]
+struct Fixed {
+    model: Model,
+    /// Indices of the learnt parameters.
+    learnt: Vec<usize>,
+    outputs: Vec<String>,
+    inputs: Vec<String>,
+}
+
+impl Filter {
+    /// A filter over a network. Learnt are the named parameters and those of which each recording has its own.
+    ///
+    /// # Errors
+    /// When the network does not compile, or `learn` names no free parameter.
+    pub fn new(def: &DynamicsDef, learn: &[String]) -> Result<Self, DynamicsError> {
+        Self::with_covariates(def, learn, &BTreeMap::new())
+    }
+
+    /// The same for a device of which covariates are known.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_covariates(
+        def: &DynamicsDef,
+        learn: &[String],
+        covariates: &BTreeMap<String, f64>,
+    ) -> Result<Self, DynamicsError> {
+        let model = Model::compile(def, covariates)?;
+        for name in learn {
+            let p = model.parameter(name).map(|i| &model.parameters[i]);
+            if !p.is_some_and(super::super::dynamics::model::Parameter::is_free) {
+                return Err(DynamicsError::Figure {
+                    place: "learn".to_owned(),
+                    why: format!("`{name}` is no parameter with a prior, so it cannot be learnt"),
+                });
+            }
+        }
+        let learnt: Vec<usize> = (0..model.parameters.len())
+            .filter(|i| {
+                let p = &model.parameters[*i];
+                p.is_free() && (p.per_recording || learn.contains(&p.name))
+            })
+            .collect();
+        let theta = model.values();
+        let eta = learnt.iter().map(|i| model.parameters[*i].to_space(theta[*i])).collect();
+        let loads: Vec<Load> =
+            model.inputs.iter().map(|i| Load::new(i.mean, i.std, i.correlation_s)).collect();
+        let u: Vec<f64> = model.inputs.iter().map(|i| i.mean).collect();
+        let (y, p) = Self::start(&model, &theta, &learnt, &u);
+        let outputs = model.outputs.iter().map(|o| o.signal.clone()).collect();
+        let inputs = model.inputs.iter().map(|i| i.signal.clone()).collect();
+        let fixed = Arc::new(Fixed { model, learnt, outputs, inputs });
+        Ok(Self { fixed, y, eta, theta, p, loads })
+    }
+
+    /// Before the first reading all states are anywhere, but near each other; so that reading finds them all.
+    fn start(model: &Model, theta: &[f64], learnt: &[usize], u: &[f64]) -> (Vec<f64>, Mat) {
+        let (n, m) = (model.states(), u.len());
+        let rest = model.resting_c(theta, u);
+        let mut y: Vec<f64> = model.starts.iter().map(|s| s.initial_c.unwrap_or(rest)).collect();
+        y.extend_from_slice(u);
+        let mut p = Mat::zeros(n + m + learnt.len(), n + m + learnt.len());
+        for (i, a) in model.starts.iter().enumerate() {
+            for (j, b) in model.starts.iter().enumerate() {
+                if a.initial_c.is_none() && b.initial_c.is_none() {
+                    p[(i, j)] += NOTHING_KNOWN_K * NOTHING_KNOWN_K;
+                }
+            }
+            p[(i, i)] += a.std_k * a.std_k;
+        }
+        for (k, input) in model.inputs.iter().enumerate() {
+            p[(n + k, n + k)] = input.std * input.std;
+        }
+        for (k, i) in learnt.iter().enumerate() {
+            let sd = model.parameters[*i].prior_sd();
+            p[(n + m + k, n + m + k)] = sd * sd;
+        }
+        (y, p)
+    }
+
+    /// The network it carries.
+    pub fn model(&self) -> &Model {
+        &self.fixed.model
+    }
+
+    /// Values of all parameters, in their units.
+    pub fn parameters(&self) -> &[f64] {
+        &self.theta
+    }
+
+    /// Temperatures of all states, [°C].
+    pub fn states(&self) -> &[f64] {
+        &self.y[..self.fixed.model.states()]
+    }
+
+    fn reversions(&self) -> Vec<Reversion> {
+        self.loads.iter().map(|l| Reversion { mean: l.mean(), rate_per_s: 1.0 / l.correlation_s() }).collect()
+    }
+
+    /// Mean of states and inputs, and covariance, after `dt_s`.
+    fn propagated(&self, dt_s: f64, inputs: &[Reversion]) -> (Vec<f64>, Mat) {
+        let model = &self.fixed.model;
+        let (n, dim, total) = (model.states(), self.y.len(), self.p.rows);
+        let (j, _, _) = model.system(&self.y, &self.theta, inputs);
+        // The noise's integral is a trapezium: short against the fastest mode, then doubled up to the step.
+        let fastest = (0..dim).map(|i| j[(i, i)].abs()).fold(0.0, f64::max);
+        let doublings = (dt_s * fastest / 0.5).log2().ceil().clamp(0.0, 40.0) as i32;
+        let h = dt_s * 0.5f64.powi(doublings);
+        let mut y = self.y.clone();
+        model.advance(&mut y, &self.theta, inputs, dt_s);
+
+        let phi = phi1(&j.clone().scaled(h)).scaled(h);
+        let middle: Vec<f64> = self.y.iter().zip(&y).map(|(a, b)| 0.5 * (a + b)).collect();
+        let by_theta = model.jacobians(&middle[..n], &self.theta, &middle[n..]).theta;
+        let mut f = Mat::identity(total);
+        for i in 0..dim {
+            for k in 0..dim {
+                f[(i, k)] += (0..dim).map(|l| j[(i, l)] * phi[(l, k)]).sum::<f64>();
+            }
+            for (k, q) in self.fixed.learnt.iter().enumerate() {
+                let slope = model.parameters[*q].slope(self.theta[*q]);
+                f[(i, dim + k)] = (0..n).map(|l| phi[(i, l)] * by_theta[(l, *q)]).sum::<f64>() * slope;
+            }
+        }
+        let mut diffusion = Mat::zeros(total, total);
+        for (i, s) in model.starts.iter().enumerate() {
+            diffusion[(i, i)] = s.noise_k_per_sqrt_s * s.noise_k_per_sqrt_s;
+        }
+        for (k, r) in inputs.iter().enumerate() {
+            diffusion[(n + k, n + k)] = 2.0 * self.loads[k].var() * r.rate_per_s;
+        }
+        for (k, q) in self.fixed.learnt.iter().enumerate() {
+            let drift = model.parameters[*q].drift_per_sqrt_s;
+            diffusion[(dim + k, dim + k)] = drift * drift;
+        }
+        let mut q = diffusion.sandwiched(&f);
+        q.add(&diffusion);
+        let mut q = q.scaled(0.5 * h);
+        for _ in 0..doublings {
+            let moved = q.sandwiched(&f);
+            q.add(&moved);
+            f = f.mul(&f);
+        }
+        let mut p = self.p.sandwiched(&f);
+        p.add(&q);
+        (y, p)
+    }
+
+    /// The input is known to have this value: an exact reading.
+    fn pin_input(&mut self, k: usize, value: f64) {
+        let i = self.fixed.model.states() + k;
+        let var = self.p[(i, i)];
+        if var > 1e-12 {
+            self.correct(i, value - self.y[i], var, 0.0);
+        }
+        self.y[i] = value;
+        for l in 0..self.p.rows {
+            self.p[(i, l)] = 0.0;
+            self.p[(l, i)] = 0.0;
+        }
+    }
+
+    /// Kalman step for a scalar reading of joint state `i`; Joseph's form, which stays positive under rounding.
+    fn correct(&mut self, i: usize, residual: f64, var: f64, noise: f64) {
+        let (dim, total) = (self.y.len(), self.p.rows);
+        let column: Vec<f64> = (0..total).map(|l| self.p[(l, i)]).collect();
+        let gain: Vec<f64> = column.iter().map(|c| c / var).collect();
+        for (y, k) in self.y.iter_mut().zip(&gain) {
+            *y += k * residual;
+        }
+        for (e, k) in self.eta.iter_mut().zip(&gain[dim..]) {
+            *e += k * residual;
+        }
+        let spread = column[i] + noise;
+        for a in 0..total {
+            for b in 0..=a {
+                let v =
+                    self.p[(a, b)] - gain[a] * column[b] - column[a] * gain[b] + gain[a] * gain[b] * spread;
+                self.p[(a, b)] = v;
+                self.p[(b, a)] = v;
+            }
+            self.p[(a, a)] = self.p[(a, a)].max(0.0);
+        }
+        for (k, q) in self.fixed.learnt.iter().enumerate() {
+            let p = &self.fixed.model.parameters[*q];
+            let value = p.from_space(self.eta[k]);
+            self.eta[k] = p.to_space(value);
+            self.theta[*q] = value;
+        }
+    }
+
+    /// What readings of all outputs would be after `horizon`, with some inputs planned to stay at a known value.
+    pub fn forecast_planned(&self, horizon: Span, planned: &[Option<f64>]) -> Vec<Gaussian> {
+        let mut start = self.clone();
+        let mut inputs = start.reversions();
+        for (k, plan) in planned.iter().enumerate().take(inputs.len()) {
+            if let Some(value) = plan {
+                start.pin_input(k, *value);
+                inputs[k] = Reversion::HELD;
+            }
+        }
+        let (y, p) = start.propagated(horizon.as_secs_f64().max(0.0), &inputs);
+        let reading = |o: &crate::dynamics::model::Output| Gaussian {
+            mean: y[o.state],
+            var: p[(o.state, o.state)] + o.variance(),
+        };
+        self.fixed.model.outputs.iter().map(reading).collect()
+    }
+}
+
+impl Estimator for Filter {
+    fn outputs(&self) -> &[String] {
+        &self.fixed.outputs
+    }
+
+    fn inputs(&self) -> &[String] {
+        &self.fixed.inputs
+    }
+
+    fn quantum(&self, output: usize) -> f64 {
+        self.fixed.model.outputs[output].quantum
+    }
+
+    fn noise_std(&self, output: usize) -> f64 {
+        self.fixed.model.outputs[output].noise_std
+    }
+
+    fn predict(&mut self, dt: Span, inputs: &[Option<f64>]) {
+        let dt_s = dt.as_secs_f64().max(0.0);
+        let fixed = Arc::clone(&self.fixed);
+        let mut moves = self.reversions();
+        let mut read = vec![None; moves.len()];
+        for (k, input) in fixed.model.inputs.iter().enumerate() {
+            let value = inputs.get(k).copied().flatten().filter(|v| v.is_finite());
+            read[k] = value.map(|v| v.clamp(input.range.0, input.range.1));
+            let Some(v) = read[k] else { continue };
+            if input.timing == TimingDef::Averaged {
+                self.pin_input(k, v);
+                moves[k] = Reversion::HELD;
+            } else if self.p[(fixed.model.states() + k, fixed.model.states() + k)] == 0.0 {
+                moves[k] = Reversion::HELD;
+            }
+        }
+        if dt_s > 0.0 {
+            (self.y, self.p) = self.propagated(dt_s, &moves);
+        }
+        for (k, v) in read.into_iter().enumerate() {
+            match v {
+                Some(v) => {
+                    self.pin_input(k, v);
+                    self.loads[k].observe(v, dt_s);
+                }
+                None => self.loads[k].skip(),
+            }
+        }
+    }
+
+    fn expected(&self, output: usize) -> Gaussian {
+        let o = &self.fixed.model.outputs[output];
+        Gaussian { mean: self.y[o.state], var: self.p[(o.state, o.state)] + o.variance() }
+    }
+
+    fn update(&mut self, output: usize, value: f64) -> Innovation {
+        let expected = self.expected(output);
+        if !value.is_finite() {
+            return Innovation { residual: 0.0, var: expected.var };
+        }
+        let o = &self.fixed.model.outputs[output];
+        let (state, noise) = (o.state, o.variance());
+        let residual = value - expected.mean;
+        self.correct(state, residual, expected.var, noise);
+        Innovation { residual, var: expected.var }
+    }
+
+    fn forecast(&self, horizon: Span) -> Vec<Gaussian> {
+        self.forecast_planned(horizon, &[])
+    }
+
+    fn state(&self) -> Vec<(String, Gaussian)> {
+        let model = &self.fixed.model;
+        let dim = self.y.len();
+        let states = model
+            .starts
+            .iter()
+            .enumerate()
+            .map(|(i, s)| (s.name.clone(), Gaussian { mean: self.y[i], var: self.p[(i, i)] }));
+        let learnt = self.fixed.learnt.iter().enumerate().map(|(k, q)| {
+            let p = &model.parameters[*q];
+            let slope = p.slope(self.theta[*q]);
+            let var = slope * slope * self.p[(dim + k, dim + k)];
+            (p.name.clone(), Gaussian { mean: self.theta[*q], var })
+        });
+        states.chain(learnt).collect()
+    }
+
+    fn fork(&self) -> Box<dyn Estimator> {
+        Box::new(self.clone())
+    }
+
+    fn state_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for x in self.y.iter().chain(&self.theta).chain(&self.p.a) {
+            out.extend_from_slice(&x.to_le_bytes());
+        }
+        for l in &self.loads {
+            l.bytes(&mut out);
+        }
+        out
+    }
+}

@@ -1,0 +1,193 @@
+//! Firmware, power and payloads of a device.
+
+use super::Place;
+use crate::{
+    catalog::{Catalog, Firmware, LawDef, PowerDef, ThingDef},
+    scenario::{
+        PayloadDef, PublishDef,
+        definition::{sensor_signals, unknown},
+        diagnostic::{Diagnostic, Report, near},
+    },
+};
+
+/// Firmware against the thing that runs it.
+pub(in crate::scenario) fn check_firmware(
+    firmware: &Firmware,
+    thing: &ThingDef,
+    catalog: &Catalog,
+    place: &Place<'_>,
+    report: &mut Report,
+) {
+    if firmware.period.0 <= 0 {
+        report.push(place.error("period", "the time between wakes must be above 0"));
+    }
+    if firmware.awake > firmware.period {
+        report.push(place.error("awake", "it is awake for longer than the time between wakes"));
+    }
+    if firmware.attempts == 0 {
+        report.push(place.error("attempts", "a message is sent at least once"));
+    }
+    let mut signals: Vec<String> = sensor_signals(thing, catalog).into_iter().map(|(name, _)| name).collect();
+    let actuators = thing.parts.iter().filter(|p| catalog.actuators.contains_key(&p.model));
+    let actuators: Vec<&str> = actuators.map(|p| p.id.as_str()).collect();
+    signals.extend(actuators.iter().map(|id| format!("{id}.level")));
+    // A dangling model has its own error; what the part would measure is unknown then.
+    let complete = thing
+        .parts
+        .iter()
+        .all(|p| catalog.sensors.contains_key(&p.model) || catalog.actuators.contains_key(&p.model));
+    for (i, publish) in firmware.publish.iter().enumerate() {
+        let known = complete.then_some(signals.as_slice());
+        check_publish(publish, known, &place.inside(&format!("publish[{i}]")), report);
+    }
+    for (i, command) in firmware.commands.iter().enumerate() {
+        let place = place.inside(&format!("commands[{i}]"));
+        check_topic(&command.topic, false, "topic", &place, report);
+        check_pointer(command.pointer.as_deref(), "pointer", &place, report);
+        if !actuators.contains(&command.part.as_str()) {
+            let error = unknown("actuator", &command.part, actuators.iter().copied());
+            report.push(error.at(place.source, place.span("part"), ""));
+        }
+    }
+    for (i, control) in firmware.control.iter().enumerate() {
+        let place = place.inside(&format!("control[{i}]"));
+        check_topic(&control.input, true, "input", &place, report);
+        check_topic(&control.output, false, "output", &place, report);
+        check_pointer(Some(&control.pointer), "pointer", &place, report);
+        if control.stale.0 <= 0 {
+            report
+                .push(place.error("stale", "a device must be heard for some time: `stale` must be above 0"));
+        }
+        let order = match &control.law {
+            LawDef::OnBelow { on_below, off_above } => (on_below, off_above),
+            LawDef::OnAbove { on_above, off_below } => (off_below, on_above),
+            LawDef::Proportional { .. } => continue,
+        };
+        if order.0 > order.1 {
+            let text = "the law would switch on and off at once: its lower threshold is the higher one";
+            report.push(place.error("law", text));
+        }
+    }
+}
+
+/// A publish; `signals` are the `part.quantity` that a payload may name, none where that is not known.
+pub(super) fn check_publish(
+    publish: &PublishDef,
+    signals: Option<&[String]>,
+    place: &Place<'_>,
+    report: &mut Report,
+) {
+    check_topic(&publish.topic, false, "topic", place, report);
+    if publish.qos > 2 {
+        report.push(place.error("qos", "MQTT knows the qualities of service 0, 1 and 2"));
+    }
+    if publish.every == 0 {
+        report.push(place.error("every", "`every` counts readings from 1: 1 publishes each"));
+    }
+    if let PayloadDef::Template(text) = &publish.payload {
+        check_template(text, signals, place, report);
+    }
+}
+
+/// An MQTT topic (MQTT 3.1.1 § 4.7): not empty, at most 65,535 bytes, wildcards in filters only, and only known `{…}`.
+pub(super) fn check_topic(topic: &str, filter: bool, key: &str, place: &Place<'_>, report: &mut Report) {
+    let mut refuse = |text: String, help: &str| report.push(place.error(key, text).help(help));
+    if topic.is_empty() || topic.len() > 65_535 || topic.contains('\0') {
+        refuse("this is no MQTT topic".into(), "a topic has 1 to 65,535 bytes");
+        return;
+    }
+    let levels: Vec<&str> = topic.split('/').collect();
+    for (i, level) in levels.iter().enumerate() {
+        let wild = level.contains(['+', '#']);
+        if wild && !filter {
+            refuse(
+                "a topic that is published to holds no wildcards".into(),
+                "write the topic out; `{device}` stands for the device's id",
+            );
+            break;
+        }
+        let whole = *level == "+" || (*level == "#" && i + 1 == levels.len());
+        if wild && !whole {
+            refuse(
+                format!("`{level}` is no wildcard: `+` stands alone between slashes, `#` alone at the end"),
+                "see MQTT 3.1.1, section 4.7",
+            );
+            break;
+        }
+    }
+    for word in placeholders(topic) {
+        if word != "device" && word != "zone" {
+            let help = near(word, ["device", "zone"]).unwrap_or_default();
+            refuse(format!("a topic has no `{{{word}}}`"), &help);
+        }
+    }
+}
+
+fn check_pointer(pointer: Option<&str>, key: &str, place: &Place<'_>, report: &mut Report) {
+    if pointer.is_some_and(|p| !p.is_empty() && !p.starts_with('/')) {
+        report.push(
+            place
+                .error(key, "this is no JSON Pointer")
+                .help("a pointer starts with `/`: \"/temperature\", \"/bme280/temperature\" (RFC 6901)"),
+        );
+    }
+}
+
+/// The words within single braces; `{{` and `}}` are braces themselves.
+fn placeholders(text: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    let mut rest = text;
+    while let Some(open) = rest.find('{') {
+        let after = &rest[open + 1..];
+        if let Some(skipped) = after.strip_prefix('{') {
+            rest = skipped;
+            continue;
+        }
+        let Some(close) = after.find('}') else { break };
+        words.push(&after[..close]);
+        rest = &after[close + 1..];
+    }
+    words
+}
+
+fn check_template(text: &str, signals: Option<&[String]>, place: &Place<'_>, report: &mut Report) {
+    const OWN: [&str; 5] = ["device", "zone", "seq", "ts", "battery_v"];
+    for word in placeholders(text) {
+        let (name, format) = word.split_once(':').unwrap_or((word, ""));
+        let decimals = format.strip_prefix('.').unwrap_or(format);
+        if !format.is_empty() && (decimals.len() == format.len() || decimals.parse::<u8>().is_err()) {
+            report.push(
+                place
+                    .error("payload", format!("`{format}` is no format"))
+                    .help("decimals are written `{bme280.temperature:.2}`"),
+            );
+        }
+        let Some(signals) = signals else { continue };
+        if !OWN.contains(&name) && !signals.iter().any(|s| s == name) {
+            let known = signals.iter().map(String::as_str).chain(OWN);
+            let error =
+                Diagnostic::error(format!("the payload has no `{{{name}}}`")).maybe_help(near(name, known));
+            report.push(error.at(place.source, place.span("payload"), ""));
+        }
+    }
+}
+
+/// A supply's figures.
+pub(in crate::scenario) fn check_power(power: &PowerDef, place: &Place<'_>, report: &mut Report) {
+    let PowerDef::Battery { capacity_mah, charge, ocv_v, r0_ohm, self_discharge_per_month } = power else {
+        return;
+    };
+    place.above("capacity_mah", *capacity_mah, 0.0, report);
+    place.at_least("r0_ohm", *r0_ohm, 0.0, report);
+    place.within("self_discharge_per_month", *self_discharge_per_month, 0.0, 1.0, report);
+    if !(0.0 <= charge.0 && charge.0 <= charge.1 && charge.1 <= 1.0) {
+        report.push(place.error("charge", "states of charge lie within 0 and 1, and ascend: (least, most)"));
+    }
+    let ascends = ocv_v.windows(2).all(|w| w[0].0 < w[1].0 && w[0].1 <= w[1].1);
+    if ocv_v.len() < 2 || !ascends {
+        let text = "the curve needs two points or more: (state of charge, volts), both ascending";
+        report.push(place.error("ocv_v", text));
+    } else if ocv_v.iter().any(|(z, v)| !(0.0..=1.0).contains(z) || *v <= 0.0) {
+        report.push(place.error("ocv_v", "states of charge lie within 0 and 1, voltages above 0"));
+    }
+}

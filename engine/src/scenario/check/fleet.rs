@@ -1,0 +1,404 @@
+//! Devices: groups, physicals, twins; and what the timeline and expectations may name of them.
+
+use super::{
+    Checker, check_firmware, check_id, check_power,
+    device::{check_publish, check_topic},
+};
+use crate::{
+    scenario::{
+        DecodeDef, GroupDef, PhysicalSource,
+        definition::{sensor_signals, unknown},
+        diagnostic::{Diagnostic, near},
+        recording::Recording,
+        tree::Value,
+    },
+    signal::{Glob, wildcard},
+};
+
+impl Checker<'_> {
+    pub(super) fn fleet(&mut self) {
+        let fleet = &self.scenario.fleet;
+        let mut signals = 0u64;
+        for (i, group) in fleet.iter().enumerate() {
+            let place = self.place(format!("fleet[{i}]"));
+            self.group_id(i, group);
+            for (k, zone) in group.zones.iter().enumerate() {
+                self.known_zone(&format!("fleet[{i}].in[{k}]"), zone);
+            }
+            if let Some(link) = &group.link
+                && !self.scenario.links.iter().any(|l| l.id == *link)
+            {
+                let error = unknown("link", link, self.scenario.links.iter().map(|l| l.id.as_str()));
+                self.report_at(Some(error), &place.path("link"));
+            }
+            if let Some(power) = &group.power {
+                check_power(power, &place.inside("power"), &mut self.report);
+            }
+            let Some(thing) = self.known_thing(&place, &group.thing) else { continue };
+            if let Some(firmware) = &group.firmware {
+                check_firmware(firmware, thing, self.catalog, &place.inside("firmware"), &mut self.report);
+            }
+            // Two more for a battery, one per actuator: an upper bound is enough here.
+            let per_device = sensor_signals(thing, self.catalog).len() + thing.parts.len() + 2;
+            signals = signals.saturating_add(u64::from(group.count).saturating_mul(per_device as u64));
+            if signals > u64::from(u32::MAX) {
+                let text =
+                    format!("the fleet has {signals} signals up to here; a run holds {} at most", u32::MAX);
+                let error =
+                    place.error("count", text).help("split the fleet over several scenarios, or over shards");
+                self.report.push(error);
+                signals = 0;
+            }
+            self.mounts(i, group, &thing.parts.iter().map(|p| p.id.as_str()).collect::<Vec<_>>());
+        }
+        self.colliding_ids();
+    }
+
+    fn group_id(&mut self, i: usize, group: &GroupDef) {
+        let place = self.place(format!("fleet[{i}]"));
+        check_id(&place, "id", "device", &group.id.replace("{}", "0"), &mut self.report);
+        match (group.count, group.id.matches("{}").count()) {
+            (0, _) => self.report.push(place.error("count", "a group has at least one device")),
+            (1, _) | (_, 1) => {}
+            (n, 0) => {
+                let error = place.error("id", format!("{n} devices cannot share the id `{}`", group.id));
+                self.report.push(error.help(format!("write `{}-{{}}`: `{{}}` becomes 0, 1, …", group.id)));
+            }
+            _ => self.report.push(place.error("id", "`{}` may stand in an id once only")),
+        }
+    }
+
+    fn mounts(&mut self, i: usize, group: &GroupDef, parts: &[&str]) {
+        let bodies = self.bodies();
+        for (k, mount) in group.mounts.iter().enumerate() {
+            let path = format!("fleet[{i}].mounts[{k}]");
+            if !parts.contains(&mount.part.as_str()) {
+                let error = unknown("part", &mount.part, parts.iter().copied());
+                self.report_at(Some(error), &format!("{path}.part"));
+            }
+            // A body's name may hold the device's index.
+            let body = mount.body.replace("{}", "0");
+            if !bodies.iter().any(|b| *b == mount.body || b.replace("{}", "0") == body) {
+                let error = unknown("body", &mount.body, bodies.iter().map(String::as_str));
+                self.report_at(Some(error), &format!("{path}.body"));
+            }
+        }
+    }
+
+    /// Every `id` within the scene. Its shapes are the physics module's; that bodies have an `id` is all that is known here.
+    fn bodies(&self) -> Vec<String> {
+        let mut ids = Vec::new();
+        if let Some(scene) = self.source.tree().get("world").and_then(|w| w.get("scene")) {
+            scene.walk("", &mut |key, node| {
+                if let ("id", Value::Text(id)) = (key, &node.value) {
+                    ids.push(id.clone());
+                }
+            });
+        }
+        ids
+    }
+
+    /// Devices of different groups and physicals with one id.
+    fn colliding_ids(&mut self) {
+        let mut all: Vec<(String, &str, u32)> = Vec::new();
+        for (i, g) in self.scenario.fleet.iter().enumerate() {
+            all.push((format!("fleet[{i}].id"), &g.id, g.count));
+        }
+        for (i, p) in self.scenario.physicals.iter().enumerate() {
+            all.push((format!("physicals[{i}].id"), &p.id, 1));
+        }
+        for (i, (path, id, count)) in all.iter().enumerate() {
+            let clash =
+                all[..i].iter().find_map(|(other, b, n)| Some((other, collision(id, *count, b, *n)?)));
+            if let Some((other, name)) = clash {
+                let error = Diagnostic::error(format!("two devices have the id `{name}`"));
+                let error = error.at(self.source, self.source.span_of(path), "");
+                self.report.push(error.at(self.source, self.source.span_of(other), "first here"));
+            }
+        }
+    }
+
+    pub(super) fn physicals(&mut self) {
+        for (i, physical) in self.scenario.physicals.iter().enumerate() {
+            let place = self.place(format!("physicals[{i}]"));
+            check_id(&place, "id", "device", &physical.id, &mut self.report);
+            if let Some(zone) = &physical.zone {
+                self.known_zone(&place.path("in"), zone);
+            }
+            let PhysicalSource::Recording { map, .. } = &physical.from;
+            let before = self.report.errors();
+            for key in map.keys() {
+                let (path, kind) = key.split_once('@').unwrap_or((key, "reported"));
+                let parts: Vec<&str> = path.split('.').collect();
+                let well =
+                    matches!(parts.as_slice(), [part, quantity] if !part.is_empty() && !quantity.is_empty());
+                if !well || kind != "reported" {
+                    let span = self.source.key_span_of(&place.path("from.map"), key);
+                    let error = Diagnostic::error(format!("`{key}` is no signal that a device reports"));
+                    let help = "write `part.quantity@reported`, such as \"soc.temperature@reported\"";
+                    self.report.push(error.at(self.source, span, "").help(help));
+                }
+            }
+            if map.is_empty() {
+                self.report.push(
+                    place
+                        .error("from", "the recording has no column to publish")
+                        .help("add `map: {\"part.quantity@reported\": \"column\"}`"),
+                );
+            }
+            let signals: Vec<String> =
+                map.keys().map(|k| k.split('@').next().unwrap_or(k).to_owned()).collect();
+            check_publish(&physical.publish, Some(&signals), &place.inside("publish"), &mut self.report);
+            if self.report.errors() > before {
+                continue;
+            }
+            match Recording::of_physical(&physical.from, self.files, Some((self.source, &place.path("from"))))
+            {
+                Ok(table) => self.report.merge(table.notes.warnings),
+                Err(report) => self.report.merge(report),
+            }
+        }
+    }
+
+    pub(super) fn mirrors(&mut self) {
+        let targets = Targets::of(self);
+        for (i, mirror) in self.scenario.mirror.iter().enumerate() {
+            let place = self.place(format!("mirror[{i}]"));
+            if let Some(help) = targets.no_device(&mirror.twin) {
+                let error = Diagnostic::error(format!("there is no device `{}` to follow", mirror.twin));
+                self.report_at(Some(error.maybe_help(help)), &place.path("twin"));
+            }
+            if let Some(first) = self.scenario.mirror[..i].iter().position(|m| m.twin == mirror.twin) {
+                let other = self.source.span_of(&format!("mirror[{first}].twin"));
+                let text = format!("two twins follow `{}`", mirror.twin);
+                self.report.push(place.error("twin", text).at(self.source, other, "first here"));
+            }
+            if let Some(thing) = self.known_thing(&place, &mirror.thing)
+                && thing.dynamics.is_none()
+            {
+                let text = format!("`{}` has no dynamics: a twin cannot follow with it", thing.name);
+                self.report.push(
+                    place
+                        .error("thing", text)
+                        .help("give the thing `dynamics: (…)`, or name one that has them"),
+                );
+            }
+            if let Some(params) = &mirror.params
+                && let Err(error) = self.files.open(params)
+            {
+                let said = Diagnostic::error(error.message).maybe_help(error.help);
+                self.report_at(Some(said), &place.path("params"));
+            }
+            if mirror.bind.is_empty() {
+                let error = place.error("bind", "a twin that hears no topic follows nothing");
+                self.report.push(error.help("add `bind: [(topic: \"…\")]`"));
+            }
+            for (k, bind) in mirror.bind.iter().enumerate() {
+                let place = place.inside(&format!("bind[{k}]"));
+                check_topic(&bind.topic, true, "topic", &place, &mut self.report);
+                if let DecodeDef::Pointers { map, .. } = &bind.decode {
+                    for (signal, pointer) in map {
+                        if !pointer.is_empty() && !pointer.starts_with('/') {
+                            let path = format!("decode.map[\"{signal}\"]");
+                            let error = place.error(&path, "this is no JSON Pointer");
+                            self.report.push(error.help("a pointer starts with `/` (RFC 6901)"));
+                        }
+                    }
+                }
+            }
+            let Some(forecast) = &mirror.forecast else { continue };
+            let place = place.inside("forecast");
+            if forecast.horizons.is_empty() {
+                self.report.push(place.error("horizons", "a forecast needs a horizon"));
+            }
+            for (k, horizon) in forecast.horizons.iter().enumerate() {
+                if horizon.0 <= 0 {
+                    self.report
+                        .push(place.error(&format!("horizons[{k}]"), "a horizon lies ahead: above 0 s"));
+                }
+            }
+            if !(forecast.interval > 0.0 && forecast.interval < 1.0) {
+                let error = place.error("interval", "the probability of an interval lies between 0 and 1");
+                self.report.push(error.help("90 % is written 0.9"));
+            }
+            if forecast.every.0 <= 0 {
+                self.report.push(place.error("every", "forecasts are issued more than 0 s apart"));
+            }
+        }
+    }
+}
+
+/// An id that both patterns make, if there is one.
+fn collision(a: &str, count_a: u32, b: &str, count_b: u32) -> Option<String> {
+    let expand = |pattern: &str, i: u32| pattern.replacen("{}", &i.to_string(), 1);
+    if !a.contains("{}") || !b.contains("{}") {
+        let (fixed, pattern, count) = if a.contains("{}") { (b, a, count_a) } else { (a, b, count_b) };
+        return index_of(fixed, pattern, count).then(|| fixed.to_owned());
+    }
+    let ((head_a, tail_a), (head_b, tail_b)) = (a.split_once("{}")?, b.split_once("{}")?);
+    let may = (head_a.starts_with(head_b) || head_b.starts_with(head_a))
+        && (tail_a.ends_with(tail_b) || tail_b.ends_with(tail_a));
+    if !may {
+        return None;
+    }
+    // Of two patterns, the one with fewer devices is written out.
+    let (few, n, many, m) =
+        if count_a <= count_b { (a, count_a, b, count_b) } else { (b, count_b, a, count_a) };
+    (0..n).map(|i| expand(few, i)).find(|id| index_of(id, many, m))
+}
+
+/// Whether a pattern of `count` devices makes this id.
+fn index_of(id: &str, pattern: &str, count: u32) -> bool {
+    let Some((head, tail)) = pattern.split_once("{}") else { return id == pattern };
+    let Some(middle) = id.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail)) else { return false };
+    let plain = middle == "0" || !middle.starts_with(['0', '+']);
+    plain && middle.parse::<u32>().is_ok_and(|i| i < count)
+}
+
+/// What the devices of a scenario can be called, and which parts and signals they have.
+pub(super) struct Targets {
+    devices: Vec<Target>,
+    zones: Vec<String>,
+}
+
+struct Target {
+    pattern: String,
+    count: u32,
+    signals: Vec<String>,
+    actuators: Vec<String>,
+    /// Whether its thing and all models were found.
+    complete: bool,
+}
+
+impl Targets {
+    pub(super) fn of(checker: &Checker<'_>) -> Self {
+        let catalog = checker.catalog;
+        let mut devices = Vec::new();
+        for group in &checker.scenario.fleet {
+            let thing = checker.thing(&group.thing);
+            let parts = thing.map_or(&[][..], |t| &t.parts);
+            let known =
+                |model: &String| catalog.sensors.contains_key(model) || catalog.actuators.contains_key(model);
+            let actuators = parts.iter().filter(|p| catalog.actuators.contains_key(&p.model));
+            devices.push(Target {
+                pattern: group.id.clone(),
+                count: group.count,
+                signals: thing.map_or_else(Vec::new, |t| {
+                    sensor_signals(t, catalog).into_iter().map(|(name, _)| name).collect()
+                }),
+                actuators: actuators.map(|p| p.id.clone()).collect(),
+                complete: thing.is_some() && parts.iter().all(|p| known(&p.model)),
+            });
+        }
+        for physical in &checker.scenario.physicals {
+            let PhysicalSource::Recording { map, .. } = &physical.from;
+            devices.push(Target {
+                pattern: physical.id.clone(),
+                count: 1,
+                signals: map.keys().map(|k| k.split('@').next().unwrap_or(k).to_owned()).collect(),
+                actuators: Vec::new(),
+                complete: true,
+            });
+        }
+        Self { devices, zones: checker.scenario.world.zones.iter().map(|z| z.id.clone()).collect() }
+    }
+
+    fn names(&self) -> Vec<String> {
+        let show = |t: &Target| match t.count {
+            0 | 1 => t.pattern.clone(),
+            n => format!(
+                "{} … {}",
+                t.pattern.replace("{}", "0"),
+                t.pattern.replace("{}", &(n - 1).to_string())
+            ),
+        };
+        self.devices.iter().map(show).collect()
+    }
+
+    /// None where the device exists; else what to try.
+    #[expect(clippy::option_option, reason = "no device, and perhaps no suggestion either")]
+    pub(super) fn no_device(&self, id: &str) -> Option<Option<String>> {
+        if self.devices.iter().any(|t| index_of(id, &t.pattern, t.count)) {
+            return None;
+        }
+        let names = self.names();
+        Some(near(id, names.iter().map(String::as_str)))
+    }
+
+    /// Devices that a pattern names.
+    fn hit(&self, device: &str) -> Vec<&Target> {
+        if !device.contains(['*', '?']) {
+            return self.devices.iter().filter(|t| index_of(device, &t.pattern, t.count)).collect();
+        }
+        let fits = |t: &&Target| {
+            (0..t.count)
+                .any(|i| wildcard(device.as_bytes(), t.pattern.replace("{}", &i.to_string()).as_bytes()))
+        };
+        self.devices.iter().filter(fits).collect()
+    }
+
+    fn missing(&self, device: &str) -> Diagnostic {
+        let names = self.names();
+        unknown("device", device, names.iter().map(String::as_str))
+    }
+
+    /// What is wrong with a fault's target.
+    pub(super) fn fault(&self, target: &str, whole_device: bool) -> Option<Diagnostic> {
+        let (device, channel) = match target.split_once('/') {
+            Some((device, channel)) => (device, Some(channel.split('@').next().unwrap_or(channel))),
+            None => (target, None),
+        };
+        let hits = self.hit(device);
+        if hits.is_empty() {
+            return Some(self.missing(device));
+        }
+        let Some(channel) = channel else {
+            return (!whole_device).then(|| {
+                Diagnostic::error(format!("`{target}` names no signal"))
+                    .help("write `device/part.quantity`; only Dropout and ClockSkew befall a whole device")
+            });
+        };
+        self.lacking(&hits, channel)
+    }
+
+    fn lacking(&self, hits: &[&Target], channel: &str) -> Option<Diagnostic> {
+        let fits = |t: &&&Target| t.signals.iter().any(|s| wildcard(channel.as_bytes(), s.as_bytes()));
+        if hits.iter().any(|t| !t.complete) || hits.iter().any(|t| fits(&t)) {
+            return None;
+        }
+        let known = hits.iter().flat_map(|t| &t.signals).map(String::as_str);
+        let text = format!("`{}` measures no `{channel}`", hits[0].pattern);
+        Some(Diagnostic::error(text).maybe_help(near(channel, known)))
+    }
+
+    /// What is wrong with a command's target.
+    pub(super) fn command(&self, target: &str) -> Option<Diagnostic> {
+        let Some((device, part)) = target.split_once('/') else {
+            let error = Diagnostic::error(format!("`{target}` names no actuator"));
+            return Some(error.help("write `device/part`"));
+        };
+        let hits = self.hit(device);
+        if hits.is_empty() {
+            return Some(self.missing(device));
+        }
+        let fits = |t: &&Target| t.actuators.iter().any(|a| wildcard(part.as_bytes(), a.as_bytes()));
+        if hits.iter().any(|t| !t.complete || fits(t)) {
+            return None;
+        }
+        Some(unknown("actuator", part, hits.iter().flat_map(|t| &t.actuators).map(String::as_str)))
+    }
+
+    /// Something to try where a well-formed glob can name no signal: no device and no zone fits it.
+    pub(super) fn glob(&self, glob: &Glob, text: &str) -> Option<String> {
+        let fits =
+            |t: &Target| (0..t.count).any(|i| glob.matches_device(&t.pattern.replace("{}", &i.to_string())));
+        let places = self.zones.iter().map(String::as_str).chain(["outside"]);
+        if places.clone().any(|z| glob.matches_device(z)) || self.devices.iter().any(fits) {
+            return None;
+        }
+        let device = text.split('/').next().unwrap_or(text);
+        let names = self.names();
+        near(device, names.iter().map(String::as_str).chain(places))
+            .or(Some("no device or zone is called so".into()))
+    }
+}

@@ -1,0 +1,121 @@
+//! Times, the timeline, and the globs of record and expectations.
+
+use super::{Checker, fleet::Targets};
+use crate::{
+    scenario::{
+        Action, calendar,
+        definition::unknown,
+        diagnostic::{Diagnostic, near},
+        tree::{Node, Value},
+    },
+    sense::fault::FaultDef,
+    signal::Glob,
+};
+
+impl Checker<'_> {
+    pub(super) fn times(&mut self) {
+        let s = self.scenario;
+        let root = self.place("");
+        if s.duration.0 <= 0 {
+            self.report.push(root.error("duration", "a run lasts longer than 0 s"));
+        }
+        if s.step.0 <= 0 {
+            self.report.push(root.error("step", "the step must be above 0 s"));
+        } else if s.step > s.duration && s.duration.0 > 0 {
+            self.report.push(root.error("step", "one step is longer than the whole run"));
+        }
+        if let Some(start) = &s.start
+            && calendar::unix_ns(start).is_none()
+        {
+            let error = root.error("start", format!("`{start}` is no time"));
+            self.report.push(error.help("write YYYY-MM-DDTHH:MM:SSZ, such as \"2026-06-21T00:00:00Z\""));
+        }
+        if s.record.segment.0 <= 0 {
+            self.report.push(root.error("record.segment", "a segment covers more than 0 s"));
+        }
+    }
+
+    pub(super) fn timeline(&mut self) {
+        let targets = Targets::of(self);
+        for (i, event) in self.scenario.timeline.iter().enumerate() {
+            let place = self.place(format!("timeline[{i}]"));
+            if event.until.is_some_and(|until| until <= event.at) {
+                let error = place.error("until", "the event ends before it begins");
+                self.report.push(error.at(self.source, place.span("at"), "begins here"));
+            }
+            for (key, at) in [("at", Some(event.at)), ("until", event.until)] {
+                if at.is_some_and(|at| at > self.scenario.duration) && self.scenario.duration.0 > 0 {
+                    let text = format!("this lies beyond the end of the run, {}", self.scenario.duration);
+                    self.report.push(place.warning(key, text));
+                }
+            }
+            let action = place.inside("do");
+            match &event.action {
+                Action::Fault { target, kind } => {
+                    let whole = matches!(kind, FaultDef::Dropout | FaultDef::ClockSkew { .. });
+                    let error = targets.fault(target, whole);
+                    self.report_at(error, &action.path("target"));
+                    if let FaultDef::Noise { std } = kind {
+                        action.at_least("kind.std", *std, 0.0, &mut self.report);
+                    }
+                }
+                Action::Command { target, level } => {
+                    let error = targets.command(target);
+                    self.report_at(error, &action.path("target"));
+                    action.within("level", *level, 0.0, 1.0, &mut self.report);
+                }
+                Action::Disturb { zone, air_changes_per_h, .. } => {
+                    self.known_zone(&action.path("zone"), zone);
+                    action.at_least("air_changes_per_h", *air_changes_per_h, 0.0, &mut self.report);
+                }
+                Action::LinkDown { link } => {
+                    if !self.scenario.links.iter().any(|l| l.id == *link) {
+                        let known = self.scenario.links.iter().map(|l| l.id.as_str());
+                        let error = unknown("link", link, known);
+                        self.report_at(Some(error), &action.path("link"));
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn report_at(&mut self, error: Option<Diagnostic>, path: &str) {
+        if let Some(error) = error {
+            self.report.push(error.at(self.source, self.source.span_of(path), ""));
+        }
+    }
+
+    /// The patterns of `record.signals`, and of every field `signal` or `signals` below `expect`, whatever its operator.
+    pub(super) fn globs(&mut self) {
+        let tree = self.source.tree();
+        let mut texts: Vec<(&Node, &str)> = Vec::new();
+        let record = tree.get("record").and_then(|r| r.get("signals"));
+        for (root, needs_name) in [(record, false), (tree.get("expect"), true)] {
+            let Some(root) = root else { continue };
+            root.walk("", &mut |key, node| {
+                if let Value::Text(text) = &node.value
+                    && (!needs_name || matches!(key, "signal" | "signals"))
+                {
+                    texts.push((node, text));
+                }
+            });
+        }
+        let targets = Targets::of(self);
+        for (node, text) in texts {
+            let error = match Glob::new(text) {
+                Ok(glob) => targets.glob(&glob, text).map(|help| {
+                    let text = format!("`{text}` names no signal of this scenario");
+                    Diagnostic::warning(text).help(help)
+                }),
+                Err(error) => {
+                    let kind = text.rsplit_once('@').map(|(_, kind)| kind);
+                    let kinds = crate::signal::Kind::ALL.iter().map(|k| k.name());
+                    Some(Diagnostic::error(error.to_string()).maybe_help(kind.and_then(|k| near(k, kinds))))
+                }
+            };
+            if let Some(error) = error {
+                self.report.push(error.at(self.source, node.span.clone(), ""));
+            }
+        }
+    }
+}

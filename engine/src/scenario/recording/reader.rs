@@ -1,0 +1,350 @@
+//! Row by row from text to columns.
+
+use super::{
+    Column, MAX_LINE, MAX_ROWS, Policy, Table, TableNotes, TableSpec, TimeSpec,
+    header::{FirstLine, Header, resolve},
+    lines::{Cell, Delimiter, LineError, Lines},
+    when::Clock,
+};
+use crate::{
+    scenario::{
+        diagnostic::{Diagnostic, Report},
+        source::Source,
+    },
+    time::NS_PER_S,
+};
+use std::{io::Read, ops::Range};
+
+/// Errors after which reading stops: the file is of another kind altogether.
+const PATIENCE: usize = 20;
+
+pub(super) fn read(file: &str, from: Box<dyn Read>, spec: &TableSpec) -> Result<Table, Report> {
+    let mut lines = Lines::new(from);
+    let bad_line = |(number, error)| Report::from(explain(file, number, error));
+    let ahead = lines.look_ahead().map_err(bad_line)?;
+    let delimiter = Delimiter::sniff(ahead.iter().map(|(_, line)| line.as_str()));
+    let Some((number, line)) = lines.next().map_err(bad_line)? else {
+        return Err(whole(
+            file,
+            format!("`{file}` is empty"),
+            "a recording holds a line of names and rows of readings",
+        ));
+    };
+    let top = delimiter.split(&line);
+    let is_header = spec.header.unwrap_or_else(|| top.iter().all(|c| c.text.parse::<f64>().is_err()));
+    let mut pending = if is_header { lines.next().map_err(bad_line)? } else { Some((number, line.clone())) };
+    let Some((row_number, row_line)) = &pending else {
+        let excerpt = Source::excerpt(file, &line, number);
+        return Err(Diagnostic::error(format!("`{file}` has a header but no rows"))
+            .at(&excerpt, 0..line.len(), "the only line")
+            .into());
+    };
+    let row = delimiter.split(row_line);
+    let names = is_header.then(|| {
+        let mut names: Vec<String> = top.iter().map(|c| c.text.trim().to_owned()).collect();
+        if row.len() == names.len() + 1 {
+            names.insert(0, String::new()); // R writes row ids without a name.
+        }
+        names
+    });
+    let width = names.as_ref().map_or(row.len(), Vec::len);
+    let first = FirstLine { file, line: &line, number, names, width, row: &row };
+    let header = resolve(spec, &first)?;
+    let clock = match (&header.time, &spec.time) {
+        (Some(cell), _) => first_time(file, *row_number, row_line, row.get(*cell), spec)?,
+        (None, _) => None,
+    };
+    let mut rows = Rows::new(file, spec, header, clock);
+    if is_header && !top.is_empty() && top.iter().all(|c| c.text.parse::<f64>().is_ok()) {
+        rows.warnings.push(
+            Diagnostic::warning("the first line is taken for names, but looks like readings")
+                .at(&Source::excerpt(file, &line, number), 0..line.len(), "")
+                .help("say that there is no header: `header: false`, or `--no-header`"),
+        );
+    }
+    drop(row);
+    while let Some((number, line)) = pending {
+        rows.take(number, &line, &delimiter.split(&line));
+        if rows.errors.errors() >= PATIENCE {
+            break;
+        }
+        if rows.t_ns.len() >= MAX_ROWS {
+            return Err(whole(
+                file,
+                format!("`{file}` has more than {MAX_ROWS} rows"),
+                "cut it into several files",
+            ));
+        }
+        pending = lines.next().map_err(bad_line)?;
+    }
+    rows.finish()
+}
+
+fn whole(file: &str, message: String, help: &str) -> Report {
+    Source::embedded(file, "").fault(message).help(help).into()
+}
+
+fn explain(file: &str, number: usize, error: LineError) -> Diagnostic {
+    match error {
+        LineError::Long(start) => {
+            Diagnostic::error(format!("line {number} is longer than {} KiB", MAX_LINE >> 10))
+                .at(&Source::excerpt(file, &start, number), 0..start.len().min(40), "the line starts here")
+                .help("is this a table of readings, with a line break after each row?")
+        }
+        LineError::Binary => Source::excerpt(file, "", number)
+            .fault(format!("`{file}` is a binary file, a table in text was expected"))
+            .help("export it as CSV in UTF-8"),
+        LineError::NotUtf8(line, at) => Diagnostic::error("the text is not UTF-8")
+            .at(&Source::excerpt(file, &line, number), at..at + 3, "this byte belongs to no UTF-8 character")
+            .help("save the file in UTF-8"),
+        LineError::Io(error) => {
+            Source::excerpt(file, "", number).fault(crate::scenario::source::describe(&error, file))
+        }
+    }
+}
+
+fn first_time(
+    file: &str,
+    number: usize,
+    line: &str,
+    cell: Option<&Cell<'_>>,
+    spec: &TableSpec,
+) -> Result<Option<Clock>, Report> {
+    let text = cell.map_or("", |c| &c.text);
+    if let Some(clock) = Clock::of(text, spec.time_unit) {
+        return Ok(Some(clock));
+    }
+    if spec.policy == Policy::Report {
+        return Ok(None);
+    }
+    let span = cell.map_or(0..line.len(), |c| c.span.clone());
+    Err(not_a_time(text).at(&Source::excerpt(file, line, number), span, "").into())
+}
+
+fn not_a_time(text: &str) -> Diagnostic {
+    let what =
+        if text.is_empty() { "the time is missing".to_owned() } else { format!("`{text}` is no time") };
+    Diagnostic::error(what).help(
+        "times are written 2020-07-29T16:59:35Z, 2020-07-29 16:59:35.5, as seconds from the start, or as Unix time",
+    )
+}
+
+/// The rows read so far.
+struct Rows<'a> {
+    file: &'a str,
+    spec: &'a TableSpec,
+    header: Header,
+    clock: Option<Clock>,
+    t_ns: Vec<i64>,
+    lines: Vec<u32>,
+    values: Vec<Vec<f64>>,
+    notes: TableNotes,
+    first_empty: Vec<Option<(u32, Range<usize>, String)>>,
+    errors: Report,
+    warnings: Report,
+}
+
+impl<'a> Rows<'a> {
+    fn new(file: &'a str, spec: &'a TableSpec, header: Header, clock: Option<Clock>) -> Self {
+        let n = header.columns.len();
+        let notes = TableNotes { missing: vec![0; n], ..TableNotes::default() };
+        Self {
+            file,
+            spec,
+            header,
+            clock,
+            t_ns: Vec::new(),
+            lines: Vec::new(),
+            values: vec![Vec::new(); n],
+            notes,
+            first_empty: vec![None; n],
+            errors: Report::default(),
+            warnings: Report::default(),
+        }
+    }
+
+    fn strict(&self) -> bool {
+        self.spec.policy == Policy::Strict
+    }
+
+    fn error(&mut self, number: usize, line: &str, span: Range<usize>, error: Diagnostic) {
+        self.errors.push(error.at(&Source::excerpt(self.file, line, number), span, ""));
+    }
+
+    fn take(&mut self, number: usize, line: &str, cells: &[Cell<'_>]) {
+        if cells.len() != self.header.width && self.strict() {
+            let error = Diagnostic::error(format!(
+                "this row has {} cells, {} were expected",
+                cells.len(),
+                self.header.width
+            ));
+            return self.error(number, line, 0..line.len().min(80), error);
+        }
+        let Some(t_ns) = self.time(number, line, cells) else { return };
+        self.t_ns.push(t_ns);
+        self.lines.push(number as u32);
+        for i in 0..self.header.columns.len() {
+            let value = self.value(i, number, line, cells.get(self.header.columns[i].cell));
+            self.values[i].push(value);
+        }
+    }
+
+    /// The row's time, [ns]; none where the row must be left out.
+    fn time(&mut self, number: usize, line: &str, cells: &[Cell<'_>]) -> Option<i64> {
+        let Some(at) = self.header.time else {
+            let TimeSpec::Period(period) = self.spec.time else { return None };
+            return Some(period.0.saturating_mul(self.t_ns.len() as i64));
+        };
+        let cell = cells.get(at);
+        let text = cell.map_or("", |c| &c.text);
+        let span = cell.map_or(0..line.len(), |c| c.span.clone());
+        if self.clock.is_none() {
+            self.clock = Clock::of(text, self.spec.time_unit);
+        }
+        let Some(t) = self.clock.and_then(|clock| clock.read(text)) else {
+            if self.strict() {
+                self.error(number, line, span, not_a_time(text));
+            }
+            self.notes.bad_times += 1;
+            return None;
+        };
+        match self.t_ns.last() {
+            Some(last) if t <= *last => {
+                let twice = t == *last;
+                let above = self.lines.last().copied().unwrap_or(0);
+                if self.strict() {
+                    let error = if twice {
+                        Diagnostic::error(format!("the time `{text}` is given twice"))
+                            .help(format!("line {above} has it too; each row needs a time of its own"))
+                    } else {
+                        Diagnostic::error(format!("the time `{text}` lies before that of line {above}")).help(
+                            "rows must ascend in time: sort the file, or look for a clock that was set back",
+                        )
+                    };
+                    self.error(number, line, span, error);
+                } else if twice {
+                    self.notes.duplicates += 1;
+                } else {
+                    self.notes.out_of_order += 1;
+                }
+                None
+            }
+            _ => Some(t),
+        }
+    }
+
+    /// The reading of a cell, converted; NaN where it is missing.
+    fn value(&mut self, column: usize, number: usize, line: &str, cell: Option<&Cell<'_>>) -> f64 {
+        let text = cell.map_or("", |c| &c.text);
+        let span = cell.map_or(0..line.len(), |c| c.span.clone());
+        if text.is_empty() {
+            self.notes.missing[column] += 1;
+            if self.first_empty[column].is_none() {
+                self.first_empty[column] = Some((number as u32, span, line.to_owned()));
+            }
+            return f64::NAN;
+        }
+        match text.parse::<f64>() {
+            Ok(v) if v.is_finite() => {
+                let found = &self.header.columns[column];
+                match (found.from, found.to) {
+                    (Some(from), Some(to)) => from.convert(v, to).unwrap_or(f64::NAN),
+                    _ => v,
+                }
+            }
+            parsed => {
+                if self.strict() {
+                    self.error(
+                        number,
+                        line,
+                        span,
+                        no_reading(text, &self.header.columns[column].name, parsed.is_ok()),
+                    );
+                }
+                self.notes.bad_cells += 1;
+                self.notes.missing[column] += 1;
+                f64::NAN
+            }
+        }
+    }
+
+    fn finish(mut self) -> Result<Table, Report> {
+        if self.errors.errors() > 0 {
+            self.errors.merge(self.warnings);
+            return Err(self.errors);
+        }
+        let Some(t0) = self.t_ns.first().copied() else {
+            return Err(whole(
+                self.file,
+                format!("`{}` has no row with a time", self.file),
+                "is the right column named?",
+            ));
+        };
+        let unix = self.clock.is_some_and(Clock::is_calendar);
+        let t_s: Vec<f64> = self.t_ns.iter().map(|t| t.saturating_sub(t0) as f64 / NS_PER_S as f64).collect();
+        self.find_gaps(&t_s);
+        self.warn_of_holes();
+        let found = std::mem::take(&mut self.header.columns);
+        let columns = found.into_iter().zip(self.values).map(|(f, values)| Column {
+            name: f.name,
+            unit: f.to.or(f.from).map_or("none", |u| u.symbol).to_owned(),
+            values,
+        });
+        self.notes.warnings = self.warnings;
+        Ok(Table { t_s, t0_unix_ns: unix.then_some(t0), columns: columns.collect(), notes: self.notes })
+    }
+
+    fn find_gaps(&mut self, t_s: &[f64]) {
+        let mut steps: Vec<f64> = t_s.windows(2).map(|w| w[1] - w[0]).collect();
+        if steps.is_empty() {
+            return;
+        }
+        steps.sort_unstable_by(f64::total_cmp);
+        let median = steps[steps.len() / 2];
+        self.notes.median_step_s = median;
+        self.notes.gaps = t_s
+            .windows(2)
+            .enumerate()
+            .filter(|(_, w)| w[1] - w[0] > 3.0 * median)
+            .map(|(i, w)| (i, w[1] - w[0]))
+            .collect();
+        let Some((at, longest)) = self.notes.gaps.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1)) else {
+            return;
+        };
+        let n = self.notes.gaps.len();
+        let gaps = if n == 1 { "one gap".to_owned() } else { format!("{n} gaps, the longest") };
+        self.warnings.push(
+            Source::excerpt(self.file, "", self.lines[at + 1] as usize)
+                .fault_as_warning(format!("{gaps} of {longest:.1} s, where rows are {median:.3} s apart"))
+                .help("nothing is filled in: no readings come during a gap"),
+        );
+    }
+
+    fn warn_of_holes(&mut self) {
+        for (i, place) in self.first_empty.iter().enumerate() {
+            let Some((number, span, line)) = place else { continue };
+            let cells = match self.notes.missing[i] {
+                1 => "a cell is empty".to_owned(),
+                n => format!("{n} cells are empty, first this one"),
+            };
+            let text = format!("`{}`: {cells}", self.header.columns[i].name);
+            self.warnings.push(
+                Diagnostic::warning(text)
+                    .at(&Source::excerpt(self.file, line, *number as usize), span.clone(), "")
+                    .help("nothing is filled in: such a reading is missing"),
+            );
+        }
+    }
+}
+
+fn no_reading(text: &str, column: &str, is_number: bool) -> Diagnostic {
+    let error = Diagnostic::error(if is_number {
+        format!("`{text}` is no reading of `{column}`")
+    } else {
+        format!("`{text}` is no number, but `{column}` wants one")
+    });
+    if text.split_once(',').is_some_and(|(a, b)| (a.to_owned() + "." + b).parse::<f64>().is_ok()) {
+        return error.help(format!("write a point for the comma: {}", text.replace(',', ".")));
+    }
+    error.help("leave the cell empty where there is no reading")
+}

@@ -1,0 +1,166 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+const AFTER: &str = "\
+Exit codes:
+  0    all expectations held
+  1    an expectation or threshold failed
+  2    bad input: a file or a flag
+  3    the outside failed: broker, disk, time-out
+  101  a bug in twinfleet
+  130  stopped by Ctrl-C
+
+Start here:
+  twinfleet list scenarios
+  twinfleet run pi3b-mirror --report out/
+  twinfleet run greenhouse --broker none";
+
+/// Digital twins of IoT fleets: simulate virtual devices, mirror real ones, compare the two.
+#[derive(Debug, Parser)]
+#[command(name = "twinfleet", version, after_help = AFTER, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Print results as JSON on standard output, for machines.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a scenario: simulate its devices, mirror its physicals, judge its expectations.
+    Run(RunArgs),
+    /// Validate scenario and catalog files without running them.
+    Check(CheckArgs),
+    /// List what the catalog holds.
+    List(ListArgs),
+}
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Scenario file, or the name of a shipped scenario (see `twinfleet list scenarios`).
+    pub file: String,
+    /// Seed of every random stream, in place of the scenario's own.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Pace: `max`, or a multiple of real time such as `1x` or `60x`.
+    #[arg(long, default_value = "max", value_parser = parse_speed)]
+    pub speed: Speed,
+    /// Broker: `embedded`, `embedded:PORT`, `none`, or `mqtt[s]://[user:password@]host[:port]`.
+    #[arg(long, default_value = "embedded")]
+    pub broker: String,
+    /// Topic prefix on the broker. Default: none on the embedded one, `twinfleet/<seed>-<process>` on others.
+    #[arg(long)]
+    pub prefix: Option<String>,
+    /// Write the record (Parquet segments, manifest, state hash) to this folder.
+    #[arg(long, value_name = "DIR")]
+    pub record: Option<PathBuf>,
+    /// Write report.html, report.json and junit.xml to this folder.
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// Threads of the simulation. More help from some ten thousand devices on.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: u16,
+    /// Override a field of the scenario, such as `--set duration=\"10min\"` or `--set fleet[0].count=50`.
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub sets: Vec<String>,
+    /// Simulate only shard I of N (from 0) of the fleet; `merge` joins the records.
+    #[arg(long, value_name = "I/N", value_parser = parse_shard, default_value = "0/1")]
+    pub shard: (u32, u32),
+    /// A folder with boards/, sensors/, actuators/ or things/ of your own; repeatable. `catalog/` next to the scenario is read by itself.
+    #[arg(long, value_name = "DIR")]
+    pub catalog: Vec<PathBuf>,
+    /// No progress bar and no summary.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Scenario or catalog files, or folders of them.
+    #[arg(required = true)]
+    pub paths: Vec<PathBuf>,
+    /// A folder with a catalog of your own; repeatable.
+    #[arg(long, value_name = "DIR")]
+    pub catalog: Vec<PathBuf>,
+}
+
+/// Options of `list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// What to list.
+    pub what: Listed,
+    /// A folder with a catalog of your own; repeatable.
+    #[arg(long, value_name = "DIR")]
+    pub catalog: Vec<PathBuf>,
+}
+
+/// What can be listed.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Listed {
+    /// Boards.
+    Boards,
+    /// Sensors.
+    Sensors,
+    /// Actuators.
+    Actuators,
+    /// Things.
+    Things,
+    /// Shipped scenarios.
+    Scenarios,
+    /// Predictors.
+    Predictors,
+}
+
+/// Simulated seconds per real second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Speed {
+    /// As fast as possible, in lock-step with the broker.
+    Max,
+    /// A multiple of real time.
+    Times(f64),
+}
+
+fn parse_speed(text: &str) -> Result<Speed, String> {
+    if text == "max" {
+        return Ok(Speed::Max);
+    }
+    let number = text.strip_suffix('x').unwrap_or(text);
+    match number.parse::<f64>() {
+        Ok(x) if x.is_finite() && x > 0.0 && x <= 1e6 => Ok(Speed::Times(x)),
+        _ => Err("write `max`, or a multiple of real time such as `1x`, `60x` or `0.5x`".to_owned()),
+    }
+}
+
+fn parse_shard(text: &str) -> Result<(u32, u32), String> {
+    let help = || format!("`{text}` is no shard: write I/N, such as 0/2 for the first of two");
+    let (i, n) = text.split_once('/').ok_or_else(help)?;
+    let (i, n): (u32, u32) = (i.parse().map_err(|_| help())?, n.parse().map_err(|_| help())?);
+    if i < n { Ok((i, n)) } else { Err(help()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn speeds_and_shards_are_read() {
+        assert_eq!(parse_speed("max"), Ok(Speed::Max));
+        assert_eq!(parse_speed("60x"), Ok(Speed::Times(60.0)));
+        assert!(parse_speed("0x").is_err() && parse_speed("fast").is_err());
+        assert_eq!(parse_shard("1/2"), Ok((1, 2)));
+        assert!(parse_shard("2/2").is_err() && parse_shard("x").is_err());
+    }
+}

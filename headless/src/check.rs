@@ -1,0 +1,87 @@
+//! `twinfleet check`: validates files without running them.
+
+use crate::{
+    args::CheckArgs,
+    exit::{Exit, Failure},
+    load_files,
+};
+use std::path::{Path, PathBuf};
+use twinfleet_engine::{plan::Plan, scenario::diagnostic::Report};
+
+/// Checks every file, reports all that is wrong.
+pub fn run(args: CheckArgs, json: bool) -> Result<Exit, Failure> {
+    let mut files = Vec::new();
+    for path in &args.paths {
+        collect(path, &mut files)?;
+    }
+    let mut all = Report::default();
+    let mut notes = Vec::new();
+    for file in &files {
+        match check(file, &args.catalog) {
+            Ok((warnings, note)) => {
+                all.merge(warnings);
+                notes.extend(note);
+            }
+            Err(errors) => all.merge(errors),
+        }
+    }
+    if json {
+        println!("{}", all.to_json());
+    }
+    if !all.is_empty() {
+        eprintln!("{}", all.render(load_files::style()).trim_end());
+    }
+    if !json {
+        notes.iter().for_each(|n| println!("{n}"));
+        let verdict = if all.errors() == 0 { "valid" } else { "not all valid" };
+        println!("{} files, {verdict}: {} errors, {} warnings", files.len(), all.errors(), all.warnings());
+    }
+    Ok(if all.errors() == 0 { Exit::Ok } else { Exit::Input })
+}
+
+/// Files of a path: itself, or all `.ron` files below it.
+fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
+    if !path.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    let entries = std::fs::read_dir(path).map_err(|e| Failure::input(format!("{}: {e}", path.display())))?;
+    let mut below: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
+    below.sort();
+    for p in below {
+        if p.is_dir() {
+            collect(&p, files)?;
+        } else if p.extension().is_some_and(|e| e == "ron") {
+            files.push(p);
+        }
+    }
+    Ok(())
+}
+
+fn check(file: &Path, folders: &[PathBuf]) -> Result<(Report, Option<String>), Report> {
+    let shelf = file.parent().and_then(|p| p.file_name()).and_then(|n| n.to_str()).unwrap_or_default();
+    if matches!(shelf, "boards" | "sensors" | "actuators" | "things") {
+        let catalog = file.parent().and_then(Path::parent).unwrap_or(Path::new("."));
+        let mut all = load_files::catalog(None, folders)?;
+        twinfleet_twins::catalog::load_dir(&mut all, catalog)?;
+        return Ok((Report::default(), None));
+    }
+    let loaded = load_files::scenario(&file.display().to_string(), &[], folders)?;
+    let plan = Plan::new(loaded.scenario, loaded.catalog, PathBuf::new(), 0, (0, 1));
+    let note = plan.ok().map(|plan| {
+        let islands = plan.islands();
+        format!(
+            "{}: {} devices, {} physicals, {} twins; {}",
+            file.display(),
+            plan.groups.iter().map(|g| g.count).sum::<u32>(),
+            plan.scenario.physicals.len(),
+            plan.scenario.mirror.len(),
+            match islands {
+                0 => "no zones: devices can be dealt out to any number of shards".to_owned(),
+                1 => "all zones are coupled: more than one shard gains nothing".to_owned(),
+                n => format!("{n} islands that do not touch: up to {n} shards"),
+            }
+        )
+    });
+    Ok((loaded.warnings, note))
+}

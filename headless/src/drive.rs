@@ -1,0 +1,151 @@
+//! Moves a run forward at its pace, and its messages to the broker and back.
+
+use crate::{args::Speed, exit::Failure};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::{
+    io::IsTerminal,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+use twinfleet_engine::{message::Message, run::Run, time::SimTime};
+use twinfleet_twins::wire::exchange::Exchange;
+
+/// How long a tick's messages may take through the broker and back.
+const ROUND_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How a run went, as seen from outside.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Drive {
+    /// Wall time, [s].
+    pub wall_s: f64,
+    /// Wall time to the end of the first tick, [s].
+    pub first_tick_s: f64,
+    /// Messages that reached the broker.
+    pub messages: u64,
+    /// The largest lag behind the pace asked for, [s] of wall time.
+    pub behind_s: f64,
+    /// Whether Ctrl-C ended it.
+    pub interrupted: bool,
+}
+
+/// Runs to the end, or until `stop`.
+pub fn drive(
+    run: &mut Run,
+    exchange: Option<&mut Exchange>,
+    speed: Speed,
+    quiet: bool,
+    stop: &AtomicBool,
+) -> Result<Drive, Failure> {
+    let mut progress = Progress::new(run, quiet);
+    let begin = Instant::now();
+    let mut drive = Drive::default();
+    let mut carrier = Carrier { exchange, lock_step: speed == Speed::Max };
+    let mut inbox = Vec::new();
+    while !run.is_over() {
+        if stop.load(Ordering::Relaxed) {
+            drive.interrupted = true;
+            break;
+        }
+        if let Speed::Times(times) = speed {
+            let due = Duration::from_secs_f64(run.now().as_secs_f64() / times);
+            match due.checked_sub(begin.elapsed()) {
+                Some(early) => sleep(early, stop),
+                None => drive.behind_s = drive.behind_s.max((begin.elapsed() - due).as_secs_f64()),
+            }
+            carrier.collect(&mut inbox)?;
+        }
+        let outbox = run.tick(std::mem::take(&mut inbox));
+        drive.messages += outbox.len() as u64;
+        inbox = carrier.carry(outbox)?;
+        if drive.first_tick_s == 0.0 {
+            drive.first_tick_s = begin.elapsed().as_secs_f64();
+        }
+        progress.at(run.now(), drive.messages);
+    }
+    drive.wall_s = begin.elapsed().as_secs_f64();
+    progress.finish();
+    Ok(drive)
+}
+
+/// Sleeps, but wakes for Ctrl-C within a tenth of a second.
+fn sleep(mut left: Duration, stop: &AtomicBool) {
+    const SLICE: Duration = Duration::from_millis(100);
+    while !left.is_zero() && !stop.load(Ordering::Relaxed) {
+        let slice = left.min(SLICE);
+        std::thread::sleep(slice);
+        left -= slice;
+    }
+}
+
+/// Takes messages from one tick to the next: straight, or through a broker.
+struct Carrier<'a> {
+    exchange: Option<&'a mut Exchange>,
+    lock_step: bool,
+}
+
+impl Carrier<'_> {
+    /// What arrived by itself since the last tick; only where nothing waits.
+    fn collect(&mut self, inbox: &mut Vec<Message>) -> Result<(), Failure> {
+        if let Some(exchange) = &mut self.exchange {
+            inbox.extend(exchange.drain().map_err(Failure::outside)?);
+        }
+        Ok(())
+    }
+
+    fn carry(&mut self, outbox: Vec<Message>) -> Result<Vec<Message>, Failure> {
+        match &mut self.exchange {
+            None => Ok(outbox),
+            Some(exchange) if self.lock_step => exchange.round(&outbox, ROUND_TIMEOUT).map_err(Failure::outside),
+            Some(exchange) => {
+                exchange.send(&outbox).map_err(Failure::outside)?;
+                Ok(Vec::new())
+            }
+        }
+    }
+}
+
+/// A bar on a terminal, a plain line every tenth elsewhere.
+struct Progress {
+    bar: Option<ProgressBar>,
+    lines: bool,
+    end: SimTime,
+    tenth: i64,
+    redraw: Instant,
+}
+
+impl Progress {
+    fn new(run: &Run, quiet: bool) -> Self {
+        let end = run.end();
+        let terminal = std::io::stderr().is_terminal();
+        let bar = (!quiet && terminal).then(|| {
+            let bar = ProgressBar::with_draw_target(Some(end.as_secs_f64() as u64), ProgressDrawTarget::stderr_with_hz(10));
+            let style = ProgressStyle::with_template("{bar:30} {percent:>3}%  {msg}  {eta} left")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            bar.with_style(style)
+        });
+        Self { bar, lines: !quiet && !terminal, end, tenth: 0, redraw: Instant::now() }
+    }
+
+    fn at(&mut self, now: SimTime, messages: u64) {
+        if let Some(bar) = &self.bar {
+            if self.redraw.elapsed() > Duration::from_millis(80) {
+                self.redraw = Instant::now();
+                let elapsed = bar.elapsed().as_secs_f64().max(1e-9);
+                bar.set_position((now.as_secs_f64() as u64).min(self.end.as_secs_f64() as u64));
+                bar.set_message(format!("{now} simulated, {:.0}x, {messages} messages", now.as_secs_f64() / elapsed));
+            }
+        } else if self.lines {
+            let tenth = (now.0.min(self.end.0) as i128 * 10 / i128::from(self.end.0.max(1))) as i64;
+            if tenth > self.tenth {
+                self.tenth = tenth;
+                eprintln!("{:>3}%  {now} simulated, {messages} messages", tenth * 10);
+            }
+        }
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Exit codes, and failures that end the command with one.
+
+use std::{fmt, process::ExitCode};
+
+/// How the command ended. The numbers are documented in `--help` and stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All held.
+    Ok = 0,
+    /// An expectation or threshold failed.
+    Failed = 1,
+    /// Bad input: files or flags.
+    Input = 2,
+    /// The outside failed: broker, disk, time-out.
+    Outside = 3,
+    /// Stopped by Ctrl-C.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why the command could not do its work, with what to do about it.
+#[derive(Debug)]
+pub struct Failure {
+    /// Exit code.
+    pub exit: Exit,
+    /// The message, possibly of many lines, without a trailing newline.
+    pub text: String,
+}
+
+impl Failure {
+    /// Bad input.
+    pub fn input(text: impl fmt::Display) -> Self {
+        Self { exit: Exit::Input, text: text.to_string() }
+    }
+
+    /// The outside failed.
+    pub fn outside(text: impl fmt::Display) -> Self {
+        Self { exit: Exit::Outside, text: text.to_string() }
+    }
+
+    /// Prints it and gives the exit code.
+    pub fn report(self, json: bool) -> ExitCode {
+        if json {
+            let object = serde_json::json!({ "error": self.text, "exit": self.exit as u8 });
+            println!("{object}");
+        }
+        eprintln!("{}", self.text.trim_end());
+        self.exit.into()
+    }
+}

@@ -1,0 +1,103 @@
+//! From the command line's names to a scenario, its catalog and its files.
+
+use crate::exit::Failure;
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use twinfleet_engine::{
+    catalog::Catalog,
+    scenario::{
+        self, Scenario, check,
+        diagnostic::{Report, Style, near},
+        files::Files,
+        source::Source,
+    },
+};
+use twinfleet_twins::catalog;
+
+/// A scenario that passed all checks.
+pub struct Loaded {
+    /// Its text, with every `--set` applied.
+    pub source: Source,
+    /// The scenario.
+    pub scenario: Arc<Scenario>,
+    /// The catalog it was checked against.
+    pub catalog: Arc<Catalog>,
+    /// Where its files are.
+    pub files: Files,
+    /// What was wrong, but not so wrong that it cannot run.
+    pub warnings: Report,
+}
+
+/// How diagnostics look on standard error.
+pub fn style() -> Style {
+    if std::io::stderr().is_terminal() {
+        let width = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).unwrap_or(110);
+        Style::Fancy { width, color: std::env::var_os("NO_COLOR").is_none() }
+    } else {
+        Style::Plain
+    }
+}
+
+/// Bad input, with everything that is wrong with it.
+pub fn refused(report: &Report) -> Failure {
+    Failure::input(report.render(style()))
+}
+
+/// The built-in catalog, what lies next to `scenario`, and the folders of `--catalog`, later ones first in rank.
+pub fn catalog(scenario: Option<&Path>, folders: &[PathBuf]) -> Result<Catalog, Report> {
+    let mut all = catalog::builtin()?;
+    if let Some(beside) = scenario.and_then(catalog::beside) {
+        catalog::load_dir(&mut all, &beside)?;
+    }
+    for folder in folders {
+        catalog::load_dir(&mut all, folder)?;
+    }
+    Ok(all)
+}
+
+/// Reads and checks the scenario of this path, or of this name among those that come with the program.
+pub fn scenario(file: &str, sets: &[String], folders: &[PathBuf]) -> Result<Loaded, Report> {
+    let path = Path::new(file);
+    let (mut source, base) = if path.exists() {
+        (Source::read(path)?, path.parent().unwrap_or(Path::new("")).to_owned())
+    } else if let Some(text) = catalog::scenario_text(file) {
+        (Source::embedded(file, text), PathBuf::new())
+    } else {
+        return Err(no_such_scenario(file, path));
+    };
+    for assignment in sets {
+        source = source.set(assignment)?;
+    }
+    let scenario = scenario::read(&source)?;
+    let catalog = catalog(path.exists().then_some(path), folders)?;
+    let files = Files::at(base).with_embedded(catalog::file);
+    let warnings = check::check(&scenario, &catalog, &source, &files).into_result()?;
+    Ok(Loaded { source, scenario: Arc::new(scenario), catalog: Arc::new(catalog), files, warnings })
+}
+
+fn no_such_scenario(file: &str, path: &Path) -> Report {
+    let shipped = catalog::scenarios();
+    let error = match Source::read(path) {
+        Err(report) => return with_names(report, file, &shipped),
+        Ok(_) => Report::default(),
+    };
+    with_names(error, file, &shipped)
+}
+
+fn with_names(mut report: Report, file: &str, shipped: &[&str]) -> Report {
+    use twinfleet_engine::scenario::diagnostic::Diagnostic;
+    let help = match near(file, shipped.iter().copied()) {
+        Some(name) => format!("did you mean the shipped scenario `{name}`?"),
+        None => format!("scenarios that come with the program: {}", shipped.join(", ")),
+    };
+    let message = match report.items().first() {
+        Some(first) => first.message().to_owned(),
+        None => format!("there is no scenario `{file}`"),
+    };
+    report = Report::default();
+    report.push(Diagnostic::error(message).help(help));
+    report
+}

@@ -1,0 +1,104 @@
+//! The plugins of a run, in the order in which they are installed, and what they need from outside the engine: recordings,
+//! parameters, estimators.
+
+use crate::load_files::Loaded;
+use std::io::Read;
+use twinfleet_engine::{
+    actuate,
+    dynamics::{DynamicsDef, params::Params, simulate},
+    environment, expect, firmware,
+    mirror::{
+        follow,
+        physical::{self, Feed},
+    },
+    physics,
+    plan::Plan,
+    predict::{Estimator, kalman::Filter},
+    record::{self, Sampled, Writer},
+    run::{Run, RunError},
+    scenario::{MirrorDef, PhysicalDef, recording::Recording},
+    sense,
+    world::Watch,
+};
+
+/// Largest parameter file, [bytes].
+const PARAMS_BYTES: u64 = 1 << 20;
+
+/// Sets up a run with every plugin the scenario needs.
+pub fn assemble(
+    loaded: &Loaded,
+    plan: &Plan,
+    threads: usize,
+    writer: Option<Writer>,
+    sampled: Sampled,
+) -> Result<Run, RunError> {
+    let input = |e: &dyn std::fmt::Display| RunError::Input(e.to_string());
+    let watch = watch(plan);
+    let mut run = Run::new(plan, threads, watch)?;
+    let (world, schedule) = run.parts();
+    environment::install(world, schedule, plan);
+    physics::plugin::install(world, schedule, plan).map_err(|all| {
+        RunError::Input(all.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    })?;
+    actuate::install(world, schedule, plan);
+    simulate::install(world, schedule, plan).map_err(|e| input(&e))?;
+    sense::install(world, schedule, plan);
+    firmware::control::install(world, schedule, plan);
+    physical::install(world, schedule, plan, &|def| feed(loaded, def))?;
+    follow::install(world, schedule, plan, &|def| estimator(loaded, def))?;
+    expect::install(world, schedule, plan);
+    record::sampler::install(world, schedule, sampled);
+    if let Some(writer) = writer {
+        record::install(world, schedule, plan, writer);
+    }
+    Ok(run)
+}
+
+/// Signals somebody looks at: what the expectations name, and what the scenario's `record.signals` wants kept.
+fn watch(plan: &Plan) -> Watch {
+    let mut watch = vec![false; plan.signals.len()];
+    let mut want = |glob: &twinfleet_engine::signal::Glob| {
+        for id in plan.signals.matches(glob) {
+            watch[id.0 as usize] = true;
+        }
+    };
+    for expectation in &plan.scenario.expect {
+        expectation.signals().into_iter().for_each(&mut want);
+    }
+    for text in &plan.scenario.record.signals {
+        if let Ok(glob) = twinfleet_engine::signal::Glob::new(text) {
+            want(&glob);
+        }
+    }
+    Watch(watch)
+}
+
+fn feed(loaded: &Loaded, def: &PhysicalDef) -> Result<Feed, RunError> {
+    let table = Recording::of_physical(&def.from, &loaded.files, None)
+        .map_err(|report| RunError::Input(report.render(crate::load_files::style())))?;
+    let columns = table.columns.into_iter().map(|c| (c.name, c.values)).collect();
+    Feed::new(&table.t_s, columns).map_err(|e| RunError::Input(format!("physical `{}`: {e}", def.id)))
+}
+
+/// A thing's dynamics with the parameters of a mirror section.
+pub fn dynamics(loaded: &Loaded, def: &MirrorDef) -> Result<DynamicsDef, RunError> {
+    let wrong = |why: String| RunError::Input(format!("twin `{}`: {why}", def.twin));
+    let own = loaded.scenario.things.iter().find(|t| t.name == def.thing);
+    let thing = own.or_else(|| loaded.catalog.things.get(&def.thing));
+    let thing = thing.ok_or_else(|| wrong(format!("there is no thing `{}`", def.thing)))?;
+    let network = thing.dynamics.as_ref();
+    let network = network.ok_or_else(|| wrong(format!("thing `{}` has no `dynamics` to follow", def.thing)))?;
+    let Some(path) = &def.params else { return Ok(network.clone()) };
+    let (name, file) = loaded.files.open(path).map_err(|e| wrong(e.to_string()))?;
+    let mut text = String::new();
+    file.take(PARAMS_BYTES).read_to_string(&mut text).map_err(|e| wrong(format!("{name}: {e}")))?;
+    let params = Params::from_ron(&text).map_err(|e| wrong(format!("{name}: {e}")))?;
+    params.applied_to(network).map_err(|e| wrong(format!("{name}: {e}")))
+}
+
+fn estimator(loaded: &Loaded, def: &MirrorDef) -> Result<Box<dyn Estimator>, RunError> {
+    let network = dynamics(loaded, def)?;
+    let filter = Filter::new(&network, &def.learn);
+    let filter = filter.map_err(|e| RunError::Input(format!("twin `{}`: {e}", def.twin)))?;
+    Ok(Box::new(filter))
+}

@@ -1,0 +1,224 @@
+//! `twinfleet run`: a scenario from file to verdict.
+
+use crate::{
+    args::{RunArgs, Speed},
+    drive::{Drive, drive},
+    exit::{Exit, Failure},
+    load_files::{self, Loaded},
+    plugins,
+    report::{self, Report, collect},
+    summary,
+};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use twinfleet_engine::{
+    expect::Expectations,
+    mirror::follow::TwinSummary,
+    plan::Plan,
+    record::{Header, Recorder, Sampled, Writer},
+    run::{Run, epoch_unix_ms},
+    world::Counters,
+};
+use twinfleet_twins::wire::{
+    WireError,
+    exchange::{Exchange, ExchangeOptions},
+    url::BrokerChoice,
+};
+
+/// Signals that a report plots at most, and stretches of time in each plot.
+const SAMPLED_SIGNALS: usize = 4_096;
+const SAMPLED_BUCKETS: usize = 1_024;
+/// Events that a report and the summary keep.
+const SAMPLED_EVENTS: usize = 20_000;
+
+/// Runs the scenario; the exit code says whether its expectations held.
+pub fn run(args: RunArgs, json: bool) -> Result<Exit, Failure> {
+    let choice: BrokerChoice = args.broker.parse().map_err(wire)?;
+    let loaded = load_files::scenario(&args.file, &args.sets, &args.catalog).map_err(|r| load_files::refused(&r))?;
+    if !loaded.warnings.is_empty() && !args.quiet {
+        eprintln!("{}", loaded.warnings.render(load_files::style()).trim_end());
+    }
+    let plan = plan(&loaded, &args)?;
+    let stop = stop_flag()?;
+    let writer = args.record.as_deref().map(|dir| writer(dir, &loaded, &plan)).transpose()?;
+    let mut run = plugins::assemble(&loaded, &plan, args.threads.into(), writer, sampled())
+        .map_err(|e| Failure::input(format!("{}: {e}", args.file)))?;
+    let mut exchange = connect(&choice, &args, plan.seed)?;
+    announce(&args, &plan, exchange.as_ref());
+    let went = drive(&mut run, exchange.as_mut(), args.speed, args.quiet, &stop);
+    let drove = match went {
+        Ok(drove) => drove,
+        // What was recorded so far is kept, whatever ended the run.
+        Err(failure) => {
+            finish_record(&mut run, false)?;
+            return Err(failure);
+        }
+    };
+    if let Some(exchange) = exchange.take() {
+        exchange.finish(true, std::time::Duration::from_secs(5)).map_err(wire)?;
+    }
+    let state = finish_record(&mut run, !drove.interrupted)?;
+    let report = gather(&mut run, &plan, &args, &drove, state, &choice);
+    publish(&report, &args, json)?;
+    Ok(match (drove.interrupted, report.held()) {
+        (true, _) => Exit::Interrupted,
+        (_, true) => Exit::Ok,
+        (_, false) => Exit::Failed,
+    })
+}
+
+/// A broker's failure with its exit code.
+pub fn wire(error: WireError) -> Failure {
+    if error.is_input() { Failure::input(error) } else { Failure::outside(error) }
+}
+
+fn plan(loaded: &Loaded, args: &RunArgs) -> Result<Plan, Failure> {
+    let seed = args.seed.unwrap_or(loaded.scenario.seed);
+    let base = loaded.files.base().to_owned();
+    Plan::new(Arc::clone(&loaded.scenario), Arc::clone(&loaded.catalog), base, seed, args.shard)
+        .map_err(Failure::input)
+}
+
+/// Set by Ctrl-C; a second Ctrl-C ends the process at once.
+fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(Exit::Interrupted as i32);
+        }
+    })
+    .map_err(|e| Failure::outside(format!("cannot listen for Ctrl-C: {e}")))?;
+    Ok(stop)
+}
+
+fn writer(dir: &Path, loaded: &Loaded, plan: &Plan) -> Result<Writer, Failure> {
+    let header = Header {
+        shard: plan.shard,
+        epoch_unix_ms: epoch_unix_ms(plan),
+        ..Header::new(loaded.source.text(), plan.seed)
+    };
+    Writer::create(dir, header, &plan.signals, loaded.scenario.record.segment).map_err(record)
+}
+
+fn record(error: twinfleet_engine::record::RecordError) -> Failure {
+    let help = error.help().map(|h| format!("\n{h}")).unwrap_or_default();
+    Failure::outside(format!("record: {error}{help}"))
+}
+
+fn sampled() -> Sampled {
+    use twinfleet_engine::record::Sampler;
+    Sampled::new(Sampler::new(SAMPLED_SIGNALS, SAMPLED_BUCKETS), SAMPLED_EVENTS)
+}
+
+fn connect(choice: &BrokerChoice, args: &RunArgs, seed: u64) -> Result<Option<Exchange>, Failure> {
+    let own = match choice {
+        BrokerChoice::None => return Ok(None),
+        BrokerChoice::Embedded | BrokerChoice::EmbeddedAt(_) => String::new(),
+        BrokerChoice::Url(_) => format!("twinfleet/{seed}-{}/", std::process::id()),
+    };
+    let mut prefix = args.prefix.clone().unwrap_or(own);
+    if !prefix.is_empty() && !prefix.ends_with('/') {
+        prefix.push('/');
+    }
+    Exchange::connect(choice, ExchangeOptions { prefix, ..Default::default() }).map(Some).map_err(wire)
+}
+
+fn announce(args: &RunArgs, plan: &Plan, exchange: Option<&Exchange>) {
+    if args.quiet {
+        return;
+    }
+    if !plan.scenario.about.is_empty() {
+        eprintln!("{}", plan.scenario.about);
+    }
+    if let Some(at) = exchange.and_then(Exchange::embedded_addr) {
+        eprintln!("embedded broker at {at}: look in with `mosquitto_sub -h {} -p {} -t '#' -v`", at.ip(), at.port());
+    }
+}
+
+fn finish_record(run: &mut Run, finished: bool) -> Result<twinfleet_engine::world::StateHash, Failure> {
+    let (state, end) = (run.state_hash(), run.now());
+    let world = run.world_mut();
+    let counters = world.resource::<Counters>().0.clone();
+    if let Some(mut recorder) = world.get_resource_mut::<Recorder>() {
+        recorder.finish(end, finished, state, &counters).map_err(record)?;
+    }
+    Ok(state)
+}
+
+fn gather(
+    run: &mut Run,
+    plan: &Plan,
+    args: &RunArgs,
+    drove: &Drive,
+    state: twinfleet_engine::world::StateHash,
+    choice: &BrokerChoice,
+) -> Report {
+    let now = run.now();
+    let world = run.world();
+    let counters: BTreeMap<String, u64> =
+        world.resource::<Counters>().0.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect();
+    let mut report = Report {
+        scenario: args.file.clone(),
+        about: plan.scenario.about.clone(),
+        seed: plan.seed,
+        replay: replay(args, plan.seed),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        duration_s: plan.scenario.duration.as_secs_f64(),
+        simulated_s: now.as_secs_f64(),
+        finished: !drove.interrupted,
+        wall_s: drove.wall_s,
+        first_tick_s: drove.first_tick_s,
+        behind_s: drove.behind_s,
+        broker: choice.to_string(),
+        messages: drove.messages,
+        state_hash: Some(format!("{:032x}", state.0)),
+        counters,
+        expectations: world.resource::<Expectations>().0.finish(now),
+        ..Report::default()
+    };
+    if let Some(sampled) = world.get_resource::<Sampled>() {
+        collect::collect(&mut report, &plan.signals, sampled, &plan.scenario.expect);
+    }
+    if let Some(summary) = world.get_resource::<TwinSummary>() {
+        summary::score_twins(&mut report, &plan.scenario, summary);
+    }
+    report
+}
+
+/// The command that runs it again.
+fn replay(args: &RunArgs, seed: u64) -> String {
+    let mut words = vec!["twinfleet run".to_owned(), quote(&args.file), format!("--seed {seed}")];
+    words.extend(args.sets.iter().map(|s| format!("--set {}", quote(s))));
+    words.extend(args.catalog.iter().map(|c| format!("--catalog {}", quote(&c.display().to_string()))));
+    if let Speed::Times(times) = args.speed {
+        words.push(format!("--speed {times}x"));
+    }
+    if args.shard != (0, 1) {
+        words.push(format!("--shard {}/{}", args.shard.0, args.shard.1));
+    }
+    words.join(" ")
+}
+
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:".contains(c);
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
+fn publish(report: &Report, args: &RunArgs, json: bool) -> Result<(), Failure> {
+    if let Some(dir) = &args.report {
+        report::write(report, dir).map_err(Failure::outside)?;
+    }
+    if json {
+        println!("{}", report::json(report));
+    } else if !args.quiet {
+        print!("{}", summary::text(report, args));
+    }
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! What `run` prints at its end, for a person.
+
+use crate::{
+    args::RunArgs,
+    report::{Report, Score},
+};
+use std::fmt::Write;
+use twinfleet_engine::{
+    expect::Status,
+    mirror::follow::TwinSummary,
+    scenario::Scenario,
+    time::{SimTime, Span},
+};
+
+/// Verdicts and faults that are listed before the rest is counted.
+const LISTED: usize = 20;
+
+/// Puts the twins' scores into the report.
+pub fn score_twins(report: &mut Report, scenario: &Scenario, summary: &TwinSummary) {
+    for score in &summary.0 {
+        let Some(def) = scenario.mirror.iter().find(|m| m.twin == score.twin) else { continue };
+        let Some(twin) = report.twins.iter_mut().find(|t| t.id == score.twin) else { continue };
+        twin.thing.clone_from(&def.thing);
+        twin.scores = score
+            .forecasts
+            .iter()
+            .map(|(signal, horizon, s)| Score {
+                signal: signal.clone(),
+                horizon_s: horizon.as_secs_f64(),
+                n: s.n(),
+                rmse: s.rmse(),
+                rmse_persistence: s.rmse_persistence(),
+                coverage: s.coverage(),
+                interval: def.forecast.as_ref().map_or(0.9, |f| f.interval),
+            })
+            .collect();
+    }
+}
+
+/// The whole summary.
+pub fn text(report: &Report, args: &RunArgs) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ = head(&mut out, report);
+    let _ = twins(&mut out, report);
+    let _ = happenings(&mut out, report);
+    let _ = expectations(&mut out, report);
+    let _ = tail(&mut out, report, args);
+    out
+}
+
+fn head(out: &mut String, r: &Report) -> std::fmt::Result {
+    let rate = r.simulated_s / r.wall_s.max(1e-9);
+    writeln!(
+        out,
+        "{} simulated in {:.2} s ({rate:.0}x real time), seed {}, {} messages through {}",
+        clock(r.simulated_s),
+        r.wall_s,
+        r.seed,
+        r.messages,
+        if r.broker == "none" { "no broker" } else { &r.broker }
+    )?;
+    if !r.finished {
+        writeln!(out, "stopped by Ctrl-C at {} of {}", clock(r.simulated_s), clock(r.duration_s))?;
+    }
+    if r.behind_s > 0.5 {
+        writeln!(out, "fell behind the pace by {:.1} s at most; no simulated time was dropped", r.behind_s)?;
+    }
+    if !r.counters.is_empty() {
+        let words: Vec<String> = r.counters.iter().map(|(k, v)| format!("{} {v}", k.replace('_', " "))).collect();
+        writeln!(out, "{}", words.join(", "))?;
+    }
+    Ok(())
+}
+
+fn twins(out: &mut String, r: &Report) -> std::fmt::Result {
+    if r.twins.iter().all(|t| t.scores.is_empty()) {
+        return Ok(());
+    }
+    writeln!(out, "\n{:<28} {:>8} {:>10} {:>12} {:>9} {:>8}", "forecast", "ahead", "RMSE", "persistence", "coverage", "n")?;
+    for twin in &r.twins {
+        for s in &twin.scores {
+            let unit = twin.outputs.iter().find(|o| o.name == s.signal).map_or("", |o| o.unit.as_str());
+            writeln!(
+                out,
+                "{:<28} {:>8} {:>10} {:>12} {:>9} {:>8}",
+                format!("{}/{}", twin.id, s.signal),
+                clock(s.horizon_s),
+                figure(s.rmse, unit),
+                figure(s.rmse_persistence, unit),
+                format!("{:.0} %", 100.0 * s.coverage),
+                s.n
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn happenings(out: &mut String, r: &Report) -> std::fmt::Result {
+    let told: Vec<_> = r.happenings.iter().filter(|h| matches!(h.what.as_str(), "fault" | "verdict")).collect();
+    if told.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nfaults put in and verdicts found")?;
+    for h in told.iter().take(LISTED) {
+        let until = h.to_s.map_or_else(|| "open".to_owned(), clock);
+        let part = if h.part.is_empty() { h.subject.clone() } else { format!("{}/{}", h.subject, h.part) };
+        writeln!(out, "  {:<8} {part:<28} {} from {} to {until}", h.what, h.detail, clock(h.from_s))?;
+    }
+    if told.len() > LISTED {
+        writeln!(out, "  … and {} more; --report DIR lists them all", told.len() - LISTED)?;
+    }
+    Ok(())
+}
+
+fn expectations(out: &mut String, r: &Report) -> std::fmt::Result {
+    if r.expectations.is_empty() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    for o in &r.expectations {
+        let mark = match o.status {
+            Status::Held => "held  ",
+            Status::Failed => "FAILED",
+            Status::NoData => "NODATA",
+        };
+        writeln!(out, "{mark}  {}\n        {}", o.name, o.sentence)?;
+    }
+    Ok(())
+}
+
+fn tail(out: &mut String, r: &Report, args: &RunArgs) -> std::fmt::Result {
+    writeln!(out, "\n{}; state hash {}", r.headline(), r.state_hash.as_deref().unwrap_or("none"))?;
+    if let Some(dir) = &args.report {
+        writeln!(out, "report: {}", dir.join("report.html").display())?;
+    }
+    if let Some(dir) = &args.record {
+        writeln!(out, "record: {}", dir.display())?;
+    }
+    if !r.held() {
+        writeln!(out, "run it again with: {}", r.replay)?;
+    }
+    Ok(())
+}
+
+fn figure(value: f64, unit: &str) -> String {
+    if value.is_finite() { format!("{value:.3} {}", twinfleet_engine::expect::unit_symbol(unit)) } else { "–".to_owned() }
+}
+
+fn clock(seconds: f64) -> String {
+    let span = Span::from_secs_f64(seconds);
+    if span.0.unsigned_abs() >= 1_000_000_000 {
+        // Nobody reads microseconds in a summary.
+        (SimTime(span.0 / 1_000_000_000 * 1_000_000_000)).to_string()
+    } else {
+        span.to_string()
+    }
+}

@@ -1,0 +1,70 @@
+//! The same scenario and seed leave the same record: at any thread count, recorded or not, whatever carries the messages,
+//! whole or in shards.
+
+use super::common::{Ran, assert_same_record, run_scenario, scratch};
+
+const GREENHOUSE: &[&str] = &["run", "greenhouse", "--set", "duration=\"2h\"", "--quiet"];
+
+fn greenhouse(extra: &[&str]) -> Ran {
+    run_scenario(&[GREENHOUSE, extra].concat())
+}
+
+#[test]
+fn threads_leave_no_trace() {
+    let dir = scratch();
+    let record = |name: &str, threads: &str| {
+        let path = dir.path().join(name);
+        let ran = greenhouse(&["--broker", "none", "--threads", threads, "--record", path.to_str().unwrap()]);
+        (path, ran.state_hash())
+    };
+    let (first, hash) = record("one", "1");
+    for (name, threads) in [("again", "1"), ("two", "2"), ("four", "4")] {
+        let (other, other_hash) = record(name, threads);
+        assert_eq!(hash, other_hash, "{threads} threads");
+        assert_same_record(&first, &other);
+    }
+}
+
+#[test]
+fn watching_changes_nothing() {
+    let dir = scratch();
+    let path = dir.path().join("r");
+    let recorded = greenhouse(&["--broker", "none", "--record", path.to_str().unwrap()]);
+    let unseen = greenhouse(&["--broker", "none", "--set", "expect=[]", "--set", "record=(signals:[])"]);
+    assert_eq!(recorded.state_hash(), unseen.state_hash());
+}
+
+#[test]
+fn no_broker_and_the_embedded_one_give_one_hash() {
+    assert_eq!(
+        greenhouse(&["--broker", "none"]).state_hash(),
+        greenhouse(&["--broker", "embedded:0"]).state_hash()
+    );
+}
+
+#[test]
+fn mosquitto_in_between_changes_nothing() {
+    let Some(broker) = twinfleet_tests::mosquitto() else { return };
+    let url = broker.url();
+    assert_eq!(greenhouse(&["--broker", "none"]).state_hash(), greenhouse(&["--broker", &url]).state_hash());
+}
+
+#[test]
+fn another_seed_is_another_run() {
+    assert_ne!(
+        greenhouse(&["--broker", "none"]).state_hash(),
+        greenhouse(&["--broker", "none", "--seed", "7"]).state_hash()
+    );
+}
+
+#[test]
+fn two_shards_merged_equal_the_whole() {
+    let dir = scratch();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    greenhouse(&["--broker", "none", "--record", &at("whole")]);
+    for i in ["0", "1"] {
+        greenhouse(&["--broker", "none", "--shard", &format!("{i}/2"), "--record", &at(i)]);
+    }
+    run_scenario(&["merge", &at("0"), &at("1"), "--out", &at("merged")]);
+    assert_same_record(&dir.path().join("whole"), &dir.path().join("merged"));
+}

@@ -1,0 +1,98 @@
+//! When the outside fails: an unreachable broker, a refused login, a folder that cannot be written, kill -9, Ctrl-C.
+
+use super::common::{command, scratch};
+use std::{
+    process::{Child, Stdio},
+    time::{Duration, Instant},
+};
+use twinfleet_tests::twinfleet;
+
+#[test]
+fn an_unreachable_broker_ends_with_3_and_says_what_to_do() {
+    let ran = command(&["run", "pi3b-mirror", "--broker", "mqtt://127.0.0.1:1", "--quiet"]);
+    assert_eq!(ran.code(), 3);
+    assert!(ran.stderr().contains("127.0.0.1:1"), "{}", ran.stderr());
+    assert!(ran.stderr().contains("--broker"), "no advice: {}", ran.stderr());
+}
+
+#[test]
+fn a_broker_that_is_no_url_ends_with_2() {
+    let ran = command(&["run", "pi3b-mirror", "--broker", "http://127.0.0.1", "--quiet"]);
+    assert_eq!(ran.code(), 2, "{}", ran.stderr());
+}
+
+#[test]
+fn a_record_that_cannot_be_written_ends_with_3() {
+    let dir = scratch();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "in the way").unwrap();
+    let below = file.join("record");
+    let ran = command(&["run", "pi3b-mirror", "--broker", "none", "--quiet", "--record", below.to_str().unwrap()]);
+    assert_eq!(ran.code(), 3, "{}", ran.stderr());
+}
+
+#[test]
+fn a_full_disk_ends_with_3() {
+    // /dev/full takes no byte; a record needs a folder, so the limit on file size stands in for the disk's.
+    let dir = scratch();
+    let record = dir.path().join("r");
+    let binary = twinfleet_tests::binary();
+    let script = format!(
+        "ulimit -f 8; exec '{}' run greenhouse --broker none --quiet --set 'duration=\"1h\"' --record '{}'",
+        binary.display(),
+        record.display()
+    );
+    // SIGXFSZ is ignored, so that the write fails with EFBIG as a full disk fails with ENOSPC.
+    let output = std::process::Command::new("bash").args(["-c", &format!("trap '' XFSZ; {script}")]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("record"), "{output:?}");
+}
+
+fn spawn(args: &[&str]) -> Child {
+    twinfleet().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+#[test]
+fn kill_9_at_a_hundred_moments_leaves_whole_segments() {
+    let dir = scratch();
+    let begin = Instant::now();
+    let whole = dir.path().join("whole");
+    let args = ["run", "greenhouse", "--broker", "none", "--quiet", "--set", "duration=\"2h\"", "--set"];
+    let recorded = |to: &std::path::Path| {
+        let mut all: Vec<String> = args.iter().map(|s| (*s).to_owned()).collect();
+        all.extend(["record=(signals:[\"**\"], segment:\"5min\")".into(), "--record".into(), to.display().to_string()]);
+        all
+    };
+    let run = |to: &std::path::Path| spawn(&recorded(to).iter().map(String::as_str).collect::<Vec<_>>());
+    run(&whole).wait().unwrap();
+    let full = begin.elapsed();
+    let complete = twinfleet_engine::record::open(&whole).expect("the whole record opens");
+    for i in 0..100u32 {
+        let path = dir.path().join(format!("killed-{i}"));
+        let mut child = run(&path);
+        std::thread::sleep(full.mul_f64(f64::from(i * 37 % 100) / 100.0));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if !path.join("manifest.json").exists() {
+            continue; // killed before the first segment
+        }
+        let left = twinfleet_engine::record::open(&path).unwrap_or_else(|e| panic!("killed at {i}: {e}"));
+        assert!(left.segments().len() <= complete.segments().len());
+        std::fs::remove_dir_all(&path).unwrap();
+    }
+}
+
+#[test]
+fn ctrl_c_ends_cleanly_with_what_was_recorded() {
+    let dir = scratch();
+    let path = dir.path().join("r");
+    let child = spawn(&[
+        "run", "pi3b-mirror", "--broker", "none", "--speed", "60x", "--record", path.to_str().unwrap(),
+    ]);
+    std::thread::sleep(Duration::from_secs(3));
+    let pid = child.id().to_string();
+    std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
+    twinfleet_engine::record::open(&path).expect("the record opens");
+}

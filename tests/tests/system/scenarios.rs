@@ -1,0 +1,39 @@
+//! Every shipped scenario is found by itself, is valid, runs, and holds what it expects.
+
+use super::common::command;
+use std::path::Path;
+
+fn shipped() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let mut found: Vec<String> = std::fs::read_dir(root.join("scenarios"))
+        .expect("scenarios/")
+        .map(|e| e.expect("readable").path().display().to_string())
+        .filter(|p| p.ends_with(".ron"))
+        .collect();
+    found.sort();
+    assert!(found.len() >= 4, "{found:?}");
+    found
+}
+
+#[test]
+fn every_scenario_is_valid() {
+    for file in shipped() {
+        let ran = command(&["check", &file]);
+        assert_eq!(ran.code(), 0, "{file}:\n{}", ran.stderr());
+    }
+}
+
+#[test]
+fn every_scenario_holds_what_it_expects() {
+    for file in shipped() {
+        let ran = command(&["run", &file, "--broker", "embedded:0", "--quiet"]);
+        assert_eq!(ran.code(), 0, "{file}:\n{}\n{}", ran.stdout(), ran.stderr());
+    }
+}
+
+#[test]
+fn an_embedded_name_and_its_file_are_one_scenario() {
+    let hash = |file: &str| command(&["run", file, "--broker", "none", "--quiet"]).state_hash();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    assert_eq!(hash("pi3b-mirror"), hash(root.join("scenarios/pi3b-mirror.ron").to_str().expect("text")));
+}

@@ -1,0 +1,67 @@
+//! Rules of the house that a compiler does not check.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned()
+}
+
+fn tree(package: &str) -> String {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--package", package, "--edges", "normal", "--prefix", "none", "--offline"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn nothing_of_the_desktop_reaches_the_headless_command() {
+    let tree = tree("twinfleet");
+    for banned in ["wgpu", "winit", "bevy_render", "bevy_winit", "egui"] {
+        assert!(!tree.lines().any(|l| l.starts_with(banned)), "{banned} is below the headless command");
+    }
+}
+
+#[test]
+fn the_engine_opens_no_socket_and_reads_no_wall_clock() {
+    for file in sources(&root().join("engine/src")) {
+        let text = std::fs::read_to_string(&file).expect("readable");
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for banned in ["Instant::now", "SystemTime::now", "TcpStream", "UdpSocket", "std::net"] {
+            assert!(!code.contains(banned), "{} uses {banned}", file.display());
+        }
+    }
+}
+
+#[test]
+fn files_stay_short_enough_to_read() {
+    for folder in ["engine/src", "twins/src", "headless/src"] {
+        for file in sources(&root().join(folder)) {
+            let lines = std::fs::read_to_string(&file).expect("readable").lines().count();
+            assert!(
+                lines <= 900,
+                "{} has {lines} lines: look for its second reason to change",
+                file.display()
+            );
+        }
+    }
+}
+
+fn sources(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).expect("readable") {
+        let path = entry.expect("readable").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}

@@ -1,0 +1,271 @@
+//! The catalog and the scenarios that come with the program, and the folders that users put beside them.
+//!
+//! A folder of definitions has `boards/`, `sensors/`, `actuators/` and `things/`, one file per definition. A user's
+//! definition replaces a built-in one of the same name.
+//!
+//! ```
+//! use twinfleet_twins::catalog;
+//! let all = catalog::builtin().unwrap();
+//! assert!(all.sensors.contains_key("bme280"));
+//! ```
+
+use include_dir::{Dir, include_dir};
+use serde::Serialize;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use twinfleet_engine::{
+    catalog::{ActuatorDef, BoardDef, Catalog, SensorDef, ThingDef},
+    scenario::{
+        check::Place,
+        definition::{self, Definition},
+        diagnostic::{Diagnostic, Report},
+        source::Source,
+    },
+};
+
+static CATALOG: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/catalog");
+static SCENARIOS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../scenarios");
+static RECORDINGS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../assets/recordings");
+static PARAMS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../assets/params");
+
+/// Most files of one folder of definitions; beyond, another folder was meant.
+const MAX_FILES: usize = 10_000;
+
+/// The catalog that comes with the program.
+///
+/// # Errors
+/// Never with the files as shipped: a test reads them all.
+pub fn builtin() -> Result<Catalog, Report> {
+    let mut catalog = Catalog::default();
+    load(&mut catalog, &embedded())?;
+    Ok(catalog)
+}
+
+/// Adds the definitions of a user's folder, `--catalog DIR` or [`beside`] a scenario.
+///
+/// # Errors
+/// All mistakes of all files together, each with its place.
+pub fn load_dir(catalog: &mut Catalog, dir: &Path) -> Result<(), Report> {
+    let mut shelves = Shelves::default();
+    let mut report = Report::default();
+    if !dir.is_dir() {
+        let error = Diagnostic::error(format!("there is no folder `{}`", dir.display()));
+        return Err(error.help("it holds boards/, sensors/, actuators/ or things/ with .ron files").into());
+    }
+    let mut any = false;
+    for folder in FOLDERS {
+        let path = dir.join(folder);
+        any |= path.is_dir();
+        match read_folder(&path) {
+            Ok(sources) => shelves.of(folder).extend(sources),
+            Err(errors) => report.merge(errors),
+        }
+    }
+    if !any {
+        let error = Diagnostic::error(format!("`{}` holds no definitions", dir.display()));
+        return Err(error
+            .help("put .ron files into boards/, sensors/, actuators/ or things/ within it")
+            .into());
+    }
+    if let Err(errors) = load(catalog, &shelves) {
+        report.merge(errors);
+    }
+    report.into_result().map(|_| ())
+}
+
+/// The folder `catalog/` next to a scenario file, if there is one.
+pub fn beside(scenario: &Path) -> Option<PathBuf> {
+    let dir = scenario.parent()?.join("catalog");
+    dir.is_dir().then_some(dir)
+}
+
+/// The text of a scenario that comes with the program, by its name with or without `.ron`.
+pub fn scenario_text(name: &str) -> Option<&'static str> {
+    let stem = name.strip_suffix(".ron").unwrap_or(name);
+    SCENARIOS.get_file(format!("{stem}.ron"))?.contents_utf8()
+}
+
+/// Names of the scenarios that come with the program, sorted.
+pub fn scenarios() -> Vec<&'static str> {
+    let mut names: Vec<&str> = SCENARIOS
+        .files()
+        .filter(|f| f.path().extension().is_some_and(|e| e == "ron"))
+        .filter_map(|f| f.path().file_stem()?.to_str())
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+/// A recording or parameter file that comes with the program, by its path from the repository's root. For
+/// `scenario::files::Files::with_embedded`.
+pub fn file(path: &str) -> Option<&'static [u8]> {
+    let path = path.trim_start_matches("./").trim_start_matches("../");
+    let found = match path.strip_prefix("assets/")?.split_once('/')? {
+        ("recordings", rest) => RECORDINGS.get_file(rest),
+        ("params", rest) => PARAMS.get_file(rest),
+        _ => None,
+    };
+    found.map(|f| f.contents())
+}
+
+/// A line of `twinfleet list`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Listed {
+    /// Name that scenarios and things use.
+    pub name: String,
+    /// What it is, in a sentence.
+    pub about: String,
+    /// Where its figures come from; empty for a scenario.
+    pub source: String,
+}
+
+/// The definitions of one kind (`boards`, `sensors`, `actuators`, `things`) or the `scenarios`, sorted by name. `None` for
+/// another word.
+pub fn list(catalog: &Catalog, what: &str) -> Option<Vec<Listed>> {
+    let line = |name: &String, about: &String, source: &String| Listed {
+        name: name.clone(),
+        about: about.clone(),
+        source: source.clone(),
+    };
+    Some(match what {
+        "boards" => catalog.boards.values().map(|d| line(&d.name, &d.about, &d.source)).collect(),
+        "sensors" => catalog.sensors.values().map(|d| line(&d.name, &d.about, &d.source)).collect(),
+        "actuators" => catalog.actuators.values().map(|d| line(&d.name, &d.about, &d.source)).collect(),
+        "things" => catalog.things.values().map(|d| line(&d.name, &d.about, &d.source)).collect(),
+        "scenarios" => scenarios().into_iter().map(|name| listed_scenario(name)).collect(),
+        _ => return None,
+    })
+}
+
+fn listed_scenario(name: &str) -> Listed {
+    let source = Source::embedded(name, scenario_text(name).unwrap_or_default());
+    let about = source.tree().get("about").and_then(|n| n.text()).unwrap_or_default();
+    Listed { name: name.to_owned(), about: about.to_owned(), source: String::new() }
+}
+
+const FOLDERS: [&str; 4] = [BoardDef::FOLDER, SensorDef::FOLDER, ActuatorDef::FOLDER, ThingDef::FOLDER];
+
+/// Texts by kind of definition.
+#[derive(Default)]
+struct Shelves {
+    boards: Vec<Source>,
+    sensors: Vec<Source>,
+    actuators: Vec<Source>,
+    things: Vec<Source>,
+}
+
+impl Shelves {
+    fn of(&mut self, folder: &str) -> &mut Vec<Source> {
+        match folder {
+            BoardDef::FOLDER => &mut self.boards,
+            SensorDef::FOLDER => &mut self.sensors,
+            ActuatorDef::FOLDER => &mut self.actuators,
+            _ => &mut self.things,
+        }
+    }
+}
+
+fn embedded() -> Shelves {
+    let mut shelves = Shelves::default();
+    for folder in FOLDERS {
+        let files = CATALOG.get_dir(folder).map(Dir::files).into_iter().flatten();
+        let mut sources: Vec<Source> = files
+            .filter(|f| f.path().extension().is_some_and(|e| e == "ron"))
+            .map(|f| {
+                let name = format!("twins/catalog/{}", f.path().display());
+                Source::embedded(&name, f.contents_utf8().unwrap_or_default())
+            })
+            .collect();
+        sources.sort_by(|a, b| a.name().cmp(b.name()));
+        shelves.of(folder).extend(sources);
+    }
+    shelves
+}
+
+fn read_folder(path: &Path) -> Result<Vec<Source>, Report> {
+    if !path.is_dir() {
+        return Ok(Vec::new());
+    }
+    let refuse = |why: String| Report::from(Diagnostic::error(format!("`{}`: {why}", path.display())));
+    let entries = fs::read_dir(path).map_err(|error| refuse(format!("cannot be listed: {error}")))?;
+    let mut files: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|p| p.extension().is_some_and(|e| e == "ron"))
+        .take(MAX_FILES + 1)
+        .collect();
+    if files.len() > MAX_FILES {
+        return Err(refuse(format!("more than {MAX_FILES} files")));
+    }
+    files.sort();
+    let mut report = Report::default();
+    let mut sources = Vec::new();
+    for file in &files {
+        match Source::read(file) {
+            Ok(source) => sources.push(source),
+            Err(errors) => report.merge(errors),
+        }
+    }
+    report.into_result().map(|_| sources)
+}
+
+/// Reads all shelves into the catalog, then checks the new things against the whole.
+fn load(catalog: &mut Catalog, shelves: &Shelves) -> Result<(), Report> {
+    let mut report = Report::default();
+    for (_, board) in read_shelf::<BoardDef>(&shelves.boards, &mut report) {
+        catalog.boards.insert(board.name.clone(), board);
+    }
+    for (source, sensor) in read_shelf::<SensorDef>(&shelves.sensors, &mut report) {
+        taken(
+            catalog.actuators.contains_key(&sensor.name),
+            "an actuator",
+            &source,
+            &sensor.name,
+            &mut report,
+        );
+        catalog.sensors.insert(sensor.name.clone(), sensor);
+    }
+    for (source, actuator) in read_shelf::<ActuatorDef>(&shelves.actuators, &mut report) {
+        taken(catalog.sensors.contains_key(&actuator.name), "a sensor", &source, &actuator.name, &mut report);
+        catalog.actuators.insert(actuator.name.clone(), actuator);
+    }
+    let things = read_shelf::<ThingDef>(&shelves.things, &mut report);
+    for (_, thing) in &things {
+        catalog.things.insert(thing.name.clone(), thing.clone());
+    }
+    for (source, thing) in &things {
+        definition::check_thing(thing, catalog, &Place::new(source, ""), &mut report);
+    }
+    report.into_result().map(|_| ())
+}
+
+fn taken(is_taken: bool, by: &str, source: &Source, name: &str, report: &mut Report) {
+    if is_taken {
+        let place = Place::new(source, "");
+        let error = place.error("name", format!("`{name}` is the name of {by} already"));
+        report.push(error.help("parts are named by their model alone: choose another name"));
+    }
+}
+
+/// The files of one kind, each name once.
+fn read_shelf<T: Definition>(sources: &[Source], report: &mut Report) -> Vec<(Source, T)> {
+    let mut read: Vec<(Source, T)> = Vec::new();
+    for source in sources {
+        match definition::read::<T>(source) {
+            Ok(value) => {
+                let clash = read.iter().find(|(_, other)| other.name() == value.name());
+                if let Some((other, _)) = clash {
+                    let place = Place::new(source, "");
+                    let text = format!("two files define the {} `{}`", T::WORD.to_lowercase(), value.name());
+                    report.push(place.error("name", text).help(format!("the other one is {}", other.name())));
+                } else {
+                    read.push((source.clone(), value));
+                }
+            }
+            Err(errors) => report.merge(errors),
+        }
+    }
+    read
+}

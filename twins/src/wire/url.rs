@@ -1,0 +1,231 @@
+//! Which broker a run uses: what `--broker` takes.
+//!
+//! ```
+//! use twinfleet_twins::wire::url::BrokerChoice;
+//!
+//! let choice: BrokerChoice = "mqtts://lab:secret@broker.example".parse()?;
+//! assert_eq!(choice.to_string(), "mqtts://lab:***@broker.example:8883");
+//! assert!("http://broker.example".parse::<BrokerChoice>().is_err());
+//! # Ok::<(), twinfleet_twins::wire::WireError>(())
+//! ```
+
+use super::WireError;
+use std::{fmt, str::FromStr};
+
+/// The port of MQTT over TCP, registered with IANA.
+pub const MQTT_PORT: u16 = 1883;
+/// The port of MQTT over TLS, registered with IANA.
+pub const MQTTS_PORT: u16 = 8883;
+
+/// A broker in another process, maybe on another machine.
+#[derive(Clone, PartialEq, Eq)]
+pub struct BrokerUrl {
+    /// Host name, IPv4 address, or IPv6 address without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Whether to speak TLS.
+    pub tls: bool,
+    /// User name and password, if any.
+    pub login: Option<(String, String)>,
+}
+
+/// What `--broker` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum BrokerChoice {
+    /// Messages go round inside the process.
+    None,
+    /// The embedded broker, at this port of the loopback address, or at a free one.
+    #[default]
+    Embedded,
+    /// The embedded broker at this port of the loopback address.
+    EmbeddedAt(u16),
+    /// Another one.
+    Url(BrokerUrl),
+}
+
+impl BrokerUrl {
+    /// `host:port`, as it is shown in messages.
+    pub fn place(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl fmt::Display for BrokerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.tls { "mqtts://" } else { "mqtt://" })?;
+        match &self.login {
+            Some((user, password)) if password.is_empty() => write!(f, "{user}@")?,
+            Some((user, _)) => write!(f, "{user}:***@")?,
+            None => {}
+        }
+        f.write_str(&self.place())
+    }
+}
+
+impl fmt::Debug for BrokerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for BrokerChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Embedded => f.write_str("embedded"),
+            Self::EmbeddedAt(port) => write!(f, "embedded:{port}"),
+            Self::Url(url) => write!(f, "{url}"),
+        }
+    }
+}
+
+impl FromStr for BrokerChoice {
+    type Err = WireError;
+
+    fn from_str(text: &str) -> Result<Self, WireError> {
+        match text {
+            "none" => return Ok(Self::None),
+            "embedded" => return Ok(Self::Embedded),
+            _ => {}
+        }
+        let bad =
+            |problem: &str| WireError::BadUrl { text: without_password(text), problem: problem.to_owned() };
+        if let Some(port) = text.strip_prefix("embedded:") {
+            return port
+                .parse()
+                .map(Self::EmbeddedAt)
+                .map_err(|_| bad("the port is a number from 0 to 65535"));
+        }
+        let (tls, rest) = match text.split_once("://") {
+            Some(("mqtt" | "tcp", rest)) => (false, rest),
+            Some(("mqtts" | "ssl", rest)) => (true, rest),
+            Some((scheme, _)) => return Err(bad(&format!("the scheme `{scheme}` is unknown"))),
+            None => return Err(bad("a scheme is missing")),
+        };
+        let (login, place) = match rest.rsplit_once('@') {
+            Some((login, place)) => {
+                let (user, password) = login.split_once(':').unwrap_or((login, ""));
+                let decode = |s| {
+                    decode_percent(s)
+                        .ok_or_else(|| bad("a `%` in the login is not followed by two hex digits"))
+                };
+                (Some((decode(user)?, decode(password)?)), place)
+            }
+            None => (None, rest),
+        };
+        let place = place.strip_suffix('/').unwrap_or(place);
+        if place.contains(['/', '?', '#']) {
+            return Err(bad("a path is not expected"));
+        }
+        let (host, port) = split_port(place);
+        let port = match port {
+            None => {
+                if tls {
+                    MQTTS_PORT
+                } else {
+                    MQTT_PORT
+                }
+            }
+            Some(port) => match port.parse() {
+                Ok(port) if port > 0 => port,
+                _ => return Err(bad("the port is a number from 1 to 65535")),
+            },
+        };
+        if host.is_empty() || host.contains(char::is_whitespace) {
+            return Err(bad("the host is missing"));
+        }
+        if login.as_ref().is_some_and(|(user, _)| user.is_empty()) {
+            return Err(bad("the user name is missing"));
+        }
+        Ok(Self::Url(BrokerUrl { host: host.to_owned(), port, tls, login }))
+    }
+}
+
+/// Splits `host:port`; an IPv6 address stands in brackets.
+fn split_port(place: &str) -> (&str, Option<&str>) {
+    if let Some((host, rest)) = place.strip_prefix('[').and_then(|p| p.split_once(']')) {
+        return (host, rest.strip_prefix(':'));
+    }
+    match place.rsplit_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (place, None),
+    }
+}
+
+fn decode_percent(text: &str) -> Option<String> {
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        decoded.push(if byte == b'%' {
+            let digit = |b: Option<u8>| b.and_then(|b| char::from(b).to_digit(16));
+            (digit(bytes.next())? * 16 + digit(bytes.next())?) as u8
+        } else {
+            byte
+        });
+    }
+    String::from_utf8(decoded).ok()
+}
+
+/// The text with everything between scheme and host taken out, for messages about text that could not be read.
+fn without_password(text: &str) -> String {
+    match text.rsplit_once('@') {
+        Some((before, place)) => {
+            let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
+            format!("{scheme}://***@{place}")
+        }
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_ones_are_shown_as_they_are_read() {
+        for (text, shown) in [
+            ("none", "none"),
+            ("embedded", "embedded"),
+            ("embedded:1884", "embedded:1884"),
+            ("mqtt://localhost", "mqtt://localhost:1883"),
+            ("mqtts://h/", "mqtts://h:8883"),
+            ("mqtt://[::1]:99", "mqtt://[::1]:99"),
+            ("mqtt://u@h:1", "mqtt://u@h:1"),
+            ("mqtt://u:p@ss:w@h:1", "mqtt://u:***@h:1"),
+        ] {
+            let choice: BrokerChoice = text.parse().unwrap();
+            assert_eq!(choice.to_string(), shown);
+            assert_eq!(format!("{choice:?}").contains("p@ss"), false);
+        }
+        let Ok(BrokerChoice::Url(url)) = "mqtt://a%40b:p%3Aw@h".parse() else { panic!("not read") };
+        assert_eq!(url.login, Some(("a@b".to_owned(), "p:w".to_owned())));
+    }
+
+    #[test]
+    fn bad_ones_are_refused_without_the_password() {
+        for text in [
+            "",
+            "h",
+            "http://h",
+            "mqtt://",
+            "mqtt://h:x",
+            "mqtt://h:0",
+            "mqtt://h:70000",
+            "mqtt://h/topic",
+            "embedded:x",
+            "mqtt://u:geheim@",
+            "mqtt://u:geheim@h:x",
+            "mqtt://u:geheim%zz@h",
+            "xx://u:geheim@h",
+        ] {
+            let error = text.parse::<BrokerChoice>().expect_err(text);
+            assert!(error.is_input());
+            assert!(!error.to_string().contains("geheim"), "{error}");
+        }
+    }
+}
