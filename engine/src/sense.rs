@@ -8,8 +8,22 @@
 //!   drained by `sample_sensors`, at each device's own wakes, so `Power` holds no system: a device that sleeps costs nothing.
 //! - Components: [`Cohort`]. Resources: [`FaultLabels`], [`LateRows`], [`crate::link::Air`], [`crate::world::Submit`].
 //!
-//! Every reading draws from its channel's own stream: two normals (wander, noise), or one where the channel has only one
-//! of the two; watching draws nothing.
+//! Every reading draws from its channel's own stream: two normals where the channel wanders, else one; watching draws
+//! nothing.
+//!
+//! ```
+//! use bevy_ecs::prelude::*;
+//! use std::{path::PathBuf, sync::Arc};
+//! use twinfleet_engine::{catalog::Catalog, plan::Plan, scenario::Scenario, sense};
+//! let scenario: Scenario = ron::from_str(
+//!     r#"(format: 1, duration: "1h", fleet: [(id: "n-{}", count: 3000, thing: "blinker")],
+//!         things: [(name: "blinker", source: "none", parts: [])])"#,
+//! ).unwrap();
+//! let plan = Plan::new(Arc::new(scenario), Arc::new(Catalog::default()), PathBuf::new(), 1, (0, 1)).unwrap();
+//! let (mut world, mut schedule) = (World::new(), Schedule::default());
+//! sense::install(&mut world, &mut schedule, &plan);
+//! assert_eq!(sense::footprint(&mut world).1, 3000, "devices, in three cohorts");
+//! ```
 
 mod bank;
 mod cohort;
