@@ -55,8 +55,16 @@ fn main() {
     let (bytes, devices) = sense::footprint(&mut sim.world);
     println!("  readings a tick    {readings:>12.0}");
     println!("  bytes a device     {:>12.0}", bytes as f64 / devices as f64);
-    println!("  1 thread           {:>12.1} x real time, {:.2} ns a reading", 1.0 / one, one * 1e9 / readings);
-    println!("  2 threads          {:>12.1} x real time, {:.2} ns a reading", 1.0 / two, two * 1e9 / readings);
+    println!(
+        "  1 thread           {:>12.1} x real time, {:.2} ns a reading",
+        1.0 / one,
+        one * 1e9 / readings
+    );
+    println!(
+        "  2 threads          {:>12.1} x real time, {:.2} ns a reading",
+        1.0 / two,
+        two * 1e9 / readings
+    );
     println!("  2 threads to 1     {:>12.2}", one / two);
     drop(sim);
     println!("once a minute, jitter 1 s");
@@ -64,6 +72,14 @@ fn main() {
     sim.run(60);
     let minute_one = measure(&mut sim, 1, 5, 24);
     let minute_two = measure(&mut sim, 2, 5, 24);
-    println!("  1 thread           {:>12.1} x real time, {:.1} x the above", 1.0 / minute_one, one / minute_one);
-    println!("  2 threads          {:>12.1} x real time, {:.1} x the above", 1.0 / minute_two, two / minute_two);
+    println!(
+        "  1 thread           {:>12.1} x real time, {:.1} x the above",
+        1.0 / minute_one,
+        one / minute_one
+    );
+    println!(
+        "  2 threads          {:>12.1} x real time, {:.1} x the above",
+        1.0 / minute_two,
+        two / minute_two
+    );
 }

@@ -126,7 +126,7 @@ pub(crate) fn transmit_messages(
 /// without a radio of ours (a physical) has a perfect link.
 fn submit_one(cohorts: &mut [Mut<Cohort>], mut message: Message, air: &mut Air, counters: &mut Counters) {
     // Cohorts follow the ordinals, so the last one that begins at or before the publisher's holds it.
-    let after = cohorts.partition_point(|c| c.group.first + c.index[0] <= message.publisher);
+    let after = cohorts.partition_point(|c| c.first <= message.publisher);
     let found = after.checked_sub(1).and_then(|i| Some((i, cohorts[i].lane_of(message.publisher)?)));
     let Some((i, lane)) = found.filter(|(i, _)| cohorts[*i].radios.is_some()) else {
         message.due = message.sent;

@@ -8,16 +8,32 @@
 //!   drained by `sample_sensors`, at each device's own wakes, so `Power` holds no system: a device that sleeps costs nothing.
 //! - Components: [`Cohort`]. Resources: [`FaultLabels`], [`LateRows`], [`crate::link::Air`], [`crate::world::Submit`].
 //!
-//! Every reading draws from its channel's own stream: two normals (wander, noise), or one where the channel has only one
-//! of the two; watching draws nothing.
+//! Every reading draws from its channel's own stream: two normals where the channel wanders, else one; watching draws
+//! nothing.
+//!
+//! ```
+//! use bevy_ecs::prelude::*;
+//! use std::{path::PathBuf, sync::Arc};
+//! use twinfleet_engine::{catalog::Catalog, plan::Plan, scenario::Scenario, sense};
+//! let scenario: Scenario = ron::from_str(
+//!     r#"(format: 1, duration: "1h", fleet: [(id: "n-{}", count: 3000, thing: "blinker")],
+//!         things: [(name: "blinker", source: "none", parts: [])])"#,
+//! ).unwrap();
+//! let plan = Plan::new(Arc::new(scenario), Arc::new(Catalog::default()), PathBuf::new(), 1, (0, 1)).unwrap();
+//! let (mut world, mut schedule) = (World::new(), Schedule::default());
+//! sense::install(&mut world, &mut schedule, &plan);
+//! assert_eq!(sense::footprint(&mut world).1, 3000, "devices, in three cohorts");
+//! ```
 
 mod bank;
 mod cohort;
 mod decay;
 pub mod fault;
+mod normal;
 
 pub use cohort::{COHORT, Cohort};
 pub(crate) use cohort::{Due, Group};
+pub(crate) use normal::normal;
 
 use crate::{
     firmware,
@@ -29,7 +45,8 @@ use crate::{
     },
 };
 use bank::Scratch;
-use bevy_ecs::prelude::*;
+use bevy_ecs::{prelude::*, system::SystemParam};
+use cohort::Blueprint;
 use fault::TimelineFault;
 use rayon::prelude::*;
 use std::{cell::RefCell, sync::Arc};
@@ -60,7 +77,8 @@ pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) {
         let owned: Vec<u32> = (0..planned.count).filter(|i| plan.owns(planned, *i)).collect();
         for index in owned.chunks(COHORT) {
             let group = Arc::clone(&group);
-            world.spawn(Cohort::new(order, plan, planned, group, index, &faults, &mut truth, &mut labels));
+            let blueprint = Blueprint { plan, planned, group, faults: &faults };
+            world.spawn(Cohort::new(order, blueprint, index, &mut truth, &mut labels));
             order += 1;
         }
     }
@@ -96,16 +114,22 @@ pub(crate) fn for_each(cohorts: &mut [Mut<Cohort>], act: impl Fn(&mut Cohort) + 
     }
 }
 
+/// Where a tick's results go.
+#[derive(SystemParam)]
+struct Results<'w> {
+    labels: ResMut<'w, FaultLabels>,
+    late: ResMut<'w, LateRows>,
+    rows: ResMut<'w, Rows>,
+    events: ResMut<'w, Events>,
+    counters: ResMut<'w, Counters>,
+}
+
 fn sample_sensors(
     mut cohorts: Query<&mut Cohort>,
     clock: Res<Clock>,
     truth: Res<Truth>,
     watch: Res<Watch>,
-    mut labels: ResMut<FaultLabels>,
-    mut late: ResMut<LateRows>,
-    mut rows: ResMut<Rows>,
-    mut events: ResMut<Events>,
-    mut counters: ResMut<Counters>,
+    results: Results,
 ) {
     thread_local! {
         static SCRATCH: RefCell<Scratch> = RefCell::default();
@@ -119,22 +143,25 @@ fn sample_sensors(
         }
         SCRATCH.with_borrow_mut(|scratch| cohort.sample(clock, truth, watch, scratch));
     });
-    release(&mut late.0, &mut rows.0, clock.next);
+    gather(cohorts, clock.next, results);
+}
+
+/// Collects what the cohorts have left, in their order.
+fn gather(cohorts: Vec<Mut<Cohort>>, until: SimTime, results: Results) {
+    let Results { mut labels, mut late, mut rows, mut events, mut counters } = results;
+    release(&mut late.0, &mut rows.0, until);
     for mut cohort in cohorts {
-        if cohort.readings > 0 {
-            counters.add("readings", std::mem::take(&mut cohort.readings));
+        let cohort = &mut *cohort;
+        for (name, n) in [("readings", &mut cohort.readings), ("brown_outs", &mut cohort.brown_outs)] {
+            if *n > 0 {
+                counters.add(name, std::mem::take(n));
+            }
         }
-        if cohort.brown_outs > 0 {
-            counters.add("brown_outs", std::mem::take(&mut cohort.brown_outs));
-        }
-        if !cohort.rows.is_empty() || !cohort.events.is_empty() {
-            let cohort = &mut *cohort;
-            late.0.extend(cohort.rows.iter().filter(|r| r.t >= clock.next));
-            rows.0.extend(cohort.rows.drain(..).filter(|r| r.t < clock.next));
-            events.0.append(&mut cohort.events);
-        }
+        late.0.extend(cohort.rows.iter().filter(|r| r.t >= until));
+        rows.0.extend(cohort.rows.drain(..).filter(|r| r.t < until));
+        events.0.append(&mut cohort.events);
     }
-    label(&mut labels, clock.next, &mut events.0);
+    label(&mut labels, until, &mut events.0);
 }
 
 /// Moves what is due before `until`, in order.

@@ -4,15 +4,14 @@ use bevy_ecs::{
     prelude::*,
     schedule::{LogLevel, ScheduleBuildSettings, SingleThreadedExecutor},
 };
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 use twinfleet_engine::{
-    catalog::{BoardDef, Catalog, PowerDef, SensorDef, ThingDef},
+    catalog::{BoardDef, Catalog, SensorDef},
     message::Message,
-    plan::{GroupPlan, Plan},
+    plan::Plan,
     scenario::Scenario,
     sense,
-    signal::{Channel, Kind, SignalTable},
-    time::{SimTime, Span},
+    time::SimTime,
     world::{
         Clock, Counters, Event, Events, Inbox, Outbox, Row, Rows, StateHash, StateHashers, Submit,
         TickSystems, Truth, Watch,
@@ -58,51 +57,8 @@ pub fn plan(text: &str, sensors: &[SensorDef]) -> Plan {
     let mut catalog = Catalog::default();
     catalog.boards.insert(board.name.clone(), board);
     catalog.sensors = sensors.iter().map(|s| (s.name.clone(), s.clone())).collect();
-    let things: BTreeMap<&str, Arc<ThingDef>> =
-        scenario.things.iter().map(|t| (t.name.as_str(), Arc::new(t.clone()))).collect();
-    let mut signals = SignalTable::default();
-    let mut groups = Vec::new();
-    let mut first = 0;
-    for (def, g) in scenario.fleet.iter().enumerate() {
-        let thing = Arc::clone(&things[g.thing.as_str()]);
-        let power = g.power.clone().or_else(|| thing.power.clone()).unwrap_or(PowerDef::Mains);
-        let mut channels = Vec::new();
-        for part in &thing.parts {
-            for c in &catalog.sensors[&part.model].channels {
-                channels.push(Channel::new(&format!("{}.{}", part.id, c.quantity), Kind::Reading, &c.unit));
-            }
-        }
-        if matches!(power, PowerDef::Battery { .. }) {
-            channels.push(Channel::new("power.voltage", Kind::Truth, "V"));
-            channels.push(Channel::new("power.charge", Kind::Truth, "percent"));
-        }
-        groups.push(GroupPlan {
-            def,
-            first,
-            count: g.count,
-            firmware: g.firmware.clone().or_else(|| thing.firmware.clone()),
-            thing,
-            power,
-            zones: g
-                .zones
-                .iter()
-                .map(|z| scenario.world.zones.iter().position(|x| x.id == *z).expect("a zone"))
-                .collect(),
-            block: signals.add_block(&g.id, g.count, channels),
-            link: g.link.as_ref().and_then(|l| scenario.links.iter().position(|x| x.id == *l)),
-        });
-        first += g.count;
-    }
-    Plan {
-        seed: scenario.seed,
-        zone_shard: vec![0; scenario.world.zones.len()],
-        scenario: Arc::new(scenario),
-        catalog: Arc::new(catalog),
-        groups,
-        signals,
-        shard: (0, 1),
-        base: PathBuf::new(),
-    }
+    let seed = scenario.seed;
+    Plan::new(Arc::new(scenario), Arc::new(catalog), PathBuf::new(), seed, (0, 1)).expect("a plan")
 }
 
 impl Sim {
@@ -193,9 +149,4 @@ impl Sim {
         let id = plan.signals.find(name).unwrap_or_else(|| panic!("no signal {name}"));
         self.rows.iter().filter(|r| r.signal == id).map(|r| (r.t, r.value)).collect()
     }
-}
-
-/// A span of milliseconds.
-pub fn ms(n: i64) -> Span {
-    Span(n * 1_000_000)
 }

@@ -5,6 +5,7 @@
 
 use crate::{
     rng::{Rng, stream},
+    sense::normal,
     time::{SimTime, Span},
 };
 use rand::RngExt;
@@ -29,7 +30,14 @@ impl Wheel {
         let step_ns = step.0.max(1);
         let slots = (2 * period.0 / step_ns + 2).clamp(2, 1024) as usize;
         let slots = slots.next_power_of_two();
-        Self { step_ns, ticks_per_ns: 1.0 / step_ns as f64, mask: slots as i64 - 1, head: vec![NIL; slots], next: vec![NIL; lanes], tick: 0 }
+        Self {
+            step_ns,
+            ticks_per_ns: 1.0 / step_ns as f64,
+            mask: slots as i64 - 1,
+            head: vec![NIL; slots],
+            next: vec![NIL; lanes],
+            tick: 0,
+        }
     }
 
     /// `t_ns / step_ns`; a product and a correction take a third of a division's time.
@@ -93,6 +101,24 @@ pub(crate) struct DeviceClock {
     ppm: f32,
 }
 
+/// What a device draws of its clock at its making, from the stream `firmware/unit`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start {
+    /// Error of its crystal.
+    pub ppm: f32,
+    /// First wake, as a share of the period.
+    pub phase: f64,
+}
+
+impl Start {
+    /// `clock_ppm`: standard deviation of the board's clocks.
+    pub fn draw(seed: u64, device: &str, clock_ppm: f64) -> Self {
+        let mut unit = stream(seed, device, "firmware/unit");
+        let ppm: f64 = unit.sample(StandardNormal);
+        Self { ppm: (ppm * clock_ppm) as f32, phase: unit.random() }
+    }
+}
+
 /// The clocks of a cohort.
 #[derive(Debug)]
 pub(crate) struct Wakes {
@@ -115,20 +141,17 @@ impl Wakes {
         }
     }
 
-    /// Adds the next lane's device: clock error and phase from its own streams.
-    pub fn add(&mut self, seed: u64, device: &str, clock_ppm: f64) {
+    /// Adds the next lane's device.
+    pub fn add(&mut self, seed: u64, device: &str, start: Start) {
         let lane = self.clocks.len() as u16;
-        let mut unit = stream(seed, device, "firmware/unit");
-        let ppm: f64 = unit.sample(StandardNormal);
-        let phase: f64 = unit.random();
-        let next_ns = if self.wheel.is_some() { (phase * self.period_ns) as i64 } else { i64::MAX };
+        let next_ns = if self.wheel.is_some() { (start.phase * self.period_ns) as i64 } else { i64::MAX };
         self.clocks.push(DeviceClock {
             rng: stream(seed, device, "firmware/jitter"),
             next_ns,
             last_ns: i64::MIN,
             trace: 0,
             count: 0,
-            ppm: (ppm * clock_ppm) as f32,
+            ppm: start.ppm,
         });
         if let Some(wheel) = &mut self.wheel {
             wheel.insert(lane, next_ns);
@@ -152,7 +175,7 @@ impl Wakes {
         }
         let clock = &mut self.clocks[lane as usize];
         if self.jitter_ns > 0.0 {
-            let n: f64 = clock.rng.sample(StandardNormal);
+            let n = normal(&mut clock.rng);
             period = (period + n * self.jitter_ns).max(self.period_ns * 0.1);
         }
         clock.last_ns = clock.next_ns;

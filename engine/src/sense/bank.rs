@@ -1,6 +1,6 @@
 //! One channel of a cohort: its units' figures, its states, and the pipeline over a batch of due devices.
 
-use super::{cohort::Due, decay::{Decay, Decays}, fault::FaultRun};
+use super::{cohort::Due, decay::Decays, fault::FaultRun, normal};
 use crate::{
     catalog::ChannelDef,
     rng::{Rng, stream},
@@ -29,6 +29,13 @@ struct Unit {
     bias: f32,
     /// Per second.
     drift: f32,
+}
+
+impl Unit {
+    #[inline]
+    fn offset(&self, t_s: f64) -> f64 {
+        f64::from(self.bias) + f64::from(self.drift) * t_s
+    }
 }
 
 /// Saturation and quantisation.
@@ -279,8 +286,12 @@ impl Bank {
 
     /// The pipeline. Stages that the channel lacks are compiled out of its loop.
     fn measure(&mut self, batch: Batch, local: Local, decays: &mut Decays, out: &mut [f64]) {
-        for (v, d) in out.iter_mut().zip(batch.due) {
-            *v = local.by_place[batch.place[d.lane as usize] as usize];
+        if let [only] = local.by_place {
+            out.fill(*only);
+        } else {
+            for (v, d) in out.iter_mut().zip(batch.due) {
+                *v = local.by_place[batch.place[d.lane as usize] as usize];
+            }
         }
         if !self.own.is_empty() {
             for (v, d) in out.iter_mut().zip(batch.due) {
@@ -289,27 +300,22 @@ impl Bank {
                 }
             }
         }
-        let lags = self.tau_s > 0.0;
-        let plain = self.edge.is_empty() && self.cross.is_empty();
-        if !plain {
-            if lags {
-                self.lag(batch, decays.of(batch.dt_s, self.tau_s), out);
-            }
+        if self.tau_s > 0.0 {
+            self.lag(batch.due, decays.phi(batch.dt_s, self.tau_s), out);
+        }
+        if !self.cross.is_empty() {
             for (v, d) in out.iter_mut().zip(batch.due) {
                 *v += local.cross[batch.place[d.lane as usize] as usize];
             }
-            if !self.edge.is_empty() {
-                self.hysteresis(batch, out);
-            }
         }
-        // Two lookups, so that both borrows end before the loop's.
-        let (lag, wander) = (self.tau_s, self.wander_tau_s);
-        let pair = decays.pair(batch.dt_s, (plain && lags).then_some(lag), (self.wander_std > 0.0).then_some(wander));
-        match pair {
-            (Some(lag), Some(wander)) => self.disturb::<true, true>(batch, lag, wander, out),
-            (Some(lag), None) => self.disturb::<true, false>(batch, lag, &Decay::NONE, out),
-            (None, Some(wander)) => self.disturb::<false, true>(batch, &Decay::NONE, wander, out),
-            (None, None) => self.disturb::<false, false>(batch, &Decay::NONE, &Decay::NONE, out),
+        if !self.edge.is_empty() {
+            self.hysteresis(batch, out);
+        }
+        if self.wander_std > 0.0 {
+            let (phi, rest) = decays.phi_and_rest(batch.dt_s, self.wander_tau_s);
+            self.wander_and_disturb(batch.due, phi, rest, out);
+        } else {
+            self.disturb(batch.due, out);
         }
         if !self.faults.is_empty() {
             self.fail(batch.due, out);
@@ -318,8 +324,8 @@ impl Bank {
     }
 
     /// First-order lag, exact for a truth that holds over Δt: y ← u + (y − u)·φ.
-    fn lag(&mut self, batch: Batch, decay: &Decay, out: &mut [f64]) {
-        for ((v, d), phi) in out.iter_mut().zip(batch.due).zip(&decay.phi) {
+    fn lag(&mut self, due: &[Due], phi: &[f64], out: &mut [f64]) {
+        for ((v, d), phi) in out.iter_mut().zip(due).zip(phi) {
             let y = &mut self.units[d.lane as usize].lag;
             *y = *v + (*y - *v) * phi;
             *v = *y;
@@ -336,36 +342,29 @@ impl Bank {
         }
     }
 
-    /// Lag, gain, bias, drift, wander, noise. The wander is a Gauss–Markov process, exact over any step:
-    /// b ← φ·b + σ·√(1 − φ²)·w. A channel that wanders draws two normals a reading, the wander's first; every other one.
-    fn disturb<const LAG: bool, const WANDER: bool>(
-        &mut self,
-        batch: Batch,
-        lag: &Decay,
-        wander: &Decay,
-        out: &mut [f64],
-    ) {
-        let (noise_std, wander_std) = (self.noise_std, self.wander_std);
-        let n = out.len();
-        let due = &batch.due[..n];
-        let lag_phi = if LAG { &lag.phi[..n] } else { &[] };
-        let (phi, rest) = if WANDER { (&wander.phi[..n], &wander.rest[..n]) } else { (&[][..], &[][..]) };
-        for k in 0..n {
-            let d = due[k];
+    /// Gain, bias, drift and white noise: one normal a reading.
+    fn disturb(&mut self, due: &[Due], out: &mut [f64]) {
+        let noise_std = self.noise_std;
+        for (v, d) in out.iter_mut().zip(due) {
             let unit = &mut self.units[d.lane as usize];
-            let mut v = out[k];
-            if LAG {
-                v += (unit.lag - v) * lag_phi[k];
-                unit.lag = v;
-            }
-            let mut slow = f64::from(unit.bias) + f64::from(unit.drift) * d.t_s();
-            if WANDER {
-                let w: f64 = unit.rng.sample(StandardNormal);
-                unit.wander = phi[k] * unit.wander + wander_std * rest[k] * w;
-                slow += unit.wander;
-            }
-            let noise: f64 = unit.rng.sample(StandardNormal);
-            out[k] = v + v * f64::from(unit.gain) + slow + noise_std * noise;
+            let z = normal(&mut unit.rng);
+            *v += *v * f64::from(unit.gain) + unit.offset(d.t_s()) + noise_std * z;
+        }
+    }
+
+    /// As [`Self::disturb`] with the wander, a Gauss–Markov process, exact over any step:
+    /// b ← φ·b + σ·√(1 − φ²)·w. Two normals a reading, the wander's first.
+    fn wander_and_disturb(&mut self, due: &[Due], phi: &[f64], rest: &[f64], out: &mut [f64]) {
+        let (noise_std, wander_std) = (self.noise_std, self.wander_std);
+        for ((v, d), (phi, rest)) in out.iter_mut().zip(due).zip(phi.iter().zip(rest)) {
+            let unit = &mut self.units[d.lane as usize];
+            // A copy, so that the generator stays in registers over both draws.
+            let mut rng = unit.rng.clone();
+            let w = normal(&mut rng);
+            let z = normal(&mut rng);
+            unit.rng = rng;
+            unit.wander = phi * unit.wander + wander_std * rest * w;
+            *v += *v * f64::from(unit.gain) + (unit.offset(d.t_s()) + unit.wander) + noise_std * z;
         }
     }
 

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     catalog::{ChannelDef, Firmware, SensorDef},
     firmware::{
-        calendar::{Skew, Wakes},
+        calendar::{Skew, Start, Wakes},
         payload::Codec,
     },
     link::{LinkPlan, Radios, Tally},
@@ -27,7 +27,10 @@ use std::sync::Arc;
 pub const COHORT: usize = 1024;
 
 /// Devices read together: their lines of all stages fit into a core's first-level cache.
-const BATCH: usize = 128;
+pub(super) const BATCH: usize = 64;
+
+/// Odd, with its bits spread evenly: mixes a reading into a trace.
+const TRACE_FACTOR: u64 = 0x517c_c1b7_2722_0a95;
 
 /// A wake that has come.
 #[derive(Clone, Copy, Debug)]
@@ -168,13 +171,23 @@ fn publishes(firmware: &Firmware, names: &[String]) -> Vec<Publish> {
     firmware.publish.iter().filter_map(compile).collect()
 }
 
+/// What a cohort is made from.
+pub(super) struct Blueprint<'a> {
+    pub plan: &'a Plan,
+    pub planned: &'a GroupPlan,
+    pub group: Arc<Group>,
+    pub faults: &'a [TimelineFault],
+}
+
 /// Up to [`COHORT`] devices of one group.
 #[derive(Component, Debug)]
 pub struct Cohort {
     /// Place in the run's order of cohorts.
     pub(crate) order: u32,
+    /// Ordinal of its first device.
+    pub(crate) first: u32,
     pub(crate) group: Arc<Group>,
-    /// Index within the group, by lane.
+    /// Index within the group, by lane; lanes are in the order of their devices' first wakes.
     pub(crate) index: Vec<u32>,
     /// Index into the group's zones, by lane.
     pub(crate) place: Vec<u16>,
@@ -200,16 +213,14 @@ pub struct Cohort {
 
 impl Cohort {
     /// The cohort of these devices of a group. Labels of the faults that concern it go to `labels`.
-    pub(crate) fn new(
+    pub(super) fn new(
         order: u32,
-        plan: &Plan,
-        planned: &GroupPlan,
-        group: Arc<Group>,
+        blueprint: Blueprint,
         index: &[u32],
-        faults: &[TimelineFault],
         truth: &mut Truth,
         labels: &mut Vec<Event>,
     ) -> Self {
+        let Blueprint { plan, planned, group, faults } = blueprint;
         let firmware = planned.firmware.as_ref();
         let jitter = firmware.map_or(Span::ZERO, |f| f.jitter);
         let mut banks = Vec::with_capacity(group.channels.len());
@@ -220,9 +231,15 @@ impl Cohort {
             banks.push(Bank::new(&c.def, c.min_interval, rise, places, cross));
         }
         let board = planned.thing.board.as_ref().and_then(|b| plan.catalog.boards.get(b));
+        let clock_ppm = board.map_or(0.0, |b| b.clock_ppm);
+        let mut starts: Vec<(Start, u32)> =
+            index.iter().map(|i| (Start::draw(plan.seed, &group.device_id(*i), clock_ppm), *i)).collect();
+        // Devices that wake together lie together: what is due in a tick is then a run of lines, not a scatter of them.
+        starts.sort_by(|(a, i), (b, j)| a.phase.total_cmp(&b.phase).then(i.cmp(j)));
+        let index: Vec<u32> = starts.iter().map(|(_, i)| *i).collect();
         let mut cohort = Self {
             order,
-            index: index.to_vec(),
+            first: group.first + index.iter().min().copied().unwrap_or_default(),
             place: index.iter().map(|i| (*i as usize % group.zones.len()) as u16).collect(),
             wakes: Wakes::new(index.len(), firmware.map(|f| f.period), jitter, plan.scenario.step),
             banks,
@@ -239,11 +256,12 @@ impl Cohort {
             readings: 0,
             brown_outs: 0,
             watched: false,
+            index,
             group,
         };
-        for (lane, i) in index.iter().enumerate() {
-            let id = cohort.group.device_id(*i);
-            cohort.wakes.add(plan.seed, &id, board.map_or(0.0, |b| b.clock_ppm));
+        for (lane, (start, i)) in starts.into_iter().enumerate() {
+            let id = cohort.group.device_id(i);
+            cohort.wakes.add(plan.seed, &id, start);
             cohort.add_device(plan.seed, &id, lane as u16, truth);
             for fault in faults.iter().filter(|f| f.hits_device(&id)) {
                 cohort.add_fault(plan.seed, &id, lane as u16, fault, labels);
@@ -314,9 +332,13 @@ impl Cohort {
             scratch.decays.clear();
             for (c, bank) in self.banks.iter_mut().enumerate() {
                 let first = c * due.len() + start;
-                bank.sample(batch, truth, scratch, &mut values[first..first + some.len()]);
+                let out = &mut values[first..first + some.len()];
+                bank.sample(batch, truth, scratch, out);
+                for (v, d) in out.iter().zip(some) {
+                    let trace = &mut self.wakes.clocks[d.lane as usize].trace;
+                    *trace = (trace.rotate_left(5) ^ v.to_bits()).wrapping_mul(TRACE_FACTOR);
+                }
             }
-            self.trace(some, start, due.len(), &values);
         }
         self.readings += (due.len() * self.banks.len()) as u64;
         if self.watched {
@@ -329,17 +351,6 @@ impl Cohort {
         scratch.values = values;
         scratch.due = due;
         scratch.dt_s = dt_s;
-    }
-
-    /// Mixes a batch's readings into the running hashes.
-    fn trace(&mut self, due: &[Due], start: usize, stride: usize, values: &[f64]) {
-        for (k, d) in due.iter().enumerate() {
-            let trace = &mut self.wakes.clocks[d.lane as usize].trace;
-            for c in 0..self.banks.len() {
-                let bits = values[c * stride + start + k].to_bits();
-                *trace = (trace.rotate_left(5) ^ bits).wrapping_mul(0x517c_c1b7_2722_0a95);
-            }
-        }
     }
 
     /// Fills `scratch.due` by lane, then time.
@@ -431,7 +442,7 @@ impl Cohort {
     /// Lane of the device with this ordinal.
     pub(crate) fn lane_of(&self, ordinal: u32) -> Option<u16> {
         let index = ordinal.checked_sub(self.group.first)?;
-        self.index.binary_search(&index).ok().map(|lane| lane as u16)
+        self.index.iter().position(|i| *i == index).map(|lane| lane as u16)
     }
 
     /// Everything of a lane that decides its future, and a trace of every reading it has given.

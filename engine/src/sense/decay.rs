@@ -37,6 +37,22 @@ pub(crate) fn exp_neg(x: f64) -> f64 {
     e * f64::from_bits((t.to_bits() << 52).wrapping_add(1023 << 52))
 }
 
+/// e^x for −2⁻⁷ ≤ x ≤ 0: six terms; the first left out is below 4·10⁻¹⁶.
+#[inline]
+fn exp_tiny(x: f64) -> f64 {
+    let p = ((x * (1.0 / 120.0) + 1.0 / 24.0) * x + 1.0 / 6.0) * x + 0.5;
+    1.0 + (x + x * x * p)
+}
+
+/// Arguments from here to 0 take the short series.
+const TINY: f64 = -0.0078125;
+
+/// e^x for x ≤ 0, by the form that its argument alone decides.
+#[inline]
+fn exp(x: f64) -> f64 {
+    if x >= TINY { exp_tiny(x) } else { exp_neg(x) }
+}
+
 /// Decay factors of one batch of Δt, by time constant: channels that share one share the work.
 #[derive(Debug, Default)]
 pub(crate) struct Decays {
@@ -44,12 +60,13 @@ pub(crate) struct Decays {
     used: usize,
 }
 
-/// φ = e^(−Δt/τ) and √(1 − φ²) of every Δt of a batch.
+/// φ = e^(−Δt/τ) of every Δt of a batch.
 #[derive(Debug, Default)]
-pub(crate) struct Decay {
+struct Decay {
     tau_s: f64,
-    pub phi: Vec<f64>,
-    pub rest: Vec<f64>,
+    phi: Vec<f64>,
+    /// √(1 − φ²), once it was asked for.
+    rest: Vec<f64>,
 }
 
 impl Decays {
@@ -58,17 +75,20 @@ impl Decays {
         self.used = 0;
     }
 
-    /// The factors of this time constant; `dt_s`, [s], is the same at every call since [`Self::clear`].
-    pub fn of(&mut self, dt_s: &[f64], tau_s: f64) -> &Decay {
+    /// φ for this time constant; `dt_s`, [s], is the same at every call since [`Self::clear`].
+    pub fn phi(&mut self, dt_s: &[f64], tau_s: f64) -> &[f64] {
         let i = self.index(dt_s, tau_s);
-        &self.known[i]
+        &self.known[i].phi
     }
 
-    /// The factors of two time constants at once.
-    pub fn pair(&mut self, dt_s: &[f64], a: Option<f64>, b: Option<f64>) -> (Option<&Decay>, Option<&Decay>) {
-        let a = a.map(|tau_s| self.index(dt_s, tau_s));
-        let b = b.map(|tau_s| self.index(dt_s, tau_s));
-        (a.map(|i| &self.known[i]), b.map(|i| &self.known[i]))
+    /// φ and √(1 − φ²) for this time constant.
+    pub fn phi_and_rest(&mut self, dt_s: &[f64], tau_s: f64) -> (&[f64], &[f64]) {
+        let i = self.index(dt_s, tau_s);
+        let decay = &mut self.known[i];
+        if decay.rest.len() != decay.phi.len() {
+            decay.rest.extend(decay.phi.iter().map(|phi| (1.0 - phi * phi).sqrt()));
+        }
+        (&decay.phi, &decay.rest)
     }
 
     fn index(&mut self, dt_s: &[f64], tau_s: f64) -> usize {
@@ -78,31 +98,29 @@ impl Decays {
         if self.used == self.known.len() {
             self.known.push(Decay::default());
         }
+        self.known[self.used].fill(dt_s, tau_s);
         self.used += 1;
-        let decay = &mut self.known[self.used - 1];
-        decay.fill(dt_s, tau_s);
         self.used - 1
     }
 }
 
 impl Decay {
-    /// No factors, for a stage that is compiled out.
-    pub const NONE: Self = Self { tau_s: 0.0, phi: Vec::new(), rest: Vec::new() };
-
     fn fill(&mut self, dt_s: &[f64], tau_s: f64) {
         self.tau_s = tau_s;
         self.phi.clear();
         self.rest.clear();
-        let Some(first) = dt_s.first() else { return };
         let rate = -1.0 / tau_s;
-        // A fleet without jitter or clock errors has one Δt for all.
-        if dt_s.iter().all(|d| d == first) {
-            let phi = exp_neg(first * rate);
-            self.phi.resize(dt_s.len(), phi);
-            self.rest.resize(dt_s.len(), (1.0 - phi * phi).sqrt());
-        } else {
+        let (least, greatest) =
+            dt_s.iter().fold((f64::INFINITY, 0f64), |(least, greatest), d| (least.min(*d), greatest.max(*d)));
+        // Which form serves a device depends on its own Δt alone, never on who shares its batch.
+        if least == greatest {
+            self.phi.resize(dt_s.len(), exp(greatest * rate));
+        } else if greatest * rate >= TINY {
+            self.phi.extend(dt_s.iter().map(|d| exp_tiny(d * rate)));
+        } else if least * rate < TINY {
             self.phi.extend(dt_s.iter().map(|d| exp_neg(d * rate)));
-            self.rest.extend(self.phi.iter().map(|phi| (1.0 - phi * phi).sqrt()));
+        } else {
+            self.phi.extend(dt_s.iter().map(|d| exp(d * rate)));
         }
     }
 }
@@ -117,6 +135,10 @@ mod tests {
             let x = -f64::from(i) * 1e-3;
             let (ours, theirs) = (exp_neg(x), x.exp());
             assert!((ours - theirs).abs() <= 2e-15 * theirs, "e^{x}: {ours} against {theirs}");
+        }
+        for i in 0..=1000 {
+            let x = -f64::from(i) * 7.8125e-6;
+            assert!((exp_tiny(x) - x.exp()).abs() <= 5e-16, "e^{x}");
         }
         assert!(exp_neg(f64::NEG_INFINITY) < 1e-300);
         assert_eq!(exp_neg(-0.0), 1.0);
