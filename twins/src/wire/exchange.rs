@@ -170,7 +170,7 @@ impl Exchange {
             }
             BrokerChoice::Url(url) => (None, Some(ConnectOptions::to(url.clone()))),
         };
-        let mut box_ = Boxes { prefix, ..Boxes::default() };
+        let box_ = Boxes { prefix, ..Boxes::default() };
         let url = connect.as_ref().map(|c| c.url.clone());
         let connection = match connect {
             None => None,
@@ -178,7 +178,7 @@ impl Exchange {
                 let mut connection = Connection::connect(&ConnectOptions { ca_file, timeout, ..options })?;
                 let filter = format!("{}#", box_.prefix);
                 // At the highest quality, so that each message comes back with the one it was published with.
-                connection.subscribe_with(&[(&filter, 2)], timeout, |received| box_.take(received))?;
+                connection.subscribe(&[(&filter, 2)], timeout)?;
                 Some(connection)
             }
         };
