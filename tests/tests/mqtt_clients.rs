@@ -156,12 +156,18 @@ fn a_persistent_session_keeps_what_comes_while_its_client_is_away() {
     let first: Vec<&str> = session.into_iter().chain(["-E"]).collect();
     assert_eq!(run(&subscribe, &broker, &first).1, 0);
     until("it to be gone", || broker.stats().connections == 0);
+    // Order is promised within one quality of service: a client hands out QoS 2 only when it is released.
     for i in 0..30 {
-        run(&publish, &broker, &["-t", "a", "-q", &(1 + i % 2).to_string(), "-m", &i.to_string()]);
+        let quality = if i < 15 { "2" } else { "1" };
+        run(&publish, &broker, &["-t", "a", "-q", quality, "-m", &format!("{quality}-{i}")]);
     }
     let again: Vec<&str> = session.into_iter().chain(["-C", "30", "-W", "30"]).collect();
-    let expected: String = (0..30).map(|i| format!("{i}\n")).collect();
-    assert_eq!(run(&subscribe, &broker, &again).0, expected);
+    let (text, _) = run(&subscribe, &broker, &again);
+    for (quality, range) in [("2", 0..15), ("1", 15..30)] {
+        let got: Vec<&str> = text.lines().filter(|l| l.starts_with(quality)).collect();
+        let expected: Vec<String> = range.map(|i| format!("{quality}-{i}")).collect();
+        assert_eq!(got, expected);
+    }
 }
 
 #[test]
@@ -170,7 +176,7 @@ fn a_client_of_mqtt_5_is_told_that_this_is_3() {
     let broker = broker();
     let (text, code) = run(&publish, &broker, &["-V", "5", "-t", "a", "-m", "x"]);
     assert_ne!(code, 0);
-    assert!(text.contains("protocol version") || text.contains("Protocol error"), "{text}");
+    assert!(text.to_lowercase().contains("protocol version"), "{text}");
     assert!(broker.is_running());
 }
 

@@ -197,10 +197,11 @@ impl Connection {
         let (code, present) = match welcomed {
             // A broker that closes before it says a word does not know the client yet: this is not a lost connection.
             Err(WireError::Lost { reason, .. }) => {
-                let hint = if options.url.tls { "" } else { "; it may want TLS (`mqtts://`)" };
+                let hint =
+                    if options.url.tls { "it may not speak TLS" } else { "it may want TLS (`mqtts://`)" };
                 return Err(WireError::Unreachable {
                     broker,
-                    reason: format!("it ended the connection without an answer ({reason}){hint}"),
+                    reason: format!("it ended the connection without an answer ({reason}); {hint}"),
                 });
             }
             other => other?,
