@@ -1,7 +1,6 @@
 //! One integration binary, a file per behaviour.
 
-mod system {
-    mod common;
-    mod determinism;
-    mod tidy;
-}
+mod mqtt_broker;
+mod mqtt_clients;
+mod mqtt_exchange;
+mod mqtt_outside;

@@ -106,6 +106,8 @@ pub struct BrokerStats {
     pub refused: u64,
     /// Connections closed for bytes that are no MQTT 3.1.1.
     pub malformed: u64,
+    /// Subscriptions that hold now.
+    pub subscriptions: u64,
     /// PUBLISH packets taken from clients.
     pub messages_in: u64,
     /// PUBLISH packets handed to clients.
@@ -130,6 +132,7 @@ struct Shared {
     accepted: AtomicU64,
     refused: AtomicU64,
     malformed: AtomicU64,
+    subscriptions: AtomicU64,
     messages_in: AtomicU64,
     messages_out: AtomicU64,
     dropped_away: AtomicU64,
@@ -178,6 +181,7 @@ impl Broker {
             accepted: s.accepted.load(Relaxed),
             refused: s.refused.load(Relaxed),
             malformed: s.malformed.load(Relaxed),
+            subscriptions: s.subscriptions.load(Relaxed),
             messages_in: s.messages_in.load(Relaxed),
             messages_out: s.messages_out.load(Relaxed),
             dropped_away: s.dropped_away.load(Relaxed),

@@ -143,6 +143,7 @@ pub struct Connection {
     suback: Option<(u16, Vec<SubscribeReasonCode>)>,
     unsuback: Option<u16>,
     session_present: bool,
+    early: Vec<Received>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -187,6 +188,7 @@ impl Connection {
             suback: None,
             unsuback: None,
             session_present: false,
+            early: Vec::new(),
         };
         let packet = Packet::Connect(connect_packet(options)?);
         connection.put(&packet)?;
@@ -195,10 +197,11 @@ impl Connection {
         let (code, present) = match welcomed {
             // A broker that closes before it says a word does not know the client yet: this is not a lost connection.
             Err(WireError::Lost { reason, .. }) => {
-                let hint = if options.url.tls { "" } else { "; it may want TLS (`mqtts://`)" };
+                let hint =
+                    if options.url.tls { "it may not speak TLS" } else { "it may want TLS (`mqtts://`)" };
                 return Err(WireError::Unreachable {
                     broker,
-                    reason: format!("it ended the connection without an answer ({reason}){hint}"),
+                    reason: format!("it ended the connection without an answer ({reason}); {hint}"),
                 });
             }
             other => other?,
@@ -253,37 +256,28 @@ impl Connection {
         Ok(())
     }
 
-    /// Subscribes to filters, each with a quality of service, and waits for the broker's consent.
-    ///
-    /// Messages that come meanwhile are not lost: the broker sends what matches only after its answer, and
-    /// [`Self::pump`] finds it in the buffer. (Messages of subscriptions made before are passed to nobody: subscribe
-    /// first, or use [`Self::subscribe_with`].)
+    /// Subscribes to filters, each with a quality of service, and waits for the broker's consent. Messages that come
+    /// meanwhile are kept for the next [`Self::pump`].
     ///
     /// # Errors
     /// [`WireError::SubscriptionRefused`], [`WireError::Silent`], [`WireError::Lost`].
     pub fn subscribe(&mut self, filters: &[(&str, u8)], timeout: Duration) -> Result<(), WireError> {
-        self.subscribe_with(filters, timeout, |_| ())
-    }
-
-    /// As [`Self::subscribe`], with a taker for the messages that come before the answer.
-    ///
-    /// # Errors
-    /// As [`Self::subscribe`].
-    pub fn subscribe_with(
-        &mut self,
-        filters: &[(&str, u8)],
-        timeout: Duration,
-        on: impl FnMut(Received),
-    ) -> Result<(), WireError> {
         let wanted = filters.iter().map(|(path, qos)| SubscribeFilter::new((*path).to_owned(), qos_of(*qos)));
         let mut packet = Subscribe::new_many(wanted);
         packet.pkid = self.free_pkid().unwrap_or(1);
         let pkid = packet.pkid;
         self.put(&Packet::Subscribe(packet))?;
         let deadline = Instant::now() + timeout;
-        let codes = self.wait_for("a subscription", deadline, timeout, on, |c| {
-            c.suback.take_if(|(id, _)| *id == pkid).map(|(_, codes)| codes)
-        })?;
+        let mut early = std::mem::take(&mut self.early);
+        let answer = self.wait_for(
+            "a subscription",
+            deadline,
+            timeout,
+            |received| early.push(received),
+            |c| c.suback.take_if(|(id, _)| *id == pkid).map(|(_, codes)| codes),
+        );
+        self.early = early;
+        let codes = answer?;
         for (i, (filter, _)) in filters.iter().enumerate() {
             if !matches!(codes.get(i), Some(SubscribeReasonCode::Success(_))) {
                 let filter = (*filter).to_owned();
@@ -301,7 +295,10 @@ impl Connection {
     pub fn pump(&mut self, wait: Option<Duration>, mut on: impl FnMut(Received)) -> Result<usize, WireError> {
         self.keep_alive()?;
         self.write()?;
-        let (mut messages, packets) = self.read(&mut on)?;
+        let (mut messages, mut packets) = self.read_early(&mut on);
+        let read = self.read(&mut on)?;
+        messages += read.0;
+        packets += read.1;
         if packets == 0
             && let Some(wait) = wait
             && !wait.is_zero()
@@ -419,6 +416,13 @@ impl Connection {
             }
             Err(error) => Err(self.failed(error)),
         }
+    }
+
+    /// Hands out what came while a subscription was waited for.
+    fn read_early(&mut self, on: &mut impl FnMut(Received)) -> (usize, usize) {
+        let count = self.early.len();
+        self.early.drain(..).for_each(on);
+        (count, count)
     }
 
     /// Messages and packets that were read.

@@ -37,6 +37,9 @@ use twinfleet_engine::{message::Message, time::SimTime};
 
 /// Messages of a round that are on their way at a time. Mosquitto queues 1,000 for a client and then drops; ours waits.
 const WINDOW: usize = 500;
+/// Messages of a round that are unacknowledged at a time, where the broker is not ours. Mosquitto's
+/// `max_inflight_messages` is 20, and it does not answer a 3.1.1 client's QoS 2 messages beyond.
+const UNACKNOWLEDGED: usize = 20;
 /// Bytes of a round that are on their way at a time, [bytes].
 const WINDOW_BYTES: usize = 1 << 20;
 /// Messages of others that are kept until they are asked for.
@@ -170,7 +173,7 @@ impl Exchange {
             }
             BrokerChoice::Url(url) => (None, Some(ConnectOptions::to(url.clone()))),
         };
-        let mut box_ = Boxes { prefix, ..Boxes::default() };
+        let box_ = Boxes { prefix, ..Boxes::default() };
         let url = connect.as_ref().map(|c| c.url.clone());
         let connection = match connect {
             None => None,
@@ -178,7 +181,7 @@ impl Exchange {
                 let mut connection = Connection::connect(&ConnectOptions { ca_file, timeout, ..options })?;
                 let filter = format!("{}#", box_.prefix);
                 // At the highest quality, so that each message comes back with the one it was published with.
-                connection.subscribe_with(&[(&filter, 2)], timeout, |received| box_.take(received))?;
+                connection.subscribe(&[(&filter, 2)], timeout)?;
                 Some(connection)
             }
         };
@@ -221,6 +224,7 @@ impl Exchange {
             sort(&mut back);
             return Ok(back);
         };
+        let unacknowledged = if self.broker.is_some() { WINDOW } else { UNACKNOWLEDGED };
         let start = Instant::now();
         if messages.is_empty() {
             if start - self.looked_after > IDLE {
@@ -238,10 +242,11 @@ impl Exchange {
             if on_the_way == 0 {
                 bytes = 0;
             }
-            let mut room = WINDOW.saturating_sub(on_the_way.max(connection.unacknowledged()));
+            let mut room = WINDOW - on_the_way;
             while let Some(message) = messages.get(next)
                 && room > 0
-                && (bytes < WINDOW_BYTES)
+                && bytes < WINDOW_BYTES
+                && (message.qos == 0 || connection.unacknowledged() < unacknowledged)
             {
                 publish(connection, &mut self.topic, &self.box_.prefix, message)?;
                 if message.retain {

@@ -504,12 +504,17 @@ impl Core {
         }
     }
 
+    pub fn count_subscriptions(&self) {
+        self.shared.subscriptions.store(self.router.len() as u64, Relaxed);
+    }
+
     /// Ends a session.
     pub fn forget(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(id as usize).and_then(Option::take) else { return };
         for filter in session.subscriptions.keys() {
             self.router.remove(filter, id);
         }
+        self.count_subscriptions();
         self.session_of.remove(&session.client_id);
         self.free_sessions.push(id);
     }

@@ -54,6 +54,7 @@ impl Core {
                         self.router.remove(filter, id);
                     }
                 }
+                self.count_subscriptions();
                 self.reply(i, &Packet::UnsubAck(UnsubAck::new(unsubscribe.pkid)));
             }
             Packet::PingReq => self.reply(i, &Packet::PingResp),
@@ -211,6 +212,7 @@ impl Core {
             }
             self.collect_retained(&filter.path, filter.qos, &mut retained);
         }
+        self.count_subscriptions();
         self.reply(i, &Packet::SubAck(SubAck::new(subscribe.pkid, codes)));
         self.on_ack(id, |session, _| retained.into_iter().for_each(|delivery| session.push(delivery)));
     }

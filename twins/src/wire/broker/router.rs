@@ -14,6 +14,7 @@ pub(super) struct Router {
     exact: HashMap<Box<str>, Vec<Subscriber>>,
     wild: Node,
     wild_count: usize,
+    count: usize,
 }
 
 /// One level of the filters with wildcards.
@@ -28,6 +29,11 @@ struct Node {
 }
 
 impl Router {
+    /// Subscriptions in all.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
     /// Adds a subscription, or changes its quality of service.
     pub fn insert(&mut self, filter: &str, session: SessionId, qos: u8) {
         let list = if filter.contains(['+', '#']) {
@@ -39,6 +45,7 @@ impl Router {
             Some(subscriber) => subscriber.1 = qos,
             None => {
                 list.push((session, qos));
+                self.count += 1;
                 self.wild_count += usize::from(filter.contains(['+', '#']));
             }
         }
@@ -49,9 +56,12 @@ impl Router {
         if filter.contains(['+', '#']) {
             if self.wild.remove(filter.split('/'), session) {
                 self.wild_count -= 1;
+                self.count -= 1;
             }
         } else if let Some(list) = self.exact.get_mut(filter) {
+            let before = list.len();
             list.retain(|s| s.0 != session);
+            self.count -= before - list.len();
             if list.is_empty() {
                 self.exact.remove(filter);
             }
@@ -200,7 +210,9 @@ mod tests {
         for (i, filter) in filters.iter().enumerate() {
             router.remove(filter, i as u32);
         }
-        assert!(router.wild.is_empty() && router.exact.is_empty() && router.wild_count == 0);
+        assert!(
+            router.wild.is_empty() && router.exact.is_empty() && router.wild_count == 0 && router.len() == 0
+        );
     }
 
     #[test]

@@ -1,0 +1,148 @@
+#!/usr/bin/env bash
+# The test command: installs what the tests need where it may, then runs formatting, lints, documentation tests and the
+# whole suite, and sums up. The same command runs in CI (`.ci/run`), so that a pass here is a pass there.
+set -euo pipefail
+
+usage() {
+  cat <<'TEXT'
+Usage: tests/run.sh [--require-all] [--no-install]
+
+  --require-all  fail if any test had to be skipped
+  --no-install   install nothing; use what is there
+  --help         this text
+
+Environment: CARGO_TARGET_DIR is respected; TWINFLEET_PYTHON names the Python to test with.
+Ends with a line "N passed, N failed, N skipped"; exit code 0 only if nothing failed.
+TEXT
+}
+
+require_all=no install=yes
+for argument in "$@"; do
+  case $argument in
+    --require-all) require_all=yes ;;
+    --no-install) install=no ;;
+    --help | -h) usage; exit 0 ;;
+    *) echo "tests/run.sh: unknown argument: $argument" >&2; usage >&2; exit 2 ;;
+  esac
+done
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
+mkdir -p "$CARGO_TARGET_DIR"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export TWINFLEET_SKIPS=$work/skips
+: >"$TWINFLEET_SKIPS"
+failed=0
+
+step() { printf '\n== %s\n' "$*"; }
+note_skip() { printf '%s\n' "$*" | tee -a "$TWINFLEET_SKIPS"; }
+# Runs a check that counts as one failure.
+check() {
+  step "$@"
+  if ! "$@"; then
+    failed=$((failed + 1))
+    echo "FAILED: $*"
+  fi
+}
+
+have() { [[ -x /usr/sbin/$1 ]] || command -v "$1" >/dev/null 2>&1; }
+
+install_packages() {
+  local missing=()
+  have mosquitto || missing+=(mosquitto)
+  have mosquitto_pub || missing+=(mosquitto-clients)
+  have openssl || missing+=(openssl)
+  python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
+  ((${#missing[@]})) || return 0
+  step "installing: ${missing[*]}"
+  local as_root=()
+  if [[ $(id -u) != 0 ]]; then
+    if ! command -v sudo >/dev/null || ! sudo -n true 2>/dev/null; then
+      echo "not root and no sudo without a password: cannot install ${missing[*]}"
+      return 0
+    fi
+    as_root=(sudo -n)
+  fi
+  if ! command -v apt-get >/dev/null; then
+    echo "no apt-get here: install ${missing[*]} by hand"
+    return 0
+  fi
+  # A broker that starts with the package is not wanted; the tests start their own.
+  "${as_root[@]}" apt-get update -q || true
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}" ||
+    echo "apt-get could not install ${missing[*]}; the tests that need them are skipped"
+}
+
+make_venv() {
+  local venv=$CARGO_TARGET_DIR/venv
+  if [[ ! -x $venv/bin/python ]]; then
+    step "Python environment in $venv"
+    python3 -m venv "$venv" || { echo "no virtual environment can be made"; rm -rf "$venv"; return 0; }
+  fi
+  local modules='import pandas, pyarrow, polars, paho.mqtt.client'
+  if ! "$venv/bin/python" -c "$modules" 2>/dev/null; then
+    "$venv/bin/pip" install --quiet --disable-pip-version-check pandas pyarrow polars paho-mqtt ||
+      echo "pip could not install the modules; the tests that need them are skipped"
+  fi
+}
+
+if [[ -n ${TWINFLEET_PYTHON:-} ]]; then
+  [[ $install == no ]] || install_packages
+elif [[ $install == yes ]]; then
+  install_packages
+  make_venv
+fi
+
+rustup component list --installed 2>/dev/null | grep -q rustfmt || rustup component add rustfmt clippy 2>/dev/null || true
+
+if cargo fmt --version >/dev/null 2>&1; then
+  check cargo fmt --all --check
+else
+  note_skip "formatting: rustfmt is not installed"
+fi
+# Everything runs in the release profile, the one that `cargo run --release` has built or will use.
+if cargo clippy --version >/dev/null 2>&1; then
+  check cargo clippy --workspace --all-targets --release --quiet -- -D warnings
+else
+  note_skip "lints: clippy is not installed"
+fi
+
+step cargo test --workspace --release
+set +e
+cargo test --workspace --release --no-fail-fast 2>&1 | tee "$work/tests.log"
+cargo_status=${PIPESTATUS[0]}
+set -e
+
+# Each test binary says "test result: ok. 6 passed; 0 failed; 0 ignored; …". A test that skips itself passes there and
+# is in the list of skips.
+read -r passed broken ignored < <(awk '
+  /^test result:/ {
+    for (i = 2; i <= NF; i++) {
+      if ($i ~ /^passed/) p += $(i - 1); else if ($i ~ /^failed/) f += $(i - 1); else if ($i ~ /^ignored/) s += $(i - 1)
+    }
+  }
+  END { print p + 0, f + 0, s + 0 }' "$work/tests.log")
+failed=$((failed + broken))
+if [[ $cargo_status != 0 && $broken == 0 ]]; then
+  echo "FAILED: cargo test ended with $cargo_status before all tests ran"
+  failed=$((failed + 1))
+fi
+
+sort -u "$TWINFLEET_SKIPS" -o "$TWINFLEET_SKIPS"
+listed=$(wc -l <"$TWINFLEET_SKIPS")
+skipped=$((listed + ignored))
+if ((skipped > 0)); then
+  step "skipped"
+  cat "$TWINFLEET_SKIPS"
+  ((ignored == 0)) || echo "$ignored tests marked #[ignore]"
+fi
+passed=$((passed - listed))
+((passed >= 0)) || passed=0
+
+printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+if ((failed > 0)); then exit 1; fi
+if [[ $require_all == yes ]] && ((skipped > 0)); then
+  echo "--require-all: a skip is a failure" >&2
+  exit 1
+fi
