@@ -18,6 +18,7 @@ use twinfleet_engine::{
     run::{Run, RunError},
     scenario::{MirrorDef, PhysicalDef, recording::Recording},
     sense,
+    signal::Glob,
     world::Watch,
 };
 
@@ -57,17 +58,12 @@ pub fn assemble(
 /// Signals somebody looks at: what the expectations name, and what the scenario's `record.signals` wants kept.
 fn watch(plan: &Plan) -> Watch {
     let mut watch = vec![false; plan.signals.len()];
-    let mut want = |glob: &twinfleet_engine::signal::Glob| {
-        for id in plan.signals.matches(glob) {
+    let expected = plan.scenario.expect.iter().flat_map(|e| e.signals());
+    let recorded = plan.scenario.record.signals.iter().map(String::as_str);
+    // The checks have refused globs that cannot be read.
+    for glob in expected.chain(recorded).filter_map(|text| Glob::new(text).ok()) {
+        for id in plan.signals.matches(&glob) {
             watch[id.0 as usize] = true;
-        }
-    };
-    for expectation in &plan.scenario.expect {
-        expectation.signals().into_iter().for_each(&mut want);
-    }
-    for text in &plan.scenario.record.signals {
-        if let Ok(glob) = twinfleet_engine::signal::Glob::new(text) {
-            want(&glob);
         }
     }
     Watch(watch)

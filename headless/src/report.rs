@@ -40,6 +40,10 @@ pub struct Report {
     pub finished: bool,
     /// Wall time, [s].
     pub wall_s: f64,
+    /// Wall time from the start of the simulation to the end of its first tick, [s].
+    pub first_tick_s: f64,
+    /// Largest lag behind the pace asked for, [s] of wall time.
+    pub behind_s: f64,
     /// Where messages went: `none`, `embedded`, a broker's address without its password.
     pub broker: String,
     /// Messages published.
@@ -293,7 +297,8 @@ pub fn write(report: &Report, dir: &Path) -> Result<(), ReportError> {
     Ok(())
 }
 
-fn json(report: &Report) -> String {
+/// The report as the text of report.json.
+pub fn json(report: &Report) -> String {
     #[derive(Serialize)]
     struct Whole<'a> {
         format: u32,

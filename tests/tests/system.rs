@@ -4,3 +4,11 @@ mod mqtt_broker;
 mod mqtt_clients;
 mod mqtt_exchange;
 mod mqtt_outside;
+mod system {
+    mod common;
+    mod determinism;
+    mod outside;
+    mod own;
+    mod scenarios;
+    mod tidy;
+}
