@@ -38,6 +38,10 @@ pub enum Command {
     Check(CheckArgs),
     /// List what the catalog holds.
     List(ListArgs),
+    /// Publish a recording as a physical device, at its own pace or faster.
+    Replay(ReplayArgs),
+    /// Join the records of all shards of a run into the record of the whole.
+    Merge(MergeArgs),
 }
 
 /// Options of `run`.
@@ -78,6 +82,57 @@ pub struct RunArgs {
     /// No progress bar and no summary.
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// Options of `replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// A table of readings (CSV and its like), or a scenario whose `physicals` are published and nothing else.
+    pub file: String,
+    /// Column of time: a name, or `#N` counted from 1. Without it, --period.
+    #[arg(long, value_name = "COL", conflicts_with = "period")]
+    pub time: Option<String>,
+    /// Spacing of the rows where there is no column of time, such as `1s`.
+    #[arg(long, value_name = "SPAN")]
+    pub period: Option<String>,
+    /// The first line holds readings, not names; columns are then `#N`.
+    #[arg(long)]
+    pub no_header: bool,
+    /// A signal and its column, such as `soc.temperature=temp` or `probe.temperature=#3:K`; repeatable.
+    #[arg(long = "map", value_name = "SIGNAL=COL[:UNIT]")]
+    pub maps: Vec<String>,
+    /// Device id.
+    #[arg(long, default_value = "replayed")]
+    pub id: String,
+    /// Topic; `{device}` is replaced by the id.
+    #[arg(long, default_value = "fleet/{device}/state")]
+    pub topic: String,
+    /// MQTT quality of service.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
+    pub qos: u8,
+    /// Pace: `max`, or a multiple of the recording's own such as `1x` or `60x`.
+    #[arg(long, default_value = "1x", value_parser = parse_speed)]
+    pub speed: Speed,
+    /// Broker: `mqtt[s]://[user:password@]host[:port]`, `embedded:PORT`, `embedded`, or `none`.
+    #[arg(long, default_value = "embedded")]
+    pub broker: String,
+    /// Topic prefix on the broker.
+    #[arg(long, default_value = "")]
+    pub prefix: String,
+    /// No progress bar and no summary.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Options of `merge`.
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// Records of all shards.
+    #[arg(required = true, value_name = "DIR")]
+    pub shards: Vec<PathBuf>,
+    /// Folder for the whole record; it must be empty or not exist.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
 }
 
 /// Options of `check`.

@@ -71,8 +71,19 @@ pub fn scenario(file: &str, sets: &[String], folders: &[PathBuf]) -> Result<Load
     for assignment in sets {
         source = source.set(assignment)?;
     }
-    let scenario = scenario::read(&source)?;
     let catalog = catalog(path.exists().then_some(path), folders)?;
+    checked(source, catalog, base, |_| {})
+}
+
+/// Reads and checks a scenario's text, after `change`.
+pub fn checked(
+    source: Source,
+    catalog: Catalog,
+    base: PathBuf,
+    change: impl FnOnce(&mut Scenario),
+) -> Result<Loaded, Report> {
+    let mut scenario = scenario::read(&source)?;
+    change(&mut scenario);
     let files = Files::at(base).with_embedded(catalog::file);
     let warnings = check::check(&scenario, &catalog, &source, &files).into_result()?;
     Ok(Loaded { source, scenario: Arc::new(scenario), catalog: Arc::new(catalog), files, warnings })

@@ -8,6 +8,7 @@ mod list;
 mod load_files;
 mod merge;
 mod plugins;
+mod replay;
 mod report;
 mod run;
 mod summary;
@@ -23,6 +24,8 @@ fn main() -> ExitCode {
         Command::Run(a) => run::run(a, json),
         Command::Check(a) => check::run(a, json),
         Command::List(a) => list::run(a, json),
+        Command::Replay(a) => replay::run(a, json),
+        Command::Merge(a) => merge::run(a, json),
     };
     match outcome {
         Ok(exit) => exit.into(),

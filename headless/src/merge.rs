@@ -1,33 +1,33 @@
 //! `twinfleet merge DIR… --out DIR`: the records of all shards become the record of the whole run.
 
-use std::path::{Path, PathBuf};
+use crate::{
+    args::MergeArgs,
+    exit::{Exit, Failure},
+    run::record,
+};
 use twinfleet_engine::{
-    expect::{Expectation, Outcome},
-    record::{Manifest, Record, RecordError, merge},
+    expect::Status,
+    record::{Record, merge},
+    scenario::{self, source::Source},
 };
 
-/// What merging gave.
-#[derive(Debug)]
-pub struct Merged {
-    /// The manifest of the merged record.
-    pub manifest: Manifest,
-    /// Expectations of the scenario, judged over the merged rows.
-    pub outcomes: Vec<Outcome>,
-}
-
-/// Merges `shards` into `out`. `read` makes the scenario's expectations from the text that the record carries; only
-/// signals that were recorded can be judged.
-///
-/// # Errors
-/// Whatever [`merge::merge`] can meet, with the command's exit code in [`RecordError::exit_code`].
-pub fn run(
-    shards: &[PathBuf],
-    out: &Path,
-    read: impl FnOnce(&str) -> Vec<Expectation>,
-) -> Result<Merged, RecordError> {
-    let manifest = merge::merge(shards, out)?;
-    let expectations = read(&manifest.header.scenario);
-    let outcomes =
-        if expectations.is_empty() { Vec::new() } else { merge::judge(&Record::open(out)?, &expectations)? };
-    Ok(Merged { manifest, outcomes })
+/// Merges, and judges the scenario's expectations over the merged rows. Only signals that were recorded can be judged.
+pub fn run(args: MergeArgs, json: bool) -> Result<Exit, Failure> {
+    let manifest = merge::merge(&args.shards, &args.out).map_err(record)?;
+    let source = Source::embedded("record", &manifest.header.scenario);
+    let expectations = scenario::read(&source).map(|s| s.expect).unwrap_or_default();
+    let whole = Record::open(&args.out).map_err(record)?;
+    let outcomes = merge::judge(&whole, &expectations).map_err(record)?;
+    let state = manifest.state().map(|h| format!("{:032x}", h.0));
+    if json {
+        println!("{}", serde_json::json!({ "state_hash": state, "expectations": outcomes }));
+    } else {
+        println!("{} records merged into {}", args.shards.len(), args.out.display());
+        for o in &outcomes {
+            println!("{}  {}\n        {}", if o.held() { "held  " } else { "FAILED" }, o.name, o.sentence);
+        }
+        println!("state hash {}", state.as_deref().unwrap_or("none"));
+    }
+    let failing = outcomes.iter().any(|o| o.status != Status::Held);
+    Ok(if failing { Exit::Failed } else { Exit::Ok })
 }

@@ -39,18 +39,24 @@ const SAMPLED_EVENTS: usize = 20_000;
 
 /// Runs the scenario; the exit code says whether its expectations held.
 pub fn run(args: RunArgs, json: bool) -> Result<Exit, Failure> {
+    let loaded =
+        load_files::scenario(&args.file, &args.sets, &args.catalog).map_err(|r| load_files::refused(&r))?;
+    run_loaded(&loaded, &args, json)
+}
+
+/// Runs a scenario that is already read.
+pub fn run_loaded(loaded: &Loaded, args: &RunArgs, json: bool) -> Result<Exit, Failure> {
     let choice: BrokerChoice = args.broker.parse().map_err(wire)?;
-    let loaded = load_files::scenario(&args.file, &args.sets, &args.catalog).map_err(|r| load_files::refused(&r))?;
     if !loaded.warnings.is_empty() && !args.quiet {
         eprintln!("{}", loaded.warnings.render(load_files::style()).trim_end());
     }
-    let plan = plan(&loaded, &args)?;
+    let plan = plan(loaded, args)?;
     let stop = stop_flag()?;
-    let writer = args.record.as_deref().map(|dir| writer(dir, &loaded, &plan)).transpose()?;
-    let mut run = plugins::assemble(&loaded, &plan, args.threads.into(), writer, sampled())
+    let writer = args.record.as_deref().map(|dir| writer(dir, loaded, &plan)).transpose()?;
+    let mut run = plugins::assemble(loaded, &plan, args.threads.into(), writer, sampled())
         .map_err(|e| Failure::input(format!("{}: {e}", args.file)))?;
-    let mut exchange = connect(&choice, &args, plan.seed)?;
-    announce(&args, &plan, exchange.as_ref());
+    let mut exchange = connect(&choice, args, plan.seed)?;
+    announce(args, &plan, exchange.as_ref());
     let went = drive(&mut run, exchange.as_mut(), args.speed, args.quiet, &stop);
     let drove = match went {
         Ok(drove) => drove,
@@ -64,8 +70,8 @@ pub fn run(args: RunArgs, json: bool) -> Result<Exit, Failure> {
         exchange.finish(true, std::time::Duration::from_secs(5)).map_err(wire)?;
     }
     let state = finish_record(&mut run, !drove.interrupted)?;
-    let report = gather(&mut run, &plan, &args, &drove, state, &choice);
-    publish(&report, &args, json)?;
+    let report = gather(&mut run, &plan, args, &drove, state, &choice);
+    publish(&report, args, json)?;
     Ok(match (drove.interrupted, report.held()) {
         (true, _) => Exit::Interrupted,
         (_, true) => Exit::Ok,
@@ -107,9 +113,11 @@ fn writer(dir: &Path, loaded: &Loaded, plan: &Plan) -> Result<Writer, Failure> {
     Writer::create(dir, header, &plan.signals, loaded.scenario.record.segment).map_err(record)
 }
 
-fn record(error: twinfleet_engine::record::RecordError) -> Failure {
+/// A record's failure with its exit code.
+pub fn record(error: twinfleet_engine::record::RecordError) -> Failure {
     let help = error.help().map(|h| format!("\n{h}")).unwrap_or_default();
-    Failure::outside(format!("record: {error}{help}"))
+    let text = format!("record: {error}{help}");
+    if error.exit_code() == 2 { Failure::input(text) } else { Failure::outside(text) }
 }
 
 fn sampled() -> Sampled {

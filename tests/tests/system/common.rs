@@ -1,6 +1,10 @@
 //! What several system tests do: run the command, read what it printed, compare records.
 
-use std::{collections::BTreeMap, path::Path, process::Output};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    process::{Command, Output},
+};
 use twinfleet_tests::twinfleet;
 
 /// A finished command.
@@ -31,9 +35,16 @@ impl Ran {
     }
 }
 
+/// The built command, run in the repository's root.
+pub fn twinfleet_command() -> Command {
+    let mut command = Command::new(twinfleet());
+    command.current_dir(twinfleet_tests::root());
+    command
+}
+
 /// Runs `twinfleet --json ARGS`; any exit code.
 pub fn command(args: &[&str]) -> Ran {
-    let output = twinfleet().arg("--json").args(args).output().expect("the command starts");
+    let output = twinfleet_command().arg("--json").args(args).output().expect("the command starts");
     Ran { output }
 }
 
@@ -62,10 +73,17 @@ pub fn assert_same_record(a: &Path, b: &Path) {
 
 fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
-    for entry in std::fs::read_dir(dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display())) {
-        let path = entry.expect("a readable folder").path();
-        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-        found.insert(name, std::fs::read(&path).expect("a readable file"));
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
+            let path = entry.expect("a readable folder").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(dir).expect("below").display().to_string();
+                found.insert(name, std::fs::read(&path).expect("a readable file"));
+            }
+        }
     }
     found
 }

@@ -1,11 +1,11 @@
 //! When the outside fails: an unreachable broker, a refused login, a folder that cannot be written, kill -9, Ctrl-C.
 
-use super::common::{command, scratch};
+use super::common::{command, scratch, twinfleet_command};
 use std::{
     process::{Child, Stdio},
     time::{Duration, Instant},
 };
-use twinfleet_tests::twinfleet;
+use twinfleet_engine::record::Record;
 
 #[test]
 fn an_unreachable_broker_ends_with_3_and_says_what_to_do() {
@@ -36,7 +36,7 @@ fn a_full_disk_ends_with_3() {
     // /dev/full takes no byte; a record needs a folder, so the limit on file size stands in for the disk's.
     let dir = scratch();
     let record = dir.path().join("r");
-    let binary = twinfleet_tests::binary();
+    let binary = twinfleet_tests::twinfleet();
     let script = format!(
         "ulimit -f 8; exec '{}' run greenhouse --broker none --quiet --set 'duration=\"1h\"' --record '{}'",
         binary.display(),
@@ -49,7 +49,7 @@ fn a_full_disk_ends_with_3() {
 }
 
 fn spawn(args: &[&str]) -> Child {
-    twinfleet().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    twinfleet_command().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn kill_9_at_a_hundred_moments_leaves_whole_segments() {
     let run = |to: &std::path::Path| spawn(&recorded(to).iter().map(String::as_str).collect::<Vec<_>>());
     run(&whole).wait().unwrap();
     let full = begin.elapsed();
-    let complete = twinfleet_engine::record::open(&whole).expect("the whole record opens");
+    let complete = Record::open(&whole).expect("the whole record opens");
     for i in 0..100u32 {
         let path = dir.path().join(format!("killed-{i}"));
         let mut child = run(&path);
@@ -76,8 +76,8 @@ fn kill_9_at_a_hundred_moments_leaves_whole_segments() {
         if !path.join("manifest.json").exists() {
             continue; // killed before the first segment
         }
-        let left = twinfleet_engine::record::open(&path).unwrap_or_else(|e| panic!("killed at {i}: {e}"));
-        assert!(left.segments().len() <= complete.segments().len());
+        let left = Record::open(&path).unwrap_or_else(|e| panic!("killed at {i}: {e}"));
+        assert!(left.manifest.segments.len() <= complete.manifest.segments.len());
         std::fs::remove_dir_all(&path).unwrap();
     }
 }
@@ -94,5 +94,5 @@ fn ctrl_c_ends_cleanly_with_what_was_recorded() {
     std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
-    twinfleet_engine::record::open(&path).expect("the record opens");
+    Record::open(&path).expect("the record opens");
 }

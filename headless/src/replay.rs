@@ -1,0 +1,106 @@
+//! `twinfleet replay`: a recording published as the device would.
+
+use crate::{
+    args::{ReplayArgs, RunArgs},
+    exit::{Exit, Failure},
+    load_files::{self, Loaded},
+    run,
+};
+use std::{fmt::Write, path::Path};
+use twinfleet_engine::{
+    scenario::{
+        PhysicalSource, Scenario,
+        diagnostic::Report,
+        files::Files,
+        recording::Recording,
+        source::Source,
+    },
+    time::Span,
+};
+
+/// Publishes until the recording ends.
+pub fn run(args: ReplayArgs, json: bool) -> Result<Exit, Failure> {
+    let loaded = if args.file.ends_with(".ron") || !Path::new(&args.file).exists() {
+        physicals_of(&args.file).map_err(|r| load_files::refused(&r))?
+    } else {
+        table(&args)?
+    };
+    if loaded.scenario.physicals.is_empty() {
+        return Err(Failure::input(format!("{}: it has no `physicals` to replay", args.file)));
+    }
+    let run_args = RunArgs {
+        file: args.file.clone(),
+        seed: None,
+        speed: args.speed,
+        broker: args.broker,
+        prefix: Some(args.prefix),
+        record: None,
+        report: None,
+        threads: 1,
+        sets: Vec::new(),
+        shard: (0, 1),
+        catalog: Vec::new(),
+        quiet: args.quiet,
+    };
+    run::run_loaded(&loaded, &run_args, json)
+}
+
+/// A scenario's physicals and nothing else of it.
+fn physicals_of(file: &str) -> Result<Loaded, Report> {
+    let whole = load_files::scenario(file, &[], &[])?;
+    let base = whole.files.base().to_owned();
+    load_files::checked(whole.source, (*whole.catalog).clone(), base, only_physicals)
+}
+
+fn only_physicals(scenario: &mut Scenario) {
+    scenario.fleet.clear();
+    scenario.mirror.clear();
+    scenario.expect.clear();
+    scenario.timeline.clear();
+}
+
+/// A scenario around a table: its length is the table's.
+fn table(args: &ReplayArgs) -> Result<Loaded, Failure> {
+    let refused = |r: Report| load_files::refused(&r);
+    let text = scenario_text(args, Span::from_secs(1))?;
+    let draft = twinfleet_engine::scenario::read(&Source::embedded("replay", &text)).map_err(refused)?;
+    let from: &PhysicalSource = &draft.physicals[0].from;
+    let rows = Recording::of_physical(from, &Files::at(""), None).map_err(refused)?;
+    let length = Span::from_secs_f64(rows.t_s.last().copied().unwrap_or(0.0).floor() + 1.0);
+    let text = scenario_text(args, length)?;
+    let catalog = load_files::catalog(None, &[]).map_err(refused)?;
+    load_files::checked(Source::embedded("replay", &text), catalog, "".into(), |_| {}).map_err(refused)
+}
+
+fn scenario_text(args: &ReplayArgs, length: Span) -> Result<String, Failure> {
+    if args.maps.is_empty() {
+        return Err(Failure::input(
+            "name at least one signal and its column: --map soc.temperature=temp (repeat it for more)",
+        ));
+    }
+    if args.time.is_none() && args.period.is_none() {
+        return Err(Failure::input("name the column of time (--time COL), or the spacing of the rows (--period 1s)"));
+    }
+    let mut map = String::new();
+    for pair in &args.maps {
+        let (signal, column) = pair.split_once('=').ok_or_else(|| {
+            Failure::input(format!("`--map {pair}` has no `=`: write SIGNAL=COL, such as soc.temperature=temp"))
+        })?;
+        let column = match column.rsplit_once(':') {
+            Some((name, unit)) => format!("{name} {unit}"),
+            None => column.to_owned(),
+        };
+        // Writing to a String cannot fail.
+        let _ = write!(map, "{:?}: {column:?}, ", format!("{signal}@reported"));
+    }
+    let timing = match (&args.time, &args.period) {
+        (Some(column), _) => format!("time: Some({column:?})"),
+        (None, Some(period)) => format!("period: Some({period:?})"),
+        (None, None) => String::new(),
+    };
+    Ok(format!(
+        "Scenario(format: 1, duration: \"{length}\", physicals: [(id: {:?}, from: Recording(path: {:?}, {timing}, \
+         header: {}, map: {{{map}}}), publish: (topic: {:?}, qos: {}))])",
+        args.id, args.file, !args.no_header, args.topic, args.qos
+    ))
+}
