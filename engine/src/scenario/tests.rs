@@ -1069,7 +1069,7 @@ fn recordings_of_a_scenario() {
         report.to_string().replace(&format!("{}/", dir.path().display()), "")
     };
     expect![[r#"
-        run.csv:3:21: warning: `cpu.load`: a cell is empty
+        run.csv:3:20: warning: `cpu.load`: a cell is empty
         a.ron:5:33: error: `node` has no dynamics: a twin cannot follow with it
         a.ron:5:82: error: there is no file `no.ron`"#]]
     .assert_eq(&show("", ""));
@@ -1110,7 +1110,7 @@ fn recordings_of_a_scenario() {
         a.ron:5:82: error: there is no file `no.ron`"#]]
     .assert_eq(&show(r#"time: "datetime","#, ""));
     expect![[r#"
-        run.csv:3:21: warning: `cpu.load`: a cell is empty
+        run.csv:3:20: warning: `cpu.load`: a cell is empty
         a.ron:5:20: error: there is no device `pie` to follow
         a.ron:5:34: error: `node` has no dynamics: a twin cannot follow with it
         a.ron:5:83: error: there is no file `no.ron`"#]]
