@@ -5,7 +5,7 @@
 //! let source = Source::embedded("s.ron", r#"Scenario(format: 1, duration: "1h", fleet: [(id: "n", thing: "box")])"#);
 //! let scenario = scenario::read(&source).unwrap();
 //! let report = check::check(&scenario, &Catalog::default(), &source, &Files::at("."));
-//! assert_eq!(report.items()[0].to_string(), "s.ron:1:63: error: there is no thing `box`");
+//! assert_eq!(report.items()[0].to_string(), "s.ron:1:62: error: there is no thing `box`");
 //! ```
 
 mod device;
