@@ -1069,43 +1069,52 @@ fn recordings_of_a_scenario() {
         report.to_string().replace(&format!("{}/", dir.path().display()), "")
     };
     expect![[r#"
-        run.csv:3:21: warning: `cpu.load`: a cell is empty
+        run.csv:3:20: warning: `cpu.load`: a cell is empty
         a.ron:5:33: error: `node` has no dynamics: a twin cannot follow with it
-        a.ron:5:82: error: there is no file `no.ron`"#]].assert_eq(&show("", ""));
+        a.ron:5:82: error: there is no file `no.ron`"#]]
+    .assert_eq(&show("", ""));
     expect![[r#"
         a.ron:2:49: error: there is no file `rum.csv`
         a.ron:5:33: error: `node` has no dynamics: a twin cannot follow with it
-        a.ron:5:82: error: there is no file `no.ron`"#]].assert_eq(&show("run.csv", "rum.csv"));
+        a.ron:5:82: error: there is no file `no.ron`"#]]
+    .assert_eq(&show("run.csv", "rum.csv"));
     expect![[r#"
         bad.csv:3:1: error: the time `2020-07-29 10:00:00` is given twice
         a.ron:5:33: error: `node` has no dynamics: a twin cannot follow with it
-        a.ron:5:82: error: there is no file `no.ron`"#]].assert_eq(&show("run.csv", "bad.csv"));
+        a.ron:5:82: error: there is no file `no.ron`"#]]
+    .assert_eq(&show("run.csv", "bad.csv"));
     expect![[r#"
         a.ron:3:73: error: `run.csv` has no column `tmp`
         a.ron:5:33: error: `node` has no dynamics: a twin cannot follow with it
-        a.ron:5:82: error: there is no file `no.ron`"#]].assert_eq(&show("temp C", "tmp C"));
+        a.ron:5:82: error: there is no file `no.ron`"#]]
+    .assert_eq(&show("temp C", "tmp C"));
     expect![[r#"
         a.ron:3:73: error: `soc.temperature` is a temperature, but `hPa` is a pressure
         a.ron:5:33: error: `node` has no dynamics: a twin cannot follow with it
-        a.ron:5:82: error: there is no file `no.ron`"#]].assert_eq(&show("temp C", "temp hPa"));
+        a.ron:5:82: error: there is no file `no.ron`"#]]
+    .assert_eq(&show("temp C", "temp hPa"));
     expect![[r#"
         a.ron:3:45: error: `soc_temperature` is no signal that a device reports
         a.ron:4:45: error: the payload has no `{soc.temperature}`
         a.ron:5:33: error: `node` has no dynamics: a twin cannot follow with it
-        a.ron:5:82: error: there is no file `no.ron`"#]].assert_eq(&show("soc.temperature@reported", "soc_temperature"));
+        a.ron:5:82: error: there is no file `no.ron`"#]]
+    .assert_eq(&show("soc.temperature@reported", "soc_temperature"));
     expect![[r#"
         a.ron:4:45: error: the payload has no `{soc.temprature}`
         a.ron:5:33: error: `node` has no dynamics: a twin cannot follow with it
-        a.ron:5:82: error: there is no file `no.ron`"#]].assert_eq(&show("{soc.temperature:.1}", "{soc.temprature:.1}"));
+        a.ron:5:82: error: there is no file `no.ron`"#]]
+    .assert_eq(&show("{soc.temperature:.1}", "{soc.temprature:.1}"));
     expect![[r#"
         a.ron:2:33: error: neither `time` nor `period` is given
         a.ron:5:33: error: `node` has no dynamics: a twin cannot follow with it
-        a.ron:5:82: error: there is no file `no.ron`"#]].assert_eq(&show(r#"time: "datetime","#, ""));
+        a.ron:5:82: error: there is no file `no.ron`"#]]
+    .assert_eq(&show(r#"time: "datetime","#, ""));
     expect![[r#"
-        run.csv:3:21: warning: `cpu.load`: a cell is empty
+        run.csv:3:20: warning: `cpu.load`: a cell is empty
         a.ron:5:20: error: there is no device `pie` to follow
         a.ron:5:34: error: `node` has no dynamics: a twin cannot follow with it
-        a.ron:5:83: error: there is no file `no.ron`"#]].assert_eq(&show(r#"twin: "pi""#, r#"twin: "pie""#));
+        a.ron:5:83: error: there is no file `no.ron`"#]]
+    .assert_eq(&show(r#"twin: "pi""#, r#"twin: "pie""#));
 }
 
 proptest! {

@@ -83,8 +83,9 @@ fn cells() {
         "time,temp\n0,20.5\n1,\n2,21\n",
         expect![[r#"
               ! `soc.temperature`: a cell is empty
-               ,-[a.csv:3:3]
+               ,-[a.csv:3:2]
              3 | 1,
+               :  ^
                `----
               help: nothing is filled in: such a reading is missing
         "#]],
@@ -92,18 +93,18 @@ fn cells() {
     check(
         "time,temp\n0,20.5\n1,21,22\n2\n",
         expect![[r#"
-          x this row has 3 cells, 2 were expected
-           ,-[a.csv:3:1]
-         3 | 1,21,22
-           : ^^^^^^^
-           `----
-          x this row has 1 cells, 2 were expected
-           ,-[a.csv:4:1]
-         4 | 2
-           : ^
-           `----
-        2 errors
-    "#]],
+              x 2 cells were expected in this row, 3 are there
+               ,-[a.csv:3:1]
+             3 | 1,21,22
+               : ^^^^^^^
+               `----
+              x 2 cells were expected in this row, 1 are there
+               ,-[a.csv:4:1]
+             4 | 2
+               : ^
+               `----
+            2 errors
+        "#]],
     );
 }
 
