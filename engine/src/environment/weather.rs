@@ -420,7 +420,7 @@ mod tests {
         };
         assert!((mean(|w| w.temperature_c) - 11.0).abs() < 0.15);
         // Sinusoid and departures are independent: 4²/2 + 1.5².
-        assert!((sd(|w| w.temperature_c) - (8.0f64 + 2.25).sqrt()).abs() < 0.15);
+        assert!((sd(|w| w.temperature_c) - (8.0f64 + 2.25).sqrt()).abs() < 0.06);
         assert!((mean(|w| w.wind_m_s) - 3.0).abs() < 0.1);
         let above = all.iter().filter(|w| w.wind_m_s > 6.0).count() as f64 / n;
         // Rayleigh: P(v > 2·mean) = e^−π.
