@@ -165,9 +165,10 @@ impl Default for Outside {
     }
 }
 
-/// Luminous efficacy of daylight, [lm/W]: 120 stands in the middle of the 105–130 that P. Littlefair collected for sun
-/// and sky together ("The luminous efficacy of daylight: a review", Lighting Research & Technology 17(4), 1985).
-pub const DAYLIGHT_LM_W: f64 = 120.0;
+/// Luminous efficacy of daylight, sun and sky together, [lm/W]: the mean that P. Littlefair measured over a year at
+/// Garston under average conditions ("Measurements of the luminous efficacy of daylight", Lighting Research &
+/// Technology 20(4), 1988; 107 under clear skies, 115 under overcast ones). That it varies with the sky is left out.
+pub const DAYLIGHT_LM_W: f64 = 109.0;
 
 /// Elevation of the sun, [°], at a latitude, [°], on a day of the year (1 = 1 January), at a solar time of day, [h].
 /// Declination by Cooper's formula, 23.45°·sin(2π·(284 + n)/365); no refraction.
