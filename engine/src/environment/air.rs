@@ -8,7 +8,7 @@
 /// Heat capacity of air by volume at 20 °C and sea level, [J/(m³·K)]: 1.2 kg/m³ × 1005 J/(kg·K).
 pub const AIR_J_M3_K: f64 = 1206.0;
 
-/// Latent heat of vaporisation of water, [J/kg] (FAO-56, eq. 8's λ at 20 °C).
+/// Latent heat of vaporisation of water, [J/kg] (FAO-56: λ = 2.45 MJ/kg, that of 20 °C).
 pub const LATENT_J_KG: f64 = 2.45e6;
 
 // Magnus' constants over water; Sensirion's humidity note, FACTS "Equations".

@@ -71,8 +71,8 @@ pub struct NeighbourDef {
 
 /// Planted soil: a bucket of water that plants draw from.
 ///
-/// Potential evapotranspiration is λE = `radiation_share`·G + `vpd_w_m2_kpa`·VPD, the two-term form of A. Baille et al.
-/// (Scientia Horticulturae 59, 1994) with G the irradiance at the canopy; the soil gives that times its relative
+/// Potential evapotranspiration is λE = `radiation_share`·G + `vpd_w_m2_kpa`·VPD, the two-term form of M. Baille,
+/// A. Baille and J. C. Laury (Scientia Horticulturae 59, 1994) with G the irradiance at the canopy; the soil gives that times its relative
 /// available water.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,10 +85,10 @@ pub struct SoilDef {
     /// Volumetric water content at the start, [percent].
     #[serde(default = "soil_percent")]
     pub moisture_percent: f64,
-    /// Water content at which plants wilt, [percent].
+    /// Water content at which plants wilt, [percent] (FAO-56 table 19: 9–21 for silt loam).
     #[serde(default = "wilting_percent")]
     pub wilting_percent: f64,
-    /// Water content above which water drains, [percent] (field capacity; FAO-56 table 19 gives 20–40 for loams).
+    /// Water content above which water drains, [percent] (field capacity; FAO-56 table 19: 22–36 for silt loam).
     #[serde(default = "capacity_percent")]
     pub capacity_percent: f64,
     /// Share of the irradiance at the canopy that evaporates water.
