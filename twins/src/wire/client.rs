@@ -318,6 +318,23 @@ impl Connection {
         Ok(messages)
     }
 
+    /// Sends until at most so many bytes wait, taking in what comes meanwhile. Unlike [`Self::pump`] it never waits for
+    /// something to come in.
+    ///
+    /// # Errors
+    /// [`WireError::Silent`] if the broker does not take them in time, and those of [`Self::pump`].
+    pub fn make_room(
+        &mut self,
+        max_waiting_bytes: usize,
+        timeout: Duration,
+        mut on: impl FnMut(Received),
+    ) -> Result<(), WireError> {
+        self.write()?;
+        let deadline = Instant::now() + timeout;
+        let room = |c: &mut Self| (c.out.len() <= max_waiting_bytes).then_some(());
+        self.wait_for("what was sent", deadline, timeout, &mut on, room)
+    }
+
     /// Says good-bye, after what waits was sent.
     ///
     /// # Errors
