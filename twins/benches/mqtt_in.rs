@@ -4,8 +4,6 @@
 //! passes, and the latency from publish to consumer at a steady 100,000 messages a second, where the sender's intended
 //! time counts, so that a queue in front of a slow broker shows.
 
-#![expect(missing_docs, reason = "a bench is no library")]
-
 use serde::Deserialize;
 use std::{
     io::Write,
