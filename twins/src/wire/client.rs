@@ -361,9 +361,12 @@ impl Connection {
         mut done: impl FnMut(&mut Self) -> Option<T>,
     ) -> Result<T, WireError> {
         loop {
+            // Written before it is looked at: the pump below waits for something to come in, which a good-bye does not bring.
+            let written = self.write();
             if let Some(result) = done(self) {
                 return Ok(result);
             }
+            written?;
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(WireError::Silent { broker: self.broker.clone(), what, after });
