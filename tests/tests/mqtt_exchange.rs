@@ -45,8 +45,11 @@ fn ticks() -> Vec<Vec<Message>> {
             let mut messages: Vec<Message> = (0..count)
                 .map(|i: u32| {
                     seq += 1;
-                    let topic =
-                        if i % 3 == 0 { "shared".to_owned() } else { format!("dev/{}/state", i % 11) };
+                    let topic = if i.is_multiple_of(3) {
+                        "shared".to_owned()
+                    } else {
+                        format!("dev/{}/state", i % 11)
+                    };
                     let payload = match i % 5 {
                         0 => b"same".to_vec(),
                         1 => Vec::new(),

@@ -108,12 +108,12 @@ fn openssl(program: &Path, dir: &Path, args: &str) {
     assert!(status.success(), "openssl {args}");
 }
 
-/// Makes a certificate authority and a certificate for `localhost` and 127.0.0.1.
+/// Makes a certificate authority and a certificate for `localhost`, and an authority that signed nothing.
 fn certificates(program: &Path, dir: &Path) {
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
     openssl(program, dir, &format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=Lab"));
     openssl(program, dir, &format!("req {key} -keyout server.key -out server.csr -subj /CN=broker"));
-    std::fs::write(dir.join("ext"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n").unwrap();
+    std::fs::write(dir.join("ext"), "subjectAltName=DNS:localhost\n").unwrap();
     openssl(
         program,
         dir,
@@ -141,8 +141,8 @@ fn tls_with_a_certificate_authority_of_ones_own() {
     let Some(mosquitto) = mosquitto else { return };
     let port = mosquitto.addr.port();
     let file = |name: &str| Some(mosquitto.dir.path().join(name));
-    for host in ["localhost", "127.0.0.1"] {
-        let choice: BrokerChoice = format!("mqtts://{host}:{port}").parse().unwrap();
+    {
+        let choice: BrokerChoice = format!("mqtts://localhost:{port}").parse().unwrap();
         let options = ExchangeOptions { ca_file: file("ca.pem"), ..ExchangeOptions::default() };
         let mut exchange = Exchange::connect(&choice, options).unwrap();
         // Larger than a TLS record and than the sockets' buffers.
@@ -165,10 +165,10 @@ fn tls_with_a_certificate_authority_of_ones_own() {
     for (url, port, ca, said) in [
         ("mqtts://localhost:PORT", port, file("other.pem"), ["UnknownIssuer", "`--ca-file`"]),
         (
-            "mqtts://127.0.0.2:PORT",
+            "mqtts://127.0.0.1:PORT",
             port,
             file("ca.pem"),
-            ["127.0.0.2", "Use a host that the broker's certificate names"],
+            ["127.0.0.1", "Use a host that the broker's certificate names"],
         ),
         ("mqtts://localhost:PORT", plain_port, file("ca.pem"), ["cannot reach", "it may not speak TLS"]),
         ("mqtt://localhost:PORT", port, None, ["cannot reach", "it may want TLS (`mqtts://`)"]),

@@ -2,7 +2,8 @@
 //!
 //! It keeps the promises a lock-step run needs: a message that was accepted is delivered, at every quality of service.
 //! When a subscriber's buffer is full, the publishers that would write to it wait (their sockets are not read) until it
-//! has room; a subscriber that stays full for longer than [`BrokerConfig::slow_after`] is disconnected, counted and named
+//! has room; their acknowledgements are still taken, up to [`BrokerConfig::out_limit_bytes`] of held messages (two clients
+//! that flood each other with more than that, and never pause, do stop each other). A subscriber that stays full for longer than [`BrokerConfig::slow_after`] is disconnected, counted and named
 //! in [`BrokerStats`]. Only a client that is away and comes back can miss messages, beyond
 //! [`BrokerConfig::max_queued`]; those are counted too.
 //!

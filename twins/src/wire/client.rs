@@ -318,6 +318,23 @@ impl Connection {
         Ok(messages)
     }
 
+    /// Sends until at most so many bytes wait, taking in what comes meanwhile. Unlike [`Self::pump`] it never waits for
+    /// something to come in.
+    ///
+    /// # Errors
+    /// [`WireError::Silent`] if the broker does not take them in time, and those of [`Self::pump`].
+    pub fn make_room(
+        &mut self,
+        max_waiting_bytes: usize,
+        timeout: Duration,
+        mut on: impl FnMut(Received),
+    ) -> Result<(), WireError> {
+        self.write()?;
+        let deadline = Instant::now() + timeout;
+        let room = |c: &mut Self| (c.out.len() <= max_waiting_bytes).then_some(());
+        self.wait_for("what was sent", deadline, timeout, &mut on, room)
+    }
+
     /// Says good-bye, after what waits was sent.
     ///
     /// # Errors
@@ -344,9 +361,12 @@ impl Connection {
         mut done: impl FnMut(&mut Self) -> Option<T>,
     ) -> Result<T, WireError> {
         loop {
+            // Written before it is looked at: the pump below waits for something to come in, which a good-bye does not bring.
+            let written = self.write();
             if let Some(result) = done(self) {
                 return Ok(result);
             }
+            written?;
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(WireError::Silent { broker: self.broker.clone(), what, after });

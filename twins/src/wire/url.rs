@@ -200,7 +200,7 @@ mod tests {
         ] {
             let choice: BrokerChoice = text.parse().unwrap();
             assert_eq!(choice.to_string(), shown);
-            assert_eq!(format!("{choice:?}").contains("p@ss"), false);
+            assert!(!format!("{choice:?}").contains("p@ss"));
         }
         let Ok(BrokerChoice::Url(url)) = "mqtt://a%40b:p%3Aw@h".parse() else { panic!("not read") };
         assert_eq!(url.login, Some(("a@b".to_owned(), "p:w".to_owned())));
