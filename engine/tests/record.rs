@@ -47,6 +47,8 @@ fn event(t: i64, subject: u32, kind: &str) -> Event {
 }
 
 type Tick = (Vec<Row>, Vec<Event>);
+/// Rows as (ms, signal, value), events as (ms, device).
+type Drawn = (Vec<(i64, u32, f64)>, Vec<(i64, u32)>);
 
 /// Ticks of one second; rows come unsorted, some from before their tick, some twice at an instant.
 fn ticks() -> impl Strategy<Value = Vec<Tick>> {
@@ -56,7 +58,7 @@ fn ticks() -> impl Strategy<Value = Vec<Tick>> {
     let tick =
         (proptest::collection::vec(row, 0..12), proptest::collection::vec((0i64..1000, 0u32..3), 0..2));
     proptest::collection::vec(tick, 0..50).prop_map(|ticks| {
-        let with_times = |(i, (rows, events)): (usize, (Vec<(i64, u32, f64)>, Vec<(i64, u32)>))| {
+        let with_times = |(i, (rows, events)): (usize, Drawn)| {
             let at = |ms: i64| (i as i64 * S + ms * 1_000_000).max(0);
             let row = |(ms, s, value)| Row { t: SimTime(at(ms)), signal: SignalId(s), value };
             let rows = rows.into_iter().map(row).collect();

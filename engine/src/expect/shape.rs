@@ -12,6 +12,7 @@ type Pair = (f64, f64);
 /// One struct variant for each operator, since RON names fields within a variant only there.
 #[derive(Deserialize)]
 #[serde(rename = "Expectation", deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "it lives for the moment of reading one expectation")]
 pub(super) enum Raw {
     Always {
         name: Option<String>,

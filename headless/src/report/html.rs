@@ -73,7 +73,7 @@ fn head(html: &mut String, report: &Report) {
             span(report.simulated_s)
         );
     }
-    let _ = write!(html, "<p class=\"replay\">run it again: <code>{}</code></p>\n", escape(&report.replay));
+    let _ = writeln!(html, "<p class=\"replay\">run it again: <code>{}</code></p>", escape(&report.replay));
 }
 
 fn expectations(html: &mut String, report: &Report) {
@@ -117,7 +117,7 @@ fn twin_section(html: &mut String, report: &Report, twin: &Twin, plots: &[Plot])
     faults_and_verdicts(html, report, twin);
     scores(html, &twin.scores, twin);
     for plot in plots.iter().filter(|p| p.of == twin.id) {
-        let _ = write!(html, "<div class=\"card plot\">{}</div>\n", plot.inline());
+        let _ = writeln!(html, "<div class=\"card plot\">{}</div>", plot.inline());
     }
 }
 
@@ -208,13 +208,13 @@ fn fleet(html: &mut String, report: &Report, plots: &[Plot]) {
         let _ = writeln!(
             html,
             "<h2>{}<small>{} {many}</small></h2>",
-            escape(&group.id),
+            escape(&name),
             thousands(f64::from(group.devices))
         );
         group_table(html, group);
-        let _ = write!(html, "<div class=\"two\">\n");
+        let _ = writeln!(html, "<div class=\"two\">");
         for plot in plots.iter().filter(|p| p.of == group.id) {
-            let _ = write!(html, "<div class=\"card plot\">{}</div>\n", plot.inline());
+            let _ = writeln!(html, "<div class=\"card plot\">{}</div>", plot.inline());
         }
         html.push_str("</div>\n");
     }
@@ -319,7 +319,7 @@ fn foot(html: &mut String, report: &Report) {
         .as_ref()
         .map(|h| format!(" · state hash <code>{}</code>", escape(h)))
         .unwrap_or_default();
-    let _ = write!(html, "<p>twinfleet {}{state}</p></footer>\n", escape(&report.version));
+    let _ = writeln!(html, "<p>twinfleet {}{state}</p></footer>", escape(&report.version));
 }
 
 /// `h:mm:ss`, with days where there are some and tenths where there are.
