@@ -8,7 +8,7 @@
 //!
 //! ```
 //! # use twinfleet_engine::dynamics::{DynamicsDef, fit::{Dataset, Settings, fit}};
-//! let def: DynamicsDef = ron::from_str(r#"(
+//! let def = DynamicsDef::from_ron(r#"(
 //!     parameters: {"c": (value: 50.0, prior: Log(1.0)), "g": (value: 1.0)},
 //!     inputs: [(signal: "heater.level", range: (0.0, 100.0))],
 //!     boundaries: [(name: "room", at: Fixed(20.0))],

@@ -6,7 +6,7 @@
 //!
 //! ```
 //! # use twinfleet_engine::{dynamics::DynamicsDef, predict::{Estimator, kalman::Filter}, time::Span};
-//! let def: DynamicsDef = ron::from_str(r#"(
+//! let def = DynamicsDef::from_ron(r#"(
 //!     parameters: {"c": (value: 100.0), "g": (value: 1.0),
 //!                  "room": (value: 20.0, prior: Linear(5.0), per_recording: true)},
 //!     boundaries: [(name: "room", at: Parameter("room"))],
