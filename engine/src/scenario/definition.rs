@@ -41,7 +41,7 @@ pub fn read<T: Definition>(source: &Source) -> Result<T, Report> {
     let place = Place::new(source, "");
     check_id(&place, "name", T::WORD, value.name(), &mut report);
     super::check::check_numbers(source, &mut report);
-    if !source.tree().get("source").and_then(super::tree::Node::text).is_some_and(|s| !s.trim().is_empty()) {
+    if source.tree().get("source").and_then(super::tree::Node::text).is_none_or(|s| s.trim().is_empty()) {
         report.push(place.error("source", "a definition must say where its figures come from").help(
             "name the datasheet and page, or say that the figure is measured or estimated, and by whom",
         ));
