@@ -46,7 +46,7 @@ impl DynamicsDef {
     /// # Errors
     /// When the text is no RON of this shape.
     pub fn from_ron(text: &str) -> Result<Self, Box<ron::error::SpannedError>> {
-        Ok(crate::scenario::shape::options().from_str(text).map_err(Box::new)?)
+        crate::scenario::shape::options().from_str(text).map_err(Box::new)
     }
 }
 

@@ -257,10 +257,7 @@ impl Filter {
             }
         }
         let (y, p) = start.propagated(horizon.as_secs_f64().max(0.0), &inputs);
-        let reading = |o: &Output| Gaussian {
-            mean: y[o.state],
-            var: p[(o.state, o.state)] + o.variance(),
-        };
+        let reading = |o: &Output| Gaussian { mean: y[o.state], var: p[(o.state, o.state)] + o.variance() };
         self.fixed.model.outputs.iter().map(reading).collect()
     }
 }

@@ -1,7 +1,6 @@
 //! Laws of the filter, the intervals and the fit, over simulated devices that are not built like their twins.
 
-mod common;
-use common::walk;
+use crate::common::walk;
 use rand_distr::{Distribution, StandardNormal};
 use std::collections::BTreeMap;
 use twinfleet_engine::{
