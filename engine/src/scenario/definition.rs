@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     catalog::{ActuatorDef, BoardDef, BusDef, Catalog, ChannelDef, PinFn, SensorDef, ThingDef, WireDef},
+    dynamics::model::Model,
     units,
 };
 use serde::de::DeserializeOwned;
@@ -235,6 +236,9 @@ pub fn check_thing(thing: &ThingDef, catalog: &Catalog, place: &Place<'_>, repor
             continue;
         };
         wiring.check(bus, &part.on, sensor.is_some(), &part.model, &place, report);
+    }
+    if let Some(Err(error)) = thing.dynamics.as_ref().map(|d| Model::compile(d, &BTreeMap::new())) {
+        report.push(place.error("dynamics", error.to_string()));
     }
     if let Some(firmware) = &thing.firmware {
         check_firmware(firmware, thing, catalog, &place.inside("firmware"), report);
