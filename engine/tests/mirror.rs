@@ -12,7 +12,9 @@ use twinfleet_engine::{
     scenario::{MirrorDef, Scenario},
     signal::{Glob, SignalTable},
     time::{SimTime, Span},
-    world::{Clock, Counters, Event, Events, Inbox, Outbox, Row, Rows, StateHash, StateHashers, TickSystems, Watch},
+    world::{
+        Clock, Counters, Event, Events, Inbox, Outbox, Row, Rows, StateHash, StateHashers, TickSystems, Watch,
+    },
 };
 
 fn root() -> PathBuf {
@@ -48,7 +50,8 @@ impl Bench {
     fn new(timeline: &str, step: Span, watched: &str, feed: physical::Feed) -> Self {
         let scenario: Scenario = ron::from_str(&SCENARIO.replace("TIMELINE", timeline)).unwrap();
         let mut signals = SignalTable::default();
-        let names = |list: &[&str]| list.iter().map(|n| ((*n).to_owned(), "degC".to_owned())).collect::<Vec<_>>();
+        let names =
+            |list: &[&str]| list.iter().map(|n| ((*n).to_owned(), "degC".to_owned())).collect::<Vec<_>>();
         let channels =
             mirror::twin_channels(&scenario.mirror[0], &names(&["soc.temperature"]), &names(&["cpu.load"]));
         let block = signals.add_block("pi-1", 1, channels);
@@ -138,7 +141,8 @@ impl Bench {
 
 /// The first `rows` rows of a recorded Raspberry Pi.
 fn pi(rows: usize) -> physical::Feed {
-    let text = std::fs::read_to_string(root().join("assets/recordings/pi3b/pistress_1100000011.csv")).unwrap();
+    let text =
+        std::fs::read_to_string(root().join("assets/recordings/pi3b/pistress_1100000011.csv")).unwrap();
     let (mut t, mut load, mut temperature) = (vec![], vec![], vec![]);
     for line in text.lines().skip(1).take(rows) {
         let cells: Vec<&str> = line.split(',').collect();
@@ -261,7 +265,8 @@ fn a_fault_leaves_its_labels_and_its_verdict() {
     let timeline = r#"(at: "4min", until: Some("5min"), do: Fault(target: "pi-*/soc.temperature", kind: Bias(by: 6.0)))"#;
     let mut bench = Bench::new(timeline, SECOND, "**", pi(400));
     bench.run(390);
-    let label = |kind: &str| bench.events.iter().find(|e| e.kind == kind).unwrap_or_else(|| panic!("no {kind}"));
+    let label =
+        |kind: &str| bench.events.iter().find(|e| e.kind == kind).unwrap_or_else(|| panic!("no {kind}"));
     let minute = |m: i64| SimTime::ZERO + Span::from_secs(60 * m);
     for (kind, t) in [("fault_start", minute(4)), ("fault_end", minute(5))] {
         let e = label(kind);
@@ -284,8 +289,10 @@ fn a_fault_leaves_its_labels_and_its_verdict() {
 fn a_gap_of_the_recording_is_no_dropout() {
     let t: Vec<f64> = (0..300).map(|k| f64::from(k) + if k >= 150 { 120.0 } else { 0.0 }).collect();
     let flat = |v: f64| vec![v; 300];
-    let feed =
-        physical::Feed::new(&t, vec![("cpu.load".into(), flat(50.0)), ("soc.temperature".into(), flat(50.0))]);
+    let feed = physical::Feed::new(
+        &t,
+        vec![("cpu.load".into(), flat(50.0)), ("soc.temperature".into(), flat(50.0))],
+    );
     let mut bench = Bench::new("", SECOND, "**", feed.unwrap());
     bench.run(450);
     let told: Vec<String> = bench
