@@ -312,3 +312,25 @@ fn a_gap_of_the_recording_is_no_dropout() {
     assert!((v.onset - SimTime(180 * SECOND.0)).0.abs() < 2 * SECOND.0);
     assert!((v.end.unwrap() - SimTime(240 * SECOND.0)).0.abs() < 2 * SECOND.0);
 }
+
+/// The timeline of `scenarios/pi3b-mirror.ron`, and nothing else, is what the twin finds.
+#[test]
+fn the_shipped_timeline_is_found_fault_by_fault() {
+    let text = std::fs::read_to_string(root().join("scenarios/pi3b-mirror.ron")).unwrap();
+    let from = text.find("timeline: [").unwrap() + "timeline: [".len();
+    let timeline =
+        text[from..text[from..].find("\n    ],").unwrap() + from].replace("until: \"", "until: Some(\"");
+    let timeline = timeline.replace("min\", do", "min\"), do");
+    let mut bench = Bench::new(&timeline, SECOND, "pi-1/*.*@verdict", pi(usize::MAX));
+    bench.run(3600);
+    let verdicts = bench.summary().verdicts;
+    let kinds: Vec<&str> = verdicts.iter().map(|v| v.kind).collect();
+    assert_eq!(kinds, ["stuck", "bias", "spike", "dropout", "clock_skew"], "{verdicts:?}");
+    let starts: Vec<SimTime> = bench.events.iter().filter(|e| e.kind == "fault_start").map(|e| e.t).collect();
+    for (v, start) in verdicts.iter().zip(starts) {
+        assert!((v.onset - start).0.abs() <= 30 * SECOND.0, "{v:?} began at {start}");
+        assert!(v.decided_at - start <= Span::from_secs(60), "{v:?}");
+    }
+    let score = bench.summary();
+    assert!(score.forecasts[0].2.rmse() < score.forecasts[0].2.rmse_persistence());
+}
