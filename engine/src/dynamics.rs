@@ -5,7 +5,7 @@
 //!
 //! ```
 //! use twinfleet_engine::dynamics::{DynamicsDef, model::Model};
-//! let def: DynamicsDef = ron::from_str(r#"(
+//! let def = DynamicsDef::from_ron(r#"(
 //!     parameters: {
 //!         "capacity": (value: 800.0, unit: "J/K", bounds: (50.0, 5000.0), prior: Log(0.5)),
 //!         "loss": (value: 0.8, unit: "W/K", bounds: (0.01, 20.0), prior: Log(0.5)),

@@ -417,3 +417,6 @@ impl Default for RecordDef {
         Self { signals: everything(), segment: one_hour() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -307,7 +307,7 @@ mod tests {
         check(0.0, "degC", "K", 273.15);
         check(-40.0, "degF", "C", -40.0);
         check(212.0, "F", "degC", 100.0);
-        check(760.0, "mmHg", "hPa", 1013.250_144_354);
+        check(760.0, "mmHg", "hPa", 1_013.250_144_354);
         check(1.0, "g", "m/s2", 9.806_65);
         check(180.0, "deg/s", "rad/s", std::f64::consts::PI);
         check(255.0, "duty8", "percent", 100.0);

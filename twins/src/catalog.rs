@@ -134,7 +134,7 @@ pub fn list(catalog: &Catalog, what: &str) -> Option<Vec<Listed>> {
         "sensors" => catalog.sensors.values().map(|d| line(&d.name, &d.about, &d.source)).collect(),
         "actuators" => catalog.actuators.values().map(|d| line(&d.name, &d.about, &d.source)).collect(),
         "things" => catalog.things.values().map(|d| line(&d.name, &d.about, &d.source)).collect(),
-        "scenarios" => scenarios().into_iter().map(|name| listed_scenario(name)).collect(),
+        "scenarios" => scenarios().into_iter().map(listed_scenario).collect(),
         _ => return None,
     })
 }

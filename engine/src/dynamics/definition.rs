@@ -40,6 +40,16 @@ pub struct DynamicsDef {
     pub max_step: Span,
 }
 
+impl DynamicsDef {
+    /// Reads a network by itself, as it stands after `dynamics:` in a thing's file.
+    ///
+    /// # Errors
+    /// When the text is no RON of this shape.
+    pub fn from_ron(text: &str) -> Result<Self, Box<ron::error::SpannedError>> {
+        crate::scenario::shape::options().from_str(text).map_err(Box::new)
+    }
+}
+
 fn one_second() -> Span {
     Span::from_secs(1)
 }

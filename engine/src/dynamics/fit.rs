@@ -8,7 +8,7 @@
 //!
 //! ```
 //! # use twinfleet_engine::dynamics::{DynamicsDef, fit::{Dataset, Settings, fit}};
-//! let def: DynamicsDef = ron::from_str(r#"(
+//! let def = DynamicsDef::from_ron(r#"(
 //!     parameters: {"c": (value: 50.0, prior: Log(1.0)), "g": (value: 1.0)},
 //!     inputs: [(signal: "heater.level", range: (0.0, 100.0))],
 //!     boundaries: [(name: "room", at: Fixed(20.0))],
@@ -35,7 +35,7 @@ use super::{
     params::{Fitted, InputFigures, Params},
 };
 use crate::{
-    predict::{Estimator, kalman::Filter, load::Load},
+    predict::{Estimator, kalman::Filter},
     time::Span,
 };
 use problem::Problem;
@@ -343,14 +343,20 @@ fn input_figures(data: &[Dataset], k: usize) -> Option<InputFigures> {
     if std.is_nan() || std <= 0.0 {
         return None;
     }
-    let mut correlation = 0.0;
+    // E[(Δu)²] = 2σ²(1 − e^(−Δt/τ)), as the filter takes it too.
+    let (mut moves, mut steps, mut time_s) = (0.0, 0.0, 0.0);
     for d in data {
-        let mut load = Load::new(mean, std, 1e-3);
-        for (w, v) in d.t_s.windows(2).zip(&d.inputs[k][1..]).filter(|(_, v)| v.is_finite()) {
-            load.observe(*v, w[1] - w[0]);
+        for (t, u) in d.t_s.windows(2).zip(d.inputs[k].windows(2)) {
+            let square = (u[1] - u[0]) * (u[1] - u[0]);
+            if square.is_finite() {
+                moves += square;
+                steps += 1.0;
+                time_s += t[1] - t[0];
+            }
         }
-        correlation += load.correlation_s().min(d.t_s[d.t_s.len() - 1]) / data.len() as f64;
     }
+    let share = (moves / steps / (2.0 * std * std)).clamp(1e-6, 0.999);
+    let correlation = -time_s / steps / (-share).ln_1p();
     let (mean, std, correlation_s) = (six_digits(mean), six_digits(std), six_digits(correlation));
     Some(InputFigures { mean, std, correlation_s })
 }

@@ -4,7 +4,7 @@
 //!
 //! ```
 //! # use twinfleet_engine::dynamics::{DynamicsDef, model::Model};
-//! let def: DynamicsDef = ron::from_str(r#"(
+//! let def = DynamicsDef::from_ron(r#"(
 //!     parameters: {"c": (value: 10.0), "g": (value: 2.0)},
 //!     boundaries: [(name: "room", at: Fixed(20.0))],
 //!     storages: [(name: "box", capacity: "c")],

@@ -2,7 +2,7 @@
 //!
 //! ```
 //! # use twinfleet_engine::dynamics::{DynamicsDef, params::Params};
-//! let def: DynamicsDef = ron::from_str(r#"(
+//! let def = DynamicsDef::from_ron(r#"(
 //!     parameters: {"c": (value: 10.0, prior: Log(1.0))},
 //!     storages: [(name: "box", capacity: "c")],
 //!     outputs: [(signal: "probe.temperature", node: "box")],

@@ -6,7 +6,7 @@
 //!
 //! ```
 //! # use twinfleet_engine::{dynamics::DynamicsDef, predict::{Estimator, kalman::Filter}, time::Span};
-//! let def: DynamicsDef = ron::from_str(r#"(
+//! let def = DynamicsDef::from_ron(r#"(
 //!     parameters: {"c": (value: 100.0), "g": (value: 1.0),
 //!                  "room": (value: 20.0, prior: Linear(5.0), per_recording: true)},
 //!     boundaries: [(name: "room", at: Parameter("room"))],
@@ -29,7 +29,7 @@ use crate::{
     dynamics::{
         definition::{DynamicsDef, TimingDef},
         dense::{Mat, phi1},
-        model::{DynamicsError, Model},
+        model::{DynamicsError, Model, Output, Parameter},
         step::Reversion,
     },
     time::Span,
@@ -85,7 +85,7 @@ impl Filter {
         let model = Model::compile(def, covariates)?;
         for name in learn {
             let p = model.parameter(name).map(|i| &model.parameters[i]);
-            if !p.is_some_and(super::super::dynamics::model::Parameter::is_free) {
+            if !p.is_some_and(Parameter::is_free) {
                 return Err(DynamicsError::Figure {
                     place: "learn".to_owned(),
                     why: format!("`{name}` is no parameter with a prior, so it cannot be learnt"),
@@ -257,10 +257,7 @@ impl Filter {
             }
         }
         let (y, p) = start.propagated(horizon.as_secs_f64().max(0.0), &inputs);
-        let reading = |o: &crate::dynamics::model::Output| Gaussian {
-            mean: y[o.state],
-            var: p[(o.state, o.state)] + o.variance(),
-        };
+        let reading = |o: &Output| Gaussian { mean: y[o.state], var: p[(o.state, o.state)] + o.variance() };
         self.fixed.model.outputs.iter().map(reading).collect()
     }
 }

@@ -5,7 +5,7 @@
 //! let source = Source::embedded("s.ron", r#"Scenario(format: 1, duration: "1h", fleet: [(id: "n", thing: "box")])"#);
 //! let scenario = scenario::read(&source).unwrap();
 //! let report = check::check(&scenario, &Catalog::default(), &source, &Files::at("."));
-//! assert_eq!(report.items()[0].to_string(), "s.ron:1:63: error: there is no thing `box`");
+//! assert_eq!(report.items()[0].to_string(), "s.ron:1:62: error: there is no thing `box`");
 //! ```
 
 mod device;
@@ -72,14 +72,14 @@ impl<'a> Place<'a> {
 
     /// Complains unless `value ≥ least`.
     pub fn at_least(&self, key: &str, value: f64, least: f64, report: &mut Report) {
-        if !(value >= least) {
+        if value < least || value.is_nan() {
             report.push(self.error(key, format!("`{}` must be at least {least}", last(key))));
         }
     }
 
     /// Complains unless `value > bound`.
     pub fn above(&self, key: &str, value: f64, bound: f64, report: &mut Report) {
-        if !(value > bound) {
+        if value <= bound || value.is_nan() {
             report.push(self.error(key, format!("`{}` must be above {bound}", last(key))));
         }
     }
@@ -299,7 +299,7 @@ pub(super) fn check_numbers(source: &Source, report: &mut Report) {
             // m/s² and the like end in `_m2` too seldom to matter: the longer word is asked first.
             if fits && !key.ends_with("_s2") && !(*low..=*high).contains(&value) {
                 let bound = match (*low, *high) {
-                    (low, f64::MAX) if low == 0.0 => "at least 0".to_owned(),
+                    (0.0, f64::MAX) => "at least 0".to_owned(),
                     (_, f64::MAX) => "above 0".to_owned(),
                     (low, high) => format!("within {low} and {high}"),
                 };

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     catalog::{ActuatorDef, BoardDef, BusDef, Catalog, ChannelDef, PinFn, SensorDef, ThingDef, WireDef},
+    dynamics::model::Model,
     units,
 };
 use serde::de::DeserializeOwned;
@@ -40,7 +41,7 @@ pub fn read<T: Definition>(source: &Source) -> Result<T, Report> {
     let place = Place::new(source, "");
     check_id(&place, "name", T::WORD, value.name(), &mut report);
     super::check::check_numbers(source, &mut report);
-    if !source.tree().get("source").and_then(super::tree::Node::text).is_some_and(|s| !s.trim().is_empty()) {
+    if source.tree().get("source").and_then(super::tree::Node::text).is_none_or(|s| s.trim().is_empty()) {
         report.push(place.error("source", "a definition must say where its figures come from").help(
             "name the datasheet and page, or say that the figure is measured or estimated, and by whom",
         ));
@@ -235,6 +236,9 @@ pub fn check_thing(thing: &ThingDef, catalog: &Catalog, place: &Place<'_>, repor
             continue;
         };
         wiring.check(bus, &part.on, sensor.is_some(), &part.model, &place, report);
+    }
+    if let Some(Err(error)) = thing.dynamics.as_ref().map(|d| Model::compile(d, &BTreeMap::new())) {
+        report.push(place.error("dynamics", error.to_string()));
     }
     if let Some(firmware) = &thing.firmware {
         check_firmware(firmware, thing, catalog, &place.inside("firmware"), report);

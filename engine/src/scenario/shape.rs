@@ -98,7 +98,22 @@ fn explain(source: &Source, name: &str, error: &SpannedError) -> Diagnostic {
             Diagnostic::error(message.clone()).at(source, source.head(span), "")
         }
         other => {
-            let span = token_at(source, start, end);
+            // A value of another kind is shown whole; a sign that does not belong is shown alone.
+            let whole = matches!(
+                other,
+                E::ExpectedString
+                    | E::ExpectedInteger
+                    | E::ExpectedFloat
+                    | E::ExpectedBoolean
+                    | E::ExpectedArray
+                    | E::ExpectedMap
+                    | E::ExpectedStructLike
+                    | E::ExpectedNamedStructLike(_)
+                    | E::IntegerOutOfBounds
+            );
+            let token = token_at(source, start, end);
+            let value = value_at(source.tree(), &(start..end)).or_else(|| value_at(source.tree(), &token));
+            let span = value.filter(|v| whole && v.end >= end).map_or(token, |v| source.head(v));
             let (message, help) = said(other);
             Diagnostic::error(message).at(source, span, "").maybe_help(help)
         }
@@ -144,6 +159,15 @@ fn said(error: &ron::Error) -> (String, Option<String>) {
         E::Eof => ("the text ends too early".into(), help("is a bracket missing?")),
         E::TrailingCharacters => ("nothing may follow the end of the file's one value".into(), None),
         E::ExceededRecursionLimit => ("values are nested too deeply".into(), None),
+        E::SuggestRawIdentifier(word) | E::InvalidIdentifier(word) => {
+            let comma = word.bytes().all(|b| b.is_ascii_digit());
+            let text = if comma {
+                "is it a decimal comma? numbers are written 0.5"
+            } else {
+                "names are made of letters, digits and `_`"
+            };
+            (format!("`{word}` is no name of a field"), help(text))
+        }
         E::ExpectedDifferentStructName { expected, found } => {
             (format!("expected `{expected}(…)`, found `{found}`"), None)
         }

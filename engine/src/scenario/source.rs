@@ -265,8 +265,18 @@ impl Source {
                 span.clone(),
                 "opened here",
             ),
+            Broken::Endless(span) if shown(span).starts_with('/') => {
+                Diagnostic::error("this comment never ends").at(self, span.clone(), "starts here")
+            }
             Broken::Endless(span) => {
-                Diagnostic::error("this string or comment never ends").at(self, span.clone(), "starts here")
+                // A quote left out turns every later string inside out: the first odd line is where to look.
+                let odd = self.odd_line().filter(|odd| odd.end < span.start);
+                let error = Diagnostic::error("this string never ends");
+                match odd {
+                    Some(odd) => error.at(self, odd, "is a quote missing on this line?"),
+                    None => error,
+                }
+                .at(self, span.clone(), "starts here")
             }
             Broken::Deep(span) => {
                 Diagnostic::error(format!("brackets are nested more than {} deep", tree::MAX_DEPTH))
@@ -274,6 +284,20 @@ impl Source {
                     .help("no scenario or catalog file needs so much; was a value repeated by mistake?")
             }
         }
+    }
+
+    /// The first line with an odd number of quotes.
+    fn odd_line(&self) -> Option<Range<usize>> {
+        let mut start = 0;
+        for line in self.0.text.split_inclusive('\n') {
+            let quotes = line.matches('"').count() - line.matches("\\\"").count();
+            if quotes % 2 == 1 {
+                let text = line.trim_end();
+                return Some(start + (text.len() - text.trim_start().len())..start + text.len());
+            }
+            start += line.len();
+        }
+        None
     }
 
     fn check_head(&self, name: &str) -> Result<(), Report> {

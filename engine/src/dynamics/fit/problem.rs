@@ -185,8 +185,8 @@ impl Problem {
     pub(super) fn normal(&self, v: &[f64]) -> Normal {
         let n = self.len();
         let mut out = Normal { cost: 0.0, gradient: vec![0.0; n], matrix: Mat::zeros(n, n) };
-        for i in 0..n {
-            let z = (v[i] - self.centre[i]) / self.spread[i];
+        for (i, x) in v.iter().enumerate() {
+            let z = (x - self.centre[i]) / self.spread[i];
             out.cost += 0.5 * z * z;
             out.gradient[i] += z / self.spread[i];
             out.matrix[(i, i)] += 1.0 / (self.spread[i] * self.spread[i]);

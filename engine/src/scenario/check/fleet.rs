@@ -305,7 +305,8 @@ impl Targets {
 
     fn names(&self) -> Vec<String> {
         let show = |t: &Target| match t.count {
-            0 | 1 => t.pattern.clone(),
+            n if n > 1 && !t.pattern.contains("{}") => t.pattern.clone(),
+            0 | 1 => t.pattern.replace("{}", "0"),
             n => format!(
                 "{} … {}",
                 t.pattern.replace("{}", "0"),

@@ -174,9 +174,9 @@ impl<'a> Rows<'a> {
     fn take(&mut self, number: usize, line: &str, cells: &[Cell<'_>]) {
         if cells.len() != self.header.width && self.strict() {
             let error = Diagnostic::error(format!(
-                "this row has {} cells, {} were expected",
-                cells.len(),
-                self.header.width
+                "{} cells were expected in this row, {} are there",
+                self.header.width,
+                cells.len()
             ));
             return self.error(number, line, 0..line.len().min(80), error);
         }
@@ -239,6 +239,8 @@ impl<'a> Rows<'a> {
         let span = cell.map_or(0..line.len(), |c| c.span.clone());
         if text.is_empty() {
             self.notes.missing[column] += 1;
+            // An empty cell is shown by the delimiter before it.
+            let span = span.start.saturating_sub(1)..span.end.max(1).min(line.len().max(1));
             if self.first_empty[column].is_none() {
                 self.first_empty[column] = Some((number as u32, span, line.to_owned()));
             }

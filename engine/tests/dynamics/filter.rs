@@ -1,7 +1,6 @@
 //! Laws of the filter, the intervals and the fit, over simulated devices that are not built like their twins.
 
-mod common;
-use common::walk;
+use crate::common::walk;
 use rand_distr::{Distribution, StandardNormal};
 use std::collections::BTreeMap;
 use twinfleet_engine::{
@@ -26,7 +25,7 @@ const BOX: &str = r#"(
     boundaries: [(name: "room", at: Parameter("room"))],
     storages: [(name: "box", capacity: "c", noise_k_per_sqrt_s: 0.02)],
     conductances: [(between: ("box", "room"), value: "g")],
-    sources: [(into: "box", gain: "0.3", input: Some("heater.level"))],
+    sources: [(into: "box", gain: "0.3", input: "heater.level")],
     outputs: [(signal: "probe.temperature", node: "box", noise_std: 0.1, quantum: 0.25)],
 )"#;
 
@@ -38,12 +37,12 @@ const TRUTH: &str = r#"(
     storages: [(name: "air", capacity: "c"), (name: "wall", capacity: "wall")],
     conductances: [(between: ("air", "wall"), value: "g_wall"), (between: ("wall", "room"), value: "g"),
                    (between: ("air", "room"), value: "0.1")],
-    sources: [(into: "air", gain: "0.3", input: Some("heater.level")), (into: "air", gain: "-1", input: Some("draught"))],
+    sources: [(into: "air", gain: "0.3", input: "heater.level"), (into: "air", gain: "-1", input: "draught")],
     outputs: [(signal: "probe.temperature", node: "air")],
 )"#;
 
 fn def(text: &str) -> DynamicsDef {
-    ron::from_str(text).unwrap()
+    DynamicsDef::from_ron(text).unwrap()
 }
 
 fn normal(rng: &mut Rng) -> f64 {

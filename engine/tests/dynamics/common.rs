@@ -5,6 +5,7 @@ use twinfleet_engine::{
     catalog::ThingDef,
     dynamics::DynamicsDef,
     predict::{Estimator, interval::Calibrator, score::Score},
+    scenario::{definition, source::Source},
     time::{SimTime, Span},
 };
 
@@ -15,8 +16,8 @@ pub fn root() -> PathBuf {
 }
 
 pub fn thing(name: &str) -> DynamicsDef {
-    let text = std::fs::read_to_string(root().join(format!("twins/catalog/things/{name}.ron"))).unwrap();
-    let thing: ThingDef = ron::from_str(&text).unwrap();
+    let path = root().join(format!("twins/catalog/things/{name}.ron"));
+    let thing: ThingDef = definition::read(&Source::read(&path).unwrap()).unwrap();
     thing.dynamics.unwrap()
 }
 

@@ -1,8 +1,7 @@
 //! The twin's forecasts over the shipped recordings, with parameters from other recordings; `--nocapture` prints the
 //! tables.
 
-mod common;
-use common::{Dataset, PISTRESS, pistress, root, tclab_a, tclab_b, thing, walk};
+use crate::common::{Dataset, PISTRESS, pistress, root, tclab_a, tclab_b, thing, walk};
 use twinfleet_engine::{
     dynamics::{
         DynamicsDef,
@@ -93,7 +92,7 @@ fn shipped() -> Vec<(String, &'static str, Vec<Dataset>)> {
 }
 
 #[test]
-#[ignore = "rewrites assets/params; takes minutes: cargo test -p twinfleet-engine --test recordings -- --ignored"]
+#[ignore = "rewrites assets/params; takes minutes: cargo test -p twinfleet-engine --test dynamics -- --ignored"]
 fn write_parameter_files() {
     for (file, name, data) in shipped() {
         let report = fit(name, &thing(name), &data, &[], &Settings::default()).unwrap();

@@ -1,0 +1,5 @@
+//! The twin's filter, forecasts and fit, through the engine's public door.
+
+mod common;
+mod filter;
+mod recordings;

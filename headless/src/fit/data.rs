@@ -1,0 +1,162 @@
+//! Recordings as data sets of a network: columns by `--map`, constants by `--const`.
+
+use super::Args;
+use std::{collections::BTreeMap, path::Path, path::PathBuf};
+use twinfleet_engine::{
+    dynamics::{DynamicsDef, fit::Dataset},
+    scenario::{
+        diagnostic::{Diagnostic, Report, near},
+        recording::{ColumnSpec, Policy, Recording, TableSpec, TimeSpec, TimeUnit},
+    },
+};
+
+/// A `--const FILE:NAME=VALUE`.
+struct Constant<'a> {
+    file: &'a str,
+    name: &'a str,
+    value: f64,
+}
+
+fn constant(text: &str) -> Result<Constant<'_>, Report> {
+    let parts = text.rsplit_once('=').and_then(|(head, value)| {
+        let (file, name) = head.rsplit_once(':')?;
+        let value = value.trim().parse::<f64>().ok().filter(|v| v.is_finite())?;
+        Some(Constant { file, name, value })
+    });
+    parts.ok_or_else(|| {
+        Diagnostic::error(format!("`--const {text}` is not understood"))
+            .help("write FILE:NAME=VALUE, such as \"run2.csv:lid=1\" or \"*:lid=0\"")
+            .into()
+    })
+}
+
+impl Constant<'_> {
+    /// Whether it is about this file: by its path, its name alone, or all.
+    fn fits(&self, path: &Path) -> bool {
+        self.file == "*"
+            || path == Path::new(self.file)
+            || path.file_name().is_some_and(|name| name == self.file)
+    }
+}
+
+fn signal_of(flag: &str) -> &str {
+    flag.split_once('=').map_or(flag, |(signal, _)| signal)
+}
+
+fn spec(args: &Args, def: &DynamicsDef) -> Result<TableSpec, Report> {
+    let time = match (&args.time, args.period) {
+        (Some(column), _) => TimeSpec::Column(column.clone()),
+        (None, Some(period)) => TimeSpec::Period(period),
+        (None, None) => return Err(Diagnostic::error("--time or --period is needed").into()),
+    };
+    let mut spec = TableSpec::new(time);
+    spec.header = args.no_header.then_some(false);
+    spec.policy = Policy::Report;
+    spec.time_unit = match args.time_unit.as_deref() {
+        None => None,
+        Some("s") => Some(TimeUnit::S),
+        Some("ms") => Some(TimeUnit::Ms),
+        Some("us") => Some(TimeUnit::Us),
+        Some("ns") => Some(TimeUnit::Ns),
+        Some(other) => {
+            let error = Diagnostic::error(format!("`{other}` is no unit of time"));
+            return Err(error.help("use s, ms, us or ns").into());
+        }
+    };
+    let known: Vec<&str> = (def.inputs.iter().map(|i| i.signal.as_str()))
+        .chain(def.outputs.iter().map(|o| o.signal.as_str()))
+        .collect();
+    let mut report = Report::default();
+    for flag in &args.map {
+        let signal = signal_of(flag);
+        match ColumnSpec::flag(flag) {
+            None => report.push(
+                Diagnostic::error(format!("`--map {flag}` is not understood"))
+                    .help("write SIGNAL=COLUMN or SIGNAL=COLUMN:UNIT, such as \"soc.temperature=temp:C\""),
+            ),
+            Some(_) if !known.contains(&signal) => report.push(
+                Diagnostic::error(format!("the thing has no signal `{signal}`"))
+                    .help(format!("it has {}", known.join(", ")))
+                    .maybe_help(near(signal, known.iter().copied())),
+            ),
+            Some(column) => spec.columns.push(column),
+        }
+    }
+    report.into_result().map(|_| spec)
+}
+
+/// Reads recordings; what was odd about them is added to the warnings.
+pub(super) fn read_all(
+    args: &Args,
+    paths: &[PathBuf],
+    def: &DynamicsDef,
+    warnings: &mut Report,
+) -> Result<Vec<Dataset>, Report> {
+    let spec = spec(args, def)?;
+    let constants = args.constants.iter().map(|c| constant(c)).collect::<Result<Vec<_>, _>>()?;
+    let mut report = Report::default();
+    for c in &constants {
+        let mut files = args.data.iter().chain(&args.test);
+        if !files.any(|f| c.fits(f)) {
+            let error =
+                Diagnostic::error(format!("`--const {}:{}` is about no recording given", c.file, c.name));
+            report.push(error.help("name it as after --data or --test, or write `*` for all"));
+        }
+        let known = || def.covariates.keys().chain(def.inputs.iter().map(|i| &i.signal)).map(String::as_str);
+        if !known().any(|k| k == c.name) {
+            let error = Diagnostic::error(format!("the thing has no covariate or input `{}`", c.name));
+            report.push(error.maybe_help(near(c.name, known())));
+        }
+    }
+    let mut all = Vec::new();
+    for path in paths {
+        let mine: BTreeMap<&str, f64> =
+            constants.iter().filter(|c| c.fits(path)).map(|c| (c.name, c.value)).collect();
+        match read(path, &spec, def, &mine, warnings) {
+            Ok(data) => all.push(data),
+            Err(errors) => report.merge(errors),
+        }
+    }
+    report.into_result().map(|_| all)
+}
+
+fn read(
+    path: &Path,
+    spec: &TableSpec,
+    def: &DynamicsDef,
+    constants: &BTreeMap<&str, f64>,
+    warnings: &mut Report,
+) -> Result<Dataset, Report> {
+    let table = Recording::open(path, spec)?;
+    let rows = table.t_s.len();
+    let column = |signal: &str| table.columns.iter().find(|c| c.name == signal).map(|c| c.values.clone());
+    let mut data = Dataset {
+        name: path.display().to_string(),
+        t_s: table.t_s.clone(),
+        outputs: Vec::new(),
+        inputs: Vec::new(),
+        covariates: BTreeMap::new(),
+    };
+    for input in &def.inputs {
+        let constant = constants.get(input.signal.as_str()).map(|v| vec![*v; rows]);
+        data.inputs.push(column(&input.signal).or(constant).ok_or_else(|| {
+            let signal = &input.signal;
+            Diagnostic::error(format!("nothing says what the input `{signal}` was in {}", data.name)).help(
+                format!(
+                    "add `--map {signal}=COLUMN`, or `--const {}:{signal}=VALUE` if it was constant",
+                    data.name
+                ),
+            )
+        })?);
+    }
+    for output in &def.outputs {
+        data.outputs.push(column(&output.signal).unwrap_or_else(|| vec![f64::NAN; rows]));
+    }
+    for name in def.covariates.keys() {
+        if let Some(value) = constants.get(name.as_str()) {
+            data.covariates.insert(name.clone(), *value);
+        }
+    }
+    warnings.merge(table.notes.warnings);
+    Ok(data)
+}
