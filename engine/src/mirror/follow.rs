@@ -6,7 +6,13 @@
 //! signal is a duplicate and dropped, both counted.
 //!
 //! A row's time is the reading's, by the device's clock while that clock is trusted, by arrival otherwise, and never later
-//! than its arrival.
+//! than its arrival. Since a message reaches a twin in the tick after it was sent, a row may lie one tick before the clock.
+//!
+//! ```
+//! use twinfleet_engine::mirror::follow::model_signals;
+//! let signals = model_signals(&["soc.temperature".to_owned()], |_| "degC".to_owned());
+//! assert_eq!(signals, [("soc.temperature".to_owned(), "degC".to_owned())]);
+//! ```
 
 use crate::{
     compare::{Judge, News, Reading, Verdict},
