@@ -12,7 +12,9 @@ use twinfleet_engine::{
     scenario::{MirrorDef, Scenario},
     signal::{Glob, SignalTable},
     time::{SimTime, Span},
-    world::{Clock, Counters, Event, Events, Inbox, Outbox, Row, Rows, StateHash, StateHashers, TickSystems, Watch},
+    world::{
+        Clock, Counters, Event, Events, Inbox, Outbox, Row, Rows, StateHash, StateHashers, TickSystems, Watch,
+    },
 };
 
 fn root() -> PathBuf {
@@ -48,7 +50,8 @@ impl Bench {
     fn new(timeline: &str, step: Span, watched: &str, feed: physical::Feed) -> Self {
         let scenario: Scenario = ron::from_str(&SCENARIO.replace("TIMELINE", timeline)).unwrap();
         let mut signals = SignalTable::default();
-        let names = |list: &[&str]| list.iter().map(|n| ((*n).to_owned(), "degC".to_owned())).collect::<Vec<_>>();
+        let names =
+            |list: &[&str]| list.iter().map(|n| ((*n).to_owned(), "degC".to_owned())).collect::<Vec<_>>();
         let channels =
             mirror::twin_channels(&scenario.mirror[0], &names(&["soc.temperature"]), &names(&["cpu.load"]));
         let block = signals.add_block("pi-1", 1, channels);
@@ -138,7 +141,8 @@ impl Bench {
 
 /// The first `rows` rows of a recorded Raspberry Pi.
 fn pi(rows: usize) -> physical::Feed {
-    let text = std::fs::read_to_string(root().join("assets/recordings/pi3b/pistress_1100000011.csv")).unwrap();
+    let text =
+        std::fs::read_to_string(root().join("assets/recordings/pi3b/pistress_1100000011.csv")).unwrap();
     let (mut t, mut load, mut temperature) = (vec![], vec![], vec![]);
     for line in text.lines().skip(1).take(rows) {
         let cells: Vec<&str> = line.split(',').collect();
@@ -204,17 +208,17 @@ fn duplicates_and_late_messages_change_nothing() {
     let mut plain = Bench::new("", SECOND, "**", pi(150));
     plain.run(140);
     let mut bench = Bench::new("", SECOND, "**", pi(150));
-    let mut old: Option<Message> = None;
+    let mut past: Vec<Message> = Vec::new();
     for k in 0..140 {
         bench.tick(&mut |messages| {
+            past.extend(messages.iter().cloned());
             if k % 3 == 0 {
                 let copy = messages.clone();
                 messages.extend(copy);
             }
-            if k % 5 == 0 {
-                messages.extend(old.take());
+            if k % 5 == 0 && past.len() > 3 {
+                messages.push(past[past.len() - 3].clone());
             }
-            old = messages.first().cloned().or(old.take());
         });
     }
     let score = bench.summary();
@@ -261,7 +265,8 @@ fn a_fault_leaves_its_labels_and_its_verdict() {
     let timeline = r#"(at: "4min", until: Some("5min"), do: Fault(target: "pi-*/soc.temperature", kind: Bias(by: 6.0)))"#;
     let mut bench = Bench::new(timeline, SECOND, "**", pi(400));
     bench.run(390);
-    let label = |kind: &str| bench.events.iter().find(|e| e.kind == kind).unwrap_or_else(|| panic!("no {kind}"));
+    let label =
+        |kind: &str| bench.events.iter().find(|e| e.kind == kind).unwrap_or_else(|| panic!("no {kind}"));
     let minute = |m: i64| SimTime::ZERO + Span::from_secs(60 * m);
     for (kind, t) in [("fault_start", minute(4)), ("fault_end", minute(5))] {
         let e = label(kind);
@@ -284,8 +289,10 @@ fn a_fault_leaves_its_labels_and_its_verdict() {
 fn a_gap_of_the_recording_is_no_dropout() {
     let t: Vec<f64> = (0..300).map(|k| f64::from(k) + if k >= 150 { 120.0 } else { 0.0 }).collect();
     let flat = |v: f64| vec![v; 300];
-    let feed =
-        physical::Feed::new(&t, vec![("cpu.load".into(), flat(50.0)), ("soc.temperature".into(), flat(50.0))]);
+    let feed = physical::Feed::new(
+        &t,
+        vec![("cpu.load".into(), flat(50.0)), ("soc.temperature".into(), flat(50.0))],
+    );
     let mut bench = Bench::new("", SECOND, "**", feed.unwrap());
     bench.run(450);
     let told: Vec<String> = bench
@@ -304,4 +311,26 @@ fn a_gap_of_the_recording_is_no_dropout() {
     assert_eq!((v.kind, v.part.as_str()), ("dropout", ""));
     assert!((v.onset - SimTime(180 * SECOND.0)).0.abs() < 2 * SECOND.0);
     assert!((v.end.unwrap() - SimTime(240 * SECOND.0)).0.abs() < 2 * SECOND.0);
+}
+
+/// The timeline of `scenarios/pi3b-mirror.ron`, and nothing else, is what the twin finds.
+#[test]
+fn the_shipped_timeline_is_found_fault_by_fault() {
+    let text = std::fs::read_to_string(root().join("scenarios/pi3b-mirror.ron")).unwrap();
+    let from = text.find("timeline: [").unwrap() + "timeline: [".len();
+    let timeline =
+        text[from..text[from..].find("\n    ],").unwrap() + from].replace("until: \"", "until: Some(\"");
+    let timeline = timeline.replace("min\", do", "min\"), do");
+    let mut bench = Bench::new(&timeline, SECOND, "pi-1/*.*@verdict", pi(usize::MAX));
+    bench.run(3600);
+    let verdicts = bench.summary().verdicts;
+    let kinds: Vec<&str> = verdicts.iter().map(|v| v.kind).collect();
+    assert_eq!(kinds, ["stuck", "bias", "spike", "dropout", "clock_skew"], "{verdicts:?}");
+    let starts: Vec<SimTime> = bench.events.iter().filter(|e| e.kind == "fault_start").map(|e| e.t).collect();
+    for (v, start) in verdicts.iter().zip(starts) {
+        assert!((v.onset - start).0.abs() <= 30 * SECOND.0, "{v:?} began at {start}");
+        assert!(v.decided_at - start <= Span::from_secs(60), "{v:?}");
+    }
+    let score = bench.summary();
+    assert!(score.forecasts[0].2.rmse() < score.forecasts[0].2.rmse_persistence());
 }

@@ -80,7 +80,7 @@ impl Search<'_> {
                 rows.push((believed.residual / sd, (believed.residual - tried.residual) / unit / sd));
             });
         }
-        let o = signal.checked_sub(h.inputs).unwrap_or(0);
+        let o = signal.saturating_sub(h.inputs);
         let dilution = self.noise[o].dilution();
         let mut size = 0.0;
         let mut information = 0.0;

@@ -6,7 +6,13 @@
 //! signal is a duplicate and dropped, both counted.
 //!
 //! A row's time is the reading's, by the device's clock while that clock is trusted, by arrival otherwise, and never later
-//! than its arrival.
+//! than its arrival. Since a message reaches a twin in the tick after it was sent, a row may lie one tick before the clock.
+//!
+//! ```
+//! use twinfleet_engine::mirror::follow::model_signals;
+//! let signals = model_signals(&["soc.temperature".to_owned()], |_| "degC".to_owned());
+//! assert_eq!(signals, [("soc.temperature".to_owned(), "degC".to_owned())]);
+//! ```
 
 use crate::{
     compare::{Judge, News, Reading, Verdict},
@@ -350,15 +356,18 @@ fn device_time(ts_ms: f64, epoch_unix_ms: i64) -> Option<SimTime> {
     (ms.abs() < i64::MAX as f64 / 2.0e6).then(|| SimTime((ms * 1.0e6).round() as i64))
 }
 
-/// Adds the twins of the plan's shard. `make` builds a mirror's estimator; `blocks` holds one signal block per mirror
-/// section, laid out by [`mirror::twin_channels`], as `(first signal, outputs, inputs)`.
+/// Builds the estimator of a mirror section.
+pub type MakeEstimator<'a, E> = dyn Fn(&MirrorDef) -> Result<Box<dyn Estimator>, E> + 'a;
+
+/// Adds the twins of the plan's shard. `make` builds a mirror's estimator; the plan holds one signal block
+/// per mirror section, laid out by [`mirror::twin_channels`].
 ///
 /// A twin lives in the shard of its physical (by index), so that both see the same messages unsplit.
 pub fn install<E>(
     world: &mut World,
     schedule: &mut Schedule,
     plan: &Plan,
-    make: &dyn Fn(&MirrorDef) -> Result<Box<dyn Estimator>, E>,
+    make: &MakeEstimator<'_, E>,
 ) -> Result<(), E> {
     let mut topics = Topics::default();
     for (index, def) in plan.scenario.mirror.iter().enumerate() {
