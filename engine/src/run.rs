@@ -55,10 +55,16 @@ impl Run {
     /// # Errors
     /// When the threads cannot be started.
     pub fn new(plan: &Plan, threads: usize, watch: Watch) -> Result<Self, RunError> {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|i| format!("twinfleet-{i}"))
+        let builder = || {
+            let named = rayon::ThreadPoolBuilder::new().thread_name(|i| format!("twinfleet-{i}"));
+            named.num_threads(threads)
+        };
+        // The calling thread works too: otherwise every tick would cost two thread switches. A thread can do so for one pool
+        // only; a second run in the same thread gets workers of its own.
+        let pool = builder()
+            .use_current_thread()
             .build()
+            .or_else(|_| builder().build())
             .map_err(|e| RunError::Threads { threads, why: e.to_string() })?;
         let mut world = World::new();
         let step = plan.scenario.step;

@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod drive;
 mod exit;
+mod fit;
 mod list;
 mod load_files;
 mod merge;
@@ -26,9 +27,22 @@ fn main() -> ExitCode {
         Command::List(a) => list::run(a, json),
         Command::Replay(a) => replay::run(a, json),
         Command::Merge(a) => merge::run(a, json),
+        Command::Fit(a) => fitted(&a, json),
     };
     match outcome {
         Ok(exit) => exit.into(),
         Err(failure) => failure.report(json),
+    }
+}
+
+fn fitted(args: &fit::Args, json: bool) -> Result<exit::Exit, exit::Failure> {
+    let style = load_files::style();
+    match fit::run(args, json, &mut std::io::stdout().lock()) {
+        Ok(warnings) => {
+            eprint!("{}", warnings.render(style));
+            Ok(exit::Exit::Ok)
+        }
+        Err(fit::Failure::Input(report)) => Err(exit::Failure::input(report.render(style))),
+        Err(fit::Failure::Outside(report)) => Err(exit::Failure::outside(report.render(style))),
     }
 }
