@@ -5,10 +5,10 @@
 //! use twinfleet_engine::predict::load::Load;
 //! let mut load = Load::new(50.0, 30.0, 60.0);
 //! for k in 0..7200 {
-//!     load.observe(if (k / 600) % 2 == 0 { 10.0 } else { 20.0 }, 1.0);
+//!     load.observe(if (k / 600) % 2 == 0 { 20.0 } else { 80.0 }, 1.0);
 //! }
-//! assert!((load.mean() - 15.0).abs() < 3.0, "{}", load.mean());
-//! assert!(load.correlation_s() > 200.0);
+//! assert!((load.mean() - 50.0).abs() < 10.0, "{}", load.mean());
+//! assert!((150.0..500.0).contains(&load.correlation_s()), "{}", load.correlation_s());
 //! ```
 
 /// Past over which the figures are averaged, [s]: they follow a device whose use changes from hour to hour.
