@@ -121,8 +121,35 @@ fn from_ns_f64(ns: f64, text: &str) -> Result<Span, SpanError> {
     }
 }
 
+impl Span {
+    /// As people read it: rounded, with decimals of the last unit.
+    fn fmt_rounded(self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sign, ns) = (if self.0 < 0 { "-" } else { "" }, self.0.unsigned_abs());
+        if ns < NS_PER_S as u64 {
+            let ms = (ns as f64 / 1e4).round() / 1e2;
+            return write!(f, "{sign}{ms}ms");
+        }
+        let grain = if ns < 60 * NS_PER_S as u64 { 10_000_000 } else { 100_000_000 };
+        let rounded = (ns + grain / 2) / grain * grain;
+        f.write_str(sign)?;
+        let mut rest = rounded;
+        for (name, unit_ns) in &UNITS[..3] {
+            let n = rest / *unit_ns as u64;
+            if n > 0 {
+                write!(f, "{n}{name}")?;
+                rest %= *unit_ns as u64;
+            }
+        }
+        if rest > 0 { write!(f, "{}s", rest as f64 / NS_PER_S as f64) } else { Ok(()) }
+    }
+}
+
+/// Exact; with `{:#}` rounded as people read it, such as `7min5.5s`.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() && self.0 != 0 {
+            return self.fmt_rounded(f);
+        }
         if self.0 == 0 {
             return f.write_str("0s");
         }
@@ -181,6 +208,13 @@ impl Serialize for Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_rounded_for_people() {
+        for (ns, text) in [(5_510_065_000, "5.51s"), (2_285_510_065_000, "38min5.5s"), (853_148, "0.85ms"), (3_600_000_000_000, "1h")] {
+            assert_eq!(format!("{:#}", Span(ns)), text);
+        }
+    }
 
     #[test]
     fn spans_round_trip_and_refuse_nonsense() {

@@ -204,6 +204,10 @@ pub struct Happening {
     pub detail: String,
     /// A figure: size of a fault, posterior of a verdict.
     pub value: f64,
+    /// When a verdict was reached, [s]; its onset is `from_s`.
+    pub decided_at_s: Option<f64>,
+    /// The size a verdict gives, in the signal's unit (per hour for a drift, ppm for a clock).
+    pub size: Option<f64>,
 }
 
 /// A signal over time. Only its extremes go into report.json; the points are in the plots.

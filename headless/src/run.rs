@@ -19,7 +19,7 @@ use std::{
 };
 use twinfleet_engine::{
     expect::Expectations,
-    mirror::follow::TwinSummary,
+    mirror::follow::{self, TwinSummary},
     plan::Plan,
     record::{Header, Recorder, Sampled, Writer},
     run::{Run, epoch_unix_ms},
@@ -169,6 +169,7 @@ fn gather(
     choice: &BrokerChoice,
 ) -> Report {
     let now = run.now();
+    follow::summarise(run.world_mut());
     let world = run.world();
     let counters: BTreeMap<String, u64> =
         world.resource::<Counters>().0.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect();

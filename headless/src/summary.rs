@@ -2,7 +2,7 @@
 
 use crate::{
     args::RunArgs,
-    report::{Report, Score},
+    report::{Happening, Report, Score},
 };
 use std::fmt::Write;
 use twinfleet_engine::{
@@ -34,7 +34,21 @@ pub fn score_twins(report: &mut Report, scenario: &Scenario, summary: &TwinSumma
                 interval: def.forecast.as_ref().map_or(0.9, |f| f.interval),
             })
             .collect();
+        // The event says when a verdict was reached; the twin also knows since when, until when and how large.
+        report.happenings.retain(|h| !(h.what == "verdict" && h.subject == score.twin));
+        report.happenings.extend(score.verdicts.iter().map(|v| Happening {
+            from_s: v.onset.as_secs_f64(),
+            to_s: v.end.map(SimTime::as_secs_f64),
+            what: "verdict".to_owned(),
+            subject: score.twin.clone(),
+            part: v.part.clone(),
+            detail: v.kind.to_owned(),
+            value: v.posterior,
+            decided_at_s: Some(v.decided_at.as_secs_f64()),
+            size: (v.size != 0.0).then_some(v.size),
+        }));
     }
+    report.happenings.sort_by(|a, b| a.from_s.total_cmp(&b.from_s));
 }
 
 /// The whole summary.
@@ -105,7 +119,9 @@ fn happenings(out: &mut String, r: &Report) -> std::fmt::Result {
     for h in told.iter().take(LISTED) {
         let until = h.to_s.map_or_else(|| "open".to_owned(), clock);
         let part = if h.part.is_empty() { h.subject.clone() } else { format!("{}/{}", h.subject, h.part) };
-        writeln!(out, "  {:<8} {part:<28} {} from {} to {until}", h.what, h.detail, clock(h.from_s))?;
+        let size = h.size.map_or_else(String::new, |s| format!(", size {s:.3}"));
+        let decided = h.decided_at_s.map_or_else(String::new, |t| format!(" (decided at {})", clock(t)));
+        writeln!(out, "  {:<8} {part:<28} {} from {} to {until}{size}{decided}", h.what, h.detail, clock(h.from_s))?;
     }
     if told.len() > LISTED {
         writeln!(out, "  … and {} more; --report DIR lists them all", told.len() - LISTED)?;
@@ -148,11 +164,5 @@ fn figure(value: f64, unit: &str) -> String {
 }
 
 fn clock(seconds: f64) -> String {
-    let span = Span::from_secs_f64(seconds);
-    if span.0.unsigned_abs() >= 1_000_000_000 {
-        // Nobody reads microseconds in a summary.
-        (SimTime(span.0 / 1_000_000_000 * 1_000_000_000)).to_string()
-    } else {
-        span.to_string()
-    }
+    format!("{:#}", Span::from_secs_f64(seconds))
 }

@@ -192,14 +192,14 @@ impl Judge {
         let name = worst.who.name(table);
         let value = worst.value.unwrap_or(f64::NAN);
         out.sentence = if value.is_nan() {
-            format!("failed: {name} was no number at {}", worst.t)
+            format!("failed: {name} was no number at {:#}", worst.t)
         } else if out.held() {
             let spare = with_unit(worst.margin, &unit);
-            format!("held with {spare} to spare: {name} {was} {} at {}", with_unit(value, &unit), worst.t)
+            format!("held with {spare} to spare: {name} {was} {} at {:#}", with_unit(value, &unit), worst.t)
         } else {
             let (by, value) = (with_unit(-worst.margin, &unit), with_unit(value, &unit));
             let rows = format!("{} of {} rows", self.against, self.judged);
-            format!("failed by {by}: {name} {was} {value} at {} ({rows})", worst.t)
+            format!("failed by {by}: {name} {was} {value} at {:#} ({rows})", worst.t)
         };
     }
 
@@ -214,7 +214,7 @@ impl Judge {
                     Who::Signal(_) => String::new(),
                 };
                 let times = if self.against == 1 { "once".into() } else { format!("{} times", self.against) };
-                let text = format!("failed: it happened {times}, first at {name} at {}", worst.t);
+                let text = format!("failed: it happened {times}, first at {name} at {:#}", worst.t);
                 out.worst = Some(name);
                 text
             }
@@ -248,10 +248,10 @@ impl Judge {
         let value = with_unit(value, &unit);
         out.sentence = if out.held() {
             let spare = with_unit(worst.margin, &unit);
-            format!("held with {spare} to spare: {name} reached {value} at {}", worst.t)
+            format!("held with {spare} to spare: {name} reached {value} at {:#}", worst.t)
         } else {
             let by = with_unit(-worst.margin, &unit);
-            format!("failed by {by}: {name} came no nearer than {value} at {}", worst.t)
+            format!("failed by {by}: {name} came no nearer than {value} at {:#}", worst.t)
         };
     }
 
@@ -283,9 +283,9 @@ impl Judge {
         let name = who.name(table);
         let spare = Span::from_secs_f64(margin.abs());
         out.sentence = if out.held() {
-            format!("held with {spare} to spare: {name} at {t}, {} after {}", *t - self.e.from, self.e.from)
+            format!("held with {spare:#} to spare: {name} at {t:#}, {:#} after {:#}", *t - self.e.from, self.e.from)
         } else {
-            format!("failed by {spare}: {name} only at {t}, {} after {}", *t - self.e.from, self.e.from)
+            format!("failed by {spare:#}: {name} only at {t:#}, {:#} after {:#}", *t - self.e.from, self.e.from)
         };
         out.worst = Some(name);
     }
@@ -312,9 +312,9 @@ impl Judge {
         let spare = Span::from_secs_f64(worst.margin.abs());
         let name = worst.who.name(table);
         out.sentence = if out.held() {
-            format!("held {} times, with {spare} to spare after {name} at {}", out.judged, worst.t)
+            format!("held {} times, with {spare:#} to spare after {name} at {:#}", out.judged, worst.t)
         } else {
-            format!("failed {} of {} times, by {spare} after {name} at {}", out.against, out.judged, worst.t)
+            format!("failed {} of {} times, by {spare:#} after {name} at {:#}", out.against, out.judged, worst.t)
         };
     }
 }

@@ -239,6 +239,7 @@ fn happenings(events: &[Event]) -> Vec<Happening> {
             part: e.part.clone(),
             detail: e.detail.clone(),
             value: e.value,
+            ..Happening::default()
         });
     }
     all
