@@ -9,7 +9,7 @@ use twinfleet_engine::{
     mirror::{self, follow, physical},
     plan::Plan,
     predict::{Estimator, kalman::Filter},
-    scenario::{MirrorDef, Scenario},
+    scenario::{MirrorDef, Scenario, definition, source::Source},
     signal::{Glob, SignalTable},
     time::{SimTime, Span},
     world::{
@@ -23,7 +23,8 @@ fn root() -> PathBuf {
 
 fn estimator(def: &MirrorDef) -> Result<Box<dyn Estimator>, std::convert::Infallible> {
     let read = |path: String| std::fs::read_to_string(root().join(path)).unwrap();
-    let thing: ThingDef = ron::from_str(&read(format!("twins/catalog/things/{}.ron", def.thing))).unwrap();
+    let file = root().join(format!("twins/catalog/things/{}.ron", def.thing));
+    let thing: ThingDef = definition::read(&Source::read(&file).unwrap()).unwrap();
     let params = Params::from_ron(&read(def.params.clone().unwrap())).unwrap();
     let dynamics = params.applied_to(&thing.dynamics.unwrap()).unwrap();
     Ok(Box::new(Filter::new(&dynamics, &def.learn).unwrap()))

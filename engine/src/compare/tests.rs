@@ -7,6 +7,7 @@ use crate::{
     mirror::physical::StreamFault,
     predict::kalman::Filter,
     rng,
+    scenario::{definition, source::Source},
     sense::fault::FaultDef,
     time::{SimTime, Span},
 };
@@ -53,8 +54,8 @@ fn read(path: &Path, inputs: &[usize], outputs: &[usize]) -> Recording {
 }
 
 fn twin(thing: &str, params: &str, learn: &[String]) -> Judge {
-    let text = std::fs::read_to_string(root().join(format!("twins/catalog/things/{thing}.ron"))).unwrap();
-    let thing: ThingDef = ron::from_str(&text).unwrap();
+    let file = root().join(format!("twins/catalog/things/{thing}.ron"));
+    let thing: ThingDef = definition::read(&Source::read(&file).unwrap()).unwrap();
     let text = std::fs::read_to_string(root().join(format!("assets/params/{params}.ron"))).unwrap();
     let dynamics = Params::from_ron(&text).unwrap().applied_to(&thing.dynamics.unwrap()).unwrap();
     Judge::new(Box::new(Filter::new(&dynamics, learn).unwrap()))
