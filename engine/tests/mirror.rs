@@ -65,6 +65,9 @@ impl Bench {
             signals,
             shard: (0, 1),
             zone_shard: vec![],
+            zone_blocks: vec![],
+            outside_block: block,
+            body_blocks: vec![],
             base: root(),
         };
         let mut world = World::new();

@@ -95,7 +95,9 @@ impl Carrier<'_> {
     fn carry(&mut self, outbox: Vec<Message>) -> Result<Vec<Message>, Failure> {
         match &mut self.exchange {
             None => Ok(outbox),
-            Some(exchange) if self.lock_step => exchange.round(&outbox, ROUND_TIMEOUT).map_err(Failure::outside),
+            Some(exchange) if self.lock_step => {
+                exchange.round(&outbox, ROUND_TIMEOUT).map_err(Failure::outside)
+            }
             Some(exchange) => {
                 exchange.send(&outbox).map_err(Failure::outside)?;
                 Ok(Vec::new())
@@ -118,7 +120,10 @@ impl Progress {
         let end = run.end();
         let terminal = std::io::stderr().is_terminal();
         let bar = (!quiet && terminal).then(|| {
-            let bar = ProgressBar::with_draw_target(Some(end.as_secs_f64() as u64), ProgressDrawTarget::stderr_with_hz(10));
+            let bar = ProgressBar::with_draw_target(
+                Some(end.as_secs_f64() as u64),
+                ProgressDrawTarget::stderr_with_hz(10),
+            );
             let style = ProgressStyle::with_template("{bar:30} {percent:>3}%  {msg}  {eta} left")
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             bar.with_style(style)
@@ -132,7 +137,10 @@ impl Progress {
                 self.redraw = Instant::now();
                 let elapsed = bar.elapsed().as_secs_f64().max(1e-9);
                 bar.set_position((now.as_secs_f64() as u64).min(self.end.as_secs_f64() as u64));
-                bar.set_message(format!("{now} simulated, {:.0}x, {messages} messages", now.as_secs_f64() / elapsed));
+                bar.set_message(format!(
+                    "{now} simulated, {:.0}x, {messages} messages",
+                    now.as_secs_f64() / elapsed
+                ));
             }
         } else if self.lines {
             let tenth = (now.0.min(self.end.0) as i128 * 10 / i128::from(self.end.0.max(1))) as i64;

@@ -38,9 +38,8 @@ pub fn assemble(
     let mut run = Run::new(plan, threads, watch)?;
     let (world, schedule) = run.parts();
     environment::install(world, schedule, plan);
-    physics::plugin::install(world, schedule, plan).map_err(|all| {
-        RunError::Input(all.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-    })?;
+    physics::plugin::install(world, schedule, plan)
+        .map_err(|all| RunError::Input(all.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
     actuate::install(world, schedule, plan);
     simulate::install(world, schedule, plan).map_err(|e| input(&e))?;
     sense::install(world, schedule, plan);
@@ -83,7 +82,8 @@ pub fn dynamics(loaded: &Loaded, def: &MirrorDef) -> Result<DynamicsDef, RunErro
     let thing = own.or_else(|| loaded.catalog.things.get(&def.thing));
     let thing = thing.ok_or_else(|| wrong(format!("there is no thing `{}`", def.thing)))?;
     let network = thing.dynamics.as_ref();
-    let network = network.ok_or_else(|| wrong(format!("thing `{}` has no `dynamics` to follow", def.thing)))?;
+    let network =
+        network.ok_or_else(|| wrong(format!("thing `{}` has no `dynamics` to follow", def.thing)))?;
     let Some(path) = &def.params else { return Ok(network.clone()) };
     let (name, file) = loaded.files.open(path).map_err(|e| wrong(e.to_string()))?;
     let mut text = String::new();

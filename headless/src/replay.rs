@@ -9,11 +9,7 @@ use crate::{
 use std::{fmt::Write, path::Path};
 use twinfleet_engine::{
     scenario::{
-        PhysicalSource, Scenario,
-        diagnostic::Report,
-        files::Files,
-        recording::Recording,
-        source::Source,
+        PhysicalSource, Scenario, diagnostic::Report, files::Files, recording::Recording, source::Source,
     },
     time::Span,
 };
@@ -79,12 +75,16 @@ fn scenario_text(args: &ReplayArgs, length: Span) -> Result<String, Failure> {
         ));
     }
     if args.time.is_none() && args.period.is_none() {
-        return Err(Failure::input("name the column of time (--time COL), or the spacing of the rows (--period 1s)"));
+        return Err(Failure::input(
+            "name the column of time (--time COL), or the spacing of the rows (--period 1s)",
+        ));
     }
     let mut map = String::new();
     for pair in &args.maps {
         let (signal, column) = pair.split_once('=').ok_or_else(|| {
-            Failure::input(format!("`--map {pair}` has no `=`: write SIGNAL=COL, such as soc.temperature=temp"))
+            Failure::input(format!(
+                "`--map {pair}` has no `=`: write SIGNAL=COL, such as soc.temperature=temp"
+            ))
         })?;
         let column = match column.rsplit_once(':') {
             Some((name, unit)) => format!("{name} {unit}"),

@@ -146,7 +146,11 @@ fn announce(args: &RunArgs, plan: &Plan, exchange: Option<&Exchange>) {
         eprintln!("{}", plan.scenario.about);
     }
     if let Some(at) = exchange.and_then(Exchange::embedded_addr) {
-        eprintln!("embedded broker at {at}: look in with `mosquitto_sub -h {} -p {} -t '#' -v`", at.ip(), at.port());
+        eprintln!(
+            "embedded broker at {at}: look in with `mosquitto_sub -h {} -p {} -t '#' -v`",
+            at.ip(),
+            at.port()
+        );
     }
 }
 

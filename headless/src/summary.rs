@@ -81,7 +81,8 @@ fn head(out: &mut String, r: &Report) -> std::fmt::Result {
         writeln!(out, "fell behind the pace by {:.1} s at most; no simulated time was dropped", r.behind_s)?;
     }
     if !r.counters.is_empty() {
-        let words: Vec<String> = r.counters.iter().map(|(k, v)| format!("{} {v}", k.replace('_', " "))).collect();
+        let words: Vec<String> =
+            r.counters.iter().map(|(k, v)| format!("{} {v}", k.replace('_', " "))).collect();
         writeln!(out, "{}", words.join(", "))?;
     }
     Ok(())
@@ -91,7 +92,11 @@ fn twins(out: &mut String, r: &Report) -> std::fmt::Result {
     if r.twins.iter().all(|t| t.scores.is_empty()) {
         return Ok(());
     }
-    writeln!(out, "\n{:<28} {:>8} {:>10} {:>12} {:>9} {:>8}", "forecast", "ahead", "RMSE", "persistence", "coverage", "n")?;
+    writeln!(
+        out,
+        "\n{:<28} {:>8} {:>10} {:>12} {:>9} {:>8}",
+        "forecast", "ahead", "RMSE", "persistence", "coverage", "n"
+    )?;
     for twin in &r.twins {
         for s in &twin.scores {
             let unit = twin.outputs.iter().find(|o| o.name == s.signal).map_or("", |o| o.unit.as_str());
@@ -111,7 +116,8 @@ fn twins(out: &mut String, r: &Report) -> std::fmt::Result {
 }
 
 fn happenings(out: &mut String, r: &Report) -> std::fmt::Result {
-    let told: Vec<_> = r.happenings.iter().filter(|h| matches!(h.what.as_str(), "fault" | "verdict")).collect();
+    let told: Vec<_> =
+        r.happenings.iter().filter(|h| matches!(h.what.as_str(), "fault" | "verdict")).collect();
     if told.is_empty() {
         return Ok(());
     }
@@ -121,7 +127,13 @@ fn happenings(out: &mut String, r: &Report) -> std::fmt::Result {
         let part = if h.part.is_empty() { h.subject.clone() } else { format!("{}/{}", h.subject, h.part) };
         let size = h.size.map_or_else(String::new, |s| format!(", size {s:.3}"));
         let decided = h.decided_at_s.map_or_else(String::new, |t| format!(" (decided at {})", clock(t)));
-        writeln!(out, "  {:<8} {part:<28} {} from {} to {until}{size}{decided}", h.what, h.detail, clock(h.from_s))?;
+        writeln!(
+            out,
+            "  {:<8} {part:<28} {} from {} to {until}{size}{decided}",
+            h.what,
+            h.detail,
+            clock(h.from_s)
+        )?;
     }
     if told.len() > LISTED {
         writeln!(out, "  … and {} more; --report DIR lists them all", told.len() - LISTED)?;
@@ -160,7 +172,11 @@ fn tail(out: &mut String, r: &Report, args: &RunArgs) -> std::fmt::Result {
 }
 
 fn figure(value: f64, unit: &str) -> String {
-    if value.is_finite() { format!("{value:.3} {}", twinfleet_engine::expect::unit_symbol(unit)) } else { "–".to_owned() }
+    if value.is_finite() {
+        format!("{value:.3} {}", twinfleet_engine::expect::unit_symbol(unit))
+    } else {
+        "–".to_owned()
+    }
 }
 
 fn clock(seconds: f64) -> String {

@@ -9,7 +9,7 @@ use crate::{
     firmware::control,
     message::Message,
     plan::Plan,
-    run::{self, RunError},
+    run,
     scenario::Scenario,
     sense,
     time::{SimTime, Span},
@@ -76,19 +76,12 @@ impl Run {
     }
 
     fn watching(plan: Plan, watch: Watch) -> Self {
-        let mut run = run::Run::new(
-            &plan,
-            1,
-            watch,
-            &[&|world, schedule, plan| {
-                environment::install(world, schedule, plan);
-                actuate::install(world, schedule, plan);
-                control::install(world, schedule, plan);
-                sense::install(world, schedule, plan);
-                Ok::<(), RunError>(())
-            }],
-        )
-        .unwrap();
+        let mut run = run::Run::new(&plan, 1, watch).unwrap();
+        let (world, schedule) = run.parts();
+        environment::install(world, schedule, &plan);
+        actuate::install(world, schedule, &plan);
+        control::install(world, schedule, &plan);
+        sense::install(world, schedule, &plan);
         // 2026-05-20T00:00:00Z, the scenario's start.
         run.world_mut().resource_mut::<Clock>().epoch_unix_ms = 1_779_235_200_000;
         let expectations = Evaluator::new(&plan.scenario.expect, &plan.signals);

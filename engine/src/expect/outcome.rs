@@ -283,9 +283,17 @@ impl Judge {
         let name = who.name(table);
         let spare = Span::from_secs_f64(margin.abs());
         out.sentence = if out.held() {
-            format!("held with {spare:#} to spare: {name} at {t:#}, {:#} after {:#}", *t - self.e.from, self.e.from)
+            format!(
+                "held with {spare:#} to spare: {name} at {t:#}, {:#} after {:#}",
+                *t - self.e.from,
+                self.e.from
+            )
         } else {
-            format!("failed by {spare:#}: {name} only at {t:#}, {:#} after {:#}", *t - self.e.from, self.e.from)
+            format!(
+                "failed by {spare:#}: {name} only at {t:#}, {:#} after {:#}",
+                *t - self.e.from,
+                self.e.from
+            )
         };
         out.worst = Some(name);
     }
@@ -314,7 +322,10 @@ impl Judge {
         out.sentence = if out.held() {
             format!("held {} times, with {spare:#} to spare after {name} at {:#}", out.judged, worst.t)
         } else {
-            format!("failed {} of {} times, by {spare:#} after {name} at {:#}", out.against, out.judged, worst.t)
+            format!(
+                "failed {} of {} times, by {spare:#} after {name} at {:#}",
+                out.against, out.judged, worst.t
+            )
         };
     }
 }

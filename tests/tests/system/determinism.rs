@@ -44,7 +44,9 @@ fn no_broker_and_the_embedded_one_give_one_hash() {
 
 #[test]
 fn mosquitto_in_between_changes_nothing() {
-    let Some(broker) = twinfleet_tests::Mosquitto::start("mosquitto_in_between_changes_nothing") else { return };
+    let Some(broker) = twinfleet_tests::Mosquitto::start("mosquitto_in_between_changes_nothing") else {
+        return;
+    };
     let url = format!("mqtt://{}", broker.addr);
     assert_eq!(greenhouse(&["--broker", "none"]).state_hash(), greenhouse(&["--broker", &url]).state_hash());
 }

@@ -27,7 +27,8 @@ fn a_record_that_cannot_be_written_ends_with_3() {
     let file = dir.path().join("file");
     std::fs::write(&file, "in the way").unwrap();
     let below = file.join("record");
-    let ran = command(&["run", "pi3b-mirror", "--broker", "none", "--quiet", "--record", below.to_str().unwrap()]);
+    let ran =
+        command(&["run", "pi3b-mirror", "--broker", "none", "--quiet", "--record", below.to_str().unwrap()]);
     assert_eq!(ran.code(), 3, "{}", ran.stderr());
 }
 
@@ -43,7 +44,8 @@ fn a_full_disk_ends_with_3() {
         record.display()
     );
     // SIGXFSZ is ignored, so that the write fails with EFBIG as a full disk fails with ENOSPC.
-    let output = std::process::Command::new("bash").args(["-c", &format!("trap '' XFSZ; {script}")]).output().unwrap();
+    let output =
+        std::process::Command::new("bash").args(["-c", &format!("trap '' XFSZ; {script}")]).output().unwrap();
     assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(String::from_utf8_lossy(&output.stderr).contains("record"), "{output:?}");
 }
@@ -60,7 +62,11 @@ fn kill_9_at_a_hundred_moments_leaves_whole_segments() {
     let args = ["run", "greenhouse", "--broker", "none", "--quiet", "--set", "duration=\"2h\"", "--set"];
     let recorded = |to: &std::path::Path| {
         let mut all: Vec<String> = args.iter().map(|s| (*s).to_owned()).collect();
-        all.extend(["record=(signals:[\"**\"], segment:\"5min\")".into(), "--record".into(), to.display().to_string()]);
+        all.extend([
+            "record=(signals:[\"**\"], segment:\"5min\")".into(),
+            "--record".into(),
+            to.display().to_string(),
+        ]);
         all
     };
     let run = |to: &std::path::Path| spawn(&recorded(to).iter().map(String::as_str).collect::<Vec<_>>());
@@ -87,7 +93,14 @@ fn ctrl_c_ends_cleanly_with_what_was_recorded() {
     let dir = scratch();
     let path = dir.path().join("r");
     let child = spawn(&[
-        "run", "pi3b-mirror", "--broker", "none", "--speed", "60x", "--record", path.to_str().unwrap(),
+        "run",
+        "pi3b-mirror",
+        "--broker",
+        "none",
+        "--speed",
+        "60x",
+        "--record",
+        path.to_str().unwrap(),
     ]);
     std::thread::sleep(Duration::from_secs(3));
     let pid = child.id().to_string();

@@ -82,6 +82,7 @@ pub(super) fn resolve(scenario: Scenario, catalog: Catalog, shard: (u32, u32)) -
         seed: scenario.seed,
         groups,
         body_blocks,
+        twin_blocks: Vec::new(),
         signals,
         shard,
         zone_shard: Vec::new(),
