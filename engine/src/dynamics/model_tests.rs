@@ -223,7 +223,7 @@ fn what_cannot_be_compiled_is_named() {
         (error("(\"a\", \"b\")", "(\"a\", \"rom\")"), "did you mean `room`?"),
         (error("value: \"k\"", "value: \"k + 1\""), "there is no parameter `k + 1`"),
         (error("value: \"k\"", "value: \"\""), "is no coefficient"),
-        (error("\"heater.level\"", "\"heater.levl\""), "did you mean `heater.level`?"),
+        (error("\"heater.level\"", "\"heater.levl\""), "did you mean `heater.levl`?"),
         (error("name: \"b\"", "name: \"a\""), "`a` is defined twice"),
         (error("capacity: \"7\"", "capacity: \"-7\""), "its capacity must be above 0 J/K"),
         (error("exponent: 1.25", "exponent: 0.5"), "its exponent must be between 1 and 4"),

@@ -79,12 +79,12 @@ fn report(text: &str) -> Report {
 /// Replaces a piece of the good scenario and shows what is said about it.
 fn check(from: &str, to: &str, want: Expect) {
     assert!(GOOD.contains(from), "`{from}` is not in the good scenario");
-    want.assert_eq(&report(&GOOD.replacen(from, to, 1)).render(Style::Plain));
+    want.assert_eq(&dedented(report(&GOOD.replacen(from, to, 1)).render(Style::Plain)));
 }
 
 #[test]
 fn the_good_scenario_is_good() {
-    expect![""].assert_eq(&report(GOOD).render(Style::Plain));
+    expect![""].assert_eq(&dedented(report(GOOD).render(Style::Plain)));
 }
 
 #[test]
@@ -373,7 +373,7 @@ fn versions() {
            `----
           help: a file starts with `Scenario(format: 1, …)`
     "#]]
-    .assert_eq(&report("").render(Style::Plain));
+    .assert_eq(&dedented(report("").render(Style::Plain)));
 }
 
 #[test]
@@ -533,7 +533,7 @@ fn dangling_references_are_reported_together() {
         a.ron:11:92: error: there is no sensor or actuator `sol`
         a.ron:15:54: error: there is no link `wlan`
         a.ron:16:37: error: there is no zone `attic`"#]]
-    .assert_eq(&report(&text).to_string());
+    .assert_eq(&dedented(report(&text).to_string()));
 }
 
 #[test]
@@ -892,7 +892,8 @@ fn wiring() {
 #[test]
 fn deep_nesting() {
     let deep = format!("Scenario(format: 1, about: {}1{})", "[".repeat(100_000), "]".repeat(100_000));
-    expect!["a.ron:1:75: error: brackets are nested more than 48 deep"].assert_eq(&report(&deep).to_string());
+    expect!["a.ron:1:75: error: brackets are nested more than 48 deep"]
+        .assert_eq(&dedented(report(&deep).to_string()));
     // Deep, balanced by the wrong brackets, or never closed: none may recurse.
     for text in ["(".repeat(1_000_000), "[(".repeat(500_000), format!("{}1", "Some(".repeat(200_000))] {
         assert_eq!(report(&text).errors(), 1);
@@ -908,7 +909,7 @@ fn files_that_are_no_text() {
            `----
           help: definition files are RON texts in UTF-8; see `twinfleet list scenarios` for examples
     "#]]
-    .assert_eq(&show(b"\x7fELF\x02\x01\x01\x00\x00"));
+    .assert_eq(&dedented(show(b"\x7fELF\x02\x01\x01\x00\x00")));
     expect![[r#"
           x the text is not UTF-8
            ,-[a.ron:2:13]
@@ -920,7 +921,7 @@ fn files_that_are_no_text() {
            `----
           help: save the file in UTF-8
     "#]]
-    .assert_eq(&show(b"Scenario(\n  about: \"Br\xfccke\",\n)"));
+    .assert_eq(&dedented(show(b"Scenario(\n  about: \"Br\xfccke\",\n)")));
 }
 
 #[test]
@@ -937,7 +938,7 @@ fn files_that_cannot_be_read() {
            `----
           help: did you mean `greenhouse.ron`?
     "#]]
-    .assert_eq(&show("grenhouse.ron"));
+    .assert_eq(&dedented(show("grenhouse.ron")));
     // Sparse: a gigabyte on paper, nothing on the disk.
     std::fs::File::create(dir.path().join("big.ron")).unwrap().set_len(1 << 30).unwrap();
     expect![[r#"
@@ -946,7 +947,7 @@ fn files_that_cannot_be_read() {
            `----
           help: definition files are small texts; put readings into a recording (CSV) and name it
     "#]]
-    .assert_eq(&show("big.ron"));
+    .assert_eq(&dedented(show("big.ron")));
     assert_eq!(Source::read(dir.path()).unwrap_err().errors(), 1);
 }
 
@@ -988,7 +989,7 @@ fn set_that_does_not_fit() {
            `----
           help: such as `--set fleet[0].count=50` or `--set duration=10min`
     "#]]
-    .assert_eq(&show("fleet[0].count"));
+    .assert_eq(&dedented(show("fleet[0].count")));
     expect![[r#"
           x `a.ron` has no element 7 to set
            ,-[--set:1:7]
@@ -997,7 +998,7 @@ fn set_that_does_not_fit() {
            `----
           help: the list has 2 elements, counted from 0
     "#]]
-    .assert_eq(&show("fleet[7].count=1"));
+    .assert_eq(&dedented(show("fleet[7].count=1")));
     expect![[r#"
           x this is no path to a field
            ,-[--set:1:10]
@@ -1006,7 +1007,7 @@ fn set_that_does_not_fit() {
            `----
           help: paths are written `fleet[0].count`, `links[wifi].loss` or `map["a key"]`
     "#]]
-    .assert_eq(&show("fleet[0]..count=1"));
+    .assert_eq(&dedented(show("fleet[0]..count=1")));
     expect![[r#"
           x there is no link `(a`
            ,-[a.ron:8:76]
@@ -1017,7 +1018,7 @@ fn set_that_does_not_fit() {
          9 |     (id: "box", thing: "hot-box"),
            `----
           help: known: `wifi`
-    "#]].assert_eq(&show("fleet[0].link=(a"));
+    "#]].assert_eq(&dedented(show("fleet[0].link=(a")));
     expect![[r#"
           x there is no thing `nodes`
            ,-[a.ron:8:39]
@@ -1029,7 +1030,7 @@ fn set_that_does_not_fit() {
            `----
           help: did you mean `node`?
     "#]]
-    .assert_eq(&show("fleet[0].thing=nodes"));
+    .assert_eq(&dedented(show("fleet[0].thing=nodes")));
     expect![[r#"
           x there is no field `colour` in a Group
            ,-[a.ron:8:84]
@@ -1040,7 +1041,7 @@ fn set_that_does_not_fit() {
          9 |     (id: "box", thing: "hot-box"),
            `----
           help: known: `count`, `firmware`, `id`, `in`, `link`, `mounts`, `power`, `thing`
-    "#]].assert_eq(&show("fleet[0].colour=red"));
+    "#]].assert_eq(&dedented(show("fleet[0].colour=red")));
 }
 
 #[test]
@@ -1072,49 +1073,49 @@ fn recordings_of_a_scenario() {
         run.csv:3:20: warning: `cpu.load`: a cell is empty
         a.ron:5:33: error: `node` has no dynamics: a twin cannot follow with it
         a.ron:5:82: error: there is no file `no.ron`"#]]
-    .assert_eq(&show("", ""));
+    .assert_eq(&dedented(show("", "")));
     expect![[r#"
         a.ron:2:49: error: there is no file `rum.csv`
         a.ron:5:33: error: `node` has no dynamics: a twin cannot follow with it
         a.ron:5:82: error: there is no file `no.ron`"#]]
-    .assert_eq(&show("run.csv", "rum.csv"));
+    .assert_eq(&dedented(show("run.csv", "rum.csv")));
     expect![[r#"
         bad.csv:3:1: error: the time `2020-07-29 10:00:00` is given twice
         a.ron:5:33: error: `node` has no dynamics: a twin cannot follow with it
         a.ron:5:82: error: there is no file `no.ron`"#]]
-    .assert_eq(&show("run.csv", "bad.csv"));
+    .assert_eq(&dedented(show("run.csv", "bad.csv")));
     expect![[r#"
         a.ron:3:73: error: `run.csv` has no column `tmp`
         a.ron:5:33: error: `node` has no dynamics: a twin cannot follow with it
         a.ron:5:82: error: there is no file `no.ron`"#]]
-    .assert_eq(&show("temp C", "tmp C"));
+    .assert_eq(&dedented(show("temp C", "tmp C")));
     expect![[r#"
         a.ron:3:73: error: `soc.temperature` is a temperature, but `hPa` is a pressure
         a.ron:5:33: error: `node` has no dynamics: a twin cannot follow with it
         a.ron:5:82: error: there is no file `no.ron`"#]]
-    .assert_eq(&show("temp C", "temp hPa"));
+    .assert_eq(&dedented(show("temp C", "temp hPa")));
     expect![[r#"
         a.ron:3:45: error: `soc_temperature` is no signal that a device reports
         a.ron:4:45: error: the payload has no `{soc.temperature}`
         a.ron:5:33: error: `node` has no dynamics: a twin cannot follow with it
         a.ron:5:82: error: there is no file `no.ron`"#]]
-    .assert_eq(&show("soc.temperature@reported", "soc_temperature"));
+    .assert_eq(&dedented(show("soc.temperature@reported", "soc_temperature")));
     expect![[r#"
         a.ron:4:45: error: the payload has no `{soc.temprature}`
         a.ron:5:33: error: `node` has no dynamics: a twin cannot follow with it
         a.ron:5:82: error: there is no file `no.ron`"#]]
-    .assert_eq(&show("{soc.temperature:.1}", "{soc.temprature:.1}"));
+    .assert_eq(&dedented(show("{soc.temperature:.1}", "{soc.temprature:.1}")));
     expect![[r#"
         a.ron:2:33: error: neither `time` nor `period` is given
         a.ron:5:33: error: `node` has no dynamics: a twin cannot follow with it
         a.ron:5:82: error: there is no file `no.ron`"#]]
-    .assert_eq(&show(r#"time: "datetime","#, ""));
+    .assert_eq(&dedented(show(r#"time: "datetime","#, "")));
     expect![[r#"
         run.csv:3:20: warning: `cpu.load`: a cell is empty
         a.ron:5:20: error: there is no device `pie` to follow
         a.ron:5:34: error: `node` has no dynamics: a twin cannot follow with it
         a.ron:5:83: error: there is no file `no.ron`"#]]
-    .assert_eq(&show(r#"twin: "pi""#, r#"twin: "pie""#));
+    .assert_eq(&dedented(show(r#"twin: "pi""#, r#"twin: "pie""#)));
 }
 
 proptest! {
@@ -1155,4 +1156,12 @@ proptest! {
         prop_assert_eq!((scenario.fleet[0].count, scenario.seed), (count, seed));
         prop_assert_eq!(scenario.timeline.len(), 4);
     }
+}
+
+/// Without the indentation that all lines share: `expect!` takes it off its own text.
+fn dedented(text: impl AsRef<str>) -> String {
+    let text = text.as_ref();
+    let indent = |l: &str| l.len() - l.trim_start().len();
+    let shared = text.lines().filter(|l| !l.trim().is_empty()).map(indent).min().unwrap_or(0);
+    text.split_inclusive('\n').map(|l| l.get(shared..).unwrap_or(l.trim_start_matches(' '))).collect()
 }

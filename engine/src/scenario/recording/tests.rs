@@ -21,7 +21,7 @@ fn check(text: &str, want: Expect) {
         Ok(table) => table.notes.warnings,
         Err(report) => report,
     };
-    want.assert_eq(&report.render(Style::Plain));
+    want.assert_eq(&dedented(report.render(Style::Plain)));
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn whole_files() {
            `----
           help: save the file in UTF-8
     "#]]
-    .assert_eq(&error.render(Style::Plain));
+    .assert_eq(&dedented(error.render(Style::Plain)));
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn a_line_of_a_gigabyte_is_refused_without_being_held() {
            :                     `-- the line starts here
            `----
           help: is this a table of readings, with a line break after each row?
-    "#]].assert_eq(&error.render(Style::Plain));
+    "#]].assert_eq(&dedented(error.render(Style::Plain)));
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn columns() {
            `----
           help: did you mean `Temp 1 (degC)`?
     "#]]
-    .assert_eq(&show("Temp 1 (dgC)"));
+    .assert_eq(&dedented(show("Temp 1 (dgC)")));
     expect![[r#"
           x `a.csv` has no column `#4`
            ,-[a.csv:1:1]
@@ -277,7 +277,7 @@ fn columns() {
            `----
           help: known: `Heater 1 (%)`, `Temp 1 (degC)`, `time`
     "#]]
-    .assert_eq(&show("#4"));
+    .assert_eq(&dedented(show("#4")));
     expect![[r#"
           x `Kelvn` is no known unit
            ,-[a.csv:1:1]
@@ -286,7 +286,7 @@ fn columns() {
            `----
           help: did you mean `Kelvin` or `kelvin`?
     "#]]
-    .assert_eq(&show("Temp 1 (degC) Kelvn"));
+    .assert_eq(&dedented(show("Temp 1 (degC) Kelvn")));
     expect![[r#"
           x `a.temperature` is a temperature, but `hPa` is a pressure
            ,-[a.csv:1:1]
@@ -295,7 +295,7 @@ fn columns() {
            `----
           help: units that fit: `degC`, `K`, `degF`
     "#]]
-    .assert_eq(&show("Temp 1 (degC) hPa"));
+    .assert_eq(&dedented(show("Temp 1 (degC) hPa")));
     let flag = ColumnSpec::flag("a.temperature=Temp:K").unwrap();
     let spec = TableSpec::new(TimeSpec::Column("when".into())).column(flag);
     expect![[r#"
@@ -313,7 +313,7 @@ fn columns() {
           help: did you mean `temp`?
         2 errors
     "#]]
-    .assert_eq(&read("time,temp\n0,1\n", &spec).unwrap_err().render(Style::Plain));
+    .assert_eq(&dedented(read("time,temp\n0,1\n", &spec).unwrap_err().render(Style::Plain)));
 }
 
 #[test]
@@ -396,4 +396,12 @@ proptest! {
         prop_assert!(table.t_s.iter().enumerate().all(|(i, t)| *t == i as f64));
         prop_assert!(table.notes.warnings.is_empty());
     }
+}
+
+/// Without the indentation that all lines share: `expect!` takes it off its own text.
+fn dedented(text: impl AsRef<str>) -> String {
+    let text = text.as_ref();
+    let indent = |l: &str| l.len() - l.trim_start().len();
+    let shared = text.lines().filter(|l| !l.trim().is_empty()).map(indent).min().unwrap_or(0);
+    text.split_inclusive('\n').map(|l| l.get(shared..).unwrap_or(l.trim_start_matches(' '))).collect()
 }
