@@ -5,6 +5,7 @@ mod mqtt_clients;
 mod mqtt_exchange;
 mod mqtt_outside;
 mod system {
+    mod attached;
     mod common;
     mod determinism;
     mod outside;

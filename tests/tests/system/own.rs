@@ -22,6 +22,6 @@ fn without_its_catalog_the_box_is_refused_with_its_place() {
     std::fs::copy(file("heated-box.ron"), &alone).unwrap();
     let ran = command(&["check", alone.to_str().unwrap()]);
     assert_eq!(ran.code(), 2);
-    assert!(ran.stderr().contains("heated-box.ron:10:"), "{}", ran.stderr());
+    assert!(ran.stderr().contains("heated-box.ron:9:"), "{}", ran.stderr());
     assert!(ran.stderr().contains("my-heated-box"), "{}", ran.stderr());
 }
