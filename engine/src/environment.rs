@@ -117,7 +117,9 @@ pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) {
         .iter()
         .enumerate()
         .map(|(c, (q, _))| {
-            let signal = first_shard.then_some(plan.outside_block);
+            // Without weather the outside stands still, which is not worth a row a tick.
+            let moves = plan.scenario.world.weather.is_some();
+            let signal = (first_shard && moves).then_some(plan.outside_block);
             (truth.place(&format!("outside/{q}")), signal.map(|b| plan.signals.id(b, 0, c as u32)))
         })
         .collect();

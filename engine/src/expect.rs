@@ -51,10 +51,12 @@
 mod evaluate;
 mod judge;
 mod outcome;
+mod references;
 mod shape;
 
 pub use evaluate::{Evaluator, ExpectError, Expectations, install};
 pub use outcome::{Outcome, Status, unit_symbol};
+pub use references::{Dangling, VERDICT_KINDS, dangling};
 pub use shape::ShapeError;
 
 use crate::{

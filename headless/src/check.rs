@@ -2,10 +2,13 @@
 
 use crate::{
     args::CheckArgs,
-    exit::{Exit, Failure},
+    exit::{Exit, Failure, say},
     load_files,
 };
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use twinfleet_engine::{plan::Plan, scenario::diagnostic::Report};
 
 /// Checks every file, reports all that is wrong.
@@ -26,15 +29,16 @@ pub fn run(args: CheckArgs, json: bool) -> Result<Exit, Failure> {
         }
     }
     if json {
-        println!("{}", all.to_json());
+        say(format_args!("{}", all.to_json()));
     }
     if !all.is_empty() {
         eprintln!("{}", all.render(load_files::style()).trim_end());
     }
     if !json {
-        notes.iter().for_each(|n| println!("{n}"));
+        notes.iter().for_each(|n| say(format_args!("{n}")));
         let verdict = if all.errors() == 0 { "valid" } else { "not all valid" };
-        println!("{} files, {verdict}: {} errors, {} warnings", files.len(), all.errors(), all.warnings());
+        let (files, errors) = (counted(files.len(), "file"), counted(all.errors(), "error"));
+        say(format_args!("{files}, {verdict}: {errors}, {}", counted(all.warnings(), "warning")));
     }
     Ok(if all.errors() == 0 { Exit::Ok } else { Exit::Input })
 }
@@ -67,15 +71,19 @@ fn check(file: &Path, folders: &[PathBuf]) -> Result<(Report, Option<String>), R
         return Ok((Report::default(), None));
     }
     let loaded = load_files::scenario(&file.display().to_string(), &[], folders)?;
-    let plan = Plan::new(loaded.scenario, loaded.catalog, PathBuf::new(), 0, (0, 1));
+    let plan =
+        Plan::new(Arc::clone(&loaded.scenario), Arc::clone(&loaded.catalog), PathBuf::new(), 0, (0, 1));
+    if let Ok(plan) = &plan {
+        load_files::dangling(&loaded, plan).into_result()?;
+    }
     let note = plan.ok().map(|plan| {
         let islands = plan.islands();
         format!(
-            "{}: {} devices, {} physicals, {} twins; {}",
+            "{}: {}, {}, {}; {}",
             file.display(),
-            plan.groups.iter().map(|g| g.count).sum::<u32>(),
-            plan.scenario.physicals.len(),
-            plan.scenario.mirror.len(),
+            counted(plan.groups.iter().map(|g| g.count as usize).sum(), "device"),
+            counted(plan.scenario.physicals.len(), "physical"),
+            counted(plan.scenario.mirror.len(), "twin"),
             match islands {
                 0 => "no zones: devices can be dealt out to any number of shards".to_owned(),
                 1 => "all zones are coupled: more than one shard gains nothing".to_owned(),
@@ -84,4 +92,8 @@ fn check(file: &Path, folders: &[PathBuf]) -> Result<(Report, Option<String>), R
         )
     });
     Ok((loaded.warnings, note))
+}
+
+fn counted(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }

@@ -1,6 +1,6 @@
 //! Exit codes, and failures that end the command with one.
 
-use std::{fmt, process::ExitCode};
+use std::{fmt, io::Write, process::ExitCode};
 
 /// How the command ended. The numbers are documented in `--help` and stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,14 @@ pub enum Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
+    }
+}
+
+/// Prints a line on standard output. Whoever reads it may leave early (`| head`): that is no failure of ours.
+pub fn say(line: fmt::Arguments) {
+    let mut out = std::io::stdout().lock();
+    if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
+        std::process::exit(Exit::Ok as i32);
     }
 }
 
@@ -47,7 +55,7 @@ impl Failure {
     pub fn report(self, json: bool) -> ExitCode {
         if json {
             let object = serde_json::json!({ "error": self.text, "exit": self.exit as u8 });
-            println!("{object}");
+            say(format_args!("{object}"));
         }
         eprintln!("{}", self.text.trim_end());
         self.exit.into()

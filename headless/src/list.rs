@@ -2,7 +2,7 @@
 
 use crate::{
     args::{ListArgs, Listed},
-    exit::{Exit, Failure},
+    exit::{Exit, Failure, say},
     load_files,
 };
 use twinfleet_twins::catalog;
@@ -20,12 +20,12 @@ pub fn run(args: ListArgs, json: bool) -> Result<Exit, Failure> {
     };
     let entries = catalog::list(&all, word).unwrap_or_default();
     if json {
-        println!("{}", serde_json::to_string_pretty(&entries).unwrap_or_default());
+        say(format_args!("{}", serde_json::to_string_pretty(&entries).unwrap_or_default()));
         return Ok(Exit::Ok);
     }
     let width = entries.iter().map(|e| e.name.len()).max().unwrap_or(0);
     for e in &entries {
-        println!("{:width$}  {}", e.name, e.about);
+        say(format_args!("{:width$}  {}", e.name, e.about));
     }
     Ok(Exit::Ok)
 }
@@ -34,9 +34,9 @@ fn predictors(json: bool) -> Result<Exit, Failure> {
     let (name, about) =
         ("kalman", "extended Kalman filter over the thing's own dynamics, joint state and learnt parameters");
     if json {
-        println!("{}", serde_json::json!([{ "name": name, "about": about }]));
+        say(format_args!("{}", serde_json::json!([{ "name": name, "about": about }])));
     } else {
-        println!("{name}  {about}");
+        say(format_args!("{name}  {about}"));
     }
     Ok(Exit::Ok)
 }

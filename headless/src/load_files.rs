@@ -8,9 +8,11 @@ use std::{
 };
 use twinfleet_engine::{
     catalog::Catalog,
+    expect,
+    plan::Plan,
     scenario::{
         self, Scenario, check,
-        diagnostic::{Report, Style, near},
+        diagnostic::{Diagnostic, Report, Style, near},
         files::Files,
         source::Source,
     },
@@ -89,26 +91,23 @@ pub fn checked(
     Ok(Loaded { source, scenario: Arc::new(scenario), catalog: Arc::new(catalog), files, warnings })
 }
 
-fn no_such_scenario(file: &str, path: &Path) -> Report {
-    let shipped = catalog::scenarios();
-    let error = match Source::read(path) {
-        Err(report) => return with_names(report, file, &shipped),
-        Ok(_) => Report::default(),
-    };
-    with_names(error, file, &shipped)
+/// Expectations that name what the run does not have.
+pub fn dangling(loaded: &Loaded, plan: &Plan) -> Report {
+    let mut report = Report::default();
+    for d in expect::dangling(&loaded.scenario.expect, &plan.signals) {
+        let span = loaded.source.head(loaded.source.span_of(&format!("expect[{}]", d.index)));
+        report.push(Diagnostic::error(d.message).at(&loaded.source, span, "").maybe_help(d.help));
+    }
+    report
 }
 
-fn with_names(mut report: Report, file: &str, shipped: &[&str]) -> Report {
-    use twinfleet_engine::scenario::diagnostic::Diagnostic;
-    let help = match near(file, shipped.iter().copied()) {
-        Some(name) => format!("did you mean the shipped scenario `{name}`?"),
-        None => format!("scenarios that come with the program: {}", shipped.join(", ")),
+fn no_such_scenario(file: &str, path: &Path) -> Report {
+    let shipped = catalog::scenarios();
+    let message = match Source::read(path) {
+        Err(report) => report.items().first().map(|d| d.message().to_owned()),
+        Ok(_) => None,
     };
-    let message = match report.items().first() {
-        Some(first) => first.message().to_owned(),
-        None => format!("there is no scenario `{file}`"),
-    };
-    report = Report::default();
-    report.push(Diagnostic::error(message).help(help));
-    report
+    let message = message.unwrap_or_else(|| format!("there is no scenario `{file}`"));
+    let names = format!("scenarios that come with the program: {}", shipped.join(", "));
+    Diagnostic::error(message).help(near(file, shipped.iter().copied()).unwrap_or(names)).into()
 }

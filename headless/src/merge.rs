@@ -2,7 +2,7 @@
 
 use crate::{
     args::MergeArgs,
-    exit::{Exit, Failure},
+    exit::{Exit, Failure, say},
     run::record,
 };
 use twinfleet_engine::{
@@ -20,13 +20,18 @@ pub fn run(args: MergeArgs, json: bool) -> Result<Exit, Failure> {
     let outcomes = merge::judge(&whole, &expectations).map_err(record)?;
     let state = manifest.state().map(|h| format!("{:032x}", h.0));
     if json {
-        println!("{}", serde_json::json!({ "state_hash": state, "expectations": outcomes }));
+        say(format_args!("{}", serde_json::json!({ "state_hash": state, "expectations": outcomes })));
     } else {
-        println!("{} records merged into {}", args.shards.len(), args.out.display());
+        say(format_args!("{} records merged into {}", args.shards.len(), args.out.display()));
         for o in &outcomes {
-            println!("{}  {}\n        {}", if o.held() { "held  " } else { "FAILED" }, o.name, o.sentence);
+            say(format_args!(
+                "{}  {}\n        {}",
+                if o.held() { "held  " } else { "FAILED" },
+                o.name,
+                o.sentence
+            ));
         }
-        println!("state hash {}", state.as_deref().unwrap_or("none"));
+        say(format_args!("state hash {}", state.as_deref().unwrap_or("none")));
     }
     let failing = outcomes.iter().any(|o| o.status != Status::Held);
     Ok(if failing { Exit::Failed } else { Exit::Ok })

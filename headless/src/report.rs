@@ -46,6 +46,8 @@ pub struct Report {
     pub behind_s: f64,
     /// Where messages went: `none`, `embedded`, a broker's address without its password.
     pub broker: String,
+    /// Simulated devices, all shards'.
+    pub devices: u32,
     /// Messages published.
     pub messages: u64,
     /// Hash of the run's state, 32 hexadecimal digits.
@@ -273,6 +275,17 @@ impl Report {
 pub struct ReportError {
     path: PathBuf,
     source: io::Error,
+}
+
+/// Finds out before a long run whether a report can be written to `dir`, which is made if it is not there.
+///
+/// # Errors
+/// What the operating system says; the command's exit code is 3.
+pub fn probe(dir: &Path) -> Result<(), ReportError> {
+    let failed = |source| ReportError { path: dir.to_owned(), source };
+    fs::create_dir_all(dir).map_err(failed)?;
+    let file = dir.join(".twinfleet-probe");
+    fs::write(&file, "x").and_then(|()| fs::remove_file(&file)).map_err(failed)
 }
 
 /// Writes `report.html`, `report.json`, `junit.xml` and `plots/*.svg` into `dir`, in place of those of an earlier run.

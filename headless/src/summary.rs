@@ -107,7 +107,7 @@ fn twins(out: &mut String, r: &Report) -> std::fmt::Result {
                 clock(s.horizon_s),
                 figure(s.rmse, unit),
                 figure(s.rmse_persistence, unit),
-                format!("{:.0} %", 100.0 * s.coverage),
+                if s.n > 0 { format!("{:.0} %", 100.0 * s.coverage) } else { "–".to_owned() },
                 s.n
             )?;
         }
@@ -158,7 +158,14 @@ fn expectations(out: &mut String, r: &Report) -> std::fmt::Result {
 }
 
 fn tail(out: &mut String, r: &Report, args: &RunArgs) -> std::fmt::Result {
-    writeln!(out, "\n{}; state hash {}", r.headline(), r.state_hash.as_deref().unwrap_or("none"))?;
+    let headline = match (r.finished, args.shard) {
+        (false, _) => "Expectations are not judged: the run was stopped".to_owned(),
+        (true, (i, n)) if n > 1 => {
+            format!("Expectations are not judged in shard {i} of {n}: `merge` judges the whole")
+        }
+        _ => r.headline(),
+    };
+    writeln!(out, "\n{headline}; state hash {}", r.state_hash.as_deref().unwrap_or("none"))?;
     if let Some(dir) = &args.report {
         writeln!(out, "report: {}", dir.join("report.html").display())?;
     }

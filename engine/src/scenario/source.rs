@@ -221,7 +221,7 @@ impl Source {
     }
 
     /// The first line of a long span: what stands for a struct that lacks a field.
-    pub(super) fn head(&self, span: Range<usize>) -> Range<usize> {
+    pub fn head(&self, span: Range<usize>) -> Range<usize> {
         let span = self.clamp(span);
         let text = &self.0.text[span.clone()];
         let end = text.find('\n').unwrap_or(text.len()).min(60);

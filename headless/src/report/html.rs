@@ -57,9 +57,8 @@ fn head(html: &mut String, report: &Report) {
         fact("took", format!("{:.2} s", report.wall_s), times);
     }
     fact("messages", thousands(report.messages as f64), report.broker.clone());
-    let devices: u32 = report.groups.iter().map(|g| g.devices).sum();
-    if devices > 0 {
-        fact("simulated devices", thousands(f64::from(devices)), String::new());
+    if report.devices > 0 {
+        fact("simulated devices", thousands(f64::from(report.devices)), String::new());
     }
     if !report.twins.is_empty() {
         fact("twins", report.twins.len().to_string(), String::new());
@@ -143,9 +142,10 @@ fn faults_and_verdicts(html: &mut String, report: &Report, twin: &Twin) {
             let standing = f.from_s <= h.from_s && f.to_s.is_none_or(|end| h.from_s <= end + 60.0);
             h.what == "verdict" && standing && (f.part == h.part || f.part.is_empty())
         });
-        let after = cause.map(|f| span(h.from_s - f.from_s)).unwrap_or_default();
+        let after = cause.map(|f| span(h.decided_at_s.unwrap_or(h.from_s) - f.from_s)).unwrap_or_default();
         let value = if h.what == "verdict" {
-            format!("{} %", figure(h.value * 100.0))
+            let size = h.size.map_or_else(String::new, |s| format!("{}, ", figure(s)));
+            format!("{size}{} %", figure(h.value * 100.0))
         } else if h.value == 0.0 {
             "–".into()
         } else {

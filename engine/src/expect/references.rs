@@ -1,0 +1,99 @@
+//! What an expectation names that the run does not have: it could never fire, and would hold or fail for nothing.
+
+use super::{Claim, Condition, Evaluator, ExpectError, Expectation, VerdictPattern};
+use crate::{
+    scenario::diagnostic::near,
+    signal::{Channel, Kind, SignalTable, wildcard},
+};
+
+/// Kinds that verdicts can have, as [`crate::sense::fault::FaultDef::name`] spells them.
+pub const VERDICT_KINDS: [&str; 8] =
+    ["stuck", "bias", "drift", "gain", "spike", "noise", "dropout", "clock_skew"];
+
+/// A reference to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dangling {
+    /// Index of the expectation.
+    pub index: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What to try.
+    pub help: Option<String>,
+}
+
+/// All references to signals, twins, parts and kinds that do not exist.
+///
+/// ```
+/// use twinfleet_engine::{expect::{self, Expectation}, signal::SignalTable};
+/// let ron = ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
+/// let never: Expectation = ron.from_str(r#"Never(verdict: (kind: "stuk"))"#).unwrap();
+/// let found = expect::dangling(&[never], &SignalTable::default());
+/// assert_eq!(found[0].message, "no verdict has the kind `stuk`");
+/// ```
+pub fn dangling(expectations: &[Expectation], table: &SignalTable) -> Vec<Dangling> {
+    let mut all: Vec<Dangling> = Evaluator::unmatched(expectations, table)
+        .into_iter()
+        .map(|ExpectError::NoSignal { index, glob }| Dangling {
+            index,
+            message: format!("no signal of this run fits `{glob}`"),
+            help: Some("`twinfleet run … --record DIR` lists all signals in DIR/signals.json".to_owned()),
+        })
+        .collect();
+    let twins: Vec<(&str, &[Channel])> = table
+        .blocks()
+        .filter(|(_, count, channels)| *count == 1 && channels.iter().any(|c| c.kind == Kind::Estimate))
+        .map(|(pattern, _, channels)| (pattern, channels))
+        .collect();
+    for (index, e) in expectations.iter().enumerate() {
+        for pattern in verdicts(e) {
+            if let Some((message, help)) = wrong(pattern, &twins) {
+                all.push(Dangling { index, message, help });
+            }
+        }
+    }
+    all.sort_by_key(|d| d.index);
+    all
+}
+
+fn verdicts(e: &Expectation) -> Vec<&VerdictPattern> {
+    let conditions = match &e.claim {
+        Claim::Never(c) | Claim::Within(c) | Claim::Count(c, _) => vec![c],
+        Claim::Implies { premise, then, .. } => vec![premise, then],
+        _ => vec![],
+    };
+    let verdict = |c: &&'_ Condition| matches!(c, Condition::Verdict(_));
+    conditions
+        .into_iter()
+        .filter(verdict)
+        .filter_map(|c| if let Condition::Verdict(p) = c { Some(p) } else { None })
+        .collect()
+}
+
+fn wrong(p: &VerdictPattern, twins: &[(&str, &[Channel])]) -> Option<(String, Option<String>)> {
+    let plain = |text: &str| text.to_lowercase().replace('_', "");
+    if let Some(kind) = &p.kind
+        && !VERDICT_KINDS.iter().any(|k| plain(k) == plain(kind))
+    {
+        return Some((format!("no verdict has the kind `{kind}`"), near(kind, VERDICT_KINDS)));
+    }
+    let meant: Vec<_> = twins
+        .iter()
+        .filter(|(id, _)| p.of.as_ref().is_none_or(|of| wildcard(of.as_bytes(), id.as_bytes())))
+        .collect();
+    if let (Some(of), true) = (&p.of, meant.is_empty()) {
+        return Some((format!("there is no twin `{of}`"), near(of, twins.iter().map(|(id, _)| *id))));
+    }
+    let part = p.part.as_ref()?;
+    let names = || {
+        meant
+            .iter()
+            .flat_map(|(_, cs)| cs.iter())
+            .filter(|c| c.kind == Kind::Verdict)
+            .map(|c| c.name.as_str())
+    };
+    let fits = |name: &str| {
+        wildcard(part.as_bytes(), name.as_bytes())
+            || name.split_once('.').is_some_and(|(head, _)| head == part)
+    };
+    (!names().any(fits)).then(|| (format!("no twin meant here has the part `{part}`"), near(part, names())))
+}
