@@ -4,6 +4,14 @@
 //! of a twin: it feeds what arrives to [`crate::compare::Judge`], which owns the estimator, and emits the twin's rows;
 //! [`outlook`] keeps and scores the forecasts.
 //!
+//! # Gaps
+//! A recording whose rows stop for more than [`physical::GAP_STEPS`] of its median steps is a device that was off, not one
+//! that fell silent. It is published as a broker would tell it: that many steps after the last row `offline`, retained, on
+//! the topic `<topic>/status` beside the bound one, and `online` there just before the first row after the gap; the end of
+//! the recording is such a gap without end. A twin that is told `offline` stops counting the time to the next message, so
+//! no `dropout` comes of it, and over the gap its inputs count as unknown. A `Dropout` of the timeline publishes nothing on
+//! the status topic: that silence is the fault, and the twin has to find it.
+//!
 //! ```
 //! use twinfleet_engine::{mirror::horizon_name, time::Span};
 //! assert_eq!(horizon_name(Span::from_secs(300)), "300s");

@@ -1,0 +1,107 @@
+//! What is told of a device, or of a signal, without looking at its values: silence, and a clock that runs wrong.
+
+use super::{
+    Judge, Reading,
+    history::History,
+    rhythm::{ClockNews, Rhythm},
+    run::Run,
+    verdict::end_verdict,
+};
+use crate::time::{SimTime, Span};
+
+impl Judge {
+    /// Rhythm and clock: what can be told without looking at the values.
+    pub(super) fn hear(&mut self, r: &Reading<'_>) {
+        if let Some(v) = self.device_silent.take() {
+            self.end(v, r.arrived, r.arrived);
+        }
+        self.rhythm.beat(r.arrived);
+        let values = r.inputs.iter().take(self.inputs).chain(r.outputs);
+        for (s, value) in values.enumerate() {
+            if !value.is_nan() {
+                if let Some(v) = self.silent[s].take() {
+                    end_verdict(&mut self.verdicts, &mut self.news, v, r.arrived, r.arrived);
+                }
+                self.rhythms[s].beat(r.arrived);
+            } else if self.silent[s].is_none() && self.rhythms[s].overdue(r.arrived) {
+                let posterior = self.rhythms[s].posterior(r.arrived);
+                let onset = self.rhythms[s].due();
+                let part = self.names[s].clone();
+                self.silent[s] = Some(self.verdicts.len());
+                self.begin(part, "dropout", onset, 0.0, posterior, r.arrived);
+            }
+        }
+        match self.clock.take(r.t, r.arrived) {
+            Some(ClockNews::Began(skew)) => {
+                self.clock_verdict = Some(self.verdicts.len());
+                let posterior = 1.0 / (1.0 + 1e3 * (-0.5 * skew.sigmas.powi(2)).exp());
+                self.begin(String::new(), "clock_skew", skew.onset, skew.ppm, posterior, r.arrived);
+            }
+            Some(ClockNews::Ended(t)) => {
+                if let Some(v) = self.clock_verdict.take() {
+                    self.end(v, t, r.arrived);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Simulated time has come to `now`: tells whether the silence became, or is, a verdict.
+    pub fn wait(&mut self, now: SimTime) -> bool {
+        if self.device_silent.is_none() && self.rhythm.overdue(now) {
+            let (onset, posterior) = (self.rhythm.due(), self.rhythm.posterior(now));
+            self.device_silent = Some(self.verdicts.len());
+            self.begin(String::new(), "dropout", onset, 0.0, posterior, now);
+            return true;
+        }
+        false
+    }
+
+    /// The broker says that the device is gone (`false`) or back: silence while it is gone is no fault of its stream.
+    pub fn presence(&mut self, t: SimTime, here: bool) {
+        if here {
+            return;
+        }
+        if let Some(v) = self.device_silent.take() {
+            self.end(v, t, t);
+        }
+        self.rhythm.pause();
+        self.rhythms.iter_mut().for_each(Rhythm::pause);
+    }
+
+    /// The device's clock was set to a time before its last reading.
+    pub fn clock_set(&mut self, t: SimTime) {
+        self.clock.set();
+        if let Some(v) = self.clock_verdict.take() {
+            self.end(v, t, t);
+        }
+        self.last_t = None;
+        // The samples' times would not ascend: hypotheses start anew.
+        self.history = History::new(self.inputs, self.lanes.len());
+        self.corrections.retain(|c| c.until == SimTime::NEVER);
+        for lane in &mut self.lanes {
+            lane.suspicion = None;
+            lane.spike = None;
+            lane.run = Run::default().after(&lane.run);
+            if let Some(a) = lane.active.take() {
+                end_verdict(&mut self.verdicts, &mut self.news, a.verdict, t, t);
+            }
+        }
+        self.corrections.clear();
+    }
+
+    /// Whether a verdict on the device as a whole holds.
+    pub fn device_holds(&self) -> bool {
+        self.device_silent.is_some() || self.clock_verdict.is_some()
+    }
+
+    /// Whether the device's clock runs wrong.
+    pub fn clock_wrong(&self) -> bool {
+        self.clock.skewed()
+    }
+
+    /// Median time between messages.
+    pub fn period(&self) -> Span {
+        self.rhythm.period()
+    }
+}

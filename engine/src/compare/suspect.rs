@@ -1,0 +1,280 @@
+//! From a suspicion to a verdict: what the cheap detectors of an output point at is examined, as competing hypotheses.
+
+use super::{
+    DECIDE_NATS, Judge, MARGIN_NATS,
+    glr::{Fit, Search},
+    history::{Correction, Shape},
+    lane::{EXAMINE, PATIENCE, Suspicion, WILD},
+    noise::cost,
+    verdict::end_verdict,
+};
+use crate::time::SimTime;
+
+/// How wrong a model may be without a fault, as a share of the motion it has to explain. The innovations of the past cannot
+/// say this where the inputs do what they never did before.
+const MODEL_SHARE: f64 = 0.1;
+/// What a gain has to be better by than a bias: it is rarer, and over a short time the two look alike, [nat].
+const GAIN_PENALTY: f64 = 6.0;
+/// Readings before the trigger at which a step may have begun.
+const STEP_BACK: [u64; 8] = [0, 1, 2, 4, 8, 16, 32, 60];
+/// The same for a drift, before now.
+const DRIFT_BACK: [u64; 7] = [25, 45, 80, 140, 230, 350, 500];
+/// Readings of a stream before which no fault can have begun: what is wrong from the start is the model's to learn.
+const SETTLE: u64 = 120;
+
+impl Judge {
+    /// The detectors of one output.
+    pub(super) fn look(&mut self, o: usize, i: u64, raw: f64, arrived: SimTime) {
+        let v = self.history.innovation(i, o);
+        let ready = self.noise[o].ready();
+        let z = v.residual / v.var.sqrt() / self.noise[o].scale();
+        let jump = raw - self.lanes[o].last;
+        self.lanes[o].last = raw;
+        self.lanes[o].run.take(raw, i);
+        if let Some(active) = self.lanes[o].active {
+            self.watch_end(o, i, active, arrived);
+            return;
+        }
+        if z.is_nan() {
+            return;
+        }
+        let lane = &mut self.lanes[o];
+        let limit = 4.0 * lane.step;
+        if jump.is_finite() {
+            lane.step += 0.01 * (1.2533 * jump.abs().min(limit) - lane.step);
+        }
+        self.noise[o].take(v.residual / v.var.sqrt());
+        if !ready {
+            return;
+        }
+        if self.judge_stuck(o, i, arrived) || self.judge_spike(o, i, arrived) {
+            return;
+        }
+        let lane = &mut self.lanes[o];
+        if z.abs() > WILD && jump.abs() > 4.0 * lane.step && lane.spike.is_none() {
+            lane.spike = Some(i);
+        }
+        lane.suspect(z, i);
+        self.examine(o, i, arrived);
+    }
+
+    /// A run of identical values that the model cannot have meant.
+    fn judge_stuck(&mut self, o: usize, i: u64, arrived: SimTime) -> bool {
+        let run = &self.lanes[o].run;
+        if !run.long() {
+            return false;
+        }
+        let from = run.start + 1;
+        if from < self.history.oldest_start() {
+            return false;
+        }
+        let t = self.history.sample(from).t;
+        let signal = self.inputs + o;
+        let ignore = Correction { signal, shape: Shape::Ignore, size: 0.0, from: t, until: SimTime::NEVER };
+        let search = self.search();
+        let Some(mut est) = search.state_at(from) else { return false };
+        let mut all = self.corrections.clone();
+        all.push(ignore);
+        // What the twin would have read, had it not been told; a step before the run, which is no business of the run's,
+        // drops out with the mean.
+        let mut path = Vec::new();
+        for k in from..=i {
+            self.history.step(&mut *est, k, &all, &mut |_, _| {});
+            let v = self.history.innovation(k, o);
+            if !v.var.is_nan() {
+                path.push((est.expected(o).mean, v.var.sqrt() * self.noise[o].scale()));
+            }
+        }
+        let mean = path.iter().map(|p| p.0).sum::<f64>() / path.len() as f64;
+        let (low, high) = path.iter().fold((f64::MAX, f64::MIN), |(l, h), p| (l.min(p.0), h.max(p.0)));
+        let misfit: f64 = path.iter().map(|(p, sd)| cost((p - mean) / sd) - 0.5).sum();
+        let nats = misfit / self.noise[o].dilution() + self.lanes[o].run.surprise();
+        let moved = high - low >= (2.0 * self.est.quantum(o)).max(3.0 * self.est.noise_std(o));
+        if nats < DECIDE_NATS || !moved {
+            return false;
+        }
+        self.accept(o, ignore, "stuck", from, 0.0, posterior(nats), arrived);
+        true
+    }
+
+    /// A single reading that was off and came back.
+    fn judge_spike(&mut self, o: usize, i: u64, arrived: SimTime) -> bool {
+        let Some(k) = self.lanes[o].spike else { return false };
+        if i < k + 2 {
+            return false;
+        }
+        self.lanes[o].spike = None;
+        let Some(before) = k.checked_sub(1) else { return false };
+        let y = |at: u64| self.history.value(at, self.inputs + o);
+        let (up, back, rest) = (y(k) - y(before), y(k) - y(k + 1), y(k + 1) - y(before));
+        let least = 4.0 * self.lanes[o].step;
+        if !(up * back > 0.0
+            && up.abs().min(back.abs()) > least
+            && rest.abs() < 0.5 * up.abs().min(back.abs()))
+        {
+            return false;
+        }
+        let (from, until) = (self.history.sample(k).t, self.history.sample(k + 1).t);
+        let ignore = Correction { signal: self.inputs + o, shape: Shape::Ignore, size: 0.0, from, until };
+        let Some(mut est) = self.search().state_at(k) else { return false };
+        let mut all = self.corrections.clone();
+        all.push(ignore);
+        let scale = self.noise[o].scale();
+        let mut nats = 0.0;
+        let mut size = 0.0;
+        for at in k..=i {
+            let mut spent = 0.0;
+            self.history.step(&mut *est, at, &all, &mut |which, v| {
+                if which == o {
+                    spent = cost(v.residual / v.var.sqrt() / scale);
+                }
+            });
+            if at == k {
+                size = y(k) - est.expected(o).mean;
+            }
+            let v = self.history.innovation(at, o);
+            if !v.var.is_nan() {
+                nats += cost(v.residual / v.var.sqrt() / scale) - spent;
+            }
+        }
+        // Two neighbours that agree with each other and not with it, each worth what the reading alone is.
+        if nats < 0.5 * DECIDE_NATS {
+            return false;
+        }
+        self.accept(o, ignore, "spike", k, size, posterior(2.0 * nats), arrived);
+        let lane = &mut self.lanes[o];
+        if let Some(active) = lane.active.take() {
+            end_verdict(&mut self.verdicts, &mut self.news, active.verdict, until, arrived);
+        }
+        lane.suspicion = None;
+        true
+    }
+
+    /// A search under what is believed now.
+    pub(super) fn search(&self) -> Search<'_> {
+        Search {
+            history: &self.history,
+            corrections: &self.corrections,
+            noise: &self.noise,
+            unit: &self.unit,
+        }
+    }
+
+    /// Examines a suspicion when its time has come.
+    fn examine(&mut self, o: usize, i: u64, arrived: SimTime) {
+        let Some(suspicion) = self.lanes[o].suspicion else { return };
+        let age = i - suspicion.trigger;
+        let Some(due) = EXAMINE.get(suspicion.examined) else {
+            self.lanes[o].suspicion = None;
+            return;
+        };
+        if age < *due || self.lanes[o].run.suspect() {
+            return;
+        }
+        // Several may have come due at once, where a run of identical values had to be waited for.
+        let examined = EXAMINE.iter().filter(|a| **a <= age).count();
+        self.lanes[o].suspicion = Some(Suspicion { examined, ..suspicion });
+        let fits = self.hypotheses(o, i, suspicion.trigger);
+        let Some(best) = fits.first().copied() else { return };
+        if best.gain < 0.25 * DECIDE_NATS && age >= 30 {
+            self.lanes[o].suspicion = None;
+            return;
+        }
+        let second = fits.get(1).map_or(0.0, |f| f.gain);
+        let clear = best.gain - second > MARGIN_NATS || age >= PATIENCE;
+        if best.gain < DECIDE_NATS || !clear || best.shape == Shape::Disturbance {
+            return;
+        }
+        if !self.beyond_the_model(o, i, &best) {
+            return;
+        }
+        let (kind, size) = match best.shape {
+            Shape::Bias => ("bias", best.size),
+            Shape::Drift => ("drift", best.size),
+            Shape::Gain => ("gain", 1.0 / (1.0 - best.size).max(1e-3)),
+            Shape::Noise => ("noise", best.size),
+            Shape::Ignore | Shape::Disturbance => return,
+        };
+        let correction = Correction {
+            signal: best.signal,
+            shape: best.shape,
+            size: best.size,
+            from: self.history.sample(best.onset).t,
+            until: SimTime::NEVER,
+        };
+        let share = 1.0 / (1.0 + (second - best.gain).exp());
+        self.accept(o, correction, kind, best.onset, size, posterior(best.gain) * share, arrived);
+    }
+
+    /// Whether a fault is larger than what the model may be wrong by: [`MODEL_SHARE`] of the motion that was reported
+    /// since shortly before the supposed onset.
+    fn beyond_the_model(&self, o: usize, i: u64, fit: &Fit) -> bool {
+        let from = fit.onset.saturating_sub(30).max(self.history.oldest_start());
+        let (mut low, mut high) = (f64::MAX, f64::MIN);
+        for k in from..=i {
+            let y = self.history.value(k, self.inputs + o);
+            if !y.is_nan() && k != fit.onset {
+                let c = Correction {
+                    signal: fit.signal,
+                    shape: fit.shape,
+                    size: fit.size,
+                    from: self.history.sample(fit.onset).t,
+                    until: SimTime::NEVER,
+                };
+                let t = self.history.sample(k).t;
+                let y = if c.covers(t) { y - c.size * c.profile(t, y) } else { y };
+                (low, high) = (low.min(y), high.max(y));
+            }
+        }
+        let now = match fit.shape {
+            Shape::Drift => {
+                fit.size * (self.history.sample(i).t - self.history.sample(fit.onset).t).as_secs_f64()
+                    / 3600.0
+            }
+            Shape::Gain => fit.size * self.history.value(i, self.inputs + o),
+            Shape::Noise => 2.0 * fit.size,
+            _ => fit.size,
+        };
+        now.abs() > MODEL_SHARE * (high - low).max(0.0)
+    }
+
+    /// All hypotheses on an output, best first.
+    fn hypotheses(&self, o: usize, i: u64, trigger: u64) -> Vec<Fit> {
+        let search = self.search();
+        let oldest = self.history.oldest_start().max(SETTLE);
+        let signal = self.inputs + o;
+        let mut steps: Vec<u64> =
+            STEP_BACK.iter().map(|b| trigger.saturating_sub(*b)).chain([trigger + 1, trigger + 3]).collect();
+        let mut slopes: Vec<u64> = DRIFT_BACK.iter().map(|b| i.saturating_sub(*b)).collect();
+        for list in [&mut steps, &mut slopes] {
+            list.retain(|k| *k >= oldest && *k + 3 <= i);
+            list.sort_unstable();
+            list.dedup();
+        }
+        let mut fits: Vec<Fit> = Vec::new();
+        fits.extend(search.best(Shape::Bias, signal, &steps));
+        fits.extend(
+            steps.iter().filter_map(|k| search.noise(o, *k)).max_by(|a, b| a.gain.total_cmp(&b.gain)),
+        );
+        // A drift or a gain looks like a small step before it is told apart; where there is none, they are not looked for.
+        let so_far = fits.iter().map(|f| f.gain).fold(0.0, f64::max);
+        if so_far > 0.25 * DECIDE_NATS || matches!(i - trigger, 64..90 | 180..) {
+            fits.extend(search.best(Shape::Drift, signal, &slopes));
+        }
+        if so_far > 0.5 * DECIDE_NATS {
+            fits.extend(
+                search.best(Shape::Gain, signal, &steps).map(|f| Fit { gain: f.gain - GAIN_PENALTY, ..f }),
+            );
+            for input in 0..self.inputs {
+                fits.extend(search.best(Shape::Disturbance, input, &steps));
+            }
+        }
+        fits.sort_by(|a, b| b.gain.total_cmp(&a.gain));
+        fits
+    }
+}
+
+/// Posterior of a hypothesis that gained so many nats, with prior odds of a fault of 1 to 10,000 a reading examined.
+fn posterior(nats: f64) -> f64 {
+    1.0 / (1.0 + 1e4 * (-nats).exp())
+}

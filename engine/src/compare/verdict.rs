@@ -1,0 +1,220 @@
+//! The life of a verdict on values: it begins with a correction and the past gone over again, its size is fitted anew as
+//! readings come, and it ends when the raw readings fit better than the corrected ones.
+
+use super::{
+    Judge, News, Verdict,
+    history::{Correction, NONE, Shape},
+    lane::{Active, EXAMINE, Suspicion},
+    noise::cost,
+    run::Run,
+};
+use crate::time::SimTime;
+
+/// Log-likelihood at which a fault counts as over, [nat].
+const END_NATS: f64 = 8.0;
+
+impl Judge {
+    /// A hypothesis becomes the verdict: the past since its onset is gone over again, corrected.
+    #[expect(clippy::too_many_arguments, reason = "the fields of a verdict")]
+    pub(super) fn accept(
+        &mut self,
+        o: usize,
+        correction: Correction,
+        kind: &'static str,
+        onset: u64,
+        size: f64,
+        posterior: f64,
+        arrived: SimTime,
+    ) {
+        let verdict = self.verdicts.len();
+        let part = self.names[self.inputs + o].clone();
+        self.begin(part, kind, correction.from, size, posterior, arrived);
+        let at = self.corrections.len();
+        self.corrections.push(correction);
+        self.go_over(onset);
+        let next_refit = self.history.next() + 30;
+        let lane = &mut self.lanes[o];
+        lane.active = Some(Active {
+            verdict,
+            correction: at,
+            shape: correction.shape,
+            over: 0.0,
+            over_since: 0,
+            next_refit,
+        });
+        lane.suspicion = None;
+        lane.spike = None;
+    }
+
+    /// Runs the estimator again from sample `onset` on, under what is believed now.
+    fn go_over(&mut self, onset: u64) {
+        let Some((mut at, mut est)) = self.history.state_before(onset) else { return };
+        self.history.forget_states_after(at);
+        while at < self.history.next() {
+            self.history.resnap(at, &*est);
+            self.scratch.fill(NONE);
+            let seen = &mut self.scratch;
+            self.history.step(&mut *est, at, &self.corrections, &mut |o, v| seen[o] = v);
+            for o in 0..self.lanes.len() {
+                let v = self.scratch[o];
+                self.history.set_innovation(at, o, v);
+            }
+            at += 1;
+        }
+        self.est = est;
+        for o in 0..self.lanes.len() {
+            self.lanes[o].view.estimate = self.est.expected(o);
+        }
+    }
+
+    /// A stuck sensor is over when it moves; that is known before its reading is taken in.
+    pub(super) fn end_if_moving(&mut self, o: usize, t: SimTime, arrived: SimTime, raw: f64) {
+        let Some(active) = self.lanes[o].active else { return };
+        if active.shape != Shape::Ignore || raw.is_nan() || raw == self.lanes[o].run.value {
+            return;
+        }
+        self.corrections[active.correction].until = t;
+        self.end(active.verdict, t, arrived);
+        self.lanes[o].active = None;
+        self.lanes[o].run = Run::default().after(&self.lanes[o].run);
+    }
+
+    /// Whether a verdict on values is over: the raw readings fit better than the corrected ones.
+    pub(super) fn watch_end(&mut self, o: usize, i: u64, mut active: Active, arrived: SimTime) {
+        if active.shape == Shape::Ignore {
+            return;
+        }
+        let c = self.corrections[active.correction];
+        let v = self.history.innovation(i, o);
+        let t = self.history.sample(i).t;
+        let raw = self.history.value(i, self.inputs + o);
+        let scale = self.noise[o].scale();
+        let with = cost(v.residual / v.var.sqrt() / scale);
+        let without = match c.shape {
+            // Less noise: the innovation under its own variance, against that with the noise.
+            Shape::Noise => {
+                let own = (v.var - c.size * c.size).max(1e-12);
+                cost(v.residual / own.sqrt() / scale) - 0.5 * (v.var / own).ln()
+            }
+            _ => cost((v.residual + c.size * c.profile(t, raw)) / v.var.sqrt() / scale),
+        };
+        let d = with - without;
+        if d.is_finite() {
+            if active.over <= 0.0 && d > 0.0 {
+                active.over_since = i;
+            }
+            active.over = (active.over + d).max(0.0);
+        }
+        if active.over > END_NATS {
+            self.finish(o, active, active.over_since, arrived);
+            return;
+        }
+        self.lanes[o].suspect(v.residual / v.var.sqrt() / scale, i);
+        if self.examine_end(o, i, &active, arrived) {
+            return;
+        }
+        if i >= active.next_refit {
+            active.next_refit = i + 30;
+            self.refit(&active);
+        }
+        self.lanes[o].active = Some(active);
+    }
+
+    /// Whether, after a suspicion, it fits better that the fault is over.
+    fn examine_end(&mut self, o: usize, i: u64, active: &Active, arrived: SimTime) -> bool {
+        let Some(s) = self.lanes[o].suspicion else { return false };
+        let age = i - s.trigger;
+        match EXAMINE.get(s.examined) {
+            None => self.lanes[o].suspicion = None,
+            Some(due) if age >= *due => {
+                let examined = EXAMINE.iter().filter(|a| **a <= age).count();
+                self.lanes[o].suspicion = Some(Suspicion { examined, ..s });
+                let begun = self.history.index_at(self.corrections[active.correction].from);
+                let search = self.search();
+                let best = [0, 1, 2, 4, 8, 16, 32]
+                    .iter()
+                    .map(|b| s.trigger.saturating_sub(*b))
+                    .filter(|k| *k > begun.max(self.history.oldest_start()))
+                    .filter_map(|k| Some((k, search.ended(active.correction, k)?)))
+                    .max_by(|a, b| a.1.total_cmp(&b.1));
+                if let Some((onset, _)) = best.filter(|b| b.1 > END_NATS) {
+                    self.finish(o, *active, onset, arrived);
+                    return true;
+                }
+            }
+            Some(_) => {}
+        }
+        false
+    }
+
+    /// Ends a verdict on values, and goes over again what its correction has touched.
+    fn finish(&mut self, o: usize, active: Active, since: u64, arrived: SimTime) {
+        let t = self.history.sample(since).t;
+        self.end(active.verdict, t, arrived);
+        self.lanes[o].active = None;
+        self.lanes[o].suspicion = None;
+        let c = &mut self.corrections[active.correction];
+        c.until = t;
+        // A size that was a little wrong has pulled the state with it. Where the onset is still in memory, the whole time of
+        // the fault is gone over again without its readings.
+        let onset = self.history.index_at(c.from);
+        if c.shape != Shape::Noise && onset > self.history.oldest_start() {
+            c.shape = Shape::Ignore;
+            self.go_over(onset);
+        } else {
+            self.go_over(since);
+        }
+    }
+
+    /// With more readings the size is known better, as long as the onset is in memory.
+    fn refit(&mut self, active: &Active) {
+        let c = self.corrections[active.correction];
+        let onset = self.history.index_at(c.from);
+        if c.shape == Shape::Noise || onset <= self.history.oldest_start() {
+            return;
+        }
+        if let Some(more) = self.search().fit(c.shape, c.signal, onset)
+            && more.size.abs() > more.std
+        {
+            let size = c.size + more.size;
+            self.corrections[active.correction].size = size;
+            self.verdicts[active.verdict].size =
+                if c.shape == Shape::Gain { 1.0 / (1.0 - size).max(1e-3) } else { size };
+            self.go_over(onset);
+        }
+    }
+
+    /// A verdict from now on.
+    pub(super) fn begin(
+        &mut self,
+        part: String,
+        kind: &'static str,
+        onset: SimTime,
+        size: f64,
+        posterior: f64,
+        t: SimTime,
+    ) {
+        let verdict = Verdict { part, kind, onset, end: None, size, posterior, decided_at: t };
+        self.news.push(News { t, verdict: verdict.clone(), ended: false });
+        self.verdicts.push(verdict);
+    }
+
+    /// A verdict that was over at `end`, known at `t`.
+    pub(super) fn end(&mut self, verdict: usize, end: SimTime, t: SimTime) {
+        end_verdict(&mut self.verdicts, &mut self.news, verdict, end, t);
+    }
+}
+
+/// Ends a verdict, where the whole judge cannot be borrowed.
+pub(super) fn end_verdict(
+    verdicts: &mut [Verdict],
+    news: &mut Vec<News>,
+    at: usize,
+    end: SimTime,
+    t: SimTime,
+) {
+    if let Some(v) = verdicts.get_mut(at) {
+        v.end = Some(end);
+        news.push(News { t, verdict: v.clone(), ended: true });
+    }
+}
