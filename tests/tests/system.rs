@@ -10,6 +10,8 @@ mod system {
     mod determinism;
     mod outside;
     mod own;
+    mod recordings;
+    mod refused;
     mod scenarios;
     mod tidy;
 }

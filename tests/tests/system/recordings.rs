@@ -1,0 +1,61 @@
+//! The nine recorded hours of a Raspberry Pi 3B through the whole command, each with parameters that were fitted on the
+//! other eight: forecasts beat persistence, intervals hold, and nothing is wrong on a clean run.
+
+use super::common::command;
+use std::path::Path;
+
+fn recordings() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let mut digits: Vec<String> = std::fs::read_dir(root.join("assets/recordings/pi3b"))
+        .expect("the recordings")
+        .filter_map(|e| {
+            e.ok()?.file_name().to_str()?.strip_prefix("pistress_")?.strip_suffix(".csv").map(str::to_owned)
+        })
+        .collect();
+    digits.sort();
+    assert_eq!(digits.len(), 9);
+    digits
+}
+
+#[test]
+fn all_nine_hours_are_forecast_better_than_by_persistence_and_raise_no_verdict() {
+    let (mut held, mut all) = (0.0, 0.0);
+    for digits in recordings() {
+        let ran = command(&[
+            "run",
+            "pi3b-mirror",
+            "--quiet",
+            "--broker",
+            "embedded:0",
+            "--set",
+            &format!("physicals[0].from.path=\"assets/recordings/pi3b/pistress_{digits}.csv\""),
+            "--set",
+            &format!("mirror[0].params=\"assets/params/pi3b-without-{digits}.ron\""),
+            "--set",
+            "timeline=[]",
+            "--set",
+            "expect=[Never(verdict: Any)]",
+        ]);
+        assert_eq!(ran.code(), 0, "{digits}: {}\n{}", ran.stdout(), ran.stderr());
+        let json = ran.json();
+        let scores = json["twins"][0]["scores"].as_array().expect("scores");
+        assert_eq!(scores.len(), 2);
+        for s in scores {
+            let figure = |name: &str| s[name].as_f64().expect(name);
+            println!(
+                "{digits} {:>4} s: RMSE {:.3}, persistence {:.3}, coverage {:.3}",
+                s["horizon_s"],
+                figure("rmse"),
+                figure("rmse_persistence"),
+                figure("coverage")
+            );
+            assert!(figure("n") > 2_000.0, "{digits}: {s}");
+            assert!(figure("rmse") < figure("rmse_persistence"), "{digits}: {s}");
+            held += figure("coverage") * figure("n");
+            all += figure("n");
+        }
+    }
+    let coverage = held / all;
+    println!("coverage overall {coverage:.3}");
+    assert!((0.85..=0.95).contains(&coverage), "coverage {coverage}");
+}
