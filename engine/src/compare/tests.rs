@@ -120,7 +120,6 @@ fn clean_runs_get_no_verdict() {
 }
 
 #[test]
-#[ignore = "15 hours of recordings: a minute or two"]
 fn no_clean_run_at_all_gets_a_verdict() {
     for name in [
         "pistress_0000000011",
@@ -205,7 +204,6 @@ fn the_labs_faults_are_named_too() {
 
 /// Kinds × recordings × sizes and onsets drawn from seeds; prints the confusion table.
 #[test]
-#[ignore = "some minutes"]
 fn most_of_a_matrix_of_faults_is_named() {
     use rand::RngExt;
     let files = ["1100000011", "1100000111", "1101000011", "1110001011", "1111001011", "1111100011"];
