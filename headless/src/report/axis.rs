@@ -3,12 +3,15 @@
 /// Round values (1, 2 or 5 times a power of ten apart) within `low..=high`, about `want` of them, and their decimals.
 pub fn value_ticks(low: f64, high: f64, want: usize) -> (Vec<f64>, usize) {
     let span = (high - low).max(f64::MIN_POSITIVE);
-    let raw = span / want.max(1) as f64;
+    let raw = span / want.max(3) as f64;
     let power = 10f64.powf(raw.log10().floor());
-    let step =
-        [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * power).find(|s| *s >= raw * 0.999).unwrap_or(raw);
-    let first = (low / step).ceil() as i64;
-    let last = (high / step).floor() as i64;
+    let inside = |step: f64| ((low / step).ceil() as i64, (high / step).floor() as i64);
+    let steps = [10.0, 5.0, 2.0, 1.0, 0.5, 0.2].map(|m| m * power);
+    // The widest step that is no wider than asked for, or narrower where that would leave fewer than three ticks.
+    let asked = steps.into_iter().rev().find(|s| *s >= raw * 0.999).unwrap_or(raw);
+    let three = |s: &f64| *s <= asked * 1.001 && inside(*s).1 - inside(*s).0 >= 2;
+    let step = steps.into_iter().find(three).unwrap_or(asked);
+    let (first, last) = inside(step);
     let decimals = (-step.log10().floor()).clamp(0.0, 9.0) as usize;
     // A tick is a multiple of the step, so that rounding errors do not add up.
     ((first..=last.min(first + 50)).map(|i| i as f64 * step).collect(), decimals)
@@ -55,10 +58,15 @@ fn clock(t_s: f64, step_s: f64) -> String {
     }
 }
 
-/// Limits that show all of `low..=high` with a little air, and never an empty range.
+/// Limits that show all of `low..=high` with a little air. Around what is constant, or as good as, they are a twentieth of
+/// its value away, or 1 around zero.
 pub fn limits(low: f64, high: f64) -> (f64, f64) {
     let span = high - low;
-    let floor = (low.abs().max(high.abs()) * 1e-3).max(1e-6);
-    let air = if span > floor { span * 0.06 } else { floor.max(span) * 2.0 };
+    let largest = low.abs().max(high.abs());
+    let air = match largest {
+        l if span > (l * 1e-3).max(1e-5) => span * 0.06,
+        l if l < 1e-4 => 1.0,
+        l => l * 0.05,
+    };
     (low - air, high + air)
 }
