@@ -15,6 +15,9 @@ use crate::{
     time::SimTime,
 };
 
+/// What a fault that is over has to be better by than one that lasts: its end was chosen too, [nat].
+const OVER_PENALTY: f64 = 3.0;
+
 /// A hypothesis fitted to the innovations.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fit {
@@ -22,6 +25,8 @@ pub(crate) struct Fit {
     pub signal: usize,
     /// First sample concerned.
     pub onset: u64,
+    /// First sample no longer concerned; None: it lasts.
+    pub until: Option<u64>,
     pub size: f64,
     /// Log-likelihood gained over "nothing happened", diluted, [nat].
     pub gain: f64,
@@ -49,14 +54,10 @@ impl Search<'_> {
         Some(est)
     }
 
-    /// Fits one shape with one onset.
-    pub fn fit(&self, shape: Shape, signal: usize, onset: u64) -> Option<Fit> {
+    /// Fits one shape with one onset, and an end if it is over.
+    pub fn fit(&self, shape: Shape, signal: usize, onset: u64, until: Option<u64>) -> Option<Fit> {
         let mut est = self.state_at(onset)?;
-        self.fit_from(shape, signal, onset, &mut *est)
-    }
-
-    /// The same from a state at the onset, which is used up.
-    fn fit_from(&self, shape: Shape, signal: usize, onset: u64, est: &mut dyn Estimator) -> Option<Fit> {
+        let est = &mut *est;
         let h = self.history;
         let from = h.sample(onset).t;
         let unit = match shape {
@@ -65,7 +66,7 @@ impl Search<'_> {
             Shape::Gain => 0.01,
             _ => self.unit[signal],
         };
-        let trial = Correction { signal, shape, size: unit, from, until: SimTime::NEVER };
+        let trial = Correction { signal, shape, size: unit, from, until: until.map_or(SimTime::NEVER, |k| h.sample(k).t) };
         let mut all = self.corrections.to_vec();
         all.push(trial);
         // (innovation, signature per unit, standard deviation) in scaled form.
@@ -99,14 +100,14 @@ impl Search<'_> {
         }
         let gain: f64 = rows.iter().map(|(z, g)| cost(*z) - cost(z - g * size)).sum();
         let std = (dilution / information).sqrt();
-        Some(Fit { shape, signal, onset, size, gain: gain / dilution, std })
+        Some(Fit { shape, signal, onset, until, size, gain: gain / dilution, std })
     }
 
     /// The best onset of a shape among `onsets` (ascending), then among their neighbours.
-    pub fn best(&self, shape: Shape, signal: usize, onsets: &[u64]) -> Option<Fit> {
+    pub fn best(&self, shape: Shape, signal: usize, onsets: &[u64], until: Option<u64>) -> Option<Fit> {
         let mut best: Option<Fit> = None;
         for onset in onsets {
-            if let Some(fit) = self.fit(shape, signal, *onset)
+            if let Some(fit) = self.fit(shape, signal, *onset, until)
                 && best.is_none_or(|b| fit.gain > b.gain)
             {
                 best = Some(fit);
@@ -124,7 +125,7 @@ impl Search<'_> {
                 if onset <= before || onset >= after {
                     continue;
                 }
-                if let Some(fit) = self.fit(shape, signal, onset)
+                if let Some(fit) = self.fit(shape, signal, onset, until)
                     && fit.gain > best.gain
                 {
                     best = fit;
@@ -133,6 +134,31 @@ impl Search<'_> {
             step /= 2;
         }
         Some(best)
+    }
+
+    /// The best onset of a fault that was over at about `end`, and its end.
+    pub fn best_over(&self, shape: Shape, signal: usize, onsets: &[u64], end: u64) -> Option<Fit> {
+        let mut best = self.best(shape, signal, onsets, Some(end))?;
+        for until in [end.saturating_sub(2), end.saturating_sub(1), end + 1, end + 2] {
+            if until < self.history.next()
+                && let Some(fit) = self.fit(shape, signal, best.onset, Some(until))
+                && fit.gain > best.gain
+            {
+                best = fit;
+            }
+        }
+        Some(Fit { gain: best.gain - OVER_PENALTY, ..best })
+    }
+
+    /// What is corrected for if a hypothesis holds.
+    pub fn correction(&self, fit: &Fit) -> Correction {
+        Correction {
+            signal: fit.signal,
+            shape: fit.shape,
+            size: fit.size,
+            from: self.history.sample(fit.onset).t,
+            until: fit.until.map_or(SimTime::NEVER, |k| self.history.sample(k).t),
+        }
     }
 
     /// What it gains to suppose that the correction at `at` ended at sample `onset`.
@@ -186,6 +212,6 @@ impl Search<'_> {
         let size = (var / n * (s2 - 1.0)).sqrt() * self.noise[output].scale();
         let std = size / (2.0 * n).sqrt();
         let gain = gain / self.noise[output].dilution();
-        Some(Fit { shape: Shape::Noise, signal: h.inputs + output, onset, size, gain, std })
+        Some(Fit { shape: Shape::Noise, signal: h.inputs + output, onset, until: None, size, gain, std })
     }
 }

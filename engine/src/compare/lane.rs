@@ -33,7 +33,7 @@ pub(super) struct Suspicion {
 /// One output as the detectors see it.
 pub(super) struct Lane {
     pub run: Run,
-    pub sums: [Cusum; 2],
+    pub sums: [Cusum; 3],
     pub suspicion: Option<Suspicion>,
     pub spike: Option<u64>,
     pub active: Option<Active>,

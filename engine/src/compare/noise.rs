@@ -17,18 +17,52 @@ const MEMORY: f64 = 600.0;
 /// Innovations are clipped to so many scales before they enter the moments.
 const CLIP: f64 = 3.0;
 
-/// Running robust scale and lag-one correlation of whitened innovations.
+/// Lengths of the blocks over which slow misfit is measured, in readings.
+const BLOCKS: [u32; 2] = [24, 96];
+/// Blocks that a variance of 1 counts for before the first was seen, and memory in blocks.
+const BLOCKS_BEFORE: f64 = 8.0;
+const BLOCKS_MEMORY: f64 = 40.0;
+
+/// Running robust scale, lag-one correlation and slow misfit of whitened innovations.
 #[derive(Clone, Debug)]
 pub struct Calibration {
     n: u32,
     var: f64,
     cov: f64,
     last: f64,
+    blocks: [Block; BLOCKS.len()],
 }
 
 impl Default for Calibration {
     fn default() -> Self {
-        Self { n: 0, var: 1.0, cov: 0.0, last: f64::NAN }
+        Self { n: 0, var: 1.0, cov: 0.0, last: f64::NAN, blocks: BLOCKS.map(Block::new) }
+    }
+}
+
+/// Sums of a fixed number of neighbours: of variance 1 a reading while these are white.
+#[derive(Clone, Debug)]
+struct Block {
+    length: u32,
+    n: u32,
+    sum: f64,
+    weight: f64,
+    var: f64,
+}
+
+impl Block {
+    fn new(length: u32) -> Self {
+        Self { length, n: 0, sum: 0.0, weight: BLOCKS_BEFORE, var: 1.0 }
+    }
+
+    fn take(&mut self, z: f64) {
+        self.n += 1;
+        self.sum += z;
+        if self.n == self.length {
+            let square = (self.sum * self.sum / f64::from(self.length)).min(CLIP * CLIP * self.var.max(1.0));
+            self.weight = (self.weight + 1.0).min(BLOCKS_MEMORY);
+            self.var += (square - self.var) / self.weight;
+            (self.n, self.sum) = (0, 0.0);
+        }
     }
 }
 
@@ -48,6 +82,8 @@ impl Calibration {
             self.cov += gain * (clipped * self.last - self.cov);
         }
         self.last = clipped;
+        let scale = self.scale();
+        self.blocks.iter_mut().for_each(|b| b.take(clipped / scale));
     }
 
     /// Whether enough was seen.
@@ -65,15 +101,16 @@ impl Calibration {
         (self.cov / self.var).clamp(-0.9, 0.9)
     }
 
-    /// By how much a slow misfit counts for less than its number of readings says: `(1 + ρ) / (1 − ρ)`, at least 1.
+    /// By how much a slow misfit counts for less than its number of readings says, at least 1: `(1 + ρ) / (1 − ρ)`, or the
+    /// variance that sums over many readings have shown, if that is more.
     pub fn dilution(&self) -> f64 {
         let rho = self.correlation().max(0.0);
-        (1.0 + rho) / (1.0 - rho)
+        self.blocks.iter().fold((1.0 + rho) / (1.0 - rho), |most, b| most.max(b.var))
     }
 
     /// Its state, for the run's hash.
     pub fn state_bytes(&self, bytes: &mut Vec<u8>) {
-        for x in [self.var, self.cov, self.last] {
+        for x in [self.var, self.cov, self.last].into_iter().chain(self.blocks.iter().map(|b| b.var)) {
             bytes.extend_from_slice(&x.to_bits().to_le_bytes());
         }
     }

@@ -17,8 +17,8 @@ const MODEL_SHARE: f64 = 0.1;
 const GAIN_PENALTY: f64 = 6.0;
 /// Readings before the trigger at which a step may have begun.
 const STEP_BACK: [u64; 8] = [0, 1, 2, 4, 8, 16, 32, 60];
-/// The same for a drift, before now.
-const DRIFT_BACK: [u64; 7] = [25, 45, 80, 140, 230, 350, 500];
+/// Readings before now at which a drift may have begun; and before the trigger, what is over by then.
+const SLOW_BACK: [u64; 9] = [25, 45, 80, 140, 230, 350, 500, 700, 950];
 /// Readings of a stream before which no fault can have begun: what is wrong from the start is the model's to learn.
 const SETTLE: u64 = 120;
 
@@ -180,7 +180,8 @@ impl Judge {
             self.lanes[o].suspicion = None;
             return;
         }
-        let second = fits.get(1).map_or(0.0, |f| f.gain);
+        let kind = |f: &Fit| (f.shape, f.until.is_some());
+        let second = fits.iter().find(|f| kind(f) != kind(&best)).map_or(0.0, |f| f.gain);
         let clear = best.gain - second > MARGIN_NATS || age >= PATIENCE;
         if best.gain < DECIDE_NATS || !clear || best.shape == Shape::Disturbance {
             return;
@@ -195,32 +196,23 @@ impl Judge {
             Shape::Noise => ("noise", best.size),
             Shape::Ignore | Shape::Disturbance => return,
         };
-        let correction = Correction {
-            signal: best.signal,
-            shape: best.shape,
-            size: best.size,
-            from: self.history.sample(best.onset).t,
-            until: SimTime::NEVER,
-        };
+        let correction = self.search().correction(&best);
         let share = 1.0 / (1.0 + (second - best.gain).exp());
         self.accept(o, correction, kind, best.onset, size, posterior(best.gain) * share, arrived);
+        if let (Some(end), Some(active)) = (best.until, self.lanes[o].active) {
+            self.finish(o, active, end, arrived);
+        }
     }
 
     /// Whether a fault is larger than what the model may be wrong by: [`MODEL_SHARE`] of the motion that was reported
     /// since shortly before the supposed onset.
     fn beyond_the_model(&self, o: usize, i: u64, fit: &Fit) -> bool {
         let from = fit.onset.saturating_sub(30).max(self.history.oldest_start());
+        let c = self.search().correction(fit);
         let (mut low, mut high) = (f64::MAX, f64::MIN);
         for k in from..=i {
             let y = self.history.value(k, self.inputs + o);
             if !y.is_nan() && k != fit.onset {
-                let c = Correction {
-                    signal: fit.signal,
-                    shape: fit.shape,
-                    size: fit.size,
-                    from: self.history.sample(fit.onset).t,
-                    until: SimTime::NEVER,
-                };
                 let t = self.history.sample(k).t;
                 let y = if c.covers(t) { y - c.size * c.profile(t, y) } else { y };
                 (low, high) = (low.min(y), high.max(y));
@@ -228,7 +220,8 @@ impl Judge {
         }
         let now = match fit.shape {
             Shape::Drift => {
-                fit.size * (self.history.sample(i).t - self.history.sample(fit.onset).t).as_secs_f64()
+                let last = fit.until.unwrap_or(i);
+                fit.size * (self.history.sample(last).t - self.history.sample(fit.onset).t).as_secs_f64()
                     / 3600.0
             }
             Shape::Gain => fit.size * self.history.value(i, self.inputs + o),
@@ -243,30 +236,36 @@ impl Judge {
         let search = self.search();
         let oldest = self.history.oldest_start().max(SETTLE);
         let signal = self.inputs + o;
-        let mut steps: Vec<u64> =
-            STEP_BACK.iter().map(|b| trigger.saturating_sub(*b)).chain([trigger + 1, trigger + 3]).collect();
-        let mut slopes: Vec<u64> = DRIFT_BACK.iter().map(|b| i.saturating_sub(*b)).collect();
-        for list in [&mut steps, &mut slopes] {
-            list.retain(|k| *k >= oldest && *k + 3 <= i);
+        let onsets = |at: u64, back: &[u64], last: u64| {
+            let mut list: Vec<u64> = back.iter().map(|b| at.saturating_sub(*b)).collect();
+            list.retain(|k| *k >= oldest && *k + 3 <= last);
             list.sort_unstable();
             list.dedup();
-        }
+            list
+        };
+        let mut steps = onsets(trigger, &STEP_BACK, i);
+        steps.extend([trigger + 1, trigger + 3].into_iter().filter(|k| *k + 3 <= i));
         let mut fits: Vec<Fit> = Vec::new();
-        fits.extend(search.best(Shape::Bias, signal, &steps));
+        fits.extend(search.best(Shape::Bias, signal, &steps, None));
         fits.extend(
             steps.iter().filter_map(|k| search.noise(o, *k)).max_by(|a, b| a.gain.total_cmp(&b.gain)),
         );
-        // A drift or a gain looks like a small step before it is told apart; where there is none, they are not looked for.
+        // A drift, a gain, or a fault that is over looks like a small step before it is told apart; where there is none,
+        // they are not looked for.
         let so_far = fits.iter().map(|f| f.gain).fold(0.0, f64::max);
-        if so_far > 0.25 * DECIDE_NATS || matches!(i - trigger, 64..90 | 180..) {
-            fits.extend(search.best(Shape::Drift, signal, &slopes));
+        if so_far > 0.25 * DECIDE_NATS || i - trigger >= EXAMINE[5] {
+            fits.extend(search.best(Shape::Drift, signal, &onsets(i, &SLOW_BACK, i), None));
         }
         if so_far > 0.5 * DECIDE_NATS {
             fits.extend(
-                search.best(Shape::Gain, signal, &steps).map(|f| Fit { gain: f.gain - GAIN_PENALTY, ..f }),
+                search.best(Shape::Gain, signal, &steps, None).map(|f| Fit { gain: f.gain - GAIN_PENALTY, ..f }),
             );
             for input in 0..self.inputs {
-                fits.extend(search.best(Shape::Disturbance, input, &steps));
+                fits.extend(search.best(Shape::Disturbance, input, &steps, None));
+            }
+            let before = onsets(trigger, &SLOW_BACK, trigger);
+            for shape in [Shape::Bias, Shape::Drift] {
+                fits.extend(search.best_over(shape, signal, &before, trigger));
             }
         }
         fits.sort_by(|a, b| b.gain.total_cmp(&a.gain));

@@ -81,6 +81,19 @@ fn lab() -> (Recording, Judge) {
 
 /// Runs a recording with a fault on output 0 (or, for a clock, on the time stamps).
 fn run_with(r: &Recording, judge: &mut Judge, kind: Option<FaultDef>, from_s: i64, until_s: i64, seed: u64) {
+    run_on(r, judge, 0, kind, from_s, until_s, seed);
+}
+
+/// The same on any output.
+fn run_on(
+    r: &Recording,
+    judge: &mut Judge,
+    output: usize,
+    kind: Option<FaultDef>,
+    from_s: i64,
+    until_s: i64,
+    seed: u64,
+) {
     let (from, until) = (SimTime::ZERO + Span::from_secs(from_s), SimTime::ZERO + Span::from_secs(until_s));
     let new = |kind| StreamFault::new(kind, from, until, rng::stream(seed, "test", "fault"));
     let mut fault = kind.map(new);
@@ -94,10 +107,10 @@ fn run_with(r: &Recording, judge: &mut Judge, kind: Option<FaultDef>, from_s: i6
                 Some(FaultDef::ClockSkew { ppm }) => {
                     t = SimTime(t.0 + ((t - from).0 as f64 * ppm * 1e-6) as i64)
                 }
-                _ => outputs[0] = fault.corrupt(t, outputs[0], last),
+                _ => outputs[output] = fault.corrupt(t, outputs[output], last),
             }
         }
-        last = if outputs[0].is_nan() { last } else { outputs[0] };
+        last = if outputs[output].is_nan() { last } else { outputs[output] };
         let t = SimTime(t.0.div_euclid(1_000_000) * 1_000_000);
         judge.take(&Reading { t, arrived, inputs: &r.inputs[k], outputs: &outputs });
         judge.wait(arrived);
@@ -235,4 +248,78 @@ fn most_of_a_matrix_of_faults_is_named() {
     }
     println!("{right} of {all}");
     assert!(right * 10 >= all * 9, "{right} of {all}");
+}
+
+#[test]
+#[ignore = "explore"]
+fn explore() {
+    let which = std::env::var("WHICH").unwrap_or_default();
+    let mut jobs: Vec<(String, FaultDef, i64, i64)> = vec![];
+    if which.contains("pi") {
+        for file in [
+            "0000000011", "1100000011", "1100000111", "1100001011", "1101000011", "1101010011", "1110001011", "1111001011",
+            "1111100011",
+        ] {
+            let name = format!("pistress_{file}");
+            for by in [1.5, -2.0, 2.5, -3.0] {
+                jobs.push((name.clone(), FaultDef::Bias { by }, 1300, 1900));
+            }
+            for per_h in [20.0, -20.0, 40.0, -40.0, 60.0, -60.0] {
+                jobs.push((name.clone(), FaultDef::Drift { per_h }, 1500, 2100));
+            }
+        }
+    }
+    if which.contains("lab") {
+        for o in ["0", "1"] {
+            for from in [300, 420] {
+                for by in [1.5, -2.0, 3.0, -3.0, 5.0] {
+                    jobs.push((format!("lab{o}"), FaultDef::Bias { by }, from, from + 120));
+                }
+                for per_h in [100.0, -100.0, 200.0, -200.0] {
+                    jobs.push((format!("lab{o}"), FaultDef::Drift { per_h }, from, from + 120));
+                }
+                for by in [4.0, -4.0] {
+                    jobs.push((format!("lab{o}"), FaultDef::Spike { by, every: Span::ZERO }, from, from + 1));
+                }
+                jobs.push((format!("lab{o}"), FaultDef::Stuck, from, from + 120));
+                jobs.push((format!("lab{o}"), FaultDef::Noise { std: 1.5 }, from, from + 120));
+            }
+        }
+    }
+    use rayon::prelude::*;
+    let lines: Vec<String> = jobs
+        .par_iter()
+        .map(|(name, kind, from, until)| {
+            let (recording, mut judge) =
+                if name.starts_with("lab") { lab() } else { pi(name) };
+            let output = usize::from(name == "lab1");
+            run_on(&recording, &mut judge, output, Some(*kind), *from, *until, 1);
+            let said: Vec<String> = judge
+                .verdicts()
+                .iter()
+                .map(|v| {
+                    format!(
+                        "{} {} {:+.0}..{:.0} size {:.2} at {:.0}",
+                        v.kind,
+                        v.part,
+                        v.onset.as_secs_f64() - *from as f64,
+                        v.end.map_or(f64::NAN, |e| e.as_secs_f64() - *from as f64),
+                        v.size,
+                        v.decided_at.as_secs_f64() - *from as f64
+                    )
+                })
+                .collect();
+            let part = match name.as_str() {
+                "lab0" => "sensor1.temperature",
+                "lab1" => "sensor2.temperature",
+                _ => "soc.temperature",
+            };
+            let ok = named(&judge, *kind, *from, part).is_ok();
+            format!("{} {name} {kind:?}: {}", if ok { "ok " } else { "BAD" }, said.join(" | "))
+        })
+        .collect();
+    for line in &lines {
+        println!("{line}");
+    }
+    println!("{} of {}", lines.iter().filter(|l| l.starts_with("ok")).count(), lines.len());
 }

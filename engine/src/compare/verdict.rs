@@ -148,7 +148,7 @@ impl Judge {
     }
 
     /// Ends a verdict on values, and goes over again what its correction has touched.
-    fn finish(&mut self, o: usize, active: Active, since: u64, arrived: SimTime) {
+    pub(super) fn finish(&mut self, o: usize, active: Active, since: u64, arrived: SimTime) {
         let t = self.history.sample(since).t;
         self.end(active.verdict, t, arrived);
         self.lanes[o].active = None;
@@ -173,7 +173,7 @@ impl Judge {
         if c.shape == Shape::Noise || onset <= self.history.oldest_start() {
             return;
         }
-        if let Some(more) = self.search().fit(c.shape, c.signal, onset)
+        if let Some(more) = self.search().fit(c.shape, c.signal, onset, None)
             && more.size.abs() > more.std
         {
             let size = c.size + more.size;

@@ -378,7 +378,7 @@ fn with_values(def: &DynamicsDef, theta: &[f64]) -> DynamicsDef {
 
 /// Follows a recording over its first rows.
 fn followed(def: &DynamicsDef, d: &Dataset, rows: usize) -> Result<Filter, FitError> {
-    let mut twin = Filter::with_covariates(def, &[], &d.covariates)?;
+    let mut twin = Filter::with_covariates(&at_its_resolution(def, d), &[], &d.covariates)?;
     for k in 0..rows {
         follow_row(&mut twin, d, k, &mut |_| {});
     }
@@ -409,8 +409,7 @@ fn open_loop(def: &DynamicsDef, d: &Dataset, rows: usize) -> Result<Vec<Vec<f64>
 /// are likeliest. Outputs without a reading keep theirs.
 fn tuned_noise(def: &DynamicsDef, params: &mut Params, data: &[Dataset]) -> Result<(), FitError> {
     let mut def = params.applied_to(def)?;
-    let heads: Vec<Dataset> = data.iter().map(|d| first_rows(d, NOISE_ROWS)).collect();
-    let mut cost = innovation_cost(&def, &heads)?;
+    let mut costs = innovation_costs(&def, data)?;
     let (outputs, storages) = (def.outputs.len(), def.storages.len());
     for factor in [4.0, 0.25, 2.0, 0.5] {
         // The outputs, then all storages together (so that one that no reading tells of takes the others' factor), then
@@ -425,12 +424,11 @@ fn tuned_noise(def: &DynamicsDef, params: &mut Params, data: &[Dataset]) -> Resu
                     }
                     None => tried.storages[k - outputs - 1].noise_k_per_sqrt_s *= factor,
                 }
-                let c = innovation_cost(&tried, &heads)?;
-                // Less than one nat is no reason to move.
-                if c.is_nan() || c > cost - 2.0 {
+                let c = innovation_costs(&tried, data)?;
+                if !likelier(&costs, &c) {
                     break;
                 }
-                (def, cost) = (tried, c);
+                (def, costs) = (tried, c);
             }
         }
     }
@@ -440,23 +438,53 @@ fn tuned_noise(def: &DynamicsDef, params: &mut Params, data: &[Dataset]) -> Resu
     Ok(())
 }
 
-/// Rows of each recording that the noise is tuned on.
-const NOISE_ROWS: usize = 1200;
+/// What one of several recordings may add to a choice of noise, [nat]: they vote, so that a single odd run does not make
+/// the model of all devices so loose that it would explain a fault away.
+const VOTE_NATS: f64 = 3.0;
 
-/// −2 · log-likelihood of the readings, up to a constant.
-fn innovation_cost(def: &DynamicsDef, data: &[Dataset]) -> Result<f64, FitError> {
-    let costs: Vec<Result<f64, FitError>> = data
-        .par_iter()
+/// Whether other noise explains the recordings better; less than one nat is no reason to move.
+fn likelier(now: &[f64], tried: &[f64]) -> bool {
+    let most = if now.len() > 1 { 2.0 * VOTE_NATS } else { f64::INFINITY };
+    let gain: f64 = now.iter().zip(tried).map(|(a, b)| (a - b).clamp(-most, most)).sum();
+    gain > 2.0
+}
+
+/// −2 · log-likelihood of the readings of each recording, up to a constant.
+fn innovation_costs(def: &DynamicsDef, data: &[Dataset]) -> Result<Vec<f64>, FitError> {
+    data.par_iter()
         .map(|d| {
-            let mut twin = Filter::with_covariates(def, &[], &d.covariates)?;
+            let mut twin = Filter::with_covariates(&at_its_resolution(def, d), &[], &d.covariates)?;
             let mut cost = 0.0;
             for k in 0..d.t_s.len() {
                 follow_row(&mut twin, d, k, &mut |i| cost += i.var.ln() + i.residual * i.residual / i.var);
             }
             Ok(cost)
         })
-        .collect();
-    costs.into_iter().sum()
+        .collect()
+}
+
+/// The network with the steps in which this recording's readings come, where they are coarser than the part's own: a
+/// recorder's rounding is no noise of the device.
+fn at_its_resolution(def: &DynamicsDef, d: &Dataset) -> DynamicsDef {
+    let mut def = def.clone();
+    for (o, column) in def.outputs.iter_mut().zip(&d.outputs) {
+        o.quantum = o.quantum.max(resolution(column));
+    }
+    def
+}
+
+/// Median distance between neighbouring values of a column that was rounded, so that its values recur; 0 for another.
+fn resolution(column: &[f64]) -> f64 {
+    let mut values: Vec<f64> = column.iter().copied().filter(|v| v.is_finite()).collect();
+    let n = values.len();
+    values.sort_by(f64::total_cmp);
+    values.dedup();
+    if 2 * values.len() > n {
+        return 0.0;
+    }
+    let mut gaps: Vec<f64> = values.windows(2).map(|w| w[1] - w[0]).collect();
+    gaps.sort_by(f64::total_cmp);
+    gaps.get(gaps.len() / 2).copied().unwrap_or(0.0)
 }
 
 fn add_trace(
