@@ -269,6 +269,28 @@ pub fn of_quantity(quantity: &str) -> Option<&'static Unit> {
     find(symbol)
 }
 
+/// From one unit to another of the same dimension.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Conversion {
+    from: &'static Unit,
+    to: &'static Unit,
+}
+
+impl Conversion {
+    /// From the unit in which the engine keeps a signal `part.quantity` to the one that a network states for it. `None` where
+    /// there is nothing to convert: the same unit, none stated, or a quantity the engine does not know.
+    pub fn of_signal(signal: &str, stated: &str) -> Option<Self> {
+        let from = of_quantity(signal.rsplit('.').next().unwrap_or(signal))?;
+        let to = find(stated)?;
+        (from != to && from.dimension == to.dimension).then_some(Self { from, to })
+    }
+
+    /// A value in the other unit.
+    pub fn of(self, value: f64) -> f64 {
+        self.from.convert(value, self.to).unwrap_or(value)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

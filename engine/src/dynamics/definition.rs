@@ -105,7 +105,7 @@ pub enum PriorDef {
 pub struct InputDef {
     /// `part.quantity`.
     pub signal: String,
-    /// Unit symbol.
+    /// Unit that `range` and every coefficient count it in; without it, the engine's own of that quantity.
     #[serde(default)]
     pub unit: String,
     /// Smallest and largest value.

@@ -12,6 +12,7 @@ use crate::{
     actuate::ActuatorBank,
     plan::{GroupPlan, Plan},
     rng::{self, Rng},
+    units::Conversion,
     world::{Clock, StateHash, StateHashers, TickSystems, Truth, TruthId},
 };
 use bevy_ecs::prelude::*;
@@ -31,7 +32,7 @@ struct Unit {
     id: String,
     theta: Vec<f64>,
     x: Vec<f64>,
-    inputs: Vec<Driver>,
+    inputs: Vec<(Driver, Option<Conversion>)>,
     u: Vec<f64>,
     outputs: Vec<TruthId>,
     noise: Rng,
@@ -91,11 +92,13 @@ fn unit(
             if p.is_free() { p.from_space(p.to_space(p.value) + p.prior_sd() * z) } else { p.value }
         })
         .collect();
-    let inputs = model
-        .inputs
-        .iter()
-        .map(|input| driver(world, plan, g, group, device, &input.signal))
-        .collect::<Result<Vec<_>, _>>()?;
+    let stated = group.thing.dynamics.iter().flat_map(|d| &d.inputs);
+    let inputs = stated
+        .map(|input| {
+            let driver = driver(world, plan, g, group, device, &input.signal)?;
+            Ok((driver, Conversion::of_signal(&input.signal, &input.unit)))
+        })
+        .collect::<Result<Vec<_>, DynamicsError>>()?;
     let mut truth = world.resource_mut::<Truth>();
     let outputs = model
         .outputs
@@ -107,9 +110,12 @@ fn unit(
         .collect();
     let u: Vec<f64> = inputs
         .iter()
-        .map(|d| match d {
-            Driver::Place(p) => truth.get(*p),
-            Driver::Level(_) => 0.0,
+        .map(|(d, conversion)| {
+            let value = match d {
+                Driver::Place(p) => truth.get(*p),
+                Driver::Level(_) => 0.0,
+            };
+            conversion.map_or(value, |c| c.of(value))
         })
         .collect();
     let resting = model.resting_c(&theta, &u);
@@ -161,11 +167,12 @@ fn advance_networks(
         let model = &networks.model;
         let before = &*truth;
         networks.units.par_iter_mut().for_each(|unit| {
-            for (u, driver) in unit.u.iter_mut().zip(&unit.inputs) {
-                *u = match driver {
+            for (u, (driver, conversion)) in unit.u.iter_mut().zip(&unit.inputs) {
+                let value = match driver {
                     Driver::Place(p) => before.get(*p),
                     Driver::Level(at) => bank.map_or(0.0, |b| b.units[*at].follower.level()),
                 };
+                *u = conversion.map_or(value, |c| c.of(value));
             }
             model.step(&mut unit.x, &unit.theta, &unit.u, dt_s);
             for (x, start) in unit.x.iter_mut().zip(&model.starts) {

@@ -22,6 +22,7 @@ use crate::{
     scenario::MirrorDef,
     signal::SignalId,
     time::{NS_PER_S, SimTime, Span},
+    units::Conversion,
     world::{Clock, Counters, Event, Events, Inbox, Row, Rows, StateHash, StateHashers, TickSystems, Watch},
 };
 use bevy_ecs::prelude::*;
@@ -103,6 +104,8 @@ pub struct Twin {
     index: usize,
     id: String,
     names: Vec<String>,
+    /// Per name: from the engine's unit, which payloads carry, to the one that the model counts in.
+    conversions: Vec<Option<Conversion>>,
     decoders: Vec<Decoder>,
     judge: Judge,
     outlook: Outlook,
@@ -160,8 +163,18 @@ impl Twin {
             behind_at: SimTime(i64::MIN),
             score: TwinScore { twin: def.twin.clone(), ..TwinScore::default() },
             told_bad: false,
+            conversions: vec![None; names.len()],
             names,
         }
+    }
+
+    /// With the units in which the model counts its inputs, in their order.
+    #[must_use]
+    pub fn counting_in<'a>(mut self, units: impl IntoIterator<Item = &'a str>) -> Self {
+        for ((conversion, name), unit) in self.conversions.iter_mut().zip(&self.names).zip(units) {
+            *conversion = Conversion::of_signal(name, unit);
+        }
+        self
     }
 
     /// The judge, with the estimator it follows with.
@@ -183,6 +196,9 @@ impl Twin {
         let slot = &mut self.pending_values[first..];
         match self.decoders[binding as usize].decode(payload, slot) {
             Ok(head) => {
+                for (value, conversion) in slot.iter_mut().zip(&self.conversions) {
+                    *value = conversion.map_or(*value, |c| c.of(*value));
+                }
                 let t = head.ts_ms.and_then(|ms| device_time(ms, epoch_unix_ms)).unwrap_or(arrived);
                 self.pending.push(Pending { t, arrived, first });
             }
@@ -376,7 +392,14 @@ pub fn install<E>(
             continue;
         }
         let base = plan.signals.id(plan.twin_blocks[index], 0, 0);
-        let entity = world.spawn(Twin::new(index, def, make(def)?, base)).id();
+        let twin = Twin::new(index, def, make(def)?, base);
+        let units: Vec<&str> = twin
+            .signals
+            .inputs
+            .iter()
+            .map(|i| plan.signals.channel(twin.signals.at(*i)).unit.as_str())
+            .collect();
+        let entity = world.spawn(twin.counting_in(units)).id();
         for (n, bind) in def.bind.iter().enumerate() {
             let topic = mirror::bound_topic(&bind.topic, &def.twin);
             topics.0.entry(mirror::status_topic(&topic)).or_default().push((entity, None));

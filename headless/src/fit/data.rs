@@ -8,6 +8,7 @@ use twinfleet_engine::{
         diagnostic::{Diagnostic, Report, near},
         recording::{ColumnSpec, Policy, Recording, TableSpec, TimeSpec, TimeUnit},
     },
+    units,
 };
 
 /// A `--const FILE:NAME=VALUE`.
@@ -79,10 +80,17 @@ fn spec(args: &Args, def: &DynamicsDef) -> Result<TableSpec, Report> {
                     .help(format!("it has {}", known.join(", ")))
                     .maybe_help(near(signal, known.iter().copied())),
             ),
-            Some(column) => spec.columns.push(column),
+            Some(column) => spec.columns.push(counted(column, def)),
         }
     }
     report.into_result().map(|_| spec)
+}
+
+/// The column in the unit in which the network counts it.
+fn counted(mut column: ColumnSpec, def: &DynamicsDef) -> ColumnSpec {
+    let input = def.inputs.iter().find(|i| i.signal == column.name);
+    column.to = input.and_then(|i| units::find(&i.unit)).or(column.to);
+    column
 }
 
 /// Reads recordings; what was odd about them is added to the warnings.

@@ -37,3 +37,16 @@ fn an_embedded_name_and_its_file_are_one_scenario() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     assert_eq!(hash("pi3b-mirror"), hash(root.join("scenarios/pi3b-mirror.ron").to_str().expect("text")));
 }
+
+#[test]
+fn a_twin_hears_its_inputs_in_the_unit_its_network_counts_in() {
+    // The lab's heaters are in percent in the recording and in its network, and a ratio on the wire between them.
+    let ran = command(&["run", "tclab-mirror", "--broker", "none", "--quiet"]);
+    let twin = &ran.json()["twins"][0];
+    let heater = &twin["inputs"][0];
+    assert_eq!((heater["unit"].as_str(), heater["reported"]["max"].as_f64()), (Some("percent"), Some(100.0)));
+    // With heaters a hundred times too weak, the forecast was no better than persistence.
+    let score = &twin["scores"][0];
+    let (rmse, persistence) = (score["rmse"].as_f64().unwrap(), score["rmse_persistence"].as_f64().unwrap());
+    assert!(rmse < 0.5 * persistence, "{score}");
+}
