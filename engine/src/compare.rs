@@ -12,9 +12,13 @@
 //!
 //! # When a fault can be told
 //! A stuck sensor, once the model expects motion of more than two quanta and the run of identical values is longer than any
-//! that the stream had; a bias, gain or spike when it is several standard deviations of an innovation; a drift once rate ·
-//! time exceeds about three of them; a skew after `6 s / κ` (see [`rhythm::DeviceClock`]); silence after eight periods or three
-//! times the longest interval seen.
+//! that the stream had; a spike or a bias when it is several standard deviations of an innovation, a gain when besides the
+//! reading has moved by a quarter of itself; a drift once rate · time exceeds what the model cannot foresee over that time (a
+//! filter with loose noise, or one that is still learning its parameters, takes it for the world's doing); a skew after
+//! `6 s / κ` (see [`rhythm::DeviceClock`]); silence after eight periods or three times the longest interval seen.
+//!
+//! A jump may be the beginning of one fault or the end of another that was not noticed: where the time before it speaks for
+//! that, the verdict is on the past and over at once; where it is undecided, there is none.
 //!
 //! ```
 //! # use twinfleet_engine::{compare::{Judge, Reading}, dynamics::DynamicsDef, predict::kalman::Filter, time::SimTime};
@@ -263,6 +267,12 @@ impl Judge {
             || signal.checked_sub(self.inputs).is_some_and(|o| self.lanes[o].active.is_some())
     }
 
+    /// Whether something about an output is being looked into, so that its last readings may yet fall under a verdict.
+    pub fn in_doubt(&self, output: usize) -> bool {
+        let lane = &self.lanes[output];
+        lane.spike.is_some() || lane.suspicion.is_some()
+    }
+
     /// What the twin makes of an output.
     pub fn view(&self, output: usize) -> View {
         self.lanes[output].view
@@ -276,6 +286,11 @@ impl Judge {
     /// All verdicts, oldest first.
     pub fn verdicts(&self) -> &[Verdict] {
         &self.verdicts
+    }
+
+    /// What began or ended since [`Self::news`] was last called.
+    pub fn fresh(&self) -> &[News] {
+        &self.news
     }
 
     /// What began or ended since the last call.

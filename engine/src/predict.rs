@@ -42,6 +42,10 @@ pub trait Estimator: Send + Sync {
     fn outputs(&self) -> &[String];
     /// Driving signals.
     fn inputs(&self) -> &[String];
+    /// Least and largest value that an input can have.
+    fn input_range(&self, _input: usize) -> (f64, f64) {
+        (f64::NEG_INFINITY, f64::INFINITY)
+    }
     /// Measurement quantum of an output (0: none), in its unit.
     fn quantum(&self, output: usize) -> f64;
     /// Standard deviation of one reading's noise, in the output's unit.

@@ -449,7 +449,7 @@ proptest! {
         static BROKER: OnceLock<Broker> = OnceLock::new();
         let broker = BROKER.get_or_init(broker);
         let mut raw = Raw::open(broker.addr());
-        let (head, tail) = bytes.split_at(split.index(bytes.len()));
+        let (head, tail) = bytes.split_at(split.index(bytes.len() + 1));
         // The broker may have ended the connection before the second part.
         for part in [head, tail] {
             raw.0.write_all(part).ok();

@@ -18,6 +18,10 @@ use crate::{
 /// What a fault that is over has to be better by than one that lasts: its end was chosen too, [nat].
 const OVER_PENALTY: f64 = 3.0;
 
+/// What a fault that is over must have gained while it lasted: where it left no trace of itself, its supposed end is the
+/// beginning of another, [nat].
+const SHOWN_NATS: f64 = 4.0;
+
 /// A hypothesis fitted to the innovations.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fit {
@@ -30,8 +34,17 @@ pub(crate) struct Fit {
     pub size: f64,
     /// Log-likelihood gained over "nothing happened", diluted, [nat].
     pub gain: f64,
+    /// The part of the gain from before its end.
+    pub shown: f64,
     /// Standard deviation of the size.
     pub std: f64,
+}
+
+impl Fit {
+    /// Whether it left a trace of itself while it lasted.
+    pub fn is_shown(&self) -> bool {
+        self.until.is_none() || self.shown > SHOWN_NATS
+    }
 }
 
 /// What a search works on.
@@ -66,12 +79,22 @@ impl Search<'_> {
             Shape::Gain => 0.01,
             _ => self.unit[signal],
         };
-        let trial = Correction { signal, shape, size: unit, from, until: until.map_or(SimTime::NEVER, |k| h.sample(k).t) };
+        let trial = Correction {
+            signal,
+            shape,
+            size: unit,
+            from,
+            until: until.map_or(SimTime::NEVER, |k| h.sample(k).t),
+        };
         let mut all = self.corrections.to_vec();
         all.push(trial);
-        // (innovation, signature per unit, standard deviation) in scaled form.
+        // (innovation, signature per unit) in standard deviations, and how many of them before the end.
         let mut rows: Vec<(f64, f64)> = Vec::new();
+        let mut while_it_lasted = 0;
         for i in onset..h.next() {
+            if until == Some(i) {
+                while_it_lasted = rows.len();
+            }
             h.step(est, i, &all, &mut |o, tried| {
                 let believed = h.innovation(i, o);
                 if believed.var.is_nan() {
@@ -98,9 +121,13 @@ impl Search<'_> {
             size = num / den;
             information = den;
         }
-        let gain: f64 = rows.iter().map(|(z, g)| cost(*z) - cost(z - g * size)).sum();
+        let gain_of = |rows: &[(f64, f64)]| -> f64 {
+            rows.iter().map(|(z, g)| cost(*z) - cost(z - g * size)).sum::<f64>() / dilution
+        };
+        let gain = gain_of(&rows);
+        let shown = if until.is_some() { gain_of(&rows[..while_it_lasted]) } else { gain };
         let std = (dilution / information).sqrt();
-        Some(Fit { shape, signal, onset, until, size, gain: gain / dilution, std })
+        Some(Fit { shape, signal, onset, until, size, gain, shown, std })
     }
 
     /// The best onset of a shape among `onsets` (ascending), then among their neighbours.
@@ -119,7 +146,7 @@ impl Search<'_> {
         let after = onsets.get(at + 1).copied().unwrap_or(best.onset);
         // Halve the spacing on both sides, down to a sixteenth of the time since.
         let mut step = (best.onset - before).max(after - best.onset) / 2;
-        let fine = (self.history.next() - best.onset) / 16;
+        let fine = (until.unwrap_or(self.history.next()) - best.onset.min(until.unwrap_or(u64::MAX))) / 16;
         while step > fine {
             for onset in [best.onset.saturating_sub(step), best.onset + step] {
                 if onset <= before || onset >= after {
@@ -212,6 +239,15 @@ impl Search<'_> {
         let size = (var / n * (s2 - 1.0)).sqrt() * self.noise[output].scale();
         let std = size / (2.0 * n).sqrt();
         let gain = gain / self.noise[output].dilution();
-        Some(Fit { shape: Shape::Noise, signal: h.inputs + output, onset, until: None, size, gain, std })
+        Some(Fit {
+            shape: Shape::Noise,
+            signal: h.inputs + output,
+            onset,
+            until: None,
+            size,
+            gain,
+            shown: gain,
+            std,
+        })
     }
 }

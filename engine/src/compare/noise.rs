@@ -10,6 +10,8 @@
 //! assert!((c.scale() - 2.0).abs() < 0.3);
 //! ```
 
+use std::collections::VecDeque;
+
 /// Readings before the calibration is trusted.
 pub const WARM_UP: u32 = 60;
 /// Memory of the running moments, in readings.
@@ -19,6 +21,8 @@ const CLIP: f64 = 3.0;
 
 /// Lengths of the blocks over which slow misfit is measured, in readings.
 const BLOCKS: [u32; 2] = [24, 96];
+/// Readings before a block is counted: a fault that grows slowly is not to hide behind its own misfit.
+const BLOCK_DELAY: u32 = 600;
 /// Blocks that a variance of 1 counts for before the first was seen, and memory in blocks.
 const BLOCKS_BEFORE: f64 = 8.0;
 const BLOCKS_MEMORY: f64 = 40.0;
@@ -45,23 +49,30 @@ struct Block {
     length: u32,
     n: u32,
     sum: f64,
+    /// Squared sums that wait to be counted, the oldest first.
+    waiting: VecDeque<f64>,
     weight: f64,
     var: f64,
 }
 
 impl Block {
     fn new(length: u32) -> Self {
-        Self { length, n: 0, sum: 0.0, weight: BLOCKS_BEFORE, var: 1.0 }
+        Self { length, n: 0, sum: 0.0, waiting: VecDeque::new(), weight: BLOCKS_BEFORE, var: 1.0 }
     }
 
     fn take(&mut self, z: f64) {
         self.n += 1;
         self.sum += z;
-        if self.n == self.length {
-            let square = (self.sum * self.sum / f64::from(self.length)).min(CLIP * CLIP * self.var.max(1.0));
+        if self.n < self.length {
+            return;
+        }
+        self.waiting.push_back(self.sum * self.sum / f64::from(self.length));
+        (self.n, self.sum) = (0, 0.0);
+        if self.waiting.len() > (BLOCK_DELAY / self.length) as usize
+            && let Some(square) = self.waiting.pop_front()
+        {
             self.weight = (self.weight + 1.0).min(BLOCKS_MEMORY);
-            self.var += (square - self.var) / self.weight;
-            (self.n, self.sum) = (0, 0.0);
+            self.var += (square.min(CLIP * CLIP * self.var.max(1.0)) - self.var) / self.weight;
         }
     }
 }

@@ -18,7 +18,17 @@ const GAIN_PENALTY: f64 = 6.0;
 /// Readings before the trigger at which a step may have begun.
 const STEP_BACK: [u64; 8] = [0, 1, 2, 4, 8, 16, 32, 60];
 /// Readings before now at which a drift may have begun; and before the trigger, what is over by then.
-const SLOW_BACK: [u64; 9] = [25, 45, 80, 140, 230, 350, 500, 700, 950];
+const SLOW_BACK: [u64; 8] = [SLOWEST, 100, 150, 230, 350, 500, 700, 950];
+/// The same for a bias that is over.
+const OVER_BACK: [u64; 10] = [8, 16, 30, 60, 100, 150, 230, 350, 500, 700];
+/// Readings over which a drift must have lasted: before, it is no other thing than a bias.
+const SLOWEST: u64 = 60;
+/// A suspicion younger than this has not yet been held against more noise; it must be twice as clear.
+const YOUNG: u64 = 12;
+/// Share of its size by which a reading must have moved before a gain is told from a bias.
+const GAIN_MOTION: f64 = 0.25;
+/// Readings after a spike before it is named: more noise begins with what looks like one.
+const SPIKE_ALONE: u64 = 6;
 /// Readings of a stream before which no fault can have begun: what is wrong from the start is the model's to learn.
 const SETTLE: u64 = 120;
 
@@ -100,7 +110,7 @@ impl Judge {
     /// A single reading that was off and came back.
     fn judge_spike(&mut self, o: usize, i: u64, arrived: SimTime) -> bool {
         let Some(k) = self.lanes[o].spike else { return false };
-        if i < k + 2 {
+        if i < k + SPIKE_ALONE {
             return false;
         }
         self.lanes[o].spike = None;
@@ -122,15 +132,18 @@ impl Judge {
         let scale = self.noise[o].scale();
         let mut nats = 0.0;
         let mut size = 0.0;
+        let (mut wildest, mut alone) = (0.0f64, 0.0);
         for at in k..=i {
             let mut spent = 0.0;
             self.history.step(&mut *est, at, &all, &mut |which, v| {
                 if which == o {
-                    spent = cost(v.residual / v.var.sqrt() / scale);
+                    let z = v.residual / v.var.sqrt() / scale;
+                    (spent, wildest) = (cost(z), wildest.max(z.abs()));
                 }
             });
             if at == k {
                 size = y(k) - est.expected(o).mean;
+                alone = size.abs() / est.expected(o).var.sqrt() / scale;
             }
             let v = self.history.innovation(at, o);
             if !v.var.is_nan() {
@@ -138,7 +151,7 @@ impl Judge {
             }
         }
         // Two neighbours that agree with each other and not with it, each worth what the reading alone is.
-        if nats < 0.5 * DECIDE_NATS {
+        if nats < 0.5 * DECIDE_NATS || wildest > (0.75 * WILD).max(0.4 * alone) {
             return false;
         }
         self.accept(o, ignore, "spike", k, size, posterior(2.0 * nats), arrived);
@@ -168,22 +181,29 @@ impl Judge {
             self.lanes[o].suspicion = None;
             return;
         };
-        if age < *due || self.lanes[o].run.suspect() {
+        if age < *due || self.lanes[o].run.suspect() || self.lanes[o].spike.is_some() {
             return;
         }
         // Several may have come due at once, where a run of identical values had to be waited for.
         let examined = EXAMINE.iter().filter(|a| **a <= age).count();
         self.lanes[o].suspicion = Some(Suspicion { examined, ..suspicion });
         let fits = self.hypotheses(o, i, suspicion.trigger);
-        let Some(best) = fits.first().copied() else { return };
-        if best.gain < 0.25 * DECIDE_NATS && age >= 30 {
+        let Some(best) = fits.iter().find(|f| f.is_shown()).copied() else { return };
+        if best.gain < 0.25 * DECIDE_NATS && age >= EXAMINE[5] {
             self.lanes[o].suspicion = None;
             return;
         }
-        let kind = |f: &Fit| (f.shape, f.until.is_some());
-        let second = fits.iter().find(|f| kind(f) != kind(&best)).map_or(0.0, |f| f.gain);
-        let clear = best.gain - second > MARGIN_NATS || age >= PATIENCE;
-        if best.gain < DECIDE_NATS || !clear || best.shape == Shape::Disturbance {
+        let is_over = |f: &Fit| f.until.is_some();
+        let gain = |rival: &dyn Fn(&Fit) -> bool| fits.iter().find(|f| rival(f)).map_or(0.0, |f| f.gain);
+        // Whether something began or ended stays open until it is clear; of two kinds, the likelier is named in the end.
+        let of_time = gain(&|f| f.is_shown() && is_over(f) != is_over(&best));
+        let of_kind = gain(&|f| f.is_shown() && is_over(f) == is_over(&best) && f.shape != best.shape);
+        let clear =
+            best.gain - of_time > MARGIN_NATS && (best.gain - of_kind > MARGIN_NATS || age >= PATIENCE);
+        // What may have been there without a trace is not named, but it is doubt.
+        let second = gain(&|f| (f.shape, is_over(f)) != (best.shape, is_over(&best)));
+        let enough = if age < YOUNG { 2.0 * DECIDE_NATS } else { DECIDE_NATS };
+        if best.gain < enough || !clear || best.shape == Shape::Disturbance {
             return;
         }
         if !self.beyond_the_model(o, i, &best) {
@@ -231,6 +251,15 @@ impl Judge {
         now.abs() > MODEL_SHARE * (high - low).max(0.0)
     }
 
+    /// Whether the reading has moved enough since a supposed onset that a gain shows as one.
+    fn has_moved(&self, o: usize, i: u64, fit: &Fit) -> bool {
+        let (mut low, mut high) = (f64::MAX, f64::MIN);
+        for y in (fit.onset + 1..=i).map(|k| self.history.value(k, self.inputs + o)).filter(|y| !y.is_nan()) {
+            (low, high) = (low.min(y), high.max(y));
+        }
+        high - low > GAIN_MOTION * high.abs().max(low.abs())
+    }
+
     /// All hypotheses on an output, best first.
     fn hypotheses(&self, o: usize, i: u64, trigger: u64) -> Vec<Fit> {
         let search = self.search();
@@ -258,14 +287,26 @@ impl Judge {
         }
         if so_far > 0.5 * DECIDE_NATS {
             fits.extend(
-                search.best(Shape::Gain, signal, &steps, None).map(|f| Fit { gain: f.gain - GAIN_PENALTY, ..f }),
+                search
+                    .best(Shape::Gain, signal, &steps, None)
+                    .filter(|f| self.has_moved(o, i, f))
+                    .map(|f| Fit { gain: f.gain - GAIN_PENALTY, ..f }),
             );
             for input in 0..self.inputs {
-                fits.extend(search.best(Shape::Disturbance, input, &steps, None));
+                let (low, high) = self.est.input_range(input);
+                fits.extend(
+                    search
+                        .best(Shape::Disturbance, input, &steps, None)
+                        .filter(|f| f.size.abs() <= high - low),
+                );
             }
-            let before = onsets(trigger, &SLOW_BACK, trigger);
-            for shape in [Shape::Bias, Shape::Drift] {
-                fits.extend(search.best_over(shape, signal, &before, trigger));
+            // What looks like the beginning of one fault may be the end of another.
+            let jump = fits.iter().find(|f| f.shape == Shape::Bias).map_or(trigger, |f| f.onset);
+            let ends = [trigger, jump];
+            for (shape, back) in [(Shape::Bias, &OVER_BACK[..]), (Shape::Drift, &SLOW_BACK)] {
+                let over = |end: &u64| search.best_over(shape, signal, &onsets(*end, back, *end), *end);
+                let ends = if jump == trigger { &ends[..1] } else { &ends };
+                fits.extend(ends.iter().filter_map(over).max_by(|a, b| a.gain.total_cmp(&b.gain)));
             }
         }
         fits.sort_by(|a, b| b.gain.total_cmp(&a.gain));

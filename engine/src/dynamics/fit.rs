@@ -408,7 +408,8 @@ fn open_loop(def: &DynamicsDef, d: &Dataset, rows: usize) -> Result<Vec<Vec<f64>
 /// Noise of each storage and each output: the network's own times a power of two, under which the recordings' innovations
 /// are likeliest. Outputs without a reading keep theirs.
 fn tuned_noise(def: &DynamicsDef, params: &mut Params, data: &[Dataset]) -> Result<(), FitError> {
-    let mut def = params.applied_to(def)?;
+    let own = def;
+    let mut def = params.applied_to(own)?;
     let mut costs = innovation_costs(&def, data)?;
     let (outputs, storages) = (def.outputs.len(), def.storages.len());
     for factor in [4.0, 0.25, 2.0, 0.5] {
@@ -430,6 +431,25 @@ fn tuned_noise(def: &DynamicsDef, params: &mut Params, data: &[Dataset]) -> Resu
                 }
                 (def, costs) = (tried, c);
             }
+        }
+    }
+    // The stiffest of the models that the recordings do not tell apart: what is loose explains every fault away.
+    let floors: Vec<f64> = params.applied_to(own)?.storages.iter().map(|s| s.noise_k_per_sqrt_s).collect();
+    // One that only an output without a reading would tell of keeps what it has.
+    let told = |k: usize| {
+        let name = &own.storages[k].name;
+        let readings = own.outputs.iter().enumerate().filter(|(_, o)| o.node == *name);
+        let mut read = readings.map(|(o, _)| data.iter().any(|d| d.outputs[o].iter().any(|v| v.is_finite())));
+        read.next().is_none_or(|first| first || read.any(|r| r))
+    };
+    for k in (0..storages).filter(|k| told(*k)) {
+        while 0.5 * def.storages[k].noise_k_per_sqrt_s >= 0.999 * floors[k] {
+            let mut tried = def.clone();
+            tried.storages[k].noise_k_per_sqrt_s *= 0.5;
+            if likelier(&innovation_costs(&tried, data)?, &costs) {
+                break;
+            }
+            def = tried;
         }
     }
     let noise = def.storages.into_iter().map(|s| (s.name, s.noise_k_per_sqrt_s));

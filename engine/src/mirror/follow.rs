@@ -307,7 +307,13 @@ impl Twin {
             if !trusted(o) {
                 self.outlook.forget(o);
             } else if !value.is_nan() {
-                self.outlook.arrived(t, o, *value, tolerance);
+                let name = &self.names[self.signals.inputs.len() + o];
+                for v in self.judge.fresh().iter().filter(|n| n.ended).map(|n| &n.verdict) {
+                    if v.part == *name {
+                        self.outlook.leave_out(o, v.onset, v.end.unwrap_or(t));
+                    }
+                }
+                self.outlook.hear(t, o, *value, self.judge.in_doubt(o), tolerance);
             }
         }
         if self.horizons.is_empty() || t < self.next_forecast {

@@ -37,6 +37,8 @@ pub struct Outlook {
     lanes: Vec<Lane>,
     /// When each output was last read.
     read: Vec<Option<SimTime>>,
+    /// Readings of each output that are in doubt: nothing is judged by them until the doubt is over.
+    doubtful: Vec<VecDeque<(SimTime, f64)>>,
 }
 
 impl Outlook {
@@ -48,7 +50,12 @@ impl Outlook {
             score: Score::default(),
         };
         let lanes = (0..outputs).flat_map(|_| horizons.iter().map(lane)).collect();
-        Self { horizons: horizons.len(), lanes, read: vec![None; outputs] }
+        Self {
+            horizons: horizons.len(),
+            lanes,
+            read: vec![None; outputs],
+            doubtful: vec![VecDeque::new(); outputs],
+        }
     }
 
     /// Puts a forecast on record and gives its interval. `last` is the last reading, for persistence; without one (NaN) the
@@ -66,11 +73,24 @@ impl Outlook {
         band
     }
 
+    /// A reading came; while it is in doubt, it waits.
+    pub fn hear(&mut self, t: SimTime, output: usize, value: f64, in_doubt: bool, tolerance: Span) {
+        self.doubtful[output].push_back((t, value));
+        while !in_doubt && let Some((t, value)) = self.doubtful[output].pop_front() {
+            self.arrived(t, output, value, tolerance);
+        }
+    }
+
+    /// Readings that a verdict is on are nothing to judge forecasts by.
+    pub fn leave_out(&mut self, output: usize, from: SimTime, until: SimTime) {
+        self.doubtful[output].retain(|(t, _)| *t < from || *t >= until);
+    }
+
     /// A good reading came: forecasts that have come due are scored. After a gap longer than `tolerance` nothing says what
     /// was at their time, and they are forgotten.
     pub fn arrived(&mut self, t: SimTime, output: usize, value: f64, tolerance: Span) {
         if self.read[output].is_some_and(|before| t - before > tolerance) {
-            self.forget(output);
+            self.forget_forecasts(output);
         }
         self.read[output] = Some(t);
         for lane in &mut self.lanes[output * self.horizons..(output + 1) * self.horizons] {
@@ -88,6 +108,11 @@ impl Outlook {
     /// Forgets the forecasts in flight of an output: their origin, or what they would be held against, is not to be
     /// trusted.
     pub fn forget(&mut self, output: usize) {
+        self.doubtful[output].clear();
+        self.forget_forecasts(output);
+    }
+
+    fn forget_forecasts(&mut self, output: usize) {
         for lane in &mut self.lanes[output * self.horizons..(output + 1) * self.horizons] {
             lane.calibrator.forget();
             lane.persistence.clear();

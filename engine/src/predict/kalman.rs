@@ -271,6 +271,10 @@ impl Estimator for Filter {
         &self.fixed.inputs
     }
 
+    fn input_range(&self, input: usize) -> (f64, f64) {
+        self.fixed.model.inputs[input].range
+    }
+
     fn quantum(&self, output: usize) -> f64 {
         self.fixed.model.outputs[output].quantum
     }
