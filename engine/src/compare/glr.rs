@@ -7,7 +7,7 @@
 //! dilution that the stream's own autocorrelation asks for.
 
 use super::{
-    history::{Correction, History, Shape},
+    history::{Correction, History, NONE, Shape},
     noise::{Calibration, cost, weight},
 };
 use crate::{
@@ -40,6 +40,17 @@ pub(crate) struct Fit {
     pub std: f64,
 }
 
+/// One reading of one output as a hypothesis sees it.
+struct Row {
+    believed: f64,
+    z: f64,
+    g: f64,
+    narrower: f64,
+}
+
+/// Scaled innovation from which on a filter that learns is no longer linear in a jump's size.
+const GREAT_JUMP: f64 = 8.0;
+
 impl Fit {
     /// Whether it left a trace of itself while it lasted.
     pub fn is_shown(&self) -> bool {
@@ -69,65 +80,97 @@ impl Search<'_> {
 
     /// Fits one shape with one onset, and an end if it is over.
     pub fn fit(&self, shape: Shape, signal: usize, onset: u64, until: Option<u64>) -> Option<Fit> {
-        let mut est = self.state_at(onset)?;
-        let est = &mut *est;
+        let fit = Fit { shape, signal, onset, until, size: 0.0, gain: 0.0, shown: 0.0, std: f64::INFINITY };
+        let small = self.fit_near(0.0, &fit);
+        // A great jump moves what the filter has learnt so far that the signature is another: it is taken again near the
+        // size that the jump itself suggests.
+        let great = self.suggested(&fit).and_then(|size| self.fit_near(size, &fit));
+        [small, great].into_iter().flatten().max_by(|a, b| a.gain.total_cmp(&b.gain))
+    }
+
+    /// The size that the jump at a fault's onset or end suggests, if it is a great one.
+    fn suggested(&self, fit: &Fit) -> Option<f64> {
         let h = self.history;
-        let from = h.sample(onset).t;
+        let o = fit.signal.checked_sub(h.inputs)?;
+        let at = fit.until.unwrap_or(fit.onset);
+        let v = h.innovation(at, o);
+        if v.var.is_nan() || v.whitened().abs() < GREAT_JUMP * self.noise[o].scale() {
+            return None;
+        }
+        let trial = Correction { size: 1.0, ..self.correction(fit) };
+        let (sign, t) = if fit.until.is_some() { (-1.0, h.sample(at - 1).t) } else { (1.0, h.sample(at).t) };
+        let profile = trial.profile(t, h.value(at, fit.signal));
+        (profile.abs() > 1e-9).then(|| sign * v.residual / profile)
+    }
+
+    /// The same with signatures taken near a size.
+    fn fit_near(&self, base: f64, fit: &Fit) -> Option<Fit> {
+        let h = self.history;
+        let Fit { shape, signal, onset, until, .. } = *fit;
         let unit = match shape {
             // One unit a minute; a hundredth of the reading's size would do as well.
             Shape::Drift => self.unit[signal] * 60.0,
             Shape::Gain => 0.01,
             _ => self.unit[signal],
         };
-        let trial = Correction {
-            signal,
-            shape,
-            size: unit,
-            from,
-            until: until.map_or(SimTime::NEVER, |k| h.sample(k).t),
+        let at_size = |size: f64| {
+            let mut all = self.corrections.to_vec();
+            all.push(Correction { size, ..self.correction(fit) });
+            all
         };
-        let mut all = self.corrections.to_vec();
-        all.push(trial);
-        // (innovation, signature per unit) in standard deviations, and how many of them before the end.
-        let mut rows: Vec<(f64, f64)> = Vec::new();
+        let (near, beyond) = (at_size(base), at_size(base + unit));
+        let mut est = self.state_at(onset)?;
+        let mut near_est = if base == 0.0 { None } else { Some(self.state_at(onset)?) };
+        // Innovation under what is believed, innovation and signature per unit near the size, all in standard deviations;
+        // and how many of them before the end.
+        let mut rows: Vec<Row> = Vec::new();
         let mut while_it_lasted = 0;
+        let mut tried = vec![NONE; h.outputs];
         for i in onset..h.next() {
             if until == Some(i) {
                 while_it_lasted = rows.len();
             }
-            h.step(est, i, &all, &mut |o, tried| {
+            tried.fill(NONE);
+            if let Some(est) = &mut near_est {
+                h.step(&mut **est, i, &near, &mut |o, v| tried[o] = v);
+            }
+            h.step(&mut *est, i, &beyond, &mut |o, v| {
                 let believed = h.innovation(i, o);
-                if believed.var.is_nan() {
+                let near = if base == 0.0 { believed } else { tried[o] };
+                if believed.var.is_nan() || near.var.is_nan() {
                     return;
                 }
-                let sd = believed.var.sqrt() * self.noise[o].scale();
-                rows.push((believed.residual / sd, (believed.residual - tried.residual) / unit / sd));
+                let (sd, scale) = (near.var.sqrt() * self.noise[o].scale(), self.noise[o].scale());
+                rows.push(Row {
+                    believed: believed.whitened() / scale,
+                    z: near.residual / sd,
+                    g: (near.residual - v.residual) / unit / sd,
+                    narrower: 0.5 * (believed.var / near.var).ln(),
+                });
             });
         }
-        let o = signal.saturating_sub(h.inputs);
-        let dilution = self.noise[o].dilution();
-        let mut size = 0.0;
-        let mut information = 0.0;
-        for _ in 0..4 {
-            let (mut num, mut den) = (0.0, 0.0);
-            for (z, g) in &rows {
-                let w = weight(z - g * size);
-                num += w * g * z;
-                den += w * g * g;
-            }
-            if den <= 1e-12 {
-                return None;
-            }
-            size = num / den;
-            information = den;
-        }
-        let gain_of = |rows: &[(f64, f64)]| -> f64 {
-            rows.iter().map(|(z, g)| cost(*z) - cost(z - g * size)).sum::<f64>() / dilution
+        let dilution = self.noise[signal.saturating_sub(h.inputs)].dilution();
+        let gain_of = |rows: &[Row], more: f64| -> f64 {
+            rows.iter().map(|r| cost(r.believed) - cost(r.z - r.g * more) + r.narrower).sum::<f64>()
+                / dilution
         };
-        let gain = gain_of(&rows);
-        let shown = if until.is_some() { gain_of(&rows[..while_it_lasted]) } else { gain };
+        let step = |more: f64, weight: &dyn Fn(f64) -> f64| {
+            let (mut num, mut den) = (0.0, 0.0);
+            for r in &rows {
+                let w = weight(r.z - r.g * more);
+                num += w * r.g * r.z;
+                den += w * r.g * r.g;
+            }
+            (den > 1e-12).then_some((num / den, den))
+        };
+        let (mut more, mut information) = (0.0, 0.0);
+        for _ in 0..4 {
+            (more, information) = step(more, &weight)?;
+        }
+        let gain = gain_of(&rows, more);
+        let shown = if until.is_some() { gain_of(&rows[..while_it_lasted], more) } else { gain };
         let std = (dilution / information).sqrt();
-        Some(Fit { shape, signal, onset, until, size, gain, shown, std })
+        Some(Fit { size: base + more, gain, shown, std, ..*fit })
     }
 
     /// The best onset of a shape among `onsets` (ascending), then among their neighbours.
