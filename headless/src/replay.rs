@@ -119,3 +119,37 @@ fn scenario_text(args: &ReplayArgs, length: Span) -> Result<String, Failure> {
         args.id, args.file, !args.no_header, args.topic, args.qos
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_carry_the_recordings_own_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("r.csv");
+        let args = |time: &str| ReplayArgs {
+            file: path.display().to_string(),
+            time: Some(time.to_owned()),
+            maps: vec!["a.temperature=temp".to_owned()],
+            ..replay_args()
+        };
+        std::fs::write(&path, "when,s,temp\n2020-07-29 16:59:35.037,5,20\n2020-07-29 16:59:36.1,6,21\n")
+            .unwrap();
+        let start =
+            |time: &str| table(&args(time)).unwrap_or_else(|f| panic!("{}", f.text)).scenario.start.clone();
+        assert_eq!(start("when").as_deref(), Some("2020-07-29T16:59:35.037Z"));
+        // Seconds since some start name no day.
+        assert_eq!(start("s"), None);
+    }
+
+    fn replay_args() -> ReplayArgs {
+        use clap::Parser;
+        #[derive(Parser)]
+        struct Cli {
+            #[command(flatten)]
+            args: ReplayArgs,
+        }
+        Cli::parse_from(["replay", "x.csv"]).args
+    }
+}
