@@ -166,7 +166,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read_back(ms in -9_000_000_000_000i64..9_000_000_000_000) {
-            prop_assert_eq!(unix_ns(&super::text(ms * 1_000_000)), Some(ms * 1_000_000));
+            prop_assert_eq!(unix_ns(&text(ms * 1_000_000)), Some(ms * 1_000_000));
         }
 
         #[test]

@@ -31,7 +31,7 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    fn from_s(&self) -> f64 {
+    fn begin_s(&self) -> f64 {
         self.fault.or(self.verdict).map_or(0.0, |h| h.from_s)
     }
 
@@ -68,7 +68,7 @@ fn pairs<'a>(faults: &[&'a Happening], verdicts: &[&'a Happening]) -> Vec<Row<'a
             None => rows.push(Row { fault: None, verdict: Some(v) }),
         }
     }
-    rows.sort_by(|a, b| a.from_s().total_cmp(&b.from_s()));
+    rows.sort_by(|a, b| a.begin_s().total_cmp(&b.begin_s()));
     rows
 }
 
