@@ -1513,46 +1513,15 @@ fn units_of_a_network_that_do_not_fit() {
         r#"unit: "percent", range"#,
         r#"unit: "degC", range"#,
         expect![[r#"
-          x `level` is a ratio, and `degC` is a temperature
-            ,-[a.ron:15:45]
-         14 |     },
-         15 |     inputs: [(signal: "heater.level", unit: "degC", range: (0.0, 100.0))],
-            :                                             ^^^^^^
-         16 |     boundaries: [(name: "air", at: Parameter("room"))],
-            `----
-          help: write the unit of `heater.level` as `ratio`
-          x this gain is in W/degC, and `alpha` is in W/percent
-            ,-[a.ron:10:35]
-          9 |       "power": (value: 40.0, unit: "W"),
-         10 |       "alpha": (value: 0.4, unit: "W/percent"),
-            :                                   ^^^^^|^^^^^
-            :                                        `-- `alpha` is in W/percent
-         11 |       "tau": (value: 20.0, unit: "s"),
-            `----
-            ,-[a.ron:28:27]
-         27 |     sources: [
-         28 |       (into: "box", gain: "alpha", input: "heater.level"),
-            :                           ^^^^^^^
-         29 |       (into: "box", gain: "0.01 * power", input: "heater.level"),
-            `----
-          help: was another parameter meant? if it is the right one, state its value and unit in W/degC
-          x this gain is in W/degC, and `power` is in W
-            ,-[a.ron:9:36]
-          8 |       "area": (value: 0.1, unit: "m2"),
-          9 |       "power": (value: 40.0, unit: "W"),
-            :                                    ^|^
-            :                                     `-- `power` is in W
-         10 |       "alpha": (value: 0.4, unit: "W/percent"),
-            `----
-            ,-[a.ron:29:27]
-         28 |       (into: "box", gain: "alpha", input: "heater.level"),
-         29 |       (into: "box", gain: "0.01 * power", input: "heater.level"),
-            :                           ^^^^^^^^^^^^^^
-         30 |       (into: "lid", gain: "power"),
-            `----
-          help: was another parameter meant? if it is the right one, state its value and unit in W/degC
-        3 errors
-    "#]],
+             x `level` is a ratio, and `degC` is a temperature
+               ,-[a.ron:15:45]
+            14 |     },
+            15 |     inputs: [(signal: "heater.level", unit: "degC", range: (0.0, 100.0))],
+               :                                             ^^^^^^
+            16 |     boundaries: [(name: "air", at: Parameter("room"))],
+               `----
+             help: write the unit of `heater.level` as `ratio`
+        "#]],
     );
     // No unit is stated, or none that is known: nothing is said.
     network(r#"unit: "W/percent""#, r#"unit: """#, expect![[""]]);
