@@ -2,7 +2,8 @@
 //!
 //! The plugin of the set `EnvironmentSystems::Actuate`. One [`ActuatorBank`] entity per device group that has actuators,
 //! dense in (device, part) order. A level follows its command as a first-order lag, stepped exactly; its effect is summed
-//! per zone in stable device order and acts on the zone in the next tick. `level@truth` is emitted at a tick's start.
+//! per zone in stable device order and acts on the zone in the next tick. `level@truth` is emitted at a tick's start. What
+//! it draws from its device's battery is the integral of its level; the device accounts for it when it wakes.
 //!
 //! A timeline command without `until` is given once, like a message; with `until` it holds like a hand on the switch:
 //! messages are taken in, but act only when it lets go.
@@ -61,17 +62,20 @@ impl Follower {
         self.held.unwrap_or(self.command)
     }
 
-    /// Follows the command over `dt_s` seconds, exactly.
-    pub fn advance(&mut self, dt_s: f64) {
+    /// Follows the command over `dt_s` seconds, exactly. Returns the level's integral over them, [s].
+    pub fn advance(&mut self, dt_s: f64) -> f64 {
         let target = self.target();
+        let mut integral_s = target * dt_s;
         if self.level != target {
             let left = if self.tau_s > 0.0 { (-dt_s / self.tau_s).exp() } else { 0.0 };
+            integral_s += (self.level - target) * self.tau_s * (1.0 - left);
             self.level = target + (self.level - target) * left;
             // Beyond a relay's or valve's last step there is nothing: an exponential never quite arrives.
             if (self.level - target).abs() < 1e-9 {
                 self.level = target;
             }
         }
+        integral_s
     }
 }
 
@@ -101,12 +105,38 @@ pub struct ActuatorBank {
     names: Vec<String>,
     /// Signals of `level@truth`, by position in `units`.
     signals: Vec<SignalId>,
+    /// Per part: supply current at full level, [mA].
+    active_ma: Vec<f64>,
+    /// Charge that each unit has taken since the start, [mA·s]; empty where its device is on the mains.
+    taken_ma_s: Vec<f64>,
 }
 
 impl ActuatorBank {
     /// Id of the device of a unit.
     pub fn device_id(&self, unit: usize) -> &str {
         &self.names[unit]
+    }
+
+    /// The units of a device, in the order of the parts; empty where it is none of this shard's.
+    fn of_device(&self, device: u32) -> std::ops::Range<usize> {
+        let first = self.units.partition_point(|u| u.device < device);
+        let end = self.units.partition_point(|u| u.device <= device);
+        first..end
+    }
+
+    /// Levels of a device's actuators, in the order of the parts.
+    pub fn levels(&self, device: u32) -> impl Iterator<Item = f64> {
+        self.units[self.of_device(device)].iter().map(|u| u.follower.level())
+    }
+
+    /// Charge that a device's actuators have taken from its battery since the start, [mAh], and the current that they take
+    /// now, [mA].
+    pub fn drawn(&self, device: u32) -> (f64, f64) {
+        let units = self.of_device(device);
+        let taken: f64 = self.taken_ma_s.get(units.clone()).map_or(0.0, |t| t.iter().sum());
+        let now =
+            self.units[units].iter().map(|u| self.active_ma[u.part as usize] * u.follower.level()).sum();
+        (taken / 3600.0, now)
     }
 
     /// Commands a unit and says so where the level changes.
@@ -199,6 +229,8 @@ fn bank(plan: &Plan, g: usize, group: &GroupPlan) -> Option<ActuatorBank> {
         units: Vec::new(),
         names: Vec::new(),
         signals: Vec::new(),
+        active_ma: defs.iter().map(|(_, a)| a.active_ma).collect(),
+        taken_ma_s: Vec::new(),
     };
     for device in (0..group.count).filter(|i| plan.owns(group, *i)) {
         for (part, (_, def)) in defs.iter().enumerate() {
@@ -207,6 +239,9 @@ fn bank(plan: &Plan, g: usize, group: &GroupPlan) -> Option<ActuatorBank> {
             bank.names.push(plan.device_id(group, device));
             bank.signals.push(plan.signals.id(group.block, device, (first + part) as u32));
         }
+    }
+    if matches!(group.power, crate::catalog::PowerDef::Battery { .. }) {
+        bank.taken_ma_s = vec![0.0; bank.units.len()];
     }
     Some(bank)
 }
@@ -279,11 +314,14 @@ fn drive_actuators(
     let dt_s = clock.step.as_secs_f64();
     for mut bank in in_order(&mut banks) {
         let bank = &mut *bank;
-        for (unit, signal) in bank.units.iter_mut().zip(&bank.signals) {
+        for (at, (unit, signal)) in bank.units.iter_mut().zip(&bank.signals).enumerate() {
             if watch.wants(*signal) {
                 rows.0.push(Row { t: clock.now, signal: *signal, value: unit.follower.level });
             }
-            unit.follower.advance(dt_s);
+            let on_s = unit.follower.advance(dt_s);
+            if let Some(taken) = bank.taken_ma_s.get_mut(at) {
+                *taken += bank.active_ma[unit.part as usize] * on_s;
+            }
             if let Some(zone) = unit.zone {
                 add_effect(&mut inputs, zone, bank.parts[unit.part as usize].1, unit.follower.level);
             }
@@ -303,10 +341,11 @@ fn add_effect(inputs: &mut ZoneInputs, zone: usize, effect: EffectDef, level: f6
 fn hash_actuators(world: &mut World, hash: &mut StateHash) {
     let mut query = world.query::<&ActuatorBank>();
     for bank in query.iter(world) {
-        for (unit, name) in bank.units.iter().zip(&bank.names) {
-            let mut bytes = [0; 16];
-            bytes[..8].copy_from_slice(&unit.follower.level.to_le_bytes());
-            bytes[8..].copy_from_slice(&unit.follower.target().to_le_bytes());
+        for (at, (unit, name)) in bank.units.iter().zip(&bank.names).enumerate() {
+            let mut bytes = Vec::with_capacity(24);
+            bytes.extend(unit.follower.level.to_le_bytes());
+            bytes.extend(unit.follower.target().to_le_bytes());
+            bytes.extend(bank.taken_ma_s.get(at).into_iter().flat_map(|t| t.to_le_bytes()));
             hash.add(&format!("actuator/{name}/{}", bank.parts[unit.part as usize].0), &bytes);
         }
     }
@@ -323,9 +362,10 @@ mod tests {
             let (mut once, mut often) = (Follower::new(tau), Follower::new(tau));
             once.command(to);
             often.command(to);
-            once.advance(dt * f64::from(n));
-            (0..n).for_each(|_| often.advance(dt));
+            let whole = once.advance(dt * f64::from(n));
+            let parts: f64 = (0..n).map(|_| often.advance(dt)).sum();
             prop_assert!((once.level() - often.level()).abs() < 2e-9);
+            prop_assert!((whole - parts).abs() < 1e-6, "integral {whole}, in parts {parts}");
             prop_assert!((once.level() - to * (1.0 - (-dt * f64::from(n) / tau).exp())).abs() < 2e-9);
         }
 

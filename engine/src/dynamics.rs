@@ -34,5 +34,6 @@ pub mod model;
 pub mod params;
 pub mod simulate;
 pub mod step;
+pub mod units_check;
 
 pub use definition::DynamicsDef;

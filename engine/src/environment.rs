@@ -192,11 +192,20 @@ fn disturb_zones(
                 subject: model.defs()[d.zone].id.clone(),
                 part: "air".to_owned(),
                 kind: if held { "disturb_start" } else { "disturb_end" }.to_owned(),
-                detail: format!("{} W, {} air changes per hour", d.heat_w, d.air_changes_per_h),
+                detail: disturbance_in_words(d.heat_w, d.air_changes_per_h),
                 value: if d.heat_w == 0.0 { d.air_changes_per_h } else { d.heat_w },
             });
             d.held = held;
         }
+    }
+}
+
+fn disturbance_in_words(heat_w: f64, air_changes_per_h: f64) -> String {
+    let air = format!("{air_changes_per_h} air changes per hour");
+    match (heat_w, air_changes_per_h) {
+        (0.0, _) => air,
+        (_, 0.0) => format!("{heat_w} W"),
+        _ => format!("{heat_w} W, {air}"),
     }
 }
 

@@ -5,6 +5,7 @@ pub mod control;
 pub mod payload;
 
 use crate::{
+    actuate::ActuatorBank,
     link::{Air, Radios, Tally},
     message::Message,
     sense::{Cohort, Due, Group, for_each, in_order},
@@ -16,24 +17,38 @@ use payload::Report;
 use std::sync::Arc;
 
 /// Makes messages of this tick's readings.
-pub(crate) fn compose_messages(mut cohorts: Query<&mut Cohort>, clock: Res<Clock>) {
+pub(crate) fn compose_messages(
+    mut cohorts: Query<&mut Cohort>,
+    banks: Query<&ActuatorBank>,
+    clock: Res<Clock>,
+) {
     let mut cohorts = in_order(&mut cohorts);
     cohorts.retain(|c| !c.group.publish.is_empty());
+    let banks: Vec<&ActuatorBank> = banks.iter().collect();
     let epoch_unix_ms = clock.epoch_unix_ms;
-    for_each(&mut cohorts, |cohort| compose(cohort, epoch_unix_ms));
+    for_each(&mut cohorts, |cohort| {
+        let bank = banks.iter().find(|b| b.group == cohort.group.number).copied();
+        compose(cohort, bank, epoch_unix_ms);
+    });
 }
 
-fn compose(cohort: &mut Cohort, epoch_unix_ms: i64) {
+fn compose(cohort: &mut Cohort, bank: Option<&ActuatorBank>, epoch_unix_ms: i64) {
     let group = Arc::clone(&cohort.group);
     let due = std::mem::take(&mut cohort.due);
     let mut bytes = Vec::new();
-    let mut values = vec![0.0; group.channels.len()];
+    let readings = group.channels.len();
+    let mut values = vec![f64::NAN; readings + group.actuators];
     for (k, d) in due.iter().enumerate() {
-        for (c, v) in values.iter_mut().enumerate() {
+        for (c, v) in values.iter_mut().take(readings).enumerate() {
             *v = cohort.values[c * due.len() + k];
         }
+        // A device knows the levels of its own actuators.
+        let levels = bank.into_iter().flat_map(|b| b.levels(cohort.index[d.lane as usize]));
+        for (v, level) in values[readings..].iter_mut().zip(levels) {
+            *v = level;
+        }
         // A device whose every reading is lost says nothing.
-        if values.is_empty() || values.iter().any(|v| !v.is_nan()) {
+        if readings == 0 || values[..readings].iter().any(|v| !v.is_nan()) {
             compose_wake(cohort, &group, *d, &values, epoch_unix_ms, &mut bytes);
         }
     }

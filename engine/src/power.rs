@@ -2,7 +2,8 @@
 //!
 //! A battery is an open-circuit curve behind a resistance (Thevenin without the relaxation branch, FACTS "Battery"). It is
 //! drained when its device wakes, by the charge that the time since the last wake and the wake itself have taken: exact
-//! for piecewise constant currents, and free of cost between wakes.
+//! for piecewise constant currents, and free of cost between wakes. Actuators draw the integral of their level, to the end
+//! of the wake's tick.
 //!
 //! ```
 //! use twinfleet_engine::{catalog::PowerDef, power::Supply};
@@ -114,6 +115,8 @@ impl Supply {
 #[derive(Debug, Default)]
 pub(crate) struct Batteries {
     charge_mah: Vec<f64>,
+    /// What actuators have taken so far and are taking now, [mAh, mA]; empty where there are none.
+    actuators: Vec<(f64, f64)>,
 }
 
 impl Batteries {
@@ -122,6 +125,20 @@ impl Batteries {
         let u: f64 = stream(seed, device, "power/charge").random();
         let (low, high) = supply.charge;
         self.charge_mah.push(supply.capacity_mah * (low + (high - low) * u));
+    }
+
+    /// Takes what a device's actuators have taken since the last time; `drawn` is their total and their current.
+    pub fn take_actuators(&mut self, lane: u16, drawn: (f64, f64)) {
+        if self.actuators.is_empty() {
+            self.actuators = vec![(0.0, 0.0); self.charge_mah.len()];
+        }
+        let before = std::mem::replace(&mut self.actuators[lane as usize], drawn);
+        self.take(lane, drawn.0 - before.0);
+    }
+
+    /// Current of a device's actuators when it last looked, [mA].
+    fn actuators_ma(&self, lane: u16) -> f64 {
+        self.actuators.get(lane as usize).map_or(0.0, |a| a.1)
     }
 
     /// Takes charge, [mAh]; an empty battery stays empty.
@@ -138,13 +155,14 @@ impl Batteries {
 
     /// Voltage while the board runs, [V].
     pub fn voltage_v(&self, lane: u16, supply: &Supply) -> f64 {
-        supply.voltage_v(self.charge(lane, supply), supply.load_ma)
+        supply.voltage_v(self.charge(lane, supply), supply.load_ma + self.actuators_ma(lane))
     }
 
     /// Whether the greatest current the device draws takes it below its board's brown-out voltage.
     pub fn browns_out(&self, lane: u16, supply: &Supply) -> bool {
         let charge = self.charge(lane, supply);
-        charge <= 0.0 || supply.voltage_v(charge, supply.worst_ma) < supply.brown_out_v
+        let worst_ma = supply.worst_ma + self.actuators_ma(lane);
+        charge <= 0.0 || supply.voltage_v(charge, worst_ma) < supply.brown_out_v
     }
 
     pub fn hash_into(&self, lane: u16, bytes: &mut Vec<u8>) {
@@ -153,6 +171,6 @@ impl Batteries {
 
     /// Bytes held, [B].
     pub fn bytes(&self) -> usize {
-        self.charge_mah.capacity() * 8
+        self.charge_mah.capacity() * 8 + self.actuators.capacity() * 16
     }
 }

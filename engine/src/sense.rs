@@ -36,6 +36,7 @@ pub(crate) use cohort::{Due, Group};
 pub(crate) use normal::normal;
 
 use crate::{
+    actuate::ActuatorBank,
     firmware,
     link::Air,
     plan::Plan,
@@ -46,7 +47,7 @@ use crate::{
 };
 use bank::Scratch;
 use bevy_ecs::{prelude::*, system::SystemParam};
-use cohort::Blueprint;
+use cohort::{Blueprint, Surroundings};
 use fault::TimelineFault;
 use rayon::prelude::*;
 use std::{cell::RefCell, sync::Arc};
@@ -126,6 +127,7 @@ struct Results<'w> {
 
 fn sample_sensors(
     mut cohorts: Query<&mut Cohort>,
+    banks: Query<&ActuatorBank>,
     clock: Res<Clock>,
     truth: Res<Truth>,
     watch: Res<Watch>,
@@ -136,12 +138,13 @@ fn sample_sensors(
     }
     let mut cohorts = in_order(&mut cohorts);
     let look_up = watch.is_changed();
-    let (clock, truth, watch) = (&*clock, &*truth, &*watch);
+    let banks: Vec<&ActuatorBank> = banks.iter().collect();
+    let world = Surroundings { clock: &clock, truth: &truth, watch: &watch, banks: &banks };
     for_each(&mut cohorts, |cohort| {
         if look_up {
-            cohort.look_up(watch);
+            cohort.look_up(world.watch);
         }
-        SCRATCH.with_borrow_mut(|scratch| cohort.sample(clock, truth, watch, scratch));
+        SCRATCH.with_borrow_mut(|scratch| cohort.sample(&world, scratch));
     });
     gather(cohorts, clock.next, results);
 }

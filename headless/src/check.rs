@@ -6,10 +6,14 @@ use crate::{
     load_files,
 };
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
 };
-use twinfleet_engine::{plan::Plan, scenario::diagnostic::Report};
+use twinfleet_engine::{
+    plan::Plan,
+    scenario::diagnostic::{Diagnostic, Report},
+};
 
 /// Checks every file, reports all that is wrong.
 pub fn run(args: CheckArgs, json: bool) -> Result<Exit, Failure> {
@@ -19,13 +23,15 @@ pub fn run(args: CheckArgs, json: bool) -> Result<Exit, Failure> {
     }
     let mut all = Report::default();
     let mut notes = Vec::new();
+    // What is wrong with a catalog is found again from every scenario beside it, and told once.
+    let mut told = BTreeSet::new();
     for file in &files {
-        match check(file, &args.catalog) {
-            Ok((warnings, note)) => {
-                all.merge(warnings);
-                notes.extend(note);
+        let (found, note) = check(file, &args.catalog).unwrap_or_else(|errors| (errors, None));
+        notes.extend(note);
+        for d in found.items() {
+            if told.insert(place_and_words(d)) {
+                all.push(d.clone());
             }
-            Err(errors) => all.merge(errors),
         }
     }
     if json {
@@ -41,6 +47,14 @@ pub fn run(args: CheckArgs, json: bool) -> Result<Exit, Failure> {
         say(format_args!("{files}, {verdict}: {errors}, {}", counted(all.warnings(), "warning")));
     }
     Ok(if all.errors() == 0 { Exit::Ok } else { Exit::Input })
+}
+
+/// What tells one diagnostic from another. A file is the same by whatever path it was reached.
+fn place_and_words(d: &Diagnostic) -> (Option<(PathBuf, usize, usize)>, String) {
+    let place = d.place().map(|(name, line, column)| {
+        (Path::new(name).canonicalize().unwrap_or_else(|_| name.into()), line, column)
+    });
+    (place, d.message().to_owned())
 }
 
 /// Files of a path: itself, or all `.ron` files below it.

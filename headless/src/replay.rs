@@ -9,7 +9,8 @@ use crate::{
 use std::{fmt::Write, path::Path};
 use twinfleet_engine::{
     scenario::{
-        PhysicalSource, Scenario, diagnostic::Report, files::Files, recording::Recording, source::Source,
+        PhysicalSource, Scenario, calendar, diagnostic::Report, files::Files, recording::Recording,
+        source::Source,
     },
     time::Span,
 };
@@ -45,7 +46,18 @@ pub fn run(args: ReplayArgs, json: bool) -> Result<Exit, Failure> {
 fn physicals_of(file: &str) -> Result<Loaded, Report> {
     let whole = load_files::scenario(file, &[], &[])?;
     let base = whole.files.base().to_owned();
-    load_files::checked(whole.source, (*whole.catalog).clone(), base, only_physicals)
+    // Where the scenario does not say when it starts, its first recording does.
+    let first = whole.scenario.physicals.first().filter(|_| whole.scenario.start.is_none());
+    let start = match first {
+        Some(first) => {
+            Recording::of_physical(&first.from, &whole.files, None)?.t0_unix_ns.map(calendar::text)
+        }
+        None => whole.scenario.start.clone(),
+    };
+    load_files::checked(whole.source, (*whole.catalog).clone(), base, |scenario| {
+        only_physicals(scenario);
+        scenario.start = start;
+    })
 }
 
 fn only_physicals(scenario: &mut Scenario) {
@@ -65,7 +77,10 @@ fn table(args: &ReplayArgs) -> Result<Loaded, Failure> {
     let length = Span::from_secs_f64(rows.t_s.last().copied().unwrap_or(0.0).floor() + 1.0);
     let text = scenario_text(args, length)?;
     let catalog = load_files::catalog(None, &[]).map_err(refused)?;
-    load_files::checked(Source::embedded("replay", &text), catalog, "".into(), |_| {}).map_err(refused)
+    // Messages are stamped as the device stamped its readings.
+    let start = rows.t0_unix_ns.map(calendar::text);
+    let at_start = |scenario: &mut Scenario| scenario.start = start;
+    load_files::checked(Source::embedded("replay", &text), catalog, "".into(), at_start).map_err(refused)
 }
 
 fn scenario_text(args: &ReplayArgs, length: Span) -> Result<String, Failure> {
@@ -103,4 +118,38 @@ fn scenario_text(args: &ReplayArgs, length: Span) -> Result<String, Failure> {
          header: {}, map: {{{map}}}), publish: (topic: {:?}, qos: {}))])",
         args.id, args.file, !args.no_header, args.topic, args.qos
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_carry_the_recordings_own_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("r.csv");
+        let args = |time: &str| ReplayArgs {
+            file: path.display().to_string(),
+            time: Some(time.to_owned()),
+            maps: vec!["a.temperature=temp".to_owned()],
+            ..replay_args()
+        };
+        std::fs::write(&path, "when,s,temp\n2020-07-29 16:59:35.037,5,20\n2020-07-29 16:59:36.1,6,21\n")
+            .unwrap();
+        let start =
+            |time: &str| table(&args(time)).unwrap_or_else(|f| panic!("{}", f.text)).scenario.start.clone();
+        assert_eq!(start("when").as_deref(), Some("2020-07-29T16:59:35.037Z"));
+        // Seconds since some start name no day.
+        assert_eq!(start("s"), None);
+    }
+
+    fn replay_args() -> ReplayArgs {
+        use clap::Parser;
+        #[derive(Parser)]
+        struct Cli {
+            #[command(flatten)]
+            args: ReplayArgs,
+        }
+        Cli::parse_from(["replay", "x.csv"]).args
+    }
 }

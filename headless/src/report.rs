@@ -9,6 +9,7 @@ pub mod collect;
 mod html;
 mod junit;
 pub mod plot;
+pub mod words;
 
 use serde::{Deserialize, Serialize};
 use std::{
@@ -16,7 +17,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
 };
-use twinfleet_engine::expect::Outcome;
+use twinfleet_engine::expect::{Outcome, unit_symbol};
 
 /// Everything that a report says.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -99,7 +100,7 @@ pub struct Output {
     /// Reported minus predicted.
     pub residual: Series,
     /// Bounds that expectations set on the residual.
-    pub thresholds: Vec<f64>,
+    pub bounds: Vec<Bound>,
     /// Forecasts, by horizon.
     pub forecasts: Vec<Forecast>,
 }
@@ -150,16 +151,35 @@ pub struct Score {
     pub interval: f64,
 }
 
-/// A group of simulated devices.
+/// Simulated devices of one pattern, or places and bodies with the same signals.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Group {
-    /// Device pattern, such as `node-{}`.
+    /// Device pattern, such as `node-{}`, or the names of its members.
     pub id: String,
     /// Number of devices.
     pub devices: u32,
+    /// Names of places or bodies; empty where `id` is a pattern.
+    pub members: Vec<String>,
     /// Their channels.
     pub channels: Vec<GroupChannel>,
+}
+
+impl Group {
+    /// Whether a device belongs to it.
+    pub fn holds(&self, device: &str) -> bool {
+        if !self.members.is_empty() {
+            return self.members.iter().any(|m| m == device);
+        }
+        let Some((head, tail)) = self.id.split_once("{}") else { return self.id == device };
+        let number = device.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail));
+        number.and_then(|n| n.parse::<u32>().ok()).is_some_and(|n| n < self.devices)
+    }
+
+    /// Name of its i-th member.
+    pub fn member(&self, i: u32) -> String {
+        self.members.get(i as usize).cloned().unwrap_or_else(|| self.id.replace("{}", &i.to_string()))
+    }
 }
 
 /// One channel of a group, over all of its devices.
@@ -178,14 +198,51 @@ pub struct GroupChannel {
     pub rows: u64,
     /// Smallest value of any device.
     pub min: f64,
+    /// Whose it is.
+    pub min_of: String,
     /// Mean over devices and time, each stretch of the plot weighing the same.
     pub mean: f64,
     /// Largest value of any device.
     pub max: f64,
+    /// Whose it is.
+    pub max_of: String,
     /// Least, largest and mean value over devices, by time.
     pub fan: Series,
+    /// First and last decile over devices, by time, where there are ten devices or more.
+    pub middle: Series,
+    /// Each device by itself, where they are few.
+    pub lines: Vec<Line>,
     /// Bounds that expectations set.
-    pub thresholds: Vec<f64>,
+    pub bounds: Vec<Bound>,
+}
+
+impl GroupChannel {
+    /// Whether no device ever had another value.
+    pub fn is_constant(&self) -> bool {
+        self.min == self.max
+    }
+}
+
+/// One device's series.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Line {
+    /// Device.
+    pub of: String,
+    /// What it did.
+    pub series: Series,
+}
+
+/// A bound that an expectation sets, and when.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Bound {
+    /// The bound, in the signal's unit.
+    pub level: f64,
+    /// From when it holds, [s].
+    pub from_s: f64,
+    /// Until when, [s]. None: to the end.
+    pub to_s: Option<f64>,
 }
 
 /// An event, or a fault or verdict with its end.
@@ -275,6 +332,36 @@ impl Report {
 pub struct ReportError {
     path: PathBuf,
     source: io::Error,
+}
+
+impl Report {
+    /// Unit of a signal or part of a device; empty where it is not known.
+    pub fn unit_of(&self, device: &str, part: &str) -> &str {
+        let twin = self.twins.iter().filter(|t| t.id == device);
+        let outputs = twin.clone().flat_map(|t| &t.outputs).map(|o| (&o.name, &o.unit));
+        let inputs = twin.flat_map(|t| &t.inputs).map(|i| (&i.name, &i.unit));
+        let group = self.groups.iter().filter(|g| g.holds(device)).flat_map(|g| &g.channels);
+        let mut known = outputs.chain(inputs).chain(group.map(|c| (&c.name, &c.unit)));
+        known.find(|(name, _)| *name == part).map_or("", |(_, unit)| unit)
+    }
+
+    /// The size of a fault or verdict with its unit; `None` for kinds that have none.
+    pub fn size_of(&self, h: &Happening) -> Option<String> {
+        let size = if h.what == "verdict" { h.size? } else { h.value };
+        let kind = h.detail.split([':', ' ', ',']).next().unwrap_or_default();
+        let unit = unit_symbol(self.unit_of(&h.subject, &h.part));
+        let sign = if size > 0.0 { "+" } else { "" };
+        let number = words::figure(size);
+        let text = match kind {
+            "stuck" | "dropout" => return None,
+            "gain" => format!("× {number}"),
+            "noise" => format!("σ {number} {unit}"),
+            "clock_skew" => format!("{sign}{number} ppm"),
+            "drift" => format!("{sign}{number} {unit}/h"),
+            _ => format!("{sign}{number} {unit}"),
+        };
+        Some(text.trim_end().to_owned())
+    }
 }
 
 /// Finds out before a long run whether a report can be written to `dir`, which is made if it is not there.

@@ -125,7 +125,7 @@ fn happenings(out: &mut String, r: &Report) -> std::fmt::Result {
     for h in told.iter().take(LISTED) {
         let until = h.to_s.map_or_else(|| "open".to_owned(), clock);
         let part = if h.part.is_empty() { h.subject.clone() } else { format!("{}/{}", h.subject, h.part) };
-        let size = h.size.map_or_else(String::new, |s| format!(", size {s:.3}"));
+        let size = r.size_of(h).map_or_else(String::new, |s| format!(", size {s}"));
         let decided = h.decided_at_s.map_or_else(String::new, |t| format!(" (decided at {})", clock(t)));
         writeln!(
             out,

@@ -60,7 +60,7 @@ fn one_second() -> Span {
 pub struct ParameterDef {
     /// Most likely value, in `unit`.
     pub value: f64,
-    /// Unit, for people.
+    /// Unit. Nothing is converted; where it is stated, `check` sees that what it is used for comes to the right one.
     #[serde(default)]
     pub unit: String,
     /// Where the value comes from.

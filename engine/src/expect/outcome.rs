@@ -57,13 +57,14 @@ impl Outcome {
     }
 }
 
-/// How people write a unit: `degC` is °C, `percent` is %, `m/s2` is m/s²; others stay as they are.
+/// How people write a unit: `degC` is °C, `percent` is %, `m/s2` is m/s², `W/m2` W/m²; others stay as they are.
 pub fn unit_symbol(unit: &str) -> &str {
     match unit {
         "degC" => "°C",
         "degF" => "°F",
         "percent" => "%",
         "m/s2" => "m/s²",
+        "W/m2" => "W/m²",
         "deg/s" => "°/s",
         "ratio" | "raw" | "none" => "",
         other => other,

@@ -29,6 +29,27 @@ pub fn unix_ns(text: &str) -> Option<i64> {
     i64::try_from(ns).ok()
 }
 
+/// A Unix time, [ns], as [`unix_ns`] reads it, to the millisecond: `YYYY-MM-DDTHH:MM:SS.mmmZ`.
+///
+/// ```
+/// use twinfleet_engine::scenario::calendar::{text, unix_ns};
+/// let t = unix_ns("2020-02-29T16:59:35.037501Z").unwrap();
+/// assert_eq!(text(t), "2020-02-29T16:59:35.037Z");
+/// ```
+pub fn text(unix_ns: i64) -> String {
+    let ms = unix_ns.div_euclid(1_000_000);
+    let (day, ms) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
+    // A year that begins before the day, and from there on.
+    let mut year = 1969 + day.div_euclid(366);
+    while days(year + 1, 1, 1) <= day {
+        year += 1;
+    }
+    let month = (1..=12).rev().find(|m| days(year, *m, 1) <= day).unwrap_or(1);
+    let date = day - days(year, month, 1) + 1;
+    let (h, m, s) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
+    format!("{year:04}-{month:02}-{date:02}T{h:02}:{m:02}:{s:02}.{:03}Z", ms % 1000)
+}
+
 fn clock_ns(text: &str) -> Option<i64> {
     let (clock, offset_s) = split_offset(text)?;
     let (clock, fraction_ns) = match clock.split_once(['.', ',']) {
@@ -143,6 +164,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_written_is_read_back(ms in -9_000_000_000_000i64..9_000_000_000_000) {
+            prop_assert_eq!(unix_ns(&text(ms * 1_000_000)), Some(ms * 1_000_000));
+        }
+
         #[test]
         fn no_text_panics(text in ".{0,40}") {
             let _ = unix_ns(&text);

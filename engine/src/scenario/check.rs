@@ -10,9 +10,11 @@
 
 mod device;
 mod fleet;
+mod network;
 mod time;
 
 pub(super) use device::{check_firmware, check_power};
+pub(super) use network::check_dynamics;
 
 use super::{
     Scenario,

@@ -10,13 +10,12 @@
 //! ```
 
 use super::{
-    check::{Place, check_firmware, check_id, check_power},
+    check::{Place, check_dynamics, check_firmware, check_id, check_power},
     diagnostic::{Diagnostic, Report, near},
     source::Source,
 };
 use crate::{
     catalog::{ActuatorDef, BoardDef, BusDef, Catalog, ChannelDef, PinFn, SensorDef, ThingDef, WireDef},
-    dynamics::model::Model,
     units,
 };
 use serde::de::DeserializeOwned;
@@ -237,8 +236,8 @@ pub fn check_thing(thing: &ThingDef, catalog: &Catalog, place: &Place<'_>, repor
         };
         wiring.check(bus, &part.on, sensor.is_some(), &part.model, &place, report);
     }
-    if let Some(Err(error)) = thing.dynamics.as_ref().map(|d| Model::compile(d, &BTreeMap::new())) {
-        report.push(place.error("dynamics", error.to_string()));
+    if let Some(dynamics) = &thing.dynamics {
+        check_dynamics(dynamics, &place.inside("dynamics"), report);
     }
     if let Some(firmware) = &thing.firmware {
         check_firmware(firmware, thing, catalog, &place.inside("firmware"), report);

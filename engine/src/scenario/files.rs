@@ -7,7 +7,7 @@
 //! assert!(files.open("b.csv").is_err());
 //! ```
 
-use super::source::{describe, neighbours};
+use super::source::{describe, irregular, neighbours};
 use std::{
     fs::File,
     io::Read,
@@ -54,11 +54,10 @@ impl Files {
         let mut missing = None;
         for full in [self.base.join(path), PathBuf::from(path)] {
             let name = full.display().to_string();
+            if let Some((message, help)) = irregular(&full) {
+                return Err(NotOpened { message, help });
+            }
             match File::open(&full) {
-                Ok(_) if full.is_dir() => {
-                    let message = format!("`{name}` is a folder, a file was expected");
-                    return Err(NotOpened { message, help: None });
-                }
                 Ok(file) => return Ok((name, Box::new(file))),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                     missing.get_or_insert((describe(&error, &name), full));

@@ -191,10 +191,10 @@ impl Recording {
             let message = super::source::describe(&error, &name);
             Diagnostic::error(message).maybe_help(super::source::neighbours(path)).into()
         };
-        let file = File::open(path).map_err(refuse)?;
-        if path.is_dir() {
-            return Err(Diagnostic::error(format!("`{name}` is a folder, a file was expected")).into());
+        if let Some((message, help)) = super::source::irregular(path) {
+            return Err(Diagnostic::error(message).maybe_help(help).into());
         }
+        let file = File::open(path).map_err(refuse)?;
         Self::read(&name, Box::new(file), spec)
     }
 

@@ -53,14 +53,14 @@ impl Source {
     pub fn read(path: &Path) -> Result<Self, Report> {
         let name = path.display().to_string();
         let refuse = |message: String| Self::make(name.clone(), String::new(), 1, Vec::new()).fault(message);
+        if let Some((message, help)) = irregular(path) {
+            return Err(refuse(message).maybe_help(help).into());
+        }
         let file = match File::open(path) {
             Ok(file) => file,
             Err(error) => return Err(refuse(describe(&error, &name)).maybe_help(neighbours(path)).into()),
         };
         let meta = file.metadata().map_err(|error| refuse(describe(&error, &name)))?;
-        if meta.is_dir() {
-            return Err(refuse(format!("`{name}` is a folder, a file was expected")).into());
-        }
         let too_large = || {
             refuse(format!("`{name}` is larger than {} MiB", MAX_BYTES >> 20))
                 .help("definition files are small texts; put readings into a recording (CSV) and name it")
@@ -69,7 +69,7 @@ impl Source {
             return Err(too_large().into());
         }
         let mut bytes = Vec::with_capacity(meta.len() as usize);
-        // The file may be a pipe or grow as it is read.
+        // The file may grow as it is read.
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| refuse(describe(&error, &name)))?;
         if bytes.len() as u64 > MAX_BYTES {
             return Err(too_large().into());
@@ -480,6 +480,22 @@ fn floor(text: &str, offset: usize) -> usize {
         at -= 1;
     }
     at
+}
+
+/// What a path names where it is no regular file, and what to do. Asked before a file is opened: opening a pipe waits for
+/// its writer, and a device such as `/dev/zero` never ends.
+pub(super) fn irregular(path: &Path) -> Option<(String, Option<String>)> {
+    let kind = std::fs::metadata(path).ok()?.file_type();
+    let name = path.display();
+    if kind.is_dir() {
+        return Some((format!("`{name}` is a folder, a file was expected"), None));
+    }
+    if kind.is_file() {
+        return None;
+    }
+    let help =
+        "it is a pipe, a socket or a device: write what comes from it into a file and name that".to_owned();
+    Some((format!("`{name}` is no regular file"), Some(help)))
 }
 
 /// What an error of the file system means, in a sentence.

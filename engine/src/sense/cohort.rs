@@ -5,6 +5,7 @@ use super::{
     fault::{FaultDef, FaultRun, TimelineFault},
 };
 use crate::{
+    actuate::ActuatorBank,
     catalog::{ChannelDef, Firmware, SensorDef},
     firmware::{
         calendar::{Skew, Start, Wakes},
@@ -76,6 +77,10 @@ pub(crate) struct Group {
     /// Zone ids, in the group's order; `outside` alone where it has none.
     pub zones: Vec<String>,
     pub channels: Vec<ChannelPlan>,
+    /// Index of the group in the plan, by which its actuators are found.
+    pub number: usize,
+    /// Number of actuator parts, whose levels a payload tells after the readings.
+    pub actuators: usize,
     signal_base: u32,
     signal_stride: u32,
     pub publish: Vec<Publish>,
@@ -108,7 +113,10 @@ impl Group {
                 })
             })
             .collect();
-        let names: Vec<String> = channels.iter().map(|c| c.name.clone()).collect();
+        let actuators = group.thing.parts.iter().filter(|p| plan.catalog.actuators.contains_key(&p.model));
+        let levels: Vec<String> = actuators.map(|p| format!("{}.level", p.id)).collect();
+        let names: Vec<String> =
+            channels.iter().map(|c| c.name.clone()).chain(levels.iter().cloned()).collect();
         let board = group.thing.board.as_ref().and_then(|b| plan.catalog.boards.get(b));
         let parts: Vec<&SensorDef> = sensors.iter().map(|(_, s)| *s).collect();
         let link = group.link.and_then(|i| plan.scenario.links.get(i));
@@ -116,6 +124,8 @@ impl Group {
         let zones: Vec<String> = zones.collect();
         Self {
             first: group.first,
+            number: group.def,
+            actuators: levels.len(),
             id: plan.scenario.fleet[group.def].id.clone(),
             zones: if zones.is_empty() { vec!["outside".to_owned()] } else { zones },
             signal_base: plan.signals.id(group.block, 0, 0).0,
@@ -169,6 +179,14 @@ fn publishes(firmware: &Firmware, names: &[String]) -> Vec<Publish> {
         Some(Publish { def: def.clone(), codec })
     };
     firmware.publish.iter().filter_map(compile).collect()
+}
+
+/// What a cohort reads of the world when it wakes.
+pub(super) struct Surroundings<'a> {
+    pub clock: &'a Clock,
+    pub truth: &'a Truth,
+    pub watch: &'a Watch,
+    pub banks: &'a [&'a ActuatorBank],
 }
 
 /// What a cohort is made from.
@@ -313,8 +331,10 @@ impl Cohort {
     }
 
     /// Wakes the devices that are due, drains their batteries and reads their parts.
-    pub(crate) fn sample(&mut self, clock: &Clock, truth: &Truth, watch: &Watch, scratch: &mut Scratch) {
-        self.wake(clock, watch, scratch);
+    pub(super) fn sample(&mut self, world: &Surroundings<'_>, scratch: &mut Scratch) {
+        let Surroundings { clock, truth, watch, .. } = *world;
+        let bank = world.banks.iter().find(|b| b.group == self.group.number).copied();
+        self.wake(clock, watch, bank, scratch);
         scratch.values.clear();
         if scratch.due.is_empty() {
             self.due.clear();
@@ -354,7 +374,7 @@ impl Cohort {
     }
 
     /// Fills `scratch.due` by lane, then time.
-    fn wake(&mut self, clock: &Clock, watch: &Watch, scratch: &mut Scratch) {
+    fn wake(&mut self, clock: &Clock, watch: &Watch, bank: Option<&ActuatorBank>, scratch: &mut Scratch) {
         scratch.due.clear();
         scratch.dt_s.clear();
         let mut marks = [0u64; COHORT / 64];
@@ -364,14 +384,24 @@ impl Cohort {
             while rest != 0 {
                 let lane = (word * 64) as u16 + rest.trailing_zeros() as u16;
                 rest &= rest - 1;
-                self.wake_device(lane, clock.next, watch, scratch);
+                self.wake_device(lane, clock.next, watch, bank, scratch);
             }
         }
     }
 
     #[inline]
-    fn wake_device(&mut self, lane: u16, until: SimTime, watch: &Watch, scratch: &mut Scratch) {
+    fn wake_device(
+        &mut self,
+        lane: u16,
+        until: SimTime,
+        watch: &Watch,
+        bank: Option<&ActuatorBank>,
+        scratch: &mut Scratch,
+    ) {
         let i = lane as usize;
+        if let (Some(batteries), Some(bank)) = (&mut self.batteries, bank) {
+            batteries.take_actuators(lane, bank.drawn(self.index[i]));
+        }
         while self.wakes.clocks[i].next_ns < until.0 {
             let clock = &self.wakes.clocks[i];
             let (t_ns, count) = (clock.next_ns, clock.count);

@@ -22,14 +22,13 @@ const SPANS_S: [f64; 22] = [
     7200.0, 10_800.0, 21_600.0, 43_200.0, 86_400.0,
 ];
 
-/// Times at round distances within `from..=to` [s], at most about `want` of them, with their labels: `h:mm`, or `m:ss` and
-/// `s` where ticks are closer together than a minute.
+/// Times at round distances within `from..=to` [s], at most about `want` of them, with their labels in [`time_unit`].
 pub fn time_ticks(from_s: f64, to_s: f64, want: usize) -> Vec<(f64, String)> {
     let raw = (to_s - from_s) / want.max(1) as f64;
     let step = SPANS_S.into_iter().find(|s| *s >= raw).unwrap_or_else(|| (raw / 86_400.0).ceil() * 86_400.0);
     let first = (from_s / step).ceil() as i64;
     let last = ((to_s / step) + 1e-9).floor() as i64;
-    (first..=last.min(first + 50)).map(|i| (i as f64 * step, clock(i as f64 * step, step))).collect()
+    (first..=last.min(first + 50)).map(|i| (i as f64 * step, clock(i as f64 * step, step, to_s))).collect()
 }
 
 /// What the labels of an axis of this length are in.
@@ -41,26 +40,40 @@ pub fn time_unit(length_s: f64) -> &'static str {
     }
 }
 
-fn clock(t_s: f64, step_s: f64) -> String {
-    if step_s < 1.0 {
+fn clock(t_s: f64, step_s: f64, to_s: f64) -> String {
+    if to_s < 60.0 {
         let decimals = (-step_s.log10().floor()).max(0.0) as usize;
         return format!("{t_s:.decimals$}");
     }
     let t = t_s.round() as i64;
-    if step_s < 60.0 {
+    if to_s < 600.0 {
         return format!("{}:{:02}", t / 60, t % 60);
     }
     let (days, hours, minutes) = (t / 86_400, t / 3600 % 24, t / 60 % 60);
     match days {
         0 => format!("{hours}:{minutes:02}"),
+        // The end of a day is read at once; of several days, the days are.
+        1 if hours == 0 && minutes == 0 && step_s < 43_200.0 => "24:00".to_owned(),
         _ if hours == 0 && minutes == 0 => format!("{days} d"),
         _ => format!("{days} d {hours}:{minutes:02}"),
     }
 }
 
+/// The least that an axis of this unit spans: below it, a plot would show noise at full height.
+fn least_span(unit: &str) -> f64 {
+    match unit {
+        "degC" | "K" | "degF" | "percent" | "hPa" | "m/s2" | "s" => 1.0,
+        "lx" => 20.0,
+        "W/m2" | "ppm" => 10.0,
+        "V" | "ratio" | "N" | "m/s" | "rad/s" | "mm/h" => 0.1,
+        "m" | "kg" => 0.02,
+        _ => 0.0,
+    }
+}
+
 /// Limits that show all of `low..=high` with a little air. Around what is constant, or as good as, they are a twentieth of
-/// its value away, or 1 around zero.
-pub fn limits(low: f64, high: f64) -> (f64, f64) {
+/// its value away, or 1 around zero, and never nearer than the unit's least span.
+pub fn limits(low: f64, high: f64, unit: &str) -> (f64, f64) {
     let span = high - low;
     let largest = low.abs().max(high.abs());
     let air = match largest {
@@ -68,5 +81,6 @@ pub fn limits(low: f64, high: f64) -> (f64, f64) {
         l if l < 1e-4 => 1.0,
         l => l * 0.05,
     };
+    let air = air.max((least_span(unit) - span) / 2.0);
     (low - air, high + air)
 }

@@ -1,29 +1,47 @@
 //! From what a run gathered to what its report plots.
 
-use super::{Forecast, Group, GroupChannel, Happening, Input, Output, Point, Report, Series, Twin};
+use super::{
+    Bound, Forecast, Group, GroupChannel, Happening, Input, Line, Output, Point, Report, Series, Twin,
+};
 use std::collections::BTreeMap;
 use twinfleet_engine::{
     expect::{Claim, Condition, Expectation},
     record::{Sampled, Sampler},
     signal::{BlockId, Channel, Kind, SignalId, SignalTable},
-    time::Span,
+    time::{SimTime, Span},
     world::Event,
 };
 
+/// Groups of so many devices are drawn a line each.
+const MOST_LINES: u32 = 5;
+/// Of so many places or bodies, those that change are looked for.
+const MOST_MEMBERS: u32 = 64;
+/// Groups of so many have deciles.
+const LEAST_DECILES: u32 = 10;
+
 /// Fills the report's twins, groups and happenings.
 ///
-/// A block of one device that has an `@estimate` is a twin; every other block is a group.
+/// A block of one device that has an `@estimate` is a twin. Every other block is a group; blocks of one that have the same
+/// channels (zones, bodies) become one.
 pub fn collect(report: &mut Report, table: &SignalTable, sampled: &Sampled, expectations: &[Expectation]) {
     let collector = Collector { table, sampler: &sampled.sampler, expectations };
+    let mut groups: Vec<(&str, u32, &[Channel], Vec<BlockId>)> = Vec::new();
     for (at, (pattern, count, channels)) in table.blocks().enumerate() {
         let block = BlockId(at as u32);
         if count == 1 && channels.iter().any(|c| c.kind == Kind::Estimate) {
             report.twins.push(collector.twin(block, pattern, channels));
-        } else {
-            let group = collector.group(block, pattern, count, channels);
-            if !group.channels.is_empty() {
-                report.groups.push(group);
-            }
+            continue;
+        }
+        let alike = groups.iter_mut().find(|g| count == 1 && g.1 == 1 && g.2 == channels);
+        match alike {
+            Some(group) => group.3.push(block),
+            None => groups.push((pattern, count, channels, vec![block])),
+        }
+    }
+    for (pattern, count, channels, blocks) in groups {
+        let group = collector.group(pattern, count, channels, &blocks);
+        if !group.channels.is_empty() {
+            report.groups.push(group);
         }
     }
     report.happenings = happenings(&sampled.events);
@@ -65,7 +83,7 @@ impl Collector<'_> {
                 reported: series(&name, Kind::Reported, 0.0),
                 estimate: series(&name, Kind::Estimate, 0.0),
                 residual: series(&name, Kind::Residual, 0.0),
-                thresholds: self.thresholds(id, &residual),
+                bounds: self.bounds(&[id], &residual),
                 forecasts: horizons(&name, channels)
                     .into_iter()
                     .map(|(word, horizon_s)| {
@@ -98,23 +116,54 @@ impl Collector<'_> {
         twin
     }
 
-    fn group(&self, block: BlockId, pattern: &str, count: u32, channels: &[Channel]) -> Group {
-        let mut group = Group { id: pattern.to_owned(), devices: count, channels: Vec::new() };
+    fn group(&self, pattern: &str, count: u32, channels: &[Channel], blocks: &[BlockId]) -> Group {
+        let names: Vec<String> = self.table.blocks().map(|(name, ..)| name.to_owned()).collect();
+        let members: Vec<String> = match blocks {
+            [_] => Vec::new(),
+            all => all.iter().map(|b| names[b.0 as usize].clone()).collect(),
+        };
+        let mut group = Group {
+            id: if members.is_empty() { pattern.to_owned() } else { members.join(", ") },
+            devices: count.max(members.len() as u32),
+            members,
+            channels: Vec::new(),
+        };
         for (at, c) in channels.iter().enumerate() {
-            let mut fan = Fan::default();
-            for device in 0..count {
-                fan.add(self.sampler, self.table.id(block, device, at as u32));
+            let mut fan = Fan { deciles: group.devices >= LEAST_DECILES, ..Fan::default() };
+            let mut lines = Vec::new();
+            for i in 0..group.devices {
+                let (block, device) =
+                    if blocks.len() == 1 { (blocks[0], i) } else { (blocks[i as usize], 0) };
+                let id = self.table.id(block, device, at as u32);
+                fan.add(self.sampler, id, i);
+                // Of places and bodies, those that stay as they are need no line.
+                let few = group.devices <= MOST_LINES;
+                if few || (blocks.len() > 1 && group.devices <= MOST_MEMBERS) {
+                    let series = self.series(id, 0.0);
+                    if if few { series.rows > 0 } else { series.min != series.max } {
+                        lines.push(Line { of: group.member(i), series });
+                    }
+                }
+            }
+            if lines.len() > MOST_LINES as usize {
+                lines.clear();
             }
             if fan.rows > 0 {
-                let first = pattern.replace("{}", "0");
-                group.channels.push(fan.channel(c, self.thresholds(&first, c)));
+                let first = group.member(0);
+                let all: Vec<&str> = match group.members.as_slice() {
+                    [] => vec![&first],
+                    members => members.iter().map(String::as_str).collect(),
+                };
+                let bounds = self.bounds(&all, c);
+                let channel = GroupChannel { lines, bounds, ..fan.channel(c, &group) };
+                group.channels.push(channel);
             }
         }
         group
     }
 
-    /// Bounds that expectations set on a channel.
-    fn thresholds(&self, device: &str, channel: &Channel) -> Vec<f64> {
+    /// Bounds that expectations set on a channel of any of these devices.
+    fn bounds(&self, devices: &[&str], channel: &Channel) -> Vec<Bound> {
         let mut all = Vec::new();
         for e in self.expectations {
             let (signal, bounds) = match &e.claim {
@@ -126,11 +175,17 @@ impl Collector<'_> {
                 }
                 _ => continue,
             };
-            if signal.glob.matches_device(device) && signal.glob.matches_channel(channel) {
-                all.extend([bounds.low, bounds.high].into_iter().filter(|b| b.is_finite()));
+            let meant = devices.iter().any(|d| signal.glob.matches_device(d));
+            if meant && signal.glob.matches_channel(channel) {
+                let levels = [bounds.low, bounds.high].into_iter().filter(|b| b.is_finite());
+                all.extend(levels.map(|level| Bound {
+                    level,
+                    from_s: e.from.as_secs_f64(),
+                    to_s: (e.to < SimTime::NEVER).then(|| e.to.as_secs_f64()),
+                }));
             }
         }
-        all.sort_by(f64::total_cmp);
+        all.sort_by(|a, b| a.level.total_cmp(&b.level).then(a.from_s.total_cmp(&b.from_s)));
         all.dedup();
         all
     }
@@ -154,44 +209,82 @@ fn horizons(name: &str, channels: &[Channel]) -> Vec<(String, f64)> {
 #[derive(Default)]
 struct Fan {
     stretches: BTreeMap<i64, Stretch>,
+    /// Whether the values of each stretch are kept, for its deciles.
+    deciles: bool,
     devices: u32,
     rows: u64,
+    least: Option<(f64, u32)>,
+    most: Option<(f64, u32)>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Stretch {
     t_s: f64,
     min: f64,
     max: f64,
     sum: f64,
     devices: u32,
+    values: Vec<f64>,
 }
 
 impl Fan {
-    fn add(&mut self, sampler: &Sampler, id: SignalId) {
+    fn add(&mut self, sampler: &Sampler, id: SignalId, device: u32) {
         let before = self.rows;
         for b in sampler.series(id) {
             self.rows += b.rows;
-            let start =
-                Stretch { t_s: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY, sum: 0.0, devices: 0 };
-            let s = self.stretches.entry(b.t.0 / sampler.width_ns()).or_insert(start);
+            let start = || Stretch {
+                t_s: 0.0,
+                min: f64::INFINITY,
+                max: f64::NEG_INFINITY,
+                sum: 0.0,
+                devices: 0,
+                values: Vec::new(),
+            };
+            let s = self.stretches.entry(b.t.0 / sampler.width_ns()).or_insert_with(start);
             s.t_s = s.t_s.max(b.t.as_secs_f64());
             s.min = s.min.min(b.min);
             s.max = s.max.max(b.max);
             s.sum += b.last;
             s.devices += 1;
+            if self.deciles {
+                s.values.push(b.last);
+            }
+            if self.least.is_none_or(|(v, _)| b.min < v) {
+                self.least = Some((b.min, device));
+            }
+            if self.most.is_none_or(|(v, _)| b.max > v) {
+                self.most = Some((b.max, device));
+            }
         }
         self.devices += u32::from(self.rows > before);
     }
 
-    fn channel(&self, c: &Channel, thresholds: Vec<f64>) -> GroupChannel {
+    /// First and last decile of a stretch.
+    fn decile(stretch: &mut Stretch, share: f64) -> f64 {
+        let at = ((stretch.values.len() - 1) as f64 * share).round() as usize;
+        *stretch.values.select_nth_unstable_by(at, f64::total_cmp).1
+    }
+
+    fn channel(mut self, c: &Channel, group: &Group) -> GroupChannel {
         let mean = |s: &Stretch| s.sum / f64::from(s.devices);
         let points: Vec<Point> = self
             .stretches
             .values()
             .map(|s| Point { t_s: s.t_s, min: s.min, max: s.max, value: mean(s) })
             .collect();
+        let middle = match self.deciles {
+            true => (self.stretches.values_mut())
+                .map(|s| Point {
+                    t_s: s.t_s,
+                    min: Self::decile(s, 0.1),
+                    max: Self::decile(s, 0.9),
+                    value: mean(s),
+                })
+                .collect(),
+            false => Vec::new(),
+        };
         let fan = Series::new(points, self.rows);
+        let of = |end: Option<(f64, u32)>| end.map_or(String::new(), |(_, i)| group.member(i));
         GroupChannel {
             name: c.name.clone(),
             kind: c.kind.name().to_owned(),
@@ -199,15 +292,18 @@ impl Fan {
             devices: self.devices,
             rows: self.rows,
             min: fan.min.unwrap_or_default(),
+            min_of: of(self.least),
             mean: fan.points.iter().map(|p| p.value).sum::<f64>() / fan.points.len().max(1) as f64,
             max: fan.max.unwrap_or_default(),
+            max_of: of(self.most),
             fan,
-            thresholds,
+            middle: Series::new(middle, self.rows),
+            ..GroupChannel::default()
         }
     }
 }
 
-/// Events, with the ends of faults and verdicts beside their starts.
+/// Events, with the ends of faults, verdicts and disturbances beside their starts.
 fn happenings(events: &[Event]) -> Vec<Happening> {
     let mut all: Vec<Happening> = Vec::new();
     for e in events {
@@ -216,6 +312,8 @@ fn happenings(events: &[Event]) -> Vec<Happening> {
             "fault_end" => ("fault", true),
             "verdict" => ("verdict", false),
             "verdict_end" => ("verdict", true),
+            "disturb_start" => ("disturbance", false),
+            "disturb_end" => ("disturbance", true),
             other => (other, false),
         };
         let t_s = e.t.as_secs_f64();

@@ -1,76 +1,81 @@
-//! Plots as SVG: lines with their extremes, bands, thresholds, and spans of faults and verdicts.
+//! Plots as SVG: lines with their extremes, bands, bounds, faults, verdicts and the worst moments of what failed.
+
+mod chart;
+mod lanes;
+mod path;
 
 use super::{
-    Forecast, Group, GroupChannel, Happening, Input, Output, Point, Report, Series, Twin,
-    axis::{limits, time_ticks, time_unit, value_ticks},
-    escape,
+    Forecast, Group, GroupChannel, Happening, Input, Output, Report, Twin,
+    words::{clock, span},
 };
-use std::fmt::Write;
-use twinfleet_engine::expect::unit_symbol;
+#[cfg(test)]
+pub(super) use chart::width_of;
+use chart::{Chart, Layer, Mark};
+use lanes::Span;
+use twinfleet_engine::expect::Outcome;
 
 /// Groups whose channels are plotted; more would make a page that nobody reads.
 const MOST_GROUPS: usize = 24;
 /// Channels of a group that are plotted.
 const MOST_CHANNELS: usize = 12;
-const LEFT: f64 = 58.0;
-const RIGHT: f64 = 14.0;
-const BOTTOM: f64 = 24.0;
+/// Faults and verdicts of one plot.
+const MOST_SPANS: usize = 200;
+/// Width of a page's plots, of one of two side by side, and of both on a narrow screen.
+const WIDE: f64 = 1000.0;
+const HALF: f64 = 560.0;
+/// Classes of the lines of a few devices.
+const LINES: [&str; 5] = ["c0", "c1", "c2", "c3", "c4"];
 
 /// A plot, ready to be put into a page or a file.
 #[derive(Clone, Debug)]
 pub struct Plot {
-    /// File name without `.svg`.
+    /// File name without `.svg`, and its id within the page.
     pub file: String,
     /// Twin or group that it belongs to.
     pub of: String,
+    label: String,
+    wide: Drawing,
+    /// For narrow screens, and how the data are stretched to it.
+    narrow: Option<(Drawing, String)>,
+    data: String,
+}
+
+/// A plot without its data.
+#[derive(Clone, Debug)]
+struct Drawing {
     width: f64,
     height: f64,
-    body: String,
-    label: String,
+    back: String,
+    front: String,
 }
 
 impl Plot {
     /// As an element of a page that has the colours.
     pub fn inline(&self) -> String {
-        let Self { width, height, body, label, .. } = self;
-        format!("<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{label}\">{body}</svg>\n")
+        let Self { label, file, data, wide, .. } = self;
+        let svg = |class: &str, d: &Drawing, data: &str| {
+            let Drawing { width, height, back, front } = d;
+            format!(
+                "<svg class=\"{class}\" viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{label}\">\
+                 {back}{data}{front}</svg>\n"
+            )
+        };
+        let Some((narrow, turn)) = &self.narrow else { return svg("any", wide, data) };
+        let shared = format!("<g id=\"d-{file}\">{data}</g>");
+        let again = format!("<g transform=\"{turn}\"><use href=\"#d-{file}\"/></g>");
+        svg("wide", wide, &shared) + &svg("narrow", narrow, &again)
     }
 
     /// As a file of its own.
     pub fn standalone(&self) -> String {
-        let Self { width, height, body, label, .. } = self;
+        let Self { label, data, wide: Drawing { width, height, back, front }, .. } = self;
         let style = include_str!("style.css");
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
              viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{label}\"><style>{style}</style>\
-             <rect width=\"100%\" height=\"100%\" style=\"fill:var(--card)\"/>{body}</svg>\n"
+             <rect width=\"100%\" height=\"100%\" style=\"fill:var(--card)\"/>{back}{data}{front}</svg>\n"
         )
     }
-}
-
-/// What is drawn, from back to front.
-enum Layer<'a> {
-    /// Between two series.
-    Band(&'a Series, &'a Series, &'static str),
-    /// Between the extremes of each point.
-    Extremes(&'a Series, &'static str),
-    /// Through each point's value.
-    Line(&'a Series, &'static str),
-}
-
-/// What a plot shows.
-struct Chart<'a> {
-    title: String,
-    unit: &'a str,
-    legend: Vec<(&'static str, String)>,
-    layers: Vec<Layer<'a>>,
-    levels: &'a [f64],
-    zero: bool,
-    spans: Vec<&'a Happening>,
-    /// Whether spans are named in rows above the plot, or shaded only.
-    named: bool,
-    size: (f64, f64),
-    end_s: f64,
 }
 
 /// All plots of a report, in the order in which it shows them.
@@ -78,10 +83,10 @@ pub fn all(report: &Report) -> Vec<Plot> {
     let end_s = report.simulated_s.max(1e-9);
     let mut plots = Vec::new();
     for twin in &report.twins {
-        twin_plots(twin, &report.happenings, end_s, &mut plots);
+        twin_plots(report, twin, end_s, &mut plots);
     }
     for group in report.groups.iter().take(MOST_GROUPS) {
-        group_plots(group, end_s, &mut plots);
+        group_plots(report, group, end_s, &mut plots);
     }
     plots
 }
@@ -91,22 +96,62 @@ fn file_name(parts: &[&str]) -> String {
     parts.iter().map(|p| p.chars().map(safe).collect::<String>()).collect::<Vec<_>>().join("_")
 }
 
-fn twin_plots(twin: &Twin, happenings: &[Happening], end_s: f64, plots: &mut Vec<Plot>) {
-    let concerns = |name: &str| -> Vec<&Happening> {
-        let spans = happenings.iter().filter(|h| matches!(h.what.as_str(), "fault" | "verdict"));
-        let of_part = |h: &&Happening| {
-            // A device's own faults (silence, its clock) concern all of its signals, a part's name all of its quantities.
-            h.part.is_empty()
-                || h.part == name
-                || h.part == "device.stream"
-                || name.strip_prefix(h.part.as_str()).is_some_and(|rest| rest.starts_with('.'))
-        };
-        spans.filter(|h| h.subject == twin.id).filter(of_part).take(200).collect()
+/// The file of the plot on which a signal `device/part.quantity@kind` is drawn, whether there is such a plot or not.
+pub fn file_of(report: &Report, signal: &str) -> Option<String> {
+    let (device, channel) = signal.split_once('/')?;
+    let (name, kind) = channel.rsplit_once('@')?;
+    if let Some(twin) = report.twins.iter().find(|t| t.id == device)
+        && let Some(file) = twin_file(twin, name, kind)
+    {
+        return Some(file);
+    }
+    let group = report.groups.iter().find(|g| g.holds(device))?;
+    Some(file_name(&[&group.id, name, kind]))
+}
+
+fn twin_file(twin: &Twin, name: &str, kind: &str) -> Option<String> {
+    if twin.inputs.iter().any(|i| i.name == name) {
+        return Some(file_name(&[&twin.id, name, "input"]));
+    }
+    let of = |o: &&Output| o.name == name || name.strip_prefix(&o.name).is_some_and(|r| r.starts_with('.'));
+    let output = twin.outputs.iter().find(of)?;
+    let which = match kind {
+        "residual" => "residual".to_owned(),
+        "forecast" => {
+            let word = name.get(output.name.len() + 1..)?.split('.').next().unwrap_or_default();
+            let horizon_s = word.parse::<twinfleet_engine::time::Span>().ok()?.as_secs_f64();
+            format!("forecast-{horizon_s}s")
+        }
+        _ => "estimate".to_owned(),
+    };
+    Some(file_name(&[&twin.id, &output.name, &which]))
+}
+
+/// The worst moments of failed expectations that a plot shows.
+fn marks(report: &Report, file: &str) -> Vec<Mark> {
+    let failed = report.expectations.iter().filter(|o| !o.held());
+    let here = |o: &&Outcome| o.worst.as_ref().and_then(|w| file_of(report, w)).is_some_and(|f| f == file);
+    let mark = |o: &Outcome| {
+        let t_s = o.worst_at_s?;
+        let text = format!("{}: {} ({})", o.name, o.sentence, clock(t_s));
+        Some(Mark { t_s, value: o.worst_value, text })
+    };
+    failed.filter(here).filter_map(mark).collect()
+}
+
+fn twin_plots(report: &Report, twin: &Twin, end_s: f64, plots: &mut Vec<Plot>) {
+    let concerns = |name: &str| -> Vec<Span<'_>> {
+        let spans = report.happenings.iter().filter(|h| matches!(h.what.as_str(), "fault" | "verdict"));
+        let of_part = |h: &&Happening| is_about(&h.part, name);
+        let named = |of| Span { of, label: kind_of(of).to_owned() };
+        spans.filter(|h| h.subject == twin.id).filter(of_part).take(MOST_SPANS).map(named).collect()
     };
     let mut push = |file: &[&str], chart: Chart<'_>| {
         let mut parts = vec![twin.id.as_str()];
         parts.extend(file);
-        plots.push(chart.draw(file_name(&parts), &twin.id));
+        let file = file_name(&parts);
+        let chart = Chart { marks: marks(report, &file), ..chart };
+        plots.push(chart.draw(file, &twin.id));
     };
     for output in &twin.outputs {
         let spans = concerns(&output.name);
@@ -122,406 +167,174 @@ fn twin_plots(twin: &Twin, happenings: &[Happening], end_s: f64, plots: &mut Vec
     }
 }
 
-fn estimate_chart<'a>(output: &'a Output, spans: Vec<&'a Happening>, end_s: f64) -> Chart<'a> {
+/// Whether what befalls a part concerns a signal: a device's own faults (silence, its clock) concern all of its signals, a
+/// part's name all of its quantities.
+fn is_about(part: &str, signal: &str) -> bool {
+    part.is_empty()
+        || part == signal
+        || part == "device.stream"
+        || signal.strip_prefix(part).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// The first word of a detail: the kind of fault.
+fn kind_of(h: &Happening) -> &str {
+    h.detail.split([':', ' ', ',']).next().unwrap_or(&h.detail)
+}
+
+/// An empty plot of a page's width.
+fn wide<'a>(title: String, unit: &'a str, area: f64, end_s: f64) -> Chart<'a> {
     Chart {
-        title: format!("{}: physical and twin", output.name),
-        unit: &output.unit,
+        title,
+        unit,
+        legend: Vec::new(),
+        layers: Vec::new(),
+        bounds: &[],
+        zero: false,
+        spans: Vec::new(),
+        named: false,
+        tinted: true,
+        marks: Vec::new(),
+        width: WIDE,
+        narrow: Some(HALF),
+        area,
+        end_s,
+    }
+}
+
+fn estimate_chart<'a>(output: &'a Output, spans: Vec<Span<'a>>, end_s: f64) -> Chart<'a> {
+    Chart {
         legend: vec![("physical", "physical".into()), ("twin", "twin's estimate".into())],
         layers: vec![
             Layer::Extremes(&output.reported, "physical"),
             Layer::Line(&output.reported, "physical"),
             Layer::Line(&output.estimate, "twin"),
         ],
-        levels: &[],
-        zero: false,
         named: true,
         spans,
-        size: (1000.0, 280.0),
-        end_s,
+        ..wide(format!("{}: physical and twin", output.name), &output.unit, 210.0, end_s)
     }
 }
 
 fn forecast_chart<'a>(
     output: &'a Output,
     forecast: &'a Forecast,
-    spans: Vec<&'a Happening>,
+    spans: Vec<Span<'a>>,
     end_s: f64,
 ) -> Chart<'a> {
+    let title = format!("{}: forecast {} ahead", output.name, span(forecast.horizon_s));
     Chart {
-        title: format!("{}: what the twin forecast {} s before", output.name, forecast.horizon_s),
-        unit: &output.unit,
-        legend: vec![("physical", "physical".into()), ("twin", "forecast and its interval".into())],
+        legend: vec![
+            ("physical", "physical".into()),
+            ("twin", "forecast for that time, and its interval".into()),
+        ],
         layers: vec![
             Layer::Band(&forecast.lower, &forecast.upper, "twin"),
             Layer::Line(&output.reported, "physical"),
             Layer::Line(&forecast.mean, "twin"),
         ],
-        levels: &[],
-        zero: false,
-        named: false,
         spans,
-        size: (1000.0, 230.0),
-        end_s,
+        ..wide(title, &output.unit, 180.0, end_s)
     }
 }
 
-fn residual_chart<'a>(output: &'a Output, spans: Vec<&'a Happening>, end_s: f64) -> Chart<'a> {
-    let mut legend = vec![("residual", "physical − twin".to_owned())];
-    if !output.thresholds.is_empty() {
-        legend.push(("dash", "bounds asked for".into()));
-    }
+fn residual_chart<'a>(output: &'a Output, spans: Vec<Span<'a>>, end_s: f64) -> Chart<'a> {
     Chart {
-        title: format!("{}: residual", output.name),
-        unit: &output.unit,
-        legend,
+        legend: vec![("residual", "physical − twin".to_owned())],
         layers: vec![
             Layer::Extremes(&output.residual, "residual"),
             Layer::Line(&output.residual, "residual"),
         ],
-        levels: &output.thresholds,
+        bounds: &output.bounds,
         zero: true,
-        named: false,
         spans,
-        size: (1000.0, 180.0),
-        end_s,
+        ..wide(format!("{}: residual", output.name), &output.unit, 130.0, end_s)
     }
 }
 
-fn input_chart<'a>(input: &'a Input, spans: Vec<&'a Happening>, end_s: f64) -> Chart<'a> {
+fn input_chart<'a>(input: &'a Input, spans: Vec<Span<'a>>, end_s: f64) -> Chart<'a> {
     Chart {
-        title: format!("{}: what drives it", input.name),
-        unit: &input.unit,
         legend: vec![("physical", "physical".into())],
         layers: vec![Layer::Extremes(&input.reported, "physical"), Layer::Line(&input.reported, "physical")],
-        levels: &[],
-        zero: false,
-        named: false,
         spans,
-        size: (1000.0, 150.0),
-        end_s,
+        ..wide(format!("{}: what drives it", input.name), &input.unit, 100.0, end_s)
     }
 }
 
-fn group_plots(group: &Group, end_s: f64, plots: &mut Vec<Plot>) {
-    for channel in group.channels.iter().take(MOST_CHANNELS) {
-        let chart = group_chart(group, channel, end_s);
-        plots.push(chart.draw(file_name(&[&group.id, &channel.name, &channel.kind]), &group.id));
+fn group_plots(report: &Report, group: &Group, end_s: f64, plots: &mut Vec<Plot>) {
+    let mut drawn = 0;
+    for channel in &group.channels {
+        let file = file_name(&[&group.id, &channel.name, &channel.kind]);
+        let befell = |h: &&Happening| {
+            let kind = matches!(h.what.as_str(), "fault" | "disturbance" | "verdict");
+            kind && is_about(&h.part, &channel.name) && group.holds(&h.subject)
+        };
+        let span = |of| Span { of, label: label(report, group, of) };
+        // A fault acts on readings; what is true stays what it is.
+        let told = report.happenings.iter().filter(befell);
+        let told = told.filter(|h| h.what == "disturbance" || channel.kind != "truth");
+        let spans: Vec<Span<'_>> = told.take(MOST_SPANS).map(span).collect();
+        let marks = marks(report, &file);
+        if channel.is_constant() && marks.is_empty() && channel.bounds.is_empty() && spans.is_empty() {
+            continue; // The table says it all.
+        }
+        drawn += 1;
+        if drawn > MOST_CHANNELS && marks.is_empty() {
+            continue;
+        }
+        let chart = Chart { spans, marks, ..group_chart(group, channel, end_s) };
+        plots.push(chart.draw(file, &group.id));
     }
+}
+
+/// What stands at the bar of a fault: whose, and how large.
+fn label(report: &Report, group: &Group, h: &Happening) -> String {
+    let whose = if group.devices > 1 { format!("{} ", h.subject) } else { String::new() };
+    if h.what == "disturbance" {
+        return format!("{whose}{}", h.detail);
+    }
+    let size = report.size_of(h).map_or(String::new(), |s| format!(" {s}"));
+    format!("{whose}{}{size}", kind_of(h))
 }
 
 fn group_chart<'a>(group: &Group, channel: &'a GroupChannel, end_s: f64) -> Chart<'a> {
     let class = if channel.kind == "truth" { "residual" } else { "physical" };
-    let mut legend = Vec::new();
-    if group.devices > 1 {
-        legend.push((class, format!("mean and range of {} devices", channel.devices)));
+    let chart = Chart {
+        bounds: &channel.bounds,
+        named: true,
+        // Of many devices, one faulty one says nothing about the rest.
+        tinted: group.devices <= 5,
+        width: HALF,
+        narrow: None,
+        ..wide(format!("{} ({})", channel.name, channel.kind), &channel.unit, 156.0, end_s)
+    };
+    if group.devices == 1 {
+        return Chart {
+            legend: vec![(class, group.member(0))],
+            layers: vec![Layer::Extremes(&channel.fan, class), Layer::Line(&channel.fan, class)],
+            ..chart
+        };
     }
-    if !channel.thresholds.is_empty() {
-        legend.push(("dash", "bounds".into()));
+    if !channel.lines.is_empty() {
+        let lines = || channel.lines.iter().zip(LINES);
+        let areas = lines().map(|(l, class)| Layer::Extremes(&l.series, class));
+        let strokes = lines().map(|(l, class)| Layer::Line(&l.series, class));
+        let named = lines().map(|(l, class)| (class, l.of.clone()));
+        let still = (channel.devices as usize).saturating_sub(channel.lines.len());
+        let others = (still > 0).then(|| ("", format!("{still} constant, not drawn")));
+        return Chart {
+            legend: named.chain(others).collect(),
+            layers: areas.chain(strokes).collect(),
+            ..chart
+        };
     }
-    Chart {
-        title: format!("{} ({})", channel.name, channel.kind),
-        unit: &channel.unit,
-        legend,
-        layers: vec![Layer::Extremes(&channel.fan, class), Layer::Line(&channel.fan, class)],
-        levels: &channel.thresholds,
-        zero: false,
-        named: false,
-        spans: Vec::new(),
-        size: (560.0, 210.0),
-        end_s,
+    let whose = match channel.middle.points.is_empty() {
+        true => format!("mean, range of {} devices", channel.devices),
+        false => format!("mean, middle 80 % and range of {} devices", channel.devices),
+    };
+    let mut layers = vec![Layer::Extremes(&channel.fan, class)];
+    if !channel.middle.points.is_empty() {
+        layers.push(Layer::Extremes(&channel.middle, class));
     }
-}
-
-/// From values to places.
-struct Frame {
-    x: (f64, f64),
-    y: (f64, f64),
-    end_s: f64,
-    low: f64,
-    high: f64,
-}
-
-impl Frame {
-    fn at(&self, t_s: f64, value: f64) -> (f64, f64) {
-        (self.x(t_s), self.y(value))
-    }
-
-    fn x(&self, t_s: f64) -> f64 {
-        self.x.0 + (t_s / self.end_s).clamp(0.0, 1.0) * (self.x.1 - self.x.0)
-    }
-
-    fn y(&self, value: f64) -> f64 {
-        // What lies far outside is clipped anyway; far-off numbers would only make the file long.
-        let part = ((value - self.low) / (self.high - self.low)).clamp(-3.0, 4.0);
-        self.y.1 - part * (self.y.1 - self.y.0)
-    }
-}
-
-impl Chart<'_> {
-    /// Limits of the value axis: all lines, bounds that are near them, and of bands what is near the lines.
-    fn range(&self) -> (f64, f64) {
-        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-        for layer in &self.layers {
-            if let Layer::Line(s, _) | Layer::Extremes(s, _) = layer {
-                low = s.min.map_or(low, |v| low.min(v));
-                high = s.max.map_or(high, |v| high.max(v));
-            }
-        }
-        if low > high {
-            (low, high) = (0.0, 1.0);
-        }
-        let near = (high - low) * 0.5;
-        for level in self.levels {
-            if (low - 2.0 * near..=high + 2.0 * near).contains(level) || self.zero {
-                (low, high) = (low.min(*level), high.max(*level));
-            }
-        }
-        for layer in &self.layers {
-            if let Layer::Band(lower, upper, _) = layer {
-                low = low.min(lower.min.unwrap_or(low).max(low - near));
-                high = high.max(upper.max.unwrap_or(high).min(high + near));
-            }
-        }
-        limits(low, high)
-    }
-
-    fn draw(&self, file: String, of: &str) -> Plot {
-        let (width, height) = self.size;
-        let rows: Vec<&str> = ["fault", "verdict"]
-            .into_iter()
-            .filter(|what| self.named && self.spans.iter().any(|h| h.what == *what))
-            .collect();
-        let top = 30.0 + 17.0 * rows.len() as f64;
-        let (low, high) = self.range();
-        let f = Frame { x: (LEFT, width - RIGHT), y: (top, height - BOTTOM), end_s: self.end_s, low, high };
-        let clip = format!("c-{file}");
-        let mut svg = String::new();
-        self.header(&mut svg, &f);
-        self.axes(&mut svg, &f);
-        let _ = write!(
-            svg,
-            "<clipPath id=\"{clip}\"><rect x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\"/></clipPath>",
-            f.x.0,
-            f.y.0,
-            f.x.1 - f.x.0,
-            f.y.1 - f.y.0
-        );
-        for (at, what) in rows.iter().enumerate() {
-            self.span_row(&mut svg, &f, what, 30.0 + 17.0 * at as f64);
-        }
-        let _ = write!(svg, "<g clip-path=\"url(#{clip})\">");
-        self.shades(&mut svg, &f);
-        for level in self.levels {
-            let y = f.y(*level);
-            let _ = write!(
-                svg,
-                "<line class=\"dash\" x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>",
-                f.x.0, f.x.1
-            );
-        }
-        for layer in &self.layers {
-            match layer {
-                Layer::Band(lower, upper, class) => area(&mut svg, &f, &lower.points, &upper.points, class),
-                Layer::Extremes(s, class) => extremes(&mut svg, &f, &s.points, class),
-                Layer::Line(s, class) => line(&mut svg, &f, &s.points, class),
-            }
-        }
-        svg.push_str("</g>");
-        if self
-            .layers
-            .iter()
-            .all(|l| matches!(l, Layer::Line(s, _) | Layer::Extremes(s, _) if s.points.is_empty()))
-        {
-            let (x, y) = ((f.x.0 + f.x.1) / 2.0, (f.y.0 + f.y.1) / 2.0);
-            let _ = write!(
-                svg,
-                "<text class=\"muted\" text-anchor=\"middle\" x=\"{x:.0}\" y=\"{y:.0}\">no data</text>"
-            );
-        }
-        Plot {
-            file,
-            of: of.to_owned(),
-            width,
-            height,
-            body: svg,
-            label: escape(&format!("{of}: {}", self.title)),
-        }
-    }
-
-    fn header(&self, svg: &mut String, f: &Frame) {
-        let unit = unit_symbol(self.unit);
-        let unit = if unit.is_empty() { String::new() } else { format!(" [{unit}]") };
-        let _ = write!(svg, "<text class=\"title\" x=\"4\" y=\"15\">{}", escape(&self.title));
-        let _ = write!(svg, "<tspan class=\"muted\" font-weight=\"400\">{}</tspan></text>", escape(&unit));
-        let mut x = f.x.1;
-        for (class, text) in self.legend.iter().rev() {
-            // Glyph widths are not known here; 6.4 is a generous mean at 12 px.
-            x -= 6.4 * text.chars().count() as f64;
-            let _ = write!(svg, "<text class=\"muted\" x=\"{x:.0}\" y=\"15\">{}</text>", escape(text));
-            x -= 24.0;
-            let kind = if *class == "dash" { "dash" } else { &format!("l {class}") };
-            let _ = write!(
-                svg,
-                "<line class=\"{kind}\" x1=\"{x:.0}\" x2=\"{:.0}\" y1=\"11\" y2=\"11\"/>",
-                x + 18.0
-            );
-            x -= 16.0;
-        }
-    }
-
-    fn axes(&self, svg: &mut String, f: &Frame) {
-        let (ticks, decimals) = value_ticks(f.low, f.high, ((f.y.1 - f.y.0) / 40.0).max(2.0) as usize);
-        for tick in ticks {
-            let y = f.y(tick);
-            let class = if self.zero && tick == 0.0 { "zero" } else { "grid" };
-            let _ = write!(
-                svg,
-                "<line class=\"{class}\" x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>\
-                 <text class=\"muted\" text-anchor=\"end\" x=\"{:.1}\" y=\"{:.1}\">{tick:.decimals$}</text>",
-                f.x.0,
-                f.x.1,
-                f.x.0 - 7.0,
-                y + 4.0
-            );
-        }
-        for (t, label) in time_ticks(0.0, self.end_s, ((f.x.1 - f.x.0) / 75.0) as usize) {
-            let x = f.x(t);
-            let anchor = if x > f.x.1 - 16.0 { "end" } else { "middle" };
-            let _ = write!(
-                svg,
-                "<line class=\"grid\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{:.1}\" y2=\"{:.1}\"/>\
-                 <text class=\"muted\" text-anchor=\"{anchor}\" x=\"{x:.1}\" y=\"{:.1}\">{label}</text>",
-                f.y.0,
-                f.y.1,
-                f.y.1 + 17.0
-            );
-        }
-        let _ = write!(
-            svg,
-            "<text class=\"muted\" x=\"4\" y=\"{:.1}\">{}</text><path class=\"frame\" d=\"M{:.1} {:.1}H{:.1}\"/>",
-            f.y.1 + 17.0,
-            time_unit(self.end_s),
-            f.x.0,
-            f.y.1,
-            f.x.1
-        );
-    }
-
-    /// A row of bars with their kinds, above the plot.
-    fn span_row(&self, svg: &mut String, f: &Frame, what: &str, y: f64) {
-        let row = if what == "fault" { "injected" } else { "verdict" };
-        let _ = write!(svg, "<text class=\"muted\" x=\"4\" y=\"{:.1}\">{row}</text>", y + 10.0);
-        let mut free_from = 0.0;
-        for h in self.spans.iter().filter(|h| h.what == what) {
-            let (a, b) = (f.x(h.from_s), f.x(h.to_s.unwrap_or(self.end_s)));
-            let _ = write!(
-                svg,
-                "<rect class=\"bar {what}\" x=\"{a:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"12\" rx=\"2\"><title>{}</title></rect>",
-                (b - a).max(2.0),
-                escape(&format!("{} {}/{} {}", what, h.subject, h.part, h.detail))
-            );
-            let word = short(&h.detail);
-            let x = b.max(a + 2.0) + 4.0;
-            // A label that would run into the one before, or out of the plot, is left to the tooltip and the table.
-            if a >= free_from && x + 6.4 * word.chars().count() as f64 <= f.x.1 {
-                let _ = write!(
-                    svg,
-                    "<text class=\"muted\" x=\"{x:.1}\" y=\"{:.1}\">{}</text>",
-                    y + 10.0,
-                    escape(word)
-                );
-                free_from = x + 6.4 * word.chars().count() as f64;
-            } else if b - a > 6.4 * word.chars().count() as f64 {
-                let _ = write!(
-                    svg,
-                    "<text text-anchor=\"middle\" style=\"fill:var(--card)\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-                    (a + b) / 2.0,
-                    y + 10.0,
-                    escape(word)
-                );
-            }
-        }
-    }
-
-    fn shades(&self, svg: &mut String, f: &Frame) {
-        for h in self.spans.iter().filter(|h| h.what == "verdict") {
-            let (a, b) = (f.x(h.from_s), f.x(h.to_s.unwrap_or(self.end_s)));
-            let _ = write!(
-                svg,
-                "<rect class=\"shade\" x=\"{a:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>",
-                f.y.0,
-                (b - a).max(1.0),
-                f.y.1 - f.y.0
-            );
-        }
-    }
-}
-
-/// The first word of a detail: the kind of fault.
-fn short(detail: &str) -> &str {
-    detail.split([':', ' ', ',']).next().unwrap_or(detail)
-}
-
-/// Runs of points without a gap: where a signal paused for long, a line would say what nobody measured.
-fn runs(points: &[Point]) -> Vec<&[Point]> {
-    if points.len() < 3 {
-        return if points.is_empty() { Vec::new() } else { vec![points] };
-    }
-    let mut gaps: Vec<f64> = points.windows(2).map(|w| w[1].t_s - w[0].t_s).collect();
-    gaps.sort_by(f64::total_cmp);
-    let widest = gaps[gaps.len() / 2] * 6.0;
-    points.chunk_by(|a, b| b.t_s - a.t_s <= widest).collect()
-}
-
-fn line(svg: &mut String, f: &Frame, points: &[Point], class: &str) {
-    let mut d = String::new();
-    for run in runs(points) {
-        for (i, p) in run.iter().enumerate() {
-            let (x, y) = f.at(p.t_s, p.value);
-            let _ = write!(d, "{}{x:.1} {y:.1}", if i == 0 { 'M' } else { 'L' });
-        }
-        if let [one] = run {
-            // A single point would be invisible.
-            let (x, y) = f.at(one.t_s, one.value);
-            let _ = write!(d, "L{:.1} {y:.1}", x + 1.5);
-        }
-    }
-    if !d.is_empty() {
-        let _ = write!(svg, "<path class=\"l {class}\" d=\"{d}\"/>");
-    }
-}
-
-fn extremes(svg: &mut String, f: &Frame, points: &[Point], class: &str) {
-    if points.iter().all(|p| f.y(p.min) - f.y(p.max) < 0.8) {
-        return;
-    }
-    polygon(svg, f, points, points, class);
-}
-
-fn area(svg: &mut String, f: &Frame, lower: &[Point], upper: &[Point], class: &str) {
-    if lower.len() == upper.len() {
-        polygon(svg, f, lower, upper, class);
-    }
-}
-
-/// The area between the least values of one series and the largest of another, of the same times.
-fn polygon(svg: &mut String, f: &Frame, lower: &[Point], upper: &[Point], class: &str) {
-    let mut d = String::new();
-    let mut at = 0;
-    for run in runs(lower) {
-        let above = &upper[at..at + run.len()];
-        at += run.len();
-        for (i, p) in run.iter().enumerate() {
-            let (x, y) = f.at(p.t_s, p.min);
-            let _ = write!(d, "{}{x:.1} {y:.1}", if i == 0 { 'M' } else { 'L' });
-        }
-        for p in above.iter().rev() {
-            let (x, y) = f.at(p.t_s, p.max);
-            let _ = write!(d, "L{x:.1} {y:.1}");
-        }
-        d.push('Z');
-    }
-    if !d.is_empty() {
-        let _ = write!(svg, "<path class=\"a {class}\" d=\"{d}\"/>");
-    }
+    layers.push(Layer::Line(&channel.fan, class));
+    Chart { legend: vec![(class, whose)], layers, ..chart }
 }

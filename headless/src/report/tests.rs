@@ -240,21 +240,26 @@ fn faults_are_paired_with_their_ends_and_forecasts_moved_to_their_time() {
     let last = |s: &Series| s.points.last().unwrap().t_s;
     assert_eq!(last(&output.forecasts[0].mean), last(&output.estimate) + 60.0);
     assert_eq!(last(&output.forecasts[1].upper), last(&output.estimate) + 300.0);
-    assert_eq!(output.thresholds, [-4.0, 4.0]);
+    assert_eq!(output.bounds.iter().map(|b| b.level).collect::<Vec<_>>(), [-4.0, 4.0]);
 }
 
 #[test]
 fn ticks_are_round_and_inside() {
     for (low, high) in [(0.0, 1.0), (-3.2, 97.1), (1e-7, 3e-7), (1e5, 1.00001e5), (-5e8, 5e8), (2.0, 2.0)] {
-        let (low, high) = axis::limits(low, high);
+        let (low, high) = axis::limits(low, high, "");
         let (ticks, _) = axis::value_ticks(low, high, 5);
         assert!((2..=12).contains(&ticks.len()), "{low}..{high}: {ticks:?}");
         assert!(ticks.iter().all(|t| (low..=high).contains(t)), "{low}..{high}: {ticks:?}");
     }
     let labels = |end| axis::time_ticks(0.0, end, 8).into_iter().map(|t| t.1).collect::<Vec<_>>();
     assert_eq!(labels(3600.0), ["0:00", "0:10", "0:20", "0:30", "0:40", "0:50", "1:00"]);
-    assert_eq!(labels(86_400.0).last().map(String::as_str), Some("1 d"));
-    assert_eq!(labels(40.0), ["0:00", "0:05", "0:10", "0:15", "0:20", "0:25", "0:30", "0:35", "0:40"]);
+    assert_eq!(labels(5.0 * 86_400.0).last().map(String::as_str), Some("5 d"));
+    assert_eq!(labels(86_400.0).last().map(String::as_str), Some("24:00"));
+    assert_eq!(labels(40.0), ["0", "5", "10", "15", "20", "25", "30", "35", "40"]);
+    assert_eq!(labels(300.0)[1], "1:00");
+    for (end, unit) in [(8.0, "s"), (599.0, "m:ss"), (600.0, "h:mm"), (7200.0, "h:mm")] {
+        assert_eq!(axis::time_unit(end), unit, "the labels of {end} s: {:?}", labels(end));
+    }
 }
 
 #[test]
@@ -263,4 +268,154 @@ fn an_empty_run_still_makes_a_report() {
     write(&Report::default(), dir.path()).unwrap();
     let blocked = dir.path().join("report.json").join("deeper");
     assert!(write(&Report::default(), &blocked).unwrap_err().to_string().contains("cannot write the report"));
+}
+
+/// The demo with faults that crowd together, a faulty node, and a signal that never changes.
+fn crowded() -> Report {
+    let mut report = demo();
+    let happening =
+        |what: &str, of: &str, part: &str, kind: &str, from_s: f64, len_s: f64, value: f64| Happening {
+            from_s,
+            to_s: Some(from_s + len_s),
+            what: what.into(),
+            subject: of.into(),
+            part: part.into(),
+            detail: kind.into(),
+            value,
+            size: (what == "verdict").then_some(3.9),
+            decided_at_s: (what == "verdict").then_some(from_s + 5.0),
+        };
+    for (i, kind) in ["spike", "dropout", "clock_skew", "bias", "noise", "drift"].into_iter().enumerate() {
+        let (from_s, part) = (2500.0 + 30.0 * i as f64, "soc.temperature");
+        report.happenings.push(happening("fault", "pi-1", part, kind, from_s, 20.0, 4.0));
+        report.happenings.push(happening("verdict", "pi-1", part, kind, from_s + 0.5, 20.0, 0.99));
+    }
+    report.happenings.push(happening("fault", "node-3", "bme280.temperature", "bias", 600.0, 900.0, 3.0));
+    report.happenings.push(happening("fault", "node-30", "bme280.temperature", "drift", 600.0, 900.0, 3.0));
+    let mut still = report.groups[0].channels[0].clone();
+    (still.name, still.min, still.max) = ("fan.level".into(), 0.5, 0.5);
+    still.bounds.clear();
+    report.groups[0].channels.push(still);
+    report
+}
+
+/// The texts of a drawing: y, from x, to x, what they say.
+fn texts(svg: &str) -> Vec<(f64, f64, f64, String)> {
+    let attribute = |tag: &str, name: &str| -> Option<f64> {
+        let at = tag.find(&format!(" {name}=\""))? + name.len() + 3;
+        tag[at..].split('"').next()?.parse().ok()
+    };
+    let mut all = Vec::new();
+    for piece in svg.split("<text").skip(1) {
+        let (tag, rest) = piece.split_once('>').unwrap();
+        let inner = rest.split("</text>").next().unwrap();
+        let words: String = inner.split('<').map(|p| p.rsplit('>').next().unwrap()).collect();
+        let words =
+            words.replace("&#39;", "'").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+        let wide = plot::width_of(&words);
+        let x = attribute(tag, "x").unwrap();
+        let from = match tag {
+            t if t.contains("\"end\"") => x - wide,
+            t if t.contains("\"middle\"") => x - wide / 2.0,
+            _ => x,
+        };
+        all.push((attribute(tag, "y").unwrap(), from, from + wide, words));
+    }
+    all
+}
+
+#[test]
+fn no_text_runs_into_another_or_out_of_its_plot() {
+    let mut seen = 0;
+    for plot in plot::all(&crowded()) {
+        for svg in plot.inline().split_inclusive("</svg>").filter(|s| s.contains("<text")) {
+            let width: f64 =
+                svg.split("viewBox=\"0 0 ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+            let all = texts(svg);
+            seen += all.len();
+            for (i, a) in all.iter().enumerate() {
+                assert!(a.1 >= -1.0 && a.2 <= width + 6.0, "{}: {a:?} of {width}", plot.file);
+                for b in &all[..i] {
+                    let apart = (a.0 - b.0).abs() > 9.0 || a.2 <= b.1 + 1.0 || b.2 <= a.1 + 1.0;
+                    assert!(apart, "{}: {a:?} runs into {b:?}", plot.file);
+                }
+            }
+        }
+    }
+    assert!(seen > 200, "{seen}");
+}
+
+#[test]
+fn faults_of_a_fleet_are_marked_where_they_act_and_constants_are_told_not_drawn() {
+    let report = crowded();
+    let plots = plot::all(&report);
+    let of =
+        |file: &str| plots.iter().find(|p| p.file == file).unwrap_or_else(|| panic!("no {file}")).inline();
+    assert!(of("node-___bme280.temperature_reading").contains(">node-3 bias +3 °C</text>"));
+    // There are five nodes, so node-30 is none of them; the fault is the temperature's alone.
+    assert!(!of("node-___bme280.temperature_reading").contains("drift"));
+    assert!(!of("node-___bme280.pressure_reading").contains("bias"));
+    assert!(!plots.iter().any(|p| p.file.contains("fan.level")));
+    let page = html::page(&report, &plots);
+    let row = page.split("<tr>").find(|r| r.contains("fan.level")).unwrap();
+    assert!(row.contains("constant"), "{row}");
+}
+
+#[test]
+fn what_failed_stands_first_with_its_margin_moment_and_place() {
+    let report = crowded();
+    let plots = plot::all(&report);
+    let page = html::page(&report, &plots);
+    let failed = report.expectations.iter().find(|o| !o.held()).unwrap();
+    let at = page.find("class=\"card failure\"").unwrap();
+    assert!(at < page.find("<h2>Expectations").unwrap());
+    let card = page[at..].split("</div>").next().unwrap();
+    for word in [escape(&failed.name), words::clock(failed.worst_at_s.unwrap())] {
+        assert!(card.contains(&word), "{word}: {card}");
+    }
+    assert!(card.contains("margin <b>−"), "{card}");
+    // Every link leads somewhere, and nothing has two places.
+    let ids: Vec<&str> = page.split(" id=\"").skip(1).map(|p| p.split('"').next().unwrap()).collect();
+    assert_eq!(ids.len(), ids.iter().collect::<std::collections::BTreeSet<_>>().len());
+    let links: Vec<&str> = page.split("href=\"#").skip(1).map(|p| p.split('"').next().unwrap()).collect();
+    assert!(links.len() > 8 && links.iter().all(|l| ids.contains(l)), "{links:?}");
+    // Its plot shows the moment, once in each width.
+    let target = card.split("href=\"#p-").nth(1).unwrap().split('"').next().unwrap();
+    let plot = plots.iter().find(|p| p.file == target).unwrap();
+    assert!(plot.inline().contains("<circle class=\"mark\""));
+}
+
+#[test]
+fn a_verdict_stands_beside_its_fault_with_units() {
+    let report = crowded();
+    let page = html::page(&report, &plot::all(&report));
+    let table = &page[page.find("<h2 id=\"p-pi-1\"").unwrap()..];
+    let row = table.split("<tr>").find(|r| r.contains(">bias<")).unwrap();
+    for word in ["named", "+4 °C", "+3.9 °C", "0:43:10", "+0.5 s", "5.5 s", "99 %"] {
+        assert!(row.contains(word), "{word}: {row}");
+    }
+    let skew = table.split("<tr>").find(|r| r.contains(">clock_skew<")).unwrap();
+    assert!(skew.contains("+4 ppm"), "{skew}");
+}
+
+#[test]
+fn a_bound_is_drawn_while_it_holds() {
+    let mut report = demo();
+    let bound = Bound { level: 20.0, from_s: 900.0, to_s: Some(1800.0) };
+    report.groups[0].channels[0].bounds = vec![bound];
+    let plots = plot::all(&report);
+    let plot = plots.iter().find(|p| p.file == "node-___bme280.temperature_reading").unwrap().inline();
+    // A quarter and a half of the way from 58 to 546.
+    assert!(plot.contains("class=\"dash\" x1=\"180.0\" x2=\"302.0\""), "{plot:.3000}");
+}
+
+#[test]
+fn data_drawn_twice_keep_their_colours() {
+    let style = include_str!("style.css");
+    for class in ["l", "a", "physical", "twin", "residual"] {
+        assert!(
+            style.contains(&format!("\n.{class}{{")) || style.contains(&format!("}}.{class}{{")),
+            "{class}"
+        );
+    }
 }

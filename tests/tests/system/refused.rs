@@ -73,3 +73,45 @@ fn a_report_that_cannot_be_written_is_known_before_the_run() {
     assert_eq!(ran.code(), 3, "{}", ran.stderr());
     assert!(ran.stdout().len() < 1000, "the run went on: {}", ran.stdout());
 }
+
+#[test]
+fn what_is_wrong_with_a_catalog_is_told_once() {
+    let dir = scratch();
+    let things = dir.path().join("catalog/things");
+    std::fs::create_dir_all(&things).unwrap();
+    std::fs::write(things.join("bad.ron"), "Thing(format: 1, name: \"bad\", source: \"s\", board: \"nano\")")
+        .unwrap();
+    for name in ["a.ron", "b.ron"] {
+        std::fs::write(dir.path().join(name), "Scenario(format: 1, duration: \"1h\")").unwrap();
+    }
+    let ran = command(&["check", dir.path().to_str().unwrap()]);
+    assert_eq!(ran.code(), 2);
+    assert_eq!(ran.stderr().matches("there is no board `nano`").count(), 1, "{}", ran.stderr());
+    assert_eq!(ran.json().as_array().map(Vec::len), Some(1), "{}", ran.stdout());
+}
+
+#[test]
+fn a_run_of_part_of_a_step_and_a_clock_that_runs_backwards() {
+    refused("step=\"7s\"", &["no whole number of steps", "59min58s", "1h5s"]);
+    refused("timeline[4].do.kind.ppm=-1000000", &["stands still"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_or_device_is_refused_unread() {
+    let dir = scratch();
+    let pipe = dir.path().join("pipe.ron");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [pipe.to_str().unwrap(), "/dev/zero"] {
+        let ran = command(&["run", path]);
+        assert_eq!(ran.code(), 2, "{path}");
+        assert!(
+            ran.stderr().contains("no regular file") && ran.stderr().contains("into a file"),
+            "{}",
+            ran.stderr()
+        );
+        refused(&format!("physicals[0].from.path={path:?}"), &["no regular file"]);
+        let ran = command(&["replay", path, "--time", "t", "--map", "a.temperature=t", "--quiet"]);
+        assert_eq!(ran.code(), 2, "{path}");
+    }
+}

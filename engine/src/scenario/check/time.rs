@@ -10,6 +10,7 @@ use crate::{
     },
     sense::fault::FaultDef,
     signal::Glob,
+    time::Span,
 };
 
 impl Checker<'_> {
@@ -23,6 +24,12 @@ impl Checker<'_> {
             self.report.push(root.error("step", "the step must be above 0 s"));
         } else if s.step > s.duration && s.duration.0 > 0 {
             self.report.push(root.error("step", "one step is longer than the whole run"));
+        } else if s.duration.0 % s.step.0 != 0 {
+            let shorter = Span(s.duration.0 - s.duration.0 % s.step.0);
+            let text = format!("the run is no whole number of steps of {}", s.step);
+            let help =
+                format!("write duration: \"{shorter}\" or \"{}\"", Span(shorter.0.saturating_add(s.step.0)));
+            self.report.push(root.error("duration", text).help(help));
         }
         if let Some(start) = &s.start
             && calendar::unix_ns(start).is_none()
@@ -55,8 +62,18 @@ impl Checker<'_> {
                     let whole = matches!(kind, FaultDef::Dropout | FaultDef::ClockSkew { .. });
                     let error = targets.fault(target, whole);
                     self.report_at(error, &action.path("target"));
-                    if let FaultDef::Noise { std } = kind {
-                        action.at_least("kind.std", *std, 0.0, &mut self.report);
+                    match kind {
+                        FaultDef::Noise { std } => {
+                            action.at_least("kind.std", *std, 0.0, &mut self.report);
+                        }
+                        FaultDef::ClockSkew { ppm } if *ppm <= -1e6 => {
+                            let text =
+                                "a clock that is slow by 1000000 ppm stands still, by more runs backwards";
+                            let error = action.error("kind.ppm", text);
+                            self.report
+                                .push(error.help("a crystal is off by 10 to 100 ppm, a bad one by 10000"));
+                        }
+                        _ => {}
                     }
                 }
                 Action::Command { target, level } => {
