@@ -412,7 +412,7 @@ fn stages(fleet: &Fleet) -> Result<(), Failed> {
         samples.push(list);
     }
     let count = payloads.len() as f64;
-    let mut said = |what: &str, work: &mut dyn FnMut() -> Result<(), Failed>| -> Result<(), Failed> {
+    let said = |what: &str, work: &mut dyn FnMut() -> Result<(), Failed>| -> Result<(), Failed> {
         let mut best = f64::MAX;
         for _ in 0..3 {
             let begin = Instant::now();

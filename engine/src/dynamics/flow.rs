@@ -21,9 +21,54 @@ const SERIES: [f64; 16] = {
     c
 };
 
+/// A size of a matrix. Where it is part of the type, the loops over it are unrolled; the sums stay the same, in the same
+/// order.
+trait Size: Copy {
+    fn get(self) -> usize;
+}
+
+impl Size for usize {
+    #[inline(always)]
+    fn get(self) -> usize {
+        self
+    }
+}
+
+/// A size that the compiler knows.
+#[derive(Clone, Copy)]
+struct Known<const K: usize>;
+
+impl<const K: usize> Size for Known<K> {
+    #[inline(always)]
+    fn get(self) -> usize {
+        K
+    }
+}
+
+/// Calls a method with known sizes where these (states; states and inputs) are small, as they are for most things.
+macro_rules! by_size {
+    ($n:expr, $d:expr, |$a:ident, $b:ident| $call:expr) => {
+        match ($n, $d) {
+            (1, 1) => by_size!(@ $a = Known::<1>, $b = Known::<1>, $call),
+            (1, 2) => by_size!(@ $a = Known::<1>, $b = Known::<2>, $call),
+            (2, 2) => by_size!(@ $a = Known::<2>, $b = Known::<2>, $call),
+            (2, 3) => by_size!(@ $a = Known::<2>, $b = Known::<3>, $call),
+            (3, 3) => by_size!(@ $a = Known::<3>, $b = Known::<3>, $call),
+            (3, 4) => by_size!(@ $a = Known::<3>, $b = Known::<4>, $call),
+            (4, 4) => by_size!(@ $a = Known::<4>, $b = Known::<4>, $call),
+            (n, d) => by_size!(@ $a = n, $b = d, $call),
+        }
+    };
+    (@ $a:ident = $n:expr, $b:ident = $d:expr, $call:expr) => {{
+        let ($a, $b) = ($n, $d);
+        $call
+    }};
+}
+
 /// `out = a·b` for matrices whose rows from `n` on hold but their diagonal.
 #[inline(always)]
-fn mul(n: usize, d: usize, a: &[f64], b: &[f64], out: &mut [f64]) {
+fn mul(n: impl Size, d: impl Size, a: &[f64], b: &[f64], out: &mut [f64]) {
+    let (n, d) = (n.get(), d.get());
     let (a, b, out) = (&a[..d * d], &b[..d * d], &mut out[..d * d]);
     out.fill(0.0);
     for i in 0..n {
@@ -39,6 +84,15 @@ fn mul(n: usize, d: usize, a: &[f64], b: &[f64], out: &mut [f64]) {
     }
     for k in n..d {
         out[k * d + k] = a[k * d + k] * b[k * d + k];
+    }
+}
+
+/// `a ← 2a + more`.
+#[inline(always)]
+fn twice_and(d: impl Size, a: &mut [f64], more: &[f64]) {
+    let size = d.get() * d.get();
+    for (a, x) in a[..size].iter_mut().zip(&more[..size]) {
+        *a = 2.0 * *a + x;
     }
 }
 
@@ -83,35 +137,34 @@ impl Flow {
 
     /// M and Φ of a step of length `h`, and of so many doublings of it.
     pub(crate) fn start(&mut self, h: f64, doublings: usize) {
-        let (n, d) = (self.n, self.d);
-        let size = d * d;
-        let norm = norm_1(d, &self.j) * h;
+        by_size!(self.n, self.d, |n, d| self.start_sized(n, d, h, doublings));
+    }
+
+    #[inline(always)]
+    fn start_sized(&mut self, n: impl Size, d: impl Size, h: f64, doublings: usize) {
+        let size = d.get() * d.get();
+        let norm = norm_1(d.get(), &self.j) * h;
         let halvings = if norm > SERIES_NORM { (norm / SERIES_NORM).log2().ceil() as i32 } else { 0 };
-        self.m.resize(size * (doublings + 1), 0.0);
-        self.series(h * 0.5f64.powi(halvings));
-        for _ in 0..halvings {
-            let (m, twice) = (&mut self.m[..size], &mut self.powers[0]);
-            mul(n, d, m, &self.phi, twice);
-            for (p, t) in self.phi.iter_mut().zip(twice.iter()) {
-                *p = 2.0 * *p + t;
-            }
-            mul(n, d, m, m, twice);
-            for (m, t) in m.iter_mut().zip(twice.iter()) {
-                *m = 2.0 * *m + t;
-            }
+        if self.m.len() < size * (doublings + 1) {
+            self.m.resize(size * (doublings + 1), 0.0);
         }
-        self.phi_short.copy_from_slice(&self.phi);
-        for level in 0..doublings {
-            let (before, after) = self.m.split_at_mut((level + 1) * size);
-            let (m, to, moved) = (&before[level * size..], &mut after[..size], &mut self.powers[0]);
+        self.series(n, d, h * 0.5f64.powi(halvings));
+        let moved = &mut self.powers[0];
+        for _ in 0..halvings {
+            let m = &mut self.m[..size];
             mul(n, d, m, &self.phi, moved);
-            for (p, t) in self.phi.iter_mut().zip(moved.iter()) {
-                *p = 2.0 * *p + t;
-            }
-            mul(n, d, m, m, to);
-            for (t, m) in to.iter_mut().zip(m) {
-                *t += 2.0 * m;
-            }
+            twice_and(d, &mut self.phi, moved);
+            mul(n, d, m, m, moved);
+            twice_and(d, m, moved);
+        }
+        self.phi_short[..size].copy_from_slice(&self.phi[..size]);
+        for level in 0..doublings {
+            let (m, to) = self.m[level * size..(level + 2) * size].split_at_mut(size);
+            mul(n, d, m, &self.phi, moved);
+            twice_and(d, &mut self.phi, moved);
+            mul(n, d, m, m, moved);
+            to.copy_from_slice(m);
+            twice_and(d, to, moved);
         }
     }
 
@@ -122,44 +175,57 @@ impl Flow {
 
     /// What `q` parameters add to the states, one row a state, over twice the step of this level: `C ← 2C + MC`.
     pub(crate) fn double_by(&mut self, level: usize, by: &mut [f64], q: usize) {
-        let (n, d) = (self.n, self.d);
-        let moved = &mut self.moved;
-        moved.clear();
-        moved.resize(n * q, 0.0);
-        let m = &self.m[level * d * d..];
+        by_size!(self.n, self.d, |n, d| match q {
+            1 => self.double_by_sized(n, d, level, by, Known::<1>),
+            2 => self.double_by_sized(n, d, level, by, Known::<2>),
+            3 => self.double_by_sized(n, d, level, by, Known::<3>),
+            q => self.double_by_sized(n, d, level, by, q),
+        });
+    }
+
+    #[inline(always)]
+    fn double_by_sized(&mut self, n: impl Size, d: impl Size, level: usize, by: &mut [f64], q: impl Size) {
+        let (n, d, q) = (n.get(), d.get(), q.get());
+        self.moved.resize(n * q, 0.0);
+        let (moved, by) = (&mut self.moved[..n * q], &mut by[..n * q]);
+        let m = &self.m[level * d * d..(level + 1) * d * d];
         for i in 0..n {
-            for (k, x) in m[i * d..i * d + n].iter().enumerate() {
-                for (o, c) in moved[i * q..(i + 1) * q].iter_mut().zip(&by[k * q..(k + 1) * q]) {
-                    *o += x * c;
+            let to = &mut moved[i * q..(i + 1) * q];
+            for (k, o) in to.iter_mut().enumerate() {
+                *o = 2.0 * by[i * q + k];
+            }
+            for k in 0..n {
+                for (o, c) in to.iter_mut().zip(&by[k * q..(k + 1) * q]) {
+                    *o += m[i * d + k] * c;
                 }
             }
         }
-        for (c, moved) in by.iter_mut().zip(moved.iter()) {
-            *c = 2.0 * *c + moved;
-        }
+        by.copy_from_slice(moved);
     }
 
     /// M and Φ of a step that is short against J, by the series of φ₁ in powers of (hJ)⁴.
-    fn series(&mut self, h: f64) {
-        let (n, d) = (self.n, self.d);
+    #[inline(always)]
+    fn series(&mut self, n: impl Size, d: impl Size, h: f64) {
+        let size = d.get() * d.get();
         let [a1, a2, a3, a4] = &mut self.powers;
-        for (a, j) in a1.iter_mut().zip(&self.j) {
+        let (a1, a2, a3, a4) = (&mut a1[..size], &mut a2[..size], &mut a3[..size], &mut a4[..size]);
+        for (a, j) in a1.iter_mut().zip(&self.j[..size]) {
             *a = h * j;
         }
         mul(n, d, a1, a1, a2);
         mul(n, d, a2, a1, a3);
         mul(n, d, a2, a2, a4);
-        let (phi, spare) = (&mut self.phi, &mut self.m[..d * d]);
+        let (phi, spare) = (&mut self.phi[..size], &mut self.m[..size]);
         spare.fill(0.0);
-        for (first, c) in SERIES.chunks(4).rev().enumerate() {
+        for (first, c) in SERIES.chunks_exact(4).rev().enumerate() {
             if first > 0 {
                 mul(n, d, a4, phi, spare);
             }
-            for (i, p) in phi.iter_mut().enumerate() {
-                *p = spare[i] + c[1] * a1[i] + c[2] * a2[i] + c[3] * a3[i];
+            for i in 0..size {
+                phi[i] = spare[i] + c[1] * a1[i] + c[2] * a2[i] + c[3] * a3[i];
             }
-            for i in 0..d {
-                phi[i * d + i] += c[0];
+            for i in 0..d.get() {
+                phi[i * d.get() + i] += c[0];
             }
         }
         mul(n, d, a1, phi, spare);
@@ -178,30 +244,53 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Makes room, and clears everything.
+    /// Makes room; what is there is left to the caller.
     pub(crate) fn reset(&mut self, d: usize, l: usize) {
-        for (v, size) in [
-            (&mut self.ss, d * d),
-            (&mut self.sl, d * l),
-            (&mut self.ll, l * l),
-            (&mut self.moved_ss, d * d),
-            (&mut self.moved_sl, d * l),
-        ] {
-            v.clear();
-            v.resize(size, 0.0);
+        for v in [&mut self.ss, &mut self.moved_ss] {
+            v.resize(d * d, 0.0);
         }
+        for v in [&mut self.sl, &mut self.moved_sl] {
+            v.resize(d * l, 0.0);
+        }
+        self.ll.resize(l * l, 0.0);
+    }
+
+    /// Sets everything to 0.
+    pub(crate) fn clear(&mut self) {
+        self.ss.fill(0.0);
+        self.sl.fill(0.0);
+        self.ll.fill(0.0);
     }
 
     /// `F·P·Fᵀ` with the transition `F = [I + M, C; 0, I]`: the parameters move nothing but the states. The rows of `c`, one
     /// a state, are `stride` apart, and hold at least `l` columns. With `keep`, what was there is added.
-    #[inline(always)]
     pub(crate) fn carry(
         &mut self,
         (n, d, l): (usize, usize, usize),
         m: &[f64],
+        c: (&[f64], usize),
+        keep: bool,
+    ) {
+        by_size!(n, d, |n, d| match l {
+            0 => self.carry_sized(n, d, Known::<0>, m, c, keep),
+            1 => self.carry_sized(n, d, Known::<1>, m, c, keep),
+            2 => self.carry_sized(n, d, Known::<2>, m, c, keep),
+            3 => self.carry_sized(n, d, Known::<3>, m, c, keep),
+            l => self.carry_sized(n, d, l, m, c, keep),
+        });
+    }
+
+    #[inline(always)]
+    fn carry_sized(
+        &mut self,
+        n: impl Size,
+        d: impl Size,
+        l: impl Size,
+        m: &[f64],
         (c, stride): (&[f64], usize),
         keep: bool,
     ) {
+        let (n, d, l) = (n.get(), d.get(), l.get());
         let (m, ll) = (&m[..d * d], &self.ll[..l * l]);
         let (ss, sl) = (&mut self.ss[..d * d], &mut self.sl[..d * l]);
         let (h, g) = (&mut self.moved_ss[..d * d], &mut self.moved_sl[..d * l]);

@@ -107,6 +107,7 @@ impl Filter {
         let d = joint.len();
         let drifting = fixed.drifting;
         noise.reset(d, drifting);
+        noise.clear();
         for (i, start) in fixed.model.starts.iter().enumerate() {
             noise.ss[i * d + i] = start.noise_k_per_sqrt_s * start.noise_k_per_sqrt_s;
         }
