@@ -46,16 +46,6 @@ impl Mat {
         (0..self.rows).map(|i| self.row(i).iter().zip(v).map(|(x, y)| x * y).sum()).collect()
     }
 
-    pub(crate) fn transposed(&self) -> Self {
-        let mut out = Self::zeros(self.cols, self.rows);
-        for i in 0..self.rows {
-            for j in 0..self.cols {
-                out[(j, i)] = self[(i, j)];
-            }
-        }
-        out
-    }
-
     pub(crate) fn scaled(mut self, s: f64) -> Self {
         for x in &mut self.a {
             *x *= s;
@@ -67,27 +57,6 @@ impl Mat {
         for (x, y) in self.a.iter_mut().zip(&b.a) {
             *x += y;
         }
-    }
-
-    /// `F·self·Fᵀ`, exactly symmetric.
-    pub(crate) fn sandwiched(&self, f: &Self) -> Self {
-        let mut out = f.mul(self).mul(&f.transposed());
-        out.symmetrise();
-        out
-    }
-
-    pub(crate) fn symmetrise(&mut self) {
-        for i in 0..self.rows {
-            for j in 0..i {
-                let mean = 0.5 * (self[(i, j)] + self[(j, i)]);
-                self[(i, j)] = mean;
-                self[(j, i)] = mean;
-            }
-        }
-    }
-
-    fn norm_1(&self) -> f64 {
-        (0..self.cols).map(|j| (0..self.rows).map(|i| self[(i, j)].abs()).sum()).fold(0.0, f64::max)
     }
 }
 

@@ -384,3 +384,7 @@ pub(crate) fn phi1(a: &Mat) -> Mat {
     flow.start(1.0, 0);
     Mat { rows: a.rows, cols: a.rows, a: flow.phi }
 }
+
+#[cfg(test)]
+#[path = "flow_tests.rs"]
+mod tests;
