@@ -65,25 +65,28 @@ macro_rules! by_size {
     }};
 }
 
-/// `out = a·b` for matrices whose rows from `n` on hold but their diagonal.
+/// `out = a·b` for matrices whose rows from `n` on hold but their diagonal. Each sum is finished before it is stored: small
+/// sums that go through memory wait for it.
 #[inline(always)]
 fn mul(n: impl Size, d: impl Size, a: &[f64], b: &[f64], out: &mut [f64]) {
     let (n, d) = (n.get(), d.get());
     let (a, b, out) = (&a[..d * d], &b[..d * d], &mut out[..d * d]);
-    out.fill(0.0);
     for i in 0..n {
-        let (row, to) = (&a[i * d..(i + 1) * d], &mut out[i * d..(i + 1) * d]);
-        for k in 0..n {
-            for (o, y) in to.iter_mut().zip(&b[k * d..(k + 1) * d]) {
-                *o += row[k] * y;
+        for j in 0..d {
+            let mut v = 0.0;
+            for k in 0..n {
+                v += a[i * d + k] * b[k * d + j];
             }
-        }
-        for k in n..d {
-            to[k] += row[k] * b[k * d + k];
+            if j >= n {
+                v += a[i * d + j] * b[j * d + j];
+            }
+            out[i * d + j] = v;
         }
     }
-    for k in n..d {
-        out[k * d + k] = a[k * d + k] * b[k * d + k];
+    for i in n..d {
+        for j in 0..d {
+            out[i * d + j] = if i == j { a[i * d + i] * b[i * d + i] } else { 0.0 };
+        }
     }
 }
 
@@ -190,14 +193,12 @@ impl Flow {
         let (moved, by) = (&mut self.moved[..n * q], &mut by[..n * q]);
         let m = &self.m[level * d * d..(level + 1) * d * d];
         for i in 0..n {
-            let to = &mut moved[i * q..(i + 1) * q];
-            for (k, o) in to.iter_mut().enumerate() {
-                *o = 2.0 * by[i * q + k];
-            }
-            for k in 0..n {
-                for (o, c) in to.iter_mut().zip(&by[k * q..(k + 1) * q]) {
-                    *o += m[i * d + k] * c;
+            for j in 0..q {
+                let mut v = 2.0 * by[i * q + j];
+                for k in 0..n {
+                    v += m[i * d + k] * by[k * q + j];
                 }
+                moved[i * q + j] = v;
             }
         }
         by.copy_from_slice(moved);
@@ -221,8 +222,8 @@ impl Flow {
             if first > 0 {
                 mul(n, d, a4, phi, spare);
             }
-            for i in 0..size {
-                phi[i] = spare[i] + c[1] * a1[i] + c[2] * a2[i] + c[3] * a3[i];
+            for (i, p) in phi.iter_mut().enumerate() {
+                *p = spare[i] + c[1] * a1[i] + c[2] * a2[i] + c[3] * a3[i];
             }
             for i in 0..d.get() {
                 phi[i * d.get() + i] += c[0];
@@ -291,35 +292,39 @@ impl Spread {
         keep: bool,
     ) {
         let (n, d, l) = (n.get(), d.get(), l.get());
-        let (m, ll) = (&m[..d * d], &self.ll[..l * l]);
+        let (m, c, ll) = (&m[..d * d], &c[..(n.max(1) - 1) * stride + l], &self.ll[..l * l]);
         let (ss, sl) = (&mut self.ss[..d * d], &mut self.sl[..d * l]);
         let (h, g) = (&mut self.moved_ss[..d * d], &mut self.moved_sl[..d * l]);
-        h.copy_from_slice(ss);
-        g.copy_from_slice(sl);
         for i in 0..n {
-            let (row, by) = (&m[i * d..(i + 1) * d], &c[i * stride..i * stride + l]);
-            let (to, to_l) = (&mut h[i * d..(i + 1) * d], &mut g[i * l..(i + 1) * l]);
-            for k in 0..d {
-                for (o, x) in to.iter_mut().zip(&ss[k * d..(k + 1) * d]) {
-                    *o += row[k] * x;
+            for j in 0..d {
+                let mut v = ss[i * d + j];
+                for k in 0..d {
+                    v += m[i * d + k] * ss[k * d + j];
                 }
-                for (o, x) in to_l.iter_mut().zip(&sl[k * l..(k + 1) * l]) {
-                    *o += row[k] * x;
+                for k in 0..l {
+                    v += c[i * stride + k] * sl[j * l + k];
                 }
+                h[i * d + j] = v;
             }
-            for k in 0..l {
-                for (j, o) in to.iter_mut().enumerate() {
-                    *o += by[k] * sl[j * l + k];
+            for j in 0..l {
+                let mut v = sl[i * l + j];
+                for k in 0..d {
+                    v += m[i * d + k] * sl[k * l + j];
                 }
-                for (o, x) in to_l.iter_mut().zip(&ll[k * l..(k + 1) * l]) {
-                    *o += by[k] * x;
+                for k in 0..l {
+                    v += c[i * stride + k] * ll[k * l + j];
                 }
+                g[i * l + j] = v;
             }
         }
         for i in n..d {
-            let keeps = m[i * d + i];
-            h[i * d..(i + 1) * d].iter_mut().for_each(|x| *x += keeps * *x);
-            g[i * l..(i + 1) * l].iter_mut().for_each(|x| *x += keeps * *x);
+            let keeps = 1.0 + m[i * d + i];
+            for j in 0..d {
+                h[i * d + j] = keeps * ss[i * d + j];
+            }
+            for j in 0..l {
+                g[i * l + j] = keeps * sl[i * l + j];
+            }
         }
         for i in 0..d {
             for j in 0..=i {

@@ -619,10 +619,11 @@ impl Model {
 
     /// Rate of change of every state, [K/s].
     pub fn derivative<T: Real>(&self, x: &[T], theta: &[T], u: &[T], rate: &mut [T]) {
-        self.rates_with(x, theta, u, rate, |_, m| m.value(theta));
+        self.rates_with(x, theta, u, rate, |_, m| m.value(theta), |_, m| T::from_f64(1.0) / m.value(theta));
     }
 
-    /// The same with the coefficients' values from elsewhere, by their place in [`At::c`].
+    /// The same with the values of the coefficients, and the inverse ones of those that are divided by, from elsewhere: by
+    /// their place in [`At::c`].
     fn rates_with<T: Real>(
         &self,
         x: &[T],
@@ -630,6 +631,7 @@ impl Model {
         u: &[T],
         rate: &mut [T],
         value: impl Fn(usize, &Monomial) -> T,
+        inverse: impl Fn(usize, &Monomial) -> T,
     ) {
         for r in rate.iter_mut() {
             *r = T::from_f64(0.0);
@@ -652,12 +654,12 @@ impl Model {
             place += 1;
         }
         for (k, (r, c)) in rate.iter_mut().zip(&self.capacities).enumerate() {
-            *r = *r / value(k, c);
+            *r = *r * inverse(k, c);
         }
         let first = self.capacities.len();
         for (k, lag) in self.lags.iter().enumerate() {
             let node = self.temperature(lag.node, x, theta, u);
-            rate[first + k] = (node - x[first + k]) / value(place, &lag.tau);
+            rate[first + k] = (node - x[first + k]) * inverse(place, &lag.tau);
             place += 1;
         }
     }

@@ -66,31 +66,31 @@ impl Monomial {
 }
 
 impl Model {
-    /// Values of all coefficients, in the order in which [`At::c`] holds them: capacities, conductances and radiating
-    /// areas, gains, lags.
+    /// Values of all coefficients, in the order in which [`At::c`] holds them: inverse capacities, conductances and
+    /// radiating areas, gains, inverse lags.
     pub(crate) fn coefficients(&self, theta: &[f64], c: &mut Vec<f64>) {
         c.clear();
-        c.extend(self.capacities.iter().map(|m| m.value(theta)));
+        c.extend(self.capacities.iter().map(|m| 1.0 / m.value(theta)));
         c.extend(self.links.iter().map(|l| l.value.value(theta)));
         c.extend(self.sources.iter().map(|s| s.gain.value(theta)));
-        c.extend(self.lags.iter().map(|l| l.tau.value(theta)));
+        c.extend(self.lags.iter().map(|l| 1.0 / l.tau.value(theta)));
     }
 
     /// [`Self::derivative`] from the coefficients' values.
     pub(crate) fn rates(&self, at: At<'_>, rate: &mut [f64]) {
-        self.rates_with(at.x, at.theta, at.u, rate, |i, _| at.c[i]);
+        self.rates_with(at.x, at.theta, at.u, rate, |i, _| at.c[i], |i, _| at.c[i]);
     }
 
     /// The slopes of the rates by states and inputs, each as (state, by what, term); terms of one place add up.
     pub(crate) fn slopes(&self, at: At<'_>, mut term: impl FnMut(usize, By, f64)) {
-        let (capacities, rest) = at.c.split_at(self.capacities.len());
+        let (inverse, rest) = at.c.split_at(self.capacities.len());
         let (links, rest) = rest.split_at(self.links.len());
-        let (gains, taus) = rest.split_at(self.sources.len());
+        let (gains, speeds) = rest.split_at(self.sources.len());
         for (l, g) in self.links.iter().zip(links) {
             let (_, by_a, by_b) = self.driving_slopes(l.law, l.a, l.b, at);
             for (end, sign) in [(l.a, -1.0), (l.b, 1.0)] {
                 let Node::State(i) = end else { continue };
-                let s = sign / capacities[i] * g;
+                let s = sign * inverse[i] * g;
                 for (node, slope) in [(l.a, by_a), (l.b, by_b)] {
                     match node {
                         Node::State(k) => term(i, By::State(k), s * slope),
@@ -102,14 +102,14 @@ impl Model {
         }
         for (s, gain) in self.sources.iter().zip(gains) {
             if let Some(k) = s.input {
-                term(s.into, By::Input(k), gain / capacities[s.into]);
+                term(s.into, By::Input(k), gain * inverse[s.into]);
             }
         }
-        for (l, (lag, tau)) in self.lags.iter().zip(taus).enumerate() {
+        for (l, (lag, speed)) in self.lags.iter().zip(speeds).enumerate() {
             let i = self.capacities.len() + l;
-            term(i, By::State(i), -1.0 / tau);
+            term(i, By::State(i), -speed);
             if let Node::State(k) = lag.node {
-                term(i, By::State(k), 1.0 / tau);
+                term(i, By::State(k), *speed);
             }
         }
     }
@@ -122,14 +122,14 @@ impl Model {
         mut term: impl FnMut(usize, usize, f64),
     ) {
         let first = self.capacities.len();
-        let (capacities, rest) = at.c.split_at(first);
+        let (inverse, rest) = at.c.split_at(first);
         let (links, rest) = rest.split_at(self.links.len());
-        let (_, taus) = rest.split_at(self.sources.len());
+        let (_, speeds) = rest.split_at(self.sources.len());
         for (l, g) in self.links.iter().zip(links) {
             let (drive, by_a, by_b) = self.driving_slopes(l.law, l.a, l.b, at);
             for (end, sign) in [(l.a, -1.0), (l.b, 1.0)] {
                 let Node::State(i) = end else { continue };
-                let s = sign / capacities[i];
+                let s = sign * inverse[i];
                 for (node, slope) in [(l.a, by_a), (l.b, by_b)] {
                     if let Node::Parameter(k) = node {
                         term(i, k, s * g * slope);
@@ -143,17 +143,17 @@ impl Model {
         for s in &self.sources {
             let level = s.input.map_or(1.0, |i| at.u[i]);
             for (f, (k, _)) in s.gain.factors.iter().enumerate() {
-                term(s.into, *k, level / capacities[s.into] * s.gain.slope(at.theta, f));
+                term(s.into, *k, level * inverse[s.into] * s.gain.slope(at.theta, f));
             }
         }
         for (i, c) in self.capacities.iter().enumerate() {
             for (f, (k, _)) in c.factors.iter().enumerate() {
-                term(i, *k, -rate[i] / capacities[i] * c.slope(at.theta, f));
+                term(i, *k, -rate[i] * inverse[i] * c.slope(at.theta, f));
             }
         }
-        for (l, (lag, tau)) in self.lags.iter().zip(taus).enumerate() {
+        for (l, (lag, speed)) in self.lags.iter().zip(speeds).enumerate() {
             for (f, (k, _)) in lag.tau.factors.iter().enumerate() {
-                term(first + l, *k, -rate[first + l] / tau * lag.tau.slope(at.theta, f));
+                term(first + l, *k, -rate[first + l] * speed * lag.tau.slope(at.theta, f));
             }
         }
     }
