@@ -65,6 +65,23 @@ macro_rules! by_size {
     }};
 }
 
+/// The same for a number of parameters.
+macro_rules! by_count {
+    ($l:expr, |$a:ident| $call:expr) => {
+        match $l {
+            0 => by_count!(@ $a = Known::<0>, $call),
+            1 => by_count!(@ $a = Known::<1>, $call),
+            2 => by_count!(@ $a = Known::<2>, $call),
+            3 => by_count!(@ $a = Known::<3>, $call),
+            l => by_count!(@ $a = l, $call),
+        }
+    };
+    (@ $a:ident = $l:expr, $call:expr) => {{
+        let $a = $l;
+        $call
+    }};
+}
+
 /// `out = a·b` for matrices whose rows from `n` on hold but their diagonal. Each sum is finished before it is stored: small
 /// sums that go through memory wait for it.
 #[inline(always)]
@@ -178,12 +195,7 @@ impl Flow {
 
     /// What `q` parameters add to the states, one row a state, over twice the step of this level: `C ← 2C + MC`.
     pub(crate) fn double_by(&mut self, level: usize, by: &mut [f64], q: usize) {
-        by_size!(self.n, self.d, |n, d| match q {
-            1 => self.double_by_sized(n, d, level, by, Known::<1>),
-            2 => self.double_by_sized(n, d, level, by, Known::<2>),
-            3 => self.double_by_sized(n, d, level, by, Known::<3>),
-            q => self.double_by_sized(n, d, level, by, q),
-        });
+        by_size!(self.n, self.d, |n, d| by_count!(q, |q| self.double_by_sized(n, d, level, by, q)));
     }
 
     #[inline(always)]
@@ -202,6 +214,27 @@ impl Flow {
             }
         }
         by.copy_from_slice(moved);
+    }
+
+    /// What `q` parameters add to the states over the short step, from their slopes of the rates: `Φ·slopes`.
+    pub(crate) fn moved_by(&self, slopes: &[f64], by: &mut Vec<f64>, q: usize) {
+        by.resize(self.n * q, 0.0);
+        by_size!(self.n, self.d, |n, d| by_count!(q, |q| self.moved_by_sized(n, d, slopes, by, q)));
+    }
+
+    #[inline(always)]
+    fn moved_by_sized(&self, n: impl Size, d: impl Size, slopes: &[f64], by: &mut [f64], q: impl Size) {
+        let (n, d, q) = (n.get(), d.get(), q.get());
+        let (phi, slopes, by) = (&self.phi_short[..d * d], &slopes[..n * q], &mut by[..n * q]);
+        for i in 0..n {
+            for j in 0..q {
+                let mut v = 0.0;
+                for k in 0..n {
+                    v += phi[i * d + k] * slopes[k * q + j];
+                }
+                by[i * q + j] = v;
+            }
+        }
     }
 
     /// M and Φ of a step that is short against J, by the series of φ₁ in powers of (hJ)⁴.
@@ -272,13 +305,7 @@ impl Spread {
         c: (&[f64], usize),
         keep: bool,
     ) {
-        by_size!(n, d, |n, d| match l {
-            0 => self.carry_sized(n, d, Known::<0>, m, c, keep),
-            1 => self.carry_sized(n, d, Known::<1>, m, c, keep),
-            2 => self.carry_sized(n, d, Known::<2>, m, c, keep),
-            3 => self.carry_sized(n, d, Known::<3>, m, c, keep),
-            l => self.carry_sized(n, d, l, m, c, keep),
-        });
+        by_size!(n, d, |n, d| by_count!(l, |l| self.carry_sized(n, d, l, m, c, keep)));
     }
 
     #[inline(always)]
@@ -363,20 +390,111 @@ impl Spread {
         }
     }
 
-    /// Adds a covariance with the first `l` of the `wide` parameters.
-    pub(crate) fn add(&mut self, other: &Self, (d, wide, l): (usize, usize, usize)) {
-        for (x, y) in self.ss.iter_mut().zip(&other.ss) {
+    /// Adds a covariance with the first `drifting` of the `l` parameters.
+    pub(crate) fn add(&mut self, other: &Self, (n, d, l): (usize, usize, usize), drifting: usize) {
+        by_size!(n, d, |_n, d| by_count!(drifting, |k| self.add_sized(other, d, l, k)));
+    }
+
+    #[inline(always)]
+    fn add_sized(&mut self, other: &Self, d: impl Size, l: usize, drifting: impl Size) {
+        let (d, k) = (d.get(), drifting.get());
+        for (x, y) in self.ss[..d * d].iter_mut().zip(&other.ss[..d * d]) {
             *x += y;
         }
         for i in 0..d {
-            for k in 0..l {
-                self.sl[i * wide + k] += other.sl[i * l + k];
+            for j in 0..k {
+                self.sl[i * l + j] += other.sl[i * k + j];
+            }
+        }
+        for i in 0..k {
+            for j in 0..k {
+                self.ll[i * l + j] += other.ll[i * k + j];
+            }
+        }
+    }
+
+    /// The blocks of `n` states and `l` parameters out of a joint covariance whose parameters begin at `first` and end it.
+    pub(crate) fn take_blocks(&mut self, p: &[f64], (n, l): (usize, usize), first: usize) {
+        by_size!(n, n, |n, _d| by_count!(l, |l| self.take_sized(p, n, l, first)));
+    }
+
+    #[inline(always)]
+    fn take_sized(&mut self, p: &[f64], n: impl Size, l: impl Size, first: usize) {
+        let (n, l) = (n.get(), l.get());
+        let total = first + l;
+        for i in 0..n {
+            let row = &p[i * total..(i + 1) * total];
+            for j in 0..n {
+                self.ss[i * n + j] = row[j];
+            }
+            for j in 0..l {
+                self.sl[i * l + j] = row[first + j];
             }
         }
         for i in 0..l {
-            for k in 0..l {
-                self.ll[i * wide + k] += other.ll[i * l + k];
+            let row = &p[(first + i) * total..(first + i + 1) * total];
+            for j in 0..l {
+                self.ll[i * l + j] = row[first + j];
             }
+        }
+    }
+
+    /// Puts the blocks back to where [`Self::take_blocks`] found them.
+    pub(crate) fn give_blocks(&self, p: &mut [f64], (n, l): (usize, usize), first: usize) {
+        by_size!(n, n, |n, _d| by_count!(l, |l| self.give_sized(p, n, l, first)));
+    }
+
+    #[inline(always)]
+    fn give_sized(&self, p: &mut [f64], n: impl Size, l: impl Size, first: usize) {
+        let (n, l) = (n.get(), l.get());
+        let total = first + l;
+        for i in 0..n {
+            let row = &mut p[i * total..(i + 1) * total];
+            for j in 0..n {
+                row[j] = self.ss[i * n + j];
+            }
+            for j in 0..l {
+                row[first + j] = self.sl[i * l + j];
+            }
+        }
+        for i in 0..l {
+            let row = &mut p[(first + i) * total..(first + i + 1) * total];
+            for j in 0..n {
+                row[j] = self.sl[j * l + i];
+            }
+            for j in 0..l {
+                row[first + j] = self.ll[i * l + j];
+            }
+        }
+    }
+}
+
+/// Takes a scalar reading into a covariance `p` of `total` rows, by Joseph's form, which stays positive under rounding.
+/// `column` is that of the state read, `spread` its variance with the reading's own.
+pub(crate) fn take_reading(total: usize, p: &mut [f64], column: &[f64], gain: &[f64], spread: f64) {
+    match total {
+        1 => take_reading_sized(Known::<1>, p, column, gain, spread),
+        2 => take_reading_sized(Known::<2>, p, column, gain, spread),
+        3 => take_reading_sized(Known::<3>, p, column, gain, spread),
+        4 => take_reading_sized(Known::<4>, p, column, gain, spread),
+        5 => take_reading_sized(Known::<5>, p, column, gain, spread),
+        6 => take_reading_sized(Known::<6>, p, column, gain, spread),
+        7 => take_reading_sized(Known::<7>, p, column, gain, spread),
+        8 => take_reading_sized(Known::<8>, p, column, gain, spread),
+        total => take_reading_sized(total, p, column, gain, spread),
+    }
+}
+
+#[inline(always)]
+fn take_reading_sized(total: impl Size, p: &mut [f64], column: &[f64], gain: &[f64], spread: f64) {
+    let total = total.get();
+    let (p, column, gain) = (&mut p[..total * total], &column[..total], &gain[..total]);
+    for a in 0..total {
+        for b in 0..=a {
+            let v = p[a * total + b] - gain[a] * column[b] - column[a] * gain[b] + gain[a] * gain[b] * spread;
+            let v = if a == b { v.max(0.0) } else { v };
+            p[a * total + b] = v;
+            p[b * total + a] = v;
         }
     }
 }

@@ -211,6 +211,25 @@ proptest! {
     }
 }
 
+/// The blocks of a joint covariance go back to where they were; what lies between, inputs that are held, stays.
+#[test]
+fn blocks_go_back_where_they_were() {
+    for (n, held, l) in [(1, 0, 0), (3, 1, 3), (2, 2, 1), (5, 1, 4), (3, 0, 5)] {
+        let total = n + held + l;
+        let cell = |i: usize, j: usize| {
+            let is_held = |k: usize| (n..n + held).contains(&k);
+            if is_held(i) || is_held(j) { 0.0 } else { (1 + i.min(j) * 31 + i.max(j)) as f64 }
+        };
+        let p: Vec<f64> = (0..total * total).map(|at| cell(at / total, at % total)).collect();
+        let mut blocks = Spread::default();
+        blocks.reset(n, l);
+        blocks.take_blocks(&p, (n, l), n + held);
+        let mut back = vec![0.0; total * total];
+        blocks.give_blocks(&mut back, (n, l), n + held);
+        assert_eq!(back, p);
+    }
+}
+
 /// Any symmetric blocks; the blocks of parameters are diagonal, as noise is.
 fn spread(d: usize, l: usize, from: &[f64]) -> Spread {
     let mut p = Spread::default();

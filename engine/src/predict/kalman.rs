@@ -32,6 +32,7 @@ use crate::{
     dynamics::{
         definition::{DynamicsDef, TimingDef},
         dense::Mat,
+        flow::take_reading,
         model::{DynamicsError, Model, Output, Parameter},
         step::Reversion,
     },
@@ -67,6 +68,8 @@ struct Fixed {
     drifting: usize,
     /// Of each parameter, its place among the learnt ones.
     column: Vec<Option<usize>>,
+    /// Whether a learnt parameter is part of what rates are divided by.
+    rates_matter: bool,
     outputs: Vec<String>,
     inputs: Vec<String>,
 }
@@ -109,6 +112,7 @@ impl Filter {
         learnt.sort_by_key(|i| !drifts(i));
         let drifting = learnt.iter().filter(|i| drifts(i)).count();
         let column = (0..model.parameters.len()).map(|i| learnt.iter().position(|l| *l == i)).collect();
+        let rates_matter = learnt.iter().any(|i| model.scales_rates(*i));
         let theta = model.values();
         let eta = learnt.iter().map(|i| model.parameters[*i].to_space(theta[*i])).collect();
         let loads: Vec<Load> =
@@ -117,7 +121,7 @@ impl Filter {
         let (y, p) = Self::start(&model, &theta, &learnt, &u);
         let outputs = model.outputs.iter().map(|o| o.signal.clone()).collect();
         let inputs = model.inputs.iter().map(|i| i.signal.clone()).collect();
-        let fixed = Arc::new(Fixed { model, learnt, drifting, column, outputs, inputs });
+        let fixed = Arc::new(Fixed { model, learnt, drifting, column, rates_matter, outputs, inputs });
         Ok(Self { fixed, y, eta, theta, p, loads })
     }
 
@@ -181,7 +185,7 @@ impl Filter {
         }
     }
 
-    /// Kalman step for a scalar reading of joint state `i`; Joseph's form, which stays positive under rounding.
+    /// Kalman step for a scalar reading of joint state `i`.
     fn correct(&mut self, i: usize, residual: f64, var: f64, noise: f64, s: &mut Scratch) {
         let (dim, total) = (self.y.len(), self.p.rows);
         let Scratch { column, gain, .. } = s;
@@ -195,18 +199,7 @@ impl Filter {
         for (e, k) in self.eta.iter_mut().zip(&gain[dim..]) {
             *e += k * residual;
         }
-        let spread = column[i] + noise;
-        for a in 0..total {
-            let (c, g) = (column[a], gain[a]);
-            let row = &mut self.p.a[a * total..a * total + a + 1];
-            for ((v, cb), gb) in row.iter_mut().zip(&*column).zip(&*gain) {
-                *v = *v - g * cb - c * gb + g * gb * spread;
-            }
-            row[a] = row[a].max(0.0);
-            for b in 0..a {
-                self.p.a[b * total + a] = self.p.a[a * total + b];
-            }
-        }
+        take_reading(total, &mut self.p.a, column, gain, column[i] + noise);
         for (k, q) in self.fixed.learnt.iter().enumerate() {
             let p = &self.fixed.model.parameters[*q];
             let value = p.from_space(self.eta[k]);
@@ -289,7 +282,10 @@ impl Estimator for Filter {
             for k in 0..fixed.model.inputs.len() {
                 match read(k) {
                     Some(v) => {
-                        self.pin_input(k, v, s);
+                        // One that stands for the whole step was pinned before it.
+                        if fixed.model.inputs[k].timing != TimingDef::Averaged {
+                            self.pin_input(k, v, s);
+                        }
                         self.loads[k].observe(v, dt_s);
                     }
                     None => self.loads[k].skip(),

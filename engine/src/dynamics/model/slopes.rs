@@ -87,7 +87,13 @@ impl Model {
         let (links, rest) = rest.split_at(self.links.len());
         let (gains, speeds) = rest.split_at(self.sources.len());
         for (l, g) in self.links.iter().zip(links) {
-            let (_, by_a, by_b) = self.driving_slopes(l.law, l.a, l.b, at);
+            let (by_a, by_b) = match l.law {
+                Law::Power(1.0) => (1.0, -1.0),
+                law => {
+                    let (_, by_a, by_b) = self.driving_slopes(law, l.a, l.b, at);
+                    (by_a, by_b)
+                }
+            };
             for (end, sign) in [(l.a, -1.0), (l.b, 1.0)] {
                 let Node::State(i) = end else { continue };
                 let s = sign * inverse[i] * g;
@@ -114,11 +120,13 @@ impl Model {
         }
     }
 
-    /// The same by the parameters, as (state, parameter, term). `rate` is what [`Self::rates`] gives here.
+    /// The same by the parameters that are `wanted`, as (state, parameter, term). `rate` is what [`Self::rates`] gives
+    /// here; it is looked at only where [`Self::scales_rates`] says so.
     pub(crate) fn slopes_by_parameter(
         &self,
         at: At<'_>,
         rate: &[f64],
+        wanted: impl Fn(usize) -> bool,
         mut term: impl FnMut(usize, usize, f64),
     ) {
         let first = self.capacities.len();
@@ -126,36 +134,48 @@ impl Model {
         let (links, rest) = rest.split_at(self.links.len());
         let (_, speeds) = rest.split_at(self.sources.len());
         for (l, g) in self.links.iter().zip(links) {
+            let ends = [l.a, l.b].iter().any(|n| matches!(n, Node::Parameter(k) if wanted(*k)));
+            if !ends && !l.value.factors.iter().any(|(k, _)| wanted(*k)) {
+                continue;
+            }
             let (drive, by_a, by_b) = self.driving_slopes(l.law, l.a, l.b, at);
             for (end, sign) in [(l.a, -1.0), (l.b, 1.0)] {
                 let Node::State(i) = end else { continue };
                 let s = sign * inverse[i];
                 for (node, slope) in [(l.a, by_a), (l.b, by_b)] {
-                    if let Node::Parameter(k) = node {
+                    if let Node::Parameter(k) = node
+                        && wanted(k)
+                    {
                         term(i, k, s * g * slope);
                     }
                 }
-                for (f, (k, _)) in l.value.factors.iter().enumerate() {
+                for (f, (k, _)) in l.value.factors.iter().enumerate().filter(|(_, (k, _))| wanted(*k)) {
                     term(i, *k, s * drive * l.value.slope(at.theta, f));
                 }
             }
         }
         for s in &self.sources {
             let level = s.input.map_or(1.0, |i| at.u[i]);
-            for (f, (k, _)) in s.gain.factors.iter().enumerate() {
+            for (f, (k, _)) in s.gain.factors.iter().enumerate().filter(|(_, (k, _))| wanted(*k)) {
                 term(s.into, *k, level * inverse[s.into] * s.gain.slope(at.theta, f));
             }
         }
         for (i, c) in self.capacities.iter().enumerate() {
-            for (f, (k, _)) in c.factors.iter().enumerate() {
+            for (f, (k, _)) in c.factors.iter().enumerate().filter(|(_, (k, _))| wanted(*k)) {
                 term(i, *k, -rate[i] * inverse[i] * c.slope(at.theta, f));
             }
         }
         for (l, (lag, speed)) in self.lags.iter().zip(speeds).enumerate() {
-            for (f, (k, _)) in lag.tau.factors.iter().enumerate() {
+            for (f, (k, _)) in lag.tau.factors.iter().enumerate().filter(|(_, (k, _))| wanted(*k)) {
                 term(first + l, *k, -rate[first + l] * speed * lag.tau.slope(at.theta, f));
             }
         }
+    }
+
+    /// Whether a parameter is part of what rates are divided by: a capacity or a lag.
+    pub(crate) fn scales_rates(&self, parameter: usize) -> bool {
+        let mut scales = self.capacities.iter().chain(self.lags.iter().map(|l| &l.tau));
+        scales.any(|m| m.factors.iter().any(|(k, _)| *k == parameter))
     }
 
     /// Jacobians of [`Self::derivative`], analytically.
@@ -171,7 +191,7 @@ impl Model {
             By::State(k) => j.x[(i, k)] += term,
             By::Input(k) => j.u[(i, k)] += term,
         });
-        self.slopes_by_parameter(at, &rate, |i, k, term| j.theta[(i, k)] += term);
+        self.slopes_by_parameter(at, &rate, |_| true, |i, k, term| j.theta[(i, k)] += term);
         j
     }
 

@@ -73,29 +73,24 @@ impl Filter {
     fn slopes(&self, s: &mut Scratch) {
         let Scratch { linear, middle, rate, slopes, by, y, .. } = s;
         let fixed = &*self.fixed;
-        let (n, d, q) = (fixed.model.states(), linear.joint.len(), fixed.learnt.len());
+        let (n, q) = (fixed.model.states(), fixed.learnt.len());
         middle.clear();
         middle.extend(self.y.iter().zip(&*y).map(|(a, b)| 0.5 * (a + b)));
         let (x, u) = middle.split_at(n);
         let at = At { x, u, theta: &self.theta, c: &linear.coefficients };
         rate.resize(n, 0.0);
-        fixed.model.rates(at, rate);
+        if fixed.rates_matter {
+            fixed.model.rates(at, rate);
+        }
         slopes.clear();
         slopes.resize(n * q, 0.0);
-        fixed.model.slopes_by_parameter(at, rate, |i, p, term| {
+        let wanted = |p: usize| fixed.column[p].is_some();
+        fixed.model.slopes_by_parameter(at, rate, wanted, |i, p, term| {
             if let Some(k) = fixed.column[p] {
                 slopes[i * q + k] += term * fixed.model.parameters[p].slope(self.theta[p]);
             }
         });
-        by.clear();
-        by.resize(n * q, 0.0);
-        for i in 0..n {
-            for (k, phi) in linear.flow.phi_short[i * d..i * d + n].iter().enumerate() {
-                for (o, x) in by[i * q..(i + 1) * q].iter_mut().zip(&slopes[k * q..(k + 1) * q]) {
-                    *o += phi * x;
-                }
-            }
-        }
+        linear.flow.moved_by(slopes, by, q);
     }
 
     /// The noise over the step by doublings, and the covariance by the whole step's transition.
@@ -128,13 +123,17 @@ impl Filter {
         }
         self.gather(joint, spread);
         spread.carry((n, d, q), flow.m(doublings), (by, q), false);
-        spread.add(noise, (d, q, drifting));
+        spread.add(noise, (n, d, q), drifting);
     }
 
     /// The covariance of states, free inputs and learnt parameters, out of the joint one.
     fn gather(&self, joint: &[usize], spread: &mut Spread) {
-        let (first, q, d) = (self.y.len(), self.fixed.learnt.len(), joint.len());
+        let (n, first, q, d) =
+            (self.fixed.model.states(), self.y.len(), self.fixed.learnt.len(), joint.len());
         spread.reset(d, q);
+        if d == n {
+            return spread.take_blocks(&self.p.a, (n, q), first);
+        }
         for (i, row) in joint.iter().map(|at| self.p.row(*at)).enumerate() {
             for (to, from) in spread.ss[i * d..(i + 1) * d].iter_mut().zip(joint) {
                 *to = row[*from];
@@ -148,10 +147,13 @@ impl Filter {
 
     /// Takes over what [`Self::propagate`] left; held inputs have no covariance, before and after.
     pub(super) fn take_over(&mut self, s: &Scratch) {
-        let (first, q) = (self.y.len(), self.fixed.learnt.len());
+        let (n, first, q) = (self.fixed.model.states(), self.y.len(), self.fixed.learnt.len());
         self.y.copy_from_slice(&s.y);
         let (joint, spread) = (&s.linear.joint, &s.spread);
         let d = joint.len();
+        if d == n {
+            return spread.give_blocks(&mut self.p.a, (n, q), first);
+        }
         for (i, at) in joint.iter().enumerate() {
             for (k, to) in joint.iter().enumerate() {
                 self.p[(*at, *to)] = spread.ss[i * d + k];
