@@ -215,15 +215,15 @@ fn many_twins_are_the_same_on_any_number_of_threads() {
     let list = |one: &str| (0..40).map(|n| one.replace('N', &n.to_string())).collect::<String>();
     let text = format!(
         r#"Scenario(format: 1, duration: "1h", physicals: [{}], mirror: [{}],
-        timeline: [(at: "90s", do: Fault(target: "pi-*/soc.temperature", kind: Bias(by: 15.0)))])"#,
+        timeline: [(at: "150s", do: Fault(target: "pi-*/soc.temperature", kind: Bias(by: 15.0)))])"#,
         list(one),
         list(twin)
     );
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let mut bench = Bench::of(&text, Span::from_secs(3), "**", pi(150));
-            for tick in 0..52 {
+            let mut bench = Bench::of(&text, Span::from_secs(3), "**", pi(220));
+            for tick in 0..75 {
                 bench.tick(&mut |out| {
                     for (i, m) in out.iter_mut().enumerate().filter(|(i, _)| (i + tick) % 11 == 0) {
                         m.payload = format!("{{\"soc.temperature\":\"{i}\"}}").into_bytes().into();

@@ -107,11 +107,11 @@ fn measure(name: &str, fleet: &Fleet, qos: u8) -> Result<(), Failed> {
     // Where the aim is out of reach: the highest rate at which no queue grows.
     let mut rate = if burst.per_s > RATE as f64 { RATE } else { (0.85 * burst.per_s) as u64 };
     let mut steady = follow_stream(fleet, qos, Some(rate))?;
-    for _ in 0..6 {
+    for _ in 0..3 {
         if steady.per_s > 0.98 * rate as f64 && steady.quantile_ms(0.99) < 50.0 {
             break;
         }
-        rate = rate * 4 / 5;
+        rate = rate * 7 / 10;
         steady = follow_stream(fleet, qos, Some(rate))?;
     }
     println!(
@@ -214,7 +214,7 @@ impl Fleet {
             let (mut events, mut out) = (Vec::new(), Vec::new());
             let mut physical = Physical::new(def, Feed::from_table(table)?, i as u32, &self.plan);
             physical.publish(SimTime::NEVER, 0, &mut events, &mut out);
-            out.retain(|m| &*m.topic == format!("r/{}", def.id));
+            out.retain(|m| *m.topic == *format!("r/{}", def.id));
             let row = |m: Message| {
                 let text = String::from_utf8_lossy(&m.payload).into_owned();
                 Row { t: m.sent, rest: text[text.find(',').unwrap_or(0)..].to_owned() }

@@ -424,9 +424,7 @@ impl Spread {
         let total = first + l;
         for i in 0..n {
             let row = &p[i * total..(i + 1) * total];
-            for j in 0..n {
-                self.ss[i * n + j] = row[j];
-            }
+            self.ss[i * n..(i + 1) * n].copy_from_slice(&row[..n]);
             for j in 0..l {
                 self.sl[i * l + j] = row[first + j];
             }
@@ -450,17 +448,15 @@ impl Spread {
         let total = first + l;
         for i in 0..n {
             let row = &mut p[i * total..(i + 1) * total];
-            for j in 0..n {
-                row[j] = self.ss[i * n + j];
-            }
+            row[..n].copy_from_slice(&self.ss[i * n..(i + 1) * n]);
             for j in 0..l {
                 row[first + j] = self.sl[i * l + j];
             }
         }
         for i in 0..l {
             let row = &mut p[(first + i) * total..(first + i + 1) * total];
-            for j in 0..n {
-                row[j] = self.sl[j * l + i];
+            for (j, to) in row[..n].iter_mut().enumerate() {
+                *to = self.sl[j * l + i];
             }
             for j in 0..l {
                 row[first + j] = self.ll[i * l + j];
