@@ -30,6 +30,7 @@
 pub mod definition;
 pub(crate) mod dense;
 pub mod fit;
+pub(crate) mod flow;
 pub mod model;
 pub mod params;
 pub mod simulate;

@@ -49,24 +49,34 @@ const SCENARIO: &str = r#"Scenario(format: 1, duration: "1h",
 
 impl Bench {
     fn new(timeline: &str, step: Span, watched: &str, feed: physical::Feed) -> Self {
-        let scenario: Scenario = ron::from_str(&SCENARIO.replace("TIMELINE", timeline)).unwrap();
+        Self::of(&SCENARIO.replace("TIMELINE", timeline), step, watched, feed)
+    }
+
+    /// Every physical of the scenario plays the same feed.
+    fn of(scenario: &str, step: Span, watched: &str, feed: physical::Feed) -> Self {
+        let scenario: Scenario = ron::from_str(scenario).unwrap();
         let mut signals = SignalTable::default();
         let names =
             |list: &[&str]| list.iter().map(|n| ((*n).to_owned(), "degC".to_owned())).collect::<Vec<_>>();
-        let channels =
-            mirror::twin_channels(&scenario.mirror[0], &names(&["soc.temperature"]), &names(&["cpu.load"]));
-        let block = signals.add_block("pi-1", 1, channels);
+        let twin_blocks: Vec<_> = scenario
+            .mirror
+            .iter()
+            .map(|m| {
+                let channels = mirror::twin_channels(m, &names(&["soc.temperature"]), &names(&["cpu.load"]));
+                signals.add_block(&m.twin, 1, channels)
+            })
+            .collect();
         let plan = Plan {
             seed: scenario.seed,
             scenario: Arc::new(scenario),
             catalog: Arc::default(),
             groups: vec![],
-            twin_blocks: vec![block],
+            outside_block: twin_blocks[0],
+            twin_blocks,
             signals,
             shard: (0, 1),
             zone_shard: vec![],
             zone_blocks: vec![],
-            outside_block: block,
             body_blocks: vec![],
             base: root(),
         };
@@ -193,6 +203,42 @@ fn watching_changes_nothing() {
         })
         .collect();
     assert_eq!(hashes[0], hashes[1]);
+}
+
+/// Enough twins in a tick that threads share them, some of them sent nonsense: rows and events come in the same order, and
+/// the state is the same, whether one thread does it all or several do.
+#[test]
+fn many_twins_are_the_same_on_any_number_of_threads() {
+    let one = r#"(id: "pi-N", from: Recording(path: "-", time: Some("-"), map: {}), publish: (topic: "fleet/{device}/state")),"#;
+    let twin = r#"(twin: "pi-N", thing: "raspberry-pi-3b", params: Some("assets/params/pi3b-without-1100000011.ron"),
+        bind: [(topic: "fleet/{device}/state")], forecast: Some((horizons: ["60s"]))),"#;
+    let list = |one: &str| (0..40).map(|n| one.replace('N', &n.to_string())).collect::<String>();
+    let text = format!(
+        r#"Scenario(format: 1, duration: "1h", physicals: [{}], mirror: [{}],
+        timeline: [(at: "150s", do: Fault(target: "pi-*/soc.temperature", kind: Bias(by: 15.0)))])"#,
+        list(one),
+        list(twin)
+    );
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut bench = Bench::of(&text, Span::from_secs(3), "**", pi(220));
+            for tick in 0..75 {
+                bench.tick(&mut |out| {
+                    for (i, m) in out.iter_mut().enumerate().filter(|(i, _)| (i + tick) % 11 == 0) {
+                        m.payload = format!("{{\"soc.temperature\":\"{i}\"}}").into_bytes().into();
+                    }
+                });
+            }
+            (bench.hash(), bench.rows, bench.events)
+        })
+    };
+    let alone = run(1);
+    assert!(alone.1.len() > 40 * 100 && alone.2.iter().filter(|e| e.kind == "bad_payload").count() == 40);
+    assert!(alone.2.iter().any(|e| e.kind == "verdict"));
+    for threads in [2, 3] {
+        assert!(run(threads) == alone, "{threads} threads");
+    }
 }
 
 #[test]

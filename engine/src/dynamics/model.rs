@@ -17,10 +17,12 @@
 //! assert_eq!(rate, [-1.0]); // 5 K · 2 W/K ÷ 10 J/K
 //! ```
 
-use super::{
-    definition::{BoundaryAt, DynamicsDef, InputDef, PriorDef, TimingDef},
-    dense::Mat,
-};
+mod slopes;
+
+pub use slopes::Jacobians;
+pub(crate) use slopes::{At, By};
+
+use super::definition::{BoundaryAt, DynamicsDef, InputDef, PriorDef, TimingDef};
 use std::{
     collections::BTreeMap,
     ops::{Add, Div, Mul, Neg, Sub},
@@ -161,15 +163,6 @@ impl Monomial {
     fn value<T: Real>(&self, theta: &[T]) -> T {
         self.factors.iter().fold(T::from_f64(self.scale), |v, (i, e)| v * theta[*i].power(*e))
     }
-
-    /// Derivative by the `at`-th factor's parameter.
-    fn slope(&self, theta: &[f64], at: usize) -> f64 {
-        let mut v = self.scale;
-        for (k, (i, e)) in self.factors.iter().enumerate() {
-            v *= if k == at { e * theta[*i].powf(e - 1.0) } else { theta[*i].powf(*e) };
-        }
-        v
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -290,31 +283,6 @@ pub struct Model {
     first_boundary: Node,
     linear: bool,
     max_step_s: f64,
-}
-
-/// Derivatives of the rate by state, inputs and parameters (by the parameters' own values, not their logarithms).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Jacobians {
-    pub(crate) x: Mat,
-    pub(crate) u: Mat,
-    pub(crate) theta: Mat,
-}
-
-impl Jacobians {
-    /// ∂(rate of state `i`)/∂(state `j`), [1/s].
-    pub fn by_state(&self, i: usize, j: usize) -> f64 {
-        self.x[(i, j)]
-    }
-
-    /// ∂(rate of state `i`)/∂(input `j`).
-    pub fn by_input(&self, i: usize, j: usize) -> f64 {
-        self.u[(i, j)]
-    }
-
-    /// ∂(rate of state `i`)/∂(parameter `j`).
-    pub fn by_parameter(&self, i: usize, j: usize) -> f64 {
-        self.theta[(i, j)]
-    }
 }
 
 struct Names<'a> {
@@ -651,87 +619,49 @@ impl Model {
 
     /// Rate of change of every state, [K/s].
     pub fn derivative<T: Real>(&self, x: &[T], theta: &[T], u: &[T], rate: &mut [T]) {
+        self.rates_with(x, theta, u, rate, |_, m| m.value(theta), |_, m| T::from_f64(1.0) / m.value(theta));
+    }
+
+    /// The same with the values of the coefficients, and the inverse ones of those that are divided by, from elsewhere: by
+    /// their place in [`At::c`].
+    fn rates_with<T: Real>(
+        &self,
+        x: &[T],
+        theta: &[T],
+        u: &[T],
+        rate: &mut [T],
+        value: impl Fn(usize, &Monomial) -> T,
+        inverse: impl Fn(usize, &Monomial) -> T,
+    ) {
         for r in rate.iter_mut() {
             *r = T::from_f64(0.0);
         }
+        let mut place = self.capacities.len();
         for l in &self.links {
             let (a, b) = (self.temperature(l.a, x, theta, u), self.temperature(l.b, x, theta, u));
-            let heat = l.value.value(theta) * driving(l.law, a, b);
+            let heat = value(place, &l.value) * driving(l.law, a, b);
             if let Node::State(i) = l.a {
                 rate[i] = rate[i] - heat;
             }
             if let Node::State(i) = l.b {
                 rate[i] = rate[i] + heat;
             }
+            place += 1;
         }
         for s in &self.sources {
-            let gain = s.gain.value(theta);
+            let gain = value(place, &s.gain);
             rate[s.into] = rate[s.into] + s.input.map_or(gain, |i| gain * u[i]);
+            place += 1;
         }
-        for (r, c) in rate.iter_mut().zip(&self.capacities) {
-            *r = *r / c.value(theta);
+        for (k, (r, c)) in rate.iter_mut().zip(&self.capacities).enumerate() {
+            *r = *r * inverse(k, c);
         }
         let first = self.capacities.len();
         for (k, lag) in self.lags.iter().enumerate() {
             let node = self.temperature(lag.node, x, theta, u);
-            rate[first + k] = (node - x[first + k]) / lag.tau.value(theta);
+            rate[first + k] = (node - x[first + k]) * inverse(place, &lag.tau);
+            place += 1;
         }
-    }
-
-    /// Jacobians of [`Self::derivative`], analytically.
-    pub fn jacobians(&self, x: &[f64], theta: &[f64], u: &[f64]) -> Jacobians {
-        let (n, p, m) = (self.states(), self.parameters.len(), self.inputs.len());
-        let mut j = Jacobians { x: Mat::zeros(n, n), u: Mat::zeros(n, m), theta: Mat::zeros(n, p) };
-        let inverse: Vec<f64> = self.capacities.iter().map(|c| 1.0 / c.value(theta)).collect();
-        for l in &self.links {
-            let (a, b) = (self.temperature(l.a, x, theta, u), self.temperature(l.b, x, theta, u));
-            let (drive, by_a, by_b) = driving_slopes(l.law, a, b);
-            let g = l.value.value(theta);
-            for (end, sign) in [(l.a, -1.0), (l.b, 1.0)] {
-                let Node::State(i) = end else { continue };
-                let s = sign * inverse[i];
-                for (node, slope) in [(l.a, by_a), (l.b, by_b)] {
-                    match node {
-                        Node::State(k) => j.x[(i, k)] += s * g * slope,
-                        Node::Parameter(k) => j.theta[(i, k)] += s * g * slope,
-                        Node::Input(k) => j.u[(i, k)] += s * g * slope,
-                        Node::Fixed(_) => {}
-                    }
-                }
-                for (at, (k, _)) in l.value.factors.iter().enumerate() {
-                    j.theta[(i, *k)] += s * drive * l.value.slope(theta, at);
-                }
-            }
-        }
-        for s in &self.sources {
-            let level = s.input.map_or(1.0, |i| u[i]);
-            if let Some(i) = s.input {
-                j.u[(s.into, i)] += inverse[s.into] * s.gain.value(theta);
-            }
-            for (at, (k, _)) in s.gain.factors.iter().enumerate() {
-                j.theta[(s.into, *k)] += inverse[s.into] * level * s.gain.slope(theta, at);
-            }
-        }
-        let mut rate = vec![0.0; n];
-        self.derivative(x, theta, u, &mut rate);
-        for (i, c) in self.capacities.iter().enumerate() {
-            for (at, (k, _)) in c.factors.iter().enumerate() {
-                j.theta[(i, *k)] -= rate[i] * inverse[i] * c.slope(theta, at);
-            }
-        }
-        let first = self.capacities.len();
-        for (l, lag) in self.lags.iter().enumerate() {
-            let i = first + l;
-            let tau = lag.tau.value(theta);
-            j.x[(i, i)] -= 1.0 / tau;
-            if let Node::State(k) = lag.node {
-                j.x[(i, k)] += 1.0 / tau;
-            }
-            for (at, (k, _)) in lag.tau.factors.iter().enumerate() {
-                j.theta[(i, *k)] -= rate[i] / tau * lag.tau.slope(theta, at);
-            }
-        }
-        j
     }
 }
 
@@ -756,18 +686,6 @@ fn driving<T: Real>(law: Law, a: T, b: T) -> T {
             let (a2, b2) = (a * a, b * b);
             a2 * a2 - b2 * b2
         }
-    }
-}
-
-/// The same with its derivatives by both temperatures.
-fn driving_slopes(law: Law, a: f64, b: f64) -> (f64, f64, f64) {
-    let drive = driving(law, a, b);
-    match law {
-        Law::Power(e) => {
-            let slope = if e == 1.0 { 1.0 } else { e * (a - b).abs().powf(e - 1.0) };
-            (drive, slope, -slope)
-        }
-        Law::Radiation => (drive, 4.0 * (a + ZERO_CELSIUS_K).powi(3), -4.0 * (b + ZERO_CELSIUS_K).powi(3)),
     }
 }
 

@@ -23,8 +23,9 @@
 //! ```
 
 use super::{
-    dense::{Mat, phi1},
-    model::Model,
+    dense::Mat,
+    flow::{Flow, phi1},
+    model::{At, By, Model},
 };
 
 /// How an input moves over a step.
@@ -39,6 +40,87 @@ pub(crate) struct Reversion {
 impl Reversion {
     /// A held input.
     pub(crate) const HELD: Self = Self { mean: 0.0, rate_per_s: 0.0 };
+}
+
+/// A network made linear at a point, over its states and those inputs that are not held; its buffers are used again.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Linear {
+    pub(crate) flow: Flow,
+    /// Of each state and free input, its place among states and inputs.
+    pub(crate) joint: Vec<usize>,
+    /// What [`Model::coefficients`] gives.
+    pub(crate) coefficients: Vec<f64>,
+    /// Of each input, its place in `joint`, if it is free.
+    free: Vec<Option<usize>>,
+    rate: Vec<f64>,
+}
+
+impl Linear {
+    /// Takes parameters, and says which inputs move.
+    pub(crate) fn aim(&mut self, model: &Model, theta: &[f64], inputs: &[Reversion]) {
+        let n = model.states();
+        self.joint.clear();
+        self.joint.extend(0..n);
+        self.free.clear();
+        for (k, input) in inputs.iter().enumerate() {
+            let free = *input != Reversion::HELD;
+            self.free.push(free.then_some(self.joint.len()));
+            self.joint.extend(free.then_some(n + k));
+        }
+        model.coefficients(theta, &mut self.coefficients);
+    }
+
+    /// Jacobian and rates where states and inputs are `y`, under what [`Self::aim`] was told.
+    pub(crate) fn linearise(&mut self, model: &Model, y: &[f64], theta: &[f64], inputs: &[Reversion]) {
+        let (n, d) = (model.states(), self.joint.len());
+        let (x, u) = y.split_at(n);
+        let at = At { x, u, theta, c: &self.coefficients };
+        self.flow.reset(n, d);
+        let j = &mut self.flow.j;
+        model.slopes(at, |i, by, term| match by {
+            By::State(k) => j[i * d + k] += term,
+            By::Input(k) => {
+                if let Some(k) = self.free[k] {
+                    j[i * d + k] += term;
+                }
+            }
+        });
+        self.rate.resize(d, 0.0);
+        model.rates(at, &mut self.rate[..n]);
+        for (k, input) in inputs.iter().enumerate() {
+            if let Some(at) = self.free[k] {
+                j[at * d + at] = -input.rate_per_s;
+                self.rate[at] = (input.mean - u[k]) * input.rate_per_s;
+            }
+        }
+    }
+
+    /// Moves states and inputs over the whole step of the flow.
+    pub(crate) fn shift(&self, y: &mut [f64]) {
+        let d = self.joint.len();
+        for (i, at) in self.joint.iter().enumerate() {
+            let row = &self.flow.phi[i * d..(i + 1) * d];
+            y[*at] += row.iter().zip(&self.rate).map(|(p, r)| p * r).sum::<f64>();
+        }
+    }
+
+    /// Carries states and inputs forward, in as many steps as the network asks for.
+    pub(crate) fn walk(
+        &mut self,
+        model: &Model,
+        y: &mut [f64],
+        theta: &[f64],
+        inputs: &[Reversion],
+        dt_s: f64,
+    ) {
+        let k = model.substeps(dt_s);
+        self.aim(model, theta, inputs);
+        for _ in 0..k {
+            self.linearise(model, y, theta, inputs);
+            self.flow.start(dt_s / k as f64, 0);
+            self.shift(y);
+        }
+    }
 }
 
 /// A step of a linear network under held inputs, as far as it depends on the parameters and the length alone.
@@ -134,21 +216,14 @@ impl Model {
         x.copy_from_slice(&y[..x.len()]);
     }
 
-    fn substeps(&self, dt_s: f64) -> usize {
+    /// Steps that a step is made of: a linear network's is exact at any length.
+    pub(crate) fn substeps(&self, dt_s: f64) -> usize {
         if self.is_linear() { 1 } else { (dt_s / self.max_step_s()).ceil().max(1.0) as usize }
     }
 
     /// Carries states and inputs forward.
     pub(crate) fn advance(&self, y: &mut [f64], theta: &[f64], inputs: &[Reversion], dt_s: f64) {
-        let k = self.substeps(dt_s);
-        let h = dt_s / k as f64;
-        for _ in 0..k {
-            let (j, f, _) = self.system(y, theta, inputs);
-            let d = phi1(&j.scaled(h)).scaled(h).mul_vec(&f);
-            for (y, d) in y.iter_mut().zip(&d) {
-                *y += d;
-            }
-        }
+        Linear::default().walk(self, y, theta, inputs, dt_s);
     }
 
     /// Carries states and inputs forward, and gives the step's derivatives.

@@ -16,6 +16,7 @@
 
 use crate::{
     compare::{Judge, News, Reading, Verdict},
+    message::Message,
     mirror::{self, ModelSignal, decode::Decoder, outlook::Outlook},
     plan::Plan,
     predict::{Estimator, score::Score},
@@ -25,12 +26,16 @@ use crate::{
     units::Conversion,
     world::{Clock, Counters, Event, Events, Inbox, Row, Rows, StateHash, StateHashers, TickSystems, Watch},
 };
-use bevy_ecs::prelude::*;
+use bevy_ecs::{entity::EntityIndexSet, prelude::*};
+use rayon::prelude::*;
 use std::collections::HashMap;
 
 /// Messages in a row that all lie behind the newest one, yet ascend among themselves, after which the device's clock
 /// counts as set back and its new time is followed.
 const SET_BACK_MESSAGES: u32 = 5;
+/// Twins with messages in a tick from which on they are caught up side by side, and how many a thread takes at least.
+const SIDE_BY_SIDE: usize = 16;
+const TWINS_A_THREAD: usize = 4;
 /// A time stamp farther than this from the arrival says nothing about simulated time (a clock never set, or seconds
 /// since boot): rows are then stamped by arrival.
 const CLOCK_UNSET: Span = Span(86_400 * NS_PER_S);
@@ -92,6 +97,13 @@ impl Signals {
     }
 }
 
+/// A message as it was heard: its place in the inbox, and the binding whose topic it came on.
+#[derive(Clone, Copy)]
+struct Heard {
+    message: u32,
+    binding: u32,
+}
+
 struct Pending {
     t: SimTime,
     arrived: SimTime,
@@ -113,8 +125,12 @@ pub struct Twin {
     every: Span,
     next_forecast: SimTime,
     signals: Signals,
+    heard: Vec<Heard>,
     pending: Vec<Pending>,
     pending_values: Vec<f64>,
+    /// What the tick's messages made, until it is put in the order of the twins.
+    rows: Vec<Row>,
+    events: Vec<Event>,
     /// Newest time taken, per signal and of all.
     last_at: Vec<SimTime>,
     newest: SimTime,
@@ -155,8 +171,11 @@ impl Twin {
             every: def.forecast.as_ref().map_or(Span(NS_PER_S), |f| f.every),
             horizons,
             next_forecast: SimTime(i64::MIN),
+            heard: Vec::new(),
             pending: Vec::new(),
             pending_values: Vec::new(),
+            rows: Vec::new(),
+            events: Vec::new(),
             last_at: vec![SimTime(i64::MIN); names.len()],
             newest: SimTime(i64::MIN),
             behind: 0,
@@ -182,8 +201,31 @@ impl Twin {
         &self.judge
     }
 
+    /// Takes what was heard in this tick, in the order of the device's time. Rows and events stay with the twin.
+    fn catch_up(&mut self, inbox: &[Message], epoch_unix_ms: i64, watch: &Watch) {
+        let (mut rows, mut events) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.events));
+        let mut sink = Sink { watch, rows: &mut rows, events: &mut events };
+        let heard = std::mem::take(&mut self.heard);
+        for h in &heard {
+            let message = &inbox[h.message as usize];
+            self.decode(h.binding, &message.payload, message.due, epoch_unix_ms, &mut sink);
+        }
+        let mut pending = std::mem::take(&mut self.pending);
+        let mut values = std::mem::take(&mut self.pending_values);
+        pending.sort_by_key(|p| (p.t, p.arrived, p.first));
+        for p in &pending {
+            let n = self.names.len();
+            self.take(p.t, p.arrived, &mut values[p.first..p.first + n], &mut sink);
+        }
+        (self.heard, self.pending, self.pending_values) = (heard, pending, values);
+        self.heard.clear();
+        self.pending.clear();
+        self.pending_values.clear();
+        (self.rows, self.events) = (rows, events);
+    }
+
     /// Takes a payload in; it waits until the tick's messages are all there.
-    fn hear(
+    fn decode(
         &mut self,
         binding: u32,
         payload: &[u8],
@@ -218,21 +260,6 @@ impl Twin {
                 }
             }
         }
-    }
-
-    /// Takes what was heard in this tick, in the order of the device's time.
-    fn catch_up(&mut self, sink: &mut Sink<'_>) {
-        let mut pending = std::mem::take(&mut self.pending);
-        let mut values = std::mem::take(&mut self.pending_values);
-        pending.sort_by_key(|p| (p.t, p.arrived, p.first));
-        for p in &pending {
-            let n = self.names.len();
-            self.take(p.t, p.arrived, &mut values[p.first..p.first + n], sink);
-        }
-        pending.clear();
-        values.clear();
-        self.pending = pending;
-        self.pending_values = values;
     }
 
     fn take(&mut self, t: SimTime, arrived: SimTime, values: &mut [f64], sink: &mut Sink<'_>) {
@@ -432,36 +459,41 @@ fn follow_messages(
     mut rows: ResMut<Rows>,
     mut events: ResMut<Events>,
     mut counters: ResMut<Counters>,
-    mut touched: Local<Vec<Entity>>,
+    mut touched: Local<EntityIndexSet>,
 ) {
-    let mut sink = Sink { watch: &watch, rows: &mut rows.0, events: &mut events.0 };
     let mut heard = 0;
-    for message in &inbox.0 {
+    for (at, message) in inbox.0.iter().enumerate() {
         let Some(listeners) = topics.0.get(&*message.topic) else { continue };
         for (entity, binding) in listeners {
             let Ok(mut twin) = twins.get_mut(*entity) else { continue };
             heard += 1;
             match binding {
                 Some(n) => {
-                    if twin.pending.is_empty() {
-                        touched.push(*entity);
-                    }
-                    twin.hear(*n, &message.payload, message.due, clock.epoch_unix_ms, &mut sink);
+                    touched.insert(*entity);
+                    twin.heard.push(Heard { message: at as u32, binding: *n });
                 }
                 None => twin.judge.presence(message.due, &*message.payload != b"offline"),
             }
         }
     }
-    // In the order of the messages, which is the stable one; a twin whose first payloads were bad comes twice, and has
-    // nothing left the second time.
-    for entity in touched.drain(..) {
-        if let Ok(mut twin) = twins.get_mut(entity) {
-            twin.catch_up(&mut sink);
-        }
+    if heard == 0 {
+        return;
     }
-    if heard > 0 {
-        counters.add("twin_messages", heard);
+    counters.add("twin_messages", heard);
+    // In the order of the messages, which is the stable one. Twins do not know of each other, so how many threads share
+    // them changes nothing.
+    let mut busy: Vec<Mut<'_, Twin>> = twins.iter_many_unique_mut(&*touched).collect();
+    let catch_up = |twin: &mut Mut<'_, Twin>| twin.catch_up(&inbox.0, clock.epoch_unix_ms, &watch);
+    if busy.len() < SIDE_BY_SIDE {
+        busy.iter_mut().for_each(catch_up);
+    } else {
+        busy.par_iter_mut().with_min_len(TWINS_A_THREAD).for_each(catch_up);
     }
+    for twin in &mut busy {
+        rows.0.append(&mut twin.rows);
+        events.0.append(&mut twin.events);
+    }
+    touched.clear();
 }
 
 fn judge_silence(

@@ -24,11 +24,15 @@
 //! assert!((room.mean - 24.0).abs() < 0.5);
 //! ```
 
+mod propagate;
+
+use self::propagate::{Scratch, with_scratch};
 use super::{Estimator, Gaussian, Innovation, load::Load};
 use crate::{
     dynamics::{
         definition::{DynamicsDef, TimingDef},
-        dense::{Mat, phi1},
+        dense::Mat,
+        flow::take_reading,
         model::{DynamicsError, Model, Output, Parameter},
         step::Reversion,
     },
@@ -58,8 +62,14 @@ pub struct Filter {
 #[derive(Debug)]
 struct Fixed {
     model: Model,
-    /// Indices of the learnt parameters.
+    /// Indices of the learnt parameters: first those that drift, in their order, then the others.
     learnt: Vec<usize>,
+    /// How many of them drift.
+    drifting: usize,
+    /// Of each parameter, its place among the learnt ones.
+    column: Vec<Option<usize>>,
+    /// Whether a learnt parameter is part of what rates are divided by.
+    rates_matter: bool,
     outputs: Vec<String>,
     inputs: Vec<String>,
 }
@@ -92,12 +102,17 @@ impl Filter {
                 });
             }
         }
-        let learnt: Vec<usize> = (0..model.parameters.len())
+        let mut learnt: Vec<usize> = (0..model.parameters.len())
             .filter(|i| {
                 let p = &model.parameters[*i];
                 p.is_free() && (p.per_recording || learn.contains(&p.name))
             })
             .collect();
+        let drifts = |i: &usize| model.parameters[*i].drift_per_sqrt_s != 0.0;
+        learnt.sort_by_key(|i| !drifts(i));
+        let drifting = learnt.iter().filter(|i| drifts(i)).count();
+        let column = (0..model.parameters.len()).map(|i| learnt.iter().position(|l| *l == i)).collect();
+        let rates_matter = learnt.iter().any(|i| model.scales_rates(*i));
         let theta = model.values();
         let eta = learnt.iter().map(|i| model.parameters[*i].to_space(theta[*i])).collect();
         let loads: Vec<Load> =
@@ -106,7 +121,7 @@ impl Filter {
         let (y, p) = Self::start(&model, &theta, &learnt, &u);
         let outputs = model.outputs.iter().map(|o| o.signal.clone()).collect();
         let inputs = model.inputs.iter().map(|i| i.signal.clone()).collect();
-        let fixed = Arc::new(Fixed { model, learnt, outputs, inputs });
+        let fixed = Arc::new(Fixed { model, learnt, drifting, column, rates_matter, outputs, inputs });
         Ok(Self { fixed, y, eta, theta, p, loads })
     }
 
@@ -150,65 +165,18 @@ impl Filter {
         &self.y[..self.fixed.model.states()]
     }
 
-    fn reversions(&self) -> Vec<Reversion> {
-        self.loads.iter().map(|l| Reversion { mean: l.mean(), rate_per_s: 1.0 / l.correlation_s() }).collect()
-    }
-
-    /// Mean of states and inputs, and covariance, after `dt_s`.
-    fn propagated(&self, dt_s: f64, inputs: &[Reversion]) -> (Vec<f64>, Mat) {
-        let model = &self.fixed.model;
-        let (n, dim, total) = (model.states(), self.y.len(), self.p.rows);
-        let (j, _, _) = model.system(&self.y, &self.theta, inputs);
-        // The noise's integral is a trapezium: short against the fastest mode, then doubled up to the step.
-        let fastest = (0..dim).map(|i| j[(i, i)].abs()).fold(0.0, f64::max);
-        let doublings = (dt_s * fastest / 0.5).log2().ceil().clamp(0.0, 40.0) as i32;
-        let h = dt_s * 0.5f64.powi(doublings);
-        let mut y = self.y.clone();
-        model.advance(&mut y, &self.theta, inputs, dt_s);
-
-        let phi = phi1(&j.clone().scaled(h)).scaled(h);
-        let middle: Vec<f64> = self.y.iter().zip(&y).map(|(a, b)| 0.5 * (a + b)).collect();
-        let by_theta = model.jacobians(&middle[..n], &self.theta, &middle[n..]).theta;
-        let mut f = Mat::identity(total);
-        for i in 0..dim {
-            for k in 0..dim {
-                f[(i, k)] += (0..dim).map(|l| j[(i, l)] * phi[(l, k)]).sum::<f64>();
-            }
-            for (k, q) in self.fixed.learnt.iter().enumerate() {
-                let slope = model.parameters[*q].slope(self.theta[*q]);
-                f[(i, dim + k)] = (0..n).map(|l| phi[(i, l)] * by_theta[(l, *q)]).sum::<f64>() * slope;
-            }
-        }
-        let mut diffusion = Mat::zeros(total, total);
-        for (i, s) in model.starts.iter().enumerate() {
-            diffusion[(i, i)] = s.noise_k_per_sqrt_s * s.noise_k_per_sqrt_s;
-        }
-        for (k, r) in inputs.iter().enumerate() {
-            diffusion[(n + k, n + k)] = 2.0 * self.loads[k].var() * r.rate_per_s;
-        }
-        for (k, q) in self.fixed.learnt.iter().enumerate() {
-            let drift = model.parameters[*q].drift_per_sqrt_s;
-            diffusion[(dim + k, dim + k)] = drift * drift;
-        }
-        let mut q = diffusion.sandwiched(&f);
-        q.add(&diffusion);
-        let mut q = q.scaled(0.5 * h);
-        for _ in 0..doublings {
-            let moved = q.sandwiched(&f);
-            q.add(&moved);
-            f = f.mul(&f);
-        }
-        let mut p = self.p.sandwiched(&f);
-        p.add(&q);
-        (y, p)
+    /// How an input moves that is not known.
+    fn reversion(&self, input: usize) -> Reversion {
+        let load = &self.loads[input];
+        Reversion { mean: load.mean(), rate_per_s: 1.0 / load.correlation_s() }
     }
 
     /// The input is known to have this value: an exact reading.
-    fn pin_input(&mut self, k: usize, value: f64) {
+    fn pin_input(&mut self, k: usize, value: f64, s: &mut Scratch) {
         let i = self.fixed.model.states() + k;
         let var = self.p[(i, i)];
         if var > 1e-12 {
-            self.correct(i, value - self.y[i], var, 0.0);
+            self.correct(i, value - self.y[i], var, 0.0, s);
         }
         self.y[i] = value;
         for l in 0..self.p.rows {
@@ -217,48 +185,57 @@ impl Filter {
         }
     }
 
-    /// Kalman step for a scalar reading of joint state `i`; Joseph's form, which stays positive under rounding.
-    fn correct(&mut self, i: usize, residual: f64, var: f64, noise: f64) {
+    /// Kalman step for a scalar reading of joint state `i`.
+    fn correct(&mut self, i: usize, residual: f64, var: f64, noise: f64, s: &mut Scratch) {
         let (dim, total) = (self.y.len(), self.p.rows);
-        let column: Vec<f64> = (0..total).map(|l| self.p[(l, i)]).collect();
-        let gain: Vec<f64> = column.iter().map(|c| c / var).collect();
-        for (y, k) in self.y.iter_mut().zip(&gain) {
+        let Scratch { column, gain, .. } = s;
+        column.clear();
+        column.extend_from_slice(self.p.row(i));
+        gain.clear();
+        gain.extend(column.iter().map(|c| c / var));
+        for (y, k) in self.y.iter_mut().zip(&*gain) {
             *y += k * residual;
         }
         for (e, k) in self.eta.iter_mut().zip(&gain[dim..]) {
             *e += k * residual;
         }
-        let spread = column[i] + noise;
-        for a in 0..total {
-            for b in 0..=a {
-                let v =
-                    self.p[(a, b)] - gain[a] * column[b] - column[a] * gain[b] + gain[a] * gain[b] * spread;
-                self.p[(a, b)] = v;
-                self.p[(b, a)] = v;
-            }
-            self.p[(a, a)] = self.p[(a, a)].max(0.0);
-        }
+        take_reading(total, &mut self.p.a, column, gain, column[i] + noise);
         for (k, q) in self.fixed.learnt.iter().enumerate() {
             let p = &self.fixed.model.parameters[*q];
             let value = p.from_space(self.eta[k]);
-            self.eta[k] = p.to_space(value);
+            // At a bound the space has one too; elsewhere the way back would only round.
+            if value == p.bounds.0 || value == p.bounds.1 {
+                self.eta[k] = p.to_space(value);
+            }
             self.theta[*q] = value;
         }
     }
 
     /// What readings of all outputs would be after `horizon`, with some inputs planned to stay at a known value.
     pub fn forecast_planned(&self, horizon: Span, planned: &[Option<f64>]) -> Vec<Gaussian> {
-        let mut start = self.clone();
-        let mut inputs = start.reversions();
-        for (k, plan) in planned.iter().enumerate().take(inputs.len()) {
-            if let Some(value) = plan {
-                start.pin_input(k, *value);
-                inputs[k] = Reversion::HELD;
-            }
+        if planned.iter().all(Option::is_none) {
+            return self.forecast(horizon);
         }
-        let (y, p) = start.propagated(horizon.as_secs_f64().max(0.0), &inputs);
-        let reading = |o: &Output| Gaussian { mean: y[o.state], var: p[(o.state, o.state)] + o.variance() };
-        self.fixed.model.outputs.iter().map(reading).collect()
+        let mut start = self.clone();
+        with_scratch(|s| {
+            for (k, value) in planned.iter().enumerate().take(start.loads.len()) {
+                if let Some(value) = value {
+                    start.pin_input(k, *value, s);
+                }
+            }
+        });
+        let held = |k: usize| planned.get(k).is_some_and(Option::is_some);
+        start.readings_after(horizon, |k| if held(k) { Reversion::HELD } else { start.reversion(k) })
+    }
+
+    fn readings_after(&self, horizon: Span, input: impl Fn(usize) -> Reversion) -> Vec<Gaussian> {
+        with_scratch(|s| {
+            s.moves.clear();
+            s.moves.extend((0..self.loads.len()).map(input));
+            self.propagate(horizon.as_secs_f64().max(0.0), s);
+            let reading = |o: &Output| Gaussian { mean: s.y[o.state], var: s.var(o.state) + o.variance() };
+            self.fixed.model.outputs.iter().map(reading).collect()
+        })
     }
 }
 
@@ -286,31 +263,39 @@ impl Estimator for Filter {
     fn predict(&mut self, dt: Span, inputs: &[Option<f64>]) {
         let dt_s = dt.as_secs_f64().max(0.0);
         let fixed = Arc::clone(&self.fixed);
-        let mut moves = self.reversions();
-        let mut read = vec![None; moves.len()];
-        for (k, input) in fixed.model.inputs.iter().enumerate() {
+        let read = |k: usize| {
+            let (low, high) = fixed.model.inputs[k].range;
             let value = inputs.get(k).copied().flatten().filter(|v| v.is_finite());
-            read[k] = value.map(|v| v.clamp(input.range.0, input.range.1));
-            let Some(v) = read[k] else { continue };
-            if input.timing == TimingDef::Averaged {
-                self.pin_input(k, v);
-                moves[k] = Reversion::HELD;
-            } else if self.p[(fixed.model.states() + k, fixed.model.states() + k)] == 0.0 {
-                moves[k] = Reversion::HELD;
-            }
-        }
-        if dt_s > 0.0 {
-            (self.y, self.p) = self.propagated(dt_s, &moves);
-        }
-        for (k, v) in read.into_iter().enumerate() {
-            match v {
-                Some(v) => {
-                    self.pin_input(k, v);
-                    self.loads[k].observe(v, dt_s);
+            value.map(|v| v.clamp(low, high))
+        };
+        with_scratch(|s| {
+            s.moves.clear();
+            for (k, input) in fixed.model.inputs.iter().enumerate() {
+                let value = read(k);
+                if let (Some(v), TimingDef::Averaged) = (value, input.timing) {
+                    self.pin_input(k, v, s);
                 }
-                None => self.loads[k].skip(),
+                let i = fixed.model.states() + k;
+                let held = value.is_some() && (input.timing == TimingDef::Averaged || self.p[(i, i)] == 0.0);
+                s.moves.push(if held { Reversion::HELD } else { self.reversion(k) });
             }
-        }
+            if dt_s > 0.0 {
+                self.propagate(dt_s, s);
+                self.take_over(s);
+            }
+            for k in 0..fixed.model.inputs.len() {
+                match read(k) {
+                    Some(v) => {
+                        // One that stands for the whole step was pinned before it.
+                        if fixed.model.inputs[k].timing != TimingDef::Averaged {
+                            self.pin_input(k, v, s);
+                        }
+                        self.loads[k].observe(v, dt_s);
+                    }
+                    None => self.loads[k].skip(),
+                }
+            }
+        });
     }
 
     fn expected(&self, output: usize) -> Gaussian {
@@ -326,12 +311,12 @@ impl Estimator for Filter {
         let o = &self.fixed.model.outputs[output];
         let (state, noise) = (o.state, o.variance());
         let residual = value - expected.mean;
-        self.correct(state, residual, expected.var, noise);
+        with_scratch(|s| self.correct(state, residual, expected.var, noise, s));
         Innovation { residual, var: expected.var }
     }
 
     fn forecast(&self, horizon: Span) -> Vec<Gaussian> {
-        self.forecast_planned(horizon, &[])
+        self.readings_after(horizon, |k| self.reversion(k))
     }
 
     fn state(&self) -> Vec<(String, Gaussian)> {
@@ -342,11 +327,11 @@ impl Estimator for Filter {
             .iter()
             .enumerate()
             .map(|(i, s)| (s.name.clone(), Gaussian { mean: self.y[i], var: self.p[(i, i)] }));
-        let learnt = self.fixed.learnt.iter().enumerate().map(|(k, q)| {
-            let p = &model.parameters[*q];
-            let slope = p.slope(self.theta[*q]);
+        let learnt = model.parameters.iter().enumerate().filter_map(|(q, p)| {
+            let k = self.fixed.column[q]?;
+            let slope = p.slope(self.theta[q]);
             let var = slope * slope * self.p[(dim + k, dim + k)];
-            (p.name.clone(), Gaussian { mean: self.theta[*q], var })
+            Some((p.name.clone(), Gaussian { mean: self.theta[q], var }))
         });
         states.chain(learnt).collect()
     }
