@@ -156,7 +156,7 @@ impl Judge {
         let noise_floor = |o: usize| (est.noise_std(o).powi(2) + est.quantum(o).powi(2) / 12.0).sqrt();
         let lane = |o: usize| Lane {
             run: Run::default(),
-            sums: [Cusum::new(0.25, 12.0), Cusum::new(0.1, 24.0), Cusum::new(0.05, 40.0)],
+            sums: [Cusum::new(0.25, 12.0), Cusum::new(0.1, 36.0), Cusum::new(0.05, 60.0)],
             suspicion: None,
             spike: None,
             active: None,

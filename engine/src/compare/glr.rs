@@ -15,6 +15,9 @@ use crate::{
     time::SimTime,
 };
 
+/// Gain from which on an onset is looked for more finely, [nat].
+const WORTH_REFINING: f64 = 3.0;
+
 /// What a fault that is over has to be better by than one that lasts: its end was chosen too, [nat].
 const OVER_PENALTY: f64 = 3.0;
 
@@ -184,6 +187,9 @@ impl Search<'_> {
             }
         }
         let mut best = best?;
+        if best.gain < WORTH_REFINING {
+            return Some(best);
+        }
         let at = onsets.iter().position(|o| *o == best.onset)?;
         let before = at.checked_sub(1).map_or(best.onset, |i| onsets[i]);
         let after = onsets.get(at + 1).copied().unwrap_or(best.onset);

@@ -207,20 +207,30 @@ impl DeviceClock {
     /// The offsets left the baseline: a ramp (skew), a step (the clock was set) or a slow crystal?
     fn judge(&mut self, zero: SimTime, sigma: f64) -> Option<ClockNews> {
         let r: Vec<(f64, f64)> = self.offsets.iter().map(|(at, o)| (*at, o - self.expected(*at))).collect();
-        let sse = |fit: &dyn Fn(f64) -> f64| r.iter().map(|(at, x)| (x - fit(*at)).powi(2)).sum::<f64>();
+        // Of both, the squared error left by the best one from each onset, from sums over the rest, times from the first.
+        let origin = r.first().map_or(0.0, |x| x.0);
         let (mut ramp, mut step) = ((f64::MAX, 0, 0.0), f64::MAX);
-        for k in 0..r.len() - CLOCK_CONFIRM + 1 {
-            let from = r[k].0;
-            let (sxx, sxy) = r[k..]
-                .iter()
-                .fold((0.0, 0.0), |(xx, xy), (at, x)| (xx + (at - from).powi(2), xy + (at - from) * x));
+        let [mut n, mut sum_t, mut sum_tt, mut sum_tx, mut sum_x] = [0.0; 5];
+        let all: f64 = r.iter().map(|x| x.1 * x.1).sum();
+        for (k, (at, x)) in r.iter().enumerate().rev() {
+            let t = at - origin;
+            n += 1.0;
+            sum_t += t;
+            sum_tt += t * t;
+            sum_tx += t * x;
+            sum_x += x;
+            if r.len() - k < CLOCK_CONFIRM {
+                continue;
+            }
+            let sxx = sum_tt - 2.0 * t * sum_t + n * t * t;
+            let sxy = sum_tx - t * sum_x;
             let slope = sxy / sxx.max(1e-12);
-            let e = sse(&|at| slope * (at - from).max(0.0));
-            if e < ramp.0 {
+            // Of two as good, the earlier.
+            let e = (all - slope * sxy).max(0.0);
+            if e <= ramp.0 {
                 ramp = (e, k, slope);
             }
-            let level = r[k..].iter().map(|x| x.1).sum::<f64>() / (r.len() - k) as f64;
-            step = step.min(sse(&|at| if at >= from { level } else { 0.0 }));
+            step = step.min((all - sum_x * sum_x / n).max(0.0));
         }
         let (error, k, slope) = ramp;
         if slope.abs() < CLOCK_NORMAL && error <= step {

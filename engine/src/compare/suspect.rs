@@ -21,6 +21,8 @@ const STEP_BACK: [u64; 8] = [0, 1, 2, 4, 8, 16, 32, 60];
 const SLOW_BACK: [u64; 8] = [SLOWEST, 100, 150, 230, 350, 500, 700, 950];
 /// The same for a bias that is over.
 const OVER_BACK: [u64; 10] = [8, 16, 30, 60, 100, 150, 230, 350, 500, 700];
+/// What a drift from a wrong onset gains at least where there is one, [nat].
+const GLIMPSE_NATS: f64 = 1.5;
 /// Readings over which a drift must have lasted: before, it is no other thing than a bias.
 const SLOWEST: u64 = 60;
 /// A suspicion younger than this has not yet been held against more noise; it must be twice as clear.
@@ -189,7 +191,9 @@ impl Judge {
         self.lanes[o].suspicion = Some(Suspicion { examined, ..suspicion });
         let fits = self.hypotheses(o, i, suspicion.trigger);
         let Some(best) = fits.iter().find(|f| f.is_shown()).copied() else { return };
-        if best.gain < 0.25 * DECIDE_NATS && age >= EXAMINE[5] {
+        // What grows on will be over a sum's limit again.
+        let share = if age >= EXAMINE[7] { 0.5 } else { 0.25 };
+        if best.gain < share * DECIDE_NATS && age >= EXAMINE[5] {
             self.lanes[o].suspicion = None;
             return;
         }
@@ -283,7 +287,18 @@ impl Judge {
         // they are not looked for.
         let so_far = fits.iter().map(|f| f.gain).fold(0.0, f64::max);
         if so_far > 0.25 * DECIDE_NATS || i - trigger >= EXAMINE[5] {
-            fits.extend(search.best(Shape::Drift, signal, &onsets(i, &SLOW_BACK, i), None));
+            let slow = onsets(i, &SLOW_BACK, i);
+            // Every other onset tells whether there is anything slow at all.
+            let coarse = if so_far > 0.25 * DECIDE_NATS {
+                Vec::new()
+            } else {
+                slow.iter().copied().step_by(2).collect()
+            };
+            let glimpse =
+                coarse.iter().filter_map(|k| search.fit(Shape::Drift, signal, *k, None)).map(|f| f.gain);
+            if coarse.is_empty() || glimpse.fold(0.0, f64::max) > GLIMPSE_NATS {
+                fits.extend(search.best(Shape::Drift, signal, &slow, None));
+            }
         }
         if so_far > 0.5 * DECIDE_NATS {
             fits.extend(
