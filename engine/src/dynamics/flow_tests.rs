@@ -47,7 +47,7 @@ fn times(d: usize, a: &[Long], b: &[Long]) -> Vec<Long> {
 fn reference(d: usize, j: &[f64], t: f64) -> (Vec<f64>, Vec<f64>) {
     const DOUBLINGS: i32 = 40;
     let h = t * 0.5f64.powi(DOUBLINGS);
-    let one = |i: usize| Long::of(if i % (d + 1) == 0 { 1.0 } else { 0.0 });
+    let one = |i: usize| Long::of(if i.is_multiple_of(d + 1) { 1.0 } else { 0.0 });
     let a: Vec<Long> = j.iter().map(|x| Long::of(x * h)).collect();
     // The short step is so short that four terms are plenty; 1/k to twice the digits by one step of Newton.
     let mut phi: Vec<Long> = (0..d * d).map(one).collect();
@@ -177,10 +177,8 @@ proptest! {
         for i in 0..total {
             for j in 0..total {
                 let mut want = if keep { before[i][j] } else { 0.0 };
-                for a in 0..total {
-                    for b in 0..total {
-                        want += f(i, a) * before[a][b] * f(j, b);
-                    }
+                for (a, row) in before.iter().enumerate() {
+                    want += row.iter().enumerate().map(|(b, x)| f(i, a) * x * f(j, b)).sum::<f64>();
                 }
                 prop_assert!((after[i][j] - want).abs() < 1e-12, "{i} {j}: {} {want}", after[i][j]);
                 prop_assert_eq!(after[i][j], after[j][i]);
