@@ -65,6 +65,43 @@ fn boards_have_the_buses_that_parts_need() {
     }
 }
 
+/// The table that the laws will be measured against names what exists, in units that exist.
+#[test]
+fn every_figure_of_the_datasheets_belongs_to_a_part_of_the_catalog() {
+    let all = catalog::builtin().unwrap();
+    let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/datasheets/expected.csv");
+    let text = fs::read_to_string(table).unwrap();
+    let mut lines = text.lines();
+    let head = "part,channel,figure,value,unit,bound,condition,document,place,basis";
+    assert_eq!(lines.next(), Some(head));
+    let mut named = BTreeSet::new();
+    for line in lines {
+        let cells: Vec<&str> = line.split(',').collect();
+        let [part, channel, figure, value, unit, bound, _, document, place, basis] = cells[..] else {
+            panic!("{line}: {} columns", cells.len());
+        };
+        let known = match (all.sensors.get(part), all.actuators.get(part), all.boards.get(part)) {
+            (Some(s), ..) => channel == "part" || s.channels.iter().any(|c| c.quantity == channel),
+            (_, Some(_), _) => channel == "level",
+            (.., Some(_)) => ["supply", "adc", "clock"].contains(&channel),
+            _ => false,
+        };
+        assert!(known, "{line}: no such part or channel");
+        assert!(value.parse::<f64>().is_ok_and(f64::is_finite), "{line}: no figure");
+        assert!(units::find(unit).is_some_and(|u| u.symbol == unit), "{line}: no such unit");
+        assert!(["min", "typ", "max", "rms", "peak", "nominal"].contains(&bound), "{line}: no such bound");
+        assert!(["read", "second-hand", "recalled"].contains(&basis), "{line}: no such basis");
+        assert!(![figure, document, place].contains(&""), "{line}: says not what or where");
+        named.insert(part);
+    }
+    for sensor in all.sensors.keys() {
+        assert!(named.contains(sensor.as_str()), "no datasheet's figure of {sensor}");
+    }
+    for board in all.boards.keys() {
+        assert!(named.contains(board.as_str()), "no datasheet's figure of {board}");
+    }
+}
+
 #[test]
 fn every_shipped_scenario_is_without_errors() {
     let all = catalog::builtin().unwrap();
