@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
-use twinfleet_engine::{message::Message, run::Run, time::SimTime};
+use twinfleet_engine::{message::Message, record::Recorder, run::Run, time::SimTime};
 use twinfleet_twins::wire::exchange::Exchange;
 
 /// How long a tick's messages may take through the broker and back.
@@ -57,6 +57,9 @@ pub fn drive(
         let outbox = run.tick(std::mem::take(&mut inbox));
         drive.messages += outbox.len() as u64;
         inbox = carrier.carry(outbox)?;
+        if run.world_mut().get_resource::<Recorder>().is_some_and(Recorder::failed) {
+            return Err(Failure::outside("the record cannot be written"));
+        }
         if drive.first_tick_s == 0.0 {
             drive.first_tick_s = begin.elapsed().as_secs_f64();
         }

@@ -328,7 +328,7 @@ impl Report {
 
 /// Why a report could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write the report {path}: {source}", path = path.display())]
+#[error("cannot write the report {path}: {source}\nfree some space there, or name another folder with --report", path = path.display())]
 pub struct ReportError {
     path: PathBuf,
     source: io::Error,
@@ -372,7 +372,9 @@ pub fn probe(dir: &Path) -> Result<(), ReportError> {
     let failed = |source| ReportError { path: dir.to_owned(), source };
     fs::create_dir_all(dir).map_err(failed)?;
     let file = dir.join(".twinfleet-probe");
-    fs::write(&file, "x").and_then(|()| fs::remove_file(&file)).map_err(failed)
+    let written = fs::write(&file, "x");
+    let removed = fs::remove_file(&file);
+    written.and(removed).map_err(failed)
 }
 
 /// Writes `report.html`, `report.json`, `junit.xml` and `plots/*.svg` into `dir`, in place of those of an earlier run.

@@ -52,22 +52,24 @@ pub fn run_loaded(loaded: &Loaded, args: &RunArgs, json: bool) -> Result<Exit, F
     }
     let plan = plan(loaded, args)?;
     load_files::dangling(loaded, &plan).into_result().map_err(|r| load_files::refused(&r))?;
+    let stop = stop_flag()?;
+    // The broker first: where there is none, no folder is left behind.
+    let mut exchange = connect(&choice, args, plan.seed)?;
     if let Some(dir) = &args.report {
         report::probe(dir).map_err(Failure::outside)?;
     }
-    let stop = stop_flag()?;
     let writer = args.record.as_deref().map(|dir| writer(dir, loaded, &plan)).transpose()?;
     let mut run = plugins::assemble(loaded, &plan, args.threads.into(), writer, sampled())
         .map_err(|e| Failure::input(format!("{}: {e}", args.file)))?;
-    let mut exchange = connect(&choice, args, plan.seed)?;
     announce(args, &plan, exchange.as_ref());
     let went = drive(&mut run, exchange.as_mut(), args.speed, args.quiet, &stop);
     let drove = match went {
         Ok(drove) => drove,
         // What was recorded so far is kept, whatever ended the run.
         Err(mut failure) => {
-            finish_record(&mut run, false)?;
-            failure.text = format!("at {:#} of simulated time: {}", run.now(), failure.text);
+            let at = format!("at {:#} of simulated time", run.now());
+            finish_record(&mut run, false).map_err(|f| Failure { text: format!("{at}: {}", f.text), ..f })?;
+            failure.text = format!("{at}: {}", failure.text);
             if let Some(dir) = &args.record {
                 failure.text += &format!("\nwhat was recorded until then is in {}", dir.display());
             }

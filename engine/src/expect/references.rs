@@ -10,6 +10,22 @@ use crate::{
 pub const VERDICT_KINDS: [&str; 8] =
     ["stuck", "bias", "drift", "gain", "spike", "noise", "dropout", "clock_skew"];
 
+/// Kinds of the events that a run can have.
+pub const EVENT_KINDS: [&str; 12] = [
+    "bad_command",
+    "bad_input",
+    "bad_payload",
+    "brown_out",
+    "command",
+    "disturb_end",
+    "disturb_start",
+    "dropped",
+    "fault_end",
+    "fault_start",
+    "verdict",
+    "verdict_end",
+];
+
 /// A reference to nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dangling {
@@ -45,6 +61,20 @@ pub fn dangling(expectations: &[Expectation], table: &SignalTable) -> Vec<Dangli
         .map(|(pattern, _, channels)| (pattern, channels))
         .collect();
     for (index, e) in expectations.iter().enumerate() {
+        for kind in conditions(e)
+            .into_iter()
+            .filter_map(|c| if let Condition::Event(p) = c { p.kind.as_ref() } else { None })
+        {
+            if !EVENT_KINDS.iter().any(|k| plain(k) == plain(kind)) {
+                let help =
+                    near(kind, EVENT_KINDS).unwrap_or_else(|| format!("one of {}", EVENT_KINDS.join(", ")));
+                all.push(Dangling {
+                    index,
+                    message: format!("no event has the kind `{kind}`"),
+                    help: Some(help),
+                });
+            }
+        }
         for pattern in verdicts(e) {
             if let Some((message, help)) = wrong(pattern, &twins) {
                 all.push(Dangling { index, message, help });
@@ -55,22 +85,27 @@ pub fn dangling(expectations: &[Expectation], table: &SignalTable) -> Vec<Dangli
     all
 }
 
-fn verdicts(e: &Expectation) -> Vec<&VerdictPattern> {
-    let conditions = match &e.claim {
+fn conditions(e: &Expectation) -> Vec<&Condition> {
+    match &e.claim {
         Claim::Never(c) | Claim::Within(c) | Claim::Count(c, _) => vec![c],
         Claim::Implies { premise, then, .. } => vec![premise, then],
         _ => vec![],
-    };
-    let verdict = |c: &&'_ Condition| matches!(c, Condition::Verdict(_));
-    conditions
+    }
+}
+
+/// A kind as it is compared: case and underscores do not matter.
+fn plain(text: &str) -> String {
+    text.to_lowercase().replace('_', "")
+}
+
+fn verdicts(e: &Expectation) -> Vec<&VerdictPattern> {
+    conditions(e)
         .into_iter()
-        .filter(verdict)
         .filter_map(|c| if let Condition::Verdict(p) = c { Some(p) } else { None })
         .collect()
 }
 
 fn wrong(p: &VerdictPattern, twins: &[(&str, &[Channel])]) -> Option<(String, Option<String>)> {
-    let plain = |text: &str| text.to_lowercase().replace('_', "");
     if let Some(kind) = &p.kind
         && !VERDICT_KINDS.iter().any(|k| plain(k) == plain(kind))
     {

@@ -264,8 +264,14 @@ impl Encoder {
         let index = self.manifest.segments.len() as u64;
         let (signals_dir, events_dir) = (self.dir.join("signals"), self.dir.join("events"));
         let (name, aside) = (file_name(index), format!(".{}.tmp", file_name(index)));
-        let signals = write_rows(signals_dir.join(&aside), &self.table, rows)?;
-        let happened = write_events(events_dir.join(&aside), events)?;
+        let written = write_rows(signals_dir.join(&aside), &self.table, rows)
+            .and_then(|signals| Ok((signals, write_events(events_dir.join(&aside), events)?)));
+        let (signals, happened) = written.inspect_err(|_| {
+            // Half a segment is of no use to anyone, least of all on a disk that is full.
+            for folder in [&signals_dir, &events_dir] {
+                fs::remove_file(folder.join(&aside)).ok();
+            }
+        })?;
         for folder in [&signals_dir, &events_dir] {
             rename(&folder.join(&aside), &folder.join(&name))?;
             sync_dir(folder)?;

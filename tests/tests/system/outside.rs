@@ -9,8 +9,15 @@ use twinfleet_engine::record::Record;
 
 #[test]
 fn an_unreachable_broker_ends_with_3_and_says_what_to_do() {
-    let ran = command(&["run", "pi3b-mirror", "--broker", "mqtt://127.0.0.1:1", "--quiet"]);
+    let dir = scratch();
+    let (record, report) = (dir.path().join("record"), dir.path().join("report"));
+    let (to, page) = (record.to_str().unwrap(), report.to_str().unwrap());
+    let broker = ["--broker", "mqtt://127.0.0.1:1"];
+    let ran = command(
+        &[&["run", "pi3b-mirror", "--quiet", "--record", to, "--report", page], &broker[..]].concat(),
+    );
     assert_eq!(ran.code(), 3);
+    assert!(!record.exists() && !report.exists(), "folders are left behind");
     assert!(ran.stderr().contains("127.0.0.1:1"), "{}", ran.stderr());
     assert!(ran.stderr().contains("--broker"), "no advice: {}", ran.stderr());
 }
@@ -39,7 +46,7 @@ fn a_full_disk_ends_with_3() {
     let record = dir.path().join("r");
     let binary = twinfleet_tests::twinfleet();
     let script = format!(
-        "ulimit -f 8; exec '{}' run greenhouse --broker none --quiet --set 'duration=\"1h\"' --record '{}'",
+        "ulimit -f 8; exec '{}' run greenhouse --broker none --quiet --set 'duration=\"2h\"' --set 'record=(signals:[\"**\"], segment:\"5min\")' --record '{}'",
         binary.display(),
         record.display()
     );
@@ -47,7 +54,15 @@ fn a_full_disk_ends_with_3() {
     let output =
         std::process::Command::new("bash").args(["-c", &format!("trap '' XFSZ; {script}")]).output().unwrap();
     assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("record"), "{output:?}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("record"), "{stderr}");
+    // The run ends where the record does, not at its own end, and leaves no half a segment.
+    let tick = stderr.split("at ").nth(1).and_then(|s| s.split(" of simulated time").next());
+    assert!(tick.is_some_and(|t| !t.contains('h')), "{stderr}");
+    for folder in ["signals", "events"] {
+        let left: Vec<_> = std::fs::read_dir(record.join(folder)).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
 }
 
 fn spawn(args: &[&str]) -> Child {
