@@ -141,6 +141,9 @@ pub struct Judge {
     clock: DeviceClock,
     clock_verdict: Option<usize>,
     held: Vec<(f64, SimTime)>,
+    /// Of each input: the run of identical values in progress, and the verdict "stuck" with its correction.
+    input_runs: Vec<Run>,
+    stuck_inputs: Vec<Option<(usize, usize)>>,
     last_t: Option<SimTime>,
     unit: Vec<f64>,
     verdicts: Vec<Verdict>,
@@ -178,6 +181,8 @@ impl Judge {
             clock: DeviceClock::default(),
             clock_verdict: None,
             held: vec![(f64::NAN, SimTime::ZERO); inputs],
+            input_runs: vec![Run::default(); inputs],
+            stuck_inputs: vec![None; inputs],
             last_t: None,
             unit,
             verdicts: Vec::new(),
@@ -195,6 +200,7 @@ impl Judge {
         let i = self.history.next();
         let sample = self.sample(r);
         let inputs = self.hold_inputs(r);
+        self.watch_inputs(i, r);
         for o in 0..r.outputs.len() {
             self.end_if_moving(o, r.t, r.arrived, r.outputs[o]);
         }
@@ -207,7 +213,7 @@ impl Judge {
         }
         let oldest = self.history.oldest_start();
         let horizon = if oldest < i { self.history.sample(oldest).t } else { SimTime(i64::MIN) };
-        if self.lanes.iter().all(|l| l.active.is_none()) {
+        if self.lanes.iter().all(|l| l.active.is_none()) && self.stuck_inputs.iter().all(Option::is_none) {
             self.corrections.retain(|c| c.until > horizon);
         }
     }
@@ -264,6 +270,7 @@ impl Judge {
     /// Whether a verdict on a signal (inputs first, then outputs) holds.
     pub fn holds(&self, signal: usize) -> bool {
         self.silent.get(signal).is_some_and(Option::is_some)
+            || self.stuck_inputs.get(signal).is_some_and(Option::is_some)
             || signal.checked_sub(self.inputs).is_some_and(|o| self.lanes[o].active.is_some())
     }
 

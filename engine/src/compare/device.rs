@@ -88,6 +88,12 @@ impl Judge {
             }
         }
         self.corrections.clear();
+        for k in 0..self.inputs {
+            if let Some((verdict, _)) = self.stuck_inputs[k].take() {
+                self.end(verdict, t, t);
+            }
+            self.input_runs[k] = Run::default().after(&self.input_runs[k]);
+        }
     }
 
     /// Whether a verdict on the device as a whole holds.

@@ -256,6 +256,37 @@ impl Search<'_> {
         Some(gain / self.noise[o].dilution())
     }
 
+    /// What it gains not to believe an input since `onset`; counted for the output that raised the question.
+    pub fn unknown_input(&self, input: usize, output: usize, onset: u64) -> Option<Fit> {
+        let h = self.history;
+        let fit = Fit {
+            shape: Shape::Ignore,
+            signal: input,
+            onset,
+            until: None,
+            size: 0.0,
+            gain: 0.0,
+            shown: 0.0,
+            std: 0.0,
+        };
+        let mut all = self.corrections.to_vec();
+        all.push(self.correction(&fit));
+        let mut est = self.state_at(onset)?;
+        let mut gain = 0.0;
+        for i in onset..h.next() {
+            h.step(&mut *est, i, &all, &mut |o, tried| {
+                let believed = h.innovation(i, o);
+                if !believed.var.is_nan() {
+                    let scale = self.noise[o].scale();
+                    gain += cost(believed.whitened() / scale) - cost(tried.whitened() / scale)
+                        + 0.5 * (believed.var / tried.var).ln();
+                }
+            });
+        }
+        let gain = gain / self.noise[output].dilution();
+        Some(Fit { gain, shown: gain, ..fit })
+    }
+
     /// Extra white noise since `onset`: the innovations scatter more, and that is all.
     pub fn noise(&self, output: usize, onset: u64) -> Option<Fit> {
         let h = self.history;

@@ -55,7 +55,9 @@ impl Judge {
         if jump.is_finite() {
             lane.step += 0.01 * (1.2533 * jump.abs().min(limit) - lane.step);
         }
-        self.noise[o].take(v.residual / v.var.sqrt());
+        if self.stuck_inputs.iter().all(Option::is_none) {
+            self.noise[o].take(v.residual / v.var.sqrt());
+        }
         if !ready {
             return;
         }
@@ -210,6 +212,14 @@ impl Judge {
         if best.gain < enough || !clear || best.shape == Shape::Disturbance {
             return;
         }
+        if best.shape == Shape::Ignore {
+            // An input that is not believed: a verdict if it stands still, doubt otherwise.
+            if self.stands_still(best.signal) == Some(best.onset) {
+                self.accept_stuck_input(&best, posterior(best.gain), arrived);
+                self.lanes[o].suspicion = None;
+            }
+            return;
+        }
         if !self.beyond_the_model(o, i, &best) {
             return;
         }
@@ -313,6 +323,16 @@ impl Judge {
                     search
                         .best(Shape::Disturbance, input, &steps, None)
                         .filter(|f| f.size.abs() <= high - low),
+                );
+            }
+            for input in (0..self.inputs).filter(|k| self.stuck_inputs[*k].is_none()) {
+                let since = self.stands_still(input).filter(|k| *k >= oldest);
+                let back = [trigger, trigger.saturating_sub(16).max(oldest)];
+                let tried = back.into_iter().filter(|k| *k >= oldest).chain(since);
+                fits.extend(
+                    tried
+                        .filter_map(|k| search.unknown_input(input, o, k))
+                        .max_by(|a, b| a.gain.total_cmp(&b.gain)),
                 );
             }
             // What looks like the beginning of one fault may be the end of another.

@@ -290,3 +290,20 @@ fn at_least<T: std::fmt::Debug>(share: f64, cases: &[T], said: &[Result<f64, Str
     println!("{right} of {}", cases.len());
     assert!(right as f64 >= share * cases.len() as f64, "{right} of {}", cases.len());
 }
+
+/// Where the load itself is wrong, the thermometer that it no longer explains is not accused.
+#[test]
+fn an_input_that_sticks_is_named_and_no_one_else() {
+    let mut named = 0;
+    for file in PISTRESS {
+        let (mut recording, mut judge) = pi(&format!("pistress_{file}"));
+        let held = recording.inputs[1499][0];
+        recording.inputs[1500..2000].iter_mut().for_each(|u| u[0] = held);
+        run_with(&recording, &mut judge, None, 0, 0, 0);
+        println!("{file} held at {held}: {:?}", judge.verdicts());
+        assert!(judge.verdicts().iter().all(|v| v.part == "cpu.load"), "{file}: {:?}", judge.verdicts());
+        named += usize::from(judge.verdicts().first().is_some_and(|v| v.kind == "stuck"));
+    }
+    println!("{named} of 9");
+    assert!(named >= 7, "{named} of 9");
+}

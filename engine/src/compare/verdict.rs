@@ -2,7 +2,8 @@
 //! readings come, and it ends when the raw readings fit better than the corrected ones.
 
 use super::{
-    Judge, News, Verdict,
+    Judge, News, Reading, Verdict,
+    glr::Fit,
     history::{Correction, NONE, Shape},
     lane::{Active, EXAMINE, Suspicion},
     noise::cost,
@@ -10,6 +11,8 @@ use super::{
 };
 use crate::time::SimTime;
 
+/// Surprise of an input's run of identical values from which on it is said to stand still, [nat].
+const STILL_NATS: f64 = 3.0;
 /// Log-likelihood at which a fault counts as over, [nat].
 const END_NATS: f64 = 8.0;
 
@@ -44,6 +47,35 @@ impl Judge {
         });
         lane.suspicion = None;
         lane.spike = None;
+    }
+
+    /// Since when an input has stood still for longer than it is used to.
+    pub(super) fn stands_still(&self, input: usize) -> Option<u64> {
+        let run = &self.input_runs[input];
+        (run.long() && run.surprise() > STILL_NATS).then_some(run.start + 1)
+    }
+
+    /// An input stands still, and the outputs say that it should not: it is not believed until it moves.
+    pub(super) fn accept_stuck_input(&mut self, fit: &Fit, posterior: f64, arrived: SimTime) {
+        let correction = self.search().correction(fit);
+        self.stuck_inputs[fit.signal] = Some((self.verdicts.len(), self.corrections.len()));
+        self.begin(self.names[fit.signal].clone(), "stuck", correction.from, 0.0, posterior, arrived);
+        self.corrections.push(correction);
+        self.go_over(fit.onset);
+    }
+
+    /// Keeps the runs of the inputs, and ends the verdict on one that moves.
+    pub(super) fn watch_inputs(&mut self, i: u64, r: &Reading<'_>) {
+        for (k, value) in r.inputs.iter().take(self.inputs).enumerate().filter(|(_, v)| !v.is_nan()) {
+            if *value != self.input_runs[k].value
+                && let Some((verdict, correction)) = self.stuck_inputs[k].take()
+            {
+                self.corrections[correction].until = r.t;
+                self.end(verdict, r.t, r.arrived);
+                self.input_runs[k] = Run::default().after(&self.input_runs[k]);
+            }
+            self.input_runs[k].take(*value, i);
+        }
     }
 
     /// Runs the estimator again from sample `onset` on, under what is believed now.
