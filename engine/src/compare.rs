@@ -17,6 +17,9 @@
 //! filter with loose noise, or one that is still learning its parameters, takes it for the world's doing); a skew after
 //! `6 s / κ` (see [`rhythm::DeviceClock`]); silence after eight periods or three times the longest interval seen.
 //!
+//! An input is named only where it sticks: standing still for longer than it is used to while the outputs say that it
+//! should have moved. One that is off is an alternative to every fault of an output, and never a verdict.
+//!
 //! A jump may be the beginning of one fault or the end of another that was not noticed: where the time before it speaks for
 //! that, the verdict is on the past and over at once; where it is undecided, there is none.
 //!

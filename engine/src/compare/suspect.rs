@@ -201,11 +201,13 @@ impl Judge {
         }
         let is_over = |f: &Fit| f.until.is_some();
         let gain = |rival: &dyn Fn(&Fit) -> bool| fits.iter().find(|f| rival(f)).map_or(0.0, |f| f.gain);
-        // Whether something began or ended stays open until it is clear; of two kinds, the likelier is named in the end.
+        // Whether something began or ended, and whether here or in an input, stays open until it is clear; of two kinds,
+        // the likelier is named in the end.
         let of_time = gain(&|f| f.is_shown() && is_over(f) != is_over(&best));
         let of_kind = gain(&|f| f.is_shown() && is_over(f) == is_over(&best) && f.shape != best.shape);
-        let clear =
-            best.gain - of_time > MARGIN_NATS && (best.gain - of_kind > MARGIN_NATS || age >= PATIENCE);
+        let of_part = gain(&|f| f.signal != best.signal);
+        let clear = best.gain - of_time.max(of_part) > MARGIN_NATS
+            && (best.gain - of_kind > MARGIN_NATS || age >= PATIENCE);
         // What may have been there without a trace is not named, but it is doubt.
         let second = gain(&|f| (f.shape, is_over(f)) != (best.shape, is_over(&best)));
         let enough = if age < YOUNG { 2.0 * DECIDE_NATS } else { DECIDE_NATS };
@@ -317,11 +319,14 @@ impl Judge {
                     .filter(|f| self.has_moved(o, i, f))
                     .map(|f| Fit { gain: f.gain - GAIN_PENALTY, ..f }),
             );
+            let mut wide = [onsets(i, &SLOW_BACK, i), steps.clone()].concat();
+            wide.sort_unstable();
+            wide.dedup();
             for input in 0..self.inputs {
                 let (low, high) = self.est.input_range(input);
                 fits.extend(
                     search
-                        .best(Shape::Disturbance, input, &steps, None)
+                        .best(Shape::Disturbance, input, &wide, None)
                         .filter(|f| f.size.abs() <= high - low),
                 );
             }
