@@ -238,7 +238,20 @@ pub enum PhysicalSource {
         /// `part.quantity@reported` → column (`name` or `#N`) and, where it differs from the signal's, its unit,
         /// separated by a blank: `"temp C"`, `"#3 K"`.
         map: BTreeMap<String, String>,
+        /// What a gap between rows is.
+        #[serde(default)]
+        gaps: Gaps,
     },
+}
+
+/// What a gap in a recording is: more than [`crate::mirror::physical::GAP_STEPS`] median steps without a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum Gaps {
+    /// A mistake.
+    #[default]
+    Refuse,
+    /// The device was off: `offline` is published, as a broker does with its last will, and `online` when rows go on.
+    Offline,
 }
 
 fn yes() -> bool {

@@ -20,16 +20,22 @@ pub use lines::{Delimiter, MAX_LINE};
 pub use when::TimeUnit;
 
 use super::{
-    PhysicalSource,
+    Gaps, PhysicalSource,
     diagnostic::{Diagnostic, Report},
     files::Files,
     source::Source,
 };
 use crate::{
+    mirror::physical::GAP_STEPS,
     time::Span,
     units::{self, Unit},
 };
-use std::{fs::File, io::Read, ops::Range, path::Path};
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Read},
+    ops::Range,
+    path::Path,
+};
 
 /// Most rows of a table; beyond, memory would be the limit and the message worse.
 pub const MAX_ROWS: usize = 50_000_000;
@@ -174,6 +180,8 @@ pub struct TableNotes {
     pub out_of_order: u64,
     /// Steps longer than three times the median: (index of the row before, length in seconds).
     pub gaps: Vec<(usize, f64)>,
+    /// Line of the row after each gap.
+    pub gap_lines: Vec<usize>,
     /// Median step, [s]; 0 with fewer than two rows.
     pub median_step_s: f64,
     /// The same as warnings, to be shown.
@@ -182,6 +190,14 @@ pub struct TableNotes {
 
 /// Reads recordings.
 pub struct Recording;
+
+impl TableNotes {
+    /// The first gap of more than so many median steps: line of the row after it, and its length, [s].
+    pub fn first_gap_over(&self, steps: f64) -> Option<(usize, f64)> {
+        let long = self.gaps.iter().zip(&self.gap_lines).find(|(g, _)| g.1 > steps * self.median_step_s)?;
+        Some((*long.1, long.0.1))
+    }
+}
 
 impl Recording {
     /// Reads a file.
@@ -211,7 +227,7 @@ impl Recording {
         files: &Files,
         origin: Option<(&Source, &str)>,
     ) -> Result<Table, Report> {
-        let PhysicalSource::Recording { path, time, period, header, map } = from;
+        let PhysicalSource::Recording { path, time, period, header, map, gaps } = from;
         let place = |at: String| {
             origin.map(|(source, base)| (source.clone(), source.span_of(&format!("{base}.{at}"))))
         };
@@ -248,8 +264,27 @@ impl Recording {
             }
             said.maybe_help(error.help)
         })?;
-        Self::read(&name, bytes, &spec)
+        let table = Self::read(&name, bytes, &spec)?;
+        match table.notes.first_gap_over(GAP_STEPS as f64) {
+            Some((line, gap_s)) if *gaps == Gaps::Refuse => {
+                let text =
+                    files.open(path).ok().and_then(|(_, bytes)| nth_line(bytes, line)).unwrap_or_default();
+                let median = table.notes.median_step_s;
+                let what = format!("{gap_s:.1} s without a row, where rows are {median:.3} s apart");
+                Err(Diagnostic::error(what)
+                    .at(&Source::excerpt(&name, &text, line), 0..text.len(), "the first row after the gap")
+                    .help("if the device was off, say so: `gaps: Offline` publishes that it was; else close the gap")
+                    .into())
+            }
+            _ => Ok(table),
+        }
     }
+}
+
+/// A line of a table that was read before, by its number.
+fn nth_line(bytes: Box<dyn Read>, line: usize) -> Option<String> {
+    let text = BufReader::new(bytes).split(b'\n').nth(line.checked_sub(1)?)?.ok()?;
+    Some(String::from_utf8_lossy(&text).trim_end().to_owned())
 }
 
 #[cfg(test)]

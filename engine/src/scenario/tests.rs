@@ -1057,6 +1057,8 @@ fn recordings_of_a_scenario() {
         "datetime,usage,temp\n2020-07-29 10:00:00,5,40.5\n2020-07-29 10:00:00,x,41\n",
     )
     .unwrap();
+    let rows = [0, 1, 2, 3, 40, 41].map(|s| format!("2020-07-29 10:00:{s:02},5,40.5\n")).concat();
+    std::fs::write(dir.path().join("gap.csv"), format!("datetime,usage,temp\n{rows}")).unwrap();
     let good = r#"Scenario( format: 1, duration: "1h",
   physicals: [ (id: "pi", from: Recording(path: "run.csv", time: "datetime",
       map: {"cpu.load@reported": "usage %", "soc.temperature@reported": "temp C"}),
@@ -1084,6 +1086,16 @@ fn recordings_of_a_scenario() {
         a.ron:5:33: error: `node` has no dynamics: a twin cannot follow with it
         a.ron:5:82: error: there is no file `no.ron`"#]]
     .assert_eq(&dedented(show("run.csv", "bad.csv")));
+    expect![[r#"
+        gap.csv:6:1: error: 37.0 s without a row, where rows are 1.000 s apart
+        a.ron:5:33: error: `node` has no dynamics: a twin cannot follow with it
+        a.ron:5:82: error: there is no file `no.ron`"#]]
+    .assert_eq(&dedented(show("run.csv", "gap.csv")));
+    expect![[r#"
+        gap.csv:6:1: warning: one gap of 37.0 s, where rows are 1.000 s apart
+        a.ron:5:33: error: `node` has no dynamics: a twin cannot follow with it
+        a.ron:5:82: error: there is no file `no.ron`"#]]
+    .assert_eq(&dedented(show("run.csv\"", "gap.csv\", gaps: Offline")));
     expect![[r#"
         a.ron:3:73: error: `run.csv` has no column `tmp`
         a.ron:5:33: error: `node` has no dynamics: a twin cannot follow with it

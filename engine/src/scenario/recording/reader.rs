@@ -310,6 +310,7 @@ impl<'a> Rows<'a> {
             .filter(|(_, w)| w[1] - w[0] > 3.0 * median)
             .map(|(i, w)| (i, w[1] - w[0]))
             .collect();
+        self.notes.gap_lines = self.notes.gaps.iter().map(|(at, _)| self.lines[at + 1] as usize).collect();
         let Some((at, longest)) = self.notes.gaps.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1)) else {
             return;
         };
