@@ -55,6 +55,11 @@ struct Row {
 const GREAT_JUMP: f64 = 8.0;
 
 impl Fit {
+    /// A hypothesis that has not been fitted yet.
+    fn new(shape: Shape, signal: usize, onset: u64, until: Option<u64>) -> Self {
+        Self { shape, signal, onset, until, size: 0.0, gain: 0.0, shown: 0.0, std: f64::INFINITY }
+    }
+
     /// Whether it left a trace of itself while it lasted.
     pub fn is_shown(&self) -> bool {
         self.until.is_none() || self.shown > SHOWN_NATS
@@ -83,7 +88,7 @@ impl Search<'_> {
 
     /// Fits one shape with one onset, and an end if it is over.
     pub fn fit(&self, shape: Shape, signal: usize, onset: u64, until: Option<u64>) -> Option<Fit> {
-        let fit = Fit { shape, signal, onset, until, size: 0.0, gain: 0.0, shown: 0.0, std: f64::INFINITY };
+        let fit = Fit::new(shape, signal, onset, until);
         let small = self.fit_near(0.0, &fit);
         // A great jump moves what the filter has learnt so far that the signature is another: it is taken again near the
         // size that the jump itself suggests.
@@ -195,7 +200,7 @@ impl Search<'_> {
         let after = onsets.get(at + 1).copied().unwrap_or(best.onset);
         // Halve the spacing on both sides, down to a sixteenth of the time since.
         let mut step = (best.onset - before).max(after - best.onset) / 2;
-        let fine = (until.unwrap_or(self.history.next()) - best.onset.min(until.unwrap_or(u64::MAX))) / 16;
+        let fine = until.unwrap_or(self.history.next()).saturating_sub(best.onset) / 16;
         while step > fine {
             for onset in [best.onset.saturating_sub(step), best.onset + step] {
                 if onset <= before || onset >= after {
@@ -239,52 +244,36 @@ impl Search<'_> {
 
     /// What it gains to suppose that the correction at `at` ended at sample `onset`.
     pub fn ended(&self, at: usize, onset: u64) -> Option<f64> {
-        let mut est = self.state_at(onset)?;
         let mut all = self.corrections.to_vec();
         all[at].until = self.history.sample(onset).t;
+        let output = all[at].signal.saturating_sub(self.history.inputs);
+        self.gain_under(&all, onset, output)
+    }
+
+    /// What it gains not to believe an input since `onset`; counted for the output that raised the question.
+    pub fn unknown_input(&self, input: usize, output: usize, onset: u64) -> Option<Fit> {
+        let fit = Fit { std: 0.0, ..Fit::new(Shape::Ignore, input, onset, None) };
+        let mut all = self.corrections.to_vec();
+        all.push(self.correction(&fit));
+        let gain = self.gain_under(&all, onset, output)?;
+        Some(Fit { gain, shown: gain, ..fit })
+    }
+
+    /// Log-likelihood of the readings since `onset` under other corrections, beyond what is believed, diluted, [nat].
+    fn gain_under(&self, corrections: &[Correction], onset: u64, output: usize) -> Option<f64> {
+        let h = self.history;
+        let mut est = self.state_at(onset)?;
         let mut gain = 0.0;
-        for i in onset..self.history.next() {
-            self.history.step(&mut *est, i, &all, &mut |o, tried| {
-                let believed = self.history.innovation(i, o);
+        for i in onset..h.next() {
+            h.step(&mut *est, i, corrections, &mut |o, tried| {
+                let believed = h.innovation(i, o);
                 if !believed.var.is_nan() {
                     let z = |v: Innovation| v.residual / v.var.sqrt() / self.noise[o].scale();
                     gain += cost(z(believed)) - cost(z(tried)) + 0.5 * (believed.var / tried.var).ln();
                 }
             });
         }
-        let o = self.corrections[at].signal.saturating_sub(self.history.inputs);
-        Some(gain / self.noise[o].dilution())
-    }
-
-    /// What it gains not to believe an input since `onset`; counted for the output that raised the question.
-    pub fn unknown_input(&self, input: usize, output: usize, onset: u64) -> Option<Fit> {
-        let h = self.history;
-        let fit = Fit {
-            shape: Shape::Ignore,
-            signal: input,
-            onset,
-            until: None,
-            size: 0.0,
-            gain: 0.0,
-            shown: 0.0,
-            std: 0.0,
-        };
-        let mut all = self.corrections.to_vec();
-        all.push(self.correction(&fit));
-        let mut est = self.state_at(onset)?;
-        let mut gain = 0.0;
-        for i in onset..h.next() {
-            h.step(&mut *est, i, &all, &mut |o, tried| {
-                let believed = h.innovation(i, o);
-                if !believed.var.is_nan() {
-                    let scale = self.noise[o].scale();
-                    gain += cost(believed.whitened() / scale) - cost(tried.whitened() / scale)
-                        + 0.5 * (believed.var / tried.var).ln();
-                }
-            });
-        }
-        let gain = gain / self.noise[output].dilution();
-        Some(Fit { gain, shown: gain, ..fit })
+        Some(gain / self.noise[output].dilution())
     }
 
     /// Extra white noise since `onset`: the innovations scatter more, and that is all.
@@ -319,15 +308,6 @@ impl Search<'_> {
         let size = (var / n * (s2 - 1.0)).sqrt() * self.noise[output].scale();
         let std = size / (2.0 * n).sqrt();
         let gain = gain / self.noise[output].dilution();
-        Some(Fit {
-            shape: Shape::Noise,
-            signal: h.inputs + output,
-            onset,
-            until: None,
-            size,
-            gain,
-            shown: gain,
-            std,
-        })
+        Some(Fit { size, gain, shown: gain, std, ..Fit::new(Shape::Noise, h.inputs + output, onset, None) })
     }
 }

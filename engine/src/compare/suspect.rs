@@ -9,6 +9,7 @@ use super::{
     verdict::end_verdict,
 };
 use crate::time::SimTime;
+use std::cmp::Ordering;
 
 /// How wrong a model may be without a fault, as a share of the motion it has to explain. The innovations of the past cannot
 /// say this where the inputs do what they never did before.
@@ -279,79 +280,82 @@ impl Judge {
     /// All hypotheses on an output, best first.
     fn hypotheses(&self, o: usize, i: u64, trigger: u64) -> Vec<Fit> {
         let search = self.search();
-        let oldest = self.history.oldest_start().max(SETTLE);
         let signal = self.inputs + o;
-        let onsets = |at: u64, back: &[u64], last: u64| {
-            let mut list: Vec<u64> = back.iter().map(|b| at.saturating_sub(*b)).collect();
-            list.retain(|k| *k >= oldest && *k + 3 <= last);
-            list.sort_unstable();
-            list.dedup();
-            list
-        };
-        let mut steps = onsets(trigger, &STEP_BACK, i);
+        let mut steps = self.onsets(trigger, &STEP_BACK, i);
         steps.extend([trigger + 1, trigger + 3].into_iter().filter(|k| *k + 3 <= i));
+        let slow = self.onsets(i, &SLOW_BACK, i);
+        let bias = search.best(Shape::Bias, signal, &steps, None);
         let mut fits: Vec<Fit> = Vec::new();
-        fits.extend(search.best(Shape::Bias, signal, &steps, None));
-        fits.extend(
-            steps.iter().filter_map(|k| search.noise(o, *k)).max_by(|a, b| a.gain.total_cmp(&b.gain)),
-        );
+        fits.extend(bias);
+        fits.extend(steps.iter().filter_map(|k| search.noise(o, *k)).max_by(by_gain));
         // A drift, a gain, or a fault that is over looks like a small step before it is told apart; where there is none,
         // they are not looked for.
         let so_far = fits.iter().map(|f| f.gain).fold(0.0, f64::max);
-        if so_far > 0.25 * DECIDE_NATS || i - trigger >= EXAMINE[5] {
-            let slow = onsets(i, &SLOW_BACK, i);
-            // Every other onset tells whether there is anything slow at all.
-            let coarse = if so_far > 0.25 * DECIDE_NATS {
-                Vec::new()
-            } else {
-                slow.iter().copied().step_by(2).collect()
-            };
-            let glimpse =
-                coarse.iter().filter_map(|k| search.fit(Shape::Drift, signal, *k, None)).map(|f| f.gain);
-            if coarse.is_empty() || glimpse.fold(0.0, f64::max) > GLIMPSE_NATS {
-                fits.extend(search.best(Shape::Drift, signal, &slow, None));
-            }
+        if so_far > 0.25 * DECIDE_NATS
+            || i - trigger >= EXAMINE[5] && slow.iter().step_by(2).any(|k| self.is_glimpsed(signal, *k))
+        {
+            fits.extend(search.best(Shape::Drift, signal, &slow, None));
         }
         if so_far > 0.5 * DECIDE_NATS {
-            fits.extend(
-                search
-                    .best(Shape::Gain, signal, &steps, None)
-                    .filter(|f| self.has_moved(o, i, f))
-                    .map(|f| Fit { gain: f.gain - GAIN_PENALTY, ..f }),
-            );
-            let mut wide = [onsets(i, &SLOW_BACK, i), steps.clone()].concat();
-            wide.sort_unstable();
-            wide.dedup();
-            for input in 0..self.inputs {
-                let (low, high) = self.est.input_range(input);
-                fits.extend(
-                    search
-                        .best(Shape::Disturbance, input, &wide, None)
-                        .filter(|f| f.size.abs() <= high - low),
-                );
-            }
-            for input in (0..self.inputs).filter(|k| self.stuck_inputs[*k].is_none()) {
-                let since = self.stands_still(input).filter(|k| *k >= oldest);
-                let back = [trigger, trigger.saturating_sub(16).max(oldest)];
-                let tried = back.into_iter().filter(|k| *k >= oldest).chain(since);
-                fits.extend(
-                    tried
-                        .filter_map(|k| search.unknown_input(input, o, k))
-                        .max_by(|a, b| a.gain.total_cmp(&b.gain)),
-                );
-            }
+            let gain = search.best(Shape::Gain, signal, &steps, None).filter(|f| self.has_moved(o, i, f));
+            fits.extend(gain.map(|f| Fit { gain: f.gain - GAIN_PENALTY, ..f }));
+            steps.extend(&slow);
+            steps.sort_unstable();
+            steps.dedup();
+            fits.extend(self.of_inputs(o, trigger, &steps));
             // What looks like the beginning of one fault may be the end of another.
-            let jump = fits.iter().find(|f| f.shape == Shape::Bias).map_or(trigger, |f| f.onset);
-            let ends = [trigger, jump];
+            let mut ends = vec![trigger];
+            ends.extend(bias.map(|f| f.onset).filter(|k| *k != trigger));
             for (shape, back) in [(Shape::Bias, &OVER_BACK[..]), (Shape::Drift, &SLOW_BACK)] {
-                let over = |end: &u64| search.best_over(shape, signal, &onsets(*end, back, *end), *end);
-                let ends = if jump == trigger { &ends[..1] } else { &ends };
-                fits.extend(ends.iter().filter_map(over).max_by(|a, b| a.gain.total_cmp(&b.gain)));
+                let over = |end: &u64| search.best_over(shape, signal, &self.onsets(*end, back, *end), *end);
+                fits.extend(ends.iter().filter_map(over).max_by(by_gain));
             }
         }
-        fits.sort_by(|a, b| b.gain.total_cmp(&a.gain));
+        fits.sort_by(|a, b| by_gain(b, a));
         fits
     }
+
+    /// Samples so far before `at` at which a fault may have begun that shows in at least three samples before `last`.
+    fn onsets(&self, at: u64, back: &[u64], last: u64) -> Vec<u64> {
+        let oldest = self.oldest_onset();
+        let mut list: Vec<u64> = back.iter().map(|b| at.saturating_sub(*b)).collect();
+        list.retain(|k| *k >= oldest && *k + 3 <= last);
+        list.sort_unstable();
+        list.dedup();
+        list
+    }
+
+    fn oldest_onset(&self) -> u64 {
+        self.history.oldest_start().max(SETTLE)
+    }
+
+    /// Whether a drift from here, though it be a wrong onset, gains anything at all.
+    fn is_glimpsed(&self, signal: usize, onset: u64) -> bool {
+        self.search().fit(Shape::Drift, signal, onset, None).is_some_and(|f| f.gain > GLIMPSE_NATS)
+    }
+
+    /// What an input may have to do with an output's misfit: it is off by a constant that it can be off by, or it is not
+    /// to be believed at all.
+    fn of_inputs(&self, o: usize, trigger: u64, onsets: &[u64]) -> Vec<Fit> {
+        let (search, oldest) = (self.search(), self.oldest_onset());
+        let mut fits = Vec::new();
+        for input in 0..self.inputs {
+            let (low, high) = self.est.input_range(input);
+            let off = search.best(Shape::Disturbance, input, onsets, None);
+            fits.extend(off.filter(|f| f.size.abs() <= high - low));
+            if self.stuck_inputs[input].is_none() {
+                let tried = [Some(trigger), Some(trigger.saturating_sub(16)), self.stands_still(input)];
+                let unknown = |k: u64| search.unknown_input(input, o, k);
+                let tried = tried.into_iter().flatten().filter(|k| *k >= oldest);
+                fits.extend(tried.filter_map(unknown).max_by(by_gain));
+            }
+        }
+        fits
+    }
+}
+
+fn by_gain(a: &Fit, b: &Fit) -> Ordering {
+    a.gain.total_cmp(&b.gain)
 }
 
 /// Posterior of a hypothesis that gained so many nats, with prior odds of a fault of 1 to 10,000 a reading examined.
