@@ -57,7 +57,7 @@ mod tests;
 mod verdict;
 
 use self::{
-    history::{Correction, History, MAX_INPUTS, NONE, Sample, corrected},
+    history::{Correction, History, MAX_INPUTS, NONE, Sample, Trace, corrected},
     lane::{Cusum, Lane},
     noise::Calibration,
     rhythm::{DeviceClock, Rhythm},
@@ -152,6 +152,7 @@ pub struct Judge {
     verdicts: Vec<Verdict>,
     news: Vec<News>,
     scratch: Vec<Innovation>,
+    trace: Trace,
 }
 
 impl Judge {
@@ -173,7 +174,7 @@ impl Judge {
         let mut unit = vec![1.0; inputs];
         unit.extend((0..outputs).map(|o| noise_floor(o).max(1e-9)));
         Self {
-            history: History::new(inputs, outputs),
+            history: History::new(&*est),
             corrections: Vec::new(),
             noise: vec![Calibration::default(); outputs],
             lanes: (0..outputs).map(lane).collect(),
@@ -191,6 +192,7 @@ impl Judge {
             verdicts: Vec::new(),
             news: Vec::new(),
             scratch: vec![NONE; outputs],
+            trace: Trace::default(),
             inputs,
             names,
             est,
@@ -249,7 +251,9 @@ impl Judge {
     fn follow(&mut self, i: u64) {
         self.scratch.fill(NONE);
         let seen = &mut self.scratch;
-        self.history.step(&mut *self.est, i, &self.corrections, &mut |o, v| seen[o] = v);
+        let tell = &mut |o: usize, v| seen[o] = v;
+        self.history.step_traced(&mut *self.est, i, &self.corrections, tell, &mut self.trace);
+        self.history.set_trace(i, &self.trace);
         let t = self.history.sample(i).t;
         for o in 0..self.lanes.len() {
             let v = self.scratch[o];

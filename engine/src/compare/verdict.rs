@@ -86,7 +86,9 @@ impl Judge {
             self.history.resnap(at, &*est);
             self.scratch.fill(NONE);
             let seen = &mut self.scratch;
-            self.history.step(&mut *est, at, &self.corrections, &mut |o, v| seen[o] = v);
+            let tell = &mut |o: usize, v| seen[o] = v;
+            self.history.step_traced(&mut *est, at, &self.corrections, tell, &mut self.trace);
+            self.history.set_trace(at, &self.trace);
             for o in 0..self.lanes.len() {
                 let v = self.scratch[o];
                 self.history.set_innovation(at, o, v);

@@ -25,9 +25,10 @@
 //! ```
 
 mod propagate;
+mod tangent;
 
 use self::propagate::{Scratch, with_scratch};
-use super::{Estimator, Gaussian, Innovation, load::Load};
+use super::{Estimator, Gaussian, Innovation, Tangent, load::Load};
 use crate::{
     dynamics::{
         definition::{DynamicsDef, TimingDef},
@@ -211,6 +212,48 @@ impl Filter {
         }
     }
 
+    /// Carries the state forward by `dt`, and tells how if it is asked to.
+    fn carry(&mut self, dt: Span, inputs: &[Option<f64>], tangent: Option<&mut Tangent>) {
+        let dt_s = dt.as_secs_f64().max(0.0);
+        let fixed = Arc::clone(&self.fixed);
+        let read = |k: usize| {
+            let (low, high) = fixed.model.inputs[k].range;
+            let value = inputs.get(k).copied().flatten().filter(|v| v.is_finite());
+            value.map(|v| v.clamp(low, high))
+        };
+        with_scratch(|s| {
+            s.moves.clear();
+            for (k, input) in fixed.model.inputs.iter().enumerate() {
+                let value = read(k);
+                if let (Some(v), TimingDef::Averaged) = (value, input.timing) {
+                    self.pin_input(k, v, s);
+                }
+                let i = fixed.model.states() + k;
+                let held = value.is_some() && (input.timing == TimingDef::Averaged || self.p[(i, i)] == 0.0);
+                s.moves.push(if held { Reversion::HELD } else { self.reversion(k) });
+            }
+            if dt_s > 0.0 {
+                self.propagate(dt_s, s);
+                self.take_over(s);
+            }
+            if let Some(tangent) = tangent {
+                self.trace(dt_s > 0.0, s, tangent);
+            }
+            for k in 0..fixed.model.inputs.len() {
+                match read(k) {
+                    Some(v) => {
+                        // One that stands for the whole step was pinned before it.
+                        if fixed.model.inputs[k].timing != TimingDef::Averaged {
+                            self.pin_input(k, v, s);
+                        }
+                        self.loads[k].observe(v, dt_s);
+                    }
+                    None => self.loads[k].skip(),
+                }
+            }
+        });
+    }
+
     /// What readings of all outputs would be after `horizon`, with some inputs planned to stay at a known value.
     pub fn forecast_planned(&self, horizon: Span, planned: &[Option<f64>]) -> Vec<Gaussian> {
         if planned.iter().all(Option::is_none) {
@@ -261,41 +304,28 @@ impl Estimator for Filter {
     }
 
     fn predict(&mut self, dt: Span, inputs: &[Option<f64>]) {
-        let dt_s = dt.as_secs_f64().max(0.0);
-        let fixed = Arc::clone(&self.fixed);
-        let read = |k: usize| {
-            let (low, high) = fixed.model.inputs[k].range;
-            let value = inputs.get(k).copied().flatten().filter(|v| v.is_finite());
-            value.map(|v| v.clamp(low, high))
-        };
-        with_scratch(|s| {
-            s.moves.clear();
-            for (k, input) in fixed.model.inputs.iter().enumerate() {
-                let value = read(k);
-                if let (Some(v), TimingDef::Averaged) = (value, input.timing) {
-                    self.pin_input(k, v, s);
-                }
-                let i = fixed.model.states() + k;
-                let held = value.is_some() && (input.timing == TimingDef::Averaged || self.p[(i, i)] == 0.0);
-                s.moves.push(if held { Reversion::HELD } else { self.reversion(k) });
-            }
-            if dt_s > 0.0 {
-                self.propagate(dt_s, s);
-                self.take_over(s);
-            }
-            for k in 0..fixed.model.inputs.len() {
-                match read(k) {
-                    Some(v) => {
-                        // One that stands for the whole step was pinned before it.
-                        if fixed.model.inputs[k].timing != TimingDef::Averaged {
-                            self.pin_input(k, v, s);
-                        }
-                        self.loads[k].observe(v, dt_s);
-                    }
-                    None => self.loads[k].skip(),
-                }
-            }
-        });
+        self.carry(dt, inputs, None);
+    }
+
+    fn predict_traced(&mut self, dt: Span, inputs: &[Option<f64>], tangent: &mut Tangent) {
+        self.carry(dt, inputs, Some(tangent));
+    }
+
+    fn entries(&self) -> (usize, usize) {
+        let n = self.fixed.model.states();
+        (n, n + self.fixed.learnt.len())
+    }
+
+    fn leads(&self, input: usize) -> bool {
+        self.fixed.model.inputs[input].timing != TimingDef::Averaged
+    }
+
+    fn reads(&self, output: usize) -> usize {
+        self.fixed.model.outputs[output].state
+    }
+
+    fn gain(&self, output: usize, gain: &mut [f64]) {
+        self.gain_into(output, gain);
     }
 
     fn expected(&self, output: usize) -> Gaussian {

@@ -14,14 +14,16 @@ use std::cell::RefCell;
 /// Buffers of one thread; what [`Filter::propagate`] leaves in them is the result.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    linear: Linear,
+    pub(super) linear: Linear,
     substeps: Linear,
+    /// Of the last step: doublings of the short one.
+    pub(super) doublings: usize,
     middle: Vec<f64>,
     rate: Vec<f64>,
     /// Slopes of the rates by the learnt parameters, one row a state.
     slopes: Vec<f64>,
     /// The same of the states at the end of a step.
-    by: Vec<f64>,
+    pub(super) by: Vec<f64>,
     noise: Spread,
     spread: Spread,
     /// How the inputs move, for the caller to fill.
@@ -58,6 +60,7 @@ impl Filter {
         let doublings = (dt_s * s.linear.flow.fastest() / 0.5).log2().ceil().clamp(0.0, 40.0) as usize;
         let h = dt_s * 0.5f64.powi(doublings as i32);
         s.linear.flow.start(h, doublings);
+        s.doublings = doublings;
         s.y.clear();
         s.y.extend_from_slice(&self.y);
         if model.substeps(dt_s) == 1 {
