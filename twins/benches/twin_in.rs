@@ -150,7 +150,7 @@ impl Fleet {
         let mut physicals = String::new();
         for digits in RECORDINGS {
             physicals += &format!(
-                r#"(id: "r-{digits}", from: Recording(path: "assets/recordings/pi3b/pistress_{digits}.csv", time: "datetime",
+                r#"(id: "r-{digits}", from: Recording(path: "assets/recordings/pi3b/pistress_{digits}.csv", time: "datetime", gaps: Offline,
                 map: {{"cpu.load@reported": "usage %", "soc.temperature@reported": "temp C"}}),
                 publish: (topic: "r/{{device}}", payload: Json)),"#
             );
