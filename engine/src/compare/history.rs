@@ -97,20 +97,24 @@ pub(crate) struct History {
 }
 
 impl History {
+    /// All room at once: memory that is not used yet costs nothing, and growing would hold up the twins of a fleet
+    /// together, as these are of one age.
     pub fn new(est: &dyn Estimator) -> Self {
         let (inputs, outputs) = (est.inputs().len().min(MAX_INPUTS), est.outputs().len());
+        let (moving, all) = est.entries();
+        let stride = moving * (all + inputs) + outputs * all;
         Self {
-            traces: Vec::new(),
-            entries: est.entries(),
-            leads: (0..inputs).map(|k| est.leads(k)).collect(),
-            reads: (0..outputs).map(|o| est.reads(o)).collect(),
             first: 0,
-            samples: VecDeque::new(),
-            values: VecDeque::new(),
-            innovations: VecDeque::new(),
+            samples: VecDeque::with_capacity(SAMPLES + 1),
+            values: VecDeque::with_capacity((SAMPLES + 1) * (inputs + outputs)),
+            innovations: VecDeque::with_capacity((SAMPLES + 1) * outputs),
             snaps: VecDeque::new(),
+            traces: Vec::with_capacity(SAMPLES * stride),
             inputs,
             outputs,
+            entries: (moving, all),
+            leads: (0..inputs).map(|k| est.leads(k)).collect(),
+            reads: (0..outputs).map(|o| est.reads(o)).collect(),
         }
     }
 
