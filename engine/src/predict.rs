@@ -102,6 +102,8 @@ pub trait Estimator: Send + Sync {
     fn update(&mut self, output: usize, value: f64) -> Innovation;
     /// What readings of all outputs would be after `horizon`, the future inputs unknown.
     fn forecast(&self, horizon: Span) -> Vec<Gaussian>;
+    /// The same for several horizons, each told by its place and the output's: what they share is done once.
+    fn forecasts(&self, horizons: &[Span], told: &mut dyn FnMut(usize, usize, Gaussian));
     /// State means and variances by name, for reports: storages, then learnt parameters.
     fn state(&self) -> Vec<(String, Gaussian)>;
     /// An independent copy: the hypothesis that starts from here.

@@ -497,7 +497,9 @@ fn stages(fleet: &Fleet) -> Result<(), Failed> {
     said("  and two forecasts, 60 s and 300 s", &mut || {
         over(&mut |f, dt, v| {
             step(f, dt, v);
-            black_box((f.forecast(Span::from_secs(60)), f.forecast(Span::from_secs(300))));
+            f.forecasts(&[Span::from_secs(60), Span::from_secs(300)], &mut |h, o, g| {
+                black_box((h, o, g));
+            });
         })
     })?;
     said("filter and judge, no forecast", &mut || {

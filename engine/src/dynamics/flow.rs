@@ -267,6 +267,59 @@ impl Flow {
     }
 }
 
+/// A whole step: M, Φ, what the parameters add, and the noise along it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Leap {
+    pub(crate) m: Vec<f64>,
+    pub(crate) phi: Vec<f64>,
+    pub(crate) by: Vec<f64>,
+    pub(crate) noise: Spread,
+    carried: Spread,
+    before: Vec<f64>,
+    moved: Vec<f64>,
+}
+
+impl Leap {
+    /// Takes over another's step.
+    pub(crate) fn copy(&mut self, other: &Self) {
+        for (to, from) in [(&mut self.m, &other.m), (&mut self.phi, &other.phi), (&mut self.by, &other.by)] {
+            to.clear();
+            to.extend_from_slice(from);
+        }
+        self.noise.copy(&other.noise);
+    }
+
+    /// Becomes the step that follows `other` by itself, both of the same J: `M + M'(I + M)`, `Φ' + Φ(I + M')`. Sizes are
+    /// those of the states, of states and inputs, of the parameters and of the drifting ones among them.
+    pub(crate) fn after(&mut self, other: &Self, (n, d, q, drifting): (usize, usize, usize, usize)) {
+        self.carried.copy(&other.noise);
+        self.carried.carry((n, d, drifting), &self.m, (&self.by, q), false);
+        self.noise.add(&self.carried, (n, d, drifting), drifting);
+        add_carried(&self.m, d, &mut self.phi, &other.phi, d, &mut self.moved);
+        add_carried(&self.m, d, &mut self.by, &other.by, q, &mut self.moved);
+        // M itself is added to last, as the others need it.
+        self.before.clear();
+        self.before.extend_from_slice(&self.m);
+        add_carried(&self.before, d, &mut self.m, &other.m, d, &mut self.moved);
+    }
+}
+
+/// `to ← to + (I + M)·from`; what was added is left in `added`. Rows of `from` are those of M, or the first of them.
+fn add_carried(m: &[f64], d: usize, to: &mut [f64], from: &[f64], columns: usize, added: &mut Vec<f64>) {
+    added.clear();
+    added.extend_from_slice(from);
+    for (i, row) in added.chunks_exact_mut(columns.max(1)).enumerate() {
+        for (m, from) in m[i * d..].iter().zip(from.chunks_exact(columns.max(1))) {
+            for (to, from) in row.iter_mut().zip(from) {
+                *to += m * from;
+            }
+        }
+    }
+    for (to, more) in to.iter_mut().zip(added) {
+        *to += *more;
+    }
+}
+
 /// Covariance of `d` states and inputs with themselves and with `l` parameters, and of those.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Spread {
@@ -287,6 +340,20 @@ impl Spread {
             v.resize(d * l, 0.0);
         }
         self.ll.resize(l * l, 0.0);
+    }
+
+    /// Takes the covariance of another over, and makes room like its own.
+    pub(crate) fn copy(&mut self, other: &Self) {
+        for (to, from) in [
+            (&mut self.ss, &other.ss),
+            (&mut self.sl, &other.sl),
+            (&mut self.ll, &other.ll),
+            (&mut self.moved_ss, &other.ss),
+            (&mut self.moved_sl, &other.sl),
+        ] {
+            to.clear();
+            to.extend_from_slice(from);
+        }
     }
 
     /// Sets everything to 0.

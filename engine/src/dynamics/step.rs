@@ -100,9 +100,14 @@ impl Linear {
 
     /// Moves states and inputs over the whole step of the flow.
     pub(crate) fn shift(&self, y: &mut [f64]) {
+        self.shift_by(&self.flow.phi, y);
+    }
+
+    /// The same over a step of which Φ is given.
+    pub(crate) fn shift_by(&self, phi: &[f64], y: &mut [f64]) {
         let d = self.joint.len();
         for (i, at) in self.joint.iter().enumerate() {
-            let row = &self.flow.phi[i * d..(i + 1) * d];
+            let row = &phi[i * d..(i + 1) * d];
             y[*at] += row.iter().zip(&self.rate).map(|(p, r)| p * r).sum::<f64>();
         }
     }

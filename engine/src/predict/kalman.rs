@@ -276,11 +276,18 @@ impl Filter {
             s.moves.clear();
             s.moves.extend((0..self.loads.len()).map(input));
             self.propagate(horizon.as_secs_f64().max(0.0), s);
-            let reading = |o: &Output| Gaussian { mean: s.y[o.state], var: s.var(o.state) + o.variance() };
-            self.fixed.model.outputs.iter().map(reading).collect()
+            self.fixed.model.outputs.iter().map(|o| reading(s, o)).collect()
         })
     }
 }
+
+/// What a reading would be after the step that is in `s`.
+fn reading(s: &Scratch, o: &Output) -> Gaussian {
+    Gaussian { mean: s.y[o.state], var: s.var(o.state) + o.variance() }
+}
+
+/// How often a step fits into a longer one: more often than this it is made anew.
+const MOST_TIMES: i64 = 64;
 
 impl Estimator for Filter {
     fn outputs(&self) -> &[String] {
@@ -347,6 +354,27 @@ impl Estimator for Filter {
 
     fn forecast(&self, horizon: Span) -> Vec<Gaussian> {
         self.readings_after(horizon, |k| self.reversion(k))
+    }
+
+    fn forecasts(&self, horizons: &[Span], told: &mut dyn FnMut(usize, usize, Gaussian)) {
+        with_scratch(|s| {
+            s.moves.clear();
+            s.moves.extend((0..self.loads.len()).map(|k| self.reversion(k)));
+            let mut made = Span::ZERO;
+            for (h, horizon) in horizons.iter().enumerate() {
+                let times = if made > Span::ZERO { horizon.0 / made.0 } else { 0 };
+                let fits = (1..=MOST_TIMES).contains(&times) && made.0 * times == horizon.0;
+                if fits && self.fixed.model.is_linear() {
+                    self.propagate_on(times as u32, s);
+                } else {
+                    self.propagate(horizon.as_secs_f64().max(0.0), s);
+                    made = *horizon;
+                }
+                for (o, output) in self.fixed.model.outputs.iter().enumerate() {
+                    told(h, o, reading(s, output));
+                }
+            }
+        });
     }
 
     fn state(&self) -> Vec<(String, Gaussian)> {
