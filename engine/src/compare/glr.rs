@@ -57,7 +57,7 @@ const GREAT_JUMP: f64 = 8.0;
 
 impl Fit {
     /// A hypothesis that has not been fitted yet.
-    fn new(shape: Shape, signal: usize, onset: u64, until: Option<u64>) -> Self {
+    pub fn new(shape: Shape, signal: usize, onset: u64, until: Option<u64>) -> Self {
         Self { shape, signal, onset, until, size: 0.0, gain: 0.0, shown: 0.0, std: f64::INFINITY }
     }
 
@@ -74,6 +74,8 @@ pub(crate) struct Search<'a> {
     pub noise: &'a [Calibration],
     /// Size at which signatures are taken, per signal.
     pub unit: &'a [f64],
+    /// The output whose misfit is looked into: by its noise, gains are diluted.
+    pub output: usize,
 }
 
 impl Search<'_> {
@@ -178,7 +180,7 @@ impl Search<'_> {
 
     /// The size that fits best, and what it gains. The first `while_it_lasted` rows are from before the end.
     fn fit_rows(&self, fit: &Fit, base: f64, rows: &[Row], while_it_lasted: usize) -> Option<Fit> {
-        let dilution = self.noise[fit.signal.saturating_sub(self.history.inputs)].dilution();
+        let dilution = self.noise[self.output].dilution();
         let gain_of = |rows: &[Row], more: f64| -> f64 {
             rows.iter().map(|r| cost(r.believed) - cost(r.z - r.g * more) + r.narrower).sum::<f64>()
                 / dilution
@@ -267,21 +269,25 @@ impl Search<'_> {
     pub fn ended(&self, at: usize, onset: u64) -> Option<f64> {
         let mut all = self.corrections.to_vec();
         all[at].until = self.history.sample(onset).t;
-        let output = all[at].signal.saturating_sub(self.history.inputs);
-        self.gain_under(&all, onset, output)
+        self.gain_under(&all, onset)
     }
 
-    /// What it gains not to believe an input since `onset`; counted for the output that raised the question.
-    pub fn unknown_input(&self, input: usize, output: usize, onset: u64) -> Option<Fit> {
+    /// The same fit once more, near its own size, in full.
+    pub fn again(&self, fit: &Fit) -> Option<Fit> {
+        self.fit_near(fit.size, fit)
+    }
+
+    /// What it gains not to believe an input since `onset`.
+    pub fn unknown_input(&self, input: usize, onset: u64) -> Option<Fit> {
         let fit = Fit { std: 0.0, ..Fit::new(Shape::Ignore, input, onset, None) };
         let mut all = self.corrections.to_vec();
         all.push(self.correction(&fit));
-        let gain = self.gain_under(&all, onset, output)?;
+        let gain = self.gain_under(&all, onset)?;
         Some(Fit { gain, shown: gain, ..fit })
     }
 
     /// Log-likelihood of the readings since `onset` under other corrections, beyond what is believed, diluted, [nat].
-    fn gain_under(&self, corrections: &[Correction], onset: u64, output: usize) -> Option<f64> {
+    fn gain_under(&self, corrections: &[Correction], onset: u64) -> Option<f64> {
         let h = self.history;
         let mut est = self.state_at(onset)?;
         let mut gain = 0.0;
@@ -294,12 +300,12 @@ impl Search<'_> {
                 }
             });
         }
-        Some(gain / self.noise[output].dilution())
+        Some(gain / self.noise[self.output].dilution())
     }
 
     /// Extra white noise since `onset`: the innovations scatter more, and that is all.
-    pub fn noise(&self, output: usize, onset: u64) -> Option<Fit> {
-        let h = self.history;
+    pub fn noise(&self, onset: u64) -> Option<Fit> {
+        let (h, output) = (self.history, self.output);
         let mut zs = Vec::new();
         let mut var = 0.0;
         for i in onset..h.next() {

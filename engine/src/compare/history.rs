@@ -20,7 +20,7 @@ const SNAP_EVERY_OLD: u64 = 60;
 pub(crate) enum Shape {
     /// The reading is not to be used.
     Ignore,
-    /// reading = truth + size.
+    /// reading = truth + size; at the end of its range an input that is off so says nothing.
     Bias,
     /// reading = truth + size · time since the onset [h].
     Drift,
@@ -28,8 +28,6 @@ pub(crate) enum Shape {
     Gain,
     /// Readings scatter by `size` more than the model says.
     Noise,
-    /// The input is off by `size`: an alternative to every sensor fault, never a verdict.
-    Disturbance,
 }
 
 /// A correction of one signal (inputs first, then outputs) from its onset to its end.
@@ -51,7 +49,7 @@ impl Correction {
     pub fn profile(&self, t: SimTime, reading: f64) -> f64 {
         match self.shape {
             Shape::Ignore | Shape::Noise => 0.0,
-            Shape::Bias | Shape::Disturbance => 1.0,
+            Shape::Bias => 1.0,
             Shape::Drift => (t - self.from).as_secs_f64() / 3600.0,
             Shape::Gain => reading,
         }
@@ -90,8 +88,9 @@ pub(crate) struct History {
     pub outputs: usize,
     /// Entries of the state that move, and all.
     entries: (usize, usize),
-    /// Of each input, whether a reading holds from then on.
+    /// Of each input, whether a reading holds from then on, and its range.
     leads: Vec<bool>,
+    ranges: Vec<(f64, f64)>,
     /// Of each output, the entry it reads.
     reads: Vec<usize>,
 }
@@ -114,6 +113,7 @@ impl History {
             outputs,
             entries: (moving, all),
             leads: (0..inputs).map(|k| est.leads(k)).collect(),
+            ranges: (0..inputs).map(|k| est.input_range(k)).collect(),
             reads: (0..outputs).map(|o| est.reads(o)).collect(),
         }
     }
@@ -239,7 +239,8 @@ impl History {
         let inputs = &mut inputs[..self.inputs.min(MAX_INPUTS)];
         for (k, slot) in inputs.iter_mut().enumerate() {
             let raw = self.value(i, k);
-            *slot = (!raw.is_nan()).then(|| corrected(corrections, k, s.t, raw)).flatten();
+            let believed = !raw.is_nan() && !self.is_cut_off(corrections, k, s.t, raw);
+            *slot = believed.then(|| corrected(corrections, k, s.t, raw)).flatten();
         }
         let unknown = &[None; MAX_INPUTS][..inputs.len()];
         let rest = Span(s.dt.0 - s.unknown.0);
@@ -288,6 +289,17 @@ impl History {
                 seen(o, est.update(o, value));
             }
         }
+    }
+
+    /// Whether an input that is supposed to be off stands at the end of its range, so that it may have been anything.
+    fn is_cut_off(&self, corrections: &[Correction], k: usize, t: SimTime, raw: f64) -> bool {
+        let (low, high) = self.ranges[k];
+        let off =
+            |c: &&Correction| c.signal == k && c.covers(t) && matches!(c.shape, Shape::Bias | Shape::Drift);
+        corrections.iter().filter(off).any(|c| {
+            let off = c.size * c.profile(t, raw);
+            off > 0.0 && raw >= high || off < 0.0 && raw <= low
+        })
     }
 
     /// Keeps how deviations pass through sample `i`.
