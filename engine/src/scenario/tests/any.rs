@@ -19,6 +19,7 @@ proptest! {
         prop_assert_eq!(report.is_empty(), plain.is_empty());
         for item in report.items() {
             prop_assert!(item.place().is_some(), "no place: {}", item);
+            prop_assert!(item.help_text().is_some_and(|help| !help.is_empty()), "nothing to try: {}", item);
         }
     }
 

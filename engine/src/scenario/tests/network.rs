@@ -50,118 +50,127 @@ fn what_is_wrong_within_a_network_is_shown_where_it_stands() {
         r#"("box", "air"), value"#,
         r#"("box", "aair"), value"#,
         expect![[r#"
-         x conductance `box`–`aair`: there is no node `aair` (did you mean `air`?)
-           ,-[a.ron:22:25]
-        21 |     conductances: [
-        22 |       (between: ("box", "aair"), value: "u * area"),
-           :                         ^^^^^^
-        23 |       (between: ("box", "lid"), value: "plain"),
-           `----
-    "#]],
+             x conductance `box`–`aair`: there is no node `aair` (did you mean `air`?)
+               ,-[a.ron:22:25]
+            21 |     conductances: [
+            22 |       (between: ("box", "aair"), value: "u * area"),
+               :                         ^^^^^^
+            23 |       (between: ("box", "lid"), value: "plain"),
+               `----
+             help: write `air`
+        "#]],
     );
     network(
         r#"("lid", "air"), value: "u * area""#,
         r#"("lid", "air"), value: "u * aera""#,
         expect![[r#"
-         x conductance `lid`–`air`: there is no parameter `aera` (did you mean `area`?)
-           ,-[a.ron:24:40]
-        23 |       (between: ("box", "lid"), value: "plain"),
-        24 |       (between: ("lid", "air"), value: "u * aera", exponent: 1.25),
-           :                                        ^^^^^^^^^^
-        25 |     ],
-           `----
-    "#]],
+             x conductance `lid`–`air`: there is no parameter `aera` (did you mean `area`?)
+               ,-[a.ron:24:40]
+            23 |       (between: ("box", "lid"), value: "plain"),
+            24 |       (between: ("lid", "air"), value: "u * aera", exponent: 1.25),
+               :                                        ^^^^^^^^^^
+            25 |     ],
+               `----
+             help: write `area`
+        "#]],
     );
     network(
         r#"("box", "lid"), value: "plain""#,
         r#"("box", "lid"), value: "plain + 1""#,
         expect![[r#"
-         x conductance `box`–`lid`: there is no parameter `plain + 1` (did you mean `plain`?)
-           ,-[a.ron:23:40]
-        22 |       (between: ("box", "air"), value: "u * area"),
-        23 |       (between: ("box", "lid"), value: "plain + 1"),
-           :                                        ^^^^^^^^^^^
-        24 |       (between: ("lid", "air"), value: "u * area", exponent: 1.25),
-           `----
-    "#]],
+             x conductance `box`–`lid`: there is no parameter `plain + 1` (did you mean `plain`?)
+               ,-[a.ron:23:40]
+            22 |       (between: ("box", "air"), value: "u * area"),
+            23 |       (between: ("box", "lid"), value: "plain + 1"),
+               :                                        ^^^^^^^^^^^
+            24 |       (between: ("lid", "air"), value: "u * area", exponent: 1.25),
+               `----
+             help: write `plain`
+        "#]],
     );
     network(
         "exponent: 1.25",
         "exponent: 7",
         expect![[r#"
-         x conductance `lid`–`air`: its exponent must be between 1 and 4
-           ,-[a.ron:24:62]
-        23 |       (between: ("box", "lid"), value: "plain"),
-        24 |       (between: ("lid", "air"), value: "u * area", exponent: 7),
-           :                                                              ^
-        25 |     ],
-           `----
-    "#]],
+             x conductance `lid`–`air`: its exponent must be between 1 and 4
+               ,-[a.ron:24:62]
+            23 |       (between: ("box", "lid"), value: "plain"),
+            24 |       (between: ("lid", "air"), value: "u * area", exponent: 7),
+               :                                                              ^
+            25 |     ],
+               `----
+             help: README, "How to add", tells what a network is made of; `tclab` and `raspberry-pi-3b` are examples
+        "#]],
     );
     network(
         "bounds: (100.0, 5000.0)",
         "bounds: (1000.0, 5000.0)",
         expect![[r#"
-         x parameter `cp`: its value must be a number within its bounds
-          ,-[a.ron:6:21]
-        5 |       "m": (value: 0.5, unit: "kg"),
-        6 |       "cp": (value: 900.0, unit: "J/kgK", bounds: (1000.0, 5000.0), prior: Log(0.3)),
-          :                     ^^^^^
-        7 |       "u": (value: 8.0, unit: "W/(m²·K)"),
-          `----
-    "#]],
+             x parameter `cp`: its value must be a number within its bounds
+              ,-[a.ron:6:21]
+            5 |       "m": (value: 0.5, unit: "kg"),
+            6 |       "cp": (value: 900.0, unit: "J/kgK", bounds: (1000.0, 5000.0), prior: Log(0.3)),
+              :                     ^^^^^
+            7 |       "u": (value: 8.0, unit: "W/(m²·K)"),
+              `----
+             help: README, "How to add", tells what a network is made of; `tclab` and `raspberry-pi-3b` are examples
+        "#]],
     );
     network(
         r#"node: "box""#,
         r#"node: "bx""#,
         expect![[r#"
-         x output `probe.temperature`: there is no storage `bx`
-           ,-[a.ron:32:51]
-        31 |     ],
-        32 |     outputs: [(signal: "probe.temperature", node: "bx", lag_s: "tau")],
-           :                                                   ^^^^
-        33 |   )) ],
-           `----
-    "#]],
+             x output `probe.temperature`: there is no storage `bx`
+               ,-[a.ron:32:51]
+            31 |     ],
+            32 |     outputs: [(signal: "probe.temperature", node: "bx", lag_s: "tau")],
+               :                                                   ^^^^
+            33 |   )) ],
+               `----
+             help: it has box, lid, air
+        "#]],
     );
     network(
         r#"(name: "lid""#,
         r#"(name: "box""#,
         expect![[r#"
-         x `box` is defined twice
-           ,-[a.ron:19:14]
-        18 |       (name: "box", capacity: "m * cp"),
-        19 |       (name: "box", capacity: "0.1 * m * cp"),
-           :              ^^^^^
-        20 |     ],
-           `----
-    "#]],
+             x `box` is defined twice
+               ,-[a.ron:19:14]
+            18 |       (name: "box", capacity: "m * cp"),
+            19 |       (name: "box", capacity: "0.1 * m * cp"),
+               :              ^^^^^
+            20 |     ],
+               `----
+             help: give each node, input and output a name of its own
+        "#]],
     );
     network(
         r#"Parameter("room")"#,
         r#"Parameter("rom")"#,
         expect![[r#"
-         x boundaries: there is no parameter `rom` (did you mean `room`?)
-           ,-[a.ron:16:46]
-        15 |     inputs: [(signal: "heater.level", unit: "percent", range: (0.0, 100.0))],
-        16 |     boundaries: [(name: "air", at: Parameter("rom"))],
-           :                                              ^^^^^
-        17 |     storages: [
-           `----
-    "#]],
+             x boundaries: there is no parameter `rom` (did you mean `room`?)
+               ,-[a.ron:16:46]
+            15 |     inputs: [(signal: "heater.level", unit: "percent", range: (0.0, 100.0))],
+            16 |     boundaries: [(name: "air", at: Parameter("rom"))],
+               :                                              ^^^^^
+            17 |     storages: [
+               `----
+             help: write `room`
+        "#]],
     );
     network(
         "range: (0.0, 100.0)",
         "range: (100.0, 0.0)",
         expect![[r#"
-         x input `heater.level`: its range must ascend and its correlation be above 0 s
-           ,-[a.ron:15:63]
-        14 |     },
-        15 |     inputs: [(signal: "heater.level", unit: "percent", range: (100.0, 0.0))],
-           :                                                               ^^^^^^^^^^^^
-        16 |     boundaries: [(name: "air", at: Parameter("room"))],
-           `----
-    "#]],
+             x input `heater.level`: its range must ascend and its correlation be above 0 s
+               ,-[a.ron:15:63]
+            14 |     },
+            15 |     inputs: [(signal: "heater.level", unit: "percent", range: (100.0, 0.0))],
+               :                                                               ^^^^^^^^^^^^
+            16 |     boundaries: [(name: "air", at: Parameter("room"))],
+               `----
+             help: README, "How to add", tells what a network is made of; `tclab` and `raspberry-pi-3b` are examples
+        "#]],
     );
 }
 
@@ -362,4 +371,32 @@ fn units_of_a_network_that_do_not_fit() {
     // No unit is stated, or none that is known: nothing is said.
     network(r#"unit: "W/percent""#, r#"unit: """#, expect![[""]]);
     network(r#"unit: "W/percent""#, r#"unit: "BTU/h""#, expect![[""]]);
+}
+
+#[test]
+fn what_drives_a_simulated_network_has_to_be_there() {
+    let fleet = NETWORK.replace("  things:", "  fleet: [(id: \"box\", thing: \"hot-box\")],\n  things:");
+    let said = |text: &str| dedented(report(text).render(Style::Plain));
+    expect![[r#"
+         x nothing drives the input `heater.level` of a simulated `hot-box`
+           ,-[a.ron:16:23]
+        15 |     },
+        16 |     inputs: [(signal: "heater.level", unit: "percent", range: (0.0, 100.0))],
+           :                       ^^^^^^^^^^^^^^
+        17 |     boundaries: [(name: "air", at: Parameter("room"))],
+           `----
+         help: an input is `zone.<quantity>`, `outside.<quantity>` or `<actuator part>.level`
+    "#]]
+    .assert_eq(&said(&fleet));
+    expect![[r#"
+         x there is no quantity of `outside` called `wnd`
+           ,-[a.ron:16:23]
+        15 |     },
+        16 |     inputs: [(signal: "outside.wnd", unit: "percent", range: (0.0, 100.0))],
+           :                       ^^^^^^^^^^^^^
+        17 |     boundaries: [(name: "air", at: Parameter("room"))],
+           `----
+         help: did you mean `wind`?
+    "#]]
+    .assert_eq(&said(&fleet.replace("heater.level", "outside.wnd")));
 }

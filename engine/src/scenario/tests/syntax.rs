@@ -22,76 +22,83 @@ fn syntax() {
         r#"link: "wifi"),"#,
         r#"link: "wifi"],"#,
         expect![[r#"
-              x `]` does not close the `(` that is still open
-               ,-[a.ron:8:82]
-             7 |   fleet: [
-             8 |     (id: "node-{}", count: 20, thing: "node", in: ["house", "room"], link: "wifi"],
-               :     |                                                                            |
-               :     |                                                                            `-- closes something else
-               :     `-- opened here
-             9 |     (id: "box", thing: "hot-box"),
-               `----
+             x `]` does not close the `(` that is still open
+              ,-[a.ron:8:82]
+            7 |   fleet: [
+            8 |     (id: "node-{}", count: 20, thing: "node", in: ["house", "room"], link: "wifi"],
+              :     |                                                                            |
+              :     |                                                                            `-- closes something else
+              :     `-- opened here
+            9 |     (id: "box", thing: "hot-box"),
+              `----
+             help: close it with `)` before, or take it away
         "#]],
     );
     check(
         "  record: (",
         "  record: ((",
         expect![[r#"
-              x this `(` is never closed
-               ,-[a.ron:1:9]
-             1 | Scenario(
-               :         |
-               :         `-- opened here
-             2 |   format: 1,
-               `----
+             x this `(` is never closed
+              ,-[a.ron:1:9]
+            1 | Scenario(
+              :         |
+              :         `-- opened here
+            2 |   format: 1,
+              `----
+             help: close it with `)`, or look for a bracket too many further down
         "#]],
     );
     check(
         r#"about: "a test","#,
         r#"about: "a test,"#,
         expect![[r#"
-              x this string never ends
-               ,-[a.ron:3:3]
-             2 |   format: 1,
-             3 |   about: "a test,
-               :   ^^^^^^^|^^^^^^^
-               :          `-- is a quote missing on this line?
-             4 |   seed: 3, duration: "1h", step: "1s", start: "2026-06-21T00:00:00Z",
+             x this string never ends
+              ,-[a.ron:3:3]
+            2 |   format: 1,
+            3 |   about: "a test,
+              :   ^^^^^^^|^^^^^^^
+              :          `-- is a quote missing on this line?
+            4 |   seed: 3, duration: "1h", step: "1s", start: "2026-06-21T00:00:00Z",
+              `----
+               ,-[a.ron:18:63]
+            17 |   ],
+            18 |   record: ( signals: ["node-*/air.*@reading"], segment: "10min" ),
+               :                                                               |
+               :                                                               `-- starts here
+            19 | )
                `----
-                ,-[a.ron:18:63]
-             17 |   ],
-             18 |   record: ( signals: ["node-*/air.*@reading"], segment: "10min" ),
-                :                                                               |
-                :                                                               `-- starts here
-             19 | )
-                `----
+             help: end it with `"`, or look above for a quote too many, or a glob such as `node-*/…` that ended a
+                   comment
         "#]],
     );
     check(
         r#"about: "a test","#,
         r#"/* about: "a test","#,
         expect![[r#"
-              x this string never ends
-                ,-[a.ron:18:63]
-             17 |   ],
-             18 |   record: ( signals: ["node-*/air.*@reading"], segment: "10min" ),
-                :                                                               |
-                :                                                               `-- starts here
-             19 | )
-                `----
+             x this string never ends
+               ,-[a.ron:18:63]
+            17 |   ],
+            18 |   record: ( signals: ["node-*/air.*@reading"], segment: "10min" ),
+               :                                                               |
+               :                                                               `-- starts here
+            19 | )
+               `----
+             help: end it with `"`, or look above for a quote too many, or a glob such as `node-*/…` that ended a
+                   comment
         "#]],
     );
     check(
         r#"about: "a test","#,
         r#"about: a test,"#,
         expect![[r#"
-              x expected a text in quotes
-               ,-[a.ron:1:1]
-             1 | Scenario(
-               : ^^^^^^^^^
-             2 |   format: 1,
-               `----
-              help: write it as "text"
+             x `about` must be a text in quotes, not a
+              ,-[a.ron:3:10]
+            2 |   format: 1,
+            3 |   about: a test,
+              :          ^
+            4 |   seed: 3, duration: "1h", step: "1s", start: "2026-06-21T00:00:00Z",
+              `----
+             help: write about: "a"
         "#]],
     );
     check(

@@ -79,12 +79,13 @@ fn wiring() {
         soil,
         &format!("{soil}, {}", soil.replace(r#"id: "soil""#, r#"id: "wet""#)),
         expect![[r#"
-              x two parts use pin `A1`
-                ,-[a.ron:11:147]
-             11 | -box", source: "own", board: "devkit", parts: [ (id: "soil", model: "soil", on: Pin("A1")), (id: "wet", model: "soil", on: Pin("A1")) ]) ],
-                :                                                                                 ^^^^|^^^^                                  ^^^^^^^^^
-                :                                                                                     `-- first here
-                `----
+             x two parts use pin `A1`
+               ,-[a.ron:11:147]
+            11 | -box", source: "own", board: "devkit", parts: [ (id: "soil", model: "soil", on: Pin("A1")), (id: "wet", model: "soil", on: Pin("A1")) ]) ],
+               :                                                                                 ^^^^|^^^^                                  ^^^^^^^^^
+               :                                                                                     `-- first here
+               `----
+             help: `A1` cannot be shared: use another board, or leave a part out
         "#]],
     );
     let sda = r#"(id: "h", model: "heater", on: Pin("D21"))"#;
@@ -92,12 +93,13 @@ fn wiring() {
         soil,
         &format!("{}, {sda}", air("a", 0x76)),
         expect![[r#"
-              x two parts use pin `D21`
-                ,-[a.ron:11:146]
-             11 | t-box", source: "own", board: "devkit", parts: [ (id: "a", model: "bme280", on: I2c(0x76)), (id: "h", model: "heater", on: Pin("D21")) ]) ],
-                :                                                                                 ^^^^|^^^^                                  ^^^^^^^^^^
-                :                                                                                     `-- first here
-                `----
+             x two parts use pin `D21`
+               ,-[a.ron:11:146]
+            11 | t-box", source: "own", board: "devkit", parts: [ (id: "a", model: "bme280", on: I2c(0x76)), (id: "h", model: "heater", on: Pin("D21")) ]) ],
+               :                                                                                 ^^^^|^^^^                                  ^^^^^^^^^^
+               :                                                                                     `-- first here
+               `----
+             help: pins that are free: A1, D1, D2
         "#]],
     );
     check(
