@@ -107,6 +107,42 @@ fn mul(n: impl Size, d: impl Size, a: &[f64], b: &[f64], out: &mut [f64]) {
     }
 }
 
+/// `out = (I + M)·a + C·bᵀ`, `w` columns wide: what the states' `n` rows of a step make of a covariance with states and
+/// inputs (`a`) and with `l` parameters (`b`). The inputs' rows hold but their diagonal.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "four sizes and four matrices, a row of `c` every `stride`")]
+fn push(
+    n: impl Size,
+    d: impl Size,
+    w: impl Size,
+    l: impl Size,
+    m: &[f64],
+    a: &[f64],
+    (c, stride): (&[f64], usize),
+    b: &[f64],
+    out: &mut [f64],
+) {
+    let (n, d, w, l) = (n.get(), d.get(), w.get(), l.get());
+    for i in 0..n {
+        for j in 0..w {
+            let mut v = a[i * w + j];
+            for k in 0..d {
+                v += m[i * d + k] * a[k * w + j];
+            }
+            for k in 0..l {
+                v += c[i * stride + k] * b[j * l + k];
+            }
+            out[i * w + j] = v;
+        }
+    }
+    for i in n..d {
+        let keeps = 1.0 + m[i * d + i];
+        for j in 0..w {
+            out[i * w + j] = keeps * a[i * w + j];
+        }
+    }
+}
+
 /// `a ← 2a + more`.
 #[inline(always)]
 fn twice_and(d: impl Size, a: &mut [f64], more: &[f64]) {
@@ -385,41 +421,14 @@ impl Spread {
         (c, stride): (&[f64], usize),
         keep: bool,
     ) {
+        let (dd, dl) = (d.get() * d.get(), d.get() * l.get());
+        let (m, c, ll) =
+            (&m[..dd], &c[..(n.get().max(1) - 1) * stride + l.get()], &self.ll[..l.get() * l.get()]);
+        let (ss, sl) = (&mut self.ss[..dd], &mut self.sl[..dl]);
+        let (h, g) = (&mut self.moved_ss[..dd], &mut self.moved_sl[..dl]);
+        push(n, d, d, l, m, ss, (c, stride), sl, h);
+        push(n, d, l, l, m, sl, (c, stride), ll, g);
         let (n, d, l) = (n.get(), d.get(), l.get());
-        let (m, c, ll) = (&m[..d * d], &c[..(n.max(1) - 1) * stride + l], &self.ll[..l * l]);
-        let (ss, sl) = (&mut self.ss[..d * d], &mut self.sl[..d * l]);
-        let (h, g) = (&mut self.moved_ss[..d * d], &mut self.moved_sl[..d * l]);
-        for i in 0..n {
-            for j in 0..d {
-                let mut v = ss[i * d + j];
-                for k in 0..d {
-                    v += m[i * d + k] * ss[k * d + j];
-                }
-                for k in 0..l {
-                    v += c[i * stride + k] * sl[j * l + k];
-                }
-                h[i * d + j] = v;
-            }
-            for j in 0..l {
-                let mut v = sl[i * l + j];
-                for k in 0..d {
-                    v += m[i * d + k] * sl[k * l + j];
-                }
-                for k in 0..l {
-                    v += c[i * stride + k] * ll[k * l + j];
-                }
-                g[i * l + j] = v;
-            }
-        }
-        for i in n..d {
-            let keeps = 1.0 + m[i * d + i];
-            for j in 0..d {
-                h[i * d + j] = keeps * ss[i * d + j];
-            }
-            for j in 0..l {
-                g[i * l + j] = keeps * sl[i * l + j];
-            }
-        }
         for i in 0..d {
             for j in 0..=i {
                 let mut v = h[i * d + j];

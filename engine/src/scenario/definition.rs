@@ -78,8 +78,10 @@ impl Definition for BoardDef {
         let analog = self.pins.iter().find(|(_, f)| f.contains(&PinFn::Analog));
         if let (Some((pin, _)), None) = (analog, &self.adc) {
             let path = format!("pins[\"{pin}\"]");
-            report
-                .push(place.error(&path, format!("pin `{pin}` reads voltages, but the board has no `adc`")));
+            let text = format!("pin `{pin}` reads voltages, but the board has no `adc`");
+            report.push(
+                place.error(&path, text).help("add `adc: (bits: …, reference_v: …)`, or take `Analog` away"),
+            );
         }
     }
 }
@@ -97,13 +99,22 @@ impl Definition for SensorDef {
         place.at_least("active_ma", self.active_ma, 0.0, report);
         place.at_least("idle_ma", self.idle_ma, 0.0, report);
         if self.channels.is_empty() {
-            report.push(place.error("channels", "a sensor measures at least one quantity"));
+            let error = place.error("channels", "a sensor measures at least one quantity");
+            report.push(
+                error.help(
+                    "write `channels: [(quantity: \"temperature\", unit: \"degC\", range: (-40, 85))]`",
+                ),
+            );
         }
         for (i, channel) in self.channels.iter().enumerate() {
             let place = place.inside(&format!("channels[{i}]"));
             if self.channels[..i].iter().any(|c| c.quantity == channel.quantity) {
                 let text = format!("`{}` is measured by two channels", channel.quantity);
-                report.push(place.error("quantity", text));
+                report.push(
+                    place
+                        .error("quantity", text)
+                        .help("tell them apart: `temperature` and `case_temperature`"),
+                );
             }
             check_channel(channel, &place, report);
         }
@@ -113,7 +124,7 @@ impl Definition for SensorDef {
 fn check_channel(c: &ChannelDef, place: &Place<'_>, report: &mut Report) {
     check_id(place, "quantity", "quantity", &c.quantity, report);
     if c.range.0 >= c.range.1 {
-        report.push(place.error("range", "the range must ascend: (smallest, largest)"));
+        report.push(place.error("range", "the range must ascend").help("write (smallest, largest)"));
     }
     for (key, value) in [
         ("lsb", c.lsb),
@@ -134,7 +145,8 @@ fn check_channel(c: &ChannelDef, place: &Place<'_>, report: &mut Report) {
         );
     }
     if c.lsb > c.range.1 - c.range.0 && c.range.0 < c.range.1 {
-        report.push(place.error("lsb", "one step of the converter is larger than the whole range"));
+        let error = place.error("lsb", "one step of the converter is larger than the whole range");
+        report.push(error.help("`lsb` is the smallest step of a reading, in the channel's unit"));
     }
     let Some(unit) = units::find(&c.unit) else {
         let known = units::all().map(|u| u.symbol);
@@ -155,7 +167,7 @@ fn check_channel(c: &ChannelDef, place: &Place<'_>, report: &mut Report) {
         // The symbol itself, so that no one has to know spellings behind this door.
         _ if unit.symbol != c.unit => {
             let text = format!("the catalog writes `{}` as `{}`", c.unit, unit.symbol);
-            report.push(place.error("unit", text));
+            report.push(place.error("unit", text).help(format!("write unit: \"{}\"", unit.symbol)));
         }
         _ => {}
     }
@@ -165,7 +177,8 @@ fn check_bus(bus: &BusDef, place: &Place<'_>, report: &mut Report) {
     match bus {
         BusDef::I2c(addresses) => {
             if addresses.is_empty() {
-                report.push(place.error("bus", "an I2C part answers to at least one address"));
+                let error = place.error("bus", "an I2C part answers to at least one address");
+                report.push(error.help("write `bus: I2c([0x76])`"));
             }
             // 7-bit addresses 0x00–0x07 and 0x78–0x7F are reserved (UM10204 rev. 7.0, table 4).
             if let Some(a) = addresses.iter().find(|a| !(0x08..=0x77).contains(*a)) {
@@ -174,7 +187,10 @@ fn check_bus(bus: &BusDef, place: &Place<'_>, report: &mut Report) {
                 ));
             }
         }
-        BusDef::Digital(0) => report.push(place.error("bus", "a digital part needs at least one pin")),
+        BusDef::Digital(0) => {
+            let error = place.error("bus", "a digital part needs at least one pin");
+            report.push(error.help("write `bus: Digital(1)`"));
+        }
         _ => {}
     }
 }
@@ -224,7 +240,8 @@ pub fn check_thing(thing: &ThingDef, catalog: &Catalog, place: &Place<'_>, repor
         if let Some(first) = thing.parts[..i].iter().position(|p| p.id == part.id) {
             let text = format!("two parts have the id `{}`", part.id);
             let other = outer.span(&format!("parts[{first}].id"));
-            report.push(place.error("id", text).at(place.source, other, "first here"));
+            let error = place.error("id", text).at(place.source, other, "first here");
+            report.push(error.help("give each part an id of its own"));
         }
         let sensor = catalog.sensors.get(&part.model).map(|s| &s.bus);
         let bus = sensor.or_else(|| catalog.actuators.get(&part.model).map(|a| &a.bus));
@@ -364,12 +381,13 @@ impl Wiring<'_> {
                 board.pins.iter().filter(|(_, has)| has.contains(f)).map(|(p, _)| p).collect();
             let Some(first) = pins.first() else {
                 let text = format!("`{}` has no {bus} bus", board.name);
-                report.push(place.error("on", text));
+                let help = "use a part on other wires, or another board: see `twinfleet list boards`";
+                report.push(place.error("on", text).help(help));
                 return;
             };
             let free =
                 pins.iter().find(|p| self.uses.get(**p).is_none_or(|(_, shared)| *shared)).unwrap_or(first);
-            self.claim((*free).clone(), true, place, report);
+            self.claim((*free).clone(), true, Vec::new(), place, report);
         }
     }
 
@@ -406,20 +424,33 @@ impl Wiring<'_> {
             let text = format!("pin `{pin}` of `{}` is not {}", board.name, wanted.join(" or "));
             report.push(place.error("on", text).help(format!("pins that fit: {}", fitting.join(", "))));
         }
-        self.claim(pin.to_owned(), shared, place, report);
+        let others = board.pins.iter().filter(|(_, has)| fit.iter().any(|f| has.contains(f)));
+        let others = others.map(|(p, _)| p.clone()).collect();
+        self.claim(pin.to_owned(), shared, others, place, report);
     }
 
-    fn claim(&mut self, pin: String, shared: bool, place: &Place<'_>, report: &mut Report) {
+    /// Notes who uses a pin, and complains where it is taken; `others` would do as well.
+    fn claim(
+        &mut self,
+        pin: String,
+        shared: bool,
+        others: Vec<String>,
+        place: &Place<'_>,
+        report: &mut Report,
+    ) {
         let path = place.path("on");
         match self.uses.get(&pin) {
             Some((_, true)) if shared => {}
             Some((other, _)) => {
                 let text = format!("two parts use pin `{pin}`");
-                report.push(place.error("on", text).at(
-                    place.source,
-                    place.source.span_of(other),
-                    "first here",
-                ));
+                let error =
+                    place.error("on", text).at(place.source, place.source.span_of(other), "first here");
+                let free: Vec<String> = others.into_iter().filter(|p| !self.uses.contains_key(p)).collect();
+                report.push(error.help(if free.is_empty() {
+                    format!("`{pin}` cannot be shared: use another board, or leave a part out")
+                } else {
+                    format!("pins that are free: {}", free.join(", "))
+                }));
             }
             None => {
                 self.uses.insert(pin, (path, shared));
