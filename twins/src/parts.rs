@@ -41,7 +41,12 @@ pub mod serial;
 pub mod spi;
 pub mod stimulus;
 
+pub mod ads1115;
+pub mod bh1750;
 pub mod bme280;
+pub mod ina219;
+pub mod mpu6050;
+pub mod sht31;
 
 /// A millisecond in the unit of every time here.
 pub const MS: u64 = 1_000_000;

@@ -6,7 +6,12 @@
 //! driver's version.
 
 mod drivers {
+    mod ads1115;
+    mod bh1750;
     mod bme280;
     mod common;
+    mod ina219;
+    mod mpu6050;
     mod rooms;
+    mod sht31;
 }

@@ -28,7 +28,7 @@ const ADDRESS: u8 = 0x76;
 
 /// Trim words as units have them, and far beyond: the signs of all that are signed, both bends of temperature.
 fn trims() -> impl Strategy<Value = Trim> {
-    let temperature = (15_000_u16..=40_000, 18_000_i16..=i16::MAX, -10_000_i16..=10_000);
+    let temperature = (15_000_u16..=40_000, 18_000_i16..=i16::MAX, -6_000_i16..=6_000);
     let pressure = (
         20_000_u16..=45_000, // beyond, the datasheet's integer formula leaves its 64 bits
         -20_000_i16..=5_000,
@@ -183,8 +183,13 @@ proptest! {
         let s = steps(&mut bus, &trim, [15 + t as u32, 15 + p as u32]);
         let raw_c = s.c / f64::from(1_u32 << (5 - t));
         let lost_fine = 8.0 * raw_c * 5120.0 + 3.0;
-        let [c, pa, pct] =
-            [sample.temperature, sample.pressure, sample.humidity].map(|v| f64::from(v.expect("not skipped")));
+        let (Some(c), Some(pa), Some(pct)) = (sample.temperature, sample.pressure, sample.humidity) else {
+            // The middle code means "skipped"; a value may happen to have it.
+            let data = registers::<8>(&mut bus, ADDRESS, 0xF7);
+            prop_assert!([0, 3, 6].iter().any(|&i| data[i] == 0x80 && data[i + 1] == 0), "{data:?}");
+            return Ok(());
+        };
+        let [c, pa, pct] = [c, pa, pct].map(f64::from);
         assert_near("temperature", c, truth.c, 0.51 * s.c + 0.005 + lost_fine / 5120.0);
         assert_near("pressure", pa, truth.pa, 0.51 * s.pa + lost_fine * s.pa_per_fine + 0.15);
         assert_near("humidity", pct, truth.pct,
