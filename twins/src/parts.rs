@@ -47,6 +47,7 @@ pub mod bme280;
 pub mod ina219;
 pub mod mpu6050;
 pub mod sht31;
+pub mod vl53l0x;
 
 /// A millisecond in the unit of every time here.
 pub const MS: u64 = 1_000_000;

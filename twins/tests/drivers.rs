@@ -14,4 +14,5 @@ mod drivers {
     mod mpu6050;
     mod rooms;
     mod sht31;
+    mod vl53l0x;
 }
