@@ -44,8 +44,13 @@ pub mod stimulus;
 pub mod ads1115;
 pub mod bh1750;
 pub mod bme280;
+pub mod dht;
+pub mod ds18b20;
+pub mod hx711;
 pub mod ina219;
+pub mod mcp3008;
 pub mod mpu6050;
+pub mod neo6m;
 pub mod sht31;
 pub mod vl53l0x;
 

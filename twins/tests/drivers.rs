@@ -10,8 +10,13 @@ mod drivers {
     mod bh1750;
     mod bme280;
     mod common;
+    mod dht;
+    mod ds18b20;
+    mod hx711;
     mod ina219;
+    mod mcp3008;
     mod mpu6050;
+    mod neo6m;
     mod rooms;
     mod sht31;
     mod vl53l0x;

@@ -93,3 +93,17 @@ impl<P: LinePart> InputPin for Pin<'_, P> {
         Ok(!self.level())
     }
 }
+
+/// Several parts on one set of lines, each pulling low as it likes.
+pub struct Together<P>(pub Vec<P>);
+
+impl<P: LinePart> LinePart for Together<P> {
+    fn drive(&mut self, at_ns: u64, line: u8, high: bool) {
+        self.0.iter_mut().for_each(|p| p.drive(at_ns, line, high));
+    }
+
+    fn level(&mut self, at_ns: u64, line: u8) -> bool {
+        // All are asked, so that all catch up.
+        self.0.iter_mut().fold(true, |high, p| p.level(at_ns, line) & high)
+    }
+}
