@@ -7,6 +7,22 @@
 //! A conversion takes the inverse of the data rate, after 25 µs of waking up in single-shot mode; its value is that
 //! of its middle. A new configuration in a running conversion counts from the next one on. After more than 4,096
 //! conversions that nobody asked about, the comparator looks at the last ones only.
+//!
+//! ```
+//! # use embedded_hal::{delay::DelayNs, i2c::I2c};
+//! # use twinfleet_twins::parts::{clock::Clock, i2c::I2cBus, stimulus::Quantity};
+//! # let mut clock = Clock::new();
+//! # let mut bus = I2cBus::new(clock.clone(), 400_000);
+//! use twinfleet_twins::parts::ads1115::Ads1115;
+//!
+//! bus.add(Ads1115::new(0x48, |_: Quantity, _| 1.024))?;
+//! bus.write(0x48, &[1, 0xC3, 0x83])?; // input 0 against ground, 4.096 V, once, 128 a second
+//! clock.delay_ms(8);
+//! let mut word = [0; 2];
+//! bus.write_read(0x48, &[0], &mut word)?;
+//! assert_eq!(i16::from_be_bytes(word), 8192);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use super::{
     US,

@@ -8,6 +8,22 @@
 //! one runs, the old value is read. Where the datasheet leaves room: a new measurement time counts from the next
 //! measurement on, low resolution counts in steps of 4 lx at the default measurement time, and of a write only the
 //! first byte is an instruction, since one has to end with a stop condition.
+//!
+//! ```
+//! # use embedded_hal::{delay::DelayNs, i2c::I2c};
+//! # use twinfleet_twins::parts::{clock::Clock, i2c::I2cBus, stimulus::Quantity};
+//! # let mut clock = Clock::new();
+//! # let mut bus = I2cBus::new(clock.clone(), 400_000);
+//! use twinfleet_twins::parts::bh1750::Bh1750;
+//!
+//! bus.add(Bh1750::new(0x23, |_: Quantity, _| 250.0))?;
+//! bus.write(0x23, &[0x20])?; // once, high resolution
+//! clock.delay_ms(120);
+//! let mut word = [0; 2];
+//! bus.read(0x23, &mut word)?;
+//! assert_eq!(u16::from_be_bytes(word), 300); // 1.2 counts a lux
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use super::{
     MS,

@@ -8,6 +8,25 @@
 //! set in the second; `im_update` before a conversion lasts for its fixed first millisecond; a write to `config` in
 //! normal mode ("may be ignored") is ignored. A conversion takes the typical time unless [`Bme280::set_slow`] asks
 //! for the longest.
+//!
+//! ```
+//! # use embedded_hal::{delay::DelayNs, i2c::I2c};
+//! # use twinfleet_twins::parts::{clock::Clock, i2c::I2cBus, stimulus::Quantity};
+//! # let mut clock = Clock::new();
+//! # let mut bus = I2cBus::new(clock.clone(), 400_000);
+//! use twinfleet_twins::parts::bme280::{Bme280, Trim};
+//!
+//! let room = |quantity, _| if quantity == Quantity::TemperatureC { 25.0 } else { 50.0 };
+//! bus.add(Bme280::new(0x76, room).with_trim(Trim { t3: 50, ..Trim::default() }))?;
+//! clock.delay_ms(2);
+//! bus.write(0x76, &[0xF4, 0x21])?; // temperature, once
+//! clock.delay_ms(4);
+//! let mut raw = [0; 3];
+//! bus.write_read(0x76, &[0xFA], &mut raw)?;
+//! let code = u32::from_be_bytes([0, raw[0], raw[1], raw[2]]) >> 4;
+//! assert!((Trim { t3: 50, ..Trim::default() }.temperature_c(code) - 25.0).abs() < 0.005);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use super::{
     MS, US,

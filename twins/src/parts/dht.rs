@@ -8,6 +8,22 @@
 //! answer. Where the manuals leave room: asked sooner than the interval allows, the part answers with the same result
 //! again and measures nothing new; the response comes 30 µs (AM2302: 20 to 200) after the line is let go, see
 //! [`Dht::set_response_ns`]; bits take the typical times.
+//!
+//! ```
+//! use embedded_hal::{delay::DelayNs, digital::{InputPin, OutputPin}};
+//! use twinfleet_twins::parts::{clock::Clock, dht::Dht, line::Wires, stimulus::Quantity};
+//!
+//! let mut clock = Clock::new();
+//! let wires = Wires::new(Dht::dht22(|_: Quantity, _| 20.0), clock.clone(), 200);
+//! let mut pin = wires.pin(0);
+//! clock.delay_ms(2_000);
+//! pin.set_low()?;
+//! clock.delay_ms(1);
+//! pin.set_high()?;
+//! clock.delay_us(50);
+//! assert!(pin.is_low()?, "it responds");
+//! # Ok::<(), std::convert::Infallible>(())
+//! ```
 
 use super::{
     MS, US,

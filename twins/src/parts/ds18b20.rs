@@ -8,6 +8,14 @@
 //! A conversion takes the longest time of table 2, the only one given; its value is that of its middle. Where the
 //! datasheet leaves room: a slot's bit is taken 30 µs after its falling edge, a zero is held for 30 µs, presence
 //! comes 30 µs after the reset and lasts 120 µs; bits below the resolution are zero. Parasitic power is not here.
+//!
+//! ```
+//! use twinfleet_twins::parts::{crc, ds18b20::Ds18b20, stimulus::Quantity};
+//!
+//! let part = Ds18b20::new(0x1234, |_: Quantity, _| 21.5);
+//! assert_eq!(part.rom()[..3], [0x28, 0x34, 0x12]);
+//! assert_eq!(crc::one_wire(&part.rom()), 0);
+//! ```
 
 use super::{
     MS, US, crc,

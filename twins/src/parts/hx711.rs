@@ -8,6 +8,14 @@
 //! its conversion; one that is not read is replaced by the next. Where the datasheet leaves room: DOUT stays high for
 //! the settling time (four conversions) after power-up and after a change of channel or gain; a read begins with a
 //! pulse that comes more than 60 µs after the one before it.
+//!
+//! ```
+//! use twinfleet_twins::parts::{hx711::{DATA, Hx711}, line::LinePart, stimulus::Quantity};
+//!
+//! let mut part = Hx711::new(5.0, true, |_: Quantity, _| 0.0);
+//! assert!(part.level(49_000_000, DATA), "settling");
+//! assert!(!part.level(50_000_000, DATA), "a result waits");
+//! ```
 
 use super::{
     MS, US,

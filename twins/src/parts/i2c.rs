@@ -1,6 +1,18 @@
 //! An I2C bus with virtual parts on it: what UM10204 calls a controller with its targets.
 //!
 //! The bus knows bytes, acknowledges and their time, and no part's registers. One controller, 7-bit addresses.
+//!
+//! ```
+//! use embedded_hal::i2c::I2c;
+//! use twinfleet_twins::parts::{bh1750::Bh1750, clock::Clock, i2c::{I2cBus, I2cPart}, stimulus::Quantity};
+//!
+//! let clock = Clock::new();
+//! let mut bus: I2cBus<Box<dyn I2cPart>> = I2cBus::new(clock.clone(), 100_000);
+//! bus.add(Box::new(Bh1750::new(0x23, |_: Quantity, _| 250.0)))?;
+//! bus.write(0x23, &[0x01])?;
+//! assert_eq!(clock.now_ns(), (10 + 9 + 1) * 10_000, "start, address and acknowledge; a byte; stop");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use super::clock::Clock;
 use embedded_hal::i2c::{self, ErrorKind, ErrorType, I2c, NoAcknowledgeSource, Operation};
@@ -167,15 +179,16 @@ impl<P: I2cPart> I2cBus<P> {
         Ok(())
     }
 
-    fn address(&mut self, address: u8, direction: Direction) -> Result<(), I2cError> {
+    /// Addresses a part, found before; `None` is nobody.
+    fn address(&mut self, address: u8, part: Option<usize>, direction: Direction) -> Result<usize, I2cError> {
         let at_ns = self.bits(10); // start condition, address, direction, acknowledge
-        let reply = self.part(address).map_or(Reply::Nack, |p| p.start(at_ns, direction));
-        match reply {
-            Reply::Ack => Ok(()),
+        let Some(part) = part else { return Err(I2cError::NoAddress(address)) };
+        match self.parts[part].start(at_ns, direction) {
+            Reply::Ack => Ok(part),
             Reply::Nack => Err(I2cError::NoAddress(address)),
             Reply::Stretch { until_ns } if until_ns <= at_ns.saturating_add(self.stretch_max_ns) => {
                 self.clock.advance_to_ns(until_ns);
-                Ok(())
+                Ok(part)
             }
             Reply::Stretch { .. } => {
                 self.clock.advance_ns(self.stretch_max_ns);
@@ -184,7 +197,12 @@ impl<P: I2cPart> I2cBus<P> {
         }
     }
 
-    fn transfer(&mut self, address: u8, operations: &mut [Operation<'_>]) -> Result<(), I2cError> {
+    fn transfer(
+        &mut self,
+        address: u8,
+        found: Option<usize>,
+        operations: &mut [Operation<'_>],
+    ) -> Result<(), I2cError> {
         let mut going = None;
         for operation in operations {
             let direction = match operation {
@@ -192,21 +210,22 @@ impl<P: I2cPart> I2cBus<P> {
                 Operation::Write(_) => Direction::Write,
             };
             // Operations of the same kind that follow each other are one transfer, as the trait wants it.
-            if going != Some(direction) {
-                self.address(address, direction)?;
-                going = Some(direction);
-            }
+            let part = match going {
+                Some((before, part)) if before == direction => part,
+                _ => self.address(address, found, direction)?,
+            };
+            going = Some((direction, part));
             match operation {
                 Operation::Read(bytes) => {
                     for byte in bytes.iter_mut() {
                         let at_ns = self.bits(9);
-                        *byte = self.part(address).map_or(0xFF, |p| p.read(at_ns));
+                        *byte = self.parts[part].read(at_ns);
                     }
                 }
                 Operation::Write(bytes) => {
                     for &byte in *bytes {
                         let at_ns = self.bits(9);
-                        if !self.part(address).is_some_and(|p| p.write(at_ns, byte)) {
+                        if !self.parts[part].write(at_ns, byte) {
                             return Err(I2cError::NoData(address));
                         }
                     }
@@ -228,10 +247,11 @@ impl<P: I2cPart> I2c for I2cBus<P> {
             self.bits(1);
             return done;
         }
-        let done = self.transfer(address, operations);
+        let part = self.parts.iter().position(|p| p.address() == address);
+        let done = self.transfer(address, part, operations);
         let at_ns = self.bits(1);
-        if let Some(part) = self.part(address) {
-            part.stop(at_ns);
+        if let Some(part) = part {
+            self.parts[part].stop(at_ns);
         }
         done
     }

@@ -7,6 +7,22 @@
 //! A conversion takes the typical time. A shunt conversion is followed by one of the bus, then by the sums. Where the
 //! datasheet leaves room: a value is sampled in the middle of its conversion; with 9 to 11 bits the least 3 to 1 bits
 //! are zero; sums round towards zero, and power is that of the current's size.
+//!
+//! ```
+//! # use embedded_hal::{delay::DelayNs, i2c::I2c};
+//! # use twinfleet_twins::parts::{clock::Clock, i2c::I2cBus, stimulus::Quantity};
+//! # let mut clock = Clock::new();
+//! # let mut bus = I2cBus::new(clock.clone(), 400_000);
+//! use twinfleet_twins::parts::ina219::Ina219;
+//!
+//! let battery = |quantity, _| if quantity == Quantity::ShuntV { 0.01 } else { 12.0 };
+//! bus.add(Ina219::new(0x40, battery))?;
+//! clock.delay_ms(2);
+//! let mut word = [0; 2];
+//! bus.write_read(0x40, &[1], &mut word)?;
+//! assert_eq!(i16::from_be_bytes(word), 1000); // 10 µV each
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use super::{
     US,

@@ -1,6 +1,20 @@
 //! Parts that speak by the level of pins and by time: 1-Wire, DHT, HX711.
 //!
 //! A pin is an open drain with a pull-up where part and controller share a line: the line is low while either pulls it.
+//!
+//! ```
+//! use embedded_hal::digital::{InputPin, OutputPin};
+//! use twinfleet_twins::parts::{clock::Clock, hx711::{CLOCK, DATA, Hx711}, line::Wires, stimulus::Quantity};
+//!
+//! let clock = Clock::new();
+//! let wires = Wires::new(Hx711::new(5.0, false, |_: Quantity, _| 0.001), clock.clone(), 200);
+//! let (mut sck, mut dout) = (wires.pin(CLOCK), wires.pin(DATA));
+//! sck.set_low()?;
+//! assert!(dout.is_high()?, "no result yet");
+//! clock.advance_ns(400_000_000);
+//! assert!(dout.is_low()?);
+//! # Ok::<(), std::convert::Infallible>(())
+//! ```
 
 use super::clock::Clock;
 use embedded_hal::digital::{ErrorType, InputPin, OutputPin, StatefulOutputPin};

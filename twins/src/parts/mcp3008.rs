@@ -6,6 +6,15 @@
 //! The part counts clocks from the start bit, so a controller may send any number of leading zeros. The input is read
 //! at the end of its sample time, a clock and a half after the last channel bit. Where the datasheet leaves room: a
 //! code is cut, not rounded, so that it changes where equation 4-2 does.
+//!
+//! ```
+//! use twinfleet_twins::parts::{mcp3008::Mcp3008, spi::SpiPart, stimulus::Quantity};
+//!
+//! let mut part = Mcp3008::new(3.3, |_: Quantity, _| 3.3);
+//! part.select(0);
+//! let answer = [0x01, 0x80, 0x00].map(|byte| part.exchange(0, byte));
+//! assert_eq!(answer[1..], [0x03, 0xFF]);
+//! ```
 
 use super::{
     spi::SpiPart,

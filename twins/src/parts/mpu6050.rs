@@ -9,6 +9,24 @@
 //! a device reset is over at once, and status bits are set whether or not their interrupt is enabled. Registers
 //! without a model (offsets, motion detection, auxiliary I2C, the motion processor's memory) keep what is written and
 //! do nothing.
+//!
+//! ```
+//! # use embedded_hal::{delay::DelayNs, i2c::I2c};
+//! # use twinfleet_twins::parts::{clock::Clock, i2c::I2cBus, stimulus::Quantity};
+//! # let mut clock = Clock::new();
+//! # let mut bus = I2cBus::new(clock.clone(), 400_000);
+//! use twinfleet_twins::parts::mpu6050::Mpu6050;
+//!
+//! let flat = |quantity, _| if quantity == Quantity::AccelerationG(2) { 1.0 } else { 0.0 };
+//! bus.add(Mpu6050::new(0x68, flat))?;
+//! clock.delay_ms(20);
+//! bus.write(0x68, &[0x6B, 0])?; // wakes it
+//! clock.delay_ms(1);
+//! let mut word = [0; 2];
+//! bus.write_read(0x68, &[0x3F], &mut word)?;
+//! assert_eq!(i16::from_be_bytes(word), 16384);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use super::{
     MS, US,

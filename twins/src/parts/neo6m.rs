@@ -9,6 +9,14 @@
 //! hold no position and no time, as a cold start has neither. Where the documents leave room: the sky is always the
 //! same ten satellites, eight of them used; the geoid lies 48 m above the ellipsoid; a controller that does not read
 //! keeps the last 2 KiB. Messages without a model: polls are not answered, settings are refused (ACK-NAK).
+//!
+//! ```
+//! use twinfleet_twins::parts::{neo6m::Neo6m, serial::SerialPart, stimulus::Quantity};
+//!
+//! let mut part = Neo6m::new(1_700_000_000, |_: Quantity, _| 0.0);
+//! assert_eq!(part.send(1_001_000_000), None, "the first byte is on its way");
+//! assert_eq!(part.send(1_002_000_000), Some(b'$'));
+//! ```
 
 use super::{
     MS,
@@ -24,6 +32,8 @@ use nmea::{Fix, write_epoch};
 
 const SECOND_NS: u64 = 1000 * MS;
 const KEPT_BYTES: usize = 2048;
+/// The end of the year 9999, as far as a date goes.
+const LATEST_UNIX_S: u64 = 253_402_300_799;
 const MIN_PERIOD_MS: u16 = 200;
 
 /// The part. See the module's text for its sources.
@@ -51,7 +61,7 @@ impl<S: Stimulus> Neo6m<S> {
     pub fn new(start_unix_s: u64, stimulus: S) -> Self {
         Self {
             stimulus,
-            start_unix_s,
+            start_unix_s: start_unix_s.min(LATEST_UNIX_S),
             first_fix_ns: 27 * SECOND_NS,
             baud: 9600,
             period_ns: SECOND_NS,
@@ -118,8 +128,7 @@ impl<S: Stimulus> Neo6m<S> {
     }
 
     fn answer(&mut self, at_ns: u64, class: u8, id: u8, payload: &[u8]) {
-        let frame = ubx::frame(class, id, payload);
-        self.queue(at_ns, frame.into_iter());
+        self.queue(at_ns, ubx::frame(class, id, payload));
     }
 
     fn message(&mut self, at_ns: u64, class: u8, id: u8, payload: &[u8]) {

@@ -1,4 +1,14 @@
 //! A part on a UART: bytes in and out, each at its time.
+//!
+//! ```
+//! use twinfleet_twins::parts::{clock::Clock, neo6m::Neo6m, serial::Uart, stimulus::Quantity};
+//!
+//! let clock = Clock::new();
+//! let mut uart = Uart::new(Neo6m::new(1_700_000_000, |_: Quantity, _| 0.0), clock.clone());
+//! clock.advance_ns(1_500_000_000);
+//! let line: Vec<u8> = std::iter::from_fn(|| uart.read_byte()).take_while(|&b| b != b'\r').collect();
+//! assert_eq!(line, b"$GPRMC,,V,,,,,,,,,,N*53");
+//! ```
 
 use super::clock::Clock;
 

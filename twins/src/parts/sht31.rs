@@ -8,6 +8,24 @@
 //! Results are read once. Where the datasheet leaves room: a command that is none, or that periodic mode does not take,
 //! is acknowledged and shows in the status' bit 1. The heater changes the status only: what it does to the temperature
 //! is the engine's to say. The alert limits and the alert pin are not here.
+//!
+//! ```
+//! # use embedded_hal::{delay::DelayNs, i2c::I2c};
+//! # use twinfleet_twins::parts::{clock::Clock, i2c::I2cBus, stimulus::Quantity};
+//! # let mut clock = Clock::new();
+//! # let mut bus = I2cBus::new(clock.clone(), 400_000);
+//! use twinfleet_twins::parts::sht31::Sht31;
+//!
+//! bus.add(Sht31::new(0x44, |_: Quantity, _| 42.5))?;
+//! clock.delay_ms(1);
+//! bus.write(0x44, &[0x24, 0x00])?;
+//! let mut six = [0; 6];
+//! assert!(bus.read(0x44, &mut six).is_err(), "still measuring");
+//! clock.delay_ms(15);
+//! bus.read(0x44, &mut six)?;
+//! assert_eq!(six[..2], [0x80, 0x00]); // 42.5 °C is the middle of −45 to 130
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use super::{
     MS, US, crc,

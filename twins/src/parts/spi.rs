@@ -2,6 +2,17 @@
 //!
 //! [`SpiWire`] is the wiring; drivers take [`SpiWire::device`] (1.0's `SpiDevice`), or bus and chip select as two
 //! things: [`SpiWire::bus`] and [`SpiWire::chip_select`].
+//!
+//! ```
+//! use embedded_hal::spi::SpiDevice;
+//! use twinfleet_twins::parts::{clock::Clock, mcp3008::Mcp3008, spi::SpiWire, stimulus::Quantity};
+//!
+//! let wire = SpiWire::new(Mcp3008::new(5.0, |_: Quantity, _| 2.5), Clock::new(), 1_000_000);
+//! let mut bytes = [0x01, 0x80, 0x00];
+//! wire.device().transfer_in_place(&mut bytes)?;
+//! assert_eq!(bytes[1..], [0x02, 0x00]); // 512 of 1024
+//! # Ok::<(), std::convert::Infallible>(())
+//! ```
 
 use super::clock::Clock;
 use embedded_hal::{

@@ -9,6 +9,23 @@
 //! of it. Beyond the reach (see [`Vl53l0x::set_reach_mm`]) the part tells 8190 mm with the status of a failed signal.
 //! Where the documents leave room: the start bit clears as soon as it is taken, a reference calibration takes 1 ms,
 //! reading non-volatile memory 50 µs. Registers without a model keep what is written, each page its own.
+//!
+//! ```
+//! # use embedded_hal::{delay::DelayNs, i2c::I2c};
+//! # use twinfleet_twins::parts::{clock::Clock, i2c::I2cBus, stimulus::Quantity};
+//! # let mut clock = Clock::new();
+//! # let mut bus = I2cBus::new(clock.clone(), 400_000);
+//! use twinfleet_twins::parts::vl53l0x::Vl53l0x;
+//!
+//! bus.add(Vl53l0x::new(|_: Quantity, _| 456.0))?;
+//! clock.delay_ms(2);
+//! bus.write(0x29, &[0x00, 0x01])?; // ranges once
+//! clock.delay_ms(50);
+//! let mut mm = [0; 2];
+//! bus.write_read(0x29, &[0x1E], &mut mm)?;
+//! assert_eq!(u16::from_be_bytes(mm), 456);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use super::{
     MS, US,

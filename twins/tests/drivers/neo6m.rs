@@ -112,7 +112,8 @@ proptest! {
 
     #[test]
     fn three_parsers_read_the_truth(latitude in -90.0..90.0_f64, longitude in -180.0..180.0_f64,
-            altitude in -400.0..9000.0_f64, speed in 0.0..300.0_f64, course in 0.0..360.0_f64, unix_s in 1_262_304_000..2_840_140_800_u64) {
+            altitude in -400.0..9000.0_f64, speed in 0.0..300.0_f64, course in 0.0..360.0_f64,
+            unix_s in 1_262_304_000..2_840_140_800_u64) {
         let truth = Truth { latitude, longitude, altitude, speed, course };
         let (mut uart, clock) = hot(unix_s - 1, truth);
         clock.advance_ns(999 * MS);

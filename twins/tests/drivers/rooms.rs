@@ -1,12 +1,18 @@
 //! The rooms where parts and drivers meet: address, acknowledge, time.
 
-use super::common::bus_with;
+use super::common::{bus_with, registers};
 use embedded_hal::i2c::{Error as _, ErrorKind, I2c, NoAcknowledgeSource, Operation};
 use twinfleet_twins::parts::{
+    ads1115::Ads1115,
+    bh1750::Bh1750,
     bme280::Bme280,
     clock::Clock,
     i2c::{AddressTaken, Direction, I2cBus, I2cError, I2cPart, Reply},
+    ina219::Ina219,
+    mpu6050::Mpu6050,
+    sht31::Sht31,
     stimulus::Quantity,
+    vl53l0x::Vl53l0x,
 };
 
 const WORLD: fn(Quantity, u64) -> f64 = |_, _| 20.0;
@@ -53,6 +59,32 @@ fn a_transfer_takes_as_long_as_its_bits() {
         .unwrap();
         assert_eq!(clock.now_ns() - from, 57 * bit_ns);
     }
+}
+
+#[test]
+fn parts_of_all_kinds_share_one_bus_and_answer_only_for_themselves() {
+    let clock = Clock::new();
+    let mut bus: I2cBus = I2cBus::new(clock.clone(), 400_000);
+    bus.add(Box::new(Bme280::new(0x76, WORLD))).unwrap();
+    bus.add(Box::new(Bme280::bmp280(0x77, WORLD))).unwrap();
+    bus.add(Box::new(Mpu6050::new(0x68, WORLD))).unwrap();
+    bus.add(Box::new(Vl53l0x::new(WORLD))).unwrap();
+    bus.add(Box::new(Sht31::new(0x44, WORLD))).unwrap();
+    bus.add(Box::new(Bh1750::new(0x23, WORLD))).unwrap();
+    bus.add(Box::new(Ina219::new(0x40, WORLD))).unwrap();
+    bus.add(Box::new(Ads1115::new(0x48, WORLD))).unwrap();
+    clock.advance_to_ns(50_000_000);
+    assert_eq!(registers::<1>(&mut bus, 0x76, 0xD0), [0x60]);
+    assert_eq!(registers::<1>(&mut bus, 0x77, 0xD0), [0x58]);
+    assert_eq!(registers::<1>(&mut bus, 0x68, 0x75), [0x68]);
+    assert_eq!(registers::<1>(&mut bus, 0x29, 0xC0), [0xEE]);
+    assert_eq!(registers::<2>(&mut bus, 0x40, 0), [0x39, 0x9F]);
+    assert_eq!(registers::<2>(&mut bus, 0x48, 1), [0x85, 0x83]);
+    let found: Vec<u8> = (1..0x80).filter(|&a| bus.write(a, &[]).is_ok()).collect();
+    assert_eq!(found, [0x23, 0x29, 0x40, 0x44, 0x48, 0x68, 0x76, 0x77]);
+    // A simulation moves its devices between threads.
+    fn moves<T: Send>(_: &T) {}
+    moves(&bus);
 }
 
 /// Holds the clock line for so long on a read.

@@ -1,6 +1,6 @@
 //! The receiver's NMEA 2.3 sentences. GPS.G6-SW-10018, §22 and §24; their order in an epoch is the receiver's own.
 
-use std::fmt::Write;
+use std::fmt::{self, Write, from_fn};
 
 /// Satellites of the receiver's sky: number, elevation, azimuth \[°\], signal \[dBHz\]. The first eight are used.
 const SKY: [(u8, u8, u16, u8); 10] = [
@@ -53,14 +53,14 @@ fn date(days: u64) -> (u64, u64, u64) {
     (era * 400 + year + next, month, of_month)
 }
 
-/// Degrees and minutes with five decimals, rounded as a whole so that no minute is 60.
-fn angle(degrees: f64, width: usize) -> (String, bool) {
+/// Degrees and minutes with five decimals, rounded as a whole so that no minute is 60, and the half of the globe.
+fn angle(degrees: f64, width: usize, halves: [char; 2]) -> impl fmt::Display {
     let units = (degrees.abs() * 6_000_000.0).round() as u64; // 10⁻⁵ minutes
-    let (whole, minutes) = (units / 6_000_000, units % 6_000_000);
-    (format!("{whole:0width$}{:02}.{:05}", minutes / 100_000, minutes % 100_000), degrees < 0.0)
+    let (whole, minutes, half) = (units / 6_000_000, units % 6_000_000, halves[usize::from(degrees < 0.0)]);
+    from_fn(move |f| write!(f, "{whole:0width$}{:02}.{:05},{half}", minutes / 100_000, minutes % 100_000))
 }
 
-fn sentence(out: &mut String, body: std::fmt::Arguments<'_>) {
+fn sentence(out: &mut String, body: fmt::Arguments<'_>) {
     let from = out.len() + 1;
     // Writing to a string cannot fail.
     let _ = write!(out, "${body}");
@@ -85,18 +85,19 @@ pub(super) fn write_epoch(out: &mut String, fix: Option<&Fix>, due: [bool; 6]) {
     };
     let (day_ms, days) = (fix.unix_ms % 86_400_000, fix.unix_ms / 86_400_000);
     let (s, hundredths) = (day_ms / 1000, day_ms % 1000 / 10);
-    let time = format!("{:02}{:02}{:02}.{hundredths:02}", s / 3600, s / 60 % 60, s % 60);
+    let time = from_fn(|f| write!(f, "{:02}{:02}{:02}.{hundredths:02}", s / 3600, s / 60 % 60, s % 60));
     let (year, month, day) = date(days);
-    let (lat, south) = angle(fix.latitude_deg, 2);
-    let (lon, west) = angle(fix.longitude_deg, 3);
-    let place = format!("{lat},{},{lon},{}", if south { 'S' } else { 'N' }, if west { 'W' } else { 'E' });
+    let (lat, lon) = (angle(fix.latitude_deg, 2, ['N', 'S']), angle(fix.longitude_deg, 3, ['E', 'W']));
+    let place = from_fn(|f| write!(f, "{lat},{lon}"));
     let knots = fix.speed_mps / KNOT_MPS;
     // A course that rounds up to 360 is 0.
     let course = (fix.course_deg * 100.0).round() % 36_000.0 / 100.0;
     if rmc {
         let yy = year % 100;
-        let date = format!("{day:02}{month:02}{yy:02}");
-        sentence(out, format_args!("GPRMC,{time},A,{place},{knots:.3},{course:.2},{date},,,A"));
+        sentence(
+            out,
+            format_args!("GPRMC,{time},A,{place},{knots:.3},{course:.2},{day:02}{month:02}{yy:02},,,A"),
+        );
     }
     if vtg {
         let kph = fix.speed_mps * 3.6;
@@ -107,7 +108,7 @@ pub(super) fn write_epoch(out: &mut String, fix: Option<&Fix>, due: [bool; 6]) {
         sentence(out, format_args!("GPGGA,{time},{place},1,{USED:02},1.01,{height:.1},M,{GEOID_M:.1},M,,"));
     }
     if gsa {
-        let used: String = SKY[..USED].iter().map(|s| format!("{:02},", s.0)).collect();
+        let used = from_fn(|f| SKY[..USED].iter().try_for_each(|s| write!(f, "{:02},", s.0)));
         sentence(out, format_args!("GPGSA,A,3,{used},,,,1.94,1.01,1.66"));
     }
     if gsv {

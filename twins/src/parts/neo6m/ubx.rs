@@ -70,15 +70,13 @@ fn add(sums: &mut [u8; 2], byte: u8) {
     sums[1] = sums[1].wrapping_add(sums[0]);
 }
 
-/// A whole frame.
-pub(super) fn frame(class: u8, id: u8, payload: &[u8]) -> Vec<u8> {
+/// A whole frame, byte by byte.
+pub(super) fn frame(class: u8, id: u8, payload: &[u8]) -> impl Iterator<Item = u8> {
     let [low, high] = (payload.len() as u16).to_le_bytes();
-    let mut bytes = vec![SYNC[0], SYNC[1], class, id, low, high];
-    bytes.extend_from_slice(payload);
+    let body = move || [class, id, low, high].into_iter().chain(payload.iter().copied());
     let mut sums = [0; 2];
-    bytes[2..].iter().for_each(|&b| add(&mut sums, b));
-    bytes.extend_from_slice(&sums);
-    bytes
+    body().for_each(|b| add(&mut sums, b));
+    SYNC.into_iter().chain(body()).chain(sums)
 }
 
 /// NAV-POSLLH: time of week, place in 10⁻⁷ °, heights in mm, accuracies in mm (2.5 m horizontally, as the data sheet
