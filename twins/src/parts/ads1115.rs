@@ -1,8 +1,7 @@
 //! ADS1115 (four-channel 16-bit converter) on I2C.
 //!
-//! Source: Texas Instruments SBAS444D: registers §9.6, gains table 8-1 (full scale) and §9.6.3, data rates §8.3.6 and
-//! table 8-3, conversion modes §9.4.2, comparator and conversion-ready pin §9.3.7 and §9.3.8, general call reset
-//! §9.5.1.3.
+//! Source: Texas Instruments SBAS444D: registers with gains and data rates §9.6, conversion modes §9.4.2, comparator
+//! and conversion-ready pin §9.3.7 and §9.3.8, general call reset §9.5.1.
 //!
 //! A conversion takes the inverse of the data rate, after 25 µs of waking up in single-shot mode; its value is that
 //! of its middle. A new configuration in a running conversion counts from the next one on. After more than 4,096

@@ -1,8 +1,8 @@
 //! BH1750FVI (illuminance) on I2C.
 //!
-//! Source: ROHM BH1750FVI technical note, rev. D: instruction set and modes on page 5, measurement times in the
-//! electrical characteristics (page 2) and page 9, measurement time register and its sums on page 11, power states on
-//! page 7.
+//! Source: ROHM BH1750FVI technical note, 2009.04 rev. B: resolutions and measurement times in the electrical
+//! characteristics (page 2), instruction set (page 5), write and read format (page 10), measurement time register
+//! (page 11).
 //!
 //! A measurement takes the typical time unless [`Bh1750::set_slow`] asks for the longest (1.5 times as long). While
 //! one runs, the old value is read. Where the datasheet leaves room: a new measurement time counts from the next

@@ -274,7 +274,8 @@ impl<S: Stimulus> Bme280<S> {
         match register {
             0xE0 if value == 0xB6 => self.reset(at_ns),
             _ if starting => {}
-            0xF2 if self.humid => self.ctrl_hum_written = value & 7,
+            // Not while a change of mode waits (§3.3.1).
+            0xF2 if self.humid && self.ctrl_meas_next.is_none() => self.ctrl_hum_written = value & 7,
             0xF4 if matches!(self.state, State::Measuring { .. }) => {
                 // Carried out at the end of the running conversion; until then further ones are ignored.
                 self.ctrl_meas_next.get_or_insert(value);

@@ -1,8 +1,8 @@
 //! DHT22 (AM2302) and DHT11 (temperature and humidity) on one wire of their own.
 //!
-//! Source: Aosong AM2302 product manual: power and start-up §7.1, single-bus communication and timing §7.2 to §7.5
-//! (tables 6 and 7), data format table 5 and its examples, interval §7.1 ("the value read is that of the last
-//! measurement", at least 2 s); Aosong DHT11 product manual, V1.3: timing §5, data format §4, interval 1 s.
+//! Source: Aosong AM2302 product manual: interval and "the result of the last measurement" §7.1, single-bus
+//! communication, timing and data format §7.2 and following; Aosong DHT11 product manual: data format, timing, and an
+//! interval of 1 s.
 //!
 //! A start signal is answered with the result of the measurement before, and a new one begins with the end of the
 //! answer. Where the manuals leave room: asked sooner than the interval allows, the part answers with the same result

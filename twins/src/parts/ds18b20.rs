@@ -1,9 +1,9 @@
 //! DS18B20 (temperature) on 1-Wire, with its own supply.
 //!
-//! Source: Maxim 19-7487 rev. 6 (DS18B20): slots and presence §"1-Wire Signaling" with figures 13 to 16, ROM and
-//! function commands tables 3 and following, scratchpad figure 7, configuration table 2 (conversion times), alarm
-//! §"Operation - Alarm Signaling", power-on value table 1, EEPROM write time in the AC characteristics. Search: Maxim
-//! application note 187.
+//! Source: Maxim 19-7487 rev. 6 (DS18B20): power-on value and data format in table 1, conversion times in table 2,
+//! scratchpad and configuration under "Memory", commands under "ROM Commands" and "DS18B20 Function Commands",
+//! presence and slots under "1-Wire Signaling", alarms under "Operation", EEPROM write time in the electrical
+//! characteristics. Search: Maxim application note 187.
 //!
 //! A conversion takes the longest time of table 2, the only one given; its value is that of its middle. Where the
 //! datasheet leaves room: a slot's bit is taken 30 µs after its falling edge, a zero is held for 30 µs, presence

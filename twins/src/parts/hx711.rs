@@ -1,8 +1,8 @@
 //! HX711 (24-bit converter for bridges) on its two wires: [`CLOCK`] (PD_SCK) and [`DATA`] (DOUT).
 //!
-//! Source: AVIA Semiconductor HX711 datasheet: analog inputs and full scale (page 4), output rate and settling (table
-//! 2, page 4), serial interface with pulses for channel and gain (page 5, table 3 and figure 2), reset and power-down
-//! (page 5, figure 3).
+//! Source: AVIA Semiconductor HX711 datasheet: settling time in the electrical characteristics (page 3), full scales
+//! and output rate (page 4), serial interface with pulses for channel and gain, reset and power-down (pages 4 and 5,
+//! figures 2 and 3).
 //!
 //! DOUT is low while a result waits, and high after it is read until the next one. A result is that of the middle of
 //! its conversion; one that is not read is replaced by the next. Where the datasheet leaves room: DOUT stays high for

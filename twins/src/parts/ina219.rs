@@ -1,8 +1,7 @@
 //! INA219 (shunt and bus voltage, current, power) on I2C.
 //!
-//! Source: Texas Instruments SBOS448G: registers §8.6, configuration table 4 with gains (table 5) and conversion
-//! times (table 6), calibration and sums §8.5.1 (equations 1, 4 and 5), modes table 7, conversion ready and overflow
-//! §8.6.3.2.
+//! Source: Texas Instruments SBOS448G: configuration with ranges, conversion times and modes §8.6.2.1, data registers
+//! with conversion ready and overflow §8.6.3, calibration and its sums §8.5.1, worked example §9.2.
 //!
 //! A conversion takes the typical time. A shunt conversion is followed by one of the bus, then by the sums. Where the
 //! datasheet leaves room: a value is sampled in the middle of its conversion; with 9 to 11 bits the least 3 to 1 bits

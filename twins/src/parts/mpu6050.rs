@@ -1,14 +1,14 @@
 //! MPU-6050 (three axes of acceleration, three of rotation, temperature) on I2C.
 //!
-//! Source: InvenSense RM-MPU-6000A-00 rev. 4.2 (register map): sample rate §4.4, filter §4.5, full scales §4.6 and
-//! §4.7, FIFO §4.8, §4.34 to §4.36, interrupt status §4.17, data §4.18 to §4.20, power §4.32 and §4.33, WHO_AM_I
-//! §4.37; and PS-MPU-6000A-00 rev. 3.4: sensitivities §6.1 and §6.2, start-up for register access §6.3.
+//! Source: InvenSense RM-MPU-6000A-00 rev. 4.2 (register map), by register number: sample rate 25, filter 26, full
+//! scales 27 and 28, FIFO 35, 106 and 114 to 116, interrupts 56 and 58, data 59 to 72, power 107 and 108, WHO_AM_I
+//! 117; and PS-MPU-6000A-00 rev. 3.4: sensitivities §6.1 and §6.2, start-up for register access §6.3.
 //!
-//! A sample is that of its tick, the filter's delay (§4.5) earlier; what the filter does to amplitudes, the engine
-//! does before. Where the documents leave room: the part does not answer in the first 20 ms (typical) of its supply,
-//! a device reset is over at once, and status bits are set whether or not their interrupt is enabled. Registers
-//! without a model (offsets, motion detection, auxiliary I2C, the motion processor's memory) keep what is written and
-//! do nothing.
+//! A sample is that of its tick, the filter's delay (register 26) earlier; what the filter does to amplitudes, the
+//! engine does before. Where the documents leave room: the part does not answer in the first 20 ms (typical) of its
+//! supply, a device reset is over at once, and status bits are set whether or not their interrupt is enabled.
+//! Registers without a model (offsets, motion detection, auxiliary I2C, the motion processor's memory) keep what is
+//! written and do nothing.
 //!
 //! ```
 //! # use embedded_hal::{delay::DelayNs, i2c::I2c};
@@ -210,7 +210,7 @@ impl<S: Stimulus> Mpu6050<S> {
                 if self.filled < FIFO_BYTES {
                     self.filled += 1;
                 } else {
-                    // The oldest is lost (§4.36).
+                    // The oldest is lost (register 116).
                     self.oldest = (self.oldest + 1) % FIFO_BYTES;
                     self.registers[INT_STATUS] |= FIFO_OVERFLOW;
                 }
@@ -283,7 +283,7 @@ impl<S: Stimulus> I2cPart for Mpu6050<S> {
         self.advance(at_ns);
         match direction {
             Direction::Write => (self.pointer, self.first) = (None, true),
-            // A burst sees one sample (§4.18).
+            // A burst sees one sample (registers 59 to 72).
             Direction::Read => self.shadow.copy_from_slice(&self.registers[DATA..DATA + 14]),
         }
         Reply::Ack

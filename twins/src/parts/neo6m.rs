@@ -1,9 +1,8 @@
 //! NEO-6M (GPS receiver) on UART: NMEA sentences once an epoch, and the UBX messages that set them.
 //!
-//! Source: u-blox 6 Receiver Description Including Protocol Specification, GPS.G6-SW-10018: NMEA sentences §22 to
-//! §24, UBX frame and checksum §28 and §29, ACK §32, CFG-MSG, CFG-PRT and CFG-RATE §33, MON-VER §35, NAV-POSLLH §36;
-//! NEO-6 data sheet GPS.G6-HW-09005: time to first fix (table 2: 27 s cold), update rate up to 5 Hz, default port
-//! 9600 baud.
+//! Source: u-blox 6 Receiver Description Including Protocol Specification, GPS.G6-SW-10018: the NMEA sentences with
+//! their examples, the UBX frame and its checksum, ACK, CFG-MSG, CFG-PRT, CFG-RATE, MON-VER and NAV-POSLLH; NEO-6
+//! data sheet GPS.G6-HW-09005: time to first fix (27 s cold), update rate up to 5 Hz, port at 9600 baud.
 //!
 //! An epoch's sentences are those of its instant, and follow each other at the port's rate. Before the first fix they
 //! hold no position and no time, as a cold start has neither. Where the documents leave room: the sky is always the

@@ -1,13 +1,13 @@
 //! SHT30, SHT31 and SHT35 (temperature and humidity) on I2C.
 //!
-//! Source: Sensirion SHT3x-DIS datasheet, version 6 of March 2020: commands §4.3 to §4.12, tables 9 to 16; status
-//! register table 18; checksum table 20; conversion §4.13; measurement times table 4; start-up and reset table 5.
+//! Source: Sensirion SHT3x-DIS datasheet, version 6 of March 2020: power-up, reset and measurement times §2.2;
+//! commands, status register, checksum and conversion §4.
 //!
-//! A measurement takes the typical time unless [`Sht31::set_slow`] asks for the longest. An address with a read is not
-//! acknowledged while there is nothing to read; after a single shot with clock stretching the clock is held instead.
-//! Results are read once. Where the datasheet leaves room: a command that is none, or that periodic mode does not take,
-//! is acknowledged and shows in the status' bit 1. The heater changes the status only: what it does to the temperature
-//! is the engine's to say. The alert limits and the alert pin are not here.
+//! A measurement takes the typical time unless [`Sht31::set_slow`] asks for the longest. An address with a read is
+//! not acknowledged while there is nothing to read; after a single shot with clock stretching the clock is held
+//! instead. Results are read once. Where the datasheet leaves room: a command that is none, or that periodic mode
+//! does not take, is acknowledged and shows in the status' bit 1. The heater changes the status only: what it does to
+//! the temperature is the engine's to say. The alert limits and the alert pin are not here.
 //!
 //! ```
 //! # use embedded_hal::{delay::DelayNs, i2c::I2c};

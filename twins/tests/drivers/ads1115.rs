@@ -134,7 +134,10 @@ fn the_os_bit_is_low_while_it_converts_and_the_old_value_stays() {
     clock.advance_to_ns(begun + 7_500 * US);
     assert_eq!(registers::<2>(&mut bus, ADDRESS, 1), [0x43, 0x83], "converting");
     assert_eq!(registers::<2>(&mut bus, ADDRESS, 0), [0, 0]);
-    clock.advance_to_ns(begun + 7_837_500 + 1);
+    // 1/128 s and 25 µs of waking up, to the nanosecond at which the register is addressed for reading.
+    clock.advance_to_ns(begun + 7_837_499 - 29 * 2_500);
+    assert_eq!(registers::<2>(&mut bus, ADDRESS, 1), [0x43, 0x83]);
+    clock.advance_to_ns(begun + 7_837_500);
     assert_eq!(registers::<2>(&mut bus, ADDRESS, 1), [0xC3, 0x83]);
     assert_eq!(registers::<2>(&mut bus, ADDRESS, 0), 8000_u16.to_be_bytes(), "1 V of 4.096");
     bus.write(0, &[6]).unwrap();

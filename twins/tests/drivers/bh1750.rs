@@ -3,8 +3,8 @@
 //! The part's quantum is a count: 1/1.2 lx in high resolution, half of it in high resolution 2, 4 lx in low
 //! resolution, each times 69 over the measurement time register (pages 2 and 11).
 //!
-//! Where driver and datasheet disagree: bh1750-ehal 0.0.2 multiplies counts by 1.2 where the datasheet (page 7, "how
-//! to calculate") divides by it, and treats high resolution 2 like the other. The test undoes that.
+//! Where driver and datasheet disagree: bh1750-ehal 0.0.2 multiplies counts by 1.2 where the datasheet (page 10, read
+//! format) divides by it, and treats high resolution 2 like the other. The test undoes that.
 
 use super::common::{assert_near, bus_with, cases, still};
 use ::bh1750::{BH1750, Resolution};

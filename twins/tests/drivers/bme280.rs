@@ -334,6 +334,19 @@ fn a_conversion_takes_its_time_and_until_then_the_old_value_stays() {
 }
 
 #[test]
+fn a_mode_written_during_a_conversion_waits_and_further_ones_are_lost() {
+    // §3.3.1.
+    let (mut bus, clock) = bus_with(Bme280::new(ADDRESS, world(ROOM)));
+    clock.advance_to_ns(2 * MS);
+    bus.write(ADDRESS, &[0xF2, 5, 0xF4, 0xB5]).unwrap(); // 16 times each: 98 ms
+    bus.write(ADDRESS, &[0xF4, 0x27]).unwrap();
+    bus.write(ADDRESS, &[0xF4, 0x00, 0xF2, 1]).unwrap();
+    assert_eq!(registers::<3>(&mut bus, ADDRESS, 0xF2), [5, 0b1001, 0xB5], "running");
+    clock.advance_ns(102 * MS);
+    assert_eq!(registers::<3>(&mut bus, ADDRESS, 0xF2), [5, 0b1000, 0x27], "now in normal mode");
+}
+
+#[test]
 fn bme280_0_5_1_reads_the_old_value_where_40_ms_are_not_enough() {
     let (mut bus, mut clock) = bus_with(Bme280::new(ADDRESS, world(ROOM)));
     bus.part(ADDRESS).unwrap().set_slow(true); // 46 ms with the driver's own configuration

@@ -142,9 +142,14 @@ fn it_tells_85_degrees_until_a_conversion_is_done_and_zeros_meanwhile() {
             let mut pad = [0; 9];
             wire.read_bytes(&mut pad, delay).unwrap();
             assert_eq!(crc::one_wire(&pad), 0);
+            assert_eq!(pad[5..8], [0xFF, 0x0C, 0x10]);
             f64::from(i16::from_le_bytes([pad[0], pad[1]])) / 16.0
         };
-        send(&mut wire, &clock, &[0x4E, 75, 70, (bits - 9) << 5]);
+        send(&mut wire, &clock, &[0x4E, 75, 70, (bits - 9) << 5 | 0x80]);
+        send(&mut wire, &clock, &[0xBE]);
+        let mut pad = [0; 5];
+        wire.read_bytes(&mut pad, &mut delay).unwrap();
+        assert_eq!(pad[2..], [75, 70, (bits - 9) << 5 | 0x1F], "bits that cannot be written");
         assert_eq!(temperature(&mut wire, &mut delay), 85.0, "power-on value");
         send(&mut wire, &clock, &[0x44]);
         let begun = clock.now_ns();

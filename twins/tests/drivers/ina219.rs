@@ -1,7 +1,7 @@
 //! INA219, read by ina219 0.2.1 (with its own sanity checks on) and periph 1.3.1.
 //!
-//! The part's quanta: 10 µV of shunt and 4 mV of bus voltage (table 8 and §8.6.3.2), coarser by 2, 4, 8 with fewer
-//! bits; current and power are sums of these by equations 4 and 5, each cut to a whole number.
+//! The part's quanta: 10 µV of shunt and 4 mV of bus voltage (§8.6.3), coarser by 2, 4, 8 with fewer
+//! bits; current and power are sums of these (§8.5.1), each cut to a whole number.
 //!
 //! Where driver and datasheet disagree: ina219 0.2.1 takes the power register for a signed one, where §8.6.3.3 shows
 //! 16 bits of power and no sign (§8.6.3.4 does show the current's). With it, powers of more than 32767 steps are left
@@ -118,7 +118,7 @@ proptest! {
 
 #[test]
 fn the_datasheets_worked_example_comes_out() {
-    // SBOS448G §9.2.2 and table 8: 2 mΩ, 20 mV (10 A), 11.98 V, calibration 20480 → 10 A and 119.82 W.
+    // SBOS448G §9.2: 2 mΩ, 20 mV (10 A), 11.98 V, calibration 20480 → 10 A and 119.82 W.
     let (mut bus, mut clock) = bus_with(Ina219::new(ADDRESS, world(20e-3, 11.98)));
     bus.write(ADDRESS, &[5, 0x50, 0x00]).unwrap();
     clock.delay_ms(2);

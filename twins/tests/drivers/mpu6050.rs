@@ -1,11 +1,11 @@
 //! MPU-6050, read by mpu6050-dmp 0.6.1 and periph 1.3.1.
 //!
 //! The part's quantum is a step of its 16-bit words: 1/16384 g and 1/131 °/s at the narrowest full scale, twice, four
-//! and eight times as much at the wider ones; 1/340 °C (PS §6.1, §6.2; RM §4.19).
+//! and eight times as much at the wider ones; 1/340 °C (PS §6.1 and §6.2; RM, registers 65 and 66).
 //!
 //! Where drivers and datasheet disagree: periph 1.3.1 enables only the z axis of the gyroscope in the FIFO, and slave
-//! 2 instead of the temperature (RM §4.8 has bits 6 to 4 and bit 7 for them); its FIFO is not tested here.
-//! mpu6050-dmp 0.6.1 enables for "data ready" the interrupt of free fall (bit 7; RM §4.16 has bit 0), and sets full
+//! 2 instead of the temperature (register 35 has bits 6 to 4 and bit 7 for them); its FIFO is not tested here.
+//! mpu6050-dmp 0.6.1 enables for "data ready" the interrupt of free fall (bit 7; register 56 has bit 0), and sets full
 //! scales by "or", so that they only ever widen.
 
 use super::common::{assert_near, bus_with, cases, registers};

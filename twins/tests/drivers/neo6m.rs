@@ -181,7 +181,7 @@ fn days_before(year: u64, month: u64) -> u64 {
 
 #[test]
 fn the_checksums_of_the_manuals_examples_come_out() {
-    // GPS.G6-SW-10018 §24: RMC, VTG and GLL.
+    // GPS.G6-SW-10018: RMC, VTG and GLL.
     assert_eq!(checksum("GPRMC,083559.00,A,4717.11437,N,00833.91522,E,0.004,77.52,091202,,,A"), 0x57);
     assert_eq!(checksum("GPVTG,77.52,T,,M,0.004,N,0.008,K,A"), 0x06);
     assert_eq!(checksum("GPGLL,4717.11364,N,00833.91565,E,092321.00,A,A"), 0x60);

@@ -78,7 +78,7 @@ proptest! {
 
 #[test]
 fn the_datasheets_checksum_example_comes_out() {
-    assert_eq!(crc::sensirion([0xBE, 0xEF]), 0x92); // table 20
+    assert_eq!(crc::sensirion([0xBE, 0xEF]), 0x92);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The receiver's NMEA 2.3 sentences. GPS.G6-SW-10018, §22 and §24; their order in an epoch is the receiver's own.
+//! The receiver's NMEA 2.3 sentences, as GPS.G6-SW-10018 has them; their order in an epoch is the receiver's own.
 
 use std::fmt::{self, Write, from_fn};
 
@@ -31,7 +31,7 @@ pub(super) struct Fix {
     pub unix_ms: u64,
 }
 
-/// The checksum of a sentence: all between `$` and `*`, by exclusive or (§22.1).
+/// The checksum of a sentence: all between `$` and `*`, by exclusive or.
 ///
 /// ```
 /// let body = "GPGLL,4717.11364,N,00833.91565,E,092321.00,A,A";

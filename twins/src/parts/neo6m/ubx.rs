@@ -1,4 +1,4 @@
-//! UBX frames: sync, class, id, length, payload, checksum. GPS.G6-SW-10018, §28 and §29.
+//! UBX frames: sync, class, id, length, payload, checksum. GPS.G6-SW-10018.
 
 use super::nmea::Fix;
 
