@@ -1,6 +1,9 @@
 //! ADS1115, read by ads1x1x 0.3.0.
 //!
 //! The part's quantum is a step of its 16 bits: full scale over 32768 (§9.6.3).
+//!
+//! Where driver and datasheet disagree: asked for the conversion-ready pin, ads1x1x 0.3.0 leaves a comparator off
+//! that is off; §9.3.8 wants its queue to be anything but that. The test sets it.
 
 use super::common::{assert_near, bus_with, cases, registers, still};
 use ads1x1x::{
@@ -187,5 +190,28 @@ fn the_alert_pin_follows_comparator_mode_queue_and_latch() {
             bus.part(ADDRESS).unwrap().alert_pin(clock.now_ns()),
             latching || mode == ComparatorMode::Window
         );
+    }
+}
+
+#[test]
+fn the_alert_pin_tells_that_a_conversion_is_ready_where_the_thresholds_ask_for_it() {
+    let (mut bus, clock) = bus_with(Ads1115::new(ADDRESS, world([1.0, 0.0, 0.0, 0.0])));
+    let mut driver = Ads1x1x::new_ads1115(&mut bus, TargetAddr::Gnd);
+    driver.set_comparator_queue(ComparatorQueue::One).unwrap();
+    driver.use_alert_rdy_pin_as_ready().unwrap();
+    clock.advance_to_ns(10 * MS); // the driver's configuration began a conversion
+    assert!(matches!(driver.read(channel::SingleA0), Err(nb::Error::WouldBlock)));
+    let begun = clock.now_ns() - 2_500;
+    let mut pin = |at_ns: u64| bus.part(ADDRESS).unwrap().alert_pin(at_ns);
+    assert!(pin(begun + 7_837_499), "converting");
+    assert!(!pin(begun + 7_837_500), "ready, until the next begins");
+    assert!(!pin(begun + 500 * MS));
+    // Continuous: a pulse of 8 µs after each.
+    bus.write(ADDRESS, &[1, 0x42, 0x80]).unwrap();
+    let begun = clock.now_ns() - 2_500;
+    let mut pin = |at_ns: u64| bus.part(ADDRESS).unwrap().alert_pin(at_ns);
+    for conversion in 1..5 {
+        let ready = begun + conversion * 7_812_500;
+        assert!(pin(ready - 1) && !pin(ready) && !pin(ready + 7_999) && pin(ready + 8_000));
     }
 }
