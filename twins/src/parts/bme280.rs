@@ -1,4 +1,4 @@
-//! BME280 (temperature, pressure, humidity) and BMP280 (without humidity) on I2C.
+//! BME280 (temperature, pressure, humidity) and BMP280 (without humidity) on I2C or SPI.
 //!
 //! Source: Bosch BST-BME280-DS002 and BST-BMP280-DS001. Register map and reset values: §5.3/5.4 (BMP280: §4.2/4.3);
 //! trim words: table 16 (table 17 there); modes and write rules: §3.3, §5.4.5, §5.4.6; measurement time: §9.1
@@ -31,6 +31,7 @@
 use super::{
     MS, US,
     i2c::{Direction, I2cPart, Reply},
+    spi::SpiPart,
     stimulus::{Quantity, Stimulus, middle_ns},
 };
 
@@ -70,6 +71,8 @@ pub struct Bme280<S> {
     slow: bool,
     state: State,
     pointer: Option<u8>,
+    /// On SPI: what the controller asked for with its control byte.
+    reading: bool,
     ctrl_hum_written: u8,
     ctrl_hum: u8,
     ctrl_meas: u8,
@@ -91,6 +94,7 @@ impl<S: Stimulus> Bme280<S> {
             slow: false,
             state: State::Sleep,
             pointer: None,
+            reading: false,
             ctrl_hum_written: 0,
             ctrl_hum: 0,
             ctrl_meas: 0,
@@ -343,5 +347,38 @@ impl<S: Stimulus> I2cPart for Bme280<S> {
         let register = self.pointer.unwrap_or(0);
         self.pointer = Some(register.wrapping_add(1));
         self.register(at_ns, register)
+    }
+}
+
+/// Control bytes (§6.3): bit 7 says read, the others the register without its highest bit. A read goes on from register
+/// to register; writes are pairs of control byte and value.
+impl<S: Stimulus> SpiPart for Bme280<S> {
+    fn select(&mut self, at_ns: u64) {
+        self.advance(at_ns);
+        (self.pointer, self.reading) = (None, false);
+    }
+
+    fn exchange(&mut self, at_ns: u64, byte: u8) -> u8 {
+        self.advance(at_ns);
+        match self.pointer.take() {
+            None => {
+                self.reading = byte & 0x80 != 0;
+                self.pointer = Some(byte | 0x80);
+                self.shadow = self.data;
+                0
+            }
+            Some(register) if self.reading => {
+                self.pointer = Some(register.wrapping_add(1));
+                self.register(at_ns, register)
+            }
+            Some(register) => {
+                self.set_register(at_ns, register, byte);
+                0
+            }
+        }
+    }
+
+    fn deselect(&mut self, at_ns: u64) {
+        self.advance(at_ns);
     }
 }
