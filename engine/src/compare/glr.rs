@@ -1,14 +1,16 @@
 //! Generalised likelihood ratios over forked estimators (Willsky & Jones, *A Generalized Likelihood Ratio Approach to the
-//! Detection and Estimation of Jumps in Linear Systems*, IEEE Trans. Autom. Control 21, 1976), the signatures found by
-//! running the filter again rather than by formula, so that any [`Estimator`] will do.
+//! Detection and Estimation of Jumps in Linear Systems*, IEEE Trans. Autom. Control 21, 1976). Signatures come from the
+//! tangents of the estimator's own steps ([`super::signature`]), those of great jumps by running it again, so that any
+//! [`Estimator`] will do.
 //!
 //! A fault of unit size from onset τ leaves a signature g in the innovations; with innovations ν of variance S the size is
 //! the weighted least-squares fit of ν on g. Costs are heavy-tailed ([`super::noise::cost`]) and the sum is divided by the
 //! dilution that the stream's own autocorrelation asks for.
 
 use super::{
-    history::{Correction, History, NONE, Shape, Signature},
+    history::{Correction, History, NONE, Shape},
     noise::{Calibration, cost, weight},
+    signature::Signature,
 };
 use crate::{
     predict::{Estimator, Innovation},

@@ -84,7 +84,9 @@ impl Judge {
     /// An input explains an output's misfit best. It is named if it stands still, or is off by more than a model could be.
     pub(super) fn judge_input(&mut self, o: usize, fit: &Fit, arrived: SimTime) -> bool {
         let (low, high) = self.est.input_range(fit.signal);
-        let off = fit.size.abs() > OFF_SHARE * (high - low)
+        // Without a range, the evidence alone decides.
+        let least = if (high - low).is_finite() { OFF_SHARE * (high - low) } else { 0.0 };
+        let off = fit.size.abs() > least
             && fit.gain > OFF_NATS
             && self.jumps(fit, fit.size)
             && self.has_stirred(fit);
