@@ -108,6 +108,7 @@ fn a_will_is_published_for_the_killed_and_not_for_the_polite() {
     // `-E` ends after the subscription, politely.
     let polite: Vec<&str> = will("will/polite").into_iter().chain(["-E"]).collect();
     assert_eq!(run(&subscribe, &broker, &polite).1, 0);
+    until("its end at the broker", || broker.stats().subscriptions == 1);
     drop(subscriber(&subscribe, &broker, 1, &will("will/killed")));
     until("the will", || broker.stats().messages_out == 1);
     run(&publish, &broker, &["-t", "will/end", "-m", "end"]);
