@@ -78,7 +78,7 @@ pub struct RunArgs {
     /// Simulate only shard I of N (from 0) of the fleet; `merge` joins the records.
     #[arg(long, value_name = "I/N", value_parser = parse_shard, default_value = "0/1")]
     pub shard: (u32, u32),
-    /// A folder with boards/, sensors/, actuators/ or things/ of your own; repeatable. `catalog/` next to the scenario is read by itself.
+    /// A folder with boards/, sensors/, actuators/, batteries/, regulators/, links/ or things/ of your own; repeatable. `catalog/` next to the scenario is read by itself.
     #[arg(long, value_name = "DIR")]
     pub catalog: Vec<PathBuf>,
     /// No progress bar and no summary.
@@ -167,6 +167,12 @@ pub enum Listed {
     Sensors,
     /// Actuators.
     Actuators,
+    /// Battery cells.
+    Batteries,
+    /// Regulators.
+    Regulators,
+    /// Link profiles.
+    Links,
     /// Things.
     Things,
     /// Shipped scenarios.

@@ -6,8 +6,10 @@ mod mqtt_exchange;
 mod mqtt_outside;
 mod system {
     mod attached;
+    mod cold_night;
     mod common;
     mod determinism;
+    mod energy;
     mod outside;
     mod own;
     mod recordings;

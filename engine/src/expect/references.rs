@@ -11,17 +11,28 @@ pub const VERDICT_KINDS: [&str; 8] =
     ["stuck", "bias", "drift", "gain", "spike", "noise", "dropout", "clock_skew"];
 
 /// Kinds of the events that a run can have.
-pub const EVENT_KINDS: [&str; 12] = [
+pub const EVENT_KINDS: [&str; 23] = [
     "bad_command",
     "bad_input",
     "bad_payload",
+    "battery_cold",
     "brown_out",
+    "clock_reset",
+    "clock_set",
     "command",
     "disturb_end",
     "disturb_start",
     "dropped",
+    "duty_cycle",
     "fault_end",
     "fault_start",
+    "gap",
+    "gap_end",
+    "joined",
+    "reboot",
+    "roamed",
+    "sag",
+    "too_long",
     "verdict",
     "verdict_end",
 ];
@@ -73,6 +84,17 @@ pub fn dangling(expectations: &[Expectation], table: &SignalTable) -> Vec<Dangli
                     message: format!("no event has the kind `{kind}`"),
                     help: Some(help),
                 });
+            }
+        }
+        for cause in conditions(e)
+            .into_iter()
+            .filter_map(|c| if let Condition::Event(p) = c { p.cause.as_ref() } else { None })
+        {
+            // A glob over whole causes is left alone; a bare word is a kind.
+            let word = !cause.contains(['/', '@', '*', '?']);
+            if word && !EVENT_KINDS.iter().any(|k| plain(k) == plain(cause)) {
+                let message = format!("no event has the kind `{cause}`, so none is because of it");
+                all.push(Dangling { index, message, help: near(cause, EVENT_KINDS) });
             }
         }
         for pattern in verdicts(e) {
