@@ -1,7 +1,8 @@
 //! What led to what: every event may name the one before it, so that a record can be read backwards from an alarm to the
 //! night's cold.
 //!
-//! A cause is an event's id, `subject/kind@time_ns`, or the name of a signal where a chain begins. Systems that know why
+//! A cause is an event's id, `subject/part/kind@time_ns` (`subject/kind@time_ns` where it has no part), or the name of a signal
+//! where a chain begins. Systems that know why
 //! something happens say so when they emit it. A twin does not know: to its verdicts the *world's* reason is put here, the
 //! open trouble of the device it follows, for scoring and for readers; nothing of it flows back into the run.
 //!
@@ -22,12 +23,13 @@ use std::collections::BTreeMap;
 
 /// The id of an event: what others name it by as their cause.
 pub fn id(event: &Event) -> String {
-    id_of(&event.subject, &event.kind, event.t)
+    id_of(&event.subject, &event.part, &event.kind, event.t)
 }
 
-/// The id of an event of this subject and kind at this time.
-pub fn id_of(subject: &str, kind: &str, t: SimTime) -> String {
-    format!("{subject}/{kind}@{}", t.0)
+/// The id of an event of this subject, part and kind at this time.
+pub fn id_of(subject: &str, part: &str, kind: &str, t: SimTime) -> String {
+    let slash = if part.is_empty() { "" } else { "/" };
+    format!("{subject}{slash}{part}/{kind}@{}", t.0)
 }
 
 /// The kind of event that a cause names. None: it is a signal, or there is none.
@@ -128,6 +130,7 @@ mod tests {
             event(1, "a", "t.x", "fault_start", "bias"),
             event(2, "b", "t.x", "fault_start", "bias"),
             event(3, "a", "t.y", "fault_start", "stuck"),
+            event(3, "a", "t.w", "fault_start", "bias"),
             event(4, "a", "t.x", "verdict", "bias"),
             event(5, "a", "t.y", "verdict", "drift"),
             event(6, "a", "t.z", "verdict", "noise"),
@@ -137,16 +140,16 @@ mod tests {
         ];
         causes.link(&mut events);
         let cause = |i: usize| events[i].cause.as_str();
-        assert_eq!(cause(3), "a/fault_start@1000000000");
-        assert_eq!(cause(4), "a/fault_start@3000000000", "the wrong kind, but the right part");
-        assert_eq!(cause(5), "", "nothing is wrong with this part");
-        assert_eq!(cause(7), "a/fault_end@7000000000");
-        assert_eq!(cause(8), "", "a false alarm has no cause");
+        assert_eq!(cause(4), "a/t.x/fault_start@1000000000", "the newer bias is of another part");
+        assert_eq!(cause(5), "a/t.y/fault_start@3000000000", "the wrong kind, but the right part");
+        assert_eq!(cause(6), "", "nothing is wrong with this part");
+        assert_eq!(cause(8), "a/t.x/fault_end@7000000000");
+        assert_eq!(cause(9), "", "a false alarm has no cause");
     }
 
     #[test]
     fn kinds_are_read_out_of_causes() {
-        assert_eq!(kind_of("n-1/brown_out@1500"), Some("brown_out"));
+        assert_eq!(kind_of("n-1/power/brown_out@1500"), Some("brown_out"));
         assert_eq!(kind_of("outside/air.temperature@truth"), None);
         assert_eq!(kind_of(""), None);
     }

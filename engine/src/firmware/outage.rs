@@ -32,8 +32,8 @@ const WARMED_K: f64 = 2.0;
 /// Between an event and what it leads to at once.
 const AT_ONCE: Span = Span(1_000);
 
-/// An event that others name as their cause: its kind and time.
-type Step = (&'static str, SimTime);
+/// An event that others name as their cause: its part, kind and time.
+type Step = (&'static str, &'static str, SimTime);
 
 /// What has gone wrong with a device, as far as the record has told it.
 #[derive(Clone, Debug, Default)]
@@ -66,11 +66,11 @@ pub(crate) struct Feels<'a> {
 }
 
 impl Cohort {
-    /// Puts a step into the record: its kind, its part, what it says and its figure, and what led to it.
-    fn told(&mut self, lane: u16, step: Step, what: (&str, String, f64), cause: String) -> Step {
-        let (part, detail, value) = (what.0.to_owned(), what.1, what.2);
-        let (subject, kind) = (self.device(lane), step.0.to_owned());
-        self.events.push(Event { t: step.1, subject, part, kind, detail, value, cause });
+    /// Puts a step into the record: what it says and its figure, and what led to it.
+    fn told(&mut self, lane: u16, step: Step, (detail, value): (String, f64), cause: String) -> Step {
+        let (part, kind, t) = step;
+        let (subject, part, kind) = (self.device(lane), part.to_owned(), kind.to_owned());
+        self.events.push(Event { t, subject, part, kind, detail, value, cause });
         step
     }
 
@@ -84,7 +84,7 @@ impl Cohort {
     }
 
     fn cause(&self, lane: u16, step: Option<Step>) -> String {
-        step.map_or_else(String::new, |(kind, t)| id_of(&self.device(lane), kind, t))
+        step.map_or_else(String::new, |(part, kind, t)| id_of(&self.device(lane), part, kind, t))
     }
 
     /// Temperature of a lane's place at an instant, where its firmware's clock or its cells feel it, [°C].
@@ -162,7 +162,7 @@ impl Cohort {
         if cold.is_none() && cells_c < cold_c {
             let cause = self.climate_signal(lane);
             let text = format!("the cells are below {cold_c} °C: they give less, behind more resistance");
-            let step = self.told(lane, ("battery_cold", t), ("power", text, cells_c), cause);
+            let step = self.told(lane, ("power", "battery_cold", t), (text, cells_c), cause);
             self.outages[lane as usize].cold = Some(step);
         }
         if sag.is_none() && worst_v < SAGS * level_v {
@@ -175,7 +175,7 @@ impl Cohort {
             };
             let text =
                 format!("under its greatest load the supply comes near the board's brown-out at {level_v} V");
-            let step = self.told(lane, ("sag", t + AT_ONCE), ("power", text, worst_v), cause);
+            let step = self.told(lane, ("power", "sag", t + AT_ONCE), (text, worst_v), cause);
             self.outages[lane as usize].sag = Some(step);
         }
     }
@@ -198,7 +198,7 @@ impl Cohort {
             let text = format!(
                 "the supply gave way while {doing}: the board is reset; so often since a message got through"
             );
-            let step = self.told(lane, ("brown_out", t), ("power", text, f64::from(count)), cause);
+            let step = self.told(lane, ("power", "brown_out", t), (text, f64::from(count)), cause);
             self.outages[lane as usize].brown_out = Some(step);
         } else {
             self.outages[lane as usize].brown_out = None;
@@ -207,7 +207,7 @@ impl Cohort {
             let cause = self.cause(lane, self.outages[lane as usize].brown_out);
             let text =
                 "no message of this device reaches the broker from here on; so many waited and are lost";
-            let step = self.told(lane, ("gap", t + AT_ONCE), ("", text.to_owned(), lost as f64), cause);
+            let step = self.told(lane, ("", "gap", t + AT_ONCE), (text.to_owned(), lost as f64), cause);
             self.outages[lane as usize].gap = Some(step);
         }
         if let (Some(keepers), Some(plan)) = (&mut self.keepers, &self.group.clock) {
@@ -225,13 +225,13 @@ impl Cohort {
         // The firmware looks around before it measures: its first lines are just before this wake.
         let at = t + Span(-2 * AT_ONCE.0);
         let cause = self.cause(lane, Some(brown_out));
-        let step = self.told(lane, ("reboot", at), ("", "the firmware starts anew".to_owned(), 0.0), cause);
+        let step = self.told(lane, ("", "reboot", at), ("the firmware starts anew".to_owned(), 0.0), cause);
         self.outages[lane as usize].reboot = Some(step);
         let forgets = self.group.clock.as_ref().is_some_and(|c| !c.def.backed_up);
         if forgets {
             let cause = self.cause(lane, Some(step));
             let text = "the clock starts at 1970-01-01 again, until the network tells the time".to_owned();
-            let step = self.told(lane, ("clock_reset", at + AT_ONCE), ("", text, 0.0), cause);
+            let step = self.told(lane, ("", "clock_reset", at + AT_ONCE), (text, 0.0), cause);
             self.outages[lane as usize].clock_reset = Some(step);
         }
     }
@@ -267,10 +267,10 @@ impl Cohort {
         if let Some(o) = self.outages.get_mut(lane as usize) {
             o.count = 0;
             let (gap, reboot) = (o.gap.take(), o.reboot.take());
-            if let Some((_, since)) = gap {
+            if let Some((.., since)) = gap {
                 let cause = self.cause(lane, reboot);
                 let text = "messages of this device reach the broker again, after so many seconds".to_owned();
-                self.told(lane, ("gap_end", t + AT_ONCE), ("", text, (t - since).as_secs_f64()), cause);
+                self.told(lane, ("", "gap_end", t + AT_ONCE), (text, (t - since).as_secs_f64()), cause);
             }
         }
         let group = std::sync::Arc::clone(&self.group);
@@ -281,7 +281,7 @@ impl Cohort {
             let before = self.outages.get_mut(lane as usize).and_then(|o| o.clock_reset.take());
             let cause = self.cause(lane, before);
             let text = "the network has told the time: the clock is moved by so many seconds".to_owned();
-            self.told(lane, ("clock_set", t + Span(2 * AT_ONCE.0)), ("", text, step.as_secs_f64()), cause);
+            self.told(lane, ("", "clock_set", t + Span(2 * AT_ONCE.0)), (text, step.as_secs_f64()), cause);
         }
     }
 }
