@@ -156,6 +156,7 @@ impl ActuatorBank {
             kind: "command".to_owned(),
             detail: why.to_owned(),
             value: level,
+            ..Event::default()
         }
     }
 }
@@ -212,7 +213,7 @@ fn first_channel(plan: &Plan, group: &GroupPlan) -> usize {
         .filter_map(|p| plan.catalog.sensors.get(&p.model))
         .map(|s| s.channels.len())
         .sum();
-    let battery = matches!(group.power, crate::catalog::PowerDef::Battery { .. });
+    let battery = group.power.is_battery();
     sensors + if battery { 2 } else { 0 }
 }
 
@@ -240,7 +241,7 @@ fn bank(plan: &Plan, g: usize, group: &GroupPlan) -> Option<ActuatorBank> {
             bank.signals.push(plan.signals.id(group.block, device, (first + part) as u32));
         }
     }
-    if matches!(group.power, crate::catalog::PowerDef::Battery { .. }) {
+    if group.power.is_battery() {
         bank.taken_ma_s = vec![0.0; bank.units.len()];
     }
     Some(bank)

@@ -1,7 +1,15 @@
 //! The catalog's shapes: boards, sensors, actuators and things. The files themselves live in `twins/catalog`, or next to
 //! a user's scenario.
 
-use crate::{dynamics::DynamicsDef, physics::ViewDef, scenario::PublishDef, time::Span};
+use crate::{
+    clock::{ClockDef, CrystalDef},
+    dynamics::DynamicsDef,
+    link::profile::LinkProfileDef,
+    physics::ViewDef,
+    power::{cell::BatteryDef, regulator::RegulatorDef, solar::SolarDef},
+    scenario::PublishDef,
+    time::Span,
+};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -14,6 +22,12 @@ pub struct Catalog {
     pub sensors: BTreeMap<String, SensorDef>,
     /// Actuators by name.
     pub actuators: BTreeMap<String, ActuatorDef>,
+    /// Battery cells by name.
+    pub batteries: BTreeMap<String, BatteryDef>,
+    /// Regulators by name.
+    pub regulators: BTreeMap<String, RegulatorDef>,
+    /// Link profiles by name.
+    pub links: BTreeMap<String, LinkProfileDef>,
     /// Things by name.
     pub things: BTreeMap<String, ThingDef>,
 }
@@ -45,6 +59,9 @@ pub struct BoardDef {
     /// Frequency error of its clock, [ppm], one standard deviation over units.
     #[serde(default)]
     pub clock_ppm: f64,
+    /// What temperature does to that clock; it counts where the firmware has a `clock`.
+    #[serde(default)]
+    pub crystal: Option<CrystalDef>,
 }
 
 /// What a pin can do.
@@ -346,6 +363,20 @@ pub struct Firmware {
     /// Control loops it runs on what it hears.
     #[serde(default)]
     pub control: Vec<ControlDef>,
+    /// What it does about time. None: it is right at the start but for its crystal, and is never set.
+    #[serde(default)]
+    pub clock: Option<ClockDef>,
+    /// Time from a reset to its first lines, at the board's active current.
+    #[serde(default = "boot_default")]
+    pub boot: Span,
+    /// How long it sleeps after a brown-out before it tries again: the guard against draining a tired battery by
+    /// starting over and over. Zero: it starts at once.
+    #[serde(default)]
+    pub brown_out_pause: Span,
+}
+
+fn boot_default() -> Span {
+    Span(500_000_000)
 }
 
 fn queue_default() -> u32 {
@@ -434,4 +465,48 @@ pub enum PowerDef {
         #[serde(default)]
         self_discharge_per_month: f64,
     },
+    /// Cells of the catalog, which feel temperature and age, behind a regulator, perhaps with a panel. A device that it
+    /// lets down is reset and tries again.
+    Pack {
+        /// Name of the cell, see `twinfleet list batteries`.
+        cell: String,
+        /// Cells in series.
+        #[serde(default = "one")]
+        series: u32,
+        /// Such strings in parallel.
+        #[serde(default = "one")]
+        parallel: u32,
+        /// State of charge at the start, 0–1; units spread evenly between the two.
+        charge: (f64, f64),
+        /// Years since it was made.
+        #[serde(default)]
+        years: f64,
+        /// Full cycles behind it.
+        #[serde(default)]
+        cycles: f64,
+        /// Time constant with which the cells follow the temperature of their place.
+        #[serde(default = "twenty_minutes")]
+        thermal_tau: Span,
+        /// Name of the regulator, see `twinfleet list regulators`. None: the board runs on the battery's own voltage.
+        #[serde(default)]
+        regulator: Option<String>,
+        /// A panel that charges it.
+        #[serde(default)]
+        solar: Option<SolarDef>,
+    },
+}
+
+impl PowerDef {
+    /// Whether it has a voltage and a charge to tell of.
+    pub fn is_battery(&self) -> bool {
+        !matches!(self, Self::Mains)
+    }
+}
+
+fn one() -> u32 {
+    1
+}
+/// Two AA cells in a small box: 50 g at about 1 J/(g·K), 60 cm² at 7 W/(m²·K). Own estimate.
+fn twenty_minutes() -> Span {
+    Span::from_secs(1200)
 }

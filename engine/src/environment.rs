@@ -194,6 +194,7 @@ fn disturb_zones(
                 kind: if held { "disturb_start" } else { "disturb_end" }.to_owned(),
                 detail: disturbance_in_words(d.heat_w, d.air_changes_per_h),
                 value: if d.heat_w == 0.0 { d.air_changes_per_h } else { d.heat_w },
+                ..Event::default()
             });
             d.held = held;
         }

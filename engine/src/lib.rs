@@ -9,6 +9,8 @@
 
 pub mod actuate;
 pub mod catalog;
+pub mod cause;
+pub mod clock;
 pub mod compare;
 pub mod dynamics;
 pub mod environment;

@@ -156,15 +156,19 @@ pub struct MountDef {
 pub struct LinkDef {
     /// Name that groups use.
     pub id: String,
+    /// Name of a link profile of the catalog, see `twinfleet list links`: what the fields below leave open, its airtime, its
+    /// limits and what its radio draws.
+    #[serde(default)]
+    pub profile: Option<String>,
     /// Shortest latency, [ms].
     #[serde(default)]
-    pub latency_min_ms: f64,
+    pub latency_min_ms: Option<f64>,
     /// Mean of the exponential part on top, [ms].
     #[serde(default)]
-    pub latency_jitter_ms: f64,
+    pub latency_jitter_ms: Option<f64>,
     /// Chance that one transmission is lost, 0–1.
     #[serde(default)]
-    pub loss: f64,
+    pub loss: Option<f64>,
     /// Log-distance radio model; its packet reception multiplies with `loss`.
     #[serde(default)]
     pub radio: Option<RadioDef>,
@@ -175,8 +179,9 @@ pub struct LinkDef {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RadioDef {
-    /// Transmit power, [dBm].
-    pub tx_dbm: f64,
+    /// Transmit power, [dBm]; the profile's, where the link has one.
+    #[serde(default)]
+    pub tx_dbm: Option<f64>,
     /// Distances of the devices to the access point, drawn uniformly, [m].
     pub distance_m: (f64, f64),
     /// Loss at one metre, [dB].
@@ -188,9 +193,28 @@ pub struct RadioDef {
     /// Standard deviation of the log-normal shadowing, drawn once a device, [dB].
     #[serde(default = "three")]
     pub shadowing_db: f64,
-    /// Received power at which half the packets arrive, [dBm].
-    #[serde(default = "rssi50")]
-    pub rssi50_dbm: f64,
+    /// Received power at which half the packets arrive, [dBm]; the profile's, where the link has one, else −92 dBm.
+    #[serde(default)]
+    pub rssi50_dbm: Option<f64>,
+    /// Zones that have an access point (`outside` for one in the open). Devices are on the one that they receive best, and
+    /// go over to another that is better by `hysteresis_db`. Empty: one, at `distance_m` without a wall.
+    #[serde(default)]
+    pub access_points: Vec<String>,
+    /// Loss of each wall between a device's zone and an access point's, [dB].
+    #[serde(default = "five")]
+    pub wall_db: f64,
+    /// Way that each such wall adds to `distance_m`, [m].
+    #[serde(default)]
+    pub wall_m: f64,
+    /// Standard deviation of the slow fading, [dB].
+    #[serde(default)]
+    pub fading_db: f64,
+    /// Its correlation time.
+    #[serde(default = "ten_minutes")]
+    pub fading_tau: Span,
+    /// By how much another access point must be received better before a device goes over, [dB].
+    #[serde(default = "eight")]
+    pub hysteresis_db: f64,
 }
 
 fn forty() -> f64 {
@@ -199,8 +223,16 @@ fn forty() -> f64 {
 fn three() -> f64 {
     3.0
 }
-fn rssi50() -> f64 {
-    -92.0
+/// A light wall: ITU-R P.1238-12 and COST 231's multi-wall model have 3.4 dB for a light one, 6.9 dB for a heavy one.
+fn five() -> f64 {
+    5.0
+}
+fn ten_minutes() -> Span {
+    Span::from_secs(600)
+}
+/// As Apple documents for its devices while they transmit ("About wireless roaming for enterprise").
+fn eight() -> f64 {
+    8.0
 }
 
 /// A real device, replayed from a recording over MQTT.
@@ -285,8 +317,8 @@ pub enum PayloadDef {
     /// One flat object: `{"ts": <Unix ms>, "part.quantity": value, …}`.
     #[default]
     Json,
-    /// A text in which `{part.quantity}` (with `:.2` for decimals), `{device}`, `{zone}`, `{seq}`, `{ts}` (Unix ms) and
-    /// `{battery_v}` are replaced, and `{{`, `}}` stand for braces.
+    /// A text in which `{part.quantity}` (with `:.2` for decimals), `{device}`, `{zone}`, `{seq}`, `{ts}` (Unix ms), `{time}`
+    /// (ISO 8601; both as the device believes them) and `{battery_v}` are replaced, and `{{`, `}}` stand for braces.
     Template(String),
 }
 

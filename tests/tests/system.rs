@@ -7,8 +7,10 @@ mod mqtt_outside;
 mod system {
     mod attached;
     mod bad_input;
+    mod cold_night;
     mod common;
     mod determinism;
+    mod energy;
     mod outside;
     mod own;
     mod recordings;

@@ -9,6 +9,8 @@
 //! assert_eq!(board.name, "b");
 //! ```
 
+mod energy;
+
 use super::{
     check::{Place, check_dynamics, check_firmware, check_id, check_power},
     diagnostic::{Diagnostic, Report, near},
@@ -260,7 +262,7 @@ pub fn check_thing(thing: &ThingDef, catalog: &Catalog, place: &Place<'_>, repor
         check_firmware(firmware, thing, catalog, &place.inside("firmware"), report);
     }
     if let Some(power) = &thing.power {
-        check_power(power, &place.inside("power"), report);
+        check_power(power, catalog, &place.inside("power"), report);
     }
 }
 

@@ -1,5 +1,7 @@
 //! A cohort: up to 1,024 devices of one group, their parts in structure-of-arrays banks.
 
+mod supply;
+
 use super::{
     bank::{Bank, Batch, Scratch, elapsed_s},
     fault::{FaultDef, FaultRun, TimelineFault},
@@ -7,14 +9,22 @@ use super::{
 use crate::{
     actuate::ActuatorBank,
     catalog::{ChannelDef, Firmware, SensorDef},
+    clock::{ClockPlan, Timekeepers},
     firmware::{
         calendar::{Skew, Start, Wakes},
+        outage::{Feels, Outage},
         payload::Codec,
     },
     link::{LinkPlan, Radios, Tally},
     message::Message,
     plan::{GroupPlan, Plan},
-    power::{Batteries, Supply},
+    power::{
+        Batteries, Supply,
+        bank::{PackPlan, Packs},
+        life::BATCHES,
+        solar::Insolation,
+    },
+    run::epoch_unix_ms,
     scenario::PublishDef,
     signal::SignalId,
     time::{SimTime, Span},
@@ -85,6 +95,11 @@ pub(crate) struct Group {
     signal_stride: u32,
     pub publish: Vec<Publish>,
     pub supply: Option<Supply>,
+    pub pack: Option<PackPlan>,
+    pub clock: Option<ClockPlan>,
+    /// A start after a reset, and the pause before it.
+    pub boot: Span,
+    pub pause: Span,
     pub link: LinkPlan,
     /// The slowest part's conversion: a message leaves no earlier.
     pub conversion: Span,
@@ -120,6 +135,8 @@ impl Group {
         let board = group.thing.board.as_ref().and_then(|b| plan.catalog.boards.get(b));
         let parts: Vec<&SensorDef> = sensors.iter().map(|(_, s)| *s).collect();
         let link = group.link.and_then(|i| plan.scenario.links.get(i));
+        let queue = firmware.map_or((1, 0), |f| (f.attempts, f.queue));
+        let radio = LinkPlan::new(&plan.scenario, &plan.catalog, link, &group.zones, queue);
         let zones = group.zones.iter().map(|z| plan.scenario.world.zones[*z].id.clone());
         let zones: Vec<String> = zones.collect();
         Self {
@@ -132,12 +149,16 @@ impl Group {
             signal_stride: plan.signals.id(group.block, 1, 0).0 - plan.signals.id(group.block, 0, 0).0,
             publish: firmware.map_or_else(Vec::new, |f| publishes(f, &names)),
             supply: Supply::new(&group.power, board, firmware, &parts),
-            link: LinkPlan::new(
-                &plan.scenario,
-                link,
-                firmware.map_or(1, |f| f.attempts),
-                firmware.map_or(0, |f| f.queue),
-            ),
+            pack: PackPlan::new(&group.power, &plan.catalog, board, firmware, &parts)
+                .map(|pack| pack.with_radio(radio.tx_ma())),
+            clock: firmware.and_then(|f| f.clock.clone()).map(|def| ClockPlan {
+                def,
+                crystal: board.and_then(|b| b.crystal),
+                epoch_unix_ms: epoch_unix_ms(plan),
+            }),
+            boot: firmware.map_or(Span::ZERO, |f| f.boot),
+            pause: firmware.map_or(Span::ZERO, |f| f.brown_out_pause),
+            link: radio,
             conversion: channels.iter().map(|c| c.conversion).max().unwrap_or_default(),
             duty: firmware.map_or(0.0, duty),
             has_radio: firmware.is_some_and(|f| !f.publish.is_empty() || !f.control.is_empty()),
@@ -187,6 +208,7 @@ pub(super) struct Surroundings<'a> {
     pub truth: &'a Truth,
     pub watch: &'a Watch,
     pub banks: &'a [&'a ActuatorBank],
+    pub light: Option<&'a Insolation>,
 }
 
 /// What a cohort is made from.
@@ -212,6 +234,13 @@ pub struct Cohort {
     pub(crate) wakes: Wakes,
     pub(crate) banks: Vec<Bank>,
     pub(crate) batteries: Option<Batteries>,
+    pub(crate) packs: Option<Packs>,
+    /// What has gone wrong, by lane; empty where there are no packs.
+    pub(crate) outages: Vec<Outage>,
+    pub(crate) keepers: Option<Timekeepers>,
+    /// Temperature by the group's zones, where packs or clocks feel it; light, where panels do.
+    pub(crate) climate: Vec<TruthId>,
+    pub(crate) sun: Vec<usize>,
     pub(crate) radios: Option<Radios>,
     /// Topics by publish and lane.
     pub(crate) topics: Vec<Vec<Arc<str>>>,
@@ -226,6 +255,7 @@ pub struct Cohort {
     pub(crate) events: Vec<Event>,
     pub(crate) readings: u64,
     pub(crate) brown_outs: u64,
+    pub(crate) clock_sets: u64,
     pub(crate) watched: bool,
 }
 
@@ -236,6 +266,7 @@ impl Cohort {
         blueprint: Blueprint,
         index: &[u32],
         truth: &mut Truth,
+        light: &mut Insolation,
         labels: &mut Vec<Event>,
     ) -> Self {
         let Blueprint { plan, planned, group, faults } = blueprint;
@@ -248,6 +279,12 @@ impl Cohort {
             let rise = c.def.self_heating * group.duty;
             banks.push(Bank::new(&c.def, c.min_interval, rise, places, cross));
         }
+        let feels = group.pack.is_some() || group.clock.is_some();
+        let climate = if feels { group.places(truth, "temperature") } else { Vec::new() };
+        let shines = group.pack.as_ref().is_some_and(|p| p.solar.is_some());
+        let sun = if shines { group.places(truth, "illuminance") } else { Vec::new() };
+        let sun = sun.into_iter().map(|id| light.place(id)).collect();
+        let batch = Span(plan.scenario.duration.0 / BATCHES);
         let board = planned.thing.board.as_ref().and_then(|b| plan.catalog.boards.get(b));
         let clock_ppm = board.map_or(0.0, |b| b.clock_ppm);
         let mut starts: Vec<(Start, u32)> =
@@ -261,7 +298,12 @@ impl Cohort {
             place: index.iter().map(|i| (*i as usize % group.zones.len()) as u16).collect(),
             wakes: Wakes::new(index.len(), firmware.map(|f| f.period), jitter, plan.scenario.step),
             banks,
-            batteries: group.supply.is_some().then(Batteries::default),
+            batteries: group.supply.is_some().then(|| Batteries::new(batch)),
+            packs: group.pack.is_some().then(|| Packs::new(batch)),
+            outages: Vec::new(),
+            keepers: group.clock.is_some().then(Timekeepers::default),
+            climate,
+            sun,
             radios: group.has_radio.then(Radios::default),
             topics: vec![Vec::new(); group.publish.len()],
             due: Vec::new(),
@@ -273,6 +315,7 @@ impl Cohort {
             events: Vec::new(),
             readings: 0,
             brown_outs: 0,
+            clock_sets: 0,
             watched: false,
             index,
             group,
@@ -280,6 +323,9 @@ impl Cohort {
         for (lane, (start, i)) in starts.into_iter().enumerate() {
             let id = cohort.group.device_id(i);
             cohort.wakes.add(plan.seed, &id, start);
+            if let (Some(keepers), Some(clock)) = (&mut cohort.keepers, &cohort.group.clock) {
+                keepers.add(clock, plan.seed, &id, f64::from(start.ppm));
+            }
             cohort.add_device(plan.seed, &id, lane as u16, truth);
             for fault in faults.iter().filter(|f| f.hits_device(&id)) {
                 cohort.add_fault(plan.seed, &id, lane as u16, fault, labels);
@@ -296,8 +342,12 @@ impl Cohort {
         if let (Some(batteries), Some(supply)) = (&mut self.batteries, &self.group.supply) {
             batteries.add(supply, seed, id);
         }
+        if let (Some(packs), Some(pack)) = (&mut self.packs, &self.group.pack) {
+            packs.add(pack, seed, id);
+            self.outages.push(Outage::default());
+        }
         if let Some(radios) = &mut self.radios {
-            radios.add(&self.group.link, seed, id);
+            radios.add(&self.group.link, self.place[lane as usize], seed, id);
         }
         let zone = &self.group.zones[self.place[lane as usize] as usize];
         for (topics, publish) in self.topics.iter_mut().zip(&self.group.publish) {
@@ -332,9 +382,8 @@ impl Cohort {
 
     /// Wakes the devices that are due, drains their batteries and reads their parts.
     pub(super) fn sample(&mut self, world: &Surroundings<'_>, scratch: &mut Scratch) {
-        let Surroundings { clock, truth, watch, .. } = *world;
-        let bank = world.banks.iter().find(|b| b.group == self.group.number).copied();
-        self.wake(clock, watch, bank, scratch);
+        let Surroundings { truth, watch, .. } = *world;
+        self.wake(world, scratch);
         scratch.values.clear();
         if scratch.due.is_empty() {
             self.due.clear();
@@ -374,7 +423,10 @@ impl Cohort {
     }
 
     /// Fills `scratch.due` by lane, then time.
-    fn wake(&mut self, clock: &Clock, watch: &Watch, bank: Option<&ActuatorBank>, scratch: &mut Scratch) {
+    fn wake(&mut self, world: &Surroundings<'_>, scratch: &mut Scratch) {
+        let clock = world.clock;
+        let bank = world.banks.iter().find(|b| b.group == self.group.number).copied();
+        let feels = Feels { truth: world.truth, watch: world.watch, light: world.light };
         scratch.due.clear();
         scratch.dt_s.clear();
         let mut marks = [0u64; COHORT / 64];
@@ -384,7 +436,7 @@ impl Cohort {
             while rest != 0 {
                 let lane = (word * 64) as u16 + rest.trailing_zeros() as u16;
                 rest &= rest - 1;
-                self.wake_device(lane, clock.next, watch, bank, scratch);
+                self.wake_device(lane, clock.next, feels, bank, scratch);
             }
         }
     }
@@ -394,7 +446,7 @@ impl Cohort {
         &mut self,
         lane: u16,
         until: SimTime,
-        watch: &Watch,
+        feels: Feels<'_>,
         bank: Option<&ActuatorBank>,
         scratch: &mut Scratch,
     ) {
@@ -406,49 +458,26 @@ impl Cohort {
             let clock = &self.wakes.clocks[i];
             let (t_ns, count) = (clock.next_ns, clock.count);
             let dt_s = elapsed_s(clock.last_ns, t_ns);
-            if self.batteries.is_some() && !self.drain(lane, t_ns, dt_s, watch) {
+            if self.keepers.is_some() {
+                self.keep_time(lane, SimTime(t_ns), feels.truth);
+            }
+            if self.batteries.is_some() && !self.drain(lane, t_ns, dt_s, feels.watch) {
                 self.wakes.switch_off(lane);
                 return;
+            }
+            if self.packs.is_some() {
+                let actuators = bank.map_or((0.0, 0.0), |b| b.drawn(self.index[i]));
+                if !self.wake_pack(lane, SimTime(t_ns), feels, actuators) {
+                    let next = self.after_reset(SimTime(t_ns));
+                    self.wakes.clocks[i].next_ns = next.0;
+                    continue;
+                }
             }
             scratch.due.push(Due { t_ns, count, lane });
             scratch.dt_s.push(dt_s);
             self.wakes.advance(lane);
         }
         self.wakes.schedule(lane);
-    }
-
-    /// Takes from the battery what the time since the last wake and this wake need. Whether the device is still on.
-    fn drain(&mut self, lane: u16, t_ns: i64, dt_s: f64, watch: &Watch) -> bool {
-        let (Some(batteries), Some(supply)) = (&mut self.batteries, &self.group.supply) else { return true };
-        let rested_s = if dt_s.is_finite() { dt_s } else { t_ns as f64 * 1e-9 };
-        batteries.take(lane, supply.rest_mah(rested_s) + supply.wake_mah());
-        let t = SimTime(t_ns);
-        let index = self.index[lane as usize];
-        let channels = self.group.channels.len();
-        let voltage_v = batteries.voltage_v(lane, supply);
-        if self.watched {
-            let charge_percent = 100.0 * batteries.charge(lane, supply);
-            for (c, value) in [voltage_v, charge_percent].into_iter().enumerate() {
-                let signal = self.group.signal(index, channels + c);
-                if watch.wants(signal) {
-                    self.rows.push(Row { t, signal, value });
-                }
-            }
-        }
-        let on = !batteries.browns_out(lane, supply);
-        if !on {
-            self.brown_outs += 1;
-            self.events.push(Event {
-                t,
-                subject: self.group.device_id(index),
-                part: "power".to_owned(),
-                kind: "brown_out".to_owned(),
-                detail: "the battery no longer holds the board's supply voltage: the device is off"
-                    .to_owned(),
-                value: voltage_v,
-            });
-        }
-        on
     }
 
     /// Rows of the watched readings, stamped when their conversion is done.
@@ -462,11 +491,6 @@ impl Cohort {
                 }
             }
         }
-    }
-
-    /// State of charge of a lane's battery, 0–1, and its voltage while the board runs, [V].
-    pub(crate) fn battery_v(&self, lane: u16) -> Option<f64> {
-        Some(self.batteries.as_ref()?.voltage_v(lane, self.group.supply.as_ref()?))
     }
 
     /// Lane of the device with this ordinal.
@@ -483,6 +507,13 @@ impl Cohort {
         }
         if let Some(batteries) = &self.batteries {
             batteries.hash_into(lane, bytes);
+        }
+        if let Some(packs) = &self.packs {
+            packs.hash_into(lane, bytes);
+            self.outages[lane as usize].hash_into(bytes);
+        }
+        if let Some(keepers) = &self.keepers {
+            keepers.hash_into(lane, bytes);
         }
         if let Some(radios) = &self.radios {
             radios.hash_into(lane, bytes);
@@ -517,5 +548,8 @@ impl Cohort {
             + self.banks.iter().map(Bank::bytes).sum::<usize>()
             + self.batteries.as_ref().map_or(0, Batteries::bytes)
             + self.radios.as_ref().map_or(0, Radios::bytes)
+            + self.packs.as_ref().map_or(0, Packs::bytes)
+            + self.outages.capacity() * size_of::<Outage>()
+            + self.keepers.as_ref().map_or(0, Timekeepers::bytes)
     }
 }

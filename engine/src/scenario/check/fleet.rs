@@ -31,7 +31,7 @@ impl Checker<'_> {
                 self.report_at(Some(error), &place.path("link"));
             }
             if let Some(power) = &group.power {
-                check_power(power, &place.inside("power"), &mut self.report);
+                check_power(power, self.catalog, &place.inside("power"), &mut self.report);
             }
             let Some(thing) = self.known_thing(&place, &group.thing) else { continue };
             if let Some(firmware) = &group.firmware {
