@@ -40,6 +40,8 @@ pub enum Command {
     List(ListArgs),
     /// Publish a recording as a physical device, at its own pace or faster.
     Replay(ReplayArgs),
+    /// Measure a part of the catalog on the bench, and hold it against what its file states.
+    Datasheet(crate::datasheet::Args),
     /// Calibrate a thing's dynamics against recordings.
     Fit(crate::fit::Args),
     /// Join the records of all shards of a run into the record of the whole.

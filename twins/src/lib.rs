@@ -1,4 +1,6 @@
-//! The concrete world of Twinfleet: the catalog of boards, parts and things, and the wire to brokers.
+//! The concrete world of Twinfleet: the catalog of boards, parts and things, the bench that measures them, and the wire to
+//! brokers.
 
 pub mod catalog;
+pub mod datasheet;
 pub mod wire;

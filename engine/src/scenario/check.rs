@@ -191,6 +191,9 @@ impl<'a> Checker<'a> {
             let place = self.place(format!("world.zones[{}]", p.zone));
             self.report.push(place.error(&p.field, p.message));
         }
+        for (field, text) in self.scenario.world.ambient.problems() {
+            self.report.push(self.place("world.ambient").error(field, format!("`{field}` {text}")));
+        }
         for (field, text) in self.scenario.world.weather.iter().flat_map(environment::WeatherDef::problems) {
             self.report.push(self.place("world.weather").error(field, text));
         }

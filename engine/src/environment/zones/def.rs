@@ -1,5 +1,6 @@
 //! What a scenario says of its zones, and what can be wrong with it.
 
+use crate::environment::ambient::{AmbientDef, EmitDef};
 use serde::Deserialize;
 use std::collections::HashMap;
 
@@ -57,6 +58,12 @@ pub struct ZoneDef {
     /// Planted soil.
     #[serde(default)]
     pub soil: Option<SoilDef>,
+    /// What its air carries at the start, and its sound and magnetic field. None: as outdoors.
+    #[serde(default)]
+    pub ambient: Option<AmbientDef>,
+    /// What is given off into its air; needs `volume_m3`.
+    #[serde(default)]
+    pub emits: EmitDef,
 }
 
 /// A wall to another zone. It may be named on either side, or on both; conductances add up.
@@ -145,6 +152,8 @@ impl ZoneDef {
             vapour_g_h: 0.0,
             light_transmission: 0.0,
             soil: None,
+            ambient: None,
+            emits: EmitDef::default(),
         }
     }
 }
@@ -220,6 +229,12 @@ pub fn problems(zones: &[ZoneDef]) -> Vec<ZoneProblem> {
         }
         if z.volume_m3 == 0.0 && z.air_changes_per_h > 0.0 {
             wrong("air_changes_per_h", "needs `volume_m3`, of which it is a multiple".to_owned());
+        }
+        if z.volume_m3 == 0.0 && !z.emits.is_none() {
+            wrong("emits", "needs `volume_m3`: what is given off is spread over the zone's air".to_owned());
+        }
+        for (field, what) in z.ambient.iter().flat_map(AmbientDef::problems) {
+            wrong(&format!("ambient.{field}"), what);
         }
         for (k, n) in z.neighbours.iter().enumerate() {
             if n.zone == z.id {

@@ -242,7 +242,7 @@ fn mistakes_are_told_together_with_their_paths() {
         fleet[0].mounts[0].body: there is no body `box-1` in the scene; it has: floor, box-0, box-0
         fleet[1].mounts[0].body: there is no body `roof` in the scene; it has: floor, box-0, box-0
         fleet[1].mounts[0].part: `station` has no part `ear`; it has: eye, cell
-        fleet[1].mounts[1].part: `clock` measures nothing that a rigid body makes it feel (accel_x, accel_y, accel_z, gyro_x, gyro_y, gyro_z, distance, presence, force)
+        fleet[1].mounts[1].part: `clock` measures nothing that a rigid body makes it feel (accel_x, accel_y, accel_z, gyro_x, gyro_y, gyro_z, distance, presence, force, magnetic_x, magnetic_y, magnetic_z)
     "#]].assert_eq(&told);
     assert!(install(&mut World::new(), &mut Schedule::default(), &plan).is_err());
 }
