@@ -7,6 +7,7 @@ mod mqtt_outside;
 mod system {
     mod attached;
     mod common;
+    mod datasheet;
     mod determinism;
     mod outside;
     mod own;
