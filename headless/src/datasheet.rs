@@ -12,9 +12,10 @@ use twinfleet_engine::{catalog::Catalog, scenario::diagnostic::near};
 use twinfleet_twins::datasheet::{self, Compared, Effort};
 
 const AFTER: &str = "\
-The part is put on a bench: many units of it, each drawn with its own errors, are read through the whole pipeline (lag,
-hysteresis, noise, drift, saturation, quantisation, timing, supply), held still, swept through their range, stepped, warmed,
-and left on the shelf for ten years. What comes out stands beside what the file in the catalog states.
+The part is put on a bench: many units of it, each drawn with its own errors, are read through the
+whole pipeline (lag, hysteresis, noise, drift, saturation, quantisation, timing, supply): held still,
+swept through their range, stepped, warmed, and left on the shelf for ten years. What comes out stands
+beside what the file in the catalog states.
 
 Examples:
   twinfleet datasheet bme280
@@ -22,8 +23,16 @@ Examples:
   twinfleet datasheet my-probe --catalog my/  a part of your own
   twinfleet datasheet esp32-devkit --json
 
-How to read a line: `noise_std` is the noise of one reading; `offset_std`, `gain_std`, `drift_per_year` are standard
-deviations over units; `tau63` is the time to show 63 % of a jump; `quantum` is the step between readings.
+How to read a line:
+  quantum          the step between readings
+  noise_std        noise of one reading, rounding included; white_std is without it
+  offset_std       spread over units at the usual operating point; zero_std at the quantity's zero
+  gain_std         spread of the units' slopes
+  drift_per_year   spread of the units' drifts
+  hysteresis       full width of the loop
+  tau63            time to show 63 % of a jump
+  ±                one standard error of the measurement
+
 Exit code 1 says that a measured figure is not what the file states.";
 
 /// Options of `datasheet`.

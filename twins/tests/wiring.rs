@@ -3,7 +3,12 @@
 use expect_test::{Expect, expect};
 use twinfleet_engine::{
     catalog::Catalog,
-    scenario::{self, check, diagnostic::Style, files::Files, source::Source},
+    scenario::{
+        self, check,
+        diagnostic::{Report, Severity, Style},
+        files::Files,
+        source::Source,
+    },
 };
 use twinfleet_twins::catalog;
 
@@ -24,6 +29,19 @@ fn said(all: &Catalog, text: &str) -> String {
     report.render(Style::Plain)
 }
 
+/// The errors alone: that nobody tells of a part is a warning, of no matter here.
+fn errors(all: &Catalog, text: &str) -> String {
+    let source = Source::embedded("a.ron", text);
+    let scenario = scenario::read(&source).unwrap_or_else(|r| panic!("{}", r.render(Style::Plain)));
+    let mut found = Report::default();
+    for d in check::check(&scenario, all, &source, &Files::at("no/such/folder")).items() {
+        if d.severity() == Severity::Error {
+            found.push(d.clone());
+        }
+    }
+    found.render(Style::Plain)
+}
+
 /// Without trailing blanks and what all lines are indented by, which the snapshots do not keep.
 fn dedented(text: &str) -> String {
     let indent = |l: &str| l.len() - l.trim_start().len();
@@ -33,7 +51,7 @@ fn dedented(text: &str) -> String {
 
 fn check(board: &str, parts: &str, more: &str, want: Expect) {
     let all = catalog::builtin().unwrap();
-    want.assert_eq(&dedented(&said(&all, &scenario(board, parts, more))));
+    want.assert_eq(&dedented(&errors(&all, &scenario(board, parts, more))));
 }
 
 const SPEAKS: &str = r#"firmware: (period: "60s", publish: [(topic: "a/{device}")])"#;

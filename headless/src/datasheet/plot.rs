@@ -123,7 +123,7 @@ impl Sheet {
     fn legend(&mut self, entries: &[(&str, &str)]) {
         let mut x = WIDTH - RIGHT;
         for (class, text) in entries.iter().rev() {
-            x -= text.chars().count() as f64 * 6.6;
+            x -= text.chars().count() as f64 * 7.2;
             let _ = write!(
                 self.svg,
                 "<text class=\"muted\" x=\"{x:.0}\" y=\"{:.0}\">{text}</text>\

@@ -70,7 +70,7 @@ fn an_unknown_part_is_told_with_near_names() {
 #[test]
 fn lists_have_the_columns_that_one_compares_by() {
     for (what, words) in [
-        ("boards", ["name", "analogue in", "18 × 12 bit to 2.45 V", "4 × 1"]),
+        ("boards", ["name", "analogue in", "16 × 12 bit to 2.45 V", "4 × 1\u{202f}200 MHz"]),
         ("sensors", ["measures", "I2C 0x76 or 0x77", "accel_xyz", "1-Wire"]),
         ("actuators", ["at full level", "flow 1.667 l/min", "20 kW", "71.4 mA"]),
     ] {

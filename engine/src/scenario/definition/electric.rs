@@ -83,7 +83,8 @@ impl<'a> Electric<'a> {
         let fits = |v: f64| (low..=high).contains(&v);
         let feeds = [(board.logic_v, Feed::Rail), (self.supply_v, Feed::Supply)];
         let found = feeds.into_iter().filter(|(v, _)| fits(*v)).map(|(_, f)| f);
-        let feed = if part.sensor.is_some() { found.clone().next() } else { found.clone().last() };
+        let mut found = found;
+        let feed = if part.sensor.is_some() { found.next() } else { found.next_back() };
         if feed.is_none() {
             let model = &part.def.model;
             let (rail, supply) = (board.logic_v, self.supply_v);
