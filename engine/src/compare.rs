@@ -17,8 +17,10 @@
 //! filter with loose noise, or one that is still learning its parameters, takes it for the world's doing); a skew after
 //! `6 s / κ` (see [`rhythm::DeviceClock`]); silence after eight periods or three times the longest interval seen.
 //!
-//! An input is named only where it sticks: standing still for longer than it is used to while the outputs say that it
-//! should have moved. One that is off is an alternative to every fault of an output, and never a verdict.
+//! An input is named where it sticks, standing still for longer than it is used to while the outputs say that it should
+//! have moved; and where it is off by a constant, if it jumped when that began and the model is far better for it. At the end
+//! of its range an input that is off says nothing; one that drifts is believed, and the output that it no longer explains
+//! is accused.
 //!
 //! A jump may be the beginning of one fault or the end of another that was not noticed: where the time before it speaks for
 //! that, the verdict is on the past and over at once; where it is undecided, there is none.
@@ -47,6 +49,7 @@
 mod device;
 mod glr;
 mod history;
+mod input;
 mod lane;
 pub mod noise;
 pub mod rhythm;
@@ -57,7 +60,8 @@ mod tests;
 mod verdict;
 
 use self::{
-    history::{Correction, History, MAX_INPUTS, NONE, Sample, corrected},
+    history::{Correction, History, MAX_INPUTS, NONE, Sample, Trace, corrected},
+    input::InputFault,
     lane::{Cusum, Lane},
     noise::Calibration,
     rhythm::{DeviceClock, Rhythm},
@@ -144,14 +148,15 @@ pub struct Judge {
     clock: DeviceClock,
     clock_verdict: Option<usize>,
     held: Vec<(f64, SimTime)>,
-    /// Of each input: the run of identical values in progress, and the verdict "stuck" with its correction.
+    /// Of each input: the run of identical values in progress, and what is wrong with it.
     input_runs: Vec<Run>,
-    stuck_inputs: Vec<Option<(usize, usize)>>,
+    input_faults: Vec<Option<InputFault>>,
     last_t: Option<SimTime>,
     unit: Vec<f64>,
     verdicts: Vec<Verdict>,
     news: Vec<News>,
     scratch: Vec<Innovation>,
+    trace: Trace,
 }
 
 impl Judge {
@@ -173,7 +178,7 @@ impl Judge {
         let mut unit = vec![1.0; inputs];
         unit.extend((0..outputs).map(|o| noise_floor(o).max(1e-9)));
         Self {
-            history: History::new(inputs, outputs),
+            history: History::new(&*est),
             corrections: Vec::new(),
             noise: vec![Calibration::default(); outputs],
             lanes: (0..outputs).map(lane).collect(),
@@ -185,12 +190,13 @@ impl Judge {
             clock_verdict: None,
             held: vec![(f64::NAN, SimTime::ZERO); inputs],
             input_runs: vec![Run::default(); inputs],
-            stuck_inputs: vec![None; inputs],
+            input_faults: vec![None; inputs],
             last_t: None,
             unit,
             verdicts: Vec::new(),
             news: Vec::new(),
             scratch: vec![NONE; outputs],
+            trace: Trace::default(),
             inputs,
             names,
             est,
@@ -216,7 +222,7 @@ impl Judge {
         }
         let oldest = self.history.oldest_start();
         let horizon = if oldest < i { self.history.sample(oldest).t } else { SimTime(i64::MIN) };
-        if self.lanes.iter().all(|l| l.active.is_none()) && self.stuck_inputs.iter().all(Option::is_none) {
+        if self.lanes.iter().all(|l| l.active.is_none()) && self.input_faults.iter().all(Option::is_none) {
             self.corrections.retain(|c| c.until > horizon);
         }
     }
@@ -249,7 +255,9 @@ impl Judge {
     fn follow(&mut self, i: u64) {
         self.scratch.fill(NONE);
         let seen = &mut self.scratch;
-        self.history.step(&mut *self.est, i, &self.corrections, &mut |o, v| seen[o] = v);
+        let tell = &mut |o: usize, v| seen[o] = v;
+        self.history.step_traced(&mut *self.est, i, &self.corrections, tell, &mut self.trace);
+        self.history.set_trace(i, &self.trace);
         let t = self.history.sample(i).t;
         for o in 0..self.lanes.len() {
             let v = self.scratch[o];
@@ -273,7 +281,7 @@ impl Judge {
     /// Whether a verdict on a signal (inputs first, then outputs) holds.
     pub fn holds(&self, signal: usize) -> bool {
         self.silent.get(signal).is_some_and(Option::is_some)
-            || self.stuck_inputs.get(signal).is_some_and(Option::is_some)
+            || self.input_faults.get(signal).is_some_and(Option::is_some)
             || signal.checked_sub(self.inputs).is_some_and(|o| self.lanes[o].active.is_some())
     }
 

@@ -60,7 +60,8 @@ pub struct GroupPlan {
     /// Zone index of each device is `zones[i % zones.len()]`; empty: outside.
     pub zones: Vec<usize>,
     /// Signals: for each sensor part, in order, for each channel its `@reading`; then, where the device is on a battery,
-    /// `power.voltage@truth` (V) and `power.charge@truth` (percent); then per actuator part `level@truth`.
+    /// `power.voltage@truth` (V) and `power.charge@truth` (percent); then per actuator part `level@truth`; then per output of
+    /// its dynamics `part.quantity@truth`, the last channels of the block.
     pub block: BlockId,
     /// Index into `scenario.links`.
     pub link: Option<usize>,
@@ -225,6 +226,8 @@ pub fn device_channels(
         channels.push(Channel::new("power.charge", Kind::Truth, "percent"));
     }
     channels.append(&mut levels);
+    let outputs = thing.dynamics.iter().flat_map(|d| &d.outputs);
+    channels.extend(outputs.map(|o| Channel::new(&o.signal, Kind::Truth, "degC")));
     Ok(channels)
 }
 

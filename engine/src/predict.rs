@@ -35,6 +35,38 @@ impl Innovation {
     }
 }
 
+/// How small deviations of an estimator's state pass through a step, row by row: those entries that a step moves (they
+/// come first), by all entries before it and by the inputs. Where an input was not known, its column is 0.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tangent {
+    /// One row of all entries for each entry that moves.
+    pub by_state: Vec<f64>,
+    /// One row of all inputs for each entry that moves.
+    pub by_input: Vec<f64>,
+}
+
+impl Tangent {
+    /// Becomes the tangent of both steps, `first` the earlier one; `entries` are those that move, and all.
+    pub(crate) fn after(&mut self, first: &Self, (moving, all): (usize, usize)) {
+        let row = |t: &Self, i: usize| t.by_state[i * all..(i + 1) * all].to_vec();
+        let inputs = self.by_input.len() / moving.max(1);
+        for i in 0..moving {
+            let mine = row(self, i);
+            let mut by_state = mine.clone();
+            by_state[..moving].fill(0.0);
+            for (k, m) in mine[..moving].iter().enumerate() {
+                for (to, from) in by_state.iter_mut().zip(row(first, k)) {
+                    *to += m * from;
+                }
+                for j in 0..inputs {
+                    self.by_input[i * inputs + j] += m * first.by_input[k * inputs + j];
+                }
+            }
+            self.by_state[i * all..(i + 1) * all].copy_from_slice(&by_state);
+        }
+    }
+}
+
 /// A filter over a thing's dynamics. Outputs are the signals it measures, inputs those that drive it, both
 /// `part.quantity`.
 pub trait Estimator: Send + Sync {
@@ -54,12 +86,24 @@ pub trait Estimator: Send + Sync {
     /// [`Self::inputs`]: an input that reports its mean since the last report held over `dt`, a setting holds from now on
     /// (which of the two is the thing's own `timing`). `None` is an input that is not known.
     fn predict(&mut self, dt: Span, inputs: &[Option<f64>]);
+    /// The same, and how deviations pass through it.
+    fn predict_traced(&mut self, dt: Span, inputs: &[Option<f64>], tangent: &mut Tangent);
+    /// How many entries of the state a step moves, and how many there are: storages and their like, then what is learnt.
+    fn entries(&self) -> (usize, usize);
+    /// Whether a reading of this input holds from then on, rather than over the time before it.
+    fn leads(&self, input: usize) -> bool;
+    /// The entry that an output reads.
+    fn reads(&self, output: usize) -> usize;
+    /// By how much a reading of an output taken now would move each entry, per unit of its residual.
+    fn gain(&self, output: usize, gain: &mut [f64]);
     /// What a reading of an output would be now.
     fn expected(&self, output: usize) -> Gaussian;
     /// Takes a reading in.
     fn update(&mut self, output: usize, value: f64) -> Innovation;
     /// What readings of all outputs would be after `horizon`, the future inputs unknown.
     fn forecast(&self, horizon: Span) -> Vec<Gaussian>;
+    /// The same for several horizons, each told by its place and the output's: what they share is done once.
+    fn forecasts(&self, horizons: &[Span], told: &mut dyn FnMut(usize, usize, Gaussian));
     /// State means and variances by name, for reports: storages, then learnt parameters.
     fn state(&self) -> Vec<(String, Gaussian)>;
     /// An independent copy: the hypothesis that starts from here.

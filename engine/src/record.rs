@@ -82,6 +82,9 @@ pub enum RecordError {
     /// The folder is in use.
     #[error("{path} is not empty: a record never overwrites; name another folder or remove this one", path = .0.display())]
     NotEmpty(PathBuf),
+    /// A file is where the folder should be.
+    #[error("{path} is a file, a folder was expected: name one that is empty or does not exist yet", path = .0.display())]
+    NoFolder(PathBuf),
     /// There is no manifest.
     #[error("{path} holds no record: it has no manifest.json", path = .0.display())]
     NotARecord(PathBuf),
@@ -123,8 +126,9 @@ impl RecordError {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                     Some("choose a folder that you may write to")
                 }
-                _ => None,
+                _ => Some("name another folder, or see what is wrong with this one"),
             },
+            Self::NotARecord(_) => Some("name a folder that `twinfleet run … --record DIR` wrote"),
             Self::Corrupt { .. } => {
                 Some("the segments before it are whole; record the run again to have all of it")
             }

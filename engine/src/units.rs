@@ -129,6 +129,12 @@ impl Unit {
         (self.dimension == to.dimension).then(|| (value * self.factor + self.offset - to.offset) / to.factor)
     }
 
+    /// Whether a value is below absolute zero; never in a unit of something else than temperature.
+    pub fn is_too_cold(&self, value: f64) -> bool {
+        // The offsets are rounded; a millikelvin is below what any recording means.
+        self.dimension == Dimension::Temperature && value * self.factor + self.offset < -1e-3
+    }
+
     /// How people may spell it, besides the symbol.
     pub fn spellings(&self) -> &'static [&'static str] {
         self.spellings
@@ -348,5 +354,14 @@ mod tests {
         check(255.0, "duty8", "percent", 100.0);
         check(36.0, "km/h", "m/s", 10.0);
         check(0.5, "ratio", "%", 50.0);
+    }
+
+    #[test]
+    fn nothing_is_colder_than_absolute_zero() {
+        for (unit, least) in [("degC", -273.15), ("K", 0.0), ("degF", -459.67)] {
+            let unit = find(unit).unwrap();
+            assert!(!unit.is_too_cold(least) && unit.is_too_cold(least - 0.01), "{}", unit.symbol);
+        }
+        assert!(!find("percent").unwrap().is_too_cold(-1e6));
     }
 }

@@ -1,7 +1,10 @@
 //! The command line.
 
+mod examples;
+
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
+use twinfleet_engine::time::Span;
 
 const AFTER: &str = "\
 Exit codes:
@@ -15,7 +18,8 @@ Exit codes:
 Start here:
   twinfleet list scenarios
   twinfleet run pi3b-mirror --report out/
-  twinfleet run greenhouse --broker none";
+  twinfleet run greenhouse --broker none
+  twinfleet run --help                       every command has examples of its own";
 
 /// Digital twins of IoT fleets: simulate virtual devices, mirror real ones, compare the two.
 #[derive(Debug, Parser)]
@@ -32,18 +36,24 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    #[command(after_help = examples::RUN)]
     /// Run a scenario: simulate its devices, mirror its physicals, judge its expectations.
     Run(RunArgs),
+    #[command(after_help = examples::CHECK)]
     /// Validate scenario and catalog files without running them.
     Check(CheckArgs),
+    #[command(after_help = examples::LIST)]
     /// List what the catalog holds.
     List(ListArgs),
+    #[command(after_help = examples::REPLAY)]
     /// Publish a recording as a physical device, at its own pace or faster.
     Replay(ReplayArgs),
     /// Measure a part of the catalog on the bench, and hold it against what its file states.
     Datasheet(crate::datasheet::Args),
+    #[command(after_help = examples::FIT)]
     /// Calibrate a thing's dynamics against recordings.
     Fit(crate::fit::Args),
+    #[command(after_help = examples::MERGE)]
     /// Join the records of all shards of a run into the record of the whole.
     Merge(MergeArgs),
 }
@@ -54,31 +64,32 @@ pub struct RunArgs {
     /// Scenario file, or the name of a shipped scenario (see `twinfleet list scenarios`).
     pub file: String,
     /// Seed of every random stream, in place of the scenario's own.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true, value_parser = parse_seed)]
     pub seed: Option<u64>,
-    /// Pace: `max`, or a multiple of real time such as `1x` or `60x`.
-    #[arg(long, default_value = "max", value_parser = parse_speed)]
+    /// Pace: `max` (as fast as it goes), or a multiple of real time such as `1x` or `60x`.
+    #[arg(long, default_value = "max", allow_hyphen_values = true, value_parser = parse_speed)]
     pub speed: Speed,
-    /// Broker: `embedded`, `embedded:PORT`, `none`, or `mqtt[s]://[user:password@]host[:port]`.
+    /// Broker: `embedded` (within this process, on a free port), `embedded:PORT`, `none`, or
+    /// `mqtt[s]://[user:password@]host[:port]` (port 1883, with mqtts 8883).
     #[arg(long, default_value = "embedded")]
     pub broker: String,
     /// Topic prefix on the broker. Default: none on the embedded one, `twinfleet/<seed>-<process>` on others.
     #[arg(long)]
     pub prefix: Option<String>,
-    /// Write the record (Parquet segments, manifest, state hash) to this folder.
+    /// Write the record (Parquet segments, manifest, state hash) to this folder; it must be empty or not exist.
     #[arg(long, value_name = "DIR")]
     pub record: Option<PathBuf>,
-    /// Write report.html, report.json and junit.xml to this folder.
+    /// Write report.html, report.json and junit.xml to this folder; those of an earlier run are replaced.
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
-    /// Threads of the simulation. More help from some ten thousand devices on.
+    /// Threads of the simulation, 1 to 256. More help from some ten thousand devices on.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,
-    /// Override a field of the scenario, such as `--set duration=\"10min\"` or `--set fleet[0].count=50`.
+    /// Override a field of the scenario, such as `--set duration=10min` or `--set links[wifi].loss=0.2`; repeatable.
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub sets: Vec<String>,
     /// Simulate only shard I of N (from 0) of the fleet; `merge` joins the records.
-    #[arg(long, value_name = "I/N", value_parser = parse_shard, default_value = "0/1")]
+    #[arg(long, value_name = "I/N", value_parser = parse_shard, default_value = "0/1", allow_hyphen_values = true)]
     pub shard: (u32, u32),
     /// A folder with boards/, sensors/, actuators/ or things/ of your own; repeatable. `catalog/` next to the scenario is read by itself.
     #[arg(long, value_name = "DIR")]
@@ -98,26 +109,27 @@ pub struct ReplayArgs {
     pub time: Option<String>,
     /// Spacing of the rows where there is no column of time, such as `1s`.
     #[arg(long, value_name = "SPAN")]
-    pub period: Option<String>,
+    pub period: Option<Span>,
     /// The first line holds readings, not names; columns are then `#N`.
     #[arg(long)]
     pub no_header: bool,
     /// A signal and its column, such as `soc.temperature=temp` or `probe.temperature=#3:K`; repeatable.
     #[arg(long = "map", value_name = "SIGNAL=COL[:UNIT]")]
     pub maps: Vec<String>,
-    /// Device id.
+    /// Id of the device that it stands for.
     #[arg(long, default_value = "replayed")]
     pub id: String,
     /// Topic; `{device}` is replaced by the id.
     #[arg(long, default_value = "fleet/{device}/state")]
     pub topic: String,
-    /// MQTT quality of service.
+    /// MQTT quality of service: 0, 1 or 2.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
     pub qos: u8,
-    /// Pace: `max`, or a multiple of the recording's own such as `1x` or `60x`.
-    #[arg(long, default_value = "1x", value_parser = parse_speed)]
+    /// Pace: `1x` is the recording's own, `60x` a minute a second, `max` as fast as it goes.
+    #[arg(long, default_value = "1x", allow_hyphen_values = true, value_parser = parse_speed)]
     pub speed: Speed,
-    /// Broker: `mqtt[s]://[user:password@]host[:port]`, `embedded:PORT`, `embedded`, or `none`.
+    /// Broker: `mqtt[s]://[user:password@]host[:port]`, `embedded:PORT`, `embedded` (within this process, on a free port), or
+    /// `none`.
     #[arg(long, default_value = "embedded")]
     pub broker: String,
     /// Topic prefix on the broker.
@@ -131,7 +143,7 @@ pub struct ReplayArgs {
 /// Options of `merge`.
 #[derive(Debug, Args)]
 pub struct MergeArgs {
-    /// Records of all shards.
+    /// Records of all shards of one run, in any order.
     #[arg(required = true, value_name = "DIR")]
     pub shards: Vec<PathBuf>,
     /// Folder for the whole record; it must be empty or not exist.
@@ -142,7 +154,7 @@ pub struct MergeArgs {
 /// Options of `check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Scenario or catalog files, or folders of them.
+    /// Scenario or catalog files, or folders of them. What lies in boards/, sensors/, actuators/ or things/ is a catalog file.
     #[arg(required = true)]
     pub paths: Vec<PathBuf>,
     /// A folder with a catalog of your own; repeatable.
@@ -163,17 +175,17 @@ pub struct ListArgs {
 /// What can be listed.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub enum Listed {
-    /// Boards.
+    /// Boards that parts are wired to: pins, buses, currents.
     Boards,
-    /// Sensors.
+    /// Sensors, with the datasheet that their figures are from.
     Sensors,
     /// Actuators.
     Actuators,
-    /// Things.
+    /// Things: a board with its parts, firmware and dynamics.
     Things,
-    /// Shipped scenarios.
+    /// Scenarios that come with the program.
     Scenarios,
-    /// Predictors.
+    /// Predictors that twins forecast with.
     Predictors,
 }
 
@@ -195,6 +207,10 @@ fn parse_speed(text: &str) -> Result<Speed, String> {
         Ok(x) if x.is_finite() && x > 0.0 && x <= 1e6 => Ok(Speed::Times(x)),
         _ => Err("write `max`, or a multiple of real time such as `1x`, `60x` or `0.5x`".to_owned()),
     }
+}
+
+fn parse_seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("write a whole number from 0 to {}", u64::MAX))
 }
 
 fn parse_shard(text: &str) -> Result<(u32, u32), String> {
@@ -221,5 +237,6 @@ mod tests {
         assert!(parse_speed("0x").is_err() && parse_speed("fast").is_err());
         assert_eq!(parse_shard("1/2"), Ok((1, 2)));
         assert!(parse_shard("2/2").is_err() && parse_shard("x").is_err());
+        assert!(parse_seed("-1").is_err() && parse_seed("7") == Ok(7));
     }
 }

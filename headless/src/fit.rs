@@ -106,7 +106,8 @@ impl From<Diagnostic> for Failure {
 /// written.
 pub fn run(args: &Args, json: bool, out: &mut dyn Write) -> Result<Report, Failure> {
     if !(args.train_fraction > 0.0 && args.train_fraction <= 1.0) {
-        return Err(Diagnostic::error("--train-fraction must be above 0 and at most 1").into());
+        let error = Diagnostic::error("--train-fraction must be above 0 and at most 1");
+        return Err(error.help("0.6 fits the first 60 % of each recording and holds out the rest").into());
     }
     let (name, def) = dynamics(args)?;
     let mut warnings = Report::default();

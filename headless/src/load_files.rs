@@ -95,19 +95,33 @@ pub fn checked(
 pub fn dangling(loaded: &Loaded, plan: &Plan) -> Report {
     let mut report = Report::default();
     for d in expect::dangling(&loaded.scenario.expect, &plan.signals) {
-        let span = loaded.source.head(loaded.source.span_of(&format!("expect[{}]", d.index)));
+        let span = loaded.source.span_of_text(&format!("expect[{}]", d.index), &d.word);
         report.push(Diagnostic::error(d.message).at(&loaded.source, span, "").maybe_help(d.help));
+    }
+    report
+}
+
+/// Expectations that the merge of this run's shards could not judge.
+pub fn unrecorded(loaded: &Loaded, plan: &Plan) -> Report {
+    let mut report = Report::default();
+    for (i, signal) in
+        expect::unrecorded(&loaded.scenario.expect, &loaded.scenario.record.signals, &plan.signals)
+    {
+        let span = loaded.source.head(loaded.source.span_of(&format!("expect[{i}]")));
+        let text = format!("`merge` cannot judge this: {signal} is not recorded");
+        let help = "add it to `record: (signals: […])`";
+        report.push(Diagnostic::warning(text).at(&loaded.source, span, "").help(help));
     }
     report
 }
 
 fn no_such_scenario(file: &str, path: &Path) -> Report {
     let shipped = catalog::scenarios();
-    let message = match Source::read(path) {
-        Err(report) => report.items().first().map(|d| d.message().to_owned()),
+    let beside = match Source::read(path) {
+        Err(report) => report.items().first().and_then(|d| d.help_text().map(str::to_owned)),
         Ok(_) => None,
     };
-    let message = message.unwrap_or_else(|| format!("there is no scenario `{file}`"));
     let names = format!("scenarios that come with the program: {}", shipped.join(", "));
-    Diagnostic::error(message).help(near(file, shipped.iter().copied()).unwrap_or(names)).into()
+    let near = near(file, shipped.iter().copied()).filter(|help| help.starts_with("did"));
+    Diagnostic::error(format!("there is no file `{file}`")).help(near.or(beside).unwrap_or(names)).into()
 }

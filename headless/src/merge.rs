@@ -3,36 +3,60 @@
 use crate::{
     args::MergeArgs,
     exit::{Exit, Failure, say},
+    report::Report,
     run::record,
+    summary,
 };
 use twinfleet_engine::{
-    expect::Status,
-    record::{Record, merge},
-    scenario::{self, source::Source},
+    expect::{Outcome, Status, unrecorded},
+    record::{Manifest, Record, merge},
+    scenario::{self, Scenario, source::Source},
 };
 
-/// Merges, and judges the scenario's expectations over the merged rows. Only signals that were recorded can be judged.
+/// Merges, and judges the scenario's expectations over the merged rows, as the whole run would have.
 pub fn run(args: MergeArgs, json: bool) -> Result<Exit, Failure> {
     let manifest = merge::merge(&args.shards, &args.out).map_err(record)?;
-    let source = Source::embedded("record", &manifest.header.scenario);
-    let expectations = scenario::read(&source).map(|s| s.expect).unwrap_or_default();
     let whole = Record::open(&args.out).map_err(record)?;
-    let outcomes = merge::judge(&whole, &expectations).map_err(record)?;
+    let scenario = scenario::read(&Source::embedded("record", &manifest.header.scenario)).ok();
+    let expectations = match &scenario {
+        Some(scenario) if manifest.finished => judge(&whole, scenario)?,
+        _ => Vec::new(),
+    };
+    let stopped = !manifest.finished && scenario.is_some_and(|s| !s.expect.is_empty());
+    let report = Report { expectations, ..Report::default() };
     let state = manifest.state().map(|h| format!("{:032x}", h.0));
+    let headline = if stopped { stopped_at(&manifest) } else { report.headline() };
     if json {
-        say(format_args!("{}", serde_json::json!({ "state_hash": state, "expectations": outcomes })));
+        let object = serde_json::json!({
+            "state_hash": state, "finished": manifest.finished, "held": report.held() && !stopped,
+            "headline": headline, "expectations": report.expectations,
+        });
+        say(format_args!("{object}"));
     } else {
         say(format_args!("{} records merged into {}", args.shards.len(), args.out.display()));
-        for o in &outcomes {
-            say(format_args!(
-                "{}  {}\n        {}",
-                if o.held() { "held  " } else { "FAILED" },
-                o.name,
-                o.sentence
-            ));
-        }
-        say(format_args!("state hash {}", state.as_deref().unwrap_or("none")));
+        let outcomes = summary::outcomes(&report);
+        let hash = state.as_deref().unwrap_or("none");
+        say(format_args!("{outcomes}\n{headline}; state hash {hash}"));
     }
-    let failing = outcomes.iter().any(|o| o.status != Status::Held);
-    Ok(if failing { Exit::Failed } else { Exit::Ok })
+    Ok(match (stopped, report.held()) {
+        (true, _) => Exit::Interrupted,
+        (_, true) => Exit::Ok,
+        (_, false) => Exit::Failed,
+    })
+}
+
+/// As the run itself would judge; what was not recorded cannot be.
+fn judge(whole: &Record, scenario: &Scenario) -> Result<Vec<Outcome>, Failure> {
+    let mut outcomes = merge::judge(whole, &scenario.expect).map_err(record)?;
+    for (at, signal) in unrecorded(&scenario.expect, &scenario.record.signals, &whole.table) {
+        outcomes[at].status = Status::NoData;
+        outcomes[at].sentence = format!(
+            "not judged: {signal} was not recorded; add it to `record.signals` and run the shards again"
+        );
+    }
+    Ok(outcomes)
+}
+
+fn stopped_at(manifest: &Manifest) -> String {
+    format!("Expectations are not judged: the shards were stopped at {}", manifest.end())
 }

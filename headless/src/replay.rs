@@ -9,7 +9,10 @@ use crate::{
 use std::{fmt::Write, path::Path};
 use twinfleet_engine::{
     scenario::{
-        PhysicalSource, Scenario, calendar, diagnostic::Report, files::Files, recording::Recording,
+        PhysicalSource, Scenario, calendar,
+        diagnostic::{Diagnostic, Report},
+        files::Files,
+        recording::Recording,
         source::Source,
     },
     time::Span,
@@ -89,18 +92,20 @@ fn scenario_text(args: &ReplayArgs, length: Span) -> Result<String, Failure> {
             "name at least one signal and its column: --map soc.temperature=temp (repeat it for more)",
         ));
     }
-    if args.time.is_none() && args.period.is_none() {
-        return Err(Failure::input(
-            "name the column of time (--time COL), or the spacing of the rows (--period 1s)",
-        ));
-    }
     let mut map = String::new();
     for pair in &args.maps {
+        let flag = Source::embedded("--map", pair);
+        let refuse = |what: &str, at: std::ops::Range<usize>, help: &str| {
+            load_files::refused(&Diagnostic::error(what).at(&flag, at, "").help(help).into())
+        };
         let (signal, column) = pair.split_once('=').ok_or_else(|| {
-            Failure::input(format!(
-                "`--map {pair}` has no `=`: write SIGNAL=COL, such as soc.temperature=temp"
-            ))
+            let help = "write SIGNAL=COL, such as soc.temperature=temp";
+            refuse("a signal and its column are joined by `=`", 0..pair.len(), help)
         })?;
+        if signal.split('.').filter(|part| !part.is_empty()).count() != 2 {
+            let help = "write `part.quantity`, such as soc.temperature=temp";
+            return Err(refuse("this is no signal that a device reports", 0..signal.len(), help));
+        }
         let column = match column.rsplit_once(':') {
             Some((name, unit)) => format!("{name} {unit}"),
             None => column.to_owned(),
@@ -108,14 +113,18 @@ fn scenario_text(args: &ReplayArgs, length: Span) -> Result<String, Failure> {
         // Writing to a String cannot fail.
         let _ = write!(map, "{:?}: {column:?}, ", format!("{signal}@reported"));
     }
-    let timing = match (&args.time, &args.period) {
-        (Some(column), _) => format!("time: Some({column:?})"),
-        (None, Some(period)) => format!("period: Some({period:?})"),
-        (None, None) => String::new(),
+    let timing = match (&args.time, args.period) {
+        (Some(column), _) => format!("time: {column:?}"),
+        (None, Some(period)) => format!("period: \"{period}\""),
+        (None, None) => {
+            let text = "name the column of time (--time COL), or the spacing of the rows (--period 1s)";
+            return Err(Failure::input(text));
+        }
     };
+    // What is wrong with a flag is shown with its own line of this.
     Ok(format!(
-        "Scenario(format: 1, duration: \"{length}\", physicals: [(id: {:?}, from: Recording(path: {:?}, {timing}, \
-         header: {}, map: {{{map}}}), publish: (topic: {:?}, qos: {}))])",
+        "Scenario(format: 1, duration: \"{length}\", physicals: [(\n  id: {:?},\n  from: Recording(\n    path: {:?},\n    \
+         {timing},\n    header: {},\n    map: {{{map}}},\n  ),\n  publish: (\n    topic: {:?},\n    qos: {},\n  ),\n)])",
         args.id, args.file, !args.no_header, args.topic, args.qos
     ))
 }

@@ -328,10 +328,18 @@ impl Report {
 
 /// Why a report could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write the report {path}: {source}\nfree some space there, or name another folder with --report", path = path.display())]
-pub struct ReportError {
-    path: PathBuf,
-    source: io::Error,
+pub enum ReportError {
+    /// A file is where the folder should be.
+    #[error("--report {path}: this is a file, a folder was expected\nname a folder; it is made where it does not exist", path = .0.display())]
+    NoFolder(PathBuf),
+    /// The operating system said no.
+    #[error("cannot write the report {path}: {source}\nfree some space there, or name another folder with --report", path = path.display())]
+    Io {
+        /// The folder or file.
+        path: PathBuf,
+        /// What came back.
+        source: io::Error,
+    },
 }
 
 impl Report {
@@ -367,9 +375,12 @@ impl Report {
 /// Finds out before a long run whether a report can be written to `dir`, which is made if it is not there.
 ///
 /// # Errors
-/// What the operating system says; the command's exit code is 3.
+/// [`ReportError::NoFolder`], exit code 2, and what the operating system says, exit code 3.
 pub fn probe(dir: &Path) -> Result<(), ReportError> {
-    let failed = |source| ReportError { path: dir.to_owned(), source };
+    if dir.exists() && !dir.is_dir() {
+        return Err(ReportError::NoFolder(dir.to_owned()));
+    }
+    let failed = |source| ReportError::Io { path: dir.to_owned(), source };
     fs::create_dir_all(dir).map_err(failed)?;
     let file = dir.join(".twinfleet-probe");
     let written = fs::write(&file, "x");
@@ -384,7 +395,7 @@ pub fn probe(dir: &Path) -> Result<(), ReportError> {
 pub fn write(report: &Report, dir: &Path) -> Result<(), ReportError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
-        move |source| ReportError { path, source }
+        move |source| ReportError::Io { path, source }
     };
     let plots = plot::all(report);
     let folder = dir.join("plots");

@@ -11,7 +11,7 @@ use crate::{
 };
 use std::{
     collections::BTreeMap,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -52,12 +52,14 @@ pub fn run_loaded(loaded: &Loaded, args: &RunArgs, json: bool) -> Result<Exit, F
     }
     let plan = plan(loaded, args)?;
     load_files::dangling(loaded, &plan).into_result().map_err(|r| load_files::refused(&r))?;
+    let unrecorded = load_files::unrecorded(loaded, &plan);
+    if plan.shard.1 > 1 && args.record.is_some() && !unrecorded.is_empty() && !args.quiet {
+        eprintln!("{}", unrecorded.render(load_files::style()).trim_end());
+    }
     let stop = stop_flag()?;
     // The broker first: where there is none, no folder is left behind.
     let mut exchange = connect(&choice, args, plan.seed)?;
-    if let Some(dir) = &args.report {
-        report::probe(dir).map_err(Failure::outside)?;
-    }
+    let mut page = args.report.as_deref().map(Page::begin).transpose()?;
     let writer = args.record.as_deref().map(|dir| writer(dir, loaded, &plan)).transpose()?;
     let mut run = plugins::assemble(loaded, &plan, args.threads.into(), writer, sampled())
         .map_err(|e| Failure::input(format!("{}: {e}", args.file)))?;
@@ -81,12 +83,41 @@ pub fn run_loaded(loaded: &Loaded, args: &RunArgs, json: bool) -> Result<Exit, F
     }
     let state = finish_record(&mut run, !drove.interrupted)?;
     let report = gather(&mut run, &plan, args, &drove, state, &choice);
+    if let Some(page) = &mut page {
+        page.fresh = false;
+    }
     publish(&report, args, json)?;
     Ok(match (drove.interrupted, report.held()) {
         (true, _) => Exit::Interrupted,
         (_, true) => Exit::Ok,
         (_, false) => Exit::Failed,
     })
+}
+
+/// The folder of a report to come: where the run fails before there is one, a folder that was made for it goes again.
+struct Page {
+    dir: PathBuf,
+    fresh: bool,
+}
+
+impl Page {
+    fn begin(dir: &Path) -> Result<Self, Failure> {
+        let fresh = !dir.exists();
+        report::probe(dir).map_err(|error| match error {
+            report::ReportError::NoFolder(_) => Failure::input(error),
+            report::ReportError::Io { .. } => Failure::outside(error),
+        })?;
+        Ok(Self { dir: dir.to_owned(), fresh })
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        if self.fresh {
+            // Only an empty folder can be removed so, and that it stays would be no harm.
+            let _ = std::fs::remove_dir(&self.dir);
+        }
+    }
 }
 
 /// A broker's failure with its exit code.

@@ -58,7 +58,7 @@ pub fn text(report: &Report, args: &RunArgs) -> String {
     let _ = head(&mut out, report);
     let _ = twins(&mut out, report);
     let _ = happenings(&mut out, report);
-    let _ = expectations(&mut out, report);
+    out += &outcomes(report);
     let _ = tail(&mut out, report, args);
     out
 }
@@ -141,20 +141,21 @@ fn happenings(out: &mut String, r: &Report) -> std::fmt::Result {
     Ok(())
 }
 
-fn expectations(out: &mut String, r: &Report) -> std::fmt::Result {
-    if r.expectations.is_empty() {
-        return Ok(());
-    }
-    writeln!(out)?;
+/// How each expectation came out; empty where there is none.
+pub fn outcomes(r: &Report) -> String {
+    let mut out = String::new();
     for o in &r.expectations {
         let mark = match o.status {
             Status::Held => "held  ",
             Status::Failed => "FAILED",
             Status::NoData => "NODATA",
         };
-        writeln!(out, "{mark}  {}\n        {}", o.name, o.sentence)?;
+        out += &format!("\n{mark}  {}\n        {}", o.name, o.sentence);
     }
-    Ok(())
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    out
 }
 
 fn tail(out: &mut String, r: &Report, args: &RunArgs) -> std::fmt::Result {

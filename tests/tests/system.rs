@@ -6,6 +6,7 @@ mod mqtt_exchange;
 mod mqtt_outside;
 mod system {
     mod attached;
+    mod bad_input;
     mod common;
     mod datasheet;
     mod determinism;

@@ -51,18 +51,6 @@ type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 /// Twins, each with a topic of its own.
 const TWINS: usize = 1_000;
-/// The recordings under `assets/recordings/pi3b`.
-const RECORDINGS: [&str; 9] = [
-    "0000000011",
-    "1100000011",
-    "1100000111",
-    "1100001011",
-    "1101000011",
-    "1101010011",
-    "1110001011",
-    "1111001011",
-    "1111100011",
-];
 /// One storage that cools into a room, measured once a second.
 const COOLING: &str = r#"(name: "cooling", source: "bench", dynamics: (
     parameters: {"c": (value: 100.0), "g": (value: 1.0), "room": (value: 20.0)},
@@ -145,12 +133,24 @@ fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
+/// The recorded hours of a Raspberry Pi under `assets/recordings/pi3b`, by their digits, in order.
+fn recordings() -> Result<Vec<String>, Failed> {
+    let mut found = Vec::new();
+    for file in std::fs::read_dir(repository().join("assets/recordings/pi3b"))? {
+        let name = file?.file_name().to_string_lossy().into_owned();
+        found.extend(name.strip_prefix("pistress_").and_then(|n| n.strip_suffix(".csv")).map(str::to_owned));
+    }
+    found.sort();
+    Ok(found)
+}
+
 impl Fleet {
     fn of_pis() -> Result<Self, Failed> {
         let mut physicals = String::new();
-        for digits in RECORDINGS {
+        let recordings = recordings()?;
+        for digits in &recordings {
             physicals += &format!(
-                r#"(id: "r-{digits}", from: Recording(path: "assets/recordings/pi3b/pistress_{digits}.csv", time: "datetime",
+                r#"(id: "r-{digits}", from: Recording(path: "assets/recordings/pi3b/pistress_{digits}.csv", time: "datetime", gaps: Offline,
                 map: {{"cpu.load@reported": "usage %", "soc.temperature@reported": "temp C"}}),
                 publish: (topic: "r/{{device}}", payload: Json)),"#
             );
@@ -159,12 +159,13 @@ impl Fleet {
             format!(
                 r#"(twin: "pi-{i}", thing: "raspberry-pi-3b", params: "assets/params/pi3b-without-{}.ron",
                 bind: [(topic: "fleet/{{device}}/state")], forecast: (horizons: ["60s", "300s"])),"#,
-                RECORDINGS[i % 9]
+                recordings[i % recordings.len()]
             )
         };
         let mut fleet = Self::new(&physicals, "pi", &twin, "")?;
         let rows: Vec<Arc<Vec<Row>>> = fleet.recorded()?.into_iter().map(Arc::new).collect();
-        fleet.streams = (0..TWINS).map(|i| (Arc::clone(&rows[i % 9]), i / 9 * 25)).collect();
+        fleet.streams =
+            (0..TWINS).map(|i| (Arc::clone(&rows[i % rows.len()]), i / rows.len() * 25)).collect();
         Ok(fleet)
     }
 
@@ -497,7 +498,9 @@ fn stages(fleet: &Fleet) -> Result<(), Failed> {
     said("  and two forecasts, 60 s and 300 s", &mut || {
         over(&mut |f, dt, v| {
             step(f, dt, v);
-            black_box((f.forecast(Span::from_secs(60)), f.forecast(Span::from_secs(300))));
+            f.forecasts(&[Span::from_secs(60), Span::from_secs(300)], &mut |h, o, g| {
+                black_box((h, o, g));
+            });
         })
     })?;
     said("filter and judge, no forecast", &mut || {

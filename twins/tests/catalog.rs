@@ -181,9 +181,9 @@ fn mistakes_of_all_files_of_a_folder_are_reported_together() {
     let text = report.to_string().replace(&format!("{}/", dir.path().display()), "");
     expect_test::expect![[r#"
         sensors/x.ron:1:50: error: 0xec is no I2C address of a part
-        sensors/x.ron:1:74: error: `active_ma` must be at least 0
+        sensors/x.ron:1:74: error: `active_ma` must be at least 0, but is -1
         sensors/x.ron:2:48: error: `temperature` is kept in `degC`, not in `degF`
-        sensors/x.ron:2:63: error: the range must ascend: (smallest, largest)
+        sensors/x.ron:2:63: error: the range must ascend
         sensors/y.ron:1:19: error: there is no field `nam` in a Sensor
         things/t.ron:1:51: error: there is no board `esp32`
         things/t.ron:1:85: error: there is no sensor or actuator `bme208`"#]]

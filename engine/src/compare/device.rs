@@ -77,7 +77,7 @@ impl Judge {
         }
         self.last_t = None;
         // The samples' times would not ascend: hypotheses start anew.
-        self.history = History::new(self.inputs, self.lanes.len());
+        self.history = History::new(&*self.est);
         self.corrections.retain(|c| c.until == SimTime::NEVER);
         for lane in &mut self.lanes {
             lane.suspicion = None;
@@ -89,8 +89,8 @@ impl Judge {
         }
         self.corrections.clear();
         for k in 0..self.inputs {
-            if let Some((verdict, _)) = self.stuck_inputs[k].take() {
-                self.end(verdict, t, t);
+            if let Some(fault) = self.input_faults[k].take() {
+                self.end(fault.verdict, t, t);
             }
             self.input_runs[k] = Run::default().after(&self.input_runs[k]);
         }

@@ -7,7 +7,7 @@
 //! dilution that the stream's own autocorrelation asks for.
 
 use super::{
-    history::{Correction, History, NONE, Shape},
+    history::{Correction, History, NONE, Shape, Signature},
     noise::{Calibration, cost, weight},
 };
 use crate::{
@@ -43,7 +43,8 @@ pub(crate) struct Fit {
     pub std: f64,
 }
 
-/// One reading of one output as a hypothesis sees it.
+/// One reading of one output as a hypothesis sees it: the innovation under what is believed, and near a size; the signature
+/// there, per unit of size, all in standard deviations; and what a smaller variance gains.
 struct Row {
     believed: f64,
     z: f64,
@@ -56,7 +57,7 @@ const GREAT_JUMP: f64 = 8.0;
 
 impl Fit {
     /// A hypothesis that has not been fitted yet.
-    fn new(shape: Shape, signal: usize, onset: u64, until: Option<u64>) -> Self {
+    pub fn new(shape: Shape, signal: usize, onset: u64, until: Option<u64>) -> Self {
         Self { shape, signal, onset, until, size: 0.0, gain: 0.0, shown: 0.0, std: f64::INFINITY }
     }
 
@@ -73,6 +74,8 @@ pub(crate) struct Search<'a> {
     pub noise: &'a [Calibration],
     /// Size at which signatures are taken, per signal.
     pub unit: &'a [f64],
+    /// The output whose misfit is looked into: by its noise, gains are diluted.
+    pub output: usize,
 }
 
 impl Search<'_> {
@@ -89,7 +92,7 @@ impl Search<'_> {
     /// Fits one shape with one onset, and an end if it is over.
     pub fn fit(&self, shape: Shape, signal: usize, onset: u64, until: Option<u64>) -> Option<Fit> {
         let fit = Fit::new(shape, signal, onset, until);
-        let small = self.fit_near(0.0, &fit);
+        let small = self.fit_small(&fit);
         // A great jump moves what the filter has learnt so far that the signature is another: it is taken again near the
         // size that the jump itself suggests.
         let great = self.suggested(&fit).and_then(|size| self.fit_near(size, &fit));
@@ -111,15 +114,34 @@ impl Search<'_> {
         (profile.abs() > 1e-9).then(|| sign * v.residual / profile)
     }
 
-    /// The same with signatures taken near a size.
+    /// The same by the signature to first order, near what is believed.
+    fn fit_small(&self, fit: &Fit) -> Option<Fit> {
+        let h = self.history;
+        let mut signature =
+            Signature::new(h, self.corrections, Correction { size: 1.0, ..self.correction(fit) });
+        let mut rows = Vec::with_capacity((h.next() - fit.onset) as usize * h.outputs);
+        let mut while_it_lasted = 0;
+        for i in fit.onset..h.next() {
+            if fit.until == Some(i) {
+                while_it_lasted = rows.len();
+            }
+            signature.step(i, |o, believed, change| {
+                let per_sd = 1.0 / (believed.var.sqrt() * self.noise[o].scale());
+                let z = believed.residual * per_sd;
+                rows.push(Row { believed: z, z, g: -change * per_sd, narrower: 0.0 });
+            });
+        }
+        self.fit_rows(fit, 0.0, &rows, while_it_lasted)
+    }
+
+    /// The same by forks of the estimator, near a size.
     fn fit_near(&self, base: f64, fit: &Fit) -> Option<Fit> {
         let h = self.history;
-        let Fit { shape, signal, onset, until, .. } = *fit;
-        let unit = match shape {
+        let unit = match fit.shape {
             // One unit a minute; a hundredth of the reading's size would do as well.
-            Shape::Drift => self.unit[signal] * 60.0,
+            Shape::Drift => self.unit[fit.signal] * 60.0,
             Shape::Gain => 0.01,
-            _ => self.unit[signal],
+            _ => self.unit[fit.signal],
         };
         let at_size = |size: f64| {
             let mut all = self.corrections.to_vec();
@@ -127,28 +149,24 @@ impl Search<'_> {
             all
         };
         let (near, beyond) = (at_size(base), at_size(base + unit));
-        let mut est = self.state_at(onset)?;
-        let mut near_est = if base == 0.0 { None } else { Some(self.state_at(onset)?) };
-        // Innovation under what is believed, innovation and signature per unit near the size, all in standard deviations;
-        // and how many of them before the end.
-        let mut rows: Vec<Row> = Vec::new();
+        let mut est = self.state_at(fit.onset)?;
+        let mut near_est = est.fork();
+        let mut rows = Vec::new();
         let mut while_it_lasted = 0;
         let mut tried = vec![NONE; h.outputs];
-        for i in onset..h.next() {
-            if until == Some(i) {
+        for i in fit.onset..h.next() {
+            if fit.until == Some(i) {
                 while_it_lasted = rows.len();
             }
             tried.fill(NONE);
-            if let Some(est) = &mut near_est {
-                h.step(&mut **est, i, &near, &mut |o, v| tried[o] = v);
-            }
+            h.step(&mut *near_est, i, &near, &mut |o, v| tried[o] = v);
             h.step(&mut *est, i, &beyond, &mut |o, v| {
-                let believed = h.innovation(i, o);
-                let near = if base == 0.0 { believed } else { tried[o] };
+                let (believed, near) = (h.innovation(i, o), tried[o]);
                 if believed.var.is_nan() || near.var.is_nan() {
                     return;
                 }
-                let (sd, scale) = (near.var.sqrt() * self.noise[o].scale(), self.noise[o].scale());
+                let scale = self.noise[o].scale();
+                let sd = near.var.sqrt() * scale;
                 rows.push(Row {
                     believed: believed.whitened() / scale,
                     z: near.residual / sd,
@@ -157,26 +175,31 @@ impl Search<'_> {
                 });
             });
         }
-        let dilution = self.noise[signal.saturating_sub(h.inputs)].dilution();
+        self.fit_rows(fit, base, &rows, while_it_lasted)
+    }
+
+    /// The size that fits best, and what it gains. The first `while_it_lasted` rows are from before the end.
+    fn fit_rows(&self, fit: &Fit, base: f64, rows: &[Row], while_it_lasted: usize) -> Option<Fit> {
+        let dilution = self.noise[self.output].dilution();
         let gain_of = |rows: &[Row], more: f64| -> f64 {
             rows.iter().map(|r| cost(r.believed) - cost(r.z - r.g * more) + r.narrower).sum::<f64>()
                 / dilution
         };
-        let step = |more: f64, weight: &dyn Fn(f64) -> f64| {
+        let (mut more, mut information) = (0.0, 0.0);
+        for _ in 0..4 {
             let (mut num, mut den) = (0.0, 0.0);
-            for r in &rows {
+            for r in rows {
                 let w = weight(r.z - r.g * more);
                 num += w * r.g * r.z;
                 den += w * r.g * r.g;
             }
-            (den > 1e-12).then_some((num / den, den))
-        };
-        let (mut more, mut information) = (0.0, 0.0);
-        for _ in 0..4 {
-            (more, information) = step(more, &weight)?;
+            if den <= 1e-12 {
+                return None;
+            }
+            (more, information) = (num / den, den);
         }
-        let gain = gain_of(&rows, more);
-        let shown = if until.is_some() { gain_of(&rows[..while_it_lasted], more) } else { gain };
+        let gain = gain_of(rows, more);
+        let shown = if fit.until.is_some() { gain_of(&rows[..while_it_lasted], more) } else { gain };
         let std = (dilution / information).sqrt();
         Some(Fit { size: base + more, gain, shown, std, ..*fit })
     }
@@ -246,21 +269,25 @@ impl Search<'_> {
     pub fn ended(&self, at: usize, onset: u64) -> Option<f64> {
         let mut all = self.corrections.to_vec();
         all[at].until = self.history.sample(onset).t;
-        let output = all[at].signal.saturating_sub(self.history.inputs);
-        self.gain_under(&all, onset, output)
+        self.gain_under(&all, onset)
     }
 
-    /// What it gains not to believe an input since `onset`; counted for the output that raised the question.
-    pub fn unknown_input(&self, input: usize, output: usize, onset: u64) -> Option<Fit> {
+    /// The same fit once more, near its own size, in full.
+    pub fn again(&self, fit: &Fit) -> Option<Fit> {
+        self.fit_near(fit.size, fit)
+    }
+
+    /// What it gains not to believe an input since `onset`.
+    pub fn unknown_input(&self, input: usize, onset: u64) -> Option<Fit> {
         let fit = Fit { std: 0.0, ..Fit::new(Shape::Ignore, input, onset, None) };
         let mut all = self.corrections.to_vec();
         all.push(self.correction(&fit));
-        let gain = self.gain_under(&all, onset, output)?;
+        let gain = self.gain_under(&all, onset)?;
         Some(Fit { gain, shown: gain, ..fit })
     }
 
     /// Log-likelihood of the readings since `onset` under other corrections, beyond what is believed, diluted, [nat].
-    fn gain_under(&self, corrections: &[Correction], onset: u64, output: usize) -> Option<f64> {
+    fn gain_under(&self, corrections: &[Correction], onset: u64) -> Option<f64> {
         let h = self.history;
         let mut est = self.state_at(onset)?;
         let mut gain = 0.0;
@@ -273,12 +300,12 @@ impl Search<'_> {
                 }
             });
         }
-        Some(gain / self.noise[output].dilution())
+        Some(gain / self.noise[self.output].dilution())
     }
 
     /// Extra white noise since `onset`: the innovations scatter more, and that is all.
-    pub fn noise(&self, output: usize, onset: u64) -> Option<Fit> {
-        let h = self.history;
+    pub fn noise(&self, onset: u64) -> Option<Fit> {
+        let (h, output) = (self.history, self.output);
         let mut zs = Vec::new();
         let mut var = 0.0;
         for i in onset..h.next() {

@@ -2,7 +2,7 @@
 //! onset it supposes.
 
 use crate::{
-    predict::{Estimator, Innovation},
+    predict::{Estimator, Innovation, Tangent},
     time::{SimTime, Span},
 };
 use std::collections::VecDeque;
@@ -20,7 +20,7 @@ const SNAP_EVERY_OLD: u64 = 60;
 pub(crate) enum Shape {
     /// The reading is not to be used.
     Ignore,
-    /// reading = truth + size.
+    /// reading = truth + size; at the end of its range an input that is off so says nothing.
     Bias,
     /// reading = truth + size · time since the onset [h].
     Drift,
@@ -28,8 +28,6 @@ pub(crate) enum Shape {
     Gain,
     /// Readings scatter by `size` more than the model says.
     Noise,
-    /// The input is off by `size`: an alternative to every sensor fault, never a verdict.
-    Disturbance,
 }
 
 /// A correction of one signal (inputs first, then outputs) from its onset to its end.
@@ -51,7 +49,7 @@ impl Correction {
     pub fn profile(&self, t: SimTime, reading: f64) -> f64 {
         match self.shape {
             Shape::Ignore | Shape::Noise => 0.0,
-            Shape::Bias | Shape::Disturbance => 1.0,
+            Shape::Bias => 1.0,
             Shape::Drift => (t - self.from).as_secs_f64() / 3600.0,
             Shape::Gain => reading,
         }
@@ -67,6 +65,14 @@ pub(crate) struct Sample {
     pub unknown: Span,
 }
 
+/// How deviations pass through one sample: its step, and the gain of each output's reading.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trace {
+    step: Tangent,
+    before: Tangent,
+    gains: Vec<f64>,
+}
+
 pub(crate) struct History {
     first: u64,
     samples: VecDeque<Sample>,
@@ -75,20 +81,40 @@ pub(crate) struct History {
     /// Innovations of each sample's outputs under what was believed; NaN variance: none.
     innovations: VecDeque<Innovation>,
     snaps: VecDeque<(u64, Box<dyn Estimator>)>,
+    /// Of each sample, at its number modulo [`SAMPLES`]: tangent by state, by input, gains of all outputs. As these only
+    /// weigh hypotheses, seven digits do.
+    traces: Vec<f32>,
     pub inputs: usize,
     pub outputs: usize,
+    /// Entries of the state that move, and all.
+    entries: (usize, usize),
+    /// Of each input, whether a reading holds from then on, and its range.
+    leads: Vec<bool>,
+    ranges: Vec<(f64, f64)>,
+    /// Of each output, the entry it reads.
+    reads: Vec<usize>,
 }
 
 impl History {
-    pub fn new(inputs: usize, outputs: usize) -> Self {
+    /// All room at once: memory that is not used yet costs nothing, and growing would hold up the twins of a fleet
+    /// together, as these are of one age.
+    pub fn new(est: &dyn Estimator) -> Self {
+        let (inputs, outputs) = (est.inputs().len().min(MAX_INPUTS), est.outputs().len());
+        let (moving, all) = est.entries();
+        let stride = moving * (all + inputs) + outputs * all;
         Self {
             first: 0,
-            samples: VecDeque::new(),
-            values: VecDeque::new(),
-            innovations: VecDeque::new(),
+            samples: VecDeque::with_capacity(SAMPLES + 1),
+            values: VecDeque::with_capacity((SAMPLES + 1) * (inputs + outputs)),
+            innovations: VecDeque::with_capacity((SAMPLES + 1) * outputs),
             snaps: VecDeque::new(),
+            traces: Vec::with_capacity(SAMPLES * stride),
             inputs,
             outputs,
+            entries: (moving, all),
+            leads: (0..inputs).map(|k| est.leads(k)).collect(),
+            ranges: (0..inputs).map(|k| est.input_range(k)).collect(),
+            reads: (0..outputs).map(|o| est.reads(o)).collect(),
         }
     }
 
@@ -185,17 +211,57 @@ impl History {
         corrections: &[Correction],
         seen: &mut dyn FnMut(usize, Innovation),
     ) {
+        self.step_with(est, i, corrections, seen, None);
+    }
+
+    /// The same, and how deviations pass through it.
+    pub fn step_traced(
+        &self,
+        est: &mut dyn Estimator,
+        i: u64,
+        corrections: &[Correction],
+        seen: &mut dyn FnMut(usize, Innovation),
+        trace: &mut Trace,
+    ) {
+        self.step_with(est, i, corrections, seen, Some(trace));
+    }
+
+    fn step_with(
+        &self,
+        est: &mut dyn Estimator,
+        i: u64,
+        corrections: &[Correction],
+        seen: &mut dyn FnMut(usize, Innovation),
+        mut trace: Option<&mut Trace>,
+    ) {
         let s = self.sample(i);
         let mut inputs = [None; MAX_INPUTS];
         let inputs = &mut inputs[..self.inputs.min(MAX_INPUTS)];
         for (k, slot) in inputs.iter_mut().enumerate() {
             let raw = self.value(i, k);
-            *slot = (!raw.is_nan()).then(|| corrected(corrections, k, s.t, raw)).flatten();
+            let believed = !raw.is_nan() && !self.is_cut_off(corrections, k, s.t, raw);
+            *slot = believed.then(|| corrected(corrections, k, s.t, raw)).flatten();
         }
-        if s.unknown > Span::ZERO {
-            est.predict(s.unknown, &[None; MAX_INPUTS][..inputs.len()]);
+        let unknown = &[None; MAX_INPUTS][..inputs.len()];
+        let rest = Span(s.dt.0 - s.unknown.0);
+        match &mut trace {
+            None if s.unknown > Span::ZERO => {
+                est.predict(s.unknown, unknown);
+                est.predict(rest, inputs);
+            }
+            None => est.predict(rest, inputs),
+            Some(trace) => {
+                trace.gains.clear();
+                trace.gains.resize(self.outputs * self.entries.1, 0.0);
+                if s.unknown > Span::ZERO {
+                    est.predict_traced(s.unknown, unknown, &mut trace.before);
+                }
+                est.predict_traced(rest, inputs, &mut trace.step);
+                if s.unknown > Span::ZERO {
+                    trace.step.after(&trace.before, self.entries);
+                }
+            }
         }
-        est.predict(Span(s.dt.0 - s.unknown.0), inputs);
         for o in 0..self.outputs {
             let raw = self.value(i, self.inputs + o);
             if raw.is_nan() {
@@ -207,15 +273,126 @@ impl History {
                 .filter(|c| c.signal == self.inputs + o && c.shape == Shape::Noise && c.covers(s.t))
                 .map(|c| c.size * c.size)
                 .sum::<f64>();
+            let g = est.expected(o);
+            // The gain the filter would have, had it known of the noise.
+            let share = if noise > 0.0 { g.var / (g.var + noise) } else { 1.0 };
+            if let Some(trace) = &mut trace {
+                let gain = &mut trace.gains[o * self.entries.1..(o + 1) * self.entries.1];
+                est.gain(o, gain);
+                gain.iter_mut().for_each(|k| *k *= share);
+            }
             if noise > 0.0 {
-                let g = est.expected(o);
                 let residual = value - g.mean;
                 seen(o, Innovation { residual, var: g.var + noise });
-                // The gain the filter would have, had it known of the noise.
-                est.update(o, g.mean + residual * g.var / (g.var + noise));
+                est.update(o, g.mean + residual * share);
             } else {
                 seen(o, est.update(o, value));
             }
+        }
+    }
+
+    /// Whether an input that is supposed to be off stands at the end of its range, so that it may have been anything.
+    fn is_cut_off(&self, corrections: &[Correction], k: usize, t: SimTime, raw: f64) -> bool {
+        let (low, high) = self.ranges[k];
+        let off =
+            |c: &&Correction| c.signal == k && c.covers(t) && matches!(c.shape, Shape::Bias | Shape::Drift);
+        corrections.iter().filter(off).any(|c| {
+            let off = c.size * c.profile(t, raw);
+            off > 0.0 && raw >= high || off < 0.0 && raw <= low
+        })
+    }
+
+    /// Keeps how deviations pass through sample `i`.
+    pub fn set_trace(&mut self, i: u64, trace: &Trace) {
+        let stride = self.stride();
+        let at = (i % SAMPLES as u64) as usize * stride;
+        if self.traces.len() < at + stride {
+            self.traces.resize(at + stride, 0.0);
+        }
+        let from = trace.step.by_state.iter().chain(&trace.step.by_input).chain(&trace.gains);
+        for (to, from) in self.traces[at..at + stride].iter_mut().zip(from) {
+            *to = *from as f32;
+        }
+    }
+
+    fn stride(&self) -> usize {
+        let (moving, all) = self.entries;
+        moving * (all + self.inputs) + self.outputs * all
+    }
+
+    /// How deviations pass through sample `i`: by state, by input, and the gains of all outputs.
+    fn trace(&self, i: u64) -> (&[f32], &[f32], &[f32]) {
+        let stride = self.stride();
+        let at = (i % SAMPLES as u64) as usize * stride;
+        let (moving, all) = self.entries;
+        let (by_state, rest) = self.traces[at..at + stride].split_at(moving * all);
+        let (by_input, gains) = rest.split_at(moving * self.inputs);
+        (by_state, by_input, gains)
+    }
+}
+
+/// What a hypothesis of size 1 changes in the residuals, to first order: its signature. Where the readings were taken in
+/// stays as it is, so this needs no estimator.
+pub(crate) struct Signature<'a> {
+    history: &'a History,
+    corrections: &'a [Correction],
+    trial: Correction,
+    /// Deviation of the estimator's state, and room for that of the moving entries.
+    state: Vec<f64>,
+    moved: Vec<f64>,
+    /// Deviation of the input's last reading.
+    told: f64,
+}
+
+impl<'a> Signature<'a> {
+    /// Of a hypothesis, beside what is believed. It is followed from its first sample on.
+    pub fn new(history: &'a History, corrections: &'a [Correction], trial: Correction) -> Self {
+        let (moving, all) = history.entries;
+        Self { history, corrections, trial, state: vec![0.0; all], moved: vec![0.0; moving], told: 0.0 }
+    }
+
+    /// Carries it over sample `i`; `seen` is told each output's change, for a reading that was taken in.
+    #[inline]
+    pub fn step(&mut self, i: u64, mut seen: impl FnMut(usize, Innovation, f64)) {
+        let h = self.history;
+        let (moving, all) = h.entries;
+        let (by_state, by_input, gains) = h.trace(i);
+        let t = h.sample(i).t;
+        let signal = self.trial.signal;
+        let changed = if self.trial.covers(t) { -self.profile(i, t) } else { 0.0 };
+        for (to, row) in self.moved.iter_mut().zip(by_state.chunks_exact(all)) {
+            *to = row.iter().zip(&self.state).map(|(a, x)| f64::from(*a) * x).sum();
+        }
+        if signal < h.inputs {
+            let told = if h.leads[signal] { self.told } else { changed };
+            for (to, b) in self.moved.iter_mut().zip(by_input.iter().skip(signal).step_by(h.inputs)) {
+                *to += f64::from(*b) * told;
+            }
+            self.told = changed;
+        }
+        self.state[..moving].copy_from_slice(&self.moved);
+        for o in 0..h.outputs {
+            let believed = h.innovation(i, o);
+            if believed.var.is_nan() {
+                continue;
+            }
+            let own = if signal == h.inputs + o { changed } else { 0.0 };
+            let change = own - self.state[h.reads[o]];
+            for (x, k) in self.state.iter_mut().zip(&gains[o * all..(o + 1) * all]) {
+                *x += f64::from(*k) * change;
+            }
+            seen(o, believed, change);
+        }
+    }
+
+    /// What one unit of size adds to the reading of sample `i`.
+    fn profile(&self, i: u64, t: SimTime) -> f64 {
+        let raw = self.history.value(i, self.trial.signal);
+        match self.trial.shape {
+            _ if raw.is_nan() => 0.0,
+            Shape::Gain => corrected(self.corrections, self.trial.signal, t, raw)
+                .map_or(0.0, |value| self.trial.profile(t, value)),
+            _ => self.trial.profile(t, raw),
         }
     }
 }

@@ -16,6 +16,8 @@ use std::cmp::Ordering;
 const MODEL_SHARE: f64 = 0.1;
 /// What a gain has to be better by than a bias: it is rarer, and over a short time the two look alike, [nat].
 const GAIN_PENALTY: f64 = 6.0;
+/// What a part must be better by than another: what an input does shows late and blurred, [nat].
+const PART_NATS: f64 = 5.0;
 /// Readings before the trigger at which a step may have begun.
 const STEP_BACK: [u64; 8] = [0, 1, 2, 4, 8, 16, 32, 60];
 /// Readings before now at which a drift may have begun; and before the trigger, what is over by then.
@@ -56,7 +58,7 @@ impl Judge {
         if jump.is_finite() {
             lane.step += 0.01 * (1.2533 * jump.abs().min(limit) - lane.step);
         }
-        if self.stuck_inputs.iter().all(Option::is_none) {
+        if self.input_faults.iter().all(Option::is_none) {
             self.noise[o].take(v.residual / v.var.sqrt());
         }
         if !ready {
@@ -70,6 +72,7 @@ impl Judge {
             lane.spike = Some(i);
         }
         lane.suspect(z, i);
+        self.refit_inputs(o, i);
         self.examine(o, i, arrived);
     }
 
@@ -86,7 +89,7 @@ impl Judge {
         let t = self.history.sample(from).t;
         let signal = self.inputs + o;
         let ignore = Correction { signal, shape: Shape::Ignore, size: 0.0, from: t, until: SimTime::NEVER };
-        let search = self.search();
+        let search = self.search(o);
         let Some(mut est) = search.state_at(from) else { return false };
         let mut all = self.corrections.clone();
         all.push(ignore);
@@ -131,7 +134,7 @@ impl Judge {
         }
         let (from, until) = (self.history.sample(k).t, self.history.sample(k + 1).t);
         let ignore = Correction { signal: self.inputs + o, shape: Shape::Ignore, size: 0.0, from, until };
-        let Some(mut est) = self.search().state_at(k) else { return false };
+        let Some(mut est) = self.search(o).state_at(k) else { return false };
         let mut all = self.corrections.clone();
         all.push(ignore);
         let scale = self.noise[o].scale();
@@ -169,8 +172,9 @@ impl Judge {
     }
 
     /// A search under what is believed now.
-    pub(super) fn search(&self) -> Search<'_> {
+    pub(super) fn search(&self, output: usize) -> Search<'_> {
         Search {
+            output,
             history: &self.history,
             corrections: &self.corrections,
             noise: &self.noise,
@@ -192,6 +196,10 @@ impl Judge {
         // Several may have come due at once, where a run of identical values had to be waited for.
         let examined = EXAMINE.iter().filter(|a| **a <= age).count();
         self.lanes[o].suspicion = Some(Suspicion { examined, ..suspicion });
+        if self.input_recovers(o, suspicion.trigger, arrived) {
+            self.lanes[o].suspicion = None;
+            return;
+        }
         let fits = self.hypotheses(o, i, suspicion.trigger);
         let Some(best) = fits.iter().find(|f| f.is_shown()).copied() else { return };
         // What grows on will be over a sum's limit again.
@@ -207,18 +215,17 @@ impl Judge {
         let of_time = gain(&|f| f.is_shown() && is_over(f) != is_over(&best));
         let of_kind = gain(&|f| f.is_shown() && is_over(f) == is_over(&best) && f.shape != best.shape);
         let of_part = gain(&|f| f.signal != best.signal);
-        let clear = best.gain - of_time.max(of_part) > MARGIN_NATS
+        let clear = best.gain - of_time > MARGIN_NATS
+            && best.gain - of_part > PART_NATS
             && (best.gain - of_kind > MARGIN_NATS || age >= PATIENCE);
         // What may have been there without a trace is not named, but it is doubt.
         let second = gain(&|f| (f.shape, is_over(f)) != (best.shape, is_over(&best)));
         let enough = if age < YOUNG { 2.0 * DECIDE_NATS } else { DECIDE_NATS };
-        if best.gain < enough || !clear || best.shape == Shape::Disturbance {
+        if best.gain < enough || !clear {
             return;
         }
-        if best.shape == Shape::Ignore {
-            // An input that is not believed: a verdict if it stands still, doubt otherwise.
-            if self.stands_still(best.signal) == Some(best.onset) {
-                self.accept_stuck_input(&best, posterior(best.gain), arrived);
+        if best.signal < self.inputs {
+            if self.judge_input(o, &best, arrived) {
                 self.lanes[o].suspicion = None;
             }
             return;
@@ -231,9 +238,9 @@ impl Judge {
             Shape::Drift => ("drift", best.size),
             Shape::Gain => ("gain", 1.0 / (1.0 - best.size).max(1e-3)),
             Shape::Noise => ("noise", best.size),
-            Shape::Ignore | Shape::Disturbance => return,
+            Shape::Ignore => return,
         };
-        let correction = self.search().correction(&best);
+        let correction = self.search(o).correction(&best);
         let share = 1.0 / (1.0 + (second - best.gain).exp());
         self.accept(o, correction, kind, best.onset, size, posterior(best.gain) * share, arrived);
         if let (Some(end), Some(active)) = (best.until, self.lanes[o].active) {
@@ -245,7 +252,7 @@ impl Judge {
     /// since shortly before the supposed onset.
     fn beyond_the_model(&self, o: usize, i: u64, fit: &Fit) -> bool {
         let from = fit.onset.saturating_sub(30).max(self.history.oldest_start());
-        let c = self.search().correction(fit);
+        let c = self.search(o).correction(fit);
         let (mut low, mut high) = (f64::MAX, f64::MIN);
         for k in from..=i {
             let y = self.history.value(k, self.inputs + o);
@@ -279,7 +286,7 @@ impl Judge {
 
     /// All hypotheses on an output, best first.
     fn hypotheses(&self, o: usize, i: u64, trigger: u64) -> Vec<Fit> {
-        let search = self.search();
+        let search = self.search(o);
         let signal = self.inputs + o;
         let mut steps = self.onsets(trigger, &STEP_BACK, i);
         steps.extend([trigger + 1, trigger + 3].into_iter().filter(|k| *k + 3 <= i));
@@ -287,16 +294,16 @@ impl Judge {
         let bias = search.best(Shape::Bias, signal, &steps, None);
         let mut fits: Vec<Fit> = Vec::new();
         fits.extend(bias);
-        fits.extend(steps.iter().filter_map(|k| search.noise(o, *k)).max_by(by_gain));
+        fits.extend(steps.iter().filter_map(|k| search.noise(*k)).max_by(by_gain));
         // A drift, a gain, or a fault that is over looks like a small step before it is told apart; where there is none,
         // they are not looked for.
-        let so_far = fits.iter().map(|f| f.gain).fold(0.0, f64::max);
-        if so_far > 0.25 * DECIDE_NATS
-            || i - trigger >= EXAMINE[5] && slow.iter().step_by(2).any(|k| self.is_glimpsed(signal, *k))
+        let so_far = |fits: &[Fit]| fits.iter().map(|f| f.gain).fold(0.0, f64::max);
+        if so_far(&fits) > 0.25 * DECIDE_NATS
+            || i - trigger >= EXAMINE[5] && slow.iter().step_by(2).any(|k| self.is_glimpsed(o, *k))
         {
             fits.extend(search.best(Shape::Drift, signal, &slow, None));
         }
-        if so_far > 0.5 * DECIDE_NATS {
+        if so_far(&fits) > 0.5 * DECIDE_NATS {
             let gain = search.best(Shape::Gain, signal, &steps, None).filter(|f| self.has_moved(o, i, f));
             fits.extend(gain.map(|f| Fit { gain: f.gain - GAIN_PENALTY, ..f }));
             steps.extend(&slow);
@@ -325,40 +332,21 @@ impl Judge {
         list
     }
 
-    fn oldest_onset(&self) -> u64 {
+    pub(super) fn oldest_onset(&self) -> u64 {
         self.history.oldest_start().max(SETTLE)
     }
 
     /// Whether a drift from here, though it be a wrong onset, gains anything at all.
-    fn is_glimpsed(&self, signal: usize, onset: u64) -> bool {
-        self.search().fit(Shape::Drift, signal, onset, None).is_some_and(|f| f.gain > GLIMPSE_NATS)
-    }
-
-    /// What an input may have to do with an output's misfit: it is off by a constant that it can be off by, or it is not
-    /// to be believed at all.
-    fn of_inputs(&self, o: usize, trigger: u64, onsets: &[u64]) -> Vec<Fit> {
-        let (search, oldest) = (self.search(), self.oldest_onset());
-        let mut fits = Vec::new();
-        for input in 0..self.inputs {
-            let (low, high) = self.est.input_range(input);
-            let off = search.best(Shape::Disturbance, input, onsets, None);
-            fits.extend(off.filter(|f| f.size.abs() <= high - low));
-            if self.stuck_inputs[input].is_none() {
-                let tried = [Some(trigger), Some(trigger.saturating_sub(16)), self.stands_still(input)];
-                let unknown = |k: u64| search.unknown_input(input, o, k);
-                let tried = tried.into_iter().flatten().filter(|k| *k >= oldest);
-                fits.extend(tried.filter_map(unknown).max_by(by_gain));
-            }
-        }
-        fits
+    fn is_glimpsed(&self, o: usize, onset: u64) -> bool {
+        self.search(o).fit(Shape::Drift, self.inputs + o, onset, None).is_some_and(|f| f.gain > GLIMPSE_NATS)
     }
 }
 
-fn by_gain(a: &Fit, b: &Fit) -> Ordering {
+pub(super) fn by_gain(a: &Fit, b: &Fit) -> Ordering {
     a.gain.total_cmp(&b.gain)
 }
 
 /// Posterior of a hypothesis that gained so many nats, with prior odds of a fault of 1 to 10,000 a reading examined.
-fn posterior(nats: f64) -> f64 {
+pub(super) fn posterior(nats: f64) -> f64 {
     1.0 / (1.0 + 1e4 * (-nats).exp())
 }

@@ -61,17 +61,15 @@ fn twin(thing: &str, params: &str, learn: &[String]) -> Judge {
     Judge::new(Box::new(Filter::new(&dynamics, learn).unwrap()))
 }
 
-const PISTRESS: [&str; 9] = [
-    "0000000011",
-    "1100000011",
-    "1100000111",
-    "1100001011",
-    "1101000011",
-    "1101010011",
-    "1110001011",
-    "1111001011",
-    "1111100011",
-];
+/// The digits that name the recorded hours under load.
+fn pistress() -> Vec<String> {
+    let files = std::fs::read_dir(root().join("assets/recordings/pi3b")).unwrap();
+    let names = files.map(|f| f.unwrap().file_name().into_string().unwrap());
+    let digits = |f: String| Some(f.strip_prefix("pistress_")?.strip_suffix(".csv")?.to_owned());
+    let mut names: Vec<String> = names.filter_map(digits).collect();
+    names.sort();
+    names
+}
 
 /// A recorded Raspberry Pi, and a twin that never saw it.
 fn pi(name: &str) -> (Recording, Judge) {
@@ -147,7 +145,7 @@ fn clean_runs_get_no_verdict() {
 #[test]
 fn no_clean_run_at_all_gets_a_verdict() {
     let minmax = ["minmax_1111000011_w30", "minmax_1111100011_w30"].map(str::to_owned);
-    for name in PISTRESS.iter().map(|n| format!("pistress_{n}")).chain(minmax) {
+    for name in pistress().iter().map(|n| format!("pistress_{n}")).chain(minmax) {
         let (recording, judge) = pi(&name);
         clean(recording, judge, &name);
     }
@@ -221,7 +219,7 @@ fn the_labs_faults_are_named_too() {
 fn most_of_a_matrix_of_faults_is_named() {
     use rand::RngExt;
     let mut cases = Vec::new();
-    for (n, file) in PISTRESS.iter().enumerate() {
+    for (n, file) in pistress().iter().enumerate() {
         let mut rng = rng::stream(n as u64, "matrix", file);
         let mut draw = |low: f64, high: f64| {
             let sign = if rng.random::<bool>() { 1.0 } else { -1.0 };
@@ -295,7 +293,7 @@ fn at_least<T: std::fmt::Debug>(share: f64, cases: &[T], said: &[Result<f64, Str
 #[test]
 fn an_input_that_sticks_is_named_and_no_one_else() {
     let mut named = 0;
-    for file in PISTRESS {
+    for file in pistress() {
         let (mut recording, mut judge) = pi(&format!("pistress_{file}"));
         let held = recording.inputs[1499][0];
         recording.inputs[1500..2000].iter_mut().for_each(|u| u[0] = held);
@@ -306,4 +304,23 @@ fn an_input_that_sticks_is_named_and_no_one_else() {
     }
     println!("{named} of 9");
     assert!(named >= 7, "{named} of 9");
+}
+
+/// A load that is off by a constant (within what a load can be) is named, and mostly no thermometer is accused of it.
+#[test]
+fn an_input_that_is_off_is_named() {
+    let sizes = [40.0, 25.0, -30.0];
+    let cases: Vec<_> = pistress().into_iter().flat_map(|file| sizes.map(|by| (file.clone(), by))).collect();
+    let said = in_parallel(&cases, |(file, by)| {
+        let (mut recording, mut judge) = pi(&format!("pistress_{file}"));
+        recording.inputs[1500..2100].iter_mut().for_each(|u| u[0] = (u[0] + by).clamp(0.0, 100.0));
+        run_with(&recording, &mut judge, None, 0, 0, 0);
+        let from_s = recording.t[1500].as_secs_f64() as i64;
+        let named = named(&judge, FaultDef::Bias { by: *by }, from_s, "cpu.load");
+        named.and_then(|decided| {
+            let size = judge.verdicts()[0].size;
+            if size / by > 0.5 { Ok(decided) } else { Err(format!("{size:+.0} %")) }
+        })
+    });
+    at_least(0.7, &cases, &said);
 }

@@ -2,8 +2,7 @@
 //! readings come, and it ends when the raw readings fit better than the corrected ones.
 
 use super::{
-    Judge, News, Reading, Verdict,
-    glr::Fit,
+    Judge, News, Verdict,
     history::{Correction, NONE, Shape},
     lane::{Active, EXAMINE, Suspicion},
     noise::cost,
@@ -11,10 +10,8 @@ use super::{
 };
 use crate::time::SimTime;
 
-/// Surprise of an input's run of identical values from which on it is said to stand still, [nat].
-const STILL_NATS: f64 = 3.0;
 /// Log-likelihood at which a fault counts as over, [nat].
-const END_NATS: f64 = 8.0;
+pub(super) const END_NATS: f64 = 8.0;
 
 impl Judge {
     /// A hypothesis becomes the verdict: the past since its onset is gone over again, corrected.
@@ -49,44 +46,17 @@ impl Judge {
         lane.spike = None;
     }
 
-    /// Since when an input has stood still for longer than it is used to.
-    pub(super) fn stands_still(&self, input: usize) -> Option<u64> {
-        let run = &self.input_runs[input];
-        (run.long() && run.surprise() > STILL_NATS).then_some(run.start + 1)
-    }
-
-    /// An input stands still, and the outputs say that it should not: it is not believed until it moves.
-    pub(super) fn accept_stuck_input(&mut self, fit: &Fit, posterior: f64, arrived: SimTime) {
-        let correction = self.search().correction(fit);
-        self.stuck_inputs[fit.signal] = Some((self.verdicts.len(), self.corrections.len()));
-        self.begin(self.names[fit.signal].clone(), "stuck", correction.from, 0.0, posterior, arrived);
-        self.corrections.push(correction);
-        self.go_over(fit.onset);
-    }
-
-    /// Keeps the runs of the inputs, and ends the verdict on one that moves.
-    pub(super) fn watch_inputs(&mut self, i: u64, r: &Reading<'_>) {
-        for (k, value) in r.inputs.iter().take(self.inputs).enumerate().filter(|(_, v)| !v.is_nan()) {
-            if *value != self.input_runs[k].value
-                && let Some((verdict, correction)) = self.stuck_inputs[k].take()
-            {
-                self.corrections[correction].until = r.t;
-                self.end(verdict, r.t, r.arrived);
-                self.input_runs[k] = Run::default().after(&self.input_runs[k]);
-            }
-            self.input_runs[k].take(*value, i);
-        }
-    }
-
     /// Runs the estimator again from sample `onset` on, under what is believed now.
-    fn go_over(&mut self, onset: u64) {
+    pub(super) fn go_over(&mut self, onset: u64) {
         let Some((mut at, mut est)) = self.history.state_before(onset) else { return };
         self.history.forget_states_after(at);
         while at < self.history.next() {
             self.history.resnap(at, &*est);
             self.scratch.fill(NONE);
             let seen = &mut self.scratch;
-            self.history.step(&mut *est, at, &self.corrections, &mut |o, v| seen[o] = v);
+            let tell = &mut |o: usize, v| seen[o] = v;
+            self.history.step_traced(&mut *est, at, &self.corrections, tell, &mut self.trace);
+            self.history.set_trace(at, &self.trace);
             for o in 0..self.lanes.len() {
                 let v = self.scratch[o];
                 self.history.set_innovation(at, o, v);
@@ -147,7 +117,7 @@ impl Judge {
         }
         if i >= active.next_refit {
             active.next_refit = i + 30;
-            self.refit(&active);
+            self.refit(o, &active);
         }
         self.lanes[o].active = Some(active);
     }
@@ -162,7 +132,7 @@ impl Judge {
                 let examined = EXAMINE.iter().filter(|a| **a <= age).count();
                 self.lanes[o].suspicion = Some(Suspicion { examined, ..s });
                 let begun = self.history.index_at(self.corrections[active.correction].from);
-                let search = self.search();
+                let search = self.search(o);
                 let best = [0, 1, 2, 4, 8, 16, 32]
                     .iter()
                     .map(|b| s.trigger.saturating_sub(*b))
@@ -199,13 +169,13 @@ impl Judge {
     }
 
     /// With more readings the size is known better, as long as the onset is in memory.
-    fn refit(&mut self, active: &Active) {
+    fn refit(&mut self, o: usize, active: &Active) {
         let c = self.corrections[active.correction];
         let onset = self.history.index_at(c.from);
         if c.shape == Shape::Noise || onset <= self.history.oldest_start() {
             return;
         }
-        if let Some(more) = self.search().fit(c.shape, c.signal, onset, None)
+        if let Some(more) = self.search(o).fit(c.shape, c.signal, onset, None)
             && more.size.abs() > more.std
         {
             let size = c.size + more.size;

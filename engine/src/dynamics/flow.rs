@@ -107,6 +107,42 @@ fn mul(n: impl Size, d: impl Size, a: &[f64], b: &[f64], out: &mut [f64]) {
     }
 }
 
+/// `out = (I + M)·a + C·bᵀ`, `w` columns wide: what the states' `n` rows of a step make of a covariance with states and
+/// inputs (`a`) and with `l` parameters (`b`). The inputs' rows hold but their diagonal.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "four sizes and four matrices, a row of `c` every `stride`")]
+fn push(
+    n: impl Size,
+    d: impl Size,
+    w: impl Size,
+    l: impl Size,
+    m: &[f64],
+    a: &[f64],
+    (c, stride): (&[f64], usize),
+    b: &[f64],
+    out: &mut [f64],
+) {
+    let (n, d, w, l) = (n.get(), d.get(), w.get(), l.get());
+    for i in 0..n {
+        for j in 0..w {
+            let mut v = a[i * w + j];
+            for k in 0..d {
+                v += m[i * d + k] * a[k * w + j];
+            }
+            for k in 0..l {
+                v += c[i * stride + k] * b[j * l + k];
+            }
+            out[i * w + j] = v;
+        }
+    }
+    for i in n..d {
+        let keeps = 1.0 + m[i * d + i];
+        for j in 0..w {
+            out[i * w + j] = keeps * a[i * w + j];
+        }
+    }
+}
+
 /// `a ← 2a + more`.
 #[inline(always)]
 fn twice_and(d: impl Size, a: &mut [f64], more: &[f64]) {
@@ -267,6 +303,59 @@ impl Flow {
     }
 }
 
+/// A whole step: M, Φ, what the parameters add, and the noise along it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Leap {
+    pub(crate) m: Vec<f64>,
+    pub(crate) phi: Vec<f64>,
+    pub(crate) by: Vec<f64>,
+    pub(crate) noise: Spread,
+    carried: Spread,
+    before: Vec<f64>,
+    moved: Vec<f64>,
+}
+
+impl Leap {
+    /// Takes over another's step.
+    pub(crate) fn copy(&mut self, other: &Self) {
+        for (to, from) in [(&mut self.m, &other.m), (&mut self.phi, &other.phi), (&mut self.by, &other.by)] {
+            to.clear();
+            to.extend_from_slice(from);
+        }
+        self.noise.copy(&other.noise);
+    }
+
+    /// Becomes the step that follows `other` by itself, both of the same J: `M + M'(I + M)`, `Φ' + Φ(I + M')`. Sizes are
+    /// those of the states, of states and inputs, of the parameters and of the drifting ones among them.
+    pub(crate) fn after(&mut self, other: &Self, (n, d, q, drifting): (usize, usize, usize, usize)) {
+        self.carried.copy(&other.noise);
+        self.carried.carry((n, d, drifting), &self.m, (&self.by, q), false);
+        self.noise.add(&self.carried, (n, d, drifting), drifting);
+        add_carried(&self.m, d, &mut self.phi, &other.phi, d, &mut self.moved);
+        add_carried(&self.m, d, &mut self.by, &other.by, q, &mut self.moved);
+        // M itself is added to last, as the others need it.
+        self.before.clear();
+        self.before.extend_from_slice(&self.m);
+        add_carried(&self.before, d, &mut self.m, &other.m, d, &mut self.moved);
+    }
+}
+
+/// `to ← to + (I + M)·from`; what was added is left in `added`. Rows of `from` are those of M, or the first of them.
+fn add_carried(m: &[f64], d: usize, to: &mut [f64], from: &[f64], columns: usize, added: &mut Vec<f64>) {
+    added.clear();
+    added.extend_from_slice(from);
+    for (i, row) in added.chunks_exact_mut(columns.max(1)).enumerate() {
+        for (m, from) in m[i * d..].iter().zip(from.chunks_exact(columns.max(1))) {
+            for (to, from) in row.iter_mut().zip(from) {
+                *to += m * from;
+            }
+        }
+    }
+    for (to, more) in to.iter_mut().zip(added) {
+        *to += *more;
+    }
+}
+
 /// Covariance of `d` states and inputs with themselves and with `l` parameters, and of those.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Spread {
@@ -287,6 +376,20 @@ impl Spread {
             v.resize(d * l, 0.0);
         }
         self.ll.resize(l * l, 0.0);
+    }
+
+    /// Takes the covariance of another over, and makes room like its own.
+    pub(crate) fn copy(&mut self, other: &Self) {
+        for (to, from) in [
+            (&mut self.ss, &other.ss),
+            (&mut self.sl, &other.sl),
+            (&mut self.ll, &other.ll),
+            (&mut self.moved_ss, &other.ss),
+            (&mut self.moved_sl, &other.sl),
+        ] {
+            to.clear();
+            to.extend_from_slice(from);
+        }
     }
 
     /// Sets everything to 0.
@@ -318,41 +421,14 @@ impl Spread {
         (c, stride): (&[f64], usize),
         keep: bool,
     ) {
+        let (dd, dl) = (d.get() * d.get(), d.get() * l.get());
+        let (m, c, ll) =
+            (&m[..dd], &c[..(n.get().max(1) - 1) * stride + l.get()], &self.ll[..l.get() * l.get()]);
+        let (ss, sl) = (&mut self.ss[..dd], &mut self.sl[..dl]);
+        let (h, g) = (&mut self.moved_ss[..dd], &mut self.moved_sl[..dl]);
+        push(n, d, d, l, m, ss, (c, stride), sl, h);
+        push(n, d, l, l, m, sl, (c, stride), ll, g);
         let (n, d, l) = (n.get(), d.get(), l.get());
-        let (m, c, ll) = (&m[..d * d], &c[..(n.max(1) - 1) * stride + l], &self.ll[..l * l]);
-        let (ss, sl) = (&mut self.ss[..d * d], &mut self.sl[..d * l]);
-        let (h, g) = (&mut self.moved_ss[..d * d], &mut self.moved_sl[..d * l]);
-        for i in 0..n {
-            for j in 0..d {
-                let mut v = ss[i * d + j];
-                for k in 0..d {
-                    v += m[i * d + k] * ss[k * d + j];
-                }
-                for k in 0..l {
-                    v += c[i * stride + k] * sl[j * l + k];
-                }
-                h[i * d + j] = v;
-            }
-            for j in 0..l {
-                let mut v = sl[i * l + j];
-                for k in 0..d {
-                    v += m[i * d + k] * sl[k * l + j];
-                }
-                for k in 0..l {
-                    v += c[i * stride + k] * ll[k * l + j];
-                }
-                g[i * l + j] = v;
-            }
-        }
-        for i in n..d {
-            let keeps = 1.0 + m[i * d + i];
-            for j in 0..d {
-                h[i * d + j] = keeps * ss[i * d + j];
-            }
-            for j in 0..l {
-                g[i * l + j] = keeps * sl[i * l + j];
-            }
-        }
         for i in 0..d {
             for j in 0..=i {
                 let mut v = h[i * d + j];

@@ -2,7 +2,8 @@
 //!
 //! The plugin of the set `Dynamics`. One [`Networks`] entity per group; every device has parameters of its own, drawn from
 //! their priors, so that a twin that follows it with the stated values meets a unit, not its own mirror image. Inputs are
-//! `zone.<quantity>`, `outside.<quantity>` or `<actuator part>.level`; outputs become the truth of the part they name.
+//! `zone.<quantity>`, `outside.<quantity>` or `<actuator part>.level`; outputs become the truth of the part they name, and
+//! `part.quantity@truth` at the start of each tick.
 
 use super::{
     definition::BoundaryAt,
@@ -10,10 +11,11 @@ use super::{
 };
 use crate::{
     actuate::ActuatorBank,
-    plan::{GroupPlan, Plan},
+    plan::{self, GroupPlan, Plan},
     rng::{self, Rng},
+    signal::SignalId,
     units::Conversion,
-    world::{Clock, StateHash, StateHashers, TickSystems, Truth, TruthId},
+    world::{Clock, Row, Rows, StateHash, StateHashers, TickSystems, Truth, TruthId, Watch},
 };
 use bevy_ecs::prelude::*;
 use rand_distr::{Distribution, StandardNormal};
@@ -35,6 +37,8 @@ struct Unit {
     inputs: Vec<(Driver, Option<Conversion>)>,
     u: Vec<f64>,
     outputs: Vec<TruthId>,
+    /// The first output's signal; the others follow.
+    signal: SignalId,
     noise: Rng,
 }
 
@@ -121,7 +125,10 @@ fn unit(
     let resting = model.resting_c(&theta, &u);
     let x = model.starts.iter().map(|s| s.initial_c.unwrap_or(resting)).collect();
     let noise = rng::stream(plan.seed, &id, "dynamics/noise");
-    Ok(Unit { id, theta, x, inputs, u, outputs, noise })
+    let channels = plan::device_channels(&group.thing, &group.power, &plan.catalog).map_or(0, |c| c.len());
+    let first = channels.saturating_sub(model.outputs.len()) as u32;
+    let signal = plan.signals.id(group.block, device, first);
+    Ok(Unit { id, theta, x, inputs, u, outputs, signal, noise })
 }
 
 fn driver(
@@ -156,6 +163,8 @@ fn driver(
 
 fn advance_networks(
     clock: Res<Clock>,
+    watch: Res<Watch>,
+    mut rows: ResMut<Rows>,
     mut truth: ResMut<Truth>,
     banks: Query<&ActuatorBank>,
     mut all: Query<&mut Networks>,
@@ -163,6 +172,14 @@ fn advance_networks(
     let dt_s = clock.step.as_secs_f64();
     for mut networks in &mut all {
         let networks = &mut *networks;
+        for unit in &networks.units {
+            for (k, output) in networks.model.outputs.iter().enumerate() {
+                let signal = SignalId(unit.signal.0 + k as u32);
+                if watch.wants(signal) {
+                    rows.0.push(Row { t: clock.now, signal, value: unit.x[output.state] });
+                }
+            }
+        }
         let bank = banks.iter().find(|b| b.group == networks.group);
         let model = &networks.model;
         let before = &*truth;

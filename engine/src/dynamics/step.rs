@@ -50,6 +50,8 @@ pub(crate) struct Linear {
     pub(crate) joint: Vec<usize>,
     /// What [`Model::coefficients`] gives.
     pub(crate) coefficients: Vec<f64>,
+    /// Slopes of the states' rates by the inputs that are held, one row a state.
+    pub(crate) driven: Vec<f64>,
     /// Of each input, its place in `joint`, if it is free.
     free: Vec<Option<usize>>,
     rate: Vec<f64>,
@@ -76,14 +78,15 @@ impl Linear {
         let (x, u) = y.split_at(n);
         let at = At { x, u, theta, c: &self.coefficients };
         self.flow.reset(n, d);
-        let j = &mut self.flow.j;
+        let (j, m) = (&mut self.flow.j, inputs.len());
+        self.driven.clear();
+        self.driven.resize(n * m, 0.0);
         model.slopes(at, |i, by, term| match by {
             By::State(k) => j[i * d + k] += term,
-            By::Input(k) => {
-                if let Some(k) = self.free[k] {
-                    j[i * d + k] += term;
-                }
-            }
+            By::Input(k) => match self.free[k] {
+                Some(k) => j[i * d + k] += term,
+                None => self.driven[i * m + k] += term,
+            },
         });
         self.rate.resize(d, 0.0);
         model.rates(at, &mut self.rate[..n]);
@@ -97,9 +100,14 @@ impl Linear {
 
     /// Moves states and inputs over the whole step of the flow.
     pub(crate) fn shift(&self, y: &mut [f64]) {
+        self.shift_by(&self.flow.phi, y);
+    }
+
+    /// The same over a step of which Φ is given.
+    pub(crate) fn shift_by(&self, phi: &[f64], y: &mut [f64]) {
         let d = self.joint.len();
         for (i, at) in self.joint.iter().enumerate() {
-            let row = &self.flow.phi[i * d..(i + 1) * d];
+            let row = &phi[i * d..(i + 1) * d];
             y[*at] += row.iter().zip(&self.rate).map(|(p, r)| p * r).sum::<f64>();
         }
     }

@@ -100,7 +100,7 @@ impl Default for WeatherDef {
 
 impl WeatherDef {
     /// What is wrong beyond the ranges that a key's unit implies: field, and what was expected.
-    pub fn problems(&self) -> Vec<(&'static str, String)> {
+    pub fn problems(&self) -> Vec<(&'static str, String, &'static str)> {
         let not_negative = [
             ("departure_c", self.departure_c),
             ("wind_m_s", self.wind_m_s),
@@ -110,15 +110,19 @@ impl WeatherDef {
         let mut found: Vec<_> = not_negative
             .iter()
             .filter(|(_, value)| *value < 0.0)
-            .map(|(field, value)| (*field, format!("`{field}` must be at least 0, but is {value}")))
+            .map(|(field, value)| {
+                (*field, format!("`{field}` must be at least 0, but is {value}"), "write 0 or more")
+            })
             .collect();
         if !(0.0..=1.0).contains(&self.cloud) {
-            found.push(("cloud", format!("`cloud` is a share, from 0 to 1, but is {}", self.cloud)));
+            let message = format!("`cloud` is a share, from 0 to 1, but is {}", self.cloud);
+            found.push(("cloud", message, "a sky half covered is written 0.5"));
         }
         if !(-500.0..=9000.0).contains(&self.altitude_m) {
             found.push((
                 "altitude_m",
                 format!("`altitude_m` must be from -500 to 9000 m, but is {}", self.altitude_m),
+                "write the height above the sea in metres",
             ));
         }
         found

@@ -3,7 +3,7 @@
 use super::{Claim, Condition, Evaluator, ExpectError, Expectation, VerdictPattern};
 use crate::{
     scenario::diagnostic::near,
-    signal::{Channel, Kind, SignalTable, wildcard},
+    signal::{Channel, Glob, Kind, SignalId, SignalTable, wildcard},
 };
 
 /// Kinds that verdicts can have, as [`crate::sense::fault::FaultDef::name`] spells them.
@@ -31,6 +31,8 @@ pub const EVENT_KINDS: [&str; 12] = [
 pub struct Dangling {
     /// Index of the expectation.
     pub index: usize,
+    /// The text in it that names nothing.
+    pub word: String,
     /// What is wrong.
     pub message: String,
     /// What to try.
@@ -52,7 +54,8 @@ pub fn dangling(expectations: &[Expectation], table: &SignalTable) -> Vec<Dangli
         .map(|ExpectError::NoSignal { index, glob }| Dangling {
             index,
             message: format!("no signal of this run fits `{glob}`"),
-            help: Some("`twinfleet run … --record DIR` lists all signals in DIR/signals.json".to_owned()),
+            help: Some(near_signal(&glob, table)),
+            word: glob,
         })
         .collect();
     let twins: Vec<(&str, &[Channel])> = table
@@ -70,19 +73,65 @@ pub fn dangling(expectations: &[Expectation], table: &SignalTable) -> Vec<Dangli
                     near(kind, EVENT_KINDS).unwrap_or_else(|| format!("one of {}", EVENT_KINDS.join(", ")));
                 all.push(Dangling {
                     index,
+                    word: kind.clone(),
                     message: format!("no event has the kind `{kind}`"),
                     help: Some(help),
                 });
             }
         }
         for pattern in verdicts(e) {
-            if let Some((message, help)) = wrong(pattern, &twins) {
-                all.push(Dangling { index, message, help });
+            if let Some((word, message, help)) = wrong(pattern, &twins) {
+                all.push(Dangling { index, word, message, help: Some(help) });
             }
         }
     }
     all.sort_by_key(|d| d.index);
     all
+}
+
+/// Expectations that look at a signal which a record of these globs does not keep, and the first such signal: from the record
+/// alone they cannot be judged.
+pub fn unrecorded(
+    expectations: &[Expectation],
+    kept: &[String],
+    table: &SignalTable,
+) -> Vec<(usize, String)> {
+    let kept: Vec<Glob> = kept.iter().filter_map(|text| Glob::new(text).ok()).collect();
+    let is_kept = |id: &SignalId| {
+        let (device, channel) = (table.device_name(*id), table.channel(*id));
+        kept.iter().any(|g| g.matches_device(&device) && g.matches_channel(channel))
+    };
+    let first = |e: &Expectation| {
+        let globs = e.signals().into_iter().filter_map(|text| Glob::new(text).ok());
+        globs.flat_map(|g| table.matches(&g)).find(|id| !is_kept(id)).map(|id| table.name(id))
+    };
+    expectations.iter().enumerate().filter_map(|(i, e)| Some((i, first(e)?))).collect()
+}
+
+/// What a glob that fits nothing may have meant: a device, or one of the signals that the devices it names have.
+fn near_signal(glob: &str, table: &SignalTable) -> String {
+    let (device, channel) = glob.split_once('/').unwrap_or((glob, "*"));
+    let (name, kind) = channel.rsplit_once('@').map_or((channel, None), |(name, kind)| (name, Some(kind)));
+    let fits = |pattern: &str, count: u32| {
+        (0..count).any(|i| wildcard(device.as_bytes(), pattern.replace("{}", &i.to_string()).as_bytes()))
+    };
+    let met: Vec<&[Channel]> = table.blocks().filter(|b| fits(b.0, b.1)).map(|b| b.2).collect();
+    if met.is_empty() {
+        let names: Vec<String> = table.blocks().map(|b| b.0.replace("{}", "0")).collect();
+        return near(device, names.iter().map(String::as_str))
+            .unwrap_or_else(|| "the run has no signals".to_owned());
+    }
+    let all = || met.iter().flat_map(|channels| channels.iter());
+    let same: Vec<String> = (all().filter(|c| wildcard(name.as_bytes(), c.name.as_bytes())))
+        .map(|c| format!("{device}/{}@{}", c.name, c.kind))
+        .collect();
+    if !same.is_empty() {
+        return near("", same.iter().map(String::as_str)).unwrap_or_default().replacen("known", "it has", 1);
+    }
+    let meant = all().filter(|c| kind.is_none_or(|kind| c.kind.name() == kind));
+    let names: Vec<String> = meant.map(|c| format!("{device}/{}@{}", c.name, c.kind)).collect();
+    let others: Vec<String> = all().map(|c| format!("{device}/{}@{}", c.name, c.kind)).collect();
+    near(glob, if names.is_empty() { &others } else { &names }.iter().map(String::as_str)).unwrap_or_default()
 }
 
 fn conditions(e: &Expectation) -> Vec<&Condition> {
@@ -105,18 +154,22 @@ fn verdicts(e: &Expectation) -> Vec<&VerdictPattern> {
         .collect()
 }
 
-fn wrong(p: &VerdictPattern, twins: &[(&str, &[Channel])]) -> Option<(String, Option<String>)> {
+/// The word of a pattern that no twin has, what is wrong with it, and what to try.
+fn wrong(p: &VerdictPattern, twins: &[(&str, &[Channel])]) -> Option<(String, String, String)> {
     if let Some(kind) = &p.kind
         && !VERDICT_KINDS.iter().any(|k| plain(k) == plain(kind))
     {
-        return Some((format!("no verdict has the kind `{kind}`"), near(kind, VERDICT_KINDS)));
+        let help = near(kind, VERDICT_KINDS).unwrap_or_default();
+        return Some((kind.clone(), format!("no verdict has the kind `{kind}`"), help));
     }
     let meant: Vec<_> = twins
         .iter()
         .filter(|(id, _)| p.of.as_ref().is_none_or(|of| wildcard(of.as_bytes(), id.as_bytes())))
         .collect();
     if let (Some(of), true) = (&p.of, meant.is_empty()) {
-        return Some((format!("there is no twin `{of}`"), near(of, twins.iter().map(|(id, _)| *id))));
+        let help = near(of, twins.iter().map(|(id, _)| *id));
+        let help = help.unwrap_or_else(|| "the scenario mirrors nothing: add `mirror: […]`".to_owned());
+        return Some((of.clone(), format!("there is no twin `{of}`"), help));
     }
     let part = p.part.as_ref()?;
     let names = || {
@@ -130,5 +183,8 @@ fn wrong(p: &VerdictPattern, twins: &[(&str, &[Channel])]) -> Option<(String, Op
         wildcard(part.as_bytes(), name.as_bytes())
             || name.split_once('.').is_some_and(|(head, _)| head == part)
     };
-    (!names().any(fits)).then(|| (format!("no twin meant here has the part `{part}`"), near(part, names())))
+    (!names().any(fits)).then(|| {
+        let help = near(part, names()).unwrap_or_else(|| "leave `part` out".to_owned());
+        (part.clone(), format!("no twin meant here has the part `{part}`"), help)
+    })
 }

@@ -162,28 +162,34 @@ impl From<RawVerdict> for VerdictPattern {
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum ShapeError {
     /// No bound, or several.
-    #[error("{0} needs exactly one of {1}")]
+    #[error("{0} needs exactly one of {1}: write `between: (low, high)`, say, and take the others away")]
     Bounds(&'static str, &'static str),
     /// Bounds in the wrong order, or not numbers.
     #[error("the bounds {0} and {1} hold no value: write the lower one first")]
     Empty(f64, f64),
     /// Neither signal nor verdict nor event, or several.
-    #[error("{0} needs exactly one of signal, verdict, event")]
+    #[error(
+        "{0} needs exactly one of signal, verdict, event: write `signal: \"device/part.quantity@kind\"`, `verdict: Any` or `event: (kind: \"brown_out\")`"
+    )]
     Subject(&'static str),
     /// Bounds where there is no signal.
-    #[error("{0} has bounds but no signal that they could bound")]
+    #[error(
+        "{0} has bounds but no signal that they could bound: write `signal: …` too, or take the bounds away"
+    )]
     BoundsOfNothing(&'static str),
     /// The glob cannot be read.
     #[error(transparent)]
     Glob(#[from] GlobError),
     /// No time is left.
-    #[error("{0} looks at no time: `before` ({2}) is not after `after` ({1})")]
+    #[error("{0} looks at no time: `before` ({2}) is not after `after` ({1}): write a later `before`")]
     NoTime(&'static str, Span, Span),
     /// A figure that has to be positive is not.
-    #[error("{0}: `{1}` has to be above zero")]
+    #[error("{0}: `{1}` has to be above zero: write a larger one")]
     Positive(&'static str, &'static str),
     /// `any` without a signal.
-    #[error("{0}: `any` chooses among signals, but there is no signal")]
+    #[error(
+        "{0}: `any` chooses among signals, but there is no signal: write `signal: …`, or take `any` away"
+    )]
     AnyOfNothing(&'static str),
 }
 

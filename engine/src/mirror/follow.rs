@@ -349,16 +349,15 @@ impl Twin {
         // From the last origin, so that a period that is no multiple of the readings' own does not wander.
         let due = if self.next_forecast.0 == i64::MIN { t } else { self.next_forecast };
         self.next_forecast = if t - due > self.every { t + self.every } else { due + self.every };
-        for (h, horizon) in self.horizons.iter().enumerate() {
-            for (o, g) in self.judge.estimator().forecast(*horizon).into_iter().enumerate() {
-                let last = if trusted(o) { outputs[o] } else { f64::NAN };
-                let band = self.outlook.issue(t, o, h, g, last);
-                let first = self.signals.outputs[o] + 5 + 3 * h as u32;
-                sink.row(row_t, self.signals.at(first), band.mean);
-                sink.row(row_t, self.signals.at(first + 1), band.lower);
-                sink.row(row_t, self.signals.at(first + 2), band.upper);
-            }
-        }
+        let (outlook, signals) = (&mut self.outlook, &self.signals);
+        self.judge.estimator().forecasts(&self.horizons, &mut |h, o, g| {
+            let last = if trusted(o) { outputs[o] } else { f64::NAN };
+            let band = outlook.issue(t, o, h, g, last);
+            let first = signals.outputs[o] + 5 + 3 * h as u32;
+            sink.row(row_t, signals.at(first), band.mean);
+            sink.row(row_t, signals.at(first + 1), band.lower);
+            sink.row(row_t, signals.at(first + 2), band.upper);
+        });
     }
 
     fn news(&mut self, sink: &mut Sink<'_>) {

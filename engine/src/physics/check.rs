@@ -27,18 +27,20 @@ pub struct SceneError {
     pub path: String,
     /// What is wrong, and what is expected.
     pub message: String,
+    /// What to try.
+    pub help: String,
 }
 
 struct Errors(Vec<SceneError>);
 
 impl Errors {
-    fn push(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        self.0.push(SceneError { path: path.into(), message: message.into() });
+    fn push(&mut self, path: impl Into<String>, message: impl Into<String>, help: impl Into<String>) {
+        self.0.push(SceneError { path: path.into(), message: message.into(), help: help.into() });
     }
 
-    fn require(&mut self, holds: bool, path: &str, field: &str, message: &str) {
+    fn require(&mut self, holds: bool, path: &str, field: &str, message: &str, help: &str) {
         if !holds {
-            self.push(format!("{path}.{field}"), message);
+            self.push(format!("{path}.{field}"), message, help);
         }
     }
 }
@@ -52,12 +54,14 @@ pub fn check_scene(def: &SceneDef) -> Vec<SceneError> {
         at,
         "gravity_m_s2",
         "gravity must lie within 0 and 100 m/s²",
+        "it points down by itself: the earth's is 9.81",
     );
     errors.require(
         (10_000..=20_000_000).contains(&def.substep.0),
         at,
         "substep",
-        "the sub-step must lie within 10 µs and 20 ms; 1 ms suits most scenes",
+        "the sub-step must lie within 10 µs and 20 ms",
+        "\"1ms\" suits most scenes",
     );
     for (i, body) in def.bodies.iter().enumerate() {
         let path = format!("{at}.bodies[{i}]");
@@ -66,6 +70,7 @@ pub fn check_scene(def: &SceneDef) -> Vec<SceneError> {
             errors.push(
                 format!("{path}.id"),
                 format!("the body `{}` exists already as bodies[{first}]", body.id),
+                "give each body an id of its own",
             );
         }
     }
@@ -79,12 +84,14 @@ fn check_body(body: &BodyDef, path: &str, errors: &mut Errors) {
         path,
         "id",
         "an id is made of letters, digits, `-`, `_` and `.`",
+        "such as \"parcel-0\"",
     );
     errors.require(
         extents_m(&body.shape).iter().all(|x| (EXTENT_M.0..=EXTENT_M.1).contains(x)),
         path,
         "shape",
         "every size must lie within 1 mm and 1 km",
+        "sizes are in metres: 20 cm are written 0.2",
     );
     check_mass(body, path, errors);
     errors.require(
@@ -92,24 +99,28 @@ fn check_body(body: &BodyDef, path: &str, errors: &mut Errors) {
         path,
         "position_m",
         "a body starts within 1 km of the origin",
+        "positions are in metres",
     );
     errors.require(
         within(body.rotation_deg, 360.0),
         path,
         "rotation_deg",
         "angles must lie within −360 and 360 °",
+        "a quarter turn is written 90",
     );
     errors.require(
         (0.0..=10.0).contains(&body.friction),
         path,
         "friction",
         "friction must lie within 0 and 10",
+        "wood on wood has about 0.4, ice 0.05",
     );
     errors.require(
         (0.0..=1.0).contains(&body.restitution),
         path,
         "restitution",
         "restitution must lie within 0 and 1",
+        "0 does not bounce, 1 bounces back to where it fell from",
     );
     check_motion(body.velocity_m_s, body.rate_deg_s, path, errors);
     let at_rest = body.velocity_m_s == (0.0, 0.0, 0.0) && body.rate_deg_s == (0.0, 0.0, 0.0);
@@ -117,19 +128,22 @@ fn check_body(body: &BodyDef, path: &str, errors: &mut Errors) {
         body.kind != BodyKind::Fixed || at_rest,
         path,
         "kind",
-        "a fixed body has no velocity: make it Kinematic, or leave `velocity_m_s` and `rate_deg_s` out",
+        "a fixed body has no velocity",
+        "make it Kinematic, or leave `velocity_m_s` and `rate_deg_s` out",
     );
     errors.require(
         body.kind == BodyKind::Kinematic || body.moves.is_empty(),
         path,
         "moves",
         "only a Kinematic body moves by itself",
+        "write `kind: Kinematic`, or leave `moves` out",
     );
     errors.require(
         body.moves.is_sorted_by(|a, b| a.at < b.at),
         path,
         "moves",
         "moves must be in order of time, no two at once",
+        "sort them by `at`",
     );
     for (k, m) in body.moves.iter().enumerate() {
         check_motion(m.velocity_m_s, m.rate_deg_s, &format!("{path}.moves[{k}]"), errors);
@@ -137,15 +151,17 @@ fn check_body(body: &BodyDef, path: &str, errors: &mut Errors) {
 }
 
 fn check_mass(body: &BodyDef, path: &str, errors: &mut Errors) {
-    let message = match (body.kind, body.mass_kg) {
-        (BodyKind::Dynamic, None) => "a Dynamic body needs its mass, such as `mass_kg: 1.2`",
-        (BodyKind::Dynamic, Some(m)) if !(1e-3..=1e6).contains(&m) => "mass must lie within 1 g and 1000 t",
+    let (message, help) = match (body.kind, body.mass_kg) {
+        (BodyKind::Dynamic, None) => ("a Dynamic body needs its mass", "add it, such as `mass_kg: 1.2`"),
+        (BodyKind::Dynamic, Some(m)) if !(1e-3..=1e6).contains(&m) => {
+            ("mass must lie within 1 g and 1000 t", "masses are in kilograms: 20 g are written 0.02")
+        }
         (BodyKind::Fixed | BodyKind::Kinematic, Some(_)) => {
-            "only a Dynamic body has a mass: leave `mass_kg` out"
+            ("only a Dynamic body has a mass", "leave `mass_kg` out, or write `kind: Dynamic`")
         }
         _ => return,
     };
-    errors.push(format!("{path}.mass_kg"), message);
+    errors.push(format!("{path}.mass_kg"), message, help);
 }
 
 fn check_motion(velocity_m_s: (f64, f64, f64), rate_deg_s: (f64, f64, f64), path: &str, errors: &mut Errors) {
@@ -154,12 +170,14 @@ fn check_motion(velocity_m_s: (f64, f64, f64), rate_deg_s: (f64, f64, f64), path
         path,
         "velocity_m_s",
         "velocities must lie within −400 and 400 m/s",
+        "they are in metres a second",
     );
     errors.require(
         within(rate_deg_s, 36_000.0),
         path,
         "rate_deg_s",
         "rates of rotation must lie within −36000 and 36000 °/s",
+        "they are in degrees a second: one turn a second is 360",
     );
 }
 
@@ -193,7 +211,8 @@ pub fn check_scenario(scenario: &Scenario, catalog: &Catalog) -> Vec<SceneError>
             for i in 0..devices {
                 let body = mount.body.replace("{}", &i.to_string());
                 if !scene.is_some_and(|s| s.bodies.iter().any(|b| b.id == body)) {
-                    errors.push(format!("{path}.body"), no_body(&body, scene));
+                    let help = "name a body of the scene; `{}` stands for the device's index";
+                    errors.push(format!("{path}.body"), no_body(&body, scene), help);
                     break;
                 }
             }
@@ -202,12 +221,14 @@ pub fn check_scenario(scenario: &Scenario, catalog: &Catalog) -> Vec<SceneError>
                 &path,
                 "at_m",
                 "a part sits within 1 km of its body",
+                "positions are in metres",
             );
             errors.require(
                 within(mount.rotation_deg, 360.0),
                 &path,
                 "rotation_deg",
                 "angles must lie within −360 and 360 °",
+                "a quarter turn is written 90",
             );
             let thing = scenario.things.iter().find(|t| t.name == group.thing);
             let Some(thing) = thing.or_else(|| catalog.things.get(&group.thing)) else { continue };
@@ -215,24 +236,21 @@ pub fn check_scenario(scenario: &Scenario, catalog: &Catalog) -> Vec<SceneError>
                 let parts: Vec<_> = thing.parts.iter().map(|p| p.id.as_str()).collect();
                 let message =
                     format!("`{}` has no part `{}`; it has: {}", thing.name, mount.part, parts.join(", "));
-                errors.push(format!("{path}.part"), message);
+                errors.push(format!("{path}.part"), message, "name a part of the thing");
                 continue;
             };
             let Some(sensor) = catalog.sensors.get(&part.model) else { continue };
             if !sensor.channels.iter().any(|c| feel::is_felt(&c.quantity)) {
-                let message = format!(
-                    "`{}` measures nothing that a rigid body makes it feel ({})",
-                    part.model,
-                    feel::FELT.join(", ")
-                );
-                errors.push(format!("{path}.part"), message);
+                let message = format!("`{}` measures nothing that a rigid body makes it feel", part.model);
+                let help = format!("a mount is for parts that measure {}", feel::FELT.join(", "));
+                errors.push(format!("{path}.part"), message, help);
             }
             if sensor.view.is_some_and(|v| !view_is_sound(&v)) {
                 let message = format!(
                     "the view of `{}` needs an angle within 0 and 180 ° and a range within 0 and 1000 m",
                     part.model
                 );
-                errors.push(format!("{path}.part"), message);
+                errors.push(format!("{path}.part"), message, "correct `view` in the sensor's file");
             }
         }
     }
@@ -243,7 +261,7 @@ fn check_steps(step: Span, substep: Span, errors: &mut Errors) {
     if substep.0 > 0 && (step.0 < substep.0 || step.0 % substep.0 != 0) {
         let message =
             format!("the scenario's step, {step}, must be a multiple of the scene's sub-step, {substep}");
-        errors.push("world.scene.substep", message);
+        errors.push("world.scene.substep", message, "change one of the two");
     }
 }
 

@@ -25,9 +25,10 @@
 //! ```
 
 mod propagate;
+mod tangent;
 
 use self::propagate::{Scratch, with_scratch};
-use super::{Estimator, Gaussian, Innovation, load::Load};
+use super::{Estimator, Gaussian, Innovation, Tangent, load::Load};
 use crate::{
     dynamics::{
         definition::{DynamicsDef, TimingDef},
@@ -211,6 +212,48 @@ impl Filter {
         }
     }
 
+    /// Carries the state forward by `dt`, and tells how if it is asked to.
+    fn carry(&mut self, dt: Span, inputs: &[Option<f64>], tangent: Option<&mut Tangent>) {
+        let dt_s = dt.as_secs_f64().max(0.0);
+        let fixed = Arc::clone(&self.fixed);
+        let read = |k: usize| {
+            let (low, high) = fixed.model.inputs[k].range;
+            let value = inputs.get(k).copied().flatten().filter(|v| v.is_finite());
+            value.map(|v| v.clamp(low, high))
+        };
+        with_scratch(|s| {
+            s.moves.clear();
+            for (k, input) in fixed.model.inputs.iter().enumerate() {
+                let value = read(k);
+                if let (Some(v), TimingDef::Averaged) = (value, input.timing) {
+                    self.pin_input(k, v, s);
+                }
+                let i = fixed.model.states() + k;
+                let held = value.is_some() && (input.timing == TimingDef::Averaged || self.p[(i, i)] == 0.0);
+                s.moves.push(if held { Reversion::HELD } else { self.reversion(k) });
+            }
+            if dt_s > 0.0 {
+                self.propagate(dt_s, s);
+                self.take_over(s);
+            }
+            if let Some(tangent) = tangent {
+                self.trace(dt_s > 0.0, s, tangent);
+            }
+            for k in 0..fixed.model.inputs.len() {
+                match read(k) {
+                    Some(v) => {
+                        // One that stands for the whole step was pinned before it.
+                        if fixed.model.inputs[k].timing != TimingDef::Averaged {
+                            self.pin_input(k, v, s);
+                        }
+                        self.loads[k].observe(v, dt_s);
+                    }
+                    None => self.loads[k].skip(),
+                }
+            }
+        });
+    }
+
     /// What readings of all outputs would be after `horizon`, with some inputs planned to stay at a known value.
     pub fn forecast_planned(&self, horizon: Span, planned: &[Option<f64>]) -> Vec<Gaussian> {
         if planned.iter().all(Option::is_none) {
@@ -233,11 +276,18 @@ impl Filter {
             s.moves.clear();
             s.moves.extend((0..self.loads.len()).map(input));
             self.propagate(horizon.as_secs_f64().max(0.0), s);
-            let reading = |o: &Output| Gaussian { mean: s.y[o.state], var: s.var(o.state) + o.variance() };
-            self.fixed.model.outputs.iter().map(reading).collect()
+            self.fixed.model.outputs.iter().map(|o| reading(s, o)).collect()
         })
     }
 }
+
+/// What a reading would be after the step that is in `s`.
+fn reading(s: &Scratch, o: &Output) -> Gaussian {
+    Gaussian { mean: s.y[o.state], var: s.var(o.state) + o.variance() }
+}
+
+/// How often a step fits into a longer one: more often than this it is made anew.
+const MOST_TIMES: i64 = 64;
 
 impl Estimator for Filter {
     fn outputs(&self) -> &[String] {
@@ -261,41 +311,28 @@ impl Estimator for Filter {
     }
 
     fn predict(&mut self, dt: Span, inputs: &[Option<f64>]) {
-        let dt_s = dt.as_secs_f64().max(0.0);
-        let fixed = Arc::clone(&self.fixed);
-        let read = |k: usize| {
-            let (low, high) = fixed.model.inputs[k].range;
-            let value = inputs.get(k).copied().flatten().filter(|v| v.is_finite());
-            value.map(|v| v.clamp(low, high))
-        };
-        with_scratch(|s| {
-            s.moves.clear();
-            for (k, input) in fixed.model.inputs.iter().enumerate() {
-                let value = read(k);
-                if let (Some(v), TimingDef::Averaged) = (value, input.timing) {
-                    self.pin_input(k, v, s);
-                }
-                let i = fixed.model.states() + k;
-                let held = value.is_some() && (input.timing == TimingDef::Averaged || self.p[(i, i)] == 0.0);
-                s.moves.push(if held { Reversion::HELD } else { self.reversion(k) });
-            }
-            if dt_s > 0.0 {
-                self.propagate(dt_s, s);
-                self.take_over(s);
-            }
-            for k in 0..fixed.model.inputs.len() {
-                match read(k) {
-                    Some(v) => {
-                        // One that stands for the whole step was pinned before it.
-                        if fixed.model.inputs[k].timing != TimingDef::Averaged {
-                            self.pin_input(k, v, s);
-                        }
-                        self.loads[k].observe(v, dt_s);
-                    }
-                    None => self.loads[k].skip(),
-                }
-            }
-        });
+        self.carry(dt, inputs, None);
+    }
+
+    fn predict_traced(&mut self, dt: Span, inputs: &[Option<f64>], tangent: &mut Tangent) {
+        self.carry(dt, inputs, Some(tangent));
+    }
+
+    fn entries(&self) -> (usize, usize) {
+        let n = self.fixed.model.states();
+        (n, n + self.fixed.learnt.len())
+    }
+
+    fn leads(&self, input: usize) -> bool {
+        self.fixed.model.inputs[input].timing != TimingDef::Averaged
+    }
+
+    fn reads(&self, output: usize) -> usize {
+        self.fixed.model.outputs[output].state
+    }
+
+    fn gain(&self, output: usize, gain: &mut [f64]) {
+        self.gain_into(output, gain);
     }
 
     fn expected(&self, output: usize) -> Gaussian {
@@ -317,6 +354,27 @@ impl Estimator for Filter {
 
     fn forecast(&self, horizon: Span) -> Vec<Gaussian> {
         self.readings_after(horizon, |k| self.reversion(k))
+    }
+
+    fn forecasts(&self, horizons: &[Span], told: &mut dyn FnMut(usize, usize, Gaussian)) {
+        with_scratch(|s| {
+            s.moves.clear();
+            s.moves.extend((0..self.loads.len()).map(|k| self.reversion(k)));
+            let mut made = Span::ZERO;
+            for (h, horizon) in horizons.iter().enumerate() {
+                let times = if made > Span::ZERO { horizon.0 / made.0 } else { 0 };
+                let fits = (1..=MOST_TIMES).contains(&times) && made.0 * times == horizon.0;
+                if fits && self.fixed.model.is_linear() {
+                    self.propagate_on(times as u32, s);
+                } else {
+                    self.propagate(horizon.as_secs_f64().max(0.0), s);
+                    made = *horizon;
+                }
+                for (o, output) in self.fixed.model.outputs.iter().enumerate() {
+                    told(h, o, reading(s, output));
+                }
+            }
+        });
     }
 
     fn state(&self) -> Vec<(String, Gaussian)> {

@@ -179,6 +179,7 @@ impl Encoder {
         let entries = match fs::read_dir(dir) {
             Ok(mut entries) => entries.next().is_some(),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => false,
+            Err(_) if dir.is_file() => return Err(RecordError::NoFolder(dir.to_owned())),
             Err(e) => return Err(RecordError::io("open", dir)(e)),
         };
         if entries {

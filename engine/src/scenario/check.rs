@@ -12,6 +12,7 @@ mod device;
 mod fleet;
 mod network;
 mod time;
+mod twin;
 
 pub(super) use device::{check_firmware, check_power};
 pub(super) use network::check_dynamics;
@@ -78,21 +79,30 @@ impl<'a> Place<'a> {
     /// Complains unless `value ≥ least`.
     pub fn at_least(&self, key: &str, value: f64, least: f64, report: &mut Report) {
         if value < least || value.is_nan() {
-            report.push(self.error(key, format!("`{}` must be at least {least}", last(key))));
+            let error = self.error(key, format!("`{}` must be at least {least}, but is {value}", last(key)));
+            report.push(error.help(format!("write {least} or more")));
         }
     }
 
     /// Complains unless `value > bound`.
     pub fn above(&self, key: &str, value: f64, bound: f64, report: &mut Report) {
         if value <= bound || value.is_nan() {
-            report.push(self.error(key, format!("`{}` must be above {bound}", last(key))));
+            let error = self.error(key, format!("`{}` must be above {bound}, but is {value}", last(key)));
+            report.push(error.help(format!("write a number above {bound}")));
         }
     }
 
     /// Complains unless `low ≤ value ≤ high`.
     pub fn within(&self, key: &str, value: f64, low: f64, high: f64, report: &mut Report) {
         if !(low..=high).contains(&value) {
-            report.push(self.error(key, format!("`{}` must lie within {low} and {high}", last(key))));
+            let text = format!("`{}` must lie within {low} and {high}, but is {value}", last(key));
+            let percent = (low, high) == (0.0, 1.0) && value > 1.0 && value <= 100.0;
+            let help = if percent {
+                format!("if that is a percentage: {value} % is written {}", value / 100.0)
+            } else {
+                format!("write a number from {low} to {high}")
+            };
+            report.push(self.error(key, text).help(help));
         }
     }
 }
@@ -110,6 +120,7 @@ pub fn check(scenario: &Scenario, catalog: &Catalog, source: &Source, files: &Fi
     checker.things();
     checker.links();
     checker.fleet();
+    checker.scene();
     checker.physicals();
     checker.mirrors();
     checker.timeline();
@@ -165,7 +176,9 @@ impl<'a> Checker<'a> {
             if let Some(first) = seen.iter().position(|s| *s == id) {
                 let other = self.source.span_of(&format!("{list}[{first}].id"));
                 let error = place.error("id", format!("two {what}s have the id `{id}`"));
-                self.report.push(error.at(self.source, other, "first here"));
+                let help =
+                    format!("give each {what} an id of its own: rename one of the two, or take it away");
+                self.report.push(error.at(self.source, other, "first here").help(help));
             }
             seen.push(id);
         }
@@ -177,8 +190,8 @@ impl<'a> Checker<'a> {
         for (i, zone) in zones.iter().enumerate() {
             if zone.id == "outside" {
                 let place = self.place(format!("world.zones[{i}]"));
-                let text = "`outside` is where no zone is: call this one otherwise";
-                self.report.push(place.error("id", text));
+                let error = place.error("id", "`outside` is where no zone is");
+                self.report.push(error.help("call this zone otherwise"));
             }
             if let Some(parent) = &zone.parent {
                 self.known_zone(&format!("world.zones[{i}].in"), parent);
@@ -189,13 +202,20 @@ impl<'a> Checker<'a> {
         }
         for p in environment::zones::problems(zones) {
             let place = self.place(format!("world.zones[{}]", p.zone));
-            self.report.push(place.error(&p.field, p.message));
+            self.report.push(place.error(&p.field, p.message).help(p.help));
         }
         for (field, text) in self.scenario.world.ambient.problems() {
-            self.report.push(self.place("world.ambient").error(field, format!("`{field}` {text}")));
+            let error = self.place("world.ambient").error(field, format!("`{field}` {text}"));
+            self.report.push(error.help("leave it out for what the air outdoors usually holds"));
         }
-        for (field, text) in self.scenario.world.weather.iter().flat_map(environment::WeatherDef::problems) {
-            self.report.push(self.place("world.weather").error(field, text));
+        let weather = self.scenario.world.weather.iter();
+        for (field, text, help) in weather.flat_map(environment::WeatherDef::problems) {
+            self.report.push(self.place("world.weather").error(field, text).help(help));
+        }
+        // Where an id stands twice, which of the two is meant is open.
+        let twice = |z: &environment::ZoneDef| zones.iter().filter(|other| other.id == z.id).count() > 1;
+        if zones.iter().any(twice) {
+            return;
         }
         // A cycle is reported once, from its first zone in the file.
         let parent = |i: usize| {
@@ -229,7 +249,8 @@ impl<'a> Checker<'a> {
             if let Some(first) = things[..i].iter().position(|t| t.name == thing.name) {
                 let other = self.source.span_of(&format!("things[{first}].name"));
                 let text = format!("two things have the name `{}`", thing.name);
-                self.report.push(place.error("name", text).at(self.source, other, "first here"));
+                let error = place.error("name", text).at(self.source, other, "first here");
+                self.report.push(error.help("rename one of the two, or take it away"));
             }
             check_thing(thing, self.catalog, &place, &mut self.report);
         }
@@ -247,8 +268,9 @@ impl<'a> Checker<'a> {
             if let Some(radio) = &link.radio {
                 let place = place.inside("radio");
                 if !(radio.distance_m.0 > 0.0 && radio.distance_m.0 <= radio.distance_m.1) {
-                    let text = "distances are above 0 and ascend: (nearest, farthest)";
-                    report.push(place.error("distance_m", text));
+                    let text = "distances are above 0 and ascend";
+                    let help = "write (nearest, farthest), such as (3.0, 60.0)";
+                    report.push(place.error("distance_m", text).help(help));
                 }
                 place.above("exponent", radio.exponent, 0.0, report);
                 place.at_least("shadowing_db", radio.shadowing_db, 0.0, report);
@@ -261,7 +283,8 @@ impl<'a> Checker<'a> {
 pub(super) fn check_id(place: &Place<'_>, key: &str, what: &str, id: &str, report: &mut Report) {
     let what = what.to_lowercase();
     if id.is_empty() {
-        report.push(place.error(key, format!("a {what} needs a name")));
+        let error = place.error(key, format!("a {what} needs a name"));
+        report.push(error.help("write one of letters, digits, `-` and `_`"));
         return;
     }
     let bad =
@@ -321,11 +344,21 @@ pub(super) fn check_numbers(source: &Source, report: &mut Report) {
                     (_, f64::MAX) => "above 0".to_owned(),
                     (low, high) => format!("within {low} and {high}"),
                 };
-                let mut error = Diagnostic::error(format!("{text} is out of range: {what} lies {bound}"));
-                if bound.starts_with("at") || bound.starts_with("above") {
-                    error = Diagnostic::error(format!("{text} is out of range: {what} is {bound}"));
-                }
-                report.push(error.at(source, node.span.clone(), format!("`{key}`")));
+                let lies = if bound.starts_with("within") { "lies" } else { "is" };
+                let help = match key {
+                    "temperature_c" | "mean_c" if value < *low => {
+                        "nothing is colder than -273.15 °C".to_owned()
+                    }
+                    "temperature_c" | "mean_c" | "temperature_k" => {
+                        format!("is it in another unit than `{key}` says?")
+                    }
+                    _ => format!("write a number {bound}"),
+                };
+                report.push(
+                    Diagnostic::error(format!("{text} is out of range: {what} {lies} {bound}"))
+                        .at(source, node.span.clone(), format!("`{key}`"))
+                        .help(help),
+                );
                 return;
             }
         }

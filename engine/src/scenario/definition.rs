@@ -88,7 +88,8 @@ impl Definition for BoardDef {
             for (i, pin) in adc.not_with_radio.iter().enumerate() {
                 if !self.pins.get(pin).is_some_and(|f| f.contains(&PinFn::Analog)) {
                     let text = format!("`{pin}` is no analogue pin of this board");
-                    report.push(place.error(&format!("adc.not_with_radio[{i}]"), text));
+                    let error = place.error(&format!("adc.not_with_radio[{i}]"), text);
+                    report.push(error.help("list pins that have `Analog` among their functions"));
                 }
             }
         }
@@ -115,14 +116,17 @@ impl Definition for BoardDef {
             place.at_least("idle_w", heat.idle_w, 0.0, report);
             place.at_least("full_w", heat.full_w, heat.idle_w, report);
             if self.cpu.is_some_and(|c| c.clock_mhz < heat.least_mhz.max(heat.soft_mhz)) {
-                report.push(place.error("least_mhz", "a throttled clock is slower than `cpu.clock_mhz`"));
+                let error = place.error("least_mhz", "a throttled clock is slower than `cpu.clock_mhz`");
+                report.push(error.help("`least_mhz` and `soft_mhz` are at most the full clock"));
             }
         }
         let analog = self.pins.iter().find(|(_, f)| f.contains(&PinFn::Analog));
         if let (Some((pin, _)), None) = (analog, &self.adc) {
             let path = format!("pins[\"{pin}\"]");
-            report
-                .push(place.error(&path, format!("pin `{pin}` reads voltages, but the board has no `adc`")));
+            let text = format!("pin `{pin}` reads voltages, but the board has no `adc`");
+            report.push(
+                place.error(&path, text).help("add `adc: (bits: …, reference_v: …)`, or take `Analog` away"),
+            );
         }
     }
 }
@@ -143,16 +147,26 @@ impl Definition for SensorDef {
         let analogue = self.channels.iter().position(|c| c.analog.is_some());
         if let (Some(i), false) = (analogue, matches!(self.bus, BusDef::Analog) && self.channels.len() == 1) {
             let text = "a part that makes a voltage has `bus: Analog` and one channel";
-            report.push(place.error(&format!("channels[{i}].analog"), text));
+            let error = place.error(&format!("channels[{i}].analog"), text);
+            report.push(error.help("a part of several quantities has a digital bus of its own"));
         }
         if self.channels.is_empty() {
-            report.push(place.error("channels", "a sensor measures at least one quantity"));
+            let error = place.error("channels", "a sensor measures at least one quantity");
+            report.push(
+                error.help(
+                    "write `channels: [(quantity: \"temperature\", unit: \"degC\", range: (-40, 85))]`",
+                ),
+            );
         }
         for (i, channel) in self.channels.iter().enumerate() {
             let place = place.inside(&format!("channels[{i}]"));
             if self.channels[..i].iter().any(|c| c.quantity == channel.quantity) {
                 let text = format!("`{}` is measured by two channels", channel.quantity);
-                report.push(place.error("quantity", text));
+                report.push(
+                    place
+                        .error("quantity", text)
+                        .help("tell them apart: `temperature` and `case_temperature`"),
+                );
             }
             check_channel(channel, &place, report);
         }
@@ -161,14 +175,15 @@ impl Definition for SensorDef {
 
 fn check_supply(supply_v: Option<(f64, f64)>, place: &Place<'_>, report: &mut Report) {
     if supply_v.is_some_and(|(low, high)| !(0.0 < low && low <= high)) {
-        report.push(place.error("supply_v", "supply voltages are above 0 and ascend: (smallest, largest)"));
+        let error = place.error("supply_v", "supply voltages are above 0 and ascend: (smallest, largest)");
+        report.push(error.help("write `supply_v: (1.71, 3.6)`"));
     }
 }
 
 fn check_channel(c: &ChannelDef, place: &Place<'_>, report: &mut Report) {
     check_id(place, "quantity", "quantity", &c.quantity, report);
     if c.range.0 >= c.range.1 {
-        report.push(place.error("range", "the range must ascend: (smallest, largest)"));
+        report.push(place.error("range", "the range must ascend").help("write (smallest, largest)"));
     }
     for (key, value) in [
         ("lsb", c.lsb),
@@ -189,7 +204,8 @@ fn check_channel(c: &ChannelDef, place: &Place<'_>, report: &mut Report) {
         );
     }
     if c.lsb > c.range.1 - c.range.0 && c.range.0 < c.range.1 {
-        report.push(place.error("lsb", "one step of the converter is larger than the whole range"));
+        let error = place.error("lsb", "one step of the converter is larger than the whole range");
+        report.push(error.help("`lsb` is the smallest step of a reading, in the channel's unit"));
     }
     if let Some(AnalogDef::Divider { law, series_ohm, .. }) = &c.analog {
         let (ohm, steep) = match law {
@@ -197,11 +213,13 @@ fn check_channel(c: &ChannelDef, place: &Place<'_>, report: &mut Report) {
             ResistanceDef::Power { ohm, at, exponent } => (ohm.min(*at), *exponent),
         };
         if ohm <= 0.0 || *series_ohm <= 0.0 || steep == 0.0 {
-            report.push(place.error("analog", "resistances are above 0, and B or exponent is not 0"));
+            let error = place.error("analog", "resistances are above 0, and B or exponent is not 0");
+            report.push(error.help("write `Divider(law: Ntc(ohm: 10000, b_k: 3950), series_ohm: 10000)`"));
         }
     }
     if matches!(c.analog, Some(AnalogDef::Linear { v_per_unit: 0.0, .. })) {
-        report.push(place.error("analog.v_per_unit", "a voltage that never changes tells nothing"));
+        let error = place.error("analog.v_per_unit", "a voltage that never changes tells nothing");
+        report.push(error.help("it is the volts by which one unit of the quantity raises the output"));
     }
     let Some(unit) = units::find(&c.unit) else {
         let known = units::all().map(|u| u.symbol);
@@ -222,7 +240,7 @@ fn check_channel(c: &ChannelDef, place: &Place<'_>, report: &mut Report) {
         // The symbol itself, so that no one has to know spellings behind this door.
         _ if unit.symbol != c.unit => {
             let text = format!("the catalog writes `{}` as `{}`", c.unit, unit.symbol);
-            report.push(place.error("unit", text));
+            report.push(place.error("unit", text).help(format!("write unit: \"{}\"", unit.symbol)));
         }
         _ => {}
     }
@@ -232,7 +250,8 @@ fn check_bus(bus: &BusDef, place: &Place<'_>, report: &mut Report) {
     match bus {
         BusDef::I2c(addresses) => {
             if addresses.is_empty() {
-                report.push(place.error("bus", "an I2C part answers to at least one address"));
+                let error = place.error("bus", "an I2C part answers to at least one address");
+                report.push(error.help("write `bus: I2c([0x76])`"));
             }
             // 7-bit addresses 0x00–0x07 and 0x78–0x7F are reserved (UM10204 rev. 7.0, table 4).
             if let Some(a) = addresses.iter().find(|a| !(0x08..=0x77).contains(*a)) {
@@ -241,7 +260,10 @@ fn check_bus(bus: &BusDef, place: &Place<'_>, report: &mut Report) {
                 ));
             }
         }
-        BusDef::Digital(0) => report.push(place.error("bus", "a digital part needs at least one pin")),
+        BusDef::Digital(0) => {
+            let error = place.error("bus", "a digital part needs at least one pin");
+            report.push(error.help("write `bus: Digital(1)`"));
+        }
         _ => {}
     }
 }
@@ -263,14 +285,14 @@ impl Definition for ActuatorDef {
         place.at_least("pin_ma", self.pin_ma, 0.0, report);
         if self.travel_s > 0.0 && self.tau_s > 0.0 {
             let text = "it follows either as a lag (`tau_s`) or at one speed (`travel_s`)";
-            report.push(place.error("travel_s", text));
+            report.push(place.error("travel_s", text).help("leave one of the two out"));
         }
         for quantity in self.gives.keys() {
             if units::of_quantity(quantity).is_none() {
                 let path = format!("gives[\"{quantity}\"]");
-                report.push(
-                    place.error(&path, format!("`{quantity}` is no quantity that a part could measure")),
-                );
+                let error =
+                    place.error(&path, format!("`{quantity}` is no quantity that a part could measure"));
+                report.push(error.help("such as `flow`, `rotation`, `angle`, `current`"));
             }
         }
     }
@@ -307,7 +329,8 @@ pub fn check_thing(thing: &ThingDef, catalog: &Catalog, place: &Place<'_>, repor
         if let Some(first) = thing.parts[..i].iter().position(|p| p.id == def.id) {
             let text = format!("two parts have the id `{}`", def.id);
             let other = outer.span(&format!("parts[{first}].id"));
-            report.push(place.error("id", text).at(place.source, other, "first here"));
+            let error = place.error("id", text).at(place.source, other, "first here");
+            report.push(error.help("give each part an id of its own"));
         }
         let Some(part) = Part::find(def, catalog) else {
             let known = catalog.sensors.keys().chain(catalog.actuators.keys()).map(String::as_str);

@@ -87,6 +87,16 @@ impl Diagnostic {
         self
     }
 
+    /// Says in how many more places it is the same, if in any.
+    #[must_use]
+    pub fn repeated(mut self, more: u64, what: &str) -> Self {
+        let plural = if more == 1 { "" } else { "s" };
+        if more > 0 {
+            self.message += &format!(", and so in {more} more {what}{plural}");
+        }
+        self
+    }
+
     /// How grave it is.
     pub fn severity(&self) -> Severity {
         self.severity
@@ -351,7 +361,16 @@ impl fmt::Display for Report {
 
 impl std::error::Error for Report {}
 
-/// A suggestion out of the known names: the nearest ones, else all of them if they are few.
+/// A message whose end says what to write, as the error of a value often has it, and that advice apart.
+pub(super) fn with_advice(text: &str) -> (String, Option<String>) {
+    let cut = [": write ", ": use ", ": signals are "].iter().filter_map(|mark| text.find(mark)).min();
+    match cut {
+        Some(at) => (text[..at].to_owned(), Some(text[at + 2..].to_owned())),
+        None => (text.to_owned(), None),
+    }
+}
+
+/// A suggestion out of the known names: the nearest ones, else all of them if they are few, else some.
 pub fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let mut known: Vec<&str> = known.into_iter().collect();
     known.sort_unstable();
@@ -374,11 +393,13 @@ pub fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<
         let names: Vec<String> = close.iter().map(|(_, name)| format!("`{name}`")).collect();
         return Some(format!("did you mean {}?", either(&names)));
     }
-    if known.is_empty() || known.len() > 16 {
-        return None;
+    let some = if known.len() > 16 { 5 } else { known.len() };
+    let names: Vec<String> = known.iter().take(some).map(|name| format!("`{name}`")).collect();
+    match known.len() - some {
+        _ if known.is_empty() => None,
+        0 => Some(format!("known: {}", names.join(", "))),
+        more => Some(format!("known: {} and {more} more", names.join(", "))),
     }
-    let names: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
-    Some(format!("known: {}", names.join(", ")))
 }
 
 fn either(names: &[String]) -> String {

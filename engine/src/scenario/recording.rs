@@ -245,7 +245,9 @@ impl Recording {
                     error = error.at(source, source.head(source.span_of(base)), "");
                 }
                 return Err(error
-                    .help("name the column of time, or the spacing of rows that carry none")
+                    .help(
+                        "name the column of time (`time`), or the spacing of rows that carry none (`period`)",
+                    )
                     .into());
             }
         };

@@ -85,6 +85,15 @@ enum Token {
     Other,
 }
 
+/// What closes a bracket.
+pub(super) fn closing(open: &str) -> char {
+    match open {
+        "(" => ')',
+        "[" => ']',
+        _ => '}',
+    }
+}
+
 /// Reads a text. The tree holds as much as could be read.
 pub fn parse(text: &str) -> (Node, Option<Broken>) {
     let (tokens, mut broken) = lex(text);

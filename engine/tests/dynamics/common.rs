@@ -59,17 +59,16 @@ pub fn read(
     }
 }
 
-pub const PISTRESS: [&str; 9] = [
-    "0000000011",
-    "1100000011",
-    "1100000111",
-    "1100001011",
-    "1101000011",
-    "1101010011",
-    "1110001011",
-    "1111001011",
-    "1111100011",
-];
+/// The recorded hours of a Raspberry Pi, by their digits, in order.
+pub fn pistress_names() -> Vec<String> {
+    let files = std::fs::read_dir(root().join("assets/recordings/pi3b")).unwrap();
+    let names = files.map(|f| f.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> =
+        names.filter_map(|f| Some(f.strip_prefix("pistress_")?.strip_suffix(".csv")?.to_owned())).collect();
+    names.sort();
+    assert!(!names.is_empty(), "no recordings are there");
+    names
+}
 
 pub fn pistress(name: &str) -> Dataset {
     let same: Scale = |x| x;

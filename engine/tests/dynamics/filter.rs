@@ -9,7 +9,9 @@ use twinfleet_engine::{
         fit::{Dataset, Settings, fit},
         model::Model,
     },
-    predict::{Estimator, Gaussian, interval::Calibrator, interval::normal_quantile, kalman::Filter},
+    predict::{
+        Estimator, Gaussian, Tangent, interval::Calibrator, interval::normal_quantile, kalman::Filter,
+    },
     rng::{self, Rng},
     time::{SimTime, Span},
 };
@@ -257,6 +259,66 @@ fn knowing_the_plan_narrows_the_forecast() {
     let planned = twin.forecast_planned(Span::from_secs(300), &[Some(100.0)])[0];
     assert!(planned.var < 0.5 * blind.var, "{planned:?} {blind:?}");
     assert!(planned.mean > blind.mean);
+}
+
+/// Forecasts for several horizons at once are those for each alone; the noise is summed in other steps.
+#[test]
+fn forecasts_at_once_are_those_made_alone() {
+    let d = recording(TRUTH, 56, 300, 0.25);
+    for learn in [vec![], vec!["c".to_owned()]] {
+        let mut twin = Filter::new(&def(BOX), &learn).unwrap();
+        follow(&mut twin, &d, 0..300);
+        let horizons = [20, 60, 100, 110, 1280].map(Span::from_secs);
+        let mut told = 0;
+        twin.forecasts(&horizons, &mut |h, o, g| {
+            let alone = twin.forecast(horizons[h])[o];
+            assert!((g.mean - alone.mean).abs() < 1e-8, "{h}: {g:?} {alone:?}");
+            assert!((g.var / alone.var - 1.0).abs() < 0.01, "{h}: {g:?} {alone:?}");
+            told += 1;
+        });
+        assert_eq!(told, horizons.len());
+    }
+}
+
+/// A reading that was a little different changes the residuals after it as the tangents and gains say.
+#[test]
+fn tangents_and_gains_tell_what_a_changed_reading_changes() {
+    let d = recording(TRUTH, 57, 400, 0.25);
+    // Exact where nothing is learnt, to first order where something is.
+    let known = BOX.replace(", per_recording: true", "");
+    for (network, tolerance) in [(known.as_str(), 1e-6), (BOX, 0.05)] {
+        let mut twin = Filter::new(&def(network), &[]).unwrap();
+        follow(&mut twin, &d, 0..200);
+        let mut other = twin.clone();
+        let mut before = 0.0;
+        let (moving, all) = twin.entries();
+        let (mut state, mut gain, mut tangent) = (vec![0.0; all], vec![0.0; all], Tangent::default());
+        // Once the output is off, and once the input.
+        let small = 1e-4;
+        for k in 200..400 {
+            let (off, told) = (if k == 200 { small } else { 0.0 }, if k == 230 { small } else { 0.0 });
+            let dt = Span::from_secs_f64(d.t_s[k] - d.t_s[k - 1]);
+            twin.predict_traced(dt, &[Some(d.inputs[0][k])], &mut tangent);
+            other.predict(dt, &[Some(d.inputs[0][k] + told)]);
+            // The heater's setting holds from its reading on.
+            let driven = if twin.leads(0) { std::mem::replace(&mut before, told) } else { told };
+            let moved: Vec<f64> = (0..moving)
+                .map(|i| {
+                    let row = &tangent.by_state[i * all..(i + 1) * all];
+                    row.iter().zip(&state).map(|(a, x)| a * x).sum::<f64>() + tangent.by_input[i] * driven
+                })
+                .collect();
+            state[..moving].copy_from_slice(&moved);
+            twin.gain(0, &mut gain);
+            let a = twin.update(0, d.outputs[0][k]).residual;
+            let b = other.update(0, d.outputs[0][k] + off).residual;
+            let change = off - state[twin.reads(0)];
+            for (x, k) in state.iter_mut().zip(&gain) {
+                *x += k * change;
+            }
+            assert!((b - a - change).abs() < tolerance * small, "{k}: {} {change}", b - a);
+        }
+    }
 }
 
 /// Whatever the variance a model claims, a share of 90 % of the intervals holds in the long run.

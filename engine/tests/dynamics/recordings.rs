@@ -1,7 +1,7 @@
 //! The twin's forecasts over the shipped recordings, with parameters from other recordings; `--nocapture` prints the
 //! tables.
 
-use crate::common::{Dataset, PISTRESS, pistress, root, tclab_a, tclab_b, thing, walk};
+use crate::common::{Dataset, pistress, pistress_names, root, tclab_a, tclab_b, thing, walk};
 use twinfleet_engine::{
     dynamics::{
         DynamicsDef,
@@ -37,7 +37,7 @@ fn line(name: &str, horizon_s: i64, s: &Score) {
 fn the_pi_is_forecast_better_than_persistence_on_each_run_with_honest_intervals() {
     const HORIZONS_S: [i64; 2] = [60, 300];
     let mut total = [Score::default(); 2];
-    for name in PISTRESS {
+    for name in &pistress_names() {
         let def = with_shipped("raspberry-pi-3b", &format!("pi3b-without-{name}.ron"));
         let mut twin = Filter::new(&def, &[]).unwrap();
         let scores = walk(&mut twin, &pistress(name), 0, &HORIZONS_S, 0.0);
@@ -73,7 +73,7 @@ fn the_lab_is_forecast_better_than_persistence_over_the_second_half() {
 /// No twin is given parameters that saw its own recording.
 #[test]
 fn shipped_parameters_do_not_know_the_recording_they_are_for() {
-    for name in PISTRESS {
+    for name in &pistress_names() {
         let fitted_on = shipped_params(&format!("pi3b-without-{name}.ron")).fitted_on;
         assert_eq!(fitted_on.len(), 8);
         assert!(fitted_on.iter().all(|f| !f.contains(name)), "{name}: {fitted_on:?}");
@@ -84,9 +84,10 @@ fn shipped_parameters_do_not_know_the_recording_they_are_for() {
 /// The parameter files under `assets/params`: for each run of the Pi, what the other eight say of it; for the lab, what
 /// run b says. By (file, thing, training recordings).
 fn shipped() -> Vec<(String, &'static str, Vec<Dataset>)> {
-    let others = |left_out: &str| PISTRESS.iter().filter(|n| **n != left_out).map(|n| pistress(n)).collect();
+    let names = pistress_names();
+    let others = |left_out: &str| names.iter().filter(|n| *n != left_out).map(|n| pistress(n)).collect();
     let mut all: Vec<(String, &str, Vec<Dataset>)> =
-        PISTRESS.iter().map(|n| (format!("pi3b-without-{n}.ron"), "raspberry-pi-3b", others(n))).collect();
+        names.iter().map(|n| (format!("pi3b-without-{n}.ron"), "raspberry-pi-3b", others(n))).collect();
     all.push(("tclab-run-b.ron".to_owned(), "tclab", vec![tclab_b()]));
     all
 }
@@ -120,12 +121,12 @@ fn open_loop_over_the_rest_of_a_run_stays_near_the_recording() {
     let def = thing("raspberry-pi-3b");
     let settings = Settings { train_fraction: 0.6, starts: 1, ..Settings::default() };
     let mut sum = 0.0;
-    for name in PISTRESS {
+    for name in &pistress_names() {
         let report = fit("raspberry-pi-3b", &def, &[pistress(name)], &[], &settings).unwrap();
         let held = report.scores.iter().find(|s| s.part == Part::Held).unwrap();
         println!("{name}: fitted {:.3} K, held {:.3} K", report.scores[0].rmse, held.rmse);
         assert!(held.n > 1400);
-        sum += held.rmse / PISTRESS.len() as f64;
+        sum += held.rmse / pistress_names().len() as f64;
     }
     println!("mean: {sum:.3} K");
     assert!(sum < 1.2, "{sum}");

@@ -48,7 +48,12 @@ fn spec(args: &Args, def: &DynamicsDef) -> Result<TableSpec, Report> {
     let time = match (&args.time, args.period) {
         (Some(column), _) => TimeSpec::Column(column.clone()),
         (None, Some(period)) => TimeSpec::Period(period),
-        (None, None) => return Err(Diagnostic::error("--time or --period is needed").into()),
+        (None, None) => {
+            let error = Diagnostic::error("--time or --period is needed");
+            return Err(error
+                .help("name the column of time, or the spacing of the rows (--period 1s)")
+                .into());
+        }
     };
     let mut spec = TableSpec::new(time);
     spec.header = args.no_header.then_some(false);

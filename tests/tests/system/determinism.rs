@@ -63,10 +63,33 @@ fn another_seed_is_another_run() {
 fn two_shards_merged_equal_the_whole() {
     let dir = scratch();
     let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
-    greenhouse(&["--broker", "none", "--record", &at("whole")]);
+    let whole = greenhouse(&["--broker", "none", "--record", &at("whole")]);
     for i in ["0", "1"] {
         greenhouse(&["--broker", "none", "--shard", &format!("{i}/2"), "--record", &at(i)]);
     }
-    run_scenario(&["merge", &at("0"), &at("1"), "--out", &at("merged")]);
+    let merged = run_scenario(&["merge", &at("0"), &at("1"), "--out", &at("merged")]);
     assert_same_record(&dir.path().join("whole"), &dir.path().join("merged"));
+    // Two hours are too short for most of what a day is expected to bring: some hold, some fail, some saw nothing.
+    assert_eq!(whole.code(), merged.code());
+    for what in ["expectations", "headline", "held", "state_hash"] {
+        assert!(!whole.json()[what].is_null());
+        assert_eq!(whole.json()[what], merged.json()[what], "{what}");
+    }
+}
+
+#[test]
+fn a_merge_does_not_judge_what_was_not_recorded() {
+    let dir = scratch();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let set = ["--set", "expect=[Always(signal: \"z1/air.temperature@truth\", above: 0)]", "--set"];
+    let sets = [&set[..], &["record=(signals: [\"z2/**\"])"]].concat();
+    assert_eq!(greenhouse(&[&["--broker", "none"], &sets[..]].concat()).code(), 0);
+    for i in ["0", "1"] {
+        let shard = format!("{i}/2");
+        greenhouse(&[&["--broker", "none", "--shard", &shard, "--record", &at(i)], &sets[..]].concat());
+    }
+    let merged = run_scenario(&["merge", &at("0"), &at("1"), "--out", &at("merged")]);
+    let judged = &merged.json()["expectations"][0];
+    assert_eq!((merged.code(), judged["status"].as_str()), (1, Some("no_data")), "{judged}");
+    assert!(judged["sentence"].as_str().unwrap().contains("add it to `record.signals`"), "{judged}");
 }

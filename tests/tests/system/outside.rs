@@ -23,6 +23,26 @@ fn an_unreachable_broker_ends_with_3_and_says_what_to_do() {
 }
 
 #[test]
+fn a_broker_that_dies_leaves_no_empty_report() {
+    let Some(mut broker) = twinfleet_tests::Mosquitto::start("a_broker_that_dies_leaves_no_empty_report")
+    else {
+        return;
+    };
+    let dir = scratch();
+    let report = dir.path().join("report");
+    let url = format!("mqtt://{}", broker.addr);
+    let page = report.to_str().unwrap();
+    let child = spawn(&["run", "pi3b-mirror", "--speed", "20x", "--broker", &url, "--report", page]);
+    twinfleet_tests::until("the run to begin", || report.exists());
+    broker.kill();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("of simulated time"), "{said}");
+    assert!(!report.exists(), "an empty folder is left behind");
+}
+
+#[test]
 fn a_broker_that_is_no_url_ends_with_2() {
     let ran = command(&["run", "pi3b-mirror", "--broker", "http://127.0.0.1", "--quiet"]);
     assert_eq!(ran.code(), 2, "{}", ran.stderr());

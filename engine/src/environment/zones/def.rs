@@ -202,6 +202,8 @@ pub struct ZoneProblem {
     pub field: String,
     /// What was expected, and what was found.
     pub message: String,
+    /// What to try.
+    pub help: &'static str,
 }
 
 /// What is wrong with the definitions beyond ids, references and the ranges that a key's unit implies (which the
@@ -209,56 +211,83 @@ pub struct ZoneProblem {
 pub fn problems(zones: &[ZoneDef]) -> Vec<ZoneProblem> {
     let mut found = Vec::new();
     for (zone, z) in zones.iter().enumerate() {
-        let mut wrong = |field: &str, what: String| {
-            found.push(ZoneProblem { zone, field: field.to_owned(), message: format!("`{field}` {what}") })
+        let mut wrong = |field: &str, what: String, help: &'static str| {
+            let message = format!("`{field}` {what}");
+            found.push(ZoneProblem { zone, field: field.to_owned(), message, help });
         };
+        const OR_MORE: &str = "write 0 or more";
+        const ABOVE: &str = "write a number above 0";
         for (field, value) in [("air_changes_per_h", z.air_changes_per_h), ("vapour_g_h", z.vapour_g_h)] {
             if value < 0.0 {
-                wrong(field, format!("must be at least 0, but is {value}"));
+                wrong(field, format!("must be at least 0, but is {value}"), OR_MORE);
             }
         }
         for (field, value) in
             [("solar_to_mass", z.solar_to_mass), ("light_transmission", z.light_transmission)]
         {
             if !(0.0..=1.0).contains(&value) {
-                wrong(field, format!("is a share, from 0 to 1, but is {value}"));
+                wrong(field, format!("is a share, from 0 to 1, but is {value}"), "70 % is written 0.7");
             }
         }
         if z.heat_capacity_j_k.is_some_and(|c| c <= 0.0) {
-            wrong("heat_capacity_j_k", "must be above 0; leave it out for a constant temperature".to_owned());
+            wrong(
+                "heat_capacity_j_k",
+                "must be above 0".to_owned(),
+                "leave it out for a constant temperature",
+            );
         }
         if z.volume_m3 == 0.0 && z.air_changes_per_h > 0.0 {
-            wrong("air_changes_per_h", "needs `volume_m3`, of which it is a multiple".to_owned());
+            wrong(
+                "air_changes_per_h",
+                "needs `volume_m3`, of which it is a multiple".to_owned(),
+                "add the zone's volume, such as `volume_m3: 300.0`",
+            );
         }
         if z.volume_m3 == 0.0 && !z.emits.is_none() {
-            wrong("emits", "needs `volume_m3`: what is given off is spread over the zone's air".to_owned());
+            wrong(
+                "emits",
+                "needs `volume_m3`: what is given off is spread over the zone's air".to_owned(),
+                "give the zone its volume of air",
+            );
         }
         for (field, what) in z.ambient.iter().flat_map(AmbientDef::problems) {
-            wrong(&format!("ambient.{field}"), what);
+            wrong(&format!("ambient.{field}"), what, "leave it out for what the air outdoors usually holds");
         }
         for (k, n) in z.neighbours.iter().enumerate() {
             if n.zone == z.id {
                 wrong(
                     &format!("neighbours[{k}].zone"),
                     "is the zone itself, to which it has no wall".to_owned(),
+                    "name another zone; what goes outdoors is `outside_w_k`",
                 );
             }
             if n.w_k < 0.0 {
-                wrong(&format!("neighbours[{k}].w_k"), format!("must be at least 0, but is {}", n.w_k));
+                wrong(
+                    &format!("neighbours[{k}].w_k"),
+                    format!("must be at least 0, but is {}", n.w_k),
+                    OR_MORE,
+                );
             }
         }
         if let Some(s) = &z.soil {
             if s.area_m2 <= 0.0 {
-                wrong("soil.area_m2", format!("must be above 0, but is {}", s.area_m2));
+                wrong("soil.area_m2", format!("must be above 0, but is {}", s.area_m2), ABOVE);
             }
             if s.root_mm <= 0.0 {
-                wrong("soil.root_mm", format!("must be above 0, but is {}", s.root_mm));
+                wrong("soil.root_mm", format!("must be above 0, but is {}", s.root_mm), ABOVE);
             }
             if !(0.0 <= s.wilting_percent
                 && s.wilting_percent < s.capacity_percent
                 && s.capacity_percent <= 100.0)
             {
-                wrong("soil.capacity_percent", "is above wilting_percent and at most 100".to_owned());
+                wrong(
+                    "soil.capacity_percent",
+                    format!(
+                        "lies above `wilting_percent`, {}, and is at most 100, but is {}",
+                        s.wilting_percent, s.capacity_percent
+                    ),
+                    "leave both out for the figures of a common soil",
+                );
             }
         }
     }

@@ -5,25 +5,31 @@
 
 use super::Filter;
 use crate::dynamics::{
-    flow::Spread,
+    flow::{Leap, Spread},
     model::At,
     step::{Linear, Reversion},
 };
-use std::cell::RefCell;
+use std::cell::Cell;
 
 /// Buffers of one thread; what [`Filter::propagate`] leaves in them is the result.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    linear: Linear,
+    pub(super) linear: Linear,
     substeps: Linear,
+    /// Of the last step: doublings of the short one.
+    pub(super) doublings: usize,
     middle: Vec<f64>,
     rate: Vec<f64>,
     /// Slopes of the rates by the learnt parameters, one row a state.
     slopes: Vec<f64>,
     /// The same of the states at the end of a step.
-    by: Vec<f64>,
+    pub(super) by: Vec<f64>,
     noise: Spread,
     spread: Spread,
+    /// The step made last, and what it is carried on to.
+    once: Leap,
+    leap: Leap,
+    half: Leap,
     /// How the inputs move, for the caller to fill.
     pub(super) moves: Vec<Reversion>,
     pub(super) column: Vec<f64>,
@@ -33,12 +39,15 @@ pub(super) struct Scratch {
 }
 
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
+    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
 }
 
-/// Hands the thread's buffers to `work`, which must not ask for them again.
+/// Hands the thread's buffers to `work`. Should it ask for them again, it gets new ones.
 pub(super) fn with_scratch<R>(work: impl FnOnce(&mut Scratch) -> R) -> R {
-    SCRATCH.with_borrow_mut(work)
+    let mut scratch = SCRATCH.take().unwrap_or_default();
+    let result = work(&mut scratch);
+    SCRATCH.set(Some(scratch));
+    result
 }
 
 impl Scratch {
@@ -58,6 +67,7 @@ impl Filter {
         let doublings = (dt_s * s.linear.flow.fastest() / 0.5).log2().ceil().clamp(0.0, 40.0) as usize;
         let h = dt_s * 0.5f64.powi(doublings as i32);
         s.linear.flow.start(h, doublings);
+        s.doublings = doublings;
         s.y.clear();
         s.y.extend_from_slice(&self.y);
         if model.substeps(dt_s) == 1 {
@@ -124,6 +134,38 @@ impl Filter {
         self.gather(joint, spread);
         spread.carry((n, d, q), flow.m(doublings), (by, q), false);
         spread.add(noise, (n, d, q), drifting);
+    }
+
+    /// After [`Self::propagate`] over a step of a linear network: leaves the same after so many of these steps, at least 1.
+    pub(super) fn propagate_on(&self, times: u32, s: &mut Scratch) {
+        let (n, q) = (self.fixed.model.states(), self.fixed.learnt.len());
+        let Scratch { linear, by, noise, once, leap, half, doublings, .. } = s;
+        let (d, drifting) = (linear.joint.len(), self.fixed.drifting);
+        for (to, from) in [
+            (&mut once.m, linear.flow.m(*doublings)),
+            (&mut once.phi, &linear.flow.phi[..d * d]),
+            (&mut once.by, &by[..n * q]),
+        ] {
+            to.clear();
+            to.extend_from_slice(from);
+        }
+        once.noise.copy(noise);
+        leap.copy(once);
+        // From the second highest bit down: twice as far, and one more where the bit is set.
+        let sizes = (n, d, q, drifting);
+        for bit in (0..times.ilog2()).rev() {
+            half.copy(leap);
+            leap.after(half, sizes);
+            if times >> bit & 1 == 1 {
+                leap.after(once, sizes);
+            }
+        }
+        s.y.clear();
+        s.y.extend_from_slice(&self.y);
+        s.linear.shift_by(&s.leap.phi, &mut s.y);
+        self.gather(&s.linear.joint, &mut s.spread);
+        s.spread.carry((n, d, q), &s.leap.m, (&s.leap.by, q), false);
+        s.spread.add(&s.leap.noise, (n, d, q), drifting);
     }
 
     /// The covariance of states, free inputs and learnt parameters, out of the joint one.

@@ -19,10 +19,12 @@ pub(in crate::scenario) fn check_firmware(
     report: &mut Report,
 ) {
     if firmware.period.0 <= 0 {
-        report.push(place.error("period", "the time between wakes must be above 0"));
+        let error = place.error("period", "the time between wakes must be above 0");
+        report.push(error.help("write `period: \"60s\"`, say"));
     }
     if firmware.awake > firmware.period {
-        report.push(place.error("awake", "it is awake for longer than the time between wakes"));
+        let error = place.error("awake", "it is awake for longer than the time between wakes");
+        report.push(error.help(format!("write {} or less", firmware.period)));
     }
     let board = thing.board.as_ref().and_then(|b| catalog.boards.get(b));
     if let (Some(rest), Some(board)) = (&firmware.rest, board)
@@ -35,7 +37,7 @@ pub(in crate::scenario) fn check_firmware(
         report.push(error.at(place.source, place.span("rest"), "").help(help));
     }
     if firmware.attempts == 0 {
-        report.push(place.error("attempts", "a message is sent at least once"));
+        report.push(place.error("attempts", "a message is sent at least once").help("write 1 or more"));
     }
     let mut signals: Vec<String> = sensor_signals(thing, catalog).into_iter().map(|(name, _)| name).collect();
     let actuators = thing.parts.iter().filter(|p| catalog.actuators.contains_key(&p.model));
@@ -68,8 +70,8 @@ pub(in crate::scenario) fn check_firmware(
             place.within("fallback", level, 0.0, 1.0, report);
         }
         if control.stale.0 <= 0 {
-            report
-                .push(place.error("stale", "a device must be heard for some time: `stale` must be above 0"));
+            let error = place.error("stale", "a device must be heard for some time: `stale` must be above 0");
+            report.push(error.help("write a few of its reporting periods, such as \"5min\""));
         }
         let order = match &control.law {
             LawDef::OnBelow { on_below, off_above } => (on_below, off_above),
@@ -78,7 +80,7 @@ pub(in crate::scenario) fn check_firmware(
         };
         if order.0 > order.1 {
             let text = "the law would switch on and off at once: its lower threshold is the higher one";
-            report.push(place.error("law", text));
+            report.push(place.error("law", text).help("exchange the two"));
         }
     }
 }
@@ -92,10 +94,13 @@ pub(super) fn check_publish(
 ) {
     check_topic(&publish.topic, false, "topic", place, report);
     if publish.qos > 2 {
-        report.push(place.error("qos", "MQTT knows the qualities of service 0, 1 and 2"));
+        let error = place.error("qos", "MQTT knows the qualities of service 0, 1 and 2");
+        report.push(error.help("0 may lose a message, 1 may repeat one, 2 does neither"));
     }
     if publish.every == 0 {
-        report.push(place.error("every", "`every` counts readings from 1: 1 publishes each"));
+        report.push(
+            place.error("every", "`every` counts readings from 1").help("1 publishes each, 2 every second"),
+        );
     }
     if let PayloadDef::Template(text) = &publish.payload {
         check_template(text, signals, place, report);
@@ -194,13 +199,16 @@ pub(in crate::scenario) fn check_power(power: &PowerDef, place: &Place<'_>, repo
     place.at_least("r0_ohm", *r0_ohm, 0.0, report);
     place.within("self_discharge_per_month", *self_discharge_per_month, 0.0, 1.0, report);
     if !(0.0 <= charge.0 && charge.0 <= charge.1 && charge.1 <= 1.0) {
-        report.push(place.error("charge", "states of charge lie within 0 and 1, and ascend: (least, most)"));
+        let error = place.error("charge", "states of charge lie within 0 and 1, and ascend");
+        report.push(error.help("write (least, most), such as (0.9, 1.0)"));
     }
     let ascends = ocv_v.windows(2).all(|w| w[0].0 < w[1].0 && w[0].1 <= w[1].1);
     if ocv_v.len() < 2 || !ascends {
-        let text = "the curve needs two points or more: (state of charge, volts), both ascending";
-        report.push(place.error("ocv_v", text));
+        let text = "the curve needs two points or more, both figures of which ascend";
+        let help = "points are (state of charge, volts), such as [(0.0, 3.0), (1.0, 4.2)]";
+        report.push(place.error("ocv_v", text).help(help));
     } else if ocv_v.iter().any(|(z, v)| !(0.0..=1.0).contains(z) || *v <= 0.0) {
-        report.push(place.error("ocv_v", "states of charge lie within 0 and 1, voltages above 0"));
+        let error = place.error("ocv_v", "states of charge lie within 0 and 1, voltages above 0");
+        report.push(error.help("points are (state of charge, volts), such as (0.5, 3.7)"));
     }
 }

@@ -1,14 +1,11 @@
-//! Devices: groups, physicals, twins; and what the timeline and expectations may name of them.
+//! Devices: groups and physicals; and what the timeline and expectations may name of them.
 
-use super::{
-    Checker, check_firmware, check_id, check_power,
-    device::{check_publish, check_topic},
-};
+use super::{Checker, Place, check_firmware, check_id, check_power, device::check_publish};
 use crate::{
     catalog::{BusDef, Catalog, Firmware, PartDef, ThingDef},
     environment, local, physics,
     scenario::{
-        Action, DecodeDef, EventDef, GroupDef, PhysicalSource,
+        Action, EventDef, GroupDef, PhysicalSource,
         definition::{check_radio, sensor_signals, unknown},
         diagnostic::{Diagnostic, Report, near},
         recording::Recording,
@@ -43,8 +40,10 @@ impl Checker<'_> {
             }
             self.truths(i, group, thing);
             self.unfound(i, group, thing);
-            // Two more for a battery, one per actuator: an upper bound is enough here.
-            let per_device = sensor_signals(thing, self.catalog).len() + thing.parts.len() + 2;
+            self.driven(thing, &place);
+            // Two more for a battery, one per actuator, the outputs of its dynamics: an upper bound is enough here.
+            let outputs = thing.dynamics.as_ref().map_or(0, |d| d.outputs.len());
+            let per_device = sensor_signals(thing, self.catalog).len() + thing.parts.len() + outputs + 2;
             signals = signals.saturating_add(u64::from(group.count).saturating_mul(per_device as u64));
             if signals > u64::from(u32::MAX) {
                 let text =
@@ -137,17 +136,69 @@ impl Checker<'_> {
         }
     }
 
+    /// Whether something drives every input of a simulated device's dynamics.
+    fn driven(&mut self, thing: &ThingDef, group: &Place<'_>) {
+        let inputs = thing.dynamics.iter().flat_map(|d| &d.inputs);
+        let own = self.scenario.things.iter().position(|t| t.name == thing.name);
+        for (k, input) in inputs.enumerate() {
+            let (part, quantity) = input.signal.split_once('.').unwrap_or((&input.signal, ""));
+            let error = match part {
+                "zone" | "outside" => {
+                    let of = if part == "zone" {
+                        environment::zone_channels()
+                    } else {
+                        environment::outside_channels()
+                    };
+                    let known: Vec<&str> =
+                        of.iter().filter_map(|c| Some(c.name.split_once('.')?.1)).collect();
+                    if known.contains(&quantity) {
+                        continue;
+                    }
+                    unknown(&format!("quantity of `{part}` called"), quantity, known)
+                }
+                _ => {
+                    let is_level =
+                        |p: &&PartDef| quantity == "level" && self.catalog.actuators.contains_key(&p.model);
+                    if thing.parts.iter().filter(is_level).any(|p| p.id == part) {
+                        continue;
+                    }
+                    let text = format!(
+                        "nothing drives the input `{}` of a simulated `{}`",
+                        input.signal, thing.name
+                    );
+                    let help =
+                        "an input is `zone.<quantity>`, `outside.<quantity>` or `<actuator part>.level`";
+                    Diagnostic::error(text).help(help)
+                }
+            };
+            let path = match own {
+                Some(i) => format!("things[{i}].dynamics.inputs[{k}].signal"),
+                None => group.path("thing"),
+            };
+            self.report_at(Some(error), &path);
+        }
+    }
+
     fn group_id(&mut self, i: usize, group: &GroupDef) {
         let place = self.place(format!("fleet[{i}]"));
         check_id(&place, "id", "device", &group.id.replace("{}", "0"), &mut self.report);
+        if group.id.is_empty() {
+            return;
+        }
         match (group.count, group.id.matches("{}").count()) {
-            (0, _) => self.report.push(place.error("count", "a group has at least one device")),
+            (0, _) => {
+                let error = place.error("count", "a group has at least one device");
+                self.report.push(error.help("write 1 or more, or take the group away"));
+            }
             (1, _) | (_, 1) => {}
             (n, 0) => {
                 let error = place.error("id", format!("{n} devices cannot share the id `{}`", group.id));
                 self.report.push(error.help(format!("write `{}-{{}}`: `{{}}` becomes 0, 1, …", group.id)));
             }
-            _ => self.report.push(place.error("id", "`{}` may stand in an id once only")),
+            _ => {
+                let error = place.error("id", "`{}` may stand in an id once only");
+                self.report.push(error.help("write it once: `{}` becomes 0, 1, …"));
+            }
         }
     }
 
@@ -181,6 +232,19 @@ impl Checker<'_> {
         ids
     }
 
+    /// The world's rigid bodies and the parts on them.
+    pub(super) fn scene(&mut self) {
+        for wrong in physics::check::check_scenario(self.scenario, self.catalog) {
+            let span = self.source.head(self.source.span_of(&wrong.path));
+            let error = Diagnostic::error(wrong.message).at(self.source, span, "").help(wrong.help);
+            // What a mount names was looked up before, with near names, and what a unit allows.
+            let told = self.report.items().iter().any(|d| d.place() == error.place());
+            if !told {
+                self.report.push(error);
+            }
+        }
+    }
+
     /// Devices of different groups and physicals with one id.
     fn colliding_ids(&mut self) {
         let mut all: Vec<(String, &str, u32)> = Vec::new();
@@ -196,7 +260,8 @@ impl Checker<'_> {
             if let Some((other, name)) = clash {
                 let error = Diagnostic::error(format!("two devices have the id `{name}`"));
                 let error = error.at(self.source, self.source.span_of(path), "");
-                self.report.push(error.at(self.source, self.source.span_of(other), "first here"));
+                let error = error.at(self.source, self.source.span_of(other), "first here");
+                self.report.push(error.help("give each device an id of its own"));
             }
         }
     }
@@ -208,14 +273,14 @@ impl Checker<'_> {
             if let Some(zone) = &physical.zone {
                 self.known_zone(&place.path("in"), zone);
             }
-            let PhysicalSource::Recording { map, .. } = &physical.from;
+            let PhysicalSource::Recording { map, period, .. } = &physical.from;
             let before = self.report.errors();
+            if period.is_some_and(|p| p.0 <= 0) {
+                let error = place.error("from.period", "rows are more than 0 s apart");
+                self.report.push(error.help("write their spacing, such as `period: \"1s\"`"));
+            }
             for key in map.keys() {
-                let (path, kind) = key.split_once('@').unwrap_or((key, "reported"));
-                let parts: Vec<&str> = path.split('.').collect();
-                let well =
-                    matches!(parts.as_slice(), [part, quantity] if !part.is_empty() && !quantity.is_empty());
-                if !well || kind != "reported" {
+                if !is_reported(key) {
                     let span = self.source.key_span_of(&place.path("from.map"), key);
                     let error = Diagnostic::error(format!("`{key}` is no signal that a device reports"));
                     let help = "write `part.quantity@reported`, such as \"soc.temperature@reported\"";
@@ -242,73 +307,14 @@ impl Checker<'_> {
             }
         }
     }
+}
 
-    pub(super) fn mirrors(&mut self) {
-        let targets = Targets::of(self);
-        for (i, mirror) in self.scenario.mirror.iter().enumerate() {
-            let place = self.place(format!("mirror[{i}]"));
-            if let Some(help) = targets.no_device(&mirror.twin) {
-                let error = Diagnostic::error(format!("there is no device `{}` to follow", mirror.twin));
-                self.report_at(Some(error.maybe_help(help)), &place.path("twin"));
-            }
-            if let Some(first) = self.scenario.mirror[..i].iter().position(|m| m.twin == mirror.twin) {
-                let other = self.source.span_of(&format!("mirror[{first}].twin"));
-                let text = format!("two twins follow `{}`", mirror.twin);
-                self.report.push(place.error("twin", text).at(self.source, other, "first here"));
-            }
-            if let Some(thing) = self.known_thing(&place, &mirror.thing)
-                && thing.dynamics.is_none()
-            {
-                let text = format!("`{}` has no dynamics: a twin cannot follow with it", thing.name);
-                self.report.push(
-                    place
-                        .error("thing", text)
-                        .help("give the thing `dynamics: (…)`, or name one that has them"),
-                );
-            }
-            if let Some(params) = &mirror.params
-                && let Err(error) = self.files.open(params)
-            {
-                let said = Diagnostic::error(error.message).maybe_help(error.help);
-                self.report_at(Some(said), &place.path("params"));
-            }
-            if mirror.bind.is_empty() {
-                let error = place.error("bind", "a twin that hears no topic follows nothing");
-                self.report.push(error.help("add `bind: [(topic: \"…\")]`"));
-            }
-            for (k, bind) in mirror.bind.iter().enumerate() {
-                let place = place.inside(&format!("bind[{k}]"));
-                check_topic(&bind.topic, true, "topic", &place, &mut self.report);
-                if let DecodeDef::Pointers { map, .. } = &bind.decode {
-                    for (signal, pointer) in map {
-                        if !pointer.is_empty() && !pointer.starts_with('/') {
-                            let path = format!("decode.map[\"{signal}\"]");
-                            let error = place.error(&path, "this is no JSON Pointer");
-                            self.report.push(error.help("a pointer starts with `/` (RFC 6901)"));
-                        }
-                    }
-                }
-            }
-            let Some(forecast) = &mirror.forecast else { continue };
-            let place = place.inside("forecast");
-            if forecast.horizons.is_empty() {
-                self.report.push(place.error("horizons", "a forecast needs a horizon"));
-            }
-            for (k, horizon) in forecast.horizons.iter().enumerate() {
-                if horizon.0 <= 0 {
-                    self.report
-                        .push(place.error(&format!("horizons[{k}]"), "a horizon lies ahead: above 0 s"));
-                }
-            }
-            if !(forecast.interval > 0.0 && forecast.interval < 1.0) {
-                let error = place.error("interval", "the probability of an interval lies between 0 and 1");
-                self.report.push(error.help("90 % is written 0.9"));
-            }
-            if forecast.every.0 <= 0 {
-                self.report.push(place.error("every", "forecasts are issued more than 0 s apart"));
-            }
-        }
-    }
+/// Whether this is `part.quantity`, or that `@reported`.
+fn is_reported(key: &str) -> bool {
+    let (path, kind) = key.split_once('@').unwrap_or((key, "reported"));
+    let parts: Vec<&str> = path.split('.').collect();
+    let well = matches!(parts.as_slice(), [part, quantity] if !part.is_empty() && !quantity.is_empty());
+    well && kind == "reported"
 }
 
 /// What may be told of a thing's parts, `part.quantity`.
@@ -358,6 +364,8 @@ fn index_of(id: &str, pattern: &str, count: u32) -> bool {
 pub(super) struct Targets {
     devices: Vec<Target>,
     zones: Vec<String>,
+    /// Whether a group's own id is a mistake: what it is called is not known then, and nothing is missing for sure.
+    vague: bool,
 }
 
 struct Target {
@@ -369,6 +377,16 @@ struct Target {
     actuators: Vec<String>,
     /// Whether its thing and all models were found.
     complete: bool,
+}
+
+impl Target {
+    /// Whether one of its devices fits a wildcard. What they begin with is compared first: there may be millions.
+    fn any(&self, wildcard: &str, fits: impl Fn(&str) -> bool) -> bool {
+        let begin = wildcard.split(['*', '?']).next().unwrap_or_default();
+        let head = self.pattern.split("{}").next().unwrap_or_default();
+        let may = begin.starts_with(head) || head.starts_with(begin);
+        may && (0..self.count).any(|i| fits(&self.pattern.replace("{}", &i.to_string())))
+    }
 }
 
 impl Targets {
@@ -400,10 +418,17 @@ impl Targets {
                 signals: map.keys().map(|k| k.split('@').next().unwrap_or(k).to_owned()).collect(),
                 tellable: Vec::new(),
                 actuators: Vec::new(),
-                complete: true,
+                complete: !map.is_empty() && map.keys().all(|k| is_reported(k)),
             });
         }
-        Self { devices, zones: checker.scenario.world.zones.iter().map(|z| z.id.clone()).collect() }
+        let unsound = |g: &GroupDef| {
+            let numbered = g.id.matches("{}").count();
+            g.id.is_empty() || g.count == 0 || numbered > 1 || (g.count > 1 && numbered == 0)
+        };
+        let unfit = |t: &Target| t.pattern.contains(['/', '@', '*', '?', ' ']);
+        let vague = checker.scenario.fleet.iter().any(unsound) || devices.iter().any(unfit);
+        let zones = checker.scenario.world.zones.iter().map(|z| z.id.clone()).collect();
+        Self { devices, zones, vague }
     }
 
     fn names(&self) -> Vec<String> {
@@ -422,11 +447,24 @@ impl Targets {
     /// None where the device exists; else what to try.
     #[expect(clippy::option_option, reason = "no device, and perhaps no suggestion either")]
     pub(super) fn no_device(&self, id: &str) -> Option<Option<String>> {
-        if self.devices.iter().any(|t| index_of(id, &t.pattern, t.count)) {
+        if self.vague || self.devices.iter().any(|t| index_of(id, &t.pattern, t.count)) {
             return None;
         }
+        Some(self.near(id))
+    }
+
+    /// Devices called much like this one, else all of them.
+    fn near(&self, id: &str) -> Option<String> {
+        let digits = |c: char| c.is_ascii_digit();
+        let number: u32 =
+            id.trim_start_matches(|c| !digits(c)).split(|c| !digits(c)).next()?.parse().unwrap_or(0);
+        let alike: Vec<String> = (self.devices.iter())
+            .filter(|t| number < t.count)
+            .map(|t| t.pattern.replace("{}", &number.to_string()))
+            .collect();
+        let alike = near(id, alike.iter().map(String::as_str)).filter(|help| help.starts_with("did"));
         let names = self.names();
-        Some(near(id, names.iter().map(String::as_str)))
+        alike.or_else(|| near(id, names.iter().map(String::as_str)))
     }
 
     /// Devices that a pattern names.
@@ -434,16 +472,12 @@ impl Targets {
         if !device.contains(['*', '?']) {
             return self.devices.iter().filter(|t| index_of(device, &t.pattern, t.count)).collect();
         }
-        let fits = |t: &&Target| {
-            (0..t.count)
-                .any(|i| wildcard(device.as_bytes(), t.pattern.replace("{}", &i.to_string()).as_bytes()))
-        };
-        self.devices.iter().filter(fits).collect()
+        let fits = |name: &str| wildcard(device.as_bytes(), name.as_bytes());
+        self.devices.iter().filter(|t| t.any(device, fits)).collect()
     }
 
     fn missing(&self, device: &str) -> Diagnostic {
-        let names = self.names();
-        unknown("device", device, names.iter().map(String::as_str))
+        Diagnostic::error(format!("there is no device `{device}`")).maybe_help(self.near(device))
     }
 
     /// What is wrong with a fault's target.
@@ -454,7 +488,7 @@ impl Targets {
         };
         let hits = self.hit(device);
         if hits.is_empty() {
-            return Some(self.missing(device));
+            return (!self.vague).then(|| self.missing(device));
         }
         let Some(channel) = channel else {
             return (!whole_device).then(|| {
@@ -502,7 +536,7 @@ impl Targets {
         };
         let hits = self.hit(device);
         if hits.is_empty() {
-            return Some(self.missing(device));
+            return (!self.vague).then(|| self.missing(device));
         }
         let fits = |t: &&Target| t.actuators.iter().any(|a| wildcard(part.as_bytes(), a.as_bytes()));
         if hits.iter().any(|t| !t.complete || fits(t)) {
@@ -513,13 +547,12 @@ impl Targets {
 
     /// Something to try where a well-formed glob can name no signal: no device and no zone fits it.
     pub(super) fn glob(&self, glob: &Glob, text: &str) -> Option<String> {
-        let fits =
-            |t: &Target| (0..t.count).any(|i| glob.matches_device(&t.pattern.replace("{}", &i.to_string())));
+        let device = text.split('/').next().unwrap_or(text);
+        let fits = |t: &Target| t.any(device, |name| glob.matches_device(name));
         let places = self.zones.iter().map(String::as_str).chain(["outside"]);
-        if places.clone().any(|z| glob.matches_device(z)) || self.devices.iter().any(fits) {
+        if self.vague || places.clone().any(|z| glob.matches_device(z)) || self.devices.iter().any(fits) {
             return None;
         }
-        let device = text.split('/').next().unwrap_or(text);
         let names = self.names();
         near(device, names.iter().map(String::as_str).chain(places))
             .or(Some("no device or zone is called so".into()))

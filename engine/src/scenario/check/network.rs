@@ -8,7 +8,7 @@ use crate::{
         units_check,
     },
     scenario::{
-        diagnostic::{Diagnostic, Report},
+        diagnostic::{Diagnostic, Report, with_advice},
         tree::{Node, Value},
     },
 };
@@ -18,7 +18,16 @@ use std::{collections::BTreeMap, ops::Range};
 pub(in crate::scenario) fn check_dynamics(def: &DynamicsDef, place: &Place<'_>, report: &mut Report) {
     if let Err(error) = Model::compile(def, &BTreeMap::new()) {
         let span = span_of(&error, def, place);
-        report.push(Diagnostic::error(error.to_string()).at(place.source, place.source.head(span), ""));
+        let (message, help) = with_advice(&error.to_string());
+        let help = help.unwrap_or_else(|| match &error {
+            DynamicsError::Twice(_) => "give each node, input and output a name of its own".to_owned(),
+            DynamicsError::Empty(what) => format!("add `{what}: […]`"),
+            DynamicsError::Unknown { what, near: None, .. } => known(what, def),
+            DynamicsError::Unknown { near: Some(name), .. } => format!("write `{name}`"),
+            _ => "README, \"How to add\", tells what a network is made of; `tclab` and `raspberry-pi-3b` are examples"
+                .to_owned(),
+        });
+        report.push(Diagnostic::error(message).at(place.source, place.source.head(span), "").help(help));
         return;
     }
     for problem in units_check::check(def) {
@@ -27,6 +36,23 @@ pub(in crate::scenario) fn check_dynamics(def: &DynamicsDef, place: &Place<'_>, 
             error = error.at(place.source, place.span(&path), unit);
         }
         report.push(error.maybe_help(problem.help));
+    }
+}
+
+/// The names that a network has of a kind.
+fn known(what: &str, def: &DynamicsDef) -> String {
+    let names: Vec<&str> = match what {
+        "parameter" => def.parameters.keys().map(String::as_str).collect(),
+        "input" => def.inputs.iter().map(|i| i.signal.as_str()).collect(),
+        _ => {
+            let storages = def.storages.iter().map(|s| s.name.as_str());
+            storages.chain(def.boundaries.iter().map(|b| b.name.as_str())).collect()
+        }
+    };
+    if names.is_empty() {
+        format!("the network has no {what} yet")
+    } else {
+        format!("it has {}", names.join(", "))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     scenario::{
         Action, calendar,
         definition::unknown,
-        diagnostic::{Diagnostic, near},
+        diagnostic::{Diagnostic, near, with_advice},
         tree::{Node, Value},
     },
     sense::fault::FaultDef,
@@ -18,12 +18,16 @@ impl Checker<'_> {
         let s = self.scenario;
         let root = self.place("");
         if s.duration.0 <= 0 {
-            self.report.push(root.error("duration", "a run lasts longer than 0 s"));
+            let error = root.error("duration", "a run lasts longer than 0 s");
+            self.report.push(error.help("write `duration: \"1h\"`, say"));
         }
         if s.step.0 <= 0 {
-            self.report.push(root.error("step", "the step must be above 0 s"));
+            let error = root.error("step", "the step must be above 0 s");
+            self.report.push(error.help("leave it out for \"1s\""));
         } else if s.step > s.duration && s.duration.0 > 0 {
-            self.report.push(root.error("step", "one step is longer than the whole run"));
+            let error = root.error("step", "one step is longer than the whole run");
+            self.report
+                .push(error.help(format!("write {} or less, of which the run is a multiple", s.duration)));
         } else if s.duration.0 % s.step.0 != 0 {
             let shorter = Span(s.duration.0 - s.duration.0 % s.step.0);
             let text = format!("the run is no whole number of steps of {}", s.step);
@@ -38,7 +42,8 @@ impl Checker<'_> {
             self.report.push(error.help("write YYYY-MM-DDTHH:MM:SSZ, such as \"2026-06-21T00:00:00Z\""));
         }
         if s.record.segment.0 <= 0 {
-            self.report.push(root.error("record.segment", "a segment covers more than 0 s"));
+            let error = root.error("record.segment", "a segment covers more than 0 s");
+            self.report.push(error.help("leave it out for \"1h\""));
         }
     }
 
@@ -48,12 +53,14 @@ impl Checker<'_> {
             let place = self.place(format!("timeline[{i}]"));
             if event.until.is_some_and(|until| until <= event.at) {
                 let error = place.error("until", "the event ends before it begins");
-                self.report.push(error.at(self.source, place.span("at"), "begins here"));
+                let error = error.at(self.source, place.span("at"), "begins here");
+                self.report.push(error.help("exchange the two; both count from the start of the run"));
             }
             for (key, at) in [("at", Some(event.at)), ("until", event.until)] {
                 if at.is_some_and(|at| at > self.scenario.duration) && self.scenario.duration.0 > 0 {
                     let text = format!("this lies beyond the end of the run, {}", self.scenario.duration);
-                    self.report.push(place.warning(key, text));
+                    let help = "it will not happen; times count from the start of the run";
+                    self.report.push(place.warning(key, text).help(help));
                 }
             }
             let action = place.inside("do");
@@ -136,7 +143,9 @@ impl Checker<'_> {
                 Err(error) => {
                     let kind = text.rsplit_once('@').map(|(_, kind)| kind);
                     let kinds = crate::signal::Kind::ALL.iter().map(|k| k.name());
-                    Some(Diagnostic::error(error.to_string()).maybe_help(kind.and_then(|k| near(k, kinds))))
+                    let (message, help) = with_advice(&error.to_string());
+                    let near = kind.and_then(|k| near(k, kinds));
+                    Some(Diagnostic::error(message).maybe_help(help).maybe_help(near))
                 }
             };
             if let Some(error) = error {

@@ -143,12 +143,13 @@ impl<'a> Wiring<'a> {
                 board.pins.iter().filter(|(_, has)| has.contains(f)).map(|(p, _)| p).collect();
             let Some(first) = pins.first() else {
                 let text = format!("`{}` has no {bus} bus", board.name);
-                report.push(place.error("on", text));
+                let help = "use a part on other wires, or another board: see `twinfleet list boards`";
+                report.push(place.error("on", text).help(help));
                 return;
             };
             let free =
                 pins.iter().find(|p| self.uses.get(**p).is_none_or(|(_, shared)| *shared)).unwrap_or(first);
-            self.claim((*free).clone(), true, place, report);
+            self.claim((*free).clone(), true, Vec::new(), place, report);
         }
     }
 
@@ -185,20 +186,33 @@ impl<'a> Wiring<'a> {
             let text = format!("pin `{pin}` of `{}` is not {}", board.name, wanted.join(" or "));
             report.push(place.error("on", text).help(format!("pins that fit: {}", fitting.join(", "))));
         }
-        self.claim(pin.to_owned(), shared, place, report);
+        let others = board.pins.iter().filter(|(_, has)| fit.iter().any(|f| has.contains(f)));
+        let others = others.map(|(p, _)| p.clone()).collect();
+        self.claim(pin.to_owned(), shared, others, place, report);
     }
 
-    fn claim(&mut self, pin: String, shared: bool, place: &Place<'_>, report: &mut Report) {
+    /// Notes who uses a pin, and complains where it is taken; `others` would do as well.
+    fn claim(
+        &mut self,
+        pin: String,
+        shared: bool,
+        others: Vec<String>,
+        place: &Place<'_>,
+        report: &mut Report,
+    ) {
         let path = place.path("on");
         match self.uses.get(&pin) {
             Some((_, true)) if shared => {}
             Some((other, _)) => {
                 let text = format!("two parts use pin `{pin}`");
-                report.push(place.error("on", text).at(
-                    place.source,
-                    place.source.span_of(other),
-                    "first here",
-                ));
+                let error =
+                    place.error("on", text).at(place.source, place.source.span_of(other), "first here");
+                let free: Vec<String> = others.into_iter().filter(|p| !self.uses.contains_key(p)).collect();
+                report.push(error.help(if free.is_empty() {
+                    format!("`{pin}` cannot be shared: use another board, or leave a part out")
+                } else {
+                    format!("pins that are free: {}", free.join(", "))
+                }));
             }
             None => {
                 self.uses.insert(pin, (path, shared));

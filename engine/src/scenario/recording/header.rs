@@ -86,8 +86,11 @@ fn find(wanted: &ColumnSpec, first: &FirstLine<'_>) -> Result<Found, Box<Diagnos
         None => None,
         Some(text) => Some(units::find(text).ok_or_else(|| {
             let known = units::all().flat_map(|u| u.spellings().iter().copied().chain([u.symbol]));
+            let near = near(text, known).filter(|help| help.starts_with("did"));
             Box::new(
-                point(Diagnostic::error(format!("`{text}` is no known unit"))).maybe_help(near(text, known)),
+                point(Diagnostic::error(format!("`{text}` is no known unit")))
+                    .help(units_that_fit(wanted.to))
+                    .maybe_help(near),
             )
         })?),
     };
@@ -101,13 +104,24 @@ fn find(wanted: &ColumnSpec, first: &FirstLine<'_>) -> Result<Found, Box<Diagnos
             from.symbol,
             from.dimension.name()
         );
-        let fit: Vec<String> =
-            units::all().filter(|u| u.dimension == to.dimension).map(|u| format!("`{}`", u.symbol)).collect();
-        return Err(Box::new(
-            point(Diagnostic::error(message)).help(format!("units that fit: {}", fit.join(", "))),
-        ));
+        return Err(Box::new(point(Diagnostic::error(message)).help(units_that_fit(Some(to)))));
     }
     Ok(Found { cell, name: wanted.name.clone(), from, to: wanted.to })
+}
+
+/// The units of what a column has to measure, or some of all.
+fn units_that_fit(to: Option<&'static Unit>) -> String {
+    let fit: Vec<String> = units::all()
+        .filter(|u| {
+            to.map_or(matches!(u.symbol, "degC" | "percent" | "hPa" | "V"), |to| u.dimension == to.dimension)
+        })
+        .map(|u| format!("`{}`", u.symbol))
+        .collect();
+    if to.is_some() {
+        format!("units that fit: {}", fit.join(", "))
+    } else {
+        format!("leave it out, or name one such as {}", fit.join(", "))
+    }
 }
 
 impl FirstLine<'_> {

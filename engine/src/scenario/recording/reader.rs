@@ -12,11 +12,12 @@ use crate::{
         source::Source,
     },
     time::NS_PER_S,
+    units::Unit,
 };
 use std::{io::Read, ops::Range};
 
-/// Errors after which reading stops: the file is of another kind altogether.
-const PATIENCE: usize = 20;
+/// Mistakes after which reading stops: the file is of another kind altogether.
+const PATIENCE: u64 = 10_000;
 
 pub(super) fn read(file: &str, from: Box<dyn Read>, spec: &TableSpec) -> Result<Table, Report> {
     let mut lines = Lines::new(from);
@@ -37,12 +38,18 @@ pub(super) fn read(file: &str, from: Box<dyn Read>, spec: &TableSpec) -> Result<
         let excerpt = Source::excerpt(file, &line, number);
         return Err(Diagnostic::error(format!("`{file}` has a header but no rows"))
             .at(&excerpt, 0..line.len(), "the only line")
+            .help(
+                "put rows of readings below it; if it is one, say `header: false` (in a flag: `--no-header`)",
+            )
             .into());
     };
     let row = delimiter.split(row_line);
     let names = is_header.then(|| {
         let mut names: Vec<String> = top.iter().map(|c| c.text.trim().to_owned()).collect();
-        if row.len() == names.len() + 1 {
+        // An unquoted time or number is none: such a row has a comma for a decimal point.
+        let bare =
+            |c: &Cell<'_>| !row_line[c.span.clone()].starts_with('"') && Clock::of(&c.text, None).is_some();
+        if row.len() == names.len() + 1 && !row.first().is_some_and(bare) {
             names.insert(0, String::new()); // R writes row ids without a name.
         }
         names
@@ -65,7 +72,7 @@ pub(super) fn read(file: &str, from: Box<dyn Read>, spec: &TableSpec) -> Result<
     drop(row);
     while let Some((number, line)) = pending {
         rows.take(number, &line, &delimiter.split(&line));
-        if rows.errors.errors() >= PATIENCE {
+        if rows.mistakes.iter().map(|m| m.rows).sum::<u64>() >= PATIENCE {
             break;
         }
         if rows.t_ns.len() >= MAX_ROWS {
@@ -97,9 +104,9 @@ fn explain(file: &str, number: usize, error: LineError) -> Diagnostic {
         LineError::NotUtf8(line, at) => Diagnostic::error("the text is not UTF-8")
             .at(&Source::excerpt(file, &line, number), at..at + 3, "this byte belongs to no UTF-8 character")
             .help("save the file in UTF-8"),
-        LineError::Io(error) => {
-            Source::excerpt(file, "", number).fault(crate::scenario::source::describe(&error, file))
-        }
+        LineError::Io(error) => Source::excerpt(file, "", number)
+            .fault(crate::scenario::source::describe(&error, file))
+            .help("is the disk in order, and the file still there?"),
     }
 }
 
@@ -124,9 +131,33 @@ fn first_time(
 fn not_a_time(text: &str) -> Diagnostic {
     let what =
         if text.is_empty() { "the time is missing".to_owned() } else { format!("`{text}` is no time") };
+    if let Some(number) = comma_for_point(text) {
+        return Diagnostic::error(what).help(format!("write a point for the comma: {number}"));
+    }
     Diagnostic::error(what).help(
         "times are written 2020-07-29T16:59:35Z, 2020-07-29 16:59:35.5, as seconds from the start, or as Unix time",
     )
+}
+
+/// What can be wrong with a row, in a column where it is about one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Long,
+    Short,
+    NoTime,
+    Twice,
+    Order,
+    Text(usize),
+    Comma(usize),
+    NotFinite(usize),
+    Cold(usize),
+}
+
+/// A kind of mistake where it was met first, and in how many rows it was.
+struct Mistake {
+    kind: Kind,
+    rows: u64,
+    error: Diagnostic,
 }
 
 /// The rows read so far.
@@ -140,7 +171,9 @@ struct Rows<'a> {
     values: Vec<Vec<f64>>,
     notes: TableNotes,
     first_empty: Vec<Option<(u32, Range<usize>, String)>>,
-    errors: Report,
+    /// The longest step so far, [ns], and the row that ends it.
+    longest: (i64, u32, String),
+    mistakes: Vec<Mistake>,
     warnings: Report,
 }
 
@@ -158,7 +191,8 @@ impl<'a> Rows<'a> {
             values: vec![Vec::new(); n],
             notes,
             first_empty: vec![None; n],
-            errors: Report::default(),
+            longest: (0, 0, String::new()),
+            mistakes: Vec::new(),
             warnings: Report::default(),
         }
     }
@@ -167,20 +201,46 @@ impl<'a> Rows<'a> {
         self.spec.policy == Policy::Strict
     }
 
-    fn error(&mut self, number: usize, line: &str, span: Range<usize>, error: Diagnostic) {
-        self.errors.push(error.at(&Source::excerpt(self.file, line, number), span, ""));
+    /// Notes a mistake: what every row has wrong is told once.
+    fn error(
+        &mut self,
+        kind: Kind,
+        number: usize,
+        line: &str,
+        span: Range<usize>,
+        error: impl FnOnce() -> Diagnostic,
+    ) {
+        if let Some(known) = self.mistakes.iter_mut().find(|m| m.kind == kind) {
+            known.rows += 1;
+            return;
+        }
+        let error = error().at(&Source::excerpt(self.file, line, number), span, "");
+        self.mistakes.push(Mistake { kind, rows: 1, error });
     }
 
     fn take(&mut self, number: usize, line: &str, cells: &[Cell<'_>]) {
         if cells.len() != self.header.width && self.strict() {
-            let error = Diagnostic::error(format!(
-                "{} cells were expected in this row, {} are there",
-                self.header.width,
-                cells.len()
-            ));
-            return self.error(number, line, 0..line.len().min(80), error);
+            let (wanted, found) = (self.header.width, cells.len());
+            let message = format!("{wanted} cells were expected in this row, and {found} found");
+            if found < wanted {
+                return self.error(Kind::Short, number, line, 0..line.len().min(80), || {
+                    Diagnostic::error(message).help(
+                        "was it cut short? complete it, or take it away; an empty cell keeps its delimiter",
+                    )
+                });
+            }
+            let rest = cells[wanted].span.start..line.len();
+            return self.error(Kind::Long, number, line, rest, || {
+                Diagnostic::error(message).help(
+                    "does a delimiter stand in a text (put it into quotes), or for a decimal point (write a point)?",
+                )
+            });
         }
         let Some(t_ns) = self.time(number, line, cells) else { return };
+        let step = self.t_ns.last().map_or(0, |last| t_ns.saturating_sub(*last));
+        if step > self.longest.0 {
+            self.longest = (step, number as u32, line.to_owned());
+        }
         self.t_ns.push(t_ns);
         self.lines.push(number as u32);
         for i in 0..self.header.columns.len() {
@@ -203,7 +263,7 @@ impl<'a> Rows<'a> {
         }
         let Some(t) = self.clock.and_then(|clock| clock.read(text)) else {
             if self.strict() {
-                self.error(number, line, span, not_a_time(text));
+                self.error(Kind::NoTime, number, line, span, || not_a_time(text));
             }
             self.notes.bad_times += 1;
             return None;
@@ -213,15 +273,17 @@ impl<'a> Rows<'a> {
                 let twice = t == *last;
                 let above = self.lines.last().copied().unwrap_or(0);
                 if self.strict() {
-                    let error = if twice {
-                        Diagnostic::error(format!("the time `{text}` is given twice"))
-                            .help(format!("line {above} has it too; each row needs a time of its own"))
-                    } else {
-                        Diagnostic::error(format!("the time `{text}` lies before that of line {above}")).help(
-                            "rows must ascend in time: sort the file, or look for a clock that was set back",
-                        )
-                    };
-                    self.error(number, line, span, error);
+                    let kind = if twice { Kind::Twice } else { Kind::Order };
+                    self.error(kind, number, line, span, || {
+                        if twice {
+                            Diagnostic::error(format!("the time `{text}` is given twice"))
+                                .help(format!("line {above} has it too; each row needs a time of its own"))
+                        } else {
+                            Diagnostic::error(format!("the time `{text}` lies before that of line {above}")).help(
+                                "rows must ascend in time: sort the file, or look for a clock that was set back",
+                            )
+                        }
+                    });
                 } else if twice {
                     self.notes.duplicates += 1;
                 } else {
@@ -246,9 +308,10 @@ impl<'a> Rows<'a> {
             }
             return f64::NAN;
         }
+        let found = &self.header.columns[column];
+        let unit = found.from.or(found.to);
         match text.parse::<f64>() {
-            Ok(v) if v.is_finite() => {
-                let found = &self.header.columns[column];
+            Ok(v) if v.is_finite() && !unit.is_some_and(|u| u.is_too_cold(v)) => {
                 match (found.from, found.to) {
                     (Some(from), Some(to)) => from.convert(v, to).unwrap_or(f64::NAN),
                     _ => v,
@@ -256,12 +319,14 @@ impl<'a> Rows<'a> {
             }
             parsed => {
                 if self.strict() {
-                    self.error(
-                        number,
-                        line,
-                        span,
-                        no_reading(text, &self.header.columns[column].name, parsed.is_ok()),
-                    );
+                    let name = found.name.clone();
+                    let kind = match parsed {
+                        Ok(v) if v.is_finite() => Kind::Cold(column),
+                        Ok(_) => Kind::NotFinite(column),
+                        Err(_) if comma_for_point(text).is_some() => Kind::Comma(column),
+                        Err(_) => Kind::Text(column),
+                    };
+                    self.error(kind, number, line, span, || no_reading(kind, text, &name, unit));
                 }
                 self.notes.bad_cells += 1;
                 self.notes.missing[column] += 1;
@@ -271,9 +336,13 @@ impl<'a> Rows<'a> {
     }
 
     fn finish(mut self) -> Result<Table, Report> {
-        if self.errors.errors() > 0 {
-            self.errors.merge(self.warnings);
-            return Err(self.errors);
+        if !self.mistakes.is_empty() {
+            let mut errors = Report::default();
+            for mistake in self.mistakes {
+                errors.push(mistake.error.repeated(mistake.rows - 1, "row"));
+            }
+            errors.merge(self.warnings);
+            return Err(errors);
         }
         let Some(t0) = self.t_ns.first().copied() else {
             return Err(whole(
@@ -311,14 +380,17 @@ impl<'a> Rows<'a> {
             .map(|(i, w)| (i, w[1] - w[0]))
             .collect();
         self.notes.gap_lines = self.notes.gaps.iter().map(|(at, _)| self.lines[at + 1] as usize).collect();
-        let Some((at, longest)) = self.notes.gaps.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1)) else {
-            return;
-        };
+        let Some(longest) = self.notes.gaps.iter().map(|gap| gap.1).max_by(f64::total_cmp) else { return };
         let n = self.notes.gaps.len();
         let gaps = if n == 1 { "one gap".to_owned() } else { format!("{n} gaps, the longest") };
+        let (_, number, line) = &self.longest;
         self.warnings.push(
-            Source::excerpt(self.file, "", self.lines[at + 1] as usize)
-                .fault_as_warning(format!("{gaps} of {longest:.1} s, where rows are {median:.3} s apart"))
+            Diagnostic::warning(format!("{gaps} of {longest:.1} s, where rows are {median:.3} s apart"))
+                .at(
+                    &Source::excerpt(self.file, line, *number as usize),
+                    0..line.len(),
+                    "the first row after it",
+                )
                 .help("nothing is filled in: no readings come during a gap"),
         );
     }
@@ -340,14 +412,29 @@ impl<'a> Rows<'a> {
     }
 }
 
-fn no_reading(text: &str, column: &str, is_number: bool) -> Diagnostic {
-    let error = Diagnostic::error(if is_number {
-        format!("`{text}` is no reading of `{column}`")
-    } else {
-        format!("`{text}` is no number, but `{column}` wants one")
-    });
-    if text.split_once(',').is_some_and(|(a, b)| (a.to_owned() + "." + b).parse::<f64>().is_ok()) {
-        return error.help(format!("write a point for the comma: {}", text.replace(',', ".")));
+fn no_reading(kind: Kind, text: &str, column: &str, unit: Option<&Unit>) -> Diagnostic {
+    let none = "leave the cell empty where there is no reading";
+    match kind {
+        Kind::Cold(_) => {
+            let symbol = unit.map_or("", |u| u.symbol);
+            Diagnostic::error(format!(
+                "`{text}` is no reading of `{column}`: it is below absolute zero in {symbol}"
+            ))
+            .help(format!("is the column in another unit, or is this a sensor's sign for an error? {none}"))
+        }
+        Kind::NotFinite(_) => Diagnostic::error(format!("`{text}` is no reading of `{column}`")).help(none),
+        _ => {
+            let error = Diagnostic::error(format!("`{text}` is no number, but `{column}` wants one"));
+            match comma_for_point(text) {
+                Some(number) => error.help(format!("write a point for the comma: {number}")),
+                None => error.help(none),
+            }
+        }
     }
-    error.help("leave the cell empty where there is no reading")
+}
+
+/// The number as it should be written, where its comma is a decimal sign.
+fn comma_for_point(text: &str) -> Option<String> {
+    let number = text.replacen(',', ".", 1);
+    (number.len() == text.len() && text.contains(',') && number.parse::<f64>().is_ok()).then_some(number)
 }

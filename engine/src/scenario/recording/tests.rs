@@ -46,38 +46,24 @@ fn cells() {
     check(
         "time,temp\n0,20.5\n1,NaN\n2,inf\n",
         expect![[r#"
-          x `NaN` is no reading of `soc.temperature`
-           ,-[a.csv:3:3]
-         3 | 1,NaN
-           :   ^^^
-           `----
-          help: leave the cell empty where there is no reading
-          x `inf` is no reading of `soc.temperature`
-           ,-[a.csv:4:3]
-         4 | 2,inf
-           :   ^^^
-           `----
-          help: leave the cell empty where there is no reading
-        2 errors
-    "#]],
+             x `NaN` is no reading of `soc.temperature`, and so in 1 more row
+              ,-[a.csv:3:3]
+            3 | 1,NaN
+              :   ^^^
+              `----
+             help: leave the cell empty where there is no reading
+        "#]],
     );
     check(
         "time;temp\n0;20,5\n1;20,6\n",
         expect![[r#"
-          x `20,5` is no number, but `soc.temperature` wants one
-           ,-[a.csv:2:3]
-         2 | 0;20,5
-           :   ^^^^
-           `----
-          help: write a point for the comma: 20.5
-          x `20,6` is no number, but `soc.temperature` wants one
-           ,-[a.csv:3:3]
-         3 | 1;20,6
-           :   ^^^^
-           `----
-          help: write a point for the comma: 20.6
-        2 errors
-    "#]],
+             x `20,5` is no number, but `soc.temperature` wants one, and so in 1 more row
+              ,-[a.csv:2:3]
+            2 | 0;20,5
+              :   ^^^^
+              `----
+             help: write a point for the comma: 20.5
+        "#]],
     );
     check(
         "time,temp\n0,20.5\n1,\n2,21\n",
@@ -93,19 +79,89 @@ fn cells() {
     check(
         "time,temp\n0,20.5\n1,21,22\n2\n",
         expect![[r#"
-              x 2 cells were expected in this row, 3 are there
-               ,-[a.csv:3:1]
+              x 2 cells were expected in this row, and 3 found
+               ,-[a.csv:3:6]
              3 | 1,21,22
-               : ^^^^^^^
+               :      ^^
                `----
-              x 2 cells were expected in this row, 1 are there
+              help: does a delimiter stand in a text (put it into quotes), or for a decimal point (write a point)?
+              x 2 cells were expected in this row, and 1 found
                ,-[a.csv:4:1]
              4 | 2
                : ^
                `----
+              help: was it cut short? complete it, or take it away; an empty cell keeps its delimiter
             2 errors
         "#]],
     );
+}
+
+#[test]
+fn the_same_mistake_in_every_row_is_told_once() {
+    check(
+        "time;temp\n0;20,5\n1;20,6\n2;20,7\n",
+        expect![[r#"
+         x `20,5` is no number, but `soc.temperature` wants one, and so in 2 more rows
+          ,-[a.csv:2:3]
+        2 | 0;20,5
+          :   ^^^^
+          `----
+         help: write a point for the comma: 20.5
+    "#]],
+    );
+    check(
+        "time,temp\n0,20,5\n1,20,6\n",
+        expect![[r#"
+             x 2 cells were expected in this row, and 3 found, and so in 1 more row
+              ,-[a.csv:2:6]
+            2 | 0,20,5
+              :      ^
+              `----
+             help: does a delimiter stand in a text (put it into quotes), or for a decimal point (write a point)?
+        "#]],
+    );
+    check(
+        "time;temp\n0,5;20\n1,5;21\n",
+        expect![[r#"
+         x `0,5` is no time
+          ,-[a.csv:2:1]
+        2 | 0,5;20
+          : ^^^
+          `----
+         help: write a point for the comma: 0.5
+    "#]],
+    );
+}
+
+#[test]
+fn nothing_is_colder_than_absolute_zero() {
+    let show = |column: &str, cell: &str| {
+        let said = read(&format!("time,temp\n0,1\n1,{cell}\n"), &spec(&[("soc.temperature", column)]));
+        dedented(said.unwrap_err().render(Style::Plain))
+    };
+    expect![[r#"
+         x `-400` is no reading of `soc.temperature`: it is below absolute zero in degC
+          ,-[a.csv:3:3]
+        3 | 1,-400
+          :   ^^^^
+          `----
+         help: is the column in another unit, or is this a sensor's sign for an error? leave the cell empty where
+               there is no reading
+    "#]].assert_eq(&show("temp", "-400"));
+    expect![[r#"
+         x `-1` is no reading of `soc.temperature`: it is below absolute zero in K
+          ,-[a.csv:3:3]
+        3 | 1,-1
+          :   ^^
+          `----
+         help: is the column in another unit, or is this a sensor's sign for an error? leave the cell empty where
+               there is no reading
+    "#]].assert_eq(&show("temp K", "-1"));
+    // A load may be whatever a device says.
+    assert!(read("time,load\n0,-400\n", &spec(&[("cpu.load", "load %")])).is_ok());
+    let mut lenient = spec(&[("soc.temperature", "temp")]);
+    lenient.policy = Policy::Report;
+    assert_eq!(read("time,temp\n0,1\n1,-400\n", &lenient).unwrap().notes.bad_cells, 1);
 }
 
 #[test]
@@ -159,10 +215,13 @@ fn times() {
     check(
         "time,temp\n0,1\n1,2\n2,3\n3,4\n300,5\n301,6\n",
         expect![[r#"
-              ! one gap of 297.0 s, where rows are 1.000 s apart
-               ,-[a.csv:6:1]
-               `----
-              help: nothing is filled in: no readings come during a gap
+             ! one gap of 297.0 s, where rows are 1.000 s apart
+              ,-[a.csv:6:1]
+            6 | 300,5
+              : ^^|^^
+              :   `-- the first row after it
+              `----
+             help: nothing is filled in: no readings come during a gap
         "#]],
     );
 }
@@ -181,12 +240,13 @@ fn whole_files() {
     check(
         "time,temp\n",
         expect![[r#"
-              x `a.csv` has a header but no rows
-               ,-[a.csv:1:1]
-             1 | time,temp
-               : ^^^^|^^^^
-               :     `-- the only line
-               `----
+             x `a.csv` has a header but no rows
+              ,-[a.csv:1:1]
+            1 | time,temp
+              : ^^^^|^^^^
+              :     `-- the only line
+              `----
+             help: put rows of readings below it; if it is one, say `header: false` (in a flag: `--no-header`)
         "#]],
     );
     check(
@@ -287,6 +347,15 @@ fn columns() {
           help: did you mean `Kelvin` or `kelvin`?
     "#]]
     .assert_eq(&dedented(show("Temp 1 (degC) Kelvn")));
+    expect![[r#"
+         x `furlong` is no known unit
+          ,-[a.csv:1:1]
+        1 | time,Heater 1 (%),Temp 1 (degC)
+          : ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+          `----
+         help: units that fit: `degC`, `K`, `degF`
+    "#]]
+    .assert_eq(&dedented(show("Temp 1 (degC) furlong")));
     expect![[r#"
           x `a.temperature` is a temperature, but `hPa` is a pressure
            ,-[a.csv:1:1]
@@ -390,7 +459,7 @@ proptest! {
         for (i, v) in values.iter().enumerate() {
             text += &format!("{}{delimiter}{v:?}\n", t0 + i as i64);
         }
-        let table = read(&text, &spec(&[("a.temperature", "temp")])).unwrap();
+        let table = read(&text, &spec(&[("a.value", "temp")])).unwrap();
         prop_assert_eq!(&table.columns[0].values, &values);
         prop_assert_eq!(table.t0_unix_ns.is_some(), unix);
         prop_assert!(table.t_s.iter().enumerate().all(|(i, t)| *t == i as f64));

@@ -1,0 +1,152 @@
+//! Twins: what they follow and hear, what they know and are to learn, how far ahead they look.
+
+use super::{Checker, Place, device::check_topic, fleet::Targets};
+use crate::{
+    dynamics::{
+        DynamicsDef,
+        definition::{ParameterDef, PriorDef},
+        model::DynamicsError,
+        params::Params,
+    },
+    scenario::{
+        DecodeDef,
+        definition::unknown,
+        diagnostic::{Diagnostic, with_advice},
+        source::{Source, describe},
+    },
+};
+use std::io::Read;
+
+/// Largest file of parameters, [bytes].
+const MAX_PARAMS_BYTES: u64 = 1 << 20;
+
+impl Checker<'_> {
+    /// What a twin is to learn: parameters that are not known from the start.
+    fn learnt(&mut self, names: &[String], network: &DynamicsDef, place: &Place<'_>) {
+        let free = |p: &ParameterDef| p.prior != PriorDef::Fixed;
+        let known: Vec<&str> =
+            network.parameters.iter().filter(|(_, p)| free(p)).map(|(name, _)| name.as_str()).collect();
+        for (k, name) in names.iter().enumerate() {
+            let error = match network.parameters.get(name) {
+                None => unknown("parameter", name, known.iter().copied()),
+                Some(p) if !free(p) => {
+                    Diagnostic::error(format!("`{name}` is fixed, so it cannot be learnt"))
+                        .help("give it a `prior` in the thing's file, such as `prior: Log(0.1)`")
+                }
+                Some(_) => continue,
+            };
+            self.report_at(Some(error), &place.path(&format!("learn[{k}]")));
+        }
+    }
+
+    /// A file of fitted parameters, and whether they are this network's.
+    fn params(&mut self, path: &str, network: Option<&DynamicsDef>, place: &Place<'_>) {
+        let (name, file) = match self.files.open(path) {
+            Ok(found) => found,
+            Err(error) => {
+                let said = Diagnostic::error(error.message).maybe_help(error.help);
+                return self.report_at(Some(said), &place.path("params"));
+            }
+        };
+        let mut bytes = Vec::new();
+        if let Err(error) = file.take(MAX_PARAMS_BYTES + 1).read_to_end(&mut bytes) {
+            let said = Diagnostic::error(describe(&error, &name)).help("is the disk in order?");
+            return self.report_at(Some(said), &place.path("params"));
+        }
+        if bytes.len() as u64 > MAX_PARAMS_BYTES {
+            let said = Diagnostic::error(format!("`{name}` is larger than {} MiB", MAX_PARAMS_BYTES >> 20));
+            return self.report_at(
+                Some(said.help("name a file that `twinfleet fit --out` wrote")),
+                &place.path("params"),
+            );
+        }
+        let read = Source::from_bytes(&name, bytes).and_then(|s| Ok((s.parse::<Params>("Params")?, s)));
+        let (params, source) = match read {
+            Ok(read) => read,
+            Err(errors) => return self.report.merge(errors),
+        };
+        if let Some(Err(error)) = network.map(|n| params.applied_to(n)) {
+            let (message, help) = with_advice(&error.to_string());
+            let span = match &error {
+                DynamicsError::Unknown { name, .. } => source.key_span_anywhere(name),
+                _ => 0..0,
+            };
+            let help = help.unwrap_or_else(|| {
+                "was the file fitted for another thing, or an older one? fit it anew".into()
+            });
+            self.report.push(Diagnostic::error(message).at(&source, span, "").help(help));
+        }
+    }
+
+    pub(super) fn mirrors(&mut self) {
+        let targets = Targets::of(self);
+        for (i, mirror) in self.scenario.mirror.iter().enumerate() {
+            let place = self.place(format!("mirror[{i}]"));
+            if let Some(help) = targets.no_device(&mirror.twin) {
+                let error = Diagnostic::error(format!("there is no device `{}` to follow", mirror.twin));
+                self.report_at(Some(error.maybe_help(help)), &place.path("twin"));
+            }
+            if let Some(first) = self.scenario.mirror[..i].iter().position(|m| m.twin == mirror.twin) {
+                let other = self.source.span_of(&format!("mirror[{first}].twin"));
+                let text = format!("two twins follow `{}`", mirror.twin);
+                let error = place.error("twin", text).at(self.source, other, "first here");
+                self.report.push(error.help("one twin a device: take one of the two away"));
+            }
+            let thing = self.known_thing(&place, &mirror.thing);
+            let network = thing.and_then(|t| t.dynamics.as_ref());
+            if let Some(network) = network {
+                self.learnt(&mirror.learn, network, &place);
+            }
+            if let Some(params) = &mirror.params {
+                self.params(params, network, &place);
+            }
+            if let Some(thing) = thing
+                && thing.dynamics.is_none()
+            {
+                let text = format!("`{}` has no dynamics: a twin cannot follow with it", thing.name);
+                self.report.push(
+                    place
+                        .error("thing", text)
+                        .help("give the thing `dynamics: (…)`, or name one that has them"),
+                );
+            }
+            if mirror.bind.is_empty() {
+                let error = place.error("bind", "a twin that hears no topic follows nothing");
+                self.report.push(error.help("add `bind: [(topic: \"…\")]`"));
+            }
+            for (k, bind) in mirror.bind.iter().enumerate() {
+                let place = place.inside(&format!("bind[{k}]"));
+                check_topic(&bind.topic, true, "topic", &place, &mut self.report);
+                if let DecodeDef::Pointers { map, .. } = &bind.decode {
+                    for (signal, pointer) in map {
+                        if !pointer.is_empty() && !pointer.starts_with('/') {
+                            let path = format!("decode.map[\"{signal}\"]");
+                            let error = place.error(&path, "this is no JSON Pointer");
+                            self.report.push(error.help("a pointer starts with `/` (RFC 6901)"));
+                        }
+                    }
+                }
+            }
+            let Some(forecast) = &mirror.forecast else { continue };
+            let place = place.inside("forecast");
+            if forecast.horizons.is_empty() {
+                let error = place.error("horizons", "a forecast needs a horizon");
+                self.report.push(error.help("write `horizons: [\"60s\"]`, or leave `forecast` out"));
+            }
+            for (k, horizon) in forecast.horizons.iter().enumerate() {
+                if horizon.0 <= 0 {
+                    let error = place.error(&format!("horizons[{k}]"), "a horizon lies ahead: above 0 s");
+                    self.report.push(error.help("write how far ahead the twin looks, such as \"60s\""));
+                }
+            }
+            if !(forecast.interval > 0.0 && forecast.interval < 1.0) {
+                let error = place.error("interval", "the probability of an interval lies between 0 and 1");
+                self.report.push(error.help("90 % is written 0.9"));
+            }
+            if forecast.every.0 <= 0 {
+                let error = place.error("every", "forecasts are issued more than 0 s apart");
+                self.report.push(error.help("leave `every` out for one a second"));
+            }
+        }
+    }
+}

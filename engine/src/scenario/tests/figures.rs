@@ -1,0 +1,241 @@
+//! Figures out of their range, and times that do not fit each other.
+
+use super::*;
+
+#[test]
+fn ranges() {
+    check(
+        "loss: 0.01",
+        "loss: 1.5",
+        expect![[r#"
+             x `loss` must lie within 0 and 1, but is 1.5
+              ,-[a.ron:6:52]
+            5 |   world: ( zones: [ (id: "house", temperature_c: 20.0), (id: "room", in: "house") ] ),
+            6 |   links: [ (id: "wifi", latency_min_ms: 3.0, loss: 1.5) ],
+              :                                                    ^^^
+            7 |   fleet: [
+              `----
+             help: if that is a percentage: 1.5 % is written 0.015
+        "#]],
+    );
+    check(
+        "temperature_c: 20.0",
+        "temperature_c: -300.0",
+        expect![[r#"
+             x -300.0 is out of range: a temperature in °C lies within -273.15 and 2000
+              ,-[a.ron:5:50]
+            4 |   seed: 3, duration: "1h", step: "1s", start: "2026-06-21T00:00:00Z",
+            5 |   world: ( zones: [ (id: "house", temperature_c: -300.0), (id: "room", in: "house") ] ),
+              :                                                  ^^^|^^
+              :                                                     `-- `temperature_c`
+            6 |   links: [ (id: "wifi", latency_min_ms: 3.0, loss: 0.01) ],
+              `----
+             help: nothing is colder than -273.15 °C
+        "#]],
+    );
+    check(
+        "temperature_c: 20.0",
+        "temperature_c: 293.15",
+        expect![[r#"
+              ! 293.15 °C is hot for a place where devices live
+               ,-[a.ron:5:50]
+             4 |   seed: 3, duration: "1h", step: "1s", start: "2026-06-21T00:00:00Z",
+             5 |   world: ( zones: [ (id: "house", temperature_c: 293.15), (id: "room", in: "house") ] ),
+               :                                                  ^^^^^^
+             6 |   links: [ (id: "wifi", latency_min_ms: 3.0, loss: 0.01) ],
+               `----
+              help: is it in kelvin?
+        "#]],
+    );
+    check(
+        "heat_w: 100.0",
+        "heat_w: NaN",
+        expect![[r#"
+              x `NaN` is no figure a simulation can use
+                ,-[a.ron:16:53]
+             15 |     (at: "30min", until: "31min", do: LinkDown(link: "wifi")),
+             16 |     (at: "40min", do: Disturb(zone: "room", heat_w: NaN)),
+                :                                                     ^^^
+             17 |   ],
+                `----
+              help: write a finite number
+        "#]],
+    );
+    check(
+        "level: 0.5",
+        "level: 50.0",
+        expect![[r#"
+             x `level` must lie within 0 and 1, but is 50
+               ,-[a.ron:14:61]
+            13 |     (at: "10min", until: "20min", do: Fault(target: "node-*/air.temperature", kind: Bias(by: 3.0))),
+            14 |     (at: "30min", do: Command(target: "node-3/warm", level: 50.0)),
+               :                                                             ^^^^
+            15 |     (at: "30min", until: "31min", do: LinkDown(link: "wifi")),
+               `----
+             help: if that is a percentage: 50 % is written 0.5
+        "#]],
+    );
+    check(
+        r#"step: "1s""#,
+        r#"step: "0s""#,
+        expect![[r#"
+             x the step must be above 0 s
+              ,-[a.ron:4:34]
+            3 |   about: "a test",
+            4 |   seed: 3, duration: "1h", step: "0s", start: "2026-06-21T00:00:00Z",
+              :                                  ^^^^
+            5 |   world: ( zones: [ (id: "house", temperature_c: 20.0), (id: "room", in: "house") ] ),
+              `----
+             help: leave it out for "1s"
+        "#]],
+    );
+    check(
+        "count: 20",
+        "count: 4000000000",
+        expect![[r#"
+              x the fleet has 24000000000 signals up to here; a run holds 4294967295 at most
+               ,-[a.ron:8:28]
+             7 |   fleet: [
+             8 |     (id: "node-{}", count: 4000000000, thing: "node", in: ["house", "room"], link: "wifi"),
+               :                            ^^^^^^^^^^
+             9 |     (id: "box", thing: "hot-box"),
+               `----
+              help: split the fleet over several scenarios, or over shards
+        "#]],
+    );
+    check(
+        r#"until: "20min""#,
+        r#"until: "5min""#,
+        expect![[r#"
+             x the event ends before it begins
+               ,-[a.ron:13:26]
+            12 |   timeline: [
+            13 |     (at: "10min", until: "5min", do: Fault(target: "node-*/air.temperature", kind: Bias(by: 3.0))),
+               :          ^^^|^^^         ^^^^^^
+               :             `-- begins here
+            14 |     (at: "30min", do: Command(target: "node-3/warm", level: 0.5)),
+               `----
+             help: exchange the two; both count from the start of the run
+        "#]],
+    );
+    check(
+        r#"at: "40min""#,
+        r#"at: "2h""#,
+        expect![[r#"
+             ! this lies beyond the end of the run, 1h
+               ,-[a.ron:16:10]
+            15 |     (at: "30min", until: "31min", do: LinkDown(link: "wifi")),
+            16 |     (at: "2h", do: Disturb(zone: "room", heat_w: 100.0)),
+               :          ^^^^
+            17 |   ],
+               `----
+             help: it will not happen; times count from the start of the run
+        "#]],
+    );
+    check(
+        "2026-06-21T",
+        "2026-06-31T",
+        expect![[r#"
+              x `2026-06-31T00:00:00Z` is no time
+               ,-[a.ron:4:47]
+             3 |   about: "a test",
+             4 |   seed: 3, duration: "1h", step: "1s", start: "2026-06-31T00:00:00Z",
+               :                                               ^^^^^^^^^^^^^^^^^^^^^^
+             5 |   world: ( zones: [ (id: "house", temperature_c: 20.0), (id: "room", in: "house") ] ),
+               `----
+              help: write YYYY-MM-DDTHH:MM:SSZ, such as "2026-06-21T00:00:00Z"
+        "#]],
+    );
+}
+
+#[test]
+fn a_run_is_whole_steps_long() {
+    check(
+        r#"step: "1s""#,
+        r#"step: "7s""#,
+        expect![[r#"
+         x the run is no whole number of steps of 7s
+          ,-[a.ron:4:22]
+        3 |   about: "a test",
+        4 |   seed: 3, duration: "1h", step: "7s", start: "2026-06-21T00:00:00Z",
+          :                      ^^^^
+        5 |   world: ( zones: [ (id: "house", temperature_c: 20.0), (id: "room", in: "house") ] ),
+          `----
+         help: write duration: "59min58s" or "1h5s"
+    "#]],
+    );
+}
+
+#[test]
+fn a_clock_that_runs_backwards() {
+    check(
+        "kind: Bias(by: 3.0)",
+        "kind: ClockSkew(ppm: -2e6)",
+        expect![[r#"
+         x a clock that is slow by 1000000 ppm stands still, by more runs backwards
+           ,-[a.ron:13:100]
+        12 |   timeline: [
+        13 |     (at: "10min", until: "20min", do: Fault(target: "node-*/air.temperature", kind: ClockSkew(ppm: -2e6))),
+           :                                                                                                    ^^^^
+        14 |     (at: "30min", do: Command(target: "node-3/warm", level: 0.5)),
+           `----
+         help: a crystal is off by 10 to 100 ppm, a bad one by 10000
+    "#]],
+    );
+    check(
+        "kind: Bias(by: 3.0)",
+        "kind: ClockSkew(ppm: inf)",
+        expect![[r#"
+         x `inf` is no figure a simulation can use
+           ,-[a.ron:13:100]
+        12 |   timeline: [
+        13 |     (at: "10min", until: "20min", do: Fault(target: "node-*/air.temperature", kind: ClockSkew(ppm: inf))),
+           :                                                                                                    ^^^
+        14 |     (at: "30min", do: Command(target: "node-3/warm", level: 0.5)),
+           `----
+         help: write a finite number
+    "#]],
+    );
+    check("kind: Bias(by: 3.0)", "kind: ClockSkew(ppm: -999999)", expect![[""]]);
+}
+
+#[test]
+fn rigid_bodies_are_checked_before_they_are_built() {
+    let scene = |body: &str, want: Expect| {
+        check("world: (", &format!("world: ( scene: ( bodies: [ (id: \"box\", {body}) ] ),"), want);
+    };
+    scene(
+        "kind: Dynamic, shape: Sphere(radius_m: 0.1)",
+        expect![[r#"
+         x a Dynamic body needs its mass
+          ,-[a.ron:5:31]
+        5 |   world: ( scene: ( bodies: [ (id: "box", kind: Dynamic, shape: Sphere(radius_m: 0.1)) ] ), zones: [ (id: "house", temperature_c: 20.0), (id: "room", in: "house") ] )
+          :                               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+          `----
+         help: add it, such as `mass_kg: 1.2`
+    "#]],
+    );
+    scene(
+        "kind: Fixed, shape: Sphere(radius_m: -1)",
+        expect![[r#"
+         x every size must lie within 1 mm and 1 km
+          ,-[a.ron:5:63]
+        5 |   world: ( scene: ( bodies: [ (id: "box", kind: Fixed, shape: Sphere(radius_m: -1)) ] ), zones: [ (id: "house", temperature_c: 20.0), (id: "room", in: "house") ]
+          :                                                               ^^^^^^^^^^^^^^^^^^^^
+          `----
+         help: sizes are in metres: 20 cm are written 0.2
+    "#]],
+    );
+    scene(
+        "kind: Dynamic, shape: Sphere(radius_m: 0.1), mass_kg: 0",
+        expect![[r#"
+         x 0 is out of range: a mass is above 0
+          ,-[a.ron:5:97]
+        5 | : ( bodies: [ (id: "box", kind: Dynamic, shape: Sphere(radius_m: 0.1), mass_kg: 0) ] ), zones: [ (id: "house", temperature_c: 20.0), (id: "room", in: "house") ]
+          :                                                                                 |
+          :                                                                                 `-- `mass_kg`
+          `----
+         help: write a number above 0
+    "#]],
+    );
+}

@@ -1,0 +1,144 @@
+//! VL53L0X, set up and read by vl53l0x 1.0.1, vl53l0x-simple 0.2.0 and periph 1.3.1.
+//!
+//! The part's quantum is 1 mm, the unit of its result register.
+//!
+//! Where drivers and ST's API disagree: vl53l0x 1.0.1 writes the period between rangings with its least byte first;
+//! the API has the most significant first, as everywhere in the part. Its timed mode is not tested here.
+
+use super::common::{assert_near, bus_with, cases, registers};
+use ::vl53l0x::VL53L0x;
+use embedded_hal::{
+    delay::DelayNs,
+    digital::{ErrorType, OutputPin},
+    i2c::I2c,
+};
+use periph::chips::tof::{Vl53l0xFull, Vl53l0xVcselPeriodType};
+use proptest::prelude::*;
+use std::convert::Infallible;
+use twinfleet_twins::parts::{MS, i2c::I2cError, stimulus::Quantity, vl53l0x::Vl53l0x};
+
+/// A shutdown pin that is wired to nothing.
+struct Unwired;
+
+impl ErrorType for Unwired {
+    type Error = Infallible;
+}
+impl OutputPin for Unwired {
+    fn set_low(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+    fn set_high(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+fn at(mm: f64) -> impl FnMut(Quantity, u64) -> f64 + Send {
+    move |_, _| mm
+}
+
+/// A target that comes by 1 m a second.
+fn moving(_: Quantity, at_ns: u64) -> f64 {
+    at_ns as f64 / MS as f64
+}
+
+proptest! {
+    #![proptest_config(cases(60))]
+
+    #[test]
+    fn three_drivers_read_the_truth(mm in 30.0..2000.0_f64, budget_us in 20_000..200_000_u32) {
+        let (mut bus, mut clock) = bus_with(Vl53l0x::new(at(mm)));
+        clock.delay_ms(2);
+        let mut driver = VL53L0x::new(&mut bus).unwrap();
+        prop_assert!(driver.set_measurement_timing_budget(budget_us.max(33_000)).unwrap());
+        assert_near("single", f64::from(driver.read_range_single_millimeters_blocking().unwrap()), mm, 0.5);
+        driver.start_continuous(0).unwrap();
+        assert_near("series", f64::from(driver.read_range_continuous_millimeters_blocking().unwrap()), mm, 0.5);
+        driver.stop_continuous().unwrap();
+
+        let (mut bus, mut clock) = bus_with(Vl53l0x::new(at(mm)));
+        let mut driver = vl53l0x_simple::Vl53l0x::new(&mut bus, Unwired, 0x31, &mut clock).unwrap();
+        prop_assert!(driver.try_read().unwrap().is_none(), "too early");
+        clock.delay_ms(40);
+        assert_near("at its new address", f64::from(driver.try_read().unwrap().unwrap()), mm, 0.5);
+        prop_assert!(driver.try_read().unwrap().is_none(), "taken");
+        prop_assert_eq!(bus.write(0x29, &[]), Err(I2cError::NoAddress(0x29)));
+
+        let (mut bus, clock) = bus_with(Vl53l0x::new(at(mm)));
+        let mut driver = Vl53l0xFull::new(&mut bus, 0x29, clock.clone()).unwrap();
+        driver.set_timing_budget(budget_us.max(33_000)).unwrap();
+        assert_near("single", f64::from(driver.distance().unwrap()), mm, 0.5);
+        prop_assert!(driver.range_valid());
+    }
+
+    /// A ranging takes what the driver asked for, whatever it makes of the steps; and its distance is that of its
+    /// middle.
+    #[test]
+    fn a_ranging_takes_its_timing_budget(budget_us in 33_000..500_000_u32, slow: bool) {
+        let (mut bus, mut clock) = bus_with(Vl53l0x::new(moving));
+        bus.part(0x29).unwrap().set_reach_mm(8000.0);
+        let mut driver = Vl53l0xFull::new(&mut bus, 0x29, clock.clone()).unwrap();
+        if slow {
+            driver.set_vcsel_pulse_period(Vl53l0xVcselPeriodType::PreRange, 18).unwrap();
+            driver.set_vcsel_pulse_period(Vl53l0xVcselPeriodType::FinalRange, 14).unwrap();
+        }
+        driver.set_timing_budget(budget_us.max(50_000)).unwrap();
+        let asked_us = f64::from(budget_us.max(50_000));
+        driver.start_continuous(0).unwrap();
+        let begun = clock.now_ns();
+        while !driver.data_ready().unwrap() {
+            clock.delay_us(100);
+        }
+        let took_us = (clock.now_ns() - begun) as f64 / 1e3;
+        // Timeouts have eight significant bits, which is up to 1 in 128 of the final step.
+        assert_near("time", took_us, asked_us, asked_us / 128.0 + 700.0);
+        let m = driver.read_measurement().unwrap();
+        let middle_ms = begun as f64 / MS as f64 + took_us / 2e3;
+        assert_near("distance", f64::from(m.distance_mm), middle_ms, 1.5);
+        prop_assert_eq!(m.range_status, 11);
+    }
+}
+
+#[test]
+fn it_does_not_answer_while_it_boots_and_then_shows_its_reference_registers() {
+    let (mut bus, clock) = bus_with(Vl53l0x::new(at(100.0)));
+    assert_eq!(bus.write(0x29, &[]), Err(I2cError::NoAddress(0x29)));
+    clock.advance_to_ns(2 * MS);
+    // DS11555 table 4.
+    assert_eq!(registers::<3>(&mut bus, 0x29, 0xC0), [0xEE, 0xAA, 0x10]);
+    assert_eq!(registers::<2>(&mut bus, 0x29, 0x51), [0x00, 0x99]);
+    assert_eq!(registers::<2>(&mut bus, 0x29, 0x61), [0x00, 0x00]);
+}
+
+#[test]
+fn without_a_target_it_tells_8190_mm_and_no_valid_range() {
+    for mm in [f64::INFINITY, 2001.0, -5.0, f64::NAN] {
+        let (mut bus, clock) = bus_with(Vl53l0x::new(at(mm)));
+        let mut driver = Vl53l0xFull::new(&mut bus, 0x29, clock).unwrap();
+        assert_eq!(driver.distance().unwrap(), 8190);
+        assert!(!driver.range_valid());
+    }
+}
+
+#[test]
+fn timed_ranging_keeps_its_period() {
+    let (mut bus, mut clock) = bus_with(Vl53l0x::new(moving));
+    bus.part(0x29).unwrap().set_reach_mm(1e9);
+    let mut driver = Vl53l0xFull::new(&mut bus, 0x29, clock.clone()).unwrap();
+    driver.start_continuous(100).unwrap();
+    let read: Vec<f64> = (0..5)
+        .map(|_| {
+            clock.delay_ms(10);
+            f64::from(driver.read_continuous().unwrap())
+        })
+        .collect();
+    for pair in read.windows(2) {
+        assert_near("a period of a target at 1 m/s", pair[1] - pair[0], 100.0, 1.0);
+    }
+    // Nobody looks for a while: the newest is told, and it is not old.
+    clock.delay_ms(1_234);
+    let late = clock.now_ns() as f64 / MS as f64 - f64::from(driver.read_continuous().unwrap());
+    assert!((15.0..135.0).contains(&late), "{late} ms");
+    driver.stop_continuous().unwrap();
+    clock.delay_ms(500);
+    assert!(!driver.data_ready().unwrap());
+}
