@@ -1,11 +1,20 @@
 //! The catalog's shapes: boards, sensors, actuators and things. The files themselves live in `twins/catalog`, or next to
 //! a user's scenario.
 
+mod actuator;
+mod analog;
+mod board;
+mod sensor;
+
+pub use actuator::{ActuatorDef, EffectDef};
+pub use analog::{AnalogDef, ResistanceDef};
+pub use board::{AdcDef, BoardDef, CpuDef, CurrentDef, PinFn, ThermalDef};
+pub use sensor::{BusDef, ChannelDef, CrossDef, SensorDef};
+
 use crate::{
-    clock::{ClockDef, CrystalDef},
+    clock::ClockDef,
     dynamics::DynamicsDef,
     link::profile::LinkProfileDef,
-    physics::ViewDef,
     power::{cell::BatteryDef, regulator::RegulatorDef, solar::SolarDef},
     scenario::PublishDef,
     time::Span,
@@ -30,244 +39,6 @@ pub struct Catalog {
     pub links: BTreeMap<String, LinkProfileDef>,
     /// Things by name.
     pub things: BTreeMap<String, ThingDef>,
-}
-
-/// A board.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BoardDef {
-    /// Version of the file format.
-    pub format: u32,
-    /// Catalog name.
-    pub name: String,
-    /// What it is, in a sentence.
-    #[serde(default)]
-    pub about: String,
-    /// Where its figures come from.
-    pub source: String,
-    /// Pins by name.
-    pub pins: BTreeMap<String, Vec<PinFn>>,
-    /// I/O voltage, [V].
-    pub logic_v: f64,
-    /// Analogue converter.
-    #[serde(default)]
-    pub adc: Option<AdcDef>,
-    /// Supply currents by state, [mA].
-    pub current_ma: CurrentDef,
-    /// Supply voltage below which it resets, [V].
-    pub brown_out_v: f64,
-    /// Frequency error of its clock, [ppm], one standard deviation over units.
-    #[serde(default)]
-    pub clock_ppm: f64,
-    /// What temperature does to that clock; it counts where the firmware has a `clock`.
-    #[serde(default)]
-    pub crystal: Option<CrystalDef>,
-}
-
-/// What a pin can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub enum PinFn {
-    /// Digital in and out.
-    Digital,
-    /// Digital in only.
-    Input,
-    /// Analogue in.
-    Analog,
-    /// Pulse-width modulation.
-    Pwm,
-    /// I2C data.
-    Sda,
-    /// I2C clock.
-    Scl,
-    /// SPI data out.
-    Mosi,
-    /// SPI data in.
-    Miso,
-    /// SPI clock.
-    Sck,
-    /// Serial out.
-    Tx,
-    /// Serial in.
-    Rx,
-}
-
-/// An analogue converter.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AdcDef {
-    /// Resolution.
-    pub bits: u32,
-    /// Full scale, [V].
-    pub reference_v: f64,
-    /// Standard deviation of the reference over units, relative.
-    #[serde(default)]
-    pub reference_spread: f64,
-    /// Noise, [LSB rms].
-    #[serde(default)]
-    pub noise_lsb: f64,
-}
-
-/// Supply currents, [mA].
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CurrentDef {
-    /// Running, radio off.
-    pub active: f64,
-    /// Sending.
-    pub transmit: f64,
-    /// Between wakes.
-    pub sleep: f64,
-}
-
-/// A sensor.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SensorDef {
-    /// Version of the file format.
-    pub format: u32,
-    /// Catalog name.
-    pub name: String,
-    /// What it is, in a sentence.
-    #[serde(default)]
-    pub about: String,
-    /// Datasheet and page.
-    pub source: String,
-    /// How it can be wired.
-    pub bus: BusDef,
-    /// Supply current while measuring, [mA].
-    pub active_ma: f64,
-    /// Supply current between measurements, [mA].
-    #[serde(default)]
-    pub idle_ma: f64,
-    /// Time one measurement takes on the part.
-    #[serde(default)]
-    pub conversion: Span,
-    /// Shortest time between measurements; an earlier read returns the last value.
-    #[serde(default)]
-    pub min_interval: Span,
-    /// What it measures.
-    pub channels: Vec<ChannelDef>,
-    /// What it sees, for a sensor of `distance` or `presence`; without it, the quantity's usual view.
-    #[serde(default)]
-    pub view: Option<ViewDef>,
-}
-
-/// How a part can be wired.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub enum BusDef {
-    /// I2C at one of these addresses.
-    I2c(Vec<u8>),
-    /// SPI with a chip select.
-    Spi,
-    /// 1-Wire.
-    OneWire,
-    /// One or more digital pins.
-    Digital(u32),
-    /// An analogue pin.
-    Analog,
-    /// A serial port.
-    Uart,
-    /// A part of the board itself.
-    Internal,
-}
-
-/// One measured quantity: the figures of the pipeline truth → mounting and self-heating → lag → cross-sensitivity → gain,
-/// bias, drift → noise → fault → saturation → quantisation.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ChannelDef {
-    /// `temperature`, `humidity`, `pressure`, `illuminance`, `soil_moisture`, `accel_x`, `distance`, ….
-    pub quantity: String,
-    /// Unit of all figures below.
-    pub unit: String,
-    /// Smallest and largest value it can give.
-    pub range: (f64, f64),
-    /// Quantisation step; 0: none.
-    #[serde(default)]
-    pub lsb: f64,
-    /// White noise of one reading, standard deviation.
-    #[serde(default)]
-    pub noise_std: f64,
-    /// Unit-to-unit offset, standard deviation.
-    #[serde(default)]
-    pub bias_std: f64,
-    /// Unit-to-unit gain error, standard deviation, relative.
-    #[serde(default)]
-    pub gain_std: f64,
-    /// Time constant of the first-order lag, [s]; 0: none.
-    #[serde(default)]
-    pub tau_s: f64,
-    /// Slow offset: stationary standard deviation of a Gauss–Markov process.
-    #[serde(default)]
-    pub wander_std: f64,
-    /// Its correlation time, [s].
-    #[serde(default)]
-    pub wander_tau_s: f64,
-    /// Long-term drift of a year, standard deviation over units.
-    #[serde(default)]
-    pub drift_per_year: f64,
-    /// Full width of the hysteresis loop.
-    #[serde(default)]
-    pub hysteresis: f64,
-    /// Rise over the surroundings by its own heat while the device is awake all the time.
-    #[serde(default)]
-    pub self_heating: f64,
-    /// Sensitivities to other quantities of the same place.
-    #[serde(default)]
-    pub cross: Vec<CrossDef>,
-}
-
-/// Sensitivity to another quantity.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CrossDef {
-    /// The other quantity.
-    pub quantity: String,
-    /// Change of the reading per unit of the other quantity.
-    pub per_unit: f64,
-    /// Value of the other quantity at which there is no change.
-    pub at: f64,
-}
-
-/// An actuator.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ActuatorDef {
-    /// Version of the file format.
-    pub format: u32,
-    /// Catalog name.
-    pub name: String,
-    /// What it is, in a sentence.
-    #[serde(default)]
-    pub about: String,
-    /// Where its figures come from.
-    pub source: String,
-    /// How it can be wired.
-    pub bus: BusDef,
-    /// What it does to its zone at full level.
-    pub effect: EffectDef,
-    /// Time constant with which it follows its command, [s].
-    #[serde(default)]
-    pub tau_s: f64,
-    /// Supply current at full level, from the device's own supply, [mA].
-    #[serde(default)]
-    pub active_ma: f64,
-}
-
-/// What an actuator does to its zone at full level.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub enum EffectDef {
-    /// Heat, [W].
-    HeatW(f64),
-    /// Exchange of air with the outside, [1/h].
-    AirChangesPerH(f64),
-    /// Water given to the soil, [mm/h].
-    WaterMmPerH(f64),
-    /// Light, [lx].
-    LightLx(f64),
 }
 
 /// A thing: board, parts, dynamics, firmware and power. No instance state.
@@ -315,6 +86,19 @@ pub struct PartDef {
     pub model: String,
     /// How it is wired.
     pub on: WireDef,
+    /// The actuator that it measures: the fan of a tachometer, the pump behind a flow meter, the load of a current sensor.
+    /// None: all of the device's that give its quantity; for a current sensor, the device's own supply.
+    #[serde(default)]
+    pub of: Option<String>,
+    /// Whether a pull-up resistor was added to its bus.
+    #[serde(default)]
+    pub pull_up: bool,
+    /// Whether a level shifter or divider sits between it and the board.
+    #[serde(default)]
+    pub shifted: bool,
+    /// Whether it has a supply of its own, apart from the device's.
+    #[serde(default)]
+    pub own_supply: bool,
 }
 
 /// How a part is wired.
@@ -348,6 +132,9 @@ pub struct Firmware {
     /// Whether it sleeps deeply between wakes.
     #[serde(default)]
     pub deep_sleep: bool,
+    /// The board's state between wakes, one of its `rest_ma`, such as `light_sleep`. None: deep sleep or none.
+    #[serde(default)]
+    pub rest: Option<String>,
     /// What it publishes.
     #[serde(default)]
     pub publish: Vec<PublishDef>,

@@ -2,8 +2,8 @@
 //! leave.
 //!
 //! Reading order: model ([`time`], [`rng`], [`signal`], [`catalog`], [`scenario`]) → world ([`world`], [`environment`],
-//! [`physics`], [`actuate`], [`sense`], [`firmware`], [`dynamics`], [`predict`], [`mirror`], [`compare`]) → run ([`run`], [`expect`],
-//! [`record`]).
+//! [`physics`], [`actuate`], [`local`], [`sense`], [`firmware`], [`dynamics`], [`predict`], [`mirror`], [`compare`]) → run
+//! ([`run`], [`expect`], [`record`]).
 //!
 //! Deliberately absent: the engine knows no part numbers, opens no socket and reads no wall clock.
 
@@ -17,6 +17,7 @@ pub mod environment;
 pub mod expect;
 pub mod firmware;
 pub mod link;
+pub mod local;
 pub mod message;
 pub mod mirror;
 pub mod physics;

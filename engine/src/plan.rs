@@ -164,6 +164,11 @@ impl Plan {
         islands.iter().max().map_or(0, |last| last + 1)
     }
 
+    /// Whether any device of the fleet has a part of this model.
+    pub fn names_model(&self, model: &str) -> bool {
+        self.groups.iter().any(|g| g.thing.parts.iter().any(|p| p.model == model))
+    }
+
     /// Id of a group's i-th device.
     pub fn device_id(&self, group: &GroupPlan, i: u32) -> String {
         self.scenario.fleet[group.def].id.replace("{}", &i.to_string())

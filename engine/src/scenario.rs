@@ -14,7 +14,7 @@ pub mod tree;
 
 use crate::{
     catalog::{Firmware, PowerDef, ThingDef},
-    environment::{WeatherDef, ZoneDef},
+    environment::{AmbientDef, EmitDef, WeatherDef, ZoneDef},
     expect::Expectation,
     physics::SceneDef,
     sense::fault::FaultDef,
@@ -93,6 +93,9 @@ pub struct WorldDef {
     /// Outdoor weather; without it, outside is a constant 20 °C, 50 %RH, 1013.25 hPa, dark and still.
     #[serde(default)]
     pub weather: Option<WeatherDef>,
+    /// What the air outdoors carries, its sound and magnetic field; zones that say nothing of their own have the same.
+    #[serde(default)]
+    pub ambient: AmbientDef,
     /// Zones: rooms, houses, desks.
     #[serde(default)]
     pub zones: Vec<ZoneDef>,
@@ -127,6 +130,10 @@ pub struct GroupDef {
     /// Rigid bodies that parts are fixed to.
     #[serde(default)]
     pub mounts: Vec<MountDef>,
+    /// What parts find that neither their zone, nor a body, nor another part gives: `part.quantity` and its value, such as
+    /// `"door.contact": 1` or `"gps.latitude": 48.1`. A `Set` event changes it.
+    #[serde(default)]
+    pub truths: BTreeMap<String, f64>,
 }
 
 fn one() -> u32 {
@@ -431,6 +438,22 @@ pub enum Action {
         /// Extra air exchange with the outside, [1/h].
         #[serde(default)]
         air_changes_per_h: f64,
+        /// What is given off into its air.
+        #[serde(default)]
+        emits: EmitDef,
+        /// A sound on top of its own, [dB]; 0: none.
+        #[serde(default)]
+        sound_db: f64,
+        /// A magnetic field on top of its own, [µT].
+        #[serde(default)]
+        magnetic_ut: (f64, f64, f64),
+    },
+    /// What a part finds becomes another: a door opens, a vehicle has moved. With `until`, what was before comes back.
+    Set {
+        /// `device/part.quantity`, a glob over devices and parts allowed.
+        target: String,
+        /// The value, in the quantity's unit.
+        to: f64,
     },
     /// A link loses every message while the event lasts.
     LinkDown {

@@ -1,5 +1,6 @@
 //! Sensor pipelines in dense cohorts: truth → mounting and self-heating → lag → cross-sensitivity → gain, bias, drift →
-//! noise → fault → saturation → quantisation → bus timing.
+//! noise → fault → saturation → quantisation → bus timing. A part on an analogue pin is read through its board's converter
+//! in place of a quantisation of its own; its noise and bend come before the fault.
 //!
 //! [`install`] adds the simulated devices whole: their parts (here), calendars and payloads ([`crate::firmware`]),
 //! batteries ([`crate::power`]) and links ([`crate::link`]).
@@ -9,8 +10,8 @@
 //!   `sum_light` alone, where there are panels.
 //! - Components: [`Cohort`]. Resources: [`FaultLabels`], [`LateRows`], [`crate::link::Air`], [`crate::world::Submit`].
 //!
-//! Every reading draws from its channel's own stream: two normals where the channel wanders, else one; watching draws
-//! nothing.
+//! Every reading draws from its channel's own stream: two normals where the channel wanders, else one, and one more where a
+//! converter reads it; watching draws nothing.
 //!
 //! ```
 //! use bevy_ecs::prelude::*;
@@ -28,6 +29,7 @@
 
 mod bank;
 mod cohort;
+mod convert;
 mod decay;
 pub mod fault;
 mod normal;
@@ -40,6 +42,7 @@ use crate::{
     actuate::ActuatorBank,
     firmware,
     link::Air,
+    local,
     plan::Plan,
     power::solar::{Insolation, sum_light},
     time::SimTime,
@@ -73,6 +76,7 @@ pub struct LateRows(Vec<Row>);
 pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) {
     let faults = TimelineFault::all(plan);
     let mut truth = world.remove_resource::<Truth>().unwrap_or_default();
+    local::install(world, schedule, plan, &mut truth);
     let mut labels = Vec::new();
     let mut light = Insolation::default();
     let mut order = 0;

@@ -48,6 +48,8 @@ pub enum Command {
     #[command(after_help = examples::REPLAY)]
     /// Publish a recording as a physical device, at its own pace or faster.
     Replay(ReplayArgs),
+    /// Measure a part of the catalog on the bench, and hold it against what its file states.
+    Datasheet(crate::datasheet::Args),
     #[command(after_help = examples::FIT)]
     /// Calibrate a thing's dynamics against recordings.
     Fit(crate::fit::Args),

@@ -9,6 +9,7 @@ mod system {
     mod bad_input;
     mod cold_night;
     mod common;
+    mod datasheet;
     mod determinism;
     mod energy;
     mod outside;

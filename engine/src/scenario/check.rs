@@ -204,6 +204,10 @@ impl<'a> Checker<'a> {
             let place = self.place(format!("world.zones[{}]", p.zone));
             self.report.push(place.error(&p.field, p.message).help(p.help));
         }
+        for (field, text) in self.scenario.world.ambient.problems() {
+            let error = self.place("world.ambient").error(field, format!("`{field}` {text}"));
+            self.report.push(error.help("leave it out for what the air outdoors usually holds"));
+        }
         let weather = self.scenario.world.weather.iter();
         for (field, text, help) in weather.flat_map(environment::WeatherDef::problems) {
             self.report.push(self.place("world.weather").error(field, text).help(help));

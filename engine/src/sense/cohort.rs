@@ -3,12 +3,13 @@
 mod supply;
 
 use super::{
-    bank::{Bank, Batch, Scratch, elapsed_s},
+    bank::{Bank, Batch, OwnSupply, Scratch, elapsed_s},
+    convert::Converter,
     fault::{FaultDef, FaultRun, TimelineFault},
 };
 use crate::{
     actuate::ActuatorBank,
-    catalog::{ChannelDef, Firmware, SensorDef},
+    catalog::{AdcDef, AnalogDef, BoardDef, BusDef, ChannelDef, Firmware, PartDef, SensorDef},
     clock::{ClockPlan, Timekeepers},
     firmware::{
         calendar::{Skew, Start, Wakes},
@@ -16,6 +17,7 @@ use crate::{
         payload::Codec,
     },
     link::{LinkPlan, Radios, Tally},
+    local::is_supply,
     message::Message,
     plan::{GroupPlan, Plan},
     power::{
@@ -69,6 +71,37 @@ pub(crate) struct ChannelPlan {
     def: ChannelDef,
     min_interval: Span,
     conversion: Span,
+    /// For a part on an analogue pin: the converter that reads it, the voltage it makes, its board's logic voltage, and what a
+    /// divider between them leaves of it.
+    analog: Option<(AdcDef, AnalogDef, f64, f64)>,
+    supply: Option<OwnSupply>,
+}
+
+impl ChannelPlan {
+    fn new(part: &PartDef, sensor: &SensorDef, def: &ChannelDef, board: Option<&BoardDef>) -> Self {
+        let analog = match (&sensor.bus, board, def.analog) {
+            (BusDef::Analog, Some(BoardDef { adc: Some(adc), logic_v, .. }), Some(law)) => {
+                let out_v = sensor.out_v.unwrap_or(*logic_v);
+                let share = if part.shifted { (adc.reference_v / out_v).min(1.0) } else { 1.0 };
+                Some((adc.clone(), law, *logic_v, share))
+            }
+            _ => None,
+        };
+        let supply = match def.quantity.as_str() {
+            _ if part.of.is_some() || !is_supply(&def.quantity) => None,
+            "current" => Some(OwnSupply::Current),
+            _ => Some(OwnSupply::Voltage),
+        };
+        Self {
+            name: format!("{}.{}", part.id, def.quantity),
+            part: part.id.clone(),
+            def: def.clone(),
+            min_interval: sensor.min_interval,
+            conversion: sensor.conversion,
+            analog,
+            supply,
+        }
+    }
 }
 
 /// One topic that the firmware publishes to.
@@ -105,36 +138,35 @@ pub(crate) struct Group {
     pub conversion: Span,
     duty: f64,
     has_radio: bool,
+    /// Voltage of the supply of a device on the mains, [V].
+    mains_v: f64,
+    /// Current of a device that is awake with all sensors measuring, [mA].
+    awake_ma: f64,
+    /// Whether a part looks at the supply.
+    looks_at_supply: bool,
 }
 
 impl Group {
     pub fn new(plan: &Plan, group: &GroupPlan) -> Self {
         let firmware = group.firmware.as_ref();
-        let sensors: Vec<(&str, &SensorDef)> = group
-            .thing
-            .parts
-            .iter()
-            .filter_map(|p| Some((p.id.as_str(), plan.catalog.sensors.get(&p.model)?)))
-            .collect();
+        let board = group.thing.board.as_ref().and_then(|b| plan.catalog.boards.get(b));
+        let sensors: Vec<(&PartDef, &SensorDef)> =
+            group.thing.parts.iter().filter_map(|p| Some((p, plan.catalog.sensors.get(&p.model)?))).collect();
         let channels: Vec<ChannelPlan> = sensors
             .iter()
             .flat_map(|(part, sensor)| {
-                sensor.channels.iter().map(move |def| ChannelPlan {
-                    name: format!("{part}.{}", def.quantity),
-                    part: (*part).to_owned(),
-                    def: def.clone(),
-                    min_interval: sensor.min_interval,
-                    conversion: sensor.conversion,
-                })
+                sensor.channels.iter().map(move |def| ChannelPlan::new(part, sensor, def, board))
             })
             .collect();
         let actuators = group.thing.parts.iter().filter(|p| plan.catalog.actuators.contains_key(&p.model));
         let levels: Vec<String> = actuators.map(|p| format!("{}.level", p.id)).collect();
         let names: Vec<String> =
             channels.iter().map(|c| c.name.clone()).chain(levels.iter().cloned()).collect();
-        let board = group.thing.board.as_ref().and_then(|b| plan.catalog.boards.get(b));
         let parts: Vec<&SensorDef> = sensors.iter().map(|(_, s)| *s).collect();
         let link = group.link.and_then(|i| plan.scenario.links.get(i));
+        let resting = at_rest(board, firmware);
+        let (resting_board, resting_firmware) =
+            resting.as_ref().map_or((board, firmware), |(b, f)| (Some(b), Some(f)));
         let queue = firmware.map_or((1, 0), |f| (f.attempts, f.queue));
         let radio = LinkPlan::new(&plan.scenario, &plan.catalog, link, &group.zones, queue);
         let zones = group.zones.iter().map(|z| plan.scenario.world.zones[*z].id.clone());
@@ -148,8 +180,8 @@ impl Group {
             signal_base: plan.signals.id(group.block, 0, 0).0,
             signal_stride: plan.signals.id(group.block, 1, 0).0 - plan.signals.id(group.block, 0, 0).0,
             publish: firmware.map_or_else(Vec::new, |f| publishes(f, &names)),
-            supply: Supply::new(&group.power, board, firmware, &parts),
-            pack: PackPlan::new(&group.power, &plan.catalog, board, firmware, &parts)
+            supply: Supply::new(&group.power, resting_board, resting_firmware, &parts),
+            pack: PackPlan::new(&group.power, &plan.catalog, resting_board, resting_firmware, &parts)
                 .map(|pack| pack.with_radio(radio.tx_ma())),
             clock: firmware.and_then(|f| f.clock.clone()).map(|def| ClockPlan {
                 def,
@@ -162,6 +194,10 @@ impl Group {
             conversion: channels.iter().map(|c| c.conversion).max().unwrap_or_default(),
             duty: firmware.map_or(0.0, duty),
             has_radio: firmware.is_some_and(|f| !f.publish.is_empty() || !f.control.is_empty()),
+            mains_v: board.map_or(0.0, |b| b.supply_v),
+            awake_ma: board.map_or(0.0, |b| b.current_ma.active)
+                + parts.iter().map(|s| s.active_ma).sum::<f64>(),
+            looks_at_supply: channels.iter().any(|c| c.supply.is_some()),
             channels,
         }
     }
@@ -183,6 +219,13 @@ impl Group {
         };
         self.zones.iter().map(|z| truth.place(&name(z))).collect()
     }
+}
+
+/// A board that rests in a state of its own: it sleeps at that state's current.
+fn at_rest(board: Option<&BoardDef>, firmware: Option<&Firmware>) -> Option<(BoardDef, Firmware)> {
+    let (board, firmware) = (board?, firmware?);
+    let rest = firmware.rest.as_ref()?;
+    Some((board.resting_in(rest), Firmware { deep_sleep: true, ..firmware.clone() }))
 }
 
 /// Share of the time that a device is awake, which its parts' own heat goes by.
@@ -233,6 +276,8 @@ pub struct Cohort {
     pub(crate) place: Vec<u16>,
     pub(crate) wakes: Wakes,
     pub(crate) banks: Vec<Bank>,
+    /// Voltage and current of the devices' supplies at their last wake, [V, mA]; empty where no part looks at them.
+    supply: Vec<(f64, f64)>,
     pub(crate) batteries: Option<Batteries>,
     pub(crate) packs: Option<Packs>,
     /// What has gone wrong, by lane; empty where there are no packs.
@@ -277,7 +322,11 @@ impl Cohort {
             let cross = c.def.cross.iter().map(|x| group.places(truth, &x.quantity)).collect();
             let places = group.places(truth, &c.def.quantity);
             let rise = c.def.self_heating * group.duty;
-            banks.push(Bank::new(&c.def, c.min_interval, rise, places, cross));
+            let bank = Bank::new(&c.def, c.min_interval, rise, places, cross);
+            let analog = c.analog.as_ref();
+            let converter =
+                analog.map(|(adc, law, logic_v, share)| Converter::new(*law, adc, *logic_v, *share));
+            banks.push(bank.behind(converter).in_line(c.supply));
         }
         let feels = group.pack.is_some() || group.clock.is_some();
         let climate = if feels { group.places(truth, "temperature") } else { Vec::new() };
@@ -298,6 +347,7 @@ impl Cohort {
             place: index.iter().map(|i| (*i as usize % group.zones.len()) as u16).collect(),
             wakes: Wakes::new(index.len(), firmware.map(|f| f.period), jitter, plan.scenario.step),
             banks,
+            supply: if group.looks_at_supply { vec![(0.0, 0.0); index.len()] } else { Vec::new() },
             batteries: group.supply.is_some().then(|| Batteries::new(batch)),
             packs: group.pack.is_some().then(|| Packs::new(batch)),
             outages: Vec::new(),
@@ -338,6 +388,9 @@ impl Cohort {
         for (bank, c) in self.banks.iter_mut().zip(&self.group.channels) {
             let own = truth.find(&format!("part/{id}/{}/{}", c.part, c.def.quantity));
             bank.add(seed, id, &c.name.replacen('.', "/", 1), &c.def, own);
+            if let (Some(converter), Some((adc, ..))) = (bank.converter(), &c.analog) {
+                converter.add(seed, id, adc.reference_spread);
+            }
         }
         if let (Some(batteries), Some(supply)) = (&mut self.batteries, &self.group.supply) {
             batteries.add(supply, seed, id);
@@ -397,7 +450,7 @@ impl Cohort {
         for start in (0..due.len()).step_by(BATCH) {
             let range = start..(start + BATCH).min(due.len());
             let some = &due[range.clone()];
-            let batch = Batch { due: some, dt_s: &dt_s[range], place: &self.place };
+            let batch = Batch { due: some, dt_s: &dt_s[range], place: &self.place, supply: &self.supply };
             scratch.decays.clear();
             for (c, bank) in self.banks.iter_mut().enumerate() {
                 let first = c * due.len() + start;
@@ -473,11 +526,23 @@ impl Cohort {
                     continue;
                 }
             }
+            self.look_at_supply(lane, bank);
             scratch.due.push(Due { t_ns, count, lane });
             scratch.dt_s.push(dt_s);
             self.wakes.advance(lane);
         }
         self.wakes.schedule(lane);
+    }
+
+    /// Voltage and current of a device's supply, for the parts that look at it.
+    fn look_at_supply(&mut self, lane: u16, bank: Option<&ActuatorBank>) {
+        let i = lane as usize;
+        if self.supply.is_empty() {
+            return;
+        }
+        let volts = self.battery_v(lane).unwrap_or(self.group.mains_v);
+        let actuators_ma = bank.map_or(0.0, |b| b.drawn(self.index[i]).1);
+        self.supply[i] = (volts, self.group.awake_ma + actuators_ma);
     }
 
     /// Rows of the watched readings, stamped when their conversion is done.

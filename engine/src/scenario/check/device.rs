@@ -34,6 +34,16 @@ pub(in crate::scenario) fn check_firmware(
         let error = place.error("clock.ntp.every", "the time between two settings must be above 0");
         report.push(error.help("write `every: \"1h\"`, say"));
     }
+    let board = thing.board.as_ref().and_then(|b| catalog.boards.get(b));
+    if let (Some(rest), Some(board)) = (&firmware.rest, board)
+        && !board.rest_ma.contains_key(rest)
+    {
+        let known = board.rest_ma.keys().map(String::as_str);
+        let error = unknown("state of rest", rest, known.clone());
+        let listed = format!("`{}` has: {}", board.name, known.collect::<Vec<_>>().join(", "));
+        let help = near(rest, board.rest_ma.keys().map(String::as_str)).unwrap_or(listed);
+        report.push(error.at(place.source, place.span("rest"), "").help(help));
+    }
     if firmware.attempts == 0 {
         report.push(place.error("attempts", "a message is sent at least once").help("write 1 or more"));
     }
