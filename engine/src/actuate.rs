@@ -17,7 +17,7 @@
 //! ```
 
 use crate::{
-    catalog::EffectDef,
+    catalog::{ActuatorDef, EffectDef},
     environment::{EnvironmentSystems, ZoneInputs},
     plan::{GroupPlan, Plan},
     scenario::Action,
@@ -27,19 +27,26 @@ use crate::{
 };
 use bevy_ecs::prelude::*;
 
-/// A level, 0–1, that follows its command as a first-order lag.
+/// A level, 0–1, that follows its command: as a first-order lag, or at one speed from stop to stop.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Follower {
     level: f64,
     command: f64,
     held: Option<f64>,
     tau_s: f64,
+    travel_s: f64,
+    steps: u32,
 }
 
 impl Follower {
     /// At rest at 0, with this time constant, [s]; 0: it follows at once.
     pub fn new(tau_s: f64) -> Self {
-        Self { level: 0.0, command: 0.0, held: None, tau_s }
+        Self { level: 0.0, command: 0.0, held: None, tau_s, travel_s: 0.0, steps: 0 }
+    }
+
+    /// At rest at 0, as a definition has it.
+    pub fn of(def: &ActuatorDef) -> Self {
+        Self { travel_s: def.travel_s, steps: def.steps, ..Self::new(def.tau_s) }
     }
 
     /// Commands a level; it is limited to 0–1.
@@ -57,14 +64,18 @@ impl Follower {
         self.level
     }
 
-    /// The level it follows.
+    /// The level it follows: the nearest of those it can take.
     pub fn target(&self) -> f64 {
-        self.held.unwrap_or(self.command)
+        let asked = self.held.unwrap_or(self.command);
+        if self.steps == 0 { asked } else { (asked * f64::from(self.steps)).round() / f64::from(self.steps) }
     }
 
     /// Follows the command over `dt_s` seconds, exactly. Returns the level's integral over them, [s].
     pub fn advance(&mut self, dt_s: f64) -> f64 {
         let target = self.target();
+        if self.travel_s > 0.0 {
+            return self.travel(target, dt_s);
+        }
         let mut integral_s = target * dt_s;
         if self.level != target {
             let left = if self.tau_s > 0.0 { (-dt_s / self.tau_s).exp() } else { 0.0 };
@@ -76,6 +87,16 @@ impl Follower {
             }
         }
         integral_s
+    }
+
+    /// Moves at its one speed. A motor that moves by steps stands on one only when it has arrived.
+    fn travel(&mut self, target: f64, dt_s: f64) -> f64 {
+        let before = self.level;
+        let moving_s = ((target - before).abs() * self.travel_s).min(dt_s);
+        let arrived = moving_s < dt_s;
+        self.level =
+            if arrived { target } else { before + (target - before).signum() * moving_s / self.travel_s };
+        0.5 * (before + self.level) * moving_s + target * (dt_s - moving_s)
     }
 }
 
@@ -156,6 +177,7 @@ impl ActuatorBank {
             kind: "command".to_owned(),
             detail: why.to_owned(),
             value: level,
+            ..Event::default()
         }
     }
 }
@@ -212,7 +234,7 @@ fn first_channel(plan: &Plan, group: &GroupPlan) -> usize {
         .filter_map(|p| plan.catalog.sensors.get(&p.model))
         .map(|s| s.channels.len())
         .sum();
-    let battery = matches!(group.power, crate::catalog::PowerDef::Battery { .. });
+    let battery = group.power.is_battery();
     sensors + if battery { 2 } else { 0 }
 }
 
@@ -229,18 +251,18 @@ fn bank(plan: &Plan, g: usize, group: &GroupPlan) -> Option<ActuatorBank> {
         units: Vec::new(),
         names: Vec::new(),
         signals: Vec::new(),
-        active_ma: defs.iter().map(|(_, a)| a.active_ma).collect(),
+        active_ma: defs.iter().map(|(p, a)| if p.own_supply { 0.0 } else { a.active_ma }).collect(),
         taken_ma_s: Vec::new(),
     };
     for device in (0..group.count).filter(|i| plan.owns(group, *i)) {
         for (part, (_, def)) in defs.iter().enumerate() {
             let zone = group.zone(device);
-            bank.units.push(Actuator { device, part: part as u32, zone, follower: Follower::new(def.tau_s) });
+            bank.units.push(Actuator { device, part: part as u32, zone, follower: Follower::of(def) });
             bank.names.push(plan.device_id(group, device));
             bank.signals.push(plan.signals.id(group.block, device, (first + part) as u32));
         }
     }
-    if matches!(group.power, crate::catalog::PowerDef::Battery { .. }) {
+    if group.power.is_battery() {
         bank.taken_ma_s = vec![0.0; bank.units.len()];
     }
     Some(bank)
@@ -335,6 +357,8 @@ fn add_effect(inputs: &mut ZoneInputs, zone: usize, effect: EffectDef, level: f6
         EffectDef::AirChangesPerH(n) => inputs.air_changes_per_h[zone] += n * level,
         EffectDef::WaterMmPerH(mm) => inputs.water_mm_h[zone] += mm * level,
         EffectDef::LightLx(lx) => inputs.light_lx[zone] += lx * level,
+        EffectDef::SoundDb(db) => inputs.sound[zone] += 10f64.powf(db / 10.0) * level * level,
+        EffectDef::Nothing => {}
     }
 }
 
@@ -378,6 +402,41 @@ mod tests {
                 prop_assert!((0.0..=1.0).contains(&f.level()));
             }
         }
+    }
+
+    fn servo(travel_s: f64, steps: u32) -> Follower {
+        let text = format!(
+            r#"(format: 1, name: "a", source: "a test", bus: Digital(1), effect: Nothing, travel_s: {travel_s:?}, steps: {steps})"#
+        );
+        Follower::of(&ron::from_str(&text).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn one_that_travels_moves_at_its_one_speed_whatever_the_steps(travel in 0.5..50.0f64, dt in 0.01..5.0f64, to in 0.0..1.0f64, n in 1u32..20) {
+            let (mut once, mut often) = (servo(travel, 0), servo(travel, 0));
+            once.command(to);
+            often.command(to);
+            let whole = once.advance(dt * f64::from(n));
+            let parts: f64 = (0..n).map(|_| often.advance(dt)).sum();
+            prop_assert!((once.level() - (dt * f64::from(n) / travel).min(to)).abs() < 1e-9);
+            prop_assert!((once.level() - often.level()).abs() < 1e-9);
+            prop_assert!((whole - parts).abs() < 1e-6 * whole.max(1.0), "integral {whole}, in parts {parts}");
+        }
+    }
+
+    #[test]
+    fn a_relay_is_on_or_off_and_a_stepper_stands_on_a_step() {
+        let mut relay = servo(0.0, 1);
+        for (command, level) in [(0.4, 0.0), (0.6, 1.0), (0.5, 1.0), (0.49, 0.0)] {
+            relay.command(command);
+            relay.advance(0.02);
+            assert_eq!(relay.level(), level, "at {command}");
+        }
+        let mut stepper = servo(8.0, 4096);
+        stepper.command(0.123_456);
+        stepper.advance(60.0);
+        assert_eq!(stepper.level() * 4096.0, (0.123_456f64 * 4096.0).round());
     }
 
     #[test]

@@ -1,7 +1,24 @@
 //! The catalog's shapes: boards, sensors, actuators and things. The files themselves live in `twins/catalog`, or next to
 //! a user's scenario.
 
-use crate::{dynamics::DynamicsDef, physics::ViewDef, scenario::PublishDef, time::Span};
+mod actuator;
+mod analog;
+mod board;
+mod sensor;
+
+pub use actuator::{ActuatorDef, EffectDef};
+pub use analog::{AnalogDef, ResistanceDef};
+pub use board::{AdcDef, BoardDef, CpuDef, CurrentDef, PinFn, ThermalDef};
+pub use sensor::{BusDef, ChannelDef, CrossDef, SensorDef};
+
+use crate::{
+    clock::ClockDef,
+    dynamics::DynamicsDef,
+    link::profile::LinkProfileDef,
+    power::{cell::BatteryDef, regulator::RegulatorDef, solar::SolarDef},
+    scenario::PublishDef,
+    time::Span,
+};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -14,243 +31,14 @@ pub struct Catalog {
     pub sensors: BTreeMap<String, SensorDef>,
     /// Actuators by name.
     pub actuators: BTreeMap<String, ActuatorDef>,
+    /// Battery cells by name.
+    pub batteries: BTreeMap<String, BatteryDef>,
+    /// Regulators by name.
+    pub regulators: BTreeMap<String, RegulatorDef>,
+    /// Link profiles by name.
+    pub links: BTreeMap<String, LinkProfileDef>,
     /// Things by name.
     pub things: BTreeMap<String, ThingDef>,
-}
-
-/// A board.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BoardDef {
-    /// Version of the file format.
-    pub format: u32,
-    /// Catalog name.
-    pub name: String,
-    /// What it is, in a sentence.
-    #[serde(default)]
-    pub about: String,
-    /// Where its figures come from.
-    pub source: String,
-    /// Pins by name.
-    pub pins: BTreeMap<String, Vec<PinFn>>,
-    /// I/O voltage, [V].
-    pub logic_v: f64,
-    /// Analogue converter.
-    #[serde(default)]
-    pub adc: Option<AdcDef>,
-    /// Supply currents by state, [mA].
-    pub current_ma: CurrentDef,
-    /// Supply voltage below which it resets, [V].
-    pub brown_out_v: f64,
-    /// Frequency error of its clock, [ppm], one standard deviation over units.
-    #[serde(default)]
-    pub clock_ppm: f64,
-}
-
-/// What a pin can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub enum PinFn {
-    /// Digital in and out.
-    Digital,
-    /// Digital in only.
-    Input,
-    /// Analogue in.
-    Analog,
-    /// Pulse-width modulation.
-    Pwm,
-    /// I2C data.
-    Sda,
-    /// I2C clock.
-    Scl,
-    /// SPI data out.
-    Mosi,
-    /// SPI data in.
-    Miso,
-    /// SPI clock.
-    Sck,
-    /// Serial out.
-    Tx,
-    /// Serial in.
-    Rx,
-}
-
-/// An analogue converter.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AdcDef {
-    /// Resolution.
-    pub bits: u32,
-    /// Full scale, [V].
-    pub reference_v: f64,
-    /// Standard deviation of the reference over units, relative.
-    #[serde(default)]
-    pub reference_spread: f64,
-    /// Noise, [LSB rms].
-    #[serde(default)]
-    pub noise_lsb: f64,
-}
-
-/// Supply currents, [mA].
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CurrentDef {
-    /// Running, radio off.
-    pub active: f64,
-    /// Sending.
-    pub transmit: f64,
-    /// Between wakes.
-    pub sleep: f64,
-}
-
-/// A sensor.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SensorDef {
-    /// Version of the file format.
-    pub format: u32,
-    /// Catalog name.
-    pub name: String,
-    /// What it is, in a sentence.
-    #[serde(default)]
-    pub about: String,
-    /// Datasheet and page.
-    pub source: String,
-    /// How it can be wired.
-    pub bus: BusDef,
-    /// Supply current while measuring, [mA].
-    pub active_ma: f64,
-    /// Supply current between measurements, [mA].
-    #[serde(default)]
-    pub idle_ma: f64,
-    /// Time one measurement takes on the part.
-    #[serde(default)]
-    pub conversion: Span,
-    /// Shortest time between measurements; an earlier read returns the last value.
-    #[serde(default)]
-    pub min_interval: Span,
-    /// What it measures.
-    pub channels: Vec<ChannelDef>,
-    /// What it sees, for a sensor of `distance` or `presence`; without it, the quantity's usual view.
-    #[serde(default)]
-    pub view: Option<ViewDef>,
-}
-
-/// How a part can be wired.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub enum BusDef {
-    /// I2C at one of these addresses.
-    I2c(Vec<u8>),
-    /// SPI with a chip select.
-    Spi,
-    /// 1-Wire.
-    OneWire,
-    /// One or more digital pins.
-    Digital(u32),
-    /// An analogue pin.
-    Analog,
-    /// A serial port.
-    Uart,
-    /// A part of the board itself.
-    Internal,
-}
-
-/// One measured quantity: the figures of the pipeline truth → mounting and self-heating → lag → cross-sensitivity → gain,
-/// bias, drift → noise → fault → saturation → quantisation.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ChannelDef {
-    /// `temperature`, `humidity`, `pressure`, `illuminance`, `soil_moisture`, `accel_x`, `distance`, ….
-    pub quantity: String,
-    /// Unit of all figures below.
-    pub unit: String,
-    /// Smallest and largest value it can give.
-    pub range: (f64, f64),
-    /// Quantisation step; 0: none.
-    #[serde(default)]
-    pub lsb: f64,
-    /// White noise of one reading, standard deviation.
-    #[serde(default)]
-    pub noise_std: f64,
-    /// Unit-to-unit offset, standard deviation.
-    #[serde(default)]
-    pub bias_std: f64,
-    /// Unit-to-unit gain error, standard deviation, relative.
-    #[serde(default)]
-    pub gain_std: f64,
-    /// Time constant of the first-order lag, [s]; 0: none.
-    #[serde(default)]
-    pub tau_s: f64,
-    /// Slow offset: stationary standard deviation of a Gauss–Markov process.
-    #[serde(default)]
-    pub wander_std: f64,
-    /// Its correlation time, [s].
-    #[serde(default)]
-    pub wander_tau_s: f64,
-    /// Long-term drift of a year, standard deviation over units.
-    #[serde(default)]
-    pub drift_per_year: f64,
-    /// Full width of the hysteresis loop.
-    #[serde(default)]
-    pub hysteresis: f64,
-    /// Rise over the surroundings by its own heat while the device is awake all the time.
-    #[serde(default)]
-    pub self_heating: f64,
-    /// Sensitivities to other quantities of the same place.
-    #[serde(default)]
-    pub cross: Vec<CrossDef>,
-}
-
-/// Sensitivity to another quantity.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CrossDef {
-    /// The other quantity.
-    pub quantity: String,
-    /// Change of the reading per unit of the other quantity.
-    pub per_unit: f64,
-    /// Value of the other quantity at which there is no change.
-    pub at: f64,
-}
-
-/// An actuator.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ActuatorDef {
-    /// Version of the file format.
-    pub format: u32,
-    /// Catalog name.
-    pub name: String,
-    /// What it is, in a sentence.
-    #[serde(default)]
-    pub about: String,
-    /// Where its figures come from.
-    pub source: String,
-    /// How it can be wired.
-    pub bus: BusDef,
-    /// What it does to its zone at full level.
-    pub effect: EffectDef,
-    /// Time constant with which it follows its command, [s].
-    #[serde(default)]
-    pub tau_s: f64,
-    /// Supply current at full level, from the device's own supply, [mA].
-    #[serde(default)]
-    pub active_ma: f64,
-}
-
-/// What an actuator does to its zone at full level.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub enum EffectDef {
-    /// Heat, [W].
-    HeatW(f64),
-    /// Exchange of air with the outside, [1/h].
-    AirChangesPerH(f64),
-    /// Water given to the soil, [mm/h].
-    WaterMmPerH(f64),
-    /// Light, [lx].
-    LightLx(f64),
 }
 
 /// A thing: board, parts, dynamics, firmware and power. No instance state.
@@ -298,6 +86,19 @@ pub struct PartDef {
     pub model: String,
     /// How it is wired.
     pub on: WireDef,
+    /// The actuator that it measures: the fan of a tachometer, the pump behind a flow meter, the load of a current sensor.
+    /// None: all of the device's that give its quantity; for a current sensor, the device's own supply.
+    #[serde(default)]
+    pub of: Option<String>,
+    /// Whether a pull-up resistor was added to its bus.
+    #[serde(default)]
+    pub pull_up: bool,
+    /// Whether a level shifter or divider sits between it and the board.
+    #[serde(default)]
+    pub shifted: bool,
+    /// Whether it has a supply of its own, apart from the device's.
+    #[serde(default)]
+    pub own_supply: bool,
 }
 
 /// How a part is wired.
@@ -331,6 +132,9 @@ pub struct Firmware {
     /// Whether it sleeps deeply between wakes.
     #[serde(default)]
     pub deep_sleep: bool,
+    /// The board's state between wakes, one of its `rest_ma`, such as `light_sleep`. None: deep sleep or none.
+    #[serde(default)]
+    pub rest: Option<String>,
     /// What it publishes.
     #[serde(default)]
     pub publish: Vec<PublishDef>,
@@ -346,6 +150,20 @@ pub struct Firmware {
     /// Control loops it runs on what it hears.
     #[serde(default)]
     pub control: Vec<ControlDef>,
+    /// What it does about time. None: it is right at the start but for its crystal, and is never set.
+    #[serde(default)]
+    pub clock: Option<ClockDef>,
+    /// Time from a reset to its first lines, at the board's active current.
+    #[serde(default = "boot_default")]
+    pub boot: Span,
+    /// How long it sleeps after a brown-out before it tries again: the guard against draining a tired battery by
+    /// starting over and over. Zero: it starts at once.
+    #[serde(default)]
+    pub brown_out_pause: Span,
+}
+
+fn boot_default() -> Span {
+    Span(500_000_000)
 }
 
 fn queue_default() -> u32 {
@@ -434,4 +252,48 @@ pub enum PowerDef {
         #[serde(default)]
         self_discharge_per_month: f64,
     },
+    /// Cells of the catalog, which feel temperature and age, behind a regulator, perhaps with a panel. A device that it
+    /// lets down is reset and tries again.
+    Pack {
+        /// Name of the cell, see `twinfleet list batteries`.
+        cell: String,
+        /// Cells in series.
+        #[serde(default = "one")]
+        series: u32,
+        /// Such strings in parallel.
+        #[serde(default = "one")]
+        parallel: u32,
+        /// State of charge at the start, 0–1; units spread evenly between the two.
+        charge: (f64, f64),
+        /// Years since it was made.
+        #[serde(default)]
+        years: f64,
+        /// Full cycles behind it.
+        #[serde(default)]
+        cycles: f64,
+        /// Time constant with which the cells follow the temperature of their place.
+        #[serde(default = "twenty_minutes")]
+        thermal_tau: Span,
+        /// Name of the regulator, see `twinfleet list regulators`. None: the board runs on the battery's own voltage.
+        #[serde(default)]
+        regulator: Option<String>,
+        /// A panel that charges it.
+        #[serde(default)]
+        solar: Option<SolarDef>,
+    },
+}
+
+impl PowerDef {
+    /// Whether it has a voltage and a charge to tell of.
+    pub fn is_battery(&self) -> bool {
+        !matches!(self, Self::Mains)
+    }
+}
+
+fn one() -> u32 {
+    1
+}
+/// Two AA cells in a small box: 50 g at about 1 J/(g·K), 60 cm² at 7 W/(m²·K). Own estimate.
+fn twenty_minutes() -> Span {
+    Span::from_secs(1200)
 }

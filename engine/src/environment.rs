@@ -14,16 +14,19 @@
 //! ```
 
 pub mod air;
+pub mod ambient;
 #[cfg(test)]
 mod closed_loop;
 pub mod network;
 pub mod weather;
 pub mod zones;
 
+pub use ambient::{AmbientDef, EmitDef};
 pub use weather::{Outside, Weather, WeatherDef};
 pub use zones::{NeighbourDef, SoilDef, ZoneDef, ZoneInputs, ZoneModel, islands};
 
 use crate::{
+    catalog::EffectDef,
     plan::Plan,
     scenario::Action,
     signal::{Channel, Kind, SignalId},
@@ -39,7 +42,21 @@ pub const ZONE_CHANNELS: &[(&str, &str)] = &[
     ("pressure", "hPa"),
     ("illuminance", "lx"),
     ("soil_moisture", "percent"),
+    ("co2", "ppm"),
+    ("gas", "ppm"),
+    ("pm1", "ug/m3"),
+    ("pm2_5", "ug/m3"),
+    ("pm10", "ug/m3"),
+    ("sound", "dB"),
+    ("magnetic_x", "uT"),
+    ("magnetic_y", "uT"),
+    ("magnetic_z", "uT"),
 ];
+
+/// Where what the air carries begins within [`ZONE_CHANNELS`], where sound stands, and the magnetic field.
+const CARRIED_AT: usize = 5;
+const SOUND_AT: usize = 10;
+const MAGNETIC_AT: usize = 11;
 
 /// Quantities outdoors and their units, in the order of the outside's signal block.
 pub const OUTSIDE_CHANNELS: &[(&str, &str)] = &[
@@ -51,7 +68,19 @@ pub const OUTSIDE_CHANNELS: &[(&str, &str)] = &[
     ("irradiance", "W/m2"),
     ("cloud", "percent"),
     ("rain", "mm/h"),
+    ("co2", "ppm"),
+    ("gas", "ppm"),
+    ("pm1", "ug/m3"),
+    ("pm2_5", "ug/m3"),
+    ("pm10", "ug/m3"),
+    ("sound", "dB"),
+    ("magnetic_x", "uT"),
+    ("magnetic_y", "uT"),
+    ("magnetic_z", "uT"),
 ];
+
+/// Where the outdoors' ambient, which stands still, begins within [`OUTSIDE_CHANNELS`].
+const STILL_AT: usize = 8;
 
 /// Channels of a zone's signal block: `air.<quantity>@truth` for each of [`ZONE_CHANNELS`].
 pub fn zone_channels() -> Vec<Channel> {
@@ -92,9 +121,19 @@ struct Disturbance {
     zone: usize,
     from: SimTime,
     until: SimTime,
+    does: Deed,
+    held: bool,
+}
+
+/// What an event does to its zone.
+#[derive(Clone, Copy, Debug, Default)]
+struct Deed {
     heat_w: f64,
     air_changes_per_h: f64,
-    held: bool,
+    emits: EmitDef,
+    /// 0: it makes no sound.
+    sound_db: f64,
+    magnetic_ut: (f64, f64, f64),
 }
 
 /// What the systems need besides: places, signals, events to come.
@@ -103,6 +142,7 @@ struct Wiring {
     outside: Vec<(TruthId, Option<SignalId>)>,
     zones: Vec<Vec<(TruthId, Option<SignalId>)>>,
     disturbances: Vec<Disturbance>,
+    ambient: AmbientDef,
     first_shard: bool,
 }
 
@@ -118,14 +158,16 @@ pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) {
         .enumerate()
         .map(|(c, (q, _))| {
             // Without weather the outside stands still, which is not worth a row a tick.
-            let moves = plan.scenario.world.weather.is_some();
+            let moves = plan.scenario.world.weather.is_some() && c < STILL_AT;
             let signal = (first_shard && moves).then_some(plan.outside_block);
             (truth.place(&format!("outside/{q}")), signal.map(|b| plan.signals.id(b, 0, c as u32)))
         })
         .collect();
+    let stirred = stirred(plan);
     let wire_zone = |z: usize, truth: &mut Truth| {
         let wire = |(c, (q, _)): (usize, &(&str, &str))| {
-            let signal = plan.zone_blocks.get(z).map(|b| plan.signals.id(*b, 0, c as u32));
+            let block = plan.zone_blocks.get(z).filter(|_| c < CARRIED_AT || stirred[c - CARRIED_AT]);
+            let signal = block.map(|b| plan.signals.id(*b, 0, c as u32));
             (truth.place(&format!("zone/{}/{q}", zones[z].id)), signal)
         };
         ZONE_CHANNELS.iter().enumerate().map(wire).collect()
@@ -135,13 +177,14 @@ pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) {
         outside,
         zones: zone_wires,
         disturbances: disturbances(plan, owned),
+        ambient: plan.scenario.world.ambient,
         first_shard,
     });
     world.insert_resource(Sky {
         weather: plan.scenario.world.weather.as_ref().map(|def| Weather::new(def, plan.seed)),
         outside: Outside::default(),
     });
-    world.insert_resource(ZoneModel::new(zones, owned));
+    world.insert_resource(ZoneModel::new(zones, owned).amid(plan.scenario.world.ambient));
     world.insert_resource(ZoneInputs::new(zones.len()));
     world.get_resource_or_init::<StateHashers>().0.push(hash_environment);
     schedule.configure_sets(
@@ -154,17 +197,34 @@ pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) {
     );
 }
 
+/// Which quantities after [`CARRIED_AT`] anything changes: what stands still is not worth a row a tick.
+fn stirred(plan: &Plan) -> [bool; ZONE_CHANNELS.len() - CARRIED_AT] {
+    let world = &plan.scenario.world;
+    let events = || plan.scenario.timeline.iter().filter_map(|e| Deed::of(&e.action).map(|(_, d)| d));
+    let own_air = |z: &ZoneDef| z.ambient.is_some_and(|a| a.carried() != world.ambient.carried());
+    let air = world.zones.iter().any(|z| !z.emits.is_none() || (z.volume_m3 > 0.0 && own_air(z)))
+        || events().any(|d| !d.emits.is_none());
+    let sounds = |effect: &EffectDef| matches!(effect, EffectDef::SoundDb(_));
+    let sound = plan.catalog.actuators.values().any(|a| sounds(&a.effect) && plan.names_model(&a.name))
+        || events().any(|d| d.sound_db != 0.0);
+    let field = events().any(|d| d.magnetic_ut != (0.0, 0.0, 0.0));
+    std::array::from_fn(|c| match c + CARRIED_AT {
+        SOUND_AT => sound,
+        MAGNETIC_AT.. => field,
+        _ => air,
+    })
+}
+
 fn disturbances(plan: &Plan, owned: impl Fn(usize) -> bool) -> Vec<Disturbance> {
     let zones = &plan.scenario.world.zones;
     let of_event = |event: &crate::scenario::EventDef| {
-        let Action::Disturb { zone, heat_w, air_changes_per_h } = &event.action else { return None };
-        let zone = zones.iter().position(|z| z.id == *zone).filter(|z| owned(*z))?;
+        let (zone, does) = Deed::of(&event.action)?;
+        let zone = zones.iter().position(|z| z.id == zone).filter(|z| owned(*z))?;
         Some(Disturbance {
             zone,
             from: SimTime::ZERO + event.at,
             until: event.until.map_or(SimTime::NEVER, |t| SimTime::ZERO + t),
-            heat_w: *heat_w,
-            air_changes_per_h: *air_changes_per_h,
+            does,
             held: false,
         })
     };
@@ -183,8 +243,7 @@ fn disturb_zones(
         // Inputs are held over a tick: a disturbance lasts over the ticks that start within it.
         let held = d.from <= clock.now && clock.now < d.until;
         if held {
-            inputs.heat_w[d.zone] += d.heat_w;
-            inputs.air_changes_per_h[d.zone] += d.air_changes_per_h;
+            d.does.act(d.zone, &mut inputs);
         }
         if held != d.held {
             events.0.push(Event {
@@ -192,20 +251,72 @@ fn disturb_zones(
                 subject: model.defs()[d.zone].id.clone(),
                 part: "air".to_owned(),
                 kind: if held { "disturb_start" } else { "disturb_end" }.to_owned(),
-                detail: disturbance_in_words(d.heat_w, d.air_changes_per_h),
-                value: if d.heat_w == 0.0 { d.air_changes_per_h } else { d.heat_w },
+                detail: d.does.in_words(),
+                value: d.does.size(),
+                ..Event::default()
             });
             d.held = held;
         }
     }
 }
 
-fn disturbance_in_words(heat_w: f64, air_changes_per_h: f64) -> String {
-    let air = format!("{air_changes_per_h} air changes per hour");
-    match (heat_w, air_changes_per_h) {
-        (0.0, _) => air,
-        (_, 0.0) => format!("{heat_w} W"),
-        _ => format!("{heat_w} W, {air}"),
+impl Deed {
+    /// The zone that an event disturbs, and how.
+    fn of(action: &Action) -> Option<(&str, Self)> {
+        let Action::Disturb { zone, heat_w, air_changes_per_h, emits, sound_db, magnetic_ut } = action else {
+            return None;
+        };
+        let deed = Self {
+            heat_w: *heat_w,
+            air_changes_per_h: *air_changes_per_h,
+            emits: *emits,
+            sound_db: *sound_db,
+            magnetic_ut: *magnetic_ut,
+        };
+        Some((zone, deed))
+    }
+
+    fn act(&self, zone: usize, inputs: &mut ZoneInputs) {
+        inputs.heat_w[zone] += self.heat_w;
+        inputs.air_changes_per_h[zone] += self.air_changes_per_h;
+        for (sum, q) in inputs.emitted[zone].iter_mut().zip(self.emits.per_s()) {
+            *sum += q;
+        }
+        if self.sound_db != 0.0 {
+            inputs.sound[zone] += 10f64.powf(self.sound_db / 10.0);
+        }
+        let (x, y, z) = self.magnetic_ut;
+        for (sum, q) in inputs.magnetic_ut[zone].iter_mut().zip([x, y, z]) {
+            *sum += q;
+        }
+    }
+
+    /// Everything that it does, with sizes and units.
+    fn parts(&self) -> Vec<(f64, String)> {
+        let (x, y, z) = self.magnetic_ut;
+        let field = (x * x + y * y + z * z).sqrt();
+        let e = &self.emits;
+        let all = [
+            (self.heat_w, "W"),
+            (self.air_changes_per_h, "air changes per hour"),
+            (e.co2_l_h, "l/h of CO2"),
+            (e.gas_l_h, "l/h of gas"),
+            (e.pm1_mg_h, "mg/h of PM1"),
+            (e.pm2_5_mg_h, "mg/h of PM2.5"),
+            (e.pm10_mg_h, "mg/h of PM10"),
+            (self.sound_db, "dB of sound"),
+            (field, "µT"),
+        ];
+        all.into_iter().filter(|(x, _)| *x != 0.0).map(|(x, unit)| (x, format!("{x} {unit}"))).collect()
+    }
+
+    fn in_words(&self) -> String {
+        let words: Vec<String> = self.parts().into_iter().map(|(_, text)| text).collect();
+        if words.is_empty() { "0 air changes per hour".to_owned() } else { words.join(", ") }
+    }
+
+    fn size(&self) -> f64 {
+        self.parts().first().map_or(0.0, |(x, _)| *x)
     }
 }
 
@@ -242,14 +353,18 @@ fn publish_environment(
         o.cloud * 100.0,
         o.rain_mm_h,
     ];
-    for (wire, value) in wiring.outside.iter().zip(outside) {
+    let (carried, (x, y, z)) = (wiring.ambient.carried(), wiring.ambient.magnetic_ut);
+    let still = carried.into_iter().chain([wiring.ambient.sound_db, x, y, z]);
+    for (wire, value) in wiring.outside.iter().zip(outside.into_iter().chain(still)) {
         put(*wire, value);
     }
     for (z, wires) in wiring.zones.iter().enumerate() {
         let Some(s) = model.state(z) else { continue };
         let lx = model.illuminance_lx(z, &o, &inputs);
+        let (sound_db, magnetic_ut) = model.sound_and_field(z, &inputs);
         let values = [s.temperature_c, s.humidity_percent, o.pressure_hpa, lx, s.soil_percent];
-        for (wire, value) in wires.iter().zip(values) {
+        let ambient = s.carried.into_iter().chain([sound_db]).chain(magnetic_ut);
+        for (wire, value) in wires.iter().zip(values.into_iter().chain(ambient)) {
             put(*wire, value);
         }
     }
@@ -281,7 +396,7 @@ fn hash_environment(world: &mut World, hash: &mut StateHash) {
     for (z, def) in model.defs().iter().enumerate() {
         let Some(s) = model.state(z) else { continue };
         bytes.clear();
-        for x in [s.temperature_c, s.mass_c, s.vapour_g_m3, s.soil_percent] {
+        for x in [s.temperature_c, s.mass_c, s.vapour_g_m3, s.soil_percent].into_iter().chain(s.carried) {
             bytes.extend_from_slice(&x.to_le_bytes());
         }
         hash.add(&format!("zone/{}", def.id), &bytes);

@@ -228,6 +228,8 @@ pub struct EventPattern {
     pub kind: Option<String>,
     /// Part, a glob, or the part alone.
     pub part: Option<String>,
+    /// What led to it: the kind of the event before, or a glob over the cause as the record has it.
+    pub cause: Option<String>,
 }
 
 /// What suspends an expectation.
@@ -270,6 +272,12 @@ impl EventPattern {
         fits(self.of.as_ref(), &event.subject)
             && fits_word(self.kind.as_ref(), &event.kind)
             && fits_part(self.part.as_ref(), &event.part)
+            && self.fits_cause(&event.cause)
+    }
+
+    fn fits_cause(&self, cause: &str) -> bool {
+        fits(self.cause.as_ref(), cause)
+            || crate::cause::kind_of(cause).is_some_and(|kind| fits_word(self.cause.as_ref(), kind))
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod calendar;
 pub mod control;
+pub(crate) mod outage;
 pub mod payload;
 
 use crate::{
@@ -67,7 +68,7 @@ fn compose_wake(
     let index = cohort.index[lane];
     let battery_v = cohort.battery_v(due.lane);
     let sent = SimTime(due.t_ns) + group.conversion;
-    let own_ns = sent.0 + cohort.wakes.ahead_ns(due.lane, sent);
+    let own_ns = sent.0 + cohort.ahead_ns(due.lane, sent);
     let device = group.device_id(index);
     for (p, publish) in group.publish.iter().enumerate() {
         let Some(radios) = &mut cohort.radios else { return };
@@ -114,10 +115,12 @@ pub(crate) fn transmit_messages(
         submit_one(&mut cohorts, message, &mut air, &mut counters);
     }
     cohorts.retain(|c| !c.composed.is_empty());
-    for_each(&mut cohorts, transmit);
-    let mut total = Tally::default();
+    for_each(&mut cohorts, |cohort| transmit(cohort, clock.next));
+    let (mut total, mut resets, mut clock_sets) = (Tally::default(), 0, 0);
     for mut cohort in cohorts {
         total.add(std::mem::take(&mut cohort.tally));
+        resets += std::mem::take(&mut cohort.brown_outs);
+        clock_sets += std::mem::take(&mut cohort.clock_sets);
         air.launch(cohort.leaving.drain(..));
         events.0.append(&mut cohort.events);
     }
@@ -130,6 +133,11 @@ pub(crate) fn transmit_messages(
         ("messages_dropped", total.dropped),
         ("messages_delivered", landed),
         ("transmissions", total.transmissions),
+        ("brown_outs", resets),
+        ("clock_sets", clock_sets),
+        ("duty_cycle_waits", total.held_back),
+        ("joins", total.joins),
+        ("roams", total.roams),
     ] {
         if n > 0 {
             counters.add(name, n);
@@ -162,27 +170,69 @@ fn submit_one(cohorts: &mut [Mut<Cohort>], mut message: Message, air: &mut Air, 
     }
 }
 
-fn transmit(cohort: &mut Cohort) {
+fn transmit(cohort: &mut Cohort, until: SimTime) {
     let group = Arc::clone(&cohort.group);
-    let Some(radios) = &mut cohort.radios else { return };
-    for (lane, message) in cohort.composed.drain(..) {
+    let mut composed = std::mem::take(&mut cohort.composed);
+    for (lane, message) in composed.drain(..) {
         let sent = message.sent;
         let mut tally = Tally::default();
-        let overflow = radios.hand_over(lane, message, &group.link, &mut cohort.leaving, &mut tally);
-        if let (Some(batteries), Some(supply)) = (&mut cohort.batteries, &group.supply) {
-            batteries.take(lane, supply.transmit_mah(tally.air_ns as f64 * 1e-9));
+        let air = group.link.air_time(message.payload.len());
+        if cohort.is_down(lane) || cohort.falls_sending(lane, sent, air, until) {
+            (tally.sent, tally.dropped) = (1, 1);
+            cohort.tally.add(tally);
+            continue;
         }
-        if overflow {
-            cohort.events.push(Event {
-                t: sent,
-                subject: group.device_id(cohort.index[lane as usize]),
-                part: String::new(),
-                kind: "dropped".to_owned(),
-                detail: "the queue is full: the oldest message is dropped until the link is back".to_owned(),
-                value: tally.dropped as f64,
-            });
+        let Some(radios) = &mut cohort.radios else { break };
+        let before = cohort.leaving.len();
+        let overflow = radios.hand_over(lane, message, &group.link, &mut cohort.leaving, &mut tally);
+        let got_through = cohort.leaving.len() > before;
+        spend(cohort, lane, &tally);
+        tell(cohort, lane, sent, overflow, &tally);
+        if got_through && (cohort.packs.is_some() || cohort.keepers.is_some()) {
+            cohort.got_through(lane, sent);
         }
         cohort.tally.add(tally);
+    }
+    cohort.composed = composed;
+}
+
+/// What sending and listening take from the battery.
+fn spend(cohort: &mut Cohort, lane: u16, tally: &Tally) {
+    let group = &cohort.group;
+    let (air_s, listen_s) = (tally.air_ns as f64 * 1e-9, tally.listen_ns as f64 * 1e-9);
+    if let (Some(batteries), Some(supply)) = (&mut cohort.batteries, &group.supply) {
+        batteries.take(lane, supply.transmit_mah(air_s, group.link.tx_ma()));
+        if listen_s > 0.0 {
+            batteries.take(lane, supply.running_mah(listen_s, group.link.rx_ma()));
+        }
+    }
+    if let (Some(packs), Some(plan)) = (&mut cohort.packs, &group.pack) {
+        packs.spend(lane, plan, plan.transmit_ma, air_s);
+        packs.spend(lane, plan, plan.listening_ma(group.link.rx_ma()), listen_s);
+    }
+}
+
+/// The events of a hand-over.
+fn tell(cohort: &mut Cohort, lane: u16, t: SimTime, overflow: bool, tally: &Tally) {
+    let told = [
+        (
+            overflow,
+            "dropped",
+            "the queue is full: the oldest message is dropped until the link is back",
+            tally.dropped,
+        ),
+        (tally.too_long > 0, "too_long", "the link carries no message of this length: it is dropped", 1),
+        (tally.held_back > 0, "duty_cycle", "the hour's airtime is used up: messages wait", 1),
+        (tally.joins > 0, "joined", "the device has joined the network again", tally.joins),
+        (tally.roams > 0, "roamed", "the device has gone over to a stronger access point", tally.roams),
+    ];
+    for (happened, kind, detail, value) in told {
+        if happened {
+            let subject = cohort.group.device_id(cohort.index[lane as usize]);
+            let cause = if kind == "joined" { cohort.cause_of_joining(lane) } else { String::new() };
+            let (part, kind, detail) = (String::new(), kind.to_owned(), detail.to_owned());
+            cohort.events.push(Event { t, subject, part, kind, detail, value: value as f64, cause });
+        }
     }
 }
 

@@ -2,19 +2,22 @@
 //! leave.
 //!
 //! Reading order: model ([`time`], [`rng`], [`signal`], [`catalog`], [`scenario`]) → world ([`world`], [`environment`],
-//! [`physics`], [`actuate`], [`sense`], [`firmware`], [`dynamics`], [`predict`], [`mirror`], [`compare`]) → run ([`run`], [`expect`],
-//! [`record`]).
+//! [`physics`], [`actuate`], [`local`], [`sense`], [`firmware`], [`dynamics`], [`predict`], [`mirror`], [`compare`]) → run
+//! ([`run`], [`expect`], [`record`]).
 //!
 //! Deliberately absent: the engine knows no part numbers, opens no socket and reads no wall clock.
 
 pub mod actuate;
 pub mod catalog;
+pub mod cause;
+pub mod clock;
 pub mod compare;
 pub mod dynamics;
 pub mod environment;
 pub mod expect;
 pub mod firmware;
 pub mod link;
+pub mod local;
 pub mod message;
 pub mod mirror;
 pub mod physics;

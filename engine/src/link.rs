@@ -5,13 +5,28 @@
 //! of a hand-over are drawn at once from the device's own stream, so a link costs nothing between messages.
 //!
 //! ```
-//! use twinfleet_engine::{link::reception, scenario::RadioDef};
-//! let radio: RadioDef = ron::from_str("(tx_dbm: 0.0, distance_m: (1.0, 1.0))").unwrap();
-//! assert!(reception(&radio, 1.0, 0.0) > 0.999, "-40 dBm is far above -92 dBm");
-//! assert!((reception(&radio, 10f64.powf(52.0 / 30.0), 0.0) - 0.5).abs() < 1e-9, "40 + 30 lg d = 92 dB");
+//! use twinfleet_engine::{link::Radio, scenario::RadioDef};
+//! let radio: RadioDef = ron::from_str("(tx_dbm: Some(0.0), distance_m: (1.0, 1.0))").unwrap();
+//! let radio = Radio::new(&radio, None);
+//! assert!(radio.reception(1.0, 0.0) > 0.999, "-40 dBm is far above -92 dBm");
+//! assert!((radio.reception(10f64.powf(52.0 / 30.0), 0.0) - 0.5).abs() < 1e-9, "40 + 30 lg d = 92 dB");
 //! ```
+//!
+//! A link with a catalog [`profile`] also has its airtime and duty cycle ([`duty`]), its longest payload, the cost of
+//! joining again, and what its radio draws; with access points or fading, devices roam ([`field`]).
 
+pub mod duty;
+pub mod field;
+pub mod lora;
+pub mod profile;
+
+use self::{
+    duty::Budget,
+    field::{Field, path_loss_db},
+    profile::LinkProfileDef,
+};
 use crate::{
+    catalog::Catalog,
     message::Message,
     rng::{Rng, stream},
     scenario::{Action, LinkDef, RadioDef, Scenario},
@@ -23,6 +38,7 @@ use rand_distr::{Exp1, StandardNormal};
 use std::{
     cmp::{Ordering, Reverse},
     collections::{BinaryHeap, VecDeque},
+    sync::Arc,
 };
 
 /// Pause before the second attempt, doubled before each further one.
@@ -32,12 +48,67 @@ const OVERHEAD_BYTES: usize = 120;
 /// Air time of a byte at 1 Mbit/s, the lowest 802.11 rate, which a node at the edge of its cell falls back to, [ns].
 const BYTE_NS: i64 = 8_000;
 
-/// Chance that a packet arrives over `distance_m` [m] with this much shadowing [dB], 0–1:
-/// 1/(1 + e^(−(rssi − rssi50))), rssi = tx − (L₁ + 10·n·log₁₀ d) + shadowing (FACTS "Radio", Cooja's model).
-pub fn reception(radio: &RadioDef, distance_m: f64, shadowing_db: f64) -> f64 {
-    let loss_db = radio.loss_1m_db + 10.0 * radio.exponent * distance_m.max(1e-3).log10();
-    let rssi_dbm = radio.tx_dbm - loss_db + shadowing_db;
-    1.0 / (1.0 + (radio.rssi50_dbm - rssi_dbm).exp())
+/// Received power at which half the packets arrive where neither link nor profile says, [dBm] (FACTS "Radio").
+pub const RSSI50_DBM: f64 = -92.0;
+
+/// A link's radio with everything known of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Radio {
+    /// Transmit power, [dBm].
+    pub tx_dbm: f64,
+    /// Received power at which half the packets arrive, [dBm].
+    pub rssi50_dbm: f64,
+    /// Loss at one metre, [dB].
+    pub loss_1m_db: f64,
+    /// Path-loss exponent.
+    pub exponent: f64,
+    /// Standard deviation of the shadowing, [dB].
+    pub shadowing_db: f64,
+    /// Nearest and farthest device, [m].
+    pub distance_m: (f64, f64),
+    /// Loss of a wall, [dB].
+    pub wall_db: f64,
+    /// Way that a wall adds, [m].
+    pub wall_m: f64,
+    /// Standard deviation of the fading, [dB].
+    pub fading_db: f64,
+    /// Its correlation time, [s].
+    pub fading_tau_s: f64,
+    /// By how much another access point must be stronger, [dB].
+    pub hysteresis_db: f64,
+}
+
+impl Radio {
+    /// The radio of a definition; what it leaves open comes from the link's profile.
+    pub fn new(def: &RadioDef, profile: Option<&LinkProfileDef>) -> Self {
+        let or = |own: Option<f64>, of: fn(&LinkProfileDef) -> f64, else_: f64| {
+            own.or(profile.map(of)).unwrap_or(else_)
+        };
+        Self {
+            // The checks want a power where there is no profile.
+            tx_dbm: or(def.tx_dbm, |p| p.tx_dbm, 0.0),
+            rssi50_dbm: or(def.rssi50_dbm, |p| p.rssi50_dbm, RSSI50_DBM),
+            loss_1m_db: def.loss_1m_db,
+            exponent: def.exponent,
+            shadowing_db: def.shadowing_db,
+            distance_m: def.distance_m,
+            wall_db: def.wall_db,
+            wall_m: def.wall_m,
+            fading_db: def.fading_db,
+            fading_tau_s: def.fading_tau.as_secs_f64(),
+            hysteresis_db: def.hysteresis_db,
+        }
+    }
+
+    /// Received power over `distance_m` with this much shadowing [dB], [dBm].
+    pub fn rssi_dbm(&self, distance_m: f64, shadowing_db: f64) -> f64 {
+        self.tx_dbm - path_loss_db(self.loss_1m_db, self.exponent, distance_m) + shadowing_db
+    }
+
+    /// Chance that a packet arrives over `distance_m` with this much shadowing [dB], 0–1.
+    pub fn reception(&self, distance_m: f64, shadowing_db: f64) -> f64 {
+        field::reception(self.rssi_dbm(distance_m, shadowing_db), self.rssi50_dbm)
+    }
 }
 
 /// Time that a payload is on the air.
@@ -51,7 +122,10 @@ pub(crate) struct LinkPlan {
     latency_min_ns: f64,
     latency_jitter_ns: f64,
     arrival: f64,
-    radio: Option<RadioDef>,
+    radio: Option<Radio>,
+    /// Walls to each access point, by the group's zones; empty where nothing fades and there is one access point.
+    walls: Vec<Vec<u32>>,
+    pub profile: Option<Arc<LinkProfileDef>>,
     down: Vec<(SimTime, SimTime)>,
     attempts: u32,
     capacity: usize,
@@ -59,7 +133,16 @@ pub(crate) struct LinkPlan {
 
 impl LinkPlan {
     /// The link with this definition (none: a perfect one) and its outages in the timeline.
-    pub fn new(scenario: &Scenario, link: Option<&LinkDef>, attempts: u32, capacity: u32) -> Self {
+    pub fn new(
+        scenario: &Scenario,
+        catalog: &Catalog,
+        link: Option<&LinkDef>,
+        zones: &[usize],
+        (attempts, capacity): (u32, u32),
+    ) -> Self {
+        let profile = link.and_then(|l| catalog.links.get(l.profile.as_ref()?));
+        let or = |own: Option<f64>, of: fn(&LinkProfileDef) -> f64| own.or(profile.map(of)).unwrap_or(0.0);
+        let radio = link.and_then(|l| l.radio.as_ref());
         let down = scenario.timeline.iter().filter_map(|event| match &event.action {
             Action::LinkDown { link: id } if link.is_some_and(|l| l.id == *id) => {
                 Some((SimTime::ZERO + event.at, event.until.map_or(SimTime::NEVER, |u| SimTime::ZERO + u)))
@@ -67,19 +150,57 @@ impl LinkPlan {
             _ => None,
         });
         Self {
-            latency_min_ns: link.map_or(0.0, |l| l.latency_min_ms * 1e6),
-            latency_jitter_ns: link.map_or(0.0, |l| l.latency_jitter_ms * 1e6),
-            arrival: link.map_or(1.0, |l| 1.0 - l.loss),
-            radio: link.and_then(|l| l.radio.clone()),
+            latency_min_ns: or(link.and_then(|l| l.latency_min_ms), |p| p.latency_min_ms) * 1e6,
+            latency_jitter_ns: or(link.and_then(|l| l.latency_jitter_ms), |p| p.latency_jitter_ms) * 1e6,
+            arrival: 1.0 - or(link.and_then(|l| l.loss), |p| p.loss),
+            radio: radio.map(|r| Radio::new(r, profile)),
+            walls: radio.map_or_else(Vec::new, |r| walls_of(scenario, r, zones)),
+            profile: profile.map(|p| Arc::new(p.clone())),
             down: down.collect(),
             attempts: attempts.max(1),
             capacity: capacity as usize,
         }
     }
 
+    /// Time that a payload of so many bytes is on the air.
+    pub fn air_time(&self, payload_bytes: usize) -> Span {
+        match &self.profile {
+            Some(p) => p.air.time(payload_bytes + p.overhead_bytes as usize),
+            None => air_time(payload_bytes),
+        }
+    }
+
+    /// Current of the radio while sending, on top of the running board's, where a profile says, [mA].
+    pub fn tx_ma(&self) -> Option<f64> {
+        self.profile.as_ref()?.tx_ma
+    }
+
+    /// Current of the radio while listening, on top of the running board's, [mA].
+    pub fn rx_ma(&self) -> f64 {
+        self.profile.as_ref().map_or(0.0, |p| p.rx_ma)
+    }
+
     fn is_down(&self, t: SimTime) -> bool {
         self.down.iter().any(|(from, until)| *from <= t && t < *until)
     }
+}
+
+/// Walls from each of a group's zones to each access point of a radio that has several, or fades.
+fn walls_of(scenario: &Scenario, radio: &RadioDef, zones: &[usize]) -> Vec<Vec<u32>> {
+    if radio.access_points.is_empty() && radio.fading_db == 0.0 {
+        return Vec::new();
+    }
+    let outside = scenario.world.zones.len();
+    let at = |id: &String| scenario.world.zones.iter().position(|z| z.id == *id);
+    let points: Vec<Vec<Option<u32>>> =
+        radio.access_points.iter().map(|id| field::walls(scenario, at(id).unwrap_or(outside))).collect();
+    let places = if zones.is_empty() { &[outside][..] } else { zones };
+    let to_each = |zone: &usize| match points.as_slice() {
+        [] => vec![0],
+        // Where no way leads, the walls of the whole world are between.
+        points => points.iter().map(|p| p[*zone].unwrap_or(outside as u32)).collect(),
+    };
+    places.iter().map(to_each).collect()
 }
 
 /// What a hand-over came to.
@@ -89,6 +210,14 @@ pub(crate) struct Tally {
     pub dropped: u64,
     pub transmissions: u64,
     pub air_ns: i64,
+    /// Time that the radio listened: receive windows, joining.
+    pub listen_ns: i64,
+    /// Messages that the duty cycle has held back, and messages too long for the link.
+    pub held_back: u64,
+    pub too_long: u64,
+    /// Joined again, and gone over to another access point.
+    pub joins: u64,
+    pub roams: u64,
 }
 
 impl Tally {
@@ -97,6 +226,11 @@ impl Tally {
         self.dropped += other.dropped;
         self.transmissions += other.transmissions;
         self.air_ns += other.air_ns;
+        self.listen_ns += other.listen_ns;
+        self.held_back += other.held_back;
+        self.too_long += other.too_long;
+        self.joins += other.joins;
+        self.roams += other.roams;
     }
 }
 
@@ -111,19 +245,38 @@ pub(crate) struct Radios {
     queue: Vec<VecDeque<Message>>,
     /// Messages dropped since the queue was last empty.
     dropping: Vec<u32>,
+    /// Received power, where it varies.
+    field: Option<Field>,
+    /// What only links with a profile have; empty without.
+    modems: Vec<Modem>,
+}
+
+/// A device's modem: its airtime, and whether it has joined the network.
+#[derive(Debug)]
+struct Modem {
+    budget: Budget,
+    joined: bool,
+    /// Its last transmission and listening are over.
+    free: SimTime,
+    /// Whether the last message was held back by the duty cycle.
+    holds_back: bool,
+    /// Whether a message has been too long.
+    told_long: bool,
 }
 
 impl Radios {
     /// Adds the next lane's device; where it stands comes from the stream `link/place`, what befalls its messages from
     /// `link/channel`.
-    pub fn add(&mut self, plan: &LinkPlan, seed: u64, device: &str) {
+    pub fn add(&mut self, plan: &LinkPlan, zone: u16, seed: u64, device: &str) {
         let mut arrival = plan.arrival;
-        if let Some(radio) = &plan.radio {
+        if let (Some(radio), Some(walls)) = (&plan.radio, plan.walls.get(zone as usize)) {
+            self.field.get_or_insert_default().add(radio, walls, seed, device);
+        } else if let Some(radio) = &plan.radio {
             let mut place = stream(seed, device, "link/place");
             let u: f64 = place.random();
             let shadowing: f64 = place.sample(StandardNormal);
             let distance_m = radio.distance_m.0 + (radio.distance_m.1 - radio.distance_m.0) * u;
-            arrival *= reception(radio, distance_m, radio.shadowing_db * shadowing);
+            arrival *= radio.reception(distance_m, radio.shadowing_db * shadowing);
         }
         self.rng.push(stream(seed, device, "link/channel"));
         self.arrival.push(arrival as f32);
@@ -131,6 +284,28 @@ impl Radios {
         self.last_due.push(SimTime::ZERO);
         self.queue.push(VecDeque::new());
         self.dropping.push(0);
+        if plan.profile.is_some() {
+            let modem = Modem {
+                budget: Budget::default(),
+                joined: true,
+                free: SimTime::ZERO,
+                holds_back: false,
+                told_long: false,
+            };
+            self.modems.push(modem);
+        }
+    }
+
+    /// The board was reset: what waits is lost, and so is the network. How many messages that were.
+    pub fn reset(&mut self, lane: u16) -> u64 {
+        let i = lane as usize;
+        let lost = self.queue[i].len() as u64;
+        self.queue[i].clear();
+        self.dropping[i] = 0;
+        if let Some(modem) = self.modems.get_mut(i) {
+            modem.joined = false;
+        }
+        lost
     }
 
     /// Takes a message and sends what can be sent, the oldest first, into `out` with `due` set. Tells whether this was the
@@ -146,9 +321,13 @@ impl Radios {
         let i = lane as usize;
         let mut at = message.sent;
         tally.sent += 1;
+        if self.refuses(i, &message, plan, tally) {
+            return false;
+        }
         self.queue[i].push_back(message);
+        self.look_around(i, plan, &mut at, tally);
         while let Some(first) = self.queue[i].front() {
-            let air = air_time(first.payload.len());
+            let air = plan.air_time(first.payload.len());
             let Some(arrived) = self.transmit(i, plan, &mut at, air, tally) else { break };
             let due = arrived.max(self.last_due[i]);
             self.last_due[i] = due;
@@ -156,6 +335,9 @@ impl Radios {
                 message.due = due;
                 out.push(message);
             }
+        }
+        if let Some(modem) = self.modems.get_mut(i) {
+            modem.free = at;
         }
         let before = self.dropping[i];
         if self.queue[i].is_empty() {
@@ -180,6 +362,9 @@ impl Radios {
     ) -> Option<SimTime> {
         let mut pause = RETRY_PAUSE;
         for _ in 0..plan.attempts {
+            if !self.may_send(i, plan, *at, air, tally) {
+                return None;
+            }
             let rng = &mut self.rng[i];
             // Two draws a try, whatever comes of it.
             let luck: f64 = rng.random();
@@ -191,12 +376,67 @@ impl Radios {
                 let latency_ns = plan.latency_min_ns + plan.latency_jitter_ns * late;
                 let arrived = *at + Span(latency_ns as i64);
                 *at = *at + air;
+                self.listen(plan, at, tally);
                 return Some(arrived);
             }
             *at = *at + air + pause;
+            self.listen(plan, at, tally);
             pause = Span(pause.0.saturating_mul(2));
         }
+        // A connection that fails is built anew.
+        if let Some(modem) = self.modems.get_mut(i) {
+            modem.joined = false;
+        }
         None
+    }
+
+    /// Whether a message is too long for the link; it is dropped then.
+    fn refuses(&mut self, i: usize, message: &Message, plan: &LinkPlan, tally: &mut Tally) -> bool {
+        let most = plan.profile.as_ref().and_then(|p| p.max_payload_bytes);
+        let long = most.is_some_and(|most| message.payload.len() > most as usize);
+        if let (true, Some(modem)) = (long, self.modems.get_mut(i)) {
+            tally.dropped += 1;
+            tally.too_long += u64::from(!std::mem::replace(&mut modem.told_long, true));
+        }
+        long
+    }
+
+    /// Before sending: the received power as it is now, and the network joined, which takes its time.
+    fn look_around(&mut self, i: usize, plan: &LinkPlan, at: &mut SimTime, tally: &mut Tally) {
+        if let (Some(field), Some(radio)) = (&mut self.field, &plan.radio) {
+            let (rssi_dbm, roamed) = field.look(i, radio, *at);
+            self.arrival[i] = (plan.arrival * field::reception(rssi_dbm, radio.rssi50_dbm)) as f32;
+            if roamed {
+                tally.roams += 1;
+                self.modems.iter_mut().skip(i).take(1).for_each(|m| m.joined = false);
+            }
+        }
+        let (Some(modem), Some(profile)) = (self.modems.get_mut(i), &plan.profile) else { return };
+        *at = (*at).max(modem.free);
+        if !modem.joined && !plan.is_down(*at) {
+            modem.joined = true;
+            tally.joins += 1;
+            tally.listen_ns += profile.join.0;
+            *at = *at + profile.join;
+        }
+    }
+
+    /// Whether the duty cycle allows a transmission now.
+    fn may_send(&mut self, i: usize, plan: &LinkPlan, at: SimTime, air: Span, tally: &mut Tally) -> bool {
+        let share = plan.profile.as_ref().and_then(|p| p.duty_cycle);
+        let (Some(share), Some(modem)) = (share, self.modems.get_mut(i)) else { return true };
+        let may = modem.budget.take(at, air, share);
+        tally.held_back += u64::from(!may && !modem.holds_back);
+        modem.holds_back = !may;
+        may
+    }
+
+    /// After a transmission the radio listens.
+    fn listen(&self, plan: &LinkPlan, at: &mut SimTime, tally: &mut Tally) {
+        if let Some(profile) = &plan.profile {
+            tally.listen_ns += profile.listen.0;
+            *at = *at + profile.listen;
+        }
     }
 
     /// Messages waiting in all queues.
@@ -213,13 +453,23 @@ impl Radios {
             bytes.extend(m.seq.to_le_bytes());
             bytes.extend(&*m.payload);
         }
+        if let Some(field) = &self.field {
+            field.hash_into(i, bytes);
+        }
+        if let Some(modem) = self.modems.get(i) {
+            bytes.push(u8::from(modem.joined));
+            bytes.extend(modem.free.0.to_le_bytes());
+            bytes.extend(modem.budget.used().0.to_le_bytes());
+        }
     }
 
     /// Bytes held, [B].
     pub fn bytes(&self) -> usize {
+        let modems: usize = self.modems.iter().map(|m| size_of::<Modem>() + m.budget.bytes()).sum();
+        let field = self.field.as_ref().map_or(0, Field::bytes);
         let lanes = size_of::<Rng>() + 4 + 8 + 8 + size_of::<VecDeque<Message>>() + 4;
         let queued: usize = self.queue.iter().map(|q| q.capacity() * size_of::<Message>()).sum();
-        self.rng.capacity() * lanes + queued
+        self.rng.capacity() * lanes + queued + modems + field
     }
 }
 
@@ -278,3 +528,6 @@ impl Air {
         self.0.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -164,6 +164,11 @@ impl Plan {
         islands.iter().max().map_or(0, |last| last + 1)
     }
 
+    /// Whether any device of the fleet has a part of this model.
+    pub fn names_model(&self, model: &str) -> bool {
+        self.groups.iter().any(|g| g.thing.parts.iter().any(|p| p.model == model))
+    }
+
     /// Id of a group's i-th device.
     pub fn device_id(&self, group: &GroupPlan, i: u32) -> String {
         self.scenario.fleet[group.def].id.replace("{}", &i.to_string())
@@ -191,6 +196,23 @@ impl Plan {
         index as u32 % self.shard.1 == self.shard.0
     }
 
+    /// Whether this shard runs a twin: the one that holds the device it follows, so that both see the same messages.
+    pub fn owns_twin(&self, twin: &str) -> bool {
+        if let Some(index) = self.scenario.physicals.iter().position(|p| p.id == twin) {
+            return self.owns_physical(index);
+        }
+        let of_group = |group: &&GroupPlan| {
+            let pattern = &self.scenario.fleet[group.def].id;
+            let i = match pattern.split_once("{}") {
+                Some((head, tail)) => twin.strip_prefix(head)?.strip_suffix(tail)?.parse().ok()?,
+                None => (pattern == twin).then_some(0)?,
+            };
+            (i < group.count && self.device_id(group, i) == twin).then_some(i)
+        };
+        let found = self.groups.iter().find_map(|g| Some((g, of_group(&g)?)));
+        found.map_or(self.shard.0 == 0, |(group, i)| self.owns(group, i))
+    }
+
     /// Ordinal of the physical with this index, after all devices of the fleet.
     pub fn physical_ordinal(&self, index: usize) -> u32 {
         self.groups.last().map_or(0, |g| g.first + g.count) + index as u32
@@ -216,7 +238,7 @@ pub fn device_channels(
             return Err(PlanError::Missing { what: "part model", name: part.model.clone() });
         }
     }
-    if matches!(power, PowerDef::Battery { .. }) {
+    if power.is_battery() {
         channels.push(Channel::new("power.voltage", Kind::Truth, "V"));
         channels.push(Channel::new("power.charge", Kind::Truth, "percent"));
     }

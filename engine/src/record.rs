@@ -4,7 +4,7 @@
 //! DIR/manifest.json            scenario, seed, segments with chained hashes, where it ended, state hash
 //! DIR/signals.json             the dictionary: every signal of the run with its unit, in blocks
 //! DIR/signals/000000.parquet   time_ns INT64, signal UTF8, value DOUBLE; sorted by (time, signal's place in the dictionary)
-//! DIR/events/000000.parquet    time_ns, subject, part, kind, detail, value; sorted by all of them
+//! DIR/events/000000.parquet    time_ns, subject, part, kind, detail, value, cause; sorted by all of them
 //! ```
 //!
 //! - A segment covers `record.segment` of simulated time and holds what ticks that began in it left. It is written aside,
@@ -64,6 +64,7 @@ fn event_order(a: &Event, b: &Event) -> std::cmp::Ordering {
     (a.t, &a.subject, &a.part, &a.kind, &a.detail)
         .cmp(&(b.t, &b.subject, &b.part, &b.kind, &b.detail))
         .then(a.value.total_cmp(&b.value))
+        .then_with(|| a.cause.cmp(&b.cause))
 }
 
 /// Why a record could not be written or read.

@@ -1,6 +1,7 @@
 //! A run: scenario, catalog and seed in; ticks out. A pure function of its inputs, whatever the thread count.
 
 use crate::{
+    cause::Causes,
     message::Message,
     plan::Plan,
     record::sort_tick,
@@ -83,6 +84,7 @@ impl Run {
         world.init_resource::<Inbox>();
         world.init_resource::<Outbox>();
         world.init_resource::<Counters>();
+        world.init_resource::<Causes>();
         world.init_resource::<StateHashers>();
         Ok(Self { world, schedule: tick_schedule(), pool: Arc::new(pool) })
     }
@@ -187,6 +189,7 @@ fn tick_schedule() -> Schedule {
     schedule
 }
 
-fn gather(mut rows: ResMut<Rows>, mut events: ResMut<Events>) {
+fn gather(mut rows: ResMut<Rows>, mut events: ResMut<Events>, mut causes: ResMut<Causes>) {
     sort_tick(&mut rows.0, &mut events.0);
+    causes.link(&mut events.0);
 }

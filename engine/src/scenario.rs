@@ -14,7 +14,7 @@ pub mod tree;
 
 use crate::{
     catalog::{Firmware, PowerDef, ThingDef},
-    environment::{WeatherDef, ZoneDef},
+    environment::{AmbientDef, EmitDef, WeatherDef, ZoneDef},
     expect::Expectation,
     physics::SceneDef,
     sense::fault::FaultDef,
@@ -93,6 +93,9 @@ pub struct WorldDef {
     /// Outdoor weather; without it, outside is a constant 20 °C, 50 %RH, 1013.25 hPa, dark and still.
     #[serde(default)]
     pub weather: Option<WeatherDef>,
+    /// What the air outdoors carries, its sound and magnetic field; zones that say nothing of their own have the same.
+    #[serde(default)]
+    pub ambient: AmbientDef,
     /// Zones: rooms, houses, desks.
     #[serde(default)]
     pub zones: Vec<ZoneDef>,
@@ -127,6 +130,10 @@ pub struct GroupDef {
     /// Rigid bodies that parts are fixed to.
     #[serde(default)]
     pub mounts: Vec<MountDef>,
+    /// What parts find that neither their zone, nor a body, nor another part gives: `part.quantity` and its value, such as
+    /// `"door.contact": 1` or `"gps.latitude": 48.1`. A `Set` event changes it.
+    #[serde(default)]
+    pub truths: BTreeMap<String, f64>,
 }
 
 fn one() -> u32 {
@@ -156,15 +163,19 @@ pub struct MountDef {
 pub struct LinkDef {
     /// Name that groups use.
     pub id: String,
+    /// Name of a link profile of the catalog, see `twinfleet list links`: what the fields below leave open, its airtime, its
+    /// limits and what its radio draws.
+    #[serde(default)]
+    pub profile: Option<String>,
     /// Shortest latency, [ms].
     #[serde(default)]
-    pub latency_min_ms: f64,
+    pub latency_min_ms: Option<f64>,
     /// Mean of the exponential part on top, [ms].
     #[serde(default)]
-    pub latency_jitter_ms: f64,
+    pub latency_jitter_ms: Option<f64>,
     /// Chance that one transmission is lost, 0–1.
     #[serde(default)]
-    pub loss: f64,
+    pub loss: Option<f64>,
     /// Log-distance radio model; its packet reception multiplies with `loss`.
     #[serde(default)]
     pub radio: Option<RadioDef>,
@@ -175,8 +186,9 @@ pub struct LinkDef {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RadioDef {
-    /// Transmit power, [dBm].
-    pub tx_dbm: f64,
+    /// Transmit power, [dBm]; the profile's, where the link has one.
+    #[serde(default)]
+    pub tx_dbm: Option<f64>,
     /// Distances of the devices to the access point, drawn uniformly, [m].
     pub distance_m: (f64, f64),
     /// Loss at one metre, [dB].
@@ -188,9 +200,28 @@ pub struct RadioDef {
     /// Standard deviation of the log-normal shadowing, drawn once a device, [dB].
     #[serde(default = "three")]
     pub shadowing_db: f64,
-    /// Received power at which half the packets arrive, [dBm].
-    #[serde(default = "rssi50")]
-    pub rssi50_dbm: f64,
+    /// Received power at which half the packets arrive, [dBm]; the profile's, where the link has one, else −92 dBm.
+    #[serde(default)]
+    pub rssi50_dbm: Option<f64>,
+    /// Zones that have an access point (`outside` for one in the open). Devices are on the one that they receive best, and
+    /// go over to another that is better by `hysteresis_db`. Empty: one, at `distance_m` without a wall.
+    #[serde(default)]
+    pub access_points: Vec<String>,
+    /// Loss of each wall between a device's zone and an access point's, [dB].
+    #[serde(default = "five")]
+    pub wall_db: f64,
+    /// Way that each such wall adds to `distance_m`, [m].
+    #[serde(default)]
+    pub wall_m: f64,
+    /// Standard deviation of the slow fading, [dB].
+    #[serde(default)]
+    pub fading_db: f64,
+    /// Its correlation time.
+    #[serde(default = "ten_minutes")]
+    pub fading_tau: Span,
+    /// By how much another access point must be received better before a device goes over, [dB].
+    #[serde(default = "eight")]
+    pub hysteresis_db: f64,
 }
 
 fn forty() -> f64 {
@@ -199,8 +230,16 @@ fn forty() -> f64 {
 fn three() -> f64 {
     3.0
 }
-fn rssi50() -> f64 {
-    -92.0
+/// A light wall: ITU-R P.1238-12 and COST 231's multi-wall model have 3.4 dB for a light one, 6.9 dB for a heavy one.
+fn five() -> f64 {
+    5.0
+}
+fn ten_minutes() -> Span {
+    Span::from_secs(600)
+}
+/// As Apple documents for its devices while they transmit ("About wireless roaming for enterprise").
+fn eight() -> f64 {
+    8.0
 }
 
 /// A real device, replayed from a recording over MQTT.
@@ -285,8 +324,8 @@ pub enum PayloadDef {
     /// One flat object: `{"ts": <Unix ms>, "part.quantity": value, …}`.
     #[default]
     Json,
-    /// A text in which `{part.quantity}` (with `:.2` for decimals), `{device}`, `{zone}`, `{seq}`, `{ts}` (Unix ms) and
-    /// `{battery_v}` are replaced, and `{{`, `}}` stand for braces.
+    /// A text in which `{part.quantity}` (with `:.2` for decimals), `{device}`, `{zone}`, `{seq}`, `{ts}` (Unix ms), `{time}`
+    /// (ISO 8601; both as the device believes them) and `{battery_v}` are replaced, and `{{`, `}}` stand for braces.
     Template(String),
 }
 
@@ -399,6 +438,22 @@ pub enum Action {
         /// Extra air exchange with the outside, [1/h].
         #[serde(default)]
         air_changes_per_h: f64,
+        /// What is given off into its air.
+        #[serde(default)]
+        emits: EmitDef,
+        /// A sound on top of its own, [dB]; 0: none.
+        #[serde(default)]
+        sound_db: f64,
+        /// A magnetic field on top of its own, [µT].
+        #[serde(default)]
+        magnetic_ut: (f64, f64, f64),
+    },
+    /// What a part finds becomes another: a door opens, a vehicle has moved. With `until`, what was before comes back.
+    Set {
+        /// `device/part.quantity`, a glob over devices and parts allowed.
+        target: String,
+        /// The value, in the quantity's unit.
+        to: f64,
     },
     /// A link loses every message while the event lasts.
     LinkDown {

@@ -1,15 +1,17 @@
 //! Sensor pipelines in dense cohorts: truth → mounting and self-heating → lag → cross-sensitivity → gain, bias, drift →
-//! noise → fault → saturation → quantisation → bus timing.
+//! noise → fault → saturation → quantisation → bus timing. A part on an analogue pin is read through its board's converter
+//! in place of a quantisation of its own; its noise and bend come before the fault.
 //!
 //! [`install`] adds the simulated devices whole: their parts (here), calendars and payloads ([`crate::firmware`]),
 //! batteries ([`crate::power`]) and links ([`crate::link`]).
 //!
 //! - Systems: `sample_sensors` in `Sense`, `compose_messages` in `Firmware`, `transmit_messages` in `Publish`. Batteries are
-//!   drained by `sample_sensors`, at each device's own wakes, so `Power` holds no system: a device that sleeps costs nothing.
+//!   drained by `sample_sensors`, at each device's own wakes, so that a device that sleeps costs nothing; `Power` holds
+//!   `sum_light` alone, where there are panels.
 //! - Components: [`Cohort`]. Resources: [`FaultLabels`], [`LateRows`], [`crate::link::Air`], [`crate::world::Submit`].
 //!
-//! Every reading draws from its channel's own stream: two normals where the channel wanders, else one; watching draws
-//! nothing.
+//! Every reading draws from its channel's own stream: two normals where the channel wanders, else one, and one more where a
+//! converter reads it; watching draws nothing.
 //!
 //! ```
 //! use bevy_ecs::prelude::*;
@@ -27,6 +29,7 @@
 
 mod bank;
 mod cohort;
+mod convert;
 mod decay;
 pub mod fault;
 mod normal;
@@ -39,7 +42,9 @@ use crate::{
     actuate::ActuatorBank,
     firmware,
     link::Air,
+    local,
     plan::Plan,
+    power::solar::{Insolation, sum_light},
     time::SimTime,
     world::{
         Clock, Counters, Event, Events, Row, Rows, StateHash, StateHashers, Submit, TickSystems, Truth, Watch,
@@ -71,7 +76,9 @@ pub struct LateRows(Vec<Row>);
 pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) {
     let faults = TimelineFault::all(plan);
     let mut truth = world.remove_resource::<Truth>().unwrap_or_default();
+    local::install(world, schedule, plan, &mut truth);
     let mut labels = Vec::new();
+    let mut light = Insolation::default();
     let mut order = 0;
     for planned in &plan.groups {
         let group = Arc::new(Group::new(plan, planned));
@@ -79,12 +86,16 @@ pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) {
         for index in owned.chunks(COHORT) {
             let group = Arc::clone(&group);
             let blueprint = Blueprint { plan, planned, group, faults: &faults };
-            world.spawn(Cohort::new(order, blueprint, index, &mut truth, &mut labels));
+            world.spawn(Cohort::new(order, blueprint, index, &mut truth, &mut light, &mut labels));
             order += 1;
         }
     }
     labels.sort_by(|a, b| (a.t, &a.subject, &a.part, &a.kind).cmp(&(b.t, &b.subject, &b.part, &b.kind)));
     world.insert_resource(truth);
+    if !light.is_empty() {
+        world.insert_resource(light);
+        schedule.add_systems(sum_light.in_set(TickSystems::Power));
+    }
     world.insert_resource(FaultLabels { events: labels, next: 0 });
     world.init_resource::<LateRows>();
     world.init_resource::<Air>();
@@ -131,6 +142,7 @@ fn sample_sensors(
     clock: Res<Clock>,
     truth: Res<Truth>,
     watch: Res<Watch>,
+    light: Option<Res<Insolation>>,
     results: Results,
 ) {
     thread_local! {
@@ -139,7 +151,8 @@ fn sample_sensors(
     let mut cohorts = in_order(&mut cohorts);
     let look_up = watch.is_changed();
     let banks: Vec<&ActuatorBank> = banks.iter().collect();
-    let world = Surroundings { clock: &clock, truth: &truth, watch: &watch, banks: &banks };
+    let world =
+        Surroundings { clock: &clock, truth: &truth, watch: &watch, banks: &banks, light: light.as_deref() };
     for_each(&mut cohorts, |cohort| {
         if look_up {
             cohort.look_up(world.watch);

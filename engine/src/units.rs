@@ -56,8 +56,10 @@ pub enum Dimension {
     Resistance,
     /// Parts per million of a gas; base ppm.
     Concentration,
-    /// Absolute humidity; base g/m³.
+    /// Mass by volume, such as absolute humidity; base g/m³.
     Density,
+    /// Flow of a liquid; base l/min.
+    Flow,
     /// Magnetic flux density; base T.
     MagneticField,
     /// Level of sound; base dB.
@@ -96,6 +98,7 @@ impl Dimension {
             Self::Resistance => "a resistance",
             Self::Concentration => "a concentration",
             Self::Density => "a density",
+            Self::Flow => "a flow",
             Self::MagneticField => "a magnetic field",
             Self::SoundLevel => "a level of sound",
             Self::Frequency => "a frequency",
@@ -220,12 +223,16 @@ static UNITS: &[Unit] = &[
     unit("ppm", D::Concentration, 1.0, &[]),
     unit("ppb", D::Concentration, 1e-3, &[]),
     unit("g/m3", D::Density, 1.0, &["g/m³"]),
+    unit("ug/m3", D::Density, 1e-6, &["µg/m³", "μg/m³", "µg/m3"]),
+    unit("l/min", D::Flow, 1.0, &["L/min", "lpm"]),
+    unit("l/h", D::Flow, 1.0 / 60.0, &["L/h"]),
     unit("T", D::MagneticField, 1.0, &["tesla"]),
     unit("uT", D::MagneticField, 1e-6, &["µT", "μT"]),
     unit("gauss", D::MagneticField, 1e-4, &["G", "Gs"]),
     unit("dB", D::SoundLevel, 1.0, &["dBA", "dB(A)"]),
     unit("Hz", D::Frequency, 1.0, &["1/s"]),
     unit("kHz", D::Frequency, 1e3, &[]),
+    unit("MHz", D::Frequency, 1e6, &[]),
     unit("s", D::Time, 1.0, &["sec", "seconds"]),
     unit("ms", D::Time, 1e-3, &[]),
     unit("min", D::Time, 60.0, &[]),
@@ -261,15 +268,21 @@ pub fn of_quantity(quantity: &str) -> Option<&'static Unit> {
         "rain" => "mm/h",
         "force" => "N",
         "mass" | "weight" => "kg",
-        "voltage" => "V",
+        "voltage" | "bus_voltage" => "V",
         "current" => "mA",
         "power" => "W",
         "energy" => "Wh",
         "co2" | "gas" => "ppm",
         "magnetic" => "uT",
         "sound" => "dB",
+        "pm1" | "pm2_5" | "pm10" => "ug/m3",
+        "flow" => "l/min",
+        "rotation" => "rpm",
+        "angle" | "latitude" | "longitude" | "course" => "deg",
+        "altitude" => "m",
+        "frequency" => "MHz",
         "level" => "ratio",
-        "presence" => "none",
+        "presence" | "contact" | "throttled" => "none",
         _ => return None,
     };
     find(symbol)

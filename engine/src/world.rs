@@ -172,7 +172,7 @@ impl Watch {
 }
 
 /// Something that happened, for the record, the report and the expectations.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Event {
     /// When.
     pub t: SimTime,
@@ -186,6 +186,9 @@ pub struct Event {
     pub detail: String,
     /// A figure, where there is one (size of a fault, posterior, count).
     pub value: f64,
+    /// What led to it: the [id](crate::cause::id) of an earlier event, or the name of a signal. Empty: nothing that the run
+    /// knows of, such as the timeline.
+    pub cause: String,
 }
 
 /// The events of the tick in progress; sorted by (time, subject, part, kind) before Expect and Record see them.

@@ -42,6 +42,7 @@ fn event(t_s: i64, subject: &str, part: &str, kind: &str, detail: &str) -> Event
         kind: kind.into(),
         detail: detail.into(),
         value: 0.0,
+        ..Event::default()
     }
 }
 

@@ -43,6 +43,7 @@ fn event(t: i64, subject: u32, kind: &str) -> Event {
         kind: kind.into(),
         detail: "größer".into(),
         value: -0.5,
+        cause: format!("n-{subject}/gap@{t}"),
     }
 }
 

@@ -48,6 +48,8 @@ pub enum Command {
     #[command(after_help = examples::REPLAY)]
     /// Publish a recording as a physical device, at its own pace or faster.
     Replay(ReplayArgs),
+    /// Measure a part of the catalog on the bench, and hold it against what its file states.
+    Datasheet(crate::datasheet::Args),
     #[command(after_help = examples::FIT)]
     /// Calibrate a thing's dynamics against recordings.
     Fit(crate::fit::Args),
@@ -89,7 +91,7 @@ pub struct RunArgs {
     /// Simulate only shard I of N (from 0) of the fleet; `merge` joins the records.
     #[arg(long, value_name = "I/N", value_parser = parse_shard, default_value = "0/1", allow_hyphen_values = true)]
     pub shard: (u32, u32),
-    /// A folder with boards/, sensors/, actuators/ or things/ of your own; repeatable. `catalog/` next to the scenario is read by itself.
+    /// A folder with boards/, sensors/, actuators/, batteries/, regulators/, links/ or things/ of your own; repeatable. `catalog/` next to the scenario is read by itself.
     #[arg(long, value_name = "DIR")]
     pub catalog: Vec<PathBuf>,
     /// No progress bar and no summary.
@@ -179,6 +181,12 @@ pub enum Listed {
     Sensors,
     /// Actuators.
     Actuators,
+    /// Battery cells.
+    Batteries,
+    /// Regulators.
+    Regulators,
+    /// Link profiles.
+    Links,
     /// Things: a board with its parts, firmware and dynamics.
     Things,
     /// Scenarios that come with the program.

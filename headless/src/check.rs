@@ -78,7 +78,7 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
 
 fn check(file: &Path, folders: &[PathBuf]) -> Result<(Report, Option<String>), Report> {
     let shelf = file.parent().and_then(|p| p.file_name()).and_then(|n| n.to_str()).unwrap_or_default();
-    if matches!(shelf, "boards" | "sensors" | "actuators" | "things") {
+    if twinfleet_twins::catalog::is_folder(shelf) {
         let catalog = file.parent().and_then(Path::parent).unwrap_or(Path::new("."));
         let mut all = load_files::catalog(None, folders)?;
         twinfleet_twins::catalog::load_dir(&mut all, catalog)?;

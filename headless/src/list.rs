@@ -1,33 +1,78 @@
-//! `twinfleet list`: what the catalog holds.
+//! `twinfleet list`: what the catalog holds, in columns that one compares by.
+
+mod cells;
 
 use crate::{
     args::{ListArgs, Listed},
     exit::{Exit, Failure, say},
     load_files,
 };
+use std::io::IsTerminal;
 use twinfleet_twins::catalog;
 
-/// Prints one line, or one JSON object, an entry.
+/// Prints a table, or one JSON object an entry.
 pub fn run(args: ListArgs, json: bool) -> Result<Exit, Failure> {
     let all = load_files::catalog(None, &args.catalog).map_err(|r| load_files::refused(&r))?;
     let word = match args.what {
         Listed::Boards => "boards",
         Listed::Sensors => "sensors",
         Listed::Actuators => "actuators",
+        Listed::Batteries => "batteries",
+        Listed::Regulators => "regulators",
+        Listed::Links => "links",
         Listed::Things => "things",
         Listed::Scenarios => "scenarios",
         Listed::Predictors => return predictors(json),
     };
     let entries = catalog::list(&all, word).unwrap_or_default();
+    let heads = cells::heads(word);
+    let rows: Vec<Vec<String>> = entries.iter().map(|e| cells::of(&all, word, &e.name)).collect();
     if json {
-        say(format_args!("{}", serde_json::to_string_pretty(&entries).unwrap_or_default()));
+        let objects: Vec<serde_json::Value> =
+            entries.iter().zip(&rows).map(|(e, row)| object(e, heads, row)).collect();
+        say(format_args!("{}", serde_json::to_string_pretty(&objects).unwrap_or_default()));
         return Ok(Exit::Ok);
     }
-    let width = entries.iter().map(|e| e.name.len()).max().unwrap_or(0);
-    for e in &entries {
-        say(format_args!("{:width$}  {}", e.name, e.about));
+    let mut table: Vec<Vec<String>> = Vec::new();
+    if !heads.is_empty() {
+        let head = std::iter::once("name").chain(heads.iter().copied()).chain(["what it is"]);
+        table.push(head.map(str::to_owned).collect());
     }
+    for (e, row) in entries.iter().zip(rows) {
+        table.push(std::iter::once(e.name.clone()).chain(row).chain([e.about.clone()]).collect());
+    }
+    print(&table);
     Ok(Exit::Ok)
+}
+
+/// An entry as an object: name, description, source, and each column under its head.
+fn object(e: &catalog::Listed, heads: &[&str], row: &[String]) -> serde_json::Value {
+    let mut object = serde_json::json!({ "name": e.name, "about": e.about, "source": e.source });
+    for (head, cell) in heads.iter().zip(row) {
+        object[*head] = serde_json::Value::from(cell.as_str());
+    }
+    object
+}
+
+/// Columns as wide as what they hold. On a terminal a line ends where it does; a file gets all of it.
+fn print(table: &[Vec<String>]) {
+    let columns = table.first().map_or(0, Vec::len);
+    let wide = |c: usize| table.iter().map(|row| row[c].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns.saturating_sub(1)).map(wide).collect();
+    let room = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
+    let room = room.filter(|_| std::io::stdout().is_terminal()).unwrap_or(usize::MAX);
+    for row in table {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            line.push_str(&format!("{cell:width$}  "));
+        }
+        line.push_str(row.last().map_or("", String::as_str));
+        let cut: String = match line.chars().count() {
+            n if n > room => line.chars().take(room.saturating_sub(1)).chain(['…']).collect(),
+            _ => line,
+        };
+        say(format_args!("{}", cut.trim_end()));
+    }
 }
 
 fn predictors(json: bool) -> Result<Exit, Failure> {

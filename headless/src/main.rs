@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod datasheet;
 mod drive;
 mod exit;
 mod fit;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Command::Replay(a) => replay::run(a, json),
         Command::Merge(a) => merge::run(a, json),
         Command::Fit(a) => fitted(&a, json),
+        Command::Datasheet(a) => datasheet::run(a, json),
     };
     match outcome {
         Ok(exit) => exit.into(),

@@ -17,7 +17,10 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
 };
-use twinfleet_engine::expect::{Outcome, unit_symbol};
+use twinfleet_engine::{
+    expect::{Outcome, unit_symbol},
+    power::life::GroupLife,
+};
 
 /// Everything that a report says.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -61,6 +64,8 @@ pub struct Report {
     pub twins: Vec<Twin>,
     /// Simulated devices, by group.
     pub groups: Vec<Group>,
+    /// How long the batteries will last, by group.
+    pub batteries: Vec<BatteryLife>,
     /// Faults, verdicts and other events, in order of time.
     pub happenings: Vec<Happening>,
     /// Events that were not kept.
@@ -245,6 +250,50 @@ pub struct Bound {
     pub to_s: Option<f64>,
 }
 
+/// How long a group's batteries will last, by the mean currents of the run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BatteryLife {
+    /// Device pattern.
+    pub group: String,
+    /// Devices that were seen.
+    pub devices: u32,
+    /// Mean current over devices, net of charging, [mA].
+    pub mean_ma: f64,
+    /// Least mean current of a device, [mA].
+    pub least_ma: f64,
+    /// Greatest, [mA].
+    pub most_ma: f64,
+    /// Median life, [h]. None, here and below: it does not run down.
+    pub expected_h: Option<f64>,
+    /// Lower end of the 90 % interval, over devices and over the run's own variation, [h].
+    pub earliest_h: Option<f64>,
+    /// Its upper end, [h].
+    pub latest_h: Option<f64>,
+    /// 5 % quantile over devices alone, [h].
+    pub units_from_h: Option<f64>,
+    /// 95 % quantile over devices alone, [h].
+    pub units_to_h: Option<f64>,
+}
+
+impl From<GroupLife> for BatteryLife {
+    fn from(life: GroupLife) -> Self {
+        let ends = |h: f64| h.is_finite().then_some(h);
+        Self {
+            group: life.group,
+            devices: life.devices,
+            mean_ma: life.mean_ma,
+            least_ma: life.range_ma.0,
+            most_ma: life.range_ma.1,
+            expected_h: ends(life.expected_h),
+            earliest_h: ends(life.earliest_h),
+            latest_h: ends(life.latest_h),
+            units_from_h: ends(life.units_h.0),
+            units_to_h: ends(life.units_h.1),
+        }
+    }
+}
+
 /// An event, or a fault or verdict with its end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -263,6 +312,8 @@ pub struct Happening {
     pub detail: String,
     /// A figure: size of a fault, posterior of a verdict.
     pub value: f64,
+    /// What led to it: an earlier event's id or a signal.
+    pub cause: String,
     /// When a verdict was reached, [s]; its onset is `from_s`.
     pub decided_at_s: Option<f64>,
     /// The size a verdict gives, in the signal's unit (per hour for a drift, ppm for a clock).

@@ -21,6 +21,7 @@ use twinfleet_engine::{
     expect::Expectations,
     mirror::follow::{self, TwinSummary},
     plan::Plan,
+    power::life,
     record::{Header, Recorder, Sampled, Writer},
     run::{Run, epoch_unix_ms},
     world::Counters,
@@ -215,6 +216,7 @@ fn gather(
 ) -> Report {
     let now = run.now();
     follow::summarise(run.world_mut());
+    let batteries = life::forecast(run.world_mut(), plan).into_iter().map(Into::into).collect();
     let world = run.world();
     let counters: BTreeMap<String, u64> =
         world.resource::<Counters>().0.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect();
@@ -235,6 +237,7 @@ fn gather(
         messages: drove.messages,
         state_hash: Some(format!("{:032x}", state.0)),
         counters,
+        batteries,
         // A shard sees its own signals only, and a run cut short not all windows: neither can judge.
         expectations: if plan.shard.1 > 1 || drove.interrupted {
             Vec::new()

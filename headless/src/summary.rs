@@ -2,7 +2,7 @@
 
 use crate::{
     args::RunArgs,
-    report::{Happening, Report, Score},
+    report::{Happening, Report, Score, words},
 };
 use std::fmt::Write;
 use twinfleet_engine::{
@@ -35,6 +35,16 @@ pub fn score_twins(report: &mut Report, scenario: &Scenario, summary: &TwinSumma
             })
             .collect();
         // The event says when a verdict was reached; the twin also knows since when, until when and how large.
+        let known: Vec<Happening> = report
+            .happenings
+            .iter()
+            .filter(|h| h.what == "verdict" && h.subject == score.twin)
+            .cloned()
+            .collect();
+        let cause = |part: &str, kind: &str, t_s: f64| {
+            let same = |h: &&Happening| h.part == part && h.detail == kind && (h.from_s - t_s).abs() < 1e-6;
+            known.iter().find(same).map(|h| h.cause.clone()).unwrap_or_default()
+        };
         report.happenings.retain(|h| !(h.what == "verdict" && h.subject == score.twin));
         report.happenings.extend(score.verdicts.iter().map(|v| Happening {
             from_s: v.onset.as_secs_f64(),
@@ -46,6 +56,7 @@ pub fn score_twins(report: &mut Report, scenario: &Scenario, summary: &TwinSumma
             value: v.posterior,
             decided_at_s: Some(v.decided_at.as_secs_f64()),
             size: (v.size != 0.0).then_some(v.size),
+            cause: cause(&v.part, v.kind, v.decided_at.as_secs_f64()),
         }));
     }
     report.happenings.sort_by(|a, b| a.from_s.total_cmp(&b.from_s));
@@ -58,6 +69,7 @@ pub fn text(report: &Report, args: &RunArgs) -> String {
     let _ = head(&mut out, report);
     let _ = twins(&mut out, report);
     let _ = happenings(&mut out, report);
+    let _ = batteries(&mut out, report);
     out += &outcomes(report);
     let _ = tail(&mut out, report, args);
     out
@@ -126,10 +138,12 @@ fn happenings(out: &mut String, r: &Report) -> std::fmt::Result {
         let until = h.to_s.map_or_else(|| "open".to_owned(), clock);
         let part = if h.part.is_empty() { h.subject.clone() } else { format!("{}/{}", h.subject, h.part) };
         let size = r.size_of(h).map_or_else(String::new, |s| format!(", size {s}"));
+        let because =
+            h.cause.rsplit_once('@').map_or_else(String::new, |(what, _)| format!(", because of {what}"));
         let decided = h.decided_at_s.map_or_else(String::new, |t| format!(" (decided at {})", clock(t)));
         writeln!(
             out,
-            "  {:<8} {part:<28} {} from {} to {until}{size}{decided}",
+            "  {:<8} {part:<28} {} from {} to {until}{size}{decided}{because}",
             h.what,
             h.detail,
             clock(h.from_s)
@@ -137,6 +151,24 @@ fn happenings(out: &mut String, r: &Report) -> std::fmt::Result {
     }
     if told.len() > LISTED {
         writeln!(out, "  … and {} more; --report DIR lists them all", told.len() - LISTED)?;
+    }
+    Ok(())
+}
+
+fn batteries(out: &mut String, r: &Report) -> std::fmt::Result {
+    if r.batteries.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nbattery life, if all goes on as in this run")?;
+    for b in &r.batteries {
+        let ma = words::figure(b.mean_ma);
+        writeln!(
+            out,
+            "  {:<28} {} (90 %: {}) at {ma} mA",
+            b.group,
+            words::life(b.expected_h),
+            words::lives(b)
+        )?;
     }
     Ok(())
 }

@@ -7,8 +7,11 @@ mod mqtt_outside;
 mod system {
     mod attached;
     mod bad_input;
+    mod cold_night;
     mod common;
+    mod datasheet;
     mod determinism;
+    mod energy;
     mod outside;
     mod own;
     mod recordings;

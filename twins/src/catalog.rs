@@ -1,6 +1,7 @@
 //! The catalog and the scenarios that come with the program, and the folders that users put beside them.
 //!
-//! A folder of definitions has `boards/`, `sensors/`, `actuators/` and `things/`, one file per definition. A user's
+//! A folder of definitions has `boards/`, `sensors/`, `actuators/`, `batteries/`, `regulators/`, `links/` and `things/`, one
+//! file per definition. A user's
 //! definition replaces a built-in one of the same name.
 //!
 //! ```
@@ -17,6 +18,8 @@ use std::{
 };
 use twinfleet_engine::{
     catalog::{ActuatorDef, BoardDef, Catalog, SensorDef, ThingDef},
+    link::profile::LinkProfileDef,
+    power::{cell::BatteryDef, regulator::RegulatorDef},
     scenario::{
         check::Place,
         definition::{self, Definition},
@@ -52,7 +55,7 @@ pub fn load_dir(catalog: &mut Catalog, dir: &Path) -> Result<(), Report> {
     let mut report = Report::default();
     if !dir.is_dir() {
         let error = Diagnostic::error(format!("there is no folder `{}`", dir.display()));
-        return Err(error.help("it holds boards/, sensors/, actuators/ or things/ with .ron files").into());
+        return Err(error.help(format!("it holds {FOLDERS_IN_WORDS} with .ron files")).into());
     }
     let mut any = false;
     for folder in FOLDERS {
@@ -65,14 +68,17 @@ pub fn load_dir(catalog: &mut Catalog, dir: &Path) -> Result<(), Report> {
     }
     if !any {
         let error = Diagnostic::error(format!("`{}` holds no definitions", dir.display()));
-        return Err(error
-            .help("put .ron files into boards/, sensors/, actuators/ or things/ within it")
-            .into());
+        return Err(error.help(format!("put .ron files into {FOLDERS_IN_WORDS} within it")).into());
     }
     if let Err(errors) = load(catalog, &shelves) {
         report.merge(errors);
     }
     report.into_result().map(|_| ())
+}
+
+/// Whether a folder of this name holds definitions.
+pub fn is_folder(name: &str) -> bool {
+    FOLDERS.contains(&name)
 }
 
 /// The folder `catalog/` next to a scenario file, if there is one.
@@ -121,7 +127,7 @@ pub struct Listed {
     pub source: String,
 }
 
-/// The definitions of one kind (`boards`, `sensors`, `actuators`, `things`) or the `scenarios`, sorted by name. `None` for
+/// The definitions of one kind (`boards`, `sensors`, `actuators`, `batteries`, `regulators`, `links`, `things`) or the `scenarios`, sorted by name. `None` for
 /// another word.
 pub fn list(catalog: &Catalog, what: &str) -> Option<Vec<Listed>> {
     let line = |name: &String, about: &String, source: &String| Listed {
@@ -133,6 +139,9 @@ pub fn list(catalog: &Catalog, what: &str) -> Option<Vec<Listed>> {
         "boards" => catalog.boards.values().map(|d| line(&d.name, &d.about, &d.source)).collect(),
         "sensors" => catalog.sensors.values().map(|d| line(&d.name, &d.about, &d.source)).collect(),
         "actuators" => catalog.actuators.values().map(|d| line(&d.name, &d.about, &d.source)).collect(),
+        "batteries" => catalog.batteries.values().map(|d| line(&d.name, &d.about, &d.source)).collect(),
+        "regulators" => catalog.regulators.values().map(|d| line(&d.name, &d.about, &d.source)).collect(),
+        "links" => catalog.links.values().map(|d| line(&d.name, &d.about, &d.source)).collect(),
         "things" => catalog.things.values().map(|d| line(&d.name, &d.about, &d.source)).collect(),
         "scenarios" => scenarios().into_iter().map(listed_scenario).collect(),
         _ => return None,
@@ -145,7 +154,18 @@ fn listed_scenario(name: &str) -> Listed {
     Listed { name: name.to_owned(), about: about.to_owned(), source: String::new() }
 }
 
-const FOLDERS: [&str; 4] = [BoardDef::FOLDER, SensorDef::FOLDER, ActuatorDef::FOLDER, ThingDef::FOLDER];
+const FOLDERS: [&str; 7] = [
+    BoardDef::FOLDER,
+    SensorDef::FOLDER,
+    ActuatorDef::FOLDER,
+    BatteryDef::FOLDER,
+    RegulatorDef::FOLDER,
+    LinkProfileDef::FOLDER,
+    ThingDef::FOLDER,
+];
+
+/// The folders as help texts name them.
+const FOLDERS_IN_WORDS: &str = "boards/, sensors/, actuators/, batteries/, regulators/, links/ or things/";
 
 /// Texts by kind of definition.
 #[derive(Default)]
@@ -153,6 +173,9 @@ struct Shelves {
     boards: Vec<Source>,
     sensors: Vec<Source>,
     actuators: Vec<Source>,
+    batteries: Vec<Source>,
+    regulators: Vec<Source>,
+    links: Vec<Source>,
     things: Vec<Source>,
 }
 
@@ -162,6 +185,9 @@ impl Shelves {
             BoardDef::FOLDER => &mut self.boards,
             SensorDef::FOLDER => &mut self.sensors,
             ActuatorDef::FOLDER => &mut self.actuators,
+            BatteryDef::FOLDER => &mut self.batteries,
+            RegulatorDef::FOLDER => &mut self.regulators,
+            LinkProfileDef::FOLDER => &mut self.links,
             _ => &mut self.things,
         }
     }
@@ -230,6 +256,15 @@ fn load(catalog: &mut Catalog, shelves: &Shelves) -> Result<(), Report> {
     for (source, actuator) in read_shelf::<ActuatorDef>(&shelves.actuators, &mut report) {
         taken(catalog.sensors.contains_key(&actuator.name), "a sensor", &source, &actuator.name, &mut report);
         catalog.actuators.insert(actuator.name.clone(), actuator);
+    }
+    for (_, battery) in read_shelf::<BatteryDef>(&shelves.batteries, &mut report) {
+        catalog.batteries.insert(battery.name.clone(), battery);
+    }
+    for (_, regulator) in read_shelf::<RegulatorDef>(&shelves.regulators, &mut report) {
+        catalog.regulators.insert(regulator.name.clone(), regulator);
+    }
+    for (_, link) in read_shelf::<LinkProfileDef>(&shelves.links, &mut report) {
+        catalog.links.insert(link.name.clone(), link);
     }
     let things = read_shelf::<ThingDef>(&shelves.things, &mut report);
     for (_, thing) in &things {

@@ -1,6 +1,7 @@
-//! The concrete world of Twinfleet: the catalog of boards, parts and things, register-level parts, and the wire to
-//! brokers.
+//! The concrete world of Twinfleet: the catalog of boards, parts and things, the bench that measures them, register-level
+//! parts, and the wire to brokers.
 
 pub mod catalog;
+pub mod datasheet;
 pub mod parts;
 pub mod wire;

@@ -72,18 +72,18 @@ fn every_figure_of_the_datasheets_belongs_to_a_part_of_the_catalog() {
     let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/datasheets/expected.csv");
     let text = fs::read_to_string(table).unwrap();
     let mut lines = text.lines();
-    let head = "part,channel,figure,value,unit,bound,condition,document,place,basis";
+    let head = "part,channel,figure,value,unit,bound,condition,document,place,basis,law";
     assert_eq!(lines.next(), Some(head));
     let mut named = BTreeSet::new();
     for line in lines {
         let cells: Vec<&str> = line.split(',').collect();
-        let [part, channel, figure, value, unit, bound, _, document, place, basis] = cells[..] else {
+        let [part, channel, figure, value, unit, bound, _, document, place, basis, law] = cells[..] else {
             panic!("{line}: {} columns", cells.len());
         };
         let known = match (all.sensors.get(part), all.actuators.get(part), all.boards.get(part)) {
             (Some(s), ..) => channel == "part" || s.channels.iter().any(|c| c.quantity == channel),
             (_, Some(_), _) => channel == "level",
-            (.., Some(_)) => ["supply", "adc", "clock"].contains(&channel),
+            (.., Some(_)) => ["supply", "adc", "clock", "thermal"].contains(&channel),
             _ => false,
         };
         assert!(known, "{line}: no such part or channel");
@@ -91,7 +91,7 @@ fn every_figure_of_the_datasheets_belongs_to_a_part_of_the_catalog() {
         assert!(units::find(unit).is_some_and(|u| u.symbol == unit), "{line}: no such unit");
         assert!(["min", "typ", "max", "rms", "peak", "nominal"].contains(&bound), "{line}: no such bound");
         assert!(["read", "second-hand", "recalled"].contains(&basis), "{line}: no such basis");
-        assert!(![figure, document, place].contains(&""), "{line}: says not what or where");
+        assert!(![figure, document, place, law].contains(&""), "{line}: says not what or where");
         named.insert(part);
     }
     for sensor in all.sensors.keys() {
@@ -141,6 +141,28 @@ fn a_users_folder_adds_and_replaces_definitions_without_a_compiler() {
     assert_eq!(all.sensors.len(), before + 1);
     assert_eq!(all.sensors["bme280"].about, "mine too");
     assert_eq!(all.things["probe"].parts[0].model, "tmp117");
+}
+
+/// The README's own sensor and board load as they stand there, and can be wired to each other.
+#[test]
+fn what_the_readme_adds_loads() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let blocks: Vec<&str> = readme.split("```ron\n").skip(1).filter_map(|b| b.split("```").next()).collect();
+    let dir = tempfile::tempdir().unwrap();
+    for (folder, word) in [("sensors", "Sensor("), ("boards", "Board(")] {
+        let block =
+            blocks.iter().find(|b| b.starts_with(word)).unwrap_or_else(|| panic!("the README has no {word}"));
+        assert!(block.lines().count() <= 12, "ten lines or so: {block}");
+        fs::create_dir_all(dir.path().join(folder)).unwrap();
+        fs::write(dir.path().join(folder).join("x.ron"), block).unwrap();
+    }
+    fs::create_dir_all(dir.path().join("things")).unwrap();
+    let thing = r#"Thing(format: 1, name: "logger", source: "own", board: "my-logger",
+        parts: [(id: "t", model: "tmp117", on: I2c(0x48)), (id: "soil", model: "soil-capacitive", on: Pin("PA0"))])"#;
+    fs::write(dir.path().join("things/t.ron"), thing).unwrap();
+    let mut all = catalog::builtin().unwrap();
+    catalog::load_dir(&mut all, dir.path()).unwrap_or_else(|r| panic!("{}", r.render(Style::Plain)));
+    assert!(all.boards.contains_key("my-logger") && all.sensors.contains_key("tmp117"));
 }
 
 #[test]

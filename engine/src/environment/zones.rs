@@ -27,6 +27,7 @@ pub use def::{NeighbourDef, SoilDef, ZoneDef, ZoneProblem, islands, problems};
 
 use super::{
     air::{self, AIR_J_M3_K, LATENT_J_KG},
+    ambient::{AmbientDef, CARRIED, Carried, loudest_db},
     network::{LinkId, Network},
     weather::Outside,
 };
@@ -46,6 +47,12 @@ pub struct ZoneInputs {
     pub water_mm_h: Vec<f64>,
     /// Light of lamps, [lx].
     pub light_lx: Vec<f64>,
+    /// What is given off into the air, in the units of [`Carried`] times m³/s.
+    pub emitted: Vec<Carried>,
+    /// Power of what sounds, over that of 0 dB.
+    pub sound: Vec<f64>,
+    /// Magnetic field of what was brought near, [µT].
+    pub magnetic_ut: Vec<[f64; 3]>,
 }
 
 impl ZoneInputs {
@@ -56,15 +63,21 @@ impl ZoneInputs {
             heat_w: none.clone(),
             air_changes_per_h: none.clone(),
             water_mm_h: none.clone(),
+            sound: none.clone(),
             light_lx: none,
+            emitted: vec![[0.0; CARRIED]; n],
+            magnetic_ut: vec![[0.0; 3]; n],
         }
     }
 
     /// Sets everything to nothing.
     pub fn clear(&mut self) {
-        for v in [&mut self.heat_w, &mut self.air_changes_per_h, &mut self.water_mm_h, &mut self.light_lx] {
+        let Self { heat_w, air_changes_per_h, water_mm_h, light_lx, emitted, sound, magnetic_ut } = self;
+        for v in [heat_w, air_changes_per_h, water_mm_h, light_lx, sound] {
             v.fill(0.0);
         }
+        emitted.fill([0.0; CARRIED]);
+        magnetic_ut.fill([0.0; 3]);
     }
 }
 
@@ -81,6 +94,8 @@ pub struct ZoneState {
     pub humidity_percent: f64,
     /// Volumetric water content of the soil, [percent]; 0 without soil.
     pub soil_percent: f64,
+    /// What the air carries.
+    pub carried: Carried,
 }
 
 /// The zones that a run simulates.
@@ -92,6 +107,8 @@ pub struct ZoneModel {
     transmission: Vec<f64>,
     islands: Vec<Island>,
     state: Vec<Option<ZoneState>>,
+    /// The outdoors'.
+    ambient: AmbientDef,
 }
 
 #[derive(Clone, Debug)]
@@ -171,10 +188,35 @@ impl ZoneModel {
                 vapour_g_m3: air::absolute_humidity_g_m3(def.temperature_c, def.humidity_percent),
                 humidity_percent: def.humidity_percent,
                 soil_percent: def.soil.as_ref().map_or(0.0, |s| s.moisture_percent),
+                carried: def.ambient.unwrap_or_default().carried(),
             });
         }
         let transmission = (0..defs.len()).map(|z| through(defs, &parent, z)).collect();
-        Self { defs: defs.to_vec(), parent, transmission, islands, state }
+        Self { defs: defs.to_vec(), parent, transmission, islands, state, ambient: AmbientDef::default() }
+    }
+
+    /// The same zones, those that say nothing of it with the outdoors' air.
+    #[must_use]
+    pub fn amid(mut self, outdoors: AmbientDef) -> Self {
+        self.ambient = outdoors;
+        for (def, state) in self.defs.iter().zip(&mut self.state) {
+            if let (None, Some(state)) = (&def.ambient, state) {
+                state.carried = outdoors.carried();
+            }
+        }
+        self
+    }
+
+    /// Level of sound in a zone, [dB], and its magnetic field, [µT].
+    pub fn sound_and_field(&self, zone: usize, inputs: &ZoneInputs) -> (f64, [f64; 3]) {
+        let own = self.defs[zone].ambient.as_ref().unwrap_or(&self.ambient);
+        let (x, y, z) = own.magnetic_ut;
+        let near = inputs.magnetic_ut[zone];
+        let sound = match inputs.sound[zone] {
+            power if power > 0.0 => loudest_db(own.sound_db, 10.0 * power.log10()),
+            _ => own.sound_db,
+        };
+        (sound, [x + near[0], y + near[1], z + near[2]])
     }
 
     /// The definitions.
@@ -200,7 +242,7 @@ impl ZoneModel {
     }
 
     fn step_island(&mut self, k: usize, outside: &Outside, inputs: &ZoneInputs, dt_s: f64) {
-        let Self { defs, parent, transmission, islands, state } = self;
+        let Self { defs, parent, transmission, islands, state, .. } = self;
         let Island { zones, heat, vapour, exchange, mass } = &mut islands[k];
         let outside_g_m3 = air::absolute_humidity_g_m3(outside.temperature_c, outside.humidity_percent);
         let (mut temperatures, mut vapours) = (vec![0.0; heat.len()], vec![0.0; zones.len()]);
@@ -250,6 +292,28 @@ impl ZoneModel {
                 now.humidity_percent = (100.0 * now.vapour_g_m3 / saturated).min(100.0);
             } else {
                 now.vapour_g_m3 = saturated * now.humidity_percent / 100.0;
+            }
+        }
+        self.carry(k, inputs, dt_s);
+    }
+
+    /// Steps what the air of an island carries, with the exchange that its vapour has.
+    fn carry(&mut self, k: usize, inputs: &ZoneInputs, dt_s: f64) {
+        let Self { defs, islands, state, ambient, .. } = self;
+        let Island { zones, vapour, .. } = &mut islands[k];
+        let outside = ambient.carried();
+        let sources: Vec<Carried> = zones.iter().map(|z| defs[*z].emits.per_s()).collect();
+        let (mut now, mut from) = (vec![0.0; zones.len()], vec![0.0; zones.len()]);
+        for q in 0..CARRIED {
+            for (i, z) in zones.iter().enumerate() {
+                now[i] = state[*z].map_or(0.0, |s| s.carried[q]);
+                from[i] = sources[i][q] + inputs.emitted[*z][q];
+            }
+            vapour.advance(&mut now, outside[q], &from, dt_s);
+            for (x, z) in now.iter().zip(zones.iter()) {
+                if let Some(s) = &mut state[*z] {
+                    s.carried[q] = *x;
+                }
             }
         }
     }

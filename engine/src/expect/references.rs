@@ -11,17 +11,28 @@ pub const VERDICT_KINDS: [&str; 8] =
     ["stuck", "bias", "drift", "gain", "spike", "noise", "dropout", "clock_skew"];
 
 /// Kinds of the events that a run can have.
-pub const EVENT_KINDS: [&str; 12] = [
+pub const EVENT_KINDS: [&str; 23] = [
     "bad_command",
     "bad_input",
     "bad_payload",
+    "battery_cold",
     "brown_out",
+    "clock_reset",
+    "clock_set",
     "command",
     "disturb_end",
     "disturb_start",
     "dropped",
+    "duty_cycle",
     "fault_end",
     "fault_start",
+    "gap",
+    "gap_end",
+    "joined",
+    "reboot",
+    "roamed",
+    "sag",
+    "too_long",
     "verdict",
     "verdict_end",
 ];
@@ -64,19 +75,28 @@ pub fn dangling(expectations: &[Expectation], table: &SignalTable) -> Vec<Dangli
         .map(|(pattern, _, channels)| (pattern, channels))
         .collect();
     for (index, e) in expectations.iter().enumerate() {
+        let unknown = |kind: &str, message: String| {
+            let help =
+                near(kind, EVENT_KINDS).unwrap_or_else(|| format!("one of {}", EVENT_KINDS.join(", ")));
+            let known = EVENT_KINDS.iter().any(|k| plain(k) == plain(kind));
+            (!known).then(|| Dangling { index, word: kind.to_owned(), message, help: Some(help) })
+        };
         for kind in conditions(e)
             .into_iter()
             .filter_map(|c| if let Condition::Event(p) = c { p.kind.as_ref() } else { None })
         {
-            if !EVENT_KINDS.iter().any(|k| plain(k) == plain(kind)) {
-                let help =
-                    near(kind, EVENT_KINDS).unwrap_or_else(|| format!("one of {}", EVENT_KINDS.join(", ")));
-                all.push(Dangling {
-                    index,
-                    word: kind.clone(),
-                    message: format!("no event has the kind `{kind}`"),
-                    help: Some(help),
-                });
+            all.extend(unknown(kind, format!("no event has the kind `{kind}`")));
+        }
+        for cause in conditions(e)
+            .into_iter()
+            .filter_map(|c| if let Condition::Event(p) = c { p.cause.as_ref() } else { None })
+        {
+            // A glob over whole causes is left alone; a bare word is a kind.
+            if !cause.contains(['/', '@', '*', '?']) {
+                all.extend(unknown(
+                    cause,
+                    format!("no event has the kind `{cause}`, so none is because of it"),
+                ));
             }
         }
         for pattern in verdicts(e) {

@@ -55,6 +55,24 @@ impl Wheel {
         self.head[slot] = lane;
     }
 
+    /// Takes out a lane that was put in for `t_ns`.
+    fn remove(&mut self, lane: u16, t_ns: i64) {
+        let slot = (self.tick_of(t_ns).max(self.tick) & self.mask) as usize;
+        let mut at = self.head[slot];
+        if at == lane {
+            self.head[slot] = self.next[lane as usize];
+            return;
+        }
+        while at != NIL {
+            let after = self.next[at as usize];
+            if after == lane {
+                self.next[at as usize] = self.next[lane as usize];
+                return;
+            }
+            at = after;
+        }
+    }
+
     /// Calls `due` for every lane whose wake lies before `until`, in any order.
     fn drain(&mut self, until: SimTime, clocks: &[DeviceClock], mut due: impl FnMut(u16)) {
         while self.tick * self.step_ns < until.0 {
@@ -192,6 +210,21 @@ impl Wakes {
         }
     }
 
+    /// Sets the error of a lane's crystal, which its next period goes by.
+    #[inline]
+    pub fn set_ppm(&mut self, lane: u16, ppm: f64) {
+        self.clocks[lane as usize].ppm = ppm as f32;
+    }
+
+    /// Moves a lane that is in the calendar to another wake.
+    pub fn move_to(&mut self, lane: u16, next: SimTime) {
+        let t_ns = std::mem::replace(&mut self.clocks[lane as usize].next_ns, next.0);
+        if let Some(wheel) = &mut self.wheel {
+            wheel.remove(lane, t_ns);
+            wheel.insert(lane, next.0);
+        }
+    }
+
     /// Takes the lane out of the calendar for good; it must not be scheduled again.
     pub fn switch_off(&mut self, lane: u16) {
         self.clocks[lane as usize].next_ns = i64::MAX;
@@ -210,11 +243,16 @@ impl Wakes {
     /// How far the device's clock is ahead of simulated time, [ns]: its crystal's error since the start, and what a
     /// skew has added since its onset. The end of a skew sets the clock right.
     pub fn ahead_ns(&self, lane: u16, t: SimTime) -> i64 {
-        let mut ns = f64::from(self.clocks[lane as usize].ppm) * 1e-6 * t.0 as f64;
+        (f64::from(self.clocks[lane as usize].ppm) * 1e-6 * t.0 as f64 + self.skew_ns(lane, t)) as i64
+    }
+
+    /// What skews have added to the device's clock since their onset, [ns].
+    pub fn skew_ns(&self, lane: u16, t: SimTime) -> f64 {
+        let mut ns = 0.0;
         for s in self.skews.iter().filter(|s| s.lane == lane && s.from <= t && t < s.until) {
             ns += s.ppm * 1e-6 * (t - s.from).0 as f64;
         }
-        ns as i64
+        ns
     }
 
     /// Everything of a lane that decides its future, and the trace of its readings.

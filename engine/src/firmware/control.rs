@@ -417,6 +417,7 @@ fn refusal(
         kind: kind.to_owned(),
         detail: format!("{}: {error}", message.topic),
         value: 0.0,
+        ..Event::default()
     }
 }
 

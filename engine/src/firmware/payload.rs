@@ -10,12 +10,12 @@
 //! Codec::new(&PayloadDef::Json, &names).unwrap().render(&report, &mut bytes);
 //! assert_eq!(bytes, br#"{"ts":1767225600000,"bme280.temperature":21.5,"bme280.humidity":40.25}"#);
 //! bytes.clear();
-//! let text = PayloadDef::Template("{device} {bme280.temperature:.2} {{ok}}".to_owned());
+//! let text = PayloadDef::Template("{device} {bme280.temperature:.2} {{ok}} {time}".to_owned());
 //! Codec::new(&text, &names).unwrap().render(&report, &mut bytes);
-//! assert_eq!(bytes, b"node-7 21.50 {ok}");
+//! assert_eq!(bytes, b"node-7 21.50 {ok} 2026-01-01T00:00:00.000Z");
 //! ```
 
-use crate::scenario::PayloadDef;
+use crate::scenario::{PayloadDef, calendar};
 use std::io::Write;
 
 /// What a message tells.
@@ -43,7 +43,7 @@ pub enum TemplateError {
     Brace(char),
     /// A placeholder that nothing fills.
     #[error(
-        "nothing is named `{name}`: a payload template may hold {{device}}, {{zone}}, {{seq}}, {{ts}}, {{battery_v}} and the readings {readings}"
+        "nothing is named `{name}`: a payload template may hold {{device}}, {{zone}}, {{seq}}, {{ts}}, {{time}}, {{battery_v}} and the readings {readings}"
     )]
     Unknown {
         /// What was written.
@@ -64,6 +64,7 @@ enum Piece {
     Zone,
     Seq,
     Ts,
+    Time,
     Battery(Option<usize>),
 }
 
@@ -124,6 +125,8 @@ fn fill(piece: &Piece, report: &Report, out: &mut Vec<u8>) {
         Piece::Zone => out.extend(report.zone.as_bytes()),
         Piece::Seq => put(out, format_args!("{}", report.seq)),
         Piece::Ts => put(out, format_args!("{}", report.ts_unix_ms)),
+        // Years that a device cannot have are cut to what the calendar holds.
+        Piece::Time => out.extend(calendar::text(report.ts_unix_ms.saturating_mul(1_000_000)).bytes()),
         Piece::Battery(decimals) => number(out, report.battery_v.unwrap_or(f64::NAN), *decimals),
     }
 }
@@ -186,6 +189,7 @@ fn placeholder(inside: &str, names: &[String]) -> Result<Piece, TemplateError> {
         "zone" => Piece::Zone,
         "seq" => Piece::Seq,
         "ts" => Piece::Ts,
+        "time" => Piece::Time,
         "battery_v" => Piece::Battery(decimals),
         _ => match names.iter().position(|n| n == name) {
             Some(i) => Piece::Value(i, decimals),

@@ -256,6 +256,7 @@ impl Twin {
                         kind: "bad_payload".to_owned(),
                         detail: why.to_string(),
                         value: 1.0,
+                        ..Event::default()
                     });
                 }
             }
@@ -369,6 +370,7 @@ impl Twin {
                 kind: if ended { "verdict_end" } else { "verdict" }.to_owned(),
                 detail: verdict.kind.to_owned(),
                 value: verdict.posterior,
+                ..Event::default()
             });
         }
     }
@@ -410,7 +412,7 @@ pub type MakeEstimator<'a, E> = dyn Fn(&MirrorDef) -> Result<Box<dyn Estimator>,
 /// Adds the twins of the plan's shard. `make` builds a mirror's estimator; the plan holds one signal block
 /// per mirror section, laid out by [`mirror::twin_channels`].
 ///
-/// A twin lives in the shard of its physical (by index), so that both see the same messages unsplit.
+/// A twin lives in the shard of the device that it follows, so that both see the same messages unsplit.
 pub fn install<E>(
     world: &mut World,
     schedule: &mut Schedule,
@@ -419,8 +421,7 @@ pub fn install<E>(
 ) -> Result<(), E> {
     let mut topics = Topics::default();
     for (index, def) in plan.scenario.mirror.iter().enumerate() {
-        let physical = plan.scenario.physicals.iter().position(|p| p.id == def.twin).unwrap_or(index) as u32;
-        if physical % plan.shard.1.max(1) != plan.shard.0 {
+        if !plan.owns_twin(&def.twin) {
             continue;
         }
         let base = plan.signals.id(plan.twin_blocks[index], 0, 0);

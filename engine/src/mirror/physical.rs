@@ -309,6 +309,7 @@ impl Physical {
                     kind: kind.to_owned(),
                     detail: f.fault.kind.name().to_owned(),
                     value: fault_size(&f.fault.kind),
+                    ..Event::default()
                 });
             };
             if !f.started && f.fault.from < until {

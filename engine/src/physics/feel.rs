@@ -25,8 +25,20 @@ use nalgebra::{Isometry3, Translation3, UnitQuaternion, Vector3};
 use std::f64::consts::TAU;
 
 /// Quantities that a rigid body makes a part feel.
-pub const FELT: [&str; 9] =
-    ["accel_x", "accel_y", "accel_z", "gyro_x", "gyro_y", "gyro_z", "distance", "presence", "force"];
+pub const FELT: [&str; 12] = [
+    "accel_x",
+    "accel_y",
+    "accel_z",
+    "gyro_x",
+    "gyro_y",
+    "gyro_z",
+    "distance",
+    "presence",
+    "force",
+    "magnetic_x",
+    "magnetic_y",
+    "magnetic_z",
+];
 
 /// What a range sensor reads when no echo returns, [m]: the HC-SR04's 38 ms time-out at 58 µs/cm (ElecFreaks user guide).
 /// It lies beyond every range, so that the reading saturates at the part's own limit.
@@ -64,6 +76,11 @@ impl Mount {
     /// Index of the body.
     pub fn body(&self) -> usize {
         self.body
+    }
+
+    /// A vector of the world, such as the magnetic field, in the part's own frame.
+    pub fn turned(&self, world: [f64; 3], scene: &Scene) -> [f64; 3] {
+        self.world_from_part(scene).rotation.inverse_transform_vector(&world.into()).into()
     }
 
     fn world_from_part(&self, scene: &Scene) -> Isometry3<f64> {

@@ -1,7 +1,8 @@
 //! The system of the tick that advances the scene and tells [`Truth`] what parts feel.
 //!
 //! One system, `advance_scene`, in [`TickSystems::Physics`]; resource [`SceneState`]. Places written, all
-//! `part/<device>/<part>/<quantity>`: `accel_x/y/z` [m/s²] and `gyro_x/y/z` [rad/s] as tracks of one value a sub-step,
+//! `part/<device>/<part>/<quantity>`: `magnetic_x/y/z` [µT], the zone's field at the tick's start turned into the part's
+//! frame; `accel_x/y/z` [m/s²] and `gyro_x/y/z` [rad/s] as tracks of one value a sub-step,
 //! the mean over it; `distance` [m] and `presence` [0/1] as seen at the tick's start; `force` [N], the mean over the tick.
 //! Body rows (see [`super::BODY_CHANNELS`]) are those of the tick's start. Install it before the sensors, which look for
 //! these places.
@@ -42,10 +43,28 @@ struct FeelingPart {
 }
 
 enum Sense {
-    Inertial { imu: Inertial, axes: Vec<Axis> },
-    Range { range: Range, place: TruthId },
-    Presence { presence: Presence, place: TruthId },
-    Load { cell: LoadCell, place: TruthId },
+    Inertial {
+        imu: Inertial,
+        axes: Vec<Axis>,
+    },
+    Range {
+        range: Range,
+        place: TruthId,
+    },
+    Presence {
+        presence: Presence,
+        place: TruthId,
+    },
+    Load {
+        cell: LoadCell,
+        place: TruthId,
+    },
+    /// The zone's field along the world's axes, and the part's places for those that it measures.
+    Compass {
+        mount: Mount,
+        field: [TruthId; 3],
+        axes: Vec<(usize, TruthId)>,
+    },
 }
 
 /// One axis of an inertial sensor: 0–2 specific force, 3–5 rate of rotation.
@@ -101,8 +120,13 @@ fn mount_parts(
         // Mounts were checked; what is missing here is an actuator, which feels nothing.
         let (Some(body), Some(sensor)) = (body, sensor) else { continue };
         let name = format!("{device}/{}", def.part);
+        let around = match group.zone(i) {
+            Some(z) => format!("zone/{}", plan.scenario.world.zones[z].id),
+            None => "outside".to_owned(),
+        };
+        let field = ["x", "y", "z"].map(|axis| truth.place(&format!("{around}/magnetic_{axis}")));
         let mut place = |quantity: &str| truth.place(&place_name(&device, &def.part, quantity));
-        let senses = senses_of(sensor, Mount::of_def(body, def), scene, &mut place);
+        let senses = senses_of(sensor, Mount::of_def(body, def), scene, field, &mut place);
         parts.extend(senses.into_iter().map(|sense| FeelingPart { name: name.clone(), sense }));
     }
 }
@@ -111,15 +135,20 @@ fn senses_of(
     sensor: &SensorDef,
     mount: Mount,
     scene: &Scene,
+    field: [TruthId; 3],
     place: &mut dyn FnMut(&str) -> TruthId,
 ) -> Vec<Sense> {
     let inertial = ["accel_x", "accel_y", "accel_z", "gyro_x", "gyro_y", "gyro_z"];
-    let (mut senses, mut axes) = (Vec::new(), Vec::new());
+    let magnetic = ["magnetic_x", "magnetic_y", "magnetic_z"];
+    let (mut senses, mut axes, mut compass) = (Vec::new(), Vec::new(), Vec::new());
     for channel in &sensor.channels {
         let quantity = channel.quantity.as_str();
         let view = sensor.view.or_else(|| ViewDef::of_quantity(quantity));
         if let Some(index) = inertial.iter().position(|q| *q == quantity) {
             axes.push(Axis { index, place: place(quantity), track: Vec::new() });
+        }
+        if let Some(index) = magnetic.iter().position(|q| *q == quantity) {
+            compass.push((index, place(quantity)));
         }
         match (quantity, view) {
             ("distance", Some(view)) => {
@@ -131,6 +160,9 @@ fn senses_of(
             ("force", _) => senses.push(Sense::Load { cell: LoadCell::new(mount), place: place(quantity) }),
             _ => {}
         }
+    }
+    if !compass.is_empty() {
+        senses.push(Sense::Compass { mount, field, axes: compass });
     }
     if !axes.is_empty() {
         senses.push(Sense::Inertial { imu: Inertial::new(mount, scene), axes });
@@ -169,6 +201,12 @@ impl FeelingPart {
             Sense::Presence { presence, place } => {
                 truth.set(*place, f64::from(u8::from(presence.is_high(scene))));
             }
+            Sense::Compass { mount, field, axes } => {
+                let turned = mount.turned(field.map(|id| truth.get(id)), scene);
+                for (index, place) in axes {
+                    truth.set(*place, turned[*index]);
+                }
+            }
             Sense::Inertial { .. } | Sense::Load { .. } => {}
         }
     }
@@ -185,7 +223,7 @@ impl FeelingPart {
                 }
             }
             Sense::Load { cell, .. } => cell.feel(scene),
-            Sense::Range { .. } | Sense::Presence { .. } => {}
+            Sense::Range { .. } | Sense::Presence { .. } | Sense::Compass { .. } => {}
         }
     }
 
@@ -199,7 +237,7 @@ impl FeelingPart {
                 }
             }
             Sense::Load { cell, place } => truth.set(*place, cell.read_n()),
-            Sense::Range { .. } | Sense::Presence { .. } => {}
+            Sense::Range { .. } | Sense::Presence { .. } | Sense::Compass { .. } => {}
         }
     }
 }

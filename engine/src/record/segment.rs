@@ -33,7 +33,8 @@ const GROUP_ROWS: usize = 1 << 20;
 const SIGNALS_SCHEMA: &str =
     "message signals { required int64 time_ns; required binary signal (UTF8); required double value; }";
 const EVENTS_SCHEMA: &str = "message events { required int64 time_ns; required binary subject (UTF8); \
-     required binary part (UTF8); required binary kind (UTF8); required binary detail (UTF8); required double value; }";
+     required binary part (UTF8); required binary kind (UTF8); required binary detail (UTF8); required double value; \
+     required binary cause (UTF8); }";
 
 /// Hashes what passes, and keeps the operating system's error, which Parquet's own error type would lose.
 struct Tap {
@@ -208,7 +209,8 @@ pub(super) fn write_events(path: PathBuf, events: &[Event]) -> Result<Written, R
         column::<ByteArrayType>(group, &text(|e| &e.part))?;
         column::<ByteArrayType>(group, &text(|e| &e.kind))?;
         column::<ByteArrayType>(group, &text(|e| &e.detail))?;
-        column::<DoubleType>(group, &values)
+        column::<DoubleType>(group, &values)?;
+        column::<ByteArrayType>(group, &text(|e| &e.cause))
     })?;
     Ok(Written { sha256: file.close()?, rows: events.len() as u64 })
 }
@@ -312,6 +314,10 @@ impl Stored {
                 let words: Vec<Vec<ByteArray>> =
                     (1..5).map(|c| read::<ByteArrayType>(group, c)).collect::<Result<_, _>>()?;
                 let values = read::<DoubleType>(group, 5)?;
+                // Records of before causes were told have no such column.
+                let causes = (group.metadata().num_columns() > 6)
+                    .then(|| read::<ByteArrayType>(group, 6))
+                    .transpose()?;
                 for (i, (t, value)) in times.into_iter().zip(values).enumerate() {
                     let word = |c: usize| text(&words[c][i]).map(str::to_owned);
                     events.push(Event {
@@ -321,6 +327,10 @@ impl Stored {
                         kind: word(2)?,
                         detail: word(3)?,
                         value,
+                        cause: match &causes {
+                            Some(causes) => text(&causes[i])?.to_owned(),
+                            None => String::new(),
+                        },
                     });
                 }
             }

@@ -204,6 +204,10 @@ impl<'a> Checker<'a> {
             let place = self.place(format!("world.zones[{}]", p.zone));
             self.report.push(place.error(&p.field, p.message).help(p.help));
         }
+        for (field, text) in self.scenario.world.ambient.problems() {
+            let error = self.place("world.ambient").error(field, format!("`{field}` {text}"));
+            self.report.push(error.help("leave it out for what the air outdoors usually holds"));
+        }
         let weather = self.scenario.world.weather.iter();
         for (field, text, help) in weather.flat_map(environment::WeatherDef::problems) {
             self.report.push(self.place("world.weather").error(field, text).help(help));
@@ -258,9 +262,15 @@ impl<'a> Checker<'a> {
         for (i, link) in links.iter().enumerate() {
             let place = self.place(format!("links[{i}]"));
             let report = &mut self.report;
-            place.at_least("latency_min_ms", link.latency_min_ms, 0.0, report);
-            place.at_least("latency_jitter_ms", link.latency_jitter_ms, 0.0, report);
-            place.within("loss", link.loss, 0.0, 1.0, report);
+            place.at_least("latency_min_ms", link.latency_min_ms.unwrap_or(0.0), 0.0, report);
+            place.at_least("latency_jitter_ms", link.latency_jitter_ms.unwrap_or(0.0), 0.0, report);
+            place.within("loss", link.loss.unwrap_or(0.0), 0.0, 1.0, report);
+            if let Some(name) = &link.profile
+                && !self.catalog.links.contains_key(name)
+            {
+                let error = unknown("link profile", name, self.catalog.links.keys().map(String::as_str));
+                report.push(error.at(place.source, place.span("profile"), ""));
+            }
             if let Some(radio) = &link.radio {
                 let place = place.inside("radio");
                 if !(radio.distance_m.0 > 0.0 && radio.distance_m.0 <= radio.distance_m.1) {
@@ -269,7 +279,25 @@ impl<'a> Checker<'a> {
                     report.push(place.error("distance_m", text).help(help));
                 }
                 place.above("exponent", radio.exponent, 0.0, report);
-                place.at_least("shadowing_db", radio.shadowing_db, 0.0, report);
+                for (key, value) in [
+                    ("shadowing_db", radio.shadowing_db),
+                    ("wall_db", radio.wall_db),
+                    ("wall_m", radio.wall_m),
+                    ("fading_db", radio.fading_db),
+                    ("hysteresis_db", radio.hysteresis_db),
+                ] {
+                    place.at_least(key, value, 0.0, report);
+                }
+                if radio.tx_dbm.is_none() && link.profile.is_none() {
+                    let error = place.error("", "a radio has a transmit power");
+                    report.push(error.help("add `tx_dbm`, or give the link a `profile`"));
+                }
+                if radio.access_points.len() > usize::from(u8::MAX) {
+                    report.push(place.error("access_points", "a link has 255 access points at most"));
+                }
+                for (k, zone) in radio.access_points.iter().enumerate().filter(|(_, z)| *z != "outside") {
+                    self.known_zone(&format!("links[{i}].radio.access_points[{k}]"), zone);
+                }
             }
         }
     }

@@ -9,17 +9,27 @@
 //! assert_eq!(board.name, "b");
 //! ```
 
+mod electric;
+mod energy;
+mod wiring;
+
+pub(in crate::scenario) use electric::check_radio;
+
 use super::{
     check::{Place, check_dynamics, check_firmware, check_id, check_power},
     diagnostic::{Diagnostic, Report, near},
     source::Source,
 };
 use crate::{
-    catalog::{ActuatorDef, BoardDef, BusDef, Catalog, ChannelDef, PinFn, SensorDef, ThingDef, WireDef},
-    units,
+    catalog::{
+        ActuatorDef, AnalogDef, BoardDef, BusDef, Catalog, ChannelDef, PartDef, PinFn, ResistanceDef,
+        SensorDef, ThingDef,
+    },
+    local, units,
 };
+use electric::Electric;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
+use wiring::{Part, Wiring};
 
 /// A kind of catalog file.
 pub trait Definition: DeserializeOwned {
@@ -74,6 +84,42 @@ impl Definition for BoardDef {
             place.above("adc.reference_v", adc.reference_v, 0.0, report);
             place.at_least("adc.reference_spread", adc.reference_spread, 0.0, report);
             place.at_least("adc.noise_lsb", adc.noise_lsb, 0.0, report);
+            place.at_least("adc.inl_lsb", adc.inl_lsb, 0.0, report);
+            place.within("adc.least_v", adc.least_v, 0.0, adc.reference_v, report);
+            for (i, pin) in adc.not_with_radio.iter().enumerate() {
+                if !self.pins.get(pin).is_some_and(|f| f.contains(&PinFn::Analog)) {
+                    let text = format!("`{pin}` is no analogue pin of this board");
+                    let error = place.error(&format!("adc.not_with_radio[{i}]"), text);
+                    report.push(error.help("list pins that have `Analog` among their functions"));
+                }
+            }
+        }
+        for (key, value) in [("supply_v", Some(self.supply_v)), ("max_pin_v", self.max_pin_v)] {
+            place.above(key, value.unwrap_or(1.0), 0.0, report);
+        }
+        for (key, ma) in [("rail_ma", self.rail_ma), ("supply_ma", self.supply_ma), ("pin_ma", self.pin_ma)] {
+            place.at_least(key, ma.unwrap_or(0.0), 0.0, report);
+        }
+        if let Some(cpu) = &self.cpu {
+            place.above("cpu.clock_mhz", cpu.clock_mhz, 0.0, report);
+        }
+        if let Some(heat) = &self.thermal {
+            let place = place.inside("thermal");
+            for (key, value) in [
+                ("soc_j_k", heat.soc_j_k),
+                ("soc_w_k", heat.soc_w_k),
+                ("board_j_k", heat.board_j_k),
+                ("board_w_k", heat.board_w_k),
+                ("least_mhz", heat.least_mhz),
+            ] {
+                place.above(key, value, 0.0, report);
+            }
+            place.at_least("idle_w", heat.idle_w, 0.0, report);
+            place.at_least("full_w", heat.full_w, heat.idle_w, report);
+            if self.cpu.is_some_and(|c| c.clock_mhz < heat.least_mhz.max(heat.soft_mhz)) {
+                let error = place.error("least_mhz", "a throttled clock is slower than `cpu.clock_mhz`");
+                report.push(error.help("`least_mhz` and `soft_mhz` are at most the full clock"));
+            }
         }
         let analog = self.pins.iter().find(|(_, f)| f.contains(&PinFn::Analog));
         if let (Some((pin, _)), None) = (analog, &self.adc) {
@@ -98,6 +144,13 @@ impl Definition for SensorDef {
         check_bus(&self.bus, place, report);
         place.at_least("active_ma", self.active_ma, 0.0, report);
         place.at_least("idle_ma", self.idle_ma, 0.0, report);
+        check_supply(self.supply_v, place, report);
+        let analogue = self.channels.iter().position(|c| c.analog.is_some());
+        if let (Some(i), false) = (analogue, matches!(self.bus, BusDef::Analog) && self.channels.len() == 1) {
+            let text = "a part that makes a voltage has `bus: Analog` and one channel";
+            let error = place.error(&format!("channels[{i}].analog"), text);
+            report.push(error.help("a part of several quantities has a digital bus of its own"));
+        }
         if self.channels.is_empty() {
             let error = place.error("channels", "a sensor measures at least one quantity");
             report.push(
@@ -118,6 +171,13 @@ impl Definition for SensorDef {
             }
             check_channel(channel, &place, report);
         }
+    }
+}
+
+fn check_supply(supply_v: Option<(f64, f64)>, place: &Place<'_>, report: &mut Report) {
+    if supply_v.is_some_and(|(low, high)| !(0.0 < low && low <= high)) {
+        let error = place.error("supply_v", "supply voltages are above 0 and ascend: (smallest, largest)");
+        report.push(error.help("write `supply_v: (1.71, 3.6)`"));
     }
 }
 
@@ -147,6 +207,20 @@ fn check_channel(c: &ChannelDef, place: &Place<'_>, report: &mut Report) {
     if c.lsb > c.range.1 - c.range.0 && c.range.0 < c.range.1 {
         let error = place.error("lsb", "one step of the converter is larger than the whole range");
         report.push(error.help("`lsb` is the smallest step of a reading, in the channel's unit"));
+    }
+    if let Some(AnalogDef::Divider { law, series_ohm, .. }) = &c.analog {
+        let (ohm, steep) = match law {
+            ResistanceDef::Ntc { ohm, b_k } => (*ohm, *b_k),
+            ResistanceDef::Power { ohm, at, exponent } => (ohm.min(*at), *exponent),
+        };
+        if ohm <= 0.0 || *series_ohm <= 0.0 || steep == 0.0 {
+            let error = place.error("analog", "resistances are above 0, and B or exponent is not 0");
+            report.push(error.help("write `Divider(law: Ntc(ohm: 10000, b_k: 3950), series_ohm: 10000)`"));
+        }
+    }
+    if matches!(c.analog, Some(AnalogDef::Linear { v_per_unit: 0.0, .. })) {
+        let error = place.error("analog.v_per_unit", "a voltage that never changes tells nothing");
+        report.push(error.help("it is the volts by which one unit of the quantity raises the output"));
     }
     let Some(unit) = units::find(&c.unit) else {
         let known = units::all().map(|u| u.symbol);
@@ -205,8 +279,23 @@ impl Definition for ActuatorDef {
 
     fn check(&self, place: &Place<'_>, report: &mut Report) {
         check_bus(&self.bus, place, report);
+        check_supply(self.supply_v, place, report);
         place.at_least("tau_s", self.tau_s, 0.0, report);
+        place.at_least("travel_s", self.travel_s, 0.0, report);
         place.at_least("active_ma", self.active_ma, 0.0, report);
+        place.at_least("pin_ma", self.pin_ma, 0.0, report);
+        if self.travel_s > 0.0 && self.tau_s > 0.0 {
+            let text = "it follows either as a lag (`tau_s`) or at one speed (`travel_s`)";
+            report.push(place.error("travel_s", text).help("leave one of the two out"));
+        }
+        for quantity in self.gives.keys() {
+            if units::of_quantity(quantity).is_none() {
+                let path = format!("gives[\"{quantity}\"]");
+                let error =
+                    place.error(&path, format!("`{quantity}` is no quantity that a part could measure"));
+                report.push(error.help("such as `flow`, `rotation`, `angle`, `current`"));
+            }
+        }
     }
 }
 
@@ -232,230 +321,66 @@ pub fn check_thing(thing: &ThingDef, catalog: &Catalog, place: &Place<'_>, repor
         }
         board
     });
-    let mut wiring = Wiring { thing, board, uses: BTreeMap::new(), addresses: BTreeMap::new() };
-    for (i, part) in thing.parts.iter().enumerate() {
+    let mut wiring = Wiring::new(thing, board);
+    let mut electric = Electric::new(board, thing.power.as_ref());
+    for (i, def) in thing.parts.iter().enumerate() {
         let outer = place;
         let place = outer.inside(&format!("parts[{i}]"));
-        check_id(&place, "id", "part", &part.id, report);
-        if let Some(first) = thing.parts[..i].iter().position(|p| p.id == part.id) {
-            let text = format!("two parts have the id `{}`", part.id);
+        check_id(&place, "id", "part", &def.id, report);
+        if let Some(first) = thing.parts[..i].iter().position(|p| p.id == def.id) {
+            let text = format!("two parts have the id `{}`", def.id);
             let other = outer.span(&format!("parts[{first}].id"));
             let error = place.error("id", text).at(place.source, other, "first here");
             report.push(error.help("give each part an id of its own"));
         }
-        let sensor = catalog.sensors.get(&part.model).map(|s| &s.bus);
-        let bus = sensor.or_else(|| catalog.actuators.get(&part.model).map(|a| &a.bus));
-        let Some(bus) = bus else {
+        let Some(part) = Part::find(def, catalog) else {
             let known = catalog.sensors.keys().chain(catalog.actuators.keys()).map(String::as_str);
-            let text = format!("there is no sensor or actuator `{}`", part.model);
-            report.push(place.error("model", text).maybe_help(near(&part.model, known)));
+            let text = format!("there is no sensor or actuator `{}`", def.model);
+            report.push(place.error("model", text).maybe_help(near(&def.model, known)));
             continue;
         };
-        wiring.check(bus, &part.on, sensor.is_some(), &part.model, &place, report);
+        wiring.check(&part, &place, report);
+        electric.check(&part, &place, report);
+        check_of(thing, &part, catalog, &place, report);
     }
+    electric.check_buses(place, report);
     if let Some(dynamics) = &thing.dynamics {
         check_dynamics(dynamics, &place.inside("dynamics"), report);
     }
     if let Some(firmware) = &thing.firmware {
         check_firmware(firmware, thing, catalog, &place.inside("firmware"), report);
+        check_radio(thing, firmware, catalog, place, report);
     }
     if let Some(power) = &thing.power {
-        check_power(power, &place.inside("power"), report);
+        check_power(power, catalog, &place.inside("power"), report);
     }
 }
 
-/// Who uses which pin and address of a thing's board.
-struct Wiring<'a> {
-    thing: &'a ThingDef,
-    board: Option<&'a BoardDef>,
-    /// Pin → path of the wire that uses it, and whether others may share it.
-    uses: BTreeMap<String, (String, bool)>,
-    addresses: BTreeMap<u8, String>,
-}
-
-impl Wiring<'_> {
-    fn check(
-        &mut self,
-        bus: &BusDef,
-        wire: &WireDef,
-        is_sensor: bool,
-        model: &str,
-        place: &Place<'_>,
-        report: &mut Report,
-    ) {
-        if *wire == WireDef::Internal && matches!(bus, BusDef::Internal) {
-            return;
-        }
-        let Some(board) = self.board else {
-            if self.thing.board.is_none() {
-                let text = format!("`{}` has no board to wire a part to", self.thing.name);
-                report.push(place.error("on", text).help("add `board: \"…\"`, see `twinfleet list boards`"));
-            }
-            return;
+/// The actuator that a part says it measures.
+fn check_of(thing: &ThingDef, part: &Part<'_>, catalog: &Catalog, place: &Place<'_>, report: &mut Report) {
+    let Some(of) = &part.def.of else { return };
+    let actuators = || {
+        let each = |p: &'_ PartDef| Some((p.id.clone(), catalog.actuators.get(&p.model)?));
+        thing.parts.iter().filter_map(each)
+    };
+    let Some((_, actuator)) = actuators().find(|(id, _)| id == of) else {
+        let ids: Vec<String> = actuators().map(|(id, _)| id).collect();
+        let error = unknown("actuator", of, ids.iter().map(String::as_str));
+        report.push(error.at(place.source, place.span("of"), ""));
+        return;
+    };
+    let channels = part.sensor.map_or(&[][..], |s| &s.channels);
+    if !channels.iter().any(|c| local::given(actuator, &c.quantity).is_some()) {
+        let measures: Vec<&str> = channels.iter().map(|c| c.quantity.as_str()).collect();
+        let text =
+            format!("`{}` measures {}, of which `{of}` gives nothing", part.def.model, measures.join(", "));
+        let gives: Vec<&str> = actuator.gives.keys().map(String::as_str).collect();
+        let help = if gives.is_empty() {
+            format!("its file `{}` has no `gives`", actuator.name)
+        } else {
+            format!("it gives {}", gives.join(", "))
         };
-        match (bus, wire) {
-            (BusDef::I2c(addresses), WireDef::I2c(address)) => {
-                self.i2c(board, addresses, *address, model, place, report);
-            }
-            (BusDef::Spi, WireDef::Spi(select)) => {
-                self.shared(board, &[PinFn::Mosi, PinFn::Miso, PinFn::Sck], "SPI", place, report);
-                self.pin(board, select, &[PinFn::Digital], false, place, report);
-            }
-            (BusDef::OneWire, WireDef::Pin(pin)) => {
-                self.pin(board, pin, &[PinFn::Digital], true, place, report);
-            }
-            (BusDef::Analog, WireDef::Pin(pin)) => {
-                if board.adc.is_none() {
-                    let boards = "an ADC on I2C, or a board with analogue inputs, would do";
-                    let text = format!("`{model}` gives a voltage, but `{}` has no ADC", board.name);
-                    report.push(place.error("on", text).help(boards));
-                } else {
-                    self.pin(board, pin, &[PinFn::Analog], false, place, report);
-                }
-            }
-            (BusDef::Digital(1), WireDef::Pin(pin)) => {
-                let fit: &[PinFn] =
-                    if is_sensor { &[PinFn::Digital, PinFn::Input] } else { &[PinFn::Digital, PinFn::Pwm] };
-                self.pin(board, pin, fit, false, place, report);
-            }
-            (BusDef::Digital(n), WireDef::Pins(pins)) if pins.len() == *n as usize => {
-                for pin in pins {
-                    self.pin(board, pin, &[PinFn::Digital, PinFn::Input], false, place, report);
-                }
-            }
-            (BusDef::Uart, WireDef::Pins(pins)) if pins.len() == 2 => {
-                self.pin(board, &pins[0], &[PinFn::Tx], false, place, report);
-                self.pin(board, &pins[1], &[PinFn::Rx], false, place, report);
-            }
-            _ => {
-                let want = match bus {
-                    BusDef::I2c(a) => format!("I2c({:#04x})", a.first().copied().unwrap_or(0)),
-                    BusDef::Spi => "Spi(\"select pin\")".to_owned(),
-                    BusDef::OneWire | BusDef::Analog | BusDef::Digital(1) => "Pin(\"…\")".to_owned(),
-                    BusDef::Digital(n) => format!("Pins([…]) with {n} pins"),
-                    BusDef::Uart => "Pins([\"its transmit pin\", \"its receive pin\"])".to_owned(),
-                    BusDef::Internal => "Internal".to_owned(),
-                };
-                let text = format!("`{model}` cannot be wired like this");
-                report.push(place.error("on", text).help(format!("write `on: {want}`")));
-            }
-        }
-    }
-
-    fn i2c(
-        &mut self,
-        board: &BoardDef,
-        addresses: &[u8],
-        address: u8,
-        model: &str,
-        place: &Place<'_>,
-        report: &mut Report,
-    ) {
-        if !addresses.contains(&address) {
-            let known: Vec<String> = addresses.iter().map(|a| format!("{a:#04x}")).collect();
-            let text = format!("`{model}` does not answer to {address:#04x}");
-            report.push(place.error("on", text).help(format!("its addresses: {}", known.join(", "))));
-        }
-        self.shared(board, &[PinFn::Sda, PinFn::Scl], "I2C", place, report);
-        if let Some(other) = self.addresses.insert(address, place.path("on")) {
-            let text = format!("two parts share the address {address:#04x} of one I2C bus");
-            let error = place.error("on", text).at(place.source, place.source.span_of(&other), "first here");
-            let free: Vec<String> = addresses
-                .iter()
-                .filter(|a| !self.addresses.contains_key(a))
-                .map(|a| format!("{a:#04x}"))
-                .collect();
-            report.push(if free.is_empty() {
-                error.help(format!("`{model}` has no other address that is free: use another board or part"))
-            } else {
-                error.help(format!("`{model}` also answers to {}", free.join(", ")))
-            });
-        }
-    }
-
-    /// Claims the board's pins of a bus that several parts share.
-    fn shared(&mut self, board: &BoardDef, fns: &[PinFn], bus: &str, place: &Place<'_>, report: &mut Report) {
-        for f in fns {
-            // A board may name several; the bus uses the first that nobody else has.
-            let pins: Vec<&String> =
-                board.pins.iter().filter(|(_, has)| has.contains(f)).map(|(p, _)| p).collect();
-            let Some(first) = pins.first() else {
-                let text = format!("`{}` has no {bus} bus", board.name);
-                let help = "use a part on other wires, or another board: see `twinfleet list boards`";
-                report.push(place.error("on", text).help(help));
-                return;
-            };
-            let free =
-                pins.iter().find(|p| self.uses.get(**p).is_none_or(|(_, shared)| *shared)).unwrap_or(first);
-            self.claim((*free).clone(), true, Vec::new(), place, report);
-        }
-    }
-
-    fn pin(
-        &mut self,
-        board: &BoardDef,
-        pin: &str,
-        fit: &[PinFn],
-        shared: bool,
-        place: &Place<'_>,
-        report: &mut Report,
-    ) {
-        let Some(has) = board.pins.get(pin) else {
-            let text = format!("`{}` has no pin `{pin}`", board.name);
-            let known = board
-                .pins
-                .iter()
-                .filter(|(_, has)| fit.iter().any(|f| has.contains(f)))
-                .map(|(p, _)| p.as_str());
-            let known: Vec<&str> = known.collect();
-            let listed = format!("pins that fit: {}", known.join(", "));
-            let help = near(pin, known).filter(|h| h.starts_with("did")).unwrap_or(listed);
-            report.push(place.error("on", text).help(help));
-            return;
-        };
-        if !fit.iter().any(|f| has.contains(f)) {
-            let wanted: Vec<String> = fit.iter().map(|f| format!("{f:?}")).collect();
-            let fitting: Vec<&str> = board
-                .pins
-                .iter()
-                .filter(|(_, has)| fit.iter().any(|f| has.contains(f)))
-                .map(|(p, _)| p.as_str())
-                .collect();
-            let text = format!("pin `{pin}` of `{}` is not {}", board.name, wanted.join(" or "));
-            report.push(place.error("on", text).help(format!("pins that fit: {}", fitting.join(", "))));
-        }
-        let others = board.pins.iter().filter(|(_, has)| fit.iter().any(|f| has.contains(f)));
-        let others = others.map(|(p, _)| p.clone()).collect();
-        self.claim(pin.to_owned(), shared, others, place, report);
-    }
-
-    /// Notes who uses a pin, and complains where it is taken; `others` would do as well.
-    fn claim(
-        &mut self,
-        pin: String,
-        shared: bool,
-        others: Vec<String>,
-        place: &Place<'_>,
-        report: &mut Report,
-    ) {
-        let path = place.path("on");
-        match self.uses.get(&pin) {
-            Some((_, true)) if shared => {}
-            Some((other, _)) => {
-                let text = format!("two parts use pin `{pin}`");
-                let error =
-                    place.error("on", text).at(place.source, place.source.span_of(other), "first here");
-                let free: Vec<String> = others.into_iter().filter(|p| !self.uses.contains_key(p)).collect();
-                report.push(error.help(if free.is_empty() {
-                    format!("`{pin}` cannot be shared: use another board, or leave a part out")
-                } else {
-                    format!("pins that are free: {}", free.join(", "))
-                }));
-            }
-            None => {
-                self.uses.insert(pin, (path, shared));
-            }
-        }
+        report.push(place.error("of", text).help(help));
     }
 }
 

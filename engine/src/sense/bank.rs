@@ -1,6 +1,6 @@
 //! One channel of a cohort: its units' figures, its states, and the pipeline over a batch of due devices.
 
-use super::{cohort::Due, decay::Decays, fault::FaultRun, normal};
+use super::{cohort::Due, convert::Converter, decay::Decays, fault::FaultRun, normal};
 use crate::{
     catalog::ChannelDef,
     rng::{Rng, stream},
@@ -66,6 +66,15 @@ impl Grid {
         Self::Steps { step, low: first, high: last }
     }
 
+    /// Smallest and largest reading.
+    fn ends(self) -> (f64, f64) {
+        match self {
+            Self::None { low, high } => (low, high),
+            Self::Codes { per_unit, low, high } => (low / per_unit, high / per_unit),
+            Self::Steps { step, low, high } => (low * step, high * step),
+        }
+    }
+
     /// Readings for raw values; saturation comes first, so that a reading is never outside the range.
     fn apply(self, values: &mut [f64]) {
         match self {
@@ -128,6 +137,19 @@ pub(crate) struct Bank {
     held: Vec<Held>,
     /// Sorted by lane; faults of one lane act in the timeline's order.
     faults: Vec<(u16, FaultRun)>,
+    /// For an analogue part: the converters of the lanes' boards, in the grid's place.
+    converter: Option<Converter>,
+    /// Which of the device's own supply it finds.
+    supply: Option<OwnSupply>,
+}
+
+/// What a part finds of its device's supply.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum OwnSupply {
+    /// Its voltage, [V].
+    Voltage,
+    /// Its current, [mA].
+    Current,
 }
 
 /// Due devices that are read together.
@@ -138,6 +160,8 @@ pub(crate) struct Batch<'a> {
     pub dt_s: &'a [f64],
     /// Index into the group's zones, by lane.
     pub place: &'a [u16],
+    /// Voltage [V] and current [mA] of the devices' own supplies, by lane; empty where no part looks at them.
+    pub supply: &'a [(f64, f64)],
 }
 
 /// What surrounds the parts of a batch.
@@ -199,7 +223,26 @@ impl Bank {
             edge: Vec::new(),
             held: Vec::new(),
             faults: Vec::new(),
+            converter: None,
+            supply: None,
         }
+    }
+
+    /// The same channel behind the converters of the lanes' boards.
+    pub fn behind(mut self, converter: Option<Converter>) -> Self {
+        self.converter = converter;
+        self
+    }
+
+    /// The same channel in the line of its device's supply.
+    pub fn in_line(mut self, supply: Option<OwnSupply>) -> Self {
+        self.supply = supply;
+        self
+    }
+
+    /// The lanes' converters.
+    pub fn converter(&mut self) -> Option<&mut Converter> {
+        self.converter.as_mut()
     }
 
     /// Adds the next lane's unit, drawn from the streams `name/unit` and `name/noise` of the device.
@@ -260,7 +303,7 @@ impl Bank {
         fresh.values.clear();
         fresh.values.resize(fresh.due.len(), 0.0);
         fresh.decays.clear();
-        let anew = Batch { due: &fresh.due, dt_s: &fresh.dt_s, place: batch.place };
+        let anew = Batch { due: &fresh.due, dt_s: &fresh.dt_s, ..batch };
         self.measure(anew, Local { truth, by_place, cross }, &mut fresh.decays, &mut fresh.values);
         let mut next = 0;
         for (k, d) in batch.due.iter().enumerate() {
@@ -293,6 +336,15 @@ impl Bank {
                 *v = local.by_place[batch.place[d.lane as usize] as usize];
             }
         }
+        if let Some(which) = self.supply {
+            for (v, d) in out.iter_mut().zip(batch.due) {
+                let (volts, ma) = batch.supply.get(d.lane as usize).copied().unwrap_or_default();
+                *v = match which {
+                    OwnSupply::Voltage => volts,
+                    OwnSupply::Current => ma,
+                };
+            }
+        }
         if !self.own.is_empty() {
             for (v, d) in out.iter_mut().zip(batch.due) {
                 if let Some(id) = self.own.get(d.lane as usize).copied().flatten() {
@@ -317,10 +369,38 @@ impl Bank {
         } else {
             self.disturb(batch.due, out);
         }
+        if self.converter.is_some() {
+            self.convert(batch.due, out);
+            return;
+        }
         if !self.faults.is_empty() {
             self.fail(batch.due, out);
         }
         self.grid.apply(out);
+    }
+
+    /// Reads the parts' voltages with their boards' converters, one normal a reading. A fault acts on what firmware would
+    /// have made of the code before it is rounded.
+    fn convert(&mut self, due: &[Due], out: &mut [f64]) {
+        let Some(converter) = &self.converter else { return };
+        let (low, high) = self.grid.ends();
+        for (v, d) in out.iter_mut().zip(due) {
+            let z = normal(&mut self.units[d.lane as usize].rng);
+            *v = converter.code(d.lane, v.clamp(low, high), z);
+        }
+        if !self.faults.is_empty() {
+            for (v, d) in out.iter_mut().zip(due) {
+                let first = self.faults.partition_point(|(lane, _)| *lane < d.lane);
+                let own = self.faults[first..].partition_point(|(lane, _)| *lane == d.lane);
+                for (_, fault) in &mut self.faults[first..first + own] {
+                    let failed = fault.apply(SimTime(d.t_ns), converter.value(*v));
+                    *v = failed.map_or(f64::NAN, |x| converter.ideal(x.clamp(low, high)));
+                }
+            }
+        }
+        for v in out {
+            *v = if v.is_nan() { *v } else { converter.value(converter.rounded(*v)).clamp(low, high) };
+        }
     }
 
     /// First-order lag, exact for a truth that holds over Δt: y ← u + (y − u)·φ.
@@ -405,6 +485,7 @@ impl Bank {
             + self.held.capacity() * size_of::<Held>()
             + self.own.capacity() * size_of::<Option<TruthId>>()
             + self.faults.capacity() * size_of::<(u16, FaultRun)>()
+            + self.converter.as_ref().map_or(0, Converter::bytes)
     }
 }
 

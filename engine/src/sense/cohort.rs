@@ -1,20 +1,32 @@
 //! A cohort: up to 1,024 devices of one group, their parts in structure-of-arrays banks.
 
+mod supply;
+
 use super::{
-    bank::{Bank, Batch, Scratch, elapsed_s},
+    bank::{Bank, Batch, OwnSupply, Scratch, elapsed_s},
+    convert::Converter,
     fault::{FaultDef, FaultRun, TimelineFault},
 };
 use crate::{
     actuate::ActuatorBank,
-    catalog::{ChannelDef, Firmware, SensorDef},
+    catalog::{AdcDef, AnalogDef, BoardDef, BusDef, ChannelDef, Firmware, PartDef, SensorDef},
+    clock::{ClockPlan, Timekeepers},
     firmware::{
         calendar::{Skew, Start, Wakes},
+        outage::{Feels, Outage},
         payload::Codec,
     },
     link::{LinkPlan, Radios, Tally},
+    local::is_supply,
     message::Message,
     plan::{GroupPlan, Plan},
-    power::{Batteries, Supply},
+    power::{
+        Batteries, Supply,
+        bank::{PackPlan, Packs},
+        life::BATCHES,
+        solar::Insolation,
+    },
+    run::epoch_unix_ms,
     scenario::PublishDef,
     signal::SignalId,
     time::{SimTime, Span},
@@ -59,6 +71,37 @@ pub(crate) struct ChannelPlan {
     def: ChannelDef,
     min_interval: Span,
     conversion: Span,
+    /// For a part on an analogue pin: the converter that reads it, the voltage it makes, its board's logic voltage, and what a
+    /// divider between them leaves of it.
+    analog: Option<(AdcDef, AnalogDef, f64, f64)>,
+    supply: Option<OwnSupply>,
+}
+
+impl ChannelPlan {
+    fn new(part: &PartDef, sensor: &SensorDef, def: &ChannelDef, board: Option<&BoardDef>) -> Self {
+        let analog = match (&sensor.bus, board, def.analog) {
+            (BusDef::Analog, Some(BoardDef { adc: Some(adc), logic_v, .. }), Some(law)) => {
+                let out_v = sensor.out_v.unwrap_or(*logic_v);
+                let share = if part.shifted { (adc.reference_v / out_v).min(1.0) } else { 1.0 };
+                Some((adc.clone(), law, *logic_v, share))
+            }
+            _ => None,
+        };
+        let supply = match def.quantity.as_str() {
+            _ if part.of.is_some() || !is_supply(&def.quantity) => None,
+            "current" => Some(OwnSupply::Current),
+            _ => Some(OwnSupply::Voltage),
+        };
+        Self {
+            name: format!("{}.{}", part.id, def.quantity),
+            part: part.id.clone(),
+            def: def.clone(),
+            min_interval: sensor.min_interval,
+            conversion: sensor.conversion,
+            analog,
+            supply,
+        }
+    }
 }
 
 /// One topic that the firmware publishes to.
@@ -85,41 +128,47 @@ pub(crate) struct Group {
     signal_stride: u32,
     pub publish: Vec<Publish>,
     pub supply: Option<Supply>,
+    pub pack: Option<PackPlan>,
+    pub clock: Option<ClockPlan>,
+    /// A start after a reset, and the pause before it.
+    pub boot: Span,
+    pub pause: Span,
     pub link: LinkPlan,
     /// The slowest part's conversion: a message leaves no earlier.
     pub conversion: Span,
     duty: f64,
     has_radio: bool,
+    /// Voltage of the supply of a device on the mains, [V].
+    mains_v: f64,
+    /// Current of a device that is awake with all sensors measuring, [mA].
+    awake_ma: f64,
+    /// Whether a part looks at the supply.
+    looks_at_supply: bool,
 }
 
 impl Group {
     pub fn new(plan: &Plan, group: &GroupPlan) -> Self {
         let firmware = group.firmware.as_ref();
-        let sensors: Vec<(&str, &SensorDef)> = group
-            .thing
-            .parts
-            .iter()
-            .filter_map(|p| Some((p.id.as_str(), plan.catalog.sensors.get(&p.model)?)))
-            .collect();
+        let board = group.thing.board.as_ref().and_then(|b| plan.catalog.boards.get(b));
+        let sensors: Vec<(&PartDef, &SensorDef)> =
+            group.thing.parts.iter().filter_map(|p| Some((p, plan.catalog.sensors.get(&p.model)?))).collect();
         let channels: Vec<ChannelPlan> = sensors
             .iter()
             .flat_map(|(part, sensor)| {
-                sensor.channels.iter().map(move |def| ChannelPlan {
-                    name: format!("{part}.{}", def.quantity),
-                    part: (*part).to_owned(),
-                    def: def.clone(),
-                    min_interval: sensor.min_interval,
-                    conversion: sensor.conversion,
-                })
+                sensor.channels.iter().map(move |def| ChannelPlan::new(part, sensor, def, board))
             })
             .collect();
         let actuators = group.thing.parts.iter().filter(|p| plan.catalog.actuators.contains_key(&p.model));
         let levels: Vec<String> = actuators.map(|p| format!("{}.level", p.id)).collect();
         let names: Vec<String> =
             channels.iter().map(|c| c.name.clone()).chain(levels.iter().cloned()).collect();
-        let board = group.thing.board.as_ref().and_then(|b| plan.catalog.boards.get(b));
         let parts: Vec<&SensorDef> = sensors.iter().map(|(_, s)| *s).collect();
         let link = group.link.and_then(|i| plan.scenario.links.get(i));
+        let resting = at_rest(board, firmware);
+        let (resting_board, resting_firmware) =
+            resting.as_ref().map_or((board, firmware), |(b, f)| (Some(b), Some(f)));
+        let queue = firmware.map_or((1, 0), |f| (f.attempts, f.queue));
+        let radio = LinkPlan::new(&plan.scenario, &plan.catalog, link, &group.zones, queue);
         let zones = group.zones.iter().map(|z| plan.scenario.world.zones[*z].id.clone());
         let zones: Vec<String> = zones.collect();
         Self {
@@ -131,16 +180,24 @@ impl Group {
             signal_base: plan.signals.id(group.block, 0, 0).0,
             signal_stride: plan.signals.id(group.block, 1, 0).0 - plan.signals.id(group.block, 0, 0).0,
             publish: firmware.map_or_else(Vec::new, |f| publishes(f, &names)),
-            supply: Supply::new(&group.power, board, firmware, &parts),
-            link: LinkPlan::new(
-                &plan.scenario,
-                link,
-                firmware.map_or(1, |f| f.attempts),
-                firmware.map_or(0, |f| f.queue),
-            ),
+            supply: Supply::new(&group.power, resting_board, resting_firmware, &parts),
+            pack: PackPlan::new(&group.power, &plan.catalog, resting_board, resting_firmware, &parts)
+                .map(|pack| pack.with_radio(radio.tx_ma())),
+            clock: firmware.and_then(|f| f.clock.clone()).map(|def| ClockPlan {
+                def,
+                crystal: board.and_then(|b| b.crystal),
+                epoch_unix_ms: epoch_unix_ms(plan),
+            }),
+            boot: firmware.map_or(Span::ZERO, |f| f.boot),
+            pause: firmware.map_or(Span::ZERO, |f| f.brown_out_pause),
+            link: radio,
             conversion: channels.iter().map(|c| c.conversion).max().unwrap_or_default(),
             duty: firmware.map_or(0.0, duty),
             has_radio: firmware.is_some_and(|f| !f.publish.is_empty() || !f.control.is_empty()),
+            mains_v: board.map_or(0.0, |b| b.supply_v),
+            awake_ma: board.map_or(0.0, |b| b.current_ma.active)
+                + parts.iter().map(|s| s.active_ma).sum::<f64>(),
+            looks_at_supply: channels.iter().any(|c| c.supply.is_some()),
             channels,
         }
     }
@@ -162,6 +219,13 @@ impl Group {
         };
         self.zones.iter().map(|z| truth.place(&name(z))).collect()
     }
+}
+
+/// A board that rests in a state of its own: it sleeps at that state's current.
+fn at_rest(board: Option<&BoardDef>, firmware: Option<&Firmware>) -> Option<(BoardDef, Firmware)> {
+    let (board, firmware) = (board?, firmware?);
+    let rest = firmware.rest.as_ref()?;
+    Some((board.resting_in(rest), Firmware { deep_sleep: true, ..firmware.clone() }))
 }
 
 /// Share of the time that a device is awake, which its parts' own heat goes by.
@@ -187,6 +251,7 @@ pub(super) struct Surroundings<'a> {
     pub truth: &'a Truth,
     pub watch: &'a Watch,
     pub banks: &'a [&'a ActuatorBank],
+    pub light: Option<&'a Insolation>,
 }
 
 /// What a cohort is made from.
@@ -211,7 +276,16 @@ pub struct Cohort {
     pub(crate) place: Vec<u16>,
     pub(crate) wakes: Wakes,
     pub(crate) banks: Vec<Bank>,
+    /// Voltage and current of the devices' supplies at their last wake, [V, mA]; empty where no part looks at them.
+    supply: Vec<(f64, f64)>,
     pub(crate) batteries: Option<Batteries>,
+    pub(crate) packs: Option<Packs>,
+    /// What has gone wrong, by lane; empty where there are no packs.
+    pub(crate) outages: Vec<Outage>,
+    pub(crate) keepers: Option<Timekeepers>,
+    /// Temperature by the group's zones, where packs or clocks feel it; light, where panels do.
+    pub(crate) climate: Vec<TruthId>,
+    pub(crate) sun: Vec<usize>,
     pub(crate) radios: Option<Radios>,
     /// Topics by publish and lane.
     pub(crate) topics: Vec<Vec<Arc<str>>>,
@@ -226,6 +300,7 @@ pub struct Cohort {
     pub(crate) events: Vec<Event>,
     pub(crate) readings: u64,
     pub(crate) brown_outs: u64,
+    pub(crate) clock_sets: u64,
     pub(crate) watched: bool,
 }
 
@@ -236,6 +311,7 @@ impl Cohort {
         blueprint: Blueprint,
         index: &[u32],
         truth: &mut Truth,
+        light: &mut Insolation,
         labels: &mut Vec<Event>,
     ) -> Self {
         let Blueprint { plan, planned, group, faults } = blueprint;
@@ -246,8 +322,18 @@ impl Cohort {
             let cross = c.def.cross.iter().map(|x| group.places(truth, &x.quantity)).collect();
             let places = group.places(truth, &c.def.quantity);
             let rise = c.def.self_heating * group.duty;
-            banks.push(Bank::new(&c.def, c.min_interval, rise, places, cross));
+            let bank = Bank::new(&c.def, c.min_interval, rise, places, cross);
+            let analog = c.analog.as_ref();
+            let converter =
+                analog.map(|(adc, law, logic_v, share)| Converter::new(*law, adc, *logic_v, *share));
+            banks.push(bank.behind(converter).in_line(c.supply));
         }
+        let feels = group.pack.is_some() || group.clock.is_some();
+        let climate = if feels { group.places(truth, "temperature") } else { Vec::new() };
+        let shines = group.pack.as_ref().is_some_and(|p| p.solar.is_some());
+        let sun = if shines { group.places(truth, "illuminance") } else { Vec::new() };
+        let sun = sun.into_iter().map(|id| light.place(id)).collect();
+        let batch = Span(plan.scenario.duration.0 / BATCHES);
         let board = planned.thing.board.as_ref().and_then(|b| plan.catalog.boards.get(b));
         let clock_ppm = board.map_or(0.0, |b| b.clock_ppm);
         let mut starts: Vec<(Start, u32)> =
@@ -261,7 +347,13 @@ impl Cohort {
             place: index.iter().map(|i| (*i as usize % group.zones.len()) as u16).collect(),
             wakes: Wakes::new(index.len(), firmware.map(|f| f.period), jitter, plan.scenario.step),
             banks,
-            batteries: group.supply.is_some().then(Batteries::default),
+            supply: if group.looks_at_supply { vec![(0.0, 0.0); index.len()] } else { Vec::new() },
+            batteries: group.supply.is_some().then(|| Batteries::new(batch)),
+            packs: group.pack.is_some().then(|| Packs::new(batch)),
+            outages: Vec::new(),
+            keepers: group.clock.is_some().then(Timekeepers::default),
+            climate,
+            sun,
             radios: group.has_radio.then(Radios::default),
             topics: vec![Vec::new(); group.publish.len()],
             due: Vec::new(),
@@ -273,6 +365,7 @@ impl Cohort {
             events: Vec::new(),
             readings: 0,
             brown_outs: 0,
+            clock_sets: 0,
             watched: false,
             index,
             group,
@@ -280,6 +373,9 @@ impl Cohort {
         for (lane, (start, i)) in starts.into_iter().enumerate() {
             let id = cohort.group.device_id(i);
             cohort.wakes.add(plan.seed, &id, start);
+            if let (Some(keepers), Some(clock)) = (&mut cohort.keepers, &cohort.group.clock) {
+                keepers.add(clock, plan.seed, &id, f64::from(start.ppm));
+            }
             cohort.add_device(plan.seed, &id, lane as u16, truth);
             for fault in faults.iter().filter(|f| f.hits_device(&id)) {
                 cohort.add_fault(plan.seed, &id, lane as u16, fault, labels);
@@ -292,12 +388,19 @@ impl Cohort {
         for (bank, c) in self.banks.iter_mut().zip(&self.group.channels) {
             let own = truth.find(&format!("part/{id}/{}/{}", c.part, c.def.quantity));
             bank.add(seed, id, &c.name.replacen('.', "/", 1), &c.def, own);
+            if let (Some(converter), Some((adc, ..))) = (bank.converter(), &c.analog) {
+                converter.add(seed, id, adc.reference_spread);
+            }
         }
         if let (Some(batteries), Some(supply)) = (&mut self.batteries, &self.group.supply) {
             batteries.add(supply, seed, id);
         }
+        if let (Some(packs), Some(pack)) = (&mut self.packs, &self.group.pack) {
+            packs.add(pack, seed, id);
+            self.outages.push(Outage::default());
+        }
         if let Some(radios) = &mut self.radios {
-            radios.add(&self.group.link, seed, id);
+            radios.add(&self.group.link, self.place[lane as usize], seed, id);
         }
         let zone = &self.group.zones[self.place[lane as usize] as usize];
         for (topics, publish) in self.topics.iter_mut().zip(&self.group.publish) {
@@ -332,9 +435,8 @@ impl Cohort {
 
     /// Wakes the devices that are due, drains their batteries and reads their parts.
     pub(super) fn sample(&mut self, world: &Surroundings<'_>, scratch: &mut Scratch) {
-        let Surroundings { clock, truth, watch, .. } = *world;
-        let bank = world.banks.iter().find(|b| b.group == self.group.number).copied();
-        self.wake(clock, watch, bank, scratch);
+        let Surroundings { truth, watch, .. } = *world;
+        self.wake(world, scratch);
         scratch.values.clear();
         if scratch.due.is_empty() {
             self.due.clear();
@@ -348,7 +450,7 @@ impl Cohort {
         for start in (0..due.len()).step_by(BATCH) {
             let range = start..(start + BATCH).min(due.len());
             let some = &due[range.clone()];
-            let batch = Batch { due: some, dt_s: &dt_s[range], place: &self.place };
+            let batch = Batch { due: some, dt_s: &dt_s[range], place: &self.place, supply: &self.supply };
             scratch.decays.clear();
             for (c, bank) in self.banks.iter_mut().enumerate() {
                 let first = c * due.len() + start;
@@ -374,7 +476,10 @@ impl Cohort {
     }
 
     /// Fills `scratch.due` by lane, then time.
-    fn wake(&mut self, clock: &Clock, watch: &Watch, bank: Option<&ActuatorBank>, scratch: &mut Scratch) {
+    fn wake(&mut self, world: &Surroundings<'_>, scratch: &mut Scratch) {
+        let clock = world.clock;
+        let bank = world.banks.iter().find(|b| b.group == self.group.number).copied();
+        let feels = Feels { truth: world.truth, watch: world.watch, light: world.light };
         scratch.due.clear();
         scratch.dt_s.clear();
         let mut marks = [0u64; COHORT / 64];
@@ -384,7 +489,7 @@ impl Cohort {
             while rest != 0 {
                 let lane = (word * 64) as u16 + rest.trailing_zeros() as u16;
                 rest &= rest - 1;
-                self.wake_device(lane, clock.next, watch, bank, scratch);
+                self.wake_device(lane, clock.next, feels, bank, scratch);
             }
         }
     }
@@ -394,7 +499,7 @@ impl Cohort {
         &mut self,
         lane: u16,
         until: SimTime,
-        watch: &Watch,
+        feels: Feels<'_>,
         bank: Option<&ActuatorBank>,
         scratch: &mut Scratch,
     ) {
@@ -406,10 +511,22 @@ impl Cohort {
             let clock = &self.wakes.clocks[i];
             let (t_ns, count) = (clock.next_ns, clock.count);
             let dt_s = elapsed_s(clock.last_ns, t_ns);
-            if self.batteries.is_some() && !self.drain(lane, t_ns, dt_s, watch) {
+            if self.keepers.is_some() {
+                self.keep_time(lane, SimTime(t_ns), feels.truth);
+            }
+            if self.batteries.is_some() && !self.drain(lane, t_ns, dt_s, feels.watch) {
                 self.wakes.switch_off(lane);
                 return;
             }
+            if self.packs.is_some() {
+                let actuators = bank.map_or((0.0, 0.0), |b| b.drawn(self.index[i]));
+                if !self.wake_pack(lane, SimTime(t_ns), feels, actuators) {
+                    let next = self.after_reset(SimTime(t_ns));
+                    self.wakes.clocks[i].next_ns = next.0;
+                    continue;
+                }
+            }
+            self.look_at_supply(lane, bank);
             scratch.due.push(Due { t_ns, count, lane });
             scratch.dt_s.push(dt_s);
             self.wakes.advance(lane);
@@ -417,38 +534,15 @@ impl Cohort {
         self.wakes.schedule(lane);
     }
 
-    /// Takes from the battery what the time since the last wake and this wake need. Whether the device is still on.
-    fn drain(&mut self, lane: u16, t_ns: i64, dt_s: f64, watch: &Watch) -> bool {
-        let (Some(batteries), Some(supply)) = (&mut self.batteries, &self.group.supply) else { return true };
-        let rested_s = if dt_s.is_finite() { dt_s } else { t_ns as f64 * 1e-9 };
-        batteries.take(lane, supply.rest_mah(rested_s) + supply.wake_mah());
-        let t = SimTime(t_ns);
-        let index = self.index[lane as usize];
-        let channels = self.group.channels.len();
-        let voltage_v = batteries.voltage_v(lane, supply);
-        if self.watched {
-            let charge_percent = 100.0 * batteries.charge(lane, supply);
-            for (c, value) in [voltage_v, charge_percent].into_iter().enumerate() {
-                let signal = self.group.signal(index, channels + c);
-                if watch.wants(signal) {
-                    self.rows.push(Row { t, signal, value });
-                }
-            }
+    /// Voltage and current of a device's supply, for the parts that look at it.
+    fn look_at_supply(&mut self, lane: u16, bank: Option<&ActuatorBank>) {
+        let i = lane as usize;
+        if self.supply.is_empty() {
+            return;
         }
-        let on = !batteries.browns_out(lane, supply);
-        if !on {
-            self.brown_outs += 1;
-            self.events.push(Event {
-                t,
-                subject: self.group.device_id(index),
-                part: "power".to_owned(),
-                kind: "brown_out".to_owned(),
-                detail: "the battery no longer holds the board's supply voltage: the device is off"
-                    .to_owned(),
-                value: voltage_v,
-            });
-        }
-        on
+        let volts = self.battery_v(lane).unwrap_or(self.group.mains_v);
+        let actuators_ma = bank.map_or(0.0, |b| b.drawn(self.index[i]).1);
+        self.supply[i] = (volts, self.group.awake_ma + actuators_ma);
     }
 
     /// Rows of the watched readings, stamped when their conversion is done.
@@ -462,11 +556,6 @@ impl Cohort {
                 }
             }
         }
-    }
-
-    /// State of charge of a lane's battery, 0–1, and its voltage while the board runs, [V].
-    pub(crate) fn battery_v(&self, lane: u16) -> Option<f64> {
-        Some(self.batteries.as_ref()?.voltage_v(lane, self.group.supply.as_ref()?))
     }
 
     /// Lane of the device with this ordinal.
@@ -483,6 +572,13 @@ impl Cohort {
         }
         if let Some(batteries) = &self.batteries {
             batteries.hash_into(lane, bytes);
+        }
+        if let Some(packs) = &self.packs {
+            packs.hash_into(lane, bytes);
+            self.outages[lane as usize].hash_into(bytes);
+        }
+        if let Some(keepers) = &self.keepers {
+            keepers.hash_into(lane, bytes);
         }
         if let Some(radios) = &self.radios {
             radios.hash_into(lane, bytes);
@@ -517,5 +613,8 @@ impl Cohort {
             + self.banks.iter().map(Bank::bytes).sum::<usize>()
             + self.batteries.as_ref().map_or(0, Batteries::bytes)
             + self.radios.as_ref().map_or(0, Radios::bytes)
+            + self.packs.as_ref().map_or(0, Packs::bytes)
+            + self.outages.capacity() * size_of::<Outage>()
+            + self.keepers.as_ref().map_or(0, Timekeepers::bytes)
     }
 }

@@ -216,6 +216,7 @@ impl TimelineFault {
                     kind: kind.to_owned(),
                     detail: self.kind.name().to_owned(),
                     value: self.kind.size(),
+                    ..Event::default()
                 });
             }
         }

@@ -337,6 +337,7 @@ fn happenings(events: &[Event]) -> Vec<Happening> {
             part: e.part.clone(),
             detail: e.detail.clone(),
             value: e.value,
+            cause: e.cause.clone(),
             ..Happening::default()
         });
     }

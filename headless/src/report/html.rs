@@ -1,6 +1,7 @@
 //! The page for people: one file, nothing from the network, light or dark as the reader likes it.
 
 mod fleet;
+mod life;
 mod twin;
 
 use super::{
@@ -35,6 +36,7 @@ pub(super) fn page(report: &Report, plots: &[Plot]) -> String {
         twin::section(&mut html, report, twin, plots);
     }
     fleet::sections(&mut html, report, plots);
+    life::section(&mut html, report);
     events(&mut html, report);
     foot(&mut html, report);
     html.push_str("</main></body></html>\n");
@@ -248,10 +250,11 @@ fn events(html: &mut String, report: &Report) {
             let size = size.map_or(String::new(), |s| format!(" {s}"));
             let _ = writeln!(
                 html,
-                "<tr><td class=\"n\">{}{to}</td><td>{}</td><td>{}</td></tr>",
+                "<tr><td class=\"n\">{}{to}</td><td>{}</td><td>{}{}</td></tr>",
                 clock(h.from_s),
                 escape(&format!("{}{part}", h.subject)),
-                escape(&format!("{}{size}", h.detail))
+                escape(&format!("{}{size}", h.detail)),
+                because(&h.cause)
             );
         }
         html.push_str("</table>");
@@ -270,6 +273,16 @@ fn events(html: &mut String, report: &Report) {
         }
         html.push_str("</table></details></div>\n");
     }
+}
+
+/// What led to an event, as a note beside it.
+fn because(cause: &str) -> String {
+    let Some((what, when)) = cause.rsplit_once('@') else { return String::new() };
+    let text = match when.parse::<f64>() {
+        Ok(ns) => format!("{what} at {}", clock(ns * 1e-9)),
+        Err(_) => what.to_owned(),
+    };
+    format!(" <small>because of {}</small>", escape(&text))
 }
 
 fn foot(html: &mut String, report: &Report) {

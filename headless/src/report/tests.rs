@@ -95,6 +95,7 @@ fn demo() -> Report {
             kind: kind.into(),
             detail: detail.into(),
             value,
+            cause: String::new(),
         };
         let mut events = match s {
             1800 => vec![event("fault_start", "stuck", 0.0)],
@@ -284,6 +285,7 @@ fn crowded() -> Report {
             value,
             size: (what == "verdict").then_some(3.9),
             decided_at_s: (what == "verdict").then_some(from_s + 5.0),
+            ..Happening::default()
         };
     for (i, kind) in ["spike", "dropout", "clock_skew", "bias", "noise", "drift"].into_iter().enumerate() {
         let (from_s, part) = (2500.0 + 30.0 * i as f64, "soc.temperature");

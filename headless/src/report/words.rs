@@ -1,5 +1,7 @@
 //! Figures and times as people read them.
 
+use super::BatteryLife;
+
 /// `h:mm:ss`, with days where there are some and tenths where there are.
 pub fn clock(t_s: f64) -> String {
     let tenths = (t_s * 10.0).round() as i64;
@@ -36,6 +38,25 @@ pub fn figure(v: f64) -> String {
         thousands(v.abs())
     };
     if v < 0.0 && text != "0" { format!("−{text}") } else { text }
+}
+
+/// How long a battery lasts, [h]: in hours, days or years as people say it.
+pub fn life(h: Option<f64>) -> String {
+    match h {
+        None => "does not run down".to_owned(),
+        Some(h) if h < 48.0 => format!("{} h", figure(h)),
+        Some(h) if h < 2.0 * 365.25 * 24.0 => format!("{:.0} days", h / 24.0),
+        Some(h) => format!("{} years", figure((h / 365.25 / 2.4).round() / 10.0)),
+    }
+}
+
+/// The interval of a group's battery life.
+pub fn lives(b: &BatteryLife) -> String {
+    match (b.earliest_h, b.latest_h) {
+        (None, None) => life(None),
+        (Some(_), None) => format!("{} or longer", life(b.earliest_h)),
+        _ => format!("{} to {}", life(b.earliest_h), life(b.latest_h)),
+    }
 }
 
 /// A whole number in groups of three digits.

@@ -66,7 +66,7 @@ fn a_full_disk_ends_with_3() {
     let record = dir.path().join("r");
     let binary = twinfleet_tests::twinfleet();
     let script = format!(
-        "ulimit -f 8; exec '{}' run greenhouse --broker none --quiet --set 'duration=\"2h\"' --set 'record=(signals:[\"**\"], segment:\"5min\")' --record '{}'",
+        "ulimit -f 16; exec '{}' run greenhouse --broker none --quiet --set 'duration=\"2h\"' --set 'record=(signals:[\"**\"], segment:\"5min\")' --record '{}'",
         binary.display(),
         record.display()
     );

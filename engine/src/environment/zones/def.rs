@@ -1,5 +1,6 @@
 //! What a scenario says of its zones, and what can be wrong with it.
 
+use crate::environment::ambient::{AmbientDef, EmitDef};
 use serde::Deserialize;
 use std::collections::HashMap;
 
@@ -57,6 +58,12 @@ pub struct ZoneDef {
     /// Planted soil.
     #[serde(default)]
     pub soil: Option<SoilDef>,
+    /// What its air carries at the start, and its sound and magnetic field. None: as outdoors.
+    #[serde(default)]
+    pub ambient: Option<AmbientDef>,
+    /// What is given off into its air; needs `volume_m3`.
+    #[serde(default)]
+    pub emits: EmitDef,
 }
 
 /// A wall to another zone. It may be named on either side, or on both; conductances add up.
@@ -145,6 +152,8 @@ impl ZoneDef {
             vapour_g_h: 0.0,
             light_transmission: 0.0,
             soil: None,
+            ambient: None,
+            emits: EmitDef::default(),
         }
     }
 }
@@ -233,6 +242,16 @@ pub fn problems(zones: &[ZoneDef]) -> Vec<ZoneProblem> {
                 "needs `volume_m3`, of which it is a multiple".to_owned(),
                 "add the zone's volume, such as `volume_m3: 300.0`",
             );
+        }
+        if z.volume_m3 == 0.0 && !z.emits.is_none() {
+            wrong(
+                "emits",
+                "needs `volume_m3`: what is given off is spread over the zone's air".to_owned(),
+                "give the zone its volume of air",
+            );
+        }
+        for (field, what) in z.ambient.iter().flat_map(AmbientDef::problems) {
+            wrong(&format!("ambient.{field}"), what, "leave it out for what the air outdoors usually holds");
         }
         for (k, n) in z.neighbours.iter().enumerate() {
             if n.zone == z.id {

@@ -26,6 +26,24 @@ pub(in crate::scenario) fn check_firmware(
         let error = place.error("awake", "it is awake for longer than the time between wakes");
         report.push(error.help(format!("write {} or less", firmware.period)));
     }
+    if firmware.boot.0 <= 0 {
+        let error = place.error("boot", "a start after a reset takes some time: `boot` must be above 0");
+        report.push(error.help("write `boot: \"300ms\"`, say"));
+    }
+    if firmware.clock.as_ref().and_then(|c| c.ntp).is_some_and(|n| n.every.0 <= 0) {
+        let error = place.error("clock.ntp.every", "the time between two settings must be above 0");
+        report.push(error.help("write `every: \"1h\"`, say"));
+    }
+    let board = thing.board.as_ref().and_then(|b| catalog.boards.get(b));
+    if let (Some(rest), Some(board)) = (&firmware.rest, board)
+        && !board.rest_ma.contains_key(rest)
+    {
+        let known = board.rest_ma.keys().map(String::as_str);
+        let error = unknown("state of rest", rest, known.clone());
+        let listed = format!("`{}` has: {}", board.name, known.collect::<Vec<_>>().join(", "));
+        let help = near(rest, board.rest_ma.keys().map(String::as_str)).unwrap_or(listed);
+        report.push(error.at(place.source, place.span("rest"), "").help(help));
+    }
     if firmware.attempts == 0 {
         report.push(place.error("attempts", "a message is sent at least once").help("write 1 or more"));
     }
@@ -159,7 +177,7 @@ fn placeholders(text: &str) -> Vec<&str> {
 }
 
 fn check_template(text: &str, signals: Option<&[String]>, place: &Place<'_>, report: &mut Report) {
-    const OWN: [&str; 5] = ["device", "zone", "seq", "ts", "battery_v"];
+    const OWN: [&str; 6] = ["device", "zone", "seq", "ts", "time", "battery_v"];
     for word in placeholders(text) {
         let (name, format) = word.split_once(':').unwrap_or((word, ""));
         let decimals = format.strip_prefix('.').unwrap_or(format);
@@ -181,17 +199,22 @@ fn check_template(text: &str, signals: Option<&[String]>, place: &Place<'_>, rep
 }
 
 /// A supply's figures.
-pub(in crate::scenario) fn check_power(power: &PowerDef, place: &Place<'_>, report: &mut Report) {
+pub(in crate::scenario) fn check_power(
+    power: &PowerDef,
+    catalog: &Catalog,
+    place: &Place<'_>,
+    report: &mut Report,
+) {
+    if let PowerDef::Pack { .. } = power {
+        check_pack(power, catalog, place, report);
+    }
     let PowerDef::Battery { capacity_mah, charge, ocv_v, r0_ohm, self_discharge_per_month } = power else {
         return;
     };
     place.above("capacity_mah", *capacity_mah, 0.0, report);
     place.at_least("r0_ohm", *r0_ohm, 0.0, report);
     place.within("self_discharge_per_month", *self_discharge_per_month, 0.0, 1.0, report);
-    if !(0.0 <= charge.0 && charge.0 <= charge.1 && charge.1 <= 1.0) {
-        let error = place.error("charge", "states of charge lie within 0 and 1, and ascend");
-        report.push(error.help("write (least, most), such as (0.9, 1.0)"));
-    }
+    check_charge(*charge, place, report);
     let ascends = ocv_v.windows(2).all(|w| w[0].0 < w[1].0 && w[0].1 <= w[1].1);
     if ocv_v.len() < 2 || !ascends {
         let text = "the curve needs two points or more, both figures of which ascend";
@@ -200,5 +223,52 @@ pub(in crate::scenario) fn check_power(power: &PowerDef, place: &Place<'_>, repo
     } else if ocv_v.iter().any(|(z, v)| !(0.0..=1.0).contains(z) || *v <= 0.0) {
         let error = place.error("ocv_v", "states of charge lie within 0 and 1, voltages above 0");
         report.push(error.help("points are (state of charge, volts), such as (0.5, 3.7)"));
+    }
+}
+
+fn check_charge(charge: (f64, f64), place: &Place<'_>, report: &mut Report) {
+    if !(0.0 <= charge.0 && charge.0 <= charge.1 && charge.1 <= 1.0) {
+        let error = place.error("charge", "states of charge lie within 0 and 1, and ascend");
+        report.push(error.help("write (least, most), such as (0.9, 1.0)"));
+    }
+}
+
+/// Cells, regulator and panel of a pack.
+fn check_pack(power: &PowerDef, catalog: &Catalog, place: &Place<'_>, report: &mut Report) {
+    let PowerDef::Pack { cell, series, parallel, charge, years, cycles, thermal_tau: _, regulator, solar } =
+        power
+    else {
+        return;
+    };
+    check_charge(*charge, place, report);
+    for (key, n) in [("series", *series), ("parallel", *parallel)] {
+        if n == 0 {
+            report.push(place.error(key, "a pack has at least one cell").help("write 1 or more"));
+        }
+    }
+    place.at_least("years", *years, 0.0, report);
+    place.at_least("cycles", *cycles, 0.0, report);
+    let known = catalog.batteries.get(cell);
+    if known.is_none() {
+        let error = unknown("battery", cell, catalog.batteries.keys().map(String::as_str));
+        report.push(error.at(place.source, place.span("cell"), ""));
+    }
+    if let Some(name) = regulator
+        && !catalog.regulators.contains_key(name)
+    {
+        let error = unknown("regulator", name, catalog.regulators.keys().map(String::as_str));
+        report.push(error.at(place.source, place.span("regulator"), ""));
+    }
+    let Some(panel) = solar else { return };
+    place.at_least("solar.area_m2", panel.area_m2, 0.0, report);
+    place.within("solar.efficiency", panel.efficiency, 0.0, 1.0, report);
+    place.within("solar.controller", panel.controller, 0.0, 1.0, report);
+    if known.is_some_and(|c| !c.rechargeable) {
+        let rechargeable: Vec<&str> =
+            catalog.batteries.values().filter(|b| b.rechargeable).map(|b| b.name.as_str()).collect();
+        let text = format!("`{cell}` cannot be charged: a panel would ruin it");
+        report.push(
+            place.error("solar", text).help(format!("rechargeable cells: {}", rechargeable.join(", "))),
+        );
     }
 }

@@ -2,12 +2,12 @@
 
 use super::{Checker, Place, check_firmware, check_id, check_power, device::check_publish};
 use crate::{
-    catalog::{PartDef, ThingDef},
-    environment, physics,
+    catalog::{BusDef, Catalog, Firmware, PartDef, ThingDef},
+    environment, local, physics,
     scenario::{
-        GroupDef, PhysicalSource,
-        definition::{sensor_signals, unknown},
-        diagnostic::{Diagnostic, near},
+        Action, EventDef, GroupDef, PhysicalSource,
+        definition::{check_radio, sensor_signals, unknown},
+        diagnostic::{Diagnostic, Report, near},
         recording::Recording,
         tree::Value,
     },
@@ -31,12 +31,15 @@ impl Checker<'_> {
                 self.report_at(Some(error), &place.path("link"));
             }
             if let Some(power) = &group.power {
-                check_power(power, &place.inside("power"), &mut self.report);
+                check_power(power, self.catalog, &place.inside("power"), &mut self.report);
             }
             let Some(thing) = self.known_thing(&place, &group.thing) else { continue };
             if let Some(firmware) = &group.firmware {
                 check_firmware(firmware, thing, self.catalog, &place.inside("firmware"), &mut self.report);
+                self.radio(i, thing, firmware);
             }
+            self.truths(i, group, thing);
+            self.unfound(i, group, thing);
             self.driven(thing, &place);
             // Two more for a battery, one per actuator, the outputs of its dynamics: an upper bound is enough here.
             let outputs = thing.dynamics.as_ref().map_or(0, |d| d.outputs.len());
@@ -60,6 +63,77 @@ impl Checker<'_> {
             self.mounts(i, group, &thing.parts.iter().map(|p| p.id.as_str()).collect::<Vec<_>>());
         }
         self.colliding_ids();
+    }
+
+    /// A group's own firmware may speak where the thing's does not: what is wrong then is told at the group.
+    fn radio(&mut self, i: usize, thing: &ThingDef, firmware: &Firmware) {
+        let mut found = Report::default();
+        let place = self.place(format!("fleet[{i}]"));
+        check_radio(thing, firmware, self.catalog, &place, &mut found);
+        for wrong in found.items() {
+            self.report.push(
+                place
+                    .error("firmware", wrong.message().to_owned())
+                    .maybe_help(wrong.help_text().map(str::to_owned)),
+            );
+        }
+    }
+
+    /// What a group tells of its parts.
+    fn truths(&mut self, i: usize, group: &GroupDef, thing: &ThingDef) {
+        let known: Vec<String> = tellable(thing, self.catalog);
+        for name in group.truths.keys().filter(|n| !known.contains(n)) {
+            let span = self.source.key_span_of(&format!("fleet[{i}].truths"), name);
+            let error = Diagnostic::error(format!("`{}` finds no `{name}`", group.id));
+            let help = near(name, known.iter().map(String::as_str));
+            self.report.push(error.at(self.source, span, "").maybe_help(help));
+        }
+    }
+
+    /// Parts that find nothing: no place has their quantity, and nobody tells of it.
+    fn unfound(&mut self, i: usize, group: &GroupDef, thing: &ThingDef) {
+        let board = thing.board.as_ref().and_then(|b| self.catalog.boards.get(b));
+        let told = |part: &str, quantity: &str| {
+            let name = format!("{part}.{quantity}");
+            let set = |e: &EventDef| match &e.action {
+                Action::Set { target, .. } => {
+                    target.split_once('/').is_some_and(|(_, c)| wildcard(c.as_bytes(), name.as_bytes()))
+                }
+                _ => false,
+            };
+            group.truths.contains_key(&name) || self.scenario.timeline.iter().any(set)
+        };
+        let mut lost = Vec::new();
+        for part in &thing.parts {
+            let Some(sensor) = self.catalog.sensors.get(&part.model) else { continue };
+            for c in &sensor.channels {
+                let q = c.quantity.as_str();
+                let felt = physics::feel::is_felt(q) && group.mounts.iter().any(|m| m.part == part.id);
+                let output = format!("{}.{q}", part.id);
+                let modelled = thing.dynamics.iter().any(|d| d.outputs.iter().any(|o| o.signal == output));
+                let internal =
+                    matches!(sensor.bus, BusDef::Internal) && board.is_some_and(|b| b.thermal.is_some());
+                let given = local::is_supply(q)
+                    || thing.parts.iter().any(|p| {
+                        let named = part.of.as_ref().is_none_or(|of| *of == p.id);
+                        let actuator = self.catalog.actuators.get(&p.model);
+                        named && actuator.is_some_and(|a| local::given(a, q).is_some())
+                    });
+                let somewhere = environment::ZONE_CHANNELS.iter().chain(environment::OUTSIDE_CHANNELS);
+                let around = somewhere.into_iter().any(|(name, _)| *name == q);
+                if !(felt || modelled || internal || given || around || told(&part.id, q)) {
+                    lost.push((output, physics::feel::is_felt(q)));
+                }
+            }
+        }
+        // One line a group: an inertial unit that is not mounted lacks six quantities at once.
+        if let Some((first, felt)) = lost.first() {
+            let more = if lost.len() > 1 { format!(" and {} more", lost.len() - 1) } else { String::new() };
+            let text = format!("nothing gives `{first}`{more} a value: it stays 0");
+            let mount = if *felt { ", or mount the part on a body" } else { "" };
+            let help = format!("tell it, `truths: {{\"{first}\": …}}`, or change it by a `Set` event{mount}");
+            self.report.push(self.place(format!("fleet[{i}]")).warning("thing", text).help(help));
+        }
     }
 
     /// Whether something drives every input of a simulated device's dynamics.
@@ -243,6 +317,15 @@ fn is_reported(key: &str) -> bool {
     well && kind == "reported"
 }
 
+/// What may be told of a thing's parts, `part.quantity`.
+fn tellable(thing: &ThingDef, catalog: &Catalog) -> Vec<String> {
+    let of = |p: &PartDef| {
+        let sensor = catalog.sensors.get(&p.model);
+        sensor.into_iter().flat_map(local::tellable).map(|q| format!("{}.{q}", p.id)).collect::<Vec<_>>()
+    };
+    thing.parts.iter().flat_map(of).collect()
+}
+
 /// Devices of one run at most; more would be minutes of set-up and gigabytes before the first reading.
 const MAX_DEVICES: u64 = 20_000_000;
 
@@ -289,6 +372,8 @@ struct Target {
     pattern: String,
     count: u32,
     signals: Vec<String>,
+    /// What `Set` may change.
+    tellable: Vec<String>,
     actuators: Vec<String>,
     /// Whether its thing and all models were found.
     complete: bool,
@@ -320,6 +405,7 @@ impl Targets {
                 signals: thing.map_or_else(Vec::new, |t| {
                     sensor_signals(t, catalog).into_iter().map(|(name, _)| name).collect()
                 }),
+                tellable: thing.map_or_else(Vec::new, |t| tellable(t, catalog)),
                 actuators: actuators.map(|p| p.id.clone()).collect(),
                 complete: thing.is_some() && parts.iter().all(|p| known(&p.model)),
             });
@@ -330,6 +416,7 @@ impl Targets {
                 pattern: physical.id.clone(),
                 count: 1,
                 signals: map.keys().map(|k| k.split('@').next().unwrap_or(k).to_owned()).collect(),
+                tellable: Vec::new(),
                 actuators: Vec::new(),
                 complete: !map.is_empty() && map.keys().all(|k| is_reported(k)),
             });
@@ -419,6 +506,25 @@ impl Targets {
         }
         let known = hits.iter().flat_map(|t| &t.signals).map(String::as_str);
         let text = format!("`{}` measures no `{channel}`", hits[0].pattern);
+        Some(Diagnostic::error(text).maybe_help(near(channel, known)))
+    }
+
+    /// What is wrong with a `Set` event's target.
+    pub(super) fn set(&self, target: &str) -> Option<Diagnostic> {
+        let Some((device, channel)) = target.split_once('/') else {
+            let error = Diagnostic::error(format!("`{target}` names nothing that a part finds"));
+            return Some(error.help("write `device/part.quantity`"));
+        };
+        let hits = self.hit(device);
+        if hits.is_empty() {
+            return Some(self.missing(device));
+        }
+        let fits = |t: &&&Target| t.tellable.iter().any(|s| wildcard(channel.as_bytes(), s.as_bytes()));
+        if hits.iter().any(|t| !t.complete || fits(&t)) {
+            return None;
+        }
+        let known = hits.iter().flat_map(|t| &t.tellable).map(String::as_str);
+        let text = format!("no part of `{}` finds `{channel}`", hits[0].pattern);
         Some(Diagnostic::error(text).maybe_help(near(channel, known)))
     }
 

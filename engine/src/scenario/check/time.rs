@@ -88,9 +88,18 @@ impl Checker<'_> {
                     self.report_at(error, &action.path("target"));
                     action.within("level", *level, 0.0, 1.0, &mut self.report);
                 }
-                Action::Disturb { zone, air_changes_per_h, .. } => {
+                Action::Disturb { zone, air_changes_per_h, emits, .. } => {
                     self.known_zone(&action.path("zone"), zone);
+                    let zones = &self.scenario.world.zones;
+                    if !emits.is_none() && zones.iter().any(|z| z.id == *zone && z.volume_m3 == 0.0) {
+                        let text = format!("zone `{zone}` has no `volume_m3` that this could spread over");
+                        self.report.push(action.error("emits", text).help("give the zone its volume of air"));
+                    }
                     action.at_least("air_changes_per_h", *air_changes_per_h, 0.0, &mut self.report);
+                }
+                Action::Set { target, .. } => {
+                    let error = targets.set(target);
+                    self.report_at(error, &action.path("target"));
                 }
                 Action::LinkDown { link } => {
                     if !self.scenario.links.iter().any(|l| l.id == *link) {

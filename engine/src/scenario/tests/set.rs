@@ -10,10 +10,10 @@ fn set_replaces_and_inserts() {
     assert_eq!(read(&set("fleet[0].count=50")).fleet[0].count, 50);
     assert_eq!(read(&set("duration=10min")).duration, "10min".parse().unwrap());
     assert_eq!(read(&set("about=hello world")).about, "hello world");
-    assert_eq!(read(&set("links[wifi].loss = 0.5")).links[0].loss, 0.5);
+    assert_eq!(read(&set("links[wifi].loss = 0.5")).links[0].loss, Some(0.5));
     assert_eq!(
         read(&set("links[0].radio=(tx_dbm: 20, distance_m: (1, 9))")).links[0].radio.as_ref().unwrap().tx_dbm,
-        20.0
+        Some(20.0)
     );
     assert_eq!(read(&set("fleet[box].in=[\"room\"]")).fleet[1].zones, ["room"]);
     assert_eq!(read(&set("timeline[0].do.kind.by=7")).timeline.len(), 4);
@@ -91,6 +91,6 @@ fn set_that_does_not_fit() {
            :                                                                                       `-- unknown field, set by `--set fleet[0].colour=red`
          9 |     (id: "box", thing: "hot-box"),
            `----
-          help: known: `count`, `firmware`, `id`, `in`, `link`, `mounts`, `power`, `thing`
+          help: known: `count`, `firmware`, `id`, `in`, `link`, `mounts`, `power`, `thing`, `truths`
     "#]].assert_eq(&dedented(show("fleet[0].colour=red")));
 }

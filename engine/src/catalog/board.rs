@@ -1,0 +1,201 @@
+//! Boards: pins and what they can do, converter, supply, memory, own heat.
+
+use crate::clock::CrystalDef;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// A board.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoardDef {
+    /// Version of the file format.
+    pub format: u32,
+    /// Catalog name.
+    pub name: String,
+    /// What it is, in a sentence.
+    #[serde(default)]
+    pub about: String,
+    /// Where its figures come from.
+    pub source: String,
+    /// Pins by name.
+    pub pins: BTreeMap<String, Vec<PinFn>>,
+    /// I/O voltage, [V]; its regulator feeds parts with as much.
+    pub logic_v: f64,
+    /// Largest voltage that a pin stands, [V]. None: 0.3 V above `logic_v`.
+    #[serde(default)]
+    pub max_pin_v: Option<f64>,
+    /// Nominal supply voltage, [V], which it passes on to parts that need more than `logic_v`.
+    #[serde(default = "five")]
+    pub supply_v: f64,
+    /// What its regulator leaves for parts at `logic_v`, [mA]. None: not stated, not judged.
+    #[serde(default)]
+    pub rail_ma: Option<f64>,
+    /// What its supply pin passes on to parts, [mA]. None: not stated, not judged.
+    #[serde(default)]
+    pub supply_ma: Option<f64>,
+    /// Largest current of one output pin, [mA]. None: not stated, not judged.
+    #[serde(default)]
+    pub pin_ma: Option<f64>,
+    /// Whether resistors on the board pull its I2C pins up.
+    #[serde(default)]
+    pub i2c_pull_up: bool,
+    /// Processor and memory.
+    #[serde(default)]
+    pub cpu: Option<CpuDef>,
+    /// Analogue converter.
+    #[serde(default)]
+    pub adc: Option<AdcDef>,
+    /// Supply currents by state, [mA].
+    pub current_ma: CurrentDef,
+    /// Supply currents of further states that firmware may rest in, such as `light_sleep`, [mA].
+    #[serde(default)]
+    pub rest_ma: BTreeMap<String, f64>,
+    /// Supply voltage below which it resets, [V].
+    pub brown_out_v: f64,
+    /// Frequency error of its clock, [ppm], one standard deviation over units.
+    #[serde(default)]
+    pub clock_ppm: f64,
+    /// What temperature does to that clock; it counts where the firmware has a `clock`.
+    #[serde(default)]
+    pub crystal: Option<CrystalDef>,
+    /// How its processor warms and what it does about it.
+    #[serde(default)]
+    pub thermal: Option<ThermalDef>,
+}
+
+fn five() -> f64 {
+    5.0
+}
+
+impl BoardDef {
+    /// Largest voltage that a pin stands, [V].
+    pub fn max_pin_v(&self) -> f64 {
+        self.max_pin_v.unwrap_or(self.logic_v + 0.3)
+    }
+
+    /// The same board resting in one of its further states.
+    #[must_use]
+    pub fn resting_in(&self, state: &str) -> Self {
+        let mut board = self.clone();
+        if let Some(ma) = self.rest_ma.get(state) {
+            board.current_ma.sleep = *ma;
+        }
+        board
+    }
+}
+
+/// Processor and memory.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CpuDef {
+    /// Cores.
+    pub cores: u32,
+    /// Largest clock, [MHz].
+    pub clock_mhz: f64,
+    /// Working memory, [KiB].
+    pub ram_kb: f64,
+    /// Program memory, [KiB]; 0: a card.
+    #[serde(default)]
+    pub flash_kb: f64,
+}
+
+/// How a processor warms, as die and package behind a board in the air, and what its firmware does about it: above the soft
+/// limit it keeps to `soft_mhz`, from the hard one on it steps down until it is below.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ThermalDef {
+    /// Heat of the idle processor, [W].
+    pub idle_w: f64,
+    /// Heat with all cores busy at full clock, [W].
+    pub full_w: f64,
+    /// Heat capacity of die and package, [J/K].
+    pub soc_j_k: f64,
+    /// Conductance between them and the board, [W/K].
+    pub soc_w_k: f64,
+    /// Heat capacity of the board, [J/K].
+    pub board_j_k: f64,
+    /// Conductance between board and air, [W/K].
+    pub board_w_k: f64,
+    /// Soft limit, [°C]. None: it has none.
+    #[serde(default)]
+    pub soft_c: Option<f64>,
+    /// Clock above the soft limit, [MHz].
+    #[serde(default)]
+    pub soft_mhz: f64,
+    /// Temperature from which it throttles, [°C].
+    pub hard_c: f64,
+    /// Slowest clock, [MHz].
+    pub least_mhz: f64,
+    /// Supply below which under-voltage is reported and the clock capped, [V]; 0: it has no detector.
+    #[serde(default)]
+    pub under_v: f64,
+}
+
+/// What a pin can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum PinFn {
+    /// Digital in and out.
+    Digital,
+    /// Digital in only.
+    Input,
+    /// Analogue in.
+    Analog,
+    /// Pulse-width modulation.
+    Pwm,
+    /// I2C data.
+    Sda,
+    /// I2C clock.
+    Scl,
+    /// SPI data out.
+    Mosi,
+    /// SPI data in.
+    Miso,
+    /// SPI clock.
+    Sck,
+    /// Serial out.
+    Tx,
+    /// Serial in.
+    Rx,
+}
+
+/// An analogue converter.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdcDef {
+    /// Resolution.
+    pub bits: u32,
+    /// Full scale, [V].
+    pub reference_v: f64,
+    /// Standard deviation of the reference over units, relative.
+    #[serde(default)]
+    pub reference_spread: f64,
+    /// Noise, [LSB rms].
+    #[serde(default)]
+    pub noise_lsb: f64,
+    /// Integral non-linearity, [LSB]: a bow and an S whose sizes are drawn for each unit so that this is one standard
+    /// deviation of each at its largest.
+    #[serde(default)]
+    pub inl_lsb: f64,
+    /// Voltage below which it reads 0, [V].
+    #[serde(default)]
+    pub least_v: f64,
+    /// Largest voltage that an analogue pin stands, [V]. None: that of any pin.
+    #[serde(default)]
+    pub max_v: Option<f64>,
+    /// Analogue pins that cannot be read while the radio is on.
+    #[serde(default)]
+    pub not_with_radio: Vec<String>,
+}
+
+/// Supply currents, [mA].
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CurrentDef {
+    /// Running, radio off.
+    pub active: f64,
+    /// Sending.
+    pub transmit: f64,
+    /// Between wakes.
+    pub sleep: f64,
+}

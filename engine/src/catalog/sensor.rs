@@ -1,0 +1,129 @@
+//! Sensors: how they are wired and fed, and the figures of their pipelines.
+
+use super::AnalogDef;
+use crate::{physics::ViewDef, time::Span};
+use serde::Deserialize;
+
+/// A sensor.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SensorDef {
+    /// Version of the file format.
+    pub format: u32,
+    /// Catalog name.
+    pub name: String,
+    /// What it is, in a sentence.
+    #[serde(default)]
+    pub about: String,
+    /// Datasheet and page.
+    pub source: String,
+    /// How it can be wired.
+    pub bus: BusDef,
+    /// Supply voltages it works at, [V]: smallest and largest. None: that of the board's pins.
+    #[serde(default)]
+    pub supply_v: Option<(f64, f64)>,
+    /// Voltage that it puts on the board's pins, [V]. None: no more than it is fed with.
+    #[serde(default)]
+    pub out_v: Option<f64>,
+    /// Whether its module pulls the bus up by itself. None: not stated, not judged.
+    #[serde(default)]
+    pub pull_up: Option<bool>,
+    /// Supply current while measuring, [mA].
+    pub active_ma: f64,
+    /// Supply current between measurements, [mA].
+    #[serde(default)]
+    pub idle_ma: f64,
+    /// Time one measurement takes on the part.
+    #[serde(default)]
+    pub conversion: Span,
+    /// Shortest time between measurements; an earlier read returns the last value.
+    #[serde(default)]
+    pub min_interval: Span,
+    /// What it measures.
+    pub channels: Vec<ChannelDef>,
+    /// What it sees, for a sensor of `distance` or `presence`; without it, the quantity's usual view.
+    #[serde(default)]
+    pub view: Option<ViewDef>,
+}
+
+/// How a part can be wired.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum BusDef {
+    /// I2C at one of these addresses.
+    I2c(Vec<u8>),
+    /// SPI with a chip select.
+    Spi,
+    /// 1-Wire.
+    OneWire,
+    /// One or more digital pins.
+    Digital(u32),
+    /// An analogue pin.
+    Analog,
+    /// A serial port.
+    Uart,
+    /// A part of the board itself.
+    Internal,
+}
+
+/// One measured quantity: the figures of the pipeline truth → mounting and self-heating → lag → cross-sensitivity → gain,
+/// bias, drift → noise → fault → saturation → quantisation.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelDef {
+    /// `temperature`, `humidity`, `pressure`, `illuminance`, `soil_moisture`, `accel_x`, `distance`, ….
+    pub quantity: String,
+    /// Unit of all figures below.
+    pub unit: String,
+    /// Smallest and largest value it can give.
+    pub range: (f64, f64),
+    /// Quantisation step; 0: none.
+    #[serde(default)]
+    pub lsb: f64,
+    /// White noise of one reading, standard deviation.
+    #[serde(default)]
+    pub noise_std: f64,
+    /// Unit-to-unit offset, standard deviation.
+    #[serde(default)]
+    pub bias_std: f64,
+    /// Unit-to-unit gain error, standard deviation, relative.
+    #[serde(default)]
+    pub gain_std: f64,
+    /// Time constant of the first-order lag, [s]; 0: none.
+    #[serde(default)]
+    pub tau_s: f64,
+    /// Slow offset: stationary standard deviation of a Gauss–Markov process.
+    #[serde(default)]
+    pub wander_std: f64,
+    /// Its correlation time, [s].
+    #[serde(default)]
+    pub wander_tau_s: f64,
+    /// Long-term drift of a year, standard deviation over units.
+    #[serde(default)]
+    pub drift_per_year: f64,
+    /// Full width of the hysteresis loop.
+    #[serde(default)]
+    pub hysteresis: f64,
+    /// Rise over the surroundings by its own heat while the device is awake all the time.
+    #[serde(default)]
+    pub self_heating: f64,
+    /// Sensitivities to other quantities of the same place.
+    #[serde(default)]
+    pub cross: Vec<CrossDef>,
+    /// The voltage it makes of the quantity, for a part on an analogue pin; the board's converter reads that. Without it the
+    /// figures above are those of part and converter together.
+    #[serde(default)]
+    pub analog: Option<AnalogDef>,
+}
+
+/// Sensitivity to another quantity.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CrossDef {
+    /// The other quantity.
+    pub quantity: String,
+    /// Change of the reading per unit of the other quantity.
+    pub per_unit: f64,
+    /// Value of the other quantity at which there is no change.
+    pub at: f64,
+}

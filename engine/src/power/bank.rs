@@ -1,0 +1,270 @@
+//! The packs of a cohort: what its devices draw, wake by wake.
+
+use super::{
+    HOUR_S,
+    cell::Cell,
+    life::Gauge,
+    pack::{Pack, PackState, Segment},
+    regulator::Regulator,
+    solar::SolarDef,
+};
+use crate::{
+    catalog::{BoardDef, Catalog, Firmware, PowerDef, SensorDef},
+    rng::stream,
+    time::{SimTime, Span},
+};
+use rand::RngExt;
+use rand_distr::StandardNormal;
+
+/// A group's packs and what its devices take from them.
+#[derive(Clone, Debug)]
+pub(crate) struct PackPlan {
+    pub pack: Pack,
+    pub solar: Option<SolarDef>,
+    /// Supply voltage below which the board is reset, [V].
+    pub brown_out_v: f64,
+    /// Current while sending, [mA].
+    pub transmit_ma: f64,
+    /// The greatest current that the firmware asks for, [mA].
+    pub worst_ma: f64,
+    charge: (f64, f64),
+    spread: (f64, f64),
+    age: (f64, f64),
+    thermal_tau_s: f64,
+    rest_ma: f64,
+    active_ma: f64,
+    awake_s: f64,
+    measuring_ma_s: f64,
+}
+
+impl PackPlan {
+    /// The packs of devices with this board, firmware and sensors; none where they run on something else.
+    pub fn new(
+        power: &PowerDef,
+        catalog: &Catalog,
+        board: Option<&BoardDef>,
+        firmware: Option<&Firmware>,
+        sensors: &[&SensorDef],
+    ) -> Option<Self> {
+        let PowerDef::Pack { cell, series, parallel, charge, years, cycles, thermal_tau, regulator, solar } =
+            power
+        else {
+            return None;
+        };
+        // The checks have refused names that nothing carries.
+        let def = catalog.batteries.get(cell)?;
+        let regulator = regulator.as_ref().and_then(|r| catalog.regulators.get(r));
+        let (active, transmit, sleep) = board
+            .map_or((0.0, 0.0, 0.0), |b| (b.current_ma.active, b.current_ma.transmit, b.current_ma.sleep));
+        let rest = if firmware.is_some_and(|f| f.deep_sleep) { sleep } else { active };
+        let sends = firmware.is_some_and(|f| !f.publish.is_empty() || !f.control.is_empty());
+        Some(Self {
+            pack: Pack {
+                cell: Cell::new(def, *series, *parallel),
+                regulator: regulator.map_or(Regulator::Direct, |r| r.kind),
+            },
+            solar: *solar,
+            brown_out_v: board.map_or(0.0, |b| b.brown_out_v),
+            transmit_ma: transmit.max(active),
+            worst_ma: if sends { active.max(transmit) } else { active },
+            charge: *charge,
+            spread: (def.capacity_spread, def.resistance_spread),
+            age: (*years, *cycles),
+            thermal_tau_s: thermal_tau.as_secs_f64(),
+            rest_ma: rest + sensors.iter().map(|s| s.idle_ma).sum::<f64>(),
+            active_ma: active + sensors.iter().map(|s| s.idle_ma).sum::<f64>(),
+            awake_s: firmware.map_or(0.0, |f| f.awake.as_secs_f64()),
+            measuring_ma_s: sensors
+                .iter()
+                .map(|s| (s.active_ma - s.idle_ma) * s.conversion.as_secs_f64())
+                .sum(),
+        })
+    }
+
+    /// Current of the board while its radio listens, [mA].
+    pub fn listening_ma(&self, radio_ma: f64) -> f64 {
+        self.active_ma + radio_ma
+    }
+
+    /// Takes the greatest current into account that a link's radio asks for, where it says.
+    pub fn with_radio(mut self, transmit_ma: Option<f64>) -> Self {
+        if let Some(ma) = transmit_ma {
+            self.transmit_ma = self.active_ma + ma;
+            self.worst_ma = self.worst_ma.max(self.transmit_ma);
+        }
+        self
+    }
+}
+
+/// What a device finds when it wakes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Surrounded {
+    pub t: SimTime,
+    /// Temperature of its place, [°C].
+    pub temperature_c: f64,
+    /// Light fallen on its place since the start, [J/m²].
+    pub fallen_j_m2: f64,
+    /// Charge taken by actuators since the start, and their current, [mAh, mA].
+    pub actuators: (f64, f64),
+}
+
+/// The packs of a cohort.
+#[derive(Debug, Default)]
+pub(crate) struct Packs {
+    lanes: Vec<Lane>,
+    batch: Span,
+}
+
+#[derive(Debug)]
+struct Lane {
+    state: PackState,
+    gauge: Gauge,
+    /// Up to when the state has been brought; `i64::MIN` before the first wake.
+    at_ns: i64,
+    fallen_j_m2: f64,
+    actuators: (f64, f64),
+    /// Time awake on top at the next wake, [s]: a start after a reset.
+    booting_s: f64,
+}
+
+impl Packs {
+    /// `batch`: how long the stretches are whose mean currents are compared for the forecast of life.
+    pub fn new(batch: Span) -> Self {
+        Self { lanes: Vec::new(), batch }
+    }
+
+    /// Adds the next lane's pack. Its charge comes from the stream `power/charge`, its unit's capacity and resistance from
+    /// `power/unit`.
+    pub fn add(&mut self, plan: &PackPlan, seed: u64, device: &str) {
+        let u: f64 = stream(seed, device, "power/charge").random();
+        let (low, high) = plan.charge;
+        let mut unit = stream(seed, device, "power/unit");
+        let mut factor = |spread: f64| {
+            let n: f64 = unit.sample(StandardNormal);
+            (1.0 + spread * n).max(0.2)
+        };
+        let (capacity, resistance) = (factor(plan.spread.0), factor(plan.spread.1));
+        let (years, cycles) = plan.age;
+        let state = PackState::new(&plan.pack, low + (high - low) * u, capacity, resistance, years, cycles);
+        self.lanes.push(Lane {
+            state,
+            gauge: Gauge::default(),
+            at_ns: i64::MIN,
+            fallen_j_m2: 0.0,
+            actuators: (0.0, 0.0),
+            booting_s: 0.0,
+        });
+    }
+
+    /// Brings a pack to a wake: the rest since the last one, at the mean of what light and actuators did meanwhile.
+    pub fn rest(&mut self, lane: u16, plan: &PackPlan, now: &Surrounded) {
+        let batch = self.batch;
+        let l = &mut self.lanes[lane as usize];
+        if l.at_ns == i64::MIN {
+            // A device has been in its place for long when the run begins.
+            l.state.temperature_c = now.temperature_c;
+            l.at_ns = 0;
+        }
+        let dt_s = (now.t.0 - l.at_ns).max(0) as f64 * 1e-9;
+        let warms = -(-dt_s / plan.thermal_tau_s.max(1e-9)).exp_m1();
+        l.state.temperature_c += (now.temperature_c - l.state.temperature_c) * warms;
+        if dt_s > 0.0 {
+            let light_w_m2 = (now.fallen_j_m2 - l.fallen_j_m2) / dt_s;
+            let actuators_ma = (now.actuators.0 - l.actuators.0) * HOUR_S / dt_s;
+            let solar_w = plan.solar.map_or(0.0, |s| s.power_w(light_w_m2));
+            let load_ma = plan.rest_ma + actuators_ma;
+            plan.pack.take(&mut l.state, Segment { load_ma, solar_w, dt_s });
+            l.fallen_j_m2 = now.fallen_j_m2;
+            l.actuators.0 = now.actuators.0;
+        }
+        l.actuators.1 = now.actuators.1;
+        l.at_ns = l.at_ns.max(now.t.0);
+        plan.pack.age(&mut l.state, now.t.as_secs_f64());
+        l.gauge.note(now.t, l.state.drawn_mah, batch);
+    }
+
+    /// Takes what being awake takes.
+    pub fn awake(&mut self, lane: u16, plan: &PackPlan) {
+        let l = &mut self.lanes[lane as usize];
+        let dt_s = plan.awake_s + std::mem::take(&mut l.booting_s);
+        let load_ma = plan.active_ma + plan.measuring_ma_s / dt_s.max(1e-3);
+        plan.pack.take(&mut l.state, Segment { load_ma, solar_w: 0.0, dt_s: dt_s.max(1e-3) });
+        l.at_ns += (dt_s.max(1e-3) * 1e9) as i64;
+    }
+
+    /// Takes `dt_s` seconds at a current of the whole board, [mA].
+    pub fn spend(&mut self, lane: u16, plan: &PackPlan, load_ma: f64, dt_s: f64) {
+        let l = &mut self.lanes[lane as usize];
+        let load_ma = load_ma + l.actuators.1;
+        plan.pack.take(&mut l.state, Segment { load_ma, solar_w: 0.0, dt_s });
+        l.at_ns += (dt_s * 1e9) as i64;
+    }
+
+    /// When the board is reset within `dt_s` seconds at this current, [s]. None: its supply holds.
+    pub fn gives_way_s(&self, lane: u16, plan: &PackPlan, load_ma: f64, dt_s: f64) -> Option<f64> {
+        let l = &self.lanes[lane as usize];
+        plan.pack.gives_way_s(&l.state, load_ma + l.actuators.1, dt_s, plan.brown_out_v)
+    }
+
+    /// When being awake itself resets the board.
+    pub fn falls_asleep_s(&self, lane: u16, plan: &PackPlan) -> Option<f64> {
+        self.gives_way_s(lane, plan, plan.active_ma, plan.awake_s.max(1e-3))
+    }
+
+    /// The next wake begins with a start that takes so long.
+    pub fn boots(&mut self, lane: u16, boot: Span) {
+        self.lanes[lane as usize].booting_s = boot.as_secs_f64();
+    }
+
+    /// The board's supply under the firmware's greatest load, now and were the cells at their reference temperature, [V].
+    pub fn worst_v(&self, lane: u16, plan: &PackPlan) -> (f64, f64) {
+        let l = &self.lanes[lane as usize];
+        let ma = plan.worst_ma + l.actuators.1;
+        (plan.pack.rail_v(&l.state, ma, 0.0), plan.pack.rail_at_reference_v(&l.state, ma, 0.0))
+    }
+
+    /// Voltage at the battery's terminals while the board runs, [V].
+    pub fn voltage_v(&self, lane: u16, plan: &PackPlan) -> f64 {
+        let l = &self.lanes[lane as usize];
+        plan.pack.terminal_v(&l.state, plan.active_ma + l.actuators.1, 0.0)
+    }
+
+    /// State of charge, 0–1.
+    pub fn charge(&self, lane: u16, plan: &PackPlan) -> f64 {
+        plan.pack.charge(&self.lanes[lane as usize].state)
+    }
+
+    /// Temperature of the cells, [°C].
+    pub fn temperature_c(&self, lane: u16) -> f64 {
+        self.lanes[lane as usize].state.temperature_c
+    }
+
+    /// What the forecast of life goes by: charge left to where the board browns out at the cells' present temperature,
+    /// [mAh], and the gauge.
+    pub fn left(&self, lane: u16, plan: &PackPlan) -> (f64, &Gauge) {
+        let l = &self.lanes[lane as usize];
+        let (s, ma) = (&l.state, plan.worst_ma + l.actuators.1);
+        let unusable = plan.pack.unusable_mah(s, ma, plan.brown_out_v, plan.pack.cell.reference_c);
+        ((s.wells.total - unusable).max(0.0), &l.gauge)
+    }
+
+    pub fn hash_into(&self, lane: u16, bytes: &mut Vec<u8>) {
+        let l = &self.lanes[lane as usize];
+        for x in [
+            l.state.wells.total,
+            l.state.wells.gap,
+            l.state.relax_v,
+            l.state.temperature_c,
+            l.state.throughput_mah,
+            l.booting_s,
+        ] {
+            bytes.extend(x.to_bits().to_le_bytes());
+        }
+        bytes.extend(l.at_ns.to_le_bytes());
+    }
+
+    /// Bytes held, [B].
+    pub fn bytes(&self) -> usize {
+        self.lanes.capacity() * size_of::<Lane>()
+    }
+}

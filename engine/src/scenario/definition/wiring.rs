@@ -1,0 +1,222 @@
+//! Who is wired to what: pins and what they can do, buses and addresses.
+
+use crate::{
+    catalog::{ActuatorDef, BoardDef, BusDef, Catalog, PartDef, PinFn, SensorDef, ThingDef, WireDef},
+    scenario::{
+        check::Place,
+        diagnostic::{Report, near},
+    },
+};
+use std::collections::BTreeMap;
+
+/// Who uses which pin and address of a thing's board.
+pub(super) struct Wiring<'a> {
+    thing: &'a ThingDef,
+    board: Option<&'a BoardDef>,
+    /// Pin → path of the wire that uses it, and whether others may share it.
+    uses: BTreeMap<String, (String, bool)>,
+    addresses: BTreeMap<u8, String>,
+}
+
+/// A part of a thing, and what the catalog says of its model.
+pub(super) struct Part<'a> {
+    pub def: &'a PartDef,
+    pub sensor: Option<&'a SensorDef>,
+    pub actuator: Option<&'a ActuatorDef>,
+    pub bus: &'a BusDef,
+}
+
+impl<'a> Part<'a> {
+    /// The part with its model; none where there is no such model.
+    pub fn find(def: &'a PartDef, catalog: &'a Catalog) -> Option<Self> {
+        let sensor = catalog.sensors.get(&def.model);
+        let actuator = if sensor.is_none() { catalog.actuators.get(&def.model) } else { None };
+        let bus = sensor.map(|s| &s.bus).or_else(|| actuator.map(|a| &a.bus))?;
+        Some(Self { def, sensor, actuator, bus })
+    }
+}
+
+impl<'a> Wiring<'a> {
+    pub fn new(thing: &'a ThingDef, board: Option<&'a BoardDef>) -> Self {
+        Self { thing, board, uses: BTreeMap::new(), addresses: BTreeMap::new() }
+    }
+
+    pub fn check(&mut self, part: &Part<'_>, place: &Place<'_>, report: &mut Report) {
+        let (bus, wire, model, is_sensor) = (part.bus, &part.def.on, &part.def.model, part.sensor.is_some());
+        if *wire == WireDef::Internal && matches!(bus, BusDef::Internal) {
+            return;
+        }
+        let Some(board) = self.board else {
+            if self.thing.board.is_none() {
+                let text = format!("`{}` has no board to wire a part to", self.thing.name);
+                report.push(place.error("on", text).help("add `board: \"…\"`, see `twinfleet list boards`"));
+            }
+            return;
+        };
+        match (bus, wire) {
+            (BusDef::I2c(addresses), WireDef::I2c(address)) => {
+                self.i2c(board, addresses, *address, model, place, report);
+            }
+            (BusDef::Spi, WireDef::Spi(select)) => {
+                self.shared(board, &[PinFn::Mosi, PinFn::Miso, PinFn::Sck], "SPI", place, report);
+                self.pin(board, select, &[PinFn::Digital], false, place, report);
+            }
+            (BusDef::OneWire, WireDef::Pin(pin)) => {
+                self.pin(board, pin, &[PinFn::Digital], true, place, report);
+            }
+            (BusDef::Analog, WireDef::Pin(pin)) => {
+                if board.adc.is_none() {
+                    let boards = "an ADC on I2C, or a board with analogue inputs, would do";
+                    let text = format!("`{model}` gives a voltage, but `{}` has no ADC", board.name);
+                    report.push(place.error("on", text).help(boards));
+                } else {
+                    self.pin(board, pin, &[PinFn::Analog], false, place, report);
+                }
+            }
+            (BusDef::Digital(1), WireDef::Pin(pin)) => {
+                let fit: &[PinFn] =
+                    if is_sensor { &[PinFn::Digital, PinFn::Input] } else { &[PinFn::Digital, PinFn::Pwm] };
+                self.pin(board, pin, fit, false, place, report);
+            }
+            (BusDef::Digital(n), WireDef::Pins(pins)) if pins.len() == *n as usize => {
+                let fit: &[PinFn] =
+                    if is_sensor { &[PinFn::Digital, PinFn::Input] } else { &[PinFn::Digital, PinFn::Pwm] };
+                for pin in pins {
+                    self.pin(board, pin, fit, false, place, report);
+                }
+            }
+            (BusDef::Uart, WireDef::Pins(pins)) if pins.len() == 2 => {
+                self.pin(board, &pins[0], &[PinFn::Tx], false, place, report);
+                self.pin(board, &pins[1], &[PinFn::Rx], false, place, report);
+            }
+            _ => {
+                let want = match bus {
+                    BusDef::I2c(a) => format!("I2c({:#04x})", a.first().copied().unwrap_or(0)),
+                    BusDef::Spi => "Spi(\"select pin\")".to_owned(),
+                    BusDef::OneWire | BusDef::Analog | BusDef::Digital(1) => "Pin(\"…\")".to_owned(),
+                    BusDef::Digital(n) => format!("Pins([…]) with {n} pins"),
+                    BusDef::Uart => "Pins([\"its transmit pin\", \"its receive pin\"])".to_owned(),
+                    BusDef::Internal => "Internal".to_owned(),
+                };
+                let text = format!("`{model}` cannot be wired like this");
+                report.push(place.error("on", text).help(format!("write `on: {want}`")));
+            }
+        }
+    }
+
+    fn i2c(
+        &mut self,
+        board: &BoardDef,
+        addresses: &[u8],
+        address: u8,
+        model: &str,
+        place: &Place<'_>,
+        report: &mut Report,
+    ) {
+        if !addresses.contains(&address) {
+            let known: Vec<String> = addresses.iter().map(|a| format!("{a:#04x}")).collect();
+            let text = format!("`{model}` does not answer to {address:#04x}");
+            report.push(place.error("on", text).help(format!("its addresses: {}", known.join(", "))));
+        }
+        self.shared(board, &[PinFn::Sda, PinFn::Scl], "I2C", place, report);
+        if let Some(other) = self.addresses.insert(address, place.path("on")) {
+            let text = format!("two parts share the address {address:#04x} of one I2C bus");
+            let error = place.error("on", text).at(place.source, place.source.span_of(&other), "first here");
+            let free: Vec<String> = addresses
+                .iter()
+                .filter(|a| !self.addresses.contains_key(a))
+                .map(|a| format!("{a:#04x}"))
+                .collect();
+            report.push(if free.is_empty() {
+                error.help(format!("`{model}` has no other address that is free: use another board or part"))
+            } else {
+                error.help(format!("`{model}` also answers to {}", free.join(", ")))
+            });
+        }
+    }
+
+    /// Claims the board's pins of a bus that several parts share.
+    fn shared(&mut self, board: &BoardDef, fns: &[PinFn], bus: &str, place: &Place<'_>, report: &mut Report) {
+        for f in fns {
+            // A board may name several; the bus uses the first that nobody else has.
+            let pins: Vec<&String> =
+                board.pins.iter().filter(|(_, has)| has.contains(f)).map(|(p, _)| p).collect();
+            let Some(first) = pins.first() else {
+                let text = format!("`{}` has no {bus} bus", board.name);
+                let help = "use a part on other wires, or another board: see `twinfleet list boards`";
+                report.push(place.error("on", text).help(help));
+                return;
+            };
+            let free =
+                pins.iter().find(|p| self.uses.get(**p).is_none_or(|(_, shared)| *shared)).unwrap_or(first);
+            self.claim((*free).clone(), true, Vec::new(), place, report);
+        }
+    }
+
+    fn pin(
+        &mut self,
+        board: &BoardDef,
+        pin: &str,
+        fit: &[PinFn],
+        shared: bool,
+        place: &Place<'_>,
+        report: &mut Report,
+    ) {
+        let Some(has) = board.pins.get(pin) else {
+            let text = format!("`{}` has no pin `{pin}`", board.name);
+            let known = board
+                .pins
+                .iter()
+                .filter(|(_, has)| fit.iter().any(|f| has.contains(f)))
+                .map(|(p, _)| p.as_str());
+            let known: Vec<&str> = known.collect();
+            let listed = format!("pins that fit: {}", known.join(", "));
+            let help = near(pin, known).filter(|h| h.starts_with("did")).unwrap_or(listed);
+            report.push(place.error("on", text).help(help));
+            return;
+        };
+        if !fit.iter().any(|f| has.contains(f)) {
+            let wanted: Vec<String> = fit.iter().map(|f| format!("{f:?}")).collect();
+            let fitting: Vec<&str> = board
+                .pins
+                .iter()
+                .filter(|(_, has)| fit.iter().any(|f| has.contains(f)))
+                .map(|(p, _)| p.as_str())
+                .collect();
+            let text = format!("pin `{pin}` of `{}` is not {}", board.name, wanted.join(" or "));
+            report.push(place.error("on", text).help(format!("pins that fit: {}", fitting.join(", "))));
+        }
+        let others = board.pins.iter().filter(|(_, has)| fit.iter().any(|f| has.contains(f)));
+        let others = others.map(|(p, _)| p.clone()).collect();
+        self.claim(pin.to_owned(), shared, others, place, report);
+    }
+
+    /// Notes who uses a pin, and complains where it is taken; `others` would do as well.
+    fn claim(
+        &mut self,
+        pin: String,
+        shared: bool,
+        others: Vec<String>,
+        place: &Place<'_>,
+        report: &mut Report,
+    ) {
+        let path = place.path("on");
+        match self.uses.get(&pin) {
+            Some((_, true)) if shared => {}
+            Some((other, _)) => {
+                let text = format!("two parts use pin `{pin}`");
+                let error =
+                    place.error("on", text).at(place.source, place.source.span_of(other), "first here");
+                let free: Vec<String> = others.into_iter().filter(|p| !self.uses.contains_key(p)).collect();
+                report.push(error.help(if free.is_empty() {
+                    format!("`{pin}` cannot be shared: use another board, or leave a part out")
+                } else {
+                    format!("pins that are free: {}", free.join(", "))
+                }));
+            }
+            None => {
+                self.uses.insert(pin, (path, shared));
+            }
+        }
+    }
+}

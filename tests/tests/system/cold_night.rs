@@ -1,0 +1,115 @@
+//! A cold night's chain of causes, read out of the record: from the temperature to the twin's alarm, and none of it when the
+//! night is warm.
+
+use super::common::{command, run_scenario, scratch};
+use std::collections::BTreeMap;
+use std::path::Path;
+use twinfleet_engine::{cause, record::Record, world::Event};
+
+/// Steps of the chain from its end to its beginning: an event's kind, and what it has to be because of.
+const CHAIN: [(&str, &str); 5] = [
+    ("verdict", "gap"),
+    ("gap", "brown_out"),
+    ("clock_reset", "reboot"),
+    ("reboot", "brown_out"),
+    ("brown_out", "sag"),
+];
+const OF_THE_COLD: [&str; 9] =
+    ["battery_cold", "sag", "brown_out", "reboot", "clock_reset", "gap", "gap_end", "clock_set", "verdict"];
+
+fn events(extra: &[&str], dir: &Path) -> (i32, Vec<Event>) {
+    let at = dir.to_str().expect("text");
+    let ran =
+        command(&[&["run", "cold-night", "--quiet", "--broker", "none", "--record", at], extra].concat());
+    let record = Record::open(dir).unwrap_or_else(|e| panic!("{e}\n{}", ran.stderr()));
+    let all = (0..record.manifest.segments.len()).flat_map(|s| record.segment_events(s).expect("events"));
+    (ran.code(), all.collect())
+}
+
+/// The event that a cause names, which has to be in the record and before what it led to.
+fn behind<'a>(effect: &Event, by_id: &'a BTreeMap<String, Event>) -> &'a Event {
+    let found = by_id.get(&effect.cause);
+    let found = found.unwrap_or_else(|| panic!("{effect:?} names a cause that is not in the record"));
+    assert!(found.t < effect.t, "{found:?} is not before {effect:?}");
+    assert_eq!(found.subject, effect.subject);
+    found
+}
+
+#[test]
+fn from_the_nights_cold_to_the_alarm_every_step_names_the_one_before() {
+    let dir = scratch();
+    let (code, all) = events(&[], &dir.path().join("cold"));
+    assert_eq!(code, 0, "the chain is what the scenario expects");
+    let by_id: BTreeMap<String, Event> = all.iter().map(|e| (cause::id(e), e.clone())).collect();
+    assert_eq!(by_id.len(), all.len(), "ids are unique");
+    for (kind, because) in CHAIN {
+        let of_kind: Vec<&Event> = all.iter().filter(|e| e.kind == kind).collect();
+        assert!(!of_kind.is_empty(), "no {kind}");
+        for e in of_kind {
+            assert_eq!(behind(e, &by_id).kind, because, "{e:?}");
+        }
+    }
+    // The alarm, read backwards.
+    let alarm = all.iter().find(|e| e.kind == "verdict").expect("an alarm");
+    assert_eq!(alarm.detail, "dropout");
+    let (mut at, mut path) = (alarm, vec![alarm.kind.as_str()]);
+    while at.cause.rsplit_once('@').is_some_and(|(_, end)| end.parse::<i64>().is_ok()) {
+        at = behind(at, &by_id);
+        path.push(at.kind.as_str());
+    }
+    assert_eq!(path, ["verdict", "gap", "brown_out", "sag", "battery_cold"]);
+    assert_eq!(at.cause, "outside/air.temperature@truth", "it begins with the weather");
+    // What the cold ends with: the gap closes, and the clock is told the time by as much as it had lost.
+    let set = all.iter().find(|e| e.kind == "clock_set" && cause::kind_of(&e.cause) == Some("clock_reset"));
+    let set = set.expect("a clock is set");
+    let years = set.value / (365.25 * 86_400.0);
+    assert!((56.0..57.0).contains(&years), "moved from 1970 to 2026, not by {years} years");
+}
+
+#[test]
+fn a_warm_night_has_none_of_it() {
+    let dir = scratch();
+    let (code, all) = events(&["--set", "world.weather.mean_c=14"], &dir.path().join("warm"));
+    assert_eq!(code, 1, "the scenario expects the chain");
+    let none: Vec<&Event> = all.iter().filter(|e| OF_THE_COLD.contains(&e.kind.as_str())).collect();
+    assert!(none.is_empty(), "{none:?}");
+}
+
+#[test]
+fn it_is_the_same_night_on_any_threads_and_in_shards() {
+    let dir = scratch();
+    let at = |name: &str| dir.path().join(name).to_str().expect("text").to_owned();
+    let run = |extra: &[&str]| {
+        run_scenario(&[&["run", "cold-night", "--quiet", "--broker", "none"], extra].concat()).state_hash()
+    };
+    let one = run(&["--threads", "1", "--record", &at("whole")]);
+    assert_eq!(one, run(&["--threads", "2"]));
+    assert_eq!(one, run(&["--set", "expect=[]", "--set", "record=(signals:[])"]), "watching changes nothing");
+    for i in ["0", "1"] {
+        run(&["--shard", &format!("{i}/2"), "--record", &at(i)]);
+    }
+    run_scenario(&["merge", &at("0"), &at("1"), "--out", &at("merged")]);
+    super::common::assert_same_record(&dir.path().join("whole"), &dir.path().join("merged"));
+}
+
+#[test]
+fn the_report_says_how_long_the_batteries_will_last() {
+    let ran = run_scenario(&[
+        "run",
+        "cold-night",
+        "--quiet",
+        "--broker",
+        "none",
+        "--set",
+        "world.weather.mean_c=14",
+    ]);
+    let life = &ran.json()["batteries"][0];
+    let (hours, from, to) =
+        (life["expected_h"].as_f64(), life["earliest_h"].as_f64(), life["latest_h"].as_f64());
+    let (hours, from, to) = (hours.expect("ends"), from.expect("ends"), to.expect("ends"));
+    assert!(from < hours && hours < to, "{life}");
+    // By hand: 0.4 s of 50 mA and a few ms of radio a minute, 10 µA asleep, some 1100 mAh left above the brown-out.
+    let by_hand_ma = 0.4 / 60.0 * 50.0 + 0.01;
+    let mean_ma = life["mean_ma"].as_f64().expect("a current");
+    assert!((by_hand_ma..1.6 * by_hand_ma).contains(&mean_ma), "{mean_ma} mA against {by_hand_ma}");
+}

@@ -1,0 +1,119 @@
+//! A board's figures: currents, brown-out, clock, converter.
+
+use super::{
+    Effort, Figure, Unmeasured,
+    bench::{self, Setup},
+    current, sensor, spread,
+};
+use twinfleet_engine::{
+    catalog::{BoardDef, Catalog},
+    time::Span,
+};
+
+pub(super) fn measure(catalog: &Catalog, name: &str, effort: Effort) -> Result<Vec<Figure>, Unmeasured> {
+    let board = &catalog.boards[name];
+    let mut bench = catalog.clone();
+    // Pins for the bench's own parts.
+    let spare = bench.boards.get_mut(name);
+    if let Some(spare) = spare {
+        spare.pins.entry("M".to_owned()).or_insert_with(|| vec![twinfleet_engine::catalog::PinFn::Digital]);
+    }
+    let setup = |units: u32, period_s: f64, readings: u32| Setup {
+        board: name.to_owned(),
+        ..Setup::new(units, effort.seed, Span((period_s * 1e9) as i64), readings)
+    };
+    let mut found = Vec::new();
+    let active = current::mean_ma(&bench, "none", setup(2, 60.0, 12))?;
+    found.push(Figure::new("supply", "current_active", active, "mA", 1e-3 * active));
+    let asleep = Setup { firmware: "deep_sleep: true".to_owned(), ..setup(2, 60.0, 12) };
+    let idle = current::mean_ma(&bench, "none", asleep)?;
+    found.push(Figure::new("supply", "current_idle", idle, "mA", 1e-3 * idle));
+    found.push(brown_out(&bench, setup(2, 10.0, 400), active.max(1.0))?);
+    found.push(clock(&bench, setup(effort.units, 100.0, 200), effort)?);
+    if board.adc.is_some() {
+        converter(&bench, board, &setup, effort, &mut found)?;
+    }
+    Ok(found)
+}
+
+/// A battery whose voltage falls as it empties: the voltage at which the board gives up.
+fn brown_out(catalog: &Catalog, mut setup: Setup, active_ma: f64) -> Result<Figure, Unmeasured> {
+    // Empty after two thirds of the run; 6 V full, 0.5 V empty, so that a wake is a thousandth of the range.
+    let capacity = active_ma * 4000.0 / 3600.0 * 0.66;
+    setup.power = format!(
+        "Battery(capacity_mah: {capacity:?}, charge: (1.0, 1.0), r0_ohm: 0.0, ocv_v: [(0.0, 0.5), (1.0, 6.0)])"
+    );
+    let measured = bench::run(catalog, "none", &setup)?;
+    let volts: Vec<f64> = measured.events.iter().filter(|e| e.kind == "brown_out").map(|e| e.value).collect();
+    Ok(Figure::new("supply", "brown_out", spread(&volts).0, "V", 0.03))
+}
+
+/// How far the instants at which devices look run away from true time, over units.
+fn clock(catalog: &Catalog, setup: Setup, effort: Effort) -> Result<Figure, Unmeasured> {
+    let measured = bench::run(catalog, "none", &setup)?;
+    let period_s = setup.period.as_secs_f64();
+    let rates: Vec<f64> = measured
+        .of("mark")
+        .iter()
+        .filter_map(|looks| match looks[..] {
+            [first, .., last] => {
+                let true_s = last.0 - first.0;
+                let own_s = period_s * (looks.len() - 1) as f64;
+                Some((own_s / true_s - 1.0) * 1e6)
+            }
+            _ => None,
+        })
+        .collect();
+    let (_, ppm) = spread(&rates);
+    Ok(Figure::new("clock", "clock_std", ppm, "ppm", ppm / (2.0 * f64::from(effort.units)).sqrt()))
+}
+
+/// A known voltage at its pin: step, end of scale, noise, error over units.
+fn converter(
+    catalog: &Catalog,
+    board: &BoardDef,
+    setup: &dyn Fn(u32, f64, u32) -> Setup,
+    effort: Effort,
+    found: &mut Vec<Figure>,
+) -> Result<(), Unmeasured> {
+    let Some(adc) = &board.adc else { return Ok(()) };
+    let held = |volts: f64, units: u32, readings: u32| {
+        let mut setup = setup(units, 0.1, readings);
+        setup.truths = vec![("voltage".to_owned(), volts)];
+        bench::run(catalog, "bench-probe", &setup)
+    };
+    // Saturated: the last code; and many voltages, for the step.
+    let mut through = setup(4, 0.1, 400);
+    through.truths = vec![("voltage".to_owned(), 0.0)];
+    for k in 0..400u32 {
+        let share = (f64::from(k) * 0.618_033_988_749_894_9).fract();
+        through.tells.push((k, "voltage".to_owned(), share * 1.1 * adc.reference_v));
+    }
+    let measured = bench::run(catalog, "bench-probe", &through)?;
+    let all: Vec<f64> = measured.of("voltage").iter().flatten().map(|r| r.1).collect();
+    let step = sensor::quantum(all.clone(), adc.reference_v);
+    let last = all.iter().copied().fold(0.0, f64::max);
+    found.push(Figure::new("adc", "bits", ((last + step) / step).log2(), "none", 0.0));
+    found.push(Figure::new("adc", "range_max", last, "V", step));
+    let volts = 0.5 * adc.reference_v;
+    let measured = held(volts, effort.units, 40)?;
+    let (mut squares, mut count, mut errors) = (0.0, 0.0, Vec::new());
+    for unit in measured.of("voltage") {
+        for pair in unit.windows(2) {
+            squares += (pair[1].1 - pair[0].1).powi(2) / 2.0;
+            count += 1.0;
+        }
+        errors.push(spread(&unit.iter().map(|r| r.1).collect::<Vec<_>>()).0 - volts);
+    }
+    let noise = (squares / f64::max(count, 1.0)).sqrt() / step;
+    found.push(Figure::new("adc", "noise_std", noise, "none", noise / (2.0 * count).sqrt()));
+    let chance = (2.0 * f64::from(effort.units)).sqrt();
+    let (_, middle) = spread(&errors);
+    found.push(Figure::new("adc", "middle_std", middle, "V", middle / chance));
+    let most = 0.95 * adc.reference_v;
+    let top = held(most, effort.units, 20)?;
+    let means = |u: &bench::Series| spread(&u.iter().map(|r| r.1).collect::<Vec<_>>()).0 - most;
+    let (_, top) = spread(&top.of("voltage").iter().map(means).collect::<Vec<_>>());
+    found.push(Figure::new("adc", "top_std", top, "V", top / chance));
+    Ok(())
+}

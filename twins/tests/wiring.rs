@@ -1,0 +1,341 @@
+//! `check` refuses what would not work on the bench, each with its place and what to do.
+
+use expect_test::{Expect, expect};
+use twinfleet_engine::{
+    catalog::Catalog,
+    scenario::{
+        self, check,
+        diagnostic::{Report, Severity, Style},
+        files::Files,
+        source::Source,
+    },
+};
+use twinfleet_twins::catalog;
+
+/// A scenario with one thing on a board with these parts; `more` is the thing's further fields.
+fn scenario(board: &str, parts: &str, more: &str) -> String {
+    format!(
+        "Scenario(format: 1, duration: \"1h\", fleet: [(id: \"n\", thing: \"t\")],\n  things: [(name: \"t\", source: \
+         \"own\", board: \"{board}\", parts: [\n    {parts}\n  ], {more})])"
+    )
+}
+
+fn said(all: &Catalog, text: &str) -> String {
+    let source = Source::embedded("a.ron", text);
+    let report = match scenario::read(&source) {
+        Ok(s) => check::check(&s, all, &source, &Files::at("no/such/folder")),
+        Err(report) => report,
+    };
+    report.render(Style::Plain)
+}
+
+/// The errors alone: that nobody tells of a part is a warning, of no matter here.
+fn errors(all: &Catalog, text: &str) -> String {
+    let source = Source::embedded("a.ron", text);
+    let scenario = scenario::read(&source).unwrap_or_else(|r| panic!("{}", r.render(Style::Plain)));
+    let mut found = Report::default();
+    for d in check::check(&scenario, all, &source, &Files::at("no/such/folder")).items() {
+        if d.severity() == Severity::Error {
+            found.push(d.clone());
+        }
+    }
+    found.render(Style::Plain)
+}
+
+/// Without trailing blanks and what all lines are indented by, which the snapshots do not keep.
+fn dedented(text: &str) -> String {
+    let indent = |l: &str| l.len() - l.trim_start().len();
+    let common = text.lines().filter(|l| !l.trim().is_empty()).map(indent).min().unwrap_or(0);
+    text.lines().map(|l| l.get(common..).unwrap_or("").trim_end()).collect::<Vec<_>>().join("\n")
+}
+
+fn check(board: &str, parts: &str, more: &str, want: Expect) {
+    let all = catalog::builtin().unwrap();
+    want.assert_eq(&dedented(&errors(&all, &scenario(board, parts, more))));
+}
+
+const SPEAKS: &str = r#"firmware: (period: "60s", publish: [(topic: "a/{device}")])"#;
+
+#[test]
+fn two_parts_on_one_address() {
+    check(
+        "esp32-devkit",
+        r#"(id: "a", model: "bme280", on: I2c(0x76)), (id: "b", model: "bmp280", on: I2c(0x76))"#,
+        "",
+        expect![[r#"
+              x two parts share the address 0x76 of one I2C bus
+               ,-[a.ron:3:79]
+             2 |   things: [(name: "t", source: "own", board: "esp32-devkit", parts: [
+             3 |     (id: "a", model: "bme280", on: I2c(0x76)), (id: "b", model: "bmp280", on: I2c(0x76))
+               :                                    ^^^^|^^^^                                  ^^^^^^^^^
+               :                                        `-- first here
+             4 |   ], )])
+               `----
+              help: `bmp280` also answers to 0x77"#]],
+    );
+}
+
+#[test]
+fn two_parts_on_one_pin() {
+    check(
+        "esp32-devkit",
+        r#"(id: "a", model: "dht22", on: Pin("GPIO4")), (id: "b", model: "led", on: Pin("GPIO4"))"#,
+        "",
+        expect![[r#"
+              x two parts use pin `GPIO4`
+               ,-[a.ron:3:78]
+             2 |   things: [(name: "t", source: "own", board: "esp32-devkit", parts: [
+             3 |     (id: "a", model: "dht22", on: Pin("GPIO4")), (id: "b", model: "led", on: Pin("GPIO4"))
+               :                                   ^^^^^^|^^^^^                               ^^^^^^^^^^^^
+               :                                         `-- first here
+             4 |   ], )])
+               `----"#]],
+    );
+}
+
+#[test]
+fn five_volts_on_a_pin_of_three() {
+    let sonar = r#"(id: "range", model: "hc-sr04", on: Pins(["GPIO5", "GPIO18"]))"#;
+    check(
+        "esp32-devkit",
+        sonar,
+        "",
+        expect![[r#"
+         x `hc-sr04` puts 5 V on a pin of `esp32-devkit` that stands 3.6 V
+          ,-[a.ron:3:41]
+        2 |   things: [(name: "t", source: "own", board: "esp32-devkit", parts: [
+        3 |     (id: "range", model: "hc-sr04", on: Pins(["GPIO5", "GPIO18"]))
+          :                                         ^^^^^^^^^^^^^^^^^^^^^^^^^
+        4 |   ], )])
+          `----
+         help: put a divider or a level shifter between them and say `shifted: true`, or use a board whose pins
+               stand it"#]],
+    );
+    // A divider helps, and so does a board of 5 V logic.
+    let shifted = sonar.replace("])", "]), shifted: true");
+    check("esp32-devkit", &shifted, "", expect![[""]]);
+    check("arduino-uno-r3", &sonar.replace("GPIO5", "D5").replace("GPIO18", "D6"), "", expect![[""]]);
+}
+
+#[test]
+fn an_analogue_input_of_one_point_eight_volts() {
+    check(
+        "beaglebone-black",
+        r#"(id: "s", model: "soil-capacitive", on: Pin("P9_39"))"#,
+        "",
+        expect![[r#"
+         x `soil-capacitive` puts 3 V on a pin of `beaglebone-black` that stands 1.8 V
+          ,-[a.ron:3:45]
+        2 |   things: [(name: "t", source: "own", board: "beaglebone-black", parts: [
+        3 |     (id: "s", model: "soil-capacitive", on: Pin("P9_39"))
+          :                                             ^^^^^^^^^^^^
+        4 |   ], )])
+          `----
+         help: put a divider or a level shifter between them and say `shifted: true`, or use a board whose pins
+               stand it"#]],
+    );
+}
+
+#[test]
+fn an_analogue_part_on_a_raspberry_pi() {
+    check(
+        "raspberry-pi-4b",
+        r#"(id: "t", model: "tmp36", on: Pin("GPIO4"))"#,
+        "",
+        expect![[r#"
+          x `tmp36` gives a voltage, but `raspberry-pi-4b` has no ADC
+           ,-[a.ron:3:35]
+         2 |   things: [(name: "t", source: "own", board: "raspberry-pi-4b", parts: [
+         3 |     (id: "t", model: "tmp36", on: Pin("GPIO4"))
+           :                                   ^^^^^^^^^^^^
+         4 |   ], )])
+           `----
+          help: an ADC on I2C, or a board with analogue inputs, would do"#]],
+    );
+}
+
+#[test]
+fn a_one_wire_bus_without_a_pull_up() {
+    let probe = r#"(id: "t", model: "ds18b20", on: Pin("GPIO4"))"#;
+    check(
+        "raspberry-pi-4b",
+        probe,
+        "",
+        expect![[r#"
+          x nothing pulls the 1-Wire bus on `GPIO4` up: neither `ds18b20` nor `raspberry-pi-4b` brings a resistor
+           ,-[a.ron:3:37]
+         2 |   things: [(name: "t", source: "own", board: "raspberry-pi-4b", parts: [
+         3 |     (id: "t", model: "ds18b20", on: Pin("GPIO4"))
+           :                                     ^^^^^^^^^^^^
+         4 |   ], )])
+           `----
+          help: add one of 4.7 kΩ to the supply, and say `pull_up: true` of the part"#]],
+    );
+    check("raspberry-pi-4b", &probe.replace("\"))", "\"), pull_up: true)"), "", expect![[""]]);
+}
+
+/// A bare chip on I2C: an ESP32 brings no resistors, a Raspberry Pi does.
+#[test]
+fn an_i2c_bus_without_a_pull_up() {
+    let mut all = catalog::builtin().unwrap();
+    let bare = all.sensors.get_mut("sht31").unwrap();
+    bare.pull_up = Some(false);
+    let part = r#"(id: "air", model: "sht31", on: I2c(0x44))"#;
+    let text = said(&all, &scenario("esp32-devkit", part, ""));
+    assert!(text.contains("nothing pulls the I2C bus up"), "{text}");
+    assert!(text.contains("a.ron:3:"), "{text}");
+    assert_eq!(said(&all, &scenario("raspberry-pi-4b", part, "")), "");
+    // Another part's resistors serve the whole bus.
+    let two = format!(r#"{part}, (id: "p", model: "bmp280", on: I2c(0x76))"#);
+    assert_eq!(said(&all, &scenario("esp32-devkit", &two, "")), "");
+}
+
+#[test]
+fn a_regulator_that_is_overdrawn() {
+    let lasers: Vec<String> = (0..8)
+        .map(|i| {
+            format!(
+                r#"(id: "mic{i}", model: "mic-level", on: Pin("{}"))"#,
+                ["A0", "A1", "A2", "A3", "A4", "A5", "A6", "A7"][i]
+            )
+        })
+        .collect();
+    let all = catalog::builtin().unwrap();
+    let mut small = all.clone();
+    small.boards.get_mut("arduino-nano-33-iot").unwrap().rail_ma = Some(150.0);
+    let text = scenario("arduino-nano-33-iot", &lasers.join(",\n    "), "");
+    assert_eq!(said(&all, &text), "");
+    let refused = said(&small, &text);
+    assert!(refused.contains("draw 154 mA with this one, but its regulator leaves 150 mA"), "{refused}");
+    assert!(refused.contains("a.ron:9:"), "the seventh is the one too many: {refused}");
+}
+
+#[test]
+fn a_supply_that_is_overdrawn() {
+    let stick = r#"(id: "light", model: "neopixel-stick", on: Pin("GPIO4"))"#;
+    check(
+        "esp32-devkit",
+        stick,
+        "",
+        expect![[r#"
+          x the parts on 5 V of `esp32-devkit` draw 480 mA with this one, but its supply pin leaves 250 mA
+           ,-[a.ron:3:26]
+         2 |   things: [(name: "t", source: "own", board: "esp32-devkit", parts: [
+         3 |     (id: "light", model: "neopixel-stick", on: Pin("GPIO4"))
+           :                          ^^^^^^^^^^^^^^^^
+         4 |   ], )])
+           `----
+          help: feed `light` from a supply of its own and say `own_supply: true`"#]],
+    );
+    check("esp32-devkit", &stick.replace("\"))", "\"), own_supply: true)"), "", expect![[""]]);
+}
+
+#[test]
+fn a_pin_that_is_overdrawn() {
+    let mut all = catalog::builtin().unwrap();
+    all.actuators.get_mut("led").unwrap().pin_ma = 18.0;
+    let led = |pin: &str| format!(r#"(id: "lamp", model: "led", on: Pin("{pin}"))"#);
+    let text = said(&all, &scenario("raspberry-pi-4b", &led("GPIO4"), ""));
+    assert!(
+        text.contains("`led` takes 18 mA from its pin, but one of `raspberry-pi-4b` gives 16 mA"),
+        "{text}"
+    );
+    assert_eq!(said(&all, &scenario("esp32-devkit", &led("GPIO4"), "")), "");
+}
+
+#[test]
+fn a_part_that_the_battery_cannot_feed() {
+    let power = "power: Battery(capacity_mah: 500, charge: (1, 1), r0_ohm: 0.1, ocv_v: [(0, 3), (1, 4.2)])";
+    check(
+        "esp32-devkit",
+        r#"(id: "dust", model: "pms5003", on: Pins(["GPIO17", "GPIO16"]))"#,
+        power,
+        expect![[r#"
+          x `pms5003` needs 4.5 to 5.5 V, but the board gives 3.3 V and its battery at most 4.2 V
+           ,-[a.ron:3:25]
+         2 |   things: [(name: "t", source: "own", board: "esp32-devkit", parts: [
+         3 |     (id: "dust", model: "pms5003", on: Pins(["GPIO17", "GPIO16"]))
+           :                         ^^^^^^^^^
+         4 |   ], power: Battery(capacity_mah: 500, charge: (1, 1), r0_ohm: 0.1, ocv_v: [(0, 3), (1, 4.2)]))])
+           `----
+          help: choose a part that works at these, or feed it otherwise and say `own_supply: true`"#]],
+    );
+}
+
+#[test]
+fn a_converter_that_gives_way_to_the_radio() {
+    let probe = |pin: &str| format!(r#"(id: "soil", model: "soil-capacitive", on: Pin("{pin}"))"#);
+    check(
+        "esp32-devkit",
+        &probe("GPIO25"),
+        SPEAKS,
+        expect![[r#"
+          x `GPIO25` of `esp32-devkit` cannot be read while its radio is on, and its firmware speaks
+           ,-[a.ron:3:48]
+         2 |   things: [(name: "t", source: "own", board: "esp32-devkit", parts: [
+         3 |     (id: "soil", model: "soil-capacitive", on: Pin("GPIO25"))
+           :                                                ^^^^^^^^^^^^^
+         4 |   ], firmware: (period: "60s", publish: [(topic: "a/{device}")]))])
+           `----
+          help: analogue pins that can: GPIO32, GPIO33, GPIO34, GPIO35, GPIO36, GPIO39"#]],
+    );
+    // Without a word over Wi-Fi the second converter serves.
+    check("esp32-devkit", &probe("GPIO25"), "", expect![[""]]);
+    check("esp32-devkit", &probe("GPIO34"), SPEAKS, expect![[""]]);
+}
+
+#[test]
+fn a_tachometer_of_what_is_no_fan() {
+    check(
+        "esp32-devkit",
+        r#"(id: "pump", model: "pump-5v", on: Pin("GPIO25")),
+    (id: "turns", model: "fan-tacho", on: Pin("GPIO26"), of: "pump"), (id: "more", model: "fan-tacho", on: Pin("GPIO27"), of: "fan")"#,
+        "",
+        expect![[r#"
+              x `fan-tacho` measures rotation, of which `pump` gives nothing
+               ,-[a.ron:4:62]
+             3 |     (id: "pump", model: "pump-5v", on: Pin("GPIO25")),
+             4 |     (id: "turns", model: "fan-tacho", on: Pin("GPIO26"), of: "pump"), (id: "more", model: "fan-tacho", on: Pin("GPIO27"), of: "fan")
+               :                                                              ^^^^^^
+             5 |   ], )])
+               `----
+              help: it gives flow
+              x there is no actuator `fan`
+               ,-[a.ron:4:127]
+             3 |     (id: "pump", model: "pump-5v", on: Pin("GPIO25")),
+             4 |     (id: "turns", model: "fan-tacho", on: Pin("GPIO26"), of: "pump"), (id: "more", model: "fan-tacho", on: Pin("GPIO27"), of: "fan")
+               :                                                                                                                               ^^^^^
+             5 |   ], )])
+               `----
+              help: known: `pump`
+            2 errors"#]],
+    );
+}
+
+#[test]
+fn what_is_told_of_parts_that_are_not_there() {
+    let all = catalog::builtin().unwrap();
+    let text = scenario("esp32-devkit", r#"(id: "door", model: "reed-switch", on: Pin("GPIO4"))"#, "")
+        .replace("thing: \"t\")", "thing: \"t\", truths: {\"door.contact\": 0, \"door.contakt\": 1})")
+        .replace("things:", "timeline: [(at: \"1min\", do: Set(target: \"n/dor.contact\", to: 1))], things:");
+    let text = said(&all, &text);
+    assert!(
+        text.contains("`n` finds no `door.contakt`") && text.contains("did you mean `door.contact`"),
+        "{text}"
+    );
+    assert!(text.contains("no part of `n` finds `dor.contact`"), "{text}");
+}
+
+#[test]
+fn a_part_that_finds_nothing_is_warned_of() {
+    let all = catalog::builtin().unwrap();
+    let door = r#"(id: "door", model: "reed-switch", on: Pin("GPIO4"))"#;
+    let text = said(&all, &scenario("esp32-devkit", door, ""));
+    assert!(text.contains("nothing gives `door.contact` a value: it stays 0"), "{text}");
+    let told = scenario("esp32-devkit", door, "")
+        .replace("thing: \"t\")", "thing: \"t\", truths: {\"door.contact\": 1})");
+    assert_eq!(said(&all, &told), "");
+    let imu = r#"(id: "imu", model: "mpu6050", on: I2c(0x68))"#;
+    let text = said(&all, &scenario("esp32-devkit", imu, ""));
+    assert!(text.contains("`imu.accel_x` and 5 more") && text.contains("mount the part on a body"), "{text}");
+}
