@@ -1,7 +1,7 @@
 //! Rigid bodies by rapier3d, and what parts fixed to them feel: specific force, rotation, range, presence, contact force.
 //!
-//! Reading order: the shapes of a scene (here) → [`check`] → [`scene`] (bodies and their motion) → [`feel`] (what parts
-//! feel) → [`plugin`] (the system of the tick).
+//! Reading order: the shapes of a scene (here) → [`joint`], [`rotor`], [`odometer`] (what a scene may have besides bodies)
+//! → [`check`] → [`scene`] (bodies and their motion) → [`feel`] (what parts feel) → [`plugin`] (the system of the tick).
 //!
 //! Axes: the world's z points up, gravity along −z. Angles turn about the fixed x, then y, then z axis of the outer frame
 //! (roll, pitch, yaw: R = Rz·Ry·Rx). rapier computes in f32; everything that leaves this module is f64.
@@ -24,7 +24,7 @@
 //! cardboard makes: the impulse ∫f dt is physical and does not depend on h, the height of the peak is not. A part whose
 //! range is exceeded saturates either way.
 //!
-//! Deliberately absent: soft bodies, joints, air drag, sound reflection (a range sensor hears the nearest surface in its
+//! Deliberately absent: soft bodies, joints other than hinges, air drag, sound reflection (a range sensor hears the nearest surface in its
 //! beam, whatever its slant), and heat contrast (to a presence sensor every moving body is warm).
 //!
 //! ```
@@ -44,12 +44,19 @@
 
 pub mod check;
 pub mod feel;
+pub mod joint;
+pub mod odometer;
 pub mod plugin;
+pub mod rotor;
 pub mod scene;
 #[cfg(test)]
 mod tests;
 
 pub use plugin::install;
+
+use joint::JointDef;
+use odometer::OdometerDef;
+use rotor::{RotorDef, SuspensionDef};
 
 use crate::{
     signal::{BlockId, Channel, Kind, SignalTable},
@@ -71,6 +78,15 @@ pub struct SceneDef {
     /// The bodies, in the order of the state hash.
     #[serde(default)]
     pub bodies: Vec<BodyDef>,
+    /// Hinges between bodies.
+    #[serde(default)]
+    pub joints: Vec<JointDef>,
+    /// Rotors out of balance.
+    #[serde(default)]
+    pub rotors: Vec<RotorDef>,
+    /// Odometers of bodies on two wheels.
+    #[serde(default)]
+    pub odometers: Vec<OdometerDef>,
 }
 
 /// A rigid body of homogeneous density.
@@ -109,6 +125,13 @@ pub struct BodyDef {
     /// Changes of velocity of a kinematic body, in order of time.
     #[serde(default)]
     pub moves: Vec<MoveDef>,
+    /// Whether other bodies touch it. One that they do not may overlap them, such as a pendulum's bob and its rod; sensors
+    /// see it all the same.
+    #[serde(default = "yes")]
+    pub touches: bool,
+    /// An elastic mount that it stands on.
+    #[serde(default)]
+    pub suspension: Option<SuspensionDef>,
 }
 
 /// What moves a body.
@@ -218,12 +241,36 @@ impl ViewDef {
 pub const BODY_CHANNELS: [(&str, &str); 4] =
     [("pose.x", "m"), ("pose.y", "m"), ("pose.z", "m"), ("motion.speed", "m/s")];
 
-/// Adds the signals of every body to the table, one block a body; `Plan.body_blocks` keeps them.
+/// Signals of every joint: its angle since the start, turns counted, and its rate; kind truth, at the start of the tick.
+pub const JOINT_CHANNELS: [(&str, &str); 2] = [("hinge.angle", "rad"), ("hinge.rate", "rad/s")];
+
+/// Signals of every rotor: the speed of its shaft; kind truth, at the start of the tick.
+pub const ROTOR_CHANNELS: [(&str, &str); 1] = [("shaft.rate", "rad/s")];
+
+/// Signals of every odometer, at the start of the tick: the reckoned pose, which are readings, and last the true heading of
+/// its body. Headings count turns; the body's own `pose.x` and `pose.y` are the truth of the rest.
+pub const ODOMETER_CHANNELS: [(&str, &str, Kind); 4] = [
+    ("odometer.x", "m", Kind::Reading),
+    ("odometer.y", "m", Kind::Reading),
+    ("odometer.heading", "rad", Kind::Reading),
+    ("pose.heading", "rad", Kind::Truth),
+];
+
+/// Adds the signals of the scene to the table, one block a body, then a joint, a rotor, an odometer; `Plan.body_blocks`
+/// keeps them.
 pub fn add_body_blocks(scene: Option<&SceneDef>, signals: &mut SignalTable) -> Vec<BlockId> {
-    let bodies = scene.map_or(&[][..], |s| &s.bodies);
-    let channels =
-        || BODY_CHANNELS.iter().map(|(name, unit)| Channel::new(name, Kind::Truth, unit)).collect();
-    bodies.iter().map(|b| signals.add_block(&b.id, 1, channels())).collect()
+    let Some(scene) = scene else { return Vec::new() };
+    let truths = |channels: &[(&str, &str)]| -> Vec<Channel> {
+        channels.iter().map(|(name, unit)| Channel::new(name, Kind::Truth, unit)).collect()
+    };
+    let reckoned =
+        || ODOMETER_CHANNELS.iter().map(|(name, unit, kind)| Channel::new(name, *kind, unit)).collect();
+    let mut blocks = Vec::new();
+    blocks.extend(scene.bodies.iter().map(|b| signals.add_block(&b.id, 1, truths(&BODY_CHANNELS))));
+    blocks.extend(scene.joints.iter().map(|j| signals.add_block(&j.id, 1, truths(&JOINT_CHANNELS))));
+    blocks.extend(scene.rotors.iter().map(|r| signals.add_block(&r.id, 1, truths(&ROTOR_CHANNELS))));
+    blocks.extend(scene.odometers.iter().map(|o| signals.add_block(&o.id, 1, reckoned())));
+    blocks
 }
 
 fn standard_gravity() -> f64 {
@@ -231,6 +278,9 @@ fn standard_gravity() -> f64 {
 }
 fn one_millisecond() -> Span {
     Span(1_000_000)
+}
+fn yes() -> bool {
+    true
 }
 fn half() -> f64 {
     0.5

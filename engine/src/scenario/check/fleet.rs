@@ -145,11 +145,13 @@ impl Checker<'_> {
         }
     }
 
-    /// Every `id` within the scene. Its shapes are the physics module's; that bodies have an `id` is all that is known here.
+    /// Every `id` of the scene's bodies. Their shapes are the physics module's; that they have an `id` is all that is known
+    /// here.
     fn bodies(&self) -> Vec<String> {
         let mut ids = Vec::new();
-        if let Some(scene) = self.source.tree().get("world").and_then(|w| w.get("scene")) {
-            scene.walk("", &mut |key, node| {
+        let scene = self.source.tree().get("world").and_then(|w| w.get("scene"));
+        if let Some(bodies) = scene.and_then(|s| s.get("bodies")) {
+            bodies.walk("", &mut |key, node| {
                 if let ("id", Value::Text(id)) = (key, &node.value) {
                     ids.push(id.clone());
                 }
