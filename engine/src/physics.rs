@@ -247,13 +247,16 @@ pub const JOINT_CHANNELS: [(&str, &str); 2] = [("hinge.angle", "rad"), ("hinge.r
 /// Signals of every rotor: the speed of its shaft; kind truth, at the start of the tick.
 pub const ROTOR_CHANNELS: [(&str, &str); 1] = [("shaft.rate", "rad/s")];
 
-/// Signals of every odometer, at the start of the tick: the reckoned pose, which are readings, and last the true heading of
-/// its body. Headings count turns; the body's own `pose.x` and `pose.y` are the truth of the rest.
-pub const ODOMETER_CHANNELS: [(&str, &str, Kind); 4] = [
+/// Signals of every odometer, at the start of the tick: the reckoned place of the middle between the wheels and the heading,
+/// which are readings; then the true heading, how far the reckoned place is from the true one, and the heading's error.
+/// Headings count turns.
+pub const ODOMETER_CHANNELS: [(&str, &str, Kind); 6] = [
     ("odometer.x", "m", Kind::Reading),
     ("odometer.y", "m", Kind::Reading),
     ("odometer.heading", "rad", Kind::Reading),
     ("pose.heading", "rad", Kind::Truth),
+    ("error.place", "m", Kind::Truth),
+    ("error.heading", "rad", Kind::Truth),
 ];
 
 /// Adds the signals of the scene to the table, one block a body, then a joint, a rotor, an odometer; `Plan.body_blocks`

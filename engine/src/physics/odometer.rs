@@ -27,7 +27,7 @@ pub struct OdometerDef {
     pub counts_per_turn: Option<u32>,
 }
 
-/// An odometer under way. It starts where the body does.
+/// An odometer under way. It starts with the truth.
 pub(super) struct Odometer {
     pub(super) id: String,
     pub(super) body: usize,
@@ -38,18 +38,12 @@ pub(super) struct Odometer {
     last_rad: [f64; 2],
     /// Reckoned x and y [m] and heading [rad], turns counted.
     pub(super) pose: [f64; 3],
-    /// The body's true heading, turns counted, [rad].
-    pub(super) heading_rad: f64,
+    /// True x and y of the middle between the wheels [m] and heading of the body [rad], turns counted.
+    pub(super) truth: [f64; 3],
 }
 
 impl Odometer {
-    pub(super) fn new(
-        def: &OdometerDef,
-        body: usize,
-        wheels: [usize; 2],
-        start: [f64; 2],
-        heading_rad: f64,
-    ) -> Self {
+    pub(super) fn new(def: &OdometerDef, body: usize, wheels: [usize; 2], truth: [f64; 3]) -> Self {
         Self {
             id: def.id.clone(),
             body,
@@ -58,13 +52,13 @@ impl Odometer {
             track_m: def.track_m,
             counts_per_turn: def.counts_per_turn,
             last_rad: [0.0; 2],
-            pose: [start[0], start[1], heading_rad],
-            heading_rad,
+            pose: truth,
+            truth,
         }
     }
 
-    /// Takes in how far the wheels turned, and where the body's +x points.
-    pub(super) fn follow(&mut self, wheels_rad: [f64; 2], forward: &Vector3<f64>) {
+    /// Takes in how far the wheels turned, and where the middle between them and the body's +x truly are.
+    pub(super) fn follow(&mut self, wheels_rad: [f64; 2], middle: &Vector3<f64>, forward: &Vector3<f64>) {
         let seen = wheels_rad.map(|a| match self.counts_per_turn {
             Some(n) => (a * f64::from(n) / TAU).floor() * TAU / f64::from(n),
             None => a,
@@ -75,8 +69,16 @@ impl Odometer {
         let [x, y, heading] = self.pose;
         let (sin, cos) = nalgebra::ComplexField::sin_cos(heading + 0.5 * turn_rad);
         self.pose = [x + on_m * cos, y + on_m * sin, heading + turn_rad];
-        let on = heading_rad(forward) - self.heading_rad;
-        self.heading_rad += on - TAU * ((on + PI) / TAU).floor();
+        let on = heading_rad(forward) - self.truth[2];
+        let heading = self.truth[2] + on - TAU * ((on + PI) / TAU).floor();
+        self.truth = [middle.x, middle.y, heading];
+    }
+
+    /// Its signals, in the order of [`super::ODOMETER_CHANNELS`].
+    pub(super) fn values(&self) -> Vec<f64> {
+        let [dx, dy, dh] = [0, 1, 2].map(|k| self.pose[k] - self.truth[k]);
+        let [x, y, heading] = self.pose;
+        vec![x, y, heading, self.truth[2], (dx * dx + dy * dy).sqrt(), dh]
     }
 }
 

@@ -180,9 +180,9 @@ impl Scene {
             let (Some(body), (Some(left), Some(right))) = (self.find(&odometer.body), wheels) else {
                 continue;
             };
-            let [x, y, _] = self.state(body).position_m;
-            let heading = heading_rad(&self.forward(body));
-            self.odometers.push(Odometer::new(odometer, body, [left, right], [x, y], heading));
+            let middle = self.middle([left, right]);
+            let truth = [middle.x, middle.y, heading_rad(&self.forward(body))];
+            self.odometers.push(Odometer::new(odometer, body, [left, right], truth));
         }
     }
 
@@ -273,9 +273,16 @@ impl Scene {
         }
         for k in 0..self.odometers.len() {
             let forward = self.forward(self.odometers[k].body);
+            let middle = self.middle(self.odometers[k].wheels);
             let wheels = self.odometers[k].wheels.map(|j| self.joints[j].angle_rad);
-            self.odometers[k].follow(wheels, &forward);
+            self.odometers[k].follow(wheels, &middle, &forward);
         }
+    }
+
+    /// The middle between the wheels of two joints.
+    fn middle(&self, wheels: [usize; 2]) -> Vector3<f64> {
+        let [a, b] = wheels.map(|j| Vector3::from(self.state(self.joints[j].bodies[1]).position_m));
+        0.5 * (a + b)
     }
 
     /// Where a body's +x points.
@@ -292,10 +299,7 @@ impl Scene {
     pub(super) fn assembly_values(&self) -> impl Iterator<Item = Vec<f64>> {
         let joints = self.joints.iter().map(|j| vec![j.angle_rad, j.rate_rad_s]);
         let rotors = self.rotors.iter().map(|r| vec![r.rate_rad_s()]);
-        let odometers = self.odometers.iter().map(|o| {
-            let [x, y, heading] = o.pose;
-            vec![x, y, heading, o.heading_rad]
-        });
+        let odometers = self.odometers.iter().map(Odometer::values);
         joints.chain(rotors).chain(odometers)
     }
 
@@ -309,7 +313,7 @@ impl Scene {
         let rotors = self.rotors.iter().map(move |r| (r.id.as_str(), bytes(&r.state())));
         let odometers = self.odometers.iter().map(move |o| {
             let [x, y, heading] = o.pose;
-            (o.id.as_str(), bytes(&[x, y, heading, o.heading_rad]))
+            (o.id.as_str(), bytes(&[x, y, heading, o.truth[2]]))
         });
         joints.chain(rotors).chain(odometers)
     }

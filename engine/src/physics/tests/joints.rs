@@ -227,14 +227,8 @@ fn drive(s: &mut Scene, seconds: f64) -> Drive {
     let felt = ride(s, Mount::centre(chassis), seconds);
     let imu_rad = felt.iter().map(|f| f.rate_rad_s[2] * s.substep().as_secs_f64()).sum();
     let values: Vec<f64> = s.assembly_values().last().unwrap();
-    let state = s.state(chassis);
-    let between = state.world_from_body() * nalgebra::Point3::new(0.04, 0.0, 0.0);
-    // The odometer starts at the chassis' centre, 4 cm behind the axle.
-    Drive {
-        reckoned: [values[0] + 0.04, values[1], values[2]],
-        truth: [between.x, between.y, values[3]],
-        imu_rad,
-    }
+    let between = s.state(chassis).world_from_body() * nalgebra::Point3::new(0.04, 0.0, 0.0);
+    Drive { reckoned: [values[0], values[1], values[2]], truth: [between.x, between.y, values[3]], imu_rad }
 }
 
 #[test]
@@ -278,4 +272,24 @@ fn wheels_that_slip_part_the_odometer_from_the_imu() {
         d.reckoned[2],
         d.imu_rad
     );
+}
+
+#[test]
+fn joints_rotors_and_odometers_are_in_the_hash_and_the_same_at_any_thread_count() {
+    let hash = |rpm: f64, threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut s = rover(&format!("(rpm: {rpm})"), "(rpm: 30)", 0.8);
+            (0..500).for_each(|_| s.advance());
+            let bodies: Vec<_> = (0..s.len()).map(|b| s.state_bytes(b)).collect();
+            let rest: Vec<_> = s.assembly_bytes().map(|(id, bytes)| (id.to_owned(), bytes)).collect();
+            (bodies, rest)
+        })
+    };
+    let once = hash(30.0, 1);
+    assert_eq!(once.1.len(), 4);
+    for threads in [1, 2, 4] {
+        assert_eq!(once, hash(30.0, threads), "{threads} threads");
+    }
+    assert_ne!(once, hash(30.001, 1));
 }
