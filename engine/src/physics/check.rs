@@ -233,7 +233,7 @@ fn check_drive(drive: &DriveDef, substep: Span, path: &str, errors: &mut Errors)
     // A third of a turn a sub-step: what turns faster cannot be told from what turns back.
     let fastest = 60.0 / (3.0 * substep.as_secs_f64().max(1e-9));
     for (k, speed) in drive.speeds.iter().enumerate() {
-        if !(speed.rpm.abs() <= fastest) {
+        if !(-fastest..=fastest).contains(&speed.rpm) {
             errors.push(
                 format!("{path}.drive.speeds[{k}].rpm"),
                 format!("sub-steps of {substep} follow no more than {fastest:.0} turns a minute"),
