@@ -36,7 +36,7 @@ pub struct Plan {
     pub zone_blocks: Vec<BlockId>,
     /// Signals of the outside, see `environment::outside_channels`.
     pub outside_block: BlockId,
-    /// Signals of the scene's rigid bodies, one block a body in their order; see `physics::BODY_CHANNELS`.
+    /// Signals of the scene: one block a body in their order, see `physics::BODY_CHANNELS`, then a joint, a rotor, an odometer.
     pub body_blocks: Vec<BlockId>,
     /// Folder of the scenario file, to find recordings and parameters.
     pub base: PathBuf,

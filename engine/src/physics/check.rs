@@ -9,7 +9,12 @@
 //! assert_eq!(paths, ["world.scene.bodies[0].shape", "world.scene.bodies[0].mass_kg"]);
 //! ```
 
-use super::{BodyDef, BodyKind, SceneDef, ShapeDef, ViewDef, feel};
+use super::{
+    BodyDef, BodyKind, SceneDef, ShapeDef, ViewDef, feel,
+    joint::{DriveDef, JointDef},
+    odometer::OdometerDef,
+    rotor::RotorDef,
+};
 use crate::{catalog::Catalog, scenario::Scenario, time::Span};
 
 /// Farthest from the origin that a body may start, [m]: f32 resolves 0.1 mm there.
@@ -66,6 +71,7 @@ pub fn check_scene(def: &SceneDef) -> Vec<SceneError> {
     for (i, body) in def.bodies.iter().enumerate() {
         let path = format!("{at}.bodies[{i}]");
         check_body(body, &path, &mut errors);
+        check_stiffness(body, def.substep, &path, &mut errors);
         if let Some(first) = def.bodies[..i].iter().position(|b| b.id == body.id) {
             errors.push(
                 format!("{path}.id"),
@@ -74,18 +80,208 @@ pub fn check_scene(def: &SceneDef) -> Vec<SceneError> {
             );
         }
     }
+    let bodies: Vec<&str> = def.bodies.iter().map(|b| b.id.as_str()).collect();
+    for (i, joint) in def.joints.iter().enumerate() {
+        check_joint(joint, def, &bodies, &format!("{at}.joints[{i}]"), &mut errors);
+    }
+    for (i, rotor) in def.rotors.iter().enumerate() {
+        check_rotor(rotor, def, &bodies, &format!("{at}.rotors[{i}]"), &mut errors);
+    }
+    for (i, odometer) in def.odometers.iter().enumerate() {
+        check_odometer(odometer, def, &bodies, &format!("{at}.odometers[{i}]"), &mut errors);
+    }
+    check_assembly_ids(def, &mut errors);
     errors.0
 }
 
-fn check_body(body: &BodyDef, path: &str, errors: &mut Errors) {
+/// Ids of joints, rotors and odometers, which share the scene's names with its bodies.
+fn check_assembly_ids(def: &SceneDef, errors: &mut Errors) {
+    let mut taken: Vec<(&str, String)> = Vec::new();
+    taken.extend(def.bodies.iter().enumerate().map(|(i, b)| (b.id.as_str(), format!("bodies[{i}]"))));
+    let joints = def.joints.iter().enumerate().map(|(i, j)| (j.id.as_str(), format!("joints[{i}]")));
+    let rotors = def.rotors.iter().enumerate().map(|(i, r)| (r.id.as_str(), format!("rotors[{i}]")));
+    let odometers = def.odometers.iter().enumerate().map(|(i, o)| (o.id.as_str(), format!("odometers[{i}]")));
+    for (id, place) in joints.chain(rotors).chain(odometers) {
+        let path = format!("world.scene.{place}");
+        check_id(id, &path, errors);
+        if let Some((_, first)) = taken.iter().find(|(t, _)| *t == id) {
+            let message = format!("the scene has a `{id}` already: {first}");
+            errors.push(format!("{path}.id"), message, "give it an id of its own");
+        }
+        taken.push((id, place));
+    }
+}
+
+fn check_joint(joint: &JointDef, def: &SceneDef, bodies: &[&str], path: &str, errors: &mut Errors) {
+    let (first, second) = (&joint.between.0, &joint.between.1);
+    for (k, id) in [first, second].into_iter().enumerate() {
+        check_name("body", id, bodies, &format!("{path}.between[{k}]"), errors);
+    }
+    errors.require(
+        first != second,
+        path,
+        "between",
+        "a joint is between two bodies",
+        "name two different ones",
+    );
+    let moved = |id: &str| def.bodies.iter().any(|b| b.id == id && b.kind == BodyKind::Dynamic);
+    errors.require(
+        first == second
+            || moved(first)
+            || moved(second)
+            || !(bodies.contains(&first.as_str()) && bodies.contains(&second.as_str())),
+        path,
+        "between",
+        "a joint holds nothing where neither body is Dynamic",
+        "make one of them Dynamic",
+    );
+    errors.require(
+        within(joint.at_m, FARTHEST_M),
+        path,
+        "at_m",
+        "a joint lies within 1 km of the origin",
+        "positions are in metres, in the world's frame at the start",
+    );
+    check_axis(joint.axis, path, errors);
+    if let Some(drive) = &joint.drive {
+        check_drive(drive, def.substep, path, errors);
+    }
+    let torque = joint.torque_n_m;
+    if joint.drive.is_some() != torque.is_some() {
+        let message = "a drive and its largest torque, `torque_n_m`, go together";
+        errors.push(
+            path,
+            message,
+            "write both, such as `drive: (speeds: [(rpm: 60)]), torque_n_m: 0.5`, or neither",
+        );
+    } else if torque.is_some_and(|t| !(t > 0.0 && t <= 1e6)) {
+        errors.push(
+            format!("{path}.torque_n_m"),
+            "a torque is above 0 and at most 1 MN·m",
+            "a rover's small gear motor gives about 0.1 N·m",
+        );
+    }
+}
+
+fn check_rotor(rotor: &RotorDef, def: &SceneDef, bodies: &[&str], path: &str, errors: &mut Errors) {
+    check_name("body", &rotor.body, bodies, &format!("{path}.body"), errors);
+    let still = def.bodies.iter().any(|b| b.id == rotor.body && b.kind != BodyKind::Dynamic);
+    errors.require(
+        !still,
+        path,
+        "body",
+        "a rotor shakes a Dynamic body only",
+        "make the body Dynamic; a `suspension` keeps it in place",
+    );
+    errors.require(
+        within(rotor.at_m, FARTHEST_M),
+        path,
+        "at_m",
+        "a rotor sits within 1 km of its body's centre",
+        "positions are in metres",
+    );
+    check_axis(rotor.axis, path, errors);
+    errors.require(
+        (0.0..=1e9).contains(&rotor.unbalance_g_mm),
+        path,
+        "unbalance_g_mm",
+        "an unbalance lies within 0 and 1e9 g·mm",
+        "it is mass times eccentricity: 2 g at 5 mm are written 10",
+    );
+    check_drive(&rotor.drive, def.substep, path, errors);
+}
+
+fn check_odometer(odometer: &OdometerDef, def: &SceneDef, bodies: &[&str], path: &str, errors: &mut Errors) {
+    check_name("body", &odometer.body, bodies, &format!("{path}.body"), errors);
+    let joints: Vec<_> = def.joints.iter().map(|j| j.id.as_str()).collect();
+    for (k, id) in [&odometer.wheels.0, &odometer.wheels.1].into_iter().enumerate() {
+        check_name("joint", id, &joints, &format!("{path}.wheels[{k}]"), errors);
+    }
+    for (field, length_m) in [("radius_m", odometer.radius_m), ("track_m", odometer.track_m)] {
+        errors.require(
+            (EXTENT_M.0..=EXTENT_M.1).contains(&length_m),
+            path,
+            field,
+            "it must lie within 1 mm and 1 km",
+            "lengths are in metres: 3 cm are written 0.03",
+        );
+    }
+    errors.require(
+        odometer.counts_per_turn != Some(0),
+        path,
+        "counts_per_turn",
+        "an encoder counts at least once a turn",
+        "leave it out for one without steps",
+    );
+}
+
+fn check_drive(drive: &DriveDef, substep: Span, path: &str, errors: &mut Errors) {
+    errors.require(
+        drive.tau.0 >= 0,
+        path,
+        "drive.tau",
+        "a time constant is not negative",
+        "0 follows at once",
+    );
+    errors.require(
+        drive.speeds.is_sorted_by(|a, b| a.at < b.at),
+        path,
+        "drive.speeds",
+        "speeds must be in order of time, no two at once",
+        "sort them by `at`",
+    );
+    // A third of a turn a sub-step: what turns faster cannot be told from what turns back.
+    let fastest = 60.0 / (3.0 * substep.as_secs_f64().max(1e-9));
+    for (k, speed) in drive.speeds.iter().enumerate() {
+        if !(-fastest..=fastest).contains(&speed.rpm) {
+            errors.push(
+                format!("{path}.drive.speeds[{k}].rpm"),
+                format!("sub-steps of {substep} follow no more than {fastest:.0} turns a minute"),
+                "slow it down, or shorten the scene's `substep`",
+            );
+        }
+    }
+}
+
+fn check_axis(axis: (f64, f64, f64), path: &str, errors: &mut Errors) {
+    let (x, y, z) = axis;
+    let length = (x * x + y * y + z * z).sqrt();
+    errors.require(
+        (1e-6..=1e6).contains(&length),
+        path,
+        "axis",
+        "an axis needs a direction",
+        "such as (0, 1, 0), along y; its length does not matter",
+    );
+}
+
+fn check_name(what: &str, name: &str, known: &[&str], path: &str, errors: &mut Errors) {
+    if known.contains(&name) {
+        return;
+    }
+    let near = known.iter().map(|k| (strsim::jaro_winkler(k, name), *k)).filter(|(near, _)| *near > 0.7);
+    let near = near.max_by(|a, b| a.0.total_cmp(&b.0));
+    let help = match near {
+        Some((_, near)) => format!("did you mean `{near}`?"),
+        None if known.is_empty() => format!("the scene has no {what}: add one"),
+        None => format!("it has: {}", known.join(", ")),
+    };
+    errors.push(path, format!("the scene has no {what} `{name}`"), help);
+}
+
+fn check_id(id: &str, path: &str, errors: &mut Errors) {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     errors.require(
-        !body.id.is_empty() && body.id.chars().all(plain),
+        !id.is_empty() && id.chars().all(plain),
         path,
         "id",
         "an id is made of letters, digits, `-`, `_` and `.`",
         "such as \"parcel-0\"",
     );
+}
+
+fn check_body(body: &BodyDef, path: &str, errors: &mut Errors) {
+    check_id(&body.id, path, errors);
     errors.require(
         extents_m(&body.shape).iter().all(|x| (EXTENT_M.0..=EXTENT_M.1).contains(x)),
         path,
@@ -145,8 +341,45 @@ fn check_body(body: &BodyDef, path: &str, errors: &mut Errors) {
         "moves must be in order of time, no two at once",
         "sort them by `at`",
     );
+    check_suspension(body, path, errors);
     for (k, m) in body.moves.iter().enumerate() {
         check_motion(m.velocity_m_s, m.rate_deg_s, &format!("{path}.moves[{k}]"), errors);
+    }
+}
+
+/// A mount is followed while its oscillation and its damping each take several sub-steps.
+fn check_stiffness(body: &BodyDef, substep: Span, path: &str, errors: &mut Errors) {
+    let (Some(suspension), Some(mass_kg)) = (body.suspension, body.mass_kg) else { return };
+    let h = substep.as_secs_f64();
+    let (turn, fade) = (h * h * suspension.stiffness_n_m / mass_kg, h * suspension.damping_n_s_m / mass_kg);
+    errors.require(
+        !(turn > 0.25 || fade > 0.5),
+        path,
+        "suspension",
+        "the suspension is too stiff or too damped for the scene's sub-step and this mass",
+        "shorten the scene's `substep`, or soften the suspension",
+    );
+}
+
+fn check_suspension(body: &BodyDef, path: &str, errors: &mut Errors) {
+    let Some(suspension) = body.suspension else { return };
+    errors.require(
+        body.kind == BodyKind::Dynamic,
+        path,
+        "suspension",
+        "only a Dynamic body stands on a suspension",
+        "write `kind: Dynamic`, or leave `suspension` out",
+    );
+    for (field, value) in
+        [("stiffness_n_m", suspension.stiffness_n_m), ("damping_n_s_m", suspension.damping_n_s_m)]
+    {
+        errors.require(
+            (0.0..=1e9).contains(&value),
+            path,
+            &format!("suspension.{field}"),
+            "it must lie within 0 and 1e9",
+            "rubber feet under a small motor have about 1e4 N/m and 10 N·s/m",
+        );
     }
 }
 

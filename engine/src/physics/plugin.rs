@@ -34,6 +34,8 @@ pub struct SceneState {
     parts: Vec<FeelingPart>,
     /// Per body, its signals in the order of [`super::BODY_CHANNELS`].
     signals: Vec<[SignalId; 4]>,
+    /// Per joint, rotor and odometer, the first of its signals.
+    assembly: Vec<SignalId>,
 }
 
 /// A part that feels a body. `device/part` names it in the state hash.
@@ -97,8 +99,10 @@ pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) -> Resul
             mount_parts(&mut world.resource_mut::<Truth>(), plan, group, i, &scene, &mut parts);
         }
     }
-    let signals = plan.body_blocks.iter().map(|b| [0, 1, 2, 3].map(|c| plan.signals.id(*b, 0, c))).collect();
-    world.insert_resource(SceneState { scene, parts, signals });
+    let (bodies, assembly) = plan.body_blocks.split_at(scene.len());
+    let signals = bodies.iter().map(|b| [0, 1, 2, 3].map(|c| plan.signals.id(*b, 0, c))).collect();
+    let assembly = assembly.iter().map(|b| plan.signals.id(*b, 0, 0)).collect();
+    world.insert_resource(SceneState { scene, parts, signals, assembly });
     world.get_resource_or_init::<StateHashers>().0.push(hash_scene);
     schedule.add_systems(advance_scene.in_set(TickSystems::Physics));
     Ok(())
@@ -177,8 +181,9 @@ fn advance_scene(
     mut rows: ResMut<Rows>,
     watch: Res<Watch>,
 ) {
-    let SceneState { scene, parts, signals } = &mut *state;
+    let SceneState { scene, parts, signals, assembly } = &mut *state;
     emit_bodies(scene, signals, &clock, &watch, &mut rows);
+    emit_assembly(scene, assembly, &clock, &watch, &mut rows);
     for part in parts.iter_mut() {
         part.look(scene, &mut truth);
     }
@@ -258,10 +263,27 @@ fn emit_bodies(scene: &Scene, signals: &[[SignalId; 4]], clock: &Clock, watch: &
     }
 }
 
+fn emit_assembly(scene: &Scene, first: &[SignalId], clock: &Clock, watch: &Watch, rows: &mut Rows) {
+    if first.is_empty() {
+        return;
+    }
+    for (first, values) in first.iter().zip(scene.assembly_values()) {
+        for (k, value) in values.into_iter().enumerate() {
+            let signal = SignalId(first.0 + k as u32);
+            if watch.wants(signal) {
+                rows.0.push(Row { t: clock.now, signal, value });
+            }
+        }
+    }
+}
+
 fn hash_scene(world: &mut World, hash: &mut StateHash) {
     let Some(state) = world.get_resource::<SceneState>() else { return };
     for body in 0..state.scene.len() {
         hash.add(&format!("body/{}", state.scene.id(body)), &state.scene.state_bytes(body));
+    }
+    for (id, bytes) in state.scene.assembly_bytes() {
+        hash.add(&format!("assembly/{id}"), &bytes);
     }
     for part in &state.parts {
         if let Sense::Presence { presence, .. } = &part.sense {

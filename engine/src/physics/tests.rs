@@ -1,6 +1,7 @@
 //! Laws of the bodies and of what parts on them feel.
 
 mod drop;
+mod joints;
 mod laws;
 mod run;
 mod senses;

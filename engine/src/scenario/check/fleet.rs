@@ -219,11 +219,13 @@ impl Checker<'_> {
         }
     }
 
-    /// Every `id` within the scene. Its shapes are the physics module's; that bodies have an `id` is all that is known here.
+    /// Every `id` of the scene's bodies. Their shapes are the physics module's; that they have an `id` is all that is known
+    /// here.
     fn bodies(&self) -> Vec<String> {
         let mut ids = Vec::new();
-        if let Some(scene) = self.source.tree().get("world").and_then(|w| w.get("scene")) {
-            scene.walk("", &mut |key, node| {
+        let scene = self.source.tree().get("world").and_then(|w| w.get("scene"));
+        if let Some(bodies) = scene.and_then(|s| s.get("bodies")) {
+            bodies.walk("", &mut |key, node| {
                 if let ("id", Value::Text(id)) = (key, &node.value) {
                     ids.push(id.clone());
                 }
@@ -363,7 +365,8 @@ fn index_of(id: &str, pattern: &str, count: u32) -> bool {
 /// What the devices of a scenario can be called, and which parts and signals they have.
 pub(super) struct Targets {
     devices: Vec<Target>,
-    zones: Vec<String>,
+    /// Zones, and what a scene of rigid bodies holds.
+    places: Vec<String>,
     /// Whether a group's own id is a mistake: what it is called is not known then, and nothing is missing for sure.
     vague: bool,
 }
@@ -427,8 +430,10 @@ impl Targets {
         };
         let unfit = |t: &Target| t.pattern.contains(['/', '@', '*', '?', ' ']);
         let vague = checker.scenario.fleet.iter().any(unsound) || devices.iter().any(unfit);
-        let zones = checker.scenario.world.zones.iter().map(|z| z.id.clone()).collect();
-        Self { devices, zones, vague }
+        let world = &checker.scenario.world;
+        let zones = world.zones.iter().map(|z| z.id.as_str());
+        let bodies = world.scene.iter().flat_map(physics::SceneDef::ids);
+        Self { devices, places: zones.chain(bodies).map(str::to_owned).collect(), vague }
     }
 
     fn names(&self) -> Vec<String> {
@@ -545,16 +550,16 @@ impl Targets {
         Some(unknown("actuator", part, hits.iter().flat_map(|t| &t.actuators).map(String::as_str)))
     }
 
-    /// Something to try where a well-formed glob can name no signal: no device and no zone fits it.
+    /// Something to try where a well-formed glob can name no signal: no device, zone or body fits it.
     pub(super) fn glob(&self, glob: &Glob, text: &str) -> Option<String> {
         let device = text.split('/').next().unwrap_or(text);
         let fits = |t: &Target| t.any(device, |name| glob.matches_device(name));
-        let places = self.zones.iter().map(String::as_str).chain(["outside"]);
+        let places = self.places.iter().map(String::as_str).chain(["outside"]);
         if self.vague || places.clone().any(|z| glob.matches_device(z)) || self.devices.iter().any(fits) {
             return None;
         }
         let names = self.names();
         near(device, names.iter().map(String::as_str).chain(places))
-            .or(Some("no device or zone is called so".into()))
+            .or(Some("no device, zone or body is called so".into()))
     }
 }

@@ -239,3 +239,53 @@ fn rigid_bodies_are_checked_before_they_are_built() {
     "#]],
     );
 }
+
+#[test]
+fn joints_are_checked_where_they_stand() {
+    let scene = |joint: &str, want: Expect| {
+        let bodies = r#"(id: "hook", kind: Fixed, shape: Sphere(radius_m: 0.1)),
+          (id: "bob", kind: Dynamic, shape: Sphere(radius_m: 0.1), mass_kg: 1)"#;
+        let text = format!("world: (\n    scene: ( bodies: [ {bodies} ],\n      {joint} ),");
+        check("world: (", &text, want);
+    };
+    scene(
+        r#"joints: [ (id: "pivot", between: ("hook", "bub"), at_m: (0, 0, 1), axis: (0, 1, 0)) ]"#,
+        expect![[r#"
+             x the scene has no body `bub`
+              ,-[a.ron:8:49]
+            8 |       joints: [ (id: "pivot", between: ("hook", "bub"), at_m: (0, 0, 1), axis: (0, 1, 0)) ] ), zones: [ (id: "house", temperature_c:
+              :                                                 ^^^^^
+              `----
+             help: did you mean `bob`?
+        "#]],
+    );
+    scene(
+        r#"joints: [ (id: "pivot", between: ("hook", "bob"), at_m: (0, 0, 1), axis: (0, 0, 0)) ]"#,
+        expect![[r#"
+             x an axis needs a direction
+              ,-[a.ron:8:80]
+            8 |       joints: [ (id: "pivot", between: ("hook", "bob"), at_m: (0, 0, 1), axis: (0, 0, 0)) ] ), zones: [ (id: "house", temperature_c: 20.0), (id: "room", in: "house") ]
+              :                                                                                ^^^^^^^^^
+              `----
+             help: such as (0, 1, 0), along y; its length does not matter
+        "#]],
+    );
+    scene(
+        r#"rotors: [ (id: "bob", body: "bob", axis: (0, 0, 1), unbalance_g_mm: 10, drive: (speeds: [(rpm: 30000)])) ]"#,
+        expect![[r#"
+              x the scene has a `bob` already: bodies[1]
+               ,-[a.ron:8:22]
+             8 |       rotors: [ (id: "bob", body: "bob", axis: (0, 0, 1), unbalance_g_mm: 10, drive: (speeds: [(rpm: 30000
+               :                      ^^^^^
+               `----
+              help: give it an id of its own
+              x sub-steps of 1ms follow no more than 20000 turns a minute
+               ,-[a.ron:8:102]
+             8 | "bob", body: "bob", axis: (0, 0, 1), unbalance_g_mm: 10, drive: (speeds: [(rpm: 30000)])) ] ), zones: [ (id: "house", temperature_c: 20.0), (id: "room", in: "house")
+               :                                                                                 ^^^^^
+               `----
+              help: slow it down, or shorten the scene's `substep`
+            2 errors
+        "#]],
+    );
+}
