@@ -89,7 +89,9 @@ fn two_parts_on_one_pin() {
                :                                   ^^^^^^|^^^^^                               ^^^^^^^^^^^^
                :                                         `-- first here
              4 |   ], )])
-               `----"#]],
+               `----
+              help: pins that are free: GPIO0, GPIO1, GPIO12, GPIO13, GPIO14, GPIO15, GPIO16, GPIO17, GPIO18, GPIO19,
+                    GPIO2, GPIO21, GPIO22, GPIO23, GPIO25, GPIO26, GPIO27, GPIO3, GPIO32, GPIO33, GPIO5"#]],
     );
 }
 

@@ -705,7 +705,7 @@ fn flags_that_make_no_sense() {
         &["--catalog", "nowhere"],
         expect![[r#"
         x there is no folder `nowhere`
-        help: it holds boards/, sensors/, actuators/ or things/ with .ron files
+        help: it holds boards/, sensors/, actuators/, batteries/, regulators/, links/ or things/ with .ron files
     "#]],
     );
     let files = [("a.ron", GOOD.as_bytes()), ("r.csv", TABLE.as_bytes())];
