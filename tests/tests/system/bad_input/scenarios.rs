@@ -1,0 +1,330 @@
+//! Scenario files that are wrong.
+
+use super::*;
+
+#[test]
+fn ron_syntax() {
+    bent(
+        "duration: \"5min\", step",
+        "duration: \"5min\" step",
+        expect![[r#"
+             x expected `,` before this
+              ,-[a.ron:4:20]
+            3 |   about: "a test",
+            4 |   duration: "5min" step: "1s",
+              :                    ^^^^
+            5 |   world: (zones: [(id: "house", temperature_c: 20.0), (id: "room", in: "house")]),
+              `----
+             help: is a comma missing at the end of the value before?
+        "#]],
+    );
+    bent(
+        "links: [",
+        "links: [[",
+        expect![[r#"
+         x `)` does not close the `[` that is still open
+          ,-[a.ron:6:10]
+        5 |   world: (zones: [(id: "house", temperature_c: 20.0), (id: "room", in: "house")]),
+        6 |   links: [[(id: "wifi", loss: 0.01)],
+          :          |
+          :          `-- opened here
+        7 |   fleet: [(id: "node-{}", count: 3, thing: "esp32-weather-node", in: ["room"], link: "wifi")],
+          `----
+           ,-[a.ron:17:1]
+        16 |   ],
+        17 | )
+           : |
+           : `-- closes something else
+           `----
+         help: close it with `]` before, or take it away
+    "#]],
+    );
+}
+
+#[test]
+fn an_unknown_field() {
+    bent(
+        "count: 3",
+        "cuont: 3",
+        expect![[r#"
+         x there is no field `cuont` in a Group
+          ,-[a.ron:7:27]
+        6 |   links: [(id: "wifi", loss: 0.01)],
+        7 |   fleet: [(id: "node-{}", cuont: 3, thing: "esp32-weather-node", in: ["room"], link: "wifi")],
+          :                           ^^|^^
+          :                             `-- unknown field
+        8 |   physicals: [(
+          `----
+         help: did you mean `count`?
+    "#]],
+    );
+}
+
+#[test]
+fn a_value_of_another_kind() {
+    bent(
+        "temperature_c: 20.0",
+        "temperature_c: \"20 F\"",
+        expect![[r#"
+             x `temperature_c` must be a number, not "20 F"
+              ,-[a.ron:5:48]
+            4 |   duration: "5min", step: "1s",
+            5 |   world: (zones: [(id: "house", temperature_c: "20 F"), (id: "room", in: "house")]),
+              :                                                ^^^^^^
+            6 |   links: [(id: "wifi", loss: 0.01)],
+              `----
+             help: write temperature_c: 20, if that is in the unit that its name says
+        "#]],
+    );
+}
+
+#[test]
+fn a_figure_out_of_its_units_range() {
+    bent(
+        "temperature_c: 20.0",
+        "temperature_c: -300",
+        expect![[r#"
+             x -300 is out of range: a temperature in °C lies within -273.15 and 2000
+              ,-[a.ron:5:48]
+            4 |   duration: "5min", step: "1s",
+            5 |   world: (zones: [(id: "house", temperature_c: -300), (id: "room", in: "house")]),
+              :                                                ^^|^
+              :                                                  `-- `temperature_c`
+            6 |   links: [(id: "wifi", loss: 0.01)],
+              `----
+             help: nothing is colder than -273.15 °C
+        "#]],
+    );
+    bent(
+        "loss: 0.01",
+        "loss: 1.5",
+        expect![[r#"
+         x `loss` must lie within 0 and 1, but is 1.5
+          ,-[a.ron:6:30]
+        5 |   world: (zones: [(id: "house", temperature_c: 20.0), (id: "room", in: "house")]),
+        6 |   links: [(id: "wifi", loss: 1.5)],
+          :                              ^^^
+        7 |   fleet: [(id: "node-{}", count: 3, thing: "esp32-weather-node", in: ["room"], link: "wifi")],
+          `----
+         help: if that is a percentage: 1.5 % is written 0.015
+    "#]],
+    );
+}
+
+#[test]
+fn a_dangling_reference() {
+    bent(
+        "in: [\"room\"]",
+        "in: [\"rom\"]",
+        expect![[r#"
+         x there is no zone `rom`
+          ,-[a.ron:7:71]
+        6 |   links: [(id: "wifi", loss: 0.01)],
+        7 |   fleet: [(id: "node-{}", count: 3, thing: "esp32-weather-node", in: ["rom"], link: "wifi")],
+          :                                                                       ^^^^^
+        8 |   physicals: [(
+          `----
+         help: did you mean `room`?
+    "#]],
+    );
+    bent(
+        "thing: \"esp32-weather-node\"",
+        "thing: \"esp32-wether-node\"",
+        expect![[r#"
+         x there is no thing `esp32-wether-node`
+          ,-[a.ron:7:44]
+        6 |   links: [(id: "wifi", loss: 0.01)],
+        7 |   fleet: [(id: "node-{}", count: 3, thing: "esp32-wether-node", in: ["room"], link: "wifi")],
+          :                                            ^^^^^^^^^^^^^^^^^^^
+        8 |   physicals: [(
+          `----
+         help: did you mean `esp32-weather-node`?
+    "#]],
+    );
+}
+
+#[test]
+fn a_duplicate_id() {
+    bent(
+        "(id: \"room\", in: \"house\")",
+        "(id: \"room\", in: \"house\"), (id: \"room\")",
+        expect![[r#"
+             x two zones have the id `room`
+              ,-[a.ron:5:87]
+            4 |   duration: "5min", step: "1s",
+            5 |   world: (zones: [(id: "house", temperature_c: 20.0), (id: "room", in: "house"), (id: "room")]),
+              :                                                            ^^^|^^                     ^^^^^^
+              :                                                               `-- first here
+            6 |   links: [(id: "wifi", loss: 0.01)],
+              `----
+             help: give each zone an id of its own: rename one of the two, or take it away
+        "#]],
+    );
+}
+
+#[test]
+fn zones_that_contain_each_other() {
+    bent(
+        "(id: \"house\", ",
+        "(id: \"house\", in: \"room\", ",
+        expect![[r#"
+             x zones contain each other in a circle: house in room in house
+              ,-[a.ron:5:37]
+            4 |   duration: "5min", step: "1s",
+            5 |   world: (zones: [(id: "house", in: "room", temperature_c: 20.0), (id: "room", in: "house")]),
+              :                                     ^^^^^^                                         ^^^^^^^
+            6 |   links: [(id: "wifi", loss: 0.01)],
+              `----
+             help: take `in` away from the outermost zone
+        "#]],
+    );
+}
+
+#[test]
+fn two_parts_at_one_address() {
+    let thing = r#"Thing(
+  format: 1, name: "twice", source: "a test", board: "esp32-devkit",
+  parts: [(id: "a", model: "bme280", on: I2c(0x76)), (id: "b", model: "bme280", on: I2c(0x76))],
+)"#;
+    let files = [("a.ron", GOOD.as_bytes()), ("catalog/things/twice.ron", thing.as_bytes())];
+    refused_among(
+        &files,
+        &RUN,
+        &expect![[r#"
+         x two parts share the address 0x76 of one I2C bus
+          ,-[catalog/things/twice.ron:3:85]
+        2 |   format: 1, name: "twice", source: "a test", board: "esp32-devkit",
+        3 |   parts: [(id: "a", model: "bme280", on: I2c(0x76)), (id: "b", model: "bme280", on: I2c(0x76))],
+          :                                          ^^^^|^^^^                                  ^^^^^^^^^
+          :                                              `-- first here
+        4 | )
+          `----
+         help: `bme280` also answers to 0x77
+    "#]],
+    );
+}
+
+#[test]
+fn an_expectation_of_no_signal() {
+    bent(
+        "bme280.temperature@reading",
+        "bme280.temprature@reading",
+        expect![[r#"
+         x no signal of this run fits `node-*/bme280.temprature@reading`
+           ,-[a.ron:14:20]
+        13 |   expect: [
+        14 |     Always(signal: "node-*/bme280.temprature@reading", between: (-40.0, 85.0)),
+           :                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        15 |     Never(verdict: Any),
+           `----
+         help: did you mean `node-*/bme280.temperature@reading`, `node-*/bme280.pressure@reading` or `node-*/
+               bme280.humidity@reading`?
+    "#]],
+    );
+    bent(
+        "bme280.temperature@reading",
+        "bme280.temperature@truth",
+        expect![[r#"
+         x no signal of this run fits `node-*/bme280.temperature@truth`
+           ,-[a.ron:14:20]
+        13 |   expect: [
+        14 |     Always(signal: "node-*/bme280.temperature@truth", between: (-40.0, 85.0)),
+           :                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        15 |     Never(verdict: Any),
+           `----
+         help: it has: `node-*/bme280.temperature@reading`
+    "#]],
+    );
+    bent(
+        "node-*/",
+        "nod-*/",
+        expect![[r#"
+         x no signal of this run fits `nod-*/bme280.temperature@reading`
+           ,-[a.ron:14:20]
+        13 |   expect: [
+        14 |     Always(signal: "nod-*/bme280.temperature@reading", between: (-40.0, 85.0)),
+           :                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        15 |     Never(verdict: Any),
+           `----
+         help: known: `house`, `node-0`, `outside`, `room`
+    "#]],
+    );
+}
+
+#[test]
+fn deep_nesting() {
+    let (open, close) = ("[".repeat(10_000), "]".repeat(10_000));
+    bent(
+        "about: \"a test\"",
+        &format!("about: {open}{close}"),
+        expect![[r#"
+         x brackets are nested more than 48 deep
+          ,-[a.ron:3:57]
+        3 |   about: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[
+          :                                                         |
+          :                                                         `-- this one is too deep
+          `----
+         help: no scenario or catalog file needs so much; was a value repeated by mistake?
+    "#]],
+    );
+}
+
+#[test]
+fn scenarios_that_are_no_text() {
+    scenario(
+        "",
+        expect![[r#"
+        x `a.ron` is empty
+         ,-[a.ron:1:1]
+         `----
+        help: a file starts with `Scenario(format: 1, …)`
+    "#]],
+    );
+    scenario(
+        b"\x7fELF\x02\x01\x01\0\0\0\0".as_slice(),
+        expect![[r#"
+        x `a.ron` is a binary file, a text was expected
+         ,-[a.ron:1:1]
+         `----
+        help: definition files are RON texts in UTF-8; see `twinfleet list scenarios` for examples
+    "#]],
+    );
+    scenario(
+        b"Scenario(about: \"20 \xb0C\")".as_slice(),
+        expect![[r#"
+         x the text is not UTF-8
+          ,-[a.ron:1:21]
+        1 | Scenario(about: "20 �C")
+          :                     |
+          :                     `-- this byte belongs to no UTF-8 character
+          `----
+         help: save the file in UTF-8
+    "#]],
+    );
+    scenario(
+        " ".repeat(17 << 20),
+        expect![[r#"
+        x `a.ron` is larger than 16 MiB
+         ,-[a.ron:1:1]
+         `----
+        help: definition files are small texts; put readings into a recording (CSV) and name it
+    "#]],
+    );
+}
+
+#[test]
+fn a_scenario_of_one_line_of_a_gigabyte() {
+    let dir = scratch();
+    let path = dir.path().join("a.ron");
+    // Its length is what counts; a file with a hole is made at once.
+    std::fs::File::create(&path).unwrap().set_len(1 << 30).unwrap();
+    let ran = Command::new(twinfleet_tests::twinfleet()).current_dir(dir.path()).args(RUN).output().unwrap();
+    assert_eq!(ran.status.code(), Some(2));
+    expect![[r#"
+        x `a.ron` is larger than 16 MiB
+         ,-[a.ron:1:1]
+         `----
+        help: definition files are small texts; put readings into a recording (CSV) and name it
+    "#]]
+    .assert_eq(&dedented(&String::from_utf8_lossy(&ran.stderr)));
+}
