@@ -53,6 +53,7 @@ pub mod mpu6050;
 pub mod neo6m;
 pub mod sht31;
 pub mod vl53l0x;
+mod words;
 
 /// A millisecond in the unit of every time here.
 pub const MS: u64 = 1_000_000;

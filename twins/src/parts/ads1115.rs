@@ -27,6 +27,7 @@ use super::{
     US,
     i2c::{Direction, I2cPart, Reply},
     stimulus::{Quantity, Stimulus, middle_ns},
+    words::Words,
 };
 
 const CONFIG_DEFAULT: u16 = 0x8583;
@@ -63,9 +64,7 @@ pub struct Ads1115<S> {
     /// Conversions in a row beyond the threshold, and the comparator's output.
     beyond: u8,
     alert: bool,
-    pointer: u8,
-    buffer: [u8; 3],
-    count: usize,
+    words: Words,
 }
 
 impl<S: Stimulus> Ads1115<S> {
@@ -83,9 +82,7 @@ impl<S: Stimulus> Ads1115<S> {
             ended_ns: None,
             beyond: 0,
             alert: false,
-            pointer: 0,
-            buffer: [0; 3],
-            count: 0,
+            words: Words::default(),
         }
     }
 
@@ -157,7 +154,7 @@ impl<S: Stimulus> Ads1115<S> {
     }
 
     fn register(&self) -> u16 {
-        match self.pointer & 3 {
+        match self.words.pointer & 3 {
             0 => self.conversion as u16,
             1 if self.config & SINGLE != 0 && self.running.is_none() => self.config | OS,
             1 => self.config & !OS,
@@ -167,7 +164,7 @@ impl<S: Stimulus> Ads1115<S> {
     }
 
     fn set_register(&mut self, at_ns: u64, value: u16) {
-        match self.pointer & 3 {
+        match self.words.pointer & 3 {
             0 => {}
             1 => {
                 self.config = value & !OS;
@@ -196,11 +193,11 @@ impl<S: Stimulus> I2cPart for Ads1115<S> {
 
     fn start(&mut self, at_ns: u64, direction: Direction) -> Reply {
         self.advance(at_ns);
-        self.count = 0;
-        if direction == Direction::Read {
-            let [high, low] = self.register().to_be_bytes();
-            self.buffer = [high, low, 0];
-            if self.pointer & 3 == 0 {
+        let read = direction == Direction::Read;
+        let word = read.then(|| self.register());
+        self.words.start(word);
+        if read {
+            if self.words.pointer & 3 == 0 {
                 self.alert &= self.config & LATCHING == 0; // reading the result unlatches
             }
         }
@@ -209,22 +206,14 @@ impl<S: Stimulus> I2cPart for Ads1115<S> {
 
     fn write(&mut self, at_ns: u64, byte: u8) -> bool {
         self.advance(at_ns);
-        if let Some(slot) = self.buffer.get_mut(self.count) {
-            *slot = byte;
-        }
-        self.count += 1;
-        match self.count {
-            1 => self.pointer = byte,
-            3 => self.set_register(at_ns, u16::from_be_bytes([self.buffer[1], byte])),
-            _ => {}
+        if let Some(word) = self.words.write(byte) {
+            self.set_register(at_ns, word);
         }
         true
     }
 
     fn read(&mut self, _at_ns: u64) -> u8 {
-        let byte = self.buffer[self.count % 2];
-        self.count += 1;
-        byte
+        self.words.read()
     }
 
     fn general_call(&mut self, _at_ns: u64, byte: u8) -> bool {

@@ -27,6 +27,7 @@ use super::{
     US,
     i2c::{Direction, I2cPart, Reply},
     stimulus::{Quantity, Stimulus, middle_ns},
+    words::Words,
 };
 
 const CONFIG_DEFAULT: u16 = 0x399F;
@@ -46,9 +47,7 @@ pub struct Ina219<S> {
     overflow: bool,
     /// When the running conversions began; none in power down and after a triggered one.
     since_ns: Option<u64>,
-    pointer: u8,
-    buffer: [u8; 3],
-    count: usize,
+    words: Words,
 }
 
 impl<S: Stimulus> Ina219<S> {
@@ -66,9 +65,7 @@ impl<S: Stimulus> Ina219<S> {
             ready: false,
             overflow: false,
             since_ns: Some(0),
-            pointer: 0,
-            buffer: [0; 3],
-            count: 0,
+            words: Words::default(),
         }
     }
 
@@ -168,33 +165,23 @@ impl<S: Stimulus> I2cPart for Ina219<S> {
 
     fn start(&mut self, at_ns: u64, direction: Direction) -> Reply {
         self.advance(at_ns);
-        self.count = 0;
-        if direction == Direction::Read {
-            let [high, low] = self.register(self.pointer).to_be_bytes();
-            self.buffer = [high, low, 0];
-        }
+        let word = (direction == Direction::Read).then(|| self.register(self.words.pointer));
+        self.words.start(word);
         Reply::Ack
     }
 
     fn write(&mut self, at_ns: u64, byte: u8) -> bool {
         self.advance(at_ns);
-        if let Some(slot) = self.buffer.get_mut(self.count) {
-            *slot = byte;
-        }
-        self.count += 1;
-        match self.count {
-            1 => self.pointer = byte,
-            3 => self.set_register(at_ns, self.buffer[0], u16::from_be_bytes([self.buffer[1], byte])),
-            _ => {}
+        if let Some(word) = self.words.write(byte) {
+            self.set_register(at_ns, self.words.pointer, word);
         }
         true
     }
 
     fn read(&mut self, _at_ns: u64) -> u8 {
-        let byte = self.buffer[self.count % 2];
-        self.count += 1;
+        let byte = self.words.read();
         // Reading the power register clears the flag.
-        self.ready &= self.pointer != 3;
+        self.ready &= self.words.pointer != 3;
         byte
     }
 }
