@@ -196,10 +196,8 @@ impl<S: Stimulus> I2cPart for Ads1115<S> {
         let read = direction == Direction::Read;
         let word = read.then(|| self.register());
         self.words.start(word);
-        if read {
-            if self.words.pointer & 3 == 0 {
-                self.alert &= self.config & LATCHING == 0; // reading the result unlatches
-            }
+        if read && self.words.pointer & 3 == 0 {
+            self.alert &= self.config & LATCHING == 0; // reading the result unlatches
         }
         Reply::Ack
     }
