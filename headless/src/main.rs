@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod datasheet;
+mod discover;
 mod drive;
 mod exit;
 mod fit;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Replay(a) => replay::run(a, json),
         Command::Merge(a) => merge::run(a, json),
         Command::Fit(a) => fitted(&a, json),
+        Command::Discover(a) => discover::run(a, json),
         Command::Datasheet(a) => datasheet::run(a, json),
     };
     match outcome {

@@ -13,7 +13,7 @@ use twinfleet_engine::{
     },
     physics,
     plan::Plan,
-    predict::{Estimator, kalman::Filter},
+    predict::{Estimator, kalman::Filter, level::Level},
     record::{self, Sampled, Writer},
     run::{Run, RunError},
     scenario::{MirrorDef, PhysicalDef, recording::Recording},
@@ -92,7 +92,13 @@ pub fn dynamics(loaded: &Loaded, def: &MirrorDef) -> Result<DynamicsDef, RunErro
     params.applied_to(network).map_err(|e| wrong(format!("{name}: {e}")))
 }
 
-fn estimator(loaded: &Loaded, def: &MirrorDef) -> Result<Box<dyn Estimator>, RunError> {
+/// The estimator of a mirror section.
+pub fn estimator(loaded: &Loaded, def: &MirrorDef) -> Result<Box<dyn Estimator>, RunError> {
+    let own = loaded.scenario.things.iter().find(|t| t.name == def.thing);
+    let thing = own.or_else(|| loaded.catalog.things.get(&def.thing));
+    if let Some(thing) = thing.filter(|t| t.dynamics.is_none() && !t.signals.is_empty()) {
+        return Ok(Box::new(Level::new(&thing.signals)));
+    }
     let network = dynamics(loaded, def)?;
     let filter = Filter::new(&network, &def.learn);
     let filter = filter.map_err(|e| RunError::Input(format!("twin `{}`: {e}", def.twin)))?;

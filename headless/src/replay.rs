@@ -40,6 +40,7 @@ pub fn run(args: ReplayArgs, json: bool) -> Result<Exit, Failure> {
         sets: Vec::new(),
         shard: (0, 1),
         catalog: Vec::new(),
+        as_devices: args.as_devices,
         quiet: args.quiet,
     };
     run::run_loaded(&loaded, &run_args, json)

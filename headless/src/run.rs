@@ -2,7 +2,7 @@
 
 use crate::{
     args::{RunArgs, Speed},
-    drive::{Drive, drive},
+    drive::{Devices, Drive, Way, drive},
     exit::{Exit, Failure, say},
     load_files::{self, Loaded},
     plugins,
@@ -59,13 +59,19 @@ pub fn run_loaded(loaded: &Loaded, args: &RunArgs, json: bool) -> Result<Exit, F
     }
     let stop = stop_flag()?;
     // The broker first: where there is none, no folder is left behind.
-    let mut exchange = connect(&choice, args, plan.seed)?;
+    let mut devices = as_devices(&choice, args, &plan)?;
+    let mut exchange = if devices.is_some() { None } else { connect(&choice, args, plan.seed)? };
     let mut page = args.report.as_deref().map(Page::begin).transpose()?;
     let writer = args.record.as_deref().map(|dir| writer(dir, loaded, &plan)).transpose()?;
     let mut run = plugins::assemble(loaded, &plan, args.threads.into(), writer, sampled())
         .map_err(|e| Failure::input(format!("{}: {e}", args.file)))?;
     announce(args, &plan, exchange.as_ref());
-    let went = drive(&mut run, exchange.as_mut(), args.speed, args.quiet, &stop);
+    let way = match (&mut devices, &mut exchange) {
+        (Some(devices), _) => Way::Devices(devices),
+        (None, Some(exchange)) => Way::Exchange(exchange),
+        (None, None) => Way::Inside,
+    };
+    let went = drive(&mut run, way, args.speed, args.quiet, &stop);
     let drove = match went {
         Ok(drove) => drove,
         // What was recorded so far is kept, whatever ended the run.
@@ -79,6 +85,9 @@ pub fn run_loaded(loaded: &Loaded, args: &RunArgs, json: bool) -> Result<Exit, F
             return Err(failure);
         }
     };
+    if let Some(devices) = devices.take() {
+        devices.finish();
+    }
     if let Some(exchange) = exchange.take() {
         exchange.finish(true, std::time::Duration::from_secs(5)).map_err(wire)?;
     }
@@ -126,6 +135,27 @@ pub fn wire(error: WireError) -> Failure {
     if error.is_input() { Failure::input(error) } else { Failure::outside(error) }
 }
 
+/// A connection for each device, if that is wanted and can be.
+fn as_devices(choice: &BrokerChoice, args: &RunArgs, plan: &Plan) -> Result<Option<Devices>, Failure> {
+    if !args.as_devices {
+        return Ok(None);
+    }
+    let BrokerChoice::Url(url) = choice else {
+        return Err(Failure::input("--as-devices needs a broker to connect to: add --broker mqtt://host"));
+    };
+    if args.speed == Speed::Max {
+        return Err(Failure::input("--as-devices keeps a pace: add --speed 1x"));
+    }
+    if args.prefix.as_ref().is_some_and(|p| !p.is_empty()) {
+        return Err(Failure::input("--as-devices has no prefix: real devices know of none"));
+    }
+    if !plan.scenario.mirror.is_empty() {
+        let text = "--as-devices speaks for devices only: this scenario has twins too";
+        return Err(Failure::input(format!("{text}. `replay` leaves them out, `mirror` follows with them")));
+    }
+    Ok(Some(Devices::new(url.clone())))
+}
+
 fn plan(loaded: &Loaded, args: &RunArgs) -> Result<Plan, Failure> {
     let seed = args.seed.unwrap_or(loaded.scenario.seed);
     let base = loaded.files.base().to_owned();
@@ -134,7 +164,7 @@ fn plan(loaded: &Loaded, args: &RunArgs) -> Result<Plan, Failure> {
 }
 
 /// Set by Ctrl-C; a second Ctrl-C ends the process at once.
-fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
+pub fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || {
@@ -262,6 +292,9 @@ fn replay(args: &RunArgs, seed: u64) -> String {
     words.extend(args.catalog.iter().map(|c| format!("--catalog {}", quote(&c.display().to_string()))));
     if let Speed::Times(times) = args.speed {
         words.push(format!("--speed {times}x"));
+    }
+    if args.as_devices {
+        words.push("--as-devices".to_owned());
     }
     if args.shard != (0, 1) {
         words.push(format!("--shard {}/{}", args.shard.0, args.shard.1));

@@ -52,6 +52,9 @@ const BACKLOG_BYTES: usize = 64 << 20;
 /// How often the connection is looked after while rounds are empty.
 const IDLE: Duration = Duration::from_millis(50);
 
+/// Where device shadows live: below a `$` that `#` does not cover, so that it is subscribed to by name.
+const SHADOWS: &str = "$aws/";
+
 /// The publisher of messages that are not the run's own.
 pub const FOREIGN: u32 = u32::MAX;
 
@@ -182,7 +185,9 @@ impl Exchange {
                 let mut connection = Connection::connect(&ConnectOptions { ca_file, timeout, ..options })?;
                 let filter = format!("{}#", box_.prefix);
                 // At the highest quality, so that each message comes back with the one it was published with.
-                connection.subscribe(&[(&filter, 2)], timeout)?;
+                let shadows = format!("{SHADOWS}#");
+                let all = [(filter.as_str(), 2), (shadows.as_str(), 2)];
+                connection.subscribe(&all[..if box_.prefix.is_empty() { 2 } else { 1 }], timeout)?;
                 Some(connection)
             }
         };
@@ -372,7 +377,7 @@ fn publish(
     topic.push_str(prefix);
     topic.push_str(&message.topic);
     // `#` does not match such names, so the message would never come back.
-    if topic.starts_with('$') {
+    if topic.starts_with('$') && !topic.starts_with(SHADOWS) {
         let problem = "names that start with `$` belong to the broker";
         return Err(WireError::BadMessage { topic: topic.clone(), problem });
     }
