@@ -77,18 +77,18 @@ pub fn run(args: Args, json: bool) -> Result<Exit, Failure> {
     }
     connection.disconnect(Duration::from_secs(2)).ok();
     let devices = heard.devices();
-    if json {
-        say(format_args!("{:#}", as_json(&heard, &devices)));
-    } else {
-        table(&devices);
-        summary(&heard, &devices);
-    }
     if devices.is_empty() {
         return Err(Failure::outside(format!(
             "no device was recognised on {place} within {}: {} messages came. Listen for longer (--for 10min), or see \
              whether the login may read `#`",
             args.listen, heard.messages
         )));
+    }
+    if json {
+        say(format_args!("{:#}", as_json(&heard, &devices)));
+    } else {
+        table(&devices);
+        summary(&heard, &devices);
     }
     write(&args, &devices, &place)?;
     Ok(Exit::Ok)

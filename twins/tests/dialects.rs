@@ -98,8 +98,6 @@ fn hear(listener: &mut dyn dialect::Listener, u: &Utterance, facts: &mut Facts) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
     #[test]
     fn what_a_voice_says_its_ear_hears(values in proptest::collection::vec(-1e6f64..1e6, 7), gap in 0usize..14) {
         let signals = signals();

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{BufRead, BufReader, Read},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 use twinfleet_engine::record::Record;
@@ -138,7 +138,7 @@ struct Script {
     out: BufReader<std::process::ChildStdout>,
 }
 
-fn script(python: &PathBuf, mode: &str, broker: &Mosquitto, seconds: u32) -> Script {
+fn script(python: &Path, mode: &str, broker: &Mosquitto, seconds: u32) -> Script {
     let mut child: Child = Command::new(python)
         .arg(root().join("tests/python/dialects.py"))
         .args([mode, &broker.addr.port().to_string(), &seconds.to_string()])

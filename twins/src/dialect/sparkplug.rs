@@ -72,9 +72,8 @@ impl Dialect for Sparkplug {
         parts(address).is_none().then(|| format!("`{address}` names no group and node"))
     }
     fn filters(&self, address: &str) -> Vec<String> {
-        let Some((group, node, device)) = parts(address) else { return Vec::new() };
+        let Some((group, node, _)) = parts(address) else { return Vec::new() };
         // Sequence numbers count over the node's messages and those of all its devices: all have to be heard.
-        let _ = device;
         vec![format!("{NAMESPACE}/{group}/+/{node}"), format!("{NAMESPACE}/{group}/+/{node}/+")]
     }
     fn everywhere(&self) -> &'static [&'static str] {

@@ -261,11 +261,12 @@ impl Device {
     }
 
     fn row(&mut self, t_s: f64, field: &str, value: f64) {
+        let room = self.rows.len() < MAX_ROWS;
         match self.rows.last_mut() {
-            Some((t, row)) if t_s - *t < ONE_ROW_S => drop(row.insert(field.to_owned(), value)),
-            _ if self.rows.len() < MAX_ROWS => {
-                self.rows.push((t_s, BTreeMap::from([(field.to_owned(), value)])));
+            Some((t, row)) if t_s - *t < ONE_ROW_S => {
+                row.insert(field.to_owned(), value);
             }
+            _ if room => self.rows.push((t_s, BTreeMap::from([(field.to_owned(), value)]))),
             _ => {}
         }
     }
@@ -432,12 +433,28 @@ pub fn double_scenario(devices: &[Device], broker: &str, tables: &str) -> String
     )
 }
 
-impl Device {
-    /// Whether something was heard of it that its double can say.
-    pub fn can_be_doubled(&self) -> bool {
-        self.followed().next().is_some() && !self.rows.is_empty()
-    }
+/// The devices of which there can be doubles: those that said something that a double can say. A Sparkplug node is born by
+/// one of its devices' doubles: the node itself and further devices behind it are left out.
+pub fn doubles(devices: &[Device]) -> Vec<&Device> {
+    let node = |d: &Device| -> Option<String> {
+        let levels: Vec<&str> = d.address.splitn(3, '/').collect();
+        (d.dialect == "sparkplug").then(|| levels[..levels.len().min(2)].join("/"))
+    };
+    let behind: BTreeSet<String> =
+        devices.iter().filter(|d| d.address.matches('/').count() == 2).filter_map(node).collect();
+    let mut taken = BTreeSet::new();
+    devices
+        .iter()
+        .filter(|d| d.doubled().next().is_some() && !d.rows.is_empty())
+        .filter(|d| match node(d) {
+            Some(node) if d.address == node => !behind.contains(&node),
+            Some(node) => taken.insert(node),
+            None => true,
+        })
+        .collect()
+}
 
+impl Device {
     /// What a double has to be told so that it says the rest as the device does.
     fn options(&self) -> String {
         let known: Vec<&str> = super::find(self.dialect)
