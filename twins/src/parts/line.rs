@@ -29,6 +29,15 @@ pub trait LinePart: Send {
     fn level(&mut self, at_ns: u64, line: u8) -> bool;
 }
 
+impl<P: LinePart + ?Sized> LinePart for Box<P> {
+    fn drive(&mut self, at_ns: u64, line: u8, high: bool) {
+        (**self).drive(at_ns, line, high);
+    }
+    fn level(&mut self, at_ns: u64, line: u8) -> bool {
+        (**self).level(at_ns, line)
+    }
+}
+
 /// What a controller's level does to a part that goes by edges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Edge {
