@@ -136,6 +136,21 @@ pub struct GroupDef {
     pub truths: BTreeMap<String, f64>,
 }
 
+impl GroupDef {
+    /// Whether one of its devices is called so.
+    pub fn has(&self, device: &str) -> bool {
+        index_of(device, &self.id, self.count)
+    }
+}
+
+/// Whether a pattern of `count` devices makes this id.
+pub(crate) fn index_of(id: &str, pattern: &str, count: u32) -> bool {
+    let Some((head, tail)) = pattern.split_once("{}") else { return id == pattern };
+    let Some(middle) = id.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail)) else { return false };
+    let plain = middle == "0" || !middle.starts_with(['0', '+']);
+    plain && middle.parse::<u32>().is_ok_and(|i| i < count)
+}
+
 fn one() -> u32 {
     1
 }
@@ -416,10 +431,18 @@ pub struct EventDef {
 pub enum Action {
     /// A signal goes wrong: a simulated part's reading, or a physical's stream before it is published. It leaves a label.
     Fault {
-        /// `device/part.quantity`, a glob over devices allowed; `device` alone for Dropout and ClockSkew.
+        /// `device/part.quantity`, a glob over devices and parts allowed; `device` alone for Dropout, ClockSkew, AdcReference
+        /// and Condensation. A loose contact reaches all of the named part, a hanging bus all parts on it.
         target: String,
         /// What goes wrong.
         kind: FaultDef,
+    },
+    /// A fault, too, labelled `swap`: somebody has exchanged two sensors, and each is taken for the other.
+    Swap {
+        /// `device/part.quantity`, a glob over devices allowed.
+        target: String,
+        /// `part.quantity` of the same device.
+        with: String,
     },
     /// An actuator is commanded as if by hand.
     Command {

@@ -9,6 +9,7 @@
 //! ```
 
 mod device;
+mod fault;
 mod fleet;
 mod network;
 mod time;

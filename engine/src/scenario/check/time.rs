@@ -1,6 +1,6 @@
 //! Times, the timeline, and the globs of record and expectations.
 
-use super::{Checker, fleet::Targets};
+use super::{Checker, fault, fleet::Targets};
 use crate::{
     scenario::{
         Action, calendar,
@@ -8,7 +8,6 @@ use crate::{
         diagnostic::{Diagnostic, near, with_advice},
         tree::{Node, Value},
     },
-    sense::fault::FaultDef,
     signal::Glob,
     time::Span,
 };
@@ -66,21 +65,13 @@ impl Checker<'_> {
             let action = place.inside("do");
             match &event.action {
                 Action::Fault { target, kind } => {
-                    let whole = matches!(kind, FaultDef::Dropout | FaultDef::ClockSkew { .. });
-                    let error = targets.fault(target, whole);
+                    let error = targets.fault(target, kind);
                     self.report_at(error, &action.path("target"));
-                    match kind {
-                        FaultDef::Noise { std } => {
-                            action.at_least("kind.std", *std, 0.0, &mut self.report);
-                        }
-                        FaultDef::ClockSkew { ppm } if *ppm <= -1e6 => {
-                            let text =
-                                "a clock that is slow by 1000000 ppm stands still, by more runs backwards";
-                            let error = action.error("kind.ppm", text);
-                            self.report
-                                .push(error.help("a crystal is off by 10 to 100 ppm, a bad one by 10000"));
-                        }
-                        _ => {}
+                    fault::figures(&action, kind, &mut self.report);
+                }
+                Action::Swap { target, with } => {
+                    if let Some((key, error)) = targets.swap(target, with) {
+                        self.report_at(Some(error), &action.path(key));
                     }
                 }
                 Action::Command { target, level } => {
