@@ -53,6 +53,7 @@ install_packages() {
   have mosquitto || missing+=(mosquitto)
   have mosquitto_pub || missing+=(mosquitto-clients)
   have openssl || missing+=(openssl)
+  have nats-server || missing+=(nats-server)
   python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
   ((${#missing[@]})) || return 0
   step "installing: ${missing[*]}"

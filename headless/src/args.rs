@@ -53,6 +53,9 @@ pub enum Command {
     #[command(after_help = examples::FIT)]
     /// Calibrate a thing's dynamics against recordings.
     Fit(crate::fit::Args),
+    #[command(after_help = examples::MIRROR)]
+    /// Follow real devices on a broker until stopped: state, estimates, forecasts, verdicts, history.
+    Mirror(crate::mirror::Args),
     #[command(after_help = examples::MERGE)]
     /// Join the records of all shards of a run into the record of the whole.
     Merge(MergeArgs),

@@ -4,6 +4,7 @@ mod mqtt_broker;
 mod mqtt_clients;
 mod mqtt_exchange;
 mod mqtt_outside;
+mod mqtt_secure;
 mod system {
     mod attached;
     mod bad_input;
