@@ -42,7 +42,10 @@ use std::{
 };
 use twinfleet_engine::{
     message::Message,
-    mirror::{self, follow::{self, live}},
+    mirror::{
+        self,
+        follow::{self, live},
+    },
     plan::Plan,
     run::Run,
     scenario::{DecodeDef, Scenario, calendar},
@@ -153,10 +156,8 @@ fn filters(plan: &Plan, qos: u8, with_shadows: bool) -> Vec<(String, u8)> {
         .map(|pattern| pattern.replace("{device}", "+"))
         .flat_map(|filter| [format!("{filter}/status"), filter])
         .collect();
-    let covered: Vec<_> = all
-        .iter()
-        .filter_map(|f| twinfleet_engine::message::TopicFilter::new(f).ok())
-        .collect();
+    let covered: Vec<_> =
+        all.iter().filter_map(|f| twinfleet_engine::message::TopicFilter::new(f).ok()).collect();
     all.extend(mirror::topics(plan).into_iter().filter(|topic| !covered.iter().any(|f| f.matches(topic))));
     if with_shadows {
         for verb in ["get", "update", "delete"] {
@@ -231,9 +232,8 @@ impl Mirror {
             topics.insert(topic.as_str().into(), topic.as_str().into());
         }
         let mut keeper = Keeper::new(bound);
-        keeper.restore(store.reader().documents().map_err(kept)?);
-        let numbers =
-            store.numbers(plan.scenario.mirror.iter().map(|m| m.twin.as_str())).map_err(kept)?;
+        keeper.restore(store.reader().documents().map_err(kept)?, clock::system_unix_ns() / 1_000_000);
+        let numbers = store.numbers(plan.scenario.mirror.iter().map(|m| m.twin.as_str())).map_err(kept)?;
         let book = Book::new(&plan, &numbers);
         let client_id = String::from_utf8_lossy(&client_id).into_owned();
         let mut options =
@@ -252,7 +252,9 @@ impl Mirror {
                 let answer = move |request: &http::Request| answers.answer(request);
                 let started = Server::start(address, answer);
                 Some(started.map_err(|e| {
-                    Failure::outside(format!("cannot listen on {address}: {e}. Name another port (`--status`)"))
+                    Failure::outside(format!(
+                        "cannot listen on {address}: {e}. Name another port (`--status`)"
+                    ))
                 })?)
             }
         };
@@ -336,7 +338,8 @@ impl Mirror {
             while let Some((_, first)) = rest.first() {
                 let until = first.arrived_unix_ns + TICK.as_nanos() as i64;
                 let n = rest.iter().take_while(|(_, m)| m.arrived_unix_ns <= until).count().max(1);
-                let inbox = rest[..n].iter().filter_map(|(_, m)| message(&self.wall, m, &mut self.seq)).collect();
+                let inbox =
+                    rest[..n].iter().filter_map(|(_, m)| message(&self.wall, m, &mut self.seq)).collect();
                 let end = self.wall.sim(rest[n - 1].1.arrived_unix_ns);
                 self.run.tick_until(end, inbox);
                 self.look_at_tick();
@@ -422,7 +425,12 @@ impl Mirror {
                 SessionNews::Away { reason, wait } => {
                     self.pause();
                     let text = format!("{reason}; next attempt in {:.1} s", wait.as_secs_f64());
-                    self.log.line(Level::Warning, "broker_away", &text, &[("wait_s", json!(wait.as_secs_f64()))]);
+                    self.log.line(
+                        Level::Warning,
+                        "broker_away",
+                        &text,
+                        &[("wait_s", json!(wait.as_secs_f64()))],
+                    );
                 }
                 SessionNews::Back { remembered } => {
                     let text = format!(
@@ -455,8 +463,7 @@ impl Mirror {
             self.keeper.hear(&m.topic, &m.payload, m.arrived_unix_ns / 1_000_000);
         }
         self.keeper.wait(self.wall.unix_ms());
-        let inbox =
-            self.heard.iter().filter_map(|m| message(&self.wall, m, &mut self.seq)).collect();
+        let inbox = self.heard.iter().filter_map(|m| message(&self.wall, m, &mut self.seq)).collect();
         let now = self.wall.sim(self.wall.unix_ns());
         let replies = self.run.tick_until(now, inbox);
         if !self.silent {
@@ -492,7 +499,8 @@ impl Mirror {
             let line = format!("{}: {}: {}", h.twin, h.kind.replace('_', " "), h.detail);
             self.log.line(level, h.kind, &line, &[("twin", json!(h.twin))]);
             let time = calendar::text(self.wall.unix_ns() / 1_000_000 * 1_000_000);
-            let event = json!({ "time": time, "event": h.kind, "twin": h.twin, "part": "", "kind": h.detail });
+            let event =
+                json!({ "time": time, "event": h.kind, "twin": h.twin, "part": "", "kind": h.detail });
             batch.events.push(event.to_string().into_bytes());
         }
     }
@@ -569,8 +577,7 @@ impl Mirror {
         match what {
             What::Twins(from) => {
                 let to = self.book.len().min(from.saturating_add(answers::LIST));
-                let twins: Vec<Value> =
-                    (*from..to).map(|at| self.book.brief(at, &self.keeper)).collect();
+                let twins: Vec<Value> = (*from..to).map(|at| self.book.brief(at, &self.keeper)).collect();
                 json!({ "count": self.book.len(), "from": from, "twins": twins })
             }
             What::Twin(id) => {
@@ -603,7 +610,11 @@ impl Mirror {
         let (messages, book, wall) = (self.messages, &self.book, &self.wall);
         self.log.status(|| {
             let rate = messages as f64 / wall.up_s().max(1e-3);
-            format!("{} twins, {messages} messages ({rate:.1}/s), {} verdicts hold", book.len(), book.holding())
+            format!(
+                "{} twins, {messages} messages ({rate:.1}/s), {} verdicts hold",
+                book.len(),
+                book.holding()
+            )
         });
         if self.looked.elapsed() < LOOK {
             return;

@@ -51,7 +51,7 @@ fn refusal(options: &ConnectOptions) -> String {
 }
 
 /// Beside those of [`certificates`]: one for us by the broker's authority, one by another, and a server's that has expired.
-fn more_certificates(program: &Path, dir: &Path) {
+pub fn more_certificates(program: &Path, dir: &Path) {
     certificates(program, dir);
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
     for (name, authority) in [("us", "ca"), ("stranger", "other")] {
@@ -88,7 +88,9 @@ fn both_versions_over_tcp_tls_and_with_our_own_certificate() {
         more_certificates(&program, dir);
         let d = dir.display();
         let server = |port: u16, cert: &str| {
-            format!("listener {port} 127.0.0.1\ncafile {d}/ca.pem\ncertfile {d}/{cert}.pem\nkeyfile {d}/server.key\n")
+            format!(
+                "listener {port} 127.0.0.1\ncafile {d}/ca.pem\ncertfile {d}/{cert}.pem\nkeyfile {d}/server.key\n"
+            )
         };
         format!(
             "allow_anonymous true\n{}{}require_certificate true\n{}",

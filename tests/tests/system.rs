@@ -13,6 +13,8 @@ mod system {
     mod datasheet;
     mod determinism;
     mod energy;
+    mod mirror;
+    mod mirror_lost;
     mod outside;
     mod own;
     mod recordings;

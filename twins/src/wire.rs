@@ -15,6 +15,7 @@ pub mod broker;
 pub mod client;
 mod codec;
 pub mod exchange;
+mod link;
 pub mod session;
 pub(crate) mod stream;
 pub mod tls;
@@ -149,8 +150,7 @@ pub enum WireError {
 }
 
 /// The forms that [`url::BrokerChoice`] takes, for messages.
-const ACCEPTED: &str =
-    "Use `embedded`, `embedded:PORT`, `none`, `mqtt://[user:password@]host[:port]`, `mqtts://…`, `ws://…` or `wss://…`";
+const ACCEPTED: &str = "Use `embedded`, `embedded:PORT`, `none`, `mqtt://[user:password@]host[:port]`, `mqtts://…`, `ws://…` or `wss://…`";
 
 impl WireError {
     /// Whether the user's own input is at fault (exit code 2) rather than the outside (exit code 3).

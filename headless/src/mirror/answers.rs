@@ -114,7 +114,8 @@ impl Answers {
     }
 
     fn health(&self) -> Answer {
-        let age_ms = super::clock::system_unix_ns() / 1_000_000 - self.health.turned_ms.load(Ordering::Relaxed);
+        let age_ms =
+            super::clock::system_unix_ns() / 1_000_000 - self.health.turned_ms.load(Ordering::Relaxed);
         let turning = age_ms < HANGS_AFTER_MS;
         let connected = self.health.connected.load(Ordering::Relaxed);
         let storing = self.health.storing.load(Ordering::Relaxed);
@@ -141,8 +142,12 @@ impl Answers {
         let limit = number(request, "limit", ROWS)?.min(ROWS_MOST);
         let wanted = request.parameter("signal");
         let channels = self.ask(What::Channels(twin.to_owned()))?;
-        let names: Vec<&str> =
-            channels["channels"].as_array().into_iter().flatten().filter_map(|c| c["name"].as_str()).collect();
+        let names: Vec<&str> = channels["channels"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|c| c["name"].as_str())
+            .collect();
         if let Some(wanted) = &wanted
             && !names.contains(&wanted.as_str())
         {
@@ -203,7 +208,8 @@ impl Answers {
             );
         }
         let health = self.health();
-        let (shown, all) = (twins["twins"].as_array().map_or(0, Vec::len), twins["count"].as_u64().unwrap_or(0));
+        let (shown, all) =
+            (twins["twins"].as_array().map_or(0, Vec::len), twins["count"].as_u64().unwrap_or(0));
         let body = format!(
             "<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content=5><title>twinfleet mirror</title>\
              <style>body{{font:15px system-ui;margin:2em;color:#222}}table{{border-collapse:collapse}}td,th{{padding:.3em .8em;\
@@ -238,7 +244,10 @@ fn time(request: &Request, name: &str, otherwise: i64) -> Result<i64, Answer> {
     let Some(text) = request.parameter(name) else { return Ok(otherwise) };
     let seconds = || text.parse::<f64>().ok().filter(|s| s.abs() < 9e9).map(|s| (s * 1e9) as i64);
     calendar::unix_ns(&text).or_else(seconds).ok_or_else(|| {
-        Answer::error(400, &format!("`{name}` is a time such as 2026-11-28T12:00:00Z or Unix seconds, not `{text}`"))
+        Answer::error(
+            400,
+            &format!("`{name}` is a time such as 2026-11-28T12:00:00Z or Unix seconds, not `{text}`"),
+        )
     })
 }
 
@@ -260,7 +269,8 @@ fn description() -> Value {
     let parameter = |name: &str, place: &str, about: &str| json!({ "name": name, "in": place, "required": place == "path", "description": about, "schema": { "type": "string" } });
     let get = |about: &str, kind: &str, parameters: Vec<Value>, codes: &[(&str, &str)]| {
         let mut responses = serde_json::Map::new();
-        responses.insert("200".into(), json!({ "description": about, "content": { kind: { "schema": {} } } }));
+        responses
+            .insert("200".into(), json!({ "description": about, "content": { kind: { "schema": {} } } }));
         for (code, text) in codes {
             responses.insert((*code).into(), json!({ "description": text }));
         }

@@ -130,7 +130,9 @@ impl Book {
             self.changed.insert(at);
             let value = ((id - twin.base) as u16, row.value);
             match history.last_mut() {
-                Some(last) if last.twin == twin.number && last.t_unix_ns == t_unix_ns => last.values.push(value),
+                Some(last) if last.twin == twin.number && last.t_unix_ns == t_unix_ns => {
+                    last.values.push(value)
+                }
                 _ => history.push(HistoryRow { twin: twin.number, t_unix_ns, values: vec![value] }),
             }
         }
@@ -215,9 +217,7 @@ impl Book {
 
     fn verdicts(&self, at: usize) -> Vec<Value> {
         let twin = &self.twins[at];
-        let told = |h: &Holding| {
-            json!({ "kind": h.kind, "part": h.part, "decided_at": calendar::text(h.decided_unix_ns), "posterior": h.posterior })
-        };
+        let told = |h: &Holding| json!({ "kind": h.kind, "part": h.part, "decided_at": calendar::text(h.decided_unix_ns), "posterior": h.posterior });
         twin.holding.iter().map(told).collect()
     }
 

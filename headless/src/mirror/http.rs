@@ -132,7 +132,9 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(&Request) -> Answer) -> std::io:
             Parsed::Whole(request) => break (answer(&request), true),
             Parsed::Head(request) => break (answer(&request), false),
             Parsed::Wrong(answer) => break (answer, true),
-            Parsed::More if head.len() >= HEAD_BYTES => break (Answer::error(400, "the request is too long"), true),
+            Parsed::More if head.len() >= HEAD_BYTES => {
+                break (Answer::error(400, "the request is too long"), true);
+            }
             Parsed::More => {}
         }
         let left = deadline.saturating_duration_since(Instant::now());

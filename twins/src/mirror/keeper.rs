@@ -145,8 +145,9 @@ impl Keeper {
         keeper
     }
 
-    /// Takes documents back from the store. Names of twins that are no longer followed are left alone.
-    pub fn restore(&mut self, documents: impl IntoIterator<Item = (String, Vec<u8>)>) {
+    /// Takes documents back from the store. Names of twins that are no longer followed are left alone. What was desired
+    /// and not reported is commanded anew.
+    pub fn restore(&mut self, documents: impl IntoIterator<Item = (String, Vec<u8>)>, now_ms: i64) {
         for (name, bytes) in documents {
             let (twin, shadow_name) = match name.split_once('\n') {
                 Some((twin, shadow)) => (twin, Some(shadow)),
@@ -163,11 +164,10 @@ impl Keeper {
                 }
             }
         }
-        // What was desired when we stopped is commanded anew: nobody knows whether the device heard it.
+        // Nobody knows whether the device heard it before we stopped.
         for at in 0..self.twins.len() {
-            self.command(at, 0);
+            self.command(at, now_ms);
         }
-        self.happened.clear();
     }
 
     /// The document of a twin.
@@ -215,9 +215,7 @@ impl Keeper {
                 let kept = &self.twins[i];
                 Some(match name {
                     None => (kept.bound.twin.clone(), kept.shadow.to_bytes()),
-                    Some(name) => {
-                        (format!("{}\n{name}", kept.bound.twin), kept.named.get(&name)?.to_bytes())
-                    }
+                    Some(name) => (format!("{}\n{name}", kept.bound.twin), kept.named.get(&name)?.to_bytes()),
                 })
             })
             .collect()
@@ -248,7 +246,8 @@ impl Keeper {
     }
 
     fn report(&mut self, at: usize, state: usize, payload: &[u8], now_ms: i64) {
-        let parsed = if payload.len() <= MAX_PAYLOAD_BYTES { serde_json::from_slice(payload).ok() } else { None };
+        let parsed =
+            if payload.len() <= MAX_PAYLOAD_BYTES { serde_json::from_slice(payload).ok() } else { None };
         let Some(Value::Object(mut fields)) = parsed else {
             self.refused.malformed += 1;
             return;
@@ -287,11 +286,7 @@ impl Keeper {
             true => ("online", "the device said that it is there"),
             false => ("offline", "the device said, or the broker for it, that it is gone"),
         };
-        self.happened.push(Happened {
-            twin: kept.bound.twin.clone(),
-            kind,
-            detail: detail.to_owned(),
-        });
+        self.happened.push(Happened { twin: kept.bound.twin.clone(), kind, detail: detail.to_owned() });
         if online && self.waiting.contains(&at) {
             // It may have been away when the command was sent.
             self.send(at, now_ms);
@@ -389,7 +384,8 @@ impl Keeper {
 
     fn reject(&mut self, topic: &str, refusal: &Rejected, body: &Value, now_ms: i64) {
         self.refused.rejected += 1;
-        let mut answer = json!({ "code": refusal.code, "message": refusal.message, "timestamp": seconds(now_ms) });
+        let mut answer =
+            json!({ "code": refusal.code, "message": refusal.message, "timestamp": seconds(now_ms) });
         if let Some(token) = body["clientToken"].as_str().filter(|t| t.len() <= 64) {
             answer["clientToken"] = json!(token);
         }
@@ -414,7 +410,8 @@ impl Keeper {
         let (version, delta) = (kept.shadow.version(), kept.shadow.delta());
         let (Some(delta), Some(topic)) = (delta, kept.bound.command.clone()) else { return };
         let sent = kept.command.as_ref().filter(|c| c.done_ms.is_none()).map_or(0, |c| c.sent);
-        kept.command = Some(Command { version, sent_ms: now_ms, sent: sent + 1, done_ms: None, overdue: false });
+        kept.command =
+            Some(Command { version, sent_ms: now_ms, sent: sent + 1, done_ms: None, overdue: false });
         let payload = delta.to_string().into_bytes();
         self.happened.push(Happened {
             twin: kept.bound.twin.clone(),
@@ -474,8 +471,11 @@ impl<'a> Request<'a> {
             None => (None, rest),
         };
         let good_name = |n: &str| (1..=64).contains(&n.len()) && !n.contains(['/', '\n']);
-        (matches!(verb, "get" | "update" | "delete") && name.is_none_or(good_name))
-            .then_some(Self { thing, name, verb })
+        (matches!(verb, "get" | "update" | "delete") && name.is_none_or(good_name)).then_some(Self {
+            thing,
+            name,
+            verb,
+        })
     }
 }
 
@@ -599,7 +599,7 @@ mod tests {
         keeper.hear("lab/a", br#"{"ts":5,"x":1}"#, 1_000);
         keeper.hear("$aws/things/a/shadow/name/cfg/update", br#"{"state":{"desired":{"y":2}}}"#, 2_000);
         let mut again = two();
-        again.restore(keeper.changed());
+        again.restore(keeper.changed(), 3_000);
         assert_eq!(again.shadow("a"), keeper.shadow("a"));
         assert_eq!(again.named("a").collect::<Vec<_>>(), keeper.named("a").collect::<Vec<_>>());
         again.hear("lab/a", br#"{"ts":4,"x":0}"#, 3_000);

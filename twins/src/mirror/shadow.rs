@@ -96,7 +96,9 @@ impl Node {
                     all.remove(i);
                 }
                 (Err(_), Value::Null) => {}
-                (Ok(i), Value::Object(map)) if matches!(all[i].1, Self::Object(_)) => all[i].1.merge(map, now),
+                (Ok(i), Value::Object(map)) if matches!(all[i].1, Self::Object(_)) => {
+                    all[i].1.merge(map, now)
+                }
                 (Ok(i), value) => {
                     if let Some(node) = Self::of(value, now) {
                         all[i].1 = node;
@@ -114,18 +116,14 @@ impl Node {
     fn value(&self) -> Value {
         match self {
             Self::Leaf(value, _) => value.clone(),
-            Self::Object(all) => {
-                Value::Object(all.iter().map(|(k, n)| (k.to_string(), n.value())).collect())
-            }
+            Self::Object(all) => Value::Object(all.iter().map(|(k, n)| (k.to_string(), n.value())).collect()),
         }
     }
 
     fn times(&self) -> Value {
         match self {
             Self::Leaf(_, at) => json!({ "timestamp": at }),
-            Self::Object(all) => {
-                Value::Object(all.iter().map(|(k, n)| (k.to_string(), n.times())).collect())
-            }
+            Self::Object(all) => Value::Object(all.iter().map(|(k, n)| (k.to_string(), n.times())).collect()),
         }
     }
 
@@ -233,7 +231,8 @@ impl Shadow {
     /// # Errors
     /// 400 for a request of the wrong shape, 409 for a version that is not the present one, 413 for too large a state.
     pub fn update(&mut self, request: &Value, now: u32) -> Result<Updated, Rejected> {
-        let request = request.as_object().ok_or_else(|| Rejected::new(400, "Payload is not a JSON object"))?;
+        let request =
+            request.as_object().ok_or_else(|| Rejected::new(400, "Payload is not a JSON object"))?;
         let state = match request.get("state") {
             Some(Value::Object(state)) => state,
             Some(_) => return Err(Rejected::new(400, "State contains an invalid node: 'state'")),
@@ -246,7 +245,10 @@ impl Shadow {
                 return Err(Rejected::new(400, format!("State contains an invalid node: '{name}'")));
             }
             if depth(section) > MAX_DEPTH {
-                return Err(Rejected::new(400, format!("JSON contains too many levels of nesting; maximum is {MAX_DEPTH}")));
+                return Err(Rejected::new(
+                    400,
+                    format!("JSON contains too many levels of nesting; maximum is {MAX_DEPTH}"),
+                ));
             }
         }
         match request.get("version") {
@@ -422,7 +424,8 @@ mod tests {
     }
 
     fn section() -> impl Strategy<Value = Value> {
-        prop::collection::btree_map("[a-d]", value(), 0..4).prop_map(|m| Value::Object(m.into_iter().collect()))
+        prop::collection::btree_map("[a-d]", value(), 0..4)
+            .prop_map(|m| Value::Object(m.into_iter().collect()))
     }
 
     /// RFC 7396's merge, an independent way to say what an update does.

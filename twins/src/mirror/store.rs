@@ -216,8 +216,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Folder`], [`StoreError::InUse`], [`StoreError::Unreadable`].
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let folder =
-            |e: std::io::Error| StoreError::Folder { path: dir.to_owned(), reason: e.to_string() };
+        let folder = |e: std::io::Error| StoreError::Folder { path: dir.to_owned(), reason: e.to_string() };
         std::fs::create_dir_all(dir).map_err(folder)?;
         let mut store = Self {
             dir: dir.to_owned(),
@@ -508,9 +507,10 @@ impl Reader {
             let (mut low, mut high) = (first.0.value(), last.0.value() + 1);
             while low < high {
                 let middle = low + (high - low) / 2;
-                let came = table.range(middle..)?.next().transpose()?.and_then(|(_, v)| {
-                    v.value().first_chunk::<8>().map(|when| i64::from_le_bytes(*when))
-                });
+                let came =
+                    table.range(middle..)?.next().transpose()?.and_then(|(_, v)| {
+                        v.value().first_chunk::<8>().map(|when| i64::from_le_bytes(*when))
+                    });
                 if came.is_some_and(|t| t < unix_ns) { low = middle + 1 } else { high = middle }
             }
             Ok(low)

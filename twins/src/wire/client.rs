@@ -165,7 +165,7 @@ impl Connection {
             last_pkid: 0,
             hold_acks: options.hold_acks,
             held: VecDeque::new(),
-            received_qos2: BTreeSet::new(),
+            received_qos2: options.received_qos2.clone(),
             max_outgoing_bytes: MAX_PACKET_BYTES,
             receive_maximum: usize::from(u16::MAX),
             keep_alive: None,
@@ -208,9 +208,8 @@ impl Connection {
             return Err(options::refused(&self.broker, refusal, self.with_login, self.version));
         }
         self.session_present = welcome.session_present;
-        if welcome.session_present {
-            // What came in the same breath as the welcome is in there already.
-            self.received_qos2.extend(asked.received_qos2.iter().copied());
+        if !welcome.session_present {
+            self.received_qos2.clear();
         }
         let keep_alive_s = welcome.keep_alive_s.unwrap_or(asked.keep_alive_s);
         self.keep_alive = (keep_alive_s > 0).then(|| Duration::from_secs(u64::from(keep_alive_s)));

@@ -110,7 +110,10 @@ pub struct Session {
     /// Failed attempts since the last connection that stood for a while.
     attempt: u32,
     next_try: Instant,
+    /// When the connection, or its absence, began.
     since: Instant,
+    /// Why there is none.
+    reason: String,
     jitter: RandomState,
     stats: SessionStats,
     news: Vec<SessionNews>,
@@ -132,6 +135,7 @@ impl Session {
             attempt: 0,
             next_try: now,
             since: now,
+            reason: String::new(),
             jitter: RandomState::new(),
             stats: SessionStats::default(),
             news: Vec::new(),
@@ -171,12 +175,14 @@ impl Session {
             if self.since.elapsed() > self.options.longest {
                 self.attempt = 0;
             }
+            self.since = Instant::now();
         }
         let most = self.options.shortest.saturating_mul(1 << self.attempt.min(20)).min(self.options.longest);
         let part = self.jitter.hash_one((self.attempt, self.stats.failed)) as f64 / u64::MAX as f64;
         let wait = most.mul_f64(0.5 + 0.5 * part);
         self.attempt = self.attempt.saturating_add(1);
         self.next_try = Instant::now() + wait;
+        self.reason = error.to_string();
         self.news.push(SessionNews::Away { reason: error.to_string(), wait });
     }
 
@@ -248,20 +254,23 @@ impl Session {
         }
         self.waiting_bytes += bytes;
         self.waiting.push_back(Kept { topic: topic.to_owned(), payload: payload.to_vec(), qos, retain });
-        self.fill()
+        self.fill();
+        Ok(())
     }
 
     /// Hands what waits to the connection, as far as the broker takes it.
-    fn fill(&mut self) -> Result<(), WireError> {
-        let Some(connection) = &mut self.connection else { return Ok(()) };
+    fn fill(&mut self) {
+        let Some(connection) = &mut self.connection else { return };
         while connection.quota() > 0
             && connection.unacknowledged() < IN_FLIGHT
             && let Some(kept) = self.waiting.pop_front()
         {
             self.waiting_bytes -= kept.topic.len() + kept.payload.len();
-            connection.publish(&kept.topic, &kept.payload, kept.qos, kept.retain)?;
+            // What this broker does not take, for its size, must not hold up the rest.
+            if connection.publish(&kept.topic, &kept.payload, kept.qos, kept.retain).is_err() {
+                self.stats.refused += 1;
+            }
         }
-        Ok(())
     }
 
     /// Sends what waits and takes in what has come, each message to `on`; returns how many there were. Waits for at most
@@ -283,11 +292,11 @@ impl Session {
                 return Ok(0);
             }
         }
-        self.fill()?;
+        self.fill();
         let Some(connection) = &mut self.connection else { return Ok(0) };
         match connection.pump(Some(wait), on) {
             Ok(count) => {
-                self.fill()?;
+                self.fill();
                 Ok(count)
             }
             Err(error) => {
@@ -307,13 +316,25 @@ impl Session {
         }
     }
 
-    /// Says good-bye, after what waits was sent; without a connection, it is too late for that.
+    /// Since when there is no connection, and why; none while one stands.
+    pub fn away_since(&self) -> Option<(Instant, &str)> {
+        self.connection.is_none().then_some((self.since, self.reason.as_str()))
+    }
+
+    /// Says good-bye, after what waits was sent and acknowledged.
     ///
     /// # Errors
-    /// Those of [`Connection::disconnect`].
+    /// [`WireError::Silent`] if that takes longer than `timeout`, and those of [`Self::pump`].
     pub fn finish(mut self, timeout: Duration) -> Result<(), WireError> {
         let deadline = Instant::now() + timeout;
-        while !self.waiting.is_empty() && self.connection.is_some() && Instant::now() < deadline {
+        while self.unacknowledged() > 0 {
+            if Instant::now() > deadline {
+                return Err(WireError::Silent {
+                    broker: self.broker(),
+                    what: "the last messages",
+                    after: timeout,
+                });
+            }
             self.pump(Duration::from_millis(20), |_| ())?;
         }
         match self.connection.take() {

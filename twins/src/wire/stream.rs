@@ -4,7 +4,9 @@
 use super::{WireError, tls, url::BrokerUrl};
 use bytes::{Buf, BytesMut};
 use mio::{event::Source, net::TcpStream};
-use rumqttc::tokio_rustls::rustls::{self, ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
+use rumqttc::tokio_rustls::rustls::{
+    self, ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName,
+};
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::ToSocketAddrs,
@@ -12,9 +14,7 @@ use std::{
     time::Duration,
 };
 use tungstenite::{
-    Error as WsError, HandshakeError, Message, WebSocket,
-    client::IntoClientRequest,
-    http::HeaderValue,
+    Error as WsError, HandshakeError, Message, WebSocket, client::IntoClientRequest, http::HeaderValue,
     protocol::WebSocketConfig,
 };
 

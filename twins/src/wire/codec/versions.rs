@@ -241,9 +241,9 @@ pub(crate) fn put_subscribe(
 ) -> Result<(), String> {
     match version {
         Version::V4 => {
-            let wanted = filters.iter().map(|(path, qos)| {
-                v4::SubscribeFilter::new((*path).to_owned(), super::qos_of(*qos))
-            });
+            let wanted = filters
+                .iter()
+                .map(|(path, qos)| v4::SubscribeFilter::new((*path).to_owned(), super::qos_of(*qos)));
             let mut packet = v4::Subscribe::new_many(wanted);
             packet.pkid = pkid;
             v4::Packet::Subscribe(packet).write(out, usize::MAX).map(drop).map_err(|e: Error| e.to_string())
