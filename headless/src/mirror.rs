@@ -41,7 +41,7 @@ use std::{
     time::{Duration, Instant},
 };
 use twinfleet_engine::{
-    message::Message,
+    message::{Message, TopicFilter},
     mirror::{
         self,
         follow::{self, live},
@@ -156,8 +156,7 @@ fn filters(plan: &Plan, qos: u8, with_shadows: bool) -> Vec<(String, u8)> {
         .map(|pattern| pattern.replace("{device}", "+"))
         .flat_map(|filter| [format!("{filter}/status"), filter])
         .collect();
-    let covered: Vec<_> =
-        all.iter().filter_map(|f| twinfleet_engine::message::TopicFilter::new(f).ok()).collect();
+    let covered: Vec<_> = all.iter().filter_map(|f| TopicFilter::new(f).ok()).collect();
     all.extend(mirror::topics(plan).into_iter().filter(|topic| !covered.iter().any(|f| f.matches(topic))));
     if with_shadows {
         for verb in ["get", "update", "delete"] {
@@ -190,6 +189,8 @@ struct Mirror {
     asked: Receiver<Question>,
     /// Known topics, each once.
     topics: HashMap<Box<str>, Arc<str>>,
+    /// What dialects hear by wildcards.
+    wild: Vec<TopicFilter>,
     heard: Vec<RawMessage>,
     seq: u64,
     unknown: u64,
@@ -231,6 +232,8 @@ impl Mirror {
         for topic in heard.cloned().chain(mirror::topics(&plan)) {
             topics.insert(topic.as_str().into(), topic.as_str().into());
         }
+        let heard: Vec<_> = mirror::topics(&plan).iter().filter_map(|t| TopicFilter::new(t).ok()).collect();
+        let wild = heard.into_iter().filter(TopicFilter::is_wild).collect();
         let mut keeper = Keeper::new(bound);
         keeper.restore(store.reader().documents().map_err(kept)?, clock::system_unix_ns() / 1_000_000);
         let numbers = store.numbers(plan.scenario.mirror.iter().map(|m| m.twin.as_str())).map_err(kept)?;
@@ -278,6 +281,7 @@ impl Mirror {
             health,
             asked,
             topics,
+            wild,
             heard: Vec::new(),
             seq: 0,
             unknown: 0,
@@ -396,13 +400,14 @@ impl Mirror {
     }
 
     fn listen(&mut self) -> Result<(), Failure> {
-        let (wall, topics, heard) = (&self.wall, &self.topics, &mut self.heard);
+        let (wall, topics, wild, heard) = (&self.wall, &self.topics, &self.wild, &mut self.heard);
         let mut unknown = 0;
         let pumped = self.session.pump(WAIT, |received| {
             let topic = match topics.get(received.topic()) {
                 Some(topic) => Arc::clone(topic),
                 // What was made up is counted, not kept: the names alone would fill the store.
                 None if received.topic().starts_with(SHADOW_PREFIX) => received.topic().into(),
+                None if wild.iter().any(|f| f.matches(received.topic())) => received.topic().into(),
                 None => return unknown += 1,
             };
             heard.push(RawMessage {
