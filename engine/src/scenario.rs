@@ -363,6 +363,24 @@ pub struct MirrorDef {
     /// How far ahead it looks.
     #[serde(default)]
     pub forecast: Option<ForecastDef>,
+    /// How its device is commanded, where a mirror follows a real one.
+    #[serde(default)]
+    pub command: Option<CommandDef>,
+}
+
+/// How a device is commanded: what is desired of it and not yet reported goes out as a JSON object.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommandDef {
+    /// MQTT topic; `{device}` is the twin's id.
+    pub topic: String,
+    /// How long the device may take to report what was desired.
+    #[serde(default = "half_a_minute")]
+    pub within: Span,
+}
+
+fn half_a_minute() -> Span {
+    Span::from_secs(30)
 }
 
 /// A topic and how its payload becomes signals.

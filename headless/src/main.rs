@@ -10,6 +10,7 @@ mod fit;
 mod list;
 mod load_files;
 mod merge;
+mod mirror;
 mod plugins;
 mod replay;
 mod report;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::List(a) => list::run(a, json),
         Command::Replay(a) => replay::run(a, json),
         Command::Merge(a) => merge::run(a, json),
+        Command::Mirror(a) => mirror::run(a, json),
         Command::Fit(a) => fitted(&a, json),
         Command::Datasheet(a) => datasheet::run(a, json),
         Command::Score(a) => score::run(a, json),
