@@ -7,6 +7,7 @@ mod drive;
 mod exit;
 mod fit;
 mod list;
+mod load;
 mod load_files;
 mod merge;
 mod plugins;
@@ -14,6 +15,7 @@ mod replay;
 mod report;
 mod run;
 mod summary;
+mod sweep;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -27,7 +29,9 @@ fn main() -> ExitCode {
         Command::Check(a) => check::run(a, json),
         Command::List(a) => list::run(a, json),
         Command::Replay(a) => replay::run(a, json),
+        Command::Load(a) => load::run(*a, json),
         Command::Merge(a) => merge::run(a, json),
+        Command::Sweep(a) => sweep::run(&a, json),
         Command::Fit(a) => fitted(&a, json),
         Command::Datasheet(a) => datasheet::run(a, json),
     };

@@ -134,7 +134,7 @@ fn plan(loaded: &Loaded, args: &RunArgs) -> Result<Plan, Failure> {
 }
 
 /// Set by Ctrl-C; a second Ctrl-C ends the process at once.
-fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
+pub fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || {

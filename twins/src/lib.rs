@@ -3,5 +3,6 @@
 
 pub mod catalog;
 pub mod datasheet;
+pub mod load;
 pub mod parts;
 pub mod wire;

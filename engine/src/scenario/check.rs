@@ -10,6 +10,7 @@
 
 mod device;
 mod fleet;
+mod load;
 mod network;
 mod time;
 mod twin;
@@ -125,6 +126,7 @@ pub fn check(scenario: &Scenario, catalog: &Catalog, source: &Source, files: &Fi
     checker.mirrors();
     checker.timeline();
     checker.globs();
+    checker.load();
     checker.report.sort();
     checker.report
 }
