@@ -7,6 +7,7 @@ mod page;
 mod prometheus;
 mod result;
 mod show;
+mod target;
 
 pub use args::{Args, parse_shard};
 pub use merge::{is_part, merge};
@@ -18,20 +19,14 @@ use crate::{
 };
 use result::{Result as LoadResult, Trial};
 use show::Dashboard;
-use std::{
-    net::{SocketAddr, ToSocketAddrs},
-    sync::{Arc, atomic::AtomicBool},
-};
+use std::sync::{Arc, atomic::AtomicBool};
+use target::Target;
 use twinfleet_engine::{
     load::Stages,
     scenario::load::{LoadDef, ScheduleDef, StageDef},
 };
-use twinfleet_twins::{
-    load::{self as twins, Done, LoadError, files::Part, job::Job, judge, retained, socket::Dial},
-    wire::{
-        broker::{Broker, BrokerConfig},
-        url::{BrokerChoice, BrokerUrl},
-    },
+use twinfleet_twins::load::{
+    self as twins, Done, files::Part, job::Job, judge, retained, secure::Wraps, socket::Dial,
 };
 
 /// Runs the load of a scenario; the exit code says whether the broker held, and whether the measurement is one.
@@ -67,51 +62,6 @@ pub fn run(args: Args, json: bool) -> Result<Exit, Failure> {
     finish(&set, &result, json)
 }
 
-/// Where the load goes.
-struct Target {
-    choice: BrokerChoice,
-    url: BrokerUrl,
-    address: SocketAddr,
-    /// The broker within this process, if it is one.
-    _embedded: Option<Broker>,
-}
-
-impl Target {
-    fn open(args: &Args) -> Result<Self, Failure> {
-        let choice: BrokerChoice = args.broker.parse().map_err(crate::run::wire)?;
-        let embedded = |port: u16| {
-            let config = BrokerConfig {
-                listen: ([127, 0, 0, 1], port).into(),
-                max_connections: 65_536,
-                ..BrokerConfig::default()
-            };
-            Broker::start(config).map_err(crate::run::wire)
-        };
-        let (url, own) = match &choice {
-            BrokerChoice::None => {
-                return Err(Failure::input(
-                    "--broker none: a load needs a broker; write `--broker mqtt://127.0.0.1:1883`, or `embedded`",
-                ));
-            }
-            BrokerChoice::Url(url) => (url.clone(), None),
-            BrokerChoice::Embedded | BrokerChoice::EmbeddedAt(_) => {
-                let port = if let BrokerChoice::EmbeddedAt(port) = choice { port } else { 0 };
-                let broker = embedded(port)?;
-                let (host, port) = (broker.addr().ip().to_string(), broker.addr().port());
-                (BrokerUrl { host, port, tls: false, login: None }, Some(broker))
-            }
-        };
-        let unreachable =
-            |why: String| Failure::outside(format!("cannot reach the broker {}: {why}", url.place()));
-        let address = (url.host.as_str(), url.port)
-            .to_socket_addrs()
-            .map_err(|e| unreachable(format!("the name cannot be resolved ({e})")))?
-            .min_by_key(|a| !a.is_ipv4())
-            .ok_or_else(|| unreachable("the name has no address".to_owned()))?;
-        Ok(Self { choice, url, address, _embedded: own })
-    }
-}
-
 /// What every pass of a load shares.
 struct Setting<'a> {
     args: &'a Args,
@@ -139,6 +89,7 @@ pub fn job(loaded: &Loaded, load: &Arc<LoadDef>, stages: &[StageDef], rate: f64,
         devices: Arc::new(devices),
         subscribers: Arc::new(subscribers),
         dial: common.dial,
+        wraps: common.wraps,
         login: common.login,
         workers: common.workers,
         start_at_unix_ns: common.start_at_unix_ns,
@@ -153,6 +104,7 @@ pub struct Common {
     pub shard: (u32, u32),
     pub run: u32,
     pub dial: Dial,
+    pub wraps: Wraps,
     pub login: Option<(String, String)>,
     pub workers: usize,
     pub start_at_unix_ns: Option<i64>,
@@ -174,6 +126,7 @@ impl Setting<'_> {
             shard: args.shard,
             run: args.run_id(seed, trial),
             dial,
+            wraps: self.target.wraps.clone(),
             login: self.target.url.login.clone(),
             workers: args.workers(),
             start_at_unix_ns: args.start_at,
@@ -202,8 +155,10 @@ impl Setting<'_> {
         }
         let mut verdict = judge::judge(&job, &done.tally);
         if done.finished && job.shard.1 == 1 {
-            let found = retained::look(&job, &done.tally, &self.target.url);
-            judge::amend(&mut verdict, found);
+            // The newcomer speaks plain TCP, or TLS with the system's certificates.
+            if !self.target.is_wrapped {
+                judge::amend(&mut verdict, retained::look(&job, &done.tally, &self.target.url));
+            }
         }
         Ok(LoadResult::new(self, &job, done, verdict, rate))
     }
@@ -289,6 +244,7 @@ fn plan_only(loaded: &Loaded, load: &LoadDef, args: &Args, json: bool) -> Result
         shard: args.shard,
         run: 0,
         dial,
+        wraps: Wraps::default(),
         login: None,
         workers: 1,
         start_at_unix_ns: None,

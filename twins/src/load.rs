@@ -16,6 +16,7 @@ pub mod job;
 pub mod judge;
 pub mod ledger;
 pub mod retained;
+pub mod secure;
 pub mod shared;
 pub mod socket;
 pub mod stamp;

@@ -13,7 +13,8 @@ use twinfleet_twins::load::{socket::Sources, unix_ns};
 pub struct Args {
     /// Scenario file with a `load:` section, or the name of a shipped one (load-smoke, …).
     pub file: String,
-    /// Broker: `mqtt://[user:password@]host[:port]`, `embedded` (within this process) or `embedded:PORT`.
+    /// Broker: `mqtt[s]://[user:password@]host[:port]`, `ws[s]://…[/path]`, `embedded` (within this process) or
+    /// `embedded:PORT`.
     #[arg(long, default_value = "embedded")]
     pub broker: String,
     /// Seed of every stream, in place of the scenario's own.
@@ -40,6 +41,15 @@ pub struct Args {
     /// Source addresses of the connections: `127.0.0.2-127.0.0.9`, with ports behind a colon if wanted (`:40000-49999`).
     #[arg(long, value_name = "RANGE")]
     pub source: Option<Sources>,
+    /// A PEM file of the certificates to trust in place of the system's.
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// PEM file of the devices' certificate; `{device}` becomes the client id, so that each may have its own.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub cert: Option<String>,
+    /// PEM file of the key that belongs to `--cert`.
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub key: Option<String>,
     /// Topic prefix on the broker.
     #[arg(long, default_value = "")]
     pub prefix: String,

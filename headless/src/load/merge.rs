@@ -40,6 +40,7 @@ pub fn merge(dirs: &[PathBuf], out: &Path, json: bool) -> Result<Exit, Failure> 
         shard: (0, 1),
         run: first.run,
         dial: Dial { to: ([127, 0, 0, 1], 1883).into(), sources: Default::default(), no_delay: true },
+        wraps: Default::default(),
         login: None,
         workers: 1,
         start_at_unix_ns: None,

@@ -83,7 +83,7 @@ impl Result {
     pub fn new(set: &Setting<'_>, job: &Job, done: Done, verdict: Verdict, rate: f64) -> Self {
         let part = part(set, job, &done, rate);
         let mut replay =
-            format!("twinfleet load {} --broker {} --seed {}", set.args.file, set.target.choice, job.seed);
+            format!("twinfleet load {} --broker {} --seed {}", set.args.file, set.target.name, job.seed);
         if rate != 1.0 {
             replay += &format!(" --rate {rate}");
         }
@@ -281,7 +281,7 @@ fn part(set: &Setting<'_>, job: &Job, done: &Done, rate: f64) -> Part {
         start_unix_ns: done.start_unix_ns,
         finished: done.finished,
         wall_s: done.wall_s,
-        broker: set.target.choice.to_string(),
+        broker: set.target.name.clone(),
         times: tally.times.to_wire(),
         lag,
         course: tally.course.clone(),

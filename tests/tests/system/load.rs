@@ -1,5 +1,7 @@
 //! `twinfleet load`: what it tells of a broker, and of itself.
 
+mod brokers;
+mod judges;
 mod liar;
 mod sink;
 

@@ -1,6 +1,6 @@
 //! What a load is to do, resolved: every connection of this shard, where it goes, and what all shards agree on.
 
-use super::socket::Dial;
+use super::{secure::Wraps, socket::Dial};
 use std::sync::Arc;
 use twinfleet_engine::{
     load::{self, Member, Stages},
@@ -59,6 +59,8 @@ pub struct Job {
     pub subscribers: Arc<Vec<SubscriberSpec>>,
     /// How connections are opened.
     pub dial: Dial,
+    /// TLS and WebSocket.
+    pub wraps: Wraps,
     /// User name and password.
     pub login: Option<(String, String)>,
     /// Worker threads.

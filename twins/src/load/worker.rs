@@ -382,7 +382,8 @@ impl<'a> Worker<'a> {
         let opened = self.ctx.job.dial.open(n).and_then(|mut socket| {
             let interest = Interest::READABLE | Interest::WRITABLE;
             self.poll.registry().register(&mut socket, Token(i), interest)?;
-            Ok(Stream::new(socket))
+            let wrap = self.ctx.job.wraps.of(self.client_id(i)).map_err(io::Error::other)?;
+            Stream::new(socket, &wrap)
         });
         match opened {
             Ok(stream) => {
@@ -397,6 +398,15 @@ impl<'a> Worker<'a> {
                 self.conns[i].attempts += 1;
                 self.unreachable(i, &error);
             }
+        }
+    }
+
+    fn client_id(&self, i: usize) -> &'a str {
+        let job = self.ctx.job;
+        match &self.conns[i].role {
+            Role::Device(d) => &job.devices[d.spec].id,
+            Role::Subscriber(s) => &job.subscribers[s.spec].id,
+            Role::Stranger(_) => "stranger",
         }
     }
 
@@ -659,6 +669,13 @@ impl<'a> Worker<'a> {
             return;
         }
         let mut wrote = 0;
+        if conn.writable && stream.pending() {
+            match stream.flush() {
+                Ok(()) => {}
+                Err(e) if e.kind() == ErrorKind::WouldBlock => conn.writable = false,
+                Err(e) => return self.close(i, Close::Broken(e.to_string())),
+            }
+        }
         while conn.out_at < conn.out.len() && conn.writable {
             match stream.write(&conn.out[conn.out_at..]) {
                 Ok(0) => conn.writable = false,
