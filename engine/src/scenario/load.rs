@@ -480,12 +480,15 @@ pub struct LimitsDef {
     #[serde(default = "ninety_five")]
     pub cpu: f64,
     /// Share of the run that a worker may have waited for a core, 0–1.
-    #[serde(default = "tenth")]
+    #[serde(default = "quarter")]
     pub waited_for_cpu: f64,
 }
 
 fn twenty_ms() -> Span {
     Span(20_000_000)
+}
+fn quarter() -> f64 {
+    0.25
 }
 fn ninety_five() -> f64 {
     0.95
@@ -493,6 +496,6 @@ fn ninety_five() -> f64 {
 
 impl Default for LimitsDef {
     fn default() -> Self {
-        Self { lag: twenty_ms(), cpu: ninety_five(), waited_for_cpu: tenth() }
+        Self { lag: twenty_ms(), cpu: ninety_five(), waited_for_cpu: quarter() }
     }
 }

@@ -16,6 +16,9 @@ use std::{
 };
 use twinfleet_tests::{Mosquitto, Process, twinfleet, until};
 
+/// What a test bears that is not about the generator itself: other tests run beside it.
+const PATIENT: &str = "load.limits=(lag: \"10s\", cpu: 2, waited_for_cpu: 2)";
+
 /// Writes a scenario with this `load:` section.
 fn scenario(dir: &Path, name: &str, load: &str) -> String {
     let path = dir.join(name);
@@ -98,7 +101,15 @@ fn a_broker_that_lies_is_caught_message_by_message() {
         ]
         .into();
         let liar = Liar::start(lies);
-        let ran = command(&["load", &file, "--broker", &format!("mqtt://{}", liar.addr), "--quiet"]);
+        let ran = command(&[
+            "load",
+            &file,
+            "--broker",
+            &format!("mqtt://{}", liar.addr),
+            "--set",
+            PATIENT,
+            "--quiet",
+        ]);
         let result = ran.json();
         assert_eq!(ran.code(), 1, "QoS {qos}: {result}\n{}", ran.stderr());
         let mut found: Vec<(String, String, String, bool)> = result["verdict"]["findings"]
@@ -139,7 +150,7 @@ fn a_stalled_broker_shows_in_the_latency_and_not_in_the_service_time() {
     let file = scenario(dir.path(), "stall.ron", load);
     let url = format!("mqtt://{}", mosquitto.addr);
     let child = twinfleet_command()
-        .args(["--json", "load", &file, "--broker", &url])
+        .args(["--json", "load", &file, "--broker", &url, "--set", PATIENT])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -289,7 +300,9 @@ fn the_intended_trace_is_the_same_for_any_workers_and_shards() {
     let url = format!("mqtt://{}", broker.addr());
     let run = |name: &str, more: &[&str]| {
         let path = at(name);
-        let args = [&["load", "load-smoke", "--broker", &url, "--trace", &path, "--quiet"], more].concat();
+        let args =
+            [&["load", "load-smoke", "--broker", &url, "--trace", &path, "--set", PATIENT, "--quiet"], more]
+                .concat();
         let ran = command(&args);
         assert!(ran.code() <= 1, "{}\n{}", ran.stdout(), ran.stderr());
         std::fs::read_to_string(&path).expect("a trace")
@@ -358,7 +371,15 @@ fn a_bad_day_breaks_no_promise_of_a_good_broker() {
     }) else {
         return;
     };
-    let ran = command(&["load", "load-faults", "--broker", &format!("mqtt://{}", mosquitto.addr), "--quiet"]);
+    let ran = command(&[
+        "load",
+        "load-faults",
+        "--broker",
+        &format!("mqtt://{}", mosquitto.addr),
+        "--set",
+        PATIENT,
+        "--quiet",
+    ]);
     assert_eq!(ran.code(), 0, "{}\n{}", ran.stdout(), ran.stderr());
     let counters = &ran.json()["counters"];
     let n = |key: &str| counters[key].as_u64().expect("a number");
@@ -381,7 +402,15 @@ fn an_overflowing_queue_is_named_with_its_messages() {
         stages: [Hold(for: "2s")], drain: "2s",
         faults: [(at: "500ms", until: "1500ms", do: WithholdAcks(share: 1))]"#;
     let file = scenario(dir.path(), "queue.ron", load);
-    let ran = command(&["load", &file, "--broker", &format!("mqtt://{}", mosquitto.addr), "--quiet"]);
+    let ran = command(&[
+        "load",
+        &file,
+        "--broker",
+        &format!("mqtt://{}", mosquitto.addr),
+        "--set",
+        PATIENT,
+        "--quiet",
+    ]);
     assert_eq!(ran.code(), 1, "{}\n{}", ran.stdout(), ran.stderr());
     let result = ran.json();
     let lost: u64 = result["verdict"]["findings"]
@@ -407,7 +436,7 @@ fn a_broker_that_restarts_is_counted_and_resumed() {
     let file = scenario(dir.path(), "restart.ron", load);
     let url = format!("mqtt://{}", mosquitto.addr);
     let child = twinfleet_command()
-        .args(["--json", "load", &file, "--broker", &url, "--quiet"])
+        .args(["--json", "load", &file, "--broker", &url, "--set", PATIENT, "--quiet"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -471,6 +471,7 @@ impl<'a> Worker<'a> {
         let ctx = &mut self.ctx;
         let conn = &mut self.conns[i];
         let was_up = conn.state == State::Up;
+        let taken = std::mem::take(&mut conn.taken);
         if was_up && !matches!(conn.role, Role::Stranger(_)) {
             ctx.counts.up -= 1;
         }
@@ -490,7 +491,7 @@ impl<'a> Worker<'a> {
             _ => ctx.now_ns + (BACKOFF_NS << conn.attempts.min(6)).min(50 * BACKOFF_NS) / 2,
         };
         if let Close::Broken(reason) = &why {
-            if conn.taken && was_up {
+            if taken && was_up {
                 ctx.tally.counts.taken_over += 1;
             } else if was_up && !matches!(conn.role, Role::Stranger(_)) {
                 ctx.tally.counts.disconnected += 1;
@@ -499,7 +500,6 @@ impl<'a> Worker<'a> {
                 ctx.tally.reason(format!("not connected: {reason}"));
             }
         }
-        conn.taken = false;
         match &mut conn.role {
             Role::Stranger(s) => {
                 if matches!(why, Close::Broken(_)) && s.unwelcome {
@@ -523,7 +523,8 @@ impl<'a> Worker<'a> {
             Role::Device(d) => {
                 let spec = &ctx.job.devices[d.spec];
                 let def = &ctx.job.load.devices[spec.group];
-                if was_up && def.will.is_some() && !matches!(why, Close::Done) {
+                // Whether a takeover sends the will, MQTT 3.1.1 leaves open.
+                if was_up && def.will.is_some() && !taken && !matches!(why, Close::Done) {
                     let topic = def.will.as_deref().unwrap_or_default().replace("{device}", &spec.id);
                     ctx.tally.counts.wills_owed += u64::from(ctx.job.fan_out(&topic));
                 }

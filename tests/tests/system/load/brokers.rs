@@ -19,7 +19,7 @@ fn keeps_its_promises(addr: SocketAddr, process: &mut Process, what: &str) {
     });
     let dir = scratch();
     let file = scenario(dir.path(), "broker.ron", LOAD);
-    let ran = command(&["load", &file, "--broker", &format!("mqtt://{addr}"), "--quiet"]);
+    let ran = command(&["load", &file, "--broker", &format!("mqtt://{addr}"), "--set", PATIENT, "--quiet"]);
     assert_eq!(ran.code(), 0, "{what}: {}\n{}", ran.stdout(), ran.stderr());
     let result = ran.json();
     assert_eq!(result["verdict"]["received"], result["verdict"]["expected"], "{what}");

@@ -72,8 +72,17 @@ fn others_agree_on_what_was_sent_and_delivered() {
     });
     let out = dir.path().join("out");
     let url = format!("mqtt://{}", mosquitto.addr);
-    let ran =
-        command(&["load", "load-smoke", "--broker", &url, "--out", out.to_str().expect("text"), "--quiet"]);
+    let ran = command(&[
+        "load",
+        "load-smoke",
+        "--broker",
+        &url,
+        "--out",
+        out.to_str().expect("text"),
+        "--set",
+        PATIENT,
+        "--quiet",
+    ]);
     assert_eq!(ran.code(), 0, "{}\n{}", ran.stdout(), ran.stderr());
     let result = ran.json();
     let sent = result["verdict"]["sent"].as_u64().expect("a number");
