@@ -3,6 +3,7 @@
 mod args;
 mod firmware;
 mod merge;
+mod operator;
 mod page;
 mod prometheus;
 mod result;
@@ -19,11 +20,14 @@ use crate::{
 };
 use result::{Result as LoadResult, Trial};
 use show::Dashboard;
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 use target::Target;
 use twinfleet_engine::{
     load::Stages,
-    scenario::load::{LoadDef, ScheduleDef, StageDef},
+    scenario::load::{LoadDef, Metric, ScheduleDef, StageDef},
 };
 use twinfleet_twins::load::{
     self as twins, Done, files::Part, job::Job, judge, retained, secure::Wraps, socket::Dial,
@@ -94,6 +98,8 @@ pub fn job(loaded: &Loaded, load: &Arc<LoadDef>, stages: &[StageDef], rate: f64,
         workers: common.workers,
         start_at_unix_ns: common.start_at_unix_ns,
         keep_trace: common.keep_trace,
+        start_signal: Arc::new(i64::MAX.into()),
+        stopped: Arc::default(),
     }
 }
 
@@ -142,13 +148,22 @@ impl Setting<'_> {
 
     fn pass(&self, rate: f64, stages: &[StageDef], trial: u32) -> Result<LoadResult, Failure> {
         let job = self.job(rate, stages, trial);
-        let firmware = firmware::start(self.loaded, &job)?;
+        let firmware = firmware::start(self, &job)?;
+        let operator = operator::start(self, &job)?;
         let mut dashboard = Dashboard::new(&job, self.args)?;
-        let done =
-            twins::run(job.clone(), firmware, self.stop, |p| dashboard.at(p)).map_err(|e| match e {
-                LoadError::Unreachable { .. } => Failure::outside(e),
-                LoadError::Worker(_) => Failure::outside(e),
-            })?;
+        let went = twins::run(job.clone(), firmware, self.stop, |p| dashboard.at(p));
+        // Those who work beside it end with it, whatever came of it.
+        job.stopped.store(true, Relaxed);
+        let seen = operator.map(|o| o.join().map_err(|_| Failure::outside("the operator's thread failed")));
+        let mut done = went.map_err(Failure::outside)?;
+        if let Some(seen) = seen {
+            let seen = seen?.map_err(Failure::outside)?;
+            done.tally.counts.commands += seen.commands;
+            done.tally.counts.commands_followed += seen.followed.len() as u64;
+            for (intended_ns, took_ns) in seen.followed {
+                done.tally.times.record(Metric::Command, 1, job.stages.of(intended_ns), took_ns);
+            }
+        }
         dashboard.finish();
         if let Some(path) = &self.args.trace {
             write_trace(path, &done)?;

@@ -146,6 +146,8 @@ fn generator(sink: &Sink, connections: u32, qos: u8, per_s: f64, seconds: f64, b
         workers: 1,
         start_at_unix_ns: None,
         keep_trace: false,
+        start_signal: Arc::new(i64::MAX.into()),
+        stopped: Default::default(),
     };
     let stop = AtomicBool::new(false);
     let done = load::run(job, Vec::new(), &stop, |_| ()).expect("it runs");

@@ -140,6 +140,7 @@ pub fn run(
     let went = leader.lead(&mut watch, length_ns, drain_ns);
     let memory_bytes = health::resident_bytes().saturating_sub(before_bytes);
     shared.stop.store(true, Relaxed);
+    job.stopped.store(true, Relaxed);
     for worker in workers {
         match worker.join() {
             Ok(Ok(part)) => tally.add(part),
@@ -266,6 +267,7 @@ impl Leader<'_> {
                     }
                     self.start_ns = at;
                     shared.start_ns.store(at, Relaxed);
+                    self.job.start_signal.store(unix_ns() + at - shared.clock.now_ns(), Relaxed);
                 }
                 continue;
             }

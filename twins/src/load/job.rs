@@ -1,7 +1,10 @@
 //! What a load is to do, resolved: every connection of this shard, where it goes, and what all shards agree on.
 
 use super::{secure::Wraps, socket::Dial};
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicI64},
+};
 use twinfleet_engine::{
     load::{self, Member, Stages},
     message::TopicFilter,
@@ -69,6 +72,10 @@ pub struct Job {
     pub start_at_unix_ns: Option<i64>,
     /// Whether every message sent is noted, for `--trace`.
     pub keep_trace: bool,
+    /// When the first stage begins, Unix time [ns], once that is known; `i64::MAX` before.
+    pub start_signal: Arc<AtomicI64>,
+    /// Set when the load is over, for those who work beside it.
+    pub stopped: Arc<AtomicBool>,
 }
 
 impl Job {

@@ -21,7 +21,7 @@ use nix::sys::{
 };
 use std::{
     cmp::Reverse,
-    collections::BinaryHeap,
+    collections::{BinaryHeap, HashMap},
     io::{self, ErrorKind},
     os::fd::{AsFd, AsRawFd},
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -61,11 +61,26 @@ pub enum Feed {
     End,
 }
 
+/// What a device heard from the broker.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// Topic.
+    pub topic: String,
+    /// Payload.
+    pub payload: Vec<u8>,
+    /// Quality of service.
+    pub qos: u8,
+}
+
 /// Ways to and from the simulated devices.
 #[derive(Clone, Debug)]
 pub struct Firmware {
     /// What they publish.
     pub feed: flume::Receiver<Feed>,
+    /// What they hear.
+    pub hear: flume::Sender<Heard>,
+    /// What each device (index in the job) listens to.
+    pub topics: Arc<HashMap<usize, Vec<String>>>,
 }
 
 /// What the worker's parts share while its connections are borrowed.
@@ -115,7 +130,9 @@ pub(super) struct Worker<'a> {
     acts: Vec<Act>,
     next_act: usize,
     firmware: Option<Firmware>,
-    device_at: std::collections::HashMap<usize, u32>,
+    /// Whether it goes on planning.
+    fed: bool,
+    device_at: HashMap<usize, u32>,
     opened: u64,
     sweep_ns: i64,
 }
@@ -149,8 +166,9 @@ impl<'a> Worker<'a> {
             scratch: vec![0; SCRATCH_BYTES],
             acts: Vec::new(),
             next_act: 0,
+            fed: firmware.is_some(),
             firmware,
-            device_at: std::collections::HashMap::new(),
+            device_at: HashMap::new(),
             opened: 0,
             sweep_ns: 0,
         };
@@ -182,7 +200,7 @@ impl<'a> Worker<'a> {
             }
             own += 1;
         }
-        let mut fan_out = std::collections::HashMap::new();
+        let mut fan_out = HashMap::new();
         for (spec, d) in job.devices.iter().enumerate().filter(|(_, d)| job.owns(d.ordinal)) {
             if mine(own) {
                 let def = &job.load.devices[d.group];
@@ -292,7 +310,7 @@ impl<'a> Worker<'a> {
     }
 
     fn take_feed(&mut self) {
-        let Some(firmware) = &self.firmware else { return };
+        let (Some(firmware), true) = (&self.firmware, self.fed) else { return };
         let mut ended = false;
         let mut touched = Vec::new();
         // Whatever has been planned is taken at once: the way here is bounded.
@@ -309,7 +327,7 @@ impl<'a> Worker<'a> {
             }
         }
         if ended {
-            self.firmware = None;
+            self.fed = false;
             for i in 0..self.conns.len() {
                 if let Role::Device(d) = &mut self.conns[i].role {
                     d.fed = false;

@@ -114,6 +114,7 @@ impl Worker<'_> {
                 continue;
             }
             match frame {
+                Frame::Publish { .. } if matches!(self.conns[i].role, Role::Device(_)) => self.hear(i, frame),
                 Frame::Publish { .. } => deliver(&mut self.conns[i], &mut self.ctx, frame),
                 Frame::Ack { kind, pkid, reason } => self.acknowledged(i, kind, pkid, reason),
                 Frame::ConnAck { session_present, code, receive_maximum } => {
@@ -175,11 +176,37 @@ impl Worker<'_> {
                     ctx.tally.counts.sessions_lost += 1;
                 }
                 resend(&mut conn.out, d, ctx, present);
-                self.up(i);
+                let topics = self.firmware.as_ref().and_then(|f| f.topics.get(&d.spec));
+                let Some(topics) = topics.filter(|t| !t.is_empty()) else {
+                    self.up(i);
+                    return Ok(());
+                };
+                for topic in topics {
+                    let pkid = d.take_pkid();
+                    codec::put_subscribe(&mut conn.out, protocol, pkid, topic, 1);
+                }
+                conn.state = State::Subscribing;
+                self.mark_dirty(i);
             }
             Role::Stranger(_) => {}
         }
         Ok(())
+    }
+
+    /// A command for a simulated device: it goes to its world.
+    fn hear(&mut self, i: usize, frame: Frame<'_>) {
+        let Frame::Publish { topic, payload, qos, pkid, .. } = frame else { return };
+        match qos {
+            1 => codec::put_ack(&mut self.conns[i].out, kind::PUBACK, pkid),
+            2 => codec::put_ack(&mut self.conns[i].out, kind::PUBREC, pkid),
+            _ => {}
+        }
+        if let Some(firmware) = &self.firmware {
+            let topic = String::from_utf8_lossy(topic).into_owned();
+            // The world takes them tick by tick; the way is wide enough for many a tick, and a full one loses commands
+            // as a device does that is too slow.
+            let _ = firmware.hear.try_send(Heard { topic, payload: payload.to_vec(), qos });
+        }
     }
 
     fn up(&mut self, i: usize) {
