@@ -3,7 +3,9 @@
 mod brokers;
 mod judges;
 mod liar;
+mod secure;
 mod sink;
+mod spread;
 
 use super::common::{command, scratch, twinfleet_command};
 use liar::{Liar, Lie, Lies};
@@ -536,4 +538,82 @@ fn live_figures_are_served() {
             sent.and_then(|n| n.parse::<u64>().ok()).is_some_and(|n| n > 100)
         }
     });
+}
+
+#[test]
+fn a_shared_subscription_gets_each_message_once() {
+    let test = "a_shared_subscription_gets_each_message_once";
+    let Some(mosquitto) = Mosquitto::start(test) else { return };
+    let dir = scratch();
+    let load = r#"
+        devices: [(id: "d-{}", count: 10, topic: "t/{device}", qos: 1, schedule: Constant("10ms"))],
+        subscribers: [(id: "w-{}", count: 3, filter: "t/#", qos: 1, share: "workers")],
+        stages: [Hold(for: "1s")], thresholds: [AtMost(of: Lost, bound: 0), AtMost(of: Duplicated, bound: 0)]"#;
+    let file = scenario(dir.path(), "shared.ron", load);
+    let ran = command(&[
+        "load",
+        &file,
+        "--broker",
+        &format!("mqtt://{}", mosquitto.addr),
+        "--set",
+        PATIENT,
+        "--quiet",
+    ]);
+    assert_eq!(ran.code(), 0, "{}\n{}", ran.stdout(), ran.stderr());
+    let verdict = &ran.json()["verdict"];
+    assert_eq!((&verdict["expected"], &verdict["received"]), (&1000.into(), &1000.into()), "{verdict}");
+    // The embedded broker shares nothing: the oracle says so.
+    let alone = command(&["load", &file, "--set", PATIENT, "--quiet"]);
+    assert_eq!(alone.code(), 1, "{}", alone.stdout());
+}
+
+#[test]
+fn commands_change_what_devices_report() {
+    let ran = command(&["load", "load-commands", "--set", PATIENT, "--quiet"]);
+    assert_eq!(ran.code(), 0, "{}\n{}", ran.stdout(), ran.stderr());
+    let result = ran.json();
+    assert!(result["counters"]["commands"].as_u64() >= Some(20), "{result}");
+    assert_eq!(result["counters"]["commands"], result["counters"]["commands_followed"]);
+    // A tick, the lamp, the light sensor's 120 ms and the rest of the 200 ms between reports.
+    let took = row(&result, "command to reported", 1);
+    assert!(ms(took, "p50_ms") > 20.0, "{took}");
+}
+
+#[test]
+fn firmware_is_a_load() {
+    let dir = scratch();
+    let text = r#"Scenario(format: 1, seed: 3, duration: "4s", step: "100ms",
+        fleet: [(id: "node-{}", count: 20, thing: "esp32-weather-node", firmware: (
+            period: "500ms", awake: "100ms", publish: [(topic: "n/{device}", qos: 1)]))],
+        load: (
+            devices: [(id: "node-{}", count: 20, schedule: Firmware(fleet: "node-{}"))],
+            subscribers: [(id: "s", filter: "n/#", qos: 1)],
+            stages: [Hold(for: "4s")], thresholds: [AtMost(of: Lost, bound: 0)]))"#;
+    let path = dir.path().join("firmware.ron");
+    std::fs::write(&path, text).expect("a scenario");
+    let trace = |workers: &str| {
+        let out = dir.path().join(workers).display().to_string();
+        let file = path.display().to_string();
+        let args = [
+            "load",
+            &file,
+            "--workers",
+            workers,
+            "--trace",
+            &out,
+            "--set",
+            PATIENT,
+            "--prefix",
+            "lab",
+            "--quiet",
+        ];
+        let ran = command(&args);
+        assert_eq!(ran.code(), 0, "{}\n{}", ran.stdout(), ran.stderr());
+        assert_eq!(ran.json()["verdict"]["received"], ran.json()["verdict"]["expected"]);
+        std::fs::read_to_string(&out).expect("a trace")
+    };
+    let one = trace("1");
+    // Twenty nodes, eight times in four seconds, less those whose first wake is late.
+    assert!((120..=180).contains(&one.lines().count()), "{}", one.lines().count());
+    assert_eq!(one, trace("2"));
 }
