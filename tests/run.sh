@@ -56,6 +56,8 @@ install_packages() {
   have nats-server || missing+=(nats-server)
   have tshark || missing+=(tshark)
   have parallel || missing+=(parallel)
+  have slurmd || missing+=(slurm-wlm)
+  have munged || missing+=(munge)
   python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
   ((${#missing[@]})) || return 0
   step "installing: ${missing[*]}"

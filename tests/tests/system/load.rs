@@ -5,6 +5,7 @@ mod judges;
 mod liar;
 mod secure;
 mod sink;
+mod slurm;
 mod spread;
 
 use super::common::{command, scratch, twinfleet_command};
