@@ -142,15 +142,10 @@ pub fn parse_shard(text: &str) -> Result<(u32, u32), String> {
 /// The index that a scheduler gave this process.
 fn shard_of_job() -> Result<u32, String> {
     let number = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<u32>().ok());
-    if let Some(index) = number("JOB_COMPLETION_INDEX") {
-        return Ok(index);
-    }
-    // Arrays may begin at another number than 0.
-    let first = number("SLURM_ARRAY_TASK_MIN").unwrap_or(0);
-    match number("SLURM_ARRAY_TASK_ID") {
-        Some(id) if id >= first => Ok(id - first),
-        _ => Err("neither JOB_COMPLETION_INDEX nor SLURM_ARRAY_TASK_ID is set: write I/N".to_owned()),
-    }
+    // The number itself, so that a task that is queued again alone (`--array=3`) is the same shard: arrays begin at 0.
+    number("JOB_COMPLETION_INDEX")
+        .or_else(|| number("SLURM_ARRAY_TASK_ID"))
+        .ok_or_else(|| "neither JOB_COMPLETION_INDEX nor SLURM_ARRAY_TASK_ID is set: write I/N".to_owned())
 }
 
 fn parse_start(text: &str) -> Result<i64, String> {

@@ -143,7 +143,7 @@ fn slurm_runs_a_load_and_a_sweep_as_arrays() {
 
     let sweep = [("SCENARIO", "swing-shake-drive"), ("SEEDS", "1..4"), ("SHARDS", "2"), ("OUT", "sweep")];
     // One task first, as if the other had been killed; it is queued again alone.
-    slurm.run("sweep.sbatch", &["--array=0"], &sweep);
+    slurm.run("sweep.sbatch", &["--array=1"], &sweep);
     slurm.run("sweep.sbatch", &["--array=0-1"], &sweep);
     let (a, b, out) = (slurm.at("sweep/0"), slurm.at("sweep/1"), slurm.at("sweep/all"));
     let merged = command(&["merge", &a, &b, "--out", &out]);
