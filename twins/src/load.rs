@@ -184,10 +184,8 @@ fn accuse(tally: &mut Tally, job: &Job, went: &Went, kernel: Kernel) {
             ),
         ));
     }
-    let wall_ns = went.busy_s * 1e9;
-    let share = |ns: u64| ns as f64 / wall_ns.max(1.0);
-    let busiest = tally.cpu.iter().map(|c| share(c.ran_ns)).fold(0.0, f64::max);
-    let waited = tally.cpu.iter().map(|c| share(c.waited_ns)).fold(0.0, f64::max);
+    let most = |of: fn((f64, f64)) -> f64| tally.cpu.iter().map(|c| of(c.shares())).fold(0.0, f64::max);
+    let (busiest, waited) = (most(|s| s.0), most(|s| s.1));
     // In a short run, the start alone would weigh too much.
     if went.busy_s > 0.5 && busiest > limits.cpu {
         tally.accuse(Accusation::new(

@@ -246,7 +246,7 @@ fn too_little_memory_is_the_generators_own_fault() {
     let (dir, sink) = (scratch(), NullSink::start());
     let file = scenario(dir.path(), "memory.ron", BUSY);
     let more = "--set load.devices[0].count=15000 --source 127.0.0.2-127.0.0.9";
-    let limit = "ulimit -v 220000";
+    let limit = "ulimit -v 120000";
     let (code, said) =
         shell(&format!("{limit}; exec TWINFLEET load {file} {more} --broker mqtt://{}", sink.addr));
     assert_eq!(code, 4, "{said}");

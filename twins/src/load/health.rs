@@ -161,6 +161,8 @@ pub struct CpuTime {
     pub ran_ns: u64,
     /// Was ready to run and did not.
     pub waited_ns: u64,
+    /// Of so much time in all.
+    pub wall_ns: u64,
 }
 
 impl CpuTime {
@@ -168,7 +170,7 @@ impl CpuTime {
     pub fn of_thread() -> Self {
         let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
         let mut numbers = text.split_whitespace().map(|n| n.parse().unwrap_or(0));
-        Self { ran_ns: numbers.next().unwrap_or(0), waited_ns: numbers.next().unwrap_or(0) }
+        Self { ran_ns: numbers.next().unwrap_or(0), waited_ns: numbers.next().unwrap_or(0), wall_ns: 0 }
     }
 
     /// What was added since.
@@ -177,7 +179,14 @@ impl CpuTime {
         Self {
             ran_ns: self.ran_ns.saturating_sub(earlier.ran_ns),
             waited_ns: self.waited_ns.saturating_sub(earlier.waited_ns),
+            wall_ns: 0,
         }
+    }
+
+    /// Share of the time that it ran, and that it waited for a core.
+    pub fn shares(self) -> (f64, f64) {
+        let of = |ns: u64| ns as f64 / (self.wall_ns as f64).max(1.0);
+        (of(self.ran_ns), of(self.waited_ns))
     }
 }
 

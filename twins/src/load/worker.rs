@@ -136,6 +136,8 @@ pub(super) struct Worker<'a> {
     device_at: HashMap<usize, u32>,
     opened: u64,
     sweep_ns: i64,
+    /// Its use of the core, once the stages are over.
+    cpu: Option<CpuTime>,
 }
 
 impl<'a> Worker<'a> {
@@ -172,6 +174,7 @@ impl<'a> Worker<'a> {
             device_at: HashMap::new(),
             opened: 0,
             sweep_ns: 0,
+            cpu: None,
         };
         worker.populate();
         Ok(worker)
@@ -251,6 +254,7 @@ impl<'a> Worker<'a> {
         while !self.shared.stop.load(Relaxed) {
             self.ctx.now_ns = self.shared.clock.now_ns();
             self.hear_the_start(&mut cpu);
+            self.clock_out(cpu);
             self.take_feed();
             self.do_acts();
             self.wake_due();
@@ -307,6 +311,14 @@ impl<'a> Worker<'a> {
                 self.wake_at(i, start.saturating_add(next));
             }
             self.settle(i);
+        }
+    }
+
+    /// Reckons up the use of the core once the last stage is over: waiting for stragglers takes none.
+    fn clock_out(&mut self, begin: CpuTime) {
+        let length_ns = self.ctx.job.stages.length_ns();
+        if self.cpu.is_none() && self.ctx.start_ns != i64::MAX && self.ctx.t_ns() >= length_ns {
+            self.cpu = Some(CpuTime { wall_ns: self.ctx.t_ns() as u64, ..CpuTime::of_thread().since(begin) });
         }
     }
 
@@ -540,7 +552,8 @@ impl<'a> Worker<'a> {
 
     /// Says good-bye everywhere and closes the books.
     fn end(mut self, begin: CpuTime) -> io::Result<Tally> {
-        let cpu = CpuTime::of_thread().since(begin);
+        let wall_ns = self.ctx.t_ns().max(0) as u64;
+        let cpu = self.cpu.unwrap_or(CpuTime { wall_ns, ..CpuTime::of_thread().since(begin) });
         for i in 0..self.conns.len() {
             let conn = &mut self.conns[i];
             if conn.state == State::Up && !matches!(conn.role, Role::Stranger(_)) {

@@ -173,15 +173,12 @@ impl<'a> Worker<'a> {
         self.settle(i);
     }
 
+    /// Writes what waits. Who fills up again meanwhile has its next turn after the others.
     pub(super) fn flush(&mut self) {
-        let mut at = 0;
-        while at < self.dirty.len() {
-            let i = self.dirty[at] as usize;
-            at += 1;
-            self.conns[i].in_dirty = false;
-            self.write(i);
+        for i in std::mem::take(&mut self.dirty) {
+            self.conns[i as usize].in_dirty = false;
+            self.write(i as usize);
         }
-        self.dirty.clear();
     }
 
     pub(super) fn write(&mut self, i: usize) {
