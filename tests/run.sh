@@ -54,6 +54,10 @@ install_packages() {
   have mosquitto_pub || missing+=(mosquitto-clients)
   have openssl || missing+=(openssl)
   have nats-server || missing+=(nats-server)
+  have tshark || missing+=(tshark)
+  have parallel || missing+=(parallel)
+  have slurmd || missing+=(slurm-wlm)
+  have munged || missing+=(munge)
   python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
   ((${#missing[@]})) || return 0
   step "installing: ${missing[*]}"
@@ -88,6 +92,17 @@ make_venv() {
   fi
 }
 
+# A broker by npm, for the load generator's tests.
+make_node() {
+  local node=$CARGO_TARGET_DIR/node
+  [[ ! -d $node/node_modules/aedes ]] || return 0
+  command -v npm >/dev/null || return 0
+  mkdir -p "$node"
+  (cd "$node" && npm install --silent --no-fund --no-audit aedes) ||
+    echo "npm could not install aedes; its test is skipped"
+}
+
+[[ $install == no ]] || make_node
 if [[ -n ${TWINFLEET_PYTHON:-} ]]; then
   [[ $install == no ]] || install_packages
 elif [[ $install == yes ]]; then

@@ -3,7 +3,7 @@
 //!
 //! Reading order: model ([`time`], [`rng`], [`signal`], [`catalog`], [`scenario`]) → world ([`world`], [`environment`],
 //! [`physics`], [`actuate`], [`local`], [`sense`], [`firmware`], [`dynamics`], [`predict`], [`mirror`], [`compare`]) → run
-//! ([`run`], [`expect`], [`record`]).
+//! ([`run`], [`expect`], [`record`]); [`load`] plans what a load generator sends.
 //!
 //! Deliberately absent: the engine knows no part numbers, opens no socket and reads no wall clock.
 
@@ -17,6 +17,7 @@ pub mod environment;
 pub mod expect;
 pub mod firmware;
 pub mod link;
+pub mod load;
 pub mod local;
 pub mod message;
 pub mod mirror;

@@ -7,6 +7,7 @@ pub mod check;
 pub mod definition;
 pub mod diagnostic;
 pub mod files;
+pub mod load;
 pub mod recording;
 pub mod shape;
 pub mod source;
@@ -77,6 +78,9 @@ pub struct Scenario {
     /// What is written to the record.
     #[serde(default)]
     pub record: RecordDef,
+    /// A load on a broker, for `twinfleet load`.
+    #[serde(default)]
+    pub load: Option<load::LoadDef>,
     /// Things defined next to the scenario rather than in the catalog.
     #[serde(default)]
     pub things: Vec<ThingDef>,

@@ -188,6 +188,25 @@ impl Mosquitto {
         Some(Self { addr, dir, process })
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    /// Kills it and starts it again at the same address, without what it remembered.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn restart(&mut self) {
+        self.kill();
+        let program = tool("mosquitto", "a restart").unwrap_or_else(|| panic!("mosquitto is gone"));
+        let config = self.dir.path().join("mosquitto.conf");
+        let child =
+            Command::new(program).arg("-c").arg(config).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        self.process = Process(child.unwrap_or_else(|e| panic!("mosquitto does not start: {e}")));
+        until("mosquitto to listen again", || TcpStream::connect(self.addr).is_ok());
+    }
+
     /// Kills it.
     pub fn kill(&mut self) {
         self.process.0.kill().ok();

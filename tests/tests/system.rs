@@ -13,6 +13,7 @@ mod system {
     mod datasheet;
     mod determinism;
     mod energy;
+    mod load;
     mod mirror;
     mod mirror_lost;
     mod outside;

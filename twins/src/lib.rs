@@ -3,6 +3,7 @@
 
 pub mod catalog;
 pub mod datasheet;
+pub mod load;
 pub mod mirror;
 pub mod parts;
 pub mod predictors;

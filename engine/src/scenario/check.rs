@@ -11,6 +11,7 @@
 mod device;
 mod fault;
 mod fleet;
+mod load;
 mod network;
 mod time;
 mod twin;
@@ -126,6 +127,7 @@ pub fn check(scenario: &Scenario, catalog: &Catalog, source: &Source, files: &Fi
     checker.mirrors();
     checker.timeline();
     checker.globs();
+    checker.load();
     checker.report.sort();
     checker.report
 }
