@@ -2,9 +2,10 @@
 //! live.
 //!
 //! Reading order: what a row becomes ([`scale`], [`features`], [`autoregression`]), how unlike the past it is
-//! ([`neighbours`], [`gauss`]), how rare that is ([`rank`], [`tail`]), how rare it has to be ([`contract`], [`fdr`]), and the
+//! ([`neighbours`], [`gauss`]), how rare that is ([`rank`], [`tail`]), how rare it has to be ([`contract`], [`teller`]), and the
 //! two detectors: [`novelty`] learns as it goes and needs no clean data, [`trained`] learns what clean rows of several
-//! signals look like together and names the signal that leaves them. [`metrics`] judges them against labels.
+//! signals look like together and names the signal that leaves them. [`ranked`] and [`pca`] are the textbook's, to be measured
+//! against; [`metrics`] judges all against labels.
 //!
 //! # False alarms
 //! Both keep a [`Contract`]: at most one false onset in so many rows, on average, while the stream stays what it was. The
@@ -29,9 +30,13 @@ pub mod gauss;
 pub mod metrics;
 pub mod neighbours;
 pub mod novelty;
+pub mod pca;
 pub mod rank;
+pub mod ranked;
 pub mod scale;
+pub mod statistics;
 pub mod tail;
+pub mod teller;
 #[cfg(test)]
 mod tests;
 pub mod trained;

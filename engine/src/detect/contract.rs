@@ -30,6 +30,8 @@ impl Contract {
 
 /// An event is at least so many rows apart from the next: what comes sooner belongs to it.
 pub const EVENT_ROWS: usize = 120;
+/// Stretches after which an event can begin at all: of the first ones, each second beats all before it.
+const FEWEST_PEAKS: usize = 2;
 /// Peaks remembered: the highest.
 const MOST_PEAKS: usize = 4096;
 
@@ -52,23 +54,36 @@ impl Peaks {
         Self { contract, sorted: Vec::new(), current: None, rows: 0, last_onset: None }
     }
 
-    /// The score that has to be exceeded; infinite in the first stretch.
+    /// The score that has to be exceeded; infinite in the first stretches.
     pub fn threshold(&self) -> f64 {
-        if self.sorted.is_empty() {
+        if self.sorted.len() < FEWEST_PEAKS {
             return f64::INFINITY;
         }
         let allowed = ((self.rows as f64 / self.contract.rows) as usize).max(1);
         self.sorted[self.sorted.len().saturating_sub(allowed)]
     }
 
+    /// Without its peaks, but with the time of its last event.
+    pub fn afresh(&self, contract: Contract) -> Self {
+        // Its rows are counted from the beginning again, and the last event lies where it lay.
+        Self { last_onset: self.last_onset, ..Self::new(contract) }
+    }
+
     /// Whether an event begins with this score.
     pub fn take(&mut self, score: f64) -> bool {
         let now = self.rows;
-        let apart = self.last_onset.is_none_or(|last| now - last > EVENT_ROWS);
+        let apart = self.last_onset.is_none_or(|last| now.saturating_sub(last) > EVENT_ROWS);
         let onset = apart && score > self.threshold();
         if onset {
             self.last_onset = Some(now);
         }
+        self.remember(score);
+        onset
+    }
+
+    /// Takes a score in that begins no event.
+    pub fn remember(&mut self, score: f64) {
+        let now = self.rows;
         match &mut self.current {
             Some((peak, since)) if now - *since <= EVENT_ROWS => *peak = peak.max(score),
             current => {
@@ -82,6 +97,5 @@ impl Peaks {
             }
         }
         self.rows += 1;
-        onset
     }
 }

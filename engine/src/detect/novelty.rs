@@ -8,31 +8,32 @@
 use super::{
     Contract, Detector, Step,
     autoregression::Autoregression,
-    contract::Peaks,
     features::{Lately, Moments},
     neighbours::Neighbours,
     rank::Ranks,
     scale::Scale,
+    teller::Teller,
 };
 
-/// Rows from which the scale of a signal is taken, and after which ranks are told.
+/// Rows from which the scale of a signal is first taken, and after which ranks are told. It is taken again from twice as many
+/// rows, and so on.
 pub const LEARN_ROWS: usize = 200;
-/// An alarm is over after so many rows that are as usual as nine in ten.
-const CALM_ROWS: u32 = 10;
+/// … for the last time from at least so many.
+const SETTLED_ROWS: usize = 3000;
+/// Rows after which surprises are worth ranking: in the first ones everything is new.
+const TOLD_ROWS: usize = 100;
 /// Ways in which a row is compared with the past.
 const VIEWS: usize = 7;
 
 /// The detector; see the module.
 #[derive(Clone, Debug)]
 pub struct Novelty {
+    /// How many rows the next scales are taken from.
     learn_rows: usize,
     signals: Vec<Signal>,
-    /// Readings until the scales are known.
+    /// All readings of each signal, until the scales are settled.
     first: Vec<Vec<f64>>,
-    total: Ranks,
-    peaks: Peaks,
-    alarm: bool,
-    calm: u32,
+    teller: Teller,
     last: Step,
 }
 
@@ -48,41 +49,30 @@ impl Novelty {
             learn_rows: learn_rows.max(20),
             signals: Vec::new(),
             first: vec![Vec::new(); signals],
-            total: Ranks::default(),
-            peaks: Peaks::new(contract),
-            alarm: false,
-            calm: 0,
+            teller: Teller::new(contract),
             last: Step::default(),
         }
     }
 
-    /// The rows so far give the scales; they are then gone through as if the scales had been known.
-    fn begin(&mut self) {
+    /// The rows so far give the scales; they are gone through as if the scales had been known from the beginning.
+    fn rescale(&mut self) {
+        let rows = self.learn_rows;
         self.signals = self.first.iter().map(|v| Signal::new(Scale::of(v))).collect();
-        for i in 0..self.learn_rows {
-            for (signal, values) in self.signals.iter_mut().zip(&self.first) {
-                signal.take(values[i]);
+        self.teller.forget_scores();
+        let first = std::mem::take(&mut self.first);
+        for i in 0..rows {
+            let sum: f64 = self.signals.iter_mut().zip(&first).map(|(s, values)| s.take(values[i])).sum();
+            if i >= TOLD_ROWS {
+                self.teller.remember(sum);
             }
         }
-        self.first = Vec::new();
+        self.learn_rows *= 2;
+        if rows < SETTLED_ROWS {
+            self.first = first;
+        }
     }
-}
 
-impl Detector for Novelty {
-    fn take(&mut self, row: &[f64]) -> Step {
-        if self.signals.is_empty() {
-            for (all, v) in self.first.iter_mut().zip(row) {
-                all.push(*v);
-            }
-            if self.first.first().is_some_and(|f| f.len() == self.learn_rows) {
-                self.begin();
-            }
-            return Step::default();
-        }
-        if row.iter().all(|v| !v.is_finite()) {
-            // Nothing came, nothing is learnt, and what was wrong is not known to be over.
-            return Step { onset: false, score: 0.0, ..self.last };
-        }
+    fn judge(&mut self, row: &[f64]) -> Step {
         let mut sum = 0.0;
         let mut most = (0.0, None);
         for (k, (signal, v)) in self.signals.iter_mut().zip(row).enumerate() {
@@ -92,18 +82,32 @@ impl Detector for Novelty {
                 most = (surprise, Some(k));
             }
         }
-        let onset = self.peaks.take(sum);
-        let usual = sum <= self.total.quantile(0.1);
-        self.total.push(sum);
-        self.calm = if usual { self.calm + 1 } else { 0 };
-        self.alarm = onset || self.alarm && self.calm < CALM_ROWS;
-        let score = to_score(sum, self.signals.len());
-        self.last = Step { score, alarm: self.alarm, onset, blame: most.1 };
-        self.last
+        let (alarm, onset) = self.teller.take(sum);
+        Step { score: to_score(sum, self.signals.len()), alarm, onset, blame: most.1 }
+    }
+}
+
+impl Detector for Novelty {
+    fn take(&mut self, row: &[f64]) -> Step {
+        if row.iter().all(|v| !v.is_finite()) {
+            // Nothing came, nothing is learnt, and what was wrong is not known to be over.
+            return Step { onset: false, score: 0.0, ..self.last };
+        }
+        let step = if self.signals.is_empty() { Step::default() } else { self.judge(row) };
+        if let Some(kept) = self.first.first().map(Vec::len) {
+            for (all, v) in self.first.iter_mut().zip(row) {
+                all.push(*v);
+            }
+            if kept + 1 == self.learn_rows {
+                self.rescale();
+            }
+        }
+        self.last = step;
+        step
     }
 
     fn threshold(&self) -> f64 {
-        to_score(self.peaks.threshold(), self.signals.len())
+        to_score(self.teller.threshold(), self.signals.len())
     }
 }
 

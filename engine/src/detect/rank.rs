@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 /// Scores remembered; older ones are forgotten, so that a device that ages is compared with itself.
-const MEMORY: usize = 8192;
+const MEMORY: usize = 4096;
 
 /// Ranks each score among the remembered ones.
 #[derive(Clone, Debug, Default)]

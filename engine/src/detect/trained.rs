@@ -10,7 +10,7 @@ use super::{
     Contract, Detector, Step,
     features::Moments,
     gauss::Gauss,
-    tail::{Tail, cluster_rows},
+    tail::Tail,
 };
 
 /// Fewest clean rows.
@@ -27,6 +27,8 @@ const BLOCKS: usize = 4;
 const CALM_ROWS: u32 = 5;
 /// … by this share of the threshold.
 const CALM_SHARE: f64 = 0.35;
+/// By how much stricter the threshold is than its estimate from the clean rows, which has an error of its own.
+const MARGIN: f64 = 1.5;
 /// A surprise below which a row is usual beyond doubt, [nat].
 const USUAL_NATS: f64 = 1.0;
 
@@ -82,13 +84,13 @@ impl Trained {
             }
             views.push((gauss, tail));
         }
-        let cluster = cluster_rows(&total, CALM_ROWS as usize);
-        // Of rows over the threshold, as many as one event has come for one onset.
-        let threshold_nats = (contract.rows / cluster).max(10.0).ln();
+        let total = Tail::of(total);
+        // Rows over the threshold come in clusters, and each tells one onset.
+        let threshold_nats = (contract.rows * MARGIN / total.cluster_rows()).max(10.0).ln();
         Ok(Self {
             front,
             views,
-            total: Tail::of(total),
+            total,
             threshold_nats,
             alarm: false,
             calm: 0,
