@@ -32,8 +32,10 @@ impl Pca {
         if rows.len() < super::trained::FEWEST_ROWS + lags || signals == 0 {
             return Err(TooFewRows { found: rows.len() });
         }
-        let long: Vec<Vec<f64>> =
-            rows.windows(lags + 1).map(|w| w.iter().rev().flat_map(|r| r.iter().copied()).collect()).collect();
+        let long: Vec<Vec<f64>> = rows
+            .windows(lags + 1)
+            .map(|w| w.iter().rev().flat_map(|r| r.iter().copied()).collect())
+            .collect();
         let (d, n) = (signals * (lags + 1), long.len() as f64);
         let mean: Vec<f64> = (0..d).map(|k| long.iter().map(|r| r[k] / n).sum()).collect();
         let std: Vec<f64> = (0..d)

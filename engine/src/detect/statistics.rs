@@ -158,7 +158,8 @@ impl RunLength {
         let nu = 2.0 * self.alpha;
         let scale2 = self.beta * (self.kappa + 1.0) / (self.alpha * self.kappa);
         let d = x - self.mean;
-        let log = ln_gamma_ratio(nu) - 0.5 * (nu * scale2).ln()
+        let log = ln_gamma_ratio(nu)
+            - 0.5 * (nu * scale2).ln()
             - 0.5 * (nu + 1.0) * (d * d / (nu * scale2)).ln_1p();
         log.exp()
     }

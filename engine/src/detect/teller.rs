@@ -1,10 +1,6 @@
 //! When a detector without clean data speaks: an event begins by the contract, and is over when scores are usual again.
 
-use super::{
-    Contract,
-    contract::Peaks,
-    rank::Ranks,
-};
+use super::{Contract, contract::Peaks, rank::Ranks};
 
 /// An event is over after so many rows that are as usual as nine in ten.
 const CALM_ROWS: u32 = 10;

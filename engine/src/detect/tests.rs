@@ -52,7 +52,9 @@ fn novelty_keeps_its_contract_on_streams_that_stay_what_they_are() {
         let promised = seen as f64 / rows;
         // While it has seen less than the contract's rows it tells what beats all before it.
         let early = 6.0 * (rows / (2.0 * EVENT_ROWS as f64)).ln();
-        println!("phi {phi}, one in {rows} rows: promised {promised:.0} and {early:.0} in the beginning, counted {told}");
+        println!(
+            "phi {phi}, one in {rows} rows: promised {promised:.0} and {early:.0} in the beginning, counted {told}"
+        );
         assert!(f64::from(told as u32) <= 1.3 * promised + early, "phi {phi}: {told} of {promised}");
         assert!(told > 0, "a detector that never tells anything keeps every contract");
     }

@@ -6,12 +6,7 @@
 //! distribution was not fitted to, block by block, so that what the stream does on its own between blocks is allowed for.
 //! An alarm names the signal that the others do not explain.
 
-use super::{
-    Contract, Detector, Step,
-    features::Moments,
-    gauss::Gauss,
-    tail::Tail,
-};
+use super::{Contract, Detector, Step, features::Moments, gauss::Gauss, tail::Tail};
 
 /// Fewest clean rows.
 pub const FEWEST_ROWS: usize = 40;
@@ -87,15 +82,7 @@ impl Trained {
         let total = Tail::of(total);
         // Rows over the threshold come in clusters, and each tells one onset.
         let threshold_nats = (contract.rows * MARGIN / total.cluster_rows()).max(10.0).ln();
-        Ok(Self {
-            front,
-            views,
-            total,
-            threshold_nats,
-            alarm: false,
-            calm: 0,
-            last: Step::default(),
-        })
+        Ok(Self { front, views, total, threshold_nats, alarm: false, calm: 0, last: Step::default() })
     }
 
     fn blame(&self, of: &[Vec<f64>]) -> Option<usize> {
