@@ -2,6 +2,7 @@
 
 mod figures;
 mod files;
+mod report;
 mod stream;
 mod windows;
 
@@ -77,6 +78,13 @@ pub struct Args {
     /// Where rows of time,score,alarm,changepoint go: a file for one file, a folder for several.
     #[arg(long, value_name = "OUT")]
     pub out: PathBuf,
+    /// Detector: `auto` is `normal` for several signals with clean rows to learn from and `novelty` elsewhere; the others are
+    /// the textbook's, to compare with.
+    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = stream::NAMES)]
+    pub detector: String,
+    /// Write report.html to this folder: signals, scores and alarms as plots.
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
     /// Where alarms go, one a row: file,onset,end,rows,score,signal.
     #[arg(long, value_name = "FILE.csv")]
     pub explain: Option<PathBuf>,
@@ -110,22 +118,30 @@ pub fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
         None => None,
     };
     let mut figures = Figures::new(args);
+    let mut page = report::Page::default();
     let mut explained = explain_file(args)?;
     let into_folder = files.len() > 1 || args.data.iter().any(|d| d.is_dir()) || args.out.is_dir();
     for file in &files {
         let stream = Stream::read(args, file, &mut warnings).map_err(refused)?;
         let contract = args.contract(stream.table.notes.median_step_s);
-        let learnt = Learnt { contract, rows: args.train_rows, clean: clean.as_deref() };
+        let learnt =
+            Learnt { contract, rows: args.train_rows, clean: clean.as_deref(), detector: &args.detector };
         let watched = stream::watch(&stream, &learnt).map_err(refused)?;
         let to = if into_folder { args.out.join(&file.under) } else { args.out.clone() };
         write_rows(&stream, &watched, &to).map_err(|e| unwritten(&to, &e))?;
         if let (Some(out), Some(path)) = (&mut explained, &args.explain) {
             explain(&stream, &watched, out).map_err(|e| unwritten(path, &e))?;
         }
+        if args.report.is_some() {
+            page.add(&stream, &watched);
+        }
         figures.add(&stream, &watched, windows.as_ref().and_then(|w| w.of(&stream)));
     }
     if let (Some(out), Some(path)) = (explained, &args.explain) {
         out.finish().map_err(|e| unwritten(path, &e))?;
+    }
+    if let Some(folder) = &args.report {
+        page.write(folder, &figures.lines()).map_err(|e| unwritten(folder, &e))?;
     }
     eprint!("{}", warnings.render(load_files::style()));
     figures.print(json);

@@ -85,15 +85,19 @@ impl Figures {
             say(format_args!("{}", self.json()));
             return;
         }
-        for f in self.files.iter().take(LISTED) {
-            say(format_args!("{}", self.line(f)));
-        }
-        if self.files.len() > LISTED {
-            say(format_args!("… and {} more files", self.files.len() - LISTED));
-        }
-        for line in self.totals() {
+        for line in self.lines() {
             say(format_args!("{line}"));
         }
+    }
+
+    /// The same in words.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.files.iter().take(LISTED).map(|f| self.line(f)).collect();
+        if self.files.len() > LISTED {
+            lines.push(format!("… and {} more files", self.files.len() - LISTED));
+        }
+        lines.extend(self.totals());
+        lines
     }
 
     fn line(&self, f: &File) -> String {

@@ -5,6 +5,8 @@ use twinfleet_engine::{
     detect::{
         Contract, Detector, Step,
         novelty::{LEARN_ROWS, Novelty},
+        pca::Pca,
+        ranked::Ranked,
         trained::{TooFewRows, Trained},
     },
     scenario::diagnostic::{Diagnostic, Report},
@@ -22,7 +24,28 @@ pub struct Learnt<'a> {
     pub rows: Option<usize>,
     /// Clean rows of a file of their own.
     pub clean: Option<&'a [Vec<f64>]>,
+    /// One of [`NAMES`].
+    pub detector: &'a str,
 }
+
+/// Detectors by name.
+pub const NAMES: [&str; 11] = [
+    "auto",
+    "novelty",
+    "normal",
+    "gaussian",
+    "cusum",
+    "page-hinkley",
+    "glr",
+    "bocpd",
+    "pca",
+    "dynamic-pca",
+    "sub-pca",
+];
+
+/// Rows before each that dynamic and sub-PCA look at.
+const DYNAMIC_LAGS: usize = 2;
+const WINDOW_LAGS: usize = 31;
 
 /// What a detector said of a stream.
 #[derive(Clone, Debug)]
@@ -52,36 +75,51 @@ pub struct Alarm {
     pub blamed: Vec<usize>,
 }
 
-/// Feeds a stream to the detector that fits: of several signals with clean rows, what leaves their normal behaviour; else
-/// what is new.
+/// Feeds a stream to the detector named, or to the one that fits: of several signals with clean rows, what leaves their normal
+/// behaviour; else what is new.
 pub fn watch(stream: &Stream, learnt: &Learnt<'_>) -> Result<Watched, Report> {
     let signals = stream.table.columns.len();
     let contract = learnt.contract;
+    let own = learnt.rows.map(|n| n.min(stream.rows()));
+    let own_rows: Vec<Vec<f64>> = (0..own.unwrap_or(0)).map(|i| stream.row(i)).collect();
+    let clean = learnt.clean.or(own.map(|_| own_rows.as_slice()));
+    // Rows of another file say nothing of which of this one's are clean.
+    let from = if learnt.clean.is_some() { 0 } else { own.unwrap_or(0) };
+    let name = match learnt.detector {
+        "auto" if signals > 1 && clean.is_some() => "normal",
+        "auto" => "novelty",
+        name => name,
+    };
     let too_few = |e: TooFewRows| -> Report {
         let what = format!("`{}`: {e}", stream.name);
         Diagnostic::error(what).help("name more rows (--train-rows N), or fewer signals (--signals)").into()
     };
-    let own = learnt.rows.map(|n| n.min(stream.rows()));
-    let own_rows = || -> Vec<Vec<f64>> { (0..own.unwrap_or(0)).map(|i| stream.row(i)).collect() };
-    match (learnt.clean, own) {
-        (Some(clean), _) if signals > 1 => {
-            let detector = Trained::fit(clean, contract).map_err(too_few)?;
-            Ok(run(stream, detector, 0, contract, "normal behaviour"))
+    let needed = || -> Report {
+        Diagnostic::error(format!("`--detector {name}` learns from clean rows"))
+            .help("say which: --train-rows N for the first ones of each file, or --train FILE")
+            .into()
+    };
+    let lags = match name {
+        "normal" => {
+            let detector = Trained::fit(clean.ok_or_else(needed)?, contract).map_err(too_few)?;
+            return Ok(run(stream, detector, from, contract, "normal behaviour"));
         }
-        (None, Some(rows)) if signals > 1 => {
-            let detector = Trained::fit(&own_rows(), contract).map_err(too_few)?;
-            Ok(run(stream, detector, rows, contract, "normal behaviour"))
-        }
-        (clean, own) => {
-            let before = clean.unwrap_or_default();
-            let learn = own.unwrap_or(LEARN_ROWS).min(LEARN_ROWS);
-            let mut detector = Novelty::learning(signals, contract, learn);
-            before.iter().for_each(|row| {
-                detector.take(row);
-            });
-            Ok(run_all(stream, detector, own.unwrap_or(0), contract, "novelty"))
-        }
+        "pca" => Some(0),
+        "dynamic-pca" => Some(DYNAMIC_LAGS),
+        "sub-pca" => Some(WINDOW_LAGS),
+        _ => None,
+    };
+    if let Some(lags) = lags {
+        let detector = Pca::fit(clean.ok_or_else(needed)?, lags, contract).map_err(too_few)?;
+        return Ok(run(stream, detector, from, contract, "principal components"));
     }
+    let before = learnt.clean.unwrap_or_default();
+    if let Some(detector) = Ranked::new(name, signals, contract) {
+        return Ok(run_all(stream, detector, before, from, contract, "statistic of change"));
+    }
+    let learn = own.unwrap_or(LEARN_ROWS).min(LEARN_ROWS);
+    let detector = Novelty::learning(signals, contract, learn);
+    Ok(run_all(stream, detector, before, from, contract, "novelty"))
 }
 
 /// The first rows were learnt from already.
@@ -102,10 +140,14 @@ fn run(
 fn run_all(
     stream: &Stream,
     mut d: impl Detector,
+    before: &[Vec<f64>],
     from: usize,
     contract: Contract,
     name: &'static str,
 ) -> Watched {
+    before.iter().for_each(|row| {
+        d.take(row);
+    });
     let (mut steps, mut thresholds) = (Vec::new(), Vec::new());
     for i in 0..stream.rows() {
         thresholds.push(d.threshold());
