@@ -3,6 +3,7 @@
 //! [`Estimator`] is the contract; [`kalman::Filter`] keeps it for a thing's dynamics, [`load`] is what it believes of
 //! future inputs, [`interval`] calibrates its forecasts and [`score`] judges them.
 
+pub mod batch;
 pub mod interval;
 pub mod kalman;
 pub mod load;

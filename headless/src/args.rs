@@ -53,6 +53,9 @@ pub enum Command {
     #[command(after_help = examples::FIT)]
     /// Calibrate a thing's dynamics against recordings.
     Fit(crate::fit::Args),
+    /// Judge forecasts, alarms and diagnoses on recordings.
+    #[command(subcommand)]
+    Score(crate::score::Score),
     #[command(after_help = examples::MERGE)]
     /// Join the records of all shards of a run into the record of the whole.
     Merge(MergeArgs),

@@ -13,6 +13,7 @@ mod plugins;
 mod replay;
 mod report;
 mod run;
+mod score;
 mod summary;
 
 use args::{Cli, Command};
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Replay(a) => replay::run(a, json),
         Command::Merge(a) => merge::run(a, json),
         Command::Fit(a) => fitted(&a, json),
+        Command::Score(s) => score::run(s, json),
         Command::Datasheet(a) => datasheet::run(a, json),
     };
     match outcome {

@@ -11,6 +11,7 @@ mod system {
     mod common;
     mod datasheet;
     mod determinism;
+    mod diagnose;
     mod energy;
     mod outside;
     mod own;

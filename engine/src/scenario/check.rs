@@ -124,6 +124,7 @@ pub fn check(scenario: &Scenario, catalog: &Catalog, source: &Source, files: &Fi
     checker.physicals();
     checker.mirrors();
     checker.timeline();
+    checker.draws();
     checker.globs();
     checker.report.sort();
     checker.report

@@ -145,6 +145,17 @@ impl Problem {
         x
     }
 
+    /// Puts a file's start into a point.
+    pub(super) fn set_start(&self, file: usize, x: &[f64], v: &mut [f64]) {
+        for (unknown, value) in self.unknowns.iter().zip(v) {
+            if let Unknown::Start { state, file: f } = unknown
+                && *f == file
+            {
+                *value = x[*state];
+            }
+        }
+    }
+
     /// Open loop over a file, by output and row.
     pub(super) fn simulated(&self, file: usize, v: &[f64]) -> Vec<Vec<f64>> {
         let mut x = self.start(file, v);

@@ -1,6 +1,6 @@
 //! Levenberg–Marquardt with priors and bounds, from several starts, with the residuals' own weights.
 
-use super::{FitError, Settings, problem::Problem};
+use super::{FitError, Global, Settings, cma_es, problem::Problem};
 use crate::{
     dynamics::dense::{Mat, cholesky, cholesky_solve},
     rng,
@@ -19,10 +19,14 @@ pub(super) struct Solution {
 /// The best of several starts, then twice more from there with weights that its residuals suggest.
 pub(super) fn best_of(problem: &mut Problem, settings: &Settings) -> Result<Solution, FitError> {
     let mut best: Option<Solution> = None;
-    for start in 0..settings.starts.max(1) {
-        let v = starting_point(problem, settings.seed, start);
+    let wide = match settings.global {
+        Global::Multistart => Vec::new(),
+        Global::CmaEs => vec![cma_es::search(problem, settings.seed, settings.iterations)],
+    };
+    let starts = wide.into_iter().chain((0..settings.starts.max(1)).map(|k| starting_point(problem, settings.seed, k)));
+    for v in starts {
         // A few steps tell which valley a start is in.
-        let found = minimise(problem, v, if settings.starts > 1 { 12 } else { settings.iterations });
+        let found = minimise(problem, v, if settings.starts > 1 { 16 } else { settings.iterations });
         if found.cost.is_finite() && best.as_ref().is_none_or(|b| found.cost < b.cost) {
             best = Some(found);
         }
@@ -33,6 +37,7 @@ pub(super) fn best_of(problem: &mut Problem, settings: &Settings) -> Result<Solu
         best = minimise(problem, best.v, settings.iterations);
     }
     best.sd = deviations(&problem.normal(&best.v).matrix);
+    best.cost = problem.cost(&best.v);
     Ok(best)
 }
 
@@ -51,9 +56,31 @@ fn starting_point(problem: &Problem, seed: u64, start: usize) -> Vec<f64> {
     v
 }
 
-fn minimise(problem: &Problem, mut v: Vec<f64>, iterations: usize) -> Solution {
+fn minimise(problem: &Problem, v: Vec<f64>, iterations: usize) -> Solution {
+    minimise_but(problem, v, iterations, None)
+}
+
+/// The same with one unknown held where it is.
+pub(super) fn minimise_but(
+    problem: &Problem,
+    mut v: Vec<f64>,
+    iterations: usize,
+    held: Option<usize>,
+) -> Solution {
     let mut damping = 1e-3;
-    let mut now = problem.normal(&v);
+    let normal = |v: &[f64]| {
+        let mut normal = problem.normal(v);
+        if let Some(h) = held {
+            normal.gradient[h] = 0.0;
+            for k in 0..normal.matrix.rows {
+                normal.matrix[(h, k)] = 0.0;
+                normal.matrix[(k, h)] = 0.0;
+            }
+            normal.matrix[(h, h)] = 1.0;
+        }
+        normal
+    };
+    let mut now = normal(&v);
     let mut converged = false;
     'outer: for _ in 0..iterations {
         loop {
@@ -80,7 +107,7 @@ fn minimise(problem: &Problem, mut v: Vec<f64>, iterations: usize) -> Solution {
             }
         }
         damping = (damping / 8.0).max(1e-9);
-        now = problem.normal(&v);
+        now = normal(&v);
         if converged {
             break;
         }
@@ -109,7 +136,7 @@ fn effective_variances(problem: &Problem, v: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-fn deviations(matrix: &Mat) -> Vec<f64> {
+pub(super) fn deviations(matrix: &Mat) -> Vec<f64> {
     let n = matrix.rows;
     let Some(l) = cholesky(matrix) else { return vec![f64::INFINITY; n] };
     (0..n)

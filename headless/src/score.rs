@@ -1,0 +1,21 @@
+//! `twinfleet score`: how good forecasts, alarms and diagnoses are, on recordings that nothing was learnt from.
+
+mod diagnose;
+
+use crate::exit::{Exit, Failure};
+use clap::Subcommand;
+
+/// What is judged.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Score {
+    /// Say what is wrong with a device, of which part, since when and how large; or judge what twins said of it in a run.
+    #[command(after_help = diagnose::AFTER)]
+    Diagnose(diagnose::Args),
+}
+
+/// Judges it.
+pub fn run(score: Score, json: bool) -> Result<Exit, Failure> {
+    match score {
+        Score::Diagnose(args) => diagnose::run(&args, json),
+    }
+}
