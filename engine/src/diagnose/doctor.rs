@@ -95,7 +95,7 @@ impl Doctor {
         for News { verdict, ended, .. } in self.judge.news() {
             let of_values = !matches!(verdict.kind, "dropout" | "clock_skew");
             let known = self.held.iter().position(|(v, _)| {
-                v.kind == verdict.kind && v.part == verdict.part && v.onset == verdict.onset
+                v.part == verdict.part && v.onset == verdict.onset
             });
             let output = self.outputs.iter().position(|o| *o == verdict.part);
             match (known, ended) {
@@ -105,6 +105,11 @@ impl Doctor {
                     if let (Some(world), Some(o)) = (&mut self.world, output) {
                         world.ignore(o, None);
                     }
+                }
+                // It turned out to be of another kind.
+                (Some(k), false) => {
+                    self.held[k].0 = verdict.clone();
+                    self.said[self.held[k].1] = verdict;
                 }
                 (None, false) => {
                     let busy = of_values

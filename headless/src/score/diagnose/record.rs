@@ -47,8 +47,8 @@ fn read(dir: &Path, prefix: &str) -> Result<Told, RecordError> {
     let record = Record::open(dir)?;
     let end_s = record.manifest.segments.last().map_or(0.0, |s| s.to_ns as f64 * 1e-9);
     let mut told = Told::default();
-    // A verdict is told when it begins and when it ends; what it said last counts.
-    let mut said: BTreeMap<(String, String, String, u64), Said> = BTreeMap::new();
+    // A verdict is told when it begins, when it turns out to be of another kind, and when it ends; what it said last counts.
+    let mut said: BTreeMap<(String, String, bool, u64), Said> = BTreeMap::new();
     let mut open: Vec<(String, Label)> = Vec::new();
     for at in 0..record.manifest.segments.len() {
         for event in record.segment_events(at)? {
@@ -57,7 +57,7 @@ fn read(dir: &Path, prefix: &str) -> Result<Told, RecordError> {
             match event.kind.as_str() {
                 EVENT => {
                     if let Some(s) = Said::from_detail(&subject, &event.part, &event.detail) {
-                        let key = (subject, event.part, s.kind.clone(), s.decided_at_s.to_bits());
+                        let key = (subject, event.part, s.kind == "spike", s.onset_s.to_bits());
                         said.insert(key, s);
                     }
                 }
