@@ -8,7 +8,7 @@ mod island;
 use crate::{
     catalog::{Catalog, Firmware, PowerDef, ThingDef},
     environment, mirror, physics,
-    scenario::{GroupDef, MirrorDef, Scenario},
+    scenario::{GroupDef, MirrorDef, Scenario, draw},
     signal::{BlockId, Channel, Kind, SignalTable},
 };
 use std::{path::PathBuf, sync::Arc};
@@ -16,7 +16,7 @@ use std::{path::PathBuf, sync::Arc};
 /// A run's inputs, resolved. Built once, read by every plugin's `install`.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The scenario as read.
+    /// The scenario as read, with what the seed draws in its timeline.
     pub scenario: Arc<Scenario>,
     /// The catalog as read.
     pub catalog: Arc<Catalog>,
@@ -112,6 +112,7 @@ impl Plan {
         if shard.0 >= shard.1 {
             return Err(PlanError::Shard(shard.0, shard.1));
         }
+        let scenario = draw::expanded(&scenario, seed).map_or(scenario, Arc::new);
         let mut signals = SignalTable::default();
         let mut groups = Vec::with_capacity(scenario.fleet.len());
         let (mut first, mut total) = (0u32, 0u64);

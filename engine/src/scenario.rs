@@ -6,6 +6,7 @@ pub mod calendar;
 pub mod check;
 pub mod definition;
 pub mod diagnostic;
+pub mod draw;
 pub mod files;
 pub mod load;
 pub mod recording;
@@ -72,6 +73,9 @@ pub struct Scenario {
     /// What happens when.
     #[serde(default)]
     pub timeline: Vec<EventDef>,
+    /// Faults that the seed draws: one a device, added to the timeline.
+    #[serde(default)]
+    pub draw: Vec<draw::DrawDef>,
     /// What must hold.
     #[serde(default)]
     pub expect: Vec<Expectation>,
@@ -499,6 +503,17 @@ pub enum Action {
         target: String,
         /// The value, in the quantity's unit.
         to: f64,
+    },
+    /// A simulated device's physics change while the event lasts: a lid stands open, a fan is blocked. It leaves a label.
+    Change {
+        /// Device id, a glob allowed.
+        target: String,
+        /// Parameter of the dynamics of its thing.
+        parameter: String,
+        /// What it is multiplied with.
+        factor: f64,
+        /// What the label calls it, such as `lid_open`.
+        kind: String,
     },
     /// A link loses every message while the event lasts.
     LinkDown {

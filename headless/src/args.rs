@@ -54,7 +54,7 @@ pub enum Command {
     #[command(after_help = examples::FIT)]
     /// Calibrate a thing's dynamics against recordings.
     Fit(crate::fit::Args),
-    /// Judge forecasts on a recording: errors and intervals on what nothing was learnt from.
+    /// Judge forecasts, alarms and diagnoses on recordings.
     #[command(subcommand)]
     Score(crate::score::Score),
     #[command(after_help = examples::MIRROR)]

@@ -12,6 +12,7 @@ mod system {
     mod common;
     mod datasheet;
     mod determinism;
+    mod diagnose;
     mod energy;
     mod load;
     mod mirror;

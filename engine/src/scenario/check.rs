@@ -126,6 +126,7 @@ pub fn check(scenario: &Scenario, catalog: &Catalog, source: &Source, files: &Fi
     checker.physicals();
     checker.mirrors();
     checker.timeline();
+    checker.draws();
     checker.globs();
     checker.load();
     checker.report.sort();
