@@ -166,7 +166,8 @@ impl Checker<'_> {
                     .push(place.warning("from", text).help("what is cut off has less time to be told"));
             }
             for part in &draw.parts {
-                let error = targets.fault(&format!("{}/{part}", draw.of), false);
+                // Whichever of its kinds: what befalls a part asks no more of it than this one does.
+                let error = targets.fault(&format!("{}/{part}", draw.of), &FaultDef::Stuck);
                 self.report_at(error, &place.path("parts"));
             }
             for kind in &draw.kinds {
