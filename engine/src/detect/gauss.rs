@@ -49,6 +49,11 @@ impl Gauss {
         Some(Self { mean, root, precision })
     }
 
+    /// The mean.
+    pub fn mean(&self) -> &[f64] {
+        &self.mean
+    }
+
     /// ln of the squared Mahalanobis distance per signal.
     pub fn distance(&self, row: &[f64]) -> f64 {
         let d = self.mean.len();

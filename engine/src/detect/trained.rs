@@ -21,9 +21,13 @@ const BLOCKS: usize = 4;
 /// An alarm is over after so many rows that are far below its threshold.
 const CALM_ROWS: u32 = 5;
 /// … by this share of the threshold.
-const CALM_SHARE: f64 = 0.35;
+const CALM_SHARE: f64 = 0.6;
 /// By how much stricter the threshold is than its estimate from the clean rows, which has an error of its own.
 const MARGIN: f64 = 1.5;
+/// … or after so many whose last few together are as usual as every second, whatever the longer means still remember.
+const USUAL_ROWS: u32 = 3;
+/// Which of the means these are.
+const QUICK: usize = 1;
 /// A surprise below which a row is usual beyond doubt, [nat].
 const USUAL_NATS: f64 = 1.0;
 
@@ -36,6 +40,7 @@ pub struct Trained {
     threshold_nats: f64,
     alarm: bool,
     calm: u32,
+    usual: u32,
     last: Step,
 }
 
@@ -79,10 +84,31 @@ impl Trained {
             }
             views.push((gauss, tail));
         }
+        if let Some((spread, _)) = views.last() {
+            front.calm_steps = spread.mean().iter().map(|ln| (ln.exp() - STEPS_FLOOR).max(0.0)).collect();
+        }
         let total = Tail::of(total);
         // Rows over the threshold come in clusters, and each tells one onset.
         let threshold_nats = (contract.rows * MARGIN / total.cluster_rows()).max(10.0).ln();
-        Ok(Self { front, views, total, threshold_nats, alarm: false, calm: 0, last: Step::default() })
+        Ok(Self {
+            front,
+            views,
+            total,
+            threshold_nats,
+            alarm: false,
+            calm: 0,
+            usual: 0,
+            last: Step::default(),
+        })
+    }
+
+    /// The event is over, and what the longer means remember of it is no evidence of another.
+    fn settled(&mut self, surprise: f64, row: &[f64]) -> Step {
+        self.calm = 0;
+        self.front.follow(row);
+        let score = surprise.min(self.threshold_nats) / std::f64::consts::LN_10;
+        self.last = Step { score, ..Step::default() };
+        self.last
     }
 
     fn blame(&self, of: &[Vec<f64>]) -> Option<usize> {
@@ -111,8 +137,15 @@ impl Detector for Trained {
             return Step { onset: false, score: 0.0, ..self.last };
         }
         let seen = self.front.take(row);
-        let sum: f64 = self.views.iter().zip(&seen).map(|((g, t), v)| t.surprise(g.distance(v))).sum();
-        let surprise = self.total.surprise(sum);
+        let surprises: [f64; VIEWS] =
+            std::array::from_fn(|k| self.views[k].1.surprise(self.views[k].0.distance(&seen[k])));
+        let surprise = self.total.surprise(surprises.iter().sum());
+        self.usual = if surprises[QUICK] < std::f64::consts::LN_2 { self.usual + 1 } else { 0 };
+        if self.alarm && self.usual >= USUAL_ROWS {
+            self.front.forget();
+            self.alarm = false;
+            return self.settled(surprise, row);
+        }
         let onset = !self.alarm && surprise >= self.threshold_nats;
         self.calm = if surprise < self.threshold_nats * CALM_SHARE { self.calm + 1 } else { 0 };
         self.alarm = onset || self.alarm && self.calm < CALM_ROWS;
@@ -140,11 +173,17 @@ struct Front {
     /// Of each signal, means over [`TAUS_ROWS`], and the mean square of its steps.
     means: Vec<[Moments; TAUS_ROWS.len()]>,
     steps: Vec<Moments>,
+    /// What that usually is.
+    calm_steps: Vec<f64>,
     last: Vec<f64>,
 }
 
 /// A deviation beyond so many standard deviations says nothing more.
 const FAR: f64 = 1e6;
+/// … and of one beyond so many, only so much goes into means over several rows.
+const REMEMBERED: f64 = 4.0;
+/// Mean squares of steps below this are none.
+const STEPS_FLOOR: f64 = 1e-3;
 
 impl Front {
     fn of(rows: &[&[f64]]) -> Self {
@@ -168,6 +207,7 @@ impl Front {
             follow_rows: (n / 2.0).clamp(20.0, 2000.0),
             means: vec![TAUS_ROWS.map(Moments::over); d],
             steps: vec![Moments::over(SPREAD_ROWS); d],
+            calm_steps: vec![f64::INFINITY; d],
             last: vec![f64::NAN; d],
             std,
         }
@@ -179,18 +219,31 @@ impl Front {
             let z = v / self.std[k] - self.base[k];
             if z.is_finite() {
                 let z = z.clamp(-FAR, FAR);
-                self.means[k].iter_mut().for_each(|m| m.take(z));
+                // What is remembered is bounded, so that it is soon forgotten when the fault is over.
+                let bounded = z.clamp(-REMEMBERED, REMEMBERED);
+                self.means[k][0].take(z);
+                self.means[k][1..].iter_mut().for_each(|m| m.take(bounded));
                 if self.last[k].is_finite() {
-                    self.steps[k].take((z - self.last[k]).powi(2));
+                    let step = (z - self.last[k]).clamp(-REMEMBERED, REMEMBERED);
+                    self.steps[k].take(step * step);
                 }
                 self.last[k] = z;
             }
             for (view, m) in views.iter_mut().zip(&self.means[k]) {
                 view[k] = m.mean;
             }
-            views[VIEWS - 1][k] = (self.steps[k].mean + 1e-3).ln();
+            views[VIEWS - 1][k] = (self.steps[k].mean + STEPS_FLOOR).ln();
         }
         views
+    }
+
+    /// Means over many rows become what those over a few are, and the spread of steps what it was in the clean rows.
+    fn forget(&mut self) {
+        for ((means, steps), calm) in self.means.iter_mut().zip(&mut self.steps).zip(&self.calm_steps) {
+            let quick = means[QUICK].mean;
+            means[QUICK + 1..].iter_mut().for_each(|m| m.mean = quick);
+            steps.mean = steps.mean.min(*calm);
+        }
     }
 
     /// The base moves a little towards a row that is usual.
