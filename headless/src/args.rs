@@ -56,6 +56,9 @@ pub enum Command {
     #[command(after_help = examples::MIRROR)]
     /// Follow real devices on a broker until stopped: state, estimates, forecasts, verdicts, history.
     Mirror(crate::mirror::Args),
+    /// Judge forecasts on a recording: errors and intervals on what nothing was learnt from.
+    #[command(subcommand)]
+    Score(crate::score::Score),
     #[command(after_help = examples::MERGE)]
     /// Join the records of all shards of a run into the record of the whole.
     Merge(MergeArgs),

@@ -1,6 +1,7 @@
 //! The command `twinfleet`: one file a command, exit codes in one place.
 
 mod args;
+mod aside;
 mod check;
 mod datasheet;
 mod drive;
@@ -14,7 +15,9 @@ mod plugins;
 mod replay;
 mod report;
 mod run;
+mod score;
 mod summary;
+mod table;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
         Command::Mirror(a) => mirror::run(a, json),
         Command::Fit(a) => fitted(&a, json),
         Command::Datasheet(a) => datasheet::run(a, json),
+        Command::Score(a) => score::run(a, json),
     };
     match outcome {
         Ok(exit) => exit.into(),
