@@ -15,7 +15,7 @@ const KEPT_BYTES: usize = 256 << 20;
 #[derive(Debug)]
 pub(super) enum Link {
     /// What is lost ends the run.
-    Strict(Connection),
+    Strict(Box<Connection>),
     /// What is lost is waited for, for so long.
     Patient(Box<Session>, Duration),
 }
@@ -31,7 +31,7 @@ impl Link {
         if patience.is_zero() {
             let mut connection = Connection::connect(&options)?;
             connection.subscribe(&[(&filter, qos)], options.timeout)?;
-            return Ok(Self::Strict(connection));
+            return Ok(Self::Strict(Box::new(connection)));
         }
         // A clean session leaves nothing behind at the broker. What it had not acknowledged is published anew.
         let mut options = SessionOptions::new(options);
