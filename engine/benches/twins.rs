@@ -14,7 +14,8 @@ const STEPS: u32 = 40;
 fn main() {
     println!("{TWINS} twins, one step each (prediction with its covariance, one reading per output)");
     for name in ["raspberry-pi-3b", "tclab", "room", "heated-box"] {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../twins/catalog/things/{name}.ron"));
+        let path =
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../twins/catalog/things/{name}.ron"));
         let thing: ThingDef = definition::read(&Source::read(&path).expect("readable")).expect("a thing");
         let def = thing.dynamics.expect("dynamics");
         let filter = Filter::new(&def, &[]).expect("it compiles");

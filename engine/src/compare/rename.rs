@@ -29,9 +29,7 @@ impl Judge {
         }
         let mean = sum / n;
         let other = match c.shape {
-            Shape::Bias if mean.abs() > 1e-9 => {
-                Correction { shape: Shape::Gain, size: c.size / mean, ..c }
-            }
+            Shape::Bias if mean.abs() > 1e-9 => Correction { shape: Shape::Gain, size: c.size / mean, ..c },
             Shape::Gain => Correction { shape: Shape::Bias, size: c.size * mean, ..c },
             _ => return None,
         };

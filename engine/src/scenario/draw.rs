@@ -118,10 +118,7 @@ pub(crate) fn expanded(scenario: &Scenario, seed: u64) -> Option<Scenario> {
 }
 
 fn devices(scenario: &Scenario) -> impl Iterator<Item = String> {
-    let fleet = scenario
-        .fleet
-        .iter()
-        .flat_map(|g| (0..g.count).map(|i| g.id.replace("{}", &i.to_string())));
+    let fleet = scenario.fleet.iter().flat_map(|g| (0..g.count).map(|i| g.id.replace("{}", &i.to_string())));
     fleet.chain(scenario.physicals.iter().map(|p| p.id.clone()))
 }
 
@@ -144,16 +141,18 @@ fn event(def: &DrawDef, kind: &DrawnKind, id: &str, seed: u64, n: usize) -> Even
         DrawnKind::Bias { by } => FaultDef::Bias { by: sign * between(&mut rng, *by) },
         DrawnKind::Drift { per_h } => FaultDef::Drift { per_h: sign * between(&mut rng, *per_h) },
         DrawnKind::Gain { factor } => FaultDef::Gain { factor: between(&mut rng, *factor).powf(sign) },
-        DrawnKind::Spike { by } => {
-            FaultDef::Spike { by: sign * between(&mut rng, *by), every: Span::ZERO }
-        }
+        DrawnKind::Spike { by } => FaultDef::Spike { by: sign * between(&mut rng, *by), every: Span::ZERO },
         DrawnKind::Noise { std } => FaultDef::Noise { std: between(&mut rng, *std) },
         DrawnKind::Dropout => FaultDef::Dropout,
         DrawnKind::ClockSkew { ppm } => FaultDef::ClockSkew { ppm: sign * between(&mut rng, *ppm) },
         DrawnKind::Change { parameter, factor, kind } => {
             let factor = between(&mut rng, *factor);
-            let action =
-                Action::Change { target: id.to_owned(), parameter: parameter.clone(), factor, kind: kind.clone() };
+            let action = Action::Change {
+                target: id.to_owned(),
+                parameter: parameter.clone(),
+                factor,
+                kind: kind.clone(),
+            };
             return EventDef { at, until: Some(until), action };
         }
     };

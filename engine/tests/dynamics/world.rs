@@ -85,12 +85,21 @@ fn rig(seed: u64, done: &[Done], offset: Offset) -> Dataset {
     let (mut columns, mut outputs) = (vec![Vec::new(); 3], vec![Vec::new(); 3]);
     let (mut on, mut set) = (true, 40.0);
     for k in 0..ROWS {
-        let measured: Vec<f64> =
-            model.outputs.iter().map(|o| ((x[o.state] + 0.03 * normal()) / 0.0625).round() * 0.0625).collect();
+        let measured: Vec<f64> = model
+            .outputs
+            .iter()
+            .map(|o| ((x[o.state] + 0.03 * normal()) / 0.0625).round() * 0.0625)
+            .collect();
         if k % 700 == 0 {
             set = 34.0 + f64::from((k / 700 * 5 % 12) as u8);
         }
-        on = if measured[0] < set - 0.5 { true } else if measured[0] > set + 0.5 { false } else { on };
+        on = if measured[0] < set - 0.5 {
+            true
+        } else if measured[0] > set + 0.5 {
+            false
+        } else {
+            on
+        };
         let u = [
             if on { 100.0 } else { 0.0 },
             if k / 500 % 3 == 1 { 60.0 } else { 0.0 },
@@ -123,7 +132,8 @@ fn rig(seed: u64, done: &[Done], offset: Offset) -> Dataset {
 fn twin() -> DynamicsDef {
     let mut def = thing("heated-box");
     def.outputs.retain(|o| o.signal != "heater.temperature");
-    let lid = |c: &twinfleet_engine::dynamics::definition::ConductanceDef| c.gate.as_deref() == Some("lid.level");
+    let lid =
+        |c: &twinfleet_engine::dynamics::definition::ConductanceDef| c.gate.as_deref() == Some("lid.level");
     def.conductances.retain(|c| !lid(c));
     def.inputs.retain(|i| i.signal != "lid.level");
     def.parameters.remove("g_lid");
@@ -138,8 +148,11 @@ fn fitted(seed: u64) -> (DynamicsDef, f64) {
             .into_par_iter()
             .map(|seed| {
                 let clean = rig(seed, &[], None);
-                let settings =
-                    Settings { train_fraction: FITTED as f64 / ROWS as f64, starts: 1, ..Settings::default() };
+                let settings = Settings {
+                    train_fraction: FITTED as f64 / ROWS as f64,
+                    starts: 1,
+                    ..Settings::default()
+                };
                 let report = fit("heated-box", &twin(), &[clean], &[], &settings).unwrap();
                 let held = report.scores.iter().filter(|s| s.part.name() == "held");
                 let worst = held.map(|s| s.rmse).fold(0.0, f64::max);
@@ -227,7 +240,10 @@ fn events_and_sensors_are_told_apart() {
     for ((seed, done), said) in all.iter().zip(&said) {
         let kind = done.map_or("bias", |d| d.kind);
         let first = said.first();
-        println!("rig {seed}: {kind}: {:?}", said.iter().map(|s| (&s.kind, &s.part, s.onset_s, s.decided_at_s, s.size)).collect::<Vec<_>>());
+        println!(
+            "rig {seed}: {kind}: {:?}",
+            said.iter().map(|s| (&s.kind, &s.part, s.onset_s, s.decided_at_s, s.size)).collect::<Vec<_>>()
+        );
         right += usize::from(first.is_some_and(|s| s.kind == kind));
     }
     println!("{right} of {} right", all.len());

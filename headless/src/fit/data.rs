@@ -180,7 +180,10 @@ fn read(
         };
         let told = column(&input.signal).or(constant);
         if let (None, Some(v)) = (&told, supposed) {
-            let text = format!("nothing says what `{}` was in {}; taken as {v} {}", input.signal, data.name, input.unit);
+            let text = format!(
+                "nothing says what `{}` was in {}; taken as {v} {}",
+                input.signal, data.name, input.unit
+            );
             let help = format!("map a column to it, or add `--const {}:{}=VALUE`", data.name, input.signal);
             warnings.push(Diagnostic::warning(text).help(help));
         }

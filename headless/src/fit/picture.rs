@@ -53,8 +53,7 @@ fn course(report: &Report, file: usize, output: usize, title: &str) -> String {
     let room = (0.05 * (high - low)).max(1e-6);
     let end = rows.last().map_or(1.0, |r| r.t_s).max(1e-9);
     let title = format!("{}: grey measured, fitted, then held out", escape(title));
-    let mut sheet =
-        Sheet::new(&title, (0.0, end, false), (low - room, high + room, false), ("s", "°C"));
+    let mut sheet = Sheet::new(&title, (0.0, end, false), (low - room, high + room, false), ("s", "°C"));
     for (points, class) in [(&measured, "l physical"), (&fitted, "l twin"), (&held, "l residual")] {
         let every = points.len().div_ceil(POINTS).max(1);
         sheet.line(&points.iter().step_by(every).copied().collect::<Vec<_>>(), class);

@@ -75,7 +75,13 @@ fn experiment(e: &Experiment, def: &DynamicsDef) -> String {
     } else {
         format!("record {half} with {input} near {}{unit} and {half} near {}{unit}", e.high, e.low)
     };
-    format!("to tell {}: {how}, reading {}: {} → {}\n", e.parameter, e.read.join(", "), wide(e.sd.0), wide(e.sd.1))
+    format!(
+        "to tell {}: {how}, reading {}: {} → {}\n",
+        e.parameter,
+        e.read.join(", "),
+        wide(e.sd.0),
+        wide(e.sd.1)
+    )
 }
 
 /// The same as one object.

@@ -75,7 +75,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE.csv")]
     pub out: Option<PathBuf>,
     /// Folder for a page with the signals, the verdicts and the posteriors through time.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", requires = "data")]
     pub report: Option<PathBuf>,
 }
 
@@ -192,8 +192,9 @@ fn follow(
 /// The labels of a table: one recording, or the first column names it.
 fn labels_of(path: &Path, data: &[PathBuf]) -> Result<Vec<Label>, Diagnostic> {
     let bad = |why: String| {
-        Diagnostic::error(format!("{}: {why}", path.display()))
-            .help("its first line is onset,end,part,kind,size; times are seconds from the recording's first row")
+        Diagnostic::error(format!("{}: {why}", path.display())).help(
+            "its first line is onset,end,part,kind,size; times are seconds from the recording's first row",
+        )
     };
     let text = std::fs::read_to_string(path).map_err(|e| bad(e.to_string()))?;
     let mut lines = text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty());

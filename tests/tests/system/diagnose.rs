@@ -33,7 +33,8 @@ fn a_bench_draws_its_faults_from_the_seed_and_each_kind_is_among_them() {
     let dir = tempfile::tempdir().unwrap();
     let labels = |seed: &str, name: &str| {
         let record = dir.path().join(name).display().to_string();
-        let run = ["run", "diagnose-bench", "--broker", "none", "--quiet", "--seed", seed, "--record", &record];
+        let run =
+            ["run", "diagnose-bench", "--broker", "none", "--quiet", "--seed", seed, "--record", &record];
         let ran = command(&run);
         assert!(ran.code() <= 1, "{}", ran.stderr());
         command(&["score", "diagnose", "--record", &record]).json()
@@ -64,13 +65,29 @@ fn a_recording_is_watched_causally_and_a_fault_in_it_is_named() {
         path.display().to_string()
     };
     let (whole, begun) = (put("whole.csv", &lines), put("begun.csv", &lines[..2200]));
-    let labels = put("labels.csv", &["onset,end,part,kind,size".to_owned(), "2005,2406,soc.temperature,bias,5".to_owned()]);
+    let labels = put(
+        "labels.csv",
+        &["onset,end,part,kind,size".to_owned(), "2005,2406,soc.temperature,bias,5".to_owned()],
+    );
     let out = dir.path().join("out.csv");
     let params = format!("{}/{PARAMS}", root());
     let watch = |data: &str, rest: &[&str]| {
         let mut line = vec![
-            "score", "diagnose", "--thing", "raspberry-pi-3b", "--data", data, "--time", "datetime", "--map",
-            "cpu.load=usage", "soc.temperature=temp", "--params", &params, "--out", out.to_str().unwrap(),
+            "score",
+            "diagnose",
+            "--thing",
+            "raspberry-pi-3b",
+            "--data",
+            data,
+            "--time",
+            "datetime",
+            "--map",
+            "cpu.load=usage",
+            "soc.temperature=temp",
+            "--params",
+            &params,
+            "--out",
+            out.to_str().unwrap(),
         ];
         line.extend(rest);
         let ran = command(&line);
@@ -95,8 +112,23 @@ fn a_recording_is_watched_causally_and_a_fault_in_it_is_named() {
 fn what_cannot_be_judged_is_said() {
     for (line, part) in [
         (vec!["--record", "/nonexistent"], "manifest"),
-        (vec!["--thing", "no-such-thing", "--data", "x.csv", "--period", "1s"], "there is no thing `no-such-thing`"),
-        (vec!["--thing", "raspberry-pi-3b", "--data", "none.csv", "--period", "1s", "--map", "soc.temperature=#2"], "none.csv"),
+        (
+            vec!["--thing", "no-such-thing", "--data", "x.csv", "--period", "1s"],
+            "there is no thing `no-such-thing`",
+        ),
+        (
+            vec![
+                "--thing",
+                "raspberry-pi-3b",
+                "--data",
+                "none.csv",
+                "--period",
+                "1s",
+                "--map",
+                "soc.temperature=#2",
+            ],
+            "none.csv",
+        ),
         (vec![], "--thing"),
     ] {
         let mut all = vec!["score", "diagnose"];

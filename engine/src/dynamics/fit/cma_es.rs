@@ -11,8 +11,7 @@ use rand_distr::{Distribution, StandardNormal};
 pub(super) fn search(problem: &Problem, seed: u64, iterations: usize) -> Vec<f64> {
     let n = problem.len();
     let at = |x: &DVector<f64>| {
-        let mut v: Vec<f64> =
-            (0..n).map(|i| problem.centre()[i] + problem.spread(i) * x[i]).collect();
+        let mut v: Vec<f64> = (0..n).map(|i| problem.centre()[i] + problem.spread(i) * x[i]).collect();
         problem.bounded(&mut v);
         v
     };
@@ -40,8 +39,7 @@ fn minimise(
     let d_sigma = 1.0 + 2.0 * (((mu_eff - 1.0) / (size + 1.0)).sqrt() - 1.0).max(0.0) + c_sigma;
     let c_c = (4.0 + mu_eff / size) / (size + 4.0 + 2.0 * mu_eff / size);
     let c_1 = 2.0 / ((size + 1.3).powi(2) + mu_eff);
-    let c_mu =
-        (2.0 * (mu_eff - 2.0 + 1.0 / mu_eff) / ((size + 2.0).powi(2) + mu_eff)).clamp(0.0, 1.0 - c_1);
+    let c_mu = (2.0 * (mu_eff - 2.0 + 1.0 / mu_eff) / ((size + 2.0).powi(2) + mu_eff)).clamp(0.0, 1.0 - c_1);
     let expected = size.sqrt() * (1.0 - 1.0 / (4.0 * size) + 1.0 / (21.0 * size * size));
 
     let mut mean = DVector::zeros(n);
@@ -66,8 +64,7 @@ fn minimise(
         }
         let step = weights.iter().zip(&drawn).fold(DVector::zeros(n), |sum, (w, (_, y))| sum + *w * y);
         mean += sigma * &step;
-        let white = &eigen.eigenvectors
-            * (eigen.eigenvectors.transpose() * &step).component_div(&roots);
+        let white = &eigen.eigenvectors * (eigen.eigenvectors.transpose() * &step).component_div(&roots);
         p_sigma = (1.0 - c_sigma) * p_sigma + (c_sigma * (2.0 - c_sigma) * mu_eff).sqrt() * white;
         let length = p_sigma.norm();
         let fading = 1.0 - (1.0 - c_sigma).powi(2 * (generation as i32 + 1));
@@ -109,8 +106,7 @@ mod tests {
 
     #[test]
     fn a_narrow_valley_is_followed_to_its_end() {
-        let mut rosenbrock =
-            |x: &DVector<f64>| 100.0 * (x[1] - x[0] * x[0]).powi(2) + (1.0 - x[0]).powi(2);
+        let mut rosenbrock = |x: &DVector<f64>| 100.0 * (x[1] - x[0] * x[0]).powi(2) + (1.0 - x[0]).powi(2);
         let found = minimise(2, 1, 400, &mut rosenbrock);
         assert!((found[0] - 1.0).abs() < 0.01 && (found[1] - 1.0).abs() < 0.02, "{found}");
     }

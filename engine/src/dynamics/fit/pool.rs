@@ -65,7 +65,11 @@ pub fn pool(
             .enumerate()
             .map(|(q, p)| {
                 let seen: Vec<(f64, f64)> = found.iter().map(|f| f[q]).collect();
-                if p.is_free() { pooled_normal(&seen, p.to_space(p.value), p.prior_sd()) } else { (0.0, 0.0, 0.0) }
+                if p.is_free() {
+                    pooled_normal(&seen, p.to_space(p.value), p.prior_sd())
+                } else {
+                    (0.0, 0.0, 0.0)
+                }
             })
             .collect();
         for ((q, p), own) in stated.iter().enumerate().zip(current.parameters.values_mut()) {
@@ -127,7 +131,8 @@ mod tests {
 
     #[test]
     fn many_units_tell_their_spread_and_one_does_not() {
-        let seen: Vec<(f64, f64)> = (0..400).map(|k| (2.0 + 0.3 * (f64::from(k) * 1.7).sin(), 0.05)).collect();
+        let seen: Vec<(f64, f64)> =
+            (0..400).map(|k| (2.0 + 0.3 * (f64::from(k) * 1.7).sin(), 0.05)).collect();
         let (mean, spread, error) = pooled_normal(&seen, 0.0, 1.0);
         assert!((mean - 2.0).abs() < 0.05 && error < 0.05, "{mean} {error}");
         assert!((spread - 0.3 / 2f64.sqrt()).abs() < 0.06, "{spread}");

@@ -247,11 +247,8 @@ impl<'a> Plan<'a> {
         problem.set_start(0, &self.at_rest(input)?, &mut v);
         let (places, information) = parameter_information(&problem, &v)?;
         let mut together = self.known.clone();
-        let mine: BTreeMap<usize, usize> = places
-            .iter()
-            .enumerate()
-            .filter_map(|(a, i)| Some((problem.meaning(*i)?.0, a)))
-            .collect();
+        let mine: BTreeMap<usize, usize> =
+            places.iter().enumerate().filter_map(|(a, i)| Some((problem.meaning(*i)?.0, a))).collect();
         for (a, i) in self.places.iter().enumerate() {
             for (b, k) in self.places.iter().enumerate() {
                 let (qa, qb) = (self.problem.meaning(*i)?.0, self.problem.meaning(*k)?.0);

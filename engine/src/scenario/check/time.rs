@@ -160,12 +160,18 @@ impl Checker<'_> {
                 }
             }
             if draw.lasting.0.0 <= 0 {
-                self.report.push(place.error("lasting", "a fault lasts longer than 0 s").help("write (\"5min\", \"20min\"), say"));
+                self.report.push(
+                    place
+                        .error("lasting", "a fault lasts longer than 0 s")
+                        .help("write (\"5min\", \"20min\"), say"),
+                );
             }
             let ends = Span(draw.from.1.0.saturating_add(draw.lasting.1.0));
             if ends > self.scenario.duration {
-                let text = format!("a fault may last until {ends}, the run ends at {}", self.scenario.duration);
-                self.report.push(place.warning("from", text).help("what is cut off has less time to be told"));
+                let text =
+                    format!("a fault may last until {ends}, the run ends at {}", self.scenario.duration);
+                self.report
+                    .push(place.warning("from", text).help("what is cut off has less time to be told"));
             }
             for part in &draw.parts {
                 let error = targets.fault(&format!("{}/{part}", draw.of), false);

@@ -60,7 +60,8 @@ pub(super) fn recording(def: &DynamicsDef, d: &Dataset, said: &[Said], world: Op
         let mut sheet = Sheet::new(&title, (0.0, end, false), (low, high, false), ("s", "°C"));
         let every = points.len().div_ceil(POINTS).max(1);
         sheet.line(&points.iter().step_by(every).copied().collect::<Vec<_>>(), "l physical");
-        for s in said.iter().filter(|s| s.part.is_empty() || s.part == output.signal || !s.part.contains('.')) {
+        for s in said.iter().filter(|s| s.part.is_empty() || s.part == output.signal || !s.part.contains('.'))
+        {
             sheet.line(&[(s.onset_s, low), (s.onset_s, high)], "l residual");
             if let Some(e) = s.end_s {
                 sheet.line(&[(e, low), (e, high)], "dash");

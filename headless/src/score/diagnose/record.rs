@@ -33,7 +33,8 @@ pub(super) fn read_all(dirs: &[PathBuf]) -> Result<Told, Failure> {
         })?;
         if one.device_s == 0.0 {
             let text = format!("error: no twin watched anything in {}", dir.display());
-            let help = "a scenario with a `mirror` section leaves verdicts; record it with `run --record DIR`";
+            let help =
+                "a scenario with a `mirror` section leaves verdicts; record it with `run --record DIR`";
             return Err(Failure::input(format!("{text}\n  help: {help}")));
         }
         all.said.extend(one.said);
