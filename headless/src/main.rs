@@ -1,6 +1,7 @@
 //! The command `twinfleet`: one file a command, exit codes in one place.
 
 mod args;
+mod aside;
 mod check;
 mod datasheet;
 mod drive;
@@ -15,6 +16,7 @@ mod report;
 mod run;
 mod score;
 mod summary;
+mod table;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Command::Fit(a) => fitted(&a, json),
         Command::Score(s) => score::run(s, json),
         Command::Datasheet(a) => datasheet::run(a, json),
+        Command::Score(a) => score::run(a, json),
     };
     match outcome {
         Ok(exit) => exit.into(),
