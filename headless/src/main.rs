@@ -32,7 +32,6 @@ fn main() -> ExitCode {
         Command::Replay(a) => replay::run(a, json),
         Command::Merge(a) => merge::run(a, json),
         Command::Fit(a) => fitted(&a, json),
-        Command::Score(s) => score::run(s, json),
         Command::Datasheet(a) => datasheet::run(a, json),
         Command::Score(a) => score::run(a, json),
     };
