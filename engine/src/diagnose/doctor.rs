@@ -16,6 +16,8 @@ use std::collections::{BTreeMap, VecDeque};
 /// Rows after an event in which the judge's word on values is not passed on.
 const AFTER_ROWS: i64 = 40;
 
+/// Readings of a judge before it has seen how slowly its model is wrong: until then no drift is believed.
+const SETTLED_ROWS: u32 = 600;
 /// Times that are remembered, to say since when a stream repeats itself.
 const TIMES: usize = 4096;
 /// Verdict on a stream that repeats itself: someone plays a recording.
@@ -33,6 +35,8 @@ pub struct Doctor {
     world_at: Vec<usize>,
     last_t: Option<SimTime>,
     period: Span,
+    /// Rows that the judge has seen.
+    judged: u32,
     replay: Replay,
     /// Times of the last rows, and the verdict that the stream repeats itself.
     times: VecDeque<SimTime>,
@@ -60,6 +64,7 @@ impl Doctor {
             world_at: Vec::new(),
             last_t: None,
             period: Span::ZERO,
+            judged: 0,
             replay: Replay::default(),
             times: VecDeque::new(),
             spoofed: None,
@@ -78,6 +83,7 @@ impl Doctor {
             self.begin_anew(r.t);
         }
         self.judge.take(r);
+        self.judged = self.judged.saturating_add(1);
         self.hear(r.t);
     }
 
@@ -126,6 +132,7 @@ impl Doctor {
             self.said[at].end.get_or_insert(now);
         }
         self.judge = Judge::new(Box::new(world.filter().clone()));
+        self.judged = 0;
     }
 
     /// Simulated time has come this far: silence is judged.
@@ -156,7 +163,8 @@ impl Doctor {
                 }
                 (None, false) => {
                     let eventful = self.world.as_ref().is_some_and(|w| w.is_busy(now, patience));
-                    let busy = of_values && (eventful || self.spoofed.is_some());
+                    let early = verdict.kind == "drift" && self.judged < SETTLED_ROWS;
+                    let busy = early || of_values && (eventful || self.spoofed.is_some());
                     if busy {
                         continue;
                     }
