@@ -15,6 +15,7 @@
 //! ```
 
 pub mod doctor;
+mod replay;
 pub mod score;
 mod shift;
 pub mod world;

@@ -38,7 +38,6 @@ fn main() -> ExitCode {
         Command::Mirror(a) => mirror::run(a, json),
         Command::Sweep(a) => sweep::run(&a, json),
         Command::Fit(a) => fitted(&a, json),
-        Command::Score(s) => score::run(s, json),
         Command::Datasheet(a) => datasheet::run(a, json),
         Command::Score(a) => score::run(a, json),
     };

@@ -10,7 +10,7 @@ use super::{
 use crate::time::SimTime;
 
 /// By what the other kind must be better, [nat].
-const RENAME_NATS: f64 = 5.0;
+const RENAME_NATS: f64 = 10.0;
 
 impl Judge {
     /// Takes the other kind where it fits better, and says so anew; None where the verdict stays what it is.

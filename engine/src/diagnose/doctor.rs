@@ -4,17 +4,24 @@
 //! judge's verdicts on values are not passed on, and it begins anew with the filter that knows of the event. A sensor that the judge
 //! found wrong is not looked at by the watch.
 
-use super::{Said, world::World};
+use super::{Said, replay::Replay, world::World};
 use crate::{
     compare::{Judge, News, Reading, Verdict},
     dynamics::{DynamicsDef, model::DynamicsError},
     predict::{Estimator, kalman::Filter},
     time::{SimTime, Span},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Rows after an event in which the judge's word on values is not passed on.
 const AFTER_ROWS: i64 = 40;
+
+/// Readings of a judge before it has seen how slowly its model is wrong: until then no drift is believed.
+const SETTLED_ROWS: u32 = 600;
+/// Times that are remembered, to say since when a stream repeats itself.
+const TIMES: usize = 4096;
+/// Verdict on a stream that repeats itself: someone plays a recording.
+pub const SPOOFED: &str = "spoofed";
 
 /// Follows one stream.
 pub struct Doctor {
@@ -28,6 +35,12 @@ pub struct Doctor {
     world_at: Vec<usize>,
     last_t: Option<SimTime>,
     period: Span,
+    /// Rows that the judge has seen.
+    judged: u32,
+    replay: Replay,
+    /// Times of the last rows, and the verdict that the stream repeats itself.
+    times: VecDeque<SimTime>,
+    spoofed: Option<usize>,
 }
 
 impl Doctor {
@@ -51,6 +64,10 @@ impl Doctor {
             world_at: Vec::new(),
             last_t: None,
             period: Span::ZERO,
+            judged: 0,
+            replay: Replay::default(),
+            times: VecDeque::new(),
+            spoofed: None,
         })
     }
 
@@ -61,26 +78,61 @@ impl Doctor {
             self.period = if self.period == Span::ZERO { dt } else { Span(self.period.0.min(dt.0.max(1))) };
         }
         self.last_t = Some(r.t);
-        if let Some(world) = &mut self.world
-            && world.take(r)
-        {
-            for (k, v) in world.verdicts().iter().enumerate() {
-                match self.world_at.get(k) {
-                    Some(at) => self.said[*at] = v.clone(),
-                    None => {
-                        self.world_at.push(self.said.len());
-                        self.said.push(v.clone());
-                    }
-                }
-            }
-            // What the judge believes of values was believed without the event.
-            for (_, at) in self.held.drain(..) {
-                self.said[at].end.get_or_insert(r.t);
-            }
-            self.judge = Judge::new(Box::new(world.filter().clone()));
+        self.watch_replay(r);
+        if self.world.as_mut().is_some_and(|w| w.take(r)) {
+            self.begin_anew(r.t);
         }
         self.judge.take(r);
+        self.judged = self.judged.saturating_add(1);
         self.hear(r.t);
+    }
+
+    /// Whether the stream says again what it said before: then no verdict on values means anything.
+    fn watch_replay(&mut self, r: &Reading<'_>) {
+        self.times.push_back(r.t);
+        if self.times.len() > TIMES {
+            self.times.pop_front();
+        }
+        match (self.replay.take(r.outputs), self.spoofed) {
+            (Some(rows), None) => {
+                let first = self.times.len().saturating_sub(rows);
+                let onset = self.times.get(first).copied().unwrap_or(r.t);
+                self.spoofed = Some(self.said.len());
+                self.said.push(Verdict {
+                    part: String::new(),
+                    kind: SPOOFED,
+                    onset,
+                    end: None,
+                    size: 0.0,
+                    posterior: 0.999,
+                    decided_at: r.t,
+                });
+            }
+            (None, Some(at)) => {
+                self.said[at].end = Some(r.t);
+                self.spoofed = None;
+            }
+            _ => {}
+        }
+    }
+
+    /// Something happened to the thing, or is over: what the judge believes of values was believed without it.
+    fn begin_anew(&mut self, now: SimTime) {
+        let Some(world) = &self.world else { return };
+        for (k, v) in world.verdicts().iter().enumerate() {
+            match self.world_at.get(k) {
+                Some(at) => self.said[*at] = v.clone(),
+                None => {
+                    self.world_at.push(self.said.len());
+                    self.said.push(v.clone());
+                }
+            }
+        }
+        for (_, at) in self.held.drain(..) {
+            self.said[at].end.get_or_insert(now);
+        }
+        self.judge = Judge::new(Box::new(world.filter().clone()));
+        self.judged = 0;
     }
 
     /// Simulated time has come this far: silence is judged.
@@ -110,9 +162,19 @@ impl Doctor {
                     self.said[self.held[k].1] = verdict;
                 }
                 (None, false) => {
-                    let busy = of_values && self.world.as_ref().is_some_and(|w| w.is_busy(now, patience));
+                    let eventful = self.world.as_ref().is_some_and(|w| w.is_busy(now, patience));
+                    let early = verdict.kind == "drift" && self.judged < SETTLED_ROWS;
+                    let busy = early || of_values && (eventful || self.spoofed.is_some());
                     if busy {
                         continue;
+                    }
+                    let explained = of_values
+                        && output.is_some_and(|o| {
+                            self.world.as_mut().is_some_and(|w| w.explains(o, verdict.onset))
+                        });
+                    if explained {
+                        self.begin_anew(now);
+                        return;
                     }
                     self.held.push((verdict.clone(), self.said.len()));
                     self.said.push(verdict.clone());

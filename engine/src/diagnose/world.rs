@@ -38,6 +38,8 @@ const UNKNOWN_AGE: u64 = 28;
 const SENSOR_NATS: f64 = -10.0;
 const SPIKE_NATS: f64 = -8.0;
 const UNKNOWN_NATS: f64 = -14.0;
+/// What a growing offset costs beside a constant one, [nat].
+const SLOPE_NATS: f64 = 3.0;
 /// Prior that an event ends within a minute, [nat].
 const END_NATS: f64 = -3.0;
 /// How much more the states move when what happens has no name.
@@ -303,6 +305,33 @@ impl World {
         }
     }
 
+    /// Whether an event explains what a sensor is accused of; then it is the verdict.
+    pub fn explains(&mut self, output: usize, since: SimTime) -> bool {
+        if self.active.is_some() {
+            return true;
+        }
+        let Some(at) = self.rows.iter().position(|r| r.t >= since) else { return false };
+        let at = self.first() + at as u64;
+        let onsets: Vec<u64> = BACK
+            .iter()
+            .flat_map(|b| [at.saturating_sub(*b), at + *b])
+            .filter(|k| *k > self.first() && *k + 3 < self.next)
+            .collect();
+        let events = onsets.iter().flat_map(|k| (0..self.events.len()).map(move |e| (e, *k)));
+        let mut found: Vec<Found> = events.filter_map(|(e, k)| self.event_since(e, k)).collect();
+        found.sort_by(|a, b| b.nats.total_cmp(&a.nats));
+        let sensor =
+            onsets.iter().filter_map(|k| self.sensor_since(output, *k)).map(|f| f.nats).fold(0.0, f64::max);
+        let Some(best) = found.into_iter().find(|f| f.share > LEAST_SHARE) else { return false };
+        let What::Event(e) = best.what else { return false };
+        let margin = best.nats - sensor;
+        if best.nats < DECIDE_NATS || margin < MARGIN_NATS {
+            return false;
+        }
+        self.begin(e, &best, margin);
+        true
+    }
+
     fn row(&self, i: u64) -> &Row {
         &self.rows[(i - self.first()) as usize]
     }
@@ -378,26 +407,46 @@ impl World {
         let from = (onset - self.first()) as usize;
         let dilution = self.scale.iter().map(Calibration::dilution).fold(1.0, f64::max);
         let scale = self.scale[o].scale();
-        let (mut weights, mut sum) = (0.0, 0.0);
-        for v in seen.iter().filter(|v| v.residual.is_finite()) {
-            weights += 1.0 / v.var;
-            sum += v.residual / v.var;
-        }
-        if weights <= 0.0 {
+        // An offset, or one that grows: whichever explains it better, the second at the price of its second figure.
+        let line = |slope: bool| {
+            let (mut w, mut wk, mut wkk, mut wr, mut wkr) = (0.0, 0.0, 0.0, 0.0, 0.0);
+            for (k, v) in seen.iter().enumerate().filter(|(_, v)| v.residual.is_finite()) {
+                let (weight, k) = (1.0 / v.var, k as f64);
+                w += weight;
+                wk += weight * k;
+                wkk += weight * k * k;
+                wr += weight * v.residual;
+                wkr += weight * k * v.residual;
+            }
+            let det = w * wkk - wk * wk;
+            if slope && det > 1e-9 * w * wkk {
+                ((wkk * wr - wk * wkr) / det, (w * wkr - wk * wr) / det, w)
+            } else {
+                (wr / w, 0.0, w)
+            }
+        };
+        let misfit = |(offset, slope, _): (f64, f64, f64)| {
+            let mut own = 0.0;
+            for ((row, v), k) in self.rows.iter().skip(from).zip(&seen).zip(0u32..) {
+                let believed = row.innovations[o];
+                if v.residual.is_finite() && believed.var.is_finite() {
+                    let left = v.residual - offset - slope * f64::from(k);
+                    own += cost(believed.whitened() / scale) - cost(left / v.var.sqrt() / scale);
+                    own += 0.5 * (believed.var / v.var).ln();
+                }
+            }
+            own / dilution
+        };
+        let (flat, grows) = (line(false), line(true));
+        let (offset, weights) = (flat.0, flat.2);
+        if weights.is_nan() || weights <= 0.0 {
             return None;
         }
-        let (offset, mut own) = (sum / weights, 0.0);
-        for (row, v) in self.rows.iter().skip(from).zip(&seen) {
-            let believed = row.innovations[o];
-            if v.residual.is_finite() && believed.var.is_finite() {
-                own += cost(believed.whitened() / scale) - cost((v.residual - offset) / v.var.sqrt() / scale);
-                own += 0.5 * (believed.var / v.var).ln();
-            }
-        }
+        let own = misfit(flat).max(misfit(grows) - SLOPE_NATS);
         let output = &self.def.outputs[o];
         let noise = (output.noise_std.powi(2) + output.quantum.powi(2) / 12.0).max(1e-6).sqrt();
         let spread = OFFSET_NOISES * noise;
-        let nats = others + own / dilution - 0.5 * (spread * spread * weights).ln_1p() + SENSOR_NATS;
+        let nats = others + own - 0.5 * (spread * spread * weights).ln_1p() + SENSOR_NATS;
         Some(Found { what: What::Sensor(o), nats, onset, size: offset, share: 1.0 })
             .filter(|f| f.nats.is_finite())
     }

@@ -70,10 +70,14 @@ Examples:
   # fit on the first 60 % of one, judge on the rest
   twinfleet fit --thing box.ron --data run.csv --train-fraction 0.6 \\
       --period 1s --map heater.level=duty:% probe.temperature=t:C
+  # several devices: write the prior of the next one, and begin with it
+  twinfleet fit --thing box.ron --data a.csv b.csv c.csv --pool fleet.ron …
+  twinfleet fit --thing box.ron --data d.csv --params fleet.ron …
 
-It prints each parameter with its uncertainty, and the error (RMSE) on what
-was fitted and on what was held out. A scenario takes the file it writes with
-`mirror: [(…, params: \"pi.ron\")]`.
+It prints each parameter with its 90 % interval (profile likelihood), what the
+data tell only together or not at all and which experiment would, and the error
+(RMSE) on what was fitted and on what was held out. A scenario takes the file it
+writes with `mirror: [(…, params: \"pi.ron\")]`.
 
 Exit codes:
   0 fitted    2 bad input    3 a file could not be written";

@@ -75,7 +75,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE.csv")]
     pub out: Option<PathBuf>,
     /// Folder for a page with the signals, the verdicts and the posteriors through time.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", requires = "data")]
     pub report: Option<PathBuf>,
 }
 
