@@ -10,6 +10,7 @@ mod system {
     mod cold_night;
     mod common;
     mod datasheet;
+    mod detect;
     mod determinism;
     mod energy;
     mod outside;
