@@ -11,6 +11,7 @@ mod system {
     mod cold_night;
     mod common;
     mod datasheet;
+    mod detect;
     mod determinism;
     mod diagnose;
     mod energy;
