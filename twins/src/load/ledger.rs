@@ -214,8 +214,8 @@ mod tests {
     #[test]
     fn members_of_a_shared_subscription_add_up() {
         let (mut a, mut b) = (Receipt::default(), Receipt::default());
-        [0, 2, 4].map(|n| a.take(n));
-        [1, 3, 4].map(|n| b.take(n));
+        [0, 2, 4].into_iter().for_each(|n| a.take(n));
+        [1, 3, 4].into_iter().for_each(|n| b.take(n));
         a.join(&b);
         assert_eq!((a.got.words(), a.again.words(), a.duplicates), ("0–4".to_owned(), "4".to_owned(), 1));
     }
