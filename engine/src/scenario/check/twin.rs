@@ -170,6 +170,14 @@ impl Checker<'_> {
                     }
                 }
             }
+            if let Some(command) = &mirror.command {
+                let place = place.inside("command");
+                check_topic(&command.topic, true, "topic", &place, &mut self.report);
+                if command.within.0 <= 0 {
+                    let error = place.error("within", "a command takes more than 0 s");
+                    self.report.push(error.help("leave `within` out for 30 s"));
+                }
+            }
             let Some(forecast) = &mirror.forecast else { continue };
             let place = place.inside("forecast");
             if forecast.horizons.is_empty() {
