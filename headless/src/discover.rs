@@ -33,6 +33,9 @@ pub struct Args {
     /// them in the devices' stead.
     #[arg(long, value_name = "FILE")]
     pub doubles: Option<PathBuf>,
+    /// Ask Sparkplug nodes whose birth was missed for another one, as every host does; else nothing is published.
+    #[arg(long)]
+    pub rebirth: bool,
     /// Replace files that exist.
     #[arg(long)]
     pub force: bool,
@@ -74,6 +77,11 @@ pub fn run(args: Args, json: bool) -> Result<Exit, Failure> {
                 heard.hear(t_s, &Heard { topic: m.topic(), payload: &m.payload, retain: m.retain });
             })
             .map_err(wire)?;
+        for request in heard.owed().iter().filter(|_| args.rebirth) {
+            connection
+                .publish(&request.topic, &request.payload, request.qos, request.retain)
+                .map_err(wire)?;
+        }
     }
     connection.disconnect(Duration::from_secs(2)).ok();
     let devices = heard.devices();

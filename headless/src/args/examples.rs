@@ -53,7 +53,8 @@ Examples:
   twinfleet discover mqtt://localhost --doubles doubles.ron
   twinfleet replay doubles.ron --as-devices --broker mqtt://localhost:1884
 
-Dialects: `twinfleet list dialects`. It only listens: nothing is published.
+Dialects: `twinfleet list dialects`. It only listens
+(but for --rebirth): nothing is published.
 
 Exit codes:
   0 something was found    2 bad input    3 no broker, or nobody spoke";

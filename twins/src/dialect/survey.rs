@@ -21,7 +21,10 @@ use super::{
     names,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use twinfleet_engine::{dialect::Heard, units};
+use twinfleet_engine::{
+    dialect::{Heard, Utterance},
+    units,
+};
 
 /// Devices and fields of each that are kept; what is beyond is counted.
 const MAX_DEVICES: usize = 4096;
@@ -103,6 +106,7 @@ pub struct Survey {
     listeners: Vec<Box<dyn Listener>>,
     devices: BTreeMap<(usize, String), Device>,
     facts: Facts,
+    owed: Vec<Utterance>,
     /// Messages heard.
     pub messages: u64,
     /// Messages of a dialect that could not be read.
@@ -119,6 +123,7 @@ impl Default for Survey {
             listeners: all().iter().map(|d| d.listener(None)).collect(),
             devices: BTreeMap::new(),
             facts: Facts::default(),
+            owed: Vec::new(),
             messages: 0,
             unreadable: 0,
             unknown: 0,
@@ -156,6 +161,12 @@ impl Survey {
     }
 
     fn take(&mut self, d: usize, t_s: f64, heard: &Heard<'_>, fact: Fact) {
+        if let Fact::Owed(request) = fact {
+            if self.owed.len() < MAX_DEVICES {
+                self.owed.push(request);
+            }
+            return;
+        }
         let Some(address) = fact.device().map(str::to_owned) else { return };
         let key = (d, address);
         if self.devices.len() >= MAX_DEVICES && !self.devices.contains_key(&key) {
@@ -189,6 +200,11 @@ impl Survey {
             }
             Fact::Asked { .. } | Fact::Done { .. } | Fact::Owed(_) => {}
         }
+    }
+
+    /// Requests that a host of these devices would send: for the names behind aliases. Whoever only listens leaves them.
+    pub fn owed(&mut self) -> Vec<Utterance> {
+        std::mem::take(&mut self.owed)
     }
 
     /// What was recognised, each with the names that its twin will have, in the order of dialect and address.
@@ -410,7 +426,9 @@ pub fn double_scenario(devices: &[Device], broker: &str, tables: &str) -> String
         let columns: Vec<String> = d
             .doubled()
             .map(|(_, f)| {
-                let unit = if f.unit == "none" { String::new() } else { format!(" {}", f.unit) };
+                // The unit of a quantity that the engine does not know is the device's own, and is left as it is.
+                let own = units::of_quantity(f.signal.rsplit('.').next().unwrap_or_default());
+                let unit = own.map_or_else(String::new, |u| format!(" {}", u.symbol));
                 format!("\"{0}@reported\": \"{0}{unit}\"", f.signal)
             })
             .collect();

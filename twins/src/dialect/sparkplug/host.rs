@@ -178,10 +178,9 @@ impl Listener for Host {
             }
             "NDATA" | "DDATA" => {
                 let ordered = node.in_order(payload.seq);
-                let known = match node.devices.get(device) {
-                    Some(metrics) if metrics.born => metrics.tell(&address, &payload, facts),
-                    _ => false,
-                };
+                // Before the birth was heard, names say what they are, and aliases nothing.
+                let metrics = node.devices.entry(device.to_owned()).or_default();
+                let known = metrics.tell(&address, &payload, facts) && metrics.born;
                 if !node.born || !ordered || !known {
                     Self::ask(node, group, id, facts);
                 }
