@@ -42,8 +42,11 @@ const SAMPLED_EVENTS: usize = 20_000;
 
 /// Runs the scenario; the exit code says whether its expectations held.
 pub fn run(args: RunArgs, json: bool) -> Result<Exit, Failure> {
-    let loaded =
+    let mut loaded =
         load_files::scenario(&args.file, &args.sets, &args.catalog).map_err(|r| load_files::refused(&r))?;
+    if args.as_devices {
+        load_files::starting_now(&mut loaded);
+    }
     run_loaded(&loaded, &args, json)
 }
 
