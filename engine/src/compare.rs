@@ -54,6 +54,7 @@ mod lane;
 pub mod noise;
 pub mod rhythm;
 mod run;
+mod shared;
 mod signature;
 mod suspect;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! parameters, estimators.
 
 use crate::load_files::Loaded;
-use std::io::Read;
+use std::{cell::RefCell, io::Read};
 use twinfleet_engine::{
     actuate,
     dynamics::{DynamicsDef, params::Params, simulate},
@@ -45,7 +45,8 @@ pub fn assemble(
     sense::install(world, schedule, plan);
     firmware::control::install(world, schedule, plan);
     physical::install(world, schedule, plan, &|def| feed(loaded, def))?;
-    follow::install(world, schedule, plan, &|def| estimator(loaded, def))?;
+    let estimators = Estimators { loaded, made: RefCell::default() };
+    follow::install(world, schedule, plan, &|def| estimators.of(def))?;
     expect::install(world, schedule, plan);
     record::sampler::install(world, schedule, sampled);
     if let Some(writer) = writer {
@@ -92,9 +93,22 @@ pub fn dynamics(loaded: &Loaded, def: &MirrorDef) -> Result<DynamicsDef, RunErro
     params.applied_to(network).map_err(|e| wrong(format!("{name}: {e}")))
 }
 
-fn estimator(loaded: &Loaded, def: &MirrorDef) -> Result<Box<dyn Estimator>, RunError> {
-    let network = dynamics(loaded, def)?;
-    let filter = Filter::new(&network, &def.learn);
-    let filter = filter.map_err(|e| RunError::Input(format!("twin `{}`: {e}", def.twin)))?;
-    Ok(Box::new(filter))
+/// Estimators of the twins. Twins of one model share it: its file is read once, and it is in memory once.
+struct Estimators<'a> {
+    loaded: &'a Loaded,
+    made: RefCell<Vec<(MirrorDef, Filter)>>,
+}
+
+impl Estimators<'_> {
+    fn of(&self, def: &MirrorDef) -> Result<Box<dyn Estimator>, RunError> {
+        let like = |d: &MirrorDef| (&d.thing, &d.params, &d.learn) == (&def.thing, &def.params, &def.learn);
+        if let Some((_, filter)) = self.made.borrow().iter().find(|(d, _)| like(d)) {
+            return Ok(Box::new(filter.clone()));
+        }
+        let network = dynamics(self.loaded, def)?;
+        let filter = Filter::new(&network, &def.learn);
+        let filter = filter.map_err(|e| RunError::Input(format!("twin `{}`: {e}", def.twin)))?;
+        self.made.borrow_mut().push((def.clone(), filter.clone()));
+        Ok(Box::new(filter))
+    }
 }

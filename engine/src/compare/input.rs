@@ -2,7 +2,7 @@
 
 use super::{
     DECIDE_NATS, Judge, Reading,
-    glr::Fit,
+    glr::{Fit, Search},
     history::Shape,
     run::Run,
     suspect::{by_gain, posterior},
@@ -16,6 +16,8 @@ const STILL_NATS: f64 = 3.0;
 /// good that less could not be its own doing.
 const OFF_SHARE: f64 = 0.15;
 const OFF_NATS: f64 = 1.5 * DECIDE_NATS;
+/// Share of what the outputs' own faults gain from which on an input's is worth a fit in full.
+const RIVAL_SHARE: f64 = 0.25;
 /// What an input that is off must be better by if it did not jump when that began, [nat].
 const UNSEEN_NATS: f64 = 6.0;
 /// How far from the supposed onset it may have jumped, and over how many readings on both sides that is measured.
@@ -35,14 +37,22 @@ pub(super) struct InputFault {
 impl Judge {
     /// What an input may have to do with an output's misfit: it is off by a constant, or it is not to be
     /// believed at all.
-    pub(super) fn of_inputs(&self, o: usize, trigger: u64, onsets: &[u64]) -> Vec<Fit> {
-        let (search, oldest) = (self.search(o), self.oldest_onset());
+    pub(super) fn of_inputs(
+        &self,
+        search: &Search<'_>,
+        trigger: u64,
+        onsets: &[u64],
+        so_far: f64,
+    ) -> Vec<Fit> {
+        let oldest = self.oldest_onset();
         let mut fits = Vec::new();
         for input in (0..self.inputs).filter(|k| self.input_faults[*k].is_none()) {
             let (low, high) = self.est.input_range(input);
             // Where it stands at the end of its range it says nothing, which only a fit in full knows of.
             let small = search.best(Shape::Bias, input, onsets, None);
-            let once = small.and_then(|f| search.again(&f));
+            // Where it is far behind the others it need not be known so well.
+            let rival = small.filter(|f| f.gain > RIVAL_SHARE * so_far);
+            let once = rival.and_then(|f| search.again(&f));
             let twice = once.and_then(|f| search.again(&f));
             let best = [small, once, twice].into_iter().flatten().max_by(by_gain);
             let best = best.filter(|f| f.size.abs() <= high - low);

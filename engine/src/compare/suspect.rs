@@ -6,6 +6,7 @@ use super::{
     history::{Correction, Shape},
     lane::{EXAMINE, PATIENCE, Suspicion, WILD},
     noise::cost,
+    shared::Shared,
     verdict::end_verdict,
 };
 use crate::time::SimTime;
@@ -179,6 +180,7 @@ impl Judge {
             corrections: &self.corrections,
             noise: &self.noise,
             unit: &self.unit,
+            shared: Shared::default(),
         }
     }
 
@@ -299,7 +301,7 @@ impl Judge {
         // they are not looked for.
         let so_far = |fits: &[Fit]| fits.iter().map(|f| f.gain).fold(0.0, f64::max);
         if so_far(&fits) > 0.25 * DECIDE_NATS
-            || i - trigger >= EXAMINE[5] && slow.iter().step_by(2).any(|k| self.is_glimpsed(o, *k))
+            || i - trigger >= EXAMINE[5] && slow.iter().step_by(2).any(|k| is_glimpsed(&search, signal, *k))
         {
             fits.extend(search.best(Shape::Drift, signal, &slow, None));
         }
@@ -309,7 +311,7 @@ impl Judge {
             steps.extend(&slow);
             steps.sort_unstable();
             steps.dedup();
-            fits.extend(self.of_inputs(o, trigger, &steps));
+            fits.extend(self.of_inputs(&search, trigger, &steps, so_far(&fits)));
             // What looks like the beginning of one fault may be the end of another.
             let mut ends = vec![trigger];
             ends.extend(bias.map(|f| f.onset).filter(|k| *k != trigger));
@@ -335,11 +337,11 @@ impl Judge {
     pub(super) fn oldest_onset(&self) -> u64 {
         self.history.oldest_start().max(SETTLE)
     }
+}
 
-    /// Whether a drift from here, though it be a wrong onset, gains anything at all.
-    fn is_glimpsed(&self, o: usize, onset: u64) -> bool {
-        self.search(o).fit(Shape::Drift, self.inputs + o, onset, None).is_some_and(|f| f.gain > GLIMPSE_NATS)
-    }
+/// Whether a drift from here, though it be a wrong onset, gains anything at all.
+fn is_glimpsed(search: &Search<'_>, signal: usize, onset: u64) -> bool {
+    search.fit(Shape::Drift, signal, onset, None).is_some_and(|f| f.gain > GLIMPSE_NATS)
 }
 
 pub(super) fn by_gain(a: &Fit, b: &Fit) -> Ordering {
