@@ -555,7 +555,15 @@ fn slowest(fleet: &Fleet, samples: &[Vec<(SimTime, [f64; 2])>]) -> Result<(), Fa
     let above = |limit: u64| least.iter().filter(|ns| **ns > limit).sum::<u64>() as f64 / total as f64;
     println!(
         "  judge a reading: mean {:.2}, p50 {:.2}, p90 {:.2}, p99 {:.1}, p99.9 {:.0}, max {:.0}; share of readings beyond 20 us {:.2}, 100 us {:.2}, 1 ms {:.2}",
-        total as f64 / 1e3 / n as f64, us(0.5), us(0.9), us(0.99), us(0.999), us(1.0), above(20_000), above(100_000), above(1_000_000)
+        total as f64 / 1e3 / n as f64,
+        us(0.5),
+        us(0.9),
+        us(0.99),
+        us(0.999),
+        us(1.0),
+        above(20_000),
+        above(100_000),
+        above(1_000_000)
     );
     Ok(())
 }
