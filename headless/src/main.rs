@@ -1,19 +1,25 @@
 //! The command `twinfleet`: one file a command, exit codes in one place.
 
 mod args;
+mod aside;
 mod check;
 mod datasheet;
 mod drive;
 mod exit;
 mod fit;
 mod list;
+mod load;
 mod load_files;
 mod merge;
+mod mirror;
 mod plugins;
 mod replay;
 mod report;
 mod run;
+mod score;
 mod summary;
+mod sweep;
+mod table;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -27,9 +33,13 @@ fn main() -> ExitCode {
         Command::Check(a) => check::run(a, json),
         Command::List(a) => list::run(a, json),
         Command::Replay(a) => replay::run(a, json),
+        Command::Load(a) => load::run(*a, json),
         Command::Merge(a) => merge::run(a, json),
+        Command::Mirror(a) => mirror::run(a, json),
+        Command::Sweep(a) => sweep::run(&a, json),
         Command::Fit(a) => fitted(&a, json),
         Command::Datasheet(a) => datasheet::run(a, json),
+        Command::Score(a) => score::run(a, json),
     };
     match outcome {
         Ok(exit) => exit.into(),

@@ -45,7 +45,7 @@ pub fn assemble(
     sense::install(world, schedule, plan);
     firmware::control::install(world, schedule, plan);
     physical::install(world, schedule, plan, &|def| feed(loaded, def))?;
-    let estimators = Estimators { loaded, made: RefCell::default() };
+    let estimators = Estimators::new(loaded);
     follow::install(world, schedule, plan, &|def| estimators.of(def))?;
     expect::install(world, schedule, plan);
     record::sampler::install(world, schedule, sampled);
@@ -94,21 +94,31 @@ pub fn dynamics(loaded: &Loaded, def: &MirrorDef) -> Result<DynamicsDef, RunErro
 }
 
 /// Estimators of the twins. Twins of one model share it: its file is read once, and it is in memory once.
-struct Estimators<'a> {
+pub struct Estimators<'a> {
     loaded: &'a Loaded,
     made: RefCell<Vec<(MirrorDef, Filter)>>,
 }
 
-impl Estimators<'_> {
-    fn of(&self, def: &MirrorDef) -> Result<Box<dyn Estimator>, RunError> {
-        let like = |d: &MirrorDef| (&d.thing, &d.params, &d.learn) == (&def.thing, &def.params, &def.learn);
-        if let Some((_, filter)) = self.made.borrow().iter().find(|(d, _)| like(d)) {
-            return Ok(Box::new(filter.clone()));
-        }
-        let network = dynamics(self.loaded, def)?;
-        let filter = Filter::new(&network, &def.learn);
-        let filter = filter.map_err(|e| RunError::Input(format!("twin `{}`: {e}", def.twin)))?;
-        self.made.borrow_mut().push((def.clone(), filter.clone()));
-        Ok(Box::new(filter))
+impl<'a> Estimators<'a> {
+    /// None made yet.
+    pub fn new(loaded: &'a Loaded) -> Self {
+        Self { loaded, made: RefCell::default() }
     }
+
+    /// The estimator of a mirror section.
+    pub fn of(&self, def: &MirrorDef) -> Result<Box<dyn Estimator>, RunError> {
+        let like = |d: &MirrorDef| (&d.thing, &d.params, &d.learn) == (&def.thing, &def.params, &def.learn);
+        if let Some((_, made)) = self.made.borrow().iter().find(|(d, _)| like(d)) {
+            return Ok(Box::new(made.clone()));
+        }
+        let made = filter(self.loaded, def)?;
+        self.made.borrow_mut().push((def.clone(), made.clone()));
+        Ok(Box::new(made))
+    }
+}
+
+fn filter(loaded: &Loaded, def: &MirrorDef) -> Result<Filter, RunError> {
+    let network = dynamics(loaded, def)?;
+    let filter = Filter::new(&network, &def.learn);
+    filter.map_err(|e| RunError::Input(format!("twin `{}`: {e}", def.twin)))
 }
