@@ -2,7 +2,7 @@
 //! parameters, estimators.
 
 use crate::load_files::Loaded;
-use std::io::Read;
+use std::{cell::RefCell, io::Read};
 use twinfleet_engine::{
     actuate,
     dynamics::{DynamicsDef, params::Params, simulate},
@@ -45,7 +45,8 @@ pub fn assemble(
     sense::install(world, schedule, plan);
     firmware::control::install(world, schedule, plan);
     physical::install(world, schedule, plan, &|def| feed(loaded, def))?;
-    follow::install(world, schedule, plan, &|def| estimator(loaded, def))?;
+    let estimators = Estimators::new(loaded);
+    follow::install(world, schedule, plan, &|def| estimators.of(def))?;
     expect::install(world, schedule, plan);
     record::sampler::install(world, schedule, sampled);
     if let Some(writer) = writer {
@@ -92,15 +93,37 @@ pub fn dynamics(loaded: &Loaded, def: &MirrorDef) -> Result<DynamicsDef, RunErro
     params.applied_to(network).map_err(|e| wrong(format!("{name}: {e}")))
 }
 
-/// The estimator of a mirror section.
-pub fn estimator(loaded: &Loaded, def: &MirrorDef) -> Result<Box<dyn Estimator>, RunError> {
-    let own = loaded.scenario.things.iter().find(|t| t.name == def.thing);
-    let thing = own.or_else(|| loaded.catalog.things.get(&def.thing));
-    if let Some(thing) = thing.filter(|t| t.dynamics.is_none() && !t.signals.is_empty()) {
-        return Ok(Box::new(Level::new(&thing.signals)));
+/// Estimators of the twins. Twins of one model share it: its file is read once, and it is in memory once.
+pub struct Estimators<'a> {
+    loaded: &'a Loaded,
+    made: RefCell<Vec<(MirrorDef, Filter)>>,
+}
+
+impl<'a> Estimators<'a> {
+    /// None made yet.
+    pub fn new(loaded: &'a Loaded) -> Self {
+        Self { loaded, made: RefCell::default() }
     }
+
+    /// The estimator of a mirror section.
+    pub fn of(&self, def: &MirrorDef) -> Result<Box<dyn Estimator>, RunError> {
+        let own = self.loaded.scenario.things.iter().find(|t| t.name == def.thing);
+        let thing = own.or_else(|| self.loaded.catalog.things.get(&def.thing));
+        if let Some(thing) = thing.filter(|t| t.dynamics.is_none() && !t.signals.is_empty()) {
+            return Ok(Box::new(Level::new(&thing.signals)));
+        }
+        let like = |d: &MirrorDef| (&d.thing, &d.params, &d.learn) == (&def.thing, &def.params, &def.learn);
+        if let Some((_, made)) = self.made.borrow().iter().find(|(d, _)| like(d)) {
+            return Ok(Box::new(made.clone()));
+        }
+        let made = filter(self.loaded, def)?;
+        self.made.borrow_mut().push((def.clone(), made.clone()));
+        Ok(Box::new(made))
+    }
+}
+
+fn filter(loaded: &Loaded, def: &MirrorDef) -> Result<Filter, RunError> {
     let network = dynamics(loaded, def)?;
     let filter = Filter::new(&network, &def.learn);
-    let filter = filter.map_err(|e| RunError::Input(format!("twin `{}`: {e}", def.twin)))?;
-    Ok(Box::new(filter))
+    filter.map_err(|e| RunError::Input(format!("twin `{}`: {e}", def.twin)))
 }

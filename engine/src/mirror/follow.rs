@@ -1,6 +1,6 @@
 //! The ECS side of a twin: messages in, rows, events and scores out.
 //!
-//! Components: [`Twin`]. Resources: [`Topics`], [`TwinSummary`]. Sets: `Mirror` (messages), `Compare` (silence). A message is
+//! Components: [`Twin`], [`SilentFrom`]. Resources: [`Topics`], [`TwinSummary`]. Sets: `Mirror` (messages), `Compare` (silence). A message is
 //! taken at the device's own time stamp; one without a time stamp at its arrival. Within a tick a twin's messages are
 //! ordered by that time; one that is older than what was already taken is late and dropped, one that repeats a time and a
 //! signal is a duplicate and dropped, both counted.
@@ -43,9 +43,10 @@ use std::collections::BTreeMap;
 /// Messages in a row that all lie behind the newest one, yet ascend among themselves, after which the device's clock
 /// counts as set back and its new time is followed.
 const SET_BACK_MESSAGES: u32 = 5;
-/// Twins with messages in a tick from which on they are caught up side by side, and how many a thread takes at least.
-const SIDE_BY_SIDE: usize = 16;
-const TWINS_A_THREAD: usize = 4;
+/// Twins with messages in a tick from which on they are caught up side by side, and how many a thread takes at least:
+/// waking another thread costs about what a few of them do, and under load it is often not there at once.
+const SIDE_BY_SIDE: usize = 64;
+const TWINS_A_THREAD: usize = 8;
 /// A time stamp farther than this from the arrival says nothing about simulated time (a clock never set, or seconds
 /// since boot): rows are then stamped by arrival.
 const CLOCK_UNSET: Span = Span(86_400 * NS_PER_S);
@@ -56,7 +57,7 @@ const MAX_OTHER: usize = 128;
 /// A topic's listener: twin and which of its bindings; `None`: its status topic.
 type Listener = (Entity, Option<u32>);
 
-/// Which twin hears which topic.
+/// Which twin hears which topic. The topics are the scenario's own, so their hash need not withstand an enemy.
 #[derive(Resource, Default, Debug)]
 pub struct Topics(Router<Listener>);
 
@@ -65,6 +66,10 @@ enum Hearing {
     Codec(Decoder),
     Ear(Box<dyn Ear>),
 }
+
+/// When the silence of a twin's device becomes a verdict. Apart from the twin, so that a tick looks at these alone.
+#[derive(Component, Debug)]
+pub struct SilentFrom(SimTime);
 
 /// How each twin fared, for the summary; in the scenario's order.
 #[derive(Resource, Default, Debug, Clone)]
@@ -567,7 +572,7 @@ pub fn install<E>(
         let mut twin = twin.counting_in(units).hearing(def, &plan.catalog.dialects);
         twin.publisher = plan.physical_ordinal(plan.scenario.physicals.len() + index);
         let filters: Vec<_> = (0..def.bind.len()).map(|n| twin.filters(n, def)).collect();
-        let entity = world.spawn(twin).id();
+        let entity = world.spawn((twin, SilentFrom(SimTime::NEVER))).id();
         for (n, (filter, values)) in
             filters.into_iter().enumerate().flat_map(|(n, f)| f.into_iter().map(move |f| (n, f)))
         {
@@ -593,7 +598,7 @@ fn follow_messages(
     inbox: Res<Inbox>,
     mut topics: ResMut<Topics>,
     watch: Res<Watch>,
-    mut twins: Query<&mut Twin>,
+    mut twins: Query<(&mut Twin, &mut SilentFrom)>,
     mut rows: ResMut<Rows>,
     mut events: ResMut<Events>,
     mut counters: ResMut<Counters>,
@@ -603,14 +608,17 @@ fn follow_messages(
     let mut heard = 0;
     for (at, message) in inbox.0.iter().enumerate() {
         for (entity, binding) in &*topics.0.targets(&message.topic) {
-            let Ok(mut twin) = twins.get_mut(*entity) else { continue };
+            let Ok((mut twin, mut silent)) = twins.get_mut(*entity) else { continue };
             heard += 1;
             match binding {
                 Some(n) => {
                     touched.insert(*entity);
                     twin.heard.push(Overheard { message: at as u32, binding: *n });
                 }
-                None => twin.judge.presence(message.due, &*message.payload != b"offline"),
+                None => {
+                    twin.judge.presence(message.due, &*message.payload != b"offline");
+                    silent.0 = twin.judge.silent_from();
+                }
             }
         }
     }
@@ -620,14 +628,17 @@ fn follow_messages(
     counters.add("twin_messages", heard);
     // In the order of the messages, which is the stable one. Twins do not know of each other, so how many threads share
     // them changes nothing.
-    let mut busy: Vec<Mut<'_, Twin>> = twins.iter_many_unique_mut(&*touched).collect();
-    let catch_up = |twin: &mut Mut<'_, Twin>| twin.catch_up(&inbox.0, clock.epoch_unix_ms, &watch);
+    let mut busy: Vec<(Mut<'_, Twin>, Mut<'_, SilentFrom>)> = twins.iter_many_unique_mut(&*touched).collect();
+    let catch_up = |(twin, silent): &mut (Mut<'_, Twin>, Mut<'_, SilentFrom>)| {
+        twin.catch_up(&inbox.0, clock.epoch_unix_ms, &watch);
+        silent.0 = twin.judge.silent_from();
+    };
     if busy.len() < SIDE_BY_SIDE {
         busy.iter_mut().for_each(catch_up);
     } else {
         busy.par_iter_mut().with_min_len(TWINS_A_THREAD).for_each(catch_up);
     }
-    for twin in &mut busy {
+    for (twin, _) in &mut busy {
         rows.0.append(&mut twin.rows);
         events.0.append(&mut twin.events);
         outbox.0.append(&mut twin.replies);
@@ -638,13 +649,16 @@ fn follow_messages(
 fn judge_silence(
     clock: Res<Clock>,
     watch: Res<Watch>,
-    mut twins: Query<&mut Twin>,
+    mut twins: Query<(&mut Twin, &mut SilentFrom)>,
     mut rows: ResMut<Rows>,
     mut events: ResMut<Events>,
 ) {
     let mut sink = Sink { watch: &watch, rows: &mut rows.0, events: &mut events.0 };
-    for mut twin in &mut twins {
-        twin.wait(clock.now, &mut sink);
+    for (mut twin, mut silent) in &mut twins {
+        if silent.0 < clock.now {
+            twin.wait(clock.now, &mut sink);
+            silent.0 = twin.judge.silent_from();
+        }
     }
 }
 
