@@ -192,7 +192,8 @@ fn unit(
     let x = model.starts.iter().map(|s| s.initial_c.unwrap_or(resting)).collect();
     let noise = rng::stream(plan.seed, &id, "dynamics/noise");
     let changes = Change::all(plan, &id, model);
-    let channels = plan::device_channels(&group.thing, &group.power, &plan.catalog).map_or(0, |c| c.len());
+    let channels =
+        plan::device_channels(&group.thing, &group.power, group.radio, &plan.catalog).map_or(0, |c| c.len());
     let first = channels.saturating_sub(model.outputs.len()) as u32;
     let signal = plan.signals.id(group.block, device, first);
     Ok(Unit { id, theta, x, inputs, u, outputs, signal, noise, changes })

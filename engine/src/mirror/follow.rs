@@ -14,6 +14,8 @@
 //! assert_eq!(signals, [("soc.temperature".to_owned(), "degC".to_owned())]);
 //! ```
 
+pub mod live;
+
 use crate::{
     compare::{Judge, News, Reading, Verdict},
     diagnose,

@@ -9,7 +9,9 @@
 //! ```
 
 mod device;
+mod fault;
 mod fleet;
+mod load;
 mod network;
 mod time;
 mod twin;
@@ -126,6 +128,7 @@ pub fn check(scenario: &Scenario, catalog: &Catalog, source: &Source, files: &Fi
     checker.timeline();
     checker.draws();
     checker.globs();
+    checker.load();
     checker.report.sort();
     checker.report
 }

@@ -1,6 +1,6 @@
 //! Times, the timeline, and the globs of record and expectations.
 
-use super::{Checker, fleet::Targets};
+use super::{Checker, fault, fleet::Targets};
 use crate::{
     scenario::{
         Action, calendar,
@@ -67,21 +67,13 @@ impl Checker<'_> {
             let action = place.inside("do");
             match &event.action {
                 Action::Fault { target, kind } => {
-                    let whole = matches!(kind, FaultDef::Dropout | FaultDef::ClockSkew { .. });
-                    let error = targets.fault(target, whole);
+                    let error = targets.fault(target, kind);
                     self.report_at(error, &action.path("target"));
-                    match kind {
-                        FaultDef::Noise { std } => {
-                            action.at_least("kind.std", *std, 0.0, &mut self.report);
-                        }
-                        FaultDef::ClockSkew { ppm } if *ppm <= -1e6 => {
-                            let text =
-                                "a clock that is slow by 1000000 ppm stands still, by more runs backwards";
-                            let error = action.error("kind.ppm", text);
-                            self.report
-                                .push(error.help("a crystal is off by 10 to 100 ppm, a bad one by 10000"));
-                        }
-                        _ => {}
+                    fault::figures(&action, kind, &mut self.report);
+                }
+                Action::Swap { target, with } => {
+                    if let Some((key, error)) = targets.swap(target, with) {
+                        self.report_at(Some(error), &action.path(key));
                     }
                 }
                 Action::Command { target, level } => {
@@ -174,7 +166,8 @@ impl Checker<'_> {
                     .push(place.warning("from", text).help("what is cut off has less time to be told"));
             }
             for part in &draw.parts {
-                let error = targets.fault(&format!("{}/{part}", draw.of), false);
+                // Whichever of its kinds: what befalls a part asks no more of it than this one does.
+                let error = targets.fault(&format!("{}/{part}", draw.of), &FaultDef::Stuck);
                 self.report_at(error, &place.path("parts"));
             }
             for kind in &draw.kinds {
