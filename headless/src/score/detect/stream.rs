@@ -43,6 +43,9 @@ pub const NAMES: [&str; 11] = [
     "sub-pca",
 ];
 
+/// What a detector of normal behaviour is called in figures.
+pub const NORMAL: &str = "normal behaviour";
+
 /// Rows before each that dynamic and sub-PCA look at.
 const DYNAMIC_LAGS: usize = 2;
 const WINDOW_LAGS: usize = 31;
@@ -102,7 +105,7 @@ pub fn watch(stream: &Stream, learnt: &Learnt<'_>) -> Result<Watched, Report> {
     let lags = match name {
         "normal" => {
             let detector = Trained::fit(clean.ok_or_else(needed)?, contract).map_err(too_few)?;
-            return Ok(run(stream, detector, from, contract, "normal behaviour"));
+            return Ok(run(stream, detector, from, contract, NORMAL));
         }
         "pca" => Some(0),
         "dynamic-pca" => Some(DYNAMIC_LAGS),
