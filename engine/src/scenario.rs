@@ -348,6 +348,17 @@ pub struct MirrorDef {
     /// How far ahead it looks.
     #[serde(default)]
     pub forecast: Option<ForecastDef>,
+    /// Whether a detector watches its residuals, and how often it may be wrong. It tells `alarm` events.
+    #[serde(default)]
+    pub watch: Option<WatchDef>,
+}
+
+/// A detector over a twin's residuals.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WatchDef {
+    /// Readings to a false alarm, on average.
+    pub readings_per_alarm: f64,
 }
 
 /// A topic and how its payload becomes signals.

@@ -17,7 +17,7 @@
 use crate::{
     compare::{Judge, News, Reading, Verdict},
     message::Message,
-    mirror::{self, ModelSignal, decode::Decoder, outlook::Outlook},
+    mirror::{self, ModelSignal, alarm::Alarm, decode::Decoder, outlook::Outlook},
     plan::Plan,
     predict::{Estimator, score::Score},
     scenario::MirrorDef,
@@ -121,6 +121,7 @@ pub struct Twin {
     decoders: Vec<Decoder>,
     judge: Judge,
     outlook: Outlook,
+    alarm: Option<Alarm>,
     horizons: Vec<Span>,
     every: Span,
     next_forecast: SimTime,
@@ -166,6 +167,7 @@ impl Twin {
             id: def.twin.clone(),
             decoders: def.bind.iter().map(|b| Decoder::new(&b.decode, &refs)).collect(),
             judge: Judge::new(estimator),
+            alarm: def.watch.as_ref().map(|w| Alarm::new(w, outputs)),
             outlook: Outlook::new(&horizons, outputs, def.forecast.as_ref().map_or(0.9, |f| f.interval)),
             signals: Signals::new(base, outputs, inputs, horizons.len()),
             every: def.forecast.as_ref().map_or(Span(NS_PER_S), |f| f.every),
@@ -289,6 +291,25 @@ impl Twin {
         self.emit(row_t, inputs, outputs, sink);
         self.score_and_forecast(t, row_t, outputs, sink);
         self.news(sink);
+        self.watch(arrived, outputs, sink);
+    }
+
+    /// What the detector makes of the reading's residuals, where there is one.
+    fn watch(&mut self, arrived: SimTime, outputs: &[f64], sink: &mut Sink<'_>) {
+        let Some(alarm) = &mut self.alarm else { return };
+        let judge = &self.judge;
+        let residual = |(o, v): (usize, &f64)| if v.is_nan() { f64::NAN } else { judge.view(o).whitened };
+        let whitened: Vec<f64> = outputs.iter().enumerate().map(residual).collect();
+        let Some(news) = alarm.take(&whitened) else { return };
+        sink.events.push(Event {
+            t: arrived,
+            subject: self.id.clone(),
+            part: self.names[self.signals.inputs.len() + news.output].clone(),
+            kind: if news.ended { "alarm_end" } else { "alarm" }.to_owned(),
+            detail: format!("as unusual a residual comes once in 10^{:.1} readings", news.score),
+            value: news.score,
+            ..Event::default()
+        });
     }
 
     /// Whether a run of old time stamps means that the device's clock was set back; then its new time is followed.
@@ -522,6 +543,9 @@ fn hash(world: &mut World, hash: &mut StateHash) {
     for twin in query.iter(world) {
         let mut bytes = twin.judge.state_bytes();
         twin.outlook.state_bytes(&mut bytes);
+        if let Some(alarm) = &twin.alarm {
+            alarm.state_bytes(&mut bytes);
+        }
         hash.add(&format!("twin/{}", twin.id), &bytes);
     }
 }

@@ -127,6 +127,15 @@ impl Checker<'_> {
                     }
                 }
             }
+            if mirror
+                .watch
+                .is_some_and(|w| !(w.readings_per_alarm >= 1.0 && w.readings_per_alarm.is_finite()))
+            {
+                let error =
+                    place.error("watch.readings_per_alarm", "a false alarm takes at least one reading");
+                self.report
+                    .push(error.help("write how many readings may pass to a false alarm, such as 2000"));
+            }
             let Some(forecast) = &mirror.forecast else { continue };
             let place = place.inside("forecast");
             if forecast.horizons.is_empty() {
