@@ -8,14 +8,17 @@ mod drive;
 mod exit;
 mod fit;
 mod list;
+mod load;
 mod load_files;
 mod merge;
+mod mirror;
 mod plugins;
 mod replay;
 mod report;
 mod run;
 mod score;
 mod summary;
+mod sweep;
 mod table;
 
 use args::{Cli, Command};
@@ -30,7 +33,10 @@ fn main() -> ExitCode {
         Command::Check(a) => check::run(a, json),
         Command::List(a) => list::run(a, json),
         Command::Replay(a) => replay::run(a, json),
+        Command::Load(a) => load::run(*a, json),
         Command::Merge(a) => merge::run(a, json),
+        Command::Mirror(a) => mirror::run(a, json),
+        Command::Sweep(a) => sweep::run(&a, json),
         Command::Fit(a) => fitted(&a, json),
         Command::Datasheet(a) => datasheet::run(a, json),
         Command::Score(a) => score::run(a, json),

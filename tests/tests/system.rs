@@ -4,6 +4,7 @@ mod mqtt_broker;
 mod mqtt_clients;
 mod mqtt_exchange;
 mod mqtt_outside;
+mod mqtt_secure;
 mod system {
     mod attached;
     mod bad_input;
@@ -12,7 +13,11 @@ mod system {
     mod datasheet;
     mod detect;
     mod determinism;
+    mod diagnose;
     mod energy;
+    mod load;
+    mod mirror;
+    mod mirror_lost;
     mod outside;
     mod own;
     mod recordings;
