@@ -18,8 +18,8 @@ const NAMED: usize = 3;
 /// What is known beforehand.
 #[derive(Clone, Copy, Debug)]
 pub struct Learnt<'a> {
-    /// False alarms allowed.
-    pub contract: Contract,
+    /// False alarms allowed, where that was said.
+    pub contract: Option<Contract>,
     /// The file's first rows are clean.
     pub rows: Option<usize>,
     /// Clean rows of a file of their own.
@@ -82,12 +82,16 @@ pub struct Alarm {
 /// behaviour; else what is new.
 pub fn watch(stream: &Stream, learnt: &Learnt<'_>) -> Result<Watched, Report> {
     let signals = stream.table.columns.len();
-    let contract = learnt.contract;
     let own = learnt.rows.map(|n| n.min(stream.rows()));
     let own_rows: Vec<Vec<f64>> = (0..own.unwrap_or(0)).map(|i| stream.row(i)).collect();
     let clean = learnt.clean.or(own.map(|_| own_rows.as_slice()));
     // Rows of another file say nothing of which of this one's are clean.
     let from = if learnt.clean.is_some() { 0 } else { own.unwrap_or(0) };
+    // Fewer clean rows cannot show what comes more rarely.
+    let of_clean = |clean: &[Vec<f64>]| {
+        let rows = (clean.len() as f64).clamp(1.0, Contract::default().rows);
+        learnt.contract.unwrap_or(Contract { rows })
+    };
     let name = match learnt.detector {
         "auto" if signals > 1 && clean.is_some() => "normal",
         "auto" => "novelty",
@@ -104,7 +108,9 @@ pub fn watch(stream: &Stream, learnt: &Learnt<'_>) -> Result<Watched, Report> {
     };
     let lags = match name {
         "normal" => {
-            let detector = Trained::fit(clean.ok_or_else(needed)?, contract).map_err(too_few)?;
+            let clean = clean.ok_or_else(needed)?;
+            let contract = of_clean(clean);
+            let detector = Trained::fit(clean, contract).map_err(too_few)?;
             return Ok(run(stream, detector, from, contract, NORMAL));
         }
         "pca" => Some(0),
@@ -113,9 +119,12 @@ pub fn watch(stream: &Stream, learnt: &Learnt<'_>) -> Result<Watched, Report> {
         _ => None,
     };
     if let Some(lags) = lags {
-        let detector = Pca::fit(clean.ok_or_else(needed)?, lags, contract).map_err(too_few)?;
+        let clean = clean.ok_or_else(needed)?;
+        let contract = of_clean(clean);
+        let detector = Pca::fit(clean, lags, contract).map_err(too_few)?;
         return Ok(run(stream, detector, from, contract, "principal components"));
     }
+    let contract = learnt.contract.unwrap_or_default();
     let before = learnt.clean.unwrap_or_default();
     if let Some(detector) = Ranked::new(name, signals, contract) {
         return Ok(run_all(stream, detector, before, from, contract, "statistic of change"));
