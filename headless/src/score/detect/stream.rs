@@ -14,6 +14,8 @@ use twinfleet_engine::{
 
 /// Signals that an alarm names, at most.
 const NAMED: usize = 3;
+/// Rows from its onset that name them.
+const NAMING_ROWS: usize = 20;
 
 /// What is known beforehand.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +76,7 @@ pub struct Alarm {
     pub to: usize,
     /// Highest score.
     pub score: f64,
-    /// Signals that speak for it: the one named at the onset, then those named most often.
+    /// Signals that speak for it, those named most often in its first rows first.
     pub blamed: Vec<usize>,
 }
 
@@ -193,16 +195,15 @@ impl Watched {
         let steps = &self.steps[from..to];
         let score = steps.iter().map(|s| s.score).fold(0.0, f64::max);
         let mut counts: Vec<(usize, usize)> = Vec::new();
-        for k in steps.iter().filter_map(|s| s.blame) {
+        // Later on, what follows from a fault speaks louder than what began it.
+        for k in steps.iter().take(NAMING_ROWS).filter_map(|s| s.blame) {
             match counts.iter_mut().find(|c| c.0 == k) {
                 Some(c) => c.1 += 1,
                 None => counts.push((k, 1)),
             }
         }
         counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-        let mut blamed: Vec<usize> = steps[0].blame.into_iter().collect();
-        blamed.extend(counts.iter().map(|c| c.0).filter(|k| Some(*k) != steps[0].blame));
-        blamed.truncate(NAMED);
+        let blamed = counts.iter().map(|c| c.0).take(NAMED).collect();
         Alarm { from, to, score, blamed }
     }
 
