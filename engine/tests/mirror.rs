@@ -396,14 +396,18 @@ fn a_watched_twin_tells_an_alarm_where_its_residuals_change() {
         bench.run(2100);
         bench
     };
-    let watched = run("watch: Some((readings_per_alarm: 1000.0)),");
+    let mut watched = run("watch: Some((readings_per_alarm: 1000.0)),");
+    let hash = watched.hash();
     let alarms: Vec<&Event> = watched.events.iter().filter(|e| e.kind == "alarm").collect();
     let from = SimTime(1800 * 1_000_000_000);
     let (before, during): (Vec<&Event>, Vec<&Event>) = alarms.into_iter().partition(|e| e.t < from);
     assert!(before.len() <= 3, "one in 1,000 readings is promised: {before:?}");
     assert!(during.iter().any(|e| (e.t - from).as_secs_f64() < 30.0), "{during:?}");
     assert!(during.iter().all(|e| e.part == "soc.temperature" && e.subject == "pi-1"), "{during:?}");
-    assert!(watched.hash() == run("watch: Some((readings_per_alarm: 1000.0)),").hash());
+    assert!(
+        hash == run("watch: Some((readings_per_alarm: 1000.0)),").hash(),
+        "the same alarms, the same state"
+    );
     let plain = run("");
     assert!(plain.events.iter().all(|e| !e.kind.starts_with("alarm")));
     let residual = "pi-1/soc.temperature@residual";
