@@ -22,7 +22,10 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
 };
-use twinfleet_engine::{detect::Contract, scenario::diagnostic::Report};
+use twinfleet_engine::{
+    detect::Contract,
+    scenario::diagnostic::{Diagnostic, Report},
+};
 
 /// What `--help` shows below the options.
 pub const AFTER: &str = "\
