@@ -2,7 +2,7 @@
 //!
 //! [`physical`] publishes recordings as devices would, [`decode`] turns payloads into values, [`follow`] is the ECS side
 //! of a twin: it feeds what arrives to [`crate::compare::Judge`], which owns the estimator, and emits the twin's rows;
-//! [`outlook`] keeps and scores the forecasts.
+//! [`outlook`] keeps and scores the forecasts; [`alarm`] watches the residuals where a scenario asks for it.
 //!
 //! # Gaps
 //! A recording whose rows stop for more than [`physical::GAP_STEPS`] of its median steps is a device that was off, not one
@@ -18,6 +18,7 @@
 //! assert_eq!(horizon_name(Span(1_500_000_000)), "1s500ms");
 //! ```
 
+pub mod alarm;
 pub mod decode;
 pub mod follow;
 pub mod outlook;

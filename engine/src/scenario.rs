@@ -383,9 +383,20 @@ pub struct MirrorDef {
     /// How far ahead it looks.
     #[serde(default)]
     pub forecast: Option<ForecastDef>,
+    /// Whether a detector watches its residuals, and how often it may be wrong. It tells `alarm` events.
+    #[serde(default)]
+    pub watch: Option<WatchDef>,
     /// How its device is commanded, where a mirror follows a real one.
     #[serde(default)]
     pub command: Option<CommandDef>,
+}
+
+/// A detector over a twin's residuals.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WatchDef {
+    /// Readings to a false alarm, on average.
+    pub readings_per_alarm: f64,
 }
 
 /// How a device is commanded: what is desired of it and not yet reported goes out as a JSON object.

@@ -23,6 +23,7 @@ use crate::{
     message::{Message, Router, TopicFilter},
     mirror::{
         self, ModelSignal,
+        alarm::Alarm,
         decode::{DecodeError, Decoder},
         outlook::Outlook,
     },
@@ -152,6 +153,7 @@ pub struct Twin {
     seq: u64,
     judge: Judge,
     outlook: Outlook,
+    alarm: Option<Alarm>,
     horizons: Vec<Span>,
     every: Span,
     next_forecast: SimTime,
@@ -202,6 +204,7 @@ impl Twin {
             publisher: u32::MAX,
             seq: 0,
             judge: Judge::new(estimator),
+            alarm: def.watch.as_ref().map(|w| Alarm::new(w, outputs)),
             outlook: Outlook::new(&horizons, outputs, def.forecast.as_ref().map_or(0.9, |f| f.interval)),
             signals: Signals::new(base, outputs, inputs, horizons.len()),
             every: def.forecast.as_ref().map_or(Span(NS_PER_S), |f| f.every),
@@ -417,6 +420,25 @@ impl Twin {
         self.emit(row_t, inputs, outputs, sink);
         self.score_and_forecast(t, row_t, outputs, sink);
         self.news(sink);
+        self.watch(arrived, outputs, sink);
+    }
+
+    /// What the detector makes of the reading's residuals, where there is one.
+    fn watch(&mut self, arrived: SimTime, outputs: &[f64], sink: &mut Sink<'_>) {
+        let Some(alarm) = &mut self.alarm else { return };
+        let judge = &self.judge;
+        let residual = |(o, v): (usize, &f64)| if v.is_nan() { f64::NAN } else { judge.view(o).whitened };
+        let whitened: Vec<f64> = outputs.iter().enumerate().map(residual).collect();
+        let Some(news) = alarm.take(&whitened) else { return };
+        sink.events.push(Event {
+            t: arrived,
+            subject: self.id.clone(),
+            part: self.names[self.signals.inputs.len() + news.output].clone(),
+            kind: if news.ended { "alarm_end" } else { "alarm" }.to_owned(),
+            detail: format!("as unusual a residual comes once in 10^{:.1} readings", news.score),
+            value: news.score,
+            ..Event::default()
+        });
     }
 
     /// Whether a run of old time stamps means that the device's clock was set back; then its new time is followed.
@@ -675,6 +697,9 @@ fn hash(world: &mut World, hash: &mut StateHash) {
     for twin in query.iter(world) {
         let mut bytes = twin.judge.state_bytes();
         twin.outlook.state_bytes(&mut bytes);
+        if let Some(alarm) = &twin.alarm {
+            alarm.state_bytes(&mut bytes);
+        }
         hash.add(&format!("twin/{}", twin.id), &bytes);
     }
 }

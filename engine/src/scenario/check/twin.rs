@@ -170,6 +170,15 @@ impl Checker<'_> {
                     }
                 }
             }
+            if mirror
+                .watch
+                .is_some_and(|w| !(w.readings_per_alarm >= 1.0 && w.readings_per_alarm.is_finite()))
+            {
+                let error =
+                    place.error("watch.readings_per_alarm", "a false alarm takes at least one reading");
+                self.report
+                    .push(error.help("write how many readings may pass to a false alarm, such as 2000"));
+            }
             if let Some(command) = &mirror.command {
                 let place = place.inside("command");
                 check_topic(&command.topic, true, "topic", &place, &mut self.report);
