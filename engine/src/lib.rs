@@ -2,7 +2,7 @@
 //! leave.
 //!
 //! Reading order: model ([`time`], [`rng`], [`signal`], [`catalog`], [`scenario`]) → world ([`world`], [`environment`],
-//! [`physics`], [`actuate`], [`local`], [`sense`], [`firmware`], [`dynamics`], [`predict`], [`mirror`], [`compare`]) → run
+//! [`physics`], [`actuate`], [`local`], [`sense`], [`firmware`], [`dynamics`], [`predict`], [`mirror`], [`compare`], [`detect`]) → run
 //! ([`run`], [`expect`], [`record`]); [`load`] plans what a load generator sends.
 //!
 //! Deliberately absent: the engine knows no part numbers, opens no socket and reads no wall clock.
@@ -12,6 +12,7 @@ pub mod catalog;
 pub mod cause;
 pub mod clock;
 pub mod compare;
+pub mod detect;
 pub mod dynamics;
 pub mod environment;
 pub mod expect;

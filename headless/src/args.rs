@@ -58,6 +58,9 @@ pub enum Command {
     Load(Box<crate::load::Args>),
     /// Run a scenario at many seeds and settings.
     Sweep(crate::sweep::Args),
+    /// Judge forecasts on a recording: errors and intervals on what nothing was learnt from.
+    #[command(subcommand)]
+    Score(crate::score::Score),
     #[command(after_help = examples::MERGE)]
     /// Join the records of all shards of a run, or the parts of a load, into the whole.
     Merge(MergeArgs),

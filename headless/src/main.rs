@@ -1,6 +1,7 @@
 //! The command `twinfleet`: one file a command, exit codes in one place.
 
 mod args;
+mod aside;
 mod check;
 mod datasheet;
 mod drive;
@@ -14,8 +15,10 @@ mod plugins;
 mod replay;
 mod report;
 mod run;
+mod score;
 mod summary;
 mod sweep;
+mod table;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         Command::Sweep(a) => sweep::run(&a, json),
         Command::Fit(a) => fitted(&a, json),
         Command::Datasheet(a) => datasheet::run(a, json),
+        Command::Score(a) => score::run(a, json),
     };
     match outcome {
         Ok(exit) => exit.into(),

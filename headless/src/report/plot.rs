@@ -3,6 +3,7 @@
 mod chart;
 mod lanes;
 mod path;
+mod stream;
 
 use super::{
     Forecast, Group, GroupChannel, Happening, Input, Output, Point, Report, Series, Twin,
@@ -12,6 +13,7 @@ use super::{
 pub(super) use chart::width_of;
 use chart::{Chart, Layer, Mark};
 use lanes::Span;
+pub use stream::Strip;
 use twinfleet_engine::expect::Outcome;
 
 /// Groups whose channels are plotted; more would make a page that nobody reads.

@@ -1,0 +1,26 @@
+//! `twinfleet score`: how good forecasts, alarms and diagnoses are, on recordings that nothing was learnt from.
+
+mod detect;
+mod forecast;
+
+use crate::exit::{Exit, Failure};
+use clap::Subcommand;
+
+/// What is judged.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Score {
+    /// Watch streams row by row for what is new or wrong, each row judged by those before it.
+    #[command(after_help = detect::AFTER)]
+    Detect(Box<detect::Args>),
+    /// Forecast channels of a table, walking forward; only the past of each origin is used.
+    #[command(after_help = forecast::AFTER)]
+    Forecast(forecast::Args),
+}
+
+/// Judges it.
+pub fn run(score: Score, json: bool) -> Result<Exit, Failure> {
+    match score {
+        Score::Detect(args) => detect::run(&args, json),
+        Score::Forecast(args) => forecast::run(&args, json),
+    }
+}

@@ -1,0 +1,211 @@
+//! Forward through a table: forecasts from each origin, intervals from what has come due, figures of what came.
+
+use super::{Parts, figures::Figures};
+use crate::{aside::Aside, table::time_text};
+use std::{
+    collections::VecDeque,
+    io::{self, Write},
+};
+use twinfleet_engine::{predict::conformal::Lane, scenario::recording::Table};
+use twinfleet_twins::predictors::{Model, task::Task};
+
+/// Origins that a model is asked about at once.
+const BLOCK: usize = 64;
+/// Origins on which the intervals learn at most before the part that is judged.
+const CALIBRATION: usize = 2000;
+
+/// What is walked, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Parts of the table.
+    pub parts: Parts,
+    /// Rows from origin to origin.
+    pub every: usize,
+    /// Probability of the intervals.
+    pub interval: f64,
+}
+
+/// How rows are written: times, names and decimals.
+#[derive(Debug)]
+pub struct Sheet {
+    /// Per slot the time as text; empty where the table has no row.
+    times: Vec<String>,
+    /// Per slot the day that it lies in.
+    pub days: Vec<i64>,
+    /// Name of each target.
+    pub names: Vec<String>,
+    decimals: Vec<usize>,
+    /// Mean and deviation of each target's training rows.
+    pub scales: Vec<(f64, f64)>,
+}
+
+impl Sheet {
+    /// Of a table's rows; `train` of them tell mean and deviation.
+    pub fn new(table: &Table, task: &Task, names: &[String], train: usize) -> Self {
+        let slots = task.series.slots();
+        let mut times = vec![String::new(); slots];
+        let mut days = vec![0; slots];
+        for (slot, t) in task.series.row_slots().iter().zip(&table.t_s) {
+            times[*slot] = time_text(table.t0_unix_ns, *t);
+            let unix_s = table.t0_unix_ns.map_or(0.0, |ns| ns as f64 / 1e9) + t;
+            days[*slot] = (unix_s / 86_400.0).floor() as i64;
+        }
+        let scales: Vec<(f64, f64)> = (task.targets.iter())
+            .map(|t| {
+                let seen = table.columns[*t].values[..train].iter().filter(|v| v.is_finite());
+                let n = seen.clone().count().max(1) as f64;
+                let mean = seen.clone().sum::<f64>() / n;
+                let var = seen.map(|v| (v - mean).powi(2)).sum::<f64>() / n;
+                (mean, if var > 0.0 { var.sqrt() } else { 1.0 })
+            })
+            .collect();
+        // Five digits below the deviation: more is noise, and a file of millions of rows.
+        let decimals = scales.iter().map(|s| (5.0 - s.1.log10().floor()).clamp(0.0, 12.0) as usize).collect();
+        let named = |t: &usize| names.iter().find(|n| n.trim() == table.columns[*t].name);
+        let names =
+            task.targets.iter().map(|t| named(t).map_or_else(String::new, |n| quoted(n.trim()))).collect();
+        Self { times, days, names, decimals, scales }
+    }
+}
+
+fn quoted(cell: &str) -> String {
+    if cell.contains([',', '"', '\n']) {
+        format!("\"{}\"", cell.replace('"', "\"\""))
+    } else {
+        cell.to_owned()
+    }
+}
+
+/// Forecasts that have not all come due.
+struct Pending {
+    origin: usize,
+    forecast: Vec<f64>,
+    lower: Vec<f64>,
+    upper: Vec<f64>,
+}
+
+/// Intervals of all targets and horizons, and the forecasts that they have yet to hear of.
+struct Intervals {
+    lanes: Vec<Lane>,
+    pending: VecDeque<Pending>,
+    settled: usize,
+}
+
+impl Intervals {
+    fn new(task: &Task, interval: f64) -> Self {
+        Self { lanes: vec![Lane::new(interval); task.width()], pending: VecDeque::new(), settled: 0 }
+    }
+
+    /// Hears of all that came up to and with `now`.
+    fn settle(&mut self, task: &Task, now: usize) {
+        let horizons = &task.horizons;
+        for p in &self.pending {
+            let after = |slot: usize| horizons.partition_point(|h| p.origin + h <= slot);
+            for k in after(self.settled)..after(now) {
+                for c in 0..task.targets.len() {
+                    let at = c * horizons.len() + k;
+                    let came = task.target(c, p.origin, horizons[k]);
+                    self.lanes[at].observe(came - p.forecast[at], 1.0);
+                }
+            }
+        }
+        self.settled = now;
+        let longest = task.longest();
+        while self.pending.front().is_some_and(|p| p.origin + longest <= now) {
+            self.pending.pop_front();
+        }
+    }
+
+    fn issue(&mut self, origin: usize, forecast: Vec<f64>) -> &Pending {
+        let bounds = || self.lanes.iter().zip(&forecast).map(|(lane, f)| (lane.bounds(1.0), f));
+        let lower = bounds().map(|((low, _), f)| f + low).collect();
+        let upper = bounds().map(|((_, high), f)| f + high).collect();
+        self.pending.push_back(Pending { origin, forecast, lower, upper });
+        &self.pending[self.pending.len() - 1]
+    }
+}
+
+/// Walks: learns, lets the intervals learn, learns again from all before the part that is judged, and judges.
+pub fn walk(
+    task: &Task,
+    model: &mut dyn Model,
+    settings: &Settings,
+    sheet: &Sheet,
+    mut out: Option<&mut Aside>,
+) -> io::Result<Figures> {
+    let Parts { train, test } = settings.parts;
+    let rows = task.series.row_slots();
+    let mut intervals = Intervals::new(task, settings.interval);
+    let mut figures = Figures::new(task, sheet, settings.interval);
+    if let Some(out) = &mut out {
+        writeln!(out, "origin,channel,horizon,time,target,forecast,lower,upper")?;
+    }
+    // Intervals learn from forecasts of rows that the model has not seen.
+    let begin = if test > train { train } else { train - train / 5 };
+    let all: Vec<usize> = rows[begin - 1..test - 1].to_vec();
+    let thin = all.len().div_ceil(CALIBRATION).max(1);
+    let all: Vec<usize> = all.into_iter().step_by(thin).collect();
+    model.fit(task, rows[begin - 1] + 1);
+    each_origin(task, model, &all, |origin, forecast| {
+        intervals.settle(task, origin);
+        intervals.issue(origin, forecast);
+        Ok(())
+    })?;
+    model.fit(task, rows[test - 1] + 1);
+    let last = task.series.slots() - 1;
+    // A range is judged where all of it came.
+    let need = if task.squared { task.longest() } else { task.horizons[0] };
+    let judged = rows[test - 1..].iter().step_by(settings.every).copied();
+    let judged: Vec<usize> = judged.filter(|o| o + need <= last).collect();
+    let mut line = Vec::new();
+    each_origin(task, model, &judged, |origin, forecast| {
+        intervals.settle(task, origin);
+        let told = intervals.issue(origin, forecast);
+        for c in 0..task.targets.len() {
+            let base = task.series.held(task.targets[c])[origin];
+            for (k, ahead) in task.horizons.iter().enumerate() {
+                let due = origin + ahead;
+                if due > last || sheet.times[due].is_empty() {
+                    continue;
+                }
+                let at = c * task.horizons.len() + k;
+                let (f, low, high) = (told.forecast[at], told.lower[at], told.upper[at]);
+                let came = task.target(c, origin, *ahead);
+                figures.add((c, k), due, sheet, (f, low, high), base, came);
+                if let Some(out) = &mut out {
+                    line.clear();
+                    let d = sheet.decimals[c];
+                    write!(line, "{},{},{ahead},{},", sheet.times[origin], sheet.names[c], sheet.times[due])?;
+                    if came.is_finite() {
+                        write!(line, "{came}")?;
+                    }
+                    if f.is_finite() {
+                        writeln!(line, ",{f:.d$},{low:.d$},{high:.d$}")?;
+                    } else {
+                        line.extend_from_slice(b",,,\n");
+                    }
+                    out.write_all(&line)?;
+                }
+            }
+        }
+        Ok(())
+    })?;
+    Ok(figures)
+}
+
+fn each_origin(
+    task: &Task,
+    model: &dyn Model,
+    origins: &[usize],
+    mut told: impl FnMut(usize, Vec<f64>) -> io::Result<()>,
+) -> io::Result<()> {
+    let width = task.width();
+    for block in origins.chunks(BLOCK) {
+        let mut all = vec![f64::NAN; block.len() * width];
+        model.forecast_many(task, block, &mut all);
+        for (origin, forecast) in block.iter().zip(all.chunks(width)) {
+            told(*origin, forecast.to_vec())?;
+        }
+    }
+    Ok(())
+}
