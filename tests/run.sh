@@ -85,9 +85,9 @@ make_venv() {
     step "Python environment in $venv"
     python3 -m venv "$venv" || { echo "no virtual environment can be made"; rm -rf "$venv"; return 0; }
   fi
-  local modules='import pandas, pyarrow, polars, paho.mqtt.client'
+  local modules='import pandas, pyarrow, polars, paho.mqtt.client, awsiot'
   if ! "$venv/bin/python" -c "$modules" 2>/dev/null; then
-    "$venv/bin/pip" install --quiet --disable-pip-version-check pandas pyarrow polars paho-mqtt ||
+    "$venv/bin/pip" install --quiet --disable-pip-version-check pandas pyarrow polars paho-mqtt awsiotsdk ||
       echo "pip could not install the modules; the tests that need them are skipped"
   fi
 }

@@ -54,13 +54,16 @@ pub enum Command {
     #[command(after_help = examples::FIT)]
     /// Calibrate a thing's dynamics against recordings.
     Fit(crate::fit::Args),
+    /// Judge forecasts, alarms and diagnoses on recordings.
+    #[command(subcommand)]
+    Score(crate::score::Score),
+    #[command(after_help = examples::MIRROR)]
+    /// Follow real devices on a broker until stopped: state, estimates, forecasts, verdicts, history.
+    Mirror(crate::mirror::Args),
     /// Put a broker under load: open loop, every delivery accounted for.
     Load(Box<crate::load::Args>),
     /// Run a scenario at many seeds and settings.
     Sweep(crate::sweep::Args),
-    /// Judge forecasts on a recording: errors and intervals on what nothing was learnt from.
-    #[command(subcommand)]
-    Score(crate::score::Score),
     #[command(after_help = examples::MERGE)]
     /// Join the records of all shards of a run, or the parts of a load, into the whole.
     Merge(MergeArgs),

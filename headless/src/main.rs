@@ -11,6 +11,7 @@ mod list;
 mod load;
 mod load_files;
 mod merge;
+mod mirror;
 mod plugins;
 mod replay;
 mod report;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Replay(a) => replay::run(a, json),
         Command::Load(a) => load::run(*a, json),
         Command::Merge(a) => merge::run(a, json),
+        Command::Mirror(a) => mirror::run(a, json),
         Command::Sweep(a) => sweep::run(&a, json),
         Command::Fit(a) => fitted(&a, json),
         Command::Datasheet(a) => datasheet::run(a, json),

@@ -9,6 +9,7 @@
 //! ```
 
 mod device;
+mod fault;
 mod fleet;
 mod load;
 mod network;
@@ -125,6 +126,7 @@ pub fn check(scenario: &Scenario, catalog: &Catalog, source: &Source, files: &Fi
     checker.physicals();
     checker.mirrors();
     checker.timeline();
+    checker.draws();
     checker.globs();
     checker.load();
     checker.report.sort();

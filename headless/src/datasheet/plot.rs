@@ -47,14 +47,14 @@ impl Axis {
 }
 
 /// A drawing with its axes.
-struct Sheet {
+pub(crate) struct Sheet {
     svg: String,
     x: Axis,
     y: Axis,
 }
 
 impl Sheet {
-    fn new(title: &str, x: (f64, f64, bool), y: (f64, f64, bool), names: (&str, &str)) -> Self {
+    pub(crate) fn new(title: &str, x: (f64, f64, bool), y: (f64, f64, bool), names: (&str, &str)) -> Self {
         let x = Axis { low: x.0, high: x.1, from: LEFT, to: WIDTH - RIGHT, logarithmic: x.2 };
         let y = Axis { low: y.0, high: y.1, from: HEIGHT - BOTTOM, to: TOP, logarithmic: y.2 };
         let mut svg = format!(
@@ -103,7 +103,7 @@ impl Sheet {
         Self { svg, x, y }
     }
 
-    fn line(&mut self, points: &[(f64, f64)], class: &str) {
+    pub(crate) fn line(&mut self, points: &[(f64, f64)], class: &str) {
         let mut d = String::new();
         for (i, (x, y)) in points.iter().filter(|p| p.1.is_finite()).enumerate() {
             let (x, y) = (self.x.at(*x), self.y.at(*y));
@@ -112,7 +112,7 @@ impl Sheet {
         let _ = write!(self.svg, "<path class=\"{class}\" style=\"fill:none\" d=\"{d}\"/>");
     }
 
-    fn dots(&mut self, points: &[(f64, f64)], class: &str) {
+    pub(crate) fn dots(&mut self, points: &[(f64, f64)], class: &str) {
         for (x, y) in points {
             let (x, y) = (self.x.at(*x), self.y.at(*y));
             let _ = write!(self.svg, "<circle class=\"l {class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\"/>");
@@ -120,7 +120,7 @@ impl Sheet {
     }
 
     /// What the lines are, in a row below the title.
-    fn legend(&mut self, entries: &[(&str, &str)]) {
+    pub(crate) fn legend(&mut self, entries: &[(&str, &str)]) {
         let mut x = WIDTH - RIGHT;
         for (class, text) in entries.iter().rev() {
             x -= text.chars().count() as f64 * 7.2;
@@ -138,7 +138,7 @@ impl Sheet {
         }
     }
 
-    fn done(mut self) -> String {
+    pub(crate) fn done(mut self) -> String {
         self.svg.push_str("</svg>\n");
         self.svg
     }
