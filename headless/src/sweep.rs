@@ -204,7 +204,9 @@ pub fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
     if n == 1 {
         write(&args.out, FILE, &done)?;
     }
-    tell(&done, json);
+    if json || !args.quiet {
+        tell(&done, json);
+    }
     Ok(verdict(&done))
 }
 
