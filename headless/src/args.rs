@@ -56,6 +56,8 @@ pub enum Command {
     /// Judge forecasts on a recording: errors and intervals on what nothing was learnt from.
     #[command(subcommand)]
     Score(crate::score::Score),
+    /// Train a network that forecasts, and keep it in files.
+    Train(crate::train::Args),
     #[command(after_help = examples::MERGE)]
     /// Join the records of all shards of a run into the record of the whole.
     Merge(MergeArgs),

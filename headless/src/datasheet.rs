@@ -1,6 +1,6 @@
 //! `twinfleet datasheet`: what a catalog file states against what its model gives on the bench.
 
-mod plot;
+pub mod plot;
 
 use crate::{
     exit::{Exit, Failure, say},

@@ -15,8 +15,10 @@ mod replay;
 mod report;
 mod run;
 mod score;
+mod series_args;
 mod summary;
 mod table;
+mod train;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Command::Fit(a) => fitted(&a, json),
         Command::Datasheet(a) => datasheet::run(a, json),
         Command::Score(a) => score::run(a, json),
+        Command::Train(a) => train::run(&a, json),
     };
     match outcome {
         Ok(exit) => exit.into(),

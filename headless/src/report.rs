@@ -483,7 +483,7 @@ pub fn json(report: &Report) -> String {
 
 /// Text with the characters replaced that XML and HTML keep for themselves; control characters, which XML has none for,
 /// become spaces.
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -1,6 +1,6 @@
 //! `twinfleet score`: how good forecasts, alarms and diagnoses are, on recordings that nothing was learnt from.
 
-mod forecast;
+pub mod forecast;
 
 use crate::exit::{Exit, Failure};
 use clap::Subcommand;

@@ -12,6 +12,7 @@ mod system {
     mod datasheet;
     mod determinism;
     mod energy;
+    mod forecast;
     mod outside;
     mod own;
     mod recordings;

@@ -1,4 +1,4 @@
-//! Allan deviation and step response as SVG, in the colours of the report.
+//! Sheets with two axes as SVG, in the colours of the report: Allan deviation, step response, forecasts.
 
 use crate::report::words::figure;
 use std::fmt::Write;
@@ -47,14 +47,15 @@ impl Axis {
 }
 
 /// A drawing with its axes.
-struct Sheet {
+pub struct Sheet {
     svg: String,
     x: Axis,
     y: Axis,
 }
 
 impl Sheet {
-    fn new(title: &str, x: (f64, f64, bool), y: (f64, f64, bool), names: (&str, &str)) -> Self {
+    /// Empty; each axis from, to and whether it is logarithmic. `names` stand at the axes.
+    pub fn new(title: &str, x: (f64, f64, bool), y: (f64, f64, bool), names: (&str, &str)) -> Self {
         let x = Axis { low: x.0, high: x.1, from: LEFT, to: WIDTH - RIGHT, logarithmic: x.2 };
         let y = Axis { low: y.0, high: y.1, from: HEIGHT - BOTTOM, to: TOP, logarithmic: y.2 };
         let mut svg = format!(
@@ -103,7 +104,8 @@ impl Sheet {
         Self { svg, x, y }
     }
 
-    fn line(&mut self, points: &[(f64, f64)], class: &str) {
+    /// A line; what is not finite interrupts nothing, it is left out.
+    pub fn line(&mut self, points: &[(f64, f64)], class: &str) {
         let mut d = String::new();
         for (i, (x, y)) in points.iter().filter(|p| p.1.is_finite()).enumerate() {
             let (x, y) = (self.x.at(*x), self.y.at(*y));
@@ -112,7 +114,19 @@ impl Sheet {
         let _ = write!(self.svg, "<path class=\"{class}\" style=\"fill:none\" d=\"{d}\"/>");
     }
 
-    fn dots(&mut self, points: &[(f64, f64)], class: &str) {
+    /// An area between two lines that have their points at the same places.
+    pub fn band(&mut self, lower: &[(f64, f64)], upper: &[(f64, f64)], class: &str) {
+        let finite = |p: &&(f64, f64)| p.1.is_finite();
+        let mut d = String::new();
+        let around = lower.iter().filter(finite).chain(upper.iter().rev().filter(finite));
+        for (i, (x, y)) in around.enumerate() {
+            let _ = write!(d, "{}{:.1} {:.1}", if i == 0 { 'M' } else { 'L' }, self.x.at(*x), self.y.at(*y));
+        }
+        let _ = write!(self.svg, "<path class=\"{class}\" d=\"{d}Z\"/>");
+    }
+
+    /// Points.
+    pub fn dots(&mut self, points: &[(f64, f64)], class: &str) {
         for (x, y) in points {
             let (x, y) = (self.x.at(*x), self.y.at(*y));
             let _ = write!(self.svg, "<circle class=\"l {class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\"/>");
@@ -120,7 +134,7 @@ impl Sheet {
     }
 
     /// What the lines are, in a row below the title.
-    fn legend(&mut self, entries: &[(&str, &str)]) {
+    pub fn legend(&mut self, entries: &[(&str, &str)]) {
         let mut x = WIDTH - RIGHT;
         for (class, text) in entries.iter().rev() {
             x -= text.chars().count() as f64 * 7.2;
@@ -138,7 +152,8 @@ impl Sheet {
         }
     }
 
-    fn done(mut self) -> String {
+    /// The drawing as text.
+    pub fn done(mut self) -> String {
         self.svg.push_str("</svg>\n");
         self.svg
     }
