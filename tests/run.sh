@@ -53,6 +53,11 @@ install_packages() {
   have mosquitto || missing+=(mosquitto)
   have mosquitto_pub || missing+=(mosquitto-clients)
   have openssl || missing+=(openssl)
+  have nats-server || missing+=(nats-server)
+  have tshark || missing+=(tshark)
+  have parallel || missing+=(parallel)
+  have slurmd || missing+=(slurm-wlm)
+  have munged || missing+=(munge)
   python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
   ((${#missing[@]})) || return 0
   step "installing: ${missing[*]}"
@@ -80,13 +85,24 @@ make_venv() {
     step "Python environment in $venv"
     python3 -m venv "$venv" || { echo "no virtual environment can be made"; rm -rf "$venv"; return 0; }
   fi
-  local modules='import pandas, pyarrow, polars, paho.mqtt.client'
+  local modules='import pandas, pyarrow, polars, paho.mqtt.client, awsiot'
   if ! "$venv/bin/python" -c "$modules" 2>/dev/null; then
-    "$venv/bin/pip" install --quiet --disable-pip-version-check pandas pyarrow polars paho-mqtt ||
+    "$venv/bin/pip" install --quiet --disable-pip-version-check pandas pyarrow polars paho-mqtt awsiotsdk ||
       echo "pip could not install the modules; the tests that need them are skipped"
   fi
 }
 
+# A broker by npm, for the load generator's tests.
+make_node() {
+  local node=$CARGO_TARGET_DIR/node
+  [[ ! -d $node/node_modules/aedes ]] || return 0
+  command -v npm >/dev/null || return 0
+  mkdir -p "$node"
+  (cd "$node" && npm install --silent --no-fund --no-audit aedes) ||
+    echo "npm could not install aedes; its test is skipped"
+}
+
+[[ $install == no ]] || make_node
 if [[ -n ${TWINFLEET_PYTHON:-} ]]; then
   [[ $install == no ]] || install_packages
 elif [[ $install == yes ]]; then

@@ -52,6 +52,7 @@ mod history;
 mod input;
 mod lane;
 pub mod noise;
+mod rename;
 pub mod rhythm;
 mod run;
 mod signature;

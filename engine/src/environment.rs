@@ -21,6 +21,7 @@ pub mod network;
 pub mod weather;
 pub mod zones;
 
+use ambient::Carried;
 pub use ambient::{AmbientDef, EmitDef};
 pub use weather::{Outside, Weather, WeatherDef};
 pub use zones::{NeighbourDef, SoilDef, ZoneDef, ZoneInputs, ZoneModel, islands};
@@ -35,13 +36,9 @@ use crate::{
 };
 use bevy_ecs::{prelude::*, schedule::SystemSet};
 
-/// Quantities of every zone and their units, in the order of a zone's signal block.
-pub const ZONE_CHANNELS: &[(&str, &str)] = &[
-    ("temperature", "degC"),
-    ("humidity", "percent"),
-    ("pressure", "hPa"),
-    ("illuminance", "lx"),
-    ("soil_moisture", "percent"),
+/// Quantities of the ambient, which zones and the outdoors have alike, and their units: what the air carries, sound, and the
+/// magnetic field. They stand last in both signal blocks.
+const AMBIENT_CHANNELS: [(&str, &str); 9] = [
     ("co2", "ppm"),
     ("gas", "ppm"),
     ("pm1", "ug/m3"),
@@ -53,13 +50,24 @@ pub const ZONE_CHANNELS: &[(&str, &str)] = &[
     ("magnetic_z", "uT"),
 ];
 
-/// Where what the air carries begins within [`ZONE_CHANNELS`], where sound stands, and the magnetic field.
-const CARRIED_AT: usize = 5;
-const SOUND_AT: usize = 10;
-const MAGNETIC_AT: usize = 11;
+/// Where sound stands within [`AMBIENT_CHANNELS`], and the magnetic field.
+const SOUND_AT: usize = 5;
+const MAGNETIC_AT: usize = 6;
+
+/// Quantities of every zone and their units, in the order of a zone's signal block.
+pub const ZONE_CHANNELS: &[(&str, &str)] = &with_ambient::<5, 14>([
+    ("temperature", "degC"),
+    ("humidity", "percent"),
+    ("pressure", "hPa"),
+    ("illuminance", "lx"),
+    ("soil_moisture", "percent"),
+]);
+
+/// Where a zone's ambient begins within [`ZONE_CHANNELS`].
+const CARRIED_AT: usize = ZONE_CHANNELS.len() - AMBIENT_CHANNELS.len();
 
 /// Quantities outdoors and their units, in the order of the outside's signal block.
-pub const OUTSIDE_CHANNELS: &[(&str, &str)] = &[
+pub const OUTSIDE_CHANNELS: &[(&str, &str)] = &with_ambient::<8, 17>([
     ("temperature", "degC"),
     ("humidity", "percent"),
     ("pressure", "hPa"),
@@ -68,19 +76,23 @@ pub const OUTSIDE_CHANNELS: &[(&str, &str)] = &[
     ("irradiance", "W/m2"),
     ("cloud", "percent"),
     ("rain", "mm/h"),
-    ("co2", "ppm"),
-    ("gas", "ppm"),
-    ("pm1", "ug/m3"),
-    ("pm2_5", "ug/m3"),
-    ("pm10", "ug/m3"),
-    ("sound", "dB"),
-    ("magnetic_x", "uT"),
-    ("magnetic_y", "uT"),
-    ("magnetic_z", "uT"),
-];
+]);
 
 /// Where the outdoors' ambient, which stands still, begins within [`OUTSIDE_CHANNELS`].
-const STILL_AT: usize = 8;
+const STILL_AT: usize = OUTSIDE_CHANNELS.len() - AMBIENT_CHANNELS.len();
+
+type Quantity = (&'static str, &'static str);
+
+/// These quantities and then the ambient's; `ALL` is the sum of both numbers.
+const fn with_ambient<const N: usize, const ALL: usize>(own: [Quantity; N]) -> [Quantity; ALL] {
+    let mut all = [("", ""); ALL];
+    let mut i = 0;
+    while i < ALL {
+        all[i] = if i < N { own[i] } else { AMBIENT_CHANNELS[i - N] };
+        i += 1;
+    }
+    all
+}
 
 /// Channels of a zone's signal block: `air.<quantity>@truth` for each of [`ZONE_CHANNELS`].
 pub fn zone_channels() -> Vec<Channel> {
@@ -197,8 +209,8 @@ pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) {
     );
 }
 
-/// Which quantities after [`CARRIED_AT`] anything changes: what stands still is not worth a row a tick.
-fn stirred(plan: &Plan) -> [bool; ZONE_CHANNELS.len() - CARRIED_AT] {
+/// Which of a zone's ambient quantities anything changes: what stands still is not worth a row a tick.
+fn stirred(plan: &Plan) -> [bool; AMBIENT_CHANNELS.len()] {
     let world = &plan.scenario.world;
     let events = || plan.scenario.timeline.iter().filter_map(|e| Deed::of(&e.action).map(|(_, d)| d));
     let own_air = |z: &ZoneDef| z.ambient.is_some_and(|a| a.carried() != world.ambient.carried());
@@ -208,7 +220,7 @@ fn stirred(plan: &Plan) -> [bool; ZONE_CHANNELS.len() - CARRIED_AT] {
     let sound = plan.catalog.actuators.values().any(|a| sounds(&a.effect) && plan.names_model(&a.name))
         || events().any(|d| d.sound_db != 0.0);
     let field = events().any(|d| d.magnetic_ut != (0.0, 0.0, 0.0));
-    std::array::from_fn(|c| match c + CARRIED_AT {
+    std::array::from_fn(|c| match c {
         SOUND_AT => sound,
         MAGNETIC_AT.. => field,
         _ => air,
@@ -353,8 +365,8 @@ fn publish_environment(
         o.cloud * 100.0,
         o.rain_mm_h,
     ];
-    let (carried, (x, y, z)) = (wiring.ambient.carried(), wiring.ambient.magnetic_ut);
-    let still = carried.into_iter().chain([wiring.ambient.sound_db, x, y, z]);
+    let (x, y, z) = wiring.ambient.magnetic_ut;
+    let still = ambient_values(wiring.ambient.carried(), wiring.ambient.sound_db, [x, y, z]);
     for (wire, value) in wiring.outside.iter().zip(outside.into_iter().chain(still)) {
         put(*wire, value);
     }
@@ -363,11 +375,16 @@ fn publish_environment(
         let lx = model.illuminance_lx(z, &o, &inputs);
         let (sound_db, magnetic_ut) = model.sound_and_field(z, &inputs);
         let values = [s.temperature_c, s.humidity_percent, o.pressure_hpa, lx, s.soil_percent];
-        let ambient = s.carried.into_iter().chain([sound_db]).chain(magnetic_ut);
+        let ambient = ambient_values(s.carried, sound_db, magnetic_ut);
         for (wire, value) in wires.iter().zip(values.into_iter().chain(ambient)) {
             put(*wire, value);
         }
     }
+}
+
+/// Values of the ambient in the order of [`AMBIENT_CHANNELS`].
+fn ambient_values(carried: Carried, sound_db: f64, magnetic_ut: [f64; 3]) -> impl Iterator<Item = f64> {
+    carried.into_iter().chain([sound_db]).chain(magnetic_ut)
 }
 
 /// Steps the zones to the tick's end and clears the inputs, which the actuators then fill for the next tick.

@@ -81,6 +81,7 @@ fn compose_wake(
             seq: radios.seq[lane],
             ts_unix_ms: epoch_unix_ms + own_ns.div_euclid(1_000_000),
             battery_v,
+            rssi_dbm: radios.rssi_dbm(due.lane),
             values,
         };
         bytes.clear();

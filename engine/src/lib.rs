@@ -2,8 +2,8 @@
 //! leave.
 //!
 //! Reading order: model ([`time`], [`rng`], [`signal`], [`catalog`], [`scenario`]) → world ([`world`], [`environment`],
-//! [`physics`], [`actuate`], [`local`], [`sense`], [`firmware`], [`dynamics`], [`predict`], [`mirror`], [`compare`]) → run
-//! ([`run`], [`expect`], [`record`]).
+//! [`physics`], [`actuate`], [`local`], [`sense`], [`firmware`], [`dynamics`], [`predict`], [`mirror`], [`compare`], [`detect`],
+//! [`diagnose`]) → run ([`run`], [`expect`], [`record`]); [`load`] plans what a load generator sends.
 //!
 //! Deliberately absent: the engine knows no part numbers, opens no socket and reads no wall clock.
 
@@ -12,11 +12,14 @@ pub mod catalog;
 pub mod cause;
 pub mod clock;
 pub mod compare;
+pub mod detect;
+pub mod diagnose;
 pub mod dynamics;
 pub mod environment;
 pub mod expect;
 pub mod firmware;
 pub mod link;
+pub mod load;
 pub mod local;
 pub mod message;
 pub mod mirror;

@@ -239,6 +239,8 @@ impl Tally {
 pub(crate) struct Radios {
     rng: Vec<Rng>,
     arrival: Vec<f32>,
+    /// Received power as of the device's last transmission, [dBm]; empty where the link is no radio.
+    rssi_dbm: Vec<f32>,
     /// The device's next sequence number.
     pub seq: Vec<u64>,
     last_due: Vec<SimTime>,
@@ -270,13 +272,15 @@ impl Radios {
     pub fn add(&mut self, plan: &LinkPlan, zone: u16, seed: u64, device: &str) {
         let mut arrival = plan.arrival;
         if let (Some(radio), Some(walls)) = (&plan.radio, plan.walls.get(zone as usize)) {
-            self.field.get_or_insert_default().add(radio, walls, seed, device);
+            let rssi_dbm = self.field.get_or_insert_default().add(radio, walls, seed, device);
+            self.rssi_dbm.push(rssi_dbm as f32);
         } else if let Some(radio) = &plan.radio {
             let mut place = stream(seed, device, "link/place");
             let u: f64 = place.random();
             let shadowing: f64 = place.sample(StandardNormal);
             let distance_m = radio.distance_m.0 + (radio.distance_m.1 - radio.distance_m.0) * u;
             arrival *= radio.reception(distance_m, radio.shadowing_db * shadowing);
+            self.rssi_dbm.push(radio.rssi_dbm(distance_m, radio.shadowing_db * shadowing) as f32);
         }
         self.rng.push(stream(seed, device, "link/channel"));
         self.arrival.push(arrival as f32);
@@ -405,6 +409,7 @@ impl Radios {
     fn look_around(&mut self, i: usize, plan: &LinkPlan, at: &mut SimTime, tally: &mut Tally) {
         if let (Some(field), Some(radio)) = (&mut self.field, &plan.radio) {
             let (rssi_dbm, roamed) = field.look(i, radio, *at);
+            self.rssi_dbm[i] = rssi_dbm as f32;
             self.arrival[i] = (plan.arrival * field::reception(rssi_dbm, radio.rssi50_dbm)) as f32;
             if roamed {
                 tally.roams += 1;
@@ -439,6 +444,11 @@ impl Radios {
         }
     }
 
+    /// Received power as of a device's last transmission, [dBm]: what its modem would say. None: the link is no radio.
+    pub fn rssi_dbm(&self, lane: u16) -> Option<f64> {
+        self.rssi_dbm.get(lane as usize).copied().map(f64::from)
+    }
+
     /// Messages waiting in all queues.
     pub fn queued(&self) -> u64 {
         self.queue.iter().map(|q| q.len() as u64).sum()
@@ -467,7 +477,7 @@ impl Radios {
     pub fn bytes(&self) -> usize {
         let modems: usize = self.modems.iter().map(|m| size_of::<Modem>() + m.budget.bytes()).sum();
         let field = self.field.as_ref().map_or(0, Field::bytes);
-        let lanes = size_of::<Rng>() + 4 + 8 + 8 + size_of::<VecDeque<Message>>() + 4;
+        let lanes = size_of::<Rng>() + 4 + 4 + 8 + 8 + size_of::<VecDeque<Message>>() + 4;
         let queued: usize = self.queue.iter().map(|q| q.capacity() * size_of::<Message>()).sum();
         self.rng.capacity() * lanes + queued + modems + field
     }

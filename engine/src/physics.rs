@@ -97,6 +97,14 @@ pub struct SceneDef {
 }
 
 impl SceneDef {
+    /// The actuators that drives follow, with the drives' places within the scene.
+    pub fn followed(&self) -> impl Iterator<Item = (String, &joint::FollowDef)> {
+        let joints = self.joints.iter().enumerate();
+        let joints = joints.filter_map(|(i, j)| Some((format!("joints[{i}]"), j.drive.as_ref()?)));
+        let rotors = self.rotors.iter().enumerate().map(|(i, r)| (format!("rotors[{i}]"), &r.drive));
+        joints.chain(rotors).filter_map(|(path, drive)| Some((path, drive.follows.as_ref()?)))
+    }
+
     /// Ids of all that has signals: bodies, joints, rotors, odometers.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         let (bodies, joints) = (self.bodies.iter().map(|b| &b.id), self.joints.iter().map(|j| &j.id));

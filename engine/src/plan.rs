@@ -8,7 +8,7 @@ mod island;
 use crate::{
     catalog::{Catalog, Firmware, PowerDef, ThingDef},
     environment, mirror, physics,
-    scenario::{GroupDef, MirrorDef, Scenario},
+    scenario::{GroupDef, MirrorDef, Scenario, draw},
     signal::{BlockId, Channel, Kind, SignalTable},
 };
 use std::{path::PathBuf, sync::Arc};
@@ -16,7 +16,7 @@ use std::{path::PathBuf, sync::Arc};
 /// A run's inputs, resolved. Built once, read by every plugin's `install`.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The scenario as read.
+    /// The scenario as read, with what the seed draws in its timeline.
     pub scenario: Arc<Scenario>,
     /// The catalog as read.
     pub catalog: Arc<Catalog>,
@@ -60,11 +60,16 @@ pub struct GroupPlan {
     /// Zone index of each device is `zones[i % zones.len()]`; empty: outside.
     pub zones: Vec<usize>,
     /// Signals: for each sensor part, in order, for each channel its `@reading`; then, where the device is on a battery,
-    /// `power.voltage@truth` (V) and `power.charge@truth` (percent); then per actuator part `level@truth`; then per output of
-    /// its dynamics `part.quantity@truth`, the last channels of the block.
+    /// `power.voltage@truth` (V) and `power.charge@truth` (percent); then per actuator part `level@truth`; then, where its link
+    /// is a radio, `radio.rssi@truth` (dBm); then per output of its dynamics `part.quantity@truth`, the last channels of the
+    /// block.
     pub block: BlockId,
     /// Index into `scenario.links`.
     pub link: Option<usize>,
+    /// Whether a part of it sits on a rigid body, or an actuator drives one.
+    pub in_scene: bool,
+    /// Whether that link is a radio.
+    pub radio: bool,
 }
 
 /// Why a scenario could not be resolved. The checks of `scenario` refuse such scenarios first, with their place.
@@ -107,13 +112,16 @@ impl Plan {
         if shard.0 >= shard.1 {
             return Err(PlanError::Shard(shard.0, shard.1));
         }
+        let scenario = draw::expanded(&scenario, seed).map_or(scenario, Arc::new);
         let mut signals = SignalTable::default();
         let mut groups = Vec::with_capacity(scenario.fleet.len());
         let (mut first, mut total) = (0u32, 0u64);
         for (def, group) in scenario.fleet.iter().enumerate() {
             let thing = find_thing(&scenario, &catalog, &group.thing)?;
             let power = group.power.clone().or_else(|| thing.power.clone()).unwrap_or(PowerDef::Mains);
-            let channels = device_channels(&thing, &power, &catalog)?;
+            let link = find_link(&scenario, group)?;
+            let radio = link.is_some_and(|l| scenario.links[l].radio.is_some());
+            let channels = device_channels(&thing, &power, radio, &catalog)?;
             total += u64::from(group.count) * channels.len() as u64;
             if total > u64::from(u32::MAX) {
                 return Err(PlanError::TooMany);
@@ -127,7 +135,14 @@ impl Plan {
                 power,
                 zones: group.zones.iter().map(|z| find_zone(&scenario, z)).collect::<Result<_, _>>()?,
                 block: signals.add_block(&group.id, group.count, channels),
-                link: find_link(&scenario, group)?,
+                link,
+                radio,
+                in_scene: !group.mounts.is_empty()
+                    || scenario
+                        .world
+                        .scene
+                        .iter()
+                        .any(|s| s.followed().any(|(_, f)| group.has(f.device_part().0))),
             });
             first = first.checked_add(group.count).ok_or(PlanError::TooMany)?;
         }
@@ -174,10 +189,10 @@ impl Plan {
         self.scenario.fleet[group.def].id.replace("{}", &i.to_string())
     }
 
-    /// Whether this shard simulates the group's i-th device. Devices with parts on rigid bodies belong to the first shard,
-    /// which simulates the scene; devices outside every zone are dealt out by index.
+    /// Whether this shard simulates the group's i-th device. Devices with parts on rigid bodies, or an actuator that drives one,
+    /// belong to the first shard, which simulates the scene; devices outside every zone are dealt out by index.
     pub fn owns(&self, group: &GroupPlan, i: u32) -> bool {
-        if !self.scenario.fleet[group.def].mounts.is_empty() {
+        if group.in_scene {
             return self.shard.0 == 0;
         }
         match group.zone(i) {
@@ -223,6 +238,7 @@ impl Plan {
 pub fn device_channels(
     thing: &ThingDef,
     power: &PowerDef,
+    radio: bool,
     catalog: &Catalog,
 ) -> Result<Vec<Channel>, PlanError> {
     let mut channels = Vec::new();
@@ -243,6 +259,9 @@ pub fn device_channels(
         channels.push(Channel::new("power.charge", Kind::Truth, "percent"));
     }
     channels.append(&mut levels);
+    if radio {
+        channels.push(Channel::new("radio.rssi", Kind::Truth, "dBm"));
+    }
     let outputs = thing.dynamics.iter().flat_map(|d| &d.outputs);
     channels.extend(outputs.map(|o| Channel::new(&o.signal, Kind::Truth, "degC")));
     Ok(channels)

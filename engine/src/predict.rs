@@ -4,6 +4,7 @@
 //! future inputs, [`interval`] calibrates its forecasts and [`score`] judges them; [`conformal`] does so for forecasts of
 //! tables, row by row.
 
+pub mod batch;
 pub mod conformal;
 pub mod interval;
 pub mod kalman;

@@ -6,7 +6,9 @@ pub mod calendar;
 pub mod check;
 pub mod definition;
 pub mod diagnostic;
+pub mod draw;
 pub mod files;
+pub mod load;
 pub mod recording;
 pub mod shape;
 pub mod source;
@@ -71,12 +73,18 @@ pub struct Scenario {
     /// What happens when.
     #[serde(default)]
     pub timeline: Vec<EventDef>,
+    /// Faults that the seed draws: one a device, added to the timeline.
+    #[serde(default)]
+    pub draw: Vec<draw::DrawDef>,
     /// What must hold.
     #[serde(default)]
     pub expect: Vec<Expectation>,
     /// What is written to the record.
     #[serde(default)]
     pub record: RecordDef,
+    /// A load on a broker, for `twinfleet load`.
+    #[serde(default)]
+    pub load: Option<load::LoadDef>,
     /// Things defined next to the scenario rather than in the catalog.
     #[serde(default)]
     pub things: Vec<ThingDef>,
@@ -134,6 +142,21 @@ pub struct GroupDef {
     /// `"door.contact": 1` or `"gps.latitude": 48.1`. A `Set` event changes it.
     #[serde(default)]
     pub truths: BTreeMap<String, f64>,
+}
+
+impl GroupDef {
+    /// Whether one of its devices is called so.
+    pub fn has(&self, device: &str) -> bool {
+        index_of(device, &self.id, self.count)
+    }
+}
+
+/// Whether a pattern of `count` devices makes this id.
+pub(crate) fn index_of(id: &str, pattern: &str, count: u32) -> bool {
+    let Some((head, tail)) = pattern.split_once("{}") else { return id == pattern };
+    let Some(middle) = id.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail)) else { return false };
+    let plain = middle == "0" || !middle.starts_with(['0', '+']);
+    plain && middle.parse::<u32>().is_ok_and(|i| i < count)
 }
 
 fn one() -> u32 {
@@ -351,6 +374,24 @@ pub struct MirrorDef {
     /// How far ahead it looks.
     #[serde(default)]
     pub forecast: Option<ForecastDef>,
+    /// How its device is commanded, where a mirror follows a real one.
+    #[serde(default)]
+    pub command: Option<CommandDef>,
+}
+
+/// How a device is commanded: what is desired of it and not yet reported goes out as a JSON object.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommandDef {
+    /// MQTT topic; `{device}` is the twin's id.
+    pub topic: String,
+    /// How long the device may take to report what was desired.
+    #[serde(default = "half_a_minute")]
+    pub within: Span,
+}
+
+fn half_a_minute() -> Span {
+    Span::from_secs(30)
 }
 
 /// A trained network and the signals of its columns.
@@ -429,10 +470,18 @@ pub struct EventDef {
 pub enum Action {
     /// A signal goes wrong: a simulated part's reading, or a physical's stream before it is published. It leaves a label.
     Fault {
-        /// `device/part.quantity`, a glob over devices allowed; `device` alone for Dropout and ClockSkew.
+        /// `device/part.quantity`, a glob over devices and parts allowed; `device` alone for Dropout, ClockSkew, AdcReference
+        /// and Condensation. A loose contact reaches all of the named part, a hanging bus all parts on it.
         target: String,
         /// What goes wrong.
         kind: FaultDef,
+    },
+    /// A fault, too, labelled `swap`: somebody has exchanged two sensors, and each is taken for the other.
+    Swap {
+        /// `device/part.quantity`, a glob over devices allowed.
+        target: String,
+        /// `part.quantity` of the same device.
+        with: String,
     },
     /// An actuator is commanded as if by hand.
     Command {
@@ -467,6 +516,17 @@ pub enum Action {
         target: String,
         /// The value, in the quantity's unit.
         to: f64,
+    },
+    /// A simulated device's physics change while the event lasts: a lid stands open, a fan is blocked. It leaves a label.
+    Change {
+        /// Device id, a glob allowed.
+        target: String,
+        /// Parameter of the dynamics of its thing.
+        parameter: String,
+        /// What it is multiplied with.
+        factor: f64,
+        /// What the label calls it, such as `lid_open`.
+        kind: String,
     },
     /// A link loses every message while the event lasts.
     LinkDown {

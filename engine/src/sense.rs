@@ -33,6 +33,7 @@ mod convert;
 mod decay;
 pub mod fault;
 mod normal;
+pub mod probe;
 
 pub use cohort::{COHORT, Cohort};
 pub(crate) use cohort::{Due, Group};
@@ -53,7 +54,7 @@ use crate::{
 use bank::Scratch;
 use bevy_ecs::{prelude::*, system::SystemParam};
 use cohort::{Blueprint, Surroundings};
-use fault::TimelineFault;
+use fault::reach::TimelineFault;
 use rayon::prelude::*;
 use std::{cell::RefCell, sync::Arc};
 

@@ -129,6 +129,14 @@ impl Truth {
         }
     }
 
+    /// Hands a place's value over the tick that starts at `start` to a place of another truth, with its track.
+    pub fn copy(&self, from: TruthId, into: &mut Self, to: TruthId, start: SimTime, step: Span) {
+        match self.tracks.get(&from.0) {
+            Some(track) if !track.is_empty() => into.set_track(to, start, step, track),
+            _ => into.set(to, self.get(from)),
+        }
+    }
+
     /// The value at an instant of the tick.
     #[inline]
     pub fn at(&self, id: TruthId, t: SimTime) -> f64 {

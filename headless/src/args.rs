@@ -12,6 +12,7 @@ Exit codes:
   1    an expectation or threshold failed
   2    bad input: a file or a flag
   3    the outside failed: broker, disk, time-out
+  4    the load generator itself was the limit: no measurement
   101  a bug in twinfleet
   130  stopped by Ctrl-C
 
@@ -53,13 +54,20 @@ pub enum Command {
     #[command(after_help = examples::FIT)]
     /// Calibrate a thing's dynamics against recordings.
     Fit(crate::fit::Args),
-    /// Judge forecasts on a recording: errors and intervals on what nothing was learnt from.
+    /// Judge forecasts, alarms and diagnoses on recordings.
     #[command(subcommand)]
     Score(crate::score::Score),
     /// Train a network that forecasts, and keep it in files.
     Train(crate::train::Args),
+    #[command(after_help = examples::MIRROR)]
+    /// Follow real devices on a broker until stopped: state, estimates, forecasts, verdicts, history.
+    Mirror(crate::mirror::Args),
+    /// Put a broker under load: open loop, every delivery accounted for.
+    Load(Box<crate::load::Args>),
+    /// Run a scenario at many seeds and settings.
+    Sweep(crate::sweep::Args),
     #[command(after_help = examples::MERGE)]
-    /// Join the records of all shards of a run into the record of the whole.
+    /// Join the records of all shards of a run, or the parts of a load, into the whole.
     Merge(MergeArgs),
 }
 

@@ -1,6 +1,6 @@
 //! `twinfleet datasheet`: what a catalog file states against what its model gives on the bench.
 
-pub mod plot;
+pub(crate) mod plot;
 
 use crate::{
     exit::{Exit, Failure, say},
@@ -116,7 +116,7 @@ fn print(lines: &[Compared]) {
         };
         table.push([
             l.channel.clone(),
-            l.figure.to_owned(),
+            l.figure.clone(),
             l.stated.map_or(String::new(), short),
             short(l.measured),
             if l.error > 0.0 && l.measured != 0.0 { short(l.error) } else { String::new() },

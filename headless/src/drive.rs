@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 use twinfleet_engine::{message::Message, record::Recorder, run::Run, time::SimTime};
-use twinfleet_twins::wire::exchange::Exchange;
+use twinfleet_twins::wire::{exchange::Exchange, session::SessionNews};
 
 /// How long a tick's messages may take through the broker and back.
 const ROUND_TIMEOUT: Duration = Duration::from_secs(30);
@@ -39,7 +39,7 @@ pub fn drive(
     let mut progress = Progress::new(run, quiet);
     let begin = Instant::now();
     let mut drive = Drive::default();
-    let mut carrier = Carrier { exchange, lock_step: speed == Speed::Max };
+    let mut carrier = Carrier { exchange, lock_step: speed == Speed::Max, been_there: false };
     let mut inbox = Vec::new();
     while !run.is_over() {
         if stop.load(Ordering::Relaxed) {
@@ -53,6 +53,7 @@ pub fn drive(
                 None => drive.behind_s = drive.behind_s.max((begin.elapsed() - due).as_secs_f64()),
             }
             carrier.collect(&mut inbox)?;
+            carrier.say_news(&progress);
         }
         let outbox = run.tick(std::mem::take(&mut inbox));
         drive.messages += outbox.len() as u64;
@@ -84,6 +85,8 @@ fn sleep(mut left: Duration, stop: &AtomicBool) {
 struct Carrier<'a> {
     exchange: Option<&'a mut Exchange>,
     lock_step: bool,
+    /// Whether a connection was told of.
+    been_there: bool,
 }
 
 impl Carrier<'_> {
@@ -93,6 +96,22 @@ impl Carrier<'_> {
             inbox.extend(exchange.drain().map_err(Failure::outside)?);
         }
         Ok(())
+    }
+
+    /// What happened to the broker, for those who watch.
+    fn say_news(&mut self, progress: &Progress) {
+        let Some(exchange) = &mut self.exchange else { return };
+        for news in exchange.news() {
+            match news {
+                SessionNews::Away { reason, wait } => progress.say(&format!(
+                    "{reason}\nthe devices go on, and keep what they publish; next attempt in {:.1} s",
+                    wait.as_secs_f64()
+                )),
+                // The first connection is no news.
+                SessionNews::Back { .. } if !std::mem::replace(&mut self.been_there, true) => {}
+                SessionNews::Back { .. } => progress.say("the broker is back"),
+            }
+        }
     }
 
     fn carry(&mut self, outbox: Vec<Message>) -> Result<Vec<Message>, Failure> {
@@ -151,6 +170,14 @@ impl Progress {
                 self.tenth = tenth;
                 eprintln!("{:>3}%  {now} simulated, {messages} messages", tenth * 10);
             }
+        }
+    }
+
+    fn say(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None if self.lines => eprintln!("{text}"),
+            None => {}
         }
     }
 

@@ -13,6 +13,8 @@ pub enum Exit {
     Input = 2,
     /// The outside failed: broker, disk, time-out.
     Outside = 3,
+    /// The load generator itself was the limit: what was measured is none of the broker's.
+    Invalid = 4,
     /// Stopped by Ctrl-C.
     Interrupted = 130,
 }

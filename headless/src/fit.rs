@@ -1,6 +1,7 @@
 //! `twinfleet fit`: calibrates a thing's dynamics against recordings, and simulates what was held out.
 
-mod data;
+pub(crate) mod data;
+mod picture;
 mod print;
 
 use clap::Args as ClapArgs;
@@ -13,7 +14,8 @@ use twinfleet_engine::{
     catalog::ThingDef,
     dynamics::{
         DynamicsDef,
-        fit::{Report as Fitted, Settings, fit},
+        fit::{FitError, Global, Report as Fitted, Settings, fit, pool},
+        params::Params,
     },
     scenario::{
         definition,
@@ -64,17 +66,39 @@ pub struct Args {
     #[arg(long, value_name = "S", default_value_t = 60.0)]
     pub warmup: f64,
     /// Starting points.
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 8)]
     pub starts: usize,
     /// Seed of the starting points.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
+    /// How the best valley is looked for, before least squares descend into it.
+    #[arg(long, value_enum, default_value = "multistart")]
+    pub global: Search,
+    /// Parameters, or priors pooled over a fleet, that an earlier fit wrote: what is believed before these recordings.
+    #[arg(long, value_name = "FILE.ron")]
+    pub params: Option<PathBuf>,
     /// Where the fitted parameters go.
     #[arg(long, value_name = "FILE.ron")]
     pub out: Option<PathBuf>,
+    /// Take each recording as a device of its own, and write the prior of a device not seen yet: mean and spread of each
+    /// parameter from unit to unit.
+    #[arg(long, value_name = "FILE.ron")]
+    pub pool: Option<PathBuf>,
+    /// Folder for a page with measured and simulated values and the parameters' profiles.
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
     /// Where measured and simulated values go, row by row.
     #[arg(long, value_name = "FILE.csv")]
     pub trace: Option<PathBuf>,
+}
+
+/// How the best valley is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Search {
+    /// From `--starts` points drawn from the priors.
+    Multistart,
+    /// From where CMA-ES, an evolution strategy, comes to; and from those points.
+    CmaEs,
 }
 
 /// Why the command failed.
@@ -109,19 +133,46 @@ pub fn run(args: &Args, json: bool, out: &mut dyn Write) -> Result<Report, Failu
         let error = Diagnostic::error("--train-fraction must be above 0 and at most 1");
         return Err(error.help("0.6 fits the first 60 % of each recording and holds out the rest").into());
     }
-    let (name, def) = dynamics(args)?;
+    let (name, mut def) = dynamics(&args.thing, args.catalog.as_deref())?;
     let mut warnings = Report::default();
-    let train = data::read_all(args, &args.data, &def, &mut warnings)?;
-    let test = data::read_all(args, &args.test, &def, &mut warnings)?;
+    let flags = data::Flags {
+        time: args.time.as_deref(),
+        time_unit: args.time_unit.as_deref(),
+        period: args.period,
+        no_header: args.no_header,
+        map: &args.map,
+        constants: &args.constants,
+        files: args.data.iter().chain(&args.test).map(PathBuf::as_path).collect(),
+    };
+    def = flags.told(&def);
+    if let Some(path) = &args.params {
+        def = believed(path, &def)?;
+    }
+    let train = data::read_all(&flags, &args.data, &def, &mut warnings)?;
+    let test = data::read_all(&flags, &args.test, &def, &mut warnings)?;
+    data::widen(&mut def, train.iter().chain(&test), &mut warnings);
     let settings = Settings {
         train_fraction: args.train_fraction,
         starts: args.starts,
         seed: args.seed,
         warmup_s: args.warmup,
+        global: match args.global {
+            Search::Multistart => Global::Multistart,
+            Search::CmaEs => Global::CmaEs,
+        },
+        profiled: true,
         ..Settings::default()
     };
-    let report = fit(&name, &def, &train, &test, &settings)
-        .map_err(|e| Diagnostic::error(e.to_string()).help("see `twinfleet fit --help`"))?;
+    let refused = |e: FitError| Diagnostic::error(e.to_string()).help("see `twinfleet fit --help`");
+    let report = fit(&name, &def, &train, &test, &settings).map_err(refused)?;
+    if let Some(path) = &args.pool {
+        let pooled = pool(&name, &def, &train, &settings).map_err(refused)?;
+        write_whole(path, pooled.to_ron().as_bytes())?;
+    }
+    if let Some(dir) = &args.report {
+        fs::create_dir_all(dir).map_err(|e| outside(&format!("`{}`", dir.display()), &e))?;
+        write_whole(&dir.join("fit.html"), picture::page(&name, &report).as_bytes())?;
+    }
     if let Some(path) = &args.out {
         write_whole(path, report.params.to_ron().as_bytes())?;
     }
@@ -133,27 +184,39 @@ pub fn run(args: &Args, json: bool, out: &mut dyn Write) -> Result<Report, Failu
     Ok(warnings)
 }
 
-fn dynamics(args: &Args) -> Result<(String, DynamicsDef), Failure> {
-    let file = Path::new(&args.thing);
-    let thing: ThingDef = if file.extension().is_some_and(|e| e == "ron") {
+/// The network with what an earlier fit found.
+pub(crate) fn believed(path: &Path, def: &DynamicsDef) -> Result<DynamicsDef, Failure> {
+    let bad = |why: String| {
+        Diagnostic::error(format!("{}: {why}", path.display()))
+            .help("a parameter file is what `twinfleet fit --out` or `--pool` writes for the same thing")
+    };
+    let text = fs::read_to_string(path).map_err(|e| bad(e.to_string()))?;
+    let params = Params::from_ron(&text).map_err(|e| bad(e.to_string()))?;
+    Ok(params.applied_to(def).map_err(|e| bad(e.to_string()))?)
+}
+
+/// A thing's name and its dynamics, by its name in the catalog or from a file.
+pub(crate) fn dynamics(thing: &str, folder: Option<&Path>) -> Result<(String, DynamicsDef), Failure> {
+    let file = Path::new(thing);
+    let found: ThingDef = if file.extension().is_some_and(|e| e == "ron") {
         definition::read(&Source::read(file)?)?
     } else {
         let mut all = catalog::builtin()?;
-        if let Some(dir) = &args.catalog {
+        if let Some(dir) = folder {
             catalog::load_dir(&mut all, dir)?;
         }
-        let found = all.things.remove(&args.thing);
+        let found = all.things.remove(thing);
         found.ok_or_else(|| {
             let known = all.things.keys().map(String::as_str);
-            Diagnostic::error(format!("there is no thing `{}`", args.thing))
+            Diagnostic::error(format!("there is no thing `{thing}`"))
                 .help("name one of `twinfleet list things`, or a file that ends in .ron")
-                .maybe_help(near(&args.thing, known))
+                .maybe_help(near(thing, known))
         })?
     };
-    let def = thing.dynamics.ok_or_else(|| {
-        Diagnostic::error(format!("`{}` has no dynamics to fit", thing.name)).help("give it `dynamics: (…)`")
+    let def = found.dynamics.ok_or_else(|| {
+        Diagnostic::error(format!("`{}` has no dynamics to fit", found.name)).help("give it `dynamics: (…)`")
     })?;
-    Ok((thing.name, def))
+    Ok((found.name, def))
 }
 
 fn trace(report: &Fitted) -> String {
@@ -167,7 +230,7 @@ fn trace(report: &Fitted) -> String {
     text
 }
 
-fn quoted(cell: &str) -> String {
+pub(crate) fn quoted(cell: &str) -> String {
     if cell.contains([',', '"', '\n']) {
         format!("\"{}\"", cell.replace('"', "\"\""))
     } else {
@@ -175,12 +238,12 @@ fn quoted(cell: &str) -> String {
     }
 }
 
-fn outside(what: &str, error: &io::Error) -> Failure {
+pub(crate) fn outside(what: &str, error: &io::Error) -> Failure {
     Failure::Outside(Diagnostic::error(format!("cannot write {what}: {error}")).into())
 }
 
 /// Beside first, then renamed: no reader ever sees half a file.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let mut aside = path.as_os_str().to_owned();
     aside.push(".part");
     let aside = PathBuf::from(aside);

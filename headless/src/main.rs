@@ -8,8 +8,10 @@ mod drive;
 mod exit;
 mod fit;
 mod list;
+mod load;
 mod load_files;
 mod merge;
+mod mirror;
 mod plugins;
 mod replay;
 mod report;
@@ -17,6 +19,7 @@ mod run;
 mod score;
 mod series_args;
 mod summary;
+mod sweep;
 mod table;
 mod train;
 
@@ -32,7 +35,10 @@ fn main() -> ExitCode {
         Command::Check(a) => check::run(a, json),
         Command::List(a) => list::run(a, json),
         Command::Replay(a) => replay::run(a, json),
+        Command::Load(a) => load::run(*a, json),
         Command::Merge(a) => merge::run(a, json),
+        Command::Mirror(a) => mirror::run(a, json),
+        Command::Sweep(a) => sweep::run(&a, json),
         Command::Fit(a) => fitted(&a, json),
         Command::Datasheet(a) => datasheet::run(a, json),
         Command::Score(a) => score::run(a, json),

@@ -15,6 +15,12 @@ use twinfleet_engine::{
 
 /// Merges, and judges the scenario's expectations over the merged rows, as the whole run would have.
 pub fn run(args: MergeArgs, json: bool) -> Result<Exit, Failure> {
+    if args.shards.iter().any(|dir| crate::load::is_part(dir)) {
+        return crate::load::merge(&args.shards, &args.out, json);
+    }
+    if args.shards.iter().any(|dir| crate::sweep::is_part(dir)) {
+        return crate::sweep::merge(&args.shards, &args.out, json);
+    }
     let manifest = merge::merge(&args.shards, &args.out).map_err(record)?;
     let whole = Record::open(&args.out).map_err(record)?;
     let scenario = scenario::read(&Source::embedded("record", &manifest.header.scenario)).ok();

@@ -96,7 +96,8 @@ pub fn dynamics(loaded: &Loaded, def: &MirrorDef) -> Result<DynamicsDef, RunErro
     params.applied_to(network).map_err(|e| wrong(format!("{name}: {e}")))
 }
 
-fn estimator(loaded: &Loaded, def: &MirrorDef) -> Result<Box<dyn Estimator>, RunError> {
+/// The estimator of a mirror section.
+pub fn estimator(loaded: &Loaded, def: &MirrorDef) -> Result<Box<dyn Estimator>, RunError> {
     let network = dynamics(loaded, def)?;
     let filter = Filter::new(&network, &def.learn);
     let filter = filter.map_err(|e| RunError::Input(format!("twin `{}`: {e}", def.twin)))?;

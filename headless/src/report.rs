@@ -481,6 +481,16 @@ pub fn json(report: &Report) -> String {
     text
 }
 
+/// How report pages look; plots share the first of the two.
+pub const STYLE: &str = include_str!("report/style.css");
+/// See [`STYLE`].
+pub const PAGE: &str = include_str!("report/page.css");
+
+/// The report as JUnit XML.
+pub fn junit_xml(report: &Report) -> String {
+    junit::xml(report)
+}
+
 /// Text with the characters replaced that XML and HTML keep for themselves; control characters, which XML has none for,
 /// become spaces.
 pub fn escape(text: &str) -> String {

@@ -35,6 +35,8 @@ use twinfleet_twins::wire::{
 /// Signals that a report plots at most, and stretches of time in each plot.
 const SAMPLED_SIGNALS: usize = 4_096;
 const SAMPLED_BUCKETS: usize = 1_024;
+/// How long a broker may be away from a run at a pace of its own; meanwhile what was published at QoS 1 and 2 is kept.
+const BROKER_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 /// Events that a report and the summary keep.
 const SAMPLED_EVENTS: usize = 20_000;
 
@@ -134,7 +136,7 @@ fn plan(loaded: &Loaded, args: &RunArgs) -> Result<Plan, Failure> {
 }
 
 /// Set by Ctrl-C; a second Ctrl-C ends the process at once.
-fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
+pub fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || {
@@ -177,7 +179,13 @@ fn connect(choice: &BrokerChoice, args: &RunArgs, seed: u64) -> Result<Option<Ex
     if !prefix.is_empty() && !prefix.ends_with('/') {
         prefix.push('/');
     }
-    Exchange::connect(choice, ExchangeOptions { prefix, ..Default::default() }).map(Some).map_err(wire)
+    // In lock-step each message is waited for; at a pace of its own, the devices go on while the broker is away.
+    let patience = match (args.speed, choice) {
+        (Speed::Times(_), BrokerChoice::Url(_)) => BROKER_PATIENCE,
+        _ => std::time::Duration::ZERO,
+    };
+    let options = ExchangeOptions { prefix, patience, ..Default::default() };
+    Exchange::connect(choice, options).map(Some).map_err(wire)
 }
 
 fn announce(args: &RunArgs, plan: &Plan, exchange: Option<&Exchange>) {

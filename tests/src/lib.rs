@@ -188,9 +188,72 @@ impl Mosquitto {
         Some(Self { addr, dir, process })
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    /// Kills it and starts it again at the same address, without what it remembered.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn restart(&mut self) {
+        self.kill();
+        let program = tool("mosquitto", "a restart").unwrap_or_else(|| panic!("mosquitto is gone"));
+        let config = self.dir.path().join("mosquitto.conf");
+        let child =
+            Command::new(program).arg("-c").arg(config).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        self.process = Process(child.unwrap_or_else(|e| panic!("mosquitto does not start: {e}")));
+        until("mosquitto to listen again", || TcpStream::connect(self.addr).is_ok());
+    }
+
     /// Kills it.
     pub fn kill(&mut self) {
         self.process.0.kill().ok();
         self.process.0.wait().ok();
+    }
+}
+
+/// A nats-server of the test's own with MQTT over TCP and over WebSocket, on free loopback ports: the second broker.
+#[derive(Debug)]
+pub struct Nats {
+    /// Where it speaks MQTT over TCP.
+    pub mqtt: SocketAddr,
+    /// Where it speaks MQTT over WebSocket, at the path `/mqtt`.
+    pub websocket: SocketAddr,
+    /// Folder of its configuration and store.
+    pub dir: TempDir,
+    _process: Process,
+}
+
+impl Nats {
+    /// Starts it; `tls` are the lines of the `tls` block of its WebSocket, from files that it makes in the folder it is
+    /// given, or empty for none.
+    ///
+    /// # Panics
+    /// If it is installed and does not start.
+    pub fn start(test: &str, tls: impl FnOnce(&Path) -> String) -> Option<Self> {
+        let program = tool("nats-server", test)?;
+        let dir = tempfile::tempdir().unwrap_or_else(|e| panic!("no temporary folder: {e}"));
+        let [client, mqtt, websocket] = [0; 3].map(|_| SocketAddr::from(([127, 0, 0, 1], free_port())));
+        let tls = tls(dir.path());
+        let tls = if tls.is_empty() { "no_tls: true".to_owned() } else { format!("tls {{ {tls} }}") };
+        let text = format!(
+            "server_name: lab\nlisten: \"{client}\"\njetstream {{ store_dir: \"{}\" }}\nmqtt {{ listen: \"{mqtt}\" }}\nwebsocket {{ listen: \"{websocket}\"\n {tls} }}\n",
+            dir.path().join("store").display()
+        );
+        let config = dir.path().join("nats.conf");
+        std::fs::write(&config, text).unwrap_or_else(|e| panic!("no configuration: {e}"));
+        let log = std::fs::File::create(dir.path().join("log")).unwrap_or_else(|e| panic!("no log: {e}"));
+        let child = Command::new(program).arg("-c").arg(&config).stdout(Stdio::null()).stderr(log).spawn();
+        let mut process = Process(child.unwrap_or_else(|e| panic!("nats-server does not start: {e}")));
+        until("nats-server to listen", || {
+            if let Ok(Some(status)) = process.0.try_wait() {
+                let log = std::fs::read_to_string(dir.path().join("log")).unwrap_or_default();
+                panic!("nats-server ended with {status}: {log}");
+            }
+            [mqtt, websocket].iter().all(|at| TcpStream::connect(at).is_ok())
+        });
+        Some(Self { mqtt, websocket, dir, _process: process })
     }
 }

@@ -97,7 +97,7 @@ fn the_embedded_broker_refuses_a_wrong_login_too() {
     );
 }
 
-fn openssl(program: &Path, dir: &Path, args: &str) {
+pub fn openssl(program: &Path, dir: &Path, args: &str) {
     let status = Command::new(program)
         .args(args.split(' '))
         .current_dir(dir)
@@ -109,7 +109,7 @@ fn openssl(program: &Path, dir: &Path, args: &str) {
 }
 
 /// Makes a certificate authority and a certificate for `localhost`, and an authority that signed nothing.
-fn certificates(program: &Path, dir: &Path) {
+pub fn certificates(program: &Path, dir: &Path) {
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
     openssl(program, dir, &format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=Lab"));
     openssl(program, dir, &format!("req {key} -keyout server.key -out server.csr -subj /CN=broker"));

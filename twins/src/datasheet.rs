@@ -46,7 +46,7 @@ pub struct Figure {
     /// The quantity, or `part`, `supply`, `adc`, `clock`, `level`.
     pub channel: String,
     /// Which figure, such as `noise_std`, `tau63`, `hysteresis`.
-    pub name: &'static str,
+    pub name: String,
     /// How much.
     pub value: f64,
     /// In what.
@@ -56,8 +56,8 @@ pub struct Figure {
 }
 
 impl Figure {
-    fn new(channel: &str, name: &'static str, value: f64, unit: &str, error: f64) -> Self {
-        Self { channel: channel.to_owned(), name, value, unit: unit.to_owned(), error }
+    fn new(channel: &str, name: &str, value: f64, unit: &str, error: f64) -> Self {
+        Self { channel: channel.to_owned(), name: name.to_owned(), value, unit: unit.to_owned(), error }
     }
 }
 

@@ -3,6 +3,8 @@
 
 pub mod catalog;
 pub mod datasheet;
+pub mod load;
+pub mod mirror;
 pub mod parts;
 pub mod predictors;
 pub mod wire;

@@ -8,6 +8,8 @@
 //! first catches up with what it would have done since. A part that nobody asks costs nothing. A transaction
 //! allocates nothing.
 //!
+//! Reading on: [`live`] puts them into a run, where they measure what its world has.
+//!
 //! Deliberately absent: noise, drift and faults. A part quantises the value that its [`stimulus::Stimulus`] has at
 //! the instant of sampling; whatever disturbs that value is the engine's doing, before it gets here.
 //!
@@ -37,6 +39,7 @@ pub mod crc;
 pub mod eh02;
 pub mod i2c;
 pub mod line;
+pub mod live;
 pub mod serial;
 pub mod spi;
 pub mod stimulus;
@@ -44,6 +47,7 @@ pub mod stimulus;
 pub mod ads1115;
 pub mod bh1750;
 pub mod bme280;
+mod burst;
 pub mod dht;
 pub mod ds18b20;
 pub mod hx711;

@@ -1,6 +1,7 @@
 //! Transports: the MQTT client of a run, the lock-step exchange with a broker, and the embedded broker.
 //!
-//! Reading order: [`url`] (which broker the user named) → [`client`] (one connection) → [`exchange`] (a tick's messages out
+//! Reading order: [`url`] (which broker the user named) → [`tls`] (whom it trusts) → [`client`] (one connection) →
+//! [`session`] (one that comes back by itself) → [`exchange`] (a tick's messages out
 //! and back) → [`broker`] (the embedded one).
 //!
 //! One poll per thread over non-blocking sockets: a tick's messages leave in one write and come back in one read, so a
@@ -14,9 +15,13 @@ pub mod broker;
 pub mod client;
 mod codec;
 pub mod exchange;
+mod link;
+pub mod session;
+pub(crate) mod stream;
+pub mod tls;
 pub mod url;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{borrow::Cow, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// What went wrong outside: with a broker, a socket or a certificate. Each says what to try; none holds a password.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +61,7 @@ pub enum WireError {
         /// Host and port.
         broker: String,
         /// The return code in words.
-        reason: &'static str,
+        reason: Cow<'static, str>,
         /// What to try.
         advice: &'static str,
     },
@@ -80,7 +85,7 @@ pub enum WireError {
         /// What to try.
         advice: &'static str,
     },
-    /// The file of certificates cannot be used.
+    /// A file of certificates, or of a key, cannot be used.
     #[error("cannot read certificates from {}: {reason}", path.display())]
     CaFile {
         /// The file.
@@ -145,8 +150,7 @@ pub enum WireError {
 }
 
 /// The forms that [`url::BrokerChoice`] takes, for messages.
-const ACCEPTED: &str =
-    "Use `embedded`, `embedded:PORT`, `none`, `mqtt://[user:password@]host[:port]` or `mqtts://…`";
+const ACCEPTED: &str = "Use `embedded`, `embedded:PORT`, `none`, `mqtt://[user:password@]host[:port]`, `mqtts://…`, `ws://…` or `wss://…`";
 
 impl WireError {
     /// Whether the user's own input is at fault (exit code 2) rather than the outside (exit code 3).

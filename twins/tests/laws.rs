@@ -121,7 +121,7 @@ fn board<'a>(all: &'a mut Catalog, name: &str) -> &'a mut BoardDef {
 #[test]
 fn a_model_that_is_off_is_told() {
     let table = rows();
-    let spoil: [Spoil; 22] = [
+    let spoil: [Spoil; 24] = [
         ("sht31", "tau63", |c| sensor(c, "sht31").channels[1].tau_s *= 1.25),
         ("sht31", "repeatability_3sigma", |c| sensor(c, "sht31").channels[0].noise_std *= 1.4),
         ("sht31", "hysteresis", |c| sensor(c, "sht31").channels[1].hysteresis *= 0.75),
@@ -140,6 +140,10 @@ fn a_model_that_is_off_is_told() {
         ("mpu6050", "noise_density", |c| sensor(c, "mpu6050").channels[3].noise_std *= 1.25),
         ("tmp36", "self_heating", |c| sensor(c, "tmp36").channels[0].self_heating *= 4.0),
         ("esp32-devkit", "brown_out", |c| board(c, "esp32-devkit").brown_out_v = 2.8),
+        ("esp32-c3-devkit", "current_transmit", |c| board(c, "esp32-c3-devkit").current_ma.transmit *= 1.25),
+        ("esp32-devkit", "current_light_sleep", |c| {
+            *board(c, "esp32-devkit").rest_ma.get_mut("light_sleep").unwrap() *= 1.25;
+        }),
         ("esp32-devkit", "quantum", |c| board(c, "esp32-devkit").adc.as_mut().unwrap().bits = 10),
         ("esp32-devkit", "60,mV", |c| board(c, "esp32-devkit").adc.as_mut().unwrap().reference_spread *= 2.0),
         ("esp32-devkit", "clock", |c| board(c, "esp32-devkit").clock_ppm *= 2.0),

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 use twinfleet_engine::{
-    actuate, environment,
+    actuate, environment, physics,
     plan::Plan,
     run::Run,
     scenario::{self, check, diagnostic::Style, files::Files, source::Source},
@@ -46,6 +46,7 @@ fn run_shard(text: &str, shard: (u32, u32)) -> Ran {
     let mut run = Run::new(&plan, 1, Watch(vec![true; plan.signals.len()])).unwrap();
     let (world, schedule) = run.parts();
     environment::install(world, schedule, &plan);
+    physics::install(world, schedule, &plan).unwrap();
     actuate::install(world, schedule, &plan);
     sense::install(world, schedule, &plan);
     let mut rows = Vec::new();
@@ -288,4 +289,49 @@ fn shards_of_told_and_actuated_devices_add_up() {
     assert_eq!(whole.hash.0, sum);
     assert_eq!(whole.rows.len(), parts.iter().map(|p| p.rows.len()).sum::<usize>());
     assert_eq!(run(text).hash, whole.hash, "and again the same");
+}
+
+/// A fan whose rotor is out of balance by 50 g·mm, in a housing of 0.2 kg on soft feet, and an IMU on it.
+fn ventilator(level: f64) -> Ran {
+    run(&format!(
+        r#"Scenario(format: 1, seed: 2, duration: "8s", step: "1s",
+        world: (zones: [(id: "room")], scene: (substep: "1ms", bodies: [
+            (id: "housing", kind: Dynamic, shape: Cylinder(radius_m: 0.04, length_m: 0.02), mass_kg: 0.2,
+                suspension: (stiffness_n_m: 3e3, damping_n_s_m: 10))],
+            rotors: [(id: "shaft", body: "housing", axis: (0, 1, 0), unbalance_g_mm: 50,
+                drive: (follows: (actuator: "ventilator/fan", rpm: 5000)))])),
+        things: [(name: "ventilator", source: "test", board: "esp32-devkit", parts: [
+            (id: "imu", model: "mpu6050", on: I2c(0x68)), (id: "fan", model: "fan-nf-a4x10", on: Pin("GPIO16")),
+            (id: "tacho", model: "fan-tacho", on: Pin("GPIO17"), of: "fan")],
+            firmware: (period: "4ms"))],
+        fleet: [(id: "ventilator", thing: "ventilator", in: ["room"], mounts: [(part: "imu", body: "housing")])],
+        timeline: [(at: 0, do: Command(target: "ventilator/fan", level: {level:?}))])"#
+    ))
+}
+
+#[test]
+fn an_imu_on_a_fan_feels_the_speed_that_its_actuators_level_gives() {
+    for (level, hz) in [(0.3, 25.0), (0.6, 50.0), (0.9, 75.0)] {
+        let ran = ventilator(level);
+        let shaft = ran.at("shaft/shaft.rate@truth", 8.0);
+        assert!((shaft / std::f64::consts::TAU - hz).abs() < 0.01 * hz, "{shaft} rad/s at level {level}");
+        // The last two seconds, when the fan has run up: 500 readings, a line every half hertz.
+        let felt: Vec<(f64, f64)> =
+            ran.series("ventilator/imu.accel_z@reading").into_iter().filter(|(t, _)| *t >= 6.0).collect();
+        assert!(felt.len() >= 499, "{} readings", felt.len());
+        let mean = felt.iter().map(|f| f.1).sum::<f64>() / felt.len() as f64;
+        let tone = |hz: f64| {
+            let (mut re, mut im) = (0.0, 0.0);
+            for (t, x) in &felt {
+                let (sin, cos) = (std::f64::consts::TAU * hz * t).sin_cos();
+                (re, im) = (re + (x - mean) * cos, im + (x - mean) * sin);
+            }
+            re.hypot(im)
+        };
+        let lines: Vec<f64> = (2..240).map(|k| f64::from(k) / 2.0).collect();
+        let peak = lines.into_iter().max_by(|a, b| tone(*a).total_cmp(&tone(*b))).unwrap();
+        assert!((peak - hz).abs() <= 0.5, "the spectrum peaks at {peak} Hz, the shaft turns at {hz}");
+        let tacho = ran.at("ventilator/tacho.rotation@reading", 8.0);
+        assert!((tacho - 60.0 * hz).abs() < 0.05 * 60.0 * hz, "the tachometer says {tacho} rpm");
+    }
 }

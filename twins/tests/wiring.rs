@@ -341,3 +341,112 @@ fn a_part_that_finds_nothing_is_warned_of() {
     let text = said(&all, &scenario("esp32-devkit", imu, ""));
     assert!(text.contains("`imu.accel_x` and 5 more") && text.contains("mount the part on a body"), "{text}");
 }
+
+#[test]
+fn faults_that_befall_nothing() {
+    let all = catalog::builtin().unwrap();
+    let parts = r#"(id: "climate", model: "bme280", on: I2c(0x76)), (id: "door", model: "reed-switch", on: Pin("GPIO4")),
+        (id: "inner", model: "ds18b20", on: Pin("GPIO16"), pull_up: true)"#;
+    let told = |event: &str| {
+        let timeline = format!("timeline: [(at: \"1min\", do: {event})], things:");
+        errors(&all, &scenario("esp32-devkit", parts, "").replace("things:", &timeline))
+    };
+    for (event, message, help) in [
+        (
+            r#"Fault(target: "n/door.contact", kind: BusLockUp)"#,
+            "is on no bus that could hang",
+            "I2C, SPI or 1-Wire",
+        ),
+        (
+            r#"Fault(target: "n", kind: BusLockUp)"#,
+            "`n` names no signal",
+            "Condensation befall a whole device",
+        ),
+        (
+            r#"Fault(target: "n", kind: AdcReference(by: 0.1))"#,
+            "no part through its board's converter",
+            "analogue pin",
+        ),
+        (
+            r#"Fault(target: "n/climate.*", kind: AdcReference(by: 0.1))"#,
+            "the reference is the whole board's",
+            "write `n`",
+        ),
+        (
+            r#"Fault(target: "n", kind: Condensation(recover: "1min", leak: 10))"#,
+            "`leak` must lie within 0 and 1",
+            "10 % is written 0.1",
+        ),
+        (
+            r#"Fault(target: "n/inner.temperature", kind: Condensation(recover: "1min"))"#,
+            "measures no humidity",
+            "such a part",
+        ),
+        (
+            r#"Fault(target: "n/door.contact", kind: SelfHeating(by: 1, tau: "1min"))"#,
+            "measures no temperature",
+            "temperature of a part",
+        ),
+        (r#"Fault(target: "n/climate.*", kind: Dust(per_day: 0.1))"#, "measures no light", "illuminance"),
+        (
+            r#"Fault(target: "n/climate.*", kind: Intermittent(open: "1ms", closed: "1s"))"#,
+            "`open` is shorter than 10ms",
+            "10ms",
+        ),
+        (
+            r#"Swap(target: "n/climate.temperature", with: "iner.temperature")"#,
+            "measures no `iner.temperature`",
+            "`inner.temperature`",
+        ),
+        (
+            r#"Swap(target: "n/climate.temperature", with: "climate.humidity")"#,
+            "not of one quantity",
+            "measures the same",
+        ),
+        (
+            r#"Swap(target: "n/climate.temperature", with: "climate.temperature")"#,
+            "with itself",
+            "measures the same",
+        ),
+        (r#"Swap(target: "n/climate.*", with: "inner.temperature")"#, "may name more than one", "write out"),
+        (
+            r#"Swap(target: "m/climate.temperature", with: "inner.temperature")"#,
+            "there is no device `m`",
+            "known",
+        ),
+    ] {
+        let said = told(event);
+        assert!(said.contains(message) && said.contains(help), "{event}:\n{said}");
+    }
+    for event in [
+        r#"Swap(target: "n/climate.temperature", with: "inner.temperature")"#,
+        r#"Fault(target: "n/inner.temperature", kind: BusLockUp)"#,
+        r#"Fault(target: "n", kind: Condensation(recover: "1min"))"#,
+    ] {
+        assert_eq!(told(event), "", "{event}");
+    }
+}
+
+#[test]
+fn drives_that_follow_no_actuator() {
+    let all = catalog::builtin().unwrap();
+    let told = |drive: &str| {
+        let scene = format!(
+            r#"world: (scene: (bodies: [(id: "b", kind: Dynamic, shape: Sphere(radius_m: 0.1), mass_kg: 1)],
+            rotors: [(id: "r", body: "b", axis: (0, 0, 1), unbalance_g_mm: 1, drive: ({drive}))])), things:"#
+        );
+        let fan = r#"(id: "fan", model: "fan-nf-a4x10", on: Pin("GPIO16"))"#;
+        errors(&all, &scenario("esp32-devkit", fan, "").replace("things:", &scene))
+    };
+    for (drive, message) in [
+        ("", "either `speeds` or an actuator that it `follows`"),
+        (r#"speeds: [(rpm: 10)], follows: (actuator: "n/fan", rpm: 10)"#, "either `speeds` or an actuator"),
+        (r#"follows: (actuator: "m/fan", rpm: 10)"#, "there is no device `m`; there are: n"),
+        (r#"follows: (actuator: "n/pump", rpm: 10)"#, "`n` has no actuator `pump`; it has: fan"),
+        (r#"follows: (actuator: "n/fan", rpm: 1e9)"#, "turns a minute"),
+    ] {
+        let said = told(drive);
+        assert!(said.contains(message), "{drive}:\n{said}");
+    }
+    assert_eq!(told(r#"follows: (actuator: "n/fan", rpm: 3000)"#), "");
+}

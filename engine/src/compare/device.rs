@@ -106,6 +106,16 @@ impl Judge {
         self.clock.skewed()
     }
 
+    /// Whether the device has been silent for longer than its own rhythm allows.
+    pub fn silent(&self) -> bool {
+        self.device_silent.is_some()
+    }
+
+    /// Time stamps minus arrivals as learnt [s], and by how much the device's clock runs fast [s/s].
+    pub fn clock_learnt(&self) -> Option<(f64, f64)> {
+        self.clock.learnt()
+    }
+
     /// Median time between messages.
     pub fn period(&self) -> Span {
         self.rhythm.period()

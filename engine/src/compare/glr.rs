@@ -274,6 +274,13 @@ impl Search<'_> {
         self.gain_under(&all, onset)
     }
 
+    /// What it gains to suppose that the correction at `at` is another one.
+    pub fn instead(&self, at: usize, other: Correction, onset: u64) -> Option<f64> {
+        let mut all = self.corrections.to_vec();
+        all[at] = other;
+        self.gain_under(&all, onset)
+    }
+
     /// The same fit once more, near its own size, in full.
     pub fn again(&self, fit: &Fit) -> Option<Fit> {
         self.fit_near(fit.size, fit)

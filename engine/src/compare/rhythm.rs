@@ -286,6 +286,14 @@ impl DeviceClock {
             && tail.iter().all(|x| (x.1 - tail[0].1).abs() < CLOCK_SIGMAS * sigma)
     }
 
+    /// Time stamp minus arrival as learnt, at the last arrival [s], and its slope [s/s]; none before the baseline is.
+    pub fn learnt(&self) -> Option<(f64, f64)> {
+        let (at, last) = *self.offsets.back()?;
+        // While the clock runs away, the baseline is where it should be, not where it is.
+        let offset = if self.skewed { last } else { self.expected(at) };
+        (self.n >= CLOCK_WARM_UP).then_some((offset, self.slope))
+    }
+
     /// Whether the clock runs wrong now.
     pub fn skewed(&self) -> bool {
         self.skewed

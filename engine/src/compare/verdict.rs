@@ -118,6 +118,9 @@ impl Judge {
         if i >= active.next_refit {
             active.next_refit = i + 30;
             self.refit(o, &active);
+            if let Some(shape) = self.rename(o, &active, arrived) {
+                active.shape = shape;
+            }
         }
         self.lanes[o].active = Some(active);
     }

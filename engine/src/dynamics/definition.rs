@@ -35,6 +35,9 @@ pub struct DynamicsDef {
     pub sources: Vec<SourceDef>,
     /// What is measured.
     pub outputs: Vec<OutputDef>,
+    /// What may happen to the thing that is no fault of a sensor: a lid is opened, a fan blocked, something put in.
+    #[serde(default)]
+    pub events: Vec<HappeningDef>,
     /// Longest step of a network that is not linear; a linear one is integrated exactly over any step.
     #[serde(default = "one_second")]
     pub max_step: Span,
@@ -47,6 +50,40 @@ impl DynamicsDef {
     /// When the text is no RON of this shape.
     pub fn from_ron(text: &str) -> Result<Self, Box<ron::error::SpannedError>> {
         crate::scenario::shape::options().from_str(text).map_err(Box::new)
+    }
+}
+
+impl DynamicsDef {
+    /// The network for recordings that tell only some inputs: one that would be learnt, and that a boundary follows, becomes a
+    /// parameter of that boundary, its name with `_` for dots. Others stay as they are.
+    #[must_use]
+    pub fn told_only(&self, is_told: impl Fn(&str) -> bool) -> Self {
+        let mut def = self.clone();
+        for input in &self.inputs {
+            let Some(UnsaidDef::Learnt(value, std)) = input.unless_said else { continue };
+            let name = input.signal.replace('.', "_");
+            let follows = |b: &BoundaryDef| matches!(&b.at, BoundaryAt::Input(i) if *i == input.signal);
+            let elsewhere = self.sources.iter().any(|s| s.input.as_ref() == Some(&input.signal))
+                || self.conductances.iter().any(|c| c.gate.as_ref() == Some(&input.signal));
+            if is_told(&input.signal) || elsewhere || def.parameters.contains_key(&name) {
+                continue;
+            }
+            for b in def.boundaries.iter_mut().filter(|b| follows(b)) {
+                b.at = BoundaryAt::Parameter(name.clone());
+            }
+            def.inputs.retain(|i| i.signal != input.signal);
+            let parameter = ParameterDef {
+                value,
+                unit: "degC".to_owned(),
+                source: "learnt, since nothing measures it".to_owned(),
+                bounds: input.range,
+                prior: PriorDef::Linear(std),
+                per_recording: true,
+                drift_per_h: 0.5,
+            };
+            def.parameters.insert(name, parameter);
+        }
+        def
     }
 }
 
@@ -122,6 +159,19 @@ pub struct InputDef {
     /// Time over which its autocorrelation falls to 1/e.
     #[serde(default = "one_minute")]
     pub correlation: Span,
+    /// What holds for a recording that does not tell it. None: a recording must.
+    #[serde(default)]
+    pub unless_said: Option<UnsaidDef>,
+}
+
+/// What is taken for an input that a recording does not tell.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum UnsaidDef {
+    /// It stays at this value.
+    Stays(f64),
+    /// It is a constant that is learnt, of each recording its own: what is believed of it, and its standard deviation.
+    Learnt(f64, f64),
 }
 
 fn one_minute() -> Span {
@@ -199,6 +249,36 @@ pub struct ConductanceDef {
     /// ch. 9).
     #[serde(default = "one")]
     pub exponent: f64,
+    /// Input that it is multiplied with: a fan's speed, how far a lid is open.
+    #[serde(default)]
+    pub gate: Option<String>,
+}
+
+/// Something that may happen to a thing: a parameter becomes another while it lasts.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HappeningDef {
+    /// What a verdict calls it, such as `lid_open`.
+    pub kind: String,
+    /// The part it names.
+    pub part: String,
+    /// Parameter that changes.
+    pub parameter: String,
+    /// To what.
+    pub becomes: BecomesDef,
+    /// How often it happens, [1/day]; what is rare needs more evidence.
+    #[serde(default = "one")]
+    pub per_day: f64,
+}
+
+/// What becomes of a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum BecomesDef {
+    /// Its value times a factor; the most likely one, and the standard deviation of its logarithm.
+    Times(f64, f64),
+    /// Its value plus a term; the most likely one, and its standard deviation, in the parameter's unit.
+    Plus(f64, f64),
 }
 
 fn one() -> f64 {

@@ -4,7 +4,7 @@
 //! keeps its own start and its own value of the parameters marked `per_recording`. Model error is not white: σ² is the
 //! residuals' variance times (1 + ρ)/(1 − ρ), with ρ their correlation from row to row, so that the intervals do not
 //! pretend that 3,600 rows are 3,600 independent facts. Solved by Levenberg–Marquardt with the integrator's own
-//! sensitivities.
+//! sensitivities, from several starts or from where CMA-ES comes to; intervals are those of the profile likelihood.
 //!
 //! ```
 //! # use twinfleet_engine::dynamics::{DynamicsDef, fit::{Dataset, Settings, fit}};
@@ -26,8 +26,16 @@
 //! assert!((report.params.parameters["c"].value - 100.0).abs() < 1.0);
 //! ```
 
+mod cma_es;
+mod pool;
 mod problem;
+mod profile;
 mod solve;
+mod tell;
+
+pub use pool::pool;
+pub use profile::Point;
+pub use tell::Experiment;
 
 use super::{
     definition::{DynamicsDef, PriorDef},
@@ -57,6 +65,16 @@ pub struct Dataset {
     pub covariates: BTreeMap<String, f64>,
 }
 
+/// How the valley is looked for that least squares then descend into.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Global {
+    /// From several starting points.
+    #[default]
+    Multistart,
+    /// From where an evolution strategy comes to, and from those starting points.
+    CmaEs,
+}
+
 /// How a fit is done.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -70,11 +88,23 @@ pub struct Settings {
     pub warmup_s: f64,
     /// Most iterations from one start.
     pub iterations: usize,
+    /// How the valley is looked for.
+    pub global: Global,
+    /// Whether intervals are profiled and experiments planned; without it they are those of the Gauss–Newton matrix.
+    pub profiled: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { train_fraction: 1.0, starts: 3, seed: 1, warmup_s: 60.0, iterations: 60 }
+        Self {
+            train_fraction: 1.0,
+            starts: 3,
+            seed: 1,
+            warmup_s: 60.0,
+            iterations: 60,
+            global: Global::Multistart,
+            profiled: false,
+        }
     }
 }
 
@@ -114,6 +144,8 @@ pub struct Estimate {
     pub sd: f64,
     /// Whether the data halved the prior's variance; where not, the value is mostly the prior's.
     pub identified: bool,
+    /// Its profile, ascending; empty where the interval is that of the Gauss–Newton matrix.
+    pub profile: Vec<Point>,
 }
 
 /// Which part of a recording a figure is about.
@@ -184,6 +216,10 @@ pub struct Report {
     pub signals: Vec<String>,
     /// Whether the last start's iterations converged.
     pub converged: bool,
+    /// Parameters that the data tell only together.
+    pub confounded: Vec<Vec<String>>,
+    /// What would tell those that are not identified.
+    pub experiments: Vec<Experiment>,
 }
 
 /// Fits a network to recordings, and simulates what was held out.
@@ -203,7 +239,13 @@ pub fn fit(
     }
     let mut problem = Problem::new(def, &heads)?;
     let solution = solve::best_of(&mut problem, settings)?;
-    let estimates = estimates(&problem, &solution, &heads);
+    let estimates = estimates(&problem, &solution, &heads, settings.profiled);
+    let (confounded, experiments) = if settings.profiled {
+        let weak = tell::experiments(def, &problem, &solution, &heads, &estimates);
+        (tell::confounded(&problem, &solution), weak)
+    } else {
+        Default::default()
+    };
     let mut params = collect(thing, def, &problem, &solution, &heads);
     tuned_noise(def, &mut params, &heads)?;
 
@@ -215,6 +257,8 @@ pub fn fit(
         files: train.iter().chain(test).map(|d| d.name.clone()).collect(),
         signals: def.outputs.iter().map(|o| o.signal.clone()).collect(),
         converged: solution.converged,
+        confounded,
+        experiments,
     };
     let fitted = report.params.applied_to(def)?;
     for (k, d) in train.iter().enumerate() {
@@ -273,21 +317,38 @@ fn check(def: &DynamicsDef, d: &Dataset) -> Result<(), FitError> {
     Ok(())
 }
 
-fn estimates(problem: &Problem, solution: &solve::Solution, data: &[Dataset]) -> Vec<Estimate> {
+/// Unknowns of a fit from which on only the shared parameters are profiled: each profile fits all the others anew.
+const PROFILED_AT_MOST: usize = 24;
+
+fn estimates(
+    problem: &Problem,
+    solution: &solve::Solution,
+    data: &[Dataset],
+    profiled: bool,
+) -> Vec<Estimate> {
+    let all = problem.len() <= PROFILED_AT_MOST;
+    let places: Vec<usize> = (0..problem.len())
+        .filter(|i| problem.meaning(*i).is_some_and(|(_, file)| profiled && (all || file.is_none())))
+        .collect();
+    let profiles = profile::profiles(problem, solution, &places);
     let mut out: Vec<Estimate> = (0..problem.len())
         .filter_map(|i| {
             let (q, file) = problem.meaning(i)?;
             let p = &problem.parameters()[q];
             let (eta, sd) = (solution.v[i], solution.sd[i]);
-            let at = |z: f64| p.from_space(eta + z * sd);
+            let profile = places.iter().position(|place| *place == i).map(|at| &profiles[at]);
+            let (low, high) = profile.map_or((eta - profile::Z * sd, eta + profile::Z * sd), |p| p.ends);
             Some(Estimate {
                 name: p.name.clone(),
                 recording: file.map(|f| data[f].name.clone()),
                 unit: p.unit.clone(),
-                value: at(0.0),
-                interval: (at(-1.644_853_6), at(1.644_853_6)),
+                value: p.from_space(eta),
+                interval: (p.from_space(low), p.from_space(high)),
                 sd,
                 identified: sd * sd < 0.5 * p.prior_sd() * p.prior_sd(),
+                profile: profile.map_or_else(Vec::new, |profile| {
+                    profile.points.iter().map(|(eta, rise)| (p.from_space(*eta), *rise)).collect()
+                }),
             })
         })
         .collect();
@@ -485,7 +546,7 @@ fn innovation_costs(def: &DynamicsDef, data: &[Dataset]) -> Result<Vec<f64>, Fit
 
 /// The network with the steps in which this recording's readings come, where they are coarser than the part's own: a
 /// recorder's rounding is no noise of the device.
-fn at_its_resolution(def: &DynamicsDef, d: &Dataset) -> DynamicsDef {
+pub fn at_its_resolution(def: &DynamicsDef, d: &Dataset) -> DynamicsDef {
     let mut def = def.clone();
     for (o, column) in def.outputs.iter_mut().zip(&d.outputs) {
         o.quantum = o.quantum.max(resolution(column));

@@ -22,7 +22,7 @@ mod slopes;
 pub use slopes::Jacobians;
 pub(crate) use slopes::{At, By};
 
-use super::definition::{BoundaryAt, DynamicsDef, InputDef, PriorDef, TimingDef};
+use super::definition::{BecomesDef, BoundaryAt, DynamicsDef, InputDef, PriorDef, TimingDef};
 use std::{
     collections::BTreeMap,
     ops::{Add, Div, Mul, Neg, Sub},
@@ -185,6 +185,14 @@ struct Link {
     b: Node,
     law: Law,
     value: Monomial,
+    /// Input that it is multiplied with.
+    gate: Option<usize>,
+}
+
+impl Link {
+    fn open<T: Real>(&self, u: &[T]) -> T {
+        self.gate.map_or(T::from_f64(1.0), |g| u[g])
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -514,14 +522,15 @@ impl Model {
             model.linear &= c.exponent == 1.0;
             let (a, b) = (names.node(&place, &c.between.0)?, names.node(&place, &c.between.1)?);
             let value = names.coefficient(&place, &c.value)?;
-            model.links.push(Link { a, b, law: Law::Power(c.exponent), value });
+            let gate = c.gate.as_ref().map(|g| names.input(&place, g)).transpose()?;
+            model.links.push(Link { a, b, law: Law::Power(c.exponent), value, gate });
         }
         for r in &def.radiation {
             let place = format!("radiation `{}`–`{}`", r.between.0, r.between.1);
             let (a, b) = (names.node(&place, &r.between.0)?, names.node(&place, &r.between.1)?);
             let mut value = names.coefficient(&place, &r.area_m2)?;
             value.scale *= STEFAN_BOLTZMANN;
-            model.links.push(Link { a, b, law: Law::Radiation, value });
+            model.links.push(Link { a, b, law: Law::Radiation, value, gate: None });
             model.linear = false;
         }
         for s in &def.sources {
@@ -532,6 +541,17 @@ impl Model {
         }
         for o in &def.outputs {
             model.add_output(&names, o)?;
+        }
+        for e in &def.events {
+            names.parameter(&format!("event `{}`", e.kind), &e.parameter)?;
+            let (BecomesDef::Times(size, spread) | BecomesDef::Plus(size, spread)) = e.becomes;
+            let positive = matches!(e.becomes, BecomesDef::Plus(..)) || size > 0.0;
+            if !(size.is_finite() && positive && spread > 0.0 && e.per_day > 0.0) {
+                return Err(DynamicsError::Figure {
+                    place: format!("event `{}`", e.kind),
+                    why: "a factor, a spread and a rate must be above 0".to_owned(),
+                });
+            }
         }
         for (m, s) in model.capacities.iter().zip(&def.storages) {
             let value = m.value(&model.values());
@@ -589,9 +609,19 @@ impl Model {
         self.parameters.iter().position(|p| p.name == name)
     }
 
-    /// Whether the rate is linear in the state, so that a step of any length is exact.
+    /// Whether the rate is linear in state and inputs, so that a step of any length is exact.
     pub fn is_linear(&self) -> bool {
+        self.linear && self.gates().next().is_none()
+    }
+
+    /// Whether the rate is linear in the state while inputs are held.
+    pub(crate) fn is_linear_while_held(&self) -> bool {
         self.linear
+    }
+
+    /// Inputs that conductances are multiplied with.
+    pub(crate) fn gates(&self) -> impl Iterator<Item = usize> {
+        self.links.iter().filter_map(|l| l.gate)
     }
 
     pub(crate) fn max_step_s(&self) -> f64 {
@@ -640,6 +670,7 @@ impl Model {
         for l in &self.links {
             let (a, b) = (self.temperature(l.a, x, theta, u), self.temperature(l.b, x, theta, u));
             let heat = value(place, &l.value) * driving(l.law, a, b);
+            let heat = if l.gate.is_some() { heat * l.open(u) } else { heat };
             if let Node::State(i) = l.a {
                 rate[i] = rate[i] - heat;
             }

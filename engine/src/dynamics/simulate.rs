@@ -13,9 +13,11 @@ use crate::{
     actuate::ActuatorBank,
     plan::{self, GroupPlan, Plan},
     rng::{self, Rng},
-    signal::SignalId,
+    scenario::{Action, EventDef},
+    signal::{SignalId, wildcard},
+    time::SimTime,
     units::Conversion,
-    world::{Clock, Row, Rows, StateHash, StateHashers, TickSystems, Truth, TruthId, Watch},
+    world::{Clock, Event, Events, Row, Rows, StateHash, StateHashers, TickSystems, Truth, TruthId, Watch},
 };
 use bevy_ecs::prelude::*;
 use rand_distr::{Distribution, StandardNormal};
@@ -40,6 +42,70 @@ struct Unit {
     /// The first output's signal; the others follow.
     signal: SignalId,
     noise: Rng,
+    changes: Vec<Change>,
+}
+
+/// A parameter is another for a while.
+#[derive(Debug)]
+struct Change {
+    from: SimTime,
+    until: SimTime,
+    parameter: usize,
+    factor: f64,
+    kind: String,
+    /// Whether its onset and its end were told.
+    told: [bool; 2],
+}
+
+impl Change {
+    /// Those of a device in the timeline.
+    fn all(plan: &Plan, id: &str, model: &Model) -> Vec<Self> {
+        let of_event = |event: &EventDef| {
+            let Action::Change { target, parameter, factor, kind } = &event.action else { return None };
+            let parameter =
+                model.parameter(parameter).filter(|_| wildcard(target.as_bytes(), id.as_bytes()))?;
+            Some(Self {
+                from: SimTime::ZERO + event.at,
+                until: event.until.map_or(SimTime::NEVER, |u| SimTime::ZERO + u),
+                parameter,
+                factor: *factor,
+                kind: kind.clone(),
+                told: [false; 2],
+            })
+        };
+        plan.scenario.timeline.iter().filter_map(of_event).collect()
+    }
+
+    /// Its labels that are due.
+    fn label(&mut self, now: SimTime, id: &str, events: &mut Vec<Event>) {
+        let ends = [(self.from, "fault_start"), (self.until, "fault_end")];
+        for ((t, kind), told) in ends.into_iter().zip(&mut self.told) {
+            if t <= now && !std::mem::replace(told, true) {
+                events.push(Event {
+                    t,
+                    subject: id.to_owned(),
+                    kind: kind.to_owned(),
+                    detail: self.kind.clone(),
+                    value: self.factor,
+                    ..Event::default()
+                });
+            } else if t > now {
+                break;
+            }
+        }
+    }
+}
+
+impl Unit {
+    /// Its parameters now.
+    fn theta_at(&self, now: SimTime) -> Option<Vec<f64>> {
+        let acts = |c: &&Change| c.from <= now && now < c.until;
+        self.changes.iter().any(|c| acts(&c)).then(|| {
+            let mut theta = self.theta.clone();
+            self.changes.iter().filter(acts).for_each(|c| theta[c.parameter] *= c.factor);
+            theta
+        })
+    }
 }
 
 /// Where an input comes from.
@@ -125,10 +191,12 @@ fn unit(
     let resting = model.resting_c(&theta, &u);
     let x = model.starts.iter().map(|s| s.initial_c.unwrap_or(resting)).collect();
     let noise = rng::stream(plan.seed, &id, "dynamics/noise");
-    let channels = plan::device_channels(&group.thing, &group.power, &plan.catalog).map_or(0, |c| c.len());
+    let changes = Change::all(plan, &id, model);
+    let channels =
+        plan::device_channels(&group.thing, &group.power, group.radio, &plan.catalog).map_or(0, |c| c.len());
     let first = channels.saturating_sub(model.outputs.len()) as u32;
     let signal = plan.signals.id(group.block, device, first);
-    Ok(Unit { id, theta, x, inputs, u, outputs, signal, noise })
+    Ok(Unit { id, theta, x, inputs, u, outputs, signal, noise, changes })
 }
 
 fn driver(
@@ -166,10 +234,11 @@ fn advance_networks(
     watch: Res<Watch>,
     mut rows: ResMut<Rows>,
     mut truth: ResMut<Truth>,
+    mut events: ResMut<Events>,
     banks: Query<&ActuatorBank>,
     mut all: Query<&mut Networks>,
 ) {
-    let dt_s = clock.step.as_secs_f64();
+    let (dt_s, now) = (clock.step.as_secs_f64(), clock.now);
     for mut networks in &mut all {
         let networks = &mut *networks;
         for unit in &networks.units {
@@ -191,13 +260,17 @@ fn advance_networks(
                 };
                 *u = conversion.map_or(value, |c| c.of(value));
             }
-            model.step(&mut unit.x, &unit.theta, &unit.u, dt_s);
+            let changed = unit.theta_at(now);
+            model.step(&mut unit.x, changed.as_ref().unwrap_or(&unit.theta), &unit.u, dt_s);
             for (x, start) in unit.x.iter_mut().zip(&model.starts) {
                 let z: f64 = StandardNormal.sample(&mut unit.noise);
                 *x += start.noise_k_per_sqrt_s * dt_s.sqrt() * z;
             }
         });
-        for unit in &networks.units {
+        for unit in &mut networks.units {
+            for change in &mut unit.changes {
+                change.label(now, &unit.id, &mut events.0);
+            }
             for (place, output) in unit.outputs.iter().zip(&networks.model.outputs) {
                 truth.set(*place, unit.x[output.state]);
             }

@@ -143,8 +143,12 @@ pub(crate) struct Stepper<'a> {
     model: &'a Model,
     theta: &'a [f64],
     held: Vec<Reversion>,
-    steps: std::collections::HashMap<u64, LinearStep>,
+    /// By the length's bits, and those of the inputs that conductances are multiplied with.
+    steps: std::collections::HashMap<(u64, u64), LinearStep>,
 }
+
+/// Steps that are kept: inputs that conductances are multiplied with may take any value.
+const STEPS_KEPT: usize = 4096;
 
 impl<'a> Stepper<'a> {
     pub(crate) fn new(model: &'a Model, theta: &'a [f64]) -> Self {
@@ -153,12 +157,17 @@ impl<'a> Stepper<'a> {
     }
 
     /// The shared part of a linear step, its length rounded to a relative 2⁻¹² so that jittered steps share it.
-    fn linear(&mut self, dt_s: f64) -> (f64, &LinearStep) {
+    fn linear(&mut self, u: &[f64], dt_s: f64) -> (f64, &LinearStep) {
         let grid = 2f64.powi(dt_s.log2().floor() as i32 - 11);
         let h = (dt_s / grid).round() * grid;
         let (model, theta, held) = (self.model, self.theta, &self.held);
-        let step = self.steps.entry(h.to_bits()).or_insert_with(|| {
-            let y = vec![0.0; model.states() + model.inputs.len()];
+        let gates = model.gates().fold(0u64, |key, k| key.rotate_left(21) ^ u[k].to_bits());
+        if self.steps.len() >= STEPS_KEPT {
+            self.steps.clear();
+        }
+        let step = self.steps.entry((h.to_bits(), gates)).or_insert_with(|| {
+            let mut y = vec![0.0; model.states() + model.inputs.len()];
+            y[model.states()..].copy_from_slice(u);
             let (j, _, _) = model.system(&y, theta, held);
             let phi = phi1(&j.clone().scaled(h)).scaled(h);
             let mut by_y = j.mul(&phi);
@@ -172,13 +181,13 @@ impl<'a> Stepper<'a> {
 
     /// Carries the states forward.
     pub(crate) fn step(&mut self, x: &mut [f64], u: &[f64], dt_s: f64) {
-        if !self.model.is_linear() {
+        if !self.model.is_linear_while_held() {
             return self.model.step(x, self.theta, u, dt_s);
         }
         let n = x.len();
         let mut rate = vec![0.0; n];
         self.model.derivative(x, self.theta, u, &mut rate);
-        let (_, step) = self.linear(dt_s);
+        let (_, step) = self.linear(u, dt_s);
         for (i, x) in x.iter_mut().enumerate() {
             *x += step.phi.row(i)[..n].iter().zip(&rate).map(|(p, r)| p * r).sum::<f64>();
         }
@@ -187,7 +196,7 @@ impl<'a> Stepper<'a> {
     /// The same with derivatives by state and parameters (rows and columns of inputs left as they come).
     pub(crate) fn step_with_jacobians(&mut self, x: &mut [f64], u: &[f64], dt_s: f64) -> StepJacobians {
         let (model, theta, n) = (self.model, self.theta, x.len());
-        if !model.is_linear() {
+        if !model.is_linear_while_held() {
             let mut y: Vec<f64> = x.iter().chain(u).copied().collect();
             let out = model.advance_with_jacobians(&mut y, theta, &self.held, dt_s);
             x.copy_from_slice(&y[..n]);
@@ -197,7 +206,7 @@ impl<'a> Stepper<'a> {
         self.step(x, u, dt_s);
         let middle: Vec<f64> = before.iter().zip(&*x).map(|(a, b)| 0.5 * (a + b)).collect();
         let by_theta = model.jacobians(&middle, theta, u).theta;
-        let (_, step) = self.linear(dt_s);
+        let (_, step) = self.linear(u, dt_s);
         let mut out = Mat::zeros(n, by_theta.cols);
         for i in 0..n {
             for (l, p) in step.phi.row(i)[..n].iter().enumerate() {
@@ -226,7 +235,7 @@ impl Model {
 
     /// Steps that a step is made of: a linear network's is exact at any length.
     pub(crate) fn substeps(&self, dt_s: f64) -> usize {
-        if self.is_linear() { 1 } else { (dt_s / self.max_step_s()).ceil().max(1.0) as usize }
+        if self.is_linear_while_held() { 1 } else { (dt_s / self.max_step_s()).ceil().max(1.0) as usize }
     }
 
     /// Carries states and inputs forward.

@@ -203,6 +203,8 @@ impl Cohort {
         } else {
             self.outages[lane as usize].brown_out = None;
         }
+        let cause = self.cause(lane, self.outages[lane as usize].brown_out);
+        self.free_buses(lane, t + AT_ONCE, &cause);
         if gap.is_none() && self.radios.is_some() {
             let cause = self.cause(lane, self.outages[lane as usize].brown_out);
             let text =

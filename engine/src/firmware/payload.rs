@@ -4,7 +4,7 @@
 //! use twinfleet_engine::{firmware::payload::{Codec, Report}, scenario::PayloadDef};
 //! let names = ["bme280.temperature".to_owned(), "bme280.humidity".to_owned()];
 //! let report = Report {
-//!     device: "node-7", zone: "north", seq: 3, ts_unix_ms: 1_767_225_600_000, battery_v: None, values: &[21.5, 40.25],
+//!     device: "node-7", zone: "north", seq: 3, ts_unix_ms: 1_767_225_600_000, battery_v: None, rssi_dbm: None, values: &[21.5, 40.25],
 //! };
 //! let mut bytes = Vec::new();
 //! Codec::new(&PayloadDef::Json, &names).unwrap().render(&report, &mut bytes);
@@ -31,6 +31,8 @@ pub struct Report<'a> {
     pub ts_unix_ms: i64,
     /// Battery voltage, [V]; none on the mains.
     pub battery_v: Option<f64>,
+    /// Received power, [dBm]; none where the link is no radio.
+    pub rssi_dbm: Option<f64>,
     /// Readings in the order of the codec's names; NaN: no reading.
     pub values: &'a [f64],
 }
@@ -43,7 +45,7 @@ pub enum TemplateError {
     Brace(char),
     /// A placeholder that nothing fills.
     #[error(
-        "nothing is named `{name}`: a payload template may hold {{device}}, {{zone}}, {{seq}}, {{ts}}, {{time}}, {{battery_v}} and the readings {readings}"
+        "nothing is named `{name}`: a payload template may hold {{device}}, {{zone}}, {{seq}}, {{ts}}, {{time}}, {{battery_v}}, {{rssi_dbm}} and the readings {readings}"
     )]
     Unknown {
         /// What was written.
@@ -66,6 +68,7 @@ enum Piece {
     Ts,
     Time,
     Battery(Option<usize>),
+    Rssi(Option<usize>),
 }
 
 /// A compiled payload format.
@@ -127,6 +130,7 @@ fn fill(piece: &Piece, report: &Report, out: &mut Vec<u8>) {
         Piece::Ts => put(out, format_args!("{}", report.ts_unix_ms)),
         // Years that a device cannot have are cut to what the calendar holds.
         Piece::Time => out.extend(calendar::text(report.ts_unix_ms.saturating_mul(1_000_000)).bytes()),
+        Piece::Rssi(decimals) => number(out, report.rssi_dbm.unwrap_or(f64::NAN), *decimals),
         Piece::Battery(decimals) => number(out, report.battery_v.unwrap_or(f64::NAN), *decimals),
     }
 }
@@ -191,6 +195,7 @@ fn placeholder(inside: &str, names: &[String]) -> Result<Piece, TemplateError> {
         "ts" => Piece::Ts,
         "time" => Piece::Time,
         "battery_v" => Piece::Battery(decimals),
+        "rssi_dbm" => Piece::Rssi(decimals),
         _ => match names.iter().position(|n| n == name) {
             Some(i) => Piece::Value(i, decimals),
             None => {

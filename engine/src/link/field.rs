@@ -81,8 +81,8 @@ struct Spot {
 pub(crate) struct Field(Vec<Spot>);
 
 impl Field {
-    /// Adds the next lane's device; `walls` counts those to each access point.
-    pub fn add(&mut self, radio: &Radio, walls: &[u32], seed: u64, device: &str) {
+    /// Adds the next lane's device; `walls` counts those to each access point. Received power of the one that it is on, [dBm].
+    pub fn add(&mut self, radio: &Radio, walls: &[u32], seed: u64, device: &str) -> f64 {
         let heard: Vec<Heard> = walls
             .iter()
             .enumerate()
@@ -100,8 +100,10 @@ impl Field {
             })
             .collect();
         let mut spot = Spot { heard, on: 0, at: SimTime::ZERO, rng: stream(seed, device, "link/fading") };
-        spot.on = spot.best(radio).0;
+        let (best, dbm) = spot.best(radio);
+        spot.on = best;
         self.0.push(spot);
+        dbm
     }
 
     /// Brings a device's field to `t`. Received power of its access point, [dBm], and whether it has gone over to another.

@@ -14,8 +14,11 @@
 //! assert_eq!(signals, [("soc.temperature".to_owned(), "degC".to_owned())]);
 //! ```
 
+pub mod live;
+
 use crate::{
     compare::{Judge, News, Reading, Verdict},
+    diagnose,
     message::Message,
     mirror::{self, ModelSignal, decode::Decoder, outlook::Outlook},
     plan::Plan,
@@ -369,6 +372,15 @@ impl Twin {
                 part: verdict.part.clone(),
                 kind: if ended { "verdict_end" } else { "verdict" }.to_owned(),
                 detail: verdict.kind.to_owned(),
+                value: verdict.posterior,
+                ..Event::default()
+            });
+            sink.events.push(Event {
+                t,
+                subject: self.id.clone(),
+                part: verdict.part.clone(),
+                kind: diagnose::EVENT.to_owned(),
+                detail: diagnose::detail(&verdict),
                 value: verdict.posterior,
                 ..Event::default()
             });

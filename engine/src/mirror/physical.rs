@@ -20,13 +20,15 @@ use crate::{
     plan::Plan,
     rng::{self, Rng},
     scenario::{Action, PayloadDef, PhysicalDef, recording::Table},
-    sense::fault::FaultDef,
+    sense::fault::{
+        FaultDef, FaultRun, Stream,
+        reach::{self, Wired, Wrong},
+    },
     signal::wildcard,
     time::{SimTime, Span},
     world::{Clock, Counters, Event, Events, Outbox, StateHash, StateHashers, TickSystems},
 };
 use bevy_ecs::{prelude::*, schedule::SystemSet};
-use rand_distr::{Distribution, Exp1, StandardNormal};
 use std::{fmt::Write as _, sync::Arc};
 
 /// Steps of the recording's median step after which a device without rows counts as gone.
@@ -100,13 +102,32 @@ impl Feed {
 /// A fault of the timeline as one physical sees it.
 #[derive(Debug)]
 struct Scheduled {
-    fault: StreamFault,
-    /// Column it corrupts; None: the device.
-    column: Option<usize>,
+    does: Does,
     /// What the labels call it.
     part: String,
+    from: SimTime,
+    until: SimTime,
     started: bool,
     ended: bool,
+}
+
+/// What a fault does to a row.
+#[derive(Debug)]
+enum Does {
+    /// It corrupts a column; None: the device.
+    Corrupt(Option<usize>, StreamFault),
+    /// A column shows what another was recorded as.
+    Show(usize, usize),
+}
+
+impl Does {
+    /// Its word and size in labels.
+    fn label(&self) -> (&'static str, f64) {
+        match self {
+            Self::Corrupt(_, fault) => (fault.kind.name(), fault.kind.size()),
+            Self::Show(..) => (reach::SWAP, 0.0),
+        }
+    }
 }
 
 /// A fault of a stream of readings from its onset to its end.
@@ -115,16 +136,21 @@ pub struct StreamFault {
     from: SimTime,
     until: SimTime,
     kind: FaultDef,
-    rng: Rng,
-    /// Value a stuck reading stays at.
-    held: Option<f64>,
-    next_spike: SimTime,
+    run: FaultRun,
+    /// Whether it knows the value that a stuck reading stays at.
+    held: bool,
 }
 
 impl StreamFault {
     /// A fault that lasts `from..until`, with its own random stream.
     pub fn new(kind: FaultDef, from: SimTime, until: SimTime, rng: Rng) -> Self {
-        Self { from, until, kind, rng, held: None, next_spike: from }
+        let run = FaultRun::drawing(kind, from, until, rng);
+        Self { from, until: kind.gone(until), kind, run, held: false }
+    }
+
+    /// The same on a stream of this kind.
+    fn on(self, stream: Stream) -> Self {
+        Self { run: self.run.on(stream), ..self }
     }
 
     /// Whether it acts now.
@@ -134,46 +160,11 @@ impl StreamFault {
 
     /// The reading as the fault leaves it while it acts (NaN: none); `last` is what was published before, NaN at first.
     pub fn corrupt(&mut self, t: SimTime, value: f64, last: f64) -> f64 {
-        let age_s = (t - self.from).as_secs_f64();
-        match self.kind {
-            FaultDef::Stuck => {
-                let first = if last.is_nan() { value } else { last };
-                *self.held.get_or_insert(first)
-            }
-            FaultDef::Bias { by } => value + by,
-            FaultDef::Drift { per_h } => value + per_h * age_s / 3600.0,
-            FaultDef::Gain { factor } => value * factor,
-            FaultDef::Spike { by, every } => {
-                if t < self.next_spike {
-                    return value;
-                }
-                let wait: f64 = Exp1.sample(&mut self.rng);
-                self.next_spike = if every == Span::ZERO {
-                    SimTime::NEVER
-                } else {
-                    t + Span::from_secs_f64(wait * every.as_secs_f64())
-                };
-                value + by
-            }
-            FaultDef::Noise { std } => {
-                let w: f64 = StandardNormal.sample(&mut self.rng);
-                value + std * w
-            }
-            FaultDef::Dropout => f64::NAN,
-            FaultDef::ClockSkew { .. } => value,
+        if self.kind == FaultDef::Stuck && !self.held {
+            self.held = true;
+            self.run.remember(if last.is_nan() { value } else { last });
         }
-    }
-}
-
-/// A size as the labels give it, in the signal's unit (a drift per hour, a skew in ppm).
-pub fn fault_size(kind: &FaultDef) -> f64 {
-    match *kind {
-        FaultDef::Stuck | FaultDef::Dropout => 0.0,
-        FaultDef::Bias { by } | FaultDef::Spike { by, .. } => by,
-        FaultDef::Drift { per_h } => per_h,
-        FaultDef::Gain { factor } => factor,
-        FaultDef::Noise { std } => std,
-        FaultDef::ClockSkew { ppm } => ppm,
+        self.run.apply(t, value).unwrap_or(f64::NAN)
     }
 }
 
@@ -202,30 +193,46 @@ impl Physical {
     /// A physical of a scenario, its recording read. `ordinal` is its place in the stable order of publishers.
     pub fn new(def: &PhysicalDef, feed: Feed, ordinal: u32, plan: &Plan) -> Self {
         let mut faults = Vec::new();
+        let streams: Vec<Wired> = feed.columns.iter().map(|(name, _)| Wired::named(name)).collect();
         for (n, event) in plan.scenario.timeline.iter().enumerate() {
-            let Action::Fault { target, kind } = &event.action else { continue };
+            let (target, what) = match &event.action {
+                Action::Fault { target, kind } => (target, Wrong::Fault(*kind)),
+                Action::Swap { target, with } => (target, Wrong::Swap(with.clone())),
+                _ => continue,
+            };
             let (device, part) = target.split_once('/').unwrap_or((target, ""));
             if !wildcard(device.as_bytes(), def.id.as_bytes()) {
                 continue;
             }
             let from = SimTime::ZERO + event.at;
             let until = event.until.map_or(SimTime::NEVER, |s| SimTime::ZERO + s);
-            let whole = matches!(kind, FaultDef::Dropout | FaultDef::ClockSkew { .. });
-            let mut add = |column: Option<usize>, part: &str| {
-                let rng = rng::stream(plan.seed, &def.id, &format!("fault/{n}/{part}"));
-                let fault = StreamFault::new(*kind, from, until, rng);
-                faults.push(Scheduled { fault, column, part: part.to_owned(), started: false, ended: false });
+            let kind = match what {
+                Wrong::Fault(kind) => kind,
+                Wrong::Swap(with) => {
+                    let Some((a, b)) = reach::swapped(part, &with, &streams) else { continue };
+                    for (column, other) in [(a, b), (b, a)] {
+                        let (part, does) = (streams[column].name.clone(), Does::Show(column, other));
+                        faults.push(Scheduled { does, part, from, until, started: false, ended: false });
+                    }
+                    continue;
+                }
+            };
+            let whole = kind.is_of_device() || (part.is_empty() && kind == FaultDef::Dropout);
+            let mut add = |column: Option<usize>, label: &str, part: &str, stream: Stream| {
+                let rng = rng::stream(plan.seed, &def.id, label);
+                let fault = StreamFault::new(kind, from, until, rng).on(stream);
+                let (until, part) = (fault.until, part.to_owned());
+                let does = Does::Corrupt(column, fault);
+                faults.push(Scheduled { does, part, from, until, started: false, ended: false });
             };
             // A clock is the whole device's, whatever part the target names.
-            if matches!(kind, FaultDef::ClockSkew { .. }) || (part.is_empty() && whole) {
-                add(None, "");
+            if whole {
+                add(None, &format!("fault/{n}/"), "", Stream::default());
                 continue;
             }
-            let pattern = if part.is_empty() { "*" } else { part };
-            for (c, (name, _)) in feed.columns.iter().enumerate() {
-                if wildcard(pattern.as_bytes(), name.as_bytes()) {
-                    add(Some(c), name);
-                }
+            for c in reach::reached(&kind, Some(part).filter(|p| !p.is_empty()), &streams) {
+                let stream = &streams[c];
+                add(Some(c), &reach::draws_as(&kind, n, stream), &stream.name, stream.stream);
             }
         }
         let zone = def.zone.clone().unwrap_or_default();
@@ -301,24 +308,15 @@ impl Physical {
 
     fn label(&mut self, until: SimTime, events: &mut Vec<Event>) {
         for f in &mut self.faults {
-            let mut push = |t, kind: &str| {
-                events.push(Event {
-                    t,
-                    subject: self.id.clone(),
-                    part: f.part.clone(),
-                    kind: kind.to_owned(),
-                    detail: f.fault.kind.name().to_owned(),
-                    value: fault_size(&f.fault.kind),
-                    ..Event::default()
-                });
-            };
-            if !f.started && f.fault.from < until {
+            let mut push =
+                |t, kind: &str| events.push(reach::label(t, &self.id, &f.part, kind, f.does.label()));
+            if !f.started && f.from < until {
                 f.started = true;
-                push(f.fault.from, "fault_start");
+                push(f.from, "fault_start");
             }
-            if !f.ended && f.fault.until < until {
+            if !f.ended && f.until < until {
                 f.ended = true;
-                push(f.fault.until, "fault_end");
+                push(f.until, "fault_end");
             }
         }
     }
@@ -328,18 +326,20 @@ impl Physical {
         let mut values: Vec<f64> = self.feed.columns.iter().map(|(_, v)| v[row]).collect();
         let mut silent = false;
         let mut clock_ns = t.0;
-        for f in &mut self.faults {
-            let fault = &mut f.fault;
-            if !fault.active(t) {
-                continue;
-            }
-            match (f.column, fault.kind) {
-                (Some(c), _) if !values[c].is_nan() => values[c] = fault.corrupt(t, values[c], self.last[c]),
-                (None, FaultDef::Dropout) => silent = true,
-                (None, FaultDef::ClockSkew { ppm }) => {
-                    clock_ns += ((t - fault.from).0 as f64 * ppm * 1e-6) as i64
+        for f in self.faults.iter_mut().filter(|f| f.from <= t && t < f.until) {
+            match &mut f.does {
+                Does::Show(column, other) => values[*column] = self.feed.columns[*other].1[row],
+                Does::Corrupt(Some(c), fault) if !values[*c].is_nan() => {
+                    values[*c] = fault.corrupt(t, values[*c], self.last[*c]);
                 }
-                _ => {}
+                Does::Corrupt(None, fault) => match fault.kind {
+                    FaultDef::Dropout => silent = true,
+                    FaultDef::ClockSkew { ppm } => {
+                        clock_ns += ((t - fault.from).0 as f64 * ppm * 1e-6) as i64;
+                    }
+                    _ => {}
+                },
+                Does::Corrupt(..) => {}
             }
         }
         let seq = self.seq;

@@ -15,7 +15,11 @@ use super::{
     odometer::OdometerDef,
     rotor::RotorDef,
 };
-use crate::{catalog::Catalog, scenario::Scenario, time::Span};
+use crate::{
+    catalog::Catalog,
+    scenario::{GroupDef, Scenario},
+    time::Span,
+};
 
 /// Farthest from the origin that a body may start, [m]: f32 resolves 0.1 mm there.
 const FARTHEST_M: f64 = 1_000.0;
@@ -230,12 +234,20 @@ fn check_drive(drive: &DriveDef, substep: Span, path: &str, errors: &mut Errors)
         "speeds must be in order of time, no two at once",
         "sort them by `at`",
     );
+    errors.require(
+        drive.speeds.is_empty() != drive.follows.is_none(),
+        path,
+        "drive",
+        "a drive has either `speeds` or an actuator that it `follows`",
+        "write `speeds: [(rpm: 1500)]`, say, or `follows: (actuator: \"device/part\", rpm: 1500)`",
+    );
     // A third of a turn a sub-step: what turns faster cannot be told from what turns back.
     let fastest = 60.0 / (3.0 * substep.as_secs_f64().max(1e-9));
-    for (k, speed) in drive.speeds.iter().enumerate() {
-        if !(-fastest..=fastest).contains(&speed.rpm) {
+    let speeds = drive.speeds.iter().enumerate().map(|(k, s)| (format!("speeds[{k}]"), s.rpm));
+    for (field, rpm) in speeds.chain(drive.follows.iter().map(|f| ("follows".to_owned(), f.rpm))) {
+        if !(-fastest..=fastest).contains(&rpm) {
             errors.push(
-                format!("{path}.drive.speeds[{k}].rpm"),
+                format!("{path}.drive.{field}.rpm"),
                 format!("sub-steps of {substep} follow no more than {fastest:.0} turns a minute"),
                 "slow it down, or shorten the scene's `substep`",
             );
@@ -435,6 +447,7 @@ pub fn check_scenario(scenario: &Scenario, catalog: &Catalog) -> Vec<SceneError>
     if let Some(scene) = scene {
         errors.0.extend(check_scene(scene));
         check_steps(scenario.step, scene.substep, &mut errors);
+        check_followed(scene, scenario, catalog, &mut errors);
     }
     for (g, group) in scenario.fleet.iter().enumerate() {
         for (m, mount) in group.mounts.iter().enumerate() {
@@ -488,6 +501,33 @@ pub fn check_scenario(scenario: &Scenario, catalog: &Catalog) -> Vec<SceneError>
         }
     }
     errors.0
+}
+
+/// Whether the actuators that drives follow are there.
+fn check_followed(scene: &SceneDef, scenario: &Scenario, catalog: &Catalog, errors: &mut Errors) {
+    for (path, follows) in scene.followed() {
+        let path = format!("world.scene.{path}.drive.follows.actuator");
+        let (device, part) = follows.device_part();
+        let of_group = |g: &&GroupDef| g.has(device);
+        let Some(group) = scenario.fleet.iter().find(of_group) else {
+            let ids: Vec<_> = scenario.fleet.iter().map(|g| g.id.as_str()).collect();
+            let message = format!("there is no device `{device}`; there are: {}", ids.join(", "));
+            errors.push(path, message, "write `device/part`");
+            continue;
+        };
+        let thing = scenario.things.iter().find(|t| t.name == group.thing);
+        let Some(thing) = thing.or_else(|| catalog.things.get(&group.thing)) else { continue };
+        let actuators = thing.parts.iter().filter(|p| catalog.actuators.contains_key(&p.model));
+        let known: Vec<_> = actuators.map(|p| p.id.as_str()).collect();
+        if !known.contains(&part) {
+            let has = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            errors.push(
+                path,
+                format!("`{device}` has no actuator `{part}`; it has: {has}"),
+                "write `device/part`",
+            );
+        }
+    }
 }
 
 fn check_steps(step: Span, substep: Span, errors: &mut Errors) {

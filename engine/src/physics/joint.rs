@@ -52,7 +52,28 @@ pub struct DriveDef {
     #[serde(default)]
     pub tau: Span,
     /// Target speeds in order of time; 0 before the first.
+    #[serde(default)]
     pub speeds: Vec<SpeedDef>,
+    /// The actuator whose level gives the target speed, in place of `speeds`.
+    #[serde(default)]
+    pub follows: Option<FollowDef>,
+}
+
+/// An actuator of the fleet that drives a shaft.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FollowDef {
+    /// `device/part`.
+    pub actuator: String,
+    /// Turns a minute at full level, negative backwards; what the level is worth in between goes by proportion.
+    pub rpm: f64,
+}
+
+impl FollowDef {
+    /// Its device and part.
+    pub fn device_part(&self) -> (&str, &str) {
+        self.actuator.split_once('/').unwrap_or((&self.actuator, ""))
+    }
 }
 
 /// From when on which speed.
@@ -78,6 +99,18 @@ pub(super) struct Drive {
 impl Drive {
     pub(super) fn new(def: &DriveDef) -> Self {
         Self { def: def.clone(), next: 0, target_rad_s: 0.0, rate_rad_s: 0.0 }
+    }
+
+    /// The actuator that it follows.
+    pub(super) fn follows(&self) -> Option<&FollowDef> {
+        self.def.follows.as_ref()
+    }
+
+    /// Its actuator is at this level, 0–1, until it is told another.
+    pub(super) fn set_level(&mut self, level: f64) {
+        if let Some(follows) = &self.def.follows {
+            self.target_rad_s = level * follows.rpm * TAU / 60.0;
+        }
     }
 
     /// The speed after one more sub-step that starts at `now`, [rad/s].

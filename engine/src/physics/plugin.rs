@@ -4,7 +4,7 @@
 //! `part/<device>/<part>/<quantity>`: `magnetic_x/y/z` [µT], the zone's field at the tick's start turned into the part's
 //! frame; `accel_x/y/z` [m/s²] and `gyro_x/y/z` [rad/s] as tracks of one value a sub-step,
 //! the mean over it; `distance` [m] and `presence` [0/1] as seen at the tick's start; `force` [N], the mean over the tick.
-//! Body rows (see [`super::BODY_CHANNELS`]) are those of the tick's start. Install it before the sensors, which look for
+//! A drive that follows an actuator takes its level at the tick's start. Body rows (see [`super::BODY_CHANNELS`]) are those of the tick's start. Install it before the sensors, which look for
 //! these places.
 //!
 //! ```
@@ -16,9 +16,11 @@ use super::{
     ViewDef,
     check::{SceneError, check_scenario},
     feel::{Inertial, LoadCell, Mount, Presence, Range},
+    joint::FollowDef,
     scene::Scene,
 };
 use crate::{
+    actuate::ActuatorBank,
     catalog::SensorDef,
     plan::{GroupPlan, Plan},
     signal::SignalId,
@@ -36,6 +38,32 @@ pub struct SceneState {
     signals: Vec<[SignalId; 4]>,
     /// Per joint, rotor and odometer, the first of its signals.
     assembly: Vec<SignalId>,
+    follows: Vec<Follow>,
+}
+
+/// A drive that an actuator's level gives its speed.
+struct Follow {
+    drive: usize,
+    device: String,
+    part: String,
+    /// Its bank's group and its place in the bank, once looked up: banks come after the scene.
+    found: Option<(usize, usize)>,
+}
+
+impl Follow {
+    /// Its actuator's level, 0–1.
+    fn level(&mut self, banks: &Query<&ActuatorBank>) -> f64 {
+        let named = |bank: &ActuatorBank, unit: usize| {
+            bank.device_id(unit) == self.device && bank.parts[bank.units[unit].part as usize].0 == self.part
+        };
+        if self.found.is_none() {
+            self.found = banks
+                .iter()
+                .find_map(|bank| Some((bank.group, (0..bank.units.len()).find(|unit| named(bank, *unit))?)));
+        }
+        let Some((group, unit)) = self.found else { return 0.0 };
+        banks.iter().find(|b| b.group == group).map_or(0.0, |b| b.units[unit].follower.level())
+    }
 }
 
 /// A part that feels a body. `device/part` names it in the state hash.
@@ -102,7 +130,12 @@ pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) -> Resul
     let (bodies, assembly) = plan.body_blocks.split_at(scene.len());
     let signals = bodies.iter().map(|b| [0, 1, 2, 3].map(|c| plan.signals.id(*b, 0, c))).collect();
     let assembly = assembly.iter().map(|b| plan.signals.id(*b, 0, 0)).collect();
-    world.insert_resource(SceneState { scene, parts, signals, assembly });
+    let follow = |(drive, def): (usize, &FollowDef)| {
+        let (device, part) = def.device_part();
+        Follow { drive, device: device.to_owned(), part: part.to_owned(), found: None }
+    };
+    let follows = scene.followed().map(follow).collect();
+    world.insert_resource(SceneState { scene, parts, signals, assembly, follows });
     world.get_resource_or_init::<StateHashers>().0.push(hash_scene);
     schedule.add_systems(advance_scene.in_set(TickSystems::Physics));
     Ok(())
@@ -180,8 +213,12 @@ fn advance_scene(
     mut truth: ResMut<Truth>,
     mut rows: ResMut<Rows>,
     watch: Res<Watch>,
+    banks: Query<&ActuatorBank>,
 ) {
-    let SceneState { scene, parts, signals, assembly } = &mut *state;
+    let SceneState { scene, parts, signals, assembly, follows } = &mut *state;
+    for follow in follows {
+        scene.set_level(follow.drive, follow.level(&banks));
+    }
     emit_bodies(scene, signals, &clock, &watch, &mut rows);
     emit_assembly(scene, assembly, &clock, &watch, &mut rows);
     for part in parts.iter_mut() {

@@ -57,7 +57,7 @@ pub(super) struct Rotor {
     /// Two directions across the shaft, in the body's frame; the phase goes from the first to the second.
     across: [Vector3<f64>; 2],
     unbalance_kg_m: f64,
-    drive: Drive,
+    pub(super) drive: Drive,
     phase_rad: f64,
     /// What it puts on its body over the sub-step under way, in the world's frame, [N·s].
     pub(super) impulse: Vector3<f64>,

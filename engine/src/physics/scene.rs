@@ -26,7 +26,7 @@
 use super::{
     BodyDef, BodyKind, MoveDef, SceneDef, ShapeDef,
     check::SceneError,
-    joint::{Drive, Joint, JointDef},
+    joint::{Drive, FollowDef, Joint, JointDef},
     odometer::{Odometer, heading_rad},
     rotor::{Rotor, SuspensionDef},
 };
@@ -293,6 +293,28 @@ impl Scene {
     /// Angle of a joint since the start, turns counted, [rad].
     pub fn joint_angle_rad(&self, joint: usize) -> f64 {
         self.joints[joint].angle_rad
+    }
+
+    /// Every drive, the joints' first, as [`Self::drives_mut`] has them.
+    fn drives(&self) -> impl Iterator<Item = &Drive> {
+        self.joints.iter().filter_map(|j| j.drive.as_ref()).chain(self.rotors.iter().map(|r| &r.drive))
+    }
+
+    fn drives_mut(&mut self) -> impl Iterator<Item = &mut Drive> {
+        let joints = self.joints.iter_mut().filter_map(|j| j.drive.as_mut());
+        joints.chain(self.rotors.iter_mut().map(|r| &mut r.drive))
+    }
+
+    /// The actuators that drives follow, by the drive's number.
+    pub fn followed(&self) -> impl Iterator<Item = (usize, &FollowDef)> {
+        self.drives().enumerate().filter_map(|(n, d)| Some((n, d.follows()?)))
+    }
+
+    /// The actuator that a drive follows is at this level, 0–1.
+    pub fn set_level(&mut self, drive: usize, level: f64) {
+        if let Some(drive) = self.drives_mut().nth(drive) {
+            drive.set_level(level);
+        }
     }
 
     /// What the signals of the joints, rotors and odometers show, in the order of their blocks.

@@ -24,6 +24,7 @@
 //! assert!((room.mean - 24.0).abs() < 0.5);
 //! ```
 
+mod branch;
 mod propagate;
 mod tangent;
 

@@ -9,7 +9,9 @@
 //! ```
 
 mod device;
+mod fault;
 mod fleet;
+mod load;
 mod network;
 mod time;
 mod twin;
@@ -124,7 +126,9 @@ pub fn check(scenario: &Scenario, catalog: &Catalog, source: &Source, files: &Fi
     checker.physicals();
     checker.mirrors();
     checker.timeline();
+    checker.draws();
     checker.globs();
+    checker.load();
     checker.report.sort();
     checker.report
 }

@@ -178,6 +178,9 @@ pub struct TableNotes {
     pub duplicates: u64,
     /// Rows left out since their time lies before the row above ([`Policy::Report`] only).
     pub out_of_order: u64,
+    /// Each row left out ([`Policy::Report`] only): how many rows were kept before it, and its time from the first row, [s],
+    /// where it could be read.
+    pub left_out: Vec<(usize, Option<f64>)>,
     /// Steps longer than three times the median: (index of the row before, length in seconds).
     pub gaps: Vec<(usize, f64)>,
     /// Line of the row after each gap.

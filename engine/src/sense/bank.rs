@@ -1,6 +1,12 @@
 //! One channel of a cohort: its units' figures, its states, and the pipeline over a batch of due devices.
 
-use super::{cohort::Due, convert::Converter, decay::Decays, fault::FaultRun, normal};
+use super::{
+    cohort::Due,
+    convert::Converter,
+    decay::Decays,
+    fault::{AtPin, FaultRun},
+    normal,
+};
 use crate::{
     catalog::ChannelDef,
     rng::{Rng, stream},
@@ -115,6 +121,31 @@ struct Held {
     value: f64,
 }
 
+/// A fault on a lane.
+#[derive(Debug)]
+struct Acting {
+    lane: u16,
+    run: FaultRun,
+    /// Temperature of the air around the part, where its law goes by it.
+    air: Option<TruthId>,
+}
+
+/// The faults of a lane among all that are sorted by lane.
+fn of_lane(faults: &mut [Acting], lane: u16) -> &mut [Acting] {
+    let first = faults.partition_point(|f| f.lane < lane);
+    let own = faults[first..].partition_point(|f| f.lane == lane);
+    &mut faults[first..first + own]
+}
+
+/// What becomes of a reading under the faults of its lane; NaN: it is lost.
+fn failed(faults: &mut [Acting], truth: &Truth, t: SimTime, mut reading: f64) -> f64 {
+    for f in faults {
+        let air_c = f.air.map_or(20.0, |id| truth.at(id, t));
+        reading = f.run.apply_in(t, reading, air_c).unwrap_or(f64::NAN);
+    }
+    reading
+}
+
 /// A channel of a cohort.
 #[derive(Debug)]
 pub(crate) struct Bank {
@@ -136,7 +167,7 @@ pub(crate) struct Bank {
     edge: Vec<f64>,
     held: Vec<Held>,
     /// Sorted by lane; faults of one lane act in the timeline's order.
-    faults: Vec<(u16, FaultRun)>,
+    faults: Vec<Acting>,
     /// For an analogue part: the converters of the lanes' boards, in the grid's place.
     converter: Option<Converter>,
     /// Which of the device's own supply it finds.
@@ -269,9 +300,23 @@ impl Bank {
         }
     }
 
-    /// Adds a fault to a lane; lanes come in ascending order.
-    pub fn add_fault(&mut self, lane: u16, fault: FaultRun) {
-        self.faults.push((lane, fault));
+    /// The last lane added draws its noise from this stream.
+    pub fn draw_from(&mut self, rng: Rng) {
+        if let Some(unit) = self.units.last_mut() {
+            unit.rng = rng;
+        }
+    }
+
+    /// Adds a fault to a lane; lanes come in ascending order. `air` is where its law finds the temperature around the part.
+    pub fn add_fault(&mut self, lane: u16, run: FaultRun, air: Option<TruthId>) {
+        self.faults.push(Acting { lane, run, air });
+    }
+
+    /// Ends what a reset of its board ends for a lane.
+    pub fn free(&mut self, lane: u16, t: SimTime) {
+        for f in of_lane(&mut self.faults, lane) {
+            f.run.reset(t);
+        }
     }
 
     /// Reads every device of a batch: `out[k]` becomes the reading of `due[k]`, NaN where there is none.
@@ -370,35 +415,36 @@ impl Bank {
             self.disturb(batch.due, out);
         }
         if self.converter.is_some() {
-            self.convert(batch.due, out);
+            self.convert(batch.due, local.truth, out);
             return;
         }
         if !self.faults.is_empty() {
-            self.fail(batch.due, out);
+            for (v, d) in out.iter_mut().zip(batch.due) {
+                *v = failed(of_lane(&mut self.faults, d.lane), local.truth, SimTime(d.t_ns), *v);
+            }
         }
         self.grid.apply(out);
     }
 
-    /// Reads the parts' voltages with their boards' converters, one normal a reading. A fault acts on what firmware would
-    /// have made of the code before it is rounded.
-    fn convert(&mut self, due: &[Due], out: &mut [f64]) {
+    /// Reads the parts' voltages with their boards' converters, one normal a reading. A fault acts on the voltage, or on what
+    /// firmware would have made of the code before it is rounded.
+    fn convert(&mut self, due: &[Due], truth: &Truth, out: &mut [f64]) {
         let Some(converter) = &self.converter else { return };
         let (low, high) = self.grid.ends();
         for (v, d) in out.iter_mut().zip(due) {
             let z = normal(&mut self.units[d.lane as usize].rng);
-            *v = converter.code(d.lane, v.clamp(low, high), z);
-        }
-        if !self.faults.is_empty() {
-            for (v, d) in out.iter_mut().zip(due) {
-                let first = self.faults.partition_point(|(lane, _)| *lane < d.lane);
-                let own = self.faults[first..].partition_point(|(lane, _)| *lane == d.lane);
-                for (_, fault) in &mut self.faults[first..first + own] {
-                    let failed = fault.apply(SimTime(d.t_ns), converter.value(*v));
-                    *v = failed.map_or(f64::NAN, |x| converter.ideal(x.clamp(low, high)));
+            let t = SimTime(d.t_ns);
+            let faults = of_lane(&mut self.faults, d.lane);
+            let pin = faults.iter_mut().fold(AtPin::SOUND, |pin, f| pin.and(f.run.at_pin(t)));
+            *v = converter.code(d.lane, v.clamp(low, high), pin, z);
+            if !faults.is_empty() {
+                let before = converter.value(*v);
+                let after = failed(faults, truth, t, before);
+                // A code that nothing has touched keeps all its digits.
+                if after.is_nan() || after != before {
+                    *v = converter.ideal(after.clamp(low, high));
                 }
             }
-        }
-        for v in out {
             *v = if v.is_nan() { *v } else { converter.value(converter.rounded(*v)).clamp(low, high) };
         }
     }
@@ -448,18 +494,6 @@ impl Bank {
         }
     }
 
-    fn fail(&mut self, due: &[Due], out: &mut [f64]) {
-        for (v, d) in out.iter_mut().zip(due) {
-            let first = self.faults.partition_point(|(lane, _)| *lane < d.lane);
-            for (lane, fault) in &mut self.faults[first..] {
-                if *lane != d.lane {
-                    break;
-                }
-                *v = fault.apply(SimTime(d.t_ns), *v).unwrap_or(f64::NAN);
-            }
-        }
-    }
-
     /// Everything of a lane that decides its future.
     pub fn hash_into(&self, lane: u16, bytes: &mut Vec<u8>) {
         let i = lane as usize;
@@ -472,8 +506,8 @@ impl Bank {
             bytes.extend(held.t_ns.to_le_bytes());
             bytes.extend(held.value.to_bits().to_le_bytes());
         }
-        for (_, fault) in self.faults.iter().filter(|(l, _)| *l == lane) {
-            fault.hash_into(bytes);
+        for f in self.faults.iter().filter(|f| f.lane == lane) {
+            f.run.hash_into(bytes);
         }
     }
 
@@ -484,7 +518,7 @@ impl Bank {
             + self.units.capacity() * size_of::<Unit>()
             + self.held.capacity() * size_of::<Held>()
             + self.own.capacity() * size_of::<Option<TruthId>>()
-            + self.faults.capacity() * size_of::<(u16, FaultRun)>()
+            + self.faults.capacity() * size_of::<Acting>()
             + self.converter.as_ref().map_or(0, Converter::bytes)
     }
 }

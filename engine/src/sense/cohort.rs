@@ -1,18 +1,19 @@
 //! A cohort: up to 1,024 devices of one group, their parts in structure-of-arrays banks.
 
+mod faults;
 mod supply;
 
 use super::{
     bank::{Bank, Batch, OwnSupply, Scratch, elapsed_s},
     convert::Converter,
-    fault::{FaultDef, FaultRun, TimelineFault},
+    fault::reach::{TimelineFault, Wired, wired},
 };
 use crate::{
     actuate::ActuatorBank,
     catalog::{AdcDef, AnalogDef, BoardDef, BusDef, ChannelDef, Firmware, PartDef, SensorDef},
     clock::{ClockPlan, Timekeepers},
     firmware::{
-        calendar::{Skew, Start, Wakes},
+        calendar::{Start, Wakes},
         outage::{Feels, Outage},
         payload::Codec,
     },
@@ -33,6 +34,7 @@ use crate::{
     world::{Clock, Event, Row, Truth, TruthId, Watch},
 };
 use bevy_ecs::prelude::*;
+use faults::{Exchange, Hang};
 use std::sync::Arc;
 
 /// Devices of a cohort at most. Fixed, so that nothing depends on the thread count; a cohort's hot state fits into a
@@ -67,8 +69,8 @@ impl Due {
 pub(crate) struct ChannelPlan {
     /// `part.quantity`.
     pub name: String,
-    part: String,
-    def: ChannelDef,
+    pub(super) part: String,
+    pub(super) def: ChannelDef,
     min_interval: Span,
     conversion: Span,
     /// For a part on an analogue pin: the converter that reads it, the voltage it makes, its board's logic voltage, and what a
@@ -120,6 +122,8 @@ pub(crate) struct Group {
     /// Zone ids, in the group's order; `outside` alone where it has none.
     pub zones: Vec<String>,
     pub channels: Vec<ChannelPlan>,
+    /// The same channels as faults see them.
+    pub wired: Vec<Wired>,
     /// Index of the group in the plan, by which its actuators are found.
     pub number: usize,
     /// Number of actuator parts, whose levels a payload tells after the readings.
@@ -136,8 +140,12 @@ pub(crate) struct Group {
     pub link: LinkPlan,
     /// The slowest part's conversion: a message leaves no earlier.
     pub conversion: Span,
-    duty: f64,
+    /// Share of the time that a device is awake, which its parts' own heat goes by.
+    pub(super) duty: f64,
     has_radio: bool,
+    /// Whether received power is among its signals, after the readings, the supply's two and the levels.
+    tells_rssi: bool,
+    on_battery: bool,
     /// Voltage of the supply of a device on the mains, [V].
     mains_v: f64,
     /// Current of a device that is awake with all sensors measuring, [mA].
@@ -194,11 +202,14 @@ impl Group {
             conversion: channels.iter().map(|c| c.conversion).max().unwrap_or_default(),
             duty: firmware.map_or(0.0, duty),
             has_radio: firmware.is_some_and(|f| !f.publish.is_empty() || !f.control.is_empty()),
+            tells_rssi: group.radio,
+            on_battery: group.power.is_battery(),
             mains_v: board.map_or(0.0, |b| b.supply_v),
             awake_ma: board.map_or(0.0, |b| b.current_ma.active)
                 + parts.iter().map(|s| s.active_ma).sum::<f64>(),
             looks_at_supply: channels.iter().any(|c| c.supply.is_some()),
             channels,
+            wired: wired(&group.thing, &plan.catalog),
         }
     }
 
@@ -278,6 +289,9 @@ pub struct Cohort {
     pub(crate) banks: Vec<Bank>,
     /// Voltage and current of the devices' supplies at their last wake, [V, mA]; empty where no part looks at them.
     supply: Vec<(f64, f64)>,
+    /// Readings that are exchanged, and buses that hang or will.
+    exchanges: Vec<Exchange>,
+    hangs: Vec<Hang>,
     pub(crate) batteries: Option<Batteries>,
     pub(crate) packs: Option<Packs>,
     /// What has gone wrong, by lane; empty where there are no packs.
@@ -348,6 +362,8 @@ impl Cohort {
             wakes: Wakes::new(index.len(), firmware.map(|f| f.period), jitter, plan.scenario.step),
             banks,
             supply: if group.looks_at_supply { vec![(0.0, 0.0); index.len()] } else { Vec::new() },
+            exchanges: Vec::new(),
+            hangs: Vec::new(),
             batteries: group.supply.is_some().then(|| Batteries::new(batch)),
             packs: group.pack.is_some().then(|| Packs::new(batch)),
             outages: Vec::new(),
@@ -378,7 +394,7 @@ impl Cohort {
             }
             cohort.add_device(plan.seed, &id, lane as u16, truth);
             for fault in faults.iter().filter(|f| f.hits_device(&id)) {
-                cohort.add_fault(plan.seed, &id, lane as u16, fault, labels);
+                cohort.add_fault((plan.seed, &id), lane as u16, fault, truth, labels);
             }
         }
         cohort
@@ -408,24 +424,6 @@ impl Cohort {
         }
     }
 
-    fn add_fault(&mut self, seed: u64, id: &str, lane: u16, fault: &TimelineFault, labels: &mut Vec<Event>) {
-        if let FaultDef::ClockSkew { ppm } = fault.kind {
-            self.wakes.skews.push(Skew { lane, from: fault.from, until: fault.until, ppm });
-        }
-        for (bank, c) in self.banks.iter_mut().zip(&self.group.channels) {
-            if fault.hits_channel(&c.name) {
-                let label = format!("fault/{}/{}", fault.index, c.name);
-                bank.add_fault(lane, FaultRun::new(fault.kind, fault.from, fault.until, seed, id, &label));
-                if !fault.is_of_device() {
-                    fault.labels(id, &c.name, labels);
-                }
-            }
-        }
-        if fault.is_of_device() {
-            fault.labels(id, "", labels);
-        }
-    }
-
     /// Looks up whether any of its signals is watched.
     pub(crate) fn look_up(&mut self, watch: &Watch) {
         let wants =
@@ -437,6 +435,9 @@ impl Cohort {
     pub(super) fn sample(&mut self, world: &Surroundings<'_>, scratch: &mut Scratch) {
         let Surroundings { truth, watch, .. } = *world;
         self.wake(world, scratch);
+        if !self.hangs.is_empty() {
+            self.end_hangs(world.clock.next);
+        }
         scratch.values.clear();
         if scratch.due.is_empty() {
             self.due.clear();
@@ -460,6 +461,9 @@ impl Cohort {
                     let trace = &mut self.wakes.clocks[d.lane as usize].trace;
                     *trace = (trace.rotate_left(5) ^ v.to_bits()).wrapping_mul(TRACE_FACTOR);
                 }
+            }
+            if !self.exchanges.is_empty() {
+                self.exchange(some, start, due.len(), &mut values);
             }
         }
         self.readings += (due.len() * self.banks.len()) as u64;
@@ -527,6 +531,9 @@ impl Cohort {
                 }
             }
             self.look_at_supply(lane, bank);
+            if self.watched {
+                self.emit_rssi(lane, SimTime(t_ns), feels.watch);
+            }
             scratch.due.push(Due { t_ns, count, lane });
             scratch.dt_s.push(dt_s);
             self.wakes.advance(lane);

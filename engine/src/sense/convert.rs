@@ -2,6 +2,7 @@
 //!
 //! Firmware knows the nominal figures only: the reference's own error, the non-linearity and the noise stay in the reading.
 
+use super::fault::AtPin;
 use crate::{
     catalog::{AdcDef, AnalogDef},
     rng::stream,
@@ -54,13 +55,13 @@ impl Converter {
         self.units.push(Unit { gain: normal(reference_spread), bow: normal(1.0), s: normal(1.0) });
     }
 
-    /// The code of a value before rounding, with a standard normal for its noise.
-    pub fn code(&self, lane: u16, value: f64, z: f64) -> f64 {
+    /// The code of a value before rounding, with what goes wrong at the pin and a standard normal for its noise.
+    pub fn code(&self, lane: u16, value: f64, pin: AtPin, z: f64) -> f64 {
         let unit = &self.units[lane as usize];
-        let volts = self.law.volts(value, self.logic_v) * self.share;
+        let volts = self.law.volts(value, self.logic_v) * self.share * pin.share;
         let volts = if volts < self.least_v { 0.0 } else { volts };
         // A reference that is higher by a share makes codes lower by it.
-        let u = (volts / self.reference_v / (1.0 + f64::from(unit.gain))).clamp(0.0, 1.0);
+        let u = (volts / self.reference_v / pin.reference / (1.0 + f64::from(unit.gain))).clamp(0.0, 1.0);
         let (bow, s) = (4.0 * u * (1.0 - u), 10.392_304_845_413_264 * u * (1.0 - u) * (1.0 - 2.0 * u));
         let bent = self.inl_lsb * (f64::from(unit.bow) * bow + f64::from(unit.s) * s);
         self.codes * u + bent + self.noise_lsb * z

@@ -145,3 +145,38 @@ fn json_tells_every_reading_as_it_was() {
     let texts = sim.out.iter().map(|m| m.payload.len());
     assert!(texts.max().unwrap() < 110, "shortest texts");
 }
+
+#[test]
+fn received_power_is_a_signal_that_payloads_can_tell() {
+    // 17 dBm over 20 m without shadowing: 17 − (40 + 30·lg 20) = −62.03 dBm.
+    let publish = r#"publish: [(topic: "t/{device}", payload: Template("{rssi_dbm:.2}"))]"#;
+    let text = scenario(
+        3,
+        &format!(r#"period: "1s", {publish}"#),
+        r#"links: [(id: "w", radio: (tx_dbm: 17.0, distance_m: (20.0, 20.0), loss_1m_db: 40.0, exponent: 3.0))]"#,
+    );
+    let radio =
+        plan(&text.replace(r#"thing: "t")"#, r#"thing: "t", link: "w")"#), &[one("noise_std: 1.0", "")]);
+    let mut sim = Sim::new(&radio, true);
+    sim.run(20);
+    let expected = 17.0 - (40.0 + 30.0 * 20f64.log10());
+    let rows = sim.series(&radio, "n-1/radio.rssi@truth");
+    assert!(rows.len() >= 19 && rows.iter().all(|(_, dbm)| (dbm - expected).abs() < 1e-5), "{rows:?}");
+    assert!(sim.out.len() > 50 && sim.out.iter().all(|m| &*m.payload == b"-62.03"));
+    // A link that is no radio has none, and a template then says null.
+    let wired = link_plan("loss: 0.0", "", "");
+    assert_eq!(wired.signals.find("n-1/radio.rssi@truth"), None);
+    // With fading it is what the device met when it last sent: it varies about its mean by so many dB.
+    let fading = link_plan(
+        r#"radio: (tx_dbm: 17.0, distance_m: (20.0, 20.0), exponent: 3.0, fading_db: 4.0, fading_tau: "5s")"#,
+        "",
+        "",
+    );
+    let mut sim = Sim::new(&fading, true);
+    sim.run(300);
+    let all: Vec<f64> =
+        (0..40).flat_map(|i| sim.series(&fading, &format!("n-{i}/radio.rssi@truth"))).map(|r| r.1).collect();
+    let (m, std) = (mean(&all), crate::common::std(&all));
+    // 300 s of 40 devices are some 1,200 independent looks.
+    assert!((m - expected).abs() < 0.6 && (std - 4.0).abs() < 0.4, "{m} ± {std} dBm");
+}

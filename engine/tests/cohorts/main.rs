@@ -7,6 +7,7 @@ mod battery;
 mod calendar;
 mod common;
 mod fault;
+mod fault_station;
 mod figures;
 mod fleet;
 mod link;

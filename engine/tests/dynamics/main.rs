@@ -2,4 +2,6 @@
 
 mod common;
 mod filter;
+mod intervals;
 mod recordings;
+mod world;

@@ -70,10 +70,14 @@ Examples:
   # fit on the first 60 % of one, judge on the rest
   twinfleet fit --thing box.ron --data run.csv --train-fraction 0.6 \\
       --period 1s --map heater.level=duty:% probe.temperature=t:C
+  # several devices: write the prior of the next one, and begin with it
+  twinfleet fit --thing box.ron --data a.csv b.csv c.csv --pool fleet.ron …
+  twinfleet fit --thing box.ron --data d.csv --params fleet.ron …
 
-It prints each parameter with its uncertainty, and the error (RMSE) on what
-was fitted and on what was held out. A scenario takes the file it writes with
-`mirror: [(…, params: \"pi.ron\")]`.
+It prints each parameter with its 90 % interval (profile likelihood), what the
+data tell only together or not at all and which experiment would, and the error
+(RMSE) on what was fitted and on what was held out. A scenario takes the file it
+writes with `mirror: [(…, params: \"pi.ron\")]`.
 
 Exit codes:
   0 fitted    2 bad input    3 a file could not be written";
@@ -91,10 +95,31 @@ Exit codes:
   0 all expectations held    1 one failed or saw no data
   2 not all shards of one run    3 disk    130 the shards were stopped";
 
+pub const MIRROR: &str = "\
+Examples:
+  # two terminals: a recorded Pi publishes, its twin follows
+  twinfleet replay pi3b-mirror --broker mqtt://localhost
+  twinfleet mirror pi3b-mirror --broker mqtt://localhost --store mirror/ \\
+      --status 9464
+  # then http://127.0.0.1:9464/ and `mosquitto_sub -t 'twinfleet/#' -v`
+  # with TLS, our own certificate, and a password that no log shows
+  TWINFLEET_PASSWORD=… twinfleet mirror fleet.ron --store mirror/ --mqtt 5 \\
+      --broker mqtts://mirror@broker.example --ca-file ca.pem \\
+      --cert mirror.pem --key mirror.key --json
+
+What comes is kept before it is acknowledged: nothing of QoS 1 or 2 is lost
+when the mirror, the broker or the network fails. `desired` is set through
+$aws/things/TWIN/shadow/update, and commands the device by the twin's
+`command: (topic: \"…\")`.
+
+Exit codes:
+  0 stopped by Ctrl-C or SIGTERM      2 bad input
+  3 the broker was never there, or the store cannot be written";
+
 #[cfg(test)]
 #[test]
 fn examples_fit_a_terminal() {
-    for text in [RUN, CHECK, LIST, REPLAY, FIT, MERGE] {
+    for text in [RUN, CHECK, LIST, REPLAY, FIT, MERGE, MIRROR] {
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     }
 }

@@ -47,7 +47,7 @@ impl Axis {
 }
 
 /// A drawing with its axes.
-pub struct Sheet {
+pub(crate) struct Sheet {
     svg: String,
     x: Axis,
     y: Axis,
@@ -55,7 +55,7 @@ pub struct Sheet {
 
 impl Sheet {
     /// Empty; each axis from, to and whether it is logarithmic. `names` stand at the axes.
-    pub fn new(title: &str, x: (f64, f64, bool), y: (f64, f64, bool), names: (&str, &str)) -> Self {
+    pub(crate) fn new(title: &str, x: (f64, f64, bool), y: (f64, f64, bool), names: (&str, &str)) -> Self {
         let x = Axis { low: x.0, high: x.1, from: LEFT, to: WIDTH - RIGHT, logarithmic: x.2 };
         let y = Axis { low: y.0, high: y.1, from: HEIGHT - BOTTOM, to: TOP, logarithmic: y.2 };
         let mut svg = format!(
@@ -105,7 +105,7 @@ impl Sheet {
     }
 
     /// A line; what is not finite interrupts nothing, it is left out.
-    pub fn line(&mut self, points: &[(f64, f64)], class: &str) {
+    pub(crate) fn line(&mut self, points: &[(f64, f64)], class: &str) {
         let mut d = String::new();
         for (i, (x, y)) in points.iter().filter(|p| p.1.is_finite()).enumerate() {
             let (x, y) = (self.x.at(*x), self.y.at(*y));
@@ -115,7 +115,7 @@ impl Sheet {
     }
 
     /// An area between two lines that have their points at the same places.
-    pub fn band(&mut self, lower: &[(f64, f64)], upper: &[(f64, f64)], class: &str) {
+    pub(crate) fn band(&mut self, lower: &[(f64, f64)], upper: &[(f64, f64)], class: &str) {
         let finite = |p: &&(f64, f64)| p.1.is_finite();
         let mut d = String::new();
         let around = lower.iter().filter(finite).chain(upper.iter().rev().filter(finite));
@@ -126,7 +126,7 @@ impl Sheet {
     }
 
     /// Points.
-    pub fn dots(&mut self, points: &[(f64, f64)], class: &str) {
+    pub(crate) fn dots(&mut self, points: &[(f64, f64)], class: &str) {
         for (x, y) in points {
             let (x, y) = (self.x.at(*x), self.y.at(*y));
             let _ = write!(self.svg, "<circle class=\"l {class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\"/>");
@@ -134,7 +134,7 @@ impl Sheet {
     }
 
     /// What the lines are, in a row below the title.
-    pub fn legend(&mut self, entries: &[(&str, &str)]) {
+    pub(crate) fn legend(&mut self, entries: &[(&str, &str)]) {
         let mut x = WIDTH - RIGHT;
         for (class, text) in entries.iter().rev() {
             x -= text.chars().count() as f64 * 7.2;
@@ -153,7 +153,7 @@ impl Sheet {
     }
 
     /// The drawing as text.
-    pub fn done(mut self) -> String {
+    pub(crate) fn done(mut self) -> String {
         self.svg.push_str("</svg>\n");
         self.svg
     }

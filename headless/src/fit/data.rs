@@ -1,15 +1,38 @@
 //! Recordings as data sets of a network: columns by `--map`, constants by `--const`.
 
-use super::Args;
 use std::{collections::BTreeMap, path::Path, path::PathBuf};
 use twinfleet_engine::{
-    dynamics::{DynamicsDef, fit::Dataset},
+    dynamics::{DynamicsDef, definition::UnsaidDef, fit::Dataset},
     scenario::{
         diagnostic::{Diagnostic, Report, near},
         recording::{ColumnSpec, Policy, Recording, TableSpec, TimeSpec, TimeUnit},
     },
+    time::Span,
     units,
 };
+
+/// How recordings are read: the flags that `fit` and `score diagnose` have in common.
+pub(crate) struct Flags<'a> {
+    pub(crate) time: Option<&'a str>,
+    pub(crate) time_unit: Option<&'a str>,
+    pub(crate) period: Option<Span>,
+    pub(crate) no_header: bool,
+    pub(crate) map: &'a [String],
+    pub(crate) constants: &'a [String],
+    /// All recordings, for `--const` to be about.
+    pub(crate) files: Vec<&'a Path>,
+}
+
+impl Flags<'_> {
+    /// The network for what these flags tell of its inputs.
+    pub(crate) fn told(&self, def: &DynamicsDef) -> DynamicsDef {
+        let constant = |flag: &String| constant(flag).map(|c| c.name.to_owned()).unwrap_or_default();
+        let told: Vec<String> = (self.map.iter().map(|f| signal_of(f).to_owned()))
+            .chain(self.constants.iter().map(constant))
+            .collect();
+        def.told_only(|signal| told.iter().any(|t| t == signal))
+    }
+}
 
 /// A `--const FILE:NAME=VALUE`.
 struct Constant<'a> {
@@ -44,9 +67,9 @@ fn signal_of(flag: &str) -> &str {
     flag.split_once('=').map_or(flag, |(signal, _)| signal)
 }
 
-fn spec(args: &Args, def: &DynamicsDef) -> Result<TableSpec, Report> {
-    let time = match (&args.time, args.period) {
-        (Some(column), _) => TimeSpec::Column(column.clone()),
+fn spec(args: &Flags<'_>, def: &DynamicsDef) -> Result<TableSpec, Report> {
+    let time = match (args.time, args.period) {
+        (Some(column), _) => TimeSpec::Column(column.to_owned()),
         (None, Some(period)) => TimeSpec::Period(period),
         (None, None) => {
             let error = Diagnostic::error("--time or --period is needed");
@@ -58,7 +81,7 @@ fn spec(args: &Args, def: &DynamicsDef) -> Result<TableSpec, Report> {
     let mut spec = TableSpec::new(time);
     spec.header = args.no_header.then_some(false);
     spec.policy = Policy::Report;
-    spec.time_unit = match args.time_unit.as_deref() {
+    spec.time_unit = match args.time_unit {
         None => None,
         Some("s") => Some(TimeUnit::S),
         Some("ms") => Some(TimeUnit::Ms),
@@ -73,7 +96,7 @@ fn spec(args: &Args, def: &DynamicsDef) -> Result<TableSpec, Report> {
         .chain(def.outputs.iter().map(|o| o.signal.as_str()))
         .collect();
     let mut report = Report::default();
-    for flag in &args.map {
+    for flag in args.map {
         let signal = signal_of(flag);
         match ColumnSpec::flag(flag) {
             None => report.push(
@@ -99,8 +122,8 @@ fn counted(mut column: ColumnSpec, def: &DynamicsDef) -> ColumnSpec {
 }
 
 /// Reads recordings; what was odd about them is added to the warnings.
-pub(super) fn read_all(
-    args: &Args,
+pub(crate) fn read_all(
+    args: &Flags<'_>,
     paths: &[PathBuf],
     def: &DynamicsDef,
     warnings: &mut Report,
@@ -109,8 +132,7 @@ pub(super) fn read_all(
     let constants = args.constants.iter().map(|c| constant(c)).collect::<Result<Vec<_>, _>>()?;
     let mut report = Report::default();
     for c in &constants {
-        let mut files = args.data.iter().chain(&args.test);
-        if !files.any(|f| c.fits(f)) {
+        if !args.files.iter().any(|f| c.fits(f)) {
             let error =
                 Diagnostic::error(format!("`--const {}:{}` is about no recording given", c.file, c.name));
             report.push(error.help("name it as after --data or --test, or write `*` for all"));
@@ -152,7 +174,21 @@ fn read(
     };
     for input in &def.inputs {
         let constant = constants.get(input.signal.as_str()).map(|v| vec![*v; rows]);
-        data.inputs.push(column(&input.signal).or(constant).ok_or_else(|| {
+        let supposed = match input.unless_said {
+            Some(UnsaidDef::Stays(v) | UnsaidDef::Learnt(v, _)) => Some(v),
+            None => None,
+        };
+        let told = column(&input.signal).or(constant);
+        if let (None, Some(v)) = (&told, supposed) {
+            let text = format!(
+                "nothing says what `{}` was in {}; taken as {v} {}",
+                input.signal, data.name, input.unit
+            );
+            let help = format!("map a column to it, or add `--const {}:{}=VALUE`", data.name, input.signal);
+            warnings.push(Diagnostic::warning(text).help(help));
+        }
+        let supposed = supposed.map(|v| vec![v; rows]);
+        data.inputs.push(told.or(supposed).ok_or_else(|| {
             let signal = &input.signal;
             Diagnostic::error(format!("nothing says what the input `{signal}` was in {}", data.name)).help(
                 format!(
@@ -172,4 +208,26 @@ fn read(
     }
     warnings.merge(table.notes.warnings);
     Ok(data)
+}
+
+/// Widens the stated range of an input where recordings leave it, and says so: what was recorded did happen.
+pub(crate) fn widen<'a>(
+    def: &mut DynamicsDef,
+    data: impl Iterator<Item = &'a Dataset> + Clone,
+    warnings: &mut Report,
+) {
+    for (k, input) in def.inputs.iter_mut().enumerate() {
+        let seen = data.clone().flat_map(|d| &d.inputs[k]).filter(|v| v.is_finite());
+        let (low, high) = seen.fold(input.range, |(l, h), v| (l.min(*v), h.max(*v)));
+        if (low, high) != input.range {
+            let text = format!(
+                "`{}` ranges over {low} to {high} in these recordings, the thing says {} to {} {}",
+                input.signal, input.range.0, input.range.1, input.unit
+            );
+            let help = "taken as it was recorded; if it is in another unit, name it (`--map SIGNAL=COL:UNIT`), or \
+                        the parameters that go with it are in units of their own";
+            warnings.push(Diagnostic::warning(text).help(help));
+            input.range = (low, high);
+        }
+    }
 }

@@ -1,7 +1,12 @@
 //! The figures of a fit, for people and for machines.
 
+use crate::report::words;
 use serde_json::{Value, json};
-use twinfleet_engine::dynamics::{DynamicsDef, fit::Report};
+use twinfleet_engine::dynamics::{
+    DynamicsDef,
+    definition::PriorDef,
+    fit::{Experiment, Report},
+};
 
 /// Errors per recording, parameters with their intervals, and what the data do not tell.
 pub(super) fn table(report: &Report, def: &DynamicsDef) -> String {
@@ -28,9 +33,15 @@ pub(super) fn table(report: &Report, def: &DynamicsDef) -> String {
     let held: Vec<&str> = def
         .parameters
         .iter()
-        .filter(|(_, p)| p.prior == twinfleet_engine::dynamics::definition::PriorDef::Fixed)
+        .filter(|(_, p)| p.prior == PriorDef::Fixed)
         .map(|(name, _)| name.as_str())
         .collect();
+    for names in &report.confounded {
+        text += &format!("told only together by these data: {}\n", names.join(", "));
+    }
+    for e in &report.experiments {
+        text += &experiment(e, def);
+    }
     if !held.is_empty() {
         text += &format!("held at the thing's own value: {}\n", held.join(", "));
     }
@@ -38,6 +49,39 @@ pub(super) fn table(report: &Report, def: &DynamicsDef) -> String {
         text += "the iterations did not converge: take the figures with care, or raise --starts\n";
     }
     text
+}
+
+/// A sentence on what would tell a parameter.
+fn experiment(e: &Experiment, def: &DynamicsDef) -> String {
+    let unit = |name: &str| {
+        let unit = def.inputs.iter().find(|i| i.signal == name).map_or("", |i| i.unit.as_str());
+        if unit.is_empty() { String::new() } else { format!(" {unit}") }
+    };
+    let log = def.parameters.get(&e.parameter).is_some_and(|p| matches!(p.prior, PriorDef::Log(_)));
+    let wide = |sd: f64| {
+        let half = 1.645 * sd;
+        if log { format!("×/÷ {:.2}", half.exp()) } else { format!("± {half:.2}") }
+    };
+    let Some(input) = &e.input else {
+        return format!(
+            "to tell {}: no step of any input would, with these sensors; hold it, or measure another node\n",
+            e.parameter
+        );
+    };
+    let half = words::span(0.5 * e.length_s);
+    let unit = unit(input);
+    let how = if e.settable {
+        format!("set {input} to {}{unit} for {half}, then to {}{unit} for {half}", e.high, e.low)
+    } else {
+        format!("record {half} with {input} near {}{unit} and {half} near {}{unit}", e.high, e.low)
+    };
+    format!(
+        "to tell {}: {how}, reading {}: {} → {}\n",
+        e.parameter,
+        e.read.join(", "),
+        wide(e.sd.0),
+        wide(e.sd.1)
+    )
 }
 
 /// The same as one object.
@@ -52,9 +96,19 @@ pub(super) fn json(report: &Report) -> String {
         .iter()
         .map(|e| {
             json!({"name": e.name, "recording": e.recording, "value": e.value, "unit": e.unit,
-                   "low": e.interval.0, "high": e.interval.1, "identified": e.identified})
+                   "low": e.interval.0, "high": e.interval.1, "identified": e.identified,
+                   "profile": e.profile})
         })
         .collect();
-    let all = json!({"converged": report.converged, "scores": scores, "parameters": parameters});
+    let experiments: Vec<Value> = report
+        .experiments
+        .iter()
+        .map(|e| {
+            json!({"parameter": e.parameter, "input": e.input, "settable": e.settable, "high": e.high,
+                   "low": e.low, "length_s": e.length_s, "read": e.read, "sd_now": e.sd.0, "sd_after": e.sd.1})
+        })
+        .collect();
+    let all = json!({"converged": report.converged, "scores": scores, "parameters": parameters,
+                     "told_only_together": report.confounded, "experiments": experiments});
     format!("{all:#}\n")
 }

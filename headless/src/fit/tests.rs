@@ -73,7 +73,7 @@ fn a_users_own_box_is_fitted_and_a_case_not_seen_is_predicted() {
     assert!(trace.starts_with("file,time,signal,measured,simulated,part\n"));
     assert_eq!(trace.lines().count(), 1 + 400 + 400 + 340);
     let text = fs::read_to_string(dir.path().join("p.ron")).unwrap();
-    let params = twinfleet_engine::dynamics::params::Params::from_ron(&text).unwrap();
+    let params = Params::from_ron(&text).unwrap();
     assert!((params.parameters["c"].value / 120.0 - 1.0).abs() < 0.02);
     assert!(!dir.path().join("p.ron.part").exists());
 }

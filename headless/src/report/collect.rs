@@ -306,7 +306,8 @@ impl Fan {
 /// Events, with the ends of faults, verdicts and disturbances beside their starts.
 fn happenings(events: &[Event]) -> Vec<Happening> {
     let mut all: Vec<Happening> = Vec::new();
-    for e in events {
+    // A verdict's figures are told with the verdict itself.
+    for e in events.iter().filter(|e| e.kind != twinfleet_engine::diagnose::EVENT) {
         let (what, ends) = match e.kind.as_str() {
             "fault_start" => ("fault", false),
             "fault_end" => ("fault", true),

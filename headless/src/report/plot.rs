@@ -3,15 +3,17 @@
 mod chart;
 mod lanes;
 mod path;
+mod stream;
 
 use super::{
-    Forecast, Group, GroupChannel, Happening, Input, Output, Report, Twin,
+    Forecast, Group, GroupChannel, Happening, Input, Output, Point, Report, Series, Twin,
     words::{clock, span},
 };
 #[cfg(test)]
 pub(super) use chart::width_of;
 use chart::{Chart, Layer, Mark};
 use lanes::Span;
+pub use stream::Strip;
 use twinfleet_engine::expect::Outcome;
 
 /// Groups whose channels are plotted; more would make a page that nobody reads.
@@ -76,6 +78,33 @@ impl Plot {
              <rect width=\"100%\" height=\"100%\" style=\"fill:var(--card)\"/>{back}{data}{front}</svg>\n"
         )
     }
+}
+
+/// A line of a plot: its class, its name, and its points (time [s], value).
+pub type NamedLine<'a> = (&'static str, &'a str, Vec<(f64, f64)>);
+
+/// A plot of lines over time: class, name and points (time [s], value) of each.
+pub fn lines(title: &str, unit: &str, file: &str, end_s: f64, lines: &[NamedLine<'_>]) -> Plot {
+    let point = |&(t_s, value): &(f64, f64)| Point { t_s, min: value, max: value, value };
+    let series: Vec<Series> =
+        lines.iter().map(|(_, _, p)| Series::new(p.iter().map(point).collect(), p.len() as u64)).collect();
+    let chart = Chart {
+        title: title.to_owned(),
+        unit,
+        legend: lines.iter().map(|(class, name, _)| (*class, (*name).to_owned())).collect(),
+        layers: series.iter().zip(lines).map(|(s, (class, _, _))| Layer::Line(s, class)).collect(),
+        bounds: &[],
+        zero: true,
+        spans: Vec::new(),
+        named: false,
+        tinted: false,
+        marks: Vec::new(),
+        width: WIDE,
+        narrow: Some(HALF),
+        area: 190.0,
+        end_s,
+    };
+    chart.draw(file.to_owned(), "load")
 }
 
 /// All plots of a report, in the order in which it shows them.

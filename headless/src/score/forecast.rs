@@ -114,7 +114,7 @@ pub fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn unwritten(path: &std::path::Path, error: &std::io::Error) -> Failure {
+fn unwritten(path: &Path, error: &std::io::Error) -> Failure {
     Failure::outside(format!("cannot write `{}`: {error}", path.display()))
 }
 

@@ -7,6 +7,7 @@ use super::{
 };
 use twinfleet_engine::{
     catalog::{BoardDef, Catalog},
+    link,
     time::Span,
 };
 
@@ -28,12 +29,34 @@ pub(super) fn measure(catalog: &Catalog, name: &str, effort: Effort) -> Result<V
     let asleep = Setup { firmware: "deep_sleep: true".to_owned(), ..setup(2, 60.0, 12) };
     let idle = current::mean_ma(&bench, "none", asleep)?;
     found.push(Figure::new("supply", "current_idle", idle, "mA", 1e-3 * idle));
+    if board.current_ma.transmit > board.current_ma.active {
+        let sending = transmit_ma(&bench, setup(2, 1.0, 60), active)?;
+        found.push(Figure::new("supply", "current_transmit", sending, "mA", 1e-3 * sending));
+    }
+    for state in board.rest_ma.keys() {
+        let resting = Setup { firmware: format!("rest: \"{state}\""), ..setup(2, 60.0, 12) };
+        let ma = current::mean_ma(&bench, "none", resting)?;
+        found.push(Figure::new("supply", &format!("current_{state}"), ma, "mA", 1e-3 * ma));
+    }
     found.push(brown_out(&bench, setup(2, 10.0, 400), active.max(1.0))?);
     found.push(clock(&bench, setup(effort.units, 100.0, 200), effort)?);
     if board.adc.is_some() {
         converter(&bench, board, &setup, effort, &mut found)?;
     }
     Ok(found)
+}
+
+/// Bytes of the bench's message: with what is around them, 8 ms on the air.
+const MESSAGE_BYTES: usize = 880;
+
+/// The current while sending, [mA]: what a message every period adds to the mean, over the share of the time that it is on
+/// the air. The firmware does not sleep, and nothing is lost on the bench's perfect link.
+fn transmit_ma(catalog: &Catalog, mut setup: Setup, active_ma: f64) -> Result<f64, Unmeasured> {
+    let text = "x".repeat(MESSAGE_BYTES);
+    setup.firmware = format!("publish: [(topic: \"bench\", payload: Template(\"{text}\"))]");
+    let share = link::air_time(MESSAGE_BYTES).as_secs_f64() / setup.period.as_secs_f64();
+    let mean_ma = current::mean_ma(catalog, "none", setup)?;
+    Ok(active_ma + (mean_ma - active_ma) / share)
 }
 
 /// A battery whose voltage falls as it empties: the voltage at which the board gives up.

@@ -14,7 +14,7 @@ pub struct Compared {
     /// The quantity, or `part`, `supply`, `adc`, `clock`, `level`.
     pub channel: String,
     /// Which figure.
-    pub figure: &'static str,
+    pub figure: String,
     /// What the file says; none where it states no such figure.
     pub stated: Option<f64>,
     /// What the bench found.
@@ -29,12 +29,12 @@ pub struct Compared {
 
 /// Every measured figure beside the stated one.
 pub fn compare(stated: &[Stated], found: &[Figure]) -> Vec<Compared> {
-    let of = |f: &Figure| stated.iter().find(|s| (s.name, &s.channel) == (f.name, &f.channel));
+    let of = |f: &Figure| stated.iter().find(|s| (&s.name, &s.channel) == (&f.name, &f.channel));
     let line = |f: &Figure| {
         let said = of(f).map(|s| s.value).filter(|x| x.is_finite());
         Compared {
             channel: f.channel.clone(),
-            figure: f.name,
+            figure: f.name.clone(),
             stated: said,
             measured: f.value,
             error: f.error,
@@ -55,7 +55,7 @@ fn agrees(f: &Figure, said: f64, found: &[Figure]) -> Option<bool> {
     let other =
         |name: &str| found.iter().find(|o| o.name == name && o.channel == f.channel).map_or(0.0, |o| o.value);
     let (step, width) = (other("quantum"), other("range_max") - other("range_min"));
-    let slack = match f.name {
+    let slack = match f.name.as_str() {
         // A part without a step of its own is read through a converter that has one.
         "quantum" if said == 0.0 => return None,
         "quantum" => 0.01 * said,

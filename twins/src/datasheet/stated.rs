@@ -9,7 +9,7 @@ pub struct Stated {
     /// The quantity, or `part`, `supply`, `adc`, `clock`, `level`.
     pub channel: String,
     /// Which figure.
-    pub name: &'static str,
+    pub name: String,
     /// How much.
     pub value: f64,
     /// In what.
@@ -27,8 +27,8 @@ pub fn stated(catalog: &Catalog, part: &str) -> Vec<Stated> {
     catalog.actuators.get(part).map_or_else(Vec::new, actuator_figures)
 }
 
-fn put(all: &mut Vec<Stated>, channel: &str, name: &'static str, value: f64, unit: &str) {
-    all.push(Stated { channel: channel.to_owned(), name, value, unit: unit.to_owned() });
+fn put(all: &mut Vec<Stated>, channel: &str, name: &str, value: f64, unit: &str) {
+    all.push(Stated { channel: channel.to_owned(), name: name.to_owned(), value, unit: unit.to_owned() });
 }
 
 fn sensor_figures(sensor: &SensorDef) -> Vec<Stated> {
@@ -70,6 +70,12 @@ fn board_figures(board: &BoardDef) -> Vec<Stated> {
     let mut all = Vec::new();
     put(&mut all, "supply", "current_active", board.current_ma.active, "mA");
     put(&mut all, "supply", "current_idle", board.current_ma.sleep, "mA");
+    if board.current_ma.transmit > board.current_ma.active {
+        put(&mut all, "supply", "current_transmit", board.current_ma.transmit, "mA");
+    }
+    for (state, ma) in &board.rest_ma {
+        put(&mut all, "supply", &format!("current_{state}"), *ma, "mA");
+    }
     put(&mut all, "supply", "brown_out", board.brown_out_v, "V");
     put(&mut all, "clock", "clock_std", board.clock_ppm, "ppm");
     if let Some(adc) = &board.adc {

@@ -27,7 +27,7 @@
 
 use super::{
     MS, US,
-    line::LinePart,
+    line::{Edge, Edges, LinePart},
     stimulus::{Quantity, Stimulus},
 };
 
@@ -47,8 +47,7 @@ pub struct Dht<S> {
     frame: [u8; 5],
     measured: bool,
     measured_ns: u64,
-    high: bool,
-    fell_ns: u64,
+    edges: Edges,
     /// When the running or last answer began (its first low), and what it tells.
     answer_ns: Option<u64>,
     answer: [u8; 5],
@@ -64,8 +63,7 @@ impl<S: Stimulus> Dht<S> {
             frame: [0; 5],
             measured: false,
             measured_ns: 0,
-            high: true,
-            fell_ns: 0,
+            edges: Edges::idle(),
             answer_ns: None,
             answer: [0; 5],
         }
@@ -132,16 +130,10 @@ fn length_ns(frame: &[u8; 5]) -> u64 {
 impl<S: Stimulus> LinePart for Dht<S> {
     fn drive(&mut self, at_ns: u64, _line: u8, high: bool) {
         self.advance(at_ns);
-        if std::mem::replace(&mut self.high, high) == high {
-            return;
-        }
-        if !high {
-            self.fell_ns = at_ns;
-            return;
-        }
+        let Some(Edge::Rose { low_ns }) = self.edges.drive(at_ns, high) else { return };
         let (start_ns, settling_ns, _) = self.times_ns();
         let heard = at_ns >= settling_ns && self.answer_ns.is_none();
-        if heard && at_ns - self.fell_ns >= start_ns {
+        if heard && low_ns >= start_ns {
             (self.answer_ns, self.answer) = (Some(at_ns + self.response_ns), self.frame);
         }
     }

@@ -19,7 +19,7 @@
 
 use super::{
     MS, US, crc,
-    line::LinePart,
+    line::{Edge, Edges, LinePart},
     stimulus::{Quantity, Stimulus, middle_ns},
 };
 
@@ -67,8 +67,7 @@ pub struct Ds18b20<S> {
     /// Bits gone through in this state.
     count: u32,
     byte: u8,
-    high: bool,
-    fell_ns: u64,
+    edges: Edges,
     low_until_ns: u64,
     low_from_ns: u64,
 }
@@ -93,8 +92,7 @@ impl<S: Stimulus> Ds18b20<S> {
             state: State::Silent,
             count: 0,
             byte: 0,
-            high: true,
-            fell_ns: 0,
+            edges: Edges::idle(),
             low_until_ns: 0,
             low_from_ns: 0,
         }
@@ -238,23 +236,17 @@ impl<S: Stimulus> Ds18b20<S> {
 impl<S: Stimulus> LinePart for Ds18b20<S> {
     fn drive(&mut self, at_ns: u64, _line: u8, high: bool) {
         self.advance(at_ns);
-        if std::mem::replace(&mut self.high, high) == high {
-            return;
-        }
-        if !high {
-            self.fell_ns = at_ns;
-            if self.outgoing(at_ns) == Some(false) {
+        match self.edges.drive(at_ns, high) {
+            Some(Edge::Fell) if self.outgoing(at_ns) == Some(false) => {
                 (self.low_from_ns, self.low_until_ns) = (at_ns, at_ns + HOLD_NS);
             }
-            return;
-        }
-        let low_ns = at_ns - self.fell_ns;
-        if low_ns >= RESET_NS {
-            self.low_from_ns = at_ns + PRESENCE_AFTER_NS;
-            self.low_until_ns = self.low_from_ns + PRESENCE_NS;
-            self.enter(State::RomCommand);
-        } else {
-            self.slot(at_ns, low_ns < SAMPLE_NS);
+            Some(Edge::Rose { low_ns }) if low_ns >= RESET_NS => {
+                self.low_from_ns = at_ns + PRESENCE_AFTER_NS;
+                self.low_until_ns = self.low_from_ns + PRESENCE_NS;
+                self.enter(State::RomCommand);
+            }
+            Some(Edge::Rose { low_ns }) => self.slot(at_ns, low_ns < SAMPLE_NS),
+            _ => {}
         }
     }
 

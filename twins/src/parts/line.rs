@@ -29,6 +29,50 @@ pub trait LinePart: Send {
     fn level(&mut self, at_ns: u64, line: u8) -> bool;
 }
 
+impl<P: LinePart + ?Sized> LinePart for Box<P> {
+    fn drive(&mut self, at_ns: u64, line: u8, high: bool) {
+        (**self).drive(at_ns, line, high);
+    }
+    fn level(&mut self, at_ns: u64, line: u8) -> bool {
+        (**self).level(at_ns, line)
+    }
+}
+
+/// What a controller's level does to a part that goes by edges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Edge {
+    /// The line falls.
+    Fell,
+    /// It rises after it was low for so long \[ns\].
+    Rose { low_ns: u64 },
+}
+
+/// A controller's level on a line, and since when it has been low.
+#[derive(Debug)]
+pub(super) struct Edges {
+    high: bool,
+    fell_ns: u64,
+}
+
+impl Edges {
+    /// A line that its pull-up holds high.
+    pub fn idle() -> Self {
+        Self { high: true, fell_ns: 0 }
+    }
+
+    /// The controller sets the level. None: it was so before.
+    pub fn drive(&mut self, at_ns: u64, high: bool) -> Option<Edge> {
+        if std::mem::replace(&mut self.high, high) == high {
+            return None;
+        }
+        if high {
+            return Some(Edge::Rose { low_ns: at_ns - self.fell_ns });
+        }
+        self.fell_ns = at_ns;
+        Some(Edge::Fell)
+    }
+}
+
 /// The wires between a controller's pins and one part.
 pub struct Wires<P> {
     part: RefCell<P>,

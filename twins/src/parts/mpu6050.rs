@@ -30,6 +30,7 @@
 
 use super::{
     MS, US,
+    burst::{Burst, onwards},
     i2c::{Direction, I2cPart, Reply},
     stimulus::{Quantity, Stimulus},
 };
@@ -70,8 +71,7 @@ pub struct Mpu6050<S> {
     oldest: usize,
     filled: usize,
     last_given: u8,
-    pointer: Option<u8>,
-    first: bool,
+    burst: Burst,
     shadow: [u8; 14],
 }
 
@@ -88,8 +88,7 @@ impl<S: Stimulus> Mpu6050<S> {
             oldest: 0,
             filled: 0,
             last_given: 0,
-            pointer: None,
-            first: true,
+            burst: Burst::default(),
             shadow: [0; 14],
         };
         part.reset(0);
@@ -281,36 +280,30 @@ impl<S: Stimulus> I2cPart for Mpu6050<S> {
             return Reply::Nack;
         }
         self.advance(at_ns);
-        match direction {
-            Direction::Write => (self.pointer, self.first) = (None, true),
+        self.burst.start(direction);
+        if direction == Direction::Read {
             // A burst sees one sample (registers 59 to 72).
-            Direction::Read => self.shadow.copy_from_slice(&self.registers[DATA..DATA + 14]),
+            self.shadow.copy_from_slice(&self.registers[DATA..DATA + 14]);
         }
         Reply::Ack
     }
 
     fn write(&mut self, at_ns: u64, byte: u8) -> bool {
         self.advance(at_ns);
-        if self.first {
-            (self.pointer, self.first) = (Some(byte), false);
-        } else if let Some(register) = self.pointer {
+        if let Some(register) = self.burst.write(byte, next) {
             self.set_register(at_ns, usize::from(register), byte);
-            self.next(register);
         }
         true
     }
 
     fn read(&mut self, _at_ns: u64) -> u8 {
-        let register = self.pointer.unwrap_or(0);
-        self.next(register);
+        let register = self.burst.read(next);
         self.register(usize::from(register))
     }
 }
 
-impl<S> Mpu6050<S> {
-    /// Bursts go on to the next register, but stay at the FIFO's.
-    fn next(&mut self, register: u8) {
-        let stays = usize::from(register) == FIFO_R_W || register == 0x6F;
-        self.pointer = Some(if stays { register } else { register.wrapping_add(1) });
-    }
+/// Bursts go on to the next register, but stay at the FIFO's.
+fn next(register: u8) -> u8 {
+    let stays = usize::from(register) == FIFO_R_W || register == 0x6F;
+    if stays { register } else { onwards(register) }
 }

@@ -24,6 +24,18 @@ pub trait SerialPart: Send {
     fn send(&mut self, at_ns: u64) -> Option<u8>;
 }
 
+impl<P: SerialPart + ?Sized> SerialPart for Box<P> {
+    fn baud(&self) -> u32 {
+        (**self).baud()
+    }
+    fn receive(&mut self, at_ns: u64, byte: u8) {
+        (**self).receive(at_ns, byte);
+    }
+    fn send(&mut self, at_ns: u64) -> Option<u8> {
+        (**self).send(at_ns)
+    }
+}
+
 /// The controller's end of a serial line.
 pub struct Uart<P> {
     /// The part at the other end.

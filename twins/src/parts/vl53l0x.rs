@@ -29,6 +29,7 @@
 
 use super::{
     MS, US,
+    burst::{Burst, onwards},
     i2c::{Direction, I2cPart, Reply},
     stimulus::{Quantity, Stimulus, middle_ns},
 };
@@ -80,8 +81,7 @@ pub struct Vl53l0x<S> {
     page: usize,
     ranging: Ranging,
     nvm_ready_ns: u64,
-    pointer: Option<u8>,
-    first: bool,
+    burst: Burst,
 }
 
 impl<S: Stimulus> Vl53l0x<S> {
@@ -120,8 +120,7 @@ impl<S: Stimulus> Vl53l0x<S> {
             page: 0,
             ranging: Ranging::Off,
             nvm_ready_ns: 0,
-            pointer: None,
-            first: true,
+            burst: Burst::default(),
         }
     }
 
@@ -276,26 +275,20 @@ impl<S: Stimulus> I2cPart for Vl53l0x<S> {
             return Reply::Nack;
         }
         self.advance(at_ns);
-        if direction == Direction::Write {
-            (self.pointer, self.first) = (None, true);
-        }
+        self.burst.start(direction);
         Reply::Ack
     }
 
     fn write(&mut self, at_ns: u64, byte: u8) -> bool {
         self.advance(at_ns);
-        if self.first {
-            (self.pointer, self.first) = (Some(byte), false);
-        } else if let Some(register) = self.pointer {
+        if let Some(register) = self.burst.write(byte, onwards) {
             self.set_register(at_ns, register, byte);
-            self.pointer = Some(register.wrapping_add(1));
         }
         true
     }
 
     fn read(&mut self, at_ns: u64) -> u8 {
-        let register = self.pointer.unwrap_or(0);
-        self.pointer = Some(register.wrapping_add(1));
+        let register = self.burst.read(onwards);
         self.register(at_ns, register)
     }
 

@@ -1,5 +1,10 @@
-//! One MQTT 3.1.1 connection of ours, driven by its caller's thread: what is published is gathered and leaves in one
-//! write, what came in is taken in one read.
+//! One MQTT connection of ours, 3.1.1 or 5, driven by its caller's thread: what is published is gathered and leaves in
+//! one write, what came in is taken in one read.
+//!
+//! Whoever has to keep what came before it counts as received holds the acknowledgements back
+//! ([`ConnectOptions::hold_acks`], [`Connection::acknowledge`]). Whoever has to publish over a broken connection keeps
+//! what was not acknowledged ([`ConnectOptions::keep`]) and hands it to the next one ([`Connection::resume`]);
+//! [`super::session`] does both.
 //!
 //! ```
 //! use twinfleet_twins::wire::{broker::{Broker, BrokerConfig}, client::{ConnectOptions, Connection}};
@@ -15,103 +20,32 @@
 //! # Ok::<(), twinfleet_twins::wire::WireError>(())
 //! ```
 
-mod stream;
+mod options;
+mod oversized;
 
+pub use self::options::{ConnectOptions, Received, Version};
+
+use self::oversized::{Oversized, oversized};
 use super::{
     WireError,
-    codec::{PublishRef, ack, next_packet, put_ack, put_publish, valid_topic},
-    url::BrokerUrl,
-};
-use bytes::{Buf, Bytes, BytesMut};
-use mio::{Events, Interest, Poll, Token};
-use rumqttc::mqttbytes::{
-    QoS,
-    v4::{
-        Connect, ConnectReturnCode, LastWill, Packet, Publish, Subscribe, SubscribeFilter,
-        SubscribeReasonCode,
+    codec::{
+        PublishRef, ack, put_ack, valid_topic,
+        versions::{self, Incoming, Welcome},
     },
+    stream::{Stream, Transfer},
+    tls::{self, Tls},
 };
+use bytes::{Buf, BytesMut};
+use mio::{Events, Interest, Poll, Token};
 use std::{
-    collections::{BTreeMap, BTreeSet, hash_map::RandomState},
-    hash::BuildHasher,
-    net::SocketAddr,
-    path::PathBuf,
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::{Duration, Instant},
 };
-use stream::{Stream, Transfer};
 
 /// Bytes taken from the socket before the caller has its turn again.
 const READ_BUDGET_BYTES: usize = 1 << 20;
-
-/// How to connect, and to what.
-#[derive(Clone, Debug)]
-pub struct ConnectOptions {
-    /// The broker.
-    pub url: BrokerUrl,
-    /// MQTT client id; brokers let one connection at a time have it.
-    pub client_id: String,
-    /// Whether the broker forgets what it knew of this client id, now and at the end.
-    pub clean_session: bool,
-    /// Longest silence between us and the broker, [s]; 0 for no limit. It has to be longer than the caller may stay away
-    /// from [`Connection::pump`].
-    pub keep_alive_s: u16,
-    /// A PEM file of the certificates to trust in place of the system's.
-    pub ca_file: Option<PathBuf>,
-    /// What the broker publishes for us when the connection breaks: topic, payload, quality of service, retain flag.
-    pub will: Option<(String, Vec<u8>, u8, bool)>,
-    /// Largest packet taken, [bytes].
-    pub max_packet_bytes: usize,
-    /// How long to wait for the connection and the broker's answer.
-    pub timeout: Duration,
-}
-
-impl ConnectOptions {
-    /// A clean session with the broker at this address, without TLS.
-    pub fn new(address: SocketAddr) -> Self {
-        let (host, port) = (address.ip().to_string(), address.port());
-        Self::to(BrokerUrl { host, port, tls: false, login: None })
-    }
-
-    /// A clean session with this broker.
-    pub fn to(url: BrokerUrl) -> Self {
-        Self {
-            url,
-            client_id: unique_client_id(),
-            clean_session: true,
-            keep_alive_s: 600,
-            ca_file: None,
-            will: None,
-            max_packet_bytes: 64 << 20,
-            timeout: Duration::from_secs(10),
-        }
-    }
-}
-
-/// A client id that no other process has, within the 23 characters that every broker accepts.
-fn unique_client_id() -> String {
-    // The standard library seeds its hasher from the system's entropy: no more is needed of a name.
-    format!("twinfleet-{:012x}", RandomState::new().hash_one(std::process::id()) & 0xffff_ffff_ffff)
-}
-
-/// A message that came in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Received {
-    topic: Bytes,
-    /// MQTT payload.
-    pub payload: Bytes,
-    /// Quality of service it was delivered with, 0–2.
-    pub qos: u8,
-    /// Set on what the broker had kept, not on what passes.
-    pub retain: bool,
-}
-
-impl Received {
-    /// MQTT topic.
-    pub fn topic(&self) -> &str {
-        // The codec has checked that topics are UTF-8.
-        std::str::from_utf8(&self.topic).unwrap_or_default()
-    }
-}
+/// The largest packet that MQTT can carry, [bytes].
+const MAX_PACKET_BYTES: usize = 268_435_455;
 
 /// How far the broker's taking over of a message of ours has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,24 +58,65 @@ enum Stage {
     Complete,
 }
 
+/// A message of ours that is on its way.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    stage: Stage,
+    order: u64,
+    pkid: u16,
+    message: Option<Kept>,
+}
+
+/// A message of ours that is kept until the broker has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// MQTT topic.
+    pub topic: String,
+    /// MQTT payload.
+    pub payload: Vec<u8>,
+    /// Quality of service, 0–2.
+    pub qos: u8,
+    /// MQTT retain flag.
+    pub retain: bool,
+}
+
+/// A packet too large to be taken, of which this much is still to be thrown away.
+#[derive(Clone, Copy, Debug, Default)]
+struct Skipping {
+    left: usize,
+    /// Its quality of service and packet id.
+    ack: (u8, u16),
+    count: u64,
+}
+
 /// A connection with a broker.
 pub struct Connection {
     broker: String,
+    version: Version,
+    with_login: bool,
     stream: Stream,
     poll: Poll,
     events: Events,
     input: BytesMut,
     out: BytesMut,
     max_packet_bytes: usize,
-    unacknowledged: BTreeMap<u16, Stage>,
+    skipping: Skipping,
+    unacknowledged: BTreeMap<u16, Outgoing>,
+    published: u64,
+    refused: u64,
+    keep: bool,
     last_pkid: u16,
+    hold_acks: bool,
+    /// Messages handed out and not yet acknowledged: quality of service and packet id.
+    held: VecDeque<(u8, u16)>,
     received_qos2: BTreeSet<u16>,
+    max_outgoing_bytes: usize,
+    receive_maximum: usize,
     keep_alive: Option<Duration>,
     last_out: Instant,
     pinged: Option<Instant>,
-    connack: Option<(ConnectReturnCode, bool)>,
-    suback: Option<(u16, Vec<SubscribeReasonCode>)>,
-    unsuback: Option<u16>,
+    connack: Option<Welcome>,
+    suback: Option<(u16, Vec<bool>)>,
     session_present: bool,
     early: Vec<Received>,
 }
@@ -165,36 +140,53 @@ impl Connection {
     pub fn connect(options: &ConnectOptions) -> Result<Self, WireError> {
         let broker = options.url.place();
         let deadline = Instant::now() + options.timeout;
-        let mut stream = Stream::open(&options.url, options.ca_file.as_deref(), options.timeout)?;
+        let tls = Tls { ca_file: options.ca_file.clone(), identity: options.identity.clone() };
+        let config = options.url.tls.then(|| tls.config(&broker)).transpose()?;
+        let mut stream = Stream::open(&options.url, config, options.timeout)?;
         let unusable = |e: std::io::Error| WireError::Lost { broker: broker.clone(), reason: e.to_string() };
         let poll = Poll::new().map_err(unusable)?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         poll.registry().register(stream.source(), Token(0), interest).map_err(unusable)?;
         let mut connection = Self {
             broker: broker.clone(),
+            version: options.version,
+            with_login: options.url.login.is_some(),
             stream,
             poll,
             events: Events::with_capacity(4),
             input: BytesMut::new(),
             out: BytesMut::new(),
             max_packet_bytes: options.max_packet_bytes,
+            skipping: Skipping::default(),
             unacknowledged: BTreeMap::new(),
+            published: 0,
+            refused: 0,
+            keep: options.keep,
             last_pkid: 0,
-            received_qos2: BTreeSet::new(),
+            hold_acks: options.hold_acks,
+            held: VecDeque::new(),
+            received_qos2: options.received_qos2.clone(),
+            max_outgoing_bytes: MAX_PACKET_BYTES,
+            receive_maximum: usize::from(u16::MAX),
             keep_alive: None,
             last_out: Instant::now(),
             pinged: None,
             connack: None,
             suback: None,
-            unsuback: None,
             session_present: false,
             early: Vec::new(),
         };
-        let packet = Packet::Connect(connect_packet(options)?);
-        connection.put(&packet)?;
-        let welcomed =
-            connection.wait_for("the login", deadline, options.timeout, |_| (), |c| c.connack.take());
-        let (code, present) = match welcomed {
+        versions::put_connect(&mut connection.out, options)?;
+        let mut early = Vec::new();
+        let welcomed = connection.wait_for(
+            "the login",
+            deadline,
+            options.timeout,
+            // A broker that remembers us may send what it has kept right behind its welcome.
+            |received| early.push(received),
+            |c| c.connack.take(),
+        );
+        let welcome = match welcomed {
             // A broker that closes before it says a word does not know the client yet: this is not a lost connection.
             Err(WireError::Lost { reason, .. }) => {
                 let hint =
@@ -206,11 +198,28 @@ impl Connection {
             }
             other => other?,
         };
-        check_welcome(&broker, code, options.url.login.is_some())?;
-        connection.session_present = present;
-        connection.keep_alive =
-            (options.keep_alive_s > 0).then(|| Duration::from_secs(u64::from(options.keep_alive_s)));
+        connection.early = early;
+        connection.enter(welcome, options)?;
         Ok(connection)
+    }
+
+    fn enter(&mut self, welcome: Welcome, asked: &ConnectOptions) -> Result<(), WireError> {
+        if let Some(refusal) = welcome.refusal {
+            return Err(options::refused(&self.broker, refusal, self.with_login, self.version));
+        }
+        self.session_present = welcome.session_present;
+        if !welcome.session_present {
+            self.received_qos2.clear();
+        }
+        let keep_alive_s = welcome.keep_alive_s.unwrap_or(asked.keep_alive_s);
+        self.keep_alive = (keep_alive_s > 0).then(|| Duration::from_secs(u64::from(keep_alive_s)));
+        if let Some(most) = welcome.max_packet_bytes {
+            self.max_outgoing_bytes = self.max_outgoing_bytes.min(most as usize);
+        }
+        if let Some(most) = welcome.receive_maximum {
+            self.receive_maximum = usize::from(most);
+        }
+        Ok(())
     }
 
     /// The broker's `host:port`.
@@ -228,6 +237,76 @@ impl Connection {
         self.unacknowledged.len()
     }
 
+    /// How many more messages of QoS 1 and 2 the broker takes now.
+    pub fn quota(&self) -> usize {
+        self.receive_maximum.saturating_sub(self.unacknowledged.len())
+    }
+
+    /// Messages of ours that the broker acknowledged as refused; MQTT 3.1.1 has no such word.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Messages that were thrown away unread, as they were larger than we take.
+    pub fn oversized(&self) -> u64 {
+        self.skipping.count
+    }
+
+    /// Messages handed out whose acknowledgement is held back.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Packet ids of QoS 2 messages that were taken and that the broker has not yet released. Who holds acknowledgements
+    /// back keeps these with the messages, so that none counts twice after a restart.
+    pub fn received_qos2(&self) -> &BTreeSet<u16> {
+        &self.received_qos2
+    }
+
+    /// Acknowledges the oldest `count` of the messages whose acknowledgement is held back; [`Self::pump`] sends it.
+    pub fn acknowledge(&mut self, count: usize) {
+        for (qos, pkid) in self.held.drain(..count.min(self.held.len())) {
+            put_ack(&mut self.out, if qos == 1 { ack::PUBACK } else { ack::PUBREC }, pkid);
+        }
+    }
+
+    /// What the broker has not acknowledged, in the order it was published, for [`Self::resume`] of the next connection.
+    pub fn take_outgoing(&mut self) -> Vec<Outgoing> {
+        let mut all: Vec<Outgoing> = std::mem::take(&mut self.unacknowledged).into_values().collect();
+        all.sort_by_key(|o| o.order);
+        all
+    }
+
+    /// Sends again what an earlier connection had not brought home: as duplicates where the broker remembers us, else anew.
+    /// To be called before anything is published.
+    pub fn resume(&mut self, outgoing: Vec<Outgoing>) {
+        for mut o in outgoing {
+            self.published += 1;
+            o.order = self.published;
+            match (&o.message, o.stage) {
+                (_, Stage::Complete) if self.session_present => {
+                    put_ack(&mut self.out, ack::PUBREL, o.pkid);
+                    self.last_pkid = o.pkid;
+                    self.unacknowledged.insert(o.pkid, o);
+                }
+                (Some(m), Stage::Acknowledge | Stage::Receive) if self.session_present => {
+                    let (topic, payload) = (m.topic.as_bytes(), &m.payload[..]);
+                    let publish =
+                        PublishRef { topic, payload, qos: m.qos, retain: m.retain, dup: true, pkid: o.pkid };
+                    versions::put_message(self.version, &mut self.out, publish);
+                    self.last_pkid = o.pkid;
+                    self.unacknowledged.insert(o.pkid, o);
+                }
+                // The broker took it over, then forgot us: it is the broker's.
+                (_, Stage::Complete) | (None, _) => {}
+                (Some(m), _) => {
+                    // It was published before, so nothing is wrong with it.
+                    let _ = self.publish(&m.topic, &m.payload, m.qos, m.retain);
+                }
+            }
+        }
+    }
+
     /// Bytes that wait for the socket, [bytes].
     pub fn waiting_bytes(&self) -> usize {
         self.out.len()
@@ -242,17 +321,31 @@ impl Connection {
         if !valid_topic(topic) {
             return Err(bad("a topic is 1 to 65535 bytes long, without `+`, `#` and NUL"));
         }
-        if payload.len() + topic.len() + 4 > 268_435_455 {
+        if payload.len() + topic.len() + 5 > MAX_PACKET_BYTES {
             return Err(bad("MQTT carries at most 268,435,455 bytes"));
         }
-        let pkid = match qos {
-            0 => 0,
-            1 => self.next_pkid(Stage::Acknowledge).ok_or_else(|| bad("too many are unacknowledged"))?,
-            2 => self.next_pkid(Stage::Receive).ok_or_else(|| bad("too many are unacknowledged"))?,
+        if payload.len() + topic.len() + 10 > self.max_outgoing_bytes {
+            return Err(bad("it is larger than this broker takes"));
+        }
+        let stage = match qos {
+            0 => None,
+            1 => Some(Stage::Acknowledge),
+            2 => Some(Stage::Receive),
             _ => return Err(bad("the quality of service is 0, 1 or 2")),
         };
+        let pkid = match stage {
+            None => 0,
+            Some(stage) => {
+                let pkid = self.free_pkid().ok_or_else(|| bad("too many are unacknowledged"))?;
+                let kept = || Kept { topic: topic.to_owned(), payload: payload.to_vec(), qos, retain };
+                let message = self.keep.then(kept);
+                self.published += 1;
+                self.unacknowledged.insert(pkid, Outgoing { stage, order: self.published, pkid, message });
+                pkid
+            }
+        };
         let publish = PublishRef { topic: topic.as_bytes(), payload, qos, retain, dup: false, pkid };
-        put_publish(&mut self.out, publish);
+        versions::put_message(self.version, &mut self.out, publish);
         Ok(())
     }
 
@@ -262,11 +355,8 @@ impl Connection {
     /// # Errors
     /// [`WireError::SubscriptionRefused`], [`WireError::Silent`], [`WireError::Lost`].
     pub fn subscribe(&mut self, filters: &[(&str, u8)], timeout: Duration) -> Result<(), WireError> {
-        let wanted = filters.iter().map(|(path, qos)| SubscribeFilter::new((*path).to_owned(), qos_of(*qos)));
-        let mut packet = Subscribe::new_many(wanted);
-        packet.pkid = self.free_pkid().unwrap_or(1);
-        let pkid = packet.pkid;
-        self.put(&Packet::Subscribe(packet))?;
+        let pkid = self.free_pkid().unwrap_or(1);
+        versions::put_subscribe(self.version, &mut self.out, pkid, filters).map_err(|e| self.lost(&e))?;
         let deadline = Instant::now() + timeout;
         let mut early = std::mem::take(&mut self.early);
         let answer = self.wait_for(
@@ -279,7 +369,7 @@ impl Connection {
         self.early = early;
         let codes = answer?;
         for (i, (filter, _)) in filters.iter().enumerate() {
-            if !matches!(codes.get(i), Some(SubscribeReasonCode::Success(_))) {
+            if codes.get(i) != Some(&true) {
                 let filter = (*filter).to_owned();
                 return Err(WireError::SubscriptionRefused { broker: self.broker.clone(), filter });
             }
@@ -343,7 +433,7 @@ impl Connection {
         let deadline = Instant::now() + timeout;
         let idle = |c: &mut Self| (c.unacknowledged.is_empty() && c.out.is_empty()).then_some(());
         self.wait_for("the last messages", deadline, timeout, |_| (), idle)?;
-        self.put(&Packet::Disconnect)?;
+        versions::put_disconnect(&mut self.out);
         let written = |c: &mut Self| c.out.is_empty().then_some(());
         match self.wait_for("the end", deadline, timeout, |_| (), written) {
             // The broker closes first, or we do.
@@ -383,13 +473,6 @@ impl Connection {
         WireError::Lost { broker: self.broker.clone(), reason: reason.to_owned() }
     }
 
-    fn put(&mut self, packet: &Packet) -> Result<(), WireError> {
-        match packet.write(&mut self.out, usize::MAX) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(self.lost(&error.to_string())),
-        }
-    }
-
     fn free_pkid(&mut self) -> Option<u16> {
         for _ in 0..=u16::MAX {
             self.last_pkid = if self.last_pkid == u16::MAX { 1 } else { self.last_pkid + 1 };
@@ -400,12 +483,6 @@ impl Connection {
         None
     }
 
-    fn next_pkid(&mut self, stage: Stage) -> Option<u16> {
-        let pkid = self.free_pkid()?;
-        self.unacknowledged.insert(pkid, stage);
-        Some(pkid)
-    }
-
     fn keep_alive(&mut self) -> Result<(), WireError> {
         let Some(limit) = self.keep_alive else { return Ok(()) };
         let now = Instant::now();
@@ -413,7 +490,8 @@ impl Connection {
             Some(since) if now - since > limit => Err(self.lost("it did not answer a ping")),
             None if now - self.last_out > limit / 2 => {
                 self.pinged = Some(now);
-                self.put(&Packet::PingReq)
+                self.out.extend_from_slice(&[0xc0, 0]);
+                Ok(())
             }
             _ => Ok(()),
         }
@@ -451,8 +529,11 @@ impl Connection {
         loop {
             // Packets that came with an earlier read are handled even if the connection has ended since.
             loop {
-                let packet = next_packet(&mut self.input, self.max_packet_bytes)
-                    .map_err(|e| self.lost(&format!("it sent bytes that are no MQTT 3.1.1 ({e})")))?;
+                if self.skip() {
+                    break;
+                }
+                let packet = versions::next(self.version, &mut self.input, self.max_packet_bytes)
+                    .map_err(|e| self.lost(&e))?;
                 let Some(packet) = packet else { break };
                 packets += 1;
                 messages += usize::from(self.handle(packet, on)?);
@@ -474,115 +555,108 @@ impl Connection {
         match error {
             Transfer::End => self.lost("the broker closed it"),
             Transfer::Io(error) => self.lost(&error.to_string()),
-            Transfer::Tls(error) => stream::tls_failure(&self.broker, &error),
+            Transfer::Tls(error) => tls::failure(&self.broker, &error),
+            Transfer::WebSocket(reason) => self.lost(&reason),
         }
     }
 
+    /// Throws away what has come of a message that is larger than we take, and acknowledges it: otherwise the broker would
+    /// send it again for ever. Whether more of it, or of its head, is to come.
+    fn skip(&mut self) -> bool {
+        if self.skipping.left == 0 {
+            match oversized(&self.input, self.max_packet_bytes) {
+                Oversized::No => return false,
+                Oversized::HeadToCome => return true,
+                Oversized::Publish { length, qos, pkid } => {
+                    self.skipping.count += 1;
+                    (self.skipping.left, self.skipping.ack) = (length, (qos, pkid));
+                }
+            }
+        }
+        let gone = self.skipping.left.min(self.input.len());
+        self.input.advance(gone);
+        self.skipping.left -= gone;
+        if self.skipping.left > 0 {
+            return true;
+        }
+        match self.skipping.ack {
+            (1, pkid) => put_ack(&mut self.out, ack::PUBACK, pkid),
+            (2, pkid) => put_ack(&mut self.out, ack::PUBREC, pkid),
+            _ => {}
+        }
+        // Another of its kind may follow.
+        self.skip()
+    }
+
     /// Handles one packet; whether it was a message for `on`.
-    fn handle(&mut self, packet: Packet, on: &mut impl FnMut(Received)) -> Result<bool, WireError> {
+    fn handle(&mut self, packet: Incoming, on: &mut impl FnMut(Received)) -> Result<bool, WireError> {
         match packet {
-            Packet::Publish(publish) => return Ok(self.take(publish, on)),
-            Packet::PubAck(a) => self.advance(a.pkid, Stage::Acknowledge, None),
-            Packet::PubRec(a) => {
-                self.advance(a.pkid, Stage::Receive, Some(Stage::Complete));
-                put_ack(&mut self.out, ack::PUBREL, a.pkid);
+            Incoming::Publish { topic, payload, qos, retain, dup, pkid } => {
+                return Ok(self.take(Received { topic, payload, qos, retain, dup }, pkid, on));
             }
-            Packet::PubComp(a) => self.advance(a.pkid, Stage::Complete, None),
-            Packet::PubRel(a) => {
-                self.received_qos2.remove(&a.pkid);
-                put_ack(&mut self.out, ack::PUBCOMP, a.pkid);
+            Incoming::PubAck(pkid, refused) => {
+                self.refused += u64::from(refused);
+                self.advance(pkid, Stage::Acknowledge, None);
             }
-            Packet::ConnAck(a) => self.connack = Some((a.code, a.session_present)),
-            Packet::SubAck(a) => self.suback = Some((a.pkid, a.return_codes)),
-            Packet::UnsubAck(a) => self.unsuback = Some(a.pkid),
-            Packet::PingResp => self.pinged = None,
-            _ => return Err(self.lost("it sent a packet that only clients send")),
+            Incoming::PubRec(pkid, true) => {
+                self.refused += 1;
+                self.advance(pkid, Stage::Receive, None);
+            }
+            Incoming::PubRec(pkid, false) => {
+                self.advance(pkid, Stage::Receive, Some(Stage::Complete));
+                put_ack(&mut self.out, ack::PUBREL, pkid);
+            }
+            Incoming::PubComp(pkid) => self.advance(pkid, Stage::Complete, None),
+            Incoming::PubRel(pkid) => {
+                self.received_qos2.remove(&pkid);
+                put_ack(&mut self.out, ack::PUBCOMP, pkid);
+            }
+            Incoming::ConnAck(welcome) => self.connack = Some(welcome),
+            Incoming::SubAck(pkid, granted) => self.suback = Some((pkid, granted)),
+            Incoming::Pong => self.pinged = None,
+            Incoming::UnsubAck => {}
+            Incoming::Disconnect(reason) => return Err(self.lost(&format!("it said `{reason}`"))),
+            Incoming::Foreign => return Err(self.lost("it sent a packet that only clients send")),
         }
         Ok(false)
     }
 
-    fn take(&mut self, publish: Publish, on: &mut impl FnMut(Received)) -> bool {
-        let Publish { qos, retain, topic, pkid, payload, .. } = publish;
-        let fresh = match qos {
-            QoS::AtMostOnce => true,
-            QoS::AtLeastOnce => {
-                put_ack(&mut self.out, ack::PUBACK, pkid);
-                true
+    fn take(&mut self, received: Received, pkid: u16, on: &mut impl FnMut(Received)) -> bool {
+        let qos = received.qos;
+        // What was taken before, whoever keeps it has it; its PUBREC went astray, or is still held back.
+        let fresh = qos < 2 || self.received_qos2.insert(pkid);
+        if qos > 0 {
+            if self.hold_acks && fresh {
+                self.held.push_back((qos, pkid));
+            } else if !self.held.contains(&(qos, pkid)) {
+                put_ack(&mut self.out, if qos == 1 { ack::PUBACK } else { ack::PUBREC }, pkid);
             }
-            QoS::ExactlyOnce => {
-                put_ack(&mut self.out, ack::PUBREC, pkid);
-                self.received_qos2.insert(pkid)
-            }
-        };
+        }
         if fresh {
-            on(Received { topic, payload, qos: qos as u8, retain });
+            on(received);
         }
         fresh
     }
 
     fn advance(&mut self, pkid: u16, from: Stage, to: Option<Stage>) {
-        if self.unacknowledged.get(&pkid) == Some(&from) {
-            match to {
-                Some(to) => self.unacknowledged.insert(pkid, to),
-                None => self.unacknowledged.remove(&pkid),
-            };
+        let Some(outgoing) = self.unacknowledged.get_mut(&pkid).filter(|o| o.stage == from) else { return };
+        match to {
+            Some(to) => {
+                outgoing.stage = to;
+                outgoing.message = None;
+            }
+            None => {
+                self.unacknowledged.remove(&pkid);
+            }
         }
     }
-}
-
-fn qos_of(number: u8) -> QoS {
-    match number {
-        0 => QoS::AtMostOnce,
-        1 => QoS::AtLeastOnce,
-        _ => QoS::ExactlyOnce,
-    }
-}
-
-fn connect_packet(options: &ConnectOptions) -> Result<Connect, WireError> {
-    let mut packet = Connect::new(options.client_id.clone());
-    packet.keep_alive = options.keep_alive_s;
-    packet.clean_session = options.clean_session;
-    if let Some((user, password)) = &options.url.login {
-        packet.set_credentials(user.clone(), password.clone());
-    }
-    if let Some((topic, payload, qos, retain)) = &options.will {
-        if !valid_topic(topic) {
-            let problem = "a will needs a topic without wildcards";
-            return Err(WireError::BadMessage { topic: topic.clone(), problem });
-        }
-        packet.last_will = Some(LastWill::new(topic.clone(), payload.clone(), qos_of(*qos), *retain));
-    }
-    Ok(packet)
-}
-
-fn check_welcome(broker: &str, code: ConnectReturnCode, with_login: bool) -> Result<(), WireError> {
-    let login_advice = if with_login {
-        "Check user name and password in the URL"
-    } else {
-        "It may want a login: `mqtt://user:password@host`"
-    };
-    let (reason, advice) = match code {
-        ConnectReturnCode::Success => return Ok(()),
-        ConnectReturnCode::RefusedProtocolVersion => {
-            ("it does not speak MQTT 3.1.1", "Enable version 3.1.1 (protocol level 4) there")
-        }
-        ConnectReturnCode::BadClientId => {
-            ("it does not accept the client id", "Its rules may want certain ids, or a shorter keep-alive")
-        }
-        ConnectReturnCode::ServiceUnavailable => {
-            ("the service is unavailable", "Look at its log; try again later")
-        }
-        ConnectReturnCode::BadUserNamePassword => ("wrong user name or password", login_advice),
-        ConnectReturnCode::NotAuthorized => ("not authorised", login_advice),
-    };
-    Err(WireError::Refused { broker: broker.to_owned(), reason, advice })
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         // Best effort: a broker that is told does not publish the will; one that is not told finds out.
         if self.out.is_empty() && !std::thread::panicking() {
-            self.out.extend_from_slice(&[0xe0, 0]);
+            versions::put_disconnect(&mut self.out);
             self.stream.write(&mut self.out).ok();
         }
         self.out.advance(self.out.len());

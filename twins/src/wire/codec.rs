@@ -1,7 +1,9 @@
-//! The few packet writers that sit on the hot path, and framing over rumqttc's MQTT 3.1.1 codec for all the rest.
+//! The few packet writers that sit on the hot path, and framing over rumqttc's codecs for all the rest.
+
+pub(crate) mod versions;
 
 use bytes::{BufMut, BytesMut};
-use rumqttc::mqttbytes::{Error, v4::Packet};
+use rumqttc::mqttbytes::{Error, QoS, v4::Packet};
 
 /// Levels a topic filter may have; a deeper one is refused, so that walking the filters never recurses further.
 pub(super) const MAX_FILTER_LEVELS: usize = 128;
@@ -36,7 +38,13 @@ pub(super) struct PublishRef<'a> {
 /// Appends a PUBLISH. The topic was checked where it came in; rumqttc's own writer would check it again for every
 /// subscriber.
 pub(super) fn put_publish(out: &mut BytesMut, publish: PublishRef<'_>) {
-    let body = 2 + publish.topic.len() + publish.payload.len() + if publish.qos > 0 { 2 } else { 0 };
+    put_publish_with(out, publish, &[]);
+}
+
+/// The same with what stands between packet id and payload: the properties of version 5.
+pub(super) fn put_publish_with(out: &mut BytesMut, publish: PublishRef<'_>, properties: &[u8]) {
+    let id = if publish.qos > 0 { 2 } else { 0 };
+    let body = 2 + publish.topic.len() + id + properties.len() + publish.payload.len();
     out.reserve(5 + body);
     out.put_u8(0x30 | u8::from(publish.dup) << 3 | publish.qos << 1 | u8::from(publish.retain));
     let mut rest = body;
@@ -53,7 +61,17 @@ pub(super) fn put_publish(out: &mut BytesMut, publish: PublishRef<'_>) {
     if publish.qos > 0 {
         out.put_u16(publish.pkid);
     }
+    out.put_slice(properties);
     out.put_slice(publish.payload);
+}
+
+/// A quality of service by its number.
+pub(super) fn qos_of(number: u8) -> QoS {
+    match number {
+        0 => QoS::AtMostOnce,
+        1 => QoS::AtLeastOnce,
+        _ => QoS::ExactlyOnce,
+    }
 }
 
 /// First byte of the two-byte acknowledgements.

@@ -23,7 +23,9 @@
 use super::{
     WireError,
     broker::{Broker, BrokerConfig, BrokerStats},
-    client::{ConnectOptions, Connection, Received},
+    client::{ConnectOptions, Received},
+    link::Link,
+    session::SessionNews,
     url::{BrokerChoice, BrokerUrl},
 };
 use std::{
@@ -64,18 +66,22 @@ pub struct ExchangeOptions {
     pub ca_file: Option<PathBuf>,
     /// How long to wait for the connection.
     pub timeout: Duration,
+    /// How long a broker that was there may be away; until it is back, what was published at QoS 1 and 2 is kept. Zero
+    /// for a run in lock-step, which has to stop and say so.
+    pub patience: Duration,
 }
 
 impl Default for ExchangeOptions {
     fn default() -> Self {
-        Self { prefix: String::new(), ca_file: None, timeout: Duration::from_secs(10) }
+        let timeout = Duration::from_secs(10);
+        Self { prefix: String::new(), ca_file: None, timeout, patience: Duration::ZERO }
     }
 }
 
 /// A run's way to its broker and back.
 #[derive(Debug)]
 pub struct Exchange {
-    connection: Option<Connection>,
+    connection: Option<Link>,
     // Dropped after the connection, which then can say good-bye.
     broker: Option<Broker>,
     url: Option<BrokerUrl>,
@@ -152,10 +158,10 @@ impl Exchange {
     /// under the prefix.
     ///
     /// # Errors
-    /// Those of [`Broker::start`] and [`Connection::connect`], and [`WireError::BadMessage`] for a prefix that MQTT
+    /// Those of [`Broker::start`] and [`super::client::Connection::connect`], and [`WireError::BadMessage`] for a prefix that MQTT
     /// cannot carry.
     pub fn connect(choice: &BrokerChoice, options: ExchangeOptions) -> Result<Self, WireError> {
-        let ExchangeOptions { prefix, ca_file, timeout } = options;
+        let ExchangeOptions { prefix, ca_file, timeout, patience } = options;
         if prefix.contains(['+', '#', '\0']) || !(prefix.is_empty() || prefix.ends_with('/')) {
             let problem = "a prefix is empty or ends in `/`, without `+`, `#` and NUL";
             return Err(WireError::BadMessage { topic: prefix, problem });
@@ -179,10 +185,10 @@ impl Exchange {
         let connection = match connect {
             None => None,
             Some(options) => {
-                let mut connection = Connection::connect(&ConnectOptions { ca_file, timeout, ..options })?;
                 let filter = format!("{}#", box_.prefix);
                 // At the highest quality, so that each message comes back with the one it was published with.
-                connection.subscribe(&[(&filter, 2)], timeout)?;
+                let connection =
+                    Link::open(ConnectOptions { ca_file, timeout, ..options }, filter, 2, patience)?;
                 Some(connection)
             }
         };
@@ -308,7 +314,7 @@ impl Exchange {
         connection.pump(None, |received| self.box_.take(received))?;
         let waiting_bytes = connection.waiting_bytes();
         if waiting_bytes > BACKLOG_BYTES {
-            return Err(WireError::Backlog { broker: connection.broker().to_owned(), waiting_bytes });
+            return Err(WireError::Backlog { broker: connection.broker(), waiting_bytes });
         }
         Ok(())
     }
@@ -346,6 +352,11 @@ impl Exchange {
         self.box_.foreign_dropped
     }
 
+    /// What happened to a connection that may be away for a while.
+    pub fn news(&mut self) -> Vec<SessionNews> {
+        self.connection.as_mut().map_or_else(Vec::new, Link::news)
+    }
+
     /// Ends the exchange; with `clear_retained`, the broker forgets the retained messages of this run.
     ///
     /// # Errors
@@ -363,7 +374,7 @@ impl Exchange {
 }
 
 fn publish(
-    connection: &mut Connection,
+    connection: &mut Link,
     topic: &mut String,
     prefix: &str,
     message: &Message,

@@ -16,6 +16,8 @@ use std::{fmt, str::FromStr};
 pub const MQTT_PORT: u16 = 1883;
 /// The port of MQTT over TLS, registered with IANA.
 pub const MQTTS_PORT: u16 = 8883;
+/// The path of MQTT over WebSocket that brokers listen on unless told otherwise.
+const WEBSOCKET_PATH: &str = "/mqtt";
 
 /// A broker in another process, maybe on another machine.
 #[derive(Clone, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub struct BrokerUrl {
     pub port: u16,
     /// Whether to speak TLS.
     pub tls: bool,
+    /// The path, where MQTT goes over WebSocket.
+    pub websocket: Option<String>,
     /// User name and password, if any.
     pub login: Option<(String, String)>,
 }
@@ -45,6 +49,11 @@ pub enum BrokerChoice {
 }
 
 impl BrokerUrl {
+    /// MQTT at this place, without TLS, WebSocket or login.
+    pub fn plain(host: String, port: u16) -> Self {
+        Self { host, port, tls: false, websocket: None, login: None }
+    }
+
     /// `host:port`, as it is shown in messages.
     pub fn place(&self) -> String {
         if self.host.contains(':') {
@@ -57,13 +66,19 @@ impl BrokerUrl {
 
 impl fmt::Display for BrokerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.tls { "mqtts://" } else { "mqtt://" })?;
+        f.write_str(match (self.tls, &self.websocket) {
+            (false, None) => "mqtt://",
+            (true, None) => "mqtts://",
+            (false, Some(_)) => "ws://",
+            (true, Some(_)) => "wss://",
+        })?;
         match &self.login {
             Some((user, password)) if password.is_empty() => write!(f, "{user}@")?,
             Some((user, _)) => write!(f, "{user}:***@")?,
             None => {}
         }
-        f.write_str(&self.place())
+        f.write_str(&self.place())?;
+        f.write_str(self.websocket.as_deref().unwrap_or_default())
     }
 }
 
@@ -101,9 +116,11 @@ impl FromStr for BrokerChoice {
                 .map(Self::EmbeddedAt)
                 .map_err(|_| bad("the port is a number from 0 to 65535"));
         }
-        let (tls, rest) = match text.split_once("://") {
-            Some(("mqtt" | "tcp", rest)) => (false, rest),
-            Some(("mqtts" | "ssl", rest)) => (true, rest),
+        let (tls, web, rest) = match text.split_once("://") {
+            Some(("mqtt" | "tcp", rest)) => (false, false, rest),
+            Some(("mqtts" | "ssl", rest)) => (true, false, rest),
+            Some(("ws", rest)) => (false, true, rest),
+            Some(("wss", rest)) => (true, true, rest),
             Some((scheme, _)) => return Err(bad(&format!("the scheme `{scheme}` is unknown"))),
             None => return Err(bad("a scheme is missing")),
         };
@@ -118,19 +135,22 @@ impl FromStr for BrokerChoice {
             }
             None => (None, rest),
         };
-        let place = place.strip_suffix('/').unwrap_or(place);
-        if place.contains(['/', '?', '#']) {
+        let (place, path) = match place.find('/') {
+            Some(at) => place.split_at(at),
+            None => (place, ""),
+        };
+        if place.contains(['?', '#']) || path.contains(['#', ' ']) || !web && path.len() > 1 {
             return Err(bad("a path is not expected"));
         }
+        let path = if path.len() > 1 { path } else { WEBSOCKET_PATH };
         let (host, port) = split_port(place);
         let port = match port {
-            None => {
-                if tls {
-                    MQTTS_PORT
-                } else {
-                    MQTT_PORT
-                }
-            }
+            None => match (web, tls) {
+                (false, false) => MQTT_PORT,
+                (false, true) => MQTTS_PORT,
+                (true, false) => 80,
+                (true, true) => 443,
+            },
             Some(port) => match port.parse() {
                 Ok(port) if port > 0 => port,
                 _ => return Err(bad("the port is a number from 1 to 65535")),
@@ -142,7 +162,8 @@ impl FromStr for BrokerChoice {
         if login.as_ref().is_some_and(|(user, _)| user.is_empty()) {
             return Err(bad("the user name is missing"));
         }
-        Ok(Self::Url(BrokerUrl { host: host.to_owned(), port, tls, login }))
+        let websocket = web.then(|| path.to_owned());
+        Ok(Self::Url(BrokerUrl { host: host.to_owned(), port, tls, websocket, login }))
     }
 }
 
@@ -195,6 +216,8 @@ mod tests {
             ("mqtt://localhost", "mqtt://localhost:1883"),
             ("mqtts://h/", "mqtts://h:8883"),
             ("mqtt://[::1]:99", "mqtt://[::1]:99"),
+            ("ws://h", "ws://h:80/mqtt"),
+            ("wss://u:p@ss@h:8084/broker/mqtt?x=1", "wss://u:***@h:8084/broker/mqtt?x=1"),
             ("mqtt://u@h:1", "mqtt://u@h:1"),
             ("mqtt://u:p@ss:w@h:1", "mqtt://u:***@h:1"),
         ] {
@@ -212,6 +235,7 @@ mod tests {
             "",
             "h",
             "http://h",
+            "ws:///mqtt",
             "mqtt://",
             "mqtt://h:x",
             "mqtt://h:0",

@@ -9,6 +9,9 @@ use crate::dynamics::{
 };
 use rayon::prelude::*;
 
+/// Model error as a share of an output's standard deviation, before residuals are known.
+const SHARE: f64 = 0.08;
+
 /// What an unknown stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unknown {
@@ -54,8 +57,20 @@ impl Problem {
             unknowns: Vec::new(),
             centre: Vec::new(),
             spread: Vec::new(),
-            // Until residuals are known: half a kelvin of model error beside the sensor's own.
-            var: first.outputs.iter().map(|o| o.variance() + 0.25).collect(),
+            // Until residuals are known: a share of what each output does, so that one that swings widely, and is explained
+            // badly, does not drown the others.
+            var: first
+                .outputs
+                .iter()
+                .enumerate()
+                .map(|(o, output)| {
+                    let readings = || data.iter().flat_map(|d| &d.outputs[o]).filter(|v| v.is_finite());
+                    let n = readings().count().max(1) as f64;
+                    let mean = readings().sum::<f64>() / n;
+                    let square = readings().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n;
+                    output.variance() + (SHARE * SHARE * square).max(0.01)
+                })
+                .collect(),
             models: Vec::new(),
             data: data.to_vec(),
         };
@@ -143,6 +158,17 @@ impl Problem {
             }
         }
         x
+    }
+
+    /// Puts a file's start into a point.
+    pub(super) fn set_start(&self, file: usize, x: &[f64], v: &mut [f64]) {
+        for (unknown, value) in self.unknowns.iter().zip(v) {
+            if let Unknown::Start { state, file: f } = unknown
+                && *f == file
+            {
+                *value = x[*state];
+            }
+        }
     }
 
     /// Open loop over a file, by output and row.

@@ -1,6 +1,6 @@
 //! Levenberg–Marquardt with priors and bounds, from several starts, with the residuals' own weights.
 
-use super::{FitError, Settings, problem::Problem};
+use super::{FitError, Global, Settings, cma_es, problem::Problem};
 use crate::{
     dynamics::dense::{Mat, cholesky, cholesky_solve},
     rng,
@@ -18,22 +18,41 @@ pub(super) struct Solution {
 
 /// The best of several starts, then twice more from there with weights that its residuals suggest.
 pub(super) fn best_of(problem: &mut Problem, settings: &Settings) -> Result<Solution, FitError> {
-    let mut best: Option<Solution> = None;
-    for start in 0..settings.starts.max(1) {
-        let v = starting_point(problem, settings.seed, start);
-        // A few steps tell which valley a start is in.
-        let found = minimise(problem, v, if settings.starts > 1 { 12 } else { settings.iterations });
-        if found.cost.is_finite() && best.as_ref().is_none_or(|b| found.cost < b.cost) {
-            best = Some(found);
-        }
-    }
-    let mut best = best.ok_or(FitError::Diverged)?;
+    let wide = match settings.global {
+        Global::Multistart => Vec::new(),
+        Global::CmaEs => vec![cma_es::search(problem, settings.seed, settings.iterations)],
+    };
+    let starts: Vec<Vec<f64>> = wide
+        .into_iter()
+        .chain((0..settings.starts.max(1)).map(|k| starting_point(problem, settings.seed, k)))
+        .collect();
+    // A few steps tell which valley a start is in.
+    let steps = if starts.len() > 1 { 16 } else { settings.iterations };
+    let mut valleys: Vec<Solution> = starts
+        .into_iter()
+        .map(|v| minimise(problem, v, steps))
+        .filter(|found| found.cost.is_finite())
+        .collect();
+    let mut best = lowest(problem, &mut valleys).ok_or(FitError::Diverged)?;
     for _ in 0..2 {
         problem.var = effective_variances(problem, &best.v);
-        best = minimise(problem, best.v, settings.iterations);
+        // Under other weights another valley may be the lowest.
+        let other = lowest(problem, &mut valleys).filter(|o| o.cost < problem.cost(&best.v));
+        best = minimise(problem, other.map_or(best.v, |o| o.v), settings.iterations);
     }
     best.sd = deviations(&problem.normal(&best.v).matrix);
+    best.cost = problem.cost(&best.v);
     Ok(best)
+}
+
+/// The lowest of the valleys under the present weights, taken out of them.
+fn lowest(problem: &Problem, valleys: &mut Vec<Solution>) -> Option<Solution> {
+    for valley in valleys.iter_mut() {
+        valley.cost = problem.cost(&valley.v);
+    }
+    let costs = valleys.iter().enumerate().filter(|(_, v)| v.cost.is_finite());
+    let at = costs.min_by(|a, b| a.1.cost.total_cmp(&b.1.cost))?.0;
+    Some(valleys.remove(at))
 }
 
 fn starting_point(problem: &Problem, seed: u64, start: usize) -> Vec<f64> {
@@ -51,9 +70,31 @@ fn starting_point(problem: &Problem, seed: u64, start: usize) -> Vec<f64> {
     v
 }
 
-fn minimise(problem: &Problem, mut v: Vec<f64>, iterations: usize) -> Solution {
+fn minimise(problem: &Problem, v: Vec<f64>, iterations: usize) -> Solution {
+    minimise_but(problem, v, iterations, None)
+}
+
+/// The same with one unknown held where it is.
+pub(super) fn minimise_but(
+    problem: &Problem,
+    mut v: Vec<f64>,
+    iterations: usize,
+    held: Option<usize>,
+) -> Solution {
     let mut damping = 1e-3;
-    let mut now = problem.normal(&v);
+    let normal = |v: &[f64]| {
+        let mut normal = problem.normal(v);
+        if let Some(h) = held {
+            normal.gradient[h] = 0.0;
+            for k in 0..normal.matrix.rows {
+                normal.matrix[(h, k)] = 0.0;
+                normal.matrix[(k, h)] = 0.0;
+            }
+            normal.matrix[(h, h)] = 1.0;
+        }
+        normal
+    };
+    let mut now = normal(&v);
     let mut converged = false;
     'outer: for _ in 0..iterations {
         loop {
@@ -80,7 +121,7 @@ fn minimise(problem: &Problem, mut v: Vec<f64>, iterations: usize) -> Solution {
             }
         }
         damping = (damping / 8.0).max(1e-9);
-        now = problem.normal(&v);
+        now = normal(&v);
         if converged {
             break;
         }
@@ -109,7 +150,7 @@ fn effective_variances(problem: &Problem, v: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-fn deviations(matrix: &Mat) -> Vec<f64> {
+pub(super) fn deviations(matrix: &Mat) -> Vec<f64> {
     let n = matrix.rows;
     let Some(l) = cholesky(matrix) else { return vec![f64::INFINITY; n] };
     (0..n)

@@ -94,9 +94,16 @@ impl Model {
                     (by_a, by_b)
                 }
             };
+            let (drive, open) = match l.gate {
+                Some(_) => (self.driving_slopes(l.law, l.a, l.b, at).0, l.open(at.u)),
+                None => (0.0, 1.0),
+            };
             for (end, sign) in [(l.a, -1.0), (l.b, 1.0)] {
                 let Node::State(i) = end else { continue };
-                let s = sign * inverse[i] * g;
+                if let Some(k) = l.gate {
+                    term(i, By::Input(k), sign * inverse[i] * g * drive);
+                }
+                let s = sign * inverse[i] * g * open;
                 for (node, slope) in [(l.a, by_a), (l.b, by_b)] {
                     match node {
                         Node::State(k) => term(i, By::State(k), s * slope),
@@ -141,7 +148,7 @@ impl Model {
             let (drive, by_a, by_b) = self.driving_slopes(l.law, l.a, l.b, at);
             for (end, sign) in [(l.a, -1.0), (l.b, 1.0)] {
                 let Node::State(i) = end else { continue };
-                let s = sign * inverse[i];
+                let s = sign * inverse[i] * l.open(at.u);
                 for (node, slope) in [(l.a, by_a), (l.b, by_b)] {
                     if let Node::Parameter(k) = node
                         && wanted(k)

@@ -124,14 +124,35 @@ fn tone(samples: &[f64], h: f64, hz: f64) -> f64 {
 
 /// What an IMU on the housing of a motor feels over one second after two, along z.
 fn shaken(body: &str, gravity: f64, rpm: f64) -> Vec<f64> {
+    shaken_by(body, gravity, &format!("speeds: [(rpm: {rpm})]"), |_| ())
+}
+
+fn shaken_by(body: &str, gravity: f64, drive: &str, act: fn(&mut Scene)) -> Vec<f64> {
     let mut s = scene(&format!(
         r#"(gravity_m_s2: {gravity}, bodies: [
             (id: "housing", kind: Dynamic, shape: Cylinder(radius_m: 0.04, length_m: 0.1), mass_kg: 2, {body}),
         ], rotors: [(id: "motor", body: "housing", axis: (0, 1, 0), unbalance_g_mm: 400,
-            drive: (tau: "100ms", speeds: [(rpm: {rpm})]))])"#
+            drive: (tau: "100ms", {drive}))])"#
     ));
+    act(&mut s);
     let felt = ride(&mut s, Mount::new(0, (0.02, 0.0, 0.0), (0.0, 0.0, 0.0)), 3.0);
     felt[2000..].iter().map(|f| f.specific_force_m_s2[2]).collect()
+}
+
+#[test]
+fn a_rotor_that_follows_an_actuator_turns_as_its_level_says() {
+    // A shaft of 6000 rpm at a quarter of its level shakes as one of 1500 rpm does, to the last bit.
+    let follows = r#"follows: (actuator: "fan/motor", rpm: 6000)"#;
+    let quarter = shaken_by("", 0.0, follows, |s| {
+        assert_eq!(
+            s.followed().map(|(n, f)| (n, f.device_part())).collect::<Vec<_>>(),
+            [(0, ("fan", "motor"))]
+        );
+        s.set_level(0, 0.25);
+    });
+    assert_eq!(quarter, shaken("", 0.0, 1500.0));
+    let still = shaken_by("", 0.0, follows, |_| ());
+    assert!(still.iter().all(|f| f.abs() < 1e-9), "at level 0 it stands");
 }
 
 #[test]

@@ -71,6 +71,8 @@ pub(super) fn resolve(scenario: Scenario, catalog: Catalog, shard: (u32, u32)) -
             zones: Vec::new(),
             block: signals.add_block(&g.id, g.count, channels.collect()),
             link: None,
+            radio: false,
+            in_scene: !g.mounts.is_empty(),
         };
         first += g.count;
         group

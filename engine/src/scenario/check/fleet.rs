@@ -8,9 +8,11 @@ use crate::{
         Action, EventDef, GroupDef, PhysicalSource,
         definition::{check_radio, sensor_signals, unknown},
         diagnostic::{Diagnostic, Report, near},
+        index_of,
         recording::Recording,
         tree::Value,
     },
+    sense::fault::reach::{Wired, wired},
     signal::{Glob, wildcard},
 };
 
@@ -43,7 +45,7 @@ impl Checker<'_> {
             self.driven(thing, &place);
             // Two more for a battery, one per actuator, the outputs of its dynamics: an upper bound is enough here.
             let outputs = thing.dynamics.as_ref().map_or(0, |d| d.outputs.len());
-            let per_device = sensor_signals(thing, self.catalog).len() + thing.parts.len() + outputs + 2;
+            let per_device = sensor_signals(thing, self.catalog).len() + thing.parts.len() + outputs + 3;
             signals = signals.saturating_add(u64::from(group.count).saturating_mul(per_device as u64));
             if signals > u64::from(u32::MAX) {
                 let text =
@@ -354,32 +356,25 @@ fn collision(a: &str, count_a: u32, b: &str, count_b: u32) -> Option<String> {
     (0..n).map(|i| expand(few, i)).find(|id| index_of(id, many, m))
 }
 
-/// Whether a pattern of `count` devices makes this id.
-fn index_of(id: &str, pattern: &str, count: u32) -> bool {
-    let Some((head, tail)) = pattern.split_once("{}") else { return id == pattern };
-    let Some(middle) = id.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail)) else { return false };
-    let plain = middle == "0" || !middle.starts_with(['0', '+']);
-    plain && middle.parse::<u32>().is_ok_and(|i| i < count)
-}
-
 /// What the devices of a scenario can be called, and which parts and signals they have.
 pub(super) struct Targets {
     devices: Vec<Target>,
     /// Zones, and what a scene of rigid bodies holds.
     places: Vec<String>,
     /// Whether a group's own id is a mistake: what it is called is not known then, and nothing is missing for sure.
-    vague: bool,
+    pub(super) vague: bool,
 }
 
-struct Target {
-    pattern: String,
+pub(super) struct Target {
+    pub(super) pattern: String,
     count: u32,
-    signals: Vec<String>,
+    /// What its sensors give.
+    pub(super) streams: Vec<Wired>,
     /// What `Set` may change.
     tellable: Vec<String>,
     actuators: Vec<String>,
     /// Whether its thing and all models were found.
-    complete: bool,
+    pub(super) complete: bool,
 }
 
 impl Target {
@@ -405,9 +400,7 @@ impl Targets {
             devices.push(Target {
                 pattern: group.id.clone(),
                 count: group.count,
-                signals: thing.map_or_else(Vec::new, |t| {
-                    sensor_signals(t, catalog).into_iter().map(|(name, _)| name).collect()
-                }),
+                streams: thing.map_or_else(Vec::new, |t| wired(t, catalog)),
                 tellable: thing.map_or_else(Vec::new, |t| tellable(t, catalog)),
                 actuators: actuators.map(|p| p.id.clone()).collect(),
                 complete: thing.is_some() && parts.iter().all(|p| known(&p.model)),
@@ -415,10 +408,11 @@ impl Targets {
         }
         for physical in &checker.scenario.physicals {
             let PhysicalSource::Recording { map, .. } = &physical.from;
+            let names = || map.keys().map(|k| k.split('@').next().unwrap_or(k));
             devices.push(Target {
                 pattern: physical.id.clone(),
                 count: 1,
-                signals: map.keys().map(|k| k.split('@').next().unwrap_or(k).to_owned()).collect(),
+                streams: names().map(Wired::named).collect(),
                 tellable: Vec::new(),
                 actuators: Vec::new(),
                 complete: !map.is_empty() && map.keys().all(|k| is_reported(k)),
@@ -473,7 +467,7 @@ impl Targets {
     }
 
     /// Devices that a pattern names.
-    fn hit(&self, device: &str) -> Vec<&Target> {
+    pub(super) fn hit(&self, device: &str) -> Vec<&Target> {
         if !device.contains(['*', '?']) {
             return self.devices.iter().filter(|t| index_of(device, &t.pattern, t.count)).collect();
         }
@@ -481,35 +475,16 @@ impl Targets {
         self.devices.iter().filter(|t| t.any(device, fits)).collect()
     }
 
-    fn missing(&self, device: &str) -> Diagnostic {
+    pub(super) fn missing(&self, device: &str) -> Diagnostic {
         Diagnostic::error(format!("there is no device `{device}`")).maybe_help(self.near(device))
     }
 
-    /// What is wrong with a fault's target.
-    pub(super) fn fault(&self, target: &str, whole_device: bool) -> Option<Diagnostic> {
-        let (device, channel) = match target.split_once('/') {
-            Some((device, channel)) => (device, Some(channel.split('@').next().unwrap_or(channel))),
-            None => (target, None),
-        };
-        let hits = self.hit(device);
-        if hits.is_empty() {
-            return (!self.vague).then(|| self.missing(device));
-        }
-        let Some(channel) = channel else {
-            return (!whole_device).then(|| {
-                Diagnostic::error(format!("`{target}` names no signal"))
-                    .help("write `device/part.quantity`; only Dropout and ClockSkew befall a whole device")
-            });
-        };
-        self.lacking(&hits, channel)
-    }
-
-    fn lacking(&self, hits: &[&Target], channel: &str) -> Option<Diagnostic> {
-        let fits = |t: &&&Target| t.signals.iter().any(|s| wildcard(channel.as_bytes(), s.as_bytes()));
+    pub(super) fn lacking(&self, hits: &[&Target], channel: &str) -> Option<Diagnostic> {
+        let fits = |t: &&&Target| t.streams.iter().any(|s| wildcard(channel.as_bytes(), s.name.as_bytes()));
         if hits.iter().any(|t| !t.complete) || hits.iter().any(|t| fits(&t)) {
             return None;
         }
-        let known = hits.iter().flat_map(|t| &t.signals).map(String::as_str);
+        let known = hits.iter().flat_map(|t| &t.streams).map(|s| s.name.as_str());
         let text = format!("`{}` measures no `{channel}`", hits[0].pattern);
         Some(Diagnostic::error(text).maybe_help(near(channel, known)))
     }

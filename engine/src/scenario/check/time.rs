@@ -1,15 +1,16 @@
 //! Times, the timeline, and the globs of record and expectations.
 
-use super::{Checker, fleet::Targets};
+use super::{Checker, fault, fleet::Targets};
 use crate::{
     scenario::{
         Action, calendar,
         definition::unknown,
         diagnostic::{Diagnostic, near, with_advice},
+        draw::DrawnKind,
         tree::{Node, Value},
     },
     sense::fault::FaultDef,
-    signal::Glob,
+    signal::{Glob, wildcard},
     time::Span,
 };
 
@@ -66,21 +67,13 @@ impl Checker<'_> {
             let action = place.inside("do");
             match &event.action {
                 Action::Fault { target, kind } => {
-                    let whole = matches!(kind, FaultDef::Dropout | FaultDef::ClockSkew { .. });
-                    let error = targets.fault(target, whole);
+                    let error = targets.fault(target, kind);
                     self.report_at(error, &action.path("target"));
-                    match kind {
-                        FaultDef::Noise { std } => {
-                            action.at_least("kind.std", *std, 0.0, &mut self.report);
-                        }
-                        FaultDef::ClockSkew { ppm } if *ppm <= -1e6 => {
-                            let text =
-                                "a clock that is slow by 1000000 ppm stands still, by more runs backwards";
-                            let error = action.error("kind.ppm", text);
-                            self.report
-                                .push(error.help("a crystal is off by 10 to 100 ppm, a bad one by 10000"));
-                        }
-                        _ => {}
+                    fault::figures(&action, kind, &mut self.report);
+                }
+                Action::Swap { target, with } => {
+                    if let Some((key, error)) = targets.swap(target, with) {
+                        self.report_at(Some(error), &action.path(key));
                     }
                 }
                 Action::Command { target, level } => {
@@ -101,12 +94,95 @@ impl Checker<'_> {
                     let error = targets.set(target);
                     self.report_at(error, &action.path("target"));
                 }
+                Action::Change { target, parameter, factor, kind } => {
+                    let error = self.change(target, parameter);
+                    self.report_at(error, &action.path("target"));
+                    action.above("factor", *factor, 0.0, &mut self.report);
+                    if kind.trim().is_empty() {
+                        let error = action.error("kind", "a change needs a name");
+                        self.report.push(error.help("call it `lid_open` or `fan_blocked`, say"));
+                    }
+                }
                 Action::LinkDown { link } => {
                     if !self.scenario.links.iter().any(|l| l.id == *link) {
                         let known = self.scenario.links.iter().map(|l| l.id.as_str());
                         let error = unknown("link", link, known);
                         self.report_at(Some(error), &action.path("link"));
                     }
+                }
+            }
+        }
+    }
+
+    /// What is wrong with a change of a simulated device's physics.
+    fn change(&self, target: &str, parameter: &str) -> Option<Diagnostic> {
+        let known = self.scenario.fleet.iter().filter(|g| {
+            (0..g.count).any(|i| wildcard(target.as_bytes(), g.id.replace("{}", &i.to_string()).as_bytes()))
+        });
+        let things: Vec<_> = known
+            .filter_map(|g| {
+                let own = self.scenario.things.iter().find(|t| t.name == g.thing);
+                own.or_else(|| self.catalog.things.get(&g.thing))
+            })
+            .collect();
+        if things.is_empty() {
+            let error = Diagnostic::error(format!("`{target}` names no simulated device"));
+            return Some(error.help("only what is simulated can be changed; name a device of `fleet`"));
+        }
+        let names = || things.iter().filter_map(|t| t.dynamics.as_ref()).flat_map(|d| d.parameters.keys());
+        (!names().any(|n| n == parameter)).then(|| {
+            Diagnostic::error(format!("the dynamics of `{target}` have no parameter `{parameter}`"))
+                .maybe_help(near(parameter, names().map(String::as_str)))
+        })
+    }
+
+    /// What the seed may draw.
+    pub(super) fn draws(&mut self) {
+        let targets = Targets::of(self);
+        for (i, draw) in self.scenario.draw.iter().enumerate() {
+            let place = self.place(format!("draw[{i}]"));
+            if draw.kinds.is_empty() {
+                let error = place.error("kinds", "nothing can be drawn from an empty list");
+                self.report.push(error.help("list kinds such as `Stuck` or `Bias(by: (2, 5))`"));
+            }
+            for (key, (low, high)) in [("from", draw.from), ("lasting", draw.lasting)] {
+                if low > high || low.0 < 0 {
+                    let error = place.error(key, "the first is the least, the second the most");
+                    self.report.push(error.help("exchange the two"));
+                }
+            }
+            if draw.lasting.0.0 <= 0 {
+                self.report.push(
+                    place
+                        .error("lasting", "a fault lasts longer than 0 s")
+                        .help("write (\"5min\", \"20min\"), say"),
+                );
+            }
+            let ends = Span(draw.from.1.0.saturating_add(draw.lasting.1.0));
+            if ends > self.scenario.duration {
+                let text =
+                    format!("a fault may last until {ends}, the run ends at {}", self.scenario.duration);
+                self.report
+                    .push(place.warning("from", text).help("what is cut off has less time to be told"));
+            }
+            for part in &draw.parts {
+                // Whichever of its kinds: what befalls a part asks no more of it than this one does.
+                let error = targets.fault(&format!("{}/{part}", draw.of), &FaultDef::Stuck);
+                self.report_at(error, &place.path("parts"));
+            }
+            for kind in &draw.kinds {
+                let whole = matches!(
+                    kind,
+                    DrawnKind::Dropout | DrawnKind::ClockSkew { .. } | DrawnKind::Change { .. }
+                );
+                if !whole && draw.parts.is_empty() {
+                    let error = place.error("kinds", "these befall a part, and `parts` names none");
+                    self.report.push(error.help("add parts: [\"soc.temperature\"], say"));
+                    break;
+                }
+                if let DrawnKind::Change { parameter, .. } = kind {
+                    let error = self.change(&draw.of, parameter);
+                    self.report_at(error, &place.path("kinds"));
                 }
             }
         }

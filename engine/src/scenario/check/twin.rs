@@ -82,7 +82,9 @@ impl Checker<'_> {
         let targets = Targets::of(self);
         for (i, mirror) in self.scenario.mirror.iter().enumerate() {
             let place = self.place(format!("mirror[{i}]"));
-            if let Some(help) = targets.no_device(&mirror.twin) {
+            // A scenario without devices of its own is of real ones.
+            let of_real_ones = self.scenario.fleet.is_empty() && self.scenario.physicals.is_empty();
+            if !of_real_ones && let Some(help) = targets.no_device(&mirror.twin) {
                 let error = Diagnostic::error(format!("there is no device `{}` to follow", mirror.twin));
                 self.report_at(Some(error.maybe_help(help)), &place.path("twin"));
             }
@@ -131,6 +133,14 @@ impl Checker<'_> {
                             self.report.push(error.help("a pointer starts with `/` (RFC 6901)"));
                         }
                     }
+                }
+            }
+            if let Some(command) = &mirror.command {
+                let place = place.inside("command");
+                check_topic(&command.topic, true, "topic", &place, &mut self.report);
+                if command.within.0 <= 0 {
+                    let error = place.error("within", "a command takes more than 0 s");
+                    self.report.push(error.help("leave `within` out for 30 s"));
                 }
             }
             let Some(forecast) = &mirror.forecast else { continue };

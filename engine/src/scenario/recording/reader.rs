@@ -266,6 +266,7 @@ impl<'a> Rows<'a> {
                 self.error(Kind::NoTime, number, line, span, || not_a_time(text));
             }
             self.notes.bad_times += 1;
+            self.notes.left_out.push((self.t_ns.len(), None));
             return None;
         };
         match self.t_ns.last() {
@@ -284,11 +285,15 @@ impl<'a> Rows<'a> {
                             )
                         }
                     });
-                } else if twice {
+                    return None;
+                }
+                if twice {
                     self.notes.duplicates += 1;
                 } else {
                     self.notes.out_of_order += 1;
                 }
+                let since_s = t.saturating_sub(self.t_ns[0]) as f64 / NS_PER_S as f64;
+                self.notes.left_out.push((self.t_ns.len(), Some(since_s)));
                 None
             }
             _ => Some(t),

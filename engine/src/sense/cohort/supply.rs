@@ -1,4 +1,4 @@
-//! A cohort's batteries and clocks, as its devices and its observers see them.
+//! A cohort's batteries, clocks and radios, as its devices and its observers see them.
 
 use super::Cohort;
 use crate::{
@@ -46,6 +46,17 @@ impl Cohort {
             if watch.wants(signal) {
                 self.rows.push(Row { t, signal, value });
             }
+        }
+    }
+
+    /// A row of the received power, where it is watched.
+    pub(super) fn emit_rssi(&mut self, lane: u16, t: SimTime, watch: &Watch) {
+        let Some(value) = self.radios.as_ref().and_then(|r| r.rssi_dbm(lane)) else { return };
+        let group = &self.group;
+        let channel = group.channels.len() + 2 * usize::from(group.on_battery) + group.actuators;
+        let signal = group.signal(self.index[lane as usize], channel);
+        if group.tells_rssi && watch.wants(signal) {
+            self.rows.push(Row { t, signal, value });
         }
     }
 

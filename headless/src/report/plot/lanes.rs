@@ -20,8 +20,13 @@ pub(super) struct Span<'a> {
 }
 
 /// The kinds, in the order in which their rows stand, and what the rows are called.
-pub(super) const KINDS: [(&str, &str); 3] =
-    [("fault", "injected"), ("disturbance", "disturbed"), ("verdict", "verdict")];
+pub(super) const KINDS: [(&str, &str); 5] = [
+    ("fault", "injected"),
+    ("disturbance", "disturbed"),
+    ("label", "labelled"),
+    ("verdict", "verdict"),
+    ("alarm", "alarm"),
+];
 
 /// Where the name of a bar stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -134,8 +139,11 @@ impl<'a> Rows<'a> {
 pub(super) fn shades(svg: &mut String, f: &Frame, spans: &[Span<'_>], end_s: f64) {
     for span in spans {
         let (a, b) = (f.x(span.of.from_s), f.x(span.of.to_s.unwrap_or(end_s)));
-        let (class, height) =
-            if span.of.what == "verdict" { ("said", 3.0) } else { ("shade", f.y.1 - f.y.0) };
+        let (class, height) = if matches!(span.of.what.as_str(), "verdict" | "alarm") {
+            ("said", 3.0)
+        } else {
+            ("shade", f.y.1 - f.y.0)
+        };
         let _ = write!(
             svg,
             "<rect class=\"{class}\" x=\"{a:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{height:.1}\"/>",

@@ -79,7 +79,7 @@ fn flags_that_make_no_sense() {
         &files,
         &broker,
         &expect![[r#"
-        `http://host` names no broker: the scheme `http` is unknown. Use `embedded`, `embedded:PORT`, `none`, `mqtt://[user:password@]host[:port]` or `mqtts://…`
+        `http://host` names no broker: the scheme `http` is unknown. Use `embedded`, `embedded:PORT`, `none`, `mqtt://[user:password@]host[:port]`, `mqtts://…`, `ws://…` or `wss://…`
     "#]],
     );
 }

@@ -1,0 +1,618 @@
+//! What happened to the thing itself: a lid was opened, a fan is blocked, something was put in.
+//!
+//! Each event that a thing's dynamics name is a competing twin: the filter's state from just before a supposed onset, under a
+//! network whose parameter became another, of unknown size, which the filter then learns. Its likelihood since the onset is held
+//! against "nothing happened", against each sensor being off by itself (the others then agree with the twin that does not
+//! look at it), against a single wild reading, and against "something that has no name here": states that move as they like. Priors are the events' own
+//! rates. Where the last of these wins, the verdict is `unknown`.
+//!
+//! Likelihoods are heavy-tailed and diluted as those of [`crate::compare`] are, so that a model that is a little wrong does not
+//! see lids everywhere.
+
+use super::shift::Shift;
+use crate::{
+    compare::{
+        Reading, Verdict,
+        noise::{Calibration, cost},
+    },
+    dynamics::definition::{BecomesDef, DynamicsDef, HappeningDef, PriorDef},
+    predict::{Estimator, Innovation, kalman::Filter},
+    time::{SimTime, Span},
+};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Rows that are remembered, with the filter's state after each.
+const ROWS: usize = 256;
+/// Ages of a suspicion, in rows, at which it is examined.
+const EXAMINE: [u64; 14] = [1, 2, 3, 4, 6, 8, 11, 15, 20, 28, 40, 60, 90, 130];
+/// How far before the suspicious row an event may have begun, in rows.
+const BACK: [u64; 9] = [0, 1, 2, 3, 5, 8, 13, 21, 34];
+/// By what a verdict must be ahead of nothing, and of every other hypothesis, [nat].
+const DECIDE_NATS: f64 = 4.0;
+const MARGIN_NATS: f64 = 2.0;
+/// From this age on the likelier of two events is named, though the other is near.
+const PATIENCE: u64 = 60;
+/// Age before which what has no name is not called so.
+const UNKNOWN_AGE: u64 = 28;
+/// Prior of a sensor's fault and of a single wild reading within a minute, and of something without a name, [nat].
+const SENSOR_NATS: f64 = -10.0;
+const SPIKE_NATS: f64 = -8.0;
+const UNKNOWN_NATS: f64 = -14.0;
+/// What a growing offset costs beside a constant one, [nat].
+const SLOPE_NATS: f64 = 3.0;
+/// Prior that an event ends within a minute, [nat].
+const END_NATS: f64 = -3.0;
+/// How much more the states move when what happens has no name.
+const LOOSE: f64 = 30.0;
+/// Standard deviation of a sensor's offset, in its own noise.
+const OFFSET_NOISES: f64 = 30.0;
+/// Share of an event's typical size (in its space) below which it is not named, and below which it is over.
+const LEAST_SHARE: f64 = 0.3;
+const OVER_SHARE: f64 = 0.15;
+/// Verdict on what no hypothesis explains.
+pub const UNKNOWN: &str = "unknown";
+
+/// One event as a network of its own.
+#[derive(Clone, Debug)]
+struct Event {
+    happening: HappeningDef,
+    def: DynamicsDef,
+    nominal: f64,
+    nats: f64,
+}
+
+impl Event {
+    fn new(def: &DynamicsDef, happening: &HappeningDef) -> Self {
+        let mut changed = def.clone();
+        let mut nominal = 0.0;
+        if let Some(p) = changed.parameters.get_mut(&happening.parameter) {
+            nominal = p.value;
+            (p.value, p.prior) = match happening.becomes {
+                BecomesDef::Times(factor, spread) => (p.value * factor, PriorDef::Log(spread)),
+                BecomesDef::Plus(term, spread) => (p.value + term, PriorDef::Linear(spread)),
+            };
+            // A size is learnt once; a parameter that drifts would follow the world.
+            p.drift_per_h = 0.0;
+            if matches!(happening.becomes, BecomesDef::Times(..)) {
+                p.bounds = (p.bounds.0.min(1e-3 * p.value).max(0.0), p.bounds.1.max(1e3 * p.value));
+            } else {
+                p.bounds = (f64::NEG_INFINITY, f64::INFINITY);
+            }
+        }
+        let nats = (happening.per_day * 60.0 / 86_400.0).ln().min(0.0);
+        Self { happening: happening.clone(), def: changed, nominal, nats }
+    }
+
+    /// Size as a verdict tells it, and as a share of the typical one.
+    fn size(&self, value: f64) -> (f64, f64) {
+        match self.happening.becomes {
+            BecomesDef::Times(factor, _) => {
+                let times = value / self.nominal;
+                (times, times.max(1e-12).ln() / factor.ln())
+            }
+            BecomesDef::Plus(term, _) => (value - self.nominal, (value - self.nominal) / term),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Row {
+    t: SimTime,
+    dt: Span,
+    inputs: Vec<Option<f64>>,
+    outputs: Vec<f64>,
+    innovations: Vec<Innovation>,
+    after: Filter,
+}
+
+/// An event that holds.
+#[derive(Clone, Copy, Debug)]
+struct Active {
+    event: usize,
+    verdict: usize,
+}
+
+/// What an examination found at one time: names with their posteriors, for a picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Posterior {
+    /// When.
+    pub t: SimTime,
+    /// Hypothesis and its probability.
+    pub of: Vec<(String, f64)>,
+}
+
+/// Watches one thing.
+pub struct World {
+    def: DynamicsDef,
+    covariates: BTreeMap<String, f64>,
+    events: Vec<Event>,
+    current: Filter,
+    rows: VecDeque<Row>,
+    next: u64,
+    last_t: Option<SimTime>,
+    scale: Vec<Calibration>,
+    shift: Shift,
+    suspicion: Option<(u64, usize)>,
+    active: Option<Active>,
+    ignored: Vec<bool>,
+    verdicts: Vec<Verdict>,
+    last_end: SimTime,
+    posteriors: Vec<Posterior>,
+}
+
+const NONE: Innovation = Innovation { residual: f64::NAN, var: f64::NAN };
+
+impl World {
+    /// Watches with this filter, which follows `def`.
+    pub fn new(def: &DynamicsDef, covariates: &BTreeMap<String, f64>, filter: Filter) -> Self {
+        let outputs = def.outputs.len();
+        Self {
+            events: def.events.iter().map(|h| Event::new(def, h)).collect(),
+            def: def.clone(),
+            covariates: covariates.clone(),
+            current: filter,
+            rows: VecDeque::new(),
+            next: 0,
+            last_t: None,
+            scale: vec![Calibration::default(); outputs],
+            shift: Shift::new(outputs),
+            suspicion: None,
+            active: None,
+            ignored: vec![false; outputs],
+            verdicts: Vec::new(),
+            last_end: SimTime(i64::MIN / 2),
+            posteriors: Vec::new(),
+        }
+    }
+
+    /// The filter as it follows now.
+    pub fn filter(&self) -> &Filter {
+        &self.current
+    }
+
+    /// All verdicts, oldest first.
+    pub fn verdicts(&self) -> &[Verdict] {
+        &self.verdicts
+    }
+
+    /// What examinations found.
+    pub fn posteriors(&self) -> &[Posterior] {
+        &self.posteriors
+    }
+
+    /// Whether an event holds, or was over so recently that its traces are still there.
+    pub fn is_busy(&self, now: SimTime, patience: Span) -> bool {
+        self.active.is_some() || now - self.last_end < patience
+    }
+
+    /// Whether something is looked into.
+    pub fn in_doubt(&self) -> bool {
+        self.suspicion.is_some_and(|(trigger, _)| self.next - trigger < PATIENCE)
+    }
+
+    /// From a time on an output is not to be believed (or is again): a sensor's fault was named.
+    pub fn ignore(&mut self, output: usize, since: Option<SimTime>) {
+        self.ignored[output] = since.is_some();
+        let Some(since) = since else { return };
+        let Some(at) = self.rows.iter().position(|r| r.t >= since) else { return };
+        for row in self.rows.iter_mut().skip(at) {
+            row.outputs[output] = f64::NAN;
+        }
+        if let Some(before) = at.checked_sub(1) {
+            let start = self.rows[before].after.clone();
+            self.go_over(at, start);
+        }
+        self.suspicion = None;
+    }
+
+    /// Takes a reading in. Returns whether a verdict began or ended.
+    pub fn take(&mut self, r: &Reading<'_>) -> bool {
+        let dt = self.last_t.map_or(Span::ZERO, |last| Span((r.t - last).0.max(0)));
+        self.last_t = Some(r.t);
+        let inputs: Vec<Option<f64>> = r.inputs.iter().map(|v| Some(*v).filter(|v| v.is_finite())).collect();
+        let mut outputs = r.outputs.to_vec();
+        for (value, ignored) in outputs.iter_mut().zip(&self.ignored) {
+            if *ignored {
+                *value = f64::NAN;
+            }
+        }
+        let mut innovations = vec![NONE; outputs.len()];
+        step(&mut self.current, dt, &inputs, &outputs, &mut |o, v| innovations[o] = v);
+        let z: Vec<f64> =
+            innovations.iter().zip(&self.scale).map(|(v, s)| v.whitened() / s.scale()).collect();
+        let after = self.current.clone();
+        self.rows.push_back(Row { t: r.t, dt, inputs, outputs, innovations, after });
+        if self.rows.len() > ROWS {
+            self.rows.pop_front();
+        }
+        let i = self.next;
+        self.next += 1;
+        let settled = self.scale.iter().zip(&z).all(|(s, z)| s.ready() || z.is_nan());
+        let wild = self.shift.take(&z) && settled;
+        let stale = |(trigger, _): (u64, usize)| i - trigger > EXAMINE[6];
+        if wild && self.suspicion.is_none_or(stale) {
+            self.suspicion = Some((i, 0));
+        }
+        if self.suspicion.is_none() && self.active.is_none() {
+            for (scale, v) in self.scale.iter_mut().zip(&self.rows[self.rows.len() - 1].innovations) {
+                scale.take(v.whitened());
+            }
+        }
+        if self.active.is_some() { self.examine_end(i) } else { self.examine(i) }
+    }
+
+    /// Number of the oldest row in memory.
+    fn first(&self) -> u64 {
+        self.next - self.rows.len() as u64
+    }
+
+    /// Whether the suspicion is of an age at which it is looked at; one that is too old is dropped.
+    fn due(&mut self, i: u64) -> Option<u64> {
+        let (trigger, examined) = self.suspicion?;
+        let Some(age) = EXAMINE.get(examined) else {
+            self.suspicion = None;
+            return None;
+        };
+        if i - trigger < *age {
+            return None;
+        }
+        self.suspicion = Some((trigger, examined + 1));
+        Some(trigger)
+    }
+
+    fn examine(&mut self, i: u64) -> bool {
+        let Some(trigger) = self.due(i) else { return false };
+        let onsets: Vec<u64> =
+            BACK.iter().filter_map(|b| trigger.checked_sub(*b)).filter(|k| *k > self.first()).collect();
+        let mut found: Vec<Found> = Vec::new();
+        for onset in &onsets {
+            for e in 0..self.events.len() {
+                found.extend(self.event_since(e, *onset));
+            }
+            found.extend((0..self.ignored.len()).filter_map(|o| self.sensor_since(o, *onset)));
+            found.extend(self.unknown_since(*onset));
+        }
+        found.extend((0..self.ignored.len()).filter_map(|o| self.spike_at(o, trigger)));
+        found.sort_by(|a, b| b.nats.total_cmp(&a.nats));
+        self.remember(&found);
+        let Some(best) = found.first().cloned() else { return false };
+        let rival = found.iter().find(|f| f.what != best.what).map_or(0.0, |f| f.nats.max(0.0));
+        let other = found
+            .iter()
+            .find(|f| f.what != best.what && !matches!(f.what, What::Event(_)))
+            .map_or(0.0, |f| f.nats.max(0.0));
+        let age = i - trigger;
+        let margin = if age >= PATIENCE { best.nats - other } else { best.nats - rival };
+        if best.nats < DECIDE_NATS || margin < MARGIN_NATS {
+            return false;
+        }
+        match best.what {
+            What::Event(e) if best.share > LEAST_SHARE => {
+                self.begin(e, &best, margin);
+                true
+            }
+            What::Unknown if age >= UNKNOWN_AGE => {
+                let at = self.row(best.onset).t;
+                self.tell(UNKNOWN, "", at, 0.0, margin);
+                if let Some(v) = self.verdicts.last_mut() {
+                    v.end = self.last_t;
+                }
+                self.last_end = self.last_t.unwrap_or(at);
+                self.suspicion = None;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether an event explains what a sensor is accused of; then it is the verdict.
+    pub fn explains(&mut self, output: usize, since: SimTime) -> bool {
+        if self.active.is_some() {
+            return true;
+        }
+        let Some(at) = self.rows.iter().position(|r| r.t >= since) else { return false };
+        let at = self.first() + at as u64;
+        let onsets: Vec<u64> = BACK
+            .iter()
+            .flat_map(|b| [at.saturating_sub(*b), at + *b])
+            .filter(|k| *k > self.first() && *k + 3 < self.next)
+            .collect();
+        let events = onsets.iter().flat_map(|k| (0..self.events.len()).map(move |e| (e, *k)));
+        let mut found: Vec<Found> = events.filter_map(|(e, k)| self.event_since(e, k)).collect();
+        found.sort_by(|a, b| b.nats.total_cmp(&a.nats));
+        let sensor =
+            onsets.iter().filter_map(|k| self.sensor_since(output, *k)).map(|f| f.nats).fold(0.0, f64::max);
+        let Some(best) = found.into_iter().find(|f| f.share > LEAST_SHARE) else { return false };
+        let What::Event(e) = best.what else { return false };
+        let margin = best.nats - sensor;
+        if best.nats < DECIDE_NATS || margin < MARGIN_NATS {
+            return false;
+        }
+        self.begin(e, &best, margin);
+        true
+    }
+
+    fn row(&self, i: u64) -> &Row {
+        &self.rows[(i - self.first()) as usize]
+    }
+
+    fn remember(&mut self, found: &[Found]) {
+        let Some(t) = self.last_t else { return };
+        let mut best: BTreeMap<String, f64> = BTreeMap::new();
+        best.insert("nothing".to_owned(), 0.0);
+        for f in found {
+            let name = match f.what {
+                What::Event(e) => self.events[e].happening.kind.clone(),
+                What::Sensor(o) => format!("{} wrong", self.def.outputs[o].signal),
+                What::Spike(o) => format!("{} spike", self.def.outputs[o].signal),
+                What::Unknown => UNKNOWN.to_owned(),
+            };
+            let nats = best.entry(name).or_insert(f.nats);
+            *nats = nats.max(f.nats);
+        }
+        let most = best.values().copied().fold(0.0, f64::max);
+        let total: f64 = best.values().map(|n| (n - most).exp()).sum();
+        let of = best.into_iter().map(|(name, n)| (name, (n - most).exp() / total)).collect();
+        self.posteriors.push(Posterior { t, of });
+    }
+
+    /// Log-likelihood that a filter gains over what was believed, from row `onset` on, diluted; and the filter after it.
+    fn gain(&self, mut filter: Filter, onset: u64, skip: Option<usize>) -> (f64, Filter, Vec<Innovation>) {
+        let from = (onset - self.first()) as usize;
+        let dilution = self.scale.iter().map(Calibration::dilution).fold(1.0, f64::max);
+        let mut nats = 0.0;
+        let mut skipped = Vec::new();
+        for row in self.rows.iter().skip(from) {
+            let mut outputs = row.outputs.clone();
+            if let Some(o) = skip {
+                outputs[o] = f64::NAN;
+            }
+            filter.predict(row.dt, &row.inputs);
+            for (o, value) in outputs.iter().enumerate() {
+                if value.is_finite() {
+                    let tried = filter.update(o, *value);
+                    let believed = row.innovations[o];
+                    if believed.var.is_finite() {
+                        let z = |v: Innovation| v.whitened() / self.scale[o].scale();
+                        nats += cost(z(believed)) - cost(z(tried)) + 0.5 * (believed.var / tried.var).ln();
+                    }
+                }
+            }
+            if let Some(o) = skip {
+                let g = filter.expected(o);
+                skipped.push(Innovation { residual: row.outputs[o] - g.mean, var: g.var });
+            }
+        }
+        (nats / dilution, filter, skipped)
+    }
+
+    fn before(&self, onset: u64) -> Option<&Filter> {
+        onset.checked_sub(1).filter(|k| *k >= self.first()).map(|k| &self.row(k).after)
+    }
+
+    fn event_since(&self, e: usize, onset: u64) -> Option<Found> {
+        let event = &self.events[e];
+        let fresh = [event.happening.parameter.clone()];
+        let start = self.before(onset)?.carried_to(&event.def, &self.covariates, &fresh).ok()?;
+        let (gain, filter, _) = self.gain(start, onset, None);
+        let at = filter.model().parameter(&event.happening.parameter)?;
+        let (size, share) = event.size(filter.parameters()[at]);
+        let found = Found { what: What::Event(e), nats: gain + event.nats, onset, size, share };
+        Some(found).filter(|f| f.nats.is_finite())
+    }
+
+    /// One sensor is off since a row; the others are as the twin, which does not look at it, expects.
+    fn sensor_since(&self, o: usize, onset: u64) -> Option<Found> {
+        let (others, _, seen) = self.gain(self.before(onset)?.clone(), onset, Some(o));
+        let from = (onset - self.first()) as usize;
+        let dilution = self.scale.iter().map(Calibration::dilution).fold(1.0, f64::max);
+        let scale = self.scale[o].scale();
+        // An offset, or one that grows: whichever explains it better, the second at the price of its second figure.
+        let line = |slope: bool| {
+            let (mut w, mut wk, mut wkk, mut wr, mut wkr) = (0.0, 0.0, 0.0, 0.0, 0.0);
+            for (k, v) in seen.iter().enumerate().filter(|(_, v)| v.residual.is_finite()) {
+                let (weight, k) = (1.0 / v.var, k as f64);
+                w += weight;
+                wk += weight * k;
+                wkk += weight * k * k;
+                wr += weight * v.residual;
+                wkr += weight * k * v.residual;
+            }
+            let det = w * wkk - wk * wk;
+            if slope && det > 1e-9 * w * wkk {
+                ((wkk * wr - wk * wkr) / det, (w * wkr - wk * wr) / det, w)
+            } else {
+                (wr / w, 0.0, w)
+            }
+        };
+        let misfit = |(offset, slope, _): (f64, f64, f64)| {
+            let mut own = 0.0;
+            for ((row, v), k) in self.rows.iter().skip(from).zip(&seen).zip(0u32..) {
+                let believed = row.innovations[o];
+                if v.residual.is_finite() && believed.var.is_finite() {
+                    let left = v.residual - offset - slope * f64::from(k);
+                    own += cost(believed.whitened() / scale) - cost(left / v.var.sqrt() / scale);
+                    own += 0.5 * (believed.var / v.var).ln();
+                }
+            }
+            own / dilution
+        };
+        let (flat, grows) = (line(false), line(true));
+        let (offset, weights) = (flat.0, flat.2);
+        if weights.is_nan() || weights <= 0.0 {
+            return None;
+        }
+        let own = misfit(flat).max(misfit(grows) - SLOPE_NATS);
+        let output = &self.def.outputs[o];
+        let noise = (output.noise_std.powi(2) + output.quantum.powi(2) / 12.0).max(1e-6).sqrt();
+        let spread = OFFSET_NOISES * noise;
+        let nats = others + own - 0.5 * (spread * spread * weights).ln_1p() + SENSOR_NATS;
+        Some(Found { what: What::Sensor(o), nats, onset, size: offset, share: 1.0 })
+            .filter(|f| f.nats.is_finite())
+    }
+
+    /// A single reading was off.
+    fn spike_at(&self, o: usize, at: u64) -> Option<Found> {
+        let row = self.row(at);
+        let mut start = self.before(at)?.clone();
+        start.predict(row.dt, &row.inputs);
+        for (k, value) in row.outputs.iter().enumerate() {
+            if k != o && value.is_finite() {
+                start.update(k, *value);
+            }
+        }
+        if at + 1 >= self.next {
+            return None;
+        }
+        let (rest, ..) = self.gain(start, at + 1, None);
+        let dilution = self.scale.iter().map(Calibration::dilution).fold(1.0, f64::max);
+        let own = cost(row.innovations[o].whitened() / self.scale[o].scale()) / dilution;
+        let nats = rest + own + SPIKE_NATS;
+        Some(Found { what: What::Spike(o), nats, onset: at, size: row.innovations[o].residual, share: 1.0 })
+            .filter(|f| f.nats.is_finite())
+    }
+
+    /// The states move as they like.
+    fn unknown_since(&self, onset: u64) -> Option<Found> {
+        let mut def = self.def.clone();
+        for s in &mut def.storages {
+            s.noise_k_per_sqrt_s = (s.noise_k_per_sqrt_s * LOOSE).max(1e-3);
+        }
+        let start = self.before(onset)?.carried_to(&def, &self.covariates, &[]).ok()?;
+        let (gain, ..) = self.gain(start, onset, None);
+        let found = Found { what: What::Unknown, nats: gain + UNKNOWN_NATS, onset, size: 0.0, share: 1.0 };
+        Some(found).filter(|f| f.nats.is_finite())
+    }
+
+    fn begin(&mut self, e: usize, best: &Found, margin: f64) {
+        let event = &self.events[e];
+        let fresh = [event.happening.parameter.clone()];
+        let Some(Ok(start)) =
+            self.before(best.onset).map(|f| f.carried_to(&event.def, &self.covariates, &fresh))
+        else {
+            return;
+        };
+        let (kind, part) = (leaked(&event.happening.kind), event.happening.part.clone());
+        let at = self.row(best.onset).t;
+        self.tell(kind, &part, at, best.size, margin);
+        self.active = Some(Active { event: e, verdict: self.verdicts.len() - 1 });
+        self.go_over((best.onset - self.first()) as usize, start);
+        self.suspicion = None;
+    }
+
+    fn tell(&mut self, kind: &'static str, part: &str, onset: SimTime, size: f64, margin: f64) {
+        self.verdicts.push(Verdict {
+            part: part.to_owned(),
+            kind,
+            onset,
+            end: None,
+            size,
+            posterior: 1.0 / (1.0 + (-margin).exp()),
+            decided_at: self.last_t.unwrap_or(onset),
+        });
+    }
+
+    /// Follows the rows from `from` on once more, under another filter.
+    fn go_over(&mut self, from: usize, mut filter: Filter) {
+        for row in self.rows.iter_mut().skip(from) {
+            let mut innovations = vec![NONE; row.outputs.len()];
+            step(&mut filter, row.dt, &row.inputs, &row.outputs, &mut |o, v| innovations[o] = v);
+            row.innovations = innovations;
+            row.after = filter.clone();
+        }
+        self.current = filter;
+    }
+
+    /// Whether the event is over: its parameter came back by itself, or fits better as it was.
+    fn examine_end(&mut self, i: u64) -> bool {
+        let Some(active) = self.active else { return false };
+        let event = &self.events[active.event];
+        let at = self.current.model().parameter(&event.happening.parameter);
+        let value = at.map_or(event.nominal, |k| self.current.parameters()[k]);
+        let (size, share) = event.size(value);
+        let onset = self.verdicts[active.verdict].onset;
+        let faded = share < OVER_SHARE;
+        if !faded && let Some(v) = self.verdicts.get_mut(active.verdict) {
+            v.size = size;
+        }
+        let mut best: Option<(u64, f64)> = None;
+        if let Some(trigger) = self.due(i) {
+            for back in BACK {
+                let Some(since) = trigger.checked_sub(back).filter(|k| *k > self.first()) else { continue };
+                if self.row(since).t <= onset {
+                    continue;
+                }
+                if let Some(start) = self.back_at(&active, since) {
+                    let (gain, ..) = self.gain(start, since, None);
+                    if best.is_none_or(|b| gain > b.1) {
+                        best = Some((since, gain));
+                    }
+                }
+            }
+        }
+        let over = best.filter(|b| b.1 + END_NATS > DECIDE_NATS).map(|b| b.0);
+        let Some(since) = over.or_else(|| faded.then_some(i)) else { return false };
+        let Some(start) = self.back_at(&active, since) else { return false };
+        let end = self.row(since).t;
+        self.go_over((since - self.first()) as usize, start);
+        self.verdicts[active.verdict].end = Some(end);
+        self.active = None;
+        self.suspicion = None;
+        self.last_end = self.last_t.unwrap_or(end);
+        true
+    }
+
+    /// The filter from before a row, under the network as it was before the event.
+    fn back_at(&self, active: &Active, since: u64) -> Option<Filter> {
+        let fresh = [self.events[active.event].happening.parameter.clone()];
+        self.before(since)?.carried_to(&self.def, &self.covariates, &fresh).ok()
+    }
+}
+
+/// What may have happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Event(usize),
+    Sensor(usize),
+    Spike(usize),
+    Unknown,
+}
+
+#[derive(Clone, Debug)]
+struct Found {
+    what: What,
+    /// Log of its odds against nothing.
+    nats: f64,
+    onset: u64,
+    size: f64,
+    /// Size as a share of the typical one.
+    share: f64,
+}
+
+fn step(
+    filter: &mut Filter,
+    dt: Span,
+    inputs: &[Option<f64>],
+    outputs: &[f64],
+    seen: &mut dyn FnMut(usize, Innovation),
+) {
+    filter.predict(dt, inputs);
+    for (o, value) in outputs.iter().enumerate() {
+        if value.is_finite() {
+            seen(o, filter.update(o, *value));
+        }
+    }
+}
+
+/// A verdict's kind lives as long as the program; there are as many as the catalog has names.
+fn leaked(kind: &str) -> &'static str {
+    use std::sync::Mutex;
+    static KINDS: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
+    let mut kinds = KINDS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(known) = kinds.iter().find(|k| **k == kind) {
+        return known;
+    }
+    let new: &'static str = Box::leak(kind.to_owned().into_boxed_str());
+    kinds.push(new);
+    new
+}

@@ -1,0 +1,93 @@
+//! What a driver that follows real devices asks of their twins while they run: how each fares, and a pause while the
+//! way to the devices is closed.
+//!
+//! ```
+//! use bevy_ecs::world::World;
+//! use twinfleet_engine::{mirror::follow::live, time::SimTime};
+//! let mut world = World::new();
+//! live::pause(&mut world, SimTime::ZERO);
+//! assert!(live::status(&mut world, "pi-1").is_none());
+//! ```
+
+use super::Twin;
+use crate::{
+    compare::Verdict,
+    time::{SimTime, Span},
+};
+use bevy_ecs::prelude::*;
+
+/// How one twin fares now.
+#[derive(Debug, Clone, Default)]
+pub struct TwinStatus {
+    /// Place of its mirror section in the scenario.
+    pub index: usize,
+    /// Its id.
+    pub twin: String,
+    /// Messages taken in.
+    pub taken: u64,
+    /// Messages older than what was already taken in.
+    pub late: u64,
+    /// Messages that repeat a time and signal.
+    pub duplicate: u64,
+    /// Payloads that gave no values.
+    pub bad: u64,
+    /// Median time between its messages; zero until there is one.
+    pub period: Span,
+    /// Whether it has been silent for longer than its own rhythm allows.
+    pub silent: bool,
+    /// Time stamps minus arrivals, as learnt [s], and by how much the device's clock runs fast [s/s].
+    pub clock: Option<(f64, f64)>,
+    /// All verdicts, oldest first; one without an end holds.
+    pub verdicts: Vec<Verdict>,
+}
+
+impl Twin {
+    fn fares(&self) -> TwinStatus {
+        TwinStatus {
+            index: self.index,
+            twin: self.id.clone(),
+            taken: self.score.taken,
+            late: self.score.late,
+            duplicate: self.score.duplicate,
+            bad: self.score.bad,
+            period: self.judge.period(),
+            silent: self.judge.silent(),
+            clock: self.judge.clock_learnt(),
+            verdicts: self.judge.verdicts().to_vec(),
+        }
+    }
+}
+
+/// Silence from now on says nothing of the devices, until each is heard again: the broker is gone, or we were.
+pub fn pause(world: &mut World, now: SimTime) {
+    for mut twin in world.query::<&mut Twin>().iter_mut(world) {
+        twin.judge.presence(now, false);
+    }
+}
+
+/// How the twin with this id fares.
+pub fn status(world: &mut World, twin: &str) -> Option<TwinStatus> {
+    world.query::<&Twin>().iter(world).find(|t| t.id == twin).map(Twin::fares)
+}
+
+/// How all twins fare, in the scenario's order; without their verdicts, of which there may be many.
+pub fn all(world: &mut World) -> Vec<TwinStatus> {
+    let mut all: Vec<TwinStatus> = world
+        .query::<&Twin>()
+        .iter(world)
+        .map(|t| TwinStatus {
+            index: t.index,
+            twin: t.id.clone(),
+            taken: t.score.taken,
+            late: t.score.late,
+            duplicate: t.score.duplicate,
+            bad: t.score.bad,
+            period: t.judge.period(),
+            silent: t.judge.silent(),
+            clock: t.judge.clock_learnt(),
+            verdicts: Vec::new(),
+        })
+        .collect();
+    all.sort_by_key(|t| t.index);
+    all
+}

@@ -1,0 +1,272 @@
+//! The `load:` section: ids, topics, schedules, stages, faults and thresholds.
+
+use super::{Checker, Place, check_id};
+use crate::{
+    message::TopicFilter,
+    scenario::{
+        definition::unknown,
+        load::{DeviceLoadDef, LoadDef, LoadFaultKind, ScheduleDef, SubscriberDef, ThresholdDef},
+    },
+    time::Span,
+};
+
+/// Bytes of the stamp that travels in a payload, see the load generator's `stamp`.
+const STAMP_BYTES: u32 = 36;
+/// Connections that a scenario may have.
+const MAX_CONNECTIONS: u64 = 4_000_000;
+
+impl Checker<'_> {
+    pub(super) fn load(&mut self) {
+        let Some(load) = &self.scenario.load else { return };
+        let root = self.place("load");
+        if load.devices.is_empty() && load.subscribers.is_empty() && load.commands.is_none() {
+            let error = root.error("", "a load has connections");
+            self.report.push(error.help(
+                "add `devices: [(id: \"meter-{}\", count: 10, schedule: Poisson(\"1s\"))]` and \
+                 `subscribers: [(id: \"sink\", filter: \"load/#\")]`",
+            ));
+        }
+        if load.stages.is_empty() {
+            let error = root.error("stages", "a load has at least one stage");
+            self.report.push(error.help("write `stages: [Hold(for: \"10s\")]`"));
+        }
+        self.ids("load.devices", "device", load.devices.iter().map(|d| d.id.as_str()));
+        self.ids("load.subscribers", "subscriber", load.subscribers.iter().map(|d| d.id.as_str()));
+        for (i, device) in load.devices.iter().enumerate() {
+            self.load_device(&self.place(format!("load.devices[{i}]")), device);
+        }
+        for (i, subscriber) in load.subscribers.iter().enumerate() {
+            self.load_subscriber(&self.place(format!("load.subscribers[{i}]")), subscriber);
+        }
+        self.load_names(load);
+        self.load_stages(load);
+        self.load_faults(load);
+        self.load_rest(load);
+    }
+
+    fn load_device(&mut self, place: &Place<'_>, def: &DeviceLoadDef) {
+        self.counted(place, &def.id, def.count);
+        let topic = def.topic.replace("{device}", "x");
+        if let Err(error) = TopicFilter::new(&topic) {
+            self.report.push(place.error("topic", error.to_string()));
+        } else if topic.contains(['+', '#']) {
+            let error = place.error("topic", format!("`{}` holds a wildcard", def.topic));
+            self.report.push(error.help("only filters have wildcards; devices publish on topics"));
+        }
+        if def.topic.starts_with('$') {
+            let error = place.error("topic", "topics that begin with `$` are the broker's own");
+            self.report.push(error.help("begin it otherwise, such as \"load/{device}\""));
+        }
+        if let Some(will) = &def.will
+            && will.contains(['+', '#'])
+        {
+            let error = place.error("will", format!("`{will}` holds a wildcard"));
+            self.report.push(error.help("a will is published on a topic, such as \"gone/{device}\""));
+        }
+        if def.count > 1 && !def.topic.contains("{device}") {
+            let text = "devices of a group share this topic, and what came of which cannot be told by it";
+            let warning = place.warning("topic", text);
+            self.report.push(
+                warning.help("order is then judged per device all the same; `{device}` tells them apart"),
+            );
+        }
+        self.quality(place, def.qos);
+        let own = matches!(def.schedule, ScheduleDef::Firmware { .. });
+        if !own && !(STAMP_BYTES..=1 << 20).contains(&def.payload_bytes) {
+            let text = format!("a payload of {} bytes is out of range", def.payload_bytes);
+            let error = place.error("payload_bytes", text);
+            self.report.push(error.help(format!(
+                "write {STAMP_BYTES} to {}: the stamp of {STAMP_BYTES} bytes that tells latency and loss travels in it",
+                1 << 20
+            )));
+        }
+        if def.in_flight == 0 {
+            let error = place.error("in_flight", "with nothing in flight, nothing is sent");
+            self.report.push(error.help("write 1 or more; small clients have 1"));
+        }
+        self.schedule(&place.inside("schedule"), &def.schedule);
+    }
+
+    fn schedule(&mut self, place: &Place<'_>, def: &ScheduleDef) {
+        let positive = |span: Span| span.0 > 0;
+        let bad = match def {
+            ScheduleDef::Constant(s) | ScheduleDef::Poisson(s) => {
+                (!positive(*s)).then_some("the spacing is above 0")
+            }
+            ScheduleDef::Bursty { every, messages, gap } => {
+                if !positive(*every) || *messages == 0 {
+                    Some("bursts come every so often, and have messages")
+                } else {
+                    let length = i128::from(gap.0) * i128::from(*messages);
+                    (length > i128::from(every.0)).then_some("a burst is longer than the way to the next")
+                }
+            }
+            ScheduleDef::Diurnal { mean, day, swing, from } => {
+                let fits = positive(*mean) && positive(*day) && (0.0..=1.0).contains(swing);
+                (!fits || !(0.0..=1.0).contains(from))
+                    .then_some("`mean` and `day` are above 0, `swing` and `from` from 0 to 1")
+            }
+            ScheduleDef::Firmware { fleet } => {
+                let fleets = &self.scenario.fleet;
+                if !fleets.iter().any(|g| g.id == *fleet) {
+                    let error = unknown("group of the fleet", fleet, fleets.iter().map(|g| g.id.as_str()));
+                    self.report.push(error.at(place.source, place.span("fleet"), ""));
+                }
+                None
+            }
+        };
+        if let Some(text) = bad {
+            let help = "such as `Constant(\"1s\")`, `Bursty(every: \"10s\", messages: 20, gap: \"5ms\")`";
+            self.report.push(place.error("", text).help(help));
+        }
+    }
+
+    fn load_subscriber(&mut self, place: &Place<'_>, def: &SubscriberDef) {
+        self.counted(place, &def.id, def.count);
+        self.quality(place, def.qos);
+        if let Err(error) = TopicFilter::new(&def.filter.replace("{}", "0")) {
+            self.report.push(place.error("filter", error.to_string()));
+        } else if def.filter.starts_with("$share/") {
+            let error = place.error("filter", "a shared subscription is named by `share`");
+            self.report.push(error.help("write `share: \"group\", filter: \"load/#\"`"));
+        }
+        if def.share.as_ref().is_some_and(|s| s.is_empty() || s.contains(['/', '+', '#'])) {
+            let error = place.error("share", "a shared subscription's name has no `/`, `+` and `#`");
+            self.report.push(error.help("such as `share: \"workers\"`"));
+        }
+    }
+
+    fn counted(&mut self, place: &Place<'_>, id: &str, count: u32) {
+        if count == 0 {
+            self.report.push(place.error("count", "a group has at least one member").help("write 1 or more"));
+        }
+        if count > 1 && !id.contains("{}") {
+            let error = place.error("id", format!("{count} connections would have the client id `{id}`"));
+            self.report.push(error.help(format!("write `{id}-{{}}`: the index takes the place of `{{}}`")));
+        }
+        let bare = id.replace("{}", "0");
+        check_id(place, "id", "device", &bare, &mut self.report);
+    }
+
+    fn quality(&mut self, place: &Place<'_>, qos: u8) {
+        if qos > 2 {
+            let error = place.error("qos", format!("there is no quality of service {qos}"));
+            self.report.push(error.help("write 0, 1 or 2"));
+        }
+    }
+
+    /// A device and a subscriber of one client id would take each other's place.
+    fn load_names(&mut self, load: &LoadDef) {
+        for (i, subscriber) in load.subscribers.iter().enumerate() {
+            if load.devices.iter().any(|d| d.id == subscriber.id) {
+                let place = self.place(format!("load.subscribers[{i}]"));
+                let error = place.error("id", format!("a device has the client id `{}` too", subscriber.id));
+                self.report.push(error.help("one client id is one connection: name this one otherwise"));
+            }
+        }
+        let devices = load.devices.iter().map(|d| u64::from(d.count));
+        let all: u64 = devices.chain(load.subscribers.iter().map(|s| u64::from(s.count))).sum();
+        if all > MAX_CONNECTIONS {
+            let error = self.place("load").error("", format!("{all} connections are too many"));
+            self.report.push(error.help(format!("a scenario has {MAX_CONNECTIONS} at most")));
+        }
+    }
+
+    fn load_stages(&mut self, load: &LoadDef) {
+        for (i, stage) in load.stages.iter().enumerate() {
+            let place = self.place(format!("load.stages[{i}]"));
+            if stage.length().0 <= 0 {
+                self.report
+                    .push(place.error("for", "a stage lasts longer than 0 s").help("write `for: \"10s\"`"));
+            }
+            let (from, to) = stage.rates();
+            let fits = |r: f64| r.is_finite() && (0.0..=1e9).contains(&r);
+            if !fits(from) || !fits(to) {
+                let error = place.error("", "a rate multiplies the devices' own and is 0 or more");
+                self.report.push(error.help("1 leaves it, 2 doubles it"));
+            }
+        }
+    }
+
+    fn load_faults(&mut self, load: &LoadDef) {
+        for (i, fault) in load.faults.iter().enumerate() {
+            let place = self.place(format!("load.faults[{i}]"));
+            if fault.until.is_some_and(|until| until <= fault.at) {
+                let error = place.error("until", "the fault ends before it begins");
+                self.report
+                    .push(error.help("exchange the two; both count from the start of the first stage"));
+            }
+            let share = match fault.action {
+                LoadFaultKind::Storm { share, .. }
+                | LoadFaultKind::Stall { share }
+                | LoadFaultKind::SlowReader { share, .. }
+                | LoadFaultKind::WithholdAcks { share }
+                | LoadFaultKind::Takeover { share } => share,
+                LoadFaultKind::HalfOpen { .. } | LoadFaultKind::Malformed { .. } => 1.0,
+            };
+            place.within("do.share", share, 0.0, 1.0, &mut self.report);
+        }
+    }
+
+    fn load_rest(&mut self, load: &LoadDef) {
+        for (i, threshold) in load.thresholds.iter().enumerate() {
+            let place = self.place(format!("load.thresholds[{i}]"));
+            match threshold {
+                ThresholdDef::Below { percentile, stage, qos, .. } => {
+                    place.within("percentile", *percentile, 0.0, 100.0, &mut self.report);
+                    self.quality(&place, qos.unwrap_or(0));
+                    if stage.is_some_and(|s| s as usize >= load.stages.len()) {
+                        let error = place.error("stage", "there is no stage of this number");
+                        let last = load.stages.len().saturating_sub(1);
+                        self.report.push(error.help(format!("stages count from 0 to {last}")));
+                    }
+                }
+                ThresholdDef::Kept { share } => place.within("share", *share, 0.0, 1.0, &mut self.report),
+                ThresholdDef::AtMost { .. } | ThresholdDef::AtLeast { .. } => {}
+            }
+        }
+        if let Some(search) = &load.search {
+            let place = self.place("load.search");
+            place.above("from", search.from, 0.0, &mut self.report);
+            place.above("to", search.to, search.from, &mut self.report);
+            place.within("within", search.within, 0.01, 1.0, &mut self.report);
+            if search.length.0 <= 0 || search.confirm.0 <= 0 {
+                let error = place.error("for", "a trial and its confirmation last longer than 0 s");
+                self.report.push(error.help("write `for: \"5s\", confirm: \"20s\"`"));
+            }
+            if load.thresholds.is_empty() {
+                let error = place.error("", "a search needs `thresholds`, which say what is good enough");
+                self.report.push(
+                    error.help("add `thresholds: [Below(of: Latency, percentile: 99, bound: \"50ms\")]`"),
+                );
+            }
+        }
+        if let Some(commands) = &load.commands {
+            let place = self.place("load.commands");
+            let fleets = &self.scenario.fleet;
+            if !fleets.iter().any(|g| g.id == commands.fleet) {
+                let error =
+                    unknown("group of the fleet", &commands.fleet, fleets.iter().map(|g| g.id.as_str()));
+                self.report.push(error.at(place.source, place.span("fleet"), ""));
+            }
+            if commands.payloads.is_empty() || commands.payloads.len() != commands.becomes.len() {
+                let error = place.error("becomes", "each payload has its value in `becomes`");
+                self.report.push(error.help("`payloads: [\"on\", \"off\"], becomes: [1, 0]`"));
+            }
+            if commands.every.0 <= 0 {
+                self.report.push(
+                    place.error("every", "commands are more than 0 s apart").help("write `every: \"1s\"`"),
+                );
+            }
+        }
+        let place = self.place("load");
+        if load.connects_per_s == 0 {
+            let error = place.error("connects_per_s", "without connections there is no load");
+            self.report.push(error.help("leave it out for 2,000"));
+        }
+        if !(Span::from_secs(1)..=Span::from_secs(65_535)).contains(&load.keep_alive) {
+            let error = place.error("keep_alive", "MQTT counts this in whole seconds, from 1 to 65,535");
+            self.report.push(error.help("leave it out for \"1min\""));
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What a fit says of its parameters: intervals that cover, what the data do not tell, and what would.
+
+use rand_distr::{Distribution, StandardNormal};
+use rayon::prelude::*;
+use twinfleet_engine::{
+    dynamics::{
+        DynamicsDef,
+        fit::{Dataset, Global, Settings, fit, pool},
+        model::Model,
+    },
+    rng,
+};
+
+/// A box with two heaters, of which a recording may leave one off.
+const BOX: &str = r#"(
+    parameters: {
+        "c": (value: 100.0, prior: Log(0.4), bounds: (5.0, 2000.0)),
+        "g": (value: 1.0, prior: Log(0.4), bounds: (0.05, 20.0)),
+        "p1": (value: 30.0, prior: Log(0.3), bounds: (1.0, 300.0)),
+        "p2": (value: 30.0, prior: Log(0.3), bounds: (1.0, 300.0)),
+    },
+    inputs: [(signal: "heater1.level", range: (0, 1)), (signal: "heater2.level", range: (0, 1))],
+    boundaries: [(name: "room", at: Fixed(20.0))],
+    storages: [(name: "box", capacity: "c", initial_std_k: 2.0)],
+    conductances: [(between: ("box", "room"), value: "g")],
+    sources: [(into: "box", gain: "p1", input: "heater1.level"), (into: "box", gain: "p2", input: "heater2.level")],
+    outputs: [(signal: "probe.temperature", node: "box", noise_std: 0.2)],
+)"#;
+
+fn def() -> DynamicsDef {
+    DynamicsDef::from_ron(BOX).unwrap()
+}
+
+/// Five minutes of a box drawn from the priors times `spread`; both heaters are switched, or the first alone.
+fn recording(seed: u64, spread: f64, both: bool) -> (Dataset, Vec<f64>) {
+    let model = Model::compile(&def(), &Default::default()).unwrap();
+    let mut rng = rng::stream(seed, "box", "recording");
+    let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
+    let draw = |p: &twinfleet_engine::dynamics::model::Parameter, z: f64| {
+        p.value * (spread * p.prior_sd() * z).exp()
+    };
+    let theta: Vec<f64> = model.parameters.iter().map(|p| draw(p, normal())).collect();
+    let mut x = vec![20.0 + 2.0 * normal()];
+    let (mut t_s, mut u1, mut u2, mut y) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for k in 0..300 {
+        let on = [f64::from(u8::from(k / 40 % 2 == 0)), f64::from(u8::from(both && k / 70 % 2 == 0))];
+        if k > 0 {
+            model.step(&mut x, &theta, &on, 1.0);
+        }
+        t_s.push(f64::from(k));
+        u1.push(on[0]);
+        u2.push(on[1]);
+        y.push(x[0] + 0.2 * normal());
+    }
+    // A setting holds from its row on, and the step to a row is driven by the row before.
+    u1.rotate_left(1);
+    u2.rotate_left(1);
+    let data = Dataset {
+        name: format!("box {seed}"),
+        t_s,
+        inputs: vec![u1, u2],
+        outputs: vec![y],
+        ..Default::default()
+    };
+    (data, theta)
+}
+
+fn settings() -> Settings {
+    Settings { starts: 1, profiled: true, ..Settings::default() }
+}
+
+/// Truth drawn from the priors: of the 90 % intervals, 85 to 95 % hold it, for each parameter.
+#[test]
+fn ninety_percent_intervals_hold_the_truth_ninety_percent_of_the_time() {
+    let held: Vec<Vec<bool>> = (0..300u64)
+        .into_par_iter()
+        .map(|seed| {
+            let (data, theta) = recording(seed, 1.0, true);
+            let report = fit("box", &def(), &[data], &[], &settings()).unwrap();
+            let holds = |(e, truth): (&twinfleet_engine::dynamics::fit::Estimate, &f64)| {
+                (e.interval.0..=e.interval.1).contains(truth)
+            };
+            report.estimates.iter().zip(&theta).map(holds).collect()
+        })
+        .collect();
+    for p in 0..4 {
+        let share = held.iter().filter(|h| h[p]).count() as f64 / held.len() as f64;
+        println!("parameter {p}: {:.1} %", 100.0 * share);
+        assert!((0.85..=0.95).contains(&share), "parameter {p}: {share}");
+    }
+}
+
+#[test]
+fn a_heater_that_was_never_on_is_said_to_be_unknown_and_how_to_know_it() {
+    let (data, _) = recording(1, 0.0, false);
+    let report = fit("box", &def(), &[data], &[], &settings()).unwrap();
+    let p2 = report.estimates.iter().find(|e| e.name == "p2").unwrap();
+    assert!(!p2.identified && (p2.value / 30.0 - 1.0).abs() < 0.01, "kept at its prior: {p2:?}");
+    let told: Vec<&str> = report.estimates.iter().filter(|e| e.identified).map(|e| e.name.as_str()).collect();
+    assert_eq!(told, ["c", "g", "p1"]);
+    let experiment = report.experiments.iter().find(|e| e.parameter == "p2").unwrap();
+    assert_eq!(experiment.input.as_deref(), Some("heater2.level"));
+    assert!(experiment.settable && experiment.length_s <= 600.0, "{experiment:?}");
+    assert!(experiment.sd.1 < 0.7 * experiment.sd.0, "{experiment:?}");
+    // The experiment does what it says.
+    let (mut more, _) = recording(2, 0.0, true);
+    more.name = "the experiment".to_owned();
+    let (data, _) = recording(1, 0.0, false);
+    let after = fit("box", &def(), &[data, more], &[], &settings()).unwrap();
+    assert!(after.estimates.iter().find(|e| e.name == "p2").unwrap().identified);
+}
+
+#[test]
+fn what_only_a_ratio_is_told_of_is_named_together() {
+    let mut def = def();
+    def.parameters.get_mut("c").unwrap().prior = twinfleet_engine::dynamics::definition::PriorDef::Log(2.0);
+    for name in ["g", "p1", "p2"] {
+        def.parameters.get_mut(name).unwrap().prior =
+            twinfleet_engine::dynamics::definition::PriorDef::Log(2.0);
+    }
+    let (data, _) = recording(3, 0.0, true);
+    let report = fit("box", &def, &[data], &[], &settings()).unwrap();
+    // Twice the watts, twice the capacity and twice the loss look the same.
+    assert_eq!(report.confounded, [["c", "g", "p1", "p2"]]);
+    assert!(report.estimates.iter().all(|e| e.value > 0.0 && e.interval.0 > 0.0));
+}
+
+#[test]
+fn an_evolution_strategy_finds_the_same_minimum() {
+    let (data, theta) = recording(4, 1.0, true);
+    let wide = Settings { global: Global::CmaEs, ..settings() };
+    let found = |settings: &Settings| {
+        fit("box", &def(), std::slice::from_ref(&data), &[], settings).unwrap().estimates
+    };
+    for (a, b) in found(&settings()).iter().zip(found(&wide)) {
+        assert!((a.value / b.value - 1.0).abs() < 1e-3, "{} {} {}", a.name, a.value, b.value);
+    }
+    assert!((found(&wide)[0].value / theta[0] - 1.0).abs() < 0.2);
+}
+
+/// Twelve boxes that are alike: the prior of the thirteenth is narrower than the stated one, and lies where they do.
+#[test]
+fn a_fleet_tells_what_its_next_device_is_like() {
+    let fleet: Vec<Dataset> = (0..12).map(|k| recording(100 + k, 0.3, true).0).collect();
+    let prior = pool("box", &def(), &fleet, &Settings { starts: 1, ..Settings::default() }).unwrap();
+    let stated = def();
+    for (name, sd) in [("c", 0.4), ("g", 0.4), ("p1", 0.3), ("p2", 0.3)] {
+        let p = prior.parameters[name];
+        let z = (p.value / stated.parameters[name].value).ln() / (0.3 * sd);
+        assert!(p.sd < 0.6 * sd && z.abs() < 1.5, "{name}: {p:?}");
+    }
+    let narrowed = prior.applied_to(&stated).unwrap();
+    let (one, theta) = recording(500, 0.3, false);
+    let alone = fit("box", &stated, std::slice::from_ref(&one), &[], &settings()).unwrap();
+    let pooled = fit("box", &narrowed, &[one], &[], &settings()).unwrap();
+    let width = |r: &twinfleet_engine::dynamics::fit::Report| {
+        let p2 = r.estimates.iter().find(|e| e.name == "p2").unwrap();
+        (p2.interval.1 / p2.interval.0).ln()
+    };
+    // The second heater was never on: what is known of it is what the fleet is like.
+    assert!(width(&pooled) < 0.6 * width(&alone), "{} {}", width(&pooled), width(&alone));
+    assert!(theta.iter().all(|t| *t > 0.0));
+}

@@ -1,0 +1,330 @@
+//! `twinfleet load`: a broker under the load of a scenario, from file to verdict.
+
+mod args;
+mod firmware;
+mod merge;
+mod operator;
+mod page;
+mod prometheus;
+mod result;
+mod show;
+mod target;
+
+pub use args::{Args, parse_shard};
+pub use merge::{is_part, merge};
+
+use crate::{
+    exit::{Exit, Failure, say},
+    load_files::{self, Loaded},
+    report,
+};
+use result::{Result as LoadResult, Trial};
+use show::Dashboard;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+use target::Target;
+use twinfleet_engine::{
+    load::Stages,
+    scenario::load::{LoadDef, Metric, ScheduleDef, StageDef},
+};
+use twinfleet_twins::load::{
+    self as twins, Done, files::Part, job::Job, judge, retained, secure::Wraps, socket::Dial,
+};
+
+/// Runs the load of a scenario; the exit code says whether the broker held, and whether the measurement is one.
+pub fn run(args: Args, json: bool) -> Result<Exit, Failure> {
+    let loaded =
+        load_files::scenario(&args.file, &args.sets, &args.catalog).map_err(|r| load_files::refused(&r))?;
+    if !loaded.warnings.is_empty() && !args.quiet {
+        eprintln!("{}", loaded.warnings.render(load_files::style()).trim_end());
+    }
+    let Some(load) = loaded.scenario.load.clone() else {
+        return Err(Failure::input(format!(
+            "{}: this scenario has no `load:` section, which says who publishes what and when\n\
+             `twinfleet run {}` runs it; `twinfleet list scenarios` names those with a load (load-…)",
+            args.file, args.file
+        )));
+    };
+    if args.dry_run {
+        return plan_only(&loaded, &load, &args, json);
+    }
+    if let Some(dir) = &args.report {
+        report::probe(dir).map_err(|error| match error {
+            report::ReportError::NoFolder(_) => Failure::input(error),
+            report::ReportError::Io { .. } => Failure::outside(error),
+        })?;
+    }
+    let stop = crate::run::stop_flag()?;
+    let target = Target::open(&args)?;
+    let set = Setting { args: &args, loaded: &loaded, load: Arc::new(load), target: &target, stop: &stop };
+    let result = match &set.load.search {
+        Some(search) => set.search(search)?,
+        None => set.once(args.rate, &set.load.stages.clone())?,
+    };
+    finish(&set, &result, json)
+}
+
+/// What every pass of a load shares.
+struct Setting<'a> {
+    args: &'a Args,
+    loaded: &'a Loaded,
+    load: Arc<LoadDef>,
+    target: &'a Target,
+    stop: &'a Arc<AtomicBool>,
+}
+
+/// Ids of the devices of a group of the fleet.
+fn fleet_ids(loaded: &Loaded, id: &str) -> Vec<String> {
+    let group = loaded.scenario.fleet.iter().find(|g| g.id == id);
+    group.map_or_else(Vec::new, |g| (0..g.count).map(|i| g.id.replace("{}", &i.to_string())).collect())
+}
+
+/// A load, resolved, at a multiple of its rates.
+pub fn job(loaded: &Loaded, load: &Arc<LoadDef>, stages: &[StageDef], rate: f64, common: Common) -> Job {
+    let (devices, subscribers) = Job::members(load, &common.prefix, |fleet| fleet_ids(loaded, fleet));
+    Job {
+        load: Arc::clone(load),
+        stages: Arc::new(Stages::new(stages).times(rate)),
+        seed: common.seed,
+        shard: common.shard,
+        run: common.run,
+        devices: Arc::new(devices),
+        subscribers: Arc::new(subscribers),
+        dial: common.dial,
+        wraps: common.wraps,
+        login: common.login,
+        workers: common.workers,
+        start_at_unix_ns: common.start_at_unix_ns,
+        keep_trace: common.keep_trace,
+        start_signal: Arc::new(i64::MAX.into()),
+        stopped: Arc::default(),
+    }
+}
+
+/// What a job takes from the command line.
+pub struct Common {
+    pub prefix: String,
+    pub seed: u64,
+    pub shard: (u32, u32),
+    pub run: u32,
+    pub dial: Dial,
+    pub wraps: Wraps,
+    pub login: Option<(String, String)>,
+    pub workers: usize,
+    pub start_at_unix_ns: Option<i64>,
+    pub keep_trace: bool,
+}
+
+impl Setting<'_> {
+    fn job(&self, rate: f64, stages: &[StageDef], trial: u32) -> Job {
+        let args = self.args;
+        let seed = args.seed.unwrap_or(self.loaded.scenario.seed);
+        let dial = Dial {
+            to: self.target.address,
+            sources: args.source.clone().unwrap_or_default(),
+            no_delay: self.load.no_delay,
+        };
+        let common = Common {
+            prefix: args.prefix(),
+            seed,
+            shard: args.shard,
+            run: args.run_id(seed, trial),
+            dial,
+            wraps: self.target.wraps.clone(),
+            login: self.target.url.login.clone(),
+            workers: args.workers(),
+            start_at_unix_ns: args.start_at,
+            keep_trace: args.trace.is_some(),
+        };
+        job(self.loaded, &self.load, stages, rate, common)
+    }
+
+    /// One pass through the stages.
+    fn once(&self, rate: f64, stages: &[StageDef]) -> Result<LoadResult, Failure> {
+        self.pass(rate, stages, 0)
+    }
+
+    fn pass(&self, rate: f64, stages: &[StageDef], trial: u32) -> Result<LoadResult, Failure> {
+        let job = self.job(rate, stages, trial);
+        let firmware = firmware::start(self, &job)?;
+        let operator = operator::start(self, &job)?;
+        let mut dashboard = Dashboard::new(&job, self.args)?;
+        let went = twins::run(job.clone(), firmware, self.stop, |p| dashboard.at(p));
+        // Those who work beside it end with it, whatever came of it.
+        job.stopped.store(true, Relaxed);
+        let seen = operator.map(|o| o.join().map_err(|_| Failure::outside("the operator's thread failed")));
+        let mut done = went.map_err(Failure::outside)?;
+        if let Some(seen) = seen {
+            let seen = seen?.map_err(Failure::outside)?;
+            done.tally.counts.commands += seen.commands;
+            done.tally.counts.commands_followed += seen.followed.len() as u64;
+            for (intended_ns, took_ns) in seen.followed {
+                done.tally.times.record(Metric::Command, 1, job.stages.of(intended_ns), took_ns);
+            }
+        }
+        dashboard.finish();
+        if let Some(path) = &self.args.trace {
+            write_trace(path, &done)?;
+        }
+        let mut verdict = judge::judge(&job, &done.tally);
+        if done.finished && job.shard.1 == 1 {
+            // The newcomer speaks plain TCP, or TLS with the system's certificates.
+            if !self.target.is_wrapped {
+                judge::amend(&mut verdict, retained::look(&job, &done.tally, &self.target.url));
+            }
+        }
+        Ok(LoadResult::new(self, &job, done, verdict, rate))
+    }
+
+    /// Doubles the rate while the thresholds hold, halves the interval after that, and confirms what it found.
+    fn search(&self, search: &twinfleet_engine::scenario::load::SearchDef) -> Result<LoadResult, Failure> {
+        let hold = |length| vec![StageDef::Hold { length, rate: 1.0 }];
+        let mut trials: Vec<Trial> = Vec::new();
+        let (mut good, mut bad) = (None::<f64>, None::<f64>);
+        let mut rate = search.from;
+        let mut last = None;
+        while trials.len() < 40 {
+            let result = self.pass(rate, &hold(search.length), trials.len() as u32 + 1)?;
+            let held = result.held() && result.valid();
+            trials.push(result.trial("trial"));
+            if !self.args.quiet {
+                eprintln!("{}", show::trial(&trials[trials.len() - 1]));
+            }
+            let interrupted = !result.finished;
+            last = Some(result);
+            if interrupted {
+                break;
+            }
+            if held {
+                good = Some(rate);
+            } else {
+                bad = Some(rate);
+            }
+            rate = match (good, bad) {
+                (Some(g), None) if g >= search.to => break,
+                (Some(g), None) => (g * 2.0).min(search.to),
+                (Some(g), Some(b)) if b / g <= 1.0 + search.within => break,
+                (Some(g), Some(b)) => (g * b).sqrt(),
+                // Even the first was too much.
+                (None, Some(b)) if b < search.from / 16.0 => break,
+                (None, _) => rate / 2.0,
+            };
+        }
+        let Some(last) = last else { return Err(Failure::input("the search had no trial")) };
+        // The rate found has to hold over a longer time, too; else a little less is tried.
+        let mut candidate = good;
+        let mut confirmed = last;
+        for _ in 0..4 {
+            let Some(rate) = candidate.filter(|_| confirmed.finished) else { break };
+            let result = self.pass(rate, &hold(search.confirm), trials.len() as u32 + 1)?;
+            trials.push(result.trial("confirmation"));
+            if !self.args.quiet {
+                eprintln!("{}", show::trial(&trials[trials.len() - 1]));
+            }
+            let held = result.held() && result.valid();
+            confirmed = result;
+            if held {
+                confirmed.found = Some(rate);
+                break;
+            }
+            candidate = Some(rate / (1.0 + search.within));
+        }
+        confirmed.trials = trials;
+        Ok(confirmed)
+    }
+}
+
+/// Every message as a line: intended time [ns], device, number.
+fn write_trace(path: &std::path::Path, done: &Done) -> Result<(), Failure> {
+    use std::fmt::Write;
+    let mut text = String::with_capacity(done.tally.trace.len() * 24);
+    for (at_ns, device, seq) in &done.tally.trace {
+        // Writing into a string cannot fail.
+        let _ = writeln!(text, "{at_ns} {device} {seq}");
+    }
+    let failed = |e| Failure::outside(format!("cannot write the trace {}: {e}", path.display()));
+    std::fs::write(path, text).map_err(failed)
+}
+
+/// The intended trace without a broker.
+fn plan_only(loaded: &Loaded, load: &LoadDef, args: &Args, json: bool) -> Result<Exit, Failure> {
+    let load = Arc::new(load.clone());
+    let seed = args.seed.unwrap_or(loaded.scenario.seed);
+    let dial = Dial { to: ([127, 0, 0, 1], 1883).into(), sources: Default::default(), no_delay: true };
+    let common = Common {
+        prefix: args.prefix(),
+        seed,
+        shard: args.shard,
+        run: 0,
+        dial,
+        wraps: Wraps::default(),
+        login: None,
+        workers: 1,
+        start_at_unix_ns: None,
+        keep_trace: true,
+    };
+    let job = job(loaded, &load, &load.stages, args.rate, common);
+    let mut trace = Vec::new();
+    for device in job.devices.iter().filter(|d| job.owns(d.ordinal)) {
+        let def = &load.devices[device.group].schedule;
+        if matches!(def, ScheduleDef::Firmware { .. }) {
+            continue;
+        }
+        let schedule = twinfleet_engine::load::Schedule::new(def, &job.stages, seed, &device.id);
+        trace.extend(schedule.enumerate().map(|(seq, at)| (at, device.ordinal, seq as u32)));
+    }
+    trace.sort_unstable();
+    let messages = trace.len();
+    if let Some(path) = &args.trace {
+        let mut tally = twinfleet_twins::load::tally::Tally::new(1, 1);
+        tally.trace = trace;
+        let done =
+            Done { tally, wall_s: 0.0, finished: true, start_unix_ns: 0, memory_bytes: 0, connect_s: 0.0 };
+        write_trace(path, &done)?;
+    }
+    let length_s = job.stages.length_ns() as f64 * 1e-9;
+    if json {
+        let object = serde_json::json!({
+            "connections": job.connections(), "messages": messages, "length_s": length_s, "seed": seed,
+        });
+        say(format_args!("{object}"));
+    } else {
+        say(format_args!(
+            "{} connections, {messages} messages over {length_s} s; nothing was sent (--dry-run)",
+            job.connections()
+        ));
+    }
+    Ok(Exit::Ok)
+}
+
+fn finish(set: &Setting<'_>, result: &LoadResult, json: bool) -> Result<Exit, Failure> {
+    if let Some(dir) = &set.args.report {
+        page::write(result, dir).map_err(Failure::outside)?;
+    }
+    if let Some(dir) = &set.args.out {
+        write_part(&result.part, dir)?;
+    }
+    if json {
+        say(format_args!("{}", result.json()));
+    } else if !set.args.quiet {
+        say(format_args!("{}", show::summary(result).trim_end()));
+    }
+    for accusation in result.accusations() {
+        eprintln!("invalid: {accusation}");
+    }
+    Ok(result.exit())
+}
+
+/// Writes a shard's part, aside first, so that nobody finds half of one.
+fn write_part(part: &Part, dir: &std::path::Path) -> Result<(), Failure> {
+    let failed =
+        |e| Failure::outside(format!("cannot write {}: {e}", dir.join(twins::files::FILE).display()));
+    std::fs::create_dir_all(dir).map_err(failed)?;
+    let aside = dir.join(format!("{}.tmp", twins::files::FILE));
+    let text = serde_json::to_vec(part).map_err(|e| Failure::outside(e.to_string()))?;
+    std::fs::write(&aside, text)
+        .and_then(|()| std::fs::rename(&aside, dir.join(twins::files::FILE)))
+        .map_err(failed)
+}

@@ -1,0 +1,176 @@
+//! Devices whose firmware says what they send: the world is simulated on a thread of its own, ahead of the load; or, where
+//! an operator commands them, tick by tick beside it, so that what devices hear changes what they send.
+
+use super::Setting;
+use crate::{exit::Failure, plugins};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    thread,
+    time::Duration,
+};
+use twinfleet_engine::{
+    message::Message,
+    plan::Plan,
+    record::{Sampled, Sampler},
+    run::Run,
+    scenario::load::ScheduleDef,
+    time::SimTime,
+};
+use twinfleet_twins::load::{
+    conn::Planned,
+    job::Job,
+    unix_ns,
+    worker::{Feed, Firmware, Heard},
+};
+
+/// Messages planned ahead, for each worker.
+const AHEAD: usize = 1 << 16;
+/// Publisher of what comes from outside the world.
+const OUTSIDE: u32 = u32::MAX;
+
+/// Starts the simulation of the devices with a `Firmware` schedule, if there are any; a way for each worker.
+pub fn start(set: &Setting<'_>, job: &Job) -> Result<Vec<Option<Firmware>>, Failure> {
+    let loaded = set.loaded;
+    let fleets: Vec<&str> = job
+        .load
+        .devices
+        .iter()
+        .filter_map(|d| match &d.schedule {
+            ScheduleDef::Firmware { fleet } => Some(fleet.as_str()),
+            _ => None,
+        })
+        .collect();
+    if fleets.is_empty() {
+        return Ok(Vec::new());
+    }
+    let base = loaded.files.base().to_owned();
+    let plan = Plan::new(Arc::clone(&loaded.scenario), Arc::clone(&loaded.catalog), base, job.seed, (0, 1))
+        .map_err(Failure::input)?;
+    let by_id: HashMap<&str, usize> = job.devices.iter().enumerate().map(|(i, d)| (&*d.id, i)).collect();
+    let prefix = set.args.prefix();
+    let live = job.load.commands.is_some();
+    // Ordinal in the world → index in the job; and what each device listens to.
+    let (mut spec_of, mut topics) = (HashMap::new(), HashMap::new());
+    for group in &plan.groups {
+        let id = &plan.scenario.fleet[group.def].id;
+        for i in (0..group.count).filter(|_| fleets.contains(&id.as_str())) {
+            let device = plan.device_id(group, i);
+            let Some(spec) = by_id.get(device.as_str()) else { continue };
+            spec_of.insert(group.first + i, *spec);
+            let zone = group.zone(i).map_or("outside", |z| plan.scenario.world.zones[z].id.as_str());
+            let commands = group.firmware.iter().filter(|_| live).flat_map(|f| &f.commands);
+            let filled = commands
+                .map(|c| format!("{prefix}{}", c.topic.replace("{device}", &device).replace("{zone}", zone)));
+            topics.insert(*spec, filled.collect::<Vec<String>>());
+        }
+    }
+    let run = plugins::assemble(loaded, &plan, 1, None, Sampled::new(Sampler::new(1, 1), 1))
+        .map_err(Failure::input)?;
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..job.workers).map(|_| flume::bounded(AHEAD)).unzip();
+    let (hear, heard) = flume::bounded(AHEAD);
+    let topics = Arc::new(topics);
+    let world = World { run, spec_of, senders, heard, prefix, job: job.clone(), count: 0 };
+    thread::spawn(move || if live { world.beside() } else { world.ahead() });
+    let way = |feed| Some(Firmware { feed, hear: hear.clone(), topics: Arc::clone(&topics) });
+    Ok(receivers.into_iter().map(way).collect())
+}
+
+struct World {
+    run: Run,
+    spec_of: HashMap<u32, usize>,
+    senders: Vec<flume::Sender<Feed>>,
+    heard: flume::Receiver<Heard>,
+    prefix: String,
+    job: Job,
+    count: u64,
+}
+
+impl World {
+    fn is_over(&self) -> bool {
+        self.run.is_over()
+            || self.run.now().0 >= self.job.stages.length_ns()
+            || self.job.stopped.load(Relaxed)
+    }
+
+    /// As far ahead as the way to the workers holds. What devices say to each other goes round inside.
+    fn ahead(mut self) {
+        let mut inbox = Vec::new();
+        while !self.is_over() {
+            let outbox = self.run.tick(std::mem::take(&mut inbox));
+            if !self.hand_on(&outbox) {
+                return;
+            }
+            inbox = outbox;
+        }
+        self.end();
+    }
+
+    /// In real time: each tick hears what came through the broker before it.
+    fn beside(mut self) {
+        while self.job.start_signal.load(Relaxed) == i64::MAX {
+            if self.job.stopped.load(Relaxed) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        let start_ns = self.job.start_signal.load(Relaxed);
+        while !self.is_over() {
+            let early = start_ns + self.run.now().0 - unix_ns();
+            if early > 0 {
+                thread::sleep(Duration::from_nanos(early as u64));
+            }
+            let inbox = self.inbox();
+            let outbox = self.run.tick(inbox);
+            if !self.hand_on(&outbox) {
+                return;
+            }
+        }
+        self.end();
+    }
+
+    fn inbox(&mut self) -> Vec<Message> {
+        let now = self.run.now();
+        let message = |(seq, heard): (u64, Heard)| Message {
+            sent: now,
+            due: now,
+            publisher: OUTSIDE,
+            seq,
+            topic: heard.topic.strip_prefix(&self.prefix).unwrap_or(&heard.topic).into(),
+            payload: heard.payload.into(),
+            qos: heard.qos,
+            retain: false,
+        };
+        let inbox: Vec<Message> = (self.count..).zip(self.heard.try_iter()).map(message).collect();
+        self.count += inbox.len() as u64;
+        inbox
+    }
+
+    /// Each worker finds its own devices among them; false: nobody is there any more.
+    fn hand_on(&self, outbox: &[Message]) -> bool {
+        let end = SimTime(self.job.stages.length_ns());
+        for message in outbox.iter().filter(|m| m.sent < end) {
+            let Some(spec) = self.spec_of.get(&message.publisher) else { continue };
+            let planned = Planned {
+                at_ns: message.sent.0,
+                topic: format!("{}{}", self.prefix, message.topic).into(),
+                payload: Arc::clone(&message.payload),
+                qos: message.qos,
+                retain: message.retain,
+            };
+            let told =
+                |sender: &flume::Sender<Feed>| sender.send(Feed::Message(*spec, planned.clone())).is_ok();
+            if !self.senders.iter().all(told) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn end(&self) {
+        for sender in &self.senders {
+            // A worker that has left needs no end.
+            let _ = sender.send(Feed::End);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! `twinfleet merge` of the parts of a load: histograms add up, ledgers are laid side by side, and the whole is judged.
+
+use super::{Common, job, page, result::Result as LoadResult, show};
+use crate::{
+    exit::{Exit, Failure, say},
+    load_files,
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use twinfleet_engine::scenario::source::Source;
+use twinfleet_twins::load::{
+    files::{self, Part},
+    judge,
+    socket::Dial,
+};
+
+/// Whether a folder holds a part of a load.
+pub fn is_part(dir: &Path) -> bool {
+    dir.join(files::FILE).is_file()
+}
+
+/// Joins the parts in these folders; writes the whole, with its report, to `out`.
+pub fn merge(dirs: &[PathBuf], out: &Path, json: bool) -> Result<Exit, Failure> {
+    let parts: Vec<Part> = dirs.iter().map(|d| read(d)).collect::<Result<_, _>>()?;
+    let parts = files::complete(parts).map_err(Failure::input)?;
+    let Some(first) = parts.first().cloned() else { return Err(Failure::input("there is nothing to merge")) };
+    let source = Source::embedded(&first.name, &first.scenario);
+    let catalog = load_files::catalog(None, &[]).map_err(|r| load_files::refused(&r))?;
+    let loaded =
+        load_files::checked(source, catalog, PathBuf::new(), |_| {}).map_err(|r| load_files::refused(&r))?;
+    let Some(load) = loaded.scenario.load.clone().map(Arc::new) else {
+        return Err(Failure::input(format!("{}: its scenario has no `load:` section", dirs[0].display())));
+    };
+    let common = Common {
+        prefix: first.prefix.clone(),
+        seed: first.seed,
+        shard: (0, 1),
+        run: first.run,
+        dial: Dial { to: ([127, 0, 0, 1], 1883).into(), sources: Default::default(), no_delay: true },
+        wraps: Default::default(),
+        login: None,
+        workers: 1,
+        start_at_unix_ns: None,
+        keep_trace: false,
+    };
+    let job = job(&loaded, &load, &load.stages, first.rate, common);
+    let mut whole: Option<twinfleet_twins::load::tally::Tally> = None;
+    for part in &parts {
+        let tally = part.tally(job.stages.len()).map_err(Failure::input)?;
+        match &mut whole {
+            None => whole = Some(tally),
+            Some(sum) => sum.add(tally),
+        }
+    }
+    let Some(tally) = whole else { return Err(Failure::input("there is nothing to merge")) };
+    let verdict = judge::judge(&job, &tally);
+    let part = Part {
+        shard: (0, 1),
+        finished: parts.iter().all(|p| p.finished),
+        wall_s: parts.iter().map(|p| p.wall_s).fold(0.0, f64::max),
+        times: tally.times.to_wire(),
+        course: tally.course.clone(),
+        counts: tally.counts,
+        devices: tally.devices.clone(),
+        subscribers: tally.subscribers.clone(),
+        cpu: tally.cpu.clone(),
+        accusations: tally.accusations.clone(),
+        reasons: tally.reasons.clone(),
+        ..first
+    };
+    super::write_part(&part, out)?;
+    let mut result = LoadResult::of_books(&job, tally, verdict, part);
+    result.about.clone_from(&loaded.scenario.about);
+    page::write(&result, out).map_err(Failure::outside)?;
+    if json {
+        say(format_args!("{}", result.json()));
+    } else {
+        say(format_args!("{} parts merged into {}", parts.len(), out.display()));
+        say(format_args!("{}", show::summary(&result).trim_end()));
+    }
+    for accusation in result.accusations() {
+        eprintln!("invalid: {accusation}");
+    }
+    Ok(result.exit())
+}
+
+fn read(dir: &Path) -> Result<Part, Failure> {
+    let path = dir.join(files::FILE);
+    let bad = |e: &dyn std::fmt::Display| {
+        Failure::input(format!(
+            "{}: this is no part of a load ({e}); name the folders that `twinfleet load --out` wrote",
+            path.display()
+        ))
+    };
+    let text = fs::read(&path).map_err(|e| bad(&e))?;
+    serde_json::from_slice(&text).map_err(|e| bad(&e))
+}

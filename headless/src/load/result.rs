@@ -1,0 +1,295 @@
+//! What a load came to, for people and for machines.
+
+use super::Setting;
+use crate::exit::Exit;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use twinfleet_engine::scenario::load::Metric;
+use twinfleet_twins::load::{
+    Done,
+    files::Part,
+    health::Accusation,
+    job::Job,
+    judge::{self, Outcome, Verdict},
+    tally::Tally,
+    times::{Percentiles, Times, WireTimes},
+};
+
+/// A row of the table of times.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// What was measured.
+    pub of: &'static str,
+    /// Quality of service; None: of all.
+    pub qos: Option<u8>,
+    /// Number of the stage; None: of all.
+    pub stage: Option<u32>,
+    /// What kind of stage it is; empty: all.
+    pub stage_kind: &'static str,
+    /// Percentiles.
+    #[serde(flatten)]
+    pub at: Percentiles,
+}
+
+/// One pass of a search.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trial {
+    /// `trial` or `confirmation`.
+    pub kind: &'static str,
+    /// Multiple of the devices' rates.
+    pub rate: f64,
+    /// Messages a second, as planned.
+    pub planned_per_s: f64,
+    /// Deliveries a second.
+    pub received_per_s: f64,
+    /// 99th percentile of the latency, [ms].
+    pub p99_ms: f64,
+    /// Whether all thresholds held.
+    pub held: bool,
+    /// Whether the generator was not the limit.
+    pub valid: bool,
+    /// What failed first.
+    pub why: String,
+}
+
+/// A load's result.
+pub struct Result {
+    pub scenario: String,
+    pub about: String,
+    pub broker: String,
+    pub replay: String,
+    pub seed: u64,
+    pub rate: f64,
+    pub shard: (u32, u32),
+    pub finished: bool,
+    pub wall_s: f64,
+    pub length_s: f64,
+    pub connect_s: f64,
+    pub connections: u64,
+    pub memory_bytes: u64,
+    pub rows: Vec<Row>,
+    pub lag_p99_ms: f64,
+    pub outcomes: Vec<Outcome>,
+    pub verdict: Verdict,
+    pub tally: Tally,
+    pub trials: Vec<Trial>,
+    /// The highest rate that was confirmed.
+    pub found: Option<f64>,
+    pub searched: bool,
+    pub part: Part,
+}
+
+impl Result {
+    pub fn new(set: &Setting<'_>, job: &Job, done: Done, verdict: Verdict, rate: f64) -> Self {
+        let part = part(set, job, &done, rate);
+        let mut replay =
+            format!("twinfleet load {} --broker {} --seed {}", set.args.file, set.target.name, job.seed);
+        if rate != 1.0 {
+            replay += &format!(" --rate {rate}");
+        }
+        for assignment in &set.args.sets {
+            replay += &format!(" --set '{assignment}'");
+        }
+        let mut result = Self::of_books(job, done.tally, verdict, part);
+        result.replay = replay;
+        result.connect_s = done.connect_s;
+        result.memory_bytes = done.memory_bytes;
+        result.searched = set.load.search.is_some();
+        result.about.clone_from(&set.loaded.scenario.about);
+        result
+    }
+
+    /// From the books alone, which a merge has too.
+    pub fn of_books(job: &Job, tally: Tally, verdict: Verdict, part: Part) -> Self {
+        let kind =
+            |stage: Option<u32>| stage.and_then(|s| job.load.stages.get(s as usize)).map_or("", |s| s.word());
+        let row = |(of, qos, stage, at): (Metric, Option<u8>, Option<u32>, Percentiles)| Row {
+            of: of.word(),
+            qos,
+            stage,
+            stage_kind: kind(stage),
+            at,
+        };
+        // A shard alone cannot tell what others' subscribers got.
+        let judged = if part.shard.1 == 1 && part.finished {
+            judge::thresholds(job, &tally, &verdict)
+        } else {
+            Vec::new()
+        };
+        Self {
+            scenario: part.name.clone(),
+            about: String::new(),
+            broker: part.broker.clone(),
+            replay: String::new(),
+            seed: part.seed,
+            rate: part.rate,
+            shard: part.shard,
+            finished: part.finished,
+            wall_s: part.wall_s,
+            length_s: job.stages.length_ns() as f64 * 1e-9,
+            connect_s: 0.0,
+            connections: job.connections(),
+            memory_bytes: 0,
+            rows: judge::table(job, &tally).into_iter().map(row).collect(),
+            lag_p99_ms: tally.lag.value_at_quantile(0.99) as f64 * 1e-3,
+            outcomes: judged,
+            verdict,
+            tally,
+            trials: Vec::new(),
+            found: None,
+            searched: false,
+            part,
+        }
+    }
+
+    pub fn accusations(&self) -> &[Accusation] {
+        // A search ends where something gives way; the confirmation counts.
+        if self.searched && self.found.is_some() { &[] } else { &self.tally.accusations }
+    }
+
+    /// Whether the generator was not the limit.
+    pub fn valid(&self) -> bool {
+        self.tally.accusations.is_empty()
+    }
+
+    /// Whether all thresholds held.
+    pub fn held(&self) -> bool {
+        self.outcomes.iter().all(|o| o.held == Some(true))
+    }
+
+    pub fn exit(&self) -> Exit {
+        match () {
+            () if !self.accusations().is_empty() => Exit::Invalid,
+            () if !self.finished => Exit::Interrupted,
+            () if self.searched && self.found.is_none() => Exit::Failed,
+            () if self.held() => Exit::Ok,
+            () => Exit::Failed,
+        }
+    }
+
+    /// The verdict in a few words.
+    pub fn headline(&self) -> String {
+        if let Some(first) = self.accusations().first() {
+            return format!("Not a measurement of the broker: {}", first.text);
+        }
+        if !self.finished {
+            return "Stopped before its end".to_owned();
+        }
+        if self.searched {
+            return match self.found {
+                Some(rate) => format!(
+                    "The highest confirmed rate is {rate:.3} times the scenario's: {:.0} messages/s",
+                    self.sent_per_s()
+                ),
+                None => "No rate met the thresholds".to_owned(),
+            };
+        }
+        if self.shard.1 > 1 {
+            return format!("Shard {} of {}: `twinfleet merge` judges the whole", self.shard.0, self.shard.1);
+        }
+        let failed = self.outcomes.iter().filter(|o| o.held != Some(true)).count();
+        match (self.outcomes.len(), failed) {
+            (1, 0) => "The broker kept what MQTT promises".to_owned(),
+            (n, 0) => format!("All {n} thresholds held"),
+            (n, f) => format!("{f} of {n} thresholds failed"),
+        }
+    }
+
+    /// Messages a second over the stages.
+    pub fn sent_per_s(&self) -> f64 {
+        self.verdict.sent as f64 / self.length_s.max(1e-9)
+    }
+
+    /// Deliveries a second over the run.
+    pub fn received_per_s(&self) -> f64 {
+        self.verdict.received as f64 / self.wall_s.max(1e-9)
+    }
+
+    /// CPU of the generator a message sent or received, [µs].
+    pub fn cpu_us(&self) -> f64 {
+        let ran_ns: u64 = self.tally.cpu.iter().map(|c| c.ran_ns).sum();
+        ran_ns as f64 * 1e-3 / ((self.verdict.sent + self.verdict.received) as f64).max(1.0)
+    }
+
+    pub fn percentiles(&self, of: Metric) -> Percentiles {
+        Percentiles::of(&self.tally.times.of(of, None, None))
+    }
+
+    pub fn trial(&self, kind: &'static str) -> Trial {
+        let failed = self.outcomes.iter().find(|o| o.held != Some(true));
+        let why = match (self.tally.accusations.first(), failed) {
+            (Some(a), _) => a.text.clone(),
+            (None, Some(o)) => format!("{}: {}", o.claim, o.measured),
+            (None, None) => String::new(),
+        };
+        Trial {
+            kind,
+            rate: self.rate,
+            planned_per_s: self.sent_per_s(),
+            received_per_s: self.received_per_s(),
+            p99_ms: self.percentiles(Metric::Latency).p99_ms,
+            held: self.held(),
+            valid: self.valid(),
+            why,
+        }
+    }
+
+    /// The result as the text of report.json.
+    pub fn json(&self) -> String {
+        let counters: BTreeMap<String, serde_json::Value> = match serde_json::to_value(self.tally.counts) {
+            Ok(serde_json::Value::Object(map)) => map.into_iter().collect(),
+            _ => BTreeMap::new(),
+        };
+        let object = serde_json::json!({
+            "format": 1,
+            "scenario": self.scenario, "about": self.about, "broker": self.broker, "replay": self.replay,
+            "seed": self.seed, "rate": self.rate, "shard": [self.shard.0, self.shard.1],
+            "held": self.held(), "valid": self.accusations().is_empty(), "headline": self.headline(),
+            "finished": self.finished, "exit": self.exit() as u8,
+            "length_s": self.length_s, "wall_s": self.wall_s, "connect_s": self.connect_s,
+            "connections": self.connections, "memory_bytes": self.memory_bytes,
+            "sent_per_s": self.sent_per_s(), "received_per_s": self.received_per_s(),
+            "cpu_us_a_message": self.cpu_us(), "lag_p99_ms": self.lag_p99_ms,
+            "accusations": self.accusations(), "thresholds": self.outcomes, "verdict": self.verdict,
+            "times": self.rows, "counters": counters, "reasons": self.tally.reasons,
+            "trials": self.trials, "found": self.found,
+        });
+        let mut text = serde_json::to_string_pretty(&object).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+}
+
+fn part(set: &Setting<'_>, job: &Job, done: &Done, rate: f64) -> Part {
+    let tally = &done.tally;
+    let mut lag = Times::new(1);
+    for value in tally.lag.iter_recorded() {
+        for _ in 0..value.count_since_last_iteration().min(1 << 22) {
+            lag.record(Metric::PublishDelay, 0, 0, value.value_iterated_to() as i64 * 1_000);
+        }
+    }
+    let lag: Vec<WireTimes> = lag.to_wire();
+    Part {
+        format: 1,
+        scenario: set.loaded.source.text().to_owned(),
+        name: set.args.file.clone(),
+        prefix: set.args.prefix(),
+        seed: job.seed,
+        rate,
+        shard: job.shard,
+        run: job.run,
+        start_unix_ns: done.start_unix_ns,
+        finished: done.finished,
+        wall_s: done.wall_s,
+        broker: set.target.name.clone(),
+        times: tally.times.to_wire(),
+        lag,
+        course: tally.course.clone(),
+        counts: tally.counts,
+        devices: tally.devices.clone(),
+        subscribers: tally.subscribers.clone(),
+        cpu: tally.cpu.clone(),
+        accusations: tally.accusations.clone(),
+        reasons: tally.reasons.clone(),
+    }
+}

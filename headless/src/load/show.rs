@@ -1,0 +1,238 @@
+//! What a load shows on a terminal: a dashboard while it runs, a summary at its end.
+
+use super::{
+    Args,
+    prometheus::Exporter,
+    result::{Result as LoadResult, Trial},
+};
+use crate::{exit::Failure, report::words::thousands};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::{
+    fmt::Write,
+    io::IsTerminal,
+    time::{Duration, Instant},
+};
+use twinfleet_engine::scenario::load::Metric;
+use twinfleet_twins::load::{Progress, job::Job};
+
+/// How often the dashboard is drawn anew.
+const REDRAW: Duration = Duration::from_millis(200);
+
+/// Lines on a terminal that change as it goes; elsewhere a plain line every tenth.
+pub struct Dashboard {
+    bar: Option<ProgressBar>,
+    lines: bool,
+    exporter: Option<Exporter>,
+    length_s: f64,
+    stages: Vec<(f64, &'static str)>,
+    connections: u64,
+    drawn: Instant,
+    before: (f64, u64, u64),
+    tenth: u64,
+}
+
+impl Dashboard {
+    pub fn new(job: &Job, args: &Args) -> Result<Self, Failure> {
+        let length_s = job.stages.length_ns() as f64 * 1e-9;
+        let terminal = std::io::stderr().is_terminal();
+        let bar = (!args.quiet && terminal).then(|| {
+            let bar = ProgressBar::with_draw_target(Some(1_000), ProgressDrawTarget::stderr_with_hz(10));
+            let style = ProgressStyle::with_template("{bar:30} {percent:>3}%  {prefix}\n{msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            bar.with_style(style)
+        });
+        let mut end = 0.0;
+        let stage = |s: &twinfleet_engine::scenario::load::StageDef| {
+            end += s.length().as_secs_f64();
+            (end, s.word())
+        };
+        Ok(Self {
+            bar,
+            lines: !args.quiet && !terminal,
+            exporter: args.prometheus.map(Exporter::start).transpose()?,
+            length_s,
+            stages: job.load.stages.iter().map(stage).collect(),
+            connections: job.connections(),
+            drawn: Instant::now(),
+            before: (0.0, 0, 0),
+            tenth: 0,
+        })
+    }
+
+    pub fn at(&mut self, p: Progress) {
+        if self.drawn.elapsed() < REDRAW {
+            return;
+        }
+        self.drawn = Instant::now();
+        let c = p.counts;
+        let span_s = (p.t_s - self.before.0).max(1e-3);
+        let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / span_s;
+        let (sent, received) = (rate(c.sent, self.before.1), rate(c.fresh, self.before.2));
+        self.before = (p.t_s, c.sent, c.fresh);
+        if let Some(exporter) = &self.exporter {
+            exporter.show(p);
+        }
+        let stage = self.stages.iter().find(|(end, _)| p.t_s < *end).map_or("drain", |(_, word)| word);
+        let head = if p.t_s < 0.0 {
+            format!("connecting: {} of {}", thousands(c.up as f64), thousands(self.connections as f64))
+        } else {
+            format!("{:.1} s of {} s, {stage}", p.t_s, self.length_s)
+        };
+        let done = (p.t_s / self.length_s).clamp(0.0, 1.0);
+        let body = format!(
+            "connections {} up, {} failed\nsent {} ({}/s), acknowledged {}\nreceived {} ({}/s), under way {}",
+            thousands(c.up as f64),
+            c.failed,
+            thousands(c.sent as f64),
+            thousands(sent.round()),
+            thousands(c.acknowledged as f64),
+            thousands(c.fresh as f64),
+            thousands(received.round()),
+            thousands(c.expected.saturating_sub(c.fresh) as f64),
+        );
+        if let Some(bar) = &self.bar {
+            bar.set_position((done * 1_000.0) as u64);
+            bar.set_prefix(head);
+            bar.set_message(body);
+        } else if self.lines {
+            let tenth = (done * 10.0) as u64;
+            if tenth > self.tenth {
+                self.tenth = tenth;
+                eprintln!("{:>3}%  {head}; {}", tenth * 10, body.replace('\n', "; "));
+            }
+        }
+    }
+
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// A pass of a search as a line.
+pub fn trial(t: &Trial) -> String {
+    let word = match (t.valid, t.held) {
+        (false, _) => "invalid",
+        (_, true) => "held",
+        (_, false) => "failed",
+    };
+    let why = if t.why.is_empty() { String::new() } else { format!(" ({})", t.why) };
+    format!(
+        "{:<12} {:>9.3} x  {:>10}/s sent  {:>10}/s received  p99 {:>8.2} ms  {word}{why}",
+        t.kind,
+        t.rate,
+        thousands(t.planned_per_s.round()),
+        thousands(t.received_per_s.round()),
+        t.p99_ms
+    )
+}
+
+/// The summary of a load.
+pub fn summary(r: &LoadResult) -> String {
+    let mut out = String::new();
+    // Writing into a string cannot fail.
+    let c = &r.tally.counts;
+    let _ = writeln!(
+        out,
+        "{} connections up in {:.2} s, {} refused, {} broke, {} cut by faults, {} made again",
+        thousands(c.connected as f64),
+        r.connect_s,
+        c.refused,
+        c.disconnected,
+        c.cut,
+        c.reconnected
+    );
+    let v = &r.verdict;
+    let _ = writeln!(
+        out,
+        "{} sent ({}/s), {} acknowledged, {} of {} deliveries",
+        thousands(v.sent as f64),
+        thousands(r.sent_per_s().round()),
+        thousands(v.acknowledged as f64),
+        thousands(v.received as f64),
+        thousands(v.expected as f64)
+    );
+    let _ = writeln!(
+        out,
+        "lost {}, duplicated {}, reordered {}, invented or altered {}; breaches of MQTT {}",
+        v.lost, v.duplicated, v.reordered, v.invented, v.breaches
+    );
+    for f in v.findings.iter().take(8) {
+        let what =
+            serde_json::to_value(f.what).ok().and_then(|w| w.as_str().map(str::to_owned)).unwrap_or_default();
+        let whose =
+            if f.device.is_empty() { String::new() } else { format!(" of {} at {}", f.device, f.subscriber) };
+        let word = if f.breach { "breach" } else { "allowed" };
+        let _ = writeln!(
+            out,
+            "  {word}: {} {}{whose} (QoS {}): {}",
+            f.count,
+            what.replace('_', " "),
+            f.qos,
+            f.which
+        );
+    }
+    let more = v.findings.len().saturating_sub(8) as u64 + v.more_findings;
+    if more > 0 {
+        let _ = writeln!(out, "  and {more} more, see report.json");
+    }
+    let extras = [
+        (c.foreign, "messages of others"),
+        (c.resent, "sent once more"),
+        (c.abandoned, "QoS 2 given up"),
+        (c.rejected, "rejected"),
+        (c.sessions_lost, "sessions lost"),
+        (c.strangers, "strangers"),
+        (c.strangers_closed, "strangers sent away"),
+        (c.taken_over, "taken over"),
+        (c.wills_owed, "wills owed"),
+        (c.wills, "wills came"),
+        (c.commands, "commands"),
+        (c.commands_followed, "commands followed"),
+    ];
+    let seen: Vec<String> =
+        extras.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    if !seen.is_empty() {
+        let _ = writeln!(out, "{}", seen.join(", "));
+    }
+    for (reason, n) in r.tally.reasons.iter().take(5) {
+        let _ = writeln!(out, "  {n} × {reason}");
+    }
+    let _ = writeln!(
+        out,
+        "\n{:<20} {:>3} {:<9} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9}",
+        "[ms]", "QoS", "stage", "count", "p50", "p90", "p99", "p99.9", "max"
+    );
+    for row in &r.rows {
+        let qos = row.qos.map_or(String::new(), |q| q.to_string());
+        let stage = row.stage.map_or("all".to_owned(), |s| format!("{s} {}", row.stage_kind));
+        let p = &row.at;
+        let _ = writeln!(
+            out,
+            "{:<20} {qos:>3} {stage:<9} {:>10} {:>9.2} {:>9.2} {:>9.2} {:>9.2} {:>9.2}",
+            row.of, p.count, p.p50_ms, p.p90_ms, p.p99_ms, p.p999_ms, p.max_ms
+        );
+    }
+    let _ = writeln!(
+        out,
+        "generator: lag p99 {:.2} ms, {:.2} µs of CPU a message, {:.1} KiB a connection",
+        r.lag_p99_ms,
+        r.cpu_us(),
+        r.memory_bytes as f64 / 1024.0 / r.connections.max(1) as f64
+    );
+    for o in &r.outcomes {
+        let word = match o.held {
+            Some(true) => "held  ",
+            Some(false) => "FAILED",
+            None => "NO DATA",
+        };
+        let _ = writeln!(out, "{word} {}: {}", o.claim, o.measured);
+    }
+    let p = r.percentiles(Metric::Latency);
+    let _ = writeln!(out, "{}; latency p99 {:.2} ms", r.headline(), p.p99_ms);
+    if r.exit() as u8 == 1 && !r.replay.is_empty() {
+        let _ = writeln!(out, "run it again: {}", r.replay);
+    }
+    out
+}

@@ -1,0 +1,672 @@
+//! `twinfleet mirror`: follows real devices in wall-clock time until it is stopped.
+//!
+//! One turn: what has come is taken from the broker, by the twins (the same engine as in a run, its tick ending now) and
+//! by the state documents; all of it is kept in one commit; only then is it acknowledged to the broker, and what follows
+//! from it published. So what a kill or a power cut takes away comes again, and what is acknowledged is on the disk.
+//!
+//! While the broker or the disk is away, silence says nothing of the devices: the twins pause. At a start, the twins read
+//! the last messages of the store again, and stand where they stood.
+
+mod answers;
+mod args;
+mod book;
+mod clock;
+mod http;
+mod keep;
+mod log;
+mod metrics;
+
+pub use args::Args;
+
+use self::{
+    answers::{Answers, Health, Question, What},
+    book::Book,
+    clock::WallClock,
+    http::Server,
+    keep::{Kept, KeptStore},
+    log::{Level, Log},
+};
+use crate::{
+    exit::{Exit, Failure},
+    load_files::{self, Loaded},
+    plugins,
+    run::stop_flag,
+};
+use serde_json::{Value, json};
+use std::{
+    collections::HashMap,
+    hash::BuildHasher,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering, mpsc::Receiver},
+    time::{Duration, Instant},
+};
+use twinfleet_engine::{
+    message::{Message, TopicFilter},
+    mirror::{
+        self,
+        follow::{self, live},
+    },
+    plan::Plan,
+    run::Run,
+    scenario::{DecodeDef, Scenario, calendar},
+    world::{Events, Rows, Watch},
+};
+use twinfleet_twins::{
+    mirror::{
+        announce::{self, Announced},
+        keeper::{Bound, Keeper, SHADOW_PREFIX},
+        store::{Batch, RawMessage, Store, StoreError},
+    },
+    wire::{
+        exchange::FOREIGN,
+        session::{Session, SessionNews, SessionOptions},
+    },
+};
+
+/// How long a turn waits for something to come.
+const WAIT: Duration = Duration::from_millis(20);
+/// How often time passes for the twins where nothing comes: silence is judged by it.
+const TICK: Duration = Duration::from_millis(100);
+/// How often the twins' clocks and figures are looked at, and old rows taken away.
+const LOOK: Duration = Duration::from_secs(5);
+/// Messages that a twin's start reads again at most.
+const REPLAY_MESSAGES: usize = 2_000_000;
+/// States published in one turn.
+const PUBLISHED: usize = 500;
+/// Questions answered in one turn.
+const ANSWERED: usize = 16;
+/// From how many twins of one binding on a wildcard is subscribed in place of each topic.
+const WILDCARD_FROM: usize = 100;
+
+/// Follows until it is stopped.
+pub fn run(args: Args, json: bool) -> Result<Exit, Failure> {
+    let loaded =
+        load_files::scenario(&args.file, &args.sets, &args.catalog).map_err(|r| load_files::refused(&r))?;
+    if loaded.scenario.mirror.is_empty() {
+        return Err(Failure::input(format!(
+            "{}: it has no `mirror` section, so there is nobody to follow. `twinfleet run --help` simulates it",
+            args.file
+        )));
+    }
+    // What is wrong with the flags is told before a folder is made.
+    args.connection(String::new(), Default::default())?;
+    let stop = stop_flag()?;
+    let mut mirror = Mirror::start(&args, loaded, json)?;
+    while !stop.load(Ordering::Relaxed) {
+        mirror.turn()?;
+    }
+    mirror.finish()?;
+    Ok(Exit::Ok)
+}
+
+fn kept(error: StoreError) -> Failure {
+    match error {
+        StoreError::Failed(_) => Failure::outside(error),
+        _ => Failure::input(error),
+    }
+}
+
+/// The scenario with its twins alone: the devices are the real ones.
+fn twins_alone(loaded: &mut Loaded, epoch_unix_ms: i64) {
+    let mut scenario = Scenario::clone(&loaded.scenario);
+    scenario.fleet.clear();
+    scenario.physicals.clear();
+    scenario.expect.clear();
+    scenario.timeline.clear();
+    scenario.start = Some(calendar::text(epoch_unix_ms * 1_000_000));
+    loaded.scenario = Arc::new(scenario);
+}
+
+/// What each twin is bound to, for its state document.
+fn bound(plan: &Plan) -> Vec<Bound> {
+    let scenario = &plan.scenario;
+    let of = |def: &twinfleet_engine::scenario::MirrorDef| {
+        let topics = def.bind.iter().map(|b| (b, b.topic.replace("{device}", &def.twin)));
+        let mut bound = Bound { twin: def.twin.clone(), command_within_ms: 30_000, ..Bound::default() };
+        for (bind, topic) in topics {
+            let time = match &bind.decode {
+                DecodeDef::Json => Some("/ts".to_owned()),
+                DecodeDef::Pointers { time, .. } => time.clone(),
+            };
+            bound.statuses.push(format!("{topic}/status"));
+            bound.states.push((topic, time));
+        }
+        if let Some(command) = &def.command {
+            bound.command = Some(command.topic.replace("{device}", &def.twin));
+            bound.command_within_ms = command.within.0 / 1_000_000;
+        }
+        bound
+    };
+    scenario.mirror.iter().map(of).collect()
+}
+
+/// What is subscribed to: each topic, or a wildcard where many twins share a binding.
+fn filters(plan: &Plan, qos: u8, with_shadows: bool) -> Vec<(String, u8)> {
+    let mut by_pattern: HashMap<&str, usize> = HashMap::new();
+    for bind in plan.scenario.mirror.iter().flat_map(|m| &m.bind) {
+        *by_pattern.entry(bind.topic.as_str()).or_default() += 1;
+    }
+    let wild: Vec<&str> = by_pattern
+        .iter()
+        .filter(|(pattern, n)| **n >= WILDCARD_FROM && pattern.split('/').any(|level| level == "{device}"))
+        .map(|(pattern, _)| *pattern)
+        .collect();
+    let mut all: Vec<String> = wild
+        .iter()
+        .map(|pattern| pattern.replace("{device}", "+"))
+        .flat_map(|filter| [format!("{filter}/status"), filter])
+        .collect();
+    let covered: Vec<_> = all.iter().filter_map(|f| TopicFilter::new(f).ok()).collect();
+    all.extend(mirror::topics(plan).into_iter().filter(|topic| !covered.iter().any(|f| f.matches(topic))));
+    if with_shadows {
+        for verb in ["get", "update", "delete"] {
+            all.push(format!("{SHADOW_PREFIX}+/shadow/{verb}"));
+            all.push(format!("{SHADOW_PREFIX}+/shadow/name/+/{verb}"));
+        }
+    }
+    all.sort();
+    all.into_iter().map(|filter| (filter, qos)).collect()
+}
+
+/// A mirror at work.
+struct Mirror {
+    prefix: String,
+    ha_prefix: String,
+    silent: bool,
+    publish_every: Duration,
+    keep_ns: i64,
+    replay_ns: i64,
+    log: Log,
+    wall: WallClock,
+    run: Run,
+    keeper: Keeper,
+    book: Book,
+    numbers: Vec<u32>,
+    store: KeptStore,
+    session: Session,
+    _server: Option<Server>,
+    health: Arc<Health>,
+    asked: Receiver<Question>,
+    /// Known topics, each once.
+    topics: HashMap<Box<str>, Arc<str>>,
+    /// What dialects hear by wildcards.
+    wild: Vec<TopicFilter>,
+    heard: Vec<RawMessage>,
+    seq: u64,
+    unknown: u64,
+    messages: u64,
+    ticked: Instant,
+    looked: Instant,
+    published: Instant,
+    announced: usize,
+    announce_again: bool,
+}
+
+impl Mirror {
+    fn start(args: &Args, mut loaded: Loaded, json: bool) -> Result<Self, Failure> {
+        let log = Log::new(json, args.quiet);
+        let mut store = Store::open(&args.store).map_err(kept)?;
+        let epoch = store
+            .note("epoch_unix_ms", || {
+                // Room before the first message, for what the twins read again.
+                (clock::system_unix_ns() / 1_000_000).to_le_bytes().to_vec()
+            })
+            .map_err(kept)?;
+        let epoch_unix_ms = epoch.try_into().map_or(0, i64::from_le_bytes);
+        let random = std::collections::hash_map::RandomState::new().hash_one(std::process::id());
+        let client_id = store
+            .note("client_id", || format!("twinfleet-{:012x}", random & 0xffff_ffff_ffff).into_bytes())
+            .map_err(kept)?;
+        twins_alone(&mut loaded, epoch_unix_ms);
+        let plan =
+            Plan::new(Arc::clone(&loaded.scenario), Arc::clone(&loaded.catalog), PathBuf::new(), 0, (0, 1))
+                .map_err(Failure::input)?;
+        let watch = Watch(vec![true; plan.signals.len()]);
+        let mut run = Run::new(&plan, args.threads.into(), watch).map_err(Failure::outside)?;
+        let (world, schedule) = run.parts();
+        follow::install(world, schedule, &plan, &|def| plugins::estimator(&loaded, def))
+            .map_err(|e| Failure::input(format!("{}: {e}", args.file)))?;
+        let bound = bound(&plan);
+        let mut topics = HashMap::new();
+        let heard = bound.iter().flat_map(|b| b.states.iter().map(|(t, _)| t).chain(&b.statuses));
+        for topic in heard.cloned().chain(mirror::topics(&plan)) {
+            topics.insert(topic.as_str().into(), topic.as_str().into());
+        }
+        let heard: Vec<_> = mirror::topics(&plan).iter().filter_map(|t| TopicFilter::new(t).ok()).collect();
+        let wild = heard.into_iter().filter(TopicFilter::is_wild).collect();
+        let mut keeper = Keeper::new(bound);
+        keeper.restore(store.reader().documents().map_err(kept)?, clock::system_unix_ns() / 1_000_000);
+        let numbers = store.numbers(plan.scenario.mirror.iter().map(|m| m.twin.as_str())).map_err(kept)?;
+        let book = Book::new(&plan, &numbers);
+        let client_id = String::from_utf8_lossy(&client_id).into_owned();
+        let mut options =
+            SessionOptions::new(args.connection(client_id, store.received_qos2().map_err(kept)?)?);
+        let status = announce::status_topic(&args.prefix);
+        if !args.silent {
+            options.connect.will = Some((status, b"offline".to_vec(), 1, true));
+        }
+        options.filters = filters(&plan, args.qos, !args.silent);
+        let wall = WallClock::new(epoch_unix_ms);
+        let health = Arc::new(Health::default());
+        let (answers, asked) = Answers::new(Arc::clone(&health), store.reader());
+        let server = match args.status {
+            None => None,
+            Some(address) => {
+                let answer = move |request: &http::Request| answers.answer(request);
+                let started = Server::start(address, answer);
+                Some(started.map_err(|e| {
+                    Failure::outside(format!(
+                        "cannot listen on {address}: {e}. Name another port (`--status`)"
+                    ))
+                })?)
+            }
+        };
+        let now = Instant::now();
+        let mut mirror = Self {
+            prefix: args.prefix.trim_end_matches('/').to_owned(),
+            ha_prefix: args.ha_prefix.trim_end_matches('/').to_owned(),
+            silent: args.silent,
+            publish_every: Duration::from_nanos(args.publish_every.0.max(0).unsigned_abs()),
+            keep_ns: args.keep.0,
+            replay_ns: args.replay.0,
+            log,
+            wall,
+            run,
+            keeper,
+            book,
+            numbers,
+            store: KeptStore::new(store),
+            session: Session::start(options).map_err(crate::run::wire)?,
+            _server: server,
+            health,
+            asked,
+            topics,
+            wild,
+            heard: Vec::new(),
+            seq: 0,
+            unknown: 0,
+            messages: 0,
+            ticked: now,
+            looked: now,
+            published: now,
+            announced: 0,
+            announce_again: false,
+        };
+        let replayed = mirror.replay().map_err(kept)?;
+        mirror.say_start(args, replayed);
+        Ok(mirror)
+    }
+
+    fn say_start(&self, args: &Args, replayed: usize) {
+        let twins = self.book.len();
+        let text = format!(
+            "following {twins} twin{} of {} on {}, kept in {}; {replayed} messages read again",
+            if twins == 1 { "" } else { "s" },
+            args.file,
+            self.session.broker(),
+            args.store.display()
+        );
+        let mut fields = vec![
+            ("twins", json!(twins)),
+            ("broker", json!(self.session.broker())),
+            ("store", json!(args.store.display().to_string())),
+            ("replayed", json!(replayed)),
+        ];
+        if let Some(server) = &self._server {
+            fields.push(("status", json!(server.address().to_string())));
+        }
+        self.log.line(Level::Info, "started", &text, &fields);
+        if let Some(server) = &self._server {
+            let at = server.address();
+            self.log.line(
+                Level::Info,
+                "status",
+                &format!("status page at http://{at}/, metrics at http://{at}/metrics"),
+                &[],
+            );
+        }
+    }
+
+    /// The twins take in again what came of late, so that they stand where they stood.
+    fn replay(&mut self) -> Result<usize, StoreError> {
+        let reader = self.store.store().reader();
+        let from = self.wall.unix_ns().saturating_sub(self.replay_ns);
+        let (mut next, mut count) = (reader.first_message_since(from)?, 0);
+        loop {
+            let some = reader.messages(next, 1_000)?;
+            let Some((last, _)) = some.last() else { break };
+            next = last + 1;
+            count += some.len();
+            // What came within a tick of a live mirror is one tick here.
+            let mut rest = &some[..];
+            while let Some((_, first)) = rest.first() {
+                let until = first.arrived_unix_ns + TICK.as_nanos() as i64;
+                let n = rest.iter().take_while(|(_, m)| m.arrived_unix_ns <= until).count().max(1);
+                let inbox =
+                    rest[..n].iter().filter_map(|(_, m)| message(&self.wall, m, &mut self.seq)).collect();
+                let end = self.wall.sim(rest[n - 1].1.arrived_unix_ns);
+                self.run.tick_until(end, inbox);
+                self.look_at_tick();
+                rest = &rest[n..];
+            }
+            if count >= REPLAY_MESSAGES {
+                break;
+            }
+        }
+        self.pause();
+        Ok(count)
+    }
+
+    fn pause(&mut self) {
+        let now = self.run.now();
+        live::pause(self.run.world_mut(), now);
+    }
+
+    /// Takes what a tick made into the book: rows for the history, and events.
+    fn look_at_tick(&mut self) -> Batch {
+        let rows = std::mem::take(&mut self.run.world_mut().resource_mut::<Rows>().0);
+        let events = std::mem::take(&mut self.run.world_mut().resource_mut::<Events>().0);
+        let history = self.book.take_rows(&rows, &self.wall);
+        let mut kept = Vec::new();
+        for e in &events {
+            self.book.take_event(e, &self.wall);
+            kept.push(
+                json!({
+                    "time": calendar::text(self.wall.unix_of(e.t)), "event": e.kind, "twin": e.subject, "part": e.part,
+                    "kind": e.detail, "value": e.value,
+                })
+                .to_string()
+                .into_bytes(),
+            );
+        }
+        Batch { history, events: kept, ..Batch::default() }
+    }
+
+    fn turn(&mut self) -> Result<(), Failure> {
+        self.listen()?;
+        self.session_news();
+        let mut batch = self.follow();
+        self.say_happenings(&mut batch);
+        batch.documents = self.keeper.changed();
+        batch.messages = std::mem::take(&mut self.heard);
+        if batch.messages.iter().any(|m| m.qos == 2) {
+            batch.received_qos2 = Some(self.session.received_qos2().clone());
+        }
+        self.keep(batch);
+        self.publish()?;
+        self.answer();
+        self.look();
+        Ok(())
+    }
+
+    fn listen(&mut self) -> Result<(), Failure> {
+        let (wall, topics, wild, heard) = (&self.wall, &self.topics, &self.wild, &mut self.heard);
+        let mut unknown = 0;
+        let pumped = self.session.pump(WAIT, |received| {
+            let topic = match topics.get(received.topic()) {
+                Some(topic) => Arc::clone(topic),
+                // What was made up is counted, not kept: the names alone would fill the store.
+                None if received.topic().starts_with(SHADOW_PREFIX) => received.topic().into(),
+                None if wild.iter().any(|f| f.matches(received.topic())) => received.topic().into(),
+                None => return unknown += 1,
+            };
+            heard.push(RawMessage {
+                arrived_unix_ns: wall.unix_ns(),
+                qos: received.qos,
+                retain: received.retain,
+                dup: received.dup,
+                topic,
+                payload: received.payload[..].into(),
+            });
+        });
+        self.unknown += unknown;
+        self.messages += self.heard.len() as u64;
+        pumped.map(|_| ()).map_err(crate::run::wire)
+    }
+
+    fn session_news(&mut self) {
+        for news in self.session.news() {
+            match news {
+                SessionNews::Away { reason, wait } => {
+                    self.pause();
+                    let text = format!("{reason}; next attempt in {:.1} s", wait.as_secs_f64());
+                    self.log.line(
+                        Level::Warning,
+                        "broker_away",
+                        &text,
+                        &[("wait_s", json!(wait.as_secs_f64()))],
+                    );
+                }
+                SessionNews::Back { remembered } => {
+                    let text = format!(
+                        "connected with {}, which {}",
+                        self.session.broker(),
+                        if remembered {
+                            "kept what came meanwhile"
+                        } else {
+                            "did not know us: what was published before is not here"
+                        }
+                    );
+                    // The first time, no broker knows us.
+                    let first = self.session.stats().connections == 1;
+                    let level = if remembered || first { Level::Info } else { Level::Warning };
+                    self.log.line(level, "broker_back", &text, &[("remembered", json!(remembered))]);
+                    self.announce_again = true;
+                }
+            }
+        }
+    }
+
+    /// The twins and documents take in what was heard.
+    fn follow(&mut self) -> Batch {
+        let due = self.ticked.elapsed() >= TICK && self.session.is_connected() && !self.store.is_failing();
+        if self.heard.is_empty() && !due {
+            return Batch::default();
+        }
+        self.ticked = Instant::now();
+        for m in &self.heard {
+            self.keeper.hear(&m.topic, &m.payload, m.arrived_unix_ns / 1_000_000);
+        }
+        self.keeper.wait(self.wall.unix_ms());
+        let inbox = self.heard.iter().filter_map(|m| message(&self.wall, m, &mut self.seq)).collect();
+        let now = self.wall.sim(self.wall.unix_ns());
+        let replies = self.run.tick_until(now, inbox);
+        if !self.silent {
+            for r in replies {
+                // A dialect's own topics, which it made well.
+                self.session.publish(&r.topic, &r.payload, r.qos, r.retain).ok();
+            }
+        }
+        let batch = self.look_at_tick();
+        for event in &batch.events {
+            self.say_event(event);
+        }
+        batch
+    }
+
+    fn say_event(&self, event: &[u8]) {
+        let Ok(e) = serde_json::from_slice::<Value>(event) else { return };
+        let text = |name: &str| e[name].as_str().unwrap_or_default().to_owned();
+        let (twin, part) = (text("twin"), text("part"));
+        let what = if part.is_empty() { twin } else { format!("{twin}/{part}") };
+        let (level, line) = match text("event").as_str() {
+            "verdict" => (Level::Warning, format!("{what}: {} (posterior {:.2})", text("kind"), e["value"])),
+            "verdict_end" => (Level::Info, format!("{what}: {} is over", text("kind"))),
+            other => (Level::Warning, format!("{what}: {other}: {}", text("kind"))),
+        };
+        let fields = [("twin", e["twin"].clone()), ("part", e["part"].clone()), ("kind", e["kind"].clone())];
+        self.log.line(level, &text("event"), &line, &fields);
+    }
+
+    fn say_happenings(&mut self, batch: &mut Batch) {
+        for h in self.keeper.happened() {
+            let level = if h.kind == "command_overdue" { Level::Warning } else { Level::Info };
+            let line = format!("{}: {}: {}", h.twin, h.kind.replace('_', " "), h.detail);
+            self.log.line(level, h.kind, &line, &[("twin", json!(h.twin))]);
+            let time = calendar::text(self.wall.unix_ns() / 1_000_000 * 1_000_000);
+            let event =
+                json!({ "time": time, "event": h.kind, "twin": h.twin, "part": "", "kind": h.detail });
+            batch.events.push(event.to_string().into_bytes());
+        }
+    }
+
+    /// One commit; then, and only then, the acknowledgements.
+    fn keep(&mut self, batch: Batch) {
+        match self.store.keep(batch) {
+            Kept::All => self.session.acknowledge(),
+            Kept::AllAgain => {
+                self.session.acknowledge();
+                self.log.line(Level::Info, "store_back", "the store takes what is to be kept again", &[]);
+            }
+            Kept::Waiting(Some(error)) => {
+                let text = format!(
+                    "{error}. The twins go on; nothing is acknowledged until there is room, so the broker keeps it"
+                );
+                self.log.line(Level::Alarm, "store_failed", &text, &[]);
+                self.pause();
+            }
+            Kept::Waiting(None) => {}
+        }
+    }
+
+    fn publish(&mut self) -> Result<(), Failure> {
+        let outputs = self.keeper.outputs();
+        if self.silent {
+            return Ok(());
+        }
+        let bad = crate::run::wire;
+        for o in outputs {
+            self.session.publish(&o.topic, &o.payload, 1, o.retain).map_err(bad)?;
+        }
+        if std::mem::take(&mut self.announce_again) {
+            self.announced = 0;
+            self.session.publish(&announce::status_topic(&self.prefix), b"online", 1, true).map_err(bad)?;
+        }
+        for _ in 0..PUBLISHED.min(self.book.len() - self.announced) {
+            let at = self.announced;
+            let (thing, signals) = self.book.announced(at);
+            let twin = Announced { prefix: &self.prefix, twin: self.book.id(at), thing, signals: &signals };
+            let o = announce::discovery(&self.ha_prefix, &twin);
+            self.session.publish(&o.topic, &o.payload, 1, true).map_err(bad)?;
+            self.announced += 1;
+        }
+        if self.published.elapsed() >= self.publish_every {
+            let some = self.book.changed(PUBLISHED);
+            // Those of more than one turn follow in the next.
+            if some.len() < PUBLISHED {
+                self.published = Instant::now();
+            }
+            for at in some {
+                self.publish_state(at)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn publish_state(&mut self, at: usize) -> Result<(), Failure> {
+        let state = self.book.published(at, &self.keeper).to_string();
+        let topic = announce::state_topic(&self.prefix, self.book.id(at));
+        self.session.publish(&topic, state.as_bytes(), 1, true).map_err(crate::run::wire)
+    }
+
+    fn answer(&mut self) {
+        for _ in 0..ANSWERED {
+            let Ok(Question { what, reply }) = self.asked.try_recv() else { return };
+            let answer = self.answer_to(&what);
+            // Who asked may have gone.
+            let _ = reply.try_send(answer);
+        }
+    }
+
+    fn answer_to(&mut self, what: &What) -> Value {
+        match what {
+            What::Twins(from) => {
+                let to = self.book.len().min(from.saturating_add(answers::LIST));
+                let twins: Vec<Value> = (*from..to).map(|at| self.book.brief(at, &self.keeper)).collect();
+                json!({ "count": self.book.len(), "from": from, "twins": twins })
+            }
+            What::Twin(id) => {
+                let status = live::status(self.run.world_mut(), id);
+                match (self.book.place(id), status) {
+                    (Some(at), Some(status)) => self.book.whole(at, &self.keeper, &status, &self.wall),
+                    _ => Value::Null,
+                }
+            }
+            What::Channels(id) => match self.book.place(id) {
+                None => Value::Null,
+                Some(at) => {
+                    let channels: Vec<Value> = (0..u16::MAX)
+                        .map_while(|c| self.book.channel(at, c))
+                        .map(|(name, unit)| json!({ "name": name, "unit": unit }))
+                        .collect();
+                    json!({ "number": self.book.number(at), "channels": channels })
+                }
+            },
+            What::Metrics => Value::String(self.metrics()),
+        }
+    }
+
+    /// What is done now and then.
+    fn look(&mut self) {
+        let health = &self.health;
+        health.turned_ms.store(self.wall.unix_ms(), Ordering::Relaxed);
+        health.connected.store(self.session.is_connected(), Ordering::Relaxed);
+        health.storing.store(!self.store.is_failing(), Ordering::Relaxed);
+        let (messages, book, wall) = (self.messages, &self.book, &self.wall);
+        self.log.status(|| {
+            let rate = messages as f64 / wall.up_s().max(1e-3);
+            format!(
+                "{} twins, {messages} messages ({rate:.1}/s), {} verdicts hold",
+                book.len(),
+                book.holding()
+            )
+        });
+        if self.looked.elapsed() < LOOK {
+            return;
+        }
+        self.looked = Instant::now();
+        for status in live::all(self.run.world_mut()) {
+            self.book.take_clock(&status);
+        }
+        if !self.store.is_failing() {
+            let now = self.wall.unix_ns();
+            let (messages, history) = (now.saturating_sub(self.replay_ns), now.saturating_sub(self.keep_ns));
+            if let Err(error) = self.store.store().prune(messages, history, &self.numbers) {
+                self.log.line(Level::Warning, "prune_failed", &format!("old rows stay: {error}"), &[]);
+            }
+        }
+    }
+
+    fn finish(mut self) -> Result<(), Failure> {
+        self.log.finish();
+        if !self.silent {
+            let topic = announce::status_topic(&self.prefix);
+            self.session.publish(&topic, b"offline", 1, true).map_err(crate::run::wire)?;
+        }
+        let text = format!("stopped; {} messages were taken", self.messages);
+        self.log.line(Level::Info, "stopped", &text, &[("messages", json!(self.messages))]);
+        match self.session.finish(Duration::from_secs(3)) {
+            // What was not acknowledged comes again; what was, is kept.
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// A message as the engine takes it.
+fn message(wall: &WallClock, raw: &RawMessage, seq: &mut u64) -> Option<Message> {
+    if raw.topic.starts_with(SHADOW_PREFIX) {
+        return None;
+    }
+    *seq += 1;
+    let arrived = wall.sim(raw.arrived_unix_ns);
+    Some(Message {
+        sent: arrived,
+        due: arrived,
+        publisher: FOREIGN,
+        seq: *seq,
+        topic: Arc::clone(&raw.topic),
+        payload: Arc::clone(&raw.payload),
+        qos: raw.qos,
+        retain: raw.retain,
+    })
+}

@@ -1,0 +1,338 @@
+//! `twinfleet score diagnose`: verdicts on a recording, or those of a run's twins against the faults that were put into it.
+
+mod picture;
+mod record;
+
+use crate::{
+    exit::{Exit, Failure, say},
+    fit::{self, data::Flags},
+    load_files,
+};
+use clap::Args as ClapArgs;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use twinfleet_engine::{
+    compare::Reading,
+    diagnose::{
+        Label, Said,
+        doctor::Doctor,
+        score::{Score, score},
+    },
+    dynamics::{DynamicsDef, definition::PriorDef, fit::Dataset, fit::at_its_resolution},
+    scenario::diagnostic::{Diagnostic, Report},
+    time::{SimTime, Span},
+};
+
+pub(super) const AFTER: &str = "\
+Examples:
+  twinfleet run diagnose-bench --seed 3 --record rec && twinfleet score diagnose --record rec
+  twinfleet score diagnose --thing heated-box --data run.csv --time t --map air.temperature=T1 heater.level=pwm \\
+      --params fitted.ron --out verdicts.csv --report out/
+
+OUT has onset,end,part,kind,size,posterior,decided_at; each verdict uses only what came before decided_at.
+Labels for a recording: a table with onset,end,part,kind,size (seconds from its first row).";
+
+/// Say what is wrong, or judge what was said.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Args {
+    /// Record of a run; its labels are the faults that its scenario put in. Repeatable: one a seed.
+    #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with_all = ["thing", "data"])]
+    pub record: Vec<PathBuf>,
+    /// Thing of the catalog, or a file that defines one.
+    #[arg(long, value_name = "NAME|FILE.ron", required_unless_present = "record", requires = "data")]
+    pub thing: Option<String>,
+    /// Folder of more definitions.
+    #[arg(long, value_name = "DIR")]
+    pub catalog: Option<PathBuf>,
+    /// Recordings, each watched by itself.
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "thing")]
+    pub data: Vec<PathBuf>,
+    /// Column of time: a name or `#N`.
+    #[arg(long, value_name = "COL")]
+    pub time: Option<String>,
+    /// Unit of a numeric time column: s, ms, us or ns.
+    #[arg(long, value_name = "UNIT")]
+    pub time_unit: Option<String>,
+    /// Spacing of the rows where there is no time column.
+    #[arg(long, value_name = "DURATION", conflicts_with = "time")]
+    pub period: Option<Span>,
+    /// The first line holds no names.
+    #[arg(long)]
+    pub no_header: bool,
+    /// Signal of the thing and the column that holds it.
+    #[arg(long, value_name = "SIGNAL=COL[:UNIT]", num_args = 1..)]
+    pub map: Vec<String>,
+    /// Covariate or constant input of a recording; `*` for all of them.
+    #[arg(long = "const", value_name = "FILE:NAME=VALUE", num_args = 1..)]
+    pub constants: Vec<String>,
+    /// Parameters that `fit` wrote. Without them the twin begins with the thing's priors and learns as it goes.
+    #[arg(long, value_name = "FILE.ron")]
+    pub params: Option<PathBuf>,
+    /// What was wrong with the recording: a table with onset, end, part, kind and size.
+    #[arg(long, value_name = "FILE.csv")]
+    pub labels: Option<PathBuf>,
+    /// Where the verdicts go.
+    #[arg(long, value_name = "FILE.csv")]
+    pub out: Option<PathBuf>,
+    /// Folder for a page with the signals, the verdicts and the posteriors through time.
+    #[arg(long, value_name = "DIR", requires = "data")]
+    pub report: Option<PathBuf>,
+}
+
+fn refused(report: &Report) -> Failure {
+    load_files::refused(report)
+}
+
+fn failed(failure: fit::Failure) -> Failure {
+    match failure {
+        fit::Failure::Input(report) => refused(&report),
+        fit::Failure::Outside(report) => Failure::outside(report.render(load_files::style())),
+    }
+}
+
+/// Says it, or judges it.
+pub(super) fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
+    let (said, labels, device_s) = if args.record.is_empty() {
+        let said = watch(args)?;
+        let labels = match &args.labels {
+            Some(path) => Some(labels_of(path, &args.data).map_err(|d| refused(&d.into()))?),
+            None => None,
+        };
+        (said.verdicts, labels, said.device_s)
+    } else {
+        let told = record::read_all(&args.record)?;
+        (told.said, Some(told.labels), told.device_s)
+    };
+    if let Some(path) = &args.out {
+        fit::write_whole(path, table(&said).as_bytes()).map_err(failed)?;
+    }
+    let judged = labels.map(|labels| score(&labels, &said, device_s));
+    if json {
+        say(format_args!("{:#}", figures(&said, judged.as_ref(), device_s)));
+        return Ok(Exit::Ok);
+    }
+    match &judged {
+        Some(score) => print(score, args.record.len().max(args.data.len())),
+        None => list(&said, device_s),
+    }
+    Ok(Exit::Ok)
+}
+
+struct Watched {
+    verdicts: Vec<Said>,
+    device_s: f64,
+}
+
+/// Follows each recording, row by row.
+fn watch(args: &Args) -> Result<Watched, Failure> {
+    let thing = args.thing.as_deref().unwrap_or_default();
+    let (name, def) = fit::dynamics(thing, args.catalog.as_deref()).map_err(failed)?;
+    let flags = Flags {
+        time: args.time.as_deref(),
+        time_unit: args.time_unit.as_deref(),
+        period: args.period,
+        no_header: args.no_header,
+        map: &args.map,
+        constants: &args.constants,
+        files: args.data.iter().map(PathBuf::as_path).collect(),
+    };
+    let mut def = flags.told(&def);
+    if let Some(path) = &args.params {
+        def = fit::believed(path, &def).map_err(failed)?;
+    }
+    let mut warnings = Report::default();
+    let data = fit::data::read_all(&flags, &args.data, &def, &mut warnings).map_err(|r| refused(&r))?;
+    fit::data::widen(&mut def, data.iter(), &mut warnings);
+    eprint!("{}", warnings.render(load_files::style()));
+    let mut out = Watched { verdicts: Vec::new(), device_s: 0.0 };
+    let mut pages = Vec::new();
+    for d in &data {
+        let doctor = follow(&def, d, args.params.is_none())
+            .map_err(|e| refused(&Diagnostic::error(e.to_string()).into()))?;
+        let said = doctor.said(&d.name);
+        out.device_s += d.t_s.last().zip(d.t_s.first()).map_or(0.0, |(b, a)| b - a);
+        if args.report.is_some() {
+            pages.push(picture::recording(&def, d, &said, doctor.world()));
+        }
+        out.verdicts.extend(said);
+    }
+    if let Some(dir) = &args.report {
+        let made = std::fs::create_dir_all(dir);
+        made.map_err(|e| failed(fit::outside(&format!("`{}`", dir.display()), &e)))?;
+        let page = picture::page(&name, &pages);
+        fit::write_whole(&dir.join("diagnose.html"), page.as_bytes()).map_err(failed)?;
+    }
+    Ok(out)
+}
+
+fn follow(
+    def: &DynamicsDef,
+    d: &Dataset,
+    learns: bool,
+) -> Result<Doctor, twinfleet_engine::dynamics::model::DynamicsError> {
+    // What an event changes is not learnt beside it.
+    let of_event = |name: &String| def.events.iter().any(|e| e.parameter == *name);
+    let learn: Vec<String> = def
+        .parameters
+        .iter()
+        .filter(|(name, p)| learns && p.prior != PriorDef::Fixed && !of_event(name))
+        .map(|(name, _)| name.clone())
+        .collect();
+    let mut doctor = Doctor::new(&at_its_resolution(def, d), &learn, &d.covariates)?;
+    for k in 0..d.t_s.len() {
+        let t = SimTime::ZERO + Span::from_secs_f64(d.t_s[k]);
+        let inputs: Vec<f64> = d.inputs.iter().map(|c| c[k]).collect();
+        let outputs: Vec<f64> = d.outputs.iter().map(|c| c[k]).collect();
+        doctor.wait(t);
+        doctor.take(&Reading { t, arrived: t, inputs: &inputs, outputs: &outputs });
+    }
+    Ok(doctor)
+}
+
+/// The labels of a table: one recording, or the first column names it.
+fn labels_of(path: &Path, data: &[PathBuf]) -> Result<Vec<Label>, Diagnostic> {
+    let bad = |why: String| {
+        Diagnostic::error(format!("{}: {why}", path.display())).help(
+            "its first line is onset,end,part,kind,size; times are seconds from the recording's first row",
+        )
+    };
+    let text = std::fs::read_to_string(path).map_err(|e| bad(e.to_string()))?;
+    let mut lines = text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty());
+    let (_, head) = lines.next().ok_or_else(|| bad("it is empty".to_owned()))?;
+    let heads: Vec<&str> = head.split(',').map(str::trim).collect();
+    let at = |name: &str| heads.iter().position(|h| *h == name);
+    let (Some(onset), Some(kind)) = (at("onset"), at("kind")) else {
+        return Err(bad("there is no column `onset` or `kind`".to_owned()));
+    };
+    let first = data.first().map(|d| d.display().to_string()).unwrap_or_default();
+    lines
+        .map(|(n, line)| {
+            let cells: Vec<&str> = line.split(',').map(str::trim).collect();
+            let text = |i: Option<usize>| i.and_then(|i| cells.get(i)).copied().unwrap_or_default();
+            let number = |i: Option<usize>| text(i).parse::<f64>().ok();
+            let from_s = number(Some(onset)).ok_or_else(|| bad(format!("line {}: no onset", n + 1)))?;
+            Ok(Label {
+                subject: at("file").map_or_else(|| first.clone(), |f| text(Some(f)).to_owned()),
+                part: text(at("part")).to_owned(),
+                kind: text(Some(kind)).to_owned(),
+                from_s,
+                until_s: number(at("end")).unwrap_or(f64::INFINITY),
+                size: number(at("size")).unwrap_or(0.0),
+            })
+        })
+        .collect()
+}
+
+fn table(said: &[Said]) -> String {
+    let several = said.windows(2).any(|w| w[0].subject != w[1].subject);
+    let mut text = String::from("onset,end,part,kind,size,posterior,decided_at");
+    text += if several { ",file\n" } else { "\n" };
+    for s in said {
+        let end = s.end_s.map_or(String::new(), |e| e.to_string());
+        let part = fit::quoted(&s.part);
+        text += &format!(
+            "{},{end},{part},{},{},{:.6},{}",
+            s.onset_s, s.kind, s.size, s.posterior, s.decided_at_s
+        );
+        text += &if several { format!(",{}\n", fit::quoted(&s.subject)) } else { "\n".to_owned() };
+    }
+    text
+}
+
+fn list(said: &[Said], device_s: f64) {
+    say(format_args!(
+        "{:>10} {:>10}  {:<24} {:<12} {:>10} {:>9} {:>10}",
+        "onset s", "end s", "part", "kind", "size", "posterior", "decided s"
+    ));
+    for s in said {
+        say(format_args!(
+            "{:>10.1} {:>10}  {:<24} {:<12} {:>10.3} {:>9.4} {:>10.1}",
+            s.onset_s,
+            s.end_s.map_or("–".to_owned(), |e| format!("{e:.1}")),
+            if s.part.is_empty() { "(device)" } else { &s.part },
+            s.kind,
+            s.size,
+            s.posterior,
+            s.decided_at_s
+        ));
+    }
+    say(format_args!("{} verdicts in {:.2} h", said.len(), device_s / 3600.0));
+}
+
+fn print(score: &Score, runs: usize) {
+    say(format_args!("{:<12} {:>6} {:>7} {:>6} {:>6}", "kind", "right", "missed", "vain", "F1"));
+    for (name, k) in &score.kinds {
+        say(format_args!("{name:<12} {:>6} {:>7} {:>6} {:>6.3}", k.right, k.missed, k.vain, k.f1()));
+    }
+    let n: usize = score.kinds.values().map(|k| k.right + k.missed).sum();
+    say(format_args!("macro-F1 {:.3} over {n} faults in {runs} run(s)", score.macro_f1));
+    say(format_args!(
+        "onset off by {:.1} s (median; mean {:.1}), decided after {:.1} s ({:.1}), size off by {:.0} % ({:.0})",
+        score.onset_error_s.0,
+        score.onset_error_s.1,
+        score.delay_s.0,
+        score.delay_s.1,
+        100.0 * score.size_error.0,
+        100.0 * score.size_error.1
+    ));
+    say(format_args!(
+        "{} false alarms in {:.2} device-months: {:.2} a device-month",
+        score.false_alarms,
+        score.months,
+        score.alarms_per_month()
+    ));
+    for (label, answer) in &score.answers {
+        let wrong = answer.as_ref().is_none_or(|s| s.kind != label.kind || !same(&s.part, &label.part));
+        if wrong {
+            let told = answer.as_ref().map_or("nothing was said".to_owned(), |s| {
+                format!("said {} {} from {:.0} s", s.kind, s.part, s.onset_s)
+            });
+            say(format_args!(
+                "  {} {} {} {:+.3} at {:.0} s: {told}",
+                label.subject, label.kind, label.part, label.size, label.from_s
+            ));
+        }
+    }
+    for s in &score.alarms {
+        say(format_args!("  false alarm: {} {} {} at {:.0} s", s.subject, s.kind, s.part, s.onset_s));
+    }
+}
+
+fn same(said: &str, label: &str) -> bool {
+    said == label || label.is_empty() || said.split_once('.').is_some_and(|(part, _)| part == label)
+}
+
+fn figures(said: &[Said], score: Option<&Score>, device_s: f64) -> Value {
+    let verdicts: Vec<Value> = said
+        .iter()
+        .map(|s| {
+            json!({"device": s.subject, "part": s.part, "kind": s.kind, "onset_s": s.onset_s, "end_s": s.end_s,
+                   "size": s.size, "posterior": s.posterior, "decided_at_s": s.decided_at_s})
+        })
+        .collect();
+    let mut all = json!({"verdicts": verdicts, "device_s": device_s});
+    if let Some(s) = score {
+        let kinds: serde_json::Map<String, Value> = s
+            .kinds
+            .iter()
+            .map(|(name, k)| {
+                let figures = json!({"right": k.right, "missed": k.missed, "vain": k.vain, "f1": k.f1()});
+                (name.clone(), figures)
+            })
+            .collect();
+        let pair = |p: (f64, f64)| json!({"median": finite(p.0), "mean": finite(p.1)});
+        all["macro_f1"] = json!(s.macro_f1);
+        all["kinds"] = Value::Object(kinds);
+        all["onset_error_s"] = pair(s.onset_error_s);
+        all["size_error"] = pair(s.size_error);
+        all["delay_s"] = pair(s.delay_s);
+        all["false_alarms"] = json!(s.false_alarms);
+        all["device_months"] = json!(s.months);
+        all["false_alarms_per_device_month"] = json!(s.alarms_per_month());
+    }
+    all
+}
+
+fn finite(x: f64) -> Option<f64> {
+    Some(x).filter(|x| x.is_finite())
+}

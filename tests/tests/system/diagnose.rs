@@ -1,0 +1,140 @@
+//! `twinfleet score diagnose`: what twins said of a run against what its scenario put wrong, and verdicts on a recording.
+
+use super::common::{command, twinfleet_command};
+use std::fs;
+
+const PI: &str = "assets/recordings/pi3b/pistress_1100000011.csv";
+const PARAMS: &str = "assets/params/pi3b-without-1100000011.ron";
+
+fn root() -> String {
+    format!("{}/..", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn a_runs_twins_are_judged_by_the_faults_its_scenario_put_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = dir.path().join("rec").display().to_string();
+    let ran = command(&["run", "pi3b-mirror", "--broker", "none", "--quiet", "--record", &record]);
+    assert_eq!(ran.code(), 0, "{}", ran.stderr());
+    let judged = command(&["score", "diagnose", "--record", &record]);
+    assert_eq!(judged.code(), 0, "{}", judged.stderr());
+    let figures = judged.json();
+    assert_eq!(figures["macro_f1"].as_f64(), Some(1.0), "{figures}");
+    assert_eq!(figures["false_alarms"].as_u64(), Some(0));
+    assert!(figures["onset_error_s"]["median"].as_f64().unwrap() < 10.0, "{figures}");
+    assert!(figures["size_error"]["median"].as_f64().unwrap() < 0.3, "{figures}");
+    let table = twinfleet_command().args(["score", "diagnose", "--record", &record]).output().unwrap();
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    assert!(table.contains("macro-F1 1.000 over 5 faults"), "{table}");
+}
+
+#[test]
+fn a_bench_draws_its_faults_from_the_seed_and_each_kind_is_among_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let labels = |seed: &str, name: &str| {
+        let record = dir.path().join(name).display().to_string();
+        let run =
+            ["run", "diagnose-bench", "--broker", "none", "--quiet", "--seed", seed, "--record", &record];
+        let ran = command(&run);
+        assert!(ran.code() <= 1, "{}", ran.stderr());
+        command(&["score", "diagnose", "--record", &record]).json()
+    };
+    let (one, again, other) = (labels("5", "a"), labels("5", "b"), labels("6", "c"));
+    assert_eq!(one, again);
+    assert_ne!(one, other);
+    let kinds: Vec<&String> = one["kinds"].as_object().unwrap().keys().collect();
+    assert_eq!(kinds, ["bias", "clock_skew", "drift", "dropout", "gain", "noise", "spike", "stuck"]);
+    let f1 = one["macro_f1"].as_f64().unwrap();
+    assert!(f1 > 0.6, "{one}");
+}
+
+#[test]
+fn a_recording_is_watched_causally_and_a_fault_in_it_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    // A bias of 5 °C from row 2000 on.
+    let text = fs::read_to_string(format!("{}/{PI}", root())).unwrap();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    for line in &mut lines[2001..2400] {
+        let mut cells: Vec<String> = line.split(',').map(str::to_owned).collect();
+        cells[2] = format!("{:.3}", cells[2].parse::<f64>().unwrap() + 5.0);
+        *line = cells.join(",");
+    }
+    let put = |name: &str, lines: &[String]| {
+        let path = dir.path().join(name);
+        fs::write(&path, lines.join("\n")).unwrap();
+        path.display().to_string()
+    };
+    let (whole, begun) = (put("whole.csv", &lines), put("begun.csv", &lines[..2200]));
+    let labels = put(
+        "labels.csv",
+        &["onset,end,part,kind,size".to_owned(), "2005,2406,soc.temperature,bias,5".to_owned()],
+    );
+    let out = dir.path().join("out.csv");
+    let params = format!("{}/{PARAMS}", root());
+    let watch = |data: &str, rest: &[&str]| {
+        let mut line = vec![
+            "score",
+            "diagnose",
+            "--thing",
+            "raspberry-pi-3b",
+            "--data",
+            data,
+            "--time",
+            "datetime",
+            "--map",
+            "cpu.load=usage",
+            "soc.temperature=temp",
+            "--params",
+            &params,
+            "--out",
+            out.to_str().unwrap(),
+        ];
+        line.extend(rest);
+        let ran = command(&line);
+        assert_eq!(ran.code(), 0, "{}", ran.stderr());
+        (fs::read_to_string(&out).unwrap(), ran)
+    };
+    let (told, ran) = watch(&whole, &["--labels", &labels]);
+    let rows: Vec<Vec<&str>> = told.lines().map(|l| l.split(',').collect()).collect();
+    assert_eq!(rows[0], ["onset", "end", "part", "kind", "size", "posterior", "decided_at"]);
+    assert_eq!((rows[1][2], rows[1][3]), ("soc.temperature", "bias"), "{told}");
+    assert_eq!(ran.json()["macro_f1"].as_f64(), Some(1.0));
+    // What was said by then does not depend on what came after.
+    let (early, _) = watch(&begun, &[]);
+    let early: Vec<Vec<&str>> = early.lines().map(|l| l.split(',').collect()).collect();
+    assert_eq!((early[1][3], early[1][6]), (rows[1][3], rows[1][6]), "{early:?}");
+    let report = dir.path().join("page");
+    watch(&whole, &["--report", report.to_str().unwrap()]);
+    assert!(fs::read_to_string(report.join("diagnose.html")).unwrap().contains("bias"));
+}
+
+#[test]
+fn what_cannot_be_judged_is_said() {
+    for (line, part) in [
+        (vec!["--record", "/nonexistent"], "manifest"),
+        (
+            vec!["--thing", "no-such-thing", "--data", "x.csv", "--period", "1s"],
+            "there is no thing `no-such-thing`",
+        ),
+        (
+            vec![
+                "--thing",
+                "raspberry-pi-3b",
+                "--data",
+                "none.csv",
+                "--period",
+                "1s",
+                "--map",
+                "soc.temperature=#2",
+            ],
+            "none.csv",
+        ),
+        (vec![], "--thing"),
+    ] {
+        let mut all = vec!["score", "diagnose"];
+        all.extend(line);
+        let ran = command(&all);
+        assert_eq!(ran.code(), 2, "{all:?}: {}", ran.stderr());
+        assert!(ran.stderr().contains(part), "{all:?}: {}", ran.stderr());
+    }
+}

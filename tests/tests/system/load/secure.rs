@@ -1,0 +1,87 @@
+//! TLS, a certificate for each device, and WebSocket.
+
+use super::*;
+
+const LOAD: &str = r#"
+    devices: [(id: "d-{}", count: 5, topic: "t/{device}", qos: 1, schedule: Constant("20ms"), payload_bytes: 2000)],
+    subscribers: [(id: "s", filter: "t/#", qos: 1)],
+    stages: [Hold(for: "1s")], thresholds: [AtMost(of: Lost, bound: 0), Kept(share: 1)]"#;
+
+fn openssl(program: &Path, dir: &Path, args: &str) {
+    let status = Command::new(program)
+        .args(args.split(' '))
+        .current_dir(dir)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .expect("openssl");
+    assert!(status.success(), "openssl {args}");
+}
+
+/// An authority, a certificate for `localhost`, and one for each client.
+fn certificates(program: &Path, dir: &Path) {
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+    openssl(program, dir, &format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=Lab"));
+    std::fs::write(dir.join("ext"), "subjectAltName=DNS:localhost\n").expect("a file");
+    for name in ["localhost", "d-0", "d-1", "d-2", "d-3", "d-4", "s"] {
+        openssl(program, dir, &format!("req {key} -keyout {name}.key -out {name}.csr -subj /CN={name}"));
+        let ext = if name == "localhost" { " -extfile ext" } else { "" };
+        let sign = format!(
+            "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem -days 2{ext}"
+        );
+        openssl(program, dir, &sign);
+    }
+}
+
+#[test]
+fn each_device_has_a_certificate_of_its_own() {
+    let test = "each_device_has_a_certificate_of_its_own";
+    let Some(program) = twinfleet_tests::tool("openssl", test) else { return };
+    let mosquitto = Mosquitto::start_with(test, |dir| {
+        certificates(&program, dir);
+        let d = dir.display();
+        // The name in the certificate becomes the user, and only its own topic is a device's to write.
+        std::fs::write(dir.join("acl"), "pattern write t/%u\nuser s\ntopic read t/#\n").expect("a file");
+        format!(
+            "cafile {d}/ca.pem\ncertfile {d}/localhost.pem\nkeyfile {d}/localhost.key\nrequire_certificate true\n\
+             use_identity_as_username true\nacl_file {d}/acl\n"
+        )
+    });
+    let Some(mosquitto) = mosquitto else { return };
+    let dir = scratch();
+    let file = scenario(dir.path(), "tls.ron", LOAD);
+    let url = format!("mqtts://localhost:{}", mosquitto.addr.port());
+    let at = |name: &str| mosquitto.dir.path().join(name).display().to_string();
+    let (ca, cert, key) = (at("ca.pem"), at("{device}.pem"), at("{device}.key"));
+    let base = ["load", &file, "--broker", &url, "--set", PATIENT, "--quiet"];
+    let own = command(&[&base[..], &["--ca-file", &ca, "--cert", &cert, "--key", &key]].concat());
+    assert_eq!(own.code(), 0, "{}\n{}", own.stdout(), own.stderr());
+    // With somebody else's certificate, a device may not write: its messages come to nobody.
+    let (one, its_key) = (at("d-0.pem"), at("d-0.key"));
+    let shared = command(&[&base[..], &["--ca-file", &ca, "--cert", &one, "--key", &its_key]].concat());
+    assert_eq!(shared.code(), 1, "{}", shared.stdout());
+    let none = command(&[&base[..], &["--ca-file", &ca]].concat());
+    assert_eq!(none.code(), 3, "{}", none.stderr());
+    let unknown = command(&base);
+    assert!(matches!(unknown.code(), 2 | 3), "{}", unknown.stderr());
+    let absent = command(&[&base[..], &["--ca-file", "/nowhere.pem"]].concat());
+    assert_eq!(absent.code(), 2, "{}", absent.stderr());
+    assert!(absent.stderr().contains("/nowhere.pem"), "{}", absent.stderr());
+}
+
+#[test]
+fn websockets_carry_a_load() {
+    let test = "websockets_carry_a_load";
+    let port = twinfleet_tests::free_port();
+    let configure =
+        |_: &Path| format!("allow_anonymous true\nlistener {port} 127.0.0.1\nprotocol websockets\n");
+    let Some(_mosquitto) = Mosquitto::start_with(test, configure) else { return };
+    let dir = scratch();
+    let file = scenario(dir.path(), "ws.ron", LOAD);
+    for protocol in ["load.protocol=V311", "load.protocol=V5"] {
+        let url = format!("ws://127.0.0.1:{port}/mqtt");
+        let ran = command(&["load", &file, "--broker", &url, "--set", protocol, "--set", PATIENT, "--quiet"]);
+        assert_eq!(ran.code(), 0, "{}\n{}", ran.stdout(), ran.stderr());
+        assert_eq!(ran.json()["verdict"]["received"], ran.json()["verdict"]["expected"]);
+    }
+}

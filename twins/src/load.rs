@@ -1,0 +1,295 @@
+//! The load generator: a broker under load, measured from the intended instants, with an oracle over every delivery and a
+//! verdict on the generator itself.
+//!
+//! Reading order: [`job`] (what is to be done) → [`worker`] (connections over one poll a thread: [`conn`], [`codec`],
+//! [`stamp`]) → [`tally`] (what was measured: [`times`], [`ledger`]) → [`judge`] (what MQTT promised, and thresholds) →
+//! [`health`] (whether the generator was the limit) → [`files`] (what shards leave and `merge` joins).
+//!
+//! Open loop: the engine plans every instant ahead, and a broker that stalls does not slow the plan down. So each message's
+//! latency counts from the instant it was meant for, and a stall is seen by all messages that fall into it.
+
+pub mod codec;
+pub mod conn;
+pub mod files;
+pub mod health;
+pub mod job;
+pub mod judge;
+pub mod ledger;
+pub mod retained;
+pub mod secure;
+pub mod shared;
+pub mod socket;
+pub mod stamp;
+pub mod stream;
+pub mod tally;
+pub mod times;
+pub mod worker;
+
+use health::{Accusation, Kernel, Shortage};
+use job::Job;
+use shared::{Counts, Shared};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tally::Tally;
+use worker::{Firmware, work};
+
+/// How often the leader looks.
+const LOOK: Duration = Duration::from_millis(5);
+/// Between the last connection and the first message, where no start was agreed.
+const BREATH_NS: i64 = 20_000_000;
+/// With nothing missing that is known of, this much silence ends the run, [ns].
+const QUIET_NS: i64 = 300_000_000;
+
+/// What went wrong before anything could be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// No connection at all.
+    #[error("no connection with the broker {broker}: {reason}. Check host and port, and that it runs")]
+    Unreachable {
+        /// Its address.
+        broker: String,
+        /// Why.
+        reason: String,
+    },
+    /// A worker thread failed.
+    #[error("a worker of the load generator failed: {0}")]
+    Worker(String),
+}
+
+/// Where a load is, for those who watch.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Time since the first stage began, [s]; below 0: not yet.
+    pub t_s: f64,
+    /// Counts so far.
+    pub counts: Counts,
+}
+
+/// What a load came to.
+#[derive(Debug)]
+pub struct Done {
+    /// Everything measured.
+    pub tally: Tally,
+    /// From the first message's turn to the end of the drain, [s].
+    pub wall_s: f64,
+    /// Whether it came to its end.
+    pub finished: bool,
+    /// When the first stage began, Unix time [ns].
+    pub start_unix_ns: i64,
+    /// Resident memory with all connections up, less that before them, [bytes].
+    pub memory_bytes: u64,
+    /// How long the connecting took, [s].
+    pub connect_s: f64,
+}
+
+/// Unix time, [ns].
+pub fn unix_ns() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i64)
+}
+
+/// Runs a load. `firmware` gives each worker its way to the simulated devices; `watch` is told of the progress; `stop` ends
+/// it early.
+///
+/// # Errors
+/// [`LoadError::Unreachable`] if not one connection came up.
+pub fn run(
+    job: Job,
+    mut firmware: Vec<Option<Firmware>>,
+    stop: &AtomicBool,
+    mut watch: impl FnMut(Progress),
+) -> Result<Done, LoadError> {
+    let stages = job.stages.len();
+    let (length_ns, drain_ns) = (job.stages.length_ns(), job.load.drain.0);
+    let mut tally = Tally::new(stages, length_ns);
+    for accusation in health::before(job.connections(), job.dial.sources.room()) {
+        tally.accuse(accusation);
+    }
+    let begin_unix_ns = unix_ns();
+    let empty = |tally, connect_s| Done {
+        tally,
+        wall_s: 0.0,
+        finished: false,
+        start_unix_ns: begin_unix_ns,
+        memory_bytes: 0,
+        connect_s,
+    };
+    if !tally.accusations.is_empty() {
+        // It would only measure its own limit.
+        return Ok(empty(tally, 0.0));
+    }
+    let before_bytes = health::resident_bytes();
+    let kernel = Kernel::now();
+    let job = Arc::new(job);
+    let shared = Arc::new(Shared::new(job.workers));
+    firmware.resize_with(job.workers, || None);
+    let spawn = |(index, firmware): (usize, Option<Firmware>)| {
+        let (job, shared) = (Arc::clone(&job), Arc::clone(&shared));
+        let named = thread::Builder::new().name(format!("load-{index}"));
+        named
+            .spawn(move || work(&job, &shared, index, firmware))
+            .map_err(|e| LoadError::Worker(e.to_string()))
+    };
+    let workers: Vec<_> = firmware.into_iter().enumerate().map(spawn).collect::<Result<_, _>>()?;
+    let mut leader = Leader { job: &job, shared: &shared, stop, start_ns: i64::MAX };
+    let went = leader.lead(&mut watch, length_ns, drain_ns);
+    let memory_bytes = health::resident_bytes().saturating_sub(before_bytes);
+    shared.stop.store(true, Relaxed);
+    job.stopped.store(true, Relaxed);
+    for worker in workers {
+        match worker.join() {
+            Ok(Ok(part)) => tally.add(part),
+            Ok(Err(error)) => return Err(LoadError::Worker(error.to_string())),
+            Err(_) => return Err(LoadError::Worker("it panicked".to_owned())),
+        }
+    }
+    tally.trace.sort_unstable();
+    if tally.counts.connected == 0
+        && tally.accusations.is_empty()
+        && job.connections() > 0
+        && !went.interrupted
+    {
+        let reason = tally.reasons.keys().next().cloned().unwrap_or_else(|| "no answer".to_owned());
+        let reason = reason.trim_start_matches("not connected: ").to_owned();
+        return Err(LoadError::Unreachable { broker: job.dial.to.to_string(), reason });
+    }
+    accuse(&mut tally, &job, &went, kernel);
+    let offset_ns = unix_ns() - shared.clock.now_ns();
+    Ok(Done {
+        tally,
+        wall_s: went.wall_s,
+        finished: !went.interrupted,
+        start_unix_ns: leader.start_ns.saturating_add(offset_ns),
+        memory_bytes,
+        connect_s: went.connect_s,
+    })
+}
+
+/// What the generator holds against itself once all is over.
+fn accuse(tally: &mut Tally, job: &Job, went: &Went, kernel: Kernel) {
+    let limits = job.load.limits;
+    let lag_ms = tally.lag.value_at_quantile(0.99) as f64 * 1e-3;
+    if tally.lag.len() >= 100 && lag_ms > limits.lag.as_secs_f64() * 1e3 {
+        tally.accuse(Accusation::new(
+            Shortage::SchedulerLag,
+            format!(
+                "1 % of the messages left more than {lag_ms:.1} ms late by the generator's own doing (limit {}); \
+                 lower the rate, add `--workers` or shards, or give it a machine of its own",
+                limits.lag
+            ),
+        ));
+    }
+    let most = |of: fn((f64, f64)) -> f64| tally.cpu.iter().map(|c| of(c.shares())).fold(0.0, f64::max);
+    let (busiest, waited) = (most(|s| s.0), most(|s| s.1));
+    // In a short run, the start alone would weigh too much.
+    if went.busy_s > 0.5 && busiest > limits.cpu {
+        tally.accuse(Accusation::new(
+            Shortage::Cpu,
+            format!(
+                "a worker was busy {:.0} % of the time (limit {:.0} %); add `--workers`, shards, or lower the rate",
+                busiest * 100.0,
+                limits.cpu * 100.0
+            ),
+        ));
+    }
+    if went.busy_s > 0.5 && waited > limits.waited_for_cpu {
+        tally.accuse(Accusation::new(
+            Shortage::BusyMachine,
+            format!(
+                "a worker waited {:.0} % of the time for a core that others had (limit {:.0} %); stop what else runs here, \
+                 or use another machine",
+                waited * 100.0,
+                limits.waited_for_cpu * 100.0
+            ),
+        ));
+    }
+    if let Some(accusation) = Kernel::now().since(kernel) {
+        tally.accuse(accusation);
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Went {
+    wall_s: f64,
+    /// From the start to the end of the last stage, [s].
+    busy_s: f64,
+    connect_s: f64,
+    interrupted: bool,
+}
+
+struct Leader<'a> {
+    job: &'a Job,
+    shared: &'a Shared,
+    stop: &'a AtomicBool,
+    start_ns: i64,
+}
+
+impl Leader<'_> {
+    fn lead(&mut self, watch: &mut impl FnMut(Progress), length_ns: i64, drain_ns: i64) -> Went {
+        let mut went = Went::default();
+        let shared = self.shared;
+        let devices = self.job.devices.iter().filter(|d| self.job.owns(d.ordinal)).count() as u64;
+        let all = self.job.connections();
+        let agreed = self.job.start_at_unix_ns.map(|at| at - unix_ns() + shared.clock.now_ns());
+        let (mut seen, mut moved_ns) = (Counts::default(), shared.clock.now_ns());
+        loop {
+            thread::sleep(LOOK);
+            let now_ns = shared.clock.now_ns();
+            let counts = shared.counts();
+            let t_ns = now_ns.saturating_sub(self.start_ns);
+            watch(Progress {
+                t_s: if self.start_ns == i64::MAX { -1.0 } else { t_ns as f64 * 1e-9 },
+                counts,
+            });
+            if self.stop.load(Relaxed) {
+                went.interrupted = true;
+                break;
+            }
+            if self.start_ns == i64::MAX {
+                let ready = counts.up + counts.failed >= all;
+                // Where a start was agreed, it is kept, whoever is late.
+                let start = match agreed {
+                    Some(at) if ready || now_ns >= at => Some(at),
+                    None if ready => Some(now_ns + BREATH_NS),
+                    _ => None,
+                };
+                if let Some(at) = start {
+                    went.connect_s = now_ns as f64 * 1e-9;
+                    if counts.up == 0 {
+                        break;
+                    }
+                    self.start_ns = at;
+                    shared.start_ns.store(at, Relaxed);
+                    self.job.start_signal.store(unix_ns() + at - shared.clock.now_ns(), Relaxed);
+                }
+                continue;
+            }
+            if counts != seen {
+                (seen, moved_ns) = (counts, now_ns);
+            }
+            if t_ns < length_ns {
+                continue;
+            }
+            went.busy_s = length_ns as f64 * 1e-9;
+            let quiet = now_ns - moved_ns > QUIET_NS;
+            let complete = counts.finished >= devices && counts.fresh >= counts.expected;
+            // Other shards' messages are not counted here.
+            let alone = self.job.shard.1 == 1;
+            if (complete && (alone || quiet)) || t_ns > length_ns + drain_ns {
+                break;
+            }
+        }
+        if self.start_ns != i64::MAX {
+            went.wall_s = shared.clock.now_ns().saturating_sub(self.start_ns).max(0) as f64 * 1e-9;
+            if went.interrupted {
+                went.busy_s = went.wall_s;
+            }
+        }
+        went
+    }
+}

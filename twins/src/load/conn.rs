@@ -1,0 +1,372 @@
+//! One connection as a bare state machine: what waits to be written, what came in half, and what its role remembers.
+
+use super::{
+    codec,
+    job::{DeviceSpec, SubscriberSpec},
+    ledger::{Intervals, Receipt},
+    stamp::Stamp,
+    stream::Stream,
+};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+use twinfleet_engine::{load::Schedule, scenario::load::Protocol};
+
+/// Bytes that may wait for a socket before a device holds its messages back.
+pub const OUT_LIMIT_BYTES: usize = 64 << 10;
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Not open; it opens at its wake-up.
+    Down,
+    /// The socket opens.
+    Opening,
+    /// The welcome is awaited.
+    Greeting,
+    /// The consent to the subscription is awaited.
+    Subscribing,
+    /// All is well.
+    Up,
+    /// Given up.
+    Failed,
+}
+
+/// A message of the device's own firmware, planned ahead.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// When it is meant to leave, [ns] since the start.
+    pub at_ns: i64,
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Payload, without a stamp.
+    pub payload: Arc<[u8]>,
+    /// Quality of service.
+    pub qos: u8,
+    /// Retain flag.
+    pub retain: bool,
+}
+
+/// A message of QoS 1 or 2 on its way.
+#[derive(Clone, Debug)]
+pub struct Flight {
+    /// Packet id.
+    pub pkid: u16,
+    /// Number of the message.
+    pub seq: u32,
+    /// When it was meant to leave, [ns] since the start.
+    pub intended_ns: i64,
+    /// When it left, [ns] since the start.
+    pub sent_ns: i64,
+    /// Whether PUBREC has come.
+    pub received: bool,
+    /// Its own topic and payload, where the firmware made them.
+    pub own: Option<Box<Planned>>,
+}
+
+/// A device that publishes.
+#[derive(Debug)]
+pub struct Device {
+    /// Index in the job.
+    pub spec: usize,
+    /// Quality of service.
+    pub qos: u8,
+    /// Retain flag.
+    pub retain: bool,
+    /// Payload length, [bytes].
+    pub payload_bytes: u32,
+    /// Messages that may be in flight.
+    pub window: u16,
+    /// Deliveries that each message should bring.
+    pub fan_out: u32,
+    /// Instants to come.
+    pub schedule: Schedule,
+    /// The next of them.
+    pub next_ns: Option<i64>,
+    /// What the firmware planned.
+    pub queue: VecDeque<Planned>,
+    /// Whether the firmware goes on planning.
+    pub fed: bool,
+    /// Messages written.
+    pub seq: u32,
+    /// Packet id of the last.
+    pub pkid: u16,
+    /// Messages on their way, oldest first.
+    pub in_flight: VecDeque<Flight>,
+    /// Those acknowledged.
+    pub acknowledged: Intervals,
+    /// Since when it could have sent, [ns] by the clock: what held it back ended then.
+    pub free_ns: i64,
+    /// Whether the window or the socket holds it back.
+    pub held: bool,
+    /// Messages sent once more.
+    pub resent: u64,
+    /// Whether it has been counted as finished.
+    pub finished: bool,
+}
+
+impl Device {
+    /// When its next message is meant to leave, [ns] since the start.
+    pub fn next(&self) -> Option<i64> {
+        self.queue.front().map(|p| p.at_ns).or(self.next_ns)
+    }
+
+    /// Whether nothing is left to do.
+    pub fn is_done(&self) -> bool {
+        self.next().is_none() && self.in_flight.is_empty() && !self.fed
+    }
+
+    /// A packet id that no message in flight has.
+    pub fn take_pkid(&mut self) -> u16 {
+        loop {
+            self.pkid = if self.pkid == u16::MAX { 1 } else { self.pkid + 1 };
+            // Ids come in turn: only one left over from a whole round ago could be the same.
+            let oldest = self.in_flight.front().is_some_and(|f| f.pkid == self.pkid);
+            if !oldest && (self.in_flight.len() < 1_000 || self.in_flight.iter().all(|f| f.pkid != self.pkid))
+            {
+                return self.pkid;
+            }
+        }
+    }
+}
+
+/// A hasher for small dense numbers.
+#[derive(Default)]
+pub struct Dense(u64);
+
+impl std::hash::Hasher for Dense {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|b| self.0 = self.0.rotate_left(8) ^ u64::from(*b));
+    }
+    fn write_u32(&mut self, n: u32) {
+        // The table takes its buckets from the low and its tags from the high bits.
+        self.0 = u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(20);
+    }
+}
+
+/// Receipts by device.
+pub type Receipts = HashMap<u32, Receipt, std::hash::BuildHasherDefault<Dense>>;
+
+/// A connection that listens.
+#[derive(Debug)]
+pub struct Subscriber {
+    /// Index in the job.
+    pub spec: usize,
+    /// What it got.
+    pub receipts: Receipts,
+    /// Packet ids of QoS 2 that came and were not yet released.
+    pub unreleased: Vec<u16>,
+    /// Acknowledgements held back by a fault.
+    pub withheld: Option<Vec<(u8, u16)>>,
+    /// Bytes a second that a fault lets it read, what it may read now, and since when.
+    pub slow: Option<Slow>,
+    /// Whether it was ever subscribed.
+    pub subscribed: bool,
+    /// Times away without a session.
+    pub gaps: u32,
+    /// Times come back to one.
+    pub resumed: u32,
+}
+
+/// A slow reader's allowance.
+#[derive(Clone, Copy, Debug)]
+pub struct Slow {
+    /// [bytes/s].
+    pub rate: u32,
+    /// What it may read now, [bytes].
+    pub allowance: f64,
+    /// When that was reckoned, [ns].
+    pub at_ns: i64,
+}
+
+/// Somebody who does what clients must not.
+#[derive(Clone, Debug)]
+pub struct Stranger {
+    /// What it sends once it is connected.
+    pub says: Vec<u8>,
+    /// Whether the broker is to close the connection.
+    pub unwelcome: bool,
+    /// When it leaves by itself, [ns].
+    pub until_ns: i64,
+}
+
+/// What a connection is for.
+#[derive(Debug)]
+pub enum Role {
+    /// It publishes.
+    Device(Box<Device>),
+    /// It listens.
+    Subscriber(Box<Subscriber>),
+    /// It misbehaves.
+    Stranger(Box<Stranger>),
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Conn {
+    /// What it is for.
+    pub role: Role,
+    /// Its socket.
+    pub stream: Option<Stream>,
+    /// How far it has come.
+    pub state: State,
+    /// What waits to be written, from `out_at` on.
+    pub out: Vec<u8>,
+    /// See `out`.
+    pub out_at: usize,
+    /// What came in half.
+    pub partial: Vec<u8>,
+    /// Whether the socket may take more.
+    pub writable: bool,
+    /// Whether the socket may have more.
+    pub readable: bool,
+    /// Whether it is in the worker's list of those to read.
+    pub in_ready: bool,
+    /// Whether it is in the worker's list of those to write.
+    pub in_dirty: bool,
+    /// When it wants its turn, [ns] by the clock.
+    pub wake_ns: i64,
+    /// When its socket began to open, [ns].
+    pub opened_ns: i64,
+    /// When it last wrote, [ns].
+    pub last_out_ns: i64,
+    /// Attempts since it was last up.
+    pub attempts: u32,
+    /// Whether it was ever up.
+    pub known: bool,
+    /// Whether a fault keeps it from reading and writing.
+    pub stalled: bool,
+    /// Whether a fault took it over and its closing is expected.
+    pub taken: bool,
+    /// Messages that the broker takes at a time.
+    pub receive_maximum: u16,
+}
+
+impl Conn {
+    /// A connection that opens at its wake-up.
+    pub fn new(role: Role, wake_ns: i64) -> Self {
+        Self {
+            role,
+            stream: None,
+            state: State::Down,
+            out: Vec::new(),
+            out_at: 0,
+            partial: Vec::new(),
+            writable: false,
+            readable: false,
+            in_ready: false,
+            in_dirty: false,
+            wake_ns,
+            opened_ns: 0,
+            last_out_ns: 0,
+            attempts: 0,
+            known: false,
+            stalled: false,
+            taken: false,
+            receive_maximum: u16::MAX,
+        }
+    }
+
+    /// Bytes that wait to be written.
+    pub fn waiting(&self) -> usize {
+        self.out.len() - self.out_at
+    }
+
+    /// Its id, session and will as CONNECT says them.
+    pub fn hello<'a>(
+        &self,
+        job: &'a super::job::Job,
+        will: &'a mut (String, Vec<u8>),
+    ) -> Option<codec::Hello<'a>> {
+        let (client_id, persistent): (&str, bool) = match &self.role {
+            Role::Device(d) => {
+                let spec: &DeviceSpec = &job.devices[d.spec];
+                (&spec.id, job.load.devices[spec.group].persistent)
+            }
+            Role::Subscriber(s) => {
+                let spec: &SubscriberSpec = &job.subscribers[s.spec];
+                (&spec.id, spec.persistent)
+            }
+            Role::Stranger(_) => return None,
+        };
+        let mut has_will = false;
+        if let Role::Device(d) = &self.role
+            && let Some(topic) = &job.load.devices[job.devices[d.spec].group].will
+        {
+            let spec = &job.devices[d.spec];
+            will.0 = topic.replace("{device}", &spec.id);
+            will.1.clear();
+            let stamp = Stamp {
+                run: job.run,
+                kind: super::stamp::Kind::Will,
+                device: spec.ordinal,
+                seq: d.seq,
+                intended_ns: 0,
+                sent_ns: 0,
+            };
+            stamp.put(&mut will.1, super::stamp::STAMP_BYTES);
+            has_will = true;
+        }
+        Some(codec::Hello {
+            protocol: job.load.protocol,
+            client_id,
+            persistent,
+            keep_alive_s: (job.load.keep_alive.as_secs_f64() as u16).max(1),
+            login: job.login.as_ref().map(|(u, p)| (u.as_str(), p.as_str())),
+            will: has_will.then_some((will.0.as_str(), will.1.as_slice())),
+        })
+    }
+
+    /// Sends acknowledgements that a fault held back.
+    pub fn release(&mut self) {
+        if let Role::Subscriber(s) = &mut self.role
+            && let Some(held) = s.withheld.take()
+        {
+            held.into_iter().for_each(|(kind, pkid)| codec::put_ack(&mut self.out, kind, pkid));
+        }
+    }
+
+    /// Appends one message of a device, which must be a device. `dup` where it may have been sent before.
+    pub fn put_message(
+        out: &mut Vec<u8>,
+        protocol: Protocol,
+        run: u32,
+        spec: &DeviceSpec,
+        device: &Device,
+        flight: &Flight,
+        dup: bool,
+    ) {
+        let stamp = Stamp {
+            run,
+            kind: super::stamp::Kind::Message,
+            device: spec.ordinal,
+            seq: flight.seq,
+            intended_ns: flight.intended_ns,
+            sent_ns: flight.sent_ns,
+        };
+        match &flight.own {
+            None => {
+                let topic = spec.topic.as_bytes();
+                let (qos, retain) = (device.qos, device.retain);
+                let head = codec::Outgoing { topic, qos, retain, dup, pkid: flight.pkid };
+                codec::put_publish(out, protocol, head, device.payload_bytes as usize);
+                stamp.put(out, device.payload_bytes as usize);
+            }
+            Some(own) => {
+                let head = codec::Outgoing {
+                    topic: own.topic.as_bytes(),
+                    qos: own.qos,
+                    retain: own.retain,
+                    dup,
+                    pkid: flight.pkid,
+                };
+                codec::put_publish(out, protocol, head, Stamp::length_with(&own.payload));
+                stamp.put_into(out, &own.payload);
+            }
+        }
+    }
+}

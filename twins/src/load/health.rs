@@ -1,0 +1,231 @@
+//! Whether the load generator itself was the limit. A measurement that it spoiled is no measurement of the broker.
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use serde::{Deserialize, Serialize};
+use std::{fmt, fs, io};
+
+/// What the load generator was short of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shortage {
+    /// File descriptors of the process.
+    FileDescriptors,
+    /// Local ports towards the broker.
+    Ports,
+    /// Memory.
+    Memory,
+    /// Buffers of sockets, or the kernel's memory for them.
+    SocketBuffers,
+    /// A core: worker threads were busy all the time.
+    Cpu,
+    /// A core: others had it.
+    BusyMachine,
+    /// Time: messages that nothing held back left late.
+    SchedulerLag,
+    /// The generator's own doing in another way.
+    Other,
+}
+
+/// Why a measurement is invalid.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Accusation {
+    /// What was short.
+    pub of: Shortage,
+    /// What was seen, and what to do.
+    pub text: String,
+}
+
+impl fmt::Display for Accusation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Accusation {
+    /// With what was seen and what to do about it.
+    pub fn new(of: Shortage, text: impl Into<String>) -> Self {
+        Self { of, text: text.into() }
+    }
+
+    /// If it is ours that a connection could not be made.
+    pub fn of_socket(error: &io::Error) -> Option<Self> {
+        use nix::errno::Errno;
+        let errno = Errno::from_raw(error.raw_os_error()?);
+        Some(match errno {
+            Errno::EMFILE | Errno::ENFILE => Self::new(
+                Shortage::FileDescriptors,
+                format!(
+                    "no file descriptor was left for a connection ({error}); raise `ulimit -n`, or use more shards"
+                ),
+            ),
+            Errno::EADDRNOTAVAIL | Errno::EADDRINUSE => Self::new(
+                Shortage::Ports,
+                format!(
+                    "no local port was left towards the broker ({error}); add source addresses (`--source 127.0.0.2-127.0.0.9`)"
+                ),
+            ),
+            Errno::ENOBUFS => Self::new(
+                Shortage::SocketBuffers,
+                format!(
+                    "the kernel had no buffer left for a socket ({error}); raise net.ipv4.tcp_mem, or use more machines"
+                ),
+            ),
+            Errno::ENOMEM => Self::new(
+                Shortage::Memory,
+                format!("the kernel had no memory left for a socket ({error}); use fewer connections"),
+            ),
+            _ => return None,
+        })
+    }
+}
+
+/// File descriptors beside those of connections: standard streams, polls, timers, files of the report.
+const SPARE_DESCRIPTORS: u64 = 64;
+/// Memory a connection is reckoned with, [bytes]; measured below 8 KiB with its share of the kernel's not counted.
+const CONNECTION_BYTES: u64 = 8 << 10;
+
+/// Raises the limit of file descriptors to what is allowed, and says if so many connections find no room: in descriptors,
+/// ports or memory.
+pub fn before(connections: u64, ports: Option<u64>) -> Vec<Accusation> {
+    let mut all = Vec::new();
+    let needed = connections + SPARE_DESCRIPTORS;
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        if soft < needed {
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, needed.min(hard), hard);
+        }
+        if hard.max(soft) < needed {
+            all.push(Accusation::new(
+                Shortage::FileDescriptors,
+                format!(
+                    "{connections} connections need {needed} file descriptors, and this process may have {}; raise `ulimit -n`, or use more shards (`--shard i/N`)",
+                    hard.max(soft)
+                ),
+            ));
+        }
+    }
+    if let Some(room) = ports.filter(|room| *room < connections) {
+        all.push(Accusation::new(
+            Shortage::Ports,
+            format!(
+                "{connections} connections find {room} local ports towards the broker; add source addresses (`--source 127.0.0.2-127.0.0.9`)"
+            ),
+        ));
+    }
+    let wanted = connections * CONNECTION_BYTES;
+    if let Some((free, whose)) = free_memory().filter(|(free, _)| *free < wanted) {
+        all.push(Accusation::new(
+            Shortage::Memory,
+            format!(
+                "{connections} connections take about {} MiB, and {whose} leaves {}; use fewer, or more machines",
+                wanted >> 20,
+                free >> 20
+            ),
+        ));
+    }
+    all
+}
+
+/// Memory that this process may still take, [bytes], and who says so.
+fn free_memory() -> Option<(u64, &'static str)> {
+    let limit = getrlimit(Resource::RLIMIT_AS).ok().filter(|(soft, _)| *soft < u64::MAX / 2);
+    let used = status_kib("VmSize:").unwrap_or(0) << 10;
+    let own = limit.map(|(soft, _)| (soft.saturating_sub(used), "`ulimit -v`"));
+    let group = || {
+        let read = |name: &str| {
+            fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?.trim().parse::<u64>().ok()
+        };
+        Some((read("memory.max")?.saturating_sub(read("memory.current")?), "the control group's memory.max"))
+    };
+    let machine = || {
+        let text = fs::read_to_string("/proc/meminfo").ok()?;
+        let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
+        Some((line.split_whitespace().next()?.parse::<u64>().ok()? << 10, "the machine"))
+    };
+    [own, group(), machine()].into_iter().flatten().min_by_key(|(free, _)| *free)
+}
+
+fn status_kib(name: &str) -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/status").ok()?;
+    text.lines().find_map(|l| l.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
+}
+
+/// Resident memory of this process, [bytes].
+pub fn resident_bytes() -> u64 {
+    status_kib("VmRSS:").unwrap_or(0) << 10
+}
+
+/// A thread's use of the cores, [ns]: had one, waited for one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CpuTime {
+    /// Ran.
+    pub ran_ns: u64,
+    /// Was ready to run and did not.
+    pub waited_ns: u64,
+    /// Of so much time in all.
+    pub wall_ns: u64,
+}
+
+impl CpuTime {
+    /// That of the calling thread so far; zero where the kernel does not tell.
+    pub fn of_thread() -> Self {
+        let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+        let mut numbers = text.split_whitespace().map(|n| n.parse().unwrap_or(0));
+        Self { ran_ns: numbers.next().unwrap_or(0), waited_ns: numbers.next().unwrap_or(0), wall_ns: 0 }
+    }
+
+    /// What was added since.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            ran_ns: self.ran_ns.saturating_sub(earlier.ran_ns),
+            waited_ns: self.waited_ns.saturating_sub(earlier.waited_ns),
+            wall_ns: 0,
+        }
+    }
+
+    /// Share of the time that it ran, and that it waited for a core.
+    pub fn shares(self) -> (f64, f64) {
+        let of = |ns: u64| ns as f64 / (self.wall_ns as f64).max(1.0);
+        (of(self.ran_ns), of(self.waited_ns))
+    }
+}
+
+/// The kernel's own counts of a shortage of buffers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kernel {
+    pressures: u64,
+    pruned: u64,
+}
+
+impl Kernel {
+    /// As they are now; zero where the kernel does not tell.
+    pub fn now() -> Self {
+        let text = fs::read_to_string("/proc/net/netstat").unwrap_or_default();
+        let mut lines = text.lines();
+        let mut all = Self::default();
+        while let (Some(names), Some(values)) = (lines.next(), lines.next()) {
+            for (name, value) in names.split_whitespace().zip(values.split_whitespace()) {
+                let value = value.parse().unwrap_or(0);
+                match name {
+                    "TCPMemoryPressures" => all.pressures = value,
+                    "RcvPruned" | "PruneCalled" => all.pruned += value,
+                    _ => {}
+                }
+            }
+        }
+        all
+    }
+
+    /// What was short since.
+    pub fn since(self, earlier: Self) -> Option<Accusation> {
+        let pressures = self.pressures.saturating_sub(earlier.pressures);
+        (pressures > 0).then(|| {
+            Accusation::new(
+                Shortage::SocketBuffers,
+                format!(
+                    "the kernel ran short of memory for sockets {pressures} times; raise net.ipv4.tcp_mem"
+                ),
+            )
+        })
+    }
+}

@@ -1,0 +1,158 @@
+//! What a load is to do, resolved: every connection of this shard, where it goes, and what all shards agree on.
+
+use super::{secure::Wraps, socket::Dial};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicI64},
+};
+use twinfleet_engine::{
+    load::{self, Member, Stages},
+    message::TopicFilter,
+    scenario::load::{LoadDef, ScheduleDef},
+};
+
+/// A device that publishes.
+#[derive(Clone, Debug)]
+pub struct DeviceSpec {
+    /// Ordinal over all shards.
+    pub ordinal: u32,
+    /// Device id and client id.
+    pub id: Box<str>,
+    /// Topic; empty where the firmware chooses it.
+    pub topic: Box<str>,
+    /// Index of its group in `load.devices`.
+    pub group: usize,
+}
+
+/// A connection that listens.
+#[derive(Clone, Debug)]
+pub struct SubscriberSpec {
+    /// Ordinal over all shards.
+    pub ordinal: u32,
+    /// Client id.
+    pub id: Box<str>,
+    /// Filter as subscribed to.
+    pub filter: Box<str>,
+    /// Filter as it matches topics.
+    pub matches: TopicFilter,
+    /// Highest quality of service.
+    pub qos: u8,
+    /// Whether the broker keeps messages while it is away.
+    pub persistent: bool,
+    /// Whose messages it shares: index of its group in `load.subscribers`.
+    pub share: Option<usize>,
+}
+
+/// A load, resolved.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The section of the scenario.
+    pub load: Arc<LoadDef>,
+    /// Its stages, at the rate of this run.
+    pub stages: Arc<Stages>,
+    /// Seed of every stream.
+    pub seed: u64,
+    /// Shard `i` of `n`.
+    pub shard: (u32, u32),
+    /// Tells this run's messages from those of others; the same in all shards.
+    pub run: u32,
+    /// All devices, of all shards.
+    pub devices: Arc<Vec<DeviceSpec>>,
+    /// All listeners, of all shards.
+    pub subscribers: Arc<Vec<SubscriberSpec>>,
+    /// How connections are opened.
+    pub dial: Dial,
+    /// TLS and WebSocket.
+    pub wraps: Wraps,
+    /// User name and password.
+    pub login: Option<(String, String)>,
+    /// Worker threads.
+    pub workers: usize,
+    /// When the first stage begins, Unix time [ns]; None: when all connections are up.
+    pub start_at_unix_ns: Option<i64>,
+    /// Whether every message sent is noted, for `--trace`.
+    pub keep_trace: bool,
+    /// When the first stage begins, Unix time [ns], once that is known; `i64::MAX` before.
+    pub start_signal: Arc<AtomicI64>,
+    /// Set when the load is over, for those who work beside it.
+    pub stopped: Arc<AtomicBool>,
+}
+
+impl Job {
+    /// Devices and listeners of a load. `firmware` gives the ids of a group of the fleet.
+    pub fn members(
+        load: &LoadDef,
+        prefix: &str,
+        firmware: impl Fn(&str) -> Vec<String>,
+    ) -> (Vec<DeviceSpec>, Vec<SubscriberSpec>) {
+        let own_ids: Vec<Option<Vec<String>>> = load
+            .devices
+            .iter()
+            .map(|d| match &d.schedule {
+                ScheduleDef::Firmware { fleet } => Some(firmware(fleet)),
+                _ => None,
+            })
+            .collect();
+        let device = |m: &Member| {
+            let def = &load.devices[m.group];
+            let id = match &own_ids[m.group] {
+                Some(ids) => ids[m.index as usize].clone(),
+                None => def.id.replace("{}", &m.index.to_string()),
+            };
+            let topic = match &own_ids[m.group] {
+                Some(_) => String::new(),
+                None => format!("{prefix}{}", def.topic.replace("{device}", &id)),
+            };
+            DeviceSpec { ordinal: m.ordinal, id: id.into(), topic: topic.into(), group: m.group }
+        };
+        let count = |fleet: &str| firmware(fleet).len() as u32;
+        let devices = load::devices(load, count).iter().map(device).collect();
+        let subscriber = |m: &Member| {
+            let def = &load.subscribers[m.group];
+            let index = m.index.to_string();
+            let filter = format!("{prefix}{}", def.filter.replace("{}", &index));
+            let shared = def.share.as_ref().map(|s| format!("$share/{s}/{filter}"));
+            let matches = TopicFilter::new(&filter).ok()?;
+            Some(SubscriberSpec {
+                ordinal: m.ordinal,
+                id: def.id.replace("{}", &index).into(),
+                filter: shared.unwrap_or(filter).into(),
+                matches,
+                qos: def.qos,
+                persistent: def.persistent,
+                share: def.share.as_ref().map(|_| m.group),
+            })
+        };
+        // The checks have refused filters that are none.
+        let subscribers = load::subscribers(load).iter().filter_map(subscriber).collect();
+        (devices, subscribers)
+    }
+
+    /// Whether this shard runs the member with this ordinal.
+    pub fn owns(&self, ordinal: u32) -> bool {
+        ordinal % self.shard.1 == self.shard.0
+    }
+
+    /// Connections of this shard.
+    pub fn connections(&self) -> u64 {
+        let devices = self.devices.iter().filter(|d| self.owns(d.ordinal)).count();
+        (devices + self.subscribers.iter().filter(|s| self.owns(s.ordinal)).count()) as u64
+    }
+
+    /// Subscriptions that each message of a device reaches: sessions of their own, and shared ones once.
+    pub fn fan_out(&self, topic: &str) -> u32 {
+        let mut shares = Vec::new();
+        let mut all = 0;
+        for s in self.subscribers.iter().filter(|s| s.matches.matches(topic)) {
+            match s.share {
+                Some(group) if shares.contains(&group) => {}
+                Some(group) => {
+                    shares.push(group);
+                    all += 1;
+                }
+                None => all += 1,
+            }
+        }
+        all
+    }
+}

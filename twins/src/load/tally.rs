@@ -1,0 +1,181 @@
+//! What a worker, and in the end the whole load, has counted, measured and written down.
+
+use super::{
+    health::{Accusation, CpuTime},
+    ledger::{Receipt, Sent},
+    times::{Course, Times},
+};
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Things counted beside the ledger.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tallies {
+    /// Connections that were up at least once.
+    pub connected: u64,
+    /// Connections that could not be made within the time allowed.
+    pub refused: u64,
+    /// Connections that broke by themselves.
+    pub disconnected: u64,
+    /// Connections that a fault of the scenario cut.
+    pub cut: u64,
+    /// Connections made again.
+    pub reconnected: u64,
+    /// Messages sent once more after a connection was made again.
+    pub resent: u64,
+    /// QoS 2 messages given up, since the session was gone and they might have come twice.
+    pub abandoned: u64,
+    /// Messages that the broker refused to take (MQTT 5).
+    pub rejected: u64,
+    /// Messages of others on our topics, or of an earlier run.
+    pub foreign: u64,
+    /// Sessions that the broker should have kept and did not.
+    pub sessions_lost: u64,
+    /// Subscriptions refused.
+    pub subscriptions_refused: u64,
+    /// Wills that the broker owed.
+    pub wills_owed: u64,
+    /// Wills that came.
+    pub wills: u64,
+    /// Commands sent to devices.
+    pub commands: u64,
+    /// Commands that a device's report confirmed.
+    pub commands_followed: u64,
+    /// Strangers' connections: half open, malformed, or with another's client id.
+    pub strangers: u64,
+    /// Strangers that the broker sent away.
+    pub strangers_closed: u64,
+    /// Devices whose connection another took over, and was closed.
+    pub taken_over: u64,
+    /// Bytes written.
+    pub bytes_out: u64,
+    /// Bytes read.
+    pub bytes_in: u64,
+}
+
+impl Tallies {
+    /// Adds what another worker or shard counted.
+    pub fn add(&mut self, o: &Self) {
+        let all = [
+            (&mut self.connected, o.connected),
+            (&mut self.refused, o.refused),
+            (&mut self.disconnected, o.disconnected),
+            (&mut self.cut, o.cut),
+            (&mut self.reconnected, o.reconnected),
+            (&mut self.resent, o.resent),
+            (&mut self.abandoned, o.abandoned),
+            (&mut self.rejected, o.rejected),
+            (&mut self.foreign, o.foreign),
+            (&mut self.sessions_lost, o.sessions_lost),
+            (&mut self.subscriptions_refused, o.subscriptions_refused),
+            (&mut self.wills_owed, o.wills_owed),
+            (&mut self.wills, o.wills),
+            (&mut self.commands, o.commands),
+            (&mut self.commands_followed, o.commands_followed),
+            (&mut self.strangers, o.strangers),
+            (&mut self.strangers_closed, o.strangers_closed),
+            (&mut self.taken_over, o.taken_over),
+            (&mut self.bytes_out, o.bytes_out),
+            (&mut self.bytes_in, o.bytes_in),
+        ];
+        all.into_iter().for_each(|(mine, more)| *mine += more);
+    }
+}
+
+/// A device in the books.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceBook {
+    /// What it sent.
+    pub sent: Sent,
+    /// Messages that it sent more than once.
+    pub resent: u64,
+}
+
+/// A subscriber in the books.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubscriberBook {
+    /// Whether it was ever subscribed.
+    pub subscribed: bool,
+    /// Times that it was away without a session that the broker would keep.
+    pub gaps: u32,
+    /// Times that it came back to a session.
+    pub resumed: u32,
+    /// What it got, by device.
+    pub receipts: BTreeMap<u32, Receipt>,
+}
+
+/// Everything of one worker or shard.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    /// Measured times.
+    pub times: Times,
+    /// How late the generator itself came to messages that nothing held back, [µs].
+    pub lag: Histogram<u64>,
+    /// The course over time.
+    pub course: Course,
+    /// Counts.
+    pub counts: Tallies,
+    /// Devices, by ordinal.
+    pub devices: BTreeMap<u32, DeviceBook>,
+    /// Subscribers, by ordinal.
+    pub subscribers: BTreeMap<u32, SubscriberBook>,
+    /// Use of the cores by each worker while messages were sent.
+    pub cpu: Vec<CpuTime>,
+    /// What the generator holds against itself.
+    pub accusations: Vec<Accusation>,
+    /// Every message in order of its intended time: time [ns], device, number; only if asked for.
+    pub trace: Vec<(i64, u32, u32)>,
+    /// Reasons for which connections were lost or refused, and how often.
+    pub reasons: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    /// Empty, for so many stages over such a length.
+    pub fn new(stages: usize, length_ns: i64) -> Self {
+        Self {
+            times: Times::new(stages),
+            lag: Histogram::new_with_bounds(1, 3_600_000_000, 2)
+                .unwrap_or_else(|_| unreachable!("the bounds are constants")),
+            course: Course::new(length_ns),
+            counts: Tallies::default(),
+            devices: BTreeMap::new(),
+            subscribers: BTreeMap::new(),
+            cpu: Vec::new(),
+            accusations: Vec::new(),
+            trace: Vec::new(),
+            reasons: BTreeMap::new(),
+        }
+    }
+
+    /// Adds another worker's or shard's, which has other devices and subscribers.
+    pub fn add(&mut self, other: Self) {
+        self.times.add(&other.times);
+        let _ = self.lag.add(&other.lag);
+        self.course.add(&other.course);
+        self.counts.add(&other.counts);
+        self.devices.extend(other.devices);
+        self.subscribers.extend(other.subscribers);
+        self.cpu.extend(other.cpu);
+        for accusation in other.accusations {
+            self.accuse(accusation);
+        }
+        self.trace.extend(other.trace);
+        for (reason, n) in other.reasons {
+            *self.reasons.entry(reason).or_default() += n;
+        }
+    }
+
+    /// Notes a shortage, once of each kind.
+    pub fn accuse(&mut self, accusation: Accusation) {
+        if self.accusations.iter().all(|a| a.of != accusation.of) {
+            self.accusations.push(accusation);
+        }
+    }
+
+    /// Counts a reason.
+    pub fn reason(&mut self, text: impl Into<String>) {
+        *self.reasons.entry(text.into()).or_default() += 1;
+    }
+}

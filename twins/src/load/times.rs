@@ -1,0 +1,262 @@
+//! Measured times as HDR histograms, per kind, quality of service and stage, and a coarse course of them over the run.
+//! Histograms add up; percentiles are never averaged.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use hdrhistogram::{
+    Histogram,
+    serialization::{Deserializer, Serializer, V2Serializer},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use twinfleet_engine::scenario::load::Metric;
+
+/// Longest time that is told apart, [µs]: an hour.
+const MOST_US: u64 = 3_600_000_000;
+/// Points of the course over time.
+pub const COURSE_POINTS: usize = 240;
+
+/// What a histogram is of: what was measured, quality of service, stage.
+pub type Key = (Metric, u8, u32);
+
+/// Histograms of measured times, [µs].
+#[derive(Clone, Debug)]
+pub struct Times {
+    stages: usize,
+    cells: Vec<Option<Box<Histogram<u64>>>>,
+}
+
+fn fresh() -> Histogram<u64> {
+    // Bounds that the library accepts: three digits from 1 µs to an hour.
+    Histogram::new_with_bounds(1, MOST_US, 3).unwrap_or_else(|_| unreachable!("the bounds are constants"))
+}
+
+impl Times {
+    /// None yet, of so many stages.
+    pub fn new(stages: usize) -> Self {
+        let stages = stages.max(1);
+        Self { stages, cells: vec![None; Metric::ALL.len() * 3 * stages] }
+    }
+
+    /// Writes a time down, [ns].
+    pub fn record(&mut self, of: Metric, qos: u8, stage: usize, time_ns: i64) {
+        let at = (of as usize * 3 + usize::from(qos)) * self.stages + stage.min(self.stages - 1);
+        let cell = self.cells[at].get_or_insert_with(|| Box::new(fresh()));
+        cell.saturating_record((time_ns.max(0) as u64 / 1_000).max(1));
+    }
+
+    /// Adds what another worker or shard measured.
+    pub fn add(&mut self, other: &Self) {
+        for (cell, more) in self.cells.iter_mut().zip(&other.cells) {
+            if let Some(more) = more {
+                let cell = cell.get_or_insert_with(|| Box::new(fresh()));
+                // All have the same bounds.
+                let _ = cell.add(more.as_ref());
+            }
+        }
+    }
+
+    /// All histograms that have values.
+    pub fn all(&self) -> impl Iterator<Item = (Key, &Histogram<u64>)> {
+        self.cells.iter().enumerate().filter_map(|(at, cell)| {
+            let (of, rest) = (at / (3 * self.stages), at % (3 * self.stages));
+            let key = (Metric::ALL[of], (rest / self.stages) as u8, (rest % self.stages) as u32);
+            Some((key, cell.as_deref()?))
+        })
+    }
+
+    /// The sum of what fits; None for any.
+    pub fn of(&self, of: Metric, qos: Option<u8>, stage: Option<u32>) -> Histogram<u64> {
+        let mut sum = fresh();
+        let fits = |k: &Key| k.0 == of && qos.is_none_or(|q| q == k.1) && stage.is_none_or(|s| s == k.2);
+        for (_, histogram) in self.all().filter(|(k, _)| fits(k)) {
+            let _ = sum.add(histogram);
+        }
+        sum
+    }
+
+    /// As text, for the files of shards: HDR V2, base64.
+    pub fn to_wire(&self) -> Vec<WireTimes> {
+        let wire = |((of, qos, stage), histogram): (Key, &Histogram<u64>)| WireTimes {
+            of,
+            qos,
+            stage,
+            hdr_v2: hdr_text(histogram),
+        };
+        self.all().map(wire).collect()
+    }
+
+    /// From the text of [`Self::to_wire`]; None: it is none.
+    pub fn from_wire(wire: &[WireTimes], stages: usize) -> Option<Self> {
+        let mut times = Self::new(stages);
+        for w in wire {
+            if w.qos > 2 || w.stage as usize >= times.stages {
+                return None;
+            }
+            let at = (w.of as usize * 3 + usize::from(w.qos)) * times.stages + w.stage as usize;
+            let bytes = BASE64_STANDARD.decode(&w.hdr_v2).ok()?;
+            let read: Histogram<u64> = Deserializer::new().deserialize(&mut bytes.as_slice()).ok()?;
+            let mut histogram = fresh();
+            histogram.add(&read).ok()?;
+            times.cells[at] = Some(Box::new(histogram));
+        }
+        Some(times)
+    }
+}
+
+fn hdr_text(histogram: &Histogram<u64>) -> String {
+    let mut bytes = Vec::new();
+    // Writing into memory cannot fail.
+    let _ = V2Serializer::new().serialize(histogram, &mut bytes);
+    BASE64_STANDARD.encode(bytes)
+}
+
+/// A histogram in a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WireTimes {
+    /// What was measured.
+    pub of: Metric,
+    /// Quality of service.
+    pub qos: u8,
+    /// Stage, from 0.
+    pub stage: u32,
+    /// HDR histogram of [µs], V2, base64.
+    pub hdr_v2: String,
+}
+
+/// Percentiles of a histogram, for reports, [ms].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Percentiles {
+    /// How many values.
+    pub count: u64,
+    /// Median.
+    pub p50_ms: f64,
+    /// 90 %.
+    pub p90_ms: f64,
+    /// 99 %.
+    pub p99_ms: f64,
+    /// 99.9 %.
+    pub p999_ms: f64,
+    /// Largest.
+    pub max_ms: f64,
+}
+
+impl Percentiles {
+    /// Those of a histogram of [µs].
+    pub fn of(histogram: &Histogram<u64>) -> Self {
+        let at = |q| histogram.value_at_quantile(q) as f64 * 1e-3;
+        Self {
+            count: histogram.len(),
+            p50_ms: at(0.5),
+            p90_ms: at(0.9),
+            p99_ms: at(0.99),
+            p999_ms: at(0.999),
+            max_ms: histogram.max() as f64 * 1e-3,
+        }
+    }
+}
+
+/// What happened in each of a few hundred stretches of the run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Course {
+    /// Length of a stretch, [ns].
+    pub stretch_ns: i64,
+    /// Messages written, by stretch.
+    pub sent: Vec<u64>,
+    /// Deliveries, by stretch.
+    pub received: Vec<u64>,
+    /// Latency of deliveries by the stretch they were meant for: powers of √2 from 1 µs, so that a long run stays small.
+    latency: BTreeMap<u32, Vec<u64>>,
+}
+
+/// Steps of a factor √2 from 1 µs to an hour.
+const STEPS: usize = 64;
+
+impl Course {
+    /// Nothing yet, over a run of this length.
+    pub fn new(length_ns: i64) -> Self {
+        let stretch_ns = (length_ns / COURSE_POINTS as i64).max(20_000_000);
+        let n = (length_ns / stretch_ns + 1) as usize;
+        Self { stretch_ns, sent: vec![0; n], received: vec![0; n], latency: BTreeMap::new() }
+    }
+
+    fn at(&self, t_ns: i64) -> usize {
+        ((t_ns / self.stretch_ns).max(0) as usize).min(self.sent.len() - 1)
+    }
+
+    /// Messages written at this time.
+    pub fn sent(&mut self, t_ns: i64, n: u64) {
+        let at = self.at(t_ns);
+        self.sent[at] += n;
+    }
+
+    /// A delivery at this time of what was meant for an earlier one.
+    pub fn received(&mut self, t_ns: i64, intended_ns: i64) {
+        let at = self.at(t_ns);
+        self.received[at] += 1;
+        let us = ((t_ns - intended_ns).max(1_000) / 1_000) as u64;
+        // Two steps an octave: the octave, and whether the next bit is set.
+        let octave = us.ilog2() as usize;
+        let step = (2 * octave + usize::from(octave > 0 && us >> (octave - 1) & 1 == 1)).min(STEPS - 1);
+        let key = self.at(intended_ns) as u32;
+        self.latency.entry(key).or_insert_with(|| vec![0; STEPS])[step] += 1;
+    }
+
+    /// Adds what another worker or shard saw of the same run.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, more) in [(&mut self.sent, &other.sent), (&mut self.received, &other.received)] {
+            mine.iter_mut().zip(more).for_each(|(a, b)| *a += b);
+        }
+        for (at, counts) in &other.latency {
+            let mine = self.latency.entry(*at).or_insert_with(|| vec![0; STEPS]);
+            mine.iter_mut().zip(counts).for_each(|(a, b)| *a += b);
+        }
+    }
+
+    /// A quantile of the latency by the stretch that deliveries were meant for: (middle of the stretch [s], [ms]).
+    pub fn latency(&self, quantile: f64) -> Vec<(f64, f64)> {
+        let point = |(at, counts): (&u32, &Vec<u64>)| {
+            let all: u64 = counts.iter().sum();
+            let want = ((all as f64 * quantile).ceil() as u64).max(1);
+            let mut seen = 0;
+            let step = counts.iter().position(|n| {
+                seen += n;
+                seen >= want
+            });
+            // The upper end of the step.
+            let us = 2f64.powf((step.unwrap_or(STEPS - 1) as f64 + 1.0) / 2.0);
+            ((f64::from(*at) + 0.5) * self.stretch_ns as f64 * 1e-9, us * 1e-3)
+        };
+        self.latency.iter().map(point).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn histograms_come_through_a_file_and_add_up() {
+        let (mut a, mut b) = (Times::new(2), Times::new(2));
+        (1..=500).for_each(|i| a.record(Metric::Latency, 1, 0, i * 1_000_000));
+        (501..=1000).for_each(|i| b.record(Metric::Latency, 1, 1, i * 1_000_000));
+        let read = Times::from_wire(&b.to_wire(), 2).unwrap();
+        a.add(&read);
+        let all = Percentiles::of(&a.of(Metric::Latency, None, None));
+        assert_eq!(all.count, 1_000);
+        assert!((all.p50_ms - 500.0).abs() < 1.0 && (all.p99_ms - 990.0).abs() < 1.0, "{all:?}");
+        assert_eq!(a.of(Metric::Latency, Some(1), Some(1)).len(), 500);
+        assert_eq!(a.of(Metric::Latency, Some(0), None).len(), 0);
+        assert!(Times::from_wire(&b.to_wire(), 1).is_none(), "a stage that there is not");
+    }
+
+    #[test]
+    fn the_course_is_within_a_step_of_the_latency() {
+        let mut course = Course::new(10_000_000_000);
+        for i in 0..1_000 {
+            course.received(i * 10_000_000 + 7_000_000, i * 10_000_000);
+        }
+        for (_, ms) in course.latency(0.99) {
+            assert!((7.0..=7.0 * 2f64).contains(&ms), "{ms}");
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! What comes in: welcomes, acknowledgements, deliveries.
+
+use super::*;
+use crate::load::{
+    codec::{Frame, kind},
+    conn::Slow,
+    stamp::{Kind, Stamp},
+};
+
+impl Worker<'_> {
+    pub(super) fn read_ready(&mut self) {
+        let ready = std::mem::take(&mut self.ready);
+        for i in ready {
+            self.conns[i as usize].in_ready = false;
+            self.read(i as usize);
+        }
+    }
+
+    fn read(&mut self, i: usize) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let ended = self.read_some(i, &mut scratch);
+        self.scratch = scratch;
+        if let Err(why) = ended {
+            return self.close(i, why);
+        }
+        let conn = &self.conns[i];
+        if conn.readable && !conn.stalled && !conn.in_ready && !self.is_paused(i) {
+            self.conns[i].in_ready = true;
+            self.ready.push(i as u32);
+        }
+        if self.conns[i].waiting() > 0 {
+            self.mark_dirty(i);
+        }
+        self.unblock(i);
+        self.settle(i);
+    }
+
+    fn is_paused(&mut self, i: usize) -> bool {
+        let now_ns = self.ctx.now_ns;
+        let Role::Subscriber(s) = &mut self.conns[i].role else { return false };
+        let Some(slow) = &mut s.slow else { return false };
+        slow.refill(now_ns);
+        if slow.allowance >= 1.0 {
+            return false;
+        }
+        // Looked at again in a while.
+        self.wake_at(i, now_ns + 10_000_000);
+        true
+    }
+
+    fn read_some(&mut self, i: usize, scratch: &mut Vec<u8>) -> Result<(), Close> {
+        if self.is_paused(i) {
+            return Ok(());
+        }
+        for _ in 0..READS_A_TURN {
+            let conn = &mut self.conns[i];
+            if conn.stalled || !conn.readable || conn.state == State::Opening {
+                return Ok(());
+            }
+            let Some(stream) = &mut conn.stream else { return Ok(()) };
+            let have = conn.partial.len();
+            if have * 2 > scratch.len() {
+                if have > MAX_PACKET_BYTES {
+                    return Err(Close::Broken("the broker sent a packet of more than 16 MiB".to_owned()));
+                }
+                scratch.resize(have * 4, 0);
+            }
+            scratch[..have].copy_from_slice(&conn.partial);
+            let mut end = scratch.len();
+            if let Role::Subscriber(s) = &conn.role
+                && let Some(slow) = &s.slow
+            {
+                end = end.min(have + slow.allowance.max(1.0) as usize);
+            }
+            let n = match stream.read(&mut scratch[have..end]) {
+                Ok(0) => return Err(Close::Broken("the broker closed the connection".to_owned())),
+                Ok(n) => n,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    conn.readable = false;
+                    return Ok(());
+                }
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+                Err(e) => return Err(Close::Broken(e.to_string())),
+            };
+            if let Role::Subscriber(s) = &mut conn.role
+                && let Some(slow) = &mut s.slow
+            {
+                slow.allowance -= n as f64;
+            }
+            self.ctx.tally.counts.bytes_in += n as u64;
+            self.ctx.now_ns = self.shared.clock.now_ns();
+            let used = self.take_frames(i, &scratch[..have + n])?;
+            let partial = &mut self.conns[i].partial;
+            partial.clear();
+            partial.extend_from_slice(&scratch[used..have + n]);
+            if partial.is_empty() && partial.capacity() > 4 << 10 {
+                *partial = Vec::new();
+            }
+            if self.is_paused(i) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn take_frames(&mut self, i: usize, bytes: &[u8]) -> Result<usize, Close> {
+        let protocol = self.ctx.job.load.protocol;
+        let mut used = 0;
+        while let Some((frame, length)) =
+            codec::next(&bytes[used..], protocol).map_err(|e| Close::Broken(e.to_string()))?
+        {
+            used += length;
+            if matches!(self.conns[i].role, Role::Stranger(_)) {
+                continue;
+            }
+            match frame {
+                Frame::Publish { .. } if matches!(self.conns[i].role, Role::Device(_)) => self.hear(i, frame),
+                Frame::Publish { .. } => deliver(&mut self.conns[i], &mut self.ctx, frame),
+                Frame::Ack { kind, pkid, reason } => self.acknowledged(i, kind, pkid, reason),
+                Frame::ConnAck { session_present, code, receive_maximum } => {
+                    self.welcome(i, session_present, code, receive_maximum)?;
+                }
+                Frame::SubAck { codes } => {
+                    if codes.first().is_none_or(|c| *c >= 0x80) {
+                        self.ctx.tally.counts.subscriptions_refused += 1;
+                        self.ctx.tally.reason("the broker refused a subscription");
+                        self.fail(i);
+                        return Ok(bytes.len());
+                    }
+                    if self.conns[i].state == State::Subscribing {
+                        self.up(i);
+                    }
+                }
+                Frame::PingResp => {}
+                Frame::Disconnect { reason } => {
+                    return Err(Close::Broken(format!("the broker said good-bye (reason {reason:#04x})")));
+                }
+            }
+        }
+        Ok(used)
+    }
+
+    fn welcome(
+        &mut self,
+        i: usize,
+        present: bool,
+        code: u8,
+        receive_maximum: Option<u16>,
+    ) -> Result<(), Close> {
+        if code != 0 {
+            return Err(Close::Broken(format!("the broker refused the login (code {code})")));
+        }
+        let ctx = &mut self.ctx;
+        let conn = &mut self.conns[i];
+        let stage = if ctx.start_ns == i64::MAX { 0 } else { ctx.stage(ctx.t_ns()) };
+        ctx.tally.times.record(Metric::Connect, 0, stage, ctx.now_ns - conn.opened_ns);
+        conn.receive_maximum = receive_maximum.unwrap_or(u16::MAX);
+        let protocol = ctx.job.load.protocol;
+        match &mut conn.role {
+            Role::Subscriber(s) => {
+                let spec = &ctx.job.subscribers[s.spec];
+                if conn.known && spec.persistent && !present {
+                    ctx.tally.counts.sessions_lost += 1;
+                    s.gaps += 1;
+                }
+                if !present {
+                    s.unreleased.clear();
+                }
+                codec::put_subscribe(&mut conn.out, protocol, 1, &spec.filter, spec.qos);
+                conn.state = State::Subscribing;
+                self.mark_dirty(i);
+            }
+            Role::Device(d) => {
+                let persistent = ctx.job.load.devices[ctx.job.devices[d.spec].group].persistent;
+                if conn.known && persistent && !present {
+                    ctx.tally.counts.sessions_lost += 1;
+                }
+                resend(&mut conn.out, d, ctx, present);
+                let topics = self.firmware.as_ref().and_then(|f| f.topics.get(&d.spec));
+                let Some(topics) = topics.filter(|t| !t.is_empty()) else {
+                    self.up(i);
+                    return Ok(());
+                };
+                for topic in topics {
+                    let pkid = d.take_pkid();
+                    codec::put_subscribe(&mut conn.out, protocol, pkid, topic, 1);
+                }
+                conn.state = State::Subscribing;
+                self.mark_dirty(i);
+            }
+            Role::Stranger(_) => {}
+        }
+        Ok(())
+    }
+
+    /// A command for a simulated device: it goes to its world.
+    fn hear(&mut self, i: usize, frame: Frame<'_>) {
+        let Frame::Publish { topic, payload, qos, pkid, .. } = frame else { return };
+        match qos {
+            1 => codec::put_ack(&mut self.conns[i].out, kind::PUBACK, pkid),
+            2 => codec::put_ack(&mut self.conns[i].out, kind::PUBREC, pkid),
+            _ => {}
+        }
+        if let Some(firmware) = &self.firmware {
+            let topic = String::from_utf8_lossy(topic).into_owned();
+            // The world takes them tick by tick; the way is wide enough for many a tick, and a full one loses commands
+            // as a device does that is too slow.
+            let _ = firmware.hear.try_send(Heard { topic, payload: payload.to_vec(), qos });
+        }
+    }
+
+    fn up(&mut self, i: usize) {
+        let ctx = &mut self.ctx;
+        let conn = &mut self.conns[i];
+        conn.state = State::Up;
+        conn.attempts = 0;
+        conn.wake_ns = i64::MAX;
+        conn.last_out_ns = ctx.now_ns;
+        ctx.counts.up += 1;
+        if conn.known {
+            ctx.tally.counts.reconnected += 1;
+        } else {
+            ctx.tally.counts.connected += 1;
+        }
+        conn.known = true;
+        match &mut conn.role {
+            Role::Subscriber(s) => s.subscribed = true,
+            Role::Device(d) => d.held = true,
+            Role::Stranger(_) => {}
+        }
+        self.mark_dirty(i);
+        self.unblock(i);
+    }
+
+    fn acknowledged(&mut self, i: usize, which: u8, pkid: u16, reason: u8) {
+        let ctx = &mut self.ctx;
+        let conn = &mut self.conns[i];
+        match (&mut conn.role, which & 0xf0) {
+            (Role::Device(d), 0x40 | 0x70) => {
+                let Some(at) = d.in_flight.iter().position(|f| f.pkid == pkid) else { return };
+                let Some(flight) = d.in_flight.remove(at) else { return };
+                if reason >= 0x80 {
+                    ctx.tally.counts.rejected += 1;
+                } else {
+                    d.acknowledged.insert(flight.seq);
+                    ctx.counts.acknowledged += 1;
+                    let qos = flight.own.as_ref().map_or(d.qos, |o| o.qos);
+                    let (t_ns, stage) = (ctx.t_ns(), ctx.stage(flight.intended_ns));
+                    ctx.tally.times.record(Metric::Acknowledge, qos, stage, t_ns - flight.sent_ns);
+                }
+            }
+            (Role::Device(d), 0x50) => {
+                if reason >= 0x80 {
+                    ctx.tally.counts.rejected += 1;
+                    d.in_flight.retain(|f| f.pkid != pkid);
+                } else {
+                    if let Some(flight) = d.in_flight.iter_mut().find(|f| f.pkid == pkid) {
+                        flight.received = true;
+                    }
+                    codec::put_ack(&mut conn.out, kind::PUBREL, pkid);
+                }
+            }
+            (Role::Subscriber(s), 0x60) => {
+                s.unreleased.retain(|p| *p != pkid);
+                answer(&mut conn.out, s, kind::PUBCOMP, pkid);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Slow {
+    fn refill(&mut self, now_ns: i64) {
+        let more = (now_ns - self.at_ns) as f64 * 1e-9 * f64::from(self.rate);
+        // A tenth of a second's worth may gather.
+        self.allowance = (self.allowance + more).min((f64::from(self.rate) / 10.0).max(1.0));
+        self.at_ns = now_ns;
+    }
+}
+
+/// Messages that the broker has not acknowledged are sent once more (MQTT 3.1.1 §4.4).
+fn resend(out: &mut Vec<u8>, device: &mut Device, ctx: &mut Context<'_>, present: bool) {
+    if device.in_flight.is_empty() {
+        return;
+    }
+    let t_ns = ctx.t_ns();
+    let job = ctx.job;
+    let spec = &job.devices[device.spec];
+    if !present {
+        // Without a session, a QoS 2 message that was taken over might come twice.
+        let (before, qos) = (device.in_flight.len(), device.qos);
+        device.in_flight.retain(|f| f.own.as_ref().map_or(qos, |o| o.qos) == 1);
+        ctx.tally.counts.abandoned += (before - device.in_flight.len()) as u64;
+    }
+    let mut flights = std::mem::take(&mut device.in_flight);
+    for flight in &mut flights {
+        if flight.received {
+            codec::put_ack(out, kind::PUBREL, flight.pkid);
+            continue;
+        }
+        flight.sent_ns = t_ns;
+        device.resent += 1;
+        ctx.tally.counts.resent += 1;
+        Conn::put_message(out, job.load.protocol, job.run, spec, device, flight, present);
+    }
+    device.in_flight = flights;
+}
+
+fn answer(out: &mut Vec<u8>, subscriber: &mut Subscriber, kind: u8, pkid: u16) {
+    match &mut subscriber.withheld {
+        Some(held) => held.push((kind, pkid)),
+        None => codec::put_ack(out, kind, pkid),
+    }
+}
+
+/// Writes a delivery down and acknowledges it.
+fn deliver(conn: &mut Conn, ctx: &mut Context<'_>, frame: Frame<'_>) {
+    let (Role::Subscriber(s), Frame::Publish { topic, payload, qos, retain, pkid }) = (&mut conn.role, frame)
+    else {
+        return;
+    };
+    let mut again = false;
+    match qos {
+        1 => answer(&mut conn.out, s, kind::PUBACK, pkid),
+        2 => {
+            again = s.unreleased.contains(&pkid);
+            if !again {
+                s.unreleased.push(pkid);
+            }
+            answer(&mut conn.out, s, kind::PUBREC, pkid);
+        }
+        _ => {}
+    }
+    // The broker's question whether it came, not a delivery.
+    if again {
+        return;
+    }
+    let Some(stamp) = Stamp::read(payload).filter(|s| s.run == ctx.job.run) else {
+        ctx.tally.counts.foreign += u64::from(!retain);
+        return;
+    };
+    if stamp.kind == Kind::Will {
+        ctx.tally.counts.wills += 1;
+        return;
+    }
+    let receipt = s.receipts.entry(stamp.device).or_default();
+    let new = !receipt.got.contains(stamp.seq);
+    // What the broker had kept and hands out with a subscription is no second delivery.
+    if retain && !new {
+        return;
+    }
+    receipt.take(stamp.seq);
+    let (right, sent_qos) = match ctx.job.devices.get(stamp.device as usize) {
+        None => (false, qos),
+        Some(d) => {
+            let own = d.topic.is_empty();
+            let intact = own || stamp.is_intact(payload);
+            ((own || d.topic.as_bytes() == topic) && intact, ctx.job.load.devices[d.group].qos)
+        }
+    };
+    if !right {
+        receipt.altered.insert(stamp.seq);
+    }
+    ctx.counts.fresh += u64::from(new);
+    let (t_ns, stage) = (ctx.t_ns(), ctx.stage(stamp.intended_ns));
+    // By the quality that the device asked for: what it wanted is what it is measured by.
+    ctx.tally.times.record(Metric::Latency, sent_qos, stage, t_ns - stamp.intended_ns);
+    ctx.tally.times.record(Metric::Service, sent_qos, stage, t_ns - stamp.sent_ns);
+    ctx.tally.course.received(t_ns, stamp.intended_ns);
+}

@@ -1,0 +1,116 @@
+//! What a mirror publishes back: each twin's state and verdicts, and Home Assistant's discovery of them, so that alarms
+//! show up there by themselves.
+//!
+//! ```
+//! use twinfleet_twins::mirror::announce::{Announced, discovery};
+//! let twin = Announced { prefix: "twinfleet", twin: "pi 1", thing: "raspberry-pi-3b", signals: &[("soc.temperature".into(), "degC".into())] };
+//! let config = discovery("homeassistant", &twin);
+//! assert_eq!(config.topic, "homeassistant/device/twinfleet_pi_1/config");
+//! assert!(config.retain);
+//! ```
+
+use super::keeper::Output;
+use serde_json::{Map, Value, json};
+
+/// A twin as it is announced.
+#[derive(Clone, Copy, Debug)]
+pub struct Announced<'a> {
+    /// What the mirror's own topics begin with, without a slash at its end.
+    pub prefix: &'a str,
+    /// The twin.
+    pub twin: &'a str,
+    /// What it is a twin of.
+    pub thing: &'a str,
+    /// Its outputs: `part.quantity` and unit.
+    pub signals: &'a [(String, String)],
+}
+
+/// Topic of a twin's state.
+pub fn state_topic(prefix: &str, twin: &str) -> String {
+    format!("{prefix}/{twin}/state")
+}
+
+/// Topic on which the mirror says `online`, and the broker for it `offline`.
+pub fn status_topic(prefix: &str) -> String {
+    format!("{prefix}/status")
+}
+
+/// Home Assistant's device-based discovery of a twin, retained.
+pub fn discovery(ha_prefix: &str, of: &Announced<'_>) -> Output {
+    let id = format!("twinfleet_{}", word(of.twin));
+    let state = state_topic(of.prefix, of.twin);
+    let mut components = Map::new();
+    for (signal, unit) in of.signals {
+        let key = format!("{}_estimate", word(signal));
+        let mut sensor = json!({
+            "p": "sensor",
+            "name": format!("{signal} (estimate)"),
+            "unique_id": format!("{id}_{key}"),
+            "state_topic": state,
+            "state_class": "measurement",
+            "value_template": format!("{{{{ value_json.signals['{signal}'].estimate }}}}"),
+        });
+        if let Some((symbol, class)) = unit_of(unit) {
+            sensor["unit_of_measurement"] = json!(symbol);
+            if let Some(class) = class {
+                sensor["device_class"] = json!(class);
+            }
+        }
+        components.insert(key, sensor);
+    }
+    components.insert(
+        "problem".to_owned(),
+        json!({
+            "p": "binary_sensor",
+            "name": "Problem",
+            "unique_id": format!("{id}_problem"),
+            "device_class": "problem",
+            "state_topic": state,
+            "value_template": "{{ 'ON' if value_json.problem else 'OFF' }}",
+        }),
+    );
+    components.insert(
+        "verdict".to_owned(),
+        json!({
+            "p": "sensor",
+            "name": "Verdict",
+            "unique_id": format!("{id}_verdict"),
+            "state_topic": state,
+            "value_template": "{{ value_json.verdict }}",
+        }),
+    );
+    let config = json!({
+        "dev": { "ids": [id], "name": format!("{} (twin)", of.twin), "mf": "Twinfleet", "mdl": of.thing },
+        "o": { "name": "twinfleet", "sw": env!("CARGO_PKG_VERSION") },
+        "avty": [{ "topic": status_topic(of.prefix) }],
+        "cmps": components,
+        "qos": 1,
+    });
+    Output {
+        topic: format!("{ha_prefix}/device/{id}/config"),
+        payload: Value::to_string(&config).into_bytes(),
+        retain: true,
+    }
+}
+
+/// What Home Assistant's ids may hold.
+fn word(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' }).collect()
+}
+
+/// Home Assistant's name of a unit, and the class of a sensor that has it.
+fn unit_of(unit: &str) -> Option<(&'static str, Option<&'static str>)> {
+    Some(match unit {
+        "degC" => ("°C", Some("temperature")),
+        "K" => ("K", Some("temperature")),
+        "percent" => ("%", None),
+        "hPa" => ("hPa", Some("pressure")),
+        "lx" => ("lx", Some("illuminance")),
+        "V" => ("V", Some("voltage")),
+        "A" => ("A", Some("current")),
+        "W" => ("W", Some("power")),
+        "m" => ("m", Some("distance")),
+        "ppm" => ("ppm", None),
+        _ => return None,
+    })
+}

@@ -1,0 +1,608 @@
+//! The state documents of a mirror's twins: what their devices publish, what is desired of them over the shadow topics of
+//! AWS IoT, the commands that follow from it, and whether they carried them out.
+//!
+//! A device's messages are taken by the topics that its own twin is bound to, and change that twin's document and no
+//! other. Shadow requests name a twin in their topic; who may write there is the broker's to say. A thing that no twin
+//! follows is refused, so that nobody can fill the memory with made-up names.
+//!
+//! ```
+//! use twinfleet_twins::mirror::keeper::{Bound, Keeper};
+//! let mut keeper = Keeper::new(vec![Bound { twin: "lamp".into(), states: vec![("lab/lamp".into(), Some("/ts".into()))], ..Bound::default() }]);
+//! keeper.hear("lab/lamp", br#"{"ts": 1000, "on": true, "rssi": -60}"#, 1_000);
+//! assert_eq!(keeper.shadow("lamp").unwrap().reported().unwrap()["rssi"], -60);
+//! keeper.hear("$aws/things/lamp/shadow/update", br#"{"state": {"desired": {"on": false}}}"#, 2_000);
+//! let topics: Vec<String> = keeper.outputs().into_iter().map(|o| o.topic).collect();
+//! assert_eq!(topics, ["$aws/things/lamp/shadow/update/accepted", "$aws/things/lamp/shadow/update/delta", "$aws/things/lamp/shadow/update/documents"]);
+//! ```
+
+use super::shadow::{Rejected, Shadow};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// What shadow topics begin with.
+pub const SHADOW_PREFIX: &str = "$aws/things/";
+/// Named shadows that a twin may have beside its classic one, as AWS has it.
+const NAMED_SHADOWS: usize = 10;
+/// Largest document that a device's own messages may make, [bytes].
+const MAX_REPORTED_BYTES: usize = 64 << 10;
+/// Payloads longer than this are not read, [bytes].
+const MAX_PAYLOAD_BYTES: usize = 256 << 10;
+/// Messages of a twin after which the size of its document is looked at again, and the payload from which on it always is.
+const SIZE_EVERY: u64 = 64;
+const LARGE_PAYLOAD_BYTES: usize = 1024;
+
+/// What a twin is bound to.
+#[derive(Clone, Debug, Default)]
+pub struct Bound {
+    /// Its id.
+    pub twin: String,
+    /// Topics of its states, each with the JSON Pointer of the device's own time stamp, if it has one.
+    pub states: Vec<(String, Option<String>)>,
+    /// Topics on which it tells `online` and `offline`.
+    pub statuses: Vec<String>,
+    /// Topic that takes its commands: the delta as a JSON object.
+    pub command: Option<String>,
+    /// How long a command may take, [ms].
+    pub command_within_ms: i64,
+}
+
+/// Something to publish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// MQTT topic.
+    pub topic: String,
+    /// MQTT payload.
+    pub payload: Vec<u8>,
+    /// MQTT retain flag.
+    pub retain: bool,
+}
+
+/// What became of the last command of a twin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// Version of the document that it is of.
+    pub version: u64,
+    /// When it was sent last, Unix [ms].
+    pub sent_ms: i64,
+    /// How often it was sent.
+    pub sent: u32,
+    /// When the device reported what was desired, Unix [ms].
+    pub done_ms: Option<i64>,
+    /// Whether its time ran out.
+    pub overdue: bool,
+}
+
+/// Something that happened to a twin's state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Happened {
+    /// The twin.
+    pub twin: String,
+    /// `online`, `offline`, `command`, `command_done`, `command_overdue`.
+    pub kind: &'static str,
+    /// A sentence for people.
+    pub detail: String,
+}
+
+/// What the keeper did not take, and why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// Payloads that are no JSON object, or none that can be read.
+    pub malformed: u64,
+    /// Reports that are older than what was taken.
+    pub late: u64,
+    /// Reports that would have made a document too large or too deep.
+    pub too_large: u64,
+    /// Requests for things that no twin follows.
+    pub unknown_things: u64,
+    /// Requests that were answered by `rejected`.
+    pub rejected: u64,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    bound: Bound,
+    shadow: Shadow,
+    named: BTreeMap<String, Shadow>,
+    online: Option<bool>,
+    command: Option<Command>,
+    reports: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Role {
+    State(usize),
+    Status,
+}
+
+/// The state documents of a mirror's twins.
+#[derive(Debug, Default)]
+pub struct Keeper {
+    twins: Vec<Kept>,
+    by_id: HashMap<String, usize>,
+    topics: HashMap<String, Vec<(usize, Role)>>,
+    outputs: Vec<Output>,
+    happened: Vec<Happened>,
+    dirty: BTreeSet<(usize, Option<String>)>,
+    refused: Refused,
+    /// Twins whose command has not been carried out.
+    waiting: BTreeSet<usize>,
+}
+
+impl Keeper {
+    /// Twins without a past.
+    pub fn new(bound: Vec<Bound>) -> Self {
+        let mut keeper = Self::default();
+        for (i, bound) in bound.into_iter().enumerate() {
+            keeper.by_id.insert(bound.twin.clone(), i);
+            for (n, (topic, _)) in bound.states.iter().enumerate() {
+                keeper.topics.entry(topic.clone()).or_default().push((i, Role::State(n)));
+            }
+            for topic in &bound.statuses {
+                keeper.topics.entry(topic.clone()).or_default().push((i, Role::Status));
+            }
+            keeper.twins.push(Kept { bound, ..Kept::default() });
+        }
+        keeper
+    }
+
+    /// Takes documents back from the store. Names of twins that are no longer followed are left alone. What was desired
+    /// and not reported is commanded anew.
+    pub fn restore(&mut self, documents: impl IntoIterator<Item = (String, Vec<u8>)>, now_ms: i64) {
+        for (name, bytes) in documents {
+            let (twin, shadow_name) = match name.split_once('\n') {
+                Some((twin, shadow)) => (twin, Some(shadow)),
+                None => (name.as_str(), None),
+            };
+            let (Some(at), Some(shadow)) = (self.by_id.get(twin), Shadow::from_bytes(&bytes)) else {
+                continue;
+            };
+            let kept = &mut self.twins[*at];
+            match shadow_name {
+                None => kept.shadow = shadow,
+                Some(name) => {
+                    kept.named.insert(name.to_owned(), shadow);
+                }
+            }
+        }
+        // Nobody knows whether the device heard it before we stopped.
+        for at in 0..self.twins.len() {
+            self.command(at, now_ms);
+        }
+    }
+
+    /// The document of a twin.
+    pub fn shadow(&self, twin: &str) -> Option<&Shadow> {
+        self.by_id.get(twin).map(|i| &self.twins[*i].shadow)
+    }
+
+    /// Names of a twin's further documents, with them.
+    pub fn named(&self, twin: &str) -> impl Iterator<Item = (&str, &Shadow)> {
+        let kept = self.by_id.get(twin).map(|i| &self.twins[*i].named);
+        kept.into_iter().flatten().map(|(name, shadow)| (name.as_str(), shadow))
+    }
+
+    /// Whether a twin's device said that it is there; none if it never said.
+    pub fn online(&self, twin: &str) -> Option<bool> {
+        self.by_id.get(twin).and_then(|i| self.twins[*i].online)
+    }
+
+    /// The last command of a twin.
+    pub fn last_command(&self, twin: &str) -> Option<&Command> {
+        self.by_id.get(twin).and_then(|i| self.twins[*i].command.as_ref())
+    }
+
+    /// What was not taken.
+    pub fn refused(&self) -> Refused {
+        self.refused
+    }
+
+    /// What is to be published.
+    pub fn outputs(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// What happened since the last call.
+    pub fn happened(&mut self) -> Vec<Happened> {
+        std::mem::take(&mut self.happened)
+    }
+
+    /// Documents that changed since the last call, as the store keeps them.
+    pub fn changed(&mut self) -> Vec<(String, Vec<u8>)> {
+        let dirty = std::mem::take(&mut self.dirty);
+        dirty
+            .into_iter()
+            .filter_map(|(i, name)| {
+                let kept = &self.twins[i];
+                Some(match name {
+                    None => (kept.bound.twin.clone(), kept.shadow.to_bytes()),
+                    Some(name) => (format!("{}\n{name}", kept.bound.twin), kept.named.get(&name)?.to_bytes()),
+                })
+            })
+            .collect()
+    }
+
+    /// Takes a message in. Whether it was for anybody.
+    pub fn hear(&mut self, topic: &str, payload: &[u8], now_ms: i64) -> bool {
+        if topic.starts_with(SHADOW_PREFIX) {
+            return self.request(topic, payload, now_ms);
+        }
+        let Some(listeners) = self.topics.get(topic) else { return false };
+        // A topic has one listener, but for twins that share a device.
+        if let [(at, role)] = listeners[..] {
+            self.take(at, role, payload, now_ms);
+        } else {
+            for (at, role) in listeners.clone() {
+                self.take(at, role, payload, now_ms);
+            }
+        }
+        true
+    }
+
+    fn take(&mut self, at: usize, role: Role, payload: &[u8], now_ms: i64) {
+        match role {
+            Role::State(n) => self.report(at, n, payload, now_ms),
+            Role::Status => self.presence(at, payload, now_ms),
+        }
+    }
+
+    fn report(&mut self, at: usize, state: usize, payload: &[u8], now_ms: i64) {
+        let parsed =
+            if payload.len() <= MAX_PAYLOAD_BYTES { serde_json::from_slice(payload).ok() } else { None };
+        let Some(Value::Object(mut fields)) = parsed else {
+            self.refused.malformed += 1;
+            return;
+        };
+        let kept = &mut self.twins[at];
+        let ms = kept.bound.states[state].1.as_deref().and_then(|pointer| time_of(&fields, pointer));
+        shallow(&mut fields, &mut self.refused.too_large);
+        kept.reports += 1;
+        if kept.reports % SIZE_EVERY == 1 || payload.len() > LARGE_PAYLOAD_BYTES {
+            let more: usize = fields.iter().map(|(k, v)| k.len() + v.to_string().len() + 4).sum();
+            if kept.shadow.reported_bytes() + more > MAX_REPORTED_BYTES {
+                // Looked at again with the next one, until it fits.
+                kept.reports -= 1;
+                self.refused.too_large += 1;
+                return;
+            }
+        }
+        if !kept.shadow.report(&fields, ms, seconds(now_ms)) {
+            self.refused.late += 1;
+            return;
+        }
+        self.dirty.insert((at, None));
+        if self.waiting.contains(&at) {
+            self.settle(at, now_ms);
+        }
+    }
+
+    fn presence(&mut self, at: usize, payload: &[u8], now_ms: i64) {
+        let kept = &mut self.twins[at];
+        let online = payload != b"offline";
+        if kept.online == Some(online) {
+            return;
+        }
+        kept.online = Some(online);
+        let (kind, detail) = match online {
+            true => ("online", "the device said that it is there"),
+            false => ("offline", "the device said, or the broker for it, that it is gone"),
+        };
+        self.happened.push(Happened { twin: kept.bound.twin.clone(), kind, detail: detail.to_owned() });
+        if online && self.waiting.contains(&at) {
+            // It may have been away when the command was sent.
+            self.send(at, now_ms);
+        }
+    }
+
+    fn request(&mut self, topic: &str, payload: &[u8], now_ms: i64) -> bool {
+        let Some(request) = Request::of(topic) else { return false };
+        let Some(at) = self.by_id.get(request.thing).copied() else {
+            self.refused.unknown_things += 1;
+            let refusal = Rejected::new(404, format!("No twin follows a thing named '{}'", request.thing));
+            self.reject(topic, &refusal, &Value::Null, now_ms);
+            return true;
+        };
+        let body = match read(payload) {
+            Ok(body) => body,
+            Err(refusal) => {
+                self.reject(topic, &refusal, &Value::Null, now_ms);
+                return true;
+            }
+        };
+        if let Err(refusal) = self.answer(topic, at, &request, &body, now_ms) {
+            self.reject(topic, &refusal, &body, now_ms);
+        }
+        true
+    }
+
+    fn answer(
+        &mut self,
+        topic: &str,
+        at: usize,
+        request: &Request<'_>,
+        body: &Value,
+        now_ms: i64,
+    ) -> Result<(), Rejected> {
+        let now = seconds(now_ms);
+        let kept = &mut self.twins[at];
+        let shadow = match request.name {
+            None => &mut kept.shadow,
+            Some(name) => {
+                if !kept.named.contains_key(name) {
+                    if request.verb != "update" {
+                        return Err(Rejected::new(404, format!("No shadow exists with name: '{name}'")));
+                    }
+                    if kept.named.len() >= NAMED_SHADOWS {
+                        return Err(Rejected::new(400, "Shadow limit exceeded"));
+                    }
+                }
+                kept.named.entry(name.to_owned()).or_default()
+            }
+        };
+        let mut told = |suffix: &str, value: &Value| {
+            self.outputs.push(Output {
+                topic: format!("{topic}/{suffix}"),
+                payload: value.to_string().into_bytes(),
+                retain: false,
+            });
+        };
+        match request.verb {
+            "get" => {
+                let document = shadow.get(request.name.unwrap_or(request.thing), body)?;
+                told("accepted", &document);
+                return Ok(());
+            }
+            "delete" => {
+                let answer = shadow.delete(request.name.unwrap_or(request.thing), body, now)?;
+                told("accepted", &answer);
+            }
+            _ => {
+                let updated = match shadow.update(body, now) {
+                    Ok(updated) => updated,
+                    Err(refusal) => {
+                        // A name that only a refused request made is none.
+                        if let Some(name) = request.name
+                            && shadow.version() == 0
+                        {
+                            kept.named.remove(name);
+                        }
+                        return Err(refusal);
+                    }
+                };
+                told("accepted", &updated.accepted);
+                if let Some(delta) = &updated.delta {
+                    told("delta", delta);
+                }
+                told("documents", &updated.documents);
+            }
+        }
+        self.dirty.insert((at, request.name.map(str::to_owned)));
+        if request.name.is_none() {
+            self.command(at, now_ms);
+        }
+        Ok(())
+    }
+
+    fn reject(&mut self, topic: &str, refusal: &Rejected, body: &Value, now_ms: i64) {
+        self.refused.rejected += 1;
+        let mut answer =
+            json!({ "code": refusal.code, "message": refusal.message, "timestamp": seconds(now_ms) });
+        if let Some(token) = body["clientToken"].as_str().filter(|t| t.len() <= 64) {
+            answer["clientToken"] = json!(token);
+        }
+        self.outputs.push(Output {
+            topic: format!("{topic}/rejected"),
+            payload: answer.to_string().into_bytes(),
+            retain: false,
+        });
+    }
+
+    /// The document changed: is there something to command, or has it been carried out?
+    fn command(&mut self, at: usize, now_ms: i64) {
+        if self.twins[at].shadow.delta().is_none() {
+            return self.settle(at, now_ms);
+        }
+        self.waiting.insert(at);
+        self.send(at, now_ms);
+    }
+
+    fn send(&mut self, at: usize, now_ms: i64) {
+        let kept = &mut self.twins[at];
+        let (version, delta) = (kept.shadow.version(), kept.shadow.delta());
+        let (Some(delta), Some(topic)) = (delta, kept.bound.command.clone()) else { return };
+        let sent = kept.command.as_ref().filter(|c| c.done_ms.is_none()).map_or(0, |c| c.sent);
+        kept.command =
+            Some(Command { version, sent_ms: now_ms, sent: sent + 1, done_ms: None, overdue: false });
+        let payload = delta.to_string().into_bytes();
+        self.happened.push(Happened {
+            twin: kept.bound.twin.clone(),
+            kind: "command",
+            detail: String::from_utf8_lossy(&payload).into_owned(),
+        });
+        self.outputs.push(Output { topic, payload, retain: false });
+    }
+
+    /// Whether what was desired is reported by now.
+    fn settle(&mut self, at: usize, now_ms: i64) {
+        let kept = &mut self.twins[at];
+        if kept.shadow.delta().is_some() {
+            return;
+        }
+        self.waiting.remove(&at);
+        if let Some(command) = kept.command.as_mut().filter(|c| c.done_ms.is_none()) {
+            command.done_ms = Some(now_ms);
+            self.happened.push(Happened {
+                twin: kept.bound.twin.clone(),
+                kind: "command_done",
+                detail: format!("the device reports what was desired, after {} ms", now_ms - command.sent_ms),
+            });
+        }
+    }
+
+    /// Time has come this far: commands may be overdue.
+    pub fn wait(&mut self, now_ms: i64) {
+        for at in &self.waiting {
+            let kept = &mut self.twins[*at];
+            let within = kept.bound.command_within_ms;
+            let Some(command) = kept.command.as_mut() else { continue };
+            if within > 0 && !command.overdue && now_ms - command.sent_ms > within {
+                command.overdue = true;
+                self.happened.push(Happened {
+                    twin: kept.bound.twin.clone(),
+                    kind: "command_overdue",
+                    detail: format!("the device does not report what was desired within {within} ms"),
+                });
+            }
+        }
+    }
+}
+
+/// The parts of a shadow request's topic.
+struct Request<'a> {
+    thing: &'a str,
+    name: Option<&'a str>,
+    verb: &'a str,
+}
+
+impl<'a> Request<'a> {
+    fn of(topic: &'a str) -> Option<Self> {
+        let (thing, rest) = topic.strip_prefix(SHADOW_PREFIX)?.split_once("/shadow/")?;
+        let (name, verb) = match rest.strip_prefix("name/").and_then(|r| r.rsplit_once('/')) {
+            Some((name, verb)) => (Some(name), verb),
+            None => (None, rest),
+        };
+        let good_name = |n: &str| (1..=64).contains(&n.len()) && !n.contains(['/', '\n']);
+        (matches!(verb, "get" | "update" | "delete") && name.is_none_or(good_name)).then_some(Self {
+            thing,
+            name,
+            verb,
+        })
+    }
+}
+
+fn read(payload: &[u8]) -> Result<Value, Rejected> {
+    if payload.is_empty() {
+        return Ok(Value::Null);
+    }
+    if payload.len() > MAX_PAYLOAD_BYTES {
+        return Err(Rejected::new(413, "The payload exceeds the maximum size allowed"));
+    }
+    serde_json::from_slice(payload).map_err(|_| Rejected::new(400, "Payload is not JSON"))
+}
+
+fn seconds(ms: i64) -> u32 {
+    u32::try_from(ms / 1000).unwrap_or(0)
+}
+
+fn time_of(fields: &Map<String, Value>, pointer: &str) -> Option<i64> {
+    let path = pointer.strip_prefix('/')?;
+    let (first, rest) = path.split_once('/').map_or((path, None), |(f, r)| (f, Some(r)));
+    let found = fields.get(&first.replace("~1", "/").replace("~0", "~"))?;
+    let found = match rest {
+        None => Some(found),
+        Some(rest) => found.pointer(&format!("/{rest}")),
+    };
+    found?.as_f64().filter(|v| v.is_finite() && v.abs() < 1e15).map(|v| v as i64)
+}
+
+/// Takes away what is nested deeper than a document may be.
+fn shallow(fields: &mut Map<String, Value>, refused: &mut u64) {
+    fields.retain(|_, value| {
+        let fits = fits(value, super::shadow::MAX_DEPTH);
+        *refused += u64::from(!fits);
+        fits
+    });
+}
+
+fn fits(value: &Value, left: usize) -> bool {
+    match value {
+        Value::Object(map) => left > 0 && map.values().all(|v| fits(v, left - 1)),
+        Value::Array(all) => left > 0 && all.iter().all(|v| fits(v, left - 1)),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn two() -> Keeper {
+        let bound = |twin: &str| Bound {
+            twin: twin.into(),
+            states: vec![(format!("lab/{twin}"), Some("/ts".into()))],
+            statuses: vec![format!("lab/{twin}/status")],
+            command: Some(format!("lab/{twin}/set")),
+            command_within_ms: 5_000,
+        };
+        Keeper::new(vec![bound("a"), bound("b")])
+    }
+
+    fn said(keeper: &mut Keeper) -> Vec<(String, Value)> {
+        let json = |o: Output| (o.topic, serde_json::from_slice(&o.payload).unwrap());
+        keeper.outputs().into_iter().map(json).collect()
+    }
+
+    #[test]
+    fn a_device_changes_its_own_twin_alone() {
+        let mut keeper = two();
+        keeper.hear("lab/a", br#"{"ts":1,"x":1,"twin":"b","device":"b"}"#, 0);
+        keeper.hear("lab/a", br#"{"ts":2,"state":{"reported":{"x":7}}}"#, 0);
+        assert!(keeper.shadow("b").is_some_and(|s| !s.exists()));
+        assert!(!keeper.hear("lab/c", b"{}", 0));
+        assert_eq!(keeper.changed().iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>(), ["a"]);
+    }
+
+    #[test]
+    fn a_command_is_sent_again_to_one_that_returns_and_done_when_reported() {
+        let mut keeper = two();
+        keeper.hear("$aws/things/a/shadow/update", br#"{"state":{"desired":{"fan":1}}}"#, 1_000);
+        let sent = ("lab/a/set".to_owned(), json!({"fan": 1}));
+        assert_eq!(said(&mut keeper).last(), Some(&sent));
+        keeper.wait(5_000);
+        keeper.wait(7_000);
+        keeper.hear("lab/a/status", b"online", 8_000);
+        assert_eq!(said(&mut keeper), [sent]);
+        keeper.hear("lab/a", br#"{"ts":9000,"fan":1.0}"#, 9_000);
+        let kinds: Vec<_> = keeper.happened().iter().map(|h| h.kind).collect();
+        assert_eq!(kinds, ["command", "command_overdue", "online", "command", "command_done"]);
+        assert_eq!(keeper.last_command("a").unwrap().done_ms, Some(9_000));
+    }
+
+    #[test]
+    fn strangers_floods_and_bombs_are_counted_and_bounded() {
+        let mut keeper = two();
+        for i in 0..1_000 {
+            keeper.hear(&format!("$aws/things/x{i}/shadow/update"), br#"{"state":{"desired":{}}}"#, 0);
+            keeper.hear(&format!("$aws/things/a/shadow/name/n{i}/update"), br#"{"state":{"desired":{}}}"#, 0);
+            keeper.hear(&format!("$aws/things/b/shadow/name/n{i}/update"), b"{}", 0);
+            keeper.outputs();
+        }
+        let deep = format!("{{\"d\":{}1{},\"ok\":1}}", "[".repeat(100), "]".repeat(100));
+        keeper.hear("lab/a", deep.as_bytes(), 0);
+        keeper.hear("lab/a", &[b'['; 300_000], 0);
+        keeper.hear("lab/a", b"\xff\xfe", 0);
+        keeper.hear("lab/a", format!("{{\"x\":\"{}\"}}", "y".repeat(200_000)).as_bytes(), 0);
+        assert_eq!(keeper.shadow("a").unwrap().reported(), Some(json!({"ok": 1})));
+        for i in 0..10_000 {
+            keeper.hear("lab/b", format!("{{\"key{i}\":\"{}\"}}", "y".repeat(100)).as_bytes(), 0);
+        }
+        let bytes = keeper.shadow("b").unwrap().reported_bytes();
+        assert!(bytes < 2 * MAX_REPORTED_BYTES, "{bytes}");
+        let refused = keeper.refused();
+        assert_eq!((refused.unknown_things, refused.rejected, refused.malformed), (1_000, 2_990, 2));
+        assert!(refused.too_large > 9_000, "{refused:?}");
+        assert_eq!((keeper.named("a").count(), keeper.named("b").count()), (NAMED_SHADOWS, 0));
+    }
+
+    #[test]
+    fn documents_come_back_from_the_store() {
+        let mut keeper = two();
+        keeper.hear("lab/a", br#"{"ts":5,"x":1}"#, 1_000);
+        keeper.hear("$aws/things/a/shadow/name/cfg/update", br#"{"state":{"desired":{"y":2}}}"#, 2_000);
+        let mut again = two();
+        again.restore(keeper.changed(), 3_000);
+        assert_eq!(again.shadow("a"), keeper.shadow("a"));
+        assert_eq!(again.named("a").collect::<Vec<_>>(), keeper.named("a").collect::<Vec<_>>());
+        again.hear("lab/a", br#"{"ts":4,"x":0}"#, 3_000);
+        assert_eq!(again.shadow("a").unwrap().reported(), Some(json!({"ts": 5, "x": 1})), "back in time");
+    }
+}

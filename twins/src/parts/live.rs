@@ -1,0 +1,299 @@
+//! Register-level parts of the devices of a run: what they measure is what the run's world has at that simulated time.
+//!
+//! [`install`] adds one system to a run, in the set Sense, and gives a [`Live`], which hands out parts: a bus with all of a
+//! device's parts on I2C, a part by its pins, a part on a UART. A program that speaks to them (a published driver, a
+//! script) runs between two ticks, with its [`Clock`] put to the tick's start; the world stands as it is in that tick until
+//! the next one is run, however long the program waits.
+//!
+//! A part is shown the truth through its own pipeline: mounting and self-heating, lag, cross-sensitivity, its unit's gain,
+//! bias and drift, wander, noise, and the timeline's faults ([`probe`](twinfleet_engine::sense::probe)). It quantises that
+//! by its own registers. While a fault takes its readings away (no contact, a hanging bus, a dropout), it does not answer.
+//! Asking draws from streams of the parts' own: the run and its hash stay as they are.
+//!
+//! Resource: `Watched`.
+
+use super::{
+    bh1750::Bh1750,
+    bme280::Bme280,
+    clock::Clock,
+    dht::Dht,
+    ds18b20::Ds18b20,
+    hx711::Hx711,
+    i2c::{AddressTaken, Direction, I2cBus, I2cPart, Reply},
+    ina219::Ina219,
+    line::LinePart,
+    mpu6050::Mpu6050,
+    neo6m::Neo6m,
+    serial::SerialPart,
+    sht31::Sht31,
+    stimulus::{Quantity, Stimulus},
+    vl53l0x::Vl53l0x,
+};
+use bevy_ecs::prelude::*;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use twinfleet_engine::{
+    catalog::{PartDef, WireDef},
+    plan::Plan,
+    run::epoch_unix_ms,
+    sense::probe::Probe,
+    time::SimTime,
+    world::{self, TickSystems, Truth},
+};
+
+/// Specific force of 1 g, [m/s²].
+const G: f64 = 9.80665;
+/// Shunt of the INA219's module, [Ω].
+const SHUNT_OHM: f64 = 0.1;
+/// What feeds the bridge of a load cell, [V], and what the cell makes of it at its full scale: 1 mV/V at 5 kg.
+const BRIDGE_SUPPLY_V: f64 = 5.0;
+const BRIDGE_V_PER_N: f64 = 1e-3 * BRIDGE_SUPPLY_V / (5.0 * G);
+
+type Shared = Arc<Mutex<Probe>>;
+
+fn locked<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A driver that panicked has left a part's memory, not the world's, half-written.
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The parts that are asked for, which look at the world once a tick.
+#[derive(Resource, Clone, Debug, Default)]
+struct Watched(Arc<Mutex<Vec<Shared>>>);
+
+/// A run's devices, as programs meet their parts.
+#[derive(Debug)]
+pub struct Live {
+    plan: Plan,
+    watched: Watched,
+}
+
+/// Why there is no such part.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum LiveError {
+    /// No such device, or no such sensor of it.
+    #[error("there is no sensor `{part}` on a device `{device}`")]
+    Missing {
+        /// The device.
+        device: String,
+        /// The part.
+        part: String,
+    },
+    /// No register map.
+    #[error("`{model}` has no model of its {what}: add one in twins/src/parts")]
+    NoMap {
+        /// The catalog's model.
+        model: String,
+        /// `registers on I2C`, `pulses` or `serial port`.
+        what: &'static str,
+    },
+    /// Two parts on one address.
+    #[error(transparent)]
+    Taken(#[from] AddressTaken),
+}
+
+/// Adds to a run what its devices' parts look at the world with. After every plugin that writes truths.
+pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) -> Live {
+    let watched = Watched::default();
+    world.insert_resource(watched.clone());
+    schedule.add_systems(look_around.in_set(TickSystems::Sense));
+    Live { plan: plan.clone(), watched }
+}
+
+fn look_around(clock: Res<world::Clock>, truth: Res<Truth>, watched: Res<Watched>) {
+    for probe in locked(&watched.0).iter() {
+        locked(probe).look(&truth, clock.now, clock.step);
+    }
+}
+
+/// A part's own view of the run's world.
+#[derive(Clone, Debug)]
+pub struct LiveStimulus(Shared);
+
+impl LiveStimulus {
+    /// Whether the part answers at an instant of simulated time \[ns\].
+    pub fn answers(&self, at_ns: u64) -> bool {
+        locked(&self.0).answers(instant(at_ns))
+    }
+}
+
+fn instant(at_ns: u64) -> SimTime {
+    SimTime(i64::try_from(at_ns).unwrap_or(i64::MAX))
+}
+
+/// The catalog's name of a quantity, and how much of the part's unit is one of the catalog's.
+fn in_catalog(quantity: Quantity) -> (&'static str, f64) {
+    match quantity {
+        Quantity::TemperatureC => ("temperature", 1.0),
+        Quantity::HumidityPct => ("humidity", 1.0),
+        Quantity::PressurePa => ("pressure", 100.0),
+        Quantity::AccelerationG(axis) => (["accel_x", "accel_y", "accel_z"][usize::from(axis % 3)], 1.0 / G),
+        Quantity::RateDps(axis) => {
+            (["gyro_x", "gyro_y", "gyro_z"][usize::from(axis % 3)], 180.0 / std::f64::consts::PI)
+        }
+        Quantity::IlluminanceLx => ("illuminance", 1.0),
+        Quantity::DistanceMm => ("distance", 1000.0),
+        Quantity::Volts(_) => ("bus_voltage", 1.0),
+        Quantity::ShuntV => ("current", 1e-3 * SHUNT_OHM),
+        Quantity::BridgeV => ("force", BRIDGE_V_PER_N),
+        Quantity::LatitudeDeg => ("latitude", 1.0),
+        Quantity::LongitudeDeg => ("longitude", 1.0),
+        Quantity::AltitudeM => ("altitude", 1.0),
+        Quantity::SpeedMps => ("speed", 1.0),
+        Quantity::CourseDeg => ("course", 1.0),
+    }
+}
+
+impl Stimulus for LiveStimulus {
+    /// What the part does not measure in the catalog is 0.
+    fn value(&mut self, quantity: Quantity, at_ns: u64) -> f64 {
+        let (name, scale) = in_catalog(quantity);
+        locked(&self.0).read(name, instant(at_ns)).map_or(0.0, |x| x * scale)
+    }
+}
+
+/// A part that does not answer while a fault has it.
+struct Wired<P> {
+    part: P,
+    sees: LiveStimulus,
+}
+
+impl<P: I2cPart> I2cPart for Wired<P> {
+    fn address(&self) -> u8 {
+        self.part.address()
+    }
+    fn start(&mut self, at_ns: u64, direction: Direction) -> Reply {
+        if self.sees.answers(at_ns) { self.part.start(at_ns, direction) } else { Reply::Nack }
+    }
+    fn write(&mut self, at_ns: u64, byte: u8) -> bool {
+        self.part.write(at_ns, byte)
+    }
+    fn read(&mut self, at_ns: u64) -> u8 {
+        self.part.read(at_ns)
+    }
+    fn stop(&mut self, at_ns: u64) {
+        self.part.stop(at_ns);
+    }
+    fn general_call(&mut self, at_ns: u64, byte: u8) -> bool {
+        self.sees.answers(at_ns) && self.part.general_call(at_ns, byte)
+    }
+}
+
+impl<P: LinePart> LinePart for Wired<P> {
+    fn drive(&mut self, at_ns: u64, line: u8, high: bool) {
+        self.part.drive(at_ns, line, high);
+    }
+    fn level(&mut self, at_ns: u64, line: u8) -> bool {
+        // The part goes on; its pull-up is all that the controller sees.
+        self.part.level(at_ns, line) || !self.sees.answers(at_ns)
+    }
+}
+
+impl<P: SerialPart> SerialPart for Wired<P> {
+    fn baud(&self) -> u32 {
+        self.part.baud()
+    }
+    fn receive(&mut self, at_ns: u64, byte: u8) {
+        self.part.receive(at_ns, byte);
+    }
+    fn send(&mut self, at_ns: u64) -> Option<u8> {
+        self.part.send(at_ns).filter(|_| self.sees.answers(at_ns))
+    }
+}
+
+impl Live {
+    /// What a part of a device finds, for a register map of one's own.
+    ///
+    /// # Errors
+    /// Where there is no such device, or no such sensor of it.
+    pub fn stimulus(&self, device: &str, part: &str) -> Result<LiveStimulus, LiveError> {
+        let missing = || LiveError::Missing { device: device.to_owned(), part: part.to_owned() };
+        let probe = Arc::new(Mutex::new(Probe::new(&self.plan, device, part).ok_or_else(missing)?));
+        locked(&self.watched.0).push(Arc::clone(&probe));
+        Ok(LiveStimulus(probe))
+    }
+
+    /// A device's I2C bus with every part on it that has a register map, the others left out.
+    ///
+    /// # Errors
+    /// Where there is no such device, or two parts have one address.
+    pub fn i2c(&self, device: &str, clock: Clock, clock_hz: u32) -> Result<I2cBus, LiveError> {
+        let mut bus: I2cBus = I2cBus::new(clock, clock_hz);
+        for part in self.parts(device)? {
+            let WireDef::I2c(address) = part.on else { continue };
+            let Ok(sees) = self.stimulus(device, &part.id) else { continue };
+            if let Some(part) = on_i2c(&part.model, address, sees) {
+                bus.add(part)?;
+            }
+        }
+        Ok(bus)
+    }
+
+    /// A part that speaks by its pins: DS18B20, DHT22, DHT11, HX711.
+    ///
+    /// # Errors
+    /// Where there is no such sensor, or no model of its pulses.
+    pub fn line(&self, device: &str, part: &str) -> Result<Box<dyn LinePart>, LiveError> {
+        let model = &self.part(device, part)?.model;
+        let sees = self.stimulus(device, part)?;
+        let serial = serial_number(device, part);
+        Ok(match model.as_str() {
+            "ds18b20" => Box::new(Wired { part: Ds18b20::new(serial, sees.clone()), sees }),
+            "dht22" => Box::new(Wired { part: Dht::dht22(sees.clone()), sees }),
+            "dht11" => Box::new(Wired { part: Dht::dht11(sees.clone()), sees }),
+            "hx711-load-cell" => {
+                Box::new(Wired { part: Hx711::new(BRIDGE_SUPPLY_V, false, sees.clone()), sees })
+            }
+            _ => return Err(LiveError::NoMap { model: model.clone(), what: "pulses" }),
+        })
+    }
+
+    /// A part on a serial port: NEO-6M.
+    ///
+    /// # Errors
+    /// Where there is no such sensor, or no model of its port.
+    pub fn serial(&self, device: &str, part: &str) -> Result<Box<dyn SerialPart>, LiveError> {
+        let model = &self.part(device, part)?.model;
+        let sees = self.stimulus(device, part)?;
+        let start_s = u64::try_from(epoch_unix_ms(&self.plan) / 1000).unwrap_or(0);
+        match model.as_str() {
+            "neo-6m" => Ok(Box::new(Wired { part: Neo6m::new(start_s, sees.clone()), sees })),
+            _ => Err(LiveError::NoMap { model: model.clone(), what: "serial port" }),
+        }
+    }
+
+    fn parts(&self, device: &str) -> Result<&[PartDef], LiveError> {
+        let of_group = |g: &&twinfleet_engine::plan::GroupPlan| self.plan.scenario.fleet[g.def].has(device);
+        let group = self.plan.groups.iter().find(of_group);
+        let missing = || LiveError::Missing { device: device.to_owned(), part: "*".to_owned() };
+        Ok(&group.ok_or_else(missing)?.thing.parts)
+    }
+
+    fn part(&self, device: &str, part: &str) -> Result<&PartDef, LiveError> {
+        let missing = || LiveError::Missing { device: device.to_owned(), part: part.to_owned() };
+        self.parts(device)?.iter().find(|p| p.id == part).ok_or_else(missing)
+    }
+}
+
+/// The register map of a catalog's model on I2C, if there is one.
+fn on_i2c(model: &str, address: u8, sees: LiveStimulus) -> Option<Box<dyn I2cPart>> {
+    fn wired<P: I2cPart + 'static>(part: P, sees: LiveStimulus) -> Option<Box<dyn I2cPart>> {
+        Some(Box::new(Wired { part, sees }))
+    }
+    let s = sees.clone();
+    match model {
+        "bme280" => wired(Bme280::new(address, s), sees),
+        "bmp280" => wired(Bme280::bmp280(address, s), sees),
+        "mpu6050" => wired(Mpu6050::new(address, s), sees),
+        "sht31" => wired(Sht31::new(address, s), sees),
+        "bh1750" => wired(Bh1750::new(address, s), sees),
+        "ina219" => wired(Ina219::new(address, s), sees),
+        "vl53l0x" => wired(Vl53l0x::new(s), sees),
+        _ => None,
+    }
+}
+
+/// A serial number of 48 bits that is the part's own (FNV-1a).
+fn serial_number(device: &str, part: &str) -> u64 {
+    let bytes = device.bytes().chain([b'/']).chain(part.bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, b| (hash ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
+        >> 16
+}
