@@ -378,6 +378,9 @@ pub struct MirrorDef {
     /// Parameters that the filter goes on learning as the run goes (joint estimation). Names of the thing's parameters.
     #[serde(default)]
     pub learn: Vec<String>,
+    /// A network that forecasts in the filter's place, for the horizons that it was trained on.
+    #[serde(default)]
+    pub predictor: Option<PredictorDef>,
     /// Topics that carry its signals.
     pub bind: Vec<BindDef>,
     /// How far ahead it looks.
@@ -412,6 +415,16 @@ pub struct CommandDef {
 
 fn half_a_minute() -> Span {
     Span::from_secs(30)
+}
+
+/// A trained network and the signals of its columns.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PredictorDef {
+    /// Its head, a file that `train` wrote.
+    pub file: String,
+    /// Column that it was trained on → `part.quantity`.
+    pub map: BTreeMap<String, String>,
 }
 
 /// A topic and how its payload becomes signals.

@@ -60,6 +60,8 @@ pub enum Command {
     /// Judge forecasts, alarms and diagnoses on recordings.
     #[command(subcommand)]
     Score(crate::score::Score),
+    /// Train a network that forecasts, and keep it in files.
+    Train(crate::train::Args),
     #[command(after_help = examples::MIRROR)]
     /// Follow real devices on a broker until stopped: state, estimates, forecasts, verdicts, history.
     Mirror(crate::mirror::Args),

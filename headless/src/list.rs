@@ -8,7 +8,10 @@ use crate::{
     load_files,
 };
 use std::io::IsTerminal;
-use twinfleet_twins::catalog;
+use twinfleet_twins::{
+    catalog,
+    predictors::{self, network::Kind},
+};
 
 /// Prints a table, or one JSON object an entry.
 pub fn run(args: ListArgs, json: bool) -> Result<Exit, Failure> {
@@ -100,13 +103,27 @@ fn dialects(json: bool) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
+/// What a twin, `score forecast` and `train` forecast with.
 fn predictors(json: bool) -> Result<Exit, Failure> {
-    let (name, about) =
+    let kalman =
         ("kalman", "extended Kalman filter over the thing's own dynamics, joint state and learnt parameters");
+    let mut all = vec![(kalman.0, kalman.1, "twins")];
+    all.extend(predictors::NAMES.iter().map(|(name, about)| (*name, *about, "score forecast")));
+    let networks =
+        Kind::ALL.iter().map(|(kind, about)| (kind.name(), *about, "train, score forecast, twins"));
+    all.extend(networks);
     if json {
-        say(format_args!("{}", serde_json::json!([{ "name": name, "about": about }])));
-    } else {
-        say(format_args!("{name}  {about}"));
+        let objects: Vec<serde_json::Value> = (all.iter())
+            .map(
+                |(name, about, serves)| serde_json::json!({ "name": name, "about": about, "serves": serves }),
+            )
+            .collect();
+        say(format_args!("{}", serde_json::Value::from(objects)));
+        return Ok(Exit::Ok);
     }
+    let mut table = vec![["name", "serves", "what it is"].map(str::to_owned).to_vec()];
+    table
+        .extend(all.iter().map(|(name, about, serves)| [*name, *serves, *about].map(str::to_owned).to_vec()));
+    print(&table);
     Ok(Exit::Ok)
 }

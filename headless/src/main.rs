@@ -18,9 +18,11 @@ mod replay;
 mod report;
 mod run;
 mod score;
+mod series_args;
 mod summary;
 mod sweep;
 mod table;
+mod train;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Command::Discover(a) => discover::run(a, json),
         Command::Datasheet(a) => datasheet::run(a, json),
         Command::Score(a) => score::run(a, json),
+        Command::Train(a) => train::run(&a, json),
     };
     match outcome {
         Ok(exit) => exit.into(),

@@ -16,6 +16,7 @@ mod system {
     mod diagnose;
     mod dialects;
     mod energy;
+    mod forecast;
     mod load;
     mod mirror;
     mod mirror_lost;

@@ -119,6 +119,12 @@ impl Checker<'_> {
             if let Some(network) = network {
                 self.learnt(&mirror.learn, network, &place);
             }
+            if let Some(predictor) = &mirror.predictor
+                && let Err(error) = self.files.open(&predictor.file)
+            {
+                let said = Diagnostic::error(error.message).maybe_help(error.help);
+                self.report_at(Some(said), &place.path("predictor.file"));
+            }
             if let Some(params) = &mirror.params {
                 self.params(params, network, &place);
             }
