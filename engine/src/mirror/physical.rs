@@ -325,7 +325,15 @@ impl Physical {
 
     /// What it last reported, for answers.
     fn report_with<'a>(&'a self, values: &'a [f64], ts_unix_ms: i64) -> Report<'a> {
-        Report { device: &self.id, zone: &self.zone, seq: self.seq, ts_unix_ms, battery_v: None, values }
+        Report {
+            device: &self.id,
+            zone: &self.zone,
+            seq: self.seq,
+            ts_unix_ms,
+            battery_v: None,
+            rssi_dbm: None,
+            values,
+        }
     }
 
     /// Hears a message on one of its topics.
