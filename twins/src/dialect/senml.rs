@@ -279,7 +279,8 @@ fn read_pack(cbor: bool, heard: &Heard<'_>, facts: &mut Facts) -> Result<(), Dec
             if field.is_empty() {
                 Err(DecodeError::Shape)
             } else {
-                Ok(facts.value(heard.topic, field.clone(), value, unit.clone(), ts_ms))
+                facts.value(heard.topic, field.clone(), value, unit.clone(), ts_ms);
+                Ok(())
             }
         };
         match (r.get("v"), r.get("vb"), r.get("vs")) {
