@@ -54,7 +54,7 @@ pub fn run(args: Args, json: bool) -> Result<Exit, Failure> {
     if args.listen.0 <= 0 {
         return Err(Failure::input("--for: one listens for more than 0 s, such as `--for 60s`"));
     }
-    for file in args.out.iter().chain(&args.doubles).filter(|f| f.exists() && !args.force) {
+    if let Some(file) = args.out.iter().chain(&args.doubles).find(|f| f.exists() && !args.force) {
         return Err(Failure::input(format!(
             "{} exists: name another file, or add --force to replace it",
             file.display()

@@ -57,7 +57,7 @@ fn voice(name: &str, signals: &[(String, String)], options: &BTreeMap<String, St
 }
 
 fn report(values: &[f64]) -> Report<'_> {
-    Report { device: "oven", zone: "", seq: 0, ts_unix_ms: NOON_MS, battery_v: None, values }
+    Report { device: "oven", zone: "", seq: 0, ts_unix_ms: NOON_MS, battery_v: None, rssi_dbm: None, values }
 }
 
 /// The field under which a listener hears what a voice says of a signal: found by saying one value alone.
