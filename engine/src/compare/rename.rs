@@ -10,7 +10,7 @@ use super::{
 use crate::time::SimTime;
 
 /// By what the other kind must be better, [nat].
-const RENAME_NATS: f64 = 5.0;
+const RENAME_NATS: f64 = 10.0;
 /// Sizes that are tried, as shares of the one that is believed.
 const SIZES: [f64; 5] = [0.8, 0.9, 1.0, 1.1, 1.2];
 

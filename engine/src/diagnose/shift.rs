@@ -1,8 +1,8 @@
 //! When a stream of whitened innovations deserves a closer look.
 
 /// A single one, and the sum of squares over all outputs beyond their number, that raise suspicion.
-const WILD: f64 = 3.0;
-const JOINT: f64 = 11.0;
+const WILD: f64 = 3.5;
+const JOINT: f64 = 14.0;
 /// Slack and limit of the cumulative sums (Page, Biometrika 41, 1954).
 const SLACK: f64 = 0.5;
 const LIMIT: f64 = 8.0;

@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, VecDeque};
 /// Rows that are remembered, with the filter's state after each.
 const ROWS: usize = 256;
 /// Ages of a suspicion, in rows, at which it is examined.
-const EXAMINE: [u64; 15] = [0, 1, 2, 3, 4, 6, 8, 11, 15, 20, 28, 40, 60, 90, 130];
+const EXAMINE: [u64; 14] = [1, 2, 3, 4, 6, 8, 11, 15, 20, 28, 40, 60, 90, 130];
 /// How far before the suspicious row an event may have begun, in rows.
 const BACK: [u64; 9] = [0, 1, 2, 3, 5, 8, 13, 21, 34];
 /// By what a verdict must be ahead of nothing, and of every other hypothesis, [nat].
@@ -229,7 +229,7 @@ impl World {
         self.next += 1;
         let settled = self.scale.iter().zip(&z).all(|(s, z)| s.ready() || z.is_nan());
         let wild = self.shift.take(&z) && settled;
-        let stale = |(trigger, _): (u64, usize)| i - trigger > EXAMINE[7];
+        let stale = |(trigger, _): (u64, usize)| i - trigger > EXAMINE[6];
         if wild && self.suspicion.is_none_or(stale) {
             self.suspicion = Some((i, 0));
         }
@@ -461,7 +461,10 @@ impl World {
                 start.update(k, *value);
             }
         }
-        let rest = if at + 1 < self.next { self.gain(start, at + 1, None).0 } else { 0.0 };
+        if at + 1 >= self.next {
+            return None;
+        }
+        let (rest, ..) = self.gain(start, at + 1, None);
         let dilution = self.scale.iter().map(Calibration::dilution).fold(1.0, f64::max);
         let own = cost(row.innovations[o].whitened() / self.scale[o].scale()) / dilution;
         let nats = rest + own + SPIKE_NATS;
