@@ -360,7 +360,7 @@ fn faults_that_befall_nothing() {
         (
             r#"Fault(target: "n", kind: BusLockUp)"#,
             "`n` names no signal",
-            "Condensation befall a whole device",
+            "only Dropout, ClockSkew, AdcReference",
         ),
         (
             r#"Fault(target: "n", kind: AdcReference(by: 0.1))"#,
@@ -412,7 +412,7 @@ fn faults_that_befall_nothing() {
         (
             r#"Swap(target: "m/climate.temperature", with: "inner.temperature")"#,
             "there is no device `m`",
-            "known",
+            "did you mean `n`?",
         ),
     ] {
         let said = told(event);
