@@ -450,3 +450,18 @@ fn drives_that_follow_no_actuator() {
     }
     assert_eq!(told(r#"follows: (actuator: "n/fan", rpm: 3000)"#), "");
 }
+
+#[test]
+fn what_a_payload_may_tell_of_its_device() {
+    let all = catalog::builtin().unwrap();
+    let said = |word: &str| {
+        let firmware = format!(
+            r#"firmware: (period: "60s", publish: [(topic: "a/{{device}}", payload: Template("{{{word}:.1}}"))])"#
+        );
+        errors(&all, &scenario("esp32-devkit", r#"(id: "c", model: "bme280", on: I2c(0x76))"#, &firmware))
+    };
+    for word in ["rssi_dbm", "battery_v", "c.temperature"] {
+        assert_eq!(said(word), "", "{word}");
+    }
+    assert!(said("rssi").contains("the payload has no `{rssi}`") && said("rssi").contains("`rssi_dbm`"));
+}

@@ -226,7 +226,7 @@ fn placeholders(text: &str) -> Vec<&str> {
 }
 
 fn check_template(text: &str, signals: Option<&[String]>, place: &Place<'_>, report: &mut Report) {
-    const OWN: [&str; 6] = ["device", "zone", "seq", "ts", "time", "battery_v"];
+    const OWN: [&str; 7] = ["device", "zone", "seq", "ts", "time", "battery_v", "rssi_dbm"];
     for word in placeholders(text) {
         let (name, format) = word.split_once(':').unwrap_or((word, ""));
         let decimals = format.strip_prefix('.').unwrap_or(format);
