@@ -3,14 +3,14 @@
 //! While a reading stands still the two are one, so the offset is named first; as it moves, each is held against the other.
 
 use super::{
-    Judge, News,
+    DECIDE_NATS, Judge, News,
     history::{Correction, Shape},
     lane::Active,
 };
 use crate::time::SimTime;
 
-/// By what the other kind must be better, [nat].
-const RENAME_NATS: f64 = 10.0;
+/// By what the other kind must be better, [nat]: as much as a verdict takes.
+const RENAME_NATS: f64 = DECIDE_NATS;
 /// Sizes that are tried, as shares of the one that is believed.
 const SIZES: [f64; 5] = [0.8, 0.9, 1.0, 1.1, 1.2];
 
