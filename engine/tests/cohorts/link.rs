@@ -153,7 +153,7 @@ fn received_power_is_a_signal_that_payloads_can_tell() {
     let text = scenario(
         3,
         &format!(r#"period: "1s", {publish}"#),
-        r#"links: [(id: "w", radio: (tx_dbm: 17.0, distance_m: (20.0, 20.0), loss_1m_db: 40.0, exponent: 3.0))]"#,
+        r#"links: [(id: "w", radio: (tx_dbm: 17.0, distance_m: (20.0, 20.0), shadowing_db: 0.0, loss_1m_db: 40.0, exponent: 3.0))]"#,
     );
     let radio =
         plan(&text.replace(r#"thing: "t")"#, r#"thing: "t", link: "w")"#), &[one("noise_std: 1.0", "")]);
@@ -168,7 +168,7 @@ fn received_power_is_a_signal_that_payloads_can_tell() {
     assert_eq!(wired.signals.find("n-1/radio.rssi@truth"), None);
     // With fading it is what the device met when it last sent: it varies about its mean by so many dB.
     let fading = link_plan(
-        r#"radio: (tx_dbm: 17.0, distance_m: (20.0, 20.0), exponent: 3.0, fading_db: 4.0, fading_tau: "5s")"#,
+        r#"radio: (tx_dbm: 17.0, distance_m: (20.0, 20.0), shadowing_db: 0.0, exponent: 3.0, fading_db: 4.0, fading_tau: "5s")"#,
         "",
         "",
     );

@@ -93,7 +93,7 @@ fn ranges() {
         "count: 20",
         "count: 4000000000",
         expect![[r#"
-              x the fleet has 24000000000 signals up to here; a run holds 4294967295 at most
+              x the fleet has 28000000000 signals up to here; a run holds 4294967295 at most
                ,-[a.ron:8:28]
              7 |   fleet: [
              8 |     (id: "node-{}", count: 4000000000, thing: "node", in: ["house", "room"], link: "wifi"),

@@ -144,7 +144,8 @@ fn targets() {
                 :                                                     ^^^^^^^^
              14 |     (at: "30min", do: Command(target: "node-3/warm", level: 0.5)),
                 `----
-              help: write `device/part.quantity`; only Dropout and ClockSkew befall a whole device
+              help: write `device/part.quantity`; only Dropout, ClockSkew, AdcReference and Condensation befall a whole
+                    device
         "#]],
     );
     check(
