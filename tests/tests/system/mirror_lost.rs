@@ -358,7 +358,8 @@ fn a_network_that_is_cut_at_fifty_moments_loses_nothing() {
     let sent = publisher.finish();
     let looks = watcher.finish();
     let connections = mirror.metric("broker_connections_total");
-    assert!(connections > 10.0, "{connections} connections");
+    // Two thirds of the moments, and some of the rest, end a connection.
+    assert!(connections > 15.0, "{connections} connections");
     nothing_lost(name, &mut mirror, sent, looks);
 }
 
