@@ -126,6 +126,8 @@ fn bound(plan: &Plan) -> Vec<Bound> {
         for (bind, topic) in topics {
             let time = match &bind.decode {
                 DecodeDef::Pointers { time, .. } => time.clone(),
+                // What a dialect says is no document of its own; its values reach the twin.
+                DecodeDef::Dialect { .. } => continue,
                 _ => Some("/ts".to_owned()),
             };
             bound.statuses.push(format!("{topic}/status"));
@@ -224,7 +226,8 @@ impl Mirror {
         let watch = Watch(vec![true; plan.signals.len()]);
         let mut run = Run::new(&plan, args.threads.into(), watch).map_err(Failure::outside)?;
         let (world, schedule) = run.parts();
-        follow::install(world, schedule, &plan, &|def| plugins::estimator(&loaded, def))
+        let estimators = plugins::Estimators::new(&loaded);
+        follow::install(world, schedule, &plan, &|def| estimators.of(def))
             .map_err(|e| Failure::input(format!("{}: {e}", args.file)))?;
         let bound = bound(&plan);
         let mut topics = HashMap::new();
