@@ -23,9 +23,10 @@ pub fn control(streams: &mut [(Stream, Watched)], rate: f64) {
         let level = online.level();
         let (stream, watched) = &streams[k];
         let mut least = 1.0f64;
-        for i in from..(from + EVENT_ROWS).min(stream.rows()) {
-            let p = 10f64.powf(-watched.steps[i].score) * EVENT_ROWS as f64;
-            passes[k][i] = p <= level;
+        let to = (from + EVENT_ROWS).min(stream.rows());
+        for (step, passes) in watched.steps[from..to].iter().zip(&mut passes[k][from..to]) {
+            let p = 10f64.powf(-step.score) * EVENT_ROWS as f64;
+            *passes = p <= level;
             least = least.min(p);
         }
         online.test(least);
