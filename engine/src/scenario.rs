@@ -350,6 +350,18 @@ pub enum PayloadDef {
     /// A text in which `{part.quantity}` (with `:.2` for decimals), `{device}`, `{zone}`, `{seq}`, `{ts}` (Unix ms), `{time}`
     /// (ISO 8601; both as the device believes them) and `{battery_v}` are replaced, and `{{`, `}}` stand for braces.
     Template(String),
+    /// All that a device of this dialect says: births, discovery, states, last will. `topic` is its address there, and what
+    /// is retained, at which quality of service, the dialect says; see `twinfleet list dialects`.
+    Dialect {
+        /// Name of the dialect.
+        name: String,
+        /// `part.quantity` → the dialect's own name of it.
+        #[serde(default)]
+        map: BTreeMap<String, String>,
+        /// What else the dialect lets one choose.
+        #[serde(default)]
+        options: BTreeMap<String, String>,
+    },
 }
 
 /// A twin and what it follows.
@@ -374,9 +386,20 @@ pub struct MirrorDef {
     /// How far ahead it looks.
     #[serde(default)]
     pub forecast: Option<ForecastDef>,
+    /// Whether a detector watches its residuals, and how often it may be wrong. It tells `alarm` events.
+    #[serde(default)]
+    pub watch: Option<WatchDef>,
     /// How its device is commanded, where a mirror follows a real one.
     #[serde(default)]
     pub command: Option<CommandDef>,
+}
+
+/// A detector over a twin's residuals.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WatchDef {
+    /// Readings to a false alarm, on average.
+    pub readings_per_alarm: f64,
 }
 
 /// How a device is commanded: what is desired of it and not yet reported goes out as a JSON object.
@@ -429,6 +452,14 @@ pub enum DecodeDef {
         /// Pointer of the time stamp.
         #[serde(default)]
         time: Option<String>,
+    },
+    /// All that a device of this dialect says. `topic` is its address there; see `twinfleet list dialects`.
+    Dialect {
+        /// Name of the dialect.
+        name: String,
+        /// `part.quantity` → the dialect's own name of it, where that is not the one that the dialect gives by itself.
+        #[serde(default)]
+        map: BTreeMap<String, String>,
     },
 }
 

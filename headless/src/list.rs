@@ -26,6 +26,7 @@ pub fn run(args: ListArgs, json: bool) -> Result<Exit, Failure> {
         Listed::Things => "things",
         Listed::Scenarios => "scenarios",
         Listed::Predictors => return predictors(json),
+        Listed::Dialects => return dialects(json),
     };
     let entries = catalog::list(&all, word).unwrap_or_default();
     let heads = cells::heads(word);
@@ -76,6 +77,30 @@ fn print(table: &[Vec<String>]) {
         };
         say(format_args!("{}", cut.trim_end()));
     }
+}
+
+fn dialects(json: bool) -> Result<Exit, Failure> {
+    let all = twinfleet_twins::dialect::all();
+    if json {
+        let options = |d: &dyn twinfleet_twins::dialect::Dialect| {
+            let pairs = d.options().iter().map(|(k, v)| ((*k).to_owned(), serde_json::Value::from(*v)));
+            pairs.collect::<serde_json::Map<String, serde_json::Value>>()
+        };
+        let objects: Vec<serde_json::Value> = all
+            .iter()
+            .map(|d| {
+                serde_json::json!({
+                    "name": d.name(), "about": d.about(), "source": d.source(), "topic": d.address(), "options": options(*d),
+                })
+            })
+            .collect();
+        say(format_args!("{}", serde_json::to_string_pretty(&objects).unwrap_or_default()));
+        return Ok(Exit::Ok);
+    }
+    let mut table = vec![["name", "what it is", "`topic` is"].map(str::to_owned).to_vec()];
+    table.extend(all.iter().map(|d| [d.name(), d.about(), d.address()].map(str::to_owned).to_vec()));
+    print(&table);
+    Ok(Exit::Ok)
 }
 
 /// What a twin, `score forecast` and `train` forecast with.

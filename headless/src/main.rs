@@ -4,6 +4,7 @@ mod args;
 mod aside;
 mod check;
 mod datasheet;
+mod discover;
 mod drive;
 mod exit;
 mod fit;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Command::Mirror(a) => mirror::run(a, json),
         Command::Sweep(a) => sweep::run(&a, json),
         Command::Fit(a) => fitted(&a, json),
+        Command::Discover(a) => discover::run(a, json),
         Command::Datasheet(a) => datasheet::run(a, json),
         Command::Score(a) => score::run(a, json),
         Command::Train(a) => train::run(&a, json),

@@ -14,6 +14,7 @@ mod system {
     mod detect;
     mod determinism;
     mod diagnose;
+    mod dialects;
     mod energy;
     mod forecast;
     mod load;

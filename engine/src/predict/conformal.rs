@@ -249,7 +249,7 @@ impl Intervals {
             let due = |slot: usize| self.horizons.partition_point(|ahead| p.origin + ahead <= slot);
             for k in due(self.settled.max(p.origin))..due(now) {
                 let slot = p.origin + self.horizons[k];
-                for c in 0..self.targets {
+                for (c, felt) in felt.iter_mut().enumerate() {
                     let at = c * h + k;
                     let error = came(c, slot) - p.forecast[at];
                     if !error.is_finite() {
@@ -259,7 +259,7 @@ impl Intervals {
                     let usual = self.lanes[at].error();
                     if usual > 0.0 && self.lanes[at].seen() > 50 {
                         let ratio = (error - self.lanes[at].bias()).abs() / usual;
-                        felt[c] = (felt[c].0 + ratio / hour, felt[c].1 + 1);
+                        *felt = (felt.0 + ratio / hour, felt.1 + 1);
                         let bin = self.hour(slot);
                         if let Some(hours) = self.hours.get_mut(at) {
                             hours.add(bin, ratio);

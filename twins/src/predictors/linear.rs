@@ -125,7 +125,7 @@ mod tests {
     fn a_line_is_found_in_spite_of_wild_points() {
         let n = 200;
         let x = DMatrix::from_fn(2, n, |r, c| if r == 0 { 1.0 } else { c as f64 / 100.0 - 1.0 });
-        let wild = |c: usize| if c % 7 == 0 { 50.0 } else { 0.01 * ((c % 3) as f64 - 1.0) };
+        let wild = |c: usize| if c.is_multiple_of(7) { 50.0 } else { 0.01 * ((c % 3) as f64 - 1.0) };
         let y: Vec<f64> = (0..n).map(|c| 3.0 - 2.0 * x[(1, c)] + wild(c)).collect();
         let mut normal = Normal::new(2, 1);
         normal.add(&x, &DMatrix::from_row_slice(1, n, &y));

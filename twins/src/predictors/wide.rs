@@ -236,9 +236,10 @@ impl Wide {
             }
             let mut normal = Normal::new(x.nrows(), y.nrows());
             normal.add(&x.columns(0, learnable).into_owned(), &y.columns(0, learnable).into_owned());
-            let (xt, yt) = (x.columns(split, n - split).into_owned(), y.columns(split, n - split));
+            let (xt, yt) =
+                (x.columns(split, n - split).into_owned(), y.columns(split, n - split).into_owned());
             let error = |p: &f64| {
-                let left = normal.solve(*p) * &xt - &yt;
+                let left = &(normal.solve(*p) * &xt) - &yt;
                 if task.squared { left.norm_squared() } else { left.iter().map(|e| e.abs()).sum() }
             };
             let all: Vec<f64> = PENALTIES.iter().map(error).collect();

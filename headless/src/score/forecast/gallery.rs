@@ -129,7 +129,7 @@ impl Gallery {
         let h = task.horizons.len();
         let origin = told.origin;
         let ks = some(h, TRACKS);
-        if self.seen % self.thin == 0 {
+        if self.seen.is_multiple_of(self.thin) {
             for (i, lines) in self.tracks.iter_mut().enumerate() {
                 let (c, k) = (i / ks.len(), ks[i % ks.len()]);
                 let at = c * h + k;
