@@ -55,6 +55,7 @@ pub mod noise;
 mod rename;
 pub mod rhythm;
 mod run;
+mod shared;
 mod signature;
 mod suspect;
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //! live.
 //!
 //! Reading order: what a row becomes ([`scale`], [`features`], [`autoregression`]), how unlike the past it is
-//! ([`neighbours`], [`gauss`]), how rare that is ([`rank`], [`tail`]), how rare it has to be ([`contract`], [`teller`]), and the
+//! ([`neighbours`], [`gauss`]), how rare that is ([`rank`], [`tail`]), how rare it has to be ([`contract`], [`teller`], and
+//! over a fleet [`fdr`]), and the
 //! two detectors: [`novelty`] learns as it goes and needs no clean data, [`trained`] learns what clean rows of several
 //! signals look like together and names the signal that leaves them. [`ranked`] and [`pca`] are the textbook's, to be measured
 //! against; [`metrics`] judges all against labels.
@@ -25,6 +26,7 @@
 
 pub mod autoregression;
 pub mod contract;
+pub mod fdr;
 pub mod features;
 pub mod gauss;
 pub mod metrics;

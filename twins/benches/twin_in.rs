@@ -10,6 +10,7 @@
 
 use rand::RngExt;
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     hint::black_box,
     path::Path,
@@ -259,7 +260,17 @@ impl Fleet {
     fn run(&self) -> Result<Run, Failed> {
         let mut run = Run::new(&self.plan, THREADS, Watch(vec![false; self.plan.signals.len()]))?;
         let (world, schedule) = run.parts();
-        follow::install(world, schedule, &self.plan, &|def| self.estimator(def))?;
+        // As the command does, twins of one model share it.
+        let made: RefCell<Vec<(Option<String>, Filter)>> = RefCell::default();
+        let make = |def: &MirrorDef| -> Result<Box<dyn Estimator>, Failed> {
+            if let Some((_, filter)) = made.borrow().iter().find(|(params, _)| *params == def.params) {
+                return Ok(Box::new(filter.clone()));
+            }
+            let filter = self.filter(def)?;
+            made.borrow_mut().push((def.params.clone(), filter.clone()));
+            Ok(Box::new(filter))
+        };
+        follow::install(world, schedule, &self.plan, &make)?;
         Ok(run)
     }
 }
@@ -503,6 +514,7 @@ fn stages(fleet: &Fleet) -> Result<(), Failed> {
             });
         })
     })?;
+    slowest(fleet, &samples)?;
     said("filter and judge, no forecast", &mut || {
         for (r, list) in samples.iter().enumerate() {
             let mut judge = Judge::new(fleet.estimator(&fleet.plan.scenario.mirror[r])?);
@@ -513,5 +525,45 @@ fn stages(fleet: &Fleet) -> Result<(), Failed> {
         }
         Ok(())
     })?;
+    Ok(())
+}
+
+/// How unevenly the judge's work falls: the costliest readings, each at its least of three passes.
+fn slowest(fleet: &Fleet, samples: &[Vec<(SimTime, [f64; 2])>]) -> Result<(), Failed> {
+    let mut least: Vec<u64> = Vec::new();
+    for pass in 0..3 {
+        let mut k = 0;
+        for (r, list) in samples.iter().enumerate() {
+            let mut judge = Judge::new(fleet.estimator(&fleet.plan.scenario.mirror[r])?);
+            for (t, v) in list {
+                let begin = Instant::now();
+                judge.take(&Reading { t: *t, arrived: *t, inputs: &v[..1], outputs: &v[1..] });
+                let ns = begin.elapsed().as_nanos() as u64;
+                if pass == 0 {
+                    least.push(ns);
+                } else {
+                    least[k] = least[k].min(ns);
+                }
+                k += 1;
+            }
+        }
+    }
+    let total: u64 = least.iter().sum();
+    least.sort_unstable();
+    let n = least.len();
+    let us = |q: f64| least[((n - 1) as f64 * q) as usize] as f64 / 1e3;
+    let above = |limit: u64| least.iter().filter(|ns| **ns > limit).sum::<u64>() as f64 / total as f64;
+    println!(
+        "  judge a reading: mean {:.2}, p50 {:.2}, p90 {:.2}, p99 {:.1}, p99.9 {:.0}, max {:.0}; share of readings beyond 20 us {:.2}, 100 us {:.2}, 1 ms {:.2}",
+        total as f64 / 1e3 / n as f64,
+        us(0.5),
+        us(0.9),
+        us(0.99),
+        us(0.999),
+        us(1.0),
+        above(20_000),
+        above(100_000),
+        above(1_000_000)
+    );
     Ok(())
 }

@@ -57,6 +57,11 @@ impl Judge {
         false
     }
 
+    /// Beyond which time [`Self::wait`] has something to tell, unless a message comes before.
+    pub fn silent_from(&self) -> SimTime {
+        if self.device_silent.is_some() { SimTime::NEVER } else { self.rhythm.overdue_from() }
+    }
+
     /// The broker says that the device is gone (`false`) or back: silence while it is gone is no fault of its stream.
     pub fn presence(&mut self, t: SimTime, here: bool) {
         if here {

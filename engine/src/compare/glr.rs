@@ -9,8 +9,8 @@
 
 use super::{
     history::{Correction, History, NONE, Shape},
-    noise::{Calibration, cost, weight},
-    signature::Signature,
+    noise::{Calibration, cost, costs, weight},
+    shared::Shared,
 };
 use crate::{
     predict::{Estimator, Innovation},
@@ -39,19 +39,27 @@ pub(crate) struct Fit {
     pub size: f64,
     /// Log-likelihood gained over "nothing happened", diluted, [nat].
     pub gain: f64,
+    /// What was taken off the gain for reasons other than the readings, [nat].
+    pub penalty: f64,
     /// The part of the gain from before its end.
     pub shown: f64,
     /// Standard deviation of the size.
     pub std: f64,
 }
 
-/// One reading of one output as a hypothesis sees it: the innovation under what is believed, and near a size; the signature
-/// there, per unit of size, all in standard deviations; and what a smaller variance gains.
-struct Row {
-    believed: f64,
-    z: f64,
-    g: f64,
-    narrower: f64,
+/// Onsets of a fault that is over of which a great jump is looked at in full: those that fit best to first order, as they may
+/// lie far back.
+const IN_FULL: usize = 1;
+
+/// The readings since an onset as a hypothesis sees them, in standard deviations: the innovations near a size, and the
+/// signature there, per unit of size.
+struct Rows<'a> {
+    z: &'a [f64],
+    g: &'a [f64],
+    /// What they cost under what is believed, and what a smaller variance gains: up to each reading.
+    believed: &'a [f64],
+    /// Those from before its end.
+    lasted: usize,
 }
 
 /// Scaled innovation from which on a filter that learns is no longer linear in a jump's size.
@@ -60,7 +68,17 @@ const GREAT_JUMP: f64 = 8.0;
 impl Fit {
     /// A hypothesis that has not been fitted yet.
     pub fn new(shape: Shape, signal: usize, onset: u64, until: Option<u64>) -> Self {
-        Self { shape, signal, onset, until, size: 0.0, gain: 0.0, shown: 0.0, std: f64::INFINITY }
+        Self {
+            shape,
+            signal,
+            onset,
+            until,
+            size: 0.0,
+            gain: 0.0,
+            penalty: 0.0,
+            shown: 0.0,
+            std: f64::INFINITY,
+        }
     }
 
     /// Whether it left a trace of itself while it lasted.
@@ -78,6 +96,7 @@ pub(crate) struct Search<'a> {
     pub unit: &'a [f64],
     /// The output whose misfit is looked into: by its noise, gains are diluted.
     pub output: usize,
+    pub shared: Shared,
 }
 
 impl Search<'_> {
@@ -118,22 +137,14 @@ impl Search<'_> {
 
     /// The same by the signature to first order, near what is believed.
     fn fit_small(&self, fit: &Fit) -> Option<Fit> {
-        let h = self.history;
-        let mut signature =
-            Signature::new(h, self.corrections, Correction { size: 1.0, ..self.correction(fit) });
-        let mut rows = Vec::with_capacity((h.next() - fit.onset) as usize * h.outputs);
-        let mut while_it_lasted = 0;
-        for i in fit.onset..h.next() {
-            if fit.until == Some(i) {
-                while_it_lasted = rows.len();
-            }
-            signature.step(i, |o, believed, change| {
-                let per_sd = 1.0 / (believed.var.sqrt() * self.noise[o].scale());
-                let z = believed.residual * per_sd;
-                rows.push(Row { believed: z, z, g: -change * per_sd, narrower: 0.0 });
-            });
-        }
-        self.fit_rows(fit, 0.0, &rows, while_it_lasted)
+        let trial = Correction { size: 1.0, ..self.correction(fit) };
+        let believed = self.shared.believed(self, fit.onset);
+        let from = believed.row(fit.onset);
+        let lasted = fit.until.map_or(0, |until| believed.row(until) - from);
+        self.shared.with_signature(self, &trial, fit, |g| {
+            let rows = Rows { z: &believed.z[from..], g, believed: &believed.cost[from..], lasted };
+            self.fit_rows(fit, 0.0, &rows)
+        })
     }
 
     /// The same by forks of the estimator, near a size.
@@ -153,12 +164,12 @@ impl Search<'_> {
         let (near, beyond) = (at_size(base), at_size(base + unit));
         let mut est = self.state_at(fit.onset)?;
         let mut near_est = est.fork();
-        let mut rows = Vec::new();
-        let mut while_it_lasted = 0;
+        let (mut z, mut g, mut cost_before) = (Vec::new(), Vec::new(), vec![0.0]);
+        let mut lasted = 0;
         let mut tried = vec![NONE; h.outputs];
         for i in fit.onset..h.next() {
             if fit.until == Some(i) {
-                while_it_lasted = rows.len();
+                lasted = z.len();
             }
             tried.fill(NONE);
             h.step(&mut *near_est, i, &near, &mut |o, v| tried[o] = v);
@@ -169,52 +180,49 @@ impl Search<'_> {
                 }
                 let scale = self.noise[o].scale();
                 let sd = near.var.sqrt() * scale;
-                rows.push(Row {
-                    believed: believed.whitened() / scale,
-                    z: near.residual / sd,
-                    g: (near.residual - v.residual) / unit / sd,
-                    narrower: 0.5 * (believed.var / near.var).ln(),
-                });
+                z.push(near.residual / sd);
+                g.push((near.residual - v.residual) / unit / sd);
+                let narrower = 0.5 * (believed.var / near.var).ln();
+                let before = cost_before.last().copied().unwrap_or(0.0);
+                cost_before.push(before + cost(believed.whitened() / scale) + narrower);
             });
         }
-        self.fit_rows(fit, base, &rows, while_it_lasted)
+        self.fit_rows(fit, base, &Rows { z: &z, g: &g, believed: &cost_before, lasted })
     }
 
-    /// The size that fits best, and what it gains. The first `while_it_lasted` rows are from before the end.
-    fn fit_rows(&self, fit: &Fit, base: f64, rows: &[Row], while_it_lasted: usize) -> Option<Fit> {
+    /// The size that fits best, and what it gains.
+    fn fit_rows(&self, fit: &Fit, base: f64, rows: &Rows<'_>) -> Option<Fit> {
+        let Rows { z, g, believed, lasted } = *rows;
         let dilution = self.noise[self.output].dilution();
-        let gain_of = |rows: &[Row], more: f64| -> f64 {
-            rows.iter().map(|r| cost(r.believed) - cost(r.z - r.g * more) + r.narrower).sum::<f64>()
-                / dilution
+        let gain_of = |n: usize, more: f64| -> f64 {
+            let left = costs(z[..n].iter().zip(&g[..n]).map(|(z, g)| z - g * more));
+            (believed[n] - believed[0] - left) / dilution
         };
         let (mut more, mut information) = (0.0, 0.0);
         for _ in 0..4 {
-            let (mut num, mut den) = (0.0, 0.0);
-            for r in rows {
-                let w = weight(r.z - r.g * more);
-                num += w * r.g * r.z;
-                den += w * r.g * r.g;
-            }
+            let (num, den) = weighted_sums(z, g, more);
             if den <= 1e-12 {
                 return None;
             }
             (more, information) = (num / den, den);
         }
-        let gain = gain_of(rows, more);
-        let shown = if fit.until.is_some() { gain_of(&rows[..while_it_lasted], more) } else { gain };
+        let gain = gain_of(z.len(), more);
+        let shown = if fit.until.is_some() { gain_of(lasted, more) } else { gain };
         let std = (dilution / information).sqrt();
         Some(Fit { size: base + more, gain, shown, std, ..*fit })
     }
 
     /// The best onset of a shape among `onsets` (ascending), then among their neighbours.
     pub fn best(&self, shape: Shape, signal: usize, onsets: &[u64], until: Option<u64>) -> Option<Fit> {
-        let mut best: Option<Fit> = None;
-        for onset in onsets {
-            if let Some(fit) = self.fit(shape, signal, *onset, until)
-                && best.is_none_or(|b| fit.gain > b.gain)
-            {
-                best = Some(fit);
-            }
+        self.shared.prepare(self, shape, signal, onsets);
+        let each = onsets.iter().map(|onset| Fit::new(shape, signal, *onset, until));
+        let mut fits: Vec<Fit> = each.filter_map(|fit| self.fit_small(&fit)).collect();
+        fits.sort_by(|a, b| b.gain.total_cmp(&a.gain));
+        let enough = if until.is_some() { IN_FULL } else { fits.len() };
+        let in_full = fits.iter().take(enough).filter_map(|fit| self.fit_near(self.suggested(fit)?, fit));
+        let mut best = fits.first().copied();
+        for fit in in_full {
+            best = best.filter(|b| b.gain >= fit.gain).or(Some(fit));
         }
         let mut best = best?;
         if best.gain < WORTH_REFINING {
@@ -337,13 +345,38 @@ impl Search<'_> {
         // Scale of maximum likelihood under the same heavy tail, by fixed point.
         let mut s2 = 1.0f64;
         for _ in 0..12 {
+            let before = s2;
             s2 = (zs.iter().map(|z| weight(z / s2.sqrt()) * z * z).sum::<f64>() / n).max(1.0);
+            if s2 == before {
+                break;
+            }
         }
         let s = s2.sqrt();
-        let gain: f64 = zs.iter().map(|z| cost(*z) - cost(z / s)).sum::<f64>() - n * s.ln();
+        let gain = costs(zs.iter().copied()) - costs(zs.iter().map(|z| z / s)) - n * s.ln();
         let size = (var / n * (s2 - 1.0)).sqrt() * self.noise[output].scale();
         let std = size / (2.0 * n).sqrt();
         let gain = gain / self.noise[output].dilution();
         Some(Fit { size, gain, shown: gain, std, ..Fit::new(Shape::Noise, h.inputs + output, onset, None) })
     }
+}
+
+/// Of the weighted least squares about a size: the sums of w·g·z and w·g². In four lanes, so that no sum waits for the one
+/// before.
+fn weighted_sums(z: &[f64], g: &[f64], size: f64) -> (f64, f64) {
+    let (mut num, mut den) = ([0.0; 4], [0.0; 4]);
+    let mut add = |lane: usize, z: f64, g: f64| {
+        let w = weight(z - g * size);
+        num[lane] += w * g * z;
+        den[lane] += w * g * g;
+    };
+    let (z4, g4) = (z.chunks_exact(4), g.chunks_exact(4));
+    for (lane, (z, g)) in z4.remainder().iter().zip(g4.remainder()).enumerate() {
+        add(lane, *z, *g);
+    }
+    for (z, g) in z4.zip(g4) {
+        for lane in 0..4 {
+            add(lane, z[lane], g[lane]);
+        }
+    }
+    (num.iter().sum(), den.iter().sum())
 }

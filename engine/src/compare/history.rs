@@ -16,7 +16,7 @@ const SNAP_FINE: u64 = 150;
 const SNAP_EVERY_OLD: u64 = 60;
 
 /// What is wrong with a signal's stream, as the twin corrects for it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// The reading is not to be used.
     Ignore,

@@ -136,6 +136,19 @@ pub fn cost(z: f64) -> f64 {
     0.5 * (TAIL + 1.0) * (1.0 + z * z / TAIL).ln()
 }
 
+/// The sum of [`cost`] over many: the logarithm of a product, taken before that grows out of range.
+pub fn costs(zs: impl Iterator<Item = f64>) -> f64 {
+    let (mut sum, mut product) = (0.0, 1.0);
+    for z in zs {
+        product *= 1.0 + z * z * (1.0 / TAIL);
+        if product > 1e100 {
+            sum += product.ln();
+            product = 1.0;
+        }
+    }
+    0.5 * (TAIL + 1.0) * (sum + product.ln())
+}
+
 /// Weight of a scaled innovation in the matching least squares.
 pub fn weight(z: f64) -> f64 {
     (TAIL + 1.0) / (TAIL + z * z)

@@ -63,7 +63,15 @@ impl Rhythm {
 
     /// Whether the silence up to `now` is longer than the stream ever leaves.
     pub fn overdue(&self, now: SimTime) -> bool {
-        self.last.is_some_and(|last| self.beats >= WARM_UP && (now - last).0 > self.overdue_after())
+        now > self.overdue_from()
+    }
+
+    /// Up to when silence is nothing unusual.
+    pub fn overdue_from(&self) -> SimTime {
+        match self.last {
+            Some(last) if self.beats >= WARM_UP => SimTime(last.0.saturating_add(self.overdue_after())),
+            _ => SimTime::NEVER,
+        }
     }
 
     /// When the next one was due.

@@ -1,7 +1,7 @@
 //! What a hypothesis would change in the residuals, found by the tangents that [`History`] keeps of each sample.
 
 use super::history::{Correction, History, Shape, corrected};
-use crate::{predict::Innovation, time::SimTime};
+use crate::time::SimTime;
 
 /// What a hypothesis of size 1 changes in the residuals, to first order: its signature. Where the readings were taken in
 /// stays as it is, so this needs no estimator.
@@ -25,7 +25,7 @@ impl<'a> Signature<'a> {
 
     /// Carries it over sample `i`; `seen` is told each output's change, for a reading that was taken in.
     #[inline]
-    pub fn step(&mut self, i: u64, mut seen: impl FnMut(usize, Innovation, f64)) {
+    pub fn step(&mut self, i: u64, mut seen: impl FnMut(usize, f64)) {
         let h = self.history;
         let (moving, all) = h.entries;
         let (by_state, by_input, gains) = h.trace(i);
@@ -44,8 +44,7 @@ impl<'a> Signature<'a> {
         }
         self.state[..moving].copy_from_slice(&self.moved);
         for o in 0..h.outputs {
-            let believed = h.innovation(i, o);
-            if believed.var.is_nan() {
+            if h.innovation(i, o).var.is_nan() {
                 continue;
             }
             let own = if signal == h.inputs + o { changed } else { 0.0 };
@@ -53,7 +52,7 @@ impl<'a> Signature<'a> {
             for (x, k) in self.state.iter_mut().zip(&gains[o * all..(o + 1) * all]) {
                 *x += f64::from(*k) * change;
             }
-            seen(o, believed, change);
+            seen(o, change);
         }
     }
 

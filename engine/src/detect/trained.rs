@@ -23,7 +23,7 @@ const CALM_ROWS: u32 = 5;
 /// … by this share of the threshold.
 const CALM_SHARE: f64 = 0.6;
 /// By how much stricter the threshold is than its estimate from the clean rows, which has an error of its own.
-const MARGIN: f64 = 1.5;
+const MARGIN: f64 = 2.0;
 /// … or after so many whose last few together are as usual as every second, whatever the longer means still remember.
 const USUAL_ROWS: u32 = 3;
 /// Which of the means these are.

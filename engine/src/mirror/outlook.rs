@@ -94,14 +94,15 @@ impl Outlook {
         }
         self.read[output] = Some(t);
         for lane in &mut self.lanes[output * self.horizons..(output + 1) * self.horizons] {
-            for (band, came) in lane.calibrator.observe(t, value) {
-                while lane.persistence.front().is_some_and(|(due, _)| *due < band.due) {
-                    lane.persistence.pop_front();
+            let Lane { calibrator, persistence, score } = lane;
+            calibrator.settle(t, value, |band, came| {
+                while persistence.front().is_some_and(|(due, _)| *due < band.due) {
+                    persistence.pop_front();
                 }
-                if let Some((_, last)) = lane.persistence.pop_front() {
-                    lane.score.add(band.mean, (band.lower, band.upper), last, came);
+                if let Some((_, last)) = persistence.pop_front() {
+                    score.add(band.mean, (band.lower, band.upper), last, came);
                 }
-            }
+            });
         }
     }
 

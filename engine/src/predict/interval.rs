@@ -90,8 +90,14 @@ impl Calibrator {
     /// (if there is one within a tenth of the horizon); returns them with that reading.
     pub fn observe(&mut self, t: SimTime, value: f64) -> Vec<(Band, f64)> {
         let mut settled = Vec::new();
+        self.settle(t, value, |band, came| settled.push((band, came)));
+        settled
+    }
+
+    /// The same, telling them one by one.
+    pub fn settle(&mut self, t: SimTime, value: f64, mut told: impl FnMut(Band, f64)) {
         if !value.is_finite() {
-            return settled;
+            return;
         }
         while let Some(band) = self.waiting.front().copied() {
             if band.due > t {
@@ -115,10 +121,9 @@ impl Calibrator {
             self.scale += step * if missed { 1.0 - self.miss } else { -self.miss };
             self.scale = self.scale.clamp(0.2, 20.0);
             self.settled = Some(band.due);
-            settled.push((band, reading));
+            told(band, reading);
         }
         self.last = Some((t, value));
-        settled
     }
 
     /// Drops the forecasts that have not come due: their origin, or what they would be held against, is not to be trusted.

@@ -1,0 +1,160 @@
+//! What the fits of one search share: what the readings cost under what is believed, and signatures by their onset.
+
+use super::{
+    glr::{Fit, Search},
+    history::{Correction, History, Shape},
+    noise::cost,
+    signature::Signature,
+};
+use std::{
+    cell::{OnceCell, RefCell},
+    rc::Rc,
+};
+
+/// Samples that most hypotheses are content with; only those that began long ago look at all.
+const RECENT: u64 = 320;
+
+/// The innovations of all outputs under what is believed, a row each, in the order of their samples.
+#[derive(Debug)]
+pub(crate) struct Believed {
+    first: u64,
+    /// Of each sample from the first on, its first row.
+    rows: Vec<u32>,
+    /// In standard deviations.
+    pub z: Vec<f64>,
+    /// One over the standard deviation.
+    per_sd: Vec<f64>,
+    /// What all rows before this one cost; one more than there are rows.
+    pub cost: Vec<f64>,
+}
+
+impl Believed {
+    fn new(search: &Search<'_>, first: u64) -> Self {
+        let h = search.history;
+        let room = (h.next() - first) as usize;
+        let mut all = Self {
+            first,
+            rows: Vec::with_capacity(room),
+            z: Vec::with_capacity(room * h.outputs),
+            per_sd: Vec::with_capacity(room * h.outputs),
+            cost: Vec::with_capacity(room * h.outputs + 1),
+        };
+        let mut sum = 0.0;
+        all.cost.push(sum);
+        for i in first..h.next() {
+            all.rows.push(all.z.len() as u32);
+            for o in 0..h.outputs {
+                let v = h.innovation(i, o);
+                if v.var.is_nan() {
+                    continue;
+                }
+                let per_sd = 1.0 / (v.var.sqrt() * search.noise[o].scale());
+                let z = v.residual * per_sd;
+                sum += cost(z);
+                all.z.push(z);
+                all.per_sd.push(per_sd);
+                all.cost.push(sum);
+            }
+        }
+        all
+    }
+
+    /// The first row of a sample.
+    pub fn row(&self, i: u64) -> usize {
+        self.rows.get((i - self.first) as usize).map_or(self.z.len(), |row| *row as usize)
+    }
+}
+
+/// A signature is found by its shape, its signal and its onset.
+type Key = (Shape, usize, u64);
+
+/// Room for what the fits of a search share.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    recent: OnceCell<Believed>,
+    all: OnceCell<Believed>,
+    signatures: RefCell<Vec<(Key, Rc<[f64]>)>>,
+}
+
+impl Shared {
+    /// The innovations from an onset on, or from before it.
+    pub fn believed(&self, search: &Search<'_>, onset: u64) -> &Believed {
+        let oldest = search.history.oldest_start();
+        let recent = search.history.next().saturating_sub(RECENT).max(oldest);
+        if onset >= recent {
+            self.recent.get_or_init(|| Believed::new(search, recent))
+        } else {
+            self.all.get_or_init(|| Believed::new(search, oldest.min(onset)))
+        }
+    }
+
+    /// Finds the signatures of faults that last, those from all onsets side by side: none waits for another's sums.
+    pub fn prepare(&self, search: &Search<'_>, shape: Shape, signal: usize, onsets: &[u64]) {
+        let h: &History = search.history;
+        let mut made: Vec<(u64, Signature<'_>, Vec<f64>)> = Vec::with_capacity(onsets.len());
+        for onset in onsets {
+            if self.known((shape, signal, *onset)).is_none() && made.iter().all(|m| m.0 != *onset) {
+                let fault = search.correction(&Fit::new(shape, signal, *onset, None));
+                let trial = Correction { size: 1.0, ..fault };
+                let room = (h.next() - onset) as usize * h.outputs;
+                made.push((*onset, Signature::new(h, search.corrections, trial), Vec::with_capacity(room)));
+            }
+        }
+        let Some(first) = made.iter().map(|m| m.0).min() else { return };
+        let believed = self.believed(search, first);
+        for i in first..h.next() {
+            let row = believed.row(i);
+            for (_, signature, g) in made.iter_mut().filter(|m| m.0 <= i) {
+                let mut row = row;
+                signature.step(i, |_, change| {
+                    g.push(-change * believed.per_sd[row]);
+                    row += 1;
+                });
+            }
+        }
+        let made = made.into_iter().map(|(onset, _, g)| ((shape, signal, onset), g.into()));
+        self.signatures.borrow_mut().extend(made);
+    }
+
+    fn known(&self, key: Key) -> Option<Rc<[f64]>> {
+        self.signatures.borrow().iter().find(|(k, _)| *k == key).map(|(_, g)| Rc::clone(g))
+    }
+
+    /// The signature of a fault that lasts.
+    fn lasting(&self, search: &Search<'_>, shape: Shape, signal: usize, onset: u64) -> Rc<[f64]> {
+        let key = (shape, signal, onset);
+        self.known(key).unwrap_or_else(|| {
+            self.prepare(search, shape, signal, &[onset]);
+            self.known(key).unwrap_or_default()
+        })
+    }
+
+    /// Hands the signature of a fault of size 1 to `work`, a row each reading since its onset.
+    ///
+    /// Signatures add up. So one that ends is one that lasts less another that begins where it ends: a bias less a bias; a
+    /// drift less a drift, and less a bias of what it has come to.
+    pub fn with_signature<R>(
+        &self,
+        search: &Search<'_>,
+        trial: &Correction,
+        fit: &Fit,
+        work: impl FnOnce(&[f64]) -> R,
+    ) -> R {
+        let lasting = self.lasting(search, trial.shape, fit.signal, fit.onset);
+        let Some(until) = fit.until else { return work(&lasting) };
+        let mut g = lasting.to_vec();
+        let mut less = |shape: Shape, size: f64| {
+            let other = self.lasting(search, shape, fit.signal, until);
+            let first = g.len() - other.len();
+            g[first..].iter_mut().zip(&*other).for_each(|(g, x)| *g -= size * x);
+        };
+        match trial.shape {
+            Shape::Drift => {
+                less(Shape::Drift, 1.0);
+                less(Shape::Bias, (trial.until - trial.from).as_secs_f64() / 3600.0);
+            }
+            shape => less(shape, 1.0),
+        }
+        work(&g)
+    }
+}
