@@ -28,7 +28,7 @@ const TRACKERS: [(f64, i32); 6] = [(0.003, 0), (0.003, 1), (0.003, 2), (0.02, 0)
 /// The root of the stress that those powers are of.
 const STRESS_ROOT: f64 = 0.4;
 /// Step of the quantiles, in units of the recent error and of the rate.
-const QUANTILE_STEP: f64 = 3.0;
+const QUANTILE_STEP: f64 = 1.0;
 /// Share of the way to a new loss that a tracker's mean loss goes.
 const LOSS_RATE: f64 = 0.003;
 /// How steeply the better trackers are leant on.
@@ -36,9 +36,9 @@ const LEAN: i32 = 12;
 /// Step of the last correction, which keeps the promise of all trackers together.
 const GUARD_STEP: f64 = 0.02;
 /// The same, in horizons: what was missed is known one horizon late.
-const GUARD_DELAYED: f64 = 2.0;
+const GUARD_DELAYED: f64 = 0.1;
 /// Share of the way that the slower trackers go in a horizon at most.
-const HORIZONS_BACK: f64 = 0.15;
+const HORIZONS_BACK: f64 = 0.05;
 /// Parts of a day that have a spread of their own.
 const HOURS: usize = 24;
 /// Errors that a part of the day has to show before it counts as much as what was believed of it.
@@ -86,7 +86,7 @@ impl Lane {
         // Of normal errors, the quantile in units of the mean absolute one.
         let start =
             super::interval::normal_quantile(0.5 + 0.5 * interval) * (std::f64::consts::PI / 2.0).sqrt();
-        let tracker = |(rate, power)| Tracker {
+        let tracker = |(rate, power): (f64, i32)| Tracker {
             rate: rate.min(HORIZONS_BACK * (rate / 0.003).sqrt() / ahead),
             power,
             bias: 0.0,
