@@ -48,7 +48,8 @@ pub use contract::Contract;
 /// What a detector says of one row.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Step {
-    /// How unusual the row is: −log₁₀ of a probability, 0 where nothing is unusual or nothing is known yet.
+    /// How unusual the row is, in powers of ten: −log₁₀ of a probability, or the mean of several such; 0 where nothing is
+    /// known yet.
     pub score: f64,
     /// Whether something is wrong now.
     pub alarm: bool,

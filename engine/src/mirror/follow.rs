@@ -435,7 +435,7 @@ impl Twin {
             subject: self.id.clone(),
             part: self.names[self.signals.inputs.len() + news.output].clone(),
             kind: if news.ended { "alarm_end" } else { "alarm" }.to_owned(),
-            detail: format!("as unusual a residual comes once in 10^{:.1} readings", news.score),
+            detail: format!("residuals unlike those before, score {:.1}", news.score),
             value: news.score,
             ..Event::default()
         });

@@ -41,8 +41,8 @@ Examples:
       --signals '#1,#2,#3' --train normal.dat --out scored.csv --explain alarms.csv
 
 A row is judged by the rows before it only. OUT has time,score,alarm,changepoint:
-score is -log10 of how often a row as unusual comes, alarm is 1 while something
-is wrong, changepoint is 1 on the row with which that begins. Of one signal, what
+score is how unusual the row is, in powers of ten; alarm is 1 while something is
+wrong, changepoint is 1 on the row with which that begins. Of one signal, what
 is new is told, and learning goes on; of several signals with clean rows to learn
 from, what leaves their normal behaviour. F1 and rates are over rows and never
 point-adjusted.
