@@ -12,9 +12,10 @@
 //!
 //! ```
 //! use twinfleet_engine::predict::conformal::Lane;
-//! let mut lane = Lane::new(0.9);
+//! let mut lane = Lane::new(0.9, 1);
 //! for i in 0..2000 {
-//!     lane.observe(f64::from(i % 11) - 5.0 + 100.0, 1.0, 1.0); // errors of -5 to 5 about a bias of 100
+//!     let told = lane.bounds(1.0, 1.0);
+//!     lane.observe(f64::from(i % 11) - 5.0 + 100.0, 1.0, 1.0, told); // errors of -5 to 5 about a bias of 100
 //! }
 //! let (lower, upper) = lane.bounds(1.0, 1.0);
 //! assert!((90.0..97.0).contains(&lower) && (103.0..110.0).contains(&upper));
@@ -27,13 +28,17 @@ const TRACKERS: [(f64, i32); 6] = [(0.003, 0), (0.003, 1), (0.003, 2), (0.02, 0)
 /// The root of the stress that those powers are of.
 const STRESS_ROOT: f64 = 0.4;
 /// Step of the quantiles, in units of the recent error and of the rate.
-const QUANTILE_STEP: f64 = 3.0;
+const QUANTILE_STEP: f64 = 1.0;
 /// Share of the way to a new loss that a tracker's mean loss goes.
 const LOSS_RATE: f64 = 0.003;
 /// How steeply the better trackers are leant on.
 const LEAN: i32 = 12;
 /// Step of the last correction, which keeps the promise of all trackers together.
 const GUARD_STEP: f64 = 0.02;
+/// The same, in horizons: what was missed is known one horizon late.
+const GUARD_DELAYED: f64 = 0.1;
+/// Share of the way that the slower trackers go in a horizon at most.
+const HORIZONS_BACK: f64 = 0.05;
 /// Parts of a day that have a spread of their own.
 const HOURS: usize = 24;
 /// Errors that a part of the day has to show before it counts as much as what was believed of it.
@@ -66,18 +71,23 @@ pub struct Lane {
     trackers: [Tracker; TRACKERS.len()],
     /// Last correction of the widths below and above.
     guard: (f64, f64),
+    step: f64,
     seen: u32,
 }
 
 impl Lane {
-    /// An interval that shall hold with this probability, 0–1.
-    pub fn new(interval: f64) -> Self {
+    /// An interval that shall hold with this probability, 0–1, of a forecast over so many slots.
+    ///
+    /// What is missed is known only when it has come due: a tracker that followed faster than that would follow what is
+    /// over.
+    pub fn new(interval: f64, ahead: usize) -> Self {
+        let ahead = ahead.max(1) as f64;
         let interval = interval.clamp(0.01, 0.999);
         // Of normal errors, the quantile in units of the mean absolute one.
         let start =
             super::interval::normal_quantile(0.5 + 0.5 * interval) * (std::f64::consts::PI / 2.0).sqrt();
-        let tracker = |(rate, power)| Tracker {
-            rate,
+        let tracker = |(rate, power): (f64, i32)| Tracker {
+            rate: rate.min(HORIZONS_BACK * (rate / 0.003).sqrt() / ahead),
             power,
             bias: 0.0,
             error: 0.0,
@@ -85,11 +95,18 @@ impl Lane {
             above: start,
             loss: 0.0,
         };
-        Self { side: 0.5 * (1.0 - interval), trackers: TRACKERS.map(tracker), guard: (1.0, 1.0), seen: 0 }
+        Self {
+            side: 0.5 * (1.0 - interval),
+            trackers: TRACKERS.map(tracker),
+            guard: (1.0, 1.0),
+            step: GUARD_STEP.min(GUARD_DELAYED / ahead),
+            seen: 0,
+        }
     }
 
-    /// Takes in what came minus what was forecast. `hour` and `stress` are what was given to [`Self::bounds`] when it was.
-    pub fn observe(&mut self, error: f64, hour: f64, stress: f64) {
+    /// Takes in what came minus what was forecast. `hour` and `stress` are what was given to [`Self::bounds`] when it was,
+    /// `bounds` is what that said.
+    pub fn observe(&mut self, error: f64, hour: f64, stress: f64, bounds: (f64, f64)) {
         if !error.is_finite() {
             return;
         }
@@ -97,10 +114,9 @@ impl Lane {
         // The first errors count as much as their number allows.
         let fresh = 1.0 / f64::from(self.seen);
         if self.seen > 20 {
-            let (low, high) = self.bounds(hour, stress);
-            let step = |missed: bool| GUARD_STEP * if missed { 1.0 - self.side } else { -self.side };
-            self.guard.0 = (self.guard.0 + step(error < low)).clamp(0.3, 4.0);
-            self.guard.1 = (self.guard.1 + step(error > high)).clamp(0.3, 4.0);
+            let step = |missed: bool| self.step * if missed { 1.0 - self.side } else { -self.side };
+            self.guard.0 = (self.guard.0 + step(error < bounds.0)).clamp(0.3, 6.0);
+            self.guard.1 = (self.guard.1 + step(error > bounds.1)).clamp(0.3, 6.0);
         }
         let side = self.side;
         let root = stress.powf(STRESS_ROOT);
@@ -223,7 +239,7 @@ impl Intervals {
         Self {
             horizons: horizons.to_vec(),
             targets,
-            lanes: vec![Lane::new(interval); n],
+            lanes: (0..targets).flat_map(|_| horizons.iter().map(|h| Lane::new(interval, *h))).collect(),
             hours: if day.is_some() { vec![Hours::new(); n] } else { Vec::new() },
             day,
             stress: vec![1.0; targets],
@@ -265,7 +281,8 @@ impl Intervals {
                             hours.add(bin, ratio);
                         }
                     }
-                    self.lanes[at].observe(error, hour, p.stress[c]);
+                    let bounds = (p.lower[at] - p.forecast[at], p.upper[at] - p.forecast[at]);
+                    self.lanes[at].observe(error, hour, p.stress[c], bounds);
                 }
             }
         }
@@ -309,7 +326,7 @@ mod tests {
     /// Share held over the second half, for errors with a jump of the mean and of the spread.
     fn coverage(interval: f64, jump: f64, spread: f64) -> f64 {
         let mut rng = stream(7, "conformal", "errors");
-        let mut lane = Lane::new(interval);
+        let mut lane = Lane::new(interval, 1);
         let n = 20_000;
         let mut held = 0;
         for i in 0..n {
@@ -318,7 +335,7 @@ mod tests {
             let error = mean + std * z;
             let (low, high) = lane.bounds(1.0, 1.0);
             held += usize::from(i >= n / 2 && (low..=high).contains(&error));
-            lane.observe(error, 1.0, 1.0);
+            lane.observe(error, 1.0, 1.0, (low, high));
         }
         held as f64 / (n / 2) as f64
     }
@@ -354,5 +371,35 @@ mod tests {
         assert!(widths[1] > 2.5 * widths[0], "{widths:?}");
         let share = held as f64 / (came.len() - 2 - 24 * 100) as f64;
         assert!((share - 0.9).abs() < 0.03, "{share}");
+    }
+
+    /// Errors far ahead are alike from slot to slot, and known late: following the last ones would hold on paper only.
+    #[test]
+    fn far_horizons_hold_what_they_promise_when_it_comes_due() {
+        let mut rng = stream(5, "conformal", "far");
+        let horizons = [1, 40, 150];
+        let mut all = Intervals::new(1, &horizons, 0.9, None);
+        let mut series = vec![0.0f64];
+        for _ in 0..20_000 {
+            let z: f64 = StandardNormal.sample(&mut rng);
+            series.push(0.98 * series[series.len() - 1] + z);
+        }
+        let mut held = [0; 3];
+        let mut n = 0;
+        for origin in 0..series.len() - 151 {
+            all.settle(origin, |_, slot| series[slot]);
+            let forecast = horizons.iter().map(|h| series[origin] * 0.98f64.powi(*h as i32)).collect();
+            let told = all.issue(origin, forecast);
+            if origin >= 5000 {
+                n += 1;
+                for (k, h) in horizons.iter().enumerate() {
+                    held[k] += usize::from((told.lower[k]..=told.upper[k]).contains(&series[origin + h]));
+                }
+            }
+        }
+        for (h, held) in horizons.iter().zip(held) {
+            let share = held as f64 / f64::from(n);
+            assert!((share - 0.9).abs() < 0.03, "{h} ahead: {share}");
+        }
     }
 }

@@ -22,7 +22,7 @@ const WAITING: usize = 150;
 /// Origins after which an error counts half.
 const HALF_LIFE: f64 = 1500.0;
 /// Share of the errors' mean power that is added, so that members of equal worth get equal weights.
-const EVEN: f64 = 0.03;
+const EVEN: f64 = 0.3;
 
 /// Products of the members' errors at one target and band.
 #[derive(Clone, Debug)]
