@@ -92,6 +92,19 @@ make_venv() {
   fi
 }
 
+# Some libraries of the dialects want an older paho-mqtt than the other tests judge with.
+make_dialects_venv() {
+  local venv=$CARGO_TARGET_DIR/venv-dialects
+  if [[ ! -x $venv/bin/python ]]; then
+    step "Python environment in $venv"
+    python3 -m venv "$venv" || { echo "no virtual environment can be made"; rm -rf "$venv"; return 0; }
+  fi
+  if ! "$venv/bin/python" -c 'import pysparkplug, mqtt_spb_wrapper, hatasmota, cbor2, kpn_senml' 2>/dev/null; then
+    "$venv/bin/pip" install --quiet --disable-pip-version-check 'paho-mqtt<2' pysparkplug mqtt-spb-wrapper hatasmota cbor2 kpn-senml ||
+      echo "pip could not install the modules; the tests that need them are skipped"
+  fi
+}
+
 # A broker by npm, for the load generator's tests.
 make_node() {
   local node=$CARGO_TARGET_DIR/node
@@ -108,6 +121,7 @@ if [[ -n ${TWINFLEET_PYTHON:-} ]]; then
 elif [[ $install == yes ]]; then
   install_packages
   make_venv
+  make_dialects_venv
 fi
 
 rustup component list --installed 2>/dev/null | grep -q rustfmt || rustup component add rustfmt clippy 2>/dev/null || true

@@ -13,9 +13,11 @@ pub use sensor::{BusDef, ChannelDef, CrossDef, SensorDef};
 
 use crate::{
     clock::ClockDef,
+    dialect::Dialect,
     dynamics::DynamicsDef,
     link::profile::LinkProfileDef,
     power::{cell::BatteryDef, regulator::RegulatorDef, solar::SolarDef},
+    predict::level::SignalDef,
     scenario::PublishDef,
     time::Span,
 };
@@ -39,6 +41,8 @@ pub struct Catalog {
     pub links: BTreeMap<String, LinkProfileDef>,
     /// Things by name.
     pub things: BTreeMap<String, ThingDef>,
+    /// The dialects that devices speak; they come with the program, not in files.
+    pub dialects: Dialect,
 }
 
 /// A thing: board, parts, dynamics, firmware and power. No instance state.
@@ -64,6 +68,10 @@ pub struct ThingDef {
     /// Its physics as a lumped network.
     #[serde(default)]
     pub dynamics: Option<DynamicsDef>,
+    /// Signals that a twin follows as they come, where no dynamics are known: each as a level that wanders, at a rate that is
+    /// learnt.
+    #[serde(default)]
+    pub signals: Vec<SignalDef>,
     /// What it runs.
     #[serde(default)]
     pub firmware: Option<Firmware>,

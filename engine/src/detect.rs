@@ -2,7 +2,8 @@
 //! live.
 //!
 //! Reading order: what a row becomes ([`scale`], [`features`], [`autoregression`]), how unlike the past it is
-//! ([`neighbours`], [`gauss`]), how rare that is ([`rank`], [`tail`]), how rare it has to be ([`contract`], [`teller`]), and the
+//! ([`neighbours`], [`gauss`]), how rare that is ([`rank`], [`tail`]), how rare it has to be ([`contract`], [`teller`], and
+//! over a fleet [`fdr`]), and the
 //! two detectors: [`novelty`] learns as it goes and needs no clean data, [`trained`] learns what clean rows of several
 //! signals look like together and names the signal that leaves them. [`ranked`] and [`pca`] are the textbook's, to be measured
 //! against; [`metrics`] judges all against labels.
@@ -25,6 +26,7 @@
 
 pub mod autoregression;
 pub mod contract;
+pub mod fdr;
 pub mod features;
 pub mod gauss;
 pub mod metrics;
@@ -46,7 +48,8 @@ pub use contract::Contract;
 /// What a detector says of one row.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Step {
-    /// How unusual the row is: −log₁₀ of a probability, 0 where nothing is unusual or nothing is known yet.
+    /// How unusual the row is, in powers of ten: −log₁₀ of a probability, or the mean of several such; 0 where nothing is
+    /// known yet.
     pub score: f64,
     /// Whether something is wrong now.
     pub alarm: bool,

@@ -84,6 +84,25 @@ fn compose_wake(
             rssi_dbm: radios.rssi_dbm(due.lane),
             values,
         };
+        if let Some(Some(speaker)) = cohort.speakers[p].get_mut(lane) {
+            let mut said = Vec::new();
+            speaker.report(&report, &mut said);
+            for u in said {
+                let message = Message {
+                    sent,
+                    due: sent,
+                    publisher: group.first + index,
+                    seq: radios.seq[lane],
+                    topic: u.topic.into(),
+                    payload: u.payload.into(),
+                    qos: u.qos,
+                    retain: u.retain,
+                };
+                radios.seq[lane] += 1;
+                cohort.composed.push((due.lane, message));
+            }
+            continue;
+        }
         bytes.clear();
         publish.codec.render(&report, bytes);
         let message = Message {

@@ -2,7 +2,7 @@
 //! leave.
 //!
 //! Reading order: model ([`time`], [`rng`], [`signal`], [`catalog`], [`scenario`]) → world ([`world`], [`environment`],
-//! [`physics`], [`actuate`], [`local`], [`sense`], [`firmware`], [`dynamics`], [`predict`], [`mirror`], [`compare`], [`detect`],
+//! [`physics`], [`actuate`], [`local`], [`sense`], [`firmware`], [`dynamics`], [`predict`], [`mirror`], [`dialect`], [`compare`], [`detect`],
 //! [`diagnose`]) → run ([`run`], [`expect`], [`record`]); [`load`] plans what a load generator sends.
 //!
 //! Deliberately absent: the engine knows no part numbers, opens no socket and reads no wall clock.
@@ -14,6 +14,7 @@ pub mod clock;
 pub mod compare;
 pub mod detect;
 pub mod diagnose;
+pub mod dialect;
 pub mod dynamics;
 pub mod environment;
 pub mod expect;

@@ -2,7 +2,7 @@
 //!
 //! [`physical`] publishes recordings as devices would, [`decode`] turns payloads into values, [`follow`] is the ECS side
 //! of a twin: it feeds what arrives to [`crate::compare::Judge`], which owns the estimator, and emits the twin's rows;
-//! [`outlook`] keeps and scores the forecasts.
+//! [`outlook`] keeps and scores the forecasts; [`alarm`] watches the residuals where a scenario asks for it.
 //!
 //! # Gaps
 //! A recording whose rows stop for more than [`physical::GAP_STEPS`] of its median steps is a device that was off, not one
@@ -18,14 +18,16 @@
 //! assert_eq!(horizon_name(Span(1_500_000_000)), "1s500ms");
 //! ```
 
+pub mod alarm;
 pub mod decode;
 pub mod follow;
 pub mod outlook;
 pub mod physical;
 
 use crate::{
+    dialect::{Dialect, DialectError, Ear, EarSpec},
     plan::Plan,
-    scenario::MirrorDef,
+    scenario::{BindDef, DecodeDef, MirrorDef},
     signal::{Channel, Kind},
     time::{NS_PER_S, Span},
 };
@@ -75,18 +77,36 @@ pub fn horizon_name(horizon: Span) -> String {
 }
 
 /// The topics that the run's own subscription needs for its twins, each once, sorted: the bound ones, and beside each
-/// `<topic>/status`, on which a device's broker tells that it is gone (`offline`) or back (`online`).
+/// `<topic>/status`, on which a device's broker tells that it is gone (`offline`) or back (`online`); for a binding in a
+/// dialect, what that dialect has to hear.
 pub fn topics(plan: &Plan) -> Vec<String> {
-    let mut all: Vec<String> = plan
-        .scenario
-        .mirror
-        .iter()
-        .flat_map(|m| m.bind.iter().map(|b| bound_topic(&b.topic, &m.twin)))
-        .flat_map(|t| [status_topic(&t), t])
-        .collect();
+    let mut all = Vec::new();
+    for def in &plan.scenario.mirror {
+        for bind in &def.bind {
+            match ear(def, bind, &[], &plan.catalog.dialects) {
+                Some(ear) => all.extend(ear.map_or_else(|_| Vec::new(), |e| e.filters())),
+                None => {
+                    let topic = bound_topic(&bind.topic, &def.twin);
+                    all.extend([status_topic(&topic), topic]);
+                }
+            }
+        }
+    }
     all.sort();
     all.dedup();
     all
+}
+
+/// The ear of a binding that names a dialect; none for one that does not.
+pub(crate) fn ear(
+    def: &MirrorDef,
+    bind: &BindDef,
+    signals: &[&str],
+    dialects: &Dialect,
+) -> Option<Result<Box<dyn Ear>, DialectError>> {
+    let DecodeDef::Dialect { name, map } = &bind.decode else { return None };
+    let topic = bound_topic(&bind.topic, &def.twin);
+    Some(dialects.ear(&EarSpec { dialect: name, topic: &topic, signals, map }))
 }
 
 /// A bound topic with the twin's id in place.

@@ -275,6 +275,10 @@ fn twin_block(
 ) -> Result<BlockId, PlanError> {
     let thing = find_thing(scenario, catalog, &def.thing)?;
     let missing = || PlanError::Missing { what: "dynamics of thing", name: def.thing.clone() };
+    if thing.dynamics.is_none() && !thing.signals.is_empty() {
+        let outputs: Vec<_> = thing.signals.iter().map(|s| (s.signal.clone(), s.unit.clone())).collect();
+        return Ok(signals.add_block(&def.twin, 1, mirror::twin_channels(def, &outputs, &[])));
+    }
     let network = thing.dynamics.as_ref().ok_or_else(missing)?;
     let outputs: Vec<_> = network.outputs.iter().map(|o| (o.signal.clone(), "degC".to_owned())).collect();
     let inputs: Vec<_> = network.inputs.iter().map(|i| (i.signal.clone(), i.unit.clone())).collect();

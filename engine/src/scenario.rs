@@ -350,6 +350,18 @@ pub enum PayloadDef {
     /// A text in which `{part.quantity}` (with `:.2` for decimals), `{device}`, `{zone}`, `{seq}`, `{ts}` (Unix ms), `{time}`
     /// (ISO 8601; both as the device believes them) and `{battery_v}` are replaced, and `{{`, `}}` stand for braces.
     Template(String),
+    /// All that a device of this dialect says: births, discovery, states, last will. `topic` is its address there, and what
+    /// is retained, at which quality of service, the dialect says; see `twinfleet list dialects`.
+    Dialect {
+        /// Name of the dialect.
+        name: String,
+        /// `part.quantity` → the dialect's own name of it.
+        #[serde(default)]
+        map: BTreeMap<String, String>,
+        /// What else the dialect lets one choose.
+        #[serde(default)]
+        options: BTreeMap<String, String>,
+    },
 }
 
 /// A twin and what it follows.
@@ -366,14 +378,28 @@ pub struct MirrorDef {
     /// Parameters that the filter goes on learning as the run goes (joint estimation). Names of the thing's parameters.
     #[serde(default)]
     pub learn: Vec<String>,
+    /// A network that forecasts in the filter's place, for the horizons that it was trained on.
+    #[serde(default)]
+    pub predictor: Option<PredictorDef>,
     /// Topics that carry its signals.
     pub bind: Vec<BindDef>,
     /// How far ahead it looks.
     #[serde(default)]
     pub forecast: Option<ForecastDef>,
+    /// Whether a detector watches its residuals, and how often it may be wrong. It tells `alarm` events.
+    #[serde(default)]
+    pub watch: Option<WatchDef>,
     /// How its device is commanded, where a mirror follows a real one.
     #[serde(default)]
     pub command: Option<CommandDef>,
+}
+
+/// A detector over a twin's residuals.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WatchDef {
+    /// Readings to a false alarm, on average.
+    pub readings_per_alarm: f64,
 }
 
 /// How a device is commanded: what is desired of it and not yet reported goes out as a JSON object.
@@ -389,6 +415,16 @@ pub struct CommandDef {
 
 fn half_a_minute() -> Span {
     Span::from_secs(30)
+}
+
+/// A trained network and the signals of its columns.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PredictorDef {
+    /// Its head, a file that `train` wrote.
+    pub file: String,
+    /// Column that it was trained on → `part.quantity`.
+    pub map: BTreeMap<String, String>,
 }
 
 /// A topic and how its payload becomes signals.
@@ -416,6 +452,14 @@ pub enum DecodeDef {
         /// Pointer of the time stamp.
         #[serde(default)]
         time: Option<String>,
+    },
+    /// All that a device of this dialect says. `topic` is its address there; see `twinfleet list dialects`.
+    Dialect {
+        /// Name of the dialect.
+        name: String,
+        /// `part.quantity` → the dialect's own name of it, where that is not the one that the dialect gives by itself.
+        #[serde(default)]
+        map: BTreeMap<String, String>,
     },
 }
 

@@ -384,3 +384,32 @@ fn the_shipped_timeline_is_found_fault_by_fault() {
     let score = bench.summary();
     assert!(score.forecasts[0].2.rmse() < score.forecasts[0].2.rmse_persistence());
 }
+
+/// The detector that `score detect` runs on tables, live over a twin's residuals: an alarm where they change, few elsewhere,
+/// and nothing else of the run changes by it.
+#[test]
+fn a_watched_twin_tells_an_alarm_where_its_residuals_change() {
+    let fault = r#"(at: "30min", until: Some("32min"), do: Fault(target: "pi-1/soc.temperature", kind: Bias(by: 9.0)))"#;
+    let run = |watch: &str| {
+        let text = SCENARIO.replace("TIMELINE", fault).replace("bind: [", &format!("{watch} bind: ["));
+        let mut bench = Bench::of(&text, SECOND, "**", pi(2200));
+        bench.run(2100);
+        bench
+    };
+    let mut watched = run("watch: Some((readings_per_alarm: 1000.0)),");
+    let hash = watched.hash();
+    let alarms: Vec<&Event> = watched.events.iter().filter(|e| e.kind == "alarm").collect();
+    let from = SimTime(1800 * 1_000_000_000);
+    let (before, during): (Vec<&Event>, Vec<&Event>) = alarms.into_iter().partition(|e| e.t < from);
+    assert!(before.len() <= 3, "one in 1,000 readings is promised: {before:?}");
+    assert!(during.iter().any(|e| (e.t - from).as_secs_f64() < 30.0), "{during:?}");
+    assert!(during.iter().all(|e| e.part == "soc.temperature" && e.subject == "pi-1"), "{during:?}");
+    assert!(
+        hash == run("watch: Some((readings_per_alarm: 1000.0)),").hash(),
+        "the same alarms, the same state"
+    );
+    let plain = run("");
+    assert!(plain.events.iter().all(|e| !e.kind.starts_with("alarm")));
+    let residual = "pi-1/soc.temperature@residual";
+    assert_eq!(watched.series(residual), plain.series(residual));
+}

@@ -49,6 +49,9 @@ pub enum Command {
     #[command(after_help = examples::REPLAY)]
     /// Publish a recording as a physical device, at its own pace or faster.
     Replay(ReplayArgs),
+    #[command(after_help = examples::DISCOVER)]
+    /// Listen on a broker, list the devices that speak there, write the scenario that follows them.
+    Discover(crate::discover::Args),
     /// Measure a part of the catalog on the bench, and hold it against what its file states.
     Datasheet(crate::datasheet::Args),
     #[command(after_help = examples::FIT)]
@@ -57,6 +60,8 @@ pub enum Command {
     /// Judge forecasts, alarms and diagnoses on recordings.
     #[command(subcommand)]
     Score(crate::score::Score),
+    /// Train a network that forecasts, and keep it in files.
+    Train(crate::train::Args),
     #[command(after_help = examples::MIRROR)]
     /// Follow real devices on a broker until stopped: state, estimates, forecasts, verdicts, history.
     Mirror(crate::mirror::Args),
@@ -105,6 +110,10 @@ pub struct RunArgs {
     /// A folder with boards/, sensors/, actuators/, batteries/, regulators/, links/ or things/ of your own; repeatable. `catalog/` next to the scenario is read by itself.
     #[arg(long, value_name = "DIR")]
     pub catalog: Vec<PathBuf>,
+    /// Each device connects by itself, with its own client id, last will and subscriptions, and topics have no prefix: for a
+    /// broker of their own kind (`--broker mqtt://…`), at a pace (`--speed 1x`).
+    #[arg(long)]
+    pub as_devices: bool,
     /// No progress bar and no summary.
     #[arg(long, short)]
     pub quiet: bool,
@@ -146,6 +155,9 @@ pub struct ReplayArgs {
     /// Topic prefix on the broker.
     #[arg(long, default_value = "")]
     pub prefix: String,
+    /// Each device connects by itself, with its own client id, last will and subscriptions: doubles in the devices' stead.
+    #[arg(long)]
+    pub as_devices: bool,
     /// No progress bar and no summary.
     #[arg(long, short)]
     pub quiet: bool,
@@ -204,6 +216,8 @@ pub enum Listed {
     Scenarios,
     /// Predictors that twins forecast with.
     Predictors,
+    /// Dialects that devices speak over MQTT.
+    Dialects,
 }
 
 /// Simulated seconds per real second.

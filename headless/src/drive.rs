@@ -1,5 +1,9 @@
 //! Moves a run forward at its pace, and its messages to the broker and back.
 
+mod devices;
+
+pub use devices::Devices;
+
 use crate::{args::Speed, exit::Failure};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
@@ -31,7 +35,7 @@ pub struct Drive {
 /// Runs to the end, or until `stop`.
 pub fn drive(
     run: &mut Run,
-    exchange: Option<&mut Exchange>,
+    way: Way<'_>,
     speed: Speed,
     quiet: bool,
     stop: &AtomicBool,
@@ -39,7 +43,7 @@ pub fn drive(
     let mut progress = Progress::new(run, quiet);
     let begin = Instant::now();
     let mut drive = Drive::default();
-    let mut carrier = Carrier { exchange, lock_step: speed == Speed::Max, been_there: false };
+    let mut carrier = Carrier { way, lock_step: speed == Speed::Max, been_there: false };
     let mut inbox = Vec::new();
     while !run.is_over() {
         if stop.load(Ordering::Relaxed) {
@@ -52,12 +56,12 @@ pub fn drive(
                 Some(early) => sleep(early, stop),
                 None => drive.behind_s = drive.behind_s.max((begin.elapsed() - due).as_secs_f64()),
             }
-            carrier.collect(&mut inbox)?;
+            carrier.collect(run.now(), &mut inbox)?;
             carrier.say_news(&progress);
         }
         let outbox = run.tick(std::mem::take(&mut inbox));
         drive.messages += outbox.len() as u64;
-        inbox = carrier.carry(outbox)?;
+        inbox = carrier.carry(run, outbox)?;
         if run.world_mut().get_resource::<Recorder>().is_some_and(Recorder::failed) {
             return Err(Failure::outside("the record cannot be written"));
         }
@@ -81,26 +85,42 @@ fn sleep(mut left: Duration, stop: &AtomicBool) {
     }
 }
 
-/// Takes messages from one tick to the next: straight, or through a broker.
+/// How messages go from one tick to the next.
+pub enum Way<'a> {
+    /// Straight.
+    Inside,
+    /// Through a broker, by one connection.
+    Exchange(&'a mut Exchange),
+    /// Through a broker, by one connection a device.
+    Devices(&'a mut Devices),
+}
+
+/// Takes messages from one tick to the next.
 struct Carrier<'a> {
-    exchange: Option<&'a mut Exchange>,
+    way: Way<'a>,
     lock_step: bool,
     /// Whether a connection was told of.
     been_there: bool,
 }
 
 impl Carrier<'_> {
-    /// What arrived by itself since the last tick; only where nothing waits.
-    fn collect(&mut self, inbox: &mut Vec<Message>) -> Result<(), Failure> {
-        if let Some(exchange) = &mut self.exchange {
-            inbox.extend(exchange.drain().map_err(Failure::outside)?);
+    /// What arrived by itself since the last tick, the run's own and what others said; only where nothing waits.
+    fn collect(&mut self, now: SimTime, inbox: &mut Vec<Message>) -> Result<(), Failure> {
+        match &mut self.way {
+            Way::Inside => {}
+            Way::Exchange(exchange) => {
+                inbox.extend(exchange.drain().map_err(Failure::outside)?);
+                let arrived = |m: Message| Message { sent: now, due: now, ..m };
+                inbox.extend(exchange.foreign().into_iter().map(arrived));
+            }
+            Way::Devices(devices) => inbox.extend(devices.drain(now)?),
         }
         Ok(())
     }
 
     /// What happened to the broker, for those who watch.
     fn say_news(&mut self, progress: &Progress) {
-        let Some(exchange) = &mut self.exchange else { return };
+        let Way::Exchange(exchange) = &mut self.way else { return };
         for news in exchange.news() {
             match news {
                 SessionNews::Away { reason, wait } => progress.say(&format!(
@@ -114,16 +134,17 @@ impl Carrier<'_> {
         }
     }
 
-    fn carry(&mut self, outbox: Vec<Message>) -> Result<Vec<Message>, Failure> {
-        match &mut self.exchange {
-            None => Ok(outbox),
-            Some(exchange) if self.lock_step => {
+    fn carry(&mut self, run: &mut Run, outbox: Vec<Message>) -> Result<Vec<Message>, Failure> {
+        match &mut self.way {
+            Way::Inside => Ok(outbox),
+            Way::Exchange(exchange) if self.lock_step => {
                 exchange.round(&outbox, ROUND_TIMEOUT).map_err(Failure::outside)
             }
-            Some(exchange) => {
+            Way::Exchange(exchange) => {
                 exchange.send(&outbox).map_err(Failure::outside)?;
                 Ok(Vec::new())
             }
+            Way::Devices(devices) => devices.send(run, &outbox).map(|()| Vec::new()),
         }
     }
 }

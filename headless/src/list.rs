@@ -8,7 +8,10 @@ use crate::{
     load_files,
 };
 use std::io::IsTerminal;
-use twinfleet_twins::catalog;
+use twinfleet_twins::{
+    catalog,
+    predictors::{self, network::Kind},
+};
 
 /// Prints a table, or one JSON object an entry.
 pub fn run(args: ListArgs, json: bool) -> Result<Exit, Failure> {
@@ -23,6 +26,7 @@ pub fn run(args: ListArgs, json: bool) -> Result<Exit, Failure> {
         Listed::Things => "things",
         Listed::Scenarios => "scenarios",
         Listed::Predictors => return predictors(json),
+        Listed::Dialects => return dialects(json),
     };
     let entries = catalog::list(&all, word).unwrap_or_default();
     let heads = cells::heads(word);
@@ -75,13 +79,51 @@ fn print(table: &[Vec<String>]) {
     }
 }
 
-fn predictors(json: bool) -> Result<Exit, Failure> {
-    let (name, about) =
-        ("kalman", "extended Kalman filter over the thing's own dynamics, joint state and learnt parameters");
+fn dialects(json: bool) -> Result<Exit, Failure> {
+    let all = twinfleet_twins::dialect::all();
     if json {
-        say(format_args!("{}", serde_json::json!([{ "name": name, "about": about }])));
-    } else {
-        say(format_args!("{name}  {about}"));
+        let options = |d: &dyn twinfleet_twins::dialect::Dialect| {
+            let pairs = d.options().iter().map(|(k, v)| ((*k).to_owned(), serde_json::Value::from(*v)));
+            pairs.collect::<serde_json::Map<String, serde_json::Value>>()
+        };
+        let objects: Vec<serde_json::Value> = all
+            .iter()
+            .map(|d| {
+                serde_json::json!({
+                    "name": d.name(), "about": d.about(), "source": d.source(), "topic": d.address(), "options": options(*d),
+                })
+            })
+            .collect();
+        say(format_args!("{}", serde_json::to_string_pretty(&objects).unwrap_or_default()));
+        return Ok(Exit::Ok);
     }
+    let mut table = vec![["name", "what it is", "`topic` is"].map(str::to_owned).to_vec()];
+    table.extend(all.iter().map(|d| [d.name(), d.about(), d.address()].map(str::to_owned).to_vec()));
+    print(&table);
+    Ok(Exit::Ok)
+}
+
+/// What a twin, `score forecast` and `train` forecast with.
+fn predictors(json: bool) -> Result<Exit, Failure> {
+    let kalman =
+        ("kalman", "extended Kalman filter over the thing's own dynamics, joint state and learnt parameters");
+    let mut all = vec![(kalman.0, kalman.1, "twins")];
+    all.extend(predictors::NAMES.iter().map(|(name, about)| (*name, *about, "score forecast")));
+    let networks =
+        Kind::ALL.iter().map(|(kind, about)| (kind.name(), *about, "train, score forecast, twins"));
+    all.extend(networks);
+    if json {
+        let objects: Vec<serde_json::Value> = (all.iter())
+            .map(
+                |(name, about, serves)| serde_json::json!({ "name": name, "about": about, "serves": serves }),
+            )
+            .collect();
+        say(format_args!("{}", serde_json::Value::from(objects)));
+        return Ok(Exit::Ok);
+    }
+    let mut table = vec![["name", "serves", "what it is"].map(str::to_owned).to_vec()];
+    table
+        .extend(all.iter().map(|(name, about, serves)| [*name, *serves, *about].map(str::to_owned).to_vec()));
+    print(&table);
     Ok(Exit::Ok)
 }

@@ -11,7 +11,7 @@ use twinfleet_engine::{
     expect,
     plan::Plan,
     scenario::{
-        self, Scenario, check,
+        self, Scenario, calendar, check,
         diagnostic::{Diagnostic, Report, Style, near},
         files::Files,
         source::Source,
@@ -89,6 +89,14 @@ pub fn checked(
     let files = Files::at(base).with_embedded(catalog::file);
     let warnings = check::check(&scenario, &catalog, &source, &files).into_result()?;
     Ok(Loaded { source, scenario: Arc::new(scenario), catalog: Arc::new(catalog), files, warnings })
+}
+
+/// The same scenario, begun now: what its devices say is stamped as real ones would stamp it.
+pub fn starting_now(loaded: &mut Loaded) {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let mut scenario = Scenario::clone(&loaded.scenario);
+    scenario.start = Some(calendar::text(since.as_nanos() as i64));
+    loaded.scenario = Arc::new(scenario);
 }
 
 /// Expectations that name what the run does not have.

@@ -4,6 +4,7 @@ mod args;
 mod aside;
 mod check;
 mod datasheet;
+mod discover;
 mod drive;
 mod exit;
 mod fit;
@@ -17,9 +18,11 @@ mod replay;
 mod report;
 mod run;
 mod score;
+mod series_args;
 mod summary;
 mod sweep;
 mod table;
+mod train;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -38,8 +41,10 @@ fn main() -> ExitCode {
         Command::Mirror(a) => mirror::run(a, json),
         Command::Sweep(a) => sweep::run(&a, json),
         Command::Fit(a) => fitted(&a, json),
+        Command::Discover(a) => discover::run(a, json),
         Command::Datasheet(a) => datasheet::run(a, json),
         Command::Score(a) => score::run(a, json),
+        Command::Train(a) => train::run(&a, json),
     };
     match outcome {
         Ok(exit) => exit.into(),

@@ -125,8 +125,10 @@ fn bound(plan: &Plan) -> Vec<Bound> {
         let mut bound = Bound { twin: def.twin.clone(), command_within_ms: 30_000, ..Bound::default() };
         for (bind, topic) in topics {
             let time = match &bind.decode {
-                DecodeDef::Json => Some("/ts".to_owned()),
                 DecodeDef::Pointers { time, .. } => time.clone(),
+                // What a dialect says is no document of its own; its values reach the twin.
+                DecodeDef::Dialect { .. } => continue,
+                _ => Some("/ts".to_owned()),
             };
             bound.statuses.push(format!("{topic}/status"));
             bound.states.push((topic, time));
@@ -238,7 +240,16 @@ impl Mirror {
         let mut keeper = Keeper::new(bound);
         keeper.restore(store.reader().documents().map_err(kept)?, clock::system_unix_ns() / 1_000_000);
         let numbers = store.numbers(plan.scenario.mirror.iter().map(|m| m.twin.as_str())).map_err(kept)?;
-        let book = Book::new(&plan, &numbers);
+        let mut book = Book::new(&plan, &numbers);
+        // What a dialect says is no JSON object of fields: its document holds the values that its twin heard.
+        for (at, def) in plan.scenario.mirror.iter().enumerate() {
+            let plain = |b: &twinfleet_engine::scenario::BindDef| {
+                matches!(b.decode, DecodeDef::Json | DecodeDef::Pointers { .. })
+            };
+            if !def.bind.iter().all(plain) {
+                book.document_by_values(at);
+            }
+        }
         let client_id = String::from_utf8_lossy(&client_id).into_owned();
         let mut options =
             SessionOptions::new(args.connection(client_id, store.received_qos2().map_err(kept)?)?);
@@ -479,6 +490,9 @@ impl Mirror {
             }
         }
         let batch = self.look_at_tick();
+        for (at, fields) in self.book.for_documents() {
+            self.keeper.take_values(at, &fields, self.wall.unix_ms());
+        }
         for event in &batch.events {
             self.say_event(event);
         }

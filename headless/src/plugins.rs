@@ -2,7 +2,7 @@
 //! parameters, estimators.
 
 use crate::load_files::Loaded;
-use std::{cell::RefCell, io::Read};
+use std::{cell::RefCell, io::Read, path::Path, sync::Arc};
 use twinfleet_engine::{
     actuate,
     dynamics::{DynamicsDef, params::Params, simulate},
@@ -13,13 +13,17 @@ use twinfleet_engine::{
     },
     physics,
     plan::Plan,
-    predict::{Estimator, kalman::Filter},
+    predict::{Estimator, kalman::Filter, level::Level},
     record::{self, Sampled, Writer},
     run::{Run, RunError},
-    scenario::{MirrorDef, PhysicalDef, recording::Recording},
+    scenario::{MirrorDef, PhysicalDef, PredictorDef, recording::Recording},
     sense,
     signal::Glob,
     world::Watch,
+};
+use twinfleet_twins::predictors::{
+    live::Learnt,
+    network::{Network, WEIGHTS_BYTES},
 };
 
 /// Largest parameter file, [bytes].
@@ -107,13 +111,27 @@ impl<'a> Estimators<'a> {
 
     /// The estimator of a mirror section.
     pub fn of(&self, def: &MirrorDef) -> Result<Box<dyn Estimator>, RunError> {
+        let own = self.loaded.scenario.things.iter().find(|t| t.name == def.thing);
+        let thing = own.or_else(|| self.loaded.catalog.things.get(&def.thing));
+        if let Some(thing) = thing.filter(|t| t.dynamics.is_none() && !t.signals.is_empty()) {
+            return Ok(Box::new(Level::new(&thing.signals)));
+        }
+        let made = self.filter(def)?;
+        match &def.predictor {
+            None => Ok(Box::new(made)),
+            Some(predictor) => learnt(self.loaded, Box::new(made), predictor)
+                .map_err(|why| RunError::Input(format!("twin `{}`: {}: {why}", def.twin, predictor.file))),
+        }
+    }
+
+    fn filter(&self, def: &MirrorDef) -> Result<Filter, RunError> {
         let like = |d: &MirrorDef| (&d.thing, &d.params, &d.learn) == (&def.thing, &def.params, &def.learn);
         if let Some((_, made)) = self.made.borrow().iter().find(|(d, _)| like(d)) {
-            return Ok(Box::new(made.clone()));
+            return Ok(made.clone());
         }
         let made = filter(self.loaded, def)?;
         self.made.borrow_mut().push((def.clone(), made.clone()));
-        Ok(Box::new(made))
+        Ok(made)
     }
 }
 
@@ -121,4 +139,26 @@ fn filter(loaded: &Loaded, def: &MirrorDef) -> Result<Filter, RunError> {
     let network = dynamics(loaded, def)?;
     let filter = Filter::new(&network, &def.learn);
     filter.map_err(|e| RunError::Input(format!("twin `{}`: {e}", def.twin)))
+}
+
+/// The filter with a trained network's forecasts.
+fn learnt(
+    loaded: &Loaded,
+    filter: Box<dyn Estimator>,
+    predictor: &PredictorDef,
+) -> Result<Box<dyn Estimator>, String> {
+    let read = |path: &str| -> Result<Vec<u8>, String> {
+        let (name, file) = loaded.files.open(path).map_err(|e| e.message)?;
+        let mut bytes = Vec::new();
+        file.take(WEIGHTS_BYTES).read_to_end(&mut bytes).map_err(|e| format!("{name}: {e}"))?;
+        Ok(bytes)
+    };
+    let head = String::from_utf8(read(&predictor.file)?).map_err(|e| e.to_string())?;
+    let weights = |name: &str| {
+        let beside = Path::new(&predictor.file).with_file_name(name);
+        read(&beside.to_string_lossy())
+    };
+    let network = Network::read(&head, weights).map_err(|e| e.to_string())?;
+    let learnt = Learnt::new(filter, Arc::new(network), &predictor.map).map_err(|e| e.to_string())?;
+    Ok(Box::new(learnt))
 }

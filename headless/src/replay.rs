@@ -20,13 +20,16 @@ use twinfleet_engine::{
 
 /// Publishes until the recording ends.
 pub fn run(args: ReplayArgs, json: bool) -> Result<Exit, Failure> {
-    let loaded = if args.file.ends_with(".ron") || !Path::new(&args.file).exists() {
+    let mut loaded = if args.file.ends_with(".ron") || !Path::new(&args.file).exists() {
         physicals_of(&args.file).map_err(|r| load_files::refused(&r))?
     } else {
         table(&args)?
     };
     if loaded.scenario.physicals.is_empty() {
         return Err(Failure::input(format!("{}: it has no `physicals` to replay", args.file)));
+    }
+    if args.as_devices {
+        load_files::starting_now(&mut loaded);
     }
     let run_args = RunArgs {
         file: args.file.clone(),
@@ -40,6 +43,7 @@ pub fn run(args: ReplayArgs, json: bool) -> Result<Exit, Failure> {
         sets: Vec::new(),
         shard: (0, 1),
         catalog: Vec::new(),
+        as_devices: args.as_devices,
         quiet: args.quiet,
     };
     run::run_loaded(&loaded, &run_args, json)

@@ -2,7 +2,7 @@
 
 use crate::{
     args::{RunArgs, Speed},
-    drive::{Drive, drive},
+    drive::{Devices, Drive, Way, drive},
     exit::{Exit, Failure, say},
     load_files::{self, Loaded},
     plugins,
@@ -42,8 +42,11 @@ const SAMPLED_EVENTS: usize = 20_000;
 
 /// Runs the scenario; the exit code says whether its expectations held.
 pub fn run(args: RunArgs, json: bool) -> Result<Exit, Failure> {
-    let loaded =
+    let mut loaded =
         load_files::scenario(&args.file, &args.sets, &args.catalog).map_err(|r| load_files::refused(&r))?;
+    if args.as_devices {
+        load_files::starting_now(&mut loaded);
+    }
     run_loaded(&loaded, &args, json)
 }
 
@@ -61,13 +64,19 @@ pub fn run_loaded(loaded: &Loaded, args: &RunArgs, json: bool) -> Result<Exit, F
     }
     let stop = stop_flag()?;
     // The broker first: where there is none, no folder is left behind.
-    let mut exchange = connect(&choice, args, plan.seed)?;
+    let mut devices = as_devices(&choice, args, &plan)?;
+    let mut exchange = if devices.is_some() { None } else { connect(&choice, args, plan.seed)? };
     let mut page = args.report.as_deref().map(Page::begin).transpose()?;
     let writer = args.record.as_deref().map(|dir| writer(dir, loaded, &plan)).transpose()?;
     let mut run = plugins::assemble(loaded, &plan, args.threads.into(), writer, sampled())
         .map_err(|e| Failure::input(format!("{}: {e}", args.file)))?;
     announce(args, &plan, exchange.as_ref());
-    let went = drive(&mut run, exchange.as_mut(), args.speed, args.quiet, &stop);
+    let way = match (&mut devices, &mut exchange) {
+        (Some(devices), _) => Way::Devices(devices),
+        (None, Some(exchange)) => Way::Exchange(exchange),
+        (None, None) => Way::Inside,
+    };
+    let went = drive(&mut run, way, args.speed, args.quiet, &stop);
     let drove = match went {
         Ok(drove) => drove,
         // What was recorded so far is kept, whatever ended the run.
@@ -81,6 +90,9 @@ pub fn run_loaded(loaded: &Loaded, args: &RunArgs, json: bool) -> Result<Exit, F
             return Err(failure);
         }
     };
+    if let Some(devices) = devices.take() {
+        devices.finish();
+    }
     if let Some(exchange) = exchange.take() {
         exchange.finish(true, std::time::Duration::from_secs(5)).map_err(wire)?;
     }
@@ -126,6 +138,27 @@ impl Drop for Page {
 /// A broker's failure with its exit code.
 pub fn wire(error: WireError) -> Failure {
     if error.is_input() { Failure::input(error) } else { Failure::outside(error) }
+}
+
+/// A connection for each device, if that is wanted and can be.
+fn as_devices(choice: &BrokerChoice, args: &RunArgs, plan: &Plan) -> Result<Option<Devices>, Failure> {
+    if !args.as_devices {
+        return Ok(None);
+    }
+    let BrokerChoice::Url(url) = choice else {
+        return Err(Failure::input("--as-devices needs a broker to connect to: add --broker mqtt://host"));
+    };
+    if args.speed == Speed::Max {
+        return Err(Failure::input("--as-devices keeps a pace: add --speed 1x"));
+    }
+    if args.prefix.as_ref().is_some_and(|p| !p.is_empty()) {
+        return Err(Failure::input("--as-devices has no prefix: real devices know of none"));
+    }
+    if !plan.scenario.mirror.is_empty() {
+        let text = "--as-devices speaks for devices only: this scenario has twins too";
+        return Err(Failure::input(format!("{text}. `replay` leaves them out, `mirror` follows with them")));
+    }
+    Ok(Some(Devices::new(url.clone())))
 }
 
 fn plan(loaded: &Loaded, args: &RunArgs) -> Result<Plan, Failure> {
@@ -270,6 +303,9 @@ fn replay(args: &RunArgs, seed: u64) -> String {
     words.extend(args.catalog.iter().map(|c| format!("--catalog {}", quote(&c.display().to_string()))));
     if let Speed::Times(times) = args.speed {
         words.push(format!("--speed {times}x"));
+    }
+    if args.as_devices {
+        words.push("--as-devices".to_owned());
     }
     if args.shard != (0, 1) {
         words.push(format!("--shard {}/{}", args.shard.0, args.shard.1));

@@ -2,7 +2,7 @@
 
 mod detect;
 mod diagnose;
-mod forecast;
+pub mod forecast;
 
 use crate::exit::{Exit, Failure};
 use clap::Subcommand;

@@ -64,7 +64,7 @@ Examples:
   # a hundred seeds
   twinfleet sweep cold-night --seeds 1..100 --out night/
   # two settings by ten seeds, four at a time
-  twinfleet sweep greenhouse --set duration=2h --seeds 1..10 --jobs 4 \\
+  twinfleet sweep my.ron --set duration=2h --seeds 1..10 --jobs 4 \\
       --over fleet[0].count=50,200 --out size/
   # one shard of ten here, the others elsewhere; then the whole
   twinfleet sweep cold-night --seeds 1..100 --shard 0/10 --out s0/
@@ -204,7 +204,9 @@ pub fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
     if n == 1 {
         write(&args.out, FILE, &done)?;
     }
-    tell(&done, json);
+    if json || !args.quiet {
+        tell(&done, json);
+    }
     Ok(verdict(&done))
 }
 

@@ -87,10 +87,17 @@ pub fn tool(name: &str, test: &str) -> Option<PathBuf> {
 /// The Python of the tests' virtual environment (`tests/run.sh` makes it) or the one that `TWINFLEET_PYTHON` names, if it
 /// has this module; else the skip is written down.
 pub fn python(module: &str, test: &str) -> Option<PathBuf> {
+    python_of("venv", module, test)
+}
+
+/// The same of another virtual environment, where modules want others beside them than the first one has; `modules` are
+/// parted by commas.
+pub fn python_of(environment: &str, modules: &str, test: &str) -> Option<PathBuf> {
     let venv = || {
         let target =
             std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-        [target.join("venv/bin/python"), root().join("target/venv/bin/python")]
+        [target, root().join("target")]
+            .map(|t| t.join(environment).join("bin/python"))
             .into_iter()
             .find(|p| p.exists())
     };
@@ -99,13 +106,13 @@ pub fn python(module: &str, test: &str) -> Option<PathBuf> {
         .or_else(venv)
         .unwrap_or_else(|| PathBuf::from("python3"));
     let has = Command::new(&python)
-        .args(["-c", &format!("import {module}")])
+        .args(["-c", &format!("import {modules}")])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success());
     if !has {
-        skip(test, &format!("Python's module `{module}` is not installed"));
+        skip(test, &format!("Python's module `{modules}` is not installed"));
     }
     has.then_some(python)
 }

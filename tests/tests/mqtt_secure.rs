@@ -179,6 +179,7 @@ fn a_message_too_large_is_thrown_away_acknowledged_and_counted() {
         let mut reader = Connection::connect(&ConnectOptions {
             version: Version::V4,
             max_packet_bytes: 10_000,
+            client_id: "reader".to_owned(),
             ..plain.clone()
         })
         .unwrap();

@@ -14,7 +14,9 @@ mod system {
     mod detect;
     mod determinism;
     mod diagnose;
+    mod dialects;
     mod energy;
+    mod forecast;
     mod load;
     mod mirror;
     mod mirror_lost;

@@ -41,7 +41,7 @@ const MAX_FILES: usize = 10_000;
 /// # Errors
 /// Never with the files as shipped: a test reads them all.
 pub fn builtin() -> Result<Catalog, Report> {
-    let mut catalog = Catalog::default();
+    let mut catalog = Catalog { dialects: crate::dialect::for_engine(), ..Catalog::default() };
     load(&mut catalog, &embedded())?;
     Ok(catalog)
 }

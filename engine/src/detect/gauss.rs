@@ -54,7 +54,7 @@ impl Gauss {
         &self.mean
     }
 
-    /// ln of the squared Mahalanobis distance per signal.
+    /// The Mahalanobis distance, as a mean over the signals.
     pub fn distance(&self, row: &[f64]) -> f64 {
         let d = self.mean.len();
         let mut y = vec![0.0; d];
@@ -67,7 +67,7 @@ impl Gauss {
             y[i] = q / self.root[(i, i)];
             sum += y[i] * y[i];
         }
-        (sum / d as f64).max(1e-9).ln()
+        (sum / d as f64).sqrt()
     }
 
     /// The signal without which the distance would shrink most: the largest residual against what the others make of it, in

@@ -3,6 +3,7 @@
 use super::{
     Contract, Detector,
     contract::EVENT_ROWS,
+    fdr::{Online, benjamini_hochberg},
     metrics::{Counts, events, vus_pr},
     novelty::Novelty,
     pca::Pca,
@@ -248,4 +249,65 @@ fn principal_components_see_what_leaves_them() {
         }
         assert!(before < 20 && during > 80 && named > 60, "{lags}: {before} {during} {named}");
     }
+}
+
+/// p-values of which some are of faults: small ones.
+fn p_values(seed: u64, n: usize, faulty: usize) -> Vec<(f64, bool)> {
+    let mut white = noise(seed);
+    // The probability of a normal that is as large, by the error function's series in the tail or a sum.
+    let tail = |z: f64| 0.5 * erfc(z / std::f64::consts::SQRT_2);
+    (0..n)
+        .map(|i| {
+            let is = i % (n / faulty.max(1)).max(1) == 0 && faulty > 0;
+            (tail(white() + if is { 4.5 } else { 0.0 }), is)
+        })
+        .collect()
+}
+
+/// Complementary error function (Abramowitz and Stegun 7.1.26), good to 1.5e-7 of itself and its kind.
+fn erfc(x: f64) -> f64 {
+    let t = 1.0 / (1.0 + 0.5 * x.abs());
+    let series = -1.265_512_23
+        + t * (1.000_023_68
+            + t * (0.374_091_96
+                + t * (0.096_784_18
+                    + t * (-0.186_288_06
+                        + t * (0.278_868_07
+                            + t * (-1.135_203_98
+                                + t * (1.488_515_87 + t * (-0.822_152_23 + t * 0.170_872_77))))))));
+    let y = t * (-x * x + series).exp();
+    if x >= 0.0 { y } else { 2.0 - y }
+}
+
+#[test]
+fn of_a_fleets_discoveries_no_larger_share_is_false_than_stated() {
+    for rate in [0.05, 0.2] {
+        let (mut batch, mut online) = ((0.0, 0), (0.0, 0));
+        for seed in 0..200 {
+            let all = p_values(seed, 1000, 50);
+            let p: Vec<f64> = all.iter().map(|a| a.0).collect();
+            let mut lord = Online::new(rate);
+            let said: Vec<bool> = p.iter().map(|p| lord.test(*p)).collect();
+            for (told, sum) in [(benjamini_hochberg(&p, rate), &mut batch), (said, &mut online)] {
+                let found = told.iter().filter(|t| **t).count();
+                let wrong = told.iter().zip(&all).filter(|(t, a)| **t && !a.1).count();
+                sum.0 += wrong as f64 / found.max(1) as f64 / 200.0;
+                sum.1 += found - wrong;
+            }
+        }
+        println!(
+            "rate {rate}: false share {:.3} of a batch, {:.3} online; found {} and {} of 10000",
+            batch.0, online.0, batch.1, online.1
+        );
+        assert!(batch.0 <= rate && online.0 <= rate, "{batch:?} {online:?}");
+        assert!(batch.1 > 7000 && online.1 > 4000, "{batch:?} {online:?}");
+    }
+    let nothing: usize = (0..200)
+        .map(|seed| {
+            let mut lord = Online::new(0.1);
+            usize::from(p_values(900 + seed, 500, 0).iter().any(|p| lord.test(p.0)))
+        })
+        .sum();
+    println!("of 200 fleets without a fault, {nothing} told one");
+    assert!(nothing <= 20);
 }

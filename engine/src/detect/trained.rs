@@ -23,11 +23,13 @@ const CALM_ROWS: u32 = 5;
 /// … by this share of the threshold.
 const CALM_SHARE: f64 = 0.6;
 /// By how much stricter the threshold is than its estimate from the clean rows, which has an error of its own.
-const MARGIN: f64 = 1.5;
+const MARGIN: f64 = 2.0;
 /// … or after so many whose last few together are as usual as every second, whatever the longer means still remember.
 const USUAL_ROWS: u32 = 3;
 /// Which of the means these are.
 const QUICK: usize = 1;
+/// While something is wrong, signals so many standard deviations from their base are taken for what is.
+const HELD: f64 = 1.0;
 /// A surprise below which a row is usual beyond doubt, [nat].
 const USUAL_NATS: f64 = 1.0;
 
@@ -67,7 +69,7 @@ impl Trained {
         for (i, row) in rows.iter().enumerate() {
             let views = front.take(row);
             if i >= settle {
-                front.follow(row);
+                front.follow(row, f64::INFINITY);
                 seen.push(views);
             }
         }
@@ -84,6 +86,7 @@ impl Trained {
             }
             views.push((gauss, tail));
         }
+        front.calm_means = views[QUICK].0.mean().to_vec();
         if let Some((spread, _)) = views.last() {
             front.calm_steps = spread.mean().iter().map(|ln| (ln.exp() - STEPS_FLOOR).max(0.0)).collect();
         }
@@ -105,7 +108,7 @@ impl Trained {
     /// The event is over, and what the longer means remember of it is no evidence of another.
     fn settled(&mut self, surprise: f64, row: &[f64]) -> Step {
         self.calm = 0;
-        self.front.follow(row);
+        self.front.follow(row, f64::INFINITY);
         let score = surprise.min(self.threshold_nats) / std::f64::consts::LN_10;
         self.last = Step { score, ..Step::default() };
         self.last
@@ -149,9 +152,9 @@ impl Detector for Trained {
         let onset = !self.alarm && surprise >= self.threshold_nats;
         self.calm = if surprise < self.threshold_nats * CALM_SHARE { self.calm + 1 } else { 0 };
         self.alarm = onset || self.alarm && self.calm < CALM_ROWS;
-        if !self.alarm || surprise < USUAL_NATS {
-            self.front.follow(row);
-        }
+        // What drifts goes on drifting while something else is wrong; what may be wrong itself is held.
+        let bound = if self.alarm && surprise >= USUAL_NATS { HELD } else { f64::INFINITY };
+        self.front.follow(row, bound);
         let blame = self.blame(&seen);
         self.last = Step { score: surprise / std::f64::consts::LN_10, alarm: self.alarm, onset, blame };
         self.last
@@ -173,7 +176,9 @@ struct Front {
     /// Of each signal, means over [`TAUS_ROWS`], and the mean square of its steps.
     means: Vec<[Moments; TAUS_ROWS.len()]>,
     steps: Vec<Moments>,
-    /// What that usually is.
+    /// What the mean over a few rows usually is: one that follows a drift lags behind it.
+    calm_means: Vec<f64>,
+    /// What that mean square usually is.
     calm_steps: Vec<f64>,
     last: Vec<f64>,
 }
@@ -208,6 +213,7 @@ impl Front {
             means: vec![TAUS_ROWS.map(Moments::over); d],
             steps: vec![Moments::over(SPREAD_ROWS); d],
             calm_steps: vec![f64::INFINITY; d],
+            calm_means: vec![0.0; d],
             last: vec![f64::NAN; d],
             std,
         }
@@ -246,11 +252,11 @@ impl Front {
         }
     }
 
-    /// The base moves a little towards a row that is usual.
-    fn follow(&mut self, row: &[f64]) {
-        for ((base, v), std) in self.base.iter_mut().zip(row).zip(&self.std) {
-            let away = v / std - *base;
-            if away.is_finite() {
+    /// The base moves a little towards a row, in those signals that have been within so many standard deviations of it.
+    fn follow(&mut self, row: &[f64], bound: f64) {
+        for (k, (base, v)) in self.base.iter_mut().zip(row).enumerate() {
+            let away = v / self.std[k] - *base;
+            if away.is_finite() && (self.means[k][QUICK].mean - self.calm_means[k]).abs() < bound {
                 *base += away.clamp(-2.0, 2.0) / self.follow_rows;
             }
         }

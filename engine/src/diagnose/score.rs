@@ -1,7 +1,7 @@
 //! Verdicts against what was put wrong: F1 by kind, errors of onset and size, false alarms.
 //!
 //! A label is found by the first verdict on its device that begins within it, or up to [`EARLY_S`] before, and is decided
-//! after its onset. It counts as right where kind and part are right; else as missed, and as said in vain. Later verdicts
+//! after its onset; of several labels, the one whose onset is nearest. It counts as right where kind and part are right; else as missed, and as said in vain. Later verdicts
 //! within the time of a label, or [`AFTER_S`] after it, that are of another kind or part are said in vain, too. What begins
 //! outside every label is a false alarm.
 //!
@@ -81,38 +81,32 @@ pub fn score(labels: &[Label], said: &[Said], device_s: f64) -> Score {
     let mut score = Score::default();
     let mut said: Vec<&Said> = said.iter().collect();
     said.sort_by(|a, b| a.decided_at_s.total_cmp(&b.decided_at_s));
-    let mut used = vec![false; said.len()];
+    let of: Vec<Option<usize>> = said.iter().map(|s| label_of(labels, s)).collect();
     let mut vain: BTreeMap<&str, usize> = BTreeMap::new();
     let (mut onsets, mut sizes, mut delays) = (Vec::new(), Vec::new(), Vec::new());
-    for label in labels {
-        let within = |s: &Said, after_s: f64| {
-            s.subject == label.subject
-                && s.onset_s >= label.from_s - EARLY_S
-                && s.onset_s <= label.until_s + after_s
-                && s.decided_at_s >= label.from_s
-        };
+    for (k, label) in labels.iter().enumerate() {
+        let mine: Vec<&Said> =
+            said.iter().zip(&of).filter(|(_, o)| **o == Some(k)).map(|(s, _)| *s).collect();
+        let right = |s: &Said| s.kind == label.kind && is_same_part(&s.part, &label.part);
+        let first = mine.iter().copied().find(|s| s.onset_s <= label.until_s);
         let kind = score.kinds.entry(label.kind.clone()).or_default();
-        let first = said.iter().enumerate().position(|(i, s)| !used[i] && within(s, 0.0));
         match first {
-            Some(i) if said[i].kind == label.kind && is_same_part(&said[i].part, &label.part) => {
+            Some(s) if right(s) => {
                 kind.right += 1;
-                onsets.push((said[i].onset_s - label.from_s).abs());
-                delays.push(said[i].decided_at_s - label.from_s);
-                if label.size != 0.0 && said[i].size != 0.0 {
-                    sizes.push((said[i].size / label.size - 1.0).abs());
+                onsets.push((s.onset_s - label.from_s).abs());
+                delays.push(s.decided_at_s - label.from_s);
+                if label.size != 0.0 && s.size != 0.0 {
+                    sizes.push((s.size / label.size - 1.0).abs());
                 }
             }
             _ => kind.missed += 1,
         }
-        for (i, s) in said.iter().enumerate().filter(|(_, s)| within(s, AFTER_S)) {
-            let same = s.kind == label.kind && is_same_part(&s.part, &label.part);
-            if !std::mem::replace(&mut used[i], true) && !same {
-                *vain.entry(s.kind.as_str()).or_default() += 1;
-            }
+        for s in mine.iter().filter(|s| !right(s)) {
+            *vain.entry(s.kind.as_str()).or_default() += 1;
         }
-        score.answers.push((label.clone(), first.map(|i| said[i].clone())));
+        score.answers.push((label.clone(), first.cloned()));
     }
-    score.alarms = said.iter().zip(&used).filter(|(_, u)| !**u).map(|(s, _)| (*s).clone()).collect();
+    score.alarms = said.iter().zip(&of).filter(|(_, o)| o.is_none()).map(|(s, _)| (*s).clone()).collect();
     score.false_alarms = score.alarms.len();
     for alarm in &score.alarms {
         *vain.entry(alarm.kind.as_str()).or_default() += 1;
@@ -130,6 +124,19 @@ pub fn score(labels: &[Label], said: &[Said], device_s: f64) -> Score {
     score.size_error = median_and_mean(sizes);
     score.delay_s = median_and_mean(delays);
     score
+}
+
+/// The label that a verdict is about: of those in whose time it lies, the one whose onset is nearest.
+fn label_of(labels: &[Label], s: &Said) -> Option<usize> {
+    let within = |l: &Label| {
+        s.subject == l.subject
+            && s.onset_s >= l.from_s - EARLY_S
+            && s.onset_s <= l.until_s + AFTER_S
+            && s.decided_at_s >= l.from_s
+    };
+    let off = |l: &Label| (s.onset_s - l.from_s).abs();
+    let about = labels.iter().enumerate().filter(|(_, l)| within(l));
+    about.min_by(|a, b| off(a.1).total_cmp(&off(b.1))).map(|(k, _)| k)
 }
 
 /// A device's own faults are named on no part, and some labels name the part where the verdict names its quantity.

@@ -11,7 +11,9 @@ pub const VERDICT_KINDS: [&str; 8] =
     ["stuck", "bias", "drift", "gain", "spike", "noise", "dropout", "clock_skew"];
 
 /// Kinds of the events that a run can have.
-pub const EVENT_KINDS: [&str; 23] = [
+pub const EVENT_KINDS: [&str; 25] = [
+    "alarm",
+    "alarm_end",
     "bad_command",
     "bad_input",
     "bad_payload",

@@ -88,6 +88,8 @@ impl Codec {
         Ok(Self(match def {
             PayloadDef::Json => Form::Json(names.iter().map(|n| key(n)).collect()),
             PayloadDef::Template(text) => Form::Template(parse(text, names)?),
+            // A dialect has a voice of its own.
+            PayloadDef::Dialect { .. } => Form::Template(Vec::new()),
         }))
     }
 

@@ -31,6 +31,12 @@ pub enum DecodeError {
     /// A bound signal or the time stamp is no finite number.
     #[error("a bound value or the time stamp is no finite number")]
     NotANumber,
+    /// More fields or levels than a device has.
+    #[error("the payload is nested too deeply, or has too many fields")]
+    TooMuch,
+    /// Not what this dialect writes on this topic.
+    #[error("the payload is not what this dialect writes on this topic")]
+    Foreign,
 }
 
 /// What a payload said beside its values.
@@ -59,6 +65,8 @@ impl Decoder {
             DecodeDef::Pointers { map, time } => {
                 Self::Pointers(names.iter().map(|n| map.get(*n).cloned()).collect(), time.clone())
             }
+            // A dialect is heard by an ear; here nothing is bound.
+            DecodeDef::Dialect { .. } => Self::Pointers(Vec::new(), None),
         }
     }
 

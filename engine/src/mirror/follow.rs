@@ -19,20 +19,27 @@ pub mod live;
 use crate::{
     compare::{Judge, News, Reading, Verdict},
     diagnose,
-    message::Message,
-    mirror::{self, ModelSignal, decode::Decoder, outlook::Outlook},
+    dialect::{Dialect, Ear, Heard, Told},
+    message::{Message, Router, TopicFilter},
+    mirror::{
+        self, ModelSignal,
+        alarm::Alarm,
+        decode::{DecodeError, Decoder},
+        outlook::Outlook,
+    },
     plan::Plan,
     predict::{Estimator, score::Score},
     scenario::MirrorDef,
     signal::SignalId,
     time::{NS_PER_S, SimTime, Span},
     units::Conversion,
-    world::{Clock, Counters, Event, Events, Inbox, Row, Rows, StateHash, StateHashers, TickSystems, Watch},
+    world::{
+        Clock, Counters, Event, Events, Inbox, Outbox, Row, Rows, StateHash, StateHashers, TickSystems, Watch,
+    },
 };
 use bevy_ecs::{entity::EntityIndexSet, prelude::*};
 use rayon::prelude::*;
-use std::{collections::HashMap, hash::BuildHasherDefault};
-use twox_hash::XxHash3_64;
+use std::collections::BTreeMap;
 
 /// Messages in a row that all lie behind the newest one, yet ascend among themselves, after which the device's clock
 /// counts as set back and its new time is followed.
@@ -45,12 +52,21 @@ const TWINS_A_THREAD: usize = 8;
 /// since boot): rows are then stamped by arrival.
 const CLOCK_UNSET: Span = Span(86_400 * NS_PER_S);
 
-/// A topic's listeners: twin and which of its bindings; `None`: its status topic.
-type Listeners = Vec<(Entity, Option<u32>)>;
+/// Fields that no signal is bound to and of which the last value is kept.
+const MAX_OTHER: usize = 128;
+
+/// A topic's listener: twin and which of its bindings; `None`: its status topic.
+type Listener = (Entity, Option<u32>);
 
 /// Which twin hears which topic. The topics are the scenario's own, so their hash need not withstand an enemy.
 #[derive(Resource, Default, Debug)]
-pub struct Topics(HashMap<String, Listeners, BuildHasherDefault<XxHash3_64>>);
+pub struct Topics(Router<Listener>);
+
+/// How a binding becomes values: by a codec of the engine's own, or by an ear for a dialect.
+enum Hearing {
+    Codec(Decoder),
+    Ear(Box<dyn Ear>),
+}
 
 /// When the silence of a twin's device becomes a verdict. Apart from the twin, so that a tick looks at these alone.
 #[derive(Component, Debug)]
@@ -108,7 +124,7 @@ impl Signals {
 
 /// A message as it was heard: its place in the inbox, and the binding whose topic it came on.
 #[derive(Clone, Copy)]
-struct Heard {
+struct Overheard {
     message: u32,
     binding: u32,
 }
@@ -127,14 +143,22 @@ pub struct Twin {
     names: Vec<String>,
     /// Per name: from the engine's unit, which payloads carry, to the one that the model counts in.
     conversions: Vec<Option<Conversion>>,
-    decoders: Vec<Decoder>,
+    hearing: Vec<Hearing>,
+    told: Told,
+    /// What the device said besides, by field, the last of each; bounded.
+    other: BTreeMap<String, String>,
+    /// What it owes the device, with its own ordinal as publisher.
+    replies: Vec<Message>,
+    publisher: u32,
+    seq: u64,
     judge: Judge,
     outlook: Outlook,
+    alarm: Option<Alarm>,
     horizons: Vec<Span>,
     every: Span,
     next_forecast: SimTime,
     signals: Signals,
-    heard: Vec<Heard>,
+    heard: Vec<Overheard>,
     pending: Vec<Pending>,
     pending_values: Vec<f64>,
     /// What the tick's messages made, until it is put in the order of the twins.
@@ -173,8 +197,14 @@ impl Twin {
         Self {
             index,
             id: def.twin.clone(),
-            decoders: def.bind.iter().map(|b| Decoder::new(&b.decode, &refs)).collect(),
+            hearing: def.bind.iter().map(|b| Hearing::Codec(Decoder::new(&b.decode, &refs))).collect(),
+            told: Told::default(),
+            other: BTreeMap::new(),
+            replies: Vec::new(),
+            publisher: u32::MAX,
+            seq: 0,
             judge: Judge::new(estimator),
+            alarm: def.watch.as_ref().map(|w| Alarm::new(w, outputs)),
             outlook: Outlook::new(&horizons, outputs, def.forecast.as_ref().map_or(0.9, |f| f.interval)),
             signals: Signals::new(base, outputs, inputs, horizons.len()),
             every: def.forecast.as_ref().map_or(Span(NS_PER_S), |f| f.every),
@@ -205,6 +235,35 @@ impl Twin {
         self
     }
 
+    /// With ears for the bindings that name a dialect. One that cannot be heard has been refused by the scenario's checks; if
+    /// it has not, it tells nothing.
+    #[must_use]
+    pub fn hearing(mut self, def: &MirrorDef, dialects: &Dialect) -> Self {
+        let signals: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        for (hearing, bind) in self.hearing.iter_mut().zip(&def.bind) {
+            if let Some(Ok(ear)) = mirror::ear(def, bind, &signals, dialects) {
+                *hearing = Hearing::Ear(ear);
+            }
+        }
+        self
+    }
+
+    /// The topics of a binding: its own, and the one beside it that tells presence; or those of its dialect.
+    fn filters(&self, binding: usize, def: &MirrorDef) -> Vec<(String, bool)> {
+        match &self.hearing[binding] {
+            Hearing::Ear(ear) => ear.filters().into_iter().map(|f| (f, true)).collect(),
+            Hearing::Codec(_) => {
+                let topic = mirror::bound_topic(&def.bind[binding].topic, &def.twin);
+                vec![(mirror::status_topic(&topic), false), (topic, true)]
+            }
+        }
+    }
+
+    /// What the device said that no signal is bound to, by field: the last of each.
+    pub fn other(&self) -> &BTreeMap<String, String> {
+        &self.other
+    }
+
     /// The judge, with the estimator it follows with.
     pub fn judge(&self) -> &Judge {
         &self.judge
@@ -217,6 +276,9 @@ impl Twin {
         let heard = std::mem::take(&mut self.heard);
         for h in &heard {
             let message = &inbox[h.message as usize];
+            if self.ear(h.binding, message, epoch_unix_ms, &mut sink) {
+                continue;
+            }
             self.decode(h.binding, &message.payload, message.due, epoch_unix_ms, &mut sink);
         }
         let mut pending = std::mem::take(&mut self.pending);
@@ -245,7 +307,8 @@ impl Twin {
         let first = self.pending_values.len();
         self.pending_values.resize(first + self.names.len(), f64::NAN);
         let slot = &mut self.pending_values[first..];
-        match self.decoders[binding as usize].decode(payload, slot) {
+        let Hearing::Codec(decoder) = &self.hearing[binding as usize] else { return };
+        match decoder.decode(payload, slot) {
             Ok(head) => {
                 for (value, conversion) in slot.iter_mut().zip(&self.conversions) {
                     *value = conversion.map_or(*value, |c| c.of(*value));
@@ -255,21 +318,80 @@ impl Twin {
             }
             Err(why) => {
                 self.pending_values.truncate(first);
-                self.score.bad += 1;
-                // One event for the first; the count says the rest, so that a babbling device fills no record.
-                if !std::mem::replace(&mut self.told_bad, true) {
-                    sink.events.push(Event {
-                        t: arrived,
-                        subject: self.id.clone(),
-                        part: String::new(),
-                        kind: "bad_payload".to_owned(),
-                        detail: why.to_string(),
-                        value: 1.0,
-                        ..Event::default()
-                    });
-                }
+                self.refuse(arrived, &why, sink);
             }
         }
+    }
+
+    /// Counts a payload that cannot be read. One event for the first; the count says the rest, so that a babbling device
+    /// fills no record.
+    fn refuse(&mut self, arrived: SimTime, why: &DecodeError, sink: &mut Sink<'_>) {
+        self.score.bad += 1;
+        if !std::mem::replace(&mut self.told_bad, true) {
+            sink.events.push(Event {
+                t: arrived,
+                subject: self.id.clone(),
+                part: String::new(),
+                kind: "bad_payload".to_owned(),
+                detail: why.to_string(),
+                value: 1.0,
+                ..Event::default()
+            });
+        }
+    }
+
+    /// Takes a message in a dialect: values wait as those of [`Self::decode`] do, one reading for each time that the
+    /// message names. False: the binding has no ear.
+    fn ear(&mut self, binding: u32, message: &Message, epoch_unix_ms: i64, sink: &mut Sink<'_>) -> bool {
+        let Hearing::Ear(ear) = &mut self.hearing[binding as usize] else { return false };
+        let mut told = std::mem::take(&mut self.told);
+        told.clear();
+        let heard = Heard { topic: &message.topic, payload: &message.payload, retain: message.retain };
+        let heard = ear.hear(&heard, &mut told);
+        if let Err(why) = heard {
+            self.refuse(message.due, &why, sink);
+        }
+        if let Some(online) = told.presence {
+            self.judge.presence(message.due, online);
+        }
+        let from = self.pending.len();
+        for v in &told.values {
+            let t = v.ts_ms.and_then(|ms| device_time(ms, epoch_unix_ms)).unwrap_or(message.due);
+            let at = match self.pending[from..].iter().find(|p| p.t == t) {
+                Some(p) => p.first,
+                None => {
+                    let first = self.pending_values.len();
+                    self.pending_values.resize(first + self.names.len(), f64::NAN);
+                    self.pending.push(Pending { t, arrived: message.due, first });
+                    first
+                }
+            };
+            let value = self.conversions[v.signal].map_or(v.value, |c| c.of(v.value));
+            self.pending_values[at + v.signal] = value;
+        }
+        for u in told.replies.drain(..) {
+            let (publisher, seq) = (self.publisher, self.seq);
+            let (topic, payload) = (u.topic.into(), u.payload.into());
+            let (sent, due) = (message.due, message.due);
+            self.replies.push(Message {
+                sent,
+                due,
+                publisher,
+                seq,
+                topic,
+                payload,
+                qos: u.qos,
+                retain: u.retain,
+            });
+            self.seq += 1;
+        }
+        for (field, text) in told.other.drain(..) {
+            if self.other.len() < MAX_OTHER || self.other.contains_key(&field) {
+                self.other.insert(field, text);
+            }
+        }
+        self.told = told;
+        true
     }
 
     fn take(&mut self, t: SimTime, arrived: SimTime, values: &mut [f64], sink: &mut Sink<'_>) {
@@ -298,6 +420,25 @@ impl Twin {
         self.emit(row_t, inputs, outputs, sink);
         self.score_and_forecast(t, row_t, outputs, sink);
         self.news(sink);
+        self.watch(arrived, outputs, sink);
+    }
+
+    /// What the detector makes of the reading's residuals, where there is one.
+    fn watch(&mut self, arrived: SimTime, outputs: &[f64], sink: &mut Sink<'_>) {
+        let Some(alarm) = &mut self.alarm else { return };
+        let judge = &self.judge;
+        let residual = |(o, v): (usize, &f64)| if v.is_nan() { f64::NAN } else { judge.view(o).whitened };
+        let whitened: Vec<f64> = outputs.iter().enumerate().map(residual).collect();
+        let Some(news) = alarm.take(&whitened) else { return };
+        sink.events.push(Event {
+            t: arrived,
+            subject: self.id.clone(),
+            part: self.names[self.signals.inputs.len() + news.output].clone(),
+            kind: if news.ended { "alarm_end" } else { "alarm" }.to_owned(),
+            detail: format!("residuals unlike those before, score {:.1}", news.score),
+            value: news.score,
+            ..Event::default()
+        });
     }
 
     /// Whether a run of old time stamps means that the device's clock was set back; then its new time is followed.
@@ -450,11 +591,17 @@ pub fn install<E>(
             .iter()
             .map(|i| plan.signals.channel(twin.signals.at(*i)).unit.as_str())
             .collect();
-        let entity = world.spawn((twin.counting_in(units), SilentFrom(SimTime::NEVER))).id();
-        for (n, bind) in def.bind.iter().enumerate() {
-            let topic = mirror::bound_topic(&bind.topic, &def.twin);
-            topics.0.entry(mirror::status_topic(&topic)).or_default().push((entity, None));
-            topics.0.entry(topic).or_default().push((entity, Some(n as u32)));
+        let mut twin = twin.counting_in(units).hearing(def, &plan.catalog.dialects);
+        twin.publisher = plan.physical_ordinal(plan.scenario.physicals.len() + index);
+        let filters: Vec<_> = (0..def.bind.len()).map(|n| twin.filters(n, def)).collect();
+        let entity = world.spawn((twin, SilentFrom(SimTime::NEVER))).id();
+        for (n, (filter, values)) in
+            filters.into_iter().enumerate().flat_map(|(n, f)| f.into_iter().map(move |f| (n, f)))
+        {
+            // The checks have refused what is no filter.
+            if let Ok(filter) = TopicFilter::new(&filter) {
+                topics.0.add(filter, (entity, values.then_some(n as u32)));
+            }
         }
     }
     world.insert_resource(topics);
@@ -471,24 +618,24 @@ pub fn install<E>(
 fn follow_messages(
     clock: Res<Clock>,
     inbox: Res<Inbox>,
-    topics: Res<Topics>,
+    mut topics: ResMut<Topics>,
     watch: Res<Watch>,
     mut twins: Query<(&mut Twin, &mut SilentFrom)>,
     mut rows: ResMut<Rows>,
     mut events: ResMut<Events>,
     mut counters: ResMut<Counters>,
+    mut outbox: ResMut<Outbox>,
     mut touched: Local<EntityIndexSet>,
 ) {
     let mut heard = 0;
     for (at, message) in inbox.0.iter().enumerate() {
-        let Some(listeners) = topics.0.get(&*message.topic) else { continue };
-        for (entity, binding) in listeners {
+        for (entity, binding) in &*topics.0.targets(&message.topic) {
             let Ok((mut twin, mut silent)) = twins.get_mut(*entity) else { continue };
             heard += 1;
             match binding {
                 Some(n) => {
                     touched.insert(*entity);
-                    twin.heard.push(Heard { message: at as u32, binding: *n });
+                    twin.heard.push(Overheard { message: at as u32, binding: *n });
                 }
                 None => {
                     twin.judge.presence(message.due, &*message.payload != b"offline");
@@ -516,6 +663,7 @@ fn follow_messages(
     for (twin, _) in &mut busy {
         rows.0.append(&mut twin.rows);
         events.0.append(&mut twin.events);
+        outbox.0.append(&mut twin.replies);
     }
     touched.clear();
 }
@@ -549,6 +697,9 @@ fn hash(world: &mut World, hash: &mut StateHash) {
     for twin in query.iter(world) {
         let mut bytes = twin.judge.state_bytes();
         twin.outlook.state_bytes(&mut bytes);
+        if let Some(alarm) = &twin.alarm {
+            alarm.state_bytes(&mut bytes);
+        }
         hash.add(&format!("twin/{}", twin.id), &bytes);
     }
 }

@@ -16,17 +16,23 @@
 //! ```
 
 use crate::{
-    message::Message,
+    dialect::{Client, Dialect, DialectError, Heard, Speaker, Utterance, Voice, VoiceSpec},
+    firmware::payload::Report,
+    message::{Message, Router, TopicFilter},
     plan::Plan,
     rng::{self, Rng},
-    scenario::{Action, PayloadDef, PhysicalDef, recording::Table},
-    sense::fault::{
-        FaultDef, FaultRun, Stream,
-        reach::{self, Wired, Wrong},
+    scenario::{Action, PayloadDef, PhysicalDef, PublishDef, recording::Table},
+    sense::{
+        Cohort,
+        fault::{
+            FaultDef, FaultRun, Stream,
+            reach::{self, Wired, Wrong},
+        },
     },
     signal::wildcard,
     time::{SimTime, Span},
-    world::{Clock, Counters, Event, Events, Outbox, StateHash, StateHashers, TickSystems},
+    units,
+    world::{Clock, Counters, Event, Events, Inbox, Outbox, StateHash, StateHashers, TickSystems},
 };
 use bevy_ecs::{prelude::*, schedule::SystemSet};
 use std::{fmt::Write as _, sync::Arc};
@@ -187,6 +193,9 @@ pub struct Physical {
     faults: Vec<Scheduled>,
     /// Last published value by column.
     last: Vec<f64>,
+    /// Its voice, where it speaks a dialect.
+    speaker: Option<Speaker>,
+    said: Vec<Utterance>,
 }
 
 impl Physical {
@@ -237,7 +246,12 @@ impl Physical {
         }
         let zone = def.zone.clone().unwrap_or_default();
         let topic = def.publish.topic.replace("{device}", &def.id).replace("{zone}", &zone);
+        let signals: Vec<(String, String)> = feed.columns.iter().map(|(n, _)| with_unit(n)).collect();
+        let speaker = voice(&def.publish, &topic, &def.id, &signals, &plan.catalog.dialects);
         Self {
+            // One that cannot be spoken has been refused by the scenario's checks; if it has not, it publishes nothing.
+            speaker: speaker.and_then(Result::ok).map(Speaker::new),
+            said: Vec::new(),
             id: def.id.clone(),
             zone,
             ordinal,
@@ -292,7 +306,54 @@ impl Physical {
         (!self.offline && given_up < next).then_some(given_up)
     }
 
+    /// Puts what was said into messages of their own.
+    fn utter(&mut self, t: SimTime, out: &mut Vec<Message>) {
+        for u in self.said.drain(..) {
+            out.push(Message {
+                sent: t,
+                due: t,
+                publisher: self.ordinal,
+                seq: self.seq,
+                topic: u.topic.into(),
+                payload: u.payload.into(),
+                qos: u.qos,
+                retain: u.retain,
+            });
+            self.seq += 1;
+        }
+    }
+
+    /// What it last reported, for answers.
+    fn report_with<'a>(&'a self, values: &'a [f64], ts_unix_ms: i64) -> Report<'a> {
+        Report {
+            device: &self.id,
+            zone: &self.zone,
+            seq: self.seq,
+            ts_unix_ms,
+            battery_v: None,
+            rssi_dbm: None,
+            values,
+        }
+    }
+
+    /// Hears a message on one of its topics.
+    fn hear(&mut self, message: &Message, t: SimTime, epoch_unix_ms: i64, out: &mut Vec<Message>) {
+        let (Some(mut speaker), mut said) = (self.speaker.take(), std::mem::take(&mut self.said)) else {
+            return;
+        };
+        let heard = Heard { topic: &message.topic, payload: &message.payload, retain: message.retain };
+        let report = self.report_with(&self.last, epoch_unix_ms + t.0.div_euclid(1_000_000));
+        speaker.answer(&heard, &report, &mut said);
+        (self.speaker, self.said) = (Some(speaker), said);
+        self.utter(t, out);
+    }
+
     fn tell(&mut self, t: SimTime, what: &str, out: &mut Vec<Message>) {
+        if let Some(speaker) = &mut self.speaker {
+            // It greets again by itself with its next report; that it is gone, the broker says.
+            self.said.extend(if what == "offline" { speaker.lost() } else { None });
+            return self.utter(t, out);
+        }
         out.push(Message {
             sent: t,
             due: t,
@@ -348,12 +409,14 @@ impl Physical {
             return;
         }
         let ts_ms = epoch_unix_ms + clock_ns.div_euclid(1_000_000);
-        let payload = self.render(&values, ts_ms, seq);
-        for (last, value) in self.last.iter_mut().zip(&values) {
-            if !value.is_nan() {
-                *last = *value;
-            }
+        if let (Some(mut speaker), mut said) = (self.speaker.take(), std::mem::take(&mut self.said)) {
+            speaker.report(&self.report_with(&values, ts_ms), &mut said);
+            (self.speaker, self.said) = (Some(speaker), said);
+            self.keep(&values);
+            return self.utter(t, out);
         }
+        let payload = self.render(&values, ts_ms, seq);
+        self.keep(&values);
         out.push(Message {
             sent: t,
             due: t,
@@ -364,6 +427,14 @@ impl Physical {
             qos: self.qos,
             retain: self.retain,
         });
+    }
+
+    fn keep(&mut self, values: &[f64]) {
+        for (last, value) in self.last.iter_mut().zip(values) {
+            if !value.is_nan() {
+                *last = *value;
+            }
+        }
     }
 
     fn render(&self, values: &[f64], ts_ms: i64, seq: u64) -> String {
@@ -399,6 +470,8 @@ impl Physical {
                 text.push_str(rest);
                 text
             }
+            // A dialect has a voice.
+            PayloadDef::Dialect { .. } => String::new(),
         }
     }
 
@@ -428,6 +501,41 @@ impl Physical {
     }
 }
 
+/// The device with this ordinal as its broker sees it connect; none where nothing has this ordinal or it never spoke. A
+/// device without a dialect has no will and subscribes to nothing.
+pub fn client(world: &mut World, ordinal: u32) -> Option<Client> {
+    let of = |speaker: Option<&Speaker>, id: &str| Client {
+        id: id.to_owned(),
+        will: speaker.and_then(|s| s.last_will().cloned()),
+        filters: speaker.map_or_else(Vec::new, Speaker::filters),
+    };
+    let mut physicals = world.query::<&Physical>();
+    if let Some(p) = physicals.iter(world).find(|p| p.ordinal == ordinal) {
+        return Some(of(p.speaker.as_ref(), &p.id));
+    }
+    let mut cohorts = world.query::<&Cohort>();
+    let (id, speaker) = cohorts.iter(world).find_map(|c| c.speaker_of(ordinal))?;
+    Some(of(speaker, &id))
+}
+
+/// A signal and the unit in which the engine keeps it.
+pub(crate) fn with_unit(signal: &str) -> (String, String) {
+    let unit = units::of_quantity(signal.rsplit('.').next().unwrap_or(signal)).map_or("", |u| u.symbol);
+    (signal.to_owned(), unit.to_owned())
+}
+
+/// The voice of a publish that names a dialect; none for one that does not.
+pub(crate) fn voice(
+    publish: &PublishDef,
+    topic: &str,
+    device: &str,
+    signals: &[(String, String)],
+    dialects: &Dialect,
+) -> Option<Result<Box<dyn Voice>, DialectError>> {
+    let PayloadDef::Dialect { name, map, options } = &publish.payload else { return None };
+    Some(dialects.voice(&VoiceSpec { dialect: name, topic, device, signals, map, options }))
+}
+
 /// Adds the physicals of the plan's shard. `load` reads a physical's recording. Physicals are dealt out over shards by index;
 /// a twin lives in the shard of its physical.
 pub fn install<E>(
@@ -437,26 +545,48 @@ pub fn install<E>(
     load: &dyn Fn(&PhysicalDef) -> Result<Feed, E>,
 ) -> Result<(), E> {
     let first: u32 = plan.groups.iter().map(|g| g.count).sum();
+    let mut spoken_to = SpokenTo::default();
     for (i, def) in plan.scenario.physicals.iter().enumerate() {
         let i = i as u32;
         if i % plan.shard.1.max(1) == plan.shard.0 {
-            world.spawn(Physical::new(def, load(def)?, first + i, plan));
+            let physical = Physical::new(def, load(def)?, first + i, plan);
+            let filters = physical.speaker.as_ref().map_or_else(Vec::new, Speaker::filters);
+            let entity = world.spawn(physical).id();
+            for filter in filters.iter().filter_map(|f| TopicFilter::new(f).ok()) {
+                spoken_to.0.add(filter, entity);
+            }
         }
     }
+    world.insert_resource(spoken_to);
     schedule.configure_sets(PhysicalSystems.after(TickSystems::Firmware).before(TickSystems::Publish));
     schedule.add_systems(publish_recordings.in_set(PhysicalSystems));
     world.get_resource_or_init::<StateHashers>().0.push(hash);
     Ok(())
 }
 
+/// Which physical listens to which topic.
+#[derive(Resource, Default, Debug)]
+struct SpokenTo(Router<Entity>);
+
 fn publish_recordings(
     clock: Res<Clock>,
+    inbox: Res<Inbox>,
+    mut spoken_to: ResMut<SpokenTo>,
     mut physicals: Query<&mut Physical>,
     mut events: ResMut<Events>,
     mut outbox: ResMut<Outbox>,
     mut counters: ResMut<Counters>,
 ) {
     let before = outbox.0.len();
+    if !spoken_to.0.is_empty() {
+        for message in &inbox.0 {
+            for entity in &*spoken_to.0.targets(&message.topic) {
+                if let Ok(mut p) = physicals.get_mut(*entity) {
+                    p.hear(message, clock.now, clock.epoch_unix_ms, &mut outbox.0);
+                }
+            }
+        }
+    }
     for mut p in &mut physicals {
         p.publish(clock.next, clock.epoch_unix_ms, &mut events.0, &mut outbox.0);
     }

@@ -1,39 +1,73 @@
-//! Intervals of forecasts that come row by row: two quantiles that follow what was missed, around a bias that does too.
+//! Intervals of forecasts that come row by row: quantiles that follow what was missed, around a bias that does too.
 //!
-//! Each side's distance is tracked by the gradient of its own pinball loss, in units of the recent error (quantile tracking as
-//! in Angelopoulos, Candès and Tibshirani, *Conformal PID Control for Time Series Prediction*, NeurIPS 2023), so that a share
-//! (1 − interval)/2 lies beyond either side in the long run whatever the series does. An interval that only grows cannot
-//! re-centre: the mean error is tracked beside it.
+//! A [`Lane`] is the interval of one target at one horizon. Each side's distance is tracked by the gradient of its own pinball
+//! loss (quantile tracking as in Angelopoulos, Candès and Tibshirani, *Conformal PID Control for Time Series Prediction*,
+//! NeurIPS 2023), so that a share (1 − interval)/2 lies beyond either side in the long run whatever the series does. An
+//! interval that only grows cannot re-centre: the mean error is tracked beside it. How fast to follow, and how much to trust
+//! that a stormy hour stays stormy, differs from series to series: each lane keeps several trackers and leans on those whose
+//! loss was least.
+//!
+//! [`Intervals`] keeps the lanes of all targets and horizons, what is expected of an hour of the day, and the forecasts that
+//! have not come due.
 //!
 //! ```
 //! use twinfleet_engine::predict::conformal::Lane;
 //! let mut lane = Lane::new(0.9);
 //! for i in 0..2000 {
-//!     lane.observe(f64::from(i % 11) - 5.0 + 100.0, 1.0); // errors of -5 to 5 about a bias of 100
+//!     lane.observe(f64::from(i % 11) - 5.0 + 100.0, 1.0, 1.0); // errors of -5 to 5 about a bias of 100
 //! }
-//! let (lower, upper) = lane.bounds(1.0);
+//! let (lower, upper) = lane.bounds(1.0, 1.0);
 //! assert!((90.0..97.0).contains(&lower) && (103.0..110.0).contains(&upper));
 //! ```
 
-/// The interval of one target at one horizon.
+use std::collections::VecDeque;
+
+/// How fast a tracker follows, and the power of the present stress that it takes its width by.
+const TRACKERS: [(f64, i32); 6] = [(0.003, 0), (0.003, 1), (0.003, 2), (0.02, 0), (0.02, 1), (0.02, 2)];
+/// The root of the stress that those powers are of.
+const STRESS_ROOT: f64 = 0.4;
+/// Step of the quantiles, in units of the recent error and of the rate.
+const QUANTILE_STEP: f64 = 3.0;
+/// Share of the way to a new loss that a tracker's mean loss goes.
+const LOSS_RATE: f64 = 0.003;
+/// How steeply the better trackers are leant on.
+const LEAN: i32 = 12;
+/// Step of the last correction, which keeps the promise of all trackers together.
+const GUARD_STEP: f64 = 0.02;
+/// Parts of a day that have a spread of their own.
+const HOURS: usize = 24;
+/// Errors that a part of the day has to show before it counts as much as what was believed of it.
+const HOUR_PRIOR: f64 = 60.0;
+/// Slots after which what stressed the forecasts is half forgotten, per day of slots.
+const STRESS_OF_DAY: f64 = 1.0 / 12.0;
+
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Lane {
-    miss: f64,
-    /// Distances below and above the bias, in units of the recent error.
+struct Tracker {
+    rate: f64,
+    power: i32,
+    bias: f64,
+    error: f64,
     below: f64,
     above: f64,
-    bias: f64,
-    /// Mean absolute error of late, in units of the scale given.
-    error: f64,
-    seen: u32,
+    loss: f64,
 }
 
-/// Share of the way to a new error that the mean error goes.
-const ERROR_RATE: f64 = 0.01;
-/// The same of the bias.
-const BIAS_RATE: f64 = 0.02;
-/// Step of the quantiles, in units of the recent error.
-const QUANTILE_RATE: f64 = 0.04;
+impl Tracker {
+    fn bounds(&self, hour: f64, root: f64) -> (f64, f64) {
+        let unit = self.error * hour * root.powi(self.power);
+        (self.bias - self.below * unit, self.bias + self.above * unit)
+    }
+}
+
+/// The interval of one target at one horizon.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lane {
+    side: f64,
+    trackers: [Tracker; TRACKERS.len()],
+    /// Last correction of the widths below and above.
+    guard: (f64, f64),
+    seen: u32,
+}
 
 impl Lane {
     /// An interval that shall hold with this probability, 0–1.
@@ -42,46 +76,227 @@ impl Lane {
         // Of normal errors, the quantile in units of the mean absolute one.
         let start =
             super::interval::normal_quantile(0.5 + 0.5 * interval) * (std::f64::consts::PI / 2.0).sqrt();
-        Self { miss: 1.0 - interval, below: start, above: start, bias: 0.0, error: 0.0, seen: 0 }
+        let tracker = |(rate, power)| Tracker {
+            rate,
+            power,
+            bias: 0.0,
+            error: 0.0,
+            below: start,
+            above: start,
+            loss: 0.0,
+        };
+        Self { side: 0.5 * (1.0 - interval), trackers: TRACKERS.map(tracker), guard: (1.0, 1.0), seen: 0 }
     }
 
-    /// Takes in what came minus what was forecast, where `scale` was expected of its size (1 where nothing was).
-    pub fn observe(&mut self, error: f64, scale: f64) {
-        let e = error / scale;
-        if !e.is_finite() {
+    /// Takes in what came minus what was forecast. `hour` and `stress` are what was given to [`Self::bounds`] when it was.
+    pub fn observe(&mut self, error: f64, hour: f64, stress: f64) {
+        if !error.is_finite() {
             return;
         }
         self.seen = self.seen.saturating_add(1);
         // The first errors count as much as their number allows.
         let fresh = 1.0 / f64::from(self.seen);
-        let off = e - self.bias;
-        self.error += (off.abs() - self.error) * ERROR_RATE.max(fresh);
-        self.bias += off * BIAS_RATE.max(fresh);
-        if self.error > 0.0 {
-            let side = 0.5 * self.miss;
-            let step = QUANTILE_RATE.max(fresh.min(0.2));
-            let s = off / self.error;
-            self.above += step * if s > self.above { 1.0 - side } else { -side };
-            self.below += step * if -s > self.below { 1.0 - side } else { -side };
-            // The bounds never cross.
-            self.above = self.above.max(-self.below + 1e-6);
+        if self.seen > 20 {
+            let (low, high) = self.bounds(hour, stress);
+            let step = |missed: bool| GUARD_STEP * if missed { 1.0 - self.side } else { -self.side };
+            self.guard.0 = (self.guard.0 + step(error < low)).clamp(0.3, 4.0);
+            self.guard.1 = (self.guard.1 + step(error > high)).clamp(0.3, 4.0);
+        }
+        let side = self.side;
+        let root = stress.powf(STRESS_ROOT);
+        for t in &mut self.trackers {
+            let (low, high) = t.bounds(hour, root);
+            let loss = |q: f64, tau: f64| (error - q) * if error >= q { tau } else { tau - 1.0 };
+            t.loss += (loss(low, side) + loss(high, 1.0 - side) - t.loss) * LOSS_RATE.max(fresh);
+            let off = error - t.bias;
+            t.error += (off.abs() / hour - t.error) * t.rate.max(fresh);
+            t.bias += off * t.rate.max(fresh);
+            let unit = t.error * hour * root.powi(t.power);
+            if unit > 0.0 {
+                let step = QUANTILE_STEP * t.rate.max(fresh.min(0.05));
+                let s = off / unit;
+                t.above += step * if s > t.above { 1.0 - side } else { -side };
+                t.below += step * if -s > t.below { 1.0 - side } else { -side };
+                // The bounds never cross.
+                t.above = t.above.max(1e-6 - t.below);
+            }
         }
     }
 
-    /// What is to be added to a forecast for its lower and upper bound.
-    pub fn bounds(&self, scale: f64) -> (f64, f64) {
-        let (low, high) = (self.bias - self.below * self.error, self.bias + self.above * self.error);
-        (low * scale, high * scale)
+    /// What is to be added to a forecast for its lower and upper bound. `hour` is the spread expected of the time that it
+    /// is for, `stress` that of these days, both in units of the usual.
+    pub fn bounds(&self, hour: f64, stress: f64) -> (f64, f64) {
+        let root = stress.powf(STRESS_ROOT);
+        let least = self.trackers.iter().map(|t| t.loss).fold(f64::INFINITY, f64::min);
+        let (mut low, mut high, mut sum, mut bias) = (0.0, 0.0, 0.0, 0.0);
+        for t in &self.trackers {
+            let weight = if t.loss > 0.0 { (least / t.loss).powi(LEAN) } else { 1.0 };
+            let (l, h) = t.bounds(hour, root);
+            low += weight * l;
+            high += weight * h;
+            bias += weight * t.bias;
+            sum += weight;
+        }
+        let (low, high, bias) = (low / sum, high / sum, bias / sum);
+        (bias - (bias - low) * self.guard.0, bias + (high - bias) * self.guard.1)
     }
 
-    /// Mean error of late, in units of the scale.
+    /// Mean error of late, after the slower trackers.
     pub fn bias(&self) -> f64 {
-        self.bias
+        self.trackers[0].bias
+    }
+
+    /// Mean size of the errors of late.
+    pub fn error(&self) -> f64 {
+        self.trackers[0].error
     }
 
     /// Errors taken in.
     pub fn seen(&self) -> u32 {
         self.seen
+    }
+}
+
+/// What is expected of each hour of the day, in units of the usual.
+#[derive(Clone, Debug)]
+struct Hours {
+    sums: [f64; HOURS],
+    counts: [f64; HOURS],
+}
+
+impl Hours {
+    fn new() -> Self {
+        Self { sums: [0.0; HOURS], counts: [0.0; HOURS] }
+    }
+
+    fn at(&self, hour: usize) -> f64 {
+        // Neighbours say something of an hour, too.
+        let (mut sum, mut count) = (HOUR_PRIOR, HOUR_PRIOR);
+        for (by, weight) in [(0, 1.0), (1, 0.5), (HOURS - 1, 0.5)] {
+            let h = (hour + by) % HOURS;
+            sum += weight * self.sums[h];
+            count += weight * self.counts[h];
+        }
+        sum / count
+    }
+
+    fn add(&mut self, hour: usize, ratio: f64) {
+        // A wild error is no reason to distrust its hour for months.
+        self.sums[hour] = self.sums[hour] * 0.998 + ratio.min(6.0);
+        self.counts[hour] = self.counts[hour] * 0.998 + 1.0;
+    }
+}
+
+/// A forecast from one origin, with its bounds: one value for each target and, within it, each horizon.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    /// Slot that it was made at.
+    pub origin: usize,
+    /// What is expected.
+    pub forecast: Vec<f64>,
+    /// Lower bounds.
+    pub lower: Vec<f64>,
+    /// Upper bounds.
+    pub upper: Vec<f64>,
+    stress: Vec<f64>,
+}
+
+/// Intervals of all targets and horizons, and the forecasts that have not come due.
+#[derive(Clone, Debug)]
+pub struct Intervals {
+    horizons: Vec<usize>,
+    targets: usize,
+    lanes: Vec<Lane>,
+    hours: Vec<Hours>,
+    /// Slots of a day, where the series has days.
+    day: Option<usize>,
+    stress: Vec<f64>,
+    pending: VecDeque<Issued>,
+    settled: usize,
+}
+
+impl Intervals {
+    /// For so many targets over these horizons, [slots] and ascending. `day` is the number of slots of a day, where hours
+    /// of the day mean something.
+    pub fn new(targets: usize, horizons: &[usize], interval: f64, day: Option<usize>) -> Self {
+        let n = targets * horizons.len();
+        Self {
+            horizons: horizons.to_vec(),
+            targets,
+            lanes: vec![Lane::new(interval); n],
+            hours: if day.is_some() { vec![Hours::new(); n] } else { Vec::new() },
+            day,
+            stress: vec![1.0; targets],
+            pending: VecDeque::new(),
+            settled: 0,
+        }
+    }
+
+    fn hour(&self, slot: usize) -> usize {
+        self.day.map_or(0, |day| slot % day * HOURS / day)
+    }
+
+    fn expected(&self, at: usize, slot: usize) -> f64 {
+        self.hours.get(at).map_or(1.0, |h| h.at(self.hour(slot)))
+    }
+
+    /// Hears of everything that came up to and with slot `now`; `came` tells it by target and slot, NaN where nothing did.
+    pub fn settle(&mut self, now: usize, came: impl Fn(usize, usize) -> f64) {
+        let pending = std::mem::take(&mut self.pending);
+        let h = self.horizons.len();
+        let mut felt = vec![(0.0, 0u32); self.targets];
+        for p in &pending {
+            let due = |slot: usize| self.horizons.partition_point(|ahead| p.origin + ahead <= slot);
+            for k in due(self.settled.max(p.origin))..due(now) {
+                let slot = p.origin + self.horizons[k];
+                for (c, felt) in felt.iter_mut().enumerate() {
+                    let at = c * h + k;
+                    let error = came(c, slot) - p.forecast[at];
+                    if !error.is_finite() {
+                        continue;
+                    }
+                    let hour = self.expected(at, slot);
+                    let usual = self.lanes[at].error();
+                    if usual > 0.0 && self.lanes[at].seen() > 50 {
+                        let ratio = (error - self.lanes[at].bias()).abs() / usual;
+                        *felt = (felt.0 + ratio / hour, felt.1 + 1);
+                        let bin = self.hour(slot);
+                        if let Some(hours) = self.hours.get_mut(at) {
+                            hours.add(bin, ratio);
+                        }
+                    }
+                    self.lanes[at].observe(error, hour, p.stress[c]);
+                }
+            }
+        }
+        let slots = now.saturating_sub(self.settled).max(1) as f64;
+        let memory = (self.day.unwrap_or(144) as f64 * STRESS_OF_DAY).max(2.0);
+        for (stress, (sum, n)) in self.stress.iter_mut().zip(felt) {
+            if n > 0 {
+                let keep = 0.5f64.powf(slots / memory);
+                *stress = (*stress * keep + (1.0 - keep) * sum / f64::from(n)).clamp(0.2, 8.0);
+            }
+        }
+        self.pending = pending;
+        let longest = self.horizons.last().copied().unwrap_or(0);
+        while self.pending.front().is_some_and(|p| p.origin + longest <= now) {
+            self.pending.pop_front();
+        }
+        self.settled = now;
+    }
+
+    /// Makes the bounds of a forecast, and keeps it until it has come due.
+    pub fn issue(&mut self, origin: usize, forecast: Vec<f64>) -> &Issued {
+        let h = self.horizons.len();
+        let (mut lower, mut upper) = (Vec::with_capacity(forecast.len()), Vec::with_capacity(forecast.len()));
+        for (at, f) in forecast.iter().enumerate() {
+            let hour = self.expected(at, origin + self.horizons[at % h]);
+            let (low, high) = self.lanes[at].bounds(hour, self.stress[at / h]);
+            lower.push(f + low);
+            upper.push(f + high);
+        }
+        self.pending.push_back(Issued { origin, forecast, lower, upper, stress: self.stress.clone() });
+        &self.pending[self.pending.len() - 1]
     }
 }
 
@@ -101,9 +316,9 @@ mod tests {
             let (mean, std) = if i < n / 2 { (0.0, 1.0) } else { (jump, spread) };
             let z: f64 = StandardNormal.sample(&mut rng);
             let error = mean + std * z;
-            let (low, high) = lane.bounds(1.0);
+            let (low, high) = lane.bounds(1.0, 1.0);
             held += usize::from(i >= n / 2 && (low..=high).contains(&error));
-            lane.observe(error, 1.0);
+            lane.observe(error, 1.0, 1.0);
         }
         held as f64 / (n / 2) as f64
     }
@@ -115,5 +330,29 @@ mod tests {
             let share = coverage(interval, jump, spread);
             assert!((share - interval).abs() < 0.02, "{interval}, jump {jump}, spread {spread}: {share}");
         }
+    }
+
+    #[test]
+    fn hours_that_are_wild_have_wide_intervals() {
+        let mut rng = stream(3, "conformal", "hours");
+        let mut all = Intervals::new(1, &[1], 0.9, Some(24));
+        let mut came = vec![0.0; 24 * 200];
+        for (i, v) in came.iter_mut().enumerate() {
+            let z: f64 = StandardNormal.sample(&mut rng);
+            *v = z * if i % 24 < 12 { 1.0 } else { 5.0 };
+        }
+        let mut widths = [0.0; 2];
+        let mut held = 0;
+        for origin in 0..came.len() - 1 {
+            all.settle(origin, |_, slot| came[slot]);
+            let told = all.issue(origin, vec![0.0]);
+            if origin > 24 * 100 {
+                widths[usize::from((origin + 1) % 24 >= 12)] += told.upper[0] - told.lower[0];
+                held += usize::from((told.lower[0]..=told.upper[0]).contains(&came[origin + 1]));
+            }
+        }
+        assert!(widths[1] > 2.5 * widths[0], "{widths:?}");
+        let share = held as f64 / (came.len() - 2 - 24 * 100) as f64;
+        assert!((share - 0.9).abs() < 0.03, "{share}");
     }
 }

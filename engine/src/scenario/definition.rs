@@ -310,8 +310,48 @@ impl Definition for ThingDef {
     fn check(&self, _: &Place<'_>, _: &mut Report) {}
 }
 
+/// Signals that are followed as they come: named as signals are, each once, in units that the engine keeps.
+fn check_signals(thing: &ThingDef, place: &Place<'_>, report: &mut Report) {
+    if let (Some(_), false) = (&thing.dynamics, thing.signals.is_empty()) {
+        let error = place.error("signals", "a thing is followed by its dynamics or by its bare signals");
+        report.push(error.help("take one of the two away"));
+    }
+    for (i, s) in thing.signals.iter().enumerate() {
+        let place = place.inside(&format!("signals[{i}]"));
+        place.at_least("quantum", s.quantum, 0.0, report);
+        place.at_least("noise_std", s.noise_std, 0.0, report);
+        if thing.signals[..i].iter().any(|o| o.signal == s.signal) {
+            let error = place.error("signal", format!("`{}` is followed twice", s.signal));
+            report.push(error.help("take one of the two away"));
+        }
+        let Some((part, quantity)) = s.signal.split_once('.') else {
+            let error = place.error("signal", format!("`{}` names no part and quantity", s.signal));
+            report.push(error.help("write `part.quantity`, such as \"plug.power\""));
+            continue;
+        };
+        check_id(&place, "signal", "part", part, report);
+        check_id(&place, "signal", "quantity", quantity, report);
+        let unit = units::find(&s.unit);
+        let own = units::of_quantity(quantity);
+        let help = match (unit, own) {
+            (None, _) => {
+                near(&s.unit, units::all().map(|u| u.symbol)).or_else(|| Some("write `none`".into()))
+            }
+            (Some(unit), Some(own)) if unit != own => Some(format!("write unit: \"{}\"", own.symbol)),
+            (Some(unit), None) if unit.symbol != s.unit => Some(format!("write unit: \"{}\"", unit.symbol)),
+            _ => continue,
+        };
+        let text = match unit {
+            None => format!("`{}` is no known unit", s.unit),
+            Some(_) => format!("`{quantity}` is not kept in `{}`", s.unit),
+        };
+        report.push(place.error("unit", text).maybe_help(help));
+    }
+}
+
 /// A thing against the catalog: its board, its parts and their wiring, firmware and power. `place` is where it stands.
 pub fn check_thing(thing: &ThingDef, catalog: &Catalog, place: &Place<'_>, report: &mut Report) {
+    check_signals(thing, place, report);
     let board = thing.board.as_ref().and_then(|name| {
         let board = catalog.boards.get(name);
         if board.is_none() {

@@ -12,6 +12,7 @@ use crate::{
     actuate::ActuatorBank,
     catalog::{AdcDef, AnalogDef, BoardDef, BusDef, ChannelDef, Firmware, PartDef, SensorDef},
     clock::{ClockPlan, Timekeepers},
+    dialect::{Dialect, Speaker},
     firmware::{
         calendar::{Start, Wakes},
         outage::{Feels, Outage},
@@ -20,6 +21,7 @@ use crate::{
     link::{LinkPlan, Radios, Tally},
     local::is_supply,
     message::Message,
+    mirror::physical::voice,
     plan::{GroupPlan, Plan},
     power::{
         Batteries, Supply,
@@ -28,7 +30,7 @@ use crate::{
         solar::Insolation,
     },
     run::epoch_unix_ms,
-    scenario::PublishDef,
+    scenario::{PayloadDef, PublishDef},
     signal::SignalId,
     time::{SimTime, Span},
     world::{Clock, Event, Row, Truth, TruthId, Watch},
@@ -111,6 +113,8 @@ impl ChannelPlan {
 pub(crate) struct Publish {
     pub def: PublishDef,
     pub codec: Codec,
+    /// What a device of the group reports, with units, where it speaks a dialect.
+    pub spoken: Option<(Dialect, Vec<(String, String)>)>,
 }
 
 /// What the devices of a group share.
@@ -187,7 +191,8 @@ impl Group {
             zones: if zones.is_empty() { vec!["outside".to_owned()] } else { zones },
             signal_base: plan.signals.id(group.block, 0, 0).0,
             signal_stride: plan.signals.id(group.block, 1, 0).0 - plan.signals.id(group.block, 0, 0).0,
-            publish: firmware.map_or_else(Vec::new, |f| publishes(f, &names)),
+            publish: firmware
+                .map_or_else(Vec::new, |f| publishes(f, &names, &channels, &plan.catalog.dialects)),
             supply: Supply::new(&group.power, resting_board, resting_firmware, &parts),
             pack: PackPlan::new(&group.power, &plan.catalog, resting_board, resting_firmware, &parts)
                 .map(|pack| pack.with_radio(radio.tx_ma())),
@@ -248,10 +253,22 @@ fn duty(firmware: &Firmware) -> f64 {
 }
 
 /// A template that does not compile has been refused by the scenario's checks; if it has not, it publishes nothing.
-fn publishes(firmware: &Firmware, names: &[String]) -> Vec<Publish> {
+fn publishes(
+    firmware: &Firmware,
+    names: &[String],
+    channels: &[ChannelPlan],
+    dialects: &Dialect,
+) -> Vec<Publish> {
     let compile = |def: &PublishDef| {
         let codec = Codec::new(&def.payload, names).ok()?;
-        Some(Publish { def: def.clone(), codec })
+        let spoken = matches!(def.payload, PayloadDef::Dialect { .. }).then(|| {
+            let unit = |(i, name): (usize, &String)| {
+                let unit = channels.get(i).map_or("ratio", |c| c.def.unit.as_str());
+                (name.clone(), unit.to_owned())
+            };
+            (dialects.clone(), names.iter().enumerate().map(unit).collect())
+        });
+        Some(Publish { def: def.clone(), codec, spoken })
     };
     firmware.publish.iter().filter_map(compile).collect()
 }
@@ -303,6 +320,8 @@ pub struct Cohort {
     pub(crate) radios: Option<Radios>,
     /// Topics by publish and lane.
     pub(crate) topics: Vec<Vec<Arc<str>>>,
+    /// Voices by publish and lane, where that publish is in a dialect; else the inner list is empty.
+    pub(crate) speakers: Vec<Vec<Option<Speaker>>>,
     /// Wakes and readings of this tick, kept only where the firmware publishes them; `values[channel · due + k]`.
     pub(crate) due: Vec<Due>,
     pub(crate) values: Vec<f64>,
@@ -372,6 +391,7 @@ impl Cohort {
             sun,
             radios: group.has_radio.then(Radios::default),
             topics: vec![Vec::new(); group.publish.len()],
+            speakers: group.publish.iter().map(|_| Vec::new()).collect(),
             due: Vec::new(),
             values: Vec::new(),
             composed: Vec::new(),
@@ -419,9 +439,21 @@ impl Cohort {
             radios.add(&self.group.link, self.place[lane as usize], seed, id);
         }
         let zone = &self.group.zones[self.place[lane as usize] as usize];
-        for (topics, publish) in self.topics.iter_mut().zip(&self.group.publish) {
-            topics.push(publish.def.topic.replace("{device}", id).replace("{zone}", zone).into());
+        for (p, (topics, publish)) in self.topics.iter_mut().zip(&self.group.publish).enumerate() {
+            let topic = publish.def.topic.replace("{device}", id).replace("{zone}", zone);
+            if let Some((dialects, signals)) = &publish.spoken {
+                let voice = voice(&publish.def, &topic, id, signals, dialects);
+                self.speakers[p].push(voice.and_then(Result::ok).map(Speaker::new));
+            }
+            topics.push(topic.into());
         }
+    }
+
+    /// Id and voice of the device with this ordinal, if it is one of the cohort's.
+    pub(crate) fn speaker_of(&self, ordinal: u32) -> Option<(String, Option<&Speaker>)> {
+        let lane = usize::from(self.lane_of(ordinal)?);
+        let speaker = self.speakers.iter().find_map(|s| s.get(lane)?.as_ref());
+        Some((self.group.device_id(self.index[lane]), speaker))
     }
 
     /// Looks up whether any of its signals is watched.

@@ -44,6 +44,21 @@ Examples:
   # name, about and source of each
   twinfleet list things --json";
 
+pub const DISCOVER: &str = "\
+Examples:
+  # a house of ESPHome and Tasmota devices: what is there, and twins of it
+  twinfleet discover mqtt://homeassistant.local --for 10min --out house.ron
+  twinfleet mirror house.ron --broker mqtt://homeassistant.local
+  # doubles that speak as those devices do, on another broker
+  twinfleet discover mqtt://localhost --doubles doubles.ron
+  twinfleet replay doubles.ron --as-devices --broker mqtt://localhost:1884
+
+Dialects: `twinfleet list dialects`. It only listens
+(but for --rebirth): nothing is published.
+
+Exit codes:
+  0 something was found    2 bad input    3 no broker, or nobody spoke";
+
 pub const REPLAY: &str = "\
 Examples:
   # each row at its own time, one JSON object on fleet/replayed/state

@@ -1,4 +1,4 @@
-//! Allan deviation and step response as SVG, in the colours of the report.
+//! Sheets with two axes as SVG, in the colours of the report: Allan deviation, step response, forecasts.
 
 use crate::report::words::figure;
 use std::fmt::Write;
@@ -54,6 +54,7 @@ pub(crate) struct Sheet {
 }
 
 impl Sheet {
+    /// Empty; each axis from, to and whether it is logarithmic. `names` stand at the axes.
     pub(crate) fn new(title: &str, x: (f64, f64, bool), y: (f64, f64, bool), names: (&str, &str)) -> Self {
         let x = Axis { low: x.0, high: x.1, from: LEFT, to: WIDTH - RIGHT, logarithmic: x.2 };
         let y = Axis { low: y.0, high: y.1, from: HEIGHT - BOTTOM, to: TOP, logarithmic: y.2 };
@@ -103,6 +104,7 @@ impl Sheet {
         Self { svg, x, y }
     }
 
+    /// A line; what is not finite interrupts nothing, it is left out.
     pub(crate) fn line(&mut self, points: &[(f64, f64)], class: &str) {
         let mut d = String::new();
         for (i, (x, y)) in points.iter().filter(|p| p.1.is_finite()).enumerate() {
@@ -112,6 +114,18 @@ impl Sheet {
         let _ = write!(self.svg, "<path class=\"{class}\" style=\"fill:none\" d=\"{d}\"/>");
     }
 
+    /// An area between two lines that have their points at the same places.
+    pub(crate) fn band(&mut self, lower: &[(f64, f64)], upper: &[(f64, f64)], class: &str) {
+        let finite = |p: &&(f64, f64)| p.1.is_finite();
+        let mut d = String::new();
+        let around = lower.iter().filter(finite).chain(upper.iter().rev().filter(finite));
+        for (i, (x, y)) in around.enumerate() {
+            let _ = write!(d, "{}{:.1} {:.1}", if i == 0 { 'M' } else { 'L' }, self.x.at(*x), self.y.at(*y));
+        }
+        let _ = write!(self.svg, "<path class=\"{class}\" d=\"{d}Z\"/>");
+    }
+
+    /// Points.
     pub(crate) fn dots(&mut self, points: &[(f64, f64)], class: &str) {
         for (x, y) in points {
             let (x, y) = (self.x.at(*x), self.y.at(*y));
@@ -138,6 +152,7 @@ impl Sheet {
         }
     }
 
+    /// The drawing as text.
     pub(crate) fn done(mut self) -> String {
         self.svg.push_str("</svg>\n");
         self.svg

@@ -2,7 +2,7 @@
 //! an operator commands them, tick by tick beside it, so that what devices hear changes what they send.
 
 use super::Setting;
-use crate::{exit::Failure, plugins};
+use crate::{exit::Failure, load_files::Loaded, plugins};
 use std::{
     collections::HashMap,
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -65,15 +65,38 @@ pub fn start(set: &Setting<'_>, job: &Job) -> Result<Vec<Option<Firmware>>, Fail
             topics.insert(*spec, filled.collect::<Vec<String>>());
         }
     }
-    let run = plugins::assemble(loaded, &plan, 1, None, Sampled::new(Sampler::new(1, 1), 1))
-        .map_err(Failure::input)?;
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..job.workers).map(|_| flume::bounded(AHEAD)).unzip();
     let (hear, heard) = flume::bounded(AHEAD);
+    let (tell, told) = flume::bounded(1);
     let topics = Arc::new(topics);
-    let world = World { run, spec_of, senders, heard, prefix, job: job.clone(), count: 0 };
-    thread::spawn(move || if live { world.beside() } else { world.ahead() });
+    let (job, own) = (job.clone(), own(loaded));
+    thread::spawn(move || {
+        // The world belongs to the thread that made it: its pool counts that one in.
+        let made = plugins::assemble(&own, &plan, 1, None, Sampled::new(Sampler::new(1, 1), 1));
+        let run = match made {
+            Ok(run) => run,
+            Err(error) => return drop(tell.send(Err(error))),
+        };
+        let _ = tell.send(Ok(()));
+        let world = World { run, spec_of, senders, heard, prefix, job, count: 0 };
+        if live { world.beside() } else { world.ahead() }
+    });
+    match told.recv() {
+        Ok(made) => made.map_err(Failure::input)?,
+        Err(_) => return Err(Failure::outside("the thread of the simulated devices failed")),
+    }
     let way = |feed| Some(Firmware { feed, hear: hear.clone(), topics: Arc::clone(&topics) });
     Ok(receivers.into_iter().map(way).collect())
+}
+
+fn own(loaded: &Loaded) -> Loaded {
+    Loaded {
+        source: loaded.source.clone(),
+        scenario: Arc::clone(&loaded.scenario),
+        catalog: Arc::clone(&loaded.catalog),
+        files: loaded.files.clone(),
+        warnings: loaded.warnings.clone(),
+    }
 }
 
 struct World {

@@ -40,6 +40,8 @@ struct TwinBook {
     /// By how much the device's clock is ahead, as learnt, [s].
     clock_ahead_s: f64,
     number: u32,
+    /// Whether its document holds the values that it heard, as its device does not speak in JSON objects.
+    by_values: bool,
 }
 
 /// What is known of all twins.
@@ -51,6 +53,8 @@ pub struct Book {
     /// The twin of a signal's block, by place of its base.
     bases: Vec<u32>,
     changed: BTreeSet<usize>,
+    /// Twins with fresh values for their documents.
+    documented: BTreeSet<usize>,
 }
 
 impl Book {
@@ -71,6 +75,7 @@ impl Book {
                 holding: Vec::new(),
                 clock_ahead_s: 0.0,
                 number: *number,
+                by_values: false,
             })
             .collect();
         let first = twins.first().map_or(0, |t| t.base);
@@ -80,6 +85,7 @@ impl Book {
             twins,
             first,
             changed: BTreeSet::new(),
+            documented: BTreeSet::new(),
         }
     }
 
@@ -128,6 +134,9 @@ impl Book {
             }
             self.latest[(id - self.first) as usize] = (t_unix_ns, row.value);
             self.changed.insert(at);
+            if twin.by_values {
+                self.documented.insert(at);
+            }
             let value = ((id - twin.base) as u16, row.value);
             match history.last_mut() {
                 Some(last) if last.twin == twin.number && last.t_unix_ns == t_unix_ns => {
@@ -155,6 +164,25 @@ impl Book {
             _ => {}
         }
         self.changed.insert(at);
+    }
+
+    /// This twin's document holds the values that it heard.
+    pub fn document_by_values(&mut self, at: usize) {
+        self.twins[at].by_values = true;
+    }
+
+    /// Fresh values for the documents of such twins, by signal.
+    pub fn for_documents(&mut self) -> Vec<(usize, Map<String, Value>)> {
+        let fresh = std::mem::take(&mut self.documented);
+        let fields = |at: usize| {
+            let twin = &self.twins[at];
+            let of = |(c, channel): (usize, &Channel)| {
+                let (_, v) = self.latest[twin.base as usize + c - self.first as usize];
+                (channel.kind == Kind::Reported && !v.is_nan()).then(|| (channel.name.clone(), json!(v)))
+            };
+            twin.channels.iter().enumerate().filter_map(of).collect()
+        };
+        fresh.into_iter().map(|at| (at, fields(at))).collect()
     }
 
     /// How the twins' clocks stand.

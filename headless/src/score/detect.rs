@@ -2,6 +2,7 @@
 
 mod figures;
 mod files;
+mod fleet;
 mod report;
 mod stream;
 mod windows;
@@ -21,7 +22,10 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
 };
-use twinfleet_engine::{detect::Contract, scenario::diagnostic::Report};
+use twinfleet_engine::{
+    detect::Contract,
+    scenario::diagnostic::{Diagnostic, Report},
+};
 
 /// What `--help` shows below the options.
 pub const AFTER: &str = "\
@@ -37,8 +41,8 @@ Examples:
       --signals '#1,#2,#3' --train normal.dat --out scored.csv --explain alarms.csv
 
 A row is judged by the rows before it only. OUT has time,score,alarm,changepoint:
-score is -log10 of how often a row as unusual comes, alarm is 1 while something
-is wrong, changepoint is 1 on the row with which that begins. Of one signal, what
+score is how unusual the row is, in powers of ten; alarm is 1 while something is
+wrong, changepoint is 1 on the row with which that begins. Of one signal, what
 is new is told, and learning goes on; of several signals with clean rows to learn
 from, what leaves their normal behaviour. F1 and rates are over rows and never
 point-adjusted.
@@ -66,12 +70,17 @@ pub struct Args {
     /// Column that is not 0 in rows where something was wrong.
     #[arg(long, value_name = "COL")]
     pub label: Option<String>,
-    /// False alarms that are allowed a month, for each device. Default: one in 1,000 rows.
+    /// False alarms that are allowed a month, for each device. Default: one in 1,000 rows; where fewer clean rows are learnt
+    /// from, one in as many.
     #[arg(long, value_name = "A", value_parser = parse_positive, allow_hyphen_values = true)]
     pub alarms_per_month: Option<f64>,
     /// The same as rows to a false alarm.
     #[arg(long, value_name = "R", value_parser = parse_positive, conflicts_with = "alarms_per_month", allow_hyphen_values = true)]
     pub rows_per_alarm: Option<f64>,
+    /// Of the alarms told over all streams, at most this share is false on average; alarms beyond are taken back. For
+    /// detectors that learn from clean rows.
+    #[arg(long, value_name = "Q", value_parser = parse_share, allow_hyphen_values = true)]
+    pub fdr: Option<f64>,
     /// Labelled windows by file, as the Numenta Anomaly Benchmark writes them: its standard profile's score is printed.
     #[arg(long, value_name = "FILE.json")]
     pub windows: Option<PathBuf>,
@@ -97,12 +106,20 @@ fn parse_positive(text: &str) -> Result<f64, String> {
     }
 }
 
+fn parse_share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if x > 0.0 && x < 1.0 => Ok(x),
+        _ => Err("write a share between 0 and 1, such as 0.1".to_owned()),
+    }
+}
+
 impl Args {
-    fn contract(&self, period_s: f64) -> Contract {
+    /// What was asked for, if anything.
+    fn contract(&self, period_s: f64) -> Option<Contract> {
         match (self.alarms_per_month, self.rows_per_alarm) {
-            (Some(alarms), _) => Contract::per_month(alarms, period_s),
-            (None, Some(rows)) => Contract { rows: rows.max(1.0) },
-            (None, None) => Contract::default(),
+            (Some(alarms), _) => Some(Contract::per_month(alarms, period_s)),
+            (None, Some(rows)) => Some(Contract { rows: rows.max(1.0) }),
+            (None, None) => None,
         }
     }
 }
@@ -121,21 +138,31 @@ pub fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
     let mut page = report::Page::default();
     let mut explained = explain_file(args)?;
     let into_folder = files.len() > 1 || args.data.iter().any(|d| d.is_dir()) || args.out.is_dir();
+    let mut all = Vec::new();
     for file in &files {
         let stream = Stream::read(args, file, &mut warnings).map_err(refused)?;
         let contract = args.contract(stream.table.notes.median_step_s);
         let learnt =
             Learnt { contract, rows: args.train_rows, clean: clean.as_deref(), detector: &args.detector };
         let watched = stream::watch(&stream, &learnt).map_err(refused)?;
+        all.push((stream, watched));
+    }
+    if let Some(rate) = args.fdr {
+        if all.iter().any(|(_, w)| w.detector != stream::NORMAL) {
+            return Err(refused(no_probabilities()));
+        }
+        fleet::control(&mut all, rate);
+    }
+    for (file, (stream, watched)) in files.iter().zip(&all) {
         let to = if into_folder { args.out.join(&file.under) } else { args.out.clone() };
-        write_rows(&stream, &watched, &to).map_err(|e| unwritten(&to, &e))?;
+        write_rows(stream, watched, &to).map_err(|e| unwritten(&to, &e))?;
         if let (Some(out), Some(path)) = (&mut explained, &args.explain) {
-            explain(&stream, &watched, out).map_err(|e| unwritten(path, &e))?;
+            explain(stream, watched, out).map_err(|e| unwritten(path, &e))?;
         }
         if args.report.is_some() {
-            page.add(&stream, &watched);
+            page.add(stream, watched);
         }
-        figures.add(&stream, &watched, windows.as_ref().and_then(|w| w.of(&stream)));
+        figures.add(stream, watched, windows.as_ref().and_then(|w| w.of(stream)));
     }
     if let (Some(out), Some(path)) = (explained, &args.explain) {
         out.finish().map_err(|e| unwritten(path, &e))?;
@@ -146,6 +173,12 @@ pub fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
     eprint!("{}", warnings.render(load_files::style()));
     figures.print(json);
     Ok(Exit::Ok)
+}
+
+fn no_probabilities() -> Report {
+    Diagnostic::error("--fdr needs probabilities smaller than a stream's own past can give")
+        .help("let the detector learn from clean rows of several signals: --train-rows N or --train FILE")
+        .into()
 }
 
 fn clean_rows(args: &Args, path: &Path, warnings: &mut Report) -> Result<Vec<Vec<f64>>, Report> {
@@ -244,7 +277,8 @@ mod tests {
     fn contracts_are_above_nothing() {
         assert_eq!(parse_positive("2.5"), Ok(2.5));
         for bad in ["0", "-1", "nan", "inf", "x", ""] {
-            assert!(parse_positive(bad).is_err(), "{bad}");
+            assert!(parse_positive(bad).is_err() && parse_share(bad).is_err(), "{bad}");
         }
+        assert!(parse_share("0.1").is_ok() && parse_share("1").is_err());
     }
 }

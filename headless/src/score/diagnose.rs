@@ -266,14 +266,17 @@ fn print(score: &Score, runs: usize) {
     }
     let n: usize = score.kinds.values().map(|k| k.right + k.missed).sum();
     say(format_args!("macro-F1 {:.3} over {n} faults in {runs} run(s)", score.macro_f1));
+    let pair = |(median, mean): (f64, f64), times: f64, unit: &str| {
+        if median.is_nan() {
+            return "–".to_owned();
+        }
+        format!("{:.1} {unit} (mean {:.1})", times * median, times * mean)
+    };
     say(format_args!(
-        "onset off by {:.1} s (median; mean {:.1}), decided after {:.1} s ({:.1}), size off by {:.0} % ({:.0})",
-        score.onset_error_s.0,
-        score.onset_error_s.1,
-        score.delay_s.0,
-        score.delay_s.1,
-        100.0 * score.size_error.0,
-        100.0 * score.size_error.1
+        "in the median, of those named: onset off by {}, decided after {}, size off by {}",
+        pair(score.onset_error_s, 1.0, "s"),
+        pair(score.delay_s, 1.0, "s"),
+        pair(score.size_error, 100.0, "%")
     ));
     say(format_args!(
         "{} false alarms in {:.2} device-months: {:.2} a device-month",

@@ -1,23 +1,25 @@
 //! `twinfleet score forecast`: flags in, forecasts row by row out, figures beside the naive ones.
 
-mod figures;
-mod walk;
+pub mod figures;
+mod gallery;
+pub mod walk;
 
 use crate::{
     aside::Aside,
     exit::{Exit, Failure},
     load_files,
-    table::{self, Border, ReadingArgs},
+    series_args::{Read, SeriesArgs},
 };
-use std::{collections::BTreeSet, path::PathBuf};
-use twinfleet_engine::{
-    scenario::{
-        diagnostic::{Diagnostic, Report, near},
-        recording::Table,
-    },
-    time::NS_PER_S,
+use std::{
+    fs,
+    path::{Path, PathBuf},
 };
-use twinfleet_twins::predictors::{self, Model, series::Series, task::Task};
+use twinfleet_engine::scenario::diagnostic::{Diagnostic, Report, near};
+use twinfleet_twins::predictors::{
+    self, Model,
+    network::{Forecaster, Kind, Network, Settings, WEIGHTS_BYTES},
+    task::Task,
+};
 
 /// What `--help` shows below the options.
 pub const AFTER: &str = "\
@@ -42,77 +44,29 @@ channels, z-scored with the training rows' mean and deviation.
 Exit codes:
   0 done    2 bad input    3 a file could not be written";
 
-/// Most steps ahead.
-const LONGEST: usize = 20_000;
-
 /// Options of `score forecast`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Table of readings (CSV and its like; comma, semicolon, tab and blanks are told apart).
-    #[arg(long, value_name = "FILE")]
-    pub data: PathBuf,
     #[command(flatten)]
-    reading: ReadingArgs,
-    /// Columns to forecast: names or `#N`.
-    #[arg(long, value_name = "COL", required = true, num_args = 1.., value_delimiter = ',')]
-    pub target: Vec<String>,
-    /// Columns that are known up to the origin only.
-    #[arg(long, value_name = "COL", num_args = 1.., value_delimiter = ',')]
-    pub inputs: Vec<String>,
-    /// Columns that are known over the horizon, too: set points, timetables, a weather forecast.
-    #[arg(long, value_name = "COL", num_args = 1.., value_delimiter = ',')]
-    pub known: Vec<String>,
-    /// How many rows ahead: a list such as 6,36,144, or a range such as 1..96.
-    #[arg(long, value_name = "LIST|RANGE", value_parser = parse_horizons)]
-    pub horizons: Horizons,
-    /// Where the part that is learnt from ends: a number of rows, or a time (that row is the first that is not).
-    #[arg(long, value_name = "TIME|ROW")]
-    pub train_until: Border,
-    /// Where the part on which models are chosen ends. Without it, the end of the training part serves.
-    #[arg(long, value_name = "TIME|ROW")]
-    pub validate_until: Option<Border>,
+    series: SeriesArgs,
     /// Forecast from each K-th row only.
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub every: u32,
     /// Probability that the intervals shall hold.
     #[arg(long, value_name = "P", default_value_t = 0.9, value_parser = parse_interval)]
     pub interval: f64,
-    /// Forecaster; see `twinfleet list predictors`.
-    #[arg(long, value_name = "NAME", default_value = "persistence")]
+    /// Forecaster: a name of `twinfleet list predictors`, or a file that `train` wrote (it ends in .json).
+    #[arg(long, value_name = "NAME|FILE", default_value = "blend")]
     pub model: String,
+    /// Learn once, at the end of what is learnt from, and not again from what comes due on the way.
+    #[arg(long)]
+    pub frozen: bool,
     /// Where the forecasts go.
     #[arg(long, value_name = "OUT.csv")]
     pub out: Option<PathBuf>,
-}
-
-/// How far ahead.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Horizons {
-    /// Rows ahead, ascending.
-    pub ahead: Vec<usize>,
-    /// Whether they were given as a range.
-    pub range: bool,
-}
-
-fn parse_horizons(text: &str) -> Result<Horizons, String> {
-    let help =
-        || format!("`{text}` is neither a list of rows ahead, such as 6,36,144, nor a range, such as 1..96");
-    let number = |t: &str| -> Result<usize, String> {
-        let n = t.trim().parse().map_err(|_| help())?;
-        match n {
-            1..=LONGEST => Ok(n),
-            _ => Err(format!("{n} rows ahead: write 1 to {LONGEST}")),
-        }
-    };
-    if let Some((first, last)) = text.split_once("..") {
-        let (first, last) = (number(first)?, number(last.trim_start_matches('='))?);
-        if first > last {
-            return Err(help());
-        }
-        return Ok(Horizons { ahead: (first..=last).collect(), range: true });
-    }
-    let all: BTreeSet<usize> = text.split(',').map(number).collect::<Result<_, _>>()?;
-    Ok(Horizons { ahead: all.into_iter().collect(), range: false })
+    /// Draw fans, tracks and the reliability of the intervals into this folder: report.html, and each picture as SVG.
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
 }
 
 fn parse_interval(text: &str) -> Result<f64, String> {
@@ -122,31 +76,27 @@ fn parse_interval(text: &str) -> Result<f64, String> {
     }
 }
 
-/// The parts of a table, in rows.
-#[derive(Clone, Copy, Debug)]
-pub struct Parts {
-    /// End of what is learnt from at first.
-    pub train: usize,
-    /// Begin of what is judged.
-    pub test: usize,
-}
-
 /// Reads, forecasts, writes and prints.
 pub fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
-    let table = read(args).map_err(|r| load_files::refused(&r))?;
+    let Read { table, task, parts, names } = args.series.read().map_err(|r| load_files::refused(&r))?;
     eprint!("{}", table.notes.warnings.render(load_files::style()));
-    let parts = parts(args, &table).map_err(|r| load_files::refused(&r))?;
-    let mut model = model(&args.model).map_err(|r| load_files::refused(&r))?;
-    let task = task(args, &table);
+    let mut model = model(&args.model, &task, &names).map_err(|r| load_files::refused(&r))?;
     let mut out = match &args.out {
         Some(path) => Some((path, Aside::create(path).map_err(|e| unwritten(path, &e))?)),
         None => None,
     };
-    let settings = walk::Settings { parts, every: args.every as usize, interval: args.interval };
-    let sheet = walk::Sheet::new(&table, &task, &args.target, parts.train);
+    let settings = walk::Settings {
+        parts,
+        every: args.every as usize,
+        interval: args.interval,
+        frozen: args.frozen,
+        drawn: args.report.is_some(),
+    };
+    let sheet = walk::Sheet::new(&table, &task, parts.train);
+    let mut gallery = None;
     let figures = {
         let sink = out.as_mut().map(|(_, file)| file);
-        walk::walk(&task, model.as_mut(), &settings, &sheet, sink)
+        walk::walk(&task, model.as_mut(), &settings, &sheet, sink, &mut gallery)
     };
     let figures = figures.map_err(|e| match &args.out {
         Some(path) => unwritten(path, &e),
@@ -156,95 +106,78 @@ pub fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
         file.finish().map_err(|e| unwritten(path, &e))?;
     }
     let about = model.about();
-    figures.print(&args.model, &about, args.horizons.range, json);
+    if let (Some(dir), Some(gallery)) = (&args.report, gallery) {
+        let head = format!("{} by {}", args.series.data.display(), args.model);
+        gallery.write(dir, &head, &about, &figures).map_err(|e| unwritten(dir, &e))?;
+    }
+    figures.print(&args.model, &about, task.squared, json);
     Ok(Exit::Ok)
 }
 
-fn unwritten(path: &std::path::Path, error: &std::io::Error) -> Failure {
+fn unwritten(path: &Path, error: &std::io::Error) -> Failure {
     Failure::outside(format!("cannot write `{}`: {error}", path.display()))
 }
 
-fn read(args: &Args) -> Result<Table, Report> {
-    let mut report = Report::default();
-    for name in &args.target {
-        if args.known.contains(name) {
-            let error = Diagnostic::error(format!("`{name}` is a target and known over the horizon"));
-            report.push(error.help("what is known ahead needs no forecast: take it out of --known"));
-        }
+fn model(name: &str, task: &Task, names: &[String]) -> Result<Box<dyn Model>, Report> {
+    if Path::new(name).extension().is_some_and(|e| e == "json") {
+        return trained(Path::new(name), task, names);
     }
-    report.into_result()?;
-    let mut seen = BTreeSet::new();
-    let mut columns = Vec::new();
-    let flags = [("--target", &args.target), ("--known", &args.known), ("--inputs", &args.inputs)];
-    for (flag, names) in flags {
-        for name in names.iter().filter(|n| seen.insert(n.trim())) {
-            columns.push(table::column(flag, name));
-        }
+    if let Some(kind) = Kind::find(name) {
+        return Ok(Box::new(Forecaster::untrained(Settings::new(kind, names.to_vec()))));
     }
-    args.reading.open(&args.data, columns)
-}
-
-fn task(args: &Args, table: &Table) -> Task {
-    let place = |name: &String| table.columns.iter().position(|c| c.name == name.trim());
-    let places = |names: &[String]| -> Vec<usize> {
-        let found: BTreeSet<usize> = names.iter().filter_map(place).collect();
-        found.into_iter().collect()
-    };
-    let targets: Vec<usize> = places(&args.target);
-    let known = places(&args.known);
-    let mut inputs = places(&args.inputs);
-    inputs.retain(|i| !targets.contains(i) && !known.contains(i));
-    let t0 = table.t0_unix_ns.map(|ns| ns as f64 / NS_PER_S as f64);
-    let columns = table.columns.iter().map(|c| c.values.clone()).collect();
-    let series = Series::new(&table.t_s, t0, columns);
-    let mut task = Task::new(series, targets, inputs, known, args.horizons.ahead.clone());
-    task.squared = args.horizons.range;
-    task
-}
-
-fn parts(args: &Args, table: &Table) -> Result<Parts, Report> {
-    let rows = table.t_s.len();
-    let train = args.train_until.rows("--train-until", table)?;
-    let test = match &args.validate_until {
-        Some(border) => border.rows("--validate-until", table)?,
-        None => train,
-    };
-    let ahead = args.horizons.ahead[0];
-    let error = if train < 10 {
-        format!("--train-until leaves {train} rows to learn from, at least 10 are needed")
-    } else if test < train {
-        "--validate-until lies before --train-until".to_owned()
-    } else if test - 1 + ahead >= rows {
-        format!("of {rows} rows none is left to judge {ahead} rows ahead on: {test} are learnt from")
-    } else {
-        return Ok(Parts { train, test });
-    };
-    Err(Diagnostic::error(error).help("learn from fewer rows, or from more").into())
-}
-
-fn model(name: &str) -> Result<Box<dyn Model>, Report> {
-    predictors::find(name).ok_or_else(|| {
-        let names = predictors::NAMES.iter().map(|n| n.0);
-        let known: Vec<&str> = names.clone().collect();
+    predictors::find(name, task).ok_or_else(|| {
+        let known: Vec<&str> =
+            predictors::NAMES.iter().map(|n| n.0).chain(Kind::ALL.iter().map(|k| k.0.name())).collect();
         Diagnostic::error(format!("there is no forecaster `{name}`"))
-            .help(format!("there are {}", known.join(", ")))
-            .maybe_help(near(name, names).filter(|help| help.starts_with("did")))
+            .help(format!("there are {}; a trained one is a file that ends in .json", known.join(", ")))
+            .maybe_help(near(name, known.iter().copied()).filter(|help| help.starts_with("did")))
             .into()
     })
+}
+
+/// A network from its files, if it suits the task.
+fn trained(path: &Path, task: &Task, names: &[String]) -> Result<Box<dyn Model>, Report> {
+    let file = path.display().to_string();
+    let refuse =
+        |why: String, help: &str| Report::from(Diagnostic::error(format!("`{file}`: {why}")).help(help));
+    let text =
+        fs::read_to_string(path).map_err(|e| refuse(e.to_string(), "name a file that `train` wrote"))?;
+    let weights = |name: &str| {
+        let beside = path.with_file_name(name);
+        let size = fs::metadata(&beside).map(|m| m.len()).unwrap_or(0);
+        if size > WEIGHTS_BYTES {
+            return Err(format!("{} is larger than {} MiB", beside.display(), WEIGHTS_BYTES >> 20));
+        }
+        fs::read(&beside).map_err(|e| format!("{}: {e}", beside.display()))
+    };
+    let network = Network::read(&text, weights)
+        .map_err(|e| refuse(e.to_string(), "train it anew, or name another file that `train` wrote"))?;
+    let head = &network.head;
+    if head.channels != names || head.targets != task.targets.len() {
+        let why = format!(
+            "it was trained on {} (the first {} to forecast)",
+            head.channels.join(", "),
+            head.targets
+        );
+        return Err(refuse(why, "give the same columns to --target, --inputs and --known, in that order"));
+    }
+    if let Some(other) = task.horizons.iter().find(|h| network.horizon(**h).is_none()) {
+        let known: Vec<String> = head.horizons.iter().map(usize::to_string).collect();
+        return Err(refuse(
+            format!("it cannot look {other} rows ahead"),
+            &format!("it looks {} ahead", known.join(", ")),
+        ));
+    }
+    if (task.series.step_s / head.step_s - 1.0).abs() > 0.1 {
+        let why = format!("its rows were {} s apart, these are {} s apart", head.step_s, task.series.step_s);
+        return Err(refuse(why, "train one on rows of this spacing"));
+    }
+    Ok(Box::new(Forecaster::trained(network)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn horizons_are_lists_or_ranges() {
-        assert_eq!(parse_horizons("36,6").map(|h| (h.ahead, h.range)), Ok((vec![6, 36], false)));
-        assert_eq!(parse_horizons("1..3").map(|h| (h.ahead, h.range)), Ok((vec![1, 2, 3], true)));
-        for bad in ["", "0", "3..1", "a", "1..", "1,,2", "99999999", "-1", "1.5"] {
-            assert!(parse_horizons(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn help_fits_a_terminal() {

@@ -120,6 +120,26 @@ fn a_fault_of_a_rig_is_told_with_the_signal_that_has_it() {
     for alarm in alarms.iter().filter(fault) {
         assert!(alarm.split(',').next_back().unwrap().starts_with("flow"), "{alarm}");
     }
+    // Of all alarms over the six, a tenth may be false: the true ones stay.
+    let strict = detect(&[
+        "--data",
+        &data,
+        "--time",
+        "datetime",
+        "--signals",
+        SIGNALS,
+        "--label",
+        "anomaly",
+        "--train-rows",
+        "400",
+        "--out",
+        &out,
+        "--fdr",
+        "0.1",
+    ]);
+    let strict = strict.json();
+    assert_eq!(strict["labels"]["events_missed"], 0, "{strict}");
+    assert!(strict["labels"]["false_onsets"].as_u64() <= all["labels"]["false_onsets"].as_u64());
     let html = fs::read_to_string(dir.path().join("page/report.html")).unwrap();
     assert!(html.matches("<svg").count() >= 24 && html.contains("labelled"), "signals and scores are drawn");
 }
@@ -286,6 +306,7 @@ fn what_cannot_be_done_is_said() {
     refused(&["--signals", "flow", "--windows", &at("windows.json")], 2, &["windows.json"]);
     refused(&["--signals", "flow", "--windows", &at("none.json")], 2, &["none.json"]);
     refused(&["--signals", "flow", "--alarms-per-month", "-1"], 2, &["above 0"]);
+    refused(&["--signals", "flow", "--fdr", "0.1"], 2, &["clean rows"]);
     refused(&["--signals", "flow", "--label", "truth"], 2, &["truth"]);
     refused(&["--signals", "flow", "--explain", &at("no/folder/x.csv")], 3, &["cannot write"]);
     refused(&["--signals", "flow", "--data", &at("empty")], 2, &["no table"]);

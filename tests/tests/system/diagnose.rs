@@ -48,6 +48,43 @@ fn a_bench_draws_its_faults_from_the_seed_and_each_kind_is_among_them() {
     assert!(f1 > 0.6, "{one}");
 }
 
+/// A heater that gives a hundredth of its heat: the box cools, and the change is a label.
+#[test]
+fn a_simulated_things_physics_can_change_and_the_label_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let own = format!("{}/tests/fixtures/own", root());
+    let text = fs::read_to_string(format!("{own}/heated-box.ron")).unwrap();
+    let (head, _) = text.split_once("    expect: [").unwrap();
+    let change = r#"    timeline: [(at: "80min", until: "110min", do: Change(target: "box", parameter: "p_heater", factor: 0.01, kind: "heater_weak"))],
+    expect: [Always(signal: "box/probe.temperature@truth", below: 35.0, after: "95min", before: "110min")],
+)"#;
+    let file = dir.path().join("weak.ron");
+    let put = |text: String| fs::write(&file, text).unwrap();
+    put(format!("{head}{change}"));
+    let record = dir.path().join("rec").display().to_string();
+    let catalog = format!("{own}/catalog");
+    let run = [
+        "run",
+        file.to_str().unwrap(),
+        "--catalog",
+        &catalog,
+        "--broker",
+        "none",
+        "--quiet",
+        "--record",
+        &record,
+    ];
+    let ran = command(&run);
+    assert_eq!(ran.code(), 0, "{}\n{}", ran.stdout(), ran.stderr());
+    let judged = command(&["score", "diagnose", "--record", &record]).json();
+    assert_eq!(judged["kinds"].as_object().unwrap().keys().collect::<Vec<_>>(), ["heater_weak"]);
+    for (wrong, said) in [("p_heater", "p_heatr"), ("\"box\", parameter", "\"bok\", parameter")] {
+        put(format!("{head}{change}").replace(wrong, said));
+        let refused = command(&["check", file.to_str().unwrap(), "--catalog", &catalog]);
+        assert_eq!(refused.code(), 2, "{}", refused.stderr());
+    }
+}
+
 #[test]
 fn a_recording_is_watched_causally_and_a_fault_in_it_is_named() {
     let dir = tempfile::tempdir().unwrap();

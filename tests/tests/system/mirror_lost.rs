@@ -209,7 +209,8 @@ fn nothing_lost(name: &str, mirror: &mut Mirror, sent: u64, looks: u64) {
         count - numbers.len()
     );
     assert!(missing.is_empty(), "{} of {sent} lost: {:?}", missing.len(), &missing[..missing.len().min(20)]);
-    assert!(looks > 20, "{looks}");
+    // That somebody looked at all.
+    assert!(looks > 5, "{looks}");
 }
 
 #[test]
@@ -358,7 +359,8 @@ fn a_network_that_is_cut_at_fifty_moments_loses_nothing() {
     let sent = publisher.finish();
     let looks = watcher.finish();
     let connections = mirror.metric("broker_connections_total");
-    assert!(connections > 10.0, "{connections} connections");
+    // Two thirds of the moments, and some of the rest, end a connection.
+    assert!(connections > 15.0, "{connections} connections");
     nothing_lost(name, &mut mirror, sent, looks);
 }
 

@@ -275,6 +275,16 @@ impl Keeper {
         }
     }
 
+    /// Takes values that the twin at this place heard in a dialect of its device.
+    pub fn take_values(&mut self, at: usize, fields: &Map<String, Value>, now_ms: i64) {
+        let Some(kept) = self.twins.get_mut(at) else { return };
+        kept.shadow.report(fields, None, seconds(now_ms));
+        self.dirty.insert((at, None));
+        if self.waiting.contains(&at) {
+            self.settle(at, now_ms);
+        }
+    }
+
     fn presence(&mut self, at: usize, payload: &[u8], now_ms: i64) {
         let kept = &mut self.twins[at];
         let online = payload != b"offline";

@@ -13,9 +13,11 @@ pub struct Persistence;
 impl Model for Persistence {
     fn fit(&mut self, _task: &Task, _until: usize) {}
 
-    fn forecast(&self, task: &Task, origin: usize, out: &mut [f64]) {
-        for (target, out) in task.targets.iter().zip(out.chunks_mut(task.horizons.len())) {
-            out.fill(task.series.held(*target)[origin]);
+    fn forecast(&mut self, task: &Task, origins: &[usize], out: &mut [f64]) {
+        for (origin, out) in origins.iter().zip(out.chunks_mut(task.width())) {
+            for (target, out) in task.targets.iter().zip(out.chunks_mut(task.horizons.len())) {
+                out.fill(task.series.held(*target)[*origin]);
+            }
         }
     }
 }
@@ -68,12 +70,14 @@ impl Model for Seasonal {
         }
     }
 
-    fn forecast(&self, task: &Task, origin: usize, out: &mut [f64]) {
-        for (i, target) in task.targets.iter().enumerate() {
-            let held = task.series.held(*target);
-            for (k, ahead) in task.horizons.iter().enumerate() {
-                let at = self.seasons.get(i).copied().flatten().and_then(|s| before(origin, *ahead, s));
-                out[i * task.horizons.len() + k] = held[at.unwrap_or(origin)];
+    fn forecast(&mut self, task: &Task, origins: &[usize], out: &mut [f64]) {
+        for (origin, out) in origins.iter().zip(out.chunks_mut(task.width())) {
+            for (i, target) in task.targets.iter().enumerate() {
+                let held = task.series.held(*target);
+                for (k, ahead) in task.horizons.iter().enumerate() {
+                    let at = self.seasons.get(i).copied().flatten().and_then(|s| before(*origin, *ahead, s));
+                    out[i * task.horizons.len() + k] = held[at.unwrap_or(*origin)];
+                }
             }
         }
     }
@@ -99,7 +103,7 @@ mod tests {
         let mut model = Seasonal::default();
         model.fit(&task, 300);
         let mut out = [0.0; 3];
-        model.forecast(&task, 310, &mut out);
+        model.forecast(&task, &[310], &mut out);
         assert_eq!(out, [311.0 % 24.0, 315.0 % 24.0, 340.0 % 24.0]);
     }
 

@@ -54,6 +54,9 @@ const BACKLOG_BYTES: usize = 64 << 20;
 /// How often the connection is looked after while rounds are empty.
 const IDLE: Duration = Duration::from_millis(50);
 
+/// Where device shadows live: below a `$` that `#` does not cover, so that it is subscribed to by name.
+const SHADOWS: &str = "$aws/";
+
 /// The publisher of messages that are not the run's own.
 pub const FOREIGN: u32 = u32::MAX;
 
@@ -185,10 +188,13 @@ impl Exchange {
         let connection = match connect {
             None => None,
             Some(options) => {
-                let filter = format!("{}#", box_.prefix);
                 // At the highest quality, so that each message comes back with the one it was published with.
+                let mut filters = vec![(format!("{}#", box_.prefix), 2)];
+                if box_.prefix.is_empty() {
+                    filters.push((format!("{SHADOWS}#"), 2));
+                }
                 let connection =
-                    Link::open(ConnectOptions { ca_file, timeout, ..options }, filter, 2, patience)?;
+                    Link::open(ConnectOptions { ca_file, timeout, ..options }, filters, patience)?;
                 Some(connection)
             }
         };
@@ -383,7 +389,7 @@ fn publish(
     topic.push_str(prefix);
     topic.push_str(&message.topic);
     // `#` does not match such names, so the message would never come back.
-    if topic.starts_with('$') {
+    if topic.starts_with('$') && !topic.starts_with(SHADOWS) {
         let problem = "names that start with `$` belong to the broker";
         return Err(WireError::BadMessage { topic: topic.clone(), problem });
     }

@@ -24,18 +24,18 @@ impl Link {
     /// Connects and subscribes; with patience, a connection that comes back.
     pub fn open(
         options: ConnectOptions,
-        filter: String,
-        qos: u8,
+        filters: Vec<(String, u8)>,
         patience: Duration,
     ) -> Result<Self, WireError> {
         if patience.is_zero() {
             let mut connection = Connection::connect(&options)?;
-            connection.subscribe(&[(&filter, qos)], options.timeout)?;
+            let all: Vec<(&str, u8)> = filters.iter().map(|(f, qos)| (f.as_str(), *qos)).collect();
+            connection.subscribe(&all, options.timeout)?;
             return Ok(Self::Strict(Box::new(connection)));
         }
         // A clean session leaves nothing behind at the broker. What it had not acknowledged is published anew.
         let mut options = SessionOptions::new(options);
-        options.filters = vec![(filter, qos)];
+        options.filters = filters;
         options.longest = Duration::from_secs(2);
         options.waiting_bytes = KEPT_BYTES;
         Ok(Self::Patient(Box::new(Session::start(options)?), patience))

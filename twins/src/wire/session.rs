@@ -112,6 +112,8 @@ pub struct Session {
     next_try: Instant,
     /// When the connection, or its absence, began.
     since: Instant,
+    /// Whether anything came over this connection.
+    brought: bool,
     /// Why there is none.
     reason: String,
     jitter: RandomState,
@@ -135,6 +137,7 @@ impl Session {
             attempt: 0,
             next_try: now,
             since: now,
+            brought: false,
             reason: String::new(),
             jitter: RandomState::new(),
             stats: SessionStats::default(),
@@ -162,6 +165,7 @@ impl Session {
         self.news.push(SessionNews::Back { remembered });
         self.connection = Some(connection);
         self.since = Instant::now();
+        self.brought = false;
         Ok(())
     }
 
@@ -171,8 +175,9 @@ impl Session {
             self.stats.oversized += connection.oversized();
             self.outgoing = connection.take_outgoing();
             self.options.connect.received_qos2 = connection.received_qos2().clone();
-            // One that stood for long begins with short waits; one that breaks at once goes on with longer ones.
-            if self.since.elapsed() > self.options.longest {
+            // One that brought something, or stood for long, begins with short waits; one that breaks at once goes on with
+            // longer ones.
+            if self.brought || self.since.elapsed() > self.options.longest {
                 self.attempt = 0;
             }
             self.since = Instant::now();
@@ -296,6 +301,7 @@ impl Session {
         let Some(connection) = &mut self.connection else { return Ok(0) };
         match connection.pump(Some(wait), on) {
             Ok(count) => {
+                self.brought |= count > 0;
                 self.fill();
                 Ok(count)
             }

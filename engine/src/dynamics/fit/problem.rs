@@ -11,6 +11,8 @@ use rayon::prelude::*;
 
 /// Model error as a share of an output's standard deviation, before residuals are known.
 const SHARE: f64 = 0.08;
+/// The most that is allowed for it, [K²].
+const MOST: f64 = 0.25;
 
 /// What an unknown stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +70,7 @@ impl Problem {
                     let n = readings().count().max(1) as f64;
                     let mean = readings().sum::<f64>() / n;
                     let square = readings().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n;
-                    output.variance() + (SHARE * SHARE * square).max(0.01)
+                    output.variance() + (SHARE * SHARE * square).clamp(0.01, MOST)
                 })
                 .collect(),
             models: Vec::new(),

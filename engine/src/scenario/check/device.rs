@@ -3,6 +3,8 @@
 use super::Place;
 use crate::{
     catalog::{Catalog, Firmware, LawDef, PowerDef, ThingDef},
+    dialect::{Dialect, DialectError},
+    mirror::physical::{voice, with_unit},
     scenario::{
         PayloadDef, PublishDef,
         definition::{sensor_signals, unknown},
@@ -58,7 +60,12 @@ pub(in crate::scenario) fn check_firmware(
         .all(|p| catalog.sensors.contains_key(&p.model) || catalog.actuators.contains_key(&p.model));
     for (i, publish) in firmware.publish.iter().enumerate() {
         let known = complete.then_some(signals.as_slice());
-        check_publish(publish, known, &place.inside(&format!("publish[{i}]")), report);
+        let place = place.inside(&format!("publish[{i}]"));
+        check_publish(publish, known, &place, report);
+        if let Some(known) = known {
+            let signals: Vec<(String, String)> = known.iter().map(|n| with_unit(n)).collect();
+            check_voice(publish, "device", &signals, &catalog.dialects, &place, report);
+        }
     }
     for (i, command) in firmware.commands.iter().enumerate() {
         let place = place.inside(&format!("commands[{i}]"));
@@ -113,6 +120,48 @@ pub(super) fn check_publish(
     if let PayloadDef::Template(text) = &publish.payload {
         check_template(text, signals, place, report);
     }
+}
+
+/// A publish in a dialect: whether there is such a dialect, and whether the device can speak it at this address.
+pub(super) fn check_voice(
+    publish: &PublishDef,
+    device: &str,
+    signals: &[(String, String)],
+    dialects: &Dialect,
+    place: &Place<'_>,
+    report: &mut Report,
+) {
+    let topic = publish.topic.replace("{device}", device).replace("{zone}", "zone");
+    let Some(voice) = voice(publish, &topic, device, signals, dialects) else { return };
+    if publish.qos != 0 || publish.retain {
+        let key = if publish.retain { "retain" } else { "qos" };
+        let text = "a dialect says by itself what is retained, and at which quality of service";
+        report.push(place.error(key, text).help("leave `qos` and `retain` out"));
+    }
+    if let Err(error) = voice {
+        dialect_error(&error, dialects, "payload", place, report);
+    }
+}
+
+/// Says where in the file a dialect's complaint belongs.
+pub(super) fn dialect_error(
+    error: &DialectError,
+    dialects: &Dialect,
+    key: &str,
+    place: &Place<'_>,
+    report: &mut Report,
+) {
+    let at = match (error.field, error.key.as_str()) {
+        ("topic", _) => "topic".to_owned(),
+        (field, "") => format!("{key}.{field}"),
+        (field, entry) => format!("{key}.{field}[\"{entry}\"]"),
+    };
+    let names = dialects.names();
+    let near = (error.field == "name").then(|| {
+        let name = error.message.split('`').nth(1).unwrap_or_default();
+        near(name, names.iter().copied()).unwrap_or_else(|| format!("dialects: {}", names.join(", ")))
+    });
+    report.push(place.error(&at, &error.message).maybe_help(error.help.clone().or(near)));
 }
 
 /// An MQTT topic (MQTT 3.1.1 § 4.7): not empty, at most 65,535 bytes, wildcards in filters only, and only known `{…}`.

@@ -1,9 +1,14 @@
 //! Devices: groups and physicals; and what the timeline and expectations may name of them.
 
-use super::{Checker, Place, check_firmware, check_id, check_power, device::check_publish};
+use super::{
+    Checker, Place, check_firmware, check_id, check_power,
+    device::{check_publish, check_voice},
+};
 use crate::{
     catalog::{BusDef, Catalog, Firmware, PartDef, ThingDef},
-    environment, local, physics,
+    environment, local,
+    mirror::physical::with_unit,
+    physics,
     scenario::{
         Action, EventDef, GroupDef, PhysicalSource,
         definition::{check_radio, sensor_signals, unknown},
@@ -300,7 +305,11 @@ impl Checker<'_> {
             }
             let signals: Vec<String> =
                 map.keys().map(|k| k.split('@').next().unwrap_or(k).to_owned()).collect();
-            check_publish(&physical.publish, Some(&signals), &place.inside("publish"), &mut self.report);
+            let published = place.inside("publish");
+            check_publish(&physical.publish, Some(&signals), &published, &mut self.report);
+            let spoken: Vec<(String, String)> = signals.iter().map(|n| with_unit(n)).collect();
+            let dialects = &self.catalog.dialects;
+            check_voice(&physical.publish, &physical.id, &spoken, dialects, &published, &mut self.report);
             if self.report.errors() > before {
                 continue;
             }

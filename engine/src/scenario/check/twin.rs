@@ -1,13 +1,19 @@
 //! Twins: what they follow and hear, what they know and are to learn, how far ahead they look.
 
-use super::{Checker, Place, device::check_topic, fleet::Targets};
+use super::{
+    Checker, Place,
+    device::{check_topic, dialect_error},
+    fleet::Targets,
+};
 use crate::{
+    catalog::ThingDef,
     dynamics::{
         DynamicsDef,
         definition::{ParameterDef, PriorDef},
         model::DynamicsError,
         params::Params,
     },
+    mirror::ear,
     scenario::{
         DecodeDef,
         definition::unknown,
@@ -16,6 +22,20 @@ use crate::{
     },
 };
 use std::io::Read;
+
+/// The signals that a twin of this thing follows.
+fn followed(thing: &ThingDef) -> Vec<&str> {
+    if thing.dynamics.is_none() {
+        return thing.signals.iter().map(|s| s.signal.as_str()).collect();
+    }
+    let network = thing.dynamics.iter();
+    network
+        .flat_map(|n| {
+            let inputs = n.inputs.iter().map(|i| i.signal.as_str());
+            inputs.chain(n.outputs.iter().map(|o| o.signal.as_str()))
+        })
+        .collect()
+}
 
 /// Largest file of parameters, [bytes].
 const MAX_PARAMS_BYTES: u64 = 1 << 20;
@@ -99,17 +119,30 @@ impl Checker<'_> {
             if let Some(network) = network {
                 self.learnt(&mirror.learn, network, &place);
             }
+            if let Some(predictor) = &mirror.predictor
+                && let Err(error) = self.files.open(&predictor.file)
+            {
+                let said = Diagnostic::error(error.message).maybe_help(error.help);
+                self.report_at(Some(said), &place.path("predictor.file"));
+            }
             if let Some(params) = &mirror.params {
                 self.params(params, network, &place);
             }
+            for (key, given) in [("params", mirror.params.is_some()), ("learn", !mirror.learn.is_empty())] {
+                if given && thing.is_some_and(|t| t.dynamics.is_none() && !t.signals.is_empty()) {
+                    let error = place.error(key, "signals that are followed as they come have no parameters");
+                    self.report.push(error.help("leave it out, or name a thing with dynamics"));
+                }
+            }
             if let Some(thing) = thing
                 && thing.dynamics.is_none()
+                && thing.signals.is_empty()
             {
                 let text = format!("`{}` has no dynamics: a twin cannot follow with it", thing.name);
                 self.report.push(
                     place
                         .error("thing", text)
-                        .help("give the thing `dynamics: (…)`, or name one that has them"),
+                        .help("give the thing `dynamics: (…)` or `signals: […]`, or name one that has them"),
                 );
             }
             if mirror.bind.is_empty() {
@@ -119,6 +152,20 @@ impl Checker<'_> {
             for (k, bind) in mirror.bind.iter().enumerate() {
                 let place = place.inside(&format!("bind[{k}]"));
                 check_topic(&bind.topic, true, "topic", &place, &mut self.report);
+                if let DecodeDef::Dialect { map, .. } = &bind.decode
+                    && let Some(thing) = thing
+                {
+                    let signals = followed(thing);
+                    for key in map.keys().filter(|k| !signals.contains(&k.as_str())) {
+                        let span = self.source.key_span_of(&place.path("decode.map"), key);
+                        let error = unknown("signal", key, signals.iter().copied());
+                        self.report.push(error.at(self.source, span, ""));
+                    }
+                    let dialects = &self.catalog.dialects;
+                    if let Some(Err(error)) = ear(mirror, bind, &signals, dialects) {
+                        dialect_error(&error, dialects, "decode", &place, &mut self.report);
+                    }
+                }
                 if let DecodeDef::Pointers { map, .. } = &bind.decode {
                     for (signal, pointer) in map {
                         if !pointer.is_empty() && !pointer.starts_with('/') {
@@ -128,6 +175,15 @@ impl Checker<'_> {
                         }
                     }
                 }
+            }
+            if mirror
+                .watch
+                .is_some_and(|w| !(w.readings_per_alarm >= 1.0 && w.readings_per_alarm.is_finite()))
+            {
+                let error =
+                    place.error("watch.readings_per_alarm", "a false alarm takes at least one reading");
+                self.report
+                    .push(error.help("write how many readings may pass to a false alarm, such as 2000"));
             }
             if let Some(command) = &mirror.command {
                 let place = place.inside("command");

@@ -15,7 +15,7 @@ const MOST_STREAMS: usize = 60;
 /// Signals that are drawn of one stream: those named in alarms first.
 const MOST_SIGNALS: usize = 8;
 /// What the line of scores is.
-const SCORE: &str = "score, powers of ten of how rarely as unusual a row comes; its threshold at the end";
+const SCORE: &str = "score: how unusual a row is, in powers of ten; its threshold at the end";
 
 /// A page in the making.
 #[derive(Debug, Default)]

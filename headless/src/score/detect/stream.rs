@@ -14,12 +14,14 @@ use twinfleet_engine::{
 
 /// Signals that an alarm names, at most.
 const NAMED: usize = 3;
+/// Rows from its onset that name them.
+const NAMING_ROWS: usize = 20;
 
 /// What is known beforehand.
 #[derive(Clone, Copy, Debug)]
 pub struct Learnt<'a> {
-    /// False alarms allowed.
-    pub contract: Contract,
+    /// False alarms allowed, where that was said.
+    pub contract: Option<Contract>,
     /// The file's first rows are clean.
     pub rows: Option<usize>,
     /// Clean rows of a file of their own.
@@ -42,6 +44,9 @@ pub const NAMES: [&str; 11] = [
     "dynamic-pca",
     "sub-pca",
 ];
+
+/// What a detector of normal behaviour is called in figures.
+pub const NORMAL: &str = "normal behaviour";
 
 /// Rows before each that dynamic and sub-PCA look at.
 const DYNAMIC_LAGS: usize = 2;
@@ -71,7 +76,7 @@ pub struct Alarm {
     pub to: usize,
     /// Highest score.
     pub score: f64,
-    /// Signals that speak for it: the one named at the onset, then those named most often.
+    /// Signals that speak for it, those named most often in its first rows first.
     pub blamed: Vec<usize>,
 }
 
@@ -79,12 +84,16 @@ pub struct Alarm {
 /// behaviour; else what is new.
 pub fn watch(stream: &Stream, learnt: &Learnt<'_>) -> Result<Watched, Report> {
     let signals = stream.table.columns.len();
-    let contract = learnt.contract;
     let own = learnt.rows.map(|n| n.min(stream.rows()));
     let own_rows: Vec<Vec<f64>> = (0..own.unwrap_or(0)).map(|i| stream.row(i)).collect();
     let clean = learnt.clean.or(own.map(|_| own_rows.as_slice()));
     // Rows of another file say nothing of which of this one's are clean.
     let from = if learnt.clean.is_some() { 0 } else { own.unwrap_or(0) };
+    // Fewer clean rows cannot show what comes more rarely.
+    let of_clean = |clean: &[Vec<f64>]| {
+        let rows = (clean.len() as f64).clamp(1.0, Contract::default().rows);
+        learnt.contract.unwrap_or(Contract { rows })
+    };
     let name = match learnt.detector {
         "auto" if signals > 1 && clean.is_some() => "normal",
         "auto" => "novelty",
@@ -101,8 +110,10 @@ pub fn watch(stream: &Stream, learnt: &Learnt<'_>) -> Result<Watched, Report> {
     };
     let lags = match name {
         "normal" => {
-            let detector = Trained::fit(clean.ok_or_else(needed)?, contract).map_err(too_few)?;
-            return Ok(run(stream, detector, from, contract, "normal behaviour"));
+            let clean = clean.ok_or_else(needed)?;
+            let contract = of_clean(clean);
+            let detector = Trained::fit(clean, contract).map_err(too_few)?;
+            return Ok(run(stream, detector, from, contract, NORMAL));
         }
         "pca" => Some(0),
         "dynamic-pca" => Some(DYNAMIC_LAGS),
@@ -110,9 +121,12 @@ pub fn watch(stream: &Stream, learnt: &Learnt<'_>) -> Result<Watched, Report> {
         _ => None,
     };
     if let Some(lags) = lags {
-        let detector = Pca::fit(clean.ok_or_else(needed)?, lags, contract).map_err(too_few)?;
+        let clean = clean.ok_or_else(needed)?;
+        let contract = of_clean(clean);
+        let detector = Pca::fit(clean, lags, contract).map_err(too_few)?;
         return Ok(run(stream, detector, from, contract, "principal components"));
     }
+    let contract = learnt.contract.unwrap_or_default();
     let before = learnt.clean.unwrap_or_default();
     if let Some(detector) = Ranked::new(name, signals, contract) {
         return Ok(run_all(stream, detector, before, from, contract, "statistic of change"));
@@ -181,16 +195,15 @@ impl Watched {
         let steps = &self.steps[from..to];
         let score = steps.iter().map(|s| s.score).fold(0.0, f64::max);
         let mut counts: Vec<(usize, usize)> = Vec::new();
-        for k in steps.iter().filter_map(|s| s.blame) {
+        // Later on, what follows from a fault speaks louder than what began it.
+        for k in steps.iter().take(NAMING_ROWS).filter_map(|s| s.blame) {
             match counts.iter_mut().find(|c| c.0 == k) {
                 Some(c) => c.1 += 1,
                 None => counts.push((k, 1)),
             }
         }
         counts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-        let mut blamed: Vec<usize> = steps[0].blame.into_iter().collect();
-        blamed.extend(counts.iter().map(|c| c.0).filter(|k| Some(*k) != steps[0].blame));
-        blamed.truncate(NAMED);
+        let blamed = counts.iter().map(|c| c.0).take(NAMED).collect();
         Alarm { from, to, score, blamed }
     }
 

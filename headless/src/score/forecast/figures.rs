@@ -1,7 +1,7 @@
 //! What came of forecasts: errors, coverage, width and pinball loss, beside persistence.
 
 use super::walk::Sheet;
-use crate::exit::say;
+use crate::{exit::say, report::escape};
 use serde_json::json;
 use std::collections::BTreeMap;
 use twinfleet_twins::predictors::task::Task;
@@ -152,6 +152,70 @@ impl Figures {
                 self.scaled_mae()
             ));
         }
+    }
+
+    /// Mean absolute errors, by target and horizon.
+    pub fn errors(&self) -> Vec<serde_json::Value> {
+        let h = self.horizons.len();
+        let each = self.cells.iter().enumerate().map(|(i, c)| {
+            json!({ "channel": self.targets[i / h], "horizon": self.horizons[i % h], "mae": c.absolute / c.n as f64 })
+        });
+        each.collect()
+    }
+
+    /// Prints the mean absolute errors of several models side by side, the least of each row marked.
+    pub fn print_beside(all: &[(&str, Self)]) {
+        let Some((_, first)) = all.first() else { return };
+        let wide = first.targets.iter().map(|t| t.chars().count()).max().unwrap_or(0).max(7);
+        let heads: String = all.iter().map(|(name, _)| format!("  {name:>12}")).collect();
+        say(format_args!(
+            "{:wide$}  {:>7}{heads}   (mean absolute error; * the least)",
+            "channel", "horizon"
+        ));
+        let h = first.horizons.len();
+        for (c, name) in first.targets.iter().enumerate() {
+            for k in shown(h, h > SHOWN, first.targets.len()) {
+                let errors: Vec<f64> =
+                    all.iter().map(|(_, f)| &f.cells[c * h + k]).map(|c| c.absolute / c.n as f64).collect();
+                let least = errors.iter().copied().fold(f64::INFINITY, f64::min);
+                let cells: String = errors
+                    .iter()
+                    .map(|e| format!("  {:>11}{}", digits(*e), if *e <= least { '*' } else { ' ' }))
+                    .collect();
+                say(format_args!("{name:wide$}  {:>7}{cells}", first.horizons[k]));
+            }
+        }
+    }
+
+    /// The same as a table of a page.
+    pub fn html(&self) -> String {
+        let h = self.horizons.len();
+        let mut html = String::from(
+            "<table><thead><tr><th>channel</th><th>rows ahead</th><th>MAE</th><th>persistence</th>\
+             <th>held</th><th>width</th><th>forecasts</th></tr></thead><tbody>\n",
+        );
+        for (c, name) in self.targets.iter().enumerate() {
+            for k in shown(h, h > SHOWN, self.targets.len()) {
+                let cell = &self.cells[c * h + k];
+                let n = cell.n as f64;
+                html += &format!(
+                    "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.1} %</td><td>{}</td><td>{}</td></tr>\n",
+                    escape(name),
+                    self.horizons[k],
+                    digits(cell.absolute / n),
+                    digits(cell.persistence / n),
+                    100.0 * cell.held as f64 / n,
+                    digits(cell.width / n),
+                    cell.n
+                );
+            }
+        }
+        html + &format!(
+            "</tbody></table>\n<p>Intervals of {:.0} % held {:.1} % overall, {:.1} % on the worst day.</p>\n",
+            100.0 * self.interval,
+            100.0 * self.coverage(),
+            100.0 * self.worst_day()
+        )
     }
 
     fn print_json(&self, model: &str, about: &str, range: bool) {

@@ -1,16 +1,15 @@
 //! Forward through a table: forecasts from each origin, intervals from what has come due, figures of what came.
 
-use super::{Parts, figures::Figures};
-use crate::{aside::Aside, table::time_text};
-use std::{
-    collections::VecDeque,
-    io::{self, Write},
-};
-use twinfleet_engine::{predict::conformal::Lane, scenario::recording::Table};
+use super::{figures::Figures, gallery::Gallery};
+use crate::{aside::Aside, series_args::Parts, table::time_text};
+use std::io::{self, Write};
+use twinfleet_engine::{predict::conformal::Intervals, scenario::recording::Table};
 use twinfleet_twins::predictors::{Model, task::Task};
 
 /// Origins that a model is asked about at once.
 const BLOCK: usize = 64;
+/// Times that a model learns again on the way, about.
+const REFITS: usize = 12;
 /// Origins on which the intervals learn at most before the part that is judged.
 const CALIBRATION: usize = 2000;
 
@@ -23,6 +22,10 @@ pub struct Settings {
     pub every: usize,
     /// Probability of the intervals.
     pub interval: f64,
+    /// Whether what comes due on the way is not learnt from.
+    pub frozen: bool,
+    /// Whether pictures are kept.
+    pub drawn: bool,
 }
 
 /// How rows are written: times, names and decimals.
@@ -41,7 +44,7 @@ pub struct Sheet {
 
 impl Sheet {
     /// Of a table's rows; `train` of them tell mean and deviation.
-    pub fn new(table: &Table, task: &Task, names: &[String], train: usize) -> Self {
+    pub fn new(table: &Table, task: &Task, train: usize) -> Self {
         let slots = task.series.slots();
         let mut times = vec![String::new(); slots];
         let mut days = vec![0; slots];
@@ -61,10 +64,15 @@ impl Sheet {
             .collect();
         // Five digits below the deviation: more is noise, and a file of millions of rows.
         let decimals = scales.iter().map(|s| (5.0 - s.1.log10().floor()).clamp(0.0, 12.0) as usize).collect();
-        let named = |t: &usize| names.iter().find(|n| n.trim() == table.columns[*t].name);
-        let names =
-            task.targets.iter().map(|t| named(t).map_or_else(String::new, |n| quoted(n.trim()))).collect();
+        let names = task.targets.iter().map(|t| quoted(&table.columns[*t].name)).collect();
         Self { times, days, names, decimals, scales }
+    }
+}
+
+impl Sheet {
+    /// The time of a slot; empty where the table has no row.
+    pub fn time(&self, slot: usize) -> &str {
+        &self.times[slot]
     }
 }
 
@@ -76,55 +84,6 @@ fn quoted(cell: &str) -> String {
     }
 }
 
-/// Forecasts that have not all come due.
-struct Pending {
-    origin: usize,
-    forecast: Vec<f64>,
-    lower: Vec<f64>,
-    upper: Vec<f64>,
-}
-
-/// Intervals of all targets and horizons, and the forecasts that they have yet to hear of.
-struct Intervals {
-    lanes: Vec<Lane>,
-    pending: VecDeque<Pending>,
-    settled: usize,
-}
-
-impl Intervals {
-    fn new(task: &Task, interval: f64) -> Self {
-        Self { lanes: vec![Lane::new(interval); task.width()], pending: VecDeque::new(), settled: 0 }
-    }
-
-    /// Hears of all that came up to and with `now`.
-    fn settle(&mut self, task: &Task, now: usize) {
-        let horizons = &task.horizons;
-        for p in &self.pending {
-            let after = |slot: usize| horizons.partition_point(|h| p.origin + h <= slot);
-            for k in after(self.settled)..after(now) {
-                for c in 0..task.targets.len() {
-                    let at = c * horizons.len() + k;
-                    let came = task.target(c, p.origin, horizons[k]);
-                    self.lanes[at].observe(came - p.forecast[at], 1.0);
-                }
-            }
-        }
-        self.settled = now;
-        let longest = task.longest();
-        while self.pending.front().is_some_and(|p| p.origin + longest <= now) {
-            self.pending.pop_front();
-        }
-    }
-
-    fn issue(&mut self, origin: usize, forecast: Vec<f64>) -> &Pending {
-        let bounds = || self.lanes.iter().zip(&forecast).map(|(lane, f)| (lane.bounds(1.0), f));
-        let lower = bounds().map(|((low, _), f)| f + low).collect();
-        let upper = bounds().map(|((_, high), f)| f + high).collect();
-        self.pending.push_back(Pending { origin, forecast, lower, upper });
-        &self.pending[self.pending.len() - 1]
-    }
-}
-
 /// Walks: learns, lets the intervals learn, learns again from all before the part that is judged, and judges.
 pub fn walk(
     task: &Task,
@@ -132,10 +91,12 @@ pub fn walk(
     settings: &Settings,
     sheet: &Sheet,
     mut out: Option<&mut Aside>,
+    gallery: &mut Option<Gallery>,
 ) -> io::Result<Figures> {
     let Parts { train, test } = settings.parts;
     let rows = task.series.row_slots();
-    let mut intervals = Intervals::new(task, settings.interval);
+    let day = task.series.slots_in(86_400.0);
+    let mut intervals = Intervals::new(task.targets.len(), &task.horizons, settings.interval, day);
     let mut figures = Figures::new(task, sheet, settings.interval);
     if let Some(out) = &mut out {
         writeln!(out, "origin,channel,horizon,time,target,forecast,lower,upper")?;
@@ -145,22 +106,39 @@ pub fn walk(
     let all: Vec<usize> = rows[begin - 1..test - 1].to_vec();
     let thin = all.len().div_ceil(CALIBRATION).max(1);
     let all: Vec<usize> = all.into_iter().step_by(thin).collect();
-    model.fit(task, rows[begin - 1] + 1);
-    each_origin(task, model, &all, |origin, forecast| {
-        intervals.settle(task, origin);
-        intervals.issue(origin, forecast);
-        Ok(())
-    })?;
-    model.fit(task, rows[test - 1] + 1);
     let last = task.series.slots() - 1;
     // A range is judged where all of it came.
     let need = if task.squared { task.longest() } else { task.horizons[0] };
     let judged = rows[test - 1..].iter().step_by(settings.every).copied();
     let judged: Vec<usize> = judged.filter(|o| o + need <= last).collect();
+    if settings.drawn {
+        *gallery = Some(Gallery::new(task, sheet, &judged, day));
+    }
+    model.fit(task, rows[begin - 1] + 1);
+    let came = |c: usize, slot: usize| task.target(c, slot, 0);
+    each_origin(task, model, &all, usize::MAX, |origin, forecast| {
+        if let Some(gallery) = gallery.as_mut() {
+            gallery.hear(task, origin, &forecast, false);
+        }
+        intervals.settle(origin, came);
+        intervals.issue(origin, forecast);
+        Ok(())
+    })?;
+    model.fit(task, rows[test - 1] + 1);
     let mut line = Vec::new();
-    each_origin(task, model, &judged, |origin, forecast| {
-        intervals.settle(task, origin);
+    let refit = match settings.frozen {
+        true => usize::MAX,
+        false => ((last + 1 - rows[test - 1]) / REFITS).max(day.unwrap_or(50)).max(1),
+    };
+    each_origin(task, model, &judged, refit, |origin, forecast| {
+        if let Some(gallery) = gallery.as_mut() {
+            gallery.hear(task, origin, &forecast, true);
+        }
+        intervals.settle(origin, came);
         let told = intervals.issue(origin, forecast);
+        if let Some(gallery) = gallery.as_mut() {
+            gallery.keep(task, sheet, told);
+        }
         for c in 0..task.targets.len() {
             let base = task.series.held(task.targets[c])[origin];
             for (k, ahead) in task.horizons.iter().enumerate() {
@@ -193,16 +171,28 @@ pub fn walk(
     Ok(figures)
 }
 
+/// Asks the model from each origin, block by block; it learns again where `refit` slots have gone by.
 fn each_origin(
     task: &Task,
-    model: &dyn Model,
+    model: &mut dyn Model,
     origins: &[usize],
+    refit: usize,
     mut told: impl FnMut(usize, Vec<f64>) -> io::Result<()>,
 ) -> io::Result<()> {
     let width = task.width();
-    for block in origins.chunks(BLOCK) {
+    let mut learnt = origins.first().copied().unwrap_or(0);
+    let mut rest = origins;
+    while let Some(first) = rest.first() {
+        if first - learnt >= refit {
+            learnt = *first;
+            model.fit(task, learnt + 1);
+        }
+        // What is asked at once knows of nothing that comes due within.
+        let soon = rest.partition_point(|o| o - first < refit.min(BLOCK * 4)).clamp(1, BLOCK);
+        let (block, others) = rest.split_at(soon);
+        rest = others;
         let mut all = vec![f64::NAN; block.len() * width];
-        model.forecast_many(task, block, &mut all);
+        model.forecast(task, block, &mut all);
         for (origin, forecast) in block.iter().zip(all.chunks(width)) {
             told(*origin, forecast.to_vec())?;
         }

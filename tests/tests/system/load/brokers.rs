@@ -12,11 +12,7 @@ const LOAD: &str = r#"
     stages: [Ramp(for: "1s"), Hold(for: "1s")],
     thresholds: [Below(of: Latency, percentile: 99, bound: "1s"), AtMost(of: Lost, bound: 0), Kept(share: 1)]"#;
 
-fn keeps_its_promises(addr: SocketAddr, process: &mut Process, what: &str) {
-    until(&format!("{what} to listen"), || {
-        assert!(process.0.try_wait().is_ok_and(|s| s.is_none()), "{what} ended");
-        TcpStream::connect(addr).is_ok()
-    });
+fn keeps_its_promises(addr: SocketAddr, what: &str) {
     let dir = scratch();
     let file = scenario(dir.path(), "broker.ron", LOAD);
     let ran = command(&["load", &file, "--broker", &format!("mqtt://{addr}"), "--set", PATIENT, "--quiet"]);
@@ -25,26 +21,11 @@ fn keeps_its_promises(addr: SocketAddr, process: &mut Process, what: &str) {
     assert_eq!(result["verdict"]["received"], result["verdict"]["expected"], "{what}");
 }
 
-fn start(program: &Path, args: &[&str], dir: &Path) -> Process {
-    let log = std::fs::File::create(dir.join("log")).expect("a log");
-    let child = Command::new(program).args(args).current_dir(dir).stdout(Stdio::null()).stderr(log).spawn();
-    Process(child.expect("the broker starts"))
-}
-
 #[test]
 fn nats_server_keeps_its_promises() {
-    let Some(program) = twinfleet_tests::tool("nats-server", "nats_server_keeps_its_promises") else {
-        return;
-    };
-    let dir = scratch();
-    let (port, client) = (twinfleet_tests::free_port(), twinfleet_tests::free_port());
-    let config = format!(
-        "listen: \"127.0.0.1:{client}\"\nserver_name: test\njetstream {{ store_dir: \"{}\" }}\nmqtt {{ listen: \"127.0.0.1:{port}\" }}\n",
-        dir.path().display()
-    );
-    std::fs::write(dir.path().join("nats.conf"), config).expect("a configuration");
-    let mut process = start(&program, &["-c", "nats.conf"], dir.path());
-    keeps_its_promises(([127, 0, 0, 1], port).into(), &mut process, "nats-server");
+    let test = "nats_server_keeps_its_promises";
+    let Some(nats) = twinfleet_tests::Nats::start(test, |_| String::new()) else { return };
+    keeps_its_promises(nats.mqtt, "nats-server");
 }
 
 const AEDES: &str = r#"
@@ -75,5 +56,10 @@ fn aedes_keeps_its_promises() {
         .stderr(log)
         .spawn();
     let mut process = Process(child.expect("node"));
-    keeps_its_promises(([127, 0, 0, 1], port).into(), &mut process, "aedes");
+    let addr = SocketAddr::from(([127, 0, 0, 1], port));
+    until("aedes to listen", || {
+        assert!(process.0.try_wait().is_ok_and(|s| s.is_none()), "aedes ended");
+        TcpStream::connect(addr).is_ok()
+    });
+    keeps_its_promises(addr, "aedes");
 }

@@ -3,21 +3,14 @@
 use super::*;
 use std::path::PathBuf;
 
+/// A fleet at two sizes by six seeds.
 fn sweep(out: &Path, more: &[&str]) -> Vec<String> {
-    let base = [
-        "sweep",
-        "greenhouse",
-        "--set",
-        "duration=10min",
-        "--set",
-        "expect=[]",
-        "--seeds",
-        "1..6",
-        "--over",
-        "fleet[0].count=4,8",
-        "--out",
-        out.to_str().expect("text"),
-    ];
+    let file = out.parent().expect("a folder").join("fleet.ron");
+    let text = r#"Scenario(format: 1, duration: "12h", fleet: [(id: "node-{}", count: 4, thing: "esp32-weather-node")],
+        expect: [Always(signal: "node-*/bme280.temperature@reading", between: (15, 25))])"#;
+    std::fs::write(&file, text).expect("a scenario");
+    let (file, out) = (file.display().to_string(), out.display().to_string());
+    let base = ["sweep", &file, "--seeds", "1..6", "--over", "fleet[0].count=40,80", "--out", &out];
     base.iter().chain(more).map(|s| (*s).to_owned()).collect()
 }
 

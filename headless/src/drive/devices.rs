@@ -1,0 +1,126 @@
+//! Each device with a connection of its own, as a real one has: client id, last will, subscriptions.
+
+use crate::{exit::Failure, run::wire};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+use twinfleet_engine::{dialect::Client, message::Message, mirror::physical, run::Run, time::SimTime};
+use twinfleet_twins::wire::{
+    client::{ConnectOptions, Connection},
+    exchange::FOREIGN,
+    url::BrokerUrl,
+};
+
+/// Longest wait for what a device has to say before it goes.
+const PARTING: Duration = Duration::from_secs(5);
+
+/// The connections of a run's devices.
+pub struct Devices {
+    url: BrokerUrl,
+    open: BTreeMap<u32, Connected>,
+    seq: u64,
+}
+
+struct Connected {
+    connection: Connection,
+    client: Client,
+}
+
+impl Devices {
+    /// No one is connected yet: each connects with its first message.
+    pub fn new(url: BrokerUrl) -> Self {
+        Self { url, open: BTreeMap::new(), seq: 0 }
+    }
+
+    fn connect(&self, client: &Client) -> Result<Connection, Failure> {
+        let mut options = ConnectOptions::to(self.url.clone());
+        options.client_id.clone_from(&client.id);
+        options.keep_alive_s = 30;
+        options.will = client.will.as_ref().map(|w| (w.topic.clone(), w.payload.clone(), w.qos, w.retain));
+        let mut connection = Connection::connect(&options).map_err(wire)?;
+        let filters: Vec<(&str, u8)> = client.filters.iter().map(|f| (f.as_str(), 1)).collect();
+        if !filters.is_empty() {
+            connection.subscribe(&filters, Duration::from_secs(10)).map_err(wire)?;
+        }
+        Ok(connection)
+    }
+
+    /// Publishes each message on its device's own connection. The will of a device is not published: its connection is cut,
+    /// and the broker does it.
+    pub fn send(&mut self, run: &mut Run, messages: &[Message]) -> Result<(), Failure> {
+        for m in messages {
+            let is_will = |c: &Connected| {
+                c.client.will.as_ref().is_some_and(|w| *w.topic == *m.topic && w.payload[..] == m.payload[..])
+            };
+            if self.open.get(&m.publisher).is_some_and(is_will) {
+                self.cut(m.publisher);
+                continue;
+            }
+            if !self.open.contains_key(&m.publisher) {
+                let Some(client) = physical::client(run.world_mut(), m.publisher) else { continue };
+                let connection = self.connect(&client)?;
+                self.open.insert(m.publisher, Connected { connection, client });
+            }
+            if let Some(c) = self.open.get_mut(&m.publisher) {
+                c.connection.publish(&m.topic, &m.payload, m.qos, m.retain).map_err(wire)?;
+            }
+        }
+        for c in self.open.values_mut() {
+            c.connection.pump(None, |_| ()).map_err(wire)?;
+        }
+        Ok(())
+    }
+
+    /// Ends a connection as a power cut does: without a word.
+    fn cut(&mut self, publisher: u32) {
+        if let Some(mut c) = self.open.remove(&publisher) {
+            // What the device had said before is still heard.
+            let end = std::time::Instant::now() + PARTING;
+            while (c.connection.waiting_bytes() > 0 || c.connection.unacknowledged() > 0)
+                && std::time::Instant::now() < end
+                && c.connection.pump(Some(Duration::from_millis(20)), |_| ()).is_ok()
+            {}
+        }
+    }
+
+    /// What came in on the devices' own topics, each message once.
+    pub fn drain(&mut self, now: SimTime) -> Result<Vec<Message>, Failure> {
+        let mut seen = BTreeSet::new();
+        let mut inbox = Vec::new();
+        for c in self.open.values_mut() {
+            let mut own = BTreeSet::new();
+            c.connection
+                .pump(None, |m| {
+                    let key = (m.topic().to_owned(), m.payload.to_vec());
+                    // Two devices of one group hear the same message; one device may hear the same twice.
+                    if !seen.contains(&key) || own.contains(&key) {
+                        inbox.push((m.topic().to_owned(), m.payload.to_vec(), m.qos, m.retain));
+                    }
+                    own.insert(key);
+                })
+                .map_err(wire)?;
+            seen.extend(own);
+        }
+        let message = |(topic, payload, qos, retain): (String, Vec<u8>, u8, bool)| {
+            self.seq += 1;
+            Message {
+                sent: now,
+                due: now,
+                publisher: FOREIGN,
+                seq: self.seq,
+                topic: topic.into(),
+                payload: payload.into(),
+                qos,
+                retain,
+            }
+        };
+        Ok(inbox.into_iter().map(message).collect())
+    }
+
+    /// All devices go at once, without a word; the broker publishes their wills.
+    pub fn finish(mut self) {
+        let all: Vec<u32> = self.open.keys().copied().collect();
+        all.into_iter().for_each(|p| self.cut(p));
+    }
+}

@@ -1,0 +1,272 @@
+//! The dialects that devices speak over MQTT, each one file behind one trait: what it reads, what it writes.
+//!
+//! Reading order: [`Dialect`] (the contract) → [`facts`] (what a message can say) → [`names`] (how a dialect's words become
+//! `part.quantity`) → [`tree`] (bounded walks through JSON) → one file a dialect. [`all`] is the registry; `ears` binds a
+//! listener to one twin; [`survey`] listens to everything.
+//!
+//! A dialect is added by one file here and one line in [`all`]. Azure, WoT, DTDL and CoAP are not here yet.
+//!
+//! ```
+//! use twinfleet_twins::dialect::{self, facts::{Fact, Facts}};
+//! use twinfleet_engine::dialect::Heard;
+//! let tasmota = dialect::find("tasmota").unwrap();
+//! let mut facts = Facts::default();
+//! let payload = br#"{"Time":"2026-11-28T12:00:00","AM2301":{"Temperature":69.8},"TempUnit":"F"}"#;
+//! let heard = Heard { topic: "tele/plug-1/SENSOR", payload, retain: false };
+//! tasmota.listener(Some("plug-1")).hear(&heard, &mut facts).unwrap();
+//! assert!(facts.0.iter().any(|f| matches!(f, Fact::Value { field, unit, .. }
+//!     if field == "AM2301/Temperature" && unit == "degF")));
+//! ```
+
+pub mod aws_shadow;
+pub mod cbor;
+mod ears;
+pub mod esphome;
+pub mod facts;
+pub mod homeassistant;
+pub mod json;
+pub mod names;
+pub mod senml;
+pub mod sparkplug;
+pub mod survey;
+pub mod tasmota;
+pub mod topics;
+pub mod tree;
+pub mod zigbee2mqtt;
+
+use facts::{Facts, Value};
+use std::{collections::BTreeMap, sync::Arc};
+use twinfleet_engine::{
+    dialect::{self as seam, DialectError, Dialects, Ear, EarSpec, Heard, Utterance, Voice, VoiceSpec},
+    mirror::decode::DecodeError,
+};
+
+/// A dialect: how devices of a kind say what they measure.
+pub trait Dialect: Send + Sync {
+    /// Its name in scenarios.
+    fn name(&self) -> &'static str;
+    /// What it is, in a sentence.
+    fn about(&self) -> &'static str;
+    /// What specifies it.
+    fn source(&self) -> &'static str;
+    /// What a scenario's `topic` is in this dialect.
+    fn address(&self) -> &'static str;
+    /// What is wrong with an address, if anything is.
+    fn problem(&self, _address: &str) -> Option<String> {
+        None
+    }
+    /// What one has to hear to follow the device at this address.
+    fn filters(&self, address: &str) -> Vec<String>;
+    /// What one has to hear to find devices.
+    fn everywhere(&self) -> &'static [&'static str] {
+        &["#"]
+    }
+    /// Whether a topic can be of no other dialect, as far as one can tell.
+    fn owns(&self, _topic: &str) -> bool {
+        false
+    }
+    /// Someone who understands it: the device at an address, or every device.
+    fn listener(&self, address: Option<&str>) -> Box<dyn Listener>;
+    /// Keys that a publish's `options` may have, each with what it does.
+    fn options(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+    /// A device that speaks it.
+    ///
+    /// # Errors
+    /// When the device cannot speak it so.
+    fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError>;
+    /// A message that asks the device at an address to set a field; none where the dialect has no such thing.
+    fn command(&self, _address: &str, _field: &str, _value: &Value) -> Option<Utterance> {
+        None
+    }
+}
+
+/// Someone who understands a dialect. It remembers what the dialect makes it remember, within bounds.
+pub trait Listener: Send + Sync {
+    /// Takes a message in. One that is none of this dialect's adds no fact, and is no error unless its topic can be of no
+    /// other dialect.
+    ///
+    /// # Errors
+    /// When the payload cannot be read.
+    fn hear(&mut self, heard: &Heard<'_>, facts: &mut Facts) -> Result<(), DecodeError>;
+}
+
+/// Every dialect. Discovery asks them in this order whose a message is, the most particular first.
+pub fn all() -> &'static [&'static dyn Dialect] {
+    &[
+        &sparkplug::Sparkplug,
+        &aws_shadow::AwsShadow,
+        &tasmota::Tasmota,
+        &zigbee2mqtt::Zigbee2Mqtt,
+        &esphome::EspHome,
+        &homeassistant::HomeAssistant,
+        &senml::SenMl { cbor: false },
+        &senml::SenMl { cbor: true },
+        &cbor::Cbor,
+        &json::Json,
+        &topics::Topics,
+    ]
+}
+
+/// The dialect of this name.
+pub fn find(name: &str) -> Option<&'static dyn Dialect> {
+    all().iter().copied().find(|d| d.name() == name)
+}
+
+/// All dialects as the engine asks for them: `catalog.dialects`.
+pub fn for_engine() -> seam::Dialect {
+    seam::Dialect::of(Arc::new(Registry))
+}
+
+struct Registry;
+
+fn wrong(field: &'static str, key: &str, message: impl Into<String>, help: Option<String>) -> DialectError {
+    DialectError { field, key: key.to_owned(), message: message.into(), help }
+}
+
+fn known(name: &str) -> Result<&'static dyn Dialect, DialectError> {
+    find(name).ok_or_else(|| wrong("name", "", format!("there is no dialect `{name}`"), None))
+}
+
+fn addressed(dialect: &dyn Dialect, address: &str) -> Result<(), DialectError> {
+    match dialect.problem(address) {
+        Some(problem) => Err(wrong(
+            "topic",
+            "",
+            problem,
+            Some(format!("in `{}` it is {}", dialect.name(), dialect.address())),
+        )),
+        None => Ok(()),
+    }
+}
+
+impl Dialects for Registry {
+    fn names(&self) -> Vec<&'static str> {
+        all().iter().map(|d| d.name()).collect()
+    }
+
+    fn ear(&self, spec: &EarSpec<'_>) -> Result<Box<dyn Ear>, DialectError> {
+        let dialect = known(spec.dialect)?;
+        addressed(dialect, spec.topic)?;
+        Ok(Box::new(ears::BoundEar::new(dialect, spec)))
+    }
+
+    fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError> {
+        let dialect = known(spec.dialect)?;
+        addressed(dialect, spec.topic)?;
+        if spec.topic.contains(['+', '#']) {
+            return Err(wrong("topic", "", "a device speaks at one address, without wildcards", None));
+        }
+        let known: Vec<&str> = dialect.options().iter().map(|(k, _)| *k).collect();
+        if let Some(key) = spec.options.keys().find(|k| !known.contains(&k.as_str())) {
+            let help = if known.is_empty() { "it has none".to_owned() } else { known.join(", ") };
+            let text = format!("`{}` has no option `{key}`", dialect.name());
+            return Err(wrong("options", key, text, Some(format!("its options: {help}"))));
+        }
+        if let Some(key) = spec.map.keys().find(|k| !spec.signals.iter().any(|(s, _)| s == *k)) {
+            return Err(wrong("map", key, format!("the device reports no `{key}`"), None));
+        }
+        dialect.voice(spec)
+    }
+}
+
+/// A signal as a voice says it: the dialect's own field, and the unit of its values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spoken {
+    /// `part.quantity`.
+    pub signal: String,
+    /// Levels of the dialect's name of it.
+    pub path: Vec<String>,
+    /// Unit of the values, the engine's; empty where it has none.
+    pub unit: String,
+}
+
+/// What a voice says of: each signal with its field, by the map or by `default`.
+pub fn spoken(spec: &VoiceSpec<'_>, default: impl Fn(&str, &str) -> Vec<String>) -> Vec<Spoken> {
+    let one = |(signal, unit): &(String, String)| {
+        let path = match spec.map.get(signal) {
+            Some(field) => field.split('/').map(str::to_owned).collect(),
+            None => {
+                let (part, quantity) = signal.split_once('.').unwrap_or(("main", signal));
+                default(part, quantity)
+            }
+        };
+        Spoken { signal: signal.clone(), path, unit: unit.clone() }
+    };
+    spec.signals.iter().map(one).collect()
+}
+
+/// An option that has to be one of some words; the first is the default.
+pub(crate) fn option<'a>(
+    options: &'a BTreeMap<String, String>,
+    key: &str,
+    words: &[&'a str],
+) -> Result<&'a str, DialectError> {
+    let Some(word) = options.get(key) else { return Ok(words[0]) };
+    if words.contains(&word.as_str()) {
+        return Ok(word);
+    }
+    let help = format!("write {}", words.iter().map(|w| format!("\"{w}\"")).collect::<Vec<_>>().join(" or "));
+    Err(wrong("options", key, format!("`{word}` is nothing that `{key}` can be"), Some(help)))
+}
+
+/// What a voice says besides its readings: the option `also`, a JSON object.
+pub(crate) fn also(
+    options: &BTreeMap<String, String>,
+) -> Result<serde_json::Map<String, serde_json::Value>, DialectError> {
+    let Some(text) = options.get("also") else { return Ok(serde_json::Map::new()) };
+    match tree::read(text.as_bytes()) {
+        Ok(serde_json::Value::Object(map)) => Ok(map),
+        _ => Err(wrong(
+            "options",
+            "also",
+            "`also` is no JSON object",
+            Some("write it in quotes, such as \"{\\\"Id\\\":\\\"0A\\\"}\"".into()),
+        )),
+    }
+}
+
+/// A voice's hardware address: the option `mac`, or one of the device's own.
+pub(crate) fn mac(spec: &VoiceSpec<'_>) -> Result<[u8; 6], DialectError> {
+    let Some(text) = spec.options.get("mac") else { return Ok(hardware_address(spec.device)) };
+    let digits: String = text.chars().filter(|c| *c != ':').collect();
+    let mut mac = [0; 6];
+    let fits = digits.len() == 12 && digits.is_ascii();
+    for (i, byte) in mac.iter_mut().enumerate().take(if fits { 6 } else { 0 }) {
+        match u8::from_str_radix(&digits[2 * i..2 * i + 2], 16) {
+            Ok(b) => *byte = b,
+            Err(_) => return Err(wrong("options", "mac", format!("`{text}` is no hardware address"), None)),
+        }
+    }
+    if fits {
+        Ok(mac)
+    } else {
+        Err(wrong(
+            "options",
+            "mac",
+            format!("`{text}` is no hardware address"),
+            Some("twelve hexadecimal digits".into()),
+        ))
+    }
+}
+
+/// A message of a voice.
+pub(crate) fn say(topic: impl Into<String>, payload: impl Into<Vec<u8>>, qos: u8, retain: bool) -> Utterance {
+    Utterance { topic: topic.into(), payload: payload.into(), qos, retain }
+}
+
+/// Six bytes that are a device's own and always the same, as its hardware address would be; locally administered.
+pub(crate) fn hardware_address(device: &str) -> [u8; 6] {
+    // FNV-1a, 64 bits: nothing secret hangs on it.
+    let hash = device
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
+    let b = hash.to_be_bytes();
+    [0x02 | (b[0] & 0xf8), b[1], b[2], b[3], b[4], b[5]]
+}
+
+/// A hardware address as text, without separators.
+pub(crate) fn hex(address: [u8; 6], upper: bool) -> String {
+    address.iter().map(|b| if upper { format!("{b:02X}") } else { format!("{b:02x}") }).collect()
+}

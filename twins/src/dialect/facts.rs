@@ -1,0 +1,185 @@
+//! What a message can say: values with unit and time, presence, what is declared, what is asked.
+//!
+//! ```
+//! use twinfleet_twins::dialect::facts::Value;
+//! assert_eq!(Value::Text("ON".into()).number(), Some(1.0));
+//! assert_eq!(Value::Text("kitchen".into()).number(), None);
+//! ```
+
+use std::{borrow::Cow, fmt};
+use twinfleet_engine::dialect::Utterance;
+
+/// A value as a device says it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// A number.
+    Number(f64),
+    /// On or off.
+    Flag(bool),
+    /// Anything else.
+    Text(String),
+}
+
+/// No sensor says more than this, in any unit.
+const LARGEST: f64 = 1e15;
+
+impl Value {
+    /// As a number: 1 and 0 for what is on and off, in the words that devices use for it.
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            Self::Number(v) => (v.abs() <= LARGEST).then_some(*v),
+            Self::Flag(v) => Some(f64::from(u8::from(*v))),
+            Self::Text(text) => match text.as_str() {
+                "ON" | "on" | "On" | "true" | "open" | "online" | "Online" => Some(1.0),
+                "OFF" | "off" | "Off" | "false" | "closed" | "offline" | "Offline" => Some(0.0),
+                _ => text.trim().parse::<f64>().ok().filter(|v| v.abs() <= LARGEST),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(v) => v.fmt(f),
+            Self::Flag(v) => v.fmt(f),
+            Self::Text(v) => v.fmt(f),
+        }
+    }
+}
+
+/// One thing that a message says. Devices are told apart by their address, as a scenario's `topic` would give it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// A value was reported.
+    Value {
+        /// Address of the device.
+        device: String,
+        /// The dialect's name of it; levels are parted by `/`.
+        field: String,
+        /// The value.
+        value: Value,
+        /// Its unit as the engine writes it, or as the device does where the engine knows none; empty: not said.
+        unit: Cow<'static, str>,
+        /// When, by the device's clock, Unix [ms].
+        ts_ms: Option<f64>,
+    },
+    /// A field was declared: the device has it, whether or not it reports now.
+    Declared {
+        /// Address of the device.
+        device: String,
+        /// The dialect's name of it.
+        field: String,
+        /// Its unit.
+        unit: String,
+        /// What it measures, where the dialect says so: `temperature`.
+        quantity: String,
+        /// The topic that carries it, where the declaration says so.
+        topic: String,
+    },
+    /// The device is there, or gone.
+    Online {
+        /// Address of the device.
+        device: String,
+        /// Whether it is there.
+        online: bool,
+    },
+    /// Something about the device: `model`, `firmware`, `name`, ….
+    About {
+        /// Address of the device.
+        device: String,
+        /// What.
+        key: &'static str,
+        /// How it is.
+        text: String,
+    },
+    /// Somebody asks the device to set a field.
+    Asked {
+        /// Address of the device.
+        device: String,
+        /// The dialect's name of it.
+        field: String,
+        /// The value wanted.
+        value: Value,
+    },
+    /// The device says that it did as it was asked.
+    Done {
+        /// Address of the device.
+        device: String,
+        /// The dialect's name of it.
+        field: String,
+        /// The value as it is now.
+        value: Value,
+    },
+    /// The listener owes the device a message: a request for a new birth.
+    Owed(Utterance),
+}
+
+impl Fact {
+    /// The device that it is about.
+    pub fn device(&self) -> Option<&str> {
+        match self {
+            Self::Value { device, .. }
+            | Self::Declared { device, .. }
+            | Self::Online { device, .. }
+            | Self::About { device, .. }
+            | Self::Asked { device, .. }
+            | Self::Done { device, .. } => Some(device),
+            Self::Owed(_) => None,
+        }
+    }
+}
+
+/// What a message said, in its order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts(pub Vec<Fact>);
+
+impl Facts {
+    /// Adds a value.
+    pub fn value(
+        &mut self,
+        device: &str,
+        field: impl Into<String>,
+        value: Value,
+        unit: impl Into<Cow<'static, str>>,
+        ts_ms: Option<f64>,
+    ) {
+        let (device, field, unit) = (device.to_owned(), field.into(), unit.into());
+        self.0.push(Fact::Value { device, field, value, unit, ts_ms });
+    }
+
+    /// Adds presence.
+    pub fn online(&mut self, device: &str, online: bool) {
+        self.0.push(Fact::Online { device: device.to_owned(), online });
+    }
+
+    /// Adds something about the device, unless it is empty.
+    pub fn about(&mut self, device: &str, key: &'static str, text: &str) {
+        if !text.is_empty() {
+            let text = text.chars().take(200).collect();
+            self.0.push(Fact::About { device: device.to_owned(), key, text });
+        }
+    }
+
+    /// Adds a declaration.
+    pub fn declared(&mut self, device: &str, field: &str, unit: &str, quantity: &str, topic: &str) {
+        self.0.push(Fact::Declared {
+            device: device.to_owned(),
+            field: field.to_owned(),
+            unit: unit.to_owned(),
+            quantity: quantity.to_owned(),
+            topic: topic.to_owned(),
+        });
+    }
+
+    /// The values of one device by field, the last of each; for tests and for those who only want these.
+    pub fn values_of(&self, wanted: &str) -> std::collections::BTreeMap<String, f64> {
+        let number = |f: &Fact| match f {
+            Fact::Value { device, field, value, .. } if device == wanted => {
+                Some((field.clone(), value.number()?))
+            }
+            _ => None,
+        };
+        self.0.iter().filter_map(number).collect()
+    }
+}

@@ -1,0 +1,546 @@
+//! Home Assistant's MQTT discovery: retained configurations, a device's single entities or all of them in one, that say which
+//! topic carries what.
+//!
+//! ```
+//! use twinfleet_twins::dialect::{find, facts::Facts};
+//! use twinfleet_engine::dialect::Heard;
+//! let mut ear = find("homeassistant").unwrap().listener(Some("garden/pump"));
+//! let mut facts = Facts::default();
+//! let config = br#"{"~":"garden/pump","stat_t":"~/state","val_tpl":"{{ value_json.t }}","unit_of_meas":"\u00b0C","uniq_id":"p_t"}"#;
+//! ear.hear(&Heard { topic: "homeassistant/sensor/pump/t/config", payload: config, retain: true }, &mut facts).unwrap();
+//! ear.hear(&Heard { topic: "garden/pump/state", payload: br#"{"t":21.5}"#, retain: false }, &mut facts).unwrap();
+//! assert_eq!(facts.values_of("garden/pump")["p_t"], 21.5);
+//! ```
+
+use super::{
+    Dialect, Listener, Spoken,
+    facts::{Facts, Value},
+    hardware_address, hex, names, option, say, spoken, tree,
+};
+use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeMap;
+use twinfleet_engine::{
+    dialect::{DialectError, Heard, Utterance, Voice, VoiceSpec},
+    firmware::payload::Report,
+    mirror::decode::DecodeError,
+};
+
+/// The dialect.
+pub struct HomeAssistant;
+
+const OPTIONS: [(&str, &str); 2] = [
+    ("form", "\"device\" (default): one configuration for all its entities; \"single\": one an entity"),
+    ("prefix", "the discovery prefix, \"homeassistant\" by default"),
+];
+
+/// The discovery prefix that nobody changes.
+pub const PREFIX: &str = "homeassistant";
+/// Entities that are remembered.
+const MAX_ENTITIES: usize = 8192;
+
+impl Dialect for HomeAssistant {
+    fn name(&self) -> &'static str {
+        "homeassistant"
+    }
+    fn about(&self) -> &'static str {
+        "Home Assistant MQTT discovery, single and device form, with availability"
+    }
+    fn source(&self) -> &'static str {
+        "home-assistant.io/integrations/mqtt: MQTT discovery, discovery payload, availability"
+    }
+    fn address(&self) -> &'static str {
+        "the base below which the device's state and availability topics lie, such as \"garden/pump\""
+    }
+    fn filters(&self, address: &str) -> Vec<String> {
+        vec![format!("{PREFIX}/+/+/config"), format!("{PREFIX}/+/+/+/config"), format!("{address}/#")]
+    }
+    fn owns(&self, topic: &str) -> bool {
+        topic.strip_prefix(PREFIX).is_some_and(|t| t.starts_with('/'))
+    }
+    fn listener(&self, address: Option<&str>) -> Box<dyn Listener> {
+        Box::new(Hears { address: address.map(str::to_owned), entities: Entities::default() })
+    }
+    fn options(&self) -> &'static [(&'static str, &'static str)] {
+        &OPTIONS
+    }
+    fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError> {
+        let single = option(spec.options, "form", &["device", "single"])? == "single";
+        let prefix = spec.options.get("prefix").map_or(PREFIX, String::as_str).to_owned();
+        let signals =
+            spoken(spec, |part, quantity| vec![format!("{}_{}", names::plain(part), names::plain(quantity))]);
+        let id = names::plain(spec.device);
+        let mac = hex(hardware_address(spec.device), false);
+        Ok(Box::new(Speaks {
+            base: spec.topic.to_owned(),
+            device: spec.device.to_owned(),
+            id,
+            mac,
+            prefix,
+            single,
+            signals,
+        }))
+    }
+}
+
+/// How a value is taken out of a payload: the plain payload, or a path into its JSON.
+#[derive(Clone, Debug, PartialEq)]
+enum Pick {
+    Whole,
+    Path(Vec<String>),
+    /// A template that is more than that: what it gives is not known.
+    Unknown,
+}
+
+/// An entity as its configuration describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Entity {
+    /// Its configuration's topic, and the component within it for the device form.
+    key: String,
+    /// What tells it apart within its device: the end of its unique id, or its object id.
+    pub(super) field: String,
+    /// The device it belongs to.
+    pub(super) group: String,
+    pub(super) state_topic: String,
+    pick: Pick,
+    pub(super) unit: String,
+    pub(super) quantity: String,
+    /// Payloads of a binary entity that mean on and off.
+    on_off: (String, String),
+    /// Topic, online, offline.
+    available: Vec<(String, String, String, Pick)>,
+    pub(super) about: [String; 4],
+}
+
+/// The entities that were heard of.
+#[derive(Debug, Default)]
+pub(super) struct Entities {
+    pub(super) all: Vec<Entity>,
+}
+
+/// The long form of a key that discovery may abbreviate.
+fn get<'a>(map: &'a Map<String, Json>, long: &str, short: &str) -> Option<&'a Json> {
+    map.get(long).or_else(|| map.get(short))
+}
+
+fn text<'a>(map: &'a Map<String, Json>, long: &str, short: &str) -> &'a str {
+    get(map, long, short).and_then(Json::as_str).unwrap_or_default()
+}
+
+/// A topic with `~` in place.
+fn topic(map: &Map<String, Json>, long: &str, short: &str) -> String {
+    let base = map.get("~").and_then(Json::as_str).unwrap_or_default();
+    let given = text(map, long, short);
+    if let Some(rest) = given.strip_prefix('~') {
+        format!("{base}{rest}")
+    } else if let Some(head) = given.strip_suffix('~') {
+        format!("{head}{base}")
+    } else {
+        given.to_owned()
+    }
+}
+
+/// The part of Jinja that devices use to take a value out of their JSON: `{{ value_json.a['b'].c | float }}`.
+fn pick(template: &str) -> Pick {
+    if template.trim().is_empty() {
+        return Pick::Whole;
+    }
+    let inner = template.trim().strip_prefix("{{").and_then(|t| t.strip_suffix("}}"));
+    let Some(inner) = inner.filter(|t| !t.contains("{{") && !t.contains("{%")) else { return Pick::Unknown };
+    let mut pieces = inner.split('|');
+    let expression = pieces.next().unwrap_or_default().trim();
+    // Filters that leave the value's meaning alone.
+    let harmless = |f: &str| {
+        let f = f.trim();
+        ["float", "int", "round", "default", "is_defined", "string"]
+            .iter()
+            .any(|k| f == *k || f.starts_with(&format!("{k}(")))
+    };
+    if !pieces.all(harmless) {
+        return Pick::Unknown;
+    }
+    if expression == "value" {
+        return Pick::Whole;
+    }
+    let Some(mut rest) = expression.strip_prefix("value_json") else { return Pick::Unknown };
+    let mut path = Vec::new();
+    while !rest.is_empty() {
+        if let Some(after) = rest.strip_prefix('.') {
+            let end = after.find(['.', '[']).unwrap_or(after.len());
+            path.push(after[..end].to_owned());
+            rest = &after[end..];
+        } else if let Some(after) = rest.strip_prefix('[') {
+            let Some((key, after)) = after.split_once(']') else { return Pick::Unknown };
+            path.push(key.trim().trim_matches(['\'', '"']).to_owned());
+            rest = after;
+        } else {
+            return Pick::Unknown;
+        }
+    }
+    let word = |p: &String| !p.is_empty() && p.chars().all(|c| c.is_alphanumeric() || "_- /.:".contains(c));
+    if path.len() <= tree::MAX_DEPTH && path.iter().all(word) { Pick::Path(path) } else { Pick::Unknown }
+}
+
+impl Pick {
+    /// The value that a payload holds at this place.
+    fn of(&self, payload: &[u8]) -> Result<Option<Value>, DecodeError> {
+        match self {
+            Self::Unknown => Ok(None),
+            Self::Whole => {
+                let text = tree::text(payload)?;
+                let value = Value::Text(text.chars().take(200).collect());
+                Ok(Some(
+                    text.trim().parse().ok().filter(|v: &f64| v.is_finite()).map_or(value, Value::Number),
+                ))
+            }
+            Self::Path(path) => {
+                let json = tree::read(payload)?;
+                let mut at = &json;
+                for key in path {
+                    let below = match at {
+                        Json::Array(list) => key.parse::<usize>().ok().and_then(|i| list.get(i)),
+                        other => other.get(key),
+                    };
+                    let Some(below) = below else { return Ok(None) };
+                    at = below;
+                }
+                Ok(tree::value(at))
+            }
+        }
+    }
+}
+
+impl Entities {
+    /// Takes a configuration in; whether the topic was one.
+    pub(super) fn config(&mut self, topic_heard: &str, payload: &[u8]) -> Result<bool, DecodeError> {
+        let Some(rest) = topic_heard.strip_prefix(PREFIX).and_then(|t| t.strip_prefix('/')) else {
+            return Ok(false);
+        };
+        let Some(rest) = rest.strip_suffix("/config") else { return Ok(false) };
+        let levels: Vec<&str> = rest.split('/').collect();
+        let (component, id) = match levels.as_slice() {
+            [component, id] | [component, _, id] => (*component, *id),
+            _ => return Ok(false),
+        };
+        self.all.retain(|e| e.key != topic_heard);
+        if payload.is_empty() {
+            return Ok(true);
+        }
+        let Json::Object(mut root) = tree::read(payload)? else { return Err(DecodeError::Shape) };
+        if component != "device" {
+            self.add(topic_heard, component, id, &root);
+            return Ok(true);
+        }
+        let components = root.remove("cmps").or_else(|| root.remove("components"));
+        let Some(Json::Object(components)) = components else { return Err(DecodeError::Shape) };
+        for (key, own) in components.into_iter().take(tree::MAX_LEAVES) {
+            let Json::Object(own) = own else { continue };
+            // What the device says at its top holds for each, unless that says otherwise.
+            let mut merged = root.clone();
+            merged.extend(own);
+            let platform = text(&merged, "platform", "p").to_owned();
+            self.add(topic_heard, &platform, &key, &merged);
+        }
+        Ok(true)
+    }
+
+    fn add(&mut self, key: &str, component: &str, id: &str, map: &Map<String, Json>) {
+        let state_topic = topic(map, "state_topic", "stat_t");
+        if state_topic.is_empty() || self.all.len() >= MAX_ENTITIES {
+            return;
+        }
+        let empty = Map::new();
+        let device = get(map, "device", "dev").and_then(Json::as_object).unwrap_or(&empty);
+        let group = match get(device, "identifiers", "ids") {
+            Some(Json::Array(list)) => list.first().and_then(Json::as_str).unwrap_or_default().to_owned(),
+            Some(Json::String(s)) => s.clone(),
+            _ => String::new(),
+        };
+        let unique = text(map, "unique_id", "uniq_id");
+        let field = if unique.is_empty() { id } else { unique };
+        let on = |long, short, default: &str| {
+            let said = text(map, long, short);
+            if said.is_empty() { default.to_owned() } else { said.to_owned() }
+        };
+        let binary = matches!(component, "binary_sensor" | "switch" | "light" | "fan" | "siren");
+        let mut available = Vec::new();
+        let of = |m: &Map<String, Json>, topic: String, template: &str| {
+            let word = |long, short, default: &str| {
+                let said = text(m, long, short);
+                if said.is_empty() { default.to_owned() } else { said.to_owned() }
+            };
+            (
+                topic,
+                word("payload_available", "pl_avail", "online"),
+                word("payload_not_available", "pl_not_avail", "offline"),
+                pick(template),
+            )
+        };
+        let direct = topic(map, "availability_topic", "avty_t");
+        if !direct.is_empty() {
+            available.push(of(map, direct, text(map, "availability_template", "avty_tpl")));
+        }
+        for one in get(map, "availability", "avty").and_then(Json::as_array).into_iter().flatten().take(8) {
+            let Some(one) = one.as_object() else { continue };
+            let mut with_base = one.clone();
+            if let Some(base) = map.get("~") {
+                with_base.insert("~".to_owned(), base.clone());
+            }
+            let place = topic(&with_base, "topic", "t");
+            available.push(of(one, place, text(one, "value_template", "val_tpl")));
+        }
+        let about = [("name", "name"), ("model", "mdl"), ("manufacturer", "mf"), ("sw_version", "sw")];
+        self.all.push(Entity {
+            key: key.to_owned(),
+            field: field.to_owned(),
+            group,
+            state_topic,
+            pick: pick(text(map, "value_template", "val_tpl")),
+            unit: names::unit_of(text(map, "unit_of_measurement", "unit_of_meas")),
+            quantity: text(map, "device_class", "dev_cla").to_owned(),
+            on_off: if binary {
+                (on("payload_on", "pl_on", "ON"), on("payload_off", "pl_off", "OFF"))
+            } else {
+                Default::default()
+            },
+            available,
+            about: about.map(|(long, short)| text(device, long, short).to_owned()),
+        });
+    }
+
+    /// The base of each group of entities: what their state and availability topics have in common, whole levels.
+    fn bases(&self) -> BTreeMap<String, String> {
+        let mut bases: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for e in &self.all {
+            let own = e.available.iter().map(|(t, ..)| t).chain([&e.state_topic]);
+            for t in own {
+                let mut levels: Vec<&str> = t.split('/').collect();
+                levels.pop();
+                let group = if e.group.is_empty() { &e.state_topic } else { &e.group };
+                match bases.get_mut(group) {
+                    None => drop(bases.insert(group.clone(), levels)),
+                    Some(common) => {
+                        let same = common.iter().zip(&levels).take_while(|(a, b)| a == b).count();
+                        // Availability that many devices share, a bridge's, is no part of the device.
+                        if same > 0 {
+                            common.truncate(same);
+                        }
+                    }
+                }
+            }
+        }
+        bases.into_iter().map(|(g, levels)| (g, levels.join("/"))).collect()
+    }
+}
+
+struct Hears {
+    address: Option<String>,
+    entities: Entities,
+}
+
+impl Hears {
+    fn under(&self, topic: &str) -> bool {
+        let address = self.address.as_deref().unwrap_or_default();
+        topic.strip_prefix(address).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+impl Listener for Hears {
+    fn hear(&mut self, heard: &Heard<'_>, facts: &mut Facts) -> Result<(), DecodeError> {
+        let before = self.entities.all.len();
+        if self.entities.config(heard.topic, heard.payload)? {
+            if self.address.is_some() {
+                let kept = std::mem::take(&mut self.entities.all);
+                self.entities.all = kept.into_iter().filter(|e| self.under(&e.state_topic)).collect();
+            }
+            let bases = if self.address.is_none() { self.entities.bases() } else { BTreeMap::new() };
+            let from = if self.address.is_some() { 0 } else { before.min(self.entities.all.len()) };
+            for e in self.entities.all.iter().skip(from).filter(|e| e.key == heard.topic) {
+                let device = self.address.clone().unwrap_or_else(|| base_of(e, &bases));
+                facts.declared(&device, &e.field, &e.unit, &e.quantity, &e.state_topic);
+                for (key, said) in ["name", "model", "manufacturer", "firmware"].into_iter().zip(&e.about) {
+                    facts.about(&device, key, said);
+                }
+            }
+            return Ok(());
+        }
+        if !self.entities.all.iter().any(|e| e.concerns(heard.topic)) {
+            return Ok(());
+        }
+        let bases = if self.address.is_none() { self.entities.bases() } else { BTreeMap::new() };
+        for e in self.entities.all.iter().filter(|e| e.concerns(heard.topic)) {
+            let device = self.address.clone().unwrap_or_else(|| base_of(e, &bases));
+            e.hear(&device, heard, facts)?;
+        }
+        Ok(())
+    }
+}
+
+fn base_of(e: &Entity, bases: &BTreeMap<String, String>) -> String {
+    let group = if e.group.is_empty() { &e.state_topic } else { &e.group };
+    bases.get(group).cloned().unwrap_or_default()
+}
+
+impl Entity {
+    fn concerns(&self, topic: &str) -> bool {
+        self.state_topic == topic || self.available.iter().any(|(t, ..)| t == topic)
+    }
+
+    /// What a state or availability message says of this entity.
+    pub(super) fn hear(&self, device: &str, heard: &Heard<'_>, facts: &mut Facts) -> Result<(), DecodeError> {
+        for (topic, on, off, pick) in &self.available {
+            if topic == heard.topic
+                && let Ok(Some(said)) = pick.of(heard.payload)
+            {
+                let said = said.to_string();
+                if said == *on || said == *off {
+                    facts.online(device, said == *on);
+                }
+            }
+        }
+        if self.state_topic != heard.topic {
+            return Ok(());
+        }
+        let Some(mut value) = self.pick.of(heard.payload)? else { return Ok(()) };
+        if !self.on_off.0.is_empty() {
+            let said = value.to_string();
+            if said == self.on_off.0 || said == self.on_off.1 {
+                value = Value::Flag(said == self.on_off.0);
+            }
+        }
+        facts.value(device, self.field.clone(), value, self.unit.clone(), None);
+        Ok(())
+    }
+}
+
+struct Speaks {
+    base: String,
+    device: String,
+    id: String,
+    mac: String,
+    prefix: String,
+    single: bool,
+    signals: Vec<Spoken>,
+}
+
+/// The sensor's part of a configuration: what it measures, and in which unit.
+pub(super) fn sensor(s: &Spoken) -> Map<String, Json> {
+    let quantity = s.signal.rsplit('.').next().unwrap_or_default();
+    let mut map = Map::new();
+    let unit = names::spelled(&s.unit);
+    if let Some(class) = names::device_class(quantity).filter(|_| !unit.is_empty()) {
+        map.insert("device_class".to_owned(), Json::from(class));
+    }
+    if !unit.is_empty() {
+        map.insert("unit_of_measurement".to_owned(), Json::from(unit));
+    }
+    map.insert("state_class".to_owned(), Json::from("measurement"));
+    map
+}
+
+impl Speaks {
+    fn component(&self, s: &Spoken) -> Map<String, Json> {
+        let field = s.path.join("_");
+        let mut map = sensor(s);
+        map.insert("name".to_owned(), Json::from(s.signal.replace(['.', '_'], " ")));
+        map.insert("unique_id".to_owned(), Json::from(format!("{}_{field}", self.id)));
+        map.insert("value_template".to_owned(), Json::from(format!("{{{{ value_json.{field} }}}}")));
+        map
+    }
+
+    fn common(&self) -> Map<String, Json> {
+        let common = json!({
+            "state_topic": format!("{}/state", self.base),
+            "availability_topic": format!("{}/availability", self.base),
+        });
+        common.as_object().cloned().unwrap_or_default()
+    }
+
+    fn about(&self) -> Json {
+        json!({"identifiers": [self.mac], "name": self.device, "manufacturer": "Twinfleet", "model": "virtual device", "sw_version": env!("CARGO_PKG_VERSION")})
+    }
+
+    fn origin() -> Json {
+        json!({"name": "twinfleet", "sw_version": env!("CARGO_PKG_VERSION")})
+    }
+
+    fn configs(&self, out: &mut Vec<Utterance>) {
+        if self.single {
+            for s in &self.signals {
+                let mut map = self.component(s);
+                map.extend(self.common());
+                map.insert("device".to_owned(), self.about());
+                map.insert("origin".to_owned(), Self::origin());
+                let topic = format!("{}/sensor/{}/{}/config", self.prefix, self.id, s.path.join("_"));
+                out.push(say(topic, Json::Object(map).to_string(), 1, true));
+            }
+            return;
+        }
+        let mut components = Map::new();
+        for s in &self.signals {
+            let mut map = self.component(s);
+            map.insert("p".to_owned(), Json::from("sensor"));
+            components.insert(s.path.join("_"), Json::Object(map));
+        }
+        let mut root = self.common();
+        root.insert("dev".to_owned(), self.about());
+        root.insert("o".to_owned(), Self::origin());
+        root.insert("cmps".to_owned(), Json::Object(components));
+        root.insert("qos".to_owned(), Json::from(1));
+        out.push(say(
+            format!("{}/device/{}/config", self.prefix, self.id),
+            Json::Object(root).to_string(),
+            1,
+            true,
+        ));
+    }
+}
+
+impl Voice for Speaks {
+    fn filters(&self) -> Vec<String> {
+        vec![format!("{}/status", self.prefix)]
+    }
+    fn will(&mut self, _: i64) -> Option<Utterance> {
+        Some(say(format!("{}/availability", self.base), "offline", 1, true))
+    }
+    fn connect(&mut self, _: &Report<'_>, out: &mut Vec<Utterance>) {
+        self.configs(out);
+        out.push(say(format!("{}/availability", self.base), "online", 1, true));
+    }
+    fn report(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
+        let mut state = Map::new();
+        for (s, v) in self.signals.iter().zip(report.values).filter(|(_, v)| v.is_finite()) {
+            state.insert(s.path.join("_"), tree::number(*v));
+        }
+        out.push(say(format!("{}/state", self.base), Json::Object(state).to_string(), 1, false));
+    }
+    fn answer(&mut self, heard: &Heard<'_>, report: &Report<'_>, out: &mut Vec<Utterance>) {
+        // Home Assistant has started anew: discovery is told again, and the state after it.
+        if heard.payload == b"online" {
+            self.configs(out);
+            self.report(report, out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_that_devices_use_are_understood_and_others_are_left_alone() {
+        let path = |p: &[&str]| Pick::Path(p.iter().map(|s| (*s).to_owned()).collect());
+        for (template, want) in [
+            ("", Pick::Whole),
+            ("{{ value }}", Pick::Whole),
+            ("{{value|float}}", Pick::Whole),
+            ("{{ value_json.temperature }}", path(&["temperature"])),
+            ("{{ value_json['AM2301'].Temperature | round(1) }}", path(&["AM2301", "Temperature"])),
+            ("{{ value_json[\"a b\"][0] }}", path(&["a b", "0"])),
+            ("{% if value == 'x' %}1{% endif %}", Pick::Unknown),
+            ("{{ value_json.t * 2 }}", Pick::Unknown),
+            ("{{ value_json.t | timestamp_custom }}", Pick::Unknown),
+        ] {
+            assert_eq!(pick(template), want, "{template}");
+        }
+    }
+}

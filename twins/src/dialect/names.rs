@@ -1,0 +1,165 @@
+//! How a dialect's words become `part.quantity` and the engine's units, and back.
+//!
+//! ```
+//! use twinfleet_twins::dialect::names::signal_of;
+//! assert_eq!(signal_of("AM2301/Temperature", "", "degC"), "am2301.temperature");
+//! assert_eq!(signal_of("sensor/attic_left", "temperature", "°C"), "sensor_attic_left.temperature");
+//! assert_eq!(signal_of("occupancy", "", ""), "main.occupancy");
+//! // A charge in volts is no charge in percent: the word would promise the wrong unit.
+//! assert_eq!(signal_of("battery", "", "V"), "battery.value");
+//! ```
+
+use twinfleet_engine::units;
+
+/// The engine's word for what a device calls by this word.
+pub fn quantity_of(word: &str) -> Option<&'static str> {
+    Some(match word.to_ascii_lowercase().as_str() {
+        "temperature" | "temp" => "temperature",
+        "dewpoint" | "dew_point" => "dew_point",
+        "humidity" => "humidity",
+        "pressure" | "atmospheric_pressure" => "pressure",
+        "illuminance" | "illuminance_lux" => "illuminance",
+        "irradiance" => "irradiance",
+        "voltage" => "voltage",
+        "current" => "current",
+        "power" => "power",
+        "energy" => "energy",
+        "co2" | "carbondioxide" | "carbon_dioxide" | "eco2" => "co2",
+        "pm1" => "pm1",
+        "pm25" | "pm2.5" | "pm2_5" => "pm2_5",
+        "pm10" => "pm10",
+        "battery" | "charge" => "charge",
+        "distance" => "distance",
+        "speed" | "wind_speed" => "speed",
+        "weight" | "mass" => "mass",
+        "soil_moisture" => "soil_moisture",
+        "load" => "load",
+        "level" => "level",
+        "flow" => "flow",
+        "sound_pressure" | "sound" => "sound",
+        "contact" => "contact",
+        "presence" | "occupancy_level" => "presence",
+        _ => return None,
+    })
+}
+
+/// The quantity that a unit alone gives away.
+fn quantity_of_unit(unit: &str) -> Option<&'static str> {
+    use units::Dimension as D;
+    Some(match units::find(unit)?.dimension {
+        D::Temperature => "temperature",
+        D::Pressure => "pressure",
+        D::Illuminance => "illuminance",
+        D::Irradiance => "irradiance",
+        D::Voltage => "voltage",
+        D::Current => "current",
+        D::Power => "power",
+        D::Energy => "energy",
+        D::Mass => "mass",
+        _ => return None,
+    })
+}
+
+/// A word as ids may hold it.
+pub fn plain(word: &str) -> String {
+    let mut out = String::new();
+    for c in word.chars().take(64) {
+        if c.is_ascii_alphanumeric() {
+            out.push(c.to_ascii_lowercase());
+        } else if !out.is_empty() && !out.ends_with('_') {
+            out.push('_');
+        }
+    }
+    while out.ends_with('_') {
+        out.pop();
+    }
+    if out.is_empty() { "x".to_owned() } else { out }
+}
+
+/// Whether values in this unit can be kept as that quantity.
+fn fits(quantity: &str, unit: &str) -> bool {
+    match (units::of_quantity(quantity), units::find(unit)) {
+        (Some(own), Some(said)) => own.dimension == said.dimension,
+        _ => true,
+    }
+}
+
+/// `part.quantity` of a field, by its own words, by the quantity that the dialect states, or by its unit.
+pub fn signal_of(field: &str, quantity: &str, unit: &str) -> String {
+    let words: Vec<&str> = field.split('/').filter(|w| !w.is_empty()).collect();
+    let (last, rest) = words.split_last().map_or(("x", &[][..]), |(l, r)| (*l, r));
+    let join = |words: &[&str]| {
+        if words.is_empty() { "main".to_owned() } else { plain(&words.join("_")) }
+    };
+    if let Some(q) = quantity_of(last) {
+        return if fits(q, unit) { format!("{}.{q}", join(rest)) } else { format!("{}.value", join(&words)) };
+    }
+    let stated = quantity_of(quantity).or_else(|| quantity_of_unit(unit));
+    match stated {
+        Some(q) if fits(q, unit) => format!("{}.{q}", join(&words)),
+        _ => format!("{}.{}", join(rest), plain(last)),
+    }
+}
+
+/// The engine's symbol of a unit as a device spells it; what the engine does not know stays as it is.
+pub fn unit_of(spelled: &str) -> String {
+    units::find(spelled).map_or_else(|| spelled.trim().to_owned(), |u| u.symbol.to_owned())
+}
+
+/// A unit as Home Assistant and its kin spell it.
+pub fn spelled(unit: &str) -> &str {
+    match unit {
+        "degC" => "°C",
+        "degF" => "°F",
+        "percent" => "%",
+        "deg" => "°",
+        "ug/m3" => "µg/m³",
+        "W/m2" => "W/m²",
+        "m/s2" => "m/s²",
+        "none" | "ratio" => "",
+        other => other,
+    }
+}
+
+/// The `device_class` by which Home Assistant knows a quantity; none where it has no such class.
+pub fn device_class(quantity: &str) -> Option<&'static str> {
+    Some(match quantity {
+        "temperature" | "dew_point" => "temperature",
+        "humidity" => "humidity",
+        "pressure" => "atmospheric_pressure",
+        "illuminance" | "light" => "illuminance",
+        "irradiance" => "irradiance",
+        "voltage" | "bus_voltage" => "voltage",
+        "current" => "current",
+        "power" => "power",
+        "energy" => "energy",
+        "co2" => "carbon_dioxide",
+        "pm1" => "pm1",
+        "pm2_5" => "pm25",
+        "pm10" => "pm10",
+        "charge" => "battery",
+        "distance" | "height" => "distance",
+        "speed" | "wind" => "speed",
+        "mass" | "weight" => "weight",
+        "soil_moisture" => "moisture",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_field_becomes_a_signal_that_a_scenario_can_name(field in ".{0,80}", quantity in ".{0,12}", unit in ".{0,6}") {
+            let signal = signal_of(&field, &quantity, &unit);
+            let parts: Vec<&str> = signal.split('.').collect();
+            prop_assert_eq!(parts.len(), 2, "{}", signal);
+            for part in parts {
+                prop_assert!(!part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'), "{}", part);
+            }
+        }
+    }
+}

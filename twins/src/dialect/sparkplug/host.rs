@@ -1,0 +1,217 @@
+//! The host's side: names behind aliases, sequence numbers, deaths matched to births, requests for a rebirth.
+
+use super::{
+    BD_SEQ, NAMESPACE, REBIRTH,
+    payload::{self, Metric, Payload},
+};
+use crate::dialect::{
+    Listener,
+    facts::{Fact, Facts},
+    names, say, tree,
+};
+use prost::Message as _;
+use std::collections::HashMap;
+use twinfleet_engine::{dialect::Heard, mirror::decode::DecodeError};
+
+/// Nodes that are followed, and metrics of each device whose names are kept.
+const MAX_NODES: usize = 4096;
+const MAX_METRICS: usize = 8192;
+
+/// What is known of a node.
+#[derive(Default)]
+struct Node {
+    /// Whether it is born; before that, and after its death, its data says nothing.
+    born: bool,
+    bd_seq: Option<u64>,
+    next_seq: u8,
+    /// A rebirth was asked for and has not come.
+    asked: bool,
+    /// By device (empty: the node itself).
+    devices: HashMap<String, Metrics>,
+}
+
+#[derive(Default)]
+struct Metrics {
+    born: bool,
+    by_alias: HashMap<u64, String>,
+    kinds: HashMap<String, (Option<u32>, String)>,
+}
+
+pub(super) struct Host {
+    address: Option<String>,
+    nodes: HashMap<String, Node>,
+}
+
+/// `online` and the time of a host's STATE.
+pub(super) fn state_of(payload: &[u8]) -> Option<(bool, Option<u64>)> {
+    let json = tree::read(payload).ok()?;
+    Some((json.get("online")?.as_bool()?, json.get("timestamp").and_then(serde_json::Value::as_u64)))
+}
+
+impl Host {
+    pub(super) fn new(address: Option<&str>) -> Self {
+        Self { address: address.map(str::to_owned), nodes: HashMap::new() }
+    }
+
+    fn ask(node: &mut Node, group: &str, id: &str, facts: &mut Facts) {
+        // Once until the birth comes: a host that asks with every message drowns the node.
+        if !std::mem::replace(&mut node.asked, true) {
+            let payload =
+                Payload { metrics: vec![Metric::named(REBIRTH).boolean(true)], ..Payload::default() };
+            facts.0.push(Fact::Owed(say(
+                format!("{NAMESPACE}/{group}/NCMD/{id}"),
+                payload.encode_to_vec(),
+                0,
+                false,
+            )));
+        }
+    }
+}
+
+impl Node {
+    /// Whether a sequence number is the next one; it is followed either way.
+    fn in_order(&mut self, seq: Option<u64>) -> bool {
+        let Some(seq) = seq.and_then(|s| u8::try_from(s).ok()) else { return false };
+        let expected = seq == self.next_seq;
+        self.next_seq = seq.wrapping_add(1);
+        expected
+    }
+}
+
+impl Metrics {
+    fn born(&mut self, payload: &Payload) {
+        *self = Self { born: true, ..Self::default() };
+        for m in payload.metrics.iter().take(MAX_METRICS) {
+            let Some(name) = &m.name else { continue };
+            if let Some(alias) = m.alias {
+                self.by_alias.insert(alias, name.clone());
+            }
+            self.kinds.insert(name.clone(), (m.datatype, m.unit().map_or_else(String::new, names::unit_of)));
+        }
+    }
+
+    /// Tells the values; false where an alias is not known.
+    fn tell(&self, device: &str, payload: &Payload, facts: &mut Facts) -> bool {
+        let mut all_known = true;
+        for m in &payload.metrics {
+            let by_alias = || m.alias.and_then(|a| self.by_alias.get(&a));
+            let Some(name) = m.name.as_ref().filter(|n| !n.is_empty()).or_else(by_alias) else {
+                all_known = false;
+                continue;
+            };
+            if name == BD_SEQ || name.starts_with("Node Control/") || name.starts_with("Device Control/") {
+                continue;
+            }
+            let (kind, unit) = self.kinds.get(name).cloned().unwrap_or_default();
+            if let Some(value) = m.read(m.datatype.or(kind)) {
+                let ts = m.timestamp.or(payload.timestamp).map(|t| t as f64);
+                facts.value(device, name.clone(), value, unit, ts.filter(|t| *t > 0.0));
+            }
+        }
+        all_known
+    }
+}
+
+impl Listener for Host {
+    fn hear(&mut self, heard: &Heard<'_>, facts: &mut Facts) -> Result<(), DecodeError> {
+        let levels: Vec<&str> = heard.topic.split('/').collect();
+        let (group, kind, id, device) = match levels.as_slice() {
+            [NAMESPACE, group, kind, node] => (*group, *kind, *node, ""),
+            [NAMESPACE, group, kind, node, device] => (*group, *kind, *node, *device),
+            _ => return Ok(()),
+        };
+        if !matches!(kind, "NBIRTH" | "NDEATH" | "NDATA" | "DBIRTH" | "DDEATH" | "DDATA" | "NCMD" | "DCMD") {
+            return Ok(());
+        }
+        let key = format!("{group}/{id}");
+        if self.address.as_ref().is_some_and(|a| *a != key && !a.starts_with(&format!("{key}/"))) {
+            return Ok(());
+        }
+        let payload = payload::read(heard.payload)?;
+        if self.nodes.len() >= MAX_NODES && !self.nodes.contains_key(&key) {
+            return Err(DecodeError::TooMuch);
+        }
+        let address = if device.is_empty() { key.clone() } else { format!("{key}/{device}") };
+        let node = self.nodes.entry(key.clone()).or_default();
+        match kind {
+            "NBIRTH" => {
+                let bd_seq = payload.metrics.iter().find(|m| m.name.as_deref() == Some(BD_SEQ));
+                *node = Node { born: true, bd_seq: bd_seq.and_then(number), ..Node::default() };
+                node.in_order(payload.seq);
+                let metrics = node.devices.entry(String::new()).or_default();
+                metrics.born(&payload);
+                declare(&key, metrics, facts);
+                facts.online(&key, true);
+                metrics.tell(&key, &payload, facts);
+            }
+            "NDEATH" => {
+                // A death that is not of this birth is of an earlier connection, and says nothing.
+                let bd_seq =
+                    payload.metrics.iter().find(|m| m.name.as_deref() == Some(BD_SEQ)).and_then(number);
+                if node.born && bd_seq == node.bd_seq {
+                    node.born = false;
+                    facts.online(&key, false);
+                    let mut gone: Vec<&String> = node.devices.keys().filter(|d| !d.is_empty()).collect();
+                    gone.sort();
+                    for d in gone {
+                        facts.online(&format!("{key}/{d}"), false);
+                    }
+                }
+            }
+            "DBIRTH" => {
+                let ordered = node.in_order(payload.seq);
+                let metrics = node.devices.entry(device.to_owned()).or_default();
+                metrics.born(&payload);
+                declare(&address, metrics, facts);
+                facts.online(&address, true);
+                metrics.tell(&address, &payload, facts);
+                if !node.born || !ordered {
+                    Self::ask(node, group, id, facts);
+                }
+            }
+            "DDEATH" => {
+                node.in_order(payload.seq);
+                if let Some(metrics) = node.devices.get_mut(device) {
+                    metrics.born = false;
+                }
+                facts.online(&address, false);
+            }
+            "NDATA" | "DDATA" => {
+                let ordered = node.in_order(payload.seq);
+                // Before the birth was heard, names say what they are, and aliases nothing.
+                let metrics = node.devices.entry(device.to_owned()).or_default();
+                let known = metrics.tell(&address, &payload, facts) && metrics.born;
+                if !node.born || !ordered || !known {
+                    Self::ask(node, group, id, facts);
+                }
+            }
+            _ => {
+                let empty = Metrics::default();
+                let metrics = node.devices.get(device).unwrap_or(&empty);
+                for m in &payload.metrics {
+                    let by_alias = || m.alias.and_then(|a| metrics.by_alias.get(&a));
+                    if let (Some(field), Some(value)) =
+                        (m.name.as_ref().or_else(by_alias), m.read(m.datatype))
+                    {
+                        facts.0.push(Fact::Asked { device: address.clone(), field: field.clone(), value });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn declare(device: &str, metrics: &Metrics, facts: &mut Facts) {
+    let mut all: Vec<_> = metrics.kinds.iter().collect();
+    all.sort();
+    for (name, (_, unit)) in all {
+        if name != BD_SEQ && !name.starts_with("Node Control/") {
+            facts.declared(device, name, unit, "", "");
+        }
+    }
+}
+
+fn number(m: &Metric) -> Option<u64> {
+    m.read(m.datatype)?.number().map(|v| v as u64)
+}

@@ -1,0 +1,513 @@
+//! What can be heard on a broker: devices by dialect, their signals with units and periods; and the scenario that follows
+//! them.
+//!
+//! ```
+//! use twinfleet_twins::dialect::survey::Survey;
+//! use twinfleet_engine::dialect::Heard;
+//! let mut survey = Survey::default();
+//! for k in 0..3 {
+//!     let payload = format!(r#"{{"Time":"2026-11-28T12:00:{k}0","AM2301":{{"Temperature":2{k}.5}},"TempUnit":"C"}}"#);
+//!     survey.hear(10.0 * f64::from(k), &Heard { topic: "tele/plug-1/SENSOR", payload: payload.as_bytes(), retain: false });
+//! }
+//! let devices = survey.devices();
+//! let field = &devices[0].fields["AM2301/Temperature"];
+//! assert_eq!((devices[0].dialect, field.signal.as_str(), field.unit.as_str()), ("tasmota", "am2301.temperature", "degC"));
+//! assert_eq!(field.period_s(), Some(10.0));
+//! ```
+
+use super::{
+    Listener, all,
+    facts::{Fact, Facts, Value},
+    names,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use twinfleet_engine::{
+    dialect::{Heard, Utterance},
+    units,
+};
+
+/// Devices and fields of each that are kept; what is beyond is counted.
+const MAX_DEVICES: usize = 4096;
+const MAX_FIELDS: usize = 512;
+/// Intervals by which a period is judged, and rows kept of a device.
+const MAX_GAPS: usize = 512;
+const MAX_ROWS: usize = 20_000;
+/// Values that come closer together than this are one row, [s].
+const ONE_ROW_S: f64 = 0.05;
+
+/// A field of a device.
+#[derive(Clone, Debug, Default)]
+pub struct Field {
+    /// `part.quantity` by which a twin calls it.
+    pub signal: String,
+    /// Its unit as the device says it.
+    pub said_unit: String,
+    /// The unit in which a twin keeps it; `none` where the engine knows none.
+    pub unit: String,
+    /// What it measures, where the dialect declares it.
+    quantity: String,
+    topic: String,
+    /// Last value heard.
+    pub last: Option<Value>,
+    /// Values heard that were not kept by the broker from before.
+    pub count: u64,
+    last_s: Option<f64>,
+    gaps_s: Vec<f64>,
+    /// Smallest step between two values, in the unit said; 0: it has not moved.
+    step: f64,
+}
+
+impl Field {
+    /// Whether a twin can follow it.
+    pub fn is_number(&self) -> bool {
+        self.last.as_ref().is_some_and(|v| v.number().is_some())
+    }
+
+    /// The usual time between two values, [s].
+    pub fn period_s(&self) -> Option<f64> {
+        let mut gaps = self.gaps_s.clone();
+        gaps.sort_by(f64::total_cmp);
+        gaps.get(gaps.len() / 2).copied()
+    }
+
+    /// A value in the unit in which a twin keeps it.
+    fn kept(&self, value: f64) -> f64 {
+        let units = units::find(&self.said_unit).zip(units::find(&self.unit));
+        units.and_then(|(from, to)| from.convert(value, to)).unwrap_or(value)
+    }
+
+    /// The smallest step, in the unit in which a twin keeps it.
+    fn quantum(&self) -> f64 {
+        let step = self.kept(self.step) - self.kept(0.0);
+        format!("{step:.3e}").parse().unwrap_or(0.0)
+    }
+}
+
+/// A device that was recognised.
+#[derive(Clone, Debug)]
+pub struct Device {
+    /// Its dialect.
+    pub dialect: &'static str,
+    /// Its address there.
+    pub address: String,
+    /// The id of its twin.
+    pub id: String,
+    /// What it says about itself.
+    pub about: BTreeMap<&'static str, String>,
+    /// Whether it was last said to be there.
+    pub online: Option<bool>,
+    /// Its fields, by the dialect's own names.
+    pub fields: BTreeMap<String, Field>,
+    rows: Vec<(f64, BTreeMap<String, f64>)>,
+}
+
+/// Who listens to everything.
+pub struct Survey {
+    listeners: Vec<Box<dyn Listener>>,
+    devices: BTreeMap<(usize, String), Device>,
+    facts: Facts,
+    owed: Vec<Utterance>,
+    /// Messages heard.
+    pub messages: u64,
+    /// Messages of a dialect that could not be read.
+    pub unreadable: u64,
+    /// Messages that are no dialect's.
+    pub unknown: u64,
+    /// Devices or fields beyond what is kept.
+    pub beyond: u64,
+}
+
+impl Default for Survey {
+    fn default() -> Self {
+        Self {
+            listeners: all().iter().map(|d| d.listener(None)).collect(),
+            devices: BTreeMap::new(),
+            facts: Facts::default(),
+            owed: Vec::new(),
+            messages: 0,
+            unreadable: 0,
+            unknown: 0,
+            beyond: 0,
+        }
+    }
+}
+
+/// What has to be subscribed to: everything, and what `#` does not cover.
+pub const FILTERS: [&str; 2] = ["#", "$aws/things/+/shadow/#"];
+
+impl Survey {
+    /// Takes a message in, which arrived so many seconds after the beginning.
+    pub fn hear(&mut self, t_s: f64, heard: &Heard<'_>) {
+        self.messages += 1;
+        let mut facts = std::mem::take(&mut self.facts);
+        for (d, dialect) in all().iter().enumerate() {
+            facts.0.clear();
+            let read = self.listeners[d].hear(heard, &mut facts);
+            let owns = dialect.owns(heard.topic);
+            if read.is_err() && owns {
+                self.unreadable += 1;
+            }
+            let told = !facts.0.is_empty();
+            for fact in facts.0.drain(..) {
+                self.take(d, t_s, heard, fact);
+            }
+            if told || owns {
+                self.facts = facts;
+                return;
+            }
+        }
+        self.unknown += 1;
+        self.facts = facts;
+    }
+
+    fn take(&mut self, d: usize, t_s: f64, heard: &Heard<'_>, fact: Fact) {
+        if let Fact::Owed(request) = fact {
+            if self.owed.len() < MAX_DEVICES {
+                self.owed.push(request);
+            }
+            return;
+        }
+        let Some(address) = fact.device().map(str::to_owned) else { return };
+        let key = (d, address);
+        if self.devices.len() >= MAX_DEVICES && !self.devices.contains_key(&key) {
+            self.beyond += 1;
+            return;
+        }
+        let device = self.devices.entry(key.clone()).or_insert_with(|| Device {
+            dialect: all()[d].name(),
+            address: key.1,
+            id: String::new(),
+            about: BTreeMap::new(),
+            online: None,
+            fields: BTreeMap::new(),
+            rows: Vec::new(),
+        });
+        match fact {
+            Fact::Online { online, .. } => device.online = Some(online),
+            Fact::About { key, text, .. } => drop(device.about.insert(key, text)),
+            Fact::Declared { field, unit, quantity, topic, .. } => {
+                if let Some(f) = device.field(&field, &mut self.beyond) {
+                    (f.said_unit, f.quantity, f.topic) = (unit, quantity, topic);
+                }
+            }
+            Fact::Value { field, value, unit, .. } => {
+                if let Some(v) = value.number() {
+                    device.row(t_s, &field, v);
+                }
+                if let Some(f) = device.field(&field, &mut self.beyond) {
+                    f.take(t_s, heard.retain, value, &unit);
+                }
+            }
+            Fact::Asked { .. } | Fact::Done { .. } | Fact::Owed(_) => {}
+        }
+    }
+
+    /// Requests that a host of these devices would send: for the names behind aliases. Whoever only listens leaves them.
+    pub fn owed(&mut self) -> Vec<Utterance> {
+        std::mem::take(&mut self.owed)
+    }
+
+    /// What was recognised, each with the names that its twin will have, in the order of dialect and address.
+    pub fn devices(&self) -> Vec<Device> {
+        let mut found: Vec<Device> = self.devices.values().cloned().collect();
+        // Home Assistant's discovery of what speaks a dialect of its own says nothing new.
+        let owned = |topic: &str| all().iter().any(|d| d.name() != "homeassistant" && d.owns(topic));
+        for d in found.iter_mut().filter(|d| d.dialect == "homeassistant") {
+            d.fields.retain(|_, f| f.last.is_some() || !owned(&f.topic));
+        }
+        let presence: BTreeMap<String, bool> = found
+            .iter()
+            .filter(|d| d.dialect == "homeassistant" && d.fields.is_empty())
+            .filter_map(|d| Some((d.address.clone(), d.online?)))
+            .collect();
+        found.retain(|d| d.dialect != "homeassistant" || !d.fields.is_empty());
+        // What only ever was asked, or told of itself, is no device that can be followed; but it is listed if it spoke.
+        found.retain(|d| !d.fields.is_empty() || d.online.is_some() || d.dialect != "topics");
+        let mut ids = BTreeSet::new();
+        for d in &mut found {
+            d.online = d.online.or_else(|| presence.get(&d.address).copied());
+            d.name_fields();
+            let base = names::plain(&d.address).replace('_', "-");
+            let mut id = base.clone();
+            for n in 2.. {
+                if ids.insert(id.clone()) {
+                    break;
+                }
+                id = format!("{base}-{n}");
+            }
+            d.id = id;
+        }
+        found
+    }
+}
+
+impl Field {
+    fn take(&mut self, t_s: f64, retained: bool, value: Value, unit: &str) {
+        if !unit.is_empty() {
+            unit.clone_into(&mut self.said_unit);
+        }
+        if let (Some(now), Some(before)) = (value.number(), self.last.as_ref().and_then(Value::number)) {
+            let step = (now - before).abs();
+            // What subtracting has added in the last places is no step.
+            if step > now.abs().max(before.abs()) * 1e-9 && (self.step == 0.0 || step < self.step) {
+                self.step = step;
+            }
+        }
+        self.last = Some(value);
+        // What the broker had kept says nothing of the rhythm.
+        if retained {
+            return;
+        }
+        self.count += 1;
+        if let Some(before) = self.last_s.replace(t_s)
+            && self.gaps_s.len() < MAX_GAPS
+        {
+            self.gaps_s.push(t_s - before);
+        }
+    }
+}
+
+impl Device {
+    fn field(&mut self, name: &str, beyond: &mut u64) -> Option<&mut Field> {
+        if self.fields.len() >= MAX_FIELDS && !self.fields.contains_key(name) {
+            *beyond += 1;
+            return None;
+        }
+        Some(self.fields.entry(name.to_owned()).or_default())
+    }
+
+    fn row(&mut self, t_s: f64, field: &str, value: f64) {
+        let room = self.rows.len() < MAX_ROWS;
+        match self.rows.last_mut() {
+            Some((t, row)) if t_s - *t < ONE_ROW_S => {
+                row.insert(field.to_owned(), value);
+            }
+            _ if room => self.rows.push((t_s, BTreeMap::from([(field.to_owned(), value)]))),
+            _ => {}
+        }
+    }
+
+    /// Gives each field its signal and the unit in which a twin keeps it.
+    fn name_fields(&mut self) {
+        let mut taken = BTreeSet::new();
+        for (field, f) in &mut self.fields {
+            let base = names::signal_of(field, &f.quantity, &f.said_unit);
+            let mut signal = base.clone();
+            for n in 2.. {
+                if taken.insert(signal.clone()) {
+                    break;
+                }
+                let (part, quantity) = base.split_once('.').unwrap_or((&base, "x"));
+                signal = format!("{part}_{n}.{quantity}");
+            }
+            let quantity = signal.rsplit('.').next().unwrap_or_default();
+            let unit = units::of_quantity(quantity).or_else(|| units::find(&f.said_unit));
+            f.unit = unit.map_or("none", |u| u.symbol).to_owned();
+            f.signal = signal;
+        }
+    }
+
+    /// The fields that a twin follows: numbers that are the device's business, not its upkeep.
+    pub fn followed(&self) -> impl Iterator<Item = (&String, &Field)> {
+        let upkeep = |name: &str| {
+            name.starts_with("STATE/")
+                || matches!(name, "linkquality" | "version")
+                || name.starts_with("update/")
+        };
+        self.fields.iter().filter(move |(name, f)| f.is_number() && !upkeep(name))
+    }
+
+    /// The shortest period of what is followed, [s].
+    pub fn period_s(&self) -> Option<f64> {
+        self.followed().filter_map(|(_, f)| f.period_s()).min_by(f64::total_cmp)
+    }
+
+    /// The fields that a double says anew with each report; the others it repeats as they were.
+    fn doubled(&self) -> impl Iterator<Item = (&String, &Field)> {
+        let repeats =
+            super::find(self.dialect).is_some_and(|d| d.options().iter().any(|(k, _)| *k == "also"));
+        self.followed().filter(move |(name, f)| {
+            !repeats || matches!(f.last, Some(Value::Number(_))) || name.starts_with("POWER")
+        })
+    }
+
+    fn map<'a>(fields: impl Iterator<Item = (&'a String, &'a Field)>) -> String {
+        let pairs: Vec<String> = fields.map(|(field, f)| format!("{:?}: {field:?}", f.signal)).collect();
+        format!("{{{}}}", pairs.join(", "))
+    }
+
+    /// What was heard as a table: seconds, then one column a followed field, in the units in which a twin keeps them.
+    pub fn table(&self) -> String {
+        let fields: Vec<(&String, &Field)> = self.doubled().collect();
+        let mut out = String::from("t_s");
+        for (_, f) in &fields {
+            out += &format!(",{}", f.signal);
+        }
+        out.push('\n');
+        let mut last = f64::NEG_INFINITY;
+        for (t, row) in &self.rows {
+            // Times of a recording ascend, to the millisecond.
+            let t_s = (t * 1e3).round() / 1e3;
+            if t_s <= last || !fields.iter().any(|(name, _)| row.contains_key(*name)) {
+                continue;
+            }
+            last = t_s;
+            out += &format!("{t_s:.3}");
+            for (name, f) in &fields {
+                let cell = row.get(*name).map_or_else(String::new, |v| format!("{}", f.kept(*v)));
+                out += &format!(",{cell}");
+            }
+            out.push('\n');
+        }
+        out
+    }
+
+    /// Rows of [`Self::table`].
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+}
+
+fn head(what: &str) -> String {
+    format!("// Written by `twinfleet discover`: {what}\n")
+}
+
+/// The scenario that follows these devices: a thing and a twin of each.
+pub fn mirror_scenario(devices: &[Device], broker: &str) -> String {
+    let mut things = String::new();
+    let mut mirror = String::new();
+    for d in devices.iter().filter(|d| d.followed().next().is_some()) {
+        let said: Vec<&str> =
+            ["manufacturer", "model", "name"].iter().filter_map(|k| Some(d.about.get(k)?.as_str())).collect();
+        let about = if said.is_empty() {
+            d.dialect.to_owned()
+        } else {
+            format!("{}: {}", d.dialect, said.join(", "))
+        };
+        things += &format!(
+            "        (\n            name: {:?},\n            about: {about:?},\n            source: \"heard by twinfleet discover\",\n            signals: [\n",
+            d.id
+        );
+        for (_, f) in d.followed() {
+            let quantum = f.quantum();
+            let quantum = if quantum > 0.0 { format!(", quantum: {quantum:?}") } else { String::new() };
+            things += &format!("                (signal: {:?}, unit: {:?}{quantum}),\n", f.signal, f.unit);
+        }
+        things += "            ],\n        ),\n";
+        // Forecasts a few and a few dozen readings ahead.
+        let period_s = d.period_s().unwrap_or(10.0).clamp(1.0, 3600.0).ceil();
+        let horizons = [(6.0 * period_s).max(60.0), (30.0 * period_s).max(300.0)];
+        mirror += &format!(
+            "        (\n            twin: {0:?}, thing: {0:?},\n            bind: [(topic: {1:?}, decode: Dialect(name: {2:?}, map: {3}))],\n            forecast: (horizons: [\"{4}s\", \"{5}s\"], every: \"{6}s\"),\n        ),\n",
+            d.id,
+            d.address,
+            d.dialect,
+            Device::map(d.followed()),
+            horizons[0],
+            horizons[1],
+            period_s
+        );
+    }
+    let n = devices.iter().filter(|d| d.followed().next().is_some()).count();
+    format!(
+        "{}Scenario(\n    format: 1,\n    about: {:?},\n    duration: \"1h\",\n    step: \"1s\",\n    things: [\n{things}    ],\n    mirror: [\n{mirror}    ],\n)\n",
+        head(&format!("what was heard on {broker}")),
+        format!("Twins of {n} devices heard on {broker}")
+    )
+}
+
+/// The scenario of doubles: each device as a recording of what was heard, in its own dialect. `tables` is the folder of the
+/// tables, relative to the scenario.
+pub fn double_scenario(devices: &[Device], broker: &str, tables: &str) -> String {
+    let mut physicals = String::new();
+    let mut longest: f64 = 1.0;
+    for d in doubles(devices) {
+        longest = longest.max(d.rows.last().map_or(1.0, |(t, _)| t.ceil() + 1.0));
+        let columns: Vec<String> = d
+            .doubled()
+            .map(|(_, f)| {
+                // The unit of a quantity that the engine does not know is the device's own, and is left as it is.
+                let own = units::of_quantity(f.signal.rsplit('.').next().unwrap_or_default());
+                let unit = own.map_or_else(String::new, |u| format!(" {}", u.symbol));
+                format!("\"{0}@reported\": \"{0}{unit}\"", f.signal)
+            })
+            .collect();
+        let options = d.options();
+        physicals += &format!(
+            "        (\n            id: {:?},\n            from: Recording(path: {:?}, time: \"t_s\", gaps: Offline, map: {{{}}}),\n            publish: (topic: {:?}, payload: Dialect(name: {:?}, map: {}{options})),\n        ),\n",
+            d.id,
+            format!("{tables}/{}.csv", d.id),
+            columns.join(", "),
+            d.address,
+            d.dialect,
+            Device::map(d.doubled())
+        );
+    }
+    format!(
+        "{}// Run in the devices' stead: `twinfleet replay THIS --as-devices --broker {broker}`\nScenario(\n    format: 1,\n    about: {:?},\n    duration: \"{}s\",\n    step: \"100ms\",\n    physicals: [\n{physicals}    ],\n)\n",
+        head(&format!("doubles of what was heard on {broker}")),
+        format!("Doubles of devices heard on {broker}"),
+        longest
+    )
+}
+
+/// The devices of which there can be doubles: those that said something that a double can say. A Sparkplug node is born by
+/// one of its devices' doubles: the node itself and further devices behind it are left out.
+pub fn doubles(devices: &[Device]) -> Vec<&Device> {
+    let node = |d: &Device| -> Option<String> {
+        let levels: Vec<&str> = d.address.splitn(3, '/').collect();
+        (d.dialect == "sparkplug").then(|| levels[..levels.len().min(2)].join("/"))
+    };
+    let behind: BTreeSet<String> =
+        devices.iter().filter(|d| d.address.matches('/').count() == 2).filter_map(node).collect();
+    let mut taken = BTreeSet::new();
+    devices
+        .iter()
+        .filter(|d| d.doubled().next().is_some() && !d.rows.is_empty())
+        .filter(|d| match node(d) {
+            Some(node) if d.address == node => !behind.contains(&node),
+            Some(node) => taken.insert(node),
+            None => true,
+        })
+        .collect()
+}
+
+impl Device {
+    /// What a double has to be told so that it says the rest as the device does.
+    fn options(&self) -> String {
+        let known: Vec<&str> = super::find(self.dialect)
+            .map_or_else(Vec::new, |d| d.options().iter().map(|(k, _)| *k).collect());
+        let mut pairs = Vec::new();
+        if known.contains(&"also") {
+            let mut also = serde_json::Map::new();
+            for (field, f) in &self.fields {
+                // What is no number is said again as it was.
+                if let (Some(value), false) = (&f.last, self.doubled().any(|(n, _)| n == field))
+                    && !field.starts_with("STATE/")
+                    && !field.starts_with("POWER")
+                {
+                    let path: Vec<String> = field.split('/').map(str::to_owned).collect();
+                    let value = match value {
+                        Value::Number(v) => super::tree::number(*v),
+                        Value::Flag(v) => serde_json::Value::from(*v),
+                        Value::Text(v) => serde_json::Value::from(v.as_str()),
+                    };
+                    super::tree::put(&mut also, &path, value);
+                }
+            }
+            if !also.is_empty() {
+                pairs.push(format!("\"also\": {:?}", serde_json::Value::Object(also).to_string()));
+            }
+        }
+        for (key, option) in [("mac", "mac"), ("firmware", "version"), ("model", "model")] {
+            if let (true, Some(text)) = (known.contains(&option), self.about.get(key)) {
+                pairs.push(format!("{option:?}: {text:?}"));
+            }
+        }
+        let fahrenheit = self.fields.values().any(|f| f.said_unit == "degF");
+        if fahrenheit && known.contains(&"temperature") {
+            pairs.push("\"temperature\": \"F\"".to_owned());
+        }
+        if pairs.is_empty() { String::new() } else { format!(", options: {{{}}}", pairs.join(", ")) }
+    }
+}

@@ -1,0 +1,510 @@
+//! Tasmota: `tele/%topic%/SENSOR` and `STATE`, the last will `LWT`, answers under `stat`, commands under `cmnd`.
+//!
+//! ```
+//! use twinfleet_twins::dialect::{find, facts::{Fact, Facts}};
+//! use twinfleet_engine::dialect::Heard;
+//! let mut facts = Facts::default();
+//! let heard = Heard { topic: "tele/plug-1/LWT", payload: b"Online", retain: true };
+//! find("tasmota").unwrap().listener(None).hear(&heard, &mut facts).unwrap();
+//! assert_eq!(facts.0, [Fact::Online { device: "plug-1".into(), online: true }]);
+//! ```
+
+use super::{
+    Dialect, Listener, Spoken, also,
+    facts::{Fact, Facts, Value},
+    hex, mac, names, option, say, spoken, tree,
+};
+use serde_json::{Map, Value as Json, json};
+use std::{borrow::Cow, collections::BTreeMap};
+use twinfleet_engine::{
+    dialect::{DialectError, Heard, Utterance, Voice, VoiceSpec},
+    firmware::payload::Report,
+    mirror::decode::DecodeError,
+};
+
+/// The dialect.
+pub struct Tasmota;
+
+const OPTIONS: [(&str, &str); 4] = [
+    ("also", "a JSON object with what SENSOR says besides, such as the sensors' own ids"),
+    ("mac", "its hardware address, twelve hexadecimal digits"),
+    ("temperature", "the unit of its temperatures, \"C\" (default) or \"F\", as `SetOption8` chooses"),
+    ("version", "the firmware's version that it states"),
+];
+
+/// The topic of a verb at an address; `prefix` is `cmnd`, `stat` or `tele`.
+fn topic(address: &str, prefix: &str, verb: &str) -> String {
+    if address.contains("%prefix%") {
+        format!("{}/{verb}", address.replace("%prefix%", prefix))
+    } else {
+        format!("{prefix}/{address}/{verb}")
+    }
+}
+
+impl Dialect for Tasmota {
+    fn name(&self) -> &'static str {
+        "tasmota"
+    }
+    fn about(&self) -> &'static str {
+        "Tasmota firmware: tele/stat/cmnd topics, JSON telemetry, LWT, discovery"
+    }
+    fn source(&self) -> &'static str {
+        "tasmota.github.io/docs: MQTT, Commands (Status, TelePeriod), SetOption19; HATasmota for tasmota/discovery"
+    }
+    fn address(&self) -> &'static str {
+        "the device's %topic%, such as \"plug-1\", or its whole full topic with %prefix%, such as \"home/%prefix%/plug-1\""
+    }
+    fn filters(&self, address: &str) -> Vec<String> {
+        vec![topic(address, "tele", "+"), topic(address, "stat", "+")]
+    }
+    fn everywhere(&self) -> &'static [&'static str] {
+        &["tele/#", "stat/#", "cmnd/#", "tasmota/discovery/#"]
+    }
+    fn owns(&self, topic: &str) -> bool {
+        let verb = |v: &str| {
+            matches!(v, "SENSOR" | "STATE" | "LWT" | "RESULT" | "UPTIME" | "HASS_STATE")
+                || v.starts_with("INFO")
+                || v.starts_with("STATUS")
+                || is_power(v)
+        };
+        topic.starts_with("tasmota/discovery/")
+            || topic.starts_with("cmnd/")
+            || parse(None, topic).is_some_and(|(_, prefix, v)| prefix == "cmnd" || verb(v))
+    }
+    fn listener(&self, address: Option<&str>) -> Box<dyn Listener> {
+        Box::new(Hears { address: address.map(str::to_owned), units: BTreeMap::new() })
+    }
+    fn options(&self) -> &'static [(&'static str, &'static str)] {
+        &OPTIONS
+    }
+    fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError> {
+        let fahrenheit = option(spec.options, "temperature", &["C", "F"])? == "F";
+        let version = spec.options.get("version").map_or("14.3.0", String::as_str).to_owned();
+        let signals = spoken(spec, |part, quantity| vec![part.to_ascii_uppercase(), word_of(quantity)]);
+        let also = also(spec.options)?;
+        let last = spec.topic.rsplit('/').next().unwrap_or(spec.topic).to_owned();
+        Ok(Box::new(Speaks {
+            address: spec.topic.to_owned(),
+            name: last,
+            mac: mac(spec)?,
+            also,
+            device: spec.device.to_owned(),
+            signals,
+            fahrenheit,
+            version,
+            started_ms: None,
+            power: BTreeMap::new(),
+            tele_period: 300,
+        }))
+    }
+    fn command(&self, address: &str, field: &str, value: &Value) -> Option<Utterance> {
+        Some(say(topic(address, "cmnd", field), value.to_string(), 0, false))
+    }
+}
+
+/// Tasmota's word for a quantity.
+fn word_of(quantity: &str) -> String {
+    match quantity {
+        "co2" => "CarbonDioxide".to_owned(),
+        "dew_point" => "DewPoint".to_owned(),
+        "pm2_5" => "PM2.5".to_owned(),
+        "pm10" => "PM10".to_owned(),
+        "pm1" => "PM1".to_owned(),
+        "mass" => "Weight".to_owned(),
+        other => {
+            let mut c = other.chars();
+            c.next().map_or_else(String::new, |f| f.to_ascii_uppercase().to_string() + c.as_str())
+        }
+    }
+}
+
+struct Hears {
+    address: Option<String>,
+    /// Units that a device states beside its values: temperature, pressure, speed.
+    units: BTreeMap<String, [String; 3]>,
+}
+
+/// Units that are remembered: of so many devices.
+const MAX_DEVICES: usize = 4096;
+
+/// The address, prefix and verb of a topic; without a known address, of the default full topic or the one with prefix and
+/// topic exchanged.
+fn parse<'a>(address: Option<&str>, heard: &'a str) -> Option<(String, &'static str, &'a str)> {
+    const PREFIXES: [&str; 3] = ["tele", "stat", "cmnd"];
+    if let Some(address) = address {
+        return PREFIXES.iter().find_map(|p| {
+            let verb = heard.strip_prefix(topic(address, p, "").as_str())?;
+            (!verb.is_empty() && !verb.contains('/')).then(|| (address.to_owned(), *p, verb))
+        });
+    }
+    let (rest, verb) = heard.rsplit_once('/')?;
+    for p in PREFIXES {
+        if let Some(device) = rest.strip_prefix(p).and_then(|r| r.strip_prefix('/')) {
+            return Some((device.to_owned(), p, verb));
+        }
+        if let Some(device) = rest.strip_suffix(p).and_then(|r| r.strip_suffix('/')) {
+            return Some((format!("{device}/%prefix%"), p, verb));
+        }
+    }
+    None
+}
+
+/// The unit of a SENSOR field by its name, where Tasmota has one unit for it.
+fn unit_of<'a>(path: &str, stated: Option<&'a [String; 3]>) -> Cow<'a, str> {
+    let last = path.rsplit('/').next().unwrap_or(path);
+    let stated =
+        |i: usize, default: &'static str| match stated.map(|s| s[i].as_str()).filter(|s| !s.is_empty()) {
+            Some(unit) => Cow::Borrowed(unit),
+            None => Cow::Borrowed(default),
+        };
+    match last {
+        "Temperature" | "DewPoint" | "HeatIndex" => stated(0, "degC"),
+        "Pressure" | "SeaPressure" => stated(1, "hPa"),
+        "Speed" => stated(2, "km/h"),
+        "Humidity" => Cow::Borrowed("percent"),
+        "Illuminance" => Cow::Borrowed("lx"),
+        "Distance" => Cow::Borrowed("cm"),
+        "Weight" => Cow::Borrowed("kg"),
+        "CarbonDioxide" | "eCO2" => Cow::Borrowed("ppm"),
+        "TVOC" => Cow::Borrowed("ppb"),
+        "PM1" | "PM2.5" | "PM10" => Cow::Borrowed("ug/m3"),
+        "Power" => Cow::Borrowed("W"),
+        "ApparentPower" => Cow::Borrowed("VA"),
+        "ReactivePower" => Cow::Borrowed("VAr"),
+        "Voltage" | "Vcc" => Cow::Borrowed("V"),
+        "Current" => Cow::Borrowed("A"),
+        "Total" | "Yesterday" | "Today" | "ExportActive" if path.contains("ENERGY") => Cow::Borrowed("kWh"),
+        "Frequency" => Cow::Borrowed("Hz"),
+        "RSSI" => Cow::Borrowed("percent"),
+        "Signal" => Cow::Borrowed("dBm"),
+        _ => Cow::Borrowed(""),
+    }
+}
+
+impl Hears {
+    fn sensors(
+        &mut self,
+        device: &str,
+        json: &Json,
+        below: &str,
+        facts: &mut Facts,
+    ) -> Result<(), DecodeError> {
+        let stated = |key: &str| json.get(key).and_then(Json::as_str).map(names::unit_of);
+        let said = [stated("TempUnit"), stated("PressureUnit"), stated("SpeedUnit")];
+        if said.iter().any(Option::is_some)
+            && (self.units.len() < MAX_DEVICES || self.units.contains_key(device))
+        {
+            let kept = self.units.entry(device.to_owned()).or_default();
+            for (kept, said) in kept.iter_mut().zip(said) {
+                *kept = said.unwrap_or_else(|| std::mem::take(kept));
+            }
+        }
+        let ts_ms = json.get("Time").and_then(tree::time_ms);
+        let units = self.units.get(device);
+        let mut found = Vec::new();
+        tree::leaves(json, &mut |path, leaf| {
+            if matches!(path, "Time" | "TempUnit" | "PressureUnit" | "SpeedUnit") {
+                return;
+            }
+            if let Some(value) = tree::value(leaf) {
+                let unit = unit_of(path, units).into_owned();
+                found.push((path.to_owned(), value, unit));
+            }
+        })?;
+        for (path, value, unit) in found {
+            // What a relay does is the same thing wherever it is said.
+            let field =
+                if below.is_empty() || path.starts_with("POWER") { path } else { format!("{below}/{path}") };
+            facts.value(device, field, value, unit, ts_ms);
+        }
+        Ok(())
+    }
+}
+
+impl Listener for Hears {
+    fn hear(&mut self, heard: &Heard<'_>, facts: &mut Facts) -> Result<(), DecodeError> {
+        if let Some(rest) = heard.topic.strip_prefix("tasmota/discovery/") {
+            return self.discovery(rest, heard.payload, facts);
+        }
+        let Some((device, prefix, verb)) = parse(self.address.as_deref(), heard.topic) else { return Ok(()) };
+        match (prefix, verb) {
+            ("tele", "LWT") => {
+                let text = tree::text(heard.payload)?;
+                if matches!(text, "Online" | "Offline") {
+                    facts.online(&device, text == "Online");
+                }
+            }
+            ("tele", "SENSOR") => self.sensors(&device, &object(heard.payload)?, "", facts)?,
+            ("tele", "STATE") => self.sensors(&device, &object(heard.payload)?, "STATE", facts)?,
+            ("stat", "STATUS8" | "STATUS10") => {
+                let json = object(heard.payload)?;
+                if let Some(sns) = json.get("StatusSNS") {
+                    self.sensors(&device, sns, "", facts)?;
+                }
+            }
+            ("stat", "RESULT") => {
+                // An acknowledgement; what it repeats of the state is told as done.
+                tree::leaves(&object(heard.payload)?, &mut |path, leaf| {
+                    if let Some(value) = tree::value(leaf) {
+                        facts.0.push(Fact::Done { device: device.clone(), field: path.to_owned(), value });
+                    }
+                })?;
+            }
+            ("stat", power) if is_power(power) => {
+                let value = Value::Text(tree::text(heard.payload)?.chars().take(20).collect());
+                facts.value(&device, power, value, "", None);
+            }
+            ("tele", "INFO1") => {
+                let json = object(heard.payload)?;
+                let info = json.get("Info1").unwrap_or(&json);
+                for (key, field) in [("model", "Module"), ("firmware", "Version")] {
+                    let text = info.get(field).and_then(Json::as_str).unwrap_or_default();
+                    facts.about(&device, key, text.split('(').next().unwrap_or_default());
+                }
+            }
+            ("cmnd", field) if self.address.is_none() || is_power(field) => {
+                let value = Value::Text(tree::text(heard.payload)?.chars().take(200).collect());
+                facts.0.push(Fact::Asked { device, field: field.to_owned(), value });
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn is_power(verb: &str) -> bool {
+    verb.strip_prefix("POWER").is_some_and(|n| n.chars().all(|c| c.is_ascii_digit()))
+}
+
+fn object(payload: &[u8]) -> Result<Json, DecodeError> {
+    tree::read(payload).and_then(|j| if j.is_object() { Ok(j) } else { Err(DecodeError::Shape) })
+}
+
+impl Hears {
+    fn discovery(&mut self, rest: &str, payload: &[u8], facts: &mut Facts) -> Result<(), DecodeError> {
+        // An empty payload takes the device away.
+        if payload.is_empty() || !rest.ends_with("/config") {
+            return Ok(());
+        }
+        let json = object(payload)?;
+        let text = |key: &str| json.get(key).and_then(Json::as_str).unwrap_or_default();
+        let full = text("ft").replace("%topic%", text("t"));
+        let full = full.trim_end_matches('/');
+        let default = format!("%prefix%/{}", text("t"));
+        let device = if full.is_empty() || full == default { text("t") } else { full };
+        if !device.is_empty() && self.address.as_ref().is_none_or(|a| a == device) {
+            facts.about(device, "name", text("dn"));
+            facts.about(device, "model", text("md"));
+            facts.about(device, "firmware", text("sw"));
+            facts.about(device, "mac", text("mac"));
+        }
+        Ok(())
+    }
+}
+
+struct Speaks {
+    address: String,
+    name: String,
+    device: String,
+    mac: [u8; 6],
+    also: Map<String, Json>,
+    signals: Vec<Spoken>,
+    fahrenheit: bool,
+    version: String,
+    started_ms: Option<i64>,
+    power: BTreeMap<String, bool>,
+    tele_period: u32,
+}
+
+impl Speaks {
+    fn to(&self, prefix: &str, verb: &str) -> String {
+        topic(&self.address, prefix, verb)
+    }
+
+    /// The object of SENSOR: time, a group a sensor, units at the end, as the firmware writes it.
+    fn sensor(&self, report: &Report<'_>) -> String {
+        let mut body = self.also.clone();
+        for (s, v) in self.signals.iter().zip(report.values).filter(|(_, v)| v.is_finite()) {
+            if !s.path[0].starts_with("POWER") && s.path[0] != "STATE" {
+                tree::put(&mut body, &s.path, tree::number(self.said(s, *v)));
+            }
+        }
+        let mut text = format!("{{\"Time\":\"{}\"", tree::local_time(report.ts_unix_ms));
+        for (key, value) in &body {
+            text += &format!(",{}:{value}", Json::from(key.as_str()));
+        }
+        let all = Json::Object(body).to_string();
+        if all.contains("Pressure") {
+            text += ",\"PressureUnit\":\"hPa\"";
+        }
+        if all.contains("Temperature") {
+            text += &format!(",\"TempUnit\":\"{}\"", if self.fahrenheit { 'F' } else { 'C' });
+        }
+        text + "}"
+    }
+
+    /// A value in the unit that Tasmota has for its field.
+    fn said(&self, s: &Spoken, v: f64) -> f64 {
+        let stated =
+            [if self.fahrenheit { "degF" } else { "degC" }.to_owned(), "hPa".to_owned(), String::new()];
+        let path = s.path.join("/");
+        let unit = unit_of(&path, Some(&stated));
+        let convert = |from: &str| {
+            let (from, to) = (twinfleet_engine::units::find(from)?, twinfleet_engine::units::find(&unit)?);
+            from.convert(v, to)
+        };
+        // Nine digits: what the conversion adds in the last places, the firmware would not print.
+        convert(&s.unit).map_or(v, |c| (c * 1e9).round() / 1e9)
+    }
+
+    fn state(&self, report: &Report<'_>) -> String {
+        let up = report.ts_unix_ms.saturating_sub(self.started_ms.unwrap_or(report.ts_unix_ms)).max(0) / 1000;
+        let (d, h, m, s) = (up / 86_400, up / 3600 % 24, up / 60 % 60, up % 60);
+        let mut power = String::new();
+        for (name, on) in &self.power {
+            power += &format!("\"{name}\":\"{}\",", if *on { "ON" } else { "OFF" });
+        }
+        format!(
+            "{{\"Time\":\"{}\",\"Uptime\":\"{d}T{h:02}:{m:02}:{s:02}\",\"UptimeSec\":{up},\"Heap\":25,\
+             \"SleepMode\":\"Dynamic\",\"Sleep\":50,\"LoadAvg\":19,\"MqttCount\":1,{power}\
+             \"Wifi\":{{\"AP\":1,\"SSId\":\"twinfleet\",\"BSSId\":\"02:00:00:00:00:01\",\"Channel\":6,\"Mode\":\"11n\",\
+             \"RSSI\":80,\"Signal\":-60,\"LinkCount\":1,\"Downtime\":\"0T00:00:03\"}}}}",
+            tree::local_time(report.ts_unix_ms)
+        )
+    }
+
+    fn remember(&mut self, report: &Report<'_>) {
+        self.started_ms.get_or_insert(report.ts_unix_ms);
+        for (s, v) in self.signals.iter().zip(report.values).filter(|(_, v)| v.is_finite()) {
+            if s.path[0].starts_with("POWER") {
+                self.power.insert(s.path[0].clone(), *v >= 0.5);
+            }
+        }
+    }
+
+    /// What `tasmota/discovery/<mac>/config` tells (HATasmota's schema).
+    fn config(&self) -> Json {
+        let mut relays = vec![0; 32];
+        relays[..self.power.len().min(32)].fill(1);
+        let full = if self.address.contains("%prefix%") {
+            self.address.replace(&self.name, "%topic%") + "/"
+        } else {
+            "%prefix%/%topic%/".to_owned()
+        };
+        let mut names = vec![Json::Null; 8];
+        names[0] = Json::from("Tasmota");
+        json!({
+            "ip": "127.0.0.1", "dn": self.device, "fn": names, "hn": format!("{}-{}", self.name, u16::from(self.mac[5])),
+            "mac": hex(self.mac, true), "md": "Generic", "ty": 0, "if": 0, "cam": 0, "ofln": "Offline", "onln": "Online",
+            "state": ["OFF", "ON", "TOGGLE", "HOLD"], "sw": self.version, "t": self.name, "ft": full,
+            "tp": ["cmnd", "stat", "tele"], "rl": relays, "swc": vec![-1; 28], "swn": vec![Json::Null; 28], "btn": vec![0; 32],
+            "so": {"4": 0, "11": 0, "13": 0, "17": 0, "20": 0, "30": 0, "68": 0, "73": 0, "82": 0, "114": 0, "117": 0},
+            "lk": 0, "lt_st": 0, "bat": 0, "dslp": 0, "sho": [0, 0, 0, 0], "sht": [[0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]],
+            "ver": 1
+        })
+    }
+}
+
+impl Voice for Speaks {
+    fn filters(&self) -> Vec<String> {
+        let fallback = format!("cmnd/DVES_{}_fb/#", &hex(self.mac, true)[6..]);
+        vec![self.to("cmnd", "#"), "cmnd/tasmotas/#".to_owned(), fallback]
+    }
+
+    fn will(&mut self, _: i64) -> Option<Utterance> {
+        Some(say(self.to("tele", "LWT"), "Offline", 1, true))
+    }
+
+    fn connect(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
+        self.started_ms = Some(report.ts_unix_ms);
+        self.remember(report);
+        out.push(say(self.to("tele", "LWT"), "Online", 0, true));
+        // The firmware asks itself for its power state, so that a retained command takes effect.
+        out.push(say(self.to("cmnd", "POWER"), "", 0, false));
+        let tail = &hex(self.mac, true)[6..];
+        let info = json!({"Info1": {"Module": "Generic", "Version": format!("{}(tasmota)", self.version), "FallbackTopic": format!("cmnd/DVES_{tail}_fb/"), "GroupTopic": "cmnd/tasmotas/"}});
+        out.push(say(self.to("tele", "INFO1"), info.to_string(), 0, false));
+        let host = format!("{}-{}", self.name, u16::from(self.mac[5]));
+        let info = json!({"Info2": {"WebServerMode": "Admin", "Hostname": host, "IPAddress": "127.0.0.1"}});
+        out.push(say(self.to("tele", "INFO2"), info.to_string(), 0, false));
+        let info = json!({"Info3": {"RestartReason": "Power On", "BootCount": 1}});
+        out.push(say(self.to("tele", "INFO3"), info.to_string(), 0, false));
+        for (name, on) in &self.power {
+            let word = if *on { "ON" } else { "OFF" };
+            out.push(say(self.to("stat", "RESULT"), format!("{{\"{name}\":\"{word}\"}}"), 0, false));
+            out.push(say(self.to("stat", name), word, 0, false));
+        }
+        let mac = hex(self.mac, true);
+        out.push(say(format!("tasmota/discovery/{mac}/config"), self.config().to_string(), 0, true));
+        let sensors = format!("{{\"sn\":{},\"ver\":1}}", self.sensor(report));
+        out.push(say(format!("tasmota/discovery/{mac}/sensors"), sensors, 0, true));
+    }
+
+    fn report(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
+        self.remember(report);
+        out.push(say(self.to("tele", "STATE"), self.state(report), 0, false));
+        out.push(say(self.to("tele", "SENSOR"), self.sensor(report), 0, false));
+    }
+
+    fn answer(&mut self, heard: &Heard<'_>, report: &Report<'_>, out: &mut Vec<Utterance>) {
+        let verb = heard.topic.rsplit('/').next().unwrap_or_default().to_ascii_uppercase();
+        let Ok(payload) = tree::text(heard.payload) else { return };
+        let result = self.to("stat", "RESULT");
+        match verb.as_str() {
+            "STATUS" => match payload.trim() {
+                "8" | "10" => {
+                    let topic = self.to("stat", &format!("STATUS{}", payload.trim()));
+                    out.push(say(topic, format!("{{\"StatusSNS\":{}}}", self.sensor(report)), 0, false));
+                }
+                "11" => {
+                    let text = format!("{{\"StatusSTS\":{}}}", self.state(report));
+                    out.push(say(self.to("stat", "STATUS11"), text, 0, false));
+                }
+                _ => {
+                    let status = json!({"Status": {"Module": 0, "DeviceName": self.device, "FriendlyName": ["Tasmota"], "Topic": self.name, "ButtonTopic": "0", "Power": self.power.values().next().map_or(0, |on| u8::from(*on)), "PowerRetain": 0}});
+                    out.push(say(self.to("stat", "STATUS"), status.to_string(), 0, false));
+                }
+            },
+            "STATE" => out.push(say(result, self.state(report), 0, false)),
+            "TELEPERIOD" => {
+                if let Ok(s) = payload.trim().parse::<u32>()
+                    && (10..=3600).contains(&s)
+                {
+                    self.tele_period = s;
+                }
+                out.push(say(result, format!("{{\"TelePeriod\":{}}}", self.tele_period), 0, false));
+            }
+            "POWER" | "POWER0" if self.power.is_empty() => {}
+            power if is_power(power) => {
+                let Some((name, on)) = self
+                    .power
+                    .iter()
+                    .find(|(n, _)| {
+                        **n == power
+                            || (power == "POWER" && n.as_str() == "POWER1")
+                            || (power == "POWER1" && n.as_str() == "POWER")
+                    })
+                    .map(|(n, on)| (n.clone(), *on))
+                else {
+                    return;
+                };
+                let on = match payload.trim().to_ascii_uppercase().as_str() {
+                    "ON" | "1" | "TRUE" => true,
+                    "OFF" | "0" | "FALSE" => false,
+                    "TOGGLE" | "2" => !on,
+                    _ => on,
+                };
+                self.power.insert(name.clone(), on);
+                let word = if on { "ON" } else { "OFF" };
+                out.push(say(result, format!("{{\"{name}\":\"{word}\"}}"), 0, false));
+                out.push(say(self.to("stat", &name), word, 0, false));
+            }
+            _ => out.push(say(
+                result,
+                format!("{{\"Command\":\"Unknown\",\"Input\":{}}}", Json::from(verb.as_str())),
+                0,
+                false,
+            )),
+        }
+    }
+}

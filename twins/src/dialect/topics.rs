@@ -1,0 +1,108 @@
+//! Plain topics: one value a topic, the last levels of which name it.
+//!
+//! ```
+//! use twinfleet_twins::dialect::{find, facts::Facts};
+//! use twinfleet_engine::dialect::Heard;
+//! let mut facts = Facts::default();
+//! let heard = Heard { topic: "home/node-1/bme280/temperature", payload: b"21.5", retain: true };
+//! find("topics").unwrap().listener(Some("home/node-1")).hear(&heard, &mut facts).unwrap();
+//! assert_eq!(facts.values_of("home/node-1")["bme280/temperature"], 21.5);
+//! ```
+
+use super::{
+    Dialect, Listener, Spoken,
+    facts::{Facts, Value},
+    say, spoken, tree,
+};
+use twinfleet_engine::{
+    dialect::{DialectError, Heard, Utterance, Voice, VoiceSpec},
+    firmware::payload::Report,
+    mirror::decode::DecodeError,
+};
+
+/// The dialect.
+pub struct Topics;
+
+impl Dialect for Topics {
+    fn name(&self) -> &'static str {
+        "topics"
+    }
+    fn about(&self) -> &'static str {
+        "plain values, one a topic: `home/node-1/bme280/temperature` 21.5"
+    }
+    fn source(&self) -> &'static str {
+        "usage; presence on `<base>/status` as online/offline"
+    }
+    fn address(&self) -> &'static str {
+        "the base that the device's topics begin with, such as \"home/node-1\""
+    }
+    fn filters(&self, address: &str) -> Vec<String> {
+        vec![format!("{address}/#")]
+    }
+    fn listener(&self, address: Option<&str>) -> Box<dyn Listener> {
+        Box::new(Hears { base: address.map(str::to_owned) })
+    }
+    fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError> {
+        let signals = spoken(spec, |part, quantity| vec![part.to_owned(), quantity.to_owned()]);
+        Ok(Box::new(Speaks { base: spec.topic.to_owned(), signals }))
+    }
+    fn command(&self, address: &str, field: &str, value: &Value) -> Option<Utterance> {
+        Some(say(format!("{address}/{field}/set"), value.to_string(), 1, false))
+    }
+}
+
+struct Hears {
+    base: Option<String>,
+}
+
+impl Listener for Hears {
+    fn hear(&mut self, heard: &Heard<'_>, facts: &mut Facts) -> Result<(), DecodeError> {
+        let (base, field) = match &self.base {
+            Some(base) => {
+                let Some(field) = heard.topic.strip_prefix(base.as_str()).and_then(|t| t.strip_prefix('/'))
+                else {
+                    return Ok(());
+                };
+                (base.as_str(), field)
+            }
+            // Of an unknown device the last level is taken for the field, all before it for the device.
+            None => {
+                let Some((base, field)) = heard.topic.rsplit_once('/') else { return Ok(()) };
+                (base, field)
+            }
+        };
+        let text = tree::text(heard.payload)?;
+        if field == "status" {
+            if let "online" | "offline" = text {
+                facts.online(base, text == "online");
+            }
+            return Ok(());
+        }
+        let value = Value::Text(text.chars().take(200).collect());
+        match value.number() {
+            Some(v) => facts.value(base, field, Value::Number(v), "", None),
+            None if self.base.is_some() && !text.is_empty() => facts.value(base, field, value, "", None),
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+struct Speaks {
+    base: String,
+    signals: Vec<Spoken>,
+}
+
+impl Voice for Speaks {
+    fn will(&mut self, _: i64) -> Option<Utterance> {
+        Some(say(format!("{}/status", self.base), "offline", 1, true))
+    }
+    fn connect(&mut self, _: &Report<'_>, out: &mut Vec<Utterance>) {
+        out.push(say(format!("{}/status", self.base), "online", 1, true));
+    }
+    fn report(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
+        for (s, v) in self.signals.iter().zip(report.values).filter(|(_, v)| v.is_finite()) {
+            out.push(say(format!("{}/{}", self.base, s.path.join("/")), v.to_string(), 0, true));
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! Zigbee2MQTT: a bridge that publishes each Zigbee device's state as JSON, and in `bridge/devices` what they are.
+//!
+//! ```
+//! use twinfleet_twins::dialect::{find, facts::Facts};
+//! use twinfleet_engine::dialect::Heard;
+//! let mut facts = Facts::default();
+//! let heard = Heard { topic: "zigbee2mqtt/hall", payload: br#"{"temperature":21.5,"linkquality":87}"#, retain: false };
+//! find("zigbee2mqtt").unwrap().listener(Some("zigbee2mqtt/hall")).hear(&heard, &mut facts).unwrap();
+//! assert_eq!(facts.values_of("zigbee2mqtt/hall")["temperature"], 21.5);
+//! ```
+
+use super::{
+    Dialect, Listener, Spoken, also,
+    facts::{Fact, Facts, Value},
+    hardware_address, hex, names, say, spoken, tree,
+};
+use serde_json::{Map, Value as Json, json};
+use std::collections::{BTreeMap, BTreeSet};
+use twinfleet_engine::{
+    dialect::{DialectError, Heard, Utterance, Voice, VoiceSpec},
+    firmware::payload::Report,
+    mirror::decode::DecodeError,
+};
+
+/// The dialect.
+pub struct Zigbee2Mqtt;
+
+const OPTIONS: [(&str, &str); 2] = [
+    ("also", "a JSON object with what each state says besides"),
+    ("model", "the model that its devices state, \"virtual\" by default"),
+];
+/// Properties whose units are remembered.
+const MAX_PROPERTIES: usize = 16_384;
+/// Verbs below a device, which are no part of its name.
+const VERBS: [&str; 3] = ["availability", "set", "get"];
+
+impl Dialect for Zigbee2Mqtt {
+    fn name(&self) -> &'static str {
+        "zigbee2mqtt"
+    }
+    fn about(&self) -> &'static str {
+        "Zigbee2MQTT: JSON states, availability, set/get, units from bridge/devices"
+    }
+    fn source(&self) -> &'static str {
+        "zigbee2mqtt.io: MQTT topics and messages, Exposes, Device availability"
+    }
+    fn address(&self) -> &'static str {
+        "base topic and friendly name, such as \"zigbee2mqtt/hall\"; to speak as a whole bridge, the base topic alone: each part is a device"
+    }
+    fn filters(&self, address: &str) -> Vec<String> {
+        let (base, name) = split(address);
+        let mut all = vec![format!("{base}/bridge/devices"), format!("{base}/bridge/state")];
+        match name {
+            Some(name) => all.extend([format!("{base}/{name}"), format!("{base}/{name}/availability")]),
+            None => all.push(format!("{base}/#")),
+        }
+        all
+    }
+    fn everywhere(&self) -> &'static [&'static str] {
+        &["zigbee2mqtt/#"]
+    }
+    fn owns(&self, topic: &str) -> bool {
+        topic.starts_with("zigbee2mqtt/")
+    }
+    fn listener(&self, address: Option<&str>) -> Box<dyn Listener> {
+        let base = address.map_or("zigbee2mqtt", |a| split(a).0).to_owned();
+        let wanted = address.filter(|a| split(a).1.is_some()).map(str::to_owned);
+        Box::new(Hears { base, wanted, units: BTreeMap::new() })
+    }
+    fn options(&self) -> &'static [(&'static str, &'static str)] {
+        &OPTIONS
+    }
+    fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError> {
+        let (base, name) = split(spec.topic);
+        let fixed = name.map(str::to_owned);
+        let signals = spoken(spec, |part, quantity| match &fixed {
+            Some(name) => vec![name.clone(), property(quantity).to_owned()],
+            None => vec![part.to_owned(), property(quantity).to_owned()],
+        });
+        // A map names the property alone.
+        let signals = signals
+            .into_iter()
+            .map(|mut s| {
+                if s.path.len() == 1 {
+                    let part = s.signal.split('.').next().unwrap_or_default().to_owned();
+                    s.path.insert(0, fixed.clone().unwrap_or(part));
+                }
+                s
+            })
+            .collect();
+        let signals: Vec<Spoken> = signals;
+        for (i, s) in signals.iter().enumerate() {
+            if let Some(other) = signals[..i].iter().find(|o| o.path == s.path) {
+                let message =
+                    format!("`{}` and `{}` would both be `{}`", other.signal, s.signal, s.path.join("/"));
+                let help = Some("give one of the two another property in `map`".to_owned());
+                return Err(DialectError { field: "map", key: String::new(), message, help });
+            }
+        }
+        let model = spec.options.get("model").map_or("virtual", String::as_str).to_owned();
+        let also = also(spec.options)?;
+        Ok(Box::new(Speaks { base: base.to_owned(), model, signals, also, state: BTreeMap::new() }))
+    }
+    fn command(&self, address: &str, field: &str, value: &Value) -> Option<Utterance> {
+        let mut map = Map::new();
+        let value = match value {
+            Value::Number(v) => tree::number(*v),
+            Value::Flag(v) => Json::from(if *v { "ON" } else { "OFF" }),
+            Value::Text(v) => Json::from(v.as_str()),
+        };
+        tree::put(&mut map, &field.split('/').map(str::to_owned).collect::<Vec<_>>(), value);
+        Some(say(format!("{address}/set"), Json::Object(map).to_string(), 0, false))
+    }
+}
+
+/// Base topic and friendly name, which may have levels of its own.
+fn split(address: &str) -> (&str, Option<&str>) {
+    address.split_once('/').map_or((address, None), |(base, name)| (base, Some(name)))
+}
+
+/// Zigbee2MQTT's word for a quantity.
+fn property(quantity: &str) -> &str {
+    match quantity {
+        "charge" => "battery",
+        "pm2_5" => "pm25",
+        other => other,
+    }
+}
+
+struct Hears {
+    base: String,
+    wanted: Option<String>,
+    /// Address and property → unit, as the bridge declares it.
+    units: BTreeMap<(String, String), String>,
+}
+
+impl Hears {
+    fn is_wanted(&self, device: &str) -> bool {
+        self.wanted.as_ref().is_none_or(|w| w == device)
+    }
+
+    fn devices(&mut self, payload: &[u8], facts: &mut Facts) -> Result<(), DecodeError> {
+        let Json::Array(list) = tree::read(payload)? else { return Err(DecodeError::Shape) };
+        for d in list.iter().take(tree::MAX_LEAVES) {
+            let Some(name) = d.get("friendly_name").and_then(Json::as_str) else { continue };
+            let device = format!("{}/{name}", self.base);
+            if !self.is_wanted(&device) || d.get("type").and_then(Json::as_str) == Some("Coordinator") {
+                continue;
+            }
+            let definition = d.get("definition").unwrap_or(&Json::Null);
+            let text = |key: &str| definition.get(key).and_then(Json::as_str).unwrap_or_default();
+            facts.about(&device, "model", text("model"));
+            facts.about(&device, "manufacturer", text("vendor"));
+            facts.about(&device, "name", name);
+            let exposes = definition.get("exposes").and_then(Json::as_array);
+            for e in exposes.into_iter().flatten().take(256) {
+                let features = e.get("features").and_then(Json::as_array);
+                for f in features.map_or_else(|| vec![e], |list| list.iter().take(64).collect()) {
+                    let Some(property) = f.get("property").and_then(Json::as_str) else { continue };
+                    let unit = f.get("unit").and_then(Json::as_str).map_or_else(String::new, names::unit_of);
+                    let quantity = f.get("name").and_then(Json::as_str).unwrap_or_default();
+                    facts.declared(&device, property, &unit, quantity, &device);
+                    if self.units.len() < MAX_PROPERTIES {
+                        self.units.insert((device.clone(), property.to_owned()), unit);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Listener for Hears {
+    fn hear(&mut self, heard: &Heard<'_>, facts: &mut Facts) -> Result<(), DecodeError> {
+        let Some(rest) = heard.topic.strip_prefix(self.base.as_str()).and_then(|t| t.strip_prefix('/'))
+        else {
+            return Ok(());
+        };
+        if rest == "bridge/devices" {
+            return self.devices(heard.payload, facts);
+        }
+        if rest == "bridge/state" {
+            // Where the bridge is gone, so is every device behind it.
+            if let (Some(false), Some(device)) = (state(heard.payload)?, &self.wanted) {
+                facts.online(device, false);
+            }
+            return Ok(());
+        }
+        if rest.starts_with("bridge/") {
+            return Ok(());
+        }
+        let (name, verb) = match rest.rsplit_once('/') {
+            Some((name, verb)) if VERBS.contains(&verb) => (name, verb),
+            _ => (rest, ""),
+        };
+        let device = format!("{}/{name}", self.base);
+        if !self.is_wanted(&device) {
+            return Ok(());
+        }
+        match verb {
+            "availability" => {
+                if let Some(online) = state(heard.payload)? {
+                    facts.online(&device, online);
+                }
+                return Ok(());
+            }
+            "get" => return Ok(()),
+            _ => {}
+        }
+        if heard.payload.is_empty() {
+            return Ok(());
+        }
+        let json = tree::read(heard.payload)?;
+        let ts_ms = json.get("last_seen").and_then(tree::time_ms);
+        let mut found = Vec::new();
+        tree::leaves(&json, &mut |path, leaf| {
+            if path != "last_seen" {
+                found.extend(tree::value(leaf).map(|v| (path.to_owned(), v)));
+            }
+        })?;
+        for (path, value) in found {
+            if verb == "set" {
+                facts.0.push(Fact::Asked { device: device.clone(), field: path, value });
+                continue;
+            }
+            let unit = self.units.get(&(device.clone(), path.clone())).cloned();
+            facts.value(&device, path.clone(), value, unit.unwrap_or_else(|| usual(&path).to_owned()), ts_ms);
+        }
+        Ok(())
+    }
+}
+
+/// The unit of a property where the bridge has not declared it: those that it has one unit for (its "Exposes" page).
+fn usual(property: &str) -> &'static str {
+    match property {
+        "temperature" | "device_temperature" => "degC",
+        "humidity" | "battery" | "soil_moisture" => "percent",
+        "pressure" => "hPa",
+        "illuminance" | "illuminance_lux" => "lx",
+        "power" => "W",
+        "energy" => "kWh",
+        "current" => "A",
+        "co2" => "ppm",
+        _ => "",
+    }
+}
+
+/// `online` and `offline`, plain or as `{"state":"online"}`.
+fn state(payload: &[u8]) -> Result<Option<bool>, DecodeError> {
+    let text = tree::text(payload)?;
+    let said = match tree::read(payload) {
+        Ok(json) => json.get("state").and_then(Json::as_str).unwrap_or_default().to_owned(),
+        Err(_) => text.to_owned(),
+    };
+    Ok(match said.as_str() {
+        "online" => Some(true),
+        "offline" => Some(false),
+        _ => None,
+    })
+}
+
+struct Speaks {
+    base: String,
+    model: String,
+    signals: Vec<Spoken>,
+    also: Map<String, Json>,
+    /// The last state of each device; the bridge publishes all that it knows of one.
+    state: BTreeMap<String, Map<String, Json>>,
+}
+
+impl Speaks {
+    fn names(&self) -> BTreeSet<String> {
+        self.signals.iter().map(|s| s.path[0].clone()).collect()
+    }
+
+    fn devices(&self) -> Json {
+        let address = |name: &str| {
+            format!("0x00{}", hex(hardware_address(&format!("{}/{name}", self.base)), false) + "00")
+        };
+        let mut all = vec![
+            json!({"ieee_address": address("coordinator"), "type": "Coordinator", "network_address": 0, "supported": true, "friendly_name": "Coordinator", "definition": null, "interview_completed": true, "interviewing": false, "disabled": false}),
+        ];
+        for (n, name) in self.names().iter().enumerate() {
+            let mut exposes = Vec::new();
+            for s in self.signals.iter().filter(|s| s.path[0] == *name) {
+                let property = s.path[1..].join("_");
+                let mut expose = json!({"type": "numeric", "name": property, "label": property, "property": property, "access": 1, "description": format!("Measured {property}")});
+                let unit = names::spelled(said_in(s));
+                if !unit.is_empty() {
+                    expose["unit"] = Json::from(unit);
+                }
+                exposes.push(expose);
+            }
+            exposes.push(json!({"type": "numeric", "name": "linkquality", "label": "Linkquality", "property": "linkquality", "access": 1, "category": "diagnostic", "description": "Link quality (signal strength)", "unit": "lqi", "value_min": 0, "value_max": 255}));
+            all.push(json!({"ieee_address": address(name), "type": "EndDevice", "network_address": n + 1, "supported": true, "friendly_name": name, "disabled": false, "power_source": "Battery", "interview_completed": true, "interviewing": false, "definition": {"model": self.model, "vendor": "Twinfleet", "description": "virtual device", "exposes": exposes, "options": [], "supports_ota": false}, "endpoints": {}}));
+        }
+        Json::Array(all)
+    }
+
+    fn publish(&self, name: &str) -> Option<Utterance> {
+        let state = self.state.get(name)?;
+        Some(say(format!("{}/{name}", self.base), Json::Object(state.clone()).to_string(), 0, false))
+    }
+}
+
+/// The unit in which the bridge says a property.
+fn said_in(s: &Spoken) -> &str {
+    match (s.path.last().map(String::as_str), s.unit.as_str()) {
+        (Some("current"), "mA") => "A",
+        (Some("energy"), "Wh") => "kWh",
+        (_, unit) => unit,
+    }
+}
+
+impl Voice for Speaks {
+    fn filters(&self) -> Vec<String> {
+        vec![format!("{}/+/set", self.base), format!("{}/+/get", self.base)]
+    }
+    fn will(&mut self, _: i64) -> Option<Utterance> {
+        Some(say(format!("{}/bridge/state", self.base), r#"{"state":"offline"}"#, 1, true))
+    }
+    fn connect(&mut self, _: &Report<'_>, out: &mut Vec<Utterance>) {
+        let b = &self.base;
+        out.push(say(format!("{b}/bridge/state"), r#"{"state":"online"}"#, 1, true));
+        let info = json!({"version": "2.7.0", "commit": "0000000", "coordinator": {"type": "ZStack3x0", "ieee_address": "0x0000000000000000", "meta": {"revision": 20_240_710}}, "network": {"channel": 11, "pan_id": 6754, "extended_pan_id": "0xdddddddddddddddd"}, "log_level": "info", "permit_join": false, "restart_required": false});
+        out.push(say(format!("{b}/bridge/info"), info.to_string(), 0, true));
+        out.push(say(format!("{b}/bridge/devices"), self.devices().to_string(), 0, true));
+        for name in self.names() {
+            out.push(say(format!("{b}/{name}/availability"), r#"{"state":"online"}"#, 1, true));
+        }
+    }
+    fn report(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
+        let mut touched = BTreeSet::new();
+        for (s, v) in self.signals.iter().zip(report.values).filter(|(_, v)| v.is_finite()) {
+            let units = (twinfleet_engine::units::find(&s.unit), twinfleet_engine::units::find(said_in(s)));
+            let said = match units {
+                (Some(from), Some(to)) if from != to => {
+                    from.convert(*v, to).map_or(*v, |c| (c * 1e9).round() / 1e9)
+                }
+                _ => *v,
+            };
+            let state = self.state.entry(s.path[0].clone()).or_insert_with(|| self.also.clone());
+            state.entry("linkquality").or_insert_with(|| Json::from(120));
+            tree::put(state, &s.path[1..], tree::number(said));
+            touched.insert(s.path[0].clone());
+        }
+        out.extend(touched.iter().filter_map(|name| self.publish(name)));
+    }
+    fn answer(&mut self, heard: &Heard<'_>, _: &Report<'_>, out: &mut Vec<Utterance>) {
+        let Some((rest, verb)) = heard.topic.rsplit_once('/') else { return };
+        let Some(name) = rest.strip_prefix(self.base.as_str()).and_then(|r| r.strip_prefix('/')) else {
+            return;
+        };
+        if let (true, Some(state), Ok(Json::Object(wanted))) =
+            (verb == "set", self.state.get_mut(name), tree::read(heard.payload))
+        {
+            // What it does not have, it does not take on.
+            for (key, value) in wanted {
+                if let Some(own) = state.get_mut(&key) {
+                    *own = value;
+                }
+            }
+        }
+        out.extend(self.publish(name));
+    }
+}
