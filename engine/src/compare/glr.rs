@@ -39,17 +39,14 @@ pub(crate) struct Fit {
     pub size: f64,
     /// Log-likelihood gained over "nothing happened", diluted, [nat].
     pub gain: f64,
-    /// What was taken off the gain for reasons other than the readings, [nat].
-    pub penalty: f64,
     /// The part of the gain from before its end.
     pub shown: f64,
     /// Standard deviation of the size.
     pub std: f64,
 }
 
-/// Onsets of a fault that is over of which a great jump is looked at in full: those that fit best to first order, as they may
-/// lie far back.
-const IN_FULL: usize = 1;
+/// Onsets of which a great jump is looked at in full, those that fit best to first order.
+const IN_FULL: usize = 3;
 
 /// The readings since an onset as a hypothesis sees them, in standard deviations: the innovations near a size, and the
 /// signature there, per unit of size.
@@ -68,17 +65,7 @@ const GREAT_JUMP: f64 = 8.0;
 impl Fit {
     /// A hypothesis that has not been fitted yet.
     pub fn new(shape: Shape, signal: usize, onset: u64, until: Option<u64>) -> Self {
-        Self {
-            shape,
-            signal,
-            onset,
-            until,
-            size: 0.0,
-            gain: 0.0,
-            penalty: 0.0,
-            shown: 0.0,
-            std: f64::INFINITY,
-        }
+        Self { shape, signal, onset, until, size: 0.0, gain: 0.0, shown: 0.0, std: f64::INFINITY }
     }
 
     /// Whether it left a trace of itself while it lasted.
@@ -214,12 +201,10 @@ impl Search<'_> {
 
     /// The best onset of a shape among `onsets` (ascending), then among their neighbours.
     pub fn best(&self, shape: Shape, signal: usize, onsets: &[u64], until: Option<u64>) -> Option<Fit> {
-        self.shared.prepare(self, shape, signal, onsets);
         let each = onsets.iter().map(|onset| Fit::new(shape, signal, *onset, until));
         let mut fits: Vec<Fit> = each.filter_map(|fit| self.fit_small(&fit)).collect();
         fits.sort_by(|a, b| b.gain.total_cmp(&a.gain));
-        let enough = if until.is_some() { IN_FULL } else { fits.len() };
-        let in_full = fits.iter().take(enough).filter_map(|fit| self.fit_near(self.suggested(fit)?, fit));
+        let in_full = fits.iter().take(IN_FULL).filter_map(|fit| self.fit_near(self.suggested(fit)?, fit));
         let mut best = fits.first().copied();
         for fit in in_full {
             best = best.filter(|b| b.gain >= fit.gain).or(Some(fit));

@@ -17,7 +17,7 @@ const STILL_NATS: f64 = 3.0;
 const OFF_SHARE: f64 = 0.15;
 const OFF_NATS: f64 = 1.5 * DECIDE_NATS;
 /// Share of what the outputs' own faults gain from which on an input's is worth a fit in full.
-const RIVAL_SHARE: f64 = 0.5;
+const RIVAL_SHARE: f64 = 0.25;
 /// What an input that is off must be better by if it did not jump when that began, [nat].
 const UNSEEN_NATS: f64 = 6.0;
 /// How far from the supposed onset it may have jumped, and over how many readings on both sides that is measured.
@@ -35,46 +35,36 @@ pub(super) struct InputFault {
 }
 
 impl Judge {
-    /// What an input may have to do with an output's misfit: it is off by a constant, it drifts away, or it is not to be
+    /// What an input may have to do with an output's misfit: it is off by a constant, or it is not to be
     /// believed at all.
     pub(super) fn of_inputs(
         &self,
         search: &Search<'_>,
         trigger: u64,
-        (steps, slow): (&[u64], &[u64]),
+        onsets: &[u64],
         so_far: f64,
     ) -> Vec<Fit> {
         let oldest = self.oldest_onset();
         let mut fits = Vec::new();
         for input in (0..self.inputs).filter(|k| self.input_faults[*k].is_none()) {
             let (low, high) = self.est.input_range(input);
-            for (shape, onsets) in [(Shape::Bias, steps), (Shape::Drift, slow)] {
-                // Where it stands at the end of its range it says nothing, which only a fit in full knows of.
-                let small = search.best(shape, input, onsets, None);
-                // Where it is far behind the others it need not be known so well.
-                let rival = small.filter(|f| f.gain > RIVAL_SHARE * so_far);
-                let once = rival.and_then(|f| search.again(&f));
-                let twice = once.and_then(|f| search.again(&f));
-                let best = [small, once, twice].into_iter().flatten().max_by(by_gain);
-                let best = best.filter(|f| self.comes_to(search, f).abs() <= high - low);
-                fits.extend(best.map(|f| {
-                    let unseen = shape == Shape::Bias && !self.jumps(&f, f.size);
-                    let penalty = if unseen { UNSEEN_NATS } else { 0.0 };
-                    Fit { gain: f.gain - penalty, penalty, ..f }
-                }));
-            }
+            // Where it stands at the end of its range it says nothing, which only a fit in full knows of.
+            let small = search.best(Shape::Bias, input, onsets, None);
+            // Where it is far behind the others it need not be known so well.
+            let rival = small.filter(|f| f.gain > RIVAL_SHARE * so_far);
+            let once = rival.and_then(|f| search.again(&f));
+            let twice = once.and_then(|f| search.again(&f));
+            let best = [small, once, twice].into_iter().flatten().max_by(by_gain);
+            let best = best.filter(|f| f.size.abs() <= high - low);
+            fits.extend(best.map(|f| {
+                let gain = if self.jumps(&f, f.size) { f.gain } else { f.gain - UNSEEN_NATS };
+                Fit { gain, ..f }
+            }));
             let tried = [Some(trigger), Some(trigger.saturating_sub(16)), self.stands_still(input)];
             let tried = tried.into_iter().flatten().filter(|k| *k >= oldest);
             fits.extend(tried.filter_map(|k| search.unknown_input(input, k)).max_by(by_gain));
         }
         fits
-    }
-
-    /// By how much an input is off now, should a hypothesis on it hold.
-    fn comes_to(&self, search: &Search<'_>, fit: &Fit) -> f64 {
-        let last = self.history.next() - 1;
-        let profile = search.correction(fit).profile(self.history.sample(last).t, 0.0);
-        fit.size * profile
     }
 
     /// Since when an input has stood still for longer than it is used to.
@@ -106,11 +96,14 @@ impl Judge {
         let (low, high) = self.est.input_range(fit.signal);
         // Without a range, the evidence alone decides.
         let least = if (high - low).is_finite() { OFF_SHARE * (high - low) } else { 0.0 };
-        let far = self.comes_to(&self.search(o), fit).abs() > least && fit.gain > OFF_NATS;
-        let (kind, size) = match fit.shape {
-            Shape::Ignore if self.stands_still(fit.signal) == Some(fit.onset) => ("stuck", 0.0),
-            Shape::Bias if far && self.jumps(fit, fit.size) && self.has_stirred(fit) => ("bias", fit.size),
-            Shape::Drift if far && self.has_stirred(fit) => ("drift", fit.size),
+        let off = fit.size.abs() > least
+            && fit.gain > OFF_NATS
+            && self.jumps(fit, fit.size)
+            && self.has_stirred(fit);
+        let off = off.then_some(fit.size);
+        let (kind, size) = match (fit.shape, off) {
+            (Shape::Ignore, _) if self.stands_still(fit.signal) == Some(fit.onset) => ("stuck", 0.0),
+            (Shape::Bias, Some(size)) => ("bias", size),
             _ => return false,
         };
         let correction = self.search(o).correction(fit);
@@ -160,8 +153,7 @@ impl Judge {
                 .filter(|at| *at > begun)
                 .filter_map(|at| {
                     let back = Fit::new(c.shape, k, at, None);
-                    let off = c.size * c.profile(self.history.sample(at).t, 0.0);
-                    let unseen = if self.jumps(&back, -off) { 0.0 } else { UNSEEN_NATS };
+                    let unseen = if self.jumps(&back, -c.size) { 0.0 } else { UNSEEN_NATS };
                     Some((at, search.ended(fault.correction, at)? - unseen))
                 })
                 .max_by(|a, b| a.1.total_cmp(&b.1));

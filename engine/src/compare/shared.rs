@@ -88,47 +88,6 @@ impl Shared {
         }
     }
 
-    /// Finds the signatures of faults that last, those from all onsets side by side: none waits for another's sums.
-    pub fn prepare(&self, search: &Search<'_>, shape: Shape, signal: usize, onsets: &[u64]) {
-        let h: &History = search.history;
-        let mut made: Vec<(u64, Signature<'_>, Vec<f64>)> = Vec::with_capacity(onsets.len());
-        for onset in onsets {
-            if self.known((shape, signal, *onset)).is_none() && made.iter().all(|m| m.0 != *onset) {
-                let fault = search.correction(&Fit::new(shape, signal, *onset, None));
-                let trial = Correction { size: 1.0, ..fault };
-                let room = (h.next() - onset) as usize * h.outputs;
-                made.push((*onset, Signature::new(h, search.corrections, trial), Vec::with_capacity(room)));
-            }
-        }
-        let Some(first) = made.iter().map(|m| m.0).min() else { return };
-        let believed = self.believed(search, first);
-        for i in first..h.next() {
-            let row = believed.row(i);
-            for (_, signature, g) in made.iter_mut().filter(|m| m.0 <= i) {
-                let mut row = row;
-                signature.step(i, |_, change| {
-                    g.push(-change * believed.per_sd[row]);
-                    row += 1;
-                });
-            }
-        }
-        let made = made.into_iter().map(|(onset, _, g)| ((shape, signal, onset), g.into()));
-        self.signatures.borrow_mut().extend(made);
-    }
-
-    fn known(&self, key: Key) -> Option<Rc<[f64]>> {
-        self.signatures.borrow().iter().find(|(k, _)| *k == key).map(|(_, g)| Rc::clone(g))
-    }
-
-    /// The signature of a fault that lasts.
-    fn lasting(&self, search: &Search<'_>, shape: Shape, signal: usize, onset: u64) -> Rc<[f64]> {
-        let key = (shape, signal, onset);
-        self.known(key).unwrap_or_else(|| {
-            self.prepare(search, shape, signal, &[onset]);
-            self.known(key).unwrap_or_default()
-        })
-    }
-
     /// Hands the signature of a fault of size 1 to `work`, a row each reading since its onset.
     ///
     /// Signatures add up. So one that ends is one that lasts less another that begins where it ends: a bias less a bias; a
@@ -156,5 +115,28 @@ impl Shared {
             shape => less(shape, 1.0),
         }
         work(&g)
+    }
+
+    /// The signature of a fault that lasts.
+    fn lasting(&self, search: &Search<'_>, shape: Shape, signal: usize, onset: u64) -> Rc<[f64]> {
+        let key = (shape, signal, onset);
+        if let Some((_, known)) = self.signatures.borrow().iter().find(|(k, _)| *k == key) {
+            return Rc::clone(known);
+        }
+        let h: &History = search.history;
+        let believed = self.believed(search, onset);
+        let mut row = believed.row(onset);
+        let fault = search.correction(&Fit::new(shape, signal, onset, None));
+        let mut signature = Signature::new(h, search.corrections, Correction { size: 1.0, ..fault });
+        let mut g = Vec::with_capacity(believed.z.len() - row);
+        for i in onset..h.next() {
+            signature.step(i, |_, change| {
+                g.push(-change * believed.per_sd[row]);
+                row += 1;
+            });
+        }
+        let g: Rc<[f64]> = g.into();
+        self.signatures.borrow_mut().push((key, Rc::clone(&g)));
+        g
     }
 }

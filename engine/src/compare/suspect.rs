@@ -27,8 +27,6 @@ const SLOW_BACK: [u64; 8] = [SLOWEST, 100, 150, 230, 350, 500, 700, 950];
 const OVER_BACK: [u64; 10] = [8, 16, 30, 60, 100, 150, 230, 350, 500, 700];
 /// What a drift from a wrong onset gains at least where there is one, [nat].
 const GLIMPSE_NATS: f64 = 1.5;
-/// Share of what a verdict needs from which on the past is searched for a fault that is over.
-const NEARLY: f64 = 0.8;
 /// Readings over which a drift must have lasted: before, it is no other thing than a bias.
 const SLOWEST: u64 = 60;
 /// A suspicion younger than this has not yet been held against more noise; it must be twice as clear.
@@ -218,10 +216,7 @@ impl Judge {
         // the likelier is named in the end.
         let of_time = gain(&|f| f.is_shown() && is_over(f) != is_over(&best));
         let of_kind = gain(&|f| f.is_shown() && is_over(f) == is_over(&best) && f.shape != best.shape);
-        // A thermometer that drifts looks much like a load that is off without having jumped.
-        let whole = |f: &Fit| f.gain + if best.shape == Shape::Drift { f.penalty } else { 0.0 };
-        let others = fits.iter().filter(|f| f.signal != best.signal).map(whole);
-        let of_part = others.fold(0.0, f64::max);
+        let of_part = gain(&|f| f.signal != best.signal);
         let clear = best.gain - of_time > MARGIN_NATS
             && best.gain - of_part > PART_NATS
             && (best.gain - of_kind > MARGIN_NATS || age >= PATIENCE);
@@ -316,19 +311,12 @@ impl Judge {
             steps.extend(&slow);
             steps.sort_unstable();
             steps.dedup();
-            fits.extend(self.of_inputs(&search, trigger, (&steps, &slow), so_far(&fits)));
-        }
-        // What looks like the beginning of one fault may be the end of another; that matters once one is about to be named.
-        if so_far(&fits) > NEARLY * DECIDE_NATS {
+            fits.extend(self.of_inputs(&search, trigger, &steps, so_far(&fits)));
+            // What looks like the beginning of one fault may be the end of another.
             let mut ends = vec![trigger];
             ends.extend(bias.map(|f| f.onset).filter(|k| *k != trigger));
             for (shape, back) in [(Shape::Bias, &OVER_BACK[..]), (Shape::Drift, &SLOW_BACK)] {
-                // The same onsets for each end, so that their signatures are shared.
-                let onsets = self.onsets(trigger, back, trigger);
-                let over = |end: &u64| {
-                    let before: Vec<u64> = onsets.iter().copied().filter(|k| k + 3 <= *end).collect();
-                    search.best_over(shape, signal, &before, *end)
-                };
+                let over = |end: &u64| search.best_over(shape, signal, &self.onsets(*end, back, *end), *end);
                 fits.extend(ends.iter().filter_map(over).max_by(by_gain));
             }
         }
