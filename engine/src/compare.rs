@@ -218,7 +218,8 @@ impl Judge {
         }
         self.history.push(sample, &inputs[..self.inputs], r.outputs, &*self.est);
         self.follow(i);
-        for o in 0..r.outputs.len() {
+        let judged = if self.est.knows_the_world() { r.outputs.len() } else { 0 };
+        for o in 0..judged {
             if !r.outputs[o].is_nan() {
                 self.look(o, i, r.outputs[o], r.arrived);
             }

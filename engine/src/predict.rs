@@ -92,6 +92,11 @@ pub trait Estimator: Send + Sync {
     fn predict(&mut self, dt: Span, inputs: &[Option<f64>]);
     /// The same, and how deviations pass through it.
     fn predict_traced(&mut self, dt: Span, inputs: &[Option<f64>], tangent: &mut Tangent);
+    /// Whether it knows enough of the world that a reading which it did not expect may be the sensor's fault. Where not, a twin
+    /// tells silence and a wrong clock alone.
+    fn knows_the_world(&self) -> bool {
+        true
+    }
     /// How many entries of the state a step moves, and how many there are: storages and their like, then what is learnt.
     fn entries(&self) -> (usize, usize);
     /// Whether a reading of this input holds from then on, rather than over the time before it.

@@ -131,6 +131,10 @@ impl Estimator for Level {
         }
     }
 
+    fn knows_the_world(&self) -> bool {
+        false
+    }
+
     fn entries(&self) -> (usize, usize) {
         (self.lanes.len(), self.lanes.len())
     }
