@@ -85,7 +85,8 @@ fn a_retained_message_is_kept_replaced_and_removed() {
             run(&subscribe, &broker, &["-t", filter, "-q", "1", "-C", "1", "-F", "%t %r %p", "-W", "20"]);
         assert_eq!((text.as_str(), code), ("a/b 1 new\n", 0));
     }
-    // To one who is there already it passes like any other.
+    // To one who is there already it passes like any other. Those before must be gone, or they would be taken for it.
+    until("those before to be gone", || broker.stats().subscriptions == 0);
     let there = subscriber(&subscribe, &broker, 1, &["-t", "a/b", "-C", "2", "-F", "%r %p"]);
     run(&publish, &broker, &["-t", "a/b", "-r", "-m", "third"]);
     assert_eq!(output(there), "1 new\n0 third\n");

@@ -119,7 +119,8 @@ fn an_attached_subscriber_sees_every_message_of_a_run() {
         .spawn()
         .unwrap();
     let mut attached = Process(child);
-    until("the subscription", || exchange.embedded_stats().unwrap().subscriptions == 2);
+    // The run itself subscribes twice: to everything, and to the shadows below `$aws/`.
+    until("the subscription", || exchange.embedded_stats().unwrap().subscriptions == 3);
     let mut lines = BufReader::new(attached.0.stdout.take().unwrap()).lines();
     for tick in 0..200 {
         let payload = |i: u32| format!("{tick}/{i}");
