@@ -70,13 +70,6 @@ def hear():
     def note(key, what):
         notes.setdefault(key, []).append(what)
 
-    def records(pack):
-        for r in pack:
-            if isinstance(r, SenmlPack):
-                yield from records(r)
-            else:
-                yield r
-
     def sparkplug(m):
         topic = pysparkplug.Topic.from_str(m.topic)
         if topic.message_type == pysparkplug.MessageType.STATE:
@@ -129,13 +122,12 @@ def hear():
                         for field, v in fields.items():
                             value("json", t, f"{sensor}/{field}", v)
             elif t in ("lab/probe", "lab/probe-2"):
-                pack = SenmlPack("ours")
+                # Its iterator yields nothing; what it parses it tells by its callback.
+                pack = SenmlPack("ours", callback=lambda r, device=None: value("kpn-senml", t, r.name, r.value))
                 if t == "lab/probe":
                     pack.from_json(m.payload.decode())
                 else:
                     pack.from_cbor(m.payload)
-                for r in records(pack):
-                    value("kpn-senml", t, r.name, r.value)
             elif t == "fleet/c":
                 for part, fields in cbor2.loads(m.payload).items():
                     if isinstance(fields, dict):

@@ -81,6 +81,7 @@ impl Devices {
                 && std::time::Instant::now() < end
                 && c.connection.pump(Some(Duration::from_millis(20)), |_| ()).is_ok()
             {}
+            c.connection.cut();
         }
     }
 

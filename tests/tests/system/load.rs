@@ -574,7 +574,9 @@ fn commands_change_what_devices_report() {
     assert_eq!(ran.code(), 0, "{}\n{}", ran.stdout(), ran.stderr());
     let result = ran.json();
     assert!(result["counters"]["commands"].as_u64() >= Some(20), "{result}");
-    assert_eq!(result["counters"]["commands"], result["counters"]["commands_followed"]);
+    // All are followed but those that are still under way as the load ends: one a lamp at most.
+    let count = |key: &str| result["counters"][key].as_u64().unwrap_or(0);
+    assert!(count("commands_followed") + 4 >= count("commands"), "{result}");
     // A tick, the lamp, the light sensor's 120 ms and the rest of the 200 ms between reports.
     let took = row(&result, "command to reported", 1);
     assert!(ms(took, "p50_ms") > 20.0, "{took}");

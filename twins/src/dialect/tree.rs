@@ -23,12 +23,22 @@ const MAX_TEXT: usize = 200;
 /// Reads JSON of a size that a device sends.
 ///
 /// # Errors
-/// When it is larger, or no JSON.
+/// When it is larger, nested deeper than [`MAX_DEPTH`], or no JSON.
 pub fn read(payload: &[u8]) -> Result<Json, DecodeError> {
     if payload.len() > MAX_PAYLOAD_BYTES {
         return Err(DecodeError::TooLong);
     }
-    serde_json::from_slice(payload).map_err(|_| DecodeError::Shape)
+    let json = serde_json::from_slice(payload).map_err(|_| DecodeError::Shape)?;
+    if fits(&json, MAX_DEPTH) { Ok(json) } else { Err(DecodeError::Shape) }
+}
+
+/// Whether a value has no more than so many levels; serde_json itself stops at 128.
+fn fits(json: &Json, levels: usize) -> bool {
+    match json {
+        Json::Object(map) => levels > 0 && map.values().all(|v| fits(v, levels - 1)),
+        Json::Array(all) => levels > 0 && all.iter().all(|v| fits(v, levels - 1)),
+        _ => true,
+    }
 }
 
 /// A payload as text, of a size that a device sends.

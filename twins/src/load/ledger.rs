@@ -142,12 +142,21 @@ pub struct Receipt {
     pub late: Intervals,
     /// Deliveries on another topic, or with another content, than were sent.
     pub altered: Intervals,
+    /// The newest delivery that was sent in its turn.
+    #[serde(skip)]
+    newest: Option<u32>,
 }
+
+/// A number so far beyond the newest was never sent in its turn: what comes after it is not late.
+const BEYOND: u32 = 1 << 16;
 
 impl Receipt {
     /// Writes a delivery down.
     pub fn take(&mut self, seq: u32) {
-        let newest = self.got.last();
+        let newest = self.newest;
+        if newest.is_none_or(|n| seq > n && seq - n < BEYOND) {
+            self.newest = Some(seq);
+        }
         if !self.got.insert(seq) {
             self.again.insert(seq);
             self.duplicates += 1;

@@ -119,6 +119,8 @@ pub struct Connection {
     suback: Option<(u16, Vec<bool>)>,
     session_present: bool,
     early: Vec<Received>,
+    /// Whether the end goes unsaid, so that the broker publishes the will.
+    unsaid: bool,
 }
 
 impl std::fmt::Debug for Connection {
@@ -155,6 +157,7 @@ impl Connection {
             poll,
             events: Events::with_capacity(4),
             input: BytesMut::new(),
+            unsaid: false,
             out: BytesMut::new(),
             max_packet_bytes: options.max_packet_bytes,
             skipping: Skipping::default(),
@@ -425,6 +428,11 @@ impl Connection {
         self.wait_for("what was sent", deadline, timeout, &mut on, room)
     }
 
+    /// Ends the connection without a word, as a power cut does: the broker publishes the will.
+    pub fn cut(mut self) {
+        self.unsaid = true;
+    }
+
     /// Says good-bye, after what waits was sent.
     ///
     /// # Errors
@@ -655,7 +663,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         // Best effort: a broker that is told does not publish the will; one that is not told finds out.
-        if self.out.is_empty() && !std::thread::panicking() {
+        if self.out.is_empty() && !self.unsaid && !std::thread::panicking() {
             versions::put_disconnect(&mut self.out);
             self.stream.write(&mut self.out).ok();
         }
