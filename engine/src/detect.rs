@@ -15,13 +15,14 @@
 //! ```
 //! use twinfleet_engine::detect::{Contract, Detector, novelty::Novelty};
 //! let mut watch = Novelty::new(1, Contract::default());
-//! let mut onsets = Vec::new();
+//! let (mut onsets, mut dice) = (Vec::new(), 1u32);
 //! for k in 0..900 {
-//!     let wave = (k as f64 * 0.2).sin();
-//!     let step = watch.take(&[if k < 700 { wave } else { wave + 5.0 }]);
+//!     dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+//!     let noise = f64::from(dice >> 8) / f64::from(1 << 24) - 0.5;
+//!     let step = watch.take(&[if k < 700 { noise } else { noise + 5.0 }]);
 //!     onsets.extend(step.onset.then_some(k));
 //! }
-//! assert_eq!(onsets, [700]);
+//! assert!(onsets.iter().any(|k| (700..710).contains(k)), "{onsets:?}");
 //! ```
 
 pub mod autoregression;

@@ -8,7 +8,7 @@
 //! let none = Default::default();
 //! let spec = VoiceSpec { dialect: "sparkplug", topic: "plant/cell-1/oven", device: "oven", signals: &signals, map: &none, options: &none };
 //! let mut voice = sparkplug.voice(&spec).unwrap();
-//! let report = Report { device: "oven", zone: "", seq: 0, ts_unix_ms: 1_795_867_200_000, battery_v: None, values: &[181.5] };
+//! let report = Report { device: "oven", zone: "", seq: 0, ts_unix_ms: 1_795_867_200_000, battery_v: None, rssi_dbm: None, values: &[181.5] };
 //! let (mut said, mut ear, mut facts) = (Vec::new(), sparkplug.listener(None), Facts::default());
 //! voice.will(report.ts_unix_ms);
 //! voice.connect(&report, &mut said);

@@ -31,7 +31,8 @@ impl Series {
     /// If a channel has fewer values than there are times.
     pub fn new(t_s: &[f64], t0_unix_s: Option<f64>, columns: Vec<Vec<f64>>) -> Self {
         let mut steps: Vec<f64> = t_s.windows(2).map(|w| w[1] - w[0]).collect();
-        let middle = steps.len() / 2;
+        // The lower middle of an even number: a gap makes steps longer, nothing makes them shorter.
+        let middle = steps.len().saturating_sub(1) / 2;
         let step_s = match steps.is_empty() {
             true => 1.0,
             false => steps.select_nth_unstable_by(middle, f64::total_cmp).1.max(1e-9),
