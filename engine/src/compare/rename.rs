@@ -3,14 +3,16 @@
 //! While a reading stands still the two are one, so the offset is named first; as it moves, each is held against the other.
 
 use super::{
-    Judge, News,
+    DECIDE_NATS, Judge, News,
     history::{Correction, Shape},
     lane::Active,
 };
 use crate::time::SimTime;
 
-/// By what the other kind must be better, [nat].
-const RENAME_NATS: f64 = 10.0;
+/// By what the other kind must be better, [nat]: as much as a verdict takes.
+const RENAME_NATS: f64 = DECIDE_NATS;
+/// Sizes that are tried, as shares of the one that is believed.
+const SIZES: [f64; 5] = [0.8, 0.9, 1.0, 1.1, 1.2];
 
 impl Judge {
     /// Takes the other kind where it fits better, and says so anew; None where the verdict stays what it is.
@@ -34,11 +36,15 @@ impl Judge {
             _ => return None,
         };
         let search = self.search(o);
-        // A little more or less of it, too: what fitted the one best need not fit the other best.
-        let sizes = [0.9, 1.0, 1.1].map(|f| Correction { size: f * other.size, ..other });
-        let tried = sizes.into_iter().filter_map(|c| Some((c, search.instead(active.correction, c, onset)?)));
-        let (best, gain) = tried.max_by(|a, b| a.1.total_cmp(&b.1))?;
-        if gain < RENAME_NATS {
+        // Each kind with the size that fits it best: what fitted the one best need not fit the other.
+        let best_of = |c: Correction| {
+            let sizes = SIZES.map(|f| Correction { size: f * c.size, ..c });
+            let tried =
+                sizes.into_iter().filter_map(|c| Some((c, search.instead(active.correction, c, onset)?)));
+            tried.max_by(|a, b| a.1.total_cmp(&b.1))
+        };
+        let ((best, gain), (_, own)) = (best_of(other)?, best_of(c)?);
+        if gain - own.max(0.0) < RENAME_NATS {
             return None;
         }
         self.corrections[active.correction] = best;
