@@ -1,9 +1,10 @@
 //! What a step of ten thousand twins of one thing costs: `cargo bench -p twinfleet-engine --bench twins`.
 
+use rayon::prelude::*;
 use std::{path::PathBuf, time::Instant};
 use twinfleet_engine::{
     catalog::ThingDef,
-    predict::{batch::Batch, kalman::Filter},
+    predict::{Estimator, kalman::Filter},
     scenario::{definition, source::Source},
     time::Span,
 };
@@ -22,15 +23,23 @@ fn main() {
         let (inputs, outputs) = (def.inputs.len(), def.outputs.len());
         for threads in [1, 2] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
-            let mut batch = Batch::of(&filter, TWINS);
+            let mut twins = vec![filter.clone(); TWINS];
             let took = pool.install(|| {
                 let mut run = |from: u32, steps: u32| {
                     let start = Instant::now();
                     for k in from..from + steps {
                         let wave = |i: usize| 30.0 + 10.0 * (f64::from(k) * 0.1 + i as f64).sin();
-                        let u: Vec<f64> = (0..TWINS * inputs).map(wave).collect();
-                        let y: Vec<f64> = (0..TWINS * outputs).map(wave).collect();
-                        batch.step(Span::from_secs(1), &u, &y);
+                        twins.par_iter_mut().with_min_len(128).enumerate().for_each_init(
+                            Vec::new,
+                            |u, (i, twin)| {
+                                u.clear();
+                                u.extend((0..inputs).map(|j| Some(wave(i * inputs + j))));
+                                twin.predict(Span::from_secs(1), u);
+                                for o in 0..outputs {
+                                    twin.update(o, wave(i * outputs + o));
+                                }
+                            },
+                        );
                     }
                     start.elapsed().as_secs_f64() / f64::from(steps)
                 };

@@ -4,7 +4,6 @@
 //! more is known than that they are; [`load`] is what it believes of future inputs, [`interval`] calibrates its forecasts and
 //! [`score`] judges them; [`conformal`] does so for forecasts of tables, row by row.
 
-pub mod batch;
 pub mod conformal;
 pub mod interval;
 pub mod kalman;

@@ -34,6 +34,13 @@ impl Aside {
     }
 }
 
+/// Writes a whole file so.
+pub fn write_whole(path: &Path, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+    let mut file = Aside::create(path)?;
+    file.write_all(bytes.as_ref())?;
+    file.finish()
+}
+
 impl Write for Aside {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.as_mut().map_or(Err(io::Error::other("finished before")), |f| f.write(bytes))

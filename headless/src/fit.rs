@@ -4,6 +4,7 @@ pub(crate) mod data;
 mod picture;
 mod print;
 
+use crate::{aside, table::ReadingArgs};
 use clap::Args as ClapArgs;
 use std::{
     fs,
@@ -22,7 +23,6 @@ use twinfleet_engine::{
         diagnostic::{Diagnostic, Report, near},
         source::Source,
     },
-    time::Span,
 };
 use twinfleet_twins::catalog;
 
@@ -44,18 +44,8 @@ pub struct Args {
     /// Share of each recording's rows that is fitted; the rest is held out.
     #[arg(long, value_name = "F", default_value_t = 1.0)]
     pub train_fraction: f64,
-    /// Column of time: a name or `#N`.
-    #[arg(long, value_name = "COL", required_unless_present = "period")]
-    pub time: Option<String>,
-    /// Unit of a numeric time column: s, ms, us or ns.
-    #[arg(long, value_name = "UNIT")]
-    pub time_unit: Option<String>,
-    /// Spacing of the rows where there is no time column.
-    #[arg(long, value_name = "DURATION", conflicts_with = "time")]
-    pub period: Option<Span>,
-    /// The first line holds no names.
-    #[arg(long)]
-    pub no_header: bool,
+    #[command(flatten)]
+    pub reading: ReadingArgs,
     /// Signal of the thing and the column that holds it.
     #[arg(long, value_name = "SIGNAL=COL[:UNIT]", required = true, num_args = 1..)]
     pub map: Vec<String>,
@@ -136,10 +126,7 @@ pub fn run(args: &Args, json: bool, out: &mut dyn Write) -> Result<Report, Failu
     let (name, mut def) = dynamics(&args.thing, args.catalog.as_deref())?;
     let mut warnings = Report::default();
     let flags = data::Flags {
-        time: args.time.as_deref(),
-        time_unit: args.time_unit.as_deref(),
-        period: args.period,
-        no_header: args.no_header,
+        reading: &args.reading,
         map: &args.map,
         constants: &args.constants,
         files: args.data.iter().chain(&args.test).map(PathBuf::as_path).collect(),
@@ -244,15 +231,7 @@ pub(crate) fn outside(what: &str, error: &io::Error) -> Failure {
 
 /// Beside first, then renamed: no reader ever sees half a file.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(".part");
-    let aside = PathBuf::from(aside);
-    let written = fs::write(&aside, bytes).and_then(|()| fs::rename(&aside, path));
-    written.map_err(|e| {
-        // Whatever was written of it is of no use; that it cannot be removed either changes nothing.
-        let _ = fs::remove_file(&aside);
-        outside(&format!("`{}`", path.display()), &e)
-    })
+    aside::write_whole(path, bytes).map_err(|e| outside(&format!("`{}`", path.display()), &e))
 }
 
 #[cfg(test)]

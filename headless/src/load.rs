@@ -14,6 +14,7 @@ pub use args::{Args, parse_shard};
 pub use merge::{is_part, merge};
 
 use crate::{
+    aside,
     exit::{Exit, Failure, say},
     load_files::{self, Loaded},
     report,
@@ -317,14 +318,10 @@ fn finish(set: &Setting<'_>, result: &LoadResult, json: bool) -> Result<Exit, Fa
     Ok(result.exit())
 }
 
-/// Writes a shard's part, aside first, so that nobody finds half of one.
+/// Writes a shard's part.
 fn write_part(part: &Part, dir: &std::path::Path) -> Result<(), Failure> {
-    let failed =
-        |e| Failure::outside(format!("cannot write {}: {e}", dir.join(twins::files::FILE).display()));
-    std::fs::create_dir_all(dir).map_err(failed)?;
-    let aside = dir.join(format!("{}.tmp", twins::files::FILE));
-    let text = serde_json::to_vec(part).map_err(|e| Failure::outside(e.to_string()))?;
-    std::fs::write(&aside, text)
-        .and_then(|()| std::fs::rename(&aside, dir.join(twins::files::FILE)))
-        .map_err(failed)
+    let path = dir.join(twins::files::FILE);
+    let text = serde_json::to_vec(part).map_err(Failure::outside)?;
+    let written = std::fs::create_dir_all(dir).and_then(|()| aside::write_whole(&path, text));
+    written.map_err(|e| Failure::outside(format!("cannot write {}: {e}", path.display())))
 }

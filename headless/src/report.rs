@@ -11,6 +11,7 @@ mod junit;
 pub mod plot;
 pub mod words;
 
+use crate::aside;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -458,9 +459,7 @@ pub fn write(report: &Report, dir: &Path) -> Result<(), ReportError> {
     ];
     files.extend(plots.iter().map(|p| (folder.join(format!("{}.svg", p.file)), p.standalone())));
     for (path, text) in files {
-        // Aside first, so that a reader never finds half a file.
-        let aside = path.with_extension("tmp");
-        fs::write(&aside, text).and_then(|()| fs::rename(&aside, &path)).map_err(failed(&path))?;
+        aside::write_whole(&path, text).map_err(failed(&path))?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! run again alone and does only what is missing, and the merged result is that of a sweep that nobody disturbed.
 
 use crate::{
+    aside,
     exit::{Exit, Failure, say},
     load_files,
 };
@@ -216,9 +217,8 @@ fn disk(path: &Path, error: &std::io::Error) -> Failure {
 
 fn write(dir: &Path, name: &str, what: &impl Serialize) -> Result<(), Failure> {
     let path = dir.join(name);
-    let aside = dir.join(format!("{name}.tmp-{}", std::process::id()));
     let text = serde_json::to_string_pretty(what).map_err(Failure::outside)? + "\n";
-    fs::write(&aside, text).and_then(|()| fs::rename(&aside, &path)).map_err(|e| disk(&path, &e))
+    aside::write_whole(&path, text).map_err(|e| disk(&path, &e))
 }
 
 fn name_of(cell: &Cell) -> String {

@@ -17,7 +17,7 @@ use twinfleet_engine::{
 pub struct ReadingArgs {
     /// Column of time: a name of the first line, or `#N` counted from 1. ISO 8601, `YYYY-MM-DD HH:MM:SS[.f]`, seconds from
     /// the start, or Unix time (its unit is told by magnitude).
-    #[arg(long, value_name = "COL", required_unless_present = "period")]
+    #[arg(long, value_name = "COL")]
     pub time: Option<String>,
     /// Unit of a numeric time column: s, ms, us or ns.
     #[arg(long, value_name = "UNIT", value_parser = parse_unit)]

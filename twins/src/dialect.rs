@@ -50,13 +50,17 @@ pub trait Dialect: Send + Sync {
     /// What specifies it.
     fn source(&self) -> &'static str;
     /// What a scenario's `topic` is in this dialect.
-    fn address(&self) -> &'static str;
+    fn address(&self) -> &'static str {
+        "the topic of its messages"
+    }
     /// What is wrong with an address, if anything is.
     fn problem(&self, _address: &str) -> Option<String> {
         None
     }
-    /// What one has to hear to follow the device at this address.
-    fn filters(&self, address: &str) -> Vec<String>;
+    /// What one has to hear to follow the device at this address; where nothing else is said, it and the presence beside it.
+    fn filters(&self, address: &str) -> Vec<String> {
+        vec![address.to_owned(), format!("{address}/status")]
+    }
     /// What one has to hear to find devices.
     fn everywhere(&self) -> &'static [&'static str] {
         &["#"]

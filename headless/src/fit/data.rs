@@ -1,22 +1,19 @@
 //! Recordings as data sets of a network: columns by `--map`, constants by `--const`.
 
+use crate::table::ReadingArgs;
 use std::{collections::BTreeMap, path::Path, path::PathBuf};
 use twinfleet_engine::{
     dynamics::{DynamicsDef, definition::UnsaidDef, fit::Dataset},
     scenario::{
         diagnostic::{Diagnostic, Report, near},
-        recording::{ColumnSpec, Policy, Recording, TableSpec, TimeSpec, TimeUnit},
+        recording::{ColumnSpec, Recording, TableSpec},
     },
-    time::Span,
     units,
 };
 
 /// How recordings are read: the flags that `fit` and `score diagnose` have in common.
 pub(crate) struct Flags<'a> {
-    pub(crate) time: Option<&'a str>,
-    pub(crate) time_unit: Option<&'a str>,
-    pub(crate) period: Option<Span>,
-    pub(crate) no_header: bool,
+    pub(crate) reading: &'a ReadingArgs,
     pub(crate) map: &'a [String],
     pub(crate) constants: &'a [String],
     /// All recordings, for `--const` to be about.
@@ -68,30 +65,7 @@ fn signal_of(flag: &str) -> &str {
 }
 
 fn spec(args: &Flags<'_>, def: &DynamicsDef) -> Result<TableSpec, Report> {
-    let time = match (args.time, args.period) {
-        (Some(column), _) => TimeSpec::Column(column.to_owned()),
-        (None, Some(period)) => TimeSpec::Period(period),
-        (None, None) => {
-            let error = Diagnostic::error("--time or --period is needed");
-            return Err(error
-                .help("name the column of time, or the spacing of the rows (--period 1s)")
-                .into());
-        }
-    };
-    let mut spec = TableSpec::new(time);
-    spec.header = args.no_header.then_some(false);
-    spec.policy = Policy::Report;
-    spec.time_unit = match args.time_unit {
-        None => None,
-        Some("s") => Some(TimeUnit::S),
-        Some("ms") => Some(TimeUnit::Ms),
-        Some("us") => Some(TimeUnit::Us),
-        Some("ns") => Some(TimeUnit::Ns),
-        Some(other) => {
-            let error = Diagnostic::error(format!("`{other}` is no unit of time"));
-            return Err(error.help("use s, ms, us or ns").into());
-        }
-    };
+    let mut spec = args.reading.spec(Vec::new())?;
     let known: Vec<&str> = (def.inputs.iter().map(|i| i.signal.as_str()))
         .chain(def.outputs.iter().map(|o| o.signal.as_str()))
         .collect();

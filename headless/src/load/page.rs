@@ -1,6 +1,7 @@
 //! report.html, report.json and junit.xml of a load.
 
 use super::result::Result as LoadResult;
+use crate::aside;
 use crate::report::{
     self, Report, ReportError, escape,
     plot::{self, Plot},
@@ -8,7 +9,6 @@ use crate::report::{
 };
 use std::{
     fmt::Write,
-    fs,
     path::{Path, PathBuf},
 };
 use twinfleet_engine::expect::{Outcome, Status};
@@ -21,11 +21,7 @@ pub fn write(result: &LoadResult, dir: &Path) -> Result<(), ReportError> {
         (dir.join("junit.xml"), report::junit_xml(&as_report(result))),
     ];
     for (path, text) in files {
-        // Aside first, so that a reader never finds half a file.
-        let aside = path.with_extension("tmp");
-        fs::write(&aside, text)
-            .and_then(|()| fs::rename(&aside, &path))
-            .map_err(|source| ReportError::Io { path, source })?;
+        aside::write_whole(&path, text).map_err(|source| ReportError::Io { path, source })?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use crate::{
     exit::{Exit, Failure, say},
     fit::{self, data::Flags},
     load_files,
+    table::ReadingArgs,
 };
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
@@ -47,18 +48,8 @@ pub struct Args {
     /// Recordings, each watched by itself.
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "thing")]
     pub data: Vec<PathBuf>,
-    /// Column of time: a name or `#N`.
-    #[arg(long, value_name = "COL")]
-    pub time: Option<String>,
-    /// Unit of a numeric time column: s, ms, us or ns.
-    #[arg(long, value_name = "UNIT")]
-    pub time_unit: Option<String>,
-    /// Spacing of the rows where there is no time column.
-    #[arg(long, value_name = "DURATION", conflicts_with = "time")]
-    pub period: Option<Span>,
-    /// The first line holds no names.
-    #[arg(long)]
-    pub no_header: bool,
+    #[command(flatten)]
+    pub reading: ReadingArgs,
     /// Signal of the thing and the column that holds it.
     #[arg(long, value_name = "SIGNAL=COL[:UNIT]", num_args = 1..)]
     pub map: Vec<String>,
@@ -128,10 +119,7 @@ fn watch(args: &Args) -> Result<Watched, Failure> {
     let thing = args.thing.as_deref().unwrap_or_default();
     let (name, def) = fit::dynamics(thing, args.catalog.as_deref()).map_err(failed)?;
     let flags = Flags {
-        time: args.time.as_deref(),
-        time_unit: args.time_unit.as_deref(),
-        period: args.period,
-        no_header: args.no_header,
+        reading: &args.reading,
         map: &args.map,
         constants: &args.constants,
         files: args.data.iter().map(PathBuf::as_path).collect(),

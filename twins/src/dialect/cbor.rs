@@ -35,12 +35,6 @@ impl Dialect for Cbor {
     fn source(&self) -> &'static str {
         "RFC 8949; presence on `<topic>/status` as online/offline"
     }
-    fn address(&self) -> &'static str {
-        "the topic of its messages"
-    }
-    fn filters(&self, address: &str) -> Vec<String> {
-        vec![address.to_owned(), format!("{address}/status")]
-    }
     fn listener(&self, address: Option<&str>) -> Box<dyn Listener> {
         Box::new(Hears { topic: address.map(str::to_owned) })
     }

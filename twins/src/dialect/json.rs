@@ -30,12 +30,6 @@ impl Dialect for Json {
     fn source(&self) -> &'static str {
         "RFC 8259, RFC 6901; presence on `<topic>/status` as online/offline"
     }
-    fn address(&self) -> &'static str {
-        "the topic of its messages"
-    }
-    fn filters(&self, address: &str) -> Vec<String> {
-        vec![address.to_owned(), format!("{address}/status")]
-    }
     fn listener(&self, address: Option<&str>) -> Box<dyn Listener> {
         Box::new(Hears { topic: address.map(str::to_owned) })
     }

@@ -63,12 +63,6 @@ impl Dialect for SenMl {
     fn source(&self) -> &'static str {
         "RFC 8428; presence on `<topic>/status` as online/offline"
     }
-    fn address(&self) -> &'static str {
-        "the topic of its packs"
-    }
-    fn filters(&self, address: &str) -> Vec<String> {
-        vec![address.to_owned(), format!("{address}/status")]
-    }
     fn listener(&self, address: Option<&str>) -> Box<dyn Listener> {
         Box::new(Hears { cbor: self.cbor, topic: address.map(str::to_owned) })
     }
@@ -79,85 +73,59 @@ impl Dialect for SenMl {
     }
 }
 
-/// The engine's symbol of a SenML unit (RFC 8428 § 12.1, RFC 8798).
+/// SenML's units (RFC 8428 § 12.1 and RFC 8798) and the engine's symbols; of several for one symbol, the first is written.
+const UNITS: &[(&str, &str)] = &[
+    ("Cel", "degC"),
+    ("K", "K"),
+    ("%", "percent"),
+    ("%RH", "percent"),
+    ("%EL", "percent"),
+    ("/", "ratio"),
+    ("Pa", "Pa"),
+    ("hPa", "hPa"),
+    ("lx", "lx"),
+    ("V", "V"),
+    ("mV", "mV"),
+    ("A", "A"),
+    ("mA", "mA"),
+    ("W", "W"),
+    ("kW", "kW"),
+    ("J", "J"),
+    ("Wh", "Wh"),
+    ("kWh", "kWh"),
+    ("m", "m"),
+    ("mm", "mm"),
+    ("cm", "cm"),
+    ("m/s", "m/s"),
+    ("m/s2", "m/s2"),
+    ("rad", "rad"),
+    ("deg", "deg"),
+    ("lat", "deg"),
+    ("lon", "deg"),
+    ("kg", "kg"),
+    ("N", "N"),
+    ("Hz", "Hz"),
+    ("MHz", "MHz"),
+    ("Ohm", "ohm"),
+    ("ppm", "ppm"),
+    ("W/m2", "W/m2"),
+    ("T", "T"),
+    ("dB", "dB"),
+    ("s", "s"),
+];
+
+/// The engine's symbol of a SenML unit, or the best that its name says.
 fn unit_in(senml: &str) -> Cow<'static, str> {
-    Cow::Borrowed(match senml {
-        "Cel" => "degC",
-        "K" => "K",
-        "%RH" | "%EL" | "%" => "percent",
-        "/" => "ratio",
-        "Pa" => "Pa",
-        "hPa" => "hPa",
-        "lx" => "lx",
-        "V" => "V",
-        "mV" => "mV",
-        "A" => "A",
-        "mA" => "mA",
-        "W" => "W",
-        "kW" => "kW",
-        "J" => "J",
-        "Wh" => "Wh",
-        "kWh" => "kWh",
-        "m" => "m",
-        "mm" => "mm",
-        "cm" => "cm",
-        "m/s" => "m/s",
-        "m/s2" => "m/s2",
-        "rad" => "rad",
-        "deg" | "lat" | "lon" => "deg",
-        "kg" => "kg",
-        "N" => "N",
-        "Hz" => "Hz",
-        "MHz" => "MHz",
-        "Ohm" => "ohm",
-        "ppm" => "ppm",
-        "W/m2" => "W/m2",
-        "T" => "T",
-        "dB" => "dB",
-        "s" => "s",
-        "" => "",
-        other => return Cow::Owned(names::unit_of(other)),
-    })
+    match UNITS.iter().find(|(name, _)| *name == senml) {
+        Some((_, symbol)) => Cow::Borrowed(symbol),
+        None if senml.is_empty() => Cow::Borrowed(""),
+        None => Cow::Owned(names::unit_of(senml)),
+    }
 }
 
-/// The SenML unit of an engine's symbol, and by what its values are multiplied to be in it; none where SenML has no such
-/// unit.
+/// The SenML unit of an engine's symbol; none where SenML has no such unit.
 fn unit_out(symbol: &str) -> Option<&'static str> {
-    Some(match symbol {
-        "degC" => "Cel",
-        "K" => "K",
-        "ratio" => "/",
-        "percent" => "%",
-        "Pa" => "Pa",
-        "hPa" => "hPa",
-        "lx" => "lx",
-        "V" => "V",
-        "mV" => "mV",
-        "A" => "A",
-        "mA" => "mA",
-        "W" => "W",
-        "kW" => "kW",
-        "J" => "J",
-        "Wh" => "Wh",
-        "kWh" => "kWh",
-        "m" => "m",
-        "mm" => "mm",
-        "cm" => "cm",
-        "m/s" => "m/s",
-        "m/s2" => "m/s2",
-        "rad" => "rad",
-        "deg" => "deg",
-        "kg" => "kg",
-        "N" => "N",
-        "Hz" => "Hz",
-        "MHz" => "MHz",
-        "ohm" => "Ohm",
-        "ppm" => "ppm",
-        "W/m2" => "W/m2",
-        "T" => "T",
-        "dB" => "dB",
-        _ => return None,
-    })
+    UNITS.iter().find(|(_, known)| *known == symbol).map(|(name, _)| *name)
 }
 
 struct Hears {

@@ -4,9 +4,7 @@
 use super::{WireError, tls, url::BrokerUrl};
 use bytes::{Buf, BytesMut};
 use mio::{event::Source, net::TcpStream};
-use rumqttc::tokio_rustls::rustls::{
-    self, ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName,
-};
+use rumqttc::tokio_rustls::rustls::{self, ClientConfig, ClientConnection, StreamOwned};
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::ToSocketAddrs,
@@ -231,11 +229,7 @@ fn dial(url: &BrokerUrl, timeout: Duration) -> Result<std::net::TcpStream, WireE
 }
 
 fn session(url: &BrokerUrl, config: Arc<ClientConfig>) -> Result<ClientConnection, WireError> {
-    let name = ServerName::try_from(url.host.clone()).map_err(|_| WireError::BadUrl {
-        text: url.to_string(),
-        problem: "TLS needs a host name or an IP address".to_owned(),
-    })?;
-    ClientConnection::new(config, name).map_err(|e| tls::failure(&url.place(), &e))
+    ClientConnection::new(config, url.server_name()?).map_err(|e| tls::failure(&url.place(), &e))
 }
 
 fn open_websocket(

@@ -50,14 +50,24 @@ impl Tls {
             Some(path) => trust_file(path)?,
             None => trust_system(broker)?,
         };
-        let Some(identity) = &self.identity else { return Ok(trusted) };
-        let mut config = (*trusted).clone();
-        config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(identity.read()?));
-        Ok(Arc::new(config))
+        match &self.identity {
+            Some(identity) => identity.presented(&trusted),
+            None => Ok(trusted),
+        }
     }
 }
 
 impl Identity {
+    /// The configuration of those who are trusted, and this certificate shown to them.
+    ///
+    /// # Errors
+    /// [`WireError::CaFile`] for a file that cannot be used.
+    pub fn presented(&self, trusted: &ClientConfig) -> Result<Arc<ClientConfig>, WireError> {
+        let mut config = trusted.clone();
+        config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(self.read()?));
+        Ok(Arc::new(config))
+    }
+
     fn read(&self) -> Result<CertifiedKey, WireError> {
         let chain = certificates(&self.cert_file)?;
         let failure = |reason: String| WireError::CaFile { path: self.key_file.clone(), reason };

@@ -10,6 +10,7 @@
 //! ```
 
 use super::WireError;
+use rumqttc::tokio_rustls::rustls::pki_types::ServerName;
 use std::{fmt, str::FromStr};
 
 /// The port of MQTT over TCP, registered with IANA.
@@ -52,6 +53,17 @@ impl BrokerUrl {
     /// MQTT at this place, without TLS, WebSocket or login.
     pub fn plain(host: String, port: u16) -> Self {
         Self { host, port, tls: false, websocket: None, login: None }
+    }
+
+    /// The name that its certificate has to hold.
+    ///
+    /// # Errors
+    /// [`WireError::BadUrl`] for a host that no certificate can name.
+    pub fn server_name(&self) -> Result<ServerName<'static>, WireError> {
+        ServerName::try_from(self.host.clone()).map_err(|_| WireError::BadUrl {
+            text: self.to_string(),
+            problem: "TLS needs a host name or an IP address".to_owned(),
+        })
     }
 
     /// `host:port`, as it is shown in messages.
