@@ -49,6 +49,10 @@ const WARM_UP: usize = 50 * TWINS;
 const MANY: usize = 100_000;
 
 fn main() -> Result<(), Failed> {
+    // `-- memory` takes the second part alone.
+    if std::env::args().any(|a| a == "memory") {
+        return memory();
+    }
     println!("{TWINS} twins of one storage with state documents, one thread");
     for qos in 0..=1 {
         for stored in [false, true] {

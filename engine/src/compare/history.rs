@@ -96,19 +96,18 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// All room at once: memory that is not used yet costs nothing, and growing would hold up the twins of a fleet
-    /// together, as these are of one age.
+    /// Room grows with what is kept: a page touched ahead of time for each of its parts would be most of what a young
+    /// twin costs.
     pub fn new(est: &dyn Estimator) -> Self {
         let (inputs, outputs) = (est.inputs().len().min(MAX_INPUTS), est.outputs().len());
         let (moving, all) = est.entries();
-        let stride = moving * (all + inputs) + outputs * all;
         Self {
             first: 0,
-            samples: VecDeque::with_capacity(SAMPLES + 1),
-            values: VecDeque::with_capacity((SAMPLES + 1) * (inputs + outputs)),
-            innovations: VecDeque::with_capacity((SAMPLES + 1) * outputs),
+            samples: VecDeque::new(),
+            values: VecDeque::new(),
+            innovations: VecDeque::new(),
             snaps: VecDeque::new(),
-            traces: Vec::with_capacity(SAMPLES * stride),
+            traces: Vec::new(),
             inputs,
             outputs,
             entries: (moving, all),

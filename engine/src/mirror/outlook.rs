@@ -12,7 +12,7 @@
 use crate::{
     predict::{
         Gaussian,
-        interval::{Band, Calibrator, room},
+        interval::{Band, Calibrator},
         score::Score,
     },
     time::{SimTime, Span},
@@ -46,7 +46,7 @@ impl Outlook {
     pub fn new(horizons: &[Span], outputs: usize, interval: f64) -> Self {
         let lane = |h: &Span| Lane {
             calibrator: Calibrator::new(*h, interval),
-            persistence: VecDeque::with_capacity(room(*h)),
+            persistence: VecDeque::new(),
             score: Score::default(),
         };
         let lanes = (0..outputs).flat_map(|_| horizons.iter().map(lane)).collect();

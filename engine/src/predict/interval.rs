@@ -25,12 +25,6 @@ const STEP_PER_HORIZON: f64 = 0.5;
 /// Forecasts waiting to come due; more than this are dropped, the oldest first.
 const WAITING: usize = 4096;
 
-/// How many forecasts wait at a time where one is made a second. Room for them is asked for at once: memory that is not
-/// used yet costs nothing, and growing would hold up the twins of a fleet together, as these are of one age.
-pub(crate) fn room(horizon: Span) -> usize {
-    (horizon.as_secs_f64() as usize).saturating_add(2).min(WAITING)
-}
-
 /// A forecast with its interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Band {
@@ -63,7 +57,7 @@ impl Calibrator {
             horizon,
             miss: 1.0 - interval,
             scale: normal_quantile(0.5 + 0.5 * interval),
-            waiting: VecDeque::with_capacity(room(horizon)),
+            waiting: VecDeque::new(),
             settled: None,
             last: None,
         }
