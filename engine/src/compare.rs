@@ -63,7 +63,7 @@ mod tests;
 mod verdict;
 
 use self::{
-    history::{Correction, History, MAX_INPUTS, NONE, Sample, Trace, corrected},
+    history::{Correction, History, MAX_INPUTS, NONE, Sample, Shape, Trace, corrected},
     input::InputFault,
     lane::{Cusum, Lane},
     noise::Calibration,
@@ -134,9 +134,19 @@ pub struct News {
     pub ended: bool,
 }
 
+/// The twin as it would be without the readings of an output that has just leapt: until these are believed or named, what is
+/// to come is forecast from here.
+struct Aside {
+    est: Box<dyn Estimator>,
+    output: usize,
+    trigger: u64,
+    doubt: Correction,
+}
+
 /// Follows one physical and says what is wrong with it.
 pub struct Judge {
     est: Box<dyn Estimator>,
+    aside: Option<Aside>,
     names: Vec<String>,
     inputs: usize,
     history: History,
@@ -203,6 +213,7 @@ impl Judge {
             inputs,
             names,
             est,
+            aside: None,
         }
     }
 
@@ -224,11 +235,46 @@ impl Judge {
                 self.look(o, i, r.outputs[o], r.arrived);
             }
         }
+        self.keep_aside(i);
         let oldest = self.history.oldest_start();
         let horizon = if oldest < i { self.history.sample(oldest).t } else { SimTime(i64::MIN) };
         if self.lanes.iter().all(|l| l.active.is_none()) && self.input_faults.iter().all(Option::is_none) {
             self.corrections.retain(|c| c.until > horizon);
         }
+    }
+
+    /// Carries the twin without the readings in doubt over sample `i`, sets it up where an output has leapt, and lets it go
+    /// once the doubt is over or too old.
+    fn keep_aside(&mut self, i: u64) {
+        self.aside = self.aside.take().filter(|a| {
+            let lane = &self.lanes[a.output];
+            lane.active.is_none()
+                && lane.suspicion.is_some_and(|s| s.trigger == a.trigger)
+                && i - a.trigger < lane::YOUNG
+        });
+        if self.aside.is_none() {
+            let leapt = |l: &Lane| l.active.is_none() && l.suspicion.is_some_and(|s| s.trigger == i);
+            let Some(output) = self.lanes.iter().position(leapt) else { return };
+            let Some(est) = self.search(output).state_at(i) else { return };
+            let doubt = Correction {
+                signal: self.inputs + output,
+                shape: Shape::Ignore,
+                size: 0.0,
+                from: self.history.sample(i).t,
+                until: SimTime::NEVER,
+            };
+            self.aside = Some(Aside { est, output, trigger: i, doubt });
+        }
+        if let Some(aside) = &mut self.aside {
+            self.corrections.push(aside.doubt);
+            self.history.step(&mut *aside.est, i, &self.corrections, &mut |_, _| {});
+            self.corrections.pop();
+        }
+    }
+
+    /// The estimator to forecast with: without the readings of an output that has just leapt, while these are in doubt.
+    pub fn to_forecast(&self) -> &dyn Estimator {
+        self.aside.as_ref().map_or(&*self.est, |a| &*a.est)
     }
 
     fn sample(&mut self, r: &Reading<'_>) -> Sample {

@@ -17,6 +17,9 @@ use twinfleet_twins::wire::{exchange::Exchange, session::SessionNews};
 /// How long a tick's messages may take through the broker and back.
 const ROUND_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a tick at a pace waits for what the devices said in the one before.
+const SETTLE: Duration = Duration::from_secs(2);
+
 /// How a run went, as seen from outside.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Drive {
@@ -109,6 +112,7 @@ impl Carrier<'_> {
         match &mut self.way {
             Way::Inside => {}
             Way::Exchange(exchange) => {
+                exchange.settle(SETTLE).map_err(Failure::outside)?;
                 inbox.extend(exchange.drain().map_err(Failure::outside)?);
                 let arrived = |m: Message| Message { sent: now, due: now, ..m };
                 inbox.extend(exchange.foreign().into_iter().map(arrived));

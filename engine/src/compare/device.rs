@@ -83,6 +83,7 @@ impl Judge {
         self.last_t = None;
         // The samples' times would not ascend: hypotheses start anew.
         self.history = History::new(&*self.est);
+        self.aside = None;
         self.corrections.retain(|c| c.until == SimTime::NEVER);
         for lane in &mut self.lanes {
             lane.suspicion = None;

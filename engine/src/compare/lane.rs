@@ -8,6 +8,9 @@ pub(super) const PATIENCE: u64 = 45;
 pub(super) const WILD: f64 = 4.0;
 /// Readings after the trigger at which a suspicion is examined.
 pub(super) const EXAMINE: [u64; 12] = [5, 8, 12, 18, 26, 36, 48, 64, 90, 130, 180, 240];
+/// A suspicion younger than this has not yet been held against more noise: it must be twice as clear, and no forecast starts
+/// from its readings.
+pub(super) const YOUNG: u64 = 12;
 /// A suspicion this old gives way to a new wild reading; a younger one has yet to be examined.
 const RESTART: u64 = 12;
 

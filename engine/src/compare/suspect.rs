@@ -4,7 +4,7 @@ use super::{
     DECIDE_NATS, Judge, MARGIN_NATS,
     glr::{Fit, Search},
     history::{Correction, Shape},
-    lane::{EXAMINE, PATIENCE, Suspicion, WILD},
+    lane::{EXAMINE, PATIENCE, Suspicion, WILD, YOUNG},
     noise::cost,
     shared::Shared,
     verdict::end_verdict,
@@ -29,8 +29,6 @@ const OVER_BACK: [u64; 10] = [8, 16, 30, 60, 100, 150, 230, 350, 500, 700];
 const GLIMPSE_NATS: f64 = 1.5;
 /// Readings over which a drift must have lasted: before, it is no other thing than a bias.
 const SLOWEST: u64 = 60;
-/// A suspicion younger than this has not yet been held against more noise; it must be twice as clear.
-const YOUNG: u64 = 12;
 /// Share of its size by which a reading must have moved before a gain is told from a bias.
 const GAIN_MOTION: f64 = 0.25;
 /// Readings after a spike before it is named: more noise begins with what looks like one.

@@ -219,7 +219,7 @@ pub(super) fn end_verdict(
     t: SimTime,
 ) {
     if let Some(v) = verdicts.get_mut(at) {
-        v.end = Some(end);
+        v.end = Some(end.max(v.onset));
         news.push(News { t, verdict: v.clone(), ended: true });
     }
 }

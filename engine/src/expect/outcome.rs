@@ -321,7 +321,8 @@ impl Judge {
         let spare = Span::from_secs_f64(worst.margin.abs());
         let name = worst.who.name(table);
         out.sentence = if out.held() {
-            format!("held {} times, with {spare:#} to spare after {name} at {:#}", out.judged, worst.t)
+            let times = if out.judged == 1 { "once".to_owned() } else { format!("{} times", out.judged) };
+            format!("held {times}, with {spare:#} to spare after {name} at {:#}", worst.t)
         } else {
             format!(
                 "failed {} of {} times, by {spare:#} after {name} at {:#}",
@@ -350,7 +351,8 @@ impl Who {
 impl Outcome {
     fn decide(&mut self, margin: f64, unit: &str) {
         self.status = if margin >= 0.0 { Status::Held } else { Status::Failed };
-        self.margin = margin.is_finite().then_some(margin);
+        // No minus before a zero.
+        self.margin = margin.is_finite().then_some(margin + 0.0);
         self.unit = unit.to_owned();
     }
 

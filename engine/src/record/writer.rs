@@ -32,8 +32,8 @@ const JOBS: usize = 2;
 enum Job {
     /// Sort these and put them aside: the segment has more than memory should hold.
     Run(Vec<Row>),
-    /// End a segment.
-    Cut { from: SimTime, to: SimTime, rows: Vec<Row>, events: Vec<Event> },
+    /// End a segment, and say so once it is on disk.
+    Cut { from: SimTime, to: SimTime, rows: Vec<Row>, events: Vec<Event>, safe: SyncSender<()> },
     /// End the record.
     Finish { end: SimTime, finished: bool, state: StateHash, counters: BTreeMap<String, u64> },
 }
@@ -124,7 +124,12 @@ impl Writer {
     fn cut(&mut self, at: i64, to: SimTime) -> Result<(), RecordError> {
         let from = SimTime(at * self.segment_ns);
         let (rows, events) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.events));
-        self.send(Job::Cut { from, to, rows, events })
+        let (safe, wait) = sync_channel(1);
+        self.send(Job::Cut { from, to, rows, events, safe })?;
+        // However fast the run, what a kill takes away is the segment in progress and no more. If the thread has ended
+        // instead, the next job learns why.
+        let _ = wait.recv();
+        Ok(())
     }
 
     /// Ends the record: the segment in progress is cut at `end`, which is what the manifest calls its end. `finished` says
@@ -202,9 +207,11 @@ impl Encoder {
         while let Ok(job) = jobs.recv() {
             match job {
                 Job::Run(rows) => self.run(rows)?,
-                Job::Cut { from, to, rows, mut events } => {
+                Job::Cut { from, to, rows, mut events, safe } => {
                     events.sort_by(event_order);
                     self.cut_sorting(from, to, rows, &events)?;
+                    // Whoever waits may have gone with an error of its own.
+                    let _ = safe.send(());
                 }
                 Job::Finish { end, finished, state, counters } => {
                     return self.finish(end, finished, Some(state), counters);

@@ -9,7 +9,7 @@ Examples:
   # a minute a second; `mosquitto_sub -t '#' -v` looks in meanwhile
   twinfleet run my.ron --speed 60x --broker embedded:1883
   # what if: a path ends at any field of the file
-  twinfleet run greenhouse --set duration=2h --set fleet[0].count=50 --seed 7
+  twinfleet run cold-night --set world.weather.mean_c=-12 --seed 7
   # one half of a fleet; the other half elsewhere, then `twinfleet merge`
   twinfleet run greenhouse --broker none --shard 0/2 --record a/
 

@@ -107,7 +107,8 @@ pub fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
     }
     let about = model.about();
     if let (Some(dir), Some(gallery)) = (&args.report, gallery) {
-        let head = format!("{} by {}", args.series.data.display(), args.model);
+        let data = args.series.data.file_name().unwrap_or(args.series.data.as_os_str());
+        let head = format!("{} by {}", data.to_string_lossy(), args.model);
         gallery.write(dir, &head, &about, &figures).map_err(|e| unwritten(dir, &e))?;
     }
     figures.print(&args.model, &about, task.squared, json);

@@ -2,6 +2,7 @@
 
 use super::common::{command, scratch, twinfleet_command};
 use std::{
+    io::{BufRead, BufReader},
     process::{Child, Stdio},
     time::{Duration, Instant},
 };
@@ -120,6 +121,36 @@ fn kill_9_at_a_hundred_moments_leaves_whole_segments() {
         let left = Record::open(&path).unwrap_or_else(|e| panic!("killed at {i}: {e}"));
         assert!(left.manifest.segments.len() <= complete.manifest.segments.len());
         std::fs::remove_dir_all(&path).unwrap();
+    }
+}
+
+#[test]
+fn kill_9_takes_the_segment_in_progress_and_no_more() {
+    const TENTH_S: f64 = 2.4 * 3600.0;
+    const SEGMENT_S: f64 = 600.0;
+    let dir = scratch();
+    for tenth in 1..=9 {
+        let path = dir.path().join(format!("killed-{tenth}"));
+        let mut child = spawn(&[
+            "run",
+            "greenhouse",
+            "--broker",
+            "none",
+            "--set",
+            "record=(signals:[\"**\"], segment:\"10min\")",
+            "--record",
+            path.to_str().unwrap(),
+        ]);
+        // At each tenth the command says how far it has come.
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let told = lines.map_while(Result::ok).filter(|l| l.contains("simulated")).take(tenth).count();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(told, tenth);
+        let left = Record::open(&path).expect("what is left opens");
+        let end_s = left.manifest.segments.last().map_or(0.0, |s| s.to_ns as f64 * 1e-9);
+        let was_at_s = tenth as f64 * TENTH_S;
+        assert!(end_s >= was_at_s - SEGMENT_S, "killed after {was_at_s} s, the record ends at {end_s} s");
     }
 }
 

@@ -1,8 +1,9 @@
 //! The nine recorded hours of a Raspberry Pi 3B through the whole command, each with parameters that were fitted on the
 //! other eight: forecasts beat persistence, intervals hold, and nothing is wrong on a clean run.
 
-use super::common::command;
+use super::common::{command, scratch};
 use std::path::Path;
+use twinfleet_engine::record::Record;
 
 fn recordings() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
@@ -58,4 +59,37 @@ fn all_nine_hours_are_forecast_better_than_by_persistence_and_raise_no_verdict()
     let coverage = held / all;
     println!("coverage overall {coverage:.3}");
     assert!((0.85..=0.95).contains(&coverage), "coverage {coverage}");
+}
+
+#[test]
+fn the_labs_forecasts_beat_persistence_over_the_second_half_fault_or_not() {
+    let dir = scratch();
+    let path = dir.path().join("r");
+    let ran =
+        command(&["run", "tclab-mirror", "--quiet", "--broker", "none", "--record", path.to_str().unwrap()]);
+    assert_eq!(ran.code(), 0, "{}", ran.stdout());
+    let record = Record::open(&path).expect("the record");
+    let column = |name: String| -> Vec<(f64, f64)> {
+        let id = record.table.find(&name).unwrap_or_else(|| panic!("{name}"));
+        let rows = record.rows().map(|r| r.expect("readable")).filter(|r| r.signal == id);
+        rows.map(|r| (r.t.as_secs_f64(), r.value)).collect()
+    };
+    for sensor in ["sensor1", "sensor2"] {
+        let came = column(format!("lab-1/{sensor}.temperature@reported"));
+        let told = column(format!("lab-1/{sensor}.temperature.60s@forecast"));
+        let at = |t: f64| {
+            let near = came.iter().min_by(|a, b| (a.0 - t).abs().total_cmp(&(b.0 - t).abs()))?;
+            ((near.0 - t).abs() < 0.6).then_some(near.1)
+        };
+        let (mut n, mut missed, mut persisted) = (0, 0.0, 0.0);
+        for (t, forecast) in told.iter().filter(|f| (240.0..540.0).contains(&f.0)) {
+            let (Some(now), Some(then)) = (at(*t), at(t + 60.0)) else { continue };
+            n += 1;
+            missed += (forecast - then).powi(2);
+            persisted += (now - then).powi(2);
+        }
+        let rmse = |sum: f64| (sum / f64::from(n)).sqrt();
+        println!("{sensor}: {n} forecasts, RMSE {:.2} K, persistence {:.2} K", rmse(missed), rmse(persisted));
+        assert!(n > 250 && missed < persisted, "{sensor}: {n}, {} {}", rmse(missed), rmse(persisted));
+    }
 }

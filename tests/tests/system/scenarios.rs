@@ -1,6 +1,6 @@
 //! Every shipped scenario is found by itself, is valid, runs, and holds what it expects.
 
-use super::common::command;
+use super::common::{command, scratch, twinfleet_command};
 use std::path::Path;
 
 fn shipped() -> Vec<String> {
@@ -49,4 +49,23 @@ fn a_twin_hears_its_inputs_in_the_unit_its_network_counts_in() {
     let score = &twin["scores"][0];
     let (rmse, persistence) = (score["rmse"].as_f64().unwrap(), score["rmse_persistence"].as_f64().unwrap());
     assert!(rmse < 0.5 * persistence, "{score}");
+}
+
+#[test]
+fn what_the_help_of_run_shows_runs() {
+    let help = command(&["run", "--help"]).stdout();
+    let shown: Vec<&str> = help
+        .lines()
+        .filter_map(|l| l.trim().strip_prefix("twinfleet run "))
+        .filter(|l| !l.contains("my.ron"))
+        .collect();
+    assert!(shown.len() >= 3, "{help}");
+    for line in shown {
+        let dir = scratch();
+        let args = line.split_whitespace().filter(|a| *a != "…");
+        let ran = twinfleet_command().current_dir(dir.path()).arg("run").args(args).output().unwrap();
+        // A what-if may come out otherwise than the scenario expects.
+        let code = ran.status.code();
+        assert!(matches!(code, Some(0 | 1)), "{line}: {code:?}\n{}", String::from_utf8_lossy(&ran.stderr));
+    }
 }

@@ -3,7 +3,8 @@
 //! In lock-step ([`Exchange::round`]) a tick's messages are published under the run's prefix, and the run waits until its
 //! own subscription has brought each of them back; what passes between costs no simulated time, and the messages keep
 //! their simulated times, so a run has the same state with no broker, the embedded one and any other. At real-time pace
-//! ([`Exchange::send`], [`Exchange::drain`]) nothing waits.
+//! ([`Exchange::send`], [`Exchange::drain`]) a tick waits for the messages of the one before as long as the broker is there
+//! ([`Exchange::settle`]), so that a busy machine makes a run late and not its devices silent; the wait is bounded.
 //!
 //! ```
 //! use twinfleet_engine::{message::Message, time::SimTime};
@@ -51,6 +52,8 @@ const FOREIGN_LIMIT: usize = 100_000;
 const SENT_LIMIT: usize = 1_024;
 /// Bytes that may wait for the socket at real-time pace, [bytes].
 const BACKLOG_BYTES: usize = 64 << 20;
+/// How long [`Exchange::settle`] waits after a wait was in vain.
+const AFTER_A_LOSS: Duration = Duration::from_millis(10);
 /// How often the connection is looked after while rounds are empty.
 const IDLE: Duration = Duration::from_millis(50);
 
@@ -104,6 +107,9 @@ struct Boxes {
     foreign: Vec<Message>,
     foreign_seq: u64,
     foreign_dropped: u64,
+    /// Of those sent at real-time pace, how many are still waited for; and whether the last wait was in vain.
+    awaited: usize,
+    in_vain: bool,
 }
 
 impl Boxes {
@@ -125,6 +131,7 @@ impl Boxes {
             && let Some(i) = queue.iter().position(|m| m.payload[..] == received.payload[..])
             && let Some(message) = queue.remove(i)
         {
+            self.awaited = self.awaited.saturating_sub(1);
             return self.back.push(message);
         }
         if self.foreign.len() >= FOREIGN_LIMIT {
@@ -310,6 +317,7 @@ impl Exchange {
                 self.retained.insert(Arc::clone(&message.topic));
             }
             self.box_.expect(message);
+            self.box_.awaited += 1;
             // A message that a broker drops at QoS 0 never comes back.
             if let Some(queue) = self.box_.sent.get_mut(&message.topic)
                 && queue.len() > SENT_LIMIT
@@ -334,6 +342,27 @@ impl Exchange {
             connection.pump(None, |received| self.box_.take(received))?;
         }
         Ok(self.box_.take_back())
+    }
+
+    /// Waits for at most `patience` until all that [`Self::send`] sent has come back, unless the broker is away. What does not
+    /// come in that time is waited for no longer; until a wait is met again, the next ones are short.
+    ///
+    /// # Errors
+    /// [`WireError::Lost`], [`WireError::Tls`].
+    pub fn settle(&mut self, patience: Duration) -> Result<(), WireError> {
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        let (start, patience) =
+            (Instant::now(), if self.box_.in_vain { patience.min(AFTER_A_LOSS) } else { patience });
+        while self.box_.awaited > 0 && !connection.is_away() {
+            let left = patience.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                (self.box_.awaited, self.box_.in_vain) = (0, true);
+                return Ok(());
+            }
+            connection.pump(Some(left), |received| self.box_.take(received))?;
+        }
+        self.box_.in_vain &= connection.is_away();
+        Ok(())
     }
 
     /// Waits for at most `wait` until something has come in; [`Self::drain`] and [`Self::foreign`] hand it out.

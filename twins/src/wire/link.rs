@@ -71,6 +71,14 @@ impl Link {
         }
     }
 
+    /// Whether the broker is not there at the moment.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Strict(_) => false,
+            Self::Patient(session, _) => session.away_since().is_some(),
+        }
+    }
+
     pub fn unacknowledged(&self) -> usize {
         match self {
             Self::Strict(connection) => connection.unacknowledged(),

@@ -463,7 +463,7 @@ impl Twin {
         let due = if self.next_forecast.0 == i64::MIN { t } else { self.next_forecast };
         self.next_forecast = if t - due > self.every { t + self.every } else { due + self.every };
         let (outlook, signals) = (&mut self.outlook, &self.signals);
-        self.judge.estimator().forecasts(&self.horizons, &mut |h, o, g| {
+        self.judge.to_forecast().forecasts(&self.horizons, &mut |h, o, g| {
             let last = if trusted(o) { outputs[o] } else { f64::NAN };
             let band = outlook.issue(t, o, h, g, last);
             let first = signals.outputs[o] + 5 + 3 * h as u32;

@@ -71,7 +71,13 @@ impl Page {
         let above = stretches(stream, watched);
         let of = format!("{} {}", self.streams, stream.name);
         // Writing into a string cannot fail.
-        let _ = writeln!(self.body, "<h2>{}<small>{} rows</small></h2>", escape(&stream.name), t_s.len());
+        let _ = writeln!(
+            self.body,
+            "<h2 title=\"{}\">{}<small>{} rows</small></h2>",
+            escape(&stream.name),
+            escape(short(&stream.name)),
+            t_s.len()
+        );
         let mut shown: Vec<usize> = Vec::new();
         let named = watched.alarms().into_iter().flat_map(|a| a.blamed);
         for k in named.chain(0..stream.table.columns.len()) {
@@ -135,4 +141,9 @@ impl Page {
         )?;
         out.finish()
     }
+}
+
+/// A file's name without its folders.
+fn short(name: &str) -> &str {
+    Path::new(name).file_name().and_then(|n| n.to_str()).unwrap_or(name)
 }

@@ -2,12 +2,7 @@
 //! probabilities were; with the figures, a page.
 
 use super::figures::Figures;
-use crate::{
-    aside::Aside,
-    datasheet::plot::Sheet as Drawing,
-    report::{escape, words::figure},
-    score::forecast::walk::Sheet,
-};
+use crate::{aside::Aside, datasheet::plot::Sheet as Drawing, report::escape, score::forecast::walk::Sheet};
 use std::{
     fs,
     io::{self, Write},
@@ -27,6 +22,8 @@ const TRACKS: usize = 3;
 const MEASURED: usize = 8;
 /// Probabilities whose intervals are measured.
 const LEVELS: [f64; 7] = [0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95];
+/// Units of an axis of time, [s].
+const UNITS: [(f64, &str); 4] = [(1.0, "seconds"), (60.0, "minutes"), (3600.0, "hours"), (86_400.0, "days")];
 
 type Points = Vec<(f64, f64)>;
 
@@ -34,6 +31,7 @@ type Points = Vec<(f64, f64)>;
 #[derive(Clone, Debug, Default)]
 struct Lines {
     title: String,
+    name: String,
     target: usize,
     came: Points,
     told: Points,
@@ -59,7 +57,14 @@ pub struct Gallery {
     thin: usize,
     seen: usize,
     first: usize,
-    scale_s: f64,
+    /// Units of time of the tracks and of the fans.
+    scale: (f64, &'static str),
+    fan_scale: (f64, &'static str),
+}
+
+/// The largest unit of which a span has three at least.
+fn unit_of(span_s: f64) -> (f64, &'static str) {
+    UNITS.into_iter().rev().find(|(unit, _)| span_s >= 3.0 * unit).unwrap_or(UNITS[0])
 }
 
 fn some(n: usize, most: usize) -> Vec<usize> {
@@ -82,11 +87,10 @@ impl Gallery {
         for (c, name) in sheet.names.iter().enumerate().take(TARGETS) {
             for k in some(task.horizons.len(), TRACKS) {
                 let title = format!("{name}: {} rows ahead", task.horizons[k]);
-                tracks.push(Lines { title, target: c, ..Lines::default() });
+                tracks.push(Lines { title, name: name.clone(), target: c, ..Lines::default() });
             }
         }
         let step_s = task.series.step_s;
-        let scale_s = if step_s * origins.len() as f64 > 3.0 * 86_400.0 { 86_400.0 } else { 3600.0 };
         Self {
             fans: Vec::new(),
             tracks,
@@ -96,7 +100,13 @@ impl Gallery {
             thin: origins.len().div_ceil(POINTS).max(1),
             seen: 0,
             first: origins.first().copied().unwrap_or(0),
-            scale_s,
+            scale: unit_of(
+                origins
+                    .last()
+                    .zip(origins.first())
+                    .map_or(0.0, |(last, first)| (last - first) as f64 * step_s),
+            ),
+            fan_scale: unit_of(task.longest() as f64 * step_s),
         }
     }
 
@@ -133,7 +143,7 @@ impl Gallery {
             for (i, lines) in self.tracks.iter_mut().enumerate() {
                 let (c, k) = (i / ks.len(), ks[i % ks.len()]);
                 let at = c * h + k;
-                let x = (origin + task.horizons[k] - self.first) as f64 * task.series.step_s / self.scale_s;
+                let x = (origin + task.horizons[k] - self.first) as f64 * task.series.step_s / self.scale.0;
                 lines.came.push((x, task.target(c, origin, task.horizons[k])));
                 lines.told.push((x, told.forecast[at]));
                 lines.lower.push((x, told.lower[at]));
@@ -144,14 +154,14 @@ impl Gallery {
         if !self.fan_at.contains(&origin) {
             return;
         }
-        let hour = task.series.step_s / 3600.0;
+        let step = task.series.step_s / self.fan_scale.0;
         for (c, name) in sheet.names.iter().enumerate().take(TARGETS) {
             let longest = task.longest();
             let read = task.series.channel(task.targets[c]);
             let past = origin.saturating_sub(longest.max(12));
             let until = (origin + longest).min(read.len() - 1);
             let thin = ((until - past) / 600).max(1);
-            let x = |slot: usize| (slot as f64 - origin as f64) * hour;
+            let x = |slot: usize| (slot as f64 - origin as f64) * step;
             let came = (past..=until).step_by(thin).map(|s| (x(s), read[s])).filter(|p| p.1.is_finite());
             let of = |values: &[f64]| -> Points {
                 let now = read[origin];
@@ -161,6 +171,7 @@ impl Gallery {
             };
             self.fans.push(Lines {
                 title: format!("{name} from {}", sheet.time(origin)),
+                name: name.clone(),
                 target: c,
                 came: came.collect(),
                 told: of(&told.forecast),
@@ -188,22 +199,22 @@ impl Gallery {
         page += &figures.html();
         page += "<h2>Reliability of the intervals</h2>\n";
         let reliable = self.reliability();
-        page += &reliable;
+        page += &format!("<div class=\"two\"><div class=\"card plot\">{reliable}</div></div>\n");
         write(&dir.join("reliability.svg"), &reliable)?;
         for (title, word, all) in
             [("Fans", "fan", &self.fans), ("Over all that was judged", "track", &self.tracks)]
         {
-            page += &format!("<h2>{title}</h2>\n");
+            page += &format!("<h2>{title}</h2>\n<div class=\"two\">\n");
+            let unit = match word {
+                "fan" => format!("{} from the origin", self.fan_scale.1),
+                _ => format!("{} from the first forecast", self.scale.1),
+            };
             for (i, lines) in all.iter().enumerate() {
-                let unit = match (word, self.scale_s > 4000.0) {
-                    ("fan", _) => "hours from the origin",
-                    (_, true) => "days from the first forecast",
-                    _ => "hours from the first forecast",
-                };
-                let svg = draw(lines, unit);
+                let svg = draw(lines, &unit);
                 write(&dir.join(format!("{word}-{}-{}.svg", lines.target + 1, i + 1)), &svg)?;
-                page += &svg;
+                page += &format!("<div class=\"card plot\">{svg}</div>\n");
             }
+            page += "</div>\n";
         }
         page += "</main></body></html>\n";
         let path = dir.join("report.html");
@@ -248,7 +259,7 @@ fn draw(lines: &Lines, unit: &str) -> String {
         &escape(&lines.title),
         (x.0, x.1, false),
         (y.0 - air, y.1 + air, false),
-        (unit, &format!("{} to {}", figure(y.0), figure(y.1))),
+        (unit, &escape(&lines.name)),
     );
     drawing.band(&lines.lower, &lines.upper, "a twin");
     drawing.line(&lines.came, "l physical");
