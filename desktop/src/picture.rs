@@ -22,6 +22,7 @@ use bevy::{
         RenderPlugin,
         pipelined_rendering::PipelinedRenderingPlugin,
         render_resource::{TextureFormat, TextureUsages},
+        settings::{Backends, RenderCreation, WgpuSettings},
         view::screenshot::{Screenshot, ScreenshotCaptured},
     },
     window::ExitCondition,
@@ -35,7 +36,7 @@ use std::{
 use twinfleet_engine::time::{SimTime, Span};
 
 /// Frames drawn before one is kept: fonts, meshes and pipelines come in within these.
-const WARM_UP: usize = 6;
+const WARM_UP: usize = 5;
 /// Frames to wait for a picture to come back from the graphics card.
 const PATIENCE: usize = 600;
 /// Frames that ranges are taken from.
@@ -233,6 +234,11 @@ pub const fn back(dark: bool) -> Color {
     if dark { Color::srgb(0.115, 0.13, 0.155) } else { Color::srgb(0.80, 0.84, 0.88) }
 }
 
+/// Vulkan, Metal or DirectX 12; not OpenGL, whose libraries complain where there is no display.
+pub fn drivers() -> RenderCreation {
+    WgpuSettings { backends: Some(Backends::PRIMARY), ..default() }.into()
+}
+
 fn set_up(size: Size) -> (App, Handle<Image>) {
     let mut app = App::new();
     let windowless =
@@ -240,7 +246,7 @@ fn set_up(size: Size) -> (App, Handle<Image>) {
     app.add_plugins(
         DefaultPlugins
             .set(windowless)
-            .set(RenderPlugin { synchronous_pipeline_compilation: true, ..default() })
+            .set(RenderPlugin { synchronous_pipeline_compilation: true, render_creation: drivers(), ..default() })
             .set(bevy::log::LogPlugin { filter: "error".to_owned(), ..default() })
             .disable::<WinitPlugin>()
             .disable::<PipelinedRenderingPlugin>(),

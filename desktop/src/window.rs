@@ -4,7 +4,7 @@ use crate::{
     args::Args,
     failure::{Failure, graphics},
     panels::{desk::Desk, shell, start, theme},
-    picture::eye,
+    picture::{drivers, eye},
     settings::Settings,
     sim::open::shipped,
     stage::{StagePlugin, camera::Eye, overlay, refresh::Ranges, show::Shown},
@@ -16,6 +16,7 @@ use bevy::{
     image::{CompressedImageFormats, ImageSampler, ImageType},
     prelude::*,
     render::{
+        RenderPlugin,
         render_resource::BlendState,
         renderer::RenderAdapterInfo,
         view::screenshot::{Screenshot, save_to_disk},
@@ -100,6 +101,7 @@ fn set_up() -> App {
     app.add_plugins(
         DefaultPlugins
             .set(WindowPlugin { primary_window: Some(window), close_when_requested: false, ..default() })
+            .set(RenderPlugin { render_creation: drivers(), ..default() })
             .set(bevy::log::LogPlugin { filter: "error".to_owned(), ..default() }),
     )
     .add_plugins((EguiPlugin::default(), StagePlugin))

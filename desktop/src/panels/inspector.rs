@@ -163,7 +163,7 @@ fn signals(ui: &mut Ui, desk: &mut Desk, shown: &Shown, title: &str, ids: &[Sign
                 let c = shown.opened.plan.signals.channel(*id);
                 let on = desk.plots.iter().any(|p| p.contains(id));
                 let name = if title == "Twin" { format!("{} {}", c.name, c.kind) } else { c.name.clone() };
-                let mark = if on { "📈" } else { "＋" };
+                let mark = if on { "📈" } else { "+" };
                 if ui.small_button(mark).on_hover_text("Plot it, or take it off").clicked() {
                     let last = desk.plots.len().saturating_sub(1);
                     let plot = desk.plots.iter().position(|p| p.contains(id)).unwrap_or(last);

@@ -45,7 +45,7 @@ pub struct Series {
 pub fn show(ui: &mut Ui, desk: &mut Desk, shared: &Shared) {
     let Some(shown) = desk.shown.clone() else { return };
     ui.horizontal(|ui| {
-        if ui.button("＋ plot").on_hover_text("One more plot below").clicked() {
+        if ui.button("+ plot").on_hover_text("One more plot below").clicked() {
             desk.plots.push(Vec::new());
         }
         if let Some(device) = picked_device(&shown)
@@ -134,7 +134,7 @@ fn one(ui: &mut Ui, desk: &mut Desk, shown: &Shown, shared: &Shared, plot: usize
                     let color = color32(LINES[k % LINES.len()]);
                     if let Some((low, high)) = &series.band {
                         let xs: Vec<f64> = series.points.iter().map(|p| p[0]).collect();
-                        let area = FilledArea::new(format!("{} (all values)", series.name), &xs, low, high);
+                        let area = FilledArea::new(series.name.clone(), &xs, low, high);
                         plot_ui.add(area.fill_color(color.gamma_multiply(0.22)));
                     }
                     let points = PlotPoints::from(series.points.clone());

@@ -14,6 +14,8 @@ pub struct Eye;
 
 /// Vertical field of view, [rad].
 pub const FOV_Y: f32 = FRAC_PI_4;
+/// Width by height that views are fitted to.
+const ASPECT: f32 = 16.0 / 9.0;
 
 /// A view: what is in its middle, how far away, from where.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,7 +37,31 @@ pub struct NoView(pub String);
 impl View {
     /// All of the scene from a corner.
     pub fn overview(layout: &Layout) -> Self {
-        Self { target: layout.center(), distance: fitting(layout.radius()), yaw: 0.55, pitch: 0.62 }
+        Self::around(layout.bounds, 0.55, 0.62)
+    }
+
+    /// All of a box, as close as a wide picture allows.
+    pub fn around((low, high): (Vec3, Vec3), yaw: f32, pitch: f32) -> Self {
+        let mut view = Self { target: (low + high) * 0.5, distance: 1.0, yaw, pitch };
+        let corners = (0..8).map(|k: u32| {
+            let pick = |bit: u32, a: f32, b: f32| if k & bit == 0 { a } else { b };
+            Vec3::new(pick(1, low.x, high.x), pick(2, low.y, high.y), pick(4, low.z, high.z))
+        });
+        let corners: Vec<Vec3> = corners.collect();
+        let rotation = view.transform().rotation.inverse();
+        let tan_y = (FOV_Y / 2.0).tan();
+        let tan = Vec2::new(tan_y * ASPECT, tan_y) * 0.9;
+        // Near corners are seen larger than far ones, so the middle of the picture is found step by step.
+        for _ in 0..12 {
+            let seen: Vec<Vec3> = corners.iter().map(|c| rotation * (*c - view.target)).collect();
+            let needed = |p: &Vec3| p.z + (p.x.abs() / tan.x).max(p.y.abs() / tan.y);
+            view.distance = seen.iter().map(needed).fold(0.8, f32::max);
+            let place = |p: &Vec3| Vec2::new(p.x, p.y) / (view.distance - p.z).max(0.1);
+            let (least, most) = seen.iter().map(place).fold((Vec2::MAX, Vec2::MIN), |(a, b), p| (a.min(p), b.max(p)));
+            let off = (least + most) * 0.5 * view.distance;
+            view.target += view.transform().rotation * Vec3::new(off.x, off.y, 0.0);
+        }
+        view
     }
 
     /// The view of this name: `overview`, `top`, `front`, `side`, `zone:ID`, `device:ID`, `alarm`.
@@ -46,9 +72,9 @@ impl View {
         let all = Self::overview(&shown.layout);
         Ok(match name.split_once(':') {
             None if name == "overview" => all,
-            None if name == "top" => Self { yaw: 0.0, pitch: FRAC_PI_2 - 0.01, ..all },
-            None if name == "front" => Self { yaw: 0.0, pitch: 0.32, ..all },
-            None if name == "side" => Self { yaw: FRAC_PI_2, pitch: 0.32, ..all },
+            None if name == "top" => Self::around(shown.layout.bounds, 0.0, FRAC_PI_2 - 0.01),
+            None if name == "front" => Self::around(shown.layout.bounds, 0.0, 0.32),
+            None if name == "side" => Self::around(shown.layout.bounds, FRAC_PI_2, 0.32),
             None if name == "alarm" => {
                 let worst = shown.spells.iter().max_by_key(|s| s.class);
                 match worst.and_then(|s| shown.fleet.find(&s.subject)) {
@@ -90,7 +116,7 @@ impl View {
                 } else {
                     0.8
                 };
-                let lift = if twin { 0.55 } else { 0.15 };
+                let lift = if twin { 0.75 } else { 0.15 };
                 Self {
                     target: device_place(shown, device) + Vec3::Y * lift,
                     distance: fitting(radius),
@@ -99,11 +125,10 @@ impl View {
                 }
             }
             Picked::Zone(zone) => match shown.layout.rooms.iter().find(|r| r.zone == zone) {
-                Some(room) => Self {
-                    target: room.center + Vec3::Y * 0.3,
-                    distance: fitting(room.size.length() * 0.5),
-                    ..all
-                },
+                Some(room) => {
+                    let half = Vec3::new(room.size.x / 2.0, 0.0, room.size.y / 2.0);
+                    Self::around((room.center - half, room.center + half + Vec3::Y * 0.8), all.yaw, all.pitch)
+                }
                 None => all,
             },
         }

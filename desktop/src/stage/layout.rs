@@ -217,7 +217,7 @@ impl Layout {
         let low = Vec3::new(low.x, low.y.max(0.0), low.z);
         // The broker stands behind everything, in the middle.
         self.hub = Vec3::new((low.x + high.x) / 2.0, 0.0, low.z - 1.8);
-        self.bounds = (low.with_z(low.z - 1.2), high);
+        self.bounds = (low.with_z(low.z - 2.2), high.with_y(high.y.max(1.9)));
     }
 }
 

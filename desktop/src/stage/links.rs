@@ -1,6 +1,7 @@
 //! Links as arcs from each device to the broker; a message under way is a bright stretch that runs along its arc.
 
 use super::{
+    layout::from_world,
     palette,
     refresh::device_place,
     show::{Arcs, Picked, Shown},
@@ -49,6 +50,7 @@ pub fn draw(mut gizmos: Gizmos, shown: Res<Shown>) {
         });
         gizmos.linestrip_gradient(points);
     }
+    joints(&mut gizmos, &shown);
     if let Some(picked) = shown.picked {
         let (at, size) = match picked {
             Picked::Device(d) => (device_place(&shown, d) + Vec3::Y * 0.2, Vec3::new(1.12, 0.45, 1.0)),
@@ -58,6 +60,20 @@ pub fn draw(mut gizmos: Gizmos, shown: Res<Shown>) {
             },
         };
         gizmos.cube(Transform::from_translation(at).with_scale(size), palette::srgb(palette::SELECTED));
+    }
+}
+
+/// What ties bodies together: a rod where their centres are apart.
+fn joints(gizmos: &mut Gizmos, shown: &Shown) {
+    let Some(scene) = &shown.opened.plan.scenario.world.scene else { return };
+    for joint in &scene.joints {
+        let place = |id: &str| {
+            let body = scene.bodies.iter().position(|b| b.id == id)?;
+            Some(shown.layout.bodies + from_world(shown.frame.bodies.get(body)?.position_m))
+        };
+        if let (Some(a), Some(b)) = (place(&joint.between.0), place(&joint.between.1)) {
+            gizmos.line(a, b, Color::srgb(0.75, 0.78, 0.82));
+        }
     }
 }
 

@@ -16,6 +16,9 @@ use bevy_egui::egui::{self, Align2, Color32, FontId, Painter, Pos2, Rect, Stroke
 /// Names of devices are shown up to so many; beyond, only of what is picked or wrong.
 const MOST_NAMES: usize = 24;
 
+/// Figures of twins are shown beside their names up to so many twins.
+const MOST_FIGURES: usize = 3;
+
 /// For the panels' colours.
 pub const fn color32([r, g, b]: [u8; 3]) -> Color32 {
     Color32::from_rgb(r, g, b)
@@ -32,8 +35,11 @@ pub fn paint(
     let painter = painter.with_clip_rect(view);
     let at = |place: Vec3| {
         let (camera, transform) = eye;
-        let seen = camera.world_to_viewport(transform, place).ok()?;
-        Some(pos2(view.min.x + seen.x, view.min.y + seen.y)).filter(|p| view.contains(*p))
+        let ndc = camera.world_to_ndc(transform, place).filter(|n| (0.0..=1.0).contains(&n.z))?;
+        let p = view.center() + vec2(ndc.x, -ndc.y) * view.size() * 0.5;
+        // What stands out at the top, such as an alarm's beam from close by, keeps its name at the edge.
+        let edge = pos2(p.x, p.y.max(view.min.y + 62.0));
+        Some(edge).filter(|p| view.contains(*p))
     };
     if shown.labels {
         names(&painter, shown, &at);
@@ -57,6 +63,7 @@ fn names(painter: &Painter, shown: &Shown, at: &dyn Fn(Vec3) -> Option<Pos2>) {
     }
     let wrong = gravest(shown);
     let few = shown.fleet.devices.len() <= MOST_NAMES;
+    let room = shown.opened.plan.scenario.mirror.len() <= MOST_FIGURES;
     for (index, device) in shown.fleet.devices.iter().enumerate() {
         let picked = shown.picked == Some(Picked::Device(index));
         let spell = wrong.get(&Spot::Device(index));
@@ -79,7 +86,9 @@ fn names(painter: &Painter, shown: &Shown, at: &dyn Fn(Vec3) -> Option<Pos2>) {
         }
         let size = if spell.is_some() || picked { 14.0 } else { 12.5 };
         tag(painter, p, &text, size, ink, back);
-        figures(painter, shown, index, p + vec2(0.0, size + 7.0));
+        if room || picked {
+            figures(painter, shown, index, p + vec2(0.0, size + 7.0));
+        }
     }
 }
 
@@ -88,10 +97,10 @@ pub fn says(spell: &Spell) -> String {
     let what = spell.what.replace('_', " ");
     let part = if spell.part.is_empty() || spell.part == "device.stream" { "" } else { spell.part.as_str() };
     match (spell.class, part) {
-        (Class::Alarm, "") => what,
-        (Class::Alarm, part) => format!("{what} ({part})"),
-        (_, "") => format!("{what} put in"),
-        (_, part) => format!("{what} put in ({part})"),
+        (Class::Injected, "") => format!("{what} put in"),
+        (Class::Injected, part) => format!("{what} put in ({part})"),
+        (Class::Outage, _) | (_, "") => what,
+        (_, part) => format!("{what} ({part})"),
     }
 }
 
@@ -175,8 +184,8 @@ fn legend(painter: &Painter, view: Rect, shown: &Shown, ranges: &Ranges) {
         y += 58.0;
     }
     if twins {
-        let marks = ["below by 5 σ", "as the twin says", "above by 5 σ"].map(str::to_owned);
-        gradient(y, "physical beside its twin", marks, &|s| palette::residual(s * 2.0 - 1.0));
+        let marks = ["−5 σ", "0", "+5 σ"].map(str::to_owned);
+        gradient(y, "physical above, below its twin", marks, &|s| palette::residual(s * 2.0 - 1.0));
         y += 58.0;
     }
     for (color, text) in lines {

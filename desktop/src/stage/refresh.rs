@@ -59,10 +59,10 @@ pub fn ranges(shown: Option<Res<Shown>>, mut ranges: ResMut<Ranges>) {
     };
     ranges.field = shown.field.as_ref().and_then(|field| {
         let ids: Vec<_> = field.devices.iter().chain(&field.zones).flatten().copied().collect();
-        // Colours tell places apart at this instant; the past only keeps them from jumping.
+        // Over the past too, so that colours do not jump as time goes on.
         let now = over(&ids, std::slice::from_ref(&shown.frame));
         let all = over(&ids, &shown.sample);
-        let (low, high) = trimmed(&ids, &shown).or(now).or(all)?;
+        let (low, high) = trimmed(&ids, &shown).or(all).or(now)?;
         Some(rounded(low, high))
     });
     let twins = shown.opened.plan.scenario.mirror.len();
@@ -306,7 +306,7 @@ pub fn actuators(
             _ => LinearRgba::rgb(0.1, 0.45, 0.5),
         };
         if let Some(mut material) = all.get_mut(&material.0) {
-            material.emissive = glow * (level * 900.0);
+            material.emissive = glow * (level * 0.9);
         }
         transform.rotation = match actuator.look {
             Look::Fan => {
@@ -365,6 +365,7 @@ pub const fn class_color(class: Class) -> [u8; 3] {
 pub struct HaloParts {
     ring: Handle<Mesh>,
     thin: Handle<Mesh>,
+    wide: Handle<Mesh>,
     beam: Handle<Mesh>,
     solid: [Handle<StandardMaterial>; 3],
     sheer: [Handle<StandardMaterial>; 3],
@@ -373,8 +374,9 @@ pub struct HaloParts {
 impl FromWorld for HaloParts {
     fn from_world(world: &mut World) -> Self {
         let mut meshes = world.resource_mut::<Assets<Mesh>>();
-        let ring = meshes.add(Torus { minor_radius: 0.055, major_radius: 0.56 });
-        let thin = meshes.add(Torus { minor_radius: 0.028, major_radius: 0.56 });
+        let ring = meshes.add(Torus { minor_radius: 0.042, major_radius: 0.56 });
+        let thin = meshes.add(Torus { minor_radius: 0.022, major_radius: 0.56 });
+        let wide = meshes.add(Torus { minor_radius: 0.006, major_radius: 0.56 });
         let beam = meshes.add(Cylinder::new(0.035, 1.0));
         let mut all = world.resource_mut::<Assets<StandardMaterial>>();
         let mut of = |class: Class, alpha: f32| {
@@ -386,7 +388,7 @@ impl FromWorld for HaloParts {
             })
         };
         let classes = [Class::Injected, Class::Outage, Class::Alarm];
-        Self { ring, thin, beam, solid: classes.map(|c| of(c, 1.0)), sheer: classes.map(|c| of(c, 0.35)) }
+        Self { ring, thin, wide, beam, solid: classes.map(|c| of(c, 1.0)), sheer: classes.map(|c| of(c, 0.35)) }
     }
 }
 
@@ -417,7 +419,11 @@ pub fn halos(
             },
         };
         let grave = spell.class == Class::Alarm;
-        let mesh = if grave { &parts.ring } else { &parts.thin };
+        let mesh = match (at, grave) {
+            (Spot::Zone(_), _) => &parts.wide,
+            (_, true) => &parts.ring,
+            (_, false) => &parts.thin,
+        };
         let transform =
             Transform::from_translation(place + Vec3::Y * 0.08).with_scale(Vec3::new(size, 1.0, size));
         let still = (Built, Halo, bevy::light::NotShadowCaster);
