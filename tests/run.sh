@@ -58,6 +58,10 @@ install_packages() {
   have parallel || missing+=(parallel)
   have slurmd || missing+=(slurm-wlm)
   have munged || missing+=(munge)
+  have Xvfb || missing+=(xvfb)
+  have xdotool || missing+=(xdotool)
+  compgen -G '/usr/share/vulkan/icd.d/*' >/dev/null || missing+=(mesa-vulkan-drivers libvulkan1)
+  ldconfig -p 2>/dev/null | grep -q libxkbcommon-x11 || missing+=(libxkbcommon-x11-0 libx11-xcb1 libxcursor1 libxi6 libxrandr2)
   python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
   ((${#missing[@]})) || return 0
   step "installing: ${missing[*]}"

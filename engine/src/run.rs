@@ -5,7 +5,10 @@ use crate::{
     message::Message,
     plan::Plan,
     record::sort_tick,
-    scenario::calendar,
+    scenario::{
+        calendar,
+        diagnostic::{Report, Style},
+    },
     time::{SimTime, Span},
     world::{
         Clock, Counters, Events, Inbox, Outbox, Rows, StateHash, StateHashers, TickSystems, Truth, Watch,
@@ -28,6 +31,9 @@ pub enum RunError {
         /// What the system said.
         why: String,
     },
+    /// Bad input in files, each mistake with its place.
+    #[error("{}", .0.render(Style::Plain))]
+    Refused(Report),
     /// Bad input that only setting up could find.
     #[error("{0}")]
     Input(String),

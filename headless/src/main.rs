@@ -13,7 +13,6 @@ mod load;
 mod load_files;
 mod merge;
 mod mirror;
-mod plugins;
 mod replay;
 mod report;
 mod run;

@@ -29,7 +29,6 @@ use self::{
 use crate::{
     exit::{Exit, Failure},
     load_files::{self, Loaded},
-    plugins,
     run::stop_flag,
 };
 use serde_json::{Value, json};
@@ -52,6 +51,7 @@ use twinfleet_engine::{
     world::{Events, Rows, Watch},
 };
 use twinfleet_twins::{
+    assemble::Estimators,
     mirror::{
         announce::{self, Announced},
         keeper::{Bound, Keeper, SHADOW_PREFIX},
@@ -226,7 +226,7 @@ impl Mirror {
         let watch = Watch(vec![true; plan.signals.len()]);
         let mut run = Run::new(&plan, args.threads.into(), watch).map_err(Failure::outside)?;
         let (world, schedule) = run.parts();
-        let estimators = plugins::Estimators::new(&loaded);
+        let estimators = Estimators::new(&loaded);
         follow::install(world, schedule, &plan, &|def| estimators.of(def))
             .map_err(|e| Failure::input(format!("{}: {e}", args.file)))?;
         let bound = bound(&plan);

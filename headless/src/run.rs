@@ -5,7 +5,6 @@ use crate::{
     drive::{Devices, Drive, Way, drive},
     exit::{Exit, Failure, say},
     load_files::{self, Loaded},
-    plugins,
     report::{self, Report, collect},
     summary,
 };
@@ -23,13 +22,16 @@ use twinfleet_engine::{
     plan::Plan,
     power::life,
     record::{Header, Recorder, Sampled, Writer},
-    run::{Run, epoch_unix_ms},
+    run::{Run, RunError, epoch_unix_ms},
     world::Counters,
 };
-use twinfleet_twins::wire::{
-    WireError,
-    exchange::{Exchange, ExchangeOptions},
-    url::BrokerChoice,
+use twinfleet_twins::{
+    assemble::assemble,
+    wire::{
+        WireError,
+        exchange::{Exchange, ExchangeOptions},
+        url::BrokerChoice,
+    },
 };
 
 /// Signals that a report plots at most, and stretches of time in each plot.
@@ -68,8 +70,10 @@ pub fn run_loaded(loaded: &Loaded, args: &RunArgs, json: bool) -> Result<Exit, F
     let mut exchange = if devices.is_some() { None } else { connect(&choice, args, plan.seed)? };
     let mut page = args.report.as_deref().map(Page::begin).transpose()?;
     let writer = args.record.as_deref().map(|dir| writer(dir, loaded, &plan)).transpose()?;
-    let mut run = plugins::assemble(loaded, &plan, args.threads.into(), writer, sampled())
-        .map_err(|e| Failure::input(format!("{}: {e}", args.file)))?;
+    let mut run = assemble(loaded, &plan, args.threads.into(), writer, sampled()).map_err(|e| match e {
+        RunError::Refused(report) => load_files::refused(&report),
+        other => Failure::input(format!("{}: {other}", args.file)),
+    })?;
     announce(args, &plan, exchange.as_ref());
     let way = match (&mut devices, &mut exchange) {
         (Some(devices), _) => Way::Devices(devices),

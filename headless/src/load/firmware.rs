@@ -2,7 +2,7 @@
 //! an operator commands them, tick by tick beside it, so that what devices hear changes what they send.
 
 use super::Setting;
-use crate::{exit::Failure, load_files::Loaded, plugins};
+use crate::{exit::Failure, load_files::Loaded};
 use std::{
     collections::HashMap,
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -17,11 +17,14 @@ use twinfleet_engine::{
     scenario::load::ScheduleDef,
     time::SimTime,
 };
-use twinfleet_twins::load::{
-    conn::Planned,
-    job::Job,
-    unix_ns,
-    worker::{Feed, Firmware, Heard},
+use twinfleet_twins::{
+    assemble,
+    load::{
+        conn::Planned,
+        job::Job,
+        unix_ns,
+        worker::{Feed, Firmware, Heard},
+    },
 };
 
 /// Messages planned ahead, for each worker.
@@ -72,7 +75,7 @@ pub fn start(set: &Setting<'_>, job: &Job) -> Result<Vec<Option<Firmware>>, Fail
     let (job, own) = (job.clone(), own(loaded));
     thread::spawn(move || {
         // The world belongs to the thread that made it: its pool counts that one in.
-        let made = plugins::assemble(&own, &plan, 1, None, Sampled::new(Sampler::new(1, 1), 1));
+        let made = assemble::assemble(&own, &plan, 1, None, Sampled::new(Sampler::new(1, 1), 1));
         let run = match made {
             Ok(run) => run,
             Err(error) => return drop(tell.send(Err(error))),

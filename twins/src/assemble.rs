@@ -1,7 +1,13 @@
 //! The plugins of a run, in the order in which they are installed, and what they need from outside the engine: recordings,
 //! parameters, estimators.
 
-use crate::load_files::Loaded;
+use crate::{
+    loaded::Loaded,
+    predictors::{
+        live::Learnt,
+        network::{Network, WEIGHTS_BYTES},
+    },
+};
 use std::{cell::RefCell, io::Read, path::Path, sync::Arc};
 use twinfleet_engine::{
     actuate,
@@ -21,15 +27,14 @@ use twinfleet_engine::{
     signal::Glob,
     world::Watch,
 };
-use twinfleet_twins::predictors::{
-    live::Learnt,
-    network::{Network, WEIGHTS_BYTES},
-};
 
 /// Largest parameter file, [bytes].
 const PARAMS_BYTES: u64 = 1 << 20;
 
-/// Sets up a run with every plugin the scenario needs.
+/// Sets up a run with every plugin the scenario needs. `writer` records it, `sampled` keeps what plots and summaries show.
+///
+/// # Errors
+/// Bad input that only setting up can find, or threads that cannot be started.
 pub fn assemble(
     loaded: &Loaded,
     plan: &Plan,
@@ -37,8 +42,22 @@ pub fn assemble(
     writer: Option<Writer>,
     sampled: Sampled,
 ) -> Result<Run, RunError> {
+    assemble_watching(loaded, plan, threads, writer, sampled, watch(plan))
+}
+
+/// As [`assemble`], with rows of other signals than the scenario itself asks for. Watching changes nothing.
+///
+/// # Errors
+/// As [`assemble`].
+pub fn assemble_watching(
+    loaded: &Loaded,
+    plan: &Plan,
+    threads: usize,
+    writer: Option<Writer>,
+    sampled: Sampled,
+    watch: Watch,
+) -> Result<Run, RunError> {
     let input = |e: &dyn std::fmt::Display| RunError::Input(e.to_string());
-    let watch = watch(plan);
     let mut run = Run::new(plan, threads, watch)?;
     let (world, schedule) = run.parts();
     environment::install(world, schedule, plan);
@@ -74,13 +93,15 @@ fn watch(plan: &Plan) -> Watch {
 }
 
 fn feed(loaded: &Loaded, def: &PhysicalDef) -> Result<Feed, RunError> {
-    let table = Recording::of_physical(&def.from, &loaded.files, None)
-        .map_err(|report| RunError::Input(report.render(crate::load_files::style())))?;
+    let table = Recording::of_physical(&def.from, &loaded.files, None).map_err(RunError::Refused)?;
     let columns = table.columns.into_iter().map(|c| (c.name, c.values)).collect();
     Feed::new(&table.t_s, columns).map_err(|e| RunError::Input(format!("physical `{}`: {e}", def.id)))
 }
 
 /// A thing's dynamics with the parameters of a mirror section.
+///
+/// # Errors
+/// When there is no such thing, it has no dynamics, or the parameters do not fit it.
 pub fn dynamics(loaded: &Loaded, def: &MirrorDef) -> Result<DynamicsDef, RunError> {
     let wrong = |why: String| RunError::Input(format!("twin `{}`: {why}", def.twin));
     let own = loaded.scenario.things.iter().find(|t| t.name == def.thing);
@@ -110,6 +131,9 @@ impl<'a> Estimators<'a> {
     }
 
     /// The estimator of a mirror section.
+    ///
+    /// # Errors
+    /// When its thing, its parameters or its network cannot be had or do not fit.
     pub fn of(&self, def: &MirrorDef) -> Result<Box<dyn Estimator>, RunError> {
         let own = self.loaded.scenario.things.iter().find(|t| t.name == def.thing);
         let thing = own.or_else(|| self.loaded.catalog.things.get(&def.thing));

@@ -1,0 +1,101 @@
+//! The command line.
+
+use clap::Parser;
+use std::{path::PathBuf, str::FromStr};
+use twinfleet_engine::time::{SimTime, Span};
+
+/// The 3D desktop of Twinfleet: see the fleet, the twin and the difference.
+///
+/// Without a file it opens a page with the scenarios that come with it. With --screenshot or --video it draws pictures and opens
+/// no window: no display server is needed, and software Vulkan (mesa-vulkan-drivers) suffices.
+#[derive(Debug, Parser)]
+#[command(
+    name = "twinfleet-desktop",
+    version,
+    after_help = "Examples:
+  twinfleet-desktop scenarios/greenhouse.ron
+  twinfleet-desktop greenhouse --at 6h --field humidity
+  twinfleet-desktop pi3b-mirror --screenshot stuck.png --at 32min --view device:pi-1
+  twinfleet-desktop parcel-drop --video frames --from 2s --to 6s --every 40ms
+
+Exit codes: 0 done · 2 bad input · 3 the outside failed (no graphics driver, disk, display) · 101 a bug in twinfleet"
+)]
+pub struct Args {
+    /// A scenario file, or the name of one that comes with twinfleet
+    pub file: Option<String>,
+    /// Draw one picture into this PNG file and end
+    #[arg(long, value_name = "OUT.png", conflicts_with = "video")]
+    pub screenshot: Option<PathBuf>,
+    /// Draw a picture every so often into this folder and end
+    #[arg(long, value_name = "DIR")]
+    pub video: Option<PathBuf>,
+    /// The instant to show, as scenarios write it: 6h, 32min, 90s. Without it, the end for a picture, the start for a window
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub at: Option<SimTime>,
+    /// First picture of a video
+    #[arg(long, value_name = "TIME", value_parser = time, requires = "video")]
+    pub from: Option<SimTime>,
+    /// Last picture of a video
+    #[arg(long, value_name = "TIME", value_parser = time, requires = "video")]
+    pub to: Option<SimTime>,
+    /// From picture to picture of a video; without it, 100 pictures over its length
+    #[arg(long, value_name = "SPAN", value_parser = span, requires = "video")]
+    pub every: Option<Span>,
+    /// overview, top, front, side, alarm, zone:ID or device:ID
+    #[arg(long, value_name = "NAME", default_value = "overview")]
+    pub view: String,
+    /// The quantity that colours the scene, such as temperature, or none
+    #[arg(long, value_name = "QUANTITY")]
+    pub field: Option<String>,
+    /// Size of a picture, in pixels
+    #[arg(long, value_name = "WxH", default_value = "1280x720")]
+    pub size: Size,
+    /// Leave a device out of a picture, to compare
+    #[arg(long, value_name = "ID")]
+    pub hide: Option<String>,
+    /// Leave names, legend and title out of a picture
+    #[arg(long)]
+    pub bare: bool,
+    /// Draw every device's way to the broker, not only messages under way
+    #[arg(long)]
+    pub links: bool,
+    /// Light in place of dark
+    #[arg(long)]
+    pub light: bool,
+    /// Seed in place of the scenario's own
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Sets a value of the scenario before it is read, such as fleet[0].count=50; may be given more than once
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub sets: Vec<String>,
+    /// A folder of own definitions; may be given more than once
+    #[arg(long, value_name = "DIR")]
+    pub catalog: Vec<PathBuf>,
+    /// Threads of the simulation
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+}
+
+/// Width and height, [pixels].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(pub u32, pub u32);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            || format!("`{text}` is no size: write width x height, such as 1280x720, each from 16 to 8192");
+        let (w, h) = text.split_once(['x', '×']).ok_or_else(wrong)?;
+        let side = |s: &str| s.trim().parse().ok().filter(|n| (16..=8192).contains(n)).ok_or_else(wrong);
+        Ok(Self(side(w)?, side(h)?))
+    }
+}
+
+fn span(text: &str) -> Result<Span, String> {
+    text.parse::<Span>().map_err(|e| e.to_string())
+}
+
+fn time(text: &str) -> Result<SimTime, String> {
+    span(text).map(|s| SimTime::ZERO + s)
+}

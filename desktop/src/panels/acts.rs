@@ -1,0 +1,256 @@
+//! What a user can do to the world, each an entry of the scenario's timeline.
+
+use super::{
+    desk::{Asking, Desk},
+    theme::weak,
+};
+use crate::{
+    sim::act::Act,
+    stage::show::{Picked, Shown},
+};
+use egui::{ComboBox, Ui};
+use twinfleet_engine::{signal::Kind, time::Span};
+
+/// Kinds of faults: name, how its figure is called, and how a scenario writes it.
+pub const FAULTS: [(&str, &str, fn(f64) -> String); 13] = [
+    ("stuck", "", |_| "Stuck".to_owned()),
+    ("bias", "offset, in the signal's unit", |x| format!("Bias(by: {x:?})")),
+    ("drift", "growth per hour", |x| format!("Drift(per_h: {x:?})")),
+    ("gain", "factor", |x| format!("Gain(factor: {x:?})")),
+    ("spike", "size", |x| format!("Spike(by: {x:?})")),
+    ("noise", "standard deviation", |x| format!("Noise(std: {x:?})")),
+    ("dropout (device)", "", |_| "Dropout".to_owned()),
+    ("clock skew (device)", "ppm", |x| format!("ClockSkew(ppm: {x:?})")),
+    ("loose contact", "mean time open, [s]", |x| {
+        let s = x.max(0.1);
+        format!(
+            "Intermittent(open: \"{}\", closed: \"{}\")",
+            Span::from_secs_f64(s),
+            Span::from_secs_f64(3.0 * s)
+        )
+    }),
+    ("bus lock-up", "", |_| "BusLockUp".to_owned()),
+    ("ADC reference (device)", "relative error", |x| format!("AdcReference(by: {x:?})")),
+    ("self-heating", "rise, [K]", |x| format!("SelfHeating(by: {x:?}, tau: \"10min\")")),
+    ("dust", "share lost a day", |x| format!("Dust(per_day: {:?})", x.clamp(0.0, 1.0))),
+];
+
+const KINDS: [&str; 5] =
+    ["Inject a fault", "Open a door", "Command an actuator", "Set what a part finds", "Cut a link"];
+
+/// The panel.
+pub fn show(ui: &mut Ui, desk: &mut Desk) {
+    let Some(shown) = desk.shown.clone() else { return };
+    let kind = desk.form.what.min(KINDS.len() - 1);
+    ComboBox::from_id_salt("act").selected_text(KINDS[kind]).width(190.0).show_ui(ui, |ui| {
+        for (k, name) in KINDS.iter().enumerate() {
+            ui.selectable_value(&mut desk.form.what, k, *name);
+        }
+    });
+    let act = match desk.form.what {
+        0 => fault(ui, desk, &shown),
+        1 => door(ui, desk, &shown),
+        2 => command(ui, desk, &shown),
+        3 => set(ui, desk, &shown),
+        _ => link(ui, desk, &shown),
+    };
+    ui.horizontal(|ui| {
+        ui.label("for");
+        ui.add(egui::TextEdit::singleline(&mut desk.form.lasting).desired_width(70.0).hint_text("for good"))
+            .on_hover_text("As scenarios write it: 10min, 90s; empty: for good");
+    });
+    let lasting = desk.form.lasting.trim().to_owned();
+    let until =
+        if lasting.is_empty() { Ok(None) } else { lasting.parse::<Span>().map(|s| Some(desk.now() + s)) };
+    let ready = act.is_some() && until.is_ok();
+    ui.horizontal(|ui| {
+        let now = desk.now();
+        let button = ui.add_enabled(ready, egui::Button::new(format!("Do it at {now}")));
+        if let (true, Some(act), Ok(until)) = (button.clicked(), act, &until) {
+            // A command has no end of its own.
+            let until = until.filter(|_| !matches!(act, Act::Command { .. }));
+            desk.act(act, until);
+        }
+        if ui.add_enabled(!desk.done.is_empty(), egui::Button::new("Undo")).on_hover_text("Ctrl+Z").clicked()
+        {
+            desk.undo();
+        }
+        if ui.button("Save…").on_hover_text("The session as a scenario that replays (Ctrl+S)").clicked() {
+            desk.asking = Asking::Save(desk.save_path());
+        }
+    });
+    if let Err(error) = &until {
+        ui.label(weak(error.to_string()));
+    }
+    ui.separator();
+    ui.label(weak("Done in this session"));
+    let mut back = None;
+    for done in &desk.done {
+        ui.horizontal(|ui| {
+            if ui.small_button("⏵").on_hover_text("Go there").clicked() {
+                back = Some(done.at);
+            }
+            let until = done.until.map_or_else(String::new, |t| format!(" to {t}"));
+            ui.label(format!("{}{until}: {}", done.at, done.act.title()));
+        });
+    }
+    if let Some(t) = back {
+        desk.go_to(t);
+    }
+}
+
+/// Puts in the fault that the panel has, at the selected device; by its key, without the panel.
+pub fn by_key(desk: &mut Desk) {
+    let Some(shown) = desk.shown.clone() else { return };
+    let Some(device) = device(&shown) else {
+        desk.tell("select a device first".to_owned(), true);
+        return;
+    };
+    let all = readings(&shown, device);
+    let part =
+        if all.contains(&desk.form.part) { Some(desk.form.part.clone()) } else { all.first().cloned() };
+    let until = desk.form.lasting.trim().parse::<Span>().ok().map(|s| desk.now() + s);
+    match target(&shown, device, desk.form.fault, part.as_deref()) {
+        Some(target) => {
+            let kind = FAULTS[desk.form.fault.min(FAULTS.len() - 1)].2(desk.form.size);
+            desk.act(Act::Fault { target, kind }, until);
+        }
+        None => desk.tell("it has no reading that could go wrong".to_owned(), true),
+    }
+}
+
+/// What a device reads or reports, `part.quantity`.
+fn readings(shown: &Shown, device: usize) -> Vec<String> {
+    let plan = &shown.opened.plan;
+    let channels = shown.fleet.signals(plan, device).into_iter().map(|s| plan.signals.channel(s));
+    channels.filter(|c| matches!(c.kind, Kind::Reading | Kind::Reported)).map(|c| c.name.clone()).collect()
+}
+
+/// What a fault is aimed at: the device alone, a part's every signal, or one.
+fn target(shown: &Shown, device: usize, fault: usize, part: Option<&str>) -> Option<String> {
+    let id = &shown.fleet.devices[device].id;
+    let name = FAULTS[fault.min(FAULTS.len() - 1)].0;
+    if name.ends_with("(device)") {
+        return Some(id.clone());
+    }
+    let target = format!("{id}/{}", part.filter(|p| !p.is_empty())?);
+    let whole_part = matches!(name, "loose contact" | "bus lock-up");
+    Some(
+        target
+            .rsplit_once('.')
+            .filter(|_| whole_part)
+            .map_or(target.clone(), |(part, _)| format!("{part}.*")),
+    )
+}
+
+fn device(shown: &Shown) -> Option<usize> {
+    match shown.picked {
+        Some(Picked::Device(device)) => Some(device),
+        _ => None,
+    }
+}
+
+fn fault(ui: &mut Ui, desk: &mut Desk, shown: &Shown) -> Option<Act> {
+    let Some(device) = device(shown) else {
+        ui.label(weak("Select a device first."));
+        return None;
+    };
+    let id = &shown.fleet.devices[device].id;
+    ui.label(id);
+    let at = desk.form.fault.min(FAULTS.len() - 1);
+    ComboBox::from_id_salt("fault").selected_text(FAULTS[at].0).show_ui(ui, |ui| {
+        for (k, (name, _, _)) in FAULTS.iter().enumerate() {
+            ui.selectable_value(&mut desk.form.fault, k, *name);
+        }
+    });
+    let (name, figure, write) = FAULTS[desk.form.fault.min(FAULTS.len() - 1)];
+    if !name.ends_with("(device)") {
+        let all = readings(shown, device);
+        choose(ui, "signal", &mut desk.form.part, &all);
+    }
+    if !figure.is_empty() {
+        ui.horizontal(|ui| {
+            ui.add(egui::DragValue::new(&mut desk.form.size).speed(0.1));
+            ui.label(weak(figure));
+        });
+    }
+    let target = target(shown, device, desk.form.fault, Some(&desk.form.part))?;
+    Some(Act::Fault { target, kind: write(desk.form.size) })
+}
+
+fn door(ui: &mut Ui, desk: &mut Desk, shown: &Shown) -> Option<Act> {
+    let zones: Vec<String> = shown.opened.plan.scenario.world.zones.iter().map(|z| z.id.clone()).collect();
+    if zones.is_empty() {
+        ui.label(weak("This scenario has no zones."));
+        return None;
+    }
+    if let Some(Picked::Zone(zone)) = shown.picked {
+        desk.form.part.clone_from(&zones[zone]);
+    }
+    choose(ui, "zone", &mut desk.form.part, &zones);
+    ui.horizontal(|ui| {
+        ui.add(egui::DragValue::new(&mut desk.form.size).speed(0.5).range(0.0..=1000.0));
+        ui.label(weak("air changes an hour"));
+    });
+    let zone = desk.form.part.clone();
+    Some(Act::Door { zone, air_changes_per_h: desk.form.size.max(0.0), heat_w: 0.0 })
+}
+
+fn command(ui: &mut Ui, desk: &mut Desk, shown: &Shown) -> Option<Act> {
+    let mut all: Vec<String> = Vec::new();
+    for device in &shown.fleet.devices {
+        let acts = device.parts.iter().filter(|p| p.level.is_some());
+        all.extend(acts.map(|p| format!("{}/{}", device.id, p.id)));
+    }
+    if all.is_empty() {
+        ui.label(weak("This scenario has no actuators."));
+        return None;
+    }
+    choose(ui, "actuator", &mut desk.form.part, &all);
+    let mut percent = (desk.form.size.clamp(0.0, 1.0)) * 100.0;
+    if ui.add(egui::Slider::new(&mut percent, 0.0..=100.0).suffix(" %")).changed() || desk.form.size > 1.0 {
+        desk.form.size = percent / 100.0;
+    }
+    Some(Act::Command { target: desk.form.part.clone(), level: desk.form.size.clamp(0.0, 1.0) })
+}
+
+fn set(ui: &mut Ui, desk: &mut Desk, shown: &Shown) -> Option<Act> {
+    let Some(device) = device(shown) else {
+        ui.label(weak("Select a device first."));
+        return None;
+    };
+    let plan = &shown.opened.plan;
+    let ids = shown.fleet.signals(plan, device);
+    let readings = ids.into_iter().map(|s| plan.signals.channel(s)).filter(|c| c.kind == Kind::Reading);
+    let all: Vec<String> = readings.map(|c| c.name.clone()).collect();
+    if all.is_empty() {
+        ui.label(weak("It has no simulated sensor."));
+        return None;
+    }
+    choose(ui, "signal", &mut desk.form.part, &all);
+    ui.add(egui::DragValue::new(&mut desk.form.size).speed(0.1));
+    let target = format!("{}/{}", shown.fleet.devices[device].id, desk.form.part);
+    Some(Act::Set { target, to: desk.form.size })
+}
+
+fn link(ui: &mut Ui, desk: &mut Desk, shown: &Shown) -> Option<Act> {
+    let links: Vec<String> = shown.opened.plan.scenario.links.iter().map(|l| l.id.clone()).collect();
+    if links.is_empty() {
+        ui.label(weak("This scenario names no links."));
+        return None;
+    }
+    choose(ui, "link", &mut desk.form.part, &links);
+    Some(Act::LinkDown { link: desk.form.part.clone() })
+}
+
+/// A choice of names, of which one is always chosen.
+fn choose(ui: &mut Ui, salt: &str, chosen: &mut String, all: &[String]) {
+    if !all.contains(chosen) {
+        *chosen = all.first().cloned().unwrap_or_default();
+    }
+    ComboBox::from_id_salt(salt).selected_text(chosen.as_str()).width(190.0).show_ui(ui, |ui| {
+        for name in all {
+            ui.selectable_value(chosen, name.clone(), name);
+        }
+    });
+}

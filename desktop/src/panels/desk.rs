@@ -1,0 +1,585 @@
+//! The state of the window, and what a user can do: open, play, go to an instant, act, save.
+
+use super::Pane;
+use crate::{
+    picture::sample,
+    settings::Settings,
+    sim::{
+        act::{Act, appended},
+        open::Opened,
+        player::Left,
+        session::Session,
+    },
+    stage::{
+        camera::View,
+        show::{Picked, Shown},
+    },
+};
+use std::{
+    f32::consts::{PI, TAU},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+use twinfleet_engine::{
+    scenario::diagnostic::{Report, Style},
+    signal::SignalId,
+    time::SimTime,
+};
+
+/// Frames that ranges are taken from.
+const SAMPLE: usize = 40;
+/// How far the run goes ahead of what is shown while playing, [s of wall time].
+const AHEAD_S: f64 = 0.4;
+
+/// Something to tell the user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// What went wrong or was done.
+    pub text: String,
+    /// Whether it went wrong.
+    pub bad: bool,
+}
+
+/// An act as the list of acts shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Done {
+    /// From when on.
+    pub at: SimTime,
+    /// Until when.
+    pub until: Option<SimTime>,
+    /// What.
+    pub act: Act,
+}
+
+/// What a user fills in to act.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Form {
+    /// Which act, by its place in the panel's list.
+    pub what: usize,
+    /// Which fault, by its place in the list of faults.
+    pub fault: usize,
+    /// Its figure.
+    pub size: f64,
+    /// Target: part.quantity, part, zone or link.
+    pub part: String,
+    /// How long it lasts, as scenarios write it; empty: for good.
+    pub lasting: String,
+}
+
+impl Default for Form {
+    fn default() -> Self {
+        Self { what: 0, fault: 0, size: 3.0, part: String::new(), lasting: "10min".to_owned() }
+    }
+}
+
+/// What a text field is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asking {
+    /// Nothing.
+    Nothing,
+    /// Which file to open.
+    Open(String),
+    /// Where to save the session.
+    Save(String),
+}
+
+/// The state of the window. What panels call must not look at the run by [`Session::shared`]: they are drawn while it is held.
+pub struct Desk {
+    /// What the user likes.
+    pub settings: Settings,
+    /// Where the panels are.
+    pub tree: egui_tiles::Tree<Pane>,
+    /// The run; none on the start page.
+    pub session: Option<Arc<Session>>,
+    /// What the scene shows; none on the start page.
+    pub shown: Option<Shown>,
+    /// Whether the scene has to follow.
+    pub touched: bool,
+    /// Counts scenarios shown.
+    generation: u64,
+    /// The instant to show, [s]: between ticks while playing.
+    cursor_s: f64,
+    /// Whether time goes on.
+    pub playing: bool,
+    /// Simulated seconds a second.
+    pub speed: f64,
+    /// Instants to come back to, by hand; faults and alarms are marked by themselves.
+    pub bookmarks: Vec<SimTime>,
+    /// What the fleet panel is filtered by.
+    pub search: String,
+    /// Whether the fleet panel shows only what is wrong.
+    pub only_wrong: bool,
+    /// Signals on the plots, a plot a list.
+    pub plots: Vec<Vec<SignalId>>,
+    /// What is filled in to act.
+    pub form: Form,
+    /// What was done in this session, in order.
+    pub done: Vec<Done>,
+    /// Whether something was done since it was saved.
+    pub unsaved: bool,
+    /// What a text field is asked for.
+    pub asking: Asking,
+    /// The last thing to tell.
+    pub notice: Option<Notice>,
+    /// A scenario that was refused: its errors with places, and its name.
+    pub refused: Option<(String, String)>,
+    /// Whether the list of shortcuts is open.
+    pub help: bool,
+    /// Filter of the MQTT panel.
+    pub topic: String,
+    /// Filter of the events panel.
+    pub event: String,
+    /// A view to go to.
+    pub go: Option<View>,
+    /// Where the camera is.
+    pub eye: View,
+    /// Where the scene is on the screen.
+    pub scene_rect: egui::Rect,
+    /// Pixels a point.
+    pub points: f32,
+    /// Threads of the simulation.
+    pub threads: usize,
+    /// Seed in place of the scenario's own.
+    pub seed: Option<u64>,
+    /// Overrides of `--set`, for the first file.
+    pub sets: Vec<String>,
+    /// Folders of `--catalog`.
+    pub catalog: Vec<PathBuf>,
+    /// Wall time of the last frames, [ms].
+    pub frame_ms: f64,
+    /// What draws.
+    pub adapter: String,
+    /// Whether to end.
+    pub quit: bool,
+    /// Whether the user was asked to save before the end.
+    pub sure: bool,
+    /// A picture of the window to take, into this file.
+    pub snap: Option<PathBuf>,
+    started: Instant,
+    last: Option<(SimTime, SimTime, usize)>,
+}
+
+impl Desk {
+    /// The start page.
+    pub fn new(settings: Settings) -> Self {
+        let tree = settings.layout.clone().unwrap_or_else(super::shell::layout);
+        Self {
+            settings,
+            tree,
+            session: None,
+            shown: None,
+            touched: false,
+            generation: 0,
+            cursor_s: 0.0,
+            playing: false,
+            speed: 1.0,
+            bookmarks: Vec::new(),
+            search: String::new(),
+            only_wrong: false,
+            plots: vec![Vec::new()],
+            form: Form::default(),
+            done: Vec::new(),
+            unsaved: false,
+            asking: Asking::Nothing,
+            notice: None,
+            refused: None,
+            help: false,
+            topic: String::new(),
+            event: String::new(),
+            go: None,
+            eye: View { target: bevy::math::Vec3::ZERO, distance: 10.0, yaw: 0.5, pitch: 0.6 },
+            scene_rect: egui::Rect::ZERO,
+            points: 1.0,
+            threads: 1,
+            seed: None,
+            sets: Vec::new(),
+            catalog: Vec::new(),
+            frame_ms: 0.0,
+            adapter: String::new(),
+            quit: false,
+            sure: false,
+            snap: None,
+            started: Instant::now(),
+            last: None,
+        }
+    }
+
+    /// Wall time since the window opened, [s].
+    pub fn up_s(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+
+    /// Opens a scenario by its file or name; what is wrong is told where the user looks.
+    pub fn open(&mut self, file: &str) {
+        match Opened::file(file, &std::mem::take(&mut self.sets), self.seed, &self.catalog) {
+            Ok(opened) => {
+                self.settings.opened(file);
+                if self.start(opened) {
+                    self.done.clear();
+                    self.unsaved = false;
+                    self.bookmarks.clear();
+                    self.cursor_s = 0.0;
+                    self.playing = false;
+                    self.fit_speed();
+                    self.first_plots();
+                }
+            }
+            Err(report) => self.refuse(file, &report),
+        }
+    }
+
+    fn refuse(&mut self, file: &str, report: &Report) {
+        self.refused = Some((file.to_owned(), report.render(Style::Plain)));
+    }
+
+    /// Runs a scenario from its start and shows it.
+    fn start(&mut self, opened: Opened) -> bool {
+        // The old run ends first: two at once would want the memory of two.
+        self.session = None;
+        match Session::start(opened.clone(), self.threads) {
+            Ok(session) => {
+                self.generation += 1;
+                let frame = session.shared().left.history.last().cloned();
+                let Some(frame) = frame else { return false };
+                let before = self.shown.take();
+                let mut shown = Shown::new(opened, frame, self.generation);
+                match before.filter(|b| b.opened.file == shown.opened.file) {
+                    Some(before) => keep(&before, &mut shown),
+                    None => self.go = Some(View::overview(&shown.layout)),
+                }
+                (shown.units, shown.palette) = (self.settings.units.clone(), self.settings.palette);
+                shown.dark = self.settings.dark;
+                self.shown = Some(shown);
+                self.session = Some(Arc::new(session));
+                self.refused = None;
+                self.last = None;
+                self.touched = true;
+                true
+            }
+            Err(error) => {
+                self.refused = Some((opened.file.clone(), error.to_string()));
+                self.shown = None;
+                self.touched = true;
+                false
+            }
+        }
+    }
+
+    /// A pace that shows the whole run in about a minute, to a round figure.
+    fn fit_speed(&mut self) {
+        let Some(end) = self.end() else { return };
+        let wanted = end.as_secs_f64() / 60.0;
+        let steps =
+            [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 3_600.0, 10_000.0];
+        self.speed = steps.into_iter().rev().find(|s| *s <= wanted).unwrap_or(0.2);
+    }
+
+    /// The first signals to plot: of a twin's first pair, or of the first device that has the field.
+    fn first_plots(&mut self) {
+        let Some(shown) = &self.shown else { return };
+        let pair = shown.fleet.devices.iter().find_map(|d| shown.fleet.pairs(d.twin?).first().cloned());
+        let first = match (pair, &shown.field) {
+            (Some(pair), _) => vec![pair.reported, pair.estimate],
+            (None, Some(field)) => field.devices.iter().flatten().take(3).copied().collect(),
+            (None, None) => Vec::new(),
+        };
+        self.plots = vec![first];
+    }
+
+    /// Back to the start page.
+    pub fn close(&mut self) {
+        (self.session, self.shown, self.playing, self.touched) = (None, None, false, true);
+    }
+
+    /// The instant that is shown.
+    pub fn now(&self) -> SimTime {
+        SimTime((self.cursor_s * 1e9).round() as i64)
+    }
+
+    /// When the run ends.
+    pub fn end(&self) -> Option<SimTime> {
+        self.session.as_ref().map(|s| s.end)
+    }
+
+    /// Goes to an instant, which the run may have yet to reach.
+    pub fn go_to(&mut self, t: SimTime) {
+        let end = self.end().unwrap_or(SimTime::ZERO);
+        self.cursor_s = t.max(SimTime::ZERO).min(end).as_secs_f64();
+    }
+
+    /// One tick on or back.
+    pub fn step(&mut self, ticks: i64) {
+        self.playing = false;
+        let Some(session) = &self.session else { return };
+        let step_ns = session.step_ns;
+        let at = self.now().0.div_euclid(step_ns) + ticks;
+        self.go_to(SimTime(at * step_ns));
+    }
+
+    /// The next or previous of what is marked: bookmarks, faults, alarms.
+    pub fn jump(&mut self, on: bool) {
+        let mut marks = self.bookmarks.clone();
+        if let Some(session) = &self.session {
+            let shared = session.shared();
+            let spells = shared.left.spells.0.iter();
+            marks.extend(spells.flat_map(|s| [Some(s.from), s.until]).flatten());
+        }
+        let now = self.now();
+        let found = if on {
+            marks.into_iter().filter(|t| *t > now).min()
+        } else {
+            marks.into_iter().filter(|t| *t < now).max()
+        };
+        if let Some(t) = found {
+            self.go_to(t);
+        }
+    }
+
+    /// Time goes on by `dt_s` of wall time; what is shown follows the cursor.
+    pub fn advance(&mut self, dt_s: f64) {
+        self.frame_ms = 0.9 * self.frame_ms + 0.1 * dt_s * 1e3;
+        let Some(session) = self.session.clone() else { return };
+        let end_s = session.end.as_secs_f64();
+        if self.playing {
+            let reached_s = session.shared().left.now.as_secs_f64();
+            // Where the run cannot keep up, the pace gives way; time is never dropped.
+            self.cursor_s =
+                (self.cursor_s + self.speed * dt_s.min(0.25)).min(reached_s.max(self.cursor_s)).min(end_s);
+            session.allow(SimTime(((self.cursor_s + self.speed * AHEAD_S) * 1e9) as i64 + 1));
+            if self.cursor_s >= end_s {
+                self.playing = false;
+            }
+        }
+        session.allow(self.now());
+        self.follow(&session);
+    }
+
+    fn follow(&mut self, session: &Session) {
+        let now = self.now();
+        let Some(shown) = &mut self.shown else { return };
+        let mut shared = session.shared();
+        let wanted: Vec<SignalId> = self.plots.iter().flatten().copied().collect();
+        if shared.wanted != wanted {
+            shared.wanted = wanted;
+        }
+        let left = &shared.left;
+        // A run that is made anew by an act has this instant yet to come; until then what was there stays.
+        if left.now < now && left.now < shown.t {
+            return;
+        }
+        let Some(frame) = left.history.at(now) else { return };
+        let key = (now, frame.t, left.spells.0.len());
+        if self.last == Some(key) {
+            return;
+        }
+        self.last = Some(key);
+        // An instant that is yet to come shows what there is, under its own time.
+        let t = if now > left.now { left.now } else { now };
+        show_at(shown, left, t);
+        self.touched = true;
+    }
+
+    /// Picks something.
+    pub fn pick(&mut self, picked: Option<Picked>) {
+        if let Some(shown) = &mut self.shown {
+            shown.picked = picked;
+            self.touched = true;
+        }
+    }
+
+    /// Picks the next device, or the one before.
+    pub fn pick_next(&mut self, step: isize) {
+        let Some(shown) = &self.shown else { return };
+        let count = shown.fleet.devices.len() as isize;
+        if count == 0 {
+            return;
+        }
+        let at = match shown.picked {
+            Some(Picked::Device(device)) => (device as isize + step).rem_euclid(count),
+            _ => {
+                if step > 0 {
+                    0
+                } else {
+                    count - 1
+                }
+            }
+        };
+        self.pick(Some(Picked::Device(at as usize)));
+    }
+
+    /// Looks at something close by.
+    pub fn frame(&mut self, picked: Option<Picked>) {
+        if let Some(shown) = &self.shown {
+            self.go = Some(match picked {
+                Some(picked) => View::picked(picked, shown),
+                None => View::overview(&shown.layout),
+            });
+        }
+    }
+
+    /// Looks from a view by its name.
+    pub fn view(&mut self, name: &str) {
+        if let Some(shown) = &self.shown {
+            match View::named(name, shown) {
+                Ok(view) => self.go = Some(view),
+                Err(no) => self.tell(no.0, true),
+            }
+        }
+    }
+
+    /// The camera goes on towards the view that it was sent to.
+    pub fn glide(&mut self, dt_s: f32) {
+        let Some(goal) = self.go else { return };
+        let part = 1.0 - (-dt_s.min(0.1) * 9.0).exp();
+        let eye = &mut self.eye;
+        let turn = (goal.yaw - eye.yaw + PI).rem_euclid(TAU) - PI;
+        eye.target = eye.target.lerp(goal.target, part);
+        eye.distance += (goal.distance - eye.distance) * part;
+        eye.yaw += turn * part;
+        eye.pitch += (goal.pitch - eye.pitch) * part;
+        let left = eye.target.distance(goal.target) + (goal.distance - eye.distance).abs();
+        if left < goal.distance * 2e-3 && turn.abs() < 2e-3 {
+            (self.eye, self.go) = (goal, None);
+        }
+    }
+
+    /// Whether something moves that has to be drawn again at once.
+    pub fn is_busy(&self) -> bool {
+        let simulating = self.session.as_ref().is_some_and(|s| s.shared().left.now < self.now());
+        self.playing || self.go.is_some() || self.touched || simulating || self.up_s() < 2.0
+    }
+
+    /// Puts a signal on a plot, or takes it off.
+    pub fn plot(&mut self, plot: usize, signal: SignalId) {
+        while self.plots.len() <= plot {
+            self.plots.push(Vec::new());
+        }
+        let on = &mut self.plots[plot];
+        match on.iter().position(|s| *s == signal) {
+            Some(at) => drop(on.remove(at)),
+            None => on.push(signal),
+        }
+    }
+
+    /// Does something to the world at the instant that is shown: a line of the timeline, with which the run is made anew and
+    /// brought to this instant. What was before it is as it was, for the run is deterministic.
+    pub fn act(&mut self, act: Act, until: Option<SimTime>) {
+        let at = self.tick_now();
+        let Some(shown) = &self.shown else { return };
+        let line = act.line(at, until);
+        let Some(text) = appended(shown.opened.text(), &line) else {
+            self.tell("the scenario's timeline is no list that a line could be added to".to_owned(), true);
+            return;
+        };
+        match shown.opened.with_text(&text) {
+            Ok(opened) => {
+                let title = act.title();
+                self.done.push(Done { at, until, act });
+                self.unsaved = true;
+                if self.start(opened) {
+                    self.tell(format!("from {at} on: {title}"), false);
+                }
+            }
+            // A refused act changes nothing.
+            Err(report) => {
+                let first = report.items().first();
+                let why = first.map_or_else(
+                    || report.render(Style::Plain),
+                    |d| {
+                        d.help_text()
+                            .map_or_else(|| d.message().to_owned(), |h| format!("{} ({h})", d.message()))
+                    },
+                );
+                self.tell(why, true);
+            }
+        }
+    }
+
+    /// Takes back the last act.
+    pub fn undo(&mut self) {
+        let Some(last) = self.done.last().cloned() else { return };
+        let Some(shown) = &self.shown else { return };
+        let line = last.act.line(last.at, last.until);
+        let text = shown.opened.text();
+        let Some(at) = text.rfind(&line) else { return };
+        let mut without = text.to_owned();
+        without.replace_range(at..at + line.len(), "");
+        if let Ok(opened) = shown.opened.with_text(&without) {
+            self.done.pop();
+            self.unsaved = true;
+            if self.start(opened) {
+                self.tell(format!("taken back: {}", last.act.title()), false);
+            }
+        }
+    }
+
+    /// The start of the tick that is shown.
+    fn tick_now(&self) -> SimTime {
+        let step_ns = self.session.as_ref().map_or(1, |s| s.step_ns);
+        SimTime(self.now().0.div_euclid(step_ns) * step_ns)
+    }
+
+    /// The session as a scenario.
+    pub fn scenario_text(&self) -> Option<&str> {
+        self.shown.as_ref().map(|s| s.opened.text())
+    }
+
+    /// Writes the session as a scenario, whole or not at all.
+    pub fn save(&mut self, path: &Path) {
+        let Some(text) = self.scenario_text().map(str::to_owned) else { return };
+        let aside = path.with_extension("ron.new");
+        let written = std::fs::write(&aside, text).and_then(|()| std::fs::rename(&aside, path));
+        match written {
+            Ok(()) => {
+                self.unsaved = false;
+                let shown = path.display();
+                self.tell(format!("saved; `twinfleet run {shown}` replays it to the same state hash"), false);
+            }
+            Err(error) => self.tell(format!("{}: cannot be written: {error}", path.display()), true),
+        }
+    }
+
+    /// Where a session is saved if nothing else is said: beside the scenario, never over it.
+    pub fn save_path(&self) -> String {
+        let Some(shown) = &self.shown else { return String::new() };
+        let folder = shown.opened.loaded.files.base();
+        folder.join(format!("{}-session.ron", shown.opened.title)).display().to_string()
+    }
+
+    /// Tells the user something.
+    pub fn tell(&mut self, text: String, bad: bool) {
+        self.notice = Some(Notice { text, bad });
+    }
+}
+
+/// Brings what is shown to an instant of a run.
+pub fn show_at(shown: &mut Shown, left: &Left, t: SimTime) {
+    if let Some(frame) = left.history.at(t) {
+        shown.frame = Arc::clone(frame);
+    }
+    shown.t = t;
+    shown.spells = left.spells.at(t).cloned().collect();
+    // A new sample only now and then: ranges that always move tell nothing.
+    let reached_ns = left.now.0;
+    if reached_ns as f64 > shown.sampled_ns as f64 * 1.3 || reached_ns < shown.sampled_ns {
+        shown.sample = sample(left.history.frames().cloned().collect(), SAMPLE);
+        shown.sampled_ns = reached_ns;
+    }
+}
+
+/// What the user chose stays as the run is made anew.
+fn keep(before: &Shown, shown: &mut Shown) {
+    (shown.picked, shown.arcs, shown.ghosts, shown.labels) =
+        (before.picked, before.arcs, before.ghosts, before.labels);
+    if before.frame.values.len() == shown.frame.values.len() {
+        (shown.t, shown.frame, shown.spells) = (before.t, before.frame.clone(), before.spells.clone());
+        (shown.sample, shown.sampled_ns) = (before.sample.clone(), before.sampled_ns);
+    }
+    match &before.field {
+        Some(field) => {
+            shown.colour_by(&field.quantity);
+        }
+        None => shown.field = None,
+    }
+}

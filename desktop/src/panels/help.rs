@@ -1,0 +1,46 @@
+//! The keys.
+
+use egui::{Context, Grid, Window};
+
+/// Every key and what it does.
+pub const KEYS: [(&str, &str); 26] = [
+    ("Space", "play, pause"),
+    ("→  ←", "one tick on, back"),
+    ("Shift+→  Shift+←", "a hundred ticks on, back"),
+    ("N  P", "to the next, previous fault, alarm or bookmark"),
+    ("Home  End", "to the start, to the end"),
+    ("+  −", "faster, slower"),
+    ("B", "bookmark this instant"),
+    ("F", "look at what is selected; at all, if nothing is"),
+    ("1  2  3  4", "overview, top, front, side"),
+    ("A", "look at what is most wrong"),
+    ("W  S  D  E  Q  R", "pan forward, back, left, right; turn left, right"),
+    ("Page up  Page down", "closer, farther"),
+    ("drag", "orbit; with the right or middle button, or Shift, pan"),
+    ("wheel", "closer, farther"),
+    ("click", "select; a double click looks closely"),
+    ("]  [", "select the next, the previous device"),
+    ("F4", "put in, at the selected device, the fault that the panel Act has"),
+    ("Esc", "select nothing; close what is open"),
+    ("C", "next field to colour by"),
+    ("L", "links: messages, all, none"),
+    ("G", "twins on and off"),
+    ("T", "names on and off"),
+    ("Ctrl+O", "open a file"),
+    ("Ctrl+S", "save the session as a scenario"),
+    ("Ctrl+Z", "take back the last act"),
+    ("F1  Ctrl+Q", "this list; quit"),
+];
+
+/// The list, in a window of its own.
+pub fn show(ctx: &Context, open: &mut bool) {
+    Window::new("Keys").open(open).resizable(false).collapsible(false).show(ctx, |ui| {
+        Grid::new("keys").num_columns(2).striped(true).show(ui, |ui| {
+            for (key, does) in KEYS {
+                ui.monospace(key);
+                ui.label(does);
+                ui.end_row();
+            }
+        });
+    });
+}

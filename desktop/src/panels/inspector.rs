@@ -1,0 +1,206 @@
+//! One device or zone: board, pins, parts, power, radio, twin, what its firmware said, all its signals.
+
+use super::{desk::Desk, theme::weak};
+use crate::{
+    sim::player::Left,
+    stage::{
+        overlay::{color32, says},
+        refresh::class_color,
+        show::{Picked, Shown},
+    },
+};
+use egui::{CollapsingHeader, Grid, ScrollArea, Ui};
+use twinfleet_engine::{
+    catalog::WireDef,
+    signal::{Kind, SignalId},
+};
+
+/// The panel.
+pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
+    let Some(shown) = desk.shown.clone() else { return };
+    ScrollArea::vertical().auto_shrink(false).show(ui, |ui| match shown.picked {
+        None => {
+            ui.label(weak("Click a board, a room or a line of the fleet."));
+        }
+        Some(Picked::Zone(zone)) => self::zone(ui, desk, &shown, zone),
+        Some(Picked::Device(device)) => self::device(ui, desk, &shown, left, device),
+    });
+}
+
+fn zone(ui: &mut Ui, desk: &mut Desk, shown: &Shown, zone: usize) {
+    let plan = &shown.opened.plan;
+    let def = &plan.scenario.world.zones[zone];
+    ui.heading(&def.id);
+    let devices = shown.fleet.devices.iter().filter(|d| d.zone == Some(zone)).count();
+    ui.label(format!("zone with {devices} devices"));
+    if def.volume_m3 > 0.0 {
+        ui.label(format!("{} m³ of air", def.volume_m3));
+    }
+    spells(ui, shown, &def.id);
+    let block = plan.zone_blocks[zone];
+    let count = plan.signals.blocks().nth(block.0 as usize).map_or(0, |(_, _, c)| c.len() as u32);
+    let ids: Vec<SignalId> = (0..count).map(|c| plan.signals.id(block, 0, c)).collect();
+    signals(ui, desk, shown, "Air", &ids);
+}
+
+fn device(ui: &mut Ui, desk: &mut Desk, shown: &Shown, left: &Left, index: usize) {
+    let plan = &shown.opened.plan;
+    let device = &shown.fleet.devices[index];
+    ui.horizontal(|ui| {
+        ui.heading(&device.id);
+        if ui.small_button("⌖").on_hover_text("Look at it (F)").clicked() {
+            desk.frame(Some(Picked::Device(index)));
+        }
+    });
+    if let Some(thing) = &device.thing {
+        ui.label(if thing.about.is_empty() { &thing.name } else { &thing.about });
+    }
+    spells(ui, shown, &device.id);
+    Grid::new("facts").num_columns(2).striped(true).show(ui, |ui| {
+        let mut fact = |name: &str, value: String| {
+            ui.label(weak(name));
+            ui.label(value);
+            ui.end_row();
+        };
+        if let Some(thing) = &device.thing {
+            fact("thing", thing.name.clone());
+            if let Some(board) = thing.board.as_ref().and_then(|b| plan.catalog.boards.get(b)) {
+                fact("board", format!("{} ({} V)", board.name, board.logic_v));
+            }
+        }
+        let zone = device.zone.map_or("outside", |z| plan.scenario.world.zones[z].id.as_str());
+        fact("zone", zone.to_owned());
+        if let Some(link) = &device.link {
+            fact("link", link.clone());
+        }
+        if let Some(group) = device.group {
+            let power = match &plan.groups[group].power {
+                twinfleet_engine::catalog::PowerDef::Mains => "mains".to_owned(),
+                twinfleet_engine::catalog::PowerDef::Battery { capacity_mah, .. } => {
+                    format!("battery, {capacity_mah} mAh")
+                }
+                twinfleet_engine::catalog::PowerDef::Pack {
+                    cell,
+                    series,
+                    parallel,
+                    regulator,
+                    solar,
+                    ..
+                } => {
+                    let mut text = format!("{series}s{parallel}p {cell}");
+                    text += &regulator.as_ref().map_or_else(String::new, |r| format!(", {r}"));
+                    text + if solar.is_some() { ", solar" } else { "" }
+                }
+            };
+            fact("power", power);
+            if let Some(firmware) = &plan.groups[group].firmware {
+                fact("wakes every", firmware.period.to_string());
+                for publish in &firmware.publish {
+                    fact("publishes", format!("{} (QoS {})", publish.topic, publish.qos));
+                }
+                for command in &firmware.commands {
+                    fact("commanded by", format!("{} → {}", command.topic, command.part));
+                }
+            }
+        }
+        let sent = device.ordinal.and_then(|o| shown.frame.sent.get(o as usize).copied());
+        if let Some(sent) = sent.filter(|t| *t <= shown.t) {
+            fact("last message", format!("{:#} ago", shown.t - sent));
+        }
+    });
+    parts(ui, shown, index);
+    let ids = shown.fleet.signals(plan, index);
+    let of = |kinds: &[Kind]| -> Vec<SignalId> {
+        ids.iter().filter(|id| kinds.contains(&plan.signals.channel(**id).kind)).copied().collect()
+    };
+    signals(ui, desk, shown, "Readings", &of(&[Kind::Reading, Kind::Reported]));
+    signals(ui, desk, shown, "Truth", &of(&[Kind::Truth]));
+    signals(ui, desk, shown, "Twin", &of(&[Kind::Estimate, Kind::Residual, Kind::Verdict]));
+    signals(ui, desk, shown, "Forecasts", &of(&[Kind::Forecast]));
+    log(ui, shown, left, index);
+}
+
+fn spells(ui: &mut Ui, shown: &Shown, id: &str) {
+    for spell in shown.spells.iter().filter(|s| s.subject == id) {
+        let text = format!("⚠ {} since {}", says(spell), spell.from);
+        ui.colored_label(color32(class_color(spell.class)), text);
+    }
+}
+
+fn parts(ui: &mut Ui, shown: &Shown, index: usize) {
+    let device = &shown.fleet.devices[index];
+    let Some(thing) = device.thing.as_ref().filter(|t| !t.parts.is_empty()) else { return };
+    CollapsingHeader::new("Parts and pins").default_open(true).show(ui, |ui| {
+        Grid::new("parts").num_columns(3).striped(true).show(ui, |ui| {
+            for (part, def) in device.parts.iter().zip(&thing.parts) {
+                ui.label(&part.id);
+                let about = shown.opened.plan.catalog.sensors.get(&part.model).map(|s| s.about.clone());
+                let about = about.or_else(|| {
+                    shown.opened.plan.catalog.actuators.get(&part.model).map(|a| a.about.clone())
+                });
+                ui.label(&part.model).on_hover_text(about.unwrap_or_default());
+                ui.label(match &def.on {
+                    WireDef::I2c(address) => format!("I²C {address:#04x}"),
+                    WireDef::Spi(select) => format!("SPI, CS {select}"),
+                    WireDef::Pin(pin) => pin.clone(),
+                    WireDef::Pins(pins) => pins.join(", "),
+                    WireDef::Internal => "on the chip".to_owned(),
+                });
+                ui.end_row();
+            }
+        });
+    });
+}
+
+/// Signals with their figures; each can be clicked or dragged onto a plot.
+fn signals(ui: &mut Ui, desk: &mut Desk, shown: &Shown, title: &str, ids: &[SignalId]) {
+    if ids.is_empty() {
+        return;
+    }
+    CollapsingHeader::new(title).default_open(title != "Forecasts").show(ui, |ui| {
+        Grid::new(("signals", title)).num_columns(3).striped(true).show(ui, |ui| {
+            for id in ids {
+                let c = shown.opened.plan.signals.channel(*id);
+                let on = desk.plots.iter().any(|p| p.contains(id));
+                let name = if title == "Twin" { format!("{} {}", c.name, c.kind) } else { c.name.clone() };
+                let mark = if on { "📈" } else { "+" };
+                if ui.small_button(mark).on_hover_text("Plot it, or take it off").clicked() {
+                    let last = desk.plots.len().saturating_sub(1);
+                    let plot = desk.plots.iter().position(|p| p.contains(id)).unwrap_or(last);
+                    desk.plot(plot, *id);
+                }
+                ui.dnd_drag_source(ui.id().with(id.0), *id, |ui| ui.label(name))
+                    .response
+                    .on_hover_text("Drag it onto a plot");
+                let value = shown.frame.value(*id).map(|v| shown.units.figure(f64::from(v), &c.unit));
+                ui.label(value.unwrap_or_else(|| "–".to_owned()));
+                ui.end_row();
+            }
+        });
+    });
+}
+
+/// What happened to it and what it said, the last first.
+fn log(ui: &mut Ui, shown: &Shown, left: &Left, index: usize) {
+    let device = &shown.fleet.devices[index];
+    CollapsingHeader::new("Firmware log").default_open(true).show(ui, |ui| {
+        let mut lines: Vec<(twinfleet_engine::time::SimTime, String)> = Vec::new();
+        let heard =
+            left.traffic.iter().filter(|h| Some(h.message.publisher) == device.ordinal && h.t <= shown.t);
+        for heard in heard.rev().take(12) {
+            let payload = String::from_utf8_lossy(&heard.message.payload).into_owned();
+            lines.push((heard.message.sent, format!("→ {}  {payload}", heard.message.topic)));
+        }
+        let events = left.events.iter().filter(|e| e.subject == device.id && e.t <= shown.t);
+        for event in events.rev().take(20) {
+            lines.push((event.t, format!("{} {} {}", event.kind, event.part, event.detail)));
+        }
+        lines.sort_by_key(|(t, _)| std::cmp::Reverse(*t));
+        for (t, text) in lines.into_iter().take(24) {
+            ui.horizontal(|ui| {
+                ui.label(weak(format!("{:#}", twinfleet_engine::time::Span(t.0))));
+                ui.add(egui::Label::new(text).truncate());
+            });
+        }
+    });
+}

@@ -1,0 +1,512 @@
+//! The window's frame: menu above, time below, the dock between, dialogs over all.
+
+use super::{
+    Pane, acts, alarms,
+    desk::{Asking, Desk},
+    events, help, inspector, performance, plots, start,
+    theme::weak,
+    timebar, traffic, tree,
+};
+use crate::{
+    settings::Palette,
+    sim::session::Shared,
+    stage::{
+        camera::meet,
+        show::{Arcs, Picked},
+    },
+};
+use egui::{Color32, Context, Key, Modifiers, Panel, Ui};
+use egui_tiles::{Behavior, SimplificationOptions, TileId, Tiles, Tree, UiResponse};
+use std::path::PathBuf;
+use twinfleet_engine::time::SimTime;
+
+/// Where the panels are at first.
+pub fn layout() -> Tree<Pane> {
+    let mut tiles = Tiles::default();
+    let mut tabs = |panes: &[Pane]| {
+        let ids: Vec<TileId> = panes.iter().map(|p| tiles.insert_pane(*p)).collect();
+        tiles.insert_tab_tile(ids)
+    };
+    let scene = tabs(&[Pane::Scene]);
+    let left = tabs(&[Pane::Fleet]);
+    let right_above = tabs(&[Pane::Inspector, Pane::Acts]);
+    let right_below = tabs(&[Pane::Alarms, Pane::Performance]);
+    let below = tabs(&[Pane::Plots, Pane::Traffic, Pane::Events]);
+    let middle = tiles.insert_vertical_tile(vec![scene, below]);
+    let right = tiles.insert_vertical_tile(vec![right_above, right_below]);
+    let root = tiles.insert_horizontal_tile(vec![left, middle, right]);
+    for (parent, child, share) in [
+        (root, left, 0.55),
+        (root, middle, 2.0),
+        (root, right, 0.75),
+        (middle, scene, 1.0),
+        (middle, below, 0.55),
+    ] {
+        if let Some(egui_tiles::Tile::Container(egui_tiles::Container::Linear(linear))) =
+            tiles.get_mut(parent)
+        {
+            linear.shares.set_share(child, share);
+        }
+    }
+    Tree::new("dock", root, tiles)
+}
+
+/// Everything, into the whole of the window.
+pub fn show(ui: &mut Ui, desk: &mut Desk, pictures: &start::Pictures) {
+    keys(ui.ctx(), desk);
+    dropped(ui.ctx(), desk);
+    Panel::top("menu").show(ui, |ui| menu(ui, desk));
+    match desk.session.clone() {
+        None => {
+            desk.scene_rect = egui::Rect::ZERO;
+            egui::CentralPanel::default().show(ui, |ui| start::show(ui, desk, pictures));
+        }
+        Some(session) => {
+            let shared = session.shared();
+            Panel::bottom("time").show(ui, |ui| timebar::show(ui, desk, &shared.left));
+            status(ui, desk);
+            desk.scene_rect = egui::Rect::ZERO;
+            egui::CentralPanel::no_frame().show(ui, |ui| {
+                let mut tree = std::mem::replace(&mut desk.tree, Tree::empty("dock"));
+                tree.ui(&mut Dock { desk, shared: &shared }, ui);
+                desk.tree = tree;
+            });
+        }
+    }
+    dialogs(ui.ctx(), desk);
+}
+
+struct Dock<'a> {
+    desk: &'a mut Desk,
+    shared: &'a Shared,
+}
+
+impl Behavior<Pane> for Dock<'_> {
+    fn pane_ui(&mut self, ui: &mut Ui, _: TileId, pane: &mut Pane) -> UiResponse {
+        if *pane == Pane::Scene {
+            self.desk.scene_rect = ui.max_rect();
+            scene_hand(ui, self.desk);
+            scene_bar(ui, self.desk);
+            return UiResponse::None;
+        }
+        ui.painter().rect_filled(ui.max_rect(), 0.0, ui.visuals().panel_fill);
+        egui::Frame::NONE.inner_margin(6.0).show(ui, |ui| match pane {
+            Pane::Scene => {}
+            Pane::Fleet => tree::show(ui, self.desk),
+            Pane::Inspector => inspector::show(ui, self.desk, &self.shared.left),
+            Pane::Plots => plots::show(ui, self.desk, self.shared),
+            Pane::Alarms => alarms::show(ui, self.desk, &self.shared.left),
+            Pane::Traffic => traffic::show(ui, self.desk, &self.shared.left),
+            Pane::Events => events::show(ui, self.desk, &self.shared.left),
+            Pane::Performance => performance::show(ui, self.desk, self.shared),
+            Pane::Acts => acts::show(ui, self.desk),
+        });
+        UiResponse::None
+    }
+
+    fn tab_title_for_pane(&mut self, pane: &Pane) -> egui::WidgetText {
+        pane.title().into()
+    }
+
+    fn is_tab_closable(&self, tiles: &Tiles<Pane>, tile: TileId) -> bool {
+        tiles.get_pane(&tile).is_some_and(|p| *p != Pane::Scene)
+    }
+
+    fn simplification_options(&self) -> SimplificationOptions {
+        SimplificationOptions { all_panes_must_have_tabs: true, ..Default::default() }
+    }
+}
+
+/// The mouse over the scene: orbit, pan, zoom, pick.
+fn scene_hand(ui: &mut Ui, desk: &mut Desk) {
+    let rect = ui.max_rect();
+    let hand = ui.interact(rect, ui.id().with("scene"), egui::Sense::click_and_drag());
+    let moved = hand.drag_delta();
+    if moved != egui::Vec2::ZERO {
+        let pan = !hand.dragged_by(egui::PointerButton::Primary) || ui.input(|i| i.modifiers.shift);
+        desk.go = None;
+        if pan { desk.eye.pan(moved.x, moved.y, rect.height()) } else { desk.eye.orbit(moved.x, moved.y) }
+    }
+    let scrolled = ui.input(|i| i.smooth_scroll_delta.y);
+    if hand.contains_pointer() && scrolled != 0.0 {
+        desk.go = None;
+        desk.eye.zoom((scrolled * 0.0035).exp());
+    }
+    if let (true, Some(p), Some(shown)) = (hand.clicked(), hand.interact_pointer_pos(), &desk.shown) {
+        let at = (p - rect.center()) / rect.size() * 2.0;
+        let ray = desk.eye.ray(bevy::math::Vec2::new(at.x, -at.y), rect.aspect_ratio());
+        let met = meet(shown, ray);
+        desk.pick(met);
+        if hand.double_clicked() {
+            desk.frame(met);
+        }
+    }
+}
+
+/// What the scene is coloured by, and what is shown in it.
+fn scene_bar(ui: &mut Ui, desk: &mut Desk) {
+    let Some(shown) = &mut desk.shown else { return };
+    let mut touched = false;
+    let mut by = None;
+    let frame = egui::Frame::NONE.fill(Color32::from_black_alpha(150)).inner_margin(4.0).corner_radius(5.0);
+    let top_right = egui::UiBuilder::new().max_rect(ui.max_rect().shrink(8.0));
+    ui.scope_builder(top_right.layout(egui::Layout::right_to_left(egui::Align::Min)), |ui| {
+        frame.show(ui, |ui| {
+            ui.visuals_mut().override_text_color = Some(Color32::WHITE);
+            touched |= ui.toggle_value(&mut shown.labels, "names").on_hover_text("T").changed();
+            if !shown.opened.plan.scenario.mirror.is_empty() {
+                touched |= ui.toggle_value(&mut shown.ghosts, "twins").on_hover_text("G").changed();
+            }
+            let word = match shown.arcs {
+                Arcs::Messages => "links: messages",
+                Arcs::All => "links: all",
+                Arcs::None => "links: none",
+            };
+            if ui.button(word).on_hover_text("L").clicked() {
+                shown.arcs = next(shown.arcs);
+                touched = true;
+            }
+            let now = shown.field.as_ref().map_or("no field", |f| f.quantity.as_str()).to_owned();
+            egui::ComboBox::from_id_salt("field").selected_text(now.replace('_', " ")).show_ui(ui, |ui| {
+                for quantity in &shown.fields {
+                    if ui.selectable_label(*quantity == now, quantity.replace('_', " ")).clicked() {
+                        by = Some(Some(quantity.clone()));
+                    }
+                }
+                if ui.selectable_label(shown.field.is_none(), "no field").clicked() {
+                    by = Some(None);
+                }
+            });
+        });
+    });
+    match by {
+        Some(Some(quantity)) => touched |= shown.colour_by(&quantity),
+        Some(None) => (shown.field, touched) = (None, true),
+        None => {}
+    }
+    desk.touched |= touched;
+}
+
+const fn next(arcs: Arcs) -> Arcs {
+    match arcs {
+        Arcs::Messages => Arcs::All,
+        Arcs::All => Arcs::None,
+        Arcs::None => Arcs::Messages,
+    }
+}
+
+fn menu(ui: &mut Ui, desk: &mut Desk) {
+    egui::MenuBar::new().ui(ui, |ui| {
+        ui.menu_button("File", |ui| {
+            if ui.button("Open…  Ctrl+O").clicked() {
+                desk.asking = Asking::Open(String::new());
+                ui.close();
+            }
+            let running = desk.session.is_some();
+            if ui.add_enabled(running, egui::Button::new("Save session…  Ctrl+S")).clicked() {
+                desk.asking = Asking::Save(desk.save_path());
+                ui.close();
+            }
+            if ui.add_enabled(running, egui::Button::new("Start page")).clicked() {
+                desk.close();
+                ui.close();
+            }
+            if ui.button("Quit  Ctrl+Q").clicked() {
+                desk.quit = true;
+            }
+        });
+        ui.menu_button("View", |ui| {
+            for (name, key) in
+                [("overview", "1"), ("top", "2"), ("front", "3"), ("side", "4"), ("alarm", "A")]
+            {
+                if ui.button(format!("{name}  {key}")).clicked() {
+                    desk.view(name);
+                    ui.close();
+                }
+            }
+            ui.separator();
+            for pane in Pane::ALL {
+                let open = desk.tree.tiles.find_pane(&pane).is_some();
+                if !open && ui.button(format!("show {}", pane.title())).clicked() {
+                    bring_back(desk, pane);
+                    ui.close();
+                }
+            }
+            if ui.button("Panels as at first").clicked() {
+                desk.tree = layout();
+                ui.close();
+            }
+        });
+        ui.menu_button("Settings", |ui| settings(ui, desk));
+        if ui.button("Keys  F1").clicked() {
+            desk.help = !desk.help;
+        }
+        if let Some(shown) = &desk.shown {
+            ui.separator();
+            let star = if desk.unsaved { " •" } else { "" };
+            ui.strong(format!("{}{star}", shown.opened.title));
+            ui.add(egui::Label::new(weak(&shown.opened.plan.scenario.about)).truncate());
+        }
+    });
+}
+
+fn settings(ui: &mut Ui, desk: &mut Desk) {
+    let before = desk.settings.clone();
+    ui.checkbox(&mut desk.settings.dark, "dark");
+    ui.add(egui::Slider::new(&mut desk.settings.scale, 0.6..=2.5).text("size of everything"));
+    ui.horizontal(|ui| {
+        ui.label("colours");
+        for palette in Palette::ALL {
+            ui.selectable_value(&mut desk.settings.palette, palette, palette.name());
+        }
+    });
+    let units = &mut desk.settings.units;
+    for (name, value, all) in [
+        ("temperature", &mut units.temperature, &["degC", "degF", "K"][..]),
+        ("pressure", &mut units.pressure, &["hPa", "kPa", "mmHg"][..]),
+        ("speed", &mut units.speed, &["m/s", "km/h"][..]),
+        ("angle", &mut units.angle, &["rad", "deg"][..]),
+    ] {
+        ui.horizontal(|ui| {
+            ui.label(name);
+            for unit in all {
+                ui.selectable_value(value, (*unit).to_owned(), crate::units::sign(unit));
+            }
+        });
+    }
+    if desk.settings != before
+        && let Some(shown) = &mut desk.shown
+    {
+        (shown.units, shown.palette, shown.dark) =
+            (desk.settings.units.clone(), desk.settings.palette, desk.settings.dark);
+        desk.touched = true;
+    }
+}
+
+/// Puts a closed panel beside the others.
+fn bring_back(desk: &mut Desk, pane: Pane) {
+    let tile = desk.tree.tiles.insert_pane(pane);
+    let tabs = desk.tree.tiles.iter().find_map(|(id, tile)| match tile {
+        egui_tiles::Tile::Container(egui_tiles::Container::Tabs(tabs))
+            if !tabs.children.iter().any(|c| desk.tree.tiles.get_pane(c) == Some(&Pane::Scene)) =>
+        {
+            Some(*id)
+        }
+        _ => None,
+    });
+    if let Some(tabs) = tabs.or(desk.tree.root) {
+        desk.tree.move_tile_to_container(tile, tabs, usize::MAX, true);
+    }
+}
+
+/// The last thing to tell, in a line above the time bar.
+fn status(ui: &mut Ui, desk: &mut Desk) {
+    let refused = desk.refused.take().map(|(file, text)| (true, format!("{file}: {text}")));
+    if let Some((bad, text)) = refused {
+        desk.tell(text, bad);
+    }
+    let Some(notice) = desk.notice.clone() else { return };
+    Panel::bottom("status").show(ui, |ui| {
+        ui.horizontal_wrapped(|ui| {
+            let color = if notice.bad {
+                Color32::from_rgb(0xd5, 0x5e, 0x00)
+            } else {
+                Color32::from_rgb(0x35, 0xb7, 0x79)
+            };
+            ui.colored_label(color, if notice.bad { "✖" } else { "✔" });
+            ui.add(egui::Label::new(egui::RichText::new(&notice.text).monospace()).selectable(true));
+            if ui.small_button("close").clicked() {
+                desk.notice = None;
+            }
+        });
+    });
+}
+
+fn dialogs(ctx: &Context, desk: &mut Desk) {
+    let mut open = desk.help;
+    help::show(ctx, &mut open);
+    desk.help = open;
+    let asking = desk.asking.clone();
+    let (title, mut text, word) = match asking {
+        Asking::Nothing => {
+            if desk.quit && desk.unsaved && !desk.sure {
+                unsaved(ctx, desk);
+            }
+            return;
+        }
+        Asking::Open(text) => ("Open a scenario", text, "Open"),
+        Asking::Save(text) => ("Save the session as a scenario", text, "Save"),
+    };
+    let (mut done, mut away) = (false, false);
+    egui::Modal::new(egui::Id::new("ask")).show(ctx, |ui| {
+        ui.set_width(460.0);
+        ui.heading(title);
+        let field = ui.add(
+            egui::TextEdit::singleline(&mut text)
+                .desired_width(f32::INFINITY)
+                .hint_text("path, or the name of a shipped scenario"),
+        );
+        field.request_focus();
+        done = field.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter))
+            || ui.input(|i| i.key_pressed(Key::Enter));
+        ui.horizontal(|ui| {
+            done |= ui.button(word).clicked();
+            away = ui.button("Cancel").clicked() || ui.input(|i| i.key_pressed(Key::Escape));
+        });
+    });
+    let open = word == "Open";
+    desk.asking = match (done || away, open) {
+        (true, _) => Asking::Nothing,
+        (false, true) => Asking::Open(text.clone()),
+        (false, false) => Asking::Save(text.clone()),
+    };
+    if done && !text.trim().is_empty() {
+        if open { desk.open(text.trim()) } else { desk.save(&PathBuf::from(text.trim())) }
+    }
+}
+
+fn unsaved(ctx: &Context, desk: &mut Desk) {
+    egui::Modal::new(egui::Id::new("unsaved")).show(ctx, |ui| {
+        ui.heading("What you did is not saved");
+        ui.horizontal(|ui| {
+            if ui.button("Save…").clicked() {
+                desk.asking = Asking::Save(desk.save_path());
+                desk.quit = false;
+            }
+            if ui.button("Quit without saving").clicked() {
+                desk.sure = true;
+            }
+            if ui.button("Stay").clicked() {
+                desk.quit = false;
+            }
+        });
+    });
+}
+
+fn dropped(ctx: &Context, desk: &mut Desk) {
+    let files = ctx.input(|i| i.raw.dropped_files.clone());
+    if let Some(path) = files.first().map(|f| f.path().to_owned()) {
+        desk.open(&path.display().to_string());
+    }
+}
+
+fn keys(ctx: &Context, desk: &mut Desk) {
+    if desk.asking != Asking::Nothing {
+        return;
+    }
+    let ctrl = |key: Key| ctx.input_mut(|i| i.consume_key(Modifiers::CTRL, key));
+    if ctrl(Key::O) {
+        desk.asking = Asking::Open(String::new());
+    }
+    if ctrl(Key::S) && desk.session.is_some() {
+        desk.asking = Asking::Save(desk.save_path());
+    }
+    if ctrl(Key::Z) {
+        desk.undo();
+    }
+    if ctrl(Key::Q) {
+        desk.quit = true;
+    }
+    if ctx.input(|i| i.key_pressed(Key::F1)) {
+        desk.help = !desk.help;
+    }
+    if ctx.egui_wants_keyboard_input() || ctx.input(|i| i.modifiers.ctrl) {
+        return;
+    }
+    let pressed = |key: Key| ctx.input(|i| i.key_pressed(key));
+    let many = if ctx.input(|i| i.modifiers.shift) { 100 } else { 1 };
+    if pressed(Key::Space)
+        && let Some(session) = desk.session.clone()
+    {
+        timebar::play(desk, &session.shared().left);
+    }
+    if pressed(Key::ArrowRight) {
+        desk.step(many);
+    }
+    if pressed(Key::ArrowLeft) {
+        desk.step(-many);
+    }
+    if pressed(Key::N) || pressed(Key::P) {
+        desk.jump(pressed(Key::N));
+    }
+    if pressed(Key::Home) {
+        desk.go_to(SimTime::ZERO);
+    }
+    if let (true, Some(end)) = (pressed(Key::End), desk.end()) {
+        desk.go_to(end);
+    }
+    if pressed(Key::Plus) || pressed(Key::Equals) {
+        desk.speed = (desk.speed * 2.0).min(10_000.0);
+    }
+    if pressed(Key::Minus) {
+        desk.speed = (desk.speed / 2.0).max(0.1);
+    }
+    if pressed(Key::B) {
+        let now = desk.now();
+        desk.bookmarks.push(now);
+    }
+    for (key, view) in [
+        (Key::Num1, "overview"),
+        (Key::Num2, "top"),
+        (Key::Num3, "front"),
+        (Key::Num4, "side"),
+        (Key::A, "alarm"),
+    ] {
+        if pressed(key) {
+            desk.view(view);
+        }
+    }
+    if pressed(Key::F) {
+        let picked: Option<Picked> = desk.shown.as_ref().and_then(|s| s.picked);
+        desk.frame(picked);
+    }
+    if pressed(Key::CloseBracket) || pressed(Key::OpenBracket) {
+        desk.pick_next(if pressed(Key::CloseBracket) { 1 } else { -1 });
+    }
+    if pressed(Key::F4) {
+        acts::by_key(desk);
+    }
+    if pressed(Key::Escape) {
+        desk.pick(None);
+        (desk.help, desk.notice) = (false, None);
+    }
+    for (key, dx, dy) in
+        [(Key::W, 0.0, 60.0), (Key::S, 0.0, -60.0), (Key::D, 60.0, 0.0), (Key::E, -60.0, 0.0)]
+    {
+        if pressed(key) {
+            desk.go = None;
+            desk.eye.pan(dx, dy, 700.0);
+        }
+    }
+    for (key, dx) in [(Key::Q, 40.0), (Key::R, -40.0)] {
+        if pressed(key) {
+            desk.go = None;
+            desk.eye.orbit(dx, 0.0);
+        }
+    }
+    for (key, factor) in [(Key::PageUp, 1.25), (Key::PageDown, 0.8)] {
+        if pressed(key) {
+            desk.go = None;
+            desk.eye.zoom(factor);
+        }
+    }
+    scene_keys(desk, &pressed);
+}
+
+fn scene_keys(desk: &mut Desk, pressed: &dyn Fn(Key) -> bool) {
+    let Some(shown) = &mut desk.shown else { return };
+    if pressed(Key::C) && !shown.fields.is_empty() {
+        let at = shown.field.as_ref().and_then(|f| shown.fields.iter().position(|q| *q == f.quantity));
+        let next = shown.fields[at.map_or(0, |a| (a + 1) % shown.fields.len())].clone();
+        shown.colour_by(&next);
+    } else if pressed(Key::L) {
+        shown.arcs = next(shown.arcs);
+    } else if pressed(Key::G) {
+        shown.ghosts = !shown.ghosts;
+    } else if pressed(Key::T) {
+        shown.labels = !shown.labels;
+    } else {
+        return;
+    }
+    desk.touched = true;
+}

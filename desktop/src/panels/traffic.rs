@@ -1,0 +1,42 @@
+//! MQTT messages as they come, filtered by topic.
+
+use super::desk::Desk;
+use crate::{sim::player::Left, stage::show::Picked};
+use egui::{ScrollArea, Ui};
+use twinfleet_engine::message::TopicFilter;
+
+/// The panel.
+pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
+    ui.horizontal(|ui| {
+        let filter = egui::TextEdit::singleline(&mut desk.topic)
+            .hint_text("topic filter: greenhouse/+/#, or any text")
+            .desired_width(260.0);
+        ui.add(filter);
+        ui.label(format!("{} messages", left.messages));
+    });
+    let Some(shown) = desk.shown.clone() else { return };
+    let topic = desk.topic.trim();
+    let filter = TopicFilter::new(topic).ok().filter(TopicFilter::is_wild);
+    let fits = |t: &str| filter.as_ref().map_or_else(|| t.contains(topic), |f| f.matches(t));
+    let heard: Vec<_> =
+        left.traffic.iter().rev().filter(|h| h.t <= shown.t && fits(&h.message.topic)).collect();
+    if heard.is_empty() {
+        ui.label(super::theme::weak("No message fits, or they are older than the last two thousand."));
+    }
+    let height = ui.text_style_height(&egui::TextStyle::Monospace);
+    ScrollArea::vertical().auto_shrink(false).show_rows(ui, height, heard.len(), |ui, rows| {
+        for heard in &heard[rows] {
+            let m = &heard.message;
+            let payload = String::from_utf8_lossy(&m.payload);
+            let text = format!("{:>9.1} s  q{} {}  {payload}", m.sent.as_secs_f64(), m.qos, m.topic);
+            let label = egui::Label::new(egui::RichText::new(text).monospace())
+                .truncate()
+                .sense(egui::Sense::click());
+            let response = ui.add(label).on_hover_text(format!("{}\n{payload}", m.topic));
+            if response.clicked() {
+                let device = shown.fleet.devices.iter().position(|d| d.ordinal == Some(m.publisher));
+                desk.pick(device.map(Picked::Device));
+            }
+        }
+    });
+}

@@ -1,0 +1,296 @@
+//! Pictures without a screen: the scene is drawn into a texture and read back. No display server, no window.
+
+use crate::{
+    args::{Args, Size},
+    failure::{Failure, graphics},
+    settings::Settings,
+    sim::{history::Frame, open::Opened, player::Player},
+    stage::{
+        StagePlugin,
+        camera::{Eye, FOV_Y, View},
+        overlay::{self, EyeQuery},
+        refresh::Ranges,
+        show::{Arcs, Shown},
+    },
+};
+use bevy::{
+    app::PluginsState,
+    camera::{Exposure, RenderTarget},
+    core_pipeline::tonemapping::Tonemapping,
+    prelude::*,
+    render::{
+        RenderPlugin,
+        pipelined_rendering::PipelinedRenderingPlugin,
+        render_resource::{TextureFormat, TextureUsages},
+        settings::{Backends, RenderCreation, WgpuSettings},
+        view::screenshot::{Screenshot, ScreenshotCaptured},
+    },
+    window::ExitCondition,
+    winit::WinitPlugin,
+};
+use bevy_egui::{EguiContexts, EguiPlugin, EguiPrimaryContextPass};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+use twinfleet_engine::time::{SimTime, Span};
+
+/// Frames drawn before one is kept: fonts, meshes and pipelines come in within these.
+const WARM_UP: usize = 5;
+/// Frames to wait for a picture to come back from the graphics card.
+const PATIENCE: usize = 600;
+/// Frames that ranges are taken from.
+const SAMPLE: usize = 48;
+
+/// Draws what the command line asks for.
+///
+/// # Errors
+/// Bad input, or no driver, or a picture that cannot be written.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let file = args.file.as_deref().ok_or_else(|| {
+        Failure::input(
+            "a picture is of a scenario: name a file, or one of those that `twinfleet list scenarios` shows",
+        )
+    })?;
+    let opened = Opened::file(file, &args.sets, args.seed, &args.catalog).map_err(|r| Failure::refused(&r))?;
+    let mut player = Player::new(&opened, args.threads).map_err(Failure::input)?;
+    let end = player.left().end;
+    let shots = shots(args, end, player.left().step_ns)?;
+    let shown = shown(args, opened, &player)?;
+    let mut studio = Studio::new(args.size, shown, args.bare)?;
+    for (t, path) in &shots {
+        player.run_until(*t);
+        studio.show(&player, *t);
+        let view = View::named(&args.view, studio.shown()).map_err(|e| Failure::input(e.0))?;
+        studio.look(view);
+        studio.take(path)?;
+    }
+    Ok(())
+}
+
+/// When to draw, and into which files.
+fn shots(args: &Args, end: SimTime, step_ns: i64) -> Result<Vec<(SimTime, PathBuf)>, Failure> {
+    if let Some(path) = &args.screenshot {
+        if path.extension().is_none_or(|e| !e.eq_ignore_ascii_case("png")) {
+            return Err(Failure::input(format!(
+                "{}: pictures are PNG: end the name with .png",
+                path.display()
+            )));
+        }
+        let t = args.at.unwrap_or(end);
+        if t > end {
+            return Err(Failure::input(format!("--at {t} is after the run's end, {end}")));
+        }
+        return Ok(vec![(t, path.clone())]);
+    }
+    let dir = args.video.as_deref().unwrap_or(Path::new("frames"));
+    std::fs::create_dir_all(dir).map_err(|e| Failure::outside(format!("{}: {e}", dir.display())))?;
+    let (from, to) = (args.from.unwrap_or(SimTime::ZERO), args.to.unwrap_or(end).min(end));
+    if from > to {
+        return Err(Failure::input(format!("a video from {from} to {to} has no pictures")));
+    }
+    let every = args.every.unwrap_or(Span(((to - from).0 / 100).max(step_ns))).0.max(step_ns);
+    let count = (to - from).0 / every + 1;
+    if count > 100_000 {
+        return Err(Failure::input(format!("{count} pictures are too many: name a longer --every")));
+    }
+    let shot = |k: i64| (from + Span(k * every), dir.join(format!("{k:06}.png")));
+    Ok((0..count).map(shot).collect())
+}
+
+fn shown(args: &Args, opened: Opened, player: &Player) -> Result<Shown, Failure> {
+    let frame = player.left().history.last().cloned().unwrap_or_else(|| Arc::new(Frame::empty(0)));
+    let mut shown = Shown::new(opened, frame, 1);
+    let settings = Settings::load();
+    shown.units = settings.units;
+    shown.palette = settings.palette;
+    shown.dark = !args.light;
+    shown.labels = !args.bare;
+    shown.arcs = if args.links { Arcs::All } else { Arcs::Messages };
+    match args.field.as_deref() {
+        None => {}
+        Some("none") => shown.field = None,
+        Some(quantity) => {
+            if !shown.colour_by(quantity) {
+                let near = twinfleet_engine::scenario::diagnostic::near(
+                    quantity,
+                    shown.fields.iter().map(String::as_str),
+                );
+                let near = near.unwrap_or_else(|| format!("it has {}", shown.fields.join(", ")));
+                return Err(Failure::input(format!("nothing here measures `{quantity}`; {near}")));
+            }
+        }
+    }
+    if let Some(id) = &args.hide {
+        let device = shown.fleet.find(id);
+        shown.hidden =
+            Some(device.ok_or_else(|| Failure::input(format!("there is no device `{id}` to hide")))?);
+    }
+    Ok(shown)
+}
+
+/// What the app of pictures draws on top.
+#[derive(Resource)]
+struct Bare(bool);
+
+/// An app that draws into a texture.
+pub struct Studio {
+    app: App,
+    target: Handle<Image>,
+    warm: usize,
+}
+
+impl Studio {
+    /// Sets up the graphics.
+    ///
+    /// # Errors
+    /// When there is no driver.
+    pub fn new(size: Size, shown: Shown, bare: bool) -> Result<Self, Failure> {
+        let (mut app, target) = graphics(|| set_up(size))?;
+        app.insert_resource(ClearColor(back(shown.dark)));
+        app.insert_resource(Bare(bare));
+        app.insert_resource(shown);
+        Ok(Self { app, target, warm: WARM_UP })
+    }
+
+    /// What is shown.
+    pub fn shown(&self) -> &Shown {
+        self.app.world().resource::<Shown>()
+    }
+
+    /// Shows an instant of a run.
+    pub fn show(&mut self, player: &Player, t: SimTime) {
+        let left = player.left();
+        let mut shown = self.app.world_mut().resource_mut::<Shown>();
+        if let Some(frame) = left.history.at(t) {
+            shown.frame = Arc::clone(frame);
+        }
+        shown.t = t;
+        shown.spells = left.spells.at(t).cloned().collect();
+        shown.sample = sample(left.history.frames().filter(|f| f.t <= t).cloned().collect(), SAMPLE);
+        shown.sampled_ns = t.0;
+    }
+
+    /// Looks from there.
+    pub fn look(&mut self, view: View) {
+        let world = self.app.world_mut();
+        let mut eyes = world.query_filtered::<&mut Transform, With<Eye>>();
+        for mut eye in eyes.iter_mut(world) {
+            *eye = view.transform();
+        }
+    }
+
+    /// Draws a frame.
+    pub fn draw(&mut self) {
+        self.app.update();
+    }
+
+    /// Draws, and writes the picture.
+    ///
+    /// # Errors
+    /// When it does not come back, or the file cannot be written.
+    pub fn take(&mut self, path: &Path) -> Result<(), Failure> {
+        // Two frames: the first draws what has changed, for egui paints what the camera saw the frame before.
+        for _ in 0..self.warm {
+            self.app.update();
+        }
+        self.warm = 2;
+        let kept = Arc::new(Mutex::new(None));
+        let into = Arc::clone(&kept);
+        self.app.world_mut().spawn(Screenshot::image(self.target.clone())).observe(
+            move |captured: On<ScreenshotCaptured>| {
+                *into.lock().unwrap_or_else(PoisonError::into_inner) = Some(captured.image.clone());
+            },
+        );
+        for _ in 0..PATIENCE {
+            self.app.update();
+            if let Some(image) = kept.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                return write(image, path);
+            }
+        }
+        Err(Failure::outside("the graphics driver gave no picture back"))
+    }
+}
+
+fn write(image: Image, path: &Path) -> Result<(), Failure> {
+    let wrong =
+        |e: &dyn std::fmt::Display| Failure::outside(format!("{}: cannot be written: {e}", path.display()));
+    let picture = image.try_into_dynamic().map_err(|e| wrong(&e))?.to_rgb8();
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push(".part.png");
+    let aside = path.with_file_name(name);
+    picture.save(&aside).map_err(|e| wrong(&e))?;
+    std::fs::rename(&aside, path).map_err(|e| wrong(&e))
+}
+
+/// Some of them, evenly spread, the last one included.
+pub fn sample(frames: Vec<Arc<Frame>>, most: usize) -> Vec<Arc<Frame>> {
+    let step = frames.len().div_ceil(most.max(1)).max(1);
+    frames.into_iter().rev().step_by(step).collect()
+}
+
+/// The colour behind everything.
+pub const fn back(dark: bool) -> Color {
+    if dark { Color::srgb(0.115, 0.13, 0.155) } else { Color::srgb(0.80, 0.84, 0.88) }
+}
+
+/// Vulkan, Metal or DirectX 12; not OpenGL, whose libraries complain where there is no display.
+pub fn drivers() -> RenderCreation {
+    WgpuSettings { backends: Some(Backends::PRIMARY), ..default() }.into()
+}
+
+fn set_up(size: Size) -> (App, Handle<Image>) {
+    let mut app = App::new();
+    let windowless =
+        WindowPlugin { primary_window: None, exit_condition: ExitCondition::DontExit, ..default() };
+    app.add_plugins(
+        DefaultPlugins
+            .set(windowless)
+            .set(RenderPlugin { synchronous_pipeline_compilation: true, render_creation: drivers(), ..default() })
+            .set(bevy::log::LogPlugin { filter: "error".to_owned(), ..default() })
+            .disable::<WinitPlugin>()
+            .disable::<PipelinedRenderingPlugin>(),
+    )
+    .add_plugins((EguiPlugin::default(), StagePlugin))
+    .add_systems(EguiPrimaryContextPass, paint);
+    while app.plugins_state() == PluginsState::Adding {
+        bevy::tasks::tick_global_task_pools_on_main_thread();
+    }
+    app.finish();
+    app.cleanup();
+    let mut image = Image::new_target_texture(size.0, size.1, TextureFormat::Rgba8UnormSrgb, None);
+    image.texture_descriptor.usage |= TextureUsages::COPY_SRC;
+    let target = app.world_mut().resource_mut::<Assets<Image>>().add(image);
+    let dark = true;
+    app.world_mut().spawn((eye(dark), RenderTarget::Image(target.clone().into()), Msaa::Sample4));
+    (app, target)
+}
+
+/// A camera that looks at the scene. Colours are not tone-mapped: the legend's are the scene's.
+pub fn eye(dark: bool) -> impl Bundle {
+    (
+        Eye,
+        Camera3d::default(),
+        Projection::Perspective(PerspectiveProjection { fov: FOV_Y, near: 0.05, far: 4_000.0, ..default() }),
+        Tonemapping::None,
+        Exposure::default(),
+        DistanceFog {
+            color: back(dark),
+            falloff: FogFalloff::Linear { start: 90.0, end: 400.0 },
+            ..default()
+        },
+        Transform::default(),
+    )
+}
+
+fn paint(
+    mut contexts: EguiContexts,
+    shown: Res<Shown>,
+    ranges: Res<Ranges>,
+    bare: Res<Bare>,
+    eye: EyeQuery,
+) -> Result {
+    let (false, Ok(eye)) = (bare.0, eye.single()) else { return Ok(()) };
+    overlay::paint_whole(contexts.ctx_mut()?, &shown, &ranges, eye);
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! What the user likes, kept between sessions in `settings.json` of the user's configuration folder.
+
+use crate::units::Units;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Colours for figures; all but `Turbo` are told apart by colour-blind eyes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Palette {
+    /// Dark blue to yellow.
+    #[default]
+    Viridis,
+    /// Dark blue to yellow, the same to every kind of eye.
+    Cividis,
+    /// Black through red to white.
+    Inferno,
+    /// The rainbow, with more steps and fewer who can read it.
+    Turbo,
+}
+
+impl Palette {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Viridis, Self::Cividis, Self::Inferno, Self::Turbo];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Viridis => "viridis",
+            Self::Cividis => "cividis",
+            Self::Inferno => "inferno",
+            Self::Turbo => "turbo",
+        }
+    }
+}
+
+/// What is kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Dark or light.
+    pub dark: bool,
+    /// Size of everything in the panels.
+    pub scale: f32,
+    /// Colours of figures.
+    pub palette: Palette,
+    /// Units of choice.
+    pub units: Units,
+    /// Shadows and smooth edges; none: where a graphics card draws.
+    pub fine: Option<bool>,
+    /// Where the panels are.
+    pub layout: Option<egui_tiles::Tree<crate::panels::Pane>>,
+    /// Files opened of late, the last first.
+    pub recent: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            dark: true,
+            scale: 1.0,
+            palette: Palette::default(),
+            units: Units::default(),
+            fine: None,
+            layout: None,
+            recent: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// Those of the last session; the defaults where there are none or they cannot be read.
+    pub fn load() -> Self {
+        let text = path().and_then(|p| std::fs::read_to_string(p).ok());
+        text.and_then(|t| serde_json::from_str(&t).ok()).unwrap_or_default()
+    }
+
+    /// Keeps them. Where that fails nothing else is lost, so the caller may only tell of it.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn save(&self) -> std::io::Result<()> {
+        let Some(path) = path() else { return Ok(()) };
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let text = serde_json::to_string_pretty(self).map_err(std::io::Error::other)?;
+        let aside = path.with_extension("new");
+        std::fs::write(&aside, text)?;
+        std::fs::rename(aside, path)
+    }
+
+    /// Puts a file at the head of those opened of late.
+    pub fn opened(&mut self, file: &str) {
+        self.recent.retain(|f| f != file);
+        self.recent.insert(0, file.to_owned());
+        self.recent.truncate(8);
+    }
+}
+
+/// `$TWINFLEET_SETTINGS`, else `twinfleet/settings.json` in the folder for configuration.
+fn path() -> Option<PathBuf> {
+    if let Some(path) = std::env::var_os("TWINFLEET_SETTINGS") {
+        return Some(path.into());
+    }
+    let folder = std::env::var_os("XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("APPDATA").map(PathBuf::from))
+        .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")))?;
+    Some(folder.join("twinfleet").join("settings.json"))
+}

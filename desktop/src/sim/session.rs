@@ -1,0 +1,184 @@
+//! The player on a thread of its own. Whoever looks sets how far it may go ([`Session::allow`]) and reads what it has left.
+
+use super::{
+    open::Opened,
+    player::{Left, Player},
+};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+        mpsc,
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+use twinfleet_engine::{record::Bucket, run::RunError, signal::SignalId, time::SimTime};
+
+/// What is shared is brought up to date so often.
+const SHARE_EVERY: Duration = Duration::from_millis(25);
+/// Series to plot are brought up to date so often.
+const SERIES_EVERY: Duration = Duration::from_millis(150);
+
+/// What the window reads.
+pub struct Shared {
+    /// What the run has left.
+    pub left: Left,
+    /// Series of the signals that were wanted.
+    pub series: HashMap<SignalId, Arc<Vec<Bucket>>>,
+    /// Signals to have series of.
+    pub wanted: Vec<SignalId>,
+    /// Simulated seconds a second of wall time, of late; 0 while it rests.
+    pub pace: f64,
+    /// Wall time of a tick, of late, [ms].
+    pub tick_ms: f64,
+    /// Why the thread has ended, if by a bug.
+    pub broken: Option<String>,
+}
+
+/// A run on its thread; it ends with its handle.
+pub struct Session {
+    /// The scenario as it runs.
+    pub opened: Opened,
+    /// When it ends.
+    pub end: SimTime,
+    /// Length of a tick, [ns].
+    pub step_ns: i64,
+    shared: Arc<Mutex<Shared>>,
+    goal_ns: Arc<AtomicI64>,
+    stop: Arc<AtomicBool>,
+    wake: Arc<(Mutex<()>, Condvar)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Session {
+    /// Starts a run; it waits at its start until it is allowed further.
+    ///
+    /// # Errors
+    /// Bad input that only setting up can find, or threads that cannot be started.
+    pub fn start(opened: Opened, threads: usize) -> Result<Self, RunError> {
+        let goal_ns = Arc::new(AtomicI64::new(0));
+        let stop = Arc::new(AtomicBool::new(false));
+        let wake = Arc::new((Mutex::new(()), Condvar::new()));
+        let (tell, told) = mpsc::channel();
+        let (goal, ended, woken, own) = (goal_ns.clone(), stop.clone(), wake.clone(), opened.clone());
+        // The world belongs to the thread that made it: its pool counts that one in.
+        let body = move || match Player::new(&own, threads) {
+            Err(error) => drop(tell.send(Err(error))),
+            Ok(player) => {
+                let shared = Arc::new(Mutex::new(Shared::of(&player)));
+                let _ = tell.send(Ok(Arc::clone(&shared)));
+                Worker { player, shared, goal, ended, woken }.work();
+            }
+        };
+        let thread = std::thread::Builder::new().name("twinfleet-run".to_owned()).spawn(body);
+        let thread = thread.map_err(|e| RunError::Threads { threads: 1, why: e.to_string() })?;
+        let shared = told.recv().unwrap_or_else(|_| {
+            Err(RunError::Input("the simulation ended before it began, which is a bug".to_owned()))
+        })?;
+        let (end, step_ns) = {
+            let shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            (shared.left.end, shared.left.step_ns)
+        };
+        Ok(Self { opened, end, step_ns, shared, goal_ns, stop, wake, thread: Some(thread) })
+    }
+
+    /// The run may go on to this instant; never back.
+    pub fn allow(&self, t: SimTime) {
+        if self.goal_ns.fetch_max(t.0, Ordering::Relaxed) < t.0 {
+            self.wake.1.notify_one();
+        }
+    }
+
+    /// What it has left so far.
+    pub fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.wake.1.notify_one();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn of(player: &Player) -> Self {
+        Self {
+            left: player.left().clone(),
+            series: HashMap::new(),
+            wanted: Vec::new(),
+            pace: 0.0,
+            tick_ms: 0.0,
+            broken: None,
+        }
+    }
+}
+
+struct Worker {
+    player: Player,
+    shared: Arc<Mutex<Shared>>,
+    goal: Arc<AtomicI64>,
+    ended: Arc<AtomicBool>,
+    woken: Arc<(Mutex<()>, Condvar)>,
+}
+
+impl Worker {
+    fn work(mut self) {
+        let (mut shared_at, mut series_at) = (Instant::now(), Instant::now());
+        let (mut ticks, mut from) = (0u32, self.player.left().now);
+        while !self.ended.load(Ordering::Relaxed) {
+            let allowed = self.player.left().now.0 < self.goal.load(Ordering::Relaxed);
+            let moved = allowed && self.player.tick();
+            ticks += u32::from(moved);
+            let since = shared_at.elapsed();
+            if since >= SHARE_EVERY || (!moved && ticks > 0) {
+                let series = series_at.elapsed() >= SERIES_EVERY || !moved;
+                let span_s = (self.player.left().now - from).as_secs_f64();
+                self.share(ticks, since, span_s, series);
+                if series {
+                    series_at = Instant::now();
+                }
+                (ticks, from, shared_at) = (0, self.player.left().now, Instant::now());
+            }
+            if !moved {
+                self.rest();
+            }
+        }
+    }
+
+    fn share(&self, ticks: u32, wall: Duration, span_s: f64, series: bool) {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let wall_s = wall.as_secs_f64().max(1e-9);
+        shared.pace = if ticks == 0 { 0.0 } else { 0.7 * shared.pace + 0.3 * span_s / wall_s };
+        if ticks > 0 {
+            shared.tick_ms = wall_s * 1e3 / f64::from(ticks);
+        }
+        let left = self.player.left();
+        shared.left.take_from(left);
+        if series {
+            let wanted = std::mem::take(&mut shared.wanted);
+            shared.series = wanted.iter().map(|id| (*id, Arc::new(self.player.series(*id)))).collect();
+            shared.wanted = wanted;
+        }
+    }
+
+    /// Waits for more to do; now and then, series that are newly wanted are handed over.
+    fn rest(&self) {
+        let guard = self.woken.0.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.woken.1.wait_timeout(guard, Duration::from_millis(40)));
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.pace = 0.0;
+        let missing: Vec<SignalId> =
+            shared.wanted.iter().filter(|id| !shared.series.contains_key(id)).copied().collect();
+        for id in missing {
+            let series = Arc::new(self.player.series(id));
+            shared.series.insert(id, series);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Links as arcs from each device to the broker; a message under way is a bright stretch that runs along its arc.
+
+use super::{
+    layout::from_world,
+    palette,
+    refresh::device_place,
+    show::{Arcs, Picked, Shown},
+};
+use bevy::prelude::*;
+use twinfleet_engine::time::SimTime;
+
+/// Points of an arc.
+const POINTS: usize = 18;
+/// Arcs drawn at most: beyond, they tell nothing.
+const MOST: usize = 400;
+
+/// Lines that are seen from across the room.
+pub fn thick_lines(mut store: ResMut<GizmoConfigStore>) {
+    let (config, _) = store.config_mut::<DefaultGizmoConfigGroup>();
+    config.line.width = 2.2;
+}
+
+/// Draws the arcs and the frame around what is picked.
+pub fn draw(mut gizmos: Gizmos, shown: Res<Shown>) {
+    let hub = shown.layout.hub + Vec3::Y * 1.6;
+    let step_s = (shown.opened.plan.scenario.step.as_secs_f64()).max(1e-3);
+    let lasting_s = (step_s * 2.0).max(0.6);
+    let mut drawn = 0;
+    for (index, device) in shown.fleet.devices.iter().enumerate() {
+        let Some(ordinal) = device.ordinal.filter(|_| shown.hidden != Some(index)) else { continue };
+        let picked = shown.picked == Some(Picked::Device(index));
+        let sent = shown.frame.sent.get(ordinal as usize).copied().unwrap_or(SimTime::NEVER);
+        let age_s = if sent == SimTime::NEVER { f64::INFINITY } else { (shown.t - sent).as_secs_f64() };
+        let fresh = (1.0 - age_s / lasting_s).clamp(0.0, 1.0) as f32;
+        let all = shown.arcs == Arcs::All || picked;
+        if drawn == MOST || shown.arcs == Arcs::None && !picked || fresh == 0.0 && !all {
+            continue;
+        }
+        drawn += 1;
+        let from = device_place(&shown, index) + Vec3::Y * 0.25;
+        let down = shown.spells.iter().any(|s| s.what == "gap" && s.subject == device.id);
+        let color = palette::srgb(if down { palette::OUTAGE } else { palette::MESSAGE });
+        let head = 1.0 - fresh;
+        let points = (0..=POINTS).map(|k| {
+            let u = k as f32 / POINTS as f32;
+            // Brightest where the message is.
+            let near = (1.0 - (u - head).abs() * 3.0).clamp(0.0, 1.0) * fresh.min(1.0);
+            let alpha = if all { 0.22 } else { 0.10 * fresh } + 0.78 * near;
+            (arc(from, hub, u), color.with_alpha(alpha))
+        });
+        gizmos.linestrip_gradient(points);
+    }
+    joints(&mut gizmos, &shown);
+    if let Some(picked) = shown.picked {
+        let (at, size) = match picked {
+            Picked::Device(d) => (device_place(&shown, d) + Vec3::Y * 0.2, Vec3::new(1.12, 0.45, 1.0)),
+            Picked::Zone(z) => match shown.layout.rooms.iter().find(|r| r.zone == z) {
+                Some(room) => (room.center + Vec3::Y * 0.75, Vec3::new(room.size.x, 1.5, room.size.y)),
+                None => return,
+            },
+        };
+        gizmos.cube(Transform::from_translation(at).with_scale(size), palette::srgb(palette::SELECTED));
+    }
+}
+
+/// What ties bodies together: a rod where their centres are apart.
+fn joints(gizmos: &mut Gizmos, shown: &Shown) {
+    let Some(scene) = &shown.opened.plan.scenario.world.scene else { return };
+    for joint in &scene.joints {
+        let place = |id: &str| {
+            let body = scene.bodies.iter().position(|b| b.id == id)?;
+            Some(shown.layout.bodies + from_world(shown.frame.bodies.get(body)?.position_m))
+        };
+        if let (Some(a), Some(b)) = (place(&joint.between.0), place(&joint.between.1)) {
+            gizmos.line(a, b, Color::srgb(0.75, 0.78, 0.82));
+        }
+    }
+}
+
+fn arc(from: Vec3, to: Vec3, u: f32) -> Vec3 {
+    let rise = (from.distance(to) * 0.22).min(4.0);
+    from.lerp(to, u) + Vec3::Y * (4.0 * u * (1.0 - u) * rise)
+}

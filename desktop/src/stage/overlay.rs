@@ -1,0 +1,217 @@
+//! Names over what they name, and the legend: painted over the 3D view by egui, in the window and in pictures alike.
+
+use super::{
+    camera::Eye,
+    palette,
+    refresh::{Ranges, Spot, class_color, device_place, gravest},
+    show::{Picked, Shown},
+};
+use crate::{
+    sim::spell::{Class, Spell},
+    units::sign,
+};
+use bevy::prelude::*;
+use bevy_egui::egui::{self, Align2, Color32, FontId, Painter, Pos2, Rect, Stroke, StrokeKind, pos2, vec2};
+
+/// Names of devices are shown up to so many; beyond, only of what is picked or wrong.
+const MOST_NAMES: usize = 24;
+
+/// Figures of twins are shown beside their names up to so many twins.
+const MOST_FIGURES: usize = 3;
+
+/// For the panels' colours.
+pub const fn color32([r, g, b]: [u8; 3]) -> Color32 {
+    Color32::from_rgb(r, g, b)
+}
+
+/// Paints names and legend into a rectangle of the screen, where the camera's view is.
+pub fn paint(
+    painter: &Painter,
+    view: Rect,
+    shown: &Shown,
+    ranges: &Ranges,
+    eye: (&Camera, &GlobalTransform),
+) {
+    let painter = painter.with_clip_rect(view);
+    let at = |place: Vec3| {
+        let (camera, transform) = eye;
+        let ndc = camera.world_to_ndc(transform, place).filter(|n| (0.0..=1.0).contains(&n.z))?;
+        let p = view.center() + vec2(ndc.x, -ndc.y) * view.size() * 0.5;
+        // What stands out at the top, such as an alarm's beam from close by, keeps its name at the edge.
+        let edge = pos2(p.x, p.y.max(view.min.y + 62.0));
+        Some(edge).filter(|p| view.contains(*p))
+    };
+    if shown.labels {
+        names(&painter, shown, &at);
+    }
+    legend(&painter, view, shown, ranges);
+}
+
+fn names(painter: &Painter, shown: &Shown, at: &dyn Fn(Vec3) -> Option<Pos2>) {
+    let zones = &shown.opened.plan.scenario.world.zones;
+    for room in &shown.layout.rooms {
+        let edge = room.center + Vec3::new(0.0, 0.0, room.size.y / 2.0);
+        if let Some(p) = at(edge) {
+            let mut text = zones[room.zone].id.clone();
+            let own =
+                shown.field.as_ref().and_then(|f| Some((f, f.zones.get(room.zone).copied().flatten()?)));
+            if let Some((field, value)) = own.and_then(|(f, id)| Some((f, shown.frame.value(id)?))) {
+                text += &format!("  {}", shown.units.figure(f64::from(value), &field.unit));
+            }
+            tag(painter, p + vec2(0.0, 10.0), &text, 15.0, Color32::WHITE, Color32::from_black_alpha(170));
+        }
+    }
+    let wrong = gravest(shown);
+    let few = shown.fleet.devices.len() <= MOST_NAMES;
+    let room = shown.opened.plan.scenario.mirror.len() <= MOST_FIGURES;
+    for (index, device) in shown.fleet.devices.iter().enumerate() {
+        let picked = shown.picked == Some(Picked::Device(index));
+        let spell = wrong.get(&Spot::Device(index));
+        if shown.hidden == Some(index) || !(few || picked || spell.is_some()) {
+            continue;
+        }
+        let lift = match (device.twin.is_some(), spell.map(|s| s.class)) {
+            (_, Some(Class::Alarm)) => 3.25,
+            (_, Some(_)) => 1.75,
+            (true, None) => 1.05,
+            (false, None) => 0.42,
+        };
+        let Some(p) = at(device_place(shown, index) + Vec3::Y * lift) else { continue };
+        let back = spell.map_or(Color32::from_black_alpha(150), |s| color32(class_color(s.class)));
+        let ink =
+            if spell.is_some_and(|s| s.class == Class::Injected) { Color32::BLACK } else { Color32::WHITE };
+        let mut text = device.id.clone();
+        if let Some(spell) = spell {
+            text += &format!(": {}", says(spell));
+        }
+        let size = if spell.is_some() || picked { 14.0 } else { 12.5 };
+        tag(painter, p, &text, size, ink, back);
+        if room || picked {
+            figures(painter, shown, index, p + vec2(0.0, size + 7.0));
+        }
+    }
+}
+
+/// What a spell says, in a few words.
+pub fn says(spell: &Spell) -> String {
+    let what = spell.what.replace('_', " ");
+    let part = if spell.part.is_empty() || spell.part == "device.stream" { "" } else { spell.part.as_str() };
+    match (spell.class, part) {
+        (Class::Injected, "") => format!("{what} put in"),
+        (Class::Injected, part) => format!("{what} put in ({part})"),
+        (Class::Outage, _) | (_, "") => what,
+        (_, part) => format!("{what} ({part})"),
+    }
+}
+
+/// A twin's figures beside its physical's.
+fn figures(painter: &Painter, shown: &Shown, index: usize, p: Pos2) {
+    let device = &shown.fleet.devices[index];
+    let Some(twin) = device.twin.filter(|_| shown.ghosts) else { return };
+    let mut p = p;
+    for pair in shown.fleet.pairs(twin).iter().take(2) {
+        let (Some(real), Some(held)) = (shown.frame.value(pair.reported), shown.frame.value(pair.estimate))
+        else {
+            continue;
+        };
+        let figure = |v: f32| shown.units.figure(f64::from(v), &pair.unit);
+        let text = format!("{}  {}   twin {}", pair.name, figure(real), figure(held));
+        tag(painter, p, &text, 12.0, Color32::from_gray(235), Color32::from_black_alpha(150));
+        p.y += 18.0;
+    }
+}
+
+fn tag(painter: &Painter, center: Pos2, text: &str, size: f32, ink: Color32, back: Color32) {
+    let galley = painter.layout_no_wrap(text.to_owned(), FontId::proportional(size), ink);
+    let rect = Rect::from_center_size(center, galley.size() + vec2(10.0, 4.0));
+    painter.rect_filled(rect, 4.0, back);
+    painter.galley(rect.min + vec2(5.0, 2.0), galley, ink);
+}
+
+fn legend(painter: &Painter, view: Rect, shown: &Shown, ranges: &Ranges) {
+    let mut lines: Vec<(Color32, &str)> = Vec::new();
+    let has = |class: Class| shown.spells.iter().any(|s| s.class == class);
+    if has(Class::Alarm) {
+        lines.push((color32(palette::ALARM), "alarm of a twin"));
+    }
+    if has(Class::Injected) {
+        lines.push((color32(palette::INJECTED), "put in by the timeline"));
+    }
+    if has(Class::Outage) {
+        lines.push((color32(palette::OUTAGE), "no power or no link"));
+    }
+    lines.push((color32(palette::MESSAGE), "message"));
+    let (width, bar) = (210.0, 14.0);
+    let field = shown.field.as_ref().zip(ranges.field);
+    let twins = shown.ghosts && !shown.opened.plan.scenario.mirror.is_empty();
+    let height = 12.0
+        + if field.is_some() { 58.0 } else { 0.0 }
+        + if twins { 58.0 } else { 0.0 }
+        + lines.len() as f32 * 18.0;
+    let rect =
+        Rect::from_min_size(view.left_bottom() + vec2(14.0, -14.0 - height), vec2(width + 24.0, height));
+    painter.rect_filled(rect, 7.0, Color32::from_black_alpha(165));
+    let font = FontId::proportional(12.5);
+    let mut y = rect.min.y + 8.0;
+    let x = rect.min.x + 12.0;
+    let white = Color32::from_gray(240);
+    let gradient = |y: f32, title: &str, marks: [String; 3], color: &dyn Fn(f32) -> [u8; 3]| {
+        painter.text(pos2(x, y), Align2::LEFT_TOP, title, font.clone(), white);
+        let steps = 70;
+        for k in 0..steps {
+            let share = k as f32 / (steps - 1) as f32;
+            let cell = Rect::from_min_size(
+                pos2(x + width * k as f32 / steps as f32, y + 18.0),
+                vec2(width / steps as f32 + 0.6, bar),
+            );
+            painter.rect_filled(cell, 0.0, color32(color(share)));
+        }
+        let frame = Rect::from_min_size(pos2(x, y + 18.0), vec2(width, bar));
+        painter.rect_stroke(frame, 0.0, Stroke::new(1.0, Color32::from_gray(120)), StrokeKind::Outside);
+        for (share, mark) in [0.0, 0.5, 1.0].into_iter().zip(marks) {
+            let align = [Align2::LEFT_TOP, Align2::CENTER_TOP, Align2::RIGHT_TOP][(share * 2.0) as usize];
+            let p = pos2(x + width * share, y + 18.0 + bar + 2.0);
+            painter.text(p, align, mark, FontId::proportional(11.5), white);
+        }
+    };
+    if let Some((field, (low, high))) = field {
+        let units = &shown.units;
+        let title = format!("{} [{}]", field.quantity.replace('_', " "), sign(&units.shown(&field.unit)));
+        let mark = |v: f32| crate::units::number(units.value(f64::from(v), &field.unit));
+        gradient(y, title.trim_end_matches(" []"), [mark(low), mark((low + high) / 2.0), mark(high)], &|s| {
+            palette::color(shown.palette, s)
+        });
+        y += 58.0;
+    }
+    if twins {
+        let marks = ["−5 σ", "0", "+5 σ"].map(str::to_owned);
+        gradient(y, "physical above, below its twin", marks, &|s| palette::residual(s * 2.0 - 1.0));
+        y += 58.0;
+    }
+    for (color, text) in lines {
+        painter.circle_filled(pos2(x + 6.0, y + 8.0), 5.0, color);
+        painter.text(pos2(x + 18.0, y), Align2::LEFT_TOP, text, font.clone(), white);
+        y += 18.0;
+    }
+}
+
+/// The title of a picture: which scenario, when, what wall clock.
+pub fn title(painter: &Painter, view: Rect, shown: &Shown) {
+    let at = view.left_top() + vec2(14.0, 14.0);
+    let text = format!("{}   t = {}", shown.opened.title, shown.t);
+    let galley = painter.layout_no_wrap(text, FontId::proportional(16.0), Color32::WHITE);
+    let rect = Rect::from_min_size(at, galley.size() + vec2(16.0, 10.0));
+    painter.rect_filled(rect, 6.0, Color32::from_black_alpha(165));
+    painter.galley(rect.min + vec2(8.0, 5.0), galley, Color32::WHITE);
+}
+
+/// The camera that looks at the scene.
+pub type EyeQuery<'w, 's> = Query<'w, 's, (&'static Camera, &'static GlobalTransform), With<Eye>>;
+
+/// Paints into the whole of egui's screen.
+pub fn paint_whole(ctx: &egui::Context, shown: &Shown, ranges: &Ranges, eye: (&Camera, &GlobalTransform)) {
+    let painter = ctx.layer_painter(egui::LayerId::background());
+    let view = ctx.viewport_rect();
+    paint(&painter, view, shown, ranges, eye);
+    title(&painter, view, shown);
+}

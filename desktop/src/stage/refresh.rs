@@ -1,0 +1,513 @@
+//! Entities follow the frame that is shown: floors and pads take the field's colours, bodies move, ghosts part from their
+//! physicals, actuators glow, halos stand over what is wrong.
+
+use super::{
+    build::{ActuatorOf, BoardOf, BodyOf, Built, Column, Floor, GhostOf, Pads, Sun, Wall},
+    layout::{BOARD_SCALE, BODY_SCALE, from_world},
+    palette,
+    show::Shown,
+};
+use crate::{
+    fleet::{Device, Look, Pair},
+    sim::{
+        history::{Frame, Pose},
+        spell::{Class, Spell},
+    },
+};
+use bevy::prelude::*;
+use std::collections::BTreeMap;
+use twinfleet_engine::environment::OUTSIDE_CHANNELS;
+
+/// Highest column.
+const COLUMN: f32 = 1.6;
+/// A residual of so many standard deviations has the palette's last colour.
+const SIGMAS: f32 = 5.0;
+/// From here on a board is drawn from afar.
+const FAR: f32 = 22.0;
+
+/// What the colours and columns reach from and to.
+#[derive(Resource, Default)]
+pub struct Ranges {
+    of: Option<(u64, i64, Option<String>)>,
+    /// The field's.
+    pub field: Option<(f32, f32)>,
+    /// By twin and pair.
+    pub pairs: Vec<Vec<(f32, f32)>>,
+}
+
+impl Ranges {
+    /// Where a value is in the field's range, 0–1.
+    pub fn share(&self, value: f32) -> f32 {
+        let Some((low, high)) = self.field else { return 0.5 };
+        if high > low { (value - low) / (high - low) } else { 0.5 }
+    }
+}
+
+/// Takes ranges from the sample of frames.
+pub fn ranges(shown: Option<Res<Shown>>, mut ranges: ResMut<Ranges>) {
+    let Some(shown) = shown else { return };
+    let key = (shown.generation, shown.sampled_ns, shown.field.as_ref().map(|f| f.quantity.clone()));
+    if ranges.of.as_ref() == Some(&key) {
+        return;
+    }
+    ranges.of = Some(key);
+    let over = |ids: &[twinfleet_engine::signal::SignalId], frames: &[std::sync::Arc<Frame>]| {
+        let values = frames.iter().flat_map(|f| ids.iter().filter_map(|id| f.value(*id)));
+        values.fold(None, |range: Option<(f32, f32)>, v| {
+            Some(range.map_or((v, v), |(low, high)| (low.min(v), high.max(v))))
+        })
+    };
+    ranges.field = shown.field.as_ref().and_then(|field| {
+        let ids: Vec<_> = field.devices.iter().chain(&field.zones).flatten().copied().collect();
+        // Over the past too, so that colours do not jump as time goes on.
+        let now = over(&ids, std::slice::from_ref(&shown.frame));
+        let all = over(&ids, &shown.sample);
+        let (low, high) = trimmed(&ids, &shown).or(all).or(now)?;
+        Some(rounded(low, high))
+    });
+    let twins = shown.opened.plan.scenario.mirror.len();
+    ranges.pairs = (0..twins)
+        .map(|twin| {
+            let of = |pair: &Pair| {
+                let (low, high) = over(&[pair.reported, pair.estimate], &shown.sample).unwrap_or((0.0, 1.0));
+                rounded(low, high)
+            };
+            shown.fleet.pairs(twin).iter().map(of).collect()
+        })
+        .collect()
+}
+
+/// Without the hundredth at either end, so that one faulty sensor does not wash out all others.
+fn trimmed(ids: &[twinfleet_engine::signal::SignalId], shown: &Shown) -> Option<(f32, f32)> {
+    let mut values: Vec<f32> =
+        shown.sample.iter().flat_map(|f| ids.iter().filter_map(|id| f.value(*id))).collect();
+    if values.len() < 50 {
+        return None;
+    }
+    values.sort_by(f32::total_cmp);
+    let at = |share: f32| values[((values.len() - 1) as f32 * share) as usize];
+    Some((at(0.01), at(0.99)))
+}
+
+/// To round figures, which a legend can bear.
+pub fn rounded(low: f32, high: f32) -> (f32, f32) {
+    let span = (high - low).max(high.abs().max(low.abs()) * 1e-3).max(1e-6);
+    let ten = 10f32.powf(span.log10().floor());
+    let step = [0.1, 0.2, 0.5, 1.0].into_iter().map(|k| k * ten).find(|s| span / s <= 12.0).unwrap_or(ten);
+    ((low / step).floor() * step, (high / step).ceil() * step)
+}
+
+/// Colours the floors by the field: between the devices of the room that read it, by the inverse square of the distance; by
+/// the zone's own value where none does.
+pub fn floors(
+    shown: Res<Shown>,
+    ranges: Res<Ranges>,
+    floors: Query<(&Floor, &Mesh3d)>,
+    mut meshes: ResMut<Assets<Mesh>>,
+) {
+    if !shown.is_changed() && !ranges.is_changed() {
+        return;
+    }
+    for (floor, mesh) in &floors {
+        let room = &shown.layout.rooms[floor.room];
+        let here = |d: &usize| shown.fleet.devices[*d].zone == Some(room.zone) && shown.hidden != Some(*d);
+        let heard: Vec<(Vec3, f32)> = (0..shown.fleet.devices.len())
+            .filter(here)
+            .filter_map(|d| Some((shown.layout.devices[d], shown.value(d)?)))
+            .collect();
+        let own =
+            shown.field.as_ref().and_then(|f| shown.frame.value(f.zones.get(room.zone).copied().flatten()?));
+        let base = if room.planted { [0.145, 0.105, 0.075, 1.0] } else { [0.22, 0.23, 0.25, 1.0] };
+        let color = |point: &Vec3| {
+            let Some(value) = between(point, &heard).or(own).filter(|_| shown.field.is_some()) else {
+                return base;
+            };
+            palette::linear(palette::color(shown.palette, ranges.share(value)))
+        };
+        let colors: Vec<[f32; 4]> = floor.points.iter().map(color).collect();
+        if let Some(mut mesh) = meshes.get_mut(&mesh.0) {
+            mesh.insert_attribute(Mesh::ATTRIBUTE_COLOR, colors);
+        }
+    }
+}
+
+/// Shepard's interpolation.
+fn between(point: &Vec3, heard: &[(Vec3, f32)]) -> Option<f32> {
+    let (mut sum, mut weights) = (0.0, 0.0);
+    for (at, value) in heard {
+        let near = 1.0 / (point.distance_squared(*at) + 0.05);
+        let weight = near * near;
+        sum += weight * value;
+        weights += weight;
+    }
+    (weights > 0.0).then(|| sum / weights)
+}
+
+/// Colours the pads of devices outside rooms.
+pub fn pads(
+    shown: Res<Shown>,
+    ranges: Res<Ranges>,
+    pads: Query<(&Pads, &Mesh3d)>,
+    mut meshes: ResMut<Assets<Mesh>>,
+) {
+    if !shown.is_changed() && !ranges.is_changed() {
+        return;
+    }
+    for (pads, mesh) in &pads {
+        let color = |device: &usize| match shown.value(*device) {
+            Some(value) => palette::linear(palette::color(shown.palette, ranges.share(value))),
+            None => [0.08, 0.09, 0.10, 1.0],
+        };
+        let colors: Vec<[f32; 4]> = pads.0.iter().flat_map(|d| [color(d); 4]).collect();
+        if let Some(mut mesh) = meshes.get_mut(&mesh.0) {
+            mesh.insert_attribute(Mesh::ATTRIBUTE_COLOR, colors);
+        }
+    }
+}
+
+/// A body's place in the scene.
+pub fn placed(pose: &Pose, origin: Vec3) -> Transform {
+    let up = Quat::from_rotation_x(-std::f32::consts::FRAC_PI_2);
+    let rotation = up * Quat::from_array(pose.rotation).normalize() * up.inverse();
+    Transform { translation: origin + from_world(pose.position_m), rotation, scale: Vec3::ONE }
+}
+
+/// A device's place, which moves if it rides on a body.
+pub fn device_place(shown: &Shown, device: usize) -> Vec3 {
+    let body = shown.fleet.devices[device].body.as_ref();
+    let pose = body.and_then(|(b, _)| shown.frame.bodies.get(*b));
+    pose.map_or(shown.layout.devices[device], |p| shown.layout.bodies + from_world(p.position_m))
+}
+
+/// Moves bodies and the boards that ride on them; hides what is hidden.
+pub fn bodies(
+    shown: Res<Shown>,
+    mut bodies: Query<(&BodyOf, &mut Transform), Without<BoardOf>>,
+    mut boards: Query<(&BoardOf, &mut Transform, &mut Visibility), Without<BodyOf>>,
+) {
+    if !shown.is_changed() {
+        return;
+    }
+    for (body, mut transform) in &mut bodies {
+        if let Some(pose) = shown.frame.bodies.get(body.0) {
+            *transform = placed(pose, shown.layout.bodies);
+        }
+    }
+    let scene = shown.opened.plan.scenario.world.scene.as_ref();
+    for (board, mut transform, mut visibility) in &mut boards {
+        let hidden = shown.hidden == Some(board.device);
+        visibility.set_if_neq(if hidden { Visibility::Hidden } else { Visibility::Inherited });
+        let Some((body, mount)) = &shown.fleet.devices[board.device].body else { continue };
+        let (Some(pose), Some(def)) =
+            (shown.frame.bodies.get(*body), scene.and_then(|s| s.bodies.get(*body)))
+        else {
+            continue;
+        };
+        let place = placed(pose, shown.layout.bodies);
+        let (x, y, _) = mount.at_m;
+        let top = half_height(&def.shape) * BODY_SCALE + 0.004;
+        let across = from_world([x as f32, y as f32, 0.0]);
+        transform.translation = place.transform_point(across + Vec3::Y * top);
+        transform.rotation = place.rotation;
+    }
+}
+
+fn half_height(shape: &twinfleet_engine::physics::ShapeDef) -> f32 {
+    use twinfleet_engine::physics::ShapeDef as S;
+    let half = match *shape {
+        S::Box { size_m: (_, _, z) } => z / 2.0,
+        S::Sphere { radius_m } => radius_m,
+        S::Cylinder { length_m, .. } => length_m / 2.0,
+        S::Capsule { radius_m, length_m } => radius_m + length_m / 2.0,
+    };
+    half as f32
+}
+
+/// How far a twin and its physical are apart: the largest residual over the pairs, in standard deviations, and its share of
+/// what the colours reach.
+pub fn parted(shown: &Shown, device: &Device) -> f32 {
+    let Some(twin) = device.twin else { return 0.0 };
+    let share = |pair: &Pair| shown.frame.value(pair.whitened).map(|sigmas| sigmas / SIGMAS);
+    let all = shown.fleet.pairs(twin).iter().filter_map(share);
+    all.fold(0.0, |most: f32, s| if s.abs() > most.abs() { s } else { most }).clamp(-1.0, 1.0)
+}
+
+/// Raises and colours ghosts, sets the columns of both sides.
+pub fn twins(
+    shown: Res<Shown>,
+    ranges: Res<Ranges>,
+    mut ghosts: Query<
+        (&GhostOf, &mut Transform, &mut Visibility, &MeshMaterial3d<StandardMaterial>),
+        Without<Column>,
+    >,
+    mut columns: Query<
+        (&Column, &mut Transform, &mut Visibility, &MeshMaterial3d<StandardMaterial>),
+        Without<GhostOf>,
+    >,
+    mut all: ResMut<Assets<StandardMaterial>>,
+) {
+    if !shown.is_changed() && !ranges.is_changed() {
+        return;
+    }
+    let seen = if shown.ghosts { Visibility::Inherited } else { Visibility::Hidden };
+    for (ghost, mut transform, mut visibility, material) in &mut ghosts {
+        visibility.set_if_neq(seen);
+        let device = &shown.fleet.devices[ghost.device];
+        let apart = parted(&shown, device);
+        let wrong = shown.spells.iter().any(|s| s.class == Class::Alarm && s.subject == device.id);
+        let apart_y = 0.34 + 0.55 * apart.abs().max(if wrong { 0.8 } else { 0.0 });
+        transform.translation = shown.layout.devices[ghost.device] + Vec3::Y * apart_y;
+        let color = if wrong { palette::ALARM } else { palette::residual(apart) };
+        if let Some(mut material) = all.get_mut(&material.0) {
+            material.base_color = palette::srgb(color).with_alpha(0.42);
+        }
+    }
+    for (column, mut transform, mut visibility, material) in &mut columns {
+        visibility.set_if_neq(seen);
+        let device = &shown.fleet.devices[column.device];
+        let Some((twin, pair)) = device.twin.and_then(|t| Some((t, shown.fleet.pairs(t).get(column.pair)?)))
+        else {
+            continue;
+        };
+        let range = ranges.pairs.get(twin).and_then(|p| p.get(column.pair)).copied().unwrap_or((0.0, 1.0));
+        let value = shown.frame.value(if column.twin { pair.estimate } else { pair.reported });
+        let share = value.map_or(0.0, |v| ((v - range.0) / (range.1 - range.0).max(1e-6)).clamp(0.0, 1.3));
+        let height = (0.03 + share * COLUMN).max(0.03);
+        transform.scale.y = height;
+        transform.translation.y = shown.layout.devices[column.device].y + height / 2.0;
+        let color = if column.twin {
+            let sigmas = shown.frame.value(pair.whitened).unwrap_or(0.0);
+            palette::srgb(palette::residual(sigmas / SIGMAS)).with_alpha(0.55)
+        } else {
+            palette::srgb(palette::color(shown.palette, share.min(1.0)))
+        };
+        if let Some(mut material) = all.get_mut(&material.0) {
+            material.base_color = color;
+        }
+    }
+}
+
+/// Actuators glow by their level; fans and vents turn and open.
+pub fn actuators(
+    shown: Res<Shown>,
+    mut actuators: Query<(&ActuatorOf, &mut Transform, &MeshMaterial3d<StandardMaterial>)>,
+    mut all: ResMut<Assets<StandardMaterial>>,
+) {
+    if !shown.is_changed() {
+        return;
+    }
+    for (actuator, mut transform, material) in &mut actuators {
+        let part = &shown.fleet.devices[actuator.device].parts[actuator.part];
+        let level = part.level.and_then(|id| shown.frame.value(id)).unwrap_or(0.0).clamp(0.0, 1.0);
+        let glow = match actuator.look {
+            Look::Heater => LinearRgba::rgb(1.0, 0.22, 0.04),
+            Look::Lamp => LinearRgba::rgb(0.9, 0.75, 0.3),
+            Look::Valve => LinearRgba::rgb(0.05, 0.3, 0.8),
+            _ => LinearRgba::rgb(0.1, 0.45, 0.5),
+        };
+        if let Some(mut material) = all.get_mut(&material.0) {
+            material.emissive = glow * (level * 0.9);
+        }
+        transform.rotation = match actuator.look {
+            Look::Fan => {
+                Quat::from_rotation_y((shown.t.as_secs_f64() * 2.3).rem_euclid(6.283) as f32 * level.signum())
+            }
+            Look::Vent => Quat::from_rotation_x(-0.9 * level),
+            _ => Quat::IDENTITY,
+        };
+    }
+}
+
+/// A halo over something that is wrong.
+#[derive(Component)]
+pub struct Halo;
+
+/// The most grave spell of each device and zone.
+pub fn gravest(shown: &Shown) -> BTreeMap<Spot, &Spell> {
+    let mut by: BTreeMap<Spot, &Spell> = BTreeMap::new();
+    for spell in &shown.spells {
+        let zones = &shown.opened.plan.scenario.world.zones;
+        let at = match shown.fleet.find(&spell.subject) {
+            Some(device) => Spot::Device(device),
+            None => match zones.iter().position(|z| z.id == spell.subject) {
+                Some(zone) => Spot::Zone(zone),
+                None => continue,
+            },
+        };
+        let entry = by.entry(at).or_insert(spell);
+        if spell.class > entry.class {
+            *entry = spell;
+        }
+    }
+    by
+}
+
+/// A device or zone, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Spot {
+    /// A device by its index.
+    Device(usize),
+    /// A zone by its index.
+    Zone(usize),
+}
+
+/// The colour of a class.
+pub const fn class_color(class: Class) -> [u8; 3] {
+    match class {
+        Class::Alarm => palette::ALARM,
+        Class::Injected => palette::INJECTED,
+        Class::Outage => palette::OUTAGE,
+    }
+}
+
+/// What all halos share.
+#[derive(Resource)]
+pub struct HaloParts {
+    ring: Handle<Mesh>,
+    thin: Handle<Mesh>,
+    wide: Handle<Mesh>,
+    beam: Handle<Mesh>,
+    solid: [Handle<StandardMaterial>; 3],
+    sheer: [Handle<StandardMaterial>; 3],
+}
+
+impl FromWorld for HaloParts {
+    fn from_world(world: &mut World) -> Self {
+        let mut meshes = world.resource_mut::<Assets<Mesh>>();
+        let ring = meshes.add(Torus { minor_radius: 0.042, major_radius: 0.56 });
+        let thin = meshes.add(Torus { minor_radius: 0.022, major_radius: 0.56 });
+        let wide = meshes.add(Torus { minor_radius: 0.006, major_radius: 0.56 });
+        let beam = meshes.add(Cylinder::new(0.035, 1.0));
+        let mut all = world.resource_mut::<Assets<StandardMaterial>>();
+        let mut of = |class: Class, alpha: f32| {
+            all.add(StandardMaterial {
+                base_color: palette::srgb(class_color(class)).with_alpha(alpha),
+                alpha_mode: if alpha < 1.0 { AlphaMode::Blend } else { AlphaMode::Opaque },
+                unlit: true,
+                ..default()
+            })
+        };
+        let classes = [Class::Injected, Class::Outage, Class::Alarm];
+        Self { ring, thin, wide, beam, solid: classes.map(|c| of(c, 1.0)), sheer: classes.map(|c| of(c, 0.35)) }
+    }
+}
+
+/// Puts halos where they belong.
+pub fn halos(
+    mut commands: Commands,
+    shown: Res<Shown>,
+    parts: Local<HaloParts>,
+    old: Query<Entity, With<Halo>>,
+) {
+    if !shown.is_changed() {
+        return;
+    }
+    for entity in &old {
+        commands.entity(entity).despawn();
+    }
+    for (at, spell) in gravest(&shown) {
+        let class = spell.class as usize;
+        let (place, size) = match at {
+            Spot::Device(d) if shown.hidden == Some(d) => continue,
+            Spot::Device(d) => {
+                let size = if shown.fleet.devices[d].twin.is_some() { 1.5 } else { 1.0 };
+                (device_place(&shown, d), size)
+            }
+            Spot::Zone(z) => match shown.layout.rooms.iter().find(|r| r.zone == z) {
+                Some(room) => (room.center, room.size.min_element() * 0.8),
+                None => continue,
+            },
+        };
+        let grave = spell.class == Class::Alarm;
+        let mesh = match (at, grave) {
+            (Spot::Zone(_), _) => &parts.wide,
+            (_, true) => &parts.ring,
+            (_, false) => &parts.thin,
+        };
+        let transform =
+            Transform::from_translation(place + Vec3::Y * 0.08).with_scale(Vec3::new(size, 1.0, size));
+        let still = (Built, Halo, bevy::light::NotShadowCaster);
+        commands.spawn((still, Mesh3d(mesh.clone()), MeshMaterial3d(parts.solid[class].clone()), transform));
+        let tall = if grave { 3.2 } else { 1.7 };
+        let beam =
+            Transform::from_translation(place + Vec3::Y * tall / 2.0).with_scale(Vec3::new(1.0, tall, 1.0));
+        let still = (Built, Halo, bevy::light::NotShadowCaster);
+        commands.spawn((still, Mesh3d(parts.beam.clone()), MeshMaterial3d(parts.sheer[class].clone()), beam));
+    }
+}
+
+/// Cuts away the walls that stand between the camera and their room.
+pub fn walls(
+    camera: Query<&GlobalTransform, With<super::camera::Eye>>,
+    mut walls: Query<(&Wall, &Transform, &mut Visibility)>,
+) {
+    let Some(eye) = camera.iter().next() else { return };
+    for (wall, place, mut visibility) in &mut walls {
+        let before = wall.outward.dot(eye.translation() - place.translation) > 0.0;
+        let seen = if before == wall.sill { Visibility::Inherited } else { Visibility::Hidden };
+        visibility.set_if_neq(seen);
+    }
+}
+
+/// Boards far away have fewer triangles.
+pub fn detail(
+    camera: Query<&GlobalTransform, (With<super::camera::Eye>, Changed<GlobalTransform>)>,
+    mut boards: Query<(&BoardOf, &GlobalTransform, &mut Mesh3d)>,
+) {
+    let Some(eye) = camera.iter().next() else { return };
+    for (board, place, mut mesh) in &mut boards {
+        let far = eye.translation().distance_squared(place.translation()) > FAR * FAR;
+        let wanted = if far { &board.far } else { &board.full };
+        if mesh.0 != *wanted {
+            mesh.0 = wanted.clone();
+        }
+    }
+}
+
+/// The sun of the scenario's day dims ours a little.
+pub fn daylight(shown: Res<Shown>, mut sun: Query<&mut DirectionalLight, With<Sun>>) {
+    if !shown.is_changed() {
+        return;
+    }
+    let plan = &shown.opened.plan;
+    let day = plan.scenario.world.weather.as_ref().and_then(|_| {
+        let at = OUTSIDE_CHANNELS.iter().position(|(q, _)| *q == "irradiance")?;
+        shown.frame.value(plan.signals.id(plan.outside_block, 0, at as u32))
+    });
+    let share = day.map_or(1.0, |w_m2| 0.62 + 0.38 * (w_m2 / 500.0).clamp(0.0, 1.0));
+    for mut sun in &mut sun {
+        sun.illuminance = 2_700.0 * share;
+        sun.color = if share < 0.7 { Color::srgb(0.80, 0.87, 1.0) } else { Color::srgb(1.0, 0.98, 0.94) };
+    }
+}
+
+/// Size of a board in the scene, for picking and framing.
+pub const BOARD_REACH: f32 = 0.05 * BOARD_SCALE;
+
+/// Ground, sky and haze are of one colour, so that the ground has no end.
+pub fn tones(
+    shown: Res<Shown>,
+    materials: Res<super::build::Materials>,
+    mut all: ResMut<Assets<StandardMaterial>>,
+    mut clear: ResMut<ClearColor>,
+    mut eyes: Query<&mut DistanceFog, With<super::camera::Eye>>,
+) {
+    if !shown.is_changed() {
+        return;
+    }
+    let back = crate::picture::back(shown.dark);
+    let radius = shown.layout.radius();
+    if clear.0 != back {
+        clear.0 = back;
+    }
+    let ground = if shown.dark { Color::srgb(0.15, 0.17, 0.20) } else { Color::srgb(0.74, 0.78, 0.82) };
+    if all.get(&materials.ground).is_some_and(|m| m.base_color != ground)
+        && let Some(mut material) = all.get_mut(&materials.ground)
+    {
+        material.base_color = ground;
+    }
+    for mut fog in &mut eyes {
+        fog.color = back;
+        fog.falloff = FogFalloff::Linear { start: radius * 3.4, end: radius * 9.0 + 20.0 };
+    }
+}

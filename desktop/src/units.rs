@@ -1,0 +1,103 @@
+//! Figures as the user likes them: units of choice, signs as people write them.
+//!
+//! ```
+//! use twinfleet_desktop::units::Units;
+//! let units = Units { temperature: "degF".into(), ..Units::default() };
+//! assert_eq!(units.figure(20.0, "degC"), "68.0 °F");
+//! assert_eq!(Units::default().figure(55.25, "percent"), "55.3 %");
+//! ```
+
+use serde::{Deserialize, Serialize};
+use twinfleet_engine::units::{self, Dimension};
+
+/// Units of choice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Units {
+    /// Of temperatures: `degC`, `degF`, `K`.
+    pub temperature: String,
+    /// Of pressures: `hPa`, `kPa`, `mmHg`.
+    pub pressure: String,
+    /// Of speeds: `m/s`, `km/h`.
+    pub speed: String,
+    /// Of angles: `rad`, `deg`.
+    pub angle: String,
+}
+
+impl Default for Units {
+    fn default() -> Self {
+        let [temperature, pressure, speed, angle] = ["degC", "hPa", "m/s", "rad"].map(str::to_owned);
+        Self { temperature, pressure, speed, angle }
+    }
+}
+
+impl Units {
+    /// The unit that values of this one are shown in.
+    pub fn shown(&self, unit: &str) -> String {
+        let wanted = match units::find(unit).map(|u| u.dimension) {
+            Some(Dimension::Temperature) => &self.temperature,
+            Some(Dimension::Pressure) => &self.pressure,
+            Some(Dimension::Speed) => &self.speed,
+            Some(Dimension::Angle) => &self.angle,
+            _ => return unit.to_owned(),
+        };
+        wanted.clone()
+    }
+
+    /// A value in the unit that it is shown in.
+    pub fn value(&self, value: f64, unit: &str) -> f64 {
+        let (from, to) = (units::find(unit), units::find(&self.shown(unit)));
+        from.zip(to).and_then(|(from, to)| from.convert(value, to)).unwrap_or(value)
+    }
+
+    /// A difference of two values, which has no zero of its own.
+    pub fn difference(&self, value: f64, unit: &str) -> f64 {
+        self.value(value, unit) - self.value(0.0, unit)
+    }
+
+    /// A value with its unit.
+    pub fn figure(&self, value: f64, unit: &str) -> String {
+        let text = number(self.value(value, unit));
+        let shown = self.shown(unit);
+        let sign = sign(&shown);
+        if sign.is_empty() { text } else { format!("{text} {sign}") }
+    }
+}
+
+/// A number with as many digits as a look can take in.
+pub fn number(value: f64) -> String {
+    let size = value.abs();
+    if !value.is_finite() {
+        "–".to_owned()
+    } else if size >= 100_000.0 {
+        format!("{value:.3e}")
+    } else if size >= 1_000.0 {
+        format!("{value:.0}")
+    } else if size >= 10.0 || value == 0.0 {
+        format!("{value:.1}")
+    } else if size >= 0.01 {
+        format!("{value:.2}")
+    } else {
+        format!("{value:.1e}")
+    }
+}
+
+/// A unit as people write it.
+pub fn sign(symbol: &str) -> &str {
+    match symbol {
+        "degC" => "°C",
+        "degF" => "°F",
+        "percent" => "%",
+        "deg" => "°",
+        "deg/s" => "°/s",
+        "m/s2" => "m/s²",
+        "W/m2" => "W/m²",
+        "ug/m3" => "µg/m³",
+        "g/m3" => "g/m³",
+        "uT" => "µT",
+        "uA" => "µA",
+        "ohm" => "Ω",
+        "none" | "ratio" => "",
+        other => other,
+    }
+}

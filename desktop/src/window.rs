@@ -1,0 +1,281 @@
+//! The window: Bevy draws the scene, egui the panels; the desk ties both to the run.
+
+use crate::{
+    args::Args,
+    failure::{Failure, graphics},
+    panels::{desk::Desk, shell, start, theme},
+    picture::{drivers, eye},
+    settings::Settings,
+    sim::open::shipped,
+    stage::{StagePlugin, camera::Eye, overlay, refresh::Ranges, show::Shown},
+};
+use bevy::{
+    app::AppExit,
+    asset::RenderAssetUsages,
+    camera::{CameraOutputMode, Viewport, visibility::RenderLayers},
+    image::{CompressedImageFormats, ImageSampler, ImageType},
+    prelude::*,
+    render::{
+        RenderPlugin,
+        render_resource::BlendState,
+        renderer::RenderAdapterInfo,
+        view::screenshot::{Screenshot, save_to_disk},
+    },
+    window::{PrimaryWindow, WindowCloseRequested},
+    winit::{UpdateMode, WinitSettings},
+};
+use bevy_egui::{
+    EguiContexts, EguiGlobalSettings, EguiPlugin, EguiPrimaryContextPass, PrimaryEguiContext, egui,
+};
+use std::time::Duration;
+
+/// How long a window rests that shows nothing new.
+const REST: Duration = Duration::from_millis(120);
+
+/// Opens the window and stays until it is closed.
+///
+/// # Errors
+/// Bad input on the command line, or no driver, or no display.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    if std::env::var_os("DISPLAY").is_none() && cfg!(all(unix, not(target_os = "macos"))) {
+        return Err(Failure::outside(
+            "there is no display: $DISPLAY is not set\n  for a picture without a screen, add --screenshot OUT.png",
+        ));
+    }
+    let mut desk = Desk::new(Settings::load());
+    (desk.threads, desk.seed, desk.catalog) = (args.threads, args.seed, args.catalog.clone());
+    desk.sets.clone_from(&args.sets);
+    if args.light {
+        desk.settings.dark = false;
+    }
+    if let Some(file) = &args.file {
+        desk.open(file);
+        if let Some((_, text)) = &desk.refused {
+            return Err(Failure::input(text));
+        }
+        if let Some(t) = args.at {
+            desk.go_to(t);
+        }
+        if let Some(shown) = &mut desk.shown {
+            match args.field.as_deref() {
+                None => {}
+                Some("none") => shown.field = None,
+                Some(quantity) => {
+                    if !shown.colour_by(quantity) {
+                        return Err(Failure::input(format!(
+                            "nothing here measures `{quantity}`; it has {}",
+                            shown.fields.join(", ")
+                        )));
+                    }
+                }
+            }
+        }
+        if args.view != "overview" {
+            desk.view(&args.view);
+        }
+    }
+    let mut app = graphics(set_up)?;
+    app.insert_resource(At(desk));
+    match app.run() {
+        AppExit::Success => Ok(()),
+        AppExit::Error(code) => Err(Failure::outside(format!("the window ended with {code}"))),
+    }
+}
+
+/// The desk within the app.
+#[derive(Resource)]
+struct At(Desk);
+
+/// Pictures of the start page.
+#[derive(Resource, Default)]
+struct Previews(start::Pictures, bool);
+
+fn set_up() -> App {
+    let mut app = App::new();
+    let window = Window {
+        title: "Twinfleet".to_owned(),
+        name: Some("twinfleet-desktop".to_owned()),
+        resolution: (1440, 900).into(),
+        ..default()
+    };
+    app.add_plugins(
+        DefaultPlugins
+            .set(WindowPlugin { primary_window: Some(window), close_when_requested: false, ..default() })
+            .set(RenderPlugin { render_creation: drivers(), ..default() })
+            .set(bevy::log::LogPlugin { filter: "error".to_owned(), ..default() }),
+    )
+    .add_plugins((EguiPlugin::default(), StagePlugin))
+    .init_resource::<Previews>()
+    .add_systems(PreStartup, cameras.before(bevy_egui::EguiStartupSet::InitContexts))
+    .add_systems(First, drive)
+    .add_systems(Update, (look, close, pace, snap))
+    .add_systems(EguiPrimaryContextPass, panels);
+    app
+}
+
+fn cameras(mut commands: Commands, mut settings: ResMut<EguiGlobalSettings>) {
+    settings.auto_create_primary_context = false;
+    commands.spawn((eye(true), Msaa::Off));
+    commands.spawn((
+        PrimaryEguiContext,
+        Camera2d,
+        RenderLayers::none(),
+        Msaa::Off,
+        Camera {
+            order: 1,
+            output_mode: CameraOutputMode::Write {
+                blend_state: Some(BlendState::ALPHA_BLENDING),
+                clear_color: ClearColorConfig::None,
+            },
+            clear_color: ClearColorConfig::Custom(Color::NONE),
+            ..default()
+        },
+    ));
+}
+
+/// Time goes on, and the scene is told what to show.
+fn drive(mut commands: Commands, mut at: ResMut<At>, time: Res<Time<Real>>) {
+    let desk = &mut at.0;
+    desk.advance(time.delta_secs_f64());
+    if !std::mem::take(&mut desk.touched) {
+        return;
+    }
+    match &desk.shown {
+        Some(shown) => commands.insert_resource(shown.clone()),
+        None => commands.remove_resource::<Shown>(),
+    }
+}
+
+fn panels(
+    mut contexts: EguiContexts,
+    mut at: ResMut<At>,
+    mut previews: ResMut<Previews>,
+    ranges: Res<Ranges>,
+    eyes: Query<(&Camera, &GlobalTransform), With<Eye>>,
+) -> Result {
+    let desk = &mut at.0;
+    let ctx = contexts.ctx_mut()?.clone();
+    theme::apply(&ctx, desk.settings.dark);
+    // A change while the slider is dragged would move it from under the pointer.
+    if !ctx.input(|i| i.pointer.any_down()) && ctx.zoom_factor() != desk.settings.scale {
+        ctx.set_zoom_factor(desk.settings.scale);
+    }
+    desk.points = ctx.pixels_per_point();
+    if !previews.1 {
+        *previews = Previews(pictures(&ctx), true);
+    }
+    let whole = egui::UiBuilder::new().layer_id(egui::LayerId::background()).max_rect(ctx.viewport_rect());
+    let mut ui = egui::Ui::new(ctx.clone(), "desk".into(), whole);
+    shell::show(&mut ui, desk, &previews.0);
+    if let (Some(shown), Some(eye), true) = (&desk.shown, eyes.iter().next(), desk.scene_rect.is_positive()) {
+        let painter = ctx.layer_painter(egui::LayerId::background());
+        overlay::paint(&painter, desk.scene_rect, shown, &ranges, eye);
+    }
+    Ok(())
+}
+
+fn pictures(ctx: &egui::Context) -> start::Pictures {
+    let mut made = start::Pictures::new();
+    for (name, _) in shipped() {
+        let Some(bytes) = start::preview(name) else { continue };
+        let read = Image::from_buffer(
+            bytes,
+            ImageType::Extension("png"),
+            CompressedImageFormats::NONE,
+            true,
+            ImageSampler::Default,
+            RenderAssetUsages::MAIN_WORLD,
+        );
+        let Ok(image) = read else { continue };
+        let size = [image.width() as usize, image.height() as usize];
+        let Ok(rgba) = image.try_into_dynamic().map(|d| d.to_rgba8()) else { continue };
+        let picture = egui::ColorImage::from_rgba_unmultiplied(size, rgba.as_raw());
+        made.insert(name, ctx.load_texture(name, picture, egui::TextureOptions::LINEAR));
+    }
+    made
+}
+
+/// The camera stands where the desk wants it, and draws where the scene's panel is.
+fn look(
+    mut at: ResMut<At>,
+    mut eyes: Query<(&mut Camera, &mut Transform), With<Eye>>,
+    windows: Query<&Window, With<PrimaryWindow>>,
+    time: Res<Time<Real>>,
+    info: Option<Res<Named>>,
+) {
+    let (Ok((mut camera, mut transform)), Ok(window)) = (eyes.single_mut(), windows.single()) else { return };
+    let desk = &mut at.0;
+    if let (Some(info), true) = (info, desk.adapter.is_empty()) {
+        desk.adapter.clone_from(&info.0);
+    }
+    desk.glide(time.delta_secs());
+    transform.set_if_neq(desk.eye.transform());
+    let points = desk.points;
+    let rect = desk.scene_rect;
+    let whole = UVec2::new(window.physical_width(), window.physical_height());
+    let position = (Vec2::new(rect.min.x, rect.min.y) * points).max(Vec2::ZERO).as_uvec2().min(whole);
+    let size =
+        (Vec2::new(rect.width(), rect.height()) * points).max(Vec2::ZERO).as_uvec2().min(whole - position);
+    let seen = desk.shown.is_some() && size.x > 8 && size.y > 8;
+    if camera.is_active != seen {
+        camera.is_active = seen;
+    }
+    if seen {
+        let wanted = Viewport { physical_position: position, physical_size: size, ..default() };
+        let same = camera
+            .viewport
+            .as_ref()
+            .is_some_and(|v| v.physical_position == position && v.physical_size == size);
+        if !same {
+            camera.viewport = Some(wanted);
+        }
+    }
+}
+
+/// What draws, by its name.
+#[derive(Resource)]
+struct Named(String);
+
+fn close(
+    mut at: ResMut<At>,
+    mut asked: MessageReader<WindowCloseRequested>,
+    mut exit: MessageWriter<AppExit>,
+) {
+    let desk = &mut at.0;
+    if asked.read().next().is_some() {
+        // Asked twice is sure.
+        desk.sure |= desk.quit;
+        desk.quit = true;
+    }
+    if desk.quit && (!desk.unsaved || desk.sure) {
+        desk.settings.layout = Some(desk.tree.clone());
+        if let Err(error) = desk.settings.save() {
+            eprintln!("the settings cannot be kept: {error}");
+        }
+        exit.write(AppExit::Success);
+    }
+}
+
+/// A window that shows nothing new does not draw it again and again.
+fn pace(
+    at: Res<At>,
+    mut winit: ResMut<WinitSettings>,
+    mut commands: Commands,
+    named: Option<Res<Named>>,
+    info: Option<Res<RenderAdapterInfo>>,
+) {
+    let mode = if at.0.is_busy() { UpdateMode::Continuous } else { UpdateMode::reactive(REST) };
+    if winit.focused_mode != mode {
+        *winit = WinitSettings { focused_mode: mode, unfocused_mode: mode };
+    }
+    if let (None, Some(info)) = (named, info) {
+        commands.insert_resource(Named(format!("{} ({:?})", info.name, info.device_type)));
+    }
+}
+
+fn snap(mut at: ResMut<At>, mut commands: Commands) {
+    if let Some(path) = at.0.snap.take() {
+        at.0.tell(format!("written: {}", path.display()), false);
+        commands.spawn(Screenshot::primary_window()).observe(save_to_disk(path));
+    }
+}

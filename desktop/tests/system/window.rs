@@ -1,0 +1,136 @@
+//! A real window under Xvfb, driven by xdotool: open, play, select, put a fault in, save, quit.
+
+use crate::{desktop, vulkan};
+use std::{
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+use twinfleet_tests::{Process, tool};
+
+/// A display of the test's own.
+struct Display {
+    name: String,
+    _server: Process,
+}
+
+impl Display {
+    fn start(test: &str) -> Option<Self> {
+        let xvfb = tool("Xvfb", test)?;
+        tool("xdotool", test)?;
+        // The server finds a free number and tells it.
+        let mut child = Command::new(xvfb)
+            .args(["-displayfd", "1", "-screen", "0", "1280x800x24", "-nolisten", "tcp"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line)
+            .unwrap();
+        Some(Self { name: format!(":{}", line.trim()), _server: Process(child) })
+    }
+
+    fn xdotool(&self, args: &[&str]) -> String {
+        let output = Command::new("xdotool").args(args).env("DISPLAY", &self.name).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Keys, one after the other, at a pace at which a slow window takes each by itself.
+    fn keys(&self, keys: &[&str]) {
+        for key in keys {
+            self.xdotool(&["key", "--delay", "60", key]);
+            thread::sleep(Duration::from_millis(350));
+        }
+    }
+
+    fn text(&self, text: &str) {
+        self.xdotool(&["type", "--delay", "60", text]);
+        thread::sleep(Duration::from_millis(500));
+    }
+}
+
+fn until(what: &str, child: &mut Child, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(120), "waited in vain for: {what}");
+        if let Ok(Some(status)) = child.try_wait() {
+            panic!("the window ended with {status} before: {what}");
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn open(display: &Display, dir: &Path, args: &[&str]) -> Process {
+    let child = desktop(dir)
+        .args(args)
+        .env("DISPLAY", &display.name)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    Process(child)
+}
+
+#[test]
+fn a_session_in_a_real_window_saves_and_replays() {
+    let test = "a_session_in_a_real_window_saves_and_replays";
+    if !vulkan(test) {
+        return;
+    }
+    let Some(display) = Display::start(test) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let mut window = open(&display, dir.path(), &["pi3b-mirror", "--at", "5min"]);
+    until("the window", &mut window.0, || {
+        !display.xdotool(&["search", "--onlyvisible", "--name", "^Twinfleet$"]).is_empty()
+    });
+    let id = display.xdotool(&["search", "--onlyvisible", "--name", "^Twinfleet$"]);
+    let id = id.lines().next().unwrap().to_owned();
+    display.xdotool(&["windowfocus", "--sync", &id]);
+    thread::sleep(Duration::from_secs(4));
+    // Plays, pauses, looks from above.
+    display.keys(&["space"]);
+    thread::sleep(Duration::from_secs(1));
+    display.keys(&["space", "2"]);
+    thread::sleep(Duration::from_secs(2));
+    // Selects the first device, and puts in the fault that the panel has at first: `stuck`.
+    display.keys(&["bracketright", "F4"]);
+    thread::sleep(Duration::from_secs(2));
+    let session = dir.path().join("session.ron");
+    display.keys(&["ctrl+s", "ctrl+a"]);
+    display.text(session.to_str().unwrap());
+    display.keys(&["Return"]);
+    until("the session to be saved", &mut window.0, || session.exists());
+    let text = std::fs::read_to_string(&session).unwrap();
+    assert!(text.contains("kind: Stuck"), "the fault is in the session");
+    display.keys(&["ctrl+q"]);
+    let start = Instant::now();
+    let status = loop {
+        if let Some(status) = window.0.try_wait().unwrap() {
+            break status;
+        }
+        assert!(start.elapsed() < Duration::from_secs(30), "it does not quit");
+        thread::sleep(Duration::from_millis(100));
+    };
+    assert!(status.success(), "{status}");
+    let settings = std::fs::read_to_string(dir.path().join("settings.json")).unwrap();
+    assert!(settings.contains("layout"), "where the panels are is remembered");
+    let run = Command::new(twinfleet_tests::twinfleet())
+        .args(["run", "--broker", "none", "--quiet", "--json"])
+        .arg(&session)
+        .current_dir(twinfleet_tests::root())
+        .output()
+        .unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(report["state_hash"].as_str().unwrap().len(), 32);
+}
+
+#[test]
+fn without_a_display_it_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = desktop(dir.path()).arg("pi3b-mirror").env_remove("DISPLAY").output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("$DISPLAY") && text.contains("--screenshot"), "{text}");
+}
