@@ -281,8 +281,8 @@ fn plan_only(loaded: &Loaded, load: &LoadDef, args: &Args, json: bool) -> Result
     if let Some(path) = &args.trace {
         let mut tally = twinfleet_twins::load::tally::Tally::new(1, 1);
         tally.trace = trace;
-        let done =
-            Done { tally, wall_s: 0.0, finished: true, start_unix_ns: 0, memory_bytes: 0, connect_s: 0.0 };
+        let memory = Default::default();
+        let done = Done { tally, wall_s: 0.0, finished: true, start_unix_ns: 0, memory, connect_s: 0.0 };
         write_trace(path, &done)?;
     }
     let length_s = job.stages.length_ns() as f64 * 1e-9;
