@@ -80,6 +80,14 @@ pub struct Memory {
     pub all: u64,
 }
 
+impl Memory {
+    /// The larger of each.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self { connections: self.connections.max(other.connections), all: self.all.max(other.all) }
+    }
+}
+
 /// What a load came to.
 #[derive(Debug)]
 pub struct Done {
