@@ -31,7 +31,7 @@ use twinfleet_engine::{
     scenario::load::{LoadDef, Metric, ScheduleDef, StageDef},
 };
 use twinfleet_twins::load::{
-    self as twins, Done, files::Part, job::Job, judge, retained, secure::Wraps, socket::Dial,
+    self as twins, Done, Memory, files::Part, job::Job, judge, retained, secure::Wraps, socket::Dial,
 };
 
 /// Runs the load of a scenario; the exit code says whether the broker held, and whether the measurement is one.
@@ -186,8 +186,11 @@ impl Setting<'_> {
         let (mut good, mut bad) = (None::<f64>, None::<f64>);
         let mut rate = search.from;
         let mut last = None;
+        // A later pass finds memory that an earlier one has freed: the most that any took counts.
+        let mut memory = Memory::default();
         while trials.len() < 40 {
             let result = self.pass(rate, &hold(search.length), trials.len() as u32 + 1)?;
+            memory = memory.max(result.memory);
             let held = result.held() && result.valid();
             trials.push(result.trial("trial"));
             if !self.args.quiet {
@@ -220,6 +223,7 @@ impl Setting<'_> {
         for _ in 0..4 {
             let Some(rate) = candidate.filter(|_| confirmed.finished) else { break };
             let result = self.pass(rate, &hold(search.confirm), trials.len() as u32 + 1)?;
+            memory = memory.max(result.memory);
             trials.push(result.trial("confirmation"));
             if !self.args.quiet {
                 eprintln!("{}", show::trial(&trials[trials.len() - 1]));
@@ -233,6 +237,7 @@ impl Setting<'_> {
             candidate = Some(rate / (1.0 + search.within));
         }
         confirmed.trials = trials;
+        confirmed.memory = memory;
         Ok(confirmed)
     }
 }
@@ -281,8 +286,8 @@ fn plan_only(loaded: &Loaded, load: &LoadDef, args: &Args, json: bool) -> Result
     if let Some(path) = &args.trace {
         let mut tally = twinfleet_twins::load::tally::Tally::new(1, 1);
         tally.trace = trace;
-        let done =
-            Done { tally, wall_s: 0.0, finished: true, start_unix_ns: 0, memory_bytes: 0, connect_s: 0.0 };
+        let memory = Default::default();
+        let done = Done { tally, wall_s: 0.0, finished: true, start_unix_ns: 0, memory, connect_s: 0.0 };
         write_trace(path, &done)?;
     }
     let length_s = job.stages.length_ns() as f64 * 1e-9;

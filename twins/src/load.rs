@@ -71,6 +71,23 @@ pub struct Progress {
     pub counts: Counts,
 }
 
+/// Resident memory of the process that a load took, [bytes]; sockets' buffers are the kernel's and not in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// With all connections up, less that before the first was made. With the embedded broker, its share is in it.
+    pub connections: u64,
+    /// All that was taken by the end: connections, workers' buffers, histograms, ledgers.
+    pub all: u64,
+}
+
+impl Memory {
+    /// The larger of each.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self { connections: self.connections.max(other.connections), all: self.all.max(other.all) }
+    }
+}
+
 /// What a load came to.
 #[derive(Debug)]
 pub struct Done {
@@ -82,8 +99,8 @@ pub struct Done {
     pub finished: bool,
     /// When the first stage began, Unix time [ns].
     pub start_unix_ns: i64,
-    /// Resident memory with all connections up, less that before them, [bytes].
-    pub memory_bytes: u64,
+    /// Memory taken.
+    pub memory: Memory,
     /// How long the connecting took, [s].
     pub connect_s: f64,
 }
@@ -116,7 +133,7 @@ pub fn run(
         wall_s: 0.0,
         finished: false,
         start_unix_ns: begin_unix_ns,
-        memory_bytes: 0,
+        memory: Memory::default(),
         connect_s,
     };
     if !tally.accusations.is_empty() {
@@ -136,9 +153,15 @@ pub fn run(
             .map_err(|e| LoadError::Worker(e.to_string()))
     };
     let workers: Vec<_> = firmware.into_iter().enumerate().map(spawn).collect::<Result<_, _>>()?;
+    shared.gate.wait();
+    let bare_bytes = health::resident_bytes();
+    shared.gate.wait();
     let mut leader = Leader { job: &job, shared: &shared, stop, start_ns: i64::MAX };
     let went = leader.lead(&mut watch, length_ns, drain_ns);
-    let memory_bytes = health::resident_bytes().saturating_sub(before_bytes);
+    let memory = Memory {
+        connections: went.connected_bytes.saturating_sub(bare_bytes),
+        all: health::resident_bytes().saturating_sub(before_bytes),
+    };
     shared.stop.store(true, Relaxed);
     job.stopped.store(true, Relaxed);
     for worker in workers {
@@ -165,7 +188,7 @@ pub fn run(
         wall_s: went.wall_s,
         finished: !went.interrupted,
         start_unix_ns: leader.start_ns.saturating_add(offset_ns),
-        memory_bytes,
+        memory,
         connect_s: went.connect_s,
     })
 }
@@ -219,6 +242,8 @@ struct Went {
     /// From the start to the end of the last stage, [s].
     busy_s: f64,
     connect_s: f64,
+    /// Resident memory once all connections are up.
+    connected_bytes: u64,
     interrupted: bool,
 }
 
@@ -260,6 +285,7 @@ impl Leader<'_> {
                 };
                 if let Some(at) = start {
                     went.connect_s = now_ns as f64 * 1e-9;
+                    went.connected_bytes = health::resident_bytes();
                     if counts.up == 0 {
                         break;
                     }

@@ -5,13 +5,14 @@ use crate::aside;
 use crate::report::{
     self, Report, ReportError, escape,
     plot::{self, Plot},
-    words::thousands,
+    words::{figure, thousands},
 };
 use std::{
     fmt::Write,
     path::{Path, PathBuf},
 };
 use twinfleet_engine::expect::{Outcome, Status};
+use twinfleet_twins::load::judge;
 
 /// Writes the three files.
 pub fn write(result: &LoadResult, dir: &Path) -> Result<(), ReportError> {
@@ -28,7 +29,7 @@ pub fn write(result: &LoadResult, dir: &Path) -> Result<(), ReportError> {
 
 /// Thresholds as expectations; a measurement that is none fails by itself.
 fn as_report(result: &LoadResult) -> Report {
-    let outcome = |o: &twinfleet_twins::load::judge::Outcome| Outcome {
+    let outcome = |o: &judge::Outcome| Outcome {
         name: o.claim.clone(),
         claim: o.claim.clone(),
         status: match o.held {
@@ -46,7 +47,7 @@ fn as_report(result: &LoadResult) -> Report {
         sentence: o.measured.clone(),
     };
     let mut expectations: Vec<Outcome> = result.outcomes.iter().map(outcome).collect();
-    let valid = twinfleet_twins::load::judge::Outcome {
+    let valid = judge::Outcome {
         claim: "the load generator is not the limit".to_owned(),
         held: Some(result.accusations().is_empty()),
         measured: result.accusations().first().map_or_else(|| "it was not".to_owned(), |a| a.text.clone()),
@@ -149,14 +150,22 @@ fn thresholds(html: &mut String, r: &LoadResult) {
         };
         let _ = writeln!(
             html,
-            "<tr><td><span class=\"chip {class}\">{word}</span></td><td>{}</td><td>{}</td><td class=\"n\">{:.4} {}</td></tr>",
+            "<tr><td><span class=\"chip {class}\">{word}</span></td><td>{}</td><td>{}</td><td class=\"n\">{}</td></tr>",
             escape(&o.claim),
             escape(&o.measured),
-            o.margin,
-            escape(&o.unit)
+            margin(o)
         );
     }
     html.push_str("</table></div>\n");
+}
+
+/// By how much a threshold held (+) or failed; at its very bound, 0.
+fn margin(o: &judge::Outcome) -> String {
+    if o.held.is_none() {
+        return "–".to_owned();
+    }
+    let sign = if o.margin > 0.0 { "+" } else { "" };
+    format!("{sign}{} {}", figure(o.margin), escape(&o.unit)).trim_end().to_owned()
 }
 
 fn plots(html: &mut String, r: &LoadResult) {
@@ -185,7 +194,7 @@ fn plots(html: &mut String, r: &LoadResult) {
             end_s,
             &[
                 ("c0", "median", course.latency(0.5)),
-                ("c2", "99 %", course.latency(0.99)),
+                ("c1", "99 %", course.latency(0.99)),
                 ("c3", "largest", course.latency(1.0)),
             ],
         ),
@@ -289,8 +298,10 @@ fn counters(html: &mut String, r: &LoadResult) {
     let _ = writeln!(
         html,
         "<tr><td>generator: lag p99 [ms]</td><td class=\"n\">{:.2}</td></tr>\
+         <tr><td>generator: busiest worker [% of a core]</td><td class=\"n\">{:.1}</td></tr>\
          <tr><td>generator: CPU a message [µs]</td><td class=\"n\">{:.2}</td></tr></table></div>",
         r.lag_p99_ms,
+        r.busy() * 100.0,
         r.cpu_us()
     );
 }

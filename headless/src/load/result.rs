@@ -6,7 +6,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use twinfleet_engine::scenario::load::Metric;
 use twinfleet_twins::load::{
-    Done,
+    Done, Memory,
     files::Part,
     health::Accusation,
     job::Job,
@@ -66,7 +66,7 @@ pub struct Result {
     pub length_s: f64,
     pub connect_s: f64,
     pub connections: u64,
-    pub memory_bytes: u64,
+    pub memory: Memory,
     pub rows: Vec<Row>,
     pub lag_p99_ms: f64,
     pub outcomes: Vec<Outcome>,
@@ -93,7 +93,7 @@ impl Result {
         let mut result = Self::of_books(job, done.tally, verdict, part);
         result.replay = replay;
         result.connect_s = done.connect_s;
-        result.memory_bytes = done.memory_bytes;
+        result.memory = done.memory;
         result.searched = set.load.search.is_some();
         result.about.clone_from(&set.loaded.scenario.about);
         result
@@ -129,7 +129,7 @@ impl Result {
             length_s: job.stages.length_ns() as f64 * 1e-9,
             connect_s: 0.0,
             connections: job.connections(),
-            memory_bytes: 0,
+            memory: Memory::default(),
             rows: judge::table(job, &tally).into_iter().map(row).collect(),
             lag_p99_ms: tally.lag.value_at_quantile(0.99) as f64 * 1e-3,
             outcomes: judged,
@@ -205,6 +205,11 @@ impl Result {
         self.verdict.received as f64 / self.wall_s.max(1e-9)
     }
 
+    /// Share of a core that the busiest worker ran during the stages.
+    pub fn busy(&self) -> f64 {
+        self.tally.cpu.iter().map(|c| c.shares().0).fold(0.0, f64::max)
+    }
+
     /// CPU of the generator a message sent or received, [µs].
     pub fn cpu_us(&self) -> f64 {
         let ran_ns: u64 = self.tally.cpu.iter().map(|c| c.ran_ns).sum();
@@ -247,7 +252,8 @@ impl Result {
             "held": self.held(), "valid": self.accusations().is_empty(), "headline": self.headline(),
             "finished": self.finished, "exit": self.exit() as u8,
             "length_s": self.length_s, "wall_s": self.wall_s, "connect_s": self.connect_s,
-            "connections": self.connections, "memory_bytes": self.memory_bytes,
+            "connections": self.connections, "memory_bytes": self.memory.all,
+            "memory_of_connections_bytes": self.memory.connections,
             "sent_per_s": self.sent_per_s(), "received_per_s": self.received_per_s(),
             "cpu_us_a_message": self.cpu_us(), "lag_p99_ms": self.lag_p99_ms,
             "accusations": self.accusations(), "thresholds": self.outcomes, "verdict": self.verdict,

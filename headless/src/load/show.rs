@@ -216,10 +216,13 @@ pub fn summary(r: &LoadResult) -> String {
     }
     let _ = writeln!(
         out,
-        "generator: lag p99 {:.2} ms, {:.2} µs of CPU a message, {:.1} KiB a connection",
+        "generator: lag p99 {:.2} ms, {:.1} % of a core, {:.2} µs of it a message; {:.1} KiB a connection{}, {:.1} MiB in all",
         r.lag_p99_ms,
+        r.busy() * 100.0,
         r.cpu_us(),
-        r.memory_bytes as f64 / 1024.0 / r.connections.max(1) as f64
+        r.memory.connections as f64 / 1024.0 / r.connections.max(1) as f64,
+        if r.broker.starts_with("embedded") { " with the broker's end" } else { "" },
+        r.memory.all as f64 / 1_048_576.0
     );
     for o in &r.outcomes {
         let word = match o.held {

@@ -310,7 +310,8 @@ pub fn thresholds(job: &Job, tally: &Tally, verdict: &Verdict) -> Vec<Outcome> {
         // Nothing sent proves nothing.
         held: (verdict.sent > 0 || job.devices.is_empty()).then_some(verdict.breaches == 0),
         measured: format!("{} breaches", verdict.breaches),
-        margin: -(verdict.breaches as f64),
+        // Not the negative of it: zero has a sign.
+        margin: 0.0 - verdict.breaches as f64,
         unit: "messages".to_owned(),
     };
     let each = job.load.thresholds.iter().map(|t| threshold(t, job, tally, verdict));

@@ -1,7 +1,10 @@
 //! What the workers and their leader tell each other while a load runs: the clock, the start, the end, and counts.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
+    sync::{
+        Barrier,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
+    },
     time::Instant,
 };
 
@@ -76,6 +79,9 @@ pub struct Shared {
     pub start_ns: AtomicI64,
     /// Set when all is over.
     pub stop: AtomicBool,
+    /// Passed twice by each worker and the leader: before a worker makes its connections, and once the leader has seen how
+    /// much memory that finds taken.
+    pub gate: Barrier,
     /// A board a worker.
     pub boards: Vec<Board>,
 }
@@ -87,6 +93,7 @@ impl Shared {
             clock: Clock::start(),
             start_ns: AtomicI64::new(i64::MAX),
             stop: AtomicBool::new(false),
+            gate: Barrier::new(workers + 1),
             boards: (0..workers).map(|_| Board::default()).collect(),
         }
     }

@@ -5,14 +5,28 @@ use mio::net::TcpStream;
 use rumqttc::tokio_rustls::rustls::{ClientConfig, ClientConnection, pki_types::ServerName};
 use std::{
     fmt,
-    io::{self, ErrorKind, Read, Write},
+    io::{self, Cursor, ErrorKind, Read, Write},
     sync::Arc,
+};
+use tungstenite::{
+    handshake::{
+        client::{Response, generate_key},
+        derive_accept_key,
+        machine::TryParse,
+    },
+    http::StatusCode,
+    protocol::frame::{
+        FrameHeader,
+        coding::{Control, Data, OpCode},
+    },
 };
 
 /// Plain text of TLS that may wait for the socket, [bytes].
 const TLS_BUFFER_BYTES: usize = 64 << 10;
 /// Longest answer to a WebSocket's opening, [bytes].
 const MOST_ANSWER_BYTES: usize = 8 << 10;
+/// Longest frame taken: MQTT's longest packet is shorter, [bytes].
+const MOST_FRAME_BYTES: usize = 257 << 20;
 
 /// How connections are wrapped.
 #[derive(Clone, Debug, Default)]
@@ -172,7 +186,7 @@ impl Stream {
         if web.has_output() {
             return Err(ErrorKind::WouldBlock.into());
         }
-        web.put(0x2, bytes);
+        web.put(OpCode::Data(Data::Binary), bytes);
         match self.flush() {
             Err(e) if e.kind() != ErrorKind::WouldBlock => Err(e),
             // Taken over: what is left goes out with the next flush.
@@ -181,11 +195,13 @@ impl Stream {
     }
 }
 
-/// The client's side of RFC 6455, as far as MQTT needs it: binary frames out, any frames in.
+/// The client's side of RFC 6455, as far as MQTT needs it: binary frames out, any frames in. Headers of frames and the answer
+/// to the opening are read and written by tungstenite. Its own stream of messages would take a buffer a connection and allocate
+/// for each message, and it owns the socket, which a poll over thousands of them does not hand out.
 #[derive(Debug)]
 struct WebSocket {
-    /// Whether the server has agreed.
-    open: bool,
+    /// The key that the server has to answer; None: it has agreed.
+    asked: Option<String>,
     input: Vec<u8>,
     /// Bytes for the socket.
     output: Vec<u8>,
@@ -198,13 +214,13 @@ struct WebSocket {
 
 impl WebSocket {
     fn new(host: &str, path: &str) -> Self {
-        // The key only shows that the server speaks the protocol (§1.3); no secret hangs on it.
+        let key = generate_key();
         let output = format!(
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Key: dHdpbmZsZWV0IGxvYWQgMQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
+             Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
         );
         Self {
-            open: false,
+            asked: Some(key),
             input: Vec::new(),
             output: output.into_bytes(),
             waiting: Vec::new(),
@@ -218,30 +234,20 @@ impl WebSocket {
     }
 
     /// Appends a masked frame.
-    fn put(&mut self, opcode: u8, bytes: &[u8]) {
+    fn put(&mut self, opcode: OpCode, bytes: &[u8]) {
         // A mask has to vary, against proxies that look into what they carry (§10.3).
         self.mask = self.mask.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let mask = self.mask.to_be_bytes();
-        let out = if self.open { &mut self.output } else { &mut self.waiting };
-        out.push(0x80 | opcode);
-        match bytes.len() {
-            n @ ..126 => out.push(0x80 | n as u8),
-            n @ 126..65_536 => {
-                out.push(0x80 | 126);
-                out.extend_from_slice(&(n as u16).to_be_bytes());
-            }
-            n => {
-                out.push(0x80 | 127);
-                out.extend_from_slice(&(n as u64).to_be_bytes());
-            }
-        }
-        out.extend_from_slice(&mask);
+        let out = if self.asked.is_none() { &mut self.output } else { &mut self.waiting };
+        let header = FrameHeader { opcode, mask: Some(mask), ..FrameHeader::default() };
+        // Writing into memory cannot fail.
+        let _ = header.format(bytes.len() as u64, out);
         out.extend(bytes.iter().enumerate().map(|(i, b)| b ^ mask[i % 4]));
     }
 
     /// Hands out payload that has come; 0: none yet.
     fn take(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if !self.open && !self.agreed()? {
+        if self.asked.is_some() && !self.agreed()? {
             return Ok(0);
         }
         while self.payload.is_empty() && self.frame()? {}
@@ -252,56 +258,56 @@ impl WebSocket {
     }
 
     fn agreed(&mut self) -> io::Result<bool> {
-        let Some(end) = self.input.windows(4).position(|w| w == b"\r\n\r\n") else {
+        let Some(key) = &self.asked else { return Ok(true) };
+        let Some((length, answer)) = Response::try_parse(&self.input).map_err(|e| no_web_socket(&e))? else {
             return match self.input.len() > MOST_ANSWER_BYTES {
                 true => Err(invalid("the broker's answer to the WebSocket's opening has no end")),
                 false => Ok(false),
             };
         };
-        if !self.input.starts_with(b"HTTP/1.1 101") {
-            let line = self.input.split(|b| *b == b'\r').next().unwrap_or_default();
-            return Err(invalid(format!("no WebSocket there: {}", String::from_utf8_lossy(line))));
+        if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Err(no_web_socket(&answer.status()));
         }
-        self.input.drain(..end + 4);
-        self.open = true;
+        let accepted = answer.headers().get("Sec-WebSocket-Accept");
+        if accepted.is_none_or(|a| a.as_bytes() != derive_accept_key(key.as_bytes()).as_bytes()) {
+            return Err(no_web_socket(&"the answer does not fit the key that was sent"));
+        }
+        self.input.drain(..length);
+        self.asked = None;
         self.output.append(&mut self.waiting);
         Ok(true)
     }
 
     /// Takes one whole frame.
     fn frame(&mut self) -> io::Result<bool> {
-        let bytes = &self.input;
-        let (Some(first), Some(second)) = (bytes.first().copied(), bytes.get(1).copied()) else {
+        let mut cursor = Cursor::new(&self.input);
+        let Some((header, length)) = FrameHeader::parse(&mut cursor).map_err(invalid)? else {
             return Ok(false);
         };
-        if second & 0x80 != 0 {
+        if header.mask.is_some() {
             return Err(invalid("the broker masked a WebSocket frame"));
         }
-        let (length, head) = match second {
-            126 => match bytes.get(2..4) {
-                Some(n) => (usize::from(u16::from_be_bytes([n[0], n[1]])), 4),
-                None => return Ok(false),
-            },
-            127 => match bytes.get(2..10) {
-                // More than 32 bits are beyond any MQTT packet.
-                Some(n) if n[..4] == [0; 4] => (u32::from_be_bytes([n[4], n[5], n[6], n[7]]) as usize, 10),
-                Some(_) => return Err(invalid("a WebSocket frame is too long")),
-                None => return Ok(false),
-            },
-            n => (usize::from(n), 2),
-        };
-        if bytes.len() < head + length {
+        let head = cursor.position() as usize;
+        let length = usize::try_from(length)
+            .ok()
+            .filter(|n| *n <= MOST_FRAME_BYTES)
+            .ok_or_else(|| invalid("a WebSocket frame of the broker is longer than any MQTT packet"))?;
+        if self.input.len() < head + length {
             return Ok(false);
         }
         let payload: Vec<u8> = self.input.drain(..head + length).skip(head).collect();
-        match first & 0x0f {
-            0x0..=0x2 => self.payload.extend_from_slice(&payload),
-            0x8 => {
+        match header.opcode {
+            OpCode::Data(_) => self.payload.extend_from_slice(&payload),
+            OpCode::Control(Control::Close) => {
                 return Err(io::Error::new(ErrorKind::ConnectionAborted, "the broker closed the WebSocket"));
             }
-            0x9 => self.put(0xa, &payload),
-            _ => {}
+            OpCode::Control(Control::Ping) => self.put(OpCode::Control(Control::Pong), &payload),
+            OpCode::Control(_) => {}
         }
         Ok(true)
     }
+}
+
+fn no_web_socket(why: &dyn fmt::Display) -> io::Error {
+    invalid(format!("no WebSocket there: {why}"))
 }

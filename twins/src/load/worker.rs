@@ -141,7 +141,7 @@ pub(super) struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    /// The worker with this index and its share of the connections.
+    /// The worker with this index, without its connections.
     pub fn new(
         job: &'a Job,
         shared: &'a Shared,
@@ -155,7 +155,7 @@ impl<'a> Worker<'a> {
         poll.registry().register(&mut SourceFd(&fd), TIMER, Interest::READABLE)?;
         let tally = Tally::new(job.stages.len(), job.stages.length_ns());
         let ctx = Context { job, tally, counts: Counts::default(), start_ns: i64::MAX, now_ns: 0 };
-        let mut worker = Self {
+        Ok(Self {
             ctx,
             shared,
             index,
@@ -166,7 +166,8 @@ impl<'a> Worker<'a> {
             heap: BinaryHeap::new(),
             ready: Vec::new(),
             dirty: Vec::new(),
-            scratch: vec![0; SCRATCH_BYTES],
+            // Written to, so that it is taken now.
+            scratch: vec![1; SCRATCH_BYTES],
             acts: Vec::new(),
             next_act: 0,
             fed: firmware.is_some(),
@@ -175,9 +176,7 @@ impl<'a> Worker<'a> {
             opened: 0,
             sweep_ns: 0,
             cpu: None,
-        };
-        worker.populate();
-        Ok(worker)
+        })
     }
 
     /// The connections of this worker, subscribers first: they are to be there when the first message comes.
@@ -594,8 +593,14 @@ pub fn work(
     index: usize,
     firmware: Option<Firmware>,
 ) -> io::Result<Tally> {
-    match Worker::new(job, shared, index, firmware) {
-        Ok(worker) => worker.run(),
+    let worker = Worker::new(job, shared, index, firmware);
+    shared.gate.wait();
+    shared.gate.wait();
+    match worker {
+        Ok(mut worker) => {
+            worker.populate();
+            worker.run()
+        }
         Err(error) => {
             let mut tally = Tally::new(job.stages.len(), job.stages.length_ns());
             let accusation = Accusation::of_socket(&error).unwrap_or_else(|| {

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::wire::codec::next_packet;
 use mio::{Events, Interest, Poll, Token, Waker, event::Event, net::TcpListener};
+use nix::sys::socket::{Backlog, listen};
 use rumqttc::mqttbytes::v4::Packet;
 use std::{
     collections::{BTreeMap, HashMap},
@@ -69,6 +70,9 @@ impl Core {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let mut listener = TcpListener::bind(config.listen)?;
+        // As many may knock at once as the kernel lets wait. Of the 128 that `bind` allows, a fleet that comes back makes
+        // thousands wait a second for their second packet.
+        listen(&listener, Backlog::MAXALLOWABLE)?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         Ok(Self {
             config,
