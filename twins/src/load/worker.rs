@@ -198,6 +198,7 @@ impl<'a> Worker<'a> {
                     subscribed: false,
                     gaps: 0,
                     resumed: 0,
+                    left_ns: 0,
                 }));
                 conns.push(Conn::new(role, own as i64 * pace_ns));
             }
@@ -406,14 +407,15 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Whether a device has come to its end.
+    /// Whether a device has come to its end, with its last message written.
     fn settle(&mut self, i: usize) {
         let started = self.ctx.start_ns != i64::MAX;
         let failed = self.conns[i].state == State::Failed;
+        let unwritten = self.conns[i].waiting() > 0;
         if let Role::Device(d) = &mut self.conns[i].role
             && !d.finished
             && started
-            && (d.is_done() || failed)
+            && (d.is_done() && !unwritten || failed)
         {
             d.finished = true;
             self.ctx.counts.finished += 1;
