@@ -13,7 +13,7 @@ Usage: tests/brokers.sh [--patient] [BROKER…]
   BROKER  mosquitto, embedded, nats-server, aedes, rumqttd, rabbitmq-server (default: all that are installed)
 
 Each is started on a free port of the loopback address and stopped again. Some minutes; nothing else should run meanwhile.
-mosquitto, nats-server and rabbitmq-server come by apt, aedes by npm (tests/run.sh installs these), rumqttd by
+tests/run.sh installs mosquitto, nats-server and aedes; rabbitmq-server comes by apt, rumqttd by
   cargo install --root target/peers rumqttd
 TWINFLEET names the command (default: target/release/twinfleet).
 TEXT

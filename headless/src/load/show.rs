@@ -128,6 +128,16 @@ pub fn trial(t: &Trial) -> String {
     )
 }
 
+/// Memory of a connection, where there are enough of them that it is theirs, and not that of a worker that begins.
+fn memory_a_connection(r: &LoadResult) -> String {
+    if r.connections < 1_000 {
+        return String::new();
+    }
+    let kib = r.memory.connections as f64 / 1024.0 / r.connections as f64;
+    let with = if r.broker.starts_with("embedded") { " with the broker's end" } else { "" };
+    format!("{kib:.1} KiB a connection{with}, ")
+}
+
 /// The summary of a load.
 pub fn summary(r: &LoadResult) -> String {
     let mut out = String::new();
@@ -183,6 +193,8 @@ pub fn summary(r: &LoadResult) -> String {
         (c.abandoned, "QoS 2 given up"),
         (c.rejected, "rejected"),
         (c.sessions_lost, "sessions lost"),
+        (c.sessions_expired, "sessions expired"),
+        (c.sessions_overstayed, "sessions overstayed"),
         (c.strangers, "strangers"),
         (c.strangers_closed, "strangers sent away"),
         (c.taken_over, "taken over"),
@@ -216,12 +228,11 @@ pub fn summary(r: &LoadResult) -> String {
     }
     let _ = writeln!(
         out,
-        "generator: lag p99 {:.2} ms, {:.1} % of a core, {:.2} µs of it a message; {:.1} KiB a connection{}, {:.1} MiB in all",
+        "generator: lag p99 {:.2} ms, {:.1} % of a core, {:.2} µs of it a message; {}{:.1} MiB in all",
         r.lag_p99_ms,
         r.busy() * 100.0,
         r.cpu_us(),
-        r.memory.connections as f64 / 1024.0 / r.connections.max(1) as f64,
-        if r.broker.starts_with("embedded") { " with the broker's end" } else { "" },
+        memory_a_connection(r),
         r.memory.all as f64 / 1_048_576.0
     );
     for o in &r.outcomes {

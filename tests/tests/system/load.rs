@@ -2,6 +2,7 @@
 
 mod brokers;
 mod judges;
+mod known;
 mod liar;
 mod secure;
 mod sink;
@@ -62,6 +63,8 @@ fn a_good_broker_keeps_every_promise() {
                 &url,
                 "--set",
                 &set,
+                "--set",
+                PATIENT,
                 "--report",
                 page,
                 "--quiet",
@@ -339,8 +342,19 @@ fn two_shards_merge_into_the_whole() {
             0 => command.env("JOB_COMPLETION_INDEX", "0"),
             _ => command.env("SLURM_ARRAY_TASK_ID", "1"),
         };
-        let args =
-            ["load", "load-smoke", "--broker", &url, "--shard", "auto/2", "--start-at", &start, "--quiet"];
+        let args = [
+            "load",
+            "load-smoke",
+            "--broker",
+            &url,
+            "--shard",
+            "auto/2",
+            "--start-at",
+            &start,
+            "--set",
+            PATIENT,
+            "--quiet",
+        ];
         command
             .args(args)
             .args(["--out", &at(&i.to_string())])
@@ -390,72 +404,6 @@ fn a_bad_day_breaks_no_promise_of_a_good_broker() {
     assert!(n("wills_owed") > 0 && n("wills") >= n("wills_owed"), "{counters}");
     assert_eq!((n("strangers_closed"), n("sessions_lost")), (6, 0), "{counters}");
     assert!(n("taken_over") >= 4, "{counters}");
-}
-
-#[test]
-fn an_overflowing_queue_is_named_with_its_messages() {
-    let test = "an_overflowing_queue_is_named_with_its_messages";
-    let configure =
-        |_: &Path| "allow_anonymous true\nmax_queued_messages 10\nmax_inflight_messages 5\n".to_owned();
-    let Some(mosquitto) = Mosquitto::start_with(test, configure) else { return };
-    let dir = scratch();
-    let load = r#"
-        devices: [(id: "d-{}", count: 4, topic: "t/{device}", qos: 1, schedule: Constant("10ms"))],
-        subscribers: [(id: "s", filter: "t/#", qos: 1, persistent: true)],
-        stages: [Hold(for: "2s")], drain: "2s",
-        faults: [(at: "500ms", until: "1500ms", do: WithholdAcks(share: 1))]"#;
-    let file = scenario(dir.path(), "queue.ron", load);
-    let ran = command(&[
-        "load",
-        &file,
-        "--broker",
-        &format!("mqtt://{}", mosquitto.addr),
-        "--set",
-        PATIENT,
-        "--quiet",
-    ]);
-    assert_eq!(ran.code(), 1, "{}\n{}", ran.stdout(), ran.stderr());
-    let result = ran.json();
-    let lost: u64 = result["verdict"]["findings"]
-        .as_array()
-        .expect("findings")
-        .iter()
-        .filter(|f| f["what"] == "lost" && f["breach"] == true)
-        .filter_map(|f| f["count"].as_u64())
-        .sum();
-    // A second of 400 messages/s, less what the queue holds.
-    assert!((200..=400).contains(&lost), "{lost}: {}", result["verdict"]);
-}
-
-#[test]
-fn a_broker_that_restarts_is_counted_and_resumed() {
-    let test = "a_broker_that_restarts_is_counted_and_resumed";
-    let Some(mut mosquitto) = Mosquitto::start(test) else { return };
-    let dir = scratch();
-    let load = r#"
-        devices: [(id: "d-{}", count: 5, topic: "t/{device}", qos: 1, schedule: Constant("20ms"))],
-        subscribers: [(id: "s", filter: "t/#", qos: 1, persistent: true)],
-        stages: [Hold(for: "4s")], drain: "3s""#;
-    let file = scenario(dir.path(), "restart.ron", load);
-    let url = format!("mqtt://{}", mosquitto.addr);
-    let child = twinfleet_command()
-        .args(["--json", "load", &file, "--broker", &url, "--set", PATIENT, "--quiet"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the command starts");
-    std::thread::sleep(Duration::from_millis(1_500));
-    mosquitto.restart();
-    let output = child.wait_with_output().expect("it ends");
-    let result: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    // The broker forgot its sessions: that is a breach, and is named.
-    assert_eq!(output.status.code(), Some(1), "{result}");
-    let counters = &result["counters"];
-    assert_eq!((&counters["disconnected"], &counters["reconnected"]), (&6.into(), &6.into()), "{result}");
-    assert_eq!(counters["sessions_lost"], 1, "{counters}");
-    // Every message that was acknowledged anew went out: nothing planned was left out.
-    let plan = command(&["load", &file, "--dry-run"]).json();
-    assert_eq!(result["verdict"]["sent"], plan["messages"]);
 }
 
 #[test]

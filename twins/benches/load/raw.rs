@@ -115,6 +115,7 @@ fn connect(poll: &Poll, sink: SocketAddr, i: usize) -> Conn {
         protocol: Protocol::V311,
         client_id: &id,
         persistent: false,
+        session_expiry_s: None,
         keep_alive_s: 60,
         login: None,
         will: None,

@@ -203,6 +203,8 @@ pub struct Hello<'a> {
     pub client_id: &'a str,
     /// Whether the broker keeps the session.
     pub persistent: bool,
+    /// How long an MQTT 5 broker is to keep it, [s]. None: longer than any fault of a run.
+    pub session_expiry_s: Option<u32>,
     /// Longest silence, [s].
     pub keep_alive_s: u16,
     /// User name and password.
@@ -211,7 +213,7 @@ pub struct Hello<'a> {
     pub will: Option<(&'a str, &'a [u8])>,
 }
 
-/// Seconds that an MQTT 5 broker is asked to keep a session: longer than any fault of a run.
+/// Seconds that an MQTT 5 broker is asked to keep a session where the scenario does not say: longer than any fault of a run.
 const SESSION_EXPIRY_S: u32 = 3_600;
 
 /// Appends a CONNECT.
@@ -230,7 +232,7 @@ pub fn put_connect(out: &mut Vec<u8>, hello: Hello<'_>) {
     if v5 {
         if hello.persistent {
             body.extend_from_slice(&[5, 0x11]);
-            body.extend_from_slice(&SESSION_EXPIRY_S.to_be_bytes());
+            body.extend_from_slice(&hello.session_expiry_s.unwrap_or(SESSION_EXPIRY_S).to_be_bytes());
         } else {
             body.push(0);
         }
@@ -347,6 +349,7 @@ mod tests {
             protocol: Protocol::V311,
             client_id: "c",
             persistent: true,
+            session_expiry_s: None,
             keep_alive_s: 30,
             login: Some(("u", "p")),
             will: Some(("gone/c", b"x")),

@@ -170,6 +170,8 @@ pub struct Subscriber {
     pub gaps: u32,
     /// Times come back to one.
     pub resumed: u32,
+    /// When it was last up, [ns] by the clock.
+    pub left_ns: i64,
 }
 
 /// A slow reader's allowance.
@@ -282,14 +284,14 @@ impl Conn {
         job: &'a super::job::Job,
         will: &'a mut (String, Vec<u8>),
     ) -> Option<codec::Hello<'a>> {
-        let (client_id, persistent): (&str, bool) = match &self.role {
+        let (client_id, persistent, session_expiry_s): (&str, bool, _) = match &self.role {
             Role::Device(d) => {
                 let spec: &DeviceSpec = &job.devices[d.spec];
-                (&spec.id, job.load.devices[spec.group].persistent)
+                (&spec.id, job.load.devices[spec.group].persistent, None)
             }
             Role::Subscriber(s) => {
                 let spec: &SubscriberSpec = &job.subscribers[s.spec];
-                (&spec.id, spec.persistent)
+                (&spec.id, spec.persistent, spec.session_expiry_s)
             }
             Role::Stranger(_) => return None,
         };
@@ -315,6 +317,7 @@ impl Conn {
             protocol: job.load.protocol,
             client_id,
             persistent,
+            session_expiry_s,
             keep_alive_s: (job.load.keep_alive.as_secs_f64() as u16).max(1),
             login: job.login.as_ref().map(|(u, p)| (u.as_str(), p.as_str())),
             will: has_will.then_some((will.0.as_str(), will.1.as_slice())),

@@ -39,6 +39,8 @@ pub struct SubscriberSpec {
     pub qos: u8,
     /// Whether the broker keeps messages while it is away.
     pub persistent: bool,
+    /// How long it is to keep them, if not for the whole run, [s].
+    pub session_expiry_s: Option<u32>,
     /// Whose messages it shares: index of its group in `load.subscribers`.
     pub share: Option<usize>,
 }
@@ -120,6 +122,7 @@ impl Job {
                 matches,
                 qos: def.qos,
                 persistent: def.persistent,
+                session_expiry_s: def.session_expiry.map(|s| s.as_secs_f64() as u32),
                 share: def.share.as_ref().map(|_| m.group),
             })
         };

@@ -2,8 +2,8 @@
 //!
 //! What counts as a breach: at QoS 1 and 2, a message that the broker acknowledged and a subscriber never got, although its
 //! session was there; at QoS 0 and 2, a delivery that came twice; a first delivery that overtook an earlier one of the same
-//! device; a message that nobody sent, or another content or topic than was sent; a session that was to be kept and is gone;
-//! a will that was owed. What MQTT allows — loss at QoS 0, duplicates at QoS 1 — is counted and is no breach.
+//! device; a message that nobody sent, or another content or topic than was sent; a session that was to be kept and is gone, or
+//! that was to expire and is there; a will that was owed. What MQTT allows — loss at QoS 0, duplicates at QoS 1 — is counted and is no breach.
 
 use super::{
     job::Job,
@@ -30,6 +30,8 @@ pub enum Wrong {
     Altered,
     /// A session that was to be kept.
     SessionLost,
+    /// A session that outlived its expiry.
+    SessionOverstayed,
     /// A will that did not come.
     WillMissing,
     /// A retained message that a newcomer was not given, or an old one.
@@ -278,6 +280,10 @@ fn beside(tally: &Tally, findings: &mut Vec<Finding>) {
     };
     if c.sessions_lost > 0 {
         findings.push(whole(Wrong::SessionLost, c.sessions_lost, "sessions that the broker was to keep"));
+    }
+    if c.sessions_overstayed > 0 {
+        let which = "sessions that were to expire, and were still there";
+        findings.push(whole(Wrong::SessionOverstayed, c.sessions_overstayed, which));
     }
     if c.wills < c.wills_owed {
         findings.push(whole(

@@ -33,6 +33,10 @@ pub struct Tallies {
     pub foreign: u64,
     /// Sessions that the broker should have kept and did not.
     pub sessions_lost: u64,
+    /// Sessions that were gone when their time was over, as they should be.
+    pub sessions_expired: u64,
+    /// Sessions that were still there long after.
+    pub sessions_overstayed: u64,
     /// Subscriptions refused.
     pub subscriptions_refused: u64,
     /// Wills that the broker owed.
@@ -69,6 +73,8 @@ impl Tallies {
             (&mut self.rejected, o.rejected),
             (&mut self.foreign, o.foreign),
             (&mut self.sessions_lost, o.sessions_lost),
+            (&mut self.sessions_expired, o.sessions_expired),
+            (&mut self.sessions_overstayed, o.sessions_overstayed),
             (&mut self.subscriptions_refused, o.subscriptions_refused),
             (&mut self.wills_owed, o.wills_owed),
             (&mut self.wills, o.wills),

@@ -42,6 +42,8 @@ const MAX_PACKET_BYTES: usize = 16 << 20;
 const READS_A_TURN: usize = 4;
 /// What is due so soon is not slept for, [ns].
 const SOON_NS: i64 = 20_000;
+/// Batches of several connections leave together at multiples of this, [ns].
+const TOGETHER_NS: i64 = 1_000_000;
 /// How long the poll sleeps at most: then the leader's word is heard.
 const NAP: Duration = Duration::from_millis(20);
 /// A connection that is not up after so long is given up before the start, [ns].
@@ -198,6 +200,7 @@ impl<'a> Worker<'a> {
                     subscribed: false,
                     gaps: 0,
                     resumed: 0,
+                    left_ns: 0,
                 }));
                 conns.push(Conn::new(role, own as i64 * pace_ns));
             }
@@ -406,14 +409,15 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Whether a device has come to its end.
+    /// Whether a device has come to its end, with its last message written.
     fn settle(&mut self, i: usize) {
         let started = self.ctx.start_ns != i64::MAX;
         let failed = self.conns[i].state == State::Failed;
+        let unwritten = self.conns[i].waiting() > 0;
         if let Role::Device(d) = &mut self.conns[i].role
             && !d.finished
             && started
-            && (d.is_done() || failed)
+            && (d.is_done() && !unwritten || failed)
         {
             d.finished = true;
             self.ctx.counts.finished += 1;
@@ -439,7 +443,7 @@ impl<'a> Worker<'a> {
         let wake = loop {
             let Some(intended_ns) = device.next() else { break None };
             if intended_ns > t_ns {
-                break Some(intended_ns.max(if sent > 0 { t_ns + batch_ns } else { 0 }));
+                break Some(intended_ns.max(if sent > 0 { gathered(t_ns, batch_ns) } else { 0 }));
             }
             let qos = device.queue.front().map_or(device.qos, |p| p.qos);
             let full = qos > 0 && device.in_flight.len() >= window;
@@ -584,6 +588,13 @@ impl<'a> Worker<'a> {
         }
         Ok(tally)
     }
+}
+
+/// When what a connection gathers from now on leaves, [ns]: within the batch, and where that is long, together with what others
+/// have gathered, so that one wake-up serves them all.
+fn gathered(t_ns: i64, batch_ns: i64) -> i64 {
+    let until_ns = t_ns + batch_ns;
+    if batch_ns < 4 * TOGETHER_NS { until_ns } else { until_ns - until_ns % TOGETHER_NS }
 }
 
 /// Runs a worker on its own thread to the end.

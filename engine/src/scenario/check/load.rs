@@ -5,7 +5,7 @@ use crate::{
     message::TopicFilter,
     scenario::{
         definition::unknown,
-        load::{DeviceLoadDef, LoadDef, LoadFaultKind, ScheduleDef, SubscriberDef, ThresholdDef},
+        load::{DeviceLoadDef, LoadDef, LoadFaultKind, Protocol, ScheduleDef, SubscriberDef, ThresholdDef},
     },
     time::Span,
 };
@@ -155,8 +155,25 @@ impl Checker<'_> {
         }
     }
 
+    /// A session expires in whole seconds, where the version of MQTT can say so.
+    fn expiry(&mut self, load: &LoadDef) {
+        for (i, subscriber) in load.subscribers.iter().enumerate() {
+            let Some(expiry) = subscriber.session_expiry else { continue };
+            let place = self.place(format!("load.subscribers[{i}]"));
+            if load.protocol != Protocol::V5 || !subscriber.persistent {
+                let error = place.error("session_expiry", "only a persistent session of MQTT 5 expires");
+                self.report.push(error.help("write `protocol: V5` in `load`, and `persistent: true` here"));
+            }
+            if expiry.0 <= 0 || expiry.0 % Span::from_secs(1).0 != 0 {
+                let error = place.error("session_expiry", "MQTT counts this in whole seconds, from 1");
+                self.report.push(error.help("write `session_expiry: \"2s\"`"));
+            }
+        }
+    }
+
     /// A device and a subscriber of one client id would take each other's place.
     fn load_names(&mut self, load: &LoadDef) {
+        self.expiry(load);
         for (i, subscriber) in load.subscribers.iter().enumerate() {
             if load.devices.iter().any(|d| d.id == subscriber.id) {
                 let place = self.place(format!("load.subscribers[{i}]"));
@@ -201,10 +218,16 @@ impl Checker<'_> {
                 | LoadFaultKind::Stall { share }
                 | LoadFaultKind::SlowReader { share, .. }
                 | LoadFaultKind::WithholdAcks { share }
+                | LoadFaultKind::Away { share }
                 | LoadFaultKind::Takeover { share } => share,
                 LoadFaultKind::HalfOpen { .. } | LoadFaultKind::Malformed { .. } => 1.0,
             };
             place.within("do.share", share, 0.0, 1.0, &mut self.report);
+            if matches!(fault.action, LoadFaultKind::Away { .. }) && fault.until.is_none() {
+                let error = place.error("do", "who is away has to come back");
+                self.report
+                    .push(error.help("add `until: \"5s\"`, counted from the start of the first stage"));
+            }
         }
     }
 

@@ -37,29 +37,42 @@ const load = async () => {
 load();
 "#;
 
+/// An aedes of the test's own; it ends with its handle.
+pub struct Aedes {
+    pub addr: SocketAddr,
+    _process: Process,
+    _dir: tempfile::TempDir,
+}
+
+impl Aedes {
+    pub fn start(test: &str) -> Option<Self> {
+        let node = twinfleet_tests::tool("node", test)?;
+        let modules = twinfleet_tests::profile_dir().join("../node/node_modules");
+        if !modules.join("aedes").exists() {
+            twinfleet_tests::skip(test, "npm's package `aedes` is not installed");
+            return None;
+        }
+        let dir = scratch();
+        std::fs::write(dir.path().join("broker.js"), AEDES).expect("a script");
+        let addr = SocketAddr::from(([127, 0, 0, 1], twinfleet_tests::free_port()));
+        let log = std::fs::File::create(dir.path().join("log")).expect("a log");
+        let child = Command::new(node)
+            .args(["broker.js", &addr.port().to_string()])
+            .env("NODE_PATH", modules)
+            .current_dir(dir.path())
+            .stderr(log)
+            .spawn();
+        let mut process = Process(child.expect("node"));
+        until("aedes to listen", || {
+            assert!(process.0.try_wait().is_ok_and(|s| s.is_none()), "aedes ended");
+            TcpStream::connect(addr).is_ok()
+        });
+        Some(Self { addr, _process: process, _dir: dir })
+    }
+}
+
 #[test]
 fn aedes_keeps_its_promises() {
-    let test = "aedes_keeps_its_promises";
-    let Some(node) = twinfleet_tests::tool("node", test) else { return };
-    let modules = twinfleet_tests::profile_dir().join("../node/node_modules");
-    if !modules.join("aedes").exists() {
-        return twinfleet_tests::skip(test, "npm's package `aedes` is not installed");
-    }
-    let dir = scratch();
-    std::fs::write(dir.path().join("broker.js"), AEDES).expect("a script");
-    let port = twinfleet_tests::free_port();
-    let log = std::fs::File::create(dir.path().join("log")).expect("a log");
-    let child = Command::new(node)
-        .args(["broker.js", &port.to_string()])
-        .env("NODE_PATH", modules)
-        .current_dir(dir.path())
-        .stderr(log)
-        .spawn();
-    let mut process = Process(child.expect("node"));
-    let addr = SocketAddr::from(([127, 0, 0, 1], port));
-    until("aedes to listen", || {
-        assert!(process.0.try_wait().is_ok_and(|s| s.is_none()), "aedes ended");
-        TcpStream::connect(addr).is_ok()
-    });
-    keeps_its_promises(addr, "aedes");
+    let Some(aedes) = Aedes::start("aedes_keeps_its_promises") else { return };
+    keeps_its_promises(aedes.addr, "aedes");
 }

@@ -110,6 +110,14 @@ impl Worker<'_> {
                     }
                 }
             }
+            LoadFaultKind::Away { share } if !act.ends => {
+                let back_ns = job.load.faults[act.fault].until.map_or(act.at_ns, |until| until.0);
+                for i in self.struck(act.fault, share, false) {
+                    if self.conns[i].stream.is_some() {
+                        self.close(i, Close::Cut(self.ctx.start_ns + back_ns));
+                    }
+                }
+            }
             LoadFaultKind::HalfOpen { connections } if !act.ends => {
                 let until = job.load.faults[act.fault].until.map_or(i64::MAX, |u| self.ctx.start_ns + u.0);
                 for _ in self.share_of(connections) {
@@ -127,7 +135,8 @@ impl Worker<'_> {
                     self.take_over(i);
                 }
             }
-            LoadFaultKind::HalfOpen { .. }
+            LoadFaultKind::Away { .. }
+            | LoadFaultKind::HalfOpen { .. }
             | LoadFaultKind::Malformed { .. }
             | LoadFaultKind::Takeover { .. } => {}
         }

@@ -7,6 +7,9 @@ use crate::load::{
     stamp::{Kind, Stamp},
 };
 
+/// How much longer than asked for a broker may keep a session, [ns].
+const EXPIRY_GRACE_NS: i64 = 2_000_000_000;
+
 impl Worker<'_> {
     pub(super) fn read_ready(&mut self) {
         let ready = std::mem::take(&mut self.ready);
@@ -159,9 +162,20 @@ impl Worker<'_> {
         match &mut conn.role {
             Role::Subscriber(s) => {
                 let spec = &ctx.job.subscribers[s.spec];
-                if conn.known && spec.persistent && !present {
-                    ctx.tally.counts.sessions_lost += 1;
-                    s.gaps += 1;
+                if conn.known && spec.persistent {
+                    let away_ns = ctx.now_ns - s.left_ns;
+                    match spec.session_expiry_s.map(|s| i64::from(s) * 1_000_000_000) {
+                        // Brokers look after expired sessions every second or so.
+                        Some(kept_ns) if present && away_ns > kept_ns + EXPIRY_GRACE_NS => {
+                            ctx.tally.counts.sessions_overstayed += 1;
+                        }
+                        Some(kept_ns) if !present && away_ns >= kept_ns => {
+                            ctx.tally.counts.sessions_expired += 1
+                        }
+                        _ if !present => ctx.tally.counts.sessions_lost += 1,
+                        _ => {}
+                    }
+                    s.gaps += u32::from(!present);
                 }
                 if !present {
                     s.unreleased.clear();

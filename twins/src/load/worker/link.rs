@@ -139,6 +139,7 @@ impl<'a> Worker<'a> {
                 s.withheld = s.withheld.take().map(|_| Vec::new());
                 let spec = &ctx.job.subscribers[s.spec];
                 if was_up {
+                    s.left_ns = ctx.now_ns;
                     if spec.persistent {
                         s.resumed += 1;
                     } else {
@@ -226,6 +227,7 @@ impl<'a> Worker<'a> {
                     conn.out.shrink_to(1 << 10);
                 }
                 self.unblock(i);
+                self.settle(i);
             } else if conn.out_at > OUT_LIMIT_BYTES {
                 conn.out.drain(..conn.out_at);
                 conn.out_at = 0;
