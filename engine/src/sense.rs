@@ -36,6 +36,7 @@ mod normal;
 pub mod probe;
 
 pub use cohort::{COHORT, Cohort};
+pub use convert::AdcUnit;
 pub(crate) use cohort::{Due, Group};
 pub(crate) use normal::normal;
 

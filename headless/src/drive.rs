@@ -11,7 +11,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
-use twinfleet_engine::{message::Message, record::Recorder, run::Run, time::SimTime};
+use twinfleet_engine::{firmware::program::Programs, message::Message, record::Recorder, run::Run, time::SimTime};
 use twinfleet_twins::wire::{exchange::Exchange, session::SessionNews};
 
 /// How long a tick's messages may take through the broker and back.
@@ -64,6 +64,9 @@ pub fn drive(
         inbox = carrier.carry(run, outbox)?;
         if run.world_mut().get_resource::<Recorder>().is_some_and(Recorder::failed) {
             return Err(Failure::outside("the record cannot be written"));
+        }
+        if let Some(why) = run.world().get_resource::<Programs>().and_then(Programs::failed) {
+            return Err(Failure::outside(why));
         }
         if drive.first_tick_s == 0.0 {
             drive.first_tick_s = begin.elapsed().as_secs_f64();

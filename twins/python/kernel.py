@@ -531,6 +531,7 @@ def serve(line, hello):
     os.environ.update({"HOME": hello["folder"], "PATH": "/usr/bin:/bin", "TZ": "UTC", "LANG": "C.UTF-8"})
     os.environ.update(hello["env"])
     sys.argv = [hello["path"], *hello["args"]]
+    sys.path[:] = [p for p in sys.path if p]
     sys.path.insert(0, os.path.dirname(os.path.join(hello["folder"], hello["path"])))
     sys.stdin = io.StringIO()
     sys.dont_write_bytecode = True
@@ -542,7 +543,7 @@ def serve(line, hello):
     sources.update(shim[hello["runtime"]])
     finder = Finder(sources)
     sys.meta_path.insert(0, finder)
-    for name in sources:
+    for name in [*sources, "selectors", "asyncio"]:
         sys.modules.pop(name, None)
     for name in hello.get("early", []):
         __import__(name)

@@ -8,4 +8,5 @@ pub mod load;
 pub mod mirror;
 pub mod parts;
 pub mod predictors;
+pub mod script;
 pub mod wire;

@@ -20,7 +20,7 @@ use crate::{
 };
 use bevy_ecs::prelude::*;
 use rayon::prelude::*;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Messages that a program has not taken yet; the oldest is dropped and counted.
 const HEARD: usize = 1024;
@@ -85,7 +85,8 @@ struct Entry {
     /// Bank and first unit of its actuators, where it has some.
     group: usize,
     index: u32,
-    program: Box<dyn Program>,
+    /// Behind a lock only because the world is shared; nobody ever waits for it.
+    program: Mutex<Box<dyn Program>>,
     turn: Turn,
     seq: u64,
 }
@@ -130,7 +131,7 @@ pub fn install<E>(
                 device,
                 group: g,
                 index,
-                program,
+                program: Mutex::new(program),
                 turn: Turn::default(),
                 seq: 0,
             });
@@ -178,12 +179,12 @@ fn run_programs(
     mut counters: ResMut<Counters>,
 ) {
     let programs = &mut *programs;
-    let due = |e: &Entry| {
-        e.program.next() < clock.next || (!e.turn.heard.is_empty() && e.program.listens())
-    };
-    programs.entries.par_iter_mut().filter(|e| due(e)).for_each(|entry| {
-        (entry.turn.now, entry.turn.until) = (clock.now, clock.next);
-        entry.program.run(&mut entry.turn);
+    programs.entries.par_iter_mut().for_each(|Entry { program, turn, .. }| {
+        let program = program.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if program.next() < clock.next || (!turn.heard.is_empty() && program.listens()) {
+            (turn.now, turn.until) = (clock.now, clock.next);
+            program.run(turn);
+        }
     });
     for (number, entry) in programs.entries.iter_mut().enumerate() {
         let turn = &mut entry.turn;
@@ -227,7 +228,7 @@ fn hash_programs(world: &mut World, hash: &mut StateHash) {
     let mut bytes = Vec::new();
     for entry in &world.resource::<Programs>().entries {
         bytes.clear();
-        entry.program.hash_into(&mut bytes);
+        entry.program.lock().unwrap_or_else(PoisonError::into_inner).hash_into(&mut bytes);
         hash.add(&format!("script/{}", entry.device), &bytes);
     }
 }
