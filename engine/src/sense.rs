@@ -36,8 +36,8 @@ mod normal;
 pub mod probe;
 
 pub use cohort::{COHORT, Cohort};
-pub use convert::AdcUnit;
 pub(crate) use cohort::{Due, Group};
+pub use convert::AdcUnit;
 pub(crate) use normal::normal;
 
 use crate::{

@@ -17,7 +17,7 @@ use twinfleet_engine::{
         source::Source,
     },
 };
-use twinfleet_twins::catalog;
+use twinfleet_twins::{catalog, script};
 
 /// A scenario that passed all checks.
 pub struct Loaded {
@@ -31,6 +31,8 @@ pub struct Loaded {
     pub files: Files,
     /// What was wrong, but not so wrong that it cannot run.
     pub warnings: Report,
+    /// How its scripts are run.
+    pub scripts: script::Options,
 }
 
 /// How diagnostics look on standard error.
@@ -88,7 +90,14 @@ pub fn checked(
     change(&mut scenario);
     let files = Files::at(base).with_embedded(catalog::file);
     let warnings = check::check(&scenario, &catalog, &source, &files).into_result()?;
-    Ok(Loaded { source, scenario: Arc::new(scenario), catalog: Arc::new(catalog), files, warnings })
+    Ok(Loaded {
+        source,
+        scenario: Arc::new(scenario),
+        catalog: Arc::new(catalog),
+        files,
+        warnings,
+        scripts: script::Options::default(),
+    })
 }
 
 /// The same scenario, begun now: what its devices say is stamped as real ones would stamp it.

@@ -21,11 +21,11 @@ use twinfleet_engine::{
     signal::Glob,
     world::Watch,
 };
-use twinfleet_twins::script;
 use twinfleet_twins::predictors::{
     live::Learnt,
     network::{Network, WEIGHTS_BYTES},
 };
+use twinfleet_twins::script;
 
 /// Largest parameter file, [bytes].
 const PARAMS_BYTES: u64 = 1 << 20;
@@ -49,7 +49,7 @@ pub fn assemble(
     simulate::install(world, schedule, plan).map_err(|e| input(&e))?;
     sense::install(world, schedule, plan);
     firmware::control::install(world, schedule, plan);
-    script::install(world, schedule, plan, &loaded.files, &script::Options::from_env()).map_err(|e| input(&e))?;
+    script::install(world, schedule, plan, &loaded.files, &loaded.scripts).map_err(|e| input(&e))?;
     physical::install(world, schedule, plan, &|def| feed(loaded, def))?;
     let estimators = Estimators::new(loaded);
     follow::install(world, schedule, plan, &|def| estimators.of(def))?;

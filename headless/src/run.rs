@@ -26,6 +26,7 @@ use twinfleet_engine::{
     run::{Run, epoch_unix_ms},
     world::Counters,
 };
+use twinfleet_twins::script;
 use twinfleet_twins::wire::{
     WireError,
     exchange::{Exchange, ExchangeOptions},
@@ -44,6 +45,7 @@ const SAMPLED_EVENTS: usize = 20_000;
 pub fn run(args: RunArgs, json: bool) -> Result<Exit, Failure> {
     let mut loaded =
         load_files::scenario(&args.file, &args.sets, &args.catalog).map_err(|r| load_files::refused(&r))?;
+    loaded.scripts = script::Options::new(args.trust_scripts, args.script_patience);
     if args.as_devices {
         load_files::starting_now(&mut loaded);
     }

@@ -396,6 +396,31 @@ def _patch_chance():
     uuid.getnode = lambda: int(settings["mac"].replace(":", ""), 16)
 
 
+# Files that a Raspberry Pi's kernel makes up.
+
+REVISIONS = {"raspberry-pi-3b": 0xA02082, "raspberry-pi-3b-plus": 0xA020D3, "raspberry-pi-4b": 0xC03112,
+             "raspberry-pi-5": 0xC04170, "raspberry-pi-zero-2w": 0x902120}
+
+
+def _patch_files():
+    revision = REVISIONS.get(settings["board"])
+    if revision is None:
+        return
+    text = "Revision\t: %x\nSerial\t\t: 10000000%s\nModel\t\t: %s\n" % (
+        revision, settings["mac"].replace(":", "")[4:], settings["board"].replace("-", " ").title())
+    made = {"/proc/device-tree/system/linux,revision": revision.to_bytes(4, "big"), "/proc/cpuinfo": text.encode(),
+            "/proc/device-tree/model": settings["board"].encode() + b"\0"}
+    real = builtins.open
+
+    def open_(file, mode="r", *args, **named):
+        data = made.get(file) if isinstance(file, str) else None
+        if data is None:
+            return real(file, mode, *args, **named)
+        return io.BytesIO(data) if "b" in mode else io.StringIO(data.decode())
+
+    builtins.open = io.open = open_
+
+
 # What the script prints goes to the run.
 
 def hexed(text):
@@ -476,7 +501,7 @@ def prepare(bundle):
     """In the process that all devices are forked from: everything that is the same for all."""
     shim.update(bundle)
     import collections, contextlib, datetime, enum, functools, json, linecache, math, queue, re, struct, threading  # noqa
-    import importlib.util, socket, select, errno, uuid, ctypes, resource, signal, warnings, weakref  # noqa
+    import importlib.util, socket, select, errno, uuid, ctypes, mmap, resource, signal, warnings, weakref  # noqa
     import gc
     gc.collect()
     gc.freeze()
@@ -487,13 +512,35 @@ def _end(kind, text):
     os._exit(0)
 
 
+def _taken():
+    """How much address space the process has: /proc is out of its reach, so the limit is felt for."""
+    import mmap
+    import resource
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    low, high = 1 << 20, 1 << 36
+    while high - low > 1 << 20:
+        middle = (low + high) // 2
+        resource.setrlimit(resource.RLIMIT_AS, (middle, hard))
+        try:
+            mmap.mmap(-1, 4096).close()
+            high = middle
+        except OSError:
+            low = middle
+    resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+    return high
+
+
+_reserve = None  # memory to tell a lack of memory with
+
+
 def _memory():
+    global _reserve
     import resource
     room = settings.get("memory_bytes")
     if room:
-        with open("/proc/self/statm") as statm:
-            taken = int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-        resource.setrlimit(resource.RLIMIT_AS, (taken + room, taken + room))
+        _reserve = bytearray(4 << 20)
+        limit = _taken() + room
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 20, 64 << 20))
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
@@ -529,6 +576,8 @@ def serve(line, hello):
     os.chdir(hello["folder"])
     os.environ.clear()
     os.environ.update({"HOME": hello["folder"], "PATH": "/usr/bin:/bin", "TZ": "UTC", "LANG": "C.UTF-8"})
+    # gpiozero's factory over RPi.GPIO, which is the shim's.
+    os.environ["GPIOZERO_PIN_FACTORY"] = "rpigpio"
     os.environ.update(hello["env"])
     sys.argv = [hello["path"], *hello["args"]]
     sys.path[:] = [p for p in sys.path if p]
@@ -539,6 +588,7 @@ def serve(line, hello):
     _patch_chance()
     _patch_threads()
     _patch_time()
+    _patch_files()
     sources = dict(shim["both"])
     sources.update(shim[hello["runtime"]])
     finder = Finder(sources)
@@ -572,9 +622,15 @@ def serve(line, hello):
         if end.code not in (None, 0):
             kind, text = "exit", str(end.code)
     except BaseException as error:
+        _let_go()
         kind, text = "crash", _traceback(error)
     console.last()
     _end(kind, text)
+
+
+def _let_go():
+    global _reserve
+    _reserve = None
 
 
 def _join(main):

@@ -60,6 +60,9 @@ def main():
         pid = os.fork()
         if pid == 0:
             control.close()
+            # What a library writes past Python goes nowhere.
+            os.dup2(null, 1)
+            os.dup2(null, 2)
             fd = fds[0]
             kernel.serve(fd, message(lambda n: os.read(fd, n)))
             os._exit(0)

@@ -43,15 +43,10 @@ pub struct Options {
 }
 
 impl Options {
-    /// From `TWINFLEET_TRUST_SCRIPTS` and `TWINFLEET_SCRIPT_PATIENCE`, in seconds: what `--trust-scripts` and
-    /// `--script-patience` set.
-    pub fn from_env() -> Self {
-        let patience = std::env::var("TWINFLEET_SCRIPT_PATIENCE").ok().and_then(|s| s.parse::<f64>().ok());
-        let patience = patience.and_then(|s| Duration::try_from_secs_f64(s).ok()).filter(|p| !p.is_zero());
-        Self {
-            trust: std::env::var_os("TWINFLEET_TRUST_SCRIPTS").is_some_and(|v| v == "1"),
-            patience: patience.unwrap_or(Self::default().patience),
-        }
+    /// Options with so many seconds of patience; what is no length of time is the default.
+    pub fn new(trust: bool, patience_s: Option<f64>) -> Self {
+        let patience = patience_s.and_then(|s| Duration::try_from_secs_f64(s).ok()).filter(|p| !p.is_zero());
+        Self { trust, patience: patience.unwrap_or(Self::default().patience) }
     }
 }
 

@@ -143,7 +143,9 @@ pub fn install<E>(
     world.insert_resource(programs);
     world.get_resource_or_init::<StateHashers>().0.push(hash_programs);
     schedule.add_systems(hear.in_set(EnvironmentSystems::Hear).before(ControlSystems::Hear));
-    schedule.add_systems(run_programs.in_set(TickSystems::Firmware).before(ControlSystems::Run));
+    // Both look at the actuators' levels, of which a payload tells those before this turn.
+    let after = super::compose_messages;
+    schedule.add_systems(run_programs.in_set(TickSystems::Firmware).after(after).before(ControlSystems::Run));
     Ok(())
 }
 
@@ -203,9 +205,10 @@ fn run_programs(
         }
         for (at, part, level) in turn.levels.drain(..) {
             for mut bank in banks.iter_mut().filter(|b| b.group == entry.group) {
-                let unit = bank.units.iter().position(|u| {
-                    u.device == entry.index && bank.parts[u.part as usize].0 == part
-                });
+                let unit = bank
+                    .units
+                    .iter()
+                    .position(|u| u.device == entry.index && bank.parts[u.part as usize].0 == part);
                 if let Some(unit) = unit {
                     bank.command(unit, level, at, "by its script", &mut events);
                 }

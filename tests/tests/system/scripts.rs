@@ -1,12 +1,17 @@
 //! The user's own device code, through the command: three runtimes, their judges, what goes wrong, and what is kept from them.
 
-use super::common::{Ran, command, scratch};
-use std::{fs, path::Path};
-use twinfleet_tests::{python, skip};
+use super::common::{Ran, command, scratch, twinfleet_command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use twinfleet_tests::python_of;
 
 /// A scenario with one device that runs a script, beside which `files` lie.
 struct Stage {
     dir: tempfile::TempDir,
+    /// Python with the judges' packages, where one is wanted.
+    python: Option<PathBuf>,
 }
 
 /// A board with parts, as a thing's fields.
@@ -30,7 +35,7 @@ impl Stage {
         fs::create_dir(dir.path().join("code")).unwrap();
         fs::write(dir.path().join("s.ron"), text.replace(", truths: {}", "")).unwrap();
         fs::write(dir.path().join("code/main.py"), script).unwrap();
-        Self { dir }
+        Self { dir, python: None }
     }
 
     fn beside(self, name: &str, text: &str) -> Self {
@@ -46,9 +51,13 @@ impl Stage {
         let report = self.dir.path().join("report");
         let file = self.file();
         let report = report.display().to_string();
-        let mut args = vec!["run", &file, "--broker", "none", "--quiet", "--report", &report];
+        let mut args = vec!["--json", "run", &file, "--broker", "none", "--quiet", "--report", &report];
         args.extend(more);
-        command(&args)
+        let mut command = twinfleet_command();
+        if let Some(python) = &self.python {
+            command.env("TWINFLEET_PYTHON", python);
+        }
+        Ran { output: command.args(args).output().expect("the command starts") }
     }
 
     /// Details of the first device's events of a kind.
@@ -65,7 +74,8 @@ impl Stage {
 #[test]
 fn a_run_with_scripts_is_the_same_at_any_thread_count() {
     let hash = |threads: &str| {
-        let ran = command(&["run", "scenarios/scripted.ron", "--broker", "none", "--quiet", "--threads", threads]);
+        let ran =
+            command(&["run", "scenarios/scripted.ron", "--broker", "none", "--quiet", "--threads", threads]);
         assert_eq!(ran.code(), 0, "{}\n{}", ran.stdout(), ran.stderr());
         ran.state_hash()
     };
@@ -76,21 +86,15 @@ fn a_run_with_scripts_is_the_same_at_any_thread_count() {
 
 #[test]
 fn adafruits_drivers_read_what_the_room_has() {
-    let Some(python) = python("adafruits_drivers_read_what_the_room_has") else { return };
-    let have = std::process::Command::new(&python)
-        .args(["-c", "import adafruit_bus_device, importlib.util as u; assert u.find_spec('adafruit_bme280')"])
-        .status();
-    if !have.is_ok_and(|s| s.success()) {
-        skip("adafruits_drivers_read_what_the_room_has", "no adafruit-circuitpython-bme280");
-        return;
-    }
+    let test = "adafruits_drivers_read_what_the_room_has";
+    let Some(python) = python_of("venv-scripts", "adafruit_bus_device", test) else { return };
     let script = "import time, board\n\
         from adafruit_bme280 import basic\n\
         import adafruit_bh1750, adafruit_sht31d\n\
         i2c = board.I2C()\n\
         air, light, wet = basic.Adafruit_BME280_I2C(i2c, address=0x76), adafruit_bh1750.BH1750(i2c), adafruit_sht31d.SHT31D(i2c)\n\
         while True:\n    print(air.temperature, air.relative_humidity, air.pressure, light.lux, wet.temperature, wet.relative_humidity)\n    time.sleep(10)\n";
-    let stage = Stage::new(PI, "CircuitPython", "", script);
+    let stage = Stage { python: Some(python), ..Stage::new(PI, "CircuitPython", "", script) };
     let said = stage.told(&stage.run(&[]), "script_says");
     assert_eq!(said.len(), 12, "{said:?}");
     for line in said {
@@ -154,7 +158,7 @@ fn what_goes_wrong_in_a_script_is_its_own() {
 fn a_script_that_hangs_for_real_ends_the_run_with_3() {
     let stage = Stage::new(PI, "RaspberryPi", "", "x = 7 ** (10 ** 9)\n");
     let file = stage.file();
-    let output = super::common::twinfleet_command()
+    let output = twinfleet_command()
         .env("TWINFLEET_SCRIPT_PATIENCE", "2")
         .args(["run", &file, "--broker", "none", "--quiet"])
         .output()

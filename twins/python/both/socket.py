@@ -103,11 +103,20 @@ class socket:
     def getsockopt(self, *_):
         return 0
 
+    # Within the process, programs may speak to themselves.
     def bind(self, address):
-        pass
+        self._port = int(address[1]) or 40000 + self._number
 
     def listen(self, backlog=0):
-        pass
+        listeners[self._port] = self
+        self._queue = []
+
+    def accept(self):
+        while not self._queue:
+            if self._timeout == 0.0:
+                raise BlockingIOError(11, "Resource temporarily unavailable")
+            wait_for_news(None if self._timeout is None else _k.now_ns() + int(self._timeout * 1e9))
+        return self._queue.pop(0), ("127.0.0.1", 40000)
 
     def setblocking(self, on):
         self._timeout = None if on else 0.0
@@ -129,6 +138,13 @@ class socket:
             self._peer = address
             return
         host, port = address[0], int(address[1])
+        if port in listeners and host in ("127.0.0.1", "localhost", "0.0.0.0"):
+            other = socket()
+            self._pipe, other._pipe = other, self
+            self._peer = (host, port)
+            listeners[port]._queue.append(other)
+            _arrived()
+            return
         (self._id,) = _k.ask_ok("open", str(host).replace(" ", "_") or "-", port)
         self._peer = (gethostbyname(str(host)), port)
 
@@ -145,7 +161,10 @@ class socket:
         return self._peer
 
     def getsockname(self):
-        return ("10.0.0.2", 49152 + self._number)
+        return ("127.0.0.1", self._port) if self._port else ("10.0.0.2", 49152 + self._number)
+
+    _port = 0
+    _queue = None
 
     def send(self, data, flags=0):
         data = bytes(data)
@@ -187,7 +206,7 @@ class socket:
         return b"" if words[1] == "closed" else None
 
     def readable(self):
-        if self._closed or self._bytes:
+        if self._closed or self._bytes or self._queue:
             return True
         if self._id is None:
             return False
@@ -263,6 +282,7 @@ class _Raw(_io.RawIOBase):
 
 SocketType = socket
 by_number = {}
+listeners = {}
 _place = object()
 _count = 100
 
@@ -293,8 +313,8 @@ def socketpair(*_):
 
 def create_connection(address, timeout=None, source_address=None, **_):
     made = socket()
-    if timeout is not None and not isinstance(timeout, object.__class__):
-        made.settimeout(timeout if isinstance(timeout, (int, float)) else None)
+    if isinstance(timeout, (int, float)):
+        made.settimeout(timeout)
     made.connect(address)
     return made
 

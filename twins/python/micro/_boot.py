@@ -1,3 +1,3 @@
 import sys
-sys.path.append("/shim")
+sys.path.insert(1, "/shim")
 import _twinfleet

@@ -65,7 +65,9 @@ impl Drop for Zygote {
 
 /// The interpreter.
 pub fn interpreter() -> PathBuf {
-    std::env::var_os("TWINFLEET_PYTHON").filter(|p| !p.is_empty()).map_or_else(|| "python3".into(), PathBuf::from)
+    std::env::var_os("TWINFLEET_PYTHON")
+        .filter(|p| !p.is_empty())
+        .map_or_else(|| "python3".into(), PathBuf::from)
 }
 
 impl Python {
@@ -81,7 +83,9 @@ fn modules(folder: &str) -> Value {
         for file in dir.files() {
             let path = file.path().strip_prefix(base).unwrap_or(file.path());
             let name = path.with_extension("").to_string_lossy().replace('/', ".");
-            if let Some(text) = file.contents_utf8().filter(|_| file.path().extension().is_some_and(|e| e == "py")) {
+            if let Some(text) =
+                file.contents_utf8().filter(|_| file.path().extension().is_some_and(|e| e == "py"))
+            {
                 into.insert(name, text.into());
             }
         }
@@ -124,7 +128,8 @@ fn send(to: &mut impl Write, value: &Value) -> std::io::Result<()> {
 impl Zygote {
     fn start(options: &Options) -> Result<Self, HostError> {
         let python = interpreter();
-        let wrong = |why: &dyn std::fmt::Display| HostError(format!("cannot run {}: {why}", python.display()));
+        let wrong =
+            |why: &dyn std::fmt::Display| HostError(format!("cannot run {}: {why}", python.display()));
         let missing = |e: std::io::Error| {
             HostError(format!(
                 "cannot run {}: {e}\nscripts need Python 3.9 or later: install it, or name one in TWINFLEET_PYTHON",
@@ -236,9 +241,13 @@ impl Process {
     fn next(&mut self) -> Went {
         let mut line = String::new();
         match self.reader.read_line(&mut line) {
-            Ok(0) => Went::Gone("its process is gone without a word: killed, or for want of memory".to_owned()),
+            Ok(0) => {
+                Went::Gone("its process is gone without a word: killed, or for want of memory".to_owned())
+            }
             Ok(_) => Went::Asked(line.trim_end_matches('\n').to_owned()),
-            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Went::Hung(self.patience),
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Went::Hung(self.patience)
+            }
             Err(e) => Went::Gone(format!("the line to its process is broken: {e}")),
         }
     }
@@ -247,7 +256,9 @@ impl Process {
 impl Guest for Process {
     fn resume(&mut self, answer: &str) -> Went {
         if self.line.write_all(format!("{answer}\n").as_bytes()).is_err() {
-            return Went::Gone("its process is gone without a word: killed, or for want of memory".to_owned());
+            return Went::Gone(
+                "its process is gone without a word: killed, or for want of memory".to_owned(),
+            );
         }
         self.next()
     }

@@ -6,6 +6,7 @@ use super::{
     machine::{Machine, hex, unhex},
     mqtt::Session,
 };
+use rand::RngExt;
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
@@ -19,7 +20,6 @@ use twinfleet_engine::{
     time::SimTime,
     world::Event,
 };
-use rand::RngExt;
 
 /// What a question costs at least, [ns]: a program that only asks gets on too.
 const QUESTION_NS: u64 = 1_000;
@@ -57,7 +57,14 @@ pub struct Life {
 
 impl Life {
     /// The life of a device of a plan.
-    pub fn new(plan: &Plan, group: usize, index: u32, device: &str, script: ScriptDef, card: Arc<Card>) -> Self {
+    pub fn new(
+        plan: &Plan,
+        group: usize,
+        index: u32,
+        device: &str,
+        script: ScriptDef,
+        card: Arc<Card>,
+    ) -> Self {
         let of = &plan.groups[group];
         let zone = of.zone(index).map_or("outside", |z| plan.scenario.world.zones[z].id.as_str());
         let fill = |text: &String| text.replace("{device}", device).replace("{zone}", zone);
@@ -75,7 +82,9 @@ impl Life {
             mac,
             epoch_ns: epoch_unix_ms(plan) * 1_000_000,
             clock_mhz: board.and_then(|b| b.cpu).map_or(100.0, |c| c.clock_mhz),
-            ram_kb: script.heap_kb.map_or_else(|| board.and_then(|b| b.cpu).map_or(256.0, |c| c.ram_kb), f64::from),
+            ram_kb: script
+                .heap_kb
+                .map_or_else(|| board.and_then(|b| b.cpu).map_or(256.0, |c| c.ram_kb), f64::from),
             board: board.map(|b| b.name.clone()).unwrap_or_default(),
             reset_cause: "power_on",
             script,
@@ -221,18 +230,29 @@ impl Device {
             "crash" => ("script_crash", format!("{last}\n{}", text.trim_end())),
             "stuck" => {
                 let text = text.trim_end();
-                ("script_stuck", format!("it computes for {} without once asking for the world, here:\n{text}", self.life.script.stuck_after))
+                (
+                    "script_stuck",
+                    format!(
+                        "it computes for {} without once asking for the world, here:\n{text}",
+                        self.life.script.stuck_after
+                    ),
+                )
             }
             "reset" => ("script_reset", text.to_owned()),
             "sleep" => ("script_sleep", format!("deep sleep for {text} ms")),
-            _ => ("script_gone", if text.is_empty() { "its process is gone".to_owned() } else { text.to_owned() }),
+            _ => (
+                "script_gone",
+                if text.is_empty() { "its process is gone".to_owned() } else { text.to_owned() },
+            ),
         };
         if kind != "sleep" {
             turn.events.push(self.event(at_ns, event, detail));
         }
         let again_ns = match kind {
             "reset" => Some(ns(self.life.script.boot.0)),
-            "sleep" => text.parse::<u64>().ok().map(|ms| ms.saturating_mul(1_000_000) + ns(self.life.script.boot.0)),
+            "sleep" => {
+                text.parse::<u64>().ok().map(|ms| ms.saturating_mul(1_000_000) + ns(self.life.script.boot.0))
+            }
             "exit" => None,
             _ => {
                 turn.counts.push(("script_failures", 1));

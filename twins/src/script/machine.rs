@@ -195,7 +195,9 @@ impl Machine {
     /// The pins that the buses are on, `-` where there is none: SDA SCL MOSI MISO SCK TX RX.
     fn wires(&self) -> String {
         use PinFn::{Miso, Mosi, Rx, Sck, Scl, Sda, Tx};
-        let first = |f: PinFn| self.board.pins.iter().find(|(_, has)| has.contains(&f)).map_or("-", |(p, _)| p.as_str());
+        let first = |f: PinFn| {
+            self.board.pins.iter().find(|(_, has)| has.contains(&f)).map_or("-", |(p, _)| p.as_str())
+        };
         [Sda, Scl, Mosi, Miso, Sck, Tx, Rx].map(first).join(" ")
     }
 
@@ -429,7 +431,9 @@ impl Machine {
     fn serial_read(&mut self, port: &str, most: &str) -> Result<String, String> {
         let at_ns = self.clock.now_ns();
         let most = most.parse::<usize>().unwrap_or(1).min(65_536);
-        let Some(part) = self.uarts.get_mut(port.parse::<usize>().unwrap_or(0)) else { return Ok(String::new()) };
+        let Some(part) = self.uarts.get_mut(port.parse::<usize>().unwrap_or(0)) else {
+            return Ok(String::new());
+        };
         Ok(hex(std::iter::from_fn(|| part.send(at_ns)).take(most)))
     }
 

@@ -6,8 +6,8 @@
 //! starts, so `ctypes` and `subprocess` get no further.
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, RestrictionStatus, Ruleset,
-    RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, RestrictionStatus,
+    Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
 };
 use nix::libc;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, SeccompRule, TargetArch};
@@ -82,7 +82,12 @@ const REFUSED_LATER: &[i64] = &[
     libc::SYS_clone3,
     libc::SYS_kill,
     libc::SYS_tkill,
+    libc::SYS_tgkill,
+    libc::SYS_rt_sigqueueinfo,
+    libc::SYS_rt_tgsigqueueinfo,
+    libc::SYS_pidfd_send_signal,
     libc::SYS_setrlimit,
+    libc::SYS_prlimit64,
     libc::SYS_setpriority,
     libc::SYS_setuid,
     libc::SYS_setgid,
@@ -102,9 +107,8 @@ fn program(later: bool) -> Result<BpfProgram, String> {
         rules.extend([libc::SYS_fork, libc::SYS_vfork].map(|c| (c, Vec::new())));
         // A clone that is no thread.
         let thread = libc::CLONE_THREAD as u64;
-        let condition =
-            SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(thread), 0)
-                .map_err(|e| e.to_string())?;
+        let condition = SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(thread), 0)
+            .map_err(|e| e.to_string())?;
         let rule = SeccompRule::new(vec![condition]).map_err(|e| e.to_string())?;
         rules.insert(libc::SYS_clone, vec![rule]);
     }
@@ -187,7 +191,16 @@ fn restrict(readable: &[PathBuf], cards: &Path) -> Result<(), SandboxError> {
         .and_then(|r| r.scope(Scope::from_all(abi)))
         .and_then(Ruleset::create)
         .map_err(|e| missing(&e))?;
-    let system = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/etc/ld.so.cache", "/etc/localtime"];
+    let system = [
+        "/lib",
+        "/lib64",
+        "/usr/lib",
+        "/usr/lib64",
+        "/usr/local/lib",
+        "/usr/share/zoneinfo",
+        "/etc/ld.so.cache",
+        "/etc/localtime",
+    ];
     let system = system.iter().map(PathBuf::from);
     for path in readable.iter().cloned().chain(system) {
         // What is not there needs no leave.
@@ -208,13 +221,12 @@ fn restrict(readable: &[PathBuf], cards: &Path) -> Result<(), SandboxError> {
             rules = rules.add_rule(PathBeneath::new(fd, access)).map_err(|e| missing(&e))?;
         }
     }
-    for (path, access) in [("/dev/null", AccessFs::ReadFile | AccessFs::WriteFile), ("/dev/urandom", AccessFs::ReadFile.into())] {
+    for (path, access) in
+        [("/dev/null", AccessFs::ReadFile | AccessFs::WriteFile), ("/dev/urandom", AccessFs::ReadFile.into())]
+    {
         if let Ok(fd) = PathFd::new(path) {
             rules = rules.add_rule(PathBeneath::new(fd, access)).map_err(|e| missing(&e))?;
         }
-    }
-    if let Ok(fd) = PathFd::new("/proc/self") {
-        rules = rules.add_rule(PathBeneath::new(fd, AccessFs::ReadFile)).map_err(|e| missing(&e))?;
     }
     let own = AccessFs::from_all(abi) & !AccessFs::Execute & !AccessFs::IoctlDev;
     let fd = PathFd::new(cards).map_err(|e| missing(&e))?;

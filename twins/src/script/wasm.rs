@@ -30,8 +30,8 @@ use std::{
 };
 use twinfleet_engine::rng::{Rng, stream};
 use wasmi::{
-    AsContext, AsContextMut, Caller, CompilationMode, Config, Engine, Error, ExternType, Func, Instance, Linker, Memory, Module, Ref,
-    ResumableCall, Store, Val,
+    AsContext, AsContextMut, Caller, CompilationMode, Config, Engine, Error, ExternType, Func, Instance,
+    Linker, Memory, Module, Ref, ResumableCall, Store, Val,
 };
 
 static MICROPYTHON: &[u8] = include_bytes!("../../../assets/micropython/micropython.wasm");
@@ -134,7 +134,12 @@ fn ask(mut ctx: impl AsContextMut<Data = State>, words: &str) -> Result<String, 
 }
 
 /// Calls a function of the instance, giving it fuel slice by slice.
-fn call(mut ctx: impl AsContextMut<Data = State>, func: Func, params: &[Val], results: &mut [Val]) -> Result<(), Error> {
+fn call(
+    mut ctx: impl AsContextMut<Data = State>,
+    func: Func,
+    params: &[Val],
+    results: &mut [Val],
+) -> Result<(), Error> {
     let mut went = func.call_resumable(ctx.as_context_mut(), params, results)?;
     loop {
         went = match went {
@@ -223,7 +228,9 @@ fn invoke(caller: &mut Caller<'_, State>, params: &[Val], results: &mut [Val]) -
     let index = params[0].i32().unwrap_or(-1);
     let table = caller.get_export("__indirect_function_table").and_then(wasmi::Extern::into_table);
     let table = table.ok_or_else(|| Error::new("no table"))?;
-    let Some(Ref::Func(func)) = table.get(&*caller, index as u32 as u64) else { return Err(Error::new("no such function")) };
+    let Some(Ref::Func(func)) = table.get(&*caller, index as u32 as u64) else {
+        return Err(Error::new("no such function"));
+    };
     let Some(func) = func.val().copied() else { return Err(Error::new("no such function")) };
     let mut stack = [Val::I32(0)];
     let current = export(caller, "emscripten_stack_get_current")?;
@@ -247,7 +254,8 @@ fn invoke(caller: &mut Caller<'_, State>, params: &[Val], results: &mut [Val]) -
 fn gathered(caller: &Caller<'_, State>, iov: i32, count: i32) -> Result<Vec<u8>, Error> {
     let mut all = Vec::new();
     for i in 0..count {
-        let (at, n) = (word(caller, iov + 8 * i)? as u32 as usize, word(caller, iov + 8 * i + 4)? as u32 as usize);
+        let (at, n) =
+            (word(caller, iov + 8 * i)? as u32 as usize, word(caller, iov + 8 * i + 4)? as u32 as usize);
         let memory = memory(caller)?;
         all.extend_from_slice(memory.data(caller).get(at..at + n).unwrap_or_default());
     }
@@ -338,8 +346,12 @@ fn getdents(mut caller: Caller<'_, State>, fd: i32, into: i32, bytes: i32) -> Re
 fn link(engine: &Engine, module: &Module) -> Result<Linker<State>, Error> {
     type C<'a> = Caller<'a, State>;
     let mut linker = Linker::<State>::new(engine);
-    linker.func_wrap("env", "_emscripten_throw_longjmp", || -> Result<(), Error> { Err(Error::host(LongJump)) })?;
-    linker.func_wrap("env", "_abort_js", || -> Result<(), Error> { Err(Error::new("MicroPython has given up")) })?;
+    linker.func_wrap("env", "_emscripten_throw_longjmp", || -> Result<(), Error> {
+        Err(Error::host(LongJump))
+    })?;
+    linker.func_wrap("env", "_abort_js", || -> Result<(), Error> {
+        Err(Error::new("MicroPython has given up"))
+    })?;
     linker.func_wrap("env", "emscripten_resize_heap", |_: i32| 0i32)?;
     linker.func_wrap("env", "mp_js_random_u32", |mut c: C<'_>| c.data_mut().dice.random::<u32>() as i32)?;
     linker.func_wrap("env", "mp_js_ticks_ms", |c: C<'_>| (now_ns(&c) / 1_000_000) as i32)?;
@@ -350,37 +362,57 @@ fn link(engine: &Engine, module: &Module) -> Result<Linker<State>, Error> {
         let path = text_at(&c, path)?;
         Ok(c.data_mut().flash.change_dir(&path))
     })?;
-    linker.func_wrap("env", "__syscall_getcwd", |mut c: C<'_>, at: i32, size: i32| -> Result<i32, Error> {
-        let mut here = c.data().flash.here.clone().into_bytes();
-        here.push(0);
-        if here.len() > size as usize {
-            return Ok(-68);
-        }
-        put(&mut c, at, &here)?;
-        Ok(here.len() as i32)
-    })?;
-    linker.func_wrap("env", "__syscall_mkdirat", |mut c: C<'_>, _: i32, path: i32, _: i32| -> Result<i32, Error> {
-        let path = text_at(&c, path)?;
-        Ok(c.data_mut().flash.make_dir(&path))
-    })?;
-    linker.func_wrap("env", "__syscall_openat", |mut c: C<'_>, _: i32, path: i32, flags: i32, _: i32| -> Result<i32, Error> {
-        let path = text_at(&c, path)?;
-        Ok(c.data_mut().flash.open(&path, flags).unwrap_or_else(|e| -e))
-    })?;
+    linker.func_wrap(
+        "env",
+        "__syscall_getcwd",
+        |mut c: C<'_>, at: i32, size: i32| -> Result<i32, Error> {
+            let mut here = c.data().flash.here.clone().into_bytes();
+            here.push(0);
+            if here.len() > size as usize {
+                return Ok(-68);
+            }
+            put(&mut c, at, &here)?;
+            Ok(here.len() as i32)
+        },
+    )?;
+    linker.func_wrap(
+        "env",
+        "__syscall_mkdirat",
+        |mut c: C<'_>, _: i32, path: i32, _: i32| -> Result<i32, Error> {
+            let path = text_at(&c, path)?;
+            Ok(c.data_mut().flash.make_dir(&path))
+        },
+    )?;
+    linker.func_wrap(
+        "env",
+        "__syscall_openat",
+        |mut c: C<'_>, _: i32, path: i32, flags: i32, _: i32| -> Result<i32, Error> {
+            let path = text_at(&c, path)?;
+            Ok(c.data_mut().flash.open(&path, flags).unwrap_or_else(|e| -e))
+        },
+    )?;
     linker.func_wrap("env", "__syscall_poll", |_: i32, n: i32, _: i32| n)?;
     linker.func_wrap("env", "__syscall_getdents64", getdents)?;
-    linker.func_wrap("env", "__syscall_renameat", |mut c: C<'_>, _: i32, a: i32, _: i32, b: i32| -> Result<i32, Error> {
-        let (a, b) = (text_at(&c, a)?, text_at(&c, b)?);
-        Ok(c.data_mut().flash.rename(&a, &b))
-    })?;
+    linker.func_wrap(
+        "env",
+        "__syscall_renameat",
+        |mut c: C<'_>, _: i32, a: i32, _: i32, b: i32| -> Result<i32, Error> {
+            let (a, b) = (text_at(&c, a)?, text_at(&c, b)?);
+            Ok(c.data_mut().flash.rename(&a, &b))
+        },
+    )?;
     linker.func_wrap("env", "__syscall_rmdir", |mut c: C<'_>, path: i32| -> Result<i32, Error> {
         let path = text_at(&c, path)?;
         Ok(c.data_mut().flash.remove(&path, true))
     })?;
-    linker.func_wrap("env", "__syscall_unlinkat", |mut c: C<'_>, _: i32, path: i32, flags: i32| -> Result<i32, Error> {
-        let path = text_at(&c, path)?;
-        Ok(c.data_mut().flash.remove(&path, flags & 512 != 0))
-    })?;
+    linker.func_wrap(
+        "env",
+        "__syscall_unlinkat",
+        |mut c: C<'_>, _: i32, path: i32, flags: i32| -> Result<i32, Error> {
+            let path = text_at(&c, path)?;
+            Ok(c.data_mut().flash.remove(&path, flags & 512 != 0))
+        },
+    )?;
     linker.func_wrap("env", "__syscall_fstat64", |mut c: C<'_>, fd: i32, at: i32| {
         let stat = c.data().flash.stat_open(fd);
         put_stat(&mut c, at, stat)
@@ -400,12 +432,16 @@ fn link(engine: &Engine, module: &Module) -> Result<Linker<State>, Error> {
     let wasi = "wasi_snapshot_preview1";
     linker.func_wrap(wasi, "fd_close", |mut c: C<'_>, fd: i32| c.data_mut().flash.close(fd))?;
     linker.func_wrap(wasi, "fd_sync", |_: i32| 0i32)?;
-    linker.func_wrap(wasi, "fd_seek", |mut c: C<'_>, fd: i32, offset: i64, whence: i32, at: i32| -> Result<i32, Error> {
-        match c.data_mut().flash.seek(fd, offset, whence) {
-            Ok(to) => put(&mut c, at, &(to as u64).to_le_bytes()).map(|()| 0),
-            Err(e) => Ok(e),
-        }
-    })?;
+    linker.func_wrap(
+        wasi,
+        "fd_seek",
+        |mut c: C<'_>, fd: i32, offset: i64, whence: i32, at: i32| -> Result<i32, Error> {
+            match c.data_mut().flash.seek(fd, offset, whence) {
+                Ok(to) => put(&mut c, at, &(to as u64).to_le_bytes()).map(|()| 0),
+                Err(e) => Ok(e),
+            }
+        },
+    )?;
     linker.func_wrap(wasi, "fd_read", fd_read)?;
     linker.func_wrap(wasi, "fd_write", fd_write)?;
     // What is left: calls through the table, and JavaScript's things, which are not there.
@@ -413,7 +449,9 @@ fn link(engine: &Engine, module: &Module) -> Result<Linker<State>, Error> {
         let ExternType::Func(ty) = import.ty() else { continue };
         let name = import.name();
         let defined = if name.starts_with("invoke_") {
-            linker.func_new(import.module(), name, ty.clone(), |mut c, params, results| invoke(&mut c, params, results))
+            linker.func_new(import.module(), name, ty.clone(), |mut c, params, results| {
+                invoke(&mut c, params, results)
+            })
         } else {
             let absent = name.to_owned();
             linker.func_new(import.module(), name, ty.clone(), move |_, _, results| {
@@ -476,7 +514,8 @@ impl Micro {
     }
 
     fn call(&mut self, name: &str, params: &[i32], results: usize) -> Result<i32, Error> {
-        let func = self.instance.get_func(&self.store, name).ok_or_else(|| Error::new(format!("no {name}")))?;
+        let func =
+            self.instance.get_func(&self.store, name).ok_or_else(|| Error::new(format!("no {name}")))?;
         let params: Vec<Val> = params.iter().map(|p| Val::I32(*p)).collect();
         let mut out = vec![Val::I32(0); results];
         call(&mut self.store, func, &params, &mut out)?;
@@ -500,7 +539,9 @@ impl Micro {
         let words: Vec<i32> = kind.chunks(4).map(|c| i32::from_le_bytes([c[0], c[1], c[2], c[3]])).collect();
         if words[0] == -1 {
             let mut text = vec![0; words[1].clamp(0, 65_536) as usize];
-            self.memory.read(&self.store, words[2] as usize, &mut text).map_err(|e| Error::new(e.to_string()))?;
+            self.memory
+                .read(&self.store, words[2] as usize, &mut text)
+                .map_err(|e| Error::new(e.to_string()))?;
             return Err(Error::new(String::from_utf8_lossy(&text).into_owned()));
         }
         self.call("free", &[at], 0)?;

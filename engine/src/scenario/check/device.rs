@@ -119,11 +119,13 @@ pub(in crate::scenario) fn check_script(
         report.push(error.help("take one of the two away"));
     }
     if thing.board.is_none() {
-        let error = place.error(script_key(place), format!("`{}` has no board to run a script on", thing.name));
+        let error =
+            place.error(script_key(place), format!("`{}` has no board to run a script on", thing.name));
         report.push(error.help("add `board: \"…\"`, see `twinfleet list boards`"));
     }
     let place = place.inside(script_key(place));
-    for (key, span) in [("stuck_after", script.stuck_after), ("boot", script.boot), ("period", script.period)] {
+    for (key, span) in [("stuck_after", script.stuck_after), ("boot", script.boot), ("period", script.period)]
+    {
         if span.0 <= 0 {
             report.push(place.error(key, format!("`{key}` must be above 0")).help("write \"5s\", say"));
         }

@@ -129,7 +129,8 @@ impl Flash {
                     Open::File { path, at: 0, append: flags & O_APPEND != 0 }
                 }
                 None if flags & O_CREAT != 0 => {
-                    let parent = path.rsplit_once('/').map_or("/", |(p, _)| if p.is_empty() { "/" } else { p });
+                    let parent =
+                        path.rsplit_once('/').map_or("/", |(p, _)| if p.is_empty() { "/" } else { p });
                     if !matches!(self.nodes.get(parent), Some(Node::Dir)) {
                         return Err(errno::NOENT);
                     }
