@@ -109,6 +109,24 @@ make_dialects_venv() {
   fi
 }
 
+# What the users' scripts of the tests import: drivers and clients by others, without what they would bring for real hardware.
+make_scripts_venv() {
+  local venv=$CARGO_TARGET_DIR/venv-scripts
+  if [[ ! -x $venv/bin/python ]]; then
+    step "Python environment in $venv"
+    python3 -m venv "$venv" || { echo "no virtual environment can be made"; rm -rf "$venv"; return 0; }
+  fi
+  if ! "$venv/bin/python" -c 'import adafruit_bus_device, gpiozero, paho.mqtt.client' 2>/dev/null; then
+    local drivers=() d
+    for d in bme280 bh1750 sht31d mpu6050 ina219 vl53l0x busdevice register typing; do
+      drivers+=("adafruit-circuitpython-$d")
+    done
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps "${drivers[@]}" \
+      paho-mqtt gpiozero colorzero typing_extensions ||
+      echo "pip could not install the modules; the tests that need them are skipped"
+  fi
+}
+
 # A broker by npm, for the load generator's tests.
 make_node() {
   local node=$CARGO_TARGET_DIR/node
@@ -126,6 +144,7 @@ elif [[ $install == yes ]]; then
   install_packages
   make_venv
   make_dialects_venv
+  make_scripts_venv
 fi
 
 rustup component list --installed 2>/dev/null | grep -q rustfmt || rustup component add rustfmt clippy 2>/dev/null || true

@@ -52,7 +52,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             "a picture is of a scenario: name a file, or one of those that `twinfleet list scenarios` shows",
         )
     })?;
-    let opened = Opened::file(file, &args.sets, args.seed, &args.catalog).map_err(|r| Failure::refused(&r))?;
+    let opened =
+        Opened::file(file, &args.sets, args.seed, &args.catalog).map_err(|r| Failure::refused(&r))?;
     let mut player = Player::new(&opened, args.threads).map_err(Failure::input)?;
     let end = player.left().end;
     let shots = shots(args, end, player.left().step_ns)?;
@@ -246,7 +247,11 @@ fn set_up(size: Size) -> (App, Handle<Image>) {
     app.add_plugins(
         DefaultPlugins
             .set(windowless)
-            .set(RenderPlugin { synchronous_pipeline_compilation: true, render_creation: drivers(), ..default() })
+            .set(RenderPlugin {
+                synchronous_pipeline_compilation: true,
+                render_creation: drivers(),
+                ..default()
+            })
             .set(bevy::log::LogPlugin { filter: "error".to_owned(), ..default() })
             .disable::<WinitPlugin>()
             .disable::<PipelinedRenderingPlugin>(),

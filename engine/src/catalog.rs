@@ -4,11 +4,13 @@
 mod actuator;
 mod analog;
 mod board;
+mod script;
 mod sensor;
 
 pub use actuator::{ActuatorDef, EffectDef};
 pub use analog::{AnalogDef, ResistanceDef};
 pub use board::{AdcDef, BoardDef, CpuDef, CurrentDef, PinFn, ThermalDef};
+pub use script::{Runtime, ScriptDef};
 pub use sensor::{BusDef, ChannelDef, CrossDef, SensorDef};
 
 use crate::{
@@ -75,6 +77,9 @@ pub struct ThingDef {
     /// What it runs.
     #[serde(default)]
     pub firmware: Option<Firmware>,
+    /// A file of the user's own that it runs instead, written `firmware: Script(…)`.
+    #[serde(default)]
+    pub script: Option<ScriptDef>,
     /// What it runs on.
     #[serde(default)]
     pub power: Option<PowerDef>,
@@ -168,16 +173,26 @@ pub struct Firmware {
     /// starting over and over. Zero: it starts at once.
     #[serde(default)]
     pub brown_out_pause: Span,
+    /// The user's own file that it stands for, where it is none of the engine's.
+    #[serde(skip)]
+    pub script: Option<ScriptDef>,
+}
+
+impl Firmware {
+    /// Whether it uses the device's radio.
+    pub fn speaks(&self) -> bool {
+        !self.publish.is_empty() || !self.control.is_empty() || self.script.is_some()
+    }
 }
 
 fn boot_default() -> Span {
     Span(500_000_000)
 }
 
-fn queue_default() -> u32 {
+pub(crate) fn queue_default() -> u32 {
     32
 }
-fn attempts_default() -> u32 {
+pub(crate) fn attempts_default() -> u32 {
     3
 }
 

@@ -1,9 +1,10 @@
-//! Declarative firmware: payloads, queues, commands, control laws.
+//! Firmware: declarative (payloads, queues, commands, control laws), and the seam for the user's own ([`program`]).
 
 pub(crate) mod calendar;
 pub mod control;
 pub(crate) mod outage;
 pub mod payload;
+pub mod program;
 
 use crate::{
     actuate::ActuatorBank,

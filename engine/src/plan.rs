@@ -6,7 +6,7 @@
 mod island;
 
 use crate::{
-    catalog::{Catalog, Firmware, PowerDef, ThingDef},
+    catalog::{Catalog, Firmware, PowerDef, ScriptDef, ThingDef},
     environment, mirror, physics,
     scenario::{GroupDef, MirrorDef, Scenario, draw},
     signal::{BlockId, Channel, Kind, SignalTable},
@@ -130,7 +130,7 @@ impl Plan {
                 def,
                 first,
                 count: group.count,
-                firmware: group.firmware.clone().or_else(|| thing.firmware.clone()),
+                firmware: firmware(group, &thing),
                 thing,
                 power,
                 zones: group.zones.iter().map(|z| find_zone(&scenario, z)).collect::<Result<_, _>>()?,
@@ -283,6 +283,14 @@ fn twin_block(
     let outputs: Vec<_> = network.outputs.iter().map(|o| (o.signal.clone(), "degC".to_owned())).collect();
     let inputs: Vec<_> = network.inputs.iter().map(|i| (i.signal.clone(), i.unit.clone())).collect();
     Ok(signals.add_block(&def.twin, 1, mirror::twin_channels(def, &outputs, &inputs)))
+}
+
+/// What a group's devices run: the group's own, a file or not, before the thing's.
+fn firmware(group: &GroupDef, thing: &ThingDef) -> Option<Firmware> {
+    let of = |script: &Option<ScriptDef>, firmware: &Option<Firmware>| {
+        script.as_ref().map(ScriptDef::firmware).or_else(|| firmware.clone())
+    };
+    of(&group.script, &group.firmware).or_else(|| of(&thing.script, &thing.firmware))
 }
 
 fn find_thing(scenario: &Scenario, catalog: &Catalog, name: &str) -> Result<Arc<ThingDef>, PlanError> {

@@ -15,7 +15,7 @@ pub mod source;
 pub mod tree;
 
 use crate::{
-    catalog::{Firmware, PowerDef, ThingDef},
+    catalog::{Firmware, PowerDef, ScriptDef, ThingDef},
     environment::{AmbientDef, EmitDef, WeatherDef, ZoneDef},
     expect::Expectation,
     physics::SceneDef,
@@ -132,6 +132,9 @@ pub struct GroupDef {
     /// Firmware in place of the thing's own.
     #[serde(default)]
     pub firmware: Option<Firmware>,
+    /// A file of the user's own in place of the thing's firmware, written `firmware: Script(…)`.
+    #[serde(default)]
+    pub script: Option<ScriptDef>,
     /// Power supply in place of the thing's own.
     #[serde(default)]
     pub power: Option<PowerDef>,

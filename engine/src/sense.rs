@@ -37,6 +37,7 @@ pub mod probe;
 
 pub use cohort::{COHORT, Cohort};
 pub(crate) use cohort::{Due, Group};
+pub use convert::AdcUnit;
 pub(crate) use normal::normal;
 
 use crate::{

@@ -114,6 +114,13 @@ pub struct RunArgs {
     /// broker of their own kind (`--broker mqtt://…`), at a pace (`--speed 1x`).
     #[arg(long)]
     pub as_devices: bool,
+    /// Run the scenario's Python scripts unconfined: they can read and write what you can. Needed where the system has no
+    /// Landlock (Linux 5.13 and later have it).
+    #[arg(long)]
+    pub trust_scripts: bool,
+    /// Real time that a script may be silent for before the run ends with exit code 3, [s].
+    #[arg(long, value_name = "SECONDS", env = "TWINFLEET_SCRIPT_PATIENCE")]
+    pub script_patience: Option<f64>,
     /// No progress bar and no summary.
     #[arg(long, short)]
     pub quiet: bool,

@@ -11,7 +11,9 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
-use twinfleet_engine::{message::Message, record::Recorder, run::Run, time::SimTime};
+use twinfleet_engine::{
+    firmware::program::Programs, message::Message, record::Recorder, run::Run, time::SimTime, world::Events,
+};
 use twinfleet_twins::wire::{exchange::Exchange, session::SessionNews};
 
 /// How long a tick's messages may take through the broker and back.
@@ -48,6 +50,7 @@ pub fn drive(
     let mut drive = Drive::default();
     let mut carrier = Carrier { way, lock_step: speed == Speed::Max, been_there: false };
     let mut inbox = Vec::new();
+    let mut told = 0;
     while !run.is_over() {
         if stop.load(Ordering::Relaxed) {
             drive.interrupted = true;
@@ -68,6 +71,12 @@ pub fn drive(
         if run.world_mut().get_resource::<Recorder>().is_some_and(Recorder::failed) {
             return Err(Failure::outside("the record cannot be written"));
         }
+        if let Some(programs) = run.world().get_resource::<Programs>() {
+            tell_failures(run, &progress, &mut told);
+            if let Some(why) = programs.failed() {
+                return Err(Failure::outside(why));
+            }
+        }
         if drive.first_tick_s == 0.0 {
             drive.first_tick_s = begin.elapsed().as_secs_f64();
         }
@@ -76,6 +85,23 @@ pub fn drive(
     drive.wall_s = begin.elapsed().as_secs_f64();
     progress.finish();
     Ok(drive)
+}
+
+/// Scripts' failures that are told as they happen; all are in the record and the report.
+const TOLD: u32 = 20;
+
+/// What went wrong with scripts in this tick, for those who watch.
+fn tell_failures(run: &Run, progress: &Progress, told: &mut u32) {
+    let failures = ["script_crash", "script_stuck", "script_gone"];
+    let events = run.world().resource::<Events>().0.iter();
+    for event in events.filter(|e| failures.contains(&e.kind.as_str())) {
+        *told += 1;
+        match *told {
+            1..=TOLD => progress.say(&format!("{} at {:#}: {}", event.subject, event.t, event.detail)),
+            n if n == TOLD + 1 => progress.say("more scripts fail: see the report (--report DIR)"),
+            _ => {}
+        }
+    }
 }
 
 /// Sleeps, but wakes for Ctrl-C within a tenth of a second.

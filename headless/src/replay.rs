@@ -44,6 +44,8 @@ pub fn run(args: ReplayArgs, json: bool) -> Result<Exit, Failure> {
         shard: (0, 1),
         catalog: Vec::new(),
         as_devices: args.as_devices,
+        trust_scripts: false,
+        script_patience: None,
         quiet: args.quiet,
     };
     run::run_loaded(&loaded, &run_args, json)

@@ -27,6 +27,7 @@ use twinfleet_engine::{
 };
 use twinfleet_twins::{
     assemble::assemble,
+    script,
     wire::{
         WireError,
         exchange::{Exchange, ExchangeOptions},
@@ -46,6 +47,7 @@ const SAMPLED_EVENTS: usize = 20_000;
 pub fn run(args: RunArgs, json: bool) -> Result<Exit, Failure> {
     let mut loaded =
         load_files::scenario(&args.file, &args.sets, &args.catalog).map_err(|r| load_files::refused(&r))?;
+    loaded.scripts = script::Options::new(args.trust_scripts, args.script_patience);
     if args.as_devices {
         load_files::starting_now(&mut loaded);
     }

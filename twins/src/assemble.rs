@@ -7,6 +7,7 @@ use crate::{
         live::Learnt,
         network::{Network, WEIGHTS_BYTES},
     },
+    script,
 };
 use std::{cell::RefCell, io::Read, path::Path, sync::Arc};
 use twinfleet_engine::{
@@ -67,6 +68,7 @@ pub fn assemble_watching(
     simulate::install(world, schedule, plan).map_err(|e| input(&e))?;
     sense::install(world, schedule, plan);
     firmware::control::install(world, schedule, plan);
+    script::install(world, schedule, plan, &loaded.files, &loaded.scripts).map_err(|e| input(&e))?;
     physical::install(world, schedule, plan, &|def| feed(loaded, def))?;
     let estimators = Estimators::new(loaded);
     follow::install(world, schedule, plan, &|def| estimators.of(def))?;

@@ -108,12 +108,23 @@ pub fn scenarios() -> Vec<&'static str> {
 /// `scenario::files::Files::with_embedded`.
 pub fn file(path: &str) -> Option<&'static [u8]> {
     let path = path.trim_start_matches("./").trim_start_matches("../");
+    if path.starts_with("scripts/") {
+        return SCENARIOS.get_file(path).map(|f| f.contents());
+    }
     let found = match path.strip_prefix("assets/")?.split_once('/')? {
         ("recordings", rest) => RECORDINGS.get_file(rest),
         ("params", rest) => PARAMS.get_file(rest),
         _ => None,
     };
     found.map(|f| f.contents())
+}
+
+/// The files that lie beside one that came with the program, itself among them, by their names.
+pub fn beside_file(path: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let path = path.trim_start_matches("./");
+    let folder = Path::new(path).parent().and_then(|dir| SCENARIOS.get_dir(dir));
+    let files = folder.into_iter().flat_map(Dir::files);
+    files.filter_map(|f| Some((PathBuf::from(f.path().file_name()?), f.contents().to_vec()))).collect()
 }
 
 /// A line of `twinfleet list`.

@@ -11,4 +11,5 @@ pub mod loaded;
 pub mod mirror;
 pub mod parts;
 pub mod predictors;
+pub mod script;
 pub mod wire;

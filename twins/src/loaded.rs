@@ -1,6 +1,6 @@
 //! From a name or a path to a scenario that passed all checks, with its catalog and its files.
 
-use crate::catalog;
+use crate::{catalog, script};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -29,6 +29,8 @@ pub struct Loaded {
     pub files: Files,
     /// What was wrong, but not so wrong that it cannot run.
     pub warnings: Report,
+    /// How its scripts are run.
+    pub scripts: script::Options,
 }
 
 /// The built-in catalog, what lies next to `scenario`, and the folders of `--catalog`, later ones first in rank.
@@ -81,7 +83,14 @@ pub fn checked(
     change(&mut scenario);
     let files = Files::at(base).with_embedded(catalog::file);
     let warnings = check::check(&scenario, &catalog, &source, &files).into_result()?;
-    Ok(Loaded { source, scenario: Arc::new(scenario), catalog: Arc::new(catalog), files, warnings })
+    Ok(Loaded {
+        source,
+        scenario: Arc::new(scenario),
+        catalog: Arc::new(catalog),
+        files,
+        warnings,
+        scripts: script::Options::default(),
+    })
 }
 
 /// Expectations that name what the run does not have.

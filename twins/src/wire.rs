@@ -13,7 +13,7 @@
 
 pub mod broker;
 pub mod client;
-mod codec;
+pub(crate) mod codec;
 pub mod exchange;
 mod link;
 pub mod session;

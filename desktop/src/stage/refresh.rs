@@ -388,7 +388,14 @@ impl FromWorld for HaloParts {
             })
         };
         let classes = [Class::Injected, Class::Outage, Class::Alarm];
-        Self { ring, thin, wide, beam, solid: classes.map(|c| of(c, 1.0)), sheer: classes.map(|c| of(c, 0.35)) }
+        Self {
+            ring,
+            thin,
+            wide,
+            beam,
+            solid: classes.map(|c| of(c, 1.0)),
+            sheer: classes.map(|c| of(c, 0.35)),
+        }
     }
 }
 

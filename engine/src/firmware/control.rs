@@ -101,6 +101,15 @@ fn word(text: &str) -> Result<f64, LevelError> {
     text.parse().map_err(|_| LevelError::Word(text.chars().take(40).collect()))
 }
 
+/// The two steps of a tick.
+#[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ControlSystems {
+    /// What arrived is sorted.
+    Hear,
+    /// Controllers wake.
+    Run,
+}
+
 /// Where a command of a topic goes.
 #[derive(Clone, Debug)]
 struct CommandTarget {
@@ -294,8 +303,11 @@ pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) {
     world.insert_resource(Subscriptions { router });
     world.init_resource::<Submit>();
     world.get_resource_or_init::<StateHashers>().0.push(hash_controllers);
-    schedule.add_systems(hear.in_set(EnvironmentSystems::Hear));
-    schedule.add_systems(run_controllers.in_set(TickSystems::Firmware));
+    schedule.configure_sets((
+        ControlSystems::Hear.in_set(EnvironmentSystems::Hear),
+        ControlSystems::Run.in_set(TickSystems::Firmware),
+    ));
+    schedule.add_systems((hear.in_set(ControlSystems::Hear), run_controllers.in_set(ControlSystems::Run)));
 }
 
 /// Subscribes every actuator to the topics of its device's commands.

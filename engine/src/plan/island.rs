@@ -24,6 +24,13 @@ pub(super) fn zone_islands(scenario: &Scenario, groups: &[GroupPlan]) -> Vec<u32
             }
         }
     }
+    // What a script says and hears is known only as it runs.
+    if groups.iter().any(|g| g.firmware.as_ref().is_some_and(|f| f.script.is_some())) {
+        let mut speaking = groups.iter().filter(|g| g.firmware.is_some()).flat_map(|g| &g.zones);
+        if let Some(first) = speaking.next() {
+            speaking.for_each(|z| sets.join(*first, *z));
+        }
+    }
     number(&mut sets)
 }
 

@@ -57,7 +57,7 @@ impl PackPlan {
         let (active, transmit, sleep) = board
             .map_or((0.0, 0.0, 0.0), |b| (b.current_ma.active, b.current_ma.transmit, b.current_ma.sleep));
         let rest = if firmware.is_some_and(|f| f.deep_sleep) { sleep } else { active };
-        let sends = firmware.is_some_and(|f| !f.publish.is_empty() || !f.control.is_empty());
+        let sends = firmware.is_some_and(Firmware::speaks);
         Some(Self {
             pack: Pack {
                 cell: Cell::new(def, *series, *parallel),

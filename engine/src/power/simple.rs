@@ -63,7 +63,7 @@ impl Supply {
         let idle: f64 = sensors.iter().map(|s| s.idle_ma).sum();
         let measuring: f64 =
             sensors.iter().map(|s| (s.active_ma - s.idle_ma) * s.conversion.as_secs_f64()).sum();
-        let sends = firmware.is_some_and(|f| !f.publish.is_empty() || !f.control.is_empty());
+        let sends = firmware.is_some_and(Firmware::speaks);
         Some(Self {
             capacity_mah: *capacity_mah,
             charge: *charge,

@@ -16,7 +16,7 @@ mod network;
 mod time;
 mod twin;
 
-pub(super) use device::{check_firmware, check_power};
+pub(super) use device::{check_firmware, check_power, check_script};
 pub(super) use network::check_dynamics;
 
 use super::{

@@ -16,7 +16,7 @@ mod wiring;
 pub(in crate::scenario) use electric::check_radio;
 
 use super::{
-    check::{Place, check_dynamics, check_firmware, check_id, check_power},
+    check::{Place, check_dynamics, check_firmware, check_id, check_power, check_script},
     diagnostic::{Diagnostic, Report, near},
     source::Source,
 };
@@ -390,6 +390,10 @@ pub fn check_thing(thing: &ThingDef, catalog: &Catalog, place: &Place<'_>, repor
     if let Some(firmware) = &thing.firmware {
         check_firmware(firmware, thing, catalog, &place.inside("firmware"), report);
         check_radio(thing, firmware, catalog, place, report);
+    }
+    if let Some(script) = &thing.script {
+        check_script(script, thing, thing.firmware.is_some(), place, report);
+        check_radio(thing, &script.firmware(), catalog, place, report);
     }
     if let Some(power) = &thing.power {
         check_power(power, catalog, &place.inside("power"), report);

@@ -21,10 +21,25 @@ pub(super) fn read<T: DeserializeOwned>(source: &Source, name: &str) -> Result<T
         // The type behind `Board(…)` is named otherwise; the head was checked. Blanks keep every place as it is.
         text.replace_range(span.clone(), &" ".repeat(span.len()));
     }
+    scripts(source.tree(), &mut text);
     match options().from_str(&text) {
         Ok(value) => repeated_keys(source).map(|()| value),
         Err(error) => Err(explain(source, name, &error).into()),
     }
+}
+
+/// `firmware: Script(…)` as the field `script` that it is behind; its words keep their length, so that every place stays.
+fn scripts(tree: &Node, text: &mut String) {
+    tree.walk("", &mut |_, node| {
+        let Value::Fields(fields) = &node.value else { return };
+        for field in fields.iter().filter(|f| f.key == "firmware") {
+            let Some(name) = &field.value.name else { continue };
+            if &text[name.clone()] == "Script" {
+                text.replace_range(name.clone(), "      ");
+                text.replace_range(field.key_span.clone(), "script  ");
+            }
+        }
+    });
 }
 
 /// A key twice in a map: serde would keep the last and say nothing.

@@ -206,7 +206,7 @@ impl Group {
             link: radio,
             conversion: channels.iter().map(|c| c.conversion).max().unwrap_or_default(),
             duty: firmware.map_or(0.0, duty),
-            has_radio: firmware.is_some_and(|f| !f.publish.is_empty() || !f.control.is_empty()),
+            has_radio: firmware.is_some_and(Firmware::speaks),
             tells_rssi: group.radio,
             on_battery: group.power.is_battery(),
             mains_v: board.map_or(0.0, |b| b.supply_v),

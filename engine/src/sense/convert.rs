@@ -22,15 +22,40 @@ pub(crate) struct Converter {
     least_v: f64,
     inl_lsb: f64,
     pub noise_lsb: f64,
-    units: Vec<Unit>,
+    units: Vec<AdcUnit>,
 }
 
 /// What one board's converter drew at its making; the same for all of the board's pins.
-#[derive(Debug)]
-struct Unit {
+#[derive(Clone, Copy, Debug)]
+pub struct AdcUnit {
     gain: f32,
     bow: f32,
     s: f32,
+}
+
+impl AdcUnit {
+    /// A device's converter, drawn from its stream `adc/unit`.
+    pub fn draw(seed: u64, device: &str, reference_spread: f64) -> Self {
+        let mut unit = stream(seed, device, "adc/unit");
+        let mut normal = |std: f64| (std * unit.sample::<f64, _>(StandardNormal)) as f32;
+        Self { gain: normal(reference_spread), bow: normal(1.0), s: normal(1.0) }
+    }
+
+    /// The code, before noise and rounding, of a voltage as a share of the nominal reference.
+    fn code(&self, share: f64, codes: f64, inl_lsb: f64) -> f64 {
+        // A reference that is higher by a share makes codes lower by it.
+        let u = (share / (1.0 + f64::from(self.gain))).clamp(0.0, 1.0);
+        let (bow, s) = (4.0 * u * (1.0 - u), 10.392_304_845_413_264 * u * (1.0 - u) * (1.0 - 2.0 * u));
+        codes * u + inl_lsb * (f64::from(self.bow) * bow + f64::from(self.s) * s)
+    }
+
+    /// What a program reads of a voltage, [V], with a standard normal for the noise.
+    pub fn read(&self, adc: &AdcDef, volts: f64, z: f64) -> u32 {
+        let codes = 2f64.powi(adc.bits.min(31) as i32);
+        let volts = if volts < adc.least_v { 0.0 } else { volts };
+        let code = self.code(volts / adc.reference_v, codes, adc.inl_lsb) + adc.noise_lsb * z;
+        code.round_ties_even().clamp(0.0, codes - 1.0) as u32
+    }
 }
 
 impl Converter {
@@ -50,21 +75,15 @@ impl Converter {
 
     /// Adds the next lane's board, drawn from its stream `adc/unit`.
     pub fn add(&mut self, seed: u64, device: &str, reference_spread: f64) {
-        let mut unit = stream(seed, device, "adc/unit");
-        let mut normal = |std: f64| (std * unit.sample::<f64, _>(StandardNormal)) as f32;
-        self.units.push(Unit { gain: normal(reference_spread), bow: normal(1.0), s: normal(1.0) });
+        self.units.push(AdcUnit::draw(seed, device, reference_spread));
     }
 
     /// The code of a value before rounding, with what goes wrong at the pin and a standard normal for its noise.
     pub fn code(&self, lane: u16, value: f64, pin: AtPin, z: f64) -> f64 {
-        let unit = &self.units[lane as usize];
         let volts = self.law.volts(value, self.logic_v) * self.share * pin.share;
         let volts = if volts < self.least_v { 0.0 } else { volts };
-        // A reference that is higher by a share makes codes lower by it.
-        let u = (volts / self.reference_v / pin.reference / (1.0 + f64::from(unit.gain))).clamp(0.0, 1.0);
-        let (bow, s) = (4.0 * u * (1.0 - u), 10.392_304_845_413_264 * u * (1.0 - u) * (1.0 - 2.0 * u));
-        let bent = self.inl_lsb * (f64::from(unit.bow) * bow + f64::from(unit.s) * s);
-        self.codes * u + bent + self.noise_lsb * z
+        let unit = &self.units[lane as usize];
+        unit.code(volts / self.reference_v / pin.reference, self.codes, self.inl_lsb) + self.noise_lsb * z
     }
 
     /// The code that a perfect converter would give, before rounding.
@@ -84,6 +103,6 @@ impl Converter {
 
     /// Bytes held, [B].
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.units.capacity() * size_of::<Unit>()
+        size_of::<Self>() + self.units.capacity() * size_of::<AdcUnit>()
     }
 }

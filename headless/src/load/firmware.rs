@@ -99,6 +99,7 @@ fn own(loaded: &Loaded) -> Loaded {
         catalog: Arc::clone(&loaded.catalog),
         files: loaded.files.clone(),
         warnings: loaded.warnings.clone(),
+        scripts: loaded.scripts.clone(),
     }
 }
 

@@ -113,6 +113,12 @@ impl LiveStimulus {
     pub fn answers(&self, at_ns: u64) -> bool {
         locked(&self.0).answers(instant(at_ns))
     }
+
+    /// What the part finds of one of the catalog's quantities at an instant \[ns\], in the catalog's unit; see
+    /// [`Probe::read`].
+    pub fn read(&mut self, quantity: &str, at_ns: u64) -> Option<f64> {
+        locked(&self.0).read(quantity, instant(at_ns))
+    }
 }
 
 fn instant(at_ns: u64) -> SimTime {

@@ -6,13 +6,13 @@ use bytes::{BufMut, BytesMut};
 use rumqttc::mqttbytes::{Error, QoS, v4::Packet};
 
 /// Levels a topic filter may have; a deeper one is refused, so that walking the filters never recurses further.
-pub(super) const MAX_FILTER_LEVELS: usize = 128;
+pub(crate) const MAX_FILTER_LEVELS: usize = 128;
 
 /// Longest topic MQTT can carry, [bytes].
-pub(super) const MAX_TOPIC_BYTES: usize = 65_535;
+pub(crate) const MAX_TOPIC_BYTES: usize = 65_535;
 
 /// Takes the next whole packet from the front of `buffer`, if there is one.
-pub(super) fn next_packet(buffer: &mut BytesMut, max_packet_bytes: usize) -> Result<Option<Packet>, Error> {
+pub(crate) fn next_packet(buffer: &mut BytesMut, max_packet_bytes: usize) -> Result<Option<Packet>, Error> {
     if buffer.len() < 2 {
         return Ok(None);
     }
@@ -25,7 +25,7 @@ pub(super) fn next_packet(buffer: &mut BytesMut, max_packet_bytes: usize) -> Res
 
 /// The fields of a PUBLISH that is about to be written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PublishRef<'a> {
+pub(crate) struct PublishRef<'a> {
     pub topic: &'a [u8],
     pub payload: &'a [u8],
     pub qos: u8,
@@ -37,12 +37,12 @@ pub(super) struct PublishRef<'a> {
 
 /// Appends a PUBLISH. The topic was checked where it came in; rumqttc's own writer would check it again for every
 /// subscriber.
-pub(super) fn put_publish(out: &mut BytesMut, publish: PublishRef<'_>) {
+pub(crate) fn put_publish(out: &mut BytesMut, publish: PublishRef<'_>) {
     put_publish_with(out, publish, &[]);
 }
 
 /// The same with what stands between packet id and payload: the properties of version 5.
-pub(super) fn put_publish_with(out: &mut BytesMut, publish: PublishRef<'_>, properties: &[u8]) {
+pub(crate) fn put_publish_with(out: &mut BytesMut, publish: PublishRef<'_>, properties: &[u8]) {
     let id = if publish.qos > 0 { 2 } else { 0 };
     let body = 2 + publish.topic.len() + id + properties.len() + publish.payload.len();
     out.reserve(5 + body);
@@ -66,7 +66,7 @@ pub(super) fn put_publish_with(out: &mut BytesMut, publish: PublishRef<'_>, prop
 }
 
 /// A quality of service by its number.
-pub(super) fn qos_of(number: u8) -> QoS {
+pub(crate) fn qos_of(number: u8) -> QoS {
     match number {
         0 => QoS::AtMostOnce,
         1 => QoS::AtLeastOnce,
@@ -75,7 +75,7 @@ pub(super) fn qos_of(number: u8) -> QoS {
 }
 
 /// First byte of the two-byte acknowledgements.
-pub(super) mod ack {
+pub(crate) mod ack {
     pub const PUBACK: u8 = 0x40;
     pub const PUBREC: u8 = 0x50;
     pub const PUBREL: u8 = 0x62;
@@ -83,20 +83,20 @@ pub(super) mod ack {
 }
 
 /// Appends one of the acknowledgements of [`ack`].
-pub(super) fn put_ack(out: &mut BytesMut, kind: u8, pkid: u16) {
+pub(crate) fn put_ack(out: &mut BytesMut, kind: u8, pkid: u16) {
     out.put_slice(&[kind, 2]);
     out.put_u16(pkid);
 }
 
 /// Whether a name may be published to: not empty, no wildcard, no NUL, not longer than MQTT can carry.
-pub(super) fn valid_topic(topic: &str) -> bool {
+pub(crate) fn valid_topic(topic: &str) -> bool {
     !topic.is_empty()
         && topic.len() <= MAX_TOPIC_BYTES
         && !topic.bytes().any(|b| matches!(b, b'+' | b'#' | 0))
 }
 
 /// Whether a filter may be subscribed to: wildcards fill a level, `#` comes last, and the depth is bounded.
-pub(super) fn valid_filter(filter: &str) -> bool {
+pub(crate) fn valid_filter(filter: &str) -> bool {
     filter.len() <= MAX_TOPIC_BYTES
         && !filter.contains('\0')
         && filter.split('/').count() <= MAX_FILTER_LEVELS

@@ -2,7 +2,7 @@
 
 use super::Place;
 use crate::{
-    catalog::{Catalog, Firmware, LawDef, PowerDef, ThingDef},
+    catalog::{Catalog, Firmware, LawDef, PowerDef, ScriptDef, ThingDef},
     dialect::{Dialect, DialectError},
     mirror::physical::{voice, with_unit},
     scenario::{
@@ -97,6 +97,45 @@ pub(in crate::scenario) fn check_firmware(
             let text = "the law would switch on and off at once: its lower threshold is the higher one";
             report.push(place.error("law", text).help("exchange the two"));
         }
+    }
+}
+
+/// The field that a script is written as.
+pub(in crate::scenario) fn script_key(place: &Place<'_>) -> &'static str {
+    if place.source.has(&place.path("script")) { "script" } else { "firmware" }
+}
+
+/// A script against the thing that runs it; `beside` says whether there is firmware too. Whether its file is there is the
+/// scenario's to say.
+pub(in crate::scenario) fn check_script(
+    script: &ScriptDef,
+    thing: &ThingDef,
+    beside: bool,
+    place: &Place<'_>,
+    report: &mut Report,
+) {
+    if beside {
+        let error = place.error("script", "a device runs a script or declarative firmware");
+        report.push(error.help("take one of the two away"));
+    }
+    if thing.board.is_none() {
+        let error =
+            place.error(script_key(place), format!("`{}` has no board to run a script on", thing.name));
+        report.push(error.help("add `board: \"…\"`, see `twinfleet list boards`"));
+    }
+    let place = place.inside(script_key(place));
+    for (key, span) in [("stuck_after", script.stuck_after), ("boot", script.boot), ("period", script.period)]
+    {
+        if span.0 <= 0 {
+            report.push(place.error(key, format!("`{key}` must be above 0")).help("write \"5s\", say"));
+        }
+    }
+    if script.attempts == 0 {
+        report.push(place.error("attempts", "a message is sent at least once").help("write 1 or more"));
+    }
+    if script.heap_kb.is_some_and(|kb| kb < 8) {
+        let error = place.error("heap_kb", "no Python starts in less than 8 KiB");
+        report.push(error.help("leave it out: it is the board's then"));
     }
 }
 

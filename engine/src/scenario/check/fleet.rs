@@ -1,8 +1,8 @@
 //! Devices: groups and physicals; and what the timeline and expectations may name of them.
 
 use super::{
-    Checker, Place, check_firmware, check_id, check_power,
-    device::{check_publish, check_voice},
+    Checker, Place, check_firmware, check_id, check_power, check_script,
+    device::{check_publish, check_voice, script_key},
 };
 use crate::{
     catalog::{BusDef, Catalog, Firmware, PartDef, ThingDef},
@@ -45,6 +45,11 @@ impl Checker<'_> {
                 check_firmware(firmware, thing, self.catalog, &place.inside("firmware"), &mut self.report);
                 self.radio(i, thing, firmware);
             }
+            if let Some(script) = &group.script {
+                check_script(script, thing, group.firmware.is_some(), &place, &mut self.report);
+                self.radio(i, thing, &script.firmware());
+            }
+            self.scripts(&place, group, thing);
             self.truths(i, group, thing);
             self.unfound(i, group, thing);
             self.driven(thing, &place);
@@ -70,6 +75,16 @@ impl Checker<'_> {
             self.mounts(i, group, &thing.parts.iter().map(|p| p.id.as_str()).collect::<Vec<_>>());
         }
         self.colliding_ids();
+    }
+
+    /// Whether the file of a script is there, told once where it is named.
+    fn scripts(&mut self, place: &Place<'_>, group: &GroupDef, thing: &ThingDef) {
+        let of_thing = thing.script.as_ref().filter(|_| group.firmware.is_none());
+        let Some(script) = group.script.as_ref().or(of_thing) else { return };
+        let Err(e) = self.files.open(&script.path) else { return };
+        let key = if group.script.is_some() { script_key(place) } else { "thing" };
+        let path = if group.script.is_some() { format!("{key}.path") } else { key.to_owned() };
+        self.report.push(place.error(&path, e.message).maybe_help(e.help));
     }
 
     /// A group's own firmware may speak where the thing's does not: what is wrong then is told at the group.

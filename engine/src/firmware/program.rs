@@ -1,0 +1,237 @@
+//! Firmware that the engine does not run itself: the seam for a user's own device code.
+//!
+//! A [`Program`] has its turn once a tick, in the order of the devices' ordinals: it hears the messages on the topics that it
+//! subscribed to, runs until it needs what comes at or after the tick's end, and leaves what it said, did and showed. Programs
+//! of different devices share nothing, so they run side by side on the run's own threads, and what they leave is put
+//! together in their order: the run stays the same at any thread count.
+//!
+//! A program that fails for a reason outside the simulation (its process hangs, say) ends the run: see [`Programs::failed`].
+//!
+//! Resource: [`Programs`]. Set: Firmware, before the control loops.
+
+use crate::{
+    actuate::ActuatorBank,
+    environment::EnvironmentSystems,
+    firmware::control::ControlSystems,
+    message::{Message, Router, TopicFilter},
+    plan::Plan,
+    time::SimTime,
+    world::{Clock, Counters, Event, Events, Inbox, StateHash, StateHashers, Submit, TickSystems},
+};
+use bevy_ecs::prelude::*;
+use rayon::prelude::*;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Messages that a program has not taken yet; the oldest is dropped and counted.
+const HEARD: usize = 1024;
+
+/// A device's own code.
+pub trait Program: Send {
+    /// When it wants to run again; [`SimTime::NEVER`] where only a message could wake it.
+    fn next(&self) -> SimTime;
+
+    /// Whether a message would wake it before that.
+    fn listens(&self) -> bool;
+
+    /// Runs it to the end of the tick.
+    fn run(&mut self, turn: &mut Turn);
+
+    /// Everything of it that decides its future, as far as the run can see it.
+    fn hash_into(&self, bytes: &mut Vec<u8>);
+}
+
+/// What a program gets and leaves in a tick.
+#[derive(Debug, Default)]
+pub struct Turn {
+    /// Start of the tick.
+    pub now: SimTime,
+    /// Its end.
+    pub until: SimTime,
+    /// Messages on its topics, in the order of their arrival.
+    pub heard: Vec<Message>,
+    /// What it published: when, topic, payload, QoS, retain.
+    pub said: Vec<Said>,
+    /// Actuators that it drove: when, part, level.
+    pub levels: Vec<(SimTime, String, f64)>,
+    /// Filters that it subscribed to.
+    pub filters: Vec<TopicFilter>,
+    /// What happened to it.
+    pub events: Vec<Event>,
+    /// Counts for the summary.
+    pub counts: Vec<(&'static str, u64)>,
+    /// Why the run cannot go on.
+    pub failed: Option<String>,
+}
+
+/// A message as a program hands it to its device's radio.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// When.
+    pub at: SimTime,
+    /// MQTT topic.
+    pub topic: String,
+    /// MQTT payload.
+    pub payload: Vec<u8>,
+    /// MQTT quality of service, 0–2.
+    pub qos: u8,
+    /// MQTT retain flag.
+    pub retain: bool,
+}
+
+/// One device and its program.
+struct Entry {
+    ordinal: u32,
+    device: String,
+    /// Bank and first unit of its actuators, where it has some.
+    group: usize,
+    index: u32,
+    /// Behind a lock only because the world is shared; nobody ever waits for it.
+    program: Mutex<Box<dyn Program>>,
+    turn: Turn,
+    seq: u64,
+}
+
+/// The programs of a run, in the order of their devices.
+#[derive(Resource, Default)]
+pub struct Programs {
+    entries: Vec<Entry>,
+    router: Router<u32>,
+    failed: Option<String>,
+}
+
+impl Programs {
+    /// Why the run cannot go on, if a program says so.
+    pub fn failed(&self) -> Option<&str> {
+        self.failed.as_deref()
+    }
+}
+
+/// Adds the programs of a plan to a run: `make` gives one for each device whose firmware is a script, by the group's place in
+/// the plan, the index within it and the id. After `sense::install` and `control::install`.
+///
+/// # Errors
+/// What `make` could not do.
+pub fn install<E>(
+    world: &mut World,
+    schedule: &mut Schedule,
+    plan: &Plan,
+    make: &mut dyn FnMut(usize, u32, &str) -> Result<Box<dyn Program>, E>,
+) -> Result<(), E> {
+    let mut programs = Programs::default();
+    for (g, group) in plan.groups.iter().enumerate() {
+        if group.firmware.as_ref().is_none_or(|f| f.script.is_none()) {
+            continue;
+        }
+        for index in (0..group.count).filter(|i| plan.owns(group, *i)) {
+            let device = plan.device_id(group, index);
+            let program = make(g, index, &device)?;
+            let ordinal = group.first + index;
+            programs.entries.push(Entry {
+                ordinal,
+                device,
+                group: g,
+                index,
+                program: Mutex::new(program),
+                turn: Turn::default(),
+                seq: 0,
+            });
+        }
+    }
+    if programs.entries.is_empty() {
+        return Ok(());
+    }
+    world.insert_resource(programs);
+    world.get_resource_or_init::<StateHashers>().0.push(hash_programs);
+    schedule.add_systems(hear.in_set(EnvironmentSystems::Hear).before(ControlSystems::Hear));
+    // Both look at the actuators' levels, of which a payload tells those before this turn.
+    let after = super::compose_messages;
+    schedule.add_systems(run_programs.in_set(TickSystems::Firmware).after(after).before(ControlSystems::Run));
+    Ok(())
+}
+
+/// Hands what arrived to those who listen.
+fn hear(inbox: Res<Inbox>, mut programs: ResMut<Programs>, mut counters: ResMut<Counters>) {
+    let programs = &mut *programs;
+    if programs.router.is_empty() {
+        return;
+    }
+    for message in &inbox.0 {
+        let targets = programs.router.targets(&message.topic);
+        for (i, target) in targets.iter().enumerate() {
+            // One client gets a message once, however many of its filters fit.
+            if targets[..i].contains(target) {
+                continue;
+            }
+            let heard = &mut programs.entries[*target as usize].turn.heard;
+            if heard.len() >= HEARD {
+                heard.remove(0);
+                counters.add("script_messages_dropped", 1);
+            }
+            heard.push(message.clone());
+        }
+    }
+}
+
+fn run_programs(
+    clock: Res<Clock>,
+    mut programs: ResMut<Programs>,
+    mut banks: Query<&mut ActuatorBank>,
+    mut submit: ResMut<Submit>,
+    mut events: ResMut<Events>,
+    mut counters: ResMut<Counters>,
+) {
+    let programs = &mut *programs;
+    programs.entries.par_iter_mut().for_each(|Entry { program, turn, .. }| {
+        let program = program.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if program.next() < clock.next || (!turn.heard.is_empty() && program.listens()) {
+            (turn.now, turn.until) = (clock.now, clock.next);
+            program.run(turn);
+        }
+    });
+    for (number, entry) in programs.entries.iter_mut().enumerate() {
+        let turn = &mut entry.turn;
+        for said in turn.said.drain(..) {
+            submit.0.push(Message {
+                sent: said.at,
+                due: said.at,
+                publisher: entry.ordinal,
+                seq: entry.seq,
+                topic: said.topic.into(),
+                payload: Arc::from(said.payload),
+                qos: said.qos,
+                retain: said.retain,
+            });
+            entry.seq += 1;
+        }
+        for (at, part, level) in turn.levels.drain(..) {
+            for mut bank in banks.iter_mut().filter(|b| b.group == entry.group) {
+                let unit = bank
+                    .units
+                    .iter()
+                    .position(|u| u.device == entry.index && bank.parts[u.part as usize].0 == part);
+                if let Some(unit) = unit {
+                    bank.command(unit, level, at, "by its script", &mut events);
+                }
+            }
+        }
+        for filter in turn.filters.drain(..) {
+            programs.router.add(filter, number as u32);
+        }
+        for (name, n) in turn.counts.drain(..) {
+            counters.add(name, n);
+        }
+        events.0.append(&mut turn.events);
+        if let Some(why) = turn.failed.take() {
+            programs.failed.get_or_insert(why);
+        }
+    }
+}
+
+fn hash_programs(world: &mut World, hash: &mut StateHash) {
+    let mut bytes = Vec::new();
+    for entry in &world.resource::<Programs>().entries {
+        bytes.clear();
+        entry.program.lock().unwrap_or_else(PoisonError::into_inner).hash_into(&mut bytes);
+        hash.add(&format!("script/{}", entry.device), &bytes);
+    }
+}

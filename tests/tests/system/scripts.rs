@@ -1,0 +1,225 @@
+//! The user's own device code, through the command: three runtimes, their judges, what goes wrong, and what is kept from them.
+
+use super::common::{Ran, command, scratch, twinfleet_command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use twinfleet_tests::python_of;
+
+/// A scenario with one device that runs a script, beside which `files` lie.
+struct Stage {
+    dir: tempfile::TempDir,
+    /// Python with the judges' packages, where one is wanted.
+    python: Option<PathBuf>,
+}
+
+/// A board with parts, as a thing's fields.
+const PI: &str = r#"board: "raspberry-pi-4b", parts: [(id: "air", model: "bme280", on: I2c(0x76)),
+    (id: "lamp", model: "led", on: Pin("GPIO17")), (id: "door", model: "reed-switch", on: Pin("GPIO27")),
+    (id: "light", model: "bh1750", on: I2c(0x23)), (id: "wet", model: "sht31", on: I2c(0x44))]"#;
+const ESP: &str = r#"board: "esp32-devkit", parts: [(id: "climate", model: "sht31", on: I2c(0x44), pull_up: true),
+    (id: "probe", model: "ds18b20", on: Pin("GPIO4"), pull_up: true), (id: "dht", model: "dht22", on: Pin("GPIO16")),
+    (id: "fan", model: "fan-5v", on: Pin("GPIO25"), own_supply: true)]"#;
+
+impl Stage {
+    fn new(thing: &str, runtime: &str, more: &str, script: &str) -> Self {
+        let dir = scratch();
+        let text = format!(
+            r#"Scenario(format: 1, seed: 5, duration: "2min", step: "1s",
+            world: (zones: [(id: "room", temperature_c: 21.0, humidity_percent: 45.0)]),
+            things: [(name: "t", source: "a test", {thing},
+                firmware: Script(path: "code/main.py", runtime: {runtime}, {more}))],
+            fleet: [(id: "d-{{}}", count: 2, thing: "t", in: ["room"], truths: {{}})])"#
+        );
+        fs::create_dir(dir.path().join("code")).unwrap();
+        fs::write(dir.path().join("s.ron"), text.replace(", truths: {}", "")).unwrap();
+        fs::write(dir.path().join("code/main.py"), script).unwrap();
+        Self { dir, python: None }
+    }
+
+    fn beside(self, name: &str, text: &str) -> Self {
+        fs::write(self.dir.path().join("code").join(name), text).unwrap();
+        self
+    }
+
+    fn file(&self) -> String {
+        self.dir.path().join("s.ron").display().to_string()
+    }
+
+    fn run(&self, more: &[&str]) -> Ran {
+        let report = self.dir.path().join("report");
+        let file = self.file();
+        let report = report.display().to_string();
+        let mut args = vec!["--json", "run", &file, "--broker", "none", "--quiet", "--report", &report];
+        args.extend(more);
+        let mut command = twinfleet_command();
+        if let Some(python) = &self.python {
+            command.env("TWINFLEET_PYTHON", python);
+        }
+        Ran { output: command.args(args).output().expect("the command starts") }
+    }
+
+    /// Details of the first device's events of a kind.
+    fn told(&self, ran: &Ran, kind: &str) -> Vec<String> {
+        assert!(ran.code() <= 1, "{}\n{}", ran.code(), ran.stderr());
+        let text = fs::read_to_string(self.dir.path().join("report/report.json")).expect("a report");
+        let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let events = json["events"].as_array().expect("events").iter();
+        let mine = events.filter(|e| e["kind"] == kind && e["subject"] == "d-0");
+        mine.map(|e| e["detail"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+}
+
+#[test]
+fn a_run_with_scripts_is_the_same_at_any_thread_count() {
+    let hash = |threads: &str| {
+        let ran =
+            command(&["run", "scenarios/scripted.ron", "--broker", "none", "--quiet", "--threads", threads]);
+        assert_eq!(ran.code(), 0, "{}\n{}", ran.stdout(), ran.stderr());
+        ran.state_hash()
+    };
+    assert_eq!(hash("1"), hash("2"));
+    let ran = command(&["run", "scripted", "--broker", "embedded:0", "--quiet"]);
+    assert_eq!(ran.state_hash(), hash("1"), "through a broker, and from the binary's own copy");
+}
+
+#[test]
+fn adafruits_drivers_read_what_the_room_has() {
+    let test = "adafruits_drivers_read_what_the_room_has";
+    let Some(python) = python_of("venv-scripts", "adafruit_bus_device", test) else { return };
+    let script = "import time, board\n\
+        from adafruit_bme280 import basic\n\
+        import adafruit_bh1750, adafruit_sht31d\n\
+        i2c = board.I2C()\n\
+        air, light, wet = basic.Adafruit_BME280_I2C(i2c, address=0x76), adafruit_bh1750.BH1750(i2c), adafruit_sht31d.SHT31D(i2c)\n\
+        while True:\n    print(air.temperature, air.relative_humidity, air.pressure, light.lux, wet.temperature, wet.relative_humidity)\n    time.sleep(10)\n";
+    let stage = Stage { python: Some(python), ..Stage::new(PI, "CircuitPython", "", script) };
+    let said = stage.told(&stage.run(&[]), "script_says");
+    assert_eq!(said.len(), 12, "{said:?}");
+    for line in said {
+        let x: Vec<f64> = line.split(' ').map(|w| w.parse().expect("a number")).collect();
+        // Their parts' own biases, three standard deviations of them.
+        assert!((x[0] - 21.0).abs() < 2.0 && (x[4] - 21.0).abs() < 0.7, "{line}");
+        assert!((x[1] - 45.0).abs() < 6.0 && (x[5] - 45.0).abs() < 4.0, "{line}");
+        assert!((x[2] - 1013.25).abs() < 4.0 && x[3] < 1.0, "{line}");
+    }
+}
+
+#[test]
+fn micropython_reads_its_parts_within_its_heap() {
+    let script = "import gc, time, machine, dht, onewire, ds18x20\n\
+        from machine import Pin, I2C\n\
+        print(gc.mem_free() // 1024, machine.freq(), machine.reset_cause())\n\
+        i2c = I2C(0, scl=Pin(22), sda=Pin(21))\n\
+        print([hex(a) for a in i2c.scan()], [hex(a) for a in I2C(1, scl=Pin(18), sda=Pin(19)).scan()])\n\
+        d = dht.DHT22(Pin(16))\ntime.sleep(5)\nd.measure()\ntime.sleep(3)\nd.measure()\nprint(d.temperature(), d.humidity())\n\
+        ds = ds18x20.DS18X20(onewire.OneWire(Pin(4)))\nroms = ds.scan()\nds.convert_temp()\ntime.sleep_ms(750)\nprint(ds.read_temp(roms[0]))\n\
+        t = machine.Timer(0)\nt.init(period=10000, callback=lambda _: print('tick', time.ticks_ms() // 1000))\n";
+    let stage = Stage::new(ESP, "MicroPython", "", script);
+    let said = stage.told(&stage.run(&[]), "script_says");
+    assert!(said[0].ends_with(" 240000000 1"), "{said:?}");
+    let heap: i64 = said[0].split(' ').next().unwrap().parse().unwrap();
+    assert!((140..=180).contains(&heap), "{heap} KiB");
+    assert_eq!(said[1], "['0x44'] []", "on the bus's own pins, and nowhere else");
+    let dht: Vec<f64> = said[2].split(' ').map(|w| w.parse().unwrap()).collect();
+    assert!((dht[0] - 21.0).abs() < 1.5 && (dht[1] - 45.0).abs() < 8.0, "{dht:?}");
+    assert!((said[3].parse::<f64>().unwrap() - 21.0).abs() < 1.5, "{}", said[3]);
+    assert!(said.iter().filter(|l| l.starts_with("tick")).count() >= 10, "{said:?}");
+}
+
+#[test]
+fn what_goes_wrong_in_a_script_is_its_own() {
+    for (runtime, thing) in [("RaspberryPi", PI), ("MicroPython", ESP)] {
+        let crash = "import time\ntime.sleep(3)\ndef f(x):\n    return 1 // x\nf(0)\n";
+        let stage = Stage::new(thing, runtime, "", crash);
+        let told = stage.told(&stage.run(&[]), "script_crash");
+        assert!(told[0].contains("ZeroDivisionError") && told[0].contains("main.py"), "{runtime}: {told:?}");
+        assert!(told[0].contains("line 4"), "{runtime}: {told:?}");
+
+        let stage = Stage::new(thing, runtime, "stuck_after: \"200ms\"", "x = 0\nwhile True:\n    x += 1\n");
+        let told = stage.told(&stage.run(&[]), "script_stuck");
+        assert!(told.len() == 1 && told[0].contains("line"), "{runtime}: {told:?}");
+
+        let hog = "x = []\nwhile True:\n    x.append(bytearray(100000))\n";
+        let stage = Stage::new(thing, runtime, "heap_kb: 64", hog);
+        let told = stage.told(&stage.run(&[]), "script_crash");
+        assert!(told[0].contains("MemoryError"), "{runtime}: {told:?}");
+
+        let again = "import time\nprint('up')\ntime.sleep(20)\nraise ValueError('again')\n";
+        let stage = Stage::new(thing, runtime, "restart: \"10s\"", again);
+        let ran = stage.run(&[]);
+        assert_eq!(stage.told(&ran, "script_says").len(), 4, "{runtime}");
+        assert_eq!(stage.told(&ran, "script_crash").len(), 3, "{runtime}");
+    }
+}
+
+#[test]
+fn a_script_that_hangs_for_real_ends_the_run_with_3() {
+    let stage = Stage::new(PI, "RaspberryPi", "", "x = 7 ** (10 ** 9)\n");
+    let file = stage.file();
+    let output = twinfleet_command()
+        .env("TWINFLEET_SCRIPT_PATIENCE", "2")
+        .args(["run", &file, "--broker", "none", "--quiet"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("d-0") && told.contains("real time"), "{told}");
+}
+
+#[test]
+fn a_script_gets_no_further_than_its_own_folder() {
+    let secret = scratch();
+    let path = secret.path().join("secret.txt");
+    fs::write(&path, "told").unwrap();
+    let path = path.display().to_string();
+    let script = format!(
+        r#"
+import ctypes, os, subprocess, _socket, sys
+def attempt(name, what):
+    try:
+        print(name, "done", what())
+    except BaseException as e:
+        print(name, "refused", type(e).__name__)
+libc = ctypes.CDLL(None, use_errno=True)
+def call(*args):
+    r = libc.syscall(*args)
+    if r < 0:
+        raise OSError(ctypes.get_errno(), "")
+    return r
+attempt("own", lambda: open("notes.txt").read())
+attempt("card", lambda: open("new.txt", "w").write("x"))
+attempt("read", lambda: open({path:?}).read())
+attempt("write", lambda: open({path:?}, "w").write("x"))
+attempt("list", lambda: os.listdir("/home"))
+attempt("passwd", lambda: open("/etc/passwd").read())
+attempt("ctypes", lambda: call(2, {path:?}.encode(), 0))
+attempt("socket", lambda: _socket.socket())
+attempt("ctypes_socket", lambda: call(41, 2, 1, 0))
+attempt("shell", lambda: subprocess.run(["/bin/sh", "-c", "echo hi"], check=True))
+attempt("python", lambda: subprocess.run([sys.executable, "-c", "1"], check=True))
+attempt("fork", lambda: os.fork())
+attempt("exec", lambda: os.execv("/bin/true", ["true"]))
+attempt("kill", lambda: os.kill(os.getppid(), 9))
+"#
+    );
+    let stage = Stage::new(PI, "RaspberryPi", "", &script).beside("notes.txt", "mine");
+    let said = stage.told(&stage.run(&[]), "script_says");
+    assert_eq!(said.len(), 14, "{said:?}");
+    assert_eq!((said[0].as_str(), said[1].as_str()), ("own done mine", "card done 1"));
+    for line in &said[2..] {
+        assert!(line.contains("refused"), "{line}");
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), "told");
+    assert!(!Path::new(&stage.dir.path().join("code/new.txt")).exists(), "the card is a copy");
+}
+
+#[test]
+fn a_script_that_is_not_there_or_cannot_be_read_is_told_with_its_place() {
+    let stage = Stage::new(PI, "RaspberryPi", "", "def f(:\n");
+    fs::remove_file(stage.dir.path().join("code/main.py")).unwrap();
+    let ran = command(&["check", &stage.file()]);
+    assert_eq!(ran.code(), 2);
+    assert!(ran.stderr().contains("code/main.py") && ran.stderr().contains("s.ron:"), "{}", ran.stderr());
+}

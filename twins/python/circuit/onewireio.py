@@ -1,0 +1,2 @@
+"""CircuitPython's 1-Wire."""
+from busio import OneWire  # noqa: F401

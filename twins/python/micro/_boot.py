@@ -1,0 +1,3 @@
+import sys
+sys.path.insert(1, "/shim")
+import _twinfleet

@@ -1,0 +1,47 @@
+# The ESP32's own.
+import _twinfleet as _t
+
+WAKEUP_ALL_LOW, WAKEUP_ANY_HIGH = False, True
+
+
+class NVS:
+    def __init__(self, namespace):
+        self._n = "nvs." + namespace + "."
+
+    def _get(self, key):
+        value = _t.ask_ok("kept " + self._n + key)[0]
+        if value == "-":
+            raise OSError(-4354, "ESP_ERR_NVS_NOT_FOUND")
+        return _t.unhex(value)
+
+    def set_i32(self, key, value):
+        _t.ask_ok("keep %s%s %s" % (self._n, key, str(value).encode().hex()))
+
+    def get_i32(self, key):
+        return int(self._get(key))
+
+    def set_blob(self, key, value):
+        _t.ask_ok("keep %s%s %s" % (self._n, key, b"=".hex() + bytes(value).hex()))
+
+    def get_blob(self, key, buf):
+        data = self._get(key)[1:]
+        buf[: len(data)] = data
+        return len(data)
+
+    def erase_key(self, key):
+        self._get(key)
+        _t.ask_ok("forget " + self._n + key)
+
+    def commit(self):
+        pass
+
+
+def wake_on_ext0(*_, **__):
+    pass
+
+
+wake_on_ext1 = wake_on_touch = wake_on_ext0
+
+
+def raw_temperature():
+    return 100

@@ -1,0 +1,466 @@
+# The board, as MicroPython's machine module gives it.
+import _twinfleet as _t
+import sys as _sys
+
+PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
+_CAUSES = {"power_on": 1, "wdt": 3, "deepsleep": 4, "soft": 5}
+PIN_WAKE, EXT0_WAKE, EXT1_WAKE, TIMER_WAKE, TOUCHPAD_WAKE, ULP_WAKE = 2, 2, 3, 4, 5, 6
+IDLE, SLEEP, DEEPSLEEP = 0, 2, 4
+
+
+def reset_cause():
+    return _CAUSES.get(_t.reset_cause, 1)
+
+
+def wake_reason():
+    return TIMER_WAKE if _t.reset_cause == "deepsleep" else 0
+
+
+def unique_id():
+    return _t.mac
+
+
+def freq(hz=None):
+    return _t.hz
+
+
+def idle():
+    pass
+
+
+def disable_irq():
+    return 0
+
+
+def enable_irq(state):
+    pass
+
+
+def _end(kind, text):
+    _t.end(kind, text)
+
+
+def reset():
+    _end("reset", "machine.reset()")
+
+
+soft_reset = reset
+
+
+def deepsleep(ms=None):
+    _end("sleep", str(1 << 62 if ms is None else int(ms)))
+
+
+def lightsleep(ms=None):
+    _t.wait(_t.now_ns() + (1 << 60 if ms is None else int(ms) * 1000000))
+
+
+sleep = lightsleep
+
+
+def _name(id):
+    if isinstance(id, Pin):
+        return id._pin
+    return _t.ask_ok("pin %s" % str(id).replace(" ", "_"))[0]
+
+
+class Pin:
+    IN, OUT, OPEN_DRAIN = 1, 3, 7
+    PULL_UP, PULL_DOWN, PULL_HOLD = 2, 1, 4
+    IRQ_RISING, IRQ_FALLING, IRQ_LOW_LEVEL, IRQ_HIGH_LEVEL = 1, 2, 4, 5
+    WAKE_LOW, WAKE_HIGH = 4, 5
+    DRIVE_0, DRIVE_1, DRIVE_2, DRIVE_3 = 0, 1, 2, 3
+
+    def __init__(self, id, mode=-1, pull=-1, *, value=None, drive=None, alt=None, hold=None):
+        self._pin = _name(id)
+        self._mode, self._pull, self._value, self._call = 1, "-", 0, None
+        self.init(mode, pull, value=value)
+
+    def init(self, mode=-1, pull=-1, *, value=None, drive=None, alt=None, hold=None):
+        if pull is None:
+            self._pull = "-"
+        elif pull != -1:
+            self._pull = "up" if pull == 2 else "down"
+        if mode != -1:
+            self._mode = mode
+        if value is not None:
+            self.value(value)
+        elif self._mode == 1 and mode != -1:
+            self.value()
+
+    def value(self, x=None):
+        if x is None:
+            if self._mode == 3:
+                return self._value
+            return int(_t.ask_ok("in %s %s" % (self._pin, self._pull))[0])
+        self._value = 1 if x else 0
+        if self._mode != 1:
+            _t.ask_ok("out %s %d" % (self._pin, self._value))
+
+    __call__ = value
+
+    def on(self):
+        self.value(1)
+
+    def off(self):
+        self.value(0)
+
+    high, low = on, off
+
+    def toggle(self):
+        self.value(not self.value())
+
+    def mode(self, mode=None):
+        if mode is None:
+            return self._mode
+        self._mode = mode
+
+    def pull(self, pull=None):
+        return self._pull
+
+    def irq(self, handler=None, trigger=3, *, priority=1, wake=None, hard=False):
+        if handler is None:
+            _t.on_edge.pop(self._pin, None)
+            _t.ask_ok("unwatch %s" % self._pin)
+            return
+
+        def edge(high):
+            if trigger & (1 if high else 2):
+                handler(self)
+
+        _t.on_edge[self._pin] = edge
+        _t.ask_ok("watch %s %s" % (self._pin, self._pull))
+
+    def __repr__(self):
+        return "Pin(%s)" % self._pin
+
+
+class Signal:
+    def __init__(self, pin, *args, invert=False, **kw):
+        self._p = pin if isinstance(pin, Pin) else Pin(pin, *args, **kw)
+        self._i = invert
+
+    def value(self, x=None):
+        if x is None:
+            return self._p.value() ^ self._i
+        self._p.value(bool(x) ^ self._i)
+
+    __call__ = value
+
+    def on(self):
+        self.value(1)
+
+    def off(self):
+        self.value(0)
+
+
+class ADC:
+    ATTN_0DB, ATTN_2_5DB, ATTN_6DB, ATTN_11DB = 0, 1, 2, 3
+    WIDTH_9BIT, WIDTH_10BIT, WIDTH_11BIT, WIDTH_12BIT = 9, 10, 11, 12
+
+    def __init__(self, pin, *, atten=None, **_):
+        if isinstance(pin, int) and pin == 0:
+            try:
+                self._pin = _name("A0")
+            except ValueError:
+                self._pin = _name(pin)
+        else:
+            self._pin = _name(pin)
+        _t.ask_ok("adc %s" % self._pin)
+
+    def _read(self):
+        code, bits, uv = _t.ask_ok("adc %s" % self._pin)
+        return int(code), int(bits), int(uv)
+
+    def read(self):
+        return self._read()[0]
+
+    def read_u16(self):
+        code, bits, _ = self._read()
+        code <<= 16 - bits
+        return code | code >> bits
+
+    def read_uv(self):
+        code, bits, uv = self._read()
+        return code * uv >> bits
+
+    def atten(self, *_):
+        pass
+
+    def width(self, *_):
+        pass
+
+
+class PWM:
+    def __init__(self, pin, freq=5000, duty=None, *, duty_u16=None, duty_ns=None, invert=None):
+        self._pin, self._hz, self._d = _name(pin), freq, 0.0
+        if duty is not None:
+            self._d = duty / 1023
+        if duty_u16 is not None:
+            self._d = duty_u16 / 65535
+        if duty_ns is not None:
+            self._d = duty_ns * freq / 1000000000
+        self._set()
+
+    def _set(self):
+        _t.ask_ok("pwm %s %s %s" % (self._pin, self._hz, self._d))
+
+    def init(self, *, freq=None, duty=None, duty_u16=None, duty_ns=None):
+        if freq is not None:
+            self._hz = freq
+        if duty is not None:
+            self._d = duty / 1023
+        if duty_u16 is not None:
+            self._d = duty_u16 / 65535
+        if duty_ns is not None:
+            self._d = duty_ns * self._hz / 1000000000
+        self._set()
+
+    def freq(self, hz=None):
+        if hz is None:
+            return self._hz
+        self._hz = hz
+        self._set()
+
+    def duty(self, d=None):
+        if d is None:
+            return round(self._d * 1023)
+        self._d = d / 1023
+        self._set()
+
+    def duty_u16(self, d=None):
+        if d is None:
+            return round(self._d * 65535)
+        self._d = d / 65535
+        self._set()
+
+    def duty_ns(self, ns=None):
+        if ns is None:
+            return round(self._d * 1000000000 / self._hz)
+        self._d = ns * self._hz / 1000000000
+        self._set()
+
+    def deinit(self):
+        self._d = 0
+        self._set()
+
+
+class I2C:
+    def __init__(self, id=0, *, scl=None, sda=None, freq=400000, timeout=50000):
+        self._bus = "-" if scl is None or sda is None else "%s/%s" % (_name(sda), _name(scl))
+
+    def init(self, *_, **__):
+        pass
+
+    deinit = init
+
+    def _do(self, addr, ops):
+        return _t.unhex(_t.ask_ok("i2c %s %d %s" % (self._bus, addr, ops))[0])
+
+    def scan(self):
+        return [a for a in range(8, 120) if _t.ask("i2c %s %d w:-" % (self._bus, a))[0] == "ok"]
+
+    def writeto(self, addr, buf, stop=True):
+        if not stop:
+            self._held = (addr, "w:" + _t.tohex(buf))
+            return len(buf)
+        self._do(addr, "w:" + _t.tohex(buf))
+        return len(buf)
+
+    _held = None
+
+    def _before(self, addr):
+        held, self._held = self._held, None
+        return held[1] + " " if held and held[0] == addr else ""
+
+    def readfrom(self, addr, nbytes, stop=True):
+        return self._do(addr, self._before(addr) + "r:%d" % nbytes)
+
+    def readfrom_into(self, addr, buf, stop=True):
+        buf[:] = self.readfrom(addr, len(buf))
+
+    def writevto(self, addr, vector, stop=True):
+        return self.writeto(addr, b"".join(bytes(v) for v in vector), stop)
+
+    def _at(self, memaddr, addrsize):
+        return "w:" + memaddr.to_bytes(addrsize // 8, "big").hex()
+
+    def readfrom_mem(self, addr, memaddr, nbytes, *, addrsize=8):
+        return self._do(addr, "%s r:%d" % (self._at(memaddr, addrsize), nbytes))
+
+    def readfrom_mem_into(self, addr, memaddr, buf, *, addrsize=8):
+        buf[:] = self.readfrom_mem(addr, memaddr, len(buf), addrsize=addrsize)
+
+    def writeto_mem(self, addr, memaddr, buf, *, addrsize=8):
+        if isinstance(buf, str):
+            buf = buf.encode()
+        self._do(addr, self._at(memaddr, addrsize) + bytes(buf).hex())
+
+
+class SoftI2C(I2C):
+    def __init__(self, scl, sda, *, freq=400000, timeout=50000):
+        I2C.__init__(self, 0, scl=scl, sda=sda)
+
+
+class SPI:
+    MSB, LSB, CONTROLLER, MASTER = 0, 1, 0, 0
+
+    def __init__(self, id=0, baudrate=1000000, **_):
+        self._hz = baudrate
+
+    def init(self, baudrate=1000000, **_):
+        self._hz = baudrate
+
+    def deinit(self):
+        pass
+
+    def _move(self, data):
+        return _t.unhex(_t.ask_ok("spi - %d %s" % (self._hz, _t.tohex(data)))[0])
+
+    def write(self, buf):
+        self._move(buf)
+
+    def read(self, nbytes, write=0):
+        return self._move(bytes([write]) * nbytes)
+
+    def readinto(self, buf, write=0):
+        buf[:] = self.read(len(buf), write)
+
+    def write_readinto(self, out, into):
+        into[:] = self._move(out)
+
+
+SoftSPI = SPI
+
+
+class UART:
+    def __init__(self, id, baudrate=9600, bits=8, parity=None, stop=1, *, timeout=0, **_):
+        self._baud, self._timeout, self._b = baudrate, timeout, b""
+
+    def init(self, baudrate=9600, *_, **__):
+        self._baud = baudrate
+
+    def deinit(self):
+        pass
+
+    def _fill(self):
+        self._b += _t.unhex(_t.ask_ok("uartr 0 1024")[0])
+
+    def any(self):
+        self._fill()
+        return len(self._b)
+
+    def _wait(self, enough):
+        until = _t.now_ns() + self._timeout * 1000000
+        self._fill()
+        while not enough() and _t.now_ns() < until:
+            _t.wait(_t.now_ns() + 1000000)
+            self._fill()
+
+    def read(self, n=None):
+        self._wait(lambda: n is not None and len(self._b) >= n)
+        n = len(self._b) if n is None else n
+        data, self._b = self._b[:n], self._b[n:]
+        return data or None
+
+    def readinto(self, buf, n=None):
+        data = self.read(n or len(buf)) or b""
+        buf[: len(data)] = data
+        return len(data) or None
+
+    def readline(self):
+        self._wait(lambda: b"\n" in self._b)
+        at = self._b.find(b"\n")
+        n = len(self._b) if at < 0 else at + 1
+        data, self._b = self._b[:n], self._b[n:]
+        return data or None
+
+    def write(self, buf):
+        if isinstance(buf, str):
+            buf = buf.encode()
+        _t.ask_ok("uartw 0 %d %s" % (self._baud, _t.tohex(buf)))
+        return len(buf)
+
+    def flush(self):
+        pass
+
+
+class Timer:
+    ONE_SHOT, PERIODIC = 0, 1
+
+    def __init__(self, id=-1, **kw):
+        self._call = None
+        if kw:
+            self.init(**kw)
+
+    def init(self, *, mode=1, freq=-1, period=-1, callback=None, hard=False):
+        self._every = int(1000000000 / freq) if freq != -1 else int(period) * 1000000
+        self._call, self._once = callback, mode == 0
+        self._next = _t.now_ns() + self._every
+        if self not in _t.timers:
+            _t.timers.append(self)
+
+    def _fire(self):
+        if self._once:
+            self.deinit()
+        else:
+            self._next += max(self._every, 1000)
+        if self._call:
+            self._call(self)
+
+    def deinit(self):
+        if self in _t.timers:
+            _t.timers.remove(self)
+
+
+class WDT:
+    def __init__(self, id=0, timeout=5000):
+        self._ms = timeout
+        self._timer = Timer(-1, period=timeout, mode=Timer.ONE_SHOT, callback=lambda _: _end("reset", "by the watchdog"))
+
+    def feed(self):
+        self._timer.init(period=self._ms, mode=Timer.ONE_SHOT, callback=self._timer._call)
+
+
+class RTC:
+    _ahead = 0
+
+    def __init__(self, id=0):
+        pass
+
+    def datetime(self, to=None):
+        import time
+        if to is None:
+            t = time.gmtime()
+            return (t[0], t[1], t[2], t[6], t[3], t[4], t[5], 0)
+
+    init = datetime
+
+    def memory(self, data=None):
+        if data is None:
+            return _t.unhex(_t.ask_ok("kept rtc")[0])
+        _t.ask_ok("keep rtc %s" % _t.tohex(data if not isinstance(data, str) else data.encode()))
+
+
+def time_pulse_us(pin, level, timeout=1000000):
+    start = _t.now_ns()
+    until = start + timeout * 1000
+    while pin.value() != level:
+        if _t.now_ns() > until:
+            return -2
+    start = _t.now_ns()
+    while pin.value() == level:
+        if _t.now_ns() > until:
+            return -1
+    return (_t.now_ns() - start) // 1000
+
+
+def bitstream(pin, encoding, timing, buf):
+    _t.ask_ok("neo %s %s" % (pin._pin, _t.tohex(buf)))
+
+
+def dht_readinto(pin, buf):
+    answer = _t.ask("dht %s" % pin._pin)
+    if answer[0] == "err":
+        raise OSError(110)
+    buf[:] = _t.unhex(answer[1])

@@ -1,0 +1,77 @@
+# The radio, as MicroPython's network module gives it: the access point is always there, what is lost is the link's.
+import _twinfleet as _t
+
+STA_IF, AP_IF = 0, 1
+STAT_IDLE, STAT_CONNECTING, STAT_GOT_IP = 1000, 1001, 1010
+STAT_WRONG_PASSWORD, STAT_NO_AP_FOUND, STAT_CONNECT_FAIL = 202, 201, 203
+AUTH_OPEN, AUTH_WEP, AUTH_WPA_PSK, AUTH_WPA2_PSK, AUTH_WPA_WPA2_PSK = 0, 1, 2, 3, 4
+_name = []
+
+
+def hostname(name=None):
+    # A device is called as the scenario calls it, until it says otherwise.
+    if name is None:
+        return _name[0] if _name else _t.device
+    _name[:] = [name]
+
+
+def country(code=None):
+    return "XX"
+
+
+class WLAN:
+    IF_STA, IF_AP = 0, 1
+    PM_NONE, PM_PERFORMANCE, PM_POWERSAVE = 0, 1, 2
+    _on = False
+    _since = None
+
+    def __init__(self, interface=0):
+        self._if = interface
+
+    def active(self, on=None):
+        if on is None:
+            return WLAN._on
+        WLAN._on = bool(on)
+        return WLAN._on
+
+    def connect(self, ssid=None, key=None, **_):
+        # Association and an address take about a second and a half.
+        WLAN._since = _t.now_ns() + 1500000000
+
+    def disconnect(self):
+        WLAN._since = None
+
+    def isconnected(self):
+        if self._if == AP_IF or WLAN._since is None:
+            return False
+        if _t.now_ns() < WLAN._since:
+            # Whoever asks in a tight loop waits a millisecond, as the radio's own tasks make it.
+            _t.wait(_t.now_ns() + 1000000)
+            return False
+        return True
+
+    def status(self, what=None):
+        if what == "rssi":
+            return -60
+        if WLAN._since is None:
+            return STAT_IDLE
+        return STAT_GOT_IP if _t.now_ns() >= WLAN._since else STAT_CONNECTING
+
+    def ifconfig(self, *_):
+        return ("10.0.0.2", "255.255.255.0", "10.0.0.1", "10.0.0.1")
+
+    ipconfig = ifconfig
+
+    def config(self, what=None, **kw):
+        if what == "mac":
+            return _t.mac
+        if what in ("essid", "ssid"):
+            return "simulated"
+        if what in ("hostname", "dhcp_hostname"):
+            return hostname()
+
+    def scan(self):
+        return [(b"simulated", b"\x02\0\0\0\0\xfe", 6, -60, 3, False)]
+
+
+LAN = WLAN

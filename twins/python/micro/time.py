@@ -1,0 +1,87 @@
+# Simulated time, as MicroPython's time module gives it.
+import _twinfleet as _t
+
+_PERIOD = 1 << 30
+_HALF = 1 << 29
+
+
+def sleep(s):
+    _t.wait(_t.now_ns() + int(s * 1000000000))
+
+
+def sleep_ms(ms):
+    if ms > 0:
+        _t.wait(_t.now_ns() + int(ms) * 1000000)
+
+
+def sleep_us(us):
+    if us > 0:
+        _t.wait(_t.now_ns() + int(us) * 1000)
+
+
+def ticks_ms():
+    return _t.now_ns() // 1000000 & _PERIOD - 1
+
+
+def ticks_us():
+    return _t.now_ns() // 1000 & _PERIOD - 1
+
+
+ticks_cpu = ticks_us
+
+
+def ticks_add(ticks, delta):
+    return ticks + delta & _PERIOD - 1
+
+
+def ticks_diff(a, b):
+    return (a - b + _HALF & _PERIOD - 1) - _HALF
+
+
+# Boards count from 2000, and not before the network told them.
+_EPOCH_2000 = 946684800
+
+
+def time():
+    return _t.unix_ns() // 1000000000 - _EPOCH_2000
+
+
+def time_ns():
+    return _t.unix_ns() - _EPOCH_2000 * 1000000000
+
+
+_MONTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+def gmtime(secs=None):
+    secs = time() if secs is None else int(secs)
+    days, rest = divmod(secs, 86400)
+    weekday = (days + 5) % 7
+    year = 2000
+    while True:
+        length = 366 if year % 4 == 0 and (year % 100 or year % 400 == 0) else 365
+        if days < length:
+            break
+        days -= length
+        year += 1
+    yearday, month = days + 1, 0
+    while True:
+        length = _MONTHS[month] + (1 if month == 1 and (year % 4 == 0 and (year % 100 or year % 400 == 0)) else 0)
+        if days < length:
+            break
+        days -= length
+        month += 1
+    return (year, month + 1, days + 1, rest // 3600, rest // 60 % 60, rest % 60, weekday, yearday)
+
+
+localtime = gmtime
+
+
+def mktime(t):
+    year, month, day, hour, minute, second = t[:6]
+    days = 0
+    for y in range(2000, year):
+        days += 366 if y % 4 == 0 and (y % 100 or y % 400 == 0) else 365
+    for m in range(month - 1):
+        days += _MONTHS[m] + (1 if m == 1 and year % 4 == 0 and (year % 100 or year % 400 == 0) else 0)
+    return ((days + day - 1) * 24 + hour) * 3600 + minute * 60 + second

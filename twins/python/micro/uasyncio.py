@@ -1,0 +1,3 @@
+# The old name.
+from asyncio import *
+from asyncio import _loop

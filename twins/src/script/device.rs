@@ -1,0 +1,491 @@
+//! One device that runs a script: its guest and its machine, brought through simulated time turn by turn.
+
+use super::{
+    card::Card,
+    guest::{Guest, Host, Went},
+    machine::{Machine, hex, unhex},
+    mqtt::Session,
+};
+use rand::RngExt;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+use twinfleet_engine::{
+    catalog::ScriptDef,
+    firmware::program::{Program, Said, Turn},
+    plan::Plan,
+    rng::stream,
+    run::epoch_unix_ms,
+    time::SimTime,
+    world::Event,
+};
+
+/// What a question costs at least, [ns]: a program that only asks gets on too.
+const QUESTION_NS: u64 = 1_000;
+/// Lines of a console that become events.
+const SAID: u64 = 10_000;
+
+/// What a script's runtime needs to know of its device.
+#[derive(Clone, Debug)]
+pub struct Life {
+    /// The device.
+    pub device: String,
+    /// Its script.
+    pub script: ScriptDef,
+    /// The script's words and variables with `{device}` and `{zone}` filled in.
+    pub args: Vec<String>,
+    /// See `args`.
+    pub env: BTreeMap<String, String>,
+    /// The files that it finds.
+    pub card: Arc<Card>,
+    /// Seed of its chance.
+    pub seed: u64,
+    /// Its network address.
+    pub mac: [u8; 6],
+    /// Unix time of the run's start, [ns].
+    pub epoch_ns: i64,
+    /// Clock of its processor, [MHz].
+    pub clock_mhz: f64,
+    /// Its memory, [KiB].
+    pub ram_kb: f64,
+    /// Name of its board.
+    pub board: String,
+    /// Why it was last reset, in MicroPython's words.
+    pub reset_cause: &'static str,
+}
+
+impl Life {
+    /// The life of a device of a plan.
+    pub fn new(
+        plan: &Plan,
+        group: usize,
+        index: u32,
+        device: &str,
+        script: ScriptDef,
+        card: Arc<Card>,
+    ) -> Self {
+        let of = &plan.groups[group];
+        let zone = of.zone(index).map_or("outside", |z| plan.scenario.world.zones[z].id.as_str());
+        let fill = |text: &String| text.replace("{device}", device).replace("{zone}", zone);
+        let board = of.thing.board.as_ref().and_then(|b| plan.catalog.boards.get(b));
+        let mut drawn = stream(plan.seed, device, "script/unit");
+        // Locally administered, so that it is nobody's.
+        let mut mac: [u8; 6] = drawn.random();
+        mac[0] = mac[0] & 0xFC | 0x02;
+        Self {
+            device: device.to_owned(),
+            args: script.args.iter().map(fill).collect(),
+            env: script.env.iter().map(|(k, v)| (k.clone(), fill(v))).collect(),
+            card,
+            seed: drawn.random::<u64>() >> 1,
+            mac,
+            epoch_ns: epoch_unix_ms(plan) * 1_000_000,
+            clock_mhz: board.and_then(|b| b.cpu).map_or(100.0, |c| c.clock_mhz),
+            ram_kb: script
+                .heap_kb
+                .map_or_else(|| board.and_then(|b| b.cpu).map_or(256.0, |c| c.ram_kb), f64::from),
+            board: board.map(|b| b.name.clone()).unwrap_or_default(),
+            reset_cause: "power_on",
+            script,
+        }
+    }
+}
+
+/// Where a device stands.
+enum State {
+    /// It starts (again) then.
+    Off { at_ns: u64 },
+    /// It asked for something at a time.
+    Asked { at_ns: u64, words: String },
+    /// It waits until then, or for news.
+    Waits { until_ns: u64, news: bool },
+    /// It is over.
+    Over,
+}
+
+/// A pin whose edges the script wants to know.
+struct Watched {
+    pin: String,
+    pull: String,
+    level: bool,
+}
+
+/// A device and its script.
+pub struct Device {
+    life: Life,
+    machine: Machine,
+    host: Box<dyn Host>,
+    guest: Option<Box<dyn Guest>>,
+    state: State,
+    /// When it last asked for anything but leave to compute on.
+    worked_ns: u64,
+    sockets: BTreeMap<u32, Session>,
+    next_socket: u32,
+    watched: Vec<Watched>,
+    /// News that a wait ends for.
+    news: VecDeque<String>,
+    /// What outlives a reset: flash and RTC memory.
+    kept: BTreeMap<String, String>,
+    lines: u64,
+    /// A running hash of all that it asked.
+    trace: u64,
+    starts: u32,
+}
+
+impl Device {
+    /// A device that starts at the run's beginning, after its boot.
+    pub fn new(life: Life, machine: Machine, host: Box<dyn Host>) -> Self {
+        let at_ns = ns(life.script.boot.0);
+        Self {
+            life,
+            machine,
+            host,
+            guest: None,
+            state: State::Off { at_ns },
+            worked_ns: 0,
+            sockets: BTreeMap::new(),
+            next_socket: 1,
+            watched: Vec::new(),
+            news: VecDeque::new(),
+            kept: BTreeMap::new(),
+            lines: 0,
+            trace: 0,
+            starts: 0,
+        }
+    }
+
+    fn event(&self, at_ns: u64, kind: &str, detail: String) -> Event {
+        Event {
+            t: SimTime(at_ns as i64),
+            subject: self.life.device.clone(),
+            kind: kind.to_owned(),
+            detail,
+            ..Event::default()
+        }
+    }
+
+    fn start(&mut self, at_ns: u64, turn: &mut Turn) {
+        self.starts += 1;
+        self.worked_ns = at_ns;
+        turn.counts.push(("script_starts", 1));
+        match self.host.start(&self.life, at_ns) {
+            Ok((guest, went)) => {
+                self.guest = Some(guest);
+                self.went(went, at_ns, turn);
+            }
+            Err(e) => self.fail(turn, e.0),
+        }
+    }
+
+    fn fail(&mut self, turn: &mut Turn, why: String) {
+        turn.failed = Some(format!("device `{}`: {why}", self.life.device));
+        self.stop();
+        self.state = State::Over;
+    }
+
+    fn stop(&mut self) {
+        self.guest = None;
+        self.watched.clear();
+        self.news.clear();
+    }
+
+    /// Takes in what the guest did last; `at_ns` is when it was let go.
+    fn went(&mut self, went: Went, at_ns: u64, turn: &mut Turn) {
+        match went {
+            Went::Asked(line) => {
+                let (time, words) = line.split_once(' ').unwrap_or((&line, ""));
+                // A script that tampers with its clock goes on from now, and no further than an hour.
+                let asked: u64 = time.parse().unwrap_or(at_ns);
+                let asked_ns = asked.clamp(at_ns, at_ns.saturating_add(3_600_000_000_000));
+                for b in line.bytes() {
+                    self.trace = (self.trace ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3);
+                }
+                self.state = State::Asked { at_ns: asked_ns, words: words.to_owned() };
+            }
+            Went::Gone(why) => self.ended(at_ns, "gone", &why, turn),
+            Went::Hung(waited) => {
+                let text = format!(
+                    "its script answers nothing for {:.0} s of real time, at {:#} of simulated time: the run cannot go on\n\
+                     a call that never returns, such as a huge power, is no device's code; a slow one needs more patience: `--script-patience`",
+                    waited.as_secs_f64(),
+                    SimTime(at_ns as i64)
+                );
+                self.fail(turn, text);
+            }
+        }
+    }
+
+    /// The script is over, by itself or not.
+    fn ended(&mut self, at_ns: u64, kind: &str, text: &str, turn: &mut Turn) {
+        let mut came = super::mqtt::Came::default();
+        self.sockets.values_mut().filter(|s| !s.closed).for_each(|s| s.close(&mut came));
+        self.sockets.clear();
+        self.say(at_ns, came, turn);
+        self.stop();
+        let last = text.trim_end().lines().last().unwrap_or_default().to_owned();
+        let (event, detail) = match kind {
+            "exit" if text.is_empty() => ("script_exit", "the script has ended".to_owned()),
+            "exit" => ("script_exit", format!("the script has ended with {last}")),
+            "crash" => ("script_crash", format!("{last}\n{}", text.trim_end())),
+            "stuck" => {
+                let text = text.trim_end();
+                (
+                    "script_stuck",
+                    format!(
+                        "it computes for {} without once asking for the world, here:\n{text}",
+                        self.life.script.stuck_after
+                    ),
+                )
+            }
+            "reset" => ("script_reset", text.to_owned()),
+            "sleep" => ("script_sleep", format!("deep sleep for {text} ms")),
+            _ => (
+                "script_gone",
+                if text.is_empty() { "its process is gone".to_owned() } else { text.to_owned() },
+            ),
+        };
+        if kind != "sleep" {
+            turn.events.push(self.event(at_ns, event, detail));
+        }
+        let again_ns = match kind {
+            "reset" => Some(ns(self.life.script.boot.0)),
+            "sleep" => {
+                text.parse::<u64>().ok().map(|ms| ms.saturating_mul(1_000_000) + ns(self.life.script.boot.0))
+            }
+            "exit" => None,
+            _ => {
+                turn.counts.push(("script_failures", 1));
+                self.life.script.restart.map(|r| ns(r.0.max(1)) + ns(self.life.script.boot.0))
+            }
+        };
+        self.life.reset_cause = match kind {
+            "reset" if text.contains("watchdog") => "wdt",
+            "reset" => "soft",
+            "sleep" => "deepsleep",
+            _ => "power_on",
+        };
+        self.state = match again_ns {
+            Some(after_ns) => State::Off { at_ns: at_ns.saturating_add(after_ns) },
+            None => State::Over,
+        };
+    }
+
+    fn say(&mut self, at_ns: u64, came: super::mqtt::Came, turn: &mut Turn) {
+        for (topic, payload, qos, retain) in came.said {
+            turn.said.push(Said { at: SimTime(at_ns as i64), topic, payload, qos, retain });
+        }
+        turn.filters.extend(came.filters);
+    }
+
+    /// Serves a question at its time. None: it waits.
+    fn serve(&mut self, at_ns: u64, words: &str, turn: &mut Turn) -> Option<(u64, String)> {
+        let list: Vec<&str> = words.split(' ').collect();
+        if list[0] == "tick" {
+            let busy_ns = at_ns.saturating_sub(self.worked_ns);
+            let stuck = busy_ns >= ns(self.life.script.stuck_after.0);
+            return Some((at_ns, if stuck { "stuck".to_owned() } else { "ok".to_owned() }));
+        }
+        self.worked_ns = at_ns;
+        let answered = |text: &str| Some((at_ns + QUESTION_NS, text.to_owned()));
+        match list.as_slice() {
+            ["wait", until] => {
+                let until_ns = until.parse::<u64>().unwrap_or(u64::MAX);
+                self.state = State::Waits { until_ns, news: true };
+                return None;
+            }
+            ["sleep", until] => {
+                self.state = State::Waits { until_ns: until.parse().unwrap_or(at_ns), news: false };
+                return None;
+            }
+            ["say", text] => {
+                self.lines += 1;
+                if self.lines <= SAID {
+                    let line = String::from_utf8_lossy(&unhex(text).unwrap_or_default()).into_owned();
+                    turn.events.push(self.event(at_ns, "script_says", line));
+                }
+                return answered("ok");
+            }
+            ["crash", text] => {
+                let text = String::from_utf8_lossy(&unhex(text).unwrap_or_default()).trim_end().to_owned();
+                let last = text.lines().last().unwrap_or_default().to_owned();
+                turn.counts.push(("script_failures", 1));
+                turn.events.push(self.event(at_ns, "script_crash", format!("{last}\n{text}")));
+                return answered("ok");
+            }
+            ["end", kind, text] => {
+                let text = String::from_utf8_lossy(&unhex(text).unwrap_or_default()).into_owned();
+                self.ended(at_ns, kind, &text, turn);
+                return None;
+            }
+            ["keep", key, value] => {
+                self.kept.insert((*key).to_owned(), (*value).to_owned());
+                return answered("ok");
+            }
+            ["kept", key] => {
+                let value = self.kept.get(*key).map_or("-", String::as_str);
+                return answered(&format!("ok {value}"));
+            }
+            ["forget", key] => {
+                self.kept.remove(*key);
+                return answered("ok");
+            }
+            ["watch", pin, pull] => {
+                let Some(name) = self.machine.pin(pin) else { return answered(&format!("err nopin:{pin}")) };
+                let level = self.machine.level(&name, pull);
+                self.watched.retain(|w| w.pin != name);
+                self.watched.push(Watched { pin: name, pull: (*pull).to_owned(), level });
+                return answered("ok");
+            }
+            ["unwatch", pin] => {
+                let name = self.machine.pin(pin);
+                self.watched.retain(|w| Some(&w.pin) != name.as_ref());
+                return answered("ok");
+            }
+            ["open", host, port] => {
+                // Whatever name a script has for its broker, the run is at the other end; other services there are none.
+                if !matches!(*port, "1883" | "8883") {
+                    return answered(&format!("err refused:{host}:{port}"));
+                }
+                let id = self.next_socket;
+                self.next_socket += 1;
+                self.sockets.insert(id, Session::default());
+                // A handshake over the link.
+                return Some((at_ns + 5_000_000, format!("ok {id}")));
+            }
+            ["send", id, bytes] => {
+                let bytes = unhex(bytes).unwrap_or_default();
+                let Some(session) = id.parse().ok().and_then(|id: u32| self.sockets.get_mut(&id)) else {
+                    return answered("err pipe");
+                };
+                if session.closed {
+                    return answered("err pipe");
+                }
+                let came = session.take(&bytes);
+                self.say(at_ns, came, turn);
+                return answered("ok");
+            }
+            ["recv", id, most] => {
+                let Some(session) = id.parse().ok().and_then(|id: u32| self.sockets.get_mut(&id)) else {
+                    return answered("err pipe");
+                };
+                let n = most.parse::<usize>().unwrap_or(1).min(session.outgoing.len()).min(32_768);
+                let bytes = session.outgoing.split_to(n);
+                let open = if bytes.is_empty() && session.closed { "closed" } else { "open" };
+                return answered(&format!("ok {open} {}", hex(bytes)));
+            }
+            ["ready", id] => {
+                let ready = id.parse().ok().and_then(|id: u32| self.sockets.get(&id));
+                let ready = ready.is_none_or(|s| s.closed || !s.outgoing.is_empty());
+                return answered(if ready { "ok 1" } else { "ok 0" });
+            }
+            ["close", id] => {
+                if let Some(mut session) = id.parse().ok().and_then(|id: u32| self.sockets.remove(&id)) {
+                    let mut came = super::mqtt::Came::default();
+                    if !session.closed {
+                        session.close(&mut came);
+                    }
+                    self.say(at_ns, came, turn);
+                }
+                return answered("ok");
+            }
+            _ => {}
+        }
+        let answer = self.machine.serve(at_ns, &list);
+        for (part, level) in self.machine.levels.drain(..) {
+            turn.levels.push((SimTime(at_ns as i64), part, level));
+        }
+        let Some(answer) = answer else { return answered("err unknown") };
+        turn.counts.push(("script_transfers", 1));
+        Some((self.machine.clock.now_ns().max(at_ns + QUESTION_NS), answer))
+    }
+
+    /// What happened outside since the last turn.
+    fn look_around(&mut self, turn: &mut Turn) {
+        for m in turn.heard.drain(..) {
+            for session in self.sockets.values_mut() {
+                session.hear(&m.topic, &m.payload, m.qos);
+            }
+            if !self.sockets.is_empty() && !self.news.iter().any(|n| n == "net") {
+                self.news.push_back("net".to_owned());
+            }
+        }
+        if self.guest.is_none() {
+            return;
+        }
+        let now_ns = ns(turn.now.0).max(self.machine.clock.now_ns());
+        self.machine.clock.advance_to_ns(now_ns);
+        for w in &mut self.watched {
+            let level = self.machine.level(&w.pin, &w.pull);
+            if std::mem::replace(&mut w.level, level) != level && self.news.len() < 1_024 {
+                self.news.push_back(format!("edge:{}:{}", w.pin, u8::from(level)));
+            }
+        }
+    }
+
+    fn answer(&mut self, at_ns: u64, answer: &str, turn: &mut Turn) {
+        let Some(guest) = &mut self.guest else { return };
+        let went = guest.resume(&format!("{at_ns} {answer}"));
+        self.went(went, at_ns, turn);
+    }
+}
+
+impl Program for Device {
+    fn next(&self) -> SimTime {
+        let at_ns = match &self.state {
+            State::Off { at_ns } | State::Asked { at_ns, .. } => *at_ns,
+            State::Waits { .. } if !self.watched.is_empty() || !self.news.is_empty() => 0,
+            State::Waits { until_ns, .. } => *until_ns,
+            State::Over => return SimTime::NEVER,
+        };
+        SimTime(i64::try_from(at_ns).unwrap_or(i64::MAX))
+    }
+
+    fn listens(&self) -> bool {
+        true
+    }
+
+    fn run(&mut self, turn: &mut Turn) {
+        let (now_ns, end_ns) = (ns(turn.now.0), ns(turn.until.0));
+        self.look_around(turn);
+        while turn.failed.is_none() {
+            match &self.state {
+                State::Off { at_ns } if *at_ns < end_ns => {
+                    let at_ns = *at_ns;
+                    self.start(at_ns, turn);
+                }
+                State::Asked { at_ns, words } if *at_ns < end_ns => {
+                    let (at_ns, words) = (*at_ns, words.clone());
+                    if let Some((at_ns, answer)) = self.serve(at_ns, &words, turn) {
+                        self.answer(at_ns, &answer, turn);
+                    }
+                }
+                State::Waits { until_ns, news } => {
+                    let (until_ns, asked_ns) = (*until_ns, self.worked_ns);
+                    if *news && let Some(what) = self.news.pop_front() {
+                        let at_ns = now_ns.max(asked_ns);
+                        self.worked_ns = at_ns;
+                        self.answer(at_ns, &format!("ok {what}"), turn);
+                    } else if until_ns < end_ns {
+                        let at_ns = until_ns.max(asked_ns);
+                        self.worked_ns = at_ns;
+                        self.answer(at_ns, "ok", turn);
+                    } else {
+                        break;
+                    }
+                }
+                _ => break,
+            }
+        }
+    }
+
+    fn hash_into(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.trace.to_le_bytes());
+        bytes.extend(self.starts.to_le_bytes());
+        bytes.extend(self.next().0.to_le_bytes());
+    }
+}
+
+fn ns(of: i64) -> u64 {
+    u64::try_from(of).unwrap_or(0)
+}

@@ -1,0 +1,482 @@
+//! The virtual board: what a script's pins and buses are wired to.
+//!
+//! Parts with registers or pulses are those of [`crate::parts`], in the run's world; analogue ones stand behind the board's
+//! converter; switches and presence sensors are levels; actuators follow the pin or the pulse width that drives them. A pin
+//! that nothing is wired to keeps what it was set to, or what its pull says.
+
+use crate::parts::{
+    clock::Clock,
+    hx711,
+    i2c::{I2cBus, I2cError},
+    line::{LinePart, Together},
+    live::{Live, LiveError, LiveStimulus},
+    serial::{SerialPart, byte_ns},
+};
+use embedded_hal::i2c::{I2c, Operation};
+use rand::RngExt;
+use rand_distr::StandardNormal;
+use std::{collections::BTreeMap, sync::Arc};
+use twinfleet_engine::{
+    catalog::{AnalogDef, BoardDef, BusDef, PartDef, PinFn, WireDef},
+    plan::Plan,
+    rng::{Rng, stream},
+    sense::AdcUnit,
+};
+
+/// What a pin access takes on its board, [ns].
+const ACCESS_NS: u64 = 300;
+
+/// A part that is a level: which quantity, and the level above one half.
+struct Switch {
+    sees: LiveStimulus,
+    quantity: String,
+    high: bool,
+}
+
+/// An actuator on a pin.
+#[derive(Clone, Debug)]
+struct Driven {
+    part: String,
+    servo: bool,
+}
+
+/// Pins and buses of one device.
+pub struct Machine {
+    board: Arc<BoardDef>,
+    /// Simulated time as its parts see it.
+    pub clock: Clock,
+    i2c: I2cBus,
+    lines: Vec<(Box<dyn LinePart>, Vec<(String, u8)>)>,
+    uarts: Vec<Box<dyn SerialPart>>,
+    analog: BTreeMap<String, (LiveStimulus, String, AnalogDef)>,
+    switches: BTreeMap<String, Switch>,
+    driven: BTreeMap<String, Driven>,
+    /// Levels that the script set.
+    set: BTreeMap<String, bool>,
+    adc: Option<AdcUnit>,
+    noise: Rng,
+    /// Levels of actuators since they were last taken: part and level.
+    pub levels: Vec<(String, f64)>,
+}
+
+impl Machine {
+    /// The board of a device with its parts wired.
+    ///
+    /// # Errors
+    /// Where two parts are in each other's way.
+    pub fn new(plan: &Plan, live: &Live, group: usize, device: &str) -> Result<Self, LiveError> {
+        let thing = &plan.groups[group].thing;
+        let board = thing.board.as_ref().and_then(|b| plan.catalog.boards.get(b));
+        let board = Arc::new(board.cloned().unwrap_or_else(|| unreachable!("checked: a script has a board")));
+        let clock = Clock::new();
+        let mut machine = Self {
+            i2c: live.i2c(device, clock.clone(), 100_000)?,
+            clock,
+            lines: Vec::new(),
+            uarts: Vec::new(),
+            analog: BTreeMap::new(),
+            switches: BTreeMap::new(),
+            driven: BTreeMap::new(),
+            set: BTreeMap::new(),
+            adc: board.adc.as_ref().map(|adc| AdcUnit::draw(plan.seed, device, adc.reference_spread)),
+            noise: stream(plan.seed, device, "script/adc"),
+            levels: Vec::new(),
+            board,
+        };
+        let mut wires: BTreeMap<String, Vec<Box<dyn LinePart>>> = BTreeMap::new();
+        for part in &thing.parts {
+            machine.wire(plan, live, device, part, &mut wires)?;
+        }
+        for (pin, parts) in wires {
+            machine.lines.push((Box::new(Together(parts)), vec![(pin, 0)]));
+        }
+        Ok(machine)
+    }
+
+    fn wire(
+        &mut self,
+        plan: &Plan,
+        live: &Live,
+        device: &str,
+        part: &PartDef,
+        wires: &mut BTreeMap<String, Vec<Box<dyn LinePart>>>,
+    ) -> Result<(), LiveError> {
+        if let Some(actuator) = plan.catalog.actuators.get(&part.model) {
+            if let WireDef::Pin(pin) = &part.on {
+                // What travels, and by no steps, is set by the width of its pulse.
+                let servo = actuator.travel_s > 0.0 && actuator.steps == 0;
+                self.driven.insert(pin.clone(), Driven { part: part.id.clone(), servo });
+            }
+            return Ok(());
+        }
+        let Some(sensor) = plan.catalog.sensors.get(&part.model) else { return Ok(()) };
+        match (&part.on, &sensor.bus) {
+            (WireDef::Pin(pin), BusDef::Analog) => {
+                let Some(channel) = sensor.channels.first() else { return Ok(()) };
+                let Some(law) = channel.analog else { return Ok(()) };
+                let sees = live.stimulus(device, &part.id)?;
+                self.analog.insert(pin.clone(), (sees, channel.quantity.clone(), law));
+            }
+            (WireDef::Pins(_), BusDef::Uart) => {
+                if let Ok(serial) = live.serial(device, &part.id) {
+                    self.uarts.push(serial);
+                }
+            }
+            (WireDef::Pin(pin), _) => match live.line(device, &part.id) {
+                Ok(line) => wires.entry(pin.clone()).or_default().push(line),
+                Err(LiveError::NoMap { .. }) => {
+                    let Some(channel) = sensor.channels.first() else { return Ok(()) };
+                    // A reed switch closes to ground.
+                    let high = channel.quantity != "contact";
+                    let (sees, quantity) = (live.stimulus(device, &part.id)?, channel.quantity.clone());
+                    self.switches.insert(pin.clone(), Switch { sees, quantity, high });
+                }
+                Err(e) => return Err(e),
+            },
+            (WireDef::Pins(pins), BusDef::Digital(2)) if part.model.starts_with("hx711") => {
+                let line = live.line(device, &part.id)?;
+                // DT and SCK, in the catalog's order.
+                let names = pins.iter().cloned().zip([hx711::DATA, hx711::CLOCK]).collect();
+                self.lines.push((line, names));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The board's name of a pin, for what a script calls it: its name, or a number.
+    pub fn pin(&self, said: &str) -> Option<String> {
+        let tries = [
+            said.to_owned(),
+            format!("GPIO{said}"),
+            format!("GP{said}"),
+            format!("D{said}"),
+            said.replacen("GPIO", "GP", 1),
+            said.replacen("GP", "GPIO", 1),
+            said.replacen('D', "GPIO", 1),
+            said.replacen("IO", "GPIO", 1),
+        ];
+        tries.into_iter().find(|name| self.board.pins.contains_key(name))
+    }
+
+    /// Answers one question at its time: `ok WORDS` or `err WHY`. The clock then shows when the answer was there. None: the
+    /// question is not the board's.
+    pub fn serve(&mut self, at_ns: u64, words: &[&str]) -> Option<String> {
+        self.clock.advance_to_ns(at_ns);
+        let answer = match words {
+            ["i2c", bus, address, operations @ ..] => self.i2c(bus, address, operations),
+            ["spi", _select, hz, bytes] => self.spi(hz, bytes),
+            ["in", pin, pull] => self.input(pin, pull),
+            ["out", pin, level] => self.output(pin, *level == "1"),
+            ["pwm", pin, hz, duty] => self.pwm(pin, hz, duty),
+            ["adc", pin] => self.analog(pin),
+            ["dht", pin] => self.dht(pin),
+            ["ow", pin, rest @ ..] => self.one_wire(pin, rest),
+            ["neo", pin, bytes] => self.neopixel(pin, bytes),
+            ["uartr", port, most] => self.serial_read(port, most),
+            ["uartw", port, baud, bytes] => self.serial_write(port, baud, bytes),
+            ["board"] => Ok(self.describe()),
+            ["wires"] => Ok(self.wires()),
+            ["pin", name] => self.pin(name).ok_or_else(|| format!("nopin:{name}")),
+            _ => return None,
+        };
+        Some(match answer {
+            Ok(words) if words.is_empty() => "ok".to_owned(),
+            Ok(words) => format!("ok {words}"),
+            Err(why) => format!("err {why}"),
+        })
+    }
+
+    fn describe(&self) -> String {
+        let names: Vec<&str> = self.board.pins.keys().map(String::as_str).collect();
+        format!("{} {}", self.board.name, names.join(" "))
+    }
+
+    /// The pins that the buses are on, `-` where there is none: SDA SCL MOSI MISO SCK TX RX.
+    fn wires(&self) -> String {
+        use PinFn::{Miso, Mosi, Rx, Sck, Scl, Sda, Tx};
+        let first = |f: PinFn| {
+            self.board.pins.iter().find(|(_, has)| has.contains(&f)).map_or("-", |(p, _)| p.as_str())
+        };
+        [Sda, Scl, Mosi, Miso, Sck, Tx, Rx].map(first).join(" ")
+    }
+
+    /// `BUS` is `-` for the board's own wires, or `SDA/SCL` as the script names them: elsewhere nobody answers.
+    fn i2c(&mut self, bus: &str, address: &str, operations: &[&str]) -> Result<String, String> {
+        let address: u8 = address.parse().map_err(|_| "nodev")?;
+        if let Some((sda, scl)) = bus.split_once('/') {
+            let is = |pin: &str, f: PinFn| {
+                let known = self.pin(pin).and_then(|p| self.board.pins.get(&p).cloned());
+                known.is_some_and(|has| has.contains(&f))
+            };
+            if !is(sda, PinFn::Sda) || !is(scl, PinFn::Scl) {
+                return Err("nodev".to_owned());
+            }
+        }
+        let mut buffers = Vec::new();
+        for operation in operations {
+            buffers.push(match operation.split_once(':') {
+                Some(("w", hex)) => (true, unhex(hex)?),
+                Some(("r", n)) => (false, vec![0; n.parse::<u16>().map_err(|_| "nodata")?.into()]),
+                _ => return Err("nodata".to_owned()),
+            });
+        }
+        let mut list: Vec<Operation<'_>> = buffers
+            .iter_mut()
+            .map(|(w, bytes)| if *w { Operation::Write(bytes) } else { Operation::Read(bytes) })
+            .collect();
+        match self.i2c.transaction(address, &mut list) {
+            Ok(()) => {
+                let read = buffers.iter().filter(|(w, _)| !w).flat_map(|(_, bytes)| bytes.iter());
+                Ok(hex(read.copied()))
+            }
+            Err(I2cError::NoAddress(_)) => Err("nodev".to_owned()),
+            Err(I2cError::NoData(_)) => Err("nodata".to_owned()),
+            Err(I2cError::StretchTooLong(_)) => Err("timeout".to_owned()),
+        }
+    }
+
+    /// No part of the catalog is on SPI yet: the line rests high.
+    fn spi(&mut self, hz: &str, bytes: &str) -> Result<String, String> {
+        let (n, hz) = (unhex(bytes)?.len() as u64, hz.parse::<u64>().unwrap_or(1_000_000).max(1));
+        self.clock.advance_ns(n * 8_000_000_000 / hz);
+        Ok(hex((0..n).map(|_| 0xFF)))
+    }
+
+    fn line(&mut self, pin: &str) -> Option<(&mut Box<dyn LinePart>, u8)> {
+        self.lines.iter_mut().find_map(|(part, pins)| {
+            let (_, line) = pins.iter().find(|(p, _)| p == pin)?;
+            Some((part, *line))
+        })
+    }
+
+    fn known(&self, pin: &str) -> Result<String, String> {
+        self.pin(pin).ok_or_else(|| format!("nopin:{pin}"))
+    }
+
+    /// The level of a pin at the clock's time, where nothing of the script drives it.
+    pub fn level(&mut self, pin: &str, pull: &str) -> bool {
+        let at_ns = self.clock.now_ns();
+        if let Some((part, line)) = self.line(pin) {
+            return part.level(at_ns, line);
+        }
+        if let Some(switch) = self.switches.get_mut(pin) {
+            let on = switch.sees.read(&switch.quantity, at_ns).is_some_and(|x| x >= 0.5);
+            return on == switch.high;
+        }
+        match pull {
+            "up" => true,
+            "down" => false,
+            _ => self.set.get(pin).copied().unwrap_or(false),
+        }
+    }
+
+    fn input(&mut self, pin: &str, pull: &str) -> Result<String, String> {
+        let pin = self.known(pin)?;
+        self.clock.advance_ns(ACCESS_NS);
+        let at_ns = self.clock.now_ns();
+        // A pin that is read no longer drives.
+        if let Some((part, line)) = self.line(&pin) {
+            part.drive(at_ns, line, true);
+        }
+        Ok(u8::from(self.level(&pin, pull)).to_string())
+    }
+
+    fn output(&mut self, pin: &str, high: bool) -> Result<String, String> {
+        let pin = self.known(pin)?;
+        self.clock.advance_ns(ACCESS_NS);
+        let at_ns = self.clock.now_ns();
+        if let Some((part, line)) = self.line(&pin) {
+            part.drive(at_ns, line, high);
+        }
+        if let Some(driven) = self.driven.get(&pin).filter(|d| !d.servo) {
+            self.levels.push((driven.part.clone(), f64::from(u8::from(high))));
+        }
+        self.set.insert(pin, high);
+        Ok(String::new())
+    }
+
+    fn pwm(&mut self, pin: &str, hz: &str, duty: &str) -> Result<String, String> {
+        let pin = self.known(pin)?;
+        let number = |s: &str| s.parse::<f64>().ok().filter(|x| x.is_finite()).ok_or("range");
+        let (hz, duty) = (number(hz)?, number(duty)?.clamp(0.0, 1.0));
+        self.clock.advance_ns(ACCESS_NS);
+        if let Some(driven) = self.driven.get(&pin) {
+            // A servo goes by the width of the pulse: 0.5 to 2.4 ms from stop to stop.
+            let pulse_ms = if hz > 0.0 { 1e3 * duty / hz } else { 0.0 };
+            let level = if driven.servo { (pulse_ms - 0.5) / 1.9 } else { duty };
+            if !driven.servo || pulse_ms > 0.2 {
+                self.levels.push((driven.part.clone(), level.clamp(0.0, 1.0)));
+            }
+        }
+        Ok(String::new())
+    }
+
+    fn analog(&mut self, pin: &str) -> Result<String, String> {
+        let pin = self.known(pin)?;
+        let Some(adc) = self.board.adc.clone() else { return Err("noadc".to_owned()) };
+        if !self.board.pins[&pin].contains(&PinFn::Analog) {
+            return Err("noadc".to_owned());
+        }
+        self.clock.advance_ns(20_000);
+        let at_ns = self.clock.now_ns();
+        let logic_v = self.board.logic_v;
+        let volts = match self.analog.get_mut(&pin) {
+            Some((sees, quantity, law)) => {
+                let value = sees.read(quantity, at_ns).unwrap_or(f64::NAN);
+                if value.is_nan() { 0.0 } else { law.volts(value, logic_v) }
+            }
+            // An open pin floats about.
+            None => 0.1 * adc.reference_v * self.noise.random::<f64>(),
+        };
+        let z: f64 = self.noise.sample(StandardNormal);
+        let unit = self.adc.as_ref().ok_or("noadc")?;
+        let code = unit.read(&adc, volts, z);
+        Ok(format!("{code} {} {}", adc.bits, (adc.reference_v * 1e6).round()))
+    }
+
+    fn neopixel(&mut self, pin: &str, bytes: &str) -> Result<String, String> {
+        let (pin, bytes) = (self.known(pin)?, unhex(bytes)?);
+        // 1.25 µs a bit, and the latch.
+        self.clock.advance_ns(bytes.len() as u64 * 10_000 + 80_000);
+        if let Some(driven) = self.driven.get(&pin) {
+            let sum: u32 = bytes.iter().map(|b| u32::from(*b)).sum();
+            let level = f64::from(sum) / (255.0 * bytes.len().max(1) as f64);
+            self.levels.push((driven.part.clone(), level));
+        }
+        Ok(String::new())
+    }
+
+    /// What `dht_readinto` does: a start signal of 18 ms, then forty bits by their length.
+    fn dht(&mut self, pin: &str) -> Result<String, String> {
+        let pin = self.known(pin)?;
+        let clock = self.clock.clone();
+        let Some((part, line)) = self.line(&pin) else { return Err("timeout".to_owned()) };
+        part.drive(clock.now_ns(), line, false);
+        clock.advance_ns(18_000_000);
+        part.drive(clock.now_ns(), line, true);
+        // How long the line stays at a level, [µs].
+        let mut lasts = |level: bool, most_us: u32| {
+            for us in 0..most_us {
+                if part.level(clock.now_ns(), line) != level {
+                    return Ok(us);
+                }
+                clock.advance_ns(1_000);
+            }
+            Err("timeout")
+        };
+        lasts(true, 250)?;
+        lasts(false, 250)?;
+        lasts(true, 250)?;
+        let mut bytes = [0u8; 5];
+        for bit in 0..40 {
+            lasts(false, 250)?;
+            let one = lasts(true, 250)? > 48;
+            bytes[bit / 8] = bytes[bit / 8] << 1 | u8::from(one);
+        }
+        clock.advance_ns(60_000);
+        part.level(clock.now_ns(), line);
+        Ok(hex(bytes))
+    }
+
+    /// 1-Wire at standard speed, with the slots of Maxim's application note 126.
+    fn one_wire(&mut self, pin: &str, words: &[&str]) -> Result<String, String> {
+        let pin = self.known(pin)?;
+        let clock = self.clock.clone();
+        let Some((part, line)) = self.line(&pin) else {
+            // Nobody pulls the line down.
+            clock.advance_ns(960_000);
+            return match words {
+                ["reset"] => Ok("0".to_owned()),
+                ["r", n] => Ok(hex((0..n.parse::<usize>().unwrap_or(1)).map(|_| 0xFF))),
+                ["rbit"] => Ok("1".to_owned()),
+                _ => Ok(String::new()),
+            };
+        };
+        let mut pull = |low_us: u64, sample_us: u64, rest_us: u64| {
+            part.drive(clock.now_ns(), line, false);
+            clock.advance_ns(low_us * 1_000);
+            part.drive(clock.now_ns(), line, true);
+            clock.advance_ns(sample_us * 1_000);
+            let level = part.level(clock.now_ns(), line);
+            clock.advance_ns(rest_us * 1_000);
+            // The part lives through the rest of the slot.
+            part.level(clock.now_ns(), line);
+            level
+        };
+        let mut bit = |one: bool| if one { pull(6, 9, 55) } else { pull(60, 5, 5) };
+        match words {
+            ["reset"] => Ok(u8::from(!pull(480, 70, 410)).to_string()),
+            ["w", bytes] => {
+                for byte in unhex(bytes)? {
+                    (0..8).for_each(|i| {
+                        bit(byte >> i & 1 != 0);
+                    });
+                }
+                Ok(String::new())
+            }
+            ["wbit", one] => {
+                bit(*one == "1");
+                Ok(String::new())
+            }
+            ["r", n] => {
+                let n: u16 = n.parse().map_err(|_| "nodata")?;
+                Ok(hex((0..n).map(|_| (0..8).fold(0, |byte, i| byte | u8::from(bit(true)) << i))))
+            }
+            ["rbit"] => Ok(u8::from(bit(true)).to_string()),
+            _ => Err("nodata".to_owned()),
+        }
+    }
+
+    fn serial_read(&mut self, port: &str, most: &str) -> Result<String, String> {
+        let at_ns = self.clock.now_ns();
+        let most = most.parse::<usize>().unwrap_or(1).min(65_536);
+        let Some(part) = self.uarts.get_mut(port.parse::<usize>().unwrap_or(0)) else {
+            return Ok(String::new());
+        };
+        Ok(hex(std::iter::from_fn(|| part.send(at_ns)).take(most)))
+    }
+
+    fn serial_write(&mut self, port: &str, baud: &str, bytes: &str) -> Result<String, String> {
+        let baud: u32 = baud.parse().unwrap_or(9600);
+        let bytes = unhex(bytes)?;
+        for byte in bytes {
+            self.clock.advance_ns(byte_ns(baud));
+            let at_ns = self.clock.now_ns();
+            if let Some(part) = self.uarts.get_mut(port.parse::<usize>().unwrap_or(0))
+                && part.baud() == baud
+            {
+                part.receive(at_ns, byte);
+            }
+        }
+        Ok(String::new())
+    }
+}
+
+/// Bytes as the protocol writes them; `-` is none.
+pub fn hex(bytes: impl IntoIterator<Item = u8>) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for b in bytes {
+        // A String takes all that is written to it.
+        let _ = write!(text, "{b:02x}");
+    }
+    if text.is_empty() { "-".to_owned() } else { text }
+}
+
+/// And back.
+///
+/// # Errors
+/// `nodata` where they are none.
+pub fn unhex(text: &str) -> Result<Vec<u8>, String> {
+    if text == "-" {
+        return Ok(Vec::new());
+    }
+    let digits = text.as_bytes();
+    if !digits.len().is_multiple_of(2) || !text.is_ascii() {
+        return Err("nodata".to_owned());
+    }
+    (0..digits.len() / 2)
+        .map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).map_err(|_| "nodata".to_owned()))
+        .collect()
+}
