@@ -36,10 +36,17 @@ fn watching_changes_nothing() {
 
 #[test]
 fn no_broker_and_the_embedded_one_give_one_hash() {
-    assert_eq!(
-        greenhouse(&["--broker", "none"]).state_hash(),
-        greenhouse(&["--broker", "embedded:0"]).state_hash()
-    );
+    assert_same_through("embedded:0");
+}
+
+/// Whatever carries the messages, state and record are those without a broker.
+fn assert_same_through(broker: &str) {
+    let dir = scratch();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let free = greenhouse(&["--broker", "none", "--record", &at("free")]);
+    let carried = greenhouse(&["--broker", broker, "--record", &at("carried")]);
+    assert_eq!(free.state_hash(), carried.state_hash(), "{broker}");
+    assert_same_record(&dir.path().join("free"), &dir.path().join("carried"));
 }
 
 #[test]
@@ -47,8 +54,7 @@ fn mosquitto_in_between_changes_nothing() {
     let Some(broker) = twinfleet_tests::Mosquitto::start("mosquitto_in_between_changes_nothing") else {
         return;
     };
-    let url = format!("mqtt://{}", broker.addr);
-    assert_eq!(greenhouse(&["--broker", "none"]).state_hash(), greenhouse(&["--broker", &url]).state_hash());
+    assert_same_through(&format!("mqtt://{}", broker.addr));
 }
 
 #[test]
@@ -92,6 +98,22 @@ fn two_shards_merged_equal_the_whole() {
         assert!(!whole.json()[what].is_null());
         assert_eq!(whole.json()[what], merged.json()[what], "{what}");
     }
+}
+
+#[test]
+fn two_shards_of_the_whole_day_merged_equal_it() {
+    let dir = scratch();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let day = |extra: &[&str]| {
+        run_scenario(&[&["run", "greenhouse", "--quiet", "--broker", "none"], extra].concat())
+    };
+    let whole = day(&["--record", &at("whole")]);
+    assert_eq!(whole.code(), 0, "{}", whole.stdout());
+    for i in ["0", "1"] {
+        day(&["--shard", &format!("{i}/2"), "--record", &at(i)]);
+    }
+    assert_eq!(run_scenario(&["merge", &at("0"), &at("1"), "--out", &at("merged")]).code(), 0);
+    assert_same_record(&dir.path().join("whole"), &dir.path().join("merged"));
 }
 
 #[test]
