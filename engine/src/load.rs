@@ -96,8 +96,10 @@ impl Stages {
     pub fn instant(&self, passed_s: f64) -> Option<i64> {
         let p = self.parts.iter().find(|p| passed_s < p.begin_s + p.passes_s)?;
         let left = (passed_s - p.begin_s).max(0.0);
-        // left = rate·t + slope/2·t², solved in the form that stays exact where the slope is small.
-        let root = (p.rate * p.rate + 2.0 * p.slope * left).max(0.0).sqrt();
+        // left = rate·t + slope/2·t², solved in the form that stays exact where the slope is small. The root of a square is exact:
+        // without a slope, it is the rate to the last bit.
+        let root =
+            if p.slope == 0.0 { p.rate } else { (p.rate * p.rate + 2.0 * p.slope * left).max(0.0).sqrt() };
         let t_s = if left == 0.0 { 0.0 } else { (2.0 * left / (p.rate + root)).min(p.length_s) };
         Some(p.from_ns + (t_s * NS_PER_S as f64) as i64)
     }
