@@ -24,7 +24,8 @@ fn main() {
     ] {
         let file = dir.path().join("fleet.ron");
         std::fs::write(&file, scenario(count)).expect("written");
-        let opened = Opened::file(&file.to_string_lossy(), &[], None, &[]).unwrap_or_else(|r| panic!("{r:?}"));
+        let opened =
+            Opened::file(&file.to_string_lossy(), &[], None, &[]).unwrap_or_else(|r| panic!("{r:?}"));
         let mut player = Player::new(&opened, 1).expect("a run");
         let frame = player.left().history.last().cloned().expect("a frame");
         let mut studio = match Studio::new(size, Shown::new(opened, frame, 1), false) {

@@ -52,7 +52,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             "a picture is of a scenario: name a file, or one of those that `twinfleet list scenarios` shows",
         )
     })?;
-    let opened = Opened::file(file, &args.sets, args.seed, &args.catalog).map_err(|r| Failure::refused(&r))?;
+    let opened =
+        Opened::file(file, &args.sets, args.seed, &args.catalog).map_err(|r| Failure::refused(&r))?;
     let mut player = Player::new(&opened, args.threads).map_err(Failure::input)?;
     let end = player.left().end;
     let shots = shots(args, end, player.left().step_ns)?;
@@ -107,19 +108,8 @@ fn shown(args: &Args, opened: Opened, player: &Player) -> Result<Shown, Failure>
     shown.dark = !args.light;
     shown.labels = !args.bare;
     shown.arcs = if args.links { Arcs::All } else { Arcs::Messages };
-    match args.field.as_deref() {
-        None => {}
-        Some("none") => shown.field = None,
-        Some(quantity) => {
-            if !shown.colour_by(quantity) {
-                let near = twinfleet_engine::scenario::diagnostic::near(
-                    quantity,
-                    shown.fields.iter().map(String::as_str),
-                );
-                let near = near.unwrap_or_else(|| format!("it has {}", shown.fields.join(", ")));
-                return Err(Failure::input(format!("nothing here measures `{quantity}`; {near}")));
-            }
-        }
+    if let Some(asked) = &args.field {
+        shown.colour_as_asked(asked).map_err(Failure::input)?;
     }
     if let Some(id) = &args.hide {
         let device = shown.fleet.find(id);
@@ -246,7 +236,11 @@ fn set_up(size: Size) -> (App, Handle<Image>) {
     app.add_plugins(
         DefaultPlugins
             .set(windowless)
-            .set(RenderPlugin { synchronous_pipeline_compilation: true, render_creation: drivers(), ..default() })
+            .set(RenderPlugin {
+                synchronous_pipeline_compilation: true,
+                render_creation: drivers(),
+                ..default()
+            })
             .set(bevy::log::LogPlugin { filter: "error".to_owned(), ..default() })
             .disable::<WinitPlugin>()
             .disable::<PipelinedRenderingPlugin>(),

@@ -38,12 +38,7 @@ impl Opened {
     ///
     /// # Errors
     /// What is wrong with it, with its place.
-    pub fn file(
-        file: &str,
-        sets: &[String],
-        seed: Option<u64>,
-        folders: &[PathBuf],
-    ) -> Result<Self, Report> {
+    pub fn file(file: &str, sets: &[String], seed: Option<u64>, folders: &[PathBuf]) -> Result<Self, Report> {
         let loaded = loaded::scenario(file, sets, folders)?;
         Self::of(file, seed, folders, loaded)
     }

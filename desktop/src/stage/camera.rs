@@ -57,7 +57,8 @@ impl View {
             let needed = |p: &Vec3| p.z + (p.x.abs() / tan.x).max(p.y.abs() / tan.y);
             view.distance = seen.iter().map(needed).fold(0.8, f32::max);
             let place = |p: &Vec3| Vec2::new(p.x, p.y) / (view.distance - p.z).max(0.1);
-            let (least, most) = seen.iter().map(place).fold((Vec2::MAX, Vec2::MIN), |(a, b), p| (a.min(p), b.max(p)));
+            let (least, most) =
+                seen.iter().map(place).fold((Vec2::MAX, Vec2::MIN), |(a, b), p| (a.min(p), b.max(p)));
             let off = (least + most) * 0.5 * view.distance;
             view.target += view.transform().rotation * Vec3::new(off.x, off.y, 0.0);
         }
