@@ -108,19 +108,8 @@ fn shown(args: &Args, opened: Opened, player: &Player) -> Result<Shown, Failure>
     shown.dark = !args.light;
     shown.labels = !args.bare;
     shown.arcs = if args.links { Arcs::All } else { Arcs::Messages };
-    match args.field.as_deref() {
-        None => {}
-        Some("none") => shown.field = None,
-        Some(quantity) => {
-            if !shown.colour_by(quantity) {
-                let near = twinfleet_engine::scenario::diagnostic::near(
-                    quantity,
-                    shown.fields.iter().map(String::as_str),
-                );
-                let near = near.unwrap_or_else(|| format!("it has {}", shown.fields.join(", ")));
-                return Err(Failure::input(format!("nothing here measures `{quantity}`; {near}")));
-            }
-        }
+    if let Some(asked) = &args.field {
+        shown.colour_as_asked(asked).map_err(Failure::input)?;
     }
     if let Some(id) = &args.hide {
         let device = shown.fleet.find(id);

@@ -56,19 +56,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         if let Some(t) = args.at {
             desk.go_to(t);
         }
-        if let Some(shown) = &mut desk.shown {
-            match args.field.as_deref() {
-                None => {}
-                Some("none") => shown.field = None,
-                Some(quantity) => {
-                    if !shown.colour_by(quantity) {
-                        return Err(Failure::input(format!(
-                            "nothing here measures `{quantity}`; it has {}",
-                            shown.fields.join(", ")
-                        )));
-                    }
-                }
-            }
+        if let (Some(shown), Some(asked)) = (&mut desk.shown, &args.field) {
+            shown.colour_as_asked(asked).map_err(Failure::input)?;
         }
         if args.view != "overview" {
             desk.view(&args.view);

@@ -11,8 +11,11 @@ use crate::{
 use egui::{ComboBox, Ui};
 use twinfleet_engine::{signal::Kind, time::Span};
 
-/// Kinds of faults: name, how its figure is called, and how a scenario writes it.
-pub const FAULTS: [(&str, &str, fn(f64) -> String); 13] = [
+/// A kind of fault: its name, what its figure is, and how a scenario writes it.
+pub type Fault = (&'static str, &'static str, fn(f64) -> String);
+
+/// Kinds of faults.
+pub const FAULTS: [Fault; 13] = [
     ("stuck", "", |_| "Stuck".to_owned()),
     ("bias", "offset, in the signal's unit", |x| format!("Bias(by: {x:?})")),
     ("drift", "growth per hour", |x| format!("Drift(per_h: {x:?})")),

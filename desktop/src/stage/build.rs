@@ -150,6 +150,7 @@ pub fn materials(mut commands: Commands, mut all: ResMut<Assets<StandardMaterial
 }
 
 /// Makes the entities of another scenario.
+#[expect(clippy::too_many_arguments, reason = "a system's parameters are all that it touches")]
 pub fn rebuild(
     mut commands: Commands,
     shown: Option<Res<Shown>>,
@@ -190,6 +191,9 @@ pub fn rebuild(
     counted.boards = shown.fleet.devices.len();
 }
 
+/// A mesh close by and far away.
+type Made = (Handle<Mesh>, Handle<Mesh>);
+
 struct Builder<'a, 'w, 's> {
     commands: &'a mut Commands<'w, 's>,
     shown: &'a Shown,
@@ -197,7 +201,7 @@ struct Builder<'a, 'w, 's> {
     materials: &'a Materials,
     meshes: &'a mut Assets<Mesh>,
     all: &'a mut Assets<StandardMaterial>,
-    kinds: HashMap<(Board, Vec<Look>), (Handle<Mesh>, Handle<Mesh>)>,
+    kinds: HashMap<(Board, Vec<Look>), Made>,
 }
 
 impl Builder<'_, '_, '_> {

@@ -309,9 +309,9 @@ pub fn actuators(
             material.emissive = glow * (level * 0.9);
         }
         transform.rotation = match actuator.look {
-            Look::Fan => {
-                Quat::from_rotation_y((shown.t.as_secs_f64() * 2.3).rem_euclid(6.283) as f32 * level.signum())
-            }
+            Look::Fan => Quat::from_rotation_y(
+                (shown.t.as_secs_f64() * 2.3).rem_euclid(std::f64::consts::TAU) as f32 * level.signum(),
+            ),
             Look::Vent => Quat::from_rotation_x(-0.9 * level),
             _ => Quat::IDENTITY,
         };

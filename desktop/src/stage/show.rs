@@ -11,6 +11,7 @@ use bevy::prelude::*;
 use std::sync::Arc;
 use twinfleet_engine::{
     environment::ZONE_CHANNELS,
+    scenario::diagnostic::near,
     signal::{Kind, SignalId},
     time::SimTime,
 };
@@ -138,6 +139,23 @@ impl Shown {
         let unit = any.map(|id| plan.signals.channel(id).unit.clone());
         self.field = unit.map(|unit| Field { quantity: quantity.to_owned(), unit, devices, zones });
         self.field.is_some()
+    }
+
+    /// Colours as the command line asks: by a quantity, or by none.
+    ///
+    /// # Errors
+    /// When nothing measures it: what there is.
+    pub fn colour_as_asked(&mut self, asked: &str) -> Result<(), String> {
+        if asked == "none" {
+            self.field = None;
+            return Ok(());
+        }
+        if self.colour_by(asked) {
+            return Ok(());
+        }
+        let near = near(asked, self.fields.iter().map(String::as_str));
+        let near = near.unwrap_or_else(|| format!("it has {}", self.fields.join(", ")));
+        Err(format!("nothing here measures `{asked}`; {near}"))
     }
 
     /// The value of the field at a device.

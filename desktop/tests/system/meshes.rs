@@ -27,13 +27,13 @@ fn meshes_are_what_their_script_draws() {
 
 #[test]
 fn boards_keep_their_real_size() {
-    // Raspberry Pi 3B 85 × 56 mm, Arduino Uno R3 68.6 × 53.4 mm (their mechanical drawings); half of it each.
+    // Raspberry Pi 3B 85 × 56 mm, Arduino Uno R3 68.6 × 53.4 mm (their mechanical drawings); half of it each. Sockets stand out.
     let shapes = Shapes::default();
     for (board, x, z) in [(Board::Pi, 0.0425, 0.028), (Board::Arduino, 0.0343, 0.0267)] {
         let (full, far) = shapes.device(board, &[]);
         for shape in [full, far] {
             let reach = shape.reach();
-            assert!((reach.x - x).abs() < 0.003 && (reach.z - z).abs() < 0.003, "{board:?}: {reach}");
+            assert!((reach.x - x).abs() < 0.005 && (reach.z - z).abs() < 0.003, "{board:?}: {reach}");
         }
     }
     let (with, _) = shapes.device(Board::Esp32, &[Look::Sensor, Look::Soil]);
