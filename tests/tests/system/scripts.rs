@@ -216,8 +216,20 @@ attempt("kill", lambda: os.kill(os.getppid(), 9))
 }
 
 #[test]
-fn a_script_that_is_not_there_or_cannot_be_read_is_told_with_its_place() {
-    let stage = Stage::new(PI, "RaspberryPi", "", "def f(:\n");
+fn check_tells_what_is_wrong_with_a_script_at_its_place() {
+    let told = |thing: &str, runtime: &str, script: &str| {
+        let stage = Stage::new(thing, runtime, "", script);
+        let ran = command(&["check", &stage.file()]);
+        assert_eq!(ran.code(), 2, "{}", ran.stderr());
+        ran.stderr()
+    };
+    let text = told(PI, "RaspberryPi", "import time\ndef f(:\n    pass\n");
+    assert!(text.contains("main.py:2:") && text.contains("no Python"), "{text}");
+    let text = told(ESP, "MicroPython", "from machine import Pin\nled = Pin(99, Pin.OUT)\n");
+    assert!(text.contains("main.py:2:11") && text.contains("no pin 99"), "{text}");
+    let text = told(PI, "RaspberryPi", "import RPi.GPIO as GPIO\nGPIO.setup(99, GPIO.OUT)\n");
+    assert!(text.contains("main.py:2:12") && text.contains("no pin 99"), "{text}");
+    let stage = Stage::new(PI, "RaspberryPi", "", "");
     fs::remove_file(stage.dir.path().join("code/main.py")).unwrap();
     let ran = command(&["check", &stage.file()]);
     assert_eq!(ran.code(), 2);
