@@ -65,8 +65,8 @@ impl Stage {
         assert!(ran.code() <= 1, "{}\n{}", ran.code(), ran.stderr());
         let text = fs::read_to_string(self.dir.path().join("report/report.json")).expect("a report");
         let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-        let events = json["events"].as_array().expect("events").iter();
-        let mine = events.filter(|e| e["kind"] == kind && e["subject"] == "d-0");
+        let events = json["happenings"].as_array().expect("what happened").iter();
+        let mine = events.filter(|e| e["what"] == kind && e["subject"] == "d-0");
         mine.map(|e| e["detail"].as_str().unwrap_or_default().to_owned()).collect()
     }
 }
@@ -120,7 +120,7 @@ fn micropython_reads_its_parts_within_its_heap() {
     let said = stage.told(&stage.run(&[]), "script_says");
     assert!(said[0].ends_with(" 240000000 1"), "{said:?}");
     let heap: i64 = said[0].split(' ').next().unwrap().parse().unwrap();
-    assert!((140..=180).contains(&heap), "{heap} KiB");
+    assert!((120..=165).contains(&heap), "{heap} KiB");
     assert_eq!(said[1], "['0x44'] []", "on the bus's own pins, and nowhere else");
     let dht: Vec<f64> = said[2].split(' ').map(|w| w.parse().unwrap()).collect();
     assert!((dht[0] - 21.0).abs() < 1.5 && (dht[1] - 45.0).abs() < 8.0, "{dht:?}");
