@@ -15,6 +15,8 @@ use twinfleet_engine::{
     scenario::diagnostic::{Diagnostic, Report},
 };
 
+use twinfleet_twins::script;
+
 /// Checks every file, reports all that is wrong.
 pub fn run(args: CheckArgs, json: bool) -> Result<Exit, Failure> {
     let mut files = Vec::new();
@@ -89,6 +91,7 @@ fn check(file: &Path, folders: &[PathBuf]) -> Result<(Report, Option<String>), R
         Plan::new(Arc::clone(&loaded.scenario), Arc::clone(&loaded.catalog), PathBuf::new(), 0, (0, 1));
     if let Ok(plan) = &plan {
         load_files::dangling(&loaded, plan).into_result()?;
+        script::check::check(plan, &loaded.files).into_result()?;
     }
     let note = plan.ok().map(|plan| {
         let islands = plan.islands();

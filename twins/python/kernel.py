@@ -111,7 +111,8 @@ def _slice(frame):
     """A stretch of computing is over: simulated time passes, and what waits for it has its turn."""
     answer = ask("tick")
     if answer[0] == "stuck":
-        _end("stuck", "".join(traceback.format_stack(frame)))
+        own = [f for f in traceback.extract_stack(frame) if not f.filename.startswith("<")]
+        _end("stuck", "".join(traceback.format_list(own)))
     threads.others_due()
 
 
@@ -503,6 +504,8 @@ def prepare(bundle):
     import collections, contextlib, datetime, enum, functools, json, linecache, math, queue, re, struct, threading  # noqa
     import importlib.util, socket, select, errno, uuid, ctypes, mmap, resource, signal, warnings, weakref  # noqa
     import gc
+    global _size
+    _size = _taken()
     gc.collect()
     gc.freeze()
 
@@ -530,6 +533,7 @@ def _taken():
     return high
 
 
+_size = 0  # address space before the script
 _reserve = None  # memory to tell a lack of memory with
 
 
@@ -538,8 +542,8 @@ def _memory():
     import resource
     room = settings.get("memory_bytes")
     if room:
-        _reserve = bytearray(4 << 20)
-        limit = _taken() + room
+        _reserve = bytearray(1 << 18)
+        limit = _size + room
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 20, 64 << 20))

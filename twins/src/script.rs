@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`machine`] (the virtual board: what a script's pins and buses are wired to) → [`mqtt`] (the broker at the
 //! other end of its sockets) → [`guest`] (whatever runs a script: one question at a time) → [`device`] (one device: guest and
-//! machine in simulated time) → [`cpython`] and [`sandbox`] (Python processes, confined), [`wasm`] (MicroPython) → [`card`] (the files a script finds).
+//! machine in simulated time) → [`cpython`] and [`sandbox`] (Python processes, confined), [`wasm`] (MicroPython) → [`card`] (the files a script finds); [`check`] looks at scripts without running them.
 //!
 //! One line protocol serves all runtimes. A script runs until it needs the world, then asks with one line, `TIME OP WORDS`:
 //! a transfer, a pin, time to pass. The device answers at that simulated time, `TIME ok WORDS` or `TIME err WHY`. Computing
@@ -13,6 +13,7 @@
 //! import.
 
 pub mod card;
+pub mod check;
 pub mod cpython;
 pub mod device;
 pub mod guest;

@@ -35,8 +35,9 @@ while True:
     client.publish(
         "plants/%s/climate" % name,
         json.dumps({
-            "climate": {"temperature": celsius, "humidity": humidity},
-            "probe": {"temperature": wire.read_temp(roms[0])},
+            "climate.temperature": celsius,
+            "climate.humidity": humidity,
+            "probe.temperature": wire.read_temp(roms[0]),
             "soil": soil.read_u16(),
         }),
         qos=1,

@@ -44,6 +44,7 @@ GPIO.setmode(GPIO.BCM)
 GPIO.setup(LAMP, GPIO.OUT)
 bus = SMBus(1)
 sensor = Bme280(bus)
+time.sleep(0.1)  # the first conversion
 
 
 def packet(kind, body):
@@ -60,7 +61,7 @@ assert line.recv(4)[3] == 0
 lit = False
 while True:
     celsius, hpa = sensor.read()
-    body = json.dumps({"air": {"temperature": round(celsius, 2), "pressure": round(hpa, 2)}})
+    body = json.dumps({"air.temperature": round(celsius, 2), "air.pressure": round(hpa, 2)})
     line.sendall(packet(0x30, field(f"plants/{name}/air") + body.encode()))
     lit = not lit
     GPIO.output(LAMP, lit)

@@ -1,5 +1,6 @@
 # What every shim module stands on: the line to the run, and what happens while a script waits.
 import sys, gc, io
+from micropython import const
 
 _world = open("/dev/world", "r+b")
 board = ""
@@ -67,6 +68,7 @@ def run_due():
 
 
 def wait(until, net=False):
+    tidy()
     # Until a time, or, where `net` says so, until something came over the network.
     while True:
         now = run_due()
@@ -93,28 +95,50 @@ class _Gc:
         for name in dir(gc):
             if not name.startswith("__"):
                 setattr(self, name, getattr(gc, name))
-        self.mem_free = lambda: _mem_free() - 134217728
+        self.collect = collect
+        self.mem_free = lambda: max(0, _heap - self.mem_alloc())
         self.mem_alloc = lambda: max(0, _mem_alloc() - _taken)
 
 
 _taken = 0
+_heap = 0
+_live = 0
+_waits = 0
+# Garbage may lie beyond the board's heap until the next collection.
+_SLACK = const(65536)
+
+
+def collect():
+    global _live
+    _collect()
+    ask("gc")
+    _live = _mem_alloc()
+    if _live - _taken > _heap:
+        raise MemoryError("memory allocation failed: the board's heap is full")
+
+
+def tidy():
+    global _waits
+    _waits += 1
+    if _waits & 3 == 0 and _mem_alloc() - _live > 40960:
+        collect()
 
 
 def ready(heap_kb):
     # In the picture: the modules that boards have in their firmware, and a ballast that leaves the board's heap.
-    global _ballast, _taken
+    global _ballast, _taken, _heap, _live
+    _heap = heap_kb * 1024
     import time, machine, network, socket, select
     sys.modules["gc"] = _Gc()
     # The names with a u would find what is built in, past what is on the path.
     for name in ("time", "machine", "network", "socket", "select", "gc"):
         sys.modules["u" + name] = sys.modules[name]
     _collect()
-    free = _mem_free() - 134217728
-    over = free - heap_kb * 1024
+    ask("gc")
+    over = _mem_free() - 134217728 - _heap - _SLACK
     if over > 0:
         _ballast = bytearray(over)
-    _collect()
-    _taken = _mem_alloc()
+    _taken = _live = _mem_alloc()
 
 
 def run(path, name, address, cause, frequency):

@@ -64,6 +64,11 @@ fn heap_kb(board: &str, ram_kb: f64) -> u32 {
     found.map_or_else(|| (ram_kb * 0.5).clamp(8.0, 4096.0) as u32, |(_, kb)| *kb)
 }
 
+/// Where this build of MicroPython counts the calls from outside that are under way. Within one it collects no garbage, as it
+/// cannot see what C's local variables hold; a script's whole life is one call. The shim asks for a collection where it waits,
+/// between two lines of Python, when all that lives is in Python's own frames: then this count is set to none.
+const CALLS_UNDER_WAY: i32 = 186_120;
+
 /// A jump out of C, as emscripten means it: caught by the next `invoke_`.
 #[derive(Debug)]
 struct LongJump;
@@ -103,6 +108,8 @@ struct State {
     /// Whether it was interrupted, and what does so.
     stuck: bool,
     interrupt: Option<Func>,
+    /// Twelve bytes of the instance's memory for results that nobody looks at.
+    scratch: i32,
 }
 
 fn spent(ctx: &impl AsContext<Data = State>) -> u64 {
@@ -262,6 +269,17 @@ fn gathered(caller: &Caller<'_, State>, iov: i32, count: i32) -> Result<Vec<u8>,
     Ok(all)
 }
 
+/// Collects garbage: an empty text is run as if from outside, at whose beginning MicroPython does so.
+fn collect(caller: &mut Caller<'_, State>) -> Result<String, Error> {
+    let exec = caller.get_export("mp_js_do_exec").and_then(wasmi::Extern::into_func);
+    let exec = exec.ok_or_else(|| Error::new("no such export"))?;
+    let (calls, scratch) = (word(caller, CALLS_UNDER_WAY)?, caller.data().scratch);
+    put(caller, CALLS_UNDER_WAY, &[0; 4])?;
+    call(&mut *caller, exec, &[Val::I32(scratch), Val::I32(0), Val::I32(scratch)], &mut [])?;
+    put(caller, CALLS_UNDER_WAY, &calls.to_le_bytes())?;
+    Ok("ok".to_owned())
+}
+
 fn fd_write(mut caller: Caller<'_, State>, fd: i32, iov: i32, count: i32, wrote: i32) -> Result<i32, Error> {
     let bytes = gathered(&caller, iov, count)?;
     match caller.data().flash.opened(fd).cloned() {
@@ -282,7 +300,7 @@ fn fd_write(mut caller: Caller<'_, State>, fd: i32, iov: i32, count: i32, wrote:
                 let words = String::from_utf8_lossy(&line).trim_end().to_owned();
                 let answer = match words.as_str() {
                     "now" => format!("ok {} {}", now_ns(&caller), caller.data().epoch_ns),
-                    "snap" => return Err(Error::host(Stop)),
+                    "gc" => collect(&mut caller)?,
                     _ => ask(&mut caller, &words)?,
                 };
                 caller.data_mut().answer = format!("{answer}\n").into_bytes();
@@ -567,6 +585,7 @@ impl Micro {
 struct Picture {
     pages: Vec<(usize, Box<[u8]>)>,
     flash: Flash,
+    scratch: i32,
 }
 
 fn blank() -> State {
@@ -584,6 +603,7 @@ fn blank() -> State {
         console: Vec::new(),
         stuck: false,
         interrupt: None,
+        scratch: 0,
     }
 }
 
@@ -601,13 +621,19 @@ fn picture(heap_kb: u32) -> Result<Picture, Error> {
     // Room for the shim, which a ballast fills up to what the board has.
     micro.call("mp_js_init", &[8 * 1024, (heap_kb as i32 + 512) * 1024], 0)?;
     micro.call("proxy_c_init", &[], 0)?;
+    let scratch = micro.call("malloc", &[16], 1)?;
+    micro
+        .memory
+        .write(&mut micro.store, scratch as usize, &[0; 16])
+        .map_err(|e| Error::new(e.to_string()))?;
+    micro.store.data_mut().scratch = scratch;
     micro.exec(text("micro/_boot.py"))?;
     micro.exec(&format!("import _twinfleet; _twinfleet.ready({heap_kb})"))?;
     micro.exhaust()?;
     let data = micro.memory.data(&micro.store);
     let pages = data.chunks(PAGE_BYTES).enumerate().filter(|(_, page)| page.iter().any(|b| *b != 0));
     let pages = pages.map(|(i, page)| (i * PAGE_BYTES, Box::from(page))).collect();
-    Ok(Picture { pages, flash: micro.store.data().flash.clone() })
+    Ok(Picture { pages, flash: micro.store.data().flash.clone(), scratch })
 }
 
 /// Pictures by size of heap.
@@ -668,6 +694,7 @@ impl Host for MicroPython {
 fn live(picture: &Picture, life: &Life, now_ns: u64, to: Sender<Went>, from: Receiver<String>) -> Went {
     let state = State {
         flash: picture.flash.clone(),
+        scratch: picture.scratch,
         run: Some((to, from)),
         dice: stream(life.seed, &life.device, "micropython"),
         base_ns: now_ns,

@@ -1,0 +1,52 @@
+"""Looks at a script without running it: whether it can be read, and whether its pins are the board's. JSON in, JSON out."""
+import ast
+import json
+import sys
+
+asked = json.load(sys.stdin)
+found = []
+pins = set(asked["pins"])
+numbers = {int(d) for d in ("".join(c for c in p if c.isdigit()) for p in pins) if d}
+listed = ", ".join(asked["pins"])
+HEADER = {3, 5, 7, 8, 10, 11, 12, 13, 15, 16, 18, 19, 21, 22, 23, 24, 26, 29, 31, 32, 33, 35, 36, 37, 38, 40}
+
+
+def tell(node, message, help):
+    found.append({"line": node.lineno, "column": node.col_offset + 1, "message": message, "help": help})
+
+
+def name_of(f):
+    return f.attr if isinstance(f, ast.Attribute) else f.id if isinstance(f, ast.Name) else ""
+
+
+def look(tree):
+    text = asked["source"]
+    by_board_numbers = "GPIO.BOARD" in text
+    for node in ast.walk(tree):
+        if asked["runtime"] == "MicroPython" and isinstance(node, ast.Call) and name_of(node.func) == "Pin" and node.args:
+            first = node.args[0]
+            if isinstance(first, ast.Constant) and type(first.value) is int and first.value not in numbers:
+                tell(first, "`%s` has no pin %d" % (asked["board"], first.value), "its pins: " + listed)
+        if asked["runtime"] == "RaspberryPi" and isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner = node.func.value
+            if node.func.attr == "setup" and isinstance(owner, ast.Name) and owner.id == "GPIO" and node.args:
+                first = node.args[0]
+                if isinstance(first, ast.Constant) and type(first.value) is int:
+                    known = HEADER if by_board_numbers else numbers
+                    if first.value not in known:
+                        tell(first, "`%s` has no pin %d" % (asked["board"], first.value), "its pins: " + listed)
+            if node.func.attr == "SMBus" or node.func.attr == "open":
+                pass
+        if asked["runtime"] == "RaspberryPi" and isinstance(node, ast.Call) and name_of(node.func) == "SMBus" and node.args:
+            first = node.args[0]
+            if isinstance(first, ast.Constant) and type(first.value) is int and first.value not in (1, 2):
+                tell(first, "nothing is wired to I2C bus %d" % first.value, "the header's bus is 1 (on a BeagleBone 2)")
+
+
+try:
+    look(ast.parse(asked["source"]))
+except SyntaxError as e:
+    found.append({"line": e.lineno or 1, "column": e.offset or 1, "message": "this is no Python: %s" % e.msg, "help": None})
+except ValueError as e:
+    found.append({"line": 1, "column": 1, "message": "this is no Python: %s" % e, "help": None})
+print(json.dumps(found))
