@@ -25,5 +25,6 @@ mod system {
     mod recordings;
     mod refused;
     mod scenarios;
+    mod supply;
     mod tidy;
 }
