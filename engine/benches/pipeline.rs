@@ -57,13 +57,33 @@ fn best(readings: usize, passes: usize, mut pass: impl FnMut()) -> f64 {
     std::iter::repeat_with(round).take(rounds()).fold(f64::INFINITY, f64::min)
 }
 
+/// An analogue thermometer, whose voltage the board's converter reads.
+const TMP36: &str = r#"(format: 1, name: "tmp36", source: "as in the catalog", bus: Analog, active_ma: 0.05, channels: [
+    (quantity: "temperature", unit: "degC", range: (-40.0, 125.0), bias_std: 1.0, analog: Some(Linear(zero_v: 0.5, v_per_unit: 0.01)))])"#;
+const WITH_TMP36: &str = r#"board: "esp32", parts: [(id: "bme280", model: "bme280", on: I2c(0x76)), (id: "tmp36", model: "tmp36", on: Pin("A"))]"#;
+/// One stream of three drifts all the while.
+const DRIFTS: &str =
+    r#"timeline: [(at: 0, do: Fault(target: "*/bme280.temperature", kind: Drift(per_h: 1.0)))],"#;
+
 fn fleet(devices: usize, jitter: &str) -> Sim {
+    station(devices, jitter, r#"parts: [(id: "bme280", model: "bme280", on: I2c(0x76))]"#, "")
+}
+
+fn station(devices: usize, jitter: &str, parts: &str, timeline: &str) -> Sim {
     let text = format!(
-        r#"(format: 1, duration: "1h", step: "1s", fleet: [(id: "n-{{}}", count: {devices}, thing: "node")],
-        things: [(name: "node", source: "bench", parts: [(id: "bme280", model: "bme280", on: I2c(0x76))],
-        firmware: (period: "1s", jitter: "{jitter}"))])"#
+        r#"(format: 1, duration: "1h", step: "1s", fleet: [(id: "n-{{}}", count: {devices}, thing: "node")], {timeline}
+        things: [(name: "node", source: "bench", {parts}, firmware: (period: "1s", jitter: "{jitter}"))])"#
     );
-    let mut sim = Sim::new(&plan(&text, &[sensor(BME280)]), false);
+    let mut plan = plan(&text, &[sensor(BME280), sensor(TMP36)]);
+    // The fixture's board has no converter.
+    let mut catalog = (*plan.catalog).clone();
+    for board in catalog.boards.values_mut() {
+        board.adc = Some(
+            ron::from_str("(bits: 12, reference_v: 3.3, noise_lsb: 1.0, inl_lsb: 1.0)").expect("a converter"),
+        );
+    }
+    plan.catalog = catalog.into();
+    let mut sim = Sim::new(&plan, false);
     for (place, value) in
         [("outside/temperature", 21.0), ("outside/humidity", 45.0), ("outside/pressure", 1013.0)]
     {
@@ -99,5 +119,16 @@ fn main() {
             jittered_ns / loop_ns
         );
         black_box(&plain.out);
+    }
+    println!("\nwhat the wider pipeline costs a reading, 1,024 devices, ns");
+    let bme = r#"parts: [(id: "bme280", model: "bme280", on: I2c(0x76))]"#;
+    for (name, channels, parts, timeline) in [
+        ("BME280 alone", 3, bme, ""),
+        ("with a TMP36 behind a converter", 4, WITH_TMP36, ""),
+        ("one of its three streams drifting", 3, bme, DRIFTS),
+    ] {
+        let mut sim = station(1024, "0s", parts, timeline);
+        let ns = pool.install(|| best(1024 * channels, 20, || sim.tick()));
+        println!("{name:>36} {ns:>10.2}");
     }
 }

@@ -9,7 +9,7 @@ mod sensor;
 
 pub use actuator::{ActuatorDef, EffectDef};
 pub use analog::{AnalogDef, ResistanceDef};
-pub use board::{AdcDef, BoardDef, CpuDef, CurrentDef, PinFn, ThermalDef};
+pub use board::{AdcDef, BoardDef, CpuDef, CurrentDef, FedDef, OnboardDef, PinFn, Technology, ThermalDef};
 pub use script::{Runtime, ScriptDef};
 pub use sensor::{BusDef, ChannelDef, CrossDef, SensorDef};
 
@@ -103,9 +103,10 @@ pub struct PartDef {
     /// None: all of the device's that give its quantity; for a current sensor, the device's own supply.
     #[serde(default)]
     pub of: Option<String>,
-    /// Whether a pull-up resistor was added to its bus.
+    /// Whether its bus is pulled up beside it: `true` where a resistor was added, `false` where a bare chip stands in for the
+    /// module and its resistors. None: as the sensor's file says.
     #[serde(default)]
-    pub pull_up: bool,
+    pub pull_up: Option<bool>,
     /// Whether a level shifter or divider sits between it and the board.
     #[serde(default)]
     pub shifted: bool,

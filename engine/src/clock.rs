@@ -38,6 +38,13 @@ pub enum CrystalDef {
         /// Cubic coefficient, [ppm/K³].
         ppm_per_c3: f64,
     },
+    /// A ceramic resonator, or an oscillator without a crystal: a straight line.
+    Linear {
+        /// Temperature at which it is right, [°C].
+        at_c: f64,
+        /// Slope, [ppm/K].
+        ppm_per_c: f64,
+    },
 }
 
 impl CrystalDef {
@@ -49,6 +56,7 @@ impl CrystalDef {
                 let d = temperature_c - inflection_c;
                 ppm_per_c * d + ppm_per_c3 * d.powi(3)
             }
+            Self::Linear { at_c, ppm_per_c } => ppm_per_c * (temperature_c - at_c),
         }
     }
 }

@@ -26,7 +26,7 @@ use self::{
     profile::LinkProfileDef,
 };
 use crate::{
-    catalog::Catalog,
+    catalog::{BoardDef, Catalog},
     message::Message,
     rng::{Rng, stream},
     scenario::{Action, LinkDef, RadioDef, Scenario},
@@ -132,15 +132,19 @@ pub(crate) struct LinkPlan {
 }
 
 impl LinkPlan {
-    /// The link with this definition (none: a perfect one) and its outages in the timeline.
+    /// The link with this definition (none: a perfect one) from devices with this board, and its outages in the timeline.
     pub fn new(
         scenario: &Scenario,
         catalog: &Catalog,
         link: Option<&LinkDef>,
+        board: Option<&BoardDef>,
         zones: &[usize],
         (attempts, capacity): (u32, u32),
     ) -> Self {
-        let profile = link.and_then(|l| catalog.links.get(l.profile.as_ref()?));
+        // A module beside the board is what the profile describes; else it is the board's own radio.
+        let board = board.filter(|_| link.is_none_or(|l| l.module.is_none()));
+        let profile = link.and_then(|l| catalog.links.get(l.profile.as_ref()?)).map(|p| p.on(board));
+        let profile = profile.as_ref();
         let or = |own: Option<f64>, of: fn(&LinkProfileDef) -> f64| own.or(profile.map(of)).unwrap_or(0.0);
         let radio = link.and_then(|l| l.radio.as_ref());
         let down = scenario.timeline.iter().filter_map(|event| match &event.action {

@@ -193,6 +193,10 @@ pub struct LinkDef {
     /// limits and what its radio draws.
     #[serde(default)]
     pub profile: Option<String>,
+    /// The radio module that devices have beside a board without such a radio, in words, such as "RFM95W on SPI". What it does
+    /// and draws is the profile's.
+    #[serde(default)]
+    pub module: Option<String>,
     /// Shortest latency, [ms].
     #[serde(default)]
     pub latency_min_ms: Option<f64>,

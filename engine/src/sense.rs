@@ -44,7 +44,7 @@ use crate::{
     actuate::ActuatorBank,
     firmware,
     link::Air,
-    local,
+    local::{self, processor::Processors},
     plan::Plan,
     power::solar::{Insolation, sum_light},
     time::SimTime,
@@ -144,7 +144,7 @@ fn sample_sensors(
     clock: Res<Clock>,
     truth: Res<Truth>,
     watch: Res<Watch>,
-    light: Option<Res<Insolation>>,
+    (light, processors): (Option<Res<Insolation>>, Option<Res<Processors>>),
     results: Results,
 ) {
     thread_local! {
@@ -153,8 +153,14 @@ fn sample_sensors(
     let mut cohorts = in_order(&mut cohorts);
     let look_up = watch.is_changed();
     let banks: Vec<&ActuatorBank> = banks.iter().collect();
-    let world =
-        Surroundings { clock: &clock, truth: &truth, watch: &watch, banks: &banks, light: light.as_deref() };
+    let world = Surroundings {
+        clock: &clock,
+        truth: &truth,
+        watch: &watch,
+        banks: &banks,
+        light: light.as_deref(),
+        processors: processors.as_deref(),
+    };
     for_each(&mut cohorts, |cohort| {
         if look_up {
             cohort.look_up(world.watch);

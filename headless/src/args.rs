@@ -207,7 +207,7 @@ pub struct ListArgs {
 pub enum Listed {
     /// Boards that parts are wired to: pins, buses, currents.
     Boards,
-    /// Sensors, with the datasheet that their figures are from.
+    /// Sensors: what they measure and how they are wired; `--json` and `datasheet` name the source of their figures.
     Sensors,
     /// Actuators.
     Actuators,

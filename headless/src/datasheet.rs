@@ -1,12 +1,14 @@
 //! `twinfleet datasheet`: what a catalog file states against what its model gives on the bench.
 
 pub(crate) mod plot;
+mod sheet;
 
 use crate::{
     exit::{Exit, Failure, say},
     load_files,
     report::words::figure,
 };
+use sheet::Said;
 use std::{fs, path::Path, path::PathBuf};
 use twinfleet_engine::{catalog::Catalog, scenario::diagnostic::near};
 use twinfleet_twins::datasheet::{self, Compared, Effort};
@@ -32,6 +34,9 @@ How to read a line:
   hysteresis       full width of the loop
   tau63            time to show 63 % of a jump
   ±                one standard error of the measurement
+  datasheet        what the part's datasheet says of that figure, in the same terms (an accuracy taken as
+                   two standard deviations is halved), where it was written down; --json says document and page
+  file             what the file in the catalog states
 
 Exit code 1 says that a measured figure is not what the file states.";
 
@@ -41,7 +46,7 @@ Exit code 1 says that a measured figure is not what the file states.";
 pub struct Args {
     /// Sensor, board or actuator of the catalog; see `twinfleet list sensors`.
     pub part: String,
-    /// Draw Allan deviations and step responses of a sensor's channels into this folder, as SVG.
+    /// Draw Allan deviations and step responses of a sensor's channels, or how an actuator follows, into this folder, as SVG.
     #[arg(long, value_name = "DIR")]
     pub plot: Option<PathBuf>,
     /// Units on the bench. More tell spreads over units more closely.
@@ -62,6 +67,7 @@ pub fn run(args: Args, json: bool) -> Result<Exit, Failure> {
     let effort = Effort { units: args.units, seed: args.seed };
     let found = datasheet::measure(&all, &args.part, effort).map_err(Failure::input)?;
     let lines = datasheet::compare(&datasheet::stated(&all, &args.part), &found);
+    let sheets: Vec<Vec<Said>> = lines.iter().map(|l| sheet::says(&args.part, l)).collect();
     let off = lines.iter().filter(|l| l.agrees == Some(false)).count();
     let files = match &args.plot {
         Some(dir) => draw(&all, &args.part, effort, dir)?,
@@ -71,12 +77,12 @@ pub fn run(args: Args, json: bool) -> Result<Exit, Failure> {
         let names: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();
         let object = serde_json::json!({
             "part": args.part, "about": about, "source": source, "units": args.units, "seed": args.seed,
-            "figures": lines, "plots": names, "agrees": off == 0,
+            "figures": lines, "datasheet": sheets, "plots": names, "agrees": off == 0,
         });
         say(format_args!("{}", serde_json::to_string_pretty(&object).unwrap_or_default()));
     } else {
         say(format_args!("{}: {about}\nsource: {source}\n", args.part));
-        print(&lines);
+        print(&lines, &sheets);
         let held = lines.iter().filter(|l| l.agrees == Some(true)).count();
         say(format_args!(
             "\n{} units, seed {}: {held} figures as stated, {off} not, {} without a stated figure",
@@ -106,9 +112,10 @@ fn unknown(all: &Catalog, part: &str) -> Failure {
 }
 
 /// The table, its columns as wide as what they hold.
-fn print(lines: &[Compared]) {
-    let mut table = vec![["channel", "figure", "stated", "measured", "±", "unit", ""].map(str::to_owned)];
-    for l in lines {
+fn print(lines: &[Compared], sheets: &[Vec<Said>]) {
+    let mut table =
+        vec![["channel", "figure", "datasheet", "file", "measured", "±", "unit", ""].map(str::to_owned)];
+    for (l, said) in lines.iter().zip(sheets) {
         let verdict = match l.agrees {
             Some(true) => "as stated",
             Some(false) => "NOT AS STATED",
@@ -117,6 +124,7 @@ fn print(lines: &[Compared]) {
         table.push([
             l.channel.clone(),
             l.figure.clone(),
+            said.iter().map(Said::short).collect::<Vec<_>>().join(", "),
             l.stated.map_or(String::new(), short),
             short(l.measured),
             if l.error > 0.0 && l.measured != 0.0 { short(l.error) } else { String::new() },
@@ -125,7 +133,7 @@ fn print(lines: &[Compared]) {
         ]);
     }
     let wide = |c: usize| table.iter().map(|row| row[c].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..7).map(wide).collect();
+    let widths: Vec<usize> = (0..8).map(wide).collect();
     for row in &table {
         let cells: Vec<String> = row
             .iter()
@@ -134,7 +142,7 @@ fn print(lines: &[Compared]) {
             // Figures stand right, words left.
             .map(
                 |(c, (text, w))| {
-                    if (2..5).contains(&c) { format!("{text:>w$}") } else { format!("{text:w$}") }
+                    if (2..6).contains(&c) { format!("{text:>w$}") } else { format!("{text:w$}") }
                 },
             )
             .collect();
@@ -149,10 +157,14 @@ fn short(v: f64) -> String {
 
 fn draw(all: &Catalog, part: &str, effort: Effort, dir: &Path) -> Result<Vec<PathBuf>, Failure> {
     let failed = |e: std::io::Error| Failure::outside(format!("{}: {e}", dir.display()));
-    let Some(sensor) = all.sensors.get(part) else {
-        let text = format!("`{part}` is no sensor: only those have an Allan deviation and a step response");
+    let sensor = all.sensors.get(part);
+    if sensor.is_none() && !all.actuators.contains_key(part) {
+        let text = format!(
+            "`{part}` is a board: sensors have Allan deviations and step responses, actuators step responses\n  \
+             help: leave `--plot` out; its converter is drawn with an analogue sensor, such as `tmp36`"
+        );
         return Err(Failure::input(text));
-    };
+    }
     fs::create_dir_all(dir).map_err(failed)?;
     let mut files = Vec::new();
     let mut write = |name: String, svg: String| -> Result<(), Failure> {
@@ -160,6 +172,11 @@ fn draw(all: &Catalog, part: &str, effort: Effort, dir: &Path) -> Result<Vec<Pat
         fs::write(&path, svg).map_err(failed)?;
         files.push(path);
         Ok(())
+    };
+    let Some(sensor) = sensor else {
+        let r = datasheet::follows(all, part, effort).map_err(Failure::input)?;
+        write(format!("{part}-level-step.svg"), plot::step(part, &r))?;
+        return Ok(files);
     };
     let period_s = (sensor.min_interval.as_secs_f64() * 1.001).max(sensor.conversion.as_secs_f64()).max(0.01);
     for c in &sensor.channels {

@@ -26,5 +26,6 @@ mod system {
     mod refused;
     mod scenarios;
     mod scripts;
+    mod supply;
     mod tidy;
 }

@@ -21,7 +21,7 @@ mod step;
 pub use compare::{Compared, compare};
 pub use sensor::allan_of;
 pub use stated::{Stated, stated};
-pub use step::{Response, responses};
+pub use step::{Response, follows, responses};
 
 use twinfleet_engine::catalog::Catalog;
 

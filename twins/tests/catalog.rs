@@ -100,6 +100,9 @@ fn every_figure_of_the_datasheets_belongs_to_a_part_of_the_catalog() {
     for board in all.boards.keys() {
         assert!(named.contains(board.as_str()), "no datasheet's figure of {board}");
     }
+    for actuator in all.actuators.keys() {
+        assert!(named.contains(actuator.as_str()), "no datasheet's figure of {actuator}");
+    }
 }
 
 #[test]

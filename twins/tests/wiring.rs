@@ -152,7 +152,7 @@ fn an_analogue_part_on_a_raspberry_pi() {
            :                                   ^^^^^^^^^^^^
          4 |   ], )])
            `----
-          help: an ADC on I2C, or a board with analogue inputs, would do"#]],
+          help: a board with analogue inputs (`twinfleet list boards`), or a part with a digital bus, would do"#]],
     );
 }
 

@@ -24,6 +24,9 @@ pub struct BoardDef {
     /// Largest voltage that a pin stands, [V]. None: 0.3 V above `logic_v`.
     #[serde(default)]
     pub max_pin_v: Option<f64>,
+    /// Where a pack is wired to, and the largest voltage there. None: not stated, not judged.
+    #[serde(default)]
+    pub fed: Option<FedDef>,
     /// Nominal supply voltage, [V], which it passes on to parts that need more than `logic_v`.
     #[serde(default = "five")]
     pub supply_v: f64,
@@ -58,6 +61,9 @@ pub struct BoardDef {
     /// What temperature does to that clock; it counts where the firmware has a `clock`.
     #[serde(default)]
     pub crystal: Option<CrystalDef>,
+    /// Radios on it. None: not stated, not judged; empty: it has none.
+    #[serde(default)]
+    pub radios: Option<Vec<OnboardDef>>,
     /// How its processor warms and what it does about it.
     #[serde(default)]
     pub thermal: Option<ThermalDef>,
@@ -68,6 +74,11 @@ fn five() -> f64 {
 }
 
 impl BoardDef {
+    /// Its radio of a technology.
+    pub fn radio(&self, kind: Technology) -> Option<&OnboardDef> {
+        self.radios.as_ref()?.iter().find(|r| r.kind == kind)
+    }
+
     /// Largest voltage that a pin stands, [V].
     pub fn max_pin_v(&self) -> f64 {
         self.max_pin_v.unwrap_or(self.logic_v + 0.3)
@@ -84,6 +95,25 @@ impl BoardDef {
     }
 }
 
+/// Where a pack feeds a board, and the largest voltage that it stands there, [V]. It works down to its `brown_out_v`.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum FedDef {
+    /// The rail of its pins itself, past its own regulator: parts get the pack's voltage.
+    Rail(f64),
+    /// Its input, before its own regulator: parts get `logic_v`.
+    Input(f64),
+}
+
+impl FedDef {
+    /// Largest voltage, [V].
+    pub fn most_v(self) -> f64 {
+        match self {
+            Self::Rail(v) | Self::Input(v) => v,
+        }
+    }
+}
+
 /// Processor and memory.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -97,6 +127,49 @@ pub struct CpuDef {
     /// Program memory, [KiB]; 0: a card.
     #[serde(default)]
     pub flash_kb: f64,
+}
+
+/// A radio on a board. A link over its technology goes by these figures in place of its profile's.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OnboardDef {
+    /// What it speaks.
+    pub kind: Technology,
+    /// Transmit power, [dBm].
+    pub tx_dbm: f64,
+    /// Received power at which half the packets arrive, here its stated sensitivity, [dBm].
+    pub rssi50_dbm: f64,
+    /// Current while sending on top of the running board's, [mA]. None: the board's `current_ma.transmit` has it.
+    #[serde(default)]
+    pub tx_ma: Option<f64>,
+    /// Current while listening on top of the running board's, [mA].
+    pub rx_ma: f64,
+}
+
+/// A radio technology.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum Technology {
+    /// IEEE 802.11 at 2.4 GHz.
+    Wifi,
+    /// Bluetooth LE.
+    Ble,
+    /// LoRa.
+    Lora,
+    /// LTE-M, NB-IoT, 5G.
+    Cellular,
+}
+
+impl Technology {
+    /// As a sentence says it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Wifi => "Wi-Fi",
+            Self::Ble => "Bluetooth",
+            Self::Lora => "LoRa",
+            Self::Cellular => "cellular",
+        }
+    }
 }
 
 /// How a processor warms, as die and package behind a board in the air, and what its firmware does about it: above the soft
@@ -126,6 +199,9 @@ pub struct ThermalDef {
     pub hard_c: f64,
     /// Slowest clock, [MHz].
     pub least_mhz: f64,
+    /// Whether its heat is what the whole board takes from its supply, so that a busy one draws more: of boards that never sleep.
+    #[serde(default)]
+    pub drawn: bool,
     /// Supply below which under-voltage is reported and the clock capped, [V]; 0: it has no detector.
     #[serde(default)]
     pub under_v: f64,

@@ -19,6 +19,9 @@ pub struct SensorDef {
     pub source: String,
     /// How it can be wired.
     pub bus: BusDef,
+    /// Boards that it is a part of, where it is one; empty: any.
+    #[serde(default)]
+    pub part_of: Vec<String>,
     /// Supply voltages it works at, [V]: smallest and largest. None: that of the board's pins.
     #[serde(default)]
     pub supply_v: Option<(f64, f64)>,

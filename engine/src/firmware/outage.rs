@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | `battery_cold` | the cells get below their `cold_c` | the temperature of their place, a signal |
 //! | `sag` | under the firmware's greatest load the supply is within 5 % of the board's brown-out level | `battery_cold` (or the temperature) where the cells would hold at their reference temperature; else their charge, a signal |
-//! | `brown_out` | the supply falls below that level: the board is reset | `sag` |
+//! | `brown_out` | the supply falls below that level, or its cells are empty: the board is reset | `sag`; without one their charge, a signal |
 //! | `gap` | the first message of an outage is lost | `brown_out` |
 //! | `reboot` | the firmware runs again | `brown_out` |
 //! | `clock_reset` | it finds its time lost | `reboot` |
@@ -108,39 +108,50 @@ impl Cohort {
         }
     }
 
-    /// Takes from a lane's pack what the time since its last wake and this wake need. False: the board does not even run,
-    /// and is reset.
+    /// Takes from a lane's pack what the time since its last wake and this wake need. An error: the board does not even run,
+    /// is reset, and wakes next at this time.
     pub(crate) fn wake_pack(
         &mut self,
         lane: u16,
         t: SimTime,
         feels: Feels<'_>,
         actuators: (f64, f64),
-    ) -> bool {
-        let Some(temperature_c) = self.climate_c(lane, t, feels.truth) else { return true };
+    ) -> Result<(), SimTime> {
+        let Some(temperature_c) = self.climate_c(lane, t, feels.truth) else { return Ok(()) };
         let sun = self.sun.get(self.place[lane as usize] as usize);
         let fallen_j_m2 = match (feels.light, sun) {
             (Some(light), Some(place)) => light.fallen_j_m2(*place, t),
             _ => 0.0,
         };
-        self.starts_again(lane, t);
         let group = std::sync::Arc::clone(&self.group);
-        let (Some(packs), Some(plan)) = (&mut self.packs, &group.pack) else { return true };
+        let down = self.is_down(lane);
+        let (Some(packs), Some(plan)) = (&mut self.packs, &group.pack) else { return Ok(()) };
         packs.rest(lane, plan, &Surrounded { t, temperature_c, fallen_j_m2, actuators });
         let falls = packs.falls_asleep_s(lane, plan);
         let (voltage_v, charge) = (packs.voltage_v(lane, plan), packs.charge(lane, plan));
+        if let Some(after_s) = falls.filter(|s| down && *s < group.boot.as_secs_f64()) {
+            // It does not get through its start: the same outage goes on, and it tries again a period later.
+            packs.spend(lane, plan, plan.active_ma(), after_s);
+            self.emit_supply(lane, t, voltage_v, 100.0 * charge, feels.watch);
+            return Err(self.after_reset(t + Span::from_secs_f64(after_s)).max(t + group.period));
+        }
+        self.starts_again(lane, t);
         self.watch_supply(lane, t, plan);
         self.emit_supply(lane, t, voltage_v, 100.0 * charge, feels.watch);
         match falls {
             Some(after_s) => {
-                self.browns_out(lane, t + Span::from_secs_f64(after_s), "waking");
-                false
+                if let Some(packs) = &mut self.packs {
+                    packs.spend(lane, plan, plan.active_ma(), after_s);
+                }
+                let at = t + Span::from_secs_f64(after_s);
+                self.browns_out(lane, at, "waking");
+                Err(self.after_reset(at))
             }
             None => {
                 if let Some(packs) = &mut self.packs {
                     packs.awake(lane, plan);
                 }
-                true
+                Ok(())
             }
         }
     }
@@ -194,7 +205,9 @@ impl Cohort {
         let (count, sag, gap) = (o.count, o.sag, o.gap);
         let t = t + AT_ONCE + AT_ONCE;
         if count.is_power_of_two() {
-            let cause = self.cause(lane, sag);
+            // A supply that held until its cells were empty has not sagged before.
+            let emptied = || format!("{}/power.charge@truth", self.device(lane));
+            let cause = if sag.is_some() { self.cause(lane, sag) } else { emptied() };
             let text = format!(
                 "the supply gave way while {doing}: the board is reset; so often since a message got through"
             );

@@ -106,6 +106,9 @@ impl Programs {
     }
 }
 
+/// Makes the program of a device: group, index in it, id.
+pub type MakeProgram<'a, E> = dyn FnMut(usize, u32, &str) -> Result<Box<dyn Program>, E> + 'a;
+
 /// Adds the programs of a plan to a run: `make` gives one for each device whose firmware is a script, by the group's place in
 /// the plan, the index within it and the id. After `sense::install` and `control::install`.
 ///
@@ -115,7 +118,7 @@ pub fn install<E>(
     world: &mut World,
     schedule: &mut Schedule,
     plan: &Plan,
-    make: &mut dyn FnMut(usize, u32, &str) -> Result<Box<dyn Program>, E>,
+    make: &mut MakeProgram<'_, E>,
 ) -> Result<(), E> {
     let mut programs = Programs::default();
     for (g, group) in plan.groups.iter().enumerate() {

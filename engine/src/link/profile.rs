@@ -3,7 +3,10 @@
 //! A link that names a profile takes from it what it does not say itself.
 
 use super::lora::LoraDef;
-use crate::time::Span;
+use crate::{
+    catalog::{BoardDef, Technology},
+    time::Span,
+};
 use serde::Deserialize;
 
 /// A link profile of the catalog.
@@ -19,6 +22,9 @@ pub struct LinkProfileDef {
     pub about: String,
     /// Where each figure comes from.
     pub source: String,
+    /// What the radio speaks. None: not stated, so no board is asked whether it has one.
+    #[serde(default)]
+    pub radio: Option<Technology>,
     /// Shortest latency from device to broker, [ms].
     pub latency_min_ms: f64,
     /// Mean of the exponential part on top, [ms].
@@ -83,6 +89,19 @@ impl AirDef {
 }
 
 impl LinkProfileDef {
+    /// The profile as a board's own radio of its technology gives it; as it is where the board has none.
+    #[must_use]
+    pub fn on(&self, board: Option<&BoardDef>) -> Self {
+        let Some(own) = board.and_then(|b| b.radio(self.radio?)) else { return self.clone() };
+        Self {
+            tx_dbm: own.tx_dbm,
+            rssi50_dbm: own.rssi50_dbm,
+            tx_ma: own.tx_ma,
+            rx_ma: own.rx_ma,
+            ..self.clone()
+        }
+    }
+
     /// What is wrong with its figures: field, and what was expected.
     pub fn problems(&self) -> Vec<(&'static str, &'static str)> {
         let mut found = Vec::new();

@@ -20,7 +20,7 @@ fn plan(profile: LinkProfileDef, timeline: &str, attempts: u32) -> LinkPlan {
     let scenario: Scenario = ron::from_str(&text).unwrap_or_else(|e| panic!("{e}"));
     let mut catalog = Catalog::default();
     catalog.links.insert("t".to_owned(), profile);
-    LinkPlan::new(&scenario, &catalog, scenario.links.first(), &[], (attempts, 8))
+    LinkPlan::new(&scenario, &catalog, scenario.links.first(), None, &[], (attempts, 8))
 }
 
 fn message(seq: u64, sent: SimTime, bytes: usize) -> Message {

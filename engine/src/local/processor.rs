@@ -2,14 +2,16 @@
 //! `vcgencmd get_throttled` says.
 //!
 //! A processor is seen through an internal part with channels `temperature`, `frequency` or `throttled`, on a board whose
-//! file has `thermal`. What drives it is told of that part: `load` [percent] and `voltage` [V] among the group's `truths`
-//! (without them 0 % and the board's own supply). Die and package warm a board, which is cooled by the zone's air.
+//! file has `thermal`. What drives it is told of that part: `load` [percent] and `voltage` [V] among the group's `truths` or by
+//! `Set` events (without them 0 % and the board's own supply, which is what a battery gives it). Die and package warm a board,
+//! which is cooled by the zone's air. Where the board's file says `drawn`, it takes from the supply what it turns into heat: a
+//! busy board draws more.
 //!
 //! ```
 //! use twinfleet_engine::{catalog::ThermalDef, local::processor::{Processor, CAPPED, HAS_OCCURRED, THROTTLED}};
 //! let pi = ThermalDef {
 //!     idle_w: 1.5, full_w: 5.0, soc_j_k: 10.0, soc_w_k: 0.3, board_j_k: 60.0, board_w_k: 0.12, soft_c: None, soft_mhz: 0.0,
-//!     hard_c: 80.0, least_mhz: 600.0, under_v: 4.63,
+//!     hard_c: 80.0, least_mhz: 600.0, drawn: true, under_v: 4.63,
 //! };
 //! let mut cpu = Processor::new(&pi, 1200.0, 25.0);
 //! for _ in 0..3600 {
@@ -27,9 +29,12 @@ use super::{LocalSystems, found, is_told, place};
 use crate::{
     catalog::{BusDef, ThermalDef},
     plan::{GroupPlan, Plan},
+    power::HOUR_S,
+    sense::Cohort,
     world::{Clock, StateHash, StateHashers, Truth, TruthId},
 };
 use bevy_ecs::prelude::*;
+use std::collections::BTreeMap;
 
 /// Bit 0: the supply is below what its detector wants.
 pub const UNDER_VOLTAGE: u32 = 1;
@@ -84,14 +89,25 @@ impl Processor {
         self.now | self.since_start << HAS_OCCURRED
     }
 
+    /// Its heat at a load, [W].
+    fn heat_w(&self, def: &ThermalDef, load_percent: f64) -> f64 {
+        let busy = load_percent.clamp(0.0, 100.0) / 100.0 * self.frequency_mhz / self.full_mhz;
+        def.idle_w + (def.full_w - def.idle_w) * busy
+    }
+
+    /// Its supply was lost: it cools to the air around it, and forgets what has occurred.
+    fn reset(&mut self) {
+        (self.allowed_mhz, self.frequency_mhz) = (self.full_mhz, self.full_mhz);
+        (self.now, self.since_start) = (0, 0);
+    }
+
     /// Steps it over `dt_s` seconds with load [percent], supply [V] and air [°C] held. Its firmware looks once a second, or
     /// once a step where that is longer; heat flows exactly over each of these.
     pub fn step(&mut self, def: &ThermalDef, load_percent: f64, supply_v: f64, air_c: f64, dt_s: f64) {
         let looks = dt_s.clamp(1.0, 3600.0).round() as u32;
         let each_s = dt_s / f64::from(looks);
         for _ in 0..looks {
-            let busy = load_percent.clamp(0.0, 100.0) / 100.0 * self.frequency_mhz / self.full_mhz;
-            self.warm(def, def.idle_w + (def.full_w - def.idle_w) * busy, air_c, each_s);
+            self.warm(def, self.heat_w(def, load_percent), air_c, each_s);
             self.look(def, supply_v, each_s);
         }
     }
@@ -152,10 +168,43 @@ struct Unit {
     def: ThermalDef,
     processor: Processor,
     load: TruthId,
-    /// None: its board's own supply.
-    voltage: Result<TruthId, f64>,
+    voltage: TruthId,
+    /// Whether it idles while no event tells its load; not where the group's truths do.
+    idles: bool,
+    /// What the voltage is while no event tells it. None: the group's truths do.
+    feed: Option<Feed>,
     air: TruthId,
     writes: Vec<(TruthId, Shows)>,
+    /// What the board's file says that it takes while it runs, [mA], where its heat says it better.
+    stated_ma: Option<f64>,
+    /// Beyond that: taken so far and being taken now, [mAh, mA]; below 0 while it idles.
+    more: (f64, f64),
+}
+
+/// What feeds a processor.
+#[derive(Debug)]
+enum Feed {
+    /// The mains, [V].
+    Mains(f64),
+    /// A battery: the device's group and ordinal, and where it is once it has been looked up; [V] of the mains else.
+    Battery { group: usize, ordinal: u32, at: Option<(Entity, u16)>, nominal_v: f64 },
+}
+
+impl Feed {
+    /// The board's supply now, [V].
+    fn volts(&mut self, cohorts: &Query<'_, '_, (Entity, &Cohort)>) -> f64 {
+        match self {
+            Self::Mains(volts) => *volts,
+            Self::Battery { group, ordinal, at, nominal_v } => {
+                if at.is_none() {
+                    let of_group = cohorts.iter().filter(|(_, c)| c.group.number == *group);
+                    *at = of_group.filter_map(|(e, c)| Some((e, c.lane_of(*ordinal)?))).next();
+                }
+                let found = at.and_then(|(entity, lane)| cohorts.get(entity).ok()?.1.board_v(lane));
+                found.unwrap_or(*nominal_v)
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -165,25 +214,37 @@ enum Shows {
     Throttled,
 }
 
-/// The processors that parts look at.
+/// The processors that parts look at, and where a device's is: by its group's number and its index in it.
 #[derive(Resource, Debug, Default)]
-struct Processors(Vec<Unit>);
+pub(crate) struct Processors {
+    units: Vec<Unit>,
+    of: BTreeMap<(usize, u32), usize>,
+}
+
+impl Processors {
+    /// What a device's processor has taken beyond its board's stated current and takes now, [mAh, mA].
+    pub fn more(&self, group: usize, index: u32) -> (f64, f64) {
+        self.of.get(&(group, index)).map_or((0.0, 0.0), |i| self.units[*i].more)
+    }
+}
 
 pub(super) fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan, truth: &mut Truth) {
-    let mut all = Vec::new();
+    let mut all = Processors::default();
     for group in &plan.groups {
         of_group(plan, group, truth, &mut all);
     }
-    if !all.is_empty() {
-        world.insert_resource(Processors(all));
+    if !all.units.is_empty() {
+        world.insert_resource(all);
         world.get_resource_or_init::<StateHashers>().0.push(hash_processors);
+        schedule.add_systems(feed_processors.in_set(LocalSystems).before(super::told::tell_truths));
         schedule.add_systems(warm_processors.in_set(LocalSystems).after(super::told::tell_truths));
     }
 }
 
-fn of_group(plan: &Plan, group: &GroupPlan, truth: &mut Truth, all: &mut Vec<Unit>) {
+fn of_group(plan: &Plan, group: &GroupPlan, truth: &mut Truth, all: &mut Processors) {
     let Some(board) = group.thing.board.as_ref().and_then(|b| plan.catalog.boards.get(b)) else { return };
     let Some(def) = board.thermal else { return };
+    let sleeps = group.firmware.as_ref().is_some_and(|f| f.deep_sleep || f.rest.is_some());
     let full_mhz = board.cpu.map_or(1000.0, |c| c.clock_mhz);
     for part in &group.thing.parts {
         let internal =
@@ -209,23 +270,49 @@ fn of_group(plan: &Plan, group: &GroupPlan, truth: &mut Truth, all: &mut Vec<Uni
                 Some(z) => truth.place(&format!("zone/{}/temperature", plan.scenario.world.zones[z].id)),
                 None => truth.place("outside/temperature"),
             };
-            let told = is_told(plan, group, &part.id, "voltage");
-            all.push(Unit {
+            let feed = if group.power.is_battery() {
+                let ordinal = group.first + i;
+                Feed::Battery { group: group.def, ordinal, at: None, nominal_v: board.supply_v }
+            } else {
+                Feed::Mains(board.supply_v)
+            };
+            all.of.entry((group.def, i)).or_insert(all.units.len());
+            all.units.push(Unit {
                 def,
                 processor: Processor::new(&def, full_mhz, 20.0),
                 load: place(truth, &id, &part.id, "load"),
-                voltage: if told { Ok(place(truth, &id, &part.id, "voltage")) } else { Err(board.supply_v) },
+                voltage: place(truth, &id, &part.id, "voltage"),
+                idles: !is_told(plan, group, &part.id, "load"),
+                feed: Some(feed).filter(|_| !is_told(plan, group, &part.id, "voltage")),
                 air,
                 writes: shows.iter().map(|(q, s)| (place(truth, &id, &part.id, q), *s)).collect(),
                 id: format!("{id}/{}", part.id),
+                stated_ma: Some(board.current_ma.active).filter(|_| def.drawn && !sleeps),
+                more: (0.0, 0.0),
             });
+        }
+    }
+}
+
+/// Writes what drives the processors while no event tells it.
+fn feed_processors(
+    mut all: ResMut<Processors>,
+    mut truth: ResMut<Truth>,
+    cohorts: Query<'_, '_, (Entity, &Cohort)>,
+) {
+    for unit in &mut all.units {
+        if unit.idles {
+            truth.set(unit.load, 0.0);
+        }
+        if let Some(feed) = &mut unit.feed {
+            truth.set(unit.voltage, feed.volts(&cohorts));
         }
     }
 }
 
 fn warm_processors(clock: Res<Clock>, mut all: ResMut<Processors>, mut truth: ResMut<Truth>) {
     let dt_s = clock.step.as_secs_f64();
-    for unit in &mut all.0 {
+    for unit in &mut all.units {
         let air_c = truth.get(unit.air);
         if clock.tick == 0 {
             unit.processor = Processor::new(&unit.def, unit.processor.full_mhz, air_c);
@@ -238,13 +325,23 @@ fn warm_processors(clock: Res<Clock>, mut all: ResMut<Processors>, mut truth: Re
             };
             truth.set(*place, value);
         }
-        let supply_v = unit.voltage.map_or_else(|v| v, |place| truth.get(place));
-        unit.processor.step(&unit.def, truth.get(unit.load), supply_v, air_c, dt_s);
+        let (load, supply_v) = (truth.get(unit.load), truth.get(unit.voltage));
+        if supply_v <= 0.0 {
+            // Its supply is gone: what it last drew was of another start.
+            unit.processor.reset();
+            unit.more.1 = 0.0;
+            continue;
+        }
+        if let Some(stated_ma) = unit.stated_ma {
+            unit.more.1 = unit.processor.heat_w(&unit.def, load) / supply_v * 1e3 - stated_ma;
+        }
+        unit.processor.step(&unit.def, load, supply_v, air_c, dt_s);
+        unit.more.0 += unit.more.1 * dt_s / HOUR_S;
     }
 }
 
 fn hash_processors(world: &mut World, hash: &mut StateHash) {
-    for unit in &world.resource::<Processors>().0 {
+    for unit in &world.resource::<Processors>().units {
         let mut bytes = Vec::new();
         unit.processor.hash_into(&mut bytes);
         hash.add(&format!("processor/{}", unit.id), &bytes);

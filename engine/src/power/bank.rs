@@ -62,6 +62,7 @@ impl PackPlan {
             pack: Pack {
                 cell: Cell::new(def, *series, *parallel),
                 regulator: regulator.map_or(Regulator::Direct, |r| r.kind),
+                most_ma: regulator.and_then(|r| r.most_ma).unwrap_or(f64::INFINITY),
             },
             solar: *solar,
             brown_out_v: board.map_or(0.0, |b| b.brown_out_v),
@@ -81,16 +82,21 @@ impl PackPlan {
         })
     }
 
+    /// Current of the board while it runs, [mA].
+    pub fn active_ma(&self) -> f64 {
+        self.active_ma
+    }
+
     /// Current of the board while its radio listens, [mA].
     pub fn listening_ma(&self, radio_ma: f64) -> f64 {
         self.active_ma + radio_ma
     }
 
-    /// Takes the greatest current into account that a link's radio asks for, where it says.
+    /// Takes what a link's radio asks for in place of the board's own figure, where it says.
     pub fn with_radio(mut self, transmit_ma: Option<f64>) -> Self {
         if let Some(ma) = transmit_ma {
             self.transmit_ma = self.active_ma + ma;
-            self.worst_ma = self.worst_ma.max(self.transmit_ma);
+            self.worst_ma = self.transmit_ma;
         }
         self
     }
@@ -125,6 +131,8 @@ struct Lane {
     actuators: (f64, f64),
     /// Time awake on top at the next wake, [s]: a start after a reset.
     booting_s: f64,
+    /// The coldest that the cells have been, [°C].
+    coldest_c: f64,
 }
 
 impl Packs {
@@ -153,6 +161,7 @@ impl Packs {
             fallen_j_m2: 0.0,
             actuators: (0.0, 0.0),
             booting_s: 0.0,
+            coldest_c: f64::INFINITY,
         });
     }
 
@@ -168,6 +177,7 @@ impl Packs {
         let dt_s = (now.t.0 - l.at_ns).max(0) as f64 * 1e-9;
         let warms = -(-dt_s / plan.thermal_tau_s.max(1e-9)).exp_m1();
         l.state.temperature_c += (now.temperature_c - l.state.temperature_c) * warms;
+        l.coldest_c = l.coldest_c.min(l.state.temperature_c);
         if dt_s > 0.0 {
             let light_w_m2 = (now.fallen_j_m2 - l.fallen_j_m2) / dt_s;
             let actuators_ma = (now.actuators.0 - l.actuators.0) * HOUR_S / dt_s;
@@ -229,6 +239,12 @@ impl Packs {
         plan.pack.terminal_v(&l.state, plan.active_ma + l.actuators.1, 0.0)
     }
 
+    /// What the regulator makes of it for the board, [V]. None before its device's first wake.
+    pub fn board_v(&self, lane: u16, plan: &PackPlan) -> Option<f64> {
+        let l = &self.lanes[lane as usize];
+        (l.at_ns != i64::MIN).then(|| plan.pack.rail_v(&l.state, plan.active_ma + l.actuators.1, 0.0))
+    }
+
     /// State of charge, 0–1.
     pub fn charge(&self, lane: u16, plan: &PackPlan) -> f64 {
         plan.pack.charge(&self.lanes[lane as usize].state)
@@ -239,13 +255,15 @@ impl Packs {
         self.lanes[lane as usize].state.temperature_c
     }
 
-    /// What the forecast of life goes by: charge left to where the board browns out at the cells' present temperature,
-    /// [mAh], and the gauge.
+    /// What the forecast of life goes by: charge left to where the board browns out with the cells as cold as they have been
+    /// in the run, [mAh], and the gauge. A night like the run's coldest ends a life that its days would not.
     pub fn left(&self, lane: u16, plan: &PackPlan) -> (f64, &Gauge) {
         let l = &self.lanes[lane as usize];
         let (s, ma) = (&l.state, plan.worst_ma + l.actuators.1);
-        let unusable = plan.pack.unusable_mah(s, ma, plan.brown_out_v, plan.pack.cell.reference_c);
-        ((s.wells.total - unusable).max(0.0), &l.gauge)
+        let coldest_c = l.coldest_c.min(s.temperature_c);
+        let unusable = plan.pack.unusable_mah(s, ma, plan.brown_out_v, coldest_c);
+        let mean_ma = s.drawn_mah * HOUR_S / (l.at_ns.max(1) as f64 * 1e-9);
+        (plan.pack.lasting_mah(s, unusable, mean_ma, coldest_c), &l.gauge)
     }
 
     pub fn hash_into(&self, lane: u16, bytes: &mut Vec<u8>) {

@@ -51,21 +51,43 @@ impl Kibam {
         wells.gap = wells.gap * decay + current * gain;
     }
 
-    /// As [`Kibam::step`], but with the current cut to what keeps the available head within 0 and `capacity` to the end:
+    /// As [`Kibam::step`], but with the current cut to what keeps the available head within `least` and `most` to the end:
     /// a full battery takes no more, an empty one gives no more. Charge a second that flowed.
-    pub fn step_within(&self, wells: &mut Wells, current: f64, dt_s: f64, capacity: f64) -> f64 {
+    pub fn step_within(&self, wells: &mut Wells, current: f64, dt_s: f64, (least, most): (f64, f64)) -> f64 {
         let (decay, gain) = self.response(dt_s);
         // The head at the end is linear in the current.
         let at_rest = wells.total - (1.0 - self.c) * wells.gap * decay;
         let slope = dt_s + (1.0 - self.c) * gain;
         let mut flows = current;
         if slope > 0.0 {
-            let (least, most) = ((at_rest - capacity) / slope, at_rest / slope);
-            flows = if current < 0.0 { current.max(least.min(0.0)) } else { current.min(most.max(0.0)) };
+            let (in_, out) = ((at_rest - most) / slope, (at_rest - least) / slope);
+            flows = if current < 0.0 { current.max(in_.min(0.0)) } else { current.min(out.max(0.0)) };
         }
         wells.total -= flows * dt_s;
         wells.gap = wells.gap * decay + flows * gain;
         flows
+    }
+
+    /// When within `dt_s` seconds of a constant current the available head falls to `least`, [s]. None: it stays above.
+    pub fn reaches_s(&self, wells: &Wells, current: f64, dt_s: f64, least: f64) -> Option<f64> {
+        let head_at = |t: f64| {
+            let mut then = *wells;
+            self.step(&mut then, current, t);
+            self.head(&then)
+        };
+        if head_at(0.0) <= least {
+            return Some(0.0);
+        }
+        if head_at(dt_s) > least {
+            return None;
+        }
+        // Under a constant current the head rises at first or not at all, and then falls: it passes a level once.
+        let (mut above, mut below) = (0.0, dt_s);
+        for _ in 0..60 {
+            let middle = 0.5 * (above + below);
+            if head_at(middle) > least { above = middle } else { below = middle }
+        }
+        Some(below)
     }
 
     /// What is left of the gap after `dt_s`, and what a unit of current adds to it.
@@ -129,13 +151,35 @@ mod tests {
             let mut wells = Wells { total: 0.5, gap: 0.0 };
             let mut taken = 0.0;
             for (i, dt) in currents {
-                let flowed = model.step_within(&mut wells, i, dt, 1.0);
+                let flowed = model.step_within(&mut wells, i, dt, (0.0, 1.0));
                 taken += flowed * dt;
                 prop_assert!(flowed.abs() <= i.abs() && flowed * i >= 0.0);
                 let head = model.head(&wells);
                 prop_assert!((-1e-9..=1.0 + 1e-9).contains(&head), "{head}");
             }
             prop_assert!((0.5 - taken - wells.total).abs() < 1e-9, "coulombs are conserved");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_empty_when_it_is_said_to_be(
+            c in 0.1..1.0f64, i in 1e-5..2e-3f64, skew in -0.3..0.3f64, least in 0.0..0.4f64, dt in 1.0..5e3f64,
+        ) {
+            let model = Kibam { c, k_per_s: 1e-4 };
+            let wells = Wells { total: 0.6, gap: skew };
+            let head = |t: f64| {
+                let mut then = wells;
+                model.step(&mut then, i, t);
+                model.head(&then)
+            };
+            match model.reaches_s(&wells, i, dt, least) {
+                None => prop_assert!((0..=20).all(|k| head(dt * f64::from(k) / 20.0) > least)),
+                Some(t) => {
+                    prop_assert!(head(t) <= least + 1e-9 && (0.0..=dt).contains(&t));
+                    prop_assert!(t == 0.0 || (0..20).all(|k| head(t * f64::from(k) / 20.0) > least - 1e-9));
+                }
+            }
         }
     }
 

@@ -84,7 +84,11 @@ impl Gauge {
                 STUDENT_90[(n as usize - 2).min(STUDENT_90.len() - 1)] * deviation / f64::from(n).sqrt()
             }
         };
-        let lasts = |ma: f64| if ma > 0.0 { left_mah / ma } else { f64::INFINITY };
+        let lasts = |ma: f64| match ma {
+            _ if left_mah <= 0.0 => 0.0,
+            ma if ma > 0.0 => left_mah / ma,
+            _ => f64::INFINITY,
+        };
         Some(Life {
             mean_ma,
             expected_h: lasts(mean_ma),

@@ -5,7 +5,7 @@
 //! let def: BatteryDef = ron::from_str(r#"(format: 1, name: "x", source: "an example", capacity_mah: 1000.0,
 //!     ocv_v: [(0.0, 1.0), (1.0, 1.5)], r0_ohm: [(0.0, 0.2)], resistance_kj_mol: 17.0,
 //!     capacity_at: [(-20.0, 0.4), (25.0, 1.0)])"#).unwrap();
-//! let pack = Pack { cell: Cell::new(&def, 2, 1), regulator: Regulator::Direct };
+//! let pack = Pack { cell: Cell::new(&def, 2, 1), regulator: Regulator::Direct, most_ma: f64::INFINITY };
 //! let mut state = PackState::new(&pack, 0.7, 1.0, 1.0, 0.0, 0.0);
 //! let warm = pack.rail_v(&state, 200.0, 0.0);
 //! state.temperature_c = -15.0;
@@ -27,7 +27,14 @@ pub struct Pack {
     pub cell: Cell,
     /// What is between them and the board.
     pub regulator: Regulator,
+    /// What the regulator gives at most, [mA]: beyond, its limit lets the output collapse. Infinite without one.
+    pub most_ma: f64,
 }
+
+/// State of charge from which on a cell counts as empty: nothing but rounding is left.
+const EMPTY: f64 = 1e-9;
+/// Parts that a mean over what is left is taken in.
+const PARTS: u32 = 64;
 
 /// A device's own pack.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -103,7 +110,23 @@ impl Pack {
         state.health = (capacity * state.unit.0, resistance * state.unit.1);
     }
 
-    /// Electromotive force behind R₀, [V], and R₀ now, [Ω].
+    /// Head of the available well below which the cells give nothing at this temperature, [mAh]: what the cold locks.
+    fn locked_mah(&self, state: &PackState, temperature_c: f64) -> f64 {
+        (1.0 - self.cell.capacity_factor(temperature_c).min(1.0)) * self.capacity_mah(state)
+    }
+
+    /// Whether the cells have given what they can at their temperature. The curve's end is their cut-off: past it the voltage
+    /// breaks down (of lithium cells a protection opens), until they have recovered, are warmed or charged.
+    pub fn is_empty(&self, state: &PackState) -> bool {
+        self.is_empty_at(state, state.temperature_c)
+    }
+
+    fn is_empty_at(&self, state: &PackState, temperature_c: f64) -> bool {
+        let left = self.cell.kibam.head(&state.wells) - self.locked_mah(state, temperature_c);
+        left <= EMPTY * self.capacity_mah(state)
+    }
+
+    /// Electromotive force behind R₀, [V], and R₀ now, [Ω], of cells that are not empty.
     fn source(&self, state: &PackState, temperature_c: f64) -> (f64, f64) {
         let z = self.cell.showing(self.charge(state), temperature_c);
         let r0 = self.cell.r0_ohm(z) * self.cell.resistance_factor(temperature_c) * state.health.1;
@@ -118,7 +141,12 @@ impl Pack {
     fn battery_ma(&self, state: &PackState, load_ma: f64, solar_w: f64) -> f64 {
         let (ocv, r0) = self.source(state, state.temperature_c);
         let emf = ocv - state.relax_v;
-        let load = self.regulator.battery_ma(load_ma, emf, r0).unwrap_or(emf / (2.0 * r0.max(1e-6)) * 1e3);
+        let collapsed = || emf / (2.0 * r0.max(1e-6)) * 1e3;
+        let load = if self.is_empty(state) {
+            0.0
+        } else {
+            self.regulator.battery_ma(load_ma, emf, r0).unwrap_or_else(collapsed)
+        };
         let charge = if self.cell.rechargeable && emf > 0.0 { solar_w / emf * 1e3 } else { 0.0 };
         load + self.cell.leak_ma - charge
     }
@@ -131,7 +159,8 @@ impl Pack {
         }
         let ma = self.battery_ma(state, load_ma, solar_w);
         let capacity = self.capacity_mah(state);
-        let flows = self.cell.kibam.step_within(&mut state.wells, ma / HOUR_S, dt_s, capacity);
+        let within = (self.locked_mah(state, state.temperature_c), capacity);
+        let flows = self.cell.kibam.step_within(&mut state.wells, ma / HOUR_S, dt_s, within);
         state.relax_v =
             relax_v(state.relax_v, flows * HOUR_S * 1e-3, self.r1_ohm(state), self.cell.tau_s, dt_s);
         let mah = flows * dt_s;
@@ -142,6 +171,9 @@ impl Pack {
 
     /// Voltage at the battery's terminals while the board takes `load_ma`, `after_s` into a pulse of it, [V].
     pub fn terminal_v(&self, state: &PackState, load_ma: f64, after_s: f64) -> f64 {
+        if self.is_empty(state) {
+            return 0.0;
+        }
         let (ocv, r0) = self.source(state, state.temperature_c);
         let Some(ma) = self.regulator.battery_ma(load_ma, ocv - state.relax_v, r0) else { return 0.0 };
         let amps = ma * 1e-3;
@@ -150,6 +182,9 @@ impl Pack {
 
     /// The board's supply while it takes `load_ma`, `after_s` into a pulse of it, [V].
     pub fn rail_v(&self, state: &PackState, load_ma: f64, after_s: f64) -> f64 {
+        if load_ma > self.most_ma {
+            return 0.0;
+        }
         self.regulator.rail_v(self.terminal_v(state, load_ma, after_s), load_ma)
     }
 
@@ -159,8 +194,20 @@ impl Pack {
         self.rail_v(&warm, load_ma, after_s)
     }
 
-    /// When within a pulse of `dt_s` seconds the board's supply falls below `least_v`, [s]. None: it holds.
+    /// When within a pulse of `dt_s` seconds the board's supply falls below `least_v`, or the cells are empty, [s]. None: it
+    /// holds.
     pub fn gives_way_s(&self, state: &PackState, load_ma: f64, dt_s: f64, least_v: f64) -> Option<f64> {
+        let sags_s = self.sags_s(state, load_ma, dt_s, least_v);
+        let ma = self.battery_ma(state, load_ma, 0.0);
+        let locked_mah = self.locked_mah(state, state.temperature_c);
+        let empty_s = self.cell.kibam.reaches_s(&state.wells, ma / HOUR_S, dt_s, locked_mah);
+        match (sags_s, empty_s) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    fn sags_s(&self, state: &PackState, load_ma: f64, dt_s: f64, least_v: f64) -> Option<f64> {
         if self.rail_v(state, load_ma, dt_s) >= least_v {
             return None;
         }
@@ -183,6 +230,30 @@ impl Pack {
         };
         let level = ocv - amps * r0 - drop_v;
         reaches_s(state.relax_v, amps, self.r1_ohm(state), self.cell.tau_s, level).map(|t| t.min(dt_s))
+    }
+
+    /// What the charge above `least_mah` lasts for at the mean current of the run so far, [mAh]: as it is where a load takes a
+    /// current. Behind a switching regulator it takes a power, and the current grows as the voltage falls: more flows of each
+    /// milliampere-hour that is left than of those that went before.
+    pub fn lasting_mah(&self, state: &PackState, least_mah: f64, mean_ma: f64, temperature_c: f64) -> f64 {
+        let head = self.cell.kibam.head(&state.wells);
+        let left_mah = (head - least_mah).max(0.0);
+        let Regulator::Switching { out_v, boost, .. } = self.regulator else { return left_mah };
+        let capacity = self.capacity_mah(state);
+        let r1_ohm = self.cell.r1_ohm() * self.cell.resistance_factor(temperature_c) * state.health.1;
+        let volts = |mah: f64| {
+            let z = self.cell.showing((mah / capacity).clamp(0.0, 1.0), temperature_c);
+            let r0_ohm = self.cell.r0_ohm(z) * self.cell.resistance_factor(temperature_c) * state.health.1;
+            let v = self.cell.open_circuit_v(z) - mean_ma.max(0.0) * 1e-3 * (r0_ohm + r1_ohm);
+            // One that only steps down passes a lower voltage through, and the current with it.
+            v.max(if boost { 0.1 } else { out_v })
+        };
+        let mean = |from: f64, to: f64, of: &dyn Fn(f64) -> f64| {
+            let at = |k: u32| of(from + (to - from) * (f64::from(k) + 0.5) / f64::from(PARTS));
+            (0..PARTS).map(at).sum::<f64>() / f64::from(PARTS)
+        };
+        let before = mean(state.start_mah.max(head), head, &|mah| 1.0 / volts(mah));
+        left_mah * mean(head, least_mah.min(head), &volts) * before
     }
 
     /// Charge of a rested pack below which the board's supply under `load_ma` falls below `least_v` at this temperature,
@@ -216,7 +287,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn pack(regulator: Regulator) -> Pack {
-        Pack { cell: Cell::new(&cell(), 1, 1), regulator }
+        Pack { cell: Cell::new(&cell(), 1, 1), regulator, most_ma: f64::INFINITY }
     }
 
     fn full(pack: &Pack) -> PackState {
@@ -264,6 +335,39 @@ mod tests {
         }
     }
 
+    /// A load of constant power takes more current as the cells empty: what is left lasts for less than it says.
+    #[test]
+    fn what_is_left_lasts_as_long_as_the_simulation_says() {
+        let boost = Regulator::Switching {
+            out_v: 3.3,
+            efficiency: 0.9,
+            quiescent_ma: 0.0,
+            min_in_v: 0.9,
+            boost: true,
+        };
+        for (regulator, t) in [(boost, 25.0), (boost, -10.0), (Regulator::Direct, 25.0)] {
+            let pack = pack(regulator);
+            let mut state = full(&pack);
+            state.temperature_c = t;
+            let hour = |state: &mut PackState| {
+                pack.take(state, Segment { load_ma: 20.0, solar_w: 0.0, dt_s: 3600.0 });
+            };
+            (0..6).for_each(|_| hour(&mut state));
+            let mean_ma = state.drawn_mah / 6.0;
+            let least = pack.unusable_mah(&state, 20.0, 3.05, t);
+            let forecast_h = pack.lasting_mah(&state, least, mean_ma, t) / mean_ma;
+            let mut simulated_h = 0.0;
+            while pack.gives_way_s(&state, 20.0, 3600.0, 3.05).is_none() {
+                hour(&mut state);
+                simulated_h += 1.0;
+            }
+            assert!(
+                (forecast_h / simulated_h - 1.0).abs() < 0.1,
+                "{regulator:?} {t}: {forecast_h} {simulated_h}"
+            );
+        }
+    }
+
     proptest! {
         #[test]
         fn coulombs_are_conserved_and_energy_balances(
@@ -294,9 +398,49 @@ mod tests {
                 None => prop_assert!(pack.rail_v(&state, ma, dt) >= least),
                 Some(at) => {
                     prop_assert!((0.0..=dt).contains(&at));
-                    prop_assert!(pack.rail_v(&state, ma, dt) < least);
-                    prop_assert!(pack.rail_v(&state, ma, at) <= least + 1e-9);
+                    let mut then = state;
+                    pack.take(&mut then, Segment { load_ma: ma, solar_w: 0.0, dt_s: at + 1e-6 });
+                    let sags = pack.rail_v(&state, ma, dt) < least && pack.rail_v(&state, ma, at) <= least + 1e-9;
+                    prop_assert!(sags || pack.is_empty(&then), "{at} {then:?}");
                 }
+            }
+        }
+    }
+
+    /// Nothing comes out of an empty pack, whatever stands between it and its board; and never more than it held.
+    #[test]
+    fn an_empty_pack_lets_its_board_down() {
+        let boost = Regulator::Switching {
+            out_v: 3.3,
+            efficiency: 0.9,
+            quiescent_ma: 0.01,
+            min_in_v: 0.9,
+            boost: true,
+        };
+        let ldo = Regulator::Ldo { out_v: 3.3, dropout_ohm: 0.1, quiescent_ma: 0.01 };
+        for (regulator, t) in [
+            (Regulator::Direct, 25.0),
+            (ldo, 25.0),
+            (boost, 25.0),
+            (boost, -20.0),
+            (Regulator::Direct, -20.0),
+        ] {
+            let pack = pack(regulator);
+            let mut state = full(&pack);
+            state.temperature_c = t;
+            let holds = pack.capacity_mah(&state) * pack.cell.capacity_factor(t);
+            let mut hours = 0;
+            while pack.gives_way_s(&state, 50.0, 3600.0, 0.5).is_none() {
+                pack.take(&mut state, Segment { load_ma: 50.0, solar_w: 0.0, dt_s: 3600.0 });
+                hours += 1;
+                assert!(hours < 100, "{regulator:?} {t}");
+            }
+            pack.take(&mut state, Segment { load_ma: 50.0, solar_w: 0.0, dt_s: 3600.0 });
+            assert!(state.drawn_mah <= holds + 1e-6, "{} of {holds} mAh", state.drawn_mah);
+            assert!(pack.is_empty(&state) && pack.rail_v(&state, 1.0, 0.0) == 0.0);
+            if t < 0.0 {
+                state.temperature_c = 25.0;
+                assert!(!pack.is_empty(&state) && pack.rail_v(&state, 1.0, 0.0) > 2.9, "the warmth frees it");
             }
         }
     }

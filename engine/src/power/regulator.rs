@@ -24,6 +24,12 @@ pub struct RegulatorDef {
     pub source: String,
     /// How it regulates.
     pub kind: Regulator,
+    /// Output current that it is made for, [mA]: beyond, its limit lets the output collapse. None: not stated, not judged.
+    #[serde(default)]
+    pub most_ma: Option<f64>,
+    /// Largest input that it works at, [V]. None: not stated, not judged.
+    #[serde(default)]
+    pub most_in_v: Option<f64>,
 }
 
 /// How the battery's voltage becomes the board's.

@@ -13,7 +13,7 @@ mod electric;
 mod energy;
 mod wiring;
 
-pub(in crate::scenario) use electric::check_radio;
+pub(in crate::scenario) use electric::{check_pack_feeds, check_radio};
 
 use super::{
     check::{Place, check_dynamics, check_firmware, check_id, check_power, check_script},
@@ -22,8 +22,8 @@ use super::{
 };
 use crate::{
     catalog::{
-        ActuatorDef, AnalogDef, BoardDef, BusDef, Catalog, ChannelDef, PartDef, PinFn, ResistanceDef,
-        SensorDef, ThingDef,
+        ActuatorDef, AnalogDef, BoardDef, BusDef, Catalog, ChannelDef, FedDef, PartDef, PinFn, PowerDef,
+        ResistanceDef, SensorDef, ThingDef,
     },
     local, units,
 };
@@ -94,7 +94,8 @@ impl Definition for BoardDef {
                 }
             }
         }
-        for (key, value) in [("supply_v", Some(self.supply_v)), ("max_pin_v", self.max_pin_v)] {
+        let fed = self.fed.map(FedDef::most_v);
+        for (key, value) in [("supply_v", Some(self.supply_v)), ("max_pin_v", self.max_pin_v), ("fed", fed)] {
             place.above(key, value.unwrap_or(1.0), 0.0, report);
         }
         for (key, ma) in [("rail_ma", self.rail_ma), ("supply_ma", self.supply_ma), ("pin_ma", self.pin_ma)] {
@@ -362,7 +363,7 @@ pub fn check_thing(thing: &ThingDef, catalog: &Catalog, place: &Place<'_>, repor
         board
     });
     let mut wiring = Wiring::new(thing, board);
-    let mut electric = Electric::new(board, thing.power.as_ref());
+    let mut electric = Electric::new(board, thing.power.as_ref(), catalog);
     for (i, def) in thing.parts.iter().enumerate() {
         let outer = place;
         let place = outer.inside(&format!("parts[{i}]"));
@@ -397,6 +398,34 @@ pub fn check_thing(thing: &ThingDef, catalog: &Catalog, place: &Place<'_>, repor
     }
     if let Some(power) = &thing.power {
         check_power(power, catalog, &place.inside("power"), report);
+        if let Some(board) = board {
+            check_pack_feeds(board, thing, power, None, catalog, place, report);
+        }
+    }
+}
+
+/// The parts of a thing on another supply than its own: volts and milliamperes alone.
+pub(in crate::scenario) fn check_feeds(
+    thing: &ThingDef,
+    power: &PowerDef,
+    catalog: &Catalog,
+    place: &Place<'_>,
+    report: &mut Report,
+) {
+    let Some(board) = thing.board.as_ref().and_then(|b| catalog.boards.get(b)) else { return };
+    let (mut own, mut other) = (Report::default(), Report::default());
+    for (power, found) in [(thing.power.as_ref(), &mut own), (Some(power), &mut other)] {
+        let mut electric = Electric::new(Some(board), power, catalog);
+        for def in &thing.parts {
+            if let Some(part) = Part::find(def, catalog) {
+                electric.check(&part, place, found);
+            }
+        }
+    }
+    // What is wrong with either has been told at the thing.
+    let told: Vec<&str> = own.items().iter().map(|d| d.message()).collect();
+    for wrong in other.items().iter().filter(|d| !told.contains(&d.message())) {
+        report.push(wrong.clone());
     }
 }
 

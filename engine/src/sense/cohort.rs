@@ -19,7 +19,7 @@ use crate::{
         payload::Codec,
     },
     link::{LinkPlan, Radios, Tally},
-    local::is_supply,
+    local::{is_supply, processor::Processors},
     message::Message,
     mirror::physical::voice,
     plan::{GroupPlan, Plan},
@@ -141,6 +141,8 @@ pub(crate) struct Group {
     /// A start after a reset, and the pause before it.
     pub boot: Span,
     pub pause: Span,
+    /// Time between wakes.
+    pub period: Span,
     pub link: LinkPlan,
     /// The slowest part's conversion: a message leaves no earlier.
     pub conversion: Span,
@@ -180,7 +182,7 @@ impl Group {
         let (resting_board, resting_firmware) =
             resting.as_ref().map_or((board, firmware), |(b, f)| (Some(b), Some(f)));
         let queue = firmware.map_or((1, 0), |f| (f.attempts, f.queue));
-        let radio = LinkPlan::new(&plan.scenario, &plan.catalog, link, &group.zones, queue);
+        let radio = LinkPlan::new(&plan.scenario, &plan.catalog, link, board, &group.zones, queue);
         let zones = group.zones.iter().map(|z| plan.scenario.world.zones[*z].id.clone());
         let zones: Vec<String> = zones.collect();
         Self {
@@ -203,6 +205,7 @@ impl Group {
             }),
             boot: firmware.map_or(Span::ZERO, |f| f.boot),
             pause: firmware.map_or(Span::ZERO, |f| f.brown_out_pause),
+            period: firmware.map_or(Span::ZERO, |f| f.period),
             link: radio,
             conversion: channels.iter().map(|c| c.conversion).max().unwrap_or_default(),
             duty: firmware.map_or(0.0, duty),
@@ -280,6 +283,28 @@ pub(super) struct Surroundings<'a> {
     pub watch: &'a Watch,
     pub banks: &'a [&'a ActuatorBank],
     pub light: Option<&'a Insolation>,
+    pub processors: Option<&'a Processors>,
+}
+
+/// What a group's devices draw beside their board's stated currents: actuators, and a processor at work.
+#[derive(Clone, Copy)]
+struct Draws<'a> {
+    bank: Option<&'a ActuatorBank>,
+    processors: Option<&'a Processors>,
+    group: usize,
+}
+
+impl Draws<'_> {
+    fn any(&self) -> bool {
+        self.bank.is_some() || self.processors.is_some()
+    }
+
+    /// Taken so far and being taken now, [mAh, mA].
+    fn drawn(&self, index: u32) -> (f64, f64) {
+        let (mah, ma) = self.bank.map_or((0.0, 0.0), |b| b.drawn(index));
+        let (more_mah, more_ma) = self.processors.map_or((0.0, 0.0), |p| p.more(self.group, index));
+        (mah + more_mah, ma + more_ma)
+    }
 }
 
 /// What a cohort is made from.
@@ -515,6 +540,7 @@ impl Cohort {
     fn wake(&mut self, world: &Surroundings<'_>, scratch: &mut Scratch) {
         let clock = world.clock;
         let bank = world.banks.iter().find(|b| b.group == self.group.number).copied();
+        let draws = Draws { bank, processors: world.processors, group: self.group.number };
         let feels = Feels { truth: world.truth, watch: world.watch, light: world.light };
         scratch.due.clear();
         scratch.dt_s.clear();
@@ -525,7 +551,7 @@ impl Cohort {
             while rest != 0 {
                 let lane = (word * 64) as u16 + rest.trailing_zeros() as u16;
                 rest &= rest - 1;
-                self.wake_device(lane, clock.next, feels, bank, scratch);
+                self.wake_device(lane, clock.next, feels, draws, scratch);
             }
         }
     }
@@ -536,12 +562,12 @@ impl Cohort {
         lane: u16,
         until: SimTime,
         feels: Feels<'_>,
-        bank: Option<&ActuatorBank>,
+        draws: Draws<'_>,
         scratch: &mut Scratch,
     ) {
         let i = lane as usize;
-        if let (Some(batteries), Some(bank)) = (&mut self.batteries, bank) {
-            batteries.take_actuators(lane, bank.drawn(self.index[i]));
+        if let (Some(batteries), true) = (&mut self.batteries, draws.any()) {
+            batteries.take_actuators(lane, draws.drawn(self.index[i]));
         }
         while self.wakes.clocks[i].next_ns < until.0 {
             let clock = &self.wakes.clocks[i];
@@ -555,14 +581,13 @@ impl Cohort {
                 return;
             }
             if self.packs.is_some() {
-                let actuators = bank.map_or((0.0, 0.0), |b| b.drawn(self.index[i]));
-                if !self.wake_pack(lane, SimTime(t_ns), feels, actuators) {
-                    let next = self.after_reset(SimTime(t_ns));
+                let actuators = draws.drawn(self.index[i]);
+                if let Err(next) = self.wake_pack(lane, SimTime(t_ns), feels, actuators) {
                     self.wakes.clocks[i].next_ns = next.0;
                     continue;
                 }
             }
-            self.look_at_supply(lane, bank);
+            self.look_at_supply(lane, draws);
             if self.watched {
                 self.emit_rssi(lane, SimTime(t_ns), feels.watch);
             }
@@ -574,13 +599,13 @@ impl Cohort {
     }
 
     /// Voltage and current of a device's supply, for the parts that look at it.
-    fn look_at_supply(&mut self, lane: u16, bank: Option<&ActuatorBank>) {
+    fn look_at_supply(&mut self, lane: u16, draws: Draws<'_>) {
         let i = lane as usize;
         if self.supply.is_empty() {
             return;
         }
         let volts = self.battery_v(lane).unwrap_or(self.group.mains_v);
-        let actuators_ma = bank.map_or(0.0, |b| b.drawn(self.index[i]).1);
+        let actuators_ma = draws.drawn(self.index[i]).1;
         self.supply[i] = (volts, self.group.awake_ma + actuators_ma);
     }
 

@@ -1,14 +1,25 @@
 //! What a line of a list tells besides name and description: what one compares parts by.
 
 use crate::report::words::figure;
-use twinfleet_engine::catalog::{ActuatorDef, BoardDef, BusDef, Catalog, EffectDef, PinFn, SensorDef};
+use twinfleet_engine::{
+    catalog::{ActuatorDef, BoardDef, BusDef, Catalog, EffectDef, PinFn, SensorDef},
+    link::profile::{AirDef, LinkProfileDef},
+    power::{
+        along,
+        cell::BatteryDef,
+        regulator::{Regulator, RegulatorDef},
+    },
+};
 
 /// Heads of the columns between name and description; none for a kind that has no more to tell.
 pub fn heads(what: &str) -> &'static [&'static str] {
     match what {
-        "boards" => &["cpu", "ram", "flash", "logic", "analogue in", "active", "sleep"],
+        "boards" => &["cpu", "ram", "flash", "logic", "analogue in", "radio", "active", "sleep"],
         "sensors" => &["measures", "bus", "supply", "active", "at most every"],
         "actuators" => &["at full level", "gives", "supply", "draws"],
+        "batteries" => &["full", "empty", "capacity", "at -20 °C", "resistance", "chargeable"],
+        "regulators" => &["gives", "at most", "input up to", "own current"],
+        "links" => &["radio", "rate", "sends at", "hears down to", "payload", "air", "latency"],
         _ => &[],
     }
 }
@@ -19,6 +30,9 @@ pub fn of(catalog: &Catalog, what: &str, name: &str) -> Vec<String> {
         "boards" => catalog.boards.get(name).map(board),
         "sensors" => catalog.sensors.get(name).map(sensor),
         "actuators" => catalog.actuators.get(name).map(actuator),
+        "batteries" => catalog.batteries.get(name).map(battery),
+        "regulators" => catalog.regulators.get(name).map(regulator),
+        "links" => catalog.links.get(name).map(link),
         _ => None,
     };
     cells.unwrap_or_default()
@@ -42,8 +56,62 @@ fn board(b: &BoardDef) -> Vec<String> {
         flash,
         format!("{} V", figure(b.logic_v)),
         adc,
+        radios(b),
         ma(b.current_ma.active),
         ma(b.current_ma.sleep),
+    ]
+}
+
+fn radios(b: &BoardDef) -> String {
+    match b.radios.as_deref() {
+        None => String::new(),
+        Some([]) => "–".to_owned(),
+        Some(all) => all.iter().map(|r| r.kind.word()).collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn battery(b: &BatteryDef) -> Vec<String> {
+    let volts = |p: Option<&(f64, f64)>| p.map_or(String::new(), |p| format!("{} V", figure(p.1)));
+    let cold = if b.capacity_at.is_empty() { 1.0 } else { along(&b.capacity_at, -20.0) };
+    vec![
+        volts(b.ocv_v.last()),
+        volts(b.ocv_v.first()),
+        format!("{} mAh", figure(b.capacity_mah)),
+        format!("{} %", figure(100.0 * cold)),
+        b.r0_ohm.last().map_or(String::new(), |p| format!("{} Ω", figure(p.1))),
+        if b.rechargeable { "yes" } else { "no" }.to_owned(),
+    ]
+}
+
+fn regulator(r: &RegulatorDef) -> Vec<String> {
+    let (out_v, quiescent_ma) = match r.kind {
+        Regulator::Direct => (String::new(), 0.0),
+        Regulator::Ldo { out_v, quiescent_ma, .. } => (format!("{} V, linear", figure(out_v)), quiescent_ma),
+        Regulator::Switching { out_v, quiescent_ma, boost, .. } => {
+            let way = if boost { "up" } else { "down" };
+            (format!("{} V, {way}", figure(out_v)), quiescent_ma)
+        }
+    };
+    let stands = r.most_in_v.map_or(String::new(), |v| format!("{} V", figure(v)));
+    vec![out_v, r.most_ma.map_or(String::new(), ma), stands, ma(quiescent_ma)]
+}
+
+fn link(l: &LinkProfileDef) -> Vec<String> {
+    let rate = match l.air {
+        AirDef::Rate { bits_per_s, .. } if bits_per_s >= 1e6 => {
+            format!("{} Mbit/s", figure(bits_per_s / 1e6))
+        }
+        AirDef::Rate { bits_per_s, .. } => format!("{} kbit/s", figure(bits_per_s / 1e3)),
+        AirDef::Lora(lora) => format!("SF{}", lora.sf),
+    };
+    vec![
+        l.radio.map_or(String::new(), |r| r.word().to_owned()),
+        rate,
+        format!("{} dBm", figure(l.tx_dbm)),
+        format!("{} dBm", figure(l.rssi50_dbm)),
+        l.max_payload_bytes.map_or(String::new(), |n| format!("{n} B")),
+        l.duty_cycle.map_or(String::new(), |d| format!("{} %", figure(100.0 * d))),
+        format!("{} ms", figure(l.latency_min_ms + l.latency_jitter_ms)),
     ]
 }
 

@@ -25,7 +25,7 @@ fn scenario(power: &str, link: &str, more: &str) -> String {
     )
 }
 
-const LORA: &str = r#"(id: "l", profile: "lorawan-eu868-sf9", radio: (distance_m: (200.0, 900.0)))"#;
+const LORA: &str = r#"(id: "l", profile: "lorawan-eu868-sf9", module: "RFM95W on SPI", radio: (distance_m: (200.0, 900.0)))"#;
 
 fn run(text: &str, extra: &[&str]) -> Value {
     let dir = scratch();
@@ -79,7 +79,7 @@ fn the_mean_current_is_what_the_duty_cycle_says() {
 #[test]
 fn a_slow_link_keeps_its_airtime_and_drops_the_rest() {
     // A message a minute at SF12 takes 1.3 s on the air each: 1 % of an hour holds 27 of 60.
-    let link = r#"(id: "l", profile: "lorawan-eu868-sf12", radio: (distance_m: (200.0, 500.0)))"#;
+    let link = r#"(id: "l", profile: "lorawan-eu868-sf12", module: "RFM95W on SPI", radio: (distance_m: (200.0, 500.0)))"#;
     let text = scenario("Mains", link, "").replace("period: \"5min\"", "period: \"1min\"");
     let report = run(&text, &["--set", "duration=\"1d\""]);
     let count = |name: &str| report["counters"][name].as_f64().unwrap_or(0.0);

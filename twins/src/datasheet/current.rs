@@ -66,7 +66,10 @@ pub(super) fn actuator(catalog: &Catalog, model: &str, effort: Effort) -> Result
     setup.firmware = "deep_sleep: true".to_owned();
     let ma = mean_ma(catalog, "none", setup)?;
     let mut found = vec![Figure::new("level", "current_active", ma, "mA", 1e-3 * ma.abs())];
-    let mut setup = Setup::new(1, effort.seed, Span(1_000_000), 20_000);
+    // Ten time constants, or the way from stop to stop and as much again.
+    let def = catalog.actuators.get(model);
+    let whole_s = def.map_or(0.0, |a| (10.0 * a.tau_s).max(2.0 * a.travel_s)).max(20.0);
+    let mut setup = Setup::new(1, effort.seed, Span((whole_s / 20_000.0 * 1e9) as i64), 20_000);
     setup.actuator = Some(model.to_owned());
     let measured = bench::run(catalog, "none", &setup)?;
     let level = measured.of("a.level");

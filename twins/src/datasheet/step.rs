@@ -6,7 +6,7 @@ use super::{
     sensor::{Range, truths_at},
 };
 use twinfleet_engine::{
-    catalog::{Catalog, SensorDef},
+    catalog::{Catalog, ChannelDef, SensorDef},
     time::Span,
 };
 
@@ -39,6 +39,25 @@ pub fn responses(catalog: &Catalog, model: &str, effort: Effort) -> Result<Vec<R
     Ok(all)
 }
 
+/// How an actuator follows the command to its full level.
+///
+/// # Errors
+/// Where the catalog has no such actuator, or the bench does not run.
+pub fn follows(catalog: &Catalog, model: &str, effort: Effort) -> Result<Response, Unmeasured> {
+    let actuator = catalog.actuators.get(model);
+    let actuator = actuator.ok_or_else(|| Unmeasured(format!("there is no actuator `{model}`")))?;
+    // Eight time constants, or twice the way from stop to stop.
+    let whole_s = (8.0 * actuator.tau_s).max(2.0 * actuator.travel_s).max(0.1);
+    let mut setup = Setup::new(1, effort.seed, Span((whole_s / 400.0 * 1e9) as i64), 400);
+    setup.actuator = Some(model.to_owned());
+    let measured = bench::run(catalog, "none", &setup)?;
+    let mut points = vec![(0.0, 0.0)];
+    points.extend(measured.of("a.level").iter().flatten().copied().filter(|p| p.0 > 0.0));
+    let at_once = points.get(1).is_some_and(|p| p.1 > 0.95);
+    let tau63_s = if at_once { 0.0 } else { crossing(&points, 1.0 - (-1.0f64).exp()) };
+    Ok(Response { quantity: "level".to_owned(), points, tau63_s })
+}
+
 /// Channels of one time constant, which says how often they are looked at; what is found is their own.
 fn of_tau(
     catalog: &Catalog,
@@ -47,16 +66,18 @@ fn of_tau(
     effort: Effort,
     all: &mut Vec<Response>,
 ) -> Result<(), Unmeasured> {
-    let period_s = (tau_s / 25.0).max(sensor.min_interval.as_secs_f64() * 1.001).max(1e-3);
+    // Never faster than the part has a new value.
+    let fresh_s = sensor.min_interval.max(sensor.conversion).as_secs_f64();
+    let period_s = (tau_s / 25.0).max(fresh_s * 1.001).max(1e-3);
     // From below to where it jumps from, so that a part with a loop stands at its rising edge.
     let settle = if tau_s > 0.0 { (8.0 * tau_s / period_s).ceil() as u32 + 1 } else { 4 };
     let before = 2 * settle;
     let after = ((6.0 * tau_s / period_s).ceil() as u32).clamp(8, 400);
     let units = effort.units.clamp(20, 100);
     let mut setup = Setup::new(units, effort.seed, Span((period_s * 1e9) as i64), before + after);
-    setup.truths = truths_at(sensor, |c| Range::middle(c) - 0.4 * (Range::high(c) - Range::middle(c)));
+    setup.truths = truths_at(sensor, |c| jump(c).0 - 0.4 * (jump(c).1 - jump(c).0));
     for (tick, truths) in
-        [(settle, truths_at(sensor, Range::middle)), (before, truths_at(sensor, Range::high))]
+        [(settle, truths_at(sensor, |c| jump(c).0)), (before, truths_at(sensor, |c| jump(c).1))]
     {
         setup.tells.extend(truths.into_iter().map(|(q, x)| (tick, q, x)));
     }
@@ -82,8 +103,13 @@ fn of_tau(
         }
         let mean = |(t, v, n): &(f64, f64, u32)| (t / f64::from(*n), v / f64::from(*n));
         let mut points = vec![(0.0, 0.0)];
-        points.extend(bins.iter().filter(|b| b.2 > 0).map(mean));
-        let tau63_s = if points.get(1).is_some_and(|p| p.1 > 0.95) {
+        // The last looks are not all units': what a few of them say is no mean.
+        let most = bins.iter().map(|b| b.2).max().unwrap_or(0);
+        points.extend(bins.iter().filter(|b| b.2 > 0 && 2 * b.2 > most).map(mean));
+        // A part without a lag shows all of it at its next look, which is when it looks and no time of its own.
+        let tau63_s = if points.get(1).is_some_and(|p| p.1 > 0.95)
+            || tau_s == 0.0 && points.get(2).is_some_and(|p| p.1 > 0.95)
+        {
             0.0
         } else {
             crossing(&points, 1.0 - (-1.0f64).exp())
@@ -91,6 +117,12 @@ fn of_tau(
         all.push(Response { quantity: c.quantity.clone(), points, tau63_s });
     }
     Ok(())
+}
+
+/// From where to where a channel is made to jump: from its usual point up, or of a state from end to end.
+fn jump(c: &ChannelDef) -> (f64, f64) {
+    let (low, high) = (Range::middle(c), Range::high(c));
+    if c.lsb > 0.5 * (high - low) { c.range } else { (low, high) }
 }
 
 /// Mean reading over units and the last readings before the jump, or at the end of the record.

@@ -10,8 +10,8 @@ use crate::{
     mirror::physical::with_unit,
     physics,
     scenario::{
-        Action, EventDef, GroupDef, PhysicalSource,
-        definition::{check_radio, sensor_signals, unknown},
+        Action, EventDef, GroupDef, PayloadDef, PhysicalSource,
+        definition::{check_feeds, check_pack_feeds, check_radio, sensor_signals, unknown},
         diagnostic::{Diagnostic, Report, near},
         index_of,
         recording::Recording,
@@ -50,6 +50,9 @@ impl Checker<'_> {
                 self.radio(i, thing, &script.firmware());
             }
             self.scripts(&place, group, thing);
+            self.has_radio(i, group, thing);
+            self.fits_the_air(i, group, thing);
+            self.supply(i, group, thing);
             self.truths(i, group, thing);
             self.unfound(i, group, thing);
             self.driven(thing, &place);
@@ -98,6 +101,79 @@ impl Checker<'_> {
                     .error("firmware", wrong.message().to_owned())
                     .maybe_help(wrong.help_text().map(str::to_owned)),
             );
+        }
+    }
+
+    /// Whether a group's boards have the radio that its link speaks through.
+    fn has_radio(&mut self, i: usize, group: &GroupDef, thing: &ThingDef) {
+        let Some(board) = thing.board.as_ref().and_then(|b| self.catalog.boards.get(b)) else { return };
+        let link = group.link.as_ref().and_then(|l| self.scenario.links.iter().find(|d| d.id == *l));
+        let Some(link) = link.filter(|l| l.module.is_none()) else { return };
+        let Some(kind) = link.profile.as_ref().and_then(|p| self.catalog.links.get(p)?.radio) else { return };
+        if board.radios.is_none() || board.radio(kind).is_some() {
+            return;
+        }
+        let with: Vec<&str> = self
+            .catalog
+            .boards
+            .values()
+            .filter(|b| b.radio(kind).is_some())
+            .map(|b| b.name.as_str())
+            .collect();
+        let boards = if with.is_empty() { String::new() } else { format!(", or use {}", with.join(", ")) };
+        let text = format!("`{}` has no {} radio to speak over `{}`", board.name, kind.word(), link.id);
+        let help = format!("say which module it carries, `module: \"…\"` of the link{boards}");
+        self.report.push(self.place(format!("fleet[{i}]")).error("link", text).help(help));
+    }
+
+    /// Messages that a link's longest payload cannot hold.
+    fn fits_the_air(&mut self, i: usize, group: &GroupDef, thing: &ThingDef) {
+        let link = group.link.as_ref().and_then(|l| self.scenario.links.iter().find(|d| d.id == *l));
+        let profile = link.and_then(|l| self.catalog.links.get(l.profile.as_ref()?));
+        let Some((profile, most)) = profile.and_then(|p| Some((p, p.max_payload_bytes?))) else { return };
+        let Some(firmware) = group.firmware.as_ref().or(thing.firmware.as_ref()) else { return };
+        let signals = sensor_signals(thing, self.catalog);
+        // Each signal's name in quotes, a colon, a digit and a comma, and the time: what JSON takes at the very least.
+        let least = 20 + signals.iter().map(|(name, _)| name.len() + 5).sum::<usize>();
+        let json = firmware.publish.iter().any(|p| matches!(p.payload, PayloadDef::Json));
+        if json && least > most as usize {
+            let text = format!(
+                "a message of {} signals in JSON takes {least} B and more, but `{}` carries {most} B: all are dropped",
+                signals.len(),
+                profile.name
+            );
+            let help = "write a short `payload: Template(\"{part.quantity:.1}\")`";
+            self.report.push(self.place(format!("fleet[{i}]")).warning("link", text).help(help));
+        }
+    }
+
+    /// Whether a group's packs feed its boards and parts, with the radio of its link.
+    fn supply(&mut self, i: usize, group: &GroupDef, thing: &ThingDef) {
+        let board = thing.board.as_ref().and_then(|b| self.catalog.boards.get(b));
+        let (Some(board), Some(power)) = (board, group.power.as_ref().or(thing.power.as_ref())) else {
+            return;
+        };
+        let firmware = group.firmware.as_ref().or(thing.firmware.as_ref());
+        let link = group.link.as_ref().and_then(|l| self.scenario.links.iter().find(|d| d.id == *l));
+        let own = Some(board).filter(|_| link.is_none_or(|l| l.module.is_none()));
+        let profile = link.and_then(|l| self.catalog.links.get(l.profile.as_ref()?));
+        let radio_ma = profile.and_then(|p| p.on(own).tx_ma);
+        let place = self.place(format!("fleet[{i}]"));
+        let judge = |transmits: Option<(&Firmware, Option<f64>)>| {
+            let mut found = Report::default();
+            check_pack_feeds(board, thing, power, transmits, self.catalog, &place, &mut found);
+            found
+        };
+        // What holds of the thing's own supply without a radio has been told at the thing.
+        let told = group.power.is_none() && !judge(None).items().is_empty();
+        let mut found = if told { Report::default() } else { judge(firmware.map(|f| (f, radio_ma))) };
+        if group.power.is_some() {
+            check_feeds(thing, power, self.catalog, &place, &mut found);
+        }
+        let key = if group.power.is_some() { "power" } else { "thing" };
+        for wrong in found.items() {
+            let error = place.error(key, wrong.message().to_owned());
+            self.report.push(error.maybe_help(wrong.help_text().map(str::to_owned)));
         }
     }
 

@@ -3,7 +3,14 @@
 
 use super::wiring::Part;
 use crate::{
-    catalog::{BoardDef, BusDef, Catalog, Firmware, PowerDef, ThingDef, WireDef},
+    catalog::{
+        AnalogDef, BoardDef, BusDef, Catalog, FedDef, Firmware, PowerDef, SensorDef, ThingDef, WireDef,
+    },
+    power::{
+        bank::PackPlan,
+        pack::PackState,
+        regulator::{Regulator, RegulatorDef},
+    },
     scenario::{check::Place, diagnostic::Report},
 };
 use std::collections::BTreeMap;
@@ -20,9 +27,9 @@ struct Line {
 /// What the parts of a thing ask of their board so far.
 pub(super) struct Electric<'a> {
     board: Option<&'a BoardDef>,
-    /// Voltage that the board passes on, [V]: its nominal supply, or what the battery gives at most.
-    supply_v: f64,
-    on_battery: bool,
+    volts: Volts,
+    /// What feeds the rail leaves for parts, and the supply pin, [mA].
+    most_ma: (Option<f64>, Option<f64>),
     /// Drawn from the board's regulator and from its supply, [mA]; none once it has been told that they are overdrawn.
     rail_ma: Option<f64>,
     passed_ma: Option<f64>,
@@ -34,19 +41,68 @@ pub(super) struct Electric<'a> {
 enum Feed {
     Rail,
     Supply,
+    /// The cells themselves, before a regulator.
+    Cells,
+}
+
+/// What a thing has to feed parts with, [V]; of a battery, when it is full.
+struct Volts {
+    /// The rail of the board's pins.
+    rail: f64,
+    /// What the board is fed with and passes on.
+    supply: f64,
+    /// A pack's cells, where a regulator is behind them.
+    cells: Option<f64>,
+    on_battery: bool,
+}
+
+impl Volts {
+    fn new(board: Option<&BoardDef>, power: Option<&PowerDef>, catalog: &Catalog) -> Self {
+        let (rail, nominal) = board.map_or((0.0, 0.0), |b| (b.logic_v, b.supply_v));
+        let mains = Self { rail, supply: nominal, cells: None, on_battery: false };
+        match power {
+            Some(PowerDef::Battery { ocv_v, .. }) => {
+                let full = ocv_v.iter().map(|p| p.1).reduce(f64::max);
+                Self { supply: full.unwrap_or(nominal), on_battery: true, ..mains }
+            }
+            Some(power @ PowerDef::Pack { .. }) => {
+                let Some((cells, regulator)) = pack_v(power, catalog) else { return mains };
+                let given = regulator.map_or(cells, |r| r.kind.rail_v(cells, 0.0));
+                let rail = match board.and_then(|b| b.fed) {
+                    Some(FedDef::Rail(_)) => given,
+                    _ => rail,
+                };
+                Self { rail, supply: given, cells: regulator.map(|_| cells), on_battery: true }
+            }
+            _ => mains,
+        }
+    }
+}
+
+/// What a pack's cells give when full and at rest, [V], and its regulator. None: there are no such cells.
+fn pack_v<'a>(power: &PowerDef, catalog: &'a Catalog) -> Option<(f64, Option<&'a RegulatorDef>)> {
+    let PowerDef::Pack { cell, series, regulator, .. } = power else { return None };
+    let full = catalog.batteries.get(cell)?.ocv_v.last()?.1 * f64::from(*series);
+    Some((full, regulator.as_ref().and_then(|r| catalog.regulators.get(r))))
 }
 
 impl<'a> Electric<'a> {
-    pub fn new(board: Option<&'a BoardDef>, power: Option<&PowerDef>) -> Self {
-        let battery_v = match power {
-            Some(PowerDef::Battery { ocv_v, .. }) => ocv_v.iter().map(|p| p.1).reduce(f64::max),
-            _ => None,
+    pub fn new(board: Option<&'a BoardDef>, power: Option<&PowerDef>, catalog: &Catalog) -> Self {
+        let own = board.map_or((None, None), |b| (b.rail_ma, b.supply_ma));
+        // Past the board's own regulator the pack's is what feeds parts, and the board itself.
+        let past = matches!(board.and_then(|b| b.fed), Some(FedDef::Rail(_)));
+        let most_ma = match power.and_then(|p| pack_v(p, catalog)) {
+            Some((_, regulator)) if past => {
+                let board_ma = board.map_or(0.0, |b| b.current_ma.active.max(b.current_ma.transmit));
+                let left = regulator.and_then(|r| r.most_ma).map(|most| (most - board_ma).max(0.0));
+                (left, left)
+            }
+            _ => own,
         };
-        let nominal_v = board.map_or(0.0, |b| b.supply_v);
         Self {
             board,
-            supply_v: battery_v.unwrap_or(nominal_v),
-            on_battery: battery_v.is_some(),
+            volts: Volts::new(board, power, catalog),
+            most_ma,
             rail_ma: Some(0.0),
             passed_ma: Some(0.0),
             lines: BTreeMap::new(),
@@ -59,14 +115,17 @@ impl<'a> Electric<'a> {
             return;
         }
         check_level(board, part, place, report);
+        check_lines(board, part, place, report);
         self.look_at_line(board, part, place);
         if let Some(actuator) = part.actuator {
             check_pin_current(board, &part.def.model, actuator.pin_ma, place, report);
         }
-        if !part.def.own_supply
-            && let Some(feed) = self.feed(board, part, place, report)
-        {
+        if part.def.own_supply {
+            let least_v = part.sensor.and_then(|s| s.supply_v).map(|(low, _)| low);
+            self.unsaid(board, part, least_v, place, report);
+        } else if let Some(feed) = self.feed(board, part, place, report) {
             self.draw(board, part, feed, place, report);
+            self.unsaid(board, part, Some(self.feed_v(feed)), place, report);
         }
     }
 
@@ -81,21 +140,60 @@ impl<'a> Electric<'a> {
         let range = part.sensor.map_or_else(|| part.actuator.and_then(|a| a.supply_v), |s| s.supply_v);
         let Some((low, high)) = range else { return Some(Feed::Rail) };
         let fits = |v: f64| (low..=high).contains(&v);
-        let feeds = [(board.logic_v, Feed::Rail), (self.supply_v, Feed::Supply)];
-        let found = feeds.into_iter().filter(|(v, _)| fits(*v)).map(|(_, f)| f);
-        let mut found = found;
+        let feeds = [Feed::Rail, Feed::Supply, Feed::Cells];
+        let mut found = feeds.into_iter().filter(|f| fits(self.feed_v(*f)));
         let feed = if part.sensor.is_some() { found.next() } else { found.next_back() };
         if feed.is_none() {
             let model = &part.def.model;
-            let (rail, supply) = (board.logic_v, self.supply_v);
-            let by = if self.on_battery { "its battery at most" } else { "its supply" };
+            let Volts { rail, supply, cells, on_battery } = self.volts;
+            let by = if on_battery { "its battery at most" } else { "its supply" };
             let text = format!(
-                "`{model}` needs {low} to {high} V, but the board gives {rail} V and {by} {supply} V"
+                "`{model}` needs {low} to {high} V, but the board gives {} V and {by} {} V",
+                rail as f32,
+                cells.unwrap_or(supply) as f32
             );
-            let help = "choose a part that works at these, or feed it otherwise and say `own_supply: true`";
+            let lines = if high < board.logic_v { ", its lines shifted: `shifted: true`" } else { "" };
+            let help = format!(
+                "choose a part that works at these, or feed it otherwise and say `own_supply: true`{lines}"
+            );
             report.push(place.error("model", text).help(help));
         }
         feed
+    }
+
+    /// Voltage of a feed, [V]; not a number where there is none.
+    fn feed_v(&self, feed: Feed) -> f64 {
+        match feed {
+            Feed::Rail => self.volts.rail,
+            Feed::Supply => self.volts.supply,
+            Feed::Cells => self.volts.cells.unwrap_or(f64::NAN),
+        }
+    }
+
+    /// A part that is fed with more than the pins stand, and whose file does not say what it puts on them.
+    fn unsaid(
+        &self,
+        board: &BoardDef,
+        part: &Part<'_>,
+        fed_v: Option<f64>,
+        place: &Place<'_>,
+        report: &mut Report,
+    ) {
+        let Some(sensor) = part.sensor.filter(|s| s.out_v.is_none() && !part.def.shifted) else { return };
+        // Open drains are as high as what pulls them up, and a known law was judged by its voltages.
+        let drives = matches!(part.bus, BusDef::Digital(_) | BusDef::Uart | BusDef::Spi | BusDef::Analog);
+        let known = sensor.channels.iter().any(|c| c.analog.is_some());
+        let Some(fed_v) = fed_v.filter(|v| drives && !known && *v > board.max_pin_v()) else { return };
+        let text = format!(
+            "`{}` is fed with {} V, and its file does not say what it puts on a pin of `{}` that stands {} V",
+            part.def.model,
+            fed_v as f32,
+            board.name,
+            board.max_pin_v() as f32
+        );
+        let help =
+            "add `out_v` to its file, or put a divider or level shifter between them and say `shifted: true`";
+        report.push(place.warning("on", text).help(help));
     }
 
     fn draw(
@@ -109,8 +207,9 @@ impl<'a> Electric<'a> {
         let sensor_ma = part.sensor.map(|s| s.active_ma.max(s.idle_ma));
         let ma = sensor_ma.or(part.actuator.map(|a| a.active_ma)).unwrap_or_default();
         let (sum, most, whose, volts) = match feed {
-            Feed::Rail => (&mut self.rail_ma, board.rail_ma, "regulator", board.logic_v),
-            Feed::Supply => (&mut self.passed_ma, board.supply_ma, "supply pin", self.supply_v),
+            Feed::Rail => (&mut self.rail_ma, self.most_ma.0, "regulator", self.volts.rail),
+            Feed::Supply => (&mut self.passed_ma, self.most_ma.1, "supply pin", self.volts.supply),
+            Feed::Cells => return,
         };
         let (Some(before), Some(most)) = (*sum, most) else { return };
         *sum = Some(before + ma);
@@ -135,7 +234,7 @@ impl<'a> Electric<'a> {
         let by_part = part.sensor.and_then(|s| s.pull_up);
         let line = self.lines.entry(line).or_default();
         // What is not stated is not judged.
-        line.pulled |= by_board || part.def.pull_up || by_part != Some(false);
+        line.pulled |= by_board || part.def.pull_up.or(by_part) != Some(false);
         line.first.get_or_insert_with(|| (place.path("on"), part.def.model.clone()));
     }
 
@@ -156,15 +255,110 @@ impl<'a> Electric<'a> {
 
 /// A high level that is too high for the pin.
 fn check_level(board: &BoardDef, part: &Part<'_>, place: &Place<'_>, report: &mut Report) {
-    let (Some(out_v), false) = (part.sensor.and_then(|s| s.out_v), part.def.shifted) else { return };
+    let (Some(sensor), false) = (part.sensor, part.def.shifted) else { return };
     let analogue = matches!(part.bus, BusDef::Analog);
+    let Some(out_v) = sensor.out_v.or_else(|| analogue.then(|| made_v(sensor, board)).flatten()) else {
+        return;
+    };
     let most = board.adc.as_ref().and_then(|a| a.max_v).filter(|_| analogue).unwrap_or(board.max_pin_v());
     if out_v > most {
+        let out_v = (100.0 * out_v).round() / 100.0;
         let model = &part.def.model;
-        let text =
-            format!("`{model}` puts {out_v} V on a pin of `{}` that stands {} V", board.name, most as f32);
+        let text = format!(
+            "`{model}` puts {} V on a pin of `{}` that stands {} V",
+            out_v as f32, board.name, most as f32
+        );
         let help = "put a divider or a level shifter between them and say `shifted: true`, or use a board whose pins stand it";
         report.push(place.error("on", text).help(help));
+    }
+}
+
+/// The largest voltage that an analogue part makes within its range, [V], fed as its law says. None: its file does not say.
+fn made_v(sensor: &SensorDef, board: &BoardDef) -> Option<f64> {
+    let channel = sensor.channels.first()?;
+    let law = channel.analog?;
+    let ends = [channel.range.0, channel.range.1].map(|end| law.volts(end, board.logic_v));
+    let highest = ends[0].max(ends[1]);
+    // Rounding of a divider at its end is no over-voltage, and what a divider makes ends at what feeds it.
+    let bound = match law {
+        AnalogDef::Divider { supply_v, .. } => supply_v.unwrap_or(board.logic_v),
+        AnalogDef::Linear { .. } => f64::INFINITY,
+    };
+    Some(highest.min(bound))
+}
+
+/// A part of its own supply whose lines do not stand the board's level: the board's pull-ups and outputs drive them.
+fn check_lines(board: &BoardDef, part: &Part<'_>, place: &Place<'_>, report: &mut Report) {
+    let driven = matches!(part.bus, BusDef::I2c(_) | BusDef::Spi | BusDef::OneWire);
+    let Some((_, most)) = part.sensor.and_then(|s| s.supply_v) else { return };
+    if !driven || !part.def.own_supply || part.def.shifted || most >= board.logic_v {
+        return;
+    }
+    let text = format!(
+        "`{}` stands {most} V, but the lines of `{}` are at {} V",
+        part.def.model, board.name, board.logic_v
+    );
+    let help = "put a level shifter between them, or a module that has one, and say `shifted: true`";
+    report.push(place.error("on", text).help(help));
+}
+
+/// Whether a pack can feed its board at all, and within what both and a regulator stand. `place` is the thing or group whose
+/// `power` it is; `transmits` asks for the current of sending too, at the radio's own where a link says it.
+pub(in crate::scenario) fn check_pack_feeds(
+    board: &BoardDef,
+    thing: &ThingDef,
+    power: &PowerDef,
+    transmits: Option<(&Firmware, Option<f64>)>,
+    catalog: &Catalog,
+    place: &Place<'_>,
+    report: &mut Report,
+) {
+    let Some((cells_v, regulator)) = pack_v(power, catalog) else { return };
+    let sensors: Vec<&SensorDef> = thing.parts.iter().filter_map(|p| catalog.sensors.get(&p.model)).collect();
+    let firmware = transmits.map(|(f, _)| f);
+    let Some(plan) = PackPlan::new(power, catalog, Some(board), firmware, &sensors) else { return };
+    let plan = plan.with_radio(transmits.and_then(|(_, ma)| ma));
+    let regulators = "see `twinfleet list regulators`";
+    if let Some((r, most)) =
+        regulator.and_then(|r| Some((r, r.most_in_v?))).filter(|(_, most)| cells_v > *most)
+    {
+        let text = format!("`{}` stands {most} V, but its cells give {} V when full", r.name, cells_v as f32);
+        let help = format!("choose another regulator, {regulators}, or fewer cells in series");
+        report.push(place.error("power", text).help(help));
+        return;
+    }
+    let given = regulator.map_or(cells_v, |r| r.kind.rail_v(cells_v, 0.0));
+    if let Some(most) = board.fed.map(FedDef::most_v).filter(|most| given > *most) {
+        let text =
+            format!("`{}` stands {most} V, but this pack gives {} V when full", board.name, given as f32);
+        let help = format!("put a regulator between them, {regulators}, or fewer cells in series");
+        report.push(place.error("power", text).help(help));
+        return;
+    }
+    let worst_ma = plan.worst_ma;
+    if let Some((r, most)) =
+        regulator.and_then(|r| Some((r, r.most_ma?))).filter(|(_, most)| worst_ma > *most)
+    {
+        let text = format!("`{}` gives {most} mA, but `{}` takes {worst_ma} mA", r.name, board.name);
+        report.push(place.error("power", text).help(format!("choose a stronger regulator, {regulators}")));
+        return;
+    }
+    let full = PackState::new(&plan.pack, 1.0, 1.0, 1.0, 0.0, 0.0);
+    let rail_v = plan.pack.rail_v(&full, worst_ma, 0.0);
+    if rail_v < board.brown_out_v {
+        let text = format!(
+            "`{}` is reset below {} V, but this pack gives it {:.2} V under its {worst_ma} mA even when full and warm",
+            board.name,
+            board.brown_out_v,
+            rail_v.max(0.0)
+        );
+        let up = matches!(plan.pack.regulator, Regulator::Switching { boost: true, .. });
+        let help = match (given < board.brown_out_v, up) {
+            (true, false) => format!("more cells in series, or a regulator that steps up, {regulators}"),
+            (true, true) => format!("a regulator of another output, {regulators}"),
+            (false, _) => "cells of less resistance, or more of them in parallel".to_owned(),
+        };
+        report.push(place.error("power", text).help(help));
     }
 }
 

@@ -86,6 +86,9 @@ impl Definition for RegulatorDef {
         for (field, text) in self.kind.problems() {
             report.push(place.error(field, text));
         }
+        for (key, value) in [("most_ma", self.most_ma), ("most_in_v", self.most_in_v)] {
+            place.above(key, value.unwrap_or(1.0), 0.0, report);
+        }
     }
 }
 

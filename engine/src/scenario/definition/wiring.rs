@@ -44,6 +44,12 @@ impl<'a> Wiring<'a> {
     pub fn check(&mut self, part: &Part<'_>, place: &Place<'_>, report: &mut Report) {
         let (bus, wire, model, is_sensor) = (part.bus, &part.def.on, &part.def.model, part.sensor.is_some());
         if *wire == WireDef::Internal && matches!(bus, BusDef::Internal) {
+            let of = part.sensor.map_or(&[][..], |s| &s.part_of);
+            if let Some(board) = self.board.filter(|b| !of.is_empty() && !of.contains(&b.name)) {
+                let text = format!("`{model}` is no part of `{}`", board.name);
+                report
+                    .push(place.error("model", text).help(format!("boards that have it: {}", of.join(", "))));
+            }
             return;
         }
         let Some(board) = self.board else {
@@ -66,7 +72,7 @@ impl<'a> Wiring<'a> {
             }
             (BusDef::Analog, WireDef::Pin(pin)) => {
                 if board.adc.is_none() {
-                    let boards = "an ADC on I2C, or a board with analogue inputs, would do";
+                    let boards = "a board with analogue inputs (`twinfleet list boards`), or a part with a digital bus, would do";
                     let text = format!("`{model}` gives a voltage, but `{}` has no ADC", board.name);
                     report.push(place.error("on", text).help(boards));
                 } else {

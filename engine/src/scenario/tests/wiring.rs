@@ -113,7 +113,7 @@ fn wiring() {
                 :                                                                                                      ^^^^^^^^^
              12 |   timeline: [
                 `----
-              help: an ADC on I2C, or a board with analogue inputs, would do
+              help: a board with analogue inputs (`twinfleet list boards`), or a part with a digital bus, would do
         "#]],
     );
 }

@@ -78,6 +78,14 @@ impl Cohort {
         Some(self.batteries.as_ref()?.voltage_v(lane, self.group.supply.as_ref()?))
     }
 
+    /// What a battery gives the board while it runs, [V]. None: it is on the mains, or has not yet woken.
+    pub(crate) fn board_v(&self, lane: u16) -> Option<f64> {
+        if let (Some(packs), Some(plan)) = (&self.packs, &self.group.pack) {
+            return packs.board_v(lane, plan);
+        }
+        Some(self.batteries.as_ref()?.voltage_v(lane, self.group.supply.as_ref()?))
+    }
+
     /// How far the device's own clock is ahead of simulated time, [ns].
     pub(crate) fn ahead_ns(&self, lane: u16, t: SimTime) -> i64 {
         match &self.keepers {
