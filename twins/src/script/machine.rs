@@ -40,13 +40,16 @@ struct Driven {
     servo: bool,
 }
 
+/// A part on lines of its own, and which pin is which of them.
+type Wired = (Box<dyn LinePart>, Vec<(String, u8)>);
+
 /// Pins and buses of one device.
 pub struct Machine {
     board: Arc<BoardDef>,
     /// Simulated time as its parts see it.
     pub clock: Clock,
     i2c: I2cBus,
-    lines: Vec<(Box<dyn LinePart>, Vec<(String, u8)>)>,
+    lines: Vec<Wired>,
     uarts: Vec<Box<dyn SerialPart>>,
     analog: BTreeMap<String, (LiveStimulus, String, AnalogDef)>,
     switches: BTreeMap<String, Switch>,
