@@ -120,6 +120,12 @@ class Tsung:
 
     def __init__(self, command, target):
         self.binary = brokers.need(brokers.program("tsung"), "apt install tsung")
+        # Erlang's name server, on a port of its own: it stays behind, and is ended here.
+        self.env = {**os.environ, "ERL_EPMD_PORT": str(brokers.free_port()), "ERL_EPMD_ADDRESS": "127.0.0.1"}
+
+    def end(self):
+        if epmd := brokers.program("epmd"):
+            subprocess.run([epmd, "-kill"], env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def version(self):
         said = subprocess.run([self.binary, "-v"], capture_output=True, text=True)
@@ -309,7 +315,11 @@ def main():
         if name not in PEERS:
             sys.exit(f"no load generator `{name}`: choose of {', '.join(PEERS)}")
         try:
-            line(PEERS[name](str(pathlib.Path(command).resolve()), target), target)
+            peer = PEERS[name](str(pathlib.Path(command).resolve()), target)
+            try:
+                line(peer, target)
+            finally:
+                getattr(peer, "end", lambda: None)()
         except brokers.Missing as missing:
             print(f"| {name} | not installed: {missing} | | | | |", flush=True)
 
