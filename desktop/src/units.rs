@@ -4,7 +4,7 @@
 //! use twinfleet_desktop::units::Units;
 //! let units = Units { temperature: "degF".into(), ..Units::default() };
 //! assert_eq!(units.figure(20.0, "degC"), "68.0 °F");
-//! assert_eq!(Units::default().figure(55.25, "percent"), "55.3 %");
+//! assert_eq!(Units::default().figure(55.36, "percent"), "55.4 %");
 //! ```
 
 use serde::{Deserialize, Serialize};

@@ -150,6 +150,10 @@ fn panels(
         ctx.set_zoom_factor(desk.settings.scale);
     }
     desk.points = ctx.pixels_per_point();
+    // What egui draws anew takes a frame or two to be there: glyphs, animations.
+    if ctx.input(|i| !i.events.is_empty()) || ctx.has_requested_repaint() {
+        desk.stir();
+    }
     if !previews.1 {
         *previews = Previews(pictures(&ctx), true);
     }

@@ -1,9 +1,7 @@
-//! The desktop through its public doors: pictures, a real window, panels, sessions.
+//! The desktop through its public doors: meshes, pictures, sessions, a real window.
 
 #[path = "system/meshes.rs"]
 mod meshes;
-#[path = "system/panels.rs"]
-mod panels;
 #[path = "system/pictures.rs"]
 mod pictures;
 #[path = "system/sessions.rs"]

@@ -29,6 +29,8 @@ use twinfleet_engine::{
 
 /// Frames that ranges are taken from.
 const SAMPLE: usize = 40;
+/// How long the window is drawn after it was touched, [s].
+const STIR_S: f64 = 1.5;
 /// How far the run goes ahead of what is shown while playing, [s of wall time].
 const AHEAD_S: f64 = 0.4;
 
@@ -157,6 +159,7 @@ pub struct Desk {
     /// A picture of the window to take, into this file.
     pub snap: Option<PathBuf>,
     started: Instant,
+    stirred_s: f64,
     last: Option<(SimTime, SimTime, usize)>,
 }
 
@@ -201,6 +204,7 @@ impl Desk {
             sure: false,
             snap: None,
             started: Instant::now(),
+            stirred_s: 0.0,
             last: None,
         }
     }
@@ -444,10 +448,19 @@ impl Desk {
         }
     }
 
+    /// Something was touched: the window is drawn for a while.
+    pub fn stir(&mut self) {
+        self.stirred_s = self.up_s();
+    }
+
     /// Whether something moves that has to be drawn again at once.
     pub fn is_busy(&self) -> bool {
         let simulating = self.session.as_ref().is_some_and(|s| s.shared().left.now < self.now());
-        self.playing || self.go.is_some() || self.touched || simulating || self.up_s() < 2.0
+        self.playing
+            || self.go.is_some()
+            || self.touched
+            || simulating
+            || self.up_s() - self.stirred_s < STIR_S
     }
 
     /// Puts a signal on a plot, or takes it off.

@@ -9,7 +9,26 @@ pub fn preview(name: &str) -> Option<&'static [u8]> {
     PREVIEWS.iter().find(|(n, _)| *n == name).map(|(_, bytes)| *bytes)
 }
 
-const PREVIEWS: &[(&str, &[u8])] = &[];
+macro_rules! png {
+    ($name:literal) => {
+        ($name, include_bytes!(concat!("../../../assets/previews/", $name, ".png")).as_slice())
+    };
+}
+
+const PREVIEWS: [(&str, &[u8]); 12] = [
+    png!("cold-night"),
+    png!("diagnose-bench"),
+    png!("greenhouse"),
+    png!("load-commands"),
+    png!("load-faults"),
+    png!("load-search"),
+    png!("load-smoke"),
+    png!("parcel-drop"),
+    png!("pi3b-mirror"),
+    png!("sick-sensors"),
+    png!("swing-shake-drive"),
+    png!("tclab-mirror"),
+];
 
 /// Textures of the previews, made once.
 pub type Pictures = std::collections::BTreeMap<&'static str, egui::TextureHandle>;

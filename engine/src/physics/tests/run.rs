@@ -67,7 +67,6 @@ pub(super) fn resolve(scenario: Scenario, catalog: Catalog, shard: (u32, u32)) -
             count: g.count,
             thing: Arc::new(thing.clone()),
             firmware: None,
-            script: None,
             power: PowerDef::Mains,
             zones: Vec::new(),
             block: signals.add_block(&g.id, g.count, channels.collect()),
