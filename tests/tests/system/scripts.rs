@@ -107,6 +107,28 @@ fn adafruits_drivers_read_what_the_room_has() {
 }
 
 #[test]
+fn paho_and_gpiozero_do_as_on_a_pi() {
+    let test = "paho_and_gpiozero_do_as_on_a_pi";
+    let Some(python) = python_of("venv-scripts", "paho.mqtt.client, gpiozero", test) else { return };
+    let script = "import time, paho.mqtt.client as m\n\
+        from gpiozero import LED\n\
+        c = m.Client(m.CallbackAPIVersion.VERSION2, 'x')\n\
+        c.on_connect = lambda c, *_: c.subscribe('a/#', 1)\n\
+        c.on_message = lambda c, u, x: print('got', x.payload.decode(), round(time.monotonic()))\n\
+        c.connect('broker', 1883)\nc.loop_start()\nLED(17).blink(1, 1, n=3)\n\
+        for i in range(3):\n    time.sleep(5)\n    r = c.publish('a/b', str(i), qos=1)\n    r.wait_for_publish(2)\n    print(r.is_published())\n\
+        time.sleep(5)\n";
+    let stage = Stage { python: Some(python), ..Stage::new(PI, "RaspberryPi", "", script) };
+    let ran = stage.run(&[]);
+    let said = stage.told(&ran, "script_says");
+    assert_eq!(said.iter().filter(|l| *l == "True").count(), 3, "{said:?}");
+    // Two devices publish, and each hears both: half a second of start-up, five of sleep, one tick to the broker and back.
+    let got: Vec<&String> = said.iter().filter(|l| l.starts_with("got")).collect();
+    assert_eq!(got, ["got 0 7", "got 0 7", "got 1 12", "got 1 12", "got 2 17", "got 2 17"], "{said:?}");
+    assert_eq!(stage.told(&ran, "command").len(), 6, "the lamp goes on and off three times");
+}
+
+#[test]
 fn micropython_reads_its_parts_within_its_heap() {
     let script = "import gc, time, machine, dht, onewire, ds18x20\n\
         from machine import Pin, I2C\n\

@@ -138,16 +138,18 @@ impl Zygote {
         };
         let cards = tempfile::Builder::new().prefix("twinfleet-cards-").tempdir().map_err(|e| wrong(&e))?;
         let (own, theirs) = UnixStream::pair().map_err(|e| wrong(&e))?;
-        let mut command = Command::new(&python);
+        let refused = |e: sandbox::SandboxError| match e {
+            sandbox::SandboxError::Spawn(e) => missing(e),
+            e => HostError(e.to_string()),
+        };
+        let found = sandbox::interpreter(&python).map_err(refused)?;
+        let mut command = Command::new(&found.path);
         // Isolated mode (`-I`) would ignore the seed, and hashes would differ from run to run.
         command.args(["-s", "-c", text("zygote.py")]);
         command.env_clear().env("PYTHONHASHSEED", "0").env("LANG", "C.UTF-8").current_dir(cards.path());
         command.stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)));
         command.stdout(Stdio::null()).stderr(Stdio::piped());
-        let child = sandbox::spawn(command, &python, cards.path(), options.trust).map_err(|e| match e {
-            sandbox::SandboxError::Spawn(e) => missing(e),
-            e => HostError(e.to_string()),
-        })?;
+        let child = sandbox::spawn(command, &found, cards.path(), options.trust).map_err(refused)?;
         let filter = if options.trust { String::new() } else { sandbox::child_filter() };
         let mut zygote = Self { control: own, child, cards, filter };
         zygote.control.set_read_timeout(Some(Duration::from_secs(60))).map_err(|e| wrong(&e))?;

@@ -131,31 +131,50 @@ pub fn child_filter() -> String {
     text
 }
 
-/// Where Python and its packages lie: asked of the interpreter itself, before any script is near.
-fn python_folders(python: &Path) -> Result<Vec<PathBuf>, SandboxError> {
+/// A Python on this machine.
+#[derive(Clone, Debug)]
+pub struct Interpreter {
+    /// The program itself: what the user names may be a script that looks for it.
+    pub path: PathBuf,
+    /// Where it, its packages and what it links to lie.
+    folders: Vec<PathBuf>,
+}
+
+/// Asks an interpreter where it and its packages lie, before any script is near.
+///
+/// # Errors
+/// Where it does not run.
+pub fn interpreter(python: &Path) -> Result<Interpreter, SandboxError> {
     const ASK: &str = "import sys, os\n\
         paths = [sys.prefix, sys.base_prefix, sys.exec_prefix, os.path.dirname(os.path.realpath(sys.executable)), *sys.path]\n\
         print('\\n'.join(dict.fromkeys(p for p in paths if p and os.path.exists(p))))\n\
-        print(sys.executable)\nprint(os.path.realpath(sys.executable))";
+        print(os.path.realpath(sys.executable))\nprint(sys.executable)";
     let output = Command::new(python).args(["-I", "-c", ASK]).output().map_err(SandboxError::Spawn)?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let paths: Vec<PathBuf> = text.lines().map(PathBuf::from).collect();
-    if !output.status.success() || paths.is_empty() {
-        let why = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
-        return Err(SandboxError::Spawn(std::io::Error::other(why)));
+    let folders: Vec<PathBuf> = text.lines().map(PathBuf::from).collect();
+    match folders.last() {
+        Some(path) if output.status.success() => Ok(Interpreter { path: path.clone(), folders }),
+        _ => {
+            let why = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
+            Err(SandboxError::Spawn(std::io::Error::other(why)))
+        }
     }
-    Ok(paths)
 }
 
 /// Starts a command confined, from a thread of its own that is confined first.
 ///
 /// # Errors
 /// Where it does not start, or where the system cannot confine it and it is not trusted.
-pub fn spawn(mut command: Command, python: &Path, cards: &Path, trust: bool) -> Result<Child, SandboxError> {
+pub fn spawn(
+    mut command: Command,
+    python: &Interpreter,
+    cards: &Path,
+    trust: bool,
+) -> Result<Child, SandboxError> {
     if trust {
         return with_steady_addresses(&mut command);
     }
-    let readable = python_folders(python)?;
+    let readable = python.folders.clone();
     let first = program(false).map_err(SandboxError::Missing)?;
     let cards = cards.to_owned();
     let thread = std::thread::spawn(move || {

@@ -46,6 +46,8 @@ const SLICE: u64 = 1_000_000_000;
 const PAGE_BYTES: usize = 4096;
 /// Native stack of an instance's thread, [bytes]: Python's calls nest in it.
 const STACK_BYTES: usize = 4 << 20;
+/// Room for the shim within the heap, of which a ballast takes what is left, [KiB].
+const SHIM_KB: u32 = 256;
 /// What instances keep for the C library beside the heap, [bytes].
 const RESERVE_BYTES: i32 = 24 << 10;
 
@@ -497,19 +499,66 @@ struct Code {
     linker: Linker<State>,
 }
 
-fn code() -> Result<&'static Code, HostError> {
-    static CODE: OnceLock<Result<Code, String>> = OnceLock::new();
-    let made = CODE.get_or_init(|| {
-        let mut config = Config::default();
-        config.consume_fuel(true);
-        // What is translated on first use would be charged to whoever came first.
-        config.compilation_mode(CompilationMode::Eager);
-        let engine = Engine::new(&config);
-        let module = Module::new(&engine, MICROPYTHON).map_err(|e| e.to_string())?;
-        let linker = link(&engine, &module).map_err(|e| e.to_string())?;
-        Ok(Code { engine, module, linker })
-    });
-    made.as_ref().map_err(|e| HostError(format!("MicroPython cannot be loaded: {e}")))
+/// The module with less memory than the 16 MiB that it asks for: the limits of its one memory are rewritten in place.
+fn with_memory(pages: u32) -> Option<Vec<u8>> {
+    let mut bytes = MICROPYTHON.to_vec();
+    let leb = |bytes: &[u8], at: &mut usize| {
+        let (mut value, mut shift) = (0u32, 0);
+        loop {
+            let b = *bytes.get(*at)?;
+            *at += 1;
+            value |= u32::from(b & 0x7F) << shift;
+            shift += 7;
+            if b & 0x80 == 0 || shift > 28 {
+                return Some(value);
+            }
+        }
+    };
+    let mut at = 8;
+    while at < bytes.len() {
+        let id = bytes[at];
+        at += 1;
+        let length = leb(&bytes, &mut at)? as usize;
+        if id == 5 {
+            // One memory, its flags, its least size: two digits, as it had.
+            let mut limits = at + 2;
+            let first = limits;
+            if leb(&bytes, &mut limits)? < pages || limits != first + 2 {
+                return None;
+            }
+            bytes[first] = (pages & 0x7F) as u8 | 0x80;
+            bytes[first + 1] = (pages >> 7) as u8;
+            return Some(bytes);
+        }
+        at += length;
+    }
+    None
+}
+
+/// The module for instances with a heap of this size.
+fn code(heap_kb: u32) -> Result<Arc<Code>, HostError> {
+    static CODES: OnceLock<Mutex<HashMap<u32, Arc<Code>>>> = OnceLock::new();
+    // Its own data and stack, the heap with the shim and its garbage, the C library's reserve.
+    let pages = (heap_kb + SHIM_KB + 512).div_ceil(64);
+    let mut codes = CODES.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(code) = codes.get(&pages) {
+        return Ok(Arc::clone(code));
+    }
+    let wrong = |e: Error| HostError(format!("MicroPython cannot be loaded: {e}"));
+    let mut config = Config::default();
+    config.consume_fuel(true);
+    // What is translated on first use would be charged to whoever came first.
+    config.compilation_mode(CompilationMode::Eager);
+    let engine = Engine::new(&config);
+    let module = match with_memory(pages) {
+        Some(bytes) => Module::new(&engine, &bytes),
+        None => Module::new(&engine, MICROPYTHON),
+    };
+    let module = module.map_err(wrong)?;
+    let linker = link(&engine, &module).map_err(wrong)?;
+    let code = Arc::new(Code { engine, module, linker });
+    codes.insert(pages, Arc::clone(&code));
+    Ok(code)
 }
 
 /// An instance.
@@ -520,8 +569,8 @@ struct Micro {
 }
 
 impl Micro {
-    fn new(state: State) -> Result<Self, Error> {
-        let code = code().map_err(|e| Error::new(e.0))?;
+    fn new(state: State, heap_kb: u32) -> Result<Self, Error> {
+        let code = code(heap_kb).map_err(|e| Error::new(e.0))?;
         let mut store = Store::new(&code.engine, state);
         store.set_fuel(SLICE)?;
         store.data_mut().given = SLICE;
@@ -586,6 +635,7 @@ struct Picture {
     pages: Vec<(usize, Box<[u8]>)>,
     flash: Flash,
     scratch: i32,
+    heap_kb: u32,
 }
 
 fn blank() -> State {
@@ -613,13 +663,13 @@ fn modules() -> Vec<(String, &'static str)> {
 }
 
 fn picture(heap_kb: u32) -> Result<Picture, Error> {
-    let mut micro = Micro::new(blank())?;
+    let mut micro = Micro::new(blank(), heap_kb)?;
     for (path, source) in modules() {
         micro.store.data_mut().flash.put(&format!("/shim/{path}"), source.as_bytes().to_vec());
     }
     micro.call("__wasm_call_ctors", &[], 0)?;
     // Room for the shim, which a ballast fills up to what the board has.
-    micro.call("mp_js_init", &[8 * 1024, (heap_kb as i32 + 512) * 1024], 0)?;
+    micro.call("mp_js_init", &[8 * 1024, (heap_kb + SHIM_KB) as i32 * 1024], 0)?;
     micro.call("proxy_c_init", &[], 0)?;
     let scratch = micro.call("malloc", &[16], 1)?;
     micro
@@ -633,7 +683,7 @@ fn picture(heap_kb: u32) -> Result<Picture, Error> {
     let data = micro.memory.data(&micro.store);
     let pages = data.chunks(PAGE_BYTES).enumerate().filter(|(_, page)| page.iter().any(|b| *b != 0));
     let pages = pages.map(|(i, page)| (i * PAGE_BYTES, Box::from(page))).collect();
-    Ok(Picture { pages, flash: micro.store.data().flash.clone(), scratch })
+    Ok(Picture { pages, flash: micro.store.data().flash.clone(), scratch, heap_kb })
 }
 
 /// Pictures by size of heap.
@@ -703,7 +753,7 @@ fn live(picture: &Picture, life: &Life, now_ns: u64, to: Sender<Went>, from: Rec
         ..blank()
     };
     let gone = |e: &Error| Went::Gone(format!("MicroPython has come to its end: {e}"));
-    let mut micro = match Micro::new(state) {
+    let mut micro = match Micro::new(state, picture.heap_kb) {
         Ok(micro) => micro,
         Err(e) => return gone(&e),
     };
