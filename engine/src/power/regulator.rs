@@ -92,7 +92,9 @@ impl Regulator {
     pub fn rail_v(&self, battery_v: f64, load_ma: f64) -> f64 {
         match *self {
             Self::Direct => battery_v,
-            Self::Ldo { out_v, dropout_ohm, .. } => out_v.min(battery_v - dropout_ohm * load_ma * 1e-3),
+            Self::Ldo { out_v, dropout_ohm, .. } => {
+                out_v.min(battery_v - dropout_ohm * load_ma * 1e-3).max(0.0)
+            }
             Self::Switching { out_v, min_in_v, boost, .. } => match battery_v {
                 v if v < min_in_v => 0.0,
                 _ if boost => out_v,

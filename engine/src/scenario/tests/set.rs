@@ -91,6 +91,6 @@ fn set_that_does_not_fit() {
            :                                                                                       `-- unknown field, set by `--set fleet[0].colour=red`
          9 |     (id: "box", thing: "hot-box"),
            `----
-          help: known: `count`, `firmware`, `id`, `in`, `link`, `mounts`, `power`, `thing`, `truths`
+          help: known: `count`, `firmware`, `id`, `in`, `link`, `mounts`, `power`, `script`, `thing`, `truths`
     "#]].assert_eq(&dedented(show("fleet[0].colour=red")));
 }
