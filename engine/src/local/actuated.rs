@@ -68,7 +68,7 @@ fn of_group(plan: &Plan, group: &GroupPlan, bank: &ActuatorBank, truth: &mut Tru
     }
 }
 
-fn follow_actuators(all: Res<Actuated>, banks: Query<&ActuatorBank>, mut truth: ResMut<Truth>) {
+pub(super) fn follow_actuators(all: Res<Actuated>, banks: Query<&ActuatorBank>, mut truth: ResMut<Truth>) {
     let banks: Vec<&ActuatorBank> = banks.iter().collect();
     for follows in &all.0 {
         let Some(bank) = banks.iter().find(|b| b.group == follows.group) else { continue };

@@ -236,7 +236,9 @@ pub(super) fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan, t
     if !all.units.is_empty() {
         world.insert_resource(all);
         world.get_resource_or_init::<StateHashers>().0.push(hash_processors);
-        schedule.add_systems(feed_processors.in_set(LocalSystems).before(super::told::tell_truths));
+        // Both write what the device finds; which first does not matter, but it is always the same.
+        let fed = feed_processors.in_set(LocalSystems).after(super::actuated::follow_actuators);
+        schedule.add_systems(fed.before(super::told::tell_truths));
         schedule.add_systems(warm_processors.in_set(LocalSystems).after(super::told::tell_truths));
     }
 }
