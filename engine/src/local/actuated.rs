@@ -11,7 +11,7 @@ use bevy_ecs::prelude::*;
 
 /// What a part finds of actuators: the sum over them of level times what each gives at full level.
 #[derive(Debug)]
-struct Follows {
+pub(super) struct Follows {
     place: TruthId,
     group: usize,
     /// Index into the bank's units, and what it gives.
@@ -20,7 +20,7 @@ struct Follows {
 
 /// All that parts find of actuators.
 #[derive(Resource, Debug, Default)]
-struct Actuated(Vec<Follows>);
+pub(super) struct Actuated(Vec<Follows>);
 
 /// What an actuator gives of a quantity at full level, in the catalog's unit; its supply current [mA] among them.
 pub fn given(actuator: &ActuatorDef, quantity: &str) -> Option<f64> {
