@@ -55,8 +55,16 @@ for ((i = 0; i < shards; i++)); do
   shardlings+=($!)
   children+=($!)
 done
-for child in "${shardlings[@]}"; do wait "$child" || true; done
-"$command" --json merge "$work"/out-* --out "$work/all" >"$work/all.json" || true
+# A shard or the merge may end with 4 on a busy machine, where the generator was the limit: what was counted decides below.
+codes=()
+for child in "${shardlings[@]}"; do
+  code=0
+  wait "$child" || code=$?
+  codes+=("$code")
+done
+code=0
+"$command" --json merge "$work"/out-* --out "$work/all" >"$work/all.json" || code=$?
+echo "exit codes: shards ${codes[*]}, merge $code (4: the machine was the limit, no latencies are claimed)"
 python3 - "$work" "$connections" "$shards" <<'PY'
 import json, pathlib, sys
 work, connections, shards = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
@@ -68,5 +76,5 @@ for i, p in enumerate(parts):
 verdict = json.loads((work / "all.json").read_text())["verdict"]
 print(f"merged: {up:,} connections of {connections:,}; {verdict['sent']:,} messages sent, {verdict['acknowledged']:,} acknowledged,"
       f" {verdict['breaches']} breaches")
-sys.exit(up != connections or verdict["sent"] != verdict["acknowledged"] or not verdict["sent"])
+sys.exit(up != connections or verdict["sent"] != verdict["acknowledged"] or not verdict["sent"] or bool(verdict["breaches"]))
 PY
