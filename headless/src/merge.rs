@@ -9,7 +9,7 @@ use crate::{
 };
 use twinfleet_engine::{
     expect::{Outcome, Status, unrecorded},
-    record::{Manifest, Record, merge},
+    record::{Record, merge},
     scenario::{self, Scenario, source::Source},
 };
 
@@ -29,12 +29,13 @@ pub fn run(args: MergeArgs, json: bool) -> Result<Exit, Failure> {
         _ => Vec::new(),
     };
     let stopped = !manifest.finished && scenario.is_some_and(|s| !s.expect.is_empty());
-    let report = Report { expectations, ..Report::default() };
+    let unjudged = stopped.then(|| format!(": the shards were stopped at {}", manifest.end()));
+    let report = Report { expectations, unjudged, ..Report::default() };
     let state = manifest.state().map(|h| format!("{:032x}", h.0));
-    let headline = if stopped { stopped_at(&manifest) } else { report.headline() };
+    let headline = report.headline();
     if json {
         let object = serde_json::json!({
-            "state_hash": state, "finished": manifest.finished, "held": report.held() && !stopped,
+            "state_hash": state, "finished": manifest.finished, "held": report.held(),
             "headline": headline, "expectations": report.expectations,
         });
         say(format_args!("{object}"));
@@ -61,8 +62,4 @@ fn judge(whole: &Record, scenario: &Scenario) -> Result<Vec<Outcome>, Failure> {
         );
     }
     Ok(outcomes)
-}
-
-fn stopped_at(manifest: &Manifest) -> String {
-    format!("Expectations are not judged: the shards were stopped at {}", manifest.end())
 }

@@ -61,6 +61,8 @@ pub struct Report {
     pub counters: BTreeMap<String, u64>,
     /// How the expectations came out, in the scenario's order.
     pub expectations: Vec<Outcome>,
+    /// Why there are none although the scenario has some: a run cut short and a shard see only a part.
+    pub unjudged: Option<String>,
     /// Twins and what they follow.
     pub twins: Vec<Twin>,
     /// Simulated devices, by group.
@@ -359,13 +361,16 @@ impl Series {
 }
 
 impl Report {
-    /// Whether every expectation held.
+    /// Whether every expectation was judged and held.
     pub fn held(&self) -> bool {
-        self.expectations.iter().all(Outcome::held)
+        self.unjudged.is_none() && self.expectations.iter().all(Outcome::held)
     }
 
     /// The verdict on the run in a few words.
     pub fn headline(&self) -> String {
+        if let Some(why) = &self.unjudged {
+            return format!("Expectations are not judged{why}");
+        }
         let n = self.expectations.len();
         let failed = self.expectations.iter().filter(|o| !o.held()).count();
         match (n, failed) {
@@ -469,12 +474,14 @@ pub fn json(report: &Report) -> String {
     #[derive(Serialize)]
     struct Whole<'a> {
         format: u32,
-        held: bool,
+        /// Null where nothing was judged.
+        held: Option<bool>,
         headline: String,
         #[serde(flatten)]
         report: &'a Report,
     }
-    let whole = Whole { format: 1, held: report.held(), headline: report.headline(), report };
+    let held = report.unjudged.is_none().then(|| report.held());
+    let whole = Whole { format: 1, held, headline: report.headline(), report };
     let mut text = serde_json::to_string_pretty(&whole).unwrap_or_default();
     text.push('\n');
     text

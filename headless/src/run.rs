@@ -108,10 +108,10 @@ pub fn run_loaded(loaded: &Loaded, args: &RunArgs, json: bool) -> Result<Exit, F
         page.fresh = false;
     }
     publish(&report, args, json)?;
-    Ok(match (drove.interrupted, report.held()) {
-        (true, _) => Exit::Interrupted,
-        (_, true) => Exit::Ok,
-        (_, false) => Exit::Failed,
+    Ok(match report.unjudged {
+        _ if drove.interrupted => Exit::Interrupted,
+        None if !report.held() => Exit::Failed,
+        _ => Exit::Ok,
     })
 }
 
@@ -267,6 +267,13 @@ fn gather(
     let world = run.world();
     let counters: BTreeMap<String, u64> =
         world.resource::<Counters>().0.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect();
+    // A shard sees its own signals only, and a run cut short not all windows: neither can judge.
+    let unjudged = match plan.shard {
+        _ if plan.scenario.expect.is_empty() => None,
+        _ if drove.interrupted => Some(format!(": the run was stopped at {now}")),
+        (i, n) if n > 1 => Some(format!(" in shard {i} of {n}: `merge` judges the whole")),
+        _ => None,
+    };
     let mut report = Report {
         scenario: args.file.clone(),
         about: plan.scenario.about.clone(),
@@ -285,12 +292,11 @@ fn gather(
         state_hash: Some(format!("{:032x}", state.0)),
         counters,
         batteries,
-        // A shard sees its own signals only, and a run cut short not all windows: neither can judge.
-        expectations: if plan.shard.1 > 1 || drove.interrupted {
-            Vec::new()
-        } else {
-            world.resource::<Expectations>().0.finish(now)
+        expectations: match &unjudged {
+            Some(_) => Vec::new(),
+            None => world.resource::<Expectations>().0.finish(now),
         },
+        unjudged,
         ..Report::default()
     };
     if let Some(sampled) = world.get_resource::<Sampled>() {

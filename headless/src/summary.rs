@@ -191,13 +191,7 @@ pub fn outcomes(r: &Report) -> String {
 }
 
 fn tail(out: &mut String, r: &Report, args: &RunArgs) -> std::fmt::Result {
-    let headline = match (r.finished, args.shard) {
-        (false, _) => "Expectations are not judged: the run was stopped".to_owned(),
-        (true, (i, n)) if n > 1 => {
-            format!("Expectations are not judged in shard {i} of {n}: `merge` judges the whole")
-        }
-        _ => r.headline(),
-    };
+    let headline = r.headline();
     writeln!(out, "\n{headline}; state hash {}", r.state_hash.as_deref().unwrap_or("none"))?;
     if let Some(dir) = &args.report {
         writeln!(out, "report: {}", dir.join("report.html").display())?;
@@ -205,7 +199,7 @@ fn tail(out: &mut String, r: &Report, args: &RunArgs) -> std::fmt::Result {
     if let Some(dir) = &args.record {
         writeln!(out, "record: {}", dir.display())?;
     }
-    if !r.held() {
+    if !r.held() && r.unjudged.is_none() {
         writeln!(out, "run it again with: {}", r.replay)?;
     }
     Ok(())

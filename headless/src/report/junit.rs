@@ -7,12 +7,13 @@ use twinfleet_engine::expect::{Outcome, Status};
 /// The report as JUnit XML.
 pub(super) fn xml(report: &Report) -> String {
     let failures = report.expectations.iter().filter(|o| !o.held()).count();
-    let (name, n) = (escape(&report.scenario), report.expectations.len());
+    let skipped = usize::from(report.unjudged.is_some());
+    let (name, n) = (escape(&report.scenario), report.expectations.len() + skipped);
     let counts = format!("tests=\"{n}\" failures=\"{failures}\" errors=\"0\" time=\"{:.3}\"", report.wall_s);
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     // Writing into a string cannot fail.
     let _ = writeln!(xml, "<testsuites name=\"twinfleet\" {counts}>");
-    let _ = writeln!(xml, "  <testsuite name=\"{name}\" {counts} skipped=\"0\">");
+    let _ = writeln!(xml, "  <testsuite name=\"{name}\" {counts} skipped=\"{skipped}\">");
     let _ = writeln!(xml, "    <properties>");
     let state = report.state_hash.clone().unwrap_or_default();
     for (key, value) in
@@ -23,6 +24,14 @@ pub(super) fn xml(report: &Report) -> String {
     let _ = writeln!(xml, "    </properties>");
     for outcome in &report.expectations {
         case(&mut xml, report, outcome);
+    }
+    if report.unjudged.is_some() {
+        let (class, why) = (escape(&format!("twinfleet.{}", report.scenario)), escape(&report.headline()));
+        let _ = writeln!(
+            xml,
+            "    <testcase classname=\"{class}\" name=\"expectations\" time=\"0\">\n      \
+             <skipped message=\"{why}\"/>\n    </testcase>"
+        );
     }
     let _ = writeln!(xml, "  </testsuite>\n</testsuites>");
     xml

@@ -27,7 +27,8 @@ use twinfleet_engine::{
 pub(super) const AFTER: &str = "\
 Examples:
   twinfleet run diagnose-bench --seed 3 --record rec && twinfleet score diagnose --record rec
-  twinfleet score diagnose --thing heated-box --data run.csv --time t --map air.temperature=T1 heater.level=pwm \\
+  twinfleet score diagnose --thing heated-box --data run.csv --time t \\
+      --map air.temperature=T1 heater.level=pwm \\
       --params fitted.ron --out verdicts.csv --report out/
 
 OUT has onset,end,part,kind,size,posterior,decided_at; each verdict uses only what came before decided_at.

@@ -157,7 +157,7 @@ fn kill_9_takes_the_segment_in_progress_and_no_more() {
 #[test]
 fn ctrl_c_ends_cleanly_with_what_was_recorded() {
     let dir = scratch();
-    let path = dir.path().join("r");
+    let (path, page) = (dir.path().join("r"), dir.path().join("page"));
     let child = spawn(&[
         "run",
         "pi3b-mirror",
@@ -167,6 +167,8 @@ fn ctrl_c_ends_cleanly_with_what_was_recorded() {
         "60x",
         "--record",
         path.to_str().unwrap(),
+        "--report",
+        page.to_str().unwrap(),
     ]);
     std::thread::sleep(Duration::from_secs(3));
     let pid = child.id().to_string();
@@ -174,4 +176,12 @@ fn ctrl_c_ends_cleanly_with_what_was_recorded() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
     Record::open(&path).expect("the record opens");
+    // Nothing was judged, and nothing says that it held.
+    let text = |file: &str| std::fs::read_to_string(page.join(file)).expect(file);
+    let json: serde_json::Value = serde_json::from_str(&text("report.json")).expect("JSON");
+    assert!(json["held"].is_null() && json["headline"].as_str().unwrap().contains("stopped at"), "{json}");
+    assert!(
+        text("junit.xml").contains("tests=\"1\" failures=\"0\"") && text("junit.xml").contains("<skipped ")
+    );
+    assert!(text("report.html").contains("Expectations are not judged"));
 }
