@@ -83,48 +83,28 @@ install_packages() {
     echo "apt-get could not install ${missing[*]}; the tests that need them are skipped"
 }
 
+# A Python environment of this name, with what pip installs from the rest of the arguments; `probe` imports it.
 make_venv() {
-  local venv=$CARGO_TARGET_DIR/venv
+  local venv=$CARGO_TARGET_DIR/$1 probe=$2
+  shift 2
   if [[ ! -x $venv/bin/python ]]; then
     step "Python environment in $venv"
     python3 -m venv "$venv" || { echo "no virtual environment can be made"; rm -rf "$venv"; return 0; }
   fi
-  local modules='import pandas, pyarrow, polars, paho.mqtt.client, awsiot'
-  if ! "$venv/bin/python" -c "$modules" 2>/dev/null; then
-    "$venv/bin/pip" install --quiet --disable-pip-version-check pandas pyarrow polars paho-mqtt awsiotsdk ||
-      echo "pip could not install the modules; the tests that need them are skipped"
-  fi
+  "$venv/bin/python" -c "$probe" 2>/dev/null ||
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "$@" ||
+    echo "pip could not install the modules of $venv; the tests that need them are skipped"
 }
 
-# Some libraries of the dialects want an older paho-mqtt than the other tests judge with.
-make_dialects_venv() {
-  local venv=$CARGO_TARGET_DIR/venv-dialects
-  if [[ ! -x $venv/bin/python ]]; then
-    step "Python environment in $venv"
-    python3 -m venv "$venv" || { echo "no virtual environment can be made"; rm -rf "$venv"; return 0; }
-  fi
-  if ! "$venv/bin/python" -c 'import pysparkplug, mqtt_spb_wrapper, hatasmota, cbor2, kpn_senml' 2>/dev/null; then
-    "$venv/bin/pip" install --quiet --disable-pip-version-check 'paho-mqtt<2' pysparkplug mqtt-spb-wrapper hatasmota cbor2 kpn-senml ||
-      echo "pip could not install the modules; the tests that need them are skipped"
-  fi
-}
-
-# What the users' scripts of the tests import: drivers and clients by others, without what they would bring for real hardware.
-make_scripts_venv() {
-  local venv=$CARGO_TARGET_DIR/venv-scripts
-  if [[ ! -x $venv/bin/python ]]; then
-    step "Python environment in $venv"
-    python3 -m venv "$venv" || { echo "no virtual environment can be made"; rm -rf "$venv"; return 0; }
-  fi
-  if ! "$venv/bin/python" -c 'import adafruit_bus_device, gpiozero, paho.mqtt.client' 2>/dev/null; then
-    local drivers=() d
-    for d in bme280 bh1750 sht31d mpu6050 ina219 vl53l0x busdevice register typing; do
-      drivers+=("adafruit-circuitpython-$d")
-    done
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps "${drivers[@]}" \
-      paho-mqtt gpiozero colorzero typing_extensions ||
-      echo "pip could not install the modules; the tests that need them are skipped"
-  fi
+make_venvs() {
+  make_venv venv 'import pandas, pyarrow, polars, paho.mqtt.client, awsiot' pandas pyarrow polars paho-mqtt awsiotsdk
+  # Some libraries of the dialects want an older paho-mqtt than the other tests judge with.
+  make_venv venv-dialects 'import pysparkplug, mqtt_spb_wrapper, hatasmota, cbor2, kpn_senml' \
+    'paho-mqtt<2' pysparkplug mqtt-spb-wrapper hatasmota cbor2 kpn-senml
+  # What the users' scripts of the tests import: drivers and clients by others, without what they would bring for real hardware.
+  make_venv venv-scripts 'import adafruit_bus_device, gpiozero, paho.mqtt.client' --no-deps \
+    adafruit-circuitpython-{bme280,bh1750,sht31d,mpu6050,ina219,vl53l0x,busdevice,register,typing} \
+    paho-mqtt gpiozero colorzero typing_extensions
 }
 
 # A broker by npm, for the load generator's tests.
@@ -142,9 +122,7 @@ if [[ -n ${TWINFLEET_PYTHON:-} ]]; then
   [[ $install == no ]] || install_packages
 elif [[ $install == yes ]]; then
   install_packages
-  make_venv
-  make_dialects_venv
-  make_scripts_venv
+  make_venvs
 fi
 
 rustup component list --installed 2>/dev/null | grep -q rustfmt || rustup component add rustfmt clippy 2>/dev/null || true

@@ -1,6 +1,10 @@
 //! Exit codes, and failures that end the command with one.
 
-use std::{fmt, io::Write, process::ExitCode};
+use std::{
+    fmt,
+    io::{ErrorKind, Write},
+    process::ExitCode,
+};
 
 /// How the command ended. The numbers are documented in `--help` and stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +29,17 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Prints a line on standard output. Whoever reads it may leave early (`| head`): that is no failure of ours.
+/// Prints a line on standard output. Whoever reads it may leave early (`| head`): that is no failure of ours; a full disk
+/// below it is one of the outside.
 pub fn say(line: fmt::Arguments) {
     let mut out = std::io::stdout().lock();
-    if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
-        std::process::exit(Exit::Ok as i32);
+    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        Ok(()) => {}
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => std::process::exit(Exit::Ok as i32),
+        Err(e) => {
+            eprintln!("cannot write to standard output: {e}\nfree some space there, or send it elsewhere");
+            std::process::exit(Exit::Outside as i32);
+        }
     }
 }
 

@@ -86,6 +86,17 @@ fn a_full_disk_ends_with_3() {
     }
 }
 
+#[test]
+fn a_full_disk_below_standard_output_ends_with_3() {
+    for args in [&["run", "tclab-mirror", "--broker", "none", "--json"][..], &["list", "boards"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let ran = twinfleet_command().args(args).stdout(full).stderr(Stdio::piped()).output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(3), "{args:?}: {said}");
+        assert!(said.contains("cannot write to standard output"), "{said}");
+    }
+}
+
 fn spawn(args: &[&str]) -> Child {
     twinfleet_command().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }

@@ -9,6 +9,27 @@ fn breaches(result: &Value, what: &str) -> u64 {
     findings.iter().filter(fits).filter_map(|f| f["count"].as_u64()).sum()
 }
 
+/// A load on a broker, to its end: exit code and result.
+fn loaded(file: &str, broker: std::net::SocketAddr) -> (i32, Value) {
+    let ran = command(&["load", file, "--broker", &format!("mqtt://{broker}"), "--set", PATIENT, "--quiet"]);
+    (ran.code(), ran.json())
+}
+
+/// The same while something happens to the broker.
+fn loaded_while(file: &str, mosquitto: &mut Mosquitto, happens: impl FnOnce(&mut Mosquitto)) -> (i32, Value) {
+    let url = format!("mqtt://{}", mosquitto.addr);
+    let child = twinfleet_command()
+        .args(["--json", "load", file, "--broker", &url, "--set", PATIENT, "--quiet"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    happens(mosquitto);
+    let output = child.wait_with_output().expect("it ends");
+    let result = serde_json::from_slice(&output.stdout).expect("JSON");
+    (output.status.code().expect("an exit code"), result)
+}
+
 #[test]
 fn an_overflowing_queue_is_named_with_its_messages() {
     let test = "an_overflowing_queue_is_named_with_its_messages";
@@ -22,17 +43,8 @@ fn an_overflowing_queue_is_named_with_its_messages() {
         stages: [Hold(for: "2s")], drain: "2s",
         faults: [(at: "500ms", until: "1500ms", do: WithholdAcks(share: 1))]"#;
     let file = scenario(dir.path(), "queue.ron", load);
-    let ran = command(&[
-        "load",
-        &file,
-        "--broker",
-        &format!("mqtt://{}", mosquitto.addr),
-        "--set",
-        PATIENT,
-        "--quiet",
-    ]);
-    assert_eq!(ran.code(), 1, "{}\n{}", ran.stdout(), ran.stderr());
-    let result = ran.json();
+    let (code, result) = loaded(&file, mosquitto.addr);
+    assert_eq!(code, 1, "{result}");
     let lost = breaches(&result, "lost");
     // A second of 400 messages/s, less what the queue holds.
     assert!((200..=400).contains(&lost), "{lost}: {}", result["verdict"]);
@@ -48,19 +60,12 @@ fn a_broker_that_restarts_is_counted_and_resumed() {
         subscribers: [(id: "s", filter: "t/#", qos: 1, persistent: true)],
         stages: [Hold(for: "4s")], drain: "3s""#;
     let file = scenario(dir.path(), "restart.ron", load);
-    let url = format!("mqtt://{}", mosquitto.addr);
-    let child = twinfleet_command()
-        .args(["--json", "load", &file, "--broker", &url, "--set", PATIENT, "--quiet"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the command starts");
-    std::thread::sleep(Duration::from_millis(1_500));
-    mosquitto.restart();
-    let output = child.wait_with_output().expect("it ends");
-    let result: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let (code, result) = loaded_while(&file, &mut mosquitto, |mosquitto| {
+        std::thread::sleep(Duration::from_millis(1_500));
+        mosquitto.restart();
+    });
     // The broker forgot its sessions: that is a breach, and is named.
-    assert_eq!(output.status.code(), Some(1), "{result}");
+    assert_eq!(code, 1, "{result}");
     let counters = &result["counters"];
     assert_eq!((&counters["disconnected"], &counters["reconnected"]), (&6.into(), &6.into()), "{result}");
     assert_eq!(counters["sessions_lost"], 1, "{counters}");
@@ -87,22 +92,15 @@ fn a_mosquitto_that_crashes_delivers_qos_2_twice() {
         stages: [Hold(for: "8s")], drain: "4s",
         faults: [(at: "500ms", until: "4s", do: WithholdAcks(share: 1))]"#;
     let file = scenario(dir.path(), "crash.ron", load);
-    let url = format!("mqtt://{}", mosquitto.addr);
-    let child = twinfleet_command()
-        .args(["--json", "load", &file, "--broker", &url, "--set", PATIENT, "--quiet"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the command starts");
     // It saves while the subscriber's acknowledgements are withheld, and crashes once they have come.
-    std::thread::sleep(Duration::from_millis(2_500));
-    let pid = mosquitto.pid().to_string();
-    assert!(Command::new("kill").args(["-USR1", &pid]).status().expect("kill").success());
-    std::thread::sleep(Duration::from_millis(4_000));
-    mosquitto.restart();
-    let output = child.wait_with_output().expect("it ends");
-    let result: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(output.status.code(), Some(1), "{result}");
+    let (code, result) = loaded_while(&file, &mut mosquitto, |mosquitto| {
+        std::thread::sleep(Duration::from_millis(2_500));
+        let pid = mosquitto.pid().to_string();
+        assert!(Command::new("kill").args(["-USR1", &pid]).status().expect("kill").success());
+        std::thread::sleep(Duration::from_millis(4_000));
+        mosquitto.restart();
+    });
+    assert_eq!(code, 1, "{result}");
     // What was under way as it saved comes again: the twenty that mosquitto hands out at a time at least, and no more than
     // were sent until then.
     let again = breaches(&result, "duplicated");
@@ -124,19 +122,14 @@ fn aedes_forgets_the_sessions_of_devices_that_are_taken_over() {
         stages: [Hold(for: "2s")], drain: "3s",
         faults: [(at: "1s", do: Takeover(share: 0.5))]"#;
     let file = scenario(dir.path(), "takeover.ron", load);
-    let run = |addr: std::net::SocketAddr| {
-        let ran =
-            command(&["load", &file, "--broker", &format!("mqtt://{addr}"), "--set", PATIENT, "--quiet"]);
-        (ran.code(), ran.json())
-    };
     // The session of a device that subscribes to nothing is a session (MQTT 3.1.1 §4.1).
-    let (code, result) = run(aedes.addr);
+    let (code, result) = loaded(&file, aedes.addr);
     let taken = result["counters"]["taken_over"].as_u64().expect("a number");
     assert!(taken >= 4, "{result}");
     assert_eq!((code, breaches(&result, "session_lost")), (1, taken), "{result}");
     // mosquitto keeps them.
     let Some(mosquitto) = Mosquitto::start(test) else { return };
-    let (code, result) = run(mosquitto.addr);
+    let (code, result) = loaded(&file, mosquitto.addr);
     assert_eq!((code, breaches(&result, "session_lost")), (0, 0), "{result}");
     assert_eq!(result["counters"]["taken_over"].as_u64(), Some(taken), "{result}");
 }
@@ -193,12 +186,7 @@ fn sessions_last_as_long_as_they_were_asked_to() {
         stages: [Hold(for: "8s")], drain: "2s",
         faults: [(at: "1s", until: "6s", do: Away(share: 1))]"#;
     let file = scenario(dir.path(), "expiry.ron", load);
-    let run = |addr: std::net::SocketAddr| {
-        let ran =
-            command(&["load", &file, "--broker", &format!("mqtt://{addr}"), "--set", PATIENT, "--quiet"]);
-        (ran.code(), ran.json())
-    };
-    let (code, result) = run(mosquitto.addr);
+    let (code, result) = loaded(&file, mosquitto.addr);
     let n = |result: &Value, key: &str| result["counters"][key].as_u64().expect("a number");
     assert_eq!(code, 0, "{result}");
     assert_eq!((n(&result, "sessions_expired"), n(&result, "sessions_lost")), (1, 0), "{result}");
@@ -206,7 +194,7 @@ fn sessions_last_as_long_as_they_were_asked_to() {
     let missed = result["verdict"]["lost"].as_u64().expect("a number");
     let (expected, received) = (&result["verdict"]["expected"], &result["verdict"]["received"]);
     assert!((250..=330).contains(&missed), "{missed} of {expected}, {received} came");
-    let (code, result) = run(everlasting(mosquitto.addr));
+    let (code, result) = loaded(&file, everlasting(mosquitto.addr));
     assert_eq!((code, breaches(&result, "session_overstayed")), (1, 1), "{result}");
     assert_eq!(n(&result, "sessions_expired"), 0, "{result}");
 }
