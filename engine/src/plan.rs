@@ -10,6 +10,7 @@ use crate::{
     environment, mirror, physics,
     scenario::{GroupDef, MirrorDef, Scenario, draw},
     signal::{BlockId, Channel, Kind, SignalTable},
+    units::Conversion,
 };
 use std::{path::PathBuf, sync::Arc};
 
@@ -231,6 +232,15 @@ impl Plan {
     /// Ordinal of the physical with this index, after all devices of the fleet.
     pub fn physical_ordinal(&self, index: usize) -> u32 {
         self.groups.last().map_or(0, |g| g.first + g.count) + index as u32
+    }
+
+    /// From the unit in which a device publishes an input of its twin's network to the one that the network counts in, and in
+    /// which the twin shows it; `None` where they are the same.
+    pub fn input_shown_in(&self, device: &str, signal: &str) -> Option<Conversion> {
+        let def = self.scenario.mirror.iter().find(|m| m.twin == device)?;
+        let thing = find_thing(&self.scenario, &self.catalog, &def.thing).ok()?;
+        let input = thing.dynamics.as_ref()?.inputs.iter().find(|i| i.signal == signal)?;
+        Conversion::of_signal(signal, &input.unit)
     }
 }
 

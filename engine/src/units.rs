@@ -308,6 +308,12 @@ impl Conversion {
     pub fn of(self, value: f64) -> f64 {
         self.from.convert(value, self.to).unwrap_or(value)
     }
+
+    /// The way back.
+    #[must_use]
+    pub const fn back(self) -> Self {
+        Self { from: self.to, to: self.from }
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 use twinfleet_engine::{
-    firmware::program::Programs, message::Message, record::Recorder, run::Run, time::SimTime, world::Events,
+    firmware::program::Programs, message::Message, mirror::follow::live, record::Recorder, run::Run,
+    time::SimTime, world::Events,
 };
 use twinfleet_twins::wire::{exchange::Exchange, session::SessionNews};
 
@@ -63,7 +64,7 @@ pub fn drive(
                 None => drive.behind_s = drive.behind_s.max((begin.elapsed() - due).as_secs_f64()),
             }
             carrier.collect(run.now(), &mut inbox)?;
-            carrier.say_news(&progress);
+            carrier.hear_news(run, &progress);
         }
         let outbox = run.tick(std::mem::take(&mut inbox));
         drive.messages += outbox.len() as u64;
@@ -148,15 +149,19 @@ impl Carrier<'_> {
         Ok(())
     }
 
-    /// What happened to the broker, for those who watch.
-    fn say_news(&mut self, progress: &Progress) {
+    /// What happened to the broker, for those who watch; while it is away, silence says nothing of the devices.
+    fn hear_news(&mut self, run: &mut Run, progress: &Progress) {
         let Way::Exchange(exchange) = &mut self.way else { return };
         for news in exchange.news() {
             match news {
-                SessionNews::Away { reason, wait } => progress.say(&format!(
-                    "{reason}\nthe devices go on, and keep what they publish; next attempt in {:.1} s",
-                    wait.as_secs_f64()
-                )),
+                SessionNews::Away { reason, wait } => {
+                    let now = run.now();
+                    live::pause(run.world_mut(), now);
+                    progress.say(&format!(
+                        "{reason}\nthe devices go on, and keep what they publish; next attempt in {:.1} s",
+                        wait.as_secs_f64()
+                    ));
+                }
                 // The first connection is no news.
                 SessionNews::Back { .. } if !std::mem::replace(&mut self.been_there, true) => {}
                 SessionNews::Back { .. } => progress.say("the broker is back"),

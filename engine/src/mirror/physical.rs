@@ -31,7 +31,7 @@ use crate::{
     },
     signal::wildcard,
     time::{SimTime, Span},
-    units,
+    units::{self, Conversion},
     world::{Clock, Counters, Event, Events, Inbox, Outbox, StateHash, StateHashers, TickSystems},
 };
 use bevy_ecs::{prelude::*, schedule::SystemSet};
@@ -172,6 +172,15 @@ impl StreamFault {
         }
         self.run.apply(t, value).unwrap_or(f64::NAN)
     }
+
+    /// The same where the fault's size is in another unit than the reading.
+    fn corrupt_in(&mut self, shown: Option<Conversion>, t: SimTime, value: f64, last: f64) -> f64 {
+        // One that sticks has no size, and stays to the last bit.
+        match shown.filter(|_| self.kind != FaultDef::Stuck) {
+            Some(unit) => unit.back().of(self.corrupt(t, unit.of(value), unit.of(last))),
+            None => self.corrupt(t, value, last),
+        }
+    }
 }
 
 /// A device whose readings come from a recording.
@@ -188,6 +197,8 @@ pub struct Physical {
     retain: bool,
     every: u32,
     feed: Feed,
+    /// Per column: to the unit in which its twin shows it, and in which the sizes of faults are.
+    shown: Vec<Option<Conversion>>,
     next: usize,
     seq: u64,
     faults: Vec<Scheduled>,
@@ -266,6 +277,7 @@ impl Physical {
             seq: 0,
             faults,
             last: vec![f64::NAN; feed.columns.len()],
+            shown: feed.columns.iter().map(|(name, _)| plan.input_shown_in(&def.id, name)).collect(),
             feed,
         }
     }
@@ -391,7 +403,7 @@ impl Physical {
             match &mut f.does {
                 Does::Show(column, other) => values[*column] = self.feed.columns[*other].1[row],
                 Does::Corrupt(Some(c), fault) if !values[*c].is_nan() => {
-                    values[*c] = fault.corrupt(t, values[*c], self.last[*c]);
+                    values[*c] = fault.corrupt_in(self.shown[*c], t, values[*c], self.last[*c]);
                 }
                 Does::Corrupt(None, fault) => match fault.kind {
                     FaultDef::Dropout => silent = true,

@@ -25,7 +25,7 @@ use rand::RngExt;
 use rand_distr::{Exp1, StandardNormal};
 use serde::Deserialize;
 
-/// A fault of a stream of readings. Sizes are in the signal's unit.
+/// A fault of a stream of readings. Sizes are in the unit that the signal is shown in.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum FaultDef {

@@ -44,6 +44,24 @@ fn a_broker_that_dies_leaves_no_empty_report() {
 }
 
 #[test]
+fn a_broker_that_is_away_for_a_while_is_no_silence_of_the_devices() {
+    let name = "a_broker_that_is_away_for_a_while_is_no_silence_of_the_devices";
+    let Some(mut broker) = twinfleet_tests::Mosquitto::start(name) else { return };
+    let url = format!("mqtt://{}", broker.addr);
+    // A simulated minute is half a second: it is gone for minutes, in the half hour in which nothing is wrong.
+    let child = spawn(&["run", "pi3b-mirror", "--speed", "120x", "--broker", &url]);
+    std::thread::sleep(Duration::from_secs(4));
+    broker.kill();
+    std::thread::sleep(Duration::from_secs(1));
+    broker.restart();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("the devices go on") && said.contains("the broker is back"), "{said}");
+    // It expects no verdict before half time, and five in all.
+    assert_eq!(output.status.code(), Some(0), "{}\n{said}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
 fn a_broker_that_is_no_url_ends_with_2() {
     let ran = command(&["run", "pi3b-mirror", "--broker", "http://127.0.0.1", "--quiet"]);
     assert_eq!(ran.code(), 2, "{}", ran.stderr());

@@ -2,6 +2,7 @@
 
 use super::common::{command, scratch, twinfleet_command};
 use std::path::Path;
+use twinfleet_engine::record::Record;
 
 fn shipped() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
@@ -49,6 +50,30 @@ fn a_twin_hears_its_inputs_in_the_unit_its_network_counts_in() {
     let score = &twin["scores"][0];
     let (rmse, persistence) = (score["rmse"].as_f64().unwrap(), score["rmse_persistence"].as_f64().unwrap());
     assert!(rmse < 0.5 * persistence, "{score}");
+}
+
+#[test]
+fn a_fault_of_an_input_has_the_size_and_unit_that_its_twin_shows() {
+    let dir = scratch();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let lab = std::fs::read_to_string(root.join("scenarios/tclab-mirror.ron")).expect("the lab");
+    let at = lab.find("(at: \"7min\"").expect("its fault");
+    let end = at + lab[at..].find('\n').expect("a line");
+    let kind = "Bias(by: -30.0)";
+    let off = format!("(at: \"250s\", do: Fault(target: \"lab-1/heater2.level\", kind: {kind})),");
+    let text = format!("{}{off}{}", &lab[..at], &lab[end..]);
+    std::os::unix::fs::symlink(root.join("assets"), dir.path().join("assets")).expect("a link");
+    let (file, record) = (dir.path().join("lab.ron"), dir.path().join("rec"));
+    std::fs::write(&file, text).expect("a file");
+    let to = record.to_str().expect("text");
+    let ran = command(&["run", file.to_str().expect("text"), "--broker", "none", "--quiet", "--record", to]);
+    assert!([0, 1].contains(&ran.code()), "{}", ran.stderr());
+    let record = Record::open(&record).expect("a record");
+    let id = record.table.find("lab-1/heater2.level@reported").expect("the heater");
+    let rows: Vec<_> = record.rows().map(Result::unwrap).filter(|row| row.signal == id).collect();
+    let at = |s: f64| rows.iter().rfind(|row| row.t.as_secs_f64() < s).expect("a reading").value;
+    // On the wire it is a ratio; the twin, and with it the fault's size, counts in percent. 50 % in the recording.
+    assert_eq!((at(249.0), at(260.0)), (50.0, 20.0));
 }
 
 #[test]
