@@ -60,6 +60,7 @@ mod signature;
 mod suspect;
 #[cfg(test)]
 mod tests;
+mod tuning;
 mod verdict;
 
 use self::{
@@ -170,6 +171,8 @@ pub struct Judge {
     news: Vec<News>,
     scratch: Vec<Innovation>,
     trace: Trace,
+    /// Among many that began together, after how many samples it is its turn to tune itself.
+    turn: u64,
 }
 
 impl Judge {
@@ -210,6 +213,7 @@ impl Judge {
             news: Vec::new(),
             scratch: vec![NONE; outputs],
             trace: Trace::default(),
+            turn: 0,
             inputs,
             names,
             est,
@@ -235,6 +239,7 @@ impl Judge {
                 self.look(o, i, r.outputs[o], r.arrived);
             }
         }
+        self.tune(i);
         self.keep_aside(i);
         let oldest = self.history.oldest_start();
         let horizon = if oldest < i { self.history.sample(oldest).t } else { SimTime(i64::MIN) };

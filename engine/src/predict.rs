@@ -96,6 +96,17 @@ pub trait Estimator: Send + Sync {
     fn knows_the_world(&self) -> bool {
         true
     }
+    /// How restless the world is held to be, as a factor on the process noise that the model states.
+    fn restless(&self) -> f64 {
+        1.0
+    }
+    /// From now on it is held to be so restless.
+    fn set_restless(&mut self, _factor: f64) {}
+    /// Whether that is to be learnt from the stream: where the model is learnt as it goes, what another device's fit left
+    /// unexplained says little of this one.
+    fn learns(&self) -> bool {
+        false
+    }
     /// How many entries of the state a step moves, and how many there are: storages and their like, then what is learnt.
     fn entries(&self) -> (usize, usize);
     /// Whether a reading of this input holds from then on, rather than over the time before it.

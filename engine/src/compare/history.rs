@@ -93,6 +93,8 @@ pub(crate) struct History {
     ranges: Vec<(f64, f64)>,
     /// Of each output, the entry it reads.
     pub reads: Vec<usize>,
+    /// How restless the world is held to be; the states kept are handed out so.
+    restless: f64,
 }
 
 impl History {
@@ -114,6 +116,7 @@ impl History {
             leads: (0..inputs).map(|k| est.leads(k)).collect(),
             ranges: (0..inputs).map(|k| est.input_range(k)).collect(),
             reads: (0..outputs).map(|o| est.reads(o)).collect(),
+            restless: est.restless(),
         }
     }
 
@@ -198,7 +201,21 @@ impl History {
     /// The newest state at or before sample `i`, and its sample.
     pub fn state_before(&self, i: u64) -> Option<(u64, Box<dyn Estimator>)> {
         let at = self.snaps.partition_point(|s| s.0 <= i);
-        at.checked_sub(1).map(|at| (self.snaps[at].0, self.snaps[at].1.fork()))
+        at.checked_sub(1).map(|at| {
+            let mut state = self.snaps[at].1.fork();
+            state.set_restless(self.restless);
+            (self.snaps[at].0, state)
+        })
+    }
+
+    /// How restless the world is held to be, as a factor on the model's process noise.
+    pub fn restless(&self) -> f64 {
+        self.restless
+    }
+
+    /// From now on it is held to be so restless.
+    pub fn set_restless(&mut self, factor: f64) {
+        self.restless = factor;
     }
 
     /// Carries `est` over sample `i` under these corrections; `seen` is told each output's innovation, before the noise

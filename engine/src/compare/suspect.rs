@@ -215,8 +215,12 @@ impl Judge {
         let of_time = gain(&|f| f.is_shown() && is_over(f) != is_over(&best));
         let of_kind = gain(&|f| f.is_shown() && is_over(f) == is_over(&best) && f.shape != best.shape);
         let of_part = gain(&|f| f.signal != best.signal);
+        // To a model that is still learning, what grows slowly may as well be an input's doing, where that explains half of it.
+        let of_input = gain(&|f| f.signal < self.inputs);
+        let slow = self.est.learns() && best.shape == Shape::Drift && 2.0 * of_input > best.gain;
         let clear = best.gain - of_time > MARGIN_NATS
             && best.gain - of_part > PART_NATS
+            && !slow
             && (best.gain - of_kind > MARGIN_NATS || age >= PATIENCE);
         // What may have been there without a trace is not named, but it is doubt.
         let second = gain(&|f| (f.shape, is_over(f)) != (best.shape, is_over(&best)));

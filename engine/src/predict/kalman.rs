@@ -58,6 +58,8 @@ pub struct Filter {
     /// Covariance of states, inputs, learnt parameters.
     p: Mat,
     loads: Vec<Load>,
+    /// Factor on the storages' noise.
+    restless: f64,
 }
 
 /// What never changes, shared between the copies.
@@ -72,6 +74,8 @@ struct Fixed {
     column: Vec<Option<usize>>,
     /// Whether a learnt parameter is part of what rates are divided by.
     rates_matter: bool,
+    /// Whether parameters were named that are learnt as it goes.
+    learns: bool,
     outputs: Vec<String>,
     inputs: Vec<String>,
 }
@@ -123,8 +127,10 @@ impl Filter {
         let (y, p) = Self::start(&model, &theta, &learnt, &u);
         let outputs = model.outputs.iter().map(|o| o.signal.clone()).collect();
         let inputs = model.inputs.iter().map(|i| i.signal.clone()).collect();
-        let fixed = Arc::new(Fixed { model, learnt, drifting, column, rates_matter, outputs, inputs });
-        Ok(Self { fixed, y, eta, theta, p, loads })
+        let learns = !learn.is_empty();
+        let fixed =
+            Arc::new(Fixed { model, learnt, drifting, column, rates_matter, learns, outputs, inputs });
+        Ok(Self { fixed, y, eta, theta, p, loads, restless: 1.0 })
     }
 
     /// Before the first reading all states are anywhere, but near each other; so that reading finds them all.
@@ -317,6 +323,18 @@ impl Estimator for Filter {
 
     fn predict_traced(&mut self, dt: Span, inputs: &[Option<f64>], tangent: &mut Tangent) {
         self.carry(dt, inputs, Some(tangent));
+    }
+
+    fn restless(&self) -> f64 {
+        self.restless
+    }
+
+    fn set_restless(&mut self, factor: f64) {
+        self.restless = factor;
+    }
+
+    fn learns(&self) -> bool {
+        self.fixed.learns
     }
 
     fn entries(&self) -> (usize, usize) {

@@ -191,6 +191,18 @@ impl Estimator for Learnt {
         self.advance(dt, inputs);
         self.inner.predict_traced(dt, inputs, tangent);
     }
+    fn restless(&self) -> f64 {
+        self.inner.restless()
+    }
+
+    fn set_restless(&mut self, factor: f64) {
+        self.inner.set_restless(factor);
+    }
+
+    fn learns(&self) -> bool {
+        self.inner.learns()
+    }
+
     fn entries(&self) -> (usize, usize) {
         self.inner.entries()
     }

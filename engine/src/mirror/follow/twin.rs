@@ -165,7 +165,7 @@ impl Twin {
             replies: Vec::new(),
             publisher: u32::MAX,
             seq: 0,
-            judge: Judge::new(estimator),
+            judge: Judge::new(estimator).one_of_many(index),
             alarm: def.watch.as_ref().map(|w| Alarm::new(w, outputs)),
             outlook: Outlook::new(&horizons, outputs, def.forecast.as_ref().map_or(0.9, |f| f.interval)),
             signals: Signals::new(base, outputs, inputs, horizons.len()),

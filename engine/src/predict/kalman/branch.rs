@@ -33,6 +33,7 @@ impl Filter {
         let dim = self.y.len();
         out.y.copy_from_slice(&self.y);
         out.loads.clone_from(&self.loads);
+        out.restless = self.restless;
         // Where each entry of the new joint state was in the old one.
         let mut from: Vec<Option<usize>> = (0..dim).map(Some).collect();
         for (k, i) in out.fixed.learnt.clone().into_iter().enumerate() {

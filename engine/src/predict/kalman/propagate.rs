@@ -114,7 +114,7 @@ impl Filter {
         noise.reset(d, drifting);
         noise.clear();
         for (i, start) in fixed.model.starts.iter().enumerate() {
-            noise.ss[i * d + i] = start.noise_k_per_sqrt_s * start.noise_k_per_sqrt_s;
+            noise.ss[i * d + i] = (self.restless * start.noise_k_per_sqrt_s).powi(2);
         }
         for (i, place) in joint.iter().enumerate().skip(n) {
             let k = place - n;
