@@ -84,13 +84,8 @@ impl Judge {
         (first..=last).any(|k| (mean(k) - mean(k - JUMP_OVER)) / by >= 0.5)
     }
 
-    /// Whether an input has moved since a supposed onset, or need not have: before, one that is off cannot be told from one
-    /// that sticks.
+    /// Whether an input has moved since a supposed onset: before, one that is off cannot be told from one that sticks.
     fn has_stirred(&self, fit: &Fit) -> bool {
-        let run = &self.input_runs[fit.signal];
-        if run.is_usual() {
-            return true;
-        }
         let values = (fit.onset..self.history.next()).map(|k| self.history.value(k, fit.signal));
         let mut heard = values.filter(|v| !v.is_nan());
         heard.next().is_some_and(|first| heard.any(|v| v != first))

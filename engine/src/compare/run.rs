@@ -51,11 +51,6 @@ impl Run {
         self.length >= SHORTEST
     }
 
-    /// Whether the stream often stood still for longer than would be worth a look.
-    pub fn is_usual(&self) -> bool {
-        self.longest >= 3.0 * SHORTEST as f64 && self.surprise() == 0.0
-    }
-
     /// Whether other hypotheses had better wait for it to end.
     pub fn suspect(&self) -> bool {
         self.length >= 4
