@@ -22,6 +22,10 @@
 //! of its range an input that is off says nothing; one that drifts is believed, and the output that it no longer explains
 //! is accused.
 //!
+//! What leaps while a stream is new (two hundred and forty readings) may as well be the end of what was wrong from the start:
+//! the twin begins anew there, and nothing is named ([`anew`]). Within a fault that has a size, one that has none (stuck,
+//! a spike) is named too; a second one that has a size is not, before the first is over.
+//!
 //! A jump may be the beginning of one fault or the end of another that was not noticed: where the time before it speaks for
 //! that, the verdict is on the past and over at once; where it is undecided, there is none.
 //!
@@ -46,6 +50,7 @@
 //! assert_eq!(verdict.onset, SimTime(150_000_000_000));
 //! ```
 
+mod anew;
 mod device;
 mod glr;
 mod history;
@@ -187,6 +192,7 @@ impl Judge {
             suspicion: None,
             spike: None,
             active: None,
+            doubted: 0,
             step: noise_floor(o).max(1e-9),
             last: f64::NAN,
             view: View { estimate: est.expected(o), residual: 0.0, whitened: 0.0 },
@@ -233,10 +239,16 @@ impl Judge {
         }
         self.history.push(sample, &inputs[..self.inputs], r.outputs, &*self.est);
         self.follow(i);
+        if self.leapt_while_new(i) {
+            return;
+        }
         let judged = if self.est.knows_the_world() { r.outputs.len() } else { 0 };
         for o in 0..judged {
             if !r.outputs[o].is_nan() {
                 self.look(o, i, r.outputs[o], r.arrived);
+                let lane = &mut self.lanes[o];
+                let doubted = lane.spike.is_some() || lane.suspicion.is_some();
+                lane.doubted = if doubted { lane.doubted + 1 } else { 0 };
             }
         }
         self.tune(i);
@@ -342,8 +354,7 @@ impl Judge {
 
     /// Whether something about an output is being looked into, so that its last readings may yet fall under a verdict.
     pub fn in_doubt(&self, output: usize) -> bool {
-        let lane = &self.lanes[output];
-        lane.spike.is_some() || lane.suspicion.is_some()
+        (1..=lane::DOUBT).contains(&self.lanes[output].doubted)
     }
 
     /// What the twin makes of an output.

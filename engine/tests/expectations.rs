@@ -232,12 +232,43 @@ proptest! {
         let mut failed = false;
         for t in 0..30usize {
             let rises = a[t] && (t == 0 || !a[t - 1]);
-            // The row of b at t−1 still stands when a rises, since a comes first within an instant.
-            let met = (t > 0 && b[t - 1]) || (t..=(t + within as usize).min(29)).any(|u| b[u]);
+            // b is what it is at t when a rises, whatever it was before.
+            let met = (t..=(t + within as usize).min(29)).any(|u| b[u]);
             failed |= rises && !met && (t as i64 + within) < 30;
         }
         prop_assert_eq!(out.status == Status::Failed, failed, "{:?}", out);
     }
+}
+
+#[test]
+fn a_premise_is_not_met_by_what_its_own_signal_was_before() {
+    // Above 23 it must be below 22 again within three minutes, and takes twenty.
+    let text = r#"Implies(if: (signal: "n-0/s.a", above: 23), then: (signal: "n-0/s.a", below: 22), within: "3min")"#;
+    let rows: Vec<Row> = (0..40)
+        .map(|minute| row(minute * 60, 0, if (10..30).contains(&minute) { 25.0 } else { 20.0 }))
+        .collect();
+    let out = judge(text, &rows, &[], 2400);
+    assert_eq!((out.status, out.margin), (Status::Failed, Some(-17.0 * 60.0)), "{out:?}");
+}
+
+#[test]
+fn what_is_to_hold_is_seen_to_its_end() {
+    let text = r#"Settles(signal: "n-0/s.a", to: 0, error: 5, within: "5s", hold: "2h")"#;
+    let rows: Vec<Row> = (0..60).map(|t| row(t, 0, 0.0)).collect();
+    let out = judge(text, &rows, &[], 60);
+    assert_eq!(out.status, Status::Failed, "{out:?}");
+    assert!(out.sentence.contains("before its `hold` was over"), "{out:?}");
+}
+
+#[test]
+fn a_fault_within_a_fault_does_not_end_it() {
+    let fault = |t, kind| event(t, "n-0", "s.a", kind, "bias");
+    let events =
+        [fault(10, "fault_start"), fault(20, "fault_start"), fault(25, "fault_end"), fault(30, "fault_end")];
+    let text = r#"Always(signal: "n-0/s.a", between: (-1, 1), unless: Fault("n-0"))"#;
+    let rows: Vec<Row> = (0..40).map(|t| row(t, 0, if (10..30).contains(&t) { 9.0 } else { 0.0 })).collect();
+    let out = judge(text, &rows, &events, 40);
+    assert_eq!((out.status, out.judged), (Status::Held, 20), "{out:?}");
 }
 
 #[test]

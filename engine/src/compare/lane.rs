@@ -11,6 +11,8 @@ pub(super) const EXAMINE: [u64; 12] = [5, 8, 12, 18, 26, 36, 48, 64, 90, 130, 18
 /// A suspicion younger than this has not yet been held against more noise: it must be twice as clear, and no forecast starts
 /// from its readings.
 pub(super) const YOUNG: u64 = 12;
+/// Readings in a row that may be in doubt: what has not become a verdict by then is the model's misfit, and to be judged by.
+pub(super) const DOUBT: u64 = EXAMINE[EXAMINE.len() - 1];
 /// A suspicion this old gives way to a new wild reading; a younger one has yet to be examined.
 const RESTART: u64 = 12;
 
@@ -40,6 +42,8 @@ pub(super) struct Lane {
     pub suspicion: Option<Suspicion>,
     pub spike: Option<u64>,
     pub active: Option<Active>,
+    /// Readings in a row that something about it has been looked into.
+    pub doubted: u64,
     /// Robust scale of the step from reading to reading.
     pub step: f64,
     pub last: f64,
@@ -76,6 +80,11 @@ pub(super) struct Cusum {
 impl Cusum {
     pub fn new(slack: f64, limit: f64) -> Self {
         Self { slack, limit, up: (0.0, 0), down: (0.0, 0) }
+    }
+
+    /// Forgets what it has summed.
+    pub fn clear(&mut self) {
+        (self.up, self.down) = ((0.0, 0), (0.0, 0));
     }
 
     /// Adds a scaled innovation; tells since when there is a shift, and begins anew.

@@ -46,6 +46,16 @@ impl Judge {
         self.lanes[o].last = raw;
         self.lanes[o].run.take(raw, i);
         if let Some(active) = self.lanes[o].active {
+            if active.shape != Shape::Ignore && z.is_finite() {
+                let lane = &mut self.lanes[o];
+                if z.abs() > WILD && jump.abs() > 4.0 * lane.step && lane.spike.is_none() {
+                    lane.spike = Some(i);
+                }
+                // What has no size is told within what has one.
+                if self.judge_stuck(o, i, arrived) || self.judge_spike(o, i, arrived) {
+                    return;
+                }
+            }
             self.watch_end(o, i, active, arrived);
             return;
         }
@@ -161,9 +171,10 @@ impl Judge {
         if nats < 0.5 * DECIDE_NATS || wildest > (0.75 * WILD).max(0.4 * alone) {
             return false;
         }
+        let around = self.lanes[o].active.take();
         self.accept(o, ignore, "spike", k, size, posterior(2.0 * nats), arrived);
         let lane = &mut self.lanes[o];
-        if let Some(active) = lane.active.take() {
+        if let Some(active) = std::mem::replace(&mut lane.active, around) {
             end_verdict(&mut self.verdicts, &mut self.news, active.verdict, until, arrived);
         }
         lane.suspicion = None;
@@ -246,10 +257,25 @@ impl Judge {
         };
         let correction = self.search(o).correction(&best);
         let share = 1.0 / (1.0 + (second - best.gain).exp());
+        if share < 0.5 || self.is_shaken(o, best.gain) {
+            return;
+        }
         self.accept(o, correction, kind, best.onset, size, posterior(best.gain) * share, arrived);
         if let (Some(end), Some(active)) = (best.until, self.lanes[o].active) {
             self.finish(o, active, end, arrived);
         }
+    }
+
+    /// Whether another output, that is looked into as well, rather scatters more: what it tells the twin then moves all
+    /// others.
+    fn is_shaken(&self, o: usize, gain: f64) -> bool {
+        (0..self.lanes.len()).filter(|p| *p != o && self.lanes[*p].active.is_none()).any(|p| {
+            let Some(suspicion) = self.lanes[p].suspicion else { return false };
+            let last = self.history.next() - 1;
+            let search = self.search(p);
+            let scatters = |onset: u64| search.noise(onset).is_some_and(|f| f.gain > gain);
+            self.onsets(suspicion.trigger, &STEP_BACK, last).into_iter().any(scatters)
+        })
     }
 
     /// Whether a fault is larger than what the model may be wrong by: [`MODEL_SHARE`] of the motion that was reported

@@ -400,3 +400,93 @@ fn drifts_of_the_lab_are_named() {
     });
     at_least(0.6, &cases, &said);
 }
+
+/// Whether there is a verdict of one of these kinds, with its onset within half a minute of `from_s`.
+fn tells(judge: &Judge, kinds: &[&str], from_s: i64) -> bool {
+    let near = |at: SimTime| (at.as_secs_f64() - from_s as f64).abs() <= 30.0;
+    judge.verdicts().iter().any(|v| kinds.contains(&v.kind) && near(v.onset))
+}
+
+/// What an offset may be called: whether it is one or a gain is judged elsewhere.
+const OFF: &[&str] = &["bias", "gain"];
+
+/// A stream that was wrong from its start gets well: the twin begins anew, and what comes later is told.
+#[test]
+fn a_fault_at_the_start_does_not_blind_the_twin() {
+    let mut cases = Vec::new();
+    for file in pistress() {
+        for (by, until) in [(8.0, 120), (-8.0, 120), (6.0, 60), (-8.0, 30)] {
+            cases.push((file.clone(), by, until));
+        }
+    }
+    let said = in_parallel(&cases, |(file, by, until)| {
+        let (mut recording, mut judge) = pi(&format!("pistress_{file}"));
+        for (t, outputs) in recording.t.iter().zip(&mut recording.outputs) {
+            let s = t.as_secs_f64();
+            if s < *until as f64 || (2400.0..2700.0).contains(&s) {
+                outputs[0] += by;
+            }
+        }
+        let held = recording.outputs[1200][0];
+        recording.outputs[1200..1500].iter_mut().for_each(|y| y[0] = held);
+        run_with(&recording, &mut judge, None, 0, 0, 0);
+        let early = judge.verdicts().iter().filter(|v| v.onset < SimTime(1_100_000_000_000)).count();
+        match (
+            early,
+            tells(&judge, &["stuck"], recording.t[1200].as_secs_f64() as i64),
+            tells(&judge, OFF, 2400),
+        ) {
+            (0, true, true) => Ok(0.0),
+            (early, stuck, bias) => {
+                Err(format!("{early} early, stuck {stuck}, bias {bias}: {:?}", judge.verdicts()))
+            }
+        }
+    });
+    at_least(0.9, &cases, &said);
+}
+
+/// Within a fault that has a size, what has none is told as well, and what lasted goes on.
+#[test]
+fn a_sensor_that_sticks_or_spikes_while_it_is_off_is_told() {
+    let cases = pistress();
+    let said = in_parallel(&cases, |file| {
+        let (mut recording, mut judge) = pi(&format!("pistress_{file}"));
+        let at = |s: i64| recording.t.iter().position(|t| t.as_secs_f64() >= s as f64).unwrap();
+        let (from, spike, stuck, free, until) = (at(1200), at(1320), at(1500), at(1620), at(1800));
+        recording.outputs[from..until].iter_mut().for_each(|y| y[0] += 6.0);
+        recording.outputs[spike][0] += 20.0;
+        let held = recording.outputs[stuck][0];
+        recording.outputs[stuck..free].iter_mut().for_each(|y| y[0] = held);
+        run_with(&recording, &mut judge, None, 0, 0, 0);
+        let told =
+            [(OFF, 1200), (&["spike"], 1320), (&["stuck"], 1500)].map(|(kind, at)| tells(&judge, kind, at));
+        let open = judge.verdicts().iter().filter(|v| v.end.is_none()).count();
+        if told == [true; 3] && open == 0 {
+            Ok(0.0)
+        } else {
+            Err(format!("{told:?}, {open} open: {:?}", judge.verdicts()))
+        }
+    });
+    at_least(0.7, &cases, &said);
+}
+
+/// A sensor of the lab that scatters wildly is named, and the other one is not accused of what it does to the twin.
+#[test]
+fn a_sensor_that_scatters_shakes_no_other() {
+    let mut cases = Vec::new();
+    for output in 0..2 {
+        for from in [300, 400] {
+            cases.extend([1.5, 3.0, 4.0, 6.0].map(|std| (output, FaultDef::Noise { std }, from)));
+        }
+    }
+    let said = in_parallel(&cases, |(output, kind, from)| {
+        let (recording, mut judge) = lab();
+        run_on(&recording, &mut judge, *output, Some(*kind), *from, *from + 120, 1);
+        let part = format!("sensor{}.temperature", output + 1);
+        match judge.verdicts().iter().find(|v| v.part != part) {
+            Some(v) => Err(format!("{} {} at {}", v.kind, v.part, v.onset)),
+            None => named(&judge, *kind, *from, &part),
+        }
+    });
+    at_least(0.85, &cases, &said);
+}

@@ -26,6 +26,11 @@ impl Judge {
         posterior: f64,
         arrived: SimTime,
     ) {
+        // What held until then gives way: it is found anew if it is still there afterwards.
+        if let Some(before) = self.lanes[o].active.take() {
+            self.corrections[before.correction].until = correction.from;
+            self.end(before.verdict, correction.from, arrived);
+        }
         let verdict = self.verdicts.len();
         let part = self.names[self.inputs + o].clone();
         self.begin(part, kind, correction.from, size, posterior, arrived);

@@ -88,25 +88,31 @@ impl Evaluator {
         if self.judges.is_empty() {
             return;
         }
-        let mut rows = rows.iter().peekable();
+        let mut instants = rows.chunk_by(|a, b| a.t == b.t).peekable();
         for event in events {
-            while let Some(row) = rows.next_if(|r| r.t < event.t) {
-                self.row(row);
+            while let Some(rows) = instants.next_if(|rows| rows[0].t < event.t) {
+                self.instant(rows);
             }
             for judge in &mut self.judges {
                 judge.event(event);
             }
         }
-        for row in rows {
-            self.row(row);
+        for rows in instants {
+            self.instant(rows);
         }
     }
 
-    fn row(&mut self, row: &Row) {
-        let Some(places) = self.places.get(&row.signal) else { return };
-        for place in places {
-            let judge = &mut self.judges[place.judge as usize];
-            judge.row(row, place.slot as usize, place.side, &self.table);
+    /// Takes in all rows of one instant. What an `Implies` waits for comes first: a premise is met by how things stand then,
+    /// not by how they stood a moment before.
+    fn instant(&mut self, rows: &[Row]) {
+        for side in [Side::Then, Side::First] {
+            for row in rows {
+                let Some(places) = self.places.get(&row.signal) else { continue };
+                for place in places.iter().filter(|p| p.side == side) {
+                    let judge = &mut self.judges[place.judge as usize];
+                    judge.row(row, place.slot as usize, side, &self.table);
+                }
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use crate::{
     time::{SimTime, Span},
     world::{Event, Row},
 };
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// Anchors kept for a rate over a span; more would sharpen the span's length, not the rate.
 const ANCHORS: i64 = 128;
@@ -67,7 +67,8 @@ struct Group {
 /// What suspends an expectation now, by device (or one for all, under the empty name).
 #[derive(Clone, Debug, Default)]
 struct Suspended {
-    standing: BTreeSet<(String, String)>,
+    /// How many stand on each part of each device: they may overlap.
+    standing: BTreeMap<(String, String), u32>,
     resumes: BTreeMap<String, SimTime>,
 }
 
@@ -293,12 +294,17 @@ impl Judge {
         let scope = if self.per_device { event.subject.clone() } else { String::new() };
         let key = (event.subject.clone(), event.part.clone());
         if on {
-            self.suspended.standing.insert(key);
+            *self.suspended.standing.entry(key).or_default() += 1;
             self.suspended.resumes.insert(scope, SimTime::NEVER);
             return;
         }
-        self.suspended.standing.remove(&key);
-        let others = self.suspended.standing.iter().any(|(s, _)| !self.per_device || *s == event.subject);
+        if let Some(standing) = self.suspended.standing.get_mut(&key) {
+            *standing -= 1;
+            if *standing == 0 {
+                self.suspended.standing.remove(&key);
+            }
+        }
+        let others = self.suspended.standing.keys().any(|(s, _)| !self.per_device || *s == event.subject);
         if !others {
             self.suspended.resumes.insert(scope, event.t + self.e.grace);
         }

@@ -41,6 +41,21 @@ pub struct Outlook {
     doubtful: Vec<VecDeque<(SimTime, f64)>>,
 }
 
+impl Lane {
+    /// A reading came: the forecasts that have come due are scored.
+    fn arrived(&mut self, t: SimTime, value: f64) {
+        let Self { calibrator, persistence, score } = self;
+        calibrator.settle(t, value, |band, came| {
+            while persistence.front().is_some_and(|(due, _)| *due < band.due) {
+                persistence.pop_front();
+            }
+            if let Some((_, last)) = persistence.pop_front() {
+                score.add(band.mean, (band.lower, band.upper), last, came);
+            }
+        });
+    }
+}
+
 impl Outlook {
     /// Forecasts of `outputs` signals over these horizons, whose intervals hold with probability `interval` (0–1).
     pub fn new(horizons: &[Span], outputs: usize, interval: f64) -> Self {
@@ -94,15 +109,7 @@ impl Outlook {
         }
         self.read[output] = Some(t);
         for lane in &mut self.lanes[output * self.horizons..(output + 1) * self.horizons] {
-            let Lane { calibrator, persistence, score } = lane;
-            calibrator.settle(t, value, |band, came| {
-                while persistence.front().is_some_and(|(due, _)| *due < band.due) {
-                    persistence.pop_front();
-                }
-                if let Some((_, last)) = persistence.pop_front() {
-                    score.add(band.mean, (band.lower, band.upper), last, came);
-                }
-            });
+            lane.arrived(t, value);
         }
     }
 
@@ -120,9 +127,16 @@ impl Outlook {
         }
     }
 
-    /// The scores of one output and horizon.
+    /// The scores of one output and horizon. Readings that are still in doubt count: no verdict has come of them.
     pub fn score(&self, output: usize, horizon: usize) -> Score {
-        self.lanes[output * self.horizons + horizon].score
+        let lane = &self.lanes[output * self.horizons + horizon];
+        let doubtful = &self.doubtful[output];
+        if doubtful.is_empty() {
+            return lane.score;
+        }
+        let mut lane = lane.clone();
+        doubtful.iter().for_each(|(t, value)| lane.arrived(*t, *value));
+        lane.score
     }
 
     /// Its state, for the run's hash.
