@@ -70,6 +70,16 @@ impl Follower {
         if self.steps == 0 { asked } else { (asked * f64::from(self.steps)).round() / f64::from(self.steps) }
     }
 
+    /// Whether it is on its way.
+    pub fn moves(&self) -> bool {
+        self.level != self.target()
+    }
+
+    /// For how much of the next `dt_s` seconds it is on its way, [s], where it moves at one speed.
+    pub fn moving_s(&self, dt_s: f64) -> f64 {
+        ((self.target() - self.level).abs() * self.travel_s).min(dt_s)
+    }
+
     /// Follows the command over `dt_s` seconds, exactly. Returns the level's integral over them, [s].
     pub fn advance(&mut self, dt_s: f64) -> f64 {
         let target = self.target();
@@ -113,6 +123,23 @@ pub struct Actuator {
     pub follower: Follower,
 }
 
+/// What an actuator takes from its supply, [mA].
+#[derive(Clone, Copy, Debug)]
+struct Draw {
+    idle_ma: f64,
+    active_ma: f64,
+    moving_ma: f64,
+    /// Whether that is the device's own.
+    of_device: bool,
+}
+
+impl Draw {
+    fn now_ma(&self, follower: &Follower) -> f64 {
+        let moving_ma = if follower.travel_s > 0.0 && follower.moves() { self.moving_ma } else { 0.0 };
+        self.idle_ma + self.active_ma * follower.level() + moving_ma
+    }
+}
+
 /// The actuators of a group of devices, those of this shard, in (device, part) order.
 #[derive(Component, Debug)]
 pub struct ActuatorBank {
@@ -126,8 +153,8 @@ pub struct ActuatorBank {
     names: Vec<String>,
     /// Signals of `level@truth`, by position in `units`.
     signals: Vec<SignalId>,
-    /// Per part: supply current at full level, [mA].
-    active_ma: Vec<f64>,
+    /// Per part: what it draws.
+    draws: Vec<Draw>,
     /// Charge that each unit has taken since the start, [mA·s]; empty where its device is on the mains.
     taken_ma_s: Vec<f64>,
 }
@@ -155,9 +182,17 @@ impl ActuatorBank {
     pub fn drawn(&self, device: u32) -> (f64, f64) {
         let units = self.of_device(device);
         let taken: f64 = self.taken_ma_s.get(units.clone()).map_or(0.0, |t| t.iter().sum());
-        let now =
-            self.units[units].iter().map(|u| self.active_ma[u.part as usize] * u.follower.level()).sum();
+        let now = units.filter(|u| self.draw(*u).of_device).map(|u| self.now_ma(u)).sum();
         (taken / 3600.0, now)
+    }
+
+    /// Current that a unit takes now from whatever feeds it, [mA].
+    pub fn now_ma(&self, unit: usize) -> f64 {
+        self.draw(unit).now_ma(&self.units[unit].follower)
+    }
+
+    fn draw(&self, unit: usize) -> &Draw {
+        &self.draws[self.units[unit].part as usize]
     }
 
     /// Commands a unit and says so where the level changes.
@@ -251,7 +286,15 @@ fn bank(plan: &Plan, g: usize, group: &GroupPlan) -> Option<ActuatorBank> {
         units: Vec::new(),
         names: Vec::new(),
         signals: Vec::new(),
-        active_ma: defs.iter().map(|(p, a)| if p.own_supply { 0.0 } else { a.active_ma }).collect(),
+        draws: defs
+            .iter()
+            .map(|(p, a)| Draw {
+                idle_ma: a.idle_ma,
+                active_ma: a.active_ma,
+                moving_ma: a.moving_ma,
+                of_device: !p.own_supply,
+            })
+            .collect(),
         taken_ma_s: Vec::new(),
     };
     for device in (0..group.count).filter(|i| plan.owns(group, *i)) {
@@ -340,9 +383,11 @@ fn drive_actuators(
             if watch.wants(*signal) {
                 rows.0.push(Row { t: clock.now, signal: *signal, value: unit.follower.level });
             }
+            let moving_s = unit.follower.moving_s(dt_s);
             let on_s = unit.follower.advance(dt_s);
-            if let Some(taken) = bank.taken_ma_s.get_mut(at) {
-                *taken += bank.active_ma[unit.part as usize] * on_s;
+            let draw = &bank.draws[unit.part as usize];
+            if let Some(taken) = bank.taken_ma_s.get_mut(at).filter(|_| draw.of_device) {
+                *taken += draw.idle_ma * dt_s + draw.active_ma * on_s + draw.moving_ma * moving_s;
             }
             if let Some(zone) = unit.zone {
                 add_effect(&mut inputs, zone, bank.parts[unit.part as usize].1, unit.follower.level);
@@ -423,6 +468,23 @@ mod tests {
             prop_assert!((once.level() - often.level()).abs() < 1e-9);
             prop_assert!((whole - parts).abs() < 1e-6 * whole.max(1.0), "integral {whole}, in parts {parts}");
         }
+    }
+
+    #[test]
+    fn one_that_travels_draws_for_its_motor_while_it_moves() {
+        let mut servo = servo(8.0, 0);
+        servo.command(0.25);
+        assert!(servo.moves());
+        let mut moving_s = 0.0;
+        for _ in 0..4 {
+            moving_s += servo.moving_s(0.75);
+            servo.advance(0.75);
+        }
+        assert_eq!((moving_s, servo.moves()), (2.0, false), "a quarter of the way");
+        let draw = Draw { idle_ma: 10.0, active_ma: 4.0, moving_ma: 165.0, of_device: true };
+        assert_eq!(draw.now_ma(&servo), 11.0);
+        servo.command(1.0);
+        assert_eq!(draw.now_ma(&servo), 176.0);
     }
 
     #[test]

@@ -2,14 +2,18 @@
 //! a user's scenario.
 
 mod actuator;
+mod adc;
 mod analog;
 mod board;
 mod script;
 mod sensor;
 
 pub use actuator::{ActuatorDef, EffectDef};
+pub use adc::{AdcDef, RangeDef};
 pub use analog::{AnalogDef, ResistanceDef};
-pub use board::{AdcDef, BoardDef, CpuDef, CurrentDef, FedDef, OnboardDef, PinFn, Technology, ThermalDef};
+pub use board::{
+    BoardDef, CpuDef, CurrentDef, FedDef, Level, OnboardDef, PinFn, StrapDef, Technology, ThermalDef,
+};
 pub use script::{Runtime, ScriptDef};
 pub use sensor::{BusDef, ChannelDef, CrossDef, SensorDef};
 
@@ -113,6 +117,9 @@ pub struct PartDef {
     /// Whether it has a supply of its own, apart from the device's.
     #[serde(default)]
     pub own_supply: bool,
+    /// Range in which the board's converter reads it, such as `"6dB"` of an ESP32. None: the board's usual one.
+    #[serde(default)]
+    pub range: Option<String>,
 }
 
 /// How a part is wired.

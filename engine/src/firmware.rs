@@ -252,7 +252,16 @@ fn tell(cohort: &mut Cohort, lane: u16, t: SimTime, overflow: bool, tally: &Tall
             let subject = cohort.group.device_id(cohort.index[lane as usize]);
             let cause = if kind == "joined" { cohort.cause_of_joining(lane) } else { String::new() };
             let (part, kind, detail) = (String::new(), kind.to_owned(), detail.to_owned());
-            cohort.events.push(Event { t, subject, part, kind, detail, value: value as f64, cause });
+            cohort.events.push(Event {
+                t,
+                subject,
+                part,
+                kind,
+                detail,
+                value: value as f64,
+                cause,
+                ..Event::default()
+            });
         }
     }
 }

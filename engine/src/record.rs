@@ -64,7 +64,7 @@ fn event_order(a: &Event, b: &Event) -> std::cmp::Ordering {
     (a.t, &a.subject, &a.part, &a.kind, &a.detail)
         .cmp(&(b.t, &b.subject, &b.part, &b.kind, &b.detail))
         .then(a.value.total_cmp(&b.value))
-        .then_with(|| a.cause.cmp(&b.cause))
+        .then_with(|| (&a.cause, &a.unit, &a.with).cmp(&(&b.cause, &b.unit, &b.with)))
 }
 
 /// Why a record could not be written or read.

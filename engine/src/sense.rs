@@ -37,7 +37,7 @@ pub mod probe;
 
 pub use cohort::{COHORT, Cohort};
 pub(crate) use cohort::{Due, Group};
-pub use convert::AdcUnit;
+pub use convert::{AdcUnit, with_rail};
 pub(crate) use normal::normal;
 
 use crate::{

@@ -309,6 +309,11 @@ impl Conversion {
         self.from.convert(value, self.to).unwrap_or(value)
     }
 
+    /// The unit that it gives.
+    pub const fn to(self) -> &'static Unit {
+        self.to
+    }
+
     /// The way back.
     #[must_use]
     pub const fn back(self) -> Self {

@@ -194,6 +194,11 @@ pub struct Event {
     pub detail: String,
     /// A figure, where there is one (size of a fault, posterior, count).
     pub value: f64,
+    /// Unit of the figure, a symbol of [`crate::units`] or that over a time, such as `hPa/h`. Empty: it has none, or the kind says
+    /// it.
+    pub unit: String,
+    /// The other one that it concerns: the stream that a swapped one is exchanged with. Empty: none.
+    pub with: String,
     /// What led to it: the [id](crate::cause::id) of an earlier event, or the name of a signal. Empty: nothing that the run
     /// knows of, such as the timeline.
     pub cause: String,

@@ -321,7 +321,7 @@ fn a_fault_leaves_its_labels_and_its_verdict() {
     for (kind, t) in [("fault_start", minute(4)), ("fault_end", minute(5))] {
         let e = label(kind);
         assert_eq!((e.t, e.subject.as_str(), e.part.as_str()), (t, "pi-1", "soc.temperature"));
-        assert_eq!((e.detail.as_str(), e.value), ("bias", 6.0));
+        assert_eq!((e.detail.as_str(), e.value, e.unit.as_str()), ("bias", 6.0, "delta_K"));
     }
     let e = label("verdict");
     assert_eq!((e.subject.as_str(), e.part.as_str(), e.detail.as_str()), ("pi-1", "soc.temperature", "bias"));

@@ -44,6 +44,8 @@ fn event(t: i64, subject: u32, kind: &str) -> Event {
         detail: "größer".into(),
         value: -0.5,
         cause: format!("n-{subject}/gap@{t}"),
+        unit: "delta_K/h".into(),
+        with: "b".into(),
     }
 }
 

@@ -10,7 +10,10 @@ use crate::{
 };
 use sheet::Said;
 use std::{fs, path::Path, path::PathBuf};
-use twinfleet_engine::{catalog::Catalog, scenario::diagnostic::near};
+use twinfleet_engine::{
+    catalog::{AdcDef, Catalog},
+    scenario::diagnostic::near,
+};
 use twinfleet_twins::datasheet::{self, Compared, Effort};
 
 const AFTER: &str = "\
@@ -22,6 +25,7 @@ beside what the file in the catalog states.
 Examples:
   twinfleet datasheet bme280
   twinfleet datasheet mpu6050 --plot out/     Allan deviation and step response as SVG
+  twinfleet datasheet esp32-devkit --plot out/     what its converter makes of a voltage, in each of its ranges
   twinfleet datasheet my-probe --catalog my/  a part of your own
   twinfleet datasheet esp32-devkit --json
 
@@ -46,7 +50,8 @@ Exit code 1 says that a measured figure is not what the file states.";
 pub struct Args {
     /// Sensor, board or actuator of the catalog; see `twinfleet list sensors`.
     pub part: String,
-    /// Draw Allan deviations and step responses of a sensor's channels, or how an actuator follows, into this folder, as SVG.
+    /// Draw Allan deviations and step responses of a sensor's channels, how an actuator follows, or what a board's converter
+    /// makes of a voltage, into this folder, as SVG.
     #[arg(long, value_name = "DIR")]
     pub plot: Option<PathBuf>,
     /// Units on the bench. More tell spreads over units more closely.
@@ -67,6 +72,7 @@ pub fn run(args: Args, json: bool) -> Result<Exit, Failure> {
     let effort = Effort { units: args.units, seed: args.seed };
     let found = datasheet::measure(&all, &args.part, effort).map_err(Failure::input)?;
     let lines = datasheet::compare(&datasheet::stated(&all, &args.part), &found);
+    let undrawn = all.boards.get(&args.part).is_some_and(|b| b.adc.is_none()) && args.plot.is_some();
     let sheets: Vec<Vec<Said>> = lines.iter().map(|l| sheet::says(&args.part, l)).collect();
     let off = lines.iter().filter(|l| l.agrees == Some(false)).count();
     let files = match &args.plot {
@@ -92,6 +98,12 @@ pub fn run(args: Args, json: bool) -> Result<Exit, Failure> {
         ));
         for file in &files {
             say(format_args!("drawn: {}", file.display()));
+        }
+        if undrawn {
+            say(format_args!(
+                "nothing is drawn: of a board it is what its converter makes of a voltage, and `{}` has none",
+                args.part
+            ));
         }
     }
     Ok(if off == 0 { Exit::Ok } else { Exit::Failed })
@@ -158,13 +170,6 @@ fn short(v: f64) -> String {
 fn draw(all: &Catalog, part: &str, effort: Effort, dir: &Path) -> Result<Vec<PathBuf>, Failure> {
     let failed = |e: std::io::Error| Failure::outside(format!("{}: {e}", dir.display()));
     let sensor = all.sensors.get(part);
-    if sensor.is_none() && !all.actuators.contains_key(part) {
-        let text = format!(
-            "`{part}` is a board: sensors have Allan deviations and step responses, actuators step responses\n  \
-             help: leave `--plot` out; its converter is drawn with an analogue sensor, such as `tmp36`"
-        );
-        return Err(Failure::input(text));
-    }
     fs::create_dir_all(dir).map_err(failed)?;
     let mut files = Vec::new();
     let mut write = |name: String, svg: String| -> Result<(), Failure> {
@@ -173,6 +178,14 @@ fn draw(all: &Catalog, part: &str, effort: Effort, dir: &Path) -> Result<Vec<Pat
         files.push(path);
         Ok(())
     };
+    if let Some(board) = all.boards.get(part) {
+        for range in board.adc.iter().flat_map(AdcDef::range_names) {
+            let curves = datasheet::converter(all, part, range, effort).map_err(Failure::input)?;
+            let name = range.map_or_else(String::new, |r| format!("-{r}"));
+            write(format!("{part}-adc{name}.svg"), plot::converter(part, range, &curves))?;
+        }
+        return Ok(files);
+    }
     let Some(sensor) = sensor else {
         let r = datasheet::follows(all, part, effort).map_err(Failure::input)?;
         write(format!("{part}-level-step.svg"), plot::step(part, &r))?;

@@ -315,6 +315,10 @@ pub struct Happening {
     pub detail: String,
     /// A figure: size of a fault, posterior of a verdict.
     pub value: f64,
+    /// Unit of the figure, where the event tells one: of a fault's size.
+    pub unit: String,
+    /// The stream that a swapped one is exchanged with.
+    pub with: String,
     /// What led to it: an earlier event's id or a signal.
     pub cause: String,
     /// When a verdict was reached, [s]; its onset is `from_s`.
@@ -414,11 +418,22 @@ impl Report {
     pub fn size_of(&self, h: &Happening) -> Option<String> {
         let size = if h.what == "verdict" { h.size? } else { h.value };
         let kind = h.detail.split([':', ' ', ',']).next().unwrap_or_default();
-        let unit = unit_symbol(self.unit_of(&h.subject, &h.part));
+        let own = unit_symbol(self.unit_of(&h.subject, &h.part));
+        // What the label says of its unit, but for what a twin shows in its own.
+        let (told, per) = h.unit.split_once('/').map_or((h.unit.as_str(), ""), |(unit, per)| (unit, per));
+        let unit = if own.is_empty() { unit_symbol(told) } else { own };
         let sign = if size > 0.0 { "+" } else { "" };
         let number = words::figure(size);
         let text = match kind {
-            "stuck" | "dropout" => return None,
+            "stuck" | "dropout" | "bus_lock_up" => return None,
+            "swap" if h.with.is_empty() => return None,
+            "swap" => format!("with {}", h.with),
+            // A share of the time, of the reference, of the voltage, or of the light in a day.
+            "intermittent" | "adc_reference" | "condensation" | "dust" => {
+                let each = if per.is_empty() { String::new() } else { format!("/{per}") };
+                format!("{} %{each}", words::figure(100.0 * size))
+            }
+            "self_heating" => format!("{sign}{number} K"),
             "gain" => format!("× {number}"),
             "noise" => format!("σ {number} {unit}"),
             "clock_skew" => format!("{sign}{number} ppm"),

@@ -57,6 +57,7 @@ pub fn score_twins(report: &mut Report, scenario: &Scenario, summary: &TwinSumma
             decided_at_s: Some(v.decided_at.as_secs_f64()),
             size: (v.size != 0.0).then_some(v.size),
             cause: cause(&v.part, v.kind, v.decided_at.as_secs_f64()),
+            ..Happening::default()
         }));
     }
     report.happenings.sort_by(|a, b| a.from_s.total_cmp(&b.from_s));
@@ -159,7 +160,11 @@ fn batteries(out: &mut String, r: &Report) -> std::fmt::Result {
     if r.batteries.is_empty() {
         return Ok(());
     }
-    writeln!(out, "\nbattery life, if all goes on as in this run")?;
+    writeln!(
+        out,
+        "\nbattery life, if all goes on as in this run, down to where its coldest moment would end it (in brackets nine in ten: \
+         devices, and how their currents varied)"
+    )?;
     for b in &r.batteries {
         let ma = words::figure(b.mean_ma);
         writeln!(

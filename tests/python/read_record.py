@@ -15,7 +15,7 @@ import polars
 
 COLUMNS = {
     "signals": {"time_ns": "int64", "signal": "text", "value": "float64"},
-    "events": {"time_ns": "int64", "subject": "text", "part": "text", "kind": "text", "detail": "text", "value": "float64", "cause": "text"},
+    "events": {"time_ns": "int64", "subject": "text", "part": "text", "kind": "text", "detail": "text", "value": "float64", "cause": "text", "unit": "text", "with": "text"},
 }
 
 

@@ -18,6 +18,7 @@ mod sensor;
 mod stated;
 mod step;
 
+pub use board::{Read, converter};
 pub use compare::{Compared, compare};
 pub use sensor::allan_of;
 pub use stated::{Stated, stated};

@@ -78,10 +78,10 @@ fn steps(values: impl Iterator<Item = f64>) -> Vec<f64> {
     all
 }
 
-/// 5 V over 1024 codes at 10 mV/°C on an Uno; 2.45 V over 4096 on an ESP32.
+/// 5 V over 1024 codes at 10 mV/°C on an Uno; 0.142–2.462 V over 2880 on an ESP32.
 #[test]
 fn a_tmp36_has_the_steps_of_its_boards_converter() {
-    for (board, pin, step) in [("arduino-uno-r3", "A0", 0.48828), ("esp32-devkit", "GPIO34", 0.059814)] {
+    for (board, pin, step) in [("arduino-uno-r3", "A0", 0.48828), ("esp32-devkit", "GPIO34", 0.080556)] {
         let part = format!(r#"(id: "t", model: "tmp36", on: Pin("{pin}"))"#);
         let ran = run(&one(board, &part, "temperature_c: 25.0", "", ""));
         let all =
@@ -105,16 +105,52 @@ fn a_tmp36_has_the_steps_of_its_boards_converter() {
     }
 }
 
-/// An ESP32's converter ends at 2.45 V: dry soil beyond that reads the same.
+/// An ESP32's converter ends at 3.13 V, below its supply of 3.3 V: light that brings a divider beyond that reads the same. At
+/// 6 dB it ends at 1.88 V, and so do dry soils.
 #[test]
-fn a_converter_saturates_where_its_reference_ends() {
-    let part = r#"(id: "s", model: "soil-capacitive", on: Pin("GPIO34"))"#;
-    let ran = run(&one("esp32-devkit", part, "", r#"truths: {"s.soil_moisture": 0}"#, ""));
-    for i in 0..40 {
-        let last = ran.at(&format!("n-{i}/s.soil_moisture@reading"), 1200.0);
-        // (2.54 − 2.45)/0.0127 = 7.1 %, whatever the unit.
-        assert!(last > 6.9, "n-{i} reads {last}");
-    }
+fn a_converter_saturates_where_its_range_ends() {
+    let brightest = |lx: f64| {
+        let part = r#"(id: "l", model: "ldr", on: Pin("GPIO34"))"#;
+        let ran = run(&one("esp32-devkit", part, "", &format!(r#"truths: {{"l.illuminance": {lx}}}"#), ""));
+        (0..40).map(|i| ran.at(&format!("n-{i}/l.illuminance@reading"), 1200.0)).collect::<Vec<_>>()
+    };
+    let ends = steps(brightest(9_500.0).into_iter());
+    // 3.133 V of 3.3 over 10 kΩ: 532 Ω, which is (532/14000)^(−1/0.6) · 10 lx.
+    assert!(ends.len() == 1 && (ends[0] - 2_330.0).abs() < 30.0, "{ends:?}");
+    assert!(steps(brightest(500.0).into_iter()).len() > 20, "below it every unit reads its own");
+
+    let soil = |range: &str| {
+        let part = format!(r#"(id: "s", model: "soil-capacitive", on: Pin("GPIO34"){range})"#);
+        let ran = run(&one("esp32-devkit", &part, "", r#"truths: {"s.soil_moisture": 0}"#, ""));
+        (0..40).map(|i| ran.at(&format!("n-{i}/s.soil_moisture@reading"), 1200.0)).collect::<Vec<_>>()
+    };
+    // (2.54 − 1.877)/0.0127 = 52.2 %, whatever the unit.
+    assert!(soil(r#", range: "6dB""#).iter().all(|x| (52.0..52.6).contains(x)));
+    assert!(soil("").iter().all(|x| *x < 20.0), "the usual range reaches dry soil");
+    assert_eq!(soil(""), soil(r#", range: "11dB""#), "which has a name, too");
+}
+
+/// An Uno's reference is the rail that feeds a divider: what that is off by cancels, and only the parts' own spread is left. A
+/// part that makes a voltage by itself shows it.
+#[test]
+fn a_divider_on_the_reference_does_not_feel_it() {
+    let spread = |model: &str, more: &str| {
+        let part = format!(r#"(id: "t", model: "{model}", on: Pin("A0"){more})"#);
+        let ran = run(&one("arduino-uno-r3", &part, "temperature_c: 25.0", "", ""));
+        let at = |i| ran.series(&format!("n-{i}/t.temperature@reading"));
+        let means: Vec<f64> =
+            (0..40).map(|i| at(i).iter().map(|r| r.1).sum::<f64>() / at(i).len() as f64).collect();
+        let mean = means.iter().sum::<f64>() / 40.0;
+        (means.iter().map(|m| (m - mean).powi(2)).sum::<f64>() / 39.0).sqrt()
+    };
+    // 0.25 K and 0.375 % of 25 °C are 0.27 K; a reference of 2.5 % on top would be 1.1 K at this divider.
+    let own = spread("ntc-10k", "");
+    assert!((0.18..0.45).contains(&own), "{own} K");
+    let apart = spread("ntc-10k", ", own_supply: true");
+    assert!((0.8..1.8).contains(&apart), "{apart} K, fed by something else");
+    // 1 °C and 2.5 % of 0.75 V, 1.9 °C.
+    let tmp36 = spread("tmp36", "");
+    assert!((1.5..3.2).contains(&tmp36), "{tmp36} K");
 }
 
 #[test]
@@ -252,6 +288,39 @@ fn a_raspberry_pi_says_that_it_throttles_and_that_its_supply_is_weak() {
     assert_eq!(bits(1, 3030.0) & 1, 1, "under-voltage now");
     assert_eq!(bits(1, 3100.0) & 0x10001, 0x10000, "and since the start");
     assert_eq!(ran.at("n-1/soc.frequency@reading", 3030.0), 600.0);
+    assert_eq!(bits(1, 3030.0) & 0b100, 0b100, "which throttles it");
+}
+
+/// A Pi 4 at work in a hot box: its clock falls by the four steps that the documentation names, the further the hotter, and
+/// rises again; bits 1 and 2 say so while it does, 17 and 18 ever after; it has no soft limit.
+#[test]
+fn a_raspberry_pi_4_throttles_in_its_four_steps() {
+    let part = r#"(id: "soc", model: "pi-soc", on: Internal)"#;
+    let text = one(
+        "raspberry-pi-4b",
+        part,
+        "temperature_c: 40.0",
+        r#"truths: {"soc.load": 100, "soc.voltage": 5.1}"#,
+        r#"(at: "90min", do: Set(target: "n-*/soc.load", to: 0.0))"#,
+    );
+    let ran = run(&text.replace("\"20min\"", "\"3h\"").replace("count: 40", "count: 1"));
+    let (clock, bits) = (ran.series("n-0/soc.frequency@reading"), ran.series("n-0/soc.throttled@reading"));
+    let seen = steps(clock.iter().map(|r| r.1));
+    assert!(seen.iter().all(|mhz| [600.0, 750.0, 1000.0, 1500.0].contains(mhz)), "{seen:?}");
+    assert!(seen.len() >= 3, "{seen:?}");
+    for ((t, mhz), (_, bits)) in clock.iter().zip(&bits) {
+        let now = if *mhz < 1500.0 { 0b0110 } else { 0 };
+        assert_eq!(*bits as u32 & 0xF, now, "at {t} s, {mhz} MHz");
+    }
+    let ever: Vec<u32> = bits.iter().map(|r| r.1 as u32 >> 16).collect();
+    assert!(
+        ever.is_sorted() && *ever.last().unwrap() == 0b0110,
+        "{:?}",
+        steps(ever.iter().map(|b| f64::from(*b)))
+    );
+    assert_eq!(ran.at("n-0/soc.frequency@reading", 10_790.0), 1500.0, "at rest it is cool enough");
+    let hottest = ran.series("n-0/soc.temperature@reading").iter().map(|r| r.1).fold(0.0, f64::max);
+    assert!((78.0..92.0).contains(&hottest), "{hottest} °C");
 }
 
 #[test]

@@ -79,13 +79,13 @@ fn two_parts_on_one_address() {
 fn two_parts_on_one_pin() {
     check(
         "esp32-devkit",
-        r#"(id: "a", model: "dht22", on: Pin("GPIO4")), (id: "b", model: "led", on: Pin("GPIO4"))"#,
+        r#"(id: "a", model: "hc-sr501", on: Pin("GPIO4")), (id: "b", model: "led", on: Pin("GPIO4"))"#,
         "",
         expect![[r#"
               x two parts use pin `GPIO4`
                ,-[a.ron:3:78]
              2 |   things: [(name: "t", source: "own", board: "esp32-devkit", parts: [
-             3 |     (id: "a", model: "dht22", on: Pin("GPIO4")), (id: "b", model: "led", on: Pin("GPIO4"))
+             3 |     (id: "a", model: "hc-sr501", on: Pin("GPIO4")), (id: "b", model: "led", on: Pin("GPIO4"))
                :                                   ^^^^^^|^^^^^                               ^^^^^^^^^^^^
                :                                         `-- first here
              4 |   ], )])
@@ -464,4 +464,174 @@ fn what_a_payload_may_tell_of_its_device() {
         assert_eq!(said(word), "", "{word}");
     }
     assert!(said("rssi").contains("the payload has no `{rssi}`") && said("rssi").contains("`rssi_dbm`"));
+}
+
+/// What is told of parts on a board, warnings and all, without where.
+fn told(board: &str, parts: &str, more: &str) -> String {
+    let text = said(&catalog::builtin().unwrap(), &scenario(board, parts, more));
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Checks that something is told of one wiring, and nothing of it of another.
+fn told_of(board: &str, bad: (&str, &str), good: (&str, &str), words: &str) {
+    let of_bad = told(board, bad.0, bad.1);
+    assert!(of_bad.contains(words), "{bad:?}: {of_bad}");
+    let of_good = told(board, good.0, good.1);
+    assert!(!of_good.contains(words), "{good:?}: {of_good}");
+}
+
+#[test]
+fn a_line_that_nothing_pulls_up() {
+    let dht = r#"(id: "air", model: "dht22", on: Pin("GPIO16"))"#;
+    let pulled = r#"(id: "air", model: "dht22", on: Pin("GPIO16"), pull_up: true)"#;
+    told_of(
+        "esp32-devkit",
+        (dht, ""),
+        (pulled, ""),
+        "nothing pulls the line on `GPIO16` up: neither `dht22` nor",
+    );
+    // The chip's own weak resistor does for a contact and for a tachometer, where its pad has one.
+    for model in ["reed-switch", "fan-tacho"] {
+        let on = |pin: &str| format!(r#"(id: "a", model: "{model}", on: Pin("{pin}"))"#);
+        told_of(
+            "esp32-devkit",
+            (&on("GPIO34"), ""),
+            (&on("GPIO27"), ""),
+            "nothing pulls the line on `GPIO34` up",
+        );
+        told_of(
+            "esp8266-nodemcu",
+            (&on("GPIO16"), ""),
+            (&on("GPIO14"), ""),
+            "nothing pulls the line on `GPIO16` up",
+        );
+    }
+}
+
+/// GPIO34–39 of an ESP32 drive nothing: no lamp, no request to a DHT22, no trigger, no clock; what they only read may be there.
+#[test]
+fn an_output_on_a_pin_that_is_an_input() {
+    let words = "pin `GPIO35` of `esp32-devkit` is not";
+    for part in [
+        r#"model: "led", on: Pin("GPIO35")"#,
+        r#"model: "dht22", on: Pin("GPIO35"), pull_up: true"#,
+        r#"model: "ds18b20", on: Pin("GPIO35"), pull_up: true"#,
+        r#"model: "hc-sr04", on: Pins(["GPIO35", "GPIO27"]), shifted: true"#,
+        r#"model: "hx711-load-cell", on: Pins(["GPIO27", "GPIO35"])"#,
+    ] {
+        let here = format!(r#"(id: "a", {part})"#);
+        told_of("esp32-devkit", (&here, ""), (&here.replace("GPIO35", "GPIO26"), ""), words);
+    }
+    for part in [
+        r#"(id: "a", model: "hc-sr04", on: Pins(["GPIO27", "GPIO35"]), shifted: true)"#,
+        r#"(id: "a", model: "hx711-load-cell", on: Pins(["GPIO35", "GPIO27"]))"#,
+        r#"(id: "a", model: "hc-sr501", on: Pin("GPIO35"))"#,
+    ] {
+        assert!(!told("esp32-devkit", part, "").contains(words), "{part}");
+    }
+}
+
+#[test]
+fn a_part_that_holds_a_strapping_pin() {
+    let on = |part: &str, pin: &str| format!(r#"(id: "a", {})"#, part.replace('%', pin));
+    let dht = r#"model: "dht22", on: Pin("%"), pull_up: true"#;
+    for (board, part, bad, good, words) in [
+        ("esp32-devkit", dht, "GPIO12", "GPIO14", "wants `GPIO12` low at its start"),
+        (
+            "esp32-devkit",
+            r#"model: "led", on: Pin("%")"#,
+            "GPIO0",
+            "GPIO14",
+            "wants `GPIO0` high at its start",
+        ),
+        ("esp32-devkit", r#"model: "hc-sr501", on: Pin("%")"#, "GPIO15", "GPIO12", "wants `GPIO15` high"),
+        ("esp8266-nodemcu", dht, "GPIO15", "GPIO2", "wants `GPIO15` low at its start"),
+        (
+            "esp8266-nodemcu",
+            r#"model: "led", on: Pin("%")"#,
+            "GPIO2",
+            "GPIO15",
+            "wants `GPIO2` high at its start",
+        ),
+        (
+            "esp32-c3-devkit",
+            r#"model: "led", on: Pin("%")"#,
+            "GPIO9",
+            "GPIO3",
+            "wants `GPIO9` high at its start",
+        ),
+        ("esp32-s3-devkit", dht, "GPIO46", "GPIO3", "wants `GPIO46` low at its start"),
+    ] {
+        told_of(board, (&on(part, bad), ""), (&on(part, good), ""), words);
+    }
+    // It is a warning: the bench can live with it.
+    assert_eq!(errors(&catalog::builtin().unwrap(), &scenario("esp32-devkit", &on(dht, "GPIO12"), "")), "");
+}
+
+/// A servo counts with what it takes on its way.
+#[test]
+fn a_servo_that_overdraws_its_supply() {
+    let servos = |n: usize| {
+        let one = |i: usize| {
+            format!(r#"(id: "s{i}", model: "servo-sg90", on: Pin("{}"))"#, ["GPIO25", "GPIO26"][i])
+        };
+        (0..n).map(one).collect::<Vec<_>>().join(", ")
+    };
+    let words = "draw 350 mA with this one, but its supply pin leaves 250 mA";
+    told_of("esp32-devkit", (&servos(2), ""), (&servos(1), ""), words);
+}
+
+/// Boards that their own regulator feeds take what their parts take from a pack's regulator, too; those past it are told part by
+/// part.
+#[test]
+fn a_packs_regulator_that_is_overdrawn() {
+    let pack = |cell: &str, series: u32, regulator: &str| {
+        format!(r#"power: Pack(cell: "{cell}", series: {series}, charge: (1, 1), regulator: "{regulator}")"#)
+    };
+    let pad = r#"(id: "p", model: "heater-pad", on: Pin("GPIO12"))"#;
+    let boost = pack("li-ion-18650", 1, "tps61090-5v");
+    told_of(
+        "raspberry-pi-4b",
+        (pad, &boost),
+        (&pad.replace("heater-pad", "relay"), &boost),
+        "`tps61090-5v` gives 1000 mA, but `raspberry-pi-4b` takes 1600 mA with its parts",
+    );
+    // 250 mA less the 190 of sending.
+    let (mic, lamp) = (
+        r#"(id: "m", model: "mic-level", on: Pin("GPIO34"))"#,
+        r#"(id: "l", model: "led", on: Pin("GPIO25"))"#,
+    );
+    let two = format!("{mic}, {}, {lamp}", mic.replace("\"m\"", "\"n\"").replace("34", "35"));
+    let three = format!("{two}, {}", mic.replace("\"m\"", "\"o\"").replace("34", "32"));
+    let ldo = pack("li-ion-18650", 1, "mcp1700-3v3");
+    told_of("esp32-devkit", (&three, &ldo), (&two, &ldo), "its regulator leaves 60 mA");
+}
+
+/// What lies beyond what a part can read is warned of, wherever it is said.
+#[test]
+fn values_that_no_part_can_read() {
+    let all = catalog::builtin().unwrap();
+    let of = |parts: &str, group: &str, world: &str, timeline: &str| {
+        let text = scenario("esp32-devkit", parts, "")
+            .replace("thing: \"t\")", &format!("thing: \"t\", in: [\"z\"]{group})"))
+            .replace(
+                "things:",
+                &format!("world: (zones: [(id: \"z\", {world})]), timeline: [{timeline}], things:"),
+            );
+        said(&all, &text).split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let dht = r#"(id: "a", model: "dht11", on: Pin("GPIO4"), pull_up: true)"#;
+    let cold = of(dht, "", "temperature_c: -10", "");
+    assert!(cold.contains("`a.temperature` finds -10 degC, but `dht11` reads 0 to 50: it shows 0"), "{cold}");
+    assert_eq!(of(dht, "", "temperature_c: 10", ""), "");
+    let set = of(dht, "", "temperature_c: 10", r#"(at: "1min", do: Set(target: "n/a.humidity", to: 95))"#);
+    assert!(set.contains("`a.humidity` finds 95 percent, but `dht11` reads 20 to 90"), "{set}");
+    let bias = r#"(at: "1min", do: Fault(target: "n/a.temperature", kind: Bias(by: 60)))"#;
+    let bias = of(dht, "", "temperature_c: 10", bias);
+    assert!(bias.contains("a fault of 60 degC is more than all that `a.temperature` can read"), "{bias}");
+    // A converter may end before the part does: 9,000 lx are 3.23 V, and 11 dB end at 3.13 V.
+    let ldr = r#"(id: "l", model: "ldr", on: Pin("GPIO34"))"#;
+    let bright = of(ldr, ", truths: {\"l.illuminance\": 9000}", "", "");
+    assert!(bright.contains("`ldr` and its board's converter read"), "{bright}");
+    assert_eq!(of(ldr, ", truths: {\"l.illuminance\": 100}", "", ""), "");
 }

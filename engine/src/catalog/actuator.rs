@@ -40,9 +40,22 @@ pub struct ActuatorDef {
     /// Supply voltages it works at, [V]: smallest and largest. None: that of the board's pins.
     #[serde(default)]
     pub supply_v: Option<(f64, f64)>,
-    /// Supply current at full level, from the device's own supply, [mA].
+    /// Supply current at full level, from the device's own supply, [mA]; in between it is proportional to the level.
     #[serde(default)]
     pub active_ma: f64,
+    /// Supply current at any level, on top, [mA]: electronics at rest, coils that hold.
+    #[serde(default)]
+    pub idle_ma: f64,
+    /// Supply current while it travels, on top, [mA].
+    #[serde(default)]
+    pub moving_ma: f64,
+}
+
+impl ActuatorDef {
+    /// The most that it takes from its supply, [mA].
+    pub fn worst_ma(&self) -> f64 {
+        self.idle_ma + self.active_ma + self.moving_ma
+    }
 }
 
 /// What an actuator does to its zone at full level.

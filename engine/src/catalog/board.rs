@@ -1,5 +1,6 @@
-//! Boards: pins and what they can do, converter, supply, memory, own heat.
+//! Boards: pins and what they can do, supply, memory, own heat.
 
+use super::AdcDef;
 use crate::clock::CrystalDef;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -42,6 +43,12 @@ pub struct BoardDef {
     /// Whether resistors on the board pull its I2C pins up.
     #[serde(default)]
     pub i2c_pull_up: bool,
+    /// Digital pins that its chip cannot pull up by itself.
+    #[serde(default)]
+    pub no_pull_up: Vec<String>,
+    /// Pins that it reads at its start, and what it wants there.
+    #[serde(default)]
+    pub straps: BTreeMap<String, StrapDef>,
     /// Processor and memory.
     #[serde(default)]
     pub cpu: Option<CpuDef>,
@@ -173,8 +180,8 @@ impl Technology {
 }
 
 /// How a processor warms, as die and package behind a board in the air, and what its firmware does about it: above the soft
-/// limit it keeps to `soft_mhz`, from the hard one on it steps down until it is below.
-#[derive(Clone, Copy, Debug, Deserialize)]
+/// limit it keeps to `soft_mhz`, from the hard one on it steps down, the further the nearer it comes to its limit.
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ThermalDef {
     /// Heat of the idle processor, [W].
@@ -197,14 +204,50 @@ pub struct ThermalDef {
     pub soft_mhz: f64,
     /// Temperature from which it throttles, [°C].
     pub hard_c: f64,
+    /// Temperature at which it keeps to its slowest clock, [°C]. None: from `hard_c` on.
+    #[serde(default)]
+    pub limit_c: Option<f64>,
     /// Slowest clock, [MHz].
     pub least_mhz: f64,
+    /// The clocks below the full one that it steps through, falling, [MHz]. Empty: ten even steps to the slowest.
+    #[serde(default)]
+    pub steps_mhz: Vec<f64>,
     /// Whether its heat is what the whole board takes from its supply, so that a busy one draws more: of boards that never sleep.
     #[serde(default)]
     pub drawn: bool,
     /// Supply below which under-voltage is reported and the clock capped, [V]; 0: it has no detector.
     #[serde(default)]
     pub under_v: f64,
+}
+
+/// A level of a pin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum Level {
+    /// At ground.
+    Low,
+    /// At the pins' supply.
+    High,
+}
+
+impl Level {
+    /// As a sentence says it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::High => "high",
+        }
+    }
+}
+
+/// A pin that is read at the start.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StrapDef {
+    /// The level that it wants.
+    pub wants: Level,
+    /// What goes wrong at the other one: the end of a sentence that begins with `else`.
+    pub or_else: String,
 }
 
 /// What a pin can do.
@@ -233,35 +276,6 @@ pub enum PinFn {
     Tx,
     /// Serial in.
     Rx,
-}
-
-/// An analogue converter.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AdcDef {
-    /// Resolution.
-    pub bits: u32,
-    /// Full scale, [V].
-    pub reference_v: f64,
-    /// Standard deviation of the reference over units, relative.
-    #[serde(default)]
-    pub reference_spread: f64,
-    /// Noise, [LSB rms].
-    #[serde(default)]
-    pub noise_lsb: f64,
-    /// Integral non-linearity, [LSB]: a bow and an S whose sizes are drawn for each unit so that this is one standard
-    /// deviation of each at its largest.
-    #[serde(default)]
-    pub inl_lsb: f64,
-    /// Voltage below which it reads 0, [V].
-    #[serde(default)]
-    pub least_v: f64,
-    /// Largest voltage that an analogue pin stands, [V]. None: that of any pin.
-    #[serde(default)]
-    pub max_v: Option<f64>,
-    /// Analogue pins that cannot be read while the radio is on.
-    #[serde(default)]
-    pub not_with_radio: Vec<String>,
 }
 
 /// Supply currents, [mA].

@@ -1,6 +1,6 @@
 //! Sensors: how they are wired and fed, and the figures of their pipelines.
 
-use super::AnalogDef;
+use super::{AnalogDef, Level};
 use crate::{physics::ViewDef, time::Span};
 use serde::Deserialize;
 
@@ -28,9 +28,18 @@ pub struct SensorDef {
     /// Voltage that it puts on the board's pins, [V]. None: no more than it is fed with.
     #[serde(default)]
     pub out_v: Option<f64>,
-    /// Whether its module pulls the bus up by itself. None: not stated, not judged.
+    /// Whether its module pulls its bus or line up by itself. None: not stated, not judged; a line of its own needs none then.
     #[serde(default)]
     pub pull_up: Option<bool>,
+    /// Whether the weak pull-up within the board's chip does for its line.
+    #[serde(default)]
+    pub weak_pull_up: bool,
+    /// Which of its digital pins, counted from 0, the board drives: a request, a trigger, a clock. The others it only reads.
+    #[serde(default)]
+    pub driven: Vec<usize>,
+    /// Level that it puts on the pins that the board only reads while the board starts. None: not stated, not judged.
+    #[serde(default)]
+    pub at_start: Option<Level>,
     /// Supply current while measuring, [mA].
     pub active_ma: f64,
     /// Supply current between measurements, [mA].

@@ -87,6 +87,7 @@ impl Change {
                     kind: kind.to_owned(),
                     detail: self.kind.clone(),
                     value: self.factor,
+                    unit: "ratio".to_owned(),
                     ..Event::default()
                 });
             } else if t > now {

@@ -62,6 +62,7 @@ pub fn unit_symbol(unit: &str) -> &str {
     match unit {
         "degC" => "°C",
         "degF" => "°F",
+        "delta_K" => "K",
         "percent" => "%",
         "m/s2" => "m/s²",
         "W/m2" => "W/m²",

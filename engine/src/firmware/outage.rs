@@ -70,7 +70,7 @@ impl Cohort {
     fn told(&mut self, lane: u16, step: Step, (detail, value): (String, f64), cause: String) -> Step {
         let (part, kind, t) = step;
         let (subject, part, kind) = (self.device(lane), part.to_owned(), kind.to_owned());
-        self.events.push(Event { t, subject, part, kind, detail, value, cause });
+        self.events.push(Event { t, subject, part, kind, detail, value, cause, ..Event::default() });
         step
     }
 

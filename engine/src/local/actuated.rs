@@ -14,17 +14,17 @@ use bevy_ecs::prelude::*;
 pub(super) struct Follows {
     place: TruthId,
     group: usize,
-    /// Index into the bank's units, and what it gives.
-    units: Vec<(usize, f64)>,
+    /// Index into the bank's units, and what it gives at full level; none: the current that it takes is asked for.
+    units: Vec<(usize, Option<f64>)>,
 }
 
 /// All that parts find of actuators.
 #[derive(Resource, Debug, Default)]
 pub(super) struct Actuated(Vec<Follows>);
 
-/// What an actuator gives of a quantity at full level, in the catalog's unit; its supply current [mA] among them.
+/// What an actuator gives of a quantity at full level, in the catalog's unit; the most of its supply current [mA] among them.
 pub fn given(actuator: &ActuatorDef, quantity: &str) -> Option<f64> {
-    let own = (quantity == "current" && actuator.active_ma > 0.0).then_some(actuator.active_ma);
+    let own = (quantity == "current" && actuator.worst_ma() > 0.0).then_some(actuator.worst_ma());
     actuator.gives.get(quantity).copied().or(own)
 }
 
@@ -54,9 +54,10 @@ fn of_group(plan: &Plan, group: &GroupPlan, bank: &ActuatorBank, truth: &mut Tru
         let gives = |(id, _): &(String, _)| {
             let named = f.part.of.as_ref().is_none_or(|of| of == id);
             let actuator = plan.catalog.actuators.get(model(id)?)?;
-            named.then(|| given(actuator, f.quantity)).flatten()
+            let gives = named.then(|| given(actuator, f.quantity)).flatten()?;
+            Some(actuator.gives.contains_key(f.quantity).then_some(gives))
         };
-        let factors: Vec<Option<f64>> = bank.parts.iter().map(gives).collect();
+        let factors: Vec<Option<Option<f64>>> = bank.parts.iter().map(gives).collect();
         if factors.iter().all(Option::is_none) {
             continue;
         }
@@ -72,7 +73,11 @@ pub(super) fn follow_actuators(all: Res<Actuated>, banks: Query<&ActuatorBank>, 
     let banks: Vec<&ActuatorBank> = banks.iter().collect();
     for follows in &all.0 {
         let Some(bank) = banks.iter().find(|b| b.group == follows.group) else { continue };
-        let sum = follows.units.iter().map(|(unit, gives)| bank.units[*unit].follower.level() * gives).sum();
+        let of_unit = |(unit, gives): &(usize, Option<f64>)| match gives {
+            Some(gives) => bank.units[*unit].follower.level() * gives,
+            None => bank.now_ma(*unit),
+        };
+        let sum = follows.units.iter().map(of_unit).sum();
         truth.set(follows.place, sum);
     }
 }

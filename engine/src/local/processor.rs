@@ -11,7 +11,7 @@
 //! use twinfleet_engine::{catalog::ThermalDef, local::processor::{Processor, CAPPED, HAS_OCCURRED, THROTTLED}};
 //! let pi = ThermalDef {
 //!     idle_w: 1.5, full_w: 5.0, soc_j_k: 10.0, soc_w_k: 0.3, board_j_k: 60.0, board_w_k: 0.12, soft_c: None, soft_mhz: 0.0,
-//!     hard_c: 80.0, least_mhz: 600.0, drawn: true, under_v: 4.63,
+//!     hard_c: 80.0, limit_c: Some(85.0), least_mhz: 600.0, steps_mhz: vec![], drawn: true, under_v: 4.63,
 //! };
 //! let mut cpu = Processor::new(&pi, 1200.0, 25.0);
 //! for _ in 0..3600 {
@@ -47,10 +47,38 @@ pub const SOFT_LIMIT: u32 = 1 << 3;
 /// The same bits this much higher: it has occurred since the start.
 pub const HAS_OCCURRED: u32 = 16;
 
-/// Steps from the full to the least clock while it throttles, one a second.
-const STEPS: f64 = 10.0;
-/// It steps up again when it is so much below its limit, [K].
+/// Steps from the full to the least clock, where its file names none.
+const STEPS: usize = 10;
+/// It steps up again where it would not step down were it so much warmer, [K].
 const BACK_K: f64 = 2.0;
+
+/// Number of steps below the full clock.
+fn steps(def: &ThermalDef) -> usize {
+    if def.steps_mhz.is_empty() { STEPS } else { def.steps_mhz.len() }
+}
+
+/// Clock after so many steps down, [MHz].
+fn clock_mhz(def: &ThermalDef, full_mhz: f64, step: usize) -> f64 {
+    match step.checked_sub(1) {
+        None => full_mhz,
+        Some(_) if def.steps_mhz.is_empty() => {
+            full_mhz - (full_mhz - def.least_mhz) * step as f64 / STEPS as f64
+        }
+        Some(at) => def.steps_mhz[at.min(def.steps_mhz.len() - 1)],
+    }
+}
+
+/// Steps down that a temperature asks for, [°C]: one from `hard_c` on, all at `limit_c`, evenly in between.
+fn wanted(def: &ThermalDef, soc_c: f64) -> usize {
+    let (all, limit_c) = (steps(def), def.limit_c.unwrap_or(def.hard_c));
+    if soc_c < def.hard_c {
+        0
+    } else if soc_c < limit_c {
+        1 + ((soc_c - def.hard_c) / (limit_c - def.hard_c) * (all - 1) as f64) as usize
+    } else {
+        all
+    }
+}
 
 /// A processor in its board.
 #[derive(Clone, Copy, Debug)]
@@ -58,8 +86,8 @@ pub struct Processor {
     soc_c: f64,
     board_c: f64,
     full_mhz: f64,
-    /// Clock that heat allows, [MHz].
-    allowed_mhz: f64,
+    /// Steps below the full clock that heat asks for.
+    step: usize,
     frequency_mhz: f64,
     now: u32,
     since_start: u32,
@@ -70,8 +98,7 @@ impl Processor {
     pub fn new(def: &ThermalDef, full_mhz: f64, air_c: f64) -> Self {
         let board_c = air_c + def.idle_w / def.board_w_k;
         let soc_c = board_c + def.idle_w / def.soc_w_k;
-        let at = full_mhz;
-        Self { soc_c, board_c, full_mhz, allowed_mhz: at, frequency_mhz: at, now: 0, since_start: 0 }
+        Self { soc_c, board_c, full_mhz, step: 0, frequency_mhz: full_mhz, now: 0, since_start: 0 }
     }
 
     /// Temperature of the die, [°C].
@@ -97,7 +124,7 @@ impl Processor {
 
     /// Its supply was lost: it cools to the air around it, and forgets what has occurred.
     fn reset(&mut self) {
-        (self.allowed_mhz, self.frequency_mhz) = (self.full_mhz, self.full_mhz);
+        (self.step, self.frequency_mhz) = (0, self.full_mhz);
         (self.now, self.since_start) = (0, 0);
     }
 
@@ -130,31 +157,34 @@ impl Processor {
     }
 
     fn look(&mut self, def: &ThermalDef, supply_v: f64, dt_s: f64) {
-        let one = (self.full_mhz - def.least_mhz) / STEPS * dt_s.max(1.0);
-        let throttles = self.soc_c >= def.hard_c;
-        if throttles {
-            self.allowed_mhz = (self.allowed_mhz - one).max(def.least_mhz);
-        } else if self.soc_c < def.hard_c - BACK_K {
-            self.allowed_mhz = (self.allowed_mhz + one).min(self.full_mhz);
+        // A step a second.
+        let some = dt_s.max(1.0).round() as usize;
+        let (down_to, up_to) = (wanted(def, self.soc_c), wanted(def, self.soc_c + BACK_K));
+        if self.step < down_to {
+            self.step = (self.step + some).min(down_to);
+        } else if self.step > up_to {
+            self.step = self.step.saturating_sub(some).max(up_to);
         }
+        let allowed_mhz = clock_mhz(def, self.full_mhz, self.step);
         let soft = def.soft_c.is_some_and(|c| self.soc_c >= c);
         let under = supply_v < def.under_v;
         self.frequency_mhz = match (under, soft) {
             (true, _) => def.least_mhz,
-            (false, true) => self.allowed_mhz.min(def.soft_mhz),
-            (false, false) => self.allowed_mhz,
+            (false, true) => allowed_mhz.min(def.soft_mhz),
+            (false, false) => allowed_mhz,
         };
-        let throttled = self.allowed_mhz < self.full_mhz;
+        // Heat caps and throttles; of a weak supply Raspberry Pis say 0x50005: throttled, and not capped.
+        let throttled = self.step > 0;
         let bit = |on: bool, bit: u32| if on { bit } else { 0 };
         self.now = bit(under, UNDER_VOLTAGE)
-            | bit(under || throttled, CAPPED)
+            | bit(throttled, CAPPED)
             | bit(throttled || under, THROTTLED)
             | bit(soft, SOFT_LIMIT);
         self.since_start |= self.now;
     }
 
     fn hash_into(&self, bytes: &mut Vec<u8>) {
-        for x in [self.soc_c, self.board_c, self.allowed_mhz, self.frequency_mhz] {
+        for x in [self.soc_c, self.board_c, self.step as f64, self.frequency_mhz] {
             bytes.extend(x.to_le_bytes());
         }
         bytes.extend(self.since_start.to_le_bytes());
@@ -245,7 +275,7 @@ pub(super) fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan, t
 
 fn of_group(plan: &Plan, group: &GroupPlan, truth: &mut Truth, all: &mut Processors) {
     let Some(board) = group.thing.board.as_ref().and_then(|b| plan.catalog.boards.get(b)) else { return };
-    let Some(def) = board.thermal else { return };
+    let Some(def) = &board.thermal else { return };
     let sleeps = group.firmware.as_ref().is_some_and(|f| f.deep_sleep || f.rest.is_some());
     let full_mhz = board.cpu.map_or(1000.0, |c| c.clock_mhz);
     for part in &group.thing.parts {
@@ -280,8 +310,8 @@ fn of_group(plan: &Plan, group: &GroupPlan, truth: &mut Truth, all: &mut Process
             };
             all.of.entry((group.def, i)).or_insert(all.units.len());
             all.units.push(Unit {
-                def,
-                processor: Processor::new(&def, full_mhz, 20.0),
+                def: def.clone(),
+                processor: Processor::new(def, full_mhz, 20.0),
                 load: place(truth, &id, &part.id, "load"),
                 voltage: place(truth, &id, &part.id, "voltage"),
                 idles: !is_told(plan, group, &part.id, "load"),

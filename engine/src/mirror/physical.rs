@@ -26,7 +26,7 @@ use crate::{
         Cohort,
         fault::{
             FaultDef, FaultRun, Stream,
-            reach::{self, Wired, Wrong},
+            reach::{self, Says, Wired, Wrong},
         },
     },
     signal::wildcard,
@@ -109,8 +109,9 @@ impl Feed {
 #[derive(Debug)]
 struct Scheduled {
     does: Does,
-    /// What the labels call it.
+    /// What the labels call it, and say of it.
     part: String,
+    says: Says,
     from: SimTime,
     until: SimTime,
     started: bool,
@@ -124,16 +125,6 @@ enum Does {
     Corrupt(Option<usize>, StreamFault),
     /// A column shows what another was recorded as.
     Show(usize, usize),
-}
-
-impl Does {
-    /// Its word and size in labels.
-    fn label(&self) -> (&'static str, f64) {
-        match self {
-            Self::Corrupt(_, fault) => (fault.kind.name(), fault.kind.size()),
-            Self::Show(..) => (reach::SWAP, 0.0),
-        }
-    }
 }
 
 /// A fault of a stream of readings from its onset to its end.
@@ -209,11 +200,21 @@ pub struct Physical {
     said: Vec<Utterance>,
 }
 
+/// Unit in which the sizes of a stream's faults are: that in which its twin shows it, or the engine's own.
+fn unit_of(stream: &str, shown: Option<Conversion>) -> &'static str {
+    let own = || units::of_quantity(stream.split_once('.').map_or("", |(_, quantity)| quantity));
+    shown.map(Conversion::to).or_else(own).map_or("", |unit| unit.symbol)
+}
+
 impl Physical {
     /// A physical of a scenario, its recording read. `ordinal` is its place in the stable order of publishers.
     pub fn new(def: &PhysicalDef, feed: Feed, ordinal: u32, plan: &Plan) -> Self {
         let mut faults = Vec::new();
         let streams: Vec<Wired> = feed.columns.iter().map(|(name, _)| Wired::named(name)).collect();
+        let shown: Vec<Option<Conversion>> =
+            feed.columns.iter().map(|(name, _)| plan.input_shown_in(&def.id, name)).collect();
+        let units: Vec<&str> =
+            streams.iter().zip(&shown).map(|(w, shown)| unit_of(&w.name, *shown)).collect();
         for (n, event) in plan.scenario.timeline.iter().enumerate() {
             let (target, what) = match &event.action {
                 Action::Fault { target, kind } => (target, Wrong::Fault(*kind)),
@@ -232,18 +233,28 @@ impl Physical {
                     let Some((a, b)) = reach::swapped(part, &with, &streams) else { continue };
                     for (column, other) in [(a, b), (b, a)] {
                         let (part, does) = (streams[column].name.clone(), Does::Show(column, other));
-                        faults.push(Scheduled { does, part, from, until, started: false, ended: false });
+                        let says = Says::swap(&streams[other].name);
+                        faults.push(Scheduled {
+                            does,
+                            part,
+                            says,
+                            from,
+                            until,
+                            started: false,
+                            ended: false,
+                        });
                     }
                     continue;
                 }
             };
             let whole = kind.is_of_device() || (part.is_empty() && kind == FaultDef::Dropout);
             let mut add = |column: Option<usize>, label: &str, part: &str, stream: Stream| {
+                let says = Says::fault(&kind, column.map_or("", |c| units[c]));
                 let rng = rng::stream(plan.seed, &def.id, label);
                 let fault = StreamFault::new(kind, from, until, rng).on(stream);
                 let (until, part) = (fault.until, part.to_owned());
                 let does = Does::Corrupt(column, fault);
-                faults.push(Scheduled { does, part, from, until, started: false, ended: false });
+                faults.push(Scheduled { does, part, says, from, until, started: false, ended: false });
             };
             // A clock is the whole device's, whatever part the target names.
             if whole {
@@ -277,7 +288,7 @@ impl Physical {
             seq: 0,
             faults,
             last: vec![f64::NAN; feed.columns.len()],
-            shown: feed.columns.iter().map(|(name, _)| plan.input_shown_in(&def.id, name)).collect(),
+            shown,
             feed,
         }
     }
@@ -381,8 +392,7 @@ impl Physical {
 
     fn label(&mut self, until: SimTime, events: &mut Vec<Event>) {
         for f in &mut self.faults {
-            let mut push =
-                |t, kind: &str| events.push(reach::label(t, &self.id, &f.part, kind, f.does.label()));
+            let mut push = |t, kind: &str| events.push(f.says.at(t, &self.id, &f.part, kind));
             if !f.started && f.from < until {
                 f.started = true;
                 push(f.from, "fault_start");

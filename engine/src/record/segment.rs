@@ -34,7 +34,7 @@ const SIGNALS_SCHEMA: &str =
     "message signals { required int64 time_ns; required binary signal (UTF8); required double value; }";
 const EVENTS_SCHEMA: &str = "message events { required int64 time_ns; required binary subject (UTF8); \
      required binary part (UTF8); required binary kind (UTF8); required binary detail (UTF8); required double value; \
-     required binary cause (UTF8); }";
+     required binary cause (UTF8); required binary unit (UTF8); required binary with (UTF8); }";
 
 /// Hashes what passes, and keeps the operating system's error, which Parquet's own error type would lose.
 struct Tap {
@@ -210,7 +210,9 @@ pub(super) fn write_events(path: PathBuf, events: &[Event]) -> Result<Written, R
         column::<ByteArrayType>(group, &text(|e| &e.kind))?;
         column::<ByteArrayType>(group, &text(|e| &e.detail))?;
         column::<DoubleType>(group, &values)?;
-        column::<ByteArrayType>(group, &text(|e| &e.cause))
+        column::<ByteArrayType>(group, &text(|e| &e.cause))?;
+        column::<ByteArrayType>(group, &text(|e| &e.unit))?;
+        column::<ByteArrayType>(group, &text(|e| &e.with))
     })?;
     Ok(Written { sha256: file.close()?, rows: events.len() as u64 })
 }
@@ -314,12 +316,16 @@ impl Stored {
                 let words: Vec<Vec<ByteArray>> =
                     (1..5).map(|c| read::<ByteArrayType>(group, c)).collect::<Result<_, _>>()?;
                 let values = read::<DoubleType>(group, 5)?;
-                // Records of before causes were told have no such column.
-                let causes = (group.metadata().num_columns() > 6)
-                    .then(|| read::<ByteArrayType>(group, 6))
-                    .transpose()?;
+                // Records of before causes, units and partners were told have no such columns.
+                let columns = group.metadata().num_columns();
+                let later = |c: usize| (columns > c).then(|| read::<ByteArrayType>(group, c)).transpose();
+                let (causes, units, withs) = (later(6)?, later(7)?, later(8)?);
                 for (i, (t, value)) in times.into_iter().zip(values).enumerate() {
                     let word = |c: usize| text(&words[c][i]).map(str::to_owned);
+                    let told = |all: &Option<Vec<ByteArray>>| match all {
+                        Some(all) => text(&all[i]).map(str::to_owned),
+                        None => Ok(String::new()),
+                    };
                     events.push(Event {
                         t: SimTime(t),
                         subject: word(0)?,
@@ -327,10 +333,9 @@ impl Stored {
                         kind: word(2)?,
                         detail: word(3)?,
                         value,
-                        cause: match &causes {
-                            Some(causes) => text(&causes[i])?.to_owned(),
-                            None => String::new(),
-                        },
+                        cause: told(&causes)?,
+                        unit: told(&units)?,
+                        with: told(&withs)?,
                     });
                 }
             }

@@ -13,6 +13,7 @@ mod fault;
 mod fleet;
 mod load;
 mod network;
+mod range;
 mod time;
 mod twin;
 

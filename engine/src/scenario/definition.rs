@@ -22,8 +22,8 @@ use super::{
 };
 use crate::{
     catalog::{
-        ActuatorDef, AnalogDef, BoardDef, BusDef, Catalog, ChannelDef, FedDef, PartDef, PinFn, PowerDef,
-        ResistanceDef, SensorDef, ThingDef,
+        ActuatorDef, AdcDef, AnalogDef, BoardDef, BusDef, Catalog, ChannelDef, FedDef, PartDef, PinFn,
+        PowerDef, ResistanceDef, SensorDef, ThingDef,
     },
     local, units,
 };
@@ -60,6 +60,24 @@ pub fn read<T: Definition>(source: &Source) -> Result<T, Report> {
     report.into_result().map(|_| value)
 }
 
+/// Where a converter's codes begin, bend and end, in each of its ranges.
+fn check_converter(adc: &AdcDef, place: &Place<'_>, report: &mut Report) {
+    place.within("least_v", adc.least_v, 0.0, adc.reference_v, report);
+    if let Some((v, share)) = adc.knee
+        && !(adc.least_v < v && v < adc.reference_v && 0.0 < share && share < 1.0)
+    {
+        let text =
+            "a line bends between its ends: above `least_v` and below `reference_v`, at a share of the codes";
+        report.push(place.error("knee", text).help("write `knee: (2.462, 0.703)`, say"));
+    }
+    for (name, range) in &adc.ranges {
+        let place = place.inside(&format!("ranges[\"{name}\"]"));
+        place.above("reference_v", range.reference_v, 0.0, report);
+        place.within("least_v", range.least_v, 0.0, range.reference_v, report);
+        place.at_least("reference_spread", range.reference_spread.unwrap_or(0.0), 0.0, report);
+    }
+}
+
 impl Definition for BoardDef {
     const WORD: &'static str = "Board";
     const FOLDER: &'static str = "boards";
@@ -85,7 +103,7 @@ impl Definition for BoardDef {
             place.at_least("adc.reference_spread", adc.reference_spread, 0.0, report);
             place.at_least("adc.noise_lsb", adc.noise_lsb, 0.0, report);
             place.at_least("adc.inl_lsb", adc.inl_lsb, 0.0, report);
-            place.within("adc.least_v", adc.least_v, 0.0, adc.reference_v, report);
+            check_converter(adc, &place.inside("adc"), report);
             for (i, pin) in adc.not_with_radio.iter().enumerate() {
                 if !self.pins.get(pin).is_some_and(|f| f.contains(&PinFn::Analog)) {
                     let text = format!("`{pin}` is no analogue pin of this board");
@@ -93,6 +111,11 @@ impl Definition for BoardDef {
                     report.push(error.help("list pins that have `Analog` among their functions"));
                 }
             }
+        }
+        for pin in self.straps.keys().chain(&self.no_pull_up).filter(|p| !self.pins.contains_key(*p)) {
+            let key = if self.straps.contains_key(pin) { "straps" } else { "no_pull_up" };
+            let error = place.error(key, format!("the board has no pin `{pin}`"));
+            report.push(error.maybe_help(near(pin, self.pins.keys().map(String::as_str))));
         }
         let fed = self.fed.map(FedDef::most_v);
         for (key, value) in [("supply_v", Some(self.supply_v)), ("max_pin_v", self.max_pin_v), ("fed", fed)] {
@@ -117,6 +140,16 @@ impl Definition for BoardDef {
             }
             place.at_least("idle_w", heat.idle_w, 0.0, report);
             place.at_least("full_w", heat.full_w, heat.idle_w, report);
+            if heat.limit_c.is_some_and(|c| c < heat.hard_c) {
+                let error =
+                    place.error("limit_c", "it keeps to its slowest clock no earlier than it throttles");
+                report.push(error.help("`limit_c` is at least `hard_c`"));
+            }
+            let falls = heat.steps_mhz.windows(2).all(|w| w[0] > w[1]);
+            if !falls || heat.steps_mhz.last().is_some_and(|mhz| *mhz != heat.least_mhz) {
+                let error = place.error("steps_mhz", "its clocks fall, step by step, to `least_mhz`");
+                report.push(error.help("write them without the full one: `steps_mhz: [1000, 750, 600]`"));
+            }
             if self.cpu.is_some_and(|c| c.clock_mhz < heat.least_mhz.max(heat.soft_mhz)) {
                 let error = place.error("least_mhz", "a throttled clock is slower than `cpu.clock_mhz`");
                 report.push(error.help("`least_mhz` and `soft_mhz` are at most the full clock"));
@@ -284,7 +317,15 @@ impl Definition for ActuatorDef {
         place.at_least("tau_s", self.tau_s, 0.0, report);
         place.at_least("travel_s", self.travel_s, 0.0, report);
         place.at_least("active_ma", self.active_ma, 0.0, report);
+        place.at_least("idle_ma", self.idle_ma, 0.0, report);
+        place.at_least("moving_ma", self.moving_ma, 0.0, report);
         place.at_least("pin_ma", self.pin_ma, 0.0, report);
+        if self.moving_ma > 0.0 && self.travel_s <= 0.0 {
+            let text = "only what moves at one speed is ever on its way: `moving_ma` needs `travel_s`";
+            report.push(
+                place.error("moving_ma", text).help("write `active_ma` for what it takes at full level"),
+            );
+        }
         if self.travel_s > 0.0 && self.tau_s > 0.0 {
             let text = "it follows either as a lag (`tau_s`) or at one speed (`travel_s`)";
             report.push(place.error("travel_s", text).help("leave one of the two out"));

@@ -66,6 +66,19 @@ impl Due {
     }
 }
 
+/// How a part on an analogue pin is read.
+#[derive(Debug)]
+struct Analog {
+    /// The converter, in the range that the part asks for.
+    adc: AdcDef,
+    law: AnalogDef,
+    /// The board's, [V].
+    logic_v: f64,
+    /// What a divider between them leaves of the part's voltage.
+    share: f64,
+    own_supply: bool,
+}
+
 /// A channel as all devices of a group share it.
 #[derive(Debug)]
 pub(crate) struct ChannelPlan {
@@ -75,9 +88,7 @@ pub(crate) struct ChannelPlan {
     pub(super) def: ChannelDef,
     min_interval: Span,
     conversion: Span,
-    /// For a part on an analogue pin: the converter that reads it, the voltage it makes, its board's logic voltage, and what a
-    /// divider between them leaves of it.
-    analog: Option<(AdcDef, AnalogDef, f64, f64)>,
+    analog: Option<Analog>,
     supply: Option<OwnSupply>,
 }
 
@@ -85,9 +96,11 @@ impl ChannelPlan {
     fn new(part: &PartDef, sensor: &SensorDef, def: &ChannelDef, board: Option<&BoardDef>) -> Self {
         let analog = match (&sensor.bus, board, def.analog) {
             (BusDef::Analog, Some(BoardDef { adc: Some(adc), logic_v, .. }), Some(law)) => {
+                let ranged = part.range.as_ref().and_then(|name| adc.in_range(name));
+                let adc = ranged.unwrap_or_else(|| adc.clone());
                 let out_v = sensor.out_v.unwrap_or(*logic_v);
                 let share = if part.shifted { (adc.reference_v / out_v).min(1.0) } else { 1.0 };
-                Some((adc.clone(), law, *logic_v, share))
+                Some(Analog { adc, law, logic_v: *logic_v, share, own_supply: part.own_supply })
             }
             _ => None,
         };
@@ -382,8 +395,7 @@ impl Cohort {
             let rise = c.def.self_heating * group.duty;
             let bank = Bank::new(&c.def, c.min_interval, rise, places, cross);
             let analog = c.analog.as_ref();
-            let converter =
-                analog.map(|(adc, law, logic_v, share)| Converter::new(*law, adc, *logic_v, *share));
+            let converter = analog.map(|a| Converter::new(a.law, &a.adc, a.logic_v, a.share, a.own_supply));
             banks.push(bank.behind(converter).in_line(c.supply));
         }
         let feels = group.pack.is_some() || group.clock.is_some();
@@ -449,8 +461,8 @@ impl Cohort {
         for (bank, c) in self.banks.iter_mut().zip(&self.group.channels) {
             let own = truth.find(&format!("part/{id}/{}/{}", c.part, c.def.quantity));
             bank.add(seed, id, &c.name.replacen('.', "/", 1), &c.def, own);
-            if let (Some(converter), Some((adc, ..))) = (bank.converter(), &c.analog) {
-                converter.add(seed, id, adc.reference_spread);
+            if let Some(converter) = bank.converter() {
+                converter.add(seed, id);
             }
         }
         if let (Some(batteries), Some(supply)) = (&mut self.batteries, &self.group.supply) {

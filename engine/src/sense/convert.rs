@@ -9,6 +9,7 @@ use crate::{
 };
 use rand::RngExt;
 use rand_distr::StandardNormal;
+use std::collections::BTreeMap;
 
 /// A channel of analogue parts behind the converters of their boards.
 #[derive(Debug)]
@@ -17,11 +18,10 @@ pub(crate) struct Converter {
     logic_v: f64,
     /// What a divider leaves of the part's voltage; the firmware knows it.
     share: f64,
+    /// Whether what feeds the part is the converter's reference, too.
+    with_rail: bool,
     codes: f64,
-    reference_v: f64,
-    least_v: f64,
-    inl_lsb: f64,
-    pub noise_lsb: f64,
+    adc: AdcDef,
     units: Vec<AdcUnit>,
 }
 
@@ -41,59 +41,67 @@ impl AdcUnit {
         Self { gain: normal(reference_spread), bow: normal(1.0), s: normal(1.0) }
     }
 
-    /// The code, before noise and rounding, of a voltage as a share of the nominal reference.
-    fn code(&self, share: f64, codes: f64, inl_lsb: f64) -> f64 {
+    /// The code of a voltage, [V], before noise and rounding. `with_rail`: the voltage is made of the converter's own
+    /// reference, so that what this is off by does not show.
+    fn code(&self, adc: &AdcDef, codes: f64, volts: f64, with_rail: bool) -> f64 {
         // A reference that is higher by a share makes codes lower by it.
-        let u = (share / (1.0 + f64::from(self.gain))).clamp(0.0, 1.0);
+        let gain = if with_rail { 0.0 } else { f64::from(self.gain) };
+        let u = adc.share_of(volts / (1.0 + gain)).clamp(0.0, 1.0);
         let (bow, s) = (4.0 * u * (1.0 - u), 10.392_304_845_413_264 * u * (1.0 - u) * (1.0 - 2.0 * u));
-        codes * u + inl_lsb * (f64::from(self.bow) * bow + f64::from(self.s) * s)
+        codes * u + adc.inl_lsb * (f64::from(self.bow) * bow + f64::from(self.s) * s)
     }
 
-    /// What a program reads of a voltage, [V], with a standard normal for the noise.
-    pub fn read(&self, adc: &AdcDef, volts: f64, z: f64) -> u32 {
-        let codes = 2f64.powi(adc.bits.min(31) as i32);
-        let volts = if volts < adc.least_v { 0.0 } else { volts };
-        let code = self.code(volts / adc.reference_v, codes, adc.inl_lsb) + adc.noise_lsb * z;
+    /// What a program reads of a voltage, [V], with a standard normal for the noise; `with_rail` says whether the voltage is
+    /// made of the converter's own reference.
+    pub fn read(&self, adc: &AdcDef, volts: f64, with_rail: bool, z: f64) -> u32 {
+        let codes = adc.codes();
+        let code = self.code(adc, codes, volts, with_rail) + adc.noise_lsb * z;
         code.round_ties_even().clamp(0.0, codes - 1.0) as u32
     }
 }
 
+/// Whether a part's voltage is a share of the rail that is the converter's reference, too: a divider on it.
+pub fn with_rail(law: &AnalogDef, adc: &AdcDef, logic_v: f64, own_supply: bool) -> bool {
+    let AnalogDef::Divider { supply_v, .. } = law else { return false };
+    adc.ratiometric && !own_supply && supply_v.is_none_or(|v| (v - logic_v).abs() < 1e-9)
+}
+
 impl Converter {
-    pub fn new(law: AnalogDef, adc: &AdcDef, logic_v: f64, share: f64) -> Self {
+    /// The converter `adc` of a board at `logic_v`, [V], with a part of this law behind a divider that leaves `share`;
+    /// `own_supply` says whether the part is fed by something else than the board.
+    pub fn new(law: AnalogDef, adc: &AdcDef, logic_v: f64, share: f64, own_supply: bool) -> Self {
         Self {
             law,
             logic_v,
             share,
-            codes: 2f64.powi(adc.bits.min(32) as i32),
-            reference_v: adc.reference_v,
-            least_v: adc.least_v,
-            inl_lsb: adc.inl_lsb,
-            noise_lsb: adc.noise_lsb,
+            with_rail: with_rail(&law, adc, logic_v, own_supply),
+            codes: adc.codes(),
+            // A cohort has one of each channel: the board's list of pins is nothing to it.
+            adc: AdcDef { not_with_radio: Vec::new(), ranges: BTreeMap::new(), ..adc.clone() },
             units: Vec::new(),
         }
     }
 
     /// Adds the next lane's board, drawn from its stream `adc/unit`.
-    pub fn add(&mut self, seed: u64, device: &str, reference_spread: f64) {
-        self.units.push(AdcUnit::draw(seed, device, reference_spread));
+    pub fn add(&mut self, seed: u64, device: &str) {
+        self.units.push(AdcUnit::draw(seed, device, self.adc.reference_spread));
     }
 
     /// The code of a value before rounding, with what goes wrong at the pin and a standard normal for its noise.
     pub fn code(&self, lane: u16, value: f64, pin: AtPin, z: f64) -> f64 {
-        let volts = self.law.volts(value, self.logic_v) * self.share * pin.share;
-        let volts = if volts < self.least_v { 0.0 } else { volts };
+        let volts = self.law.volts(value, self.logic_v) * self.share * pin.share / pin.reference;
         let unit = &self.units[lane as usize];
-        unit.code(volts / self.reference_v / pin.reference, self.codes, self.inl_lsb) + self.noise_lsb * z
+        unit.code(&self.adc, self.codes, volts, self.with_rail) + self.adc.noise_lsb * z
     }
 
     /// The code that a perfect converter would give, before rounding.
     pub fn ideal(&self, value: f64) -> f64 {
-        self.codes * self.law.volts(value, self.logic_v) * self.share / self.reference_v
+        self.codes * self.adc.share_of(self.law.volts(value, self.logic_v) * self.share)
     }
 
     /// What firmware makes of a code.
     pub fn value(&self, code: f64) -> f64 {
-        self.law.value(code / self.codes * self.reference_v / self.share, self.logic_v)
+        self.law.value(self.adc.volts_of(code / self.codes) / self.share, self.logic_v)
     }
 
     /// The code that is read.

@@ -153,6 +153,25 @@ impl FaultDef {
         }
     }
 
+    /// Unit of its size, for a stream in this unit: `delta_K`, `hPa/h`, `ppm`; empty where it has no size.
+    pub fn unit(&self, of_stream: &str) -> String {
+        // An offset is a difference of two readings.
+        let offset = if of_stream == "degC" { "delta_K" } else { of_stream };
+        match self {
+            Self::Stuck | Self::Dropout | Self::BusLockUp => String::new(),
+            Self::Bias { .. } | Self::Spike { .. } | Self::Noise { .. } => offset.to_owned(),
+            // Of the part, whichever of its streams shows it.
+            Self::SelfHeating { .. } => "delta_K".to_owned(),
+            Self::Drift { .. } => format!("{offset}/h"),
+            Self::Gain { .. }
+            | Self::Intermittent { .. }
+            | Self::AdcReference { .. }
+            | Self::Condensation { .. } => "ratio".to_owned(),
+            Self::Dust { .. } => "ratio/d".to_owned(),
+            Self::ClockSkew { .. } => "ppm".to_owned(),
+        }
+    }
+
     /// When its last trace is gone, for an event that ends at `until`.
     pub fn gone(&self, until: SimTime) -> SimTime {
         match *self {

@@ -106,6 +106,19 @@ impl Pair {
         (names, from, until, &start[0].detail, start[0].value)
     }
 
+    /// Unit of the size that every label tells, and the streams that they say theirs is exchanged with.
+    fn unit_and_partners(&self) -> (&str, Vec<(&str, &str)>) {
+        let labels: Vec<_> = self.faulty.events.iter().filter(|e| e.kind.starts_with("fault_")).collect();
+        assert!(labels.iter().all(|e| e.unit == labels[0].unit));
+        let mut pairs: Vec<(&str, &str)> = labels
+            .iter()
+            .filter(|e| !e.with.is_empty())
+            .map(|e| (e.part.as_str(), e.with.as_str()))
+            .collect();
+        pairs.dedup();
+        (&labels[0].unit, pairs)
+    }
+
     /// Holds the closed form against every reading of a stream; without one the stream is untouched.
     fn holds(&self, stream: &str, law: impl Fn(f64, f64) -> f64) {
         for (t, sound, faulty) in self.of_stream(stream) {
@@ -180,6 +193,7 @@ fn a_loose_contact_loses_all_of_its_part_for_a_share_of_the_time() {
     assert!(first.2.is_nan(), "it opens at the onset");
     pair.leaves(&STREAMS[2..]);
     assert_eq!(pair.labels(), (STREAMS[..2].to_vec(), 20.0, 80.0, "intermittent", 0.4));
+    assert_eq!(pair.unit_and_partners(), ("ratio", vec![]));
     // Over an hour the share is that of its mean times: 700 turns, five standard errors of 0.4·0.6/√700·√2 each.
     let timeline = r#"(at: 0, do: Fault(target: "n-1/a.*", kind: Intermittent(open: "2s", closed: "3s")))"#;
     let plan = stations(timeline, "");
@@ -208,6 +222,7 @@ fn a_wrong_reference_scales_the_voltage_of_every_analogue_part() {
     }
     pair.leaves(&STREAMS[..5]);
     assert_eq!(pair.labels(), (STREAMS[5..].to_vec(), 20.0, 80.0, "adc_reference", 0.05));
+    assert_eq!(pair.unit_and_partners(), ("ratio", vec![]));
 }
 
 #[test]
@@ -222,6 +237,9 @@ fn swapped_sensors_show_what_the_other_reads() {
     }
     pair.leaves(&[&STREAMS[..3], &STREAMS[5..]].concat());
     assert_eq!(pair.labels(), (STREAMS[3..5].to_vec(), 20.0, 80.0, "swap", 0.0));
+    // The ends say so, too.
+    let partners = [("a.temperature", "b.temperature"), ("b.temperature", "a.temperature")];
+    assert_eq!(pair.unit_and_partners(), ("", [partners, partners].concat()));
 }
 
 #[test]
@@ -268,6 +286,7 @@ fn a_part_that_warms_itself_reads_warm_and_dry() {
     pair.leaves(&STREAMS[2..]);
     let (streams, from, _, word, size) = pair.labels();
     assert_eq!((streams, from, word, size), (STREAMS[..2].to_vec(), 20.0, "self_heating", 3.0));
+    assert_eq!(pair.unit_and_partners(), ("delta_K", vec![]));
 }
 
 #[test]
@@ -278,4 +297,15 @@ fn dust_takes_the_same_share_of_the_light_in_every_stretch_of_time() {
     });
     pair.leaves(&[&STREAMS[..2], &STREAMS[3..]].concat());
     assert_eq!(pair.labels(), (vec!["light.illuminance"], 20.0, 80.0, "dust", 0.9));
+    assert_eq!(pair.unit_and_partners(), ("ratio/d", vec![]));
+    for (kind, unit) in [
+        ("Bias(by: 2.0)", "delta_K"),
+        ("Drift(per_h: 2.0)", "delta_K/h"),
+        ("Gain(factor: 2.0)", "ratio"),
+        ("Stuck", ""),
+    ] {
+        assert_eq!(Pair::new("n-1/a.temperature", kind).unit_and_partners(), (unit, vec![]), "{kind}");
+    }
+    assert_eq!(Pair::new("n-1/light.illuminance", "Noise(std: 2.0)").unit_and_partners(), ("lx", vec![]));
+    assert_eq!(Pair::new("n-1", "ClockSkew(ppm: 50)").unit_and_partners(), ("ppm", vec![]));
 }

@@ -3,7 +3,7 @@
 use crate::report::words::figure;
 use std::fmt::Write;
 use twinfleet_engine::catalog::ChannelDef;
-use twinfleet_twins::datasheet::{Response, allan::Noise, difference_unit};
+use twinfleet_twins::datasheet::{Read, Response, allan::Noise, difference_unit};
 
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 430.0;
@@ -241,5 +241,23 @@ pub fn step(part: &str, r: &Response) -> String {
     let text =
         if r.tau63_s > 0.0 { format!("63 % after {} s", figure(r.tau63_s)) } else { "at once".to_owned() };
     sheet.legend(&[("l physical", "measured"), ("dash", &text)]);
+    sheet.done()
+}
+
+/// What the converters of some units read of a voltage, beside the voltage itself.
+pub fn converter(part: &str, range: Option<&str>, units: &[Vec<Read>]) -> String {
+    let end = units.iter().flatten().map(|r| r.volts).fold(1e-3, f64::max);
+    let name = range.map_or_else(String::new, |r| format!(" at {r}"));
+    let mut sheet = Sheet::new(
+        &format!("{part} converter{name}: what {} units read", units.len()),
+        (0.0, end, false),
+        (0.0, end, false),
+        ("voltage at the pin, V", "read, V"),
+    );
+    sheet.line(&[(0.0, 0.0), (end, end)], "dash");
+    for unit in units {
+        sheet.line(&unit.iter().map(|r| (r.volts, r.told_v)).collect::<Vec<_>>(), "l physical");
+    }
+    sheet.legend(&[("l physical", "measured"), ("dash", "the voltage itself")]);
     sheet.done()
 }

@@ -171,7 +171,7 @@ fn actuator(a: &ActuatorDef) -> Vec<String> {
     };
     let unit = |q: &str| twinfleet_engine::units::of_quantity(q).map_or("", |u| u.symbol);
     let gives: Vec<String> = a.gives.iter().map(|(q, x)| format!("{q} {} {}", figure(*x), unit(q))).collect();
-    vec![effect, gives.join(", "), volts(a.supply_v), ma(a.active_ma)]
+    vec![effect, gives.join(", "), volts(a.supply_v), ma(a.worst_ma())]
 }
 
 fn volts(range: Option<(f64, f64)>) -> String {

@@ -339,6 +339,8 @@ fn happenings(events: &[Event]) -> Vec<Happening> {
             detail: e.detail.clone(),
             value: e.value,
             cause: e.cause.clone(),
+            unit: e.unit.clone(),
+            with: e.with.clone(),
             ..Happening::default()
         });
     }

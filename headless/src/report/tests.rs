@@ -96,6 +96,8 @@ fn demo() -> Report {
             detail: detail.into(),
             value,
             cause: String::new(),
+            unit: String::new(),
+            with: String::new(),
         };
         let mut events = match s {
             1800 => vec![event("fault_start", "stuck", 0.0)],

@@ -63,8 +63,23 @@ fn an_unknown_part_is_told_with_near_names() {
     assert_eq!(ran.code(), 2);
     assert!(ran.stderr().contains("there is no sensor, board or actuator `bme208`"), "{}", ran.stderr());
     assert!(ran.stderr().contains("bme280"), "{}", ran.stderr());
-    let board = command(&["datasheet", "esp32-devkit", "--units", "30", "--plot", "nowhere"]);
-    assert_eq!(board.code(), 2, "a board has no step response: {}", board.stderr());
+}
+
+/// Of a board its converter is drawn, in each of its ranges, and it flattens where a range ends; one without says so.
+#[test]
+fn a_boards_converter_is_drawn_range_by_range() {
+    let dir = scratch();
+    let out = dir.path().to_str().unwrap();
+    let ran = plain(&["datasheet", "esp32-devkit", "--units", "30", "--plot", out]);
+    assert!(ran.stdout().contains("drawn: "), "{}\n{}", ran.stdout(), ran.stderr());
+    for range in ["0dB", "2.5dB", "6dB", "11dB"] {
+        let svg = std::fs::read_to_string(dir.path().join(format!("esp32-devkit-adc-{range}.svg"))).unwrap();
+        assert!(svg.contains("converter at ") && svg.matches("class=\"l physical\"").count() > 12, "{range}");
+        assert!(!svg.contains("NaN"), "{range}");
+    }
+    let pi = plain(&["datasheet", "raspberry-pi-4b", "--units", "30", "--plot", out]);
+    assert_eq!(pi.code(), 0, "{}\n{}", pi.stdout(), pi.stderr());
+    assert!(pi.stdout().contains("nothing is drawn: "), "{}", pi.stdout());
 }
 
 /// What is drawn has a measured curve: of parts that only know states, of those that convert slowly, of actuators; and what is
@@ -117,7 +132,7 @@ fn every_drawing_has_its_curve() {
 #[test]
 fn lists_have_the_columns_that_one_compares_by() {
     for (what, words) in [
-        ("boards", ["name", "analogue in", "16 × 12 bit to 2.45 V", "4 × 1\u{202f}200 MHz"]),
+        ("boards", ["name", "analogue in", "16 × 12 bit to 3.134 V", "4 × 1\u{202f}200 MHz"]),
         ("sensors", ["measures", "I2C 0x76 or 0x77", "accel_xyz", "1-Wire"]),
         ("batteries", ["full", "3.25 V", "2\u{202f}800 mAh", "Ω"]),
         ("regulators", ["gives", "3.3 V, linear", "250 mA", "input up to"]),

@@ -19,7 +19,7 @@ const PI: &str = r#"board: "raspberry-pi-4b", parts: [(id: "air", model: "bme280
     (id: "lamp", model: "led", on: Pin("GPIO17")), (id: "door", model: "reed-switch", on: Pin("GPIO27")),
     (id: "light", model: "bh1750", on: I2c(0x23)), (id: "wet", model: "sht31", on: I2c(0x44))]"#;
 const ESP: &str = r#"board: "esp32-devkit", parts: [(id: "climate", model: "sht31", on: I2c(0x44), pull_up: true),
-    (id: "probe", model: "ds18b20", on: Pin("GPIO4"), pull_up: true), (id: "dht", model: "dht22", on: Pin("GPIO16")),
+    (id: "probe", model: "ds18b20", on: Pin("GPIO4"), pull_up: true), (id: "dht", model: "dht22", on: Pin("GPIO16"), pull_up: true),
     (id: "fan", model: "fan-5v", on: Pin("GPIO25"), own_supply: true)]"#;
 
 impl Stage {

@@ -157,8 +157,9 @@ class Signal:
 class ADC:
     ATTN_0DB, ATTN_2_5DB, ATTN_6DB, ATTN_11DB = 0, 1, 2, 3
     WIDTH_9BIT, WIDTH_10BIT, WIDTH_11BIT, WIDTH_12BIT = 9, 10, 11, 12
+    _RANGES = ("0dB", "2.5dB", "6dB", "11dB")
 
-    def __init__(self, pin, *, atten=None, **_):
+    def __init__(self, pin, *, atten=ATTN_0DB, **_):
         if isinstance(pin, int) and pin == 0:
             try:
                 self._pin = _name("A0")
@@ -166,10 +167,12 @@ class ADC:
                 self._pin = _name(pin)
         else:
             self._pin = _name(pin)
-        _t.ask_ok("adc %s" % self._pin)
+        # A board without an attenuator has no such range and takes no notice of it.
+        self.atten(atten)
+        self._read()
 
     def _read(self):
-        code, bits, uv = _t.ask_ok("adc %s" % self._pin)
+        code, bits, _, uv = _t.ask_ok("adc %s %s" % (self._pin, self._range))
         return int(code), int(bits), int(uv)
 
     def read(self):
@@ -181,11 +184,10 @@ class ADC:
         return code | code >> bits
 
     def read_uv(self):
-        code, bits, uv = self._read()
-        return code * uv >> bits
+        return self._read()[2]
 
-    def atten(self, *_):
-        pass
+    def atten(self, atten=ATTN_0DB):
+        self._range = self._RANGES[atten]
 
     def width(self, *_):
         pass

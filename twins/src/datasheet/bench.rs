@@ -54,10 +54,13 @@ pub struct Setup {
     pub firmware: String,
     /// Power, as a scenario writes it.
     pub power: String,
-    /// Actuator that the part measures, commanded to full level at the start.
+    /// Actuator that the part measures, commanded to `level` at the start.
     pub actuator: Option<String>,
+    pub level: f64,
     /// Tick length, where it is not the period.
     pub step: Option<Span>,
+    /// Range in which the board's converter reads the part.
+    pub range: Option<String>,
 }
 
 impl Setup {
@@ -74,7 +77,9 @@ impl Setup {
             firmware: String::new(),
             power: "Mains".to_owned(),
             actuator: None,
+            level: 1.0,
             step: None,
+            range: None,
         }
     }
 }
@@ -132,7 +137,8 @@ pub fn run(catalog: &Catalog, model: &str, setup: &Setup) -> Result<Measured, Un
     let mut parts = Vec::new();
     if let Some(sensor) = all.sensors.get(model) {
         let of = setup.actuator.as_ref().map_or("", |_| ", of: \"a\"");
-        parts.push(format!("(id: \"p\", model: \"{model}\", on: {}{of})", wire(&sensor.bus, board)));
+        let range = setup.range.as_ref().map_or(String::new(), |r| format!(", range: \"{r}\""));
+        parts.push(format!("(id: \"p\", model: \"{model}\", on: {}{of}{range})", wire(&sensor.bus, board)));
     }
     if let Some(name) = &setup.actuator {
         let actuator = all.actuators.get(name).ok_or_else(|| wrong(&"no such actuator"))?;
@@ -169,7 +175,7 @@ pub fn run(catalog: &Catalog, model: &str, setup: &Setup) -> Result<Measured, Un
         });
     }
     if setup.actuator.is_some() {
-        let action = Action::Command { target: "u-*/a".to_owned(), level: 1.0 };
+        let action = Action::Command { target: "u-*/a".to_owned(), level: setup.level };
         scenario.timeline.push(EventDef { at: Span::ZERO, until: None, action });
     }
     let plan = Plan::new(Arc::new(scenario), Arc::new(all), PathBuf::new(), setup.seed, (0, 1));

@@ -6,7 +6,7 @@ use super::{
     current, sensor, spread,
 };
 use twinfleet_engine::{
-    catalog::{BoardDef, Catalog},
+    catalog::{BoardDef, Catalog, PinFn},
     link,
     time::Span,
 };
@@ -17,7 +17,7 @@ pub(super) fn measure(catalog: &Catalog, name: &str, effort: Effort) -> Result<V
     // Pins for the bench's own parts.
     let spare = bench.boards.get_mut(name);
     if let Some(spare) = spare {
-        spare.pins.entry("M".to_owned()).or_insert_with(|| vec![twinfleet_engine::catalog::PinFn::Digital]);
+        spare.pins.entry("M".to_owned()).or_insert_with(|| vec![PinFn::Digital]);
     }
     let setup = |units: u32, period_s: f64, readings: u32| Setup {
         board: name.to_owned(),
@@ -41,7 +41,7 @@ pub(super) fn measure(catalog: &Catalog, name: &str, effort: Effort) -> Result<V
     found.push(brown_out(&bench, setup(2, 10.0, 400), active.max(1.0))?);
     found.push(clock(&bench, setup(effort.units, 100.0, 200), effort)?);
     if board.adc.is_some() {
-        converter(&bench, board, &setup, effort, &mut found)?;
+        judge_converter(&bench, board, &setup, effort, &mut found)?;
     }
     Ok(found)
 }
@@ -92,7 +92,7 @@ fn clock(catalog: &Catalog, setup: Setup, effort: Effort) -> Result<Figure, Unme
 }
 
 /// A known voltage at its pin: step, end of scale, noise, error over units.
-fn converter(
+fn judge_converter(
     catalog: &Catalog,
     board: &BoardDef,
     setup: &dyn Fn(u32, f64, u32) -> Setup,
@@ -114,11 +114,29 @@ fn converter(
     }
     let measured = bench::run(catalog, "bench-probe", &through)?;
     let all: Vec<f64> = measured.of("voltage").iter().flatten().map(|r| r.1).collect();
-    let step = sensor::quantum(all.clone(), adc.reference_v);
-    let last = all.iter().copied().fold(0.0, f64::max);
-    found.push(Figure::new("adc", "bits", ((last + step) / step).log2(), "none", 0.0));
+    let (first, last) = all.iter().fold((f64::MAX, 0.0f64), |(low, high), x| (low.min(*x), high.max(*x)));
+    // Where its line bends a step is another one from there on: codes are counted in both parts.
+    let straight_v = adc.straight_v();
+    let within = |low: f64, high: f64| all.iter().copied().filter(|x| *x >= low && *x <= high).collect();
+    let step = sensor::quantum(within(first, straight_v), straight_v);
+    let codes = if last > straight_v {
+        let above = sensor::quantum(within(straight_v, last), adc.reference_v);
+        (straight_v - first) / step + (last + above - straight_v) / above
+    } else {
+        (last + step - first) / step
+    };
+    found.push(Figure::new("adc", "bits", codes.log2(), "none", 0.0));
     found.push(Figure::new("adc", "range_max", last, "V", step));
-    let volts = 0.5 * adc.reference_v;
+    found.push(Figure::new("adc", "range_min", first, "V", step));
+    for name in adc.ranges.keys() {
+        let mut over = setup(4, 0.1, 20);
+        over.truths = vec![("voltage".to_owned(), 1.1 * adc.reference_v)];
+        over.range = Some(name.clone());
+        let measured = bench::run(catalog, "bench-probe", &over)?;
+        let most = measured.of("voltage").iter().flatten().map(|r| r.1).fold(0.0, f64::max);
+        found.push(Figure::new("adc", &format!("range_max_{name}"), most, "V", step));
+    }
+    let volts = 0.5 * straight_v;
     let measured = held(volts, effort.units, 40)?;
     let (mut squares, mut count, mut errors) = (0.0, 0.0, Vec::new());
     for unit in measured.of("voltage") {
@@ -133,10 +151,57 @@ fn converter(
     let chance = (2.0 * f64::from(effort.units)).sqrt();
     let (_, middle) = spread(&errors);
     found.push(Figure::new("adc", "middle_std", middle, "V", middle / chance));
-    let most = 0.95 * adc.reference_v;
+    let most = 0.95 * straight_v;
     let top = held(most, effort.units, 20)?;
     let means = |u: &bench::Series| spread(&u.iter().map(|r| r.1).collect::<Vec<_>>()).0 - most;
     let (_, top) = spread(&top.of("voltage").iter().map(means).collect::<Vec<_>>());
     found.push(Figure::new("adc", "top_std", top, "V", top / chance));
     Ok(())
+}
+
+/// What one unit's converter reads of a voltage, mean over some readings, [V] both.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Read {
+    /// What is there.
+    pub volts: f64,
+    /// What firmware makes of the codes.
+    pub told_v: f64,
+}
+
+/// What the converters of some units of a board read from 0 V to a tenth beyond full scale, in a range of theirs or the usual
+/// one. Empty: the board has no converter.
+///
+/// # Errors
+/// Where the bench does not run.
+pub fn converter(
+    catalog: &Catalog,
+    name: &str,
+    range: Option<&str>,
+    effort: Effort,
+) -> Result<Vec<Vec<Read>>, Unmeasured> {
+    const POINTS: u32 = 111;
+    const EACH: u32 = 16;
+    let Some(adc) = catalog.boards.get(name).and_then(|b| b.adc.as_ref()) else { return Ok(Vec::new()) };
+    let mut bench = catalog.clone();
+    if let Some(spare) = bench.boards.get_mut(name) {
+        spare.pins.entry("M".to_owned()).or_insert_with(|| vec![PinFn::Digital]);
+    }
+    let full_v = range.and_then(|r| adc.in_range(r)).unwrap_or_else(|| adc.clone()).reference_v;
+    let at = |k: u32| full_v * 1.1 * f64::from(k) / f64::from(POINTS - 1);
+    let mut setup = Setup {
+        board: name.to_owned(),
+        ..Setup::new(12.min(effort.units), effort.seed, Span(100_000_000), POINTS * EACH)
+    };
+    setup.range = range.map(str::to_owned);
+    setup.truths = vec![("voltage".to_owned(), 0.0)];
+    setup.tells = (0..POINTS).map(|k| (k * EACH, "voltage".to_owned(), at(k))).collect();
+    let measured = bench::run(&bench, "bench-probe", &setup)?;
+    let unit = |series: &bench::Series| {
+        let told = |k: u32| {
+            let held = series.iter().skip((k * EACH) as usize + 1).take(EACH as usize - 2);
+            spread(&held.map(|r| r.1).collect::<Vec<_>>()).0
+        };
+        (0..POINTS).map(|k| Read { volts: at(k), told_v: told(k) }).collect()
+    };
+    Ok(measured.of("voltage").iter().map(unit).collect())
 }

@@ -61,13 +61,24 @@ pub(super) fn sensor(
 
 /// An actuator held at full level: its current, and how long it takes to follow.
 pub(super) fn actuator(catalog: &Catalog, model: &str, effort: Effort) -> Result<Vec<Figure>, Unmeasured> {
-    let mut setup = Setup::new(2, effort.seed, Span::from_secs(60), 60);
-    setup.actuator = Some(model.to_owned());
-    setup.firmware = "deep_sleep: true".to_owned();
-    let ma = mean_ma(catalog, "none", setup)?;
-    let mut found = vec![Figure::new("level", "current_active", ma, "mA", 1e-3 * ma.abs())];
-    // Ten time constants, or the way from stop to stop and as much again.
     let def = catalog.actuators.get(model);
+    let mut found = Vec::new();
+    let mut at = |name: &str, level: f64, period: Span, readings: u32| {
+        let mut setup = Setup::new(2, effort.seed, period, readings);
+        setup.actuator = Some(model.to_owned());
+        setup.level = level;
+        setup.firmware = "deep_sleep: true".to_owned();
+        let ma = mean_ma(catalog, "none", setup)?;
+        found.push(Figure::new("level", name, ma, "mA", 1e-3 * ma.abs()));
+        Ok(())
+    };
+    at("current_active", 1.0, Span::from_secs(60), 60)?;
+    at("current_idle", 0.0, Span::from_secs(60), 60)?;
+    if let Some(a) = def.filter(|a| a.moving_ma > 0.0) {
+        // Over half of its way.
+        at("current_moving", 1.0, Span((a.travel_s / 40.0 * 1e9) as i64), 20)?;
+    }
+    // Ten time constants, or the way from stop to stop and as much again.
     let whole_s = def.map_or(0.0, |a| (10.0 * a.tau_s).max(2.0 * a.travel_s)).max(20.0);
     let mut setup = Setup::new(1, effort.seed, Span((whole_s / 20_000.0 * 1e9) as i64), 20_000);
     setup.actuator = Some(model.to_owned());

@@ -47,10 +47,12 @@ impl Range {
         usual.clamp(c.range.0, c.range.1)
     }
 
-    /// A seventh of the way from the operating point to the top, or for a wide range less: no unit saturates there.
+    /// A seventh of the way from the operating point to the top, or for a wide range less: no unit saturates there. A ranger's
+    /// noise needs a longer lever for its gain to show.
     pub fn high(c: &ChannelDef) -> f64 {
         let middle = Self::middle(c);
-        let up = middle + 0.15 * (c.range.1 - middle);
+        let lever = if c.quantity == "distance" { 0.6 } else { 0.15 };
+        let up = middle + lever * (c.range.1 - middle);
         if middle.abs() > 0.0 { up.min(middle * 1.6 + 0.02 * (c.range.1 - middle)) } else { up }
     }
 }
@@ -99,7 +101,13 @@ fn still(
     effort: Effort,
     found: &mut Vec<Figure>,
 ) -> Result<(), Unmeasured> {
-    let (each, settle) = (40u32, 8u32);
+    // Where the noise of forty readings would drown a gain, four times as many are taken.
+    let drowns = |c: &ChannelDef| {
+        let slope_std = (c.noise_std / 20f64.sqrt()) / (Range::high(c) - Range::middle(c));
+        c.gain_std > 0.0 && slope_std > 0.5 * c.gain_std
+    };
+    let each = if sensor.channels.iter().any(drowns) { 160u32 } else { 40 };
+    let settle = 8u32;
     let slowest = sensor.channels.iter().map(|c| c.tau_s).fold(0.0, f64::max);
     let period_s = fresh_s(sensor).max(slowest * 0.75);
     let mut setup = Setup::new(effort.units, effort.seed, span(period_s), 2 * each + settle);
@@ -113,6 +121,8 @@ fn still(
         let (mut squares, mut count) = (0.0, 0.0);
         let (mut offsets, mut slopes, mut zeros, mut halves) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        // Mean square by which a unit's readings are off from the truth.
+        let mut missed: Vec<f64> = Vec::new();
         for unit in series {
             let first = some(unit, 1, each as usize - 1);
             let last = some(unit, (each + settle) as usize, each as usize);
@@ -120,6 +130,7 @@ fn still(
                 squares += (pair[1] - pair[0]).powi(2) / 2.0;
                 count += 1.0;
             }
+            missed.push(first.iter().map(|x| (x - low).powi(2)).sum::<f64>() / first.len().max(1) as f64);
             let (a, b) = (spread(&first).0, spread(&last).0);
             let (one, other) = first.split_at(first.len() / 2);
             halves.push(spread(one).0 - spread(other).0);
@@ -131,6 +142,10 @@ fn still(
         let noise = (squares / f64::max(count, 1.0)).sqrt();
         let unit = difference_unit(&c.unit);
         found.push(Figure::new(&c.quantity, "noise_std", noise, unit, noise / (2.0 * count).sqrt()));
+        let (square, square_std) = spread(&missed);
+        let total = square.sqrt();
+        let error = square_std / n.sqrt() / (2.0 * total.max(f64::MIN_POSITIVE));
+        found.push(Figure::new(&c.quantity, "total_std", total, unit, error));
         let quantum =
             found.iter().find(|f| f.name == "quantum" && f.channel == c.quantity).map_or(0.0, |f| f.value);
         // Sheppard's correction: what rounding adds to a noise that reaches over a step.

@@ -82,22 +82,30 @@ fn board_figures(board: &BoardDef) -> Vec<Stated> {
         put(&mut all, "adc", "bits", f64::from(adc.bits), "none");
         put(&mut all, "adc", "range_max", adc.reference_v, "V");
         put(&mut all, "adc", "noise_std", adc.noise_lsb.hypot(1.0 / 12f64.sqrt()), "none");
-        let lsb = adc.reference_v / 2f64.powi(adc.bits as i32);
-        // A bow is at its largest in the middle, where an S is nothing.
-        let middle = (0.5 * adc.reference_v * adc.reference_spread).hypot(adc.inl_lsb * lsb);
-        put(&mut all, "adc", "middle_std", middle, "V");
-        let u = 0.95;
-        let bow = adc.inl_lsb * lsb * 4.0 * u * (1.0 - u);
-        let s = adc.inl_lsb * lsb * 10.392_304_845_413_264 * u * (1.0 - u) * (2.0 * u - 1.0);
-        let top = (u * adc.reference_v * adc.reference_spread).hypot(bow).hypot(s);
-        put(&mut all, "adc", "top_std", top, "V");
+        put(&mut all, "adc", "range_min", adc.least_v, "V");
+        let off = |volts: f64| {
+            // A bow is at its largest in the middle, where an S is nothing.
+            let (u, inl_v) = (adc.share_of(volts), adc.inl_lsb * adc.step_v(volts));
+            let bow = inl_v * 4.0 * u * (1.0 - u);
+            let s = inl_v * 10.392_304_845_413_264 * u * (1.0 - u) * (2.0 * u - 1.0);
+            (volts * adc.reference_spread).hypot(bow).hypot(s)
+        };
+        put(&mut all, "adc", "middle_std", off(0.5 * adc.straight_v()), "V");
+        put(&mut all, "adc", "top_std", off(0.95 * adc.straight_v()), "V");
+        for (name, range) in &adc.ranges {
+            put(&mut all, "adc", &format!("range_max_{name}"), range.reference_v, "V");
+        }
     }
     all
 }
 
 fn actuator_figures(actuator: &ActuatorDef) -> Vec<Stated> {
     let mut all = Vec::new();
-    put(&mut all, "level", "current_active", actuator.active_ma, "mA");
+    put(&mut all, "level", "current_active", actuator.idle_ma + actuator.active_ma, "mA");
+    put(&mut all, "level", "current_idle", actuator.idle_ma, "mA");
+    if actuator.moving_ma > 0.0 {
+        put(&mut all, "level", "current_moving", actuator.worst_ma(), "mA");
+    }
     if actuator.travel_s > 0.0 {
         put(&mut all, "level", "travel", actuator.travel_s, "s");
     } else {

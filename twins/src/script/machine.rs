@@ -20,7 +20,7 @@ use twinfleet_engine::{
     catalog::{AnalogDef, BoardDef, BusDef, PartDef, PinFn, WireDef},
     plan::Plan,
     rng::{Rng, stream},
-    sense::AdcUnit,
+    sense::{AdcUnit, with_rail},
 };
 
 /// What a pin access takes on its board, [ns].
@@ -43,6 +43,14 @@ struct Driven {
 /// A part on lines of its own, and which pin is which of them.
 type Wired = (Box<dyn LinePart>, Vec<(String, u8)>);
 
+/// A part on an analogue pin.
+struct Analogue {
+    sees: LiveStimulus,
+    quantity: String,
+    law: AnalogDef,
+    own_supply: bool,
+}
+
 /// Pins and buses of one device.
 pub struct Machine {
     board: Arc<BoardDef>,
@@ -51,12 +59,14 @@ pub struct Machine {
     i2c: I2cBus,
     lines: Vec<Wired>,
     uarts: Vec<Box<dyn SerialPart>>,
-    analog: BTreeMap<String, (LiveStimulus, String, AnalogDef)>,
+    analog: BTreeMap<String, Analogue>,
     switches: BTreeMap<String, Switch>,
     driven: BTreeMap<String, Driven>,
     /// Levels that the script set.
     set: BTreeMap<String, bool>,
-    adc: Option<AdcUnit>,
+    /// What its converter is drawn from.
+    seed: u64,
+    device: String,
     noise: Rng,
     /// Levels of actuators since they were last taken: part and level.
     pub levels: Vec<(String, f64)>,
@@ -81,7 +91,8 @@ impl Machine {
             switches: BTreeMap::new(),
             driven: BTreeMap::new(),
             set: BTreeMap::new(),
-            adc: board.adc.as_ref().map(|adc| AdcUnit::draw(plan.seed, device, adc.reference_spread)),
+            seed: plan.seed,
+            device: device.to_owned(),
             noise: stream(plan.seed, device, "script/adc"),
             levels: Vec::new(),
             board,
@@ -118,7 +129,8 @@ impl Machine {
                 let Some(channel) = sensor.channels.first() else { return Ok(()) };
                 let Some(law) = channel.analog else { return Ok(()) };
                 let sees = live.stimulus(device, &part.id)?;
-                self.analog.insert(pin.clone(), (sees, channel.quantity.clone(), law));
+                let (quantity, own_supply) = (channel.quantity.clone(), part.own_supply);
+                self.analog.insert(pin.clone(), Analogue { sees, quantity, law, own_supply });
             }
             (WireDef::Pins(_), BusDef::Uart) => {
                 if let Ok(serial) = live.serial(device, &part.id) {
@@ -172,7 +184,7 @@ impl Machine {
             ["in", pin, pull] => self.input(pin, pull),
             ["out", pin, level] => self.output(pin, *level == "1"),
             ["pwm", pin, hz, duty] => self.pwm(pin, hz, duty),
-            ["adc", pin] => self.analog(pin),
+            ["adc", pin, range @ ..] => self.analog(pin, range.first().copied()),
             ["dht", pin] => self.dht(pin),
             ["ow", pin, rest @ ..] => self.one_wire(pin, rest),
             ["neo", pin, bytes] => self.neopixel(pin, bytes),
@@ -315,27 +327,33 @@ impl Machine {
         Ok(String::new())
     }
 
-    fn analog(&mut self, pin: &str) -> Result<String, String> {
+    /// Reads a voltage, in a range of the converter or in its usual one: the code, its bits, full scale and what calibration
+    /// makes of the code, both in [µV]. A range that the converter has not counts for nothing, as an attenuation does where
+    /// there is no attenuator.
+    fn analog(&mut self, pin: &str, range: Option<&str>) -> Result<String, String> {
         let pin = self.known(pin)?;
-        let Some(adc) = self.board.adc.clone() else { return Err("noadc".to_owned()) };
+        let Some(adc) = self.board.adc.as_ref() else { return Err("noadc".to_owned()) };
         if !self.board.pins[&pin].contains(&PinFn::Analog) {
             return Err("noadc".to_owned());
         }
+        let adc = range.and_then(|r| adc.in_range(r)).unwrap_or_else(|| adc.clone());
         self.clock.advance_ns(20_000);
         let at_ns = self.clock.now_ns();
         let logic_v = self.board.logic_v;
-        let volts = match self.analog.get_mut(&pin) {
-            Some((sees, quantity, law)) => {
-                let value = sees.read(quantity, at_ns).unwrap_or(f64::NAN);
-                if value.is_nan() { 0.0 } else { law.volts(value, logic_v) }
+        let (volts, with_rail) = match self.analog.get_mut(&pin) {
+            Some(part) => {
+                let value = part.sees.read(&part.quantity, at_ns).unwrap_or(f64::NAN);
+                let volts = if value.is_nan() { 0.0 } else { part.law.volts(value, logic_v) };
+                (volts, with_rail(&part.law, &adc, logic_v, part.own_supply))
             }
             // An open pin floats about.
-            None => 0.1 * adc.reference_v * self.noise.random::<f64>(),
+            None => (0.1 * adc.reference_v * self.noise.random::<f64>(), false),
         };
         let z: f64 = self.noise.sample(StandardNormal);
-        let unit = self.adc.as_ref().ok_or("noadc")?;
-        let code = unit.read(&adc, volts, z);
-        Ok(format!("{code} {} {}", adc.bits, (adc.reference_v * 1e6).round()))
+        let unit = AdcUnit::draw(self.seed, &self.device, adc.reference_spread);
+        let code = unit.read(&adc, volts, with_rail, z);
+        let told_v = adc.volts_of(f64::from(code) / adc.codes());
+        Ok(format!("{code} {} {} {}", adc.bits, (adc.reference_v * 1e6).round(), (told_v * 1e6).round()))
     }
 
     fn neopixel(&mut self, pin: &str, bytes: &str) -> Result<String, String> {

@@ -55,6 +55,7 @@ impl Checker<'_> {
             self.supply(i, group, thing);
             self.truths(i, group, thing);
             self.unfound(i, group, thing);
+            self.beyond(i, group, thing);
             self.driven(thing, &place);
             // Two more for a battery, one per actuator, the outputs of its dynamics: an upper bound is enough here.
             let outputs = thing.dynamics.as_ref().map_or(0, |d| d.outputs.len());

@@ -4,7 +4,8 @@
 use super::wiring::Part;
 use crate::{
     catalog::{
-        AnalogDef, BoardDef, BusDef, Catalog, FedDef, Firmware, PowerDef, SensorDef, ThingDef, WireDef,
+        ActuatorDef, AnalogDef, BoardDef, BusDef, Catalog, FedDef, Firmware, PowerDef, SensorDef, ThingDef,
+        WireDef,
     },
     power::{
         bank::PackPlan,
@@ -33,6 +34,10 @@ pub(super) struct Electric<'a> {
     /// Drawn from the board's regulator and from its supply, [mA]; none once it has been told that they are overdrawn.
     rail_ma: Option<f64>,
     passed_ma: Option<f64>,
+    /// Whether one regulator of a pack is behind both.
+    one_source: bool,
+    /// Drawn from both in all, [mA].
+    drawn_ma: (f64, f64),
     lines: BTreeMap<String, Line>,
 }
 
@@ -105,6 +110,8 @@ impl<'a> Electric<'a> {
             most_ma,
             rail_ma: Some(0.0),
             passed_ma: Some(0.0),
+            one_source: past && power.is_some_and(|p| pack_v(p, catalog).is_some_and(|(_, r)| r.is_some())),
+            drawn_ma: (0.0, 0.0),
             lines: BTreeMap::new(),
         }
     }
@@ -205,10 +212,18 @@ impl<'a> Electric<'a> {
         report: &mut Report,
     ) {
         let sensor_ma = part.sensor.map(|s| s.active_ma.max(s.idle_ma));
-        let ma = sensor_ma.or(part.actuator.map(|a| a.active_ma)).unwrap_or_default();
-        let (sum, most, whose, volts) = match feed {
-            Feed::Rail => (&mut self.rail_ma, self.most_ma.0, "regulator", self.volts.rail),
-            Feed::Supply => (&mut self.passed_ma, self.most_ma.1, "supply pin", self.volts.supply),
+        let ma = sensor_ma.or(part.actuator.map(ActuatorDef::worst_ma)).unwrap_or_default();
+        match feed {
+            Feed::Rail => self.drawn_ma.0 += ma,
+            Feed::Supply => self.drawn_ma.1 += ma,
+            Feed::Cells => {}
+        }
+        // One regulator for both: what the one leaves the other takes.
+        let feed_of = if self.one_source && feed == Feed::Supply { Feed::Rail } else { feed };
+        let volts = self.feed_v(feed);
+        let (sum, most, whose) = match feed_of {
+            Feed::Rail => (&mut self.rail_ma, self.most_ma.0, "regulator"),
+            Feed::Supply => (&mut self.passed_ma, self.most_ma.1, "supply pin"),
             Feed::Cells => return,
         };
         let (Some(before), Some(most)) = (*sum, most) else { return };
@@ -226,12 +241,16 @@ impl<'a> Electric<'a> {
     }
 
     fn look_at_line(&mut self, board: &BoardDef, part: &Part<'_>, place: &Place<'_>) {
+        let by_part = part.sensor.and_then(|s| s.pull_up);
         let (line, by_board) = match (&part.def.on, part.bus) {
             (WireDef::I2c(_), _) => ("I2C bus".to_owned(), board.i2c_pull_up),
             (WireDef::Pin(pin), BusDef::OneWire) => (format!("1-Wire bus on `{pin}`"), false),
+            (WireDef::Pin(pin), BusDef::Digital(1)) if by_part.is_some() => {
+                let weak = part.sensor.is_some_and(|s| s.weak_pull_up) && !board.no_pull_up.contains(pin);
+                (format!("line on `{pin}`"), weak)
+            }
             _ => return,
         };
-        let by_part = part.sensor.and_then(|s| s.pull_up);
         let line = self.lines.entry(line).or_default();
         // What is not stated is not judged.
         line.pulled |= by_board || part.def.pull_up.or(by_part) != Some(false);
@@ -335,11 +354,13 @@ pub(in crate::scenario) fn check_pack_feeds(
         report.push(place.error("power", text).help(help));
         return;
     }
-    let worst_ma = plan.worst_ma;
+    let worst_ma = plan.worst_ma + parts_ma(board, thing, power, given, catalog, place);
     if let Some((r, most)) =
         regulator.and_then(|r| Some((r, r.most_ma?))).filter(|(_, most)| worst_ma > *most)
     {
-        let text = format!("`{}` gives {most} mA, but `{}` takes {worst_ma} mA", r.name, board.name);
+        let with = if worst_ma > plan.worst_ma { " with its parts" } else { "" };
+        let text =
+            format!("`{}` gives {most} mA, but `{}` takes {} mA{with}", r.name, board.name, tenths(worst_ma));
         report.push(place.error("power", text).help(format!("choose a stronger regulator, {regulators}")));
         return;
     }
@@ -347,10 +368,11 @@ pub(in crate::scenario) fn check_pack_feeds(
     let rail_v = plan.pack.rail_v(&full, worst_ma, 0.0);
     if rail_v < board.brown_out_v {
         let text = format!(
-            "`{}` is reset below {} V, but this pack gives it {:.2} V under its {worst_ma} mA even when full and warm",
+            "`{}` is reset below {} V, but this pack gives it {:.2} V under its {} mA even when full and warm",
             board.name,
             board.brown_out_v,
-            rail_v.max(0.0)
+            rail_v.max(0.0),
+            tenths(worst_ma)
         );
         let up = matches!(plan.pack.regulator, Regulator::Switching { boost: true, .. });
         let help = match (given < board.brown_out_v, up) {
@@ -359,6 +381,37 @@ pub(in crate::scenario) fn check_pack_feeds(
             (false, _) => "cells of less resistance, or more of them in parallel".to_owned(),
         };
         report.push(place.error("power", text).help(help));
+    }
+}
+
+/// To a tenth, as a sentence says it.
+fn tenths(ma: f64) -> f64 {
+    (10.0 * ma).round() / 10.0
+}
+
+/// What all parts of a thing at work take from its pack's output beside the board, [mA]. Where that is overdrawn by parts past
+/// the board's own regulator, each of them has been told of: nothing then.
+fn parts_ma(
+    board: &BoardDef,
+    thing: &ThingDef,
+    power: &PowerDef,
+    given_v: f64,
+    catalog: &Catalog,
+    place: &Place<'_>,
+) -> f64 {
+    let mut electric = Electric::new(Some(board), Some(power), catalog);
+    // What is wrong with any of them is told elsewhere.
+    let mut found = Report::default();
+    for part in thing.parts.iter().filter_map(|def| Part::find(def, catalog)) {
+        electric.check(&part, place, &mut found);
+    }
+    let (rail_ma, supply_ma) = electric.drawn_ma;
+    match board.fed {
+        Some(FedDef::Rail(_)) if electric.rail_ma.is_none() => 0.0,
+        Some(FedDef::Rail(_)) => rail_ma + supply_ma,
+        // Its own regulator stands between. A linear one takes as much as it gives, a switching one less: which it is, its
+        // file does not say, and so the least is taken.
+        _ => supply_ma + rail_ma * (board.logic_v / given_v.max(board.logic_v)),
     }
 }
 

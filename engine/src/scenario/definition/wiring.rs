@@ -1,9 +1,10 @@
 //! Who is wired to what: pins and what they can do, buses and addresses.
 
 use crate::{
-    catalog::{ActuatorDef, BoardDef, BusDef, Catalog, PartDef, PinFn, SensorDef, ThingDef, WireDef},
+    catalog::{ActuatorDef, BoardDef, BusDef, Catalog, Level, PartDef, PinFn, SensorDef, ThingDef, WireDef},
     scenario::{
         check::Place,
+        definition::unknown,
         diagnostic::{Report, near},
     },
 };
@@ -42,7 +43,7 @@ impl<'a> Wiring<'a> {
     }
 
     pub fn check(&mut self, part: &Part<'_>, place: &Place<'_>, report: &mut Report) {
-        let (bus, wire, model, is_sensor) = (part.bus, &part.def.on, &part.def.model, part.sensor.is_some());
+        let (bus, wire, model) = (part.bus, &part.def.on, &part.def.model);
         if *wire == WireDef::Internal && matches!(bus, BusDef::Internal) {
             let of = part.sensor.map_or(&[][..], |s| &s.part_of);
             if let Some(board) = self.board.filter(|b| !of.is_empty() && !of.contains(&b.name)) {
@@ -59,6 +60,8 @@ impl<'a> Wiring<'a> {
             }
             return;
         };
+        check_range(board, part, place, report);
+        check_straps(board, part, place, report);
         match (bus, wire) {
             (BusDef::I2c(addresses), WireDef::I2c(address)) => {
                 self.i2c(board, addresses, *address, model, place, report);
@@ -80,15 +83,11 @@ impl<'a> Wiring<'a> {
                 }
             }
             (BusDef::Digital(1), WireDef::Pin(pin)) => {
-                let fit: &[PinFn] =
-                    if is_sensor { &[PinFn::Digital, PinFn::Input] } else { &[PinFn::Digital, PinFn::Pwm] };
-                self.pin(board, pin, fit, false, place, report);
+                self.pin(board, pin, digital(part, 0), false, place, report);
             }
             (BusDef::Digital(n), WireDef::Pins(pins)) if pins.len() == *n as usize => {
-                let fit: &[PinFn] =
-                    if is_sensor { &[PinFn::Digital, PinFn::Input] } else { &[PinFn::Digital, PinFn::Pwm] };
-                for pin in pins {
-                    self.pin(board, pin, fit, false, place, report);
+                for (i, pin) in pins.iter().enumerate() {
+                    self.pin(board, pin, digital(part, i), false, place, report);
                 }
             }
             (BusDef::Uart, WireDef::Pins(pins)) if pins.len() == 2 => {
@@ -224,5 +223,87 @@ impl<'a> Wiring<'a> {
                 self.uses.insert(pin, (path, shared));
             }
         }
+    }
+}
+
+/// What a pin has to be for a part's i-th digital line: an output where the board drives it.
+fn digital(part: &Part<'_>, i: usize) -> &'static [PinFn] {
+    match part.sensor {
+        Some(sensor) if sensor.driven.contains(&i) => &[PinFn::Digital],
+        Some(_) => &[PinFn::Digital, PinFn::Input],
+        None => &[PinFn::Digital, PinFn::Pwm],
+    }
+}
+
+/// What an actuator's input takes from a pin at least to pull it down: the base of a transistor, a lamp. [mA]
+const PULLS_DOWN_MA: f64 = 0.5;
+
+/// The levels that a part holds pins at while its board starts, before the board drives any of them.
+fn held<'a>(part: &'a Part<'_>) -> Vec<(&'a str, Level)> {
+    match (part.bus, &part.def.on, part.sensor, part.actuator) {
+        (BusDef::OneWire, WireDef::Pin(pin), ..) => vec![(pin.as_str(), Level::High)],
+        (BusDef::Digital(_), WireDef::Pin(pin), Some(sensor), _) => {
+            let pulled = sensor.pull_up.map(|_| Level::High);
+            sensor.at_start.or(pulled).into_iter().map(|level| (pin.as_str(), level)).collect()
+        }
+        (BusDef::Digital(_), WireDef::Pins(pins), Some(sensor), _) => {
+            let read = pins.iter().enumerate().filter(|(i, _)| !sensor.driven.contains(i));
+            sensor.at_start.map_or_else(Vec::new, |level| read.map(|(_, p)| (p.as_str(), level)).collect())
+        }
+        // The line on which the part speaks is idle at a high level.
+        (BusDef::Uart, WireDef::Pins(pins), ..) => {
+            pins.get(1).map(|p| (p.as_str(), Level::High)).into_iter().collect()
+        }
+        (BusDef::Digital(_), WireDef::Pin(pin), _, Some(a)) if a.pin_ma >= PULLS_DOWN_MA => {
+            vec![(pin.as_str(), Level::Low)]
+        }
+        (BusDef::Digital(_), WireDef::Pins(pins), _, Some(a)) if a.pin_ma >= PULLS_DOWN_MA => {
+            pins.iter().map(|p| (p.as_str(), Level::Low)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Parts that hold a strapping pin at another level than its board's start wants.
+fn check_straps(board: &BoardDef, part: &Part<'_>, place: &Place<'_>, report: &mut Report) {
+    for (pin, level) in held(part) {
+        let Some(strap) = board.straps.get(pin).filter(|s| s.wants != level) else { continue };
+        let text = format!(
+            "`{}` wants `{pin}` {} at its start, else {}; `{}` holds it {}",
+            board.name,
+            strap.wants.word(),
+            strap.or_else,
+            part.def.model,
+            level.word()
+        );
+        let others = board
+            .pins
+            .iter()
+            .filter(|(p, has)| !board.straps.contains_key(*p) && has.contains(&PinFn::Digital));
+        let others: Vec<&str> = others.map(|(p, _)| p.as_str()).collect();
+        report.push(
+            place.warning("on", text).help(format!("pins that it does not read then: {}", others.join(", "))),
+        );
+    }
+}
+
+/// The range in which a part asks the board's converter to read it.
+fn check_range(board: &BoardDef, part: &Part<'_>, place: &Place<'_>, report: &mut Report) {
+    let Some(range) = &part.def.range else { return };
+    let adc = board.adc.as_ref().filter(|_| matches!(part.bus, BusDef::Analog));
+    let Some(adc) = adc else {
+        let text = format!("`{}` is not read by a converter of `{}`", part.def.model, board.name);
+        report.push(place.error("range", text).help("leave `range` out"));
+        return;
+    };
+    if adc.in_range(range).is_none() {
+        let known: Vec<&str> = adc.ranges.keys().chain(&adc.range).map(String::as_str).collect();
+        let error = unknown(&format!("range of `{}` called", board.name), range, known.iter().copied());
+        let help = if known.is_empty() {
+            "its converter has one range: leave `range` out".to_owned()
+        } else {
+            format!("its ranges: {}", known.join(", "))
+        };
+        report.push(error.at(place.source, place.span("range"), "").help(help));
     }
 }

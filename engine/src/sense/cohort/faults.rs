@@ -7,7 +7,7 @@ use crate::{
         Due,
         fault::{
             FaultDef, FaultRun,
-            reach::{self, TimelineFault, Wrong},
+            reach::{self, Says, TimelineFault, Wrong},
         },
     },
     time::SimTime,
@@ -49,8 +49,9 @@ impl Cohort {
                 let channel = fault.channel.as_deref().unwrap_or_default();
                 if let Some((a, b)) = reach::swapped(channel, with, &group.wired) {
                     self.exchanges.push(Exchange { lane, channels: (a, b), from, until });
-                    for c in [a, b] {
-                        fault.labels(id, &group.wired[c].name, labels);
+                    for (c, other) in [(a, b), (b, a)] {
+                        let with = &group.wired[other].name;
+                        fault.labels(id, Some(&group.wired[c]), with, labels);
                     }
                 }
                 return;
@@ -62,7 +63,7 @@ impl Cohort {
         let reached = reach::reached(&kind, fault.channel.as_deref(), &group.wired);
         let of_device = kind.is_of_device() || (kind == FaultDef::Dropout && fault.channel.is_none());
         if of_device {
-            fault.labels(id, "", labels);
+            fault.labels(id, None, "", labels);
         }
         // What its own heat does to a part's humidity depends on the air around it.
         let heats = matches!(kind, FaultDef::SelfHeating { .. });
@@ -73,7 +74,7 @@ impl Cohort {
             let run = FaultRun::new(kind, from, until, seed, id, &label).on(wired.stream);
             self.banks[*c].add_fault(lane, run, air);
             if !of_device {
-                fault.labels(id, &wired.name, labels);
+                fault.labels(id, Some(wired), "", labels);
             }
         }
         if kind == FaultDef::BusLockUp {
@@ -121,8 +122,9 @@ impl Cohort {
     fn tell_end(&mut self, hang: &Hang, t: SimTime, cause: &str) {
         let device = self.group.device_id(self.index[hang.lane as usize]);
         for c in &hang.channels {
-            let word = (FaultDef::BusLockUp.name(), 0.0);
-            let event = reach::label(t, &device, &self.group.wired[*c].name, "fault_end", word);
+            let wired = &self.group.wired[*c];
+            let says = Says::fault(&FaultDef::BusLockUp, &wired.unit);
+            let event = says.at(t, &device, &wired.name, "fault_end");
             self.events.push(Event { cause: cause.to_owned(), ..event });
         }
     }

@@ -146,31 +146,57 @@ impl TimelineFault {
         wildcard(self.device.as_bytes(), device.as_bytes())
     }
 
-    /// Its labels on a device: `part` is the stream that it reaches, empty for the whole device. Whether a hanging bus ends
-    /// before its event is not known at the start: its last label is the cohort's to make.
-    pub fn labels(&self, device: &str, part: &str, into: &mut Vec<Event>) {
-        let (detail, value, gone) = match &self.what {
-            Wrong::Fault(FaultDef::BusLockUp) => (FaultDef::BusLockUp.name(), 0.0, SimTime::NEVER),
-            Wrong::Fault(kind) => (kind.name(), kind.size(), kind.gone(self.until)),
-            Wrong::Swap(_) => (SWAP, 0.0, self.until),
+    /// Its labels on a device: on the stream that it reaches, none for the whole device, and for a swap with the stream that
+    /// this is exchanged with. Whether a hanging bus ends before its event is not known at the start: its last label is the
+    /// cohort's to make.
+    pub fn labels(&self, device: &str, stream: Option<&Wired>, with: &str, into: &mut Vec<Event>) {
+        let (part, unit) = stream.map_or(("", ""), |w| (w.name.as_str(), w.unit.as_str()));
+        let (says, gone) = match &self.what {
+            Wrong::Fault(kind @ FaultDef::BusLockUp) => (Says::fault(kind, unit), SimTime::NEVER),
+            Wrong::Fault(kind) => (Says::fault(kind, unit), kind.gone(self.until)),
+            Wrong::Swap(_) => (Says::swap(with), self.until),
         };
         for (t, kind) in [(self.from, "fault_start"), (gone, "fault_end")] {
             if t != SimTime::NEVER {
-                into.push(label(t, device, part, kind, (detail, value)));
+                into.push(says.at(t, device, part, kind));
             }
         }
     }
 }
 
-/// A label of a fault: `kind` is `fault_start` or `fault_end`; then the fault's word and size.
-pub(crate) fn label(t: SimTime, device: &str, part: &str, kind: &str, (detail, value): (&str, f64)) -> Event {
-    Event {
-        t,
-        subject: device.to_owned(),
-        part: part.to_owned(),
-        kind: kind.to_owned(),
-        detail: detail.to_owned(),
-        value,
-        ..Event::default()
+/// What a label says of a fault.
+#[derive(Clone, Debug)]
+pub(crate) struct Says {
+    word: &'static str,
+    size: f64,
+    unit: String,
+    /// The stream that a swapped one is exchanged with.
+    with: String,
+}
+
+impl Says {
+    /// Of a fault of a stream in this unit.
+    pub fn fault(kind: &FaultDef, unit: &str) -> Self {
+        Self { word: kind.name(), size: kind.size(), unit: kind.unit(unit), with: String::new() }
+    }
+
+    /// Of a stream that is exchanged with this one.
+    pub fn swap(with: &str) -> Self {
+        Self { word: SWAP, size: 0.0, unit: String::new(), with: with.to_owned() }
+    }
+
+    /// The label: `kind` is `fault_start` or `fault_end`.
+    pub fn at(&self, t: SimTime, device: &str, part: &str, kind: &str) -> Event {
+        Event {
+            t,
+            subject: device.to_owned(),
+            part: part.to_owned(),
+            kind: kind.to_owned(),
+            detail: self.word.to_owned(),
+            value: self.size,
+            unit: self.unit.clone(),
+            with: self.with.clone(),
+            ..Event::default()
+        }
     }
 }

@@ -12,8 +12,11 @@ pub(super) fn section(html: &mut String, report: &Report) {
     }
     html.push_str(
         "<h2>Battery life</h2>\n<div class=\"card\"><p>If all goes on as in this run: what is left above the brown-out, over \
-         the mean current. The interval holds nine in ten: over devices, and over the variation between twelve stretches of \
-         the run.</p><table><tr><th>devices</th><th class=\"n\">expected</th><th class=\"n\">interval</th>\
+         the mean current; the median of the devices. What is left is what the cells still give while they are as cold as they \
+         have been at the coldest in this run, under the board's greatest current: one such night ends a life. The interval \
+         goes from the earliest to the latest of nine in ten devices, each with what the variation of its own current between \
+         twelve stretches of the run leaves open; it knows nothing of weather that the run has not seen. Over devices alone \
+         is the spread of their charge, cells and currents.</p><table><tr><th>devices</th><th class=\"n\">expected</th><th class=\"n\">interval</th>\
          <th class=\"n\">over devices alone</th><th class=\"n\">mean current, mA</th></tr>\n",
     );
     for b in &report.batteries {

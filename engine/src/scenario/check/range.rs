@@ -1,0 +1,197 @@
+//! What parts are told or surrounded by, against what they can read: a value beyond that is shown as the range's end, and
+//! whatever befalls it within is not seen.
+
+use super::{Checker, Place};
+use crate::{
+    catalog::{BoardDef, BusDef, ChannelDef, PartDef, SensorDef, ThingDef},
+    scenario::{Action, GroupDef, diagnostic::Diagnostic},
+    sense::fault::FaultDef,
+    signal::wildcard,
+};
+
+/// What a channel of a part can read: smallest and largest, and what ends it there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Readable {
+    low: f64,
+    high: f64,
+    by_converter: bool,
+}
+
+impl Readable {
+    fn of(part: &PartDef, sensor: &SensorDef, channel: &ChannelDef, board: Option<&BoardDef>) -> Self {
+        let (low, high) = channel.range;
+        let own = Self { low: low.min(high), high: high.max(low), by_converter: false };
+        let adc =
+            board.and_then(|b| Some((b, b.adc.as_ref()?))).filter(|_| matches!(sensor.bus, BusDef::Analog));
+        let (Some((board, adc)), Some(law)) = (adc, channel.analog) else { return own };
+        let ranged = part.range.as_ref().and_then(|name| adc.in_range(name));
+        let adc = ranged.as_ref().unwrap_or(adc);
+        // A divider between them is made for the part's largest voltage.
+        if part.shifted {
+            return own;
+        }
+        let ends = [adc.least_v, adc.reference_v].map(|v| law.value(v, board.logic_v));
+        let (least, most) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
+        let by_converter = least > own.low || most < own.high;
+        Self { low: own.low.max(least), high: own.high.min(most), by_converter }
+    }
+
+    fn holds(self, value: f64) -> bool {
+        let slack = 1e-6 * (self.high - self.low).abs();
+        (self.low - slack..=self.high + slack).contains(&value)
+    }
+
+    /// The end that a value beyond is shown as.
+    fn end(self, value: f64) -> f64 {
+        value.clamp(self.low, self.high)
+    }
+}
+
+impl Checker<'_> {
+    /// Warns of values that no part of a group can read: what it is told, what its zones are at, faults larger than a range.
+    pub(super) fn beyond(&mut self, i: usize, group: &GroupDef, thing: &ThingDef) {
+        let board = thing.board.as_ref().and_then(|b| self.catalog.boards.get(b));
+        for part in &thing.parts {
+            let Some(sensor) = self.catalog.sensors.get(&part.model) else { continue };
+            for channel in &sensor.channels {
+                let readable = Readable::of(part, sensor, channel, board);
+                self.beyond_channel((i, group), part, channel, readable);
+            }
+        }
+    }
+
+    fn beyond_channel(
+        &mut self,
+        (i, group): (usize, &GroupDef),
+        part: &PartDef,
+        channel: &ChannelDef,
+        readable: Readable,
+    ) {
+        let name = format!("{}.{}", part.id, channel.quantity);
+        let told = group.truths.get(&name).copied();
+        if let Some(value) = told.filter(|v| !readable.holds(*v)) {
+            let span = self.source.key_span_of(&format!("fleet[{i}].truths"), &name);
+            let warning = beyond(&name, part, channel, value, readable);
+            self.report.push(warning.at(self.source, span, ""));
+        }
+        let of_group = |target: &str| {
+            let (device, stream) = target.split_once('/').unwrap_or((target, "*"));
+            let device = device.replace("{}", "0");
+            let first = group.id.replace("{}", "0");
+            let head = group.id.split("{}").next().unwrap_or_default();
+            let hits = wildcard(device.as_bytes(), first.as_bytes())
+                || (group.id.contains("{}") && !head.is_empty() && device.starts_with(head));
+            hits && wildcard(stream.as_bytes(), name.as_bytes())
+        };
+        for (k, event) in self.scenario.timeline.iter().enumerate() {
+            let place = self.place(format!("timeline[{k}].do"));
+            match &event.action {
+                Action::Set { target, to } if of_group(target) && !readable.holds(*to) => {
+                    let warning = beyond(&name, part, channel, *to, readable);
+                    self.warn_at(&place, "to", warning);
+                }
+                Action::Fault { target, kind } if of_group(target) => {
+                    if let Some(warning) = too_large(&name, part, channel, kind, readable) {
+                        self.warn_at(&place, "kind", warning);
+                    }
+                }
+                _ => {}
+            }
+        }
+        if told.is_some() || self.is_modelled(group, part, channel) {
+            return;
+        }
+        self.beyond_zones(group, part, channel, readable);
+    }
+
+    /// Whether something else than its zone gives a part its value.
+    fn is_modelled(&self, group: &GroupDef, part: &PartDef, channel: &ChannelDef) -> bool {
+        let output = format!("{}.{}", part.id, channel.quantity);
+        let thing = self.thing(&group.thing);
+        let sensor = self.catalog.sensors.get(&part.model);
+        sensor.is_some_and(|s| matches!(s.bus, BusDef::Internal))
+            || thing
+                .and_then(|t| t.dynamics.as_ref())
+                .is_some_and(|d| d.outputs.iter().any(|o| o.signal == output))
+    }
+
+    fn beyond_zones(&mut self, group: &GroupDef, part: &PartDef, channel: &ChannelDef, readable: Readable) {
+        let name = format!("{}.{}", part.id, channel.quantity);
+        for (z, zone) in self.scenario.world.zones.iter().enumerate() {
+            let (key, value) = match channel.quantity.as_str() {
+                "temperature" => ("temperature_c", zone.temperature_c),
+                "humidity" => ("humidity_percent", zone.humidity_percent),
+                _ => continue,
+            };
+            if !group.zones.contains(&zone.id) || readable.holds(value) {
+                continue;
+            }
+            let place = self.place(format!("world.zones[{z}]"));
+            let warning = beyond(&name, part, channel, value, readable);
+            self.warn_at(&place, key, warning);
+        }
+    }
+
+    /// A warning at a key, or where there is none at what holds it; each text once.
+    fn warn_at(&mut self, place: &Place<'_>, key: &str, warning: Diagnostic) {
+        if self.report.items().iter().any(|d| d.message() == warning.message()) {
+            return;
+        }
+        self.report.push(warning.at(self.source, place.span(key), ""));
+    }
+}
+
+fn shown(value: f64) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return value;
+    }
+    let digits = 10f64.powi(3 - value.abs().log10().floor() as i32);
+    (value * digits).round() / digits
+}
+
+/// A value that is shown as the end of what can be read.
+fn beyond(name: &str, part: &PartDef, channel: &ChannelDef, value: f64, readable: Readable) -> Diagnostic {
+    let whose = if readable.by_converter {
+        format!("`{}` and its board's converter read", part.model)
+    } else {
+        format!("`{}` reads", part.model)
+    };
+    let text = format!(
+        "`{name}` finds {} {}, but {whose} {} to {}: it shows {}, whatever befalls it there",
+        shown(value),
+        channel.unit,
+        shown(readable.low),
+        shown(readable.high),
+        shown(readable.end(value))
+    );
+    let help = if readable.by_converter {
+        "tell it a value within, or read it in another `range` of the converter"
+    } else {
+        "tell it a value within, or use a part that reads as far"
+    };
+    Diagnostic::warning(text).help(help)
+}
+
+/// A fault that throws every reading to an end of its range, whatever is there.
+fn too_large(
+    name: &str,
+    part: &PartDef,
+    channel: &ChannelDef,
+    kind: &FaultDef,
+    readable: Readable,
+) -> Option<Diagnostic> {
+    let (FaultDef::Bias { by } | FaultDef::Spike { by, .. }) = kind else { return None };
+    let width = readable.high - readable.low;
+    if by.abs() < width {
+        return None;
+    }
+    let text = format!(
+        "a fault of {} {} is more than all that `{name}` can read, {} to {}: the reading stands at the end of `{}`'s range",
+        shown(*by),
+        channel.unit,
+        shown(readable.low),
+        shown(readable.high),
+        part.model
+    );
+    Some(Diagnostic::warning(text).help(format!("write less than {}", shown(width))))
+}
