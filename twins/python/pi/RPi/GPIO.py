@@ -157,7 +157,7 @@ def wait_for_edge(channel, edge, bouncetime=0, timeout=-1):
 def _news(what):
     if not what.startswith("edge:"):
         return
-    _, pin, level = what.split(":")
+    pin, level = what.split(":")[1:3]
     bcm = int(pin.lstrip("GPIO"))
     edge = _edges.get(bcm)
     if edge is None or (edge[0] == RISING and level == "0") or (edge[0] == FALLING and level == "1"):
