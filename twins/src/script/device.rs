@@ -4,7 +4,8 @@ use super::{
     card::Card,
     guest::{Guest, Host, Went},
     machine::{Machine, hex, unhex},
-    mqtt::Session,
+    mqtt::{Came, Session},
+    udp::{Addresses, Ears},
 };
 use rand::RngExt;
 use std::{
@@ -43,6 +44,10 @@ pub struct Life {
     pub seed: u64,
     /// Its network address.
     pub mac: [u8; 6],
+    /// The addresses of all devices of the run.
+    pub addresses: Arc<Addresses>,
+    /// Its place in the fleet.
+    pub ordinal: u32,
     /// Unix time of the run's start, [ns].
     pub epoch_ns: i64,
     /// Clock of its processor, [MHz].
@@ -64,6 +69,7 @@ impl Life {
         device: &str,
         script: ScriptDef,
         card: Arc<Card>,
+        addresses: &Arc<Addresses>,
     ) -> Self {
         let of = &plan.groups[group];
         let zone = of.zone(index).map_or("outside", |z| plan.scenario.world.zones[z].id.as_str());
@@ -80,6 +86,8 @@ impl Life {
             card,
             seed: drawn.random::<u64>() >> 1,
             mac,
+            addresses: Arc::clone(addresses),
+            ordinal: of.first + index,
             epoch_ns: epoch_unix_ms(plan) * 1_000_000,
             clock_mhz: board.and_then(|b| b.cpu).map_or(100.0, |c| c.clock_mhz),
             ram_kb: script
@@ -122,6 +130,7 @@ pub struct Device {
     worked_ns: u64,
     sockets: BTreeMap<u32, Session>,
     next_socket: u32,
+    ears: Ears,
     watched: Vec<Watched>,
     /// News that a wait ends for.
     news: VecDeque<String>,
@@ -137,6 +146,7 @@ impl Device {
     /// A device that starts at the run's beginning, after its boot.
     pub fn new(life: Life, machine: Machine, host: Box<dyn Host>) -> Self {
         let at_ns = ns(life.script.boot.0);
+        let own = life.addresses.find(&life.device);
         Self {
             life,
             machine,
@@ -146,6 +156,7 @@ impl Device {
             worked_ns: 0,
             sockets: BTreeMap::new(),
             next_socket: 1,
+            ears: Ears::new(own),
             watched: Vec::new(),
             news: VecDeque::new(),
             kept: BTreeMap::new(),
@@ -186,6 +197,7 @@ impl Device {
 
     fn stop(&mut self) {
         self.guest = None;
+        self.ears.shut();
         self.watched.clear();
         self.news.clear();
     }
@@ -218,7 +230,7 @@ impl Device {
 
     /// The script is over, by itself or not.
     fn ended(&mut self, at_ns: u64, kind: &str, text: &str, turn: &mut Turn) {
-        let mut came = super::mqtt::Came::default();
+        let mut came = Came::default();
         self.sockets.values_mut().filter(|s| !s.closed).for_each(|s| s.close(&mut came));
         self.sockets.clear();
         self.say(at_ns, came, turn);
@@ -275,7 +287,7 @@ impl Device {
         };
     }
 
-    fn say(&mut self, at_ns: u64, came: super::mqtt::Came, turn: &mut Turn) {
+    fn say(&mut self, at_ns: u64, came: Came, turn: &mut Turn) {
         for (topic, payload, qos, retain) in came.said {
             turn.said.push(Said { at: SimTime(at_ns as i64), topic, payload, qos, retain });
         }
@@ -385,7 +397,7 @@ impl Device {
             }
             ["close", id] => {
                 if let Some(mut session) = id.parse().ok().and_then(|id: u32| self.sockets.remove(&id)) {
-                    let mut came = super::mqtt::Came::default();
+                    let mut came = Came::default();
                     if !session.closed {
                         session.close(&mut came);
                     }
@@ -394,6 +406,11 @@ impl Device {
                 return answered("ok");
             }
             _ => {}
+        }
+        let mut came = Came::default();
+        if let Some(answer) = self.ears.serve(&list, &self.life.addresses, &mut came) {
+            self.say(at_ns, came, turn);
+            return answered(&answer);
         }
         let answer = self.machine.serve(at_ns, &list);
         for (part, level) in self.machine.levels.drain(..) {
@@ -407,10 +424,13 @@ impl Device {
     /// What happened outside since the last turn.
     fn look_around(&mut self, turn: &mut Turn) {
         for m in turn.heard.drain(..) {
-            for session in self.sockets.values_mut() {
-                session.hear(&m.topic, &m.payload, m.qos);
+            let datagram = self.ears.hear(&m.topic, &m.payload);
+            if !datagram {
+                for session in self.sockets.values_mut() {
+                    session.hear(&m.topic, &m.payload, m.qos, m.publisher == self.life.ordinal);
+                }
             }
-            if !self.sockets.is_empty() && !self.news.iter().any(|n| n == "net") {
+            if (datagram || !self.sockets.is_empty()) && !self.news.iter().any(|n| n == "net") {
                 self.news.push_back("net".to_owned());
             }
         }
