@@ -580,8 +580,9 @@ def serve(line, hello):
     os.chdir(hello["folder"])
     os.environ.clear()
     os.environ.update({"HOME": hello["folder"], "PATH": "/usr/bin:/bin", "TZ": "UTC", "LANG": "C.UTF-8"})
-    # gpiozero's factory over RPi.GPIO, which is the shim's.
-    os.environ["GPIOZERO_PIN_FACTORY"] = "rpigpio"
+    if "pi" in hello["modules"]:
+        # gpiozero's factory over RPi.GPIO, which is the shim's.
+        os.environ["GPIOZERO_PIN_FACTORY"] = "rpigpio"
     os.environ.update(hello["env"])
     sys.argv = [hello["path"], *hello["args"]]
     sys.path[:] = [p for p in sys.path if p]
@@ -593,8 +594,9 @@ def serve(line, hello):
     _patch_threads()
     _patch_time()
     _patch_files()
-    sources = dict(shim["both"])
-    sources.update(shim[hello["runtime"]])
+    sources = {}
+    for folder in hello["modules"]:
+        sources.update(shim[folder])
     finder = Finder(sources)
     sys.meta_path.insert(0, finder)
     for name in [*sources, "selectors", "asyncio"]:
