@@ -83,6 +83,8 @@ pub(crate) struct ChannelPlan {
 
 impl ChannelPlan {
     fn new(part: &PartDef, sensor: &SensorDef, def: &ChannelDef, board: Option<&BoardDef>) -> Self {
+        // A converter of its own is the business of whoever speaks to it.
+        let board = board.filter(|_| part.on.converter().is_none());
         let analog = match (&sensor.bus, board, def.analog) {
             (BusDef::Analog, Some(BoardDef { adc: Some(adc), logic_v, .. }), Some(law)) => {
                 let out_v = sensor.out_v.unwrap_or(*logic_v);

@@ -12,7 +12,10 @@
 //!
 //! Resource: `Watched`.
 
+mod inputs;
+
 use super::{
+    ads1115::Ads1115,
     bh1750::Bh1750,
     bme280::Bme280,
     clock::Clock,
@@ -22,17 +25,19 @@ use super::{
     i2c::{AddressTaken, Direction, I2cBus, I2cPart, Reply},
     ina219::Ina219,
     line::LinePart,
+    mcp3008::Mcp3008,
     mpu6050::Mpu6050,
     neo6m::Neo6m,
     serial::SerialPart,
     sht31::Sht31,
+    spi::SpiPart,
     stimulus::{Quantity, Stimulus},
     vl53l0x::Vl53l0x,
 };
 use bevy_ecs::prelude::*;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use twinfleet_engine::{
-    catalog::{PartDef, WireDef},
+    catalog::{PartDef, ThingDef, WireDef},
     plan::Plan,
     run::epoch_unix_ms,
     sense::probe::Probe,
@@ -82,7 +87,7 @@ pub enum LiveError {
     NoMap {
         /// The catalog's model.
         model: String,
-        /// `registers on I2C`, `pulses` or `serial port`.
+        /// `registers on SPI`, `pulses` or `serial port`.
         what: &'static str,
     },
     /// Two parts on one address.
@@ -205,6 +210,20 @@ impl<P: SerialPart> SerialPart for Wired<P> {
     }
 }
 
+impl<P: SpiPart> SpiPart for Wired<P> {
+    fn select(&mut self, at_ns: u64) {
+        self.part.select(at_ns);
+    }
+    fn exchange(&mut self, at_ns: u64, byte: u8) -> u8 {
+        // The part goes on; nobody drives the line to the controller.
+        let answer = self.part.exchange(at_ns, byte);
+        if self.sees.answers(at_ns) { answer } else { 0xFF }
+    }
+    fn deselect(&mut self, at_ns: u64) {
+        self.part.deselect(at_ns);
+    }
+}
+
 impl Live {
     /// What a part of a device finds, for a register map of one's own.
     ///
@@ -226,7 +245,10 @@ impl Live {
         for part in self.parts(device)? {
             let WireDef::I2c(address) = part.on else { continue };
             let Ok(sees) = self.stimulus(device, &part.id) else { continue };
-            if let Some(part) = on_i2c(&part.model, address, sees) {
+            if part.model == "ads1115" {
+                let inputs = self.inputs(device, &part.id, sees.clone())?;
+                bus.add(Box::new(Wired { part: Ads1115::new(address, inputs), sees }))?;
+            } else if let Some(part) = on_i2c(&part.model, address, sees) {
                 bus.add(part)?;
             }
         }
@@ -252,6 +274,23 @@ impl Live {
         })
     }
 
+    /// A part on SPI with its chip select: MCP3008.
+    ///
+    /// # Errors
+    /// Where there is no such sensor, or no model of its registers.
+    pub fn spi(&self, device: &str, part: &str) -> Result<Box<dyn SpiPart>, LiveError> {
+        let model = &self.part(device, part)?.model;
+        let sees = self.stimulus(device, part)?;
+        match model.as_str() {
+            "mcp3008" => {
+                // Its reference is tied to its supply, the board's.
+                let inputs = self.inputs(device, part, sees.clone())?;
+                Ok(Box::new(Wired { part: Mcp3008::new(self.logic_v(device)?, inputs), sees }))
+            }
+            _ => Err(LiveError::NoMap { model: model.clone(), what: "registers on SPI" }),
+        }
+    }
+
     /// A part on a serial port: NEO-6M.
     ///
     /// # Errors
@@ -266,11 +305,21 @@ impl Live {
         }
     }
 
-    fn parts(&self, device: &str) -> Result<&[PartDef], LiveError> {
+    fn thing(&self, device: &str) -> Result<&ThingDef, LiveError> {
         let of_group = |g: &&twinfleet_engine::plan::GroupPlan| self.plan.scenario.fleet[g.def].has(device);
         let group = self.plan.groups.iter().find(of_group);
         let missing = || LiveError::Missing { device: device.to_owned(), part: "*".to_owned() };
-        Ok(&group.ok_or_else(missing)?.thing.parts)
+        Ok(&group.ok_or_else(missing)?.thing)
+    }
+
+    fn parts(&self, device: &str) -> Result<&[PartDef], LiveError> {
+        Ok(&self.thing(device)?.parts)
+    }
+
+    /// Voltage of the board's pins, [V].
+    fn logic_v(&self, device: &str) -> Result<f64, LiveError> {
+        let board = self.thing(device)?.board.as_ref().and_then(|b| self.plan.catalog.boards.get(b));
+        Ok(board.map_or(3.3, |b| b.logic_v))
     }
 
     fn part(&self, device: &str, part: &str) -> Result<&PartDef, LiveError> {

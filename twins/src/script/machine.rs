@@ -11,6 +11,7 @@ use crate::parts::{
     line::{LinePart, Together},
     live::{Live, LiveError, LiveStimulus},
     serial::{SerialPart, byte_ns},
+    spi::SpiPart,
 };
 use embedded_hal::i2c::{I2c, Operation};
 use rand::RngExt;
@@ -51,6 +52,8 @@ pub struct Machine {
     i2c: I2cBus,
     lines: Vec<Wired>,
     uarts: Vec<Box<dyn SerialPart>>,
+    /// Parts on SPI by the pin of their chip select.
+    spis: BTreeMap<String, Box<dyn SpiPart>>,
     analog: BTreeMap<String, (LiveStimulus, String, AnalogDef)>,
     switches: BTreeMap<String, Switch>,
     driven: BTreeMap<String, Driven>,
@@ -77,6 +80,7 @@ impl Machine {
             clock,
             lines: Vec::new(),
             uarts: Vec::new(),
+            spis: BTreeMap::new(),
             analog: BTreeMap::new(),
             switches: BTreeMap::new(),
             driven: BTreeMap::new(),
@@ -114,6 +118,13 @@ impl Machine {
         }
         let Some(sensor) = plan.catalog.sensors.get(&part.model) else { return Ok(()) };
         match (&part.on, &sensor.bus) {
+            // What a converter reads is found through the converter.
+            (WireDef::Pin(pin), BusDef::Analog) if pin.contains('.') => {}
+            (WireDef::Spi(select), BusDef::Spi) => {
+                if let Ok(part) = live.spi(device, &part.id) {
+                    self.spis.insert(select.clone(), part);
+                }
+            }
             (WireDef::Pin(pin), BusDef::Analog) => {
                 let Some(channel) = sensor.channels.first() else { return Ok(()) };
                 let Some(law) = channel.analog else { return Ok(()) };
@@ -168,7 +179,7 @@ impl Machine {
         self.clock.advance_to_ns(at_ns);
         let answer = match words {
             ["i2c", bus, address, operations @ ..] => self.i2c(bus, address, operations),
-            ["spi", _select, hz, bytes] => self.spi(hz, bytes),
+            ["spi", select, hz, bytes] => self.spi(select, hz, bytes),
             ["in", pin, pull] => self.input(pin, pull),
             ["out", pin, level] => self.output(pin, *level == "1"),
             ["pwm", pin, hz, duty] => self.pwm(pin, hz, duty),
@@ -239,11 +250,32 @@ impl Machine {
         }
     }
 
-    /// No part of the catalog is on SPI yet: the line rests high.
-    fn spi(&mut self, hz: &str, bytes: &str) -> Result<String, String> {
-        let (n, hz) = (unhex(bytes)?.len() as u64, hz.parse::<u64>().unwrap_or(1_000_000).max(1));
-        self.clock.advance_ns(n * 8_000_000_000 / hz);
-        Ok(hex((0..n).map(|_| 0xFF)))
+    /// `select` is the pin that the kernel pulls low for these bytes, or `-` where the script pulls one itself. Where none
+    /// or several are low, the line rests high.
+    fn spi(&mut self, select: &str, hz: &str, bytes: &str) -> Result<String, String> {
+        let (mut bytes, hz) = (unhex(bytes)?, hz.parse::<u64>().unwrap_or(1_000_000).max(1));
+        let byte_ns = 8_000_000_000_u64.div_ceil(hz);
+        let own = self.pin(select);
+        let set = &self.set;
+        let mut low = self.spis.iter_mut().filter(|(pin, _)| match &own {
+            Some(own) => own == *pin,
+            None => set.get(*pin) == Some(&false),
+        });
+        let mut part = match (low.next(), low.next()) {
+            (Some((_, part)), None) => Some(part),
+            _ => None,
+        };
+        if let Some(part) = part.as_mut().filter(|_| own.is_some()) {
+            part.select(self.clock.now_ns());
+        }
+        for byte in &mut bytes {
+            self.clock.advance_ns(byte_ns);
+            *byte = part.as_mut().map_or(0xFF, |p| p.exchange(self.clock.now_ns(), *byte));
+        }
+        if let Some(part) = part.as_mut().filter(|_| own.is_some()) {
+            part.deselect(self.clock.now_ns());
+        }
+        Ok(hex(bytes))
     }
 
     fn line(&mut self, pin: &str) -> Option<(&mut Box<dyn LinePart>, u8)> {
@@ -294,6 +326,9 @@ impl Machine {
         }
         if let Some(driven) = self.driven.get(&pin).filter(|d| !d.servo) {
             self.levels.push((driven.part.clone(), f64::from(u8::from(high))));
+        }
+        if let Some(part) = self.spis.get_mut(&pin) {
+            if high { part.deselect(at_ns) } else { part.select(at_ns) }
         }
         self.set.insert(pin, high);
         Ok(String::new())
