@@ -19,6 +19,7 @@ pub mod device;
 pub mod guest;
 pub mod machine;
 pub mod mqtt;
+pub mod runtimes;
 pub mod sandbox;
 pub mod udp;
 pub mod wasm;
@@ -105,7 +106,7 @@ pub fn install(
         let life = Life::new(plan, g, index, id, script, Arc::clone(&cards[&plan_path(plan, g)]), &addresses);
         let host: Box<dyn guest::Host> = match life.script.runtime {
             Runtime::MicroPython => Box::new(micropython.clone()),
-            Runtime::CircuitPython | Runtime::RaspberryPi => Box::new(python.clone()),
+            _ => Box::new(python.clone()),
         };
         Ok(Box::new(Device::new(life, machine, host)) as Box<dyn Program>)
     })

@@ -7,7 +7,7 @@ use super::{
     Options,
     device::Life,
     guest::{Guest, Host, HostError, Went},
-    sandbox,
+    runtimes, sandbox,
 };
 use include_dir::{Dir, include_dir};
 use nix::{
@@ -157,7 +157,9 @@ impl Zygote {
             "kernel": text("kernel.py"),
             "both": modules("both"),
             "circuit": modules("circuit"),
+            "linux": modules("linux"),
             "pi": modules("pi"),
+            "bone": modules("bone"),
         });
         let mut ready = [0];
         let said = send(&mut zygote.control, &bundle).and_then(|()| zygote.control.read_exact(&mut ready));
@@ -207,7 +209,7 @@ impl Host for Python {
         let hello = json!({
             "path": life.card.main,
             "folder": folder,
-            "runtime": if life.script.runtime == Runtime::CircuitPython { "circuit" } else { "pi" },
+            "modules": runtimes::folders(life.script.runtime),
             "args": life.args,
             "env": life.env,
             "seed": life.seed,
