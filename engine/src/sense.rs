@@ -43,6 +43,7 @@ pub(crate) use normal::normal;
 use crate::{
     actuate::ActuatorBank,
     firmware,
+    firmware::program::Rests,
     link::Air,
     local::{self, processor::Processors},
     plan::Plan,
@@ -144,7 +145,7 @@ fn sample_sensors(
     clock: Res<Clock>,
     truth: Res<Truth>,
     watch: Res<Watch>,
-    (light, processors): (Option<Res<Insolation>>, Option<Res<Processors>>),
+    (light, processors, rests): (Option<Res<Insolation>>, Option<Res<Processors>>, Option<Res<Rests>>),
     results: Results,
 ) {
     thread_local! {
@@ -160,6 +161,7 @@ fn sample_sensors(
         banks: &banks,
         light: light.as_deref(),
         processors: processors.as_deref(),
+        rests: rests.as_deref(),
     };
     for_each(&mut cohorts, |cohort| {
         if look_up {

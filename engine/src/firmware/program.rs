@@ -7,7 +7,7 @@
 //!
 //! A program that fails for a reason outside the simulation (its process hangs, say) ends the run: see [`Programs::failed`].
 //!
-//! Resource: [`Programs`]. Set: Firmware, before the control loops.
+//! Resources: [`Programs`], [`Rests`]. Set: Firmware, before the control loops.
 
 use crate::{
     actuate::ActuatorBank,
@@ -20,7 +20,10 @@ use crate::{
 };
 use bevy_ecs::prelude::*;
 use rayon::prelude::*;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// Messages that a program has not taken yet; the oldest is dropped and counted.
 const HEARD: usize = 1024;
@@ -55,6 +58,8 @@ pub struct Turn {
     pub levels: Vec<(SimTime, String, f64)>,
     /// Filters that it subscribed to.
     pub filters: Vec<TopicFilter>,
+    /// From when on its board draws so much less than one that runs, [mA]; in order.
+    pub rests: Vec<(SimTime, f64)>,
     /// What happened to it.
     pub events: Vec<Event>,
     /// Counts for the summary.
@@ -76,6 +81,37 @@ pub struct Said {
     pub qos: u8,
     /// MQTT retain flag.
     pub retain: bool,
+}
+
+/// What devices save by their programs' rest, beside what a board draws that runs all the time.
+#[derive(Resource, Debug, Default)]
+pub struct Rests(BTreeMap<(usize, u32), Rest>);
+
+#[derive(Debug, Default)]
+struct Rest {
+    /// Saved until `since`, [mA·s].
+    saved_ma_s: f64,
+    since: SimTime,
+    /// And from then on, [mA].
+    ma: f64,
+}
+
+impl Rest {
+    fn saved_ma_s(&self, t: SimTime) -> f64 {
+        self.saved_ma_s + self.ma * (t - self.since).as_secs_f64().max(0.0)
+    }
+}
+
+impl Rests {
+    /// Charge that a device (by its group and its place in it) has saved until an instant, [mAh].
+    pub(crate) fn saved_mah(&self, device: (usize, u32), t: SimTime) -> f64 {
+        self.0.get(&device).map_or(0.0, |rest| rest.saved_ma_s(t) / 3600.0)
+    }
+
+    fn change(&mut self, device: (usize, u32), at: SimTime, ma: f64) {
+        let rest = self.0.entry(device).or_default();
+        *rest = Rest { saved_ma_s: rest.saved_ma_s(at), since: at, ma };
+    }
 }
 
 /// One device and its program.
@@ -144,6 +180,7 @@ pub fn install<E>(
         return Ok(());
     }
     world.insert_resource(programs);
+    world.insert_resource(Rests::default());
     world.get_resource_or_init::<StateHashers>().0.push(hash_programs);
     schedule.add_systems(hear.in_set(EnvironmentSystems::Hear).before(ControlSystems::Hear));
     // Both look at the actuators' levels, of which a payload tells those before this turn.
@@ -182,6 +219,7 @@ fn run_programs(
     mut submit: ResMut<Submit>,
     mut events: ResMut<Events>,
     mut counters: ResMut<Counters>,
+    mut rests: ResMut<Rests>,
 ) {
     let programs = &mut *programs;
     programs.entries.par_iter_mut().for_each(|Entry { program, turn, .. }| {
@@ -216,6 +254,9 @@ fn run_programs(
                     bank.command(unit, level, at, "by its script", &mut events);
                 }
             }
+        }
+        for (at, ma) in turn.rests.drain(..) {
+            rests.change((entry.group, entry.index), at, ma);
         }
         for filter in turn.filters.drain(..) {
             programs.router.add(filter, number as u32);

@@ -13,6 +13,7 @@ use crate::{
     catalog::{AdcDef, AnalogDef, BoardDef, BusDef, ChannelDef, Firmware, PartDef, SensorDef},
     clock::{ClockPlan, Timekeepers},
     dialect::{Dialect, Speaker},
+    firmware::program::Rests,
     firmware::{
         calendar::{Start, Wakes},
         outage::{Feels, Outage},
@@ -286,6 +287,7 @@ pub(super) struct Surroundings<'a> {
     pub banks: &'a [&'a ActuatorBank],
     pub light: Option<&'a Insolation>,
     pub processors: Option<&'a Processors>,
+    pub rests: Option<&'a Rests>,
 }
 
 /// What a group's devices draw beside their board's stated currents: actuators, and a processor at work.
@@ -293,19 +295,21 @@ pub(super) struct Surroundings<'a> {
 struct Draws<'a> {
     bank: Option<&'a ActuatorBank>,
     processors: Option<&'a Processors>,
+    rests: Option<&'a Rests>,
     group: usize,
 }
 
 impl Draws<'_> {
     fn any(&self) -> bool {
-        self.bank.is_some() || self.processors.is_some()
+        self.bank.is_some() || self.processors.is_some() || self.rests.is_some()
     }
 
-    /// Taken so far and being taken now, [mAh, mA].
-    fn drawn(&self, index: u32) -> (f64, f64) {
+    /// Taken until an instant and being taken now, [mAh, mA]; less what a script rested meanwhile.
+    fn drawn(&self, index: u32, t: SimTime) -> (f64, f64) {
         let (mah, ma) = self.bank.map_or((0.0, 0.0), |b| b.drawn(index));
         let (more_mah, more_ma) = self.processors.map_or((0.0, 0.0), |p| p.more(self.group, index));
-        (mah + more_mah, ma + more_ma)
+        let saved_mah = self.rests.map_or(0.0, |r| r.saved_mah((self.group, index), t));
+        (mah + more_mah - saved_mah, ma + more_ma)
     }
 }
 
@@ -542,7 +546,8 @@ impl Cohort {
     fn wake(&mut self, world: &Surroundings<'_>, scratch: &mut Scratch) {
         let clock = world.clock;
         let bank = world.banks.iter().find(|b| b.group == self.group.number).copied();
-        let draws = Draws { bank, processors: world.processors, group: self.group.number };
+        let draws =
+            Draws { bank, processors: world.processors, rests: world.rests, group: self.group.number };
         let feels = Feels { truth: world.truth, watch: world.watch, light: world.light };
         scratch.due.clear();
         scratch.dt_s.clear();
@@ -569,7 +574,8 @@ impl Cohort {
     ) {
         let i = lane as usize;
         if let (Some(batteries), true) = (&mut self.batteries, draws.any()) {
-            batteries.take_actuators(lane, draws.drawn(self.index[i]));
+            let t = SimTime(self.wakes.clocks[i].next_ns);
+            batteries.take_actuators(lane, draws.drawn(self.index[i], t));
         }
         while self.wakes.clocks[i].next_ns < until.0 {
             let clock = &self.wakes.clocks[i];
@@ -583,7 +589,7 @@ impl Cohort {
                 return;
             }
             if self.packs.is_some() {
-                let actuators = draws.drawn(self.index[i]);
+                let actuators = draws.drawn(self.index[i], SimTime(t_ns));
                 if let Err(next) = self.wake_pack(lane, SimTime(t_ns), feels, actuators) {
                     self.wakes.clocks[i].next_ns = next.0;
                     continue;
@@ -607,7 +613,7 @@ impl Cohort {
             return;
         }
         let volts = self.battery_v(lane).unwrap_or(self.group.mains_v);
-        let actuators_ma = draws.drawn(self.index[i]).1;
+        let actuators_ma = draws.drawn(self.index[i], SimTime::ZERO).1;
         self.supply[i] = (volts, self.group.awake_ma + actuators_ma);
     }
 

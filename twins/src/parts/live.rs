@@ -21,6 +21,7 @@ use super::{
     clock::Clock,
     dht::Dht,
     ds18b20::Ds18b20,
+    hc_sr04::HcSr04,
     hx711::Hx711,
     i2c::{AddressTaken, Direction, I2cBus, I2cPart, Reply},
     ina219::Ina219,
@@ -28,6 +29,7 @@ use super::{
     mcp3008::Mcp3008,
     mpu6050::Mpu6050,
     neo6m::Neo6m,
+    pulses::Pulses,
     serial::SerialPart,
     sht31::Sht31,
     spi::SpiPart,
@@ -52,6 +54,9 @@ const SHUNT_OHM: f64 = 0.1;
 /// What feeds the bridge of a load cell, [V], and what the cell makes of it at its full scale: 1 mV/V at 5 kg.
 const BRIDGE_SUPPLY_V: f64 = 5.0;
 const BRIDGE_V_PER_N: f64 = 1e-3 * BRIDGE_SUPPLY_V / (5.0 * G);
+
+/// Pulses a second of a YF-S201 for each litre a minute.
+const HZ_PER_FLOW: f64 = 7.5;
 
 type Shared = Arc<Mutex<Probe>>;
 
@@ -150,6 +155,8 @@ fn in_catalog(quantity: Quantity) -> (&'static str, f64) {
         Quantity::AltitudeM => ("altitude", 1.0),
         Quantity::SpeedMps => ("speed", 1.0),
         Quantity::CourseDeg => ("course", 1.0),
+        // Two pulses a turn.
+        Quantity::PulseHz => ("rotation", 2.0 / 60.0),
     }
 }
 
@@ -157,6 +164,11 @@ impl Stimulus for LiveStimulus {
     /// What the part does not measure in the catalog is 0.
     fn value(&mut self, quantity: Quantity, at_ns: u64) -> f64 {
         let (name, scale) = in_catalog(quantity);
+        if quantity == Quantity::PulseHz
+            && let Some(flow) = self.read("flow", at_ns)
+        {
+            return HZ_PER_FLOW * flow;
+        }
         locked(&self.0).read(name, instant(at_ns)).map_or(0.0, |x| x * scale)
     }
 }
@@ -195,6 +207,9 @@ impl<P: LinePart> LinePart for Wired<P> {
     fn level(&mut self, at_ns: u64, line: u8) -> bool {
         // The part goes on; its pull-up is all that the controller sees.
         self.part.level(at_ns, line) || !self.sees.answers(at_ns)
+    }
+    fn next_edge_ns(&mut self, line: u8) -> Option<u64> {
+        self.part.next_edge_ns(line)
     }
 }
 
@@ -255,7 +270,7 @@ impl Live {
         Ok(bus)
     }
 
-    /// A part that speaks by its pins: DS18B20, DHT22, DHT11, HX711.
+    /// A part that speaks by its pins: DS18B20, DHT22, DHT11, HX711, HC-SR04, a tachometer, a flow meter.
     ///
     /// # Errors
     /// Where there is no such sensor, or no model of its pulses.
@@ -270,6 +285,8 @@ impl Live {
             "hx711-load-cell" => {
                 Box::new(Wired { part: Hx711::new(BRIDGE_SUPPLY_V, false, sees.clone()), sees })
             }
+            "hc-sr04" => Box::new(Wired { part: HcSr04::new(sees.clone()), sees }),
+            "fan-tacho" | "yf-s201" => Box::new(Wired { part: Pulses::new(sees.clone()), sees }),
             _ => return Err(LiveError::NoMap { model: model.clone(), what: "pulses" }),
         })
     }

@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 use twinfleet_engine::{
-    catalog::ScriptDef,
+    catalog::{BoardDef, Runtime, ScriptDef},
     firmware::program::{Program, Said, Turn},
     plan::Plan,
     rng::stream,
@@ -56,6 +56,8 @@ pub struct Life {
     pub ram_kb: f64,
     /// Name of its board.
     pub board: String,
+    /// What its board saves where it rests.
+    pub saves: Saves,
     /// Why it was last reset, in MicroPython's words.
     pub reset_cause: &'static str,
 }
@@ -94,6 +96,7 @@ impl Life {
                 .heap_kb
                 .map_or_else(|| board.and_then(|b| b.cpu).map_or(256.0, |c| c.ram_kb), f64::from),
             board: board.map(|b| b.name.clone()).unwrap_or_default(),
+            saves: board.map(|b| Saves::of(b, script.runtime)).unwrap_or_default(),
             reset_cause: "power_on",
             script,
         }
@@ -110,6 +113,31 @@ enum State {
     Waits { until_ns: u64, news: bool },
     /// It is over.
     Over,
+}
+
+/// What a board draws less than one that runs, by how its script rests, [mA].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Saves {
+    /// While the script waits for a time.
+    idle: f64,
+    /// In its light sleep.
+    light: f64,
+    /// In its deep sleep.
+    deep: f64,
+}
+
+impl Saves {
+    fn of(board: &BoardDef, runtime: Runtime) -> Self {
+        let active = board.current_ma.active;
+        let less = |ma: f64| (active - ma).max(0.0);
+        let state = |name: &str| board.rest_ma.get(name).copied();
+        let deep = less(board.current_ma.sleep);
+        // Under Linux a board that waits is idle, which is all the sleep that it has; a microcontroller's radio rests at least.
+        let linux = runtime != Runtime::MicroPython && board.cpu.is_some_and(|c| c.clock_mhz >= 500.0);
+        let idle = if linux { deep } else { state("modem_sleep").map_or(0.0, less) };
+        let light = state("light_sleep").or_else(|| state("dormant")).map_or(idle, less);
+        Self { idle, light, deep }
+    }
 }
 
 /// A pin whose edges the script wants to know.
@@ -136,6 +164,10 @@ pub struct Device {
     news: VecDeque<String>,
     /// What outlives a reset: flash and RTC memory.
     kept: BTreeMap<String, String>,
+    /// Whether the waits of its script are light sleep.
+    light: bool,
+    /// What it saves now, [mA].
+    saving_ma: f64,
     lines: u64,
     /// A running hash of all that it asked.
     trace: u64,
@@ -160,6 +192,8 @@ impl Device {
             watched: Vec::new(),
             news: VecDeque::new(),
             kept: BTreeMap::new(),
+            light: false,
+            saving_ma: 0.0,
             lines: 0,
             trace: 0,
             starts: 0,
@@ -176,7 +210,16 @@ impl Device {
         }
     }
 
+    /// From now on the board saves so much.
+    fn save(&mut self, at_ns: u64, ma: f64, turn: &mut Turn) {
+        if self.saving_ma != ma {
+            self.saving_ma = ma;
+            turn.rests.push((SimTime(at_ns as i64), ma));
+        }
+    }
+
     fn start(&mut self, at_ns: u64, turn: &mut Turn) {
+        self.save(at_ns, 0.0, turn);
         self.starts += 1;
         self.worked_ns = at_ns;
         turn.counts.push(("script_starts", 1));
@@ -197,6 +240,7 @@ impl Device {
 
     fn stop(&mut self) {
         self.guest = None;
+        self.light = false;
         self.ears.shut();
         self.watched.clear();
         self.news.clear();
@@ -281,6 +325,13 @@ impl Device {
             "sleep" => "deepsleep",
             _ => "power_on",
         };
+        // Deep sleep ends where its start begins; a script that is over leaves an idle board.
+        let rests_ma = match (kind, again_ns) {
+            ("sleep", _) => self.life.saves.deep,
+            (_, None) => self.life.saves.idle,
+            _ => 0.0,
+        };
+        self.save(at_ns, rests_ma, turn);
         self.state = match again_ns {
             Some(after_ns) => State::Off { at_ns: at_ns.saturating_add(after_ns) },
             None => State::Over,
@@ -305,7 +356,13 @@ impl Device {
         self.worked_ns = at_ns;
         let answered = |text: &str| Some((at_ns + QUESTION_NS, text.to_owned()));
         match list.as_slice() {
+            ["rest", kind] => {
+                self.light = *kind == "light";
+                return answered("ok");
+            }
             ["wait", until] => {
+                let rests_ma = if self.light { self.life.saves.light } else { self.life.saves.idle };
+                self.save(at_ns, rests_ma, turn);
                 let until_ns = until.parse::<u64>().unwrap_or(u64::MAX);
                 self.state = State::Waits { until_ns, news: true };
                 return None;
@@ -440,11 +497,26 @@ impl Device {
         let now_ns = ns(turn.now.0).max(self.machine.clock.now_ns());
         self.machine.clock.advance_to_ns(now_ns);
         for w in &mut self.watched {
+            // What makes edges by itself tells each, see `next_edge`.
+            if self.machine.next_edge_ns(&w.pin).is_some() {
+                continue;
+            }
             let level = self.machine.level(&w.pin, &w.pull);
             if std::mem::replace(&mut w.level, level) != level && self.news.len() < 1_024 {
-                self.news.push_back(format!("edge:{}:{}", w.pin, u8::from(level)));
+                self.news.push_back(format!("edge:{}:{}:{now_ns}", w.pin, u8::from(level)));
             }
         }
+    }
+
+    /// The next edge of a watched pin before a time, as news, and when it is.
+    fn next_edge(&mut self, before_ns: u64) -> Option<(u64, String)> {
+        let machine = &mut self.machine;
+        let edges =
+            self.watched.iter().enumerate().filter_map(|(i, w)| Some((machine.next_edge_ns(&w.pin)?, i)));
+        let (at_ns, i) = edges.min().filter(|(at_ns, _)| *at_ns < before_ns)?;
+        let w = &mut self.watched[i];
+        w.level = self.machine.level_at(&w.pin, at_ns);
+        Some((at_ns, format!("edge:{}:{}:{at_ns}", w.pin, u8::from(w.level))))
     }
 
     fn answer(&mut self, at_ns: u64, answer: &str, turn: &mut Turn) {
@@ -489,10 +561,18 @@ impl Program for Device {
                     if *news && let Some(what) = self.news.pop_front() {
                         let at_ns = now_ns.max(asked_ns);
                         self.worked_ns = at_ns;
+                        self.save(at_ns, 0.0, turn);
+                        self.answer(at_ns, &format!("ok {what}"), turn);
+                    } else if *news && let Some((edge_ns, what)) = self.next_edge(until_ns.min(end_ns)) {
+                        // An edge while the script was busy is told when it waits again, with its own time.
+                        let at_ns = edge_ns.max(asked_ns);
+                        self.worked_ns = at_ns;
+                        self.save(at_ns, 0.0, turn);
                         self.answer(at_ns, &format!("ok {what}"), turn);
                     } else if until_ns < end_ns {
                         let at_ns = until_ns.max(asked_ns);
                         self.worked_ns = at_ns;
+                        self.save(at_ns, 0.0, turn);
                         self.answer(at_ns, "ok", turn);
                     } else {
                         break;

@@ -6,7 +6,7 @@
 
 use crate::parts::{
     clock::Clock,
-    hx711,
+    hc_sr04, hx711,
     i2c::{I2cBus, I2cError},
     line::{LinePart, Together},
     live::{Live, LiveError, LiveStimulus},
@@ -153,6 +153,11 @@ impl Machine {
                 let names = pins.iter().cloned().zip([hx711::DATA, hx711::CLOCK]).collect();
                 self.lines.push((line, names));
             }
+            (WireDef::Pins(pins), BusDef::Digital(2)) if part.model == "hc-sr04" => {
+                let line = live.line(device, &part.id)?;
+                let names = pins.iter().cloned().zip([hc_sr04::TRIGGER, hc_sr04::ECHO]).collect();
+                self.lines.push((line, names));
+            }
             _ => {}
         }
         Ok(())
@@ -184,6 +189,7 @@ impl Machine {
             ["out", pin, level] => self.output(pin, *level == "1"),
             ["pwm", pin, hz, duty] => self.pwm(pin, hz, duty),
             ["adc", pin] => self.analog(pin),
+            ["pulse", pin, level, most_us] => self.pulse(pin, level, most_us),
             ["dht", pin] => self.dht(pin),
             ["ow", pin, rest @ ..] => self.one_wire(pin, rest),
             ["neo", pin, bytes] => self.neopixel(pin, bytes),
@@ -303,6 +309,41 @@ impl Machine {
             "up" => true,
             "down" => false,
             _ => self.set.get(pin).copied().unwrap_or(false),
+        }
+    }
+
+    /// The level of a pin that a part drives by itself, at an instant that may be past.
+    pub fn level_at(&mut self, pin: &str, at_ns: u64) -> bool {
+        self.line(pin).is_some_and(|(part, line)| part.level(at_ns, line))
+    }
+
+    /// When a pin changes next after the last instant that its part was asked about, where the part knows, [ns].
+    pub fn next_edge_ns(&mut self, pin: &str) -> Option<u64> {
+        let (part, line) = self.line(pin)?;
+        part.next_edge_ns(line)
+    }
+
+    /// How long a pin stays at a level, from when it comes to it, within a time: `ok US`; -2 where it does not come to it, -1
+    /// where it does not leave it.
+    fn pulse(&mut self, pin: &str, level: &str, most_us: &str) -> Result<String, String> {
+        let pin = self.known(pin)?;
+        let wanted = level == "1";
+        let end_ns = self.clock.now_ns() + most_us.parse::<u64>().unwrap_or(0).min(10_000_000) * 1_000;
+        let mut came_ns = None;
+        loop {
+            let now_ns = self.clock.now_ns();
+            match (self.level(&pin, "-") == wanted, came_ns) {
+                (true, None) => came_ns = Some(now_ns),
+                (false, Some(came)) => return Ok(((now_ns - came) / 1_000).to_string()),
+                _ => {}
+            }
+            match self.next_edge_ns(&pin).filter(|edge| *edge < end_ns) {
+                Some(edge) => self.clock.advance_to_ns(edge.max(now_ns + 1)),
+                None => {
+                    self.clock.advance_to_ns(end_ns);
+                    return Ok(if came_ns.is_some() { "-1" } else { "-2" }.to_owned());
+                }
+            }
         }
     }
 
