@@ -21,7 +21,7 @@ use crate::{
 use bevy_ecs::prelude::*;
 use rayon::prelude::*;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -132,6 +132,9 @@ struct Entry {
 pub struct Programs {
     entries: Vec<Entry>,
     router: Router<u32>,
+    /// Who subscribed to what, each once, and which of these nobody has asked for yet.
+    subscribed: BTreeSet<(u32, String)>,
+    fresh: Vec<(u32, String)>,
     failed: Option<String>,
 }
 
@@ -139,6 +142,11 @@ impl Programs {
     /// Why the run cannot go on, if a program says so.
     pub fn failed(&self) -> Option<&str> {
         self.failed.as_deref()
+    }
+
+    /// Subscriptions since the last time that somebody asked: ordinal of the device, and filter.
+    pub fn take_subscriptions(&mut self) -> Vec<(u32, String)> {
+        std::mem::take(&mut self.fresh)
     }
 }
 
@@ -259,6 +267,10 @@ fn run_programs(
             rests.change((entry.group, entry.index), at, ma);
         }
         for filter in turn.filters.drain(..) {
+            let own = (entry.ordinal, filter.as_str().to_owned());
+            if programs.subscribed.insert(own.clone()) {
+                programs.fresh.push(own);
+            }
             programs.router.add(filter, number as u32);
         }
         for (name, n) in turn.counts.drain(..) {
