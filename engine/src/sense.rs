@@ -139,13 +139,21 @@ struct Results<'w> {
     counters: ResMut<'w, Counters>,
 }
 
+/// What a run may have beside its world.
+#[derive(SystemParam)]
+struct Beside<'w> {
+    light: Option<Res<'w, Insolation>>,
+    processors: Option<Res<'w, Processors>>,
+    rests: Option<Res<'w, Rests>>,
+}
+
 fn sample_sensors(
     mut cohorts: Query<&mut Cohort>,
     banks: Query<&ActuatorBank>,
     clock: Res<Clock>,
     truth: Res<Truth>,
     watch: Res<Watch>,
-    (light, processors, rests): (Option<Res<Insolation>>, Option<Res<Processors>>, Option<Res<Rests>>),
+    beside: Beside,
     results: Results,
 ) {
     thread_local! {
@@ -159,9 +167,9 @@ fn sample_sensors(
         truth: &truth,
         watch: &watch,
         banks: &banks,
-        light: light.as_deref(),
-        processors: processors.as_deref(),
-        rests: rests.as_deref(),
+        light: beside.light.as_deref(),
+        processors: beside.processors.as_deref(),
+        rests: beside.rests.as_deref(),
     };
     for_each(&mut cohorts, |cohort| {
         if look_up {

@@ -166,7 +166,7 @@ mod tests {
         let (topic, payload, ..) = came.said.remove(0);
         assert!(came.filters.iter().any(|f| f.matches(&topic)));
         assert!(a.hear(&topic, &payload) && b.hear(&topic, &payload) && !b.hear("b/9", b""));
-        let mut ask = |of: &mut Ears| of.serve(&["urecv", "9"], &addresses, &mut Came::default());
+        let ask = |of: &mut Ears| of.serve(&["urecv", "9"], &addresses, &mut Came::default());
         assert_eq!(ask(&mut b).as_deref(), Some("ok 10.1.0.1 77 10.1.0.2 abcd"));
         assert_eq!(ask(&mut b).as_deref(), Some("ok"));
         assert_eq!(ask(&mut a).as_deref(), Some("ok"));
