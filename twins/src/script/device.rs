@@ -405,6 +405,8 @@ impl Device {
             }
             ["watch", pin, pull] => {
                 let Some(name) = self.machine.pin(pin) else { return answered(&format!("err nopin:{pin}")) };
+                // From here on: what the part did before is nobody's edge.
+                self.machine.clock.advance_to_ns(at_ns);
                 let level = self.machine.level(&name, pull);
                 self.watched.retain(|w| w.pin != name);
                 self.watched.push(Watched { pin: name, pull: (*pull).to_owned(), level });

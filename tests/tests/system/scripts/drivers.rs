@@ -65,8 +65,8 @@ fn adafruits_examples_run_as_they_are() {
         ),
         (
             "ina219_simpletest.py",
-            r#"(id: "fan", model: "fan-5v", on: Pin("GPIO17")), (id: "p", model: "ina219", on: I2c(0x40))"#,
-            "",
+            r#"(id: "p", model: "ina219", on: I2c(0x40))"#,
+            r#""p.bus_voltage": 5.0, "p.current": 200"#,
             "Voltage (VIN-)",
             0,
             5.0,

@@ -64,7 +64,7 @@ print("edges", edges.tally())
 /// A BeagleBone with a light sensor at an analogue pin and parts on its I2C.
 const BONE: &str = r#"board: "beaglebone-black", parts: [(id: "air", model: "bme280", on: I2c(0x76)),
     (id: "lamp", model: "led", on: Pin("P9_14")), (id: "door", model: "reed-switch", on: Pin("P8_14")),
-    (id: "warm", model: "tmp36", on: Pin("P9_40"), shifted: true),
+    (id: "warm", model: "tmp36", on: Pin("P9_40")),
     (id: "adc", model: "mcp3008", on: Spi("P9_17"))]"#;
 
 #[test]
