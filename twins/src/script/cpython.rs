@@ -201,6 +201,11 @@ impl Host for Python {
         }
         let (mut line, pid) = zygote.fork().map_err(wrong)?;
         let small = life.script.runtime == Runtime::CircuitPython && life.clock_mhz < 500.0;
+        let mut folders = runtimes::folders(life.script.runtime).to_vec();
+        if life.script.runtime == Runtime::CircuitPython && !small {
+            // Blinka stands on Linux, and its modules are there too.
+            folders.insert(1, "linux");
+        }
         let cycles = if small { CYCLES_PER_LINE_SMALL } else { CYCLES_PER_LINE };
         let memory_kb = if life.script.heap_kb.is_some() { life.ram_kb } else { life.ram_kb.min(MEMORY_KB) };
         // Less than this, and Python itself cannot work; a microcontroller's own memory is MicroPython's to keep.
@@ -209,7 +214,7 @@ impl Host for Python {
         let hello = json!({
             "path": life.card.main,
             "folder": folder,
-            "modules": runtimes::folders(life.script.runtime),
+            "modules": folders,
             "args": life.args,
             "env": life.env,
             "seed": life.seed,

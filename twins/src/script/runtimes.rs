@@ -21,7 +21,7 @@ pub struct Listed {
 pub(super) fn folders(runtime: Runtime) -> &'static [&'static str] {
     match runtime {
         Runtime::MicroPython => &["micro"],
-        Runtime::CircuitPython => &["both", "linux", "circuit"],
+        Runtime::CircuitPython => &["both", "circuit"],
         Runtime::RaspberryPi => &["both", "linux", "pi"],
         Runtime::BeagleBone => &["both", "linux", "bone"],
     }
