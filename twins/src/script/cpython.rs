@@ -200,6 +200,9 @@ impl Host for Python {
             life.card.copy_to(&folder).map_err(wrong)?;
         }
         let (mut line, pid) = zygote.fork().map_err(wrong)?;
+        let filter = zygote.filter.clone();
+        // From here on devices start side by side.
+        drop(shared);
         let small = life.script.runtime == Runtime::CircuitPython && life.clock_mhz < 500.0;
         let mut folders = runtimes::folders(life.script.runtime).to_vec();
         if life.script.runtime == Runtime::CircuitPython && !small {
@@ -226,7 +229,7 @@ impl Host for Python {
             "line_ns": (cycles * 1e3 / life.clock_mhz).round().max(1.0) as u64,
             "memory_bytes": (memory_kb * 1024.0) as u64,
             "reset_cause": life.reset_cause,
-            "filter": zygote.filter,
+            "filter": filter,
         });
         send(&mut line, &hello).map_err(wrong)?;
         line.set_read_timeout(Some(self.options.patience)).map_err(wrong)?;
