@@ -1,7 +1,7 @@
 //! What scripts say to one another, and to a broker in version 5.
 
 use super::{ESP, PI, Stage};
-use crate::common::{scratch, twinfleet_command};
+use crate::system::common::{scratch, twinfleet_command};
 use std::{fs, process::Stdio, time::Duration};
 use twinfleet_tests::{python_of, tool};
 

@@ -1,7 +1,7 @@
 //! Pins of Linux boards: the pigpio daemon, Adafruit_BBIO, converters on SPI and I2C, edges at their own instants.
 
 use super::{PI, Stage};
-use crate::common::command;
+use crate::system::common::command;
 use twinfleet_tests::python_of;
 
 #[test]
