@@ -51,7 +51,7 @@ def tohex(data):
 
 def news(what):
     if what.startswith("edge:"):
-        _, pin, level = what.split(":")
+        pin, level = what.split(":")[1:3]
         call = on_edge.get(pin)
         if call:
             call(level == "1")
