@@ -174,3 +174,55 @@ print("gpiozero", DistanceSensor(echo=24, trigger=23, max_distance=4, partial=Tr
     assert!((number(1, "echo") / 58.0 - 150.0).abs() < 2.5, "{said:?}");
     assert!((number(2, "gpiozero") - 1.5).abs() < 0.06, "{said:?}");
 }
+
+#[test]
+fn a_microcontroller_counts_and_times_pulses() {
+    let parts = r#"(id: "fan", model: "fan-5v", on: Pin("GPIO25"), own_supply: true),
+        (id: "tacho", model: "fan-tacho", on: Pin("GPIO27"), of: "fan"),
+        (id: "far", model: "hc-sr04", on: Pins(["GPIO5", "GPIO18"]), own_supply: true, shifted: true)"#;
+    let micro = r#"
+import time
+from machine import Pin, time_pulse_us
+Pin(25, Pin.OUT, value=1)
+time.sleep(10)
+n = 0
+def count(pin):
+    global n
+    n += 1
+Pin(27, Pin.IN, Pin.PULL_UP).irq(count, Pin.IRQ_FALLING)
+time.sleep(10)
+print("pulses", n)
+trigger, echo = Pin(5, Pin.OUT, value=0), Pin(18, Pin.IN)
+trigger.value(1)
+time.sleep_us(10)
+trigger.value(0)
+print("echo", time_pulse_us(echo, 1, 30000), time_pulse_us(echo, 1, 30000))
+"#;
+    let circuit = r#"
+import time, board, digitalio, countio, pulseio
+fan = digitalio.DigitalInOut(board.IO25)
+fan.switch_to_output(True)
+time.sleep(10)
+counter = countio.Counter(board.IO27, pull=digitalio.Pull.UP)
+time.sleep(10)
+print("pulses", counter.count)
+counter.deinit()
+trigger, echo = digitalio.DigitalInOut(board.IO5), pulseio.PulseIn(board.IO18)
+trigger.switch_to_output(True)
+time.sleep(0.00001)
+trigger.value = False
+while not echo:
+    pass
+print("echo", echo[0], -2)
+"#;
+    for (runtime, script) in [("MicroPython", micro), ("CircuitPython", circuit)] {
+        let thing = format!(r#"board: "esp32-devkit", parts: [{parts}]"#);
+        let stage = Stage::new(&thing, runtime, "", script)
+            .with("fleet: [(id: \"d-{}\",", r#"fleet: [(truths: {"far.distance": 1.5}, id: "d-{}","#);
+        let said = stage.told(&stage.run(&[]), "script_says");
+        let pulses: f64 = said[0].strip_prefix("pulses ").unwrap().parse().unwrap();
+        assert!(pulses > 100.0, "{runtime}: {said:?}");
+        let echo: Vec<f64> = said[1].split(' ').skip(1).map(|w| w.parse().unwrap()).collect();
+        assert!((echo[0] / 58.0 - 150.0).abs() < 2.5 && echo[1] == -2.0, "{runtime}: {said:?}");
+    }
+}
