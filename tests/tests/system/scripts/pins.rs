@@ -157,7 +157,7 @@ start = time.monotonic()
 GPIO.wait_for_edge(24, GPIO.FALLING, timeout=100)
 print("echo", (time.monotonic() - start) * 1e6)
 from gpiozero import DistanceSensor
-print("gpiozero", DistanceSensor(echo=24, trigger=23, max_distance=4, partial=True, queue_len=1).distance)
+print("gpiozero", DistanceSensor(echo=24, trigger=23, max_distance=4, queue_len=3).distance)
 "#;
     let test = "edges_come_at_their_own_instants";
     let Some(python) = python_of("venv-scripts", "gpiozero", test) else { return };
