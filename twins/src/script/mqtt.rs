@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(&session.outgoing[..], b"\x20\x03\0\0\0");
         session.outgoing.clear();
         // Two filters, the second without its own messages; then none of the first.
-        session.take(b"\x82\x0d\0\x07\0\0\x01a\x01\0\x01b\x05");
+        session.take(b"\x82\x0b\0\x07\0\0\x01a\x01\0\x01b\x05");
         assert_eq!(&session.outgoing[..], b"\x90\x05\0\x07\0\x01\x01");
         session.outgoing.clear();
         session.hear("b", b"x", 1, true);
