@@ -77,7 +77,7 @@ impl<'a> Wiring<'a> {
             }
             (BusDef::Analog, WireDef::Pin(pin)) => {
                 if board.adc.is_none() {
-                    let boards = "a converter (`ads1115`, `mcp3008`) as another part, say `adc`, and `on: Pin(\"adc.0\")` would do, or a board with analogue inputs (`twinfleet list boards`), or a part with a digital bus";
+                    let boards = "a board with analogue inputs (`twinfleet list boards`), a converter beside it (`ads1115`, `mcp3008`: see `Pin(\"adc.0\")`), or a part with a digital bus, would do";
                     let text = format!("`{model}` gives a voltage, but `{}` has no ADC", board.name);
                     report.push(place.error("on", text).help(boards));
                 } else {
