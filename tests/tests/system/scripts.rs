@@ -84,14 +84,24 @@ impl Stage {
         self.told_of("d-0", ran, kind)
     }
 
+    /// Values of the first device's events of a kind.
+    fn values(&self, ran: &Ran, kind: &str) -> Vec<f64> {
+        let events = self.events("d-0", ran, kind);
+        events.iter().map(|e| e["value"].as_f64().unwrap_or(f64::NAN)).collect()
+    }
+
     /// Details of a device's events of a kind.
     fn told_of(&self, device: &str, ran: &Ran, kind: &str) -> Vec<String> {
+        let events = self.events(device, ran, kind);
+        events.iter().map(|e| e["detail"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    fn events(&self, device: &str, ran: &Ran, kind: &str) -> Vec<serde_json::Value> {
         assert!(ran.code() <= 1, "{}\n{}", ran.code(), ran.stderr());
         let text = fs::read_to_string(self.dir.path().join("report/report.json")).expect("a report");
         let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         let events = json["happenings"].as_array().expect("what happened").iter();
-        let mine = events.filter(|e| e["what"] == kind && e["subject"] == device);
-        mine.map(|e| e["detail"].as_str().unwrap_or_default().to_owned()).collect()
+        events.filter(|e| e["what"] == kind && e["subject"] == device).cloned().collect()
     }
 }
 

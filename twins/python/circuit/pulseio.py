@@ -42,6 +42,8 @@ class PulseIn:
                 for i in range(7, -1, -1):
                     self._pulses += [50, 70 if byte >> i & 1 else 26]
             self._pulses.append(50)
+            # The oldest make way where there is no more room: the part's answer, before its bits.
+            self._pulses = self._pulses[-self.maxlen :]
         elif not self._all_at_once:
             self._watch()
 
