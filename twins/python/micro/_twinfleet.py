@@ -81,6 +81,7 @@ def wait(until, net=False):
         answer = ask("wait %d" % first)
         if len(answer) > 1:
             news(answer[1])
+            tidy()
 
 
 def end(kind, text):
