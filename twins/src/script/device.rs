@@ -219,7 +219,8 @@ impl Device {
     }
 
     fn start(&mut self, at_ns: u64, turn: &mut Turn) {
-        self.save(at_ns, 0.0, turn);
+        // The board has run since its start began, before the script's first line.
+        self.save(at_ns.saturating_sub(ns(self.life.script.boot.0)), 0.0, turn);
         self.starts += 1;
         self.worked_ns = at_ns;
         turn.counts.push(("script_starts", 1));
@@ -325,7 +326,7 @@ impl Device {
             "sleep" => "deepsleep",
             _ => "power_on",
         };
-        // Deep sleep ends where its start begins; a script that is over leaves an idle board.
+        // A script that is over leaves an idle board.
         let rests_ma = match (kind, again_ns) {
             ("sleep", _) => self.life.saves.deep,
             (_, None) => self.life.saves.idle,
