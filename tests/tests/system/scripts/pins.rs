@@ -131,6 +131,33 @@ PWM.stop("P9_14")
 }
 
 #[test]
+fn gpiozero_reads_a_part_behind_a_converter() {
+    let test = "gpiozero_reads_a_part_behind_a_converter";
+    let Some(python) = python_of("venv-scripts", "pigpio, gpiozero", test) else { return };
+    let thing = r#"board: "raspberry-pi-4b", parts: [(id: "adc", model: "mcp3008", on: Spi("GPIO8")),
+        (id: "warm", model: "tmp36", on: Pin("adc.2"))]"#;
+    let script = "from gpiozero import MCP3008\nprint(MCP3008(channel=2).voltage)\n";
+    // Through spidev, and through the daemon.
+    for factory in ["rpigpio", "pigpio"] {
+        let env = format!(r#"env: {{"GPIOZERO_PIN_FACTORY": "{factory}"}}"#);
+        let stage = Stage::new(thing, "RaspberryPi", &env, script).python(python.clone());
+        let ran = stage.run(&[]);
+        assert!(!ran.stderr().contains("stays 0"), "{}", ran.stderr());
+        let said = stage.told(&ran, "script_says");
+        let volts: f64 = said[0].parse().unwrap();
+        // 0.71 V at 21 °C, within three degrees; a count is 3 mV.
+        assert!((volts - 0.71).abs() < 0.035, "{factory}: {said:?}");
+    }
+    for (pin, why) in
+        [("adc.9", "its inputs are 0 to 7"), ("other.0", "neither a pin nor an input of a converter")]
+    {
+        let stage = Stage::new(&thing.replace("adc.2", pin), "RaspberryPi", "", script);
+        let ran = command(&["check", &stage.file()]);
+        assert!(ran.code() == 2 && ran.stderr().contains(why), "{}", ran.stderr());
+    }
+}
+
+#[test]
 fn edges_come_at_their_own_instants() {
     // A fan at full speed, its tachometer, a range finder, read by interrupts within steps of a second.
     let thing = r#"board: "raspberry-pi-4b", parts: [(id: "fan", model: "fan-nf-a4x10", on: Pin("GPIO17"), own_supply: true),
