@@ -102,9 +102,24 @@ make_venvs() {
   make_venv venv-dialects 'import pysparkplug, mqtt_spb_wrapper, hatasmota, cbor2, kpn_senml' \
     'paho-mqtt<2' pysparkplug mqtt-spb-wrapper hatasmota cbor2 kpn-senml
   # What the users' scripts of the tests import: drivers and clients by others, without what they would bring for real hardware.
-  make_venv venv-scripts 'import adafruit_bus_device, gpiozero, paho.mqtt.client' --no-deps \
-    adafruit-circuitpython-{bme280,bh1750,sht31d,mpu6050,ina219,vl53l0x,busdevice,register,typing} \
-    paho-mqtt gpiozero colorzero typing_extensions
+  make_venv venv-scripts 'import pigpio, aiocoap, gpiozero, paho.mqtt.client, importlib.util as u; u.find_spec("adafruit_hcsr04").origin' --no-deps \
+    adafruit-circuitpython-{bme280,bh1750,sht31d,mpu6050,ina219,vl53l0x,ads1x15,mcp3xxx,ds18x20,onewire,dht,hcsr04} \
+    adafruit-circuitpython-{busdevice,register,typing} paho-mqtt gpiozero colorzero typing_extensions pigpio aiocoap
+  make_examples
+}
+
+# The example scripts of these drivers, which come with their source packages only.
+make_examples() {
+  local examples=$CARGO_TARGET_DIR/script-examples driver archive
+  for driver in bme280 sht31d bh1750 ina219 vl53l0x ads1x15 mcp3xxx ds18x20 dht hcsr04; do
+    compgen -G "$examples/adafruit_circuitpython_$driver-*/examples" >/dev/null && continue
+    "$CARGO_TARGET_DIR/venv-scripts/bin/pip" download --quiet --disable-pip-version-check --no-deps --no-binary :all: \
+      --dest "$examples" "adafruit-circuitpython-$driver" ||
+      echo "pip could not download the examples of $driver; their test is skipped"
+  done
+  for archive in "$examples"/*.tar.gz; do
+    [[ ! -e $archive ]] || { tar -xzf "$archive" -C "$examples" && rm "$archive"; }
+  done
 }
 
 # A broker by npm, for the load generator's tests.

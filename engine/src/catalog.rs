@@ -130,12 +130,21 @@ pub enum WireDef {
     I2c(u8),
     /// The board's SPI bus with this chip-select pin.
     Spi(String),
-    /// One pin.
+    /// One pin; of an analogue part also an input of a converter of the thing's, `adc.0` for the first of the part `adc`.
     Pin(String),
     /// Several pins.
     Pins(Vec<String>),
     /// Part of the board itself.
     Internal,
+}
+
+impl WireDef {
+    /// The converter and its input that an analogue part is wired to, where that is no pin of the board.
+    pub fn converter(&self) -> Option<(&str, u8)> {
+        let Self::Pin(pin) = self else { return None };
+        let (part, input) = pin.split_once('.')?;
+        Some((part, input.parse().ok()?))
+    }
 }
 
 /// Declarative firmware.

@@ -43,6 +43,7 @@ pub(crate) use normal::normal;
 use crate::{
     actuate::ActuatorBank,
     firmware,
+    firmware::program::Rests,
     link::Air,
     local::{self, processor::Processors},
     plan::Plan,
@@ -138,13 +139,21 @@ struct Results<'w> {
     counters: ResMut<'w, Counters>,
 }
 
+/// What a run may have beside its world.
+#[derive(SystemParam)]
+struct Beside<'w> {
+    light: Option<Res<'w, Insolation>>,
+    processors: Option<Res<'w, Processors>>,
+    rests: Option<Res<'w, Rests>>,
+}
+
 fn sample_sensors(
     mut cohorts: Query<&mut Cohort>,
     banks: Query<&ActuatorBank>,
     clock: Res<Clock>,
     truth: Res<Truth>,
     watch: Res<Watch>,
-    (light, processors): (Option<Res<Insolation>>, Option<Res<Processors>>),
+    beside: Beside,
     results: Results,
 ) {
     thread_local! {
@@ -158,8 +167,9 @@ fn sample_sensors(
         truth: &truth,
         watch: &watch,
         banks: &banks,
-        light: light.as_deref(),
-        processors: processors.as_deref(),
+        light: beside.light.as_deref(),
+        processors: beside.processors.as_deref(),
+        rests: beside.rests.as_deref(),
     };
     for_each(&mut cohorts, |cohort| {
         if look_up {

@@ -255,6 +255,8 @@ pub fn all() -> impl Iterator<Item = &'static Unit> {
 /// `None` for a quantity the engine does not know, which keeps whatever unit its file gives it.
 pub fn of_quantity(quantity: &str) -> Option<&'static Unit> {
     let stem = quantity.strip_suffix(['x', 'y', 'z']).and_then(|q| q.strip_suffix('_')).unwrap_or(quantity);
+    // The inputs of a converter are numbered.
+    let stem = if converter_input(stem).is_some() { "voltage" } else { stem };
     let symbol = match stem {
         "temperature" | "dew_point" => "degC",
         "humidity" | "soil_moisture" | "load" | "charge" | "duty" => "percent",
@@ -286,6 +288,12 @@ pub fn of_quantity(quantity: &str) -> Option<&'static Unit> {
         _ => return None,
     };
     find(symbol)
+}
+
+/// Which input of a converter a quantity is: 3 for `voltage_3`.
+pub fn converter_input(quantity: &str) -> Option<u8> {
+    let input = quantity.strip_prefix("voltage_")?;
+    input.parse().ok().filter(|_| input.len() == 1)
 }
 
 /// From one unit to another of the same dimension.

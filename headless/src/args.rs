@@ -225,6 +225,8 @@ pub enum Listed {
     Predictors,
     /// Dialects that devices speak over MQTT.
     Dialects,
+    /// What a device's own code may be written for, and what it finds.
+    Runtimes,
 }
 
 /// Simulated seconds per real second.

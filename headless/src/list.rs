@@ -27,6 +27,7 @@ pub fn run(args: ListArgs, json: bool) -> Result<Exit, Failure> {
         Listed::Scenarios => "scenarios",
         Listed::Predictors => return predictors(json),
         Listed::Dialects => return dialects(json),
+        Listed::Runtimes => return runtimes(json),
     };
     let entries = catalog::list(&all, word).unwrap_or_default();
     let heads = cells::heads(word);
@@ -99,6 +100,24 @@ fn dialects(json: bool) -> Result<Exit, Failure> {
     }
     let mut table = vec![["name", "what it is", "`topic` is"].map(str::to_owned).to_vec()];
     table.extend(all.iter().map(|d| [d.name(), d.about(), d.address()].map(str::to_owned).to_vec()));
+    print(&table);
+    Ok(Exit::Ok)
+}
+
+/// What runs a user's own device code.
+fn runtimes(json: bool) -> Result<Exit, Failure> {
+    let all = twinfleet_twins::script::runtimes::all();
+    if json {
+        let object = |r: &twinfleet_twins::script::runtimes::Listed| serde_json::json!({ "name": r.name, "about": r.runs, "modules": r.modules, "more": r.more });
+        let objects: Vec<serde_json::Value> = all.iter().map(object).collect();
+        say(format_args!("{}", serde_json::to_string_pretty(&objects).unwrap_or_default()));
+        return Ok(Exit::Ok);
+    }
+    let mut table = vec![["name", "runs in", "what a script finds"].map(str::to_owned).to_vec()];
+    table.extend(all.into_iter().map(|r| {
+        let finds = format!("{}; {}", r.modules.join(" "), r.more);
+        vec![r.name.to_owned(), r.runs, finds]
+    }));
     print(&table);
     Ok(Exit::Ok)
 }

@@ -35,9 +35,15 @@ def look(tree):
                     known = HEADER if by_board_numbers else numbers
                     if first.value not in known:
                         tell(first, "`%s` has no pin %d" % (asked["board"], first.value), "its pins: " + listed)
-            if node.func.attr == "SMBus" or node.func.attr == "open":
-                pass
-        if asked["runtime"] == "RaspberryPi" and isinstance(node, ast.Call) and name_of(node.func) == "SMBus" and node.args:
+        if asked["runtime"] == "BeagleBone" and isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner = node.func.value
+            call = "%s.%s" % (owner.id, node.func.attr) if isinstance(owner, ast.Name) else ""
+            if call in ("GPIO.setup", "ADC.read", "ADC.read_raw", "PWM.start") and node.args:
+                first = node.args[0]
+                # Pins have further names, by the kernel and by function: those are known where the script runs.
+                if isinstance(first, ast.Constant) and str(first.value).startswith(("P8_", "P9_")) and first.value not in pins:
+                    tell(first, "`%s` has no pin `%s`" % (asked["board"], first.value), "its pins: " + listed)
+        if asked["runtime"] in ("RaspberryPi", "BeagleBone") and isinstance(node, ast.Call) and name_of(node.func) == "SMBus" and node.args:
             first = node.args[0]
             if isinstance(first, ast.Constant) and type(first.value) is int and first.value not in (1, 2):
                 tell(first, "nothing is wired to I2C bus %d" % first.value, "the header's bus is 1 (on a BeagleBone 2)")

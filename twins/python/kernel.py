@@ -489,13 +489,22 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         module.__file__ = path
         import linecache
         linecache.cache[path] = (len(source), None, source.splitlines(True), path)
-        exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
+        exec(_compiled(source, path), module.__dict__)
 
     def get_source(self, name):
         return self.sources.get(name, "")
 
 
 shim = {}
+compiled = {}  # by text: every device runs the same
+
+
+def _compiled(source, path):
+    code = compiled.get(source)
+    if code is None:
+        code = compiled[source] = compile(source, path, "exec", dont_inherit=True)
+    return code
+
 
 
 def prepare(bundle):
@@ -503,6 +512,12 @@ def prepare(bundle):
     shim.update(bundle)
     import collections, contextlib, datetime, enum, functools, json, linecache, math, queue, re, struct, threading  # noqa
     import importlib.util, socket, select, errno, uuid, ctypes, mmap, resource, signal, warnings, weakref  # noqa
+    # What clients and drivers import on their own: neither a lock of the real kind nor a socket is in these.
+    import array, base64, bisect, copy, dataclasses, decimal, hashlib, heapq, hmac, http, inspect, ipaddress, locale  # noqa
+    import numbers, pathlib, platform, shutil, statistics, string, textwrap, tokenize, typing, urllib.parse, zlib  # noqa
+    for folder in (f for name, f in bundle.items() if name != "kernel"):
+        for name, source in folder.items():
+            _compiled(source, "<twinfleet>/" + name.removesuffix(".__init__").replace(".", "/") + ".py")
     import gc
     global _size
     _size = _taken()
@@ -580,8 +595,9 @@ def serve(line, hello):
     os.chdir(hello["folder"])
     os.environ.clear()
     os.environ.update({"HOME": hello["folder"], "PATH": "/usr/bin:/bin", "TZ": "UTC", "LANG": "C.UTF-8"})
-    # gpiozero's factory over RPi.GPIO, which is the shim's.
-    os.environ["GPIOZERO_PIN_FACTORY"] = "rpigpio"
+    if "pi" in hello["modules"]:
+        # gpiozero's factory over RPi.GPIO, which is the shim's.
+        os.environ["GPIOZERO_PIN_FACTORY"] = "rpigpio"
     os.environ.update(hello["env"])
     sys.argv = [hello["path"], *hello["args"]]
     sys.path[:] = [p for p in sys.path if p]
@@ -593,8 +609,9 @@ def serve(line, hello):
     _patch_threads()
     _patch_time()
     _patch_files()
-    sources = dict(shim["both"])
-    sources.update(shim[hello["runtime"]])
+    sources = {}
+    for folder in hello["modules"]:
+        sources.update(shim[folder])
     finder = Finder(sources)
     sys.meta_path.insert(0, finder)
     for name in [*sources, "selectors", "asyncio"]:

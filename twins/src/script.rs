@@ -1,7 +1,7 @@
 //! The user's own device code in a run: MicroPython, CircuitPython and Raspberry Pi Python, unmodified, in simulated time.
 //!
 //! Reading order: [`machine`] (the virtual board: what a script's pins and buses are wired to) → [`mqtt`] (the broker at the
-//! other end of its sockets) → [`guest`] (whatever runs a script: one question at a time) → [`device`] (one device: guest and
+//! other end of its sockets) → [`udp`] (its datagrams) → [`guest`] (whatever runs a script: one question at a time) → [`device`] (one device: guest and
 //! machine in simulated time) → [`cpython`] and [`sandbox`] (Python processes, confined), [`wasm`] (MicroPython) → [`card`] (the files a script finds); [`check`] looks at scripts without running them.
 //!
 //! One line protocol serves all runtimes. A script runs until it needs the world, then asks with one line, `TIME OP WORDS`:
@@ -19,7 +19,9 @@ pub mod device;
 pub mod guest;
 pub mod machine;
 pub mod mqtt;
+pub mod runtimes;
 pub mod sandbox;
+pub mod udp;
 pub mod wasm;
 
 use crate::parts::live::{self, LiveError};
@@ -93,6 +95,7 @@ pub fn install(
         return Ok(());
     }
     let live = live::install(world, schedule, plan);
+    let addresses = Arc::new(udp::Addresses::new(plan));
     let python = cpython::Python::new(options);
     let micropython = wasm::MicroPython::new(options);
     program::install(world, schedule, plan, &mut |g, index, id| {
@@ -100,10 +103,10 @@ pub fn install(
             unreachable!("programs are made for scripts only")
         };
         let machine = machine::Machine::new(plan, &live, g, id)?;
-        let life = Life::new(plan, g, index, id, script, Arc::clone(&cards[&plan_path(plan, g)]));
+        let life = Life::new(plan, g, index, id, script, Arc::clone(&cards[&plan_path(plan, g)]), &addresses);
         let host: Box<dyn guest::Host> = match life.script.runtime {
             Runtime::MicroPython => Box::new(micropython.clone()),
-            Runtime::CircuitPython | Runtime::RaspberryPi => Box::new(python.clone()),
+            _ => Box::new(python.clone()),
         };
         Ok(Box::new(Device::new(life, machine, host)) as Box<dyn Program>)
     })

@@ -152,7 +152,7 @@ fn an_analogue_part_on_a_raspberry_pi() {
            :                                   ^^^^^^^^^^^^
          4 |   ], )])
            `----
-          help: a board with analogue inputs (`twinfleet list boards`), or a part with a digital bus, would do"#]],
+          help: a board with analogue inputs (`twinfleet list boards`), a converter beside it (`ads1115`, `mcp3008`: see `Pin("adc.0")`), or a part with a digital bus, would do"#]],
     );
 }
 

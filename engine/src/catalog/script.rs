@@ -50,8 +50,10 @@ pub enum Runtime {
     MicroPython,
     /// CircuitPython, or Blinka on a single-board computer: `board`, `busio`, `digitalio`.
     CircuitPython,
-    /// Python on a Raspberry Pi or BeagleBone: `RPi.GPIO`, `gpiozero`, `smbus2`, `spidev`.
+    /// Python on a Raspberry Pi: `RPi.GPIO`, `gpiozero`, `pigpio`, `smbus2`, `spidev`.
     RaspberryPi,
+    /// Python on a BeagleBone: `Adafruit_BBIO`, `smbus2`, `spidev`.
+    BeagleBone,
 }
 
 fn five_seconds() -> Span {

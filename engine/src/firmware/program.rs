@@ -7,7 +7,7 @@
 //!
 //! A program that fails for a reason outside the simulation (its process hangs, say) ends the run: see [`Programs::failed`].
 //!
-//! Resource: [`Programs`]. Set: Firmware, before the control loops.
+//! Resources: [`Programs`], [`Rests`]. Set: Firmware, before the control loops.
 
 use crate::{
     actuate::ActuatorBank,
@@ -20,7 +20,10 @@ use crate::{
 };
 use bevy_ecs::prelude::*;
 use rayon::prelude::*;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// Messages that a program has not taken yet; the oldest is dropped and counted.
 const HEARD: usize = 1024;
@@ -55,6 +58,8 @@ pub struct Turn {
     pub levels: Vec<(SimTime, String, f64)>,
     /// Filters that it subscribed to.
     pub filters: Vec<TopicFilter>,
+    /// From when on its board draws so much less than one that runs, [mA]; in order.
+    pub rests: Vec<(SimTime, f64)>,
     /// What happened to it.
     pub events: Vec<Event>,
     /// Counts for the summary.
@@ -78,6 +83,37 @@ pub struct Said {
     pub retain: bool,
 }
 
+/// What devices save by their programs' rest, beside what a board draws that runs all the time.
+#[derive(Resource, Debug, Default)]
+pub struct Rests(BTreeMap<(usize, u32), Rest>);
+
+#[derive(Debug, Default)]
+struct Rest {
+    /// Saved until `since`, [mA·s].
+    saved_ma_s: f64,
+    since: SimTime,
+    /// And from then on, [mA].
+    ma: f64,
+}
+
+impl Rest {
+    fn saved_ma_s(&self, t: SimTime) -> f64 {
+        self.saved_ma_s + self.ma * (t - self.since).as_secs_f64().max(0.0)
+    }
+}
+
+impl Rests {
+    /// Charge that a device (by its group and its place in it) has saved until an instant, [mAh].
+    pub(crate) fn saved_mah(&self, device: (usize, u32), t: SimTime) -> f64 {
+        self.0.get(&device).map_or(0.0, |rest| rest.saved_ma_s(t) / 3600.0)
+    }
+
+    fn change(&mut self, device: (usize, u32), at: SimTime, ma: f64) {
+        let rest = self.0.entry(device).or_default();
+        *rest = Rest { saved_ma_s: rest.saved_ma_s(at), since: at, ma };
+    }
+}
+
 /// One device and its program.
 struct Entry {
     ordinal: u32,
@@ -96,6 +132,9 @@ struct Entry {
 pub struct Programs {
     entries: Vec<Entry>,
     router: Router<u32>,
+    /// Who subscribed to what, each once, and which of these nobody has asked for yet.
+    subscribed: BTreeSet<(u32, String)>,
+    fresh: Vec<(u32, String)>,
     failed: Option<String>,
 }
 
@@ -103,6 +142,11 @@ impl Programs {
     /// Why the run cannot go on, if a program says so.
     pub fn failed(&self) -> Option<&str> {
         self.failed.as_deref()
+    }
+
+    /// Subscriptions since the last time that somebody asked: ordinal of the device, and filter.
+    pub fn take_subscriptions(&mut self) -> Vec<(u32, String)> {
+        std::mem::take(&mut self.fresh)
     }
 }
 
@@ -144,6 +188,7 @@ pub fn install<E>(
         return Ok(());
     }
     world.insert_resource(programs);
+    world.insert_resource(Rests::default());
     world.get_resource_or_init::<StateHashers>().0.push(hash_programs);
     schedule.add_systems(hear.in_set(EnvironmentSystems::Hear).before(ControlSystems::Hear));
     // Both look at the actuators' levels, of which a payload tells those before this turn.
@@ -182,6 +227,7 @@ fn run_programs(
     mut submit: ResMut<Submit>,
     mut events: ResMut<Events>,
     mut counters: ResMut<Counters>,
+    mut rests: ResMut<Rests>,
 ) {
     let programs = &mut *programs;
     programs.entries.par_iter_mut().for_each(|Entry { program, turn, .. }| {
@@ -217,7 +263,14 @@ fn run_programs(
                 }
             }
         }
+        for (at, ma) in turn.rests.drain(..) {
+            rests.change((entry.group, entry.index), at, ma);
+        }
         for filter in turn.filters.drain(..) {
+            let own = (entry.ordinal, filter.as_str().to_owned());
+            if programs.subscribed.insert(own.clone()) {
+                programs.fresh.push(own);
+            }
             programs.router.add(filter, number as u32);
         }
         for (name, n) in turn.counts.drain(..) {

@@ -403,7 +403,7 @@ pub fn check_thing(thing: &ThingDef, catalog: &Catalog, place: &Place<'_>, repor
         }
         board
     });
-    let mut wiring = Wiring::new(thing, board);
+    let mut wiring = Wiring::new(thing, board, catalog);
     let mut electric = Electric::new(board, thing.power.as_ref(), catalog);
     for (i, def) in thing.parts.iter().enumerate() {
         let outer = place;

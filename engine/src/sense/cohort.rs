@@ -13,6 +13,7 @@ use crate::{
     catalog::{AdcDef, AnalogDef, BoardDef, BusDef, ChannelDef, Firmware, PartDef, SensorDef},
     clock::{ClockPlan, Timekeepers},
     dialect::{Dialect, Speaker},
+    firmware::program::Rests,
     firmware::{
         calendar::{Start, Wakes},
         outage::{Feels, Outage},
@@ -94,6 +95,8 @@ pub(crate) struct ChannelPlan {
 
 impl ChannelPlan {
     fn new(part: &PartDef, sensor: &SensorDef, def: &ChannelDef, board: Option<&BoardDef>) -> Self {
+        // A converter of its own is the business of whoever speaks to it.
+        let board = board.filter(|_| part.on.converter().is_none());
         let analog = match (&sensor.bus, board, def.analog) {
             (BusDef::Analog, Some(BoardDef { adc: Some(adc), logic_v, .. }), Some(law)) => {
                 let ranged = part.range.as_ref().and_then(|name| adc.in_range(name));
@@ -297,6 +300,7 @@ pub(super) struct Surroundings<'a> {
     pub banks: &'a [&'a ActuatorBank],
     pub light: Option<&'a Insolation>,
     pub processors: Option<&'a Processors>,
+    pub rests: Option<&'a Rests>,
 }
 
 /// What a group's devices draw beside their board's stated currents: actuators, and a processor at work.
@@ -304,19 +308,21 @@ pub(super) struct Surroundings<'a> {
 struct Draws<'a> {
     bank: Option<&'a ActuatorBank>,
     processors: Option<&'a Processors>,
+    rests: Option<&'a Rests>,
     group: usize,
 }
 
 impl Draws<'_> {
     fn any(&self) -> bool {
-        self.bank.is_some() || self.processors.is_some()
+        self.bank.is_some() || self.processors.is_some() || self.rests.is_some()
     }
 
-    /// Taken so far and being taken now, [mAh, mA].
-    fn drawn(&self, index: u32) -> (f64, f64) {
+    /// Taken until an instant and being taken now, [mAh, mA]; less what a script rested meanwhile.
+    fn drawn(&self, index: u32, t: SimTime) -> (f64, f64) {
         let (mah, ma) = self.bank.map_or((0.0, 0.0), |b| b.drawn(index));
         let (more_mah, more_ma) = self.processors.map_or((0.0, 0.0), |p| p.more(self.group, index));
-        (mah + more_mah, ma + more_ma)
+        let saved_mah = self.rests.map_or(0.0, |r| r.saved_mah((self.group, index), t));
+        (mah + more_mah - saved_mah, ma + more_ma)
     }
 }
 
@@ -552,7 +558,8 @@ impl Cohort {
     fn wake(&mut self, world: &Surroundings<'_>, scratch: &mut Scratch) {
         let clock = world.clock;
         let bank = world.banks.iter().find(|b| b.group == self.group.number).copied();
-        let draws = Draws { bank, processors: world.processors, group: self.group.number };
+        let draws =
+            Draws { bank, processors: world.processors, rests: world.rests, group: self.group.number };
         let feels = Feels { truth: world.truth, watch: world.watch, light: world.light };
         scratch.due.clear();
         scratch.dt_s.clear();
@@ -579,7 +586,8 @@ impl Cohort {
     ) {
         let i = lane as usize;
         if let (Some(batteries), true) = (&mut self.batteries, draws.any()) {
-            batteries.take_actuators(lane, draws.drawn(self.index[i]));
+            let t = SimTime(self.wakes.clocks[i].next_ns);
+            batteries.take_actuators(lane, draws.drawn(self.index[i], t));
         }
         while self.wakes.clocks[i].next_ns < until.0 {
             let clock = &self.wakes.clocks[i];
@@ -593,7 +601,7 @@ impl Cohort {
                 return;
             }
             if self.packs.is_some() {
-                let actuators = draws.drawn(self.index[i]);
+                let actuators = draws.drawn(self.index[i], SimTime(t_ns));
                 if let Err(next) = self.wake_pack(lane, SimTime(t_ns), feels, actuators) {
                     self.wakes.clocks[i].next_ns = next.0;
                     continue;
@@ -617,7 +625,7 @@ impl Cohort {
             return;
         }
         let volts = self.battery_v(lane).unwrap_or(self.group.mains_v);
-        let actuators_ma = draws.drawn(self.index[i]).1;
+        let actuators_ma = draws.drawn(self.index[i], SimTime::ZERO).1;
         self.supply[i] = (volts, self.group.awake_ma + actuators_ma);
     }
 

@@ -5,7 +5,9 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
-use twinfleet_engine::{dialect::Client, message::Message, mirror::physical, run::Run, time::SimTime};
+use twinfleet_engine::{
+    dialect::Client, firmware::program::Programs, message::Message, mirror::physical, run::Run, time::SimTime,
+};
 use twinfleet_twins::wire::{
     client::{ConnectOptions, Connection},
     exchange::FOREIGN,
@@ -28,7 +30,7 @@ struct Connected {
 }
 
 impl Devices {
-    /// No one is connected yet: each connects with its first message.
+    /// No one is connected yet: each connects with its first message or subscription.
     pub fn new(url: BrokerUrl) -> Self {
         Self { url, open: BTreeMap::new(), seq: 0 }
     }
@@ -49,6 +51,7 @@ impl Devices {
     /// Publishes each message on its device's own connection. The will of a device is not published: its connection is cut,
     /// and the broker does it.
     pub fn send(&mut self, run: &mut Run, messages: &[Message]) -> Result<(), Failure> {
+        self.subscribe(run)?;
         for m in messages {
             let is_will = |c: &Connected| {
                 c.client.will.as_ref().is_some_and(|w| *w.topic == *m.topic && w.payload[..] == m.payload[..])
@@ -57,17 +60,33 @@ impl Devices {
                 self.cut(m.publisher);
                 continue;
             }
-            if !self.open.contains_key(&m.publisher) {
-                let Some(client) = physical::client(run.world_mut(), m.publisher) else { continue };
-                let connection = self.connect(&client)?;
-                self.open.insert(m.publisher, Connected { connection, client });
-            }
-            if let Some(c) = self.open.get_mut(&m.publisher) {
+            if let Some(c) = self.connected(run, m.publisher)? {
                 c.connection.publish(&m.topic, &m.payload, m.qos, m.retain).map_err(wire)?;
             }
         }
         for c in self.open.values_mut() {
             c.connection.pump(None, |_| ()).map_err(wire)?;
+        }
+        Ok(())
+    }
+
+    /// A device's connection, made now where there is none. None: no such device.
+    fn connected(&mut self, run: &mut Run, device: u32) -> Result<Option<&mut Connected>, Failure> {
+        if !self.open.contains_key(&device) {
+            let Some(client) = physical::client(run.world_mut(), device) else { return Ok(None) };
+            let connection = self.connect(&client)?;
+            self.open.insert(device, Connected { connection, client });
+        }
+        Ok(self.open.get_mut(&device))
+    }
+
+    /// Subscribes to what scripts have asked for since the last time.
+    fn subscribe(&mut self, run: &mut Run) -> Result<(), Failure> {
+        let Some(mut programs) = run.world_mut().get_resource_mut::<Programs>() else { return Ok(()) };
+        for (device, filter) in programs.take_subscriptions() {
+            if let Some(c) = self.connected(run, device)? {
+                c.connection.subscribe(&[(&filter, 1)], Duration::from_secs(10)).map_err(wire)?;
+            }
         }
         Ok(())
     }

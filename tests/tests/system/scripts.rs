@@ -1,5 +1,10 @@
 //! The user's own device code, through the command: three runtimes, their judges, what goes wrong, and what is kept from them.
 
+mod drivers;
+mod net;
+mod pins;
+mod power;
+
 use super::common::{Ran, command, scratch, twinfleet_command};
 use std::{
     fs,
@@ -30,10 +35,10 @@ impl Stage {
             world: (zones: [(id: "room", temperature_c: 21.0, humidity_percent: 45.0)]),
             things: [(name: "t", source: "a test", {thing},
                 firmware: Script(path: "code/main.py", runtime: {runtime}, {more}))],
-            fleet: [(id: "d-{{}}", count: 2, thing: "t", in: ["room"], truths: {{}})])"#
+            fleet: [(id: "d-{{}}", count: 2, thing: "t", in: ["room"])])"#
         );
         fs::create_dir(dir.path().join("code")).unwrap();
-        fs::write(dir.path().join("s.ron"), text.replace(", truths: {}", "")).unwrap();
+        fs::write(dir.path().join("s.ron"), text).unwrap();
         fs::write(dir.path().join("code/main.py"), script).unwrap();
         Self { dir, python: None }
     }
@@ -41,6 +46,20 @@ impl Stage {
     fn beside(self, name: &str, text: &str) -> Self {
         fs::write(self.dir.path().join("code").join(name), text).unwrap();
         self
+    }
+
+    /// The same with something else in the scenario.
+    fn with(self, from: &str, to: &str) -> Self {
+        let path = self.dir.path().join("s.ron");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{from}");
+        fs::write(path, text.replace(from, to)).unwrap();
+        self
+    }
+
+    /// The same with Python that has the judges' packages.
+    fn python(self, python: PathBuf) -> Self {
+        Self { python: Some(python), ..self }
     }
 
     fn file(&self) -> String {
@@ -62,12 +81,27 @@ impl Stage {
 
     /// Details of the first device's events of a kind.
     fn told(&self, ran: &Ran, kind: &str) -> Vec<String> {
+        self.told_of("d-0", ran, kind)
+    }
+
+    /// Values of the first device's events of a kind.
+    fn values(&self, ran: &Ran, kind: &str) -> Vec<f64> {
+        let events = self.events("d-0", ran, kind);
+        events.iter().map(|e| e["value"].as_f64().unwrap_or(f64::NAN)).collect()
+    }
+
+    /// Details of a device's events of a kind.
+    fn told_of(&self, device: &str, ran: &Ran, kind: &str) -> Vec<String> {
+        let events = self.events(device, ran, kind);
+        events.iter().map(|e| e["detail"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    fn events(&self, device: &str, ran: &Ran, kind: &str) -> Vec<serde_json::Value> {
         assert!(ran.code() <= 1, "{}\n{}", ran.code(), ran.stderr());
         let text = fs::read_to_string(self.dir.path().join("report/report.json")).expect("a report");
         let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         let events = json["happenings"].as_array().expect("what happened").iter();
-        let mine = events.filter(|e| e["what"] == kind && e["subject"] == "d-0");
-        mine.map(|e| e["detail"].as_str().unwrap_or_default().to_owned()).collect()
+        events.filter(|e| e["what"] == kind && e["subject"] == device).cloned().collect()
     }
 }
 

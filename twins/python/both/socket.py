@@ -1,4 +1,5 @@
-"""Sockets of the simulation: at their other end is the run's broker."""
+"""Sockets of the simulation: at the other end of a stream is the run's broker, at that of a datagram another device."""
+import struct as _struct
 import sys as _sys
 
 import _twinfleet as _k
@@ -7,12 +8,20 @@ _real = _sys.modules.get("_socket")
 AF_INET, AF_INET6, AF_UNSPEC, AF_UNIX = 2, 10, 0, 1
 SOCK_STREAM, SOCK_DGRAM = 1, 2
 SOL_SOCKET, SO_REUSEADDR, SO_KEEPALIVE, SO_ERROR, SO_BINDTODEVICE = 1, 2, 9, 4, 25
-IPPROTO_TCP, IPPROTO_UDP, IPPROTO_IP, TCP_NODELAY = 6, 17, 0, 1
-IP_ADD_MEMBERSHIP, IP_MULTICAST_TTL = 35, 33
+SO_BROADCAST = 6
+IPPROTO_TCP, IPPROTO_UDP, IPPROTO_IP, IPPROTO_IPV6, TCP_NODELAY = 6, 17, 0, 41, 1
+IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP, IP_MULTICAST_IF, IP_MULTICAST_TTL, IP_MULTICAST_LOOP, IP_RECVERR = 35, 36, 32, 33, 34, 11
+IPV6_JOIN_GROUP, IPV6_LEAVE_GROUP, IPV6_V6ONLY, IPV6_RECVERR, IPV6_RECVPKTINFO, IPV6_PKTINFO = 20, 21, 26, 25, 49, 50
+IPV6_MULTICAST_HOPS, IPV6_UNICAST_HOPS = 18, 16
+MSG_PEEK, MSG_DONTWAIT, MSG_ERRQUEUE = 2, 64, 8192
 SHUT_RD, SHUT_WR, SHUT_RDWR = 0, 1, 2
-AI_PASSIVE, NI_NUMERICHOST = 1, 1
-INADDR_ANY = 0
-has_ipv6 = False
+AI_PASSIVE, AI_CANONNAME, AI_NUMERICHOST, AI_V4MAPPED, AI_ADDRCONFIG, AI_NUMERICSERV = 1, 2, 4, 8, 32, 1024
+NI_NUMERICHOST, NI_NUMERICSERV = 1, 2
+EAI_NONAME = -2
+INADDR_ANY, INADDR_BROADCAST = 0, 0xFFFFFFFF
+SOMAXCONN = 4096
+# The network has addresses of the old kind; sockets of the new kind meet them by the mapped form.
+has_ipv6 = True
 error = OSError
 _default_timeout = None
 
@@ -48,21 +57,73 @@ def gethostname():
 getfqdn = lambda name="": name or gethostname()
 
 
+_known = {"localhost": "127.0.0.1", "": "0.0.0.0", "0.0.0.0": "0.0.0.0", "::": "0.0.0.0", "::1": "127.0.0.1"}
+
+
+def _is_address(name):
+    return name.count(".") == 3 and name.replace(".", "").isdigit()
+
+
 def gethostbyname(name):
-    return name if name.replace(".", "").isdigit() else "10.0.0.1"
+    """A device's address by its id; any other name is the broker's."""
+    name = str(name)
+    plain = name[7:] if name.lower().startswith("::ffff:") else name
+    if _is_address(plain):
+        return plain
+    if ":" in plain:
+        return inet_ntop(AF_INET6, inet_pton(AF_INET6, plain))
+    if plain not in _known:
+        _known[plain] = _k.ask_ok("address", plain.replace(" ", "_"))[0]
+    return _known[plain]
 
 
-_names = {}
+def own_address():
+    return gethostbyname("-")
+
+
+def gethostbyname_ex(name):
+    return name, [], [gethostbyname(name)]
+
+
+def gethostbyaddr(address):
+    return address, [], [address]
+
+
+def getnameinfo(address, flags=0):
+    return str(address[0]), str(address[1])
+
+
+def getservbyname(name, *_):
+    known = {"mqtt": 1883, "secure-mqtt": 8883, "coap": 5683, "ntp": 123, "http": 80, "https": 443}
+    if name not in known:
+        raise OSError("service/proto not found")
+    return known[name]
 
 
 def getaddrinfo(host, port, family=0, type=0, proto=0, flags=0):
-    address = gethostbyname(host or "0.0.0.0")
-    _names[address] = host
-    return [(AF_INET, type or SOCK_STREAM, proto or 6, "", (address, int(port or 0)))]
+    host = host.decode() if isinstance(host, (bytes, bytearray)) else host
+    address = gethostbyname(host) if host else ("0.0.0.0" if flags & AI_PASSIVE else "127.0.0.1")
+    if isinstance(port, (str, bytes)) and not str(port).isdigit():
+        port = getservbyname(port if isinstance(port, str) else port.decode())
+    port = int(port or 0)
+    # A pair of kind and protocol for each that is asked for.
+    kinds = [(k, p) for k, p in ((SOCK_STREAM, 6), (SOCK_DGRAM, 17)) if type in (0, k) and proto in (0, p)]
+    if family == AF_INET6 or ":" in address:
+        return [(AF_INET6, k, p, "", _dressed(address, port)) for k, p in kinds]
+    return [(AF_INET, k, p, "", (address, port)) for k, p in kinds]
+
+
+def _dressed(address, port):
+    if address in ("0.0.0.0", "127.0.0.1"):
+        return ({"0.0.0.0": "::", "127.0.0.1": "::1"}[address], port, 0, 0)
+    return (address if ":" in address else "::ffff:" + address, port, 0, 0)
 
 
 def inet_aton(text):
-    return bytes(int(p) for p in text.split("."))
+    parts = text.split(".")
+    if len(parts) != 4 or not all(p.isdigit() and int(p) < 256 for p in parts):
+        raise OSError("illegal IP address string passed to inet_aton")
+    return bytes(int(p) for p in parts)
 
 
 def inet_ntoa(data):
@@ -70,11 +131,39 @@ def inet_ntoa(data):
 
 
 def inet_pton(family, text):
-    return inet_aton(text)
+    if family == AF_INET:
+        return inet_aton(text)
+    import ipaddress
+    try:
+        return ipaddress.IPv6Address(text.partition("%")[0]).packed
+    except ValueError as error:
+        raise OSError("illegal IP address string passed to inet_pton") from error
 
 
 def inet_ntop(family, data):
-    return inet_ntoa(data)
+    if family == AF_INET:
+        return inet_ntoa(data)
+    import ipaddress
+    address = ipaddress.IPv6Address(bytes(data))
+    return str(address) if address.ipv4_mapped is None else "::ffff:%s" % address.ipv4_mapped
+
+
+def if_nameindex():
+    return [(1, "lo"), (2, "wlan0")]
+
+
+def if_nametoindex(name):
+    for number, known in if_nameindex():
+        if name == known:
+            return number
+    raise OSError(19, "no interface with this name")
+
+
+def if_indextoname(number):
+    for known, name in if_nameindex():
+        if number == known:
+            return name
+    raise OSError(6, "no interface with this index")
 
 
 def htons(x):
@@ -82,6 +171,13 @@ def htons(x):
 
 
 ntohs = htons
+
+
+def htonl(x):
+    return int.from_bytes(x.to_bytes(4, "little"), "big")
+
+
+ntohl = htonl
 
 
 class socket:
@@ -92,31 +188,145 @@ class socket:
         self._peer = None
         self._closed = False
         self._pipe = None  # the other end of a pair within the process
+        self._program = None  # a virtual service within the process
         self._bytes = b""
+        self._datagrams = None  # port of the ear, once it has one
         self._number = _next_number()
         by_number[self._number] = self
 
-    # What says nothing here.
-    def setsockopt(self, *_):
-        pass
+    def __repr__(self):
+        return "<socket.socket fd=%d, family=%d, type=%d>" % (self.fileno(), self.family, self.type)
 
-    def getsockopt(self, *_):
-        return 0
+    def setsockopt(self, level, option, value=None, *_):
+        """Joining a group is all that does something here."""
+        if level == IPPROTO_IP and option == IP_ADD_MEMBERSHIP:
+            self._join(inet_ntoa(bytes(value)[:4]))
+        elif level == IPPROTO_IPV6 and option == IPV6_JOIN_GROUP:
+            self._join(inet_ntop(AF_INET6, bytes(value)[:16]))
+
+    def getsockopt(self, level, option, *_):
+        return self.type if (level, option) == (SOL_SOCKET, 3) else 0
 
     # Within the process, programs may speak to themselves.
     def bind(self, address):
+        if self.type == SOCK_DGRAM:
+            self._ear(int(address[1]))
+            self._host = gethostbyname(address[0])
+            return
         self._port = int(address[1]) or 40000 + self._number
+
+    _host = "0.0.0.0"
+
+    # Datagrams: an ear at a port of the device hears what is sent there.
+
+    def _ear(self, port=0):
+        if self._datagrams is None:
+            if port and port in ears:
+                raise OSError(98, "Address already in use")
+            self._datagrams = self._port = port or next(p for p in range(49152, 65536) if p not in ears)
+            ears[self._port] = self
+            self._heard = []
+            _k.ask_ok("ubind", self._port)
+            for group in self._groups:
+                _k.ask_ok("ujoin", group, self._port)
+        return self._port
+
+    _groups = ()
+
+    def _join(self, group):
+        self._groups = (*self._groups, group)
+        if self._datagrams is not None:
+            _k.ask_ok("ujoin", group, self._port)
+
+    def _address(self, host, port):
+        return _dressed(host, port) if self.family == AF_INET6 else (host, port)
+
+    def _say(self, data, address):
+        data = bytes(data)
+        if len(data) > 65507:
+            raise OSError(90, "Message too long")
+        host, port = gethostbyname(address[0]), int(address[1])
+        own = self._ear()
+        if host.startswith("127.") or host == "0.0.0.0" or host == own_address():
+            # To itself: nothing goes over the air.
+            if port in ears:
+                source = own_address() if host == own_address() else "127.0.0.1"
+                ears[port]._heard.append((source, own, host, data))
+                _arrived()
+            return len(data)
+        _k.ask_ok("usend", own, host, port, data.hex() or "-")
+        return len(data)
+
+    def _next_datagram(self):
+        """Host, port, where it was sent to, bytes; None where there is none."""
+        self._ear()
+        while not self._heard:
+            words = _k.ask_ok("urecv", self._port)
+            if len(words) < 4:
+                return None
+            self._heard.append((words[0], int(words[1]), words[2], b"" if words[3] == "-" else bytes.fromhex(words[3])))
+            # A socket with a peer hears nobody else.
+            if self._peer is not None and self._heard[-1][:2] != (gethostbyname(self._peer[0]), self._peer[1]):
+                self._heard.pop()
+        return self._heard[0]
+
+    def _datagram(self, flags=0):
+        if flags & MSG_ERRQUEUE:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        found = self._patiently(self._next_datagram)
+        if not flags & MSG_PEEK:
+            self._heard.pop(0)
+        return found
+
+    def recvfrom(self, n, flags=0):
+        if self.type != SOCK_DGRAM:
+            return self.recv(n), self._peer
+        host, port, _, data = self._datagram(flags)
+        return data[:n], self._address(host, port)
+
+    def recvfrom_into(self, buffer, n=0, flags=0):
+        data, address = self.recvfrom(n or len(buffer), flags)
+        buffer[: len(data)] = data
+        return len(data), address
+
+    def recvmsg(self, n, ancillary=0, flags=0):
+        host, port, to, data = self._datagram(flags)
+        about = []
+        if self.family == AF_INET6 and ancillary:
+            about.append((IPPROTO_IPV6, IPV6_PKTINFO, _struct.pack("16sI", inet_pton(AF_INET6, _dressed(to, 0)[0]), 2)))
+        return data[:n], about, 0, self._address(host, port)
+
+    def sendto(self, data, *more):
+        address = more[-1]
+        if self.type != SOCK_DGRAM:
+            return self.send(data)
+        return self._say(data, address)
+
+    def sendmsg(self, buffers, ancillary=(), flags=0, address=None):
+        data = b"".join(bytes(b) for b in buffers)
+        return self.send(data) if address is None else self._say(data, address)
+
+    def _patiently(self, look):
+        """Looks until there is something, within the socket's time-out."""
+        until = None if self._timeout is None else _k.now_ns() + int(self._timeout * 1e9)
+        while True:
+            if self._closed:
+                raise OSError(9, "Bad file descriptor")
+            found = look()
+            if found is not None:
+                return found
+            if self._timeout == 0.0:
+                raise BlockingIOError(11, "Resource temporarily unavailable")
+            if until is not None and _k.now_ns() >= until:
+                raise TimeoutError("timed out")
+            wait_for_news(until)
 
     def listen(self, backlog=0):
         listeners[self._port] = self
         self._queue = []
 
     def accept(self):
-        while not self._queue:
-            if self._timeout == 0.0:
-                raise BlockingIOError(11, "Resource temporarily unavailable")
-            wait_for_news(None if self._timeout is None else _k.now_ns() + int(self._timeout * 1e9))
-        return self._queue.pop(0), ("127.0.0.1", 40000)
+        return self._patiently(lambda: self._queue.pop(0) if self._queue else None), ("127.0.0.1", 40000)
 
     def setblocking(self, on):
         self._timeout = None if on else 0.0
@@ -135,9 +345,14 @@ class socket:
 
     def connect(self, address):
         if self.type == SOCK_DGRAM:
-            self._peer = address
+            self._peer = (gethostbyname(address[0]), int(address[1]))
             return
         host, port = address[0], int(address[1])
+        program = _service(port)
+        if program is not None:
+            self._program = program(self._put)
+            self._peer = (host, port)
+            return
         if port in listeners and host in ("127.0.0.1", "localhost", "0.0.0.0"):
             other = socket()
             self._pipe, other._pipe = other, self
@@ -161,15 +376,31 @@ class socket:
         return self._peer
 
     def getsockname(self):
-        return ("127.0.0.1", self._port) if self._port else ("10.0.0.2", 49152 + self._number)
+        if self.type == SOCK_DGRAM:
+            host = self._host if self._peer is None or self._host != "0.0.0.0" else own_address()
+            return self._address(host, self._port)
+        return ("127.0.0.1", self._port) if self._port else (own_address(), 49152 + self._number)
 
     _port = 0
     _queue = None
+    _heard = ()
+
+    def _put(self, data):
+        """A virtual service answers."""
+        self._bytes += data
+        _arrived()
 
     def send(self, data, flags=0):
         data = bytes(data)
         if self._closed:
             raise OSError(9, "Bad file descriptor")
+        if self.type == SOCK_DGRAM and self._pipe is None:
+            if self._peer is None:
+                raise OSError(89, "Destination address required")
+            return self._say(data, self._peer)
+        if self._program is not None:
+            self._program.take(data)
+            return len(data)
         if self._pipe is not None:
             self._pipe._bytes += data
             _arrived()
@@ -186,9 +417,6 @@ class socket:
 
     def sendall(self, data, flags=0):
         self.send(data)
-
-    def sendto(self, data, *_):
-        return len(data)
 
     def _take(self, n):
         """Bytes that are there; None: none yet; b"": the end."""
@@ -208,31 +436,21 @@ class socket:
     def readable(self):
         if self._closed or self._bytes or self._queue:
             return True
+        if self._datagrams is not None:
+            return self._next_datagram() is not None
         if self._id is None:
             return False
         return _k.ask("ready", self._id)[1] == "1"
 
     def recv(self, n, flags=0):
-        if self._closed:
-            raise OSError(9, "Bad file descriptor")
-        until = None if self._timeout is None else _k.now_ns() + int(self._timeout * 1e9)
-        while True:
-            data = self._take(n)
-            if data is not None:
-                return data
-            if self._timeout == 0.0:
-                raise BlockingIOError(11, "Resource temporarily unavailable")
-            if until is not None and _k.now_ns() >= until:
-                raise TimeoutError("timed out")
-            wait_for_news(until)
+        if self.type == SOCK_DGRAM and self._pipe is None:
+            return self._datagram(flags)[3][:n]
+        return self._patiently(lambda: self._take(n))
 
     def recv_into(self, buffer, n=0, flags=0):
         data = self.recv(n or len(buffer))
         buffer[: len(data)] = data
         return len(data)
-
-    def recvfrom(self, n, flags=0):
-        return self.recv(n), self._peer
 
     def makefile(self, mode="r", buffering=None, **_):
         import io
@@ -246,10 +464,18 @@ class socket:
         if not self._closed:
             self._closed = True
             by_number.pop(self._number, None)
+            if self._program is not None:
+                self._program.closed()
+            if self._datagrams is not None:
+                ears.pop(self._port, None)
+                _k.ask("uclose", self._port)
             if self._id is not None:
                 _k.ask("close", self._id)
 
-    detach = close
+    def detach(self):
+        number = self.fileno()
+        self.close()
+        return number
 
     def __enter__(self):
         return self
@@ -283,6 +509,20 @@ class _Raw(_io.RawIOBase):
 SocketType = socket
 by_number = {}
 listeners = {}
+ears = {}  # port: the socket that hears there
+
+
+def _service(port):
+    """What listens at a port of a Raspberry Pi itself: the pigpio daemon."""
+    if port != 8888:
+        return None
+    try:
+        import _pigpiod
+    except ImportError:
+        return None
+    return _pigpiod.connect
+
+
 _place = object()
 _count = 100
 
@@ -303,6 +543,10 @@ def wait_for_news(until):
 
 
 _k.threads.pollers.append(lambda what: what == "net" and _arrived())
+
+
+def fromfd(number, *_):
+    return by_number[number]
 
 
 def socketpair(*_):

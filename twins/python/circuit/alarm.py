@@ -16,5 +16,7 @@ def exit_and_deep_sleep_until_alarms(*alarms, **_):
 
 
 def light_sleep_until_alarms(*alarms):
+    _k.ask_ok("rest", "light")
     _k.sleep_ns(int(max(0, min(a.s for a in alarms)) * 1e9))
+    _k.ask_ok("rest", "awake")
     return alarms[0]

@@ -1,5 +1,6 @@
 """CircuitPython's buses."""
 import _twinfleet as _k
+import _uart
 
 
 class _Locked:
@@ -84,40 +85,34 @@ class UART(_Locked):
         EVEN, ODD = 0, 1
 
     def __init__(self, tx=None, rx=None, *, baudrate=9600, bits=8, parity=None, stop=1, timeout=1, receiver_buffer_size=64, **_):
-        self.baudrate, self.timeout, self._bytes = baudrate, timeout, b""
+        self.timeout, self._port = timeout, _uart.Port(baudrate)
 
-    def _fill(self):
-        data = _k.ask_ok("uartr", 0, 4096)[0]
-        self._bytes += b"" if data == "-" else bytes.fromhex(data)
+    @property
+    def baudrate(self):
+        return self._port.baudrate
+
+    @baudrate.setter
+    def baudrate(self, to):
+        self._port.baudrate = to
 
     @property
     def in_waiting(self):
-        self._fill()
-        return len(self._bytes)
+        return self._port.waiting()
 
     def reset_input_buffer(self):
-        self._fill()
-        self._bytes = b""
+        self._port.clear()
+
+    def _until(self):
+        return _k.now_ns() + int(self.timeout * 1e9)
 
     def read(self, nbytes=None):
-        until = _k.now_ns() + int(self.timeout * 1e9)
-        while True:
-            self._fill()
-            if (nbytes is not None and len(self._bytes) >= nbytes) or _k.now_ns() >= until:
-                break
-            _k.sleep_ns(1_000_000)
-        n = len(self._bytes) if nbytes is None else nbytes
-        data, self._bytes = self._bytes[:n], self._bytes[n:]
-        return data or None
+        port = self._port
+        port.until(lambda: nbytes is not None and len(port.bytes) >= nbytes, self._until())
+        return port.cut(len(port.bytes) if nbytes is None else nbytes) or None
 
     def readline(self):
-        until = _k.now_ns() + int(self.timeout * 1e9)
-        while b"\n" not in self._bytes and _k.now_ns() < until:
-            self._fill()
-            _k.sleep_ns(1_000_000)
-        line, end, rest = self._bytes.partition(b"\n")
-        self._bytes = rest
-        return line + end or None
+        self._port.until_line(self._until())
+        return self._port.cut_line() or None
 
     def readinto(self, buffer):
         data = self.read(len(buffer)) or b""
@@ -125,8 +120,7 @@ class UART(_Locked):
         return len(data) or None
 
     def write(self, buffer):
-        _k.ask_ok("uartw", 0, self.baudrate, _hex(buffer))
-        return len(buffer)
+        return self._port.write(buffer)
 
 
 class OneWire(_Locked):

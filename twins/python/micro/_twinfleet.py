@@ -51,7 +51,7 @@ def tohex(data):
 
 def news(what):
     if what.startswith("edge:"):
-        _, pin, level = what.split(":")
+        pin, level = what.split(":")[1:3]
         call = on_edge.get(pin)
         if call:
             call(level == "1")
@@ -81,6 +81,7 @@ def wait(until, net=False):
         answer = ask("wait %d" % first)
         if len(answer) > 1:
             news(answer[1])
+            tidy()
 
 
 def end(kind, text):

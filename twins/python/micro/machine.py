@@ -52,7 +52,9 @@ def deepsleep(ms=None):
 
 
 def lightsleep(ms=None):
+    _t.ask_ok("rest light")
     _t.wait(_t.now_ns() + (1 << 60 if ms is None else int(ms) * 1000000))
+    _t.ask_ok("rest awake")
 
 
 sleep = lightsleep
@@ -445,16 +447,7 @@ class RTC:
 
 
 def time_pulse_us(pin, level, timeout=1000000):
-    start = _t.now_ns()
-    until = start + timeout * 1000
-    while pin.value() != level:
-        if _t.now_ns() > until:
-            return -2
-    start = _t.now_ns()
-    while pin.value() == level:
-        if _t.now_ns() > until:
-            return -1
-    return (_t.now_ns() - start) // 1000
+    return int(_t.ask_ok("pulse %s %d %d" % (pin._pin, 1 if level else 0, timeout))[0])
 
 
 def bitstream(pin, encoding, timing, buf):

@@ -58,7 +58,7 @@ class WLAN:
         return STAT_GOT_IP if _t.now_ns() >= WLAN._since else STAT_CONNECTING
 
     def ifconfig(self, *_):
-        return ("10.0.0.2", "255.255.255.0", "10.0.0.1", "10.0.0.1")
+        return (_t.ask_ok("address -")[0], "255.255.255.0", "10.0.0.1", "10.0.0.1")
 
     ipconfig = ifconfig
 

@@ -1,4 +1,4 @@
-# Sockets, as MicroPython gives them: at their other end is the run's broker.
+# Sockets, as MicroPython gives them: at the other end of a stream is the run's broker, at that of a datagram another device.
 import _twinfleet as _t
 
 AF_INET, AF_INET6 = 2, 10
@@ -7,19 +7,61 @@ IPPROTO_TCP, IPPROTO_UDP, IPPROTO_IP = 6, 17, 0
 SOL_SOCKET, SO_REUSEADDR, SO_BROADCAST, IP_ADD_MEMBERSHIP = 1, 4, 32, 35
 
 
+_ears = []
+
+
+def _address(host):
+    return _t.ask_ok("address %s" % (str(host).replace(" ", "_") or "-"))[0]
+
+
 def getaddrinfo(host, port, *_):
-    return [(2, 1, 6, "", (host, port))]
+    if host.replace(".", "").isdigit() or not host:
+        return [(2, 1, 6, "", (host or "0.0.0.0", port))]
+    return [(2, 1, 6, "", (_address(host), port))]
 
 
 class socket:
     def __init__(self, af=2, type=1, proto=6, fileno=None):
         self._id, self._timeout, self._b = None, None, b""
+        self._datagrams, self._port, self._peer, self._groups = type == SOCK_DGRAM, None, None, []
 
-    def setsockopt(self, *_):
-        pass
+    def setsockopt(self, level, option, value):
+        if option == IP_ADD_MEMBERSHIP and self._datagrams:
+            self._groups.append(".".join(str(b) for b in value[:4]))
+            if self._port is not None:
+                self._join()
 
     def bind(self, address):
-        pass
+        if self._datagrams:
+            self._ear(address[1])
+
+    # Datagrams: an ear at a port of the device hears what is sent there.
+
+    def _ear(self, port=0):
+        if self._port is None:
+            self._port = port or next(p for p in range(49152, 65536) if p not in _ears)
+            if self._port in _ears:
+                raise OSError(98)
+            _ears.append(self._port)
+            _t.ask_ok("ubind %d" % self._port)
+            self._join()
+        return self._port
+
+    def _join(self):
+        while self._groups:
+            _t.ask_ok("ujoin %s %d" % (self._groups.pop(), self._port))
+
+    def sendto(self, data, address):
+        if isinstance(data, str):
+            data = data.encode()
+        host = address[0] if address[0].replace(".", "").isdigit() else _address(address[0])
+        _t.ask_ok("usend %d %s %d %s" % (self._ear(), host, address[1], _t.tohex(data)))
+        return len(data)
+
+    def _datagram(self):
+        # None: nothing yet.
+        words = _t.ask_ok("urecv %d" % self._ear())
+        return (_t.unhex(words[3]), (words[0], int(words[1]))) if len(words) > 3 else None
 
     def listen(self, n=1):
         pass
@@ -31,9 +73,14 @@ class socket:
         self._timeout = s
 
     def connect(self, address):
+        if self._datagrams:
+            self._peer = address
+            return
         self._id = _t.ask_ok("open %s %d" % (str(address[0]).replace(" ", "_") or "-", address[1]))[0]
 
     def send(self, data):
+        if self._peer is not None:
+            return self.sendto(data, self._peer)
         if self._id is None:
             raise OSError(107)
         if isinstance(data, str):
@@ -53,9 +100,6 @@ class socket:
             data = data[:n]
         return self.send(data)
 
-    def sendto(self, data, address):
-        return len(data)
-
     def _some(self, n):
         # None: nothing yet.
         words = _t.ask("recv %s %d" % (self._id, n))
@@ -67,9 +111,12 @@ class socket:
         return b"" if words[1] == "closed" else None
 
     def _wait(self, n):
+        return self._patiently(lambda: self._some(n))
+
+    def _patiently(self, look):
         until = None if self._timeout is None else _t.now_ns() + int(self._timeout * 1000000000)
         while True:
-            data = self._some(n)
+            data = look()
             if data is not None:
                 return data
             if self._timeout == 0:
@@ -80,13 +127,25 @@ class socket:
             _t.wait(_t.now_ns() + 3600000000000 if until is None else until, True)
 
     def recv(self, n):
+        if self._datagrams:
+            return self.recvfrom(n)[0]
         data = self._wait(n)
         if data is None:
             raise OSError(11)
         return data
 
     def recvfrom(self, n):
-        return self.recv(n), ("10.0.0.1", 0)
+        if not self._datagrams:
+            return self.recv(n), ("10.0.0.1", 0)
+        if self._later is not None:
+            found, self._later = self._later, None
+        else:
+            found = self._patiently(self._datagram)
+        if found is None:
+            raise OSError(11)
+        return found[0][:n], found[1]
+
+    _later = None
 
     def read(self, n=-1):
         if n < 0:
@@ -124,9 +183,17 @@ class socket:
         return int(self._id or -1)
 
     def _ready(self):
+        if self._datagrams:
+            if self._later is None:
+                self._later = self._datagram()
+            return self._later is not None
         return self._id is not None and _t.ask("ready %s" % self._id)[1] == "1"
 
     def close(self):
+        if self._port is not None:
+            _ears.remove(self._port)
+            _t.ask("uclose %d" % self._port)
+            self._port = None
         if self._id is not None:
             _t.ask("close %s" % self._id)
             self._id = None

@@ -8,6 +8,7 @@ use super::{
 use twinfleet_engine::{
     catalog::{Catalog, ChannelDef, SensorDef},
     time::Span,
+    units,
 };
 
 /// Seconds in a Julian year.
@@ -42,6 +43,7 @@ impl Range {
             "rotation" => 2000.0,
             "load" => 50.0,
             "frequency" => 1000.0,
+            q if units::converter_input(q).is_some() => 2.0,
             _ => 0.0,
         };
         usual.clamp(c.range.0, c.range.1)

@@ -27,6 +27,12 @@ pub trait LinePart: Send {
 
     /// What the part does to a line: false while it pulls it low.
     fn level(&mut self, at_ns: u64, line: u8) -> bool;
+
+    /// When the line changes next after the last instant that the part was asked about \[ns\], where it does so by itself and
+    /// knows. None: not before something happens to it, or it does not tell.
+    fn next_edge_ns(&mut self, _line: u8) -> Option<u64> {
+        None
+    }
 }
 
 impl<P: LinePart + ?Sized> LinePart for Box<P> {
@@ -35,6 +41,9 @@ impl<P: LinePart + ?Sized> LinePart for Box<P> {
     }
     fn level(&mut self, at_ns: u64, line: u8) -> bool {
         (**self).level(at_ns, line)
+    }
+    fn next_edge_ns(&mut self, line: u8) -> Option<u64> {
+        (**self).next_edge_ns(line)
     }
 }
 
@@ -163,5 +172,10 @@ impl<P: LinePart> LinePart for Together<P> {
     fn level(&mut self, at_ns: u64, line: u8) -> bool {
         // All are asked, so that all catch up.
         self.0.iter_mut().fold(true, |high, p| p.level(at_ns, line) & high)
+    }
+
+    fn next_edge_ns(&mut self, line: u8) -> Option<u64> {
+        // Where several share a line, one may hide another's edge: whoever looks sees the level as it is.
+        self.0.iter_mut().filter_map(|p| p.next_edge_ns(line)).min()
     }
 }

@@ -12,27 +12,34 @@
 //!
 //! Resource: `Watched`.
 
+mod inputs;
+
 use super::{
+    ads1115::Ads1115,
     bh1750::Bh1750,
     bme280::Bme280,
     clock::Clock,
     dht::Dht,
     ds18b20::Ds18b20,
+    hc_sr04::HcSr04,
     hx711::Hx711,
     i2c::{AddressTaken, Direction, I2cBus, I2cPart, Reply},
     ina219::Ina219,
     line::LinePart,
+    mcp3008::Mcp3008,
     mpu6050::Mpu6050,
     neo6m::Neo6m,
+    pulses::Pulses,
     serial::SerialPart,
     sht31::Sht31,
+    spi::SpiPart,
     stimulus::{Quantity, Stimulus},
     vl53l0x::Vl53l0x,
 };
 use bevy_ecs::prelude::*;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use twinfleet_engine::{
-    catalog::{PartDef, WireDef},
+    catalog::{PartDef, ThingDef, WireDef},
     plan::Plan,
     run::epoch_unix_ms,
     sense::probe::Probe,
@@ -47,6 +54,9 @@ const SHUNT_OHM: f64 = 0.1;
 /// What feeds the bridge of a load cell, [V], and what the cell makes of it at its full scale: 1 mV/V at 5 kg.
 const BRIDGE_SUPPLY_V: f64 = 5.0;
 const BRIDGE_V_PER_N: f64 = 1e-3 * BRIDGE_SUPPLY_V / (5.0 * G);
+
+/// Pulses a second of a YF-S201 for each litre a minute.
+const HZ_PER_FLOW: f64 = 7.5;
 
 type Shared = Arc<Mutex<Probe>>;
 
@@ -82,7 +92,7 @@ pub enum LiveError {
     NoMap {
         /// The catalog's model.
         model: String,
-        /// `registers on I2C`, `pulses` or `serial port`.
+        /// `registers on SPI`, `pulses` or `serial port`.
         what: &'static str,
     },
     /// Two parts on one address.
@@ -145,6 +155,8 @@ fn in_catalog(quantity: Quantity) -> (&'static str, f64) {
         Quantity::AltitudeM => ("altitude", 1.0),
         Quantity::SpeedMps => ("speed", 1.0),
         Quantity::CourseDeg => ("course", 1.0),
+        // Two pulses a turn.
+        Quantity::PulseHz => ("rotation", 2.0 / 60.0),
     }
 }
 
@@ -152,6 +164,11 @@ impl Stimulus for LiveStimulus {
     /// What the part does not measure in the catalog is 0.
     fn value(&mut self, quantity: Quantity, at_ns: u64) -> f64 {
         let (name, scale) = in_catalog(quantity);
+        if quantity == Quantity::PulseHz
+            && let Some(flow) = self.read("flow", at_ns)
+        {
+            return HZ_PER_FLOW * flow;
+        }
         locked(&self.0).read(name, instant(at_ns)).map_or(0.0, |x| x * scale)
     }
 }
@@ -191,6 +208,9 @@ impl<P: LinePart> LinePart for Wired<P> {
         // The part goes on; its pull-up is all that the controller sees.
         self.part.level(at_ns, line) || !self.sees.answers(at_ns)
     }
+    fn next_edge_ns(&mut self, line: u8) -> Option<u64> {
+        self.part.next_edge_ns(line)
+    }
 }
 
 impl<P: SerialPart> SerialPart for Wired<P> {
@@ -202,6 +222,20 @@ impl<P: SerialPart> SerialPart for Wired<P> {
     }
     fn send(&mut self, at_ns: u64) -> Option<u8> {
         self.part.send(at_ns).filter(|_| self.sees.answers(at_ns))
+    }
+}
+
+impl<P: SpiPart> SpiPart for Wired<P> {
+    fn select(&mut self, at_ns: u64) {
+        self.part.select(at_ns);
+    }
+    fn exchange(&mut self, at_ns: u64, byte: u8) -> u8 {
+        // The part goes on; nobody drives the line to the controller.
+        let answer = self.part.exchange(at_ns, byte);
+        if self.sees.answers(at_ns) { answer } else { 0xFF }
+    }
+    fn deselect(&mut self, at_ns: u64) {
+        self.part.deselect(at_ns);
     }
 }
 
@@ -226,14 +260,17 @@ impl Live {
         for part in self.parts(device)? {
             let WireDef::I2c(address) = part.on else { continue };
             let Ok(sees) = self.stimulus(device, &part.id) else { continue };
-            if let Some(part) = on_i2c(&part.model, address, sees) {
+            if part.model == "ads1115" {
+                let inputs = self.inputs(device, &part.id, sees.clone())?;
+                bus.add(Box::new(Wired { part: Ads1115::new(address, inputs), sees }))?;
+            } else if let Some(part) = on_i2c(&part.model, address, sees) {
                 bus.add(part)?;
             }
         }
         Ok(bus)
     }
 
-    /// A part that speaks by its pins: DS18B20, DHT22, DHT11, HX711.
+    /// A part that speaks by its pins: DS18B20, DHT22, DHT11, HX711, HC-SR04, a tachometer, a flow meter.
     ///
     /// # Errors
     /// Where there is no such sensor, or no model of its pulses.
@@ -248,8 +285,27 @@ impl Live {
             "hx711-load-cell" => {
                 Box::new(Wired { part: Hx711::new(BRIDGE_SUPPLY_V, false, sees.clone()), sees })
             }
+            "hc-sr04" => Box::new(Wired { part: HcSr04::new(sees.clone()), sees }),
+            "fan-tacho" | "yf-s201" => Box::new(Wired { part: Pulses::new(sees.clone()), sees }),
             _ => return Err(LiveError::NoMap { model: model.clone(), what: "pulses" }),
         })
+    }
+
+    /// A part on SPI with its chip select: MCP3008.
+    ///
+    /// # Errors
+    /// Where there is no such sensor, or no model of its registers.
+    pub fn spi(&self, device: &str, part: &str) -> Result<Box<dyn SpiPart>, LiveError> {
+        let model = &self.part(device, part)?.model;
+        let sees = self.stimulus(device, part)?;
+        match model.as_str() {
+            "mcp3008" => {
+                // Its reference is tied to its supply, the board's.
+                let inputs = self.inputs(device, part, sees.clone())?;
+                Ok(Box::new(Wired { part: Mcp3008::new(self.logic_v(device)?, inputs), sees }))
+            }
+            _ => Err(LiveError::NoMap { model: model.clone(), what: "registers on SPI" }),
+        }
     }
 
     /// A part on a serial port: NEO-6M.
@@ -266,11 +322,21 @@ impl Live {
         }
     }
 
-    fn parts(&self, device: &str) -> Result<&[PartDef], LiveError> {
+    fn thing(&self, device: &str) -> Result<&ThingDef, LiveError> {
         let of_group = |g: &&twinfleet_engine::plan::GroupPlan| self.plan.scenario.fleet[g.def].has(device);
         let group = self.plan.groups.iter().find(of_group);
         let missing = || LiveError::Missing { device: device.to_owned(), part: "*".to_owned() };
-        Ok(&group.ok_or_else(missing)?.thing.parts)
+        Ok(&group.ok_or_else(missing)?.thing)
+    }
+
+    fn parts(&self, device: &str) -> Result<&[PartDef], LiveError> {
+        Ok(&self.thing(device)?.parts)
+    }
+
+    /// Voltage of the board's pins, [V].
+    fn logic_v(&self, device: &str) -> Result<f64, LiveError> {
+        let board = self.thing(device)?.board.as_ref().and_then(|b| self.plan.catalog.boards.get(b));
+        Ok(board.map_or(3.3, |b| b.logic_v))
     }
 
     fn part(&self, device: &str, part: &str) -> Result<&PartDef, LiveError> {

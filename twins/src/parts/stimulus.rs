@@ -34,6 +34,8 @@ pub enum Quantity {
     SpeedMps,
     /// Course over ground, clockwise from true north \[°\].
     CourseDeg,
+    /// Pulses a second of what turns or flows \[Hz\].
+    PulseHz,
 }
 
 /// The world as one part sees it. A part asks at its sampling instants, in the order of time, and for an instant that

@@ -7,7 +7,7 @@ use super::{
     Options,
     device::Life,
     guest::{Guest, Host, HostError, Went},
-    sandbox,
+    runtimes, sandbox,
 };
 use include_dir::{Dir, include_dir};
 use nix::{
@@ -157,7 +157,9 @@ impl Zygote {
             "kernel": text("kernel.py"),
             "both": modules("both"),
             "circuit": modules("circuit"),
+            "linux": modules("linux"),
             "pi": modules("pi"),
+            "bone": modules("bone"),
         });
         let mut ready = [0];
         let said = send(&mut zygote.control, &bundle).and_then(|()| zygote.control.read_exact(&mut ready));
@@ -198,7 +200,15 @@ impl Host for Python {
             life.card.copy_to(&folder).map_err(wrong)?;
         }
         let (mut line, pid) = zygote.fork().map_err(wrong)?;
+        let filter = zygote.filter.clone();
+        // From here on devices start side by side.
+        drop(shared);
         let small = life.script.runtime == Runtime::CircuitPython && life.clock_mhz < 500.0;
+        let mut folders = runtimes::folders(life.script.runtime).to_vec();
+        if life.script.runtime == Runtime::CircuitPython && !small {
+            // Blinka stands on Linux, and its modules are there too.
+            folders.insert(1, "linux");
+        }
         let cycles = if small { CYCLES_PER_LINE_SMALL } else { CYCLES_PER_LINE };
         let memory_kb = if life.script.heap_kb.is_some() { life.ram_kb } else { life.ram_kb.min(MEMORY_KB) };
         // Less than this, and Python itself cannot work; a microcontroller's own memory is MicroPython's to keep.
@@ -207,7 +217,7 @@ impl Host for Python {
         let hello = json!({
             "path": life.card.main,
             "folder": folder,
-            "runtime": if life.script.runtime == Runtime::CircuitPython { "circuit" } else { "pi" },
+            "modules": folders,
             "args": life.args,
             "env": life.env,
             "seed": life.seed,
@@ -219,7 +229,7 @@ impl Host for Python {
             "line_ns": (cycles * 1e3 / life.clock_mhz).round().max(1.0) as u64,
             "memory_bytes": (memory_kb * 1024.0) as u64,
             "reset_cause": life.reset_cause,
-            "filter": zygote.filter,
+            "filter": filter,
         });
         send(&mut line, &hello).map_err(wrong)?;
         line.set_read_timeout(Some(self.options.patience)).map_err(wrong)?;

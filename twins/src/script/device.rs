@@ -4,7 +4,8 @@ use super::{
     card::Card,
     guest::{Guest, Host, Went},
     machine::{Machine, hex, unhex},
-    mqtt::Session,
+    mqtt::{Came, Session},
+    udp::{Addresses, Ears},
 };
 use rand::RngExt;
 use std::{
@@ -12,7 +13,7 @@ use std::{
     sync::Arc,
 };
 use twinfleet_engine::{
-    catalog::ScriptDef,
+    catalog::{BoardDef, Runtime, ScriptDef},
     firmware::program::{Program, Said, Turn},
     plan::Plan,
     rng::stream,
@@ -43,6 +44,10 @@ pub struct Life {
     pub seed: u64,
     /// Its network address.
     pub mac: [u8; 6],
+    /// The addresses of all devices of the run.
+    pub addresses: Arc<Addresses>,
+    /// Its place in the fleet.
+    pub ordinal: u32,
     /// Unix time of the run's start, [ns].
     pub epoch_ns: i64,
     /// Clock of its processor, [MHz].
@@ -51,6 +56,8 @@ pub struct Life {
     pub ram_kb: f64,
     /// Name of its board.
     pub board: String,
+    /// What its board saves where it rests.
+    pub saves: Saves,
     /// Why it was last reset, in MicroPython's words.
     pub reset_cause: &'static str,
 }
@@ -64,6 +71,7 @@ impl Life {
         device: &str,
         script: ScriptDef,
         card: Arc<Card>,
+        addresses: &Arc<Addresses>,
     ) -> Self {
         let of = &plan.groups[group];
         let zone = of.zone(index).map_or("outside", |z| plan.scenario.world.zones[z].id.as_str());
@@ -80,12 +88,15 @@ impl Life {
             card,
             seed: drawn.random::<u64>() >> 1,
             mac,
+            addresses: Arc::clone(addresses),
+            ordinal: of.first + index,
             epoch_ns: epoch_unix_ms(plan) * 1_000_000,
             clock_mhz: board.and_then(|b| b.cpu).map_or(100.0, |c| c.clock_mhz),
             ram_kb: script
                 .heap_kb
                 .map_or_else(|| board.and_then(|b| b.cpu).map_or(256.0, |c| c.ram_kb), f64::from),
             board: board.map(|b| b.name.clone()).unwrap_or_default(),
+            saves: board.map(|b| Saves::of(b, script.runtime)).unwrap_or_default(),
             reset_cause: "power_on",
             script,
         }
@@ -102,6 +113,31 @@ enum State {
     Waits { until_ns: u64, news: bool },
     /// It is over.
     Over,
+}
+
+/// What a board draws less than one that runs, by how its script rests, [mA].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Saves {
+    /// While the script waits for a time.
+    idle: f64,
+    /// In its light sleep.
+    light: f64,
+    /// In its deep sleep.
+    deep: f64,
+}
+
+impl Saves {
+    fn of(board: &BoardDef, runtime: Runtime) -> Self {
+        let active = board.current_ma.active;
+        let less = |ma: f64| (active - ma).max(0.0);
+        let state = |name: &str| board.rest_ma.get(name).copied();
+        let deep = less(board.current_ma.sleep);
+        // Under Linux a board that waits is idle, which is all the sleep that it has; a microcontroller's radio rests at least.
+        let linux = runtime != Runtime::MicroPython && board.cpu.is_some_and(|c| c.clock_mhz >= 500.0);
+        let idle = if linux { deep } else { state("modem_sleep").map_or(0.0, less) };
+        let light = state("light_sleep").or_else(|| state("dormant")).map_or(idle, less);
+        Self { idle, light, deep }
+    }
 }
 
 /// A pin whose edges the script wants to know.
@@ -122,11 +158,16 @@ pub struct Device {
     worked_ns: u64,
     sockets: BTreeMap<u32, Session>,
     next_socket: u32,
+    ears: Ears,
     watched: Vec<Watched>,
     /// News that a wait ends for.
     news: VecDeque<String>,
     /// What outlives a reset: flash and RTC memory.
     kept: BTreeMap<String, String>,
+    /// Whether the waits of its script are light sleep.
+    light: bool,
+    /// What it saves now, [mA].
+    saving_ma: f64,
     lines: u64,
     /// A running hash of all that it asked.
     trace: u64,
@@ -137,6 +178,7 @@ impl Device {
     /// A device that starts at the run's beginning, after its boot.
     pub fn new(life: Life, machine: Machine, host: Box<dyn Host>) -> Self {
         let at_ns = ns(life.script.boot.0);
+        let own = life.addresses.find(&life.device);
         Self {
             life,
             machine,
@@ -146,9 +188,12 @@ impl Device {
             worked_ns: 0,
             sockets: BTreeMap::new(),
             next_socket: 1,
+            ears: Ears::new(own),
             watched: Vec::new(),
             news: VecDeque::new(),
             kept: BTreeMap::new(),
+            light: false,
+            saving_ma: 0.0,
             lines: 0,
             trace: 0,
             starts: 0,
@@ -165,7 +210,17 @@ impl Device {
         }
     }
 
+    /// From now on the board saves so much.
+    fn save(&mut self, at_ns: u64, ma: f64, turn: &mut Turn) {
+        if self.saving_ma != ma {
+            self.saving_ma = ma;
+            turn.rests.push((SimTime(at_ns as i64), ma));
+        }
+    }
+
     fn start(&mut self, at_ns: u64, turn: &mut Turn) {
+        // The board has run since its start began, before the script's first line.
+        self.save(at_ns.saturating_sub(ns(self.life.script.boot.0)), 0.0, turn);
         self.starts += 1;
         self.worked_ns = at_ns;
         turn.counts.push(("script_starts", 1));
@@ -186,6 +241,8 @@ impl Device {
 
     fn stop(&mut self) {
         self.guest = None;
+        self.light = false;
+        self.ears.shut();
         self.watched.clear();
         self.news.clear();
     }
@@ -218,7 +275,7 @@ impl Device {
 
     /// The script is over, by itself or not.
     fn ended(&mut self, at_ns: u64, kind: &str, text: &str, turn: &mut Turn) {
-        let mut came = super::mqtt::Came::default();
+        let mut came = Came::default();
         self.sockets.values_mut().filter(|s| !s.closed).for_each(|s| s.close(&mut came));
         self.sockets.clear();
         self.say(at_ns, came, turn);
@@ -269,13 +326,20 @@ impl Device {
             "sleep" => "deepsleep",
             _ => "power_on",
         };
+        // A script that is over leaves an idle board.
+        let rests_ma = match (kind, again_ns) {
+            ("sleep", _) => self.life.saves.deep,
+            (_, None) => self.life.saves.idle,
+            _ => 0.0,
+        };
+        self.save(at_ns, rests_ma, turn);
         self.state = match again_ns {
             Some(after_ns) => State::Off { at_ns: at_ns.saturating_add(after_ns) },
             None => State::Over,
         };
     }
 
-    fn say(&mut self, at_ns: u64, came: super::mqtt::Came, turn: &mut Turn) {
+    fn say(&mut self, at_ns: u64, came: Came, turn: &mut Turn) {
         for (topic, payload, qos, retain) in came.said {
             turn.said.push(Said { at: SimTime(at_ns as i64), topic, payload, qos, retain });
         }
@@ -293,7 +357,13 @@ impl Device {
         self.worked_ns = at_ns;
         let answered = |text: &str| Some((at_ns + QUESTION_NS, text.to_owned()));
         match list.as_slice() {
+            ["rest", kind] => {
+                self.light = *kind == "light";
+                return answered("ok");
+            }
             ["wait", until] => {
+                let rests_ma = if self.light { self.life.saves.light } else { self.life.saves.idle };
+                self.save(at_ns, rests_ma, turn);
                 let until_ns = until.parse::<u64>().unwrap_or(u64::MAX);
                 self.state = State::Waits { until_ns, news: true };
                 return None;
@@ -336,6 +406,8 @@ impl Device {
             }
             ["watch", pin, pull] => {
                 let Some(name) = self.machine.pin(pin) else { return answered(&format!("err nopin:{pin}")) };
+                // From here on: what the part did before is nobody's edge.
+                self.machine.clock.advance_to_ns(at_ns);
                 let level = self.machine.level(&name, pull);
                 self.watched.retain(|w| w.pin != name);
                 self.watched.push(Watched { pin: name, pull: (*pull).to_owned(), level });
@@ -385,7 +457,7 @@ impl Device {
             }
             ["close", id] => {
                 if let Some(mut session) = id.parse().ok().and_then(|id: u32| self.sockets.remove(&id)) {
-                    let mut came = super::mqtt::Came::default();
+                    let mut came = Came::default();
                     if !session.closed {
                         session.close(&mut came);
                     }
@@ -394,6 +466,11 @@ impl Device {
                 return answered("ok");
             }
             _ => {}
+        }
+        let mut came = Came::default();
+        if let Some(answer) = self.ears.serve(&list, &self.life.addresses, &mut came) {
+            self.say(at_ns, came, turn);
+            return answered(&answer);
         }
         let answer = self.machine.serve(at_ns, &list);
         for (part, level) in self.machine.levels.drain(..) {
@@ -407,10 +484,13 @@ impl Device {
     /// What happened outside since the last turn.
     fn look_around(&mut self, turn: &mut Turn) {
         for m in turn.heard.drain(..) {
-            for session in self.sockets.values_mut() {
-                session.hear(&m.topic, &m.payload, m.qos);
+            let datagram = self.ears.hear(&m.topic, &m.payload);
+            if !datagram {
+                for session in self.sockets.values_mut() {
+                    session.hear(&m.topic, &m.payload, m.qos, m.publisher == self.life.ordinal);
+                }
             }
-            if !self.sockets.is_empty() && !self.news.iter().any(|n| n == "net") {
+            if (datagram || !self.sockets.is_empty()) && !self.news.iter().any(|n| n == "net") {
                 self.news.push_back("net".to_owned());
             }
         }
@@ -420,11 +500,26 @@ impl Device {
         let now_ns = ns(turn.now.0).max(self.machine.clock.now_ns());
         self.machine.clock.advance_to_ns(now_ns);
         for w in &mut self.watched {
+            // What makes edges by itself tells each, see `next_edge`.
+            if self.machine.next_edge_ns(&w.pin).is_some() {
+                continue;
+            }
             let level = self.machine.level(&w.pin, &w.pull);
             if std::mem::replace(&mut w.level, level) != level && self.news.len() < 1_024 {
-                self.news.push_back(format!("edge:{}:{}", w.pin, u8::from(level)));
+                self.news.push_back(format!("edge:{}:{}:{now_ns}", w.pin, u8::from(level)));
             }
         }
+    }
+
+    /// The next edge of a watched pin before a time, as news, and when it is.
+    fn next_edge(&mut self, before_ns: u64) -> Option<(u64, String)> {
+        let machine = &mut self.machine;
+        let edges =
+            self.watched.iter().enumerate().filter_map(|(i, w)| Some((machine.next_edge_ns(&w.pin)?, i)));
+        let (at_ns, i) = edges.min().filter(|(at_ns, _)| *at_ns < before_ns)?;
+        let w = &mut self.watched[i];
+        w.level = self.machine.level_at(&w.pin, at_ns);
+        Some((at_ns, format!("edge:{}:{}:{at_ns}", w.pin, u8::from(w.level))))
     }
 
     fn answer(&mut self, at_ns: u64, answer: &str, turn: &mut Turn) {
@@ -469,10 +564,18 @@ impl Program for Device {
                     if *news && let Some(what) = self.news.pop_front() {
                         let at_ns = now_ns.max(asked_ns);
                         self.worked_ns = at_ns;
+                        self.save(at_ns, 0.0, turn);
+                        self.answer(at_ns, &format!("ok {what}"), turn);
+                    } else if *news && let Some((edge_ns, what)) = self.next_edge(until_ns.min(end_ns)) {
+                        // An edge while the script was busy is told when it waits again, with its own time.
+                        let at_ns = edge_ns.max(asked_ns);
+                        self.worked_ns = at_ns;
+                        self.save(at_ns, 0.0, turn);
                         self.answer(at_ns, &format!("ok {what}"), turn);
                     } else if until_ns < end_ns {
                         let at_ns = until_ns.max(asked_ns);
                         self.worked_ns = at_ns;
+                        self.save(at_ns, 0.0, turn);
                         self.answer(at_ns, "ok", turn);
                     } else {
                         break;

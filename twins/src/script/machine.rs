@@ -6,11 +6,12 @@
 
 use crate::parts::{
     clock::Clock,
-    hx711,
+    hc_sr04, hx711,
     i2c::{I2cBus, I2cError},
     line::{LinePart, Together},
     live::{Live, LiveError, LiveStimulus},
     serial::{SerialPart, byte_ns},
+    spi::SpiPart,
 };
 use embedded_hal::i2c::{I2c, Operation};
 use rand::RngExt;
@@ -59,6 +60,8 @@ pub struct Machine {
     i2c: I2cBus,
     lines: Vec<Wired>,
     uarts: Vec<Box<dyn SerialPart>>,
+    /// Parts on SPI by the pin of their chip select.
+    spis: BTreeMap<String, Box<dyn SpiPart>>,
     analog: BTreeMap<String, Analogue>,
     switches: BTreeMap<String, Switch>,
     driven: BTreeMap<String, Driven>,
@@ -87,6 +90,7 @@ impl Machine {
             clock,
             lines: Vec::new(),
             uarts: Vec::new(),
+            spis: BTreeMap::new(),
             analog: BTreeMap::new(),
             switches: BTreeMap::new(),
             driven: BTreeMap::new(),
@@ -125,6 +129,13 @@ impl Machine {
         }
         let Some(sensor) = plan.catalog.sensors.get(&part.model) else { return Ok(()) };
         match (&part.on, &sensor.bus) {
+            // What a converter reads is found through the converter.
+            (WireDef::Pin(pin), BusDef::Analog) if pin.contains('.') => {}
+            (WireDef::Spi(select), BusDef::Spi) => {
+                if let Ok(part) = live.spi(device, &part.id) {
+                    self.spis.insert(select.clone(), part);
+                }
+            }
             (WireDef::Pin(pin), BusDef::Analog) => {
                 let Some(channel) = sensor.channels.first() else { return Ok(()) };
                 let Some(law) = channel.analog else { return Ok(()) };
@@ -154,6 +165,11 @@ impl Machine {
                 let names = pins.iter().cloned().zip([hx711::DATA, hx711::CLOCK]).collect();
                 self.lines.push((line, names));
             }
+            (WireDef::Pins(pins), BusDef::Digital(2)) if part.model == "hc-sr04" => {
+                let line = live.line(device, &part.id)?;
+                let names = pins.iter().cloned().zip([hc_sr04::TRIGGER, hc_sr04::ECHO]).collect();
+                self.lines.push((line, names));
+            }
             _ => {}
         }
         Ok(())
@@ -180,11 +196,12 @@ impl Machine {
         self.clock.advance_to_ns(at_ns);
         let answer = match words {
             ["i2c", bus, address, operations @ ..] => self.i2c(bus, address, operations),
-            ["spi", _select, hz, bytes] => self.spi(hz, bytes),
+            ["spi", select, hz, bytes] => self.spi(select, hz, bytes),
             ["in", pin, pull] => self.input(pin, pull),
             ["out", pin, level] => self.output(pin, *level == "1"),
             ["pwm", pin, hz, duty] => self.pwm(pin, hz, duty),
             ["adc", pin, range @ ..] => self.analog(pin, range.first().copied()),
+            ["pulse", pin, level, most_us] => self.pulse(pin, level, most_us),
             ["dht", pin] => self.dht(pin),
             ["ow", pin, rest @ ..] => self.one_wire(pin, rest),
             ["neo", pin, bytes] => self.neopixel(pin, bytes),
@@ -251,11 +268,32 @@ impl Machine {
         }
     }
 
-    /// No part of the catalog is on SPI yet: the line rests high.
-    fn spi(&mut self, hz: &str, bytes: &str) -> Result<String, String> {
-        let (n, hz) = (unhex(bytes)?.len() as u64, hz.parse::<u64>().unwrap_or(1_000_000).max(1));
-        self.clock.advance_ns(n * 8_000_000_000 / hz);
-        Ok(hex((0..n).map(|_| 0xFF)))
+    /// `select` is the pin that the kernel pulls low for these bytes, or `-` where the script pulls one itself. Where none
+    /// or several are low, the line rests high.
+    fn spi(&mut self, select: &str, hz: &str, bytes: &str) -> Result<String, String> {
+        let (mut bytes, hz) = (unhex(bytes)?, hz.parse::<u64>().unwrap_or(1_000_000).max(1));
+        let byte_ns = 8_000_000_000_u64.div_ceil(hz);
+        let own = self.pin(select);
+        let set = &self.set;
+        let mut low = self.spis.iter_mut().filter(|(pin, _)| match &own {
+            Some(own) => own == *pin,
+            None => set.get(*pin) == Some(&false),
+        });
+        let mut part = match (low.next(), low.next()) {
+            (Some((_, part)), None) => Some(part),
+            _ => None,
+        };
+        if let Some(part) = part.as_mut().filter(|_| own.is_some()) {
+            part.select(self.clock.now_ns());
+        }
+        for byte in &mut bytes {
+            self.clock.advance_ns(byte_ns);
+            *byte = part.as_mut().map_or(0xFF, |p| p.exchange(self.clock.now_ns(), *byte));
+        }
+        if let Some(part) = part.as_mut().filter(|_| own.is_some()) {
+            part.deselect(self.clock.now_ns());
+        }
+        Ok(hex(bytes))
     }
 
     fn line(&mut self, pin: &str) -> Option<(&mut Box<dyn LinePart>, u8)> {
@@ -286,6 +324,41 @@ impl Machine {
         }
     }
 
+    /// The level of a pin that a part drives by itself, at an instant that may be past.
+    pub fn level_at(&mut self, pin: &str, at_ns: u64) -> bool {
+        self.line(pin).is_some_and(|(part, line)| part.level(at_ns, line))
+    }
+
+    /// When a pin changes next after the last instant that its part was asked about, where the part knows, [ns].
+    pub fn next_edge_ns(&mut self, pin: &str) -> Option<u64> {
+        let (part, line) = self.line(pin)?;
+        part.next_edge_ns(line)
+    }
+
+    /// How long a pin stays at a level, from when it comes to it, within a time: `ok US`; -2 where it does not come to it, -1
+    /// where it does not leave it.
+    fn pulse(&mut self, pin: &str, level: &str, most_us: &str) -> Result<String, String> {
+        let pin = self.known(pin)?;
+        let wanted = level == "1";
+        let end_ns = self.clock.now_ns() + most_us.parse::<u64>().unwrap_or(0).min(10_000_000) * 1_000;
+        let mut came_ns = None;
+        loop {
+            let now_ns = self.clock.now_ns();
+            match (self.level(&pin, "-") == wanted, came_ns) {
+                (true, None) => came_ns = Some(now_ns),
+                (false, Some(came)) => return Ok(((now_ns - came) / 1_000).to_string()),
+                _ => {}
+            }
+            match self.next_edge_ns(&pin).filter(|edge| *edge < end_ns) {
+                Some(edge) => self.clock.advance_to_ns(edge.max(now_ns + 1)),
+                None => {
+                    self.clock.advance_to_ns(end_ns);
+                    return Ok(if came_ns.is_some() { "-1" } else { "-2" }.to_owned());
+                }
+            }
+        }
+    }
+
     fn input(&mut self, pin: &str, pull: &str) -> Result<String, String> {
         let pin = self.known(pin)?;
         self.clock.advance_ns(ACCESS_NS);
@@ -306,6 +379,9 @@ impl Machine {
         }
         if let Some(driven) = self.driven.get(&pin).filter(|d| !d.servo) {
             self.levels.push((driven.part.clone(), f64::from(u8::from(high))));
+        }
+        if let Some(part) = self.spis.get_mut(&pin) {
+            if high { part.deselect(at_ns) } else { part.select(at_ns) }
         }
         self.set.insert(pin, high);
         Ok(String::new())

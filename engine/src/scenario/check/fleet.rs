@@ -19,6 +19,7 @@ use crate::{
     },
     sense::fault::reach::{Wired, wired},
     signal::{Glob, wildcard},
+    units,
 };
 
 impl Checker<'_> {
@@ -205,7 +206,10 @@ impl Checker<'_> {
         let mut lost = Vec::new();
         for part in &thing.parts {
             let Some(sensor) = self.catalog.sensors.get(&part.model) else { continue };
-            for c in &sensor.channels {
+            // A converter with a part at one of its inputs has found its work; the others are at rest.
+            let wired = thing.parts.iter().any(|p| p.on.converter().is_some_and(|(of, _)| of == part.id));
+            let rests = |q: &str| wired && units::converter_input(q).is_some();
+            for c in sensor.channels.iter().filter(|c| !rests(&c.quantity)) {
                 let q = c.quantity.as_str();
                 let felt = physics::feel::is_felt(q) && group.mounts.iter().any(|m| m.part == part.id);
                 let output = format!("{}.{q}", part.id);

@@ -7,6 +7,7 @@ use crate::{
         definition::unknown,
         diagnostic::{Report, near},
     },
+    units,
 };
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 pub(super) struct Wiring<'a> {
     thing: &'a ThingDef,
     board: Option<&'a BoardDef>,
+    catalog: &'a Catalog,
     /// Pin → path of the wire that uses it, and whether others may share it.
     uses: BTreeMap<String, (String, bool)>,
     addresses: BTreeMap<u8, String>,
@@ -38,8 +40,8 @@ impl<'a> Part<'a> {
 }
 
 impl<'a> Wiring<'a> {
-    pub fn new(thing: &'a ThingDef, board: Option<&'a BoardDef>) -> Self {
-        Self { thing, board, uses: BTreeMap::new(), addresses: BTreeMap::new() }
+    pub fn new(thing: &'a ThingDef, board: Option<&'a BoardDef>, catalog: &'a Catalog) -> Self {
+        Self { thing, board, catalog, uses: BTreeMap::new(), addresses: BTreeMap::new() }
     }
 
     pub fn check(&mut self, part: &Part<'_>, place: &Place<'_>, report: &mut Report) {
@@ -73,9 +75,12 @@ impl<'a> Wiring<'a> {
             (BusDef::OneWire, WireDef::Pin(pin)) => {
                 self.pin(board, pin, &[PinFn::Digital], true, place, report);
             }
+            (BusDef::Analog, WireDef::Pin(pin)) if pin.contains('.') => {
+                self.converter(wire, pin, place, report)
+            }
             (BusDef::Analog, WireDef::Pin(pin)) => {
                 if board.adc.is_none() {
-                    let boards = "a board with analogue inputs (`twinfleet list boards`), or a part with a digital bus, would do";
+                    let boards = "a board with analogue inputs (`twinfleet list boards`), a converter beside it (`ads1115`, `mcp3008`: see `Pin(\"adc.0\")`), or a part with a digital bus, would do";
                     let text = format!("`{model}` gives a voltage, but `{}` has no ADC", board.name);
                     report.push(place.error("on", text).help(boards));
                 } else {
@@ -137,6 +142,29 @@ impl<'a> Wiring<'a> {
             } else {
                 error.help(format!("`{model}` also answers to {}", free.join(", ")))
             });
+        }
+    }
+
+    /// An input of a converter that is another part of the thing.
+    fn converter(&mut self, wire: &WireDef, pin: &str, place: &Place<'_>, report: &mut Report) {
+        let is = |part: &&PartDef| wire.converter().is_some_and(|(id, _)| id == part.id);
+        let sensor = self.thing.parts.iter().find(is).and_then(|p| self.catalog.sensors.get(&p.model));
+        let inputs = sensor.map_or(0, |s| {
+            s.channels.iter().filter(|c| units::converter_input(&c.quantity).is_some()).count()
+        });
+        match wire.converter() {
+            Some((_, input)) if usize::from(input) < inputs => {
+                self.claim(pin.to_owned(), false, Vec::new(), place, report);
+            }
+            Some((id, _)) if inputs > 0 => {
+                let text = format!("`{id}` has no such input: its inputs are 0 to {}", inputs - 1);
+                report.push(place.error("on", text).help(format!("write `on: Pin(\"{id}.0\")`")));
+            }
+            _ => {
+                let text = format!("`{pin}` is neither a pin nor an input of a converter of this thing");
+                let help = "a converter is a part such as `(id: \"adc\", model: \"ads1115\", on: I2c(0x48))`, its inputs are `adc.0` and so on";
+                report.push(place.error("on", text).help(help));
+            }
         }
     }
 

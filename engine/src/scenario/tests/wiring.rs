@@ -113,7 +113,7 @@ fn wiring() {
                 :                                                                                                      ^^^^^^^^^
              12 |   timeline: [
                 `----
-              help: a board with analogue inputs (`twinfleet list boards`), or a part with a digital bus, would do
+              help: a board with analogue inputs (`twinfleet list boards`), a converter beside it (`ads1115`, `mcp3008`: see `Pin("adc.0")`), or a part with a digital bus, would do
         "#]],
     );
 }

@@ -48,7 +48,8 @@ pub(crate) fn wired(thing: &ThingDef, catalog: &Catalog) -> Vec<Wired> {
             _ => None,
         };
         for channel in &sensor.channels {
-            let analog = converts && matches!(sensor.bus, BusDef::Analog) && channel.analog.is_some();
+            let own = part.on.converter().is_none();
+            let analog = own && converts && matches!(sensor.bus, BusDef::Analog) && channel.analog.is_some();
             all.push(Wired {
                 name: format!("{}.{}", part.id, channel.quantity),
                 unit: channel.unit.clone(),

@@ -1,5 +1,6 @@
 """pyserial on the virtual port."""
 import _twinfleet as _k
+import _uart
 
 PARITY_NONE, PARITY_EVEN, PARITY_ODD = "N", "E", "O"
 STOPBITS_ONE, STOPBITS_TWO = 1, 2
@@ -16,8 +17,16 @@ class SerialTimeoutException(SerialException):
 
 class Serial:
     def __init__(self, port=None, baudrate=9600, bytesize=8, parity="N", stopbits=1, timeout=None, **_):
-        self.port, self.baudrate, self.timeout, self.is_open, self._bytes = port, baudrate, timeout, port is not None, b""
-        self.name = port
+        self.port, self.timeout, self.is_open = port, timeout, port is not None
+        self.name, self._port = port, _uart.Port(baudrate)
+
+    @property
+    def baudrate(self):
+        return self._port.baudrate
+
+    @baudrate.setter
+    def baudrate(self, to):
+        self._port.baudrate = to
 
     def open(self):
         self.is_open = True
@@ -33,45 +42,34 @@ class Serial:
     def __exit__(self, *_):
         self.close()
 
-    def _fill(self):
+    def _opened(self):
         if not self.is_open:
             raise SerialException("Attempting to use a port that is not open")
-        data = _k.ask_ok("uartr", 0, 4096)[0]
-        self._bytes += b"" if data == "-" else bytes.fromhex(data)
+        return self._port
 
     @property
     def in_waiting(self):
-        self._fill()
-        return len(self._bytes)
+        return self._opened().waiting()
 
     inWaiting = lambda self: self.in_waiting
 
     def reset_input_buffer(self):
-        self._fill()
-        self._bytes = b""
+        self._opened().clear()
 
     flushInput = reset_input_buffer
 
     def _until(self, enough):
-        until = None if self.timeout is None else _k.now_ns() + int(self.timeout * 1e9)
-        while True:
-            self._fill()
-            if enough() or (until is not None and _k.now_ns() >= until):
-                return
-            # Two bytes' time at the port's rate.
-            _k.sleep_ns(20_000_000_000 // self.baudrate)
+        self._opened().until(enough, None if self.timeout is None else _k.now_ns() + int(self.timeout * 1e9))
 
     def read(self, size=1):
-        self._until(lambda: len(self._bytes) >= size)
-        data, self._bytes = self._bytes[:size], self._bytes[size:]
-        return data
+        port = self._port
+        self._until(lambda: len(port.bytes) >= size)
+        return port.cut(size)
 
     def read_until(self, expected=b"\n", size=None):
-        self._until(lambda: expected in self._bytes or (size is not None and len(self._bytes) >= size))
-        at = self._bytes.find(expected)
-        n = len(self._bytes) if at < 0 else at + len(expected)
-        data, self._bytes = self._bytes[:n], self._bytes[n:]
-        return data
+        port = self._port
+        self._until(lambda: expected in port.bytes or (size is not None and len(port.bytes) >= size))
+        return port.cut_line(expected)
 
     def readline(self, size=-1):
         return self.read_until(b"\n")
@@ -89,8 +87,10 @@ class Serial:
         return self.read(self.in_waiting)
 
     def write(self, data):
-        _k.ask_ok("uartw", 0, self.baudrate, bytes(data).hex() or "-")
-        return len(data)
+        return self._opened().write(data)
 
     def flush(self):
+        pass
+
+    def reset_output_buffer(self):
         pass

@@ -1,6 +1,10 @@
 """spidev on the virtual header."""
 import _twinfleet as _k
 
+_BONE = ("P9_17",)
+# Pins of the selects by the boards.
+_SELECTS = {"beaglebone-black": _BONE}
+
 
 class SpiDev:
     def __init__(self, bus=None, device=None):
@@ -11,9 +15,11 @@ class SpiDev:
             self.open(bus, device)
 
     def open(self, bus, device):
-        if bus != 0 or device not in (0, 1):
+        select = _SELECTS.get(_k.settings["board"], ("GPIO8", "GPIO7"))
+        # A BeagleBone counts its buses from 0 or from 1, as the kernel has it.
+        if bus not in ((0, 1) if select is _BONE else (0,)) or not 0 <= device < len(select):
             raise FileNotFoundError(2, "No such file or directory")
-        self._select = "GPIO8" if device == 0 else "GPIO7"
+        self._select = select[device]
 
     def close(self):
         pass

@@ -1,0 +1,2 @@
+"""Adafruit_BBIO on the virtual BeagleBone."""
+__version__ = "1.2.0"

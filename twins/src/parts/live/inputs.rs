@@ -1,0 +1,77 @@
+//! The inputs of a converter: the analogue parts that are wired to it, or what the scenario tells of its voltages.
+
+use super::{Live, LiveError, LiveStimulus};
+use crate::parts::stimulus::{Quantity, Stimulus};
+use twinfleet_engine::{
+    catalog::{AnalogDef, BusDef},
+    units,
+};
+
+/// An analogue part at an input: what it finds, of which quantity, and the voltage that it makes of it.
+#[derive(Debug)]
+struct Analogue {
+    sees: LiveStimulus,
+    quantity: String,
+    law: AnalogDef,
+    logic_v: f64,
+}
+
+impl Analogue {
+    /// Its voltage, [V]; 0 while a fault has the part.
+    fn volts(&mut self, at_ns: u64) -> f64 {
+        let value = self.sees.read(&self.quantity, at_ns).unwrap_or(f64::NAN);
+        if value.is_nan() { 0.0 } else { self.law.volts(value, self.logic_v) }
+    }
+}
+
+/// What a converter finds at its inputs.
+///
+/// A part that is wired to an input gives its own voltage, with the part's errors and not the converter's: these are a
+/// hundredth of them. An input without a part has the voltage that the scenario tells, through the converter's own errors.
+#[derive(Debug)]
+pub(super) struct Inputs {
+    own: LiveStimulus,
+    /// Channels `voltage_0` and on.
+    quantities: Vec<String>,
+    wired: Vec<Option<Analogue>>,
+}
+
+impl Stimulus for Inputs {
+    fn value(&mut self, quantity: Quantity, at_ns: u64) -> f64 {
+        let Quantity::Volts(input) = quantity else { return 0.0 };
+        let input = usize::from(input);
+        if let Some(Some(part)) = self.wired.get_mut(input) {
+            return part.volts(at_ns);
+        }
+        let told = self.quantities.get(input).and_then(|q| self.own.read(q, at_ns));
+        told.filter(|v| v.is_finite()).unwrap_or(0.0)
+    }
+}
+
+impl Live {
+    /// The inputs of a converter of a device, which finds `own` by itself.
+    pub(super) fn inputs(&self, device: &str, part: &str, own: LiveStimulus) -> Result<Inputs, LiveError> {
+        let model = &self.part(device, part)?.model;
+        let channels = self.plan.catalog.sensors.get(model).map_or(&[][..], |s| &s.channels);
+        let quantities: Vec<String> = channels
+            .iter()
+            .filter(|c| units::converter_input(&c.quantity).is_some())
+            .map(|c| c.quantity.clone())
+            .collect();
+        let mut wired: Vec<Option<Analogue>> = quantities.iter().map(|_| None).collect();
+        for other in self.parts(device)? {
+            let Some((id, input)) = other.on.converter() else { continue };
+            let Some(place) = wired.get_mut(usize::from(input)).filter(|_| id == part) else { continue };
+            let Some(sensor) = self.plan.catalog.sensors.get(&other.model) else { continue };
+            let channel = sensor.channels.first().filter(|_| matches!(sensor.bus, BusDef::Analog));
+            let Some((channel, law)) = channel.and_then(|c| Some((c, c.analog?))) else { continue };
+            *place = Some(Analogue {
+                sees: self.stimulus(device, &other.id)?,
+                quantity: channel.quantity.clone(),
+                law,
+                logic_v: self.logic_v(device)?,
+            });
+        }
+        Ok(Inputs { own, quantities, wired })
+    }
+}
