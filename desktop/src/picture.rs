@@ -4,7 +4,7 @@ use crate::{
     args::{Args, Size},
     failure::{Failure, graphics},
     settings::Settings,
-    sim::{history::Frame, open::Opened, player::Player},
+    sim::{history::Frame, left::Left, open::Opened, source::source},
     stage::{
         StagePlugin,
         camera::{Eye, FOV_Y, View},
@@ -49,19 +49,19 @@ const SAMPLE: usize = 48;
 pub fn run(args: &Args) -> Result<(), Failure> {
     let file = args.file.as_deref().ok_or_else(|| {
         Failure::input(
-            "a picture is of a scenario: name a file, or one of those that `twinfleet list scenarios` shows",
+            "a picture is of a scenario or a record: name a file, or one of those that `twinfleet list scenarios` shows",
         )
     })?;
     let opened =
         Opened::file(file, &args.sets, args.seed, &args.catalog).map_err(|r| Failure::refused(&r))?;
-    let mut player = Player::new(&opened, args.threads).map_err(Failure::input)?;
+    let mut player = source(&opened, args.threads).map_err(|e| Failure::input(e.text))?;
     let end = player.left().end;
     let shots = shots(args, end, player.left().step_ns)?;
-    let shown = shown(args, opened, &player)?;
+    let shown = shown(args, opened, player.left())?;
     let mut studio = Studio::new(args.size, shown, args.bare)?;
     for (t, path) in &shots {
         player.run_until(*t);
-        studio.show(&player, *t);
+        studio.show(player.left(), *t);
         let view = View::named(&args.view, studio.shown()).map_err(|e| Failure::input(e.0))?;
         studio.look(view);
         studio.take(path)?;
@@ -99,8 +99,8 @@ fn shots(args: &Args, end: SimTime, step_ns: i64) -> Result<Vec<(SimTime, PathBu
     Ok((0..count).map(shot).collect())
 }
 
-fn shown(args: &Args, opened: Opened, player: &Player) -> Result<Shown, Failure> {
-    let frame = player.left().history.last().cloned().unwrap_or_else(|| Arc::new(Frame::empty(0)));
+fn shown(args: &Args, opened: Opened, left: &Left) -> Result<Shown, Failure> {
+    let frame = left.history.last().cloned().unwrap_or_else(|| Arc::new(Frame::empty(0)));
     let mut shown = Shown::new(opened, frame, 1);
     let settings = Settings::load();
     shown.units = settings.units;
@@ -149,8 +149,7 @@ impl Studio {
     }
 
     /// Shows an instant of a run.
-    pub fn show(&mut self, player: &Player, t: SimTime) {
-        let left = player.left();
+    pub fn show(&mut self, left: &Left, t: SimTime) {
         let mut shown = self.app.world_mut().resource_mut::<Shown>();
         if let Some(frame) = left.history.at(t) {
             shown.frame = Arc::clone(frame);

@@ -3,7 +3,10 @@
 use crate::{
     args::Args,
     failure::{Failure, graphics},
-    panels::{desk::Desk, shell, start, theme},
+    panels::{
+        desk::{Desk, Refused},
+        shell, start, theme,
+    },
     picture::{drivers, eye},
     settings::Settings,
     sim::open::shipped,
@@ -48,11 +51,16 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if args.light {
         desk.settings.dark = false;
     }
+    if let (Some(file), Some(broker)) = (&args.mirror, &args.broker) {
+        desk.follow_live(file, broker);
+    }
     if let Some(file) = &args.file {
         desk.open(file);
-        if let Some((_, text)) = &desk.refused {
-            return Err(Failure::input(text));
-        }
+    }
+    if let Some(Refused { text, outside, .. }) = &desk.refused {
+        return Err(if *outside { Failure::outside(text) } else { Failure::input(text) });
+    }
+    if desk.shown.is_some() {
         if let Some(t) = args.at {
             desk.go_to(t);
         }

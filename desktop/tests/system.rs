@@ -1,9 +1,11 @@
-//! The desktop through its public doors: meshes, pictures, sessions, a real window.
+//! The desktop through its public doors: meshes, pictures, records, sessions, a real window.
 
 #[path = "system/meshes.rs"]
 mod meshes;
 #[path = "system/pictures.rs"]
 mod pictures;
+#[path = "system/records.rs"]
+mod records;
 #[path = "system/sessions.rs"]
 mod sessions;
 #[path = "system/window.rs"]

@@ -6,9 +6,10 @@ use crate::{
     settings::Settings,
     sim::{
         act::{Act, appended},
-        open::Opened,
-        player::Left,
+        left::Left,
+        open::{Opened, Origin},
         session::Session,
+        source::NoSource,
     },
     stage::{
         camera::View,
@@ -19,7 +20,7 @@ use std::{
     f32::consts::{PI, TAU},
     path::{Path, PathBuf},
     sync::Arc,
-    time::Instant,
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 use twinfleet_engine::{
     scenario::diagnostic::{Report, Style},
@@ -41,6 +42,17 @@ pub struct Notice {
     pub text: String,
     /// Whether it went wrong.
     pub bad: bool,
+}
+
+/// What was refused, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The file that was to be opened.
+    pub file: String,
+    /// What is wrong, with its place in the file.
+    pub text: String,
+    /// Whether the outside failed (a broker) rather than the input.
+    pub outside: bool,
 }
 
 /// An act as the list of acts shows it.
@@ -82,6 +94,8 @@ pub enum Asking {
     Nothing,
     /// Which file to open.
     Open(String),
+    /// Which file's twins are to follow real devices, and on which broker.
+    Follow(String, String),
     /// Where to save the session.
     Save(String),
 }
@@ -124,8 +138,8 @@ pub struct Desk {
     pub asking: Asking,
     /// The last thing to tell.
     pub notice: Option<Notice>,
-    /// A scenario that was refused: its errors with places, and its name.
-    pub refused: Option<(String, String)>,
+    /// What was refused last.
+    pub refused: Option<Refused>,
     /// Whether the list of shortcuts is open.
     pub help: bool,
     /// Filter of the MQTT panel.
@@ -214,30 +228,71 @@ impl Desk {
         self.started.elapsed().as_secs_f64()
     }
 
-    /// Opens a scenario by its file or name; what is wrong is told where the user looks.
+    /// Opens a scenario by its file or name, or a record by its folder; what is wrong is told where the user looks.
     pub fn open(&mut self, file: &str) {
         match Opened::file(file, &std::mem::take(&mut self.sets), self.seed, &self.catalog) {
             Ok(opened) => {
-                self.settings.opened(file);
-                if self.start(opened) {
-                    self.done.clear();
-                    self.unsaved = false;
-                    self.bookmarks.clear();
-                    self.cursor_s = 0.0;
-                    self.playing = false;
-                    self.fit_speed();
-                    self.first_plots();
+                if self.begin(opened) {
+                    self.settings.opened(file);
                 }
             }
             Err(report) => self.refuse(file, &report),
         }
     }
 
-    fn refuse(&mut self, file: &str, report: &Report) {
-        self.refused = Some((file.to_owned(), report.render(Style::Plain)));
+    /// Follows real devices: the twins of a scenario hear them on a broker.
+    pub fn follow_live(&mut self, file: &str, broker: &str) {
+        let now_unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
+        let sets = std::mem::take(&mut self.sets);
+        match Opened::mirror(file, broker, &sets, &self.catalog, now_unix_ms) {
+            Ok(opened) => {
+                if self.begin(opened) {
+                    self.playing = true;
+                }
+            }
+            Err(report) => self.refuse(file, &report),
+        }
     }
 
-    /// Runs a scenario from its start and shows it.
+    /// Simulates the scenario of the record that is shown anew, up to the instant that is shown: there it can be acted on.
+    pub fn simulate_anew(&mut self) {
+        let Some(shown) = &self.shown else { return };
+        match shown.opened.anew() {
+            Ok(opened) => {
+                let now = self.now();
+                if self.begin(opened) {
+                    self.go_to(now);
+                }
+            }
+            Err(report) => {
+                let file = shown.opened.file.clone();
+                self.refuse(&file, &report);
+            }
+        }
+    }
+
+    /// Shows something else from its start.
+    fn begin(&mut self, opened: Opened) -> bool {
+        if !self.start(opened) {
+            return false;
+        }
+        self.done.clear();
+        self.unsaved = false;
+        self.bookmarks.clear();
+        self.cursor_s = 0.0;
+        self.playing = false;
+        self.notice = None;
+        self.fit_speed();
+        self.first_plots();
+        true
+    }
+
+    fn refuse(&mut self, file: &str, report: &Report) {
+        self.refused =
+            Some(Refused { file: file.to_owned(), text: report.render(Style::Plain), outside: false });
+    }
+
+    /// Shows a scenario, record or mirror from its start.
     fn start(&mut self, opened: Opened) -> bool {
         // The old run ends first: two at once would want the memory of two.
         self.session = None;
@@ -261,8 +316,8 @@ impl Desk {
                 self.touched = true;
                 true
             }
-            Err(error) => {
-                self.refused = Some((opened.file.clone(), error.to_string()));
+            Err(NoSource { text, outside }) => {
+                self.refused = Some(Refused { file: opened.file.clone(), text, outside });
                 self.shown = None;
                 self.touched = true;
                 false
@@ -303,12 +358,21 @@ impl Desk {
 
     /// When the run ends.
     pub fn end(&self) -> Option<SimTime> {
-        self.session.as_ref().map(|s| s.end)
+        self.session.as_ref().map(|s| s.end())
+    }
+
+    /// Whether real devices are followed.
+    pub fn is_live(&self) -> bool {
+        self.session.as_ref().is_some_and(|s| s.is_live())
     }
 
     /// Goes to an instant, which the run may have yet to reach.
     pub fn go_to(&mut self, t: SimTime) {
         let end = self.end().unwrap_or(SimTime::ZERO);
+        // Real devices are followed at the end of their time, and looked back at before it.
+        if self.is_live() {
+            self.playing = t >= end;
+        }
         self.cursor_s = t.max(SimTime::ZERO).min(end).as_secs_f64();
     }
 
@@ -344,8 +408,10 @@ impl Desk {
     pub fn advance(&mut self, dt_s: f64) {
         self.frame_ms = 0.9 * self.frame_ms + 0.1 * dt_s * 1e3;
         let Some(session) = self.session.clone() else { return };
-        let end_s = session.end.as_secs_f64();
-        if self.playing {
+        let end_s = session.end().as_secs_f64();
+        if session.is_live() && self.playing {
+            self.cursor_s = end_s;
+        } else if self.playing {
             let reached_s = session.shared().left.now.as_secs_f64();
             // Where the run cannot keep up, the pace gives way; time is never dropped.
             self.cursor_s =
@@ -480,6 +546,17 @@ impl Desk {
     pub fn act(&mut self, act: Act, until: Option<SimTime>) {
         let at = self.tick_now();
         let Some(shown) = &self.shown else { return };
+        let why = match shown.opened.origin {
+            Origin::Run => None,
+            Origin::Record(_) => Some("a record is what was: simulate its scenario anew (File) to act on it"),
+            Origin::Live { .. } => {
+                Some("these devices are real: what is done to them here would be done to nobody")
+            }
+        };
+        if let Some(why) = why {
+            self.tell(why.to_owned(), true);
+            return;
+        }
         let line = act.line(at, until);
         let Some(text) = appended(shown.opened.text(), &line) else {
             self.tell("the scenario's timeline is no list that a line could be added to".to_owned(), true);

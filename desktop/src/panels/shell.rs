@@ -2,14 +2,14 @@
 
 use super::{
     Pane, acts, alarms,
-    desk::{Asking, Desk},
+    desk::{Asking, Desk, Refused},
     events, help, inspector, performance, plots, start,
     theme::weak,
     timebar, traffic, tree,
 };
 use crate::{
     settings::Palette,
-    sim::session::Shared,
+    sim::{open::Origin, session::Shared},
     stage::{
         camera::meet,
         show::{Arcs, Picked},
@@ -202,6 +202,18 @@ fn menu(ui: &mut Ui, desk: &mut Desk) {
                 desk.asking = Asking::Open(String::new());
                 ui.close();
             }
+            if ui.button("Follow real devices…").clicked() {
+                desk.asking = Asking::Follow(String::new(), "mqtt://localhost".to_owned());
+                ui.close();
+            }
+            let record = desk.shown.as_ref().is_some_and(|s| matches!(s.opened.origin, Origin::Record(_)));
+            let anew = ui
+                .add_enabled(record, egui::Button::new("Simulate the record's scenario anew"))
+                .on_hover_text("From here on it can be acted on: a what-if of what was recorded");
+            if anew.clicked() {
+                desk.simulate_anew();
+                ui.close();
+            }
             let running = desk.session.is_some();
             if ui.add_enabled(running, egui::Button::new("Save session…  Ctrl+S")).clicked() {
                 desk.asking = Asking::Save(desk.save_path());
@@ -301,9 +313,8 @@ fn bring_back(desk: &mut Desk, pane: Pane) {
 
 /// The last thing to tell, in a line above the time bar.
 fn status(ui: &mut Ui, desk: &mut Desk) {
-    let refused = desk.refused.take().map(|(file, text)| (true, format!("{file}: {text}")));
-    if let Some((bad, text)) = refused {
-        desk.tell(text, bad);
+    if let Some(Refused { file, text, .. }) = desk.refused.take() {
+        desk.tell(format!("{file}: {text}"), true);
     }
     let Some(notice) = desk.notice.clone() else { return };
     Panel::bottom("status").show(ui, |ui| {
@@ -326,43 +337,68 @@ fn dialogs(ctx: &Context, desk: &mut Desk) {
     let mut open = desk.help;
     help::show(ctx, &mut open);
     desk.help = open;
-    let asking = desk.asking.clone();
-    let (title, mut text, word) = match asking {
-        Asking::Nothing => {
-            if desk.quit && desk.unsaved && !desk.sure {
-                unsaved(ctx, desk);
+    match desk.asking.clone() {
+        Asking::Nothing if desk.quit && desk.unsaved && !desk.sure => unsaved(ctx, desk),
+        Asking::Nothing => {}
+        Asking::Open(mut file) => {
+            let hint = "path of a scenario or a record's folder, or the name of a shipped scenario";
+            let answer = ask(ctx, "Open a scenario or a record", "Open", &mut [("", &mut file, hint)]);
+            desk.asking = if answer.is_some() { Asking::Nothing } else { Asking::Open(file.clone()) };
+            if answer == Some(true) && !file.trim().is_empty() {
+                desk.open(file.trim());
             }
-            return;
         }
-        Asking::Open(text) => ("Open a scenario", text, "Open"),
-        Asking::Save(text) => ("Save the session as a scenario", text, "Save"),
-    };
+        Asking::Follow(mut file, mut broker) => {
+            let mut fields = [
+                ("scenario", &mut file, "its twins follow: path, or name of a shipped one"),
+                ("broker", &mut broker, "mqtt[s]://[user:password@]host[:port]"),
+            ];
+            let answer = ask(ctx, "Follow real devices", "Follow", &mut fields);
+            desk.asking = match answer {
+                Some(_) => Asking::Nothing,
+                None => Asking::Follow(file.clone(), broker.clone()),
+            };
+            if answer == Some(true) && !file.trim().is_empty() {
+                desk.follow_live(file.trim(), broker.trim());
+            }
+        }
+        Asking::Save(mut file) => {
+            let answer = ask(ctx, "Save the session as a scenario", "Save", &mut [("", &mut file, "path")]);
+            desk.asking = if answer.is_some() { Asking::Nothing } else { Asking::Save(file.clone()) };
+            if answer == Some(true) && !file.trim().is_empty() {
+                desk.save(&PathBuf::from(file.trim()));
+            }
+        }
+    }
+}
+
+/// Asks for text, a field a line: its name, what is in it, a hint. Some once it was answered: whether with yes.
+fn ask(ctx: &Context, title: &str, word: &str, fields: &mut [(&str, &mut String, &str)]) -> Option<bool> {
     let (mut done, mut away) = (false, false);
     egui::Modal::new(egui::Id::new("ask")).show(ctx, |ui| {
         ui.set_width(460.0);
         ui.heading(title);
-        let field = ui.add(
-            egui::TextEdit::singleline(&mut text)
-                .desired_width(f32::INFINITY)
-                .hint_text("path, or the name of a shipped scenario"),
-        );
-        field.request_focus();
-        done = field.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter))
-            || ui.input(|i| i.key_pressed(Key::Enter));
+        for (at, (name, text, hint)) in fields.iter_mut().enumerate() {
+            if !name.is_empty() {
+                ui.label(weak(*name));
+            }
+            let edit = egui::TextEdit::singleline(*text).desired_width(f32::INFINITY).hint_text(*hint);
+            let field = ui.add(edit.id_salt(("ask", at)));
+            // The first field has the keyboard, until another one is chosen.
+            if at == 0 && ui.memory(|m| m.focused().is_none()) {
+                field.request_focus();
+            }
+        }
+        done = ui.input(|i| i.key_pressed(Key::Enter));
         ui.horizontal(|ui| {
             done |= ui.button(word).clicked();
             away = ui.button("Cancel").clicked() || ui.input(|i| i.key_pressed(Key::Escape));
         });
     });
-    let open = word == "Open";
-    desk.asking = match (done || away, open) {
-        (true, _) => Asking::Nothing,
-        (false, true) => Asking::Open(text.clone()),
-        (false, false) => Asking::Save(text.clone()),
-    };
-    if done && !text.trim().is_empty() {
-        if open { desk.open(text.trim()) } else { desk.save(&PathBuf::from(text.trim())) }
+    if away {
+        return Some(false);
     }
+    done.then_some(true)
 }
 
 fn unsaved(ctx: &Context, desk: &mut Desk) {
