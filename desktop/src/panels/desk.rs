@@ -79,11 +79,39 @@ pub struct Form {
     pub part: String,
     /// How long it lasts, as scenarios write it; empty: for good.
     pub lasting: String,
+    /// Figures of the weather that are to be others, in the panel's order.
+    pub weather: Vec<Option<f64>>,
 }
 
 impl Default for Form {
     fn default() -> Self {
-        Self { what: 0, fault: 0, size: 3.0, part: String::new(), lasting: "10min".to_owned() }
+        let lasting = "10min".to_owned();
+        Self { what: 0, fault: 0, size: 3.0, part: String::new(), lasting, weather: Vec::new() }
+    }
+}
+
+/// What is kept beside what is worked with, in the other half of a split view: another run, or this one before it was acted on.
+pub struct Beside {
+    /// What its half is called.
+    pub title: String,
+    /// It goes on, or back, as the other one does.
+    pub session: Arc<Session>,
+    /// What its half shows.
+    pub shown: Shown,
+    /// The generation of what was worked with when it was kept: while that is shown still, both are one run.
+    of: u64,
+    last: Option<(SimTime, SimTime, usize)>,
+}
+
+impl Beside {
+    /// The signal of the same name as one of the other half's.
+    pub fn twin_of(&self, other: &Shown, id: SignalId) -> Option<SignalId> {
+        self.shown.opened.plan.signals.find(&other.opened.plan.signals.name(id))
+    }
+
+    /// Whether it differs from what is worked with: not right after it was kept.
+    pub fn differs(&self, other: &Shown) -> bool {
+        self.of != other.generation
     }
 }
 
@@ -96,6 +124,8 @@ pub enum Asking {
     Open(String),
     /// Which file's twins are to follow real devices, and on which broker.
     Follow(String, String),
+    /// Which file to show beside this one.
+    Beside(String),
     /// Where to save the session.
     Save(String),
 }
@@ -110,6 +140,8 @@ pub struct Desk {
     pub session: Option<Arc<Session>>,
     /// What the scene shows; none on the start page.
     pub shown: Option<Shown>,
+    /// What is shown beside it; none where the view is not split.
+    pub beside: Option<Beside>,
     /// Whether the scene has to follow.
     pub touched: bool,
     /// Counts scenarios shown.
@@ -186,6 +218,7 @@ impl Desk {
             tree,
             session: None,
             shown: None,
+            beside: None,
             touched: false,
             generation: 0,
             cursor_s: 0.0,
@@ -349,6 +382,58 @@ impl Desk {
     /// Back to the start page.
     pub fn close(&mut self) {
         (self.session, self.shown, self.playing, self.touched) = (None, None, false, true);
+        self.beside = None;
+    }
+
+    /// Keeps what is shown beside what comes of it: the view is split, acts go to the one half, the other stays as it is.
+    pub fn keep_beside(&mut self) {
+        let (Some(session), Some(shown)) = (&self.session, &self.shown) else { return };
+        self.generation += 1;
+        let mut kept = shown.clone();
+        kept.generation = self.generation;
+        let title = format!("kept: {}", self.title());
+        let (session, of) = (Arc::clone(session), shown.generation);
+        self.beside = Some(Beside { title, session, shown: kept, of, last: None });
+        self.touched = true;
+    }
+
+    /// Shows another scenario or record beside this one, at the same instant.
+    pub fn open_beside(&mut self, file: &str) {
+        let opened = match Opened::file(file, &[], self.seed, &self.catalog) {
+            Ok(opened) => opened,
+            Err(report) => return self.refuse(file, &report),
+        };
+        match Session::start(opened.clone(), self.threads) {
+            Ok(session) => {
+                let Some(frame) = session.shared().left.history.last().cloned() else { return };
+                self.generation += 1;
+                let title = opened.title.clone();
+                let mut shown = Shown::new(opened, frame, self.generation);
+                if let Some(first) = &self.shown {
+                    first.like(&mut shown);
+                }
+                self.beside = Some(Beside { title, session: Arc::new(session), shown, of: 0, last: None });
+                self.touched = true;
+            }
+            Err(NoSource { text, outside }) => {
+                self.refused = Some(Refused { file: file.to_owned(), text, outside });
+            }
+        }
+    }
+
+    /// One view again.
+    pub fn unsplit(&mut self) {
+        self.beside = None;
+        self.touched = true;
+    }
+
+    /// What is shown, in a few words.
+    pub fn title(&self) -> String {
+        let Some(shown) = &self.shown else { return String::new() };
+        match self.done.last() {
+            None => shown.opened.title.clone(),
+            Some(last) => format!("{}, {}", shown.opened.title, last.act.title()),
+        }
     }
 
     /// The instant that is shown.
@@ -423,6 +508,31 @@ impl Desk {
         }
         session.allow(self.now());
         self.follow(&session);
+        self.follow_beside();
+    }
+
+    fn follow_beside(&mut self) {
+        let now = self.now();
+        let Some(beside) = &mut self.beside else { return };
+        beside.session.allow(now);
+        let mut shared = beside.session.shared();
+        // The run itself has been told by its own half.
+        if let Some(first) = self.shown.as_ref().filter(|f| beside.differs(f)) {
+            let plots = self.plots.iter().flatten();
+            shared.wanted = plots.filter_map(|id| beside.twin_of(first, *id)).collect();
+        }
+        let left = &shared.left;
+        let Some(frame) = left.history.at(now) else { return };
+        let key = (now, frame.t, left.spells.0.len());
+        if beside.last == Some(key) && !self.touched {
+            return;
+        }
+        beside.last = Some(key);
+        show_at(&mut beside.shown, left, now.min(left.now));
+        if let Some(first) = &self.shown {
+            first.like(&mut beside.shown);
+        }
+        self.touched = true;
     }
 
     fn follow(&mut self, session: &Session) {
@@ -521,7 +631,9 @@ impl Desk {
 
     /// Whether something moves that has to be drawn again at once.
     pub fn is_busy(&self) -> bool {
-        let simulating = self.session.as_ref().is_some_and(|s| s.shared().left.now < self.now());
+        let behind = |s: &Arc<Session>| s.shared().left.now < self.now().min(s.end());
+        let simulating = self.session.as_ref().is_some_and(behind)
+            || self.beside.as_ref().is_some_and(|b| behind(&b.session));
         self.playing
             || self.go.is_some()
             || self.touched
@@ -650,6 +762,7 @@ pub fn show_at(shown: &mut Shown, left: &Left, t: SimTime) {
     }
     shown.t = t;
     shown.spells = left.spells.at(t).cloned().collect();
+    shown.carry(left, t);
     // A new sample only now and then: ranges that always move tell nothing.
     let reached_ns = left.now.0;
     if reached_ns as f64 > shown.sampled_ns as f64 * 1.3 || reached_ns < shown.sampled_ns {

@@ -3,7 +3,7 @@
 use egui::{Context, Grid, Window};
 
 /// Every key and what it does.
-pub const KEYS: [(&str, &str); 26] = [
+pub const KEYS: [(&str, &str); 27] = [
     ("Space", "play, pause"),
     ("→  ←", "one tick on, back"),
     ("Shift+→  Shift+←", "a hundred ticks on, back"),
@@ -26,6 +26,7 @@ pub const KEYS: [(&str, &str); 26] = [
     ("L", "links: messages, all, none"),
     ("G", "twins on and off"),
     ("T", "names on and off"),
+    ("V", "split the view: keep this beside what comes of it; one view again"),
     ("Ctrl+O", "open a file"),
     ("Ctrl+S", "save the session as a scenario"),
     ("Ctrl+Z", "take back the last act"),

@@ -12,6 +12,7 @@ use crate::{
     sim::{open::Origin, session::Shared},
     stage::{
         camera::meet,
+        overlay::halves,
         show::{Arcs, Picked},
     },
 };
@@ -133,6 +134,8 @@ fn scene_hand(ui: &mut Ui, desk: &mut Desk) {
         desk.eye.zoom((scrolled * 0.0035).exp());
     }
     if let (true, Some(p), Some(shown)) = (hand.clicked(), hand.interact_pointer_pos(), &desk.shown) {
+        // Of a split view, the half that is worked with is picked from; both mark what is picked.
+        let rect = if desk.beside.is_some() { halves(rect).1 } else { rect };
         let at = (p - rect.center()) / rect.size() * 2.0;
         let ray = desk.eye.ray(bevy::math::Vec2::new(at.x, -at.y), rect.aspect_ratio());
         let met = meet(shown, ray);
@@ -237,6 +240,8 @@ fn menu(ui: &mut Ui, desk: &mut Desk) {
                 }
             }
             ui.separator();
+            split(ui, desk);
+            ui.separator();
             for pane in Pane::ALL {
                 let open = desk.tree.tiles.find_pane(&pane).is_some();
                 if !open && ui.button(format!("show {}", pane.title())).clicked() {
@@ -260,6 +265,26 @@ fn menu(ui: &mut Ui, desk: &mut Desk) {
             ui.add(egui::Label::new(weak(&shown.opened.plan.scenario.about)).truncate());
         }
     });
+}
+
+/// Splits the view and joins it again.
+fn split(ui: &mut Ui, desk: &mut Desk) {
+    let running = desk.session.is_some();
+    let keep = ui
+        .add_enabled(running, egui::Button::new("keep this beside what comes  V"))
+        .on_hover_text("Splits the view: what you do goes to the one half, the other stays as it is");
+    if keep.clicked() {
+        desk.keep_beside();
+        ui.close();
+    }
+    if ui.add_enabled(running, egui::Button::new("show another one beside it…")).clicked() {
+        desk.asking = Asking::Beside(String::new());
+        ui.close();
+    }
+    if ui.add_enabled(desk.beside.is_some(), egui::Button::new("one view  V")).clicked() {
+        desk.unsplit();
+        ui.close();
+    }
 }
 
 fn settings(ui: &mut Ui, desk: &mut Desk) {
@@ -360,6 +385,14 @@ fn dialogs(ctx: &Context, desk: &mut Desk) {
             };
             if answer == Some(true) && !file.trim().is_empty() {
                 desk.follow_live(file.trim(), broker.trim());
+            }
+        }
+        Asking::Beside(mut file) => {
+            let hint = "path of a scenario or a record's folder, or the name of a shipped scenario";
+            let answer = ask(ctx, "Show another one beside it", "Open", &mut [("", &mut file, hint)]);
+            desk.asking = if answer.is_some() { Asking::Nothing } else { Asking::Beside(file.clone()) };
+            if answer == Some(true) && !file.trim().is_empty() {
+                desk.open_beside(file.trim());
             }
         }
         Asking::Save(mut file) => {
@@ -498,6 +531,9 @@ fn keys(ctx: &Context, desk: &mut Desk) {
     }
     if pressed(Key::CloseBracket) || pressed(Key::OpenBracket) {
         desk.pick_next(if pressed(Key::CloseBracket) { 1 } else { -1 });
+    }
+    if pressed(Key::V) {
+        if desk.beside.is_some() { desk.unsplit() } else { desk.keep_beside() }
     }
     if pressed(Key::F4) {
         acts::by_key(desk);
