@@ -1,7 +1,9 @@
-//! The desktop through its public doors: meshes, pictures, records, sessions, a real window.
+//! The desktop through its public doors: meshes, panels, pictures, records, sessions, a real window.
 
 #[path = "system/meshes.rs"]
 mod meshes;
+#[path = "system/panels.rs"]
+mod panels;
 #[path = "system/pictures.rs"]
 mod pictures;
 #[path = "system/records.rs"]

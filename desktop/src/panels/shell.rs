@@ -3,18 +3,14 @@
 use super::{
     Pane, acts, alarms,
     desk::{Asking, Desk, Refused},
-    events, help, inspector, performance, plots, start,
+    events, help, inspector, performance, plots, scene, start,
     theme::weak,
     timebar, traffic, tree,
 };
 use crate::{
     settings::Palette,
     sim::{open::Origin, session::Shared},
-    stage::{
-        camera::meet,
-        overlay::halves,
-        show::{Arcs, Picked},
-    },
+    stage::show::{Arcs, Picked},
 };
 use egui::{Color32, Context, Key, Modifiers, Panel, Ui};
 use egui_tiles::{Behavior, SimplificationOptions, TileId, Tiles, Tree, UiResponse};
@@ -86,8 +82,8 @@ impl Behavior<Pane> for Dock<'_> {
     fn pane_ui(&mut self, ui: &mut Ui, _: TileId, pane: &mut Pane) -> UiResponse {
         if *pane == Pane::Scene {
             self.desk.scene_rect = ui.max_rect();
-            scene_hand(ui, self.desk);
-            scene_bar(ui, self.desk);
+            scene::hand(ui, self.desk);
+            scene::bar(ui, self.desk);
             return UiResponse::None;
         }
         ui.painter().rect_filled(ui.max_rect(), 0.0, ui.visuals().panel_fill);
@@ -115,86 +111,6 @@ impl Behavior<Pane> for Dock<'_> {
 
     fn simplification_options(&self) -> SimplificationOptions {
         SimplificationOptions { all_panes_must_have_tabs: true, ..Default::default() }
-    }
-}
-
-/// The mouse over the scene: orbit, pan, zoom, pick.
-fn scene_hand(ui: &mut Ui, desk: &mut Desk) {
-    let rect = ui.max_rect();
-    let hand = ui.interact(rect, ui.id().with("scene"), egui::Sense::click_and_drag());
-    let moved = hand.drag_delta();
-    if moved != egui::Vec2::ZERO {
-        let pan = !hand.dragged_by(egui::PointerButton::Primary) || ui.input(|i| i.modifiers.shift);
-        desk.go = None;
-        if pan { desk.eye.pan(moved.x, moved.y, rect.height()) } else { desk.eye.orbit(moved.x, moved.y) }
-    }
-    let scrolled = ui.input(|i| i.smooth_scroll_delta.y);
-    if hand.contains_pointer() && scrolled != 0.0 {
-        desk.go = None;
-        desk.eye.zoom((scrolled * 0.0035).exp());
-    }
-    if let (true, Some(p), Some(shown)) = (hand.clicked(), hand.interact_pointer_pos(), &desk.shown) {
-        // Of a split view, the half that is worked with is picked from; both mark what is picked.
-        let rect = if desk.beside.is_some() { halves(rect).1 } else { rect };
-        let at = (p - rect.center()) / rect.size() * 2.0;
-        let ray = desk.eye.ray(bevy::math::Vec2::new(at.x, -at.y), rect.aspect_ratio());
-        let met = meet(shown, ray);
-        desk.pick(met);
-        if hand.double_clicked() {
-            desk.frame(met);
-        }
-    }
-}
-
-/// What the scene is coloured by, and what is shown in it.
-fn scene_bar(ui: &mut Ui, desk: &mut Desk) {
-    let Some(shown) = &mut desk.shown else { return };
-    let mut touched = false;
-    let mut by = None;
-    let frame = egui::Frame::NONE.fill(Color32::from_black_alpha(150)).inner_margin(4.0).corner_radius(5.0);
-    let top_right = egui::UiBuilder::new().max_rect(ui.max_rect().shrink(8.0));
-    ui.scope_builder(top_right.layout(egui::Layout::right_to_left(egui::Align::Min)), |ui| {
-        frame.show(ui, |ui| {
-            ui.visuals_mut().override_text_color = Some(Color32::WHITE);
-            touched |= ui.toggle_value(&mut shown.labels, "names").on_hover_text("T").changed();
-            if !shown.opened.plan.scenario.mirror.is_empty() {
-                touched |= ui.toggle_value(&mut shown.ghosts, "twins").on_hover_text("G").changed();
-            }
-            let word = match shown.arcs {
-                Arcs::Messages => "links: messages",
-                Arcs::All => "links: all",
-                Arcs::None => "links: none",
-            };
-            if ui.button(word).on_hover_text("L").clicked() {
-                shown.arcs = next(shown.arcs);
-                touched = true;
-            }
-            let now = shown.field.as_ref().map_or("no field", |f| f.quantity.as_str()).to_owned();
-            egui::ComboBox::from_id_salt("field").selected_text(now.replace('_', " ")).show_ui(ui, |ui| {
-                for quantity in &shown.fields {
-                    if ui.selectable_label(*quantity == now, quantity.replace('_', " ")).clicked() {
-                        by = Some(Some(quantity.clone()));
-                    }
-                }
-                if ui.selectable_label(shown.field.is_none(), "no field").clicked() {
-                    by = Some(None);
-                }
-            });
-        });
-    });
-    match by {
-        Some(Some(quantity)) => touched |= shown.colour_by(&quantity),
-        Some(None) => (shown.field, touched) = (None, true),
-        None => {}
-    }
-    desk.touched |= touched;
-}
-
-const fn next(arcs: Arcs) -> Arcs {
-    match arcs {
-        Arcs::Messages => Arcs::All,
-        Arcs::All => Arcs::None,
-        Arcs::None => Arcs::Messages,
     }
 }
 
@@ -470,6 +386,9 @@ fn keys(ctx: &Context, desk: &mut Desk) {
     if ctrl(Key::S) && desk.session.is_some() {
         desk.asking = Asking::Save(desk.save_path());
     }
+    if ctrl(Key::F) && desk.session.is_some() {
+        ctx.memory_mut(|m| m.request_focus(super::tree::search_field()));
+    }
     if ctrl(Key::Z) {
         desk.undo();
     }
@@ -572,7 +491,7 @@ fn scene_keys(desk: &mut Desk, pressed: &dyn Fn(Key) -> bool) {
         let next = shown.fields[at.map_or(0, |a| (a + 1) % shown.fields.len())].clone();
         shown.colour_by(&next);
     } else if pressed(Key::L) {
-        shown.arcs = next(shown.arcs);
+        shown.arcs = scene::next(shown.arcs);
     } else if pressed(Key::G) {
         shown.ghosts = !shown.ghosts;
     } else if pressed(Key::T) {
