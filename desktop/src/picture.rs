@@ -1,5 +1,7 @@
 //! Pictures without a screen: the scene is drawn into a texture and read back. No display server, no window.
 
+#![expect(clippy::type_complexity, reason = "a query's type says all that its system touches")]
+
 use crate::{
     args::{Args, Size},
     failure::{Failure, graphics},
@@ -11,7 +13,7 @@ use crate::{
         layout::Layout,
         overlay::{self, EyeQuery},
         show::{Arcs, Shown},
-        side::{First, Of, On, RangesOf, Second, Side, of},
+        side::{Kept, Of, RangesOf, Showing, Side, Worked, of},
     },
 };
 use bevy::{
@@ -29,7 +31,7 @@ use bevy::{
     window::ExitCondition,
     winit::WinitPlugin,
 };
-use bevy_egui::{EguiContexts, EguiPlugin, EguiPrimaryContextPass};
+use bevy_egui::{EguiContexts, EguiPlugin, EguiPrimaryContextPass, egui};
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -75,10 +77,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     for (t, path) in &shots {
         player.run_until(*t);
-        studio.show::<First>(player.left(), *t);
+        studio.show::<Worked>(player.left(), *t);
         if let Some((player, _)) = &mut beside {
             player.run_until(*t);
-            studio.show::<Second>(player.left(), *t);
+            studio.show::<Kept>(player.left(), *t);
         }
         let view = View::named(&args.view, studio.shown()).map_err(|e| Failure::input(e.0))?;
         studio.look(view);
@@ -158,20 +160,20 @@ impl Studio {
         let (mut app, target) = graphics(|| set_up(size))?;
         app.insert_resource(ClearColor(back(shown.dark)));
         app.insert_resource(Bare(bare));
-        app.insert_resource(On::<First>::new(shown));
+        app.insert_resource(Showing::<Worked>::new(shown));
         Ok(Self { app, size, target, warm: WARM_UP })
     }
 
     /// What is shown.
     pub fn shown(&self) -> &Shown {
-        self.app.world().resource::<On<First>>()
+        self.app.world().resource::<Showing<Worked>>()
     }
 
     /// Shows another one beside it, on the left.
     pub fn split(&mut self, beside: Shown) {
         let world = self.app.world_mut();
-        world.insert_resource(On::<Second>::new(beside));
-        let mut eyes = world.query_filtered::<(&mut Camera, Has<Of<Second>>), With<Eye>>();
+        world.insert_resource(Showing::<Kept>::new(beside));
+        let mut eyes = world.query_filtered::<(&mut Camera, Has<Of<Kept>>), With<Eye>>();
         for (mut camera, second) in eyes.iter_mut(world) {
             let half = UVec2::new(self.size.0 / 2, self.size.1);
             let physical_position = if second { UVec2::ZERO } else { UVec2::new(half.x, 0) };
@@ -182,7 +184,7 @@ impl Studio {
 
     /// Shows an instant of a run.
     pub fn show<S: Side>(&mut self, left: &Left, t: SimTime) {
-        let mut on = self.app.world_mut().resource_mut::<On<S>>();
+        let mut on = self.app.world_mut().resource_mut::<Showing<S>>();
         let shown = &mut on.0;
         if let Some(frame) = left.history.at(t) {
             shown.frame = Arc::clone(frame);
@@ -198,9 +200,9 @@ impl Studio {
     pub fn look(&mut self, view: View) {
         let world = self.app.world_mut();
         let center = |layout: &Layout| layout.center();
-        let first = center(&world.resource::<On<First>>().layout);
-        let second = world.get_resource::<On<Second>>().map_or(first, |on| center(&on.layout));
-        let mut eyes = world.query_filtered::<(&mut Transform, Has<Of<Second>>), With<Eye>>();
+        let first = center(&world.resource::<Showing<Worked>>().layout);
+        let second = world.get_resource::<Showing<Kept>>().map_or(first, |on| center(&on.layout));
+        let mut eyes = world.query_filtered::<(&mut Transform, Has<Of<Kept>>), With<Eye>>();
         for (mut eye, is_second) in eyes.iter_mut(world) {
             *eye = view.transform();
             if is_second {
@@ -296,8 +298,8 @@ fn set_up(size: Size) -> (App, Handle<Image>) {
     let target = app.world_mut().resource_mut::<Assets<Image>>().add(image);
     let dark = true;
     let of_target = || (RenderTarget::Image(target.clone().into()), Msaa::Sample4);
-    app.world_mut().spawn((eye::<First>(dark), of_target()));
-    app.world_mut().spawn((eye::<Second>(dark), of_target(), Camera { is_active: false, ..second() }));
+    app.world_mut().spawn((eye::<Worked>(dark), of_target()));
+    app.world_mut().spawn((eye::<Kept>(dark), of_target(), Camera { is_active: false, ..second() }));
     (app, target)
 }
 
@@ -326,13 +328,13 @@ pub fn eye<S: Side>(dark: bool) -> impl Bundle {
 
 fn paint(
     mut contexts: EguiContexts,
-    (shown, ranges, eye): (Res<On<First>>, Res<RangesOf<First>>, EyeQuery<First>),
-    (second, second_ranges, second_eye): (Option<Res<On<Second>>>, Res<RangesOf<Second>>, EyeQuery<Second>),
+    (shown, ranges, eye): (Res<Showing<Worked>>, Res<RangesOf<Worked>>, EyeQuery<Worked>),
+    (second, second_ranges, second_eye): (Option<Res<Showing<Kept>>>, Res<RangesOf<Kept>>, EyeQuery<Kept>),
     bare: Res<Bare>,
 ) -> Result {
     let (false, Ok(eye)) = (bare.0, eye.single()) else { return Ok(()) };
     let ctx = contexts.ctx_mut()?;
-    let painter = ctx.layer_painter(bevy_egui::egui::LayerId::background());
+    let painter = ctx.layer_painter(egui::LayerId::background());
     let mut view = ctx.viewport_rect();
     if let (Some(second), Ok(second_eye)) = (second, second_eye.single()) {
         let (left, right) = overlay::halves(view);

@@ -17,9 +17,9 @@ pub mod show;
 pub mod side;
 
 use bevy::prelude::*;
-use side::{First, On, RangesOf, Second, Side};
+use side::{Kept, RangesOf, Showing, Side, Worked};
 
-/// Everything that makes and moves the scene. Resources: [`On`] (a scene for each side), [`build::Materials`],
+/// Everything that makes and moves the scene. Resources: [`Showing`] (a scene for each side), [`build::Materials`],
 /// [`meshes::Shapes`].
 pub struct StagePlugin;
 
@@ -28,9 +28,9 @@ impl Plugin for StagePlugin {
         app.init_resource::<meshes::Shapes>()
             .insert_resource(GlobalAmbientLight { brightness: 420.0, ..Default::default() })
             .add_systems(Startup, build::materials)
-            .add_systems(Update, refresh::tones.run_if(resource_exists::<On<First>>));
-        add_side::<First>(app);
-        add_side::<Second>(app);
+            .add_systems(Update, refresh::tones.run_if(resource_exists::<Showing<Worked>>));
+        add_side::<Worked>(app);
+        add_side::<Kept>(app);
     }
 }
 
@@ -56,7 +56,7 @@ fn add_side<S: Side>(app: &mut App) {
                     refresh::daylight::<S>,
                     links::draw::<S>,
                 )
-                    .run_if(resource_exists::<On<S>>),
+                    .run_if(resource_exists::<Showing<S>>),
             )
                 .chain(),
         );

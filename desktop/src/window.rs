@@ -1,5 +1,7 @@
 //! The window: Bevy draws the scene, egui the panels; the desk ties both to the run.
 
+#![expect(clippy::type_complexity, reason = "a query's type says all that its system touches")]
+
 use crate::{
     args::Args,
     failure::{Failure, graphics},
@@ -14,7 +16,7 @@ use crate::{
         StagePlugin,
         camera::Eye,
         overlay::{self, EyeQuery},
-        side::{First, Of, On, RangesOf, Second},
+        side::{Kept, Of, RangesOf, Showing, Worked},
     },
 };
 use bevy::{
@@ -123,8 +125,8 @@ fn set_up() -> App {
 
 fn cameras(mut commands: Commands, mut settings: ResMut<EguiGlobalSettings>) {
     settings.auto_create_primary_context = false;
-    commands.spawn((eye::<First>(true), Msaa::Off));
-    commands.spawn((eye::<Second>(true), Msaa::Off, Camera { is_active: false, ..second() }));
+    commands.spawn((eye::<Worked>(true), Msaa::Off));
+    commands.spawn((eye::<Kept>(true), Msaa::Off, Camera { is_active: false, ..second() }));
     commands.spawn((
         PrimaryEguiContext,
         Camera2d,
@@ -150,12 +152,12 @@ fn drive(mut commands: Commands, mut at: ResMut<At>, time: Res<Time<Real>>) {
         return;
     }
     match &desk.shown {
-        Some(shown) => commands.insert_resource(On::<First>::new(shown.clone())),
-        None => commands.remove_resource::<On<First>>(),
+        Some(shown) => commands.insert_resource(Showing::<Worked>::new(shown.clone())),
+        None => commands.remove_resource::<Showing<Worked>>(),
     }
     match &desk.beside {
-        Some(beside) => commands.insert_resource(On::<Second>::new(beside.shown.clone())),
-        None => commands.remove_resource::<On<Second>>(),
+        Some(beside) => commands.insert_resource(Showing::<Kept>::new(beside.shown.clone())),
+        None => commands.remove_resource::<Showing<Kept>>(),
     }
 }
 
@@ -163,8 +165,8 @@ fn panels(
     mut contexts: EguiContexts,
     mut at: ResMut<At>,
     mut previews: ResMut<Previews>,
-    (ranges, eye): (Res<RangesOf<First>>, EyeQuery<First>),
-    (second_ranges, second_eye): (Res<RangesOf<Second>>, EyeQuery<Second>),
+    (ranges, eye): (Res<RangesOf<Worked>>, EyeQuery<Worked>),
+    (second_ranges, second_eye): (Res<RangesOf<Kept>>, EyeQuery<Kept>),
 ) -> Result {
     let desk = &mut at.0;
     let ctx = contexts.ctx_mut()?.clone();
@@ -223,7 +225,7 @@ fn pictures(ctx: &egui::Context) -> start::Pictures {
 /// The camera stands where the desk wants it, and draws where the scene's panel is.
 fn look(
     mut at: ResMut<At>,
-    mut eyes: Query<(&mut Camera, &mut Transform, Has<Of<Second>>), With<Eye>>,
+    mut eyes: Query<(&mut Camera, &mut Transform, Has<Of<Kept>>), With<Eye>>,
     windows: Query<&Window, With<PrimaryWindow>>,
     time: Res<Time<Real>>,
     info: Option<Res<Named>>,

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     settings::Palette,
     sim::{open::Origin, session::Shared},
-    stage::show::{Arcs, Picked},
+    stage::show::Picked,
 };
 use egui::{Color32, Context, Key, Modifiers, Panel, Ui};
 use egui_tiles::{Behavior, SimplificationOptions, TileId, Tiles, Tree, UiResponse};
@@ -387,7 +387,7 @@ fn keys(ctx: &Context, desk: &mut Desk) {
         desk.asking = Asking::Save(desk.save_path());
     }
     if ctrl(Key::F) && desk.session.is_some() {
-        ctx.memory_mut(|m| m.request_focus(super::tree::search_field()));
+        ctx.memory_mut(|m| m.request_focus(tree::search_field()));
     }
     if ctrl(Key::Z) {
         desk.undo();

@@ -4,7 +4,7 @@ use super::{
     layout::{BOARD_SCALE, BODY_SCALE, Layout, Room, WALL},
     meshes::{Shapes, look_name},
     show::Shown,
-    side::{Of, On, Side, of},
+    side::{Of, Showing, Side, of},
 };
 use crate::fleet::{Board, Look};
 use bevy::{
@@ -165,7 +165,7 @@ pub fn materials(mut commands: Commands, mut all: ResMut<Assets<StandardMaterial
 #[expect(clippy::too_many_arguments, reason = "a system's parameters are all that it touches")]
 pub fn rebuild<S: Side>(
     mut commands: Commands,
-    shown: Option<Res<On<S>>>,
+    shown: Option<Res<Showing<S>>>,
     mut counted: ResMut<Counted<S>>,
     shapes: Res<Shapes>,
     materials: Res<Materials>,

@@ -5,7 +5,7 @@ use super::{
     palette,
     refresh::device_place,
     show::{Arcs, Picked, Shown},
-    side::{On, Side},
+    side::{Showing, Side},
 };
 use bevy::{camera::visibility::RenderLayers, prelude::*};
 use twinfleet_engine::time::SimTime;
@@ -23,7 +23,7 @@ pub fn thick_lines<S: Side>(mut store: ResMut<GizmoConfigStore>) {
 }
 
 /// Draws the arcs and the frame around what is picked.
-pub fn draw<S: Side>(mut gizmos: Gizmos<S::Lines>, shown: Res<On<S>>) {
+pub fn draw<S: Side>(mut gizmos: Gizmos<S::Lines>, shown: Res<Showing<S>>) {
     let hub = shown.layout.hub + Vec3::Y * 1.6;
     let step_s = (shown.opened.plan.scenario.step.as_secs_f64()).max(1e-3);
     let lasting_s = (step_s * 2.0).max(0.6);

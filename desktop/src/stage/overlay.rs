@@ -12,7 +12,7 @@ use crate::{
     units::sign,
 };
 use bevy::prelude::*;
-use bevy_egui::egui::{self, Align2, Color32, FontId, Painter, Pos2, Rect, Stroke, StrokeKind, pos2, vec2};
+use bevy_egui::egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Stroke, StrokeKind, pos2, vec2};
 
 /// Names of devices are shown up to so many; beyond, only of what is picked or wrong.
 const MOST_NAMES: usize = 24;

@@ -1,13 +1,15 @@
 //! Entities follow the frame that is shown: floors and pads take the field's colours, bodies move, ghosts part from their
 //! physicals, actuators glow, halos stand over what is wrong.
 
+#![expect(clippy::type_complexity, reason = "a query's type says all that its system touches")]
+
 use super::{
     build::{ActuatorOf, BoardOf, BodyOf, Built, Column, Floor, GhostOf, Pads, Sun, Wall},
     camera::Eye,
     layout::{BOARD_SCALE, BODY_SCALE, from_world},
     palette,
     show::Shown,
-    side::{First, Of, On, RangesOf, Side, of},
+    side::{Of, RangesOf, Showing, Side, Worked, of},
 };
 use crate::{
     fleet::{Device, Look, Pair},
@@ -46,7 +48,7 @@ impl Ranges {
 }
 
 /// Takes ranges from the sample of frames.
-pub fn ranges<S: Side>(shown: Option<Res<On<S>>>, mut ranges: ResMut<RangesOf<S>>) {
+pub fn ranges<S: Side>(shown: Option<Res<Showing<S>>>, mut ranges: ResMut<RangesOf<S>>) {
     let Some(shown) = shown else { return };
     let key = (shown.generation, shown.sampled_ns, shown.field.as_ref().map(|f| f.quantity.clone()));
     if ranges.of.as_ref() == Some(&key) {
@@ -103,7 +105,7 @@ pub fn rounded(low: f32, high: f32) -> (f32, f32) {
 /// Colours the floors by the field: between the devices of the room that read it, by the inverse square of the distance; by
 /// the zone's own value where none does.
 pub fn floors<S: Side>(
-    shown: Res<On<S>>,
+    shown: Res<Showing<S>>,
     ranges: Res<RangesOf<S>>,
     floors: Query<(&Floor, &Mesh3d), With<Of<S>>>,
     mut meshes: ResMut<Assets<Mesh>>,
@@ -153,7 +155,7 @@ fn between(point: &Vec3, heard: &[(Vec3, f32)]) -> Option<f32> {
 
 /// Colours the pads of devices outside rooms.
 pub fn pads<S: Side>(
-    shown: Res<On<S>>,
+    shown: Res<Showing<S>>,
     ranges: Res<RangesOf<S>>,
     pads: Query<(&Pads, &Mesh3d), With<Of<S>>>,
     mut meshes: ResMut<Assets<Mesh>>,
@@ -192,7 +194,7 @@ pub fn device_place(shown: &Shown, device: usize) -> Vec3 {
 
 /// Moves bodies and the boards that ride on them; hides what is hidden.
 pub fn bodies<S: Side>(
-    shown: Res<On<S>>,
+    shown: Res<Showing<S>>,
     mut bodies: Query<(&BodyOf, &mut Transform), (With<Of<S>>, Without<BoardOf>)>,
     mut boards: Query<(&BoardOf, &mut Transform, &mut Visibility), (With<Of<S>>, Without<BodyOf>)>,
 ) {
@@ -252,7 +254,7 @@ pub fn parted(shown: &Shown, device: &Device) -> f32 {
 
 /// Raises and colours ghosts, sets the columns of both sides.
 pub fn twins<S: Side>(
-    shown: Res<On<S>>,
+    shown: Res<Showing<S>>,
     ranges: Res<RangesOf<S>>,
     mut ghosts: Query<
         (&GhostOf, &mut Transform, &mut Visibility, &MeshMaterial3d<StandardMaterial>),
@@ -308,7 +310,7 @@ pub fn twins<S: Side>(
 
 /// Actuators glow by their level; fans and vents turn and open.
 pub fn actuators<S: Side>(
-    shown: Res<On<S>>,
+    shown: Res<Showing<S>>,
     mut actuators: Query<(&ActuatorOf, &mut Transform, &MeshMaterial3d<StandardMaterial>), With<Of<S>>>,
     mut all: ResMut<Assets<StandardMaterial>>,
 ) {
@@ -425,7 +427,7 @@ impl FromWorld for HaloParts {
 /// Puts halos where they belong.
 pub fn halos<S: Side>(
     mut commands: Commands,
-    shown: Res<On<S>>,
+    shown: Res<Showing<S>>,
     parts: Local<HaloParts>,
     old: Query<Entity, (With<Halo>, With<Of<S>>)>,
 ) {
@@ -495,7 +497,10 @@ pub fn detail<S: Side>(
 }
 
 /// The sun of the scenario's day dims ours a little.
-pub fn daylight<S: Side>(shown: Res<On<S>>, mut sun: Query<&mut DirectionalLight, (With<Sun>, With<Of<S>>)>) {
+pub fn daylight<S: Side>(
+    shown: Res<Showing<S>>,
+    mut sun: Query<&mut DirectionalLight, (With<Sun>, With<Of<S>>)>,
+) {
     if !shown.is_changed() {
         return;
     }
@@ -516,7 +521,7 @@ pub const BOARD_REACH: f32 = 0.05 * BOARD_SCALE;
 
 /// Ground, sky and haze are of one colour, so that the ground has no end.
 pub fn tones(
-    shown: Res<On<First>>,
+    shown: Res<Showing<Worked>>,
     materials: Res<super::build::Materials>,
     mut all: ResMut<Assets<StandardMaterial>>,
     mut clear: ResMut<ClearColor>,

@@ -13,28 +13,28 @@ pub trait Side: Send + Sync + 'static {
 }
 
 /// What is worked with, and all there is where the scene is not split.
-pub struct First;
+pub struct Worked;
 
 /// What is kept beside it.
-pub struct Second;
+pub struct Kept;
 
-impl Side for First {
+impl Side for Worked {
     const LAYER: usize = 1;
-    type Lines = FirstLines;
+    type Lines = WorkedLines;
 }
 
-impl Side for Second {
+impl Side for Kept {
     const LAYER: usize = 2;
-    type Lines = SecondLines;
+    type Lines = KeptLines;
 }
 
 /// Lines of the first side.
 #[derive(Default, Reflect, GizmoConfigGroup)]
-pub struct FirstLines;
+pub struct WorkedLines;
 
 /// Lines of the second side.
 #[derive(Default, Reflect, GizmoConfigGroup)]
-pub struct SecondLines;
+pub struct KeptLines;
 
 /// Of this side.
 #[derive(Component)]
@@ -48,16 +48,16 @@ impl<S: Side> Default for Of<S> {
 
 /// What a side shows.
 #[derive(Resource)]
-pub struct On<S: Side>(pub Shown, PhantomData<S>);
+pub struct Showing<S: Side>(pub Shown, PhantomData<S>);
 
-impl<S: Side> On<S> {
+impl<S: Side> Showing<S> {
     /// Shows this.
     pub const fn new(shown: Shown) -> Self {
         Self(shown, PhantomData)
     }
 }
 
-impl<S: Side> Deref for On<S> {
+impl<S: Side> Deref for Showing<S> {
     type Target = Shown;
 
     fn deref(&self) -> &Shown {

@@ -3,7 +3,7 @@
 use egui::accesskit::Role;
 use egui_kittest::{
     Harness,
-    kittest::{NodeT, Queryable, by},
+    kittest::{Queryable, by},
 };
 use std::{
     path::{Path, PathBuf},
