@@ -37,7 +37,7 @@ fn air(zone: &str) -> String {
 /// A frost, a hot zone, and nodes that are carried: one outdoors for good, one to the hot zone and back, one nowhere.
 const CARRIED: &str = r#"[
     (at: "10min", do: Weather(temperature_c: -10, dew_point_c: -12, cloud: 1, wind_m_s: 0)),
-    (at: "10min", do: Disturb(zone: "z3", heat_w: 30000)),
+    (at: "10min", do: Disturb(zone: "z3", heat_w: 60000)),
     (at: "40min", do: Move(target: "node-0", to: "outside")),
     (at: "40min", until: "80min", do: Move(target: "node-1", to: "z3")),
     (at: "40min", do: Move(target: "node-8", to: "z1")),
@@ -48,7 +48,7 @@ fn a_device_that_is_carried_finds_the_air_it_was_carried_to() {
     let dir = scratch();
     let record = greenhouse(&dir.path().join("r"), CARRIED, &[]);
     let (z2, z3) = (mean(&record, &air("z2"), 55, 80), mean(&record, &air("z3"), 55, 80));
-    assert!(z3 > z2 + 8.0, "the hot zone is hot: {z2} {z3}");
+    assert!(z3 > z2 + 6.0, "the hot zone is hot: {z2} {z3}");
     // A BME280 is right to within a degree or so.
     for (device, place, from, to) in [
         (0, "z1", 5, 40),
@@ -106,7 +106,9 @@ fn an_actuator_that_is_carried_away_heats_its_zone_no_more() {
     let goes = greenhouse(&dir.path().join("b"), &format!("[{cold}, {carried}]"), &[]);
     let at = |record: &Record, zone: &str| mean(record, &air(zone), 90, 120);
     assert!(at(&goes, "z1") < at(&stays, "z1") - 2.0, "{} {}", at(&goes, "z1"), at(&stays, "z1"));
-    assert!(at(&goes, "z2") > at(&stays, "z2") + 1.0, "{} {}", at(&goes, "z2"), at(&stays, "z2"));
+    // Where it is now, the heater that has been there has less to do.
+    let level = |record: &Record| mean(record, "actuator-1/heater.level@truth", 90, 120);
+    assert!(level(&goes) < level(&stays) - 0.2, "{} {}", level(&goes), level(&stays));
     // What is elsewhere stays as it was: other draws, no other reading.
     assert_eq!(at(&goes, "z4").to_bits(), at(&stays, "z4").to_bits());
 }
