@@ -5,8 +5,8 @@ use std::time::Instant;
 use twinfleet_desktop::{
     args::Size,
     picture::Studio,
-    sim::{open::Opened, player::Player},
-    stage::{camera::View, show::Shown},
+    sim::{open::Opened, player::Player, source::Source},
+    stage::{camera::View, show::Shown, side::Worked},
 };
 
 /// Frames that are measured.
@@ -41,7 +41,7 @@ fn main() {
         let playing = time(|| {
             player.tick();
             let now = player.left().now;
-            studio.show(&player, now);
+            studio.show::<Worked>(player.left(), now);
             studio.draw();
         });
         println!("{count:>8} {still:>14.1} {playing:>14.1} {:>7}x{}", size.0, size.1);

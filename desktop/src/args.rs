@@ -15,14 +15,25 @@ use twinfleet_engine::time::{SimTime, Span};
     after_help = "Examples:
   twinfleet-desktop scenarios/greenhouse.ron
   twinfleet-desktop greenhouse --at 6h --field humidity
+  twinfleet-desktop rec/
+  twinfleet-desktop --mirror house.ron --broker mqtt://localhost
   twinfleet-desktop pi3b-mirror --screenshot stuck.png --at 32min --view device:pi-1
   twinfleet-desktop parcel-drop --video frames --from 2s --to 6s --every 40ms
 
 Exit codes: 0 done · 2 bad input · 3 the outside failed (no graphics driver, disk, display) · 101 a bug in twinfleet"
 )]
 pub struct Args {
-    /// A scenario file, or the name of one that comes with twinfleet
+    /// A scenario file, the name of one that comes with twinfleet, or the folder of a record (`twinfleet run … --record`)
     pub file: Option<String>,
+    /// Follow real devices by the twins of this scenario, a file or a name; nothing is published, nothing is kept
+    #[arg(long, value_name = "FILE", requires = "broker", conflicts_with_all = ["file", "screenshot", "video", "at", "seed"])]
+    pub mirror: Option<String>,
+    /// The broker on which --mirror hears them: mqtt[s]://[user:password@]host[:port], or ws[s]://
+    #[arg(long, env = "TWINFLEET_BROKER", hide_env_values = true, value_name = "URL")]
+    pub broker: Option<String>,
+    /// Another scenario or record to show beside it, on the left, at the same instant
+    #[arg(long, value_name = "FILE", requires = "file")]
+    pub beside: Option<String>,
     /// Draw one picture into this PNG file and end
     #[arg(long, value_name = "OUT.png", conflicts_with = "video")]
     pub screenshot: Option<PathBuf>,

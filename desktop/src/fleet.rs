@@ -70,7 +70,7 @@ pub struct Part {
 pub struct Device {
     /// Its id.
     pub id: String,
-    /// Ordinal by which its messages are counted; none for one that only a load or a live mirror knows.
+    /// Ordinal by which its messages are counted; none for one that only a load knows.
     pub ordinal: Option<u32>,
     /// Index of its group within the plan; none for a physical.
     pub group: Option<usize>,
@@ -174,7 +174,9 @@ impl Fleet {
         }
         for (at, mirror) in plan.scenario.mirror.iter().enumerate() {
             if !fleet.by_id.contains_key(&mirror.twin) {
-                let device = fleet.bare(plan, &mirror.twin, Some(&mirror.thing));
+                let mut device = fleet.bare(plan, &mirror.twin, Some(&mirror.thing));
+                // Real devices come after all simulated ones.
+                device.ordinal = Some(plan.physical_ordinal(plan.scenario.physicals.len()) + at as u32);
                 fleet.add(device);
             }
             if let Some(device) = fleet.by_id.get(&mirror.twin).copied() {

@@ -12,6 +12,7 @@ pub mod help;
 pub mod inspector;
 pub mod performance;
 pub mod plots;
+pub mod scene;
 pub mod shell;
 pub mod start;
 pub mod theme;

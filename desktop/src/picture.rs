@@ -1,21 +1,24 @@
 //! Pictures without a screen: the scene is drawn into a texture and read back. No display server, no window.
 
+#![expect(clippy::type_complexity, reason = "a query's type says all that its system touches")]
+
 use crate::{
     args::{Args, Size},
     failure::{Failure, graphics},
     settings::Settings,
-    sim::{history::Frame, open::Opened, player::Player},
+    sim::{history::Frame, left::Left, open::Opened, source::source},
     stage::{
         StagePlugin,
         camera::{Eye, FOV_Y, View},
+        layout::Layout,
         overlay::{self, EyeQuery},
-        refresh::Ranges,
         show::{Arcs, Shown},
+        side::{Kept, Of, RangesOf, Showing, Side, Worked, of},
     },
 };
 use bevy::{
     app::PluginsState,
-    camera::{Exposure, RenderTarget},
+    camera::{Exposure, RenderTarget, Viewport},
     core_pipeline::tonemapping::Tonemapping,
     prelude::*,
     render::{
@@ -28,7 +31,7 @@ use bevy::{
     window::ExitCondition,
     winit::WinitPlugin,
 };
-use bevy_egui::{EguiContexts, EguiPlugin, EguiPrimaryContextPass};
+use bevy_egui::{EguiContexts, EguiPlugin, EguiPrimaryContextPass, egui};
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -49,19 +52,36 @@ const SAMPLE: usize = 48;
 pub fn run(args: &Args) -> Result<(), Failure> {
     let file = args.file.as_deref().ok_or_else(|| {
         Failure::input(
-            "a picture is of a scenario: name a file, or one of those that `twinfleet list scenarios` shows",
+            "a picture is of a scenario or a record: name a file, or one of those that `twinfleet list scenarios` shows",
         )
     })?;
     let opened =
         Opened::file(file, &args.sets, args.seed, &args.catalog).map_err(|r| Failure::refused(&r))?;
-    let mut player = Player::new(&opened, args.threads).map_err(Failure::input)?;
+    let mut player = source(&opened, args.threads).map_err(|e| Failure::input(e.text))?;
     let end = player.left().end;
     let shots = shots(args, end, player.left().step_ns)?;
-    let shown = shown(args, opened, &player)?;
+    let shown = shown(args, opened, player.left())?;
+    let mut beside = match &args.beside {
+        None => None,
+        Some(file) => {
+            let opened =
+                Opened::file(file, &[], args.seed, &args.catalog).map_err(|r| Failure::refused(&r))?;
+            let player = source(&opened, args.threads).map_err(|e| Failure::input(e.text))?;
+            let shown = self::shown(args, opened, player.left())?;
+            Some((player, shown))
+        }
+    };
     let mut studio = Studio::new(args.size, shown, args.bare)?;
+    if let Some((_, shown)) = &beside {
+        studio.split(shown.clone());
+    }
     for (t, path) in &shots {
         player.run_until(*t);
-        studio.show(&player, *t);
+        studio.show::<Worked>(player.left(), *t);
+        if let Some((player, _)) = &mut beside {
+            player.run_until(*t);
+            studio.show::<Kept>(player.left(), *t);
+        }
         let view = View::named(&args.view, studio.shown()).map_err(|e| Failure::input(e.0))?;
         studio.look(view);
         studio.take(path)?;
@@ -99,8 +119,8 @@ fn shots(args: &Args, end: SimTime, step_ns: i64) -> Result<Vec<(SimTime, PathBu
     Ok((0..count).map(shot).collect())
 }
 
-fn shown(args: &Args, opened: Opened, player: &Player) -> Result<Shown, Failure> {
-    let frame = player.left().history.last().cloned().unwrap_or_else(|| Arc::new(Frame::empty(0)));
+fn shown(args: &Args, opened: Opened, left: &Left) -> Result<Shown, Failure> {
+    let frame = left.history.last().cloned().unwrap_or_else(|| Arc::new(Frame::empty(0)));
     let mut shown = Shown::new(opened, frame, 1);
     let settings = Settings::load();
     shown.units = settings.units;
@@ -126,6 +146,7 @@ struct Bare(bool);
 /// An app that draws into a texture.
 pub struct Studio {
     app: App,
+    size: Size,
     target: Handle<Image>,
     warm: usize,
 }
@@ -139,24 +160,38 @@ impl Studio {
         let (mut app, target) = graphics(|| set_up(size))?;
         app.insert_resource(ClearColor(back(shown.dark)));
         app.insert_resource(Bare(bare));
-        app.insert_resource(shown);
-        Ok(Self { app, target, warm: WARM_UP })
+        app.insert_resource(Showing::<Worked>::new(shown));
+        Ok(Self { app, size, target, warm: WARM_UP })
     }
 
     /// What is shown.
     pub fn shown(&self) -> &Shown {
-        self.app.world().resource::<Shown>()
+        self.app.world().resource::<Showing<Worked>>()
+    }
+
+    /// Shows another one beside it, on the left.
+    pub fn split(&mut self, beside: Shown) {
+        let world = self.app.world_mut();
+        world.insert_resource(Showing::<Kept>::new(beside));
+        let mut eyes = world.query_filtered::<(&mut Camera, Has<Of<Kept>>), With<Eye>>();
+        for (mut camera, second) in eyes.iter_mut(world) {
+            let half = UVec2::new(self.size.0 / 2, self.size.1);
+            let physical_position = if second { UVec2::ZERO } else { UVec2::new(half.x, 0) };
+            camera.viewport = Some(Viewport { physical_position, physical_size: half, ..default() });
+            camera.is_active = true;
+        }
     }
 
     /// Shows an instant of a run.
-    pub fn show(&mut self, player: &Player, t: SimTime) {
-        let left = player.left();
-        let mut shown = self.app.world_mut().resource_mut::<Shown>();
+    pub fn show<S: Side>(&mut self, left: &Left, t: SimTime) {
+        let mut on = self.app.world_mut().resource_mut::<Showing<S>>();
+        let shown = &mut on.0;
         if let Some(frame) = left.history.at(t) {
             shown.frame = Arc::clone(frame);
         }
         shown.t = t;
         shown.spells = left.spells.at(t).cloned().collect();
+        shown.carry(left, t);
         shown.sample = sample(left.history.frames().filter(|f| f.t <= t).cloned().collect(), SAMPLE);
         shown.sampled_ns = t.0;
     }
@@ -164,9 +199,15 @@ impl Studio {
     /// Looks from there.
     pub fn look(&mut self, view: View) {
         let world = self.app.world_mut();
-        let mut eyes = world.query_filtered::<&mut Transform, With<Eye>>();
-        for mut eye in eyes.iter_mut(world) {
+        let center = |layout: &Layout| layout.center();
+        let first = center(&world.resource::<Showing<Worked>>().layout);
+        let second = world.get_resource::<Showing<Kept>>().map_or(first, |on| center(&on.layout));
+        let mut eyes = world.query_filtered::<(&mut Transform, Has<Of<Kept>>), With<Eye>>();
+        for (mut eye, is_second) in eyes.iter_mut(world) {
             *eye = view.transform();
+            if is_second {
+                eye.translation += second - first;
+            }
         }
     }
 
@@ -256,13 +297,21 @@ fn set_up(size: Size) -> (App, Handle<Image>) {
     image.texture_descriptor.usage |= TextureUsages::COPY_SRC;
     let target = app.world_mut().resource_mut::<Assets<Image>>().add(image);
     let dark = true;
-    app.world_mut().spawn((eye(dark), RenderTarget::Image(target.clone().into()), Msaa::Sample4));
+    let of_target = || (RenderTarget::Image(target.clone().into()), Msaa::Sample4);
+    app.world_mut().spawn((eye::<Worked>(dark), of_target()));
+    app.world_mut().spawn((eye::<Kept>(dark), of_target(), Camera { is_active: false, ..second() }));
     (app, target)
 }
 
-/// A camera that looks at the scene. Colours are not tone-mapped: the legend's are the scene's.
-pub fn eye(dark: bool) -> impl Bundle {
+/// The camera of the second side: it draws beside what the first has drawn, which has cleared the whole.
+pub fn second() -> Camera {
+    Camera { order: 1, clear_color: ClearColorConfig::None, ..default() }
+}
+
+/// A camera that looks at a side. Colours are not tone-mapped: the legend's are the scene's.
+pub fn eye<S: Side>(dark: bool) -> impl Bundle {
     (
+        of::<S>(),
         Eye,
         Camera3d::default(),
         Projection::Perspective(PerspectiveProjection { fov: FOV_Y, near: 0.05, far: 4_000.0, ..default() }),
@@ -279,12 +328,21 @@ pub fn eye(dark: bool) -> impl Bundle {
 
 fn paint(
     mut contexts: EguiContexts,
-    shown: Res<Shown>,
-    ranges: Res<Ranges>,
+    (shown, ranges, eye): (Res<Showing<Worked>>, Res<RangesOf<Worked>>, EyeQuery<Worked>),
+    (second, second_ranges, second_eye): (Option<Res<Showing<Kept>>>, Res<RangesOf<Kept>>, EyeQuery<Kept>),
     bare: Res<Bare>,
-    eye: EyeQuery,
 ) -> Result {
     let (false, Ok(eye)) = (bare.0, eye.single()) else { return Ok(()) };
-    overlay::paint_whole(contexts.ctx_mut()?, &shown, &ranges, eye);
+    let ctx = contexts.ctx_mut()?;
+    let painter = ctx.layer_painter(egui::LayerId::background());
+    let mut view = ctx.viewport_rect();
+    if let (Some(second), Ok(second_eye)) = (second, second_eye.single()) {
+        let (left, right) = overlay::halves(view);
+        overlay::paint(&painter, left, &second, &second_ranges, second_eye);
+        overlay::title(&painter, left, &second);
+        view = right;
+    }
+    overlay::paint(&painter, view, &shown, &ranges, eye);
+    overlay::title(&painter, view, &shown);
     Ok(())
 }

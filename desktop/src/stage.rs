@@ -1,8 +1,9 @@
 //! The 3D scene: zones as rooms, devices as boards, twins as their ghosts, fields as colours, links as arcs, alarms as halos.
 //!
 //! Reading order: [`layout`] (where everything stands) → [`palette`] (colours of figures) → [`meshes`] (glTF to meshes) →
-//! [`show`] (what is shown, and how) → [`build`] (entities of a scenario) → [`refresh`] (entities follow the frame that is
-//! shown) → [`links`] (arcs) → [`camera`] (views) → [`overlay`] (labels and legend).
+//! [`show`] (what is shown, and how) → [`side`] (the two sides of a split scene) → [`build`] (entities of a scenario) →
+//! [`refresh`] (entities follow the frame that is shown) → [`links`] (arcs) → [`camera`] (views) → [`overlay`] (labels and
+//! legend).
 
 pub mod build;
 pub mod camera;
@@ -13,40 +14,50 @@ pub mod overlay;
 pub mod palette;
 pub mod refresh;
 pub mod show;
+pub mod side;
 
 use bevy::prelude::*;
+use side::{Kept, RangesOf, Showing, Side, Worked};
 
-/// Everything that makes and moves the scene. Resources: [`show::Shown`], [`build::Materials`], [`meshes::Shapes`].
+/// Everything that makes and moves the scene. Resources: [`Showing`] (a scene for each side), [`build::Materials`],
+/// [`meshes::Shapes`].
 pub struct StagePlugin;
 
 impl Plugin for StagePlugin {
     fn build(&self, app: &mut App) {
         app.init_resource::<meshes::Shapes>()
-            .init_resource::<build::Counted>()
-            .init_resource::<refresh::Ranges>()
             .insert_resource(GlobalAmbientLight { brightness: 420.0, ..Default::default() })
-            .add_systems(Startup, (build::materials, links::thick_lines))
-            .add_systems(
-                Update,
-                (
-                    build::rebuild,
-                    refresh::ranges,
-                    (
-                        refresh::floors,
-                        refresh::pads,
-                        refresh::bodies,
-                        refresh::twins,
-                        refresh::actuators,
-                        refresh::halos,
-                        refresh::walls,
-                        refresh::detail,
-                        refresh::daylight,
-                        refresh::tones,
-                        links::draw,
-                    )
-                        .run_if(resource_exists::<show::Shown>),
-                )
-                    .chain(),
-            );
+            .add_systems(Startup, build::materials)
+            .add_systems(Update, refresh::tones.run_if(resource_exists::<Showing<Worked>>));
+        add_side::<Worked>(app);
+        add_side::<Kept>(app);
     }
+}
+
+fn add_side<S: Side>(app: &mut App) {
+    app.init_gizmo_group::<S::Lines>()
+        .init_resource::<build::Counted<S>>()
+        .init_resource::<RangesOf<S>>()
+        .add_systems(Startup, links::thick_lines::<S>)
+        .add_systems(
+            Update,
+            (
+                build::rebuild::<S>,
+                refresh::ranges::<S>,
+                (
+                    refresh::floors::<S>,
+                    refresh::pads::<S>,
+                    refresh::bodies::<S>,
+                    refresh::twins::<S>,
+                    refresh::actuators::<S>,
+                    refresh::halos::<S>,
+                    refresh::walls::<S>,
+                    refresh::detail::<S>,
+                    refresh::daylight::<S>,
+                    links::draw::<S>,
+                )
+                    .run_if(resource_exists::<Showing<S>>),
+            )
+                .chain(),
+        );
 }

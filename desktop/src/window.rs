@@ -1,13 +1,23 @@
 //! The window: Bevy draws the scene, egui the panels; the desk ties both to the run.
 
+#![expect(clippy::type_complexity, reason = "a query's type says all that its system touches")]
+
 use crate::{
     args::Args,
     failure::{Failure, graphics},
-    panels::{desk::Desk, shell, start, theme},
-    picture::{drivers, eye},
+    panels::{
+        desk::{Desk, Refused},
+        shell, start, theme,
+    },
+    picture::{drivers, eye, second},
     settings::Settings,
     sim::open::shipped,
-    stage::{StagePlugin, camera::Eye, overlay, refresh::Ranges, show::Shown},
+    stage::{
+        StagePlugin,
+        camera::Eye,
+        overlay::{self, EyeQuery},
+        side::{Kept, Of, RangesOf, Showing, Worked},
+    },
 };
 use bevy::{
     app::AppExit,
@@ -48,11 +58,16 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if args.light {
         desk.settings.dark = false;
     }
+    if let (Some(file), Some(broker)) = (&args.mirror, &args.broker) {
+        desk.follow_live(file, broker);
+    }
     if let Some(file) = &args.file {
         desk.open(file);
-        if let Some((_, text)) = &desk.refused {
-            return Err(Failure::input(text));
-        }
+    }
+    if let Some(Refused { text, outside, .. }) = &desk.refused {
+        return Err(if *outside { Failure::outside(text) } else { Failure::input(text) });
+    }
+    if desk.shown.is_some() {
         if let Some(t) = args.at {
             desk.go_to(t);
         }
@@ -61,6 +76,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         }
         if args.view != "overview" {
             desk.view(&args.view);
+        }
+        if let Some(file) = &args.beside {
+            desk.open_beside(file);
+            if let Some(Refused { text, .. }) = &desk.refused {
+                return Err(Failure::input(text));
+            }
         }
     }
     let mut app = graphics(set_up)?;
@@ -104,14 +125,15 @@ fn set_up() -> App {
 
 fn cameras(mut commands: Commands, mut settings: ResMut<EguiGlobalSettings>) {
     settings.auto_create_primary_context = false;
-    commands.spawn((eye(true), Msaa::Off));
+    commands.spawn((eye::<Worked>(true), Msaa::Off));
+    commands.spawn((eye::<Kept>(true), Msaa::Off, Camera { is_active: false, ..second() }));
     commands.spawn((
         PrimaryEguiContext,
         Camera2d,
         RenderLayers::none(),
         Msaa::Off,
         Camera {
-            order: 1,
+            order: 2,
             output_mode: CameraOutputMode::Write {
                 blend_state: Some(BlendState::ALPHA_BLENDING),
                 clear_color: ClearColorConfig::None,
@@ -130,8 +152,12 @@ fn drive(mut commands: Commands, mut at: ResMut<At>, time: Res<Time<Real>>) {
         return;
     }
     match &desk.shown {
-        Some(shown) => commands.insert_resource(shown.clone()),
-        None => commands.remove_resource::<Shown>(),
+        Some(shown) => commands.insert_resource(Showing::<Worked>::new(shown.clone())),
+        None => commands.remove_resource::<Showing<Worked>>(),
+    }
+    match &desk.beside {
+        Some(beside) => commands.insert_resource(Showing::<Kept>::new(beside.shown.clone())),
+        None => commands.remove_resource::<Showing<Kept>>(),
     }
 }
 
@@ -139,8 +165,8 @@ fn panels(
     mut contexts: EguiContexts,
     mut at: ResMut<At>,
     mut previews: ResMut<Previews>,
-    ranges: Res<Ranges>,
-    eyes: Query<(&Camera, &GlobalTransform), With<Eye>>,
+    (ranges, eye): (Res<RangesOf<Worked>>, EyeQuery<Worked>),
+    (second_ranges, second_eye): (Res<RangesOf<Kept>>, EyeQuery<Kept>),
 ) -> Result {
     let desk = &mut at.0;
     let ctx = contexts.ctx_mut()?.clone();
@@ -160,9 +186,17 @@ fn panels(
     let whole = egui::UiBuilder::new().layer_id(egui::LayerId::background()).max_rect(ctx.viewport_rect());
     let mut ui = egui::Ui::new(ctx.clone(), "desk".into(), whole);
     shell::show(&mut ui, desk, &previews.0);
-    if let (Some(shown), Some(eye), true) = (&desk.shown, eyes.iter().next(), desk.scene_rect.is_positive()) {
+    if let (Some(shown), Ok(eye), true) = (&desk.shown, eye.single(), desk.scene_rect.is_positive()) {
         let painter = ctx.layer_painter(egui::LayerId::background());
-        overlay::paint(&painter, desk.scene_rect, shown, &ranges, eye);
+        let mut view = desk.scene_rect;
+        if let (Some(beside), Ok(second_eye)) = (&desk.beside, second_eye.single()) {
+            let (left, right) = overlay::halves(view);
+            overlay::paint(&painter, left, &beside.shown, &second_ranges, second_eye);
+            overlay::headline(&painter, left, &beside.title);
+            overlay::headline(&painter, right, &desk.title());
+            view = right;
+        }
+        overlay::paint(&painter, view, shown, &ranges, eye);
     }
     Ok(())
 }
@@ -191,35 +225,47 @@ fn pictures(ctx: &egui::Context) -> start::Pictures {
 /// The camera stands where the desk wants it, and draws where the scene's panel is.
 fn look(
     mut at: ResMut<At>,
-    mut eyes: Query<(&mut Camera, &mut Transform), With<Eye>>,
+    mut eyes: Query<(&mut Camera, &mut Transform, Has<Of<Kept>>), With<Eye>>,
     windows: Query<&Window, With<PrimaryWindow>>,
     time: Res<Time<Real>>,
     info: Option<Res<Named>>,
 ) {
-    let (Ok((mut camera, mut transform)), Ok(window)) = (eyes.single_mut(), windows.single()) else { return };
+    let Ok(window) = windows.single() else { return };
     let desk = &mut at.0;
     if let (Some(info), true) = (info, desk.adapter.is_empty()) {
         desk.adapter.clone_from(&info.0);
     }
     desk.glide(time.delta_secs());
-    transform.set_if_neq(desk.eye.transform());
     let points = desk.points;
-    let rect = desk.scene_rect;
     let whole = UVec2::new(window.physical_width(), window.physical_height());
-    let position = (Vec2::new(rect.min.x, rect.min.y) * points).max(Vec2::ZERO).as_uvec2().min(whole);
-    let size =
-        (Vec2::new(rect.width(), rect.height()) * points).max(Vec2::ZERO).as_uvec2().min(whole - position);
-    let seen = desk.shown.is_some() && size.x > 8 && size.y > 8;
-    if camera.is_active != seen {
-        camera.is_active = seen;
-    }
-    if seen {
+    for (mut camera, mut transform, is_second) in &mut eyes {
+        let rect = match (&desk.beside, is_second) {
+            (None, false) => desk.scene_rect,
+            (None, true) => egui::Rect::ZERO,
+            (Some(_), true) => overlay::halves(desk.scene_rect).0,
+            (Some(_), false) => overlay::halves(desk.scene_rect).1,
+        };
+        let mut place = desk.eye.transform();
+        if let (Some(beside), Some(shown), true) = (&desk.beside, &desk.shown, is_second) {
+            // Both are looked at from the same side, each in its own middle.
+            place.translation += beside.shown.layout.center() - shown.layout.center();
+        }
+        transform.set_if_neq(place);
+        let position = (Vec2::new(rect.min.x, rect.min.y) * points).max(Vec2::ZERO).as_uvec2().min(whole);
+        let size = (Vec2::new(rect.width(), rect.height()) * points)
+            .max(Vec2::ZERO)
+            .as_uvec2()
+            .min(whole - position);
+        let seen = desk.shown.is_some() && size.x > 8 && size.y > 8;
+        if camera.is_active != seen {
+            camera.is_active = seen;
+        }
         let wanted = Viewport { physical_position: position, physical_size: size, ..default() };
         let same = camera
             .viewport
             .as_ref()
             .is_some_and(|v| v.physical_position == position && v.physical_size == size);
-        if !same {
+        if seen && !same {
             camera.viewport = Some(wanted);
         }
     }

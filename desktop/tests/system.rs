@@ -1,9 +1,13 @@
-//! The desktop through its public doors: meshes, pictures, sessions, a real window.
+//! The desktop through its public doors: meshes, panels, pictures, records, sessions, a real window.
 
 #[path = "system/meshes.rs"]
 mod meshes;
+#[path = "system/panels.rs"]
+mod panels;
 #[path = "system/pictures.rs"]
 mod pictures;
+#[path = "system/records.rs"]
+mod records;
 #[path = "system/sessions.rs"]
 mod sessions;
 #[path = "system/window.rs"]

@@ -17,6 +17,7 @@
 //! ```
 
 use crate::{
+    carry::Moved,
     catalog::{ActuatorDef, EffectDef},
     environment::{EnvironmentSystems, ZoneInputs},
     plan::{GroupPlan, Plan},
@@ -258,6 +259,14 @@ pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) {
     world.insert_resource(hands);
     world.get_resource_or_init::<StateHashers>().0.push(hash_actuators);
     schedule.add_systems((work_switches, drive_actuators).chain().in_set(EnvironmentSystems::Actuate));
+}
+
+/// A device's actuators act on the zone that it was carried to.
+pub(crate) fn carry(world: &mut World, moved: &Moved<'_>) {
+    for mut bank in world.query::<&mut ActuatorBank>().iter_mut(world).filter(|b| b.group == moved.at.0) {
+        let units = bank.of_device(moved.at.1);
+        bank.units[units].iter_mut().for_each(|u| u.zone = moved.zone);
+    }
 }
 
 /// Position of the first actuator's `level@truth` within a device of the group's signal block; see [`GroupPlan::block`].

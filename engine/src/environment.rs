@@ -23,13 +23,13 @@ pub mod zones;
 
 use ambient::Carried;
 pub use ambient::{AmbientDef, EmitDef};
-pub use weather::{Outside, Weather, WeatherDef};
+pub use weather::{Change, Outside, Weather, WeatherDef};
 pub use zones::{NeighbourDef, SoilDef, ZoneDef, ZoneInputs, ZoneModel, islands};
 
 use crate::{
     catalog::EffectDef,
     plan::Plan,
-    scenario::Action,
+    scenario::{Action, OUTDOORS},
     signal::{Channel, Kind, SignalId},
     time::SimTime,
     world::{Clock, Event, Events, Row, Rows, StateHash, StateHashers, TickSystems, Truth, TruthId, Watch},
@@ -137,6 +137,15 @@ struct Disturbance {
     held: bool,
 }
 
+/// An event that changes the weather.
+#[derive(Clone, Debug)]
+struct Front {
+    from: SimTime,
+    until: SimTime,
+    change: Change,
+    held: bool,
+}
+
 /// What an event does to its zone.
 #[derive(Clone, Copy, Debug, Default)]
 struct Deed {
@@ -154,6 +163,8 @@ struct Wiring {
     outside: Vec<(TruthId, Option<SignalId>)>,
     zones: Vec<Vec<(TruthId, Option<SignalId>)>>,
     disturbances: Vec<Disturbance>,
+    /// In the order in which they begin: a later one prevails.
+    fronts: Vec<Front>,
     ambient: AmbientDef,
     first_shard: bool,
 }
@@ -189,6 +200,7 @@ pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) {
         outside,
         zones: zone_wires,
         disturbances: disturbances(plan, owned),
+        fronts: fronts(plan),
         ambient: plan.scenario.world.ambient,
         first_shard,
     });
@@ -241,6 +253,43 @@ fn disturbances(plan: &Plan, owned: impl Fn(usize) -> bool) -> Vec<Disturbance> 
         })
     };
     plan.scenario.timeline.iter().filter_map(of_event).collect()
+}
+
+fn fronts(plan: &Plan) -> Vec<Front> {
+    let of_event = |event: &crate::scenario::EventDef| {
+        Some(Front {
+            change: Change::of(&event.action)?,
+            from: SimTime::ZERO + event.at,
+            until: event.until.map_or(SimTime::NEVER, |t| SimTime::ZERO + t),
+            held: false,
+        })
+    };
+    let mut fronts: Vec<Front> = plan.scenario.timeline.iter().filter_map(of_event).collect();
+    fronts.sort_by_key(|f| f.from);
+    fronts
+}
+
+/// What the timeline makes of the weather at the tick's start; the first shard says when a change begins or ends.
+fn change_weather(wiring: &mut Wiring, now: SimTime, events: &mut Vec<Event>) -> Change {
+    let mut all = Change::default();
+    for front in &mut wiring.fronts {
+        let held = front.from <= now && now < front.until;
+        if held {
+            all = all.then(&front.change);
+        }
+        if held != front.held && wiring.first_shard {
+            events.push(Event {
+                t: now,
+                subject: OUTDOORS.to_owned(),
+                part: "air".to_owned(),
+                kind: if held { "weather_start" } else { "weather_end" }.to_owned(),
+                detail: front.change.in_words(),
+                ..Event::default()
+            });
+        }
+        front.held = held;
+    }
+    all
 }
 
 /// Adds what disturbances do to the inputs that the actuators left in the last tick, and says when one begins or ends.
@@ -339,14 +388,15 @@ fn publish_environment(
     mut sky: ResMut<Sky>,
     model: Res<ZoneModel>,
     inputs: Res<ZoneInputs>,
-    wiring: Res<Wiring>,
+    mut wiring: ResMut<Wiring>,
     watch: Res<Watch>,
     mut truth: ResMut<Truth>,
-    mut rows: ResMut<Rows>,
+    (mut rows, mut events): (ResMut<Rows>, ResMut<Events>),
 ) {
     let sky = &mut *sky;
+    let change = change_weather(&mut wiring, clock.now, &mut events.0);
     if let Some(weather) = &mut sky.weather {
-        sky.outside = weather.at(clock.epoch_unix_ms, clock.now);
+        sky.outside = weather.at_amid(clock.epoch_unix_ms, clock.now, &change);
     }
     let o = sky.outside;
     let mut put = |(place, signal): (TruthId, Option<SignalId>), value: f64| {

@@ -78,7 +78,7 @@ fn compose_wake(
         }
         let report = Report {
             device: &device,
-            zone: &group.zones[cohort.place[lane] as usize],
+            zone: group.home(cohort.index[lane]),
             seq: radios.seq[lane],
             ts_unix_ms: epoch_unix_ms + own_ns.div_euclid(1_000_000),
             battery_v,

@@ -2,12 +2,13 @@
 //! leave.
 //!
 //! Reading order: model ([`time`], [`rng`], [`signal`], [`catalog`], [`scenario`]) → world ([`world`], [`environment`],
-//! [`physics`], [`actuate`], [`local`], [`sense`], [`firmware`], [`dynamics`], [`predict`], [`mirror`], [`dialect`], [`compare`], [`detect`],
+//! [`physics`], [`actuate`], [`local`], [`carry`], [`sense`], [`firmware`], [`dynamics`], [`predict`], [`mirror`], [`dialect`], [`compare`], [`detect`],
 //! [`diagnose`]) → run ([`run`], [`expect`], [`record`]); [`load`] plans what a load generator sends.
 //!
 //! Deliberately absent: the engine knows no part numbers, opens no socket and reads no wall clock.
 
 pub mod actuate;
+pub mod carry;
 pub mod catalog;
 pub mod cause;
 pub mod clock;

@@ -304,6 +304,15 @@ impl Radios {
         }
     }
 
+    /// A device has been carried to another of its group's places: it stands as far from that one's access points as it stood from
+    /// the old one's, behind other walls.
+    pub fn carry(&mut self, lane: usize, plan: &LinkPlan, place: usize, seed: u64, device: &str) {
+        if let (Some(field), Some(radio), Some(walls)) = (&mut self.field, &plan.radio, plan.walls.get(place))
+        {
+            field.carry(lane, radio, walls, seed, device);
+        }
+    }
+
     /// The board was reset: what waits is lost, and so is the network. How many messages that were.
     pub fn reset(&mut self, lane: u16) -> u64 {
         let i = lane as usize;

@@ -17,6 +17,7 @@ mod told;
 pub use actuated::given;
 
 use crate::{
+    carry::Moved,
     catalog::{BusDef, PartDef, SensorDef},
     physics::plugin::place_name,
     plan::{GroupPlan, Plan},
@@ -40,6 +41,18 @@ pub(crate) fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan, t
     actuated::install(world, schedule, plan, truth);
     processor::install(world, schedule, plan, truth);
     told::install(world, schedule, plan, truth);
+}
+
+/// What a device finds around it is that of the zone that it was carried to.
+pub(crate) fn carry(world: &mut World, moved: &Moved<'_>) {
+    let mut truth = world.remove_resource::<Truth>().unwrap_or_default();
+    if let Some(mut processors) = world.get_resource_mut::<processor::Processors>() {
+        processors.carry(moved, &mut truth);
+    }
+    if let Some(mut told) = world.get_resource_mut::<told::Told>() {
+        told.carry(moved, &mut truth);
+    }
+    world.insert_resource(truth);
 }
 
 /// A channel of a group's sensor part.

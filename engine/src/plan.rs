@@ -8,7 +8,7 @@ mod island;
 use crate::{
     catalog::{Catalog, Firmware, PowerDef, ScriptDef, ThingDef},
     environment, mirror, physics,
-    scenario::{GroupDef, MirrorDef, Scenario, draw},
+    scenario::{Action, GroupDef, MirrorDef, OUTDOORS, Scenario, draw},
     signal::{BlockId, Channel, Kind, SignalTable},
     units::Conversion,
 };
@@ -60,6 +60,8 @@ pub struct GroupPlan {
     pub power: PowerDef,
     /// Zone index of each device is `zones[i % zones.len()]`; empty: outside.
     pub zones: Vec<usize>,
+    /// Where `Move` events carry some of its devices: zone index; none: outdoors.
+    pub also: Vec<Option<usize>>,
     /// Signals: for each sensor part, in order, for each channel its `@reading`; then, where the device is on a battery,
     /// `power.voltage@truth` (V) and `power.charge@truth` (percent); then per actuator part `level@truth`; then, where its link
     /// is a radio, `radio.rssi@truth` (dBm); then per output of its dynamics `part.quantity@truth`, the last channels of the
@@ -99,6 +101,13 @@ impl GroupPlan {
     pub fn zone(&self, i: u32) -> Option<usize> {
         (!self.zones.is_empty()).then(|| self.zones[i as usize % self.zones.len()])
     }
+
+    /// Everywhere that its devices may come to be: where they start, in turn, then where they are carried.
+    pub fn places(&self) -> Vec<Option<usize>> {
+        let own: Vec<Option<usize>> = self.zones.iter().copied().map(Some).collect();
+        let own = if own.is_empty() { vec![None] } else { own };
+        own.into_iter().chain(self.also.iter().copied()).collect()
+    }
 }
 
 impl Plan {
@@ -127,6 +136,7 @@ impl Plan {
             if total > u64::from(u32::MAX) {
                 return Err(PlanError::TooMany);
             }
+            let zones = group.zones.iter().map(|z| find_zone(&scenario, z)).collect::<Result<Vec<_>, _>>()?;
             groups.push(GroupPlan {
                 def,
                 first,
@@ -134,7 +144,8 @@ impl Plan {
                 firmware: firmware(group, &thing),
                 thing,
                 power,
-                zones: group.zones.iter().map(|z| find_zone(&scenario, z)).collect::<Result<_, _>>()?,
+                also: carried_to(&scenario, group)?,
+                zones,
                 block: signals.add_block(&group.id, group.count, channels),
                 link,
                 radio,
@@ -198,7 +209,11 @@ impl Plan {
         }
         match group.zone(i) {
             Some(z) => self.zone_shard[z] == self.shard.0,
-            None => i % self.shard.1 == self.shard.0,
+            // Where some of a group outdoors are carried into a zone, they are all of its shard.
+            None => match group.also.iter().flatten().next() {
+                Some(z) => self.zone_shard[*z] == self.shard.0,
+                None => i % self.shard.1 == self.shard.0,
+            },
         }
     }
 
@@ -320,6 +335,19 @@ fn find_zone(scenario: &Scenario, id: &str) -> Result<usize, PlanError> {
         .iter()
         .position(|z| z.id == id)
         .ok_or_else(|| PlanError::Missing { what: "zone", name: id.to_owned() })
+}
+
+/// Where the timeline carries devices of a group, beside its own zones.
+fn carried_to(scenario: &Scenario, group: &GroupDef) -> Result<Vec<Option<usize>>, PlanError> {
+    let mut also = Vec::new();
+    for event in &scenario.timeline {
+        let Action::Move { target, to } = &event.action else { continue };
+        let to = if to == OUTDOORS { None } else { Some(find_zone(scenario, to)?) };
+        if !also.contains(&to) && group.any_is(target) {
+            also.push(to);
+        }
+    }
+    Ok(also)
 }
 
 fn find_link(scenario: &Scenario, group: &GroupDef) -> Result<Option<usize>, PlanError> {

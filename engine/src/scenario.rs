@@ -20,6 +20,7 @@ use crate::{
     expect::Expectation,
     physics::SceneDef,
     sense::fault::FaultDef,
+    signal::wildcard,
     time::Span,
 };
 use diagnostic::Report;
@@ -151,6 +152,15 @@ impl GroupDef {
     /// Whether one of its devices is called so.
     pub fn has(&self, device: &str) -> bool {
         index_of(device, &self.id, self.count)
+    }
+
+    /// Whether a wildcard names one of its devices.
+    pub fn any_is(&self, pattern: &str) -> bool {
+        if !pattern.contains(['*', '?']) {
+            return self.has(pattern);
+        }
+        let id = |i: u32| self.id.replace("{}", &i.to_string());
+        (0..self.count).any(|i| wildcard(pattern.as_bytes(), id(i).as_bytes()))
     }
 }
 
@@ -555,6 +565,37 @@ pub enum Action {
         /// The value, in the quantity's unit.
         to: f64,
     },
+    /// Simulated devices are carried to another zone. With `until`, they come back then.
+    Move {
+        /// Device id, a glob allowed.
+        target: String,
+        /// Zone id, or `outside`.
+        to: String,
+    },
+    /// The weather is another while the event lasts; what is not named stays as it would be.
+    Weather {
+        /// On top of the temperature outdoors, [K].
+        #[serde(default)]
+        warmer_c: f64,
+        /// Temperature outdoors, [°C].
+        #[serde(default)]
+        temperature_c: Option<f64>,
+        /// Dew point outdoors, [°C].
+        #[serde(default)]
+        dew_point_c: Option<f64>,
+        /// Pressure at sea level, [hPa].
+        #[serde(default)]
+        pressure_hpa: Option<f64>,
+        /// Wind speed, [m/s].
+        #[serde(default)]
+        wind_m_s: Option<f64>,
+        /// Cloud cover, 0–1: light and, where `rain_mm_h` is not named, rain follow it.
+        #[serde(default)]
+        cloud: Option<f64>,
+        /// Rain, [mm/h].
+        #[serde(default)]
+        rain_mm_h: Option<f64>,
+    },
     /// A simulated device's physics change while the event lasts: a lid stands open, a fan is blocked. It leaves a label.
     Change {
         /// Device id, a glob allowed.
@@ -572,6 +613,9 @@ pub enum Action {
         link: String,
     },
 }
+
+/// What is outside every zone, by the name that no zone may have.
+pub const OUTDOORS: &str = "outside";
 
 /// What is written to the record.
 #[derive(Clone, Debug, Deserialize)]

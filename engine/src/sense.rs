@@ -42,6 +42,7 @@ pub(crate) use normal::normal;
 
 use crate::{
     actuate::ActuatorBank,
+    carry::{self, Moved},
     firmware,
     firmware::program::Rests,
     link::Air,
@@ -99,6 +100,7 @@ pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) {
         world.insert_resource(light);
         schedule.add_systems(sum_light.in_set(TickSystems::Power));
     }
+    carry::install(world, schedule, plan);
     world.insert_resource(FaultLabels { events: labels, next: 0 });
     world.init_resource::<LateRows>();
     world.init_resource::<Air>();
@@ -110,6 +112,17 @@ pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) {
         firmware::compose_messages.in_set(TickSystems::Firmware),
         firmware::transmit_messages.in_set(TickSystems::Publish),
     ));
+}
+
+/// Takes a device over to the place that it was carried to.
+pub(crate) fn carry(world: &mut World, moved: &Moved<'_>, now: SimTime) {
+    let light = world.remove_resource::<Insolation>();
+    for mut cohort in world.query::<&mut Cohort>().iter_mut(world) {
+        cohort.carry(moved, light.as_ref(), now);
+    }
+    if let Some(light) = light {
+        world.insert_resource(light);
+    }
 }
 
 /// All cohorts in their stable order.

@@ -98,6 +98,10 @@ pub struct RunArgs {
     /// Write report.html, report.json and junit.xml to this folder; those of an earlier run are replaced.
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
+    /// No picture in the report. Without this, `twinfleet-desktop` draws one where it was built beside the command, for which it
+    /// goes through the run, or its record, again.
+    #[arg(long)]
+    pub no_pictures: bool,
     /// Threads of the simulation, 1 to 256. More help from some ten thousand devices on.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: u16,

@@ -13,6 +13,7 @@ mod load;
 mod load_files;
 mod merge;
 mod mirror;
+mod pictures;
 mod replay;
 mod report;
 mod run;

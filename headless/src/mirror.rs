@@ -47,7 +47,7 @@ use twinfleet_engine::{
     },
     plan::Plan,
     run::Run,
-    scenario::{DecodeDef, Scenario, calendar},
+    scenario::{DecodeDef, calendar},
     world::{Events, Rows, Watch},
 };
 use twinfleet_twins::{
@@ -55,6 +55,7 @@ use twinfleet_twins::{
     mirror::{
         announce::{self, Announced},
         keeper::{Bound, Keeper, SHADOW_PREFIX},
+        scope::{filters, twins_alone},
         store::{Batch, RawMessage, Store, StoreError},
     },
     wire::{
@@ -75,8 +76,6 @@ const REPLAY_MESSAGES: usize = 2_000_000;
 const PUBLISHED: usize = 500;
 /// Questions answered in one turn.
 const ANSWERED: usize = 16;
-/// From how many twins of one binding on a wildcard is subscribed in place of each topic.
-const WILDCARD_FROM: usize = 100;
 
 /// Follows until it is stopped.
 pub fn run(args: Args, json: bool) -> Result<Exit, Failure> {
@@ -106,17 +105,6 @@ fn kept(error: StoreError) -> Failure {
     }
 }
 
-/// The scenario with its twins alone: the devices are the real ones.
-fn twins_alone(loaded: &mut Loaded, epoch_unix_ms: i64) {
-    let mut scenario = Scenario::clone(&loaded.scenario);
-    scenario.fleet.clear();
-    scenario.physicals.clear();
-    scenario.expect.clear();
-    scenario.timeline.clear();
-    scenario.start = Some(calendar::text(epoch_unix_ms * 1_000_000));
-    loaded.scenario = Arc::new(scenario);
-}
-
 /// What each twin is bound to, for its state document.
 fn bound(plan: &Plan) -> Vec<Bound> {
     let scenario = &plan.scenario;
@@ -140,34 +128,6 @@ fn bound(plan: &Plan) -> Vec<Bound> {
         bound
     };
     scenario.mirror.iter().map(of).collect()
-}
-
-/// What is subscribed to: each topic, or a wildcard where many twins share a binding.
-fn filters(plan: &Plan, qos: u8, with_shadows: bool) -> Vec<(String, u8)> {
-    let mut by_pattern: HashMap<&str, usize> = HashMap::new();
-    for bind in plan.scenario.mirror.iter().flat_map(|m| &m.bind) {
-        *by_pattern.entry(bind.topic.as_str()).or_default() += 1;
-    }
-    let wild: Vec<&str> = by_pattern
-        .iter()
-        .filter(|(pattern, n)| **n >= WILDCARD_FROM && pattern.split('/').any(|level| level == "{device}"))
-        .map(|(pattern, _)| *pattern)
-        .collect();
-    let mut all: Vec<String> = wild
-        .iter()
-        .map(|pattern| pattern.replace("{device}", "+"))
-        .flat_map(|filter| [format!("{filter}/status"), filter])
-        .collect();
-    let covered: Vec<_> = all.iter().filter_map(|f| TopicFilter::new(f).ok()).collect();
-    all.extend(mirror::topics(plan).into_iter().filter(|topic| !covered.iter().any(|f| f.matches(topic))));
-    if with_shadows {
-        for verb in ["get", "update", "delete"] {
-            all.push(format!("{SHADOW_PREFIX}+/shadow/{verb}"));
-            all.push(format!("{SHADOW_PREFIX}+/shadow/name/+/{verb}"));
-        }
-    }
-    all.sort();
-    all.into_iter().map(|filter| (filter, qos)).collect()
 }
 
 /// A mirror at work.

@@ -39,6 +39,7 @@ pub fn run(args: ReplayArgs, json: bool) -> Result<Exit, Failure> {
         prefix: Some(args.prefix),
         record: None,
         report: None,
+        no_pictures: true,
         threads: 1,
         sets: Vec::new(),
         shard: (0, 1),

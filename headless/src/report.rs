@@ -11,7 +11,7 @@ mod junit;
 pub mod plot;
 pub mod words;
 
-use crate::aside;
+use crate::{aside, pictures::Picture};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -75,6 +75,9 @@ pub struct Report {
     pub events_left_out: u64,
     /// Rows of signals that were not kept for plots.
     pub rows_left_out: u64,
+    /// A picture of the run, where the desktop could draw one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub picture: Option<Picture>,
 }
 
 /// A twin.

@@ -5,6 +5,7 @@ use crate::{
     drive::{Devices, Drive, Way, drive},
     exit::{Exit, Failure, say},
     load_files::{self, Loaded},
+    pictures,
     report::{self, Report, collect},
     summary,
 };
@@ -103,11 +104,11 @@ pub fn run_loaded(loaded: &Loaded, args: &RunArgs, json: bool) -> Result<Exit, F
         exchange.finish(true, std::time::Duration::from_secs(5)).map_err(wire)?;
     }
     let state = finish_record(&mut run, !drove.interrupted)?;
-    let report = gather(&mut run, &plan, args, &drove, state, &choice);
+    let mut report = gather(&mut run, &plan, args, &drove, state, &choice);
     if let Some(page) = &mut page {
         page.fresh = false;
     }
-    publish(&report, args, json)?;
+    publish(&mut report, args, json)?;
     Ok(match report.unjudged {
         _ if drove.interrupted => Exit::Interrupted,
         None if !report.held() => Exit::Failed,
@@ -330,8 +331,16 @@ fn quote(word: &str) -> String {
     if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
-fn publish(report: &Report, args: &RunArgs, json: bool) -> Result<(), Failure> {
+fn publish(report: &mut Report, args: &RunArgs, json: bool) -> Result<(), Failure> {
     if let Some(dir) = &args.report {
+        // A shard, and what other devices or their own code made of it, cannot be gone through again by the desktop.
+        if !args.no_pictures && args.shard == (0, 1) {
+            match pictures::take(report, args, dir) {
+                Ok(picture) => report.picture = picture,
+                Err(why) if !args.quiet => eprintln!("the report has no picture: {why}"),
+                Err(_) => {}
+            }
+        }
         report::write(report, dir).map_err(Failure::outside)?;
     }
     if json {

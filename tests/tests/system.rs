@@ -28,4 +28,5 @@ mod system {
     mod scripts;
     mod supply;
     mod tidy;
+    mod timeline;
 }

@@ -7,9 +7,10 @@ use super::{
 use crate::{
     sim::act::Act,
     stage::show::{Picked, Shown},
+    units::sign,
 };
 use egui::{ComboBox, Ui};
-use twinfleet_engine::{signal::Kind, time::Span};
+use twinfleet_engine::{scenario::OUTDOORS, signal::Kind, time::Span};
 
 /// A kind of fault: its name, what its figure is, and how a scenario writes it.
 pub type Fault = (&'static str, &'static str, fn(f64) -> String);
@@ -38,8 +39,25 @@ pub const FAULTS: [Fault; 13] = [
     ("dust", "share lost a day", |x| format!("Dust(per_day: {:?})", x.clamp(0.0, 1.0))),
 ];
 
-const KINDS: [&str; 5] =
-    ["Inject a fault", "Open a door", "Command an actuator", "Set what a part finds", "Cut a link"];
+const KINDS: [&str; 7] = [
+    "Inject a fault",
+    "Open a door",
+    "Command an actuator",
+    "Set what a part finds",
+    "Cut a link",
+    "Carry a device elsewhere",
+    "Change the weather",
+];
+
+/// Figures of the weather: the scenario's key, what it is, unit, range, and what it begins with.
+const WEATHER: [(&str, &str, &str, std::ops::RangeInclusive<f64>, f64); 6] = [
+    ("temperature_c", "temperature", "degC", -60.0..=60.0, 0.0),
+    ("dew_point_c", "dew point", "degC", -60.0..=40.0, 0.0),
+    ("wind_m_s", "wind", "m/s", 0.0..=60.0, 10.0),
+    ("cloud", "cloud cover", "", 0.0..=1.0, 1.0),
+    ("rain_mm_h", "rain", "mm/h", 0.0..=200.0, 5.0),
+    ("pressure_hpa", "pressure at sea level", "hPa", 850.0..=1100.0, 990.0),
+];
 
 /// The panel.
 pub fn show(ui: &mut Ui, desk: &mut Desk) {
@@ -55,6 +73,8 @@ pub fn show(ui: &mut Ui, desk: &mut Desk) {
         1 => door(ui, desk, &shown),
         2 => command(ui, desk, &shown),
         3 => set(ui, desk, &shown),
+        5 => carry(ui, desk, &shown),
+        6 => weather(ui, desk, &shown),
         _ => link(ui, desk, &shown),
     };
     ui.horizontal(|ui| {
@@ -244,6 +264,51 @@ fn link(ui: &mut Ui, desk: &mut Desk, shown: &Shown) -> Option<Act> {
     }
     choose(ui, "link", &mut desk.form.part, &links);
     Some(Act::LinkDown { link: desk.form.part.clone() })
+}
+
+fn carry(ui: &mut Ui, desk: &mut Desk, shown: &Shown) -> Option<Act> {
+    let device = device(shown).filter(|d| shown.fleet.devices[*d].group.is_some());
+    let Some(device) = device else {
+        ui.label(weak("Select a simulated device first."));
+        return None;
+    };
+    let target = shown.fleet.devices[device].id.clone();
+    ui.label(&target);
+    let zones = shown.opened.plan.scenario.world.zones.iter().map(|z| z.id.clone());
+    let all: Vec<String> = zones.chain([OUTDOORS.to_owned()]).collect();
+    choose(ui, "to", &mut desk.form.part, &all);
+    Some(Act::Move { target, to: desk.form.part.clone() })
+}
+
+fn weather(ui: &mut Ui, desk: &mut Desk, shown: &Shown) -> Option<Act> {
+    if shown.opened.plan.scenario.world.weather.is_none() {
+        ui.label(weak("This scenario has no weather."));
+        return None;
+    }
+    let named = &mut desk.form.weather;
+    named.resize(WEATHER.len(), None);
+    egui::Grid::new("weather").num_columns(2).show(ui, |ui| {
+        for ((_, name, unit, range, first), value) in WEATHER.iter().zip(named.iter_mut()) {
+            let mut on = value.is_some();
+            if ui.checkbox(&mut on, *name).changed() {
+                *value = on.then_some(*first);
+            }
+            match value {
+                // What a scenario is written in, whatever the units of choice: it is a line of a file.
+                Some(x) => {
+                    let drag = egui::DragValue::new(x).speed(0.1).range(range.clone());
+                    ui.add(drag.suffix(format!(" {}", sign(unit))));
+                }
+                None => {
+                    ui.label(weak("as it would be"));
+                }
+            }
+            ui.end_row();
+        }
+    });
+    let figures: Vec<(&'static str, f64)> =
+        WEATHER.iter().zip(named.iter()).filter_map(|((key, ..), x)| Some((*key, (*x)?))).collect();
+    (!figures.is_empty()).then_some(Act::Weather { figures })
 }
 
 /// A choice of names, of which one is always chosen.

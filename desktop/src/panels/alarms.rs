@@ -3,7 +3,7 @@
 use super::{desk::Desk, theme::weak};
 use crate::{
     sim::{
-        player::Left,
+        left::Left,
         spell::{Class, Spell},
     },
     stage::{

@@ -6,9 +6,10 @@ use crate::{
     settings::Settings,
     sim::{
         act::{Act, appended},
-        open::Opened,
-        player::Left,
+        left::Left,
+        open::{Opened, Origin},
         session::Session,
+        source::NoSource,
     },
     stage::{
         camera::View,
@@ -19,7 +20,7 @@ use std::{
     f32::consts::{PI, TAU},
     path::{Path, PathBuf},
     sync::Arc,
-    time::Instant,
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 use twinfleet_engine::{
     scenario::diagnostic::{Report, Style},
@@ -41,6 +42,17 @@ pub struct Notice {
     pub text: String,
     /// Whether it went wrong.
     pub bad: bool,
+}
+
+/// What was refused, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The file that was to be opened.
+    pub file: String,
+    /// What is wrong, with its place in the file.
+    pub text: String,
+    /// Whether the outside failed (a broker) rather than the input.
+    pub outside: bool,
 }
 
 /// An act as the list of acts shows it.
@@ -67,11 +79,39 @@ pub struct Form {
     pub part: String,
     /// How long it lasts, as scenarios write it; empty: for good.
     pub lasting: String,
+    /// Figures of the weather that are to be others, in the panel's order.
+    pub weather: Vec<Option<f64>>,
 }
 
 impl Default for Form {
     fn default() -> Self {
-        Self { what: 0, fault: 0, size: 3.0, part: String::new(), lasting: "10min".to_owned() }
+        let lasting = "10min".to_owned();
+        Self { what: 0, fault: 0, size: 3.0, part: String::new(), lasting, weather: Vec::new() }
+    }
+}
+
+/// What is kept beside what is worked with, in the other half of a split view: another run, or this one before it was acted on.
+pub struct Beside {
+    /// What its half is called.
+    pub title: String,
+    /// It goes on, or back, as the other one does.
+    pub session: Arc<Session>,
+    /// What its half shows.
+    pub shown: Shown,
+    /// The generation of what was worked with when it was kept: while that is shown still, both are one run.
+    of: u64,
+    last: Option<(SimTime, SimTime, usize)>,
+}
+
+impl Beside {
+    /// The signal of the same name as one of the other half's.
+    pub fn twin_of(&self, other: &Shown, id: SignalId) -> Option<SignalId> {
+        self.shown.opened.plan.signals.find(&other.opened.plan.signals.name(id))
+    }
+
+    /// Whether it differs from what is worked with: not right after it was kept.
+    pub fn differs(&self, other: &Shown) -> bool {
+        self.of != other.generation
     }
 }
 
@@ -82,6 +122,10 @@ pub enum Asking {
     Nothing,
     /// Which file to open.
     Open(String),
+    /// Which file's twins are to follow real devices, and on which broker.
+    Follow(String, String),
+    /// Which file to show beside this one.
+    Beside(String),
     /// Where to save the session.
     Save(String),
 }
@@ -96,6 +140,8 @@ pub struct Desk {
     pub session: Option<Arc<Session>>,
     /// What the scene shows; none on the start page.
     pub shown: Option<Shown>,
+    /// What is shown beside it; none where the view is not split.
+    pub beside: Option<Beside>,
     /// Whether the scene has to follow.
     pub touched: bool,
     /// Counts scenarios shown.
@@ -124,8 +170,8 @@ pub struct Desk {
     pub asking: Asking,
     /// The last thing to tell.
     pub notice: Option<Notice>,
-    /// A scenario that was refused: its errors with places, and its name.
-    pub refused: Option<(String, String)>,
+    /// What was refused last.
+    pub refused: Option<Refused>,
     /// Whether the list of shortcuts is open.
     pub help: bool,
     /// Filter of the MQTT panel.
@@ -172,6 +218,7 @@ impl Desk {
             tree,
             session: None,
             shown: None,
+            beside: None,
             touched: false,
             generation: 0,
             cursor_s: 0.0,
@@ -214,30 +261,71 @@ impl Desk {
         self.started.elapsed().as_secs_f64()
     }
 
-    /// Opens a scenario by its file or name; what is wrong is told where the user looks.
+    /// Opens a scenario by its file or name, or a record by its folder; what is wrong is told where the user looks.
     pub fn open(&mut self, file: &str) {
         match Opened::file(file, &std::mem::take(&mut self.sets), self.seed, &self.catalog) {
             Ok(opened) => {
-                self.settings.opened(file);
-                if self.start(opened) {
-                    self.done.clear();
-                    self.unsaved = false;
-                    self.bookmarks.clear();
-                    self.cursor_s = 0.0;
-                    self.playing = false;
-                    self.fit_speed();
-                    self.first_plots();
+                if self.begin(opened) {
+                    self.settings.opened(file);
                 }
             }
             Err(report) => self.refuse(file, &report),
         }
     }
 
-    fn refuse(&mut self, file: &str, report: &Report) {
-        self.refused = Some((file.to_owned(), report.render(Style::Plain)));
+    /// Follows real devices: the twins of a scenario hear them on a broker.
+    pub fn follow_live(&mut self, file: &str, broker: &str) {
+        let now_unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
+        let sets = std::mem::take(&mut self.sets);
+        match Opened::mirror(file, broker, &sets, &self.catalog, now_unix_ms) {
+            Ok(opened) => {
+                if self.begin(opened) {
+                    self.playing = true;
+                }
+            }
+            Err(report) => self.refuse(file, &report),
+        }
     }
 
-    /// Runs a scenario from its start and shows it.
+    /// Simulates the scenario of the record that is shown anew, up to the instant that is shown: there it can be acted on.
+    pub fn simulate_anew(&mut self) {
+        let Some(shown) = &self.shown else { return };
+        match shown.opened.anew() {
+            Ok(opened) => {
+                let now = self.now();
+                if self.begin(opened) {
+                    self.go_to(now);
+                }
+            }
+            Err(report) => {
+                let file = shown.opened.file.clone();
+                self.refuse(&file, &report);
+            }
+        }
+    }
+
+    /// Shows something else from its start.
+    fn begin(&mut self, opened: Opened) -> bool {
+        if !self.start(opened) {
+            return false;
+        }
+        self.done.clear();
+        self.unsaved = false;
+        self.bookmarks.clear();
+        self.cursor_s = 0.0;
+        self.playing = false;
+        self.notice = None;
+        self.fit_speed();
+        self.first_plots();
+        true
+    }
+
+    fn refuse(&mut self, file: &str, report: &Report) {
+        self.refused =
+            Some(Refused { file: file.to_owned(), text: report.render(Style::Plain), outside: false });
+    }
+
+    /// Shows a scenario, record or mirror from its start.
     fn start(&mut self, opened: Opened) -> bool {
         // The old run ends first: two at once would want the memory of two.
         self.session = None;
@@ -261,8 +349,8 @@ impl Desk {
                 self.touched = true;
                 true
             }
-            Err(error) => {
-                self.refused = Some((opened.file.clone(), error.to_string()));
+            Err(NoSource { text, outside }) => {
+                self.refused = Some(Refused { file: opened.file.clone(), text, outside });
                 self.shown = None;
                 self.touched = true;
                 false
@@ -294,6 +382,58 @@ impl Desk {
     /// Back to the start page.
     pub fn close(&mut self) {
         (self.session, self.shown, self.playing, self.touched) = (None, None, false, true);
+        self.beside = None;
+    }
+
+    /// Keeps what is shown beside what comes of it: the view is split, acts go to the one half, the other stays as it is.
+    pub fn keep_beside(&mut self) {
+        let (Some(session), Some(shown)) = (&self.session, &self.shown) else { return };
+        self.generation += 1;
+        let mut kept = shown.clone();
+        kept.generation = self.generation;
+        let title = format!("kept: {}", self.title());
+        let (session, of) = (Arc::clone(session), shown.generation);
+        self.beside = Some(Beside { title, session, shown: kept, of, last: None });
+        self.touched = true;
+    }
+
+    /// Shows another scenario or record beside this one, at the same instant.
+    pub fn open_beside(&mut self, file: &str) {
+        let opened = match Opened::file(file, &[], self.seed, &self.catalog) {
+            Ok(opened) => opened,
+            Err(report) => return self.refuse(file, &report),
+        };
+        match Session::start(opened.clone(), self.threads) {
+            Ok(session) => {
+                let Some(frame) = session.shared().left.history.last().cloned() else { return };
+                self.generation += 1;
+                let title = opened.title.clone();
+                let mut shown = Shown::new(opened, frame, self.generation);
+                if let Some(first) = &self.shown {
+                    first.like(&mut shown);
+                }
+                self.beside = Some(Beside { title, session: Arc::new(session), shown, of: 0, last: None });
+                self.touched = true;
+            }
+            Err(NoSource { text, outside }) => {
+                self.refused = Some(Refused { file: file.to_owned(), text, outside });
+            }
+        }
+    }
+
+    /// One view again.
+    pub fn unsplit(&mut self) {
+        self.beside = None;
+        self.touched = true;
+    }
+
+    /// What is shown, in a few words.
+    pub fn title(&self) -> String {
+        let Some(shown) = &self.shown else { return String::new() };
+        match self.done.last() {
+            None => shown.opened.title.clone(),
+            Some(last) => format!("{}, {}", shown.opened.title, last.act.title()),
+        }
     }
 
     /// The instant that is shown.
@@ -303,12 +443,21 @@ impl Desk {
 
     /// When the run ends.
     pub fn end(&self) -> Option<SimTime> {
-        self.session.as_ref().map(|s| s.end)
+        self.session.as_ref().map(|s| s.end())
+    }
+
+    /// Whether real devices are followed.
+    pub fn is_live(&self) -> bool {
+        self.session.as_ref().is_some_and(|s| s.is_live())
     }
 
     /// Goes to an instant, which the run may have yet to reach.
     pub fn go_to(&mut self, t: SimTime) {
         let end = self.end().unwrap_or(SimTime::ZERO);
+        // Real devices are followed at the end of their time, and looked back at before it.
+        if self.is_live() {
+            self.playing = t >= end;
+        }
         self.cursor_s = t.max(SimTime::ZERO).min(end).as_secs_f64();
     }
 
@@ -344,8 +493,10 @@ impl Desk {
     pub fn advance(&mut self, dt_s: f64) {
         self.frame_ms = 0.9 * self.frame_ms + 0.1 * dt_s * 1e3;
         let Some(session) = self.session.clone() else { return };
-        let end_s = session.end.as_secs_f64();
-        if self.playing {
+        let end_s = session.end().as_secs_f64();
+        if session.is_live() && self.playing {
+            self.cursor_s = end_s;
+        } else if self.playing {
             let reached_s = session.shared().left.now.as_secs_f64();
             // Where the run cannot keep up, the pace gives way; time is never dropped.
             self.cursor_s =
@@ -357,6 +508,31 @@ impl Desk {
         }
         session.allow(self.now());
         self.follow(&session);
+        self.follow_beside();
+    }
+
+    fn follow_beside(&mut self) {
+        let now = self.now();
+        let Some(beside) = &mut self.beside else { return };
+        beside.session.allow(now);
+        let mut shared = beside.session.shared();
+        // The run itself has been told by its own half.
+        if let Some(first) = self.shown.as_ref().filter(|f| beside.differs(f)) {
+            let plots = self.plots.iter().flatten();
+            shared.wanted = plots.filter_map(|id| beside.twin_of(first, *id)).collect();
+        }
+        let left = &shared.left;
+        let Some(frame) = left.history.at(now) else { return };
+        let key = (now, frame.t, left.spells.0.len());
+        if beside.last == Some(key) && !self.touched {
+            return;
+        }
+        beside.last = Some(key);
+        show_at(&mut beside.shown, left, now.min(left.now));
+        if let Some(first) = &self.shown {
+            first.like(&mut beside.shown);
+        }
+        self.touched = true;
     }
 
     fn follow(&mut self, session: &Session) {
@@ -455,7 +631,9 @@ impl Desk {
 
     /// Whether something moves that has to be drawn again at once.
     pub fn is_busy(&self) -> bool {
-        let simulating = self.session.as_ref().is_some_and(|s| s.shared().left.now < self.now());
+        let behind = |s: &Arc<Session>| s.shared().left.now < self.now().min(s.end());
+        let simulating = self.session.as_ref().is_some_and(behind)
+            || self.beside.as_ref().is_some_and(|b| behind(&b.session));
         self.playing
             || self.go.is_some()
             || self.touched
@@ -480,6 +658,17 @@ impl Desk {
     pub fn act(&mut self, act: Act, until: Option<SimTime>) {
         let at = self.tick_now();
         let Some(shown) = &self.shown else { return };
+        let why = match shown.opened.origin {
+            Origin::Run => None,
+            Origin::Record(_) => Some("a record is what was: simulate its scenario anew (File) to act on it"),
+            Origin::Live { .. } => {
+                Some("these devices are real: what is done to them here would be done to nobody")
+            }
+        };
+        if let Some(why) = why {
+            self.tell(why.to_owned(), true);
+            return;
+        }
         let line = act.line(at, until);
         let Some(text) = appended(shown.opened.text(), &line) else {
             self.tell("the scenario's timeline is no list that a line could be added to".to_owned(), true);
@@ -573,6 +762,7 @@ pub fn show_at(shown: &mut Shown, left: &Left, t: SimTime) {
     }
     shown.t = t;
     shown.spells = left.spells.at(t).cloned().collect();
+    shown.carry(left, t);
     // A new sample only now and then: ranges that always move tell nothing.
     let reached_ns = left.now.0;
     if reached_ns as f64 > shown.sampled_ns as f64 * 1.3 || reached_ns < shown.sampled_ns {

@@ -1,7 +1,7 @@
 //! All that happened, filtered by any word of it.
 
 use super::desk::Desk;
-use crate::{sim::player::Left, stage::show::Picked};
+use crate::{sim::left::Left, stage::show::Picked};
 use egui::{ScrollArea, Ui};
 
 /// The panel.

@@ -3,7 +3,7 @@
 use egui::{Context, Grid, Window};
 
 /// Every key and what it does.
-pub const KEYS: [(&str, &str); 26] = [
+pub const KEYS: [(&str, &str); 28] = [
     ("Space", "play, pause"),
     ("→  ←", "one tick on, back"),
     ("Shift+→  Shift+←", "a hundred ticks on, back"),
@@ -26,7 +26,9 @@ pub const KEYS: [(&str, &str); 26] = [
     ("L", "links: messages, all, none"),
     ("G", "twins on and off"),
     ("T", "names on and off"),
-    ("Ctrl+O", "open a file"),
+    ("V", "split the view: keep this beside what comes of it; one view again"),
+    ("Ctrl+O", "open a scenario or a record"),
+    ("Ctrl+F", "search the fleet"),
     ("Ctrl+S", "save the session as a scenario"),
     ("Ctrl+Z", "take back the last act"),
     ("F1  Ctrl+Q", "this list; quit"),

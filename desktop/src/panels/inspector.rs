@@ -2,7 +2,7 @@
 
 use super::{desk::Desk, theme::weak};
 use crate::{
-    sim::player::Left,
+    sim::left::Left,
     stage::{
         overlay::{color32, says},
         refresh::class_color,

@@ -102,7 +102,16 @@ fn one(ui: &mut Ui, desk: &mut Desk, shown: &Shown, shared: &Shared, plot: usize
             ui.label(weak("drag signals here from the inspector"));
         }
     });
-    let all: Vec<Series> = desk.plots[plot].iter().map(|id| series(shown, shared, *id)).collect();
+    let mut all: Vec<Series> = desk.plots[plot].iter().map(|id| series(shown, shared, *id)).collect();
+    let own = all.len();
+    // Of a split view, what is kept beside: the same signals, in the same colours, fainter.
+    if let Some(beside) = desk.beside.as_ref().filter(|b| b.differs(shown)) {
+        let kept = beside.session.shared();
+        for id in desk.plots[plot].iter().filter_map(|id| beside.twin_of(shown, *id)) {
+            let line = series(&beside.shown, &kept, id);
+            all.push(Series { name: format!("{} ({})", line.name, beside.title), band: None, ..line });
+        }
+    }
     let bands = forecasts(shown, shared, &desk.plots[plot]);
     let now_s = desk.now().as_secs_f64();
     let unit = all.first().map_or(String::new(), |s| s.unit.clone());
@@ -131,7 +140,8 @@ fn one(ui: &mut Ui, desk: &mut Desk, shown: &Shown, shared: &Shared, plot: usize
                     plot_ui.add(area.fill_color(Color32::from_rgba_unmultiplied(0x56, 0xb4, 0xe9, 36)));
                 }
                 for (k, series) in all.iter().enumerate() {
-                    let color = color32(LINES[k % LINES.len()]);
+                    let color = color32(LINES[k % own.max(1) % LINES.len()]);
+                    let color = if k < own { color } else { color.gamma_multiply(0.5) };
                     if let Some((low, high)) = &series.band {
                         let xs: Vec<f64> = series.points.iter().map(|p| p[0]).collect();
                         let area = FilledArea::new(series.name.clone(), &xs, low, high);

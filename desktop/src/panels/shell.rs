@@ -2,18 +2,15 @@
 
 use super::{
     Pane, acts, alarms,
-    desk::{Asking, Desk},
-    events, help, inspector, performance, plots, start,
+    desk::{Asking, Desk, Refused},
+    events, help, inspector, performance, plots, scene, start,
     theme::weak,
     timebar, traffic, tree,
 };
 use crate::{
     settings::Palette,
-    sim::session::Shared,
-    stage::{
-        camera::meet,
-        show::{Arcs, Picked},
-    },
+    sim::{open::Origin, session::Shared},
+    stage::show::Picked,
 };
 use egui::{Color32, Context, Key, Modifiers, Panel, Ui};
 use egui_tiles::{Behavior, SimplificationOptions, TileId, Tiles, Tree, UiResponse};
@@ -85,8 +82,8 @@ impl Behavior<Pane> for Dock<'_> {
     fn pane_ui(&mut self, ui: &mut Ui, _: TileId, pane: &mut Pane) -> UiResponse {
         if *pane == Pane::Scene {
             self.desk.scene_rect = ui.max_rect();
-            scene_hand(ui, self.desk);
-            scene_bar(ui, self.desk);
+            scene::hand(ui, self.desk);
+            scene::bar(ui, self.desk);
             return UiResponse::None;
         }
         ui.painter().rect_filled(ui.max_rect(), 0.0, ui.visuals().panel_fill);
@@ -117,89 +114,23 @@ impl Behavior<Pane> for Dock<'_> {
     }
 }
 
-/// The mouse over the scene: orbit, pan, zoom, pick.
-fn scene_hand(ui: &mut Ui, desk: &mut Desk) {
-    let rect = ui.max_rect();
-    let hand = ui.interact(rect, ui.id().with("scene"), egui::Sense::click_and_drag());
-    let moved = hand.drag_delta();
-    if moved != egui::Vec2::ZERO {
-        let pan = !hand.dragged_by(egui::PointerButton::Primary) || ui.input(|i| i.modifiers.shift);
-        desk.go = None;
-        if pan { desk.eye.pan(moved.x, moved.y, rect.height()) } else { desk.eye.orbit(moved.x, moved.y) }
-    }
-    let scrolled = ui.input(|i| i.smooth_scroll_delta.y);
-    if hand.contains_pointer() && scrolled != 0.0 {
-        desk.go = None;
-        desk.eye.zoom((scrolled * 0.0035).exp());
-    }
-    if let (true, Some(p), Some(shown)) = (hand.clicked(), hand.interact_pointer_pos(), &desk.shown) {
-        let at = (p - rect.center()) / rect.size() * 2.0;
-        let ray = desk.eye.ray(bevy::math::Vec2::new(at.x, -at.y), rect.aspect_ratio());
-        let met = meet(shown, ray);
-        desk.pick(met);
-        if hand.double_clicked() {
-            desk.frame(met);
-        }
-    }
-}
-
-/// What the scene is coloured by, and what is shown in it.
-fn scene_bar(ui: &mut Ui, desk: &mut Desk) {
-    let Some(shown) = &mut desk.shown else { return };
-    let mut touched = false;
-    let mut by = None;
-    let frame = egui::Frame::NONE.fill(Color32::from_black_alpha(150)).inner_margin(4.0).corner_radius(5.0);
-    let top_right = egui::UiBuilder::new().max_rect(ui.max_rect().shrink(8.0));
-    ui.scope_builder(top_right.layout(egui::Layout::right_to_left(egui::Align::Min)), |ui| {
-        frame.show(ui, |ui| {
-            ui.visuals_mut().override_text_color = Some(Color32::WHITE);
-            touched |= ui.toggle_value(&mut shown.labels, "names").on_hover_text("T").changed();
-            if !shown.opened.plan.scenario.mirror.is_empty() {
-                touched |= ui.toggle_value(&mut shown.ghosts, "twins").on_hover_text("G").changed();
-            }
-            let word = match shown.arcs {
-                Arcs::Messages => "links: messages",
-                Arcs::All => "links: all",
-                Arcs::None => "links: none",
-            };
-            if ui.button(word).on_hover_text("L").clicked() {
-                shown.arcs = next(shown.arcs);
-                touched = true;
-            }
-            let now = shown.field.as_ref().map_or("no field", |f| f.quantity.as_str()).to_owned();
-            egui::ComboBox::from_id_salt("field").selected_text(now.replace('_', " ")).show_ui(ui, |ui| {
-                for quantity in &shown.fields {
-                    if ui.selectable_label(*quantity == now, quantity.replace('_', " ")).clicked() {
-                        by = Some(Some(quantity.clone()));
-                    }
-                }
-                if ui.selectable_label(shown.field.is_none(), "no field").clicked() {
-                    by = Some(None);
-                }
-            });
-        });
-    });
-    match by {
-        Some(Some(quantity)) => touched |= shown.colour_by(&quantity),
-        Some(None) => (shown.field, touched) = (None, true),
-        None => {}
-    }
-    desk.touched |= touched;
-}
-
-const fn next(arcs: Arcs) -> Arcs {
-    match arcs {
-        Arcs::Messages => Arcs::All,
-        Arcs::All => Arcs::None,
-        Arcs::None => Arcs::Messages,
-    }
-}
-
 fn menu(ui: &mut Ui, desk: &mut Desk) {
     egui::MenuBar::new().ui(ui, |ui| {
         ui.menu_button("File", |ui| {
             if ui.button("Open…  Ctrl+O").clicked() {
                 desk.asking = Asking::Open(String::new());
+                ui.close();
+            }
+            if ui.button("Follow real devices…").clicked() {
+                desk.asking = Asking::Follow(String::new(), "mqtt://localhost".to_owned());
+                ui.close();
+            }
+            let record = desk.shown.as_ref().is_some_and(|s| matches!(s.opened.origin, Origin::Record(_)));
+            let anew = ui
+                .add_enabled(record, egui::Button::new("Simulate the record's scenario anew"))
+                .on_hover_text("From here on it can be acted on: a what-if of what was recorded");
+            if anew.clicked() {
+                desk.simulate_anew();
                 ui.close();
             }
             let running = desk.session.is_some();
@@ -225,6 +156,8 @@ fn menu(ui: &mut Ui, desk: &mut Desk) {
                 }
             }
             ui.separator();
+            split(ui, desk);
+            ui.separator();
             for pane in Pane::ALL {
                 let open = desk.tree.tiles.find_pane(&pane).is_some();
                 if !open && ui.button(format!("show {}", pane.title())).clicked() {
@@ -248,6 +181,26 @@ fn menu(ui: &mut Ui, desk: &mut Desk) {
             ui.add(egui::Label::new(weak(&shown.opened.plan.scenario.about)).truncate());
         }
     });
+}
+
+/// Splits the view and joins it again.
+fn split(ui: &mut Ui, desk: &mut Desk) {
+    let running = desk.session.is_some();
+    let keep = ui
+        .add_enabled(running, egui::Button::new("keep this beside what comes  V"))
+        .on_hover_text("Splits the view: what you do goes to the one half, the other stays as it is");
+    if keep.clicked() {
+        desk.keep_beside();
+        ui.close();
+    }
+    if ui.add_enabled(running, egui::Button::new("show another one beside it…")).clicked() {
+        desk.asking = Asking::Beside(String::new());
+        ui.close();
+    }
+    if ui.add_enabled(desk.beside.is_some(), egui::Button::new("one view  V")).clicked() {
+        desk.unsplit();
+        ui.close();
+    }
 }
 
 fn settings(ui: &mut Ui, desk: &mut Desk) {
@@ -301,9 +254,8 @@ fn bring_back(desk: &mut Desk, pane: Pane) {
 
 /// The last thing to tell, in a line above the time bar.
 fn status(ui: &mut Ui, desk: &mut Desk) {
-    let refused = desk.refused.take().map(|(file, text)| (true, format!("{file}: {text}")));
-    if let Some((bad, text)) = refused {
-        desk.tell(text, bad);
+    if let Some(Refused { file, text, .. }) = desk.refused.take() {
+        desk.tell(format!("{file}: {text}"), true);
     }
     let Some(notice) = desk.notice.clone() else { return };
     Panel::bottom("status").show(ui, |ui| {
@@ -326,43 +278,76 @@ fn dialogs(ctx: &Context, desk: &mut Desk) {
     let mut open = desk.help;
     help::show(ctx, &mut open);
     desk.help = open;
-    let asking = desk.asking.clone();
-    let (title, mut text, word) = match asking {
-        Asking::Nothing => {
-            if desk.quit && desk.unsaved && !desk.sure {
-                unsaved(ctx, desk);
+    match desk.asking.clone() {
+        Asking::Nothing if desk.quit && desk.unsaved && !desk.sure => unsaved(ctx, desk),
+        Asking::Nothing => {}
+        Asking::Open(mut file) => {
+            let hint = "path of a scenario or a record's folder, or the name of a shipped scenario";
+            let answer = ask(ctx, "Open a scenario or a record", "Open", &mut [("", &mut file, hint)]);
+            desk.asking = if answer.is_some() { Asking::Nothing } else { Asking::Open(file.clone()) };
+            if answer == Some(true) && !file.trim().is_empty() {
+                desk.open(file.trim());
             }
-            return;
         }
-        Asking::Open(text) => ("Open a scenario", text, "Open"),
-        Asking::Save(text) => ("Save the session as a scenario", text, "Save"),
-    };
+        Asking::Follow(mut file, mut broker) => {
+            let mut fields = [
+                ("scenario", &mut file, "its twins follow: path, or name of a shipped one"),
+                ("broker", &mut broker, "mqtt[s]://[user:password@]host[:port]"),
+            ];
+            let answer = ask(ctx, "Follow real devices", "Follow", &mut fields);
+            desk.asking = match answer {
+                Some(_) => Asking::Nothing,
+                None => Asking::Follow(file.clone(), broker.clone()),
+            };
+            if answer == Some(true) && !file.trim().is_empty() {
+                desk.follow_live(file.trim(), broker.trim());
+            }
+        }
+        Asking::Beside(mut file) => {
+            let hint = "path of a scenario or a record's folder, or the name of a shipped scenario";
+            let answer = ask(ctx, "Show another one beside it", "Open", &mut [("", &mut file, hint)]);
+            desk.asking = if answer.is_some() { Asking::Nothing } else { Asking::Beside(file.clone()) };
+            if answer == Some(true) && !file.trim().is_empty() {
+                desk.open_beside(file.trim());
+            }
+        }
+        Asking::Save(mut file) => {
+            let answer = ask(ctx, "Save the session as a scenario", "Save", &mut [("", &mut file, "path")]);
+            desk.asking = if answer.is_some() { Asking::Nothing } else { Asking::Save(file.clone()) };
+            if answer == Some(true) && !file.trim().is_empty() {
+                desk.save(&PathBuf::from(file.trim()));
+            }
+        }
+    }
+}
+
+/// Asks for text, a field a line: its name, what is in it, a hint. Some once it was answered: whether with yes.
+fn ask(ctx: &Context, title: &str, word: &str, fields: &mut [(&str, &mut String, &str)]) -> Option<bool> {
     let (mut done, mut away) = (false, false);
     egui::Modal::new(egui::Id::new("ask")).show(ctx, |ui| {
         ui.set_width(460.0);
         ui.heading(title);
-        let field = ui.add(
-            egui::TextEdit::singleline(&mut text)
-                .desired_width(f32::INFINITY)
-                .hint_text("path, or the name of a shipped scenario"),
-        );
-        field.request_focus();
-        done = field.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter))
-            || ui.input(|i| i.key_pressed(Key::Enter));
+        for (at, (name, text, hint)) in fields.iter_mut().enumerate() {
+            if !name.is_empty() {
+                ui.label(weak(*name));
+            }
+            let edit = egui::TextEdit::singleline(*text).desired_width(f32::INFINITY).hint_text(*hint);
+            let field = ui.add(edit.id_salt(("ask", at)));
+            // The first field has the keyboard, until another one is chosen.
+            if at == 0 && ui.memory(|m| m.focused().is_none()) {
+                field.request_focus();
+            }
+        }
+        done = ui.input(|i| i.key_pressed(Key::Enter));
         ui.horizontal(|ui| {
             done |= ui.button(word).clicked();
             away = ui.button("Cancel").clicked() || ui.input(|i| i.key_pressed(Key::Escape));
         });
     });
-    let open = word == "Open";
-    desk.asking = match (done || away, open) {
-        (true, _) => Asking::Nothing,
-        (false, true) => Asking::Open(text.clone()),
-        (false, false) => Asking::Save(text.clone()),
-    };
-    if done && !text.trim().is_empty() {
-        if open { desk.open(text.trim()) } else { desk.save(&PathBuf::from(text.trim())) }
+    if away {
+        return Some(false);
     }
+    done.then_some(true)
 }
 
 fn unsaved(ctx: &Context, desk: &mut Desk) {
@@ -400,6 +385,9 @@ fn keys(ctx: &Context, desk: &mut Desk) {
     }
     if ctrl(Key::S) && desk.session.is_some() {
         desk.asking = Asking::Save(desk.save_path());
+    }
+    if ctrl(Key::F) && desk.session.is_some() {
+        ctx.memory_mut(|m| m.request_focus(tree::search_field()));
     }
     if ctrl(Key::Z) {
         desk.undo();
@@ -463,6 +451,9 @@ fn keys(ctx: &Context, desk: &mut Desk) {
     if pressed(Key::CloseBracket) || pressed(Key::OpenBracket) {
         desk.pick_next(if pressed(Key::CloseBracket) { 1 } else { -1 });
     }
+    if pressed(Key::V) {
+        if desk.beside.is_some() { desk.unsplit() } else { desk.keep_beside() }
+    }
     if pressed(Key::F4) {
         acts::by_key(desk);
     }
@@ -500,7 +491,7 @@ fn scene_keys(desk: &mut Desk, pressed: &dyn Fn(Key) -> bool) {
         let next = shown.fields[at.map_or(0, |a| (a + 1) % shown.fields.len())].clone();
         shown.colour_by(&next);
     } else if pressed(Key::L) {
-        shown.arcs = next(shown.arcs);
+        shown.arcs = scene::next(shown.arcs);
     } else if pressed(Key::G) {
         shown.ghosts = !shown.ghosts;
     } else if pressed(Key::T) {

@@ -1,6 +1,10 @@
-//! The start page: the shipped scenarios as pictures, files of late, a field for a path. Files can be dropped anywhere.
+//! The start page: the shipped scenarios as pictures, files of late; a scenario, a record or a live mirror to open. Files and
+//! folders can be dropped anywhere.
 
-use super::{desk::Desk, theme::weak};
+use super::{
+    desk::{Asking, Desk, Refused},
+    theme::weak,
+};
 use crate::sim::open::shipped;
 use egui::{Color32, RichText, ScrollArea, Ui, vec2};
 
@@ -38,10 +42,22 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, pictures: &Pictures) {
     ui.add_space(14.0);
     ui.vertical_centered(|ui| {
         ui.label(RichText::new("Twinfleet").size(30.0).strong());
-        ui.label(weak("See the fleet, the twin and the difference. Choose a scenario, or drop a file here."));
+        ui.label(weak(
+            "See the fleet, the twin and the difference. Choose a scenario, or drop a scenario or a record's folder here.",
+        ));
+        ui.horizontal(|ui| {
+            // Two buttons in the middle: what is left of the width is left over on both sides.
+            ui.add_space((ui.available_width() - 330.0).max(0.0) / 2.0);
+            if ui.button("Open a file or record…").on_hover_text("Ctrl+O").clicked() {
+                desk.asking = Asking::Open(String::new());
+            }
+            if ui.button("Follow real devices…").on_hover_text("Twins hear them on a broker").clicked() {
+                desk.asking = Asking::Follow(String::new(), "mqtt://localhost".to_owned());
+            }
+        });
     });
     ui.add_space(8.0);
-    if let Some((file, text)) = desk.refused.clone() {
+    if let Some(Refused { file, text, .. }) = desk.refused.clone() {
         egui::Frame::group(ui.style()).show(ui, |ui| {
             ui.colored_label(Color32::from_rgb(0xd5, 0x5e, 0x00), format!("{file} cannot be opened"));
             ScrollArea::vertical().max_height(220.0).id_salt("refused").show(ui, |ui| {

@@ -2,7 +2,7 @@
 
 use super::{desk::Desk, plots::clock, theme::weak};
 use crate::{
-    sim::{player::Left, spell::Class},
+    sim::{left::Left, spell::Class},
     stage::{overlay::color32, refresh::class_color},
 };
 use egui::{Color32, Rect, Sense, Stroke, Ui, pos2, vec2};
@@ -18,7 +18,13 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
         if ui.button("⏪").on_hover_text("One tick back (←)").clicked() {
             desk.step(-1);
         }
-        let word = if desk.playing { "⏸ Pause" } else { "▶ Play" };
+        let live = desk.is_live();
+        let word = match (live, desk.playing) {
+            (true, true) => "● Live",
+            (true, false) => "▶ To now",
+            (false, true) => "⏸ Pause",
+            (false, false) => "▶ Play",
+        };
         if ui.button(word).on_hover_text("Space").clicked() {
             play(desk, left);
         }
@@ -32,8 +38,10 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
             let now = desk.now();
             desk.bookmarks.push(now);
         }
-        let slider = egui::Slider::new(&mut desk.speed, 0.1..=10_000.0).logarithmic(true).suffix(" ×");
-        ui.add(slider).on_hover_text("Simulated time by wall time (+, −)");
+        if !live {
+            let slider = egui::Slider::new(&mut desk.speed, 0.1..=10_000.0).logarithmic(true).suffix(" ×");
+            ui.add(slider).on_hover_text("Simulated time by wall time (+, −)");
+        }
         ui.label(egui::RichText::new(clock(desk.now().as_secs_f64())).strong().monospace());
         ui.label(weak(format!("of {}", clock(end.as_secs_f64()))));
         if let Some(shown) = &desk.shown
@@ -47,13 +55,17 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
             ui.spinner();
             ui.label(format!("simulating, {:.0} %", share * 100.0));
         }
+        if let Some(note) = &left.note {
+            ui.separator();
+            ui.add(egui::Label::new(note).truncate()).on_hover_text(note);
+        }
     });
     scrubber(ui, desk, left);
 }
 
 /// Plays or pauses; at the end, from the start.
 pub fn play(desk: &mut Desk, left: &Left) {
-    if !desk.playing && desk.now() >= left.end {
+    if !desk.playing && desk.now() >= left.end && !desk.is_live() {
         desk.go_to(SimTime::ZERO);
     }
     desk.playing = !desk.playing;

@@ -1,7 +1,7 @@
 //! MQTT messages as they come, filtered by topic.
 
 use super::desk::Desk;
-use crate::{sim::player::Left, stage::show::Picked};
+use crate::{sim::left::Left, stage::show::Picked};
 use egui::{ScrollArea, Ui};
 use twinfleet_engine::message::TopicFilter;
 

@@ -11,10 +11,16 @@ use egui::{CollapsingHeader, RichText, ScrollArea, Ui};
 /// Rows shown of a zone; beyond, the search narrows it.
 const MOST: usize = 300;
 
+/// The search field, for a key to go to.
+pub fn search_field() -> egui::Id {
+    egui::Id::new("search the fleet")
+}
+
 /// The panel.
 pub fn show(ui: &mut Ui, desk: &mut Desk) {
     ui.horizontal(|ui| {
         let search = egui::TextEdit::singleline(&mut desk.search)
+            .id(search_field())
             .hint_text("search: id, thing, part")
             .desired_width(150.0);
         ui.add(search).on_hover_text("Ctrl+F");

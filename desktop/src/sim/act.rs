@@ -52,6 +52,18 @@ pub enum Act {
         /// In the quantity's unit.
         to: f64,
     },
+    /// A device is carried to another zone.
+    Move {
+        /// Device id.
+        target: String,
+        /// Zone id, or `outside`.
+        to: String,
+    },
+    /// The weather is another.
+    Weather {
+        /// The figures that are named, as a scenario writes them: `("temperature_c", -5.0)`.
+        figures: Vec<(&'static str, f64)>,
+    },
     /// A link loses every message.
     LinkDown {
         /// Link id.
@@ -71,6 +83,11 @@ impl Act {
             }
             Self::Command { target, level } => format!("Command(target: {target:?}, level: {level:?})"),
             Self::Set { target, to } => format!("Set(target: {target:?}, to: {to:?})"),
+            Self::Move { target, to } => format!("Move(target: {target:?}, to: {to:?})"),
+            Self::Weather { figures } => {
+                let named: Vec<String> = figures.iter().map(|(key, x)| format!("{key}: {x:?}")).collect();
+                format!("Weather({})", named.join(", "))
+            }
             Self::LinkDown { link } => format!("LinkDown(link: {link:?})"),
         };
         let mut line = format!("(at: \"{at}\", ");
@@ -87,6 +104,11 @@ impl Act {
             Self::Door { zone, .. } => format!("door of {zone} open"),
             Self::Command { target, level } => format!("{target} to {:.0} %", level * 100.0),
             Self::Set { target, to } => format!("{target} is {to}"),
+            Self::Move { target, to } => format!("{target} carried to {to}"),
+            Self::Weather { figures } => {
+                let named: Vec<String> = figures.iter().map(|(key, x)| format!("{key} {x}")).collect();
+                format!("weather: {}", named.join(", "))
+            }
             Self::LinkDown { link } => format!("link {link} down"),
         }
     }

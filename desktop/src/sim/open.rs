@@ -1,4 +1,4 @@
-//! A scenario that is ready to run: read, checked, resolved.
+//! A scenario, a record or a mirror that is ready to be looked at: read, checked, resolved.
 
 use std::{
     path::{Path, PathBuf},
@@ -6,15 +6,34 @@ use std::{
 };
 use twinfleet_engine::{
     plan::Plan,
+    record::{Record, RecordError},
     scenario::{
+        self,
         diagnostic::{Diagnostic, Report},
+        files::Files,
         source::Source,
     },
 };
 use twinfleet_twins::{
     catalog,
     loaded::{self, Loaded},
+    mirror::scope::twins_alone,
+    script,
 };
+
+/// Where what is looked at comes from.
+#[derive(Clone)]
+pub enum Origin {
+    /// It is simulated.
+    Run,
+    /// It was simulated, and is read from a record.
+    Record(Arc<Record>),
+    /// Real devices tell it.
+    Live {
+        /// The broker's URL.
+        broker: String,
+    },
+}
 
 /// A scenario with all that a run of it takes.
 #[derive(Clone)]
@@ -31,16 +50,96 @@ pub struct Opened {
     pub plan: Arc<Plan>,
     /// Seed in place of the scenario's own.
     pub seed: Option<u64>,
+    /// Where it comes from.
+    pub origin: Origin,
 }
 
 impl Opened {
-    /// Opens the file of this path, or the shipped scenario of this name; `sets` are `path=value` overrides.
+    /// Opens the file of this path, the record in this folder, or the shipped scenario of this name; `sets` are `path=value`
+    /// overrides.
     ///
     /// # Errors
     /// What is wrong with it, with its place.
     pub fn file(file: &str, sets: &[String], seed: Option<u64>, folders: &[PathBuf]) -> Result<Self, Report> {
+        if let Some(dir) = record_folder(Path::new(file)) {
+            if let Some(set) = sets.first() {
+                let error = Diagnostic::error(format!("{file} is a record: `--set {set}` cannot change it"));
+                return Err(error.help("leave `--set` out, or run the scenario anew").into());
+            }
+            return Self::record(&dir, folders);
+        }
         let loaded = loaded::scenario(file, sets, folders)?;
-        Self::of(file, seed, folders, loaded)
+        Self::of(file, seed, folders, loaded, Origin::Run)
+    }
+
+    /// Opens the record in a folder.
+    ///
+    /// # Errors
+    /// What is wrong with it: the file that is damaged, or what its scenario names and is not to be had.
+    pub fn record(dir: &Path, folders: &[PathBuf]) -> Result<Self, Report> {
+        let record = Record::open(dir).map_err(|e| refused(&e))?;
+        let header = &record.manifest.header;
+        let source = Source::embedded(&format!("{}: scenario", dir.display()), &header.scenario);
+        let scenario = scenario::read(&source)?;
+        let catalog = loaded::catalog(None, folders)?;
+        let (seed, shard) = (header.seed, header.shard);
+        // The run has passed the checks, maybe with files that are not here: a record needs none of them.
+        let loaded = Loaded {
+            source,
+            scenario: Arc::new(scenario),
+            catalog: Arc::new(catalog),
+            files: Files::at(dir.parent().unwrap_or(Path::new(""))).with_embedded(catalog::file),
+            warnings: Report::default(),
+            scripts: script::Options::default(),
+        };
+        let base = loaded.files.base().to_owned();
+        let plan = Plan::new(loaded.scenario.clone(), loaded.catalog.clone(), base, seed, shard);
+        let plan = plan.map_err(|e| {
+            let error = Diagnostic::error(format!("{}: {e}", dir.display()));
+            Report::from(error.help("it ran with a catalog of its own: name its folder by `--catalog`"))
+        })?;
+        Ok(Self {
+            title: title(&dir.to_string_lossy()),
+            file: dir.display().to_string(),
+            folders: folders.to_vec(),
+            loaded: Arc::new(loaded),
+            plan: Arc::new(plan),
+            seed: Some(seed),
+            origin: Origin::Record(Arc::new(record)),
+        })
+    }
+
+    /// Opens a scenario whose twins follow real devices on this broker; its time begins at `now_unix_ms`.
+    ///
+    /// # Errors
+    /// What is wrong with it, with its place.
+    pub fn mirror(
+        file: &str,
+        broker: &str,
+        sets: &[String],
+        folders: &[PathBuf],
+        now_unix_ms: i64,
+    ) -> Result<Self, Report> {
+        let mut loaded = loaded::scenario(file, sets, folders)?;
+        if loaded.scenario.mirror.is_empty() {
+            let error = Diagnostic::error(format!("{file}: it has no `mirror` section"));
+            return Err(error
+                .help("there is nobody to follow; open it without `--mirror` to simulate it")
+                .into());
+        }
+        twins_alone(&mut loaded, now_unix_ms);
+        Self::of(file, None, folders, loaded, Origin::Live { broker: broker.to_owned() })
+    }
+
+    /// The scenario of a record, to be simulated anew and acted on.
+    ///
+    /// # Errors
+    /// What it names and is not to be had here, with its place.
+    pub fn anew(&self) -> Result<Self, Report> {
+        let source = Source::embedded(self.loaded.source.name(), self.text());
+        let catalog = loaded::catalog(None, &self.folders)?;
+        let loaded = loaded::checked(source, catalog, self.loaded.files.base().to_owned(), |_| {})?;
+        Self::of(&self.title, self.seed, &self.folders, loaded, Origin::Run)
     }
 
     /// The same scenario with another text, such as one with more on its timeline.
@@ -53,25 +152,30 @@ impl Opened {
         let catalog = loaded::catalog(beside.exists().then_some(beside), &self.folders)?;
         let base = self.loaded.files.base().to_owned();
         let loaded = loaded::checked(source, catalog, base, |_| {})?;
-        Self::of(&self.file, self.seed, &self.folders, loaded)
+        Self::of(&self.file, self.seed, &self.folders, loaded, Origin::Run)
     }
 
-    fn of(file: &str, seed: Option<u64>, folders: &[PathBuf], loaded: Loaded) -> Result<Self, Report> {
+    fn of(
+        file: &str,
+        seed: Option<u64>,
+        folders: &[PathBuf],
+        loaded: Loaded,
+        origin: Origin,
+    ) -> Result<Self, Report> {
         let scenario = Arc::clone(&loaded.scenario);
         let seed_used = seed.unwrap_or(scenario.seed);
         let base = loaded.files.base().to_owned();
         let plan = Plan::new(scenario, Arc::clone(&loaded.catalog), base, seed_used, (0, 1))
             .map_err(|e| Report::from(Diagnostic::error(e.to_string())))?;
         loaded::dangling(&loaded, &plan).into_result()?;
-        let title =
-            Path::new(file).file_stem().map_or_else(|| file.to_owned(), |s| s.to_string_lossy().into());
         Ok(Self {
-            title,
+            title: title(file),
             file: file.to_owned(),
             folders: folders.to_vec(),
             loaded: Arc::new(loaded),
             plan: Arc::new(plan),
             seed,
+            origin,
         })
     }
 
@@ -79,6 +183,25 @@ impl Opened {
     pub fn text(&self) -> &str {
         self.loaded.source.text()
     }
+}
+
+fn title(file: &str) -> String {
+    Path::new(file).file_stem().map_or_else(|| file.to_owned(), |s| s.to_string_lossy().into())
+}
+
+/// The folder of a record, if this is one, or a file of one.
+fn record_folder(path: &Path) -> Option<PathBuf> {
+    if path.is_dir() {
+        return Some(path.to_owned());
+    }
+    let beside = |up: usize| path.ancestors().nth(up).filter(|dir| dir.join("manifest.json").is_file());
+    let is = |name: &str| path.file_name().is_some_and(|n| n.to_string_lossy().ends_with(name));
+    let found = if is("manifest.json") { beside(1) } else { beside(2).filter(|_| is(".parquet")) };
+    found.filter(|_| path.is_file()).map(Path::to_owned)
+}
+
+fn refused(error: &RecordError) -> Report {
+    Diagnostic::error(error.to_string()).maybe_help(error.help().map(str::to_owned)).into()
 }
 
 /// Names of the shipped scenarios and what they show.

@@ -1,8 +1,9 @@
-//! The player on a thread of its own. Whoever looks sets how far it may go ([`Session::allow`]) and reads what it has left.
+//! A source on a thread of its own. Whoever looks sets how far it may go ([`Session::allow`]) and reads what it has left.
 
 use super::{
-    open::Opened,
-    player::{Left, Player},
+    left::Left,
+    open::{Opened, Origin},
+    source::{NoSource, Source, source},
 };
 use std::{
     collections::HashMap,
@@ -14,7 +15,7 @@ use std::{
     thread::JoinHandle,
     time::{Duration, Instant},
 };
-use twinfleet_engine::{record::Bucket, run::RunError, signal::SignalId, time::SimTime};
+use twinfleet_engine::{record::Bucket, signal::SignalId, time::SimTime};
 
 /// What is shared is brought up to date so often.
 const SHARE_EVERY: Duration = Duration::from_millis(25);
@@ -37,15 +38,14 @@ pub struct Shared {
     pub broken: Option<String>,
 }
 
-/// A run on its thread; it ends with its handle.
+/// A source on its thread; it ends with its handle.
 pub struct Session {
     /// The scenario as it runs.
     pub opened: Opened,
-    /// When it ends.
-    pub end: SimTime,
     /// Length of a tick, [ns].
     pub step_ns: i64,
     shared: Arc<Mutex<Shared>>,
+    end_ns: Arc<AtomicI64>,
     goal_ns: Arc<AtomicI64>,
     stop: Arc<AtomicBool>,
     wake: Arc<(Mutex<()>, Condvar)>,
@@ -53,35 +53,46 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts a run; it waits at its start until it is allowed further.
+    /// Starts a source; it waits at its start until it is allowed further, unless it is live.
     ///
     /// # Errors
-    /// Bad input that only setting up can find, or threads that cannot be started.
-    pub fn start(opened: Opened, threads: usize) -> Result<Self, RunError> {
-        let goal_ns = Arc::new(AtomicI64::new(0));
+    /// Bad input that only setting up can find; a broker that cannot be reached.
+    pub fn start(opened: Opened, threads: usize) -> Result<Self, NoSource> {
+        let (goal_ns, end_ns) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicI64::new(0)));
         let stop = Arc::new(AtomicBool::new(false));
         let wake = Arc::new((Mutex::new(()), Condvar::new()));
         let (tell, told) = mpsc::channel();
-        let (goal, ended, woken, own) = (goal_ns.clone(), stop.clone(), wake.clone(), opened.clone());
+        let (goal, end, ended, woken, own) =
+            (goal_ns.clone(), end_ns.clone(), stop.clone(), wake.clone(), opened.clone());
+        let live = matches!(opened.origin, Origin::Live { .. });
         // The world belongs to the thread that made it: its pool counts that one in.
-        let body = move || match Player::new(&own, threads) {
+        let body = move || match source(&own, threads) {
             Err(error) => drop(tell.send(Err(error))),
-            Ok(player) => {
-                let shared = Arc::new(Mutex::new(Shared::of(&player)));
+            Ok(source) => {
+                end.store(source.left().end.0, Ordering::Relaxed);
+                let shared = Arc::new(Mutex::new(Shared::of(source.as_ref())));
                 let _ = tell.send(Ok(Arc::clone(&shared)));
-                Worker { player, shared, goal, ended, woken }.work();
+                Worker { source, live, shared, end, goal, ended, woken }.work();
             }
         };
+        let outside = |text: String| NoSource { text, outside: true };
         let thread = std::thread::Builder::new().name("twinfleet-run".to_owned()).spawn(body);
-        let thread = thread.map_err(|e| RunError::Threads { threads: 1, why: e.to_string() })?;
+        let thread = thread.map_err(|e| outside(format!("cannot start a thread: {e}")))?;
         let shared = told.recv().unwrap_or_else(|_| {
-            Err(RunError::Input("the simulation ended before it began, which is a bug".to_owned()))
+            Err(outside("what was opened ended before it began, which is a bug".to_owned()))
         })?;
-        let (end, step_ns) = {
-            let shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-            (shared.left.end, shared.left.step_ns)
-        };
-        Ok(Self { opened, end, step_ns, shared, goal_ns, stop, wake, thread: Some(thread) })
+        let step_ns = shared.lock().unwrap_or_else(PoisonError::into_inner).left.step_ns;
+        Ok(Self { opened, step_ns, shared, end_ns, goal_ns, stop, wake, thread: Some(thread) })
+    }
+
+    /// When it ends; of a live mirror, the time reached.
+    pub fn end(&self) -> SimTime {
+        SimTime(self.end_ns.load(Ordering::Relaxed))
+    }
+
+    /// Whether real devices are followed, whose time nobody sets.
+    pub fn is_live(&self) -> bool {
+        matches!(self.opened.origin, Origin::Live { .. })
     }
 
     /// The run may go on to this instant; never back.
@@ -108,9 +119,9 @@ impl Drop for Session {
 }
 
 impl Shared {
-    fn of(player: &Player) -> Self {
+    fn of(source: &dyn Source) -> Self {
         Self {
-            left: player.left().clone(),
+            left: source.left().clone(),
             series: HashMap::new(),
             wanted: Vec::new(),
             pace: 0.0,
@@ -121,8 +132,10 @@ impl Shared {
 }
 
 struct Worker {
-    player: Player,
+    source: Box<dyn Source>,
+    live: bool,
     shared: Arc<Mutex<Shared>>,
+    end: Arc<AtomicI64>,
     goal: Arc<AtomicI64>,
     ended: Arc<AtomicBool>,
     woken: Arc<(Mutex<()>, Condvar)>,
@@ -131,20 +144,20 @@ struct Worker {
 impl Worker {
     fn work(mut self) {
         let (mut shared_at, mut series_at) = (Instant::now(), Instant::now());
-        let (mut ticks, mut from) = (0u32, self.player.left().now);
+        let (mut ticks, mut from) = (0u32, self.source.left().now);
         while !self.ended.load(Ordering::Relaxed) {
-            let allowed = self.player.left().now.0 < self.goal.load(Ordering::Relaxed);
-            let moved = allowed && self.player.tick();
+            let allowed = self.live || self.source.left().now.0 < self.goal.load(Ordering::Relaxed);
+            let moved = allowed && self.source.tick();
             ticks += u32::from(moved);
             let since = shared_at.elapsed();
             if since >= SHARE_EVERY || (!moved && ticks > 0) {
                 let series = series_at.elapsed() >= SERIES_EVERY || !moved;
-                let span_s = (self.player.left().now - from).as_secs_f64();
+                let span_s = (self.source.left().now - from).as_secs_f64();
                 self.share(ticks, since, span_s, series);
                 if series {
                     series_at = Instant::now();
                 }
-                (ticks, from, shared_at) = (0, self.player.left().now, Instant::now());
+                (ticks, from, shared_at) = (0, self.source.left().now, Instant::now());
             }
             if !moved {
                 self.rest();
@@ -159,25 +172,30 @@ impl Worker {
         if ticks > 0 {
             shared.tick_ms = wall_s * 1e3 / f64::from(ticks);
         }
-        let left = self.player.left();
+        let left = self.source.left();
+        self.end.store(left.end.0, Ordering::Relaxed);
         shared.left.take_from(left);
         if series {
             let wanted = std::mem::take(&mut shared.wanted);
-            shared.series = wanted.iter().map(|id| (*id, Arc::new(self.player.series(*id)))).collect();
+            shared.series = wanted.iter().map(|id| (*id, Arc::new(self.source.series(*id)))).collect();
             shared.wanted = wanted;
         }
     }
 
     /// Waits for more to do; now and then, series that are newly wanted are handed over.
     fn rest(&self) {
-        let guard = self.woken.0.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.woken.1.wait_timeout(guard, Duration::from_millis(40)));
+        // A live source has waited already, for what may come.
+        if !self.live {
+            let guard = self.woken.0.lock().unwrap_or_else(PoisonError::into_inner);
+            drop(self.woken.1.wait_timeout(guard, Duration::from_millis(40)));
+        }
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         shared.pace = 0.0;
+        shared.left.note.clone_from(&self.source.left().note);
         let missing: Vec<SignalId> =
             shared.wanted.iter().filter(|id| !shared.series.contains_key(id)).copied().collect();
         for id in missing {
-            let series = Arc::new(self.player.series(id));
+            let series = Arc::new(self.source.series(id));
             shared.series.insert(id, series);
         }
     }

@@ -44,10 +44,11 @@ impl Spell {
 }
 
 /// Starts and the ends that belong to them.
-const PAIRS: [(&str, &str, Class); 7] = [
+const PAIRS: [(&str, &str, Class); 8] = [
     ("fault_start", "fault_end", Class::Injected),
     ("disturb_start", "disturb_end", Class::Injected),
     ("change_start", "change_end", Class::Injected),
+    ("weather_start", "weather_end", Class::Injected),
     ("verdict", "verdict_end", Class::Alarm),
     ("alarm", "alarm_end", Class::Alarm),
     ("brown_out", "reboot", Class::Outage),

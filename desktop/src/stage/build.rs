@@ -4,6 +4,7 @@ use super::{
     layout::{BOARD_SCALE, BODY_SCALE, Layout, Room, WALL},
     meshes::{Shapes, look_name},
     show::Shown,
+    side::{Of, Showing, Side, of},
 };
 use crate::fleet::{Board, Look};
 use bevy::{
@@ -12,7 +13,7 @@ use bevy::{
     mesh::{Indices, PrimitiveTopology},
     prelude::*,
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, marker::PhantomData};
 use twinfleet_engine::physics::{BodyKind, ShapeDef};
 
 /// Cells of a floor's heat map along its longer side.
@@ -40,11 +41,18 @@ pub struct Materials {
 }
 
 /// Which scenario the entities are of, and how many there are: for the performance panel.
-#[derive(Resource, Default)]
-pub struct Counted {
+#[derive(Resource)]
+pub struct Counted<S: Side> {
     generation: u64,
     /// Boards.
     pub boards: usize,
+    of: PhantomData<S>,
+}
+
+impl<S: Side> Default for Counted<S> {
+    fn default() -> Self {
+        Self { generation: 0, boards: 0, of: PhantomData }
+    }
 }
 
 /// An entity of the scenario that is shown.
@@ -91,6 +99,8 @@ pub struct Column {
     pub pair: usize,
     /// Whether it is the twin's.
     pub twin: bool,
+    /// Its foot, from its device.
+    pub offset: Vec3,
 }
 
 /// An actuator, which glows by its level.
@@ -102,6 +112,8 @@ pub struct ActuatorOf {
     pub part: usize,
     /// What it is.
     pub look: Look,
+    /// Where it stands, from its device.
+    pub offset: Vec3,
 }
 
 /// A rigid body.
@@ -151,15 +163,15 @@ pub fn materials(mut commands: Commands, mut all: ResMut<Assets<StandardMaterial
 
 /// Makes the entities of another scenario.
 #[expect(clippy::too_many_arguments, reason = "a system's parameters are all that it touches")]
-pub fn rebuild(
+pub fn rebuild<S: Side>(
     mut commands: Commands,
-    shown: Option<Res<Shown>>,
-    mut counted: ResMut<Counted>,
+    shown: Option<Res<Showing<S>>>,
+    mut counted: ResMut<Counted<S>>,
     shapes: Res<Shapes>,
     materials: Res<Materials>,
     mut meshes: ResMut<Assets<Mesh>>,
     mut all: ResMut<Assets<StandardMaterial>>,
-    built: Query<Entity, With<Built>>,
+    built: Query<Entity, (With<Built>, With<Of<S>>)>,
 ) {
     let generation = shown.as_ref().map_or(0, |s| s.generation);
     if counted.generation == generation {
@@ -168,9 +180,9 @@ pub fn rebuild(
     for entity in &built {
         commands.entity(entity).despawn();
     }
-    *counted = Counted { generation, boards: 0 };
+    *counted = Counted { generation, ..Counted::default() };
     let Some(shown) = shown else { return };
-    let mut builder = Builder {
+    let mut builder = Builder::<S> {
         commands: &mut commands,
         shown: &shown,
         shapes: &shapes,
@@ -178,6 +190,7 @@ pub fn rebuild(
         meshes: &mut meshes,
         all: &mut all,
         kinds: HashMap::new(),
+        of: PhantomData,
     };
     builder.surroundings();
     for (index, room) in shown.layout.rooms.iter().enumerate() {
@@ -194,7 +207,7 @@ pub fn rebuild(
 /// A mesh close by and far away.
 type Made = (Handle<Mesh>, Handle<Mesh>);
 
-struct Builder<'a, 'w, 's> {
+struct Builder<'a, 'w, 's, S: Side> {
     commands: &'a mut Commands<'w, 's>,
     shown: &'a Shown,
     shapes: &'a Shapes,
@@ -202,9 +215,14 @@ struct Builder<'a, 'w, 's> {
     meshes: &'a mut Assets<Mesh>,
     all: &'a mut Assets<StandardMaterial>,
     kinds: HashMap<(Board, Vec<Look>), Made>,
+    of: PhantomData<S>,
 }
 
-impl Builder<'_, '_, '_> {
+impl<S: Side> Builder<'_, '_, '_, S> {
+    fn spawn(&mut self, bundle: impl Bundle) -> EntityCommands<'_> {
+        self.commands.spawn((Built, of::<S>(), bundle))
+    }
+
     fn layout(&self) -> &Layout {
         &self.shown.layout
     }
@@ -213,8 +231,7 @@ impl Builder<'_, '_, '_> {
         let radius = self.layout().radius();
         let ground = self.meshes.add(Plane3d::new(Vec3::Y, Vec2::splat(radius * 14.0 + 60.0)));
         let center = self.layout().center().with_y(-0.06);
-        self.commands.spawn((
-            Built,
+        self.spawn((
             Mesh3d(ground),
             MeshMaterial3d(self.materials.ground.clone()),
             Transform::from_translation(center),
@@ -226,8 +243,7 @@ impl Builder<'_, '_, '_> {
             first_cascade_far_bound: radius * 9.0,
             ..default()
         };
-        self.commands.spawn((
-            Built,
+        self.spawn((
             Sun,
             DirectionalLight { illuminance: 2_700.0, shadow_maps_enabled: true, ..default() },
             cascades.build(),
@@ -238,8 +254,7 @@ impl Builder<'_, '_, '_> {
             || self.shown.fleet.devices.iter().any(|d| d.ordinal.is_some());
         if published {
             let broker = self.meshes.add(self.shapes.get("broker").mesh());
-            self.commands.spawn((
-                Built,
+            self.spawn((
                 Mesh3d(broker),
                 MeshMaterial3d(self.materials.own.clone()),
                 Transform::from_translation(self.layout().hub).with_scale(Vec3::splat(9.0)),
@@ -250,8 +265,7 @@ impl Builder<'_, '_, '_> {
             let thick = if bench { 0.22 } else { 0.06 };
             let slab = self.meshes.add(Cuboid::new(size.x, thick, size.y));
             let material = if bench { &self.materials.bench } else { &self.materials.lawn };
-            self.commands.spawn((
-                Built,
+            self.spawn((
                 Mesh3d(slab),
                 MeshMaterial3d(material.clone()),
                 Transform::from_translation(center - Vec3::Y * thick / 2.0),
@@ -265,16 +279,14 @@ impl Builder<'_, '_, '_> {
         let (mesh, points) = grid(room.size, cells.x as usize, cells.y as usize);
         let points = points.into_iter().map(|p| p + room.center).collect();
         let mesh = self.meshes.add(mesh);
-        self.commands.spawn((
-            Built,
+        self.spawn((
             Floor { room: index, points },
             Mesh3d(mesh),
             MeshMaterial3d(self.materials.floor.clone()),
             Transform::from_translation(room.center),
         ));
         let slab = self.meshes.add(Cuboid::new(room.size.x + 0.16, 0.05, room.size.y + 0.16));
-        self.commands.spawn((
-            Built,
+        self.spawn((
             Mesh3d(slab),
             MeshMaterial3d(self.materials.sill.clone()),
             Transform::from_translation(room.center - Vec3::Y * 0.029),
@@ -301,8 +313,7 @@ impl Builder<'_, '_, '_> {
                     (false, false) => &self.materials.wall,
                 };
                 let at = room.center + outward * reach + Vec3::Y * height / 2.0;
-                let mut wall = self.commands.spawn((
-                    Built,
+                let mut wall = self.spawn((
                     Wall { outward, sill },
                     Mesh3d(mesh),
                     MeshMaterial3d(material.clone()),
@@ -343,7 +354,7 @@ impl Builder<'_, '_, '_> {
             .with_inserted_indices(Indices::U32(indices));
         let mesh = self.meshes.add(mesh);
         let material = MeshMaterial3d(self.materials.floor.clone());
-        self.commands.spawn((Built, Pads(devices), Mesh3d(mesh), material, Transform::default()));
+        self.spawn((Pads(devices), Mesh3d(mesh), material, Transform::default()));
     }
 
     fn device(&mut self, index: usize) {
@@ -363,8 +374,7 @@ impl Builder<'_, '_, '_> {
         let at = shown.layout.devices[index];
         let scale = if device.body.is_some() { BODY_SCALE * 1.4 } else { BOARD_SCALE };
         let place = Transform::from_translation(at + Vec3::Y * 0.02).with_scale(Vec3::splat(scale));
-        self.commands.spawn((
-            Built,
+        self.spawn((
             BoardOf { device: index, full: full.clone(), far },
             Mesh3d(full.clone()),
             MeshMaterial3d(self.materials.own.clone()),
@@ -374,9 +384,8 @@ impl Builder<'_, '_, '_> {
         for (slot, look, offset) in self.shapes.actuators(device.board, &looks) {
             let mesh = self.meshes.add(self.shapes.get(look_name(look)).mesh());
             let material = self.all.add(StandardMaterial { perceptual_roughness: 0.7, ..default() });
-            self.commands.spawn((
-                Built,
-                ActuatorOf { device: index, part: parts[slot], look },
+            self.spawn((
+                ActuatorOf { device: index, part: parts[slot], look, offset: offset * BOARD_SCALE },
                 Mesh3d(mesh),
                 MeshMaterial3d(material),
                 Transform::from_translation(at + offset * BOARD_SCALE).with_scale(Vec3::splat(BOARD_SCALE)),
@@ -395,8 +404,7 @@ impl Builder<'_, '_, '_> {
             ..default()
         };
         let material = self.all.add(ghost(Color::srgba(0.8, 0.9, 1.0, 0.4)));
-        self.commands.spawn((
-            Built,
+        self.spawn((
             GhostOf { device: index },
             Mesh3d(mesh),
             MeshMaterial3d(material),
@@ -414,9 +422,8 @@ impl Builder<'_, '_, '_> {
                 } else {
                     StandardMaterial { perceptual_roughness: 0.8, ..default() }
                 });
-                self.commands.spawn((
-                    Built,
-                    Column { device: index, pair, twin: of_twin },
+                self.spawn((
+                    Column { device: index, pair, twin: of_twin, offset: Vec3::new(x, 0.0, -0.72) },
                     Mesh3d(mesh),
                     MeshMaterial3d(material),
                     Transform::from_translation(at + Vec3::new(x, 0.5, -0.72)),
@@ -452,13 +459,7 @@ impl Builder<'_, '_, '_> {
             let mesh = self.meshes.add(mesh);
             let material =
                 self.all.add(StandardMaterial { base_color: color, perceptual_roughness: 0.8, ..default() });
-            self.commands.spawn((
-                Built,
-                BodyOf(index),
-                Mesh3d(mesh),
-                MeshMaterial3d(material),
-                Transform::default(),
-            ));
+            self.spawn((BodyOf(index), Mesh3d(mesh), MeshMaterial3d(material), Transform::default()));
         }
     }
 }

@@ -86,6 +86,19 @@ impl Layout {
         ((self.bounds.1 - self.bounds.0).length() * 0.5).max(1.2)
     }
 
+    /// Place of the k-th device that was carried into a zone, or outdoors: along the front edge, from the left.
+    pub fn guest(&self, zone: Option<usize>, k: usize) -> Vec3 {
+        let room = zone.and_then(|z| self.rooms.iter().find(|r| r.zone == z));
+        let (left, front, width) = match room {
+            Some(room) => (room.center.x - room.size.x / 2.0, room.center.z + room.size.y / 2.0, room.size.x),
+            None => (self.bounds.0.x, self.bounds.1.z + PITCH, self.bounds.1.x - self.bounds.0.x),
+        };
+        let in_row = ((width / (PITCH * 0.7)) as usize).max(1);
+        let inward = if room.is_some() { -1.0 } else { 1.0 };
+        let (x, row) = ((k % in_row) as f32 + 0.6, (k / in_row) as f32);
+        Vec3::new(left + x * PITCH * 0.7, 0.0, front + inward * (0.35 + row * PITCH * 0.6))
+    }
+
     /// Places rooms in rows; where the next row would begin.
     fn place_rooms(&mut self, scenario: &Scenario, fleet: &Fleet, inside: &[Vec<usize>]) -> f32 {
         let zones = &scenario.world.zones;

@@ -5,8 +5,9 @@ use super::{
     palette,
     refresh::device_place,
     show::{Arcs, Picked, Shown},
+    side::{Showing, Side},
 };
-use bevy::prelude::*;
+use bevy::{camera::visibility::RenderLayers, prelude::*};
 use twinfleet_engine::time::SimTime;
 
 /// Points of an arc.
@@ -15,13 +16,14 @@ const POINTS: usize = 18;
 const MOST: usize = 400;
 
 /// Lines that are seen from across the room.
-pub fn thick_lines(mut store: ResMut<GizmoConfigStore>) {
-    let (config, _) = store.config_mut::<DefaultGizmoConfigGroup>();
+pub fn thick_lines<S: Side>(mut store: ResMut<GizmoConfigStore>) {
+    let (config, _) = store.config_mut::<S::Lines>();
     config.line.width = 2.2;
+    config.render_layers = RenderLayers::layer(S::LAYER);
 }
 
 /// Draws the arcs and the frame around what is picked.
-pub fn draw(mut gizmos: Gizmos, shown: Res<Shown>) {
+pub fn draw<S: Side>(mut gizmos: Gizmos<S::Lines>, shown: Res<Showing<S>>) {
     let hub = shown.layout.hub + Vec3::Y * 1.6;
     let step_s = (shown.opened.plan.scenario.step.as_secs_f64()).max(1e-3);
     let lasting_s = (step_s * 2.0).max(0.6);
@@ -64,7 +66,7 @@ pub fn draw(mut gizmos: Gizmos, shown: Res<Shown>) {
 }
 
 /// What ties bodies together: a rod where their centres are apart.
-fn joints(gizmos: &mut Gizmos, shown: &Shown) {
+fn joints<G: GizmoConfigGroup>(gizmos: &mut Gizmos<G>, shown: &Shown) {
     let Some(scene) = &shown.opened.plan.scenario.world.scene else { return };
     for joint in &scene.joints {
         let place = |id: &str| {

@@ -5,13 +5,14 @@ use super::{
     palette,
     refresh::{Ranges, Spot, class_color, device_place, gravest},
     show::{Picked, Shown},
+    side::Of,
 };
 use crate::{
     sim::spell::{Class, Spell},
     units::sign,
 };
 use bevy::prelude::*;
-use bevy_egui::egui::{self, Align2, Color32, FontId, Painter, Pos2, Rect, Stroke, StrokeKind, pos2, vec2};
+use bevy_egui::egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Stroke, StrokeKind, pos2, vec2};
 
 /// Names of devices are shown up to so many; beyond, only of what is picked or wrong.
 const MOST_NAMES: usize = 24;
@@ -195,23 +196,28 @@ fn legend(painter: &Painter, view: Rect, shown: &Shown, ranges: &Ranges) {
     }
 }
 
-/// The title of a picture: which scenario, when, what wall clock.
+/// The title of a picture: which scenario, when.
 pub fn title(painter: &Painter, view: Rect, shown: &Shown) {
+    headline(painter, view, &format!("{}   t = {}", shown.opened.title, shown.t));
+}
+
+/// A line in the upper left corner of a view.
+pub fn headline(painter: &Painter, view: Rect, text: &str) {
     let at = view.left_top() + vec2(14.0, 14.0);
-    let text = format!("{}   t = {}", shown.opened.title, shown.t);
+    let text = text.to_owned();
     let galley = painter.layout_no_wrap(text, FontId::proportional(16.0), Color32::WHITE);
     let rect = Rect::from_min_size(at, galley.size() + vec2(16.0, 10.0));
     painter.rect_filled(rect, 6.0, Color32::from_black_alpha(165));
     painter.galley(rect.min + vec2(8.0, 5.0), galley, Color32::WHITE);
 }
 
-/// The camera that looks at the scene.
-pub type EyeQuery<'w, 's> = Query<'w, 's, (&'static Camera, &'static GlobalTransform), With<Eye>>;
+/// The camera that looks at a side.
+pub type EyeQuery<'w, 's, S> =
+    Query<'w, 's, (&'static Camera, &'static GlobalTransform), (With<Eye>, With<Of<S>>)>;
 
-/// Paints into the whole of egui's screen.
-pub fn paint_whole(ctx: &egui::Context, shown: &Shown, ranges: &Ranges, eye: (&Camera, &GlobalTransform)) {
-    let painter = ctx.layer_painter(egui::LayerId::background());
-    let view = ctx.viewport_rect();
-    paint(&painter, view, shown, ranges, eye);
-    title(&painter, view, shown);
+/// The two halves of a view: what is kept beside stands on the left, what is worked with on the right.
+pub fn halves(view: Rect) -> (Rect, Rect) {
+    let middle = view.center().x;
+    let left = Rect::from_min_max(view.min, pos2(middle - 1.0, view.max.y));
+    (left, Rect::from_min_max(pos2(middle + 1.0, view.min.y), view.max))
 }

@@ -1,11 +1,15 @@
 //! Entities follow the frame that is shown: floors and pads take the field's colours, bodies move, ghosts part from their
 //! physicals, actuators glow, halos stand over what is wrong.
 
+#![expect(clippy::type_complexity, reason = "a query's type says all that its system touches")]
+
 use super::{
     build::{ActuatorOf, BoardOf, BodyOf, Built, Column, Floor, GhostOf, Pads, Sun, Wall},
+    camera::Eye,
     layout::{BOARD_SCALE, BODY_SCALE, from_world},
     palette,
     show::Shown,
+    side::{Of, RangesOf, Showing, Side, Worked, of},
 };
 use crate::{
     fleet::{Device, Look, Pair},
@@ -26,7 +30,7 @@ const SIGMAS: f32 = 5.0;
 const FAR: f32 = 22.0;
 
 /// What the colours and columns reach from and to.
-#[derive(Resource, Default)]
+#[derive(Default)]
 pub struct Ranges {
     of: Option<(u64, i64, Option<String>)>,
     /// The field's.
@@ -44,12 +48,13 @@ impl Ranges {
 }
 
 /// Takes ranges from the sample of frames.
-pub fn ranges(shown: Option<Res<Shown>>, mut ranges: ResMut<Ranges>) {
+pub fn ranges<S: Side>(shown: Option<Res<Showing<S>>>, mut ranges: ResMut<RangesOf<S>>) {
     let Some(shown) = shown else { return };
     let key = (shown.generation, shown.sampled_ns, shown.field.as_ref().map(|f| f.quantity.clone()));
     if ranges.of.as_ref() == Some(&key) {
         return;
     }
+    let ranges = &mut ranges.0;
     ranges.of = Some(key);
     let over = |ids: &[twinfleet_engine::signal::SignalId], frames: &[std::sync::Arc<Frame>]| {
         let values = frames.iter().flat_map(|f| ids.iter().filter_map(|id| f.value(*id)));
@@ -99,10 +104,10 @@ pub fn rounded(low: f32, high: f32) -> (f32, f32) {
 
 /// Colours the floors by the field: between the devices of the room that read it, by the inverse square of the distance; by
 /// the zone's own value where none does.
-pub fn floors(
-    shown: Res<Shown>,
-    ranges: Res<Ranges>,
-    floors: Query<(&Floor, &Mesh3d)>,
+pub fn floors<S: Side>(
+    shown: Res<Showing<S>>,
+    ranges: Res<RangesOf<S>>,
+    floors: Query<(&Floor, &Mesh3d), With<Of<S>>>,
     mut meshes: ResMut<Assets<Mesh>>,
 ) {
     if !shown.is_changed() && !ranges.is_changed() {
@@ -110,7 +115,12 @@ pub fn floors(
     }
     for (floor, mesh) in &floors {
         let room = &shown.layout.rooms[floor.room];
-        let here = |d: &usize| shown.fleet.devices[*d].zone == Some(room.zone) && shown.hidden != Some(*d);
+        // What was carried elsewhere measures another air.
+        let here = |d: &usize| {
+            shown.fleet.devices[*d].zone == Some(room.zone)
+                && shown.hidden != Some(*d)
+                && !shown.carried.contains_key(d)
+        };
         let heard: Vec<(Vec3, f32)> = (0..shown.fleet.devices.len())
             .filter(here)
             .filter_map(|d| Some((shown.layout.devices[d], shown.value(d)?)))
@@ -144,10 +154,10 @@ fn between(point: &Vec3, heard: &[(Vec3, f32)]) -> Option<f32> {
 }
 
 /// Colours the pads of devices outside rooms.
-pub fn pads(
-    shown: Res<Shown>,
-    ranges: Res<Ranges>,
-    pads: Query<(&Pads, &Mesh3d)>,
+pub fn pads<S: Side>(
+    shown: Res<Showing<S>>,
+    ranges: Res<RangesOf<S>>,
+    pads: Query<(&Pads, &Mesh3d), With<Of<S>>>,
     mut meshes: ResMut<Assets<Mesh>>,
 ) {
     if !shown.is_changed() && !ranges.is_changed() {
@@ -174,16 +184,19 @@ pub fn placed(pose: &Pose, origin: Vec3) -> Transform {
 
 /// A device's place, which moves if it rides on a body.
 pub fn device_place(shown: &Shown, device: usize) -> Vec3 {
+    if let Some(place) = shown.carried.get(&device) {
+        return *place;
+    }
     let body = shown.fleet.devices[device].body.as_ref();
     let pose = body.and_then(|(b, _)| shown.frame.bodies.get(*b));
     pose.map_or(shown.layout.devices[device], |p| shown.layout.bodies + from_world(p.position_m))
 }
 
 /// Moves bodies and the boards that ride on them; hides what is hidden.
-pub fn bodies(
-    shown: Res<Shown>,
-    mut bodies: Query<(&BodyOf, &mut Transform), Without<BoardOf>>,
-    mut boards: Query<(&BoardOf, &mut Transform, &mut Visibility), Without<BodyOf>>,
+pub fn bodies<S: Side>(
+    shown: Res<Showing<S>>,
+    mut bodies: Query<(&BodyOf, &mut Transform), (With<Of<S>>, Without<BoardOf>)>,
+    mut boards: Query<(&BoardOf, &mut Transform, &mut Visibility), (With<Of<S>>, Without<BodyOf>)>,
 ) {
     if !shown.is_changed() {
         return;
@@ -197,7 +210,14 @@ pub fn bodies(
     for (board, mut transform, mut visibility) in &mut boards {
         let hidden = shown.hidden == Some(board.device);
         visibility.set_if_neq(if hidden { Visibility::Hidden } else { Visibility::Inherited });
-        let Some((body, mount)) = &shown.fleet.devices[board.device].body else { continue };
+        let Some((body, mount)) = &shown.fleet.devices[board.device].body else {
+            // It stands where it was put, unless it was carried elsewhere; 0.02 keeps it off the floor.
+            let place = device_place(&shown, board.device) + Vec3::Y * 0.02;
+            if transform.translation != place {
+                transform.translation = place;
+            }
+            continue;
+        };
         let (Some(pose), Some(def)) =
             (shown.frame.bodies.get(*body), scene.and_then(|s| s.bodies.get(*body)))
         else {
@@ -233,16 +253,16 @@ pub fn parted(shown: &Shown, device: &Device) -> f32 {
 }
 
 /// Raises and colours ghosts, sets the columns of both sides.
-pub fn twins(
-    shown: Res<Shown>,
-    ranges: Res<Ranges>,
+pub fn twins<S: Side>(
+    shown: Res<Showing<S>>,
+    ranges: Res<RangesOf<S>>,
     mut ghosts: Query<
         (&GhostOf, &mut Transform, &mut Visibility, &MeshMaterial3d<StandardMaterial>),
-        Without<Column>,
+        (With<Of<S>>, Without<Column>),
     >,
     mut columns: Query<
         (&Column, &mut Transform, &mut Visibility, &MeshMaterial3d<StandardMaterial>),
-        Without<GhostOf>,
+        (With<Of<S>>, Without<GhostOf>),
     >,
     mut all: ResMut<Assets<StandardMaterial>>,
 ) {
@@ -256,7 +276,7 @@ pub fn twins(
         let apart = parted(&shown, device);
         let wrong = shown.spells.iter().any(|s| s.class == Class::Alarm && s.subject == device.id);
         let apart_y = 0.34 + 0.55 * apart.abs().max(if wrong { 0.8 } else { 0.0 });
-        transform.translation = shown.layout.devices[ghost.device] + Vec3::Y * apart_y;
+        transform.translation = device_place(&shown, ghost.device) + Vec3::Y * apart_y;
         let color = if wrong { palette::ALARM } else { palette::residual(apart) };
         if let Some(mut material) = all.get_mut(&material.0) {
             material.base_color = palette::srgb(color).with_alpha(0.42);
@@ -274,7 +294,8 @@ pub fn twins(
         let share = value.map_or(0.0, |v| ((v - range.0) / (range.1 - range.0).max(1e-6)).clamp(0.0, 1.3));
         let height = (0.03 + share * COLUMN).max(0.03);
         transform.scale.y = height;
-        transform.translation.y = shown.layout.devices[column.device].y + height / 2.0;
+        let place = device_place(&shown, column.device) + column.offset;
+        transform.translation = place.with_y(place.y + height / 2.0);
         let color = if column.twin {
             let sigmas = shown.frame.value(pair.whitened).unwrap_or(0.0);
             palette::srgb(palette::residual(sigmas / SIGMAS)).with_alpha(0.55)
@@ -288,9 +309,9 @@ pub fn twins(
 }
 
 /// Actuators glow by their level; fans and vents turn and open.
-pub fn actuators(
-    shown: Res<Shown>,
-    mut actuators: Query<(&ActuatorOf, &mut Transform, &MeshMaterial3d<StandardMaterial>)>,
+pub fn actuators<S: Side>(
+    shown: Res<Showing<S>>,
+    mut actuators: Query<(&ActuatorOf, &mut Transform, &MeshMaterial3d<StandardMaterial>), With<Of<S>>>,
     mut all: ResMut<Assets<StandardMaterial>>,
 ) {
     if !shown.is_changed() {
@@ -315,6 +336,10 @@ pub fn actuators(
             Look::Vent => Quat::from_rotation_x(-0.9 * level),
             _ => Quat::IDENTITY,
         };
+        let place = device_place(&shown, actuator.device) + actuator.offset;
+        if transform.translation != place {
+            transform.translation = place;
+        }
     }
 }
 
@@ -400,11 +425,11 @@ impl FromWorld for HaloParts {
 }
 
 /// Puts halos where they belong.
-pub fn halos(
+pub fn halos<S: Side>(
     mut commands: Commands,
-    shown: Res<Shown>,
+    shown: Res<Showing<S>>,
     parts: Local<HaloParts>,
-    old: Query<Entity, With<Halo>>,
+    old: Query<Entity, (With<Halo>, With<Of<S>>)>,
 ) {
     if !shown.is_changed() {
         return;
@@ -433,20 +458,20 @@ pub fn halos(
         };
         let transform =
             Transform::from_translation(place + Vec3::Y * 0.08).with_scale(Vec3::new(size, 1.0, size));
-        let still = (Built, Halo, bevy::light::NotShadowCaster);
+        let still = (of::<S>(), Built, Halo, bevy::light::NotShadowCaster);
         commands.spawn((still, Mesh3d(mesh.clone()), MeshMaterial3d(parts.solid[class].clone()), transform));
         let tall = if grave { 3.2 } else { 1.7 };
         let beam =
             Transform::from_translation(place + Vec3::Y * tall / 2.0).with_scale(Vec3::new(1.0, tall, 1.0));
-        let still = (Built, Halo, bevy::light::NotShadowCaster);
+        let still = (of::<S>(), Built, Halo, bevy::light::NotShadowCaster);
         commands.spawn((still, Mesh3d(parts.beam.clone()), MeshMaterial3d(parts.sheer[class].clone()), beam));
     }
 }
 
 /// Cuts away the walls that stand between the camera and their room.
-pub fn walls(
-    camera: Query<&GlobalTransform, With<super::camera::Eye>>,
-    mut walls: Query<(&Wall, &Transform, &mut Visibility)>,
+pub fn walls<S: Side>(
+    camera: Query<&GlobalTransform, (With<Eye>, With<Of<S>>)>,
+    mut walls: Query<(&Wall, &Transform, &mut Visibility), With<Of<S>>>,
 ) {
     let Some(eye) = camera.iter().next() else { return };
     for (wall, place, mut visibility) in &mut walls {
@@ -457,9 +482,9 @@ pub fn walls(
 }
 
 /// Boards far away have fewer triangles.
-pub fn detail(
-    camera: Query<&GlobalTransform, (With<super::camera::Eye>, Changed<GlobalTransform>)>,
-    mut boards: Query<(&BoardOf, &GlobalTransform, &mut Mesh3d)>,
+pub fn detail<S: Side>(
+    camera: Query<&GlobalTransform, (With<Eye>, With<Of<S>>, Changed<GlobalTransform>)>,
+    mut boards: Query<(&BoardOf, &GlobalTransform, &mut Mesh3d), With<Of<S>>>,
 ) {
     let Some(eye) = camera.iter().next() else { return };
     for (board, place, mut mesh) in &mut boards {
@@ -472,7 +497,10 @@ pub fn detail(
 }
 
 /// The sun of the scenario's day dims ours a little.
-pub fn daylight(shown: Res<Shown>, mut sun: Query<&mut DirectionalLight, With<Sun>>) {
+pub fn daylight<S: Side>(
+    shown: Res<Showing<S>>,
+    mut sun: Query<&mut DirectionalLight, (With<Sun>, With<Of<S>>)>,
+) {
     if !shown.is_changed() {
         return;
     }
@@ -493,11 +521,11 @@ pub const BOARD_REACH: f32 = 0.05 * BOARD_SCALE;
 
 /// Ground, sky and haze are of one colour, so that the ground has no end.
 pub fn tones(
-    shown: Res<Shown>,
+    shown: Res<Showing<Worked>>,
     materials: Res<super::build::Materials>,
     mut all: ResMut<Assets<StandardMaterial>>,
     mut clear: ResMut<ClearColor>,
-    mut eyes: Query<&mut DistanceFog, With<super::camera::Eye>>,
+    mut eyes: Query<&mut DistanceFog, With<Eye>>,
 ) {
     if !shown.is_changed() {
         return;

@@ -4,11 +4,11 @@ use super::layout::Layout;
 use crate::{
     fleet::Fleet,
     settings::Palette,
-    sim::{history::Frame, open::Opened, spell::Spell},
+    sim::{history::Frame, left::Left, open::Opened, spell::Spell},
     units::Units,
 };
 use bevy::prelude::*;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use twinfleet_engine::{
     environment::ZONE_CHANNELS,
     scenario::diagnostic::near,
@@ -51,7 +51,7 @@ pub enum Arcs {
 }
 
 /// What the scene shows.
-#[derive(Resource, Clone)]
+#[derive(Clone)]
 pub struct Shown {
     /// The scenario.
     pub opened: Opened,
@@ -77,6 +77,8 @@ pub struct Shown {
     pub field: Option<Field>,
     /// What is selected.
     pub picked: Option<Picked>,
+    /// Where devices stand that were carried elsewhere, by their index.
+    pub carried: BTreeMap<usize, Vec3>,
     /// A device that is left out, by its index: for comparing pictures.
     pub hidden: Option<usize>,
     /// Links.
@@ -112,6 +114,7 @@ impl Shown {
             fields,
             field: None,
             picked: None,
+            carried: BTreeMap::new(),
             hidden: None,
             arcs: Arcs::default(),
             ghosts: true,
@@ -156,6 +159,57 @@ impl Shown {
         let near = near(asked, self.fields.iter().map(String::as_str));
         let near = near.unwrap_or_else(|| format!("it has {}", self.fields.join(", ")));
         Err(format!("nothing here measures `{asked}`; {near}"))
+    }
+
+    /// Puts devices where they were carried until an instant: in a row along the front of their new room, or before everything
+    /// where they are outdoors.
+    pub fn carry(&mut self, left: &Left, t: SimTime) {
+        let mut to: BTreeMap<usize, &str> = BTreeMap::new();
+        for event in left.events.iter().filter(|e| e.kind == "moved" && e.t <= t) {
+            if let (Some(device), Some((_, zone))) =
+                (self.fleet.find(&event.subject), event.detail.rsplit_once(" to "))
+            {
+                to.insert(device, zone);
+            }
+        }
+        let mut at: BTreeMap<Option<usize>, usize> = BTreeMap::new();
+        let zones = &self.opened.plan.scenario.world.zones;
+        let place = |(device, name): (usize, &str)| {
+            let zone = zones.iter().position(|z| z.id == name);
+            let home = self.fleet.devices[device].zone;
+            let k = at.entry(zone).or_insert(0);
+            let place = if zone == home { self.layout.devices[device] } else { self.layout.guest(zone, *k) };
+            *k += usize::from(zone != home);
+            (device, place)
+        };
+        self.carried = to.into_iter().map(place).collect();
+    }
+
+    /// Makes another one look as this one does: the same field, units, colours, names.
+    pub fn like(&self, other: &mut Self) {
+        (other.arcs, other.ghosts, other.labels) = (self.arcs, self.ghosts, self.labels);
+        (other.palette, other.dark) = (self.palette, self.dark);
+        other.units.clone_from(&self.units);
+        let (own, wanted) =
+            (other.field.as_ref().map(|f| &f.quantity), self.field.as_ref().map(|f| &f.quantity));
+        if own != wanted {
+            match wanted {
+                Some(quantity) => {
+                    other.colour_by(quantity);
+                }
+                None => other.field = None,
+            }
+        }
+        let picked = match self.picked {
+            Some(Picked::Device(d)) => other.fleet.find(&self.fleet.devices[d].id).map(Picked::Device),
+            Some(Picked::Zone(z)) => {
+                let id = &self.opened.plan.scenario.world.zones[z].id;
+                let zones = &other.opened.plan.scenario.world.zones;
+                zones.iter().position(|o| o.id == *id).map(Picked::Zone)
+            }
+            None => None,
+        };
+        other.picked = picked;
     }
 
     /// The value of the field at a device.

@@ -2,7 +2,7 @@
 
 use crate::{desktop, vulkan};
 use image::{Rgb, RgbImage};
-use std::path::Path;
+use std::{path::Path, process::Command};
 
 /// Draws a picture of a scenario; `args` are more of the command line.
 fn draw(dir: &Path, scenario: &str, args: &[&str]) -> RgbImage {
@@ -175,4 +175,57 @@ fn a_scenario_with_a_mistake_is_refused_with_its_place() {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(text.contains("bad.ron:3:") && text.contains("parcel-logger"), "{text}");
+}
+
+#[test]
+fn a_split_view_shows_both_and_where_they_part() {
+    if !vulkan("a_split_view_shows_both_and_where_they_part") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let halves = |args: &[&str]| {
+        let args = [&["--at", "4s", "--bare", "--beside", "parcel-drop"], args].concat();
+        let whole = draw(dir.path(), "parcel-drop", &args);
+        let half = whole.width() / 2;
+        [half, 0].map(|x| image::imageops::crop_imm(&whole, x, 0, half, whole.height()).to_image())
+    };
+    let [now, kept] = halves(&[]);
+    assert!(share(&kept, |p| p.0 != kept.get_pixel(0, 0).0) > 0.05, "the left half is blank");
+    assert_eq!(difference(&now, &kept), None, "the same run on both sides");
+    let [now, kept] = halves(&["--set", "world.scene.gravity_m_s2=2"]);
+    assert!(difference(&now, &kept).unwrap().1 > 100, "parcels fall slower on the one side");
+}
+
+/// The headless command's report of a run.
+fn report(dir: &Path, args: &[&str], icd: Option<&str>) -> (std::process::Output, String) {
+    let mut command = Command::new(twinfleet_tests::twinfleet());
+    command.args(["run", "pi3b-mirror", "--broker", "none", "--report"]).arg(dir.join("out")).args(args);
+    if let Some(icd) = icd {
+        command.env("VK_ICD_FILENAMES", icd).env("VK_DRIVER_FILES", icd);
+    }
+    let output = command.current_dir(twinfleet_tests::root()).env_remove("DISPLAY").output().unwrap();
+    let page = std::fs::read_to_string(dir.join("out/report.html")).unwrap();
+    (output, page)
+}
+
+#[test]
+fn a_headless_report_has_a_picture_by_the_desktop_beside_it() {
+    if !vulkan("a_headless_report_has_a_picture_by_the_desktop_beside_it") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (output, page) = report(dir.path(), &[], None);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(page.contains("data:image/png;base64,iVBOR"), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(page.contains("the first verdict: stuck"), "the picture says what it is of");
+    let scene = image::open(dir.path().join("out/plots/scene.png")).unwrap().to_rgb8();
+    assert!(share(&scene, is_alarm) > 1e-4, "the alarm is in it");
+    let (_, page) = report(dir.path(), &["--no-pictures"], None);
+    assert!(!page.contains("data:image/png"));
+    // Where it cannot be drawn, the report is there all the same, and one line says why.
+    let (output, page) = report(dir.path(), &[], Some("no/such/driver.json"));
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("the report has no picture: twinfleet-desktop ended with"), "{text}");
+    assert!(!page.contains("data:image/png"));
 }

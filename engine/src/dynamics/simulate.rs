@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     actuate::ActuatorBank,
+    carry::Moved,
     plan::{self, GroupPlan, Plan},
     rng::{self, Rng},
     scenario::{Action, EventDef},
@@ -198,6 +199,21 @@ fn unit(
     let first = channels.saturating_sub(model.outputs.len()) as u32;
     let signal = plan.signals.id(group.block, device, first);
     Ok(Unit { id, theta, x, inputs, u, outputs, signal, noise, changes })
+}
+
+/// A device's network is driven by the zone that it was carried to.
+pub(crate) fn carry(world: &mut World, moved: &Moved<'_>) {
+    let mut truth = world.remove_resource::<Truth>().unwrap_or_default();
+    for mut networks in world.query::<&mut Networks>().iter_mut(world).filter(|n| n.group == moved.at.0) {
+        let Networks { model, units, .. } = &mut *networks;
+        let Some(unit) = units.iter_mut().find(|u| u.id == moved.device) else { continue };
+        for (input, (driver, _)) in model.inputs.iter().zip(&mut unit.inputs) {
+            if let Some(quantity) = input.signal.strip_prefix("zone.") {
+                *driver = Driver::Place(truth.place(&format!("{}/{quantity}", moved.prefix)));
+            }
+        }
+    }
+    world.insert_resource(truth);
 }
 
 fn driver(

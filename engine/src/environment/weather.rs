@@ -18,6 +18,7 @@
 use super::air;
 use crate::{
     rng::{Rng, stream},
+    scenario::Action,
     time::SimTime,
 };
 use rand_distr::{Distribution, StandardNormal};
@@ -126,6 +127,80 @@ impl WeatherDef {
             ));
         }
         found
+    }
+}
+
+/// What an event makes of the weather; what it does not name stays as it would be.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Change {
+    /// On top of the temperature, [K].
+    pub warmer_c: f64,
+    /// Temperature, [°C].
+    pub temperature_c: Option<f64>,
+    /// Dew point, [°C].
+    pub dew_point_c: Option<f64>,
+    /// Pressure at sea level, [hPa].
+    pub pressure_hpa: Option<f64>,
+    /// Wind speed, [m/s].
+    pub wind_m_s: Option<f64>,
+    /// Cloud cover, 0–1.
+    pub cloud: Option<f64>,
+    /// Rain, [mm/h].
+    pub rain_mm_h: Option<f64>,
+}
+
+impl Change {
+    /// What a timeline's event does; none where it is another kind of event.
+    pub fn of(action: &Action) -> Option<Self> {
+        let Action::Weather {
+            warmer_c,
+            temperature_c,
+            dew_point_c,
+            pressure_hpa,
+            wind_m_s,
+            cloud,
+            rain_mm_h,
+        } = *action
+        else {
+            return None;
+        };
+        Some(Self { warmer_c, temperature_c, dew_point_c, pressure_hpa, wind_m_s, cloud, rain_mm_h })
+    }
+
+    /// Both at once, where the later one prevails; what is warmer adds up.
+    #[must_use]
+    pub fn then(self, later: &Self) -> Self {
+        Self {
+            warmer_c: self.warmer_c + later.warmer_c,
+            temperature_c: later.temperature_c.or(self.temperature_c),
+            dew_point_c: later.dew_point_c.or(self.dew_point_c),
+            pressure_hpa: later.pressure_hpa.or(self.pressure_hpa),
+            wind_m_s: later.wind_m_s.or(self.wind_m_s),
+            cloud: later.cloud.or(self.cloud),
+            rain_mm_h: later.rain_mm_h.or(self.rain_mm_h),
+        }
+    }
+
+    /// What it names, with figures and units.
+    pub fn in_words(&self) -> String {
+        let warmer = Some(self.warmer_c).filter(|k| *k != 0.0);
+        let all = [
+            (warmer, "K warmer"),
+            (self.temperature_c, "°C"),
+            (self.dew_point_c, "°C dew point"),
+            (self.pressure_hpa, "hPa"),
+            (self.wind_m_s, "m/s wind"),
+            (self.cloud, "cloud cover"),
+            (self.rain_mm_h, "mm/h rain"),
+        ];
+        let words: Vec<String> =
+            all.iter().filter_map(|(x, unit)| Some(format!("{} {unit}", (*x)?))).collect();
+        words.join(", ")
+    }
+
+    /// Whether it names nothing.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -288,6 +363,11 @@ impl Weather {
 
     /// The weather at an instant of the run that starts at `epoch_unix_ms` (Unix time, [ms]).
     pub fn at(&mut self, epoch_unix_ms: i64, t: SimTime) -> Outside {
+        self.at_amid(epoch_unix_ms, t, &Change::default())
+    }
+
+    /// The same, changed by an event. Light follows the clouds, and humidity temperature and dew point.
+    pub fn at_amid(&mut self, epoch_unix_ms: i64, t: SimTime, change: &Change) -> Outside {
         let t_s = t.as_secs_f64();
         let start_s = epoch_unix_ms as f64 / 1000.0;
         let solar_s = start_s.rem_euclid(86_400.0) + t_s + self.def.longitude_deg * 240.0;
@@ -299,7 +379,9 @@ impl Weather {
         let day = first_day + (solar_s / 86_400.0).floor();
         let sun = sun_elevation_deg(self.def.latitude_deg, day, solar_h);
 
-        let cloud = if self.def.cloud > 0.0 && self.def.cloud < 1.0 {
+        let cloud = if let Some(cloud) = change.cloud {
+            cloud
+        } else if self.def.cloud > 0.0 && self.def.cloud < 1.0 {
             let odds = self.def.cloud / (1.0 - self.def.cloud) * (1.5 * self.cloud.at(t_s)).exp();
             odds / (1.0 + odds)
         } else {
@@ -307,10 +389,11 @@ impl Weather {
         };
         let irradiance_w_m2 = clear_sky_w_m2(sun) * cloud_share(cloud);
         let course = (std::f64::consts::TAU * (solar_h - 15.0) / 24.0).cos();
-        let temperature_c =
+        let own_c =
             self.def.mean_c + self.def.swing_c * course + self.def.departure_c * self.temperature.at(t_s);
-        let dew_point_c = self.dew_point_c + 1.5 * self.dew.at(t_s);
-        let sea_hpa = self.def.pressure_hpa + 6.0 * self.pressure.at(t_s);
+        let temperature_c = change.temperature_c.unwrap_or(own_c) + change.warmer_c;
+        let dew_point_c = change.dew_point_c.unwrap_or(self.dew_point_c + 1.5 * self.dew.at(t_s));
+        let sea_hpa = change.pressure_hpa.unwrap_or(self.def.pressure_hpa + 6.0 * self.pressure.at(t_s));
         // Two normal components of standard deviation σ give a Rayleigh speed with mean σ·√(π/2).
         let sigma = self.def.wind_m_s / (std::f64::consts::PI / 2.0).sqrt();
         let wind = self.wind[0].at(t_s).hypot(self.wind[1].at(t_s)) * sigma;
@@ -318,11 +401,11 @@ impl Weather {
             temperature_c,
             humidity_percent: air::humidity_percent(temperature_c, dew_point_c),
             pressure_hpa: sea_hpa * air::pressure_ratio(self.def.altitude_m),
-            wind_m_s: wind,
+            wind_m_s: change.wind_m_s.unwrap_or(wind),
             cloud,
             irradiance_w_m2,
             illuminance_lx: DAYLIGHT_LM_W * irradiance_w_m2,
-            rain_mm_h: self.def.rain_mm_h * ((cloud - 0.9) / 0.1).max(0.0),
+            rain_mm_h: change.rain_mm_h.unwrap_or(self.def.rain_mm_h * ((cloud - 0.9) / 0.1).max(0.0)),
             sun_elevation_deg: sun,
         }
     }

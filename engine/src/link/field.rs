@@ -83,27 +83,20 @@ pub(crate) struct Field(Vec<Spot>);
 impl Field {
     /// Adds the next lane's device; `walls` counts those to each access point. Received power of the one that it is on, [dBm].
     pub fn add(&mut self, radio: &Radio, walls: &[u32], seed: u64, device: &str) -> f64 {
-        let heard: Vec<Heard> = walls
-            .iter()
-            .enumerate()
-            .map(|(n, walls)| {
-                let label = if n == 0 { "link/place".to_owned() } else { format!("link/place/{n}") };
-                let mut place = stream(seed, device, &label);
-                let u: f64 = place.random();
-                let shadowing: f64 = place.sample(StandardNormal);
-                let fading: f64 = place.sample(StandardNormal);
-                let (near, far) = radio.distance_m;
-                let distance_m = near + (far - near) * u + f64::from(*walls) * radio.wall_m;
-                let mean_dbm = radio.rssi_dbm(distance_m, radio.shadowing_db * shadowing)
-                    - f64::from(*walls) * radio.wall_db;
-                Heard { mean_dbm, fading }
-            })
-            .collect();
+        let heard = heard(radio, walls, seed, device);
         let mut spot = Spot { heard, on: 0, at: SimTime::ZERO, rng: stream(seed, device, "link/fading") };
         let (best, dbm) = spot.best(radio);
         spot.on = best;
         self.0.push(spot);
         dbm
+    }
+
+    /// Other walls stand between a device and the access points; its fading goes on.
+    pub fn carry(&mut self, lane: usize, radio: &Radio, walls: &[u32], seed: u64, device: &str) {
+        let anew = heard(radio, walls, seed, device);
+        for (heard, anew) in self.0[lane].heard.iter_mut().zip(anew) {
+            heard.mean_dbm = anew.mean_dbm;
+        }
     }
 
     /// Brings a device's field to `t`. Received power of its access point, [dBm], and whether it has gone over to another.
@@ -147,6 +140,23 @@ impl Field {
         let heard: usize = self.0.iter().map(|s| s.heard.capacity() * size_of::<Heard>()).sum();
         self.0.capacity() * size_of::<Spot>() + heard
     }
+}
+
+/// Each access point as a device hears it at the start, behind so many walls.
+fn heard(radio: &Radio, walls: &[u32], seed: u64, device: &str) -> Vec<Heard> {
+    let one = |(n, walls): (usize, &u32)| {
+        let label = if n == 0 { "link/place".to_owned() } else { format!("link/place/{n}") };
+        let mut place = stream(seed, device, &label);
+        let u: f64 = place.random();
+        let shadowing: f64 = place.sample(StandardNormal);
+        let fading: f64 = place.sample(StandardNormal);
+        let (near, far) = radio.distance_m;
+        let distance_m = near + (far - near) * u + f64::from(*walls) * radio.wall_m;
+        let mean_dbm =
+            radio.rssi_dbm(distance_m, radio.shadowing_db * shadowing) - f64::from(*walls) * radio.wall_db;
+        Heard { mean_dbm, fading }
+    };
+    walls.iter().enumerate().map(one).collect()
 }
 
 impl Spot {

@@ -27,6 +27,7 @@
 
 use super::{LocalSystems, found, is_told, place};
 use crate::{
+    carry::Moved,
     catalog::{BusDef, ThermalDef},
     plan::{GroupPlan, Plan},
     power::HOUR_S,
@@ -255,6 +256,14 @@ impl Processors {
     /// What a device's processor has taken beyond its board's stated current and takes now, [mAh, mA].
     pub fn more(&self, group: usize, index: u32) -> (f64, f64) {
         self.of.get(&(group, index)).map_or((0.0, 0.0), |i| self.units[*i].more)
+    }
+
+    /// A device's processors are in the air of the zone that it was carried to.
+    pub(super) fn carry(&mut self, moved: &Moved<'_>, truth: &mut Truth) {
+        let of_device = |u: &&mut Unit| u.id.split_once('/').is_some_and(|(id, _)| id == moved.device);
+        for unit in self.units.iter_mut().filter(of_device) {
+            unit.air = truth.place(&format!("{}/temperature", moved.prefix));
+        }
     }
 }
 

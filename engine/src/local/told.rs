@@ -3,6 +3,7 @@
 
 use super::{LocalSystems, found, place};
 use crate::{
+    carry::Moved,
     plan::Plan,
     scenario::Action,
     signal::wildcard,
@@ -38,6 +39,14 @@ enum Base {
     Around(TruthId),
 }
 
+/// A place that holds what is around its part, by itself.
+#[derive(Debug)]
+struct Own {
+    place: TruthId,
+    device: String,
+    quantity: String,
+}
+
 /// What is told of parts.
 #[derive(Resource, Debug, Default)]
 pub(super) struct Told {
@@ -47,6 +56,19 @@ pub(super) struct Told {
     holding: Vec<Telling>,
     /// By place. What physics or actuators write anew each tick is not among them.
     base: BTreeMap<u32, Base>,
+    /// Places that began as their parts' surroundings.
+    around: Vec<Own>,
+}
+
+impl Told {
+    /// A device's parts are surrounded by what is in the zone that it was carried to.
+    pub(super) fn carry(&mut self, moved: &Moved<'_>, truth: &mut Truth) {
+        for own in self.around.iter().filter(|own| own.device == moved.device) {
+            if let Some(Base::Around(around)) = self.base.get_mut(&own.place.0) {
+                *around = truth.place(&format!("{}/{}", moved.prefix, own.quantity));
+            }
+        }
+    }
 }
 
 pub(super) fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan, truth: &mut Truth) {
@@ -66,10 +88,11 @@ pub(super) fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan, t
     }
     for event in &plan.scenario.timeline {
         let Action::Set { target, to } = &event.action else { continue };
+        let spots = spots(plan, target, truth, &mut told);
         told.coming.push(Telling {
             at: SimTime::ZERO + event.at,
             until: event.until.map(|u| SimTime::ZERO + u),
-            spots: spots(plan, target, truth, &mut told.base),
+            spots,
             to: *to,
         });
     }
@@ -89,7 +112,7 @@ pub(super) fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan, t
 }
 
 /// The channels that a target names, of this shard's devices.
-fn spots(plan: &Plan, target: &str, truth: &mut Truth, base: &mut BTreeMap<u32, Base>) -> Vec<Spot> {
+fn spots(plan: &Plan, target: &str, truth: &mut Truth, told: &mut Told) -> Vec<Spot> {
     let Some((device, channel)) = target.split_once('/') else { return Vec::new() };
     let mut all = Vec::new();
     for group in &plan.groups {
@@ -114,7 +137,8 @@ fn spots(plan: &Plan, target: &str, truth: &mut Truth, base: &mut BTreeMap<u32, 
                     };
                     let around = truth.place(&around);
                     let place = place(truth, &id, part, quantity);
-                    base.insert(place.0, Base::Around(around));
+                    told.base.insert(place.0, Base::Around(around));
+                    told.around.push(Own { place, device: id.clone(), quantity: (*quantity).to_owned() });
                     place
                 });
                 all.push(Spot { place, device: id.clone(), channel: format!("{part}.{quantity}") });
@@ -131,7 +155,7 @@ pub(super) fn tell_truths(
     mut truth: ResMut<Truth>,
     mut events: ResMut<Events>,
 ) {
-    let Told { coming, holding, base } = &mut *told;
+    let Told { coming, holding, base, .. } = &mut *told;
     for ended in holding.extract_if(.., |t| t.until.is_some_and(|u| u <= clock.now)) {
         for spot in &ended.spots {
             if let Some(Base::Value(value)) = base.get(&spot.place.0) {

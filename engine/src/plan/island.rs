@@ -1,8 +1,12 @@
 //! Coupling islands: which zones must be simulated together.
 
 use super::GroupPlan;
-use crate::{message::topic_matches, scenario::Scenario};
-use std::collections::BTreeMap;
+use crate::{
+    message::topic_matches,
+    scenario::{Action, Scenario},
+    signal::wildcard,
+};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Island of each zone, numbered from 0 in the order of their first zones.
 pub(super) fn zone_islands(scenario: &Scenario, groups: &[GroupPlan]) -> Vec<u32> {
@@ -24,6 +28,12 @@ pub(super) fn zone_islands(scenario: &Scenario, groups: &[GroupPlan]) -> Vec<u32
             }
         }
     }
+    for group in groups.iter().filter(|g| !g.also.is_empty()) {
+        let places = carried(scenario, group);
+        if let Some(first) = places.first() {
+            places.iter().for_each(|z| sets.join(*first, *z));
+        }
+    }
     // What a script says and hears is known only as it runs.
     if groups.iter().any(|g| g.firmware.as_ref().is_some_and(|f| f.script.is_some())) {
         let mut speaking = groups.iter().filter(|g| g.firmware.is_some()).flat_map(|g| &g.zones);
@@ -32,6 +42,20 @@ pub(super) fn zone_islands(scenario: &Scenario, groups: &[GroupPlan]) -> Vec<u32
         }
     }
     number(&mut sets)
+}
+
+/// Zones between which devices of a group are carried.
+fn carried(scenario: &Scenario, group: &GroupPlan) -> Vec<usize> {
+    let pattern = &scenario.fleet[group.def].id;
+    let id = |i: u32| pattern.replace("{}", &i.to_string());
+    let targets = scenario.timeline.iter().filter_map(|e| match &e.action {
+        Action::Move { target, .. } => Some(target.as_bytes()),
+        _ => None,
+    });
+    let targets: Vec<&[u8]> = targets.collect();
+    let moved = (0..group.count).filter(|i| targets.iter().any(|t| wildcard(t, id(*i).as_bytes())));
+    let homes: BTreeSet<usize> = moved.filter_map(|i| group.zone(i)).collect();
+    homes.into_iter().chain(group.also.iter().copied().flatten()).collect()
 }
 
 enum Side {

@@ -165,6 +165,11 @@ impl Packs {
         });
     }
 
+    /// Its panel lies elsewhere from now on, where so much more light has fallen since the start, [J/m²].
+    pub fn shift_light(&mut self, lane: usize, more_j_m2: f64) {
+        self.lanes[lane].fallen_j_m2 += more_j_m2;
+    }
+
     /// Brings a pack to a wake: the rest since the last one, at the mean of what light and actuators did meanwhile.
     pub fn rest(&mut self, lane: u16, plan: &PackPlan, now: &Surrounded) {
         let batch = self.batch;

@@ -10,7 +10,10 @@ use crate::{
     signal::SignalTable,
     world::{Event, Row},
 };
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// A record that was opened and found whole.
 #[derive(Clone, Debug)]
@@ -80,6 +83,22 @@ impl Record {
             match self.segment_rows(at) {
                 Ok(rows) => Box::new(rows),
                 Err(e) => Box::new(std::iter::once(Err(e))),
+            }
+        })
+    }
+
+    /// All rows, in order, by an iterator that holds the record itself: for who reads on now and then.
+    pub fn into_rows(self: Arc<Self>) -> impl Iterator<Item = Result<Row, RecordError>> {
+        (0..self.manifest.segments.len()).flat_map(move |at| -> super::writer::RowStream<'static> {
+            let record = Arc::clone(&self);
+            match record.signals_file(at) {
+                Err(e) => Box::new(std::iter::once(Err(e))),
+                Ok(file) => Box::new((0..file.groups()).flat_map(move |group| {
+                    match file.rows(group, &mut |name| record.blocks.find(name)) {
+                        Ok(rows) => rows.into_iter().map(Ok).collect(),
+                        Err(e) => vec![Err(e)],
+                    }
+                })),
             }
         })
     }

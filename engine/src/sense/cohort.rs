@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     actuate::ActuatorBank,
+    carry::{Moved, place_prefix},
     catalog::{AdcDef, AnalogDef, BoardDef, BusDef, ChannelDef, Firmware, PartDef, SensorDef},
     clock::{ClockPlan, Timekeepers},
     dialect::{Dialect, Speaker},
@@ -31,7 +32,7 @@ use crate::{
         solar::Insolation,
     },
     run::epoch_unix_ms,
-    scenario::{PayloadDef, PublishDef},
+    scenario::{OUTDOORS, PayloadDef, PublishDef},
     signal::SignalId,
     time::{SimTime, Span},
     world::{Clock, Event, Row, Truth, TruthId, Watch},
@@ -139,8 +140,10 @@ pub(crate) struct Group {
     /// Ordinal of the group's first device.
     pub first: u32,
     id: String,
-    /// Zone ids, in the group's order; `outside` alone where it has none.
+    /// Zone ids, in the group's order, `outside` alone where it has none; then those that its devices are carried to.
     pub zones: Vec<String>,
+    /// How many of them its devices start in.
+    homes: usize,
     pub channels: Vec<ChannelPlan>,
     /// The same channels as faults see them.
     pub wired: Vec<Wired>,
@@ -198,15 +201,18 @@ impl Group {
         let (resting_board, resting_firmware) =
             resting.as_ref().map_or((board, firmware), |(b, f)| (Some(b), Some(f)));
         let queue = firmware.map_or((1, 0), |f| (f.attempts, f.queue));
-        let radio = LinkPlan::new(&plan.scenario, &plan.catalog, link, board, &group.zones, queue);
-        let zones = group.zones.iter().map(|z| plan.scenario.world.zones[*z].id.clone());
-        let zones: Vec<String> = zones.collect();
+        let zones = &plan.scenario.world.zones;
+        let places = group.places();
+        let indices: Vec<usize> = places.iter().map(|place| place.unwrap_or(zones.len())).collect();
+        let radio = LinkPlan::new(&plan.scenario, &plan.catalog, link, board, &indices, queue);
+        let name = |place: &Option<usize>| place.map_or(OUTDOORS, |z| &zones[z].id).to_owned();
         Self {
             first: group.first,
             number: group.def,
             actuators: levels.len(),
             id: plan.scenario.fleet[group.def].id.clone(),
-            zones: if zones.is_empty() { vec!["outside".to_owned()] } else { zones },
+            zones: places.iter().map(name).collect(),
+            homes: group.zones.len().max(1),
             signal_base: plan.signals.id(group.block, 0, 0).0,
             signal_stride: plan.signals.id(group.block, 1, 0).0 - plan.signals.id(group.block, 0, 0).0,
             publish: firmware
@@ -248,11 +254,13 @@ impl Group {
 
     /// Places of a quantity, one per zone.
     fn places(&self, truth: &mut Truth, quantity: &str) -> Vec<TruthId> {
-        let outside = self.zones.len() == 1 && self.zones[0] == "outside";
-        let name = |zone: &String| {
-            if outside { format!("outside/{quantity}") } else { format!("zone/{zone}/{quantity}") }
-        };
-        self.zones.iter().map(|z| truth.place(&name(z))).collect()
+        let prefix = |zone: &String| place_prefix(Some(zone.as_str()).filter(|z| *z != OUTDOORS));
+        self.zones.iter().map(|z| truth.place(&format!("{}/{quantity}", prefix(z)))).collect()
+    }
+
+    /// The zone that its i-th device was set up for.
+    pub fn home(&self, index: u32) -> &str {
+        &self.zones[index as usize % self.homes]
     }
 }
 
@@ -420,7 +428,7 @@ impl Cohort {
         let mut cohort = Self {
             order,
             first: group.first + index.iter().min().copied().unwrap_or_default(),
-            place: index.iter().map(|i| (*i as usize % group.zones.len()) as u16).collect(),
+            place: index.iter().map(|i| (*i as usize % group.homes) as u16).collect(),
             wakes: Wakes::new(index.len(), firmware.map(|f| f.period), jitter, plan.scenario.step),
             banks,
             supply: if group.looks_at_supply { vec![(0.0, 0.0); index.len()] } else { Vec::new() },
@@ -481,7 +489,7 @@ impl Cohort {
         if let Some(radios) = &mut self.radios {
             radios.add(&self.group.link, self.place[lane as usize], seed, id);
         }
-        let zone = &self.group.zones[self.place[lane as usize] as usize];
+        let zone = self.group.home(self.index[lane as usize]);
         for (p, (topics, publish)) in self.topics.iter_mut().zip(&self.group.publish).enumerate() {
             let topic = publish.def.topic.replace("{device}", id).replace("{zone}", zone);
             if let Some((dialects, signals)) = &publish.spoken {
@@ -489,6 +497,26 @@ impl Cohort {
                 self.speakers[p].push(voice.and_then(Result::ok).map(Speaker::new));
             }
             topics.push(topic.into());
+        }
+    }
+
+    /// A device of the cohort, if it is one, has been carried to another of the group's places.
+    pub(super) fn carry(&mut self, moved: &Moved<'_>, light: Option<&Insolation>, now: SimTime) {
+        let (group, index) = moved.at;
+        let Some(lane) = self.index.iter().position(|i| *i == index).filter(|_| self.group.number == group)
+        else {
+            return;
+        };
+        let Some(to) = self.group.zones.iter().position(|z| z == moved.name) else { return };
+        let from = usize::from(std::mem::replace(&mut self.place[lane], to as u16));
+        if let (Some(packs), Some(light), Some((a, b))) =
+            (&mut self.packs, light, self.sun.get(from).zip(self.sun.get(to)))
+        {
+            // Its panel has taken the one place's light until now, and takes the other's from now on.
+            packs.shift_light(lane, light.fallen_j_m2(*b, now) - light.fallen_j_m2(*a, now));
+        }
+        if let Some(radios) = &mut self.radios {
+            radios.carry(lane, &self.group.link, to, moved.seed, moved.device);
         }
     }
 

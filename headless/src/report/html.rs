@@ -31,6 +31,7 @@ pub(super) fn page(report: &Report, plots: &[Plot]) -> String {
     head(&mut html, report);
     failures(&mut html, report, plots);
     contents(&mut html, report);
+    picture(&mut html, report);
     expectations(&mut html, report, plots);
     for twin in &report.twins {
         twin::section(&mut html, report, twin, plots);
@@ -114,6 +115,18 @@ fn failures(html: &mut String, report: &Report, plots: &[Plot]) {
             escape(&o.sentence)
         );
     }
+}
+
+/// The run as the desktop shows it.
+fn picture(html: &mut String, report: &Report) {
+    let Some(picture) = &report.picture else { return };
+    let about = escape(&format!("{}, {}", clock(picture.at_s), picture.about));
+    let data = crate::pictures::base64(&picture.png);
+    let _ = writeln!(
+        html,
+        "<div class=\"card plot\"><img style=\"display:block;width:100%;height:auto\" alt=\"{about}\" \
+         src=\"data:image/png;base64,{data}\"><p class=\"claim\">{about}</p></div>"
+    );
 }
 
 /// Links to the parts of a long page.

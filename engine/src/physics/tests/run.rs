@@ -69,6 +69,7 @@ pub(super) fn resolve(scenario: Scenario, catalog: Catalog, shard: (u32, u32)) -
             firmware: None,
             power: PowerDef::Mains,
             zones: Vec::new(),
+            also: Vec::new(),
             block: signals.add_block(&g.id, g.count, channels.collect()),
             link: None,
             radio: false,

@@ -2,8 +2,9 @@
 
 use super::{Checker, fault, fleet::Targets};
 use crate::{
+    environment::Change,
     scenario::{
-        Action, calendar,
+        Action, GroupDef, OUTDOORS, calendar,
         definition::unknown,
         diagnostic::{Diagnostic, near, with_advice},
         draw::DrawnKind,
@@ -94,6 +95,36 @@ impl Checker<'_> {
                     let error = targets.set(target);
                     self.report_at(error, &action.path("target"));
                 }
+                Action::Move { target, to } => {
+                    let error = self.carried(target);
+                    self.report_at(error, &action.path("target"));
+                    if to != OUTDOORS {
+                        self.known_zone(&action.path("to"), to);
+                    }
+                }
+                Action::Weather { wind_m_s, cloud, rain_mm_h, pressure_hpa, .. } => {
+                    if self.scenario.world.weather.is_none() {
+                        let text = "this world has no weather that could be another";
+                        let error = place.error("do", text);
+                        let help =
+                            "give it one: `world: (weather: (latitude_deg: …, mean_c: …, swing_c: …))`";
+                        self.report.push(error.help(help));
+                    } else if Change::of(&event.action).is_some_and(|c| c.is_none()) {
+                        let error = place.error("do", "this changes nothing of the weather");
+                        self.report
+                            .push(error.help("name what is another: `Weather(temperature_c: -5)`, say"));
+                    }
+                    let not_negative =
+                        [("wind_m_s", wind_m_s), ("rain_mm_h", rain_mm_h), ("pressure_hpa", pressure_hpa)];
+                    for (key, value) in not_negative {
+                        if let Some(value) = value {
+                            action.at_least(key, *value, 0.0, &mut self.report);
+                        }
+                    }
+                    if let Some(cloud) = cloud {
+                        action.within("cloud", *cloud, 0.0, 1.0, &mut self.report);
+                    }
+                }
                 Action::Change { target, parameter, factor, kind } => {
                     let error = self.change(target, parameter);
                     self.report_at(error, &action.path("target"));
@@ -112,6 +143,38 @@ impl Checker<'_> {
                 }
             }
         }
+    }
+
+    /// What is wrong with carrying a device elsewhere.
+    fn carried(&self, target: &str) -> Option<Diagnostic> {
+        let named: Vec<_> = self.scenario.fleet.iter().filter(|g| g.any_is(target)).collect();
+        let wrong = |text: String, help: &str| Some(Diagnostic::error(text).help(help));
+        if named.is_empty() {
+            return match Targets::of(self).hit(target).first() {
+                Some(_) => wrong(
+                    format!("`{target}` is no simulated device"),
+                    "only what is simulated can be carried elsewhere; name a device of `fleet`",
+                ),
+                None => Some(Targets::of(self).missing(target)),
+            };
+        }
+        let mounted = named.iter().find(|g| !g.mounts.is_empty());
+        if let Some(group) = mounted {
+            return wrong(
+                format!("`{}` sits on a rigid body, and goes where that goes", group.id),
+                "let the scene move it: `moves` of a kinematic body",
+            );
+        }
+        let script = |g: &&&GroupDef| {
+            g.script.is_some()
+                || g.firmware.is_none() && self.thing(&g.thing).is_some_and(|t| t.script.is_some())
+        };
+        named.iter().find(script).and_then(|group| {
+            wrong(
+                format!("`{}` runs a script, whose parts stay where they are", group.id),
+                "carry devices of declarative firmware only",
+            )
+        })
     }
 
     /// What is wrong with a change of a simulated device's physics.

@@ -1,0 +1,133 @@
+//! The scene's own panel: the mouse over it, what is told of what lies under the pointer, and what it is coloured by.
+
+use super::desk::Desk;
+use crate::stage::{
+    camera::{View, meet},
+    overlay::{halves, says},
+    show::{Arcs, Picked, Shown},
+};
+use egui::{Color32, Pos2, Ui};
+
+/// The mouse over the scene: orbit, pan, zoom, pick.
+pub fn hand(ui: &mut Ui, desk: &mut Desk) {
+    let rect = ui.max_rect();
+    let hand = ui.interact(rect, ui.id().with("scene"), egui::Sense::click_and_drag());
+    let moved = hand.drag_delta();
+    if moved != egui::Vec2::ZERO {
+        let pan = !hand.dragged_by(egui::PointerButton::Primary) || ui.input(|i| i.modifiers.shift);
+        desk.go = None;
+        if pan { desk.eye.pan(moved.x, moved.y, rect.height()) } else { desk.eye.orbit(moved.x, moved.y) }
+    }
+    let scrolled = ui.input(|i| i.smooth_scroll_delta.y);
+    if hand.contains_pointer() && scrolled != 0.0 {
+        desk.go = None;
+        desk.eye.zoom((scrolled * 0.0035).exp());
+    }
+    // Of a split view, the half that is worked with is picked from; both mark what is picked.
+    let view = if desk.beside.is_some() { halves(rect).1 } else { rect };
+    let met = |p: Pos2, shown: &Shown, eye: &View| {
+        let at = (p - view.center()) / view.size() * 2.0;
+        meet(shown, eye.ray(bevy::math::Vec2::new(at.x, -at.y), view.aspect_ratio()))
+    };
+    if let (true, Some(p), Some(shown)) = (hand.clicked(), hand.interact_pointer_pos(), &desk.shown) {
+        let met = met(p, shown, &desk.eye);
+        desk.pick(met);
+        if hand.double_clicked() {
+            desk.frame(met);
+        }
+    } else if let (Some(p), Some(shown)) = (hand.hover_pos().filter(|p| view.contains(*p)), &desk.shown)
+        && let Some(met) = met(p, shown, &desk.eye)
+    {
+        let lines = told(shown, met);
+        hand.on_hover_ui_at_pointer(|ui| lines.iter().for_each(|line| drop(ui.label(line))));
+    }
+}
+
+/// What is told of what lies under the pointer: its name, its figures with their units, what is wrong with it.
+pub fn told(shown: &Shown, met: Picked) -> Vec<String> {
+    let mut lines = Vec::new();
+    let subject = match met {
+        Picked::Device(index) => {
+            let device = &shown.fleet.devices[index];
+            let thing = device.thing.as_ref().map_or(String::new(), |t| format!("  {}", t.name));
+            lines.push(format!("{}{thing}", device.id));
+            if let (Some(field), Some(value)) = (&shown.field, shown.value(index)) {
+                let figure = shown.units.figure(f64::from(value), &field.unit);
+                lines.push(format!("{}: {figure}", field.quantity.replace('_', " ")));
+            }
+            for pair in device.twin.map_or(&[][..], |twin| shown.fleet.pairs(twin)).iter().take(4) {
+                let (real, held) = (shown.frame.value(pair.reported), shown.frame.value(pair.estimate));
+                if let (Some(real), Some(held)) = (real, held) {
+                    let figure = |v: f32| shown.units.figure(f64::from(v), &pair.unit);
+                    lines.push(format!("{}: {}, twin {}", pair.name, figure(real), figure(held)));
+                }
+            }
+            &device.id
+        }
+        Picked::Zone(zone) => {
+            let id = &shown.opened.plan.scenario.world.zones[zone].id;
+            lines.push(id.clone());
+            let own = shown.field.as_ref().and_then(|f| Some((f, f.zones.get(zone).copied().flatten()?)));
+            if let Some((field, value)) = own.and_then(|(f, signal)| Some((f, shown.frame.value(signal)?))) {
+                let figure = shown.units.figure(f64::from(value), &field.unit);
+                lines.push(format!("{}: {figure}", field.quantity.replace('_', " ")));
+            }
+            id
+        }
+    };
+    lines.extend(shown.spells.iter().filter(|s| s.subject == *subject).map(says));
+    lines
+}
+
+/// What the scene is coloured by, and what is shown in it.
+pub fn bar(ui: &mut Ui, desk: &mut Desk) {
+    let Some(shown) = &mut desk.shown else { return };
+    let mut touched = false;
+    let mut by = None;
+    let frame = egui::Frame::NONE.fill(Color32::from_black_alpha(150)).inner_margin(4.0).corner_radius(5.0);
+    let top_right = egui::UiBuilder::new().max_rect(ui.max_rect().shrink(8.0));
+    ui.scope_builder(top_right.layout(egui::Layout::right_to_left(egui::Align::Min)), |ui| {
+        frame.show(ui, |ui| {
+            ui.visuals_mut().override_text_color = Some(Color32::WHITE);
+            touched |= ui.toggle_value(&mut shown.labels, "names").on_hover_text("T").changed();
+            if !shown.opened.plan.scenario.mirror.is_empty() {
+                touched |= ui.toggle_value(&mut shown.ghosts, "twins").on_hover_text("G").changed();
+            }
+            let word = match shown.arcs {
+                Arcs::Messages => "links: messages",
+                Arcs::All => "links: all",
+                Arcs::None => "links: none",
+            };
+            if ui.button(word).on_hover_text("L").clicked() {
+                shown.arcs = next(shown.arcs);
+                touched = true;
+            }
+            let now = shown.field.as_ref().map_or("no field", |f| f.quantity.as_str()).to_owned();
+            egui::ComboBox::from_id_salt("field").selected_text(now.replace('_', " ")).show_ui(ui, |ui| {
+                for quantity in &shown.fields {
+                    if ui.selectable_label(*quantity == now, quantity.replace('_', " ")).clicked() {
+                        by = Some(Some(quantity.clone()));
+                    }
+                }
+                if ui.selectable_label(shown.field.is_none(), "no field").clicked() {
+                    by = Some(None);
+                }
+            });
+        });
+    });
+    match by {
+        Some(Some(quantity)) => touched |= shown.colour_by(&quantity),
+        Some(None) => (shown.field, touched) = (None, true),
+        None => {}
+    }
+    desk.touched |= touched;
+}
+
+/// Links, as the key goes through them.
+pub const fn next(arcs: Arcs) -> Arcs {
+    match arcs {
+        Arcs::Messages => Arcs::All,
+        Arcs::All => Arcs::None,
+        Arcs::None => Arcs::Messages,
+    }
+}

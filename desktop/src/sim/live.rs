@@ -1,0 +1,164 @@
+//! Real devices, followed live: their messages come from a broker, their twins are those of `twinfleet mirror`, its tick ending
+//! now. It only listens: nothing is published, nothing is kept on disk.
+
+use super::{
+    left::{Ledger, Left},
+    open::Opened,
+    player::{SAMPLED_BUCKETS, SAMPLED_SIGNALS},
+    source::{NoSource, Source},
+};
+use crate::fleet::Fleet;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use twinfleet_engine::{
+    message::Message,
+    mirror::follow::{self, live},
+    record::{Bucket, Sampler},
+    run::Run,
+    signal::SignalId,
+    time::SimTime,
+    world::{Events, Rows, Watch},
+};
+use twinfleet_twins::{
+    assemble::Estimators,
+    mirror::scope::filters,
+    wire::{
+        WireError,
+        client::ConnectOptions,
+        exchange::FOREIGN,
+        session::{Session, SessionNews, SessionOptions},
+        url::BrokerChoice,
+    },
+};
+
+/// How long a tick waits for something to come.
+const WAIT: Duration = Duration::from_millis(20);
+/// How often time passes where nothing comes: silence is judged by it.
+const TICK: Duration = Duration::from_millis(100);
+/// How long the first connection may take.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Largest message that is taken, [bytes].
+const PACKET_BYTES: usize = 1 << 20;
+/// Longest silence between us and the broker, [s].
+const KEEP_ALIVE_S: u16 = 30;
+
+/// A live mirror.
+pub struct Live {
+    run: Run,
+    session: Session,
+    started: Instant,
+    ticked: Instant,
+    seq: u64,
+    heard: Vec<Message>,
+    sampler: Sampler,
+    ledger: Ledger,
+}
+
+fn wire(error: &WireError) -> NoSource {
+    NoSource { text: error.to_string(), outside: !error.is_input() }
+}
+
+impl Live {
+    /// Connects to the broker; the mirror's time begins now.
+    ///
+    /// # Errors
+    /// A URL that is none, a broker that cannot be reached, twins that cannot be set up.
+    pub fn new(opened: &Opened, broker: &str, threads: usize) -> Result<Self, NoSource> {
+        let input = |text: String| NoSource { text, outside: false };
+        let plan = &opened.plan;
+        let choice: BrokerChoice = broker.parse().map_err(|e| wire(&e))?;
+        let BrokerChoice::Url(url) = choice else {
+            return Err(input(format!(
+                "a mirror follows real devices on a broker of its own: `{broker}` is none. Name one, such as mqtt://localhost"
+            )));
+        };
+        let watch = Watch(vec![true; plan.signals.len()]);
+        let mut run = Run::new(plan, threads, watch)?;
+        let (world, schedule) = run.parts();
+        let estimators = Estimators::new(&opened.loaded);
+        follow::install(world, schedule, plan, &|def| estimators.of(def))?;
+        let mut options = SessionOptions::new(ConnectOptions {
+            keep_alive_s: KEEP_ALIVE_S,
+            max_packet_bytes: PACKET_BYTES,
+            timeout: TIMEOUT,
+            ..ConnectOptions::to(url)
+        });
+        options.filters = filters(plan, 1, false);
+        let session = Session::start(options).map_err(|e| wire(&e))?;
+        let mut ledger = Ledger::new(plan, SimTime::ZERO, TICK.as_nanos() as i64);
+        ledger.hear_by_reports(plan, &Fleet::of(plan));
+        ledger.left.note = Some(format!("following {}", session.broker()));
+        ledger.keep_frame(Arc::default());
+        let now = Instant::now();
+        let sampler = Sampler::new(SAMPLED_SIGNALS, SAMPLED_BUCKETS);
+        Ok(Self { run, session, started: now, ticked: now, seq: 0, heard: Vec::new(), sampler, ledger })
+    }
+
+    fn listen(&mut self) {
+        let (started, seq, heard) = (self.started, &mut self.seq, &mut self.heard);
+        let pumped = self.session.pump(WAIT, |received| {
+            *seq += 1;
+            let arrived = SimTime(started.elapsed().as_nanos() as i64);
+            heard.push(Message {
+                sent: arrived,
+                due: arrived,
+                publisher: FOREIGN,
+                seq: *seq,
+                topic: received.topic().into(),
+                payload: received.payload[..].into(),
+                qos: received.qos,
+                retain: received.retain,
+            });
+        });
+        if let Err(error) = pumped {
+            self.ledger.left.note = Some(error.to_string());
+        }
+        for news in self.session.news() {
+            let broker = self.session.broker();
+            self.ledger.left.note = Some(match news {
+                SessionNews::Back { .. } => format!("following {broker}"),
+                SessionNews::Away { reason, .. } => {
+                    // Silence says nothing of the devices now.
+                    let now = self.run.now();
+                    live::pause(self.run.world_mut(), now);
+                    format!("{broker} is away, the twins pause: {reason}")
+                }
+            });
+        }
+    }
+}
+
+impl Source for Live {
+    fn left(&self) -> &Left {
+        &self.ledger.left
+    }
+
+    fn tick(&mut self) -> bool {
+        self.listen();
+        let due = self.ticked.elapsed() >= TICK && self.session.is_connected();
+        if self.heard.is_empty() && !due {
+            return false;
+        }
+        self.ticked = Instant::now();
+        let now = SimTime(self.started.elapsed().as_nanos() as i64);
+        let heard = std::mem::take(&mut self.heard);
+        // What the twins would answer, in their dialects, stays unsaid.
+        let _ = self.run.tick_until(now, heard.clone());
+        self.ledger.left.now = self.run.now();
+        self.ledger.left.end = self.run.now();
+        let world = self.run.world();
+        let rows = &world.resource::<Rows>().0;
+        rows.iter().for_each(|row| self.sampler.add(row));
+        self.ledger.rows(rows);
+        self.ledger.events(&world.resource::<Events>().0);
+        self.ledger.messages(&heard);
+        self.ledger.keep_frame(Arc::default());
+        true
+    }
+
+    fn series(&self, id: SignalId) -> Vec<Bucket> {
+        self.sampler.series(id).copied().collect()
+    }
+}

@@ -1,0 +1,135 @@
+//! A record, read again tick by tick. It holds what the scenario had recorded: signals that were not are not to be seen, and
+//! neither are messages, of which a record has none; that one was sent shows where a twin has heard it.
+
+use super::{
+    history::Pose,
+    left::{Ledger, Left},
+    open::Opened,
+    player::{SAMPLED_BUCKETS, SAMPLED_SIGNALS},
+    source::Source,
+};
+use crate::fleet::Fleet;
+use std::{collections::VecDeque, iter::Peekable, sync::Arc};
+use twinfleet_engine::{
+    record::{Bucket, Record, RecordError, Sampler, manifest::Blocks},
+    signal::SignalId,
+    time::{SimTime, Span},
+    world::{Event, Row},
+};
+
+/// Rows of a record, in order.
+type Rows = Peekable<Box<dyn Iterator<Item = Result<Row, RecordError>>>>;
+
+/// A record under way.
+pub struct Tape {
+    record: Arc<Record>,
+    rows: Rows,
+    /// The plan's id of each of the record's signals, where they are numbered otherwise.
+    ids: Option<Vec<Option<SignalId>>>,
+    /// Events of the segments that were begun, and the next segment.
+    events: VecDeque<Event>,
+    segment: usize,
+    sampler: Sampler,
+    /// Place signals of each rigid body. A record does not say how it is turned.
+    bodies: Vec<[SignalId; 3]>,
+    ledger: Ledger,
+}
+
+impl Tape {
+    /// A record at its start.
+    pub fn new(opened: &Opened, record: Arc<Record>) -> Self {
+        let plan = &opened.plan;
+        let scene = plan.scenario.world.scene.as_ref().map_or(0, |s| s.bodies.len());
+        let bodies = plan.body_blocks.iter().take(scene);
+        let bodies = bodies.map(|b| [0, 1, 2].map(|c| plan.signals.id(*b, 0, c))).collect();
+        // Another version may have numbered its signals in another way; names stay.
+        let same = Blocks::of(&record.table) == Blocks::of(&plan.signals);
+        let named = |id: u32| plan.signals.find(&record.table.name(SignalId(id)));
+        let ids = (!same).then(|| (0..record.table.len() as u32).map(named).collect());
+        let mut ledger = Ledger::new(plan, record.manifest.end(), plan.scenario.step.0.max(1));
+        ledger.hear_by_reports(plan, &Fleet::of(plan));
+        if !record.manifest.finished {
+            let end = record.manifest.end();
+            ledger.left.note = Some(format!("the run was cut short: the record ends at {end}"));
+        }
+        let rows: Box<dyn Iterator<Item = _>> = Box::new(Arc::clone(&record).into_rows());
+        let mut tape = Self {
+            rows: rows.peekable(),
+            record,
+            ids,
+            events: VecDeque::new(),
+            segment: 0,
+            sampler: Sampler::new(SAMPLED_SIGNALS, SAMPLED_BUCKETS),
+            bodies,
+            ledger,
+        };
+        tape.keep_frame();
+        tape
+    }
+
+    fn keep_frame(&mut self) {
+        let pose = |ids: &[SignalId; 3]| {
+            let position_m = ids.map(|id| self.ledger.latest(id).unwrap_or(0.0));
+            Pose { position_m, rotation: [0.0, 0.0, 0.0, 1.0] }
+        };
+        let bodies: Arc<[Pose]> = self.bodies.iter().map(pose).collect();
+        self.ledger.keep_frame(bodies);
+    }
+
+    /// Books what happened before an instant.
+    fn book(&mut self, until: SimTime) -> Result<(), RecordError> {
+        let mut some = Vec::new();
+        while self.rows.peek().is_some_and(|r| r.as_ref().is_ok_and(|row| row.t < until) || r.is_err()) {
+            let Some(row) = self.rows.next() else { break };
+            let mut row = row?;
+            if let Some(ids) = &self.ids {
+                let Some(id) = ids.get(row.signal.0 as usize).copied().flatten() else { continue };
+                row.signal = id;
+            }
+            self.sampler.add(&row);
+            some.push(row);
+        }
+        self.ledger.rows(&some);
+        // A segment holds the events of its ticks, so those of an earlier one come first.
+        while self.record.manifest.segments.get(self.segment).is_some_and(|s| s.from_ns < until.0) {
+            self.events.extend(self.record.segment_events(self.segment)?);
+            self.segment += 1;
+        }
+        let due = self.events.iter().take_while(|e| e.t < until).count();
+        let due: Vec<Event> = self.events.drain(..due).collect();
+        self.ledger.events(&due);
+        Ok(())
+    }
+}
+
+impl Source for Tape {
+    fn left(&self) -> &Left {
+        &self.ledger.left
+    }
+
+    fn tick(&mut self) -> bool {
+        let left = &self.ledger.left;
+        if left.now >= left.end {
+            return false;
+        }
+        let next = (left.now + Span(left.step_ns)).min(left.end);
+        let last = next == left.end;
+        // What bears the very time of the end belongs to it.
+        let until = if last { SimTime(next.0.saturating_add(1)) } else { next };
+        let booked = self.book(until);
+        self.ledger.left.now = next;
+        if let Err(error) = booked {
+            // What was read until then stays; the record ends here.
+            self.ledger.left.note = Some(format!("the record cannot be read beyond {next}: {error}"));
+            self.ledger.left.end = next;
+        } else if last {
+            self.ledger.left.hash = self.record.manifest.state().map(|h| h.0);
+        }
+        self.keep_frame();
+        true
+    }
+
+    fn series(&self, id: SignalId) -> Vec<Bucket> {
+        self.sampler.series(id).copied().collect()
+    }
+}

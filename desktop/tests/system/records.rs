@@ -1,0 +1,191 @@
+//! A record opened in the desktop is the run that left it; real devices are followed live; what is wrong is told with its place.
+
+use crate::desktop;
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+use twinfleet_desktop::{
+    panels::desk::Desk,
+    settings::Settings,
+    sim::{act::Act, spell::Class},
+};
+use twinfleet_engine::{
+    signal::Kind,
+    time::{SimTime, Span},
+};
+use twinfleet_tests::Process;
+use twinfleet_twins::wire::broker::{Broker, BrokerConfig};
+
+fn until(desk: &mut Desk, what: &str, done: impl Fn(&Desk) -> bool) {
+    let start = Instant::now();
+    while !done(desk) {
+        assert!(start.elapsed() < Duration::from_secs(120), "waited in vain for: {what}");
+        desk.advance(0.016);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn at(text: &str) -> SimTime {
+    SimTime::ZERO + text.parse::<Span>().unwrap()
+}
+
+fn go(desk: &mut Desk, text: &str) {
+    desk.go_to(at(text));
+    until(desk, text, |d| d.shown.as_ref().unwrap().t == at(text));
+}
+
+fn record(dir: &Path) -> String {
+    let rec = dir.join("rec");
+    let output = Command::new(twinfleet_tests::twinfleet())
+        .args([
+            "run",
+            "pi3b-mirror",
+            "--broker",
+            "none",
+            "--quiet",
+            "--set",
+            "record=(segment: \"20min\")",
+            "--record",
+        ])
+        .arg(&rec)
+        .current_dir(twinfleet_tests::root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    rec.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_record_shows_what_its_run_showed() {
+    let dir = tempfile::tempdir().unwrap();
+    let rec = record(dir.path());
+    let mut of_record = Desk::new(Settings::default());
+    of_record.open(&rec);
+    assert_eq!(of_record.refused, None);
+    let mut of_run = Desk::new(Settings::default());
+    of_run.open("pi3b-mirror");
+    for t in ["20min", "33min", "45min"] {
+        go(&mut of_record, t);
+        go(&mut of_run, t);
+        let (a, b) = (of_record.shown.as_ref().unwrap(), of_run.shown.as_ref().unwrap());
+        assert_eq!(a.frame.t, b.frame.t);
+        // A row bears the time of what it tells, which a run hears of up to a tick later.
+        let (now, spells) = (b.frame.values.clone(), b.spells.clone());
+        of_run.step(1);
+        let next = at(t) + Span::from_secs(1);
+        until(&mut of_run, "a tick more", |d| d.shown.as_ref().unwrap().t == next);
+        let later = &of_run.shown.as_ref().unwrap().frame.values;
+        let told = now.iter().zip(later.iter()).map(|(now, later)| [now.to_bits(), later.to_bits()]);
+        let same = a.frame.values.iter().zip(told).filter(|(x, told)| told.contains(&x.to_bits()));
+        assert_eq!(same.count(), now.len(), "at {t}");
+        assert_eq!(a.spells, spells, "at {t}");
+        let alarm = a.spells.iter().any(|s| s.class == Class::Alarm);
+        assert_eq!(alarm, t == "33min", "at {t}");
+        // A message was sent, as the twin has heard it.
+        assert!(a.t - a.frame.sent[0] < Span::from_secs(3), "{:?}", a.frame.sent);
+    }
+    // The end of both is the same state; a record is not acted on, its scenario anew is.
+    of_record.go_to(at("1h"));
+    until(&mut of_record, "the end", |d| d.session.as_ref().unwrap().shared().left.hash.is_some());
+    of_run.go_to(at("1h"));
+    until(&mut of_run, "the end", |d| d.session.as_ref().unwrap().shared().left.hash.is_some());
+    let hash = |d: &Desk| d.session.as_ref().unwrap().shared().left.hash;
+    assert_eq!(hash(&of_record), hash(&of_run));
+    let act = || Act::Fault { target: "pi-1".into(), kind: "Dropout".into() };
+    of_record.act(act(), None);
+    assert!(of_record.done.is_empty() && of_record.notice.as_ref().unwrap().bad);
+    go(&mut of_record, "10min");
+    of_record.simulate_anew();
+    assert_eq!(of_record.refused, None);
+    assert_eq!(of_record.now(), at("10min"));
+    of_record.act(act(), None);
+    assert_eq!(of_record.done.len(), 1, "{:?}", of_record.notice);
+}
+
+#[test]
+fn a_damaged_record_is_refused_by_the_name_of_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let rec = record(dir.path());
+    let file = Path::new(&rec).join("signals/000001.parquet");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let mut desk = Desk::new(Settings::default());
+    desk.open(&rec);
+    let refused = desk.refused.clone().expect("it is refused");
+    assert!(
+        refused.text.contains("signals/000001.parquet") && refused.text.contains("damaged"),
+        "{refused:?}"
+    );
+    // From the command line too, and a folder that is no record says so.
+    for (folder, says) in [(Path::new(&rec), "000001.parquet"), (dir.path(), "manifest.json")] {
+        let png = dir.path().join("x.png");
+        let output = desktop(dir.path()).arg(folder).arg("--screenshot").arg(&png).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(says), "{text}");
+    }
+}
+
+#[test]
+fn real_devices_are_followed_live() {
+    let broker = Broker::start(BrokerConfig::default()).unwrap();
+    let url = format!("mqtt://{}", broker.addr());
+    let device = Command::new(twinfleet_tests::twinfleet())
+        .args(["replay", "pi3b-mirror", "--broker", &url])
+        .current_dir(twinfleet_tests::root())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let _device = Process(device);
+    let mut desk = Desk::new(Settings::default());
+    desk.follow_live("pi3b-mirror", &url);
+    assert_eq!(desk.refused, None);
+    assert!(desk.is_live() && desk.playing);
+    let estimate = |d: &Desk| {
+        let shown = d.shown.as_ref().unwrap();
+        let pair = &shown.fleet.pairs(0)[0];
+        assert_eq!(shown.opened.plan.signals.channel(pair.estimate).kind, Kind::Estimate);
+        shown.frame.value(pair.reported).zip(shown.frame.value(pair.estimate))
+    };
+    until(&mut desk, "the twin to hear its device", |d| estimate(d).is_some());
+    let (reported, held) = estimate(&desk).unwrap();
+    assert!((20.0..90.0).contains(&reported) && (reported - held).abs() < 8.0, "{reported} {held}");
+    let traffic = desk.session.as_ref().unwrap().shared().left.traffic.front().unwrap().message.topic.clone();
+    assert!(traffic.contains("pi-1"), "{traffic}");
+    // Looked back at, time stands; at the end it goes on.
+    let now = desk.now();
+    desk.go_to(SimTime(now.0 / 2));
+    assert!(!desk.playing);
+    desk.advance(0.016);
+    assert!(desk.shown.as_ref().unwrap().t <= SimTime(now.0 / 2));
+    desk.go_to(SimTime::NEVER);
+    assert!(desk.playing);
+    desk.act(Act::Fault { target: "pi-1".into(), kind: "Dropout".into() }, None);
+    assert!(desk.done.is_empty() && desk.notice.as_ref().unwrap().bad);
+    drop(broker);
+    until(&mut desk, "the broker's absence to be told", |d| {
+        let note = d.session.as_ref().unwrap().shared().left.note.clone();
+        note.is_some_and(|n| n.contains("away"))
+    });
+}
+
+#[test]
+fn a_mirror_that_cannot_be_says_why() {
+    let mut desk = Desk::new(Settings::default());
+    // Nobody listens on the discard port of the loopback address.
+    for (file, broker, outside, says) in [
+        ("pi3b-mirror", "mqtt://127.0.0.1:9", true, "127.0.0.1:9"),
+        ("pi3b-mirror", "embedded", false, "broker of its own"),
+        ("parcel-drop", "mqtt://127.0.0.1:9", false, "no `mirror` section"),
+    ] {
+        desk.follow_live(file, broker);
+        let refused = desk.refused.take().unwrap_or_else(|| panic!("{file} on {broker} was followed"));
+        assert_eq!(refused.outside, outside, "{refused:?}");
+        assert!(refused.text.contains(says), "{refused:?}");
+    }
+}
