@@ -114,6 +114,9 @@ pub fn walk(
     if settings.drawn {
         *gallery = Some(Gallery::new(task, sheet, &judged, day));
     }
+    for (c, target) in task.targets.iter().enumerate() {
+        intervals.expect_of(c, &task.series.channel(*target)[..rows[begin - 1] + 1]);
+    }
     model.fit(task, rows[begin - 1] + 1);
     let came = |c: usize, slot: usize| task.target(c, slot, 0);
     each_origin(task, model, &all, usize::MAX, |origin, forecast| {
