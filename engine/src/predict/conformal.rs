@@ -8,8 +8,8 @@
 //! loss was least.
 //!
 //! Far ahead, a short past holds few errors that say something of their own: those of neighbouring origins overlap, and none is
-//! known before it has come due. What a lane has seen is therefore counted in horizons; while that is little, its width leans on
-//! what could be known beforehand ([`Intervals::expect_of`]) and is larger by what so few errors can be wrong by.
+//! known before it has come due. What a lane has seen is therefore counted in horizons; while that is little, its bias is believed
+//! less, and its width leans on what could be known beforehand ([`Intervals::expect_of`]).
 //!
 //! [`Intervals`] keeps the lanes of all targets and horizons, what is expected of an hour of the day, and the forecasts that
 //! have not come due.
@@ -44,11 +44,9 @@ const GUARD_DELAYED: f64 = 0.1;
 /// Share of the way that the slower trackers go in a horizon at most.
 const HORIZONS_BACK: f64 = 0.05;
 /// Horizons of errors that what was expected beforehand is worth.
-const EXPECTED_WORTH: f64 = 2.0;
+const EXPECTED_WORTH: f64 = 0.5;
 /// … and no bias at all.
 const UNBIASED_WORTH: f64 = 4.0;
-/// By what share an interval is wider for want of errors, over their number in horizons and one.
-const UNSURE: f64 = 1.0;
 /// Horizons of errors from which on a lane says how good the forecasts are.
 const TELLING: f64 = 5.0;
 /// Parts of a day that have a spread of their own.
@@ -184,15 +182,14 @@ impl Lane {
         if expected <= 0.0 {
             return (low, high);
         }
-        let unsure = 1.0 + UNSURE / (worth + 1.0);
         let error = self.error();
         if error <= 0.0 {
-            let start = self.start * expected * hour * unsure;
+            let start = self.start * expected * hour;
             return (-start, start);
         }
         let believed = (worth * error + EXPECTED_WORTH * expected) / (worth + EXPECTED_WORTH);
         let kept = bias * worth / (worth + UNBIASED_WORTH);
-        let wider = believed / error * unsure;
+        let wider = believed / error;
         (kept - (bias - low) * wider, kept + (high - bias) * wider)
     }
 
