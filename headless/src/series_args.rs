@@ -99,6 +99,7 @@ impl SeriesArgs {
     pub fn read(&self) -> Result<Read, Report> {
         let table = self.table()?;
         let parts = self.parts(&table)?;
+        self.check_targets(&table, parts.train)?;
         let task = self.task(&table);
         let order = task.targets.iter().chain(&task.inputs).chain(&task.known);
         let names = order.map(|c| table.columns[*c].name.clone()).collect();
@@ -123,6 +124,22 @@ impl SeriesArgs {
             }
         }
         self.reading.open(&self.data, columns)
+    }
+
+    /// A target that was never read before what is to be forecast teaches nothing.
+    fn check_targets(&self, table: &Table, train: usize) -> Result<(), Report> {
+        let mut report = Report::default();
+        let is_target = |name: &str| self.target.iter().any(|t| t.trim() == name);
+        for column in table.columns.iter().filter(|c| is_target(&c.name)) {
+            if !column.values[..train].iter().any(|v| v.is_finite()) {
+                let name = &column.name;
+                let error =
+                    format!("none of the first {train} rows holds a reading of `{name}` to learn from");
+                let help = "move --train-until behind its first readings, or name another --target";
+                report.push(Diagnostic::error(error).help(help));
+            }
+        }
+        report.into_result().map(|_| ())
     }
 
     fn task(&self, table: &Table) -> Task {

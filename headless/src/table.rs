@@ -6,7 +6,9 @@ use twinfleet_engine::{
     scenario::{
         calendar,
         diagnostic::{Diagnostic, Report},
-        recording::{ColumnSpec, Policy, Recording, Table, TableNotes, TableSpec, TimeSpec, TimeUnit},
+        recording::{
+            ColumnSpec, DateOrder, Policy, Recording, Table, TableNotes, TableSpec, TimeSpec, TimeUnit,
+        },
         source::Source,
     },
     time::{NS_PER_S, Span},
@@ -15,13 +17,16 @@ use twinfleet_engine::{
 /// How tables are read; the flags that all `score` commands and `train` share.
 #[derive(Clone, Debug, Args)]
 pub struct ReadingArgs {
-    /// Column of time: a name of the first line, or `#N` counted from 1. ISO 8601, `YYYY-MM-DD HH:MM:SS[.f]`, seconds from
-    /// the start, or Unix time (its unit is told by magnitude).
+    /// Column of time: a name of the first line, or `#N` counted from 1. ISO 8601, `YYYY-MM-DD HH:MM:SS[.f]`, `29/07/2020
+    /// 16:59`, seconds from the start, or Unix time (its unit is told by magnitude).
     #[arg(long, value_name = "COL")]
     pub time: Option<String>,
     /// Unit of a numeric time column: s, ms, us or ns.
     #[arg(long, value_name = "UNIT", value_parser = parse_unit)]
     pub time_unit: Option<TimeUnit>,
+    /// Order of dates such as 03/02/2020: day-first or month-first. Told by the rows where they show it.
+    #[arg(long, value_name = "ORDER", value_parser = parse_dates)]
+    pub dates: Option<DateOrder>,
     /// Spacing of the rows where there is no time column: seconds, or such as `3min`.
     #[arg(long, value_name = "S", conflicts_with = "time", value_parser = parse_period)]
     pub period: Option<Span>,
@@ -37,6 +42,14 @@ fn parse_unit(text: &str) -> Result<TimeUnit, String> {
         "us" => Ok(TimeUnit::Us),
         "ns" => Ok(TimeUnit::Ns),
         _ => Err("write s, ms, us or ns".to_owned()),
+    }
+}
+
+fn parse_dates(text: &str) -> Result<DateOrder, String> {
+    match text {
+        "day-first" => Ok(DateOrder::DayFirst),
+        "month-first" => Ok(DateOrder::MonthFirst),
+        _ => Err("write day-first or month-first".to_owned()),
     }
 }
 
@@ -81,6 +94,7 @@ impl ReadingArgs {
         spec.header = self.no_header.then_some(false);
         spec.policy = Policy::Report;
         spec.time_unit = self.time_unit;
+        spec.dates = self.dates;
         spec.columns = columns;
         if let Some(name) = &self.time {
             spec.origin = Some((Source::embedded("--time", name.as_str()), 0..name.len()));
@@ -91,12 +105,17 @@ impl ReadingArgs {
     /// Reads a table. Cells without a reading are NaN, rows without a usable time are left out, and what was odd is in
     /// the notes' warnings: nothing is filled in.
     pub fn open(&self, path: &Path, columns: Vec<ColumnSpec>) -> Result<Table, Report> {
-        let mut table = Recording::open(path, &self.spec(columns)?)?;
-        for warning in oddities(&path.display().to_string(), &table.notes) {
-            table.notes.warnings.push(warning);
-        }
-        Ok(table)
+        open(path, &self.spec(columns)?)
     }
+}
+
+/// Reads a table by a spec, and adds what the lenient reader counted to its warnings.
+pub fn open(path: &Path, spec: &TableSpec) -> Result<Table, Report> {
+    let mut table = Recording::open(path, spec)?;
+    for warning in oddities(&path.display().to_string(), &table.notes) {
+        table.notes.warnings.push(warning);
+    }
+    Ok(table)
 }
 
 /// What the lenient reader counted, in words.

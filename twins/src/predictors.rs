@@ -9,6 +9,7 @@ pub mod linear;
 pub mod live;
 pub mod naive;
 pub mod network;
+pub mod phases;
 pub mod series;
 pub mod task;
 pub mod wide;
@@ -32,7 +33,7 @@ pub trait Model: Send + Sync {
 }
 
 /// Name and description of each forecaster of series.
-pub const NAMES: [(&str, &str); 6] = [
+pub const NAMES: [(&str, &str); 7] = [
     ("blend", "the others' average, weighted by what each missed by of late (the default)"),
     (
         "ridge",
@@ -40,6 +41,10 @@ pub const NAMES: [(&str, &str); 6] = [
     ),
     ("own", "regression on each target's own past, hour, day and seasons"),
     ("wide", "the same on all channels, and on what is known ahead"),
+    (
+        "phases",
+        "what is usual at this time of the day, on such a day, of the week, and how long what is unusual lasts",
+    ),
     (
         "seasonal",
         "what was read one season ago (a day, a week, or the period found in the series) comes again",
@@ -54,6 +59,7 @@ pub fn find(name: &str, task: &Task) -> Option<Box<dyn Model>> {
         "ridge" => Some(Box::new(window::Window::new(336, true, window::Centre::Last))),
         "own" => Some(Box::new(wide::Wide::new(false))),
         "wide" => Some(Box::new(wide::Wide::new(true))),
+        "phases" => Some(Box::new(phases::Phases::default())),
         "persistence" => Some(Box::new(naive::Persistence)),
         "seasonal" => Some(Box::new(naive::Seasonal::default())),
         _ => None,

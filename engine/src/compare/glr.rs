@@ -8,7 +8,7 @@
 //! dilution that the stream's own autocorrelation asks for.
 
 use super::{
-    history::{Correction, History, NONE, Shape},
+    history::{Correction, History, NONE, Shape, corrected},
     noise::{Calibration, cost, costs, weight},
     shared::Shared,
 };
@@ -72,6 +72,20 @@ impl Fit {
     pub fn is_shown(&self) -> bool {
         self.until.is_none() || self.shown > SHOWN_NATS
     }
+}
+
+/// Readings that a swing has to be seen over.
+const SWING_LEAST: f64 = 60.0;
+
+/// How much more than the model has it a signal swings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Swing {
+    /// As a share of its deviations from its mean.
+    pub share: f64,
+    /// Standard deviation of that share.
+    pub std: f64,
+    /// Its mean, as corrected.
+    pub mean: f64,
 }
 
 /// What a search works on.
@@ -249,6 +263,49 @@ impl Search<'_> {
         Some(Fit { gain: best.gain - OVER_PENALTY, ..best })
     }
 
+    /// How much more than the model has it a signal swings about its mean, between two samples, whatever its level is off by.
+    pub fn swing(&self, signal: usize, from: u64, to: u64) -> Option<Swing> {
+        let h = self.history;
+        let (mut sum, mut n) = (0.0, 0.0);
+        for i in from..to {
+            let raw = h.value(i, signal);
+            if let Some(value) =
+                corrected(self.corrections, signal, h.sample(i).t, raw).filter(|v| !v.is_nan())
+            {
+                (sum, n) = (sum + value, n + 1.0);
+            }
+        }
+        if n < SWING_LEAST {
+            return None;
+        }
+        let mean = sum / n;
+        let believed = self.shared.believed(self, from);
+        let rows = believed.row(from)..believed.row(to);
+        let z = &believed.z[rows.clone()];
+        let level = self.shared.lasting(self, Shape::Bias, signal, from);
+        let gain = self.shared.lasting(self, Shape::Gain, signal, from);
+        // A gain acts on the reading as counted from its zero; less the level, it acts on what is above or below the mean.
+        let swing: Vec<f64> = gain.iter().zip(&*level).take(rows.len()).map(|(g, b)| g - mean * b).collect();
+        let (mut share, mut off, mut information) = (0.0, 0.0, 0.0);
+        for _ in 0..6 {
+            let mut sums = [0.0; 5];
+            for ((z, s), b) in z.iter().zip(&swing).zip(&*level) {
+                let w = weight(z - s * share - b * off);
+                let terms = [s * s, s * b, b * b, s * z, b * z];
+                sums.iter_mut().zip(terms).for_each(|(sum, term)| *sum += w * term);
+            }
+            let [ss, sb, bb, sz, bz] = sums;
+            let det = ss * bb - sb * sb;
+            if det <= 1e-9 * ss * bb || bb <= 0.0 {
+                return None;
+            }
+            (share, off) = ((sz * bb - bz * sb) / det, (bz * ss - sz * sb) / det);
+            information = det / bb;
+        }
+        let std = (self.noise[self.output].dilution() / information).sqrt();
+        Some(Swing { share, std, mean })
+    }
+
     /// What is corrected for if a hypothesis holds.
     pub fn correction(&self, fit: &Fit) -> Correction {
         Correction {
@@ -264,13 +321,6 @@ impl Search<'_> {
     pub fn ended(&self, at: usize, onset: u64) -> Option<f64> {
         let mut all = self.corrections.to_vec();
         all[at].until = self.history.sample(onset).t;
-        self.gain_under(&all, onset)
-    }
-
-    /// What it gains to suppose that the correction at `at` is another one.
-    pub fn instead(&self, at: usize, other: Correction, onset: u64) -> Option<f64> {
-        let mut all = self.corrections.to_vec();
-        all[at] = other;
         self.gain_under(&all, onset)
     }
 

@@ -1,6 +1,6 @@
 //! One output as the cheap detectors see it: what raises a suspicion, and the suspicion's age.
 
-use super::{View, history::Shape, run::Run};
+use super::{View, glr::Swing, history::Shape, run::Run};
 
 /// Readings after which the best kind is named though another is near.
 pub(super) const PATIENCE: u64 = 45;
@@ -26,6 +26,8 @@ pub(super) struct Active {
     pub over: f64,
     pub over_since: u64,
     pub next_refit: u64,
+    /// How the reading swung before the onset.
+    pub swing_before: Option<Swing>,
 }
 
 /// A reading at which something may have begun, and how many of the ages of [`EXAMINE`] it has passed.

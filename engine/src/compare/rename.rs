@@ -1,52 +1,55 @@
 //! A verdict that turns out to be of another kind: an offset that grows and shrinks with the reading is a gain.
 //!
-//! While a reading stands still the two are one, so the offset is named first; as it moves, each is held against the other.
+//! While a reading stands still the two are one, so the offset is mostly named first. As it moves they differ in one thing: by a
+//! gain the reading swings about its mean by a share more than the model has it, by an offset it does not. But a model's own
+//! swing is wrong by a few per cent on any device that it was not fitted to. So the swing since the onset is held against the
+//! swing before it, of the same device under the same model: what changed between the two is the fault's.
 
 use super::{
-    DECIDE_NATS, Judge, News,
+    Judge, MARGIN_NATS, News,
     history::{Correction, Shape},
     lane::Active,
 };
 use crate::time::SimTime;
 
-/// By what the other kind must be better, [nat]: as much as a verdict takes.
-const RENAME_NATS: f64 = DECIDE_NATS;
-/// Sizes that are tried, as shares of the one that is believed.
-const SIZES: [f64; 5] = [0.8, 0.9, 1.0, 1.1, 1.2];
+/// What a model's swing may change by on its own from one stretch to the next, as a share.
+const SWING_STD: f64 = 0.02;
+/// Samples before the onset that show how the reading swung.
+const BEFORE: u64 = 600;
 
 impl Judge {
     /// Takes the other kind where it fits better, and says so anew; None where the verdict stays what it is.
-    pub(super) fn rename(&mut self, o: usize, active: &Active, arrived: SimTime) -> Option<Shape> {
+    pub(super) fn rename(&mut self, o: usize, active: &mut Active, arrived: SimTime) -> Option<Shape> {
         let c = self.corrections[active.correction];
         let onset = self.history.index_at(c.from);
-        if onset <= self.history.oldest_start() {
+        let oldest = self.history.oldest_start();
+        if onset <= oldest || !matches!(c.shape, Shape::Bias | Shape::Gain) {
             return None;
         }
-        let (mut sum, mut n) = (0.0, 0.0);
-        for y in (onset..self.history.next()).map(|k| self.history.value(k, self.inputs + o)) {
-            if !y.is_nan() {
-                sum += y;
-                n += 1.0;
-            }
+        let search = self.search(o);
+        // It is looked at while it is in memory, and kept.
+        if active.swing_before.is_none() {
+            active.swing_before = search.swing(c.signal, onset.saturating_sub(BEFORE).max(oldest), onset);
         }
-        let mean = sum / n;
-        let other = match c.shape {
-            Shape::Bias if mean.abs() > 1e-9 => Correction { shape: Shape::Gain, size: c.size / mean, ..c },
-            Shape::Gain => Correction { shape: Shape::Bias, size: c.size * mean, ..c },
+        let (before, since) = (active.swing_before?, search.swing(c.signal, onset, self.history.next())?);
+        let mean = since.mean;
+        let (as_gain, as_bias) = match c.shape {
+            Shape::Bias if mean.abs() > 1e-9 => (c.size / (mean + c.size), c.size),
+            Shape::Gain => (c.size, c.size * mean / (1.0 - c.size)),
             _ => return None,
         };
-        let search = self.search(o);
-        // Each kind with the size that fits it best: what fitted the one best need not fit the other.
-        let best_of = |c: Correction| {
-            let sizes = SIZES.map(|f| Correction { size: f * c.size, ..c });
-            let tried =
-                sizes.into_iter().filter_map(|c| Some((c, search.instead(active.correction, c, onset)?)));
-            tried.max_by(|a, b| a.1.total_cmp(&b.1))
-        };
-        let ((best, gain), (_, own)) = (best_of(other)?, best_of(c)?);
-        if gain - own.max(0.0) < RENAME_NATS {
+        // What is believed has been taken out: by the one kind nothing of the change is left, by the other all of it.
+        let other = if c.shape == Shape::Bias { as_gain } else { -as_gain };
+        let change = since.share - before.share;
+        let var = since.std.powi(2) + before.std.powi(2) + SWING_STD.powi(2);
+        let nats = (change * change - (change - other).powi(2)) / (2.0 * var);
+        if nats < MARGIN_NATS {
             return None;
         }
+        let best = match c.shape {
+            Shape::Bias => Correction { shape: Shape::Gain, size: as_gain, ..c },
+            _ => Correction { shape: Shape::Bias, size: as_bias, ..c },
+        };
         self.corrections[active.correction] = best;
         let v = &mut self.verdicts[active.verdict];
         (v.kind, v.size) = match best.shape {

@@ -118,7 +118,7 @@ impl Shared {
     }
 
     /// The signature of a fault that lasts.
-    fn lasting(&self, search: &Search<'_>, shape: Shape, signal: usize, onset: u64) -> Rc<[f64]> {
+    pub fn lasting(&self, search: &Search<'_>, shape: Shape, signal: usize, onset: u64) -> Rc<[f64]> {
         let key = (shape, signal, onset);
         if let Some((_, known)) = self.signatures.borrow().iter().find(|(k, _)| *k == key) {
             return Rc::clone(known);

@@ -275,6 +275,33 @@ fn most_of_a_matrix_of_the_labs_faults_is_named() {
     at_least(0.85, &cases, &said);
 }
 
+/// Offsets and gains drawn as `diagnose-bench` draws them, each on every hour: told apart by how the reading swings.
+#[test]
+fn an_offset_and_a_gain_are_told_apart() {
+    use rand::RngExt;
+    let mut cases = Vec::new();
+    for file in pistress() {
+        for seed in 0..3 {
+            let mut rng = rng::stream(seed, "offset or gain", &file);
+            let mut draw = |low: f64, high: f64| low + (high - low) * rng.random::<f64>();
+            let sign = |u: f64| if u < 0.5 { -1.0 } else { 1.0 };
+            let by = sign(draw(0.0, 1.0)) * draw(3.0, 8.0);
+            let factor = draw(1.06, 1.2).powf(sign(draw(0.0, 1.0)));
+            for kind in [FaultDef::Bias { by }, FaultDef::Gain { factor }] {
+                let from = draw(600.0, 2400.0) as i64;
+                cases.push((file.clone(), kind, from, from + draw(480.0, 720.0) as i64));
+            }
+        }
+    }
+    let said = in_parallel(&cases, |(file, kind, from, until)| {
+        let (recording, mut judge) = pi(&format!("pistress_{file}"));
+        run_with(&recording, &mut judge, Some(*kind), *from, *until, 1);
+        let size = judge.verdicts().first().map_or(f64::NAN, |v| v.size);
+        named(&judge, *kind, *from, "soc.temperature").map_err(|e| format!("{e} of {size:.2}"))
+    });
+    at_least(0.8, &cases, &said);
+}
+
 fn in_parallel<T: Sync, R: Send>(cases: &[T], run: impl Fn(&T) -> R + Sync + Send) -> Vec<R> {
     use rayon::prelude::*;
     cases.par_iter().map(run).collect()

@@ -46,6 +46,7 @@ impl Judge {
             over: 0.0,
             over_since: 0,
             next_refit,
+            swing_before: None,
         });
         lane.suspicion = None;
         lane.spike = None;
@@ -123,7 +124,7 @@ impl Judge {
         if i >= active.next_refit {
             active.next_refit = i + 30;
             self.refit(o, &active);
-            if let Some(shape) = self.rename(o, &active, arrived) {
+            if let Some(shape) = self.rename(o, &mut active, arrived) {
                 active.shape = shape;
             }
         }

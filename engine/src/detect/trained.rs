@@ -24,6 +24,10 @@ const CALM_ROWS: u32 = 5;
 const CALM_SHARE: f64 = 0.6;
 /// By how much stricter the threshold is than its estimate from the clean rows, which has an error of its own.
 const MARGIN: f64 = 2.0;
+/// Onsets that clean rows must be allowed for the threshold to be where they keep to it.
+const COUNTABLE: f64 = 2.0;
+/// No row that one in ten clean ones beats begins an alarm, [nat].
+const LEAST_NATS: f64 = std::f64::consts::LN_10;
 /// … or after so many whose last few together are as usual as every second, whatever the longer means still remember.
 const USUAL_ROWS: u32 = 3;
 /// Which of the means these are.
@@ -90,9 +94,15 @@ impl Trained {
         if let Some((spread, _)) = views.last() {
             front.calm_steps = spread.mean().iter().map(|ln| (ln.exp() - STEPS_FLOOR).max(0.0)).collect();
         }
-        let total = Tail::of(total);
+        let (total, sums) = (Tail::of(total.clone()), total);
         // Rows over the threshold come in clusters, and each tells one onset.
         let threshold_nats = (contract.rows * MARGIN / total.cluster_rows()).max(10.0).ln();
+        let surprises: Vec<f64> = sums.iter().map(|s| total.surprise(*s)).collect();
+        let allowed = surprises.len() as f64 / contract.rows / MARGIN;
+        let threshold_nats = match counted(&surprises, allowed) {
+            Some(level) => level.min(threshold_nats),
+            None => threshold_nats,
+        };
         Ok(Self {
             front,
             views,
@@ -119,6 +129,39 @@ impl Trained {
         let most = (0..VIEWS).max_by(|a, b| surprise(a).total_cmp(&surprise(b)))?;
         self.views[most].0.blame(&of[most])
     }
+}
+
+/// The lowest threshold at which clean rows, as they came, tell no more onsets than are allowed: where that is a number that can
+/// be counted, no tail has to be supposed. None where it is not.
+fn counted(surprises: &[f64], allowed: f64) -> Option<f64> {
+    if allowed < COUNTABLE {
+        return None;
+    }
+    let mut levels: Vec<f64> = surprises.iter().copied().filter(|s| *s >= LEAST_NATS).collect();
+    levels.sort_by(|a, b| b.total_cmp(a));
+    // From the highest on down, in steps of a tenth more rows.
+    let mut lowest = None;
+    let mut rank = 0;
+    while let Some(level) = levels.get(rank) {
+        if onsets(surprises, *level) as f64 > allowed {
+            break;
+        }
+        lowest = Some(*level);
+        rank += 1 + rank / 10;
+    }
+    lowest
+}
+
+/// How many alarms rows of these surprises begin.
+fn onsets(surprises: &[f64], threshold: f64) -> usize {
+    let (mut n, mut alarm, mut calm) = (0, false, 0);
+    for s in surprises {
+        calm = if *s < threshold * CALM_SHARE { calm + 1 } else { 0 };
+        let onset = !alarm && *s >= threshold;
+        n += usize::from(onset);
+        alarm = onset || alarm && calm < CALM_ROWS;
+    }
+    n
 }
 
 /// The distance of each row to a distribution of the blocks that it is not in.

@@ -7,6 +7,10 @@
 //! that a stormy hour stays stormy, differs from series to series: each lane keeps several trackers and leans on those whose
 //! loss was least.
 //!
+//! Far ahead, a short past holds few errors that say something of their own: those of neighbouring origins overlap, and none is
+//! known before it has come due. What a lane has seen is therefore counted in horizons; while that is little, its bias is believed
+//! less, and its width leans on what could be known beforehand ([`Intervals::expect_of`]).
+//!
 //! [`Intervals`] keeps the lanes of all targets and horizons, what is expected of an hour of the day, and the forecasts that
 //! have not come due.
 //!
@@ -39,6 +43,12 @@ const GUARD_STEP: f64 = 0.02;
 const GUARD_DELAYED: f64 = 0.1;
 /// Share of the way that the slower trackers go in a horizon at most.
 const HORIZONS_BACK: f64 = 0.05;
+/// Horizons of errors that what was expected beforehand is worth.
+const EXPECTED_WORTH: f64 = 0.5;
+/// … and no bias at all.
+const UNBIASED_WORTH: f64 = 4.0;
+/// Horizons of errors from which on a lane says how good the forecasts are.
+const TELLING: f64 = 5.0;
 /// Parts of a day that have a spread of their own.
 const HOURS: usize = 24;
 /// Errors that a part of the day has to show before it counts as much as what was believed of it.
@@ -72,6 +82,8 @@ pub struct Lane {
     /// Last correction of the widths below and above.
     guard: (f64, f64),
     step: f64,
+    /// Of normal errors, the quantile in units of the mean absolute one.
+    start: f64,
     seen: u32,
 }
 
@@ -83,7 +95,6 @@ impl Lane {
     pub fn new(interval: f64, ahead: usize) -> Self {
         let ahead = ahead.max(1) as f64;
         let interval = interval.clamp(0.01, 0.999);
-        // Of normal errors, the quantile in units of the mean absolute one.
         let start =
             super::interval::normal_quantile(0.5 + 0.5 * interval) * (std::f64::consts::PI / 2.0).sqrt();
         let tracker = |(rate, power): (f64, i32)| Tracker {
@@ -100,6 +111,7 @@ impl Lane {
             trackers: TRACKERS.map(tracker),
             guard: (1.0, 1.0),
             step: GUARD_STEP.min(GUARD_DELAYED / ahead),
+            start,
             seen: 0,
         }
     }
@@ -142,6 +154,12 @@ impl Lane {
     /// What is to be added to a forecast for its lower and upper bound. `hour` is the spread expected of the time that it
     /// is for, `stress` that of these days, both in units of the usual.
     pub fn bounds(&self, hour: f64, stress: f64) -> (f64, f64) {
+        let (low, high, _) = self.around(hour, stress);
+        (low, high)
+    }
+
+    /// The same, and the bias that they lie around.
+    fn around(&self, hour: f64, stress: f64) -> (f64, f64, f64) {
         let root = stress.powf(STRESS_ROOT);
         let least = self.trackers.iter().map(|t| t.loss).fold(f64::INFINITY, f64::min);
         let (mut low, mut high, mut sum, mut bias) = (0.0, 0.0, 0.0, 0.0);
@@ -154,7 +172,25 @@ impl Lane {
             sum += weight;
         }
         let (low, high, bias) = (low / sum, high / sum, bias / sum);
-        (bias - (bias - low) * self.guard.0, bias + (high - bias) * self.guard.1)
+        (bias - (bias - low) * self.guard.0, bias + (high - bias) * self.guard.1, bias)
+    }
+
+    /// The same where what it saw is worth so many errors of their own (in horizons), and errors of a mean size were expected
+    /// beforehand.
+    fn bounds_expecting(&self, hour: f64, stress: f64, worth: f64, expected: f64) -> (f64, f64) {
+        let (low, high, bias) = self.around(hour, stress);
+        if expected <= 0.0 {
+            return (low, high);
+        }
+        let error = self.error();
+        if error <= 0.0 {
+            let start = self.start * expected * hour;
+            return (-start, start);
+        }
+        let believed = (worth * error + EXPECTED_WORTH * expected) / (worth + EXPECTED_WORTH);
+        let kept = bias * worth / (worth + UNBIASED_WORTH);
+        let wider = believed / error;
+        (kept - (bias - low) * wider, kept + (high - bias) * wider)
     }
 
     /// Mean error of late, after the slower trackers.
@@ -227,6 +263,10 @@ pub struct Intervals {
     /// Slots of a day, where the series has days.
     day: Option<usize>,
     stress: Vec<f64>,
+    /// Of each lane, what persistence missed by beforehand; 0 where that is not known.
+    naive: Vec<f64>,
+    /// Of each lane, the slot of its first error.
+    first: Vec<Option<usize>>,
     pending: VecDeque<Issued>,
     settled: usize,
 }
@@ -243,9 +283,48 @@ impl Intervals {
             hours: if day.is_some() { vec![Hours::new(); n] } else { Vec::new() },
             day,
             stress: vec![1.0; targets],
+            naive: vec![0.0; n],
+            first: vec![None; n],
             pending: VecDeque::new(),
             settled: 0,
         }
+    }
+
+    /// Tells the readings of a target before its first forecast, by slot: what persistence would have missed by in them is
+    /// expected of forecasts as far ahead, until their own errors say better.
+    pub fn expect_of(&mut self, target: usize, past: &[f64]) {
+        let h = self.horizons.len();
+        let mut shorter: Option<(usize, f64)> = None;
+        for (k, ahead) in self.horizons.iter().enumerate() {
+            let pairs = past.get(*ahead..).unwrap_or_default().iter().zip(past);
+            let missed = pairs.map(|(a, b)| (a - b).abs()).filter(|e| e.is_finite());
+            let (sum, n) = missed.fold((0.0, 0usize), |(sum, n), e| (sum + e, n + 1));
+            // Over less than a horizon nothing is seen; a walk goes on with the root of time.
+            self.naive[target * h + k] = match shorter {
+                _ if n >= *ahead && n > 0 => {
+                    shorter = Some((*ahead, sum / n as f64));
+                    sum / n as f64
+                }
+                Some((before, error)) => error * (*ahead as f64 / before as f64).sqrt(),
+                None => 0.0,
+            };
+        }
+    }
+
+    /// Errors of its own that a lane has seen, in horizons.
+    fn worth(&self, at: usize) -> f64 {
+        let ahead = self.horizons[at % self.horizons.len()] as f64;
+        let since = self.first[at].map_or(0.0, |first| (self.settled + 1 - first) as f64);
+        (since / ahead).min(f64::from(self.lanes[at].seen()))
+    }
+
+    /// The mean error that a lane is expected to have: as much of what persistence missed by as the next shorter horizon that
+    /// can tell has of its own.
+    fn expected_error(&self, at: usize) -> f64 {
+        let h = self.horizons.len();
+        let shorter = (at - at % h..at).rev().find(|j| self.naive[*j] > 0.0 && self.worth(*j) >= TELLING);
+        let share = shorter.map_or(1.0, |j| (self.lanes[j].error() / self.naive[j]).sqrt());
+        self.naive[at] * share.clamp(0.1, 1.5)
     }
 
     fn hour(&self, slot: usize) -> usize {
@@ -282,6 +361,7 @@ impl Intervals {
                         }
                     }
                     let bounds = (p.lower[at] - p.forecast[at], p.upper[at] - p.forecast[at]);
+                    self.first[at].get_or_insert(slot);
                     self.lanes[at].observe(error, hour, p.stress[c], bounds);
                 }
             }
@@ -308,7 +388,8 @@ impl Intervals {
         let (mut lower, mut upper) = (Vec::with_capacity(forecast.len()), Vec::with_capacity(forecast.len()));
         for (at, f) in forecast.iter().enumerate() {
             let hour = self.expected(at, origin + self.horizons[at % h]);
-            let (low, high) = self.lanes[at].bounds(hour, self.stress[at / h]);
+            let (worth, expected) = (self.worth(at), self.expected_error(at));
+            let (low, high) = self.lanes[at].bounds_expecting(hour, self.stress[at / h], worth, expected);
             lower.push(f + low);
             upper.push(f + high);
         }

@@ -18,15 +18,22 @@ pub fn unix_ns(text: &str) -> Option<i64> {
     let year: i64 = digits(parts.next()?, 4)?;
     let month = digits(parts.next()?, 2)?;
     let day = digits(parts.next()?, 2)?;
-    if parts.next().is_some() || !(1..=12).contains(&month) || !(1..=month_days(year, month)).contains(&day) {
+    if parts.next().is_some() {
         return None;
     }
-    let mut ns = i128::from(days(year, month, day)) * 86_400 * i128::from(NS_PER_S);
-    if !rest.is_empty() {
-        let clock = rest.strip_prefix(['T', 't', ' '])?;
-        ns += i128::from(clock_ns(clock)?);
+    let midnight = midnight_ns(year, month, day)?;
+    if rest.is_empty() {
+        return Some(midnight);
     }
-    i64::try_from(ns).ok()
+    midnight.checked_add(clock_ns(rest.strip_prefix(['T', 't', ' '])?)?)
+}
+
+/// Unix time, [ns], at which a day begins; `None` where there is no such day, or outside 1678–2261.
+pub(crate) fn midnight_ns(year: i64, month: i64, day: i64) -> Option<i64> {
+    if !(1..=12).contains(&month) || !(1..=month_days(year, month)).contains(&day) {
+        return None;
+    }
+    days(year, month, day).checked_mul(86_400 * NS_PER_S)
 }
 
 /// A Unix time, [ns], as [`unix_ns`] reads it, to the millisecond: `YYYY-MM-DDTHH:MM:SS.mmmZ`.
@@ -50,7 +57,8 @@ pub fn text(unix_ns: i64) -> String {
     format!("{year:04}-{month:02}-{date:02}T{h:02}:{m:02}:{s:02}.{:03}Z", ms % 1000)
 }
 
-fn clock_ns(text: &str) -> Option<i64> {
+/// Time since midnight, [ns], of `HH:MM`, `:SS`, a fraction, and `Z` or an offset, which is taken off.
+pub(crate) fn clock_ns(text: &str) -> Option<i64> {
     let (clock, offset_s) = split_offset(text)?;
     let (clock, fraction_ns) = match clock.split_once(['.', ',']) {
         Some((clock, digits)) => (clock, fraction(digits)?),

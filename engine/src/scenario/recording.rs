@@ -11,11 +11,14 @@
 //! assert_eq!(table.columns[0].unit, "degC");
 //! ```
 
+mod dates;
 mod header;
 mod lines;
+mod numbers;
 mod reader;
 mod when;
 
+pub use dates::DateOrder;
 pub use lines::{Delimiter, MAX_LINE};
 pub use when::TimeUnit;
 
@@ -55,7 +58,8 @@ pub enum Policy {
     /// Text, NaN, times out of order and times given twice are errors. Empty cells and gaps are warnings.
     #[default]
     Strict,
-    /// They are counted in [`TableNotes`]: such cells become missing, such rows are left out.
+    /// They are counted in [`TableNotes`]: such cells become missing, such rows are left out. A column of text alone is an
+    /// error all the same.
     Report,
 }
 
@@ -110,6 +114,8 @@ pub struct TableSpec {
     pub time: TimeSpec,
     /// Unit of a numeric time column. None: told by magnitude.
     pub time_unit: Option<TimeUnit>,
+    /// Order of dates such as 03/02/2020. None: told by the rows.
+    pub dates: Option<DateOrder>,
     /// Whether the first line holds names. None: it does if none of its cells is a number.
     pub header: Option<bool>,
     /// Columns. Empty: every column but the times whose first cell is a number.
@@ -126,6 +132,7 @@ impl TableSpec {
         Self {
             time,
             time_unit: None,
+            dates: None,
             header: None,
             columns: Vec::new(),
             policy: Policy::Strict,

@@ -1,12 +1,12 @@
 //! Recordings as data sets of a network: columns by `--map`, constants by `--const`.
 
-use crate::table::ReadingArgs;
+use crate::table::{self, ReadingArgs};
 use std::{collections::BTreeMap, path::Path, path::PathBuf};
 use twinfleet_engine::{
     dynamics::{DynamicsDef, definition::UnsaidDef, fit::Dataset},
     scenario::{
         diagnostic::{Diagnostic, Report, near},
-        recording::{ColumnSpec, Recording, TableSpec},
+        recording::{ColumnSpec, TableSpec},
     },
     units,
 };
@@ -136,7 +136,7 @@ fn read(
     constants: &BTreeMap<&str, f64>,
     warnings: &mut Report,
 ) -> Result<Dataset, Report> {
-    let table = Recording::open(path, spec)?;
+    let table = table::open(path, spec)?;
     let rows = table.t_s.len();
     let column = |signal: &str| table.columns.iter().find(|c| c.name == signal).map(|c| c.values.clone());
     let mut data = Dataset {

@@ -7,6 +7,7 @@
 use super::{
     Model,
     naive::{Persistence, Seasonal},
+    phases::Phases,
     task::Task,
     wide::Wide,
     window::{Centre, Window},
@@ -107,6 +108,7 @@ impl Blend {
     pub fn new(task: &Task) -> Self {
         let mut members: Vec<(&'static str, Box<dyn Model>)> = vec![
             ("seasonal", Box::new(Seasonal::default())),
+            ("phases", Box::new(Phases::default())),
             ("ridge", Box::new(Window::new(336, true, Centre::Last))),
             ("own window", Box::new(Window::new(336, false, Centre::Last))),
             ("own past", Box::new(Wide::new(false))),

@@ -1,6 +1,6 @@
 //! Which cell of a row each wanted column is.
 
-use super::{ColumnSpec, TableSpec, TimeSpec, lines::Cell};
+use super::{ColumnSpec, Delimiter, TableSpec, TimeSpec, lines::Cell, numbers::is_number};
 use crate::{
     scenario::{
         diagnostic::{Diagnostic, Report, near},
@@ -37,6 +37,8 @@ pub(super) struct FirstLine<'a> {
     pub(super) width: usize,
     /// Cells of the first row of data.
     pub(super) row: &'a [Cell<'a>],
+    /// What parts the cells.
+    pub(super) delimiter: Delimiter,
 }
 
 pub(super) fn resolve(spec: &TableSpec, first: &FirstLine<'_>) -> Result<Header, Report> {
@@ -54,7 +56,7 @@ pub(super) fn resolve(spec: &TableSpec, first: &FirstLine<'_>) -> Result<Header,
     let mut columns = Vec::new();
     if spec.columns.is_empty() {
         for (cell, c) in first.row.iter().enumerate() {
-            if Some(cell) != time && c.text.parse::<f64>().is_ok() {
+            if Some(cell) != time && is_number(&c.text, first.delimiter) {
                 let name = first.names.as_ref().and_then(|n| n.get(cell)).filter(|n| !n.is_empty());
                 let name = name.cloned().unwrap_or_else(|| format!("#{}", cell + 1));
                 columns.push(Found { cell, name, from: None, to: None });

@@ -13,6 +13,9 @@ pub const MAX_LINE: usize = 1 << 20;
 /// Lines that are read ahead to tell the delimiter.
 const AHEAD: usize = 10;
 
+/// Lines that are read ahead at most to tell in which order dates are written: two days of a row each second.
+const SCANNED: usize = 200_000;
+
 /// Why a line could not be read.
 #[derive(Debug)]
 pub(super) enum LineError {
@@ -55,6 +58,22 @@ impl Lines {
             }
         }
         Ok(&self.ahead)
+    }
+
+    /// Shows the lines that come to `seen` until it has seen enough, or [`SCANNED`] of them; they are kept for [`Self::next`].
+    pub(super) fn scan(&mut self, mut seen: impl FnMut(&str) -> bool) -> Result<(), (usize, LineError)> {
+        for at in 0..SCANNED {
+            if at == self.ahead.len() {
+                match self.fetch()? {
+                    Some(line) => self.ahead.push_back(line),
+                    None => break,
+                }
+            }
+            if seen(&self.ahead[at].1) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn fetch(&mut self) -> Result<Option<(usize, String)>, (usize, LineError)> {

@@ -1,20 +1,22 @@
 //! Row by row from text to columns.
 
 use super::{
-    Column, MAX_LINE, MAX_ROWS, Policy, Table, TableNotes, TableSpec, TimeSpec,
+    Column, DateOrder, MAX_LINE, MAX_ROWS, Policy, Table, TableNotes, TableSpec, TimeSpec, dates,
     header::{FirstLine, Header, resolve},
     lines::{Cell, Delimiter, LineError, Lines},
+    numbers::{Numbers, Wrong, comma_for_point, is_number},
     when::Clock,
 };
 use crate::{
     scenario::{
+        calendar,
         diagnostic::{Diagnostic, Report},
         source::Source,
     },
     time::NS_PER_S,
     units::Unit,
 };
-use std::{io::Read, ops::Range};
+use std::{borrow::Cow, io::Read, ops::Range};
 
 /// Mistakes after which reading stops: the file is of another kind altogether.
 const PATIENCE: u64 = 10_000;
@@ -32,7 +34,7 @@ pub(super) fn read(file: &str, from: Box<dyn Read>, spec: &TableSpec) -> Result<
         ));
     };
     let top = delimiter.split(&line);
-    let is_header = spec.header.unwrap_or_else(|| top.iter().all(|c| c.text.parse::<f64>().is_err()));
+    let is_header = spec.header.unwrap_or_else(|| top.iter().all(|c| !is_number(&c.text, delimiter)));
     let mut pending = if is_header { lines.next().map_err(bad_line)? } else { Some((number, line.clone())) };
     let Some((row_number, row_line)) = &pending else {
         let excerpt = Source::excerpt(file, &line, number);
@@ -55,14 +57,23 @@ pub(super) fn read(file: &str, from: Box<dyn Read>, spec: &TableSpec) -> Result<
         names
     });
     let width = names.as_ref().map_or(row.len(), Vec::len);
-    let first = FirstLine { file, line: &line, number, names, width, row: &row };
+    let first = FirstLine { file, line: &line, number, names, width, row: &row, delimiter };
     let header = resolve(spec, &first)?;
-    let clock = match (&header.time, &spec.time) {
-        (Some(cell), _) => first_time(file, *row_number, row_line, row.get(*cell), spec)?,
-        (None, _) => None,
+    let clock = match header.time {
+        Some(cell) => {
+            let clock = first_time(file, *row_number, row_line, row.get(cell), spec)?;
+            in_order(
+                clock,
+                spec,
+                &First { file, number: *row_number, line: row_line, cell },
+                &mut lines,
+                delimiter,
+            )?
+        }
+        None => None,
     };
-    let mut rows = Rows::new(file, spec, header, clock);
-    if is_header && !top.is_empty() && top.iter().all(|c| c.text.parse::<f64>().is_ok()) {
+    let mut rows = Rows::new(file, spec, header, clock, delimiter);
+    if is_header && !top.is_empty() && top.iter().all(|c| is_number(&c.text, delimiter)) {
         rows.warnings.push(
             Diagnostic::warning("the first line is taken for names, but looks like readings")
                 .at(&Source::excerpt(file, &line, number), 0..line.len(), "")
@@ -118,7 +129,7 @@ fn first_time(
     spec: &TableSpec,
 ) -> Result<Option<Clock>, Report> {
     let text = cell.map_or("", |c| &c.text);
-    if let Some(clock) = Clock::of(text, spec.time_unit) {
+    if let Some(clock) = Clock::of(&pointed(text), spec.time_unit) {
         return Ok(Some(clock));
     }
     if spec.policy == Policy::Report {
@@ -128,12 +139,75 @@ fn first_time(
     Err(not_a_time(text).at(&Source::excerpt(file, line, number), span, "").into())
 }
 
+/// A time in seconds may have a decimal comma: a cell that holds one is never two.
+fn pointed(text: &str) -> Cow<'_, str> {
+    comma_for_point(text).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// The first row, and which of its cells is its time.
+struct First<'a> {
+    file: &'a str,
+    number: usize,
+    line: &'a str,
+    cell: usize,
+}
+
+/// The clock with the order of its dates, where that is in question: told by the flag, or by the rows to come.
+fn in_order(
+    clock: Option<Clock>,
+    spec: &TableSpec,
+    first: &First<'_>,
+    lines: &mut Lines,
+    delimiter: Delimiter,
+) -> Result<Option<Clock>, Report> {
+    if clock.is_some_and(|c| c != Clock::Dates(None)) {
+        return Ok(clock);
+    }
+    let mut evidence = dates::Evidence::default();
+    let mut shown = None;
+    // The first row with a readable time says how times are written, those after it in which order.
+    let mut take = |line: &str| {
+        let cells = delimiter.split(line);
+        let text = cells.get(first.cell).map_or("", |c| &c.text);
+        match Clock::of(&pointed(text), spec.time_unit) {
+            Some(Clock::Dates(_)) => {
+                shown.get_or_insert_with(|| text.to_owned());
+                spec.dates.is_some() || evidence.take(text)
+            }
+            Some(_) => shown.is_none(),
+            None => false,
+        }
+    };
+    if !take(first.line) {
+        lines.scan(take).map_err(|(number, error)| Report::from(explain(first.file, number, error)))?;
+    }
+    let Some(text) = shown else { return Ok(clock) };
+    if let Some(order) = spec.dates.or_else(|| evidence.order()) {
+        return Ok(Some(Clock::Dates(Some(order))));
+    }
+    let cells = delimiter.split(first.line);
+    let span = cells.get(first.cell).map_or(0..first.line.len(), |c| c.span.clone());
+    Err(either_order(&text, spec).at(&Source::excerpt(first.file, first.line, first.number), span, "").into())
+}
+
+fn either_order(text: &str, spec: &TableSpec) -> Diagnostic {
+    let written = |order| dates::unix_ns(text, order).map(calendar::text).unwrap_or_default();
+    let (day, month) = (written(DateOrder::DayFirst), written(DateOrder::MonthFirst));
+    let date = |text: &str| text.chars().take(10).collect::<String>();
+    let error = Diagnostic::error(format!(
+        "`{text}` may be {} or {}, and no row shows which",
+        date(&day),
+        date(&month)
+    ));
+    match spec.policy {
+        Policy::Report => error.help("say `--dates day-first` or `--dates month-first`"),
+        Policy::Strict => error.help(format!("write dates as {}", date(&day))),
+    }
+}
+
 fn not_a_time(text: &str) -> Diagnostic {
     let what =
         if text.is_empty() { "the time is missing".to_owned() } else { format!("`{text}` is no time") };
-    if let Some(number) = comma_for_point(text) {
-        return Diagnostic::error(what).help(format!("write a point for the comma: {number}"));
-    }
     Diagnostic::error(what).help(
         "times are written 2020-07-29T16:59:35Z, 2020-07-29 16:59:35.5, as seconds from the start, or as Unix time",
     )
@@ -149,6 +223,7 @@ enum Kind {
     Order,
     Text(usize),
     Comma(usize),
+    Mixed(usize),
     NotFinite(usize),
     Cold(usize),
 }
@@ -160,17 +235,26 @@ struct Mistake {
     error: Diagnostic,
 }
 
+/// Line, cell and text of the line.
+type Place = (u32, Range<usize>, String);
+
 /// The rows read so far.
 struct Rows<'a> {
     file: &'a str,
     spec: &'a TableSpec,
     header: Header,
     clock: Option<Clock>,
+    numbers: Numbers,
     t_ns: Vec<i64>,
     lines: Vec<u32>,
     values: Vec<Vec<f64>>,
     notes: TableNotes,
-    first_empty: Vec<Option<(u32, Range<usize>, String)>>,
+    first_empty: Vec<Option<Place>>,
+    /// The first cell of each column that holds text, until one holds a number.
+    first_text: Vec<Option<Place>>,
+    has_number: Vec<bool>,
+    /// The first row without a readable time.
+    first_timeless: Option<Place>,
     /// The longest step so far, [ns], and the row that ends it.
     longest: (i64, u32, String),
     mistakes: Vec<Mistake>,
@@ -178,7 +262,13 @@ struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    fn new(file: &'a str, spec: &'a TableSpec, header: Header, clock: Option<Clock>) -> Self {
+    fn new(
+        file: &'a str,
+        spec: &'a TableSpec,
+        header: Header,
+        clock: Option<Clock>,
+        delimiter: Delimiter,
+    ) -> Self {
         let n = header.columns.len();
         let notes = TableNotes { missing: vec![0; n], ..TableNotes::default() };
         Self {
@@ -186,11 +276,15 @@ impl<'a> Rows<'a> {
             spec,
             header,
             clock,
+            numbers: Numbers::new(delimiter),
             t_ns: Vec::new(),
             lines: Vec::new(),
             values: vec![Vec::new(); n],
             notes,
             first_empty: vec![None; n],
+            first_text: vec![None; n],
+            has_number: vec![false; n],
+            first_timeless: None,
             longest: (0, 0, String::new()),
             mistakes: Vec::new(),
             warnings: Report::default(),
@@ -259,9 +353,12 @@ impl<'a> Rows<'a> {
         let text = cell.map_or("", |c| &c.text);
         let span = cell.map_or(0..line.len(), |c| c.span.clone());
         if self.clock.is_none() {
-            self.clock = Clock::of(text, self.spec.time_unit);
+            self.clock = Clock::of(&pointed(text), self.spec.time_unit);
         }
-        let Some(t) = self.clock.and_then(|clock| clock.read(text)) else {
+        let Some(t) = self.clock.and_then(|clock| clock.read(&pointed(text))) else {
+            if self.first_timeless.is_none() {
+                self.first_timeless = Some((number as u32, span.clone(), line.to_owned()));
+            }
             if self.strict() {
                 self.error(Kind::NoTime, number, line, span, || not_a_time(text));
             }
@@ -315,23 +412,31 @@ impl<'a> Rows<'a> {
         }
         let found = &self.header.columns[column];
         let unit = found.from.or(found.to);
-        match text.parse::<f64>() {
+        match self.numbers.read(text, number) {
             Ok(v) if v.is_finite() && !unit.is_some_and(|u| u.is_too_cold(v)) => {
+                self.has_number[column] = true;
                 match (found.from, found.to) {
                     (Some(from), Some(to)) => from.convert(v, to).unwrap_or(f64::NAN),
                     _ => v,
                 }
             }
             parsed => {
+                if !self.has_number[column] && self.first_text[column].is_none() {
+                    self.first_text[column] = Some((number as u32, span.clone(), line.to_owned()));
+                }
                 if self.strict() {
                     let name = found.name.clone();
                     let kind = match parsed {
                         Ok(v) if v.is_finite() => Kind::Cold(column),
                         Ok(_) => Kind::NotFinite(column),
-                        Err(_) if comma_for_point(text).is_some() => Kind::Comma(column),
-                        Err(_) => Kind::Text(column),
+                        Err(Wrong::Comma) => Kind::Comma(column),
+                        Err(Wrong::Mixed(_)) => Kind::Mixed(column),
+                        Err(Wrong::Text) => Kind::Text(column),
                     };
-                    self.error(kind, number, line, span, || no_reading(kind, text, &name, unit));
+                    self.error(kind, number, line, span, || match parsed {
+                        Err(Wrong::Mixed(other)) => mixed_signs(text, &name, other),
+                        _ => no_reading(kind, text, &name, unit),
+                    });
                 }
                 self.notes.bad_cells += 1;
                 self.notes.missing[column] += 1;
@@ -350,12 +455,19 @@ impl<'a> Rows<'a> {
             return Err(errors);
         }
         let Some(t0) = self.t_ns.first().copied() else {
+            if let Some((number, span, line)) = self.first_timeless {
+                let text = line.get(span.clone()).unwrap_or_default().to_owned();
+                let error =
+                    not_a_time(&text).at(&Source::excerpt(self.file, &line, number as usize), span, "");
+                return Err(error.repeated(self.notes.bad_times - 1, "row").into());
+            }
             return Err(whole(
                 self.file,
                 format!("`{}` has no row with a time", self.file),
                 "is the right column named?",
             ));
         };
+        self.refuse_columns_of_text()?;
         let unix = self.clock.is_some_and(Clock::is_calendar);
         let t_s: Vec<f64> = self.t_ns.iter().map(|t| t.saturating_sub(t0) as f64 / NS_PER_S as f64).collect();
         self.find_gaps(&t_s);
@@ -368,6 +480,22 @@ impl<'a> Rows<'a> {
         });
         self.notes.warnings = self.warnings;
         Ok(Table { t_s, t0_unix_ns: unix.then_some(t0), columns: columns.collect(), notes: self.notes })
+    }
+
+    /// A column in which no cell holds a number is another than was meant.
+    fn refuse_columns_of_text(&self) -> Result<(), Report> {
+        let mut errors = Report::default();
+        for (i, place) in self.first_text.iter().enumerate() {
+            let (Some((number, span, line)), false) = (place, self.has_number[i]) else { continue };
+            let error =
+                Diagnostic::error(format!("no cell of `{}` holds a number", self.header.columns[i].name)).at(
+                    &Source::excerpt(self.file, line, *number as usize),
+                    span.clone(),
+                    "the first that holds any",
+                );
+            errors.push(error.help("name another column; states are written as numbers (1: open, 0: shut)"));
+        }
+        errors.into_result().map(|_| ())
     }
 
     fn find_gaps(&mut self, t_s: &[f64]) {
@@ -438,8 +566,8 @@ fn no_reading(kind: Kind, text: &str, column: &str, unit: Option<&Unit>) -> Diag
     }
 }
 
-/// The number as it should be written, where its comma is a decimal sign.
-fn comma_for_point(text: &str) -> Option<String> {
-    let number = text.replacen(',', ".", 1);
-    (number.len() == text.len() && text.contains(',') && number.parse::<f64>().is_ok()).then_some(number)
+fn mixed_signs(text: &str, column: &str, other: usize) -> Diagnostic {
+    let (own, theirs) = if text.contains(',') { ("comma", "point") } else { ("point", "comma") };
+    Diagnostic::error(format!("`{text}` of `{column}` has a decimal {own}, but line {other} has a {theirs}"))
+        .help("write all numbers of the table with the same sign, and none to part thousands")
 }

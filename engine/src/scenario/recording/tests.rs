@@ -2,7 +2,7 @@
 //! (`tests/tests/system/bad_input/tables.rs`), and that no table makes the reader panic.
 
 use super::*;
-use crate::scenario::diagnostic::Style;
+use crate::scenario::{calendar, diagnostic::Style};
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 use std::io::Read;
@@ -49,14 +49,14 @@ fn an_empty_cell_is_a_missing_reading() {
 #[test]
 fn the_same_mistake_in_every_row_is_told_once() {
     check(
-        "time;temp\n0;20,5\n1;20,6\n2;20,7\n",
+        "time;temp\n0;20.5\n1;20,6\n2;20,7\n",
         expect![[r#"
-         x `20,5` is no number, but `soc.temperature` wants one, and so in 2 more rows
-          ,-[a.csv:2:3]
-        2 | 0;20,5
+         x `20,6` of `soc.temperature` has a decimal comma, but line 2 has a point, and so in 1 more row
+          ,-[a.csv:3:3]
+        3 | 1;20,6
           :   ^^^^
           `----
-         help: write a point for the comma: 20.5
+         help: write all numbers of the table with the same sign, and none to part thousands
     "#]],
     );
     check(
@@ -70,17 +70,65 @@ fn the_same_mistake_in_every_row_is_told_once() {
              help: does a delimiter stand in a text (put it into quotes), or for a decimal point (write a point)?
         "#]],
     );
-    check(
-        "time;temp\n0,5;20\n1,5;21\n",
-        expect![[r#"
-         x `0,5` is no time
-          ,-[a.csv:2:1]
-        2 | 0,5;20
-          : ^^^
+}
+
+#[test]
+fn a_comma_is_a_decimal_sign_where_it_parts_no_cells() {
+    let table =
+        read("time;temp\n0,5;20,25\n1,5;21\n2,5;-1,5e1\n", &spec(&[("a.temperature", "temp")])).unwrap();
+    assert_eq!(table.t_s, [0.0, 1.0, 2.0]);
+    assert_eq!(table.columns[0].values, [20.25, 21.0, -15.0]);
+    // Without a header, too.
+    let mut wanted = spec(&[("a.temperature", "#2")]);
+    wanted.time = TimeSpec::Column("#1".into());
+    assert_eq!(read("0,5\t20,5\n1,5\t21,5\n", &wanted).unwrap().columns[0].values, [20.5, 21.5]);
+}
+
+#[test]
+fn dates_with_the_year_last_are_read_in_the_order_that_the_rows_show() {
+    let of = |text: &str| {
+        let table = read(text, &spec(&[("a.temperature", "temp")]))?;
+        Ok::<_, Report>(calendar::text(table.t0_unix_ns.unwrap()))
+    };
+    let day_first = "time;temp\n03/02/2020 10:00;1,5\n12/02/2020 10:00;1\n13/02/2020 10:00;2\n";
+    assert_eq!(of(day_first).unwrap(), "2020-02-03T10:00:00.000Z");
+    let month_first = "time,temp\n3/2/2020 10:00 PM,1\n3/2/2020 11:00 PM,1\n3/3/2020 12:00 AM,2\n";
+    assert_eq!(of(month_first).unwrap(), "2020-03-02T22:00:00.000Z");
+    let undecided = "time,temp\n03/02/2020 10:00,1\n03/02/2020 11:00,2\n";
+    expect![[r#"
+          x `03/02/2020 10:00` may be 2020-02-03 or 2020-03-02, and no row shows which
+           ,-[a.csv:2:1]
+         2 | 03/02/2020 10:00,1
+           : ^^^^^^^^^^^^^^^^
+           `----
+          help: write dates as 2020-02-03
+    "#]]
+    .assert_eq(&dedented(of(undecided).unwrap_err().render(Style::Plain)));
+    let mut told = spec(&[("a.temperature", "temp")]);
+    told.dates = Some(DateOrder::MonthFirst);
+    let table = read(undecided, &told).unwrap();
+    assert_eq!(table.t_s, [0.0, 3600.0]);
+    assert_eq!(table.t0_unix_ns.map(calendar::text).as_deref(), Some("2020-03-02T10:00:00.000Z"));
+}
+
+#[test]
+fn a_column_of_text_is_refused_whatever_the_policy() {
+    let mut wanted = spec(&[("a.temperature", "temp"), ("door", "door")]);
+    wanted.policy = Policy::Report;
+    let said = read("time,temp,door\n0,1,\n1,2,open\n2,3,shut\n", &wanted).unwrap_err();
+    expect![[r#"
+         x no cell of `door` holds a number
+          ,-[a.csv:3:5]
+        3 | 1,2,open
+          :     ^^|^
+          :       `-- the first that holds any
           `----
-         help: write a point for the comma: 0.5
-    "#]],
-    );
+         help: name another column; states are written as numbers (1: open, 0: shut)
+    "#]]
+    .assert_eq(&dedented(said.render(Style::Plain)));
+    wanted.time = TimeSpec::Column("door".into());
+    let said = read("time,temp,door\n0,1,\n1,2,open\n2,3,shut\n", &wanted).unwrap_err();
+    assert!(said.render(Style::Plain).contains("the time is missing, and so in 2 more rows"));
 }
 
 #[test]

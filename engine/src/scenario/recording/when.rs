@@ -1,5 +1,6 @@
 //! The time column of a table: calendar times, seconds, or Unix times in units told by their magnitude.
 
+use super::dates::{self, DateOrder};
 use crate::{scenario::calendar, time::NS_PER_S};
 
 /// Unit of a numeric time column.
@@ -31,6 +32,8 @@ impl TimeUnit {
 pub(super) enum Clock {
     /// ISO 8601 and the like.
     Calendar,
+    /// Dates with the year last, in an order that the rows have to show.
+    Dates(Option<DateOrder>),
     /// Numbers. `unix` tells whether they count from 1970.
     Number { unit: TimeUnit, unix: bool },
 }
@@ -41,6 +44,9 @@ impl Clock {
     pub(super) fn of(text: &str, unit: Option<TimeUnit>) -> Option<Self> {
         if calendar::unix_ns(text).is_some() {
             return Some(Self::Calendar);
+        }
+        if dates::is_date(text) {
+            return Some(Self::Dates(None));
         }
         let value: f64 = text.trim().parse().ok()?;
         if !value.is_finite() {
@@ -66,6 +72,7 @@ impl Clock {
     pub(super) fn read(self, text: &str) -> Option<i64> {
         match self {
             Self::Calendar => calendar::unix_ns(text),
+            Self::Dates(order) => dates::unix_ns(text, order?),
             Self::Number { unit, .. } => decimal_ns(text.trim(), unit.ns()),
         }
     }

@@ -110,6 +110,13 @@ impl Gallery {
         }
     }
 
+    /// Tells the intervals of all probabilities the readings of a target before its first forecast.
+    pub fn expect_of(&mut self, target: usize, past: &[f64]) {
+        for level in &mut self.levels {
+            level.intervals.expect_of(target, past);
+        }
+    }
+
     /// Lets the intervals of all probabilities hear what came; of what is judged, counts what held.
     pub fn hear(&mut self, task: &Task, origin: usize, forecast: &[f64], judged: bool) {
         let h = task.horizons.len();

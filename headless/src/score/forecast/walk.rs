@@ -114,6 +114,13 @@ pub fn walk(
     if settings.drawn {
         *gallery = Some(Gallery::new(task, sheet, &judged, day));
     }
+    for (c, target) in task.targets.iter().enumerate() {
+        let past = &task.series.channel(*target)[..rows[begin - 1] + 1];
+        intervals.expect_of(c, past);
+        if let Some(gallery) = gallery.as_mut() {
+            gallery.expect_of(c, past);
+        }
+    }
     model.fit(task, rows[begin - 1] + 1);
     let came = |c: usize, slot: usize| task.target(c, slot, 0);
     each_origin(task, model, &all, usize::MAX, |origin, forecast| {

@@ -39,14 +39,14 @@ fn cells_that_hold_no_reading() {
     "#]],
     );
     table(
-        TABLE.replace(',', ";").replace('.', ","),
+        TABLE.replace(',', ";").replace("20.7", "20,7"),
         expect![[r#"
-         x `20,5` is no number, but `soc.temperature` wants one, and so in 4 more rows
-          ,-[r.csv:2:3]
-        2 | 0;20,5
+         x `20,7` of `soc.temperature` has a decimal comma, but line 2 has a point
+          ,-[r.csv:4:3]
+        4 | 2;20,7
           :   ^^^^
           `----
-         help: write a point for the comma: 20.5
+         help: write all numbers of the table with the same sign, and none to part thousands
     "#]],
     );
     table(
