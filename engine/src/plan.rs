@@ -157,7 +157,8 @@ impl Plan {
             .iter()
             .map(|def| twin_block(&scenario, &catalog, def, &mut signals))
             .collect::<Result<_, _>>()?;
-        let zone_shard = island::zone_islands(&scenario, &groups, &catalog).into_iter().map(|i| i % shard.1).collect();
+        let zone_shard =
+            island::zone_islands(&scenario, &groups, &catalog).into_iter().map(|i| i % shard.1).collect();
         Ok(Self {
             scenario,
             catalog,

@@ -46,12 +46,7 @@ enum Side {
 }
 
 /// Topics (or filters) of every group in every zone it lives in; the first device of the zone stands for all.
-fn topics(
-    scenario: &Scenario,
-    groups: &[GroupPlan],
-    catalog: &Catalog,
-    side: Side,
-) -> Vec<(usize, String)> {
+fn topics(scenario: &Scenario, groups: &[GroupPlan], catalog: &Catalog, side: Side) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for g in groups {
         let Some(firmware) = &g.firmware else { continue };
