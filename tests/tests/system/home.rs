@@ -12,7 +12,7 @@ use std::{
     process::{Command, Stdio},
 };
 use tempfile::TempDir;
-use twinfleet_tests::{Mosquitto, Process, python_of, root, until};
+use twinfleet_tests::{Mosquitto, PATIENCE, Process, python_of, root, twinfleet, until};
 
 /// Home Assistant, at the broker's other end.
 struct Home {
@@ -27,7 +27,7 @@ impl Home {
         let folder = scratch();
         let mut child = Command::new(python)
             .arg(root().join("tests/python/home.py"))
-            .args([&broker.addr.port().to_string(), "120"])
+            .args([&broker.addr.port().to_string(), "300"])
             .arg(folder.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -101,6 +101,8 @@ fn value(row: usize, quantity: usize) -> f64 {
 fn home_assistant_shows_what_our_devices_say() {
     let test = "home_assistant_shows_what_our_devices_say";
     let Some(broker) = Mosquitto::start(test) else { return };
+    // Before it waits: the command may have to be built.
+    twinfleet();
     let Some(home) = Home::start(test, &broker) else { return };
     let dir = scratch();
     let mut table = String::from("t_s");
@@ -133,7 +135,10 @@ fn home_assistant_shows_what_our_devices_say() {
     let mut bad = connect(&url);
     // The judge can refuse: a class that there is none of.
     let nonsense = r#"{"unique_id": "bad", "state_topic": "bad", "device_class": "nonsense"}"#;
-    publish(&mut bad, "homeassistant/sensor/bad/config", nonsense);
+    bad.publish("homeassistant/sensor/bad/config", nonsense.as_bytes(), 1, true).unwrap();
+    while bad.unacknowledged() > 0 {
+        bad.pump(Some(PATIENCE), |_| ()).unwrap();
+    }
     let ran = command(&[
         "replay",
         scenario.to_str().unwrap(),
@@ -174,6 +179,8 @@ fn home_assistant_shows_what_our_devices_say() {
 fn home_assistant_shows_our_twins_and_their_alarms() {
     let test = "home_assistant_shows_our_twins_and_their_alarms";
     let Some(broker) = Mosquitto::start(test) else { return };
+    // Before it waits: the command may have to be built.
+    twinfleet();
     let Some(home) = Home::start(test, &broker) else { return };
     let url = url_of(&broker);
     let mut mirror = Mirror::of(2, &url, &["--publish-every", "100ms"]);

@@ -208,7 +208,7 @@ fn strangers_flood_every_dialect_and_no_twin_changes() {
         "homeassistant/sensor",
     ] {
         messages.push((format!("{base}/{long}"), FALSE.to_string().into_bytes(), false));
-        messages.push((format!("{base}/{}", "d/".repeat(20_000)), b"{}".to_vec(), false));
+        messages.push((format!("{base}/{}", "d/".repeat(180)), b"{}".to_vec(), false));
     }
     // And what looks as if it were said by a device, in places that are another's or nobody's.
     let disguised = format!(
