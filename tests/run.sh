@@ -83,13 +83,25 @@ install_packages() {
     echo "apt-get could not install ${missing[*]}; the tests that need them are skipped"
 }
 
+# The newest Python here, pyenv's among them: Home Assistant wants a newer one than distributions have.
+newest_python() {
+  local minor
+  for minor in 14 13 12; do
+    if command -v "python3.$minor" >/dev/null && "python3.$minor" -c 'import venv' 2>/dev/null; then
+      echo "python3.$minor"
+      return
+    fi
+    compgen -G "${PYENV_ROOT:-$HOME/.pyenv}/versions/3.$minor.*/bin/python3" && return
+  done | tail -n 1 || true
+}
+
 # A Python environment of this name, with what pip installs from the rest of the arguments; `probe` imports it.
 make_venv() {
   local venv=$CARGO_TARGET_DIR/$1 probe=$2
   shift 2
   if [[ ! -x $venv/bin/python ]]; then
     step "Python environment in $venv"
-    python3 -m venv "$venv" || { echo "no virtual environment can be made"; rm -rf "$venv"; return 0; }
+    "${base_python:-python3}" -m venv "$venv" || { echo "no virtual environment can be made"; rm -rf "$venv"; return 0; }
   fi
   "$venv/bin/python" -c "$probe" 2>/dev/null ||
     "$venv/bin/pip" install --quiet --disable-pip-version-check "$@" ||
@@ -106,6 +118,10 @@ make_venvs() {
     adafruit-circuitpython-{bme280,bh1750,sht31d,mpu6050,ina219,vl53l0x,ads1x15,mcp3xxx,ds18x20,onewire,dht,hcsr04} \
     adafruit-circuitpython-{busdevice,register,typing} paho-mqtt gpiozero colorzero typing_extensions pigpio aiocoap
   make_examples
+  local base_python
+  base_python=$(newest_python)
+  # Older ones know no discovery of whole devices, which the probe asks for.
+  make_venv venv-home 'import homeassistant.components.mqtt.schemas, paho.mqtt.client' homeassistant paho-mqtt
 }
 
 # The example scripts of these drivers, which come with their source packages only.

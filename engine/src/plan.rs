@@ -168,7 +168,8 @@ impl Plan {
             .iter()
             .map(|def| twin_block(&scenario, &catalog, def, &mut signals))
             .collect::<Result<_, _>>()?;
-        let zone_shard = island::zone_islands(&scenario, &groups).into_iter().map(|i| i % shard.1).collect();
+        let zone_shard =
+            island::zone_islands(&scenario, &groups, &catalog).into_iter().map(|i| i % shard.1).collect();
         Ok(Self {
             scenario,
             catalog,
@@ -187,7 +188,7 @@ impl Plan {
 
     /// Number of coupling islands among the zones.
     pub fn islands(&self) -> u32 {
-        let islands = island::zone_islands(&self.scenario, &self.groups);
+        let islands = island::zone_islands(&self.scenario, &self.groups, &self.catalog);
         islands.iter().max().map_or(0, |last| last + 1)
     }
 

@@ -12,7 +12,7 @@
 //! ```
 
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// What a series is a series of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -96,7 +96,8 @@ pub struct BlockId(pub u32);
 struct Block {
     pattern: String,
     devices: u32,
-    channels: Vec<Channel>,
+    /// Shared with the block before where they are the same, as those of a fleet of twins are.
+    channels: Arc<[Channel]>,
     base: u32,
 }
 
@@ -123,6 +124,10 @@ impl SignalTable {
         let size =
             u32::try_from(u64::from(devices) * channels.len() as u64).expect("fleet checked by the reader");
         self.next = base.checked_add(size).expect("fleet checked by the reader");
+        let channels = match self.blocks.last().filter(|b| *b.channels == channels[..]) {
+            Some(before) => Arc::clone(&before.channels),
+            None => channels.into(),
+        };
         self.blocks.push(Block { pattern: pattern.to_owned(), devices, channels, base });
         BlockId(self.blocks.len() as u32 - 1)
     }
@@ -143,9 +148,14 @@ impl SignalTable {
         self.next == 0
     }
 
+    /// The channels of a block's devices.
+    pub fn channels(&self, block: BlockId) -> Arc<[Channel]> {
+        Arc::clone(&self.blocks[block.0 as usize].channels)
+    }
+
     /// Every block in id order: device pattern, number of devices, channels.
     pub fn blocks(&self) -> impl Iterator<Item = (&str, u32, &[Channel])> {
-        self.blocks.iter().map(|b| (b.pattern.as_str(), b.devices, b.channels.as_slice()))
+        self.blocks.iter().map(|b| (b.pattern.as_str(), b.devices, &*b.channels))
     }
 
     fn locate(&self, id: SignalId) -> (&Block, u32, &Channel) {

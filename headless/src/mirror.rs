@@ -314,8 +314,7 @@ impl Mirror {
             while let Some((_, first)) = rest.first() {
                 let until = first.arrived_unix_ns + TICK.as_nanos() as i64;
                 let n = rest.iter().take_while(|(_, m)| m.arrived_unix_ns <= until).count().max(1);
-                let inbox =
-                    rest[..n].iter().filter_map(|(_, m)| message(&self.wall, m, &mut self.seq)).collect();
+                let inbox = rest[..n].iter().map(|(_, m)| message(&self.wall, m, &mut self.seq)).collect();
                 let end = self.wall.sim(rest[n - 1].1.arrived_unix_ns);
                 self.run.tick_until(end, inbox);
                 self.look_at_tick();
@@ -440,7 +439,7 @@ impl Mirror {
             self.keeper.hear(&m.topic, &m.payload, m.arrived_unix_ns / 1_000_000);
         }
         self.keeper.wait(self.wall.unix_ms());
-        let inbox = self.heard.iter().filter_map(|m| message(&self.wall, m, &mut self.seq)).collect();
+        let inbox = self.heard.iter().map(|m| message(&self.wall, m, &mut self.seq)).collect();
         let now = self.wall.sim(self.wall.unix_ns());
         let replies = self.run.tick_until(now, inbox);
         if !self.silent {
@@ -628,13 +627,10 @@ impl Mirror {
 }
 
 /// A message as the engine takes it.
-fn message(wall: &WallClock, raw: &RawMessage, seq: &mut u64) -> Option<Message> {
-    if raw.topic.starts_with(SHADOW_PREFIX) {
-        return None;
-    }
+fn message(wall: &WallClock, raw: &RawMessage, seq: &mut u64) -> Message {
     *seq += 1;
     let arrived = wall.sim(raw.arrived_unix_ns);
-    Some(Message {
+    Message {
         sent: arrived,
         due: arrived,
         publisher: FOREIGN,
@@ -643,5 +639,5 @@ fn message(wall: &WallClock, raw: &RawMessage, seq: &mut u64) -> Option<Message>
         payload: Arc::clone(&raw.payload),
         qos: raw.qos,
         retain: raw.retain,
-    })
+    }
 }

@@ -17,8 +17,10 @@ mod system {
     mod dialects;
     mod energy;
     mod forecast;
+    mod home;
     mod load;
     mod mirror;
+    mod mirror_floods;
     mod mirror_lost;
     mod outside;
     mod own;

@@ -90,6 +90,8 @@ struct Twins {
     run: Run,
     keeper: Keeper,
     topics: Vec<Arc<str>>,
+    /// Signals of a twin.
+    channels: u32,
 }
 
 impl Twins {
@@ -105,17 +107,20 @@ impl Twins {
         let watch = Watch(vec![watched; plan.signals.len()]);
         let mut run = Run::new(&plan, 1, watch)?;
         let network = plan.scenario.things[0].dynamics.clone().ok_or("a thing without dynamics")?;
+        // Twins of one model share it, as those of a mirror do.
+        let filter = Filter::new(&network, &[])?;
         let (world, schedule) = run.parts();
         follow::install::<Failed>(world, schedule, &plan, &|_| {
-            Ok(Box::new(Filter::new(&network, &[])?) as Box<dyn Estimator>)
+            Ok(Box::new(filter.clone()) as Box<dyn Estimator>)
         })?;
+        let channels = plan.signals.len() / count.max(1);
         let topics: Vec<Arc<str>> = (0..count).map(|i| format!("f/d{i}").into()).collect();
         let bound = topics.iter().enumerate().map(|(i, t)| Bound {
             twin: format!("d{i}"),
             states: vec![(t.to_string(), Some("/ts".to_owned()))],
             ..Bound::default()
         });
-        Ok(Self { run, keeper: Keeper::new(bound.collect()), topics })
+        Ok(Self { run, keeper: Keeper::new(bound.collect()), topics, channels: channels as u32 })
     }
 
     fn take(&mut self, messages: &[RawMessage], seq: &mut u64) -> Batch {
@@ -139,12 +144,16 @@ impl Twins {
         }
         self.run.tick_until(last, inbox);
         let rows = std::mem::take(&mut self.run.world_mut().resource_mut::<Rows>().0);
-        let history = rows.iter().map(|r| HistoryRow {
-            twin: r.signal.0,
-            t_unix_ns: r.t.0,
-            values: vec![(0, r.value)],
-        });
-        Batch { history: history.collect(), ..Batch::default() }
+        // What a twin told of one instant is one row, as in a mirror's book.
+        let mut history: Vec<HistoryRow> = Vec::new();
+        for r in &rows {
+            let (twin, value) = (r.signal.0 / self.channels, ((r.signal.0 % self.channels) as u16, r.value));
+            match history.last_mut().filter(|h| h.twin == twin && h.t_unix_ns == r.t.0) {
+                Some(last) => last.values.push(value),
+                None => history.push(HistoryRow { twin, t_unix_ns: r.t.0, values: vec![value] }),
+            }
+        }
+        Batch { history, ..Batch::default() }
     }
 }
 

@@ -5,6 +5,7 @@
 pub mod assemble;
 pub mod catalog;
 pub mod datasheet;
+pub mod decoders;
 pub mod dialect;
 pub mod load;
 pub mod loaded;

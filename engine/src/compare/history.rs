@@ -75,11 +75,16 @@ pub(crate) struct Trace {
 
 pub(crate) struct History {
     first: u64,
-    samples: VecDeque<Sample>,
+    times: VecDeque<SimTime>,
+    /// Time of the sample before the first one kept.
+    before: SimTime,
+    /// Samples, by their number, that do not just follow the one before: their step, and what of it is unknown. They are few.
+    odd: VecDeque<(u64, Span, Span)>,
     /// Inputs then outputs of each sample; NaN: missing.
     values: VecDeque<f64>,
-    /// Innovations of each sample's outputs under what was believed; NaN variance: none.
-    innovations: VecDeque<Innovation>,
+    /// Residual and variance of each sample's outputs under what was believed; NaN variance: none. As traces do, they only weigh
+    /// hypotheses.
+    innovations: VecDeque<[f32; 2]>,
     snaps: VecDeque<(u64, Box<dyn Estimator>)>,
     /// Of each sample, at its number modulo [`SAMPLES`]: tangent by state, by input, gains of all outputs. As these only
     /// weigh hypotheses, seven digits do.
@@ -105,7 +110,9 @@ impl History {
         let (moving, all) = est.entries();
         Self {
             first: 0,
-            samples: VecDeque::new(),
+            times: VecDeque::new(),
+            before: SimTime::ZERO,
+            odd: VecDeque::new(),
             values: VecDeque::new(),
             innovations: VecDeque::new(),
             snaps: VecDeque::new(),
@@ -122,7 +129,7 @@ impl History {
 
     /// Index of the sample to come.
     pub fn next(&self) -> u64 {
-        self.first + self.samples.len() as u64
+        self.first + self.times.len() as u64
     }
 
     /// Index of the oldest sample from which a hypothesis can start.
@@ -131,7 +138,19 @@ impl History {
     }
 
     pub fn sample(&self, i: u64) -> Sample {
-        self.samples[(i - self.first) as usize]
+        let at = (i - self.first) as usize;
+        let t = self.times[at];
+        let odd = self.odd.partition_point(|o| o.0 < i);
+        match self.odd.get(odd).filter(|o| o.0 == i) {
+            Some((_, dt, unknown)) => Sample { t, dt: *dt, unknown: *unknown },
+            None => Sample { t, dt: self.step_to(at), unknown: Span::ZERO },
+        }
+    }
+
+    /// How long after the one before the sample at this place came, as their times say.
+    fn step_to(&self, at: usize) -> Span {
+        let before = at.checked_sub(1).map_or(self.before, |b| self.times[b]);
+        Span((self.times[at] - before).0.max(0))
     }
 
     pub fn value(&self, i: u64, signal: usize) -> f64 {
@@ -139,17 +158,18 @@ impl History {
     }
 
     pub fn innovation(&self, i: u64, output: usize) -> Innovation {
-        self.innovations[(i - self.first) as usize * self.outputs + output]
+        let [residual, var] = self.innovations[(i - self.first) as usize * self.outputs + output];
+        Innovation { residual: f64::from(residual), var: f64::from(var) }
     }
 
     pub fn set_innovation(&mut self, i: u64, output: usize, innovation: Innovation) {
         let at = (i - self.first) as usize * self.outputs + output;
-        self.innovations[at] = innovation;
+        self.innovations[at] = [innovation.residual as f32, innovation.var as f32];
     }
 
     /// The first sample at or after a time.
     pub fn index_at(&self, t: SimTime) -> u64 {
-        self.first + self.samples.partition_point(|s| s.t < t) as u64
+        self.first + self.times.partition_point(|s| *s < t) as u64
     }
 
     /// Appends a sample; `before` is the estimator's state before it.
@@ -158,19 +178,31 @@ impl History {
         if i.is_multiple_of(SNAP_EVERY) {
             self.snap(i, before);
         }
-        self.samples.push_back(sample);
+        if self.times.is_empty() {
+            self.before = sample.t;
+        }
+        make_room(&mut self.times, 1, SAMPLES + 1);
+        make_room(&mut self.values, self.inputs + self.outputs, (SAMPLES + 1) * (self.inputs + self.outputs));
+        make_room(&mut self.innovations, self.outputs, (SAMPLES + 1) * self.outputs);
+        self.times.push_back(sample.t);
+        if sample.unknown != Span::ZERO || sample.dt != self.step_to(self.times.len() - 1) {
+            self.odd.push_back((i, sample.dt, sample.unknown));
+        }
         self.values.extend(inputs);
         self.values.extend(outputs);
         for _ in 0..self.outputs {
-            self.innovations.push_back(NONE);
+            self.innovations.push_back([0.0, f32::NAN]);
         }
-        if self.samples.len() > SAMPLES {
-            self.samples.pop_front();
+        if self.times.len() > SAMPLES {
+            self.before = self.times.pop_front().unwrap_or(self.before);
             self.values.drain(..self.inputs + self.outputs);
             self.innovations.drain(..self.outputs);
             self.first += 1;
             while self.snaps.front().is_some_and(|s| s.0 < self.first) {
                 self.snaps.pop_front();
+            }
+            while self.odd.front().is_some_and(|o| o.0 < self.first) {
+                self.odd.pop_front();
             }
         }
     }
@@ -323,6 +355,9 @@ impl History {
         let stride = self.stride();
         let at = (i % SAMPLES as u64) as usize * stride;
         if self.traces.len() < at + stride {
+            let most = SAMPLES * stride;
+            let wanted = (self.traces.len() + self.traces.len() / 4).clamp(at + stride, most);
+            self.traces.reserve_exact(wanted - self.traces.len());
             self.traces.resize(at + stride, 0.0);
         }
         let from = trace.step.by_state.iter().chain(&trace.step.by_input).chain(&trace.gains);
@@ -344,6 +379,16 @@ impl History {
         let (by_state, rest) = self.traces[at..at + stride].split_at(moving * all);
         let (by_input, gains) = rest.split_at(moving * self.inputs);
         (by_state, by_input, gains)
+    }
+}
+
+/// Makes room for some more: by a quarter each time and never beyond `most`, where doubling would leave up to half of it empty
+/// for ever.
+fn make_room<T>(queue: &mut VecDeque<T>, more: usize, most: usize) {
+    let needed = queue.len() + more;
+    if needed > queue.capacity() {
+        let wanted = (queue.capacity() + queue.capacity() / 4).clamp(needed, most.max(needed));
+        queue.reserve_exact(wanted - queue.len());
     }
 }
 

@@ -2,14 +2,17 @@
 
 use super::GroupPlan;
 use crate::{
+    catalog::Catalog,
+    firmware::payload::Report,
     message::topic_matches,
-    scenario::{Action, Scenario},
+    mirror::physical::voice,
+    scenario::{Action, PublishDef, Scenario, definition::sensor_signals},
     signal::wildcard,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Island of each zone, numbered from 0 in the order of their first zones.
-pub(super) fn zone_islands(scenario: &Scenario, groups: &[GroupPlan]) -> Vec<u32> {
+pub(super) fn zone_islands(scenario: &Scenario, groups: &[GroupPlan], catalog: &Catalog) -> Vec<u32> {
     let zones = &scenario.world.zones;
     let mut sets = Sets((0..zones.len()).collect());
     let index: BTreeMap<&str, usize> = zones.iter().enumerate().map(|(i, z)| (z.id.as_str(), i)).collect();
@@ -20,8 +23,8 @@ pub(super) fn zone_islands(scenario: &Scenario, groups: &[GroupPlan]) -> Vec<u32
             }
         }
     }
-    let spoken = topics(scenario, groups, Side::Spoken);
-    for (ear, filter) in topics(scenario, groups, Side::Heard) {
+    let spoken = topics(scenario, groups, catalog, Side::Spoken);
+    for (ear, filter) in topics(scenario, groups, catalog, Side::Heard) {
         for (mouth, topic) in &spoken {
             if ear != *mouth && topic_matches(&filter, topic) {
                 sets.join(ear, *mouth);
@@ -64,30 +67,58 @@ enum Side {
 }
 
 /// Topics (or filters) of every group in every zone it lives in; the first device of the zone stands for all.
-fn topics(scenario: &Scenario, groups: &[GroupPlan], side: Side) -> Vec<(usize, String)> {
+fn topics(scenario: &Scenario, groups: &[GroupPlan], catalog: &Catalog, side: Side) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     for g in groups {
         let Some(firmware) = &g.firmware else { continue };
-        let patterns: Vec<&String> = match side {
-            Side::Spoken => {
-                let published = firmware.publish.iter().map(|p| &p.topic);
-                published.chain(firmware.control.iter().map(|c| &c.output)).collect()
-            }
+        let (publishes, patterns): (&[PublishDef], Vec<&String>) = match side {
+            Side::Spoken => (&firmware.publish, firmware.control.iter().map(|c| &c.output).collect()),
             Side::Heard => {
                 let commands = firmware.commands.iter().map(|c| &c.topic);
-                commands.chain(firmware.control.iter().map(|c| &c.input)).collect()
+                (&[], commands.chain(firmware.control.iter().map(|c| &c.input)).collect())
             }
         };
         for i in 0..(g.zones.len() as u32).min(g.count) {
             let zone = g.zones[i as usize];
             let device = scenario.fleet[g.def].id.replace("{}", &i.to_string());
-            for p in &patterns {
-                let name = &scenario.world.zones[zone].id;
-                found.push((zone, p.replace("{zone}", name).replace("{device}", &device)));
+            let name = &scenario.world.zones[zone].id;
+            let filled = |pattern: &str| pattern.replace("{zone}", name).replace("{device}", &device);
+            found.extend(patterns.iter().map(|p| (zone, filled(p))));
+            for publish in publishes {
+                let topic = filled(&publish.topic);
+                let said = said(publish, &topic, &device, name, g, catalog);
+                found.extend(said.unwrap_or_else(|| vec![topic]).into_iter().map(|t| (zone, t)));
             }
         }
     }
     found
+}
+
+/// The topics on which a device in a dialect speaks, of which its address is but a part: those of its connection, of a report of
+/// all its signals, and of its last will. None: it speaks on the one that is written.
+fn said(
+    publish: &PublishDef,
+    topic: &str,
+    device: &str,
+    zone: &str,
+    group: &GroupPlan,
+    catalog: &Catalog,
+) -> Option<Vec<String>> {
+    let mut signals = sensor_signals(&group.thing, catalog);
+    let actuators = group.thing.parts.iter().filter(|p| catalog.actuators.contains_key(&p.model));
+    signals.extend(actuators.map(|p| (format!("{}.level", p.id), "ratio".to_owned())));
+    let mut voice = voice(publish, topic, device, &signals, &catalog.dialects)?.ok()?;
+    let values = vec![1.0; signals.len()];
+    let report =
+        Report { device, zone, seq: 0, ts_unix_ms: 0, battery_v: None, rssi_dbm: None, values: &values };
+    let mut all = Vec::new();
+    all.extend(voice.will(0));
+    voice.connect(&report, &mut all);
+    voice.report(&report, &mut all);
+    let mut topics: Vec<String> = all.into_iter().map(|u| u.topic).collect();
+    topics.sort();
+    topics.dedup();
+    Some(topics)
 }
 
 /// Disjoint sets with path halving.

@@ -3,7 +3,10 @@
 
 use super::clock::WallClock;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 use twinfleet_engine::{
     mirror::follow::live::TwinStatus,
     plan::Plan,
@@ -35,7 +38,7 @@ struct TwinBook {
     id: String,
     thing: String,
     base: u32,
-    channels: Vec<Channel>,
+    channels: Arc<[Channel]>,
     holding: Vec<Holding>,
     /// By how much the device's clock is ahead, as learnt, [s].
     clock_ahead_s: f64,
@@ -47,6 +50,7 @@ struct TwinBook {
 /// What is known of all twins.
 pub struct Book {
     twins: Vec<TwinBook>,
+    by_id: HashMap<String, usize>,
     /// By signal, from `first` on: when, Unix time [ns], and how much.
     latest: Vec<(i64, f64)>,
     first: u32,
@@ -60,7 +64,6 @@ pub struct Book {
 impl Book {
     /// A book of the plan's twins, with their numbers in the store.
     pub fn new(plan: &Plan, numbers: &[u32]) -> Self {
-        let blocks: Vec<_> = plan.signals.blocks().collect();
         let twins: Vec<TwinBook> = plan
             .scenario
             .mirror
@@ -71,7 +74,7 @@ impl Book {
                 id: def.twin.clone(),
                 thing: def.thing.clone(),
                 base: plan.signals.id(*block, 0, 0).0,
-                channels: blocks[block.0 as usize].2.to_vec(),
+                channels: plan.signals.channels(*block),
                 holding: Vec::new(),
                 clock_ahead_s: 0.0,
                 number: *number,
@@ -81,6 +84,7 @@ impl Book {
         let first = twins.first().map_or(0, |t| t.base);
         Self {
             bases: twins.iter().map(|t| t.base).collect(),
+            by_id: twins.iter().enumerate().map(|(at, t)| (t.id.clone(), at)).collect(),
             latest: vec![(0, f64::NAN); plan.signals.len() - first as usize],
             twins,
             first,
@@ -96,7 +100,7 @@ impl Book {
 
     /// The place of the twin with this id.
     pub fn place(&self, id: &str) -> Option<usize> {
-        self.twins.iter().position(|t| t.id == id)
+        self.by_id.get(id).copied()
     }
 
     /// A twin's number in the store.

@@ -132,3 +132,49 @@ fn a_merge_does_not_judge_what_was_not_recorded() {
     assert_eq!((merged.code(), judged["status"].as_str()), (1, Some("no_data")), "{judged}");
     assert!(judged["sentence"].as_str().unwrap().contains("add it to `record.signals`"), "{judged}");
 }
+
+/// Two zones that share nothing but words: in one a station speaks Tasmota, in the other its readings drive a heater.
+const SPOKEN: &str = r#"Scenario(
+    format: 1, seed: 3, duration: "2h", step: "10s",
+    world: (zones: [
+        (id: "a", temperature_c: 12.0, heat_capacity_j_k: 1e6, outside_w_k: 100.0, volume_m3: 100.0),
+        (id: "b", temperature_c: 12.0, heat_capacity_j_k: 1e6, outside_w_k: 100.0, volume_m3: 100.0),
+    ]),
+    things: [
+        (name: "station", source: "this test", board: "esp32-devkit", parts: [(id: "bme280", model: "bme280", on: I2c(0x76))],
+            firmware: (period: "30s", publish: [(topic: "{device}", payload: Dialect(name: "tasmota"))]), power: Mains),
+        (name: "heating", source: "this test", board: "esp32-devkit", parts: [(id: "heater", model: "heater", on: Pin("GPIO25"))],
+            firmware: (
+                period: "30s",
+                control: [(
+                    input: "tele/st-0/SENSOR", pointer: "/BME280/Temperature", stale: "5min", output: "b/heater/set",
+                    law: OnBelow(on_below: 15.0, off_above: 17.0), fallback: 0.0,
+                )],
+                commands: [(topic: "b/heater/set", part: "heater")],
+            ), power: Mains),
+    ],
+    fleet: [
+        (id: "st-{}", count: 1, thing: "station", in: ["a"]),
+        (id: "heating-{}", count: 1, thing: "heating", in: ["b"]),
+    ],
+    expect: [Eventually(signal: "heating-0/heater.level@truth", above: 0.5, within: "1h")],
+)
+"#;
+
+#[test]
+fn zones_that_are_coupled_by_a_dialect_alone_stay_together_in_shards() {
+    let dir = scratch();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(at("spoken.ron"), SPOKEN).unwrap();
+    let run = |extra: &[&str]| {
+        run_scenario(&[&["run", &at("spoken.ron"), "--quiet", "--broker", "none"], extra].concat())
+    };
+    let whole = run(&["--record", &at("whole")]);
+    assert_eq!(whole.code(), 0, "the heater never heard the station: {}", whole.stdout());
+    for i in ["0", "1"] {
+        run(&["--shard", &format!("{i}/2"), "--record", &at(i)]);
+    }
+    let merged = run_scenario(&["merge", &at("0"), &at("1"), "--out", &at("merged")]);
+    assert_eq!(merged.code(), 0, "{}", merged.stdout());
+    assert_same_record(&dir.path().join("whole"), &dir.path().join("merged"));
+}

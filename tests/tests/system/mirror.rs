@@ -38,8 +38,6 @@ pub struct Mirror {
 impl Mirror {
     /// For twins `d0`, `d1`, … on `fleet/{device}/state`, on this broker, not yet started.
     pub fn of(twins: usize, broker: &str, args: &[&str]) -> Self {
-        let dir = scratch();
-        let scenario = dir.path().join("fleet.ron");
         let mirrors: String = (0..twins)
             .map(|i| {
                 format!(
@@ -50,6 +48,13 @@ impl Mirror {
             .collect();
         let text =
             format!("Scenario(format: 1, duration: \"1h\", mirror: [{mirrors}], things: [{COOLING}])\n");
+        Self::following(&text, broker, args)
+    }
+
+    /// Of the twins of a scenario with this text, likewise.
+    pub fn following(text: &str, broker: &str, args: &[&str]) -> Self {
+        let dir = scratch();
+        let scenario = dir.path().join("fleet.ron");
         std::fs::write(&scenario, text).unwrap();
         let status = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let mut all = vec!["--broker".to_owned(), broker.to_owned()];

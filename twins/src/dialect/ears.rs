@@ -14,6 +14,8 @@ use twinfleet_engine::{
 
 /// Fields of one device that are remembered.
 const MAX_FIELDS: usize = 4096;
+/// Longest name of a field that is taken, [bytes]: what is longer is no device's, and would be remembered.
+const MAX_NAME_BYTES: usize = 512;
 
 pub(super) struct BoundEar {
     dialect: &'static dyn Dialect,
@@ -73,9 +75,13 @@ impl Ear for BoundEar {
     fn hear(&mut self, heard: &Heard<'_>, told: &mut Told) -> Result<(), DecodeError> {
         let mut facts = std::mem::take(&mut self.facts);
         facts.0.clear();
-        let heard = self.listener.hear(heard, &mut facts);
+        let mut heard = self.listener.hear(heard, &mut facts);
         for fact in facts.0.drain(..) {
             if fact.device().is_some_and(|d| d != self.address) {
+                continue;
+            }
+            if fact.field().is_some_and(|f| f.len() > MAX_NAME_BYTES) {
+                heard = heard.and(Err(DecodeError::TooMuch));
                 continue;
             }
             match fact {

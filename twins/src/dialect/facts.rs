@@ -128,6 +128,17 @@ impl Fact {
             Self::Owed(_) => None,
         }
     }
+
+    /// The dialect's name of what it is about, where it is about a field.
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Self::Value { field, .. }
+            | Self::Declared { field, .. }
+            | Self::Asked { field, .. }
+            | Self::Done { field, .. } => Some(field),
+            Self::Online { .. } | Self::About { .. } | Self::Owed(_) => None,
+        }
+    }
 }
 
 /// What a message said, in its order.

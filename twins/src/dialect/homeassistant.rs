@@ -35,8 +35,9 @@ const OPTIONS: [(&str, &str); 2] = [
 
 /// The discovery prefix that nobody changes.
 pub const PREFIX: &str = "homeassistant";
-/// Entities that are remembered.
+/// Entities that are remembered, and how much is taken of one's configuration, [bytes].
 const MAX_ENTITIES: usize = 8192;
+const MAX_ENTITY_BYTES: usize = 8192;
 
 impl Dialect for HomeAssistant {
     fn name(&self) -> &'static str {
@@ -124,6 +125,16 @@ fn get<'a>(map: &'a Map<String, Json>, long: &str, short: &str) -> Option<&'a Js
 
 fn text<'a>(map: &'a Map<String, Json>, long: &str, short: &str) -> &'a str {
     get(map, long, short).and_then(Json::as_str).unwrap_or_default()
+}
+
+/// How long the texts of a value are, taken together.
+fn text_bytes(value: &Json) -> usize {
+    match value {
+        Json::String(text) => text.len(),
+        Json::Array(list) => list.iter().map(text_bytes).sum(),
+        Json::Object(map) => map.iter().map(|(key, value)| key.len() + text_bytes(value)).sum(),
+        _ => 0,
+    }
 }
 
 /// A topic with `~` in place.
@@ -221,6 +232,9 @@ impl Entities {
             [component, id] | [component, _, id] => (*component, *id),
             _ => return Ok(false),
         };
+        if topic_heard.len() > MAX_ENTITY_BYTES {
+            return Err(DecodeError::TooMuch);
+        }
         self.all.retain(|e| e.key != topic_heard);
         if payload.is_empty() {
             return Ok(true);
@@ -245,7 +259,8 @@ impl Entities {
 
     fn add(&mut self, key: &str, component: &str, id: &str, map: &Map<String, Json>) {
         let state_topic = topic(map, "state_topic", "stat_t");
-        if state_topic.is_empty() || self.all.len() >= MAX_ENTITIES {
+        let bytes: usize = map.iter().map(|(key, value)| key.len() + text_bytes(value)).sum();
+        if state_topic.is_empty() || self.all.len() >= MAX_ENTITIES || bytes > MAX_ENTITY_BYTES {
             return;
         }
         let empty = Map::new();
@@ -427,13 +442,14 @@ pub(super) fn sensor(s: &Spoken) -> Map<String, Json> {
     let quantity = s.signal.rsplit('.').next().unwrap_or_default();
     let mut map = Map::new();
     let unit = names::spelled(&s.unit);
-    if let Some(class) = names::device_class(quantity).filter(|_| !unit.is_empty()) {
+    let class = names::device_class(quantity, unit);
+    if let Some(class) = class {
         map.insert("device_class".to_owned(), Json::from(class));
     }
     if !unit.is_empty() {
         map.insert("unit_of_measurement".to_owned(), Json::from(unit));
     }
-    map.insert("state_class".to_owned(), Json::from("measurement"));
+    map.insert("state_class".to_owned(), Json::from(names::state_class(class)));
     map
 }
 

@@ -116,34 +116,48 @@ pub fn spelled(unit: &str) -> &str {
         "ug/m3" => "µg/m³",
         "W/m2" => "W/m²",
         "m/s2" => "m/s²",
+        "l/min" => "L/min",
+        "l/h" => "L/h",
+        "uT" => "µT",
+        "uV" => "µV",
+        "uA" => "µA",
+        "ohm" => "Ω",
         "none" | "ratio" => "",
         other => other,
     }
 }
 
-/// The `device_class` by which Home Assistant knows a quantity; none where it has no such class.
-pub fn device_class(quantity: &str) -> Option<&'static str> {
-    Some(match quantity {
-        "temperature" | "dew_point" => "temperature",
-        "humidity" => "humidity",
-        "pressure" => "atmospheric_pressure",
-        "illuminance" | "light" => "illuminance",
-        "irradiance" => "irradiance",
-        "voltage" | "bus_voltage" => "voltage",
-        "current" => "current",
-        "power" => "power",
-        "energy" => "energy",
-        "co2" => "carbon_dioxide",
-        "pm1" => "pm1",
-        "pm2_5" => "pm25",
-        "pm10" => "pm10",
-        "charge" => "battery",
-        "distance" | "height" => "distance",
-        "speed" | "wind" => "speed",
-        "mass" | "weight" => "weight",
-        "soil_moisture" => "moisture",
+/// The `device_class` by which Home Assistant knows a quantity that is told in this unit, as [`spelled`]; none where it has no
+/// such class, or refuses it in that unit.
+pub fn device_class(quantity: &str, unit: &str) -> Option<&'static str> {
+    let (class, units): (_, &[&str]) = match quantity {
+        "temperature" | "dew_point" => ("temperature", &["°C", "°F", "K"]),
+        "humidity" => ("humidity", &["%"]),
+        "pressure" => ("atmospheric_pressure", &["Pa", "hPa", "kPa", "bar", "mmHg"]),
+        "illuminance" | "light" => ("illuminance", &["lx"]),
+        "irradiance" => ("irradiance", &["W/m²"]),
+        "voltage" | "bus_voltage" => ("voltage", &["V", "mV"]),
+        "current" => ("current", &["A", "mA"]),
+        "power" => ("power", &["W", "kW"]),
+        "energy" => ("energy", &["Wh", "kWh"]),
+        "co2" => ("carbon_dioxide", &["ppm"]),
+        "pm1" => ("pm1", &["µg/m³"]),
+        "pm2_5" => ("pm25", &["µg/m³"]),
+        "pm10" => ("pm10", &["µg/m³"]),
+        "charge" => ("battery", &["%"]),
+        "distance" | "height" => ("distance", &["m", "cm", "mm", "km", "in"]),
+        "speed" | "wind" => ("speed", &["m/s", "km/h"]),
+        "mass" | "weight" => ("weight", &["kg"]),
+        "soil_moisture" => ("moisture", &["%"]),
+        "sound" => ("sound_pressure", &["dB"]),
         _ => return None,
-    })
+    };
+    units.contains(&unit).then_some(class)
+}
+
+/// The `state_class` of such a sensor: Home Assistant takes energy for a meter's reading and nothing else.
+pub fn state_class(class: Option<&str>) -> &'static str {
+    if class == Some("energy") { "total" } else { "measurement" }
 }
 
 #[cfg(test)]

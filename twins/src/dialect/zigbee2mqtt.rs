@@ -31,6 +31,8 @@ const OPTIONS: [(&str, &str); 2] = [
 ];
 /// Properties whose units are remembered.
 const MAX_PROPERTIES: usize = 16_384;
+/// … whose names are no longer, [bytes].
+const MAX_NAMES_BYTES: usize = 1024;
 /// Verbs below a device, which are no part of its name.
 const VERBS: [&str; 3] = ["availability", "set", "get"];
 
@@ -160,7 +162,7 @@ impl Hears {
                     let unit = f.get("unit").and_then(Json::as_str).map_or_else(String::new, names::unit_of);
                     let quantity = f.get("name").and_then(Json::as_str).unwrap_or_default();
                     facts.declared(&device, property, &unit, quantity, &device);
-                    if self.units.len() < MAX_PROPERTIES {
+                    if self.units.len() < MAX_PROPERTIES && device.len() + property.len() <= MAX_NAMES_BYTES {
                         self.units.insert((device.clone(), property.to_owned()), unit);
                     }
                 }

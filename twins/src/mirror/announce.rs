@@ -10,6 +10,7 @@
 //! ```
 
 use super::keeper::Output;
+use crate::dialect::names;
 use serde_json::{Map, Value, json};
 
 /// A twin as it is announced.
@@ -42,19 +43,22 @@ pub fn discovery(ha_prefix: &str, of: &Announced<'_>) -> Output {
     let mut components = Map::new();
     for (signal, unit) in of.signals {
         let key = format!("{}_estimate", word(signal));
+        let symbol = names::spelled(unit);
+        let class = names::device_class(signal.rsplit('.').next().unwrap_or_default(), symbol);
         let mut sensor = json!({
             "p": "sensor",
             "name": format!("{signal} (estimate)"),
             "unique_id": format!("{id}_{key}"),
             "state_topic": state,
-            "state_class": "measurement",
-            "value_template": format!("{{{{ value_json.signals['{signal}'].estimate }}}}"),
+            "state_class": names::state_class(class),
+            // Before the first reading there is no estimate: "None" is how Home Assistant is told so.
+            "value_template": format!("{{{{ value_json.signals['{signal}'].estimate | default('None') }}}}"),
         });
-        if let Some((symbol, class)) = unit_of(unit) {
+        if !symbol.is_empty() {
             sensor["unit_of_measurement"] = json!(symbol);
-            if let Some(class) = class {
-                sensor["device_class"] = json!(class);
-            }
+        }
+        if let Some(class) = class {
+            sensor["device_class"] = json!(class);
         }
         components.insert(key, sensor);
     }
@@ -96,21 +100,4 @@ pub fn discovery(ha_prefix: &str, of: &Announced<'_>) -> Output {
 /// What Home Assistant's ids may hold.
 fn word(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '_' }).collect()
-}
-
-/// Home Assistant's name of a unit, and the class of a sensor that has it.
-fn unit_of(unit: &str) -> Option<(&'static str, Option<&'static str>)> {
-    Some(match unit {
-        "degC" => ("°C", Some("temperature")),
-        "K" => ("K", Some("temperature")),
-        "percent" => ("%", None),
-        "hPa" => ("hPa", Some("pressure")),
-        "lx" => ("lx", Some("illuminance")),
-        "V" => ("V", Some("voltage")),
-        "A" => ("A", Some("current")),
-        "W" => ("W", Some("power")),
-        "m" => ("m", Some("distance")),
-        "ppm" => ("ppm", None),
-        _ => return None,
-    })
 }

@@ -17,6 +17,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod blocks;
+
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 use std::{
     collections::BTreeSet,
@@ -28,10 +30,14 @@ use std::{
 pub const FILE_NAME: &str = "mirror.redb";
 
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
-/// Messages by their number.
-const MESSAGES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("messages");
-/// Values by twin and Unix time [ns].
-const HISTORY: TableDefinition<'_, (u32, i64), &[u8]> = TableDefinition::new("history");
+/// Blocks of messages, by the number of their first one.
+const MESSAGES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("message_blocks");
+/// Values as they came, a row a commit, until they are sorted into blocks.
+const LOG: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("history_log");
+/// Blocks of values, by twin and Unix time [ns] of their first ones.
+const HISTORY: TableDefinition<'_, (u32, i64), &[u8]> = TableDefinition::new("history_blocks");
+/// Where stores of the first version kept one message a row.
+const OLD_MESSAGES: &str = "messages";
 /// State documents, JSON, by name.
 const DOCUMENTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("documents");
 /// Events, JSON, by their number.
@@ -39,8 +45,15 @@ const EVENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("events");
 /// A twin's number in the history, by its id; numbers are never given twice.
 const NUMBERS: TableDefinition<'_, &str, u32> = TableDefinition::new("numbers");
 
-/// Rows that one pruning takes away of each table at most, so that it never holds up the mirror for long.
-const PRUNE_ROWS: usize = 20_000;
+/// Rows that one pruning takes away of each table at most, and twins whose values it looks at, so that it never holds up the
+/// mirror for long.
+const PRUNE_ROWS: usize = 4_000;
+const PRUNE_TWINS: usize = 8_000;
+/// Values in the log from which on they are sorted into blocks; more where there are more twins, up to the second figure.
+const LOG_VALUES: usize = 64 << 10;
+const LOG_VALUES_MAX: usize = 512 << 10;
+/// Readings that a twin's block shall have in the mean.
+const ROWS_A_BLOCK: usize = 16;
 /// Memory that the store may use for its pages, [bytes].
 const CACHE_BYTES: usize = 64 << 20;
 
@@ -115,14 +128,12 @@ pub struct RawMessage {
 }
 
 impl RawMessage {
-    fn write(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(11 + self.topic.len() + self.payload.len());
+    fn write(&self, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(&self.arrived_unix_ns.to_le_bytes());
         bytes.push(self.qos | u8::from(self.retain) << 2 | u8::from(self.dup) << 3);
         bytes.extend_from_slice(&(self.topic.len() as u16).to_le_bytes());
         bytes.extend_from_slice(self.topic.as_bytes());
         bytes.extend_from_slice(&self.payload);
-        bytes
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
@@ -204,6 +215,12 @@ pub struct Store {
     shared: Reader,
     next_message: u64,
     next_event: u64,
+    next_log: u64,
+    /// Rows in the log, and twins that there are.
+    log_rows: usize,
+    twins: usize,
+    /// The twin at which the next pruning begins.
+    prune_from: usize,
 }
 
 /// The store, for those who read beside the writer.
@@ -223,6 +240,10 @@ impl Store {
             shared: Reader(Arc::new(RwLock::new(Some(database(dir)?)))),
             next_message: 0,
             next_event: 0,
+            next_log: 0,
+            log_rows: 0,
+            twins: 0,
+            prune_from: 0,
         };
         store.begin().map_err(|e| StoreError::Unreadable { path: dir.to_owned(), reason: e.to_string() })?;
         Ok(store)
@@ -242,22 +263,33 @@ impl Store {
     }
 
     fn begin(&mut self) -> Result<(), StoreError> {
-        let (message, event) = self.shared.with(|db| {
+        let (message, event, log, rows) = self.shared.with(|db| {
             let write = db.begin_write()?;
-            {
-                write.open_table(META)?;
-                write.open_table(HISTORY)?;
-                write.open_table(DOCUMENTS)?;
-                write.open_table(NUMBERS)?;
+            if write.list_tables()?.any(|t| redb::TableHandle::name(&t) == OLD_MESSAGES) {
+                return Err(StoreError::Failed("it is of an earlier version of twinfleet".to_owned()));
             }
-            let message = write.open_table(MESSAGES)?.last()?.map_or(0, |(k, _)| k.value() + 1);
+            write.open_table(META)?;
+            write.open_table(HISTORY)?;
+            write.open_table(DOCUMENTS)?;
+            write.open_table(NUMBERS)?;
+            let message = write.open_table(MESSAGES)?.last()?.map_or(0, |(key, block)| {
+                key.value() + blocks::head_of_messages(block.value()).map_or(1, |(n, _)| n)
+            });
             let event = write.open_table(EVENTS)?.last()?.map_or(0, |(k, _)| k.value() + 1);
+            let (mut log, mut rows) = (0, 0);
+            for entry in write.open_table(LOG)?.iter()? {
+                let (key, value) = entry?;
+                log = key.value() + 1;
+                rows += blocks::rows(value.value(), |_, _| true).count();
+            }
             write.commit()?;
-            Ok((message, event))
+            Ok((message, event, log, rows))
         })?;
         // A table that was pruned empty must not count from 0 again.
         self.next_message = message.max(self.next_message);
         self.next_event = event.max(self.next_event);
+        self.next_log = log.max(self.next_log);
+        self.log_rows = rows;
         Ok(())
     }
 
@@ -301,7 +333,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Failed`].
     pub fn numbers<'a>(&mut self, twins: impl Iterator<Item = &'a str>) -> Result<Vec<u32>, StoreError> {
-        self.shared.with(|db| {
+        let numbers = self.shared.with(|db| {
             let write = db.begin_write()?;
             let mut numbers = Vec::new();
             {
@@ -321,7 +353,9 @@ impl Store {
             }
             write.commit()?;
             Ok(numbers)
-        })
+        })?;
+        self.twins = numbers.len();
+        Ok(numbers)
     }
 
     /// Keeps a batch; when this returns, it is on the disk.
@@ -330,21 +364,24 @@ impl Store {
     /// [`StoreError::Failed`]: nothing of it was kept. Then [`Self::reopen`] before the next attempt.
     pub fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let (mut message, mut event) = (self.next_message, self.next_event);
+        let most = (ROWS_A_BLOCK * self.twins).clamp(LOG_VALUES, LOG_VALUES_MAX);
+        let is_full = self.log_rows + batch.history.len() > most;
+        let log = self.next_log;
         self.shared.with(|db| {
             let mut write = db.begin_write()?;
             write.set_durability(Durability::Immediate).map_err(|e| StoreError::Failed(e.to_string()))?;
             if !batch.messages.is_empty() {
                 let mut table = write.open_table(MESSAGES)?;
-                for m in &batch.messages {
-                    table.insert(message, &m.write()[..])?;
-                    message += 1;
+                for (n, block) in blocks::pack_messages(&batch.messages) {
+                    table.insert(message, &block[..])?;
+                    message += n;
                 }
             }
             if !batch.history.is_empty() {
-                let mut table = write.open_table(HISTORY)?;
-                for row in &batch.history {
-                    table.insert((row.twin, row.t_unix_ns), &pack(&row.values)[..])?;
-                }
+                write.open_table(LOG)?.insert(log, &blocks::pack_rows(&batch.history)[..])?;
+            }
+            if is_full {
+                sort_log(&write)?;
             }
             if !batch.documents.is_empty() {
                 let mut table = write.open_table(DOCUMENTS)?;
@@ -371,6 +408,8 @@ impl Store {
             Ok(())
         })?;
         (self.next_message, self.next_event) = (message, event);
+        self.next_log += u64::from(!batch.history.is_empty());
+        self.log_rows = if is_full { 0 } else { self.log_rows + batch.history.len() };
         Ok(())
     }
 
@@ -386,8 +425,8 @@ impl Store {
         })
     }
 
-    /// Takes away messages that came before `messages_unix_ns`, and values and events of these twins before
-    /// `history_unix_ns`; some of them, where there are many. Returns how many rows went.
+    /// Takes away blocks of messages that came before `messages_unix_ns`, and of values of these twins before
+    /// `history_unix_ns`, and old events; some of them, where there are many. Returns how many rows went.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
@@ -397,55 +436,97 @@ impl Store {
         history_unix_ns: i64,
         twins: &[u32],
     ) -> Result<usize, StoreError> {
+        let from = if self.prune_from < twins.len() { self.prune_from } else { 0 };
+        let looked_at = &twins[from..twins.len().min(from + PRUNE_TWINS)];
+        self.prune_from = from + looked_at.len();
         self.shared.with(|db| {
             let write = db.begin_write()?;
-            let mut gone = 0;
-            {
-                let mut table = write.open_table(MESSAGES)?;
-                let mut old = Vec::new();
-                for entry in table.iter()?.take(PRUNE_ROWS) {
-                    let (key, value) = entry?;
-                    match value.value().first_chunk::<8>() {
-                        Some(when) if i64::from_le_bytes(*when) >= messages_unix_ns => break,
-                        _ => old.push(key.value()),
-                    }
-                }
-                for key in old {
-                    table.remove(key)?;
-                    gone += 1;
-                }
-            }
-            {
-                let mut table = write.open_table(HISTORY)?;
-                for twin in twins {
-                    if gone >= PRUNE_ROWS {
-                        break;
-                    }
-                    let range = (*twin, i64::MIN)..(*twin, history_unix_ns);
-                    let old: Vec<_> = table
-                        .range(range)?
-                        .take(PRUNE_ROWS - gone)
-                        .map(|entry| entry.map(|(key, _)| key.value()))
-                        .collect::<Result<_, _>>()?;
-                    for key in old {
-                        table.remove(key)?;
-                        gone += 1;
-                    }
-                }
-            }
-            {
-                let mut table = write.open_table(EVENTS)?;
-                // Events are few, and the newest are what is looked for.
-                let surplus = (table.len()? as usize).saturating_sub(100_000).min(PRUNE_ROWS);
-                for _ in 0..surplus {
-                    table.pop_first()?;
-                    gone += 1;
-                }
-            }
+            let gone = prune_messages(&write, messages_unix_ns)?
+                + prune_history(&write, history_unix_ns, looked_at)?
+                + prune_events(&write)?;
             write.commit()?;
             Ok(gone)
         })
     }
+}
+
+/// Brings the log into blocks of one twin each.
+fn sort_log(write: &redb::WriteTransaction) -> Result<(), StoreError> {
+    let mut rows = Vec::new();
+    for entry in write.open_table(LOG)?.iter()? {
+        rows.extend(blocks::rows(entry?.1.value(), |_, _| true));
+    }
+    // Emptied at once, and there again for those who read.
+    write.delete_table(LOG)?;
+    write.open_table(LOG)?;
+    blocks::sort(&mut rows);
+    let mut table = write.open_table(HISTORY)?;
+    for block in blocks::by_twin(&rows) {
+        let key = (block[0].twin, block[0].t_unix_ns);
+        let there: Option<Vec<HistoryRow>> =
+            table.get(key)?.map(|old| blocks::rows(old.value(), |_, _| true).collect());
+        let Some(mut both) = there else {
+            table.insert(key, &blocks::pack_rows(block)[..])?;
+            continue;
+        };
+        // A clock that was set back tells the same time twice.
+        both.extend_from_slice(block);
+        blocks::sort(&mut both);
+        for block in blocks::by_twin(&both) {
+            table.insert((block[0].twin, block[0].t_unix_ns), &blocks::pack_rows(block)[..])?;
+        }
+    }
+    Ok(())
+}
+
+fn prune_messages(write: &redb::WriteTransaction, before_unix_ns: i64) -> Result<usize, StoreError> {
+    let mut table = write.open_table(MESSAGES)?;
+    let mut old = Vec::new();
+    for entry in table.iter()?.take(PRUNE_ROWS) {
+        let (key, block) = entry?;
+        match blocks::head_of_messages(block.value()) {
+            Some((_, last)) if last >= before_unix_ns => break,
+            _ => old.push(key.value()),
+        }
+    }
+    for key in &old {
+        table.remove(key)?;
+    }
+    Ok(old.len())
+}
+
+fn prune_history(
+    write: &redb::WriteTransaction,
+    before_unix_ns: i64,
+    twins: &[u32],
+) -> Result<usize, StoreError> {
+    let mut table = write.open_table(HISTORY)?;
+    let mut gone = 0;
+    for twin in twins {
+        // A block that begins later may still end after it.
+        let range = (*twin, i64::MIN)..(*twin, before_unix_ns.saturating_sub(blocks::SPAN_NS));
+        let room = PRUNE_ROWS - gone;
+        let keys = table.range(range)?.take(room).map(|entry| entry.map(|(key, _)| key.value()));
+        let old: Vec<_> = keys.collect::<Result<_, _>>()?;
+        for key in &old {
+            table.remove(*key)?;
+        }
+        gone += old.len();
+        if gone >= PRUNE_ROWS {
+            break;
+        }
+    }
+    Ok(gone)
+}
+
+fn prune_events(write: &redb::WriteTransaction) -> Result<usize, StoreError> {
+    let mut table = write.open_table(EVENTS)?;
+    // Events are few, and the newest are what is looked for.
+    let surplus = (table.len()? as usize).saturating_sub(100_000).min(PRUNE_ROWS);
+    for _ in 0..surplus {
+        table.pop_first()?;
+    }
+    Ok(surplus)
 }
 
 fn database(dir: &Path) -> Result<Database, StoreError> {
@@ -460,15 +541,6 @@ fn database(dir: &Path) -> Result<Database, StoreError> {
         }
         Err(error) => Err(unreadable(error.to_string())),
     }
-}
-
-fn pack(values: &[(u16, f64)]) -> Vec<u8> {
-    values.iter().flat_map(|(c, v)| c.to_le_bytes().into_iter().chain(v.to_le_bytes())).collect()
-}
-
-fn unpack(bytes: &[u8]) -> Vec<(u16, f64)> {
-    let number = |b: &[u8]| b.try_into().map_or(f64::NAN, f64::from_le_bytes);
-    bytes.chunks_exact(10).map(|b| (u16::from_le_bytes([b[0], b[1]]), number(&b[2..]))).collect()
 }
 
 impl Reader {
@@ -486,10 +558,14 @@ impl Reader {
         self.with(|db| {
             let table = db.begin_read()?.open_table(MESSAGES)?;
             let mut found = Vec::new();
-            for entry in table.range(from..)?.take(limit) {
-                let (key, value) = entry?;
-                if let Some(message) = RawMessage::read(value.value()) {
-                    found.push((key.value(), message));
+            // The block that holds this number may begin before it.
+            let first = table.range(..=from)?.next_back().transpose()?.map_or(from, |(key, _)| key.value());
+            for entry in table.range(first..)? {
+                let (key, block) = entry?;
+                let numbered = (key.value()..).zip(blocks::messages(block.value()));
+                found.extend(numbered.filter(|(n, _)| *n >= from).take(limit - found.len()));
+                if found.len() >= limit {
+                    break;
                 }
             }
             Ok(found)
@@ -505,15 +581,19 @@ impl Reader {
             let table = db.begin_read()?.open_table(MESSAGES)?;
             let (Some(first), Some(last)) = (table.first()?, table.last()?) else { return Ok(0) };
             let (mut low, mut high) = (first.0.value(), last.0.value() + 1);
+            // Over the numbers, of which not each begins a block: the first block whose last message did not come before.
             while low < high {
                 let middle = low + (high - low) / 2;
-                let came =
-                    table.range(middle..)?.next().transpose()?.and_then(|(_, v)| {
-                        v.value().first_chunk::<8>().map(|when| i64::from_le_bytes(*when))
-                    });
-                if came.is_some_and(|t| t < unix_ns) { low = middle + 1 } else { high = middle }
+                let entry = table.range(middle..)?.next().transpose()?;
+                let came = entry.and_then(|(_, block)| blocks::head_of_messages(block.value()));
+                if came.is_some_and(|(_, t)| t < unix_ns) { low = middle + 1 } else { high = middle }
             }
-            Ok(low)
+            let Some((key, block)) = table.range(low..)?.next().transpose()? else {
+                let n = blocks::head_of_messages(last.1.value()).map_or(1, |(n, _)| n);
+                return Ok(last.0.value() + n);
+            };
+            let before = blocks::messages(block.value()).take_while(|m| m.arrived_unix_ns < unix_ns).count();
+            Ok(key.value() + before as u64)
         })
     }
 
@@ -531,13 +611,26 @@ impl Reader {
         if from_unix_ns > to_unix_ns {
             return Ok(Vec::new());
         }
+        let wanted = |of: u32, t: i64| of == twin && (from_unix_ns..=to_unix_ns).contains(&t);
         self.with(|db| {
-            let table = db.begin_read()?.open_table(HISTORY)?;
+            let read = db.begin_read()?;
             let mut found = Vec::new();
-            for entry in table.range((twin, from_unix_ns)..=(twin, to_unix_ns))?.take(limit) {
-                let (key, value) = entry?;
-                found.push(HistoryRow { twin, t_unix_ns: key.value().1, values: unpack(value.value()) });
+            let mut newest = i64::MIN;
+            let begin = from_unix_ns.saturating_sub(blocks::SPAN_NS);
+            for entry in read.open_table(HISTORY)?.range((twin, begin)..=(twin, to_unix_ns))? {
+                let (key, block) = entry?;
+                // What begins later is later than all that is looked for.
+                if found.len() >= limit && key.value().1 > newest {
+                    break;
+                }
+                found.extend(blocks::rows(block.value(), wanted));
+                newest = found.last().map_or(newest, |r: &HistoryRow| newest.max(r.t_unix_ns));
             }
+            for entry in read.open_table(LOG)?.iter()? {
+                found.extend(blocks::rows(entry?.1.value(), wanted));
+            }
+            blocks::sort(&mut found);
+            found.truncate(limit);
             Ok(found)
         })
     }

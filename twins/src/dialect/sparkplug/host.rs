@@ -13,9 +13,14 @@ use prost::Message as _;
 use std::collections::HashMap;
 use twinfleet_engine::{dialect::Heard, mirror::decode::DecodeError};
 
-/// Nodes that are followed, and metrics of each device whose names are kept.
+/// Nodes that are followed, metrics of each device whose names are kept, devices of all nodes, and their births together,
+/// [bytes].
 const MAX_NODES: usize = 4096;
 const MAX_METRICS: usize = 8192;
+const MAX_DEVICES: usize = 16_384;
+const MAX_BIRTH_BYTES: usize = 16 << 20;
+/// Names of group, node and device are no longer, taken together, [bytes].
+const MAX_NAMES_BYTES: usize = 1024;
 
 /// What is known of a node.
 #[derive(Default)]
@@ -33,6 +38,8 @@ struct Node {
 #[derive(Default)]
 struct Metrics {
     born: bool,
+    /// Length of its birth: what is remembered of it is no longer.
+    bytes: usize,
     by_alias: HashMap<u64, String>,
     kinds: HashMap<String, (Option<u32>, String)>,
 }
@@ -51,6 +58,17 @@ pub(super) fn state_of(payload: &[u8]) -> Option<(bool, Option<u64>)> {
 impl Host {
     pub(super) fn new(address: Option<&str>) -> Self {
         Self { address: address.map(str::to_owned), nodes: HashMap::new() }
+    }
+
+    /// Whether there is room for a device, and for this birth in place of its last one.
+    fn has_room(&self, node: &str, device: &str, birth_bytes: usize) -> bool {
+        let all = || self.nodes.values().flat_map(|n| n.devices.values());
+        let known = self.nodes.get(node).and_then(|n| n.devices.get(device));
+        if known.is_none() && all().count() >= MAX_DEVICES {
+            return false;
+        }
+        let before = known.map_or(0, |m| m.bytes);
+        birth_bytes == 0 || all().map(|m| m.bytes).sum::<usize>() - before + birth_bytes <= MAX_BIRTH_BYTES
     }
 
     fn ask(node: &mut Node, group: &str, id: &str, facts: &mut Facts) {
@@ -79,8 +97,8 @@ impl Node {
 }
 
 impl Metrics {
-    fn born(&mut self, payload: &Payload) {
-        *self = Self { born: true, ..Self::default() };
+    fn born(&mut self, payload: &Payload, bytes: usize) {
+        *self = Self { born: true, bytes, ..Self::default() };
         for m in payload.metrics.iter().take(MAX_METRICS) {
             let Some(name) = &m.name else { continue };
             if let Some(alias) = m.alias {
@@ -128,7 +146,12 @@ impl Listener for Host {
             return Ok(());
         }
         let payload = payload::read(heard.payload)?;
-        if self.nodes.len() >= MAX_NODES && !self.nodes.contains_key(&key) {
+        let birth_bytes = if matches!(kind, "NBIRTH" | "DBIRTH") { heard.payload.len() } else { 0 };
+        let new = self.nodes.get(&key).is_none_or(|n| !n.devices.contains_key(device));
+        if self.nodes.len() >= MAX_NODES && !self.nodes.contains_key(&key)
+            || key.len() + device.len() > MAX_NAMES_BYTES
+            || (new || birth_bytes > 0) && !self.has_room(&key, device, birth_bytes)
+        {
             return Err(DecodeError::TooMuch);
         }
         let address = if device.is_empty() { key.clone() } else { format!("{key}/{device}") };
@@ -139,7 +162,7 @@ impl Listener for Host {
                 *node = Node { born: true, bd_seq: bd_seq.and_then(number), ..Node::default() };
                 node.in_order(payload.seq);
                 let metrics = node.devices.entry(String::new()).or_default();
-                metrics.born(&payload);
+                metrics.born(&payload, heard.payload.len());
                 declare(&key, metrics, facts);
                 facts.online(&key, true);
                 metrics.tell(&key, &payload, facts);
@@ -161,7 +184,7 @@ impl Listener for Host {
             "DBIRTH" => {
                 let ordered = node.in_order(payload.seq);
                 let metrics = node.devices.entry(device.to_owned()).or_default();
-                metrics.born(&payload);
+                metrics.born(&payload, heard.payload.len());
                 declare(&address, metrics, facts);
                 facts.online(&address, true);
                 metrics.tell(&address, &payload, facts);
