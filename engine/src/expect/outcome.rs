@@ -175,12 +175,14 @@ impl Judge {
             _ => self.rows(&mut out, table),
         }
         // What is to last must be seen to the end of its time.
-        if let (Claim::Settles { .. }, true, true) = (&self.e.claim, out.held(), end < self.e.to) {
-            if self.e.to < SimTime::NEVER {
-                out.status = Status::Failed;
-                out.sentence =
-                    format!("failed: the run ended at {end}, before its `hold` was over at {}", self.e.to);
-            }
+        if matches!(self.e.claim, Claim::Settles { .. })
+            && out.held()
+            && end < self.e.to
+            && self.e.to < SimTime::NEVER
+        {
+            out.status = Status::Failed;
+            out.sentence =
+                format!("failed: the run ended at {end}, before its `hold` was over at {}", self.e.to);
         }
         out
     }
