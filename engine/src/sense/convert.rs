@@ -46,9 +46,10 @@ impl AdcUnit {
     fn code(&self, adc: &AdcDef, codes: f64, volts: f64, with_rail: bool) -> f64 {
         // A reference that is higher by a share makes codes lower by it.
         let gain = if with_rail { 0.0 } else { f64::from(self.gain) };
-        let u = adc.share_of(volts / (1.0 + gain)).clamp(0.0, 1.0);
+        let share = adc.share_of(volts / (1.0 + gain));
+        let u = share.clamp(0.0, 1.0);
         let (bow, s) = (4.0 * u * (1.0 - u), 10.392_304_845_413_264 * u * (1.0 - u) * (1.0 - 2.0 * u));
-        codes * u + adc.inl_lsb * (f64::from(self.bow) * bow + f64::from(self.s) * s)
+        codes * share + adc.inl_lsb * (f64::from(self.bow) * bow + f64::from(self.s) * s)
     }
 
     /// What a program reads of a voltage, [V], with a standard normal for the noise; `with_rail` says whether the voltage is
@@ -91,7 +92,9 @@ impl Converter {
     pub fn code(&self, lane: u16, value: f64, pin: AtPin, z: f64) -> f64 {
         let volts = self.law.volts(value, self.logic_v) * self.share * pin.share / pin.reference;
         let unit = &self.units[lane as usize];
-        unit.code(&self.adc, self.codes, volts, self.with_rail) + self.adc.noise_lsb * z
+        // Noise does not bring back what is far beyond an end.
+        let code = unit.code(&self.adc, self.codes, volts, self.with_rail) + self.adc.noise_lsb * z;
+        code.clamp(0.0, self.codes - 1.0)
     }
 
     /// The code that a perfect converter would give, before rounding.

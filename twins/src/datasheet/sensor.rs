@@ -157,9 +157,11 @@ fn still(
         // noise does not reach over a step, the mean stands anywhere within it.
         let step = if noise < 0.5 * quantum { quantum / 12f64.sqrt() } else { 0.0 };
         let mean_std = (spread(&halves).1 / 2.0).hypot(step);
-        // Slow wander is as far from one hold to the next as within one.
-        let far = spread(&halves).1.hypot(step);
+        // White noise leaves two whole holds √2 less apart than two halves; slow wander is as far from one hold to the next as
+        // within one.
         let wanders = spread(&halves).1 > 1.6 * noise.hypot(step) * (4.0 / f64::from(each)).sqrt();
+        let apart = if wanders { spread(&halves).1 } else { spread(&halves).1 / 2f64.sqrt() };
+        let far = apart.hypot(step);
         let chance = (2.0 * n).sqrt();
         let mut put = |name: &'static str, found_std: f64, known_std: f64, unit: &str| {
             let own = (found_std * found_std - known_std * known_std).max(0.0).sqrt();

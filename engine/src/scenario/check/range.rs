@@ -30,10 +30,15 @@ impl Readable {
         if part.shifted {
             return own;
         }
-        let ends = [adc.least_v, adc.reference_v].map(|v| law.value(v, board.logic_v));
-        let (least, most) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
-        let by_converter = least > own.low || most < own.high;
-        Self { low: own.low.max(least), high: own.high.min(most), by_converter }
+        // Asked in volts: a divider's law has no inverse at its ends.
+        let mut by_converter = false;
+        let [a, b] = [own.low, own.high].map(|end| {
+            let volts = law.volts(end, board.logic_v);
+            let read = volts.clamp(adc.least_v, adc.reference_v);
+            by_converter |= read != volts;
+            if read == volts { end } else { law.value(read, board.logic_v) }
+        });
+        Self { low: a.min(b), high: a.max(b), by_converter }
     }
 
     fn holds(self, value: f64) -> bool {
@@ -132,12 +137,13 @@ impl Checker<'_> {
         }
     }
 
-    /// A warning at a key, or where there is none at what holds it; each text once.
+    /// A warning at a key, or where there is none at what holds it; each text once, and none where an error stands.
     fn warn_at(&mut self, place: &Place<'_>, key: &str, warning: Diagnostic) {
-        if self.report.items().iter().any(|d| d.message() == warning.message()) {
-            return;
+        let warning = warning.at(self.source, place.span(key), "");
+        let told = |d: &Diagnostic| d.message() == warning.message() || d.place() == warning.place();
+        if !self.report.items().iter().any(told) {
+            self.report.push(warning);
         }
-        self.report.push(warning.at(self.source, place.span(key), ""));
     }
 }
 
