@@ -166,18 +166,18 @@ fn micropythons_drivers_run_within_its_heap() {
     let air = "import bme280\nwith bme280.BME280(i2cBus=0) as bme:\n    t, h, p = bme.readForced()\n    print(t, h * 100, p / 100)\n";
     let probe = "import time, onewire\nfrom machine import Pin\nfrom DIYables_MicroPython_DS18X20 import DS18X20\n\
         ds = DS18X20(onewire.OneWire(Pin(4)))\nroms = ds.scan()\nds.convert_temp()\ntime.sleep_ms(750)\nprint(ds.read_temp(roms[0]))\n";
-    let cases: [(&str, &str, &str, &[(f64, f64)]); 2] = [
+    let cases = [
         (
             "bme280",
             air,
             r#"(id: "p", model: "bme280", on: I2c(0x76), pull_up: true)"#,
-            &[(21.0, 2.0), (45.0, 6.0), (1013.25, 4.0)],
+            vec![(21.0, 2.0), (45.0, 6.0), (1013.25, 4.0)],
         ),
         (
             "DIYables_MicroPython_DS18X20",
             probe,
             r#"(id: "p", model: "ds18b20", on: Pin("GPIO4"), pull_up: true)"#,
-            &[(21.0, 1.0)],
+            vec![(21.0, 1.0)],
         ),
     ];
     for (name, script, part, wanted) in cases {
@@ -195,7 +195,7 @@ fn micropythons_drivers_run_within_its_heap() {
         let read = numbers(&said[0]);
         assert_eq!(read.len(), wanted.len(), "{name}: {said:?}");
         for (is, (want, within)) in read.iter().zip(wanted) {
-            assert!((is - want).abs() < *within, "{name}: {said:?}");
+            assert!((is - want).abs() < within, "{name}: {said:?}");
         }
     }
 }
