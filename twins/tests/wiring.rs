@@ -145,14 +145,15 @@ fn an_analogue_part_on_a_raspberry_pi() {
         r#"(id: "t", model: "tmp36", on: Pin("GPIO4"))"#,
         "",
         expect![[r#"
-          x `tmp36` gives a voltage, but `raspberry-pi-4b` has no ADC
-           ,-[a.ron:3:35]
-         2 |   things: [(name: "t", source: "own", board: "raspberry-pi-4b", parts: [
-         3 |     (id: "t", model: "tmp36", on: Pin("GPIO4"))
-           :                                   ^^^^^^^^^^^^
-         4 |   ], )])
-           `----
-          help: a board with analogue inputs (`twinfleet list boards`), a converter beside it (`ads1115`, `mcp3008`: see `Pin("adc.0")`), or a part with a digital bus, would do"#]],
+             x `tmp36` gives a voltage, but `raspberry-pi-4b` has no ADC
+              ,-[a.ron:3:35]
+            2 |   things: [(name: "t", source: "own", board: "raspberry-pi-4b", parts: [
+            3 |     (id: "t", model: "tmp36", on: Pin("GPIO4"))
+              :                                   ^^^^^^^^^^^^
+            4 |   ], )])
+              `----
+             help: a board with analogue inputs (`twinfleet list boards`), a converter beside it (`ads1115`, `mcp3008`:
+                   see `Pin("adc.0")`), or a part with a digital bus, would do"#]],
     );
 }
 

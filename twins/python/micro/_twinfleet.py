@@ -131,6 +131,13 @@ def ready(heap_kb):
     _heap = heap_kb * 1024
     import time, machine, network, socket, select
     sys.modules["gc"] = _Gc()
+    # What programs for a board's own compiler call: here they are plain numbers and buffers.
+    import builtins
+    try:
+        builtins.uint, builtins.ptr8 = lambda x: x & 0xFFFFFFFF, lambda x: x
+    except AttributeError:
+        # This build keeps its names to itself.
+        pass
     # The names with a u would find what is built in, past what is on the path.
     for name in ("time", "machine", "network", "socket", "select", "gc"):
         sys.modules["u" + name] = sys.modules[name]

@@ -336,7 +336,9 @@ fn live(picture: &Picture, life: &Life, now_ns: u64, to: Sender<Went>, from: Rec
     }
     micro.store.data_mut().base_spent = spent(&micro.store);
     for (path, bytes) in &life.card.files {
-        micro.store.data_mut().flash.put(&format!("/{}", path.display()), bytes.clone());
+        let python = path.extension().is_some_and(|e| e == "py");
+        let bytes = if python { without_emitters(bytes) } else { bytes.clone() };
+        micro.store.data_mut().flash.put(&format!("/{}", path.display()), bytes);
     }
     let mac = super::machine::hex(life.mac);
     let source = format!(
@@ -352,6 +354,22 @@ fn live(picture: &Picture, life: &Life, now_ns: u64, to: Sender<Went>, from: Rec
         Err(e) if e.downcast_ref::<Stop>().is_some() => Went::Gone(String::new()),
         Err(e) => gone(&e),
     }
+}
+
+/// A program without the decorators that would have it compiled for a processor: there is none here that it could run on, and
+/// bytecode does the same. Its lines keep their numbers.
+fn without_emitters(program: &[u8]) -> Vec<u8> {
+    let emitters: [&[u8]; 2] = [b"@micropython.native", b"@micropython.viper"];
+    let mut plain = Vec::with_capacity(program.len());
+    for line in program.split_inclusive(|b| *b == b'\n') {
+        if emitters.contains(&line.trim_ascii()) {
+            let end = line.len() - line.trim_ascii_end().len();
+            plain.extend_from_slice(&line[line.len() - end..]);
+        } else {
+            plain.extend_from_slice(line);
+        }
+    }
+    plain
 }
 
 /// The thread of an instance, seen from its device.

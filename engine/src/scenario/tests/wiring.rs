@@ -106,14 +106,15 @@ fn wiring() {
         &format!(r#"board: "devkit", parts: [ {soil}"#),
         &format!(r#"board: "bare", parts: [ {soil}"#),
         expect![[r#"
-              x `soil` gives a voltage, but `bare` has no ADC
-                ,-[a.ron:11:102]
-             10 |   ],
-             11 |   things: [ (name: "hot-box", source: "own", board: "bare", parts: [ (id: "soil", model: "soil", on: Pin("A1")) ]) ],
-                :                                                                                                      ^^^^^^^^^
-             12 |   timeline: [
-                `----
-              help: a board with analogue inputs (`twinfleet list boards`), a converter beside it (`ads1115`, `mcp3008`: see `Pin("adc.0")`), or a part with a digital bus, would do
+             x `soil` gives a voltage, but `bare` has no ADC
+               ,-[a.ron:11:102]
+            10 |   ],
+            11 |   things: [ (name: "hot-box", source: "own", board: "bare", parts: [ (id: "soil", model: "soil", on: Pin("A1")) ]) ],
+               :                                                                                                      ^^^^^^^^^
+            12 |   timeline: [
+               `----
+             help: a board with analogue inputs (`twinfleet list boards`), a converter beside it (`ads1115`, `mcp3008`:
+                   see `Pin("adc.0")`), or a part with a digital bus, would do
         "#]],
     );
 }

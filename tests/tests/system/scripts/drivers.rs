@@ -138,3 +138,64 @@ fn adafruits_examples_run_as_they_are() {
     }
     println!("{ran} examples ran as they are");
 }
+
+/// A package of the judges' environment, to lie beside a script: MicroPython reads no other folder.
+fn package(name: &str, test: &str) -> Option<Vec<(String, String)>> {
+    let python = python_of("venv-scripts", "adafruit_bus_device", test)?;
+    let lib = python.parent()?.parent()?.join("lib");
+    let versions = fs::read_dir(lib).ok()?.flatten().map(|d| d.path().join("site-packages").join(name));
+    let Some(folder) = versions.into_iter().find(|p| p.is_dir()) else {
+        skip(test, &format!("Python's package `{name}` is not installed"));
+        return None;
+    };
+    let files =
+        fs::read_dir(folder).ok()?.flatten().filter(|f| f.path().extension().is_some_and(|e| e == "py"));
+    Some(
+        files
+            .map(|f| {
+                let path = format!("{name}/{}", f.file_name().to_string_lossy());
+                (path, fs::read_to_string(f.path()).unwrap())
+            })
+            .collect(),
+    )
+}
+
+#[test]
+fn micropythons_drivers_run_within_its_heap() {
+    let test = "micropythons_drivers_run_within_its_heap";
+    let air = "import bme280\nwith bme280.BME280(i2cBus=0) as bme:\n    t, h, p = bme.readForced()\n    print(t, h * 100, p / 100)\n";
+    let probe = "import time, onewire\nfrom machine import Pin\nfrom DIYables_MicroPython_DS18X20 import DS18X20\n\
+        ds = DS18X20(onewire.OneWire(Pin(4)))\nroms = ds.scan()\nds.convert_temp()\ntime.sleep_ms(750)\nprint(ds.read_temp(roms[0]))\n";
+    let cases = [
+        (
+            "bme280",
+            air,
+            r#"(id: "p", model: "bme280", on: I2c(0x76), pull_up: true)"#,
+            vec![(21.0, 2.0), (45.0, 6.0), (1013.25, 4.0)],
+        ),
+        (
+            "DIYables_MicroPython_DS18X20",
+            probe,
+            r#"(id: "p", model: "ds18b20", on: Pin("GPIO4"), pull_up: true)"#,
+            vec![(21.0, 1.0)],
+        ),
+    ];
+    for (name, script, part, wanted) in cases {
+        let Some(files) = package(name, test) else { continue };
+        let thing = format!(r#"board: "esp32-devkit", parts: [{part}]"#);
+        let mut stage = Stage::new(&thing, "MicroPython", "", script).with("count: 2", "count: 1");
+        fs::create_dir(stage.dir.path().join("code").join(name)).unwrap();
+        for (path, text) in files {
+            stage = stage.beside(&path, &text);
+        }
+        let ran = stage.run(&[]);
+        let crashes = stage.told(&ran, "script_crash");
+        assert!(crashes.is_empty(), "{name}: {crashes:?}");
+        let said = stage.told(&ran, "script_says");
+        let read = numbers(&said[0]);
+        assert_eq!(read.len(), wanted.len(), "{name}: {said:?}");
+        for (is, (want, within)) in read.iter().zip(wanted) {
+            assert!((is - want).abs() < within, "{name}: {said:?}");
+        }
+    }
+}

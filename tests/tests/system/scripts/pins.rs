@@ -248,7 +248,9 @@ print("echo", echo[0], -2)
     for (runtime, script) in [("MicroPython", micro), ("CircuitPython", circuit)] {
         let thing = format!(r#"board: "esp32-devkit", parts: [{parts}]"#);
         let stage = Stage::new(&thing, runtime, "", script)
-            .with("fleet: [(id: \"d-{}\",", r#"fleet: [(truths: {"far.distance": 1.5}, id: "d-{}","#);
+            .with("fleet: [(id: \"d-{}\",", r#"fleet: [(truths: {"far.distance": 1.5}, id: "d-{}","#)
+            .with("count: 2", "count: 1")
+            .with("duration: \"2min\"", "duration: \"25s\"");
         let said = stage.told(&stage.run(&[]), "script_says");
         let pulses: f64 = said[0].strip_prefix("pulses ").unwrap().parse().unwrap();
         assert!((pulses - 1667.0).abs() < 20.0, "{runtime}: {said:?}");
