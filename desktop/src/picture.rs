@@ -226,6 +226,16 @@ impl Studio {
         }
     }
 
+    /// Draws as the window does without a graphics card: edges are not smoothed, and nothing casts a shadow.
+    pub fn coarse(&mut self) {
+        let world = self.app.world_mut();
+        world.resource_mut::<Showing<Worked>>().0.fine = false;
+        let mut eyes = world.query_filtered::<&mut Msaa, With<Eye>>();
+        for mut msaa in eyes.iter_mut(world) {
+            *msaa = Msaa::Off;
+        }
+    }
+
     /// Draws a frame.
     pub fn draw(&mut self) {
         self.app.update();

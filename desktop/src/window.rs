@@ -218,7 +218,7 @@ fn look(
     let Ok(window) = windows.single() else { return };
     let desk = &mut at.0;
     if let (Some(info), true) = (info, desk.adapter.is_empty()) {
-        desk.adapter.clone_from(&info.0);
+        desk.drawn_by(&info.0);
     }
     desk.glide(time.delta_secs());
     let points = desk.points;

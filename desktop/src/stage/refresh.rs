@@ -548,6 +548,7 @@ pub fn daylight<S: Side>(
     });
     let share = day.map_or(1.0, |w_m2| 0.62 + 0.38 * (w_m2 / 500.0).clamp(0.0, 1.0));
     for mut sun in &mut sun {
+        sun.shadow_maps_enabled = shown.fine;
         sun.illuminance = 2_700.0 * share;
         sun.color = if share < 0.7 { Color::srgb(0.80, 0.87, 1.0) } else { Color::srgb(1.0, 0.98, 0.94) };
     }
