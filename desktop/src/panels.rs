@@ -8,6 +8,7 @@ pub mod alarms;
 pub mod desk;
 pub mod events;
 pub mod export;
+pub mod files;
 pub mod help;
 pub mod inspector;
 pub mod performance;

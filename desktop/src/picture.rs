@@ -18,20 +18,22 @@ use crate::{
 };
 use bevy::{
     app::PluginsState,
-    camera::{Exposure, RenderTarget, Viewport},
+    camera::{CameraOutputMode, Exposure, RenderTarget, Viewport, visibility::RenderLayers},
     core_pipeline::tonemapping::Tonemapping,
     prelude::*,
     render::{
         RenderPlugin,
         pipelined_rendering::PipelinedRenderingPlugin,
-        render_resource::{TextureFormat, TextureUsages},
+        render_resource::{BlendState, TextureFormat, TextureUsages},
         settings::{Backends, RenderCreation, WgpuSettings},
         view::screenshot::{Screenshot, ScreenshotCaptured},
     },
     window::ExitCondition,
     winit::WinitPlugin,
 };
-use bevy_egui::{EguiContexts, EguiPlugin, EguiPrimaryContextPass, egui};
+use bevy_egui::{
+    EguiContexts, EguiGlobalSettings, EguiPlugin, EguiPrimaryContextPass, PrimaryEguiContext, egui,
+};
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -173,6 +175,16 @@ impl Studio {
     pub fn split(&mut self, beside: Shown) {
         let world = self.app.world_mut();
         world.insert_resource(Showing::<Kept>::new(beside));
+        // What egui paints lies over both halves: its camera is neither's.
+        world.resource_mut::<EguiGlobalSettings>().auto_create_primary_context = false;
+        world.spawn((
+            PrimaryEguiContext,
+            Camera2d,
+            RenderTarget::Image(self.target.clone().into()),
+            RenderLayers::none(),
+            Msaa::Off,
+            over(2),
+        ));
         let mut eyes = world.query_filtered::<(&mut Camera, Has<Of<Kept>>), With<Eye>>();
         for (mut camera, second) in eyes.iter_mut(world) {
             let half = UVec2::new(self.size.0 / 2, self.size.1);
@@ -198,6 +210,9 @@ impl Studio {
 
     /// Looks from there.
     pub fn look(&mut self, view: View) {
+        let split = self.app.world().contains_resource::<Showing<Kept>>();
+        let wide = self.size.0 as f32 / if split { 2.0 } else { 1.0 };
+        let view = view.seen(wide / self.size.1 as f32);
         let world = self.app.world_mut();
         let center = |layout: &Layout| layout.center();
         let first = center(&world.resource::<Showing<Worked>>().layout);
@@ -208,6 +223,16 @@ impl Studio {
             if is_second {
                 eye.translation += second - first;
             }
+        }
+    }
+
+    /// Draws as the window does without a graphics card: edges are not smoothed, and nothing casts a shadow.
+    pub fn coarse(&mut self) {
+        let world = self.app.world_mut();
+        world.resource_mut::<Showing<Worked>>().0.fine = false;
+        let mut eyes = world.query_filtered::<&mut Msaa, With<Eye>>();
+        for mut msaa in eyes.iter_mut(world) {
+            *msaa = Msaa::Off;
         }
     }
 
@@ -301,6 +326,19 @@ fn set_up(size: Size) -> (App, Handle<Image>) {
     app.world_mut().spawn((eye::<Worked>(dark), of_target()));
     app.world_mut().spawn((eye::<Kept>(dark), of_target(), Camera { is_active: false, ..second() }));
     (app, target)
+}
+
+/// A camera that draws over what others have drawn.
+pub fn over(order: isize) -> Camera {
+    Camera {
+        order,
+        output_mode: CameraOutputMode::Write {
+            blend_state: Some(BlendState::ALPHA_BLENDING),
+            clear_color: ClearColorConfig::None,
+        },
+        clear_color: ClearColorConfig::Custom(Color::NONE),
+        ..default()
+    }
 }
 
 /// The camera of the second side: it draws beside what the first has drawn, which has cleared the whole.

@@ -45,7 +45,7 @@ pub struct Settings {
     pub palette: Palette,
     /// Units of choice.
     pub units: Units,
-    /// Shadows and smooth edges; none: where a graphics card draws.
+    /// Shadows; none: where a graphics card draws.
     pub fine: Option<bool>,
     /// Where the panels are.
     pub layout: Option<egui_tiles::Tree<crate::panels::Pane>>,

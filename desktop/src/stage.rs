@@ -28,7 +28,7 @@ impl Plugin for StagePlugin {
         app.init_resource::<meshes::Shapes>()
             .insert_resource(GlobalAmbientLight { brightness: 420.0, ..Default::default() })
             .add_systems(Startup, build::materials)
-            .add_systems(Update, refresh::tones.run_if(resource_exists::<Showing<Worked>>));
+            .add_systems(Update, (refresh::tones, refresh::join).run_if(resource_exists::<Showing<Worked>>));
         add_side::<Worked>(app);
         add_side::<Kept>(app);
     }

@@ -9,7 +9,7 @@ use crate::{
         desk::{Desk, Refused},
         shell, start, theme,
     },
-    picture::{drivers, eye, second},
+    picture::{drivers, eye, over, second},
     settings::Settings,
     sim::open::shipped,
     stage::{
@@ -22,12 +22,11 @@ use crate::{
 use bevy::{
     app::AppExit,
     asset::RenderAssetUsages,
-    camera::{CameraOutputMode, Viewport, visibility::RenderLayers},
+    camera::{Viewport, visibility::RenderLayers},
     image::{CompressedImageFormats, ImageSampler, ImageType},
     prelude::*,
     render::{
         RenderPlugin,
-        render_resource::BlendState,
         renderer::RenderAdapterInfo,
         view::screenshot::{Screenshot, save_to_disk},
     },
@@ -127,21 +126,7 @@ fn cameras(mut commands: Commands, mut settings: ResMut<EguiGlobalSettings>) {
     settings.auto_create_primary_context = false;
     commands.spawn((eye::<Worked>(true), Msaa::Off));
     commands.spawn((eye::<Kept>(true), Msaa::Off, Camera { is_active: false, ..second() }));
-    commands.spawn((
-        PrimaryEguiContext,
-        Camera2d,
-        RenderLayers::none(),
-        Msaa::Off,
-        Camera {
-            order: 2,
-            output_mode: CameraOutputMode::Write {
-                blend_state: Some(BlendState::ALPHA_BLENDING),
-                clear_color: ClearColorConfig::None,
-            },
-            clear_color: ClearColorConfig::Custom(Color::NONE),
-            ..default()
-        },
-    ));
+    commands.spawn((PrimaryEguiContext, Camera2d, RenderLayers::none(), Msaa::Off, over(2)));
 }
 
 /// Time goes on, and the scene is told what to show.
@@ -233,7 +218,7 @@ fn look(
     let Ok(window) = windows.single() else { return };
     let desk = &mut at.0;
     if let (Some(info), true) = (info, desk.adapter.is_empty()) {
-        desk.adapter.clone_from(&info.0);
+        desk.drawn_by(&info.0);
     }
     desk.glide(time.delta_secs());
     let points = desk.points;
@@ -245,7 +230,7 @@ fn look(
             (Some(_), true) => overlay::halves(desk.scene_rect).0,
             (Some(_), false) => overlay::halves(desk.scene_rect).1,
         };
-        let mut place = desk.eye.transform();
+        let mut place = desk.eye.seen(rect.width() / rect.height().max(1.0)).transform();
         if let (Some(beside), Some(shown), true) = (&desk.beside, &desk.shown, is_second) {
             // Both are looked at from the same side, each in its own middle.
             place.translation += beside.shown.layout.center() - shown.layout.center();

@@ -27,7 +27,10 @@ pub fn hand(ui: &mut Ui, desk: &mut Desk) {
     let view = if desk.beside.is_some() { halves(rect).1 } else { rect };
     let met = |p: Pos2, shown: &Shown, eye: &View| {
         let at = (p - view.center()) / view.size() * 2.0;
-        meet(shown, eye.ray(bevy::math::Vec2::new(at.x, -at.y), view.aspect_ratio()))
+        meet(
+            shown,
+            eye.seen(view.aspect_ratio()).ray(bevy::math::Vec2::new(at.x, -at.y), view.aspect_ratio()),
+        )
     };
     if let (true, Some(p), Some(shown)) = (hand.clicked(), hand.interact_pointer_pos(), &desk.shown) {
         let met = met(p, shown, &desk.eye);

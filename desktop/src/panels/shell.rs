@@ -3,7 +3,7 @@
 use super::{
     Pane, acts, alarms,
     desk::{Asking, Desk, Refused},
-    events, help, inspector, performance, plots, scene, start,
+    events, files, help, inspector, performance, plots, scene, start,
     theme::weak,
     timebar, traffic, tree,
 };
@@ -206,6 +206,11 @@ fn split(ui: &mut Ui, desk: &mut Desk) {
 fn settings(ui: &mut Ui, desk: &mut Desk) {
     let before = desk.settings.clone();
     ui.checkbox(&mut desk.settings.dark, "dark");
+    let mut fine = desk.fine();
+    let shadows = ui.checkbox(&mut fine, "shadows");
+    if shadows.on_hover_text("Off by itself where no graphics card draws: they cost much there").changed() {
+        desk.settings.fine = Some(fine);
+    }
     ui.add(egui::Slider::new(&mut desk.settings.scale, 0.6..=2.5).text("size of everything"));
     ui.horizontal(|ui| {
         ui.label("colours");
@@ -230,8 +235,8 @@ fn settings(ui: &mut Ui, desk: &mut Desk) {
     if desk.settings != before
         && let Some(shown) = &mut desk.shown
     {
-        (shown.units, shown.palette, shown.dark) =
-            (desk.settings.units.clone(), desk.settings.palette, desk.settings.dark);
+        (shown.units, shown.palette, shown.dark, shown.fine) =
+            (desk.settings.units.clone(), desk.settings.palette, desk.settings.dark, fine);
         desk.touched = true;
     }
 }
@@ -336,6 +341,13 @@ fn ask(ctx: &Context, title: &str, word: &str, fields: &mut [(&str, &mut String,
             // The first field has the keyboard, until another one is chosen.
             if at == 0 && ui.memory(|m| m.focused().is_none()) {
                 field.request_focus();
+            }
+            if at == 0 && word != "Save" {
+                for offer in files::offers(text.trim()) {
+                    if ui.selectable_label(false, &offer.label).clicked() {
+                        **text = offer.text;
+                    }
+                }
             }
         }
         done = ui.input(|i| i.key_pressed(Key::Enter));

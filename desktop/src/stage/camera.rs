@@ -135,6 +135,13 @@ impl View {
         }
     }
 
+    /// The same from farther away where a view is narrower than those that it was fitted to, so that it shows as much.
+    #[must_use]
+    pub fn seen(mut self, aspect: f32) -> Self {
+        self.distance *= (ASPECT / aspect.max(0.1)).max(1.0);
+        self
+    }
+
     /// As a camera's place.
     pub fn transform(&self) -> Transform {
         let rotation = Quat::from_euler(EulerRot::YXZ, self.yaw, -self.pitch, 0.0);

@@ -9,7 +9,7 @@ use super::{
     layout::{BOARD_SCALE, BODY_SCALE, from_world},
     palette,
     show::Shown,
-    side::{Of, RangesOf, Showing, Side, Worked, of},
+    side::{Kept, Of, RangesOf, Showing, Side, Worked, of},
 };
 use crate::{
     fleet::{Device, Look, Pair},
@@ -37,6 +37,8 @@ pub struct Ranges {
     pub field: Option<(f32, f32)>,
     /// By twin and pair.
     pub pairs: Vec<Vec<(f32, f32)>>,
+    /// Both as this side alone has them.
+    own: Scales,
 }
 
 impl Ranges {
@@ -79,7 +81,42 @@ pub fn ranges<S: Side>(shown: Option<Res<Showing<S>>>, mut ranges: ResMut<Ranges
             };
             shown.fleet.pairs(twin).iter().map(of).collect()
         })
-        .collect()
+        .collect();
+    ranges.own = (ranges.field, ranges.pairs.clone());
+}
+
+/// Both sides of a split scene have one scale, so that a colour and a height mean the same on either.
+pub fn join(
+    mut worked: ResMut<RangesOf<Worked>>,
+    mut kept: ResMut<RangesOf<Kept>>,
+    shown: Res<Showing<Worked>>,
+    beside: Option<Res<Showing<Kept>>>,
+) {
+    let both = |(a, b): (&(f32, f32), &(f32, f32))| rounded(a.0.min(b.0), a.1.max(b.1));
+    let quantity = |s: &Shown| s.field.as_ref().map(|f| f.quantity.clone());
+    let (a, b) = (worked.0.own.clone(), kept.0.own.clone());
+    let split = beside.is_some();
+    let same = beside.is_some_and(|b| quantity(&b) == quantity(&shown));
+    let field = a.0.as_ref().zip(b.0.as_ref()).filter(|_| same).map(both);
+    let alike = a.1.len() == b.1.len() && a.1.iter().zip(&b.1).all(|(a, b)| a.len() == b.len());
+    let pairs = (split && alike).then(|| -> Vec<Vec<(f32, f32)>> {
+        a.1.iter().zip(&b.1).map(|(a, b)| a.iter().zip(b).map(both).collect()).collect()
+    });
+    let (a, b) = (wanted(a, field, &pairs), wanted(b, field, &pairs));
+    // Only what changes is written, for whoever looks at changes.
+    if (worked.0.field, &worked.0.pairs) != (a.0, &a.1) {
+        (worked.0.field, worked.0.pairs) = a;
+    }
+    if (kept.0.field, &kept.0.pairs) != (b.0, &b.1) {
+        (kept.0.field, kept.0.pairs) = b;
+    }
+}
+
+type Scales = (Option<(f32, f32)>, Vec<Vec<(f32, f32)>>);
+
+/// A side's own scales, or those of both.
+fn wanted(own: Scales, field: Option<(f32, f32)>, pairs: &Option<Vec<Vec<(f32, f32)>>>) -> Scales {
+    (field.or(own.0), pairs.clone().unwrap_or(own.1))
 }
 
 /// Without the hundredth at either end, so that one faulty sensor does not wash out all others.
@@ -511,6 +548,7 @@ pub fn daylight<S: Side>(
     });
     let share = day.map_or(1.0, |w_m2| 0.62 + 0.38 * (w_m2 / 500.0).clamp(0.0, 1.0));
     for mut sun in &mut sun {
+        sun.shadow_maps_enabled = shown.fine;
         sun.illuminance = 2_700.0 * share;
         sun.color = if share < 0.7 { Color::srgb(0.80, 0.87, 1.0) } else { Color::srgb(1.0, 0.98, 0.94) };
     }

@@ -93,6 +93,8 @@ pub struct Shown {
     pub units: Units,
     /// Dark or light.
     pub dark: bool,
+    /// Whether there are shadows, which cost software rendering much of its time.
+    pub fine: bool,
 }
 
 impl Shown {
@@ -122,6 +124,7 @@ impl Shown {
             palette: Palette::default(),
             units: Units::default(),
             dark: true,
+            fine: true,
         };
         if let Some(first) = shown.fields.first().cloned() {
             shown.colour_by(&first);
@@ -188,7 +191,7 @@ impl Shown {
     /// Makes another one look as this one does: the same field, units, colours, names.
     pub fn like(&self, other: &mut Self) {
         (other.arcs, other.ghosts, other.labels) = (self.arcs, self.ghosts, self.labels);
-        (other.palette, other.dark) = (self.palette, self.dark);
+        (other.palette, other.dark, other.fine) = (self.palette, self.dark, self.fine);
         other.units.clone_from(&self.units);
         let (own, wanted) =
             (other.field.as_ref().map(|f| &f.quantity), self.field.as_ref().map(|f| &f.quantity));

@@ -146,4 +146,14 @@ fn units_dialogs_and_keys_do_what_they_say() {
     window.run_steps(3);
     assert_eq!(window.state().asking, Asking::Nothing);
     window.get_by_label_contains("there is no file `no-such-scenario`");
+    // What lies in the folder that is written is offered, and chosen by a click.
+    window.key_press_modifiers(egui::Modifiers::CTRL, egui::Key::O);
+    window.run_steps(3);
+    let begun = twinfleet_tests::root().join("scenarios/pi3b");
+    window.event(egui::Event::Text(begun.to_str().unwrap().to_owned()));
+    window.run_steps(3);
+    click(&mut window, "pi3b-mirror.ron");
+    click(&mut window, "Open");
+    assert_eq!(window.state().refused, None);
+    assert_eq!(window.state().shown.as_ref().unwrap().opened.title, "pi3b-mirror");
 }

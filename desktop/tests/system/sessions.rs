@@ -127,3 +127,38 @@ fn going_back_shows_what_was() {
     desk.pick(Some(Picked::Device(0)));
     assert!(desk.touched);
 }
+
+#[test]
+fn a_what_if_goes_on_beside_its_run_and_replays_headless_to_the_same_hash() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut desk = Desk::new(Settings::default());
+    desk.sets = ["duration=\"40min\"", "timeline=[]", "expect=[]"].map(str::to_owned).to_vec();
+    desk.open("greenhouse");
+    assert_eq!(desk.refused, None);
+    desk.go_to(at("10min"));
+    until(&mut desk, "10 min", |d| d.shown.as_ref().unwrap().t == at("10min"));
+    desk.keep_beside();
+    desk.act(Act::Weather { figures: vec![("temperature_c", -10.0), ("wind_m_s", 0.0)] }, Some(at("30min")));
+    desk.act(Act::Move { target: "node-0".into(), to: "outside".into() }, None);
+    assert_eq!(desk.done.len(), 2, "{:?}", desk.notice);
+    desk.go_to(at("29min"));
+    let beside = |d: &Desk| d.beside.as_ref().unwrap().shown.t;
+    until(&mut desk, "both at 29 min", |d| {
+        d.shown.as_ref().unwrap().t == at("29min") && beside(d) == at("29min")
+    });
+    let shown = desk.shown.as_ref().unwrap();
+    let reading = shown.opened.plan.signals.find("node-0/bme280.temperature@reading").unwrap();
+    let (what_if, as_it_was) = (shown.frame.value(reading).unwrap(), desk.beside.as_ref().unwrap());
+    let as_it_was = as_it_was.shown.frame.value(reading).unwrap();
+    assert!(what_if < -5.0 && as_it_was > 10.0, "{what_if} {as_it_was}");
+    // It stands elsewhere in the one half only.
+    let node = shown.fleet.find("node-0").unwrap();
+    assert!(shown.carried.contains_key(&node) && desk.beside.as_ref().unwrap().shown.carried.is_empty());
+    desk.go_to(at("40min"));
+    let ended = |d: &Desk| d.beside.as_ref().unwrap().session.shared().left.hash;
+    until(&mut desk, "the end of both", |d| hash(d).is_some() && ended(d).is_some());
+    assert_ne!(hash(&desk), ended(&desk), "the acts have changed the one world");
+    let session = dir.path().join("session.ron");
+    desk.save(&session);
+    assert_eq!(headless(&session), format!("{:032x}", hash(&desk).unwrap()));
+}
