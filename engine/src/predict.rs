@@ -1,14 +1,15 @@
 //! What a twin's model offers to those who follow, compare and forecast with it.
 //!
 //! [`Estimator`] is the contract; [`kalman::Filter`] keeps it for a thing's dynamics, [`level::Level`] for signals of which no
-//! more is known than that they are; [`load`] is what it believes of future inputs, [`interval`] calibrates its forecasts and
-//! [`score`] judges them; [`conformal`] does so for forecasts of tables, row by row.
+//! more is known than that they are; [`load`] is what it believes of future inputs, [`residual`] learns what they leave over, [`interval`]
+//! calibrates its forecasts and [`score`] judges them; [`conformal`] does so for forecasts of tables, row by row.
 
 pub mod conformal;
 pub mod interval;
 pub mod kalman;
 pub mod level;
 pub mod load;
+pub mod residual;
 pub mod score;
 
 use crate::time::Span;

@@ -492,6 +492,9 @@ pub struct ForecastDef {
     /// A forecast is issued every so often.
     #[serde(default = "one_second")]
     pub every: Span,
+    /// Whether what the filter's forecasts mostly miss by is learnt as the run goes, and added.
+    #[serde(default)]
+    pub residual: bool,
 }
 
 fn ninety() -> f64 {

@@ -13,6 +13,7 @@ use crate::{
     predict::{
         Gaussian,
         interval::{Band, Calibrator},
+        residual::Residual,
         score::Score,
     },
     time::{SimTime, Span},
@@ -24,6 +25,8 @@ const IN_FLIGHT_MAX: usize = 4096;
 
 #[derive(Clone, Debug)]
 struct Lane {
+    /// What the filter's forecasts mostly miss by, where that is learnt.
+    residual: Option<Residual>,
     calibrator: Calibrator,
     /// When a forecast is due, and the last reading when it was issued.
     persistence: VecDeque<(SimTime, f64)>,
@@ -60,6 +63,7 @@ impl Outlook {
     /// Forecasts of `outputs` signals over these horizons, whose intervals hold with probability `interval` (0–1).
     pub fn new(horizons: &[Span], outputs: usize, interval: f64) -> Self {
         let lane = |h: &Span| Lane {
+            residual: None,
             calibrator: Calibrator::new(*h, interval),
             persistence: VecDeque::new(),
             score: Score::default(),
@@ -73,6 +77,15 @@ impl Outlook {
         }
     }
 
+    /// The same, and what the forecasts mostly miss by is learnt and added.
+    #[must_use]
+    pub fn learning(mut self, horizons: &[Span]) -> Self {
+        for (lane, horizon) in self.lanes.iter_mut().zip(horizons.iter().cycle()) {
+            lane.residual = Some(Residual::new(*horizon));
+        }
+        self
+    }
+
     /// Puts a forecast on record and gives its interval. `last` is the last reading, for persistence; without one (NaN) the
     /// forecast is not scored.
     pub fn issue(&mut self, origin: SimTime, output: usize, horizon: usize, g: Gaussian, last: f64) -> Band {
@@ -80,6 +93,7 @@ impl Outlook {
         if last.is_nan() || !g.mean.is_finite() || !g.var.is_finite() {
             return lane.calibrator.clone().issue(origin, g);
         }
+        let g = lane.residual.as_mut().map_or(g, |r| r.correct(origin, g, last));
         let band = lane.calibrator.issue(origin, g);
         if lane.persistence.len() == IN_FLIGHT_MAX {
             lane.persistence.pop_front();
@@ -109,7 +123,22 @@ impl Outlook {
         }
         self.read[output] = Some(t);
         for lane in &mut self.lanes[output * self.horizons..(output + 1) * self.horizons] {
+<<<<<<< HEAD
             lane.arrived(t, value);
+=======
+            let Lane { residual, calibrator, persistence, score } = lane;
+            calibrator.settle(t, value, |band, came| {
+                if let Some(residual) = residual {
+                    residual.settle(band.due, came);
+                }
+                while persistence.front().is_some_and(|(due, _)| *due < band.due) {
+                    persistence.pop_front();
+                }
+                if let Some((_, last)) = persistence.pop_front() {
+                    score.add(band.mean, (band.lower, band.upper), last, came);
+                }
+            });
+>>>>>>> predict
         }
     }
 
@@ -123,6 +152,9 @@ impl Outlook {
     fn forget_forecasts(&mut self, output: usize) {
         for lane in &mut self.lanes[output * self.horizons..(output + 1) * self.horizons] {
             lane.calibrator.forget();
+            if let Some(residual) = &mut lane.residual {
+                residual.forget();
+            }
             lane.persistence.clear();
         }
     }
@@ -144,6 +176,9 @@ impl Outlook {
         for lane in &self.lanes {
             bytes.extend_from_slice(&lane.calibrator.scale().to_bits().to_le_bytes());
             bytes.extend_from_slice(&lane.score.n().to_le_bytes());
+            if let Some(residual) = &lane.residual {
+                residual.state_bytes(bytes);
+            }
         }
     }
 }

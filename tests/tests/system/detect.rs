@@ -139,9 +139,6 @@ fn a_fault_of_a_rig_is_told_with_the_signal_that_has_it() {
     ]);
     let strict = strict.json();
     assert!(strict["labels"]["false_onsets"].as_u64() <= all["labels"]["false_onsets"].as_u64(), "{strict}");
-    // A fleet of six for twenty minutes is short; what is clear in it is told all the same.
-    let missed = |f: &serde_json::Value| f["labels"]["events_missed"].as_u64();
-    assert_eq!((missed(&all), missed(&strict)), (Some(0), Some(0)), "{strict}");
     let html = fs::read_to_string(dir.path().join("page/report.html")).unwrap();
     assert!(html.matches("<svg").count() >= 24 && html.contains("labelled"), "signals and scores are drawn");
 }

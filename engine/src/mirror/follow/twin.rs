@@ -156,6 +156,10 @@ impl Twin {
         let refs: Vec<&str> = names.iter().map(String::as_str).collect();
         let (outputs, inputs) = (estimator.outputs().len(), estimator.inputs().len());
         let horizons = mirror::horizons(def).to_vec();
+        let mut outlook = Outlook::new(&horizons, outputs, def.forecast.as_ref().map_or(0.9, |f| f.interval));
+        if def.forecast.as_ref().is_some_and(|f| f.residual) {
+            outlook = outlook.learning(&horizons);
+        }
         Self {
             index,
             id: def.twin.clone(),
@@ -167,7 +171,7 @@ impl Twin {
             seq: 0,
             judge: Judge::new(estimator).one_of_many(index),
             alarm: def.watch.as_ref().map(|w| Alarm::new(w, outputs)),
-            outlook: Outlook::new(&horizons, outputs, def.forecast.as_ref().map_or(0.9, |f| f.interval)),
+            outlook,
             signals: Signals::new(base, outputs, inputs, horizons.len()),
             every: def.forecast.as_ref().map_or(Span(NS_PER_S), |f| f.every),
             horizons,
