@@ -294,8 +294,9 @@ fn memory_of(count: usize, told: &[i64]) -> Result<(), Failed> {
     println!("{count} twins: {:.0} bytes a twin before the first message", (built - before) / count as f64);
     let mut seq = 0;
     for k in 0..told.last().copied().unwrap_or_default() {
-        let text =
-            format!("{{\"ts\":{},\"probe.temperature\":20.1,\"rssi\":-61}}", 1_767_225_600_000 + k * 1_000);
+        // One that stood still would be examined for being stuck.
+        let (ts, probe) = (1_767_225_600_000 + k * 1_000, 20.0 + (k % 7) as f64 / 100.0);
+        let text = format!("{{\"ts\":{ts},\"probe.temperature\":{probe:.2},\"rssi\":-61}}");
         let messages: Vec<RawMessage> = twins
             .topics
             .iter()
