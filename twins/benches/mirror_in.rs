@@ -45,8 +45,12 @@ const TWINS: usize = 1_000;
 const EACH: usize = 300;
 /// Messages before the count begins.
 const WARM_UP: usize = 50 * TWINS;
-/// Twins of the figure on memory.
+/// Twins of the figure on memory, and messages of each after which it is told.
 const MANY: usize = 100_000;
+const YOUNG: [i64; 3] = [1, 5, 20];
+/// The same of twins that remember all that they ever will.
+const SOME: usize = 2_000;
+const OLD: [i64; 3] = [200, 1_300, 2_600];
 
 fn main() -> Result<(), Failed> {
     // `-- memory` takes the second part alone.
@@ -278,14 +282,21 @@ fn resident() -> f64 {
 }
 
 fn memory() -> Result<(), Failed> {
+    // The old ones first: what they leave behind is little beside the many.
+    memory_of(SOME, &OLD)?;
+    memory_of(MANY, &YOUNG)
+}
+
+fn memory_of(count: usize, told: &[i64]) -> Result<(), Failed> {
     let before = resident();
-    let mut twins = Twins::new(MANY, false)?;
+    let mut twins = Twins::new(count, false)?;
     let built = resident();
-    println!("{MANY} twins: {:.0} bytes a twin before the first message", (built - before) / MANY as f64);
+    println!("{count} twins: {:.0} bytes a twin before the first message", (built - before) / count as f64);
     let mut seq = 0;
-    for k in 0..20_i64 {
-        let text =
-            format!("{{\"ts\":{},\"probe.temperature\":20.1,\"rssi\":-61}}", 1_767_225_600_000 + k * 1_000);
+    for k in 0..told.last().copied().unwrap_or_default() {
+        // One that stood still would be examined for being stuck.
+        let (ts, probe) = (1_767_225_600_000 + k * 1_000, 20.0 + (k % 7) as f64 / 100.0);
+        let text = format!("{{\"ts\":{ts},\"probe.temperature\":{probe:.2},\"rssi\":-61}}");
         let messages: Vec<RawMessage> = twins
             .topics
             .iter()
@@ -298,12 +309,12 @@ fn memory() -> Result<(), Failed> {
             .collect();
         twins.take(&messages, &mut seq);
         drop(messages);
-        if matches!(k, 0 | 4 | 19) {
-            let each = (resident() - before) / MANY as f64;
-            println!("{MANY} twins: {each:.0} bytes a twin after {} messages each", k + 1);
+        if told.contains(&(k + 1)) {
+            let each = (resident() - before) / count as f64;
+            println!("{count} twins: {each:.0} bytes a twin after {} messages each", k + 1);
         }
     }
     let documents: usize = twins.keeper.changed().iter().map(|(_, d)| d.len()).sum();
-    println!("a state document is {} bytes as JSON", documents / MANY);
+    println!("a state document is {} bytes as JSON", documents / count);
     Ok(())
 }

@@ -97,13 +97,10 @@ fn inputs_made_from_good_ones_do_no_harm() {
     for name in decoders::names() {
         let mut numbers = Numbers(seed);
         let mut pool = decoders::seeds(name);
-        let seeds = pool.len();
         let begun = Instant::now();
         let mut bytes = 0;
         for _ in 0..inputs {
-            // Half of them from well-formed ones: mutations shorten more often than they lengthen.
-            let from = if numbers.below(2) == 0 { seeds } else { pool.len() };
-            let mut input = pool[numbers.below(from)].clone();
+            let mut input = pool[numbers.below(pool.len())].clone();
             for _ in 0..=numbers.below(4) {
                 let other = numbers.below(pool.len());
                 mutate(&mut input, &pool[other], &mut numbers);
@@ -116,11 +113,7 @@ fn inputs_made_from_good_ones_do_no_harm() {
             // Some of what was made is built upon.
             if numbers.below(50) == 0 {
                 let place = numbers.below(1_000);
-                if pool.len() < 1_000 {
-                    pool.push(input);
-                } else if place >= seeds {
-                    pool[place] = input;
-                }
+                if place < pool.len() && pool.len() >= 1_000 { pool[place] = input } else { pool.push(input) }
             }
         }
         let mean = bytes / inputs.max(1) as usize;

@@ -216,8 +216,9 @@ impl Metric {
             MetricValue::Int(v) => Value::Number(f64::from(*v)),
             MetricValue::Long(v) if is(DataType::Int64) => Value::Number(*v as i64 as f64),
             MetricValue::Long(v) => Value::Number(*v as f64),
-            MetricValue::Float(v) => Value::Number(shortest(*v)),
-            MetricValue::Double(v) => Value::Number(*v),
+            // What is no number is no value.
+            MetricValue::Float(v) => Value::Number(v.is_finite().then(|| shortest(*v))?),
+            MetricValue::Double(v) => Value::Number(v.is_finite().then_some(*v)?),
             MetricValue::Boolean(v) => Value::Flag(*v),
             MetricValue::String(v) => Value::Text(v.chars().take(200).collect()),
             MetricValue::Bytes(_) => return None,
