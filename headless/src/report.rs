@@ -491,16 +491,16 @@ pub fn json(report: &Report) -> String {
         verdict: Option<&'a Happening>,
     }
     let held = report.unjudged.is_none().then(|| report.held());
-    let judged = report.twins.iter().flat_map(|t| {
-        let told = |p: pairs::Pair<'a>| Judged {
-            twin: &t.id,
+    let mut judged = Vec::new();
+    for twin in &report.twins {
+        judged.extend(report.pairs(&twin.id).into_iter().map(|p| Judged {
+            twin: &twin.id,
             outcome: p.outcome,
             fault: p.fault,
             verdict: p.verdict,
-        };
-        report.pairs(&t.id).into_iter().map(told)
-    });
-    let whole = Whole { format: 1, held, headline: report.headline(), judged: judged.collect(), report };
+        }));
+    }
+    let whole = Whole { format: 1, held, headline: report.headline(), judged, report };
     let mut text = serde_json::to_string_pretty(&whole).unwrap_or_default();
     text.push('\n');
     text

@@ -94,7 +94,7 @@ pub fn run_loaded(loaded: &Loaded, args: &RunArgs, json: bool) -> Result<Exit, F
     });
     let drove = match went {
         Ok(drove) => drove,
-        Err(failure) => return Err(cut_short(&mut run, args, plan.seed, &choice, failure)),
+        Err(failure) => return Err(cut_short(&mut run, args, failure)),
     };
     let state = finish_record(&mut run, !drove.interrupted)?;
     let report = gather(&mut run, &plan, args, &drove, state, &choice);
@@ -110,13 +110,7 @@ pub fn run_loaded(loaded: &Loaded, args: &RunArgs, json: bool) -> Result<Exit, F
 }
 
 /// A run that something outside has ended: what was recorded so far is kept, and the failure says where and what to do.
-fn cut_short(
-    run: &mut Run,
-    args: &RunArgs,
-    seed: u64,
-    choice: &BrokerChoice,
-    mut failure: Failure,
-) -> Failure {
+fn cut_short(run: &mut Run, args: &RunArgs, mut failure: Failure) -> Failure {
     let at = format!("at {:#} of simulated time", run.now());
     if let Err(f) = finish_record(run, false) {
         return Failure { text: format!("{at}: {}", f.text), ..f };
@@ -128,12 +122,9 @@ fn cut_short(
             &format!("\nwhat was recorded until then is in {dir}, marked as cut short (`finished: false`)");
     }
     if failure.of_broker {
-        let again = replay(args, seed);
-        failure.text += &format!(
-            "\nstart the broker again, or find out what ended the connection, and run it again: {again} --broker {choice}"
-        );
+        failure.text += "\nstart the broker again, or find out what ended the connection, and give the same command again";
         if args.record.is_some() {
-            failure.text += " --record DIR, with another folder";
+            failure.text += " with another folder for --record";
         }
         failure.text += "\n`--broker embedded` needs no other program";
     }

@@ -75,7 +75,7 @@ fn pairs<'a>(faults: &[&'a Happening], verdicts: &[&'a Happening]) -> Vec<Pair<'
         faults.iter().map(|f| Pair { fault: Some(f), verdict: None, outcome: Outcome::Missed }).collect();
     // Those that are right come first, so that none that is wrong takes their fault away.
     let mut left = Vec::new();
-    for v in verdicts {
+    for v in verdicts.iter().copied() {
         let nearest = |free: bool, all: &[Pair<'a>]| {
             let right = |f: &Happening| speaks(v, f) && kind(v) == kind(f);
             let fits = all.iter().enumerate().filter(|(_, p)| !free || p.verdict.is_none());
@@ -89,7 +89,7 @@ fn pairs<'a>(faults: &[&'a Happening], verdicts: &[&'a Happening]) -> Vec<Pair<'
             let fault = all[i].fault;
             all.push(Pair { fault, verdict: Some(v), outcome: Outcome::NamedAgain });
         } else {
-            left.push(*v);
+            left.push(v);
         }
     }
     for v in left {
