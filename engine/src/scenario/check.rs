@@ -9,15 +9,18 @@
 //! ```
 
 mod device;
+mod expect;
 mod fault;
 mod fleet;
 mod load;
 mod network;
+mod params;
 mod time;
 mod twin;
 
 pub(super) use device::{check_firmware, check_power, check_script};
 pub(super) use network::check_dynamics;
+pub use params::{check_params, is_params};
 
 use super::{
     Scenario,
@@ -128,6 +131,7 @@ pub fn check(scenario: &Scenario, catalog: &Catalog, source: &Source, files: &Fi
     checker.timeline();
     checker.draws();
     checker.globs();
+    checker.expectations();
     checker.load();
     checker.report.sort();
     checker.report

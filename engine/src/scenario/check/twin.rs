@@ -4,20 +4,20 @@ use super::{
     Checker, Place,
     device::{check_topic, dialect_error},
     fleet::Targets,
+    params::fits,
 };
 use crate::{
     catalog::ThingDef,
     dynamics::{
         DynamicsDef,
         definition::{ParameterDef, PriorDef},
-        model::DynamicsError,
         params::Params,
     },
     mirror::ear,
     scenario::{
         DecodeDef,
         definition::unknown,
-        diagnostic::{Diagnostic, with_advice},
+        diagnostic::Diagnostic,
         source::{Source, describe},
     },
 };
@@ -85,16 +85,8 @@ impl Checker<'_> {
             Ok(read) => read,
             Err(errors) => return self.report.merge(errors),
         };
-        if let Some(Err(error)) = network.map(|n| params.applied_to(n)) {
-            let (message, help) = with_advice(&error.to_string());
-            let span = match &error {
-                DynamicsError::Unknown { name, .. } => source.key_span_anywhere(name),
-                _ => 0..0,
-            };
-            let help = help.unwrap_or_else(|| {
-                "was the file fitted for another thing, or an older one? fit it anew".into()
-            });
-            self.report.push(Diagnostic::error(message).at(&source, span, "").help(help));
+        if let Some(network) = network {
+            fits(&params, &source, network, &mut self.report);
         }
     }
 
