@@ -96,6 +96,10 @@ pub fn run_loaded(loaded: &Loaded, args: &RunArgs, json: bool) -> Result<Exit, F
         Ok(drove) => drove,
         Err(failure) => return Err(cut_short(&mut run, args, failure)),
     };
+    let unheard = load_files::unheard(loaded, &run);
+    if !drove.interrupted && !unheard.is_empty() && !args.quiet {
+        eprintln!("{}", unheard.render(load_files::style()).trim_end());
+    }
     let state = finish_record(&mut run, !drove.interrupted)?;
     let report = gather(&mut run, &plan, args, &drove, state, &choice);
     if let Some(page) = &mut page {

@@ -8,6 +8,7 @@
 //! assert_eq!(report.items()[0].to_string(), "s.ron:1:62: error: there is no thing `box`");
 //! ```
 
+mod crossed;
 mod device;
 mod expect;
 mod fault;
@@ -128,6 +129,7 @@ pub fn check(scenario: &Scenario, catalog: &Catalog, source: &Source, files: &Fi
     checker.scene();
     checker.physicals();
     checker.mirrors();
+    checker.crossed();
     checker.timeline();
     checker.draws();
     checker.globs();

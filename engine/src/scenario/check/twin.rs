@@ -24,7 +24,7 @@ use crate::{
 use std::io::Read;
 
 /// The signals that a twin of this thing follows.
-fn followed(thing: &ThingDef) -> Vec<&str> {
+pub(super) fn followed(thing: &ThingDef) -> Vec<&str> {
     if thing.dynamics.is_none() {
         return thing.signals.iter().map(|s| s.signal.as_str()).collect();
     }

@@ -378,3 +378,38 @@ fn a_file_of_parameters_is_checked_as_what_it_is() {
         assert!(code == 2 && said.contains(want) && said.contains("p.ron:"), "{want}: {said}");
     }
 }
+
+#[test]
+fn two_twins_that_hear_the_same_devices() {
+    let twins = |topic: &str| {
+        let twin = |id: &str| {
+            format!(
+                "(twin: \"{id}\", thing: \"raspberry-pi-3b\", bind: [(topic: \"{topic}\", decode: Json)])"
+            )
+        };
+        format!("Scenario(format: 1, duration: \"1min\", mirror: [{}, {}])", twin("a"), twin("b"))
+    };
+    let (code, said) = checked(&[("a.ron", &twins("my/+/x"))], &["a.ron"]);
+    assert!(said.contains("the twins `a` and `b` take in the same messages"), "{said}");
+    assert_eq!(code, 0, "{said}");
+    let (code, said) = checked(&[("a.ron", &twins("my/{device}/x"))], &["a.ron"]);
+    assert_eq!((code, said.as_str()), (0, ""));
+}
+
+#[test]
+fn a_twin_whose_topic_nobody_publishes_on() {
+    let run = |topic: &str| {
+        let set = format!("mirror[0].bind[0].topic=\"{topic}\"");
+        let ran = Command::new(twinfleet_tests::twinfleet())
+            .current_dir(scratch().path())
+            .args(["run", "pi3b-mirror", "--broker", "none", "--set", "duration=\"5min\"", "--set", &set])
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&ran.stderr).into_owned()
+    };
+    let said = run("fleet/{device}/stat");
+    assert!(said.contains("the twin `pi-1` heard nothing on `fleet/pi-1/stat`"), "{said}");
+    assert!(said.contains("did you mean `fleet/pi-1/state`?"), "{said}");
+    let said = run("fleet/{device}/state");
+    assert!(!said.contains("heard nothing"), "{said}");
+}
