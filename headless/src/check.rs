@@ -12,7 +12,11 @@ use std::{
 };
 use twinfleet_engine::{
     plan::Plan,
-    scenario::diagnostic::{Diagnostic, Report},
+    scenario::{
+        check,
+        diagnostic::{Diagnostic, Report},
+        source::Source,
+    },
 };
 
 use twinfleet_twins::script;
@@ -28,7 +32,7 @@ pub fn run(args: CheckArgs, json: bool) -> Result<Exit, Failure> {
     // What is wrong with a catalog is found again from every scenario beside it, and told once.
     let mut told = BTreeSet::new();
     for file in &files {
-        let (found, note) = check(file, &args.catalog).unwrap_or_else(|errors| (errors, None));
+        let (found, note) = one(file, &args.catalog).unwrap_or_else(|errors| (errors, None));
         notes.extend(note);
         for d in found.items() {
             if told.insert(place_and_words(d)) {
@@ -78,13 +82,20 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check(file: &Path, folders: &[PathBuf]) -> Result<(Report, Option<String>), Report> {
+fn one(file: &Path, folders: &[PathBuf]) -> Result<(Report, Option<String>), Report> {
     let shelf = file.parent().and_then(|p| p.file_name()).and_then(|n| n.to_str()).unwrap_or_default();
     if twinfleet_twins::catalog::is_folder(shelf) {
         let catalog = file.parent().and_then(Path::parent).unwrap_or(Path::new("."));
         let mut all = load_files::catalog(None, folders)?;
         twinfleet_twins::catalog::load_dir(&mut all, catalog)?;
         return Ok((Report::default(), None));
+    }
+    if file.is_file() {
+        let source = Source::read(file)?;
+        if check::is_params(&source) {
+            let found = check::check_params(&source, &load_files::catalog(Some(file), folders)?);
+            return Ok((found, None));
+        }
     }
     let loaded = load_files::scenario(&file.display().to_string(), &[], folders)?;
     let plan =

@@ -139,8 +139,8 @@ impl Carrier<'_> {
         match &mut self.way {
             Way::Inside => {}
             Way::Exchange(exchange) => {
-                exchange.settle(SETTLE).map_err(Failure::outside)?;
-                inbox.extend(exchange.drain().map_err(Failure::outside)?);
+                exchange.settle(SETTLE).map_err(Failure::broker)?;
+                inbox.extend(exchange.drain().map_err(Failure::broker)?);
                 let arrived = |m: Message| Message { sent: now, due: now, ..m };
                 inbox.extend(exchange.foreign().into_iter().map(arrived));
             }
@@ -173,10 +173,10 @@ impl Carrier<'_> {
         match &mut self.way {
             Way::Inside => Ok(outbox),
             Way::Exchange(exchange) if self.lock_step => {
-                exchange.round(&outbox, ROUND_TIMEOUT).map_err(Failure::outside)
+                exchange.round(&outbox, ROUND_TIMEOUT).map_err(Failure::broker)
             }
             Way::Exchange(exchange) => {
-                exchange.send(&outbox).map_err(Failure::outside)?;
+                exchange.send(&outbox).map_err(Failure::broker)?;
                 Ok(Vec::new())
             }
             Way::Devices(devices) => devices.send(run, &outbox).map(|()| Vec::new()),

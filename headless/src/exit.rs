@@ -50,17 +50,24 @@ pub struct Failure {
     pub exit: Exit,
     /// The message, possibly of many lines, without a trailing newline.
     pub text: String,
+    /// Whether it is the broker that failed.
+    pub of_broker: bool,
 }
 
 impl Failure {
     /// Bad input.
     pub fn input(text: impl fmt::Display) -> Self {
-        Self { exit: Exit::Input, text: text.to_string() }
+        Self { exit: Exit::Input, text: text.to_string(), of_broker: false }
     }
 
     /// The outside failed.
     pub fn outside(text: impl fmt::Display) -> Self {
-        Self { exit: Exit::Outside, text: text.to_string() }
+        Self { exit: Exit::Outside, text: text.to_string(), of_broker: false }
+    }
+
+    /// The broker failed.
+    pub fn broker(text: impl fmt::Display) -> Self {
+        Self { of_broker: true, ..Self::outside(text) }
     }
 
     /// Prints it and gives the exit code.

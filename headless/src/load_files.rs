@@ -2,9 +2,13 @@
 
 use crate::exit::Failure;
 use std::{io::IsTerminal, sync::Arc};
-use twinfleet_engine::scenario::{
-    Scenario, calendar,
-    diagnostic::{Report, Style},
+use twinfleet_engine::{
+    mirror::follow,
+    run::Run,
+    scenario::{
+        Scenario, calendar,
+        diagnostic::{Diagnostic, Report, Style},
+    },
 };
 pub use twinfleet_twins::loaded::{Loaded, catalog, checked, dangling, scenario, unrecorded};
 
@@ -21,6 +25,24 @@ pub fn style() -> Style {
 /// Bad input, with everything that is wrong with it.
 pub fn refused(report: &Report) -> Failure {
     Failure::input(report.render(style()))
+}
+
+/// Bindings on whose topics nobody published in a run that is over.
+pub fn unheard(loaded: &Loaded, run: &Run) -> Report {
+    let mut report = Report::default();
+    for deaf in follow::unheard(run.world(), &loaded.scenario.mirror) {
+        let twin = &loaded.scenario.mirror[deaf.mirror].twin;
+        let text = format!(
+            "the twin `{twin}` heard nothing on `{}`: nobody published there in this run",
+            deaf.topic
+        );
+        let span = loaded.source.span_of(&format!("mirror[{}].bind[{}].topic", deaf.mirror, deaf.bind));
+        let help = deaf
+            .near
+            .unwrap_or_else(|| "there was no message on any topic: does a device publish?".to_owned());
+        report.push(Diagnostic::warning(text).at(&loaded.source, span, "").help(help));
+    }
+    report
 }
 
 /// The same scenario, begun now: what its devices say is stamped as real ones would stamp it.

@@ -8,6 +8,7 @@ pub mod axis;
 pub mod collect;
 mod html;
 mod junit;
+pub mod pairs;
 pub mod plot;
 pub mod words;
 
@@ -495,11 +496,29 @@ pub fn json(report: &Report) -> String {
         /// Null where nothing was judged.
         held: Option<bool>,
         headline: String,
+        /// What was injected into what twins follow, and what they said of it.
+        judged: Vec<Judged<'a>>,
         #[serde(flatten)]
         report: &'a Report,
     }
+    #[derive(Serialize)]
+    struct Judged<'a> {
+        twin: &'a str,
+        outcome: pairs::Outcome,
+        fault: Option<&'a Happening>,
+        verdict: Option<&'a Happening>,
+    }
     let held = report.unjudged.is_none().then(|| report.held());
-    let whole = Whole { format: 1, held, headline: report.headline(), report };
+    let mut judged = Vec::new();
+    for twin in &report.twins {
+        judged.extend(report.pairs(&twin.id).into_iter().map(|p| Judged {
+            twin: &twin.id,
+            outcome: p.outcome,
+            fault: p.fault,
+            verdict: p.verdict,
+        }));
+    }
+    let whole = Whole { format: 1, held, headline: report.headline(), judged, report };
     let mut text = serde_json::to_string_pretty(&whole).unwrap_or_default();
     text.push('\n');
     text

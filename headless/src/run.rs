@@ -83,25 +83,23 @@ pub fn run_loaded(loaded: &Loaded, args: &RunArgs, json: bool) -> Result<Exit, F
         (None, Some(exchange)) => Way::Exchange(exchange),
         (None, None) => Way::Inside,
     };
-    let went = drive(&mut run, way, args.speed, args.quiet, &stop);
+    // The good-bye belongs to the run: a broker that is gone by then has not had its last messages.
+    let went = drive(&mut run, way, args.speed, args.quiet, &stop).and_then(|drove| {
+        if let Some(devices) = devices.take() {
+            devices.finish();
+        }
+        if let Some(exchange) = exchange.take() {
+            exchange.finish(true, std::time::Duration::from_secs(5)).map_err(wire)?;
+        }
+        Ok(drove)
+    });
     let drove = match went {
         Ok(drove) => drove,
-        // What was recorded so far is kept, whatever ended the run.
-        Err(mut failure) => {
-            let at = format!("at {:#} of simulated time", run.now());
-            finish_record(&mut run, false).map_err(|f| Failure { text: format!("{at}: {}", f.text), ..f })?;
-            failure.text = format!("{at}: {}", failure.text);
-            if let Some(dir) = &args.record {
-                failure.text += &format!("\nwhat was recorded until then is in {}", dir.display());
-            }
-            return Err(failure);
-        }
+        Err(failure) => return Err(cut_short(&mut run, args, failure)),
     };
-    if let Some(devices) = devices.take() {
-        devices.finish();
-    }
-    if let Some(exchange) = exchange.take() {
-        exchange.finish(true, std::time::Duration::from_secs(5)).map_err(wire)?;
+    let unheard = load_files::unheard(loaded, &run);
+    if !drove.interrupted && !unheard.is_empty() && !args.quiet {
+        eprintln!("{}", unheard.render(load_files::style()).trim_end());
     }
     let state = finish_record(&mut run, !drove.interrupted)?;
     let mut report = gather(&mut run, &plan, args, &drove, state, &choice);
@@ -114,6 +112,28 @@ pub fn run_loaded(loaded: &Loaded, args: &RunArgs, json: bool) -> Result<Exit, F
         None if !report.held() => Exit::Failed,
         _ => Exit::Ok,
     })
+}
+
+/// A run that something outside has ended: what was recorded so far is kept, and the failure says where and what to do.
+fn cut_short(run: &mut Run, args: &RunArgs, mut failure: Failure) -> Failure {
+    let at = format!("at {:#} of simulated time", run.now());
+    if let Err(f) = finish_record(run, false) {
+        return Failure { text: format!("{at}: {}", f.text), ..f };
+    }
+    failure.text = format!("{at}: {}", failure.text);
+    if let Some(dir) = &args.record {
+        let dir = dir.display();
+        failure.text +=
+            &format!("\nwhat was recorded until then is in {dir}, marked as cut short (`finished: false`)");
+    }
+    if failure.of_broker {
+        failure.text += "\nstart the broker again, or find out what ended the connection, and give the same command again";
+        if args.record.is_some() {
+            failure.text += " with another folder for --record";
+        }
+        failure.text += "\n`--broker embedded` needs no other program";
+    }
+    failure
 }
 
 /// The folder of a report to come: where the run fails before there is one, a folder that was made for it goes again.
@@ -144,7 +164,7 @@ impl Drop for Page {
 
 /// A broker's failure with its exit code.
 pub fn wire(error: WireError) -> Failure {
-    if error.is_input() { Failure::input(error) } else { Failure::outside(error) }
+    if error.is_input() { Failure::input(error) } else { Failure::broker(error) }
 }
 
 /// A connection for each device, if that is wanted and can be.

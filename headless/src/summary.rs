@@ -2,7 +2,7 @@
 
 use crate::{
     args::RunArgs,
-    report::{Happening, Report, Score, words},
+    report::{Happening, Report, Score, pairs::Outcome, words},
 };
 use std::fmt::Write;
 use twinfleet_engine::{
@@ -135,6 +135,13 @@ fn happenings(out: &mut String, r: &Report) -> std::fmt::Result {
         return Ok(());
     }
     writeln!(out, "\nfaults put in and verdicts found")?;
+    let pairs: Vec<_> = r.twins.iter().flat_map(|t| r.pairs(&t.id)).collect();
+    // A fault that was named twice is named.
+    let outcome = |h: &Happening| {
+        let of = |side: Option<&Happening>| side.is_some_and(|s| std::ptr::eq(s, h));
+        let found = pairs.iter().find(|p| of(p.fault) || of(p.verdict))?.outcome;
+        (found != Outcome::Unjudged).then(|| found.word())
+    };
     for h in told.iter().take(LISTED) {
         let until = h.to_s.map_or_else(|| "open".to_owned(), clock);
         let part = if h.part.is_empty() { h.subject.clone() } else { format!("{}/{}", h.subject, h.part) };
@@ -142,9 +149,10 @@ fn happenings(out: &mut String, r: &Report) -> std::fmt::Result {
         let because =
             h.cause.rsplit_once('@').map_or_else(String::new, |(what, _)| format!(", because of {what}"));
         let decided = h.decided_at_s.map_or_else(String::new, |t| format!(" (decided at {})", clock(t)));
+        let judged = outcome(h).map_or_else(String::new, |word| format!(": {word}"));
         writeln!(
             out,
-            "  {:<8} {part:<28} {} from {} to {until}{size}{decided}{because}",
+            "  {:<8} {part:<28} {} from {} to {until}{size}{decided}{because}{judged}",
             h.what,
             h.detail,
             clock(h.from_s)

@@ -197,7 +197,7 @@ enum Number {
 }
 
 /// No sensor says more than this, in any unit; a filter that takes in 1e300 is blind for ever.
-const LARGEST: f64 = 1e15;
+pub const LARGEST: f64 = 1e15;
 
 fn plausible(v: f64) -> bool {
     v.abs() <= LARGEST

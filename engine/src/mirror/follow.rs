@@ -22,12 +22,13 @@ use crate::{
     mirror::ModelSignal,
     plan::Plan,
     predict::Estimator,
-    scenario::MirrorDef,
+    scenario::{MirrorDef, diagnostic::near},
     time::SimTime,
     world::{Clock, Counters, Events, Inbox, Outbox, Rows, StateHash, StateHashers, TickSystems, Watch},
 };
 use bevy_ecs::{entity::EntityIndexSet, prelude::*};
 use rayon::prelude::*;
+use std::{collections::BTreeSet, sync::Arc};
 use twin::{Overheard, Sink};
 pub use twin::{Twin, TwinScore};
 
@@ -41,6 +42,41 @@ type Listener = (Entity, Option<u32>);
 /// Which twin hears which topic. The topics are the scenario's own, so their hash need not withstand an enemy.
 #[derive(Resource, Default, Debug)]
 pub struct Topics(Router<Listener>);
+
+/// Bindings on which nothing has been heard yet, as places of mirror section and binding, and the topics heard meanwhile.
+#[derive(Resource, Default, Debug)]
+struct Unheard {
+    bindings: BTreeSet<(usize, u32)>,
+    topics: BTreeSet<Arc<str>>,
+}
+
+/// Topics that are remembered to name the nearest ones.
+const MOST_TOPICS: usize = 1_000;
+
+/// A binding on which nothing was heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deaf {
+    /// Place of its mirror section in the scenario.
+    pub mirror: usize,
+    /// Place of the binding within that.
+    pub bind: usize,
+    /// The topic it listens to.
+    pub topic: String,
+    /// Topics near to it that were heard, as advice; none where there was no message at all.
+    pub near: Option<String>,
+}
+
+/// The bindings on which no twin of this run has heard anything so far, in the scenario's order.
+pub fn unheard(world: &World, mirror: &[MirrorDef]) -> Vec<Deaf> {
+    let Some(unheard) = world.get_resource::<Unheard>() else { return Vec::new() };
+    let deaf = |(at, n): &(usize, u32)| {
+        let def = mirror.get(*at)?;
+        let topic = super::bound_topic(&def.bind.get(*n as usize)?.topic, &def.twin);
+        let near = near(&topic, unheard.topics.iter().map(|t| &**t));
+        Some(Deaf { mirror: *at, bind: *n as usize, topic, near })
+    };
+    unheard.bindings.iter().filter_map(deaf).collect()
+}
 
 /// When the silence of a twin's device becomes a verdict. Apart from the twin, so that a tick looks at these alone.
 #[derive(Component, Debug)]
@@ -64,6 +100,7 @@ pub fn install<E>(
     make: &MakeEstimator<'_, E>,
 ) -> Result<(), E> {
     let mut topics = Topics::default();
+    let mut unheard = Unheard::default();
     for (index, def) in plan.scenario.mirror.iter().enumerate() {
         if !plan.owns_twin(&def.twin) {
             continue;
@@ -85,11 +122,13 @@ pub fn install<E>(
         {
             // The checks have refused what is no filter.
             if let Ok(filter) = TopicFilter::new(&filter) {
+                unheard.bindings.extend(values.then_some((index, n as u32)));
                 topics.0.add(filter, (entity, values.then_some(n as u32)));
             }
         }
     }
     world.insert_resource(topics);
+    world.insert_resource(unheard);
     world.init_resource::<TwinSummary>();
     schedule.add_systems((
         follow_messages.in_set(TickSystems::Mirror),
@@ -104,6 +143,7 @@ fn follow_messages(
     clock: Res<Clock>,
     inbox: Res<Inbox>,
     mut topics: ResMut<Topics>,
+    mut unheard: ResMut<Unheard>,
     watch: Res<Watch>,
     mut twins: Query<(&mut Twin, &mut SilentFrom)>,
     mut rows: ResMut<Rows>,
@@ -114,11 +154,18 @@ fn follow_messages(
 ) {
     let mut heard = 0;
     for (at, message) in inbox.0.iter().enumerate() {
+        let listening = !unheard.bindings.is_empty();
+        if listening && unheard.topics.len() < MOST_TOPICS && !unheard.topics.contains(&message.topic) {
+            unheard.topics.insert(Arc::clone(&message.topic));
+        }
         for (entity, binding) in &*topics.0.targets(&message.topic) {
             let Ok((mut twin, mut silent)) = twins.get_mut(*entity) else { continue };
             heard += 1;
             match binding {
                 Some(n) => {
+                    if listening {
+                        unheard.bindings.remove(&(twin.index, *n));
+                    }
                     touched.insert(*entity);
                     twin.heard.push(Overheard { message: at as u32, binding: *n });
                 }

@@ -8,17 +8,24 @@
 //! assert_eq!(report.items()[0].to_string(), "s.ron:1:62: error: there is no thing `box`");
 //! ```
 
+mod crossed;
 mod device;
+mod expect;
 mod fault;
 mod fleet;
 mod load;
 mod network;
+<<<<<<< HEAD
 mod range;
+=======
+mod params;
+>>>>>>> mend
 mod time;
 mod twin;
 
 pub(super) use device::{check_firmware, check_power, check_script};
 pub(super) use network::check_dynamics;
+pub use params::{check_params, is_params};
 
 use super::{
     Scenario,
@@ -126,9 +133,11 @@ pub fn check(scenario: &Scenario, catalog: &Catalog, source: &Source, files: &Fi
     checker.scene();
     checker.physicals();
     checker.mirrors();
+    checker.crossed();
     checker.timeline();
     checker.draws();
     checker.globs();
+    checker.expectations();
     checker.load();
     checker.report.sort();
     checker.report

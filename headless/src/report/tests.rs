@@ -402,6 +402,66 @@ fn a_verdict_stands_beside_its_fault_with_units() {
     assert!(skew.contains("+4 ppm"), "{skew}");
 }
 
+/// What page, JSON and pairs make of one fault and one verdict on `pi-1`: kind, part, from, to, size.
+type Told<'a> = (&'a str, &'a str, f64, Option<f64>, f64);
+fn judged(fault: Told<'_>, verdict: Told<'_>) -> Vec<&'static str> {
+    let happening = |what: &str, (kind, part, from_s, to_s, size): Told<'_>| Happening {
+        from_s,
+        to_s,
+        what: what.into(),
+        subject: "pi-1".into(),
+        part: part.into(),
+        detail: kind.into(),
+        value: if what == "fault" { size } else { 0.99 },
+        size: (what == "verdict" && size != 0.0).then_some(size),
+        ..Happening::default()
+    };
+    let mut report = demo();
+    report.happenings = vec![happening("fault", fault), happening("verdict", verdict)];
+    let words: Vec<&str> = report.pairs("pi-1").iter().map(|p| p.outcome.word()).collect();
+    let page = html::page(&report, &[]);
+    let chip = |word: &str| page.matches(&format!(">{word}</span>")).count();
+    for word in ["named", "missed", "not injected", "other kind"] {
+        assert_eq!(chip(word), words.iter().filter(|w| **w == word).count(), "{word}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&json(&report)).unwrap();
+    let outcomes: Vec<&str> =
+        json["judged"].as_array().unwrap().iter().map(|j| j["outcome"].as_str().unwrap()).collect();
+    let plain = |w: &&str| if *w == "not injected" { "false".to_owned() } else { w.replace(' ', "_") };
+    assert_eq!(outcomes, words.iter().map(plain).collect::<Vec<_>>());
+    words
+}
+
+#[test]
+fn a_verdict_that_is_wrong_in_part_time_or_sign_names_no_fault() {
+    let part = "soc.temperature";
+    let bias = ("bias", part, 0.0, Some(120.0), 8.0);
+    let named = ["named"];
+    let wrong = ["missed", "not injected"];
+    assert_eq!(judged(bias, ("bias", part, 0.0, Some(130.0), 7.9)), named);
+    // What the twin took the end of the fault for, and went on with: after it, and of the other sign.
+    assert_eq!(judged(bias, ("bias", part, 120.0, None, -7.779)), wrong);
+    assert_eq!(judged(bias, ("bias", part, 120.0, None, 7.779)), wrong);
+    assert_eq!(judged(bias, ("bias", part, 110.0, None, -7.779)), wrong);
+    assert_eq!(judged(bias, ("bias", "cpu.load", 0.0, Some(130.0), 7.9)), wrong);
+    assert_eq!(judged(bias, ("bias", "", 0.0, Some(130.0), 7.9)), wrong);
+    // It was over before the fault began.
+    let later = ("stuck", part, 100.0, Some(200.0), 0.0);
+    assert_eq!(judged(later, ("stuck", part, 60.0, Some(90.0), 0.0)), ["not injected", "missed"]);
+    assert_eq!(judged(later, ("stuck", part, 60.0, Some(190.0), 0.0)), named);
+    assert_eq!(judged(("gain", part, 0.0, None, 1.2), ("gain", part, 5.0, None, 1.1)), named);
+    assert_eq!(judged(("gain", part, 0.0, None, 1.2), ("gain", part, 5.0, None, 0.9)), wrong);
+    assert_eq!(judged(("drift", part, 0.0, None, -60.0), ("drift", part, 5.0, None, 50.0)), wrong);
+    assert_eq!(judged(("drift", part, 0.0, None, 60.0), ("bias", part, 5.0, None, 5.0)), ["other kind"]);
+    assert_eq!(judged(("drift", part, 0.0, None, 60.0), ("bias", part, 5.0, None, -5.0)), wrong);
+    // A spike has no length; a silence is the device's, whatever part fell silent.
+    assert_eq!(judged(("spike", part, 10.0, Some(70.0), 9.0), ("spike", part, 10.0, Some(10.0), 8.0)), named);
+    assert_eq!(
+        judged(("dropout", part, 10.0, Some(70.0), 0.0), ("dropout", "", 11.0, Some(70.0), 0.0)),
+        named
+    );
+}
+
 #[test]
 fn a_bound_is_drawn_while_it_holds() {
     let mut report = demo();

@@ -44,6 +44,32 @@ fn a_broker_that_dies_leaves_no_empty_report() {
 }
 
 #[test]
+fn what_was_recorded_before_a_broker_died_is_kept_and_the_failure_says_what_to_do() {
+    let name = "what_was_recorded_before_a_broker_died_is_kept_and_the_failure_says_what_to_do";
+    let dir = scratch();
+    // At the first pace it is waited for in vain while the run goes on; at the second the run is over before, and the broker
+    // is missing at the good-bye.
+    for speed in ["60x", "900x"] {
+        let Some(mut broker) = twinfleet_tests::Mosquitto::start(name) else { return };
+        let record = dir.path().join(speed);
+        let (url, to) = (format!("mqtt://{}", broker.addr), record.to_str().unwrap());
+        let child = spawn(&["run", "pi3b-mirror", "--speed", speed, "--broker", &url, "--record", to]);
+        twinfleet_tests::until("the run to begin", || record.join("manifest.json").exists());
+        std::thread::sleep(Duration::from_secs(1));
+        broker.kill();
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        assert!(said.contains("give the same command again with another folder for --record"), "{said}");
+        assert!(said.contains("marked as cut short"), "{said}");
+        let kept = Record::open(&record).expect("the record opens");
+        assert!(!kept.manifest.finished && kept.manifest.ended_ns > 0, "{speed}: {said}");
+        let rows: u64 = kept.manifest.segments.iter().map(|s| s.rows).sum();
+        assert!(rows > 0, "{speed}: nothing was kept");
+    }
+}
+
+#[test]
 fn a_broker_that_is_away_for_a_while_is_no_silence_of_the_devices() {
     let name = "a_broker_that_is_away_for_a_while_is_no_silence_of_the_devices";
     let Some(mut broker) = twinfleet_tests::Mosquitto::start(name) else { return };

@@ -119,8 +119,26 @@ impl Targets {
     }
 }
 
+/// The largest size of a fault: with it added, what a recording can hold is still what a twin takes in.
+const LARGEST_SIZE: f64 = 1e12;
+
 /// What is wrong with a fault's figures.
 pub(super) fn figures(action: &Place<'_>, kind: &FaultDef, report: &mut Report) {
+    let size = match kind {
+        FaultDef::Bias { by } | FaultDef::Spike { by, .. } => Some(("by", *by)),
+        FaultDef::Drift { per_h } => Some(("per_h", *per_h)),
+        FaultDef::Gain { factor } => Some(("factor", *factor)),
+        FaultDef::Noise { std } => Some(("std", *std)),
+        FaultDef::ClockSkew { ppm } => Some(("ppm", *ppm)),
+        _ => None,
+    };
+    // What is not finite is refused wherever it stands.
+    if let Some((key, size)) = size.filter(|s| s.1.is_finite() && s.1.abs() > LARGEST_SIZE) {
+        let text = format!("`{key}` is {size:e}: no reading, record or report can hold what comes of it");
+        let error = action.error(&format!("kind.{key}"), text);
+        report.push(error.help(format!("write a size of at most {LARGEST_SIZE:e}")));
+        return;
+    }
     let mut lasts = |key: &str, span: Span, least: Span| {
         if span < least {
             let error = action.error(&format!("kind.{key}"), format!("`{key}` is shorter than {least}"));

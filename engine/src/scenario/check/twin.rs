@@ -4,27 +4,27 @@ use super::{
     Checker, Place,
     device::{check_topic, dialect_error},
     fleet::Targets,
+    params::fits,
 };
 use crate::{
     catalog::ThingDef,
     dynamics::{
         DynamicsDef,
         definition::{ParameterDef, PriorDef},
-        model::DynamicsError,
         params::Params,
     },
     mirror::ear,
     scenario::{
         DecodeDef,
         definition::unknown,
-        diagnostic::{Diagnostic, with_advice},
+        diagnostic::Diagnostic,
         source::{Source, describe},
     },
 };
 use std::io::Read;
 
 /// The signals that a twin of this thing follows.
-fn followed(thing: &ThingDef) -> Vec<&str> {
+pub(super) fn followed(thing: &ThingDef) -> Vec<&str> {
     if thing.dynamics.is_none() {
         return thing.signals.iter().map(|s| s.signal.as_str()).collect();
     }
@@ -85,16 +85,8 @@ impl Checker<'_> {
             Ok(read) => read,
             Err(errors) => return self.report.merge(errors),
         };
-        if let Some(Err(error)) = network.map(|n| params.applied_to(n)) {
-            let (message, help) = with_advice(&error.to_string());
-            let span = match &error {
-                DynamicsError::Unknown { name, .. } => source.key_span_anywhere(name),
-                _ => 0..0,
-            };
-            let help = help.unwrap_or_else(|| {
-                "was the file fitted for another thing, or an older one? fit it anew".into()
-            });
-            self.report.push(Diagnostic::error(message).at(&source, span, "").help(help));
+        if let Some(network) = network {
+            fits(&params, &source, network, &mut self.report);
         }
     }
 

@@ -46,7 +46,12 @@ pub(super) fn resolve(spec: &TableSpec, first: &FirstLine<'_>) -> Result<Header,
     let time = match &spec.time {
         TimeSpec::Period(_) => None,
         TimeSpec::Column(name) => match first.index(name) {
-            Some(cell) => Some(cell),
+            Some(cell) => {
+                if let Some(error) = first.twice(name, &spec.origin) {
+                    report.push(error);
+                }
+                Some(cell)
+            }
             None => {
                 report.push(first.missing(name, &spec.origin));
                 None
@@ -76,6 +81,10 @@ fn find(wanted: &ColumnSpec, first: &FirstLine<'_>) -> Result<Found, Box<Diagnos
     let point = |d: Diagnostic| first.point(d, &wanted.origin);
     let whole = wanted.column.trim();
     let split = whole.rsplit_once(char::is_whitespace).map(|(c, u)| (c.trim_end(), u));
+    let asked = if first.index(whole).is_some() { whole } else { split.map_or(whole, |s| s.0) };
+    if let Some(error) = first.twice(asked, &wanted.origin) {
+        return Err(Box::new(error));
+    }
     let (cell, unit_text) = match (first.index(whole), split, &wanted.unit) {
         (Some(cell), _, unit) => (cell, unit.as_deref()),
         (None, Some((column, unit)), None) => match first.index(column) {
@@ -137,6 +146,19 @@ impl FirstLine<'_> {
         }
         let n: usize = column.strip_prefix('#')?.parse().ok()?;
         (1..=self.width).contains(&n).then(|| n - 1)
+    }
+
+    /// What is wrong with a name that more than one column has.
+    fn twice(&self, column: &str, origin: &Option<(Source, Range<usize>)>) -> Option<Diagnostic> {
+        let column = column.trim();
+        let names = self.names.as_ref().filter(|_| !column.is_empty())?;
+        let hits = names.iter().enumerate().filter(|(_, name)| *name == column);
+        let at: Vec<String> = hits.map(|(i, _)| format!("`#{}`", i + 1)).collect();
+        (at.len() > 1).then(|| {
+            let text = format!("`{}` has {} columns with the name `{column}`", self.file, at.len());
+            let help = format!("say which one by its number, {}, or rename one of them", at.join(" or "));
+            self.point(Diagnostic::error(text), origin).help(help)
+        })
     }
 
     fn missing(&self, column: &str, origin: &Option<(Source, Range<usize>)>) -> Diagnostic {

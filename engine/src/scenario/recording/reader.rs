@@ -8,6 +8,7 @@ use super::{
     when::Clock,
 };
 use crate::{
+    mirror::decode::LARGEST,
     scenario::{
         calendar,
         diagnostic::{Diagnostic, Report},
@@ -226,6 +227,7 @@ enum Kind {
     Mixed(usize),
     NotFinite(usize),
     Cold(usize),
+    Huge(usize),
 }
 
 /// A kind of mistake where it was met first, and in how many rows it was.
@@ -412,9 +414,16 @@ impl<'a> Rows<'a> {
         }
         let found = &self.header.columns[column];
         let unit = found.from.or(found.to);
+<<<<<<< HEAD
         match self.numbers.read(text, number) {
             Ok(v) if v.is_finite() && !unit.is_some_and(|u| u.is_too_cold(v)) => {
                 self.has_number[column] = true;
+=======
+        // Of columns that nobody asked for by name, some are no readings: a time in nanoseconds, say.
+        let huge = |v: f64| v.abs() > LARGEST && !self.spec.columns.is_empty();
+        match text.parse::<f64>() {
+            Ok(v) if v.is_finite() && !huge(v) && !unit.is_some_and(|u| u.is_too_cold(v)) => {
+>>>>>>> mend
                 match (found.from, found.to) {
                     (Some(from), Some(to)) => from.convert(v, to).unwrap_or(f64::NAN),
                     _ => v,
@@ -427,6 +436,7 @@ impl<'a> Rows<'a> {
                 if self.strict() {
                     let name = found.name.clone();
                     let kind = match parsed {
+                        Ok(v) if v.is_finite() && huge(v) => Kind::Huge(column),
                         Ok(v) if v.is_finite() => Kind::Cold(column),
                         Ok(_) => Kind::NotFinite(column),
                         Err(Wrong::Comma) => Kind::Comma(column),
@@ -555,6 +565,10 @@ fn no_reading(kind: Kind, text: &str, column: &str, unit: Option<&Unit>) -> Diag
             ))
             .help(format!("is the column in another unit, or is this a sensor's sign for an error? {none}"))
         }
+        Kind::Huge(_) => Diagnostic::error(format!(
+            "`{text}` is no reading of `{column}`: no sensor says more than {LARGEST:e}, and no twin would take it"
+        ))
+        .help(format!("is this a sensor's sign for an error? {none}")),
         Kind::NotFinite(_) => Diagnostic::error(format!("`{text}` is no reading of `{column}`")).help(none),
         _ => {
             let error = Diagnostic::error(format!("`{text}` is no number, but `{column}` wants one"));

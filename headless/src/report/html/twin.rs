@@ -2,15 +2,13 @@
 
 use super::super::{
     Happening, Report, Score, Twin, escape,
+    pairs::{Outcome, Pair},
     plot::Plot,
     words::{clock, figure, span, thousands},
 };
 use super::MOST_EVENTS;
 use std::fmt::Write;
 use twinfleet_engine::expect::unit_symbol;
-
-/// A verdict may come so long before the fault that caused it began (its onset is an estimate) or after it ended, [s].
-const SLACK_S: f64 = 60.0;
 
 pub(super) fn section(html: &mut String, report: &Report, twin: &Twin, plots: &[Plot]) {
     let thing =
@@ -24,60 +22,19 @@ pub(super) fn section(html: &mut String, report: &Report, twin: &Twin, plots: &[
     }
 }
 
-/// A fault and the first verdict that names it, or one of them alone.
-struct Row<'a> {
-    fault: Option<&'a Happening>,
-    verdict: Option<&'a Happening>,
-}
-
-impl Row<'_> {
-    fn begin_s(&self) -> f64 {
-        self.fault.or(self.verdict).map_or(0.0, |h| h.from_s)
+/// The look of an outcome.
+fn class(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Named => "held",
+        Outcome::NamedAgain | Outcome::OtherKind => "no_data",
+        Outcome::Missed | Outcome::False => "failed",
+        Outcome::Unjudged => "plain",
     }
-
-    /// In a word, and how good that is. `any`: whether anything was injected at all.
-    fn word(&self, any: bool) -> (&'static str, &'static str) {
-        match (self.fault, self.verdict) {
-            (Some(f), Some(v)) if f.detail == v.detail => ("held", "named"),
-            (Some(_), Some(_)) => ("no_data", "other kind"),
-            (Some(_), None) => ("failed", "missed"),
-            (None, _) if any => ("failed", "not injected"),
-            (None, _) => ("plain", "verdict"),
-        }
-    }
-}
-
-/// Which verdict speaks of which fault: of the same part and within its time, the same kind first.
-fn pairs<'a>(faults: &[&'a Happening], verdicts: &[&'a Happening]) -> Vec<Row<'a>> {
-    let mut rows: Vec<Row<'a>> = faults.iter().map(|f| Row { fault: Some(f), verdict: None }).collect();
-    for v in verdicts {
-        let speaks = |f: &Happening| {
-            let whole = |part: &str| part.is_empty() || part == "device.stream";
-            let within = f.from_s - SLACK_S <= v.from_s && f.to_s.is_none_or(|end| v.from_s <= end + SLACK_S);
-            within && (f.part == v.part || whole(&f.part) || whole(&v.part))
-        };
-        // The latest that had begun; of faults at the same time, the one of the same kind.
-        let free =
-            rows.iter().enumerate().filter(|(_, r)| r.verdict.is_none() && r.fault.is_some_and(speaks));
-        let rank = |f: &Happening| (f.detail == v.detail, f.from_s);
-        let best = free
-            .filter_map(|(i, r)| Some((i, rank(r.fault?))))
-            .max_by(|a, b| a.1.0.cmp(&b.1.0).then(a.1.1.total_cmp(&b.1.1)));
-        match best {
-            Some((i, _)) => rows[i].verdict = Some(v),
-            None => rows.push(Row { fault: None, verdict: Some(v) }),
-        }
-    }
-    rows.sort_by(|a, b| a.begin_s().total_cmp(&b.begin_s()));
-    rows
 }
 
 fn faults_and_verdicts(html: &mut String, report: &Report, twin: &Twin) {
-    let of = |what: &str| -> Vec<&Happening> {
-        report.happenings.iter().filter(|h| h.what == what && h.subject == twin.id).collect()
-    };
-    let (faults, verdicts) = (of("fault"), of("verdict"));
-    if faults.is_empty() && verdicts.is_empty() {
+    let rows = report.pairs(&twin.id);
+    if rows.is_empty() {
         return;
     }
     html.push_str(
@@ -85,17 +42,16 @@ fn faults_and_verdicts(html: &mut String, report: &Report, twin: &Twin) {
          <th>verdict</th><th class=\"n\">size found</th><th class=\"n\">onset off by</th><th class=\"n\">said after</th>\
          <th class=\"n\">probability</th></tr>\n",
     );
-    let rows = pairs(&faults, &verdicts);
     for row in rows.iter().take(MOST_EVENTS) {
-        pair(html, report, row, !faults.is_empty());
+        pair(html, report, row);
     }
     html.push_str("</table>");
     super::more(html, rows.len().saturating_sub(MOST_EVENTS) as u64);
     html.push_str("</div>\n");
 }
 
-fn pair(html: &mut String, report: &Report, row: &Row<'_>, any: bool) {
-    let (class, word) = row.word(any);
+fn pair(html: &mut String, report: &Report, row: &Pair<'_>) {
+    let (class, word) = (class(row.outcome), row.outcome.word());
     let what = |h: Option<&Happening>| match h {
         None => "–".to_owned(),
         Some(h) => {

@@ -1,6 +1,6 @@
 //! What the twins of a run said, and what its scenario had put wrong, from its record.
 
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
@@ -28,8 +28,8 @@ pub(super) fn read_all(dirs: &[PathBuf]) -> Result<Told, Failure> {
         let prefix = if dirs.len() > 1 { format!("{}/", dir.display()) } else { String::new() };
         let one = read(dir, &prefix).map_err(|e| {
             let help = e.help().map_or(String::new(), |h| format!("\n  help: {h}"));
-            let exit = if e.exit_code() == 3 { Exit::Outside } else { Exit::Input };
-            Failure { exit, text: format!("error: {e}{help}") }
+            let text = format!("error: {e}{help}");
+            if e.exit_code() == 3 { Failure::outside(text) } else { Failure::input(text) }
         })?;
         if one.device_s == 0.0 {
             let text = format!("error: no twin watched anything in {}", dir.display());

@@ -328,3 +328,88 @@ fn a_scenario_of_one_line_of_a_gigabyte() {
     "#]]
     .assert_eq(&dedented(&String::from_utf8_lossy(&ran.stderr)));
 }
+
+#[test]
+fn a_fault_larger_than_any_reading() {
+    bent(
+        "  expect: [",
+        "  timeline: [(at: \"1min\", do: Fault(target: \"pi/soc.temperature\", kind: Bias(by: 1e300)))],\n  expect: [",
+        expect![[r#""#]],
+    );
+}
+
+/// Checks files; the exit code and what is said on standard error.
+fn checked(files: &[(&str, &str)], args: &[&str]) -> (i32, String) {
+    let dir = scratch();
+    for (name, text) in files {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    let ran =
+        Command::new(twinfleet_tests::twinfleet()).current_dir(dir.path()).arg("check").args(args).output();
+    let ran = ran.unwrap();
+    (ran.status.code().unwrap(), String::from_utf8_lossy(&ran.stderr).into_owned())
+}
+
+#[test]
+fn an_expectation_that_never_looks_and_one_that_nothing_suspends() {
+    let never = "Never(verdict: Any, after: \"1h\"), Always(signal: \"node-*/bme280.temperature@reading\", above: 0.0, unless: Verdict(\"pi\"))";
+    let text = GOOD.replace("Never(verdict: Any)", never);
+    let (code, said) = checked(&[("a.ron", &text), ("r.csv", TABLE)], &["a.ron"]);
+    assert!(said.contains("beyond the end of the run, 5min") && said.contains("a.ron:15:"), "{said}");
+    assert!(said.contains("no twin follows `pi`"), "{said}");
+    assert_eq!(code, 0, "{said}");
+}
+
+#[test]
+fn a_file_of_parameters_is_checked_as_what_it_is() {
+    let shipped = twinfleet_tests::root().join("assets/params");
+    let (code, said) = checked(&[], &[shipped.to_str().unwrap()]);
+    assert_eq!((code, said.as_str()), (0, ""));
+    let good = std::fs::read_to_string(shipped.join("tclab-run-b.ron")).unwrap();
+    for (from, to, want) in [
+        ("\"tclab\"", "\"tclub\"", "there is no thing `tclub`"),
+        ("\"tau\"", "\"tao\"", "tao"),
+        ("format: 1", "format: 7", "format 1, not 7"),
+        ("sd: ", "sd: -", "`sd` must be at least 0"),
+        ("0.0169307", "1e30", "but the thing bounds it by"),
+    ] {
+        assert!(good.contains(from), "{from}");
+        let (code, said) = checked(&[("p.ron", &good.replacen(from, to, 1))], &["p.ron"]);
+        assert!(code == 2 && said.contains(want) && said.contains("p.ron:"), "{want}: {said}");
+    }
+}
+
+#[test]
+fn two_twins_that_hear_the_same_devices() {
+    let twins = |topic: &str| {
+        let twin = |id: &str| {
+            format!(
+                "(twin: \"{id}\", thing: \"raspberry-pi-3b\", bind: [(topic: \"{topic}\", decode: Json)])"
+            )
+        };
+        format!("Scenario(format: 1, duration: \"1min\", mirror: [{}, {}])", twin("a"), twin("b"))
+    };
+    let (code, said) = checked(&[("a.ron", &twins("my/+/x"))], &["a.ron"]);
+    assert!(said.contains("the twins `a` and `b` take in the same messages"), "{said}");
+    assert_eq!(code, 0, "{said}");
+    let (code, said) = checked(&[("a.ron", &twins("my/{device}/x"))], &["a.ron"]);
+    assert_eq!((code, said.as_str()), (0, ""));
+}
+
+#[test]
+fn a_twin_whose_topic_nobody_publishes_on() {
+    let run = |topic: &str| {
+        let set = format!("mirror[0].bind[0].topic=\"{topic}\"");
+        let ran = Command::new(twinfleet_tests::twinfleet())
+            .current_dir(scratch().path())
+            .args(["run", "pi3b-mirror", "--broker", "none", "--set", "duration=\"5min\"", "--set", &set])
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&ran.stderr).into_owned()
+    };
+    let said = run("fleet/{device}/stat");
+    assert!(said.contains("the twin `pi-1` heard nothing on `fleet/pi-1/stat`"), "{said}");
+    assert!(said.contains("did you mean `fleet/pi-1/state`?"), "{said}");
+    let said = run("fleet/{device}/state");
+    assert!(!said.contains("heard nothing"), "{said}");
+}

@@ -74,6 +74,16 @@ fn cells_that_hold_no_reading() {
 }
 
 #[test]
+fn a_cell_that_no_reading_can_hold() {
+    table(TABLE.replace("20.7", "1e308"), expect![[r#""#]]);
+}
+
+#[test]
+fn two_columns_of_one_name() {
+    table("time,temp,temp\n0,20.5,1\n1,20.6,2\n", expect![[r#""#]]);
+}
+
+#[test]
 fn times_that_do_not_ascend() {
     table(
         TABLE.replace("\n2,", "\n1,"),

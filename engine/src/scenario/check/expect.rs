@@ -1,0 +1,28 @@
+//! Expectations that can be read, and yet never look at anything or are never suspended.
+
+use super::Checker;
+use crate::{expect::Unless, scenario::diagnostic::near, signal::wildcard};
+
+impl Checker<'_> {
+    pub(super) fn expectations(&mut self) {
+        let duration = self.scenario.duration;
+        for (i, e) in self.scenario.expect.iter().enumerate() {
+            let place = self.place(format!("expect[{i}]"));
+            if e.from.0 >= duration.0 && duration.0 > 0 {
+                let text = format!("this lies beyond the end of the run, {duration}: nothing is looked at");
+                let help =
+                    "times count from the start of the run: write an earlier `after`, or a longer `duration`";
+                self.report.push(place.warning("after", text).help(help));
+            }
+            let Some(Unless::Verdict(target)) = &e.unless else { continue };
+            let device = target.split('/').next().unwrap_or(target);
+            let twins = || self.scenario.mirror.iter().map(|m| m.twin.as_str());
+            if !twins().any(|twin| wildcard(device.as_bytes(), twin.as_bytes())) {
+                let text = format!("no twin follows `{device}`, so no verdict on it ever suspends this");
+                let help = near(device, twins())
+                    .unwrap_or_else(|| "the scenario mirrors nothing: add `mirror: […]`".to_owned());
+                self.report.push(place.warning("unless", text).help(help));
+            }
+        }
+    }
+}
