@@ -215,7 +215,7 @@ fn many_twins_are_the_same_on_any_number_of_threads() {
     let list = |one: &str| (0..40).map(|n| one.replace('N', &n.to_string())).collect::<String>();
     let text = format!(
         r#"Scenario(format: 1, duration: "1h", physicals: [{}], mirror: [{}],
-        timeline: [(at: "150s", do: Fault(target: "pi-*/soc.temperature", kind: Bias(by: 15.0)))])"#,
+        timeline: [(at: "150s", do: Fault(target: "pi-*/soc.temperature", kind: Spike(by: 15.0)))])"#,
         list(one),
         list(twin)
     );

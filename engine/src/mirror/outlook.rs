@@ -47,8 +47,11 @@ pub struct Outlook {
 impl Lane {
     /// A reading came: the forecasts that have come due are scored.
     fn arrived(&mut self, t: SimTime, value: f64) {
-        let Self { calibrator, persistence, score } = self;
+        let Self { residual, calibrator, persistence, score } = self;
         calibrator.settle(t, value, |band, came| {
+            if let Some(residual) = residual {
+                residual.settle(band.due, came);
+            }
             while persistence.front().is_some_and(|(due, _)| *due < band.due) {
                 persistence.pop_front();
             }
@@ -123,22 +126,7 @@ impl Outlook {
         }
         self.read[output] = Some(t);
         for lane in &mut self.lanes[output * self.horizons..(output + 1) * self.horizons] {
-<<<<<<< HEAD
             lane.arrived(t, value);
-=======
-            let Lane { residual, calibrator, persistence, score } = lane;
-            calibrator.settle(t, value, |band, came| {
-                if let Some(residual) = residual {
-                    residual.settle(band.due, came);
-                }
-                while persistence.front().is_some_and(|(due, _)| *due < band.due) {
-                    persistence.pop_front();
-                }
-                if let Some((_, last)) = persistence.pop_front() {
-                    score.add(band.mean, (band.lower, band.upper), last, came);
-                }
-            });
->>>>>>> predict
         }
     }
 

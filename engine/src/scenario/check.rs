@@ -15,11 +15,8 @@ mod fault;
 mod fleet;
 mod load;
 mod network;
-<<<<<<< HEAD
-mod range;
-=======
 mod params;
->>>>>>> mend
+mod range;
 mod time;
 mod twin;
 

@@ -414,16 +414,11 @@ impl<'a> Rows<'a> {
         }
         let found = &self.header.columns[column];
         let unit = found.from.or(found.to);
-<<<<<<< HEAD
-        match self.numbers.read(text, number) {
-            Ok(v) if v.is_finite() && !unit.is_some_and(|u| u.is_too_cold(v)) => {
-                self.has_number[column] = true;
-=======
         // Of columns that nobody asked for by name, some are no readings: a time in nanoseconds, say.
         let huge = |v: f64| v.abs() > LARGEST && !self.spec.columns.is_empty();
-        match text.parse::<f64>() {
+        match self.numbers.read(text, number) {
             Ok(v) if v.is_finite() && !huge(v) && !unit.is_some_and(|u| u.is_too_cold(v)) => {
->>>>>>> mend
+                self.has_number[column] = true;
                 match (found.from, found.to) {
                     (Some(from), Some(to)) => from.convert(v, to).unwrap_or(f64::NAN),
                     _ => v,
