@@ -334,7 +334,16 @@ fn a_fault_larger_than_any_reading() {
     bent(
         "  expect: [",
         "  timeline: [(at: \"1min\", do: Fault(target: \"pi/soc.temperature\", kind: Bias(by: 1e300)))],\n  expect: [",
-        expect![[r#""#]],
+        expect![[r#"
+             x `by` is 1e300: no reading, record or report can hold what comes of it
+               ,-[a.ron:13:82]
+            12 |   )],
+            13 |   timeline: [(at: "1min", do: Fault(target: "pi/soc.temperature", kind: Bias(by: 1e300)))],
+               :                                                                                  ^^^^^
+            14 |   expect: [
+               `----
+             help: write a size of at most 1e12
+        "#]],
     );
 }
 
@@ -369,7 +378,7 @@ fn a_file_of_parameters_is_checked_as_what_it_is() {
     for (from, to, want) in [
         ("\"tclab\"", "\"tclub\"", "there is no thing `tclub`"),
         ("\"tau\"", "\"tao\"", "tao"),
-        ("format: 1", "format: 7", "format 1, not 7"),
+        ("format: 1", "format: 7", "this program reads format 1"),
         ("sd: ", "sd: -", "`sd` must be at least 0"),
         ("0.0169307", "1e30", "but the thing bounds it by"),
     ] {

@@ -75,12 +75,34 @@ fn cells_that_hold_no_reading() {
 
 #[test]
 fn a_cell_that_no_reading_can_hold() {
-    table(TABLE.replace("20.7", "1e308"), expect![[r#""#]]);
+    table(
+        TABLE.replace("20.7", "1e308"),
+        expect![[r#"
+         x `1e308` is no reading of `soc.temperature`: no sensor says more than 1e15, and no twin would take it
+          ,-[r.csv:4:3]
+        4 | 2,1e308
+          :   ^^^^^
+          `----
+         help: is this a sensor's sign for an error? leave the cell empty where there is no reading
+    "#]],
+    );
 }
 
 #[test]
 fn two_columns_of_one_name() {
-    table("time,temp,temp\n0,20.5,1\n1,20.6,2\n", expect![[r#""#]]);
+    table(
+        "time,temp,temp\n0,20.5,1\n1,20.6,2\n",
+        expect![[r#"
+         x `r.csv` has 2 columns with the name `temp`
+           ,-[a.ron:10:84]
+         9 |     id: "pi",
+        10 |     from: Recording(path: "r.csv", time: "time", map: {"soc.temperature@reported": "temp C"}),
+           :                                                                                    ^^^^^^^^
+        11 |     publish: (topic: "lab/{device}"),
+           `----
+         help: say which one by its number, `#2` or `#3`, or rename one of them
+    "#]],
+    );
 }
 
 #[test]
