@@ -39,15 +39,15 @@
 //!     outputs: [(signal: "probe.temperature", node: "box", noise_std: 0.1)],
 //! )"#).unwrap();
 //! let mut judge = Judge::new(Box::new(Filter::new(&def, &[]).unwrap()));
-//! for k in 0..200 {
+//! for k in 0..400 {
 //!     let t = SimTime(k * 1_000_000_000);
 //!     let wobble = if k % 2 == 0 { 0.08 } else { -0.08 };
-//!     let bias = if k >= 150 { 2.0 } else { 0.0 };
+//!     let bias = if k >= 350 { 2.0 } else { 0.0 };
 //!     judge.take(&Reading { t, arrived: t, inputs: &[], outputs: &[20.0 + wobble + bias] });
 //! }
 //! let verdict = &judge.verdicts()[0];
 //! assert_eq!((verdict.kind, verdict.part.as_str()), ("bias", "probe.temperature"));
-//! assert_eq!(verdict.onset, SimTime(150_000_000_000));
+//! assert_eq!(verdict.onset, SimTime(350_000_000_000));
 //! ```
 
 mod anew;
