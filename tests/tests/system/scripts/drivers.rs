@@ -110,7 +110,7 @@ fn adafruits_examples_run_as_they_are() {
         ),
         (
             "dht_simpletest.py",
-            r#"(id: "p", model: "dht22", on: Pin("GPIO18"))"#,
+            r#"(id: "p", model: "dht22", on: Pin("GPIO18"), pull_up: true)"#,
             "",
             "Humidity",
             2,
