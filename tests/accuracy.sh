@@ -31,7 +31,8 @@ for part in "$@"; do
     diagnose)
       work=$(mktemp -d)
       for seed in $(seq 12); do
-        "$twinfleet" run diagnose-bench --seed "$seed" --record "$work/rec-$seed" >"$work/log" 2>&1 || true
+        "$twinfleet" run diagnose-bench --seed "$seed" --record "$work/rec-$seed" >"$work/log" 2>&1 ||
+          { cat "$work/log" >&2; exit 1; }
       done
       "$twinfleet" score diagnose --record "$work"/rec-*
       rm -rf "$work"

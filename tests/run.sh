@@ -85,14 +85,15 @@ install_packages() {
 
 # The newest Python here, pyenv's among them: Home Assistant wants a newer one than distributions have.
 newest_python() {
-  local minor
+  local minor python
   for minor in 14 13 12; do
-    if command -v "python3.$minor" >/dev/null && "python3.$minor" -c 'import venv' 2>/dev/null; then
-      echo "python3.$minor"
-      return
-    fi
-    compgen -G "${PYENV_ROOT:-$HOME/.pyenv}/versions/3.$minor.*/bin/python3" && return
-  done | tail -n 1 || true
+    for python in "$(command -v "python3.$minor")" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3."$minor".*/bin/python3; do
+      if [[ -x $python ]] && "$python" -c 'import venv' 2>/dev/null; then
+        echo "$python"
+        return
+      fi
+    done
+  done
 }
 
 # A Python environment of this name, with what pip installs from the rest of the arguments; `probe` imports it.

@@ -13,7 +13,27 @@ mod sessions;
 #[path = "system/window.rs"]
 mod window;
 
-use std::{path::Path, process::Command};
+use std::{
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+use twinfleet_desktop::panels::desk::Desk;
+use twinfleet_engine::time::{SimTime, Span};
+
+/// Lets the desk go on until something is so.
+fn until(desk: &mut Desk, what: &str, done: impl Fn(&Desk) -> bool) {
+    let start = Instant::now();
+    while !done(desk) {
+        assert!(start.elapsed() < Duration::from_secs(120), "waited in vain for: {what}");
+        desk.advance(0.016);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn at(text: &str) -> SimTime {
+    SimTime::ZERO + text.parse::<Span>().unwrap()
+}
 
 /// The built program, with settings of its own.
 fn desktop(dir: &Path) -> Command {

@@ -17,9 +17,6 @@ use twinfleet_engine::{
 };
 use twinfleet_twins::wire::{exchange::Exchange, session::SessionNews};
 
-/// After the broker has come back, what was kept comes in for some while.
-const SETTLING: Duration = Duration::from_secs(2);
-
 /// How long a tick's messages may take through the broker and back.
 const ROUND_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -52,7 +49,7 @@ pub fn drive(
     let mut progress = Progress::new(run, quiet);
     let begin = Instant::now();
     let mut drive = Drive::default();
-    let mut carrier = Carrier { way, lock_step: speed == Speed::Max, been_there: false, settled: None };
+    let mut carrier = Carrier { way, lock_step: speed == Speed::Max, been_there: false, catching_up: false };
     let mut inbox = Vec::new();
     let mut told = 0;
     while !run.is_over() {
@@ -134,8 +131,8 @@ struct Carrier<'a> {
     lock_step: bool,
     /// Whether a connection was told of.
     been_there: bool,
-    /// Until when what the devices kept while the broker was away still comes in: silence means nothing.
-    settled: Option<Instant>,
+    /// Whether the broker is away, or what was kept meanwhile still comes in: silence means nothing.
+    catching_up: bool,
 }
 
 impl Carrier<'_> {
@@ -160,8 +157,7 @@ impl Carrier<'_> {
         for news in exchange.news() {
             match news {
                 SessionNews::Away { reason, wait } => {
-                    let now = run.now();
-                    live::pause(run.world_mut(), now);
+                    self.catching_up = true;
                     progress.say(&format!(
                         "{reason}\nthe devices go on, and keep what they publish; next attempt in {:.1} s",
                         wait.as_secs_f64()
@@ -169,16 +165,13 @@ impl Carrier<'_> {
                 }
                 // The first connection is no news.
                 SessionNews::Back { .. } if !std::mem::replace(&mut self.been_there, true) => {}
-                SessionNews::Back { .. } => {
-                    self.settled = Some(Instant::now() + SETTLING);
-                    progress.say("the broker is back");
-                }
+                SessionNews::Back { .. } => progress.say("the broker is back"),
             }
         }
-        self.settled = self.settled.filter(|until| Instant::now() < *until);
-        if self.settled.is_some() {
+        if self.catching_up {
             let now = run.now();
             live::pause(run.world_mut(), now);
+            self.catching_up = exchange.is_behind();
         }
     }
 

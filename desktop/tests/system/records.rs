@@ -1,10 +1,9 @@
 //! A record opened in the desktop is the run that left it; real devices are followed live; what is wrong is told with its place.
 
-use crate::desktop;
+use crate::{at, desktop, until};
 use std::{
     path::Path,
     process::{Command, Stdio},
-    time::{Duration, Instant},
 };
 use twinfleet_desktop::{
     panels::desk::Desk,
@@ -17,19 +16,6 @@ use twinfleet_engine::{
 };
 use twinfleet_tests::Process;
 use twinfleet_twins::wire::broker::{Broker, BrokerConfig};
-
-fn until(desk: &mut Desk, what: &str, done: impl Fn(&Desk) -> bool) {
-    let start = Instant::now();
-    while !done(desk) {
-        assert!(start.elapsed() < Duration::from_secs(120), "waited in vain for: {what}");
-        desk.advance(0.016);
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-fn at(text: &str) -> SimTime {
-    SimTime::ZERO + text.parse::<Span>().unwrap()
-}
 
 fn go(desk: &mut Desk, text: &str) {
     desk.go_to(at(text));

@@ -1,27 +1,9 @@
 //! What a user does is a line of the timeline: a session saves as a scenario, and the headless command replays it to the same
 //! state hash, whatever the pace at which it was looked at.
 
-use std::{
-    path::Path,
-    process::Command,
-    time::{Duration, Instant},
-};
+use crate::{at, until};
+use std::{path::Path, process::Command};
 use twinfleet_desktop::{panels::desk::Desk, settings::Settings, sim::act::Act, stage::show::Picked};
-use twinfleet_engine::time::{SimTime, Span};
-
-/// Lets the desk go on until something is so.
-fn until(desk: &mut Desk, what: &str, done: impl Fn(&Desk) -> bool) {
-    let start = Instant::now();
-    while !done(desk) {
-        assert!(start.elapsed() < Duration::from_secs(120), "waited in vain for: {what}");
-        desk.advance(0.016);
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-fn at(text: &str) -> SimTime {
-    SimTime::ZERO + text.parse::<Span>().unwrap()
-}
 
 fn hash(desk: &Desk) -> Option<u128> {
     desk.session.as_ref().and_then(|s| s.shared().left.hash)

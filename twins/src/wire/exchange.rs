@@ -361,8 +361,14 @@ impl Exchange {
             }
             connection.pump(Some(left), |received| self.box_.take(received))?;
         }
-        self.box_.in_vain &= connection.is_away();
+        // One that comes back is waited for in full.
+        self.box_.in_vain = false;
         Ok(())
+    }
+
+    /// Whether the broker is away, or something that was sent is still waited for.
+    pub fn is_behind(&self) -> bool {
+        self.box_.awaited > 0 || self.connection.as_ref().is_some_and(Link::is_away)
     }
 
     /// Waits for at most `wait` until something has come in; [`Self::drain`] and [`Self::foreign`] hand it out.

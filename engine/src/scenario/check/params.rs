@@ -34,10 +34,6 @@ pub fn check_params(source: &Source, catalog: &Catalog) -> Report {
     };
     check_numbers(source, &mut report);
     let place = Place::new(source, "");
-    if params.format != 1 {
-        let text = format!("this version of twinfleet reads format 1, not {}", params.format);
-        report.push(place.error("format", text).help("fit the thing anew, or take a newer twinfleet"));
-    }
     match catalog.things.get(&params.thing) {
         None => {
             let error = unknown("thing", &params.thing, catalog.things.keys().map(String::as_str));
