@@ -10,10 +10,10 @@
 
 use std::{
     fs::OpenOptions,
-    io::Write as _,
+    io::{BufRead, BufReader, Read, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     sync::OnceLock,
     thread,
     time::{Duration, Instant},
@@ -146,6 +146,54 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.0.kill().ok();
         self.0.wait().ok();
+    }
+}
+
+/// A Python script of `tests/python` that has said that it is ready. It listens until its standard input ends, and then tells
+/// what it heard, as JSON.
+#[derive(Debug)]
+pub struct Script {
+    process: Process,
+    out: BufReader<ChildStdout>,
+}
+
+impl Script {
+    /// Starts it.
+    ///
+    /// # Panics
+    /// If it does not say that it is ready.
+    pub fn start(python: &Path, file: &str, args: &[&str]) -> Self {
+        let mut child = Command::new(python)
+            .arg(root().join("tests/python").join(file))
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("{file}: {e}"));
+        let Some(out) = child.stdout.take() else { panic!("{file} has no standard output") };
+        let (process, mut out) = (Process(child), BufReader::new(out));
+        let mut line = String::new();
+        let read = out.read_line(&mut line);
+        assert!(read.is_ok() && line.trim() == "ready", "{file} {args:?} did not start: {line}");
+        Self { process, out }
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(&mut self) {
+        self.process.0.kill().ok();
+    }
+
+    /// Lets it come to its end.
+    ///
+    /// # Panics
+    /// If it fails, or tells no JSON.
+    pub fn finish(mut self) -> serde_json::Value {
+        drop(self.process.0.stdin.take());
+        let mut text = String::new();
+        let read = self.out.read_to_string(&mut text);
+        let ended = self.process.0.wait();
+        assert!(read.is_ok() && ended.is_ok_and(|status| status.success()), "{text}");
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
     }
 }
 

@@ -1,39 +1,32 @@
 //! A cohort: up to 1,024 devices of one group, their parts in structure-of-arrays banks.
 
 mod faults;
+mod group;
 mod supply;
 
+pub(crate) use group::Group;
+
 use super::{
-    bank::{Bank, Batch, OwnSupply, Scratch, elapsed_s},
+    bank::{Bank, Batch, Scratch, elapsed_s},
     convert::Converter,
-    fault::reach::{TimelineFault, Wired, wired},
+    fault::reach::TimelineFault,
 };
 use crate::{
     actuate::ActuatorBank,
-    carry::{Moved, place_prefix},
-    catalog::{AdcDef, AnalogDef, BoardDef, BusDef, ChannelDef, Firmware, PartDef, SensorDef},
-    clock::{ClockPlan, Timekeepers},
-    dialect::{Dialect, Speaker},
+    carry::Moved,
+    clock::Timekeepers,
+    dialect::Speaker,
     firmware::program::Rests,
     firmware::{
         calendar::{Start, Wakes},
         outage::{Feels, Outage},
-        payload::Codec,
     },
-    link::{LinkPlan, Radios, Tally},
-    local::{is_supply, processor::Processors},
+    link::{Radios, Tally},
+    local::processor::Processors,
     message::Message,
     mirror::physical::voice,
     plan::{GroupPlan, Plan},
-    power::{
-        Batteries, Supply,
-        bank::{PackPlan, Packs},
-        life::BATCHES,
-        solar::Insolation,
-    },
-    run::epoch_unix_ms,
-    scenario::{OUTDOORS, PayloadDef, PublishDef},
-    signal::SignalId,
+    power::{Batteries, bank::Packs, life::BATCHES, solar::Insolation},
     time::{SimTime, Span},
     world::{Clock, Event, Row, Truth, TruthId, Watch},
 };
@@ -66,238 +59,6 @@ impl Due {
     pub fn t_s(self) -> f64 {
         self.t_ns as f64 * 1e-9
     }
-}
-
-/// How a part on an analogue pin is read.
-#[derive(Debug)]
-struct Analog {
-    /// The converter, in the range that the part asks for.
-    adc: AdcDef,
-    law: AnalogDef,
-    /// The board's, [V].
-    logic_v: f64,
-    /// What a divider between them leaves of the part's voltage.
-    share: f64,
-    own_supply: bool,
-}
-
-/// A channel as all devices of a group share it.
-#[derive(Debug)]
-pub(crate) struct ChannelPlan {
-    /// `part.quantity`.
-    pub name: String,
-    pub(super) part: String,
-    pub(super) def: ChannelDef,
-    min_interval: Span,
-    conversion: Span,
-    analog: Option<Analog>,
-    supply: Option<OwnSupply>,
-}
-
-impl ChannelPlan {
-    fn new(part: &PartDef, sensor: &SensorDef, def: &ChannelDef, board: Option<&BoardDef>) -> Self {
-        // A converter of its own is the business of whoever speaks to it.
-        let board = board.filter(|_| part.on.converter().is_none());
-        let analog = match (&sensor.bus, board, def.analog) {
-            (BusDef::Analog, Some(BoardDef { adc: Some(adc), logic_v, .. }), Some(law)) => {
-                let ranged = part.range.as_ref().and_then(|name| adc.in_range(name));
-                let adc = ranged.unwrap_or_else(|| adc.clone());
-                let out_v = sensor.out_v.unwrap_or(*logic_v);
-                let share = if part.shifted { (adc.reference_v / out_v).min(1.0) } else { 1.0 };
-                Some(Analog { adc, law, logic_v: *logic_v, share, own_supply: part.own_supply })
-            }
-            _ => None,
-        };
-        let supply = match def.quantity.as_str() {
-            _ if part.of.is_some() || !is_supply(&def.quantity) => None,
-            "current" => Some(OwnSupply::Current),
-            _ => Some(OwnSupply::Voltage),
-        };
-        Self {
-            name: format!("{}.{}", part.id, def.quantity),
-            part: part.id.clone(),
-            def: def.clone(),
-            min_interval: sensor.min_interval,
-            conversion: sensor.conversion,
-            analog,
-            supply,
-        }
-    }
-}
-
-/// One topic that the firmware publishes to.
-#[derive(Debug)]
-pub(crate) struct Publish {
-    pub def: PublishDef,
-    pub codec: Codec,
-    /// What a device of the group reports, with units, where it speaks a dialect.
-    pub spoken: Option<(Dialect, Vec<(String, String)>)>,
-}
-
-/// What the devices of a group share.
-#[derive(Debug)]
-pub(crate) struct Group {
-    /// Ordinal of the group's first device.
-    pub first: u32,
-    id: String,
-    /// Zone ids, in the group's order, `outside` alone where it has none; then those that its devices are carried to.
-    pub zones: Vec<String>,
-    /// How many of them its devices start in.
-    homes: usize,
-    pub channels: Vec<ChannelPlan>,
-    /// The same channels as faults see them.
-    pub wired: Vec<Wired>,
-    /// Index of the group in the plan, by which its actuators are found.
-    pub number: usize,
-    /// Number of actuator parts, whose levels a payload tells after the readings.
-    pub actuators: usize,
-    signal_base: u32,
-    signal_stride: u32,
-    pub publish: Vec<Publish>,
-    pub supply: Option<Supply>,
-    pub pack: Option<PackPlan>,
-    pub clock: Option<ClockPlan>,
-    /// A start after a reset, and the pause before it.
-    pub boot: Span,
-    pub pause: Span,
-    /// Time between wakes.
-    pub period: Span,
-    pub link: LinkPlan,
-    /// The slowest part's conversion: a message leaves no earlier.
-    pub conversion: Span,
-    /// Share of the time that a device is awake, which its parts' own heat goes by.
-    pub(super) duty: f64,
-    has_radio: bool,
-    /// Whether received power is among its signals, after the readings, the supply's two and the levels.
-    tells_rssi: bool,
-    on_battery: bool,
-    /// Voltage of the supply of a device on the mains, [V].
-    mains_v: f64,
-    /// Current of a device that is awake with all sensors measuring, [mA].
-    awake_ma: f64,
-    /// Whether a part looks at the supply.
-    looks_at_supply: bool,
-}
-
-impl Group {
-    pub fn new(plan: &Plan, group: &GroupPlan) -> Self {
-        let firmware = group.firmware.as_ref();
-        let board = group.thing.board.as_ref().and_then(|b| plan.catalog.boards.get(b));
-        let sensors: Vec<(&PartDef, &SensorDef)> =
-            group.thing.parts.iter().filter_map(|p| Some((p, plan.catalog.sensors.get(&p.model)?))).collect();
-        let channels: Vec<ChannelPlan> = sensors
-            .iter()
-            .flat_map(|(part, sensor)| {
-                sensor.channels.iter().map(move |def| ChannelPlan::new(part, sensor, def, board))
-            })
-            .collect();
-        let actuators = group.thing.parts.iter().filter(|p| plan.catalog.actuators.contains_key(&p.model));
-        let levels: Vec<String> = actuators.map(|p| format!("{}.level", p.id)).collect();
-        let names: Vec<String> =
-            channels.iter().map(|c| c.name.clone()).chain(levels.iter().cloned()).collect();
-        let parts: Vec<&SensorDef> = sensors.iter().map(|(_, s)| *s).collect();
-        let link = group.link.and_then(|i| plan.scenario.links.get(i));
-        let resting = at_rest(board, firmware);
-        let (resting_board, resting_firmware) =
-            resting.as_ref().map_or((board, firmware), |(b, f)| (Some(b), Some(f)));
-        let queue = firmware.map_or((1, 0), |f| (f.attempts, f.queue));
-        let zones = &plan.scenario.world.zones;
-        let places = group.places();
-        let indices: Vec<usize> = places.iter().map(|place| place.unwrap_or(zones.len())).collect();
-        let radio = LinkPlan::new(&plan.scenario, &plan.catalog, link, board, &indices, queue);
-        let name = |place: &Option<usize>| place.map_or(OUTDOORS, |z| &zones[z].id).to_owned();
-        Self {
-            first: group.first,
-            number: group.def,
-            actuators: levels.len(),
-            id: plan.scenario.fleet[group.def].id.clone(),
-            zones: places.iter().map(name).collect(),
-            homes: group.zones.len().max(1),
-            signal_base: plan.signals.id(group.block, 0, 0).0,
-            signal_stride: plan.signals.id(group.block, 1, 0).0 - plan.signals.id(group.block, 0, 0).0,
-            publish: firmware
-                .map_or_else(Vec::new, |f| publishes(f, &names, &channels, &plan.catalog.dialects)),
-            supply: Supply::new(&group.power, resting_board, resting_firmware, &parts),
-            pack: PackPlan::new(&group.power, &plan.catalog, resting_board, resting_firmware, &parts)
-                .map(|pack| pack.with_radio(radio.tx_ma())),
-            clock: firmware.and_then(|f| f.clock.clone()).map(|def| ClockPlan {
-                def,
-                crystal: board.and_then(|b| b.crystal),
-                epoch_unix_ms: epoch_unix_ms(plan),
-            }),
-            boot: firmware.map_or(Span::ZERO, |f| f.boot),
-            pause: firmware.map_or(Span::ZERO, |f| f.brown_out_pause),
-            period: firmware.map_or(Span::ZERO, |f| f.period),
-            link: radio,
-            conversion: channels.iter().map(|c| c.conversion).max().unwrap_or_default(),
-            duty: firmware.map_or(0.0, duty),
-            has_radio: firmware.is_some_and(Firmware::speaks),
-            tells_rssi: group.radio,
-            on_battery: group.power.is_battery(),
-            mains_v: board.map_or(0.0, |b| b.supply_v),
-            awake_ma: board.map_or(0.0, |b| b.current_ma.active)
-                + parts.iter().map(|s| s.active_ma).sum::<f64>(),
-            looks_at_supply: channels.iter().any(|c| c.supply.is_some()),
-            channels,
-            wired: wired(&group.thing, &plan.catalog),
-        }
-    }
-
-    /// Id of the group's i-th device.
-    pub fn device_id(&self, index: u32) -> String {
-        self.id.replace("{}", &index.to_string())
-    }
-
-    fn signal(&self, index: u32, channel: usize) -> SignalId {
-        SignalId(self.signal_base + index * self.signal_stride + channel as u32)
-    }
-
-    /// Places of a quantity, one per zone.
-    fn places(&self, truth: &mut Truth, quantity: &str) -> Vec<TruthId> {
-        let prefix = |zone: &String| place_prefix(Some(zone.as_str()).filter(|z| *z != OUTDOORS));
-        self.zones.iter().map(|z| truth.place(&format!("{}/{quantity}", prefix(z)))).collect()
-    }
-
-    /// The zone that its i-th device was set up for.
-    pub fn home(&self, index: u32) -> &str {
-        &self.zones[index as usize % self.homes]
-    }
-}
-
-/// A board that rests in a state of its own: it sleeps at that state's current.
-fn at_rest(board: Option<&BoardDef>, firmware: Option<&Firmware>) -> Option<(BoardDef, Firmware)> {
-    let (board, firmware) = (board?, firmware?);
-    let rest = firmware.rest.as_ref()?;
-    Some((board.resting_in(rest), Firmware { deep_sleep: true, ..firmware.clone() }))
-}
-
-/// Share of the time that a device is awake, which its parts' own heat goes by.
-fn duty(firmware: &Firmware) -> f64 {
-    if !firmware.deep_sleep || firmware.period.0 == 0 {
-        return 1.0;
-    }
-    (firmware.awake.as_secs_f64() / firmware.period.as_secs_f64()).min(1.0)
-}
-
-/// A template that does not compile has been refused by the scenario's checks; if it has not, it publishes nothing.
-fn publishes(
-    firmware: &Firmware,
-    names: &[String],
-    channels: &[ChannelPlan],
-    dialects: &Dialect,
-) -> Vec<Publish> {
-    let compile = |def: &PublishDef| {
-        let codec = Codec::new(&def.payload, names).ok()?;
-        let spoken = matches!(def.payload, PayloadDef::Dialect { .. }).then(|| {
-            let unit = |(i, name): (usize, &String)| {
-                let unit = channels.get(i).map_or("ratio", |c| c.def.unit.as_str());
-                (name.clone(), unit.to_owned())
-            };
-            (dialects.clone(), names.iter().enumerate().map(unit).collect())
-        });
-        Some(Publish { def: def.clone(), codec, spoken })
-    };
-    firmware.publish.iter().filter_map(compile).collect()
 }
 
 /// What a cohort reads of the world when it wakes.

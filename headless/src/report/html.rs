@@ -9,6 +9,7 @@ use super::{
     plot::{self, Plot},
     words::{clock, counted, figure, span, thousands},
 };
+use base64::{Engine, prelude::BASE64_STANDARD};
 use std::{collections::BTreeMap, fmt::Write};
 use twinfleet_engine::expect::{Outcome, Status, unit_symbol};
 
@@ -121,7 +122,7 @@ fn failures(html: &mut String, report: &Report, plots: &[Plot]) {
 fn picture(html: &mut String, report: &Report) {
     let Some(picture) = &report.picture else { return };
     let about = escape(&format!("{}, {}", clock(picture.at_s), picture.about));
-    let data = crate::pictures::base64(&picture.png);
+    let data = BASE64_STANDARD.encode(&picture.png);
     let _ = writeln!(
         html,
         "<div class=\"card plot\"><img style=\"display:block;width:100%;height:auto\" alt=\"{about}\" \

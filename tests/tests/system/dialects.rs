@@ -2,15 +2,14 @@
 //! followed, and doubled so that a client cannot tell.
 
 use super::common::{command, run_scenario, scratch, twinfleet_command};
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
 };
 use twinfleet_engine::record::Record;
-use twinfleet_tests::{Mosquitto, Process, python_of, root};
+use twinfleet_tests::{Mosquitto, Script, python_of, root};
 
 const HOUSE: &str = "tests/fixtures/dialects/house.ron";
 
@@ -132,37 +131,9 @@ fn discover_refuses_what_it_cannot_do() {
     assert_eq!(std::fs::read_to_string(&taken).unwrap(), "mine");
 }
 
-/// A script of `tests/python/dialects.py` that has said that it is ready.
-struct Script {
-    process: Process,
-    out: BufReader<std::process::ChildStdout>,
-}
-
 fn script(python: &Path, mode: &str, broker: &Mosquitto, seconds: u32) -> Script {
-    let mut child: Child = Command::new(python)
-        .arg(root().join("tests/python/dialects.py"))
-        .args([mode, &broker.addr.port().to_string(), &seconds.to_string()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    out.read_line(&mut line).unwrap();
-    assert_eq!(line.trim(), "ready", "{mode} did not start");
-    Script { process: Process(child), out }
-}
-
-impl Script {
-    fn finish(mut self) -> Value {
-        // The script ends with its standard input.
-        drop(self.process.0.stdin.take());
-        let mut text = String::new();
-        self.out.read_to_string(&mut text).unwrap();
-        let status = self.process.0.wait().unwrap();
-        assert!(status.success(), "{text}");
-        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
-    }
+    let (port, seconds) = (broker.addr.port().to_string(), seconds.to_string());
+    Script::start(python, "dialects.py", &[mode, &port, &seconds])
 }
 
 /// The modules that the scripts need, in an environment of their own.
@@ -266,20 +237,7 @@ fn shape(payload: &[u8]) -> String {
 }
 
 fn base64(text: &str) -> Vec<u8> {
-    let digit = |c: u8| match c {
-        b'A'..=b'Z' => c - b'A',
-        b'a'..=b'z' => c - b'a' + 26,
-        b'0'..=b'9' => c - b'0' + 52,
-        b'+' => 62,
-        _ => 63,
-    };
-    let digits: Vec<u32> = text.bytes().filter(|c| *c != b'=').map(|c| u32::from(digit(c))).collect();
-    let mut out = Vec::new();
-    for chunk in digits.chunks(4) {
-        let bits = chunk.iter().fold(0, |a, d| a << 6 | d) << (6 * (4 - chunk.len()));
-        out.extend(&bits.to_be_bytes()[1..chunk.len()]);
-    }
-    out
+    BASE64_STANDARD.decode(text).unwrap()
 }
 
 /// What a client sees of a device's topics: topic → (quality of service, shapes), what is kept, and how often it speaks.
@@ -412,7 +370,7 @@ fn others_devices_are_discovered_followed_and_doubled() {
     let heard = report["counters"]["twin_messages"].as_u64().unwrap_or(0);
     assert!(heard >= 10 * 4, "{heard} messages reached the twins");
     // As a power cut ends them.
-    devices.process.0.kill().unwrap();
+    devices.kill();
     let real = recorder.finish();
 
     let Some(broker) = Mosquitto::start(test) else { return };

@@ -6,18 +6,13 @@ use super::{
     mirror::{Mirror, connect, publish, url_of},
 };
 use serde_json::Value;
-use std::{
-    fmt::Write as _,
-    io::{BufRead, BufReader, Read},
-    process::{Command, Stdio},
-};
+use std::fmt::Write as _;
 use tempfile::TempDir;
-use twinfleet_tests::{Mosquitto, PATIENCE, Process, python_of, root, twinfleet, until};
+use twinfleet_tests::{Mosquitto, PATIENCE, Script, python_of, twinfleet, until};
 
 /// Home Assistant, at the broker's other end.
 struct Home {
-    process: Process,
-    out: BufReader<std::process::ChildStdout>,
+    script: Script,
     _folder: TempDir,
 }
 
@@ -25,27 +20,14 @@ impl Home {
     fn start(test: &str, broker: &Mosquitto) -> Option<Self> {
         let python = python_of("venv-home", "homeassistant.components.mqtt.schemas, paho.mqtt.client", test)?;
         let folder = scratch();
-        let mut child = Command::new(python)
-            .arg(root().join("tests/python/home.py"))
-            .args([&broker.addr.port().to_string(), "300"])
-            .arg(folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        out.read_line(&mut line).unwrap();
-        assert_eq!(line.trim(), "ready", "Home Assistant did not start");
-        Some(Self { process: Process(child), out, _folder: folder })
+        let port = broker.addr.port().to_string();
+        let script = Script::start(&python, "home.py", &[&port, "300", folder.path().to_str().unwrap()]);
+        Some(Self { script, _folder: folder })
     }
 
     /// What it has made of what it heard, and its complaints about it.
-    fn finish(mut self) -> (Value, Vec<String>) {
-        drop(self.process.0.stdin.take());
-        let mut text = String::new();
-        self.out.read_to_string(&mut text).unwrap();
-        let told: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
+    fn finish(self) -> (Value, Vec<String>) {
+        let told = self.script.finish();
         // What it says of its own code is not about ours.
         let of_ours = |c: &&str| {
             ["homeassistant.components.", "homeassistant.helpers.template", "homeassistant.helpers.entity"]

@@ -47,3 +47,15 @@ class Port:
         data = bytes(data)
         _k.ask_ok("uartw", 0, self.baudrate, data.hex() or "-")
         return len(data)
+
+
+class Ported:
+    """What reads and writes a `_port`: its rate is the port's."""
+
+    @property
+    def baudrate(self):
+        return self._port.baudrate
+
+    @baudrate.setter
+    def baudrate(self, to):
+        self._port.baudrate = to

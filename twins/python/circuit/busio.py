@@ -80,20 +80,12 @@ class SPI(_Locked):
         view[:] = self._move(memoryview(buffer_out)[out_start:out_end])
 
 
-class UART(_Locked):
+class UART(_Locked, _uart.Ported):
     class Parity:
         EVEN, ODD = 0, 1
 
     def __init__(self, tx=None, rx=None, *, baudrate=9600, bits=8, parity=None, stop=1, timeout=1, receiver_buffer_size=64, **_):
         self.timeout, self._port = timeout, _uart.Port(baudrate)
-
-    @property
-    def baudrate(self):
-        return self._port.baudrate
-
-    @baudrate.setter
-    def baudrate(self, to):
-        self._port.baudrate = to
 
     @property
     def in_waiting(self):

@@ -15,18 +15,10 @@ class SerialTimeoutException(SerialException):
     pass
 
 
-class Serial:
+class Serial(_uart.Ported):
     def __init__(self, port=None, baudrate=9600, bytesize=8, parity="N", stopbits=1, timeout=None, **_):
         self.port, self.timeout, self.is_open = port, timeout, port is not None
         self.name, self._port = port, _uart.Port(baudrate)
-
-    @property
-    def baudrate(self):
-        return self._port.baudrate
-
-    @baudrate.setter
-    def baudrate(self, to):
-        self._port.baudrate = to
 
     def open(self):
         self.is_open = True
