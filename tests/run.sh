@@ -56,6 +56,8 @@ install_packages() {
   have nats-server || missing+=(nats-server)
   have tshark || missing+=(tshark)
   have parallel || missing+=(parallel)
+  have curl || missing+=(curl ca-certificates)
+  have xz || missing+=(xz-utils)
   have slurmd || missing+=(slurm-wlm)
   have munged || missing+=(munge)
   have Xvfb || missing+=(xvfb)
@@ -120,10 +122,23 @@ make_venvs() {
     adafruit-circuitpython-{busdevice,register,typing} paho-mqtt gpiozero colorzero typing_extensions pigpio aiocoap \
     bme280-upy diyables-micropython-ds18x20
   make_examples
+  make_micropython_tests
   local base_python
   base_python=$(newest_python)
   # Older ones know no discovery of whole devices, which the probe asks for.
   make_venv venv-home 'import homeassistant.components.mqtt.schemas, paho.mqtt.client' homeassistant paho-mqtt
+}
+
+# MicroPython's own tests, which come with its source in the pool of the distribution's server.
+make_micropython_tests() {
+  local dir=$CARGO_TARGET_DIR/micropython-tests site version=1.25.0 component=main
+  [[ ! -e $dir/extmod/asyncio_basic.py ]] || return 0
+  site=$(apt-get indextargets --format '$(SITE)' 2>/dev/null | grep -E '/(debian|ubuntu)/?$' | head -n 1)
+  [[ $site != *ubuntu* ]] || component=universe
+  mkdir -p "$dir"
+  { curl -fsSL --retry 3 "${site%/}/pool/$component/m/micropython/micropython_$version+ds.orig.tar.xz" |
+    tar -xJ -C "$dir" --strip-components=2 "micropython-$version/tests/extmod"; } ||
+    echo "MicroPython's tests could not be downloaded; the test that runs them is skipped"
 }
 
 # The example scripts of these drivers, which come with their source packages only.

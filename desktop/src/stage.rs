@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`layout`] (where everything stands) → [`palette`] (colours of figures) → [`meshes`] (glTF to meshes) →
 //! [`show`] (what is shown, and how) → [`side`] (the two sides of a split scene) → [`build`] (entities of a scenario) →
-//! [`refresh`] (entities follow the frame that is shown) → [`links`] (arcs) → [`camera`] (views) → [`overlay`] (labels and
+//! [`refresh`] (entities follow the frame that is shown) → [`plain`] (what draws them) → [`links`] (arcs) → [`camera`] (views) → [`overlay`] (labels and
 //! legend).
 
 pub mod build;
@@ -12,6 +12,7 @@ pub mod links;
 pub mod meshes;
 pub mod overlay;
 pub mod palette;
+pub mod plain;
 pub mod refresh;
 pub mod show;
 pub mod side;
@@ -25,9 +26,11 @@ pub struct StagePlugin;
 
 impl Plugin for StagePlugin {
     fn build(&self, app: &mut App) {
-        app.init_resource::<meshes::Shapes>()
+        app.add_plugins(plain::PlainPlugin)
+            .init_resource::<meshes::Shapes>()
             .insert_resource(GlobalAmbientLight { brightness: 420.0, ..Default::default() })
             .add_systems(Startup, build::materials)
+            .add_systems(PostUpdate, plain::repaint.before(bevy::asset::AssetEventSystems))
             .add_systems(Update, (refresh::tones, refresh::join).run_if(resource_exists::<Showing<Worked>>));
         add_side::<Worked>(app);
         add_side::<Kept>(app);
@@ -57,6 +60,7 @@ fn add_side<S: Side>(app: &mut App) {
                     links::draw::<S>,
                 )
                     .run_if(resource_exists::<Showing<S>>),
+                plain::dress::<S>,
             )
                 .chain(),
         );

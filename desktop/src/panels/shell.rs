@@ -207,8 +207,11 @@ fn settings(ui: &mut Ui, desk: &mut Desk) {
     let before = desk.settings.clone();
     ui.checkbox(&mut desk.settings.dark, "dark");
     let mut fine = desk.fine();
-    let shadows = ui.checkbox(&mut fine, "shadows");
-    if shadows.on_hover_text("Off by itself where no graphics card draws: they cost much there").changed() {
+    let shadows = ui.checkbox(&mut fine, "shadows and reflections");
+    if shadows
+        .on_hover_text("Off by itself where no graphics card draws: they cost ten times the rest there")
+        .changed()
+    {
         desk.settings.fine = Some(fine);
     }
     ui.add(egui::Slider::new(&mut desk.settings.scale, 0.6..=2.5).text("size of everything"));

@@ -3,6 +3,7 @@
 use super::{
     layout::{BOARD_SCALE, BODY_SCALE, Layout, Room, WALL},
     meshes::{Shapes, look_name},
+    plain::Skin,
     show::Shown,
     side::{Of, Showing, Side, of},
 };
@@ -233,7 +234,7 @@ impl<S: Side> Builder<'_, '_, '_, S> {
         let center = self.layout().center().with_y(-0.06);
         self.spawn((
             Mesh3d(ground),
-            MeshMaterial3d(self.materials.ground.clone()),
+            Skin(self.materials.ground.clone()),
             Transform::from_translation(center),
         ));
         let cascades = CascadeShadowConfigBuilder {
@@ -256,7 +257,7 @@ impl<S: Side> Builder<'_, '_, '_, S> {
             let broker = self.meshes.add(self.shapes.get("broker").mesh());
             self.spawn((
                 Mesh3d(broker),
-                MeshMaterial3d(self.materials.own.clone()),
+                Skin(self.materials.own.clone()),
                 Transform::from_translation(self.layout().hub).with_scale(Vec3::splat(9.0)),
             ));
         }
@@ -267,7 +268,7 @@ impl<S: Side> Builder<'_, '_, '_, S> {
             let material = if bench { &self.materials.bench } else { &self.materials.lawn };
             self.spawn((
                 Mesh3d(slab),
-                MeshMaterial3d(material.clone()),
+                Skin(material.clone()),
                 Transform::from_translation(center - Vec3::Y * thick / 2.0),
             ));
         }
@@ -282,13 +283,13 @@ impl<S: Side> Builder<'_, '_, '_, S> {
         self.spawn((
             Floor { room: index, points },
             Mesh3d(mesh),
-            MeshMaterial3d(self.materials.floor.clone()),
+            Skin(self.materials.floor.clone()),
             Transform::from_translation(room.center),
         ));
         let slab = self.meshes.add(Cuboid::new(room.size.x + 0.16, 0.05, room.size.y + 0.16));
         self.spawn((
             Mesh3d(slab),
-            MeshMaterial3d(self.materials.sill.clone()),
+            Skin(self.materials.sill.clone()),
             Transform::from_translation(room.center - Vec3::Y * 0.029),
         ));
         let half = room.size / 2.0;
@@ -316,7 +317,7 @@ impl<S: Side> Builder<'_, '_, '_, S> {
                 let mut wall = self.spawn((
                     Wall { outward, sill },
                     Mesh3d(mesh),
-                    MeshMaterial3d(material.clone()),
+                    Skin(material.clone()),
                     Transform::from_translation(at),
                 ));
                 if room.glass {
@@ -353,7 +354,7 @@ impl<S: Side> Builder<'_, '_, '_, S> {
             .with_inserted_attribute(Mesh::ATTRIBUTE_COLOR, colors)
             .with_inserted_indices(Indices::U32(indices));
         let mesh = self.meshes.add(mesh);
-        let material = MeshMaterial3d(self.materials.floor.clone());
+        let material = Skin(self.materials.floor.clone());
         self.spawn((Pads(devices), Mesh3d(mesh), material, Transform::default()));
     }
 
@@ -377,7 +378,7 @@ impl<S: Side> Builder<'_, '_, '_, S> {
         self.spawn((
             BoardOf { device: index, full: full.clone(), far },
             Mesh3d(full.clone()),
-            MeshMaterial3d(self.materials.own.clone()),
+            Skin(self.materials.own.clone()),
             place,
         ));
         let parts: Vec<usize> = (0..device.parts.len()).filter(|p| device.parts[*p].look.is_some()).collect();
@@ -387,7 +388,7 @@ impl<S: Side> Builder<'_, '_, '_, S> {
             self.spawn((
                 ActuatorOf { device: index, part: parts[slot], look, offset: offset * BOARD_SCALE },
                 Mesh3d(mesh),
-                MeshMaterial3d(material),
+                Skin(material),
                 Transform::from_translation(at + offset * BOARD_SCALE).with_scale(Vec3::splat(BOARD_SCALE)),
             ));
         }
@@ -407,7 +408,7 @@ impl<S: Side> Builder<'_, '_, '_, S> {
         self.spawn((
             GhostOf { device: index },
             Mesh3d(mesh),
-            MeshMaterial3d(material),
+            Skin(material),
             bevy::light::NotShadowCaster,
             Transform::from_translation(at + Vec3::Y * 0.45).with_scale(Vec3::splat(BOARD_SCALE)),
         ));
@@ -425,7 +426,7 @@ impl<S: Side> Builder<'_, '_, '_, S> {
                 self.spawn((
                     Column { device: index, pair, twin: of_twin, offset: Vec3::new(x, 0.0, -0.72) },
                     Mesh3d(mesh),
-                    MeshMaterial3d(material),
+                    Skin(material),
                     Transform::from_translation(at + Vec3::new(x, 0.5, -0.72)),
                 ));
             }
@@ -459,7 +460,7 @@ impl<S: Side> Builder<'_, '_, '_, S> {
             let mesh = self.meshes.add(mesh);
             let material =
                 self.all.add(StandardMaterial { base_color: color, perceptual_roughness: 0.8, ..default() });
-            self.spawn((BodyOf(index), Mesh3d(mesh), MeshMaterial3d(material), Transform::default()));
+            self.spawn((BodyOf(index), Mesh3d(mesh), Skin(material), Transform::default()));
         }
     }
 }

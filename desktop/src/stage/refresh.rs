@@ -8,6 +8,7 @@ use super::{
     camera::Eye,
     layout::{BOARD_SCALE, BODY_SCALE, from_world},
     palette,
+    plain::Skin,
     show::Shown,
     side::{Kept, Of, RangesOf, Showing, Side, Worked, of},
 };
@@ -293,14 +294,8 @@ pub fn parted(shown: &Shown, device: &Device) -> f32 {
 pub fn twins<S: Side>(
     shown: Res<Showing<S>>,
     ranges: Res<RangesOf<S>>,
-    mut ghosts: Query<
-        (&GhostOf, &mut Transform, &mut Visibility, &MeshMaterial3d<StandardMaterial>),
-        (With<Of<S>>, Without<Column>),
-    >,
-    mut columns: Query<
-        (&Column, &mut Transform, &mut Visibility, &MeshMaterial3d<StandardMaterial>),
-        (With<Of<S>>, Without<GhostOf>),
-    >,
+    mut ghosts: Query<(&GhostOf, &mut Transform, &mut Visibility, &Skin), (With<Of<S>>, Without<Column>)>,
+    mut columns: Query<(&Column, &mut Transform, &mut Visibility, &Skin), (With<Of<S>>, Without<GhostOf>)>,
     mut all: ResMut<Assets<StandardMaterial>>,
 ) {
     if !shown.is_changed() && !ranges.is_changed() {
@@ -348,7 +343,7 @@ pub fn twins<S: Side>(
 /// Actuators glow by their level; fans and vents turn and open.
 pub fn actuators<S: Side>(
     shown: Res<Showing<S>>,
-    mut actuators: Query<(&ActuatorOf, &mut Transform, &MeshMaterial3d<StandardMaterial>), With<Of<S>>>,
+    mut actuators: Query<(&ActuatorOf, &mut Transform, &Skin), With<Of<S>>>,
     mut all: ResMut<Assets<StandardMaterial>>,
 ) {
     if !shown.is_changed() {
@@ -496,12 +491,12 @@ pub fn halos<S: Side>(
         let transform =
             Transform::from_translation(place + Vec3::Y * 0.08).with_scale(Vec3::new(size, 1.0, size));
         let still = (of::<S>(), Built, Halo, bevy::light::NotShadowCaster);
-        commands.spawn((still, Mesh3d(mesh.clone()), MeshMaterial3d(parts.solid[class].clone()), transform));
+        commands.spawn((still, Mesh3d(mesh.clone()), Skin(parts.solid[class].clone()), transform));
         let tall = if grave { 3.2 } else { 1.7 };
         let beam =
             Transform::from_translation(place + Vec3::Y * tall / 2.0).with_scale(Vec3::new(1.0, tall, 1.0));
         let still = (of::<S>(), Built, Halo, bevy::light::NotShadowCaster);
-        commands.spawn((still, Mesh3d(parts.beam.clone()), MeshMaterial3d(parts.sheer[class].clone()), beam));
+        commands.spawn((still, Mesh3d(parts.beam.clone()), Skin(parts.sheer[class].clone()), beam));
     }
 }
 

@@ -93,7 +93,7 @@ pub struct Shown {
     pub units: Units,
     /// Dark or light.
     pub dark: bool,
-    /// Whether there are shadows, which cost software rendering much of its time.
+    /// Whether there are shadows and reflections, which cost software rendering most of its time.
     pub fine: bool,
 }
 

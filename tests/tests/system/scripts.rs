@@ -4,6 +4,7 @@ mod drivers;
 mod net;
 mod pins;
 mod power;
+mod suite;
 
 use super::common::{Ran, command, scratch, twinfleet_command};
 use std::{

@@ -1,6 +1,9 @@
 # What every shim module stands on: the line to the run, and what happens while a script waits.
 import sys, gc, io
+from collections import namedtuple
 from micropython import const
+
+_uname = namedtuple("uname", ("sysname", "nodename", "release", "version", "machine"))
 
 _world = open("/dev/world", "r+b")
 board = ""
@@ -8,10 +11,17 @@ device = ""
 mac = b"\x02\0\0\0\0\1"
 reset_cause = "power_on"
 hz = 0
+# What may lie beyond the board's heap without more memory, and how much garbage may gather while a program computes. A collection
+# then comes between two jumps of bytecode, where C's own functions may be under way (a sort that calls a key), so that it is
+# rare.
+_SLACK = const(4096)
+_GARBAGE = const(524288)
 _ballast = None
 timers = []
 on_edge = {}
 on_net = []
+# Whether an interrupt gave the event loop something to do.
+nudged = False
 
 
 def ask(line):
@@ -19,15 +29,16 @@ def ask(line):
     return _world.readline().decode().rstrip().split(" ")
 
 
-_CODES = {"nodev": 19, "nodata": 5, "timeout": 110, "refused": 111, "pipe": 32}
+_WRONG = {"nopin": "invalid pin", "input": "pin can only be input", "noadc": "invalid pin"}
+_CODES = {"busy": 110, "nodev": 19, "nodata": 5, "timeout": 110, "refused": 111, "pipe": 32}
 
 
 def ask_ok(line):
     answer = ask(line)
     if answer[0] == "err":
         why = answer[1].split(":")[0]
-        if why == "nopin":
-            raise ValueError("invalid pin")
+        if why in _WRONG:
+            raise ValueError(_WRONG[why])
         raise OSError(_CODES.get(why, 5), answer[1]) if why not in _CODES else OSError(_CODES[why])
     return answer[1:]
 
@@ -36,9 +47,18 @@ def now_ns():
     return int(ask("now")[1])
 
 
+# What the script has set its clock ahead by, [ns].
+_ahead = 0
+
+
 def unix_ns():
     words = ask("now")
-    return int(words[1]) + int(words[2])
+    return int(words[1]) + int(words[2]) + _ahead
+
+
+def set_clock(unix_s):
+    global _ahead
+    _ahead += unix_s * 1000000000 - unix_ns()
 
 
 def unhex(text):
@@ -54,25 +74,67 @@ def news(what):
         pin, level = what.split(":")[1:3]
         call = on_edge.get(pin)
         if call:
-            call(level == "1")
+            _calls(call, level == "1")
     elif what == "net":
         on_net.append(1)
 
 
+def _calls(call, arg):
+    # What an interrupt or a timer calls: its errors are told, and the program goes on.
+    try:
+        call(arg)
+    except Exception as e:
+        print(traceback(e), end="")
+
+
+def traceback(error):
+    out = io.StringIO()
+    sys.print_exception(error, out)
+    # What runs a script is no line of its traceback.
+    return "".join(line + "\n" for line in out.getvalue().split("\n") if line and '"/shim/' not in line)
+
+
+_serving = False
+
+
 def run_due():
+    global _serving
     now = now_ns()
-    for timer in list(timers):
-        while timer in timers and timer._next <= now:
-            timer._fire()
+    if _serving:
+        # Called by a timer that waits.
+        return now
+    _serving = True
+    try:
+        for timer in list(timers):
+            while timer in timers and timer._next <= now:
+                _calls(timer._fire, None)
+    finally:
+        _serving = False
     return now
 
 
-def wait(until, net=False):
+_full = MemoryError("memory allocation failed: the board's heap is full")
+
+
+def _turn(_):
+    # Between two jumps of bytecode, while the program computes, as MicroPython's scheduler calls it.
+    try:
+        if not _serving:
+            if timers:
+                run_due()
+            if _mem_alloc() - _live > _GARBAGE:
+                collect()
+    except MemoryError:
+        ask("raise %d" % id(_full))
+
+
+def wait(until, net=False, loop=False):
     tidy()
-    # Until a time, or, where `net` says so, until something came over the network.
+    # Until a time, or, where `net` says so, until something came over the network, and where `loop` does, until an interrupt
+    # gave the event loop something to do.
     while True:
         now = run_due()
-        if now >= until or (net and on_net):
+        if now >= until or net and on_net or loop and nudged:
             return
         first = until
         for timer in timers:
@@ -84,29 +146,92 @@ def wait(until, net=False):
             tidy()
 
 
+# When the watchdog bites, if it has been set.
+watchdog = None
+
+
 def end(kind, text):
-    ask("end %s %s" % (kind, tohex(text.encode())))
+    bites = "" if watchdog is None else " %d" % max(0, watchdog._next - now_ns())
+    ask("end %s %s%s" % (kind, tohex(text.encode()), bites))
 
 
 _mem_free, _mem_alloc, _collect = gc.mem_free, gc.mem_alloc, gc.collect
 
 
-class _Gc:
+class _Of:
+    # A module whose names may be others on a board.
+    def __init__(self, module):
+        for name in dir(module):
+            if not name.startswith("__") and not hasattr(self, name):
+                setattr(self, name, getattr(module, name))
+
+
+class _Gc(_Of):
     def __init__(self):
-        for name in dir(gc):
-            if not name.startswith("__"):
-                setattr(self, name, getattr(gc, name))
+        super().__init__(gc)
         self.collect = collect
         self.mem_free = lambda: max(0, _heap - self.mem_alloc())
-        self.mem_alloc = lambda: max(0, _mem_alloc() - _taken)
+        self.mem_alloc = self._alloc
+
+    def _alloc(self):
+        if _mem_alloc() - _taken > _heap:
+            # A board would have collected by now.
+            collect()
+        return max(0, _mem_alloc() - _taken)
+
+
+_PORTS = {"esp32": "esp32", "esp8266": "esp8266", "raspberry-pi-pico": "rp2", "arduino": "samd"}
+port = "esp32"
+
+
+class _Os(_Of):
+    def __init__(self, os):
+        super().__init__(os)
+        self._list, self._ilist = os.listdir, os.ilistdir
+
+    def _root(self, path):
+        return (self._full(path) if path else self.getcwd()) == "/"
+
+    def _full(self, path):
+        return path if path.startswith("/") else self.getcwd().rstrip("/") + "/" + path
+
+    def listdir(self, path=""):
+        names = self._list(path) if path else self._list()
+        return [n for n in names if n not in ("dev", "shim")] if self._root(path) else names
+
+    def ilistdir(self, path=""):
+        entries = self._ilist(path) if path else self._ilist()
+        hide = self._root(path)
+        return (e for e in entries if not hide or e[0] not in ("dev", "shim"))
+
+    def uname(self):
+        return _uname(port, device, "1.27.0", "v1.27.0 (simulated)", board)
+
+    def urandom(self, n):
+        import random
+
+        return bytes(random.getrandbits(8) for _ in range(n))
+
+    def dupterm(self, *_):
+        return None
+
+
+def _port(name):
+    global board, port
+    board = name
+    for begin in _PORTS:
+        if name.startswith(begin):
+            port = _PORTS[begin]
+    sys.modules["sys"].platform = port
+    import network
+
+    network._port(port)
 
 
 _taken = 0
 _heap = 0
 _live = 0
 _waits = 0
-# Garbage may lie beyond the board's heap until the next collection.
-_SLACK = const(65536)
 
 
 def collect():
@@ -115,7 +240,7 @@ def collect():
     ask("gc")
     _live = _mem_alloc()
     if _live - _taken > _heap:
-        raise MemoryError("memory allocation failed: the board's heap is full")
+        raise _full
 
 
 def tidy():
@@ -129,8 +254,10 @@ def ready(heap_kb):
     # In the picture: the modules that boards have in their firmware, and a ballast that leaves the board's heap.
     global _ballast, _taken, _heap, _live
     _heap = heap_kb * 1024
-    import time, machine, network, socket, select
+    import os, time, machine, network, socket, select
     sys.modules["gc"] = _Gc()
+    sys.modules["sys"], sys.modules["os"] = _Of(sys), _Os(os)
+    ask("turn %d" % id(_turn))
     # What programs for a board's own compiler call: here they are plain numbers and buffers.
     import builtins
     try:
@@ -139,7 +266,7 @@ def ready(heap_kb):
         # This build keeps its names to itself.
         pass
     # The names with a u would find what is built in, past what is on the path.
-    for name in ("time", "machine", "network", "socket", "select", "gc"):
+    for name in ("time", "machine", "network", "socket", "select", "gc", "sys", "os"):
         sys.modules["u" + name] = sys.modules[name]
     _collect()
     ask("gc")
@@ -149,9 +276,10 @@ def ready(heap_kb):
     _taken = _live = _mem_alloc()
 
 
-def run(path, name, address, cause, frequency):
+def run(path, name, address, cause, frequency, of):
     global device, mac, reset_cause, hz
     device, mac, reset_cause, hz = name, bytes.fromhex(address), cause, frequency
+    _port(of)
     main = __import__("__main__")
     kind, text = "exit", ""
     try:

@@ -36,11 +36,26 @@ class NVS:
         pass
 
 
-def wake_on_ext0(*_, **__):
+def wake_on_ext0(pin=None, level=True):
+    import machine
+
+    machine._wakes.clear()
+    if pin is not None:
+        machine._wakes[pin._pin] = 1 if level else 0
+
+
+def wake_on_ext1(pins=None, level=True):
+    # Any of them high; all of them low is taken for any of them low.
+    import machine
+
+    machine._wakes.clear()
+    for pin in pins or ():
+        machine._wakes[pin._pin] = 1 if level else 0
+
+
+def wake_on_touch(wake):
+    # No board of the run is touched.
     pass
-
-
-wake_on_ext1 = wake_on_touch = wake_on_ext0
 
 
 def raw_temperature():

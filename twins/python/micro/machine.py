@@ -3,7 +3,7 @@ import _twinfleet as _t
 import sys as _sys
 
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
-_CAUSES = {"power_on": 1, "wdt": 3, "deepsleep": 4, "soft": 5}
+_CAUSES = {"power_on": 1, "wdt": 3, "deepsleep": 4, "deepsleep_pin": 4, "soft": 5}
 PIN_WAKE, EXT0_WAKE, EXT1_WAKE, TIMER_WAKE, TOUCHPAD_WAKE, ULP_WAKE = 2, 2, 3, 4, 5, 6
 IDLE, SLEEP, DEEPSLEEP = 0, 2, 4
 
@@ -13,7 +13,7 @@ def reset_cause():
 
 
 def wake_reason():
-    return TIMER_WAKE if _t.reset_cause == "deepsleep" else 0
+    return {"deepsleep": TIMER_WAKE, "deepsleep_pin": EXT0_WAKE}.get(_t.reset_cause, 0)
 
 
 def unique_id():
@@ -47,8 +47,17 @@ def reset():
 soft_reset = reset
 
 
+# What ends a deep sleep besides time: pins and their levels.
+_wakes = {}
+
+
 def deepsleep(ms=None):
-    _end("sleep", str(1 << 62 if ms is None else int(ms)))
+    _t.watchdog = None
+    if ms is None and RTC._alarm is not None:
+        ms = max(0, RTC._alarm - _t.now_ns()) // 1000000
+    # For ever is longer than any run.
+    words = [str(1 << 62 if ms is None else int(ms))]
+    _end("sleep", " ".join(words + ["%s:%d" % wake for wake in _wakes.items()]))
 
 
 def lightsleep(ms=None):
@@ -83,6 +92,8 @@ class Pin:
             self._pull = "-"
         elif pull != -1:
             self._pull = "up" if pull == 2 else "down"
+        if mode in (3, 7):
+            _t.ask_ok("drives %s" % self._pin)
         if mode != -1:
             self._mode = mode
         if value is not None:
@@ -175,7 +186,10 @@ class ADC:
 
     def _read(self):
         code, bits, _, uv = _t.ask_ok("adc %s %s" % (self._pin, self._range))
-        return int(code), int(bits), int(uv)
+        code, bits = int(code), int(bits)
+        if self._bits and self._bits < bits:
+            code, bits = code >> bits - self._bits, self._bits
+        return code, bits, int(uv)
 
     def read(self):
         return self._read()[0]
@@ -191,22 +205,25 @@ class ADC:
     def atten(self, atten=ATTN_0DB):
         self._range = self._RANGES[atten]
 
-    def width(self, *_):
-        pass
+    def width(self, bits=None):
+        if bits not in (9, 10, 11, 12):
+            raise ValueError("invalid bit width")
+        self._bits = bits
+
+    _bits = None
 
 
 class PWM:
     def __init__(self, pin, freq=5000, duty=None, *, duty_u16=None, duty_ns=None, invert=None):
         self._pin, self._hz, self._d = _name(pin), freq, 0.0
-        if duty is not None:
-            self._d = duty / 1023
-        if duty_u16 is not None:
-            self._d = duty_u16 / 65535
-        if duty_ns is not None:
-            self._d = duty_ns * freq / 1000000000
-        self._set()
+        _t.ask_ok("drives %s" % self._pin)
+        self.init(duty=duty, duty_u16=duty_u16, duty_ns=duty_ns)
 
     def _set(self):
+        if not 0 < self._hz <= 40000000:
+            raise ValueError("frequency out of range")
+        if not 0 <= self._d <= 1:
+            raise ValueError("duty out of range")
         _t.ask_ok("pwm %s %s %s" % (self._pin, self._hz, self._d))
 
     def init(self, *, freq=None, duty=None, duty_u16=None, duty_ns=None):
@@ -229,20 +246,17 @@ class PWM:
     def duty(self, d=None):
         if d is None:
             return round(self._d * 1023)
-        self._d = d / 1023
-        self._set()
+        self.init(duty=d)
 
     def duty_u16(self, d=None):
         if d is None:
             return round(self._d * 65535)
-        self._d = d / 65535
-        self._set()
+        self.init(duty_u16=d)
 
     def duty_ns(self, ns=None):
         if ns is None:
             return round(self._d * 1000000000 / self._hz)
-        self._d = ns * self._hz / 1000000000
-        self._set()
+        self.init(duty_ns=ns)
 
     def deinit(self):
         self._d = 0
@@ -309,8 +323,9 @@ class SoftI2C(I2C):
 class SPI:
     MSB, LSB, CONTROLLER, MASTER = 0, 1, 0, 0
 
-    def __init__(self, id=0, baudrate=1000000, **_):
-        self._hz = baudrate
+    def __init__(self, id=0, baudrate=1000000, *, sck=None, mosi=None, miso=None, **_):
+        wires = [_name(p) if p is not None else "-" for p in (sck, mosi, miso)]
+        self._hz, self._bus = baudrate, "/".join(wires)
 
     def init(self, baudrate=1000000, **_):
         self._hz = baudrate
@@ -319,7 +334,7 @@ class SPI:
         pass
 
     def _move(self, data):
-        return _t.unhex(_t.ask_ok("spi - %d %s" % (self._hz, _t.tohex(data)))[0])
+        return _t.unhex(_t.ask_ok("spi - %d %s %s" % (self._hz, _t.tohex(data), self._bus))[0])
 
     def write(self, buf):
         self._move(buf)
@@ -338,8 +353,12 @@ SoftSPI = SPI
 
 
 class UART:
-    def __init__(self, id, baudrate=9600, bits=8, parity=None, stop=1, *, timeout=0, **_):
+    def __init__(self, id, baudrate=9600, bits=8, parity=None, stop=1, *, timeout=0, tx=None, rx=None, **_):
         self._baud, self._timeout, self._b = baudrate, timeout, b""
+        if tx is None and rx is None:
+            self._port = str(id)
+        else:
+            self._port = "%s/%s" % tuple(_name(p) if p is not None else "-" for p in (tx, rx))
 
     def init(self, baudrate=9600, *_, **__):
         self._baud = baudrate
@@ -348,7 +367,7 @@ class UART:
         pass
 
     def _fill(self):
-        self._b += _t.unhex(_t.ask_ok("uartr 0 1024")[0])
+        self._b += _t.unhex(_t.ask_ok("uartr %s %d 1024" % (self._port, self._baud))[0])
 
     def any(self):
         self._fill()
@@ -382,7 +401,7 @@ class UART:
     def write(self, buf):
         if isinstance(buf, str):
             buf = buf.encode()
-        _t.ask_ok("uartw 0 %d %s" % (self._baud, _t.tohex(buf)))
+        _t.ask_ok("uartw %s %d %s" % (self._port, self._baud, _t.tohex(buf)))
         return len(buf)
 
     def flush(self):
@@ -393,7 +412,7 @@ class Timer:
     ONE_SHOT, PERIODIC = 0, 1
 
     def __init__(self, id=-1, **kw):
-        self._call = None
+        self._call, self._id = None, id
         if kw:
             self.init(**kw)
 
@@ -401,10 +420,11 @@ class Timer:
         self._every = int(1000000000 / freq) if freq != -1 else int(period) * 1000000
         self._call, self._once = callback, mode == 0
         self._next = _t.now_ns() + self._every
-        if self not in _t.timers:
-            _t.timers.append(self)
+        # There is one of each number.
+        _t.timers[:] = [t for t in _t.timers if t is not self and (t._id != self._id or self._id == -1)]
+        _t.timers.append(self)
 
-    def _fire(self):
+    def _fire(self, _):
         if self._once:
             self.deinit()
         else:
@@ -419,26 +439,47 @@ class Timer:
 
 class WDT:
     def __init__(self, id=0, timeout=5000):
-        self._ms = timeout
-        self._timer = Timer(-1, period=timeout, mode=Timer.ONE_SHOT, callback=lambda _: _end("reset", "by the watchdog"))
+        self._ms, self._timer = timeout, Timer(-1)
+        self.feed()
+        _t.watchdog = self._timer
 
     def feed(self):
-        self._timer.init(period=self._ms, mode=Timer.ONE_SHOT, callback=self._timer._call)
+        bites = lambda _: _end("reset", "by the watchdog")
+        self._timer.init(period=self._ms, mode=Timer.ONE_SHOT, callback=bites)
 
 
 class RTC:
-    _ahead = 0
+    ALARM0 = 0
+    # When the alarm is due, [ns].
+    _alarm = None
 
     def __init__(self, id=0):
         pass
 
     def datetime(self, to=None):
         import time
+
         if to is None:
             t = time.gmtime()
             return (t[0], t[1], t[2], t[6], t[3], t[4], t[5], 0)
+        year, month, day, _, hour, minute, second = to[:7]
+        _t.set_clock(time.mktime((year, month, day, hour, minute, second, 0, 0)) + time._EPOCH)
 
-    init = datetime
+    def init(self, to):
+        year, month, day, hour, minute, second = (tuple(to) + (0,) * 6)[:6]
+        self.datetime((year, month, day, 0, hour, minute, second))
+
+    def irq(self, *, trigger=0, handler=None, wake=IDLE):
+        return None
+
+    def alarm(self, id, time=None, *, repeat=False):
+        RTC._alarm = _t.now_ns() + int(time) * 1000000
+
+    def alarm_left(self, id=0):
+        return 0 if RTC._alarm is None else max(0, RTC._alarm - _t.now_ns()) // 1000000
+
+    def cancel(self, id=0):
+        RTC._alarm = None
 
     def memory(self, data=None):
         if data is None:

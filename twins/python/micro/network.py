@@ -22,19 +22,23 @@ def country(code=None):
 class WLAN:
     IF_STA, IF_AP = 0, 1
     PM_NONE, PM_PERFORMANCE, PM_POWERSAVE = 0, 1, 2
-    _on = False
+    _on = [False, False]
     _since = None
 
     def __init__(self, interface=0):
         self._if = interface
 
     def active(self, on=None):
-        if on is None:
-            return WLAN._on
-        WLAN._on = bool(on)
-        return WLAN._on
+        if on is not None:
+            WLAN._on[self._if] = bool(on)
+            if not on and self._if == STA_IF:
+                WLAN._since = None
+            _t.ask("radio %d" % (WLAN._on[0] or WLAN._on[1]))
+        return WLAN._on[self._if]
 
     def connect(self, ssid=None, key=None, **_):
+        if not WLAN._on[STA_IF]:
+            raise OSError("Wifi Internal State Error")
         # Association and an address take about a second and a half.
         WLAN._since = _t.now_ns() + 1500000000
 
@@ -55,7 +59,10 @@ class WLAN:
             return -60
         if WLAN._since is None:
             return STAT_IDLE
-        return STAT_GOT_IP if _t.now_ns() >= WLAN._since else STAT_CONNECTING
+        if _t.now_ns() < WLAN._since:
+            _t.wait(_t.now_ns() + 1000000)
+            return STAT_CONNECTING
+        return STAT_GOT_IP
 
     def ifconfig(self, *_):
         return (_t.ask_ok("address -")[0], "255.255.255.0", "10.0.0.1", "10.0.0.1")
@@ -75,3 +82,12 @@ class WLAN:
 
 
 LAN = WLAN
+
+# Each port has numbers of its own: idle, connecting, wrong password, no access point, failed, connected.
+_CODES = {"rp2": (0, 1, -3, -2, -1, 3), "esp8266": (0, 1, 2, 3, 4, 5)}
+_NAMES = ("STAT_IDLE", "STAT_CONNECTING", "STAT_WRONG_PASSWORD", "STAT_NO_AP_FOUND", "STAT_CONNECT_FAIL", "STAT_GOT_IP")
+
+
+def _port(name):
+    for of, code in zip(_NAMES, _CODES.get(name, ())):
+        globals()[of] = code

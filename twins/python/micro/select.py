@@ -4,43 +4,72 @@ import _twinfleet as _t
 POLLIN, POLLOUT, POLLERR, POLLHUP = 1, 4, 8, 16
 
 
+def _state(obj, mask):
+    # What of `mask` an object is ready for: a stream of ours, or one of the script's own with an `ioctl`.
+    if hasattr(obj, "_ready"):
+        if hasattr(obj, "_is_open") and not obj._is_open():
+            return mask & POLLOUT or POLLHUP
+        return mask & POLLOUT | (POLLIN if mask & POLLIN and obj._ready() else 0)
+    if hasattr(obj, "ioctl"):
+        found = obj.ioctl(3, mask)
+        if found < 0:
+            raise OSError(-found)
+        return found
+    if hasattr(obj, "any"):
+        # A serial port.
+        return mask & POLLOUT | (POLLIN if mask & POLLIN and obj.any() else 0)
+    if hasattr(obj, "read") or hasattr(obj, "write"):
+        # The console: nobody types.
+        return mask & POLLOUT
+    raise OSError(22)
+
+
 class poll:
     def __init__(self):
         self._of = []
 
     def register(self, obj, mask=5):
-        self.unregister(obj)
+        for entry in self._of:
+            if entry[0] is obj:
+                entry[1] = mask
+                return
         self._of.append([obj, mask])
 
     def modify(self, obj, mask):
         for entry in self._of:
             if entry[0] is obj:
                 entry[1] = mask
+                return
+        raise OSError(2)
 
     def unregister(self, obj):
         self._of = [e for e in self._of if e[0] is not obj]
 
-    def _look(self):
+    def _look(self, once):
         found = []
-        for obj, mask in self._of:
-            bits = mask & POLLOUT
-            if mask & POLLIN and hasattr(obj, "_ready") and obj._ready():
-                bits |= POLLIN
+        for entry in self._of:
+            obj, mask = entry
+            bits = _state(obj, mask)
             if bits:
                 found.append((obj, bits))
+                if once:
+                    entry[1] = 0
         return found
 
-    def poll(self, timeout=-1):
-        until = _t.now_ns() + (1 << 60 if timeout < 0 else int(timeout) * 1000000)
+    def poll(self, timeout=-1, flags=0):
+        until = _t.now_ns() + (1 << 60 if timeout is None or timeout < 0 else int(timeout) * 1000000)
+        own = any(not hasattr(e[0], "_some") for e in self._of)
         while True:
-            found = self._look()
-            if found or _t.now_ns() >= until:
+            found = self._look(flags & 1)
+            now = _t.now_ns()
+            if found or now >= until:
                 return found
             _t.on_net.clear()
-            _t.wait(until, True)
+            # Only the network tells by itself that there is something new.
+            _t.wait(min(until, now + 1000000) if own else until, True)
 
     def ipoll(self, timeout=-1, flags=0):
-        return iter(self.poll(timeout))
+        return iter(self.poll(timeout, flags))
 
 
 def select(rlist, wlist, xlist, timeout=None):

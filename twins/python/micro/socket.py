@@ -64,7 +64,12 @@ class socket:
         return (_t.unhex(words[3]), (words[0], int(words[1]))) if len(words) > 3 else None
 
     def listen(self, n=1):
-        pass
+        self._listens = True
+
+    def accept(self):
+        # Nobody calls a device of the run by a stream.
+        self._patiently(lambda: None)
+        raise OSError(11)
 
     def setblocking(self, on):
         self._timeout = None if on else 0
@@ -100,8 +105,15 @@ class socket:
             data = data[:n]
         return self.send(data)
 
+    def _is_open(self):
+        return self._datagrams or self._id is not None or self._listens
+
+    _listens = False
+
     def _some(self, n):
         # None: nothing yet.
+        if self._id is None:
+            raise OSError(107)
         words = _t.ask("recv %s %d" % (self._id, n))
         if words[0] == "err":
             return b""
@@ -172,6 +184,8 @@ class socket:
         while not line.endswith(b"\n"):
             byte = self._wait(1)
             if not byte:
+                if byte is None and not line:
+                    return None
                 break
             line += byte
         return line
@@ -187,7 +201,7 @@ class socket:
             if self._later is None:
                 self._later = self._datagram()
             return self._later is not None
-        return self._id is not None and _t.ask("ready %s" % self._id)[1] == "1"
+        return self._id is not None and not self._listens and _t.ask("ready %s" % self._id)[1] == "1"
 
     def close(self):
         if self._port is not None:

@@ -38,16 +38,16 @@ def ticks_diff(a, b):
     return (a - b + _HALF & _PERIOD - 1) - _HALF
 
 
-# Boards count from 2000, and not before the network told them.
-_EPOCH_2000 = 946684800
+# Boards count from 2000.
+_EPOCH = 946684800
 
 
 def time():
-    return _t.unix_ns() // 1000000000 - _EPOCH_2000
+    return _t.unix_ns() // 1000000000 - _EPOCH
 
 
 def time_ns():
-    return _t.unix_ns() - _EPOCH_2000 * 1000000000
+    return _t.unix_ns() - _EPOCH * 1000000000
 
 
 _MONTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
@@ -55,6 +55,8 @@ _MONTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 def gmtime(secs=None):
     secs = time() if secs is None else int(secs)
+    if secs < 0:
+        raise OverflowError("time before the epoch")
     days, rest = divmod(secs, 86400)
     weekday = (days + 5) % 7
     year = 2000

@@ -1,3 +1,2 @@
 # The old name.
 from asyncio import *
-from asyncio import _loop

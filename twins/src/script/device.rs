@@ -168,6 +168,8 @@ pub struct Device {
     light: bool,
     /// What it saves now, [mA].
     saving_ma: f64,
+    /// Pins, and their levels, that wake it from its deep sleep.
+    wakes: Vec<(String, bool)>,
     lines: u64,
     /// A running hash of all that it asked.
     trace: u64,
@@ -194,6 +196,7 @@ impl Device {
             kept: BTreeMap::new(),
             light: false,
             saving_ma: 0.0,
+            wakes: Vec::new(),
             lines: 0,
             trace: 0,
             starts: 0,
@@ -222,6 +225,7 @@ impl Device {
         // The board has run since its start began, before the script's first line.
         self.save(at_ns.saturating_sub(ns(self.life.script.boot.0)), 0.0, turn);
         self.starts += 1;
+        self.wakes.clear();
         self.worked_ns = at_ns;
         turn.counts.push(("script_starts", 1));
         match self.host.start(&self.life, at_ns) {
@@ -260,7 +264,7 @@ impl Device {
                 }
                 self.state = State::Asked { at_ns: asked_ns, words: words.to_owned() };
             }
-            Went::Gone(why) => self.ended(at_ns, "gone", &why, turn),
+            Went::Gone(why) => self.ended(at_ns, "gone", &why, None, turn),
             Went::Hung(waited) => {
                 let text = format!(
                     "its script answers nothing for {:.0} s of real time, at {:#} of simulated time: the run cannot go on\n\
@@ -273,15 +277,15 @@ impl Device {
         }
     }
 
-    /// The script is over, by itself or not.
-    fn ended(&mut self, at_ns: u64, kind: &str, text: &str, turn: &mut Turn) {
+    /// The script is over, by itself or not. `watchdog_ns`: in so long the board's watchdog resets it, if nothing else does.
+    fn ended(&mut self, at_ns: u64, kind: &str, text: &str, watchdog_ns: Option<u64>, turn: &mut Turn) {
         let mut came = Came::default();
         self.sockets.values_mut().filter(|s| !s.closed).for_each(|s| s.close(&mut came));
         self.sockets.clear();
         self.say(at_ns, came, turn);
         self.stop();
         // What runs a script is no line of its traceback.
-        let own: Vec<&str> = text.lines().filter(|l| !l.contains("\"/shim/_twinfleet.py\"")).collect();
+        let own: Vec<&str> = text.lines().filter(|l| !l.contains("\"/shim/")).collect();
         let text = own.join("\n");
         let text = text.as_str();
         let last = text.trim_end().lines().last().unwrap_or_default().to_owned();
@@ -300,7 +304,7 @@ impl Device {
                 )
             }
             "reset" => ("script_reset", text.to_owned()),
-            "sleep" => ("script_sleep", format!("deep sleep for {text} ms")),
+            "sleep" => ("script_sleep", String::new()),
             _ => (
                 "script_gone",
                 if text.is_empty() { "its process is gone".to_owned() } else { text.to_owned() },
@@ -309,23 +313,33 @@ impl Device {
         if kind != "sleep" {
             turn.events.push(self.event(at_ns, event, detail));
         }
+        let boot_ns = ns(self.life.script.boot.0);
         let again_ns = match kind {
-            "reset" => Some(ns(self.life.script.boot.0)),
+            "reset" => Some(boot_ns),
             "sleep" => {
-                text.parse::<u64>().ok().map(|ms| ms.saturating_mul(1_000_000) + ns(self.life.script.boot.0))
+                // How long, and the pins that end it: `MS PIN:LEVEL …`; longer than the run may last is for ever.
+                let mut words = text.split(' ');
+                let ms = words.next().and_then(|ms| ms.parse::<u64>().ok());
+                let wake =
+                    |word: &str| word.split_once(':').map(|(pin, level)| (pin.to_owned(), level == "1"));
+                self.wakes = words.filter_map(wake).collect();
+                ms.map(|ms| ms.saturating_mul(1_000_000).saturating_add(boot_ns))
             }
             "exit" => None,
             _ => {
                 turn.counts.push(("script_failures", 1));
-                self.life.script.restart.map(|r| ns(r.0.max(1)) + ns(self.life.script.boot.0))
+                self.life.script.restart.map(|r| ns(r.0.max(1)) + boot_ns)
             }
         };
+        let watchdog_ns = watchdog_ns.map(|left| left + boot_ns).filter(|w| again_ns.is_none_or(|a| *w < a));
         self.life.reset_cause = match kind {
+            _ if watchdog_ns.is_some() => "wdt",
             "reset" if text.contains("watchdog") => "wdt",
             "reset" => "soft",
             "sleep" => "deepsleep",
             _ => "power_on",
         };
+        let again_ns = watchdog_ns.or(again_ns);
         // A script that is over leaves an idle board.
         let rests_ma = match (kind, again_ns) {
             ("sleep", _) => self.life.saves.deep,
@@ -374,6 +388,10 @@ impl Device {
             }
             ["say", text] => {
                 self.lines += 1;
+                if self.lines == SAID + 1 {
+                    let text = format!("it has said {SAID} lines; what it says from here on is not kept");
+                    turn.events.push(self.event(at_ns, "script_says_too_much", text));
+                }
                 if self.lines <= SAID {
                     let line = String::from_utf8_lossy(&unhex(text).unwrap_or_default()).into_owned();
                     turn.events.push(self.event(at_ns, "script_says", line));
@@ -387,9 +405,10 @@ impl Device {
                 turn.events.push(self.event(at_ns, "script_crash", format!("{last}\n{text}")));
                 return answered("ok");
             }
-            ["end", kind, text] => {
+            ["end", kind, text, watchdog @ ..] => {
                 let text = String::from_utf8_lossy(&unhex(text).unwrap_or_default()).into_owned();
-                self.ended(at_ns, kind, &text, turn);
+                let watchdog_ns = watchdog.first().and_then(|ns| ns.parse().ok());
+                self.ended(at_ns, kind, &text, watchdog_ns, turn);
                 return None;
             }
             ["keep", key, value] => {
@@ -494,10 +513,11 @@ impl Device {
                 self.news.push_back("net".to_owned());
             }
         }
+        let now_ns = ns(turn.now.0).max(self.machine.clock.now_ns());
         if self.guest.is_none() {
+            self.wake(now_ns);
             return;
         }
-        let now_ns = ns(turn.now.0).max(self.machine.clock.now_ns());
         self.machine.clock.advance_to_ns(now_ns);
         for w in &mut self.watched {
             // What makes edges by itself tells each, see `next_edge`.
@@ -508,6 +528,21 @@ impl Device {
             if std::mem::replace(&mut w.level, level) != level && self.news.len() < 1_024 {
                 self.news.push_back(format!("edge:{}:{}:{now_ns}", w.pin, u8::from(level)));
             }
+        }
+    }
+
+    /// A pin may end its deep sleep.
+    fn wake(&mut self, now_ns: u64) {
+        let State::Off { at_ns } = self.state else { return };
+        if self.wakes.is_empty() || at_ns <= now_ns {
+            return;
+        }
+        self.machine.clock.advance_to_ns(now_ns);
+        let machine = &mut self.machine;
+        if self.wakes.iter().any(|(pin, level)| machine.level(pin, "-") == *level) {
+            self.life.reset_cause = "deepsleep_pin";
+            self.state = State::Off { at_ns: now_ns + ns(self.life.script.boot.0) };
+            self.wakes.clear();
         }
     }
 
@@ -532,6 +567,7 @@ impl Device {
 impl Program for Device {
     fn next(&self) -> SimTime {
         let at_ns = match &self.state {
+            State::Off { .. } if !self.wakes.is_empty() => 0,
             State::Off { at_ns } | State::Asked { at_ns, .. } => *at_ns,
             State::Waits { .. } if !self.watched.is_empty() || !self.news.is_empty() => 0,
             State::Waits { until_ns, .. } => *until_ns,

@@ -44,6 +44,13 @@ struct Driven {
 /// A part on lines of its own, and which pin is which of them.
 type Wired = (Box<dyn LinePart>, Vec<(String, u8)>);
 
+/// A part on a serial port, and the board's pins that it is wired to.
+struct Serial {
+    part: Box<dyn SerialPart>,
+    tx: String,
+    rx: String,
+}
+
 /// A part on an analogue pin.
 struct Analogue {
     sees: LiveStimulus,
@@ -59,7 +66,7 @@ pub struct Machine {
     pub clock: Clock,
     i2c: I2cBus,
     lines: Vec<Wired>,
-    uarts: Vec<Box<dyn SerialPart>>,
+    uarts: Vec<Serial>,
     /// Parts on SPI by the pin of their chip select.
     spis: BTreeMap<String, Box<dyn SpiPart>>,
     analog: BTreeMap<String, Analogue>,
@@ -71,6 +78,8 @@ pub struct Machine {
     seed: u64,
     device: String,
     noise: Rng,
+    /// Whether its radio is on, which takes a converter away on some boards.
+    pub radio: bool,
     /// Levels of actuators since they were last taken: part and level.
     pub levels: Vec<(String, f64)>,
 }
@@ -98,6 +107,7 @@ impl Machine {
             seed: plan.seed,
             device: device.to_owned(),
             noise: stream(plan.seed, device, "script/adc"),
+            radio: false,
             levels: Vec::new(),
             board,
         };
@@ -143,9 +153,15 @@ impl Machine {
                 let (quantity, own_supply) = (channel.quantity.clone(), part.own_supply);
                 self.analog.insert(pin.clone(), Analogue { sees, quantity, law, own_supply });
             }
-            (WireDef::Pins(_), BusDef::Uart) => {
+            (WireDef::Pins(pins), BusDef::Uart) => {
                 if let Ok(serial) = live.serial(device, &part.id) {
-                    self.uarts.push(serial);
+                    let has = |f: PinFn| {
+                        let found =
+                            pins.iter().find(|p| self.board.pins.get(*p).is_some_and(|has| has.contains(&f)));
+                        found.cloned().unwrap_or_default()
+                    };
+                    let (tx, rx) = (has(PinFn::Tx), has(PinFn::Rx));
+                    self.uarts.push(Serial { part: serial, tx, rx });
                 }
             }
             (WireDef::Pin(pin), _) => match live.line(device, &part.id) {
@@ -186,6 +202,8 @@ impl Machine {
             said.replacen("GP", "GPIO", 1),
             said.replacen('D', "GPIO", 1),
             said.replacen("IO", "GPIO", 1),
+            // Of boards whose light hangs on the radio's chip.
+            if said == "LED" { "WL_GPIO0".to_owned() } else { String::new() },
         ];
         tries.into_iter().find(|name| self.board.pins.contains_key(name))
     }
@@ -196,7 +214,7 @@ impl Machine {
         self.clock.advance_to_ns(at_ns);
         let answer = match words {
             ["i2c", bus, address, operations @ ..] => self.i2c(bus, address, operations),
-            ["spi", select, hz, bytes] => self.spi(select, hz, bytes),
+            ["spi", select, hz, bytes, bus @ ..] => self.spi(select, hz, bytes, bus.first().copied()),
             ["in", pin, pull] => self.input(pin, pull),
             ["out", pin, level] => self.output(pin, *level == "1"),
             ["pwm", pin, hz, duty] => self.pwm(pin, hz, duty),
@@ -205,7 +223,13 @@ impl Machine {
             ["dht", pin] => self.dht(pin),
             ["ow", pin, rest @ ..] => self.one_wire(pin, rest),
             ["neo", pin, bytes] => self.neopixel(pin, bytes),
-            ["uartr", port, most] => self.serial_read(port, most),
+            ["uartr", port, most] => self.serial_read(port, None, most),
+            ["uartr", port, baud, most] => self.serial_read(port, Some(baud), most),
+            ["drives", pin] => self.drives(pin),
+            ["radio", on] => {
+                self.radio = *on == "1";
+                Ok(String::new())
+            }
             ["uartw", port, baud, bytes] => self.serial_write(port, baud, bytes),
             ["board"] => Ok(self.describe()),
             ["wires"] => Ok(self.wires()),
@@ -236,14 +260,10 @@ impl Machine {
     /// `BUS` is `-` for the board's own wires, or `SDA/SCL` as the script names them: elsewhere nobody answers.
     fn i2c(&mut self, bus: &str, address: &str, operations: &[&str]) -> Result<String, String> {
         let address: u8 = address.parse().map_err(|_| "nodev")?;
-        if let Some((sda, scl)) = bus.split_once('/') {
-            let is = |pin: &str, f: PinFn| {
-                let known = self.pin(pin).and_then(|p| self.board.pins.get(&p).cloned());
-                known.is_some_and(|has| has.contains(&f))
-            };
-            if !is(sda, PinFn::Sda) || !is(scl, PinFn::Scl) {
-                return Err("nodev".to_owned());
-            }
+        if let Some((sda, scl)) = bus.split_once('/')
+            && !(self.has(sda, PinFn::Sda) && self.has(scl, PinFn::Scl))
+        {
+            return Err("nodev".to_owned());
         }
         let mut buffers = Vec::new();
         for operation in operations {
@@ -270,7 +290,15 @@ impl Machine {
 
     /// `select` is the pin that the kernel pulls low for these bytes, or `-` where the script pulls one itself. Where none
     /// or several are low, the line rests high.
-    fn spi(&mut self, select: &str, hz: &str, bytes: &str) -> Result<String, String> {
+    /// `bus` is `SCK/MOSI/MISO` as the script names them: on other pins nobody answers.
+    fn spi(&mut self, select: &str, hz: &str, bytes: &str, bus: Option<&str>) -> Result<String, String> {
+        if let Some(bus) = bus.filter(|bus| bus.contains('/')) {
+            let wires = bus.split('/').zip([PinFn::Sck, PinFn::Mosi, PinFn::Miso]);
+            let mut named = wires.filter(|(pin, _)| *pin != "-");
+            if named.any(|(pin, f)| !self.has(pin, f)) {
+                return Ok(hex(unhex(bytes)?.iter().map(|_| 0xFF)));
+            }
+        }
         let (mut bytes, hz) = (unhex(bytes)?, hz.parse::<u64>().unwrap_or(1_000_000).max(1));
         let byte_ns = 8_000_000_000_u64.div_ceil(hz);
         let own = self.pin(select);
@@ -301,6 +329,21 @@ impl Machine {
             let (_, line) = pins.iter().find(|(p, _)| p == pin)?;
             Some((part, *line))
         })
+    }
+
+    /// Whether a pin, as a script calls it, can be this.
+    fn has(&self, pin: &str, f: PinFn) -> bool {
+        self.pin(pin).and_then(|p| self.board.pins.get(&p)).is_some_and(|has| has.contains(&f))
+    }
+
+    /// Whether a pin can be an output.
+    fn drives(&self, pin: &str) -> Result<String, String> {
+        let pin = self.known(pin)?;
+        if self.board.pins[&pin].contains(&PinFn::Input) {
+            Err("input".to_owned())
+        } else {
+            Ok(String::new())
+        }
     }
 
     fn known(&self, pin: &str) -> Result<String, String> {
@@ -411,6 +454,10 @@ impl Machine {
         let Some(adc) = self.board.adc.as_ref() else { return Err("noadc".to_owned()) };
         if !self.board.pins[&pin].contains(&PinFn::Analog) {
             return Err("noadc".to_owned());
+        }
+        // Its converter is the radio's while that is on.
+        if self.radio && adc.not_with_radio.contains(&pin) {
+            return Err("busy".to_owned());
         }
         let adc = range.and_then(|r| adc.in_range(r)).unwrap_or_else(|| adc.clone());
         self.clock.advance_ns(20_000);
@@ -525,13 +572,41 @@ impl Machine {
         }
     }
 
-    fn serial_read(&mut self, port: &str, most: &str) -> Result<String, String> {
+    /// The part at a serial port: `TX/RX` as the script names the pins, `-` for one that it does not use, or the number of the port on its
+    /// usual pins.
+    fn uart(&mut self, port: &str) -> Option<&mut Serial> {
+        let usual: &[(&str, &str)] = match self.board.name.as_str() {
+            "esp32-devkit" => &[("GPIO1", "GPIO3"), ("GPIO10", "GPIO9"), ("GPIO17", "GPIO16")],
+            "raspberry-pi-pico-w" => &[("GP0", "GP1"), ("GP4", "GP5")],
+            _ => &[],
+        };
+        let own = |pin: &str| {
+            if pin == "-" { String::new() } else { self.pin(pin).unwrap_or_else(|| pin.to_owned()) }
+        };
+        let (tx, rx) = match port.split_once('/') {
+            Some((tx, rx)) => (own(tx), own(rx)),
+            None => match usual.get(port.parse::<usize>().unwrap_or(0)) {
+                Some((tx, rx)) => ((*tx).to_owned(), (*rx).to_owned()),
+                None => return self.uarts.get_mut(port.parse::<usize>().unwrap_or(0)),
+            },
+        };
+        // What is named has to be wired; a wire of no name may be anything.
+        let fits = |named: &str, wired: &str| named.is_empty() || wired.is_empty() || named == wired;
+        self.uarts
+            .iter_mut()
+            .find(|u| fits(&tx, &u.tx) && fits(&rx, &u.rx) && !(tx.is_empty() && rx.is_empty()))
+    }
+
+    fn serial_read(&mut self, port: &str, baud: Option<&str>, most: &str) -> Result<String, String> {
         let at_ns = self.clock.now_ns();
         let most = most.parse::<usize>().unwrap_or(1).min(65_536);
-        let Some(part) = self.uarts.get_mut(port.parse::<usize>().unwrap_or(0)) else {
-            return Ok(String::new());
-        };
-        Ok(hex(std::iter::from_fn(|| part.send(at_ns)).take(most)))
+        let Some(Serial { part, .. }) = self.uart(port) else { return Ok(String::new()) };
+        // At another rate the bits of what is sent are cut in the wrong places.
+        let garbled = baud
+            .and_then(|b| b.parse::<u32>().ok())
+            .is_some_and(|b| b.abs_diff(part.baud()) * 25 > part.baud());
+        let cut = |byte: u8| if garbled { byte.rotate_left(3) | 0x80 } else { byte };
+        Ok(hex(std::iter::from_fn(|| part.send(at_ns)).take(most).map(cut)))
     }
 
     fn serial_write(&mut self, port: &str, baud: &str, bytes: &str) -> Result<String, String> {
@@ -540,7 +615,7 @@ impl Machine {
         for byte in bytes {
             self.clock.advance_ns(byte_ns(baud));
             let at_ns = self.clock.now_ns();
-            if let Some(part) = self.uarts.get_mut(port.parse::<usize>().unwrap_or(0))
+            if let Some(Serial { part, .. }) = self.uart(port)
                 && part.baud() == baud
             {
                 part.receive(at_ns, byte);

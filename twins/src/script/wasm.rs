@@ -27,6 +27,7 @@ use std::{
         Arc, Mutex, OnceLock, PoisonError,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
+    thread::JoinHandle,
     time::Duration,
 };
 use twinfleet_engine::rng::stream;
@@ -46,6 +47,8 @@ const PAGE_BYTES: usize = 4096;
 const STACK_BYTES: usize = 4 << 20;
 /// Room for the shim within the heap, of which a ballast takes what is left, [KiB].
 const SHIM_KB: u32 = 256;
+/// Memory by which an instance may grow for what it computes between two collections of garbage, in pages of 64 KiB.
+const ROOM_PAGES: u64 = 128;
 /// What instances keep for the C library beside the heap, [bytes].
 const RESERVE_BYTES: i32 = 24 << 10;
 
@@ -148,6 +151,7 @@ impl Micro {
         store.data_mut().given = SLICE;
         let instance = code.linker.instantiate_and_start(&mut store, &code.module)?;
         let memory = instance.get_memory(&store, "memory").ok_or_else(|| Error::new("no memory"))?;
+        store.data_mut().memory = Some(memory);
         store.data_mut().interrupt = instance.get_func(&store, "mp_sched_keyboard_interrupt");
         Ok(Self { store, instance, memory })
     }
@@ -207,6 +211,7 @@ struct Picture {
     pages: Vec<(usize, Box<[u8]>)>,
     flash: Flash,
     scratch: i32,
+    turn: i32,
     heap_kb: u32,
 }
 
@@ -226,6 +231,9 @@ fn blank() -> State {
         stuck: false,
         interrupt: None,
         scratch: 0,
+        memory: None,
+        turn: 0,
+        room: 0,
     }
 }
 
@@ -255,23 +263,31 @@ fn picture(heap_kb: u32) -> Result<Picture, Error> {
     let data = micro.memory.data(&micro.store);
     let pages = data.chunks(PAGE_BYTES).enumerate().filter(|(_, page)| page.iter().any(|b| *b != 0));
     let pages = pages.map(|(i, page)| (i * PAGE_BYTES, Box::from(page))).collect();
-    Ok(Picture { pages, flash: micro.store.data().flash.clone(), scratch, heap_kb })
+    let turn = micro.store.data().turn;
+    Ok(Picture { pages, flash: micro.store.data().flash.clone(), scratch, turn, heap_kb })
 }
 
 /// Pictures by size of heap.
 type Pictures = Arc<Mutex<HashMap<u32, Arc<Picture>>>>;
 
-/// Instances of a run; clones share their pictures.
-#[derive(Clone)]
+/// Instances of a run, one after the other of the same device; clones, for other devices, share their pictures.
 pub struct MicroPython {
     patience: Duration,
     pictures: Pictures,
+    /// The life before, which leaves its flash.
+    before: Option<JoinHandle<Flash>>,
+}
+
+impl Clone for MicroPython {
+    fn clone(&self) -> Self {
+        Self { patience: self.patience, pictures: Arc::clone(&self.pictures), before: None }
+    }
 }
 
 impl MicroPython {
     /// Instances to come.
     pub fn new(options: &Options) -> Self {
-        Self { patience: options.patience, pictures: Arc::default() }
+        Self { patience: options.patience, pictures: Arc::default(), before: None }
     }
 
     fn picture(&self, heap_kb: u32) -> Result<Arc<Picture>, HostError> {
@@ -298,25 +314,47 @@ impl Host for MicroPython {
         let (to_run, from_guest) = channel();
         let (to_guest, from_run) = channel();
         let life = life.clone();
+        // It ends by itself, since nobody answers it any more.
+        let flash = self.before.take().and_then(|thread| thread.join().ok());
         let thread = std::thread::Builder::new().name(life.device.clone()).stack_size(STACK_BYTES);
         let spawned = thread.spawn(move || {
             let done = to_run.clone();
-            let went = live(&picture, &life, now_ns, to_run, from_run);
+            let (went, flash) = live(&picture, &life, flash, now_ns, to_run, from_run);
             // Nobody may be left to hear it.
             let _ = done.send(went);
+            flash
         });
-        spawned.map_err(|e| HostError(format!("no thread for its script: {e}")))?;
+        self.before = Some(spawned.map_err(|e| HostError(format!("no thread for its script: {e}")))?);
         let mut guest = Thread { answers: to_guest, questions: from_guest, patience: self.patience };
         let went = guest.next();
         Ok((Box::new(guest), went))
     }
 }
 
-/// An instance's whole life.
-fn live(picture: &Picture, life: &Life, now_ns: u64, to: Sender<Went>, from: Receiver<String>) -> Went {
+/// An instance's whole life, upon the flash that the one before has left. It leaves its own.
+fn live(
+    picture: &Picture,
+    life: &Life,
+    before: Option<Flash>,
+    now_ns: u64,
+    to: Sender<Went>,
+    from: Receiver<String>,
+) -> (Went, Flash) {
+    let mut flash = picture.flash.clone();
+    match before {
+        Some(before) => flash.take_over(&before),
+        None => {
+            for (path, bytes) in &life.card.files {
+                let python = path.extension().is_some_and(|e| e == "py");
+                let bytes = if python { without_emitters(bytes) } else { bytes.clone() };
+                flash.put(&format!("/{}", path.display()), bytes);
+            }
+        }
+    }
     let state = State {
-        flash: picture.flash.clone(),
+        flash,
         scratch: picture.scratch,
+        turn: picture.turn,
         run: Some((to, from)),
         dice: stream(life.seed, &life.device, "micropython"),
         base_ns: now_ns,
@@ -324,36 +362,37 @@ fn live(picture: &Picture, life: &Life, now_ns: u64, to: Sender<Went>, from: Rec
         epoch_ns: life.epoch_ns,
         ..blank()
     };
-    let gone = |e: &Error| Went::Gone(format!("MicroPython has come to its end: {e}"));
     let mut micro = match Micro::new(state, picture.heap_kb) {
         Ok(micro) => micro,
-        Err(e) => return gone(&e),
+        Err(e) => return (gone(&e), Flash::new()),
     };
-    for (at, page) in &picture.pages {
-        if let Err(e) = micro.memory.write(&mut micro.store, *at, page) {
-            return Went::Gone(e.to_string());
-        }
-    }
-    micro.store.data_mut().base_spent = spent(&micro.store);
-    for (path, bytes) in &life.card.files {
-        let python = path.extension().is_some_and(|e| e == "py");
-        let bytes = if python { without_emitters(bytes) } else { bytes.clone() };
-        micro.store.data_mut().flash.put(&format!("/{}", path.display()), bytes);
-    }
-    let mac = super::machine::hex(life.mac);
-    let source = format!(
-        "import _twinfleet; _twinfleet.run({}, {}, {}, {}, {})",
-        quoted(&life.card.main),
-        quoted(&life.device),
-        quoted(&mac),
-        quoted(life.reset_cause),
-        (life.clock_mhz * 1e6) as u64
-    );
-    match micro.exec(&source) {
+    let went = match run(&mut micro, picture, life) {
         Ok(()) => Went::Gone("its script has ended without a word".to_owned()),
         Err(e) if e.downcast_ref::<Stop>().is_some() => Went::Gone(String::new()),
         Err(e) => gone(&e),
+    };
+    (went, std::mem::replace(&mut micro.store.data_mut().flash, Flash::new()))
+}
+
+fn gone(e: &Error) -> Went {
+    Went::Gone(format!("MicroPython has come to its end: {e}"))
+}
+
+fn run(micro: &mut Micro, picture: &Picture, life: &Life) -> Result<(), Error> {
+    for (at, page) in &picture.pages {
+        micro.memory.write(&mut micro.store, *at, page).map_err(|e| Error::new(e.to_string()))?;
     }
+    micro.store.data_mut().base_spent = spent(&micro.store);
+    micro.store.data_mut().room = ROOM_PAGES;
+    micro.exec(&format!(
+        "import _twinfleet; _twinfleet.run({}, {}, {}, {}, {}, {})",
+        quoted(&life.card.main),
+        quoted(&life.device),
+        quoted(&super::machine::hex(life.mac)),
+        quoted(life.reset_cause),
+        (life.clock_mhz * 1e6) as u64,
+        quoted(&life.board)
+    ))
 }
 
 /// A program without the decorators that would have it compiled for a processor: there is none here that it could run on, and

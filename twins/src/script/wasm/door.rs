@@ -18,6 +18,19 @@ use wasmi::{
 /// cannot see what C's local variables hold; a script's whole life is one call. The shim asks for a collection where it waits,
 /// between two lines of Python, when all that lives is in Python's own frames: then this count is set to none.
 const CALLS_UNDER_WAY: i32 = 186_120;
+/// Where it keeps what its scheduler has to call between two jumps of bytecode: four pairs of a function and its argument, how many
+/// of them are taken, which is the first, and whether any are looked for (1: none; 0: some).
+const SCHEDULED: i32 = 185_300;
+const SCHEDULED_MOST: u8 = 4;
+const SCHEDULED_COUNT: i32 = 185_362;
+const SCHEDULED_FIRST: i32 = 185_363;
+const SCHEDULER_STATE: i32 = 185_360;
+/// Where it keeps an exception to raise there.
+const PENDING_EXCEPTION: i32 = 185_148;
+/// The number nought, as MicroPython keeps numbers.
+const NOUGHT: i32 = 1;
+/// A page of an instance's memory, [bytes].
+const WASM_PAGE_BYTES: usize = 64 << 10;
 
 /// A jump out of C, as emscripten means it: caught by the next `invoke_`.
 #[derive(Debug)]
@@ -60,6 +73,12 @@ pub(super) struct State {
     pub interrupt: Option<Func>,
     /// Twelve bytes of the instance's memory for results that nobody looks at.
     pub scratch: i32,
+    /// The instance's memory.
+    pub memory: Option<Memory>,
+    /// The shim's function for turns between two jumps of bytecode: timers, garbage. 0: none yet.
+    pub turn: i32,
+    /// Pages by which the memory may grow, for garbage that is collected at the next turn.
+    pub room: u64,
 }
 
 pub(super) fn spent(ctx: &impl AsContext<Data = State>) -> u64 {
@@ -122,10 +141,12 @@ fn refuel(mut ctx: impl AsContextMut<Data = State>, least: u64) -> Result<(), Er
     if ctx.as_context().data().run.is_none() {
         return Ok(());
     }
+    schedule(&mut ctx)?;
     if ask(&mut ctx, "tick")? == "stuck" {
         if ctx.as_context().data().stuck {
             // It has caught the interrupt and goes on.
-            let _ = ask(&mut ctx, "end stuck -")?;
+            let text = crate::script::machine::hex(*b"it was interrupted, caught that, and goes on");
+            let _ = ask(&mut ctx, &format!("end stuck {text}"))?;
             return Err(Error::host(Stop));
         }
         ctx.as_context_mut().data_mut().stuck = true;
@@ -135,6 +156,56 @@ fn refuel(mut ctx: impl AsContextMut<Data = State>, least: u64) -> Result<(), Er
         }
     }
     Ok(())
+}
+
+/// Has the shim's turn called at the next jump of bytecode, as MicroPython's own scheduler does for timers and interrupts.
+fn schedule(mut ctx: impl AsContextMut<Data = State>) -> Result<(), Error> {
+    let (memory, turn) = (ctx.as_context().data().memory, ctx.as_context().data().turn);
+    let Some(memory) = memory.filter(|_| turn != 0) else { return Ok(()) };
+    let wrong = |e: wasmi::errors::MemoryError| Error::new(e.to_string());
+    let (mut one, mut word) = ([0; 1], [0; 4]);
+    memory.read(&ctx, SCHEDULED_FIRST as usize, &mut one).map_err(wrong)?;
+    let first = one[0];
+    memory.read(&ctx, SCHEDULED_COUNT as usize, &mut one).map_err(wrong)?;
+    let count = one[0];
+    let place = |i: u8| SCHEDULED as usize + 8 * usize::from(first.wrapping_add(i) % SCHEDULED_MOST);
+    for i in 0..count {
+        memory.read(&ctx, place(i), &mut word).map_err(wrong)?;
+        if i32::from_le_bytes(word) == turn {
+            return Ok(());
+        }
+    }
+    if count >= SCHEDULED_MOST {
+        return Ok(());
+    }
+    memory.write(&mut ctx, place(count), &turn.to_le_bytes()).map_err(wrong)?;
+    memory.write(&mut ctx, place(count) + 4, &NOUGHT.to_le_bytes()).map_err(wrong)?;
+    memory.write(&mut ctx, SCHEDULED_COUNT as usize, &[count + 1]).map_err(wrong)?;
+    look_there(ctx, memory)
+}
+
+/// Has the scheduler look at what it has to do.
+fn look_there(mut ctx: impl AsContextMut<Data = State>, memory: Memory) -> Result<(), Error> {
+    let wrong = |e: wasmi::errors::MemoryError| Error::new(e.to_string());
+    let mut state = [0; 2];
+    memory.read(&ctx, SCHEDULER_STATE as usize, &mut state).map_err(wrong)?;
+    if i16::from_le_bytes(state) == 1 {
+        memory.write(&mut ctx, SCHEDULER_STATE as usize, &[0; 2]).map_err(wrong)?;
+    }
+    Ok(())
+}
+
+/// More memory for a heap that is full of garbage, as long as there is room; it is collected at the next turn.
+fn grow(mut caller: Caller<'_, State>, wanted: i32) -> Result<i32, Error> {
+    let memory = memory(&caller)?;
+    let more = (wanted as u32 as usize).saturating_sub(memory.data_size(&caller));
+    let pages = more.div_ceil(WASM_PAGE_BYTES) as u64;
+    if pages > caller.data().room || memory.grow(&mut caller, pages).is_err() {
+        return Ok(0);
+    }
+    caller.data_mut().room -= pages;
+    schedule(&mut caller)?;
+    Ok(1)
 }
 
 fn memory(caller: &Caller<'_, State>) -> Result<Memory, Error> {
@@ -251,6 +322,17 @@ fn fd_write(mut caller: Caller<'_, State>, fd: i32, iov: i32, count: i32, wrote:
                 let answer = match words.as_str() {
                     "now" => format!("ok {} {}", now_ns(&caller), caller.data().epoch_ns),
                     "gc" => collect(&mut caller)?,
+                    own if own.starts_with("turn ") => {
+                        caller.data_mut().turn = own[5..].parse().unwrap_or(0);
+                        "ok".to_owned()
+                    }
+                    own if own.starts_with("raise ") => {
+                        let error: i32 = own[6..].parse().unwrap_or(0);
+                        put(&mut caller, PENDING_EXCEPTION, &error.to_le_bytes())?;
+                        let memory = memory(&caller)?;
+                        look_there(&mut caller, memory)?;
+                        "ok".to_owned()
+                    }
                     _ => ask(&mut caller, &words)?,
                 };
                 caller.data_mut().answer = format!("{answer}\n").into_bytes();
@@ -311,6 +393,19 @@ fn getdents(mut caller: Caller<'_, State>, fd: i32, into: i32, bytes: i32) -> Re
     Ok(280 * names.len() as i32)
 }
 
+/// musl's `struct statfs`: the flash as a file system of blocks.
+fn stat_flash(mut caller: Caller<'_, State>, _: i32, _: i32, at: i32) -> Result<i32, Error> {
+    let (blocks, free) = caller.data().flash.blocks();
+    let mut bytes = [0u8; 72];
+    let block = fs::BLOCK_BYTES as u32;
+    // Counts have eight bytes each, sizes four.
+    for (place, word) in [(4, block), (60, block), (8, blocks), (16, free), (24, free), (56, 255)] {
+        bytes[place..place + 4].copy_from_slice(&u32::to_le_bytes(word));
+    }
+    put(&mut caller, at, &bytes)?;
+    Ok(0)
+}
+
 pub(super) fn link(engine: &Engine, module: &Module) -> Result<Linker<State>, Error> {
     type C<'a> = Caller<'a, State>;
     let mut linker = Linker::<State>::new(engine);
@@ -320,7 +415,8 @@ pub(super) fn link(engine: &Engine, module: &Module) -> Result<Linker<State>, Er
     linker.func_wrap("env", "_abort_js", || -> Result<(), Error> {
         Err(Error::new("MicroPython has given up"))
     })?;
-    linker.func_wrap("env", "emscripten_resize_heap", |_: i32| 0i32)?;
+    linker.func_wrap("env", "emscripten_resize_heap", grow)?;
+    linker.func_wrap("env", "__syscall_statfs64", stat_flash)?;
     linker.func_wrap("env", "mp_js_random_u32", |mut c: C<'_>| c.data_mut().dice.random::<u32>() as i32)?;
     linker.func_wrap("env", "mp_js_ticks_ms", |c: C<'_>| (now_ns(&c) / 1_000_000) as i32)?;
     linker.func_wrap("env", "mp_js_time_ms", |c: C<'_>| {

@@ -18,6 +18,10 @@ pub(super) mod errno {
 pub(super) const WORLD: &str = "/dev/world";
 /// Most that its flash holds, [bytes].
 const FLASH_BYTES: usize = 2 << 20;
+/// What it is divided into, [bytes].
+pub(super) const BLOCK_BYTES: usize = 4096;
+/// Folders that are the runtime's, and no script's to see or change.
+const OWN: [&str; 2] = ["/dev", "/shim"];
 
 const O_ACCMODE: i32 = 3;
 const O_CREAT: i32 = 0o100;
@@ -212,6 +216,34 @@ impl Flash {
         Ok(some)
     }
 
+    /// Blocks of the flash, and those that are free.
+    pub fn blocks(&self) -> (u32, u32) {
+        let used: usize = self
+            .scripts()
+            .map(|(_, n)| match n {
+                Node::Dir => 1,
+                Node::File(bytes) => bytes.len().div_ceil(BLOCK_BYTES) + 1,
+            })
+            .sum();
+        let all = FLASH_BYTES / BLOCK_BYTES;
+        (all as u32, all.saturating_sub(used) as u32)
+    }
+
+    fn is_own(path: &str) -> bool {
+        OWN.iter()
+            .any(|own| path.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    }
+
+    fn scripts(&self) -> impl Iterator<Item = (&String, &Node)> {
+        self.nodes.iter().filter(|(path, _)| !Self::is_own(path))
+    }
+
+    /// Takes over what another life of the device left.
+    pub fn take_over(&mut self, before: &Self) {
+        self.nodes.retain(|path, _| Self::is_own(path));
+        self.nodes.extend(before.scripts().map(|(path, node)| (path.clone(), node.clone())));
+    }
+
     pub fn make_dir(&mut self, path: &str) -> i32 {
         let path = self.full(path);
         if self.nodes.contains_key(&path) {
@@ -223,6 +255,9 @@ impl Flash {
 
     pub fn remove(&mut self, path: &str, dir: bool) -> i32 {
         let path = self.full(path);
+        if Self::is_own(&path) {
+            return -errno::NOENT;
+        }
         match self.nodes.get(&path) {
             None => -errno::NOENT,
             Some(Node::Dir) if !dir => -errno::ISDIR,
@@ -237,6 +272,9 @@ impl Flash {
 
     pub fn rename(&mut self, from: &str, to: &str) -> i32 {
         let (from, to) = (self.full(from), self.full(to));
+        if Self::is_own(&from) || Self::is_own(&to) {
+            return -errno::NOENT;
+        }
         match self.nodes.remove(&from) {
             None => -errno::NOENT,
             Some(node) => {

@@ -1,0 +1,133 @@
+//! MicroPython's own tests, which its project runs on boards: our asyncio, sockets, time and machine answer them as a board does.
+
+use super::{ESP, Stage};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+use twinfleet_tests::{root, skip};
+
+/// The folder of its tests, unpacked by `tests/run.sh`; None: it is not there, and the skip is noted.
+fn suite(test: &str) -> Option<PathBuf> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let found = [target, root().join("target")].map(|t| t.join("micropython-tests/extmod"));
+    let found = found.into_iter().find(|dir| dir.join("asyncio_basic.py").is_file());
+    if found.is_none() {
+        skip(test, "MicroPython's tests are not unpacked");
+    }
+    found
+}
+
+/// What a test should print: what its project says, else what CPython prints.
+fn wanted(test: &Path) -> String {
+    match fs::read_to_string(test.with_extension("py.exp")) {
+        Ok(text) => text,
+        Err(_) => {
+            let ran = Command::new("python3").arg(test).output().expect("python3 runs");
+            String::from_utf8_lossy(&ran.stdout).into_owned()
+        }
+    }
+}
+
+/// Lines without blanks at their ends, and without those that say nothing.
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(|l| l.trim_end().to_owned()).filter(|l| !l.is_empty()).collect()
+}
+
+#[test]
+fn micropythons_own_tests_hold() {
+    let Some(suite) = suite("micropythons_own_tests_hold") else { return };
+    // Not among them: `asyncio_heaplock`, which forbids memory that a conversation with the run takes; `select_poll_fd`, which is for
+    // Unix; those that ask for peripherals of one chip (`machine_i2s_rate`, `machine_spi_rate`) or skip themselves here.
+    let named = ["machine_disable_irq", "machine_rtc", "machine_uart_tx", "select_ipoll", "select_poll_custom"];
+    let more = ["select_poll_udp", "socket_tcp_basic", "socket_udp_nonblock", "time_ms_us", "time_res", "time_time_ns"];
+    let files = fs::read_dir(&suite).expect("a folder").flatten().map(|e| e.path());
+    let of_asyncio = |path: &PathBuf| {
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        name.starts_with("asyncio_") && name.ends_with(".py") && name != "asyncio_heaplock.py"
+    };
+    let mut tests: Vec<PathBuf> = files.filter(of_asyncio).collect();
+    tests.extend(named.iter().chain(&more).map(|name| suite.join(format!("{name}.py"))));
+    tests.sort();
+    let mut wrong = Vec::new();
+    for test in &tests {
+        let script = fs::read_to_string(test).expect("a test");
+        let stage = Stage::new(ESP, "MicroPython", "", &script).with("count: 2", "count: 1");
+        let ran = stage.run(&[]);
+        let said = lines(&stage.told(&ran, "script_says").join("\n"));
+        let failed = [stage.told(&ran, "script_crash"), stage.told(&ran, "script_stuck")].concat();
+        let wanted = lines(&wanted(test));
+        if said != wanted || !failed.is_empty() {
+            wrong.push(format!("{}\n  says {said:?}\n  not  {wanted:?}\n  {failed:?}", test.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), tests.len(), wrong.join("\n"));
+    assert!(tests.len() > 35, "only {} tests", tests.len());
+}
+
+#[test]
+fn a_program_that_computes_is_collected_interrupted_and_watched_as_on_a_board() {
+    // Garbage of many times the heap, in a loop that never waits, beside a timer that goes on.
+    let script = "import machine, time\n\
+        ticks = []\n\
+        machine.Timer(0, period=10, callback=lambda t: ticks.append(1))\n\
+        total = 0.0\n\
+        for i in range(60000):\n    total += 0.5\n\
+        print(total, len(ticks) > 5)\n\
+        def bad(t):\n    raise ValueError('in a callback')\n\
+        machine.Timer(1, mode=machine.Timer.ONE_SHOT, period=50, callback=bad)\n\
+        time.sleep(1)\nprint('goes on')\n\
+        machine.WDT(timeout=2000)\n\
+        print(machine.reset_cause() == machine.WDT_RESET)\n\
+        while True:\n    pass\n";
+    let stage = Stage::new(ESP, "MicroPython", "", script).with("count: 2", "count: 1");
+    let ran = stage.run(&[]);
+    let said = stage.told(&ran, "script_says");
+    assert_eq!(said[0], "30000.0 True", "{said:?}");
+    assert!(said.iter().any(|l| l == "ValueError: in a callback"), "{said:?}");
+    assert!(said.iter().any(|l| l == "goes on") && !said.iter().any(|l| l.contains("/shim/")), "{said:?}");
+    // The watchdog bites a program that computes for ever, and the board says so at its next start.
+    assert!(said.iter().any(|l| l == "True"), "{said:?}");
+    let resets = stage.told(&ran, "script_reset");
+    assert!(resets.len() > 10 && resets.iter().all(|r| r == "by the watchdog"), "{resets:?}");
+}
+
+#[test]
+fn flash_and_sleep_are_a_boards() {
+    // A count in a file outlives deep sleep; one without an end is ended by the door.
+    let script = "import os, machine, esp32\n\
+        try:\n    n = int(open('n.txt').read())\nexcept OSError:\n    n = 0\n\
+        with open('n.txt', 'w') as f:\n    f.write(str(n + 1))\n\
+        print(n, os.listdir(), machine.wake_reason(), os.statvfs('/')[2] > 100)\n\
+        if n < 3:\n    machine.deepsleep(5000)\n\
+        esp32.wake_on_ext0(machine.Pin(27, machine.Pin.IN), True)\n\
+        machine.deepsleep()\n";
+    let door = r#"board: "esp32-devkit", parts: [(id: "door", model: "hc-sr501", on: Pin("GPIO27"), own_supply: true)]"#;
+    let stage = Stage::new(door, "MicroPython", "", script)
+        .with("count: 2", "count: 1")
+        .with("fleet: [", "timeline: [(at: \"1min\", until: \"90s\", do: Set(target: \"d-0/door.motion\", to: 1))], fleet: [");
+    let ran = stage.run(&[]);
+    let said = stage.told(&ran, "script_says");
+    let counts: Vec<&str> = said.iter().filter_map(|l| l.split(' ').next()).collect();
+    assert!(counts.len() >= 5 && counts[..5] == ["0", "1", "2", "3", "4"], "{said:?} {}", ran.stderr());
+    assert!(said.iter().all(|l| !l.contains("shim") && l.ends_with("True")), "{said:?}");
+    assert!(said[1].contains(" 4 ") && said[4].contains(" 2 "), "by time, and by the pin: {said:?}");
+    let none = Stage::new(ESP, "MicroPython", "", "import machine\nprint('up')\nmachine.deepsleep()\n");
+    assert_eq!(none.told(&none.run(&[]), "script_says"), ["up"]);
+}
+
+#[test]
+fn only_the_pins_that_a_part_is_wired_to_answer() {
+    let script = "import time\nfrom machine import UART, SPI, Pin, PWM\n\
+        time.sleep(3)\n\
+        def some(**kw):\n    u = UART(2, **kw)\n    time.sleep(2)\n    return (u.read() or b'')[:6]\n\
+        print(some(baudrate=9600, tx=17, rx=16)[:1] == b'$', some(baudrate=9600, tx=14, rx=13), some(baudrate=9600, tx=16, rx=17))\n\
+        print(some(baudrate=115200, tx=17, rx=16)[:1] == b'$')\n\
+        for what in (lambda: Pin(34, Pin.OUT), lambda: PWM(Pin(25), freq=1000, duty=5000), lambda: PWM(Pin(25), freq=0)):\n    try:\n        what()\n        print('taken')\n    except ValueError as e:\n        print(e)\n";
+    let gps = r#"board: "esp32-devkit", parts: [(id: "gps", model: "neo-6m", on: Pins(["GPIO17", "GPIO16"]))]"#;
+    let stage = Stage::new(gps, "MicroPython", "", script).with("count: 2", "count: 1");
+    let said = stage.told(&stage.run(&[]), "script_says");
+    assert_eq!(said[..2], ["True b'' b''", "False"], "{said:?}");
+    assert_eq!(said[2..], ["pin can only be input", "duty out of range", "frequency out of range"]);
+}
