@@ -183,7 +183,7 @@ pub struct Firmware {
     /// Standard deviation of each period's error.
     #[serde(default)]
     pub jitter: Span,
-    /// Time awake for one reading and sending.
+    /// Time awake for one reading and sending. Where the link's profile makes each wake join anew, that comes on top.
     #[serde(default)]
     pub awake: Span,
     /// Whether it sleeps deeply between wakes.

@@ -75,7 +75,7 @@ impl<'a> Checker<'a> {
             && firmware.deep_sleep
             && firmware.rest.is_none()
             && profile.lost_asleep
-            && firmware.awake + profile.join > firmware.period
+            && firmware.awake.0.saturating_add(profile.join.0) > firmware.period.0
         {
             let text = format!(
                 "a wake of {} and {} to join `{}` are longer than the time between wakes, {}",
