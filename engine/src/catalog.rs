@@ -15,7 +15,7 @@ pub use board::{
     BoardDef, CpuDef, CurrentDef, FedDef, Level, OnboardDef, PinFn, StrapDef, Technology, ThermalDef,
 };
 pub use script::{Runtime, ScriptDef};
-pub use sensor::{BusDef, ChannelDef, CrossDef, SensorDef};
+pub use sensor::{BusDef, ChannelDef, CrossDef, ReachDef, SensorDef};
 
 use crate::{
     clock::ClockDef,
@@ -26,6 +26,7 @@ use crate::{
     predict::level::SignalDef,
     scenario::PublishDef,
     time::Span,
+    units,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -147,6 +148,32 @@ impl WireDef {
     }
 }
 
+impl ThingDef {
+    /// The inputs of its converters that other parts drive: the input as `part.quantity`, and who makes its voltage.
+    pub fn driven_inputs<'a>(
+        &'a self,
+        catalog: &'a Catalog,
+    ) -> impl Iterator<Item = (String, &'a PartDef, &'a SensorDef)> {
+        self.parts.iter().filter_map(move |part| {
+            let (id, input) = part.on.converter()?;
+            let sensor = catalog.sensors.get(&part.model)?;
+            sensor.channels.first()?.analog?;
+            let (_, converter) = self.converter(id, catalog)?;
+            let quantity = format!("voltage_{input}");
+            let named = converter.channels.iter().any(|c| c.quantity == quantity);
+            named.then(|| (format!("{id}.{quantity}"), part, sensor))
+        })
+    }
+
+    /// The converter among its parts with this id.
+    pub fn converter<'a>(&'a self, id: &str, catalog: &'a Catalog) -> Option<(&'a PartDef, &'a SensorDef)> {
+        let part = self.parts.iter().find(|p| p.id == id)?;
+        let sensor = catalog.sensors.get(&part.model)?;
+        let reads = sensor.channels.iter().any(|c| units::converter_input(&c.quantity).is_some());
+        reads.then_some((part, sensor))
+    }
+}
+
 /// Declarative firmware.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -156,7 +183,7 @@ pub struct Firmware {
     /// Standard deviation of each period's error.
     #[serde(default)]
     pub jitter: Span,
-    /// Time awake for one reading and sending.
+    /// Time awake for one reading and sending. Where the link's profile makes each wake join anew, that comes on top.
     #[serde(default)]
     pub awake: Span,
     /// Whether it sleeps deeply between wakes.

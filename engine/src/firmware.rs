@@ -11,7 +11,7 @@ use crate::{
     link::{Air, Radios, Tally},
     message::Message,
     sense::{Cohort, Due, Group, for_each, in_order},
-    time::SimTime,
+    time::{SimTime, Span},
     world::{Clock, Counters, Event, Events, Outbox, Submit},
 };
 use bevy_ecs::prelude::*;
@@ -198,16 +198,21 @@ fn transmit(cohort: &mut Cohort, until: SimTime) {
         let sent = message.sent;
         let mut tally = Tally::default();
         let air = group.link.air_time(message.payload.len());
-        if cohort.is_down(lane) || cohort.falls_sending(lane, sent, air, until) {
+        if cohort.is_down(lane)
+            || joins(cohort, lane, sent, until, &mut tally)
+            || falls_sending(cohort, lane, sent + Span(tally.listen_ns), air, until)
+        {
             (tally.sent, tally.dropped) = (1, 1);
             cohort.tally.add(tally);
             continue;
         }
         let Some(radios) = &mut cohort.radios else { break };
         let before = cohort.leaving.len();
-        let overflow = radios.hand_over(lane, message, &group.link, &mut cohort.leaving, &mut tally);
+        let mut sending = Tally::default();
+        let overflow = radios.hand_over(lane, message, &group.link, &mut cohort.leaving, &mut sending);
         let got_through = cohort.leaving.len() > before;
-        spend(cohort, lane, &tally);
+        spend(cohort, lane, &sending);
+        tally.add(sending);
         tell(cohort, lane, sent, overflow, &tally);
         if got_through && (cohort.packs.is_some() || cohort.keepers.is_some()) {
             cohort.got_through(lane, sent);
@@ -215,6 +220,28 @@ fn transmit(cohort: &mut Cohort, until: SimTime) {
         cohort.tally.add(tally);
     }
     cohort.composed = composed;
+}
+
+/// Whether sending `air` long from `at` resets a lane's board.
+fn falls_sending(cohort: &mut Cohort, lane: u16, at: SimTime, air: Span, until: SimTime) -> bool {
+    let Some(ma) = cohort.group.pack.as_ref().map(|p| p.transmit_ma) else { return false };
+    cohort.falls((lane, at), ma, air, "sending", until)
+}
+
+/// Joins the network where a device has lost it, and takes from its battery what that takes. Whether this resets its board.
+fn joins(cohort: &mut Cohort, lane: u16, sent: SimTime, until: SimTime, tally: &mut Tally) -> bool {
+    let group = Arc::clone(&cohort.group);
+    let Some(radios) = &mut cohort.radios else { return false };
+    radios.join(lane, sent, &group.link, tally);
+    if tally.listen_ns == 0 {
+        return false;
+    }
+    let listening_ma = group.pack.as_ref().map_or(0.0, |p| p.listening_ma(group.link.rx_ma()));
+    if cohort.falls((lane, sent), listening_ma, Span(tally.listen_ns), "joining the network", until) {
+        return true;
+    }
+    spend(cohort, lane, tally);
+    false
 }
 
 /// What sending and listening take from the battery.
@@ -244,7 +271,7 @@ fn tell(cohort: &mut Cohort, lane: u16, t: SimTime, overflow: bool, tally: &Tall
         ),
         (tally.too_long > 0, "too_long", "the link carries no message of this length: it is dropped", 1),
         (tally.held_back > 0, "duty_cycle", "the hour's airtime is used up: messages wait", 1),
-        (tally.joins > 0, "joined", "the device has joined the network again", tally.joins),
+        (tally.rejoins > 0, "joined", "the device has joined the network again", tally.rejoins),
         (tally.roams > 0, "roamed", "the device has gone over to a stronger access point", tally.roams),
     ];
     for (happened, kind, detail, value) in told {

@@ -13,7 +13,13 @@
 //! ```
 //!
 //! A link with a catalog [`profile`] also has its airtime and duty cycle ([`duty`]), its longest payload, the cost of
-//! joining again, and what its radio draws; with access points or fading, devices roam ([`field`]).
+//! joining, and what its radio draws; with access points or fading, devices roam ([`field`]).
+//!
+//! A device that stays on has joined the network before the run. One that loses it (a reset, a message that failed, another
+//! access point, deep sleep where the profile says so) joins before it sends again: its radio listens for `join`, as often
+//! as the firmware tries a message, and gets in as often as a packet arrives. The firmware waits for that, as sketches do
+//! that begin with `WiFi.begin()`: the time comes on top of `awake`, and what could not be sent stays in the queue for the
+//! next wake.
 
 pub mod duty;
 pub mod field;
@@ -129,6 +135,8 @@ pub(crate) struct LinkPlan {
     down: Vec<(SimTime, SimTime)>,
     attempts: u32,
     capacity: usize,
+    /// Of a device that loses its network as it falls asleep: how long it is awake.
+    asleep: Option<Span>,
 }
 
 impl LinkPlan {
@@ -163,7 +171,15 @@ impl LinkPlan {
             down: down.collect(),
             attempts: attempts.max(1),
             capacity: capacity as usize,
+            asleep: None,
         }
+    }
+
+    /// The same link of devices that sleep deeply and are awake for so long; none: they stay on.
+    pub fn asleep(mut self, awake: Option<Span>) -> Self {
+        let lost = self.profile.as_ref().is_some_and(|p| p.lost_asleep && p.join.0 > 0);
+        self.asleep = awake.filter(|_| lost);
+        self
     }
 
     /// Time that a payload of so many bytes is on the air.
@@ -219,8 +235,9 @@ pub(crate) struct Tally {
     /// Messages that the duty cycle has held back, and messages too long for the link.
     pub held_back: u64,
     pub too_long: u64,
-    /// Joined again, and gone over to another access point.
+    /// Joined, those that had lost the network otherwise than by falling asleep, and gone over to another access point.
     pub joins: u64,
+    pub rejoins: u64,
     pub roams: u64,
 }
 
@@ -234,6 +251,7 @@ impl Tally {
         self.held_back += other.held_back;
         self.too_long += other.too_long;
         self.joins += other.joins;
+        self.rejoins += other.rejoins;
         self.roams += other.roams;
     }
 }
@@ -262,12 +280,25 @@ pub(crate) struct Radios {
 struct Modem {
     budget: Budget,
     joined: bool,
+    /// Whether it has lost the network otherwise than by falling asleep, and has not joined since.
+    lost: bool,
+    /// It is awake until then, where sleep ends what it has joined.
+    awake_until: SimTime,
+    /// When it last tried in vain.
+    failed: SimTime,
     /// Its last transmission and listening are over.
     free: SimTime,
     /// Whether the last message was held back by the duty cycle.
     holds_back: bool,
     /// Whether a message has been too long.
     told_long: bool,
+}
+
+impl Modem {
+    /// The network is gone while it was awake.
+    fn lose(&mut self) {
+        (self.joined, self.lost) = (false, true);
+    }
 }
 
 impl Radios {
@@ -295,7 +326,10 @@ impl Radios {
         if plan.profile.is_some() {
             let modem = Modem {
                 budget: Budget::default(),
-                joined: true,
+                joined: plan.asleep.is_none(),
+                lost: false,
+                awake_until: SimTime::ZERO,
+                failed: SimTime(i64::MIN),
                 free: SimTime::ZERO,
                 holds_back: false,
                 told_long: false,
@@ -320,9 +354,45 @@ impl Radios {
         self.queue[i].clear();
         self.dropping[i] = 0;
         if let Some(modem) = self.modems.get_mut(i) {
-            modem.joined = false;
+            modem.lose();
         }
         lost
+    }
+
+    /// Before sending what is handed over at `sent`: the received power as it is then, and the network joined where it is not,
+    /// which takes its time.
+    pub fn join(&mut self, lane: u16, sent: SimTime, plan: &LinkPlan, tally: &mut Tally) {
+        let i = lane as usize;
+        self.look_around(i, plan, sent, tally);
+        let (Some(modem), Some(profile)) = (self.modems.get_mut(i), &plan.profile) else { return };
+        if plan.asleep.is_some() && sent > modem.awake_until {
+            modem.joined = false;
+        }
+        if modem.failed == sent {
+            return;
+        }
+        let mut at = sent.max(modem.free);
+        for _ in 0..plan.attempts {
+            if modem.joined {
+                break;
+            }
+            // It listens as long for a network that is not there. Its frames are sent again like any: it gets in as often
+            // as a packet does.
+            let there = !plan.is_down(at);
+            tally.listen_ns += profile.join.0;
+            at = at + profile.join;
+            let free = profile.join.0 == 0;
+            modem.joined = there && (free || self.rng[i].random::<f64>() < f64::from(self.arrival[i]));
+            if modem.joined {
+                tally.joins += 1;
+                tally.rejoins += u64::from(std::mem::take(&mut modem.lost));
+            }
+        }
+        if !modem.joined {
+            modem.failed = sent;
+        }
+        modem.free = at;
+        modem.awake_until = modem.awake_until.max(at).max(sent + plan.asleep.unwrap_or_default());
     }
 
     /// Takes a message and sends what can be sent, the oldest first, into `out` with `due` set. Tells whether this was the
@@ -342,8 +412,12 @@ impl Radios {
             return false;
         }
         self.queue[i].push_back(message);
-        self.look_around(i, plan, &mut at, tally);
-        while let Some(first) = self.queue[i].front() {
+        self.join(lane, at, plan, tally);
+        // What needs no joining is sent into the air, whoever listens.
+        let free = plan.profile.as_ref().is_none_or(|p| p.join.0 == 0);
+        let joined = free || self.modems.get(i).is_none_or(|m| m.joined);
+        at = self.modems.get(i).map_or(at, |m| m.free.max(at));
+        while let Some(first) = self.queue[i].front().filter(|_| joined) {
             let air = plan.air_time(first.payload.len());
             let Some(arrived) = self.transmit(i, plan, &mut at, air, tally) else { break };
             let due = arrived.max(self.last_due[i]);
@@ -355,6 +429,7 @@ impl Radios {
         }
         if let Some(modem) = self.modems.get_mut(i) {
             modem.free = at;
+            modem.awake_until = modem.awake_until.max(at);
         }
         let before = self.dropping[i];
         if self.queue[i].is_empty() {
@@ -402,7 +477,7 @@ impl Radios {
         }
         // A connection that fails is built anew.
         if let Some(modem) = self.modems.get_mut(i) {
-            modem.joined = false;
+            modem.lose();
         }
         None
     }
@@ -418,24 +493,15 @@ impl Radios {
         long
     }
 
-    /// Before sending: the received power as it is now, and the network joined, which takes its time.
-    fn look_around(&mut self, i: usize, plan: &LinkPlan, at: &mut SimTime, tally: &mut Tally) {
-        if let (Some(field), Some(radio)) = (&mut self.field, &plan.radio) {
-            let (rssi_dbm, roamed) = field.look(i, radio, *at);
-            self.rssi_dbm[i] = rssi_dbm as f32;
-            self.arrival[i] = (plan.arrival * field::reception(rssi_dbm, radio.rssi50_dbm)) as f32;
-            if roamed {
-                tally.roams += 1;
-                self.modems.iter_mut().skip(i).take(1).for_each(|m| m.joined = false);
-            }
-        }
-        let (Some(modem), Some(profile)) = (self.modems.get_mut(i), &plan.profile) else { return };
-        *at = (*at).max(modem.free);
-        if !modem.joined && !plan.is_down(*at) {
-            modem.joined = true;
-            tally.joins += 1;
-            tally.listen_ns += profile.join.0;
-            *at = *at + profile.join;
+    /// The received power as it is now; a stronger access point has to be joined.
+    fn look_around(&mut self, i: usize, plan: &LinkPlan, at: SimTime, tally: &mut Tally) {
+        let (Some(field), Some(radio)) = (&mut self.field, &plan.radio) else { return };
+        let (rssi_dbm, roamed) = field.look(i, radio, at);
+        self.rssi_dbm[i] = rssi_dbm as f32;
+        self.arrival[i] = (plan.arrival * field::reception(rssi_dbm, radio.rssi50_dbm)) as f32;
+        if roamed {
+            tally.roams += 1;
+            self.modems.iter_mut().skip(i).take(1).for_each(Modem::lose);
         }
     }
 
@@ -481,6 +547,7 @@ impl Radios {
         }
         if let Some(modem) = self.modems.get(i) {
             bytes.push(u8::from(modem.joined));
+            bytes.extend(modem.awake_until.0.to_le_bytes());
             bytes.extend(modem.free.0.to_le_bytes());
             bytes.extend(modem.budget.used().0.to_le_bytes());
         }

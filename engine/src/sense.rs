@@ -32,6 +32,7 @@ mod cohort;
 mod convert;
 mod decay;
 pub mod fault;
+mod latch;
 mod normal;
 pub mod probe;
 

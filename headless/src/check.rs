@@ -98,11 +98,12 @@ fn one(file: &Path, folders: &[PathBuf]) -> Result<(Report, Option<String>), Rep
         }
     }
     let loaded = load_files::scenario(&file.display().to_string(), &[], folders)?;
+    let mut warnings = loaded.warnings.clone();
     let plan =
         Plan::new(Arc::clone(&loaded.scenario), Arc::clone(&loaded.catalog), PathBuf::new(), 0, (0, 1));
     if let Ok(plan) = &plan {
         load_files::dangling(&loaded, plan).into_result()?;
-        script::check::check(plan, &loaded.files).into_result()?;
+        warnings.merge(script::check::check(plan, &loaded.files).into_result()?);
     }
     let note = plan.ok().map(|plan| {
         let islands = plan.islands();
@@ -119,7 +120,7 @@ fn one(file: &Path, folders: &[PathBuf]) -> Result<(Report, Option<String>), Rep
             }
         )
     });
-    Ok((loaded.warnings, note))
+    Ok((warnings, note))
 }
 
 fn counted(n: usize, what: &str) -> String {

@@ -42,7 +42,8 @@ How to read a line:
                    two standard deviations is halved), where it was written down; --json says document and page
   file             what the file in the catalog states
 
-Exit code 1 says that a measured figure is not what the file states.";
+Exit code 1 says that a measured figure is not what the file states, or is beyond a limit of the datasheet
+by more than four standard errors of the measurement.";
 
 /// Options of `datasheet`.
 #[derive(Debug, clap::Args)]
@@ -71,9 +72,15 @@ pub fn run(args: Args, json: bool) -> Result<Exit, Failure> {
     let (about, source) = described(&all, &args.part).ok_or_else(|| unknown(&all, &args.part))?;
     let effort = Effort { units: args.units, seed: args.seed };
     let found = datasheet::measure(&all, &args.part, effort).map_err(Failure::input)?;
-    let lines = datasheet::compare(&datasheet::stated(&all, &args.part), &found);
+    let mut lines = datasheet::compare(&datasheet::stated(&all, &args.part), &found);
     let undrawn = all.boards.get(&args.part).is_some_and(|b| b.adc.is_none()) && args.plot.is_some();
     let sheets: Vec<Vec<Said>> = lines.iter().map(|l| sheet::says(&args.part, l)).collect();
+    // A limit of the datasheet binds, whatever the file states.
+    for (line, said) in lines.iter_mut().zip(&sheets) {
+        if said.iter().any(|s| s.is_broken_by(line)) {
+            line.agrees = Some(false);
+        }
+    }
     let off = lines.iter().filter(|l| l.agrees == Some(false)).count();
     let files = match &args.plot {
         Some(dir) => draw(&all, &args.part, effort, dir)?,
@@ -96,6 +103,13 @@ pub fn run(args: Args, json: bool) -> Result<Exit, Failure> {
             args.seed,
             lines.len() - held - off
         ));
+        let mut unjudged: Vec<&str> =
+            lines.iter().filter(|l| l.agrees.is_none()).map(|l| l.figure.as_str()).collect();
+        unjudged.sort_unstable();
+        unjudged.dedup();
+        if !unjudged.is_empty() {
+            say(format_args!("not judged, since its file states none: {}", unjudged.join(", ")));
+        }
         for file in &files {
             say(format_args!("drawn: {}", file.display()));
         }

@@ -281,6 +281,14 @@ pub struct BatteryLife {
     pub units_from_h: Option<f64>,
     /// 95 % quantile over devices alone, [h].
     pub units_to_h: Option<f64>,
+    /// Whether the median device gave way in the run's cold and would go on in the warm: for how long, below.
+    pub gave_way_in_the_cold: bool,
+    /// Median life were the cells never colder than their reference temperature, [h]; this and the next two only there.
+    pub warm_h: Option<f64>,
+    /// Lower end of its 90 % interval, [h].
+    pub warm_from_h: Option<f64>,
+    /// Upper end, [h].
+    pub warm_to_h: Option<f64>,
 }
 
 impl From<GroupLife> for BatteryLife {
@@ -297,6 +305,10 @@ impl From<GroupLife> for BatteryLife {
             latest_h: ends(life.latest_h),
             units_from_h: ends(life.units_h.0),
             units_to_h: ends(life.units_h.1),
+            gave_way_in_the_cold: life.warm_h.is_some(),
+            warm_h: life.warm_h.and_then(|w| ends(w.0)),
+            warm_from_h: life.warm_h.and_then(|w| ends(w.1)),
+            warm_to_h: life.warm_h.and_then(|w| ends(w.2)),
         }
     }
 }

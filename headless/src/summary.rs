@@ -175,13 +175,7 @@ fn batteries(out: &mut String, r: &Report) -> std::fmt::Result {
     )?;
     for b in &r.batteries {
         let ma = words::figure(b.mean_ma);
-        writeln!(
-            out,
-            "  {:<28} {} (90 %: {}) at {ma} mA",
-            b.group,
-            words::life(b.expected_h),
-            words::lives(b)
-        )?;
+        writeln!(out, "  {:<28} {} (90 %: {}) at {ma} mA", b.group, words::expected(b), words::lives(b))?;
     }
     Ok(())
 }

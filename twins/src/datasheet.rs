@@ -14,13 +14,14 @@ mod bench;
 mod board;
 mod compare;
 mod current;
+mod latch;
 mod sensor;
 mod stated;
 mod step;
 
 pub use board::{Read, converter};
 pub use compare::{Compared, compare};
-pub use sensor::allan_of;
+pub use sensor::{Range, allan_of};
 pub use stated::{Stated, stated};
 pub use step::{Response, follows, responses};
 

@@ -1,5 +1,11 @@
 //! `check` refuses what would not work on the bench, each with its place and what to do.
 
+mod wiring {
+    mod air;
+    mod converters;
+    mod own;
+}
+
 use expect_test::{Expect, expect};
 use twinfleet_engine::{
     catalog::Catalog,
@@ -273,7 +279,7 @@ fn a_converter_that_gives_way_to_the_radio() {
         &probe("GPIO25"),
         SPEAKS,
         expect![[r#"
-          x `GPIO25` of `esp32-devkit` cannot be read while its radio is on, and its firmware speaks
+          x `GPIO25` of `esp32-devkit` cannot be read while its Wi-Fi is on, and its firmware speaks over that
            ,-[a.ron:3:48]
          2 |   things: [(name: "t", source: "own", board: "esp32-devkit", parts: [
          3 |     (id: "soil", model: "soil-capacitive", on: Pin("GPIO25"))

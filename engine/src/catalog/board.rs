@@ -71,6 +71,9 @@ pub struct BoardDef {
     /// Radios on it. None: not stated, not judged; empty: it has none.
     #[serde(default)]
     pub radios: Option<Vec<OnboardDef>>,
+    /// Whether it has an Ethernet port.
+    #[serde(default)]
+    pub ethernet: bool,
     /// How its processor warms and what it does about it.
     #[serde(default)]
     pub thermal: Option<ThermalDef>,

@@ -1,6 +1,6 @@
 //! Sensors: how they are wired and fed, and the figures of their pipelines.
 
-use super::{AnalogDef, Level};
+use super::{AnalogDef, BoardDef, Level};
 use crate::{physics::ViewDef, time::Span};
 use serde::Deserialize;
 
@@ -28,6 +28,9 @@ pub struct SensorDef {
     /// Voltage that it puts on the board's pins, [V]. None: no more than it is fed with.
     #[serde(default)]
     pub out_v: Option<f64>,
+    /// Largest voltage that its own lines stand, [V], of those that the board drives. None: that of its supply.
+    #[serde(default)]
+    pub lines_v: Option<f64>,
     /// Whether its module pulls its bus or line up by itself. None: not stated, not judged; a line of its own needs none then.
     #[serde(default)]
     pub pull_up: Option<bool>,
@@ -56,6 +59,15 @@ pub struct SensorDef {
     /// What it sees, for a sensor of `distance` or `presence`; without it, the quantity's usual view.
     #[serde(default)]
     pub view: Option<ViewDef>,
+}
+
+impl SensorDef {
+    /// What feeds it on a board, [V]: the rail of the board's pins where it works at that, else what the board is fed with.
+    /// None: it works at neither.
+    pub fn fed_v(&self, board: &BoardDef) -> Option<f64> {
+        let Some((low, high)) = self.supply_v else { return Some(board.logic_v) };
+        [board.logic_v, board.supply_v].into_iter().find(|v| (low..=high).contains(v))
+    }
 }
 
 /// How a part can be wired.
@@ -95,6 +107,9 @@ pub struct ChannelDef {
     /// White noise of one reading, standard deviation.
     #[serde(default)]
     pub noise_std: f64,
+    /// White noise that grows with what is measured, standard deviation as a share of it; it adds to `noise_std` in squares.
+    #[serde(default)]
+    pub noise_ratio: f64,
     /// Unit-to-unit offset, standard deviation.
     #[serde(default)]
     pub bias_std: f64,
@@ -126,6 +141,50 @@ pub struct ChannelDef {
     /// figures above are those of part and converter together.
     #[serde(default)]
     pub analog: Option<AnalogDef>,
+    /// What its supply does to its range, for an input of a converter. None: nothing.
+    #[serde(default)]
+    pub reach: Option<ReachDef>,
+    /// How long its output stays at 1 after it last saw something, for a channel of 0 and 1; each further sight starts it anew.
+    #[serde(default)]
+    pub hold: Span,
+    /// How long it is blind once its output has fallen.
+    #[serde(default)]
+    pub block: Span,
+}
+
+/// What a supply does to the range of a converter's input.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum ReachDef {
+    /// The supply is the reference: range, step, noise and offset are stated at so many volts, and go with it.
+    Reference(f64),
+    /// It reads no further than so much above its supply, [V].
+    Above(f64),
+}
+
+impl ChannelDef {
+    /// White noise of one reading of a value, standard deviation.
+    pub fn noise_at(&self, value: f64) -> f64 {
+        self.noise_std.hypot(self.noise_ratio * value)
+    }
+
+    /// The same channel fed with this voltage, [V]; as it is stated where that is not known.
+    #[must_use]
+    pub fn fed(&self, supply_v: Option<f64>) -> Self {
+        let mut channel = self.clone();
+        match (self.reach, supply_v) {
+            (Some(ReachDef::Reference(at_v)), Some(v)) => {
+                let times = v / at_v;
+                channel.range = (times * self.range.0, times * self.range.1);
+                channel.lsb *= times;
+                channel.noise_std *= times;
+                channel.bias_std *= times;
+            }
+            (Some(ReachDef::Above(more_v)), Some(v)) => channel.range.1 = self.range.1.min(v + more_v),
+            _ => {}
+        }
+        channel
+    }
 }
 
 /// Sensitivity to another quantity.

@@ -12,7 +12,8 @@
 //! | `gap_end` | a message gets through again | the last `reboot` |
 //! | `clock_set` | the network tells the time again | `clock_reset`, where it was lost |
 //!
-//! A device that starts over and over leaves the first, second, fourth, eighth … of an outage's brown-outs; `value` counts them.
+//! Every brown-out of an outage is told, those of starts that do not get through among them, and so is every start and every
+//! loss of the time: up to the thousandth ([`TOLD`]) of an outage, then the 1,024th, 2,048th …, whose `value` counts them all.
 //! What follows at once is stamped a microsecond later, so that the order of a record is that of causes.
 
 use crate::{
@@ -31,6 +32,9 @@ const RECOVERED: f64 = 1.07;
 const WARMED_K: f64 = 2.0;
 /// Between an event and what it leads to at once.
 const AT_ONCE: Span = Span(1_000);
+
+/// Brown-outs of one outage that are each told: a node that tries every minute is told of for most of a day.
+const TOLD: u32 = 1000;
 
 /// An event that others name as their cause: its part, kind and time.
 type Step = (&'static str, &'static str, SimTime);
@@ -133,7 +137,9 @@ impl Cohort {
             // It does not get through its start: the same outage goes on, and it tries again a period later.
             packs.spend(lane, plan, plan.active_ma(), after_s);
             self.emit_supply(lane, t, voltage_v, 100.0 * charge, feels.watch);
-            return Err(self.after_reset(t + Span::from_secs_f64(after_s)).max(t + group.period));
+            let at = t + Span::from_secs_f64(after_s);
+            self.browns_out(lane, at, "starting");
+            return Err(self.after_reset(at).max(t + group.period));
         }
         self.starts_again(lane, t);
         self.watch_supply(lane, t, plan);
@@ -204,7 +210,7 @@ impl Cohort {
         o.count += 1;
         let (count, sag, gap) = (o.count, o.sag, o.gap);
         let t = t + AT_ONCE + AT_ONCE;
-        if count.is_power_of_two() {
+        if count <= TOLD || count.is_power_of_two() {
             // A supply that held until its cells were empty has not sagged before.
             let emptied = || format!("{}/power.charge@truth", self.device(lane));
             let cause = if sag.is_some() { self.cause(lane, sag) } else { emptied() };
@@ -256,16 +262,24 @@ impl Cohort {
         self.outages.get(lane as usize).is_some_and(|o| o.down)
     }
 
-    /// Whether sending `air` long from `t` resets the board. If it does, its next wake is not before `until`.
-    pub(crate) fn falls_sending(&mut self, lane: u16, t: SimTime, air: Span, until: SimTime) -> bool {
+    /// Whether drawing so much for so long from an instant, [mA], resets a lane's board. If it does, its next wake is not before
+    /// `until`.
+    pub(crate) fn falls(
+        &mut self,
+        (lane, t): (u16, SimTime),
+        ma: f64,
+        lasts: Span,
+        doing: &str,
+        until: SimTime,
+    ) -> bool {
         let group = std::sync::Arc::clone(&self.group);
         let (Some(packs), Some(plan)) = (&mut self.packs, &group.pack) else { return false };
-        let Some(after_s) = packs.gives_way_s(lane, plan, plan.transmit_ma, air.as_secs_f64()) else {
+        let Some(after_s) = packs.gives_way_s(lane, plan, ma, lasts.as_secs_f64()) else {
             return false;
         };
-        packs.spend(lane, plan, plan.transmit_ma, after_s);
+        packs.spend(lane, plan, ma, after_s);
         let at = t + Span::from_secs_f64(after_s);
-        self.browns_out(lane, at, "sending");
+        self.browns_out(lane, at, doing);
         // Its first lines are told just before.
         let next = self.after_reset(at).max(until + AT_ONCE + AT_ONCE);
         self.wakes.move_to(lane, next);

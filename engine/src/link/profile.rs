@@ -58,6 +58,10 @@ pub struct LinkProfileDef {
     /// How long joining or joining again takes, listening: association, attach, over-the-air activation.
     #[serde(default)]
     pub join: Span,
+    /// Whether deep sleep ends it, so that each wake joins anew: an association of Wi-Fi does not outlast the radio's supply,
+    /// a session of LoRaWAN or the attachment of a cellular modem is kept in memory.
+    #[serde(default)]
+    pub lost_asleep: bool,
 }
 
 /// How long bytes are on the air.

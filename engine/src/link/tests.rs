@@ -90,9 +90,48 @@ fn after_an_outage_the_network_is_joined_again_which_takes_its_time() {
         late(&out[1]),
         late(&out[5])
     );
-    let tries = 10 + 3 * 2;
-    assert_eq!(tally.transmissions, tries, "at three wakes the oldest failed twice");
-    assert_eq!(tally.listen_ns, (tries as i64) * 100_000_000 + 7_000_000_000);
+    let tries = 10 + 2;
+    assert_eq!(
+        tally.transmissions, tries,
+        "at the first wake the oldest failed twice, at the next two nothing was sent"
+    );
+    // Two tries to join at each of two wakes in vain, and then one.
+    assert_eq!(tally.listen_ns, (tries as i64) * 100_000_000 + 5 * 7_000_000_000);
+}
+
+#[test]
+fn deep_sleep_ends_an_association_and_each_wake_joins_once() {
+    let wifi = "air: Rate(bits_per_s: 1e6), join: \"2s\", rx_ma: 50.0, lost_asleep: true";
+    let on = plan(profile(wifi), "", 2);
+    let asleep = on.clone().asleep(Some(Span(400_000_000)));
+    let late = |m: &Message| (m.due - m.sent).as_secs_f64();
+    let (out, tally) = send(&on, 60, 10, 20);
+    assert_eq!((out.len(), tally.joins, tally.listen_ns), (10, 0, 0), "one that stays on has joined before");
+    let (out, tally) = send(&asleep, 60, 10, 20);
+    assert_eq!((out.len(), tally.joins, tally.listen_ns), (10, 10, 20_000_000_000));
+    assert!(out.iter().all(|m| (2.0..2.1).contains(&late(m))));
+    assert_eq!(tally.rejoins, 0, "which is no event");
+    // Two messages of one wake share it.
+    let mut radios = Radios::default();
+    radios.add(&asleep, 0, 1, "d");
+    let (mut out, mut tally) = (Vec::new(), Tally::default());
+    for (seq, s) in [(0, 0), (1, 0), (2, 60), (3, 60)] {
+        radios.hand_over(0, message(seq, at(s), 20), &asleep, &mut out, &mut tally);
+    }
+    assert_eq!((out.len(), tally.joins), (4, 2));
+    // A session that is kept in memory costs nothing.
+    let kept = wifi.replace("true", "false");
+    let (_, tally) = send(&plan(profile(&kept), "", 2).asleep(Some(Span(400_000_000))), 60, 10, 20);
+    assert_eq!(tally.listen_ns, 0);
+}
+
+#[test]
+fn where_nothing_is_received_nothing_is_joined() {
+    let wifi = "air: Rate(bits_per_s: 1e6), join: \"2s\", rx_ma: 50.0, loss: 1.0, lost_asleep: true";
+    let asleep = plan(profile(wifi), "", 2).asleep(Some(Span(400_000_000)));
+    let (out, tally) = send(&asleep, 60, 10, 20);
+    assert_eq!((out.len(), tally.joins, tally.transmissions, tally.dropped), (0, 0, 0, 2));
+    assert_eq!(tally.listen_ns, 40_000_000_000, "two tries of 2 s a wake");
 }
 
 #[test]

@@ -261,11 +261,12 @@ impl Packs {
     }
 
     /// What the forecast of life goes by: charge left to where the board browns out with the cells as cold as they have been
-    /// in the run, [mAh], and the gauge. A night like the run's coldest ends a life that its days would not.
-    pub fn left(&self, lane: u16, plan: &PackPlan) -> (f64, &Gauge) {
+    /// in the run, [mAh], and the gauge. A night like the run's coldest ends a life that its days would not. `warm` asks for what
+    /// the cells would still give at their reference temperature.
+    pub fn left(&self, lane: u16, plan: &PackPlan, warm: bool) -> (f64, &Gauge) {
         let l = &self.lanes[lane as usize];
         let (s, ma) = (&l.state, plan.worst_ma + l.actuators.1);
-        let coldest_c = l.coldest_c.min(s.temperature_c);
+        let coldest_c = if warm { plan.pack.cell.reference_c } else { l.coldest_c.min(s.temperature_c) };
         let unusable = plan.pack.unusable_mah(s, ma, plan.brown_out_v, coldest_c);
         let mean_ma = s.drawn_mah * HOUR_S / (l.at_ns.max(1) as f64 * 1e-9);
         (plan.pack.lasting_mah(s, unusable, mean_ma, coldest_c), &l.gauge)

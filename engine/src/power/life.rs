@@ -117,6 +117,9 @@ pub struct GroupLife {
     pub latest_h: f64,
     /// 5 % and 95 % quantile of the devices' own expectations: the spread over units alone, [h].
     pub units_h: (f64, f64),
+    /// Median, lower and upper end were the cells never colder than their reference temperature, [h], where the run's coldest
+    /// moment leaves the median device nothing: it has given way then, and has come back in the warm.
+    pub warm_h: Option<(f64, f64, f64)>,
 }
 
 /// Of a sorted list, by linear interpolation between order statistics.
@@ -127,32 +130,48 @@ fn quantile(sorted: &[f64], p: f64) -> f64 {
     if share == 0.0 || low == high { low } else { low + (high - low) * share }
 }
 
+/// A figure of each of a group's forecasts, ascending.
+fn sorted(lives: &[Life], figure: fn(&Life) -> f64) -> Vec<f64> {
+    let mut all: Vec<f64> = lives.iter().map(figure).collect();
+    all.sort_by(f64::total_cmp);
+    all
+}
+
+/// Median life, and the 5 % and 95 % quantile of the lower and upper ends, [h].
+fn interval(lives: &[Life]) -> (f64, f64, f64) {
+    (
+        quantile(&sorted(lives, |l| l.expected_h), 0.5),
+        quantile(&sorted(lives, |l| l.earliest_h), 0.05),
+        quantile(&sorted(lives, |l| l.latest_h), 0.95),
+    )
+}
+
 /// The forecasts of all groups on batteries, in their order.
 pub fn forecast(world: &mut World, plan: &Plan) -> Vec<GroupLife> {
-    let mut lives: Vec<Vec<Life>> = vec![Vec::new(); plan.groups.len()];
+    // As the run was, and had it been warm.
+    let mut lives: Vec<[Vec<Life>; 2]> = vec![Default::default(); plan.groups.len()];
     for cohort in world.query::<&Cohort>().iter(world) {
         let Some(group) = plan.groups.iter().position(|g| g.def == cohort.group.number) else { continue };
-        lives[group].extend((0..cohort.len() as u16).filter_map(|lane| cohort.life(lane)));
+        for (of, warm) in lives[group].iter_mut().zip([false, true]) {
+            of.extend((0..cohort.len() as u16).filter_map(|lane| cohort.life(lane, warm)));
+        }
     }
-    let of_group = |(g, lives): (usize, &Vec<Life>)| {
+    let of_group = |(g, [lives, warm]): (usize, &[Vec<Life>; 2])| {
         if lives.is_empty() {
             return None;
         }
-        let sorted = |f: fn(&Life) -> f64| {
-            let mut all: Vec<f64> = lives.iter().map(f).collect();
-            all.sort_by(f64::total_cmp);
-            all
-        };
-        let (currents, expected) = (sorted(|l| l.mean_ma), sorted(|l| l.expected_h));
+        let (currents, expected) = (sorted(lives, |l| l.mean_ma), sorted(lives, |l| l.expected_h));
+        let (expected_h, earliest_h, latest_h) = interval(lives);
         Some(GroupLife {
             group: plan.scenario.fleet[plan.groups[g].def].id.clone(),
             devices: lives.len() as u32,
             mean_ma: currents.iter().sum::<f64>() / currents.len() as f64,
             range_ma: (currents[0], currents[currents.len() - 1]),
-            expected_h: quantile(&expected, 0.5),
-            earliest_h: quantile(&sorted(|l| l.earliest_h), 0.05),
-            latest_h: quantile(&sorted(|l| l.latest_h), 0.95),
+            expected_h,
+            earliest_h,
+            latest_h,
             units_h: (quantile(&expected, 0.05), quantile(&expected, 0.95)),
+            warm_h: Some(interval(warm)).filter(|w| expected_h <= 0.0 && w.0 > 0.0),
         })
     };
     lives.iter().enumerate().filter_map(of_group).collect()

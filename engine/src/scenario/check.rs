@@ -8,6 +8,7 @@
 //! assert_eq!(report.items()[0].to_string(), "s.ron:1:62: error: there is no thing `box`");
 //! ```
 
+mod air;
 mod crossed;
 mod device;
 mod expect;

@@ -13,7 +13,7 @@ mod electric;
 mod energy;
 mod wiring;
 
-pub(in crate::scenario) use electric::{check_pack_feeds, check_radio};
+pub(in crate::scenario) use electric::{check_pack_feeds, silenced_by_wifi};
 
 use super::{
     check::{Place, check_dynamics, check_firmware, check_id, check_power, check_script},
@@ -23,7 +23,7 @@ use super::{
 use crate::{
     catalog::{
         ActuatorDef, AdcDef, AnalogDef, BoardDef, BusDef, Catalog, ChannelDef, FedDef, PartDef, PinFn,
-        PowerDef, ResistanceDef, SensorDef, ThingDef,
+        PowerDef, ReachDef, ResistanceDef, SensorDef, ThingDef,
     },
     local, units,
 };
@@ -179,6 +179,15 @@ impl Definition for SensorDef {
         place.at_least("active_ma", self.active_ma, 0.0, report);
         place.at_least("idle_ma", self.idle_ma, 0.0, report);
         check_supply(self.supply_v, place, report);
+        place.above("lines_v", self.lines_v.unwrap_or(1.0), 0.0, report);
+        if self.min_interval.0 > 0 && self.min_interval < self.conversion {
+            let text = format!(
+                "a measurement takes {}, and a new one would come every {}",
+                self.conversion, self.min_interval
+            );
+            let help = "`min_interval` is at least `conversion`: the next one begins when that is done";
+            report.push(place.error("min_interval", text).help(help));
+        }
         let analogue = self.channels.iter().position(|c| c.analog.is_some());
         if let (Some(i), false) = (analogue, matches!(self.bus, BusDef::Analog) && self.channels.len() == 1) {
             let text = "a part that makes a voltage has `bus: Analog` and one channel";
@@ -223,6 +232,9 @@ fn check_channel(c: &ChannelDef, place: &Place<'_>, report: &mut Report) {
     for (key, value) in [
         ("lsb", c.lsb),
         ("noise_std", c.noise_std),
+        ("noise_ratio", c.noise_ratio),
+        ("hold", c.hold.as_secs_f64()),
+        ("block", c.block.as_secs_f64()),
         ("bias_std", c.bias_std),
         ("gain_std", c.gain_std),
         ("tau_s", c.tau_s),
@@ -241,6 +253,25 @@ fn check_channel(c: &ChannelDef, place: &Place<'_>, report: &mut Report) {
     if c.lsb > c.range.1 - c.range.0 && c.range.0 < c.range.1 {
         let error = place.error("lsb", "one step of the converter is larger than the whole range");
         report.push(error.help("`lsb` is the smallest step of a reading, in the channel's unit"));
+    }
+    if c.hysteresis > c.range.1 - c.range.0 && c.range.0 < c.range.1 {
+        let text = "the hysteresis is wider than the whole range: the reading would never move";
+        let help = "`hysteresis` is the full width of the loop, in the channel's unit";
+        report.push(place.error("hysteresis", text).help(help));
+    }
+    let latches = c.hold.0 > 0 || c.block.0 > 0;
+    if latches && (c.range != (0.0, 1.0) || c.hold.0 <= 0) {
+        let text = "an output that stays up is 0 or 1, and does so for some time";
+        let help =
+            "write `range: (0, 1), lsb: 1, hold: \"3s\"`, and `block` for how long it is blind afterwards";
+        report.push(place.error(if c.hold.0 > 0 { "hold" } else { "block" }, text).help(help));
+    }
+    if let Some(ReachDef::Reference(v)) = c.reach {
+        place.above("reach", v, 0.0, report);
+    }
+    if c.reach.is_some() && units::converter_input(&c.quantity).is_none() {
+        let error = place.error("reach", "only an input of a converter is bound by its supply");
+        report.push(error.help("its inputs are called `voltage_0`, `voltage_1` and so on"));
     }
     if let Some(AnalogDef::Divider { law, series_ohm, .. }) = &c.analog {
         let (ohm, steep) = match law {
@@ -289,6 +320,10 @@ fn check_bus(bus: &BusDef, place: &Place<'_>, report: &mut Report) {
                 report.push(error.help("write `bus: I2c([0x76])`"));
             }
             // 7-bit addresses 0x00–0x07 and 0x78–0x7F are reserved (UM10204 rev. 7.0, table 4).
+            if let Some(a) = (1..addresses.len()).find(|i| addresses[..*i].contains(&addresses[*i])) {
+                let text = format!("the address {:#04x} is written twice", addresses[a]);
+                report.push(place.error("bus", text).help("each address that it can be set to stands once"));
+            }
             if let Some(a) = addresses.iter().find(|a| !(0x08..=0x77).contains(*a)) {
                 report.push(place.error("bus", format!("{a:#04x} is no I2C address of a part")).help(
                     "7-bit addresses go from 0x08 to 0x77; some datasheets write them shifted by one bit",
@@ -415,7 +450,7 @@ pub fn check_thing(thing: &ThingDef, catalog: &Catalog, place: &Place<'_>, repor
             let error = place.error("id", text).at(place.source, other, "first here");
             report.push(error.help("give each part an id of its own"));
         }
-        let Some(part) = Part::find(def, catalog) else {
+        let Some(part) = Part::find(def, thing, catalog) else {
             let known = catalog.sensors.keys().chain(catalog.actuators.keys()).map(String::as_str);
             let text = format!("there is no sensor or actuator `{}`", def.model);
             report.push(place.error("model", text).maybe_help(near(&def.model, known)));
@@ -431,11 +466,9 @@ pub fn check_thing(thing: &ThingDef, catalog: &Catalog, place: &Place<'_>, repor
     }
     if let Some(firmware) = &thing.firmware {
         check_firmware(firmware, thing, catalog, &place.inside("firmware"), report);
-        check_radio(thing, firmware, catalog, place, report);
     }
     if let Some(script) = &thing.script {
         check_script(script, thing, thing.firmware.is_some(), place, report);
-        check_radio(thing, &script.firmware(), catalog, place, report);
     }
     if let Some(power) = &thing.power {
         check_power(power, catalog, &place.inside("power"), report);
@@ -458,7 +491,7 @@ pub(in crate::scenario) fn check_feeds(
     for (power, found) in [(thing.power.as_ref(), &mut own), (Some(power), &mut other)] {
         let mut electric = Electric::new(Some(board), power, catalog);
         for def in &thing.parts {
-            if let Some(part) = Part::find(def, catalog) {
+            if let Some(part) = Part::find(def, thing, catalog) {
                 electric.check(&part, place, found);
             }
         }

@@ -2,9 +2,10 @@
 
 use super::{
     cohort::Due,
-    convert::Converter,
+    convert::{Converter, Outlet},
     decay::Decays,
     fault::{AtPin, FaultRun},
+    latch::{Latch, Latches},
     normal,
 };
 use crate::{
@@ -151,6 +152,7 @@ fn failed(faults: &mut [Acting], truth: &Truth, t: SimTime, mut reading: f64) ->
 pub(crate) struct Bank {
     grid: Grid,
     noise_std: f64,
+    noise_ratio: f64,
     wander_std: f64,
     wander_tau_s: f64,
     tau_s: f64,
@@ -170,6 +172,10 @@ pub(crate) struct Bank {
     faults: Vec<Acting>,
     /// For an analogue part: the converters of the lanes' boards, in the grid's place.
     converter: Option<Converter>,
+    /// For an analogue part at an input of another part: what it puts there.
+    outlet: Option<Outlet>,
+    /// For an output that stays up for a while: what it has seen, by lane.
+    latches: Option<Latches>,
     /// Which of the device's own supply it finds.
     supply: Option<OwnSupply>,
 }
@@ -193,6 +199,8 @@ pub(crate) struct Batch<'a> {
     pub place: &'a [u16],
     /// Voltage [V] and current [mA] of the devices' own supplies, by lane; empty where no part looks at them.
     pub supply: &'a [(f64, f64)],
+    /// What other parts put on this channel, one a device due; empty where it looks at the world.
+    pub input: &'a [f64],
 }
 
 /// What surrounds the parts of a batch.
@@ -222,6 +230,7 @@ struct Fresh {
     due: Vec<Due>,
     at: Vec<u32>,
     dt_s: Vec<f64>,
+    input: Vec<f64>,
     values: Vec<f64>,
     decays: Decays,
 }
@@ -240,6 +249,7 @@ impl Bank {
         Self {
             grid: Grid::new(def),
             noise_std: def.noise_std,
+            noise_ratio: def.noise_ratio,
             // Without a correlation time there is no process; white noise has its own figure.
             wander_std: if def.wander_tau_s > 0.0 { def.wander_std } else { 0.0 },
             wander_tau_s: def.wander_tau_s,
@@ -255,6 +265,8 @@ impl Bank {
             held: Vec::new(),
             faults: Vec::new(),
             converter: None,
+            outlet: None,
+            latches: Latches::new(def.hold, def.block),
             supply: None,
         }
     }
@@ -268,6 +280,12 @@ impl Bank {
     /// The same channel in the line of its device's supply.
     pub fn in_line(mut self, supply: Option<OwnSupply>) -> Self {
         self.supply = supply;
+        self
+    }
+
+    /// The same channel at an input of another part of its device.
+    pub fn out_of(mut self, outlet: Option<Outlet>) -> Self {
+        self.outlet = outlet;
         self
     }
 
@@ -290,6 +308,9 @@ impl Bank {
         });
         if self.half_loop > 0.0 {
             self.edge.push(0.0);
+        }
+        if let Some(latches) = &mut self.latches {
+            latches.lanes.push(Latch::default());
         }
         if self.min_interval.0 > 0 {
             self.held.push(Held { t_ns: i64::MIN, value: f64::NAN });
@@ -319,6 +340,17 @@ impl Bank {
         }
     }
 
+    /// Looks, for outputs that stay up for a while, at what every lane finds at `t`, whether its device is awake or not.
+    pub fn follow(&mut self, t: SimTime, place: &[u16], truth: &Truth) {
+        let Some(latches) = &mut self.latches else { return };
+        let plan = latches.plan;
+        for (lane, latch) in latches.lanes.iter_mut().enumerate() {
+            let own = self.own.get(lane).copied().flatten();
+            let at = || self.places[place.get(lane).copied().unwrap_or_default() as usize];
+            latch.look(t, truth.at(own.unwrap_or_else(at), t), plan);
+        }
+    }
+
     /// Reads every device of a batch: `out[k]` becomes the reading of `due[k]`, NaN where there is none.
     pub fn sample(&mut self, batch: Batch, truth: &Truth, scratch: &mut Scratch, out: &mut [f64]) {
         self.look(truth, scratch);
@@ -336,6 +368,7 @@ impl Bank {
         fresh.due.clear();
         fresh.dt_s.clear();
         fresh.at.clear();
+        fresh.input.clear();
         for (k, d) in batch.due.iter().enumerate() {
             let held = &mut self.held[d.lane as usize];
             if held.t_ns == i64::MIN || d.t_ns - held.t_ns >= self.min_interval.0 {
@@ -343,12 +376,13 @@ impl Bank {
                 held.t_ns = d.t_ns;
                 fresh.due.push(*d);
                 fresh.at.push(k as u32);
+                fresh.input.extend(batch.input.get(k));
             }
         }
         fresh.values.clear();
         fresh.values.resize(fresh.due.len(), 0.0);
         fresh.decays.clear();
-        let anew = Batch { due: &fresh.due, dt_s: &fresh.dt_s, ..batch };
+        let anew = Batch { due: &fresh.due, dt_s: &fresh.dt_s, input: &fresh.input, ..batch };
         self.measure(anew, Local { truth, by_place, cross }, &mut fresh.decays, &mut fresh.values);
         let mut next = 0;
         for (k, d) in batch.due.iter().enumerate() {
@@ -397,6 +431,16 @@ impl Bank {
                 }
             }
         }
+        for (v, input) in out.iter_mut().zip(batch.input) {
+            // Nobody drives it: its own resistance pulls it down.
+            *v = if input.is_nan() { 0.0 } else { *input };
+        }
+        if let Some(latches) = &mut self.latches {
+            for (v, d) in out.iter_mut().zip(batch.due) {
+                let (plan, t) = (latches.plan, SimTime(d.t_ns));
+                *v = latches.lanes[d.lane as usize].look(t, *v, plan);
+            }
+        }
         if self.tau_s > 0.0 {
             self.lag(batch.due, decays.phi(batch.dt_s, self.tau_s), out);
         }
@@ -413,6 +457,10 @@ impl Bank {
             self.wander_and_disturb(batch.due, phi, rest, out);
         } else {
             self.disturb(batch.due, out);
+        }
+        if self.outlet.is_some() {
+            self.put_out(batch.due, local.truth, out);
+            return;
         }
         if self.converter.is_some() {
             self.convert(batch.due, local.truth, out);
@@ -449,6 +497,28 @@ impl Bank {
         }
     }
 
+    /// The voltages at the inputs that the parts drive; NaN: the part is lost. A fault acts on what the part makes its voltage of.
+    fn put_out(&mut self, due: &[Due], truth: &Truth, out: &mut [f64]) {
+        let Some(outlet) = &self.outlet else { return };
+        let (low, high) = self.grid.ends();
+        for (v, d) in out.iter_mut().zip(due) {
+            let t = SimTime(d.t_ns);
+            let faults = of_lane(&mut self.faults, d.lane);
+            let pin = faults.iter_mut().fold(AtPin::SOUND, |pin, f| pin.and(f.run.at_pin(t)));
+            let value = if faults.is_empty() { *v } else { failed(faults, truth, t, *v) };
+            *v = outlet.volts(value.clamp(low, high)) * pin.share;
+        }
+    }
+
+    /// What firmware makes of the voltages that a converter has read of this part's: `out` holds what was put on it.
+    pub fn made_of(&self, read: &[f64], out: &mut [f64]) {
+        let Some(outlet) = &self.outlet else { return };
+        let (low, high) = self.grid.ends();
+        for (v, read) in out.iter_mut().zip(read) {
+            *v = if v.is_nan() { f64::NAN } else { outlet.value(*read).clamp(low, high) };
+        }
+    }
+
     /// First-order lag, exact for a truth that holds over Δt: y ← u + (y − u)·φ.
     fn lag(&mut self, due: &[Due], phi: &[f64], out: &mut [f64]) {
         for ((v, d), phi) in out.iter_mut().zip(due).zip(phi) {
@@ -471,6 +541,15 @@ impl Bank {
     /// Gain, bias, drift and white noise: one normal a reading.
     fn disturb(&mut self, due: &[Due], out: &mut [f64]) {
         let noise_std = self.noise_std;
+        if self.noise_ratio > 0.0 {
+            for (v, d) in out.iter_mut().zip(due) {
+                let unit = &mut self.units[d.lane as usize];
+                let z = normal(&mut unit.rng);
+                let noise = noise_std.hypot(self.noise_ratio * *v) * z;
+                *v += *v * f64::from(unit.gain) + unit.offset(d.t_s()) + noise;
+            }
+            return;
+        }
         for (v, d) in out.iter_mut().zip(due) {
             let unit = &mut self.units[d.lane as usize];
             let z = normal(&mut unit.rng);
@@ -481,7 +560,7 @@ impl Bank {
     /// As [`Self::disturb`] with the wander, a Gauss–Markov process, exact over any step:
     /// b ← φ·b + σ·√(1 − φ²)·w. Two normals a reading, the wander's first.
     fn wander_and_disturb(&mut self, due: &[Due], phi: &[f64], rest: &[f64], out: &mut [f64]) {
-        let (noise_std, wander_std) = (self.noise_std, self.wander_std);
+        let (noise_std, wander_std, ratio) = (self.noise_std, self.wander_std, self.noise_ratio);
         for ((v, d), (phi, rest)) in out.iter_mut().zip(due).zip(phi.iter().zip(rest)) {
             let unit = &mut self.units[d.lane as usize];
             // A copy, so that the generator stays in registers over both draws.
@@ -490,6 +569,7 @@ impl Bank {
             let z = normal(&mut rng);
             unit.rng = rng;
             unit.wander = phi * unit.wander + wander_std * rest * w;
+            let noise_std = if ratio > 0.0 { noise_std.hypot(ratio * *v) } else { noise_std };
             *v += *v * f64::from(unit.gain) + (unit.offset(d.t_s()) + unit.wander) + noise_std * z;
         }
     }
@@ -502,6 +582,9 @@ impl Bank {
             bytes.extend(state.to_bits().to_le_bytes());
         }
         bytes.extend(unit.rng.clone().random::<u64>().to_le_bytes());
+        if let Some(latch) = self.latches.as_ref().and_then(|l| l.lanes.get(i)) {
+            latch.hash_into(bytes);
+        }
         if let Some(held) = self.held.get(i) {
             bytes.extend(held.t_ns.to_le_bytes());
             bytes.extend(held.value.to_bits().to_le_bytes());
@@ -520,6 +603,7 @@ impl Bank {
             + self.own.capacity() * size_of::<Option<TruthId>>()
             + self.faults.capacity() * size_of::<Acting>()
             + self.converter.as_ref().map_or(0, Converter::bytes)
+            + self.latches.as_ref().map_or(0, Latches::bytes)
     }
 }
 

@@ -171,7 +171,7 @@ impl Cohort {
             let bank = Bank::new(&c.def, c.min_interval, rise, places, cross);
             let analog = c.analog.as_ref();
             let converter = analog.map(|a| Converter::new(a.law, &a.adc, a.logic_v, a.share, a.own_supply));
-            banks.push(bank.behind(converter).in_line(c.supply));
+            banks.push(bank.behind(converter).out_of(c.outlet).in_line(c.supply));
         }
         let feels = group.pack.is_some() || group.clock.is_some();
         let climate = if feels { group.places(truth, "temperature") } else { Vec::new() };
@@ -298,6 +298,9 @@ impl Cohort {
     /// Wakes the devices that are due, drains their batteries and reads their parts.
     pub(super) fn sample(&mut self, world: &Surroundings<'_>, scratch: &mut Scratch) {
         let Surroundings { truth, watch, .. } = *world;
+        for bank in &mut self.banks {
+            bank.follow(world.clock.now, &self.place, truth);
+        }
         self.wake(world, scratch);
         if !self.hangs.is_empty() {
             self.end_hangs(world.clock.next);
@@ -315,13 +318,32 @@ impl Cohort {
         for start in (0..due.len()).step_by(BATCH) {
             let range = start..(start + BATCH).min(due.len());
             let some = &due[range.clone()];
-            let batch = Batch { due: some, dt_s: &dt_s[range], place: &self.place, supply: &self.supply };
+            let batch =
+                Batch { due: some, dt_s: &dt_s[range], place: &self.place, supply: &self.supply, input: &[] };
             scratch.decays.clear();
+            let through = &self.group.through;
             for (c, bank) in self.banks.iter_mut().enumerate() {
+                if through.iter().any(|(_, input)| *input == c) {
+                    continue;
+                }
                 let first = c * due.len() + start;
                 let out = &mut values[first..first + some.len()];
                 bank.sample(batch, truth, scratch, out);
                 for (v, d) in out.iter().zip(some) {
+                    let trace = &mut self.wakes.clocks[d.lane as usize].trace;
+                    *trace = (trace.rotate_left(5) ^ v.to_bits()).wrapping_mul(TRACE_FACTOR);
+                }
+            }
+            for (part, input) in through {
+                let [at, into] = [part, input].map(|c| c * due.len() + start);
+                let mut put = [0.0; BATCH];
+                put[..some.len()].copy_from_slice(&values[at..at + some.len()]);
+                let driven = Batch { input: &put[..some.len()], ..batch };
+                self.banks[*input].sample(driven, truth, scratch, &mut values[into..into + some.len()]);
+                let mut read = [0.0; BATCH];
+                read[..some.len()].copy_from_slice(&values[into..into + some.len()]);
+                self.banks[*part].made_of(&read[..some.len()], &mut values[at..at + some.len()]);
+                for (v, d) in read.iter().zip(some) {
                     let trace = &mut self.wakes.clocks[d.lane as usize].trace;
                     *trace = (trace.rotate_left(5) ^ v.to_bits()).wrapping_mul(TRACE_FACTOR);
                 }

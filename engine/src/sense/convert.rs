@@ -25,6 +25,29 @@ pub(crate) struct Converter {
     units: Vec<AdcUnit>,
 }
 
+/// What an analogue part puts on an input of a converter that is another part of its device, and what firmware makes of what
+/// that reads. The converter's own errors are its channel's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outlet {
+    pub law: AnalogDef,
+    /// The board's, [V].
+    pub logic_v: f64,
+    /// What a divider leaves of the part's voltage; the firmware knows it.
+    pub share: f64,
+}
+
+impl Outlet {
+    /// The voltage at the input, [V].
+    pub fn volts(&self, value: f64) -> f64 {
+        self.law.volts(value, self.logic_v) * self.share
+    }
+
+    /// What firmware makes of a voltage that was read, [V].
+    pub fn value(&self, volts: f64) -> f64 {
+        self.law.value(volts / self.share, self.logic_v)
+    }
+}
+
 /// What one board's converter drew at its making; the same for all of the board's pins.
 #[derive(Clone, Copy, Debug)]
 pub struct AdcUnit {

@@ -110,6 +110,9 @@ impl Probe {
         for c in &self.copied {
             world.copy(c.from, &mut self.truth, c.to, now, step);
         }
+        for line in &mut self.lines {
+            line.bank.follow(now, &[0], &self.truth);
+        }
     }
 
     /// What the part finds of a quantity at an instant, in the catalog's unit, with everything but its rounding. NaN: a fault
@@ -123,7 +126,7 @@ impl Probe {
         }
         let dt_s = line.last.map_or(f64::INFINITY, |(at, _)| (t - at).as_secs_f64());
         let due = [Due { t_ns: t.0, count: 0, lane: 0 }];
-        let batch = Batch { due: &due, dt_s: &[dt_s], place: &[0], supply: &[] };
+        let batch = Batch { due: &due, dt_s: &[dt_s], place: &[0], supply: &[], input: &[] };
         let mut out = [0.0];
         self.scratch.decays.clear();
         line.bank.sample(batch, &self.truth, &mut self.scratch, &mut out);

@@ -3,7 +3,7 @@
 use crate::report::words::figure;
 use std::fmt::Write;
 use twinfleet_engine::catalog::ChannelDef;
-use twinfleet_twins::datasheet::{Read, Response, allan::Noise, difference_unit};
+use twinfleet_twins::datasheet::{Range, Read, Response, allan::Noise, difference_unit};
 
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 430.0;
@@ -189,7 +189,7 @@ fn raised(c: char) -> char {
 /// Allan deviation: measured, and the closed form of what the file states.
 pub fn allan(part: &str, c: &ChannelDef, points: &[(f64, f64)], period_s: f64) -> String {
     let stated = Noise {
-        white_std: c.noise_std.hypot(c.lsb / 12f64.sqrt()),
+        white_std: c.noise_at(Range::middle(c)).hypot(c.lsb / 12f64.sqrt()),
         period_s,
         wander_std: c.wander_std,
         wander_tau_s: c.wander_tau_s,

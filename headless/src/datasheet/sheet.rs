@@ -22,7 +22,20 @@ pub struct Said {
     pub basis: String,
 }
 
+/// Standard errors of a measurement that chance is allowed where a datasheet states a limit.
+const CHANCE: f64 = 4.0;
+
 impl Said {
+    /// Whether a measured figure is beyond this limit, by more than the measurement leaves open.
+    pub fn is_broken_by(&self, line: &Compared) -> bool {
+        let slack = CHANCE * line.error + 1e-9 * self.value.abs();
+        match self.relation.as_str() {
+            "<=" => line.measured > self.value + slack,
+            ">=" => line.measured < self.value - slack,
+            _ => false,
+        }
+    }
+
     /// As a cell of a table.
     pub fn short(&self) -> String {
         let value = super::short(self.value);

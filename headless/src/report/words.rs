@@ -50,12 +50,21 @@ pub fn life(h: Option<f64>) -> String {
     }
 }
 
+/// A group's expected battery life.
+pub fn expected(b: &BatteryLife) -> String {
+    if b.gave_way_in_the_cold {
+        return format!("no night as cold as this run; were it warm {}", life(b.warm_h));
+    }
+    life(b.expected_h)
+}
+
 /// The interval of a group's battery life.
 pub fn lives(b: &BatteryLife) -> String {
-    match (b.earliest_h, b.latest_h) {
+    let ends = if b.gave_way_in_the_cold { (b.warm_from_h, b.warm_to_h) } else { (b.earliest_h, b.latest_h) };
+    match ends {
         (None, None) => life(None),
-        (Some(_), None) => format!("{} or longer", life(b.earliest_h)),
-        _ => format!("{} to {}", life(b.earliest_h), life(b.latest_h)),
+        (Some(_), None) => format!("{} or longer", life(ends.0)),
+        _ => format!("{} to {}", life(ends.0), life(ends.1)),
     }
 }
 

@@ -292,3 +292,22 @@ fn check_tells_what_is_wrong_with_a_script_at_its_place() {
     assert_eq!(ran.code(), 2);
     assert!(ran.stderr().contains("code/main.py") && ran.stderr().contains("s.ron:"), "{}", ran.stderr());
 }
+
+/// A part without a register map reads well in declarative firmware, and a script would look for it in vain.
+#[test]
+fn check_tells_of_parts_that_no_script_finds() {
+    let told = |model: &str, on: &str| {
+        let thing = format!(r#"board: "raspberry-pi-4b", parts: [(id: "a", model: "{model}", on: {on})]"#);
+        let ran = command(&["check", &Stage::new(&thing, "RaspberryPi", "", "pass\n").file()]);
+        assert_eq!(ran.code(), 0, "{}", ran.stderr());
+        ran.stderr()
+    };
+    for (model, on) in [("scd41", "I2c(0x62)"), ("pms5003", r#"Pins(["GPIO14", "GPIO15"])"#)] {
+        let text = told(model, on);
+        assert!(text.contains("a script does not find `a` of `t`"), "{model}: {text}");
+    }
+    for (model, on) in [("bme280", "I2c(0x76)"), ("reed-switch", r#"Pin("GPIO27")"#)] {
+        let text = told(model, on);
+        assert!(!text.contains("a script does not find"), "{model}: {text}");
+    }
+}

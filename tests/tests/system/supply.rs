@@ -23,7 +23,7 @@ impl Default for Node<'_> {
         Self {
             board: "esp32-devkit",
             parts: r#"(id: "t", model: "bme280", on: I2c(0x76))"#,
-            firmware: r#"period: "60s", awake: "59s", deep_sleep: true, publish: [(topic: "f/{device}", qos: 1)]"#,
+            firmware: r#"period: "60s", awake: "57s", deep_sleep: true, publish: [(topic: "f/{device}", qos: 1)]"#,
             power: "Mains".to_owned(),
             link: r#"(id: "l", profile: "wifi-2g4", radio: (distance_m: (5.0, 20.0)))"#,
             temperature_c: 20.0,

@@ -61,8 +61,12 @@ fn agrees(f: &Figure, said: f64, found: &[Figure]) -> Option<bool> {
         "quantum" => 0.01 * said,
         // A lag that is over before the part gives another value cannot be seen.
         "tau63" if f.value == 0.0 && said < interval(found) => return None,
-        // Where a converter ends, a part ends before its own range does.
-        "range_min" | "range_max" => step.max(0.02 * width),
+        // Where a converter ends, a part ends before its own range does, and never after.
+        "range_min" | "range_max" => {
+            let over = if f.name == "range_max" { f.value - said } else { said - f.value };
+            let slack = if over > 0.0 { step } else { step.max(0.02 * width) };
+            return Some(over.abs() <= slack * (1.0 + 1e-6) + 1e-9 * width.abs());
+        }
         "bits" => 0.01,
         _ => TOLERANCE * said.abs() + CHANCE * f.error + 0.3 * step + 1e-9 * width.abs(),
     };

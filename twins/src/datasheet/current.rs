@@ -11,10 +11,14 @@ use twinfleet_engine::{
     time::Span,
 };
 
-/// A battery that any load leaves as it is: 1000 Ah at 6 V.
+/// A battery that any load leaves as it is: 100 Ah at 6 V.
 const BATTERY: &str =
-    "Battery(capacity_mah: 1000000.0, charge: (1.0, 1.0), r0_ohm: 0.0, ocv_v: [(0.0, 6.0), (1.0, 6.0)])";
-const CAPACITY_MAH: f64 = 1e6;
+    "Battery(capacity_mah: 100000.0, charge: (1.0, 1.0), r0_ohm: 0.0, ocv_v: [(0.0, 6.0), (1.0, 6.0)])";
+const CAPACITY_MAH: f64 = 1e5;
+/// What rounding leaves open of a charge that has been taken away over a dozen wakes, [mAh].
+const ROUNDING_MAH: f64 = 4.0 * f64::EPSILON * CAPACITY_MAH;
+/// Wakes of a measurement of a sensor's current.
+const WAKES: u32 = 12;
 
 /// Mean current from a battery, [mA], at this time between readings.
 pub(super) fn mean_ma(catalog: &Catalog, model: &str, mut setup: Setup) -> Result<f64, Unmeasured> {
@@ -39,7 +43,7 @@ pub(super) fn sensor(
 ) -> Result<(), Unmeasured> {
     let conversion_s = found.iter().find(|f| f.name == "conversion").map_or(0.0, |f| f.value);
     let at = |period_s: f64| {
-        let mut setup = Setup::new(2, effort.seed, Span((period_s * 1e9) as i64), 12);
+        let mut setup = Setup::new(2, effort.seed, Span((period_s * 1e9) as i64), WAKES);
         setup.truths = truths_at(sensor, Range::middle);
         mean_ma(catalog, &sensor.name, setup)
     };
@@ -52,7 +56,10 @@ pub(super) fn sensor(
     found.push(Figure::new("part", "current_idle", idle, "mA", 1e-3 * idle.abs()));
     if conversion_s > 0.0 {
         let active = idle + per_reading / conversion_s;
-        found.push(Figure::new("part", "current_active", active, "mA", 1e-3 * active.abs()));
+        // A conversion of microseconds is a small part of what a second took: rounding shows.
+        let rounding_ma = ROUNDING_MAH * 3600.0 / f64::from(WAKES - 1) / conversion_s;
+        let error = (1e-3 * active).hypot(rounding_ma);
+        found.push(Figure::new("part", "current_active", active, "mA", error));
     }
     let mean = idle + per_reading / sensor.min_interval.as_secs_f64().max(1.0);
     found.push(Figure::new("part", "current_mean", mean, "mA", 1e-3 * mean.abs()));

@@ -3,7 +3,7 @@
 use super::{
     Effort, Figure, Unmeasured, allan,
     bench::{self, Series, Setup},
-    current, difference_unit, spread, step,
+    current, difference_unit, latch, spread, step,
 };
 use twinfleet_engine::{
     catalog::{Catalog, ChannelDef, SensorDef},
@@ -64,7 +64,7 @@ pub fn truths_at(sensor: &SensorDef, at: impl Fn(&ChannelDef) -> f64) -> Vec<(St
     sensor.channels.iter().map(|c| (c.quantity.clone(), at(c))).collect()
 }
 
-fn span(s: f64) -> Span {
+pub(super) fn span(s: f64) -> Span {
     Span((s * 1e9).round() as i64)
 }
 
@@ -82,6 +82,7 @@ pub(super) fn measure(catalog: &Catalog, model: &str, effort: Effort) -> Result<
     drift(catalog, sensor, effort, &mut found)?;
     surroundings(catalog, sensor, effort, &mut found)?;
     timing(catalog, sensor, effort, &mut found)?;
+    latch::measure(catalog, sensor, effort, &mut found)?;
     for r in step::responses(catalog, model, effort)? {
         found.push(Figure::new(&r.quantity, "tau63", r.tau63_s, "s", 0.01 * r.tau63_s));
     }
@@ -105,7 +106,7 @@ fn still(
 ) -> Result<(), Unmeasured> {
     // Where the noise of forty readings would drown a gain, four times as many are taken.
     let drowns = |c: &ChannelDef| {
-        let slope_std = (c.noise_std / 20f64.sqrt()) / (Range::high(c) - Range::middle(c));
+        let slope_std = (c.noise_at(Range::high(c)) / 20f64.sqrt()) / (Range::high(c) - Range::middle(c));
         c.gain_std > 0.0 && slope_std > 0.5 * c.gain_std
     };
     let each = if sensor.channels.iter().any(drowns) { 160u32 } else { 40 };
@@ -121,10 +122,10 @@ fn still(
         let series = measured.of(&c.quantity);
         let (low, high) = (Range::middle(c), Range::high(c));
         let (mut squares, mut count) = (0.0, 0.0);
-        let (mut offsets, mut slopes, mut zeros, mut halves) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        // Mean square by which a unit's readings are off from the truth.
-        let mut missed: Vec<f64> = Vec::new();
+        let (mut offsets, mut slopes, mut zeros) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut halves, mut late_halves) = (Vec::new(), Vec::new());
+        // Mean square by which a unit's readings are off from the truth, at both points.
+        let (mut missed, mut missed_far): (Vec<f64>, Vec<f64>) = (Vec::new(), Vec::new());
         for unit in series {
             let first = some(unit, 1, each as usize - 1);
             let last = some(unit, (each + settle) as usize, each as usize);
@@ -133,9 +134,12 @@ fn still(
                 count += 1.0;
             }
             missed.push(first.iter().map(|x| (x - low).powi(2)).sum::<f64>() / first.len().max(1) as f64);
+            missed_far.push(last.iter().map(|x| (x - high).powi(2)).sum::<f64>() / last.len().max(1) as f64);
             let (a, b) = (spread(&first).0, spread(&last).0);
-            let (one, other) = first.split_at(first.len() / 2);
-            halves.push(spread(one).0 - spread(other).0);
+            for (hold, halves) in [(&first, &mut halves), (&last, &mut late_halves)] {
+                let (one, other) = hold.split_at(hold.len() / 2);
+                halves.push(spread(one).0 - spread(other).0);
+            }
             offsets.push(a - low);
             let slope = (b - a) / (high - low);
             slopes.push(slope);
@@ -148,6 +152,17 @@ fn still(
         let total = square.sqrt();
         let error = square_std / n.sqrt() / (2.0 * total.max(f64::MIN_POSITIVE));
         found.push(Figure::new(&c.quantity, "total_std", total, unit, error));
+        if c.noise_ratio > 0.0 {
+            // In parts of what is measured, at both points: whether it grows with that.
+            for (name, missed, at) in
+                [("total_relative", &missed, low), ("total_relative_far", &missed_far, high)]
+            {
+                let (square, square_std) = spread(missed);
+                let share = 100.0 * square.sqrt() / at;
+                let error = share * square_std / n.sqrt() / (2.0 * square.max(f64::MIN_POSITIVE));
+                found.push(Figure::new(&c.quantity, name, share, "percent", error));
+            }
+        }
         let quantum =
             found.iter().find(|f| f.name == "quantum" && f.channel == c.quantity).map_or(0.0, |f| f.value);
         // Sheppard's correction: what rounding adds to a noise that reaches over a step.
@@ -160,7 +175,8 @@ fn still(
         // White noise leaves two whole holds √2 less apart than two halves; slow wander is as far from one hold to the next as
         // within one.
         let wanders = spread(&halves).1 > 1.6 * noise.hypot(step) * (4.0 / f64::from(each)).sqrt();
-        let apart = if wanders { spread(&halves).1 } else { spread(&halves).1 / 2f64.sqrt() };
+        let both = spread(&halves).1.hypot(spread(&late_halves).1) / 2.0;
+        let apart = if wanders { spread(&halves).1 } else { both };
         let far = apart.hypot(step);
         let chance = (2.0 * n).sqrt();
         let mut put = |name: &'static str, found_std: f64, known_std: f64, unit: &str| {

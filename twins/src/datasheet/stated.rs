@@ -39,6 +39,10 @@ fn sensor_figures(sensor: &SensorDef) -> Vec<Stated> {
     }
     put(&mut all, "part", "conversion", sensor.conversion.as_secs_f64(), "s");
     put(&mut all, "part", "min_interval", sensor.min_interval.as_secs_f64(), "s");
+    if let Some(c) = sensor.channels.iter().find(|c| c.hold.0 > 0) {
+        put(&mut all, "part", "hold", c.hold.as_secs_f64(), "s");
+        put(&mut all, "part", "lock_out", c.block.as_secs_f64(), "s");
+    }
     put(&mut all, "part", "current_idle", sensor.idle_ma, "mA");
     put(&mut all, "part", "current_active", sensor.active_ma, "mA");
     all
@@ -48,10 +52,10 @@ fn channel_figures(c: &ChannelDef, period_s: f64, all: &mut Vec<Stated>) {
     let (q, d) = (c.quantity.as_str(), difference_unit(&c.unit));
     // Quantisation is noise, too, where the noise is not far below a step; a wander moves on from reading to reading.
     let moved = if c.wander_tau_s > 0.0 { -(-period_s / c.wander_tau_s).exp_m1() } else { 0.0 };
-    let noise = c.noise_std.hypot(c.lsb / 12f64.sqrt()).hypot(c.wander_std * moved.sqrt());
-    let noise = if c.noise_std > 0.3 * c.lsb { noise } else { f64::NAN };
-    put(all, q, "noise_std", noise, d);
     let at = super::sensor::Range::middle(c);
+    let noise = c.noise_at(at).hypot(c.lsb / 12f64.sqrt()).hypot(c.wander_std * moved.sqrt());
+    let noise = if c.noise_at(at) > 0.3 * c.lsb { noise } else { f64::NAN };
+    put(all, q, "noise_std", noise, d);
     let offset = (c.bias_std.powi(2) + (c.gain_std * at).powi(2) + c.wander_std.powi(2)).sqrt();
     put(all, q, "offset_std", offset, d);
     put(all, q, "gain_std", 100.0 * c.gain_std, "percent");

@@ -39,7 +39,7 @@ use super::{
 use bevy_ecs::prelude::*;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use twinfleet_engine::{
-    catalog::{PartDef, ThingDef, WireDef},
+    catalog::{BusDef, PartDef, SensorDef, ThingDef, WireDef},
     plan::Plan,
     run::epoch_unix_ms,
     sense::probe::Probe,
@@ -98,6 +98,20 @@ pub enum LiveError {
     /// Two parts on one address.
     #[error(transparent)]
     Taken(#[from] AddressTaken),
+}
+
+/// Whether a program finds a sensor of the catalog where it is wired: by its registers, by its pulses, by a level or a voltage.
+pub fn answers(sensor: &SensorDef) -> bool {
+    let model = sensor.name.as_str();
+    match sensor.bus {
+        BusDef::I2c(_) => model == "ads1115" || ON_I2C.contains(&model),
+        BusDef::Spi => model == "mcp3008",
+        BusDef::OneWire => model == "ds18b20",
+        BusDef::Uart => model == "neo-6m",
+        // A single pin has at least a level.
+        BusDef::Digital(1) | BusDef::Analog | BusDef::Internal => true,
+        BusDef::Digital(_) => matches!(model, "hx711-load-cell" | "hc-sr04"),
+    }
 }
 
 /// Adds to a run what its devices' parts look at the world with. After every plugin that writes truths.
@@ -344,6 +358,9 @@ impl Live {
         self.parts(device)?.iter().find(|p| p.id == part).ok_or_else(missing)
     }
 }
+
+/// Models that [`on_i2c`] knows.
+const ON_I2C: [&str; 7] = ["bme280", "bmp280", "mpu6050", "sht31", "bh1750", "ina219", "vl53l0x"];
 
 /// The register map of a catalog's model on I2C, if there is one.
 fn on_i2c(model: &str, address: u8, sees: LiveStimulus) -> Option<Box<dyn I2cPart>> {

@@ -1,15 +1,18 @@
 //! Looks at the scripts of a plan without running them: `twinfleet check`.
 //!
 //! The interpreter parses them, and `check.py` looks for pins by number that the board does not have. Where there is no
-//! interpreter, only MicroPython's scripts can be run, and nothing is told.
+//! interpreter, only MicroPython's scripts can be run, and nothing of that is told. Parts that no script finds, since there is no
+//! model of their registers, are told of all the same.
 
 use super::cpython::{interpreter, text};
+use crate::parts::live;
 use serde::Deserialize;
 use std::{
     io::{Read, Write},
     process::{Command, Stdio},
 };
 use twinfleet_engine::{
+    catalog::ThingDef,
     plan::Plan,
     scenario::{
         diagnostic::{Diagnostic, Report},
@@ -38,6 +41,7 @@ pub fn check(plan: &Plan, files: &Files) -> Report {
         let Some(board) = group.thing.board.as_ref().and_then(|b| plan.catalog.boards.get(b)) else {
             continue;
         };
+        unanswered(plan, &group.thing, &mut report);
         let key = (script.path.clone(), format!("{:?}", script.runtime), board.name.clone());
         if seen.contains(&key) {
             continue;
@@ -68,6 +72,25 @@ pub fn check(plan: &Plan, files: &Files) -> Report {
         }
     }
     report
+}
+
+/// Parts that have no register map: a script would wait for them in vain.
+fn unanswered(plan: &Plan, thing: &ThingDef, report: &mut Report) {
+    for part in &thing.parts {
+        if plan.catalog.sensors.get(&part.model).is_none_or(live::answers) {
+            continue;
+        }
+        let text = format!(
+            "a script does not find `{}` of `{}`: there is no model of the registers of `{}`",
+            part.id, thing.name, part.model
+        );
+        let told = report.items().iter().any(|d| d.message() == text);
+        if !told {
+            let help =
+                "declarative firmware reads it; `twins/src/parts` is where a model of its registers belongs";
+            report.push(Diagnostic::warning(text).help(help));
+        }
+    }
 }
 
 fn ask(asked: &serde_json::Value) -> Option<Vec<Found>> {

@@ -318,8 +318,14 @@ fn check_charge(charge: (f64, f64), place: &Place<'_>, report: &mut Report) {
     if !(0.0 <= charge.0 && charge.0 <= charge.1 && charge.1 <= 1.0) {
         let error = place.error("charge", "states of charge lie within 0 and 1, and ascend");
         report.push(error.help("write (least, most), such as (0.9, 1.0)"));
+    } else if charge.1 == 0.0 {
+        let warning = place.warning("charge", "the battery is empty at the start: its board never runs");
+        report.push(warning.help("write (least, most), such as (0.9, 1.0)"));
     }
 }
+
+/// No cell is looked after for longer, in years and in full cycles: beyond, an ageing law says nothing.
+const LONGEST: (f64, f64) = (30.0, 10_000.0);
 
 /// Cells, regulator and panel of a pack.
 fn check_pack(power: &PowerDef, catalog: &Catalog, place: &Place<'_>, report: &mut Report) {
@@ -334,8 +340,8 @@ fn check_pack(power: &PowerDef, catalog: &Catalog, place: &Place<'_>, report: &m
             report.push(place.error(key, "a pack has at least one cell").help("write 1 or more"));
         }
     }
-    place.at_least("years", *years, 0.0, report);
-    place.at_least("cycles", *cycles, 0.0, report);
+    place.within("years", *years, 0.0, LONGEST.0, report);
+    place.within("cycles", *cycles, 0.0, LONGEST.1, report);
     let known = catalog.batteries.get(cell);
     if known.is_none() {
         let error = unknown("battery", cell, catalog.batteries.keys().map(String::as_str));

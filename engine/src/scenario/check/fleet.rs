@@ -10,9 +10,9 @@ use crate::{
     mirror::physical::with_unit,
     physics,
     scenario::{
-        Action, EventDef, GroupDef, PayloadDef, PhysicalSource,
-        definition::{check_feeds, check_pack_feeds, check_radio, sensor_signals, unknown},
-        diagnostic::{Diagnostic, Report, near},
+        Action, EventDef, GroupDef, PhysicalSource,
+        definition::{check_feeds, check_pack_feeds, sensor_signals, unknown},
+        diagnostic::{Diagnostic, Report, Severity, near},
         index_of,
         recording::Recording,
         tree::Value,
@@ -44,14 +44,13 @@ impl Checker<'_> {
             let Some(thing) = self.known_thing(&place, &group.thing) else { continue };
             if let Some(firmware) = &group.firmware {
                 check_firmware(firmware, thing, self.catalog, &place.inside("firmware"), &mut self.report);
-                self.radio(i, thing, firmware);
             }
             if let Some(script) = &group.script {
                 check_script(script, thing, group.firmware.is_some(), &place, &mut self.report);
-                self.radio(i, thing, &script.firmware());
             }
             self.scripts(&place, group, thing);
             self.has_radio(i, group, thing);
+            self.over_the_air(i, group, thing);
             self.fits_the_air(i, group, thing);
             self.supply(i, group, thing);
             self.truths(i, group, thing);
@@ -92,63 +91,6 @@ impl Checker<'_> {
         self.report.push(place.error(&path, e.message).maybe_help(e.help));
     }
 
-    /// A group's own firmware may speak where the thing's does not: what is wrong then is told at the group.
-    fn radio(&mut self, i: usize, thing: &ThingDef, firmware: &Firmware) {
-        let mut found = Report::default();
-        let place = self.place(format!("fleet[{i}]"));
-        check_radio(thing, firmware, self.catalog, &place, &mut found);
-        for wrong in found.items() {
-            self.report.push(
-                place
-                    .error("firmware", wrong.message().to_owned())
-                    .maybe_help(wrong.help_text().map(str::to_owned)),
-            );
-        }
-    }
-
-    /// Whether a group's boards have the radio that its link speaks through.
-    fn has_radio(&mut self, i: usize, group: &GroupDef, thing: &ThingDef) {
-        let Some(board) = thing.board.as_ref().and_then(|b| self.catalog.boards.get(b)) else { return };
-        let link = group.link.as_ref().and_then(|l| self.scenario.links.iter().find(|d| d.id == *l));
-        let Some(link) = link.filter(|l| l.module.is_none()) else { return };
-        let Some(kind) = link.profile.as_ref().and_then(|p| self.catalog.links.get(p)?.radio) else { return };
-        if board.radios.is_none() || board.radio(kind).is_some() {
-            return;
-        }
-        let with: Vec<&str> = self
-            .catalog
-            .boards
-            .values()
-            .filter(|b| b.radio(kind).is_some())
-            .map(|b| b.name.as_str())
-            .collect();
-        let boards = if with.is_empty() { String::new() } else { format!(", or use {}", with.join(", ")) };
-        let text = format!("`{}` has no {} radio to speak over `{}`", board.name, kind.word(), link.id);
-        let help = format!("say which module it carries, `module: \"…\"` of the link{boards}");
-        self.report.push(self.place(format!("fleet[{i}]")).error("link", text).help(help));
-    }
-
-    /// Messages that a link's longest payload cannot hold.
-    fn fits_the_air(&mut self, i: usize, group: &GroupDef, thing: &ThingDef) {
-        let link = group.link.as_ref().and_then(|l| self.scenario.links.iter().find(|d| d.id == *l));
-        let profile = link.and_then(|l| self.catalog.links.get(l.profile.as_ref()?));
-        let Some((profile, most)) = profile.and_then(|p| Some((p, p.max_payload_bytes?))) else { return };
-        let Some(firmware) = group.firmware.as_ref().or(thing.firmware.as_ref()) else { return };
-        let signals = sensor_signals(thing, self.catalog);
-        // Each signal's name in quotes, a colon, a digit and a comma, and the time: what JSON takes at the very least.
-        let least = 20 + signals.iter().map(|(name, _)| name.len() + 5).sum::<usize>();
-        let json = firmware.publish.iter().any(|p| matches!(p.payload, PayloadDef::Json));
-        if json && least > most as usize {
-            let text = format!(
-                "a message of {} signals in JSON takes {least} B and more, but `{}` carries {most} B: all are dropped",
-                signals.len(),
-                profile.name
-            );
-            let help = "write a short `payload: Template(\"{part.quantity:.1}\")`";
-            self.report.push(self.place(format!("fleet[{i}]")).warning("link", text).help(help));
-        }
-    }
-
     /// Whether a group's packs feed its boards and parts, with the radio of its link.
     fn supply(&mut self, i: usize, group: &GroupDef, thing: &ThingDef) {
         let board = thing.board.as_ref().and_then(|b| self.catalog.boards.get(b));
@@ -174,8 +116,12 @@ impl Checker<'_> {
         }
         let key = if group.power.is_some() { "power" } else { "thing" };
         for wrong in found.items() {
-            let error = place.error(key, wrong.message().to_owned());
-            self.report.push(error.maybe_help(wrong.help_text().map(str::to_owned)));
+            let text = wrong.message().to_owned();
+            let told = match wrong.severity() {
+                Severity::Error => place.error(key, text),
+                _ => place.warning(key, text),
+            };
+            self.report.push(told.maybe_help(wrong.help_text().map(str::to_owned)));
         }
     }
 
@@ -187,6 +133,30 @@ impl Checker<'_> {
             let error = Diagnostic::error(format!("`{}` finds no `{name}`", group.id));
             let help = near(name, known.iter().map(String::as_str));
             self.report.push(error.at(self.source, span, "").maybe_help(help));
+        }
+        self.told_twice(i, group, thing);
+    }
+
+    /// Inputs of a converter that the scenario tells of, and that a part drives.
+    fn told_twice(&mut self, i: usize, group: &GroupDef, thing: &ThingDef) {
+        for (input, part, sensor) in thing.driven_inputs(self.catalog) {
+            let text = format!("`{input}` is what `{}` puts there", part.id);
+            let quantity = sensor.channels.first().map_or("", |c| &c.quantity);
+            let help = format!("leave it out, and tell what that finds: `{}.{quantity}`", part.id);
+            if group.truths.contains_key(&input) {
+                let span = self.source.key_span_of(&format!("fleet[{i}].truths"), &input);
+                let error = Diagnostic::error(text.clone()).at(self.source, span, "");
+                self.report.push(error.help(help.clone()));
+            }
+            let first = group.id.replace("{}", "0");
+            for (k, event) in self.scenario.timeline.iter().enumerate() {
+                let Action::Set { target, .. } = &event.action else { continue };
+                let named = target.split_once('/').filter(|(_, channel)| *channel == input);
+                if named.is_some_and(|(device, _)| wildcard(device.as_bytes(), first.as_bytes())) {
+                    let place = self.place(format!("timeline[{k}].do"));
+                    self.report.push(place.error("target", text.clone()).help(help.clone()));
+                }
+            }
         }
     }
 

@@ -18,23 +18,44 @@ struct Readable {
 }
 
 impl Readable {
-    fn of(part: &PartDef, sensor: &SensorDef, channel: &ChannelDef, board: Option<&BoardDef>) -> Self {
-        let (low, high) = channel.range;
+    /// Of a part on a board, or at an input of another part, `into`.
+    fn of(
+        part: &PartDef,
+        sensor: &SensorDef,
+        channel: &ChannelDef,
+        board: Option<&BoardDef>,
+        into: Option<(&PartDef, &SensorDef)>,
+    ) -> Self {
+        let fed_v = |part: &PartDef, sensor: &SensorDef| {
+            board.filter(|_| !part.own_supply).and_then(|b| sensor.fed_v(b))
+        };
+        let (low, high) = channel.fed(fed_v(part, sensor)).range;
         let own = Self { low: low.min(high), high: high.max(low), by_converter: false };
-        let adc =
-            board.and_then(|b| Some((b, b.adc.as_ref()?))).filter(|_| matches!(sensor.bus, BusDef::Analog));
-        let (Some((board, adc)), Some(law)) = (adc, channel.analog) else { return own };
-        let ranged = part.range.as_ref().and_then(|name| adc.in_range(name));
-        let adc = ranged.as_ref().unwrap_or(adc);
-        // A divider between them is made for the part's largest voltage.
-        if part.shifted {
+        let (Some(board), Some(law)) =
+            (board.filter(|_| matches!(sensor.bus, BusDef::Analog)), channel.analog)
+        else {
             return own;
-        }
+        };
+        let reads = match (into, part.on.converter(), &board.adc) {
+            (Some((def, converter)), Some((_, input)), _) => {
+                let quantity = format!("voltage_{input}");
+                let input = converter.channels.iter().find(|c| c.quantity == quantity);
+                input.map(|c| c.fed(fed_v(def, converter)).range)
+            }
+            (None, None, Some(adc)) => {
+                let ranged = part.range.as_ref().and_then(|name| adc.in_range(name));
+                let adc = ranged.as_ref().unwrap_or(adc);
+                Some((adc.least_v, adc.reference_v))
+            }
+            _ => None,
+        };
+        // A divider between them is made for the part's largest voltage.
+        let Some((least_v, most_v)) = reads.filter(|_| !part.shifted) else { return own };
         // Asked in volts: a divider's law has no inverse at its ends.
         let mut by_converter = false;
         let [a, b] = [own.low, own.high].map(|end| {
             let volts = law.volts(end, board.logic_v);
-            let read = volts.clamp(adc.least_v, adc.reference_v);
+            let read = volts.clamp(least_v, most_v);
             by_converter |= read != volts;
             if read == volts { end } else { law.value(read, board.logic_v) }
         });
@@ -58,8 +79,9 @@ impl Checker<'_> {
         let board = thing.board.as_ref().and_then(|b| self.catalog.boards.get(b));
         for part in &thing.parts {
             let Some(sensor) = self.catalog.sensors.get(&part.model) else { continue };
+            let into = part.on.converter().and_then(|(id, _)| thing.converter(id, self.catalog));
             for channel in &sensor.channels {
-                let readable = Readable::of(part, sensor, channel, board);
+                let readable = Readable::of(part, sensor, channel, board, into);
                 self.beyond_channel((i, group), part, channel, readable);
             }
         }

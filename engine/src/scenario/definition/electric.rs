@@ -4,8 +4,8 @@
 use super::wiring::Part;
 use crate::{
     catalog::{
-        ActuatorDef, AnalogDef, BoardDef, BusDef, Catalog, FedDef, Firmware, PowerDef, SensorDef, ThingDef,
-        WireDef,
+        ActuatorDef, AnalogDef, BoardDef, BusDef, Catalog, FedDef, Firmware, PinFn, PowerDef, SensorDef,
+        ThingDef, WireDef,
     },
     power::{
         bank::PackPlan,
@@ -15,6 +15,9 @@ use crate::{
     scenario::{check::Place, diagnostic::Report},
 };
 use std::collections::BTreeMap;
+
+/// What an input of a chip stands above its supply, [V]: the absolute maximum ratings of CMOS parts, such as the ADS1115's.
+const INPUT_ABOVE_V: f64 = 0.3;
 
 /// A line that has to be pulled up: the I2C bus, or the pin of a 1-Wire bus.
 #[derive(Default)]
@@ -279,14 +282,23 @@ fn check_level(board: &BoardDef, part: &Part<'_>, place: &Place<'_>, report: &mu
     let Some(out_v) = sensor.out_v.or_else(|| analogue.then(|| made_v(sensor, board)).flatten()) else {
         return;
     };
-    let most = board.adc.as_ref().and_then(|a| a.max_v).filter(|_| analogue).unwrap_or(board.max_pin_v());
-    if out_v > most {
+    let (pin, whose, most) = match part.into {
+        Some((def, converter)) => {
+            let fed_v = converter.fed_v(board).filter(|_| !def.own_supply);
+            // Of one that is fed by something else only the most that it may be fed with is known.
+            let Some(fed_v) = fed_v.or(converter.supply_v.map(|(_, most)| most)) else { return };
+            ("an input", &def.id, fed_v + INPUT_ABOVE_V)
+        }
+        None => {
+            let own = board.adc.as_ref().and_then(|a| a.max_v).filter(|_| analogue);
+            ("a pin", &board.name, own.unwrap_or(board.max_pin_v()))
+        }
+    };
+    if out_v > most + 1e-9 {
         let out_v = (100.0 * out_v).round() / 100.0;
         let model = &part.def.model;
-        let text = format!(
-            "`{model}` puts {} V on a pin of `{}` that stands {} V",
-            out_v as f32, board.name, most as f32
-        );
+        let text =
+            format!("`{model}` puts {} V on {pin} of `{whose}` that stands {} V", out_v as f32, most as f32);
         let help = "put a divider or a level shifter between them and say `shifted: true`, or use a board whose pins stand it";
         report.push(place.error("on", text).help(help));
     }
@@ -306,16 +318,24 @@ fn made_v(sensor: &SensorDef, board: &BoardDef) -> Option<f64> {
     Some(highest.min(bound))
 }
 
-/// A part of its own supply whose lines do not stand the board's level: the board's pull-ups and outputs drive them.
+/// A part whose lines do not stand the board's level: the board's pull-ups and outputs drive them.
 fn check_lines(board: &BoardDef, part: &Part<'_>, place: &Place<'_>, report: &mut Report) {
-    let driven = matches!(part.bus, BusDef::I2c(_) | BusDef::Spi | BusDef::OneWire);
-    let Some((_, most)) = part.sensor.and_then(|s| s.supply_v) else { return };
-    if !driven || !part.def.own_supply || part.def.shifted || most >= board.logic_v {
+    let Some(sensor) = part.sensor.filter(|_| !part.def.shifted) else { return };
+    let driven = match part.bus {
+        // Its receive pin, which the board's transmit pin drives.
+        BusDef::I2c(_) | BusDef::Spi | BusDef::OneWire | BusDef::Uart => true,
+        BusDef::Digital(_) => !sensor.driven.is_empty(),
+        BusDef::Analog | BusDef::Internal => false,
+    };
+    // Fed by the board, a part stands what it is fed with; that this suits it is asked where it is fed.
+    let by_supply = sensor.supply_v.filter(|_| part.def.own_supply).map(|(_, most)| most);
+    let Some(most) = sensor.lines_v.or(by_supply) else { return };
+    if !driven || most >= board.logic_v {
         return;
     }
     let text = format!(
-        "`{}` stands {most} V, but the lines of `{}` are at {} V",
-        part.def.model, board.name, board.logic_v
+        "`{}` stands {} V on its lines, but those of `{}` are at {} V",
+        part.def.model, most as f32, board.name, board.logic_v
     );
     let help = "put a level shifter between them, or a module that has one, and say `shifted: true`";
     report.push(place.error("on", text).help(help));
@@ -381,8 +401,28 @@ pub(in crate::scenario) fn check_pack_feeds(
             (false, _) => "cells of less resistance, or more of them in parallel".to_owned(),
         };
         report.push(place.error("power", text).help(help));
+        return;
+    }
+    // With the radio's current, at the temperature of the cells' figures.
+    let capacity_mah = plan.pack.capacity_mah(&full);
+    let reference_c = plan.pack.cell.reference_c;
+    let unusable_mah = plan.pack.unusable_mah(&full, worst_ma, board.brown_out_v, reference_c);
+    let share = unusable_mah / capacity_mah.max(f64::MIN_POSITIVE);
+    let least = if let PowerDef::Pack { charge, .. } = power { charge.0 } else { 1.0 };
+    if transmits.is_some() && least > 0.0 && (share > MOST_UNUSED || share > least) {
+        let text = format!(
+            "`{}` is reset under its {} mA as soon as this pack has less than {:.0} % of its charge, even when warm",
+            board.name,
+            tenths(worst_ma),
+            100.0 * share
+        );
+        let help = format!("more cells in series or in parallel, or a regulator that steps up, {regulators}");
+        report.push(place.warning("power", text).help(help));
     }
 }
+
+/// Share of a pack's charge that a circuit may leave in it before a reader is told.
+const MOST_UNUSED: f64 = 0.5;
 
 /// To a tenth, as a sentence says it.
 fn tenths(ma: f64) -> f64 {
@@ -402,7 +442,7 @@ fn parts_ma(
     let mut electric = Electric::new(Some(board), Some(power), catalog);
     // What is wrong with any of them is told elsewhere.
     let mut found = Report::default();
-    for part in thing.parts.iter().filter_map(|def| Part::find(def, catalog)) {
+    for part in thing.parts.iter().filter_map(|def| Part::find(def, thing, catalog)) {
         electric.check(&part, place, &mut found);
     }
     let (rail_ma, supply_ma) = electric.drawn_ma;
@@ -427,20 +467,15 @@ fn check_pin_current(board: &BoardDef, model: &str, pin_ma: f64, place: &Place<'
     }
 }
 
-/// Analogue parts on pins whose converter gives way to the radio.
-pub(in crate::scenario) fn check_radio(
+/// Analogue parts on pins whose converter gives way to Wi-Fi, of a device that speaks over its board's own: the index of each
+/// part, what is wrong, and what helps.
+pub(in crate::scenario) fn silenced_by_wifi(
     thing: &ThingDef,
-    firmware: &Firmware,
     catalog: &Catalog,
-    place: &Place<'_>,
-    report: &mut Report,
-) {
+) -> Vec<(usize, String, String)> {
     let board = thing.board.as_ref().and_then(|b| catalog.boards.get(b));
-    let speaks =
-        !(firmware.publish.is_empty() && firmware.control.is_empty() && firmware.commands.is_empty());
-    let Some((board, adc)) = board.and_then(|b| Some((b, b.adc.as_ref()?))).filter(|_| speaks) else {
-        return;
-    };
+    let Some((board, adc)) = board.and_then(|b| Some((b, b.adc.as_ref()?))) else { return Vec::new() };
+    let mut found = Vec::new();
     for (i, part) in thing.parts.iter().enumerate() {
         let analogue = catalog.sensors.get(&part.model).is_some_and(|s| matches!(s.bus, BusDef::Analog));
         let WireDef::Pin(pin) = &part.on else { continue };
@@ -450,14 +485,11 @@ pub(in crate::scenario) fn check_radio(
         let free: Vec<&str> = board
             .pins
             .iter()
-            .filter(|(p, f)| f.contains(&crate::catalog::PinFn::Analog) && !adc.not_with_radio.contains(p))
+            .filter(|(p, f)| f.contains(&PinFn::Analog) && !adc.not_with_radio.contains(p))
             .map(|(p, _)| p.as_str())
             .collect();
-        let text = format!(
-            "`{pin}` of `{}` cannot be read while its radio is on, and its firmware speaks",
-            board.name
-        );
-        let help = format!("analogue pins that can: {}", free.join(", "));
-        report.push(place.error(&format!("parts[{i}].on"), text).help(help));
+        let text = format!("`{pin}` of `{}` cannot be read while its Wi-Fi is on", board.name);
+        found.push((i, text, format!("analogue pins that can: {}", free.join(", "))));
     }
+    found
 }

@@ -16,8 +16,8 @@ pub(super) struct Wiring<'a> {
     thing: &'a ThingDef,
     board: Option<&'a BoardDef>,
     catalog: &'a Catalog,
-    /// Pin → path of the wire that uses it, and whether others may share it.
-    uses: BTreeMap<String, (String, bool)>,
+    /// Pin → path of the wire that uses it, and the kind of bus that others may share it for.
+    uses: BTreeMap<String, (String, Option<&'static str>)>,
     addresses: BTreeMap<u8, String>,
 }
 
@@ -27,15 +27,18 @@ pub(super) struct Part<'a> {
     pub sensor: Option<&'a SensorDef>,
     pub actuator: Option<&'a ActuatorDef>,
     pub bus: &'a BusDef,
+    /// The converter among the thing's parts that it is wired to.
+    pub into: Option<(&'a PartDef, &'a SensorDef)>,
 }
 
 impl<'a> Part<'a> {
-    /// The part with its model; none where there is no such model.
-    pub fn find(def: &'a PartDef, catalog: &'a Catalog) -> Option<Self> {
+    /// The part of a thing with its model; none where there is no such model.
+    pub fn find(def: &'a PartDef, thing: &'a ThingDef, catalog: &'a Catalog) -> Option<Self> {
         let sensor = catalog.sensors.get(&def.model);
         let actuator = if sensor.is_none() { catalog.actuators.get(&def.model) } else { None };
         let bus = sensor.map(|s| &s.bus).or_else(|| actuator.map(|a| &a.bus))?;
-        Some(Self { def, sensor, actuator, bus })
+        let into = def.on.converter().and_then(|(id, _)| thing.converter(id, catalog));
+        Some(Self { def, sensor, actuator, bus, into })
     }
 }
 
@@ -70,10 +73,10 @@ impl<'a> Wiring<'a> {
             }
             (BusDef::Spi, WireDef::Spi(select)) => {
                 self.shared(board, &[PinFn::Mosi, PinFn::Miso, PinFn::Sck], "SPI", place, report);
-                self.pin(board, select, &[PinFn::Digital], false, place, report);
+                self.pin(board, select, &[PinFn::Digital], None, place, report);
             }
             (BusDef::OneWire, WireDef::Pin(pin)) => {
-                self.pin(board, pin, &[PinFn::Digital], true, place, report);
+                self.pin(board, pin, &[PinFn::Digital], Some("1-Wire"), place, report);
             }
             (BusDef::Analog, WireDef::Pin(pin)) if pin.contains('.') => {
                 self.converter(wire, pin, place, report)
@@ -84,20 +87,20 @@ impl<'a> Wiring<'a> {
                     let text = format!("`{model}` gives a voltage, but `{}` has no ADC", board.name);
                     report.push(place.error("on", text).help(boards));
                 } else {
-                    self.pin(board, pin, &[PinFn::Analog], false, place, report);
+                    self.pin(board, pin, &[PinFn::Analog], None, place, report);
                 }
             }
             (BusDef::Digital(1), WireDef::Pin(pin)) => {
-                self.pin(board, pin, digital(part, 0), false, place, report);
+                self.pin(board, pin, digital(part, 0), None, place, report);
             }
             (BusDef::Digital(n), WireDef::Pins(pins)) if pins.len() == *n as usize => {
                 for (i, pin) in pins.iter().enumerate() {
-                    self.pin(board, pin, digital(part, i), false, place, report);
+                    self.pin(board, pin, digital(part, i), None, place, report);
                 }
             }
             (BusDef::Uart, WireDef::Pins(pins)) if pins.len() == 2 => {
-                self.pin(board, &pins[0], &[PinFn::Tx], false, place, report);
-                self.pin(board, &pins[1], &[PinFn::Rx], false, place, report);
+                self.pin(board, &pins[0], &[PinFn::Tx], None, place, report);
+                self.pin(board, &pins[1], &[PinFn::Rx], None, place, report);
             }
             _ => {
                 let want = match bus {
@@ -154,7 +157,7 @@ impl<'a> Wiring<'a> {
         });
         match wire.converter() {
             Some((_, input)) if usize::from(input) < inputs => {
-                self.claim(pin.to_owned(), false, Vec::new(), place, report);
+                self.claim(pin.to_owned(), None, Vec::new(), place, report);
             }
             Some((id, _)) if inputs > 0 => {
                 let text = format!("`{id}` has no such input: its inputs are 0 to {}", inputs - 1);
@@ -169,7 +172,14 @@ impl<'a> Wiring<'a> {
     }
 
     /// Claims the board's pins of a bus that several parts share.
-    fn shared(&mut self, board: &BoardDef, fns: &[PinFn], bus: &str, place: &Place<'_>, report: &mut Report) {
+    fn shared(
+        &mut self,
+        board: &BoardDef,
+        fns: &[PinFn],
+        bus: &'static str,
+        place: &Place<'_>,
+        report: &mut Report,
+    ) {
         for f in fns {
             // A board may name several; the bus uses the first that nobody else has.
             let pins: Vec<&String> =
@@ -180,9 +190,9 @@ impl<'a> Wiring<'a> {
                 report.push(place.error("on", text).help(help));
                 return;
             };
-            let free =
-                pins.iter().find(|p| self.uses.get(**p).is_none_or(|(_, shared)| *shared)).unwrap_or(first);
-            self.claim((*free).clone(), true, Vec::new(), place, report);
+            let fits = |p: &&&String| self.uses.get(**p).is_none_or(|(_, of)| *of == Some(bus));
+            let free = pins.iter().find(fits).unwrap_or(first);
+            self.claim((*free).clone(), Some(bus), Vec::new(), place, report);
         }
     }
 
@@ -191,7 +201,7 @@ impl<'a> Wiring<'a> {
         board: &BoardDef,
         pin: &str,
         fit: &[PinFn],
-        shared: bool,
+        shared: Option<&'static str>,
         place: &Place<'_>,
         report: &mut Report,
     ) {
@@ -228,14 +238,15 @@ impl<'a> Wiring<'a> {
     fn claim(
         &mut self,
         pin: String,
-        shared: bool,
+        shared: Option<&'static str>,
         others: Vec<String>,
         place: &Place<'_>,
         report: &mut Report,
     ) {
         let path = place.path("on");
         match self.uses.get(&pin) {
-            Some((_, true)) if shared => {}
+            // Parts share the lines of a bus that all of them speak.
+            Some((_, Some(of))) if shared == Some(*of) => {}
             Some((other, _)) => {
                 let text = format!("two parts use pin `{pin}`");
                 let error =
@@ -318,7 +329,10 @@ fn check_straps(board: &BoardDef, part: &Part<'_>, place: &Place<'_>, report: &m
 /// The range in which a part asks the board's converter to read it.
 fn check_range(board: &BoardDef, part: &Part<'_>, place: &Place<'_>, report: &mut Report) {
     let Some(range) = &part.def.range else { return };
-    let adc = board.adc.as_ref().filter(|_| matches!(part.bus, BusDef::Analog));
+    let adc = board
+        .adc
+        .as_ref()
+        .filter(|_| matches!(part.bus, BusDef::Analog) && part.def.on.converter().is_none());
     let Some(adc) = adc else {
         let text = format!("`{}` is not read by a converter of `{}`", part.def.model, board.name);
         report.push(place.error("range", text).help("leave `range` out"));

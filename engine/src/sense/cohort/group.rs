@@ -2,7 +2,9 @@
 
 use crate::{
     carry::place_prefix,
-    catalog::{AdcDef, AnalogDef, BoardDef, BusDef, ChannelDef, Firmware, PartDef, SensorDef},
+    catalog::{
+        AdcDef, AnalogDef, BoardDef, BusDef, Catalog, ChannelDef, Firmware, PartDef, SensorDef, ThingDef,
+    },
     clock::ClockPlan,
     dialect::Dialect,
     firmware::payload::Codec,
@@ -14,6 +16,7 @@ use crate::{
     scenario::{OUTDOORS, PayloadDef, PublishDef},
     sense::{
         bank::OwnSupply,
+        convert::Outlet,
         fault::reach::{Wired, wired},
     },
     signal::SignalId,
@@ -44,19 +47,20 @@ pub(crate) struct ChannelPlan {
     pub(super) min_interval: Span,
     pub(super) conversion: Span,
     pub(super) analog: Option<Analog>,
+    /// Of a part at an input of another part of the device.
+    pub(super) outlet: Option<Outlet>,
     pub(super) supply: Option<OwnSupply>,
 }
 
 impl ChannelPlan {
-    fn new(part: &PartDef, sensor: &SensorDef, def: &ChannelDef, board: Option<&BoardDef>) -> Self {
-        // A converter of its own is the business of whoever speaks to it.
-        let board = board.filter(|_| part.on.converter().is_none());
+    fn new(part: &PartDef, sensor: &SensorDef, def: &ChannelDef, at: &Wiring<'_>) -> Self {
+        // An input of another part is that one's business.
+        let board = at.board.filter(|_| part.on.converter().is_none());
         let analog = match (&sensor.bus, board, def.analog) {
             (BusDef::Analog, Some(BoardDef { adc: Some(adc), logic_v, .. }), Some(law)) => {
                 let ranged = part.range.as_ref().and_then(|name| adc.in_range(name));
                 let adc = ranged.unwrap_or_else(|| adc.clone());
-                let out_v = sensor.out_v.unwrap_or(*logic_v);
-                let share = if part.shifted { (adc.reference_v / out_v).min(1.0) } else { 1.0 };
+                let share = share(part, sensor, adc.reference_v, *logic_v);
                 Some(Analog { adc, law, logic_v: *logic_v, share, own_supply: part.own_supply })
             }
             _ => None,
@@ -69,13 +73,55 @@ impl ChannelPlan {
         Self {
             name: format!("{}.{}", part.id, def.quantity),
             part: part.id.clone(),
-            def: def.clone(),
+            def: def.fed(at.fed_v(part, sensor)),
             min_interval: sensor.min_interval,
             conversion: sensor.conversion,
             analog,
+            outlet: at.outlet(part, sensor, def),
             supply,
         }
     }
+}
+
+/// What a divider before a converter leaves of a part's voltage: as much as is read.
+fn share(part: &PartDef, sensor: &SensorDef, reads_v: f64, logic_v: f64) -> f64 {
+    let out_v = sensor.out_v.unwrap_or(logic_v);
+    if part.shifted { (reads_v / out_v).min(1.0) } else { 1.0 }
+}
+
+/// What a part may be wired to.
+struct Wiring<'a> {
+    thing: &'a ThingDef,
+    board: Option<&'a BoardDef>,
+    catalog: &'a Catalog,
+}
+
+impl Wiring<'_> {
+    /// What feeds a part, [V]. None: not known.
+    fn fed_v(&self, part: &PartDef, sensor: &SensorDef) -> Option<f64> {
+        self.board.filter(|_| !part.own_supply).and_then(|b| sensor.fed_v(b))
+    }
+
+    /// What a part puts on an input of another part. None: it is wired to none.
+    fn outlet(&self, part: &PartDef, sensor: &SensorDef, def: &ChannelDef) -> Option<Outlet> {
+        let (id, input) = part.on.converter()?;
+        let (law, board) = (def.analog?, self.board?);
+        let (other, converter) = self.thing.converter(id, self.catalog)?;
+        let quantity = format!("voltage_{input}");
+        let channel = converter.channels.iter().find(|c| c.quantity == quantity)?;
+        let reads_v = channel.fed(self.fed_v(other, converter)).range.1;
+        Some(Outlet { law, logic_v: board.logic_v, share: share(part, sensor, reads_v, board.logic_v) })
+    }
+}
+
+/// The channels that drive inputs of other parts, and those inputs, by index.
+fn through(channels: &[ChannelPlan], thing: &ThingDef, catalog: &Catalog) -> Vec<(usize, usize)> {
+    let index = |name: &str| channels.iter().position(|c| c.name == name);
+    let driven = thing.driven_inputs(catalog).filter_map(|(input, part, sensor)| {
+        let from = index(&format!("{}.{}", part.id, sensor.channels.first()?.quantity))?;
+        channels[from].outlet.is_some().then_some((from, index(&input)?))
+    });
+    driven.collect()
 }
 
 /// One topic that the firmware publishes to.
@@ -98,6 +144,8 @@ pub(crate) struct Group {
     /// How many of them its devices start in.
     pub(super) homes: usize,
     pub channels: Vec<ChannelPlan>,
+    /// Channels of parts that drive inputs of other parts, and those inputs, by index.
+    pub(super) through: Vec<(usize, usize)>,
     /// The same channels as faults see them.
     pub wired: Vec<Wired>,
     /// Index of the group in the plan, by which its actuators are found.
@@ -138,12 +186,11 @@ impl Group {
         let board = group.thing.board.as_ref().and_then(|b| plan.catalog.boards.get(b));
         let sensors: Vec<(&PartDef, &SensorDef)> =
             group.thing.parts.iter().filter_map(|p| Some((p, plan.catalog.sensors.get(&p.model)?))).collect();
-        let channels: Vec<ChannelPlan> = sensors
-            .iter()
-            .flat_map(|(part, sensor)| {
-                sensor.channels.iter().map(move |def| ChannelPlan::new(part, sensor, def, board))
-            })
-            .collect();
+        let wiring = Wiring { thing: &group.thing, board, catalog: &plan.catalog };
+        let of = |(part, sensor): &(&PartDef, &SensorDef)| -> Vec<ChannelPlan> {
+            sensor.channels.iter().map(|def| ChannelPlan::new(part, sensor, def, &wiring)).collect()
+        };
+        let channels: Vec<ChannelPlan> = sensors.iter().flat_map(of).collect();
         let actuators = group.thing.parts.iter().filter(|p| plan.catalog.actuators.contains_key(&p.model));
         let levels: Vec<String> = actuators.map(|p| format!("{}.level", p.id)).collect();
         let names: Vec<String> =
@@ -157,7 +204,8 @@ impl Group {
         let zones = &plan.scenario.world.zones;
         let places = group.places();
         let indices: Vec<usize> = places.iter().map(|place| place.unwrap_or(zones.len())).collect();
-        let radio = LinkPlan::new(&plan.scenario, &plan.catalog, link, board, &indices, queue);
+        let radio = LinkPlan::new(&plan.scenario, &plan.catalog, link, board, &indices, queue)
+            .asleep(firmware.filter(|f| f.deep_sleep && f.rest.is_none()).map(|f| f.awake));
         let name = |place: &Option<usize>| place.map_or(OUTDOORS, |z| &zones[z].id).to_owned();
         Self {
             first: group.first,
@@ -191,6 +239,7 @@ impl Group {
             awake_ma: board.map_or(0.0, |b| b.current_ma.active)
                 + parts.iter().map(|s| s.active_ma).sum::<f64>(),
             looks_at_supply: channels.iter().any(|c| c.supply.is_some()),
+            through: through(&channels, &group.thing, &plan.catalog),
             channels,
             wired: wired(&group.thing, &plan.catalog),
         }

@@ -60,11 +60,12 @@ impl Cohort {
         }
     }
 
-    /// The forecast of a lane's battery; none on the mains, or before its first wake.
-    pub(crate) fn life(&self, lane: u16) -> Option<Life> {
+    /// The forecast of a lane's battery; none on the mains, or before its first wake. `warm`: were its cells never colder than
+    /// their reference temperature.
+    pub(crate) fn life(&self, lane: u16, warm: bool) -> Option<Life> {
         let (left_mah, gauge) = match (&self.batteries, &self.group.supply, &self.packs, &self.group.pack) {
             (Some(batteries), Some(supply), ..) => batteries.left(lane, supply),
-            (_, _, Some(packs), Some(plan)) => packs.left(lane, plan),
+            (_, _, Some(packs), Some(plan)) => packs.left(lane, plan, warm),
             _ => return None,
         };
         gauge.life(left_mah)

@@ -19,6 +19,8 @@ pub(crate) struct Wired {
     /// Name of the bus that its part shares with others; none: it has its pins for itself.
     pub bus: Option<String>,
     pub stream: Stream,
+    /// Whether it is read by a converter that is a part, and not by the board's.
+    pub outside: bool,
 }
 
 impl Wired {
@@ -26,7 +28,7 @@ impl Wired {
     pub fn named(name: &str) -> Self {
         let quantity = name.split_once('.').map_or("", |(_, quantity)| quantity);
         let stream = Stream { of: Measures::quantity(quantity), analog: false };
-        Self { name: name.to_owned(), unit: String::new(), bus: None, stream }
+        Self { name: name.to_owned(), unit: String::new(), bus: None, stream, outside: false }
     }
 
     fn part(&self) -> &str {
@@ -48,13 +50,15 @@ pub(crate) fn wired(thing: &ThingDef, catalog: &Catalog) -> Vec<Wired> {
             _ => None,
         };
         for channel in &sensor.channels {
-            let own = part.on.converter().is_none();
-            let analog = own && converts && matches!(sensor.bus, BusDef::Analog) && channel.analog.is_some();
+            let outside = part.on.converter().is_some();
+            let read = converts || outside;
+            let analog = read && matches!(sensor.bus, BusDef::Analog) && channel.analog.is_some();
             all.push(Wired {
                 name: format!("{}.{}", part.id, channel.quantity),
                 unit: channel.unit.clone(),
                 bus: bus.clone(),
                 stream: Stream { of: Measures::quantity(&channel.quantity), analog },
+                outside,
             });
         }
     }
@@ -70,7 +74,7 @@ pub(crate) fn reached(kind: &FaultDef, channel: Option<&str>, streams: &[Wired])
     let same_part: fn(&Wired, &Wired) -> bool = |a, b| a.part() == b.part();
     let hit = |w: &Wired| match kind {
         FaultDef::ClockSkew { .. } => false,
-        FaultDef::AdcReference { .. } => w.stream.analog,
+        FaultDef::AdcReference { .. } => w.stream.analog && !w.outside,
         FaultDef::BusLockUp => beside(w, |a, b| a.bus == b.bus, |a| a.bus.is_some()),
         FaultDef::Intermittent { .. } => beside(w, same_part, |_| true),
         FaultDef::Condensation { .. } => named(w) && (w.stream.analog || w.stream.of == Measures::Humidity),

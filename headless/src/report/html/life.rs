@@ -2,7 +2,7 @@
 
 use super::super::{
     Report, escape,
-    words::{figure, life, lives},
+    words::{expected, figure, life, lives},
 };
 use std::fmt::Write;
 
@@ -13,7 +13,8 @@ pub(super) fn section(html: &mut String, report: &Report) {
     html.push_str(
         "<h2>Battery life</h2>\n<div class=\"card\"><p>If all goes on as in this run: what is left above the brown-out, over \
          the mean current; the median of the devices. What is left is what the cells still give while they are as cold as they \
-         have been at the coldest in this run, under the board's greatest current: one such night ends a life. The interval \
+         have been at the coldest in this run, under the board's greatest current: one such night ends a life; where it has left the median device nothing, the \
+         figures are those of cells at their reference temperature. The interval \
          goes from the earliest to the latest of nine in ten devices, each with what the variation of its own current between \
          twelve stretches of the run leaves open; it knows nothing of weather that the run has not seen. Over devices alone \
          is the spread of their charge, cells and currents.</p><table><tr><th>devices</th><th class=\"n\">expected</th><th class=\"n\">interval</th>\
@@ -30,7 +31,7 @@ pub(super) fn section(html: &mut String, report: &Report) {
              <td class=\"n\">{} <small>{} to {}</small></td></tr>",
             escape(&b.group),
             b.devices,
-            life(b.expected_h),
+            expected(b),
             lives(b),
             figure(b.mean_ma),
             figure(b.least_ma),

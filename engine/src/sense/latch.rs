@@ -1,0 +1,115 @@
+//! Outputs that stay up for a while: of a motion detector, whose output falls a hold time after it last saw something, and
+//! which is blind for a lock-out time after that.
+//!
+//! A latch sees what is there at every tick and at every reading, so that what happens between two wakes of a device is not
+//! lost; what it was shown last goes on until it is shown something else, as the world's truth does.
+
+use crate::time::{SimTime, Span};
+
+/// From this on something is there.
+const THERE: f64 = 0.5;
+
+/// How long an output stays up, and how long the part is blind after that.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LatchPlan {
+    hold: Span,
+    block: Span,
+}
+
+/// The latches of a channel.
+#[derive(Debug)]
+pub(super) struct Latches {
+    pub plan: LatchPlan,
+    pub lanes: Vec<Latch>,
+}
+
+impl Latches {
+    /// None: the output follows what is there.
+    pub fn new(hold: Span, block: Span) -> Option<Self> {
+        (hold.0 > 0).then_some(Self { plan: LatchPlan { hold, block }, lanes: Vec::new() })
+    }
+
+    /// Bytes held, [B].
+    pub fn bytes(&self) -> usize {
+        self.lanes.capacity() * size_of::<Latch>()
+    }
+}
+
+/// One part's output.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Latch {
+    /// When it was looked at last, and whether something was there, which goes on since.
+    seen: Option<(SimTime, bool)>,
+    /// The output is up before this instant. None: it never was.
+    until: Option<SimTime>,
+}
+
+impl Latch {
+    /// Shows it what is there at `t`; what its output is then, 0 or 1. Instants ascend.
+    pub fn look(&mut self, t: SimTime, there: f64, plan: LatchPlan) -> f64 {
+        let there = there >= THERE;
+        let up = |until: Option<SimTime>, t: SimTime| until.is_some_and(|until| t < until);
+        let sees = |until: Option<SimTime>, t: SimTime| until.is_none_or(|until| t >= until + plan.block);
+        // What went on until now has kept an output up, and has raised one whose blindness ended meanwhile.
+        if let Some((before, true)) = self.seen
+            && before < t
+            && (up(self.until, before) || sees(self.until, t))
+        {
+            self.until = Some(t + plan.hold);
+        }
+        if there && (up(self.until, t) || sees(self.until, t)) {
+            self.until = Some(t + plan.hold);
+        }
+        self.seen = Some((t, there));
+        f64::from(u8::from(up(self.until, t)))
+    }
+
+    pub fn hash_into(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.until.map_or(i64::MIN, |t| t.0).to_le_bytes());
+        bytes.push(u8::from(self.seen.is_some_and(|(_, there)| there)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAN: LatchPlan = LatchPlan { hold: Span(3_000_000_000), block: Span(2_500_000_000) };
+
+    /// The spells, in tenths of a second, in which the output is up over a minute, where something is there in `shown`, looked
+    /// at every `every` tenths and whenever something comes or goes.
+    fn up(shown: &[(i64, i64)], every: i64) -> Vec<(i64, i64)> {
+        let (mut latch, mut spells) = (Latch::default(), Vec::<(i64, i64)>::new());
+        for k in 0..600 {
+            let there = shown.iter().any(|(from, until)| (*from..*until).contains(&k));
+            let turns = shown.iter().any(|(from, until)| *from == k || *until == k);
+            if !(turns || k % every == 0) {
+                continue;
+            }
+            let out = latch.look(SimTime(k * 100_000_000), f64::from(u8::from(there)), PLAN);
+            match spells.last_mut() {
+                Some(last) if out > 0.5 && last.1 == k - 1 => last.1 = k,
+                _ if out > 0.5 => spells.push((k, k)),
+                _ => {}
+            }
+        }
+        spells
+    }
+
+    #[test]
+    fn an_output_stays_up_for_its_hold_time_and_then_sees_nothing() {
+        assert_eq!(up(&[(100, 101)], 1), [(100, 130)], "3 s after the last sight");
+        assert_eq!(up(&[(100, 150)], 1), [(100, 179)], "each sight starts it anew");
+        assert_eq!(up(&[(100, 101), (140, 150)], 1), [(100, 130)], "blind for 2.5 s");
+        assert_eq!(up(&[(100, 101), (140, 170)], 1), [(100, 130), (156, 199)], "what lasts is seen after it");
+    }
+
+    #[test]
+    fn what_happens_between_two_looks_is_not_lost() {
+        // Looked at every 2 s, and when somebody comes or goes.
+        let seldom = up(&[(101, 149)], 20);
+        assert_eq!((seldom.first(), seldom.last()), (Some(&(101, 101)), Some(&(160, 160))));
+        let blind = up(&[(100, 101), (140, 200)], 20);
+        assert!(blind.contains(&(160, 160)) && !blind.contains(&(140, 140)), "{blind:?}");
+    }
+}
