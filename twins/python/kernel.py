@@ -17,10 +17,9 @@ import types
 import _thread
 
 _lock = _thread.allocate_lock  # the real one
-_start = _thread.start_new_thread
 _write, _read = os.write, os.read
 _ident = _thread.get_ident
-_count = sys.settrace
+_trace = sys.settrace
 
 LINE_NS = 1000
 SLICE_NS = 50_000_000
@@ -157,6 +156,11 @@ def level(pin, pull):
 
 
 # Lines, counted. The shim itself and the import machinery count as nothing.
+
+def count(on):
+    """Whether this thread's lines are counted."""
+    _trace(_on_call if on else None)
+
 
 _UNCOUNTED = ("<twinfleet>", "<frozen ")
 _counted = {}  # by the code's id: the code, and what counts it
@@ -351,106 +355,6 @@ def sleep_ns(ns):
     threads.wait(now_ns() + max(0, int(ns)))
 
 
-class Lock:
-    """A lock of the simulation: who waits for it waits in simulated time."""
-
-    def __init__(self):
-        self._held = False
-
-    def acquire(self, blocking=True, timeout=-1):
-        if not self._held:
-            self._held = True
-            return True
-        if not blocking:
-            return False
-        until = None if timeout is None or timeout < 0 else now_ns() + int(timeout * 1e9)
-        # Whoever releases hands the lock over.
-        return threads.wait(until, self)
-
-    def release(self):
-        if not self._held:
-            raise RuntimeError("release unlocked lock")
-        if not threads.wake(self):
-            self._held = False
-
-    def locked(self):
-        return self._held
-
-    def _at_fork_reinit(self):
-        self._held = False
-
-    def __enter__(self):
-        return self.acquire()
-
-    def __exit__(self, *_):
-        self.release()
-
-    acquire_lock, release_lock, locked_lock = acquire, release, locked
-
-
-def start_new_thread(function, args, kwargs={}):
-    if len(threads.gates) >= confine.THREADS:
-        raise RuntimeError("can't start new thread: a device's script has at most %d" % confine.THREADS)
-    born = _lock()
-    born.acquire()
-    ident = []
-
-    def run():
-        gate = threads.gate()
-        ident.append(_ident())
-        threads.ready.append(gate)
-        born.release()
-        gate.acquire()
-        _count(_on_call)
-        try:
-            function(*args, **kwargs)
-        except SystemExit:
-            pass
-        except BaseException:
-            ask("crash", hexed(clipped(traceback.format_exc())))
-        finally:
-            _count(None)
-            sentinel = _sentinels.pop(_ident(), None)
-            if sentinel is not None and sentinel._held:
-                sentinel.release()
-            threads.over()
-
-    _start(run, ())
-    born.acquire()
-    return ident[0]
-
-
-_sentinels = {}
-
-
-def _set_sentinel():
-    lock = _sentinels[_ident()] = Lock()
-    return lock
-
-
-def _patch_threads():
-    import queue
-    import threading
-
-    _thread.allocate_lock = _thread.allocate = Lock
-    _thread.start_new_thread = _thread.start_new = start_new_thread
-    _thread._set_sentinel = _set_sentinel
-    threading._allocate_lock = threading.Lock = Lock
-    threading._start_new_thread = start_new_thread
-    threading._set_sentinel = _set_sentinel
-    threading._CRLock = None
-    threading.RLock = threading._PyRLock
-    threading.settrace(None)
-    queue.SimpleQueue = queue._PySimpleQueue
-    # The locks that were made before are the main thread's own.
-    threading._active_limbo_lock = threading.RLock()
-    threading._shutdown_locks_lock = Lock()
-    main = threading.main_thread()
-    main._started = threading.Event()
-    main._started._flag = True
-    main._tstate_lock = None
-
-
 # What the script prints goes to the run.
 
 def hexed(text):
@@ -512,7 +416,7 @@ def compiled_of(source, path):
     return code
 
 
-clock = confine = files = identity = modules = programs = signals = None  # the modules of `base`
+clock = confine = files = identity = locks = modules = programs = signals = None  # the modules of `base`
 
 
 def _base(name):
@@ -540,9 +444,9 @@ def prepare(bundle):
     except ImportError:
         # Some builds of Python have none.
         pass
-    global clock, confine, files, identity, modules, programs, signals
-    clock, confine, files, identity, modules, programs, signals = (
-        _base(name) for name in ("_clock", "_confine", "_files", "_identity", "_modules", "_programs", "_signals"))
+    global clock, confine, files, identity, locks, modules, programs, signals
+    clock, confine, files, identity, locks, modules, programs, signals = (_base(name) for name in (
+        "_clock", "_confine", "_files", "_identity", "_threads", "_modules", "_programs", "_signals"))
     for folder in (f for name, f in bundle.items() if name != "kernel"):
         for name, source in folder.items():
             compiled_of(source, "<twinfleet>/" + name.removesuffix(".__init__").replace(".", "/") + ".py")
@@ -599,7 +503,7 @@ def serve(line, hello):
     sys.dont_write_bytecode = True
     # The chance first: what follows imports from it.
     identity.install_chance()
-    _patch_threads()
+    locks.install()
     clock.install()
     signals.install()
     identity.install()
@@ -634,12 +538,12 @@ def serve(line, hello):
         source = source.decode("utf-8", "replace")
         import linecache
         linecache.cache[hello["path"]] = (len(source), None, source.splitlines(True), hello["path"])
-        _count(_on_call)
+        count(True)
         try:
             exec(code, main.__dict__)
             _join()
         finally:
-            _count(None)
+            count(False)
     except SystemExit as over:
         if over.code not in (None, 0):
             kind, text = "exit", str(over.code)

@@ -117,7 +117,7 @@ class Header:
                 for callback in callbacks:
                     callback(channel)
 
-            _k.start_new_thread(call, ())
+            _k.locks.start_new_thread(call, ())
 
 
 def _list(of):

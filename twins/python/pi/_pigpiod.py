@@ -110,7 +110,7 @@ class Daemon:
                     mine[1] = _k.now_ns()
                     self.report(32 | pin.number)
 
-        _k.start_new_thread(look, ())
+        _k.locks.start_new_thread(look, ())
 
     # Handles.
 
@@ -141,7 +141,7 @@ class Daemon:
                 if not again:
                     self.playing = None
 
-        _k.start_new_thread(go, ())
+        _k.locks.start_new_thread(go, ())
 
 
 class Refused(Exception):
