@@ -2,14 +2,14 @@
 
 The script's process never waits for the real clock. Whatever needs the world (a pin, a transfer, time to pass) goes as one
 line over a socket, with the simulated time at which it is asked; the run answers at that time. Between two questions the
-script's own computing costs simulated time by the lines it runs.
+script's own computing costs simulated time by the lines it runs. A script that does nothing but look at its clock or at a
+pin is taken ahead in steps that grow with the time it has looked: what it waits for, nobody has to wait for as well.
+
+What else a script finds changed is in `base`: its files, its signals, who it is, and the doors that are closed behind it.
 """
 import builtins
-import importlib.abc
-import importlib.machinery
 import io
 import os
-import random
 import sys
 import traceback
 import types
@@ -17,12 +17,19 @@ import types
 import _thread
 
 _lock = _thread.allocate_lock  # the real one
-_start = _thread.start_new_thread
 _write, _read = os.write, os.read
 _ident = _thread.get_ident
+_trace = sys.settrace
 
 LINE_NS = 1000
 SLICE_NS = 50_000_000
+# How long the board has been up when the script's clock begins.
+BOOT_NS = 1_000_000_000
+# A line that a script may print in pieces, and a question that goes as one, [bytes].
+PRINTED, QUESTION = 4096, 1 << 20
+# Who looks at the clock or a pin again within so many lines does nothing else; it is taken ahead by a part of the time that
+# it has looked so far, at most by so much, [ns].
+LOOK_LINES, LOOK_PART, LOOK_NS = 100, 10, 1_000_000
 
 fd = -1
 base_ns = 0  # simulated time at the last answer
@@ -30,6 +37,12 @@ base_n = 0  # and the lines run until then
 n = 0  # lines run
 limit_n = 0  # lines at which the run is told that the script still computes
 asking = False
+looked = False  # whether the script has looked at its clock or a pin since the run was last told
+look_n = -1 << 60  # lines run when it last looked
+look_ns = 0  # since when it has done nothing else
+held = {}  # pin: (pull, level, until when it is known, acts)
+edge_ns = 0  # until when the pins looked at are known
+acts = 0  # questions that may change a pin
 epoch_ns = 0
 settings = {}
 _buffer = b""
@@ -46,8 +59,13 @@ def now_ns():
 
 def ask(op, *words):
     """One question to the run. Returns the words of its answer, without the time."""
-    global base_ns, base_n, limit_n, asking, _buffer
+    global base_ns, base_n, limit_n, asking, acts, look_n, _buffer
     line = " ".join([str(now_ns()), op, *[str(w) for w in words]]) + "\n"
+    if len(line) > QUESTION:
+        raise OSError(90, "Message too long")
+    if op not in _LOOKS:
+        acts += 1
+        look_n = -1 << 60
     asking = True
     try:
         data = line.encode()
@@ -69,6 +87,10 @@ def ask(op, *words):
     return rest.split(" ")
 
 
+# What changes nothing.
+_LOOKS = {"in", "tick"}
+
+
 def ask_ok(op, *words):
     """The same, where `err WHY` becomes an OSError."""
     answer = ask(op, *words)
@@ -86,16 +108,100 @@ def os_error(why):
     return OSError(code, text)
 
 
+# Looking at the clock or at a pin.
+
+def look():
+    """The script looks at its clock or at a pin. Returns simulated time, as `now_ns`."""
+    global base_ns, limit_n, looked, look_n, look_ns
+    now = base_ns + (n - base_n) * LINE_NS
+    looked = True
+    if n - look_n > LOOK_LINES:
+        look_ns = now
+    else:
+        ahead = now - look_ns >> LOOK_PART
+        if ahead:
+            ahead = min(ahead, LOOK_NS)
+            if now < edge_ns < now + ahead:
+                ahead = edge_ns - now
+            for entry in threads.sleeping:
+                if entry[0] is not None and entry[0] < now + ahead:
+                    # Somebody else's turn comes before.
+                    ahead = max(0, entry[0] - now)
+                    limit_n = n
+            base_ns += ahead
+            limit_n -= ahead // LINE_NS
+            now += ahead
+    look_n = n
+    if n >= limit_n and not asking:
+        _slice()
+        now = now_ns()
+    return now
+
+
+def level(pin, pull):
+    """The level of a pin: from the run, or what the run said as long as that holds."""
+    global edge_ns, look_ns
+    now = look()
+    known = held.get(pin)
+    if known is not None and known[0] == pull and known[3] == acts and now < known[2]:
+        return known[1]
+    words = ask_ok("in", pin, pull, "hold")
+    new, until = int(words[0]), int(words[1])
+    held[pin] = (pull, new, until, acts)
+    if until > base_ns:
+        edge_ns = min(until, edge_ns) if edge_ns > base_ns else until
+    if known is None or known[1] != new:
+        look_ns = base_ns
+    return new
+
+
 # Lines, counted. The shim itself and the import machinery count as nothing.
 
-def _foreign(code):
-    return code.co_filename.startswith("<")
+def count(on):
+    """Whether this thread's lines are counted."""
+    _trace(_on_call if on else None)
+
+
+_UNCOUNTED = ("<twinfleet>", "<frozen ")
+_counted = {}  # by the code's id: the code, and what counts it
 
 
 def _on_call(frame, event, arg):
-    if _foreign(frame.f_code):
-        return None
-    return _on_line
+    code = frame.f_code
+    known = _counted.get(id(code)) or _known(code)
+    if known[1] is _on_step:
+        frame.f_trace_opcodes = True
+    return known[1]
+
+
+def _known(code):
+    if len(_counted) > 10_000:
+        # Code that is made while the script runs.
+        _counted.clear()
+    how = None if code.co_filename.startswith(_UNCOUNTED) else _on_step if _jumps_to_itself(code) else _on_line
+    known = _counted[id(code)] = (code, how)
+    return known
+
+
+def _jumps_to_itself(code):
+    """Whether a loop is one instruction, which some interpreters never count as a line."""
+    raw = code.co_code
+    if _EMPTY_LOOP is not None:
+        return _EMPTY_LOOP in raw
+    return any(raw[i] == _JUMP and raw[i + 1] * _JUMP_BYTES == i & 0xFF for i in range(0, len(raw), 2))
+
+
+def _empty_loop():
+    """The instruction, where it jumps by a distance; None where it jumps to a place."""
+    import dis
+    code = compile("while True: pass", "", "exec").co_code
+    word = dis.opmap.get("JUMP_BACKWARD")
+    return None if word is None else code[code.index(word) :][:2]
+
+
+_EMPTY_LOOP = _empty_loop()
+# By version 3.10, places are counted in instructions.
+_JUMP, _JUMP_BYTES = 113, 2 if sys.version_info >= (3, 10) else 1
 
 
 def _on_line(frame, event, arg):
@@ -103,16 +209,30 @@ def _on_line(frame, event, arg):
     if event == "line":
         n += 1
         if n >= limit_n and not asking:
-            _slice(frame)
+            _slice()
     return _on_line
 
 
-def _slice(frame):
+def _on_step(frame, event, arg):
+    global n
+    if event == "opcode" or event == "line":
+        n += 1
+        if n >= limit_n and not asking:
+            _slice()
+    return _on_step
+
+
+def _slice():
     """A stretch of computing is over: simulated time passes, and what waits for it has its turn."""
-    answer = ask("tick")
+    global looked
+    how, looked = "looked" if looked else "busy", False
+    answer = ask("tick", how)
+    while len(answer) > 1:
+        threads.news(answer[1])
+        answer = ask("tick", how)
     if answer[0] == "stuck":
-        own = [f for f in traceback.extract_stack(frame) if not f.filename.startswith("<")]
-        _end("stuck", "".join(traceback.format_list(own)))
+        own = [f for f in traceback.extract_stack() if not f.filename.startswith(_UNCOUNTED)]
+        end("stuck", "".join(traceback.format_list(own)))
     threads.others_due()
 
 
@@ -137,13 +257,34 @@ class Threads:
         return gate
 
     def wait(self, until_ns, place=None):
-        """This thread waits until a time (None: for ever) or until `wake(place)`. Whether it was woken."""
+        """This thread waits until a time (None: for ever) or until `wake(place)`. Whether it was woken. The main thread runs
+        the handlers of signals meanwhile."""
+        while True:
+            self.order += 1
+            gate = self.gate()
+            entry = [until_ns, self.order, gate, place, False]
+            self.sleeping.append(entry)
+            self.next(gate)
+            if signals.pending:
+                ran = signals.run()
+                if place is signals.PAUSE:
+                    return ran
+            if entry[4] or (until_ns is not None and now_ns() >= until_ns):
+                return entry[4]
+
+    def at(self, at_ns, call):
+        """Something is called at a time, by whichever thread is there."""
         self.order += 1
-        gate = self.gate()
-        entry = [until_ns, self.order, gate, place, False]
-        self.sleeping.append(entry)
-        self.next(gate)
-        return entry[4]
+        self.sleeping.append([at_ns, self.order, call, None, False])
+
+    def rouse(self, ident):
+        """Lets a thread look up from its wait."""
+        gate = self.gates.get(ident)
+        for entry in self.sleeping:
+            if entry[2] is gate and gate is not None:
+                self.sleeping.remove(entry)
+                self.ready.append(gate)
+                return
 
     def wake(self, place, count=1):
         """Lets the first of those go on that wait at a place."""
@@ -180,9 +321,12 @@ class Threads:
     def due(self):
         now = now_ns()
         for entry in sorted(self.sleeping, key=lambda e: (e[0] is None, e[0], e[1])):
-            if entry[0] is not None and entry[0] <= now:
+            if entry[0] is not None and entry[0] <= now and entry in self.sleeping:
                 self.sleeping.remove(entry)
-                self.ready.append(entry[2])
+                if callable(entry[2]):
+                    entry[2]()
+                else:
+                    self.ready.append(entry[2])
 
     def news(self, what):
         for poller in list(self.pollers):
@@ -194,6 +338,8 @@ class Threads:
         if self.ready:
             self.ready.append(self.gate())
             self.next(self.gate())
+        if signals.pending:
+            signals.run()
 
     def over(self):
         """This thread ends."""
@@ -209,230 +355,29 @@ def sleep_ns(ns):
     threads.wait(now_ns() + max(0, int(ns)))
 
 
-class Lock:
-    """A lock of the simulation: who waits for it waits in simulated time."""
-
-    def __init__(self):
-        self._held = False
-
-    def acquire(self, blocking=True, timeout=-1):
-        if not self._held:
-            self._held = True
-            return True
-        if not blocking:
-            return False
-        until = None if timeout is None or timeout < 0 else now_ns() + int(timeout * 1e9)
-        # Whoever releases hands the lock over.
-        return threads.wait(until, self)
-
-    def release(self):
-        if not self._held:
-            raise RuntimeError("release unlocked lock")
-        if not threads.wake(self):
-            self._held = False
-
-    def locked(self):
-        return self._held
-
-    def _at_fork_reinit(self):
-        self._held = False
-
-    def __enter__(self):
-        return self.acquire()
-
-    def __exit__(self, *_):
-        self.release()
-
-    acquire_lock, release_lock, locked_lock = acquire, release, locked
-
-
-def start_new_thread(function, args, kwargs={}):
-    born = _lock()
-    born.acquire()
-    ident = []
-
-    def run():
-        gate = threads.gate()
-        ident.append(_ident())
-        threads.ready.append(gate)
-        born.release()
-        gate.acquire()
-        sys.settrace(_on_call)
-        try:
-            function(*args, **kwargs)
-        except SystemExit:
-            pass
-        except BaseException:
-            ask("crash", hexed(traceback.format_exc()))
-        finally:
-            sys.settrace(None)
-            sentinel = _sentinels.pop(_ident(), None)
-            if sentinel is not None and sentinel._held:
-                sentinel.release()
-            threads.over()
-
-    _start(run, ())
-    born.acquire()
-    return ident[0]
-
-
-_sentinels = {}
-
-
-def _set_sentinel():
-    lock = _sentinels[_ident()] = Lock()
-    return lock
-
-
-def _patch_threads():
-    import queue
-    import threading
-
-    _thread.allocate_lock = _thread.allocate = Lock
-    _thread.start_new_thread = _thread.start_new = start_new_thread
-    _thread._set_sentinel = _set_sentinel
-    threading._allocate_lock = threading.Lock = Lock
-    threading._start_new_thread = start_new_thread
-    threading._set_sentinel = _set_sentinel
-    threading._CRLock = None
-    threading.RLock = threading._PyRLock
-    threading.settrace(None)
-    queue.SimpleQueue = queue._PySimpleQueue
-    # The locks that were made before are the main thread's own.
-    threading._active_limbo_lock = threading.RLock()
-    threading._shutdown_locks_lock = Lock()
-    main = threading.main_thread()
-    main._started = threading.Event()
-    main._started._flag = True
-    main._tstate_lock = None
-
-
-# Time.
-
-def _patch_time():
-    import time
-
-    real = types.SimpleNamespace(gmtime=time.gmtime, strftime=time.strftime, localtime=time.localtime, ctime=time.ctime)
-
-    def wall():
-        return (epoch_ns + now_ns()) / 1e9
-
-    def sleep(seconds):
-        if seconds < 0:
-            raise ValueError("sleep length must be non-negative")
-        sleep_ns(round(seconds * 1e9))
-
-    def monotonic_ns():
-        return boot_uptime_ns + now_ns()
-
-    time.sleep = sleep
-    time.time = wall
-    time.time_ns = lambda: epoch_ns + now_ns()
-    time.monotonic = lambda: monotonic_ns() / 1e9
-    time.monotonic_ns = monotonic_ns
-    time.perf_counter = time.monotonic
-    time.perf_counter_ns = monotonic_ns
-    time.process_time = lambda: n * LINE_NS / 1e9
-    time.process_time_ns = lambda: n * LINE_NS
-    time.thread_time = time.process_time
-    time.gmtime = lambda s=None: real.gmtime(wall() if s is None else s)
-    # Devices live in UTC.
-    time.localtime = time.gmtime
-    time.ctime = lambda s=None: real.ctime(wall() if s is None else s)
-    time.strftime = lambda f, t=None: real.strftime(f, time.gmtime() if t is None else t)
-    time.clock_gettime = lambda clock: wall() if clock == 0 else monotonic_ns() / 1e9
-    time.clock_gettime_ns = lambda clock: time.time_ns() if clock == 0 else monotonic_ns()
-
-    import datetime
-
-    class Datetime(datetime.datetime):
-        @classmethod
-        def now(cls, tz=None):
-            return cls.fromtimestamp(wall(), tz)
-
-        @classmethod
-        def utcnow(cls):
-            return cls.utcfromtimestamp(wall())
-
-        @classmethod
-        def today(cls):
-            return cls.fromtimestamp(wall())
-
-    class Date(datetime.date):
-        @classmethod
-        def today(cls):
-            return cls.fromtimestamp(wall())
-
-    Datetime.__name__ = Datetime.__qualname__ = "datetime"
-    Date.__name__ = Date.__qualname__ = "date"
-    Datetime.__module__ = Date.__module__ = "datetime"
-    datetime.datetime, datetime.date = Datetime, Date
-
-
-boot_uptime_ns = 1_000_000_000
-
-
-# Chance: the device's own, drawn from the run's seed.
-
-def _patch_chance():
-    dice = random.Random(settings["seed"])
-
-    def urandom(size):
-        return dice.getrandbits(8 * size).to_bytes(size, "little") if size else b""
-
-    os.urandom = urandom
-    os.getrandom = lambda size, flags=0: urandom(size)
-    os.getpid = lambda: 1000
-    random._urandom = urandom
-    random.seed(settings["seed"] ^ 0x5DEECE66D)
-    plain = random.Random.seed
-
-    def seed(self, a=None, version=2):
-        if a is None:
-            a = int.from_bytes(urandom(16), "little")
-        plain(self, a, version)
-
-    random.Random.seed = seed
-    import uuid
-    uuid.getnode = lambda: int(settings["mac"].replace(":", ""), 16)
-
-
-# Files that a Raspberry Pi's kernel makes up.
-
-REVISIONS = {"raspberry-pi-3b": 0xA02082, "raspberry-pi-3b-plus": 0xA020D3, "raspberry-pi-4b": 0xC03112,
-             "raspberry-pi-5": 0xC04170, "raspberry-pi-zero-2w": 0x902120}
-
-
-def _patch_files():
-    revision = REVISIONS.get(settings["board"])
-    if revision is None:
-        return
-    text = "Revision\t: %x\nSerial\t\t: 10000000%s\nModel\t\t: %s\n" % (
-        revision, settings["mac"].replace(":", "")[4:], settings["board"].replace("-", " ").title())
-    made = {"/proc/device-tree/system/linux,revision": revision.to_bytes(4, "big"), "/proc/cpuinfo": text.encode(),
-            "/proc/device-tree/model": settings["board"].encode() + b"\0"}
-    real = builtins.open
-
-    def open_(file, mode="r", *args, **named):
-        data = made.get(file) if isinstance(file, str) else None
-        if data is None:
-            return real(file, mode, *args, **named)
-        return io.BytesIO(data) if "b" in mode else io.StringIO(data.decode())
-
-    builtins.open = io.open = open_
-
-
 # What the script prints goes to the run.
 
 def hexed(text):
     return text.encode("utf-8", "replace").hex() or "-"
 
 
+def clipped(text):
+    """A text that may be of any length, without its middle."""
+    return text if len(text) <= 20_000 else text[:10_000] + "\n…\n" + text[-10_000:]
+
+
 class Console(io.TextIOBase):
     def __init__(self):
         self._line = ""
 
-    encoding = "utf-8"
+    encoding, errors = "utf-8", "replace"
+
+    @property
+    def buffer(self):
+        return self
+
+    def reconfigure(self, **_):
+        pass
 
     def writable(self):
         return True
@@ -444,10 +389,10 @@ class Console(io.TextIOBase):
         return False
 
     def write(self, text):
-        text = str(text)
+        text = bytes(text).decode("utf-8", "replace") if isinstance(text, (bytes, bytearray, memoryview)) else str(text)
         *lines, self._line = (self._line + text).split("\n")
         for line in lines:
-            ask("say", hexed(line[:4096]))
+            ask("say", hexed(line[:PRINTED]))
         return len(text)
 
     def flush(self):
@@ -458,53 +403,31 @@ class Console(io.TextIOBase):
             self.write("\n")
 
 
-# The modules that the script finds.
-
-class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """The shim's modules, from the texts that came with it."""
-
-    def __init__(self, sources):
-        self.sources = sources
-
-    def find_spec(self, name, path, target=None):
-        packages = name in self.packages
-        if name in self.sources or packages:
-            spec = importlib.machinery.ModuleSpec(name, self, is_package=packages)
-            spec.origin = "<twinfleet>/" + name.replace(".", "/") + ".py"
-            return spec
-        return None
-
-    @property
-    def packages(self):
-        return {n.rpartition(".")[0] for n in self.sources if "." in n} | {
-            n.removesuffix(".__init__") for n in self.sources if n.endswith(".__init__")}
-
-    def create_module(self, spec):
-        return None
-
-    def exec_module(self, module):
-        name = module.__name__
-        source = self.sources.get(name, self.sources.get(name + ".__init__", ""))
-        path = "<twinfleet>/" + name.replace(".", "/") + ".py"
-        module.__file__ = path
-        import linecache
-        linecache.cache[path] = (len(source), None, source.splitlines(True), path)
-        exec(_compiled(source, path), module.__dict__)
-
-    def get_source(self, name):
-        return self.sources.get(name, "")
-
+# The modules of the shim.
 
 shim = {}
 compiled = {}  # by text: every device runs the same
 
 
-def _compiled(source, path):
+def compiled_of(source, path):
     code = compiled.get(source)
     if code is None:
         code = compiled[source] = compile(source, path, "exec", dont_inherit=True)
     return code
 
+
+clock = confine = files = identity = locks = modules = programs = signals = None  # the modules of `base`
+
+
+def _base(name):
+    module = types.ModuleType(name)
+    module.__file__ = path = "<twinfleet>/" + name + ".py"
+    import linecache
+    source = shim["base"][name]
+    linecache.cache[path] = (len(source), None, source.splitlines(True), path)
+    sys.modules[name] = module
+    exec(compiled_of(source, path), module.__dict__)
+    return module
 
 
 def prepare(bundle):
@@ -514,73 +437,42 @@ def prepare(bundle):
     import importlib.util, socket, select, errno, uuid, ctypes, mmap, resource, signal, warnings, weakref  # noqa
     # What clients and drivers import on their own: neither a lock of the real kind nor a socket is in these.
     import array, base64, bisect, copy, dataclasses, decimal, hashlib, heapq, hmac, http, inspect, ipaddress, locale  # noqa
-    import numbers, pathlib, platform, shutil, statistics, string, textwrap, tokenize, typing, urllib.parse, zlib  # noqa
+    import numbers, pathlib, platform, shlex, shutil, statistics, string, subprocess, textwrap, tokenize, typing  # noqa
+    import urllib.parse, zlib  # noqa
+    try:
+        import sqlite3  # noqa
+    except ImportError:
+        # Some builds of Python have none.
+        pass
+    global clock, confine, files, identity, locks, modules, programs, signals
+    clock, confine, files, identity, locks, modules, programs, signals = (_base(name) for name in (
+        "_clock", "_confine", "_files", "_identity", "_threads", "_modules", "_programs", "_signals"))
     for folder in (f for name, f in bundle.items() if name != "kernel"):
         for name, source in folder.items():
-            _compiled(source, "<twinfleet>/" + name.removesuffix(".__init__").replace(".", "/") + ".py")
+            compiled_of(source, "<twinfleet>/" + name.removesuffix(".__init__").replace(".", "/") + ".py")
     import gc
-    global _size
-    _size = _taken()
+    confine.prepare()
     gc.collect()
     gc.freeze()
 
 
-def _end(kind, text):
-    ask("end", kind, hexed(text))
+def end(kind, text):
+    """The script is over."""
+    ask("end", kind, hexed(clipped(text)))
     os._exit(0)
 
 
-def _taken():
-    """How much address space the process has: /proc is out of its reach, so the limit is felt for."""
-    import mmap
-    import resource
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    low, high = 1 << 20, 1 << 36
-    while high - low > 1 << 20:
-        middle = (low + high) // 2
-        resource.setrlimit(resource.RLIMIT_AS, (middle, hard))
-        try:
-            mmap.mmap(-1, 4096).close()
-            high = middle
-        except OSError:
-            low = middle
-    resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
-    return high
 
-
-_size = 0  # address space before the script
 _reserve = None  # memory to tell a lack of memory with
 
 
-def _memory():
-    global _reserve
-    import resource
-    room = settings.get("memory_bytes")
-    if room:
-        _reserve = bytearray(1 << 18)
-        limit = _size + room
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 20, 64 << 20))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-
-
-def _confine():
-    """The second lock of the sandbox, which only a child can close behind itself: no new programs, no new processes."""
-    words = settings.get("filter")
-    if not words:
-        return
-    import ctypes
-    raw = bytes.fromhex(words)
-    program = ctypes.create_string_buffer(raw, len(raw))
-
-    class Program(ctypes.Structure):
-        _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    of = Program(len(raw) // 8, ctypes.cast(program, ctypes.c_void_p))
-    if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.byref(of), 0, 0):
-        _end("sandbox", "the process cannot confine itself: " + os.strerror(ctypes.get_errno()))
+def _home():
+    """Where the card lies, by the script's own system."""
+    if "pi" in settings["modules"]:
+        return "/home/pi"
+    if "bone" in settings["modules"]:
+        return "/home/debian"
+    return "/" if settings["small"] else "/home/device"
 
 
 def serve(line, hello):
@@ -588,38 +480,51 @@ def serve(line, hello):
     global fd, LINE_NS, base_ns, epoch_ns, limit_n
     fd = line
     settings.update(hello)
+    settings["small"] = "linux" not in hello["modules"]
+    settings["home"] = home = _home()
+    settings.setdefault("ram_kb", settings["memory_bytes"] // 1024)
     LINE_NS = hello["line_ns"]
     base_ns = hello["now_ns"]
     epoch_ns = hello["epoch_ns"]
     limit_n = SLICE_NS // LINE_NS
     os.chdir(hello["folder"])
     os.environ.clear()
-    os.environ.update({"HOME": hello["folder"], "PATH": "/usr/bin:/bin", "TZ": "UTC", "LANG": "C.UTF-8"})
+    # Mathematics on as many threads as this machine has would differ from one to the other.
+    os.environ.update({name + "_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")})
+    os.environ.update({"HOME": home, "USER": "root", "PATH": "/usr/bin:/bin", "TZ": "UTC", "LANG": "C.UTF-8"})
     if "pi" in hello["modules"]:
         # gpiozero's factory over RPi.GPIO, which is the shim's.
         os.environ["GPIOZERO_PIN_FACTORY"] = "rpigpio"
     os.environ.update(hello["env"])
     sys.argv = [hello["path"], *hello["args"]]
     sys.path[:] = [p for p in sys.path if p]
-    sys.path.insert(0, os.path.dirname(os.path.join(hello["folder"], hello["path"])))
+    sys.path.insert(0, os.path.dirname(os.path.join(home, hello["path"])))
     sys.stdin = io.StringIO()
     sys.dont_write_bytecode = True
-    # The real chance first: what follows imports from it.
-    _patch_chance()
-    _patch_threads()
-    _patch_time()
-    _patch_files()
+    # The chance first: what follows imports from it.
+    identity.install_chance()
+    locks.install()
+    clock.install()
+    signals.install()
+    identity.install()
     sources = {}
     for folder in hello["modules"]:
         sources.update(shim[folder])
-    finder = Finder(sources)
-    sys.meta_path.insert(0, finder)
+    modules.install(sources)
     for name in [*sources, "selectors", "asyncio"]:
         sys.modules.pop(name, None)
     for name in hello.get("early", []):
         __import__(name)
-    _memory()
-    _confine()
+    global _reserve
+    _reserve = bytearray(1 << 18)
+    confine.limit_memory()
+    confine.confine()
+    files.install()
+    programs.install()
+    if settings["small"]:
+        sys.implementation.name = "circuitpython"
+    # Who counts the lines is not for the script to change.
+    sys.settrace = sys.setprofile = sys.modules["threading"].settrace = lambda function: None
     console = sys.stdout = sys.stderr = Console()
     path = os.path.join(hello["folder"], hello["path"])
     main = types.ModuleType("__main__")
@@ -627,26 +532,28 @@ def serve(line, hello):
     sys.modules["__main__"] = main
     kind, text = "exit", ""
     try:
-        with io.open_code(path) as file:
-            code = compile(file.read(), hello["path"], "exec", dont_inherit=True)
-        import linecache
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with open(path, "rb") as file:
             source = file.read()
+        code = compile(source, hello["path"], "exec", dont_inherit=True)
+        source = source.decode("utf-8", "replace")
+        import linecache
         linecache.cache[hello["path"]] = (len(source), None, source.splitlines(True), hello["path"])
-        sys.settrace(_on_call)
+        count(True)
         try:
             exec(code, main.__dict__)
+            _join()
         finally:
-            sys.settrace(None)
-        _join(main)
-    except SystemExit as end:
-        if end.code not in (None, 0):
-            kind, text = "exit", str(end.code)
+            count(False)
+    except SystemExit as over:
+        if over.code not in (None, 0):
+            kind, text = "exit", str(over.code)
     except BaseException as error:
         _let_go()
         kind, text = "crash", _traceback(error)
+        if isinstance(error, MemoryError) and text.rstrip().endswith("MemoryError"):
+            text = "%s: beyond the %d KiB that its script is given\n" % (text.rstrip(), settings["memory_bytes"] >> 10)
     console.last()
-    _end(kind, text)
+    end(kind, text)
 
 
 def _let_go():
@@ -654,10 +561,9 @@ def _let_go():
     _reserve = None
 
 
-def _join(main):
+def _join():
     """A program ends when its threads have ended, daemons apart."""
     import threading
-    sys.settrace(_on_call)
     for thread in list(threading.enumerate()):
         if thread is not threading.main_thread() and not thread.daemon:
             thread.join()

@@ -45,7 +45,8 @@ class Port:
 
     def write(self, data):
         data = bytes(data)
-        _k.ask_ok("uartw", 0, self.baudrate, data.hex() or "-")
+        for at in range(0, len(data) or 1, 65_536):
+            _k.ask_ok("uartw", 0, self.baudrate, data[at : at + 65_536].hex() or "-")
         return len(data)
 
 

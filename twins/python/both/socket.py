@@ -24,6 +24,8 @@ SOMAXCONN = 4096
 has_ipv6 = True
 error = OSError
 _default_timeout = None
+# What is taken at once, [bytes].
+_PIECE = 262_144
 
 
 class timeout(TimeoutError):
@@ -407,6 +409,7 @@ class socket:
             return len(data)
         if self._id is None:
             raise OSError(107, "Transport endpoint is not connected")
+        data = data[:_PIECE]
         try:
             _k.ask_ok("send", self._id, data.hex() or "-")
         except OSError as error:
@@ -416,7 +419,9 @@ class socket:
         return len(data)
 
     def sendall(self, data, flags=0):
-        self.send(data)
+        data = bytes(data)
+        while data:
+            data = data[self.send(data):]
 
     def _take(self, n):
         """Bytes that are there; None: none yet; b"": the end."""

@@ -12,7 +12,7 @@ class time:
 
 
 def exit_and_deep_sleep_until_alarms(*alarms, **_):
-    _k._end("sleep", str(int(max(0, min(a.s for a in alarms)) * 1000)))
+    _k.end("sleep", str(int(max(0, min(a.s for a in alarms)) * 1000)))
 
 
 def light_sleep_until_alarms(*alarms):

@@ -59,7 +59,7 @@ class DigitalInOut:
     def value(self):
         if self._direction == Direction.OUTPUT and self.drive_mode == DriveMode.PUSH_PULL:
             return self._value
-        return _k.ask_ok("in", self._pin, self._pull or "-")[0] == "1"
+        return _k.level(self._pin, self._pull or "-") == 1
 
     @value.setter
     def value(self, to):

@@ -1,5 +1,6 @@
 """CircuitPython's microcontroller."""
 import _twinfleet as _k
+import watchdog as _watchdog
 
 
 class Pin:
@@ -18,14 +19,18 @@ class Pin:
 
 
 class Processor:
-    frequency = 0
+    frequency = round(_k.settings["clock_mhz"] * 1e6)
     uid = bytes.fromhex(_k.settings["mac"].replace(":", ""))
     reset_reason = None
     voltage = None
 
     @property
     def temperature(self):
-        return None
+        """By the processor's own part; None where the thing has none."""
+        try:
+            return _k.files.inside("temperature")
+        except OSError:
+            return None
 
 
 class ResetReason:
@@ -59,7 +64,7 @@ class _Nvm:
 
 
 nvm = _Nvm()
-watchdog = None
+watchdog = _watchdog.WatchDogTimer()
 
 
 def delay_us(us):
@@ -67,7 +72,7 @@ def delay_us(us):
 
 
 def reset():
-    _k._end("reset", "microcontroller.reset()")
+    _k.end("reset", "microcontroller.reset()")
 
 
 def on_next_reset(mode):

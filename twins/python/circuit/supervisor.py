@@ -3,11 +3,11 @@ import _twinfleet as _k
 
 
 def ticks_ms():
-    return (_k.now_ns() // 1_000_000 + 65_535) % (1 << 29)
+    return (_k.look() // 1_000_000 + 65_535) % (1 << 29)
 
 
 def reload():
-    _k._end("reset", "supervisor.reload()")
+    _k.end("reset", "supervisor.reload()")
 
 
 class _Runtime:

@@ -48,7 +48,7 @@ class Header:
         direction, pull = self.pins[pin]
         if direction == self.out:
             return self.levels.get(pin, 0)
-        return int(_k.ask_ok("in", pin, pull)[0])
+        return _k.level(pin, pull)
 
     def function(self, channel):
         pin = self.name_of(channel)
@@ -117,7 +117,7 @@ class Header:
                 for callback in callbacks:
                     callback(channel)
 
-            _k.start_new_thread(call, ())
+            _k.locks.start_new_thread(call, ())
 
 
 def _list(of):

@@ -50,7 +50,7 @@ class Daemon:
 
     def read(self, pin):
         if pin.mode == INPUT:
-            self.changed(pin, int(_k.ask_ok("in", pin.number, pin.pull)[0]))
+            self.changed(pin, _k.level(pin.number, pin.pull))
         return pin.level
 
     def write(self, pin, level):
@@ -110,7 +110,7 @@ class Daemon:
                     mine[1] = _k.now_ns()
                     self.report(32 | pin.number)
 
-        _k.start_new_thread(look, ())
+        _k.locks.start_new_thread(look, ())
 
     # Handles.
 
@@ -141,7 +141,7 @@ class Daemon:
                 if not again:
                     self.playing = None
 
-        _k.start_new_thread(go, ())
+        _k.locks.start_new_thread(go, ())
 
 
 class Refused(Exception):
@@ -263,7 +263,7 @@ def _servo(c, d, gpio, pulse_us, extra):
 
 def _hardware_pwm(c, d, gpio, hz, extra):
     pin = d.pin(gpio)
-    pin.mode, pin.range, pin.duty = OUTPUT, 1_000_000, _word(extra)
+    pin.mode, pin.hz, pin.range, pin.duty = OUTPUT, hz, 1_000_000, _word(extra)
     _k.ask_ok("pwm", gpio, hz, pin.duty / 1e6)
 
 
@@ -459,7 +459,7 @@ def _nothing(c, d, one, two, extra):
 
 
 def _revision(c, d, one, two, extra):
-    return _k.REVISIONS.get(_k.settings["board"], 0xA02082)
+    return _k.identity.REVISIONS.get(_k.settings["board"], 0xA02082)
 
 
 COMMANDS = {

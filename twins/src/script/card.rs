@@ -11,6 +11,9 @@ use twinfleet_engine::scenario::files::Files;
 const FILES: usize = 2_000;
 const FILE_BYTES: u64 = 4 << 20;
 const BYTES: u64 = 32 << 20;
+/// The same of a card that a script has written to.
+const HELD_FILES: usize = 10_000;
+const HELD_BYTES: u64 = 256 << 20;
 
 /// A script and the files beside it, in memory: each device gets a copy of its own.
 #[derive(Clone, Debug)]
@@ -120,5 +123,39 @@ impl Card {
             fs::write(to, bytes)?;
         }
         Ok(())
+    }
+}
+
+/// Why a device's card is ended by what it holds, where it is: files in its folder, and those that its process has open
+/// without a name.
+pub fn overfull(folder: &Path, process: i32) -> Option<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let (mut files, mut bytes) = (0, 0);
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            files += 1;
+            bytes += metadata.blocks() * 512;
+            if files > HELD_FILES || bytes > HELD_BYTES {
+                return Some(told(files));
+            }
+            if metadata.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    for entry in fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten() {
+        let open = fs::metadata(entry.path()).ok().filter(|m| m.is_file() && m.nlink() == 0);
+        bytes += open.map_or(0, |m| m.blocks() * 512);
+    }
+    (bytes > HELD_BYTES).then(|| told(files))
+}
+
+fn told(files: usize) -> String {
+    if files > HELD_FILES {
+        format!("its card is full: it holds more than {HELD_FILES} files, ended")
+    } else {
+        format!("its card is full: it holds more than {} MiB, ended", HELD_BYTES >> 20)
     }
 }

@@ -4,7 +4,7 @@
 //! network are the shim's.
 
 use super::{
-    Options,
+    Options, card,
     device::Life,
     guest::{Guest, Host, HostError, Went},
     runtimes, sandbox,
@@ -21,10 +21,10 @@ use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader, ErrorKind, IoSlice, Read, Write},
     os::{fd::AsRawFd, unix::net::UnixStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 use twinfleet_engine::catalog::Runtime;
@@ -38,21 +38,34 @@ const CYCLES_PER_LINE: f64 = 700.0;
 const CYCLES_PER_LINE_SMALL: f64 = 2_000.0;
 /// Most memory that a device's process may take, [KiB]: a script that takes more would take down the machine it stands for.
 const MEMORY_KB: f64 = 512.0 * 1024.0;
+/// Longest question of a script, [bytes]: what it prints and sends goes in pieces.
+const LINE_BYTES: usize = 1 << 20;
+/// How often it is looked how much a card holds, in real time, while its script computes.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Python processes of a run; clones share them.
 #[derive(Clone, Debug)]
 pub struct Python {
     options: Options,
-    shared: Arc<Mutex<Option<Zygote>>>,
+    shared: Arc<Mutex<Shared>>,
+    /// Something to tell of the last start.
+    note: Option<String>,
 }
 
-/// The process that all others are forked from, and the folder of the devices' cards.
+/// What all devices stand on.
+#[derive(Debug, Default)]
+struct Shared {
+    zygote: Option<Zygote>,
+    /// The folder of their cards; it outlives the process.
+    cards: Option<TempDir>,
+}
+
+/// The process that all others are forked from.
 #[derive(Debug)]
 struct Zygote {
     control: UnixStream,
     child: Child,
-    cards: TempDir,
-    filter: String,
+    confinement: Value,
 }
 
 impl Drop for Zygote {
@@ -73,7 +86,7 @@ pub fn interpreter() -> PathBuf {
 impl Python {
     /// Processes to come; none is started before a script needs one.
     pub fn new(options: &Options) -> Self {
-        Self { options: options.clone(), shared: Arc::default() }
+        Self { options: options.clone(), shared: Arc::default(), note: None }
     }
 }
 
@@ -126,7 +139,7 @@ fn send(to: &mut impl Write, value: &Value) -> std::io::Result<()> {
 }
 
 impl Zygote {
-    fn start(options: &Options) -> Result<Self, HostError> {
+    fn start(options: &Options, cards: &Path) -> Result<Self, HostError> {
         let python = interpreter();
         let wrong =
             |why: &dyn std::fmt::Display| HostError(format!("cannot run {}: {why}", python.display()));
@@ -136,7 +149,6 @@ impl Zygote {
                 python.display()
             ))
         };
-        let cards = tempfile::Builder::new().prefix("twinfleet-cards-").tempdir().map_err(|e| wrong(&e))?;
         let (own, theirs) = UnixStream::pair().map_err(|e| wrong(&e))?;
         let refused = |e: sandbox::SandboxError| match e {
             sandbox::SandboxError::Spawn(e) => missing(e),
@@ -146,15 +158,18 @@ impl Zygote {
         let mut command = Command::new(&found.path);
         // Isolated mode (`-I`) would ignore the seed, and hashes would differ from run to run.
         command.args(["-s", "-c", text("zygote.py")]);
-        command.env_clear().env("PYTHONHASHSEED", "0").env("LANG", "C.UTF-8").current_dir(cards.path());
+        command.env_clear().env("PYTHONHASHSEED", "0").env("LANG", "C.UTF-8").current_dir(cards);
+        // An arena for each thread would take up a device's memory by its address space alone.
+        command.env("MALLOC_ARENA_MAX", "1");
         command.stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)));
         command.stdout(Stdio::null()).stderr(Stdio::piped());
-        let child = sandbox::spawn(command, &found, cards.path(), options.trust).map_err(refused)?;
-        let filter = if options.trust { String::new() } else { sandbox::child_filter() };
-        let mut zygote = Self { control: own, child, cards, filter };
+        let child = sandbox::spawn(command, &found, cards, options.trust).map_err(refused)?;
+        let confinement = if options.trust { Value::Null } else { sandbox::of_a_child(&found) };
+        let mut zygote = Self { control: own, child, confinement };
         zygote.control.set_read_timeout(Some(Duration::from_secs(60))).map_err(|e| wrong(&e))?;
         let bundle = json!({
             "kernel": text("kernel.py"),
+            "base": modules("base"),
             "both": modules("both"),
             "circuit": modules("circuit"),
             "linux": modules("linux"),
@@ -186,21 +201,53 @@ impl Zygote {
     }
 }
 
+impl Shared {
+    /// A child for a device, from a process that is started anew where it has died. Also whether it had.
+    fn fork(&mut self, options: &Options) -> Result<(UnixStream, Pid, bool), HostError> {
+        let wrong = |e: std::io::Error| HostError(format!("its script cannot be started: {e}"));
+        let cards = self.cards()?;
+        let mut lost = false;
+        loop {
+            let zygote = match &mut self.zygote {
+                Some(zygote) => zygote,
+                none => none.insert(Zygote::start(options, &cards)?),
+            };
+            match zygote.fork() {
+                Ok((line, pid)) => return Ok((line, pid, lost)),
+                Err(_) if !lost && matches!(zygote.child.try_wait(), Ok(Some(_))) => {
+                    lost = true;
+                    self.zygote = None;
+                }
+                Err(e) => return Err(wrong(e)),
+            }
+        }
+    }
+
+    fn cards(&mut self) -> Result<PathBuf, HostError> {
+        let cards = match &mut self.cards {
+            Some(cards) => cards,
+            none => {
+                let made = tempfile::Builder::new().prefix("twinfleet-cards-").tempdir();
+                none.insert(made.map_err(|e| HostError(format!("no folder for the devices' cards: {e}")))?)
+            }
+        };
+        Ok(cards.path().to_owned())
+    }
+}
+
 impl Host for Python {
     fn start(&mut self, life: &Life, now_ns: u64) -> Result<(Box<dyn Guest>, Went), HostError> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        if shared.is_none() {
-            *shared = Some(Zygote::start(&self.options)?);
-        }
-        let Some(zygote) = shared.as_mut() else { unreachable!("started above") };
         let wrong = |e: std::io::Error| HostError(format!("its script cannot be started: {e}"));
-        let folder = zygote.cards.path().join(&life.device);
+        let folder = shared.cards()?.join(&life.device);
         // A reset leaves the card as it is.
         if !folder.exists() {
             life.card.copy_to(&folder).map_err(wrong)?;
         }
-        let (mut line, pid) = zygote.fork().map_err(wrong)?;
-        let filter = zygote.filter.clone();
+        let (mut line, pid, lost) = shared.fork(&self.options)?;
+        let confinement = shared.zygote.as_ref().map_or(Value::Null, |z| z.confinement.clone());
+        self.note =
+            lost.then(|| "the process that scripts are forked from was gone: started anew".to_owned());
         // From here on devices start side by side.
         drop(shared);
         let small = life.script.runtime == Runtime::CircuitPython && life.clock_mhz < 500.0;
@@ -229,15 +276,22 @@ impl Host for Python {
             "line_ns": (cycles * 1e3 / life.clock_mhz).round().max(1.0) as u64,
             "memory_bytes": (memory_kb * 1024.0) as u64,
             "reset_cause": life.reset_cause,
-            "filter": filter,
+            "clock_mhz": life.clock_mhz,
+            "ram_kb": life.ram_kb,
+            "confinement": confinement,
         });
         send(&mut line, &hello).map_err(wrong)?;
-        line.set_read_timeout(Some(self.options.patience)).map_err(wrong)?;
         let patience = self.options.patience;
+        line.set_read_timeout(Some(patience.min(LOOK_EVERY))).map_err(wrong)?;
+        line.set_write_timeout(Some(patience)).map_err(wrong)?;
         let reader = BufReader::with_capacity(4096, line.try_clone().map_err(wrong)?);
-        let mut guest = Process { line, reader, pid, patience };
+        let mut guest = Process { line, reader, pid, patience, folder, looked: Instant::now() };
         let went = guest.next();
         Ok((Box::new(guest), went))
+    }
+
+    fn note(&mut self) -> Option<String> {
+        self.note.take()
     }
 }
 
@@ -247,30 +301,68 @@ struct Process {
     reader: BufReader<UnixStream>,
     pid: Pid,
     patience: Duration,
+    /// Its card.
+    folder: PathBuf,
+    /// When it was last looked at, in real time.
+    looked: Instant,
 }
 
+const GONE: &str = "its process is gone without a word: killed, or for want of memory";
+
 impl Process {
+    /// Its next question. Nothing that it does makes this last longer than the run's patience or take more than its share.
     fn next(&mut self) -> Went {
-        let mut line = String::new();
-        match self.reader.read_line(&mut line) {
-            Ok(0) => {
-                Went::Gone("its process is gone without a word: killed, or for want of memory".to_owned())
+        let (asked, mut line) = (Instant::now(), Vec::new());
+        loop {
+            match self.reader.fill_buf() {
+                Ok([]) => return Went::Gone(GONE.to_owned()),
+                Ok(bytes) => {
+                    let end = bytes.iter().position(|b| *b == b'\n');
+                    let taken = end.unwrap_or(bytes.len());
+                    line.extend_from_slice(&bytes[..taken]);
+                    self.reader.consume(taken + usize::from(end.is_some()));
+                    if line.len() > LINE_BYTES {
+                        return Went::Gone(format!(
+                            "its script says more than {} MiB in one line: ended",
+                            LINE_BYTES >> 20
+                        ));
+                    }
+                    if end.is_some() {
+                        break;
+                    }
+                }
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return Went::Gone(format!("the line to its process is broken: {e}")),
             }
-            Ok(_) => Went::Asked(line.trim_end_matches('\n').to_owned()),
-            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                Went::Hung(self.patience)
+            if asked.elapsed() >= self.patience {
+                return Went::Hung(self.patience);
             }
-            Err(e) => Went::Gone(format!("the line to its process is broken: {e}")),
+            if let Some(why) = self.overfull() {
+                return Went::Gone(why);
+            }
         }
+        match self.overfull() {
+            Some(why) => Went::Gone(why),
+            None => String::from_utf8(line)
+                .map_or_else(|_| Went::Gone("its script says what is no text".to_owned()), Went::Asked),
+        }
+    }
+
+    /// Why its card holds no more, where it does not: looked at now and then.
+    fn overfull(&mut self) -> Option<String> {
+        if self.looked.elapsed() < LOOK_EVERY {
+            return None;
+        }
+        self.looked = Instant::now();
+        card::overfull(&self.folder, self.pid.as_raw())
     }
 }
 
 impl Guest for Process {
     fn resume(&mut self, answer: &str) -> Went {
         if self.line.write_all(format!("{answer}\n").as_bytes()).is_err() {
-            return Went::Gone(
-                "its process is gone without a word: killed, or for want of memory".to_owned(),
-            );
+            return Went::Gone(GONE.to_owned());
         }
         self.next()
     }

@@ -228,7 +228,11 @@ impl Device {
         self.wakes.clear();
         self.worked_ns = at_ns;
         turn.counts.push(("script_starts", 1));
-        match self.host.start(&self.life, at_ns) {
+        let started = self.host.start(&self.life, at_ns);
+        if let Some(note) = self.host.note() {
+            turn.events.push(self.event(at_ns, "script_host", note));
+        }
+        match started {
             Ok((guest, went)) => {
                 self.guest = Some(guest);
                 self.went(went, at_ns, turn);
@@ -364,9 +368,20 @@ impl Device {
     fn serve(&mut self, at_ns: u64, words: &str, turn: &mut Turn) -> Option<(u64, String)> {
         let list: Vec<&str> = words.split(' ').collect();
         if list[0] == "tick" {
+            // Who looks at the clock or at a pin asks for the world, though nobody else had to answer.
+            if list.get(1) == Some(&"looked") {
+                self.worked_ns = at_ns;
+            }
             let busy_ns = at_ns.saturating_sub(self.worked_ns);
             let stuck = busy_ns >= ns(self.life.script.stuck_after.0);
-            return Some((at_ns, if stuck { "stuck".to_owned() } else { "ok".to_owned() }));
+            if stuck {
+                return Some((at_ns, "stuck".to_owned()));
+            }
+            // Python takes in between what has come meanwhile.
+            let told = list.len() > 1;
+            let news =
+                if told { self.news.pop_front().or_else(|| Some(self.next_edge(at_ns)?.1)) } else { None };
+            return Some((at_ns, news.map_or("ok".to_owned(), |what| format!("ok {what}"))));
         }
         self.worked_ns = at_ns;
         let answered = |text: &str| Some((at_ns + QUESTION_NS, text.to_owned()));
@@ -395,8 +410,17 @@ impl Device {
                 if self.lines <= SAID {
                     let line = String::from_utf8_lossy(&unhex(text).unwrap_or_default()).into_owned();
                     turn.events.push(self.event(at_ns, "script_says", line));
+                } else if self.lines == SAID + 1 {
+                    let text = format!("it has printed {SAID} lines: those to come are not told");
+                    turn.events.push(self.event(at_ns, "script_quiet", text));
                 }
                 return answered("ok");
+            }
+            ["in", pin, _, "hold"] => {
+                let answer = self.machine.serve(at_ns, &list[..3]).unwrap_or_default();
+                let answered_ns = self.machine.clock.now_ns().max(at_ns + QUESTION_NS);
+                let holds_ns = self.machine.holds_ns(pin).map_or(0, |h| h.min(ns(turn.until.0)));
+                return Some((answered_ns, format!("{answer} {holds_ns}")));
             }
             ["crash", text] => {
                 let text = String::from_utf8_lossy(&unhex(text).unwrap_or_default()).trim_end().to_owned();

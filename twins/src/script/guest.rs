@@ -32,4 +32,9 @@ pub trait Host: Send {
     /// # Errors
     /// Where the runtime cannot be had.
     fn start(&mut self, life: &Life, now_ns: u64) -> Result<(Box<dyn Guest>, Went), HostError>;
+
+    /// What there is to tell of the last start, once.
+    fn note(&mut self) -> Option<String> {
+        None
+    }
 }

@@ -72,6 +72,8 @@ pub struct Machine {
     analog: BTreeMap<String, Analogue>,
     switches: BTreeMap<String, Switch>,
     driven: BTreeMap<String, Driven>,
+    /// What the processor knows of itself.
+    inside: Option<LiveStimulus>,
     /// Levels that the script set.
     set: BTreeMap<String, bool>,
     /// What its converter is drawn from.
@@ -103,6 +105,7 @@ impl Machine {
             analog: BTreeMap::new(),
             switches: BTreeMap::new(),
             driven: BTreeMap::new(),
+            inside: None,
             set: BTreeMap::new(),
             seed: plan.seed,
             device: device.to_owned(),
@@ -139,6 +142,7 @@ impl Machine {
         }
         let Some(sensor) = plan.catalog.sensors.get(&part.model) else { return Ok(()) };
         match (&part.on, &sensor.bus) {
+            (_, BusDef::Internal) => self.inside = Some(live.stimulus(device, &part.id)?),
             // What a converter reads is found through the converter.
             (WireDef::Pin(pin), BusDef::Analog) if pin.contains('.') => {}
             (WireDef::Spi(select), BusDef::Spi) => {
@@ -231,6 +235,7 @@ impl Machine {
                 Ok(String::new())
             }
             ["uartw", port, baud, bytes] => self.serial_write(port, baud, bytes),
+            ["inside", quantity] => self.inside(quantity),
             ["board"] => Ok(self.describe()),
             ["wires"] => Ok(self.wires()),
             ["pin", name] => self.pin(name).ok_or_else(|| format!("nopin:{name}")),
@@ -365,6 +370,26 @@ impl Machine {
             "down" => false,
             _ => self.set.get(pin).copied().unwrap_or(false),
         }
+    }
+
+    /// Until when a pin that is read stays as it is, within this turn of its device, [ns]: None where nobody can tell.
+    pub fn holds_ns(&mut self, pin: &str) -> Option<u64> {
+        let pin = self.pin(pin)?;
+        match self.line(&pin) {
+            Some((part, line)) => part.next_edge_ns(line),
+            // The world stands still within a turn.
+            None => Some(u64::MAX),
+        }
+    }
+
+    /// What a part of the processor itself measures, in the catalog's unit.
+    fn inside(&mut self, quantity: &str) -> Result<String, String> {
+        let at_ns = self.clock.now_ns();
+        let part = self.inside.as_mut().ok_or("nopart")?;
+        if !part.answers(at_ns) {
+            return Err("nodata".to_owned());
+        }
+        part.read(quantity, at_ns).map(|x| x.to_string()).ok_or_else(|| "nopart".to_owned())
     }
 
     /// The level of a pin that a part drives by itself, at an instant that may be past.

@@ -1,8 +1,15 @@
 """RPi.GPIO on the virtual header."""
 import _header as _h
+import _twinfleet as _k
 
 VERSION = "0.7.1"
-RPI_INFO = {"P1_REVISION": 3, "REVISION": "a02082", "TYPE": "Pi 3 Model B", "MANUFACTURER": "Sony", "PROCESSOR": "BCM2837", "RAM": "1G"}
+_BOARDS = {"raspberry-pi-3b": ("a02082", "Pi 3 Model B", "BCM2837", "1G"),
+           "raspberry-pi-3b-plus": ("a020d3", "Pi 3 Model B+", "BCM2837", "1G"),
+           "raspberry-pi-4b": ("c03112", "Pi 4 Model B", "BCM2711", "4G"),
+           "raspberry-pi-5": ("c04170", "Pi 5 Model B", "BCM2712", "4G"),
+           "raspberry-pi-zero-2w": ("902120", "Zero 2 W", "BCM2837", "512M")}
+_revision, _type, _processor, _ram = _BOARDS.get(_k.settings["board"], _BOARDS["raspberry-pi-3b"])
+RPI_INFO = {"P1_REVISION": 3, "REVISION": _revision, "TYPE": _type, "MANUFACTURER": "Sony", "PROCESSOR": _processor, "RAM": _ram}
 RPI_REVISION = 3
 BOARD, BCM = 10, 11
 OUT, IN = 0, 1

@@ -1,0 +1,217 @@
+//! Scripts that look at a clock or a pin until something is the case, and what comes to them by itself.
+
+use super::{ESP, PI, Stage};
+use std::time::{Duration, Instant};
+
+/// A device, the door of which opens after twenty seconds.
+fn with_door(script: &str) -> Stage {
+    Stage::new(PI, "RaspberryPi", "", script).with("count: 2", "count: 1").with(
+        "fleet: [",
+        r#"timeline: [(at: "20s", do: Set(target: "d-0/door.contact", to: 1.0))],
+        fleet: ["#,
+    )
+}
+
+#[test]
+fn who_looks_at_the_clock_is_neither_stuck_nor_slow() {
+    let script = "import time\nlast = time.monotonic()\nk = 0\nwhile True:\n    now = time.monotonic()\n\
+        \x20   if now - last >= 10:\n        last = now\n        k += 1\n        print('reading', k, round(now - 1, 2))\n";
+    for (runtime, thing) in [("RaspberryPi", PI), ("CircuitPython", ESP)] {
+        let stage = Stage::new(thing, runtime, "", script).with("count: 2", "count: 1");
+        let begun = Instant::now();
+        let ran = stage.run(&[]);
+        assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
+        let said = stage.told(&ran, "script_says");
+        assert_eq!(said.len(), 11, "{runtime}: {said:?}");
+        for (i, line) in said.iter().enumerate() {
+            let at: f64 = line.split(' ').nth(2).unwrap().parse().unwrap();
+            // A half second of start-up, and at most a millisecond late each time.
+            assert!((at - 0.5 - 10.0 * (i + 1) as f64).abs() < 0.03, "{line}");
+        }
+        assert!(stage.told(&ran, "script_stuck").is_empty());
+    }
+}
+
+#[test]
+fn a_pin_is_looked_at_as_fast_as_on_a_board() {
+    let script = r#"
+import RPi.GPIO as GPIO, time
+GPIO.setmode(GPIO.BCM)
+GPIO.setup(27, GPIO.IN, pull_up_down=GPIO.PUD_UP)
+before = GPIO.input(27)
+while GPIO.input(27) == before:
+    pass
+print("changed", before, round(time.monotonic() - 1, 2))
+began = time.time()
+while time.time() - began < 30:
+    GPIO.input(27)
+print("looked", round(time.time() - began, 2))
+"#;
+    let begun = Instant::now();
+    let stage = with_door(script);
+    let said = stage.told(&stage.run(&[]), "script_says");
+    // The world's edges are seen once a step.
+    assert_eq!(said, ["changed 1 20.0", "looked 30.0"]);
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn an_echo_is_timed_by_looking() {
+    // As most scripts for this part have it.
+    let script = r#"
+import RPi.GPIO as GPIO, time
+GPIO.setmode(GPIO.BCM)
+GPIO.setup(23, GPIO.OUT, initial=0)
+GPIO.setup(24, GPIO.IN)
+time.sleep(1)
+GPIO.output(23, 1)
+time.sleep(0.00001)
+GPIO.output(23, 0)
+start = stop = time.time()
+while GPIO.input(24) == 0:
+    start = time.time()
+while GPIO.input(24) == 1:
+    stop = time.time()
+print((stop - start) * 34300 / 2)
+"#;
+    let thing = r#"board: "raspberry-pi-4b",
+        parts: [(id: "far", model: "hc-sr04", on: Pins(["GPIO23", "GPIO24"]), shifted: true, own_supply: true)]"#;
+    let stage = Stage::new(thing, "RaspberryPi", "", script)
+        .with("fleet: [(id: \"d-{}\",", r#"fleet: [(truths: {"far.distance": 1.5}, id: "d-{}","#);
+    let said = stage.told(&stage.run(&[]), "script_says");
+    let cm: f64 = said[0].parse().unwrap();
+    assert!((cm - 150.0).abs() < 3.0, "{said:?}");
+}
+
+#[test]
+fn a_program_that_pauses_lives_on_by_its_callbacks() {
+    let test = "a_program_that_pauses_lives_on_by_its_callbacks";
+    let Some(python) = twinfleet_tests::python_of("venv-scripts", "gpiozero", test) else { return };
+    let script = r#"
+import time
+from gpiozero import Button, LED
+from signal import pause
+led, door = LED(17), Button(27)
+door.when_pressed = lambda: (led.on(), print("opened", round(time.monotonic() - 1)))
+print("ready")
+pause()
+"#;
+    let stage = with_door(script).python(python);
+    let ran = stage.run(&[]);
+    assert_eq!(stage.told(&ran, "script_says"), ["ready", "opened 20"]);
+    assert_eq!(stage.values(&ran, "command"), [1.0]);
+}
+
+#[test]
+fn an_alarm_rings_in_simulated_time() {
+    let script = r#"
+import asyncio, os, signal, threading, time
+def now(): return round(time.monotonic() - 1.5, 1)
+def ring(number, frame):
+    print("ring", now())
+    raise TimeoutError
+signal.signal(signal.SIGALRM, ring)
+print(signal.alarm(5), signal.getsignal(signal.SIGALRM) is ring)
+try:
+    time.sleep(20)
+except TimeoutError:
+    print("woken", now())
+ticks = []
+signal.signal(signal.SIGALRM, lambda *_: ticks.append(now()))
+signal.setitimer(signal.ITIMER_REAL, 1, 2)
+time.sleep(10)
+signal.setitimer(signal.ITIMER_REAL, 0)
+print("slept on", now(), ticks)
+threading.Timer(3, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+signal.signal(signal.SIGUSR1, lambda *_: print("usr1"))
+signal.pause()
+print("paused", now())
+signal.alarm(2)
+print(signal.sigwait([signal.SIGALRM]) == signal.SIGALRM, now())
+signal.alarm(1)
+x = 0
+while not ticks[5:]:
+    x += 1
+print("computed", round(now()))
+signal.signal(signal.SIGALRM, signal.SIG_DFL)
+signal.alarm(1)
+time.sleep(5)
+print("never")
+"#;
+    let stage = Stage::new(PI, "RaspberryPi", "", script);
+    let ran = stage.run(&[]);
+    let want = [
+        "0 True",
+        "ring 5.0",
+        "woken 5.0",
+        "slept on 15.0 [6.0, 8.0, 10.0, 12.0, 14.0]",
+        "usr1",
+        "paused 18.0",
+        "True 20.0",
+        "computed 21",
+    ];
+    assert_eq!(stage.told(&ran, "script_says"), want, "{:?}", stage.told(&ran, "script_crash"));
+    assert!(stage.told(&ran, "script_gone")[0].contains("SIGALRM"));
+}
+
+#[test]
+fn computing_is_computing_whatever_its_source() {
+    for script in [
+        "exec('while True: pass')\n",
+        "while True: pass\n",
+        "import sys\nsys.settrace(None)\nwhile True: pass\n",
+    ] {
+        let stage = Stage::new(PI, "RaspberryPi", "stuck_after: \"200ms\"", script);
+        assert_eq!(stage.told(&stage.run(&[]), "script_stuck").len(), 1, "{script}");
+    }
+}
+
+#[test]
+fn a_flag_that_a_message_sets_is_seen_by_who_waits_for_it_busily() {
+    let test = "a_flag_that_a_message_sets_is_seen_by_who_waits_for_it_busily";
+    let Some(python) = twinfleet_tests::python_of("venv-scripts", "paho.mqtt.client", test) else { return };
+    let script = r#"
+import time, paho.mqtt.client as m
+got = []
+c = m.Client(m.CallbackAPIVersion.VERSION2, 'x')
+c.on_connect = lambda c, *_: c.subscribe('a/#')
+c.on_message = lambda c, u, x: got.append(x.payload)
+c.connect('broker', 1883)
+c.loop_start()
+time.sleep(3)
+c.publish('a/b', 'hello')
+began = time.time()
+while not got and time.time() - began < 20:
+    pass
+print(got, time.time() - began < 5)
+"#;
+    let stage = Stage::new(PI, "RaspberryPi", "", script).python(python).with("count: 2", "count: 1");
+    assert_eq!(stage.told(&stage.run(&[]), "script_says"), ["[b'hello'] True"]);
+}
+
+#[test]
+fn threads_are_many_and_a_console_has_an_end() {
+    let script = r#"
+import threading, time
+done = []
+def work(i):
+    time.sleep(1)
+    done.append(i)
+ts = [threading.Thread(target=work, args=(i,)) for i in range(60)]
+for t in ts: t.start()
+for t in ts: t.join()
+print(len(done), done == sorted(done))
+try:
+    for i in range(100): threading.Thread(target=time.sleep, args=(1,)).start()
+except RuntimeError as e:
+    print(e)
+for i in range(11_000): print(i)
+"#;
+    let stage = Stage::new(PI, "RaspberryPi", "", script).with("count: 2", "count: 1");
+    let ran = stage.run(&[]);
+    let said = stage.told(&ran, "script_says");
+    assert_eq!(said[0], "60 True");
+    assert!(said[1].contains("at most 64"), "{}", said[1]);
+    assert_eq!(said.len(), 10_000);
+    assert_eq!(stage.told(&ran, "script_quiet").len(), 1);
+}
