@@ -1,7 +1,7 @@
 //! From a suspicion to a verdict: what the cheap detectors of an output point at is examined, as competing hypotheses.
 
 use super::{
-    DECIDE_NATS, Judge, MARGIN_NATS,
+    DECIDE_NATS, Judge, MARGIN_NATS, MOST_POSTERIORS, Posterior,
     glr::{Fit, Search},
     history::{Correction, Shape},
     lane::{EXAMINE, PATIENCE, Suspicion, WILD, YOUNG},
@@ -212,6 +212,7 @@ impl Judge {
             return;
         }
         let fits = self.hypotheses(o, i, suspicion.trigger);
+        self.note(self.history.sample(i).t, &fits);
         let Some(best) = fits.iter().find(|f| f.is_shown()).copied() else { return };
         // What grows on will be over a sum's limit again.
         let share = if age >= EXAMINE[7] { 0.5 } else { 0.25 };
@@ -350,6 +351,25 @@ impl Judge {
         }
         fits.sort_by(|a, b| by_gain(b, a));
         fits
+    }
+
+    /// Keeps how likely each kind of fault is now, where that is wanted: "nothing" has a gain of 0, and all are as likely beforehand.
+    fn note(&mut self, t: SimTime, fits: &[Fit]) {
+        let names = &self.names;
+        let Some(kept) = self.examined.as_mut().filter(|kept| kept.len() < MOST_POSTERIORS) else { return };
+        let mut gains: Vec<(String, f64)> = vec![("nothing".to_owned(), 0.0)];
+        for fit in fits.iter().filter(|f| f.gain.is_finite()) {
+            let over = if fit.until.is_some() { ", over" } else { "" };
+            let name = format!("{} of {}{over}", fit.shape.word(), names[fit.signal]);
+            match gains.iter_mut().find(|(n, _)| *n == name) {
+                Some((_, gain)) => *gain = gain.max(fit.gain),
+                None => gains.push((name, fit.gain)),
+            }
+        }
+        let most = gains.iter().map(|g| g.1).fold(0.0, f64::max);
+        let sum: f64 = gains.iter().map(|g| (g.1 - most).exp()).sum();
+        let of = gains.into_iter().map(|(name, gain)| (name, (gain - most).exp() / sum)).collect();
+        kept.push(Posterior { t, of });
     }
 
     /// Samples so far before `at` at which a fault may have begun that shows in at least three samples before `last`.
