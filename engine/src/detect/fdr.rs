@@ -23,7 +23,7 @@ pub struct Told<'a> {
 /// Takes back alarms over many streams, so that of those which stay at most this share is false, on average.
 ///
 /// Each stretch of rows of each stream is one test, in order of the time at which it begins, at the level that the discoveries
-/// before it allow ([`Online`]). An alarm begins with the first of its rows that passes; one of which none does is taken back. A
+/// before it allow ([`Online`]); rows of an alarm that was told already are no part of it. An alarm begins with the first of its rows that passes; one of which none does is taken back. A
 /// row's probability becomes that of the least among as many as the stretch has rows.
 pub fn control(streams: &mut [Told<'_>], rate: f64) {
     let mut tests: Vec<(f64, usize, usize)> = Vec::new();
@@ -34,16 +34,31 @@ pub fn control(streams: &mut [Told<'_>], rate: f64) {
     tests.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
     let mut online = Online::new(rate);
     let mut passes: Vec<Vec<bool>> = streams.iter().map(|told| vec![false; told.steps.len()]).collect();
+    let mut open = vec![false; streams.len()];
     for (_, k, from) in tests {
         let level = online.level();
-        let mut least = 1.0f64;
+        let (mut least, mut begun) = (None, false);
         let to = (from + EVENT_ROWS).min(passes[k].len());
         for (step, passes) in streams[k].steps[from..to].iter().zip(&mut passes[k][from..to]) {
+            // An alarm is one discovery however long it lasts: what goes on is not tested again, and earns nothing.
+            open[k] = open[k] && step.alarm;
+            if open[k] {
+                continue;
+            }
             let p = of_the_least(10f64.powf(-step.score));
+            least = Some(p.min(least.unwrap_or(1.0)));
             *passes = p <= level;
-            least = least.min(p);
+            open[k] = step.alarm && *passes;
+            begun |= open[k];
         }
-        online.test(least);
+        match least {
+            // What is rare but no alarm is none that is told.
+            Some(p) if !begun => online.spend(p),
+            Some(p) => {
+                online.test(p);
+            }
+            None => {}
+        }
     }
     for (told, passes) in streams.iter_mut().zip(&passes) {
         let mut open = false;
@@ -110,10 +125,15 @@ impl Online {
         level.min(CANDIDATE)
     }
 
+    /// Makes it without telling a discovery, whatever comes of it.
+    pub fn spend(&mut self, p: f64) {
+        self.spent += usize::from(p > CANDIDATE && p <= DISCARDED);
+    }
+
     /// Makes it: whether it is a discovery.
     pub fn test(&mut self, p: f64) -> bool {
         let found = p <= self.level();
-        self.spent += usize::from(p > CANDIDATE && p <= DISCARDED);
+        self.spend(p);
         if found {
             self.discoveries.push(self.spent);
             if self.discoveries.len() > MOST_DISCOVERIES {

@@ -46,7 +46,7 @@ const HORIZONS_BACK: f64 = 0.05;
 /// Horizons of errors that what was expected beforehand is worth; more where stretches of the past differ, as a calm night and the
 /// day that follows do.
 const EXPECTED_WORTH: f64 = 0.5;
-const UNEVEN_WORTH: f64 = 2.0;
+const UNEVEN_WORTH: f64 = 1.0;
 /// Stretches into which the past is cut to see how they differ, and the largest squared variation that is believed.
 const STRETCHES: usize = 12;
 const MOST_UNEVEN: f64 = 3.0;
@@ -54,9 +54,8 @@ const MOST_UNEVEN: f64 = 3.0;
 const ROUNDED: f64 = 1e-9;
 /// How much wider an interval may be for being made from few errors.
 const WIDEST: f64 = 2.0;
-/// Errors of their own in one horizon of them: those of neighbouring origins are alike as far as they overlap, and squares of such
-/// are worth three a two horizons.
-const OWN_PER_HORIZON: f64 = 1.5;
+/// Errors of their own in one horizon of them: those of neighbouring origins are alike only as far as they overlap.
+const OWN_PER_HORIZON: f64 = 2.0;
 /// … and no bias at all.
 const UNBIASED_WORTH: f64 = 4.0;
 /// Horizons of errors from which on a lane says how good the forecasts are.

@@ -30,8 +30,7 @@ pub(super) fn page(thing: &str, report: &Report) -> String {
     };
     for (file, name) in report.files.iter().enumerate() {
         for (output, signal) in report.signals.iter().enumerate() {
-            let name = Path::new(name).file_name().map_or(name.into(), |n| n.to_string_lossy());
-            card(&mut html, course(report, file, output, &format!("{signal}, {name}")));
+            card(&mut html, course(report, file, output, &format!("{signal}, {}", short(name))));
         }
     }
     html.push_str("</div>\n<h2>Profiles</h2>\n<p class=\"about\">By how much the misfit rises when a parameter is moved and all \
@@ -41,6 +40,11 @@ pub(super) fn page(thing: &str, report: &Report) -> String {
     }
     html.push_str("</div>\n</main></body></html>\n");
     html
+}
+
+/// A file's name without its folders.
+fn short(name: &str) -> &str {
+    Path::new(name).file_name().and_then(|n| n.to_str()).unwrap_or(name)
 }
 
 fn course(report: &Report, file: usize, output: usize, title: &str) -> String {
@@ -81,7 +85,7 @@ fn profile(e: &Estimate) -> String {
         return String::new();
     }
     let top = points.iter().map(|p| p.1).fold(1.5 * RISE, f64::max);
-    let of = e.recording.as_deref().map_or(String::new(), |r| format!(", {r}"));
+    let of = e.recording.as_deref().map_or(String::new(), |r| format!(", {}", short(r)));
     let title = format!(
         "{}{}: {} [{}, {}] {}",
         escape(&e.name),

@@ -5,7 +5,7 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-Usage: tests/networks.sh DATA_FOLDER [TWINFLEET]
+Usage: tests/accuracy-networks.sh DATA_FOLDER [TWINFLEET]
 
   DATA_FOLDER  with appliances-energy/, building-rc/, nab/, occupancy/, pi3b-thermal/, tclab/ and tep-simulated/
   TWINFLEET    the command (default: target/release/twinfleet)
@@ -13,12 +13,13 @@ Usage: tests/networks.sh DATA_FOLDER [TWINFLEET]
   LEARNT=0.6   share of each recording that is learnt from
   ORIGINS=500  forecasts that each model is judged by, spread over the rest
   ONLY=TEXT    only recordings whose path holds it
+  MODELS=A,B   only these forecasters
 TEXT
 }
 [[ $# -ge 1 && $1 != --help && $1 != -h ]] || { usage; exit 2; }
 data=$1 command=${2:-target/release/twinfleet}
-[[ -d $data ]] || { echo "tests/networks.sh: $data is no folder" >&2; exit 2; }
-[[ -x $command ]] || { echo "tests/networks.sh: $command is not built: cargo build --release" >&2; exit 2; }
+[[ -d $data ]] || { echo "tests/accuracy-networks.sh: $data is no folder" >&2; exit 2; }
+[[ -x $command ]] || { echo "tests/accuracy-networks.sh: $command is not built: cargo build --release" >&2; exit 2; }
 
 python3 - "$data" "$command" "${LEARNT:-0.6}" "${ORIGINS:-500}" "${ONLY:-}" "${MODELS:-}" <<'PY'
 import glob, json, math, os, subprocess, sys, time
