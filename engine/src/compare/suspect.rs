@@ -353,11 +353,11 @@ impl Judge {
         fits
     }
 
-    /// Keeps how likely each kind of fault is now, where that is wanted: "nothing" has a gain of 0, and all are as likely beforehand.
+    /// Keeps how likely each kind of fault is now, where that is wanted.
     fn note(&mut self, t: SimTime, fits: &[Fit]) {
         let names = &self.names;
         let Some(kept) = self.examined.as_mut().filter(|kept| kept.len() < MOST_POSTERIORS) else { return };
-        let mut gains: Vec<(String, f64)> = vec![("nothing".to_owned(), 0.0)];
+        let mut gains: Vec<(String, f64)> = vec![("nothing".to_owned(), PRIOR_ODDS.ln())];
         for fit in fits.iter().filter(|f| f.gain.is_finite()) {
             let over = if fit.until.is_some() { ", over" } else { "" };
             let name = format!("{} of {}{over}", fit.shape.word(), names[fit.signal]);
@@ -396,7 +396,10 @@ pub(super) fn by_gain(a: &Fit, b: &Fit) -> Ordering {
     a.gain.total_cmp(&b.gain)
 }
 
-/// Posterior of a hypothesis that gained so many nats, with prior odds of a fault of 1 to 10,000 a reading examined.
+/// Prior odds against a fault, a reading examined.
+const PRIOR_ODDS: f64 = 1e4;
+
+/// Posterior of a hypothesis that gained so many nats.
 pub(super) fn posterior(nats: f64) -> f64 {
-    1.0 / (1.0 + 1e4 * (-nats).exp())
+    1.0 / (1.0 + PRIOR_ODDS * (-nats).exp())
 }

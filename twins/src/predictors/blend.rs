@@ -35,8 +35,12 @@ const CLEARLY: f64 = 0.95;
 /// Origins on which it has to be shown, and horizons that these have to last.
 const SHOWN: usize = 200;
 const SHOWN_HORIZONS: usize = 4;
-/// Shape, width, samples and epochs of the network that is a candidate: enough to see whether there is anything in it.
-const CANDIDATE: (Kind, usize, usize, usize) = (Kind::Gru, 16, 4000, 8);
+/// Shape and width of the network that is a candidate, samples that it is trained on at most, and how often it goes through them
+/// in all: enough to see whether there is anything in it.
+const CANDIDATE: (Kind, usize, usize) = (Kind::Gru, 16, 4000);
+const SAMPLES_SEEN: usize = 50_000;
+/// Learning rate at the start, higher than where there is time.
+const RATE: f64 = 4e-3;
 /// Values of one forecast up to which a network is tried: beyond, training would take minutes.
 const WIDEST: usize = 64;
 
@@ -178,10 +182,11 @@ impl Blend {
 
     /// The network that is to be tried, trained on the slots before `split`; none where these are too few.
     fn candidate(task: &Task, split: usize) -> Option<Box<dyn Model>> {
-        let (kind, hidden, samples, epochs) = CANDIDATE;
+        let (kind, hidden, samples) = CANDIDATE;
+        let epochs = SAMPLES_SEEN.div_ceil(samples.min(split).max(1)).min(60);
         let channels = task.targets.len() + task.inputs.len() + task.known.len();
         let names = (1..=channels).map(|n| format!("#{n}")).collect();
-        let settings = Settings { hidden, samples, epochs, ..Settings::new(kind, names) };
+        let settings = Settings { hidden, samples, epochs, rate: RATE, ..Settings::new(kind, names) };
         let mut network = Forecaster::untrained(settings);
         network.fit(task, split);
         network.network().is_some().then(|| Box::new(network) as Box<dyn Model>)
