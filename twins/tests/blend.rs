@@ -2,7 +2,7 @@
 
 use rand::RngExt;
 use twinfleet_engine::rng::stream;
-use twinfleet_twins::predictors::{Model, find, series::Series, task::Task};
+use twinfleet_twins::predictors::{find, series::Series, task::Task};
 
 const ROWS: usize = 2400;
 const LEARNT: usize = 1600;
