@@ -195,7 +195,9 @@ fn twin_plots(report: &Report, twin: &Twin, end_s: f64, plots: &mut Vec<Plot>) {
             push(&[&output.name, &ahead], forecast_chart(output, forecast, spans.clone(), end_s));
         }
         push(&[&output.name, "residual"], residual_chart(output, spans.clone(), end_s));
-        push(&[&output.name, "whitened"], whitened_chart(output, spans, end_s));
+        if !output.whitened.points.is_empty() {
+            push(&[&output.name, "whitened"], whitened_chart(output, spans, end_s));
+        }
     }
     for input in &twin.inputs {
         push(&[&input.name, "input"], input_chart(input, concerns(&input.name), end_s));
