@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Forecasts of many public recordings, each by the same flags and nothing set for it: mean absolute errors in units of ridge
-# regression's, and how often intervals of 90 % held. Networks (slow: minutes a table) are trained anew on each with NETWORKS=1.
+# regression's, and how often intervals of 90 % held.
 set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-Usage: [NETWORKS=1] tests/accuracy-forecast.sh DATA_FOLDER [TWINFLEET]
+Usage: tests/accuracy-forecast.sh DATA_FOLDER [TWINFLEET]
 
   DATA_FOLDER  with nab/, pi3b-thermal/, building-rc/, occupancy/, tclab/ and appliances-energy/, as their sources publish them
   TWINFLEET    the command (default: target/release/twinfleet)
@@ -16,10 +16,10 @@ data=$1 command=${2:-target/release/twinfleet}
 [[ -d $data ]] || { echo "tests/accuracy-forecast.sh: $data is no folder" >&2; exit 2; }
 [[ -x $command ]] || { echo "tests/accuracy-forecast.sh: $command is not built: cargo build --release" >&2; exit 2; }
 
-python3 - "$data" "$command" "${NETWORKS:-}" <<'PY'
+python3 - "$data" "$command" <<'PY'
 import glob, json, math, os, subprocess, sys
 
-data, command, networks = sys.argv[1:4]
+data, command = sys.argv[1:3]
 tasks = []
 
 
@@ -40,7 +40,7 @@ task("tclab/run_a*.csv", ("--time", "#1"), "#4", "1,10,60", 300, "--inputs", "#2
 task("tclab/run_b*.csv", ("--no-header", "--time", "#1"), "#3", "1,10,60", 200, "--inputs", "#2")
 task("appliances-energy/*.csv", ("--time", "date"), "T1", "6,36,144,432", 2016, "--inputs", "T_out,RH_1,Appliances")
 
-models = ["ridge", "blend"] + (["gru", "tcn", "mixer"] if networks else [])
+models = ["ridge", "blend"]
 print("%-40s %-12s" % ("recording", "horizons"), "ridge's error".ljust(30),
       *("%-22s" % f"{m} / ridge" for m in models[1:]), "held, farthest")
 ratios = {m: [] for m in models}

@@ -25,7 +25,7 @@ for part in "$@"; do
   case $part in
     rooms) tests/accuracy-rooms.sh "$data"/appliances-energy/*.csv "$twinfleet" ;;
     forecasts) tests/accuracy-forecast.sh "$data" "$twinfleet" ;;
-    networks) NETWORKS=1 tests/accuracy-forecast.sh "$data" "$twinfleet" ;;
+    networks) tests/accuracy-networks.sh "$data" "$twinfleet" ;;
     calibration) tests/calibration.sh "$data/building-rc" ;;
     detect) tests/accuracy-detect.sh "$data" ;;
     diagnose)

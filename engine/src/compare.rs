@@ -68,6 +68,7 @@ mod tests;
 mod tuning;
 mod verdict;
 
+pub use self::lane::WILD;
 use self::{
     history::{Correction, History, MAX_INPUTS, NONE, Sample, Shape, Trace, corrected},
     input::InputFault,
@@ -106,7 +107,8 @@ pub struct View {
     pub estimate: Gaussian,
     /// Reported minus predicted, [signal's unit].
     pub residual: f64,
-    /// The residual in standard deviations.
+    /// The residual in standard deviations, as this stream's own past has shown them ([`noise::Calibration::scale`]): beyond
+    /// [`WILD`] it is looked into.
     pub whitened: f64,
 }
 
@@ -128,6 +130,18 @@ pub struct Verdict {
     /// When it was decided, by simulated time of arrival.
     pub decided_at: SimTime,
 }
+
+/// What an examination found at one time: hypotheses and how likely they were, for a picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Posterior {
+    /// When.
+    pub t: SimTime,
+    /// Hypothesis and its probability.
+    pub of: Vec<(String, f64)>,
+}
+
+/// Examinations that are kept of one judge, at most.
+const MOST_POSTERIORS: usize = 20_000;
 
 /// A verdict that began or ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -176,6 +190,8 @@ pub struct Judge {
     news: Vec<News>,
     scratch: Vec<Innovation>,
     trace: Trace,
+    /// What examinations found, where that is kept.
+    examined: Option<Vec<Posterior>>,
     /// Among many that began together, after how many samples it is its turn to tune itself.
     turn: u64,
 }
@@ -219,12 +235,24 @@ impl Judge {
             news: Vec::new(),
             scratch: vec![NONE; outputs],
             trace: Trace::default(),
+            examined: None,
             turn: 0,
             inputs,
             names,
             est,
             aside: None,
         }
+    }
+
+    /// The same, keeping what its examinations find, for [`Self::take_posteriors`].
+    #[must_use]
+    pub fn keeping_posteriors(self) -> Self {
+        Self { examined: Some(Vec::new()), ..self }
+    }
+
+    /// What examinations found since this was last asked; empty unless it is kept.
+    pub fn take_posteriors(&mut self) -> Vec<Posterior> {
+        self.examined.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Takes a reading in. Times of readings must ascend; equal times are parts of one reading.
@@ -341,7 +369,7 @@ impl Judge {
                 None => (raw - g.mean, g.var),
             };
             lane.view.residual = residual;
-            lane.view.whitened = residual / var.sqrt();
+            lane.view.whitened = residual / var.sqrt() / self.noise[o].scale();
         }
     }
 

@@ -113,6 +113,8 @@ pub struct Output {
     pub residual: Series,
     /// Bounds that expectations set on the residual.
     pub bounds: Vec<Bound>,
+    /// The residual in standard deviations of this stream.
+    pub whitened: Series,
     /// Forecasts, by horizon.
     pub forecasts: Vec<Forecast>,
 }

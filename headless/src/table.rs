@@ -17,8 +17,8 @@ use twinfleet_engine::{
 /// How tables are read; the flags that all `score` commands and `train` share.
 #[derive(Clone, Debug, Args)]
 pub struct ReadingArgs {
-    /// Column of time: a name of the first line, or `#N` counted from 1. ISO 8601, `YYYY-MM-DD HH:MM:SS[.f]`, `29/07/2020
-    /// 16:59`, seconds from the start, or Unix time (its unit is told by magnitude).
+    /// Column of time: a name of the first line, or `#N` counted from 1. ISO 8601, `YYYY-MM-DD HH:MM:SS[.f]`,
+    /// `20200729165900`, `29/07/2020 16:59`, seconds from the start, or Unix time (its unit is told by magnitude).
     #[arg(long, value_name = "COL")]
     pub time: Option<String>,
     /// Unit of a numeric time column: s, ms, us or ns.

@@ -29,6 +29,7 @@ mod system {
     mod scenarios;
     mod scripts;
     mod supply;
+    mod tables;
     mod tidy;
     mod timeline;
 }

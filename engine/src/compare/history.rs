@@ -30,6 +30,19 @@ pub(crate) enum Shape {
     Noise,
 }
 
+impl Shape {
+    /// In a word.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Ignore => "another source",
+            Self::Bias => "bias",
+            Self::Drift => "drift",
+            Self::Gain => "gain",
+            Self::Noise => "noise",
+        }
+    }
+}
+
 /// A correction of one signal (inputs first, then outputs) from its onset to its end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Correction {

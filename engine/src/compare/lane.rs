@@ -4,8 +4,8 @@ use super::{View, glr::Swing, history::Shape, run::Run};
 
 /// Readings after which the best kind is named though another is near.
 pub(super) const PATIENCE: u64 = 45;
-/// Scaled innovation that raises suspicion.
-pub(super) const WILD: f64 = 4.0;
+/// A residual of so many of its standard deviations raises suspicion.
+pub const WILD: f64 = 4.0;
 /// Readings after the trigger at which a suspicion is examined.
 pub(super) const EXAMINE: [u64; 12] = [5, 8, 12, 18, 26, 36, 48, 64, 90, 130, 180, 240];
 /// A suspicion younger than this has not yet been held against more noise: it must be twice as clear, and no forecast starts

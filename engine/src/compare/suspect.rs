@@ -1,7 +1,7 @@
 //! From a suspicion to a verdict: what the cheap detectors of an output point at is examined, as competing hypotheses.
 
 use super::{
-    DECIDE_NATS, Judge, MARGIN_NATS,
+    DECIDE_NATS, Judge, MARGIN_NATS, MOST_POSTERIORS, Posterior,
     glr::{Fit, Search},
     history::{Correction, Shape},
     lane::{EXAMINE, PATIENCE, Suspicion, WILD, YOUNG},
@@ -212,6 +212,7 @@ impl Judge {
             return;
         }
         let fits = self.hypotheses(o, i, suspicion.trigger);
+        self.note(self.history.sample(i).t, &fits);
         let Some(best) = fits.iter().find(|f| f.is_shown()).copied() else { return };
         // What grows on will be over a sum's limit again.
         let share = if age >= EXAMINE[7] { 0.5 } else { 0.25 };
@@ -352,6 +353,25 @@ impl Judge {
         fits
     }
 
+    /// Keeps how likely each kind of fault is now, where that is wanted.
+    fn note(&mut self, t: SimTime, fits: &[Fit]) {
+        let names = &self.names;
+        let Some(kept) = self.examined.as_mut().filter(|kept| kept.len() < MOST_POSTERIORS) else { return };
+        let mut gains: Vec<(String, f64)> = vec![("nothing".to_owned(), PRIOR_ODDS.ln())];
+        for fit in fits.iter().filter(|f| f.gain.is_finite()) {
+            let over = if fit.until.is_some() { ", over" } else { "" };
+            let name = format!("{} of {}{over}", fit.shape.word(), names[fit.signal]);
+            match gains.iter_mut().find(|(n, _)| *n == name) {
+                Some((_, gain)) => *gain = gain.max(fit.gain),
+                None => gains.push((name, fit.gain)),
+            }
+        }
+        let most = gains.iter().map(|g| g.1).fold(0.0, f64::max);
+        let sum: f64 = gains.iter().map(|g| (g.1 - most).exp()).sum();
+        let of = gains.into_iter().map(|(name, gain)| (name, (gain - most).exp() / sum)).collect();
+        kept.push(Posterior { t, of });
+    }
+
     /// Samples so far before `at` at which a fault may have begun that shows in at least three samples before `last`.
     fn onsets(&self, at: u64, back: &[u64], last: u64) -> Vec<u64> {
         let oldest = self.oldest_onset();
@@ -376,7 +396,10 @@ pub(super) fn by_gain(a: &Fit, b: &Fit) -> Ordering {
     a.gain.total_cmp(&b.gain)
 }
 
-/// Posterior of a hypothesis that gained so many nats, with prior odds of a fault of 1 to 10,000 a reading examined.
+/// Prior odds against a fault, a reading examined.
+const PRIOR_ODDS: f64 = 1e4;
+
+/// Posterior of a hypothesis that gained so many nats.
 pub(super) fn posterior(nats: f64) -> f64 {
-    1.0 / (1.0 + 1e4 * (-nats).exp())
+    1.0 / (1.0 + PRIOR_ODDS * (-nats).exp())
 }

@@ -38,6 +38,15 @@ impl Tail {
             let m = self.clusters;
             return -TAIL.ln() + m * ((score - self.from) / self.mean_excess / m).ln_1p();
         }
+        self.plain_surprise(score)
+    }
+
+    /// The same as if the mean excess were known: what is to be added up and held against sums of clean rows, which then say how
+    /// well it is known. Doubted twice, no score however large would be rarer than the clean rows are many.
+    pub fn plain_surprise(&self, score: f64) -> f64 {
+        if score > self.from {
+            return -TAIL.ln() + (score - self.from) / self.mean_excess;
+        }
         let below = self.sorted.partition_point(|s| *s < score);
         let n = self.sorted.len() as f64;
         -((n - below as f64 + 1.0) / (n + 1.0)).ln()

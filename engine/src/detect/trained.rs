@@ -86,7 +86,7 @@ impl Trained {
             let held = held_out(&of, tau).ok_or(too_few)?;
             let tail = Tail::of(held.clone());
             for (sum, distance) in total.iter_mut().zip(&held) {
-                *sum += tail.surprise(*distance);
+                *sum += tail.plain_surprise(*distance);
             }
             views.push((gauss, tail));
         }
@@ -184,7 +184,7 @@ impl Detector for Trained {
         }
         let seen = self.front.take(row);
         let surprises: [f64; VIEWS] =
-            std::array::from_fn(|k| self.views[k].1.surprise(self.views[k].0.distance(&seen[k])));
+            std::array::from_fn(|k| self.views[k].1.plain_surprise(self.views[k].0.distance(&seen[k])));
         let surprise = self.total.surprise(surprises.iter().sum());
         self.usual = if surprises[QUICK] < std::f64::consts::LN_2 { self.usual + 1 } else { 0 };
         if self.alarm && self.usual >= USUAL_ROWS {

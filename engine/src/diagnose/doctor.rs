@@ -6,7 +6,7 @@
 
 use super::{Said, replay::Replay, world::World};
 use crate::{
-    compare::{Judge, News, Reading, Verdict},
+    compare::{Judge, News, Posterior, Reading, Verdict},
     dynamics::{DynamicsDef, model::DynamicsError},
     predict::{Estimator, kalman::Filter},
     time::{SimTime, Span},
@@ -26,6 +26,8 @@ pub const SPOOFED: &str = "spoofed";
 /// Follows one stream.
 pub struct Doctor {
     judge: Judge,
+    /// What the judge's examinations found.
+    posteriors: Vec<Posterior>,
     world: Option<World>,
     outputs: Vec<String>,
     said: Vec<Verdict>,
@@ -57,7 +59,8 @@ impl Doctor {
         let world = (!def.events.is_empty()).then(|| World::new(def, covariates, filter.clone()));
         Ok(Self {
             outputs: filter.outputs().to_vec(),
-            judge: Judge::new(Box::new(filter)),
+            judge: Judge::new(Box::new(filter)).keeping_posteriors(),
+            posteriors: Vec::new(),
             world,
             said: Vec::new(),
             held: Vec::new(),
@@ -83,6 +86,7 @@ impl Doctor {
             self.begin_anew(r.t);
         }
         self.judge.take(r);
+        self.posteriors.append(&mut self.judge.take_posteriors());
         self.judged = self.judged.saturating_add(1);
         self.hear(r.t);
     }
@@ -131,7 +135,7 @@ impl Doctor {
         for (_, at) in self.held.drain(..) {
             self.said[at].end.get_or_insert(now);
         }
-        self.judge = Judge::new(Box::new(world.filter().clone()));
+        self.judge = Judge::new(Box::new(world.filter().clone())).keeping_posteriors();
         self.judged = 0;
     }
 
@@ -205,6 +209,16 @@ impl Doctor {
     /// All verdicts, in the order in which they were decided.
     pub fn said(&self, subject: &str) -> Vec<Said> {
         self.said.iter().map(|v| Said::new(subject, v)).collect()
+    }
+
+    /// How likely each sensor's fault was whenever something was looked into, in order of time.
+    pub fn posteriors(&self) -> &[Posterior] {
+        &self.posteriors
+    }
+
+    /// The residual of an output after the last reading, in standard deviations of the stream ([`crate::compare::View::whitened`]).
+    pub fn whitened(&self, output: usize) -> f64 {
+        self.judge.view(output).whitened
     }
 
     /// The watch on the thing itself, where its dynamics name events.

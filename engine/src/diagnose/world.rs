@@ -12,7 +12,7 @@
 use super::shift::Shift;
 use crate::{
     compare::{
-        Reading, Verdict,
+        Posterior, Reading, Verdict,
         noise::{Calibration, cost},
     },
     dynamics::definition::{BecomesDef, DynamicsDef, HappeningDef, PriorDef},
@@ -110,15 +110,6 @@ struct Row {
 struct Active {
     event: usize,
     verdict: usize,
-}
-
-/// What an examination found at one time: names with their posteriors, for a picture.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Posterior {
-    /// When.
-    pub t: SimTime,
-    /// Hypothesis and its probability.
-    pub of: Vec<(String, f64)>,
 }
 
 /// Watches one thing.

@@ -43,8 +43,19 @@ const GUARD_STEP: f64 = 0.02;
 const GUARD_DELAYED: f64 = 0.1;
 /// Share of the way that the slower trackers go in a horizon at most.
 const HORIZONS_BACK: f64 = 0.05;
-/// Horizons of errors that what was expected beforehand is worth.
+/// Horizons of errors that what was expected beforehand is worth; more where stretches of the past differ, as a calm night and the
+/// day that follows do.
 const EXPECTED_WORTH: f64 = 0.5;
+const UNEVEN_WORTH: f64 = 1.0;
+/// Stretches into which the past is cut to see how they differ, and the largest squared variation that is believed.
+const STRETCHES: usize = 12;
+const MOST_UNEVEN: f64 = 3.0;
+/// What rounding may take from a forecast, of itself.
+const ROUNDED: f64 = 1e-9;
+/// How much wider an interval may be for being made from few errors.
+const WIDEST: f64 = 2.0;
+/// Errors of their own in one horizon of them: those of neighbouring origins are alike only as far as they overlap.
+const OWN_PER_HORIZON: f64 = 2.0;
 /// … and no bias at all.
 const UNBIASED_WORTH: f64 = 4.0;
 /// Horizons of errors from which on a lane says how good the forecasts are.
@@ -175,21 +186,27 @@ impl Lane {
         (bias - (bias - low) * self.guard.0, bias + (high - bias) * self.guard.1, bias)
     }
 
-    /// The same where what it saw is worth so many errors of their own (in horizons), and errors of a mean size were expected
-    /// beforehand.
-    fn bounds_expecting(&self, hour: f64, stress: f64, worth: f64, expected: f64) -> (f64, f64) {
+    /// The same where what it saw is worth so many errors of their own (in horizons), and something was expected beforehand.
+    fn bounds_expecting(&self, hour: f64, stress: f64, worth: f64, before: Expected) -> (f64, f64) {
         let (low, high, bias) = self.around(hour, stress);
-        if expected <= 0.0 {
+        if before.error <= 0.0 {
             return (low, high);
         }
+        // Of few errors, a quantile is known as Student knew it.
+        let normal = 1.0 - self.side;
+        let dof = 1.0 + OWN_PER_HORIZON * worth / (1.0 + before.uneven);
+        let few = super::interval::student_quantile(normal, dof) / super::interval::normal_quantile(normal);
+        let few = few.clamp(1.0, WIDEST);
         let error = self.error();
         if error <= 0.0 {
-            let start = self.start * expected * hour;
+            let start = self.start * before.error * hour * few;
             return (-start, start);
         }
-        let believed = (worth * error + EXPECTED_WORTH * expected) / (worth + EXPECTED_WORTH);
+        let prior = EXPECTED_WORTH + UNEVEN_WORTH * before.uneven;
+        let believed = (worth * error + prior * before.error) / (worth + prior);
         let kept = bias * worth / (worth + UNBIASED_WORTH);
-        let wider = believed / error;
+        // What was expected widens, and narrows only as far as an even past allows.
+        let wider = few * (believed / error);
         (kept - (bias - low) * wider, kept + (high - bias) * wider)
     }
 
@@ -207,6 +224,15 @@ impl Lane {
     pub fn seen(&self) -> u32 {
         self.seen
     }
+}
+
+/// What is expected of a lane's errors before it has seen many.
+#[derive(Clone, Copy, Debug, Default)]
+struct Expected {
+    /// Their mean size; 0 where that is not known.
+    error: f64,
+    /// Squared variation of what persistence missed by, from stretch to stretch of the past.
+    uneven: f64,
 }
 
 /// What is expected of each hour of the day, in units of the usual.
@@ -239,6 +265,23 @@ impl Hours {
     }
 }
 
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+/// Squared variation of the mean size of what was missed, from stretch to stretch; a stretch is as long as a horizon at least, so
+/// that each says something of its own.
+fn uneven(missed: &[f64], ahead: usize) -> f64 {
+    let each = missed.len().div_ceil(STRETCHES).max(ahead);
+    let means: Vec<f64> = missed.chunks(each).map(mean).collect();
+    let all = mean(&means);
+    if means.len() < 2 || all <= 0.0 {
+        return 0.0;
+    }
+    let square: f64 = means.iter().map(|m| (m / all - 1.0).powi(2)).sum();
+    (square / (means.len() - 1) as f64).min(MOST_UNEVEN)
+}
+
 /// A forecast from one origin, with its bounds: one value for each target and, within it, each horizon.
 #[derive(Clone, Debug)]
 pub struct Issued {
@@ -250,6 +293,8 @@ pub struct Issued {
     pub lower: Vec<f64>,
     /// Upper bounds.
     pub upper: Vec<f64>,
+    /// What the lanes themselves said, without what was expected beforehand: their correction goes by that.
+    own: Vec<(f64, f64)>,
     stress: Vec<f64>,
 }
 
@@ -263,8 +308,8 @@ pub struct Intervals {
     /// Slots of a day, where the series has days.
     day: Option<usize>,
     stress: Vec<f64>,
-    /// Of each lane, what persistence missed by beforehand; 0 where that is not known.
-    naive: Vec<f64>,
+    /// Of each lane, what persistence missed by beforehand.
+    naive: Vec<Expected>,
     /// Of each lane, the slot of its first error.
     first: Vec<Option<usize>>,
     pending: VecDeque<Issued>,
@@ -283,7 +328,7 @@ impl Intervals {
             hours: if day.is_some() { vec![Hours::new(); n] } else { Vec::new() },
             day,
             stress: vec![1.0; targets],
-            naive: vec![0.0; n],
+            naive: vec![Expected::default(); n],
             first: vec![None; n],
             pending: VecDeque::new(),
             settled: 0,
@@ -294,19 +339,21 @@ impl Intervals {
     /// expected of forecasts as far ahead, until their own errors say better.
     pub fn expect_of(&mut self, target: usize, past: &[f64]) {
         let h = self.horizons.len();
-        let mut shorter: Option<(usize, f64)> = None;
+        let mut shorter: Option<(usize, Expected)> = None;
         for (k, ahead) in self.horizons.iter().enumerate() {
             let pairs = past.get(*ahead..).unwrap_or_default().iter().zip(past);
-            let missed = pairs.map(|(a, b)| (a - b).abs()).filter(|e| e.is_finite());
-            let (sum, n) = missed.fold((0.0, 0usize), |(sum, n), e| (sum + e, n + 1));
+            let missed: Vec<f64> = pairs.map(|(a, b)| (a - b).abs()).filter(|e| e.is_finite()).collect();
             // Over less than a horizon nothing is seen; a walk goes on with the root of time.
             self.naive[target * h + k] = match shorter {
-                _ if n >= *ahead && n > 0 => {
-                    shorter = Some((*ahead, sum / n as f64));
-                    sum / n as f64
+                _ if missed.len() >= *ahead && !missed.is_empty() => {
+                    let seen = Expected { error: mean(&missed), uneven: uneven(&missed, *ahead) };
+                    shorter = Some((*ahead, seen));
+                    seen
                 }
-                Some((before, error)) => error * (*ahead as f64 / before as f64).sqrt(),
-                None => 0.0,
+                Some((before, seen)) => {
+                    Expected { error: seen.error * (*ahead as f64 / before as f64).sqrt(), ..seen }
+                }
+                None => Expected::default(),
             };
         }
     }
@@ -320,11 +367,13 @@ impl Intervals {
 
     /// The mean error that a lane is expected to have: as much of what persistence missed by as the next shorter horizon that
     /// can tell has of its own.
-    fn expected_error(&self, at: usize) -> f64 {
+    fn expected_error(&self, at: usize) -> Expected {
         let h = self.horizons.len();
-        let shorter = (at - at % h..at).rev().find(|j| self.naive[*j] > 0.0 && self.worth(*j) >= TELLING);
-        let share = shorter.map_or(1.0, |j| (self.lanes[j].error() / self.naive[j]).sqrt());
-        self.naive[at] * share.clamp(0.1, 1.5)
+        let shorter =
+            (at - at % h..at).rev().find(|j| self.naive[*j].error > 0.0 && self.worth(*j) >= TELLING);
+        let share = shorter.map_or(1.0, |j| (self.lanes[j].error() / self.naive[j].error).sqrt());
+        let naive = self.naive[at];
+        Expected { error: naive.error * share.clamp(0.1, 1.5), ..naive }
     }
 
     fn hour(&self, slot: usize) -> usize {
@@ -360,9 +409,8 @@ impl Intervals {
                             hours.add(bin, ratio);
                         }
                     }
-                    let bounds = (p.lower[at] - p.forecast[at], p.upper[at] - p.forecast[at]);
                     self.first[at].get_or_insert(slot);
-                    self.lanes[at].observe(error, hour, p.stress[c], bounds);
+                    self.lanes[at].observe(error, hour, p.stress[c], p.own[at]);
                 }
             }
         }
@@ -385,15 +433,21 @@ impl Intervals {
     /// Makes the bounds of a forecast, and keeps it until it has come due.
     pub fn issue(&mut self, origin: usize, forecast: Vec<f64>) -> &Issued {
         let h = self.horizons.len();
-        let (mut lower, mut upper) = (Vec::with_capacity(forecast.len()), Vec::with_capacity(forecast.len()));
+        let n = forecast.len();
+        let (mut lower, mut upper, mut own) =
+            (Vec::with_capacity(n), Vec::with_capacity(n), Vec::with_capacity(n));
         for (at, f) in forecast.iter().enumerate() {
             let hour = self.expected(at, origin + self.horizons[at % h]);
-            let (worth, expected) = (self.worth(at), self.expected_error(at));
-            let (low, high) = self.lanes[at].bounds_expecting(hour, self.stress[at / h], worth, expected);
-            lower.push(f + low);
-            upper.push(f + high);
+            let (worth, before) = (self.worth(at), self.expected_error(at));
+            let lane = &self.lanes[at];
+            let (low, high) = lane.bounds_expecting(hour, self.stress[at / h], worth, before);
+            // A constant is forecast to its last digits but one.
+            let digits = f.abs() * ROUNDED;
+            lower.push(f + low - digits);
+            upper.push(f + high + digits);
+            own.push(lane.bounds(hour, self.stress[at / h]));
         }
-        self.pending.push_back(Issued { origin, forecast, lower, upper, stress: self.stress.clone() });
+        self.pending.push_back(Issued { origin, forecast, lower, upper, own, stress: self.stress.clone() });
         &self.pending[self.pending.len() - 1]
     }
 }

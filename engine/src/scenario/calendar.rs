@@ -9,8 +9,8 @@
 
 use crate::time::NS_PER_S;
 
-/// Unix time, [ns], of `YYYY-MM-DD`, optionally followed by `T` or a blank, `HH:MM`, `:SS`, a fraction, and `Z` or an offset
-/// such as `+02:00`. Without an offset the time is taken as UTC. `None` where it is no such time, or outside 1678–2261.
+/// Unix time, [ns], of `YYYY-MM-DD`, optionally followed by `T` or a blank, `HH:MM`, `:SS`, a fraction, and `Z`, `UTC`, `GMT` or an
+/// offset such as `+02:00`. Without an offset the time is taken as UTC. `None` where it is no such time, or outside 1678–2261.
 pub fn unix_ns(text: &str) -> Option<i64> {
     let text = text.trim();
     let (date, rest) = text.split_at_checked(10)?;
@@ -26,6 +26,34 @@ pub fn unix_ns(text: &str) -> Option<i64> {
         return Some(midnight);
     }
     midnight.checked_add(clock_ns(rest.strip_prefix(['T', 't', ' '])?)?)
+}
+
+/// Unix time, [ns], of the same without signs between: `YYYYMMDD`, `…HH`, `…HHMM`, `…HHMMSS`, and `YYYYMMDDTHHMMSS` with a fraction
+/// and an offset if need be. Digits alone are such a time if their year is one of 1900 to 2099.
+pub(crate) fn compact_ns(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let (date, rest) = text.split_at_checked(8)?;
+    let alone = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    if alone && !text.starts_with("19") && !text.starts_with("20") {
+        return None;
+    }
+    let (year, monthday) = date.split_at_checked(4)?;
+    let (month, day) = monthday.split_at_checked(2)?;
+    let midnight = midnight_ns(digits(year, 4)?, digits(month, 2)?, digits(day, 2)?)?;
+    if rest.is_empty() {
+        return Some(midnight);
+    }
+    let clock = if alone { rest } else { rest.strip_prefix(['T', 't'])? };
+    let of_day = clock.bytes().take_while(u8::is_ascii_digit).count();
+    let (of_day, more) = clock.split_at_checked(of_day)?;
+    let spelled = match of_day.len() {
+        _ if of_day.len() < 6 && more.starts_with('.') => return None,
+        2 => format!("{of_day}:00{more}"),
+        4 => format!("{}:{}{more}", &of_day[..2], &of_day[2..]),
+        6 => format!("{}:{}:{}{more}", &of_day[..2], &of_day[2..4], &of_day[4..]),
+        _ => return None,
+    };
+    midnight.checked_add(clock_ns(&spelled)?)
 }
 
 /// Unix time, [ns], at which a day begins; `None` where there is no such day, or outside 1678–2261.
@@ -77,7 +105,7 @@ pub(crate) fn clock_ns(text: &str) -> Option<i64> {
 
 /// The clock's text and the offset to UTC, [s].
 fn split_offset(text: &str) -> Option<(&str, i64)> {
-    if let Some(clock) = text.strip_suffix(['Z', 'z']) {
+    if let Some(clock) = ["Z", "z", "UTC", "GMT"].into_iter().find_map(|zone| text.strip_suffix(zone)) {
         return Some((clock.trim_end(), 0));
     }
     let Some(at) = text.rfind(['+', '-']) else { return Some((text, 0)) };
@@ -134,6 +162,7 @@ mod tests {
             "2020-07-29T16:59:35+00:00",
             "2020-07-29 11:29:35-0530",
             " 2020-07-29t16:59:35.000z ",
+            "2020-07-29 16:59:35 UTC",
         ] {
             assert_eq!(unix_ns(same), at, "{same}");
         }
@@ -153,6 +182,37 @@ mod tests {
             "２０２０-01-01",
         ] {
             assert_eq!(unix_ns(bad), None, "{bad} was taken");
+        }
+    }
+
+    #[test]
+    fn spellings_without_signs() {
+        let at = unix_ns("2020-07-29T16:59:35Z");
+        for same in [
+            "20200729165935",
+            "20200729T165935",
+            "20200729T165935.000Z",
+            "20200729165935.0",
+            "20200729t185935+0200",
+        ] {
+            assert_eq!(compact_ns(same), at, "{same}");
+        }
+        assert_eq!(compact_ns("2020072916"), unix_ns("2020-07-29 16:00"));
+        assert_eq!(compact_ns("202007291659"), unix_ns("2020-07-29 16:59"));
+        assert_eq!(compact_ns("20200729"), unix_ns("2020-07-29"));
+        // Unix times, counts and numbers are none.
+        for bad in [
+            "1596041975",
+            "1596041975037",
+            "20201329",
+            "2020072925",
+            "202007291",
+            "20200729.5",
+            "2020072916.5",
+            "87654321",
+            "",
+        ] {
+            assert_eq!(compact_ns(bad), None, "{bad} was taken");
         }
     }
 
@@ -179,7 +239,7 @@ mod tests {
 
         #[test]
         fn no_text_panics(text in ".{0,40}") {
-            let _ = unix_ns(&text);
+            let _ = (unix_ns(&text), compact_ns(&text));
         }
     }
 }

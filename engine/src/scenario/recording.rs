@@ -12,6 +12,7 @@
 //! ```
 
 mod dates;
+mod encoding;
 mod header;
 mod lines;
 mod numbers;
@@ -33,12 +34,7 @@ use crate::{
     time::Span,
     units::{self, Unit},
 };
-use std::{
-    fs::File,
-    io::{BufRead, BufReader, Read},
-    ops::Range,
-    path::Path,
-};
+use std::{fs::File, io::Read, ops::Range, path::Path};
 
 /// Most rows of a table; beyond, memory would be the limit and the message worse.
 pub const MAX_ROWS: usize = 50_000_000;
@@ -295,8 +291,13 @@ impl Recording {
 
 /// A line of a table that was read before, by its number.
 fn nth_line(bytes: Box<dyn Read>, line: usize) -> Option<String> {
-    let text = BufReader::new(bytes).split(b'\n').nth(line.checked_sub(1)?)?.ok()?;
-    Some(String::from_utf8_lossy(&text).trim_end().to_owned())
+    let mut lines = lines::Lines::new(bytes, true).ok()?;
+    while let Some((number, text)) = lines.next().ok()? {
+        if number == line {
+            return Some(text);
+        }
+    }
+    None
 }
 
 #[cfg(test)]

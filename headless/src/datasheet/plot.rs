@@ -46,6 +46,14 @@ impl Axis {
     }
 }
 
+/// Units of an axis of time, [s].
+const TIMES: [(f64, &str); 4] = [(1.0, "s"), (60.0, "min"), (3600.0, "h"), (86_400.0, "d")];
+
+/// The largest unit of time of which a span has three at least, [s], and what it is called at an axis.
+pub(crate) fn time_unit(span_s: f64) -> (f64, &'static str) {
+    TIMES.into_iter().rev().find(|(unit, _)| span_s >= 3.0 * unit).unwrap_or(TIMES[0])
+}
+
 /// A drawing with its axes.
 pub(crate) struct Sheet {
     svg: String,

@@ -84,6 +84,7 @@ impl Collector<'_> {
                 estimate: series(&name, Kind::Estimate, 0.0),
                 residual: series(&name, Kind::Residual, 0.0),
                 bounds: self.bounds(&[id], &residual),
+                whitened: series(&format!("{name}.whitened"), Kind::Residual, 0.0),
                 forecasts: horizons(&name, channels)
                     .into_iter()
                     .map(|(word, horizon_s)| {

@@ -6,7 +6,7 @@ mod path;
 mod stream;
 
 use super::{
-    Forecast, Group, GroupChannel, Happening, Input, Output, Point, Report, Series, Twin,
+    Bound, Forecast, Group, GroupChannel, Happening, Input, Output, Point, Report, Series, Twin,
     words::{clock, span},
 };
 #[cfg(test)]
@@ -14,7 +14,7 @@ pub(super) use chart::width_of;
 use chart::{Chart, Layer, Mark};
 use lanes::Span;
 pub use stream::Strip;
-use twinfleet_engine::expect::Outcome;
+use twinfleet_engine::{compare::WILD, expect::Outcome};
 
 /// Groups whose channels are plotted; more would make a page that nobody reads.
 const MOST_GROUPS: usize = 24;
@@ -25,6 +25,8 @@ const MOST_SPANS: usize = 200;
 /// Width of a page's plots, of one of two side by side, and of both on a narrow screen.
 const WIDE: f64 = 1000.0;
 const HALF: f64 = 560.0;
+/// What the levels across a plot are, unless it says otherwise.
+const BOUNDS: &str = "bounds asked for";
 /// Classes of the lines of a few devices.
 const LINES: [&str; 5] = ["c0", "c1", "c2", "c3", "c4"];
 
@@ -94,6 +96,8 @@ pub fn lines(title: &str, unit: &str, file: &str, end_s: f64, lines: &[NamedLine
         legend: lines.iter().map(|(class, name, _)| (*class, (*name).to_owned())).collect(),
         layers: series.iter().zip(lines).map(|(s, (class, _, _))| Layer::Line(s, class)).collect(),
         bounds: &[],
+        bounds_are: BOUNDS,
+        cut: None,
         zero: true,
         spans: Vec::new(),
         named: false,
@@ -145,6 +149,7 @@ fn twin_file(twin: &Twin, name: &str, kind: &str) -> Option<String> {
     let of = |o: &&Output| o.name == name || name.strip_prefix(&o.name).is_some_and(|r| r.starts_with('.'));
     let output = twin.outputs.iter().find(of)?;
     let which = match kind {
+        "residual" if name.ends_with(".whitened") => "whitened".to_owned(),
         "residual" => "residual".to_owned(),
         "forecast" => {
             let word = name.get(output.name.len() + 1..)?.split('.').next().unwrap_or_default();
@@ -189,7 +194,10 @@ fn twin_plots(report: &Report, twin: &Twin, end_s: f64, plots: &mut Vec<Plot>) {
             let ahead = format!("forecast-{}s", forecast.horizon_s);
             push(&[&output.name, &ahead], forecast_chart(output, forecast, spans.clone(), end_s));
         }
-        push(&[&output.name, "residual"], residual_chart(output, spans, end_s));
+        push(&[&output.name, "residual"], residual_chart(output, spans.clone(), end_s));
+        if !output.whitened.points.is_empty() {
+            push(&[&output.name, "whitened"], whitened_chart(output, spans, end_s));
+        }
     }
     for input in &twin.inputs {
         push(&[&input.name, "input"], input_chart(input, concerns(&input.name), end_s));
@@ -218,6 +226,8 @@ fn wide<'a>(title: String, unit: &'a str, area: f64, end_s: f64) -> Chart<'a> {
         legend: Vec::new(),
         layers: Vec::new(),
         bounds: &[],
+        bounds_are: BOUNDS,
+        cut: None,
         zero: false,
         spans: Vec::new(),
         named: false,
@@ -277,6 +287,32 @@ fn residual_chart<'a>(output: &'a Output, spans: Vec<Span<'a>>, end_s: f64) -> C
         zero: true,
         spans,
         ..wide(format!("{}: residual", output.name), &output.unit, 130.0, end_s)
+    }
+}
+
+/// From which residual on, in standard deviations, something is looked into.
+static THRESHOLDS: [Bound; 2] = [threshold(-WILD), threshold(WILD)];
+
+const fn threshold(level: f64) -> Bound {
+    Bound { level, from_s: 0.0, to_s: None }
+}
+
+/// How far from nothing a whitened residual is drawn, in thresholds: a fault of a hundred of them would leave nothing else to see.
+const DRAWN: f64 = 3.0;
+
+fn whitened_chart<'a>(output: &'a Output, spans: Vec<Span<'a>>, end_s: f64) -> Chart<'a> {
+    Chart {
+        legend: vec![("residual", "in standard deviations of this stream".to_owned())],
+        layers: vec![
+            Layer::Extremes(&output.whitened, "residual"),
+            Layer::Line(&output.whitened, "residual"),
+        ],
+        bounds: &THRESHOLDS,
+        bounds_are: "threshold: beyond it, causes are looked for",
+        cut: Some(DRAWN * WILD),
+        zero: true,
+        spans,
+        ..wide(format!("{}: whitened residual", output.name), "none", 130.0, end_s)
     }
 }
 

@@ -136,12 +136,14 @@ fn watch(args: &Args) -> Result<Watched, Failure> {
     let mut out = Watched { verdicts: Vec::new(), device_s: 0.0 };
     let mut pages = Vec::new();
     for d in &data {
-        let doctor = follow(&def, d, args.params.is_none())
+        let (doctor, whitened) = follow(&def, d, args.params.is_none())
             .map_err(|e| refused(&Diagnostic::error(e.to_string()).into()))?;
         let said = doctor.said(&d.name);
         out.device_s += d.t_s.last().zip(d.t_s.first()).map_or(0.0, |(b, a)| b - a);
         if args.report.is_some() {
-            pages.push(picture::recording(&def, d, &said, doctor.world()));
+            let found =
+                picture::Found { def: &def, data: d, said: &said, doctor: &doctor, whitened: &whitened };
+            pages.push(picture::recording(&found));
         }
         out.verdicts.extend(said);
     }
@@ -154,11 +156,12 @@ fn watch(args: &Args) -> Result<Watched, Failure> {
     Ok(out)
 }
 
+/// Row by row; with it, the whitened residuals of each output.
 fn follow(
     def: &DynamicsDef,
     d: &Dataset,
     learns: bool,
-) -> Result<Doctor, twinfleet_engine::dynamics::model::DynamicsError> {
+) -> Result<(Doctor, Vec<Vec<f64>>), twinfleet_engine::dynamics::model::DynamicsError> {
     // What an event changes is not learnt beside it.
     let of_event = |name: &String| def.events.iter().any(|e| e.parameter == *name);
     let learn: Vec<String> = def
@@ -167,6 +170,7 @@ fn follow(
         .filter(|(name, p)| learns && p.prior != PriorDef::Fixed && !of_event(name))
         .map(|(name, _)| name.clone())
         .collect();
+    let mut whitened = vec![Vec::with_capacity(d.t_s.len()); d.outputs.len()];
     let mut doctor = Doctor::new(&at_its_resolution(def, d), &learn, &d.covariates)?;
     for k in 0..d.t_s.len() {
         let t = SimTime::ZERO + Span::from_secs_f64(d.t_s[k]);
@@ -174,8 +178,11 @@ fn follow(
         let outputs: Vec<f64> = d.outputs.iter().map(|c| c[k]).collect();
         doctor.wait(t);
         doctor.take(&Reading { t, arrived: t, inputs: &inputs, outputs: &outputs });
+        for (o, column) in whitened.iter_mut().enumerate() {
+            column.push(if outputs[o].is_nan() { f64::NAN } else { doctor.whitened(o) });
+        }
     }
-    Ok(doctor)
+    Ok((doctor, whitened))
 }
 
 /// The labels of a table: one recording, or the first column names it.

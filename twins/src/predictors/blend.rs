@@ -3,10 +3,15 @@
 //!
 //! Of each target and horizon (of a range: each band of horizons) the products of the members' errors are summed, old ones
 //! fading; the weights are those shares, none below zero, that would have made the least of it.
+//!
+//! A network is a candidate: trained small and fast on the part that the others learn from at first, it becomes a member at
+//! those targets and horizons where it then misses by clearly less than ridge regression, on rows that neither has seen. Where
+//! that is nowhere it is dropped, and costs nothing more; else it is trained anew on all there is to learn from.
 
 use super::{
     Model,
     naive::{Persistence, Seasonal},
+    network::{Forecaster, Kind, Settings},
     phases::Phases,
     task::Task,
     wide::Wide,
@@ -25,6 +30,20 @@ const HALF_LIFE: f64 = 1500.0;
 /// Share of the errors' mean power that is added, so that members of equal worth get equal weights.
 const EVEN: f64 = 0.3;
 
+/// Share of ridge regression's error that a candidate's must be below.
+const CLEARLY: f64 = 0.95;
+/// Origins on which it has to be shown, and horizons that these have to last.
+const SHOWN: usize = 200;
+const SHOWN_HORIZONS: usize = 4;
+/// Shape and width of the network that is a candidate, samples that it is trained on at most, and how often it goes through them
+/// in all: enough to see whether there is anything in it.
+const CANDIDATE: (Kind, usize, usize) = (Kind::Gru, 16, 4000);
+const SAMPLES_SEEN: usize = 50_000;
+/// Learning rate at the start, higher than where there is time.
+const RATE: f64 = 4e-3;
+/// Values of one forecast up to which a network is tried: beyond, training would take minutes.
+const WIDEST: usize = 64;
+
 /// Products of the members' errors at one target and band.
 #[derive(Clone, Debug)]
 struct Cell {
@@ -32,12 +51,26 @@ struct Cell {
     count: f64,
     error: f64,
     weights: Vec<f64>,
+    /// Whether the candidate is no member here.
+    barred: bool,
 }
 
 impl Cell {
     fn new(members: usize) -> Self {
         let weights = vec![1.0 / members as f64; members];
-        Self { products: vec![0.0; members * members], count: 0.0, error: 0.0, weights }
+        Self { products: vec![0.0; members * members], count: 0.0, error: 0.0, weights, barred: false }
+    }
+
+    /// Mean power of a member's errors, weighted as they were taken in.
+    fn power(&self, member: usize) -> f64 {
+        self.products[member * self.weights.len() + member]
+    }
+
+    /// Without the last member.
+    fn shrunk(self) -> Self {
+        let m = self.weights.len();
+        let rows = self.products.chunks(m).take(m - 1).flat_map(|row| row[..m - 1].to_vec());
+        Self { products: rows.collect(), count: self.count, error: self.error, ..Self::new(m - 1) }
     }
 
     /// Takes in the members' errors; `fade` is what is left of the old ones.
@@ -63,11 +96,14 @@ impl Cell {
     /// The shares that make the least of the errors: exponentiated gradient on the simplex.
     fn weigh(&mut self) {
         let m = self.weights.len();
-        let power = (0..m).map(|i| self.products[i * m + i]).fold(f64::INFINITY, f64::min);
+        let power = (0..m).map(|i| self.power(i)).fold(f64::INFINITY, f64::min);
         if self.count < 20.0 || power <= 0.0 || !power.is_finite() {
             return;
         }
         let mut w = vec![1.0 / m as f64; m];
+        if self.barred {
+            w[m - 1] = 0.0;
+        }
         for round in 0..400 {
             let slope = |i: usize| -> f64 {
                 (0..m).map(|j| self.products[i * m + j] * w[j]).sum::<f64>() / power + EVEN * w[i]
@@ -101,6 +137,8 @@ pub struct Blend {
     settled: usize,
     next: usize,
     fade: f64,
+    /// Whether a network is to be tried.
+    tries: bool,
 }
 
 impl Blend {
@@ -122,7 +160,7 @@ impl Blend {
         } else {
             members.push(("persistence", Box::new(Persistence)));
         }
-        Self::of(members)
+        Self { tries: task.width() <= WIDEST, ..Self::of(members) }
     }
 
     /// Of these members.
@@ -138,6 +176,41 @@ impl Blend {
             settled: 0,
             next: 0,
             fade: 1.0,
+            tries: false,
+        }
+    }
+
+    /// The network that is to be tried, trained on the slots before `split`; none where these are too few.
+    fn candidate(task: &Task, split: usize) -> Option<Box<dyn Model>> {
+        let (kind, hidden, samples) = CANDIDATE;
+        let epochs = SAMPLES_SEEN.div_ceil(samples.min(split).max(1)).min(60);
+        let channels = task.targets.len() + task.inputs.len() + task.known.len();
+        let names = (1..=channels).map(|n| format!("#{n}")).collect();
+        let settings = Settings { hidden, samples, epochs, rate: RATE, ..Settings::new(kind, names) };
+        let mut network = Forecaster::untrained(settings);
+        network.fit(task, split);
+        network.network().is_some().then(|| Box::new(network) as Box<dyn Model>)
+    }
+
+    /// Keeps the candidate, which is the last member, at the targets and horizons where it beat ridge regression.
+    fn admit(&mut self, task: &Task, until: usize, slots: usize) {
+        let last = self.members.len() - 1;
+        let Some(ridge) = self.names.iter().position(|n| *n == "ridge") else { return };
+        for (at, cell) in self.cells.iter_mut().enumerate() {
+            let band = at % self.band_count;
+            let farthest =
+                self.bands.iter().zip(&task.horizons).filter(|(b, _)| **b == band).map(|(_, h)| *h);
+            let long = slots >= SHOWN_HORIZONS * farthest.max().unwrap_or(0);
+            cell.barred = !long || cell.power(last) >= CLEARLY * CLEARLY * cell.power(ridge);
+        }
+        let anew = self.cells.iter().any(|c| !c.barred).then(|| Self::candidate(task, until)).flatten();
+        match anew {
+            Some(network) => self.members[last] = network,
+            None => {
+                self.members.pop();
+                self.names.pop();
+                self.cells = std::mem::take(&mut self.cells).into_iter().map(Cell::shrunk).collect();
+            }
         }
     }
 
@@ -198,10 +271,18 @@ impl Model for Blend {
     fn fit(&mut self, task: &Task, until: usize) {
         let h = task.horizons.len();
         if self.cells.is_empty() {
-            self.begin(task);
             let split = until - until / 4;
             let end = until.saturating_sub(task.longest());
-            if end > split && split > 3 * task.longest() / 2 {
+            let enough = end > split && split > 3 * task.longest() / 2;
+            let shows = enough && self.tries && end - split >= SHOWN;
+            let candidate = if shows { Self::candidate(task, split) } else { None };
+            let tries = candidate.is_some();
+            if let Some(network) = candidate {
+                self.members.push(network);
+                self.names.push("network");
+            }
+            self.begin(task);
+            if enough {
                 self.members.iter_mut().for_each(|m| m.fit(task, split));
                 let all: Vec<usize> = (split..end).collect();
                 let all: Vec<usize> = all.iter().copied().step_by(all.len().div_ceil(TRIED).max(1)).collect();
@@ -215,6 +296,9 @@ impl Model for Blend {
                             }
                         }
                     }
+                }
+                if tries {
+                    self.admit(task, until, end - split);
                 }
                 self.cells.iter_mut().for_each(Cell::weigh);
             }

@@ -72,6 +72,8 @@ pub(super) struct Evidence {
     step: i64,
     day: Seen,
     month: Seen,
+    /// Whether any date is another day in one order than in the other: 1.2., but neither 2.2. nor 2020/2/1.
+    differs: bool,
 }
 
 /// How the rows would follow each other in one order.
@@ -105,6 +107,7 @@ impl Evidence {
         let (day, month) = (unix_ns(text, DateOrder::DayFirst), unix_ns(text, DateOrder::MonthFirst));
         match (day, month) {
             (Some(day), Some(month)) => {
+                self.differs |= day != month;
                 if let Some((day_before, month_before)) = self.last {
                     let (by_day, by_month) = (day - day_before, month - month_before);
                     if day.div_euclid(NS_PER_DAY) != day_before.div_euclid(NS_PER_DAY) {
@@ -131,6 +134,8 @@ impl Evidence {
                 Some(DateOrder::DayFirst)
             } else if self.month.is_better_than(self.day) {
                 Some(DateOrder::MonthFirst)
+            } else if !self.differs && self.last.is_some() {
+                Some(DateOrder::DayFirst)
             } else {
                 None
             }
@@ -188,5 +193,13 @@ mod tests {
         );
         assert_eq!(order(&["03/02/2020 10:00", "03/02/2020 11:00"]), None);
         assert_eq!(order(&["03/02/2020", "04/02/2020"]), None, "days of a month, or months");
+        // Whatever the order is, these are the same days.
+        for same in [
+            &["1.3.2021 10:00", "2.3.2021 9:00"],
+            &["2021/03/01", "2021/03/02"],
+            &["2/2/2020 1:00", "2/2/2020 2:00"],
+        ] {
+            assert_eq!(order(same), Some(DateOrder::DayFirst), "{same:?}");
+        }
     }
 }

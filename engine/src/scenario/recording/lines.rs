@@ -1,5 +1,6 @@
 //! Lines and cells of a table, read with bounds: no line, however long, is held in memory beyond [`MAX_LINE`].
 
+use super::encoding::{unpacked, windows_1252};
 use std::{
     borrow::Cow,
     collections::VecDeque,
@@ -12,6 +13,10 @@ pub const MAX_LINE: usize = 1 << 20;
 
 /// Lines that are read ahead to tell the delimiter.
 const AHEAD: usize = 10;
+
+/// Lines of a preamble at most, and lines of the table that have to follow it.
+const PREAMBLE: usize = 30;
+const FOLLOWING: usize = 3;
 
 /// Lines that are read ahead at most to tell in which order dates are written: two days of a row each second.
 const SCANNED: usize = 200_000;
@@ -32,13 +37,26 @@ pub(super) enum LineError {
 /// A reader of lines that counts them.
 pub(super) struct Lines {
     inner: BufReader<Box<dyn Read>>,
+    /// The last byte of a line.
+    end: u8,
     ahead: VecDeque<(usize, String)>,
     read: usize,
+    lenient: bool,
+    /// The first line that was no UTF-8, and was read as Windows-1252.
+    pub(super) foreign: Option<usize>,
 }
 
 impl Lines {
-    pub(super) fn new(inner: Box<dyn Read>) -> Self {
-        Self { inner: BufReader::with_capacity(1 << 16, inner), ahead: VecDeque::new(), read: 0 }
+    /// Of these bytes, unpacked and in UTF-8 where their beginning says what they are. With `lenient`, lines that are no UTF-8 are
+    /// read as Windows-1252; else they are mistakes.
+    pub(super) fn new(from: Box<dyn Read>, lenient: bool) -> Result<Self, (usize, LineError)> {
+        let failed = |e| (1, LineError::Io(e));
+        let mut inner = unpacked(from).map_err(failed)?;
+        let start = inner.fill_buf().map_err(failed)?;
+        // Old machines end lines with a carriage return alone.
+        let old = start.contains(&b'\r') && !start.contains(&b'\n');
+        let end = if old { b'\r' } else { b'\n' };
+        Ok(Self { inner, end, ahead: VecDeque::new(), read: 0, lenient, foreign: None })
     }
 
     /// The next line that is not blank, without its line break, and its number from 1.
@@ -49,15 +67,39 @@ impl Lines {
         }
     }
 
+    /// Takes away the lines above a table that a logger wrote about itself: comments, or lines that split into fewer cells than
+    /// those after them, up to the first line that `has_names` of wanted columns. Returns how many these were.
+    pub(super) fn skip_preamble(
+        &mut self,
+        has_names: impl Fn(Delimiter, &str) -> bool,
+    ) -> Result<usize, (usize, LineError)> {
+        while self.ahead.len() < PREAMBLE + FOLLOWING {
+            match self.fetch()? {
+                Some(line) => self.ahead.push_back(line),
+                None => break,
+            }
+        }
+        let lines: Vec<&str> = self.ahead.iter().map(|(_, line)| line.as_str()).collect();
+        let above = Delimiter::ALL.into_iter().find_map(|d| {
+            let first = lines.iter().position(|line| has_names(d, line)).filter(|first| *first > 0)?;
+            let (above, table) = lines.split_at(first);
+            let width = d.split(table[0]).len();
+            let is_other = |line: &&str| line.starts_with('#') || d.split(line).len() < width;
+            let is_table = Delimiter::sniff(table.iter().copied().take(AHEAD)) == d;
+            (table.len() >= FOLLOWING && is_table && above.iter().all(is_other)).then_some(first)
+        });
+        Ok(above.map_or(0, |n| self.ahead.drain(..n).count()))
+    }
+
     /// The first lines, kept for [`Self::next`].
-    pub(super) fn look_ahead(&mut self) -> Result<&VecDeque<(usize, String)>, (usize, LineError)> {
+    pub(super) fn look_ahead(&mut self) -> Result<impl Iterator<Item = &str> + Clone, (usize, LineError)> {
         while self.ahead.len() < AHEAD {
             match self.fetch()? {
                 Some(line) => self.ahead.push_back(line),
                 None => break,
             }
         }
-        Ok(&self.ahead)
+        Ok(self.ahead.iter().take(AHEAD).map(|(_, line)| line.as_str()))
     }
 
     /// Shows the lines that come to `seen` until it has seen enough, or [`SCANNED`] of them; they are kept for [`Self::next`].
@@ -81,14 +123,11 @@ impl Lines {
             let mut bytes = Vec::new();
             let number = self.read + 1;
             let mut limited = (&mut self.inner).take(MAX_LINE as u64 + 1);
-            let n = limited.read_until(b'\n', &mut bytes).map_err(|e| (number, LineError::Io(e)))?;
+            let n = limited.read_until(self.end, &mut bytes).map_err(|e| (number, LineError::Io(e)))?;
             if n == 0 {
                 return Ok(None);
             }
             self.read = number;
-            if number == 1 && bytes.starts_with(b"\xef\xbb\xbf") {
-                bytes.drain(..3);
-            }
             if bytes.contains(&0) {
                 return Err((number, LineError::Binary));
             }
@@ -99,10 +138,18 @@ impl Lines {
             while matches!(bytes.last(), Some(b'\n' | b'\r')) {
                 bytes.pop();
             }
-            let line = String::from_utf8(bytes).map_err(|error| {
-                let at = error.utf8_error().valid_up_to();
-                (number, LineError::NotUtf8(String::from_utf8_lossy(error.as_bytes()).into_owned(), at))
-            })?;
+            let line = match String::from_utf8(bytes) {
+                Ok(line) => line,
+                Err(error) if self.lenient => {
+                    self.foreign.get_or_insert(number);
+                    windows_1252(error.as_bytes())
+                }
+                Err(error) => {
+                    let at = error.utf8_error().valid_up_to();
+                    let repaired = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                    return Err((number, LineError::NotUtf8(repaired, at)));
+                }
+            };
             if !line.trim().is_empty() {
                 return Ok(Some((number, line)));
             }
@@ -117,6 +164,8 @@ pub enum Delimiter {
     Tab,
     /// `;`.
     Semicolon,
+    /// `|`.
+    Bar,
     /// `,`.
     Comma,
     /// Any run of blanks.
@@ -124,10 +173,13 @@ pub enum Delimiter {
 }
 
 impl Delimiter {
+    /// All, the rarest sign first.
+    const ALL: [Self; 5] = [Self::Tab, Self::Semicolon, Self::Bar, Self::Comma, Self::Blanks];
+
     /// The one that splits the first lines most evenly. A comma is also a decimal sign and a blank stands within times, so
     /// the rarer sign goes first where several fit.
     pub(super) fn sniff<'a>(lines: impl Iterator<Item = &'a str> + Clone) -> Self {
-        let order = [Self::Tab, Self::Semicolon, Self::Comma, Self::Blanks];
+        let order = Self::ALL;
         let counts = |d: Self| {
             let n: Vec<usize> = lines.clone().map(|line| d.split(line).len()).collect();
             (n.iter().copied().min().unwrap_or(1), n.iter().copied().max().unwrap_or(1))
@@ -147,6 +199,7 @@ impl Delimiter {
         let ends = |b: u8| match self {
             Self::Tab => b == b'\t',
             Self::Semicolon => b == b';',
+            Self::Bar => b == b'|',
             Self::Comma => b == b',',
             Self::Blanks => b == b' ' || b == b'\t',
         };
@@ -229,13 +282,14 @@ mod tests {
         check(&["1.0 2.0 3.0", "1.0 2.0 3.0"], Delimiter::Blanks);
         check(&["a\tb", "1,5\t2"], Delimiter::Tab);
         check(&["\"date\",\"T\"", "\"1\",\"2015-02-04 17:51:00\",23.18"], Delimiter::Comma);
+        check(&["a|b", "1,5|2"], Delimiter::Bar);
         check(&["value", "1", "2"], Delimiter::Comma);
     }
 
     proptest! {
         #[test]
         fn any_line_splits_into_cells_within_it(line in "[ -~\\t°é]{0,60}") {
-            for d in [Delimiter::Tab, Delimiter::Semicolon, Delimiter::Comma, Delimiter::Blanks] {
+            for d in Delimiter::ALL {
                 let mut last = 0;
                 for cell in d.split(&line) {
                     prop_assert!(cell.span.start >= last && cell.span.end <= line.len());

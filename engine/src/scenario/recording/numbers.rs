@@ -38,6 +38,9 @@ impl Numbers {
         let (value, comma) = match text.parse::<f64>() {
             Ok(value) if !text.contains('.') => return Ok(value),
             Ok(value) => (value, false),
+            // As scripts write what is either so or not.
+            Err(_) if text.eq_ignore_ascii_case("true") => return Ok(1.0),
+            Err(_) if text.eq_ignore_ascii_case("false") => return Ok(0.0),
             Err(_) => {
                 let pointed = comma_for_point(text).ok_or(Wrong::Text)?;
                 if self.delimiter == Delimiter::Comma {
@@ -81,6 +84,7 @@ mod tests {
         assert_eq!(numbers.read("1.234", 5), Err(Wrong::Mixed(3)));
         assert_eq!(numbers.read("1.234,5", 5), Err(Wrong::Text));
         assert_eq!(numbers.read("warm", 6), Err(Wrong::Text));
+        assert_eq!((numbers.read("True", 7), numbers.read("false", 8)), (Ok(1.0), Ok(0.0)));
         let mut numbers = Numbers::new(Delimiter::Tab);
         assert_eq!(numbers.read("1.5", 2), Ok(1.5));
         assert_eq!(numbers.read("1,5", 3), Err(Wrong::Mixed(2)));

@@ -23,10 +23,15 @@ use std::{borrow::Cow, io::Read, ops::Range};
 const PATIENCE: u64 = 10_000;
 
 pub(super) fn read(file: &str, from: Box<dyn Read>, spec: &TableSpec) -> Result<Table, Report> {
-    let mut lines = Lines::new(from);
     let bad_line = |(number, error)| Report::from(explain(file, number, error));
-    let ahead = lines.look_ahead().map_err(bad_line)?;
-    let delimiter = Delimiter::sniff(ahead.iter().map(|(_, line)| line.as_str()));
+    let mut lines = Lines::new(from, spec.policy == Policy::Report).map_err(bad_line)?;
+    let above = match spec.policy {
+        Policy::Report if spec.header != Some(false) => {
+            lines.skip_preamble(names_wanted(spec)).map_err(bad_line)?
+        }
+        _ => 0,
+    };
+    let delimiter = Delimiter::sniff(lines.look_ahead().map_err(bad_line)?);
     let Some((number, line)) = lines.next().map_err(bad_line)? else {
         return Err(whole(
             file,
@@ -74,6 +79,10 @@ pub(super) fn read(file: &str, from: Box<dyn Read>, spec: &TableSpec) -> Result<
         None => None,
     };
     let mut rows = Rows::new(file, spec, header, clock, delimiter);
+    if above > 0 {
+        let what = format!("`{file}`: the lines above line {number}, which has the names, are left out");
+        rows.warnings.push(Diagnostic::warning(what));
+    }
     if is_header && !top.is_empty() && top.iter().all(|c| is_number(&c.text, delimiter)) {
         rows.warnings.push(
             Diagnostic::warning("the first line is taken for names, but looks like readings")
@@ -96,7 +105,25 @@ pub(super) fn read(file: &str, from: Box<dyn Read>, spec: &TableSpec) -> Result<
         }
         pending = lines.next().map_err(bad_line)?;
     }
+    if let Some(number) = lines.foreign {
+        let what = format!("`{file}`: line {number} is no UTF-8, and such lines are read as Windows-1252");
+        rows.warnings
+            .push(Diagnostic::warning(what).help("where names or units look wrong, save the file in UTF-8"));
+    }
     rows.finish()
+}
+
+/// Whether a line holds a name that is asked for.
+fn names_wanted(spec: &TableSpec) -> impl Fn(Delimiter, &str) -> bool {
+    let time = match &spec.time {
+        TimeSpec::Column(name) => Some(name.trim()),
+        TimeSpec::Period(_) => None,
+    };
+    move |delimiter, line| {
+        let is_wanted =
+            |cell: &str| time == Some(cell) || spec.columns.iter().any(|c| c.column.trim() == cell);
+        delimiter.split(line).iter().any(|c| !c.text.is_empty() && is_wanted(c.text.trim()))
+    }
 }
 
 fn whole(file: &str, message: String, help: &str) -> Report {
@@ -473,6 +500,10 @@ impl<'a> Rows<'a> {
             ));
         };
         self.refuse_columns_of_text()?;
+        if self.notes.out_of_order > self.t_ns.len() as u64 {
+            let what = format!("`{}` runs backwards in time", self.file);
+            return Err(whole(self.file, what, "sort its rows so that the oldest comes first"));
+        }
         let unix = self.clock.is_some_and(Clock::is_calendar);
         let t_s: Vec<f64> = self.t_ns.iter().map(|t| t.saturating_sub(t0) as f64 / NS_PER_S as f64).collect();
         self.find_gaps(&t_s);
@@ -492,8 +523,13 @@ impl<'a> Rows<'a> {
         let mut errors = Report::default();
         for (i, place) in self.first_text.iter().enumerate() {
             let (Some((number, span, line)), false) = (place, self.has_number[i]) else { continue };
+            let text = line.get(span.clone()).unwrap_or_default();
+            let what = match self.numbers.clone().read(text, 0) {
+                Ok(_) => "a number that a sensor can say",
+                Err(_) => "a number",
+            };
             let error =
-                Diagnostic::error(format!("no cell of `{}` holds a number", self.header.columns[i].name)).at(
+                Diagnostic::error(format!("no cell of `{}` holds {what}", self.header.columns[i].name)).at(
                     &Source::excerpt(self.file, line, *number as usize),
                     span.clone(),
                     "the first that holds any",

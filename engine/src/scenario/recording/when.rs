@@ -32,6 +32,8 @@ impl TimeUnit {
 pub(super) enum Clock {
     /// ISO 8601 and the like.
     Calendar,
+    /// The same without signs between: 20200729165935.
+    Compact,
     /// Dates with the year last, in an order that the rows have to show.
     Dates(Option<DateOrder>),
     /// Numbers. `unix` tells whether they count from 1970.
@@ -47,6 +49,10 @@ impl Clock {
         }
         if dates::is_date(text) {
             return Some(Self::Dates(None));
+        }
+        // Read as Unix times, they would lie in 1970, or in the years after 2030.
+        if unit.is_none() && calendar::compact_ns(text).is_some() {
+            return Some(Self::Compact);
         }
         let value: f64 = text.trim().parse().ok()?;
         if !value.is_finite() {
@@ -72,6 +78,7 @@ impl Clock {
     pub(super) fn read(self, text: &str) -> Option<i64> {
         match self {
             Self::Calendar => calendar::unix_ns(text),
+            Self::Compact => calendar::compact_ns(text),
             Self::Dates(order) => dates::unix_ns(text, order?),
             Self::Number { unit, .. } => decimal_ns(text.trim(), unit.ns()),
         }
@@ -114,6 +121,7 @@ mod tests {
             "1596041975037.501",
             "1596041975037501",
             "1596041975037501000",
+            "20200729T165935.037501Z",
         ] {
             let clock = Clock::of(text, None).unwrap();
             assert!(clock.is_calendar(), "{text}");
@@ -128,6 +136,9 @@ mod tests {
         assert_eq!(clock.read("5.978996589183807373e+02"), Some(597_899_658_918));
         assert_eq!(clock.read("-1.5"), Some(-1_500_000_000));
         assert_eq!(clock.read("1.0000000009"), Some(1_000_000_000));
+        assert_eq!(Clock::of("20200729", None), Some(Clock::Compact));
+        let counted = Clock::of("20200729", Some(TimeUnit::S)).unwrap();
+        assert_eq!(counted.read("20200729"), Some(20_200_729_000_000_000), "a unit makes it a number");
         assert_eq!(Clock::of("12", Some(TimeUnit::Ms)).unwrap().read("250"), Some(250_000_000));
     }
 

@@ -31,6 +31,18 @@ pub(super) enum Layer<'a> {
     Line(&'a Series, &'a str),
 }
 
+impl Layer<'_> {
+    /// Whether some of it lies farther from 0.
+    fn reaches(&self, cut: f64) -> bool {
+        match self {
+            Self::Band(..) => false,
+            Self::Extremes(s, _) | Self::Line(s, _) => {
+                s.min.is_some_and(|v| v < -cut) || s.max.is_some_and(|v| v > cut)
+            }
+        }
+    }
+}
+
 /// The worst moment of a failed expectation.
 #[derive(Clone, Debug)]
 pub(super) struct Mark {
@@ -48,6 +60,10 @@ pub(super) struct Chart<'a> {
     pub legend: Vec<(&'static str, String)>,
     pub layers: Vec<Layer<'a>>,
     pub bounds: &'a [Bound],
+    /// What these are.
+    pub bounds_are: &'static str,
+    /// Values farther from 0 are drawn at the edge, if at all.
+    pub cut: Option<f64>,
     /// Whether the line at 0 stands out and all bounds are shown.
     pub zero: bool,
     pub spans: Vec<Span<'a>>,
@@ -128,6 +144,9 @@ impl Chart<'_> {
         if low > high {
             (low, high) = (0.0, 1.0);
         }
+        if let Some(cut) = self.cut {
+            (low, high) = (low.clamp(-cut, cut), high.clamp(-cut, cut));
+        }
         let near = (high - low) * 0.5;
         for level in self.bounds.iter().map(|b| b.level) {
             if (low - 2.0 * near..=high + 2.0 * near).contains(&level) || self.zero {
@@ -147,7 +166,10 @@ impl Chart<'_> {
     fn entries(&self) -> Vec<(&'static str, String)> {
         let mut all = self.legend.clone();
         if !self.bounds.is_empty() {
-            all.push(("dash", "bounds asked for".into()));
+            all.push(("dash", self.bounds_are.into()));
+        }
+        if let Some(cut) = self.cut.filter(|cut| self.layers.iter().any(|l| l.reaches(*cut))) {
+            all.push(("", format!("cut off at ±{cut}")));
         }
         for (kind, class, name) in [
             ("fault", "shade", "fault injected"),

@@ -15,7 +15,7 @@ pub struct Strip<'a> {
     pub class: &'static str,
     /// The line.
     pub series: &'a Series,
-    /// Levels drawn across it.
+    /// Thresholds drawn across it.
     pub bounds: &'a [Bound],
     /// Stretches above it, of kinds `label` and `alarm`.
     pub stretches: &'a [Happening],
@@ -31,6 +31,7 @@ impl Strip<'_> {
             legend: vec![(self.class, self.line.to_owned())],
             layers: vec![Layer::Extremes(self.series, self.class), Layer::Line(self.series, self.class)],
             bounds: self.bounds,
+            bounds_are: "threshold",
             named: true,
             spans: self.stretches.iter().take(MOST_SPANS).map(named).collect(),
             ..wide(self.title.clone(), "none", 110.0, self.end_s.max(1e-9))

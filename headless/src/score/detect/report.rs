@@ -15,7 +15,9 @@ const MOST_STREAMS: usize = 60;
 /// Signals that are drawn of one stream: those named in alarms first.
 const MOST_SIGNALS: usize = 8;
 /// What the line of scores is.
-const SCORE: &str = "score: how unusual a row is, in powers of ten; its threshold at the end";
+const SCORE: &str = "how unusual a row is, in powers of ten";
+/// Levels of a threshold that are drawn at most.
+const MOST_LEVELS: usize = 400;
 
 /// A page in the making.
 #[derive(Debug, Default)]
@@ -37,6 +39,25 @@ fn series(t_s: &[f64], values: impl Fn(usize) -> f64) -> Series {
         }
     }
     Series::new(points, t_s.len() as u64)
+}
+
+/// The threshold through time, as levels that hold for a while each.
+fn levels(t_s: &[f64], thresholds: &[f64]) -> Vec<Bound> {
+    let each = t_s.len().div_ceil(MOST_LEVELS).max(1);
+    let mut all: Vec<Bound> = Vec::new();
+    for (t, level) in t_s.iter().zip(thresholds).step_by(each).map(|(t, level)| (*t, *level)) {
+        let last = all.last_mut().filter(|b| b.to_s.is_none());
+        if last.as_ref().is_some_and(|b| b.level == level) {
+            continue;
+        }
+        if let Some(last) = last {
+            last.to_s = Some(t);
+        }
+        if level.is_finite() {
+            all.push(Bound { level, from_s: t, to_s: None });
+        }
+    }
+    all
 }
 
 /// What stands above the plots: labelled stretches, alarms with the signals they name.
@@ -100,9 +121,7 @@ impl Page {
             self.push(&strip, &of);
         }
         let line = series(t_s, |i| watched.steps[i].score);
-        let level = watched.thresholds.iter().rev().copied().find(|l| l.is_finite());
-        let bounds: Vec<Bound> =
-            level.map(|level| Bound { level, from_s: 0.0, to_s: None }).into_iter().collect();
+        let bounds = levels(t_s, &watched.thresholds);
         let strip = Strip {
             title: "score".to_owned(),
             line: SCORE,

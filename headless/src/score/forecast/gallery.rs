@@ -2,7 +2,12 @@
 //! probabilities were; with the figures, a page.
 
 use super::figures::Figures;
-use crate::{aside::Aside, datasheet::plot::Sheet as Drawing, report::escape, score::forecast::walk::Sheet};
+use crate::{
+    aside::Aside,
+    datasheet::plot::{Sheet as Drawing, time_unit},
+    report::escape,
+    score::forecast::walk::Sheet,
+};
 use std::{
     fs,
     io::{self, Write},
@@ -22,9 +27,6 @@ const TRACKS: usize = 3;
 const MEASURED: usize = 8;
 /// Probabilities whose intervals are measured.
 const LEVELS: [f64; 7] = [0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95];
-/// Units of an axis of time, [s].
-const UNITS: [(f64, &str); 4] = [(1.0, "seconds"), (60.0, "minutes"), (3600.0, "hours"), (86_400.0, "days")];
-
 type Points = Vec<(f64, f64)>;
 
 /// A line of what came, a line of what was forecast, and the bounds about it.
@@ -62,11 +64,6 @@ pub struct Gallery {
     fan_scale: (f64, &'static str),
 }
 
-/// The largest unit of which a span has three at least.
-fn unit_of(span_s: f64) -> (f64, &'static str) {
-    UNITS.into_iter().rev().find(|(unit, _)| span_s >= 3.0 * unit).unwrap_or(UNITS[0])
-}
-
 fn some(n: usize, most: usize) -> Vec<usize> {
     let most = most.min(n);
     (0..most).map(|i| if most == 1 { n - 1 } else { i * (n - 1) / (most - 1) }).collect()
@@ -100,13 +97,13 @@ impl Gallery {
             thin: origins.len().div_ceil(POINTS).max(1),
             seen: 0,
             first: origins.first().copied().unwrap_or(0),
-            scale: unit_of(
+            scale: time_unit(
                 origins
                     .last()
                     .zip(origins.first())
                     .map_or(0.0, |(last, first)| (last - first) as f64 * step_s),
             ),
-            fan_scale: unit_of(task.longest() as f64 * step_s),
+            fan_scale: time_unit(task.longest() as f64 * step_s),
         }
     }
 

@@ -8,7 +8,7 @@ use rand::RngExt;
 use std::collections::BTreeMap;
 use twinfleet_engine::rng::stream;
 
-/// Samples that are trained on at most; beyond, they are thinned.
+/// Samples that are trained on at most, unless it is said otherwise; beyond, they are thinned.
 const SAMPLES: usize = 16_000;
 /// Samples of a step.
 const BATCH: usize = 128;
@@ -30,6 +30,8 @@ pub struct Settings {
     pub hidden: usize,
     /// Times that all samples are gone through at most.
     pub epochs: usize,
+    /// Samples that are trained on at most; beyond, they are thinned.
+    pub samples: usize,
     /// Learning rate at the start.
     pub rate: f64,
     /// Seed of initial weights and shuffles.
@@ -50,6 +52,7 @@ impl Settings {
             look_back: None,
             hidden,
             epochs: 12,
+            samples: SAMPLES,
             rate: 2e-3,
             seed: 1,
             calendar: true,
@@ -177,7 +180,7 @@ pub(super) fn learn(task: &Task, until: usize, settings: &Settings) -> Result<Ne
         let all: Vec<usize> = (from..to).filter(whole).collect();
         all.iter().copied().step_by(all.len().div_ceil(most).max(1)).collect()
     };
-    let (fit, held_out) = (thin(begin, trained, SAMPLES), thin(split, end, 3000));
+    let (fit, held_out) = (thin(begin, trained, settings.samples), thin(split, end, 3000));
     if fit.len() < 16 || held_out.is_empty() {
         return Err(NetworkError::Other(format!(
             "{} samples to train on and {} to compare on are too few: learn from more rows, or look less far ahead",

@@ -1,0 +1,241 @@
+//! Tables as loggers, spreadsheets and scripts write them: one table in every writing gives the same figures.
+
+use super::common::{Ran, command, scratch};
+use flate2::{Compression, write::GzEncoder};
+use std::{fmt::Write, fs, io::Write as _, path::Path};
+use twinfleet_engine::scenario::calendar;
+
+const ROWS: usize = 500;
+/// 2021-03-01, a row every ten minutes.
+const BEGIN_S: u64 = 1_614_556_800;
+
+struct Row {
+    unix_s: u64,
+    temp: String,
+    hum: String,
+}
+
+fn rows() -> Vec<Row> {
+    let mut state = 5u32;
+    let mut noise = move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        f64::from(state >> 8) / f64::from(1 << 24) - 0.5
+    };
+    (0..ROWS)
+        .map(|i| {
+            let day = (i as f64 / 144.0 * std::f64::consts::TAU).sin();
+            let (temp, hum) = (20.0 + 3.0 * day + noise(), 50.0 + 10.0 * noise());
+            let unix_s = BEGIN_S + 600 * i as u64;
+            Row { unix_s, temp: format!("{temp:.3}"), hum: format!("{hum:.2}") }
+        })
+        .collect()
+}
+
+/// Day, month, hour and minute of a row.
+fn parts(unix_s: u64) -> (String, String, String, String) {
+    let text = calendar::text(unix_s as i64 * 1_000_000_000);
+    (text[8..10].to_owned(), text[5..7].to_owned(), text[11..13].to_owned(), text[14..16].to_owned())
+}
+
+fn iso(unix_s: u64) -> String {
+    calendar::text(unix_s as i64 * 1_000_000_000).replacen('T', " ", 1)[..19].to_owned()
+}
+
+/// The table with times as `time` writes them, these between cells, and this for a decimal point.
+fn table(time: impl Fn(u64) -> String, between: &str, point: &str) -> String {
+    let mut text = ["time", "temp", "hum"].join(between) + "\n";
+    for row in rows() {
+        let cells = [time(row.unix_s), row.temp.replace('.', point), row.hum.replace('.', point)];
+        writeln!(text, "{}", cells.join(between)).unwrap();
+    }
+    text
+}
+
+fn forecast(path: &Path, more: &[&str]) -> Ran {
+    let data = path.display().to_string();
+    let mut args = vec!["score", "forecast", "--data", &data, "--horizons", "1,6", "--train-until", "300"];
+    args.extend(["--model", "own"]);
+    args.extend(if more.is_empty() {
+        &["--time", "time", "--target", "temp", "--inputs", "hum"][..]
+    } else {
+        more
+    });
+    command(&args)
+}
+
+fn utf_16(text: &str, big: bool) -> Vec<u8> {
+    let units = std::iter::once(0xfeff).chain(text.encode_utf16());
+    units.flat_map(|u| if big { u.to_be_bytes() } else { u.to_le_bytes() }).collect()
+}
+
+fn packed(bytes: &[u8]) -> Vec<u8> {
+    let mut to = GzEncoder::new(Vec::new(), Compression::fast());
+    to.write_all(bytes).unwrap();
+    to.finish().unwrap()
+}
+
+#[test]
+fn one_table_in_every_writing_gives_the_same_figures() {
+    let dir = scratch();
+    let path = dir.path().join("t.csv");
+    let plain = table(iso, ",", ".");
+    fs::write(&path, &plain).unwrap();
+    let want = forecast(&path, &[]).json()["horizons"].clone();
+    assert!(want[0]["n"].as_u64() > Some(190), "{want}");
+    let clock = |unix_s: u64| {
+        let (_, _, h, m) = parts(unix_s);
+        format!("{h}:{m}")
+    };
+    let writings: Vec<(&str, Vec<u8>)> = vec![
+        ("semicolons", table(iso, ";", ".").into()),
+        ("decimal commas", table(iso, ";", ",").into()),
+        ("tabs", table(iso, "\t", ".").into()),
+        ("bars", table(iso, "|", ".").into()),
+        ("blanks", table(|t| t.to_string(), "  ", ".").into()),
+        (
+            "quotes",
+            plain
+                .replace(',', "\",\"")
+                .replace('\n', "\"\n\"")
+                .trim_end_matches('"')
+                .replacen("time", "\"time", 1)
+                .into(),
+        ),
+        ("line ends of Windows", plain.replace('\n', "\r\n").into()),
+        ("line ends of old", plain.replace('\n', "\r").into()),
+        ("no last line end", plain.trim_end().into()),
+        ("blank lines", plain.replace('\n', "\n\n").into()),
+        ("a mark of UTF-8", format!("\u{feff}{plain}").into()),
+        ("UTF-16", utf_16(&plain, false)),
+        ("UTF-16, the other way", utf_16(&plain, true)),
+        ("gzip", packed(plain.as_bytes())),
+        ("gzip of UTF-16", packed(&utf_16(&plain, false))),
+        ("comments above", format!("# logger 12\n# of the cellar, serial 7\n{plain}").into()),
+        ("lines above", format!("Logger 12\nSerial;7\n\n{plain}").into()),
+        ("a line of units", plain.replacen('\n', "\n,degC,%\n", 1).into()),
+        ("seconds", table(|t| t.to_string(), ",", ".").into()),
+        ("milliseconds", table(|t| (t * 1_000).to_string(), ",", ".").into()),
+        ("microseconds", table(|t| (t * 1_000_000).to_string(), ",", ".").into()),
+        ("nanoseconds", table(|t| (t * 1_000_000_000).to_string(), ",", ".").into()),
+        ("a zone", table(|t| iso(t + 7200).replace(' ', "T") + "+02:00", ",", ".").into()),
+        ("the zone's name", table(|t| iso(t) + " UTC", ",", ".").into()),
+        ("no signs", table(|t| iso(t).replace(['-', ':', ' '], ""), ",", ".").into()),
+        (
+            "no signs, no seconds",
+            table(|t| iso(t).replace(['-', ':', ' '], "")[..12].to_owned(), ",", ".").into(),
+        ),
+        ("strokes", table(|t| iso(t).replace('-', "/"), ",", ".").into()),
+        (
+            "a day first",
+            table(|t| format!("{}.{}.2021 {}", parts(t).0, parts(t).1, clock(t)), ";", ",").into(),
+        ),
+    ];
+    for (name, bytes) in writings {
+        fs::write(&path, bytes).unwrap();
+        let ran = forecast(&path, &[]);
+        assert_eq!(ran.code(), 0, "{name}: {}", ran.stderr());
+        assert_eq!(ran.json()["horizons"], want, "{name}");
+    }
+    // Bytes of a Western code page in a name, which is then found as it is read.
+    let western: Vec<u8> = plain.replacen("temp", "Außen °C", 1).chars().map(|c| c as u8).collect();
+    fs::write(&path, western).unwrap();
+    let ran = forecast(&path, &["--time", "time", "--target", "Außen °C", "--inputs", "hum"]);
+    assert!(ran.stderr().contains("read as Windows-1252"), "{}", ran.stderr());
+    let mine = ran.json()["horizons"].clone();
+    assert_eq!(mine[1]["mae"], want[1]["mae"]);
+}
+
+#[test]
+fn what_is_no_reading_is_missing_however_it_is_spelled() {
+    let dir = scratch();
+    let path = dir.path().join("t.csv");
+    let missing = |spelled: &str| {
+        let mut text = String::from("time,temp,hum\n");
+        for (i, row) in rows().iter().enumerate() {
+            let temp = if i % 25 == 7 { spelled } else { &row.temp };
+            writeln!(text, "{},{temp},{}", iso(row.unix_s), row.hum).unwrap();
+        }
+        text
+    };
+    fs::write(&path, missing("")).unwrap();
+    let want = forecast(&path, &[]).json()["horizons"].clone();
+    for spelled in [
+        "NaN",
+        "nan",
+        "NA",
+        "N/A",
+        "n/a",
+        "null",
+        "None",
+        "-",
+        "--",
+        "?",
+        ".",
+        "inf",
+        "1e400",
+        "#DIV/0!",
+        "unavailable",
+    ] {
+        fs::write(&path, missing(spelled)).unwrap();
+        let ran = forecast(&path, &[]);
+        assert_eq!(ran.code(), 0, "{spelled}: {}", ran.stderr());
+        assert!(ran.stderr().contains("20 cells hold"), "{spelled}: {}", ran.stderr());
+        assert_eq!(ran.json()["horizons"], want, "{spelled}");
+    }
+}
+
+#[test]
+fn tables_that_cannot_be_read_are_refused_in_words() {
+    let dir = scratch();
+    let path = dir.path().join("t.csv");
+    let plain = table(iso, ",", ".");
+    let mut backwards: Vec<&str> = plain.lines().collect();
+    backwards[1..].reverse();
+    let cut = packed(plain.as_bytes());
+    for (name, bytes, said) in [
+        ("backwards", backwards.join("\n").into_bytes(), "runs backwards in time"),
+        ("packed and cut", cut[..cut.len() / 2].to_vec(), "t.csv"),
+        ("packed otherwise", b"PK\x03\x04\x14\0\0\0\x08\0".to_vec(), "binary"),
+        ("UTF-16 without its mark", utf_16(&plain, false)[2..].to_vec(), "binary"),
+        ("nothing", Vec::new(), "is empty"),
+        ("names alone", b"time,temp,hum\n".to_vec(), "no rows"),
+        ("one row", plain.lines().take(2).collect::<Vec<_>>().join("\n").into_bytes(), "1 rows"),
+        ("a clock without days", table(|t| iso(t)[11..].to_owned(), ",", ".").into_bytes(), "is no time"),
+        ("text for numbers", plain.replace(".", "x").into_bytes(), "no cell of `temp` holds a number"),
+        ("numbers out of reach", plain.replace(".", "e99").into_bytes(), "that a sensor can say"),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        let ran = forecast(&path, &[]);
+        assert_eq!(ran.code(), 2, "{name}: {}{}", ran.stdout(), ran.stderr());
+        assert!(ran.stderr().contains(said), "{name}: {}", ran.stderr());
+    }
+}
+
+#[test]
+fn a_constant_is_forecast_and_its_interval_holds() {
+    let dir = scratch();
+    let path = dir.path().join("t.csv");
+    let mut text = String::from("time,temp,hum\n");
+    for row in rows() {
+        writeln!(text, "{},21.3,{}", iso(row.unix_s), row.hum).unwrap();
+    }
+    fs::write(&path, text).unwrap();
+    let data = path.display().to_string();
+    let ran = command(&[
+        "score",
+        "forecast",
+        "--data",
+        &data,
+        "--time",
+        "time",
+        "--target",
+        "temp",
+        "--horizons",
+        "1,6,144",
+        "--train-until",
+        "300",
+    ]);
+    let told = ran.json();
+    assert_eq!(told["coverage"].as_f64(), Some(1.0), "{told}");
+    assert!(told["horizons"].as_array().unwrap().iter().all(|h| h["mae"].as_f64() < Some(1e-9)), "{told}");
+}
