@@ -56,12 +56,14 @@ mod glr;
 mod history;
 mod input;
 mod lane;
+mod layout;
 pub mod noise;
 mod rename;
 pub mod rhythm;
 mod run;
 mod shared;
 mod signature;
+mod strip;
 mod suspect;
 #[cfg(test)]
 mod tests;
@@ -70,9 +72,11 @@ mod verdict;
 
 pub use self::lane::WILD;
 use self::{
-    history::{Correction, History, MAX_INPUTS, NONE, Sample, Shape, Trace, corrected},
+    device::Pulse,
+    history::{Correction, History, NONE, Sample, Shape, Trace, corrected},
     input::InputFault,
-    lane::{Cusum, Lane},
+    lane::Lane,
+    layout::MAX_INPUTS,
     noise::Calibration,
     rhythm::{DeviceClock, Rhythm},
     run::Run,
@@ -81,6 +85,9 @@ use crate::{
     predict::{Estimator, Gaussian, Innovation},
     time::{SimTime, Span},
 };
+use std::{cell::Cell, sync::Arc};
+
+pub(crate) use self::layout::Layout;
 
 /// Log-likelihood that a hypothesis must gain over "nothing happened", [nat].
 pub const DECIDE_NATS: f64 = 14.0;
@@ -166,79 +173,90 @@ struct Aside {
 /// Follows one physical and says what is wrong with it.
 pub struct Judge {
     est: Box<dyn Estimator>,
-    aside: Option<Aside>,
-    names: Vec<String>,
-    inputs: usize,
+    aside: Option<Box<Aside>>,
     history: History,
     corrections: Vec<Correction>,
     noise: Vec<Calibration>,
     lanes: Vec<Lane>,
     rhythm: Rhythm,
-    rhythms: Vec<Rhythm>,
-    /// Index of the verdict "silent" of each signal, and of the device.
-    silent: Vec<Option<usize>>,
-    device_silent: Option<usize>,
+    /// Of each signal: when it comes, and whether it has fallen silent.
+    pulses: Vec<Pulse>,
+    device_silent: Option<u32>,
     clock: DeviceClock,
-    clock_verdict: Option<usize>,
+    clock_verdict: Option<u32>,
     held: Vec<(f64, SimTime)>,
     /// Of each input: the run of identical values in progress, and what is wrong with it.
     input_runs: Vec<Run>,
     input_faults: Vec<Option<InputFault>>,
     last_t: Option<SimTime>,
-    unit: Vec<f64>,
     verdicts: Vec<Verdict>,
     news: Vec<News>,
-    scratch: Vec<Innovation>,
-    trace: Trace,
     /// What examinations found, where that is kept.
     examined: Option<Vec<Posterior>>,
     /// Among many that began together, after how many samples it is its turn to tune itself.
     turn: u64,
 }
 
+/// What a sample tells on its way through the estimator: kept by the thread, since no twin needs it for longer.
+#[derive(Default)]
+struct Passing {
+    seen: Vec<Innovation>,
+    trace: Trace,
+}
+
+thread_local! {
+    static PASSING: Cell<Option<Box<Passing>>> = const { Cell::new(None) };
+}
+
+impl Passing {
+    /// Carries an estimator over sample `i`, and keeps what was expected and how deviations pass; what each output was off by.
+    fn carry(
+        &mut self,
+        history: &mut History,
+        est: &mut dyn Estimator,
+        i: u64,
+        corrections: &[Correction],
+    ) -> &[Innovation] {
+        self.seen.clear();
+        self.seen.resize(history.layout.outputs, NONE);
+        let Self { seen, trace } = self;
+        history.step_traced(est, i, corrections, &mut |o, v| seen[o] = v, trace);
+        history.set_trace(i, trace);
+        for (o, v) in seen.iter().enumerate() {
+            history.set_innovation(i, o, *v);
+        }
+        seen
+    }
+}
+
 impl Judge {
     /// A judge that follows with this estimator. Inputs beyond the sixteenth count as unknown.
     pub fn new(est: Box<dyn Estimator>) -> Self {
-        let (inputs, outputs) = (est.inputs().len().min(MAX_INPUTS), est.outputs().len());
-        let names: Vec<String> = est.inputs().iter().take(inputs).chain(est.outputs()).cloned().collect();
-        let noise_floor = |o: usize| (est.noise_std(o).powi(2) + est.quantum(o).powi(2) / 12.0).sqrt();
-        let lane = |o: usize| Lane {
-            run: Run::default(),
-            sums: [Cusum::new(0.25, 12.0), Cusum::new(0.1, 36.0), Cusum::new(0.05, 60.0)],
-            suspicion: None,
-            spike: None,
-            active: None,
-            doubted: 0,
-            step: noise_floor(o).max(1e-9),
-            last: f64::NAN,
-            view: View { estimate: est.expected(o), residual: 0.0, whitened: 0.0 },
-        };
-        let mut unit = vec![1.0; inputs];
-        unit.extend((0..outputs).map(|o| noise_floor(o).max(1e-9)));
+        Self::like(est, None)
+    }
+
+    /// The same, which shares what it can with a judge before it.
+    pub(crate) fn like(est: Box<dyn Estimator>, before: Option<&Arc<Layout>>) -> Self {
+        let layout = Layout::shared(&*est, before);
+        let lanes = (0..layout.outputs).map(|o| Lane::new(layout.unit[layout.inputs + o], est.expected(o)));
         Self {
-            history: History::new(&*est),
             corrections: Vec::new(),
-            noise: vec![Calibration::default(); outputs],
-            lanes: (0..outputs).map(lane).collect(),
+            noise: vec![Calibration::default(); layout.outputs],
+            lanes: lanes.collect(),
             rhythm: Rhythm::default(),
-            rhythms: vec![Rhythm::default(); names.len()],
-            silent: vec![None; names.len()],
+            pulses: layout.names.iter().map(|_| Pulse::default()).collect(),
             device_silent: None,
             clock: DeviceClock::default(),
             clock_verdict: None,
-            held: vec![(f64::NAN, SimTime::ZERO); inputs],
-            input_runs: vec![Run::default(); inputs],
-            input_faults: vec![None; inputs],
+            held: vec![(f64::NAN, SimTime::ZERO); layout.inputs],
+            input_runs: vec![Run::default(); layout.inputs],
+            input_faults: vec![None; layout.inputs],
             last_t: None,
-            unit,
             verdicts: Vec::new(),
             news: Vec::new(),
-            scratch: vec![NONE; outputs],
-            trace: Trace::default(),
             examined: None,
             turn: 0,
-            inputs,
-            names,
+            history: History::new(layout, est.restless()),
             est,
             aside: None,
         }
@@ -255,6 +273,27 @@ impl Judge {
         self.examined.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
+    /// How its signals are laid out, for other twins of the same model.
+    pub(crate) fn layout(&self) -> &Arc<Layout> {
+        &self.history.layout
+    }
+
+    /// `part.quantity` of its signals: inputs first, then outputs.
+    pub fn names(&self) -> &[String] {
+        &self.history.layout.names
+    }
+
+    /// How many of its signals are inputs.
+    fn inputs(&self) -> usize {
+        self.history.layout.inputs
+    }
+
+    /// Begins to remember anew.
+    fn forget_history(&mut self) -> History {
+        let fresh = History::new(Arc::clone(self.layout()), self.est.restless());
+        std::mem::replace(&mut self.history, fresh)
+    }
+
     /// Takes a reading in. Times of readings must ascend; equal times are parts of one reading.
     pub fn take(&mut self, r: &Reading<'_>) {
         self.hear(r);
@@ -265,7 +304,7 @@ impl Judge {
         for o in 0..r.outputs.len() {
             self.end_if_moving(o, r.t, r.arrived, r.outputs[o]);
         }
-        self.history.push(sample, &inputs[..self.inputs], r.outputs, &*self.est);
+        self.history.push(sample, &inputs[..self.inputs()], r.outputs, &*self.est);
         self.follow(i);
         if self.leapt_while_new(i) {
             return;
@@ -302,13 +341,13 @@ impl Judge {
             let Some(output) = self.lanes.iter().position(leapt) else { return };
             let Some(est) = self.search(output).state_at(i) else { return };
             let doubt = Correction {
-                signal: self.inputs + output,
+                signal: self.inputs() + output,
                 shape: Shape::Ignore,
                 size: 0.0,
                 from: self.history.sample(i).t,
                 until: SimTime::NEVER,
             };
-            self.aside = Some(Aside { est, output, trigger: i, doubt });
+            self.aside = Some(Box::new(Aside { est, output, trigger: i, doubt }));
         }
         if let Some(aside) = &mut self.aside {
             self.corrections.push(aside.doubt);
@@ -334,8 +373,8 @@ impl Judge {
     /// Inputs as they hold at this reading: those that came, and those that came a short while ago in another message.
     fn hold_inputs(&mut self, r: &Reading<'_>) -> [f64; MAX_INPUTS] {
         let mut inputs = [f64::NAN; MAX_INPUTS];
-        for (k, value) in r.inputs.iter().take(self.inputs).enumerate() {
-            let patience = Span(self.rhythms[k].period().0.saturating_mul(3));
+        for (k, value) in r.inputs.iter().take(self.inputs()).enumerate() {
+            let patience = Span(self.rhythm_of(k).period().0.saturating_mul(3));
             if !value.is_nan() {
                 self.held[k] = (*value, r.t);
             } else if r.t - self.held[k].1 > patience {
@@ -348,36 +387,33 @@ impl Judge {
 
     /// Carries the estimator over sample `i`, and keeps what was expected and what came.
     fn follow(&mut self, i: u64) {
-        self.scratch.fill(NONE);
-        let seen = &mut self.scratch;
-        let tell = &mut |o: usize, v| seen[o] = v;
-        self.history.step_traced(&mut *self.est, i, &self.corrections, tell, &mut self.trace);
-        self.history.set_trace(i, &self.trace);
-        let t = self.history.sample(i).t;
+        let mut passing = PASSING.take().unwrap_or_default();
+        let seen = passing.carry(&mut self.history, &mut *self.est, i, &self.corrections);
+        let t = self.history.time(i);
         for o in 0..self.lanes.len() {
-            let v = self.scratch[o];
-            self.history.set_innovation(i, o, v);
-            let raw = self.history.value(i, self.inputs + o);
+            let v = seen[o];
+            let raw = self.history.value(i, self.inputs() + o);
             let g = self.est.expected(o);
-            let lane = &mut self.lanes[o];
+            let (inputs, lane) = (self.inputs(), &mut self.lanes[o]);
             lane.view.estimate = g;
             if raw.is_nan() {
                 continue;
             }
-            let (residual, var) = match corrected(&self.corrections, self.inputs + o, t, raw) {
+            let (residual, var) = match corrected(&self.corrections, inputs + o, t, raw) {
                 Some(value) => (v.residual + raw - value, v.var),
                 None => (raw - g.mean, g.var),
             };
             lane.view.residual = residual;
             lane.view.whitened = residual / var.sqrt() / self.noise[o].scale();
         }
+        PASSING.set(Some(passing));
     }
 
     /// Whether a verdict on a signal (inputs first, then outputs) holds.
     pub fn holds(&self, signal: usize) -> bool {
-        self.silent.get(signal).is_some_and(Option::is_some)
+        self.pulses.get(signal).is_some_and(|p| p.silent.is_some())
             || self.input_faults.get(signal).is_some_and(Option::is_some)
-            || signal.checked_sub(self.inputs).is_some_and(|o| self.lanes[o].active.is_some())
+            || signal.checked_sub(self.inputs()).is_some_and(|o| self.lanes[o].active.is_some())
     }
 
     /// Whether something about an output is being looked into, so that its last readings may yet fall under a verdict.

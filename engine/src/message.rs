@@ -10,7 +10,7 @@
 //! ```
 
 use crate::time::SimTime;
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, ops::Deref, sync::Arc};
 
 /// One MQTT publish, as it leaves a device or comes back from a broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,69 +114,114 @@ pub fn topic_matches(filter: &str, topic: &str) -> bool {
 /// Who hears a topic. Exact topics are looked up; what wildcards match is worked out once a topic and remembered.
 #[derive(Clone, Debug)]
 pub struct Router<T> {
-    entries: Vec<(TopicFilter, T)>,
-    exact: HashMap<String, Vec<u32>>,
-    wild: Vec<u32>,
+    /// By topic, its targets with their places in the order they were added.
+    exact: HashMap<Box<str>, Exact<T>>,
+    wild: Vec<(u32, TopicFilter, T)>,
+    added: u32,
     known: HashMap<Arc<str>, Arc<[T]>>,
-    nobody: Arc<[T]>,
+}
+
+/// Most topics have one target.
+#[derive(Clone, Debug)]
+enum Exact<T> {
+    One(u32, T),
+    Many(Vec<u32>, Vec<T>),
+}
+
+impl<T: Clone> Exact<T> {
+    fn add(&mut self, at: u32, target: T) {
+        match self {
+            Self::One(first, one) => *self = Self::Many(vec![*first, at], vec![one.clone(), target]),
+            Self::Many(places, targets) => {
+                places.push(at);
+                targets.push(target);
+            }
+        }
+    }
+
+    fn places(&self) -> &[u32] {
+        match self {
+            Self::One(at, _) => std::slice::from_ref(at),
+            Self::Many(places, _) => places,
+        }
+    }
+
+    fn targets(&self) -> &[T] {
+        match self {
+            Self::One(_, one) => std::slice::from_ref(one),
+            Self::Many(_, targets) => targets,
+        }
+    }
 }
 
 impl<T> Default for Router<T> {
     fn default() -> Self {
-        Self {
-            entries: Vec::new(),
-            exact: HashMap::new(),
-            wild: Vec::new(),
-            known: HashMap::new(),
-            nobody: Arc::new([]),
-        }
+        Self { exact: HashMap::new(), wild: Vec::new(), added: 0, known: HashMap::new() }
     }
 }
 
 /// Topics whose targets a [`Router`] remembers; beyond that it forgets them all and starts again.
 const KNOWN_TOPICS: usize = 1 << 16;
 
+/// The targets of a topic.
+#[derive(Clone, Debug)]
+pub enum Targets<'a, T> {
+    /// Those that named it.
+    Exact(&'a [T]),
+    /// Those and others, whose wildcards match it.
+    Known(Arc<[T]>),
+}
+
+impl<T> Deref for Targets<'_, T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match self {
+            Self::Exact(targets) => targets,
+            Self::Known(targets) => targets,
+        }
+    }
+}
+
 impl<T: Clone> Router<T> {
     /// Adds a target of the topics that fit the filter.
     pub fn add(&mut self, filter: TopicFilter, target: T) {
-        let at = self.entries.len() as u32;
+        let at = self.added;
+        self.added += 1;
         if filter.is_wild() {
-            self.wild.push(at);
+            self.wild.push((at, filter, target));
+        } else if let Some(exact) = self.exact.get_mut(filter.as_str()) {
+            exact.add(at, target);
         } else {
-            self.exact.entry(filter.as_str().to_owned()).or_default().push(at);
+            self.exact.insert(filter.text.into(), Exact::One(at, target));
         }
-        self.entries.push((filter, target));
         self.known.clear();
     }
 
     /// Whether nobody listens to anything.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    /// The filters, in the order they were added.
-    pub fn filters(&self) -> impl Iterator<Item = &TopicFilter> {
-        self.entries.iter().map(|(f, _)| f)
+        self.added == 0
     }
 
     /// The targets of a topic, in the order they were added.
-    pub fn targets(&mut self, topic: &Arc<str>) -> Arc<[T]> {
+    pub fn targets(&mut self, topic: &Arc<str>) -> Targets<'_, T> {
+        if self.wild.is_empty() {
+            return Targets::Exact(self.exact.get(&**topic).map_or(&[], Exact::targets));
+        }
         if let Some(known) = self.known.get(topic) {
-            return Arc::clone(known);
+            return Targets::Known(Arc::clone(known));
         }
         let exact = self.exact.get(&**topic);
-        if exact.is_none() && self.wild.is_empty() {
-            return Arc::clone(&self.nobody);
-        }
-        let mut hits: Vec<u32> = exact.cloned().unwrap_or_default();
-        hits.extend(self.wild.iter().filter(|at| self.entries[**at as usize].0.matches(topic)));
-        hits.sort_unstable();
-        let targets: Arc<[T]> = hits.iter().map(|at| self.entries[*at as usize].1.clone()).collect();
+        let own = exact.into_iter().flat_map(|e| e.places().iter().copied().zip(e.targets()));
+        let wild = self.wild.iter().filter(|(_, filter, _)| filter.matches(topic));
+        let mut hits: Vec<(u32, &T)> = own.chain(wild.map(|(at, _, target)| (*at, target))).collect();
+        hits.sort_unstable_by_key(|(at, _)| *at);
+        let targets: Arc<[T]> = hits.into_iter().map(|(_, target)| target.clone()).collect();
         if self.known.len() >= KNOWN_TOPICS {
             self.known.clear();
         }
         self.known.insert(Arc::clone(topic), Arc::clone(&targets));
-        targets
+        Targets::Known(targets)
     }
 }
 

@@ -128,6 +128,13 @@ pub trait Estimator: Send + Sync {
     fn state(&self) -> Vec<(String, Gaussian)>;
     /// An independent copy: the hypothesis that starts from here.
     fn fork(&self) -> Box<dyn Estimator>;
+    /// Appends its state as numbers, always as many, of which [`Self::set_numbers`] makes it again; false where it is more than
+    /// numbers, and has to be kept as a copy.
+    fn numbers(&self, _out: &mut Vec<f64>) -> bool {
+        false
+    }
+    /// Becomes what it was when it told these numbers; what they do not tell has not changed since.
+    fn set_numbers(&mut self, _numbers: &[f64]) {}
     /// Bytes of the state, for the run's hash.
     fn state_bytes(&self) -> Vec<u8>;
 }

@@ -394,21 +394,21 @@ pub struct MirrorDef {
     pub params: Option<String>,
     /// Parameters that the filter goes on learning as the run goes (joint estimation). Names of the thing's parameters.
     #[serde(default)]
-    pub learn: Vec<String>,
+    pub learn: Box<[String]>,
     /// A network that forecasts in the filter's place, for the horizons that it was trained on.
     #[serde(default)]
-    pub predictor: Option<PredictorDef>,
+    pub predictor: Option<Box<PredictorDef>>,
     /// Topics that carry its signals.
-    pub bind: Vec<BindDef>,
+    pub bind: Box<[BindDef]>,
     /// How far ahead it looks.
     #[serde(default)]
-    pub forecast: Option<ForecastDef>,
+    pub forecast: Option<Box<ForecastDef>>,
     /// Whether a detector watches its residuals, and how often it may be wrong. It tells `alarm` events.
     #[serde(default)]
     pub watch: Option<WatchDef>,
     /// How its device is commanded, where a mirror follows a real one.
     #[serde(default)]
-    pub command: Option<CommandDef>,
+    pub command: Option<Box<CommandDef>>,
 }
 
 /// A detector over a twin's residuals.

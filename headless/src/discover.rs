@@ -196,6 +196,11 @@ fn summary(heard: &Survey, devices: &[Device]) {
         heard.unknown,
         heard.unreadable
     ));
+    for d in devices {
+        for (field, why) in d.fields.iter().filter_map(|(n, f)| Some((n, f.unread.as_ref()?))) {
+            say(format_args!("{}: `{field}` is not told, its template is not understood: {why}", d.address));
+        }
+    }
     if heard.beyond > 0 {
         say(format_args!("{} facts were left out: too many devices or fields", heard.beyond));
     }
@@ -214,9 +219,11 @@ fn as_json(heard: &Survey, devices: &[Device]) -> serde_json::Value {
             .collect();
         let others: Vec<&String> =
             d.fields.keys().filter(|name| !d.followed().any(|(followed, _)| followed == *name)).collect();
+        let unread: std::collections::BTreeMap<&String, &String> =
+            d.fields.iter().filter_map(|(n, f)| Some((n, f.unread.as_ref()?))).collect();
         serde_json::json!({
             "name": d.id, "address": d.address, "dialect": d.dialect, "online": d.online, "about": d.about,
-            "signals": signals, "other_fields": others,
+            "signals": signals, "other_fields": others, "unread_fields": unread,
         })
     };
     serde_json::json!({

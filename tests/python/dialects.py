@@ -243,6 +243,7 @@ class Devices:
         self.node.connect("127.0.0.1", port=PORT)
         time.sleep(0.5)
         self.node.register(self.sp.Device("oil", [M(now, "temperature", D.DOUBLE, 0.0), M(now, "level", D.INT16, 0)]))
+        self.node.register(self.sp.Device("water", [M(now, "flow", D.FLOAT, 0.0), M(now, "valve/open", D.BOOLEAN, False), M(now, "serial", D.STRING, "W-7")]))
 
     @staticmethod
     def sensor(k):
@@ -265,6 +266,8 @@ class Devices:
         M, D = self.sp.Metric, self.sp.DataType
         now = int(time.time() * 1000)
         self.node.update_device("oil", [M(now, "temperature", D.DOUBLE, 60.0 + 0.5 * (k % 4)), M(now, "level", D.INT16, -5 + k % 3)])
+        self.node.update_device("water", [M(now, "flow", D.FLOAT, 1.5 + 0.25 * (k % 5)), M(now, "valve/open", D.BOOLEAN, k % 4 < 2)])
+        self.node.update([M(now, "uptime", D.UINT32, 5 * k)])
         reported = {"state": {"reported": {"water": {"temperature": 55.5 + k % 3}, "mode": "eco"}}, "clientToken": f"boiler-{k}"}
         self.other.publish("$aws/things/boiler/shadow/update", json.dumps(reported), 1)
         pack = [{"bn": "urn:dev:mac:0024befffe804ff1:", "bt": round(time.time(), 3), "n": "temp", "u": "Cel", "v": 23.5 + 0.5 * (k % 3)}, {"n": "rh", "u": "%RH", "v": 41 + k % 2}]
@@ -288,9 +291,24 @@ def devices():
 
 
 def record():
+    import pysparkplug
+
     box, lock, begin = [], threading.Lock(), time.time()
+    births, updates = {}, {}
+
+    def sparkplug(m):
+        """What births declare, and what data says between two of them, as pysparkplug reads it."""
+        key = m.topic.replace("DATA", "BIRTH")
+        message = pysparkplug.Message.from_mqtt_message(m, birth=births.get(key, (None,))[0] if "DATA" in m.topic else None)
+        if m.topic == key:
+            births[key] = (message.payload, {x.name: x.datatype.name for x in message.payload.metrics})
+        else:
+            for x in message.payload.metrics:
+                updates.setdefault(m.topic, {}).setdefault(x.name, set()).add(type(x.value).__name__)
 
     def on_message(m):
+        if m.topic.startswith("spBv1.0/") and ("BIRTH" in m.topic or "DATA" in m.topic):
+            sparkplug(m)
         with lock:
             box.append({"t": time.time() - begin, "topic": m.topic, "qos": m.qos, "payload": base64.b64encode(m.payload).decode()})
 
@@ -313,7 +331,9 @@ def record():
     time.sleep(1)
     late.disconnect()
     late.loop_stop()
-    print(json.dumps({"messages": box, "kept": kept}))
+    declared = {topic: names for topic, (_, names) in births.items()}
+    said = {topic: {name: sorted(kinds) for name, kinds in names.items()} for topic, names in updates.items()}
+    print(json.dumps({"messages": box, "kept": kept, "declared": declared, "said": said}))
 
 
 {"hear": hear, "devices": devices, "record": record}[MODE]()

@@ -30,6 +30,7 @@ pub mod senml;
 pub mod sparkplug;
 pub mod survey;
 pub mod tasmota;
+pub mod template;
 pub mod topics;
 pub mod tree;
 pub mod zigbee2mqtt;

@@ -347,6 +347,95 @@ fn a_host_that_missed_the_birth_asks_for_it_once_and_then_knows() {
     assert_eq!(gone, 2, "node and device: {facts:?}");
 }
 
+/// A node with two devices, each metric as its birth declares it: what the host hears is what was reported, to the type's step.
+#[test]
+fn a_node_speaks_for_its_devices_in_their_types() {
+    use dialect::sparkplug::payload::{self, DataType};
+    let signals: Vec<(String, String)> =
+        ["oil.temperature", "oil.level", "water.flow", "valve.open", "node.uptime"]
+            .map(|s| (s.to_owned(), String::new()))
+            .into();
+    let options = BTreeMap::from([
+        ("types", r#"{"oil.temperature":"Float","oil.level":"Int16","valve.open":"Boolean","node.uptime":"UInt32"}"#),
+        ("devices", r#"{"oil.temperature":"oil","oil.level":"oil","water.flow":"water","valve.open":"water"}"#),
+        ("fixed", r#"{"water":{"serial":{"type":"String","value":"W-7"}}}"#),
+    ])
+    .into_iter()
+    .map(|(k, v)| (k.to_owned(), v.to_owned()))
+    .collect();
+    let map = BTreeMap::new();
+    let spec = VoiceSpec {
+        dialect: "sparkplug",
+        topic: "plant/cell-1",
+        device: "cell-1",
+        signals: &signals,
+        map: &map,
+        options: &options,
+    };
+    let mut speaker = dialect::for_engine().voice(&spec).unwrap();
+    let mut said = Vec::new();
+    speaker.will(NOON_MS);
+    speaker.connect(&report(&[60.1, -5.0, 2.5, 1.0, 7.0]), &mut said);
+    let births: Vec<&str> = said.iter().map(|u| u.topic.as_str()).collect();
+    assert_eq!(
+        births,
+        [
+            "spBv1.0/plant/NBIRTH/cell-1",
+            "spBv1.0/plant/DBIRTH/cell-1/oil",
+            "spBv1.0/plant/DBIRTH/cell-1/water"
+        ]
+    );
+    let kinds = |u: &Utterance| -> Vec<(String, DataType)> {
+        let payload = payload::read(&u.payload).unwrap();
+        payload
+            .metrics
+            .iter()
+            .map(|m| (m.name.clone().unwrap(), DataType::of(m.datatype.unwrap()).unwrap()))
+            .collect()
+    };
+    let of = |name: &str, kind| (name.to_owned(), kind);
+    assert_eq!(kinds(&said[1]), [of("oil/temperature", DataType::Float), of("oil/level", DataType::Int16)]);
+    let water = [
+        of("water/flow", DataType::Double),
+        of("valve/open", DataType::Boolean),
+        of("serial", DataType::String),
+    ];
+    assert_eq!(kinds(&said[2]), water);
+    // Of what comes, those devices speak that were read, and the numbers of all count on.
+    speaker.report(&report(&[61.3, 300_000.0, f64::NAN, f64::NAN, f64::NAN]), &mut said);
+    speaker.report(&report(&[f64::NAN, f64::NAN, 3.5, 0.0, -2.0]), &mut said);
+    let data: Vec<&str> = said[3..].iter().map(|u| u.topic.as_str()).collect();
+    assert_eq!(
+        data,
+        ["spBv1.0/plant/DDATA/cell-1/oil", "spBv1.0/plant/NDATA/cell-1", "spBv1.0/plant/DDATA/cell-1/water"]
+    );
+    let mut host = dialect::find("sparkplug").unwrap().listener(None);
+    let mut facts = Facts::default();
+    said.iter().for_each(|u| hear(&mut *host, u, &mut facts));
+    assert!(
+        !facts.0.iter().any(|f| matches!(f, dialect::facts::Fact::Owed(_))),
+        "a gap in the numbers: {facts:?}"
+    );
+    let told = |device: &str, field: &str| facts.values_of(device)[field];
+    assert_eq!(told("plant/cell-1/oil", "oil/temperature"), 61.3);
+    assert_eq!(told("plant/cell-1/oil", "oil/level"), 32_767.0, "the nearest that there is");
+    assert_eq!(
+        (told("plant/cell-1/water", "water/flow"), told("plant/cell-1/water", "valve/open")),
+        (3.5, 0.0)
+    );
+    assert_eq!(told("plant/cell-1", "node/uptime"), 0.0);
+
+    for (key, value, says) in [
+        ("types", r#"{"oil.level":"Int17"}"#, "`Int17` is no type"),
+        ("types", "[]", "no JSON object"),
+        ("devices", r#"{"oil.level":"a/b"}"#, "no name of a device"),
+    ] {
+        let options = BTreeMap::from([(key.to_owned(), value.to_owned())]);
+        let refused = dialect::for_engine().voice(&VoiceSpec { options: &options, ..spec }).err().unwrap();
+        assert!(refused.to_string().contains(says) && refused.key == key, "{refused}");
+    }
+}
+
 #[test]
 fn sequence_numbers_wrap_and_count_over_node_and_device() {
     use prost::Message as _;

@@ -1,8 +1,8 @@
 //! A mirror's store through its own door: what was kept is found again, whichever way it lies in the file by then.
 
 use proptest::prelude::*;
-use std::collections::BTreeMap;
-use twinfleet_twins::mirror::store::{Batch, HistoryRow, RawMessage, Store, StoreError};
+use std::{collections::BTreeMap, path::Path};
+use twinfleet_twins::mirror::store::{Batch, FILE_NAME, HistoryRow, RawMessage, Store};
 
 const HOUR_NS: i64 = 3_600_000_000_000;
 
@@ -101,20 +101,90 @@ fn a_long_log_is_sorted_into_blocks_and_reads_the_same() {
     check(&store, left[0].t_unix_ns);
 }
 
-#[test]
-fn a_store_of_the_first_version_is_refused_and_left_alone() {
-    let dir = tempfile::tempdir().unwrap();
+/// As the first format kept them: a row each.
+fn of_the_first_format(dir: &Path, messages: &[(u64, RawMessage)], rows: &[HistoryRow]) {
+    let db = redb::Database::create(dir.join(FILE_NAME)).unwrap();
+    let write = db.begin_write().unwrap();
     {
-        let old = redb::Database::create(dir.path().join("mirror.redb")).unwrap();
-        let write = old.begin_write().unwrap();
-        write.open_table(redb::TableDefinition::<u64, &[u8]>::new("messages")).unwrap();
+        let mut table = write.open_table(redb::TableDefinition::<u64, &[u8]>::new("messages")).unwrap();
+        for (number, m) in messages {
+            let mut bytes = m.arrived_unix_ns.to_le_bytes().to_vec();
+            bytes.push(m.qos | u8::from(m.retain) << 2 | u8::from(m.dup) << 3);
+            bytes.extend((m.topic.len() as u16).to_le_bytes());
+            bytes.extend_from_slice(m.topic.as_bytes());
+            bytes.extend_from_slice(&m.payload);
+            table.insert(number, &bytes[..]).unwrap();
+        }
+        let mut table = write.open_table(redb::TableDefinition::<(u32, i64), &[u8]>::new("history")).unwrap();
+        for r in rows {
+            let pairs = r.values.iter().flat_map(|(c, v)| c.to_le_bytes().into_iter().chain(v.to_le_bytes()));
+            table.insert((r.twin, r.t_unix_ns), &pairs.collect::<Vec<u8>>()[..]).unwrap();
+        }
+        let mut table = write.open_table(redb::TableDefinition::<&str, &[u8]>::new("documents")).unwrap();
+        table.insert("pi-1", &b"{\"version\":3}"[..]).unwrap();
+        let mut table = write.open_table(redb::TableDefinition::<u64, &[u8]>::new("events")).unwrap();
+        table.insert(7, &b"{}"[..]).unwrap();
+        let mut table = write.open_table(redb::TableDefinition::<&str, u32>::new("numbers")).unwrap();
+        table.insert("pi-2", 0).unwrap();
+        table.insert("pi-1", 1).unwrap();
+    }
+    write.commit().unwrap();
+}
+
+#[test]
+fn a_store_of_the_first_format_is_brought_over_and_nothing_of_it_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    // More than one transaction brings over, with a gap that pruning left.
+    let messages: Vec<(u64, RawMessage)> =
+        (1_000..31_000).filter(|n| *n != 2_000).map(|n| (n, message(n as i64))).collect();
+    let rows: Vec<HistoryRow> =
+        (0..45_000).map(|k| row(k as u32 % 2, 1_000_000_000 * i64::from(k / 2), f64::from(k))).collect();
+    of_the_first_format(dir.path(), &messages, &rows);
+    for _ in 0..2 {
+        let mut store = Store::open(dir.path()).unwrap();
+        let reader = store.reader();
+        assert_eq!(reader.messages(0, usize::MAX).unwrap(), messages);
+        for twin in 0..2 {
+            let want: Vec<HistoryRow> = rows.iter().filter(|r| r.twin == twin).cloned().collect();
+            assert_eq!(reader.history(twin, i64::MIN, i64::MAX, usize::MAX).unwrap(), want);
+        }
+        assert_eq!(reader.documents().unwrap(), [("pi-1".to_owned(), b"{\"version\":3}".to_vec())]);
+        assert_eq!(reader.events(9).unwrap(), [b"{}"]);
+        assert_eq!(store.numbers(["pi-1", "pi-2", "pi-3"].into_iter()).unwrap(), [1, 0, 2]);
+    }
+    // What comes next is numbered after what was there.
+    let mut store = Store::open(dir.path()).unwrap();
+    store.commit(&Batch { messages: vec![message(9)], ..Batch::default() }).unwrap();
+    assert_eq!(store.reader().messages(31_000, 9).unwrap(), [(31_000, message(9))]);
+}
+
+#[test]
+fn a_store_that_cannot_be_brought_over_is_refused_and_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    of_the_first_format(dir.path(), &[(0, message(0))], &[]);
+    let file = dir.path().join(FILE_NAME);
+    let spoilt = redb::TableDefinition::<u64, &[u8]>::new("messages");
+    let refused = |what: &str| {
+        let why = Store::open(dir.path()).err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(why.contains(what) && why.contains(&dir.path().display().to_string()), "{why}");
+    };
+    {
+        let write = redb::Database::open(&file).unwrap();
+        let write = write.begin_write().unwrap();
+        write.open_table(spoilt).unwrap().insert(1, &b"no message"[..]).unwrap();
         write.commit().unwrap();
     }
-    let refused = Store::open(dir.path()).unwrap_err();
-    assert!(
-        matches!(refused, StoreError::Unreadable { .. }) && refused.to_string().contains("earlier version"),
-        "{refused}"
-    );
+    refused("a message in it cannot be read");
+    {
+        let db = redb::Database::open(&file).unwrap();
+        let there = redb::ReadableDatabase::begin_read(&db).unwrap().open_table(spoilt).unwrap();
+        assert_eq!(redb::ReadableTableMetadata::len(&there).unwrap(), 2);
+        let write = db.begin_write().unwrap();
+        let meta = redb::TableDefinition::<&str, &[u8]>::new("meta");
+        write.open_table(meta).unwrap().insert("format", &9u32.to_le_bytes()[..]).unwrap();
+        write.commit().unwrap();
+    }
+    refused("its format is 9");
 }
 
 proptest! {

@@ -1,13 +1,7 @@
 //! A stream that leaps while it is new: what was before may have been wrong as well as what comes after, and the twin has seen
 //! too little of either. It begins anew, from its first state, with the leap's reading.
 
-use super::{
-    Judge,
-    history::{History, MAX_INPUTS, Sample},
-    lane::Cusum,
-    noise::Calibration,
-    run::Run,
-};
+use super::{Judge, history::Sample, lane::Cusum, layout::MAX_INPUTS, noise::Calibration, run::Run};
 use crate::time::Span;
 
 /// Readings for which a stream is new.
@@ -27,9 +21,9 @@ impl Judge {
         if !calm || !(0..self.lanes.len()).any(|o| self.leaps(o, leap, i)) {
             return false;
         }
-        let Some((0, first)) = self.history.state_before(0) else { return false };
+        let Some((0, first)) = self.history.state_before(0, &*self.est) else { return false };
         self.est = first;
-        let past = std::mem::replace(&mut self.history, History::new(&*self.est));
+        let past = self.forget_history();
         self.history.set_restless(past.restless());
         self.aside = None;
         self.noise.fill(Calibration::default());
@@ -44,13 +38,14 @@ impl Judge {
         for k in leap..=i {
             let of = |signal| past.value(k, signal);
             let mut inputs = [f64::NAN; MAX_INPUTS];
-            inputs.iter_mut().take(self.inputs).enumerate().for_each(|(signal, value)| *value = of(signal));
-            let outputs: Vec<f64> = (0..self.lanes.len()).map(|o| of(self.inputs + o)).collect();
+            inputs.iter_mut().take(self.inputs()).enumerate().for_each(|(signal, value)| *value = of(signal));
+            let outputs: Vec<f64> = (0..self.lanes.len()).map(|o| of(self.inputs() + o)).collect();
             let sample = past.sample(k);
             let sample =
                 if k == leap { Sample { dt: Span::ZERO, unknown: Span::ZERO, ..sample } } else { sample };
             let at = k - leap;
-            self.history.push(sample, &inputs[..self.inputs], &outputs, &*self.est);
+            let n = self.inputs();
+            self.history.push(sample, &inputs[..n], &outputs, &*self.est);
             self.follow(at);
             for (lane, value) in self.lanes.iter_mut().zip(&outputs).filter(|(_, v)| !v.is_nan()) {
                 lane.run.take(*value, at);
@@ -65,7 +60,7 @@ impl Judge {
 
     /// Whether an output was elsewhere at once at sample `leap`, and has stayed there until sample `i`.
     fn leaps(&self, o: usize, leap: u64, i: u64) -> bool {
-        let y = |at: u64| self.history.value(at, self.inputs + o);
+        let y = |at: u64| self.history.value(at, self.inputs() + o);
         let by = y(leap) - y(leap - 1);
         let v = self.history.innovation(leap, o);
         by.abs() > LEAP_STEPS * self.lanes[o].step

@@ -2,55 +2,78 @@
 
 use super::{
     Judge, Reading,
-    history::History,
     rhythm::{ClockNews, Rhythm},
     run::Run,
-    verdict::end_verdict,
+    verdict::{begin_verdict, end_verdict},
 };
 use crate::time::{SimTime, Span};
+
+/// A signal's rhythm where it is not the device's own, and the verdict that holds while it is silent.
+#[derive(Default)]
+pub(super) struct Pulse {
+    apart: Option<Box<Rhythm>>,
+    pub silent: Option<u32>,
+}
 
 impl Judge {
     /// Rhythm and clock: what can be told without looking at the values.
     pub(super) fn hear(&mut self, r: &Reading<'_>) {
         if let Some(v) = self.device_silent.take() {
-            self.end(v, r.arrived, r.arrived);
+            self.end(v as usize, r.arrived, r.arrived);
+        }
+        let values = || r.inputs.iter().take(self.history.layout.inputs).chain(r.outputs);
+        // A signal that is in every message has the device's own rhythm, until a message comes without it.
+        for (pulse, value) in self.pulses.iter_mut().zip(values()) {
+            if value.is_nan() && pulse.apart.is_none() {
+                pulse.apart = Some(Box::new(self.rhythm.clone()));
+            }
         }
         self.rhythm.beat(r.arrived);
-        let values = r.inputs.iter().take(self.inputs).chain(r.outputs);
-        for (s, value) in values.enumerate() {
+        for (s, value) in values().enumerate() {
+            let pulse = &mut self.pulses[s];
             if !value.is_nan() {
-                if let Some(v) = self.silent[s].take() {
-                    end_verdict(&mut self.verdicts, &mut self.news, v, r.arrived, r.arrived);
+                if let Some(v) = pulse.silent.take() {
+                    end_verdict(&mut self.verdicts, &mut self.news, v as usize, r.arrived, r.arrived);
                 }
-                self.rhythms[s].beat(r.arrived);
-            } else if self.silent[s].is_none() && self.rhythms[s].overdue(r.arrived) {
-                let posterior = self.rhythms[s].posterior(r.arrived);
-                let onset = self.rhythms[s].due();
-                let part = self.names[s].clone();
-                self.silent[s] = Some(self.verdicts.len());
-                self.begin(part, "dropout", onset, 0.0, posterior, r.arrived);
+                if let Some(apart) = &mut pulse.apart {
+                    apart.beat(r.arrived);
+                }
+                continue;
+            }
+            let Some(apart) = pulse.apart.as_ref().filter(|a| a.overdue(r.arrived)) else { continue };
+            if pulse.silent.is_none() {
+                pulse.silent = Some(self.verdicts.len() as u32);
+                let (posterior, onset) = (apart.posterior(r.arrived), apart.due());
+                let part = self.history.layout.names[s].clone();
+                let news = (&mut self.verdicts, &mut self.news);
+                begin_verdict(news, part, "dropout", onset, 0.0, posterior, r.arrived);
             }
         }
         match self.clock.take(r.t, r.arrived) {
             Some(ClockNews::Began(skew)) => {
-                self.clock_verdict = Some(self.verdicts.len());
+                self.clock_verdict = Some(self.verdicts.len() as u32);
                 let posterior = 1.0 / (1.0 + 1e3 * (-0.5 * skew.sigmas.powi(2)).exp());
                 self.begin(String::new(), "clock_skew", skew.onset, skew.ppm, posterior, r.arrived);
             }
             Some(ClockNews::Ended(t)) => {
                 if let Some(v) = self.clock_verdict.take() {
-                    self.end(v, t, r.arrived);
+                    self.end(v as usize, t, r.arrived);
                 }
             }
             None => {}
         }
     }
 
+    /// The rhythm of a signal.
+    pub(super) fn rhythm_of(&self, signal: usize) -> &Rhythm {
+        self.pulses[signal].apart.as_deref().unwrap_or(&self.rhythm)
+    }
+
     /// Simulated time has come to `now`: tells whether the silence became, or is, a verdict.
     pub fn wait(&mut self, now: SimTime) -> bool {
         if self.device_silent.is_none() && self.rhythm.overdue(now) {
             let (onset, posterior) = (self.rhythm.due(), self.rhythm.posterior(now));
-            self.device_silent = Some(self.verdicts.len());
+            self.device_silent = Some(self.verdicts.len() as u32);
             self.begin(String::new(), "dropout", onset, 0.0, posterior, now);
             return true;
         }
@@ -68,21 +91,21 @@ impl Judge {
             return;
         }
         if let Some(v) = self.device_silent.take() {
-            self.end(v, t, t);
+            self.end(v as usize, t, t);
         }
         self.rhythm.pause();
-        self.rhythms.iter_mut().for_each(Rhythm::pause);
+        self.pulses.iter_mut().filter_map(|p| p.apart.as_mut()).for_each(|apart| apart.pause());
     }
 
     /// The device's clock was set to a time before its last reading.
     pub fn clock_set(&mut self, t: SimTime) {
         self.clock.set();
         if let Some(v) = self.clock_verdict.take() {
-            self.end(v, t, t);
+            self.end(v as usize, t, t);
         }
         self.last_t = None;
         // The samples' times would not ascend: hypotheses start anew.
-        self.history = History::new(&*self.est);
+        self.forget_history();
         self.aside = None;
         self.corrections.retain(|c| c.until == SimTime::NEVER);
         for lane in &mut self.lanes {
@@ -94,7 +117,7 @@ impl Judge {
             }
         }
         self.corrections.clear();
-        for k in 0..self.inputs {
+        for k in 0..self.inputs() {
             if let Some(fault) = self.input_faults[k].take() {
                 self.end(fault.verdict, t, t);
             }

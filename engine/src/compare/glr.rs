@@ -93,8 +93,8 @@ pub(crate) struct Search<'a> {
     pub history: &'a History,
     pub corrections: &'a [Correction],
     pub noise: &'a [Calibration],
-    /// Size at which signatures are taken, per signal.
-    pub unit: &'a [f64],
+    /// Any state of the estimator, to take others on.
+    pub est: &'a dyn Estimator,
     /// The output whose misfit is looked into: by its noise, gains are diluted.
     pub output: usize,
     pub shared: Shared,
@@ -103,7 +103,7 @@ pub(crate) struct Search<'a> {
 impl Search<'_> {
     /// The estimator's state just before sample `i`, under what is believed.
     pub fn state_at(&self, i: u64) -> Option<Box<dyn Estimator>> {
-        let (mut at, mut est) = self.history.state_before(i)?;
+        let (mut at, mut est) = self.history.state_before(i, self.est)?;
         while at < i {
             self.history.step(&mut *est, at, self.corrections, &mut |_, _| {});
             at += 1;
@@ -124,7 +124,7 @@ impl Search<'_> {
     /// The size that the jump at a fault's onset or end suggests, if it is a great one.
     fn suggested(&self, fit: &Fit) -> Option<f64> {
         let h = self.history;
-        let o = fit.signal.checked_sub(h.inputs)?;
+        let o = fit.signal.checked_sub(h.layout.inputs)?;
         let at = fit.until.unwrap_or(fit.onset);
         let v = h.innovation(at, o);
         if v.var.is_nan() || v.whitened().abs() < GREAT_JUMP * self.noise[o].scale() {
@@ -153,9 +153,9 @@ impl Search<'_> {
         let h = self.history;
         let unit = match fit.shape {
             // One unit a minute; a hundredth of the reading's size would do as well.
-            Shape::Drift => self.unit[fit.signal] * 60.0,
+            Shape::Drift => self.history.layout.unit[fit.signal] * 60.0,
             Shape::Gain => 0.01,
-            _ => self.unit[fit.signal],
+            _ => self.history.layout.unit[fit.signal],
         };
         let at_size = |size: f64| {
             let mut all = self.corrections.to_vec();
@@ -167,7 +167,7 @@ impl Search<'_> {
         let mut near_est = est.fork();
         let (mut z, mut g, mut cost_before) = (Vec::new(), Vec::new(), vec![0.0]);
         let mut lasted = 0;
-        let mut tried = vec![NONE; h.outputs];
+        let mut tried = vec![NONE; h.layout.outputs];
         for i in fit.onset..h.next() {
             if fit.until == Some(i) {
                 lasted = z.len();
@@ -391,7 +391,13 @@ impl Search<'_> {
         let size = (var / n * (s2 - 1.0)).sqrt() * self.noise[output].scale();
         let std = size / (2.0 * n).sqrt();
         let gain = gain / self.noise[output].dilution();
-        Some(Fit { size, gain, shown: gain, std, ..Fit::new(Shape::Noise, h.inputs + output, onset, None) })
+        Some(Fit {
+            size,
+            gain,
+            shown: gain,
+            std,
+            ..Fit::new(Shape::Noise, h.layout.inputs + output, onset, None)
+        })
     }
 }
 

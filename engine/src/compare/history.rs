@@ -1,19 +1,21 @@
 //! The recent past of one stream, and the estimator's states along it, so that a hypothesis can start from before the
 //! onset it supposes.
 
+mod snaps;
+
+use self::snaps::{SNAP_EVERY, Snaps};
+use super::{
+    layout::{Layout, MAX_INPUTS},
+    strip::{Form, Strip, pair},
+};
 use crate::{
     predict::{Estimator, Innovation, Tangent},
     time::{SimTime, Span},
 };
-use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// Samples kept.
 pub(crate) const SAMPLES: usize = 1200;
-/// A state is kept every so many samples …
-const SNAP_EVERY: u64 = 15;
-/// … over so many samples; before that every [`SNAP_EVERY_OLD`].
-const SNAP_FINE: u64 = 150;
-const SNAP_EVERY_OLD: u64 = 60;
 
 /// What is wrong with a signal's stream, as the twin corrects for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,171 +88,147 @@ pub(crate) struct Trace {
     gains: Vec<f64>,
 }
 
+/// The last samples, as they came, and the states along them.
 pub(crate) struct History {
+    pub layout: Arc<Layout>,
+    /// Number of the first sample kept.
     first: u64,
-    times: VecDeque<SimTime>,
-    /// Time of the sample before the first one kept.
+    /// Time of the sample before it.
     before: SimTime,
     /// Samples, by their number, that do not just follow the one before: their step, and what of it is unknown. They are few.
-    odd: VecDeque<(u64, Span, Span)>,
-    /// Inputs then outputs of each sample; NaN: missing.
-    values: VecDeque<f64>,
-    /// Residual and variance of each sample's outputs under what was believed; NaN variance: none. As traces do, they only weigh
-    /// hypotheses.
-    innovations: VecDeque<[f32; 2]>,
-    snaps: VecDeque<(u64, Box<dyn Estimator>)>,
-    /// Of each sample, at its number modulo [`SAMPLES`]: tangent by state, by input, gains of all outputs. As these only
-    /// weigh hypotheses, seven digits do.
-    traces: Vec<f32>,
-    pub inputs: usize,
-    pub outputs: usize,
-    /// Entries of the state that move, and all.
-    pub entries: (usize, usize),
-    /// Of each input, whether a reading holds from then on, and its range.
-    pub leads: Vec<bool>,
-    ranges: Vec<(f64, f64)>,
-    /// Of each output, the entry it reads.
-    pub reads: Vec<usize>,
+    odd: Vec<(u64, Span, Span)>,
+    /// Of each sample: time; values of all signals (NaN: missing); residual and variance of each output under what was believed
+    /// (NaN variance: none); how deviations pass through it. The last two only weigh hypotheses, so that seven digits do.
+    samples: Strip,
+    snaps: Snaps,
     /// How restless the world is held to be; the states kept are handed out so.
     restless: f64,
 }
 
+impl Layout {
+    fn form(&self) -> Form {
+        let signals = self.inputs + self.outputs;
+        Form { lines: 1, reals: signals, pairs: self.outputs + self.trace().div_ceil(2) }
+    }
+}
+
 impl History {
-    /// Room grows with what is kept: a page touched ahead of time for each of its parts would be most of what a young
-    /// twin costs.
-    pub fn new(est: &dyn Estimator) -> Self {
-        let (inputs, outputs) = (est.inputs().len().min(MAX_INPUTS), est.outputs().len());
-        let (moving, all) = est.entries();
+    pub fn new(layout: Arc<Layout>, restless: f64) -> Self {
         Self {
+            layout,
             first: 0,
-            times: VecDeque::new(),
             before: SimTime::ZERO,
-            odd: VecDeque::new(),
-            values: VecDeque::new(),
-            innovations: VecDeque::new(),
-            snaps: VecDeque::new(),
-            traces: Vec::new(),
-            inputs,
-            outputs,
-            entries: (moving, all),
-            leads: (0..inputs).map(|k| est.leads(k)).collect(),
-            ranges: (0..inputs).map(|k| est.input_range(k)).collect(),
-            reads: (0..outputs).map(|o| est.reads(o)).collect(),
-            restless: est.restless(),
+            odd: Vec::new(),
+            samples: Strip::default(),
+            snaps: Snaps::default(),
+            restless,
         }
     }
 
     /// Index of the sample to come.
     pub fn next(&self) -> u64 {
-        self.first + self.times.len() as u64
+        self.first + self.samples.len(self.layout.form()) as u64
     }
 
     /// Index of the oldest sample from which a hypothesis can start.
     pub fn oldest_start(&self) -> u64 {
-        self.snaps.front().map_or(self.next(), |s| s.0)
+        self.snaps.first().unwrap_or(self.next())
+    }
+
+    fn at(&self, i: u64) -> usize {
+        (i - self.first) as usize
     }
 
     pub fn sample(&self, i: u64) -> Sample {
-        let at = (i - self.first) as usize;
-        let t = self.times[at];
+        let t = self.time(i);
         let odd = self.odd.partition_point(|o| o.0 < i);
         match self.odd.get(odd).filter(|o| o.0 == i) {
             Some((_, dt, unknown)) => Sample { t, dt: *dt, unknown: *unknown },
-            None => Sample { t, dt: self.step_to(at), unknown: Span::ZERO },
+            None => Sample { t, dt: self.step_to(i), unknown: Span::ZERO },
         }
     }
 
-    /// How long after the one before the sample at this place came, as their times say.
-    fn step_to(&self, at: usize) -> Span {
-        let before = at.checked_sub(1).map_or(self.before, |b| self.times[b]);
-        Span((self.times[at] - before).0.max(0))
+    /// How long after the one before a sample came, as their times say.
+    fn step_to(&self, i: u64) -> Span {
+        let before = if i == self.first { self.before } else { self.time(i - 1) };
+        Span((self.time(i) - before).0.max(0))
+    }
+
+    /// When a sample was taken.
+    pub fn time(&self, i: u64) -> SimTime {
+        SimTime(self.samples.word(self.at(i), 0, self.layout.form()) as i64)
     }
 
     pub fn value(&self, i: u64, signal: usize) -> f64 {
-        self.values[(i - self.first) as usize * (self.inputs + self.outputs) + signal]
+        f64::from_bits(self.samples.word(self.at(i), 1 + signal, self.layout.form()))
     }
 
     pub fn innovation(&self, i: u64, output: usize) -> Innovation {
-        let [residual, var] = self.innovations[(i - self.first) as usize * self.outputs + output];
+        let [residual, var] = self.samples.pair(self.at(i), output, self.layout.form());
         Innovation { residual: f64::from(residual), var: f64::from(var) }
     }
 
+    /// Changes the innovation of the last sample, or of one since [`Self::begin_again`].
     pub fn set_innovation(&mut self, i: u64, output: usize, innovation: Innovation) {
-        let at = (i - self.first) as usize * self.outputs + output;
-        self.innovations[at] = [innovation.residual as f32, innovation.var as f32];
+        let numbers = [innovation.residual as f32, innovation.var as f32];
+        let at = self.at(i);
+        self.samples.set_pair(at, output, numbers, self.layout.form());
     }
 
     /// The first sample at or after a time.
     pub fn index_at(&self, t: SimTime) -> u64 {
-        self.first + self.times.partition_point(|s| *s < t) as u64
+        let (mut low, mut high) = (self.first, self.next());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.time(middle) < t { low = middle + 1 } else { high = middle }
+        }
+        low
     }
 
     /// Appends a sample; `before` is the estimator's state before it.
     pub fn push(&mut self, sample: Sample, inputs: &[f64], outputs: &[f64], before: &dyn Estimator) {
-        let i = self.next();
+        let (i, form) = (self.next(), self.layout.form());
         if i.is_multiple_of(SNAP_EVERY) {
-            self.snap(i, before);
+            self.snaps.push(i, before);
         }
-        if self.times.is_empty() {
+        if self.samples.len(form) == 0 {
             self.before = sample.t;
         }
-        make_room(&mut self.times, 1, SAMPLES + 1);
-        make_room(&mut self.values, self.inputs + self.outputs, (SAMPLES + 1) * (self.inputs + self.outputs));
-        make_room(&mut self.innovations, self.outputs, (SAMPLES + 1) * self.outputs);
-        self.times.push_back(sample.t);
-        if sample.unknown != Span::ZERO || sample.dt != self.step_to(self.times.len() - 1) {
-            self.odd.push_back((i, sample.dt, sample.unknown));
+        let values = inputs.iter().chain(outputs).map(|v| v.to_bits());
+        let none = std::iter::repeat_n(pair(0.0, f32::NAN), self.layout.outputs);
+        self.samples.push(std::iter::once(sample.t.0 as u64).chain(values).chain(none), form);
+        if sample.unknown != Span::ZERO || sample.dt != self.step_to(i) {
+            self.odd.push((i, sample.dt, sample.unknown));
         }
-        self.values.extend(inputs);
-        self.values.extend(outputs);
-        for _ in 0..self.outputs {
-            self.innovations.push_back([0.0, f32::NAN]);
-        }
-        if self.times.len() > SAMPLES {
-            self.before = self.times.pop_front().unwrap_or(self.before);
-            self.values.drain(..self.inputs + self.outputs);
-            self.innovations.drain(..self.outputs);
+        if self.samples.len(form) > SAMPLES {
+            self.before = self.time(self.first);
+            self.samples.drop_first();
             self.first += 1;
-            while self.snaps.front().is_some_and(|s| s.0 < self.first) {
-                self.snaps.pop_front();
-            }
-            while self.odd.front().is_some_and(|o| o.0 < self.first) {
-                self.odd.pop_front();
-            }
+            self.snaps.forget_before(self.first);
+            let odd = self.odd.partition_point(|o| o.0 < self.first);
+            self.odd.drain(..odd);
         }
     }
 
-    /// Keeps a state, finely spaced over the last samples and coarsely before.
-    fn snap(&mut self, i: u64, state: &dyn Estimator) {
-        self.snaps.push_back((i, state.fork()));
-        let edge = i.saturating_sub(SNAP_FINE);
-        if let Some(at) = self.snaps.iter().position(|s| s.0 < edge && !s.0.is_multiple_of(SNAP_EVERY_OLD)) {
-            self.snaps.remove(at);
-        }
-    }
-
-    /// Forgets the states after sample `i`: what was believed then is no more.
-    pub fn forget_states_after(&mut self, i: u64) {
-        while self.snaps.back().is_some_and(|s| s.0 > i) {
-            self.snaps.pop_back();
-        }
+    /// Forgets the states after sample `i`, and makes ready to go over the samples since: what was believed then is no more.
+    pub fn begin_again(&mut self, i: u64) {
+        self.snaps.forget_after(i);
+        let at = self.at(i);
+        self.samples.open(at, self.layout.form());
     }
 
     /// Keeps a state while the past is gone over again.
     pub fn resnap(&mut self, i: u64, state: &dyn Estimator) {
-        if i.is_multiple_of(SNAP_EVERY) && self.snaps.back().is_none_or(|s| s.0 < i) {
-            self.snap(i, state);
+        if i.is_multiple_of(SNAP_EVERY) && self.snaps.last().is_none_or(|s| s < i) {
+            self.snaps.push(i, state);
         }
     }
 
-    /// The newest state at or before sample `i`, and its sample.
-    pub fn state_before(&self, i: u64) -> Option<(u64, Box<dyn Estimator>)> {
-        let at = self.snaps.partition_point(|s| s.0 <= i);
-        at.checked_sub(1).map(|at| {
-            let mut state = self.snaps[at].1.fork();
-            state.set_restless(self.restless);
-            (self.snaps[at].0, state)
-        })
+    /// The newest state at or before sample `i`, and its sample; `like` is any state of the estimator.
+    pub fn state_before(&self, i: u64, like: &dyn Estimator) -> Option<(u64, Box<dyn Estimator>)> {
+        let (at, mut state) = self.snaps.before(i, like)?;
+        state.set_restless(self.restless);
+        Some((at, state))
     }
 
     /// How restless the world is held to be, as a factor on the model's process noise.
@@ -297,7 +275,7 @@ impl History {
     ) {
         let s = self.sample(i);
         let mut inputs = [None; MAX_INPUTS];
-        let inputs = &mut inputs[..self.inputs.min(MAX_INPUTS)];
+        let inputs = &mut inputs[..self.layout.inputs.min(MAX_INPUTS)];
         for (k, slot) in inputs.iter_mut().enumerate() {
             let raw = self.value(i, k);
             let believed = !raw.is_nan() && !self.is_cut_off(corrections, k, s.t, raw);
@@ -313,32 +291,32 @@ impl History {
             None => est.predict(rest, inputs),
             Some(trace) => {
                 trace.gains.clear();
-                trace.gains.resize(self.outputs * self.entries.1, 0.0);
+                trace.gains.resize(self.layout.outputs * self.layout.entries.1, 0.0);
                 if s.unknown > Span::ZERO {
                     est.predict_traced(s.unknown, unknown, &mut trace.before);
                 }
                 est.predict_traced(rest, inputs, &mut trace.step);
                 if s.unknown > Span::ZERO {
-                    trace.step.after(&trace.before, self.entries);
+                    trace.step.after(&trace.before, self.layout.entries);
                 }
             }
         }
-        for o in 0..self.outputs {
-            let raw = self.value(i, self.inputs + o);
+        for o in 0..self.layout.outputs {
+            let raw = self.value(i, self.layout.inputs + o);
             if raw.is_nan() {
                 continue;
             }
-            let Some(value) = corrected(corrections, self.inputs + o, s.t, raw) else { continue };
+            let Some(value) = corrected(corrections, self.layout.inputs + o, s.t, raw) else { continue };
             let noise = corrections
                 .iter()
-                .filter(|c| c.signal == self.inputs + o && c.shape == Shape::Noise && c.covers(s.t))
+                .filter(|c| c.signal == self.layout.inputs + o && c.shape == Shape::Noise && c.covers(s.t))
                 .map(|c| c.size * c.size)
                 .sum::<f64>();
             let g = est.expected(o);
             // The gain the filter would have, had it known of the noise.
             let share = if noise > 0.0 { g.var / (g.var + noise) } else { 1.0 };
             if let Some(trace) = &mut trace {
-                let gain = &mut trace.gains[o * self.entries.1..(o + 1) * self.entries.1];
+                let gain = &mut trace.gains[o * self.layout.entries.1..(o + 1) * self.layout.entries.1];
                 est.gain(o, gain);
                 gain.iter_mut().for_each(|k| *k *= share);
             }
@@ -354,7 +332,7 @@ impl History {
 
     /// Whether an input that is supposed to be off stands at the end of its range, so that it may have been anything.
     fn is_cut_off(&self, corrections: &[Correction], k: usize, t: SimTime, raw: f64) -> bool {
-        let (low, high) = self.ranges[k];
+        let (low, high) = self.layout.ranges[k];
         let off =
             |c: &&Correction| c.signal == k && c.covers(t) && matches!(c.shape, Shape::Bias | Shape::Drift);
         corrections.iter().filter(off).any(|c| {
@@ -363,50 +341,31 @@ impl History {
         })
     }
 
-    /// Keeps how deviations pass through sample `i`.
+    /// Keeps how deviations pass through the last sample, or one since [`Self::begin_again`].
     pub fn set_trace(&mut self, i: u64, trace: &Trace) {
-        let stride = self.stride();
-        let at = (i % SAMPLES as u64) as usize * stride;
-        if self.traces.len() < at + stride {
-            let most = SAMPLES * stride;
-            let wanted = (self.traces.len() + self.traces.len() / 4).clamp(at + stride, most);
-            self.traces.reserve_exact(wanted - self.traces.len());
-            self.traces.resize(at + stride, 0.0);
-        }
+        let form = self.layout.form();
+        let at = self.at(i);
         let from = trace.step.by_state.iter().chain(&trace.step.by_input).chain(&trace.gains);
-        for (to, from) in self.traces[at..at + stride].iter_mut().zip(from) {
-            *to = *from as f32;
+        let mut from = from.map(|v| *v as f32);
+        for n in self.layout.outputs..form.pairs {
+            let numbers = [from.next().unwrap_or(0.0), from.next().unwrap_or(0.0)];
+            self.samples.set_pair(at, n, numbers, form);
         }
     }
 
-    fn stride(&self) -> usize {
-        let (moving, all) = self.entries;
-        moving * (all + self.inputs) + self.outputs * all
-    }
-
-    /// How deviations pass through sample `i`: by state, by input, and the gains of all outputs.
-    pub fn trace(&self, i: u64) -> (&[f32], &[f32], &[f32]) {
-        let stride = self.stride();
-        let at = (i % SAMPLES as u64) as usize * stride;
-        let (moving, all) = self.entries;
-        let (by_state, rest) = self.traces[at..at + stride].split_at(moving * all);
-        let (by_input, gains) = rest.split_at(moving * self.inputs);
-        (by_state, by_input, gains)
+    /// How deviations pass through the samples from `i` on, [`Layout::trace`] numbers each: by state, by input, and the gains of
+    /// all outputs.
+    pub fn traces(&self, i: u64) -> Vec<f32> {
+        let (form, numbers) = (self.layout.form(), self.layout.trace());
+        let mut all = Vec::with_capacity((self.next() - i) as usize * numbers + 1);
+        for at in self.at(i)..self.at(self.next()) {
+            let end = all.len() + numbers;
+            all.extend((self.layout.outputs..form.pairs).flat_map(|n| self.samples.pair(at, n, form)));
+            all.truncate(end);
+        }
+        all
     }
 }
-
-/// Makes room for some more: by a quarter each time and never beyond `most`, where doubling would leave up to half of it empty
-/// for ever.
-fn make_room<T>(queue: &mut VecDeque<T>, more: usize, most: usize) {
-    let needed = queue.len() + more;
-    if needed > queue.capacity() {
-        let wanted = (queue.capacity() + queue.capacity() / 4).clamp(needed, most.max(needed));
-        queue.reserve_exact(wanted - queue.len());
-    }
-}
-
-/// Inputs that a model may have here; further ones count as unknown.
-pub(crate) const MAX_INPUTS: usize = 16;
 
 /// No innovation.
 pub(crate) const NONE: Innovation = Innovation { residual: 0.0, var: f64::NAN };

@@ -46,7 +46,7 @@ impl Judge {
     ) -> Vec<Fit> {
         let oldest = self.oldest_onset();
         let mut fits = Vec::new();
-        for input in (0..self.inputs).filter(|k| self.input_faults[*k].is_none()) {
+        for input in (0..self.inputs()).filter(|k| self.input_faults[*k].is_none()) {
             let (low, high) = self.est.input_range(input);
             // Where it stands at the end of its range it says nothing, which only a fit in full knows of.
             let small = search.best(Shape::Bias, input, onsets, None);
@@ -112,7 +112,7 @@ impl Judge {
             correction: self.corrections.len(),
             next_refit: self.history.next() + REFIT_AFTER,
         });
-        let part = self.names[fit.signal].clone();
+        let part = self.names()[fit.signal].clone();
         self.begin(part, kind, correction.from, size, posterior(fit.gain), arrived);
         self.corrections.push(correction);
         self.go_over(fit.onset);
@@ -121,7 +121,7 @@ impl Judge {
 
     /// Keeps the runs of the inputs, and ends the verdict on one that stood still and moves.
     pub(super) fn watch_inputs(&mut self, i: u64, r: &Reading<'_>) {
-        for (k, value) in r.inputs.iter().take(self.inputs).enumerate().filter(|(_, v)| !v.is_nan()) {
+        for (k, value) in r.inputs.iter().take(self.inputs()).enumerate().filter(|(_, v)| !v.is_nan()) {
             if *value != self.input_runs[k].value
                 && let Some(fault) = self.input_faults[k]
                 && self.corrections[fault.correction].shape == Shape::Ignore
@@ -137,7 +137,7 @@ impl Judge {
 
     /// Whether, as an output is suspected, it fits better that an input's fault is over; then it is.
     pub(super) fn input_recovers(&mut self, o: usize, trigger: u64, arrived: SimTime) -> bool {
-        for k in 0..self.inputs {
+        for k in 0..self.inputs() {
             let Some(fault) = self.input_faults[k] else { continue };
             let c = self.corrections[fault.correction];
             if c.shape == Shape::Ignore {
@@ -176,7 +176,7 @@ impl Judge {
 
     /// With more readings the size of what is wrong with an input is known better, as long as its onset is in memory.
     pub(super) fn refit_inputs(&mut self, o: usize, i: u64) {
-        for k in 0..self.inputs {
+        for k in 0..self.inputs() {
             let Some(fault) = self.input_faults[k].filter(|f| i >= f.next_refit) else { continue };
             let c = self.corrections[fault.correction];
             let onset = self.history.index_at(c.from);

@@ -1,6 +1,7 @@
 //! One output as the cheap detectors see it: what raises a suspicion, and the suspicion's age.
 
 use super::{View, glr::Swing, history::Shape, run::Run};
+use crate::predict::Gaussian;
 
 /// Readings after which the best kind is named though another is near.
 pub(super) const PATIENCE: u64 = 45;
@@ -40,10 +41,10 @@ pub(super) struct Suspicion {
 /// One output as the detectors see it.
 pub(super) struct Lane {
     pub run: Run,
-    pub sums: [Cusum; 3],
+    pub sums: [Cusum; SUMS.len()],
     pub suspicion: Option<Suspicion>,
     pub spike: Option<u64>,
-    pub active: Option<Active>,
+    pub active: Option<Box<Active>>,
     /// Readings in a row that something about it has been looked into.
     pub doubted: u64,
     /// Robust scale of the step from reading to reading.
@@ -53,11 +54,31 @@ pub(super) struct Lane {
 }
 
 impl Lane {
+    /// An output before its first reading: the step to expect, and what would be read.
+    pub fn new(step: f64, estimate: Gaussian) -> Self {
+        Self {
+            run: Run::default(),
+            sums: Default::default(),
+            suspicion: None,
+            spike: None,
+            active: None,
+            doubted: 0,
+            step,
+            last: f64::NAN,
+            view: View { estimate, residual: 0.0, whitened: 0.0 },
+        }
+    }
+
+    /// The verdict on values that holds.
+    pub fn active(&self) -> Option<Active> {
+        self.active.as_deref().copied()
+    }
+
     /// Starts a suspicion where an innovation is wild or a sum over its limit; a wild one takes the place of an older one.
     pub fn suspect(&mut self, z: f64, i: u64) {
         let mut trigger = None;
-        for sum in &mut self.sums {
-            trigger = trigger.or(sum.take(z, i));
+        for (sum, limits) in self.sums.iter_mut().zip(SUMS) {
+            trigger = trigger.or(sum.take(z, i, limits));
         }
         let old = self.suspicion.map(|s| i - s.trigger);
         if z.abs() > WILD && old.is_none_or(|age| age > RESTART) {
@@ -71,27 +92,24 @@ impl Lane {
     }
 }
 
-/// Two one-sided cumulative sums (Page, *Continuous Inspection Schemes*, Biometrika 41, 1954).
+/// Slack of each sum, and the limit over which there is a shift.
+const SUMS: [(f64, f64); 3] = [(0.25, 12.0), (0.1, 36.0), (0.05, 60.0)];
+
+/// Two one-sided cumulative sums (Page, *Continuous Inspection Schemes*, Biometrika 41, 1954): each with the sample it began at.
+#[derive(Default)]
 pub(super) struct Cusum {
-    slack: f64,
-    limit: f64,
     up: (f64, u64),
     down: (f64, u64),
 }
 
 impl Cusum {
-    pub fn new(slack: f64, limit: f64) -> Self {
-        Self { slack, limit, up: (0.0, 0), down: (0.0, 0) }
-    }
-
     /// Forgets what it has summed.
     pub fn clear(&mut self) {
-        (self.up, self.down) = ((0.0, 0), (0.0, 0));
+        *self = Self::default();
     }
 
     /// Adds a scaled innovation; tells since when there is a shift, and begins anew.
-    fn take(&mut self, z: f64, i: u64) -> Option<u64> {
-        let (slack, limit) = (self.slack, self.limit);
+    fn take(&mut self, z: f64, i: u64, (slack, limit): (f64, f64)) -> Option<u64> {
         let mut over = None;
         for (side, z) in [(&mut self.up, z), (&mut self.down, -z)] {
             if side.0 <= 0.0 {

@@ -20,12 +20,12 @@ const MEMORY: f64 = 600.0;
 const CLIP: f64 = 3.0;
 
 /// Lengths of the blocks over which slow misfit is measured, in readings.
-const BLOCKS: [u32; 2] = [24, 96];
+const BLOCKS: [u16; 2] = [24, 96];
 /// Readings before a block is counted: a fault that grows slowly is not to hide behind its own misfit.
-const BLOCK_DELAY: u32 = 600;
+const BLOCK_DELAY: u16 = 600;
 /// Blocks that a variance of 1 counts for before the first was seen, and memory in blocks.
-const BLOCKS_BEFORE: f64 = 8.0;
-const BLOCKS_MEMORY: f64 = 40.0;
+const BLOCKS_BEFORE: u16 = 8;
+const BLOCKS_MEMORY: u16 = 40;
 
 /// Running robust scale, lag-one correlation and slow misfit of whitened innovations.
 #[derive(Clone, Debug)]
@@ -39,40 +39,43 @@ pub struct Calibration {
 
 impl Default for Calibration {
     fn default() -> Self {
-        Self { n: 0, var: 1.0, cov: 0.0, last: f64::NAN, blocks: BLOCKS.map(Block::new) }
+        Self { n: 0, var: 1.0, cov: 0.0, last: f64::NAN, blocks: BLOCKS.map(|_| Block::new()) }
     }
 }
 
 /// Sums of a fixed number of neighbours: of variance 1 a reading while these are white.
 #[derive(Clone, Debug)]
 struct Block {
-    length: u32,
-    n: u32,
     sum: f64,
+    var: f64,
     /// Squared sums that wait to be counted, the oldest first.
     waiting: VecDeque<f64>,
-    weight: f64,
-    var: f64,
+    /// Neighbours in the sum, and blocks that the variance stands for.
+    n: u16,
+    weight: u16,
 }
 
 impl Block {
-    fn new(length: u32) -> Self {
-        Self { length, n: 0, sum: 0.0, waiting: VecDeque::new(), weight: BLOCKS_BEFORE, var: 1.0 }
+    fn new() -> Self {
+        Self { sum: 0.0, var: 1.0, waiting: VecDeque::new(), n: 0, weight: BLOCKS_BEFORE }
     }
 
-    fn take(&mut self, z: f64) {
+    fn take(&mut self, z: f64, length: u16) {
         self.n += 1;
         self.sum += z;
-        if self.n < self.length {
+        if self.n < length {
             return;
         }
-        self.waiting.push_back(self.sum * self.sum / f64::from(self.length));
+        if self.waiting.len() == self.waiting.capacity() {
+            self.waiting.reserve_exact(self.waiting.len() / 4 + 1);
+        }
+        self.waiting.push_back(self.sum * self.sum / f64::from(length));
         (self.n, self.sum) = (0, 0.0);
-        if self.waiting.len() > (BLOCK_DELAY / self.length) as usize
+        if self.waiting.len() > usize::from(BLOCK_DELAY / length)
             && let Some(square) = self.waiting.pop_front()
         {
-            self.weight = (self.weight + 1.0).min(BLOCKS_MEMORY);
-            self.var += (square.min(CLIP * CLIP * self.var.max(1.0)) - self.var) / self.weight;
+            self.weight = (self.weight + 1).min(BLOCKS_MEMORY);
+            self.var += (square.min(CLIP * CLIP * self.var.max(1.0)) - self.var) / f64::from(self.weight);
         }
     }
 }
@@ -94,7 +97,7 @@ impl Calibration {
         }
         self.last = clipped;
         let scale = self.scale();
-        self.blocks.iter_mut().for_each(|b| b.take(clipped / scale));
+        self.blocks.iter_mut().zip(BLOCKS).for_each(|(b, length)| b.take(clipped / scale, length));
     }
 
     /// Whether enough was seen.

@@ -10,6 +10,7 @@
 //! assert!(rhythm.overdue(SimTime(60_000_000_000)));
 //! ```
 
+use super::strip::{Form, Strip};
 use crate::time::{NS_PER_S, SimTime, Span};
 use std::collections::VecDeque;
 
@@ -43,6 +44,9 @@ impl Rhythm {
         self.beats += 1;
         if self.recent.len() == INTERVALS {
             self.recent.pop_front();
+        } else if self.recent.len() == self.recent.capacity() {
+            let n = self.recent.len();
+            self.recent.reserve_exact((n / 2 + 4).min(INTERVALS - n));
         }
         self.recent.push_back(step);
         // The longest normal interval fades over some thousand beats, so that one bad hour is not for ever.
@@ -102,8 +106,9 @@ impl Rhythm {
 
 /// Readings that the clock's baseline needs.
 const CLOCK_WARM_UP: usize = 20;
-/// Offsets kept.
+/// Offsets kept, and their form.
 const OFFSETS: usize = 256;
+const OFFSET: Form = Form { lines: 2, reals: 0, pairs: 0 };
 /// Deviations, in standard deviations, from which an offset leaves the noise …
 const CLOCK_SIGMAS: f64 = 6.0;
 /// … in so many readings one after the other.
@@ -140,8 +145,8 @@ pub enum ClockNews {
 /// 500 ppm after 5 s), and is told five readings later.
 #[derive(Clone, Debug, Default)]
 pub struct DeviceClock {
-    /// (arrival, time stamp minus arrival), [s], from the first arrival.
-    offsets: VecDeque<(f64, f64)>,
+    /// Arrival, and time stamp minus arrival, [ns].
+    offsets: Strip,
     zero: Option<SimTime>,
     base: f64,
     slope: f64,
@@ -160,10 +165,10 @@ impl DeviceClock {
         let zero = *self.zero.get_or_insert(arrived);
         let at = (arrived - zero).as_secs_f64();
         let offset = (t - arrived).as_secs_f64();
-        if self.offsets.len() == OFFSETS {
-            self.offsets.pop_front();
+        self.offsets.push([arrived.0 as u64, (t - arrived).0 as u64], OFFSET);
+        if self.offsets.len(OFFSET) > OFFSETS {
+            self.offsets.drop_first();
         }
-        self.offsets.push_back((at, offset));
         self.n += 1;
         if self.n <= CLOCK_WARM_UP {
             if self.n == CLOCK_WARM_UP {
@@ -192,6 +197,16 @@ impl DeviceClock {
         self.judge(zero, sigma)
     }
 
+    /// The last so many offsets, the newest first: arrival since the first one, and time stamp minus arrival, [s].
+    fn last_offsets(&self, most: usize) -> Vec<(f64, f64)> {
+        let zero = self.zero.unwrap_or(SimTime::ZERO);
+        let of = |i: usize| {
+            let [arrived, off] = [0, 1].map(|word| self.offsets.word(i, word, OFFSET) as i64);
+            ((SimTime(arrived) - zero).as_secs_f64(), Span(off).as_secs_f64())
+        };
+        (0..self.offsets.len(OFFSET)).rev().take(most).map(of).collect()
+    }
+
     fn sigma(&self) -> f64 {
         self.var.sqrt().max(CLOCK_FLOOR_S)
     }
@@ -202,11 +217,12 @@ impl DeviceClock {
 
     /// Baseline from the offsets at hand: median level, spread about it.
     fn rebase(&mut self) {
-        let tail: Vec<f64> = self.offsets.iter().rev().take(CLOCK_WARM_UP).map(|(_, o)| *o).collect();
+        let newest = self.last_offsets(CLOCK_WARM_UP);
+        let tail: Vec<f64> = newest.iter().map(|(_, o)| *o).collect();
         let mut sorted = tail.clone();
         sorted.sort_by(f64::total_cmp);
         self.base = sorted[sorted.len() / 2];
-        self.base_at = self.offsets.back().map_or(0.0, |(at, _)| *at);
+        self.base_at = newest.first().map_or(0.0, |(at, _)| *at);
         let mut spread: Vec<f64> = tail.iter().map(|o| (o - self.base).abs()).collect();
         spread.sort_by(f64::total_cmp);
         self.var = (1.4826 * spread[spread.len() / 2]).powi(2);
@@ -214,7 +230,8 @@ impl DeviceClock {
 
     /// The offsets left the baseline: a ramp (skew), a step (the clock was set) or a slow crystal?
     fn judge(&mut self, zero: SimTime, sigma: f64) -> Option<ClockNews> {
-        let r: Vec<(f64, f64)> = self.offsets.iter().map(|(at, o)| (*at, o - self.expected(*at))).collect();
+        let newest = self.last_offsets(OFFSETS);
+        let r: Vec<(f64, f64)> = newest.iter().rev().map(|(at, o)| (*at, o - self.expected(*at))).collect();
         // Of both, the squared error left by the best one from each onset, from sums over the rest, times from the first.
         let origin = r.first().map_or(0.0, |x| x.0);
         let (mut ramp, mut step) = ((f64::MAX, 0, 0.0), f64::MAX);
@@ -248,7 +265,7 @@ impl DeviceClock {
         }
         if error > step {
             // Set, not skewed; five readings on the new level are enough to believe it.
-            let new: Vec<_> = self.offsets.iter().copied().rev().take(CLOCK_CONFIRM).collect();
+            let new = &newest[..CLOCK_CONFIRM];
             self.base = new.iter().map(|x| x.1).sum::<f64>() / new.len() as f64;
             self.base_at = new[0].0;
             return None;
@@ -284,10 +301,10 @@ impl DeviceClock {
     /// Whether the last offsets lie on a level.
     fn steady(&self, sigma: f64) -> bool {
         let n = 2 * CLOCK_WARM_UP;
-        if self.offsets.len() < n {
+        if self.offsets.len(OFFSET) < n {
             return false;
         }
-        let tail: Vec<_> = self.offsets.iter().rev().take(n).collect();
+        let tail = self.last_offsets(n);
         let span = tail[0].0 - tail[n - 1].0;
         let rise = (tail[0].1 - tail[n - 1].1) - self.slope * span;
         rise.abs() < (CLOCK_NORMAL * span).max(3.0 * sigma).min(6.0 * sigma)
@@ -296,7 +313,7 @@ impl DeviceClock {
 
     /// Time stamp minus arrival as learnt, at the last arrival [s], and its slope [s/s]; none before the baseline is.
     pub fn learnt(&self) -> Option<(f64, f64)> {
-        let (at, last) = *self.offsets.back()?;
+        let (at, last) = *self.last_offsets(1).first()?;
         // While the clock runs away, the baseline is where it should be, not where it is.
         let offset = if self.skewed { last } else { self.expected(at) };
         (self.n >= CLOCK_WARM_UP).then_some((offset, self.slope))

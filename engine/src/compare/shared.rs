@@ -6,6 +6,7 @@ use super::{
     noise::cost,
     signature::Signature,
 };
+use crate::time::SimTime;
 use std::{
     cell::{OnceCell, RefCell},
     rc::Rc,
@@ -14,10 +15,16 @@ use std::{
 /// Samples that most hypotheses are content with; only those that began long ago look at all.
 const RECENT: u64 = 320;
 
-/// The innovations of all outputs under what is believed, a row each, in the order of their samples.
+/// The past as a search reads it, unpacked; and the innovations of all outputs under what is believed, a row each, in the order
+/// of their samples.
 #[derive(Debug)]
 pub(crate) struct Believed {
     first: u64,
+    times: Vec<SimTime>,
+    /// Of each sample, all signals; how deviations pass through it; whether a reading of each output was taken in.
+    values: Vec<f64>,
+    traces: Vec<f32>,
+    taken: Vec<bool>,
     /// Of each sample from the first on, its first row.
     rows: Vec<u32>,
     /// In standard deviations.
@@ -32,19 +39,27 @@ impl Believed {
     fn new(search: &Search<'_>, first: u64) -> Self {
         let h = search.history;
         let room = (h.next() - first) as usize;
+        let (signals, outputs) = (h.layout.inputs + h.layout.outputs, h.layout.outputs);
         let mut all = Self {
             first,
+            times: Vec::with_capacity(room),
+            values: Vec::with_capacity(room * signals),
+            traces: h.traces(first),
+            taken: Vec::with_capacity(room * outputs),
             rows: Vec::with_capacity(room),
-            z: Vec::with_capacity(room * h.outputs),
-            per_sd: Vec::with_capacity(room * h.outputs),
-            cost: Vec::with_capacity(room * h.outputs + 1),
+            z: Vec::with_capacity(room * outputs),
+            per_sd: Vec::with_capacity(room * outputs),
+            cost: Vec::with_capacity(room * outputs + 1),
         };
         let mut sum = 0.0;
         all.cost.push(sum);
         for i in first..h.next() {
+            all.times.push(h.sample(i).t);
+            all.values.extend((0..signals).map(|signal| h.value(i, signal)));
             all.rows.push(all.z.len() as u32);
-            for o in 0..h.outputs {
+            for o in 0..outputs {
                 let v = h.innovation(i, o);
+                all.taken.push(!v.var.is_nan());
                 if v.var.is_nan() {
                     continue;
                 }
@@ -59,9 +74,33 @@ impl Believed {
         all
     }
 
+    fn at(&self, i: u64) -> usize {
+        (i - self.first) as usize
+    }
+
+    /// When a sample was taken.
+    pub fn time(&self, i: u64) -> SimTime {
+        self.times[self.at(i)]
+    }
+
+    /// A signal's reading at a sample, of so many signals.
+    pub fn value(&self, i: u64, signal: usize, signals: usize) -> f64 {
+        self.values[self.at(i) * signals + signal]
+    }
+
+    /// Whether a reading of an output was taken in at a sample, of so many outputs.
+    pub fn was_taken(&self, i: u64, output: usize, outputs: usize) -> bool {
+        self.taken[self.at(i) * outputs + output]
+    }
+
+    /// How deviations pass through a sample, in so many numbers.
+    pub fn trace(&self, i: u64, numbers: usize) -> &[f32] {
+        &self.traces[self.at(i) * numbers..][..numbers]
+    }
+
     /// The first row of a sample.
     pub fn row(&self, i: u64) -> usize {
-        self.rows.get((i - self.first) as usize).map_or(self.z.len(), |row| *row as usize)
+        self.rows.get(self.at(i)).map_or(self.z.len(), |row| *row as usize)
     }
 }
 
@@ -127,7 +166,8 @@ impl Shared {
         let believed = self.believed(search, onset);
         let mut row = believed.row(onset);
         let fault = search.correction(&Fit::new(shape, signal, onset, None));
-        let mut signature = Signature::new(h, search.corrections, Correction { size: 1.0, ..fault });
+        let trial = Correction { size: 1.0, ..fault };
+        let mut signature = Signature::new(&h.layout, believed, search.corrections, trial);
         let mut g = Vec::with_capacity(believed.z.len() - row);
         for i in onset..h.next() {
             signature.step(i, |_, change| {

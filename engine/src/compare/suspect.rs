@@ -45,7 +45,7 @@ impl Judge {
         let jump = raw - self.lanes[o].last;
         self.lanes[o].last = raw;
         self.lanes[o].run.take(raw, i);
-        if let Some(active) = self.lanes[o].active {
+        if let Some(active) = self.lanes[o].active() {
             if active.shape != Shape::Ignore && z.is_finite() {
                 let lane = &mut self.lanes[o];
                 if z.abs() > WILD && jump.abs() > 4.0 * lane.step && lane.spike.is_none() {
@@ -96,7 +96,7 @@ impl Judge {
             return false;
         }
         let t = self.history.sample(from).t;
-        let signal = self.inputs + o;
+        let signal = self.inputs() + o;
         let ignore = Correction { signal, shape: Shape::Ignore, size: 0.0, from: t, until: SimTime::NEVER };
         let search = self.search(o);
         let Some(mut est) = search.state_at(from) else { return false };
@@ -132,7 +132,7 @@ impl Judge {
         }
         self.lanes[o].spike = None;
         let Some(before) = k.checked_sub(1) else { return false };
-        let y = |at: u64| self.history.value(at, self.inputs + o);
+        let y = |at: u64| self.history.value(at, self.inputs() + o);
         let (up, back, rest) = (y(k) - y(before), y(k) - y(k + 1), y(k + 1) - y(before));
         let least = 4.0 * self.lanes[o].step;
         if !(up * back > 0.0
@@ -142,7 +142,7 @@ impl Judge {
             return false;
         }
         let (from, until) = (self.history.sample(k).t, self.history.sample(k + 1).t);
-        let ignore = Correction { signal: self.inputs + o, shape: Shape::Ignore, size: 0.0, from, until };
+        let ignore = Correction { signal: self.inputs() + o, shape: Shape::Ignore, size: 0.0, from, until };
         let Some(mut est) = self.search(o).state_at(k) else { return false };
         let mut all = self.corrections.clone();
         all.push(ignore);
@@ -188,7 +188,7 @@ impl Judge {
             history: &self.history,
             corrections: &self.corrections,
             noise: &self.noise,
-            unit: &self.unit,
+            est: &*self.est,
             shared: Shared::default(),
         }
     }
@@ -228,7 +228,7 @@ impl Judge {
         let of_kind = gain(&|f| f.is_shown() && is_over(f) == is_over(&best) && f.shape != best.shape);
         let of_part = gain(&|f| f.signal != best.signal);
         // To a model that is still learning, what grows slowly may as well be an input's doing, where that explains half of it.
-        let of_input = gain(&|f| f.signal < self.inputs);
+        let of_input = gain(&|f| f.signal < self.inputs());
         let slow = self.est.learns() && best.shape == Shape::Drift && 2.0 * of_input > best.gain;
         let clear = best.gain - of_time > MARGIN_NATS
             && best.gain - of_part > PART_NATS
@@ -240,7 +240,7 @@ impl Judge {
         if best.gain < enough || !clear {
             return;
         }
-        if best.signal < self.inputs {
+        if best.signal < self.inputs() {
             if self.judge_input(o, &best, arrived) {
                 self.lanes[o].suspicion = None;
             }
@@ -262,7 +262,7 @@ impl Judge {
             return;
         }
         self.accept(o, correction, kind, best.onset, size, posterior(best.gain) * share, arrived);
-        if let (Some(end), Some(active)) = (best.until, self.lanes[o].active) {
+        if let (Some(end), Some(active)) = (best.until, self.lanes[o].active()) {
             self.finish(o, active, end, arrived);
         }
     }
@@ -286,7 +286,7 @@ impl Judge {
         let c = self.search(o).correction(fit);
         let (mut low, mut high) = (f64::MAX, f64::MIN);
         for k in from..=i {
-            let y = self.history.value(k, self.inputs + o);
+            let y = self.history.value(k, self.inputs() + o);
             if !y.is_nan() && k != fit.onset {
                 let t = self.history.sample(k).t;
                 let y = if c.covers(t) { y - c.size * c.profile(t, y) } else { y };
@@ -299,7 +299,7 @@ impl Judge {
                 fit.size * (self.history.sample(last).t - self.history.sample(fit.onset).t).as_secs_f64()
                     / 3600.0
             }
-            Shape::Gain => fit.size * self.history.value(i, self.inputs + o),
+            Shape::Gain => fit.size * self.history.value(i, self.inputs() + o),
             Shape::Noise => 2.0 * fit.size,
             _ => fit.size,
         };
@@ -309,7 +309,8 @@ impl Judge {
     /// Whether the reading has moved enough since a supposed onset that a gain shows as one.
     fn has_moved(&self, o: usize, i: u64, fit: &Fit) -> bool {
         let (mut low, mut high) = (f64::MAX, f64::MIN);
-        for y in (fit.onset + 1..=i).map(|k| self.history.value(k, self.inputs + o)).filter(|y| !y.is_nan()) {
+        for y in (fit.onset + 1..=i).map(|k| self.history.value(k, self.inputs() + o)).filter(|y| !y.is_nan())
+        {
             (low, high) = (low.min(y), high.max(y));
         }
         high - low > GAIN_MOTION * high.abs().max(low.abs())
@@ -318,7 +319,7 @@ impl Judge {
     /// All hypotheses on an output, best first.
     fn hypotheses(&self, o: usize, i: u64, trigger: u64) -> Vec<Fit> {
         let search = self.search(o);
-        let signal = self.inputs + o;
+        let signal = self.inputs() + o;
         let mut steps = self.onsets(trigger, &STEP_BACK, i);
         steps.extend([trigger + 1, trigger + 3].into_iter().filter(|k| *k + 3 <= i));
         let slow = self.onsets(i, &SLOW_BACK, i);

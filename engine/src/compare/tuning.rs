@@ -71,7 +71,9 @@ impl Judge {
     fn likelihood(&self, restless: f64) -> f64 {
         let from = self.history.next().saturating_sub(TUNE_OVER);
         let from = from.max(self.history.oldest_start());
-        let Some((mut at, mut est)) = self.history.state_before(from) else { return f64::NEG_INFINITY };
+        let Some((mut at, mut est)) = self.history.state_before(from, &*self.est) else {
+            return f64::NEG_INFINITY;
+        };
         est.set_restless(restless);
         let mut seen = vec![Vec::new(); self.lanes.len()];
         while at < self.history.next() {

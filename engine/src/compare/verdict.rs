@@ -2,8 +2,8 @@
 //! readings come, and it ends when the raw readings fit better than the corrected ones.
 
 use super::{
-    Judge, News, Verdict,
-    history::{Correction, NONE, Shape},
+    Judge, News, PASSING, Verdict,
+    history::{Correction, Shape},
     lane::{Active, EXAMINE, Suspicion},
     noise::cost,
     run::Run,
@@ -32,14 +32,14 @@ impl Judge {
             self.end(before.verdict, correction.from, arrived);
         }
         let verdict = self.verdicts.len();
-        let part = self.names[self.inputs + o].clone();
+        let part = self.names()[self.inputs() + o].clone();
         self.begin(part, kind, correction.from, size, posterior, arrived);
         let at = self.corrections.len();
         self.corrections.push(correction);
         self.go_over(onset);
         let next_refit = self.history.next() + 30;
         let lane = &mut self.lanes[o];
-        lane.active = Some(Active {
+        lane.active = Some(Box::new(Active {
             verdict,
             correction: at,
             shape: correction.shape,
@@ -47,28 +47,21 @@ impl Judge {
             over_since: 0,
             next_refit,
             swing_before: None,
-        });
+        }));
         lane.suspicion = None;
         lane.spike = None;
     }
 
     /// Runs the estimator again from sample `onset` on, under what is believed now.
     pub(super) fn go_over(&mut self, onset: u64) {
-        let Some((mut at, mut est)) = self.history.state_before(onset) else { return };
-        self.history.forget_states_after(at);
-        while at < self.history.next() {
+        let Some((from, mut est)) = self.history.state_before(onset, &*self.est) else { return };
+        self.history.begin_again(from);
+        let mut passing = PASSING.take().unwrap_or_default();
+        for at in from..self.history.next() {
             self.history.resnap(at, &*est);
-            self.scratch.fill(NONE);
-            let seen = &mut self.scratch;
-            let tell = &mut |o: usize, v| seen[o] = v;
-            self.history.step_traced(&mut *est, at, &self.corrections, tell, &mut self.trace);
-            self.history.set_trace(at, &self.trace);
-            for o in 0..self.lanes.len() {
-                let v = self.scratch[o];
-                self.history.set_innovation(at, o, v);
-            }
-            at += 1;
+            passing.carry(&mut self.history, &mut *est, at, &self.corrections);
         }
+        PASSING.set(Some(passing));
         self.est = est;
         for o in 0..self.lanes.len() {
             self.lanes[o].view.estimate = self.est.expected(o);
@@ -77,7 +70,7 @@ impl Judge {
 
     /// A stuck sensor is over when it moves; that is known before its reading is taken in.
     pub(super) fn end_if_moving(&mut self, o: usize, t: SimTime, arrived: SimTime, raw: f64) {
-        let Some(active) = self.lanes[o].active else { return };
+        let Some(active) = self.lanes[o].active() else { return };
         if active.shape != Shape::Ignore || raw.is_nan() || raw == self.lanes[o].run.value {
             return;
         }
@@ -95,7 +88,7 @@ impl Judge {
         let c = self.corrections[active.correction];
         let v = self.history.innovation(i, o);
         let t = self.history.sample(i).t;
-        let raw = self.history.value(i, self.inputs + o);
+        let raw = self.history.value(i, self.inputs() + o);
         let scale = self.noise[o].scale();
         let with = cost(v.residual / v.var.sqrt() / scale);
         let without = match c.shape {
@@ -128,7 +121,7 @@ impl Judge {
                 active.shape = shape;
             }
         }
-        self.lanes[o].active = Some(active);
+        self.lanes[o].active = Some(Box::new(active));
     }
 
     /// Whether, after a suspicion, it fits better that the fault is over.
@@ -205,15 +198,28 @@ impl Judge {
         posterior: f64,
         t: SimTime,
     ) {
-        let verdict = Verdict { part, kind, onset, end: None, size, posterior, decided_at: t };
-        self.news.push(News { t, verdict: verdict.clone(), ended: false });
-        self.verdicts.push(verdict);
+        begin_verdict((&mut self.verdicts, &mut self.news), part, kind, onset, size, posterior, t);
     }
 
     /// A verdict that was over at `end`, known at `t`.
     pub(super) fn end(&mut self, verdict: usize, end: SimTime, t: SimTime) {
         end_verdict(&mut self.verdicts, &mut self.news, verdict, end, t);
     }
+}
+
+/// Begins a verdict, where the whole judge cannot be borrowed.
+pub(super) fn begin_verdict(
+    (verdicts, news): (&mut Vec<Verdict>, &mut Vec<News>),
+    part: String,
+    kind: &'static str,
+    onset: SimTime,
+    size: f64,
+    posterior: f64,
+    t: SimTime,
+) {
+    let verdict = Verdict { part, kind, onset, end: None, size, posterior, decided_at: t };
+    news.push(News { t, verdict: verdict.clone(), ended: false });
+    verdicts.push(verdict);
 }
 
 /// Ends a verdict, where the whole judge cannot be borrowed.

@@ -131,13 +131,6 @@ pub struct Subscriptions {
     router: Router<Target>,
 }
 
-impl Subscriptions {
-    /// The filters that commands and controllers listen to: what a driver must subscribe to, besides the twins' topics.
-    pub fn filters(&self) -> impl Iterator<Item = &TopicFilter> {
-        self.router.filters()
-    }
-}
-
 /// One control loop of a device.
 #[derive(Debug)]
 struct Loop {

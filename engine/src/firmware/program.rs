@@ -203,14 +203,15 @@ fn hear(inbox: Res<Inbox>, mut programs: ResMut<Programs>, mut counters: ResMut<
     if programs.router.is_empty() {
         return;
     }
+    let Programs { router, entries, .. } = &mut *programs;
     for message in &inbox.0 {
-        let targets = programs.router.targets(&message.topic);
+        let targets = router.targets(&message.topic);
         for (i, target) in targets.iter().enumerate() {
             // One client gets a message once, however many of its filters fit.
             if targets[..i].contains(target) {
                 continue;
             }
-            let heard = &mut programs.entries[*target as usize].turn.heard;
+            let heard = &mut entries[*target as usize].turn.heard;
             if heard.len() >= HEARD {
                 heard.remove(0);
                 counters.add("script_messages_dropped", 1);

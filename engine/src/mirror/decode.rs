@@ -37,6 +37,9 @@ pub enum DecodeError {
     /// Not what this dialect writes on this topic.
     #[error("the payload is not what this dialect writes on this topic")]
     Foreign,
+    /// The device's own discovery says by a template how it is read, and that is not understood.
+    #[error("the discovery says how it is read by a template that is not understood")]
+    Template,
 }
 
 /// What a payload said beside its values.
@@ -49,7 +52,7 @@ pub struct Head {
 }
 
 /// A binding's codec, compiled against the names of the twin's signals.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Decoder {
     /// A flat object; names in the order of the values.
     Flat(Vec<String>),

@@ -19,7 +19,7 @@ mod twin;
 
 use crate::{
     message::{Router, TopicFilter},
-    mirror::ModelSignal,
+    mirror::{self, ModelSignal},
     plan::Plan,
     predict::Estimator,
     scenario::{MirrorDef, diagnostic::near},
@@ -28,8 +28,8 @@ use crate::{
 };
 use bevy_ecs::{entity::EntityIndexSet, prelude::*};
 use rayon::prelude::*;
-use std::{collections::BTreeSet, sync::Arc};
-use twin::{Overheard, Sink};
+use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc};
+use twin::{Overheard, Signals, Sink};
 pub use twin::{Twin, TwinScore};
 
 /// Twins with messages in a tick from which on they are caught up side by side, and how many a thread takes at least:
@@ -101,19 +101,20 @@ pub fn install<E>(
 ) -> Result<(), E> {
     let mut topics = Topics::default();
     let mut unheard = Unheard::default();
+    let mut before = None;
     for (index, def) in plan.scenario.mirror.iter().enumerate() {
         if !plan.owns_twin(&def.twin) {
             continue;
         }
         let base = plan.signals.id(plan.twin_blocks[index], 0, 0);
-        let twin = Twin::new(index, def, make(def)?, base);
-        let units: Vec<&str> = twin
-            .signals
-            .inputs
-            .iter()
-            .map(|i| plan.signals.channel(twin.signals.at(*i)).unit.as_str())
-            .collect();
-        let mut twin = twin.counting_in(units).hearing(def, &plan.catalog.dialects);
+        let estimator = make(def)?;
+        let (inputs, outputs) = (estimator.inputs().len(), estimator.outputs().len());
+        let signals = Signals::new(base, outputs, inputs, mirror::horizons(def).len());
+        let unit = |i| plan.signals.channel(signals.at(signals.input(i))).unit.as_str();
+        let units: Vec<&str> = (0..inputs).map(unit).collect();
+        let dialects = &plan.catalog.dialects;
+        let mut twin = Twin::new(index, def, estimator, signals, &units, dialects, before.as_ref());
+        before = Some(twin.common());
         twin.publisher = plan.physical_ordinal(plan.scenario.physicals.len() + index);
         let filters: Vec<_> = (0..def.bind.len()).map(|n| twin.filters(n, def)).collect();
         let entity = world.spawn((twin, SilentFrom(SimTime::NEVER))).id();
@@ -151,6 +152,7 @@ fn follow_messages(
     mut counters: ResMut<Counters>,
     mut outbox: ResMut<Outbox>,
     mut touched: Local<EntityIndexSet>,
+    mut overheard: Local<Vec<(Option<NonZeroU32>, Overheard)>>,
 ) {
     let mut heard = 0;
     for (at, message) in inbox.0.iter().enumerate() {
@@ -166,8 +168,11 @@ fn follow_messages(
                     if listening {
                         unheard.bindings.remove(&(twin.index, *n));
                     }
-                    touched.insert(*entity);
-                    twin.heard.push(Overheard { message: at as u32, binding: *n });
+                    if twin.slot.is_none() {
+                        touched.insert(*entity);
+                        twin.slot = NonZeroU32::new(touched.len() as u32);
+                    }
+                    overheard.push((twin.slot, Overheard { message: at as u32, binding: *n }));
                 }
                 None => {
                     twin.judge.presence(message.due, &*message.payload != b"offline");
@@ -182,23 +187,43 @@ fn follow_messages(
     counters.add("twin_messages", heard);
     // In the order of the messages, which is the stable one. Twins do not know of each other, so how many threads share
     // them changes nothing.
-    let mut busy: Vec<(Mut<'_, Twin>, Mut<'_, SilentFrom>)> = twins.iter_many_unique_mut(&*touched).collect();
-    let catch_up = |(twin, silent): &mut (Mut<'_, Twin>, Mut<'_, SilentFrom>)| {
-        twin.catch_up(&inbox.0, clock.epoch_unix_ms, &watch);
+    overheard.sort_by_key(|(slot, _)| *slot);
+    let of_each = overheard.chunk_by(|a, b| a.0 == b.0);
+    let mut busy: Vec<_> = twins.iter_many_unique_mut(&*touched).zip(of_each).collect();
+    let catch_up = |((twin, silent), heard): &mut Busy<'_>, sink: &mut Sink<'_>| {
+        twin.slot = None;
+        twin.catch_up(heard.iter().map(|(_, h)| *h), &inbox.0, clock.epoch_unix_ms, sink);
         silent.0 = twin.judge.silent_from();
     };
     if busy.len() < SIDE_BY_SIDE {
-        busy.iter_mut().for_each(catch_up);
+        let (rows, events, replies) = (&mut rows.0, &mut events.0, &mut outbox.0);
+        let mut sink = Sink { watch: &watch, rows, events, replies };
+        busy.iter_mut().for_each(|twin| catch_up(twin, &mut sink));
     } else {
-        busy.par_iter_mut().with_min_len(TWINS_A_THREAD).for_each(catch_up);
+        let side_by_side = busy.len().div_ceil(4 * rayon::current_num_threads()).max(TWINS_A_THREAD);
+        let told: Vec<_> = busy
+            .par_chunks_mut(side_by_side)
+            .map(|twins| {
+                let (mut rows, mut events, mut replies) = (Vec::new(), Vec::new(), Vec::new());
+                let (r, e, m) = (&mut rows, &mut events, &mut replies);
+                let mut sink = Sink { watch: &watch, rows: r, events: e, replies: m };
+                twins.iter_mut().for_each(|twin| catch_up(twin, &mut sink));
+                (rows, events, replies)
+            })
+            .collect();
+        for (mut r, mut e, mut replies) in told {
+            rows.0.append(&mut r);
+            events.0.append(&mut e);
+            outbox.0.append(&mut replies);
+        }
     }
-    for (twin, _) in &mut busy {
-        rows.0.append(&mut twin.rows);
-        events.0.append(&mut twin.events);
-        outbox.0.append(&mut twin.replies);
-    }
+    drop(busy);
     touched.clear();
+    overheard.clear();
 }
+
+/// A twin that heard something, and what.
+type Busy<'a> = ((Mut<'a, Twin>, Mut<'a, SilentFrom>), &'a [(Option<NonZeroU32>, Overheard)]);
 
 fn judge_silence(
     clock: Res<Clock>,
@@ -207,7 +232,9 @@ fn judge_silence(
     mut rows: ResMut<Rows>,
     mut events: ResMut<Events>,
 ) {
-    let mut sink = Sink { watch: &watch, rows: &mut rows.0, events: &mut events.0 };
+    // Silence is answered by nothing.
+    let (rows, events, replies) = (&mut rows.0, &mut events.0, &mut Vec::new());
+    let mut sink = Sink { watch: &watch, rows, events, replies };
     for (mut twin, mut silent) in &mut twins {
         if silent.0 < clock.now {
             twin.wait(clock.now, &mut sink);
@@ -228,7 +255,9 @@ fn hash(world: &mut World, hash: &mut StateHash) {
     let mut query = world.query::<&Twin>();
     for twin in query.iter(world) {
         let mut bytes = twin.judge.state_bytes();
-        twin.outlook.state_bytes(&mut bytes);
+        if let Some(outlook) = &twin.outlook {
+            outlook.state_bytes(&mut bytes);
+        }
         if let Some(alarm) = &twin.alarm {
             alarm.state_bytes(&mut bytes);
         }

@@ -53,8 +53,8 @@ pub struct Filter {
     y: Vec<f64>,
     /// Learnt parameters, each in its space.
     eta: Vec<f64>,
-    /// All parameters, in their units.
-    theta: Vec<f64>,
+    /// All parameters, in their units; those of twins that learn none are shared.
+    theta: Arc<[f64]>,
     /// Covariance of states, inputs, learnt parameters.
     p: Mat,
     loads: Vec<Load>,
@@ -130,7 +130,7 @@ impl Filter {
         let learns = !learn.is_empty();
         let fixed =
             Arc::new(Fixed { model, learnt, drifting, column, rates_matter, learns, outputs, inputs });
-        Ok(Self { fixed, y, eta, theta, p, loads, restless: 1.0 })
+        Ok(Self { fixed, y, eta, theta: theta.into(), p, loads, restless: 1.0 })
     }
 
     /// Before the first reading all states are anywhere, but near each other; so that reading finds them all.
@@ -208,14 +208,18 @@ impl Filter {
             *e += k * residual;
         }
         take_reading(total, &mut self.p.a, column, gain, column[i] + noise);
-        for (k, q) in self.fixed.learnt.iter().enumerate() {
+        if self.eta.is_empty() {
+            return;
+        }
+        let theta = Arc::make_mut(&mut self.theta);
+        for (q, eta) in self.fixed.learnt.iter().zip(&mut self.eta) {
             let p = &self.fixed.model.parameters[*q];
-            let value = p.from_space(self.eta[k]);
+            let value = p.from_space(*eta);
             // At a bound the space has one too; elsewhere the way back would only round.
             if value == p.bounds.0 || value == p.bounds.1 {
-                self.eta[k] = p.to_space(value);
+                *eta = p.to_space(value);
             }
-            self.theta[*q] = value;
+            theta[*q] = value;
         }
     }
 
@@ -417,9 +421,35 @@ impl Estimator for Filter {
         Box::new(self.clone())
     }
 
+    fn numbers(&self, out: &mut Vec<f64>) -> bool {
+        out.extend(self.y.iter().chain(&self.eta).chain(&self.p.a));
+        out.extend(self.fixed.learnt.iter().map(|i| self.theta[*i]));
+        out.extend(self.loads.iter().flat_map(Load::numbers));
+        true
+    }
+
+    fn set_numbers(&mut self, mut numbers: &[f64]) {
+        for part in [&mut self.y, &mut self.eta, &mut self.p.a] {
+            let (mine, rest) = numbers.split_at(part.len());
+            part.copy_from_slice(mine);
+            numbers = rest;
+        }
+        if !self.eta.is_empty() {
+            let theta = Arc::make_mut(&mut self.theta);
+            for i in &self.fixed.learnt {
+                let (mine, rest) = numbers.split_at(1);
+                theta[*i] = mine[0];
+                numbers = rest;
+            }
+        }
+        for (load, mine) in self.loads.iter_mut().zip(numbers.as_chunks::<{ Load::NUMBERS }>().0) {
+            load.set_numbers(*mine);
+        }
+    }
+
     fn state_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        for x in self.y.iter().chain(&self.theta).chain(&self.p.a) {
+        for x in self.y.iter().chain(&*self.theta).chain(&self.p.a) {
             out.extend_from_slice(&x.to_le_bytes());
         }
         for l in &self.loads {

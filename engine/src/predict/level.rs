@@ -199,6 +199,19 @@ impl Estimator for Level {
         Box::new(self.clone())
     }
 
+    fn numbers(&self, out: &mut Vec<f64>) -> bool {
+        let figures = |l: &Lane| [l.mean, l.var, l.rate, l.waited_s, f64::from(l.seen)];
+        out.extend(self.lanes.iter().flat_map(figures));
+        true
+    }
+
+    fn set_numbers(&mut self, numbers: &[f64]) {
+        for (lane, figures) in self.lanes.iter_mut().zip(numbers.chunks_exact(5)) {
+            let &[mean, var, rate, waited_s, seen] = figures else { return };
+            *lane = Lane { mean, var, rate, waited_s, seen: seen as u32 };
+        }
+    }
+
     fn state_bytes(&self) -> Vec<u8> {
         let figures = |l: &Lane| [l.mean, l.var, l.rate, l.waited_s];
         self.lanes.iter().flat_map(figures).flat_map(f64::to_le_bytes).collect()

@@ -83,6 +83,20 @@ impl Load {
         -dt / (-share).ln_1p()
     }
 
+    /// Its figures, in the order in which [`Self::set_numbers`] takes them.
+    pub(crate) fn numbers(&self) -> [f64; Self::NUMBERS] {
+        let last = self.last.unwrap_or(f64::NAN);
+        [self.weight_s, self.sum, self.squares, self.moved_s, self.moves, self.dt_s, last]
+    }
+
+    pub(crate) const NUMBERS: usize = 7;
+
+    pub(crate) fn set_numbers(&mut self, numbers: [f64; Self::NUMBERS]) {
+        let [weight_s, sum, squares, moved_s, moves, dt_s, last] = numbers;
+        *self =
+            Self { weight_s, sum, squares, moved_s, moves, dt_s, last: Some(last).filter(|l| !l.is_nan()) };
+    }
+
     pub(crate) fn bytes(&self, out: &mut Vec<u8>) {
         for x in [self.weight_s, self.sum, self.squares, self.moved_s, self.moves, self.dt_s] {
             out.extend_from_slice(&x.to_le_bytes());

@@ -324,6 +324,8 @@ fn others_devices_are_discovered_followed_and_doubled() {
         ("homeassistant garden/pump", "main.pump01_flow", "l/min", 3.4, 4.6),
         ("sparkplug plant/press/oil", "main.temperature", "degC", 60.0, 61.6),
         ("sparkplug plant/press/oil", "main.level", "ratio", -5.0, -3.0),
+        ("sparkplug plant/press/water", "main.flow", "l/min", 1.5, 2.6),
+        ("sparkplug plant/press/water", "valve.open", "none", 0.0, 1.0),
         ("aws-shadow boiler", "water.temperature", "degC", 55.5, 57.6),
         ("senml lab/senml", "main.temperature", "degC", 23.5, 24.6),
         ("senml-cbor lab/senml-cbor", "main.rh", "percent", 41.0, 42.1),
@@ -388,6 +390,22 @@ fn others_devices_are_discovered_followed_and_doubled() {
     ]);
     assert_eq!(ran.code(), 0, "{}", ran.stderr());
     let double = recorder.finish();
+    // What pysparkplug reads of the births' types and of the data between them, device by device.
+    for what in ["declared", "said"] {
+        let metrics = |record: &Value| -> BTreeMap<String, Value> {
+            let all = record[what].as_object().unwrap().iter().flat_map(|(topic, names)| {
+                names
+                    .as_object()
+                    .unwrap()
+                    .iter()
+                    .map(move |(name, kind)| (format!("{topic} {name}"), kind.clone()))
+            });
+            all.filter(|(name, _)| !name.ends_with(" bdSeq") && !name.contains("Node Control/")).collect()
+        };
+        let (a, b) = (metrics(&real), metrics(&double));
+        assert!(a.len() >= 5, "{a:?}");
+        assert_eq!(a, b, "Sparkplug: {what}");
+    }
     for (device, topics) in [
         ("Tasmota", &["tele/plug/", "stat/plug/", "cmnd/plug/", "tasmota/discovery/"][..]),
         ("ESPHome", &["attic/", "homeassistant/sensor/attic/"]),

@@ -8,7 +8,12 @@ use super::{
 use serde_json::Value;
 use std::fmt::Write as _;
 use tempfile::TempDir;
+use twinfleet_engine::dialect::Heard;
 use twinfleet_tests::{Mosquitto, PATIENCE, Script, python_of, twinfleet, until};
+use twinfleet_twins::dialect::{
+    facts::{Fact, Facts},
+    find,
+};
 
 /// Home Assistant, at the broker's other end.
 struct Home {
@@ -206,5 +211,82 @@ fn home_assistant_shows_our_twins_and_their_alarms() {
     assert!(numbers(entity("twinfleet_d1_probe_temperature_estimate")).len() <= 1);
     for id in ["twinfleet_d0_problem", "twinfleet_d1_problem"] {
         assert_eq!(entity(id)["last"], "unavailable", "{id}");
+    }
+}
+
+/// Templates as devices write them, and a payload.
+const TEMPLATES: [(&str, &str); 28] = [
+    ("{{ value }}", "21.5"),
+    ("{{ value_json.t }}", r#"{"t": 21.5}"#),
+    ("{{ value_json['ENERGY']['Power'][1] }}", r#"{"ENERGY": {"Power": [12, 13]}}"#),
+    ("{{ value_json.x | float / 10 }}", r#"{"x": 215}"#),
+    ("{{ (value_json.x | float * 0.001) | round(2) }}", r#"{"x": "12345"}"#),
+    ("{{ value_json.x | round(1) }}", r#"{"x": 2.25}"#),
+    ("{{ value_json.x | float | round(1, 'floor') }}", r#"{"x": 2.28}"#),
+    ("{{ value | multiply(0.001) | round(1) }}", "48250"),
+    ("{{ value_json.rssi | int }}", r#"{"rssi": -61.7}"#),
+    ("{{ value_json.hex | int(base=16) }}", r#"{"hex": "0x1F"}"#),
+    ("{{ value_json.h | is_defined }}", r#"{"h": 1}"#),
+    ("{{ value_json.t | is_defined }}", r#"{"h": 1}"#),
+    ("{{ value_json.t | float }}", r#"{"t": "n/a"}"#),
+    ("{{ value_json.t | float(3) }}", r#"{"t": "n/a"}"#),
+    ("{{ value_json.t | default(-1) }}", r#"{"h": 1}"#),
+    ("{{ 1 if value_json.open else 0 }}", r#"{"open": true}"#),
+    ("{{ 'high' if value_json.speed | float(0) > 5 else 'low' }}", r#"{"speed": "1000"}"#),
+    ("{{ iif(value_json.on, 'yes', 'no') }}", r#"{"on": false}"#),
+    ("{{ value_json.on | iif('yes', 'no', 'none of both') }}", r#"{"on": null}"#),
+    ("{% if value_json.mode == 'x' %}7{% else %}8{% endif %}", r#"{"mode": "x"}"#),
+    ("{%- if value is defined and value == 'open' -%} 1 {%- else -%} 0 {%- endif -%}", "open"),
+    ("{% set v = value_json.v | int %}{{ v / 100 }}", r#"{"v": 2350}"#),
+    ("{{ value.split(',')[1] | float }}", "a,2.5"),
+    ("{{ value_json.state.upper() }}", r#"{"state": "on"}"#),
+    ("{{ float(value_json.t) - 273.15 }}", r#"{"t": 293.15}"#),
+    ("{{ {'0': 'idle', '1': 'heat'}[value] }}", "1"),
+    ("{{ (value | from_json).t }}", r#"{"t": 3}"#),
+    ("{{ value_json.a | max }}", r#"{"a": [3, 9, 4]}"#),
+];
+
+#[test]
+fn templates_tell_us_what_they_tell_home_assistant() {
+    let test = "templates_tell_us_what_they_tell_home_assistant";
+    let Some(broker) = Mosquitto::start(test) else { return };
+    let Some(home) = Home::start(test, &broker) else { return };
+    let mut device = connect(&url_of(&broker));
+    let mut ours = find("homeassistant").unwrap().listener(Some("own"));
+    let mut facts = Facts::default();
+    let mut say = |topic: &str, payload: &str| {
+        publish(&mut device, topic, payload);
+        let heard = Heard { topic, payload: payload.as_bytes(), retain: false };
+        ours.hear(&heard, &mut facts).unwrap();
+    };
+    for (n, (template, _)) in TEMPLATES.iter().enumerate() {
+        let config = serde_json::json!({
+            "unique_id": format!("t{n}"), "name": format!("t{n}"), "state_topic": format!("own/{n}/state"),
+            "value_template": template, "device": {"identifiers": ["own"], "name": "own"},
+        });
+        say(&format!("homeassistant/sensor/own/t{n}/config"), &config.to_string());
+    }
+    // It subscribes a moment after it has heard of an entity.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    for (n, (_, payload)) in TEMPLATES.iter().enumerate() {
+        say(&format!("own/{n}/state"), payload);
+    }
+    let (entities, _) = home.finish();
+    for (n, (template, payload)) in TEMPLATES.iter().enumerate() {
+        let theirs = entities[format!("t{n}")]["last"].as_str();
+        let theirs = theirs.unwrap_or_else(|| panic!("{template}: {entities}"));
+        let told = |f: &Fact| match f {
+            Fact::Value { field, value, .. } if *field == format!("t{n}") => Some(value.to_string()),
+            _ => None,
+        };
+        let own = facts.0.iter().find_map(told);
+        match (own.as_deref(), theirs) {
+            (None, "unknown") => {}
+            (Some(own), theirs) => match (own.parse::<f64>(), theirs.parse::<f64>()) {
+                (Ok(a), Ok(b)) => assert!((a - b).abs() < 1e-9, "{template} of {payload}: {own}, {theirs}"),
+                _ => assert_eq!(own, theirs, "{template} of {payload}"),
+            },
+            (None, theirs) => panic!("{template} of {payload}: nothing, where Home Assistant has {theirs}"),
+        }
     }
 }

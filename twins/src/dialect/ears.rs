@@ -108,6 +108,7 @@ impl Ear for BoundEar {
                 Fact::Done { field, value, .. } => {
                     told.other.push((format!("done/{field}"), value.to_string()))
                 }
+                Fact::Unread { field, why, .. } => told.other.push((format!("unread/{field}"), why)),
                 Fact::Owed(reply) => told.replies.push(reply),
             }
         }

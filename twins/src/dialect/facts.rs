@@ -76,6 +76,8 @@ pub enum Fact {
         quantity: String,
         /// The topic that carries it, where the declaration says so.
         topic: String,
+        /// The type of its values, where the dialect has types; else empty.
+        kind: &'static str,
     },
     /// The device is there, or gone.
     Online {
@@ -111,6 +113,15 @@ pub enum Fact {
         /// The value as it is now.
         value: Value,
     },
+    /// The values of a field cannot be told.
+    Unread {
+        /// Address of the device.
+        device: String,
+        /// The dialect's name of it.
+        field: String,
+        /// Why.
+        why: String,
+    },
     /// The listener owes the device a message: a request for a new birth.
     Owed(Utterance),
 }
@@ -124,6 +135,7 @@ impl Fact {
             | Self::Online { device, .. }
             | Self::About { device, .. }
             | Self::Asked { device, .. }
+            | Self::Unread { device, .. }
             | Self::Done { device, .. } => Some(device),
             Self::Owed(_) => None,
         }
@@ -135,6 +147,7 @@ impl Fact {
             Self::Value { field, .. }
             | Self::Declared { field, .. }
             | Self::Asked { field, .. }
+            | Self::Unread { field, .. }
             | Self::Done { field, .. } => Some(field),
             Self::Online { .. } | Self::About { .. } | Self::Owed(_) => None,
         }
@@ -180,7 +193,21 @@ impl Facts {
             unit: unit.to_owned(),
             quantity: quantity.to_owned(),
             topic: topic.to_owned(),
+            kind: "",
         });
+    }
+
+    /// Adds a declaration with the type of its values.
+    pub fn declared_as(&mut self, device: &str, field: &str, unit: &str, kind: &'static str) {
+        let (device, field, unit) = (device.to_owned(), field.to_owned(), unit.to_owned());
+        let (quantity, topic) = (String::new(), String::new());
+        self.0.push(Fact::Declared { device, field, unit, quantity, topic, kind });
+    }
+
+    /// Adds that a field's values cannot be told, and why.
+    pub fn unread(&mut self, device: &str, field: &str, why: &str) {
+        let (device, field) = (device.to_owned(), field.to_owned());
+        self.0.push(Fact::Unread { device, field, why: why.chars().take(200).collect() });
     }
 
     /// The values of one device by field, the last of each; for tests and for those who only want these.

@@ -15,7 +15,9 @@
 use super::{
     Dialect, Listener, Spoken,
     facts::{Facts, Value},
-    hardware_address, hex, names, option, say, spoken, tree,
+    hardware_address, hex, names, option, say, spoken,
+    template::Template,
+    tree,
 };
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
@@ -38,6 +40,8 @@ pub const PREFIX: &str = "homeassistant";
 /// Entities that are remembered, and how much is taken of one's configuration, [bytes].
 const MAX_ENTITIES: usize = 8192;
 const MAX_ENTITY_BYTES: usize = 8192;
+/// Entities that one message may speak of: each may be a template that takes its time.
+const MAX_LISTENING: usize = 512;
 
 impl Dialect for HomeAssistant {
     fn name(&self) -> &'static str {
@@ -83,15 +87,6 @@ impl Dialect for HomeAssistant {
     }
 }
 
-/// How a value is taken out of a payload: the plain payload, or a path into its JSON.
-#[derive(Clone, Debug, PartialEq)]
-enum Pick {
-    Whole,
-    Path(Vec<String>),
-    /// A template that is more than that: what it gives is not known.
-    Unknown,
-}
-
 /// An entity as its configuration describes it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Entity {
@@ -102,13 +97,13 @@ pub(super) struct Entity {
     /// The device it belongs to.
     pub(super) group: String,
     pub(super) state_topic: String,
-    pick: Pick,
+    template: Template,
     pub(super) unit: String,
     pub(super) quantity: String,
     /// Payloads of a binary entity that mean on and off.
     on_off: (String, String),
     /// Topic, online, offline.
-    available: Vec<(String, String, String, Pick)>,
+    available: Vec<(String, String, String, Template)>,
     pub(super) about: [String; 4],
 }
 
@@ -147,76 +142,6 @@ fn topic(map: &Map<String, Json>, long: &str, short: &str) -> String {
         format!("{head}{base}")
     } else {
         given.to_owned()
-    }
-}
-
-/// The part of Jinja that devices use to take a value out of their JSON: `{{ value_json.a['b'].c | float }}`.
-fn pick(template: &str) -> Pick {
-    if template.trim().is_empty() {
-        return Pick::Whole;
-    }
-    let inner = template.trim().strip_prefix("{{").and_then(|t| t.strip_suffix("}}"));
-    let Some(inner) = inner.filter(|t| !t.contains("{{") && !t.contains("{%")) else { return Pick::Unknown };
-    let mut pieces = inner.split('|');
-    let expression = pieces.next().unwrap_or_default().trim();
-    // Filters that leave the value's meaning alone.
-    let harmless = |f: &str| {
-        let f = f.trim();
-        ["float", "int", "round", "default", "is_defined", "string"]
-            .iter()
-            .any(|k| f == *k || f.starts_with(&format!("{k}(")))
-    };
-    if !pieces.all(harmless) {
-        return Pick::Unknown;
-    }
-    if expression == "value" {
-        return Pick::Whole;
-    }
-    let Some(mut rest) = expression.strip_prefix("value_json") else { return Pick::Unknown };
-    let mut path = Vec::new();
-    while !rest.is_empty() {
-        if let Some(after) = rest.strip_prefix('.') {
-            let end = after.find(['.', '[']).unwrap_or(after.len());
-            path.push(after[..end].to_owned());
-            rest = &after[end..];
-        } else if let Some(after) = rest.strip_prefix('[') {
-            let Some((key, after)) = after.split_once(']') else { return Pick::Unknown };
-            path.push(key.trim().trim_matches(['\'', '"']).to_owned());
-            rest = after;
-        } else {
-            return Pick::Unknown;
-        }
-    }
-    let word = |p: &String| !p.is_empty() && p.chars().all(|c| c.is_alphanumeric() || "_- /.:".contains(c));
-    if path.len() <= tree::MAX_DEPTH && path.iter().all(word) { Pick::Path(path) } else { Pick::Unknown }
-}
-
-impl Pick {
-    /// The value that a payload holds at this place.
-    fn of(&self, payload: &[u8]) -> Result<Option<Value>, DecodeError> {
-        match self {
-            Self::Unknown => Ok(None),
-            Self::Whole => {
-                let text = tree::text(payload)?;
-                let value = Value::Text(text.chars().take(200).collect());
-                Ok(Some(
-                    text.trim().parse().ok().filter(|v: &f64| v.is_finite()).map_or(value, Value::Number),
-                ))
-            }
-            Self::Path(path) => {
-                let json = tree::read(payload)?;
-                let mut at = &json;
-                for key in path {
-                    let below = match at {
-                        Json::Array(list) => key.parse::<usize>().ok().and_then(|i| list.get(i)),
-                        other => other.get(key),
-                    };
-                    let Some(below) = below else { return Ok(None) };
-                    at = below;
-                }
-                Ok(tree::value(at))
-            }
-        }
     }
 }
 
@@ -287,7 +212,7 @@ impl Entities {
                 topic,
                 word("payload_available", "pl_avail", "online"),
                 word("payload_not_available", "pl_not_avail", "offline"),
-                pick(template),
+                Template::read(template),
             )
         };
         let direct = topic(map, "availability_topic", "avty_t");
@@ -309,7 +234,7 @@ impl Entities {
             field: field.to_owned(),
             group,
             state_topic,
-            pick: pick(text(map, "value_template", "val_tpl")),
+            template: Template::read(text(map, "value_template", "val_tpl")),
             unit: names::unit_of(text(map, "unit_of_measurement", "unit_of_meas")),
             quantity: text(map, "device_class", "dev_cla").to_owned(),
             on_off: if binary {
@@ -372,6 +297,9 @@ impl Listener for Hears {
             for e in self.entities.all.iter().skip(from).filter(|e| e.key == heard.topic) {
                 let device = self.address.clone().unwrap_or_else(|| base_of(e, &bases));
                 facts.declared(&device, &e.field, &e.unit, &e.quantity, &e.state_topic);
+                if let Some(why) = e.template.refused() {
+                    facts.unread(&device, &e.field, why);
+                }
                 for (key, said) in ["name", "model", "manufacturer", "firmware"].into_iter().zip(&e.about) {
                     facts.about(&device, key, said);
                 }
@@ -382,11 +310,16 @@ impl Listener for Hears {
             return Ok(());
         }
         let bases = if self.address.is_none() { self.entities.bases() } else { BTreeMap::new() };
-        for e in self.entities.all.iter().filter(|e| e.concerns(heard.topic)) {
+        let mut read = Ok(());
+        for (n, e) in self.entities.all.iter().filter(|e| e.concerns(heard.topic)).enumerate() {
+            if n >= MAX_LISTENING {
+                return Err(DecodeError::TooMuch);
+            }
             let device = self.address.clone().unwrap_or_else(|| base_of(e, &bases));
-            e.hear(&device, heard, facts)?;
+            // One that cannot be read is no reason to leave the others unread.
+            read = read.and(e.hear(&device, heard, facts));
         }
-        Ok(())
+        read
     }
 }
 
@@ -402,9 +335,9 @@ impl Entity {
 
     /// What a state or availability message says of this entity.
     pub(super) fn hear(&self, device: &str, heard: &Heard<'_>, facts: &mut Facts) -> Result<(), DecodeError> {
-        for (topic, on, off, pick) in &self.available {
+        for (topic, on, off, template) in &self.available {
             if topic == heard.topic
-                && let Ok(Some(said)) = pick.of(heard.payload)
+                && let Ok(Some(said)) = template.value(heard.payload)
             {
                 let said = said.to_string();
                 if said == *on || said == *off {
@@ -415,7 +348,7 @@ impl Entity {
         if self.state_topic != heard.topic {
             return Ok(());
         }
-        let Some(mut value) = self.pick.of(heard.payload)? else { return Ok(()) };
+        let Some(mut value) = self.template.value(heard.payload)? else { return Ok(()) };
         if !self.on_off.0.is_empty() {
             let said = value.to_string();
             if said == self.on_off.0 || said == self.on_off.1 {

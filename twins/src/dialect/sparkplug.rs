@@ -21,21 +21,31 @@
 
 mod host;
 pub mod payload;
+mod voice;
 
-use super::{Dialect, Listener, Spoken, facts::Value, names, option, say, spoken};
-use payload::{DataType, Metric, Payload, Property, PropertySet, PropertyValue};
+use super::{Dialect, Listener, facts::Value, say};
+use payload::{Metric, Payload};
 use prost::Message as _;
-use twinfleet_engine::{
-    dialect::{DialectError, Heard, Utterance, Voice, VoiceSpec},
-    firmware::payload::Report,
-};
+use twinfleet_engine::dialect::{DialectError, Utterance, Voice, VoiceSpec};
 
 /// The dialect.
 pub struct Sparkplug;
 
-const OPTIONS: [(&str, &str); 2] = [
+const OPTIONS: [(&str, &str); 5] = [
     ("alias", "\"yes\" (default): data names its metrics by alias; \"no\": by name"),
     ("primary", "the host without which the node says nothing but its birth, as its STATE tells"),
+    (
+        "types",
+        "a JSON object, signal to type as a birth declares it, such as \"Int16\" or \"Float\"; \"Double\" by default",
+    ),
+    (
+        "devices",
+        "a JSON object, signal to the device behind the node that reports it, where the topic is a node's",
+    ),
+    (
+        "fixed",
+        "a JSON object, device (\"\": the node) to metrics that its birth gives besides: {\"name\": {\"type\", \"value\"}}",
+    ),
 ];
 
 /// The namespace of Sparkplug B.
@@ -89,20 +99,7 @@ impl Dialect for Sparkplug {
         &OPTIONS
     }
     fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError> {
-        let alias = option(spec.options, "alias", &["yes", "no"])? == "yes";
-        let (group, node, device) = parts(spec.topic).unwrap_or_default();
-        Ok(Box::new(Speaks {
-            group: group.to_owned(),
-            node: node.to_owned(),
-            device: device.map(str::to_owned),
-            signals: spoken(spec, |part, quantity| vec![part.to_owned(), quantity.to_owned()]),
-            alias,
-            primary: spec.options.get("primary").cloned(),
-            host_online: false,
-            seq: 0,
-            next_bd_seq: 0,
-            bd_seq: 0,
-        }))
+        Ok(Box::new(voice::Speaks::new(spec)?))
     }
     fn command(&self, address: &str, field: &str, value: &Value) -> Option<Utterance> {
         let (group, node, device) = parts(address)?;
@@ -114,152 +111,5 @@ impl Dialect for Sparkplug {
         };
         let payload = Payload { metrics: vec![metric], ..Payload::default() };
         Some(say(format!("{NAMESPACE}/{group}/{kind}/{node}{end}"), payload.encode_to_vec(), 0, false))
-    }
-}
-
-struct Speaks {
-    group: String,
-    node: String,
-    device: Option<String>,
-    signals: Vec<Spoken>,
-    alias: bool,
-    primary: Option<String>,
-    host_online: bool,
-    seq: u8,
-    next_bd_seq: u8,
-    bd_seq: u8,
-}
-
-impl Speaks {
-    fn topic(&self, kind: &str) -> String {
-        let device = self.device.as_ref().filter(|_| kind.starts_with('D'));
-        let end = device.map(|d| format!("/{d}")).unwrap_or_default();
-        format!("{NAMESPACE}/{}/{kind}/{}{end}", self.group, self.node)
-    }
-
-    /// The next of the node's messages; a node's birth begins to count at 0.
-    fn message(&mut self, kind: &str, ts_unix_ms: i64, metrics: Vec<Metric>) -> Utterance {
-        if kind == "NBIRTH" {
-            self.seq = 0;
-        }
-        let payload = Payload {
-            timestamp: u64::try_from(ts_unix_ms).ok(),
-            metrics,
-            seq: Some(u64::from(self.seq)),
-            ..Payload::default()
-        };
-        self.seq = self.seq.wrapping_add(1);
-        say(self.topic(kind), payload.encode_to_vec(), 0, false)
-    }
-
-    /// The metrics of all signals: with names, units and aliases for a birth, with aliases alone for data.
-    fn metrics(&self, report: &Report<'_>, birth: bool) -> Vec<Metric> {
-        let mut all = Vec::new();
-        let ts = u64::try_from(report.ts_unix_ms).ok();
-        for (i, s) in self.signals.iter().enumerate() {
-            let value = report.values.get(i).copied().unwrap_or(f64::NAN);
-            if !birth && !value.is_finite() {
-                continue;
-            }
-            let mut m =
-                Metric { timestamp: ts, datatype: Some(DataType::Double as u32), ..Metric::default() };
-            if birth || !self.alias {
-                m.name = Some(s.path.join("/"));
-            }
-            if self.alias {
-                m.alias = Some(i as u64 + 1);
-            }
-            m = if value.is_finite() { m.double(value) } else { Metric { is_null: Some(true), ..m } };
-            if birth && !s.unit.is_empty() {
-                let unit = names::spelled(&s.unit);
-                let text = Property {
-                    kind: Some(DataType::String as u32),
-                    is_null: None,
-                    value: Some(PropertyValue::String(unit.to_owned())),
-                };
-                m.properties = Some(PropertySet { keys: vec!["engUnit".to_owned()], values: vec![text] });
-            }
-            all.push(m);
-        }
-        all
-    }
-
-    fn births(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
-        let mut node =
-            vec![Metric::named(BD_SEQ).long(u64::from(self.bd_seq)), Metric::named(REBIRTH).boolean(false)];
-        let ts = report.ts_unix_ms;
-        for m in &mut node {
-            m.timestamp = u64::try_from(ts).ok();
-        }
-        let own = self.metrics(report, true);
-        if self.device.is_none() {
-            node.extend(own);
-            let birth = self.message("NBIRTH", ts, node);
-            out.push(birth);
-        } else {
-            let birth = self.message("NBIRTH", ts, node);
-            out.push(birth);
-            let birth = self.message("DBIRTH", ts, own);
-            out.push(birth);
-        }
-    }
-
-    fn may_speak(&self) -> bool {
-        self.primary.is_none() || self.host_online
-    }
-}
-
-impl Voice for Speaks {
-    fn filters(&self) -> Vec<String> {
-        let mut all = vec![self.topic("NCMD"), format!("{NAMESPACE}/{}/DCMD/{}/#", self.group, self.node)];
-        all.extend(self.primary.as_ref().map(|host| format!("{NAMESPACE}/STATE/{host}")));
-        all
-    }
-
-    fn will(&mut self, ts_unix_ms: i64) -> Option<Utterance> {
-        self.bd_seq = self.next_bd_seq;
-        self.next_bd_seq = self.next_bd_seq.wrapping_add(1);
-        // A death has no sequence number (tck-id-payloads-ndeath-seq).
-        let timestamp = u64::try_from(ts_unix_ms).ok();
-        let bd_seq = Metric { timestamp, ..Metric::named(BD_SEQ).long(u64::from(self.bd_seq)) };
-        let payload = Payload { timestamp, metrics: vec![bd_seq], ..Payload::default() };
-        Some(say(self.topic("NDEATH"), payload.encode_to_vec(), 1, false))
-    }
-
-    fn connect(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
-        if self.may_speak() {
-            self.births(report, out);
-        }
-    }
-
-    fn report(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
-        if !self.may_speak() {
-            return;
-        }
-        let metrics = self.metrics(report, false);
-        let kind = if self.device.is_some() { "DDATA" } else { "NDATA" };
-        let data = self.message(kind, report.ts_unix_ms, metrics);
-        out.push(data);
-    }
-
-    fn answer(&mut self, heard: &Heard<'_>, report: &Report<'_>, out: &mut Vec<Utterance>) {
-        if let Some(host) = &self.primary
-            && heard.topic == format!("{NAMESPACE}/STATE/{host}")
-        {
-            let online = host::state_of(heard.payload).is_some_and(|(online, _)| online);
-            if online && !std::mem::replace(&mut self.host_online, true) {
-                self.births(report, out);
-            }
-            self.host_online = online;
-            return;
-        }
-        let Ok(payload) = payload::read(heard.payload) else { return };
-        let asks = |m: &Metric| {
-            m.name.as_deref() == Some(REBIRTH)
-                && m.value.as_ref().and_then(payload::MetricValue::flag) == Some(true)
-        };
-        if heard.topic == self.topic("NCMD") && payload.metrics.iter().any(asks) && self.may_speak() {
-            self.births(report, out);
-        }
     }
 }

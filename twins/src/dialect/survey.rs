@@ -47,6 +47,12 @@ pub struct Field {
     /// What it measures, where the dialect declares it.
     quantity: String,
     topic: String,
+    /// The type of its values, where the dialect declares it.
+    kind: &'static str,
+    /// Of a field in a double of several devices: the device behind the node (empty: the node), and its name there.
+    behind: Option<(String, String)>,
+    /// Why its values cannot be told, if they cannot.
+    pub unread: Option<String>,
     /// Last value heard.
     pub last: Option<Value>,
     /// Values heard that were not kept by the broker from before.
@@ -185,9 +191,9 @@ impl Survey {
         match fact {
             Fact::Online { online, .. } => device.online = Some(online),
             Fact::About { key, text, .. } => drop(device.about.insert(key, text)),
-            Fact::Declared { field, unit, quantity, topic, .. } => {
+            Fact::Declared { field, unit, quantity, topic, kind, .. } => {
                 if let Some(f) = device.field(&field, &mut self.beyond) {
-                    (f.said_unit, f.quantity, f.topic) = (unit, quantity, topic);
+                    (f.said_unit, f.quantity, f.topic, f.kind) = (unit, quantity, topic, kind);
                 }
             }
             Fact::Value { field, value, unit, .. } => {
@@ -196,6 +202,11 @@ impl Survey {
                 }
                 if let Some(f) = device.field(&field, &mut self.beyond) {
                     f.take(t_s, heard.retain, value, &unit);
+                }
+            }
+            Fact::Unread { field, why, .. } => {
+                if let Some(f) = device.field(&field, &mut self.beyond) {
+                    f.unread = Some(why);
                 }
             }
             Fact::Asked { .. } | Fact::Done { .. } | Fact::Owed(_) => {}
@@ -332,7 +343,9 @@ impl Device {
     }
 
     fn map<'a>(fields: impl Iterator<Item = (&'a String, &'a Field)>) -> String {
-        let pairs: Vec<String> = fields.map(|(field, f)| format!("{:?}: {field:?}", f.signal)).collect();
+        let name = |field: &'a String, f: &'a Field| f.behind.as_ref().map_or(field, |(_, name)| name);
+        let pairs: Vec<String> =
+            fields.map(|(field, f)| format!("{:?}: {:?}", f.signal, name(field, f))).collect();
         format!("{{{}}}", pairs.join(", "))
     }
 
@@ -451,25 +464,94 @@ pub fn double_scenario(devices: &[Device], broker: &str, tables: &str) -> String
     )
 }
 
-/// The devices of which there can be doubles: those that said something that a double can say. A Sparkplug node is born by
-/// one of its devices' doubles: the node itself and further devices behind it are left out.
-pub fn doubles(devices: &[Device]) -> Vec<&Device> {
-    let node = |d: &Device| -> Option<String> {
-        let levels: Vec<&str> = d.address.splitn(3, '/').collect();
-        (d.dialect == "sparkplug").then(|| levels[..levels.len().min(2)].join("/"))
-    };
-    let behind: BTreeSet<String> =
-        devices.iter().filter(|d| d.address.matches('/').count() == 2).filter_map(node).collect();
-    let mut taken = BTreeSet::new();
-    devices
-        .iter()
-        .filter(|d| d.doubled().next().is_some() && !d.rows.is_empty())
-        .filter(|d| match node(d) {
-            Some(node) if d.address == node => !behind.contains(&node),
-            Some(node) => taken.insert(node),
-            None => true,
-        })
-        .collect()
+/// The doubles that there can be: of each device that said something that a double can say. What lies behind one Sparkplug
+/// node has one connection, so that it is one double.
+pub fn doubles(devices: &[Device]) -> Vec<Device> {
+    let mut nodes: BTreeMap<String, Vec<&Device>> = BTreeMap::new();
+    let mut all = Vec::new();
+    for d in devices.iter().filter(|d| d.doubled().next().is_some() && !d.rows.is_empty()) {
+        if d.dialect == "sparkplug" {
+            nodes.entry(d.node()).or_default().push(d);
+        } else {
+            all.push(d.clone());
+        }
+    }
+    for (node, behind) in nodes {
+        all.push(match behind[..] {
+            [alone] => alone.clone(),
+            _ => Device::node_of(node, &behind, devices),
+        });
+    }
+    all
+}
+
+impl Device {
+    /// The Sparkplug node of its address, and the device behind it.
+    fn node(&self) -> String {
+        self.address.splitn(3, '/').take(2).collect::<Vec<_>>().join("/")
+    }
+
+    fn behind(&self) -> &str {
+        self.address.splitn(3, '/').nth(2).unwrap_or_default()
+    }
+
+    /// A node and the devices behind it as one: their fields side by side, and their rows in the order of time.
+    fn node_of(address: String, parts: &[&Self], all: &[Self]) -> Self {
+        let mut id = names::plain(&address).replace('_', "-");
+        while all.iter().any(|d| d.id == id && d.address != address) {
+            id += "-node";
+        }
+        let mut fields = BTreeMap::new();
+        let mut rows: BTreeMap<i64, BTreeMap<String, f64>> = BTreeMap::new();
+        for d in parts {
+            let key = |field: &str| format!("{}/{field}", d.behind());
+            for (field, f) in &d.fields {
+                let behind = Some((d.behind().to_owned(), field.clone()));
+                fields.insert(key(field), Field { behind, ..f.clone() });
+            }
+            for (t, row) in &d.rows {
+                let at = rows.entry((t * 1e3).round() as i64).or_default();
+                at.extend(row.iter().map(|(field, v)| (key(field), *v)));
+            }
+        }
+        let aliased = parts.iter().any(|d| d.about.get("alias").is_some_and(|a| a == "yes"));
+        let mut node = Self {
+            dialect: parts[0].dialect,
+            address,
+            id,
+            about: BTreeMap::from([("alias", if aliased { "yes" } else { "no" }.to_owned())]),
+            online: None,
+            fields,
+            rows: rows.into_iter().map(|(ms, row)| (ms as f64 / 1e3, row)).collect(),
+        };
+        node.name_fields();
+        node
+    }
+
+    /// Of a double in a dialect with types: those of its signals, the devices that they are of, and what births say besides.
+    fn typed(&self) -> Vec<(&'static str, serde_json::Map<String, serde_json::Value>)> {
+        let object =
+            |pairs: &mut dyn Iterator<Item = (String, &str)>| -> serde_json::Map<String, serde_json::Value> {
+                pairs.map(|(k, v)| (k, serde_json::Value::from(v))).collect()
+            };
+        let doubled = || self.doubled().map(|(_, f)| f);
+        let types = object(&mut doubled().filter(|f| !f.kind.is_empty()).map(|f| (f.signal.clone(), f.kind)));
+        let devices = object(&mut doubled().filter_map(|f| {
+            let (device, _) = f.behind.as_ref().filter(|(device, _)| !device.is_empty())?;
+            Some((f.signal.clone(), device.as_str()))
+        }));
+        let mut fixed = serde_json::Map::new();
+        for (field, f) in &self.fields {
+            if let (Some(Value::Text(text)), false) = (&f.last, f.is_number() || f.kind.is_empty()) {
+                let own = (self.behind().to_owned(), field.clone());
+                let (device, name) = f.behind.as_ref().unwrap_or(&own);
+                let said = serde_json::json!({ "type": f.kind, "value": text });
+                let of = fixed.entry(device.clone()).or_insert_with(|| serde_json::json!({}));
+                of[name.as_str()] = said;
+            }
+        }
+        vec![("types", types), ("devices", devices), ("fixed", fixed)]
+    }
 }
 
 impl Device {
@@ -499,7 +581,13 @@ impl Device {
                 pairs.push(format!("\"also\": {:?}", serde_json::Value::Object(also).to_string()));
             }
         }
-        for (key, option) in [("mac", "mac"), ("firmware", "version"), ("model", "model")] {
+        for (option, object) in if known.contains(&"types") { self.typed() } else { Vec::new() } {
+            if !object.is_empty() {
+                pairs.push(format!("{option:?}: {:?}", serde_json::Value::Object(object).to_string()));
+            }
+        }
+        for (key, option) in [("mac", "mac"), ("firmware", "version"), ("model", "model"), ("alias", "alias")]
+        {
             if let (true, Some(text)) = (known.contains(&option), self.about.get(key)) {
                 pairs.push(format!("{option:?}: {text:?}"));
             }

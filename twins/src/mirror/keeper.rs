@@ -15,9 +15,15 @@
 //! assert_eq!(topics, ["$aws/things/lamp/shadow/update/accepted", "$aws/things/lamp/shadow/update/delta", "$aws/things/lamp/shadow/update/documents"]);
 //! ```
 
+mod request;
+
+use self::request::{MAX_PAYLOAD_BYTES, Request, read, seconds, shallow, time_of};
 use super::shadow::{Rejected, Shadow};
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 /// What shadow topics begin with.
 pub const SHADOW_PREFIX: &str = "$aws/things/";
@@ -25,10 +31,8 @@ pub const SHADOW_PREFIX: &str = "$aws/things/";
 const NAMED_SHADOWS: usize = 10;
 /// Largest document that a device's own messages may make, [bytes].
 const MAX_REPORTED_BYTES: usize = 64 << 10;
-/// Payloads longer than this are not read, [bytes].
-const MAX_PAYLOAD_BYTES: usize = 256 << 10;
 /// Messages of a twin after which the size of its document is looked at again, and the payload from which on it always is.
-const SIZE_EVERY: u64 = 64;
+const SIZE_EVERY: u32 = 64;
 const LARGE_PAYLOAD_BYTES: usize = 1024;
 
 /// What a twin is bound to.
@@ -98,31 +102,62 @@ pub struct Refused {
     pub rejected: u64,
 }
 
-#[derive(Debug, Default)]
+/// A twin's documents. There may be a hundred thousand: what is rare is in a box, and what many have alike is shared.
+#[derive(Debug)]
 struct Kept {
-    bound: Bound,
+    twin: Arc<str>,
+    /// Of each state topic, the JSON Pointer of the device's own time stamp.
+    pointers: Arc<[Option<String>]>,
     shadow: Shadow,
-    named: BTreeMap<String, Shadow>,
+    named: Option<Box<BTreeMap<String, Shadow>>>,
+    commands: Option<Box<Commands>>,
+    reports: u32,
     online: Option<bool>,
-    command: Option<Command>,
-    reports: u64,
+    dirty: bool,
 }
 
+/// Where a twin's commands go, how long one may take [ms], and what became of the last.
+#[derive(Debug)]
+struct Commands {
+    topic: String,
+    within_ms: i64,
+    last: Option<Command>,
+}
+
+/// What a topic is to a twin: one of its states, or where it tells whether it is there.
 #[derive(Clone, Copy, Debug)]
 enum Role {
-    State(usize),
+    State(u16),
     Status,
+}
+
+/// Who listens to a topic. It is one twin, but for those that share a device.
+#[derive(Debug)]
+enum Listeners {
+    One(u32, Role),
+    Many(Vec<(u32, Role)>),
+}
+
+impl Listeners {
+    fn add(&mut self, at: u32, role: Role) {
+        match self {
+            Self::One(first, its) => *self = Self::Many(vec![(*first, *its), (at, role)]),
+            Self::Many(all) => all.push((at, role)),
+        }
+    }
 }
 
 /// The state documents of a mirror's twins.
 #[derive(Debug, Default)]
 pub struct Keeper {
     twins: Vec<Kept>,
-    by_id: HashMap<String, usize>,
-    topics: HashMap<String, Vec<(usize, Role)>>,
+    by_id: HashMap<Arc<str>, u32>,
+    topics: HashMap<Box<str>, Listeners>,
     outputs: Vec<Output>,
     happened: Vec<Happened>,
-    dirty: BTreeSet<(usize, Option<String>)>,
+    /// Twins whose document changed, each once, and their further documents that did.
+    dirty: Vec<u32>,
+    dirty_named: BTreeSet<(u32, String)>,
     refused: Refused,
     /// Twins whose command has not been carried out.
     waiting: BTreeSet<usize>,
@@ -131,16 +166,34 @@ pub struct Keeper {
 impl Keeper {
     /// Twins without a past.
     pub fn new(bound: Vec<Bound>) -> Self {
-        let mut keeper = Self::default();
-        for (i, bound) in bound.into_iter().enumerate() {
-            keeper.by_id.insert(bound.twin.clone(), i);
-            for (n, (topic, _)) in bound.states.iter().enumerate() {
-                keeper.topics.entry(topic.clone()).or_default().push((i, Role::State(n)));
+        let mut keeper = Self { twins: Vec::with_capacity(bound.len()), ..Self::default() };
+        keeper.by_id.reserve(bound.len());
+        for (i, bound) in (0..).zip(bound) {
+            let twin: Arc<str> = bound.twin.into();
+            keeper.by_id.insert(Arc::clone(&twin), i);
+            let (topics, pointers): (Vec<String>, Vec<Option<String>>) = bound.states.into_iter().unzip();
+            let states = topics.into_iter().zip((0..).map(Role::State));
+            let statuses = bound.statuses.into_iter().map(|topic| (topic, Role::Status));
+            for (topic, role) in states.chain(statuses) {
+                if let Some(listeners) = keeper.topics.get_mut(&*topic) {
+                    listeners.add(i, role);
+                } else {
+                    keeper.topics.insert(topic.into(), Listeners::One(i, role));
+                }
             }
-            for topic in &bound.statuses {
-                keeper.topics.entry(topic.clone()).or_default().push((i, Role::Status));
-            }
-            keeper.twins.push(Kept { bound, ..Kept::default() });
+            let before = keeper.twins.last().map(|k| &k.pointers).filter(|p| ***p == pointers[..]);
+            keeper.twins.push(Kept {
+                twin,
+                pointers: before.map_or_else(|| pointers.into(), Arc::clone),
+                shadow: Shadow::default(),
+                named: None,
+                commands: bound.command.map(|topic| {
+                    Box::new(Commands { topic, within_ms: bound.command_within_ms, last: None })
+                }),
+                reports: 0,
+                online: None,
+                dirty: false,
+            });
         }
         keeper
     }
@@ -156,11 +209,11 @@ impl Keeper {
             let (Some(at), Some(shadow)) = (self.by_id.get(twin), Shadow::from_bytes(&bytes)) else {
                 continue;
             };
-            let kept = &mut self.twins[*at];
+            let kept = &mut self.twins[*at as usize];
             match shadow_name {
                 None => kept.shadow = shadow,
                 Some(name) => {
-                    kept.named.insert(name.to_owned(), shadow);
+                    kept.named.get_or_insert_default().insert(name.to_owned(), shadow);
                 }
             }
         }
@@ -170,25 +223,29 @@ impl Keeper {
         }
     }
 
+    fn kept(&self, twin: &str) -> Option<&Kept> {
+        self.twins.get(*self.by_id.get(twin)? as usize)
+    }
+
     /// The document of a twin.
     pub fn shadow(&self, twin: &str) -> Option<&Shadow> {
-        self.by_id.get(twin).map(|i| &self.twins[*i].shadow)
+        self.kept(twin).map(|k| &k.shadow)
     }
 
     /// Names of a twin's further documents, with them.
     pub fn named(&self, twin: &str) -> impl Iterator<Item = (&str, &Shadow)> {
-        let kept = self.by_id.get(twin).map(|i| &self.twins[*i].named);
-        kept.into_iter().flatten().map(|(name, shadow)| (name.as_str(), shadow))
+        let named = self.kept(twin).and_then(|k| k.named.as_deref());
+        named.into_iter().flatten().map(|(name, shadow)| (name.as_str(), shadow))
     }
 
     /// Whether a twin's device said that it is there; none if it never said.
     pub fn online(&self, twin: &str) -> Option<bool> {
-        self.by_id.get(twin).and_then(|i| self.twins[*i].online)
+        self.kept(twin).and_then(|k| k.online)
     }
 
     /// The last command of a twin.
     pub fn last_command(&self, twin: &str) -> Option<&Command> {
-        self.by_id.get(twin).and_then(|i| self.twins[*i].command.as_ref())
+        self.kept(twin).and_then(|k| k.commands.as_ref()?.last.as_ref())
     }
 
     /// What was not taken.
@@ -208,17 +265,31 @@ impl Keeper {
 
     /// Documents that changed since the last call, as the store keeps them.
     pub fn changed(&mut self) -> Vec<(String, Vec<u8>)> {
-        let dirty = std::mem::take(&mut self.dirty);
-        dirty
-            .into_iter()
-            .filter_map(|(i, name)| {
-                let kept = &self.twins[i];
-                Some(match name {
-                    None => (kept.bound.twin.clone(), kept.shadow.to_bytes()),
-                    Some(name) => (format!("{}\n{name}", kept.bound.twin), kept.named.get(&name)?.to_bytes()),
-                })
-            })
-            .collect()
+        let mut dirty: Vec<(u32, Option<String>)> = self.dirty.drain(..).map(|at| (at, None)).collect();
+        dirty.extend(std::mem::take(&mut self.dirty_named).into_iter().map(|(at, name)| (at, Some(name))));
+        dirty.sort_unstable();
+        let document = |(at, name): (u32, Option<String>)| {
+            let kept = self.twins.get_mut(at as usize)?;
+            let Some(name) = name else {
+                kept.dirty = false;
+                return Some((kept.twin.to_string(), kept.shadow.to_bytes()));
+            };
+            let named = kept.named.as_ref()?.get(&name)?;
+            Some((format!("{}\n{name}", kept.twin), named.to_bytes()))
+        };
+        dirty.into_iter().filter_map(document).collect()
+    }
+
+    /// The document of a twin, or a further one of it, changed.
+    fn touch(&mut self, at: usize, name: Option<&str>) {
+        match name {
+            Some(name) => drop(self.dirty_named.insert((at as u32, name.to_owned()))),
+            None => {
+                if !std::mem::replace(&mut self.twins[at].dirty, true) {
+                    self.dirty.push(at as u32);
+                }
+            }
+        }
     }
 
     /// Takes a message in. Whether it was for anybody.
@@ -226,13 +297,13 @@ impl Keeper {
         if topic.starts_with(SHADOW_PREFIX) {
             return self.request(topic, payload, now_ms);
         }
-        let Some(listeners) = self.topics.get(topic) else { return false };
-        // A topic has one listener, but for twins that share a device.
-        if let [(at, role)] = listeners[..] {
-            self.take(at, role, payload, now_ms);
-        } else {
-            for (at, role) in listeners.clone() {
-                self.take(at, role, payload, now_ms);
+        match self.topics.get(topic) {
+            None => return false,
+            Some(Listeners::One(at, role)) => self.take(*at as usize, *role, payload, now_ms),
+            Some(Listeners::Many(all)) => {
+                for (at, role) in all.clone() {
+                    self.take(at as usize, role, payload, now_ms);
+                }
             }
         }
         true
@@ -240,7 +311,7 @@ impl Keeper {
 
     fn take(&mut self, at: usize, role: Role, payload: &[u8], now_ms: i64) {
         match role {
-            Role::State(n) => self.report(at, n, payload, now_ms),
+            Role::State(n) => self.report(at, usize::from(n), payload, now_ms),
             Role::Status => self.presence(at, payload, now_ms),
         }
     }
@@ -253,14 +324,14 @@ impl Keeper {
             return;
         };
         let kept = &mut self.twins[at];
-        let ms = kept.bound.states[state].1.as_deref().and_then(|pointer| time_of(&fields, pointer));
+        let ms = kept.pointers[state].as_deref().and_then(|pointer| time_of(&fields, pointer));
         shallow(&mut fields, &mut self.refused.too_large);
-        kept.reports += 1;
+        kept.reports = kept.reports.wrapping_add(1);
         if kept.reports % SIZE_EVERY == 1 || payload.len() > LARGE_PAYLOAD_BYTES {
             let more: usize = fields.iter().map(|(k, v)| k.len() + v.to_string().len() + 4).sum();
             if kept.shadow.reported_bytes() + more > MAX_REPORTED_BYTES {
                 // Looked at again with the next one, until it fits.
-                kept.reports -= 1;
+                kept.reports = kept.reports.wrapping_sub(1);
                 self.refused.too_large += 1;
                 return;
             }
@@ -269,7 +340,7 @@ impl Keeper {
             self.refused.late += 1;
             return;
         }
-        self.dirty.insert((at, None));
+        self.touch(at, None);
         if self.waiting.contains(&at) {
             self.settle(at, now_ms);
         }
@@ -279,7 +350,7 @@ impl Keeper {
     pub fn take_values(&mut self, at: usize, fields: &Map<String, Value>, now_ms: i64) {
         let Some(kept) = self.twins.get_mut(at) else { return };
         kept.shadow.report(fields, None, seconds(now_ms));
-        self.dirty.insert((at, None));
+        self.touch(at, None);
         if self.waiting.contains(&at) {
             self.settle(at, now_ms);
         }
@@ -296,7 +367,7 @@ impl Keeper {
             true => ("online", "the device said that it is there"),
             false => ("offline", "the device said, or the broker for it, that it is gone"),
         };
-        self.happened.push(Happened { twin: kept.bound.twin.clone(), kind, detail: detail.to_owned() });
+        self.happened.push(Happened { twin: kept.twin.to_string(), kind, detail: detail.to_owned() });
         if online && self.waiting.contains(&at) {
             // It may have been away when the command was sent.
             self.send(at, now_ms);
@@ -305,7 +376,7 @@ impl Keeper {
 
     fn request(&mut self, topic: &str, payload: &[u8], now_ms: i64) -> bool {
         let Some(request) = Request::of(topic) else { return false };
-        let Some(at) = self.by_id.get(request.thing).copied() else {
+        let Some(at) = self.by_id.get(request.thing).map(|at| *at as usize) else {
             self.refused.unknown_things += 1;
             let refusal = Rejected::new(404, format!("No twin follows a thing named '{}'", request.thing));
             self.reject(topic, &refusal, &Value::Null, now_ms);
@@ -337,15 +408,16 @@ impl Keeper {
         let shadow = match request.name {
             None => &mut kept.shadow,
             Some(name) => {
-                if !kept.named.contains_key(name) {
+                let named = kept.named.get_or_insert_default();
+                if !named.contains_key(name) {
                     if request.verb != "update" {
                         return Err(Rejected::new(404, format!("No shadow exists with name: '{name}'")));
                     }
-                    if kept.named.len() >= NAMED_SHADOWS {
+                    if named.len() >= NAMED_SHADOWS {
                         return Err(Rejected::new(400, "Shadow limit exceeded"));
                     }
                 }
-                kept.named.entry(name.to_owned()).or_default()
+                named.entry(name.to_owned()).or_default()
             }
         };
         let mut told = |suffix: &str, value: &Value| {
@@ -373,7 +445,7 @@ impl Keeper {
                         if let Some(name) = request.name
                             && shadow.version() == 0
                         {
-                            kept.named.remove(name);
+                            kept.named.as_mut().map(|named| named.remove(name));
                         }
                         return Err(refusal);
                     }
@@ -385,7 +457,7 @@ impl Keeper {
                 told("documents", &updated.documents);
             }
         }
-        self.dirty.insert((at, request.name.map(str::to_owned)));
+        self.touch(at, request.name);
         if request.name.is_none() {
             self.command(at, now_ms);
         }
@@ -418,13 +490,14 @@ impl Keeper {
     fn send(&mut self, at: usize, now_ms: i64) {
         let kept = &mut self.twins[at];
         let (version, delta) = (kept.shadow.version(), kept.shadow.delta());
-        let (Some(delta), Some(topic)) = (delta, kept.bound.command.clone()) else { return };
-        let sent = kept.command.as_ref().filter(|c| c.done_ms.is_none()).map_or(0, |c| c.sent);
-        kept.command =
+        let (Some(delta), Some(commands)) = (delta, &mut kept.commands) else { return };
+        let sent = commands.last.as_ref().filter(|c| c.done_ms.is_none()).map_or(0, |c| c.sent);
+        commands.last =
             Some(Command { version, sent_ms: now_ms, sent: sent + 1, done_ms: None, overdue: false });
+        let topic = commands.topic.clone();
         let payload = delta.to_string().into_bytes();
         self.happened.push(Happened {
-            twin: kept.bound.twin.clone(),
+            twin: kept.twin.to_string(),
             kind: "command",
             detail: String::from_utf8_lossy(&payload).into_owned(),
         });
@@ -438,10 +511,11 @@ impl Keeper {
             return;
         }
         self.waiting.remove(&at);
-        if let Some(command) = kept.command.as_mut().filter(|c| c.done_ms.is_none()) {
+        let last = kept.commands.as_mut().and_then(|c| c.last.as_mut());
+        if let Some(command) = last.filter(|c| c.done_ms.is_none()) {
             command.done_ms = Some(now_ms);
             self.happened.push(Happened {
-                twin: kept.bound.twin.clone(),
+                twin: kept.twin.to_string(),
                 kind: "command_done",
                 detail: format!("the device reports what was desired, after {} ms", now_ms - command.sent_ms),
             });
@@ -452,82 +526,19 @@ impl Keeper {
     pub fn wait(&mut self, now_ms: i64) {
         for at in &self.waiting {
             let kept = &mut self.twins[*at];
-            let within = kept.bound.command_within_ms;
-            let Some(command) = kept.command.as_mut() else { continue };
+            let Some(Commands { within_ms, last: Some(command), .. }) = kept.commands.as_deref_mut() else {
+                continue;
+            };
+            let within = *within_ms;
             if within > 0 && !command.overdue && now_ms - command.sent_ms > within {
                 command.overdue = true;
                 self.happened.push(Happened {
-                    twin: kept.bound.twin.clone(),
+                    twin: kept.twin.to_string(),
                     kind: "command_overdue",
                     detail: format!("the device does not report what was desired within {within} ms"),
                 });
             }
         }
-    }
-}
-
-/// The parts of a shadow request's topic.
-struct Request<'a> {
-    thing: &'a str,
-    name: Option<&'a str>,
-    verb: &'a str,
-}
-
-impl<'a> Request<'a> {
-    fn of(topic: &'a str) -> Option<Self> {
-        let (thing, rest) = topic.strip_prefix(SHADOW_PREFIX)?.split_once("/shadow/")?;
-        let (name, verb) = match rest.strip_prefix("name/").and_then(|r| r.rsplit_once('/')) {
-            Some((name, verb)) => (Some(name), verb),
-            None => (None, rest),
-        };
-        let good_name = |n: &str| (1..=64).contains(&n.len()) && !n.contains(['/', '\n']);
-        (matches!(verb, "get" | "update" | "delete") && name.is_none_or(good_name)).then_some(Self {
-            thing,
-            name,
-            verb,
-        })
-    }
-}
-
-fn read(payload: &[u8]) -> Result<Value, Rejected> {
-    if payload.is_empty() {
-        return Ok(Value::Null);
-    }
-    if payload.len() > MAX_PAYLOAD_BYTES {
-        return Err(Rejected::new(413, "The payload exceeds the maximum size allowed"));
-    }
-    serde_json::from_slice(payload).map_err(|_| Rejected::new(400, "Payload is not JSON"))
-}
-
-fn seconds(ms: i64) -> u32 {
-    u32::try_from(ms / 1000).unwrap_or(0)
-}
-
-fn time_of(fields: &Map<String, Value>, pointer: &str) -> Option<i64> {
-    let path = pointer.strip_prefix('/')?;
-    let (first, rest) = path.split_once('/').map_or((path, None), |(f, r)| (f, Some(r)));
-    let found = fields.get(&first.replace("~1", "/").replace("~0", "~"))?;
-    let found = match rest {
-        None => Some(found),
-        Some(rest) => found.pointer(&format!("/{rest}")),
-    };
-    found?.as_f64().filter(|v| v.is_finite() && v.abs() < 1e15).map(|v| v as i64)
-}
-
-/// Takes away what is nested deeper than a document may be.
-fn shallow(fields: &mut Map<String, Value>, refused: &mut u64) {
-    fields.retain(|_, value| {
-        let fits = fits(value, super::shadow::MAX_DEPTH);
-        *refused += u64::from(!fits);
-        fits
-    });
-}
-
-fn fits(value: &Value, left: usize) -> bool {
-    match value {
-        Value::Object(map) => left > 0 && map.values().all(|v| fits(v, left - 1)),
-        Value::Array(all) => left > 0 && all.iter().all(|v| fits(v, left - 1)),
-        _ => true,
     }
 }
 

@@ -60,8 +60,8 @@ pub struct Updated {
 /// A state document.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Shadow {
-    desired: Option<Node>,
-    reported: Option<Node>,
+    desired: Option<Box<Node>>,
+    reported: Option<Box<Node>>,
     version: u64,
     exists: bool,
     /// Unix time of the last change, [s].
@@ -106,6 +106,9 @@ impl Node {
                 }
                 (Err(i), value) => {
                     if let Some(node) = Self::of(value, now) {
+                        if all.len() == all.capacity() {
+                            all.reserve_exact(1 + all.len() / 4);
+                        }
                         all.insert(i, (key.as_str().into(), node));
                     }
                 }
@@ -186,12 +189,12 @@ impl Shadow {
 
     /// What is desired, if anything.
     pub fn desired(&self) -> Option<Value> {
-        self.desired.as_ref().map(Node::value)
+        self.desired.as_deref().map(Node::value)
     }
 
     /// What was reported, if anything.
     pub fn reported(&self) -> Option<Value> {
-        self.reported.as_ref().map(Node::value)
+        self.reported.as_deref().map(Node::value)
     }
 
     /// The desired values that differ from the reported ones.
@@ -202,7 +205,7 @@ impl Shadow {
     fn delta_and_times(&self) -> Option<(Value, Value)> {
         let desired = self.desired.as_ref().filter(|d| !d.is_empty())?;
         let nothing = Node::Object(Vec::new());
-        desired.differs(Some(self.reported.as_ref().unwrap_or(&nothing)))
+        desired.differs(Some(self.reported.as_deref().unwrap_or(&nothing)))
     }
 
     /// Takes what the device itself published: fields of any name are kept. `ms` is the device's own time stamp; what is
@@ -214,7 +217,7 @@ impl Shadow {
             return false;
         }
         self.newest_ms = ms.or(self.newest_ms);
-        self.reported.get_or_insert_with(|| Node::Object(Vec::new())).merge(fields, now);
+        self.reported.get_or_insert_with(|| Box::new(Node::Object(Vec::new()))).merge(fields, now);
         self.version += 1;
         self.timestamp = now;
         self.exists = true;
@@ -223,7 +226,7 @@ impl Shadow {
 
     /// Size of what was reported, [bytes] of JSON.
     pub fn reported_bytes(&self) -> usize {
-        size(self.reported.as_ref())
+        size(self.reported.as_deref())
     }
 
     /// Takes an update request.
@@ -263,11 +266,13 @@ impl Shadow {
         for (name, section) in state {
             let slot = if name == "desired" { &mut self.desired } else { &mut self.reported };
             match section {
-                Value::Object(map) => slot.get_or_insert_with(|| Node::Object(Vec::new())).merge(map, now),
+                Value::Object(map) => {
+                    slot.get_or_insert_with(|| Box::new(Node::Object(Vec::new()))).merge(map, now)
+                }
                 _ => *slot = None,
             }
         }
-        if size(self.desired.as_ref()).max(size(self.reported.as_ref())) > MAX_STATE_BYTES {
+        if size(self.desired.as_deref()).max(size(self.reported.as_deref())) > MAX_STATE_BYTES {
             *self = before;
             return Err(Rejected::new(413, "The payload exceeds the maximum size allowed"));
         }
@@ -357,7 +362,7 @@ impl Shadow {
         let value: Value = serde_json::from_slice(bytes).ok()?;
         let section = |name: &str| {
             let state = value["state"].get(name)?;
-            restore(state, &value["metadata"][name])
+            restore(state, &value["metadata"][name]).map(Box::new)
         };
         Some(Self {
             desired: section("desired"),

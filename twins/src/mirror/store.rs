@@ -17,9 +17,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod batch;
 mod blocks;
+mod migrate;
 
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
+pub use batch::{Batch, HistoryRow, RawMessage};
+
+use redb::{
+    Database, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, TableDefinition,
+};
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -36,8 +42,6 @@ const MESSAGES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("message_
 const LOG: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("history_log");
 /// Blocks of values, by twin and Unix time [ns] of their first ones.
 const HISTORY: TableDefinition<'_, (u32, i64), &[u8]> = TableDefinition::new("history_blocks");
-/// Where stores of the first version kept one message a row.
-const OLD_MESSAGES: &str = "messages";
 /// State documents, JSON, by name.
 const DOCUMENTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("documents");
 /// Events, JSON, by their number.
@@ -88,6 +92,16 @@ pub enum StoreError {
         /// Why.
         reason: String,
     },
+    /// A later version of twinfleet wrote it.
+    #[error(
+        "its format is {format}, and this version of twinfleet reads formats up to {known}: use a later one"
+    )]
+    Later {
+        /// The format that it says.
+        format: u32,
+        /// The latest that is known here.
+        known: u32,
+    },
     /// Reading or writing failed.
     #[error("the store cannot be written or read: {0}")]
     Failed(String),
@@ -109,104 +123,6 @@ macro_rules! from_redb {
     };
 }
 from_redb!(TransactionError, TableError, StorageError, CommitError);
-
-/// A message as it came.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RawMessage {
-    /// When it came, Unix time, [ns].
-    pub arrived_unix_ns: i64,
-    /// Quality of service it was delivered with.
-    pub qos: u8,
-    /// Whether the broker had kept it.
-    pub retain: bool,
-    /// Whether the broker had sent it before.
-    pub dup: bool,
-    /// MQTT topic.
-    pub topic: Arc<str>,
-    /// MQTT payload.
-    pub payload: Arc<[u8]>,
-}
-
-impl RawMessage {
-    fn write(&self, bytes: &mut Vec<u8>) {
-        bytes.extend_from_slice(&self.arrived_unix_ns.to_le_bytes());
-        bytes.push(self.qos | u8::from(self.retain) << 2 | u8::from(self.dup) << 3);
-        bytes.extend_from_slice(&(self.topic.len() as u16).to_le_bytes());
-        bytes.extend_from_slice(self.topic.as_bytes());
-        bytes.extend_from_slice(&self.payload);
-    }
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let (when, rest) = bytes.split_first_chunk::<8>()?;
-        let (flags, rest) = rest.split_first()?;
-        let (length, rest) = rest.split_first_chunk::<2>()?;
-        let (topic, payload) = rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
-        Some(Self {
-            arrived_unix_ns: i64::from_le_bytes(*when),
-            qos: flags & 3,
-            retain: flags & 4 != 0,
-            dup: flags & 8 != 0,
-            topic: std::str::from_utf8(topic).ok()?.into(),
-            payload: payload.into(),
-        })
-    }
-}
-
-/// A twin's values at an instant: its number, Unix time [ns], and the channels of its block with their values.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct HistoryRow {
-    /// The twin's number.
-    pub twin: u32,
-    /// Unix time, [ns].
-    pub t_unix_ns: i64,
-    /// Channel of the twin's block, and value.
-    pub values: Vec<(u16, f64)>,
-}
-
-/// What one turn of the mirror adds: all of it is kept, or nothing.
-#[derive(Clone, Debug, Default)]
-pub struct Batch {
-    /// Messages, in the order they came.
-    pub messages: Vec<RawMessage>,
-    /// Values.
-    pub history: Vec<HistoryRow>,
-    /// State documents, by name; an empty one is removed.
-    pub documents: Vec<(String, Vec<u8>)>,
-    /// Events, JSON.
-    pub events: Vec<Vec<u8>>,
-    /// QoS 2 packet ids that the broker has not released, where they changed.
-    pub received_qos2: Option<BTreeSet<u16>>,
-}
-
-impl Batch {
-    /// Whether there is nothing to keep.
-    pub fn is_empty(&self) -> bool {
-        self.messages.is_empty()
-            && self.history.is_empty()
-            && self.documents.is_empty()
-            && self.events.is_empty()
-            && self.received_qos2.is_none()
-    }
-
-    /// What it holds, roughly, [bytes].
-    pub fn bytes(&self) -> usize {
-        let messages: usize = self.messages.iter().map(|m| 64 + m.topic.len() + m.payload.len()).sum();
-        let history: usize = self.history.iter().map(|h| 48 + 16 * h.values.len()).sum();
-        let documents: usize = self.documents.iter().map(|(name, d)| 64 + name.len() + d.len()).sum();
-        messages + history + documents + self.events.iter().map(|e| 32 + e.len()).sum::<usize>()
-    }
-
-    /// Adds what a later turn adds.
-    pub fn append(&mut self, mut later: Self) {
-        self.messages.append(&mut later.messages);
-        self.history.append(&mut later.history);
-        self.documents.append(&mut later.documents);
-        self.events.append(&mut later.events);
-        if later.received_qos2.is_some() {
-            self.received_qos2 = later.received_qos2;
-        }
-    }
-}
 
 /// The store, for the one who writes.
 #[derive(Debug)]
@@ -264,11 +180,8 @@ impl Store {
 
     fn begin(&mut self) -> Result<(), StoreError> {
         let (message, event, log, rows) = self.shared.with(|db| {
+            migrate::migrate(db)?;
             let write = db.begin_write()?;
-            if write.list_tables()?.any(|t| redb::TableHandle::name(&t) == OLD_MESSAGES) {
-                return Err(StoreError::Failed("it is of an earlier version of twinfleet".to_owned()));
-            }
-            write.open_table(META)?;
             write.open_table(HISTORY)?;
             write.open_table(DOCUMENTS)?;
             write.open_table(NUMBERS)?;
@@ -460,8 +373,12 @@ fn sort_log(write: &redb::WriteTransaction) -> Result<(), StoreError> {
     write.delete_table(LOG)?;
     write.open_table(LOG)?;
     blocks::sort(&mut rows);
-    let mut table = write.open_table(HISTORY)?;
-    for block in blocks::by_twin(&rows) {
+    put_rows(&mut write.open_table(HISTORY)?, &rows)
+}
+
+/// Puts readings, in the order of twin and time, into blocks of one twin each.
+fn put_rows(table: &mut Table<'_, (u32, i64), &[u8]>, rows: &[HistoryRow]) -> Result<(), StoreError> {
+    for block in blocks::by_twin(rows) {
         let key = (block[0].twin, block[0].t_unix_ns);
         let there: Option<Vec<HistoryRow>> =
             table.get(key)?.map(|old| blocks::rows(old.value(), |_, _| true).collect());

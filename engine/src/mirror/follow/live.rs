@@ -45,7 +45,7 @@ impl Twin {
     fn fares(&self) -> TwinStatus {
         TwinStatus {
             index: self.index,
-            twin: self.id.clone(),
+            twin: self.id.to_string(),
             taken: self.score.taken,
             late: self.score.late,
             duplicate: self.score.duplicate,
@@ -67,7 +67,7 @@ pub fn pause(world: &mut World, now: SimTime) {
 
 /// How the twin with this id fares.
 pub fn status(world: &mut World, twin: &str) -> Option<TwinStatus> {
-    world.query::<&Twin>().iter(world).find(|t| t.id == twin).map(Twin::fares)
+    world.query::<&Twin>().iter(world).find(|t| *t.id == *twin).map(Twin::fares)
 }
 
 /// How all twins fare, in the scenario's order; without their verdicts, of which there may be many.
@@ -77,7 +77,7 @@ pub fn all(world: &mut World) -> Vec<TwinStatus> {
         .iter(world)
         .map(|t| TwinStatus {
             index: t.index,
-            twin: t.id.clone(),
+            twin: t.id.to_string(),
             taken: t.score.taken,
             late: t.score.late,
             duplicate: t.score.duplicate,

@@ -2,7 +2,7 @@
 //! and told as rows and events.
 
 use crate::{
-    compare::{Judge, News, Reading, Verdict},
+    compare::{Judge, Layout, News, Reading, Verdict},
     diagnose,
     dialect::{Dialect, Ear, Heard, Told},
     message::Message,
@@ -20,7 +20,7 @@ use crate::{
     world::{Event, Row, Watch},
 };
 use bevy_ecs::prelude::*;
-use std::collections::BTreeMap;
+use std::{cell::Cell, collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
 /// Messages in a row that all lie behind the newest one, yet ascend among themselves, after which the device's clock
 /// counts as set back and its new time is followed.
@@ -32,10 +32,26 @@ const CLOCK_UNSET: Span = Span(86_400 * NS_PER_S);
 /// Fields that no signal is bound to and of which the last value is kept.
 const MAX_OTHER: usize = 128;
 
-/// How a binding becomes values: by a codec of the engine's own, or by an ear for a dialect.
-enum Hearing {
-    Codec(Decoder),
-    Ear(Box<dyn Ear>),
+/// What twins of one thing that are bound alike have in common.
+#[derive(Debug, PartialEq)]
+pub(super) struct Ways {
+    /// `part.quantity` of each signal: inputs first, then outputs.
+    names: Vec<String>,
+    /// Of each binding: how its payloads become values, where that is not a dialect's ear.
+    decoders: Vec<Decoder>,
+    /// Per signal: from the engine's unit, which payloads carry, to the one that the model counts in.
+    conversions: Vec<Option<Conversion>>,
+    horizons: Vec<Span>,
+    every: Span,
+}
+
+/// Messages taken, late, duplicate and refused.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Counts {
+    pub taken: u64,
+    pub late: u64,
+    pub duplicate: u64,
+    pub bad: u64,
 }
 
 /// How one twin fared.
@@ -57,29 +73,38 @@ pub struct TwinScore {
     pub verdicts: Vec<Verdict>,
 }
 
-#[derive(Debug)]
+/// Where the channels of a twin lie, as [`mirror::twin_channels`] puts them.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Signals {
-    /// Per output: the first channel of its group.
-    outputs: Vec<u32>,
-    /// Per input: the first channel of its group.
-    pub inputs: Vec<u32>,
-    device: u32,
     base: SignalId,
+    outputs: u16,
+    pub inputs: u16,
+    horizons: u16,
 }
 
 impl Signals {
-    fn new(base: SignalId, outputs: usize, inputs: usize, horizons: usize) -> Self {
-        let per = 5 + 3 * horizons as u32;
-        let after = outputs as u32 * per;
-        Self {
-            outputs: (0..outputs as u32).map(|o| o * per).collect(),
-            inputs: (0..inputs as u32).map(|i| after + 2 * i).collect(),
-            device: after + 2 * inputs as u32,
-            base,
-        }
+    /// Of a twin with these counts of outputs, inputs and horizons. A run has fewer signals than these could be.
+    pub fn new(base: SignalId, outputs: usize, inputs: usize, horizons: usize) -> Self {
+        let [outputs, inputs, horizons] =
+            [outputs, inputs, horizons].map(|n| u16::try_from(n).unwrap_or(u16::MAX));
+        Self { base, outputs, inputs, horizons }
     }
 
-    pub fn at(&self, channel: u32) -> SignalId {
+    /// The first channel of an output's group.
+    fn output(self, o: usize) -> u32 {
+        o as u32 * (5 + 3 * u32::from(self.horizons))
+    }
+
+    /// The first channel of an input's group.
+    pub fn input(self, i: usize) -> u32 {
+        self.output(usize::from(self.outputs)) + 2 * i as u32
+    }
+
+    fn device(self) -> u32 {
+        self.input(usize::from(self.inputs))
+    }
+
+    pub fn at(self, channel: u32) -> SignalId {
         SignalId(self.base.0 + channel)
     }
 }
@@ -89,6 +114,18 @@ impl Signals {
 pub(super) struct Overheard {
     pub message: u32,
     pub binding: u32,
+}
+
+/// What a twin needs while it takes messages in: kept by the thread, since no twin needs it for longer.
+#[derive(Default)]
+struct Desk {
+    told: Told,
+    pending: Vec<Pending>,
+    values: Vec<f64>,
+}
+
+thread_local! {
+    static DESK: Cell<Option<Box<Desk>>> = const { Cell::new(None) };
 }
 
 struct Pending {
@@ -101,44 +138,37 @@ struct Pending {
 #[derive(Component)]
 pub struct Twin {
     pub(super) index: usize,
-    pub(super) id: String,
-    names: Vec<String>,
-    /// Per name: from the engine's unit, which payloads carry, to the one that the model counts in.
-    conversions: Vec<Option<Conversion>>,
-    hearing: Vec<Hearing>,
-    told: Told,
+    pub(super) id: Box<str>,
+    ways: Arc<Ways>,
+    /// Of each binding that names a dialect, its ear; none at all where there is no such binding.
+    ears: Vec<Option<Box<dyn Ear>>>,
     /// What the device said besides, by field, the last of each; bounded.
     other: BTreeMap<String, String>,
-    /// What it owes the device, with its own ordinal as publisher.
-    pub(super) replies: Vec<Message>,
+    /// Its own ordinal, as publisher of what it owes the device, and how much that was.
     pub(super) publisher: u32,
     seq: u64,
     pub(super) judge: Judge,
-    pub(super) outlook: Outlook,
-    pub(super) alarm: Option<Alarm>,
-    horizons: Vec<Span>,
-    every: Span,
+    pub(super) outlook: Option<Box<Outlook>>,
+    pub(super) alarm: Option<Box<Alarm>>,
     next_forecast: SimTime,
-    pub(super) signals: Signals,
-    pub(super) heard: Vec<Overheard>,
-    pending: Vec<Pending>,
-    pending_values: Vec<f64>,
-    /// What the tick's messages made, until it is put in the order of the twins.
-    pub(super) rows: Vec<Row>,
-    pub(super) events: Vec<Event>,
+    signals: Signals,
+    /// Its place among those that heard something in this tick.
+    pub(super) slot: Option<NonZeroU32>,
     /// Newest time taken, per signal and of all.
-    pub(super) last_at: Vec<SimTime>,
-    pub(super) newest: SimTime,
+    last_at: Box<[SimTime]>,
+    newest: SimTime,
     behind: u32,
     behind_at: SimTime,
-    pub(super) score: TwinScore,
+    pub(super) score: Counts,
     told_bad: bool,
 }
 
+/// Where a twin's rows, events and messages to its device go.
 pub(super) struct Sink<'a> {
     pub watch: &'a Watch,
     pub rows: &'a mut Vec<Row>,
     pub events: &'a mut Vec<Event>,
+    pub replies: &'a mut Vec<Message>,
 }
 
 impl Sink<'_> {
@@ -150,75 +180,83 @@ impl Sink<'_> {
 }
 
 impl Twin {
-    /// The twin of a mirror section, with its estimator. `base` is the first signal of its block.
-    pub fn new(index: usize, def: &MirrorDef, estimator: Box<dyn Estimator>, base: SignalId) -> Self {
+    /// The twin of a mirror section, with its estimator, where its channels lie, and the units in which its model counts its
+    /// inputs, in their order. What it has in common with a twin before it is shared with that.
+    ///
+    /// A dialect that cannot be heard has been refused by the scenario's checks; if it has not, it tells nothing.
+    pub(super) fn new(
+        index: usize,
+        def: &MirrorDef,
+        estimator: Box<dyn Estimator>,
+        signals: Signals,
+        units: &[&str],
+        dialects: &Dialect,
+        before: Option<&(Arc<Layout>, Arc<Ways>)>,
+    ) -> Self {
+        let outputs = estimator.outputs().len();
+        let horizons = mirror::horizons(def).to_vec();
         let names: Vec<String> = estimator.inputs().iter().chain(estimator.outputs()).cloned().collect();
         let refs: Vec<&str> = names.iter().map(String::as_str).collect();
-        let (outputs, inputs) = (estimator.outputs().len(), estimator.inputs().len());
-        let horizons = mirror::horizons(def).to_vec();
-        let mut outlook = Outlook::new(&horizons, outputs, def.forecast.as_ref().map_or(0.9, |f| f.interval));
-        if def.forecast.as_ref().is_some_and(|f| f.residual) {
-            outlook = outlook.learning(&horizons);
-        }
-        Self {
-            index,
-            id: def.twin.clone(),
-            hearing: def.bind.iter().map(|b| Hearing::Codec(Decoder::new(&b.decode, &refs))).collect(),
-            told: Told::default(),
-            other: BTreeMap::new(),
-            replies: Vec::new(),
-            publisher: u32::MAX,
-            seq: 0,
-            judge: Judge::new(estimator).one_of_many(index),
-            alarm: def.watch.as_ref().map(|w| Alarm::new(w, outputs)),
-            outlook,
-            signals: Signals::new(base, outputs, inputs, horizons.len()),
+        let unit = |i: usize| units.get(i).copied();
+        let conversion = |(i, name): (usize, &String)| Conversion::of_signal(name, unit(i)?);
+        let ways = Ways {
+            decoders: def.bind.iter().map(|b| Decoder::new(&b.decode, &refs)).collect(),
+            conversions: names.iter().enumerate().map(conversion).collect(),
             every: def.forecast.as_ref().map_or(Span(NS_PER_S), |f| f.every),
             horizons,
+            names: names.clone(),
+        };
+        let ear = |b| mirror::ear(def, b, &refs, dialects).and_then(Result::ok);
+        let mut ears: Vec<Option<Box<dyn Ear>>> = def.bind.iter().map(ear).collect();
+        if ears.iter().all(Option::is_none) {
+            ears = Vec::new();
+        }
+        let outlook = def.forecast.as_ref().filter(|_| !ways.horizons.is_empty()).map(|f| {
+            let outlook = Outlook::new(&ways.horizons, outputs, f.interval);
+            Box::new(if f.residual { outlook.learning(&ways.horizons) } else { outlook })
+        });
+        Self {
+            index,
+            id: def.twin.as_str().into(),
+            ears,
+            other: BTreeMap::new(),
+            publisher: u32::MAX,
+            seq: 0,
+            alarm: def.watch.as_ref().map(|w| Box::new(Alarm::new(w, outputs))),
+            outlook,
+            signals,
             next_forecast: SimTime(i64::MIN),
-            heard: Vec::new(),
-            pending: Vec::new(),
-            pending_values: Vec::new(),
-            rows: Vec::new(),
-            events: Vec::new(),
-            last_at: vec![SimTime(i64::MIN); names.len()],
+            slot: None,
+            last_at: vec![SimTime(i64::MIN); names.len()].into(),
             newest: SimTime(i64::MIN),
             behind: 0,
             behind_at: SimTime(i64::MIN),
-            score: TwinScore { twin: def.twin.clone(), ..TwinScore::default() },
+            score: Counts::default(),
             told_bad: false,
-            conversions: vec![None; names.len()],
-            names,
+            judge: Judge::like(estimator, before.map(|b| &b.0)).one_of_many(index),
+            ways: before.filter(|b| *b.1 == ways).map_or_else(|| Arc::new(ways), |b| Arc::clone(&b.1)),
         }
     }
 
-    /// With the units in which the model counts its inputs, in their order.
-    #[must_use]
-    pub fn counting_in<'a>(mut self, units: impl IntoIterator<Item = &'a str>) -> Self {
-        for ((conversion, name), unit) in self.conversions.iter_mut().zip(&self.names).zip(units) {
-            *conversion = Conversion::of_signal(name, unit);
-        }
-        self
+    /// What the next twin may share.
+    pub(super) fn common(&self) -> (Arc<Layout>, Arc<Ways>) {
+        (Arc::clone(self.judge.layout()), Arc::clone(&self.ways))
     }
 
-    /// With ears for the bindings that name a dialect. One that cannot be heard has been refused by the scenario's checks; if
-    /// it has not, it tells nothing.
-    #[must_use]
-    pub fn hearing(mut self, def: &MirrorDef, dialects: &Dialect) -> Self {
-        let signals: Vec<&str> = self.names.iter().map(String::as_str).collect();
-        for (hearing, bind) in self.hearing.iter_mut().zip(&def.bind) {
-            if let Some(Ok(ear)) = mirror::ear(def, bind, &signals, dialects) {
-                *hearing = Hearing::Ear(ear);
-            }
-        }
-        self
+    /// The inputs' count, and the name of an output.
+    fn inputs(&self) -> usize {
+        usize::from(self.signals.inputs)
+    }
+
+    fn output_name(&self, o: usize) -> &str {
+        &self.ways.names[self.inputs() + o]
     }
 
     /// The topics of a binding: its own, and the one beside it that tells presence; or those of its dialect.
     pub(super) fn filters(&self, binding: usize, def: &MirrorDef) -> Vec<(String, bool)> {
-        match &self.hearing[binding] {
-            Hearing::Ear(ear) => ear.filters().into_iter().map(|f| (f, true)).collect(),
-            Hearing::Codec(_) => {
+        match self.ears.get(binding).and_then(Option::as_ref) {
+            Some(ear) => ear.filters().into_iter().map(|f| (f, true)).collect(),
+            None => {
                 let topic = mirror::bound_topic(&def.bind[binding].topic, &def.twin);
                 vec![(mirror::status_topic(&topic), false), (topic, true)]
             }
@@ -235,55 +273,59 @@ impl Twin {
         &self.judge
     }
 
-    /// Takes what was heard in this tick, in the order of the device's time. Rows and events stay with the twin.
-    pub(super) fn catch_up(&mut self, inbox: &[Message], epoch_unix_ms: i64, watch: &Watch) {
-        let (mut rows, mut events) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.events));
-        let mut sink = Sink { watch, rows: &mut rows, events: &mut events };
-        let heard = std::mem::take(&mut self.heard);
-        for h in &heard {
+    /// Takes what was heard in this tick, in the order of the device's time.
+    pub(super) fn catch_up(
+        &mut self,
+        heard: impl IntoIterator<Item = Overheard>,
+        inbox: &[Message],
+        epoch_unix_ms: i64,
+        sink: &mut Sink<'_>,
+    ) {
+        let mut desk = DESK.take().unwrap_or_default();
+        for h in heard {
             let message = &inbox[h.message as usize];
-            if self.ear(h.binding, message, epoch_unix_ms, &mut sink) {
-                continue;
+            let place = h.binding as usize;
+            let ear = self.ears.get_mut(place).and_then(Option::take);
+            if let Some(mut ear) = ear {
+                self.ear(&mut *ear, message, epoch_unix_ms, &mut desk, sink);
+                self.ears[place] = Some(ear);
+            } else {
+                self.decode(place, &message.payload, message.due, epoch_unix_ms, &mut desk, sink);
             }
-            self.decode(h.binding, &message.payload, message.due, epoch_unix_ms, &mut sink);
         }
-        let mut pending = std::mem::take(&mut self.pending);
-        let mut values = std::mem::take(&mut self.pending_values);
-        pending.sort_by_key(|p| (p.t, p.arrived, p.first));
-        for p in &pending {
-            let n = self.names.len();
-            self.take(p.t, p.arrived, &mut values[p.first..p.first + n], &mut sink);
+        desk.pending.sort_by_key(|p| (p.t, p.arrived, p.first));
+        let n = self.last_at.len();
+        let Desk { pending, values, .. } = &mut *desk;
+        for p in pending.drain(..) {
+            self.take(p.t, p.arrived, &mut values[p.first..p.first + n], sink);
         }
-        (self.heard, self.pending, self.pending_values) = (heard, pending, values);
-        self.heard.clear();
-        self.pending.clear();
-        self.pending_values.clear();
-        (self.rows, self.events) = (rows, events);
+        values.clear();
+        DESK.set(Some(desk));
     }
 
     /// Takes a payload in; it waits until the tick's messages are all there.
     fn decode(
         &mut self,
-        binding: u32,
+        binding: usize,
         payload: &[u8],
         arrived: SimTime,
         epoch_unix_ms: i64,
+        desk: &mut Desk,
         sink: &mut Sink<'_>,
     ) {
-        let first = self.pending_values.len();
-        self.pending_values.resize(first + self.names.len(), f64::NAN);
-        let slot = &mut self.pending_values[first..];
-        let Hearing::Codec(decoder) = &self.hearing[binding as usize] else { return };
-        match decoder.decode(payload, slot) {
+        let first = desk.values.len();
+        desk.values.resize(first + self.last_at.len(), f64::NAN);
+        let slot = &mut desk.values[first..];
+        match self.ways.decoders[binding].decode(payload, slot) {
             Ok(head) => {
-                for (value, conversion) in slot.iter_mut().zip(&self.conversions) {
+                for (value, conversion) in slot.iter_mut().zip(&self.ways.conversions) {
                     *value = conversion.map_or(*value, |c| c.of(*value));
                 }
                 let t = head.ts_ms.and_then(|ms| device_time(ms, epoch_unix_ms)).unwrap_or(arrived);
-                self.pending.push(Pending { t, arrived, first });
+                desk.pending.push(Pending { t, arrived, first });
             }
             Err(why) => {
-                self.pending_values.truncate(first);
+                desk.values.truncate(first);
                 self.refuse(arrived, &why, sink);
             }
         }
@@ -296,7 +338,7 @@ impl Twin {
         if !std::mem::replace(&mut self.told_bad, true) {
             sink.events.push(Event {
                 t: arrived,
-                subject: self.id.clone(),
+                subject: self.id.to_string(),
                 part: String::new(),
                 kind: "bad_payload".to_owned(),
                 detail: why.to_string(),
@@ -307,45 +349,47 @@ impl Twin {
     }
 
     /// Takes a message in a dialect: values wait as those of [`Self::decode`] do, one reading for each time that the
-    /// message names. False: the binding has no ear.
-    fn ear(&mut self, binding: u32, message: &Message, epoch_unix_ms: i64, sink: &mut Sink<'_>) -> bool {
-        let Hearing::Ear(ear) = &mut self.hearing[binding as usize] else { return false };
-        let mut told = std::mem::take(&mut self.told);
+    /// message names.
+    fn ear(
+        &mut self,
+        ear: &mut dyn Ear,
+        message: &Message,
+        epoch_unix_ms: i64,
+        desk: &mut Desk,
+        sink: &mut Sink<'_>,
+    ) {
+        let Desk { told, pending, values } = desk;
         told.clear();
         let heard = Heard { topic: &message.topic, payload: &message.payload, retain: message.retain };
-        let heard = ear.hear(&heard, &mut told);
-        if let Err(why) = heard {
+        if let Err(why) = ear.hear(&heard, told) {
             self.refuse(message.due, &why, sink);
         }
         if let Some(online) = told.presence {
             self.judge.presence(message.due, online);
         }
-        let from = self.pending.len();
+        let from = pending.len();
         for v in &told.values {
             let t = v.ts_ms.and_then(|ms| device_time(ms, epoch_unix_ms)).unwrap_or(message.due);
-            let at = match self.pending[from..].iter().find(|p| p.t == t) {
+            let at = match pending[from..].iter().find(|p| p.t == t) {
                 Some(p) => p.first,
                 None => {
-                    let first = self.pending_values.len();
-                    self.pending_values.resize(first + self.names.len(), f64::NAN);
-                    self.pending.push(Pending { t, arrived: message.due, first });
+                    let first = values.len();
+                    values.resize(first + self.last_at.len(), f64::NAN);
+                    pending.push(Pending { t, arrived: message.due, first });
                     first
                 }
             };
-            let value = self.conversions[v.signal].map_or(v.value, |c| c.of(v.value));
-            self.pending_values[at + v.signal] = value;
+            let value = self.ways.conversions[v.signal].map_or(v.value, |c| c.of(v.value));
+            values[at + v.signal] = value;
         }
         for u in told.replies.drain(..) {
-            let (publisher, seq) = (self.publisher, self.seq);
-            let (topic, payload) = (u.topic.into(), u.payload.into());
-            let (sent, due) = (message.due, message.due);
-            self.replies.push(Message {
-                sent,
-                due,
-                publisher,
-                seq,
-                topic,
-                payload,
+            sink.replies.push(Message {
+                sent: message.due,
+                due: message.due,
+                publisher: self.publisher,
+                seq: self.seq,
+                topic: u.topic.into(),
+                payload: u.payload.into(),
                 qos: u.qos,
                 retain: u.retain,
             });
@@ -356,8 +400,6 @@ impl Twin {
                 self.other.insert(field, text);
             }
         }
-        self.told = told;
-        true
     }
 
     fn take(&mut self, t: SimTime, arrived: SimTime, values: &mut [f64], sink: &mut Sink<'_>) {
@@ -379,7 +421,7 @@ impl Twin {
         self.behind = 0;
         self.newest = t;
         self.score.taken += 1;
-        let (inputs, outputs) = values.split_at(self.signals.inputs.len());
+        let (inputs, outputs) = values.split_at(self.inputs());
         self.judge.take(&Reading { t, arrived, inputs, outputs });
         let far = (t - arrived).0.unsigned_abs() > CLOCK_UNSET.0 as u64;
         let row_t = if far || self.judge.clock_wrong() { arrived } else { t.min(arrived) };
@@ -398,8 +440,8 @@ impl Twin {
         let Some(news) = alarm.take(&whitened) else { return };
         sink.events.push(Event {
             t: arrived,
-            subject: self.id.clone(),
-            part: self.names[self.signals.inputs.len() + news.output].clone(),
+            subject: self.id.to_string(),
+            part: self.output_name(news.output).to_owned(),
             kind: if news.ended { "alarm_end" } else { "alarm" }.to_owned(),
             detail: format!("residuals unlike those before, score {:.1}", news.score),
             value: news.score,
@@ -417,15 +459,15 @@ impl Twin {
         self.judge.clock_set(t);
         self.last_at.fill(SimTime(i64::MIN));
         self.next_forecast = SimTime(i64::MIN);
-        for o in 0..self.signals.outputs.len() {
-            self.outlook.forget(o);
+        for o in 0..usize::from(self.signals.outputs) {
+            self.forget_forecasts(o);
         }
         true
     }
 
     fn emit(&self, t: SimTime, inputs: &[f64], outputs: &[f64], sink: &mut Sink<'_>) {
         for (o, value) in outputs.iter().enumerate() {
-            let first = self.signals.outputs[o];
+            let first = self.signals.output(o);
             let view = self.judge.view(o);
             sink.row(t, self.signals.at(first), *value);
             sink.row(t, self.signals.at(first + 1), view.estimate.mean);
@@ -436,41 +478,49 @@ impl Twin {
             sink.row(t, self.signals.at(first + 4), f64::from(u8::from(self.judge.holds(inputs.len() + o))));
         }
         for (i, value) in inputs.iter().enumerate() {
-            let first = self.signals.inputs[i];
+            let first = self.signals.input(i);
             sink.row(t, self.signals.at(first), *value);
             sink.row(t, self.signals.at(first + 1), f64::from(u8::from(self.judge.holds(i))));
         }
-        sink.row(t, self.signals.at(self.signals.device), f64::from(u8::from(self.judge.device_holds())));
+        sink.row(t, self.signals.at(self.signals.device()), f64::from(u8::from(self.judge.device_holds())));
+    }
+
+    /// Forgets the forecasts in flight of an output.
+    fn forget_forecasts(&mut self, output: usize) {
+        if let Some(outlook) = &mut self.outlook {
+            outlook.forget(output);
+        }
     }
 
     fn score_and_forecast(&mut self, t: SimTime, row_t: SimTime, outputs: &[f64], sink: &mut Sink<'_>) {
-        let trusted =
-            |o: usize| !self.judge.holds(self.signals.inputs.len() + o) && !self.judge.device_holds();
-        let tolerance = Span(self.judge.period().0.max(1).saturating_mul(2));
+        let (judge, signals, inputs) = (&self.judge, self.signals, self.inputs());
+        let Some(outlook) = &mut self.outlook else { return };
+        let trusted = |o: usize| !judge.holds(inputs + o) && !judge.device_holds();
+        let tolerance = Span(judge.period().0.max(1).saturating_mul(2));
         for (o, value) in outputs.iter().enumerate() {
             if !trusted(o) {
-                self.outlook.forget(o);
+                outlook.forget(o);
             } else if !value.is_nan() {
-                let name = &self.names[self.signals.inputs.len() + o];
-                for v in self.judge.fresh().iter().filter(|n| n.ended).map(|n| &n.verdict) {
+                let name = &self.ways.names[inputs + o];
+                for v in judge.fresh().iter().filter(|n| n.ended).map(|n| &n.verdict) {
                     if v.part == *name {
-                        self.outlook.leave_out(o, v.onset, v.end.unwrap_or(t));
+                        outlook.leave_out(o, v.onset, v.end.unwrap_or(t));
                     }
                 }
-                self.outlook.hear(t, o, *value, self.judge.in_doubt(o), tolerance);
+                outlook.hear(t, o, *value, judge.in_doubt(o), tolerance);
             }
         }
-        if self.horizons.is_empty() || t < self.next_forecast {
+        if t < self.next_forecast {
             return;
         }
         // From the last origin, so that a period that is no multiple of the readings' own does not wander.
+        let every = self.ways.every;
         let due = if self.next_forecast.0 == i64::MIN { t } else { self.next_forecast };
-        self.next_forecast = if t - due > self.every { t + self.every } else { due + self.every };
-        let (outlook, signals) = (&mut self.outlook, &self.signals);
-        self.judge.to_forecast().forecasts(&self.horizons, &mut |h, o, g| {
+        self.next_forecast = if t - due > every { t + every } else { due + every };
+        judge.to_forecast().forecasts(&self.ways.horizons, &mut |h, o, g| {
             let last = if trusted(o) { outputs[o] } else { f64::NAN };
             let band = outlook.issue(t, o, h, g, last);
-            let first = signals.outputs[o] + 5 + 3 * h as u32;
+            let first = signals.output(o) + 5 + 3 * h as u32;
             sink.row(row_t, signals.at(first), band.mean);
             sink.row(row_t, signals.at(first + 1), band.lower);
             sink.row(row_t, signals.at(first + 2), band.upper);
@@ -481,7 +531,7 @@ impl Twin {
         for News { t, verdict, ended } in self.judge.news() {
             sink.events.push(Event {
                 t,
-                subject: self.id.clone(),
+                subject: self.id.to_string(),
                 part: verdict.part.clone(),
                 kind: if ended { "verdict_end" } else { "verdict" }.to_owned(),
                 detail: verdict.kind.to_owned(),
@@ -490,7 +540,7 @@ impl Twin {
             });
             sink.events.push(Event {
                 t,
-                subject: self.id.clone(),
+                subject: self.id.to_string(),
                 part: verdict.part.clone(),
                 kind: diagnose::EVENT.to_owned(),
                 detail: diagnose::detail(&verdict),
@@ -505,7 +555,7 @@ impl Twin {
         if self.judge.wait(now) {
             sink.row(
                 now,
-                self.signals.at(self.signals.device),
+                self.signals.at(self.signals.device()),
                 f64::from(u8::from(self.judge.device_holds())),
             );
             self.news(sink);
@@ -513,14 +563,15 @@ impl Twin {
     }
 
     pub(super) fn summary(&self) -> TwinScore {
-        let mut score = self.score.clone();
+        let Counts { taken, late, duplicate, bad } = self.score;
+        let mut forecasts = Vec::new();
         for (o, name) in self.judge.estimator().outputs().iter().enumerate() {
-            for (h, horizon) in self.horizons.iter().enumerate() {
-                score.forecasts.push((name.clone(), *horizon, self.outlook.score(o, h)));
+            for (h, horizon) in self.ways.horizons.iter().enumerate() {
+                forecasts.extend(self.outlook.as_ref().map(|l| (name.clone(), *horizon, l.score(o, h))));
             }
         }
-        score.verdicts = self.judge.verdicts().to_vec();
-        score
+        let verdicts = self.judge.verdicts().to_vec();
+        TwinScore { twin: self.id.to_string(), taken, late, duplicate, bad, forecasts, verdicts }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::Filter;
 use crate::dynamics::{definition::DynamicsDef, model::DynamicsError};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 impl Filter {
     /// The same state under another network: temperatures and their covariance stay, and so does what was learnt, by name. Of
@@ -36,12 +36,13 @@ impl Filter {
         out.restless = self.restless;
         // Where each entry of the new joint state was in the old one.
         let mut from: Vec<Option<usize>> = (0..dim).map(Some).collect();
+        let theta = Arc::make_mut(&mut out.theta);
         for (k, i) in out.fixed.learnt.clone().into_iter().enumerate() {
             let name = &out.fixed.model.parameters[i].name;
             let old = mine.parameter(name).filter(|_| !fresh.contains(name));
             let place = old.and_then(|q| self.fixed.column[q]);
             if let (Some(q), Some(p)) = (old, place) {
-                out.theta[i] = self.theta[q];
+                theta[i] = self.theta[q];
                 out.eta[k] = self.eta[p];
             }
             from.push(place.map(|p| dim + p));
@@ -53,7 +54,7 @@ impl Filter {
                 && self.fixed.column[q].is_some()
                 && !fresh.contains(&p.name)
             {
-                out.theta[i] = self.theta[q];
+                theta[i] = self.theta[q];
             }
         }
         for (a, old_a) in from.iter().enumerate() {

@@ -40,8 +40,16 @@ fn micropythons_own_tests_hold() {
     let Some(suite) = suite("micropythons_own_tests_hold") else { return };
     // Not among them: `asyncio_heaplock`, which forbids memory that a conversation with the run takes; `select_poll_fd`, which is for
     // Unix; those that ask for peripherals of one chip (`machine_i2s_rate`, `machine_spi_rate`) or skip themselves here.
-    let named = ["machine_disable_irq", "machine_rtc", "machine_uart_tx", "select_ipoll", "select_poll_custom"];
-    let more = ["select_poll_udp", "socket_tcp_basic", "socket_udp_nonblock", "time_ms_us", "time_res", "time_time_ns"];
+    let named =
+        ["machine_disable_irq", "machine_rtc", "machine_uart_tx", "select_ipoll", "select_poll_custom"];
+    let more = [
+        "select_poll_udp",
+        "socket_tcp_basic",
+        "socket_udp_nonblock",
+        "time_ms_us",
+        "time_res",
+        "time_time_ns",
+    ];
     let files = fs::read_dir(&suite).expect("a folder").flatten().map(|e| e.path());
     let of_asyncio = |path: &PathBuf| {
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
@@ -104,9 +112,10 @@ fn flash_and_sleep_are_a_boards() {
         esp32.wake_on_ext0(machine.Pin(27, machine.Pin.IN), True)\n\
         machine.deepsleep()\n";
     let door = r#"board: "esp32-devkit", parts: [(id: "door", model: "hc-sr501", on: Pin("GPIO27"), own_supply: true)]"#;
-    let stage = Stage::new(door, "MicroPython", "", script)
-        .with("count: 2", "count: 1")
-        .with("fleet: [", "timeline: [(at: \"1min\", until: \"90s\", do: Set(target: \"d-0/door.motion\", to: 1))], fleet: [");
+    let stage = Stage::new(door, "MicroPython", "", script).with("count: 2", "count: 1").with(
+        "fleet: [",
+        "timeline: [(at: \"1min\", until: \"90s\", do: Set(target: \"d-0/door.motion\", to: 1))], fleet: [",
+    );
     let ran = stage.run(&[]);
     let said = stage.told(&ran, "script_says");
     let counts: Vec<&str> = said.iter().filter_map(|l| l.split(' ').next()).collect();
@@ -125,7 +134,8 @@ fn only_the_pins_that_a_part_is_wired_to_answer() {
         print(some(baudrate=9600, tx=17, rx=16)[:1] == b'$', some(baudrate=9600, tx=14, rx=13), some(baudrate=9600, tx=16, rx=17))\n\
         print(some(baudrate=115200, tx=17, rx=16)[:1] == b'$')\n\
         for what in (lambda: Pin(34, Pin.OUT), lambda: PWM(Pin(25), freq=1000, duty=5000), lambda: PWM(Pin(25), freq=0)):\n    try:\n        what()\n        print('taken')\n    except ValueError as e:\n        print(e)\n";
-    let gps = r#"board: "esp32-devkit", parts: [(id: "gps", model: "neo-6m", on: Pins(["GPIO17", "GPIO16"]))]"#;
+    let gps =
+        r#"board: "esp32-devkit", parts: [(id: "gps", model: "neo-6m", on: Pins(["GPIO17", "GPIO16"]))]"#;
     let stage = Stage::new(gps, "MicroPython", "", script).with("count: 2", "count: 1");
     let said = stage.told(&stage.run(&[]), "script_says");
     assert_eq!(said[..2], ["True b'' b''", "False"], "{said:?}");

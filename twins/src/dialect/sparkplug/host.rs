@@ -2,7 +2,7 @@
 
 use super::{
     BD_SEQ, NAMESPACE, REBIRTH,
-    payload::{self, Metric, Payload},
+    payload::{self, DataType, Metric, Payload},
 };
 use crate::dialect::{
     Listener,
@@ -228,10 +228,14 @@ impl Listener for Host {
 fn declare(device: &str, metrics: &Metrics, facts: &mut Facts) {
     let mut all: Vec<_> = metrics.kinds.iter().collect();
     all.sort();
-    for (name, (_, unit)) in all {
+    for (name, (kind, unit)) in all {
         if name != BD_SEQ && !name.starts_with("Node Control/") {
-            facts.declared(device, name, unit, "", "");
+            let kind = kind.and_then(DataType::of).map_or("", DataType::name);
+            facts.declared_as(device, name, unit, kind);
         }
+    }
+    if metrics.born {
+        facts.about(device, "alias", if metrics.by_alias.is_empty() { "no" } else { "yes" });
     }
 }
 

@@ -161,6 +161,56 @@ pub enum DataType {
     Text = 14,
 }
 
+impl DataType {
+    /// All of them, in the order of their numbers, which begin at 1.
+    pub const ALL: [Self; 14] = [
+        Self::Int8,
+        Self::Int16,
+        Self::Int32,
+        Self::Int64,
+        Self::UInt8,
+        Self::UInt16,
+        Self::UInt32,
+        Self::UInt64,
+        Self::Float,
+        Self::Double,
+        Self::Boolean,
+        Self::String,
+        Self::DateTime,
+        Self::Text,
+    ];
+
+    /// The type with this number, if it is one of a single value.
+    pub fn of(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|k| *k as u32 == number)
+    }
+
+    /// The type of this name, as the specification writes it.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|k| k.name() == name)
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Int8 => "Int8",
+            Self::Int16 => "Int16",
+            Self::Int32 => "Int32",
+            Self::Int64 => "Int64",
+            Self::UInt8 => "UInt8",
+            Self::UInt16 => "UInt16",
+            Self::UInt32 => "UInt32",
+            Self::UInt64 => "UInt64",
+            Self::Float => "Float",
+            Self::Double => "Double",
+            Self::Boolean => "Boolean",
+            Self::String => "String",
+            Self::DateTime => "DateTime",
+            Self::Text => "Text",
+        }
+    }
+}
+
 impl MetricValue {
     /// True or false, if it is that.
     pub fn flag(&self) -> Option<bool> {
@@ -176,6 +226,27 @@ impl Metric {
 
     fn with(self, kind: DataType, value: MetricValue) -> Self {
         Self { datatype: Some(kind as u32), value: Some(value), ..self }
+    }
+
+    /// With a number as this type tells it: the nearest whole one within its range, true where it is not 0, or a text.
+    #[must_use]
+    pub fn number(self, kind: DataType, v: f64) -> Self {
+        // Signed values travel as the two's complement of their own width. Beyond its range `as` takes the nearest one.
+        let value = match kind {
+            DataType::Int8 => MetricValue::Int(u32::from(v.round() as i8 as u8)),
+            DataType::Int16 => MetricValue::Int(u32::from(v.round() as i16 as u16)),
+            DataType::Int32 => MetricValue::Int(v.round() as i32 as u32),
+            DataType::Int64 => MetricValue::Long(v.round() as i64 as u64),
+            DataType::UInt8 => MetricValue::Int(u32::from(v.round() as u8)),
+            DataType::UInt16 => MetricValue::Int(u32::from(v.round() as u16)),
+            DataType::UInt32 => MetricValue::Int(v.round() as u32),
+            DataType::UInt64 | DataType::DateTime => MetricValue::Long(v.round() as u64),
+            DataType::Float => MetricValue::Float(v as f32),
+            DataType::Double => MetricValue::Double(v),
+            DataType::Boolean => MetricValue::Boolean(v != 0.0),
+            DataType::String | DataType::Text => MetricValue::String(v.to_string()),
+        };
+        self.with(kind, value)
     }
 
     /// With a number of 64 bits.

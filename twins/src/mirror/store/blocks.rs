@@ -72,6 +72,13 @@ fn put_row(out: &mut Vec<u8>, row: &HistoryRow) {
     }
 }
 
+/// A reading as the first format kept it, a row each: channels and values alone.
+pub(super) fn old_row(twin: u32, t_unix_ns: i64, values: &[u8]) -> Option<HistoryRow> {
+    let (pairs, rest) = values.as_chunks::<10>();
+    let value = |[a, b, number @ ..]: &[u8; 10]| (u16::from_le_bytes([*a, *b]), f64::from_le_bytes(*number));
+    rest.is_empty().then(|| HistoryRow { twin, t_unix_ns, values: pairs.iter().map(value).collect() })
+}
+
 /// Packs readings as they come.
 pub(super) fn pack_rows(rows: &[HistoryRow]) -> Vec<u8> {
     let mut out = Vec::with_capacity(rows.iter().map(|r| 14 + 10 * r.values.len()).sum());
