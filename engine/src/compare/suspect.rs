@@ -356,7 +356,7 @@ impl Judge {
 
     /// Keeps how likely each kind of fault is now, where that is wanted.
     fn note(&mut self, t: SimTime, fits: &[Fit]) {
-        let names = &self.names;
+        let names = &self.history.layout.names;
         let Some(kept) = self.examined.as_mut().filter(|kept| kept.len() < MOST_POSTERIORS) else { return };
         let mut gains: Vec<(String, f64)> = vec![("nothing".to_owned(), PRIOR_ODDS.ln())];
         for fit in fits.iter().filter(|f| f.gain.is_finite()) {

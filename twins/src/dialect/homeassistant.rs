@@ -470,26 +470,3 @@ impl Voice for Speaks {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn templates_that_devices_use_are_understood_and_others_are_left_alone() {
-        let path = |p: &[&str]| Pick::Path(p.iter().map(|s| (*s).to_owned()).collect());
-        for (template, want) in [
-            ("", Pick::Whole),
-            ("{{ value }}", Pick::Whole),
-            ("{{value|float}}", Pick::Whole),
-            ("{{ value_json.temperature }}", path(&["temperature"])),
-            ("{{ value_json['AM2301'].Temperature | round(1) }}", path(&["AM2301", "Temperature"])),
-            ("{{ value_json[\"a b\"][0] }}", path(&["a b", "0"])),
-            ("{% if value == 'x' %}1{% endif %}", Pick::Unknown),
-            ("{{ value_json.t * 2 }}", Pick::Unknown),
-            ("{{ value_json.t | timestamp_custom }}", Pick::Unknown),
-        ] {
-            assert_eq!(pick(template), want, "{template}");
-        }
-    }
-}

@@ -16,7 +16,7 @@
 use super::{facts::Value, tree};
 use minijinja::{
     Environment, Error, ErrorKind, State, UndefinedBehavior, Value as Jinja, context, filters, functions,
-    tests,
+    tests as checks,
     value::{Kwargs, Rest, Serde},
 };
 use serde_json::Value as Json;
@@ -353,18 +353,18 @@ fn environment() -> Environment<'static> {
     env.add_function("iif", iif);
     env.add_function("is_number", |v: Jinja| number(&v).is_some());
     env.add_function("range", functions::range);
-    env.add_test("defined", tests::is_defined);
-    env.add_test("undefined", tests::is_undefined);
-    env.add_test("none", tests::is_none);
-    env.add_test("number", tests::is_number);
-    env.add_test("string", tests::is_string);
-    env.add_test("mapping", tests::is_mapping);
-    env.add_test("in", tests::is_in);
-    env.add_test("true", tests::is_true);
-    env.add_test("false", tests::is_false);
-    env.add_test("eq", tests::is_eq);
-    env.add_test("even", tests::is_even);
-    env.add_test("odd", tests::is_odd);
+    env.add_test("defined", checks::is_defined);
+    env.add_test("undefined", checks::is_undefined);
+    env.add_test("none", checks::is_none);
+    env.add_test("number", checks::is_number);
+    env.add_test("string", checks::is_string);
+    env.add_test("mapping", checks::is_mapping);
+    env.add_test("in", checks::is_in);
+    env.add_test("true", checks::is_true);
+    env.add_test("false", checks::is_false);
+    env.add_test("eq", checks::is_eq);
+    env.add_test("even", checks::is_even);
+    env.add_test("odd", checks::is_odd);
     env
 }
 

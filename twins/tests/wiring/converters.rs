@@ -7,7 +7,7 @@ use twinfleet_engine::{
     actuate, environment,
     plan::Plan,
     run::Run,
-    scenario::{self, source::Source},
+    scenario::{read, source::Source},
     sense,
     world::{Rows, Watch},
 };
@@ -78,7 +78,7 @@ fn readings(board: &str, parts: &str, truths: &str) -> Vec<(String, Vec<f64>)> {
             fleet: [(id: "n", thing: "t", in: ["z"], truths: {{{truths}}})],
             things: [(name: "t", source: "a test", board: "{board}", parts: [{parts}], firmware: (period: "1s"))])"#
     );
-    let scenario = scenario::read(&Source::embedded("s", &text)).unwrap_or_else(|r| panic!("{r}"));
+    let scenario = read(&Source::embedded("s", &text)).unwrap_or_else(|r| panic!("{r}"));
     let all = catalog::builtin().unwrap();
     let plan = Plan::new(Arc::new(scenario), Arc::new(all), PathBuf::new(), 5, (0, 1)).unwrap();
     let mut run = Run::new(&plan, 1, Watch(vec![true; plan.signals.len()])).unwrap();
