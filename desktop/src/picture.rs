@@ -151,6 +151,8 @@ pub struct Studio {
     size: Size,
     target: Handle<Image>,
     warm: usize,
+    /// Whether a camera bears what egui paints.
+    painted: bool,
 }
 
 impl Studio {
@@ -163,7 +165,7 @@ impl Studio {
         app.insert_resource(ClearColor(back(shown.dark)));
         app.insert_resource(Bare(bare));
         app.insert_resource(Showing::<Worked>::new(shown));
-        Ok(Self { app, size, target, warm: WARM_UP })
+        Ok(Self { app, size, target, warm: WARM_UP, painted: false })
     }
 
     /// What is shown.
@@ -176,7 +178,7 @@ impl Studio {
         let world = self.app.world_mut();
         world.insert_resource(Showing::<Kept>::new(beside));
         // What egui paints lies over both halves: its camera is neither's.
-        world.resource_mut::<EguiGlobalSettings>().auto_create_primary_context = false;
+        self.painted = true;
         world.spawn((
             PrimaryEguiContext,
             Camera2d,
@@ -238,6 +240,14 @@ impl Studio {
 
     /// Draws a frame.
     pub fn draw(&mut self) {
+        if !std::mem::replace(&mut self.painted, true) {
+            let world = self.app.world_mut();
+            let mut eyes = world.query_filtered::<Entity, (With<Eye>, With<Of<Worked>>)>();
+            let eye = eyes.iter(world).next();
+            if let Some(eye) = eye {
+                world.entity_mut(eye).insert(PrimaryEguiContext);
+            }
+        }
         self.app.update();
     }
 
@@ -248,7 +258,7 @@ impl Studio {
     pub fn take(&mut self, path: &Path) -> Result<(), Failure> {
         // Two frames: the first draws what has changed, for egui paints what the camera saw the frame before.
         for _ in 0..self.warm {
-            self.app.update();
+            self.draw();
         }
         self.warm = 2;
         let kept = Arc::new(Mutex::new(None));
@@ -318,6 +328,8 @@ fn set_up(size: Size) -> (App, Handle<Image>) {
     }
     app.finish();
     app.cleanup();
+    // Which camera bears what egui paints is decided with the first frame.
+    app.world_mut().resource_mut::<EguiGlobalSettings>().auto_create_primary_context = false;
     let mut image = Image::new_target_texture(size.0, size.1, TextureFormat::Rgba8UnormSrgb, None);
     image.texture_descriptor.usage |= TextureUsages::COPY_SRC;
     let target = app.world_mut().resource_mut::<Assets<Image>>().add(image);

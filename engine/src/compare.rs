@@ -390,8 +390,7 @@ impl Judge {
         let mut passing = PASSING.take().unwrap_or_default();
         let seen = passing.carry(&mut self.history, &mut *self.est, i, &self.corrections);
         let t = self.history.time(i);
-        for o in 0..self.lanes.len() {
-            let v = seen[o];
+        for (o, v) in seen.iter().enumerate().take(self.lanes.len()) {
             let raw = self.history.value(i, self.inputs() + o);
             let g = self.est.expected(o);
             let (inputs, lane) = (self.inputs(), &mut self.lanes[o]);

@@ -48,7 +48,7 @@ fn short(name: &str) -> &str {
 }
 
 fn course(report: &Report, file: usize, output: usize, title: &str) -> String {
-    let last = report.trace.iter().filter(|r| r.file == file && r.output == output).last();
+    let last = report.trace.iter().rfind(|r| r.file == file && r.output == output);
     let end = last.map_or(1.0, |r| r.t_s).max(1e-9);
     let (unit, called) = time_unit(end);
     let rows: Vec<_> = report.trace.iter().filter(|r| r.file == file && r.output == output).collect();

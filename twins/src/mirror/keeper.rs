@@ -109,6 +109,7 @@ struct Kept {
     /// Of each state topic, the JSON Pointer of the device's own time stamp.
     pointers: Arc<[Option<String>]>,
     shadow: Shadow,
+    #[expect(clippy::box_collection, reason = "a twin that has none pays for a pointer")]
     named: Option<Box<BTreeMap<String, Shadow>>>,
     commands: Option<Box<Commands>>,
     reports: u32,

@@ -263,7 +263,7 @@ pub fn of_a_script() -> Result<BpfProgram, String> {
         values.map(|v| argument(index, low, v)).collect::<Result<Vec<_>, _>>()
     };
     rules.insert(libc::SYS_fcntl, all(1, &mut FCNTL.iter().map(|c| *c as u64))?);
-    rules.insert(libc::SYS_ioctl, all(1, &mut IOCTL.iter().map(|c| *c as u64))?);
+    rules.insert(libc::SYS_ioctl, all(1, &mut IOCTL.iter().copied())?);
     rules.insert(libc::SYS_prctl, all(0, &mut PRCTL.iter().copied())?);
     // A clone that is a thread; `clone3` hides its flags, and glibc falls back to `clone` where it is not there.
     let thread = libc::CLONE_THREAD as u64;
