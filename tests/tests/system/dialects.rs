@@ -293,17 +293,16 @@ fn others_devices_are_discovered_followed_and_doubled() {
     let (house, doubles) = (dir.path().join("house.ron"), dir.path().join("doubles.ron"));
     let url = format!("mqtt://{}", broker.addr);
     let recorder = script(&python, "record", &broker, 90);
+    // It listens before the devices come up: a Sparkplug node says its types at its birth alone, and discovery asks for nothing
+    // unless told to.
+    let words = ["discover", &url, "--for", "10s", "--out"].map(str::to_owned);
+    let files = [house.display().to_string(), "--doubles".to_owned(), doubles.display().to_string()];
+    let words: Vec<String> = words.into_iter().chain(files).collect();
+    let listening =
+        std::thread::spawn(move || command(&words.iter().map(String::as_str).collect::<Vec<_>>()));
+    std::thread::sleep(std::time::Duration::from_millis(1_500));
     let mut devices = script(&python, "devices", &broker, 90);
-    let ran = command(&[
-        "discover",
-        &url,
-        "--for",
-        "8s",
-        "--out",
-        house.to_str().unwrap(),
-        "--doubles",
-        doubles.to_str().unwrap(),
-    ]);
+    let ran = listening.join().expect("discovered");
     assert_eq!(ran.code(), 0, "{}", ran.stderr());
     let found = ran.json();
     let by: BTreeMap<String, &Value> = found["devices"]

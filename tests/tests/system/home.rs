@@ -255,7 +255,12 @@ fn templates_tell_us_what_they_tell_home_assistant() {
     let mut ours = find("homeassistant").unwrap().listener(Some("own"));
     let mut facts = Facts::default();
     let mut say = |topic: &str, payload: &str| {
-        publish(&mut device, topic, payload);
+        // Home Assistant subscribes a moment after it has started: what declares is kept for it.
+        let retain = topic.ends_with("/config");
+        device.publish(topic, payload.as_bytes(), 1, retain).unwrap();
+        while device.unacknowledged() > 0 {
+            device.pump(Some(PATIENCE), |_| ()).unwrap();
+        }
         let heard = Heard { topic, payload: payload.as_bytes(), retain: false };
         ours.hear(&heard, &mut facts).unwrap();
     };
