@@ -75,7 +75,8 @@ impl Stage {
         let report = self.dir.path().join("report");
         let file = self.file();
         let report = report.display().to_string();
-        let mut args = vec!["--json", "run", &file, "--broker", "none", "--quiet", "--report", &report];
+        let mut args =
+            vec!["--json", "run", &file, "--broker", "none", "--quiet", "--no-pictures", "--report", &report];
         args.extend(more);
         let mut command = twinfleet_command();
         if let Some(python) = &self.python {

@@ -407,7 +407,8 @@ async def wait_for(aw, timeout, sleep=sleep):
             ended = e
         if how is None:
             how = ended
-            if waiter.cancel():
+            # Unless it is being cancelled from without, which goes first.
+            if waiter.data is None and waiter.cancel():
                 waiter.data = _Came
 
     watcher = create_task(watch(cur_task))

@@ -68,7 +68,8 @@ fn agrees(f: &Figure, said: f64, found: &[Figure]) -> Option<bool> {
             return Some(over.abs() <= slack * (1.0 + 1e-6) + 1e-9 * width.abs());
         }
         "bits" => 0.01,
-        _ => TOLERANCE * said.abs() + CHANCE * f.error + 0.3 * step + 1e-9 * width.abs(),
+        // The last term is what sums of numbers lose.
+        _ => TOLERANCE * said.abs() + CHANCE * f.error + 0.3 * step + 1e-9 * width.abs() + 1e-15,
     };
     Some((f.value - said).abs() <= slack)
 }

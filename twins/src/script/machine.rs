@@ -625,7 +625,7 @@ impl Machine {
     fn serial_read(&mut self, port: &str, baud: Option<&str>, most: &str) -> Result<String, String> {
         let at_ns = self.clock.now_ns();
         let most = most.parse::<usize>().unwrap_or(1).min(65_536);
-        let Some(Serial { part, .. }) = self.uart(port) else { return Ok(String::new()) };
+        let Some(Serial { part, .. }) = self.uart(port) else { return Ok(hex([])) };
         // At another rate the bits of what is sent are cut in the wrong places.
         let garbled = baud
             .and_then(|b| b.parse::<u32>().ok())
