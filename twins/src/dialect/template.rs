@@ -89,7 +89,7 @@ impl Template {
                     at = below;
                 }
                 // A template makes text of it, and a number of a text that is one.
-                Ok(tree::value(at).map(|v| if let Value::Text(text) = &v { self::told(text) } else { v }))
+                Ok(tree::value(at).map(|v| if let Value::Text(text) = &v { told(text) } else { v }))
             }
             Self::Jinja(text) => rendered(text, payload),
         }
