@@ -37,6 +37,8 @@ pub enum Template {
     Whole,
     /// What stands at a path into its JSON.
     Path(Vec<String>),
+    /// The number that one of these tells, and nothing where it tells none: what `float` makes of it.
+    Number(Box<Self>),
     /// What a template writes.
     Jinja(Box<str>),
     /// A template that is not understood, and why.
@@ -91,6 +93,10 @@ impl Template {
                 // A template makes text of it, and a number of a text that is one.
                 Ok(tree::value(at).map(|v| if let Value::Text(text) = &v { told(text) } else { v }))
             }
+            Self::Number(of) => Ok(match of.value(payload)? {
+                Some(Value::Flag(on)) => Some(Value::Number(f64::from(u8::from(on)))),
+                told => told.filter(|v| matches!(v, Value::Number(_))),
+            }),
             Self::Jinja(text) => rendered(text, payload),
         }
     }
@@ -102,8 +108,8 @@ fn told(text: &str) -> Value {
     number.map_or_else(|| Value::Text(text.chars().take(200).collect()), Value::Number)
 }
 
-/// What is only a path, `{{ value_json.a['b'][0] }}`, or the payload itself; `float` and `string` leave these as they are, for
-/// texts are read as numbers anyhow.
+/// What is only a path, `{{ value_json.a['b'][0] }}`, or the payload itself; `string` leaves these as they are, for texts are read as
+/// numbers anyhow, and `float` wants a number.
 fn path(template: &str) -> Option<Template> {
     let inner = template.trim().strip_prefix("{{")?.strip_suffix("}}")?;
     if inner.contains(['{', '}', '%']) {
@@ -111,11 +117,17 @@ fn path(template: &str) -> Option<Template> {
     }
     let mut pieces = inner.trim_matches('-').split('|');
     let expression = pieces.next()?.trim();
-    if !pieces.all(|f| matches!(f.trim(), "float" | "string" | "is_defined")) {
-        return None;
+    let mut is_number = false;
+    for filter in pieces {
+        match filter.trim() {
+            "float" => is_number = true,
+            "string" | "is_defined" => {}
+            _ => return None,
+        }
     }
+    let of = |found: Template| if is_number { Template::Number(Box::new(found)) } else { found };
     if expression == "value" {
-        return Some(Template::Whole);
+        return Some(of(Template::Whole));
     }
     let mut rest = expression.strip_prefix("value_json")?;
     let mut path = Vec::new();
@@ -139,7 +151,7 @@ fn path(template: &str) -> Option<Template> {
             rest = after;
         }
     }
-    (path.len() <= tree::MAX_DEPTH).then_some(Template::Path(path))
+    (path.len() <= tree::MAX_DEPTH).then(|| of(Template::Path(path)))
 }
 
 /// What a template writes, up to a bound.
