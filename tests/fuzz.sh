@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
-shift || true
+names=("${@:2}")
 
 # As cargo-fuzz instruments, without a sanitizer: nothing of ours is unsafe.
 host=$(rustc -vV | sed -n 's/^host: //p')
@@ -19,11 +19,11 @@ cp Cargo.lock fuzz/Cargo.lock
 cargo build --manifest-path fuzz/Cargo.toml --release --target "$host" --target-dir target/fuzz
 built=target/fuzz/$host/release
 mkdir -p target/fuzz/corpus target/fuzz/found
-names=$("$built/seeds" target/fuzz/corpus)
-[ $# -gt 0 ] && names=$*
+all=$("$built/seeds" target/fuzz/corpus)
+((${#names[@]})) || mapfile -t names <<<"$all"
 
 failed=0
-for name in $names; do
+for name in "${names[@]}"; do
     log=target/fuzz/$name.log
     result=ok
     "$built/$name" "target/fuzz/corpus/$name" -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
@@ -32,7 +32,7 @@ for name in $names; do
     covered=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -1)
     printf '%-14s %12s inputs, %6s edges covered, %s\n' "$name" "${tried:-?}" "${covered:-?}" "$result"
     if [ "$result" != ok ]; then
-        grep -m3 -E "panicked at|ERROR: libFuzzer|SUMMARY" "$log" || true
+        grep -m3 -E "panicked at|ERROR: libFuzzer|SUMMARY" "$log" || tail -n 3 "$log"
         failed=1
     fi
 done

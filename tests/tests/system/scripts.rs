@@ -11,6 +11,7 @@ mod suite;
 mod timely;
 
 use super::common::{Ran, command, scratch, twinfleet_command};
+use confined::ATTEMPT;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -237,19 +238,8 @@ fn a_script_gets_no_further_than_its_own_folder() {
     fs::write(&path, "told").unwrap();
     let path = path.display().to_string();
     let script = format!(
-        r#"
-import ctypes, os, subprocess, _socket, sys
-def attempt(name, what):
-    try:
-        print(name, "done", what())
-    except BaseException as e:
-        print(name, "refused", type(e).__name__)
-libc = ctypes.CDLL(None, use_errno=True)
-def call(*args):
-    r = libc.syscall(*args)
-    if r < 0:
-        raise OSError(ctypes.get_errno(), "")
-    return r
+        r#"{ATTEMPT}
+import subprocess, _socket
 attempt("own", lambda: open("notes.txt").read())
 attempt("card", lambda: open("new.txt", "w").write("x"))
 attempt("read", lambda: open({path:?}).read())

@@ -5,7 +5,7 @@ use crate::system::common::{scratch, twinfleet_command};
 use std::{fs, os::unix::fs::MetadataExt, process::Command, time::Duration};
 
 /// What a script uses to try things: `attempt(name, what)` prints whether it went.
-const ATTEMPT: &str = r#"
+pub const ATTEMPT: &str = r#"
 import ctypes, fcntl, os, signal, sys, time
 def attempt(name, what):
     try:
