@@ -3,12 +3,13 @@ import _twinfleet as _k
 
 
 class Port:
-    def __init__(self, baudrate):
-        self.baudrate, self.bytes = baudrate, b""
+    def __init__(self, baudrate, wires="any"):
+        """`wires` are `TX/RX`, the board's pins, `-` for one that is not used; `any`: whatever is wired."""
+        self.baudrate, self.wires, self.bytes = baudrate, wires, b""
 
     def waiting(self):
         """Takes in what has arrived. How many bytes there are, [bytes]."""
-        data = _k.ask_ok("uartr", 0, 4096)[0]
+        data = _k.ask_ok("uartr", self.wires, self.baudrate, 4096)[0]
         self.bytes += b"" if data == "-" else bytes.fromhex(data)
         return len(self.bytes)
 
@@ -46,7 +47,7 @@ class Port:
     def write(self, data):
         data = bytes(data)
         for at in range(0, len(data) or 1, 65_536):
-            _k.ask_ok("uartw", 0, self.baudrate, data[at : at + 65_536].hex() or "-")
+            _k.ask_ok("uartw", self.wires, self.baudrate, data[at : at + 65_536].hex() or "-")
         return len(data)
 
 

@@ -85,7 +85,8 @@ class UART(_Locked, _uart.Ported):
         EVEN, ODD = 0, 1
 
     def __init__(self, tx=None, rx=None, *, baudrate=9600, bits=8, parity=None, stop=1, timeout=1, receiver_buffer_size=64, **_):
-        self.timeout, self._port = timeout, _uart.Port(baudrate)
+        wires = "/".join(pin.id if pin else "-" for pin in (tx, rx))
+        self.timeout, self._port = timeout, _uart.Port(baudrate, wires)
 
     @property
     def in_waiting(self):

@@ -227,8 +227,7 @@ impl Machine {
             ["dht", pin] => self.dht(pin),
             ["ow", pin, rest @ ..] => self.one_wire(pin, rest),
             ["neo", pin, bytes] => self.neopixel(pin, bytes),
-            ["uartr", port, most] => self.serial_read(port, None, most),
-            ["uartr", port, baud, most] => self.serial_read(port, Some(baud), most),
+            ["uartr", port, baud, most] => self.serial_read(port, baud, most),
             ["drives", pin] => self.drives(pin),
             ["radio", on] => {
                 self.radio = *on == "1";
@@ -597,57 +596,53 @@ impl Machine {
         }
     }
 
-    /// The part at a serial port: `TX/RX` as the script names the pins, `-` for one that it does not use, or the number of the port on its
-    /// usual pins.
+    /// The part at a serial port: `TX/RX` as the script names the pins, `-` for one that it does not use; the number of a port on its
+    /// usual pins; or `any`, of which there is one.
     fn uart(&mut self, port: &str) -> Option<&mut Serial> {
         let usual: &[(&str, &str)] = match self.board.name.as_str() {
             "esp32-devkit" => &[("GPIO1", "GPIO3"), ("GPIO10", "GPIO9"), ("GPIO17", "GPIO16")],
             "raspberry-pi-pico-w" => &[("GP0", "GP1"), ("GP4", "GP5")],
             _ => &[],
         };
-        let own = |pin: &str| {
-            if pin == "-" { String::new() } else { self.pin(pin).unwrap_or_else(|| pin.to_owned()) }
-        };
-        let (tx, rx) = match port.split_once('/') {
-            Some((tx, rx)) => (own(tx), own(rx)),
-            None => match usual.get(port.parse::<usize>().unwrap_or(0)) {
-                Some((tx, rx)) => ((*tx).to_owned(), (*rx).to_owned()),
-                None => return self.uarts.get_mut(port.parse::<usize>().unwrap_or(0)),
-            },
-        };
-        // What is named has to be wired; a wire of no name may be anything.
-        let fits = |named: &str, wired: &str| named.is_empty() || wired.is_empty() || named == wired;
-        self.uarts
-            .iter_mut()
-            .find(|u| fits(&tx, &u.tx) && fits(&rx, &u.rx) && !(tx.is_empty() && rx.is_empty()))
+        let number = port.parse::<usize>().ok();
+        let wires = port.split_once('/').or_else(|| usual.get(number?).copied());
+        let Some((tx, rx)) = wires else { return self.uarts.get_mut(number.unwrap_or(0)) };
+        let own = |pin: &str| (pin != "-").then(|| self.pin(pin).unwrap_or_else(|| pin.to_owned()));
+        let (tx, rx) = (own(tx), own(rx));
+        // What is named has to be wired.
+        let fits = |named: &Option<String>, wired: &str| named.as_ref().is_none_or(|named| named == wired);
+        let named = tx.is_some() || rx.is_some();
+        self.uarts.iter_mut().find(|u| named && fits(&tx, &u.tx) && fits(&rx, &u.rx))
     }
 
-    fn serial_read(&mut self, port: &str, baud: Option<&str>, most: &str) -> Result<String, String> {
+    fn serial_read(&mut self, port: &str, baud: &str, most: &str) -> Result<String, String> {
         let at_ns = self.clock.now_ns();
         let most = most.parse::<usize>().unwrap_or(1).min(65_536);
         let Some(Serial { part, .. }) = self.uart(port) else { return Ok(hex([])) };
         // At another rate the bits of what is sent are cut in the wrong places.
-        let garbled = baud
-            .and_then(|b| b.parse::<u32>().ok())
-            .is_some_and(|b| b.abs_diff(part.baud()) * 25 > part.baud());
-        let cut = |byte: u8| if garbled { byte.rotate_left(3) | 0x80 } else { byte };
+        let keeps_pace = is_rate(baud, part.baud());
+        let cut = |byte: u8| if keeps_pace { byte } else { byte.rotate_left(3) | 0x80 };
         Ok(hex(std::iter::from_fn(|| part.send(at_ns)).take(most).map(cut)))
     }
 
     fn serial_write(&mut self, port: &str, baud: &str, bytes: &str) -> Result<String, String> {
-        let baud: u32 = baud.parse().unwrap_or(9600);
-        let bytes = unhex(bytes)?;
-        for byte in bytes {
-            self.clock.advance_ns(byte_ns(baud));
+        let byte_ns = byte_ns(baud.parse::<u32>().unwrap_or(9600).max(1));
+        for byte in unhex(bytes)? {
+            self.clock.advance_ns(byte_ns);
             let at_ns = self.clock.now_ns();
             if let Some(Serial { part, .. }) = self.uart(port)
-                && part.baud() == baud
+                && is_rate(baud, part.baud())
             {
                 part.receive(at_ns, byte);
             }
         }
         Ok(String::new())
     }
+}
+
+/// Whether a receiver at one rate makes out what is sent at the other: over a byte's ten bits it may be off by less than half a bit.
+fn is_rate(said: &str, rate: u32) -> bool {
+    said.parse::<u32>().is_ok_and(|said| said.abs_diff(rate) * 25 <= rate)
 }
 
 /// Bytes as the protocol writes them; `-` is none.

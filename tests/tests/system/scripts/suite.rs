@@ -142,4 +142,12 @@ fn only_the_pins_that_a_part_is_wired_to_answer() {
     let said = stage.told(&stage.run(&[]), "script_says");
     assert_eq!(said[..2], ["True b'' b''", "False"], "{said:?}");
     assert_eq!(said[2..], ["pin can only be input", "duty out of range", "frequency out of range"]);
+    // CircuitPython on a Pico: the pins that it names, whichever port that is.
+    let script = "import time, board, busio\n\
+        def some(tx, rx):\n    u = busio.UART(tx, rx, baudrate=9600)\n    time.sleep(3)\n    return (u.read(6) or b'')\n\
+        print(some(board.GP0, board.GP1)[:1] == b'$', some(board.GP4, board.GP5))\n";
+    let gps =
+        r#"board: "raspberry-pi-pico-w", parts: [(id: "gps", model: "neo-6m", on: Pins(["GP0", "GP1"]))]"#;
+    let stage = Stage::new(gps, "CircuitPython", "", script).with("count: 2", "count: 1");
+    assert_eq!(stage.told(&stage.run(&[]), "script_says"), ["True b''"]);
 }
