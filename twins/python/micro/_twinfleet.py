@@ -47,18 +47,18 @@ def now_ns():
     return int(ask("now")[1])
 
 
-# What the script has set its clock ahead by, [ns].
-_ahead = 0
+# What the script has set its clock ahead by.
+ahead_ns = 0
 
 
 def unix_ns():
     words = ask("now")
-    return int(words[1]) + int(words[2]) + _ahead
+    return int(words[1]) + int(words[2]) + ahead_ns
 
 
 def set_clock(unix_s):
-    global _ahead
-    _ahead += unix_s * 1000000000 - unix_ns()
+    global ahead_ns
+    ahead_ns += unix_s * 1000000000 - unix_ns()
 
 
 def unhex(text):

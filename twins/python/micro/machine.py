@@ -1,6 +1,5 @@
 # The board, as MicroPython's machine module gives it.
 import _twinfleet as _t
-import sys as _sys
 
 PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
 _CAUSES = {"power_on": 1, "wdt": 3, "deepsleep": 4, "deepsleep_pin": 4, "soft": 5}

@@ -151,3 +151,15 @@ fn only_the_pins_that_a_part_is_wired_to_answer() {
     let stage = Stage::new(gps, "CircuitPython", "", script).with("count: 2", "count: 1");
     assert_eq!(stage.told(&stage.run(&[]), "script_says"), ["True b''"]);
 }
+
+#[test]
+fn the_network_sets_a_clock_right() {
+    let script = "import machine, ntptime, time\n\
+        before = time.time()\n\
+        machine.RTC().datetime((2001, 2, 3, 5, 4, 5, 6, 0))\n\
+        print(machine.RTC().datetime()[:3], abs(ntptime.time() - before) < 2)\n\
+        ntptime.settime()\n\
+        print(abs(time.time() - before) < 2)\n";
+    let stage = Stage::new(ESP, "MicroPython", "", script).with("count: 2", "count: 1");
+    assert_eq!(stage.told(&stage.run(&[]), "script_says"), ["(2001, 2, 3) True", "True"]);
+}
