@@ -388,6 +388,20 @@ fn a_heater_that_is_off_is_seldom_held_against_the_sensors() {
     at_least(0.85, &cases, &said);
 }
 
+/// A leap, then one value for longer than readings are remembered, then life again: the suspicion has outlived them.
+#[test]
+fn a_suspicion_older_than_memory_is_let_go() {
+    let (mut recording, mut judge) = pi("pistress_1110001011");
+    let n = recording.t.len();
+    recording.inputs.iter_mut().for_each(|u| u[0] = 10.0);
+    for (k, y) in recording.outputs.iter_mut().enumerate() {
+        let scatter = 0.3 * ((k as f64 * 1.7).sin() + (k as f64 * 0.9).cos());
+        y[0] = if (600..2100).contains(&k) { 44.0 } else { 40.0 + scatter };
+    }
+    assert!(n > 2400, "{n}");
+    run_with(&recording, &mut judge, None, 0, 0, 0);
+}
+
 /// Drifts of 60 °C/h over five minutes, which are over before they are clear: told as such, and nothing is left open.
 #[test]
 fn short_drifts_are_named_and_end() {

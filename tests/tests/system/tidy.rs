@@ -56,6 +56,20 @@ fn files_stay_short_enough_to_read() {
     }
 }
 
+#[test]
+fn the_top_level_holds_what_it_should() {
+    let Ok(output) = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output() else {
+        return;
+    };
+    let files = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut top: Vec<&str> = files.split_terminator('\0').filter_map(|f| f.split('/').next()).collect();
+    top.dedup();
+    let known = ".ci .gitignore Cargo.lock Cargo.toml LICENSE-APACHE LICENSE-MIT README.md assets deploy desktop engine fuzz \
+                 headless rustfmt.toml scenarios tests twins";
+    let strays: Vec<&str> = top.into_iter().filter(|t| !known.split_whitespace().any(|k| k == *t)).collect();
+    assert_eq!(strays, [""; 0], "files that do not belong at the top of the repository");
+}
+
 fn sources(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).expect("readable") {
