@@ -40,6 +40,24 @@ pub struct BoardDef {
     /// Largest current of one output pin, [mA]. None: not stated, not judged.
     #[serde(default)]
     pub pin_ma: Option<f64>,
+    /// Largest current of all output pins together, [mA]. None: not stated, not judged.
+    #[serde(default)]
+    pub pins_ma: Option<f64>,
+    /// Another regulated output for parts: voltage, [V], and the most it gives, [mA].
+    #[serde(default)]
+    pub aux: Option<(f64, f64)>,
+    /// Functions that any digital pin can have beside those that are listed, by a switch matrix in the chip or in software.
+    #[serde(default)]
+    pub anywhere: Vec<PinFn>,
+    /// Chips on the board that answer on the I2C bus of its pins, by address.
+    #[serde(default)]
+    pub on_bus: BTreeMap<u8, String>,
+    /// Pins that resistors on the board pull up, beside those of its I2C bus.
+    #[serde(default)]
+    pub pulled_up: Vec<String>,
+    /// The pin that has to be wired to its reset, for its timer to end a deep sleep.
+    #[serde(default)]
+    pub wakes_by: Option<String>,
     /// Whether resistors on the board pull its I2C pins up.
     #[serde(default)]
     pub i2c_pull_up: bool,
@@ -87,6 +105,18 @@ impl BoardDef {
     /// Its radio of a technology.
     pub fn radio(&self, kind: Technology) -> Option<&OnboardDef> {
         self.radios.as_ref()?.iter().find(|r| r.kind == kind)
+    }
+
+    /// Whether a pin with these functions can have another one.
+    pub fn can(&self, has: &[PinFn], function: PinFn) -> bool {
+        let drives = has.contains(&PinFn::Digital) || function == PinFn::Rx && has.contains(&PinFn::Input);
+        has.contains(&function) || drives && self.anywhere.contains(&function)
+    }
+
+    /// Whether a resistor on the board pulls a pin up.
+    pub fn pulls_up(&self, pin: &str) -> bool {
+        let bus = |has: &Vec<PinFn>| has.contains(&PinFn::Sda) || has.contains(&PinFn::Scl);
+        self.pulled_up.iter().any(|p| p == pin) || self.i2c_pull_up && self.pins.get(pin).is_some_and(bus)
     }
 
     /// Largest voltage that a pin stands, [V].

@@ -2,7 +2,7 @@
 
 use super::Place;
 use crate::{
-    catalog::{Catalog, Firmware, LawDef, PowerDef, ScriptDef, ThingDef},
+    catalog::{BoardDef, Catalog, Firmware, LawDef, PartDef, PowerDef, ScriptDef, ThingDef, WireDef},
     dialect::{Dialect, DialectError},
     mirror::physical::{voice, with_unit},
     scenario::{
@@ -49,6 +49,7 @@ pub(in crate::scenario) fn check_firmware(
     if firmware.attempts == 0 {
         report.push(place.error("attempts", "a message is sent at least once").help("write 1 or more"));
     }
+    check_sleep(firmware, thing, board, catalog, place, report);
     let mut signals: Vec<String> = sensor_signals(thing, catalog).into_iter().map(|(name, _)| name).collect();
     let actuators = thing.parts.iter().filter(|p| catalog.actuators.contains_key(&p.model));
     let actuators: Vec<&str> = actuators.map(|p| p.id.as_str()).collect();
@@ -97,6 +98,45 @@ pub(in crate::scenario) fn check_firmware(
             let text = "the law would switch on and off at once: its lower threshold is the higher one";
             report.push(place.error("law", text).help("exchange the two"));
         }
+    }
+}
+
+/// What a deep sleep asks of the parts: to be done before it, and to leave the pin alone that ends it.
+fn check_sleep(
+    firmware: &Firmware,
+    thing: &ThingDef,
+    board: Option<&BoardDef>,
+    catalog: &Catalog,
+    place: &Place<'_>,
+    report: &mut Report,
+) {
+    if !firmware.deep_sleep {
+        return;
+    }
+    let slowest = thing.parts.iter().filter_map(|p| Some((p, catalog.sensors.get(&p.model)?.conversion)));
+    if let Some((part, takes)) = slowest.max_by_key(|(_, takes)| *takes).filter(|(_, t)| *t > firmware.awake)
+    {
+        let text = format!(
+            "`{}` takes {takes} for a reading, but it sleeps again after {}",
+            part.id, firmware.awake
+        );
+        let help = format!("write `awake: \"{takes}\"` or more, so that the time of waiting is charged");
+        report.push(place.warning("awake", text).help(help));
+    }
+    let Some((board, pin)) = board.and_then(|b| Some((b, b.wakes_by.as_ref()?))) else { return };
+    let takes = |p: &&PartDef| match &p.on {
+        WireDef::Pin(on) => on == pin,
+        WireDef::Pins(on) => on.contains(pin),
+        _ => false,
+    };
+    if let Some(part) = thing.parts.iter().find(takes) {
+        let text = format!(
+            "`{}` is on `{pin}`, which has to be wired to the reset of `{}`: its timer ends a deep sleep by it",
+            part.id, board.name
+        );
+        report.push(
+            place.error("deep_sleep", text).help("wire the part to another pin, or rest in another state"),
+        );
     }
 }
 
