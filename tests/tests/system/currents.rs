@@ -180,17 +180,17 @@ fn an_idle_pi_idles_unwatched() {
 /// Cells are charged between 0 and 45 °C, with no more than their datasheet allows, however large the panel.
 #[test]
 fn charging_keeps_to_the_cells_limits() {
-    let gains = |mean_c: f64, area_m2: f64| {
+    let gains = |mean_c: f64, charge: f64| {
         let world = format!("weather: (latitude_deg: 48.0, mean_c: {mean_c:?}, swing_c: 4.0)");
         let power = format!(
-            r#"Pack(cell: "lipo-1000", charge: (0.1, 0.1), regulator: "ap2112k-3v3", solar: (area_m2: {area_m2:?}, efficiency: 0.2))"#
+            r#"Pack(cell: "lipo-1000", charge: ({charge:?}, {charge:?}), regulator: "ap2112k-3v3", solar: (area_m2: 2.0, efficiency: 0.2))"#
         );
-        let node = Node { parts: BME, power: &power, world: &world, duration: "1h", ..Node::default() };
+        let node = Node { parts: BME, power: &power, world: &world, duration: "30min", ..Node::default() };
         -node.mean_ma()
     };
-    let cold_ma = gains(-15.0, 2.0);
+    let cold_ma = gains(-15.0, 0.6);
     assert!(cold_ma < 0.0, "{cold_ma} mA into cells below 0 °C");
-    let warm_ma = gains(15.0, 2.0);
+    let warm_ma = gains(15.0, 0.2);
     assert!((900.0..1000.0).contains(&warm_ma), "1 C of 1000 mAh less what the board takes: {warm_ma} mA");
 }
 
