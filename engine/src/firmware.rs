@@ -14,7 +14,7 @@ use crate::{
     time::{SimTime, Span},
     world::{Clock, Counters, Event, Events, Outbox, Submit},
 };
-use bevy_ecs::prelude::*;
+use bevy_ecs::{prelude::*, system::SystemParam};
 use outage::Boards;
 use payload::Report;
 use std::sync::Arc;
@@ -122,17 +122,24 @@ fn compose_wake(
     }
 }
 
+/// What sending leaves behind.
+#[derive(SystemParam)]
+pub(crate) struct Left<'w> {
+    outbox: ResMut<'w, Outbox>,
+    counters: ResMut<'w, Counters>,
+    events: ResMut<'w, Events>,
+    boards: ResMut<'w, Boards>,
+}
+
 /// Sends this tick's messages over their links, and lands what arrives in this tick in the outbox.
 pub(crate) fn transmit_messages(
     mut cohorts: Query<&mut Cohort>,
     clock: Res<Clock>,
     mut submit: ResMut<Submit>,
     mut air: ResMut<Air>,
-    mut outbox: ResMut<Outbox>,
-    mut counters: ResMut<Counters>,
-    mut events: ResMut<Events>,
-    mut boards: ResMut<Boards>,
+    left: Left,
 ) {
+    let Left { mut outbox, mut counters, mut events, mut boards } = left;
     let mut cohorts = in_order(&mut cohorts);
     for message in submit.0.drain(..) {
         submit_one(&mut cohorts, message, &mut air, &mut counters);

@@ -32,13 +32,16 @@ struct Letter {
     target: Target,
 }
 
+/// A topic, and what of a device hears it.
+type Address = (Arc<str>, (Entity, u32));
+
 /// What waits for one device.
 #[derive(Debug, Default)]
 struct Mailbox {
     /// In the order of arrival, with whether it is kept while the device cannot hear.
     waiting: VecDeque<(Letter, bool)>,
     /// The newest retained message of each topic and target, and whether the device has yet to hear it.
-    retained: BTreeMap<(Arc<str>, (Entity, u32)), (Letter, bool)>,
+    retained: BTreeMap<Address, (Letter, bool)>,
     /// Whether a loss has been told since it last heard something.
     told: bool,
 }
@@ -67,6 +70,8 @@ pub(super) struct Mailboxes {
     boxes: BTreeMap<u32, Mailbox>,
     /// Those of the devices asked for that are of a cohort.
     clients: HashMap<u32, Option<Client>>,
+    /// The cohorts by their first devices' ordinals.
+    cohorts: BTreeMap<u32, Entity>,
     /// Up to when has been heard.
     since: SimTime,
 }
@@ -74,13 +79,19 @@ pub(super) struct Mailboxes {
 impl Mailboxes {
     /// The device with this ordinal. None: no link of ours leads to it.
     fn client(&mut self, ordinal: u32, cohorts: &Query<(Entity, &mut Cohort)>) -> Option<Client> {
+        if self.cohorts.is_empty() {
+            self.cohorts = cohorts.iter().map(|(entity, cohort)| (cohort.first, entity)).collect();
+        }
+        let by_first = &self.cohorts;
         *self.clients.entry(ordinal).or_insert_with(|| {
-            let found = |(entity, cohort): (Entity, &Cohort)| {
-                let lane = cohort.lane_of(ordinal)?;
-                let hears = cohort.group.link.hears();
-                Some(Client { cohort: entity, lane, persistent: cohort.group.persistent, hears })
-            };
-            cohorts.iter().find_map(found)
+            let (_, entity) = by_first.range(..=ordinal).next_back()?;
+            let (_, cohort) = cohorts.get(*entity).ok()?;
+            Some(Client {
+                cohort: *entity,
+                lane: cohort.lane_of(ordinal)?,
+                persistent: cohort.group.persistent,
+                hears: cohort.group.link.hears(),
+            })
         })
     }
 
