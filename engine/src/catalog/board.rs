@@ -28,6 +28,10 @@ pub struct BoardDef {
     /// Where a pack is wired to, and the largest voltage there. None: not stated, not judged.
     #[serde(default)]
     pub fed: Option<FedDef>,
+    /// Whether a switching regulator of its own is behind its input: it takes a power there, its currents being stated at
+    /// `supply_v`.
+    #[serde(default)]
+    pub converts: bool,
     /// Nominal supply voltage, [V], which it passes on to parts that need more than `logic_v`.
     #[serde(default = "five")]
     pub supply_v: f64,
@@ -78,6 +82,9 @@ pub struct BoardDef {
     /// Supply currents of further states that firmware may rest in, such as `light_sleep`, [mA].
     #[serde(default)]
     pub rest_ma: BTreeMap<String, f64>,
+    /// Those of them in which its radio stays on the network, waking for its beacons.
+    #[serde(default)]
+    pub associated: Vec<String>,
     /// Supply voltage below which it resets, [V].
     pub brown_out_v: f64,
     /// Frequency error of its clock, [ppm], one standard deviation over units.
@@ -86,6 +93,10 @@ pub struct BoardDef {
     /// What temperature does to that clock; it counts where the firmware has a `clock`.
     #[serde(default)]
     pub crystal: Option<CrystalDef>,
+    /// Frequency error of what keeps time while it sleeps without its radio, [ppm], one standard deviation over units. None: the
+    /// same clock does.
+    #[serde(default)]
+    pub sleep_clock_ppm: Option<f64>,
     /// Radios on it. None: not stated, not judged; empty: it has none.
     #[serde(default)]
     pub radios: Option<Vec<OnboardDef>>,

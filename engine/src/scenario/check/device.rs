@@ -5,6 +5,7 @@ use crate::{
     catalog::{BoardDef, Catalog, Firmware, LawDef, PartDef, PowerDef, ScriptDef, ThingDef, WireDef},
     dialect::{Dialect, DialectError},
     mirror::physical::{voice, with_unit},
+    power::along,
     scenario::{
         PayloadDef, PublishDef,
         definition::{sensor_signals, unknown},
@@ -366,6 +367,8 @@ fn check_charge(charge: (f64, f64), place: &Place<'_>, report: &mut Report) {
 
 /// No cell is looked after for longer, in years and in full cycles: beyond, an ageing law says nothing.
 const LONGEST: (f64, f64) = (30.0, 10_000.0);
+/// What panels are rated in, [W/m²] (IEC 60904-3).
+const FULL_SUN_W_M2: f64 = 1000.0;
 
 /// Cells, regulator and panel of a pack.
 fn check_pack(power: &PowerDef, catalog: &Catalog, place: &Place<'_>, report: &mut Report) {
@@ -397,6 +400,17 @@ fn check_pack(power: &PowerDef, catalog: &Catalog, place: &Place<'_>, report: &m
     place.at_least("solar.area_m2", panel.area_m2, 0.0, report);
     place.within("solar.efficiency", panel.efficiency, 0.0, 1.0, report);
     place.within("solar.controller", panel.controller, 0.0, 1.0, report);
+    if let Some((def, rate)) = known.and_then(|def| Some((def, def.charge_per_h?))) {
+        let volts = along(&def.ocv_v, 0.5) * f64::from(*series);
+        let most_w = rate * def.capacity_mah * 1e-3 * f64::from(*parallel) * volts;
+        let sun_w = panel.power_w(FULL_SUN_W_M2);
+        if sun_w > most_w {
+            let text = format!(
+                "in full sun this panel gives {sun_w:.1} W, but the cells are charged with {most_w:.1} W at most"
+            );
+            report.push(place.warning("solar", text).help("a smaller panel, or more cells in parallel"));
+        }
+    }
     if known.is_some_and(|c| !c.rechargeable) {
         let rechargeable: Vec<&str> =
             catalog.batteries.values().filter(|b| b.rechargeable).map(|b| b.name.as_str()).collect();

@@ -8,6 +8,7 @@ use crate::{
         ThingDef, WireDef,
     },
     power::{
+        along,
         bank::PackPlan,
         pack::PackState,
         regulator::{Regulator, RegulatorDef},
@@ -32,6 +33,8 @@ struct Line {
 pub(super) struct Electric<'a> {
     board: Option<&'a BoardDef>,
     volts: Volts,
+    /// The same with the cells half empty.
+    half: Volts,
     /// What feeds the rail leaves for parts, and the supply pin, [mA].
     most_ma: (Option<f64>, Option<f64>),
     /// Drawn from the board's regulator and from its supply, [mA]; none once it has been told that they are overdrawn.
@@ -72,7 +75,8 @@ struct Volts {
 }
 
 impl Volts {
-    fn new(board: Option<&BoardDef>, power: Option<&PowerDef>, catalog: &Catalog) -> Self {
+    /// With a pack at this state of charge, 0–1.
+    fn new(board: Option<&BoardDef>, power: Option<&PowerDef>, catalog: &Catalog, charge: f64) -> Self {
         let (rail, nominal) = board.map_or((0.0, 0.0), |b| (b.logic_v, b.supply_v));
         let aux = board.and_then(|b| b.aux).map(|(v, _)| v);
         let mains = Self { rail, supply: nominal, aux, cells: None, on_battery: false };
@@ -82,7 +86,7 @@ impl Volts {
                 Self { supply: full.unwrap_or(nominal), on_battery: true, ..mains }
             }
             Some(power @ PowerDef::Pack { .. }) => {
-                let Some((cells, regulator)) = pack_v(power, catalog) else { return mains };
+                let Some((cells, regulator)) = pack_at_v(power, catalog, charge) else { return mains };
                 let given = regulator.map_or(cells, |r| r.kind.rail_v(cells, 0.0));
                 let rail = match board.and_then(|b| b.fed) {
                     Some(FedDef::Rail(_)) => given,
@@ -95,11 +99,58 @@ impl Volts {
     }
 }
 
+impl Volts {
+    /// Voltage of a feed, [V]; not a number where there is none.
+    fn of(&self, feed: Feed) -> f64 {
+        match feed {
+            Feed::Rail => self.rail,
+            Feed::Aux => self.aux.unwrap_or(f64::NAN),
+            Feed::Supply => self.supply,
+            Feed::Cells => self.cells.unwrap_or(f64::NAN),
+        }
+    }
+
+    /// What feeds a part that works at these volts: a sensor from the rail rather than from before it, an actuator the other
+    /// way about. None: nothing does.
+    fn choose(&self, (low, high): (f64, f64), sensor: bool) -> Option<Feed> {
+        let feeds = [Feed::Rail, Feed::Aux, Feed::Supply, Feed::Cells];
+        let mut found = feeds.into_iter().filter(|f| (low..=high).contains(&self.of(*f)));
+        if sensor { found.next() } else { found.next_back() }
+    }
+}
+
+/// Whether a part that works at `supply_v` is wired to a pack's cells, past its regulator.
+pub(crate) fn on_cells(
+    board: Option<&BoardDef>,
+    power: &PowerDef,
+    catalog: &Catalog,
+    supply_v: Option<(f64, f64)>,
+    sensor: bool,
+) -> bool {
+    let (Some(range), Some(converts)) = (supply_v, board.map(|b| b.converts)) else { return false };
+    // Past the board's own regulator, too.
+    let past = converts && matches!(power, PowerDef::Pack { regulator: None, .. });
+    match Volts::new(board, Some(power), catalog, 1.0).choose(range, sensor) {
+        Some(Feed::Cells) => true,
+        Some(Feed::Supply) => past,
+        _ => false,
+    }
+}
+
 /// What a pack's cells give when full and at rest, [V], and its regulator. None: there are no such cells.
 fn pack_v<'a>(power: &PowerDef, catalog: &'a Catalog) -> Option<(f64, Option<&'a RegulatorDef>)> {
+    pack_at_v(power, catalog, 1.0)
+}
+
+/// The same at a state of charge, 0–1.
+fn pack_at_v<'a>(
+    power: &PowerDef,
+    catalog: &'a Catalog,
+    charge: f64,
+) -> Option<(f64, Option<&'a RegulatorDef>)> {
     let PowerDef::Pack { cell, series, regulator, .. } = power else { return None };
-    let full = catalog.batteries.get(cell)?.ocv_v.last()?.1 * f64::from(*series);
-    Some((full, regulator.as_ref().and_then(|r| catalog.regulators.get(r))))
+    let volts = along(&catalog.batteries.get(cell)?.ocv_v, charge) * f64::from(*series);
+    Some((volts, regulator.as_ref().and_then(|r| catalog.regulators.get(r))))
 }
 
 impl<'a> Electric<'a> {
@@ -117,7 +168,8 @@ impl<'a> Electric<'a> {
         };
         Self {
             board,
-            volts: Volts::new(board, power, catalog),
+            volts: Volts::new(board, power, catalog, 1.0),
+            half: Volts::new(board, power, catalog, 0.5),
             most_ma,
             rail_ma: Some(0.0),
             passed_ma: Some(0.0),
@@ -147,7 +199,8 @@ impl<'a> Electric<'a> {
             self.unsaid(board, part, least_v, place, report);
         } else if let Some(feed) = self.feed(board, part, place, report) {
             self.draw(board, part, feed, place, report);
-            self.unsaid(board, part, Some(self.feed_v(feed)), place, report);
+            self.runs_low(part, feed, place, report);
+            self.unsaid(board, part, Some(self.volts.of(feed)), place, report);
         }
     }
 
@@ -161,10 +214,7 @@ impl<'a> Electric<'a> {
     ) -> Option<Feed> {
         let range = part.sensor.map_or_else(|| part.actuator.and_then(|a| a.supply_v), |s| s.supply_v);
         let Some((low, high)) = range else { return Some(Feed::Rail) };
-        let fits = |v: f64| (low..=high).contains(&v);
-        let feeds = [Feed::Rail, Feed::Aux, Feed::Supply, Feed::Cells];
-        let mut found = feeds.into_iter().filter(|f| fits(self.feed_v(*f)));
-        let feed = if part.sensor.is_some() { found.next() } else { found.next_back() };
+        let feed = self.volts.choose((low, high), part.sensor.is_some());
         if feed.is_none() {
             let model = &part.def.model;
             let Volts { rail, supply, cells, on_battery, .. } = self.volts;
@@ -183,14 +233,18 @@ impl<'a> Electric<'a> {
         feed
     }
 
-    /// Voltage of a feed, [V]; not a number where there is none.
-    fn feed_v(&self, feed: Feed) -> f64 {
-        match feed {
-            Feed::Rail => self.volts.rail,
-            Feed::Supply => self.volts.supply,
-            Feed::Aux => self.volts.aux.unwrap_or(f64::NAN),
-            Feed::Cells => self.volts.cells.unwrap_or(f64::NAN),
-        }
+    /// A part that no longer works when the cells that feed it are half empty.
+    fn runs_low(&self, part: &Part<'_>, feed: Feed, place: &Place<'_>, report: &mut Report) {
+        let range = part.sensor.map_or_else(|| part.actuator.and_then(|a| a.supply_v), |s| s.supply_v);
+        let left_v = self.half.of(feed);
+        let Some((low, _)) = range.filter(|(low, _)| left_v < *low) else { return };
+        let text = format!(
+            "`{}` needs {low} V, but the cells that feed it give {left_v:.2} V when they are half empty",
+            part.def.model
+        );
+        let help =
+            "more cells in series, or a regulator that holds the voltage, see `twinfleet list regulators`";
+        report.push(place.warning("model", text).help(help));
     }
 
     /// A part that is fed with more than the pins stand, and whose file does not say what it puts on them.
@@ -236,7 +290,7 @@ impl<'a> Electric<'a> {
         }
         // One regulator for both: what the one leaves the other takes.
         let feed_of = if self.one_source && feed == Feed::Supply { Feed::Rail } else { feed };
-        let volts = self.feed_v(feed);
+        let volts = self.volts.of(feed);
         let (sum, most, whose) = match feed_of {
             Feed::Rail => (&mut self.rail_ma, self.most_ma.0, "regulator"),
             Feed::Supply => (&mut self.passed_ma, self.most_ma.1, "supply pin"),
