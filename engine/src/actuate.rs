@@ -8,6 +8,9 @@
 //! A timeline command without `until` is given once, like a message; with `until` it holds like a hand on the switch:
 //! messages are taken in, but act only when it lets go.
 //!
+//! A board that is reset lets its pins go: a relay falls off, a servo stays where it is, and the command is forgotten.
+//! Without its supply nothing that the device feeds moves either, whoever holds the switch.
+//!
 //! ```
 //! use twinfleet_engine::actuate::Follower;
 //! let mut valve = Follower::new(10.0);
@@ -19,9 +22,11 @@
 use crate::{
     carry::Moved,
     catalog::{ActuatorDef, EffectDef},
+    cause::id_of,
     environment::{EnvironmentSystems, ZoneInputs},
     plan::{GroupPlan, Plan},
-    scenario::Action,
+    power::HOUR_S,
+    scenario::{Action, definition::on_cells},
     signal::{SignalId, wildcard},
     time::SimTime,
     world::{Clock, Event, Events, Row, Rows, StateHash, StateHashers, Watch},
@@ -37,12 +42,14 @@ pub struct Follower {
     tau_s: f64,
     travel_s: f64,
     steps: u32,
+    /// Nothing feeds it.
+    dead: bool,
 }
 
 impl Follower {
     /// At rest at 0, with this time constant, [s]; 0: it follows at once.
     pub fn new(tau_s: f64) -> Self {
-        Self { level: 0.0, command: 0.0, held: None, tau_s, travel_s: 0.0, steps: 0 }
+        Self { level: 0.0, command: 0.0, held: None, tau_s, travel_s: 0.0, steps: 0, dead: false }
     }
 
     /// At rest at 0, as a definition has it.
@@ -60,6 +67,16 @@ impl Follower {
         self.held = level.map(|l| l.clamp(0.0, 1.0));
     }
 
+    /// Nobody drives it any more: it returns to 0, or, where it travels, stays where it is.
+    pub fn let_go(&mut self) {
+        self.command = if self.travel_s > 0.0 { self.level } else { 0.0 };
+    }
+
+    /// Takes its supply away, or gives it back. Without it neither hand nor command moves it.
+    pub fn feed(&mut self, fed: bool) {
+        self.dead = !fed;
+    }
+
     /// The level, 0–1.
     pub fn level(&self) -> f64 {
         self.level
@@ -67,6 +84,9 @@ impl Follower {
 
     /// The level it follows: the nearest of those it can take.
     pub fn target(&self) -> f64 {
+        if self.dead {
+            return if self.travel_s > 0.0 { self.level } else { 0.0 };
+        }
         let asked = self.held.unwrap_or(self.command);
         if self.steps == 0 { asked } else { (asked * f64::from(self.steps)).round() / f64::from(self.steps) }
     }
@@ -122,6 +142,8 @@ pub struct Actuator {
     pub zone: Option<usize>,
     /// Its level.
     pub follower: Follower,
+    /// Whether its board is down: it hears no command.
+    pub down: bool,
 }
 
 /// What an actuator takes from its supply, [mA].
@@ -132,10 +154,15 @@ struct Draw {
     moving_ma: f64,
     /// Whether that is the device's own.
     of_device: bool,
+    /// Whether it is its pack's cells, past a regulator.
+    of_cells: bool,
 }
 
 impl Draw {
     fn now_ma(&self, follower: &Follower) -> f64 {
+        if follower.dead {
+            return 0.0;
+        }
         let moving_ma = if follower.travel_s > 0.0 && follower.moves() { self.moving_ma } else { 0.0 };
         self.idle_ma + self.active_ma * follower.level() + moving_ma
     }
@@ -178,13 +205,36 @@ impl ActuatorBank {
         self.units[self.of_device(device)].iter().map(|u| u.follower.level())
     }
 
-    /// Charge that a device's actuators have taken from its battery since the start, [mAh], and the current that they take
-    /// now, [mA].
-    pub fn drawn(&self, device: u32) -> (f64, f64) {
-        let units = self.of_device(device);
-        let taken: f64 = self.taken_ma_s.get(units.clone()).map_or(0.0, |t| t.iter().sum());
-        let now = units.filter(|u| self.draw(*u).of_device).map(|u| self.now_ma(u)).sum();
-        (taken / 3600.0, now)
+    /// What a device's actuators have taken from its battery since the start, and take now.
+    pub fn drawn(&self, device: u32) -> Drawn {
+        let mut drawn = Drawn::default();
+        for unit in self.of_device(device).filter(|u| self.draw(*u).of_device) {
+            let taken_ma_s = self.taken_ma_s.get(unit).copied().unwrap_or_default();
+            let from = if self.draw(unit).of_cells { &mut drawn.cells } else { &mut drawn.rail };
+            from.0 += taken_ma_s / HOUR_S;
+            from.1 += self.now_ma(unit);
+        }
+        drawn
+    }
+
+    /// The board of a device was reset (when: the time of its brown-out), or runs again. One that is down drives no pin, and
+    /// feeds nothing.
+    pub(crate) fn board(&mut self, device: u32, reset: Option<SimTime>, now: SimTime, events: &mut Events) {
+        for unit in self.of_device(device) {
+            let of_device = self.draw(unit).of_device;
+            let actuator = &mut self.units[unit];
+            let before = actuator.follower.command;
+            actuator.down = reset.is_some();
+            actuator.follower.feed(reset.is_none() || !of_device);
+            let Some(at) = reset else { continue };
+            actuator.follower.let_go();
+            if actuator.follower.command != before {
+                let level = actuator.follower.command;
+                let cause = id_of(&self.names[unit], "power", "brown_out", at);
+                let event = self.event(unit, now, "its board is reset: it drives no pin", level);
+                events.0.push(Event { cause, ..event });
+            }
+        }
     }
 
     /// Current that a unit takes now from whatever feeds it, [mA].
@@ -196,9 +246,9 @@ impl ActuatorBank {
         &self.draws[self.units[unit].part as usize]
     }
 
-    /// Commands a unit and says so where the level changes.
+    /// Commands a unit and says so where the level changes; one whose board is down hears nothing.
     pub fn command(&mut self, unit: usize, level: f64, t: SimTime, why: &str, events: &mut Events) {
-        if self.units[unit].follower.command == level.clamp(0.0, 1.0) {
+        if self.units[unit].down || self.units[unit].follower.command == level.clamp(0.0, 1.0) {
             return;
         }
         self.units[unit].follower.command(level);
@@ -216,6 +266,15 @@ impl ActuatorBank {
             ..Event::default()
         }
     }
+}
+
+/// What a device's actuators draw: charge taken since the start, and the current now, [mAh, mA].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Drawn {
+    /// From what feeds the board.
+    pub rail: (f64, f64),
+    /// From its pack's cells, past a regulator.
+    pub cells: (f64, f64),
 }
 
 /// A timeline command to come.
@@ -289,6 +348,7 @@ fn bank(plan: &Plan, g: usize, group: &GroupPlan) -> Option<ActuatorBank> {
         return None;
     }
     let first = first_channel(plan, group);
+    let board = group.thing.board.as_ref().and_then(|b| plan.catalog.boards.get(b));
     let mut bank = ActuatorBank {
         group: g,
         parts: defs.iter().map(|(p, a)| (p.id.clone(), a.effect)).collect(),
@@ -302,6 +362,7 @@ fn bank(plan: &Plan, g: usize, group: &GroupPlan) -> Option<ActuatorBank> {
                 active_ma: a.active_ma,
                 moving_ma: a.moving_ma,
                 of_device: !p.own_supply,
+                of_cells: !p.own_supply && on_cells(board, &group.power, &plan.catalog, a.supply_v, false),
             })
             .collect(),
         taken_ma_s: Vec::new(),
@@ -309,7 +370,13 @@ fn bank(plan: &Plan, g: usize, group: &GroupPlan) -> Option<ActuatorBank> {
     for device in (0..group.count).filter(|i| plan.owns(group, *i)) {
         for (part, (_, def)) in defs.iter().enumerate() {
             let zone = group.zone(device);
-            bank.units.push(Actuator { device, part: part as u32, zone, follower: Follower::of(def) });
+            bank.units.push(Actuator {
+                device,
+                part: part as u32,
+                zone,
+                follower: Follower::of(def),
+                down: false,
+            });
             bank.names.push(plan.device_id(group, device));
             bank.signals.push(plan.signals.id(group.block, device, (first + part) as u32));
         }
@@ -395,7 +462,8 @@ fn drive_actuators(
             let moving_s = unit.follower.moving_s(dt_s);
             let on_s = unit.follower.advance(dt_s);
             let draw = &bank.draws[unit.part as usize];
-            if let Some(taken) = bank.taken_ma_s.get_mut(at).filter(|_| draw.of_device) {
+            if let Some(taken) = bank.taken_ma_s.get_mut(at).filter(|_| draw.of_device && !unit.follower.dead)
+            {
                 *taken += draw.idle_ma * dt_s + draw.active_ma * on_s + draw.moving_ma * moving_s;
             }
             if let Some(zone) = unit.zone {
@@ -423,6 +491,7 @@ fn hash_actuators(world: &mut World, hash: &mut StateHash) {
             let mut bytes = Vec::with_capacity(24);
             bytes.extend(unit.follower.level.to_le_bytes());
             bytes.extend(unit.follower.target().to_le_bytes());
+            bytes.push(u8::from(unit.down));
             bytes.extend(bank.taken_ma_s.get(at).into_iter().flat_map(|t| t.to_le_bytes()));
             hash.add(&format!("actuator/{name}/{}", bank.parts[unit.part as usize].0), &bytes);
         }
@@ -490,7 +559,7 @@ mod tests {
             servo.advance(0.75);
         }
         assert_eq!((moving_s, servo.moves()), (2.0, false), "a quarter of the way");
-        let draw = Draw { idle_ma: 10.0, active_ma: 4.0, moving_ma: 165.0, of_device: true };
+        let draw = Draw { idle_ma: 10.0, active_ma: 4.0, moving_ma: 165.0, of_device: true, of_cells: false };
         assert_eq!(draw.now_ma(&servo), 11.0);
         servo.command(1.0);
         assert_eq!(draw.now_ma(&servo), 176.0);

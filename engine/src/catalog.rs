@@ -201,6 +201,10 @@ pub struct Firmware {
     /// Transmissions of a message before it goes back to the queue.
     #[serde(default = "attempts_default")]
     pub attempts: u32,
+    /// Whether its MQTT session outlasts its connections, so that the broker keeps messages of QoS 1 and 2 for it while it sleeps
+    /// or is off the network. Without it only a retained message is told when it is back.
+    #[serde(default)]
+    pub persistent: bool,
     /// Commands it takes.
     #[serde(default)]
     pub commands: Vec<CommandDef>,
@@ -223,9 +227,22 @@ pub struct Firmware {
 }
 
 impl Firmware {
-    /// Whether it uses the device's radio.
+    /// Whether it sends over the device's radio.
     pub fn speaks(&self) -> bool {
         !self.publish.is_empty() || !self.control.is_empty() || self.script.is_some()
+    }
+
+    /// Whether it hears anything over the device's radio.
+    pub fn listens(&self) -> bool {
+        !self.commands.is_empty() || !self.control.is_empty() || self.script.is_some()
+    }
+
+    /// Whether radio and main clock are off between its wakes on this board, [`crate::link`]'s networks lost with them.
+    pub fn dozes(&self, board: Option<&BoardDef>) -> bool {
+        match &self.rest {
+            Some(state) => board.is_none_or(|b| !b.associated.contains(state)),
+            None => self.deep_sleep,
+        }
     }
 }
 

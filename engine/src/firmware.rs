@@ -14,7 +14,8 @@ use crate::{
     time::{SimTime, Span},
     world::{Clock, Counters, Event, Events, Outbox, Submit},
 };
-use bevy_ecs::prelude::*;
+use bevy_ecs::{prelude::*, system::SystemParam};
+use outage::Boards;
 use payload::Report;
 use std::sync::Arc;
 
@@ -121,21 +122,29 @@ fn compose_wake(
     }
 }
 
+/// What sending leaves behind.
+#[derive(SystemParam)]
+pub(crate) struct Left<'w> {
+    outbox: ResMut<'w, Outbox>,
+    counters: ResMut<'w, Counters>,
+    events: ResMut<'w, Events>,
+    boards: ResMut<'w, Boards>,
+}
+
 /// Sends this tick's messages over their links, and lands what arrives in this tick in the outbox.
 pub(crate) fn transmit_messages(
     mut cohorts: Query<&mut Cohort>,
     clock: Res<Clock>,
     mut submit: ResMut<Submit>,
     mut air: ResMut<Air>,
-    mut outbox: ResMut<Outbox>,
-    mut counters: ResMut<Counters>,
-    mut events: ResMut<Events>,
+    left: Left,
 ) {
+    let Left { mut outbox, mut counters, mut events, mut boards } = left;
     let mut cohorts = in_order(&mut cohorts);
     for message in submit.0.drain(..) {
         submit_one(&mut cohorts, message, &mut air, &mut counters);
     }
-    cohorts.retain(|c| !c.composed.is_empty());
+    cohorts.retain(|c| !c.composed.is_empty() || !c.listening.is_empty());
     for_each(&mut cohorts, |cohort| transmit(cohort, clock.next));
     let (mut total, mut resets, mut clock_sets) = (Tally::default(), 0, 0);
     for mut cohort in cohorts {
@@ -144,6 +153,7 @@ pub(crate) fn transmit_messages(
         clock_sets += std::mem::take(&mut cohort.clock_sets);
         air.launch(cohort.leaving.drain(..));
         events.0.append(&mut cohort.events);
+        boards.0.append(&mut cohort.boards);
     }
     let before = outbox.0.len();
     air.land(clock.next, &mut outbox.0);
@@ -152,6 +162,7 @@ pub(crate) fn transmit_messages(
     for (name, n) in [
         ("messages_sent", total.sent),
         ("messages_dropped", total.dropped),
+        ("messages_lost", total.lost),
         ("messages_delivered", landed),
         ("transmissions", total.transmissions),
         ("brown_outs", resets),
@@ -193,6 +204,16 @@ fn submit_one(cohorts: &mut [Mut<Cohort>], mut message: Message, air: &mut Air, 
 
 fn transmit(cohort: &mut Cohort, until: SimTime) {
     let group = Arc::clone(&cohort.group);
+    for (lane, t) in std::mem::take(&mut cohort.listening) {
+        let mut tally = Tally::default();
+        if !cohort.is_down(lane) && !joins(cohort, lane, t, until, &mut tally) {
+            tell(cohort, lane, t, false, &tally);
+            if let Some(radios) = &mut cohort.radios {
+                radios.meet(lane, t, &group.link);
+            }
+        }
+        cohort.tally.add(tally);
+    }
     let mut composed = std::mem::take(&mut cohort.composed);
     for (lane, message) in composed.drain(..) {
         let sent = message.sent;

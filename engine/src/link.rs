@@ -16,7 +16,7 @@
 //! joining, and what its radio draws; with access points or fading, devices roam ([`field`]).
 //!
 //! A device that stays on has joined the network before the run. One that loses it (a reset, a message that failed, another
-//! access point, deep sleep where the profile says so) joins before it sends again: its radio listens for `join`, as often
+//! access point, a sleep without the radio where the profile says so) joins before it sends again: its radio listens for `join`, as often
 //! as the firmware tries a message, and gets in as often as a packet arrives. The firmware waits for that, as sketches do
 //! that begin with `WiFi.begin()`: the time comes on top of `awake`, and what could not be sent stays in the queue for the
 //! next wake.
@@ -29,7 +29,7 @@ pub mod profile;
 use self::{
     duty::Budget,
     field::{Field, path_loss_db},
-    profile::LinkProfileDef,
+    profile::{Hears, LinkProfileDef},
 };
 use crate::{
     catalog::{BoardDef, Catalog},
@@ -137,6 +137,10 @@ pub(crate) struct LinkPlan {
     capacity: usize,
     /// Of a device that loses its network as it falls asleep: how long it is awake.
     asleep: Option<Span>,
+    /// Of a device whose radio sleeps between wakes: how long it is awake.
+    dozes: Option<Span>,
+    /// By how much the other side's transmit power is above the device's own, [dB].
+    station_db: f64,
 }
 
 impl LinkPlan {
@@ -172,11 +176,17 @@ impl LinkPlan {
             attempts: attempts.max(1),
             capacity: capacity as usize,
             asleep: None,
+            dozes: None,
+            station_db: radio.map_or(0.0, |r| {
+                let own_dbm = Radio::new(r, profile).tx_dbm;
+                r.station_dbm.or(profile.and_then(|p| p.station_dbm)).map_or(0.0, |dbm| dbm - own_dbm)
+            }),
         }
     }
 
-    /// The same link of devices that sleep deeply and are awake for so long; none: they stay on.
+    /// The same link of devices whose radio sleeps while they do, and that are awake for so long; none: they stay on.
     pub fn asleep(mut self, awake: Option<Span>) -> Self {
+        self.dozes = awake;
         let lost = self.profile.as_ref().is_some_and(|p| p.lost_asleep && p.join.0 > 0);
         self.asleep = awake.filter(|_| lost);
         self
@@ -198,6 +208,16 @@ impl LinkPlan {
     /// Current of the radio while listening, on top of the running board's, [mA].
     pub fn rx_ma(&self) -> f64 {
         self.profile.as_ref().map_or(0.0, |p| p.rx_ma)
+    }
+
+    /// Whether the network tells the device what it has got.
+    fn acknowledged(&self) -> bool {
+        self.profile.as_ref().is_none_or(|p| p.acknowledged)
+    }
+
+    /// When a device that is on can be told something.
+    pub fn hears(&self) -> Hears {
+        self.profile.as_ref().map_or(Hears::Awake, |p| p.hears)
     }
 
     fn is_down(&self, t: SimTime) -> bool {
@@ -228,6 +248,8 @@ fn walls_of(scenario: &Scenario, radio: &RadioDef, zones: &[usize]) -> Vec<Vec<u
 pub(crate) struct Tally {
     pub sent: u64,
     pub dropped: u64,
+    /// Sent into the air, and never received, of which the device knows nothing.
+    pub lost: u64,
     pub transmissions: u64,
     pub air_ns: i64,
     /// Time that the radio listened: receive windows, joining.
@@ -245,6 +267,7 @@ impl Tally {
     pub fn add(&mut self, other: Self) {
         self.sent += other.sent;
         self.dropped += other.dropped;
+        self.lost += other.lost;
         self.transmissions += other.transmissions;
         self.air_ns += other.air_ns;
         self.listen_ns += other.listen_ns;
@@ -254,6 +277,16 @@ impl Tally {
         self.rejoins += other.rejoins;
         self.roams += other.roams;
     }
+}
+
+/// What became of a message that was tried.
+enum Sent {
+    /// It arrived, then.
+    Arrived(SimTime),
+    /// It did not, and nobody has told the device.
+    Lost,
+    /// The device has to try it again.
+    Kept,
 }
 
 /// The radios of a cohort.
@@ -273,6 +306,8 @@ pub(crate) struct Radios {
     field: Option<Field>,
     /// What only links with a profile have; empty without.
     modems: Vec<Modem>,
+    /// When a device and its network last met.
+    met: Vec<SimTime>,
 }
 
 /// A device's modem: its airtime, and whether it has joined the network.
@@ -308,14 +343,15 @@ impl Radios {
         let mut arrival = plan.arrival;
         if let (Some(radio), Some(walls)) = (&plan.radio, plan.walls.get(zone as usize)) {
             let rssi_dbm = self.field.get_or_insert_default().add(radio, walls, seed, device);
-            self.rssi_dbm.push(rssi_dbm as f32);
+            self.rssi_dbm.push((rssi_dbm + plan.station_db) as f32);
         } else if let Some(radio) = &plan.radio {
             let mut place = stream(seed, device, "link/place");
             let u: f64 = place.random();
             let shadowing: f64 = place.sample(StandardNormal);
             let distance_m = radio.distance_m.0 + (radio.distance_m.1 - radio.distance_m.0) * u;
             arrival *= radio.reception(distance_m, radio.shadowing_db * shadowing);
-            self.rssi_dbm.push(radio.rssi_dbm(distance_m, radio.shadowing_db * shadowing) as f32);
+            let rssi_dbm = radio.rssi_dbm(distance_m, radio.shadowing_db * shadowing);
+            self.rssi_dbm.push((rssi_dbm + plan.station_db) as f32);
         }
         self.rng.push(stream(seed, device, "link/channel"));
         self.arrival.push(arrival as f32);
@@ -323,6 +359,7 @@ impl Radios {
         self.last_due.push(SimTime::ZERO);
         self.queue.push(VecDeque::new());
         self.dropping.push(0);
+        self.met.push(SimTime(i64::MIN));
         if plan.profile.is_some() {
             let modem = Modem {
                 budget: Budget::default(),
@@ -357,6 +394,35 @@ impl Radios {
             modem.lose();
         }
         lost
+    }
+
+    /// A device is awake for what its network has for it.
+    pub fn meet(&mut self, lane: u16, t: SimTime, plan: &LinkPlan) {
+        if !plan.is_down(t) && self.has_joined(lane) {
+            self.met[lane as usize] = self.modems.get(lane as usize).map_or(t, |m| m.free.max(t));
+        }
+    }
+
+    fn has_joined(&self, lane: u16) -> bool {
+        self.modems.get(lane as usize).is_none_or(|m| m.joined)
+    }
+
+    /// Whether a device that is on hears what was sent to it between `since` and now. Of one that is told things only after
+    /// its own messages: whether it may be told one.
+    pub fn hears(&self, lane: u16, plan: &LinkPlan, since: SimTime, now: SimTime) -> bool {
+        let met = self.met[lane as usize];
+        match (plan.hears(), plan.dozes) {
+            (Hears::Never, _) => false,
+            (Hears::AfterSending, _) => since <= met && met < now,
+            (Hears::Awake, None) => !plan.is_down(now) && self.has_joined(lane),
+            (Hears::Awake, Some(awake)) => SimTime::ZERO <= met && met < now && since <= met + awake,
+        }
+    }
+
+    /// Whether a message down to a device arrives, where nobody would say so.
+    pub fn arrives(&mut self, lane: u16, plan: &LinkPlan) -> bool {
+        let i = lane as usize;
+        plan.acknowledged() || self.rng[i].random::<f64>() < f64::from(self.arrival[i])
     }
 
     /// Before sending what is handed over at `sent`: the received power as it is then, and the network joined where it is not,
@@ -419,13 +485,18 @@ impl Radios {
         at = self.modems.get(i).map_or(at, |m| m.free.max(at));
         while let Some(first) = self.queue[i].front().filter(|_| joined) {
             let air = plan.air_time(first.payload.len());
-            let Some(arrived) = self.transmit(i, plan, &mut at, air, tally) else { break };
-            let due = arrived.max(self.last_due[i]);
+            let from = at;
+            let due = match self.transmit(i, plan, &mut at, air, tally) {
+                Sent::Arrived(arrived) => Some(arrived.max(self.last_due[i])),
+                Sent::Lost => None,
+                Sent::Kept => break,
+            };
+            let Some(mut message) = self.queue[i].pop_front() else { break };
+            let Some(due) = due else { continue };
             self.last_due[i] = due;
-            if let Some(mut message) = self.queue[i].pop_front() {
-                message.due = due;
-                out.push(message);
-            }
+            self.met[i] = from;
+            message.due = due;
+            out.push(message);
         }
         if let Some(modem) = self.modems.get_mut(i) {
             modem.free = at;
@@ -443,7 +514,7 @@ impl Radios {
         before == 0 && self.dropping[i] > 0
     }
 
-    /// Tries one message from `at` on, which moves past the tries. When it arrived, or none.
+    /// Tries one message from `at` on, which moves past the tries.
     fn transmit(
         &mut self,
         i: usize,
@@ -451,11 +522,11 @@ impl Radios {
         at: &mut SimTime,
         air: Span,
         tally: &mut Tally,
-    ) -> Option<SimTime> {
+    ) -> Sent {
         let mut pause = RETRY_PAUSE;
         for _ in 0..plan.attempts {
             if !self.may_send(i, plan, *at, air, tally) {
-                return None;
+                return Sent::Kept;
             }
             let rng = &mut self.rng[i];
             // Two draws a try, whatever comes of it.
@@ -469,7 +540,13 @@ impl Radios {
                 let arrived = *at + Span(latency_ns as i64);
                 *at = *at + air;
                 self.listen(plan, at, tally);
-                return Some(arrived);
+                return Sent::Arrived(arrived);
+            }
+            if !plan.acknowledged() {
+                *at = *at + air;
+                self.listen(plan, at, tally);
+                tally.lost += 1;
+                return Sent::Lost;
             }
             *at = *at + air + pause;
             self.listen(plan, at, tally);
@@ -479,7 +556,7 @@ impl Radios {
         if let Some(modem) = self.modems.get_mut(i) {
             modem.lose();
         }
-        None
+        Sent::Kept
     }
 
     /// Whether a message is too long for the link; it is dropped then.
@@ -497,7 +574,7 @@ impl Radios {
     fn look_around(&mut self, i: usize, plan: &LinkPlan, at: SimTime, tally: &mut Tally) {
         let (Some(field), Some(radio)) = (&mut self.field, &plan.radio) else { return };
         let (rssi_dbm, roamed) = field.look(i, radio, at);
-        self.rssi_dbm[i] = rssi_dbm as f32;
+        self.rssi_dbm[i] = (rssi_dbm + plan.station_db) as f32;
         self.arrival[i] = (plan.arrival * field::reception(rssi_dbm, radio.rssi50_dbm)) as f32;
         if roamed {
             tally.roams += 1;
@@ -523,7 +600,7 @@ impl Radios {
         }
     }
 
-    /// Received power as of a device's last transmission, [dBm]: what its modem would say. None: the link is no radio.
+    /// Power that a device receives as of its last transmission, [dBm]: what its modem would say. None: the link is no radio.
     pub fn rssi_dbm(&self, lane: u16) -> Option<f64> {
         self.rssi_dbm.get(lane as usize).copied().map(f64::from)
     }
@@ -538,6 +615,7 @@ impl Radios {
         bytes.extend(self.rng[i].clone().random::<u64>().to_le_bytes());
         bytes.extend(self.seq[i].to_le_bytes());
         bytes.extend(self.last_due[i].0.to_le_bytes());
+        bytes.extend(self.met[i].0.to_le_bytes());
         for m in &self.queue[i] {
             bytes.extend(m.seq.to_le_bytes());
             bytes.extend(&*m.payload);

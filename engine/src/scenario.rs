@@ -243,6 +243,10 @@ pub struct RadioDef {
     /// Received power at which half the packets arrive, [dBm]; the profile's, where the link has one, else −92 dBm.
     #[serde(default)]
     pub rssi50_dbm: Option<f64>,
+    /// Transmit power of the access point, [dBm], which what devices receive of it goes by; the profile's, where the link has one,
+    /// else as theirs.
+    #[serde(default)]
+    pub station_dbm: Option<f64>,
     /// Zones that have an access point (`outside` for one in the open). Devices are on the one that they receive best, and
     /// go over to another that is better by `hysteresis_db`. Empty: one, at `distance_m` without a wall.
     #[serde(default)]

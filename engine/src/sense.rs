@@ -45,7 +45,7 @@ use crate::{
     actuate::ActuatorBank,
     carry::{self, Moved},
     firmware,
-    firmware::program::Rests,
+    firmware::{outage::Boards, program::Rests},
     link::Air,
     local::{self, processor::Processors},
     plan::Plan,
@@ -106,6 +106,7 @@ pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) {
     world.init_resource::<LateRows>();
     world.init_resource::<Air>();
     world.init_resource::<Submit>();
+    world.init_resource::<Boards>();
     world.init_resource::<StateHashers>();
     world.resource_mut::<StateHashers>().0.push(hash_cohorts);
     schedule.add_systems((
@@ -151,6 +152,7 @@ struct Results<'w> {
     rows: ResMut<'w, Rows>,
     events: ResMut<'w, Events>,
     counters: ResMut<'w, Counters>,
+    boards: ResMut<'w, Boards>,
 }
 
 /// What a run may have beside its world.
@@ -196,7 +198,7 @@ fn sample_sensors(
 
 /// Collects what the cohorts have left, in their order.
 fn gather(cohorts: Vec<Mut<Cohort>>, until: SimTime, results: Results) {
-    let Results { mut labels, mut late, mut rows, mut events, mut counters } = results;
+    let Results { mut labels, mut late, mut rows, mut events, mut counters, mut boards } = results;
     release(&mut late.0, &mut rows.0, until);
     for mut cohort in cohorts {
         let cohort = &mut *cohort;
@@ -208,6 +210,7 @@ fn gather(cohorts: Vec<Mut<Cohort>>, until: SimTime, results: Results) {
         late.0.extend(cohort.rows.iter().filter(|r| r.t >= until));
         rows.0.extend(cohort.rows.drain(..).filter(|r| r.t < until));
         events.0.append(&mut cohort.events);
+        boards.0.append(&mut cohort.boards);
     }
     label(&mut labels, until, &mut events.0);
 }

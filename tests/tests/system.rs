@@ -10,6 +10,7 @@ mod system {
     mod bad_input;
     mod cold_night;
     mod common;
+    mod currents;
     mod datasheet;
     mod detect;
     mod determinism;
@@ -17,6 +18,7 @@ mod system {
     mod dialects;
     mod energy;
     mod forecast;
+    mod hearing;
     mod home;
     mod load;
     mod mirror;

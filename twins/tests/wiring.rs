@@ -2,6 +2,7 @@
 
 mod wiring {
     mod air;
+    mod boards;
     mod converters;
     mod own;
 }

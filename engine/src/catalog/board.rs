@@ -28,6 +28,10 @@ pub struct BoardDef {
     /// Where a pack is wired to, and the largest voltage there. None: not stated, not judged.
     #[serde(default)]
     pub fed: Option<FedDef>,
+    /// Whether a switching regulator of its own is behind its input: it takes a power there, its currents being stated at
+    /// `supply_v`.
+    #[serde(default)]
+    pub converts: bool,
     /// Nominal supply voltage, [V], which it passes on to parts that need more than `logic_v`.
     #[serde(default = "five")]
     pub supply_v: f64,
@@ -40,6 +44,24 @@ pub struct BoardDef {
     /// Largest current of one output pin, [mA]. None: not stated, not judged.
     #[serde(default)]
     pub pin_ma: Option<f64>,
+    /// Largest current of all output pins together, [mA]. None: not stated, not judged.
+    #[serde(default)]
+    pub pins_ma: Option<f64>,
+    /// Another regulated output for parts: voltage, [V], and the most it gives, [mA].
+    #[serde(default)]
+    pub aux: Option<(f64, f64)>,
+    /// Functions that any digital pin can have beside those that are listed, by a switch matrix in the chip or in software.
+    #[serde(default)]
+    pub anywhere: Vec<PinFn>,
+    /// Chips on the board that answer on the I2C bus of its pins, by address.
+    #[serde(default)]
+    pub on_bus: BTreeMap<u8, String>,
+    /// Pins that resistors on the board pull up, beside those of its I2C bus.
+    #[serde(default)]
+    pub pulled_up: Vec<String>,
+    /// The pin that has to be wired to its reset, for its timer to end a deep sleep.
+    #[serde(default)]
+    pub wakes_by: Option<String>,
     /// Whether resistors on the board pull its I2C pins up.
     #[serde(default)]
     pub i2c_pull_up: bool,
@@ -60,6 +82,9 @@ pub struct BoardDef {
     /// Supply currents of further states that firmware may rest in, such as `light_sleep`, [mA].
     #[serde(default)]
     pub rest_ma: BTreeMap<String, f64>,
+    /// Those of them in which its radio stays on the network, waking for its beacons.
+    #[serde(default)]
+    pub associated: Vec<String>,
     /// Supply voltage below which it resets, [V].
     pub brown_out_v: f64,
     /// Frequency error of its clock, [ppm], one standard deviation over units.
@@ -68,6 +93,10 @@ pub struct BoardDef {
     /// What temperature does to that clock; it counts where the firmware has a `clock`.
     #[serde(default)]
     pub crystal: Option<CrystalDef>,
+    /// Frequency error of what keeps time while it sleeps without its radio, [ppm], one standard deviation over units. None: the
+    /// same clock does.
+    #[serde(default)]
+    pub sleep_clock_ppm: Option<f64>,
     /// Radios on it. None: not stated, not judged; empty: it has none.
     #[serde(default)]
     pub radios: Option<Vec<OnboardDef>>,
@@ -87,6 +116,18 @@ impl BoardDef {
     /// Its radio of a technology.
     pub fn radio(&self, kind: Technology) -> Option<&OnboardDef> {
         self.radios.as_ref()?.iter().find(|r| r.kind == kind)
+    }
+
+    /// Whether a pin with these functions can have another one.
+    pub fn can(&self, has: &[PinFn], function: PinFn) -> bool {
+        let drives = has.contains(&PinFn::Digital) || function == PinFn::Rx && has.contains(&PinFn::Input);
+        has.contains(&function) || drives && self.anywhere.contains(&function)
+    }
+
+    /// Whether a resistor on the board pulls a pin up.
+    pub fn pulls_up(&self, pin: &str) -> bool {
+        let bus = |has: &Vec<PinFn>| has.contains(&PinFn::Sda) || has.contains(&PinFn::Scl);
+        self.pulled_up.iter().any(|p| p == pin) || self.i2c_pull_up && self.pins.get(pin).is_some_and(bus)
     }
 
     /// Largest voltage that a pin stands, [V].

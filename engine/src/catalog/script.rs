@@ -79,6 +79,7 @@ impl ScriptDef {
             publish: Vec::new(),
             queue: self.queue,
             attempts: self.attempts,
+            persistent: false,
             commands: Vec::new(),
             control: Vec::new(),
             clock: None,

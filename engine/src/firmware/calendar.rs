@@ -122,13 +122,21 @@ pub(crate) struct DeviceClock {
 /// What a device draws of its clock at its making, from the stream `firmware/unit`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Start {
-    /// Error of its crystal.
+    /// Error of its clock.
     pub ppm: f32,
     /// First wake, as a share of the period.
     pub phase: f64,
 }
 
 impl Start {
+    /// The same device where another clock keeps the time for a share of it: that one's standard deviation over units, [ppm]. Drawn
+    /// from the stream `firmware/sleep-clock`.
+    pub fn asleep(self, seed: u64, device: &str, (clock_ppm, share): (f64, f64)) -> Self {
+        let n: f64 = stream(seed, device, "firmware/sleep-clock").sample(StandardNormal);
+        let ppm = (1.0 - share) * f64::from(self.ppm) + share * n * clock_ppm;
+        Self { ppm: ppm as f32, ..self }
+    }
+
     /// `clock_ppm`: standard deviation of the board's clocks.
     pub fn draw(seed: u64, device: &str, clock_ppm: f64) -> Self {
         let mut unit = stream(seed, device, "firmware/unit");

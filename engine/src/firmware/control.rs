@@ -1,8 +1,9 @@
 //! Commands in and control loops: what devices do with the messages they hear.
 //!
 //! Two steps of a tick. In `EnvironmentSystems::Hear` what arrived is sorted to commands (an actuator's level) and to
-//! controllers (the last value heard on each topic). In the Firmware set controllers wake on their own period and hand
-//! their levels to the radio through [`Submit`]. A payload that cannot be read is an event and a count.
+//! controllers (the last value heard on each topic), as far as their devices can hear it ([`mailbox`]). In the Firmware set controllers wake on their own period and hand
+//! their levels to the radio through [`Submit`]. A payload that cannot be read is an event and a count. Of a board that was
+//! reset, actuators are let go and control loops begin anew.
 //!
 //! A controller's input is the mean over the topics heard within `stale`. It publishes when the level changes, and every
 //! tenth wake besides, so that an actuator that missed a message recovers.
@@ -16,6 +17,7 @@
 //! assert_eq!(control::level(b"ON", None).unwrap(), 1.0);
 //! ```
 
+mod mailbox;
 mod pointer;
 
 pub use pointer::{Pointer, PointerError, Scalar};
@@ -24,13 +26,16 @@ use crate::{
     actuate::ActuatorBank,
     catalog::{ControlDef, LawDef},
     environment::EnvironmentSystems,
+    firmware::outage::Boards,
     message::{Message, Router, TopicFilter},
     plan::{GroupPlan, Plan},
     rng::{Rng, stream},
+    sense::Cohort,
     time::{SimTime, Span},
     world::{Clock, Counters, Event, Events, Inbox, StateHash, StateHashers, Submit, TickSystems},
 };
-use bevy_ecs::prelude::*;
+use bevy_ecs::{prelude::*, system::SystemParam};
+use mailbox::Mailboxes;
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
 use std::{collections::BTreeMap, collections::HashMap, sync::Arc};
@@ -113,6 +118,7 @@ pub enum ControlSystems {
 /// Where a command of a topic goes.
 #[derive(Clone, Debug)]
 struct CommandTarget {
+    ordinal: u32,
     bank: Entity,
     unit: u32,
     pointer: Option<Arc<Pointer>>,
@@ -122,7 +128,25 @@ struct CommandTarget {
 #[derive(Clone, Debug)]
 enum Target {
     Command(CommandTarget),
-    Input { controller: Entity, at: u32 },
+    Input { ordinal: u32, controller: Entity, at: u32 },
+}
+
+impl Target {
+    /// Ordinal of the device.
+    fn ordinal(&self) -> u32 {
+        match self {
+            Self::Command(c) => c.ordinal,
+            Self::Input { ordinal, .. } => *ordinal,
+        }
+    }
+
+    /// What tells it from others.
+    fn key(&self) -> (Entity, u32) {
+        match self {
+            Self::Command(c) => (c.bank, c.unit),
+            Self::Input { controller, at, .. } => (*controller, *at),
+        }
+    }
 }
 
 /// Who hears which topic.
@@ -226,6 +250,12 @@ impl Loop {
         })
     }
 
+    /// Begins anew, knowing nothing.
+    fn start(&mut self) {
+        self.heard.clear();
+        (self.level, self.published, self.wakes_since) = (0.0, None, 0);
+    }
+
     /// Takes in a value; whether there was room for its topic.
     fn hear(&mut self, topic: &Arc<str>, value: f64, t: SimTime) -> bool {
         if let Some(known) = self.heard.get_mut(topic) {
@@ -288,19 +318,24 @@ pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) {
             let entity = world.spawn(controller).id();
             for (at, filter) in filters.into_iter().enumerate() {
                 if let Ok(filter) = TopicFilter::new(&filter) {
-                    router.add(filter, Target::Input { controller: entity, at: at as u32 });
+                    let target =
+                        Target::Input { ordinal: group.first + i, controller: entity, at: at as u32 };
+                    router.add(filter, target);
                 }
             }
         }
     }
     world.insert_resource(Subscriptions { router });
     world.init_resource::<Submit>();
+    world.init_resource::<Boards>();
+    world.init_resource::<Mailboxes>();
     world.get_resource_or_init::<StateHashers>().0.push(hash_controllers);
     schedule.configure_sets((
         ControlSystems::Hear.in_set(EnvironmentSystems::Hear),
         ControlSystems::Run.in_set(TickSystems::Firmware),
     ));
-    schedule.add_systems((hear.in_set(ControlSystems::Hear), run_controllers.in_set(ControlSystems::Run)));
+    let hears = (follow_boards, hear).chain().in_set(ControlSystems::Hear);
+    schedule.add_systems((hears, run_controllers.in_set(ControlSystems::Run)));
 }
 
 /// Subscribes every actuator to the topics of its device's commands.
@@ -322,11 +357,55 @@ fn add_commands(world: &mut World, plan: &Plan, router: &mut Router<Target>) {
                 let topic = fill(&command.topic, bank.device_id(at), zone_name(plan, group, unit.device));
                 if let Ok(filter) = TopicFilter::new(&topic) {
                     let pointer = pointer.clone();
-                    router.add(
-                        filter,
-                        Target::Command(CommandTarget { bank: entity, unit: at as u32, pointer }),
-                    );
+                    let ordinal = group.first + unit.device;
+                    let target = CommandTarget { ordinal, bank: entity, unit: at as u32, pointer };
+                    router.add(filter, Target::Command(target));
                 }
+            }
+        }
+    }
+}
+
+/// Tells actuators, control loops and brokers of boards that were reset or run again.
+fn follow_boards(
+    clock: Res<Clock>,
+    mut boards: ResMut<Boards>,
+    mut mailboxes: ResMut<Mailboxes>,
+    mut banks: Query<&mut ActuatorBank>,
+    mut controllers: Query<&mut Controller>,
+    mut events: ResMut<Events>,
+) {
+    for board in boards.0.drain(..) {
+        for mut bank in banks.iter_mut().filter(|b| b.group == board.group) {
+            bank.board(board.index, board.reset, clock.now, &mut events);
+        }
+        for mut controller in controllers.iter_mut().filter(|c| c.ordinal == board.ordinal) {
+            controller.loops.iter_mut().for_each(Loop::start);
+        }
+        mailboxes.connects(board.ordinal);
+    }
+}
+
+/// Who hears.
+#[derive(SystemParam)]
+struct Hearers<'w, 's> {
+    banks: Query<'w, 's, &'static mut ActuatorBank>,
+    controllers: Query<'w, 's, &'static mut Controller>,
+    events: ResMut<'w, Events>,
+    counters: ResMut<'w, Counters>,
+}
+
+impl Hearers<'_, '_> {
+    fn take(&mut self, target: &Target, message: &Message, now: SimTime) {
+        let (events, counters) = (&mut self.events, &mut self.counters);
+        match target {
+            Target::Command(c) => {
+                let Ok(mut bank) = self.banks.get_mut(c.bank) else { return };
+                take_command(message, c, &mut bank, now, events, counters);
+            }
+            Target::Input { controller, at, .. } => {
+                let Ok(mut controller) = self.controllers.get_mut(*controller) else { return };
+                take_input(message, &mut controller, *at as usize, now, events, counters);
             }
         }
     }
@@ -337,27 +416,23 @@ fn hear(
     clock: Res<Clock>,
     inbox: Res<Inbox>,
     mut subscriptions: ResMut<Subscriptions>,
-    mut banks: Query<&mut ActuatorBank>,
-    mut controllers: Query<&mut Controller>,
-    mut events: ResMut<Events>,
-    mut counters: ResMut<Counters>,
+    mut mailboxes: ResMut<Mailboxes>,
+    mut cohorts: Query<(Entity, &mut Cohort)>,
+    mut hearers: Hearers,
 ) {
     if subscriptions.router.is_empty() {
         return;
     }
     for message in &inbox.0 {
         for target in &*subscriptions.router.targets(&message.topic) {
-            match target {
-                Target::Command(c) => {
-                    let Ok(mut bank) = banks.get_mut(c.bank) else { continue };
-                    take_command(message, c, &mut bank, clock.now, &mut events, &mut counters);
-                }
-                Target::Input { controller, at } => {
-                    let Ok(mut controller) = controllers.get_mut(*controller) else { continue };
-                    take_input(message, &mut controller, *at as usize, clock.now, &mut events, &mut counters);
-                }
+            if mailboxes.post((target.ordinal(), target, message), &cohorts, clock.now) {
+                hearers.take(target, message, clock.now);
             }
         }
+    }
+    let (events, counters) = (&mut hearers.events, &mut hearers.counters);
+    for (target, message) in mailboxes.deliver(&mut cohorts, clock.now, events, counters) {
+        hearers.take(&target, &message, clock.now);
     }
 }
 
@@ -451,6 +526,7 @@ fn hash_controllers(world: &mut World, hash: &mut StateHash) {
         }
         hash.add(&format!("control/{}", c.device), &bytes);
     }
+    world.resource::<Mailboxes>().hash(hash);
 }
 
 #[cfg(test)]

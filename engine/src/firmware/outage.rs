@@ -17,12 +17,14 @@
 //! What follows at once is stamped a microsecond later, so that the order of a record is that of causes.
 
 use crate::{
+    actuate::Drawn,
     cause::id_of,
     power::{bank::Surrounded, solar::Insolation},
     sense::Cohort,
     time::{SimTime, Span},
     world::{Event, Truth, Watch},
 };
+use bevy_ecs::prelude::*;
 
 /// Share above the brown-out level from which on the supply sags …
 const SAGS: f64 = 1.05;
@@ -61,6 +63,21 @@ impl Outage {
     }
 }
 
+/// A board that was reset, or runs again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Board {
+    /// Its group's number, its index in it, and its ordinal.
+    pub group: usize,
+    pub index: u32,
+    pub ordinal: u32,
+    /// When it was reset. None: it runs again.
+    pub reset: Option<SimTime>,
+}
+
+/// What has become of boards since their actuators and control loops were last told, in the order of the cohorts.
+#[derive(Resource, Debug, Default)]
+pub(crate) struct Boards(pub Vec<Board>);
+
 /// What of the world a supply feels.
 #[derive(Clone, Copy)]
 pub(crate) struct Feels<'a> {
@@ -70,6 +87,15 @@ pub(crate) struct Feels<'a> {
 }
 
 impl Cohort {
+    /// Notes what has become of a lane's board, where that matters to others.
+    pub(crate) fn note_board(&mut self, lane: u16, reset: Option<SimTime>) {
+        if self.group.acts {
+            let index = self.index[lane as usize];
+            let (group, ordinal) = (self.group.number, self.group.first + index);
+            self.boards.push(Board { group, index, ordinal, reset });
+        }
+    }
+
     /// Puts a step into the record: what it says and its figure, and what led to it.
     fn told(&mut self, lane: u16, step: Step, (detail, value): (String, f64), cause: String) -> Step {
         let (part, kind, t) = step;
@@ -119,7 +145,7 @@ impl Cohort {
         lane: u16,
         t: SimTime,
         feels: Feels<'_>,
-        actuators: (f64, f64),
+        drawn: Drawn,
     ) -> Result<(), SimTime> {
         let Some(temperature_c) = self.climate_c(lane, t, feels.truth) else { return Ok(()) };
         let sun = self.sun.get(self.place[lane as usize] as usize);
@@ -130,7 +156,7 @@ impl Cohort {
         let group = std::sync::Arc::clone(&self.group);
         let down = self.is_down(lane);
         let (Some(packs), Some(plan)) = (&mut self.packs, &group.pack) else { return Ok(()) };
-        packs.rest(lane, plan, &Surrounded { t, temperature_c, fallen_j_m2, actuators });
+        packs.rest(lane, plan, &Surrounded { t, temperature_c, fallen_j_m2, drawn });
         let falls = packs.falls_asleep_s(lane, plan);
         let (voltage_v, charge) = (packs.voltage_v(lane, plan), packs.charge(lane, plan));
         if let Some(after_s) = falls.filter(|s| down && *s < group.boot.as_secs_f64()) {
@@ -210,6 +236,7 @@ impl Cohort {
         o.count += 1;
         let (count, sag, gap) = (o.count, o.sag, o.gap);
         let t = t + AT_ONCE + AT_ONCE;
+        self.note_board(lane, Some(t));
         if count <= TOLD || count.is_power_of_two() {
             // A supply that held until its cells were empty has not sagged before.
             let emptied = || format!("{}/power.charge@truth", self.device(lane));
@@ -242,7 +269,9 @@ impl Cohort {
         if !std::mem::take(&mut o.down) {
             return;
         }
-        let Some(brown_out) = o.brown_out else { return };
+        let brown_out = o.brown_out;
+        self.note_board(lane, None);
+        let Some(brown_out) = brown_out else { return };
         // The firmware looks around before it measures: its first lines are just before this wake.
         let at = t + Span(-2 * AT_ONCE.0);
         let cause = self.cause(lane, Some(brown_out));

@@ -58,10 +58,38 @@ pub struct LinkProfileDef {
     /// How long joining or joining again takes, listening: association, attach, over-the-air activation.
     #[serde(default)]
     pub join: Span,
+    /// Whether the network says what it has got. Without that a device sends a message once, and never learns what became of it.
+    #[serde(default = "yes")]
+    pub acknowledged: bool,
+    /// When a device that is on can be told something.
+    #[serde(default)]
+    pub hears: Hears,
+    /// Transmit power of the other side, the access point or base station, [dBm]: the power that a device receives goes by it.
+    /// None: as the device's own.
+    #[serde(default)]
+    pub station_dbm: Option<f64>,
     /// Whether deep sleep ends it, so that each wake joins anew: an association of Wi-Fi does not outlast the radio's supply,
     /// a session of LoRaWAN or the attachment of a cellular modem is kept in memory.
     #[serde(default)]
     pub lost_asleep: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// When a device can be told something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum Hears {
+    /// While it is awake and has joined.
+    #[default]
+    Awake,
+    /// Once after each message of its own that has got through, as a class A device of LoRaWAN; the network keeps what is
+    /// for it.
+    AfterSending,
+    /// Never: it only broadcasts.
+    Never,
 }
 
 /// How long bytes are on the air.

@@ -5,7 +5,8 @@
 //! file has `thermal`. What drives it is told of that part: `load` [percent] and `voltage` [V] among the group's `truths` or by
 //! `Set` events (without them 0 % and the board's own supply, which is what a battery gives it). Die and package warm a board,
 //! which is cooled by the zone's air. Where the board's file says `drawn`, it takes from the supply what it turns into heat: a
-//! busy board draws more.
+//! busy board draws more, and an idle one less than its `active` current. On a battery that holds without such a part, too: the
+//! board idles then.
 //!
 //! ```
 //! use twinfleet_engine::{catalog::ThermalDef, local::processor::{Processor, CAPPED, HAS_OCCURRED, THROTTLED}};
@@ -28,7 +29,7 @@
 use super::{LocalSystems, found, is_told, place};
 use crate::{
     carry::Moved,
-    catalog::{BusDef, ThermalDef},
+    catalog::{BusDef, PowerDef, ThermalDef},
     plan::{GroupPlan, Plan},
     power::HOUR_S,
     sense::Cohort,
@@ -208,6 +209,8 @@ struct Unit {
     writes: Vec<(TruthId, Shows)>,
     /// What the board's file says that it takes while it runs, [mA], where its heat says it better.
     stated_ma: Option<f64>,
+    /// Voltage that it is stated at, where its pack knows that the board takes a power, [V].
+    stated_v: Option<f64>,
     /// Beyond that: taken so far and being taken now, [mAh, mA]; below 0 while it idles.
     more: (f64, f64),
 }
@@ -287,6 +290,8 @@ fn of_group(plan: &Plan, group: &GroupPlan, truth: &mut Truth, all: &mut Process
     let Some(def) = &board.thermal else { return };
     let sleeps = group.firmware.as_ref().is_some_and(|f| f.deep_sleep || f.rest.is_some());
     let full_mhz = board.cpu.map_or(1000.0, |c| c.clock_mhz);
+    let drawn = def.drawn && !sleeps;
+    let mut seen: Vec<(&str, Vec<(&str, Shows)>)> = Vec::new();
     for part in &group.thing.parts {
         let internal =
             plan.catalog.sensors.get(&part.model).is_some_and(|s| matches!(s.bus, BusDef::Internal));
@@ -302,9 +307,15 @@ fn of_group(plan: &Plan, group: &GroupPlan, truth: &mut Truth, all: &mut Process
                 Some((f.quantity, shows))
             })
             .collect();
-        if shows.is_empty() {
-            continue;
+        if !shows.is_empty() {
+            seen.push((&part.id, shows));
         }
+    }
+    let measured = || found(plan, group).any(|f| f.quantity == "current" && f.part.of.is_none());
+    if seen.is_empty() && drawn && (group.power.is_battery() || measured()) {
+        seen.push(("", Vec::new()));
+    }
+    for (part, shows) in &seen {
         for i in (0..group.count).filter(|i| plan.owns(group, *i)) {
             let id = plan.device_id(group, i);
             let air = match group.zone(i) {
@@ -321,14 +332,16 @@ fn of_group(plan: &Plan, group: &GroupPlan, truth: &mut Truth, all: &mut Process
             all.units.push(Unit {
                 def: def.clone(),
                 processor: Processor::new(def, full_mhz, 20.0),
-                load: place(truth, &id, &part.id, "load"),
-                voltage: place(truth, &id, &part.id, "voltage"),
-                idles: !is_told(plan, group, &part.id, "load"),
-                feed: Some(feed).filter(|_| !is_told(plan, group, &part.id, "voltage")),
+                load: place(truth, &id, part, "load"),
+                voltage: place(truth, &id, part, "voltage"),
+                idles: !is_told(plan, group, part, "load"),
+                feed: Some(feed).filter(|_| !is_told(plan, group, part, "voltage")),
                 air,
-                writes: shows.iter().map(|(q, s)| (place(truth, &id, &part.id, q), *s)).collect(),
-                id: format!("{id}/{}", part.id),
-                stated_ma: Some(board.current_ma.active).filter(|_| def.drawn && !sleeps),
+                writes: shows.iter().map(|(q, s)| (place(truth, &id, part, q), *s)).collect(),
+                id: format!("{id}/{part}"),
+                stated_ma: Some(board.current_ma.active).filter(|_| drawn),
+                stated_v: Some(board.supply_v)
+                    .filter(|_| board.converts && matches!(group.power, PowerDef::Pack { .. })),
                 more: (0.0, 0.0),
             });
         }
@@ -374,7 +387,8 @@ fn warm_processors(clock: Res<Clock>, mut all: ResMut<Processors>, mut truth: Re
             continue;
         }
         if let Some(stated_ma) = unit.stated_ma {
-            unit.more.1 = unit.processor.heat_w(&unit.def, load) / supply_v * 1e3 - stated_ma;
+            let at_v = unit.stated_v.unwrap_or(supply_v);
+            unit.more.1 = unit.processor.heat_w(&unit.def, load) / at_v * 1e3 - stated_ma;
         }
         unit.processor.step(&unit.def, load, supply_v, air_c, dt_s);
         unit.more.0 += unit.more.1 * dt_s / HOUR_S;

@@ -9,8 +9,10 @@ use super::{
     solar::SolarDef,
 };
 use crate::{
+    actuate::Drawn,
     catalog::{BoardDef, Catalog, Firmware, PowerDef, SensorDef},
     rng::stream,
+    scenario::definition::on_cells,
     time::{SimTime, Span},
 };
 use rand::RngExt;
@@ -35,6 +37,8 @@ pub(crate) struct PackPlan {
     active_ma: f64,
     awake_s: f64,
     measuring_ma_s: f64,
+    /// What sensors on the cells draw, past the regulator, [mA].
+    direct_ma: f64,
 }
 
 impl PackPlan {
@@ -58,11 +62,15 @@ impl PackPlan {
             .map_or((0.0, 0.0, 0.0), |b| (b.current_ma.active, b.current_ma.transmit, b.current_ma.sleep));
         let rest = if firmware.is_some_and(|f| f.deep_sleep) { sleep } else { active };
         let sends = firmware.is_some_and(Firmware::speaks);
+        let (direct, sensors): (Vec<&SensorDef>, Vec<&SensorDef>) =
+            sensors.iter().copied().partition(|s| on_cells(board, power, catalog, s.supply_v, true));
+        let idle_ma: f64 = sensors.iter().map(|s| s.idle_ma).sum();
         Some(Self {
             pack: Pack {
                 cell: Cell::new(def, *series, *parallel),
                 regulator: regulator.map_or(Regulator::Direct, |r| r.kind),
                 most_ma: regulator.and_then(|r| r.most_ma).unwrap_or(f64::INFINITY),
+                stated_v: board.filter(|b| b.converts).map(|b| b.supply_v),
             },
             solar: *solar,
             brown_out_v: board.map_or(0.0, |b| b.brown_out_v),
@@ -72,13 +80,14 @@ impl PackPlan {
             spread: (def.capacity_spread, def.resistance_spread),
             age: (*years, *cycles),
             thermal_tau_s: thermal_tau.as_secs_f64(),
-            rest_ma: rest + sensors.iter().map(|s| s.idle_ma).sum::<f64>(),
-            active_ma: active + sensors.iter().map(|s| s.idle_ma).sum::<f64>(),
+            rest_ma: rest + idle_ma,
+            active_ma: active + idle_ma,
             awake_s: firmware.map_or(0.0, |f| f.awake.as_secs_f64()),
             measuring_ma_s: sensors
                 .iter()
                 .map(|s| (s.active_ma - s.idle_ma) * s.conversion.as_secs_f64())
                 .sum(),
+            direct_ma: direct.iter().map(|s| s.idle_ma).sum(),
         })
     }
 
@@ -110,8 +119,8 @@ pub(crate) struct Surrounded {
     pub temperature_c: f64,
     /// Light fallen on its place since the start, [J/m²].
     pub fallen_j_m2: f64,
-    /// Charge taken by actuators since the start, and their current, [mAh, mA].
-    pub actuators: (f64, f64),
+    /// What its actuators draw.
+    pub drawn: Drawn,
 }
 
 /// The packs of a cohort.
@@ -128,11 +137,33 @@ struct Lane {
     /// Up to when the state has been brought; `i64::MIN` before the first wake.
     at_ns: i64,
     fallen_j_m2: f64,
-    actuators: (f64, f64),
+    /// What actuators draw: charge that the pack has paid for, and the current when it last looked, [mAh, mA].
+    drawn: Drawn,
     /// Time awake on top at the next wake, [s]: a start after a reset.
     booting_s: f64,
     /// The coldest that the cells have been, [°C].
     coldest_c: f64,
+}
+
+/// Mean current of a stretch in which `base_ma` flowed and a charge became due, [mA], and puts down what is paid with it.
+/// What was paid ahead of its time comes off, but nothing flows back.
+fn owed_ma(paid_mah: &mut f64, due_mah: f64, base_ma: f64, dt_s: f64) -> f64 {
+    let asked_ma = base_ma + (due_mah - *paid_mah) * HOUR_S / dt_s;
+    let ma = asked_ma.max(0.0);
+    *paid_mah = due_mah + (ma - asked_ma) * dt_s / HOUR_S;
+    ma
+}
+
+impl Lane {
+    /// Takes a stretch ahead of the clock. What actuators draw in it is paid for now, and not once more when it is over.
+    fn spend(&mut self, plan: &PackPlan, load_ma: f64, dt_s: f64) {
+        let load_ma = load_ma + self.drawn.rail.1;
+        plan.pack.take(&mut self.state, Segment { load_ma, solar_w: 0.0, dt_s });
+        for (paid_mah, ma) in [&mut self.drawn.rail, &mut self.drawn.cells] {
+            *paid_mah += *ma * dt_s / HOUR_S;
+        }
+        self.at_ns += (dt_s * 1e9) as i64;
+    }
 }
 
 impl Packs {
@@ -159,7 +190,7 @@ impl Packs {
             gauge: Gauge::default(),
             at_ns: i64::MIN,
             fallen_j_m2: 0.0,
-            actuators: (0.0, 0.0),
+            drawn: Drawn::default(),
             booting_s: 0.0,
             coldest_c: f64::INFINITY,
         });
@@ -185,14 +216,15 @@ impl Packs {
         l.coldest_c = l.coldest_c.min(l.state.temperature_c);
         if dt_s > 0.0 {
             let light_w_m2 = (now.fallen_j_m2 - l.fallen_j_m2) / dt_s;
-            let actuators_ma = (now.actuators.0 - l.actuators.0) * HOUR_S / dt_s;
             let solar_w = plan.solar.map_or(0.0, |s| s.power_w(light_w_m2));
-            let load_ma = plan.rest_ma + actuators_ma;
+            let load_ma = owed_ma(&mut l.drawn.rail.0, now.drawn.rail.0, plan.rest_ma, dt_s);
+            l.state.direct_ma = owed_ma(&mut l.drawn.cells.0, now.drawn.cells.0, plan.direct_ma, dt_s);
             plan.pack.take(&mut l.state, Segment { load_ma, solar_w, dt_s });
             l.fallen_j_m2 = now.fallen_j_m2;
-            l.actuators.0 = now.actuators.0;
         }
-        l.actuators.1 = now.actuators.1;
+        l.drawn.rail.1 = now.drawn.rail.1;
+        l.drawn.cells.1 = now.drawn.cells.1;
+        l.state.direct_ma = plan.direct_ma + now.drawn.cells.1;
         l.at_ns = l.at_ns.max(now.t.0);
         plan.pack.age(&mut l.state, now.t.as_secs_f64());
         l.gauge.note(now.t, l.state.drawn_mah, batch);
@@ -202,23 +234,19 @@ impl Packs {
     pub fn awake(&mut self, lane: u16, plan: &PackPlan) {
         let l = &mut self.lanes[lane as usize];
         let dt_s = plan.awake_s + std::mem::take(&mut l.booting_s);
-        let load_ma = plan.active_ma + plan.measuring_ma_s / dt_s.max(1e-3);
-        plan.pack.take(&mut l.state, Segment { load_ma, solar_w: 0.0, dt_s: dt_s.max(1e-3) });
-        l.at_ns += (dt_s.max(1e-3) * 1e9) as i64;
+        let dt_s = dt_s.max(1e-3);
+        l.spend(plan, plan.active_ma + plan.measuring_ma_s / dt_s, dt_s);
     }
 
-    /// Takes `dt_s` seconds at a current of the whole board, [mA].
+    /// Takes `dt_s` seconds at a current of the whole board, [mA], and what its actuators take meanwhile.
     pub fn spend(&mut self, lane: u16, plan: &PackPlan, load_ma: f64, dt_s: f64) {
-        let l = &mut self.lanes[lane as usize];
-        let load_ma = load_ma + l.actuators.1;
-        plan.pack.take(&mut l.state, Segment { load_ma, solar_w: 0.0, dt_s });
-        l.at_ns += (dt_s * 1e9) as i64;
+        self.lanes[lane as usize].spend(plan, load_ma, dt_s);
     }
 
     /// When the board is reset within `dt_s` seconds at this current, [s]. None: its supply holds.
     pub fn gives_way_s(&self, lane: u16, plan: &PackPlan, load_ma: f64, dt_s: f64) -> Option<f64> {
         let l = &self.lanes[lane as usize];
-        plan.pack.gives_way_s(&l.state, load_ma + l.actuators.1, dt_s, plan.brown_out_v)
+        plan.pack.gives_way_s(&l.state, load_ma + l.drawn.rail.1, dt_s, plan.brown_out_v)
     }
 
     /// When being awake itself resets the board.
@@ -234,20 +262,27 @@ impl Packs {
     /// The board's supply under the firmware's greatest load, now and were the cells at their reference temperature, [V].
     pub fn worst_v(&self, lane: u16, plan: &PackPlan) -> (f64, f64) {
         let l = &self.lanes[lane as usize];
-        let ma = plan.worst_ma + l.actuators.1;
+        let ma = plan.worst_ma + l.drawn.rail.1;
         (plan.pack.rail_v(&l.state, ma, 0.0), plan.pack.rail_at_reference_v(&l.state, ma, 0.0))
     }
 
     /// Voltage at the battery's terminals while the board runs, [V].
     pub fn voltage_v(&self, lane: u16, plan: &PackPlan) -> f64 {
         let l = &self.lanes[lane as usize];
-        plan.pack.terminal_v(&l.state, plan.active_ma + l.actuators.1, 0.0)
+        plan.pack.terminal_v(&l.state, plan.active_ma + l.drawn.rail.1, 0.0)
     }
 
     /// What the regulator makes of it for the board, [V]. None before its device's first wake.
     pub fn board_v(&self, lane: u16, plan: &PackPlan) -> Option<f64> {
         let l = &self.lanes[lane as usize];
-        (l.at_ns != i64::MIN).then(|| plan.pack.rail_v(&l.state, plan.active_ma + l.actuators.1, 0.0))
+        (l.at_ns != i64::MIN).then(|| plan.pack.rail_v(&l.state, plan.active_ma + l.drawn.rail.1, 0.0))
+    }
+
+    /// Voltage at the battery's terminals and current out of them while the board takes `load_ma` beside its actuators,
+    /// [V, mA].
+    pub fn terminals(&self, lane: u16, plan: &PackPlan, load_ma: f64) -> (f64, f64) {
+        let l = &self.lanes[lane as usize];
+        plan.pack.terminals(&l.state, load_ma + l.drawn.rail.1)
     }
 
     /// State of charge, 0–1.
@@ -265,8 +300,11 @@ impl Packs {
     /// the cells would still give at their reference temperature.
     pub fn left(&self, lane: u16, plan: &PackPlan, warm: bool) -> (f64, &Gauge) {
         let l = &self.lanes[lane as usize];
-        let (s, ma) = (&l.state, plan.worst_ma + l.actuators.1);
-        let coldest_c = if warm { plan.pack.cell.reference_c } else { l.coldest_c.min(s.temperature_c) };
+        let (s, ma) = (&l.state, plan.worst_ma + l.drawn.rail.1);
+        let coldest_c = l.coldest_c.min(s.temperature_c);
+        // Cells that never were cold have nothing more to give in the warm.
+        let warms = warm && coldest_c < plan.pack.cell.cold_c;
+        let coldest_c = if warms { plan.pack.cell.reference_c } else { coldest_c };
         let unusable = plan.pack.unusable_mah(s, ma, plan.brown_out_v, coldest_c);
         let mean_ma = s.drawn_mah * HOUR_S / (l.at_ns.max(1) as f64 * 1e-9);
         (plan.pack.lasting_mah(s, unusable, mean_ma, coldest_c), &l.gauge)

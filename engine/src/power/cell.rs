@@ -73,6 +73,12 @@ pub struct BatteryDef {
     /// Whether it can be charged.
     #[serde(default)]
     pub rechargeable: bool,
+    /// Cell temperatures between which it may be charged, [°C]. None: not stated, not judged.
+    #[serde(default)]
+    pub charge_c: Option<(f64, f64)>,
+    /// Largest charging current for each milliampere-hour of its capacity, [1/h]. None: not stated, not judged.
+    #[serde(default)]
+    pub charge_per_h: Option<f64>,
     /// What the years and cycles do.
     #[serde(default)]
     pub ageing: AgeingDef,
@@ -125,6 +131,10 @@ pub struct Cell {
     pub reference_c: f64,
     /// Whether it can be charged.
     pub rechargeable: bool,
+    /// Temperatures between which it is charged, [°C].
+    pub charge_c: (f64, f64),
+    /// Largest charging current, [mA].
+    pub most_charge_ma: f64,
     /// What the years do.
     pub ageing: AgeingDef,
     ocv_v: Vec<(f64, f64)>,
@@ -148,6 +158,8 @@ impl Cell {
             cold_c: def.cold_c,
             reference_c: def.reference_c,
             rechargeable: def.rechargeable,
+            charge_c: def.charge_c.unwrap_or((f64::NEG_INFINITY, f64::INFINITY)),
+            most_charge_ma: def.charge_per_h.map_or(f64::INFINITY, |rate| rate * capacity_mah),
             ageing: def.ageing,
             ocv_v: scaled(&def.ocv_v, s),
             r0_ohm: scaled(&def.r0_ohm, s / p),

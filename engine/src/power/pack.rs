@@ -5,7 +5,7 @@
 //! let def: BatteryDef = ron::from_str(r#"(format: 1, name: "x", source: "an example", capacity_mah: 1000.0,
 //!     ocv_v: [(0.0, 1.0), (1.0, 1.5)], r0_ohm: [(0.0, 0.2)], resistance_kj_mol: 17.0,
 //!     capacity_at: [(-20.0, 0.4), (25.0, 1.0)])"#).unwrap();
-//! let pack = Pack { cell: Cell::new(&def, 2, 1), regulator: Regulator::Direct, most_ma: f64::INFINITY };
+//! let pack = Pack { cell: Cell::new(&def, 2, 1), regulator: Regulator::Direct, most_ma: f64::INFINITY, stated_v: None };
 //! let mut state = PackState::new(&pack, 0.7, 1.0, 1.0, 0.0, 0.0);
 //! let warm = pack.rail_v(&state, 200.0, 0.0);
 //! state.temperature_c = -15.0;
@@ -29,6 +29,8 @@ pub struct Pack {
     pub regulator: Regulator,
     /// What the regulator gives at most, [mA]: beyond, its limit lets the output collapse. Infinite without one.
     pub most_ma: f64,
+    /// Of a board with a switching regulator of its own, which takes a power: the voltage that its currents are stated at, [V].
+    pub stated_v: Option<f64>,
 }
 
 /// State of charge from which on a cell counts as empty: nothing but rounding is left.
@@ -45,6 +47,8 @@ pub struct PackState {
     pub relax_v: f64,
     /// Temperature of the cells, [°C].
     pub temperature_c: f64,
+    /// What parts take from the cells themselves, past the regulator, [mA].
+    pub direct_ma: f64,
     /// Charge that has gone through the cells, in and out, [mAh].
     pub throughput_mah: f64,
     /// Charge drawn less charge put in since the start, [mAh].
@@ -67,6 +71,7 @@ impl PackState {
             wells: Wells::default(),
             relax_v: 0.0,
             temperature_c: pack.cell.reference_c,
+            direct_ma: 0.0,
             throughput_mah: 0.0,
             drawn_mah: 0.0,
             start_mah: 0.0,
@@ -137,18 +142,45 @@ impl Pack {
         self.cell.r1_ohm() * self.cell.resistance_factor(state.temperature_c) * state.health.1
     }
 
+    /// What the board, at `load_ma`, and the parts on the cells take from these, [mA]. None: their voltage collapses.
+    fn taken_ma(&self, state: &PackState, load_ma: f64) -> Option<f64> {
+        let (ocv, r0) = self.source(state, state.temperature_c);
+        let emf = ocv - state.relax_v - state.direct_ma * 1e-3 * r0;
+        let ma = match (self.stated_v, self.regulator) {
+            (Some(out_v), Regulator::Direct) => Regulator::power(out_v).battery_ma(load_ma, emf, r0),
+            (_, regulator) => regulator.battery_ma(self.output_ma(load_ma), emf, r0),
+        };
+        Some(ma? + state.direct_ma)
+    }
+
+    /// What a board with this stated current takes from the pack's regulator, [mA].
+    fn output_ma(&self, load_ma: f64) -> f64 {
+        match (self.stated_v, self.regulator) {
+            (Some(at_v), Regulator::Ldo { out_v, .. } | Regulator::Switching { out_v, .. }) => {
+                load_ma * at_v / out_v
+            }
+            _ => load_ma,
+        }
+    }
+
     /// Current out of the battery, [mA]; negative: into it. A battery that collapses gives what it can.
     fn battery_ma(&self, state: &PackState, load_ma: f64, solar_w: f64) -> f64 {
         let (ocv, r0) = self.source(state, state.temperature_c);
         let emf = ocv - state.relax_v;
         let collapsed = || emf / (2.0 * r0.max(1e-6)) * 1e3;
-        let load = if self.is_empty(state) {
-            0.0
-        } else {
-            self.regulator.battery_ma(load_ma, emf, r0).unwrap_or_else(collapsed)
-        };
-        let charge = if self.cell.rechargeable && emf > 0.0 { solar_w / emf * 1e3 } else { 0.0 };
-        load + self.cell.leak_ma - charge
+        let load =
+            if self.is_empty(state) { 0.0 } else { self.taken_ma(state, load_ma).unwrap_or_else(collapsed) };
+        load + self.cell.leak_ma - self.charging_ma(state, emf, solar_w)
+    }
+
+    /// What the charge controller makes of a panel's power at this voltage, [mA]: no more than the cells may be charged with,
+    /// and nothing while they are too cold or too hot for it.
+    fn charging_ma(&self, state: &PackState, emf_v: f64, solar_w: f64) -> f64 {
+        let (low, high) = self.cell.charge_c;
+        if !self.cell.rechargeable || emf_v <= 0.0 || !(low..=high).contains(&state.temperature_c) {
+            return 0.0;
+        }
+        (solar_w / emf_v * 1e3).min(self.cell.most_charge_ma)
     }
 
     /// Takes a segment from the battery; exact under its constant current. Charge that flowed out, [mAh].
@@ -175,17 +207,25 @@ impl Pack {
             return 0.0;
         }
         let (ocv, r0) = self.source(state, state.temperature_c);
-        let Some(ma) = self.regulator.battery_ma(load_ma, ocv - state.relax_v, r0) else { return 0.0 };
+        let Some(ma) = self.taken_ma(state, load_ma) else { return 0.0 };
         let amps = ma * 1e-3;
         ocv - amps * r0 - relax_v(state.relax_v, amps, self.r1_ohm(state), self.cell.tau_s, after_s)
     }
 
+    /// Voltage at the battery's terminals and current out of them while the board takes `load_ma`, [V, mA].
+    pub fn terminals(&self, state: &PackState, load_ma: f64) -> (f64, f64) {
+        let volts = self.terminal_v(state, load_ma, 0.0);
+        let ma = self.taken_ma(state, load_ma).filter(|_| volts > 0.0);
+        (volts, ma.unwrap_or(0.0))
+    }
+
     /// The board's supply while it takes `load_ma`, `after_s` into a pulse of it, [V].
     pub fn rail_v(&self, state: &PackState, load_ma: f64, after_s: f64) -> f64 {
-        if load_ma > self.most_ma {
+        let output_ma = self.output_ma(load_ma);
+        if output_ma > self.most_ma {
             return 0.0;
         }
-        self.regulator.rail_v(self.terminal_v(state, load_ma, after_s), load_ma)
+        self.regulator.rail_v(self.terminal_v(state, load_ma, after_s), output_ma)
     }
 
     /// The same with the cells at their reference temperature.
@@ -216,10 +256,10 @@ impl Pack {
         }
         // The relaxation branch takes it there: the level of v₁ at which the supply is `least_v`.
         let (ocv, r0) = self.source(state, state.temperature_c);
-        let amps = self.regulator.battery_ma(load_ma, ocv - state.relax_v, r0)? * 1e-3;
+        let amps = self.taken_ma(state, load_ma)? * 1e-3;
         let drop_v = match self.regulator {
             Regulator::Direct => least_v,
-            Regulator::Ldo { dropout_ohm, .. } => least_v + dropout_ohm * load_ma * 1e-3,
+            Regulator::Ldo { dropout_ohm, .. } => least_v + dropout_ohm * self.output_ma(load_ma) * 1e-3,
             Regulator::Switching { min_in_v, boost, .. } => {
                 if boost {
                     min_in_v
@@ -238,7 +278,11 @@ impl Pack {
     pub fn lasting_mah(&self, state: &PackState, least_mah: f64, mean_ma: f64, temperature_c: f64) -> f64 {
         let head = self.cell.kibam.head(&state.wells);
         let left_mah = (head - least_mah).max(0.0);
-        let Regulator::Switching { out_v, boost, .. } = self.regulator else { return left_mah };
+        let takes = match (self.stated_v, self.regulator) {
+            (Some(out_v), Regulator::Direct) => Regulator::power(out_v),
+            (_, regulator) => regulator,
+        };
+        let Regulator::Switching { out_v, boost, .. } = takes else { return left_mah };
         let capacity = self.capacity_mah(state);
         let r1_ohm = self.cell.r1_ohm() * self.cell.resistance_factor(temperature_c) * state.health.1;
         let volts = |mah: f64| {
@@ -287,7 +331,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn pack(regulator: Regulator) -> Pack {
-        Pack { cell: Cell::new(&cell(), 1, 1), regulator, most_ma: f64::INFINITY }
+        Pack { cell: Cell::new(&cell(), 1, 1), regulator, most_ma: f64::INFINITY, stated_v: None }
     }
 
     fn full(pack: &Pack) -> PackState {

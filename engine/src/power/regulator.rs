@@ -65,6 +65,11 @@ pub enum Regulator {
 }
 
 impl Regulator {
+    /// A load of constant power, whose currents are stated at `at_v`, [V].
+    pub(super) fn power(at_v: f64) -> Self {
+        Self::Switching { out_v: at_v, efficiency: 1.0, quiescent_ma: 0.0, min_in_v: 0.0, boost: true }
+    }
+
     /// What the battery gives while the board takes `load_ma`, [mA]; `emf_v` and `r_ohm` are the battery behind its
     /// resistance. None: the battery cannot, its voltage collapses.
     pub fn battery_ma(&self, load_ma: f64, emf_v: f64, r_ohm: f64) -> Option<f64> {

@@ -187,6 +187,12 @@ impl Batteries {
         supply.voltage_v(self.charge(lane, supply), supply.load_ma + self.actuators_ma(lane))
     }
 
+    /// Voltage at the battery's terminals and current out of it while the board takes `load_ma` beside its actuators, [V, mA].
+    pub fn terminals(&self, lane: u16, supply: &Supply, load_ma: f64) -> (f64, f64) {
+        let ma = load_ma + self.actuators_ma(lane);
+        (supply.voltage_v(self.charge(lane, supply), ma), ma)
+    }
+
     /// Whether the greatest current the device draws takes it below its board's brown-out voltage.
     pub fn browns_out(&self, lane: u16, supply: &Supply) -> bool {
         let charge = self.charge(lane, supply);

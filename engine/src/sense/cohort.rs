@@ -12,14 +12,14 @@ use super::{
     fault::reach::TimelineFault,
 };
 use crate::{
-    actuate::ActuatorBank,
+    actuate::{ActuatorBank, Drawn},
     carry::Moved,
     clock::Timekeepers,
     dialect::Speaker,
     firmware::program::Rests,
     firmware::{
         calendar::{Start, Wakes},
-        outage::{Feels, Outage},
+        outage::{Board, Feels, Outage},
     },
     link::{Radios, Tally},
     local::processor::Processors,
@@ -86,12 +86,13 @@ impl Draws<'_> {
         self.bank.is_some() || self.processors.is_some() || self.rests.is_some()
     }
 
-    /// Taken until an instant and being taken now, [mAh, mA]; less what a script rested meanwhile.
-    fn drawn(&self, index: u32, t: SimTime) -> (f64, f64) {
-        let (mah, ma) = self.bank.map_or((0.0, 0.0), |b| b.drawn(index));
+    /// Taken until an instant and being taken now; less what a script rested meanwhile.
+    fn drawn(&self, index: u32, t: SimTime) -> Drawn {
+        let mut drawn = self.bank.map_or_else(Drawn::default, |b| b.drawn(index));
         let (more_mah, more_ma) = self.processors.map_or((0.0, 0.0), |p| p.more(self.group, index));
         let saved_mah = self.rests.map_or(0.0, |r| r.saved_mah((self.group, index), t));
-        (mah + more_mah - saved_mah, ma + more_ma)
+        drawn.rail = (drawn.rail.0 + more_mah - saved_mah, drawn.rail.1 + more_ma);
+        drawn
     }
 }
 
@@ -141,11 +142,15 @@ pub struct Cohort {
     /// Messages of this tick: composed, then with `due` set.
     pub(crate) composed: Vec<(u16, Message)>,
     pub(crate) leaving: Vec<Message>,
+    /// Devices that met their network in this tick only to hear.
+    pub(crate) listening: Vec<(u16, SimTime)>,
     pub(crate) tally: Tally,
     pub(crate) rows: Vec<Row>,
     pub(crate) events: Vec<Event>,
     pub(crate) readings: u64,
     pub(crate) brown_outs: u64,
+    /// Boards that were reset or run again in this tick.
+    pub(crate) boards: Vec<Board>,
     pub(crate) clock_sets: u64,
     pub(crate) watched: bool,
 }
@@ -181,8 +186,12 @@ impl Cohort {
         let batch = Span(plan.scenario.duration.0 / BATCHES);
         let board = planned.thing.board.as_ref().and_then(|b| plan.catalog.boards.get(b));
         let clock_ppm = board.map_or(0.0, |b| b.clock_ppm);
-        let mut starts: Vec<(Start, u32)> =
-            index.iter().map(|i| (Start::draw(plan.seed, &group.device_id(*i), clock_ppm), *i)).collect();
+        let start = |i: &u32| {
+            let id = group.device_id(*i);
+            let start = Start::draw(plan.seed, &id, clock_ppm);
+            group.sleep_clock.map_or(start, |clock| start.asleep(plan.seed, &id, clock))
+        };
+        let mut starts: Vec<(Start, u32)> = index.iter().map(|i| (start(i), *i)).collect();
         // Devices that wake together lie together: what is due in a tick is then a run of lines, not a scatter of them.
         starts.sort_by(|(a, i), (b, j)| a.phase.total_cmp(&b.phase).then(i.cmp(j)));
         let index: Vec<u32> = starts.iter().map(|(_, i)| *i).collect();
@@ -208,11 +217,13 @@ impl Cohort {
             values: Vec::new(),
             composed: Vec::new(),
             leaving: Vec::new(),
+            listening: Vec::new(),
             tally: Tally::default(),
             rows: Vec::new(),
             events: Vec::new(),
             readings: 0,
             brown_outs: 0,
+            boards: Vec::new(),
             clock_sets: 0,
             watched: false,
             index,
@@ -398,7 +409,7 @@ impl Cohort {
         let i = lane as usize;
         if let (Some(batteries), true) = (&mut self.batteries, draws.any()) {
             let t = SimTime(self.wakes.clocks[i].next_ns);
-            batteries.take_actuators(lane, draws.drawn(self.index[i], t));
+            batteries.take_actuators(lane, draws.drawn(self.index[i], t).rail);
         }
         while self.wakes.clocks[i].next_ns < until.0 {
             let clock = &self.wakes.clocks[i];
@@ -412,8 +423,8 @@ impl Cohort {
                 return;
             }
             if self.packs.is_some() {
-                let actuators = draws.drawn(self.index[i], SimTime(t_ns));
-                if let Err(next) = self.wake_pack(lane, SimTime(t_ns), feels, actuators) {
+                let drawn = draws.drawn(self.index[i], SimTime(t_ns));
+                if let Err(next) = self.wake_pack(lane, SimTime(t_ns), feels, drawn) {
                     self.wakes.clocks[i].next_ns = next.0;
                     continue;
                 }
@@ -422,6 +433,9 @@ impl Cohort {
             if self.watched {
                 self.emit_rssi(lane, SimTime(t_ns), feels.watch);
             }
+            if self.group.wakes_to_hear {
+                self.listening.push((lane, SimTime(t_ns)));
+            }
             scratch.due.push(Due { t_ns, count, lane });
             scratch.dt_s.push(dt_s);
             self.wakes.advance(lane);
@@ -429,15 +443,19 @@ impl Cohort {
         self.wakes.schedule(lane);
     }
 
-    /// Voltage and current of a device's supply, for the parts that look at it.
+    /// Voltage and current of a device's supply, for the parts that look at it: both at one place, a battery's terminals, or
+    /// the board's input on the mains.
     fn look_at_supply(&mut self, lane: u16, draws: Draws<'_>) {
         let i = lane as usize;
         if self.supply.is_empty() {
             return;
         }
-        let volts = self.battery_v(lane).unwrap_or(self.group.mains_v);
-        let actuators_ma = draws.drawn(self.index[i], SimTime::ZERO).1;
-        self.supply[i] = (volts, self.group.awake_ma + actuators_ma);
+        let awake_ma = self.group.awake_ma;
+        self.supply[i] = match (&self.packs, &self.group.pack, &self.batteries, &self.group.supply) {
+            (Some(packs), Some(plan), ..) => packs.terminals(lane, plan, awake_ma),
+            (.., Some(batteries), Some(supply)) => batteries.terminals(lane, supply, awake_ma),
+            _ => (self.group.mains_v, awake_ma + draws.drawn(self.index[i], SimTime::ZERO).rail.1),
+        };
     }
 
     /// Rows of the watched readings, stamped when their conversion is done.
@@ -451,6 +469,18 @@ impl Cohort {
                 }
             }
         }
+    }
+
+    /// Whether what was sent to a device between `since` and now is heard.
+    pub(crate) fn hears(&self, lane: u16, since: SimTime, now: SimTime) -> bool {
+        let met = |r: &Radios| r.hears(lane, &self.group.link, since, now);
+        self.wakes.is_on(lane) && !self.is_down(lane) && self.radios.as_ref().is_none_or(met)
+    }
+
+    /// Whether a message down to a device arrives, where its link does not say so.
+    pub(crate) fn arrives(&mut self, lane: u16) -> bool {
+        let group = &self.group;
+        self.radios.as_mut().is_none_or(|r| r.arrives(lane, &group.link))
     }
 
     /// Lane of the device with this ordinal.

@@ -3,6 +3,7 @@
 use super::Checker;
 use crate::{
     catalog::{Technology, ThingDef},
+    link::profile::Hears,
     scenario::{
         GroupDef, LinkDef, PayloadDef,
         definition::{sensor_signals, silenced_by_wifi},
@@ -72,8 +73,7 @@ impl<'a> Checker<'a> {
         }
         if let (Some(firmware), Some(profile)) =
             (firmware, link.and_then(|l| self.catalog.links.get(l.profile.as_ref()?)))
-            && firmware.deep_sleep
-            && firmware.rest.is_none()
+            && firmware.dozes(Some(board))
             && profile.lost_asleep
             && firmware.awake.0.saturating_add(profile.join.0) > firmware.period.0
         {
@@ -81,10 +81,22 @@ impl<'a> Checker<'a> {
                 "a wake of {} and {} to join `{}` are longer than the time between wakes, {}",
                 firmware.awake, profile.join, profile.name, firmware.period
             );
-            let help = "deep sleep ends the association: wake more seldom, or rest in a state that keeps it";
+            let help = "that sleep ends the association: wake more seldom, or rest in a state that keeps it";
             self.report.push(self.place(format!("fleet[{i}]")).warning("link", text).help(help));
         }
-        let kind = link.and_then(|l| self.catalog.links.get(l.profile.as_ref()?)?.radio);
+        let profile = link.and_then(|l| self.catalog.links.get(l.profile.as_ref()?));
+        if let (Some(_), Some(profile)) = (
+            firmware.filter(|f| f.script.is_none() && f.listens()),
+            profile.filter(|p| p.hears == Hears::Never),
+        ) {
+            let text = format!(
+                "`{}` only broadcasts: this firmware hears neither commands nor inputs",
+                profile.name
+            );
+            let help = "speak over a link that devices hear something through, see `twinfleet list links`";
+            self.report.push(self.place(format!("fleet[{i}]")).error("link", text).help(help));
+        }
+        let kind = profile.and_then(|p| p.radio);
         let mute = board.radios.as_ref().is_some_and(Vec::is_empty) && !board.ethernet;
         if mute && kind.is_none() {
             let text = format!("`{}` has neither radio nor Ethernet to speak over", board.name);

@@ -2,9 +2,10 @@
 
 use super::Place;
 use crate::{
-    catalog::{Catalog, Firmware, LawDef, PowerDef, ScriptDef, ThingDef},
+    catalog::{BoardDef, Catalog, Firmware, LawDef, PartDef, PowerDef, ScriptDef, ThingDef, WireDef},
     dialect::{Dialect, DialectError},
     mirror::physical::{voice, with_unit},
+    power::along,
     scenario::{
         PayloadDef, PublishDef,
         definition::{sensor_signals, unknown},
@@ -49,6 +50,7 @@ pub(in crate::scenario) fn check_firmware(
     if firmware.attempts == 0 {
         report.push(place.error("attempts", "a message is sent at least once").help("write 1 or more"));
     }
+    check_sleep(firmware, thing, board, catalog, place, report);
     let mut signals: Vec<String> = sensor_signals(thing, catalog).into_iter().map(|(name, _)| name).collect();
     let actuators = thing.parts.iter().filter(|p| catalog.actuators.contains_key(&p.model));
     let actuators: Vec<&str> = actuators.map(|p| p.id.as_str()).collect();
@@ -97,6 +99,45 @@ pub(in crate::scenario) fn check_firmware(
             let text = "the law would switch on and off at once: its lower threshold is the higher one";
             report.push(place.error("law", text).help("exchange the two"));
         }
+    }
+}
+
+/// What a deep sleep asks of the parts: to be done before it, and to leave the pin alone that ends it.
+fn check_sleep(
+    firmware: &Firmware,
+    thing: &ThingDef,
+    board: Option<&BoardDef>,
+    catalog: &Catalog,
+    place: &Place<'_>,
+    report: &mut Report,
+) {
+    if !firmware.deep_sleep {
+        return;
+    }
+    let slowest = thing.parts.iter().filter_map(|p| Some((p, catalog.sensors.get(&p.model)?.conversion)));
+    if let Some((part, takes)) = slowest.max_by_key(|(_, takes)| *takes).filter(|(_, t)| *t > firmware.awake)
+    {
+        let text = format!(
+            "`{}` takes {takes} for a reading, but it sleeps again after {}",
+            part.id, firmware.awake
+        );
+        let help = format!("write `awake: \"{takes}\"` or more, so that the time of waiting is charged");
+        report.push(place.warning("awake", text).help(help));
+    }
+    let Some((board, pin)) = board.and_then(|b| Some((b, b.wakes_by.as_ref()?))) else { return };
+    let takes = |p: &&PartDef| match &p.on {
+        WireDef::Pin(on) => on == pin,
+        WireDef::Pins(on) => on.contains(pin),
+        _ => false,
+    };
+    if let Some(part) = thing.parts.iter().find(takes) {
+        let text = format!(
+            "`{}` is on `{pin}`, which has to be wired to the reset of `{}`: its timer ends a deep sleep by it",
+            part.id, board.name
+        );
+        report.push(
+            place.error("deep_sleep", text).help("wire the part to another pin, or rest in another state"),
+        );
     }
 }
 
@@ -326,6 +367,8 @@ fn check_charge(charge: (f64, f64), place: &Place<'_>, report: &mut Report) {
 
 /// No cell is looked after for longer, in years and in full cycles: beyond, an ageing law says nothing.
 const LONGEST: (f64, f64) = (30.0, 10_000.0);
+/// What panels are rated in, [W/m²] (IEC 60904-3).
+const FULL_SUN_W_M2: f64 = 1000.0;
 
 /// Cells, regulator and panel of a pack.
 fn check_pack(power: &PowerDef, catalog: &Catalog, place: &Place<'_>, report: &mut Report) {
@@ -357,6 +400,17 @@ fn check_pack(power: &PowerDef, catalog: &Catalog, place: &Place<'_>, report: &m
     place.at_least("solar.area_m2", panel.area_m2, 0.0, report);
     place.within("solar.efficiency", panel.efficiency, 0.0, 1.0, report);
     place.within("solar.controller", panel.controller, 0.0, 1.0, report);
+    if let Some((def, rate)) = known.and_then(|def| Some((def, def.charge_per_h?))) {
+        let volts = along(&def.ocv_v, 0.5) * f64::from(*series);
+        let most_w = rate * def.capacity_mah * 1e-3 * f64::from(*parallel) * volts;
+        let sun_w = panel.power_w(FULL_SUN_W_M2);
+        if sun_w > most_w {
+            let text = format!(
+                "in full sun this panel gives {sun_w:.1} W, but the cells are charged with {most_w:.1} W at most"
+            );
+            report.push(place.warning("solar", text).help("a smaller panel, or more cells in parallel"));
+        }
+    }
     if known.is_some_and(|c| !c.rechargeable) {
         let rechargeable: Vec<&str> =
             catalog.batteries.values().filter(|b| b.rechargeable).map(|b| b.name.as_str()).collect();

@@ -8,6 +8,7 @@ use crate::{
         ThingDef, WireDef,
     },
     power::{
+        along,
         bank::PackPlan,
         pack::PackState,
         regulator::{Regulator, RegulatorDef},
@@ -32,12 +33,17 @@ struct Line {
 pub(super) struct Electric<'a> {
     board: Option<&'a BoardDef>,
     volts: Volts,
+    /// The same with the cells half empty.
+    half: Volts,
     /// What feeds the rail leaves for parts, and the supply pin, [mA].
     most_ma: (Option<f64>, Option<f64>),
     /// Drawn from the board's regulator and from its supply, [mA]; none once it has been told that they are overdrawn.
     rail_ma: Option<f64>,
     passed_ma: Option<f64>,
-    /// Whether one regulator of a pack is behind both.
+    aux_ma: Option<f64>,
+    /// Drawn from all output pins, [mA]; the same.
+    pins_ma: Option<f64>,
+    /// Whether one regulator of a pack, or one net of the board, is behind both.
     one_source: bool,
     /// Drawn from both in all, [mA].
     drawn_ma: (f64, f64),
@@ -48,6 +54,8 @@ pub(super) struct Electric<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Feed {
     Rail,
+    /// The board's other regulator.
+    Aux,
     Supply,
     /// The cells themselves, before a regulator.
     Cells,
@@ -59,39 +67,90 @@ struct Volts {
     rail: f64,
     /// What the board is fed with and passes on.
     supply: f64,
+    /// The board's other regulator, where it has one.
+    aux: Option<f64>,
     /// A pack's cells, where a regulator is behind them.
     cells: Option<f64>,
     on_battery: bool,
 }
 
 impl Volts {
-    fn new(board: Option<&BoardDef>, power: Option<&PowerDef>, catalog: &Catalog) -> Self {
+    /// With a pack at this state of charge, 0–1.
+    fn new(board: Option<&BoardDef>, power: Option<&PowerDef>, catalog: &Catalog, charge: f64) -> Self {
         let (rail, nominal) = board.map_or((0.0, 0.0), |b| (b.logic_v, b.supply_v));
-        let mains = Self { rail, supply: nominal, cells: None, on_battery: false };
+        let aux = board.and_then(|b| b.aux).map(|(v, _)| v);
+        let mains = Self { rail, supply: nominal, aux, cells: None, on_battery: false };
         match power {
             Some(PowerDef::Battery { ocv_v, .. }) => {
                 let full = ocv_v.iter().map(|p| p.1).reduce(f64::max);
                 Self { supply: full.unwrap_or(nominal), on_battery: true, ..mains }
             }
             Some(power @ PowerDef::Pack { .. }) => {
-                let Some((cells, regulator)) = pack_v(power, catalog) else { return mains };
+                let Some((cells, regulator)) = pack_at_v(power, catalog, charge) else { return mains };
                 let given = regulator.map_or(cells, |r| r.kind.rail_v(cells, 0.0));
                 let rail = match board.and_then(|b| b.fed) {
                     Some(FedDef::Rail(_)) => given,
                     _ => rail,
                 };
-                Self { rail, supply: given, cells: regulator.map(|_| cells), on_battery: true }
+                Self { rail, supply: given, cells: regulator.map(|_| cells), on_battery: true, ..mains }
             }
             _ => mains,
         }
     }
 }
 
+impl Volts {
+    /// Voltage of a feed, [V]; not a number where there is none.
+    fn of(&self, feed: Feed) -> f64 {
+        match feed {
+            Feed::Rail => self.rail,
+            Feed::Aux => self.aux.unwrap_or(f64::NAN),
+            Feed::Supply => self.supply,
+            Feed::Cells => self.cells.unwrap_or(f64::NAN),
+        }
+    }
+
+    /// What feeds a part that works at these volts: a sensor from the rail rather than from before it, an actuator the other
+    /// way about. None: nothing does.
+    fn choose(&self, (low, high): (f64, f64), sensor: bool) -> Option<Feed> {
+        let feeds = [Feed::Rail, Feed::Aux, Feed::Supply, Feed::Cells];
+        let mut found = feeds.into_iter().filter(|f| (low..=high).contains(&self.of(*f)));
+        if sensor { found.next() } else { found.next_back() }
+    }
+}
+
+/// Whether a part that works at `supply_v` is wired to a pack's cells, past its regulator.
+pub(crate) fn on_cells(
+    board: Option<&BoardDef>,
+    power: &PowerDef,
+    catalog: &Catalog,
+    supply_v: Option<(f64, f64)>,
+    sensor: bool,
+) -> bool {
+    let (Some(range), Some(converts)) = (supply_v, board.map(|b| b.converts)) else { return false };
+    // Past the board's own regulator, too.
+    let past = converts && matches!(power, PowerDef::Pack { regulator: None, .. });
+    match Volts::new(board, Some(power), catalog, 1.0).choose(range, sensor) {
+        Some(Feed::Cells) => true,
+        Some(Feed::Supply) => past,
+        _ => false,
+    }
+}
+
 /// What a pack's cells give when full and at rest, [V], and its regulator. None: there are no such cells.
 fn pack_v<'a>(power: &PowerDef, catalog: &'a Catalog) -> Option<(f64, Option<&'a RegulatorDef>)> {
+    pack_at_v(power, catalog, 1.0)
+}
+
+/// The same at a state of charge, 0–1.
+fn pack_at_v<'a>(
+    power: &PowerDef,
+    catalog: &'a Catalog,
+    charge: f64,
+) -> Option<(f64, Option<&'a RegulatorDef>)> {
     let PowerDef::Pack { cell, series, regulator, .. } = power else { return None };
-    let full = catalog.batteries.get(cell)?.ocv_v.last()?.1 * f64::from(*series);
-    Some((full, regulator.as_ref().and_then(|r| catalog.regulators.get(r))))
+    let volts = along(&catalog.batteries.get(cell)?.ocv_v, charge) * f64::from(*series);
+    Some((volts, regulator.as_ref().and_then(|r| catalog.regulators.get(r))))
 }
 
 impl<'a> Electric<'a> {
@@ -109,11 +168,15 @@ impl<'a> Electric<'a> {
         };
         Self {
             board,
-            volts: Volts::new(board, power, catalog),
+            volts: Volts::new(board, power, catalog, 1.0),
+            half: Volts::new(board, power, catalog, 0.5),
             most_ma,
             rail_ma: Some(0.0),
             passed_ma: Some(0.0),
-            one_source: past && power.is_some_and(|p| pack_v(p, catalog).is_some_and(|(_, r)| r.is_some())),
+            aux_ma: Some(0.0),
+            pins_ma: Some(0.0),
+            one_source: board.is_some_and(|b| b.logic_v == b.supply_v)
+                || past && power.is_some_and(|p| pack_v(p, catalog).is_some_and(|(_, r)| r.is_some())),
             drawn_ma: (0.0, 0.0),
             lines: BTreeMap::new(),
         }
@@ -129,13 +192,15 @@ impl<'a> Electric<'a> {
         self.look_at_line(board, part, place);
         if let Some(actuator) = part.actuator {
             check_pin_current(board, &part.def.model, actuator.pin_ma, place, report);
+            self.sum_pins(board, actuator.pin_ma, place, report);
         }
         if part.def.own_supply {
             let least_v = part.sensor.and_then(|s| s.supply_v).map(|(low, _)| low);
             self.unsaid(board, part, least_v, place, report);
         } else if let Some(feed) = self.feed(board, part, place, report) {
             self.draw(board, part, feed, place, report);
-            self.unsaid(board, part, Some(self.feed_v(feed)), place, report);
+            self.runs_low(part, feed, place, report);
+            self.unsaid(board, part, Some(self.volts.of(feed)), place, report);
         }
     }
 
@@ -149,13 +214,10 @@ impl<'a> Electric<'a> {
     ) -> Option<Feed> {
         let range = part.sensor.map_or_else(|| part.actuator.and_then(|a| a.supply_v), |s| s.supply_v);
         let Some((low, high)) = range else { return Some(Feed::Rail) };
-        let fits = |v: f64| (low..=high).contains(&v);
-        let feeds = [Feed::Rail, Feed::Supply, Feed::Cells];
-        let mut found = feeds.into_iter().filter(|f| fits(self.feed_v(*f)));
-        let feed = if part.sensor.is_some() { found.next() } else { found.next_back() };
+        let feed = self.volts.choose((low, high), part.sensor.is_some());
         if feed.is_none() {
             let model = &part.def.model;
-            let Volts { rail, supply, cells, on_battery } = self.volts;
+            let Volts { rail, supply, cells, on_battery, .. } = self.volts;
             let by = if on_battery { "its battery at most" } else { "its supply" };
             let text = format!(
                 "`{model}` needs {low} to {high} V, but the board gives {} V and {by} {} V",
@@ -171,13 +233,18 @@ impl<'a> Electric<'a> {
         feed
     }
 
-    /// Voltage of a feed, [V]; not a number where there is none.
-    fn feed_v(&self, feed: Feed) -> f64 {
-        match feed {
-            Feed::Rail => self.volts.rail,
-            Feed::Supply => self.volts.supply,
-            Feed::Cells => self.volts.cells.unwrap_or(f64::NAN),
-        }
+    /// A part that no longer works when the cells that feed it are half empty.
+    fn runs_low(&self, part: &Part<'_>, feed: Feed, place: &Place<'_>, report: &mut Report) {
+        let range = part.sensor.map_or_else(|| part.actuator.and_then(|a| a.supply_v), |s| s.supply_v);
+        let left_v = self.half.of(feed);
+        let Some((low, _)) = range.filter(|(low, _)| left_v < *low) else { return };
+        let text = format!(
+            "`{}` needs {low} V, but the cells that feed it give {left_v:.2} V when they are half empty",
+            part.def.model
+        );
+        let help =
+            "more cells in series, or a regulator that holds the voltage, see `twinfleet list regulators`";
+        report.push(place.warning("model", text).help(help));
     }
 
     /// A part that is fed with more than the pins stand, and whose file does not say what it puts on them.
@@ -218,15 +285,16 @@ impl<'a> Electric<'a> {
         let ma = sensor_ma.or(part.actuator.map(ActuatorDef::worst_ma)).unwrap_or_default();
         match feed {
             Feed::Rail => self.drawn_ma.0 += ma,
-            Feed::Supply => self.drawn_ma.1 += ma,
+            Feed::Supply | Feed::Aux => self.drawn_ma.1 += ma,
             Feed::Cells => {}
         }
         // One regulator for both: what the one leaves the other takes.
         let feed_of = if self.one_source && feed == Feed::Supply { Feed::Rail } else { feed };
-        let volts = self.feed_v(feed);
+        let volts = self.volts.of(feed);
         let (sum, most, whose) = match feed_of {
             Feed::Rail => (&mut self.rail_ma, self.most_ma.0, "regulator"),
             Feed::Supply => (&mut self.passed_ma, self.most_ma.1, "supply pin"),
+            Feed::Aux => (&mut self.aux_ma, board.aux.map(|(_, most)| most), "regulator"),
             Feed::Cells => return,
         };
         let (Some(before), Some(most)) = (*sum, most) else { return };
@@ -243,14 +311,29 @@ impl<'a> Electric<'a> {
         }
     }
 
+    /// What all output pins give together.
+    fn sum_pins(&mut self, board: &BoardDef, ma: f64, place: &Place<'_>, report: &mut Report) {
+        let (Some(before), Some(most)) = (self.pins_ma, board.pins_ma) else { return };
+        let sum = before + ma;
+        self.pins_ma = Some(sum).filter(|sum| *sum <= most);
+        if self.pins_ma.is_none() {
+            let text = format!(
+                "the pins of `{}` give {} mA with this one, but {most} mA at most in all",
+                board.name, sum as f32
+            );
+            let help = "put transistors between them: parts whose `pin_ma` is a base current";
+            report.push(place.error("on", text).help(help));
+        }
+    }
+
     fn look_at_line(&mut self, board: &BoardDef, part: &Part<'_>, place: &Place<'_>) {
         let by_part = part.sensor.and_then(|s| s.pull_up);
         let (line, by_board) = match (&part.def.on, part.bus) {
             (WireDef::I2c(_), _) => ("I2C bus".to_owned(), board.i2c_pull_up),
-            (WireDef::Pin(pin), BusDef::OneWire) => (format!("1-Wire bus on `{pin}`"), false),
+            (WireDef::Pin(pin), BusDef::OneWire) => (format!("1-Wire bus on `{pin}`"), board.pulls_up(pin)),
             (WireDef::Pin(pin), BusDef::Digital(1)) if by_part.is_some() => {
                 let weak = part.sensor.is_some_and(|s| s.weak_pull_up) && !board.no_pull_up.contains(pin);
-                (format!("line on `{pin}`"), weak)
+                (format!("line on `{pin}`"), weak || board.pulls_up(pin))
             }
             _ => return,
         };
@@ -352,6 +435,13 @@ pub(in crate::scenario) fn check_pack_feeds(
     place: &Place<'_>,
     report: &mut Report,
 ) {
+    if let PowerDef::Battery { ocv_v, r0_ohm, .. } = power {
+        let ma = board
+            .current_ma
+            .active
+            .max(transmits.map_or(0.0, |(_, ma)| ma.unwrap_or(board.current_ma.transmit)));
+        check_battery_feeds(board, ocv_v, 1e-3 * ma * r0_ohm, place, report);
+    }
     let Some((cells_v, regulator)) = pack_v(power, catalog) else { return };
     let sensors: Vec<&SensorDef> = thing.parts.iter().filter_map(|p| catalog.sensors.get(&p.model)).collect();
     let firmware = transmits.map(|(f, _)| f);
@@ -418,6 +508,32 @@ pub(in crate::scenario) fn check_pack_feeds(
         );
         let help = format!("more cells in series or in parallel, or a regulator that steps up, {regulators}");
         report.push(place.warning("power", text).help(help));
+    }
+}
+
+/// The same of a battery that is given by its figures: `drop_v` is what its resistance takes under the largest current.
+fn check_battery_feeds(
+    board: &BoardDef,
+    ocv_v: &[(f64, f64)],
+    drop_v: f64,
+    place: &Place<'_>,
+    report: &mut Report,
+) {
+    let Some(full) = ocv_v.iter().map(|p| p.1).reduce(f64::max) else { return };
+    if let Some(most) = board.fed.map(FedDef::most_v).filter(|most| full > *most) {
+        let text =
+            format!("`{}` stands {most} V, but this battery gives {} V when full", board.name, full as f32);
+        let help = "a cell of less voltage, such as lithium iron phosphate, or `power: Pack(…)` with a regulator, see `twinfleet list regulators`";
+        report.push(place.error("power", text).help(help));
+    } else if full - drop_v < board.brown_out_v {
+        let text = format!(
+            "`{}` is reset below {} V, but this battery gives it {:.2} V even when full",
+            board.name,
+            board.brown_out_v,
+            full - drop_v
+        );
+        let help = "more cells in series, or `power: Pack(…)` with a regulator that steps up, see `twinfleet list regulators`";
+        report.push(place.error("power", text).help(help));
     }
 }
 

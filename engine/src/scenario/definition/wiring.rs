@@ -1,7 +1,10 @@
 //! Who is wired to what: pins and what they can do, buses and addresses.
 
 use crate::{
-    catalog::{ActuatorDef, BoardDef, BusDef, Catalog, Level, PartDef, PinFn, SensorDef, ThingDef, WireDef},
+    catalog::{
+        ActuatorDef, BoardDef, BusDef, Catalog, EffectDef, Level, PartDef, PinFn, SensorDef, ThingDef,
+        WireDef,
+    },
     scenario::{
         check::Place,
         definition::unknown,
@@ -88,10 +91,25 @@ impl<'a> Wiring<'a> {
                     report.push(place.error("on", text).help(boards));
                 } else {
                     self.pin(board, pin, &[PinFn::Analog], None, place, report);
+                    if board.pulls_up(pin) {
+                        let text = format!(
+                            "a resistor on `{}` pulls `{pin}` up, which adds to what `{model}` gives",
+                            board.name
+                        );
+                        let free = board
+                            .pins
+                            .iter()
+                            .filter(|(p, has)| has.contains(&PinFn::Analog) && !board.pulls_up(p));
+                        let free: Vec<&str> = free.map(|(p, _)| p.as_str()).collect();
+                        report.push(
+                            place.warning("on", text).help(format!("pins without one: {}", free.join(", "))),
+                        );
+                    }
                 }
             }
             (BusDef::Digital(1), WireDef::Pin(pin)) => {
                 self.pin(board, pin, digital(part, 0), None, place, report);
+                check_dimmed(board, part, pin, place, report);
             }
             (BusDef::Digital(n), WireDef::Pins(pins)) if pins.len() == *n as usize => {
                 for (i, pin) in pins.iter().enumerate() {
@@ -132,6 +150,17 @@ impl<'a> Wiring<'a> {
             report.push(place.error("on", text).help(format!("its addresses: {}", known.join(", "))));
         }
         self.shared(board, &[PinFn::Sda, PinFn::Scl], "I2C", place, report);
+        if let Some(chip) = board.on_bus.get(&address) {
+            let text = format!("{chip} on `{}` itself answers to {address:#04x} of its I2C bus", board.name);
+            let free =
+                addresses.iter().filter(|a| !board.on_bus.contains_key(a)).map(|a| format!("{a:#04x}"));
+            let free: Vec<String> = free.collect();
+            report.push(place.error("on", text).help(if free.is_empty() {
+                format!("`{model}` has no other address: use another board or part")
+            } else {
+                format!("`{model}` also answers to {}", free.join(", "))
+            }));
+        }
         if let Some(other) = self.addresses.insert(address, place.path("on")) {
             let text = format!("two parts share the address {address:#04x} of one I2C bus");
             let error = place.error("on", text).at(place.source, place.source.span_of(&other), "first here");
@@ -210,7 +239,7 @@ impl<'a> Wiring<'a> {
             let known = board
                 .pins
                 .iter()
-                .filter(|(_, has)| fit.iter().any(|f| has.contains(f)))
+                .filter(|(_, has)| fit.iter().any(|f| board.can(has, *f)))
                 .map(|(p, _)| p.as_str());
             let known: Vec<&str> = known.collect();
             let listed = format!("pins that fit: {}", known.join(", "));
@@ -218,18 +247,18 @@ impl<'a> Wiring<'a> {
             report.push(place.error("on", text).help(help));
             return;
         };
-        if !fit.iter().any(|f| has.contains(f)) {
+        if !fit.iter().any(|f| board.can(has, *f)) {
             let wanted: Vec<String> = fit.iter().map(|f| format!("{f:?}")).collect();
             let fitting: Vec<&str> = board
                 .pins
                 .iter()
-                .filter(|(_, has)| fit.iter().any(|f| has.contains(f)))
+                .filter(|(_, has)| fit.iter().any(|f| board.can(has, *f)))
                 .map(|(p, _)| p.as_str())
                 .collect();
             let text = format!("pin `{pin}` of `{}` is not {}", board.name, wanted.join(" or "));
             report.push(place.error("on", text).help(format!("pins that fit: {}", fitting.join(", "))));
         }
-        let others = board.pins.iter().filter(|(_, has)| fit.iter().any(|f| has.contains(f)));
+        let others = board.pins.iter().filter(|(_, has)| fit.iter().any(|f| board.can(has, *f)));
         let others = others.map(|(p, _)| p.clone()).collect();
         self.claim(pin.to_owned(), shared, others, place, report);
     }
@@ -272,6 +301,24 @@ fn digital(part: &Part<'_>, i: usize) -> &'static [PinFn] {
         Some(_) => &[PinFn::Digital, PinFn::Input],
         None => &[PinFn::Digital, PinFn::Pwm],
     }
+}
+
+/// Something that can be dimmed, on a pin that is either on or off.
+fn check_dimmed(board: &BoardDef, part: &Part<'_>, pin: &str, place: &Place<'_>, report: &mut Report) {
+    let dims = |a: &ActuatorDef| {
+        let dimmable = matches!(a.effect, EffectDef::LightLx(_) | EffectDef::AirChangesPerH(_));
+        dimmable && a.steps == 0 && a.travel_s == 0.0
+    };
+    let pwm = |p: &str| board.pins.get(p).is_none_or(|has| board.can(has, PinFn::Pwm));
+    if !part.actuator.is_some_and(dims) || pwm(pin) {
+        return;
+    }
+    let text = format!(
+        "`{pin}` of `{}` has no PWM: `{}` can be on or off there, nothing between",
+        board.name, part.def.model
+    );
+    let fitting: Vec<&str> = board.pins.keys().map(String::as_str).filter(|p| pwm(p)).collect();
+    report.push(place.warning("on", text).help(format!("pins that can dim: {}", fitting.join(", "))));
 }
 
 /// What an actuator's input takes from a pin at least to pull it down: the base of a transistor, a lamp. [mA]

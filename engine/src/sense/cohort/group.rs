@@ -66,8 +66,9 @@ impl ChannelPlan {
             _ => None,
         };
         let supply = match def.quantity.as_str() {
-            _ if part.of.is_some() || !is_supply(&def.quantity) => None,
-            "current" => Some(OwnSupply::Current),
+            quantity if !is_supply(quantity) => None,
+            // What one actuator takes it has of its own; what feeds it is the device's supply.
+            "current" => part.of.is_none().then_some(OwnSupply::Current),
             _ => Some(OwnSupply::Voltage),
         };
         Self {
@@ -169,6 +170,14 @@ pub(crate) struct Group {
     /// Share of the time that a device is awake, which its parts' own heat goes by.
     pub(in crate::sense) duty: f64,
     pub(super) has_radio: bool,
+    /// Whether its MQTT session outlasts its connections.
+    pub persistent: bool,
+    /// Whether it has actuators, or hears messages: whether it matters to others that a board is reset.
+    pub acts: bool,
+    /// Whether a device that sleeps meets its network only to hear.
+    pub(super) wakes_to_hear: bool,
+    /// What keeps time while it sleeps, where that is another clock: its error, [ppm], and its share of the time.
+    pub(super) sleep_clock: Option<(f64, f64)>,
     /// Whether received power is among its signals, after the readings, the supply's two and the levels.
     pub(super) tells_rssi: bool,
     pub(super) on_battery: bool,
@@ -195,7 +204,7 @@ impl Group {
         let levels: Vec<String> = actuators.map(|p| format!("{}.level", p.id)).collect();
         let names: Vec<String> =
             channels.iter().map(|c| c.name.clone()).chain(levels.iter().cloned()).collect();
-        let parts: Vec<&SensorDef> = sensors.iter().map(|(_, s)| *s).collect();
+        let parts: Vec<&SensorDef> = sensors.iter().filter(|(p, _)| !p.own_supply).map(|(_, s)| *s).collect();
         let link = group.link.and_then(|i| plan.scenario.links.get(i));
         let resting = at_rest(board, firmware);
         let (resting_board, resting_firmware) =
@@ -205,7 +214,8 @@ impl Group {
         let places = group.places();
         let indices: Vec<usize> = places.iter().map(|place| place.unwrap_or(zones.len())).collect();
         let radio = LinkPlan::new(&plan.scenario, &plan.catalog, link, board, &indices, queue)
-            .asleep(firmware.filter(|f| f.deep_sleep && f.rest.is_none()).map(|f| f.awake));
+            .asleep(firmware.filter(|f| f.dozes(board)).map(|f| f.awake));
+        let asleep = board.zip(firmware).and_then(|(b, f)| sleep_clock(b, f));
         let name = |place: &Option<usize>| place.map_or(OUTDOORS, |z| &zones[z].id).to_owned();
         Self {
             first: group.first,
@@ -223,7 +233,7 @@ impl Group {
                 .map(|pack| pack.with_radio(radio.tx_ma())),
             clock: firmware.and_then(|f| f.clock.clone()).map(|def| ClockPlan {
                 def,
-                crystal: board.and_then(|b| b.crystal),
+                crystal: board.and_then(|b| b.crystal).filter(|_| asleep.is_none()),
                 epoch_unix_ms: epoch_unix_ms(plan),
             }),
             boot: firmware.map_or(Span::ZERO, |f| f.boot),
@@ -232,7 +242,11 @@ impl Group {
             link: radio,
             conversion: channels.iter().map(|c| c.conversion).max().unwrap_or_default(),
             duty: firmware.map_or(0.0, duty),
-            has_radio: firmware.is_some_and(Firmware::speaks),
+            persistent: firmware.is_some_and(|f| f.persistent),
+            has_radio: firmware.is_some_and(|f| f.speaks() || f.listens()),
+            acts: !levels.is_empty() || firmware.is_some_and(Firmware::listens),
+            wakes_to_hear: firmware.is_some_and(|f| f.listens() && f.publish.is_empty() && f.dozes(board)),
+            sleep_clock: asleep,
             tells_rssi: group.radio,
             on_battery: group.power.is_battery(),
             mains_v: board.map_or(0.0, |b| b.supply_v),
@@ -271,6 +285,14 @@ fn at_rest(board: Option<&BoardDef>, firmware: Option<&Firmware>) -> Option<(Boa
     let (board, firmware) = (board?, firmware?);
     let rest = firmware.rest.as_ref()?;
     Some((board.resting_in(rest), Firmware { deep_sleep: true, ..firmware.clone() }))
+}
+
+/// What keeps time while a device sleeps, where that is not its board's own clock: its error, [ppm], and the share of the time
+/// that it does.
+fn sleep_clock(board: &BoardDef, firmware: &Firmware) -> Option<(f64, f64)> {
+    let ppm = board.sleep_clock_ppm.filter(|_| firmware.dozes(Some(board)) && firmware.period.0 > 0)?;
+    let awake = firmware.awake.as_secs_f64() / firmware.period.as_secs_f64();
+    Some((ppm, (1.0 - awake).clamp(0.0, 1.0)))
 }
 
 /// Share of the time that a device is awake, which its parts' own heat goes by.

@@ -20,6 +20,7 @@ impl Cohort {
         let on = !batteries.browns_out(lane, supply);
         self.emit_supply(lane, t, voltage_v, charge_percent, watch);
         if !on {
+            self.note_board(lane, Some(t));
             self.brown_outs += 1;
             self.events.push(Event {
                 t,
