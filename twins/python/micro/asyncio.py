@@ -228,7 +228,7 @@ def _idle():
             # Serial ports say nothing by themselves.
             until = min(until, now + 2000000)
         _t.on_net.clear()
-        _t.wait(until, True, True)
+        _t.wait(select.opening(until, (e[2] for e in _sockets.waits.values())), True, True)
 
 
 def run_until_complete(main_task=None):
@@ -675,5 +675,10 @@ async def start_server(cb, host, port, backlog=5, ssl=None):
     s.setblocking(False)
     server = Server()
     server.task = create_task(server._serve(s, cb))
-    await sleep_ms(0)
+    try:
+        # It has to have begun, so that it lets go of its socket when it is cancelled.
+        await sleep_ms(0)
+    except CancelledError as e:
+        server.task.cancel()
+        raise e
     return server
