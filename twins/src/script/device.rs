@@ -490,11 +490,7 @@ impl Device {
         self.net.settle(now_ns);
         let mut news = false;
         for m in turn.heard.drain(..) {
-            match (&self.guest, &self.state) {
-                (Some(_), _) => news |= self.net.hear(now_ns, &m),
-                (None, State::Over) => self.net.refuse(now_ns, &m),
-                (None, _) => {}
-            }
+            news |= self.net.hear(now_ns, &m);
         }
         self.tell(news);
         let now_ns = ns(turn.now.0).max(self.machine.clock.now_ns());

@@ -73,6 +73,8 @@ pub struct Net {
     next_socket: u32,
     /// Until when it is known whether the network was lost.
     looked_ns: u64,
+    /// Whether it hears, if only to refuse: its system runs.
+    on: bool,
     called: bool,
     /// What is to be handed to the run.
     pub out: Out,
@@ -102,6 +104,7 @@ impl Net {
             streams: Streams::new(own),
             next_socket: 1,
             looked_ns: 0,
+            on: false,
             called: false,
             out: Out::default(),
         }
@@ -113,7 +116,7 @@ impl Net {
         if !self.called && self.addresses.scripted() > 1 {
             self.out.filters.push(self.streams.filter());
         }
-        self.called = true;
+        (self.called, self.on) = (true, true);
     }
 
     fn is_up(&self, at_ns: u64) -> bool {
@@ -185,6 +188,9 @@ impl Net {
 
     /// Takes in a message of the run. Whether a script may have waited for it.
     pub fn hear(&mut self, at_ns: u64, m: &Message) -> bool {
+        if !self.on {
+            return false;
+        }
         if Ears::is_datagram(&m.topic) {
             return self.is_up(at_ns) && self.ears.hear(&m.topic, &m.payload);
         }
@@ -201,23 +207,16 @@ impl Net {
         !self.wires.is_empty()
     }
 
-    /// A message for a device whose script has ended: its system is there, and refuses.
-    pub fn refuse(&mut self, at_ns: u64, m: &Message) {
-        if self.is_up(at_ns) {
-            self.streams.refuse(at_ns, &m.topic, &m.payload);
-            self.hand_over();
-        }
-    }
-
     /// What has been heard is acknowledged.
     pub fn acknowledge(&mut self, at_ns: u64) {
         self.streams.acknowledge(at_ns);
         self.hand_over();
     }
 
-    /// The script is over. Where it falls asleep or is reset, nobody hears of it.
+    /// The script is over. Where it falls asleep or is reset, nobody hears of it; else its system is there, and refuses.
     pub fn end(&mut self, at_ns: u64, told: bool) {
         self.lose(at_ns);
+        self.on = told;
         let told = told && self.is_up(at_ns);
         for (_, mut wire) in std::mem::take(&mut self.wires) {
             if told && !wire.lost && !wire.session.closed {
@@ -375,7 +374,9 @@ impl Net {
                 all.extend(bytes);
                 wire.hear(at_ns.max(back_ns), &all, &mut self.out);
                 let client = wire.session.client.clone();
-                self.take_over(at_ns, id, &client);
+                if self.wires.len() + self.ghosts.len() > 1 {
+                    self.take_over(at_ns, id, &client);
+                }
                 Ok(n.to_string())
             }
             None if !wire.held.is_empty() && at_ns.saturating_sub(wire.heard_ns) > BEARS_NS => {

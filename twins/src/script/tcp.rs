@@ -335,16 +335,18 @@ impl Streams {
         }
     }
 
-    /// All come to an end, with a word to the others or without.
+    /// The script is over: its streams are closed by the system, which sends what is left; or all is gone without a word.
     pub fn end(&mut self, at_ns: u64, told: bool) {
-        self.listeners.clear();
-        for id in self.streams.keys().copied().collect::<Vec<_>>() {
-            if told {
-                self.break_off(at_ns, id);
-            }
+        for port in self.listeners.keys().copied().collect::<Vec<_>>() {
+            self.unlisten(at_ns, port);
         }
-        self.streams.clear();
-        self.inward.clear();
+        for id in self.streams.keys().copied().collect::<Vec<_>>() {
+            self.close(at_ns, id);
+        }
+        if !told {
+            self.streams.clear();
+            self.outward.clear();
+        }
     }
 
     /// The network is gone: streams to others fail.
@@ -399,13 +401,6 @@ impl Streams {
 
     fn own_segment(&self, to: &str, payload: &[u8]) -> Option<Segment> {
         if to == topic(self.own) { Segment::read(self.own, payload) } else { None }
-    }
-
-    /// Answers a call that finds no program: refused.
-    pub fn refuse(&mut self, at_ns: u64, topic: &str, payload: &[u8]) {
-        if let Some(segment) = self.own_segment(topic, payload) {
-            self.reset(at_ns, &segment);
-        }
     }
 
     fn arrive(&mut self, at_ns: u64, segment: Segment, next: &mut u32) {
