@@ -641,14 +641,19 @@ class Server:
         self.close()
         await self.wait_closed()
 
+    closed = False
+
     def close(self):
+        self.closed = True
         self.task.cancel()
 
     async def wait_closed(self):
         try:
             await self.task
-        except CancelledError:
-            pass
+        except CancelledError as e:
+            # It may be the one who waits that is cancelled.
+            if not self.closed:
+                raise e
 
     async def _serve(self, s, call):
         try:
