@@ -123,22 +123,41 @@ make_venvs() {
     bme280-upy diyables-micropython-ds18x20 w1thermsensor click
   make_examples
   make_micropython_tests
+  make_micropython_packages
   local base_python
   base_python=$(newest_python)
   # Older ones know no discovery of whole devices, which the probe asks for.
   make_venv venv-home 'import homeassistant.components.mqtt.schemas, paho.mqtt.client' homeassistant paho-mqtt
 }
 
-# MicroPython's own tests, which come with its source in the pool of the distribution's server.
+# MicroPython's own tests and examples, which come with its source in the pool of the distribution's server.
 make_micropython_tests() {
   local dir=$CARGO_TARGET_DIR/micropython-tests site version=1.25.0 component=main
-  [[ ! -e $dir/extmod/asyncio_basic.py ]] || return 0
+  [[ ! -e $dir/extmod/asyncio_basic.py || ! -e $dir/multi_net/tcp_data.py ]] || return 0
   site=$(apt-get indextargets --format '$(SITE)' 2>/dev/null | grep -E '/(debian|ubuntu)/?$' | head -n 1)
   [[ $site != *ubuntu* ]] || component=universe
   mkdir -p "$dir"
   { curl -fsSL --retry 3 "${site%/}/pool/$component/m/micropython/micropython_$version+ds.orig.tar.xz" |
-    tar -xJ -C "$dir" --strip-components=2 "micropython-$version/tests/extmod"; } ||
-    echo "MicroPython's tests could not be downloaded; the test that runs them is skipped"
+    tar -xJ -C "$dir" --strip-components=2 "micropython-$version"/{tests/{extmod,multi_net,net_hosted},examples/{hwapi,network}}; } ||
+    echo "MicroPython's tests could not be downloaded; the tests that run them are skipped"
+}
+
+# Packages for MicroPython: archives of plain files, of which pip tells the address, and which it cannot build.
+make_micropython_packages() {
+  local dir=$CARGO_TARGET_DIR/micropython-packages package name said archive
+  for package in umqtt.simple==1.3.4 umqtt.robust==1.0 urequests==0.9.1 logging==0.5.2 hx711==1.0.1 bme280==2.1.3 servo==1.0.1; do
+    name=${package%%==*}
+    [[ ! -d $dir/$name ]] || continue
+    mkdir -p "$work/$name" "$dir"
+    said=$("$CARGO_TARGET_DIR/venv-scripts/bin/pip" download --disable-pip-version-check --no-deps --no-binary :all: \
+      --dest "$work/$name" "micropython-$package" 2>&1) || {
+      archive=$(grep -oE 'https?://[^ ]+\.tar\.gz' <<<"$said" | head -n 1) || true
+      [[ -z $archive ]] || curl -fsSL --retry 3 -o "$work/$name/archive.tar.gz" "$archive" || true
+    }
+    { mkdir "$work/$name/files" && tar -xzf "$work/$name"/*.tar.gz -C "$work/$name/files" --strip-components=1 &&
+      mv "$work/$name/files" "$dir/$name"; } ||
+      echo "the package $name for MicroPython could not be fetched; the tests that run it are skipped"
+  done
 }
 
 # The example scripts of these drivers, which come with their source packages only.

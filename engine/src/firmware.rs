@@ -12,7 +12,7 @@ use crate::{
     message::Message,
     sense::{Cohort, Due, Group, for_each, in_order},
     time::{SimTime, Span},
-    world::{Clock, Counters, Event, Events, Outbox, Submit},
+    world::{Clock, Counters, Event, Events, Outbox, Submit, Wills},
 };
 use bevy_ecs::{prelude::*, system::SystemParam};
 use outage::Boards;
@@ -135,7 +135,7 @@ pub(crate) struct Left<'w> {
 pub(crate) fn transmit_messages(
     mut cohorts: Query<&mut Cohort>,
     clock: Res<Clock>,
-    mut submit: ResMut<Submit>,
+    (mut submit, mut wills): (ResMut<Submit>, ResMut<Wills>),
     mut air: ResMut<Air>,
     left: Left,
 ) {
@@ -143,6 +143,9 @@ pub(crate) fn transmit_messages(
     let mut cohorts = in_order(&mut cohorts);
     for message in submit.0.drain(..) {
         submit_one(&mut cohorts, message, &mut air, &mut counters);
+    }
+    for message in wills.0.drain(..) {
+        say_will(&mut cohorts, message, &mut air);
     }
     cohorts.retain(|c| !c.composed.is_empty() || !c.listening.is_empty());
     for_each(&mut cohorts, |cohort| transmit(cohort, clock.next));
@@ -180,10 +183,7 @@ pub(crate) fn transmit_messages(
 /// Puts a message that another module made among its device's own, with the device's next sequence number. A publisher
 /// without a radio of ours (a physical) has a perfect link.
 fn submit_one(cohorts: &mut [Mut<Cohort>], mut message: Message, air: &mut Air, counters: &mut Counters) {
-    // Cohorts follow the ordinals, so the last one that begins at or before the publisher's holds it.
-    let after = cohorts.partition_point(|c| c.first <= message.publisher);
-    let found = after.checked_sub(1).and_then(|i| Some((i, cohorts[i].lane_of(message.publisher)?)));
-    let Some((i, lane)) = found.filter(|(i, _)| cohorts[*i].radios.is_some()) else {
+    let Some((i, lane)) = radio_of(cohorts, message.publisher) else {
         message.due = message.sent;
         counters.add("messages_sent", 1);
         air.launch([message]);
@@ -200,6 +200,26 @@ fn submit_one(cohorts: &mut [Mut<Cohort>], mut message: Message, air: &mut Air, 
         radios.seq[lane as usize] += 1;
         cohort.composed.push((lane, message));
     }
+}
+
+/// The cohort and lane of a publisher that has a radio.
+fn radio_of(cohorts: &[Mut<Cohort>], publisher: u32) -> Option<(usize, u16)> {
+    // Cohorts follow the ordinals, so the last one that begins at or before the publisher's holds it.
+    let i = cohorts.partition_point(|c| c.first <= publisher).checked_sub(1)?;
+    let lane = cohorts[i].lane_of(publisher)?;
+    cohorts[i].radios.is_some().then_some((i, lane))
+}
+
+/// Puts what the broker says in a device's name among that device's messages, without its radio.
+fn say_will(cohorts: &mut [Mut<Cohort>], mut message: Message, air: &mut Air) {
+    if let Some((i, lane)) = radio_of(cohorts, message.publisher)
+        && let Some(radios) = &mut cohorts[i].radios
+    {
+        message.seq = radios.seq[lane as usize];
+        radios.seq[lane as usize] += 1;
+    }
+    message.due = message.sent;
+    air.launch([message]);
 }
 
 fn transmit(cohort: &mut Cohort, until: SimTime) {

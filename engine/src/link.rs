@@ -13,7 +13,7 @@
 //! ```
 //!
 //! A link with a catalog [`profile`] also has its airtime and duty cycle ([`duty`]), its longest payload, the cost of
-//! joining, and what its radio draws; with access points or fading, devices roam ([`field`]).
+//! joining, and what its radio draws; with access points or fading, devices roam ([`field`]). What a script finds of its network is its [`availability`].
 //!
 //! A device that stays on has joined the network before the run. One that loses it (a reset, a message that failed, another
 //! access point, a sleep without the radio where the profile says so) joins before it sends again: its radio listens for `join`, as often
@@ -21,6 +21,7 @@
 //! that begin with `WiFi.begin()`: the time comes on top of `awake`, and what could not be sent stays in the queue for the
 //! next wake.
 
+pub mod availability;
 pub mod duty;
 pub mod field;
 pub mod lora;
@@ -35,7 +36,7 @@ use crate::{
     catalog::{BoardDef, Catalog},
     message::Message,
     rng::{Rng, stream},
-    scenario::{Action, LinkDef, RadioDef, Scenario},
+    scenario::{LinkDef, RadioDef, Scenario},
     time::{SimTime, Span},
     world::StateHash,
 };
@@ -159,12 +160,6 @@ impl LinkPlan {
         let profile = profile.as_ref();
         let or = |own: Option<f64>, of: fn(&LinkProfileDef) -> f64| own.or(profile.map(of)).unwrap_or(0.0);
         let radio = link.and_then(|l| l.radio.as_ref());
-        let down = scenario.timeline.iter().filter_map(|event| match &event.action {
-            Action::LinkDown { link: id } if link.is_some_and(|l| l.id == *id) => {
-                Some((SimTime::ZERO + event.at, event.until.map_or(SimTime::NEVER, |u| SimTime::ZERO + u)))
-            }
-            _ => None,
-        });
         Self {
             latency_min_ns: or(link.and_then(|l| l.latency_min_ms), |p| p.latency_min_ms) * 1e6,
             latency_jitter_ns: or(link.and_then(|l| l.latency_jitter_ms), |p| p.latency_jitter_ms) * 1e6,
@@ -172,7 +167,7 @@ impl LinkPlan {
             radio: radio.map(|r| Radio::new(r, profile)),
             walls: radio.map_or_else(Vec::new, |r| walls_of(scenario, r, zones)),
             profile: profile.map(|p| Arc::new(p.clone())),
-            down: down.collect(),
+            down: availability::outages(scenario, link),
             attempts: attempts.max(1),
             capacity: capacity as usize,
             asleep: None,

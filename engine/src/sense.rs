@@ -52,7 +52,8 @@ use crate::{
     power::solar::{Insolation, sum_light},
     time::SimTime,
     world::{
-        Clock, Counters, Event, Events, Row, Rows, StateHash, StateHashers, Submit, TickSystems, Truth, Watch,
+        Clock, Counters, Event, Events, Row, Rows, StateHash, StateHashers, Submit, TickSystems, Truth,
+        Watch, Wills,
     },
 };
 use bank::Scratch;
@@ -107,6 +108,7 @@ pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) {
     world.init_resource::<Air>();
     world.init_resource::<Submit>();
     world.init_resource::<Boards>();
+    world.init_resource::<Wills>();
     world.init_resource::<StateHashers>();
     world.resource_mut::<StateHashers>().0.push(hash_cohorts);
     schedule.add_systems((

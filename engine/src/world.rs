@@ -216,6 +216,10 @@ pub struct Inbox(pub Vec<Message>);
 #[derive(Resource, Default, Debug)]
 pub struct Submit(pub Vec<Message>);
 
+/// Messages that the broker says in a device's name, as a last will: they come from no radio.
+#[derive(Resource, Default, Debug)]
+pub struct Wills(pub Vec<Message>);
+
 /// Messages that reach the broker in this tick.
 #[derive(Resource, Default, Debug)]
 pub struct Outbox(pub Vec<Message>);

@@ -100,7 +100,9 @@ def ask_ok(op, *words):
 
 
 ERRORS = {"nodev": (121, "Remote I/O error"), "nodata": (121, "Remote I/O error"), "timeout": (110, "Connection timed out"),
-          "refused": (111, "Connection refused"), "unreachable": (113, "No route to host"), "pipe": (32, "Broken pipe")}
+          "refused": (111, "Connection refused"), "unreachable": (113, "No route to host"), "pipe": (32, "Broken pipe"),
+          "aborted": (103, "Software caused connection abort"), "reset": (104, "Connection reset by peer"),
+          "notconn": (107, "Transport endpoint is not connected"), "inuse": (98, "Address already in use")}
 
 
 def os_error(why):

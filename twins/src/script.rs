@@ -1,7 +1,8 @@
 //! The user's own device code in a run: MicroPython, CircuitPython and Raspberry Pi Python, unmodified, in simulated time.
 //!
 //! Reading order: [`machine`] (the virtual board: what a script's pins and buses are wired to) → [`mqtt`] (the broker at the
-//! other end of its sockets) → [`udp`] (its datagrams) → [`guest`] (whatever runs a script: one question at a time) → [`device`] (one device: guest and
+//! other end of its sockets) → [`udp`] (its datagrams) → [`tcp`] (its streams to
+//! other devices) → [`net`] (all of them, and what becomes of them without a network) → [`guest`] (whatever runs a script: one question at a time) → [`device`] (one device: guest and
 //! machine in simulated time) → [`cpython`] and [`sandbox`] (Python processes, confined), [`wasm`] (MicroPython) → [`card`] (the files a script finds); [`check`] looks at scripts without running them.
 //!
 //! One line protocol serves all runtimes. A script runs until it needs the world, then asks with one line, `TIME OP WORDS`:
@@ -19,8 +20,10 @@ pub mod device;
 pub mod guest;
 pub mod machine;
 pub mod mqtt;
+pub mod net;
 pub mod runtimes;
 pub mod sandbox;
+pub mod tcp;
 pub mod udp;
 pub mod wasm;
 

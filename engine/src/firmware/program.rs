@@ -16,7 +16,7 @@ use crate::{
     message::{Message, Router, TopicFilter},
     plan::Plan,
     time::SimTime,
-    world::{Clock, Counters, Event, Events, Inbox, StateHash, StateHashers, Submit, TickSystems},
+    world::{Clock, Counters, Event, Events, Inbox, StateHash, StateHashers, Submit, TickSystems, Wills},
 };
 use bevy_ecs::prelude::*;
 use rayon::prelude::*;
@@ -81,6 +81,8 @@ pub struct Said {
     pub qos: u8,
     /// MQTT retain flag.
     pub retain: bool,
+    /// Whether it is the broker that says it in the device's name: its will, which no radio sends.
+    pub will: bool,
 }
 
 /// What devices save by their programs' rest, beside what a board draws that runs all the time.
@@ -225,7 +227,7 @@ fn run_programs(
     clock: Res<Clock>,
     mut programs: ResMut<Programs>,
     mut banks: Query<&mut ActuatorBank>,
-    mut submit: ResMut<Submit>,
+    (mut submit, mut wills): (ResMut<Submit>, ResMut<Wills>),
     mut events: ResMut<Events>,
     mut counters: ResMut<Counters>,
     mut rests: ResMut<Rests>,
@@ -241,7 +243,8 @@ fn run_programs(
     for (number, entry) in programs.entries.iter_mut().enumerate() {
         let turn = &mut entry.turn;
         for said in turn.said.drain(..) {
-            submit.0.push(Message {
+            let out = if said.will { &mut wills.0 } else { &mut submit.0 };
+            out.push(Message {
                 sent: said.at,
                 due: said.at,
                 publisher: entry.ordinal,

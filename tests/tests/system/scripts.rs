@@ -3,10 +3,13 @@
 mod board;
 mod confined;
 mod drivers;
+mod micro;
 mod net;
+mod outage;
 mod pins;
 mod power;
 mod same;
+mod streams;
 mod suite;
 mod timely;
 
@@ -50,7 +53,9 @@ impl Stage {
     }
 
     fn beside(self, name: &str, text: &str) -> Self {
-        fs::write(self.dir.path().join("code").join(name), text).unwrap();
+        let path = self.dir.path().join("code").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
         self
     }
 

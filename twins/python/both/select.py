@@ -15,13 +15,15 @@ def _socket(of):
     return _s.by_number.get(number)
 
 
-def _wait(look, timeout):
+def _wait(look, timeout, sockets):
     until = None if timeout is None else _k.now_ns() + int(max(0, timeout) * 1e9)
     while True:
         found = look()
         if found or (until is not None and _k.now_ns() >= until):
             return found
-        _s.wait_for_news(until)
+        # Calls that are under way may be answered at a time.
+        times = [s._opens for s in sockets() if s is not None and s._opens is not None]
+        _s.wait_for_news(until if not times else min(times if until is None else times + [until]))
 
 
 def select(rlist, wlist, xlist, timeout=None):
@@ -29,10 +31,10 @@ def select(rlist, wlist, xlist, timeout=None):
 
     def look():
         readable = [r for r in rlist if _socket(r) is not None and _socket(r).readable()]
-        writable = [w for w in wlist if _socket(w) is not None]
+        writable = [w for w in wlist if _socket(w) is not None and _socket(w).writable()]
         return (readable, writable, []) if readable or writable else None
 
-    return _wait(look, timeout) or ([], [], [])
+    return _wait(look, timeout, lambda: [_socket(of) for of in rlist + wlist]) or ([], [], [])
 
 
 class poll:
@@ -54,18 +56,21 @@ class poll:
             bits = 0
             if of is not None:
                 bits |= POLLIN if mask & POLLIN and of.readable() else 0
-                bits |= POLLOUT & mask
+                bits |= POLLOUT if mask & POLLOUT and of.writable() else 0
             if bits:
                 found.append((number, bits))
         return found
 
+    def _sockets(self):
+        return [_s.by_number.get(number) for number in self._of]
+
     def poll(self, timeout=None):
-        return _wait(self._look, None if timeout is None or timeout < 0 else timeout / 1000) or []
+        return _wait(self._look, None if timeout is None or timeout < 0 else timeout / 1000, self._sockets) or []
 
 
 class epoll(poll):
     def poll(self, timeout=None, maxevents=-1):
-        return _wait(self._look, None if timeout is None or timeout < 0 else timeout) or []
+        return _wait(self._look, None if timeout is None or timeout < 0 else timeout, self._sockets) or []
 
     def close(self):
         pass

@@ -1,4 +1,5 @@
-"""Sockets of the simulation: at the other end of a stream is the run's broker, at that of a datagram another device."""
+"""Sockets of the simulation: at the other end of a stream is the run's broker or another device, at that of a datagram another
+device."""
 import struct as _struct
 import sys as _sys
 
@@ -75,7 +76,10 @@ def gethostbyname(name):
     if ":" in plain:
         return inet_ntop(AF_INET6, inet_pton(AF_INET6, plain))
     if plain not in _known:
-        _known[plain] = _k.ask_ok("address", plain.replace(" ", "_"))[0]
+        words = _k.ask("address", plain.replace(" ", "_"))
+        if words[0] == "err":
+            raise gaierror(-3, "Temporary failure in name resolution")
+        _known[plain] = words[1]
     return _known[plain]
 
 
@@ -192,6 +196,9 @@ class socket:
         self._pipe = None  # the other end of a pair within the process
         self._program = None  # a virtual service within the process
         self._bytes = b""
+        self._files = 0  # that it was made to, and are open
+        self._let_go = False  # closed, but for these
+        self._opens = None  # until when a call is under way, at least, where one is
         self._datagrams = None  # port of the ear, once it has one
         self._number = _next_number()
         by_number[self._number] = self
@@ -207,6 +214,9 @@ class socket:
             self._join(inet_ntop(AF_INET6, bytes(value)[:16]))
 
     def getsockopt(self, level, option, *_):
+        if (level, option) == (SOL_SOCKET, SO_ERROR) and self._id is not None:
+            words = _k.ask("state", self._id)
+            return _k.os_error(words[1]).errno if words[0] == "err" else 0
         return self.type if (level, option) == (SOL_SOCKET, 3) else 0
 
     # Within the process, programs may speak to themselves.
@@ -215,7 +225,7 @@ class socket:
             self._ear(int(address[1]))
             self._host = gethostbyname(address[0])
             return
-        self._port = int(address[1]) or 40000 + self._number
+        self._host, self._port = gethostbyname(address[0]), int(address[1]) or 40000 + self._number
 
     _host = "0.0.0.0"
 
@@ -324,11 +334,32 @@ class socket:
             wait_for_news(until)
 
     def listen(self, backlog=0):
+        if not self._port:
+            self._port = 40000 + self._number
+        if not self._host.startswith("127.") and not self._served:
+            # The other devices find it too.
+            _k.ask_ok("listen", self._port, backlog)
+            self._served = True
         listeners[self._port] = self
         self._queue = []
 
+    _served = False
+
+    def _next_call(self):
+        if self._queue:
+            return self._queue.pop(0)
+        words = _k.ask_ok("accept", self._port) if self._served else ()
+        if len(words) < 3:
+            return None
+        other = socket(self.family)
+        other._id, other._peer = words[0], (words[1], int(words[2]))
+        return other
+
     def accept(self):
-        return self._patiently(lambda: self._queue.pop(0) if self._queue else None), ("127.0.0.1", 40000)
+        if self._queue is None:
+            raise OSError(22, "Invalid argument")
+        other = self._patiently(self._next_call)
+        return other, self._address(*(other._peer or ("127.0.0.1", 40000)))
 
     def setblocking(self, on):
         self._timeout = None if on else 0.0
@@ -349,21 +380,36 @@ class socket:
         if self.type == SOCK_DGRAM:
             self._peer = (gethostbyname(address[0]), int(address[1]))
             return
-        host, port = address[0], int(address[1])
-        program = _service(port)
+        if self._id is not None:
+            raise OSError(*((114, "Operation already in progress") if self._opens else (106, "Transport endpoint is already connected")))
+        host, port = str(address[0]), int(address[1])
+        own = _is_own(host)
+        program = _service(port) if own or not _is_device(host) else None
         if program is not None:
             self._program = program(self._put)
             self._peer = (host, port)
             return
-        if port in listeners and host in ("127.0.0.1", "localhost", "0.0.0.0"):
+        if port in listeners and own:
             other = socket()
             self._pipe, other._pipe = other, self
             self._peer = (host, port)
             listeners[port]._queue.append(other)
             _arrived()
             return
-        (self._id,) = _k.ask_ok("open", str(host).replace(" ", "_") or "-", port)
-        self._peer = (gethostbyname(str(host)), port)
+        (self._id,) = _k.ask_ok("open", "127.0.0.1" if own else host.replace(" ", "_") or "-", port)
+        self._peer = (gethostbyname(host), port)
+        until = None if self._timeout is None else _k.now_ns() + int(self._timeout * 1e9)
+        while not self._opened():
+            if self._timeout == 0.0:
+                raise BlockingIOError(115, "Operation now in progress")
+            if until is not None and _k.now_ns() >= until:
+                raise TimeoutError("timed out")
+            wait_for_news(self._opens if until is None else min(until, self._opens))
+
+    def _opened(self):
+        words = _k.ask_ok("state", self._id)
+        self._opens = None if words[0] == "open" else int(words[1])
+        return self._opens is None
 
     def connect_ex(self, address):
         try:
@@ -381,7 +427,12 @@ class socket:
         if self.type == SOCK_DGRAM:
             host = self._host if self._peer is None or self._host != "0.0.0.0" else own_address()
             return self._address(host, self._port)
-        return ("127.0.0.1", self._port) if self._port else (own_address(), 49152 + self._number)
+        words = _k.ask_ok("end-of", self._id) if self._id is not None else ()
+        if len(words) > 1:
+            return self._address(words[0], int(words[1]))
+        if self._port:
+            return self._address(self._host, self._port)
+        return (own_address(), 49152 + self._number)
 
     _port = 0
     _queue = None
@@ -410,13 +461,17 @@ class socket:
         if self._id is None:
             raise OSError(107, "Transport endpoint is not connected")
         data = data[:_PIECE]
-        try:
-            _k.ask_ok("send", self._id, data.hex() or "-")
-        except OSError as error:
-            raise BrokenPipeError(32, "Broken pipe") from error
+        n = self._patiently(lambda: self._push(data))
         # What the broker answers at once is there at once.
         _arrived()
-        return len(data)
+        return n
+
+    def _push(self, data):
+        """How much of it is taken; None: there is no room yet."""
+        words = _k.ask("send", self._id, data.hex() or "-")
+        if words[0] == "err":
+            raise _k.os_error(words[1])
+        return int(words[1]) if int(words[1]) or not data else None
 
     def sendall(self, data, flags=0):
         data = bytes(data)
@@ -425,27 +480,44 @@ class socket:
 
     def _take(self, n):
         """Bytes that are there; None: none yet; b"": the end."""
-        if self._pipe is not None or self._bytes:
+        if self._bytes:
             data, self._bytes = self._bytes[:n], self._bytes[n:]
-            return data or None
+            return data
+        if self._pipe is not None:
+            return b"" if self._pipe._says_no_more else None
         if self._id is None:
             return None
         words = _k.ask("recv", self._id, n)
         if words[0] == "err":
-            return b""
+            if words[1] == "pipe":
+                return b""
+            raise _k.os_error(words[1])
         data = b"" if words[2] == "-" else bytes.fromhex(words[2])
         if data:
             return data
         return b"" if words[1] == "closed" else None
+
+    def _call_is_over(self):
+        """Whether a call is answered or has failed, of which whoever reads or writes is told."""
+        try:
+            return self._opens is None or self._opened()
+        except OSError:
+            self._opens = None
+            return True
 
     def readable(self):
         if self._closed or self._bytes or self._queue:
             return True
         if self._datagrams is not None:
             return self._next_datagram() is not None
-        if self._id is None:
-            return False
-        return _k.ask("ready", self._id)[1] == "1"
+        if self._served:
+            return _k.ask("called", self._port)[1] == "1"
+        if self._pipe is not None:
+            return self._pipe._says_no_more
+        return self._id is not None and self._call_is_over() and _k.ask("ready", self._id)[1] == "1"
+
+    def writable(self):
+        return self._id is None or self._call_is_over() and _k.ask("ready", self._id)[2] == "1"
 
     def recv(self, n, flags=0):
         if self.type == SOCK_DGRAM and self._pipe is None:
@@ -457,25 +529,46 @@ class socket:
         buffer[: len(data)] = data
         return len(data)
 
-    def makefile(self, mode="r", buffering=None, **_):
+    def makefile(self, mode="r", buffering=None, *, encoding=None, errors=None, newline=None):
         import io
         raw = _Raw(self)
-        return io.BufferedReader(raw) if "r" in mode and "w" not in mode else io.BufferedRWPair(raw, raw)
+        self._files += 1
+        if buffering == 0:
+            return raw
+        if "w" in mode:
+            made = io.BufferedRWPair(raw, raw) if "r" in mode else io.BufferedWriter(raw)
+        else:
+            made = io.BufferedReader(raw)
+        return made if "b" in mode else io.TextIOWrapper(made, encoding, errors, newline)
+
+    _says_no_more = False
 
     def shutdown(self, how):
-        pass
+        if how != SHUT_RD:
+            self._says_no_more = True
+            if self._id is not None:
+                _k.ask("shut", self._id)
+            _arrived()
 
     def close(self):
-        if not self._closed:
-            self._closed = True
-            by_number.pop(self._number, None)
-            if self._program is not None:
-                self._program.closed()
-            if self._datagrams is not None:
-                ears.pop(self._port, None)
-                _k.ask("uclose", self._port)
-            if self._id is not None:
-                _k.ask("close", self._id)
+        """The files that it was made to keep it open."""
+        self._let_go = True
+        if self._closed or self._files:
+            return
+        self._closed = self._says_no_more = True
+        by_number.pop(self._number, None)
+        if self._program is not None:
+            self._program.closed()
+        if self._datagrams is not None:
+            ears.pop(self._port, None)
+            _k.ask("uclose", self._port)
+        if self._queue is not None and listeners.get(self._port) is self:
+            del listeners[self._port]
+        if self._served:
+            _k.ask("unlisten", self._port)
+        if self._id is not None:
+            _k.ask("close", self._id)
+        _arrived()
 
     def detach(self):
         number = self.fileno()
@@ -510,6 +603,13 @@ class _Raw(_io.RawIOBase):
     def write(self, data):
         return self._of.send(data)
 
+    def close(self):
+        if not self.closed:
+            super().close()
+            self._of._files -= 1
+            if self._of._let_go:
+                self._of.close()
+
 
 SocketType = socket
 by_number = {}
@@ -526,6 +626,15 @@ def _service(port):
     except ImportError:
         return None
     return _pigpiod.connect
+
+
+def _is_own(host):
+    return host in ("localhost", "0.0.0.0", "::1", "") or host.startswith("127.") or host in (gethostname(), own_address())
+
+
+def _is_device(host):
+    """Whether it leads to a device of the run, and not to the broker."""
+    return gethostbyname(host) != gethostbyname("broker.")
 
 
 _place = object()
@@ -564,7 +673,11 @@ def create_connection(address, timeout=None, source_address=None, **_):
     made = socket()
     if isinstance(timeout, (int, float)):
         made.settimeout(timeout)
-    made.connect(address)
+    try:
+        made.connect(address)
+    except BaseException:
+        made.close()
+        raise
     return made
 
 

@@ -52,6 +52,7 @@ class Purpose:
 class SSLContext:
     def __init__(self, protocol=None):
         self.verify_mode, self.check_hostname, self.options = CERT_NONE, False, 0
+        self.post_handshake_auth = None
 
     def load_cert_chain(self, *_, **__):
         pass
@@ -67,6 +68,9 @@ SSLSocket = SSLContext
 
 def create_default_context(*_, **__):
     return SSLContext()
+
+
+_create_default_https_context = _create_unverified_context = create_default_context
 
 
 def wrap_socket(sock, **_):

@@ -30,7 +30,15 @@ def ask(line):
 
 
 _WRONG = {"nopin": "invalid pin", "input": "pin can only be input", "noadc": "invalid pin"}
-_CODES = {"busy": 110, "nodev": 19, "nodata": 5, "timeout": 110, "refused": 111, "pipe": 32}
+_CODES = {
+    "busy": 110, "nodev": 19, "nodata": 5, "timeout": 110, "refused": 111, "pipe": 32, "aborted": 103, "reset": 104,
+    "notconn": 107, "unreachable": 113, "inuse": 98, "noname": -2,
+}
+
+
+def os_error(text):
+    why = text.split(":")[0]
+    return OSError(_CODES[why]) if why in _CODES else OSError(5, text)
 
 
 def ask_ok(line):
@@ -39,7 +47,7 @@ def ask_ok(line):
         why = answer[1].split(":")[0]
         if why in _WRONG:
             raise ValueError(_WRONG[why])
-        raise OSError(_CODES.get(why, 5), answer[1]) if why not in _CODES else OSError(_CODES[why])
+        raise os_error(answer[1])
     return answer[1:]
 
 
@@ -56,9 +64,29 @@ def unix_ns():
     return int(words[1]) + int(words[2]) + ahead_ns
 
 
-def set_clock(unix_s):
+def set_ahead(ns):
+    # The clock goes on through a reset and a deep sleep.
     global ahead_ns
-    ahead_ns += unix_s * 1000000000 - unix_ns()
+    ahead_ns = ns
+    ask_ok("keep clock %d" % ns)
+
+
+def set_clock(unix_s):
+    set_ahead(ahead_ns + unix_s * 1000000000 - unix_ns())
+
+
+def core_c():
+    # What the thermometer within the processor reads, where the scenario gives it one (`mcu-temp`), [degC].
+    words = ask("inside temperature")
+    if words[0] == "err":
+        raise OSError(19, "the thing has no part for this: give it (id: \"die\", model: \"mcu-temp\", on: Internal)")
+    return float(words[1])
+
+
+def linked_ns():
+    # Since when the device's link has been up; None: it is down.
+    words = ask("link")
+    return int(words[2]) if len(words) > 2 else None
 
 
 def unhex(text):
@@ -223,9 +251,10 @@ def _port(name):
         if name.startswith(begin):
             port = _PORTS[begin]
     sys.modules["sys"].platform = port
-    import network
+    import network, time
 
     network._port(port)
+    time._port(port)
 
 
 _taken = 0
@@ -277,9 +306,11 @@ def ready(heap_kb):
 
 
 def run(path, name, address, cause, frequency, of):
-    global device, mac, reset_cause, hz
+    global device, mac, reset_cause, hz, ahead_ns
     device, mac, reset_cause, hz = name, bytes.fromhex(address), cause, frequency
     _port(of)
+    kept = ask("kept clock")[1]
+    ahead_ns = 0 if kept == "-" else int(kept)
     main = __import__("__main__")
     kind, text = "exit", ""
     try:

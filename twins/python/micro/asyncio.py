@@ -228,7 +228,7 @@ def _idle():
             # Serial ports say nothing by themselves.
             until = min(until, now + 2000000)
         _t.on_net.clear()
-        _t.wait(until, True, True)
+        _t.wait(select.opening(until, (e[2] for e in _sockets.waits.values())), True, True)
 
 
 def run_until_complete(main_task=None):
@@ -641,14 +641,19 @@ class Server:
         self.close()
         await self.wait_closed()
 
+    closed = False
+
     def close(self):
+        self.closed = True
         self.task.cancel()
 
     async def wait_closed(self):
         try:
             await self.task
-        except CancelledError:
-            pass
+        except CancelledError as e:
+            # It may be the one who waits that is cancelled.
+            if not self.closed:
+                raise e
 
     async def _serve(self, s, call):
         try:
@@ -675,5 +680,10 @@ async def start_server(cb, host, port, backlog=5, ssl=None):
     s.setblocking(False)
     server = Server()
     server.task = create_task(server._serve(s, cb))
-    await sleep_ms(0)
+    try:
+        # It has to have begun, so that it lets go of its socket when it is cancelled.
+        await sleep_ms(0)
+    except CancelledError as e:
+        server.task.cancel()
+        raise e
     return server

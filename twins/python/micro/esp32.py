@@ -58,5 +58,13 @@ def wake_on_touch(wake):
     pass
 
 
+def mcu_temperature():
+    return round(_t.core_c())
+
+
 def raw_temperature():
-    return 100
+    # In degrees Fahrenheit; 100 where the scenario has no thermometer within the processor.
+    try:
+        return round(32 + 1.8 * _t.core_c())
+    except OSError:
+        return 100

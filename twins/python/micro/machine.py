@@ -171,8 +171,16 @@ class ADC:
     WIDTH_9BIT, WIDTH_10BIT, WIDTH_11BIT, WIDTH_12BIT = 9, 10, 11, 12
     _RANGES = ("0dB", "2.5dB", "6dB", "11dB")
 
+    # Of the RP2 port: the converter's channel of the thermometer within the processor.
+    CORE_TEMP = 4
+
     def __init__(self, pin, *, atten=ATTN_0DB, **_):
-        if isinstance(pin, int) and pin == 0:
+        if _t.port == "rp2" and isinstance(pin, int) and pin < 5:
+            # Channels have numbers too.
+            pin = None if pin == 4 else 26 + pin
+        if pin is None:
+            self._pin = None
+        elif isinstance(pin, int) and pin == 0:
             try:
                 self._pin = _name("A0")
             except ValueError:
@@ -184,6 +192,10 @@ class ADC:
         self._read()
 
     def _read(self):
+        if self._pin is None:
+            # RP2040 datasheet, 4.9.5: 0.706 V at 27 °C, 1.721 mV less for each degree.
+            volts = 0.706 - (_t.core_c() - 27) * 0.001721
+            return round(volts / 3.3 * 4095), 12, round(volts * 1000000)
         code, bits, _, uv = _t.ask_ok("adc %s %s" % (self._pin, self._range))
         code, bits = int(code), int(bits)
         if self._bits and self._bits < bits:
@@ -487,7 +499,38 @@ class RTC:
 
 
 def time_pulse_us(pin, level, timeout=1000000):
-    return int(_t.ask_ok("pulse %s %d %d" % (pin._pin, 1 if level else 0, timeout))[0])
+    words = _t.ask("pulse %s %d %d" % (pin._pin, 1 if level else 0, timeout))
+    return int(words[1]) if words[0] == "ok" else _pulse(pin, level, timeout)
+
+
+def _pulse(pin, level, timeout):
+    # What the world moves, such as a button, is waited for by its edges.
+    until, came = _t.now_ns() + timeout * 1000, None
+
+    def edge(high):
+        _t.nudged = True
+
+    before = _t.on_edge.get(pin._pin)
+    _t.on_edge[pin._pin] = edge
+    _t.ask_ok("watch %s %s" % (pin._pin, pin._pull))
+    try:
+        while True:
+            now, is_at = _t.now_ns(), pin.value() == (1 if level else 0)
+            if is_at and came is None:
+                # From here on the time counts anew.
+                came, until = now, now + timeout * 1000
+            elif came is not None and not is_at:
+                return (now - came) // 1000
+            if now >= until:
+                return -2 if came is None else -1
+            _t.nudged = False
+            _t.wait(until, False, True)
+    finally:
+        if before:
+            _t.on_edge[pin._pin] = before
+        else:
+            _t.on_edge.pop(pin._pin, None)
+            _t.ask_ok("unwatch %s" % pin._pin)
 
 
 def bitstream(pin, encoding, timing, buf):

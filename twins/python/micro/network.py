@@ -1,4 +1,5 @@
-# The radio, as MicroPython's network module gives it: the access point is always there, what is lost is the link's.
+# The radio, as MicroPython's network module gives it: the access point is there while the device's link is up, and joined again
+# by itself when it comes back.
 import _twinfleet as _t
 
 STA_IF, AP_IF = 0, 1
@@ -17,6 +18,12 @@ def hostname(name=None):
 
 def country(code=None):
     return "XX"
+
+
+# What association and an address take, [ns].
+_JOIN = 1500000000
+# And how long it looks for its access point before it says that there is none.
+_SEARCH = 3000000000
 
 
 class WLAN:
@@ -39,30 +46,32 @@ class WLAN:
     def connect(self, ssid=None, key=None, **_):
         if not WLAN._on[STA_IF]:
             raise OSError("Wifi Internal State Error")
-        # Association and an address take about a second and a half.
-        WLAN._since = _t.now_ns() + 1500000000
+        WLAN._since = _t.now_ns()
 
     def disconnect(self):
         WLAN._since = None
 
+    def _wait(self):
+        # Until when it joins; None: there is nothing to join.
+        up = _t.linked_ns()
+        return None if up is None else max(up, WLAN._since) + _JOIN
+
     def isconnected(self):
-        if self._if == AP_IF or WLAN._since is None:
+        if self._if == AP_IF:
             return False
-        if _t.now_ns() < WLAN._since:
-            # Whoever asks in a tight loop waits a millisecond, as the radio's own tasks make it.
-            _t.wait(_t.now_ns() + 1000000)
-            return False
-        return True
+        return self.status() == STAT_GOT_IP
 
     def status(self, what=None):
         if what == "rssi":
             return -60
         if WLAN._since is None:
             return STAT_IDLE
-        if _t.now_ns() < WLAN._since:
-            _t.wait(_t.now_ns() + 1000000)
-            return STAT_CONNECTING
-        return STAT_GOT_IP
+        then, now = self._wait(), _t.now_ns()
+        if then is not None and now >= then:
+            return STAT_GOT_IP
+        # Whoever asks in a tight loop waits a millisecond, as the radio's own tasks make it.
+        _t.wait(now + 1000000)
+        return STAT_CONNECTING if then is not None or now < WLAN._since + _SEARCH else STAT_NO_AP_FOUND
 
     def ifconfig(self, *_):
         return (_t.ask_ok("address -")[0], "255.255.255.0", "10.0.0.1", "10.0.0.1")
@@ -78,7 +87,7 @@ class WLAN:
             return hostname()
 
     def scan(self):
-        return [(b"simulated", b"\x02\0\0\0\0\xfe", 6, -60, 3, False)]
+        return [] if _t.linked_ns() is None else [(b"simulated", b"\x02\0\0\0\0\xfe", 6, -60, 3, False)]
 
 
 LAN = WLAN

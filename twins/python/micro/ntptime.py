@@ -7,8 +7,12 @@ host, timeout = "pool.ntp.org", 1
 def time():
     import time
 
+    if _t.linked_ns() is None:
+        # No name is known.
+        raise OSError(-2)
     return time.time() - _t.ahead_ns // 1000000000
 
 
 def settime():
-    _t.ahead_ns = 0
+    time()
+    _t.set_ahead(0)

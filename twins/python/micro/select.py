@@ -6,9 +6,9 @@ POLLIN, POLLOUT, POLLERR, POLLHUP = 1, 4, 8, 16
 
 def _state(obj, mask):
     # What of `mask` an object is ready for: a stream of ours, or one of the script's own with an `ioctl`.
+    if hasattr(obj, "_bits"):
+        return obj._bits(mask)
     if hasattr(obj, "_ready"):
-        if hasattr(obj, "_is_open") and not obj._is_open():
-            return mask & POLLOUT or POLLHUP
         return mask & POLLOUT | (POLLIN if mask & POLLIN and obj._ready() else 0)
     if hasattr(obj, "ioctl"):
         found = obj.ioctl(3, mask)
@@ -22,6 +22,14 @@ def _state(obj, mask):
         # The console: nobody types.
         return mask & POLLOUT
     raise OSError(22)
+
+
+def opening(until, objects):
+    # The first time until then at which a call that is under way may be answered.
+    for obj in objects:
+        if getattr(obj, "_opens", None) is not None:
+            until = min(until, obj._opens)
+    return until
 
 
 class poll:
@@ -66,7 +74,7 @@ class poll:
                 return found
             _t.on_net.clear()
             # Only the network tells by itself that there is something new.
-            _t.wait(min(until, now + 1000000) if own else until, True)
+            _t.wait(min(until, now + 1000000) if own else opening(until, (e[0] for e in self._of)), True)
 
     def ipoll(self, timeout=-1, flags=0):
         return iter(self.poll(timeout, flags))

@@ -1,4 +1,5 @@
-# Sockets, as MicroPython gives them: at the other end of a stream is the run's broker, at that of a datagram another device.
+# Sockets, as MicroPython gives them: at the other end of a stream is the run's broker or another device, at that of a datagram
+# another device.
 import _twinfleet as _t
 
 AF_INET, AF_INET6 = 2, 10
@@ -7,7 +8,7 @@ IPPROTO_TCP, IPPROTO_UDP, IPPROTO_IP = 6, 17, 0
 SOL_SOCKET, SO_REUSEADDR, SO_BROADCAST, IP_ADD_MEMBERSHIP = 1, 4, 32, 35
 
 
-_ears = []
+_ears, _served = [], []
 
 
 def _address(host):
@@ -23,6 +24,8 @@ def getaddrinfo(host, port, *_):
 class socket:
     def __init__(self, af=2, type=1, proto=6, fileno=None):
         self._id, self._timeout, self._b = None, None, b""
+        # Until when a call to somebody is under way, at least, where one is.
+        self._opens = None
         self._datagrams, self._port, self._peer, self._groups = type == SOCK_DGRAM, None, None, []
 
     def setsockopt(self, level, option, value):
@@ -34,6 +37,8 @@ class socket:
     def bind(self, address):
         if self._datagrams:
             self._ear(address[1])
+        else:
+            self._at = address[1] or next(p for p in range(49152, 65536) if p not in _served)
 
     # Datagrams: an ear at a port of the device hears what is sent there.
 
@@ -63,13 +68,28 @@ class socket:
         words = _t.ask_ok("urecv %d" % self._ear())
         return (_t.unhex(words[3]), (words[0], int(words[1]))) if len(words) > 3 else None
 
-    def listen(self, n=1):
+    # A server: who calls its port waits until it is accepted.
+
+    def listen(self, n=0):
+        if self._at is None:
+            self._at = next(p for p in range(49152, 65536) if p not in _served)
+        _t.ask_ok("listen %d %d" % (self._at, n))
+        _served.append(self._at)
         self._listens = True
 
+    def _next_call(self):
+        words = _t.ask_ok("accept %d" % self._at)
+        return words if len(words) > 2 else None
+
     def accept(self):
-        # Nobody calls a device of the run by a stream.
-        self._patiently(lambda: None)
-        raise OSError(11)
+        if not self._listens:
+            raise OSError(22)
+        words = self._patiently(self._next_call)
+        if words is None:
+            raise OSError(11)
+        other = socket()
+        other._id = words[0]
+        return other, (words[1], int(words[2]))
 
     def setblocking(self, on):
         self._timeout = None if on else 0
@@ -81,7 +101,22 @@ class socket:
         if self._datagrams:
             self._peer = address
             return
+        if self._id is not None:
+            raise OSError(114 if self._opens else 106)
         self._id = _t.ask_ok("open %s %d" % (str(address[0]).replace(" ", "_") or "-", address[1]))[0]
+        until = None if self._timeout is None else _t.now_ns() + int(self._timeout * 1000000000)
+        while not self._opened():
+            if self._timeout == 0:
+                raise OSError(115)
+            if until is not None and _t.now_ns() >= until:
+                raise OSError(110)
+            _t.on_net.clear()
+            _t.wait(self._opens if until is None else min(until, self._opens), True)
+
+    def _opened(self):
+        words = _t.ask_ok("state %s" % self._id)
+        self._opens = None if words[0] == "open" else int(words[1])
+        return self._opens is None
 
     def send(self, data):
         if self._peer is not None:
@@ -90,25 +125,43 @@ class socket:
             raise OSError(107)
         if isinstance(data, str):
             data = data.encode()
-        try:
-            _t.ask_ok("send %s %s" % (self._id, _t.tohex(data)))
-        except OSError:
-            raise OSError(104)
-        return len(data)
+        n = self._patiently(lambda: self._send(data))
+        if n is None:
+            raise OSError(11)
+        return n
 
-    sendall = send
+    def _send(self, data):
+        # None: no room yet.
+        words = _t.ask("send %s %s" % (self._id, _t.tohex(data)))
+        if words[0] == "err":
+            raise OSError(104) if words[1] == "pipe" else _t.os_error(words[1])
+        return int(words[1]) if int(words[1]) or not data else None
+
+    def sendall(self, data):
+        # A stream that blocks takes all, one that does not what there is room for.
+        if isinstance(data, str):
+            data = data.encode()
+        done = 0
+        while done < len(data):
+            try:
+                done += self.send(data[done:] if done else data)
+            except OSError as e:
+                if e.errno != 11:
+                    raise e
+                return done or None
+        return done
 
     def write(self, data, n=None, m=None):
         if m is not None:
             data = data[n:n + m]
         elif n is not None:
             data = data[:n]
-        return self.send(data)
+        return self.sendall(data)
 
     def _is_open(self):
         return self._datagrams or self._id is not None or self._listens
 
-    _listens = False
+    _listens, _at = False, None
 
     def _some(self, n):
         # None: nothing yet.
@@ -116,7 +169,9 @@ class socket:
             raise OSError(107)
         words = _t.ask("recv %s %d" % (self._id, n))
         if words[0] == "err":
-            return b""
+            if words[1] == "pipe":
+                return b""
+            raise _t.os_error(words[1])
         data = _t.unhex(words[2])
         if data:
             return data
@@ -160,11 +215,10 @@ class socket:
     _later = None
 
     def read(self, n=-1):
-        if n < 0:
-            return self._wait(4096)
+        # Without a number: until the other side ends.
         data = b""
-        while len(data) < n:
-            more = self._wait(n - len(data))
+        while n < 0 or len(data) < n:
+            more = self._wait(4096 if n < 0 else n - len(data))
             if more is None:
                 return data or None
             if not more:
@@ -197,17 +251,38 @@ class socket:
         return int(self._id or -1)
 
     def _ready(self):
+        return self._bits(1) != 0
+
+    def _bits(self, mask):
+        # What of reading (1) and writing (4) would not wait.
+        if not self._is_open():
+            return mask & 4 | 16
         if self._datagrams:
-            if self._later is None:
+            if self._later is None and mask & 1:
                 self._later = self._datagram()
-            return self._later is not None
-        return self._id is not None and not self._listens and _t.ask("ready %s" % self._id)[1] == "1"
+            return mask & 4 | (self._later is not None and mask & 1)
+        if self._listens:
+            return mask & int(_t.ask("called %d" % self._at)[1])
+        if self._opens is not None:
+            try:
+                if not self._opened():
+                    return 0
+            except OSError:
+                # Whoever reads or writes is told why.
+                self._opens = None
+                return mask & 5 | 8
+        words = _t.ask("ready %s" % self._id)
+        return mask & (int(words[1]) | int(words[2]) << 2)
 
     def close(self):
         if self._port is not None:
             _ears.remove(self._port)
             _t.ask("uclose %d" % self._port)
             self._port = None
+        if self._listens:
+            _served.remove(self._at)
+            _t.ask("unlisten %d" % self._at)
+            self._listens = False
         if self._id is not None:
             _t.ask("close %s" % self._id)
             self._id = None

@@ -38,8 +38,13 @@ def ticks_diff(a, b):
     return (a - b + _HALF & _PERIOD - 1) - _HALF
 
 
-# Boards count from 2000.
+# Boards count from 2000, those of the RP2 port from 1970; in Unix time, [s].
 _EPOCH = 946684800
+
+
+def _port(name):
+    global _EPOCH
+    _EPOCH = 0 if name == "rp2" else 946684800
 
 
 def time():
@@ -57,9 +62,10 @@ def gmtime(secs=None):
     secs = time() if secs is None else int(secs)
     if secs < 0:
         raise OverflowError("time before the epoch")
-    days, rest = divmod(secs, 86400)
-    weekday = (days + 5) % 7
-    year = 2000
+    days, rest = divmod(secs + _EPOCH, 86400)
+    weekday, year = (days + 3) % 7, 1970
+    if days >= 10957:
+        days, year = days - 10957, 2000
     while True:
         length = 366 if year % 4 == 0 and (year % 100 or year % 400 == 0) else 365
         if days < length:
@@ -81,8 +87,8 @@ localtime = gmtime
 
 def mktime(t):
     year, month, day, hour, minute, second = t[:6]
-    days = 0
-    for y in range(2000, year):
+    days = -_EPOCH // 86400
+    for y in range(1970, year):
         days += 366 if y % 4 == 0 and (y % 100 or y % 400 == 0) else 365
     for m in range(month - 1):
         days += _MONTHS[m] + (1 if m == 1 and year % 4 == 0 and (year % 100 or year % 400 == 0) else 0)

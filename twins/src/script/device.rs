@@ -3,9 +3,9 @@
 use super::{
     card::Card,
     guest::{Guest, Host, Went},
-    machine::{Machine, hex, unhex},
-    mqtt::{Came, Session},
-    udp::{Addresses, Ears},
+    machine::{Machine, unhex},
+    net::Net,
+    udp::Addresses,
 };
 use rand::RngExt;
 use std::{
@@ -15,6 +15,7 @@ use std::{
 use twinfleet_engine::{
     catalog::{BoardDef, Runtime, ScriptDef},
     firmware::program::{Program, Said, Turn},
+    link::availability::Availability,
     plan::Plan,
     rng::stream,
     run::epoch_unix_ms,
@@ -46,6 +47,10 @@ pub struct Life {
     pub mac: [u8; 6],
     /// The addresses of all devices of the run.
     pub addresses: Arc<Addresses>,
+    /// When its link carries messages.
+    pub link: Availability,
+    /// Whether it runs under Linux.
+    pub linux: bool,
     /// Its place in the fleet.
     pub ordinal: u32,
     /// Unix time of the run's start, [ns].
@@ -89,6 +94,11 @@ impl Life {
             seed: drawn.random::<u64>() >> 1,
             mac,
             addresses: Arc::clone(addresses),
+            link: {
+                let link = of.link.and_then(|i| plan.scenario.links.get(i));
+                Availability::of(&plan.scenario, &plan.catalog, link)
+            },
+            linux: board.is_some_and(|b| runs_linux(b, script.runtime)),
             ordinal: of.first + index,
             epoch_ns: epoch_unix_ms(plan) * 1_000_000,
             clock_mhz: board.and_then(|b| b.cpu).map_or(100.0, |c| c.clock_mhz),
@@ -133,11 +143,15 @@ impl Saves {
         let state = |name: &str| board.rest_ma.get(name).copied();
         let deep = less(board.current_ma.sleep);
         // Under Linux a board that waits is idle, which is all the sleep that it has; a microcontroller's radio rests at least.
-        let linux = runtime != Runtime::MicroPython && board.cpu.is_some_and(|c| c.clock_mhz >= 500.0);
-        let idle = if linux { deep } else { state("modem_sleep").map_or(0.0, less) };
+        let idle = if runs_linux(board, runtime) { deep } else { state("modem_sleep").map_or(0.0, less) };
         let light = state("light_sleep").or_else(|| state("dormant")).map_or(idle, less);
         Self { idle, light, deep }
     }
+}
+
+/// Whether a board's scripts of this runtime run under Linux.
+fn runs_linux(board: &BoardDef, runtime: Runtime) -> bool {
+    runtime != Runtime::MicroPython && board.cpu.is_some_and(|c| c.clock_mhz >= 500.0)
 }
 
 /// A pin whose edges the script wants to know.
@@ -156,9 +170,7 @@ pub struct Device {
     state: State,
     /// When it last asked for anything but leave to compute on.
     worked_ns: u64,
-    sockets: BTreeMap<u32, Session>,
-    next_socket: u32,
-    ears: Ears,
+    net: Net,
     watched: Vec<Watched>,
     /// News that a wait ends for.
     news: VecDeque<String>,
@@ -180,7 +192,9 @@ impl Device {
     /// A device that starts at the run's beginning, after its boot.
     pub fn new(life: Life, machine: Machine, host: Box<dyn Host>) -> Self {
         let at_ns = ns(life.script.boot.0);
-        let own = life.addresses.find(&life.device);
+        let dice = stream(life.seed, &life.device, "script/net");
+        let (link, linux) = (life.link.clone(), life.linux);
+        let net = Net::new(&life.addresses, &life.device, life.ordinal, link, linux, dice);
         Self {
             life,
             machine,
@@ -188,9 +202,7 @@ impl Device {
             guest: None,
             state: State::Off { at_ns },
             worked_ns: 0,
-            sockets: BTreeMap::new(),
-            next_socket: 1,
-            ears: Ears::new(own),
+            net,
             watched: Vec::new(),
             news: VecDeque::new(),
             kept: BTreeMap::new(),
@@ -227,6 +239,7 @@ impl Device {
         self.starts += 1;
         self.wakes.clear();
         self.worked_ns = at_ns;
+        self.net.start(ns((turn.until - turn.now).0));
         turn.counts.push(("script_starts", 1));
         let started = self.host.start(&self.life, at_ns);
         if let Some(note) = self.host.note() {
@@ -250,7 +263,6 @@ impl Device {
     fn stop(&mut self) {
         self.guest = None;
         self.light = false;
-        self.ears.shut();
         self.watched.clear();
         self.news.clear();
     }
@@ -283,10 +295,9 @@ impl Device {
 
     /// The script is over, by itself or not. `watchdog_ns`: in so long the board's watchdog resets it, if nothing else does.
     fn ended(&mut self, at_ns: u64, kind: &str, text: &str, watchdog_ns: Option<u64>, turn: &mut Turn) {
-        let mut came = Came::default();
-        self.sockets.values_mut().filter(|s| !s.closed).for_each(|s| s.close(&mut came));
-        self.sockets.clear();
-        self.say(at_ns, came, turn);
+        // Who falls asleep or is reset says nothing more.
+        self.net.end(at_ns, !matches!(kind, "sleep" | "reset"));
+        self.say(turn);
         self.stop();
         // What runs a script is no line of its traceback.
         let own: Vec<&str> = text.lines().filter(|l| !l.contains("\"/shim/")).collect();
@@ -357,11 +368,12 @@ impl Device {
         };
     }
 
-    fn say(&mut self, at_ns: u64, came: Came, turn: &mut Turn) {
-        for (topic, payload, qos, retain) in came.said {
-            turn.said.push(Said { at: SimTime(at_ns as i64), topic, payload, qos, retain });
+    /// Hands to the run what its network has for it.
+    fn say(&mut self, turn: &mut Turn) {
+        for (at_ns, (topic, payload, qos, retain), will) in self.net.out.said.drain(..) {
+            turn.said.push(Said { at: SimTime(at_ns as i64), topic, payload, qos, retain, will });
         }
-        turn.filters.extend(came.filters);
+        turn.filters.append(&mut self.net.out.filters);
     }
 
     /// Serves a question at its time. None: it waits.
@@ -403,10 +415,6 @@ impl Device {
             }
             ["say", text] => {
                 self.lines += 1;
-                if self.lines == SAID + 1 {
-                    let text = format!("it has said {SAID} lines; what it says from here on is not kept");
-                    turn.events.push(self.event(at_ns, "script_says_too_much", text));
-                }
                 if self.lines <= SAID {
                     let line = String::from_utf8_lossy(&unhex(text).unwrap_or_default()).into_owned();
                     turn.events.push(self.event(at_ns, "script_says", line));
@@ -461,58 +469,10 @@ impl Device {
                 self.watched.retain(|w| Some(&w.pin) != name.as_ref());
                 return answered("ok");
             }
-            ["open", host, port] => {
-                // Whatever name a script has for its broker, the run is at the other end; other services there are none.
-                if !matches!(*port, "1883" | "8883") {
-                    return answered(&format!("err refused:{host}:{port}"));
-                }
-                let id = self.next_socket;
-                self.next_socket += 1;
-                self.sockets.insert(id, Session::default());
-                // A handshake over the link.
-                return Some((at_ns + 5_000_000, format!("ok {id}")));
-            }
-            ["send", id, bytes] => {
-                let bytes = unhex(bytes).unwrap_or_default();
-                let Some(session) = id.parse().ok().and_then(|id: u32| self.sockets.get_mut(&id)) else {
-                    return answered("err pipe");
-                };
-                if session.closed {
-                    return answered("err pipe");
-                }
-                let came = session.take(&bytes);
-                self.say(at_ns, came, turn);
-                return answered("ok");
-            }
-            ["recv", id, most] => {
-                let Some(session) = id.parse().ok().and_then(|id: u32| self.sockets.get_mut(&id)) else {
-                    return answered("err pipe");
-                };
-                let n = most.parse::<usize>().unwrap_or(1).min(session.outgoing.len()).min(32_768);
-                let bytes = session.outgoing.split_to(n);
-                let open = if bytes.is_empty() && session.closed { "closed" } else { "open" };
-                return answered(&format!("ok {open} {}", hex(bytes)));
-            }
-            ["ready", id] => {
-                let ready = id.parse().ok().and_then(|id: u32| self.sockets.get(&id));
-                let ready = ready.is_none_or(|s| s.closed || !s.outgoing.is_empty());
-                return answered(if ready { "ok 1" } else { "ok 0" });
-            }
-            ["close", id] => {
-                if let Some(mut session) = id.parse().ok().and_then(|id: u32| self.sockets.remove(&id)) {
-                    let mut came = Came::default();
-                    if !session.closed {
-                        session.close(&mut came);
-                    }
-                    self.say(at_ns, came, turn);
-                }
-                return answered("ok");
-            }
             _ => {}
         }
-        let mut came = Came::default();
-        if let Some(answer) = self.ears.serve(&list, &self.life.addresses, &mut came) {
-            self.say(at_ns, came, turn);
+        if let Some(answer) = self.net.serve(at_ns, &list) {
+            self.say(turn);
             return answered(&answer);
         }
         let answer = self.machine.serve(at_ns, &list);
@@ -526,17 +486,13 @@ impl Device {
 
     /// What happened outside since the last turn.
     fn look_around(&mut self, turn: &mut Turn) {
+        let now_ns = ns(turn.now.0);
+        self.net.settle(now_ns);
+        let mut news = false;
         for m in turn.heard.drain(..) {
-            let datagram = self.ears.hear(&m.topic, &m.payload);
-            if !datagram {
-                for session in self.sockets.values_mut() {
-                    session.hear(&m.topic, &m.payload, m.qos, m.publisher == self.life.ordinal);
-                }
-            }
-            if (datagram || !self.sockets.is_empty()) && !self.news.iter().any(|n| n == "net") {
-                self.news.push_back("net".to_owned());
-            }
+            news |= self.net.hear(now_ns, &m);
         }
+        self.tell(news);
         let now_ns = ns(turn.now.0).max(self.machine.clock.now_ns());
         if self.guest.is_none() {
             self.wake(now_ns);
@@ -552,6 +508,14 @@ impl Device {
             if std::mem::replace(&mut w.level, level) != level && self.news.len() < 1_024 {
                 self.news.push_back(format!("edge:{}:{}:{now_ns}", w.pin, u8::from(level)));
             }
+        }
+    }
+
+    /// A script that waits is told that something has come over the network.
+    fn tell(&mut self, news: bool) {
+        let news = self.net.take_news() || news;
+        if news && self.guest.is_some() && !self.news.iter().any(|n| n == "net") {
+            self.news.push_back("net".to_owned());
         }
     }
 
@@ -590,14 +554,15 @@ impl Device {
 
 impl Program for Device {
     fn next(&self) -> SimTime {
+        let net_ns = self.net.next_ns();
         let at_ns = match &self.state {
             State::Off { .. } if !self.wakes.is_empty() => 0,
             State::Off { at_ns } | State::Asked { at_ns, .. } => *at_ns,
             State::Waits { .. } if !self.watched.is_empty() || !self.news.is_empty() => 0,
             State::Waits { until_ns, .. } => *until_ns,
-            State::Over => return SimTime::NEVER,
+            State::Over => u64::MAX,
         };
-        SimTime(i64::try_from(at_ns).unwrap_or(i64::MAX))
+        SimTime(i64::try_from(at_ns.min(net_ns)).unwrap_or(i64::MAX))
     }
 
     fn listens(&self) -> bool {
@@ -644,6 +609,10 @@ impl Program for Device {
                 _ => break,
             }
         }
+        self.net.acknowledge(now_ns);
+        self.net.settle(end_ns.saturating_sub(1));
+        self.tell(false);
+        self.say(turn);
     }
 
     fn hash_into(&self, bytes: &mut Vec<u8>) {

@@ -403,16 +403,22 @@ impl Machine {
     }
 
     /// How long a pin stays at a level, from when it comes to it, within a time: `ok US`; -2 where it does not come to it, -1
-    /// where it does not leave it.
+    /// where it does not leave it; `err edges` where that takes the world's turns.
     fn pulse(&mut self, pin: &str, level: &str, most_us: &str) -> Result<String, String> {
         let pin = self.known(pin)?;
+        if self.switches.contains_key(&pin) {
+            // It is the world that moves it, from tick to tick.
+            return Err("edges".to_owned());
+        }
         let wanted = level == "1";
-        let end_ns = self.clock.now_ns() + most_us.parse::<u64>().unwrap_or(0).min(10_000_000) * 1_000;
+        let most_ns = most_us.parse::<u64>().unwrap_or(0).min(10_000_000) * 1_000;
+        let mut end_ns = self.clock.now_ns() + most_ns;
         let mut came_ns = None;
         loop {
             let now_ns = self.clock.now_ns();
             match (self.level(&pin, "-") == wanted, came_ns) {
-                (true, None) => came_ns = Some(now_ns),
+                // From here on the time counts anew.
+                (true, None) => (came_ns, end_ns) = (Some(now_ns), now_ns + most_ns),
                 (false, Some(came)) => return Ok(((now_ns - came) / 1_000).to_string()),
                 _ => {}
             }

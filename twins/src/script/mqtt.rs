@@ -1,7 +1,8 @@
 //! The broker at the other end of a script's sockets: whatever client library the script uses speaks MQTT 3.1.1 or 5 to
 //! it, and what it publishes goes to its device's radio.
 //!
-//! It acknowledges at once: what a message meets on its way is the link's business. It keeps no session, and hands a
+//! It acknowledges at once: what a message meets on its way is the link's business. Who is silent for one and a half times what it
+//! has named is cut off, and its will is said ([`Session::silent_ns`]). It keeps no session, and hands a
 //! subscriber the messages of the run, at the smaller of the two qualities of service. The run's messages have no
 //! properties: what version 5 says with them ends here.
 
@@ -28,6 +29,9 @@ pub struct Session {
     pub closed: bool,
     filters: Vec<Subscribed>,
     will: Option<Said>,
+    /// Its client's name, once it has said so; version 5 may leave it to the broker.
+    pub client: String,
+    keep_alive_s: u16,
     /// Messages of QoS 2 whose release is awaited.
     held: HashMap<u16, Said>,
     next_id: u16,
@@ -71,14 +75,24 @@ impl Session {
         self.closed = true;
     }
 
+    /// Whether something is to be said when it breaks off.
+    pub fn has_will(&self) -> bool {
+        self.will.is_some()
+    }
+
+    /// How long the broker bears its silence, [ns].
+    pub fn silent_ns(&self) -> Option<u64> {
+        (self.keep_alive_s > 0).then(|| u64::from(self.keep_alive_s) * 1_500_000_000)
+    }
+
     fn is_v5(&self) -> bool {
         self.version == Some(Version::V5)
     }
 
     fn packet(&mut self, asked: Asked, came: &mut Came) {
         match asked {
-            Asked::Connect { will } => {
-                self.will = will;
+            Asked::Connect { will, id, keep_alive_s } => {
+                (self.will, self.client, self.keep_alive_s) = (will, id, keep_alive_s);
                 // No session is there, and all is well; version 5 has no properties to tell.
                 self.outgoing.put_slice(if self.is_v5() { &[0x20, 3, 0, 0, 0] } else { &[0x20, 2, 0, 0] });
             }

@@ -9,7 +9,7 @@ use super::{
     machine::{hex, unhex},
     mqtt::Came,
 };
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use twinfleet_engine::{message::TopicFilter, plan::Plan};
 
 /// First level of the topics.
@@ -17,28 +17,62 @@ const TOPIC: &str = "twinfleet-udp";
 /// Datagrams that an ear keeps; beyond, they are lost, as on a real device.
 const KEPT: usize = 256;
 /// An address.
-type Address = [u8; 4];
+pub type Address = [u8; 4];
+
+/// The broker's.
+const BROKER: Address = [10, 0, 0, 1];
 
 /// The devices' addresses.
 #[derive(Debug, Default)]
-pub struct Addresses(HashMap<String, Address>);
+pub struct Addresses {
+    all: HashMap<String, Address>,
+    /// Those of devices that run scripts.
+    scripted: HashSet<Address>,
+}
 
 impl Addresses {
     /// Those of a plan's devices.
     pub fn new(plan: &Plan) -> Self {
-        let all = plan.groups.iter().flat_map(|group| {
-            (0..group.count).map(|i| {
+        let mut addresses = Self::default();
+        for group in &plan.groups {
+            let scripted = group.firmware.as_ref().is_some_and(|f| f.script.is_some());
+            for i in 0..group.count {
                 // 10.0.0.1 is the broker's.
                 let [_, x, y, z] = (group.first + i + 1 + (1 << 16)).to_be_bytes();
-                (plan.device_id(group, i), [10, x, y, z])
-            })
-        });
-        Self(all.collect())
+                let address = [10, x, y, z];
+                addresses.all.insert(plan.device_id(group, i), address);
+                if scripted {
+                    addresses.scripted.insert(address);
+                }
+            }
+        }
+        addresses
     }
 
     /// Where a name leads: a device of the run, or else the broker.
     pub fn find(&self, name: &str) -> Address {
-        self.0.get(name).copied().unwrap_or([10, 0, 0, 1])
+        self.all.get(name).copied().unwrap_or(BROKER)
+    }
+
+    /// The device of the run that a name or an address leads to.
+    pub fn device(&self, host: &str) -> Option<Address> {
+        let [_, x, y, z] = match self.all.get(host) {
+            Some(address) => return Some(*address),
+            None => host.parse::<std::net::Ipv4Addr>().ok().map(|a| a.octets()).filter(|a| a[0] == 10)?,
+        };
+        // Addresses count up from the first.
+        let number = u32::from_be_bytes([0, x, y, z]).checked_sub(1 << 16)?;
+        (1..=self.all.len() as u32).contains(&number).then_some([10, x, y, z])
+    }
+
+    /// Whether a device runs a script, which may serve a port.
+    pub fn is_scripted(&self, device: Address) -> bool {
+        self.scripted.contains(&device)
+    }
+
+    /// How many devices run scripts.
+    pub fn scripted(&self) -> usize {
+        self.scripted.len()
     }
 }
 
@@ -117,6 +151,11 @@ impl Ears {
         Ok((format!("{TOPIC}/{to}/{port}"), payload, 0, false))
     }
 
+    /// Whether a topic is that of a datagram.
+    pub fn is_datagram(topic: &str) -> bool {
+        topic.starts_with(TOPIC)
+    }
+
     /// Takes in a message of the run. Whether it was a datagram.
     pub fn hear(&mut self, topic: &str, payload: &[u8]) -> bool {
         let Some(rest) = topic.strip_prefix(TOPIC).and_then(|r| r.strip_prefix('/')) else { return false };
@@ -136,7 +175,8 @@ impl Ears {
     }
 }
 
-fn dotted(address: Address) -> String {
+/// An address as one writes it.
+pub fn dotted(address: Address) -> String {
     std::net::Ipv4Addr::from(address).to_string()
 }
 
@@ -151,7 +191,8 @@ mod tests {
 
     #[test]
     fn a_datagram_is_heard_where_it_was_sent_to_and_nowhere_else() {
-        let addresses = Addresses(HashMap::from([("b".to_owned(), [10, 1, 0, 2])]));
+        let all = HashMap::from([("b".to_owned(), [10, 1, 0, 2])]);
+        let addresses = Addresses { all, ..Addresses::default() };
         let (mut a, mut b) = (Ears::new([10, 1, 0, 1]), Ears::new([10, 1, 0, 2]));
         let mut came = Came::default();
         let mut ask = |of: &mut Ears, words: &str| {

@@ -8,15 +8,29 @@ use std::{
 };
 use twinfleet_tests::{root, skip};
 
-/// The folder of its tests, unpacked by `tests/run.sh`; None: it is not there, and the skip is noted.
-fn suite(test: &str) -> Option<PathBuf> {
+/// Something that `tests/run.sh` has put into the target folder; None: it is not there, and the skip is noted.
+fn fetched(path: &str, test: &str) -> Option<PathBuf> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let found = [target, root().join("target")].map(|t| t.join("micropython-tests/extmod"));
-    let found = found.into_iter().find(|dir| dir.join("asyncio_basic.py").is_file());
+    let found = [target, root().join("target")].map(|t| t.join(path)).into_iter().find(|p| p.exists());
     if found.is_none() {
-        skip(test, "MicroPython's tests are not unpacked");
+        skip(test, &format!("`{path}` is not in the target folder: `tests/run.sh` fetches it"));
     }
     found
+}
+
+/// The folder of its tests.
+fn suite(test: &str) -> Option<PathBuf> {
+    fetched("micropython-tests/extmod/asyncio_basic.py", test)?.parent().map(Path::to_owned)
+}
+
+/// One of its examples, by folder and file.
+pub fn example(folder: &str, name: &str, test: &str) -> Option<String> {
+    fs::read_to_string(fetched(&format!("micropython-tests/{folder}/{name}"), test)?).ok()
+}
+
+/// A file of a package for it.
+pub fn package(name: &str, file: &str, test: &str) -> Option<String> {
+    fs::read_to_string(fetched(&format!("micropython-packages/{name}/{file}"), test)?).ok()
 }
 
 /// What a test should print: what its project says, else what CPython prints.
@@ -72,6 +86,64 @@ fn micropythons_own_tests_hold() {
     }
     assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), tests.len(), wrong.join("\n"));
     assert!(tests.len() > 35, "only {} tests", tests.len());
+}
+
+/// What the two devices of a test for two say, behind `--- instance0 ---` and `--- instance1 ---`.
+fn of_two(text: &str) -> [Vec<String>; 2] {
+    let (first, second) = text.split_once("--- instance1 ---").unwrap_or((text, ""));
+    [first.trim_start_matches("--- instance0 ---"), second].map(lines)
+}
+
+#[test]
+fn micropythons_own_tests_for_two_hold() {
+    let test = "micropythons_own_tests_for_two_hold";
+    // Of those, all that need neither TLS nor an option of sockets that boards have not.
+    let names = [
+        ("asyncio_tcp_close_write", ""),
+        ("asyncio_tcp_readall", ""),
+        ("asyncio_tcp_readexactly", ""),
+        ("asyncio_tcp_readinto", ""),
+        ("asyncio_tcp_server_client", ""),
+        ("tcp_accept_recv", "True\n--- instance1 ---\n"),
+        ("tcp_data", "b'client to server'\n--- instance1 ---\nb'server to client'\n"),
+        ("udp_data", "pass\n--- instance1 ---\npass\n"),
+    ];
+    // What their runner puts around them: here the address is known, and who is second waits a while.
+    let head = "import network, time\nIP = '10.1.0.1'\nsecond = network.hostname() == 'd-1'\n\
+        class multitest:\n    get_network_ip = staticmethod(lambda: IP)\n    globals = staticmethod(lambda **_: None)\n\
+        \x20   next = staticmethod(lambda: time.sleep(0.5) if second else None)\n\
+        \x20   broadcast = wait = staticmethod(lambda _: None)\n";
+    for (name, own) in names {
+        let Some(path) = fetched(&format!("micropython-tests/multi_net/{name}.py"), test) else { return };
+        let script = fs::read_to_string(&path).expect("a test");
+        let script = format!("{head}{script}\n(instance1 if second else instance0)()\n");
+        let wanted = fs::read_to_string(path.with_extension("py.exp")).unwrap_or_else(|_| own.to_owned());
+        let stage = Stage::new(ESP, "MicroPython", "", &script)
+            .with("duration: \"2min\", step: \"1s\"", "duration: \"30s\", step: \"10ms\"");
+        let ran = stage.run(&[]);
+        let said = ["d-0", "d-1"].map(|d| lines(&stage.told_of(d, &ran, "script_says").join("\n")));
+        let crashed = ["d-0", "d-1"].map(|d| stage.told_of(d, &ran, "script_crash"));
+        assert_eq!(said, of_two(&wanted), "{name}: {crashed:?}");
+    }
+    let alone = [
+        "accept_nonblock",
+        "accept_timeout",
+        "asyncio_loopback",
+        "asyncio_start_server",
+        "connect_nonblock",
+        "connect_poll",
+    ];
+    for name in alone {
+        let Some(path) = fetched(&format!("micropython-tests/net_hosted/{name}.py"), test) else { return };
+        // Those that call their project's own host call the run's broker.
+        let script =
+            fs::read_to_string(&path).expect("a test").replace("\"micropython.org\", 80", "\"broker\", 1883");
+        let wanted = lines(&fs::read_to_string(path.with_extension("py.exp")).expect("what it prints"));
+        let stage = Stage::new(ESP, "MicroPython", "", &script).with("count: 2", "count: 1");
+        let ran = stage.run(&[]);
+        let said = lines(&stage.told(&ran, "script_says").join("\n"));
+        assert_eq!(said, wanted, "{name}: {:?}", stage.told(&ran, "script_crash"));
+    }
 }
 
 #[test]

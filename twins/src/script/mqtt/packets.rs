@@ -25,6 +25,10 @@ pub(super) enum Asked {
     Connect {
         /// What is to be said when it breaks off.
         will: Option<Said>,
+        /// Its name.
+        id: String,
+        /// Longest time that it will be silent, [s]. 0: any.
+        keep_alive_s: u16,
     },
     /// It publishes.
     Publish {
@@ -132,9 +136,11 @@ fn text(bytes: &[u8]) -> String {
 
 fn from_v4(packet: v4::Packet) -> Asked {
     match packet {
-        v4::Packet::Connect(c) => {
-            Asked::Connect { will: c.last_will.map(|w| (w.topic, w.message.to_vec(), w.qos as u8, w.retain)) }
-        }
+        v4::Packet::Connect(c) => Asked::Connect {
+            will: c.last_will.map(|w| (w.topic, w.message.to_vec(), w.qos as u8, w.retain)),
+            id: c.client_id,
+            keep_alive_s: c.keep_alive,
+        },
         v4::Packet::Publish(p) => {
             Asked::Publish { said: (text(&p.topic), p.payload.to_vec(), p.qos as u8, p.retain), pkid: p.pkid }
         }
@@ -158,9 +164,11 @@ fn from_v4(packet: v4::Packet) -> Asked {
 
 fn from_v5(packet: v5::Packet) -> Asked {
     match packet {
-        v5::Packet::Connect(_, will, _) => {
-            Asked::Connect { will: will.map(|w| (text(&w.topic), w.message.to_vec(), w.qos as u8, w.retain)) }
-        }
+        v5::Packet::Connect(c, will, _) => Asked::Connect {
+            will: will.map(|w| (text(&w.topic), w.message.to_vec(), w.qos as u8, w.retain)),
+            id: c.client_id,
+            keep_alive_s: c.keep_alive,
+        },
         v5::Packet::Publish(p) => {
             Asked::Publish { said: (text(&p.topic), p.payload.to_vec(), p.qos as u8, p.retain), pkid: p.pkid }
         }

@@ -1,0 +1,209 @@
+//! Packages for MicroPython and its project's example scripts, by others, unmodified.
+
+use super::{
+    Stage,
+    suite::{example, package},
+};
+
+/// The numbers in a line.
+fn numbers(line: &str) -> Vec<f64> {
+    line.split(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-'))
+        .filter_map(|w| w.parse().ok())
+        .collect()
+}
+
+/// An ESP32 with this part, of which `truths` are told, and a script; beside it files of packages.
+fn stage(part: &str, truths: &str, script: &str, files: &[(&str, String)]) -> Stage {
+    let thing = format!(r#"board: "esp32-devkit", parts: [{part}]"#);
+    let stage = Stage::new(&thing, "MicroPython", "", script)
+        .with("fleet: [(id: \"d-{}\",", &format!("fleet: [(truths: {{{truths}}}, id: \"d-{{}}\","))
+        .with("count: 2", "count: 1")
+        .with("duration: \"2min\"", "duration: \"20s\"");
+    files.iter().fold(stage, |stage, (path, text)| stage.beside(path, text))
+}
+
+#[test]
+fn packages_for_micropython_meet_our_parts() {
+    let test = "packages_for_micropython_meet_our_parts";
+    // The package, its file, the part, what is told, what it reads with it, and what that should be within what.
+    let cases = [
+        (
+            "bme280",
+            "bme280.py",
+            r#"(id: "p", model: "bme280", on: I2c(0x76), pull_up: true)"#,
+            "",
+            "import bme280\nfrom machine import I2C, Pin\n\
+                b = bme280.BME280(i2c=I2C(0, scl=Pin(22), sda=Pin(21)))\nb.values\nprint(*b.values)\n",
+            // Their own biases: three standard deviations of them.
+            vec![(21.0, 2.0), (1013.25, 4.0), (45.0, 6.0)],
+        ),
+        (
+            "hx711",
+            "hx711.py",
+            r#"(id: "p", model: "hx711-load-cell", on: Pins(["GPIO32", "GPIO33"]))"#,
+            r#""p.force": 10.0"#,
+            "import hx711\nh = hx711.HX711(d_out=32, pd_sck=33)\nprint(*h.channel)\nprint(h.read())\n\
+                h.channel = hx711.HX711.CHANNEL_A_64\nprint(h.read())\n",
+            // 1 mV/V at 49 N, in counts of 24 bits over the supply and the gain; its cell is good for 3 % and 0.08 N.
+            vec![(128.0, 0.0), (438_200.0, 16_500.0), (219_100.0, 8_300.0)],
+        ),
+    ];
+    for (name, file, part, truths, script, wanted) in cases {
+        let Some(text) = package(name, file, test) else { continue };
+        let stage = stage(part, truths, script, &[(file, text)]);
+        let ran = stage.run(&[]);
+        let crashes = stage.told(&ran, "script_crash");
+        assert!(crashes.is_empty(), "{name}: {crashes:?}");
+        let read = numbers(&stage.told(&ran, "script_says").join("\n"));
+        assert_eq!(read.len(), wanted.len(), "{name}: {read:?}");
+        for (is, (want, within)) in read.iter().zip(wanted) {
+            assert!((is - want).abs() <= within, "{name}: {read:?}");
+        }
+    }
+    // A servo follows the width of its pulse: 544 to 2400 µs by the package, 500 to 2400 by the part.
+    let Some(text) = package("servo", "src/servo/__init__.py", test) else { return };
+    let script = "import time, servo\ns = servo.Servo(25)\nfor deg in (0, 45, 90, 180):\n    s.write(deg)\n    time.sleep(1)\n";
+    let part = r#"(id: "p", model: "servo-sg90", on: Pin("GPIO25"), own_supply: true)"#;
+    let stage = stage(part, "", script, &[("servo/__init__.py", text)]);
+    let ran = stage.run(&[]);
+    let went = stage.values(&ran, "command");
+    let want = [0.0, 45.0, 90.0, 180.0].map(|deg| (544.0 + deg / 180.0 * 1856.0 - 500.0) / 1900.0);
+    // A pulse of 20 ms has 65,535 steps.
+    assert!(went.len() == 4 && went.iter().zip(want).all(|(is, want)| (is - want).abs() < 2e-4), "{went:?}");
+}
+
+#[test]
+fn micropythons_requests_and_logging_do_as_on_a_board() {
+    let test = "micropythons_requests_and_logging_do_as_on_a_board";
+    let (Some(requests), Some(logging)) = (
+        package("urequests", "urequests/__init__.py", test),
+        package("logging", "logging/__init__.py", test),
+    ) else {
+        return;
+    };
+    let esp = "import logging, urequests\n\
+        logging.basicConfig(level=logging.INFO, format='%(levelname)s %(message)s')\n\
+        log = logging.getLogger()\n\
+        r = urequests.post('http://hub:8000/x?y=1', json={'t': 21.5})\n\
+        print(r.status_code, r.reason, r.json())\n\
+        print(urequests.get('http://hub:8000/none').status_code)\n\
+        log.debug('unseen')\nlog.warning('%d lines', 2)\n";
+    let hub = "import http.server, json\n\
+        class Page(http.server.BaseHTTPRequestHandler):\n\
+        \x20   def do_POST(self):\n\
+        \x20       got = json.loads(self.rfile.read(int(self.headers['Content-Length'])))\n\
+        \x20       body = json.dumps({'path': self.path, 'twice': 2 * got['t']}).encode()\n\
+        \x20       self.send_response(200)\n        self.end_headers()\n        self.wfile.write(body)\n\
+        \x20   def do_GET(self):\n        self.send_error(404)\n\
+        http.server.HTTPServer(('', 8000), Page).serve_forever()\n";
+    let things = format!(
+        r#"things: [(name: "p", source: "a test", {}, firmware: Script(path: "code/hub.py", runtime: RaspberryPi)),"#,
+        super::PI
+    );
+    let files =
+        [("urequests/__init__.py", requests), ("logging/__init__.py", logging), ("hub.py", hub.to_owned())];
+    let stage = stage("", "", esp, &files)
+        .with("things: [", &things)
+        .with("in: [\"room\"])])", "in: [\"room\"]), (id: \"hub\", thing: \"p\", in: [\"room\"])])")
+        .with("step: \"1s\"", "step: \"100ms\"");
+    let ran = stage.run(&[]);
+    let crashes = stage.told(&ran, "script_crash");
+    assert!(crashes.is_empty(), "{crashes:?}");
+    let said = stage.told(&ran, "script_says");
+    assert_eq!(
+        said[0]
+            .replace("'path': '/x?y=1', 'twice': 43.0", "…")
+            .replace("'twice': 43.0, 'path': '/x?y=1'", "…"),
+        "200 b'OK' {…}"
+    );
+    assert_eq!(said[1], "404");
+    assert!(said.len() == 3 && said[2].contains("WARNING") && said[2].contains("2 lines"), "{said:?}");
+}
+
+#[test]
+fn micropythons_hardware_examples_run_as_they_are() {
+    let test = "micropythons_hardware_examples_run_as_they_are";
+    // An LED at pin 2, lit by a low level, that fades in and out in steps of a twentieth: twice each, 20 ms long.
+    let led = r#"board: "esp8266-nodemcu", parts: [(id: "led", model: "led", on: Pin("GPIO2"))]"#;
+    for name in ["soft_pwm.py", "soft_pwm_asyncio.py"] {
+        let (Some(script), Some(config)) =
+            (example("hwapi", name, test), example("hwapi", "hwconfig_esp8266_esp12.py", test))
+        else {
+            return;
+        };
+        let stage = Stage::new(led, "MicroPython", "", &script)
+            .beside("hwconfig.py", &config)
+            .with("count: 2", "count: 1")
+            .with("duration: \"2min\"", "duration: \"5s\"");
+        let ran = stage.run(&[]);
+        let changes: Vec<(f64, f64)> = stage
+            .events("d-0", &ran, "command")
+            .iter()
+            .map(|e| (e["from_s"].as_f64().unwrap(), e["value"].as_f64().unwrap()))
+            .collect();
+        // How long it was low, time by time, in thousandths of a second, from when it first is.
+        let low = |pair: &[(f64, f64)]| (pair[0].1 == 0.0).then(|| ((pair[1].0 - pair[0].0) * 1e3).round());
+        let lit: Vec<f64> = changes.windows(2).filter_map(low).collect();
+        assert!(lit.len() > 70, "{name}: {changes:?}");
+        // The pin rests low, so that the first is not seen to begin.
+        let want = (1..20).flat_map(|ms| [f64::from(ms); 2]).skip(1);
+        for (is, want) in lit.iter().zip(want) {
+            assert!((is - want).abs() <= 1.0, "{name}: {lit:?}");
+        }
+    }
+    // A button that somebody presses from second 10 to second 12, and a lamp that shows it.
+    let parts = r#"board: "esp32-devkit", parts: [(id: "lamp", model: "led", on: Pin("GPIO25")),
+        (id: "button", model: "hc-sr501", on: Pin("GPIO27"), own_supply: true)]"#;
+    let config = "from machine import Pin, Signal\nLED = Signal(25, Pin.OUT)\nBUTTON = Pin(27, Pin.IN)\n";
+    let pressed = "timeline: [(at: \"10s\", until: \"12s\", do: Set(target: \"d-0/button.presence\", to: 1))], fleet: [";
+    let run = |name: &str| {
+        let stage = Stage::new(parts, "MicroPython", "", &example("hwapi", name, test)?)
+            .beside("hwconfig.py", config)
+            .with("count: 2", "count: 1")
+            .with("duration: \"2min\"", "duration: \"30s\"")
+            .with("fleet: [", pressed);
+        let ran = stage.run(&[]);
+        assert!(
+            stage.told(&ran, "script_crash").is_empty(),
+            "{name}: {:?}",
+            stage.told(&ran, "script_crash")
+        );
+        Some((stage.values(&ran, "command"), stage.told(&ran, "script_says")))
+    };
+    let Some((lamp, _)) = run("button_led.py") else { return };
+    assert_eq!(lamp, [1.0, 0.0], "on, and off");
+    let Some((_, said)) = run("button_reaction.py") else { return };
+    let slow = said.iter().find(|l| l.starts_with("You are as slow")).unwrap_or_else(|| panic!("{said:?}"));
+    assert!(numbers(slow)[0] >= 1.9e6, "{slow}");
+}
+
+#[test]
+fn a_picos_clock_counts_from_1970_and_its_channel_4_is_its_thermometer() {
+    let script = "import machine, time\n\
+        print(time.gmtime(0)[:3], time.mktime((2026, 5, 20, 8, 0, 0, 0, 0)), time.gmtime(time.mktime((1999, 12, 31, 23, 59, 58, 0, 0))))\n\
+        print(time.localtime(1779264000))\n\
+        for adc in (machine.ADC(4), machine.ADC(machine.ADC.CORE_TEMP)):\n\
+        \x20   volts = adc.read_u16() * 3.3 / 65535\n    print(27 - (volts - 0.706) / 0.001721)\n";
+    let pico = r#"board: "raspberry-pi-pico-w", parts: [(id: "die", model: "mcu-temp", on: Internal)]"#;
+    let stage = Stage::new(pico, "MicroPython", "", script).with("count: 2", "count: 1");
+    let ran = stage.run(&[]);
+    let said = stage.told(&ran, "script_says");
+    assert_eq!(
+        said[0],
+        "(1970, 1, 1) 1779264000 (1999, 12, 31, 23, 59, 58, 4, 365)",
+        "{:?}",
+        stage.told(&ran, "script_crash")
+    );
+    assert_eq!(said[1], "(2026, 5, 20, 8, 0, 0, 2, 140)");
+    for line in &said[2..4] {
+        // Ten degrees without a calibration, and a die warmer than its room by a few.
+        assert!((line.parse::<f64>().unwrap() - 23.0).abs() < 16.0, "{line}");
+    }
+    // Others count from 2000; a clock that a script has set goes on through a deep sleep.
+    let script = "import machine, time\n\
+        if machine.reset_cause() == machine.DEEPSLEEP_RESET:\n    print(time.time() // 100, machine.RTC().datetime()[:3])\nelse:\n\
+        \x20   print(time.gmtime(0)[:3])\n    machine.RTC().datetime((2030, 1, 1, 0, 0, 0, 0, 0))\n    machine.deepsleep(10000)\n";
+    let stage = Stage::new(super::ESP, "MicroPython", "", script).with("count: 2", "count: 1");
+    let said = stage.told(&stage.run(&[]), "script_says");
+    assert_eq!(said, ["(2000, 1, 1)", "9467712 (2030, 1, 1)"]);
+}
