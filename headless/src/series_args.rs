@@ -97,6 +97,14 @@ pub struct Read {
 impl SeriesArgs {
     /// Reads the table and finds its parts.
     pub fn read(&self) -> Result<Read, Report> {
+        let mut whole = self.clone();
+        for names in [&mut whole.target, &mut whole.inputs, &mut whole.known] {
+            table::rejoin(&self.data, names);
+        }
+        whole.read_named()
+    }
+
+    fn read_named(&self) -> Result<Read, Report> {
         let table = self.table()?;
         let parts = self.parts(&table)?;
         self.check_targets(&table, parts.train)?;

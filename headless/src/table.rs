@@ -17,11 +17,12 @@ use twinfleet_engine::{
 /// How tables are read; the flags that all `score` commands and `train` share.
 #[derive(Clone, Debug, Args)]
 pub struct ReadingArgs {
-    /// Column of time: a name of the first line, or `#N` counted from 1. ISO 8601, `YYYY-MM-DD HH:MM:SS[.f]`,
-    /// `20200729165900`, `29/07/2020 16:59`, seconds from the start, or Unix time (its unit is told by magnitude).
+    /// Column of time: a name of the first line, or `#N` counted from 1; two of them (`Date,Time`) where the time of the day is
+    /// apart. ISO 8601, `YYYY-MM-DD HH:MM:SS[.f]`, `20200729165900`, `29/07/2020 16:59`, seconds or `HH:MM:SS` from the start,
+    /// or Unix time (its unit is told by magnitude).
     #[arg(long, value_name = "COL")]
     pub time: Option<String>,
-    /// Unit of a numeric time column: s, ms, us or ns.
+    /// Unit of a numeric time column: s, ms, us, ns, min, h or d. Without it, the one that its name ends in (`t_min`).
     #[arg(long, value_name = "UNIT", value_parser = parse_unit)]
     pub time_unit: Option<TimeUnit>,
     /// Order of dates such as 03/02/2020: day-first or month-first. Told by the rows where they show it.
@@ -36,13 +37,7 @@ pub struct ReadingArgs {
 }
 
 fn parse_unit(text: &str) -> Result<TimeUnit, String> {
-    match text {
-        "s" => Ok(TimeUnit::S),
-        "ms" => Ok(TimeUnit::Ms),
-        "us" => Ok(TimeUnit::Us),
-        "ns" => Ok(TimeUnit::Ns),
-        _ => Err("write s, ms, us or ns".to_owned()),
-    }
+    TimeUnit::of_name(text).ok_or_else(|| "write s, ms, us, ns, min, h or d".to_owned())
 }
 
 fn parse_dates(text: &str) -> Result<DateOrder, String> {
@@ -75,6 +70,23 @@ pub fn column(flag: &str, name: &str) -> ColumnSpec {
         to: None,
         origin: Some((at, span)),
     }
+}
+
+/// Puts names that a flag took apart at their commas together again, where the table has them so: `temp, C`.
+pub fn rejoin(path: &Path, given: &mut Vec<String>) {
+    let names = Recording::names(path);
+    let is_name = |name: &str| names.iter().any(|n| n == name.trim());
+    if given.iter().all(|name| is_name(name)) {
+        return;
+    }
+    let mut whole = Vec::new();
+    let mut rest = given.as_slice();
+    while !rest.is_empty() {
+        let together = (2..=rest.len()).rev().find(|n| is_name(&rest[..*n].join(","))).unwrap_or(1);
+        whole.push(rest[..together].join(","));
+        rest = &rest[together..];
+    }
+    *given = whole;
 }
 
 impl ReadingArgs {
@@ -145,8 +157,25 @@ fn oddities(file: &str, notes: &TableNotes) -> Vec<Diagnostic> {
     all
 }
 
-/// A time of a table as people and machines read it: calendar time in UTC where the table has it, seconds from the start
-/// elsewhere.
+/// The time of a table's row as the table writes it, so that what is said of the row joins with it; of rows that carry no time,
+/// seconds from the first. As a cell of a table that commas part.
+pub fn row_text(table: &Table, row: usize) -> String {
+    match table.written(row) {
+        Some(text) => cell(text),
+        None => time_text(table.t0_unix_ns, table.t_s[row]),
+    }
+}
+
+/// A text as a cell of a table that commas part.
+pub fn cell(text: &str) -> String {
+    if text.contains([',', '"', '\n']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
+}
+
+/// A time of a table that is no row's: calendar time in UTC where the table has it, seconds from the start elsewhere.
 pub fn time_text(t0_unix_ns: Option<i64>, t_s: f64) -> String {
     let Some(t0) = t0_unix_ns else {
         return format!("{}", (t_s * 1e6).round() / 1e6);
@@ -156,65 +185,70 @@ pub fn time_text(t0_unix_ns: Option<i64>, t_s: f64) -> String {
     text.strip_suffix(".000").map_or(text.clone(), str::to_owned)
 }
 
-/// Where a part of a table ends: after so many rows, or before a time.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Border {
-    /// After this many rows.
-    Row(usize),
-    /// Before this calendar time, Unix [ns].
-    Calendar(i64),
-    /// Before this time from the first row.
-    Since(Span),
-}
+/// Where a part of a table ends: after so many rows, before a time as the table writes it or in ISO form, or before a span
+/// from the first row. Which of these it is the table tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Border(String);
 
 impl std::str::FromStr for Border {
-    type Err = String;
+    type Err = std::convert::Infallible;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Ok(row) = text.parse::<usize>() {
-            return Ok(Self::Row(row));
-        }
-        if let Some(ns) = calendar::unix_ns(text) {
-            return Ok(Self::Calendar(ns));
-        }
-        text.parse::<Span>().map(Self::Since).map_err(|_| {
-            "write a number of rows (11520), a time (2016-04-01, \"2016-04-01 12:00:00\"), or a span from the first row (30d)"
-                .to_owned()
-        })
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.trim().to_owned()))
     }
 }
 
 impl Border {
     /// The number of rows before it.
     pub fn rows(&self, flag: &str, table: &Table) -> Result<usize, Report> {
-        let before = |limit_s: f64| table.t_s.partition_point(|t| *t < limit_s - 1e-9);
-        match self {
-            // As large a number counts nanoseconds, or seconds since 1970, rather than rows.
-            Self::Row(n) if *n > table.t_s.len() && *n >= 100_000_000 && table.t0_unix_ns.is_some() => {
-                let unix_s = match *n as f64 {
-                    n if n < 1e11 => n,
-                    n if n < 1e14 => n / 1e3,
-                    n if n < 1e17 => n / 1e6,
-                    n => n / 1e9,
-                };
-                Ok(before(unix_s - table.t0_unix_ns.unwrap_or(0) as f64 / NS_PER_S as f64))
-            }
-            Self::Row(n) if *n > table.t_s.len() => {
-                let rows = table.t_s.len();
-                let error = Diagnostic::error(format!("{flag} {n} lies behind the table's {rows} rows"));
-                Err(error.help("a whole number counts rows; a time is written 2016-04-01 12:00:00").into())
-            }
-            Self::Row(n) => Ok(*n),
-            Self::Since(span) => Ok(before(span.as_secs_f64())),
-            Self::Calendar(ns) => match table.t0_unix_ns {
-                Some(t0) => Ok(before(ns.saturating_sub(t0) as f64 / NS_PER_S as f64)),
-                None => {
-                    let error =
-                        Diagnostic::error(format!("{flag} is a calendar time, but the table has none"));
-                    Err(error.help("count rows (1200), or name a span from the first row (20min)").into())
-                }
-            },
+        let text = self.0.as_str();
+        if let Ok(row) = text.parse::<usize>() {
+            return Self::of_number(row, text, flag, table);
         }
+        let before = |limit_s: f64| table.t_s.partition_point(|t| *t < limit_s - 1e-9);
+        if let Some(since_s) = table.since_first_s(text) {
+            return Ok(before(since_s));
+        }
+        if let Ok(span) = text.parse::<Span>() {
+            return Ok(before(span.as_secs_f64()));
+        }
+        let error = match calendar::unix_ns(text) {
+            Some(_) => Diagnostic::error(format!("{flag} is a calendar time, but the table has none"))
+                .help("count rows (1200), or name a span from the first row (20min)"),
+            None => {
+                let own = table.written(0).map(|own| format!(", one as the table writes it ({own})"));
+                Diagnostic::error(format!("{flag} `{text}` is no place in the table")).help(format!(
+                    "write a number of rows (11520), a time (2016-04-01, \"2016-04-01 12:00:00\"){}, or a span \
+                     from the first row (30d)",
+                    own.unwrap_or_default()
+                ))
+            }
+        };
+        Err(error.into())
+    }
+
+    /// Of a whole number: rows, unless there are not as many and it is a time.
+    fn of_number(n: usize, text: &str, flag: &str, table: &Table) -> Result<usize, Report> {
+        if n <= table.t_s.len() {
+            return Ok(n);
+        }
+        let before = |limit_s: f64| table.t_s.partition_point(|t| *t < limit_s - 1e-9);
+        let since_s = table.since_first_s(text).filter(|_| table.is_compact());
+        // As large a number counts nanoseconds, or seconds since 1970, rather than rows.
+        let unix = table.t0_unix_ns.filter(|_| n >= 100_000_000).map(|t0| {
+            let unix_s = match n as f64 {
+                n if n < 1e11 => n,
+                n if n < 1e14 => n / 1e3,
+                n if n < 1e17 => n / 1e6,
+                n => n / 1e9,
+            };
+            unix_s - t0 as f64 / NS_PER_S as f64
+        });
+        since_s.or(unix).map(before).ok_or_else(|| {
+            let rows = table.t_s.len();
+            let error = Diagnostic::error(format!("{flag} {n} lies behind the table's {rows} rows"));
+            error.help("a whole number counts rows; a time is written 2016-04-01 12:00:00").into()
+        })
     }
 }
 
@@ -227,7 +261,7 @@ mod tests {
         let table = Recording::read(
             "a.csv",
             Box::new(&b"date,T\n2016-01-11 17:00:00,1\n2016-01-11 17:10:00,2\n2016-01-11 17:20:00,3\n"[..]),
-            &TableSpec::new(TimeSpec::Column("date".into())),
+            &TableSpec { policy: Policy::Report, ..TableSpec::new(TimeSpec::Column("date".into())) },
         )
         .unwrap();
         for (text, rows) in [
@@ -245,8 +279,9 @@ mod tests {
                 "{text}"
             );
         }
-        assert!("soon".parse::<Border>().is_err());
-        assert!("4".parse::<Border>().unwrap().rows("--train-until", &table).is_err());
+        for bad in ["soon", "4"] {
+            assert!(bad.parse::<Border>().unwrap().rows("--train-until", &table).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -57,3 +57,84 @@ fn a_network_takes_part_where_it_beats_ridge_regression_and_nowhere_else() {
     assert!(!about.contains("network"), "{about}");
     assert!(error < 1.05 * ridge, "{error}, {ridge}");
 }
+
+/// Mean absolute errors of a forecaster by target and horizon, learning again every 100 rows as a walk does.
+fn walked(name: &str, task: &Task, learnt: usize) -> Vec<f64> {
+    let mut model = find(name, task).expect("a forecaster of that name");
+    model.fit(task, learnt);
+    let slots = task.series.slots();
+    let mut sums = vec![(0.0, 0u32); task.width()];
+    for block in (learnt..slots - 1).collect::<Vec<_>>().chunks(50) {
+        if block[0] > learnt && (block[0] - learnt).is_multiple_of(100) {
+            model.fit(task, block[0] + 1);
+        }
+        let mut out = vec![f64::NAN; block.len() * task.width()];
+        model.forecast(task, block, &mut out);
+        for (origin, told) in block.iter().zip(out.chunks(task.width())) {
+            for (at, told) in told.iter().enumerate() {
+                let h = task.horizons.len();
+                let missed = (task.target(at / h, *origin, task.horizons[at % h]) - told).abs();
+                if missed.is_finite() {
+                    sums[at] = (sums[at].0 + missed, sums[at].1 + 1);
+                }
+            }
+        }
+    }
+    sums.iter().map(|(sum, n)| sum / f64::from(*n)).collect()
+}
+
+/// These channels a second apart, all of them targets.
+fn all_targets(columns: Vec<Vec<f64>>, horizons: Vec<usize>, squared: bool) -> Task {
+    let t_s: Vec<f64> = (0..columns[0].len()).map(|i| i as f64).collect();
+    let targets = (0..columns.len()).collect();
+    let mut task = Task::new(Series::new(&t_s, None, columns), targets, vec![], vec![], horizons);
+    task.squared = squared;
+    task
+}
+
+#[test]
+fn a_ramp_is_told_exactly_where_a_member_tells_it_exactly() {
+    for squared in [false, true] {
+        let ramp = (0..1200).map(f64::from).collect();
+        let task = all_targets(vec![ramp], vec![1, 6, 24], squared);
+        let errors = walked("blend", &task, 600);
+        println!("{errors:?}");
+        assert!(errors.iter().all(|e| *e < 1e-3), "squared {squared}: {errors:?}");
+    }
+}
+
+/// A meter that counts on, a level that jumps, a random walk and a level that lasts.
+fn unlike(rows: usize) -> Vec<Vec<f64>> {
+    let mut rng = stream(5, "blend", "unlike");
+    let mut normal = move || (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0;
+    let (mut count, mut walk, mut level, mut lasting) = (1e6, 0.0, 0.0, 0.0);
+    let mut all = vec![Vec::new(); 4];
+    for i in 0..rows {
+        count += (3.0 + 1.7 * normal()).round().max(0.0);
+        walk += normal();
+        lasting = 0.95 * lasting + 0.4 * normal();
+        level = if i % 100 == 0 { 5.0 * normal() } else { level };
+        for (channel, v) in all.iter_mut().zip([count, level + 0.1 * normal(), walk, f64::exp(lasting)]) {
+            channel.push(v);
+        }
+    }
+    all
+}
+
+#[test]
+fn a_target_is_not_ruined_by_those_beside_it() {
+    let columns = unlike(2600);
+    let horizons = vec![1, 10];
+    let persistence = walked("persistence", &all_targets(columns.clone(), horizons.clone(), false), 1000);
+    let together = walked("blend", &all_targets(columns.clone(), horizons.clone(), false), 1000);
+    println!("persistence {persistence:?}\ntogether {together:?}");
+    for (c, column) in columns.into_iter().enumerate() {
+        let alone = walked("blend", &all_targets(vec![column], horizons.clone(), false), 1000);
+        println!("alone {alone:?}");
+        for k in 0..2 {
+            let (ours, plain) = (together[2 * c + k], persistence[2 * c + k]);
+            assert!(ours < 1.1 * plain, "target {c}: {ours} beside persistence {plain}");
+            assert!(ours < 1.2 * alone[k], "target {c}: {ours} beside {} alone", alone[k]);
+        }
+    }
+}

@@ -147,6 +147,9 @@ pub struct InputDef {
     pub unit: String,
     /// Smallest and largest value.
     pub range: (f64, f64),
+    /// The same as the thing says it, where recordings have widened it.
+    #[serde(skip)]
+    pub declared: Option<(f64, f64)>,
     /// What a reading stands for.
     #[serde(default)]
     pub timing: TimingDef,

@@ -28,6 +28,20 @@ pub fn unix_ns(text: &str) -> Option<i64> {
     midnight.checked_add(clock_ns(rest.strip_prefix(['T', 't', ' '])?)?)
 }
 
+/// The offset to UTC that a time is written with, [s]; `None` where it has none.
+///
+/// ```
+/// use twinfleet_engine::scenario::calendar::offset_s;
+/// assert_eq!(offset_s("2020-07-29T18:59:35+02:00"), Some(7200));
+/// assert_eq!((offset_s("2020-07-29 18:59:35Z"), offset_s("2020-07-29 18:59:35")), (Some(0), None));
+/// ```
+pub fn offset_s(text: &str) -> Option<i64> {
+    // The hyphens before are those of the date.
+    let clock = text.trim().get(8..)?;
+    let (before, offset_s) = split_offset(clock)?;
+    (before.len() < clock.len()).then_some(offset_s)
+}
+
 /// Unix time, [ns], of the same without signs between: `YYYYMMDD`, `…HH`, `…HHMM`, `…HHMMSS`, and `YYYYMMDDTHHMMSS` with a fraction
 /// and an offset if need be. Digits alone are such a time if their year is one of 1900 to 2099.
 pub(crate) fn compact_ns(text: &str) -> Option<i64> {

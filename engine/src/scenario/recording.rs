@@ -15,9 +15,11 @@ mod dates;
 mod encoding;
 mod header;
 mod lines;
+mod markers;
 mod numbers;
 mod reader;
 mod when;
+mod written;
 
 pub use dates::DateOrder;
 pub use lines::{Delimiter, MAX_LINE};
@@ -42,7 +44,7 @@ pub const MAX_ROWS: usize = 50_000_000;
 /// Where a table's times come from.
 #[derive(Clone, Debug)]
 pub enum TimeSpec {
-    /// A column: a name or `#N`.
+    /// A column: a name or `#N`; or two with a comma between, of dates and of times of the day.
     Column(String),
     /// Rows are this far apart.
     Period(Span),
@@ -108,7 +110,7 @@ fn quantity_of(signal: &str) -> &str {
 pub struct TableSpec {
     /// Times.
     pub time: TimeSpec,
-    /// Unit of a numeric time column. None: told by magnitude.
+    /// Unit of a numeric time column. None: as its name says (`t_min`), or told by magnitude.
     pub time_unit: Option<TimeUnit>,
     /// Order of dates such as 03/02/2020. None: told by the rows.
     pub dates: Option<DateOrder>,
@@ -166,12 +168,14 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// What was found on the way.
     pub notes: TableNotes,
+    /// The times as the rows write them ([`Policy::Report`] only).
+    times: Option<written::Written>,
 }
 
 /// What was found while a table was read.
 #[derive(Clone, Debug, Default)]
 pub struct TableNotes {
-    /// Cells that held no reading, per column: empty ones and, by [`Policy::Report`], bad ones.
+    /// Cells that held no reading, per column: empty ones and, by [`Policy::Report`], bad ones and signs such as -9999.
     pub missing: Vec<u64>,
     /// Cells that held text, NaN or an infinity ([`Policy::Report`] only).
     pub bad_cells: u64,
@@ -218,6 +222,25 @@ impl Recording {
         }
         let file = File::open(path).map_err(refuse)?;
         Self::read(&name, Box::new(file), spec)
+    }
+
+    /// The names in a file's first line that is no comment; none where it cannot be read.
+    pub fn names(path: &Path) -> Vec<String> {
+        let names = || -> Option<Vec<String>> {
+            if super::source::irregular(path).is_some() {
+                return None;
+            }
+            let mut lines = lines::Lines::new(Box::new(File::open(path).ok()?), true).ok()?;
+            let delimiter = Delimiter::sniff(lines.look_ahead().ok()?);
+            while let Some((_, line)) = lines.next().ok()? {
+                if !line.starts_with('#') {
+                    let cells = delimiter.split(&line);
+                    return Some(cells.iter().map(|c| c.text.trim().to_owned()).collect());
+                }
+            }
+            None
+        };
+        names().unwrap_or_default()
     }
 
     /// Reads from anywhere; `name` is what errors call it.

@@ -201,6 +201,7 @@ pub(crate) fn widen<'a>(
             let help = "taken as it was recorded; if it is in another unit, name it (`--map SIGNAL=COL:UNIT`), or \
                         the parameters that go with it are in units of their own";
             warnings.push(Diagnostic::warning(text).help(help));
+            input.declared.get_or_insert(input.range);
             input.range = (low, high);
         }
     }

@@ -128,6 +128,11 @@ impl Args {
 pub fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
     let refused = |r: Report| load_files::refused(&r);
     let files = files::all(&args.data).map_err(refused)?;
+    let mut args = args.clone();
+    if let Some(first) = files.first() {
+        table::rejoin(&first.path, &mut args.signals);
+    }
+    let args = &args;
     let windows = args.windows.as_deref().map(windows::Windows::read).transpose().map_err(refused)?;
     let mut warnings = Report::default();
     let clean = match &args.train {
@@ -221,16 +226,16 @@ fn write_rows(stream: &Stream, watched: &Watched, to: &Path) -> std::io::Result<
     }
     let mut out = Aside::create(to)?;
     writeln!(out, "time,score,alarm,changepoint")?;
-    let mut left_out = stream.table.notes.left_out.iter().peekable();
+    let mut left_out = stream.table.notes.left_out.iter().enumerate().peekable();
     let mut state = 0;
     for i in 0..=watched.steps.len() {
-        while let Some((_, t_s)) = left_out.next_if(|(kept, _)| *kept == i) {
-            let time = t_s.map(|t| stream.time(t)).unwrap_or_default();
+        while let Some((at, _)) = left_out.next_if(|(_, (kept, _))| *kept == i) {
+            let time = table::cell(stream.table.written_left_out(at).unwrap_or_default());
             writeln!(out, "{time},0,{state},0")?;
         }
         if let Some(step) = watched.steps.get(i) {
             state = u8::from(step.alarm);
-            let (time, onset) = (stream.time(stream.table.t_s[i]), u8::from(step.onset));
+            let (time, onset) = (stream.time(i), u8::from(step.onset));
             writeln!(out, "{time},{:.4},{state},{onset}", step.score)?;
         }
     }
@@ -239,29 +244,21 @@ fn write_rows(stream: &Stream, watched: &Watched, to: &Path) -> std::io::Result<
 
 fn explain(stream: &Stream, watched: &Watched, out: &mut Aside) -> std::io::Result<()> {
     for alarm in watched.alarms() {
-        let t = |i: usize| stream.time(stream.table.t_s[i]);
+        let t = |i: usize| stream.time(i);
         let end = if alarm.to < watched.steps.len() { t(alarm.to) } else { String::new() };
         let signals: Vec<&str> =
             alarm.blamed.iter().map(|k| stream.table.columns[*k].name.as_str()).collect();
         writeln!(
             out,
             "{},{},{end},{},{:.2},{}",
-            quoted(&stream.name),
+            table::cell(&stream.name),
             t(alarm.from),
             alarm.to - alarm.from,
             alarm.score,
-            quoted(&signals.join(" "))
+            table::cell(&signals.join(" "))
         )?;
     }
     Ok(())
-}
-
-fn quoted(cell: &str) -> String {
-    if cell.contains([',', '"', '\n']) {
-        format!("\"{}\"", cell.replace('"', "\"\""))
-    } else {
-        cell.to_owned()
-    }
 }
 
 #[cfg(test)]

@@ -146,6 +146,189 @@ fn one_table_in_every_writing_gives_the_same_figures() {
 }
 
 #[test]
+fn a_name_with_a_comma_is_found() {
+    let dir = scratch();
+    let path = dir.path().join("t.csv");
+    let plain = table(iso, ",", ".");
+    fs::write(&path, &plain).unwrap();
+    let want = forecast(&path, &[]).json()["horizons"][0]["mae"].clone();
+    fs::write(&path, plain.replacen("temp,hum", "\"temp, C\",\"hum, %\"", 1)).unwrap();
+    let ran = forecast(&path, &["--time", "time", "--target", "temp, C", "--inputs", "hum, %"]);
+    assert_eq!(ran.code(), 0, "{}", ran.stderr());
+    assert_eq!(ran.json()["horizons"][0]["mae"], want);
+    let (data, out) = (path.display().to_string(), dir.path().join("out.csv").display().to_string());
+    let signals = ["score", "detect", "--data", &data, "--time", "time", "--signals", "temp, C,hum, %"];
+    let ran = command(&[&signals[..], &["--out", &out]].concat());
+    assert_eq!(ran.code(), 0, "{}", ran.stderr());
+}
+
+/// The table with its times in two columns, of these names.
+fn apart(names: &str, day: impl Fn(u64) -> String) -> String {
+    let text = table(|t| format!("{},{}", day(t), &iso(t)[11..]), ",", ".");
+    text.replacen("time", names, 1)
+}
+
+#[test]
+fn a_day_and_its_time_apart_are_one_time() {
+    let dir = scratch();
+    let path = dir.path().join("t.csv");
+    fs::write(&path, table(iso, ",", ".")).unwrap();
+    let want = forecast(&path, &[]).json()["horizons"].clone();
+    let of = |time: &'static str| ["--time", time, "--target", "temp", "--inputs", "hum"];
+    for (text, time) in [
+        (apart("Date,Time", |t| iso(t)[..10].to_owned()), "Date,Time"),
+        (apart("Date,Time", |t| iso(t)[..10].to_owned()), "Date"),
+        (apart("Date,Time", |t| iso(t)[..10].to_owned()), "Time"),
+        (apart("Datum,Uhrzeit", |t| format!("{}.{}.2021", parts(t).0, parts(t).1)), "Datum"),
+        (apart("day,clock", |t| iso(t)[..10].replace('-', "")), "#1,#2"),
+    ] {
+        fs::write(&path, text).unwrap();
+        let ran = forecast(&path, &of(time));
+        assert_eq!(ran.code(), 0, "{time}: {}", ran.stderr());
+        assert_eq!(ran.json()["horizons"], want, "{time}");
+        let told = ran.stderr().contains("together");
+        assert_eq!(told, !time.contains(','), "{time}: {}", ran.stderr());
+    }
+    let ran = forecast(&path, &of("day,clok"));
+    assert!(ran.code() == 2 && ran.stderr().contains("no column"), "{}", ran.stderr());
+}
+
+#[test]
+fn times_from_the_start_are_read_in_their_unit() {
+    let dir = scratch();
+    let path = dir.path().join("t.csv");
+    let since = |t: u64| t - BEGIN_S;
+    let out = dir.path().join("out.csv").display().to_string();
+    let flags = |time: &'static str, unit: Option<&'static str>| {
+        let mut all = vec!["--time", time, "--target", "temp", "--inputs", "hum"];
+        all.extend(unit.iter().flat_map(|unit| ["--time-unit", unit]));
+        all
+    };
+    fs::write(&path, table(|t| since(t).to_string(), ",", ".")).unwrap();
+    let want = forecast(&path, &flags("time", None)).json()["horizons"].clone();
+    let minutes = table(|t| format!("{}", since(t) as f64 / 60.0), ",", ".");
+    let elapsed = |t: u64| format!("{:02}:{:02}:{:02}", since(t) / 3600, since(t) / 60 % 60, since(t) % 60);
+    for (text, time, unit) in [
+        (minutes.clone(), "time", Some("min")),
+        (minutes.replacen("time", "t_min", 1), "t_min", None),
+        (minutes.replacen("time", "t_min", 1), "#1", None),
+        (table(|t| (since(t) * 1000).to_string(), ",", ".").replacen("time", "ms", 1), "ms", None),
+        (table(|t| format!("{}", since(t) as f64 / 3600.0), ",", "."), "time", Some("h")),
+        (table(elapsed, ",", "."), "time", None),
+        (table(|t| format!("{} days {}", since(t) / 86_400, &iso(t)[11..]), ",", "."), "time", None),
+        // A clock that begins anew at midnight.
+        (table(|t| iso(t)[11..].to_owned(), ",", "."), "time", None),
+    ] {
+        fs::write(&path, &text).unwrap();
+        // A day needs the unit to be known: the figures tell.
+        let ran = forecast(&path, &flags(time, unit));
+        assert_eq!(ran.code(), 0, "{time}: {}", ran.stderr());
+        assert_eq!(ran.json()["horizons"], want, "{time}: {}", &text[..60]);
+        assert_eq!(ran.stderr().contains("as its name says"), time != "time", "{}", ran.stderr());
+    }
+    let mut wide = flags("time", None);
+    wide.extend(["--out", &out]);
+    forecast(&path, &wide);
+    assert!(fs::read_to_string(&out).unwrap().contains("\n02:00:00,temp,1,02:10:00,"));
+}
+
+#[test]
+fn borders_and_times_are_written_as_the_table_writes_them() {
+    let dir = scratch();
+    let (path, out) = (dir.path().join("t.csv"), dir.path().join("out.csv"));
+    let data = path.display().to_string();
+    let run = |until: &str| {
+        let mut args = vec!["score", "forecast", "--data", &data, "--time", "time", "--target", "temp"];
+        args.extend(["--horizons", "1", "--model", "persistence", "--train-until", until]);
+        args.extend(["--out", out.to_str().unwrap()]);
+        let ran = command(&args);
+        assert_eq!(ran.code(), 0, "{until}: {}", ran.stderr());
+        let text = fs::read_to_string(&out).unwrap();
+        text.lines().nth(1).unwrap().split(',').map(str::to_owned).collect::<Vec<_>>()
+    };
+    // Row 300 begins what is judged: 2021-03-03 02:00; the row before it is the first origin.
+    let zone = |t: u64| iso(t + 7200).replace(' ', "T") + "+02:00";
+    let german = |t: u64| format!("{}.{}.2021 {}", parts(t).0, parts(t).1, &iso(t)[11..]);
+    let border = BEGIN_S + 300 * 600;
+    for (text, borders, want) in [
+        (table(german, ";", ","), vec![german(border), "2021-03-03 02:00:00".to_owned()], german(border)),
+        (
+            table(zone, ",", "."),
+            vec![zone(border), zone(border)[..19].to_owned(), "2021-03-03 02:00:00Z".to_owned()],
+            zone(border),
+        ),
+        (
+            table(|t| iso(t).replace(['-', ':', ' '], ""), ",", "."),
+            vec!["20210303020000".to_owned(), "2021-03-03 02:00".to_owned(), "202103030200".to_owned()],
+            "20210303020000".to_owned(),
+        ),
+        (
+            table(|t| format!("{}.250000", iso(t)), ",", "."),
+            vec!["2021-03-03 02:00:00.250000".to_owned()],
+            "2021-03-03 02:00:00.250000".to_owned(),
+        ),
+        (
+            table(|t| format!("{}.5", t - BEGIN_S), ",", "."),
+            vec!["180000.5".to_owned(), "300".to_owned()],
+            "180000.5".to_owned(),
+        ),
+    ] {
+        fs::write(&path, &text).unwrap();
+        for border in borders {
+            assert_eq!(run(&border)[3], want, "{border}");
+        }
+    }
+    let ran = command(&[
+        "score",
+        "forecast",
+        "--data",
+        &data,
+        "--time",
+        "time",
+        "--target",
+        "temp",
+        "--horizons",
+        "1",
+        "--train-until",
+        "soon",
+    ]);
+    assert!(ran.code() == 2 && ran.stderr().contains("as the table writes it (0.5)"), "{}", ran.stderr());
+}
+
+#[test]
+fn a_number_that_stands_for_no_reading_is_missing_and_named() {
+    let dir = scratch();
+    let path = dir.path().join("t.csv");
+    let marked = |spelled: &str, every: usize, column: usize| {
+        let mut text = String::from("time,temp,hum\n");
+        for (i, row) in rows().iter().enumerate() {
+            let mut cells = [row.temp.as_str(), row.hum.as_str()];
+            if i % every == 7 {
+                cells[column] = spelled;
+            }
+            writeln!(text, "{},{},{}", iso(row.unix_s), cells[0], cells[1]).unwrap();
+        }
+        text
+    };
+    for column in [0, 1] {
+        fs::write(&path, marked("", 25, column)).unwrap();
+        let want = forecast(&path, &[]).json()["horizons"].clone();
+        for spelled in ["-9999", "-9999.0", "-999.9", "9999", "65535", "-127", "32767"] {
+            fs::write(&path, marked(spelled, 25, column)).unwrap();
+            let ran = forecast(&path, &[]);
+            let name = ["temp", "hum"][column];
+            let said = format!("20 cells of `{name}` hold {}", spelled.trim_end_matches(".0"));
+            assert!(ran.stderr().contains(&said), "{spelled}: {}", ran.stderr());
+            assert_eq!(ran.json()["horizons"], want, "{spelled}");
+        }
+    }
+    // What is there once is a reading, however odd.
+    fs::write(&path, marked("-9999", 1000, 0)).unwrap();
+    let ran = forecast(&path, &[]);
+    assert!(ran.code() == 0 && !ran.stderr().contains("hold -9999"), "{}", ran.stderr());
+}
+
+#[test]
 fn what_is_no_reading_is_missing_however_it_is_spelled() {
     let dir = scratch();
     let path = dir.path().join("t.csv");
@@ -200,7 +383,11 @@ fn tables_that_cannot_be_read_are_refused_in_words() {
         ("nothing", Vec::new(), "is empty"),
         ("names alone", b"time,temp,hum\n".to_vec(), "no rows"),
         ("one row", plain.lines().take(2).collect::<Vec<_>>().join("\n").into_bytes(), "1 rows"),
-        ("a clock without days", table(|t| iso(t)[11..].to_owned(), ",", ".").into_bytes(), "is no time"),
+        (
+            "a clock without seconds",
+            table(|t| iso(t)[11..16].to_owned(), ",", ".").into_bytes(),
+            "is no time",
+        ),
         ("text for numbers", plain.replace(".", "x").into_bytes(), "no cell of `temp` holds a number"),
         ("numbers out of reach", plain.replace(".", "e99").into_bytes(), "that a sensor can say"),
     ] {

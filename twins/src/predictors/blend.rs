@@ -2,7 +2,9 @@
 //! of the part to learn from, then on everything that comes due as the walk goes on.
 //!
 //! Of each target and horizon (of a range: each band of horizons) the products of the members' errors are summed, old ones
-//! fading; the weights are those shares, none below zero, that would have made the least of it.
+//! fading; the weights are those shares, none below zero, that would have made the least of it. Where a shorter memory, or
+//! persistence alone, has missed by clearly less of late, its shares are taken: a counter that outgrows what was learnt from
+//! leaves no member as good as it was.
 //!
 //! A network is a candidate: trained small and fast on the part that the others learn from at first, it becomes a member at
 //! those targets and horizons where it then misses by clearly less than ridge regression, on rows that neither has seen. Where
@@ -27,14 +29,23 @@ const BANDS: usize = 12;
 const WAITING: usize = 150;
 /// Origins after which an error counts half.
 const HALF_LIFE: f64 = 1500.0;
+/// Share of that after which it does in the short memory.
+const SHORT: f64 = 0.1;
 /// Share of the errors' mean power that is added, so that members of equal worth get equal weights.
 const EVEN: f64 = 0.3;
+/// Moves of a share from member to member at most.
+const ROUNDS: usize = 400;
+/// Share of the long memory's error below which another way is taken, and errors that have to have shown it.
+const BETTER: f64 = 0.95;
+const JUDGED: f64 = 50.0;
 
 /// Share of ridge regression's error that a candidate's must be below.
 const CLEARLY: f64 = 0.95;
 /// Origins on which it has to be shown, and horizons that these have to last.
 const SHOWN: usize = 200;
 const SHOWN_HORIZONS: usize = 4;
+/// The member that the others have to be better than.
+const PLAIN: &str = "persistence";
 /// Shape and width of the network that is a candidate, samples that it is trained on at most, and how often it goes through them
 /// in all: enough to see whether there is anything in it.
 const CANDIDATE: (Kind, usize, usize) = (Kind::Gru, 16, 4000);
@@ -44,21 +55,20 @@ const RATE: f64 = 4e-3;
 /// Values of one forecast up to which a network is tried: beyond, training would take minutes.
 const WIDEST: usize = 64;
 
-/// Products of the members' errors at one target and band.
+/// Products of the members' errors as far back as one memory reaches, and the shares that would have made the least of them.
 #[derive(Clone, Debug)]
-struct Cell {
+struct Memory {
     products: Vec<f64>,
     count: f64,
-    error: f64,
     weights: Vec<f64>,
-    /// Whether the candidate is no member here.
-    barred: bool,
+    /// Mean of what these shares missed by of late.
+    missed: f64,
 }
 
-impl Cell {
+impl Memory {
     fn new(members: usize) -> Self {
         let weights = vec![1.0 / members as f64; members];
-        Self { products: vec![0.0; members * members], count: 0.0, error: 0.0, weights, barred: false }
+        Self { products: vec![0.0; members * members], count: 0.0, weights, missed: 0.0 }
     }
 
     /// Mean power of a member's errors, weighted as they were taken in.
@@ -67,22 +77,13 @@ impl Cell {
     }
 
     /// Without the last member.
-    fn shrunk(self) -> Self {
+    fn shrunk(&self) -> Self {
         let m = self.weights.len();
         let rows = self.products.chunks(m).take(m - 1).flat_map(|row| row[..m - 1].to_vec());
-        Self { products: rows.collect(), count: self.count, error: self.error, ..Self::new(m - 1) }
+        Self { products: rows.collect(), count: self.count, ..Self::new(m - 1) }
     }
 
-    /// Takes in the members' errors; `fade` is what is left of the old ones.
-    fn add(&mut self, errors: &[f64], squared: bool, fade: f64) {
-        if errors.iter().any(|e| !e.is_finite()) {
-            return;
-        }
-        let blended = errors.iter().zip(&self.weights).map(|(e, w)| e * w).sum::<f64>().abs();
-        let rate = (1.0 / (self.count + 1.0)).max(0.01);
-        self.error += (blended - self.error) * rate;
-        // Squares over their root are absolute errors: what is least in one is nearly so in the other.
-        let weight = if squared { 1.0 } else { 1.0 / blended.max(0.3 * self.error).max(1e-12) };
+    fn add(&mut self, errors: &[f64], weight: f64, fade: f64) {
         let m = errors.len();
         for i in 0..m {
             for j in 0..m {
@@ -93,34 +94,130 @@ impl Cell {
         self.count = self.count * fade + 1.0;
     }
 
-    /// The shares that make the least of the errors: exponentiated gradient on the simplex.
-    fn weigh(&mut self) {
+    /// The shares that make the least of the errors: what is worth it moves from the member that a share is worst placed with to
+    /// the one that it is best placed with, until nothing is to be won.
+    fn weigh(&mut self, barred: bool) {
         let m = self.weights.len();
-        let power = (0..m).map(|i| self.power(i)).fold(f64::INFINITY, f64::min);
+        let powers = || (0..m).map(|i| self.power(i));
+        let largest = powers().fold(0.0, f64::max);
+        // A member that was never wrong is the measure of the others all the same.
+        let power = powers().fold(f64::INFINITY, f64::min).max(1e-12 * largest);
         if self.count < 20.0 || power <= 0.0 || !power.is_finite() {
             return;
         }
-        let mut w = vec![1.0 / m as f64; m];
-        if self.barred {
-            w[m - 1] = 0.0;
-        }
-        for round in 0..400 {
-            let slope = |i: usize| -> f64 {
-                (0..m).map(|j| self.products[i * m + j] * w[j]).sum::<f64>() / power + EVEN * w[i]
-            };
-            let slopes: Vec<f64> = (0..m).map(slope).collect();
-            let least = slopes.iter().copied().fold(f64::INFINITY, f64::min);
-            for (w, s) in w.iter_mut().zip(&slopes) {
-                *w *= (-0.5 * (s - least) / (1.0 + f64::from(round) / 50.0)).max(-30.0).exp();
+        let members = if barred { m - 1 } else { m };
+        let term = |i: usize, j: usize| self.products[i * m + j] / power + if i == j { EVEN } else { 0.0 };
+        let mut w = vec![0.0; m];
+        w[..members].fill(1.0 / members as f64);
+        let mut slopes: Vec<f64> =
+            (0..members).map(|i| (0..members).map(|j| term(i, j) * w[j]).sum()).collect();
+        for _ in 0..ROUNDS {
+            let by_slope = |a: &usize, b: &usize| slopes[*a].total_cmp(&slopes[*b]);
+            let best = (0..members).min_by(by_slope).unwrap_or(0);
+            let worst = (0..members).filter(|i| w[*i] > 0.0).max_by(by_slope).unwrap_or(0);
+            let won = slopes[worst] - slopes[best];
+            if won < 1e-6 {
+                break;
             }
-            let sum: f64 = w.iter().sum();
-            w.iter_mut().for_each(|w| *w /= sum);
+            let bend = term(best, best) + term(worst, worst) - 2.0 * term(best, worst);
+            let moved = (won / bend.max(1e-12)).min(w[worst]);
+            w[best] += moved;
+            w[worst] = (w[worst] - moved).max(0.0);
+            for (i, slope) in slopes.iter_mut().enumerate() {
+                *slope += moved * (term(i, best) - term(i, worst));
+            }
         }
         self.weights = w;
     }
 }
 
-/// A forecast of every member that has not come due, by horizon.
+/// What is known of the members at one target and band.
+#[derive(Clone, Debug)]
+struct Cell {
+    /// A long memory, and a short one for a series that has changed.
+    memories: [Memory; 2],
+    error: f64,
+    /// Mean of what persistence missed by of late, and on how much that and the memories' means stand.
+    plain: f64,
+    judged: f64,
+    /// Whether the candidate is no member here.
+    barred: bool,
+    /// The shares in use.
+    weights: Vec<f64>,
+}
+
+impl Cell {
+    fn new(members: usize) -> Self {
+        let memory = Memory::new(members);
+        let weights = memory.weights.clone();
+        Self {
+            memories: [memory.clone(), memory],
+            error: 0.0,
+            plain: 0.0,
+            judged: 0.0,
+            barred: false,
+            weights,
+        }
+    }
+
+    fn power(&self, member: usize) -> f64 {
+        self.memories[0].power(member)
+    }
+
+    /// Without the last member.
+    fn shrunk(self) -> Self {
+        let memories = self.memories.each_ref().map(Memory::shrunk);
+        Self { memories, error: self.error, ..Self::new(self.weights.len() - 1) }
+    }
+
+    /// Takes in the members' errors. `fades` are what is left of the old ones in either memory; `plain` is the place of
+    /// persistence.
+    fn add(&mut self, errors: &[f64], squared: bool, fades: [f64; 2], plain: Option<usize>) {
+        if errors.iter().any(|e| !e.is_finite()) {
+            return;
+        }
+        let blended = |weights: &[f64]| errors.iter().zip(weights).map(|(e, w)| e * w).sum::<f64>().abs();
+        let missed = |error: f64| if squared { error * error } else { error.abs() };
+        let ours = blended(&self.weights);
+        let rate = (1.0 / (self.memories[0].count + 1.0)).max(0.01);
+        self.error += (ours - self.error) * rate;
+        // Squares over their root are absolute errors: what is least in one is nearly so in the other.
+        let weight = if squared { 1.0 } else { 1.0 / ours.max(0.3 * self.error).max(1e-12) };
+        self.judged += 1.0;
+        let rate = (1.0 / self.judged).max(1.0 - fades[1]);
+        for (memory, fade) in self.memories.iter_mut().zip(fades) {
+            memory.missed += (missed(blended(&memory.weights)) - memory.missed) * rate;
+            memory.add(errors, weight, fade);
+        }
+        if let Some(plain) = plain {
+            self.plain += (missed(errors[plain]) - self.plain) * rate;
+        }
+    }
+
+    /// Weighs the members anew; another way than the long memory's is taken where it has been better of late.
+    fn weigh(&mut self, plain: Option<usize>) {
+        let barred = self.barred;
+        self.memories.iter_mut().for_each(|memory| memory.weigh(barred));
+        let [long, short] = &self.memories;
+        let mut best = (BETTER * long.missed, &long.weights);
+        if self.judged >= JUDGED && short.missed < best.0 {
+            best = (short.missed, &short.weights);
+        }
+        self.weights.clone_from(best.1);
+        if let Some(plain) = plain.filter(|_| self.judged >= JUDGED && self.plain < best.0) {
+            self.weights.fill(0.0);
+            self.weights[plain] = 1.0;
+        }
+    }
+
+    /// Forgets how the shares did while they were first looked for.
+    fn begin(&mut self) {
+        self.judged = 0.0;
+    }
+}
+
+/// A forecast of every member that has not come due, by horizon: how far from the last reading, of which a meter's many digits
+/// are not kept.
 struct Waiting {
     origin: usize,
     told: Vec<Vec<f32>>,
@@ -136,7 +233,7 @@ pub struct Blend {
     waiting: VecDeque<Waiting>,
     settled: usize,
     next: usize,
-    fade: f64,
+    fades: [f64; 2],
     /// Whether a network is to be tried.
     tries: bool,
 }
@@ -150,6 +247,7 @@ impl Blend {
             ("ridge", Box::new(Window::new(336, true, Centre::Last))),
             ("own window", Box::new(Window::new(336, false, Centre::Last))),
             ("own past", Box::new(Wide::new(false))),
+            (PLAIN, Box::new(Persistence)),
         ];
         if task.series.len() > 1 {
             members.push(("all channels", Box::new(Wide::new(true))));
@@ -157,8 +255,6 @@ impl Blend {
         if task.squared {
             members.push(("short window", Box::new(Window::new(96, true, Centre::Mean))));
             members.push(("long window", Box::new(Window::new(720, true, Centre::Mean))));
-        } else {
-            members.push(("persistence", Box::new(Persistence)));
         }
         Self { tries: task.width() <= WIDEST, ..Self::of(members) }
     }
@@ -175,7 +271,7 @@ impl Blend {
             waiting: VecDeque::new(),
             settled: 0,
             next: 0,
-            fade: 1.0,
+            fades: [1.0; 2],
             tries: false,
         }
     }
@@ -220,7 +316,7 @@ impl Blend {
         self.bands = (0..h).map(|k| k * self.band_count / h).collect();
         self.cells = vec![Cell::new(self.members.len()); task.targets.len() * self.band_count];
         let per_origin = (h / self.band_count).max(1) as f64;
-        self.fade = 0.5f64.powf(1.0 / (HALF_LIFE * per_origin));
+        self.fades = [1.0, SHORT].map(|share| 0.5f64.powf(1.0 / (share * HALF_LIFE * per_origin)));
     }
 
     /// What every member says, a list for each.
@@ -241,8 +337,13 @@ impl Blend {
             return;
         }
         let errors: Vec<f64> = (0..self.members.len()).map(|m| told(m) - came).collect();
-        let (squared, fade) = (task.squared, self.fade);
-        self.cells[c * self.band_count + self.bands[k]].add(&errors, squared, fade);
+        let (plain, fades) = (self.plain(), self.fades);
+        self.cells[c * self.band_count + self.bands[k]].add(&errors, task.squared, fades, plain);
+    }
+
+    /// Where persistence is among the members.
+    fn plain(&self) -> Option<usize> {
+        self.names.iter().position(|name| *name == PLAIN)
     }
 
     /// Hears of all forecasts that came due up to and with `now`, and weighs anew.
@@ -256,14 +357,16 @@ impl Blend {
             let due = |slot: usize| task.horizons.partition_point(|ahead| w.origin + ahead <= slot);
             for k in due(self.settled)..due(now) {
                 for c in 0..task.targets.len() {
-                    self.hear(task, (c, k), w.origin, |m| f64::from(w.told[m][c * h + k]));
+                    let base = task.series.held(task.targets[c])[w.origin];
+                    self.hear(task, (c, k), w.origin, |m| base + f64::from(w.told[m][c * h + k]));
                 }
             }
         }
         self.waiting = waiting;
         self.waiting.retain(|w| w.origin + task.longest() > now);
         self.settled = now;
-        self.cells.iter_mut().for_each(Cell::weigh);
+        let plain = self.plain();
+        self.cells.iter_mut().for_each(|cell| cell.weigh(plain));
     }
 }
 
@@ -300,7 +403,10 @@ impl Model for Blend {
                 if tries {
                     self.admit(task, until, end - split);
                 }
-                self.cells.iter_mut().for_each(Cell::weigh);
+                self.cells.iter_mut().for_each(|cell| {
+                    cell.begin();
+                    cell.weigh(None);
+                });
             }
             self.settled = until.saturating_sub(1);
         }
@@ -326,7 +432,11 @@ impl Model for Blend {
             }
             if *origin >= self.next {
                 self.next = origin + apart;
-                let narrow = |t: &Vec<f64>| t[i * width..(i + 1) * width].iter().map(|v| *v as f32).collect();
+                let base = |at: usize| task.series.held(task.targets[at / h])[*origin];
+                let narrow = |t: &Vec<f64>| {
+                    let told = t[i * width..(i + 1) * width].iter().enumerate();
+                    told.map(|(at, v)| (v - base(at)) as f32).collect()
+                };
                 self.waiting.push_back(Waiting { origin: *origin, told: told.iter().map(narrow).collect() });
             }
         }

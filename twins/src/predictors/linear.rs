@@ -1,8 +1,13 @@
 //! Least squares in closed form: normal equations that grow as rows come due, and their ridge solution.
 
-use nalgebra::{Cholesky, DMatrix};
+use nalgebra::{Cholesky, DMatrix, DMatrixView, DVector, Dyn};
 
-/// Normal equations of K targets on D features.
+/// Samples that are multiplied at once: as many as stay in the processor's cache.
+const BATCH: usize = 512;
+/// Rows of a block of the products; of a block beyond the diagonal nothing is computed.
+const BLOCK: usize = 64;
+
+/// Normal equations of K targets on D features. Of the products only the lower triangle is kept: they are symmetric.
 #[derive(Clone, Debug)]
 pub struct Normal {
     gram: DMatrix<f64>,
@@ -17,8 +22,32 @@ impl Normal {
 
     /// Adds samples, one a column: features `x`, targets `y`.
     pub fn add(&mut self, x: &DMatrix<f64>, y: &DMatrix<f64>) {
-        self.gram.gemm(1.0, x, &x.transpose(), 1.0);
-        self.cross.gemm(1.0, x, &y.transpose(), 1.0);
+        let (d, k) = (x.nrows(), y.nrows());
+        for (x, y) in x.as_slice().chunks(BATCH * d.max(1)).zip(y.as_slice().chunks(BATCH * k.max(1))) {
+            self.add_batch(x, y);
+        }
+    }
+
+    /// Adds samples that lie one behind the other.
+    fn add_batch(&mut self, x: &[f64], y: &[f64]) {
+        let (d, k) = self.cross.shape();
+        let n = x.len() / d.max(1);
+        let samples = DMatrixView::from_slice(x, d, n);
+        let across = |values, rows: usize, of: usize| {
+            DMatrixView::<f64, Dyn, Dyn>::from_slice_with_strides(values, n, rows, of, 1)
+        };
+        let (from_x, from_y) = (across(x, d, d), across(y, k, k));
+        for from in (0..d).step_by(BLOCK) {
+            let rows = BLOCK.min(d - from);
+            let to = from + rows;
+            self.gram.view_mut((from, 0), (rows, to)).gemm(
+                1.0,
+                &samples.rows(from, rows),
+                &from_x.columns(0, to),
+                1.0,
+            );
+        }
+        self.cross.gemm(1.0, &samples, &from_y, 1.0);
     }
 
     /// Weights, a row for each target. `penalty` is in units of the features' mean power.
@@ -31,6 +60,7 @@ impl Normal {
             for i in 0..a.nrows() {
                 a[(i, i)] += penalty * power;
             }
+            // Of which the lower triangle is read.
             if let Some(factor) = Cholesky::new(a) {
                 return factor.solve(&self.cross).transpose();
             }
@@ -71,6 +101,19 @@ impl Scaler {
         Self { std: std.collect(), mean }
     }
 
+    /// The weights on features in this scale that say what `weights` say on features in the scale of `other`; a constant comes
+    /// first.
+    pub fn carried(&self, other: &Self, weights: &[f64]) -> Vec<f64> {
+        let mut all = vec![0.0; weights.len()];
+        all[0] = weights[0];
+        for i in 1..weights.len() {
+            let slope = weights[i] / other.std[i];
+            all[0] += slope * (self.mean[i] - other.mean[i]);
+            all[i] = if self.std[i].is_finite() { slope * self.std[i] } else { 0.0 };
+        }
+        all
+    }
+
     /// Scales samples in place; far outside of what was seen, a feature says no more than at its edge.
     pub fn apply(&self, x: &mut DMatrix<f64>) {
         for mut column in x.column_iter_mut() {
@@ -86,13 +129,11 @@ impl Scaler {
 /// `x` has a constant row; `start` are weights to begin with.
 pub fn least_absolute(x: &DMatrix<f64>, y: &[f64], penalty: f64, start: &[f64], rounds: usize) -> Vec<f64> {
     let (d, n) = x.shape();
-    let mut weights = start.to_vec();
-    let mut left = vec![0.0; n];
-    let (mut scaled, mut target) = (x.clone(), DMatrix::zeros(1, n));
+    let mut weights = DVector::from_column_slice(start);
+    let (mut scaled, mut target) = (vec![0.0; BATCH.min(n) * d], vec![0.0; BATCH.min(n)]);
     for _ in 0..rounds {
-        for (i, (l, column)) in left.iter_mut().zip(x.column_iter()).enumerate() {
-            *l = (y[i] - column.iter().zip(&weights).map(|(a, b)| a * b).sum::<f64>()).abs();
-        }
+        let told = x.tr_mul(&weights);
+        let mut left: Vec<f64> = y.iter().zip(told.iter()).map(|(y, t)| (y - t).abs()).collect();
         let mut sorted = left.clone();
         let middle = n / 2;
         // Below a third of the median the loss is round: the minimum is found sooner, and is no worse.
@@ -103,18 +144,19 @@ pub fn least_absolute(x: &DMatrix<f64>, y: &[f64], penalty: f64, start: &[f64], 
             sum += *l;
         }
         let mean = sum / n as f64;
-        for (i, l) in left.iter().enumerate() {
-            let w = (l / mean).sqrt();
-            for (to, from) in scaled.column_mut(i).iter_mut().zip(x.column(i).iter()) {
-                *to = from * w;
-            }
-            target[(0, i)] = y[i] * w;
-        }
         let mut normal = Normal::new(d, 1);
-        normal.add(&scaled, &target);
-        weights = normal.solve(penalty).iter().copied().collect();
+        for (from, left) in left.chunks(BATCH).enumerate().map(|(i, left)| (i * BATCH, left)) {
+            for (i, l) in left.iter().enumerate() {
+                let w = (l / mean).sqrt();
+                let column = &x.as_slice()[(from + i) * d..][..d];
+                scaled[i * d..][..d].iter_mut().zip(column).for_each(|(to, from)| *to = from * w);
+                target[i] = y[from + i] * w;
+            }
+            normal.add_batch(&scaled[..left.len() * d], &target[..left.len()]);
+        }
+        weights = normal.solve(penalty).row(0).transpose();
     }
-    weights
+    weights.iter().copied().collect()
 }
 
 #[cfg(test)]

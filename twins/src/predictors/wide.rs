@@ -17,8 +17,11 @@ const SAMPLES: usize = 16_000;
 const ABSOLUTE: usize = 12;
 /// Penalties that are tried, on features of unit spread.
 const PENALTIES: [f64; 6] = [1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0];
-/// Rounds of reweighting from least squares.
+/// Rounds of reweighting from least squares, and from what was learnt before.
 const ROUNDS: usize = 5;
+const ROUNDS_ON: usize = 2;
+/// Multiplications that learning all targets again may take; beyond, samples are thinned.
+const WORK: f64 = 3e10;
 /// Horizons that have features of their own.
 const OWN: usize = 8;
 
@@ -200,6 +203,20 @@ impl Wide {
         DMatrix::from_vec(x.len(), origins.len(), all)
     }
 
+    /// Whether the absolute error is made least, horizon by horizon.
+    fn absolute(task: &Task) -> bool {
+        !task.squared && task.horizons.len() <= ABSOLUTE
+    }
+
+    /// Samples that one target may learn from.
+    fn affordable(&self, task: &Task, c: usize, end: usize) -> usize {
+        let mut x = Vec::new();
+        self.features(task, c, end.saturating_sub(1), &mut x);
+        let products = if Self::absolute(task) { ROUNDS_ON * task.horizons.len() } else { 1 };
+        let each = (task.targets.len() * products * x.len() * x.len()) as f64 / 2.0;
+        ((WORK / each) as usize).clamp(1, SAMPLES)
+    }
+
     /// Learns one target.
     fn learn(&self, task: &Task, c: usize, until: usize) -> Fit {
         let before = &self.fits[c];
@@ -210,8 +227,9 @@ impl Wide {
         let end = until.saturating_sub(longest);
         let whole = |o: &usize| task.horizons.iter().all(|h| read[o + h].is_finite());
         let origins: Vec<usize> = (from.min(end)..end).filter(whole).collect();
+        let most = self.affordable(task, c, end);
         let origins: Vec<usize> =
-            origins.iter().copied().step_by(origins.len().div_ceil(SAMPLES).max(1)).collect();
+            origins.iter().copied().step_by(origins.len().div_ceil(most).max(1)).collect();
         let scale = self.spreads[task.targets[c]];
         if origins.len() < 20 {
             return Fit { scale, ..Fit::default() };
@@ -246,14 +264,26 @@ impl Wide {
             let best = (0..all.len()).min_by(|a, b| all[*a].total_cmp(&all[*b])).unwrap_or(3);
             PENALTIES[best]
         });
-        let mut normal = Normal::new(x.nrows(), y.nrows());
-        normal.add(&x, &y);
-        let mut weights = normal.solve(penalty);
-        if !task.squared && task.horizons.len() <= ABSOLUTE {
+        let absolute = Self::absolute(task);
+        // What was learnt before is a start from which few rounds lead to the least absolute error.
+        let known = absolute && before.weights.ncols() == x.nrows();
+        let mut weights = match known {
+            true => before.weights.clone(),
+            false => {
+                let mut normal = Normal::new(x.nrows(), y.nrows());
+                normal.add(&x, &y);
+                normal.solve(penalty)
+            }
+        };
+        if absolute {
             for k in 0..task.horizons.len() {
-                let start: Vec<f64> = weights.row(k).iter().copied().collect();
+                let mut start: Vec<f64> = weights.row(k).iter().copied().collect();
+                if known {
+                    start = scaler.carried(&before.scaler, &start);
+                }
                 let y: Vec<f64> = y.row(k).iter().copied().collect();
-                let found = least_absolute(&x, &y, penalty, &start, ROUNDS);
+                let rounds = if known { ROUNDS_ON } else { ROUNDS };
+                let found = least_absolute(&x, &y, penalty, &start, rounds);
                 for (to, from) in weights.row_mut(k).iter_mut().zip(found) {
                     *to = from;
                 }

@@ -213,11 +213,15 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The range that an input was seen to move over, or where it never moved, its own.
+    /// The range that an input was seen to move over, as far as the thing says that it can be set; where it never moved there, all
+    /// of that.
     fn levels(&self, input: usize) -> (f64, f64) {
+        let def = &self.def.inputs[input];
+        let (least, most) = def.declared.unwrap_or(def.range);
         let seen = self.first.inputs[input].iter().filter(|v| v.is_finite());
         let (low, high) = seen.fold((f64::MAX, f64::MIN), |(l, h), v| (l.min(*v), h.max(*v)));
-        if high > low { (low, high) } else { self.def.inputs[input].range }
+        let (low, high) = (low.max(least), high.min(most));
+        if high > low { (low, high) } else { (least, most) }
     }
 
     /// A parameter's standard deviation once an input was high for half of the time and low for the other.

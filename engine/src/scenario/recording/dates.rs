@@ -40,6 +40,19 @@ pub(super) fn unix_ns(text: &str, order: DateOrder) -> Option<i64> {
     midnight.checked_add(clock_ns(clock)?)
 }
 
+/// Whether a text is a time of the day and nothing else: `H:MM`, `:SS`, a fraction, `AM` or `PM`.
+pub(super) fn is_clock(text: &str) -> bool {
+    let text = text.trim();
+    !text.is_empty() && clock_ns(text).is_some()
+}
+
+/// Whether a text is a date without a time of the day.
+pub(super) fn is_day(text: &str) -> bool {
+    let text = text.trim();
+    !text.contains(':')
+        && (calendar::unix_ns(text).is_some() || calendar::compact_ns(text).is_some() || is_date(text))
+}
+
 fn clock_ns(text: &str) -> Option<i64> {
     if text.is_empty() {
         return Some(0);

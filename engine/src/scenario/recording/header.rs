@@ -1,6 +1,6 @@
 //! Which cell of a row each wanted column is.
 
-use super::{ColumnSpec, Delimiter, TableSpec, TimeSpec, lines::Cell, numbers::is_number};
+use super::{ColumnSpec, Delimiter, TableSpec, TimeSpec, dates, lines::Cell, numbers::is_number};
 use crate::{
     scenario::{
         diagnostic::{Diagnostic, Report, near},
@@ -8,7 +8,7 @@ use crate::{
     },
     units::{self, Unit},
 };
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 /// A wanted column, found.
 pub(super) struct Found {
@@ -18,10 +18,41 @@ pub(super) struct Found {
     pub(super) to: Option<&'static Unit>,
 }
 
+/// The cells that a row's time stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TimeCells {
+    /// Of the time, or of its date alone.
+    pub(super) first: usize,
+    /// Of the time of the day, where that is apart.
+    pub(super) clock: Option<usize>,
+}
+
+impl TimeCells {
+    /// The time of a row; a date and a time of the day with a blank between.
+    pub(super) fn text<'a>(self, cells: &'a [Cell<'a>]) -> Cow<'a, str> {
+        let text = |cell: usize| cells.get(cell).map_or("", |c| &c.text);
+        match self.clock {
+            Some(clock) => {
+                let day = text(self.first);
+                let plain = day.len() == 8 && day.bytes().all(|b| b.is_ascii_digit());
+                let parted = plain.then(|| format!("{}-{}-{}", &day[..4], &day[4..6], &day[6..]));
+                let day = parted.as_deref().unwrap_or(day);
+                Cow::Owned(format!("{day} {}", text(clock)).trim().to_owned())
+            }
+            None => Cow::Borrowed(text(self.first)),
+        }
+    }
+
+    /// Where it stands in its line.
+    pub(super) fn span(self, line: &str, cells: &[Cell<'_>]) -> Range<usize> {
+        cells.get(self.first).map_or(0..line.len(), |c| c.span.clone())
+    }
+}
+
 /// The columns of a table.
 pub(super) struct Header {
-    /// Index of the time column; none with a period.
-    pub(super) time: Option<usize>,
+    /// Where times stand; none with a period.
+    pub(super) time: Option<TimeCells>,
     pub(super) columns: Vec<Found>,
     /// Cells that every row has.
     pub(super) width: usize,
@@ -50,21 +81,26 @@ pub(super) fn resolve(spec: &TableSpec, first: &FirstLine<'_>) -> Result<Header,
                 if let Some(error) = first.twice(name, &spec.origin) {
                     report.push(error);
                 }
-                Some(cell)
+                Some(TimeCells { first: cell, clock: None })
             }
             None => {
-                report.push(first.missing(name, &spec.origin));
-                None
+                let two = name.split_once(',').and_then(|(day, clock)| {
+                    Some(TimeCells { first: first.index(day)?, clock: Some(first.index(clock)?) })
+                });
+                if two.is_none() {
+                    report.push(first.missing(name, &spec.origin));
+                }
+                two
             }
         },
     };
     let mut columns = Vec::new();
     if spec.columns.is_empty() {
         for (cell, c) in first.row.iter().enumerate() {
-            if Some(cell) != time && is_number(&c.text, first.delimiter) {
-                let name = first.names.as_ref().and_then(|n| n.get(cell)).filter(|n| !n.is_empty());
-                let name = name.cloned().unwrap_or_else(|| format!("#{}", cell + 1));
-                columns.push(Found { cell, name, from: None, to: None });
+            if time.is_none_or(|t| cell != t.first && Some(cell) != t.clock)
+                && is_number(&c.text, first.delimiter)
+            {
+                columns.push(Found { cell, name: first.name(cell), from: None, to: None });
             }
         }
     }
@@ -136,6 +172,29 @@ fn units_that_fit(to: Option<&'static Unit>) -> String {
 }
 
 impl FirstLine<'_> {
+    /// The other half of a time, where the cells named hold dates or times of the day alone and another of the row holds what
+    /// they lack: of several the next one.
+    pub(super) fn completed(&self, time: TimeCells) -> Option<TimeCells> {
+        let TimeCells { first, clock: None } = time else { return None };
+        let text = &self.row.get(first)?.text;
+        let (day, clock) = (dates::is_day(text), dates::is_clock(text));
+        let lacks = |cell: &usize| {
+            let other = &self.row[*cell].text;
+            day && dates::is_clock(other)
+                || clock && dates::is_day(other) && !is_number(other, self.delimiter)
+        };
+        let width = self.row.len();
+        let other = (first + 1..width).find(lacks).or_else(|| (0..first).rev().find(lacks))?;
+        let (first, clock) = if day { (first, other) } else { (other, first) };
+        Some(TimeCells { first, clock: Some(clock) })
+    }
+
+    /// What a column is called.
+    pub(super) fn name(&self, cell: usize) -> String {
+        let name = self.names.as_ref().and_then(|n| n.get(cell)).filter(|n| !n.is_empty());
+        name.cloned().unwrap_or_else(|| format!("#{}", cell + 1))
+    }
+
     /// The cell of a column given by name or as `#N`, from 1.
     fn index(&self, column: &str) -> Option<usize> {
         let column = column.trim();

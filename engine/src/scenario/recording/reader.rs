@@ -2,10 +2,12 @@
 
 use super::{
     Column, DateOrder, MAX_LINE, MAX_ROWS, Policy, Table, TableNotes, TableSpec, TimeSpec, dates,
-    header::{FirstLine, Header, resolve},
+    header::{FirstLine, Header, TimeCells, resolve},
     lines::{Cell, Delimiter, LineError, Lines},
+    markers,
     numbers::{Numbers, Wrong, comma_for_point, is_number},
-    when::Clock,
+    when::{Clock, TimeUnit},
+    written::Written,
 };
 use crate::{
     mirror::decode::LARGEST,
@@ -64,21 +66,40 @@ pub(super) fn read(file: &str, from: Box<dyn Read>, spec: &TableSpec) -> Result<
     });
     let width = names.as_ref().map_or(row.len(), Vec::len);
     let first = FirstLine { file, line: &line, number, names, width, row: &row, delimiter };
-    let header = resolve(spec, &first)?;
+    let mut header = resolve(spec, &first)?;
+    let apart = match header.time.and_then(|time| first.completed(time)) {
+        Some(apart) if is_repeated(apart, &row, &mut lines, delimiter).map_err(bad_line)? => Some(apart),
+        _ => None,
+    };
+    header.time = apart.or(header.time);
+    let mut unit = spec.time_unit;
     let clock = match header.time {
-        Some(cell) => {
-            let clock = first_time(file, *row_number, row_line, row.get(cell), spec)?;
-            in_order(
-                clock,
-                spec,
-                &First { file, number: *row_number, line: row_line, cell },
-                &mut lines,
-                delimiter,
-            )?
+        Some(time) => {
+            unit = unit.or_else(|| unit_by_name(&first, time));
+            let at = First { file, number: *row_number, line: row_line, time, unit };
+            let clock = first_time(&at, &row, spec)?;
+            in_order(clock, spec, &at, &mut lines, delimiter)?
         }
         None => None,
     };
-    let mut rows = Rows::new(file, spec, header, clock, delimiter);
+    let mut told = Report::default();
+    if let Some(TimeCells { first: day, clock: Some(clock) }) = apart {
+        let what = format!(
+            "`{file}`: times are taken from `{}` and `{}` together",
+            first.name(day),
+            first.name(clock)
+        );
+        told.push(Diagnostic::warning(what));
+    }
+    if let (Some(time), Some(by_name), None) =
+        (header.time, unit.filter(|u| *u != TimeUnit::S), spec.time_unit)
+    {
+        let what =
+            format!("`{file}`: `{}` is read in {}, as its name says", first.name(time.first), by_name.name());
+        told.push(Diagnostic::warning(what).help("if it is in another unit, say which: --time-unit s"));
+    }
+    let mut rows = Rows::new(file, spec, header, (clock, unit), delimiter);
+    rows.warnings = told;
     if above > 0 {
         let what = format!("`{file}`: the lines above line {number}, which has the names, are left out");
         rows.warnings.push(Diagnostic::warning(what));
@@ -120,8 +141,8 @@ fn names_wanted(spec: &TableSpec) -> impl Fn(Delimiter, &str) -> bool {
         TimeSpec::Period(_) => None,
     };
     move |delimiter, line| {
-        let is_wanted =
-            |cell: &str| time == Some(cell) || spec.columns.iter().any(|c| c.column.trim() == cell);
+        let is_time = |cell: &str| time.is_some_and(|t| t == cell || t.split(',').any(|t| t.trim() == cell));
+        let is_wanted = |cell: &str| is_time(cell) || spec.columns.iter().any(|c| c.column.trim() == cell);
         delimiter.split(line).iter().any(|c| !c.text.is_empty() && is_wanted(c.text.trim()))
     }
 }
@@ -149,22 +170,41 @@ fn explain(file: &str, number: usize, error: LineError) -> Diagnostic {
     }
 }
 
-fn first_time(
-    file: &str,
-    number: usize,
-    line: &str,
-    cell: Option<&Cell<'_>>,
-    spec: &TableSpec,
-) -> Result<Option<Clock>, Report> {
-    let text = cell.map_or("", |c| &c.text);
-    if let Some(clock) = Clock::of(&pointed(text), spec.time_unit) {
+/// Whether the row after the first is of the same day: then the day alone is not when it was.
+fn is_repeated(
+    time: TimeCells,
+    row: &[Cell<'_>],
+    lines: &mut Lines,
+    delimiter: Delimiter,
+) -> Result<bool, (usize, LineError)> {
+    let day = row.get(time.first).map_or("", |c| &c.text);
+    let mut same = false;
+    lines.scan(|line| {
+        same = delimiter.split(line).get(time.first).is_some_and(|c| c.text == day);
+        true
+    })?;
+    Ok(same)
+}
+
+/// The unit in the name of a column of times, where these are plain numbers.
+fn unit_by_name(first: &FirstLine<'_>, time: TimeCells) -> Option<TimeUnit> {
+    let names = first.names.as_ref()?;
+    let unit = TimeUnit::of_name(names.get(time.first)?)?;
+    // A line of units lies between the names and the rows of some tables.
+    let clock = Clock::of(&pointed(&time.text(first.row)), None);
+    clock.is_none_or(|clock| matches!(clock, Clock::Number { .. })).then_some(unit)
+}
+
+fn first_time(first: &First<'_>, row: &[Cell<'_>], spec: &TableSpec) -> Result<Option<Clock>, Report> {
+    let text = first.time.text(row);
+    if let Some(clock) = Clock::of(&pointed(&text), first.unit) {
         return Ok(Some(clock));
     }
     if spec.policy == Policy::Report {
         return Ok(None);
     }
-    let span = cell.map_or(0..line.len(), |c| c.span.clone());
-    Err(not_a_time(text).at(&Source::excerpt(file, line, number), span, "").into())
+    let span = first.time.span(first.line, row);
+    Err(not_a_time(&text).at(&Source::excerpt(first.file, first.line, first.number), span, "").into())
 }
 
 /// A time in seconds may have a decimal comma: a cell that holds one is never two.
@@ -172,12 +212,13 @@ fn pointed(text: &str) -> Cow<'_, str> {
     comma_for_point(text).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-/// The first row, and which of its cells is its time.
+/// The first row, which of its cells are its time, and the unit of that.
 struct First<'a> {
     file: &'a str,
     number: usize,
     line: &'a str,
-    cell: usize,
+    time: TimeCells,
+    unit: Option<TimeUnit>,
 }
 
 /// The clock with the order of its dates, where that is in question: told by the flag, or by the rows to come.
@@ -196,11 +237,11 @@ fn in_order(
     // The first row with a readable time says how times are written, those after it in which order.
     let mut take = |line: &str| {
         let cells = delimiter.split(line);
-        let text = cells.get(first.cell).map_or("", |c| &c.text);
-        match Clock::of(&pointed(text), spec.time_unit) {
+        let text = first.time.text(&cells);
+        match Clock::of(&pointed(&text), first.unit) {
             Some(Clock::Dates(_)) => {
-                shown.get_or_insert_with(|| text.to_owned());
-                spec.dates.is_some() || evidence.take(text)
+                shown.get_or_insert_with(|| text.to_string());
+                spec.dates.is_some() || evidence.take(&text)
             }
             Some(_) => shown.is_none(),
             None => false,
@@ -213,8 +254,7 @@ fn in_order(
     if let Some(order) = spec.dates.or_else(|| evidence.order()) {
         return Ok(Some(Clock::Dates(Some(order))));
     }
-    let cells = delimiter.split(first.line);
-    let span = cells.get(first.cell).map_or(0..first.line.len(), |c| c.span.clone());
+    let span = first.time.span(first.line, &delimiter.split(first.line));
     Err(either_order(&text, spec).at(&Source::excerpt(first.file, first.line, first.number), span, "").into())
 }
 
@@ -273,10 +313,16 @@ struct Rows<'a> {
     spec: &'a TableSpec,
     header: Header,
     clock: Option<Clock>,
+    unit: Option<TimeUnit>,
+    /// Of times of the day, the midnights gone by, [ns].
+    midnights: i64,
     numbers: Numbers,
     t_ns: Vec<i64>,
+    times: Option<Written>,
     lines: Vec<u32>,
     values: Vec<Vec<f64>>,
+    /// Of each column, the rows that may hold the sign of a missing reading, and what stands there.
+    signs: Vec<Vec<(usize, f64)>>,
     notes: TableNotes,
     first_empty: Vec<Option<Place>>,
     /// The first cell of each column that holds text, until one holds a number.
@@ -295,7 +341,7 @@ impl<'a> Rows<'a> {
         file: &'a str,
         spec: &'a TableSpec,
         header: Header,
-        clock: Option<Clock>,
+        (clock, unit): (Option<Clock>, Option<TimeUnit>),
         delimiter: Delimiter,
     ) -> Self {
         let n = header.columns.len();
@@ -305,10 +351,14 @@ impl<'a> Rows<'a> {
             spec,
             header,
             clock,
+            unit,
+            midnights: 0,
             numbers: Numbers::new(delimiter),
             t_ns: Vec::new(),
+            times: None,
             lines: Vec::new(),
             values: vec![Vec::new(); n],
+            signs: vec![Vec::new(); n],
             notes,
             first_empty: vec![None; n],
             first_text: vec![None; n],
@@ -378,23 +428,22 @@ impl<'a> Rows<'a> {
             let TimeSpec::Period(period) = self.spec.time else { return None };
             return Some(period.0.saturating_mul(self.t_ns.len() as i64));
         };
-        let cell = cells.get(at);
-        let text = cell.map_or("", |c| &c.text);
-        let span = cell.map_or(0..line.len(), |c| c.span.clone());
+        let (text, span) = (at.text(cells), at.span(line, cells));
         if self.clock.is_none() {
-            self.clock = Clock::of(&pointed(text), self.spec.time_unit);
+            self.clock = Clock::of(&pointed(&text), self.unit);
         }
-        let Some(t) = self.clock.and_then(|clock| clock.read(&pointed(text))) else {
+        let Some(t) = self.clock.and_then(|clock| clock.read(&pointed(&text))) else {
             if self.first_timeless.is_none() {
                 self.first_timeless = Some((number as u32, span.clone(), line.to_owned()));
             }
             if self.strict() {
-                self.error(Kind::NoTime, number, line, span, || not_a_time(text));
+                self.error(Kind::NoTime, number, line, span, || not_a_time(&text));
             }
             self.notes.bad_times += 1;
-            self.notes.left_out.push((self.t_ns.len(), None));
+            self.leave_out(None, "");
             return None;
         };
+        let t = self.past_midnight(t);
         match self.t_ns.last() {
             Some(last) if t <= *last => {
                 let twice = t == *last;
@@ -419,11 +468,43 @@ impl<'a> Rows<'a> {
                     self.notes.out_of_order += 1;
                 }
                 let since_s = t.saturating_sub(self.t_ns[0]) as f64 / NS_PER_S as f64;
-                self.notes.left_out.push((self.t_ns.len(), Some(since_s)));
+                self.leave_out(Some(since_s), &text);
                 None
             }
-            _ => Some(t),
+            _ => {
+                if let Some(times) = self.written() {
+                    times.push(&text);
+                }
+                Some(t)
+            }
         }
+    }
+
+    /// A time with the days that went by where it is one of a day: it begins anew at midnight.
+    fn past_midnight(&mut self, t: i64) -> i64 {
+        const DAY_NS: i64 = 86_400 * NS_PER_S;
+        if self.clock == Some(Clock::Elapsed) && t < DAY_NS {
+            let last = self.t_ns.last().copied().unwrap_or(t);
+            if last - self.midnights < DAY_NS && last - (t + self.midnights) > DAY_NS / 2 {
+                self.midnights += DAY_NS;
+            }
+            return t + self.midnights;
+        }
+        t
+    }
+
+    fn leave_out(&mut self, since_s: Option<f64>, text: &str) {
+        if let Some(times) = self.written() {
+            times.leave_out(text);
+        }
+        self.notes.left_out.push((self.t_ns.len(), since_s));
+    }
+
+    /// The times as they are written, which scenarios have no use for.
+    fn written(&mut self) -> Option<&mut Written> {
+        let clock = self.clock.filter(|_| self.spec.policy == Policy::Report)?;
+        let before = self.notes.left_out.len();
+        Some(self.times.get_or_insert_with(|| Written::new(clock, before)))
     }
 
     /// The reading of a cell, converted; NaN where it is missing.
@@ -446,6 +527,9 @@ impl<'a> Rows<'a> {
         match self.numbers.read(text, number) {
             Ok(v) if v.is_finite() && !huge(v) && !unit.is_some_and(|u| u.is_too_cold(v)) => {
                 self.has_number[column] = true;
+                if markers::may_be(v) {
+                    self.signs[column].push((self.t_ns.len() - 1, v));
+                }
                 match (found.from, found.to) {
                     (Some(from), Some(to)) => from.convert(v, to).unwrap_or(f64::NAN),
                     _ => v,
@@ -508,6 +592,7 @@ impl<'a> Rows<'a> {
         let t_s: Vec<f64> = self.t_ns.iter().map(|t| t.saturating_sub(t0) as f64 / NS_PER_S as f64).collect();
         self.find_gaps(&t_s);
         self.warn_of_holes();
+        self.take_signs_out();
         let found = std::mem::take(&mut self.header.columns);
         let columns = found.into_iter().zip(self.values).map(|(f, values)| Column {
             name: f.name,
@@ -515,7 +600,30 @@ impl<'a> Rows<'a> {
             values,
         });
         self.notes.warnings = self.warnings;
-        Ok(Table { t_s, t0_unix_ns: unix.then_some(t0), columns: columns.collect(), notes: self.notes })
+        let (columns, notes, times) = (columns.collect(), self.notes, self.times);
+        Ok(Table { t_s, t0_unix_ns: unix.then_some(t0), columns, notes, times })
+    }
+
+    /// Takes numbers that stand for no reading out of the columns that were asked for.
+    fn take_signs_out(&mut self) {
+        if self.strict() {
+            return;
+        }
+        for (i, found) in self.header.columns.iter().enumerate() {
+            for sign in markers::take_out(&mut self.values[i], &self.signs[i]) {
+                self.notes.missing[i] += sign.cells;
+                let (name, value, (low, high)) = (&found.name, sign.value, sign.others);
+                let what = format!(
+                    "`{}`: {} cells of `{name}` hold {value}, its others lie from {low} to {high}",
+                    self.file, sign.cells
+                );
+                self.warnings.push(
+                    Diagnostic::warning(what).help(
+                        "taken as missing, since loggers write such a number where there is no reading",
+                    ),
+                );
+            }
+        }
     }
 
     /// A column in which no cell holds a number is another than was meant.

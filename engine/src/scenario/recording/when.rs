@@ -14,6 +14,12 @@ pub enum TimeUnit {
     Us,
     /// Nanoseconds.
     Ns,
+    /// Minutes.
+    Min,
+    /// Hours.
+    Hours,
+    /// Days.
+    Days,
 }
 
 impl TimeUnit {
@@ -23,6 +29,40 @@ impl TimeUnit {
             Self::Ms => 1_000_000,
             Self::Us => 1_000,
             Self::Ns => 1,
+            Self::Min => 60 * NS_PER_S,
+            Self::Hours => 3600 * NS_PER_S,
+            Self::Days => 86_400 * NS_PER_S,
+        }
+    }
+
+    /// The unit that a column of times has in its name, as a word of its own: `ms`, `t_min`, `Time (sec)`, `uptime[h]`.
+    pub fn of_name(name: &str) -> Option<Self> {
+        let name = name.to_lowercase();
+        let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        match words.last()? {
+            "s" | "sec" | "secs" | "second" | "seconds" => Some(Self::S),
+            "ms" | "msec" | "msecs" | "millis" | "millisecond" | "milliseconds" => Some(Self::Ms),
+            "us" | "µs" | "μs" | "usec" | "usecs" | "micros" | "microsecond" | "microseconds" => {
+                Some(Self::Us)
+            }
+            "ns" | "nsec" | "nsecs" | "nanos" | "nanosecond" | "nanoseconds" => Some(Self::Ns),
+            "min" | "mins" | "minute" | "minutes" => Some(Self::Min),
+            "h" | "hr" | "hrs" | "hour" | "hours" => Some(Self::Hours),
+            "d" | "day" | "days" => Some(Self::Days),
+            _ => None,
+        }
+    }
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::S => "seconds",
+            Self::Ms => "milliseconds",
+            Self::Us => "microseconds",
+            Self::Ns => "nanoseconds",
+            Self::Min => "minutes",
+            Self::Hours => "hours",
+            Self::Days => "days",
         }
     }
 }
@@ -36,6 +76,8 @@ pub(super) enum Clock {
     Compact,
     /// Dates with the year last, in an order that the rows have to show.
     Dates(Option<DateOrder>),
+    /// Time from the start, or of a day: 00:01:05.
+    Elapsed,
     /// Numbers. `unix` tells whether they count from 1970.
     Number { unit: TimeUnit, unix: bool },
 }
@@ -54,6 +96,9 @@ impl Clock {
         if unit.is_none() && calendar::compact_ns(text).is_some() {
             return Some(Self::Compact);
         }
+        if elapsed_ns(text).is_some() {
+            return Some(Self::Elapsed);
+        }
         let value: f64 = text.trim().parse().ok()?;
         if !value.is_finite() {
             return None;
@@ -71,7 +116,7 @@ impl Clock {
 
     /// Whether the times are calendar times.
     pub(super) fn is_calendar(self) -> bool {
-        !matches!(self, Self::Number { unix: false, .. })
+        !matches!(self, Self::Elapsed | Self::Number { unix: false, .. })
     }
 
     /// The time of a row, [ns].
@@ -80,9 +125,33 @@ impl Clock {
             Self::Calendar => calendar::unix_ns(text),
             Self::Compact => calendar::compact_ns(text),
             Self::Dates(order) => dates::unix_ns(text, order?),
+            Self::Elapsed => elapsed_ns(text),
             Self::Number { unit, .. } => decimal_ns(text.trim(), unit.ns()),
         }
     }
+}
+
+/// Hours, minutes and seconds, as many hours as there were: `H:MM:SS`, a fraction, and days before them (`2 days 01:00:00`).
+fn elapsed_ns(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let (days, clock) = match text.split_once("day") {
+        Some((days, clock)) => {
+            (days.trim().parse::<i64>().ok()?, clock.trim_start_matches(['s', ',']).trim())
+        }
+        None => (0, text),
+    };
+    let mut parts = clock.splitn(3, ':');
+    let (hours, minutes, seconds) = (parts.next()?, parts.next()?, parts.next()?);
+    let whole = |text: &str, most: usize| -> Option<i64> {
+        let plain = (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        plain.then(|| text.parse().ok())?
+    };
+    let second = seconds.split_once(['.', ',']).map_or(seconds, |s| s.0);
+    let (hours, minutes) = (whole(hours, 5)?, whole(minutes, 2).filter(|m| *m < 60)?);
+    whole(second, 2).filter(|s| *s < 60)?;
+    let seconds_ns = decimal_ns(&seconds.replace(',', "."), NS_PER_S)?;
+    let before_s = days.checked_mul(86_400)?.checked_add(hours * 3600 + minutes * 60)?;
+    before_s.checked_mul(NS_PER_S)?.checked_add(seconds_ns)
 }
 
 /// A decimal number times `scale`, exact where it is written without an exponent: a double cannot hold Unix nanoseconds.
@@ -140,6 +209,41 @@ mod tests {
         let counted = Clock::of("20200729", Some(TimeUnit::S)).unwrap();
         assert_eq!(counted.read("20200729"), Some(20_200_729_000_000_000), "a unit makes it a number");
         assert_eq!(Clock::of("12", Some(TimeUnit::Ms)).unwrap().read("250"), Some(250_000_000));
+    }
+
+    #[test]
+    fn hours_minutes_and_seconds_from_the_start() {
+        for (text, want_ms) in [
+            ("00:01:05", 65_000),
+            ("0:01:05.5", 65_500),
+            ("100:00:00", 360_000_000),
+            ("2 days 01:00:00", 176_400_000),
+            ("1 day, 0:00:01", 86_401_000),
+        ] {
+            let clock = Clock::of(text, None).unwrap();
+            assert_eq!((clock, clock.read(text)), (Clock::Elapsed, Some(want_ms * 1_000_000)), "{text}");
+        }
+        for bad in ["1:60:00", "1:00:60", "1:2", "a:00:00", "::", "99999999 days 00:00:00", "1:00:0x"] {
+            assert_eq!(Clock::of(bad, None), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn units_in_names() {
+        use TimeUnit::{Days, Hours, Min, Ms, S};
+        for (name, unit) in [
+            ("t_min", Some(Min)),
+            ("ms", Some(Ms)),
+            ("Time (sec)", Some(S)),
+            ("uptime[h]", Some(Hours)),
+            ("elapsed days", Some(Days)),
+            ("time", None),
+            ("minimum", None),
+            ("timestamp", None),
+            ("", None),
+        ] {
+            assert_eq!(TimeUnit::of_name(name), unit, "{name}");
+        }
     }
 
     #[test]

@@ -93,9 +93,9 @@ impl Stream {
         Ok(Self { name: file.path.display().to_string(), table, labels })
     }
 
-    /// A time of its rows, as it is written.
-    pub fn time(&self, t_s: f64) -> String {
-        table::time_text(self.table.t0_unix_ns, t_s)
+    /// A row's time, as the table writes it.
+    pub fn time(&self, row: usize) -> String {
+        table::row_text(&self.table, row)
     }
 
     /// A row's values.

@@ -1,7 +1,7 @@
 //! Forward through a table: forecasts from each origin, intervals from what has come due, figures of what came.
 
 use super::{figures::Figures, gallery::Gallery};
-use crate::{aside::Aside, series_args::Parts, table::time_text};
+use crate::{aside::Aside, series_args::Parts, table};
 use std::io::{self, Write};
 use twinfleet_engine::{predict::conformal::Intervals, scenario::recording::Table};
 use twinfleet_twins::predictors::{Model, task::Task};
@@ -48,8 +48,8 @@ impl Sheet {
         let slots = task.series.slots();
         let mut times = vec![String::new(); slots];
         let mut days = vec![0; slots];
-        for (slot, t) in task.series.row_slots().iter().zip(&table.t_s) {
-            times[*slot] = time_text(table.t0_unix_ns, *t);
+        for (row, (slot, t)) in task.series.row_slots().iter().zip(&table.t_s).enumerate() {
+            times[*slot] = table::row_text(table, row);
             let unix_s = table.t0_unix_ns.map_or(0.0, |ns| ns as f64 / 1e9) + t;
             days[*slot] = (unix_s / 86_400.0).floor() as i64;
         }
@@ -64,7 +64,7 @@ impl Sheet {
             .collect();
         // Five digits below the deviation: more is noise, and a file of millions of rows.
         let decimals = scales.iter().map(|s| (5.0 - s.1.log10().floor()).clamp(0.0, 12.0) as usize).collect();
-        let names = task.targets.iter().map(|t| quoted(&table.columns[*t].name)).collect();
+        let names = task.targets.iter().map(|t| table::cell(&table.columns[*t].name)).collect();
         Self { times, days, names, decimals, scales }
     }
 }
@@ -73,14 +73,6 @@ impl Sheet {
     /// The time of a slot; empty where the table has no row.
     pub fn time(&self, slot: usize) -> &str {
         &self.times[slot]
-    }
-}
-
-fn quoted(cell: &str) -> String {
-    if cell.contains([',', '"', '\n']) {
-        format!("\"{}\"", cell.replace('"', "\"\""))
-    } else {
-        cell.to_owned()
     }
 }
 
