@@ -1,8 +1,10 @@
 //! `twinfleet score diagnose`: verdicts on a recording, or those of a run's twins against the faults that were put into it.
 
+mod clock;
 mod picture;
 mod record;
 
+use self::clock::Clock;
 use crate::{
     exit::{Exit, Failure, say},
     fit::{self, data::Flags},
@@ -130,19 +132,26 @@ fn watch(args: &Args) -> Result<Watched, Failure> {
         def = fit::believed(path, &def).map_err(failed)?;
     }
     let mut warnings = Report::default();
+    if args.params.is_none() {
+        let text =
+            format!("`{name}` is followed by the figures of its definition, fitted to no device of yours");
+        let help = "what it says before it has learnt how yours behaves is not to be relied on; `twinfleet fit` on a \
+                    recording of a time when all was well gives `--params`";
+        warnings.push(Diagnostic::warning(text).help(help));
+    }
     let data = fit::data::read_all(&flags, &args.data, &def, &mut warnings).map_err(|r| refused(&r))?;
     fit::data::widen(&mut def, data.iter(), &mut warnings);
     eprint!("{}", warnings.render(load_files::style()));
     let mut out = Watched { verdicts: Vec::new(), device_s: 0.0 };
     let mut pages = Vec::new();
     for d in &data {
-        let (doctor, whitened) = follow(&def, d, args.params.is_none())
+        let (def, d) = &measured_only(&def, d, &args.map);
+        let (doctor, whitened, clock) = follow(def, d, args.params.is_none())
             .map_err(|e| refused(&Diagnostic::error(e.to_string()).into()))?;
-        let said = doctor.said(&d.name);
+        let said = clock.put_right(&d.name, doctor.said(&d.name));
         out.device_s += d.t_s.last().zip(d.t_s.first()).map_or(0.0, |(b, a)| b - a);
         if args.report.is_some() {
-            let found =
-                picture::Found { def: &def, data: d, said: &said, doctor: &doctor, whitened: &whitened };
+            let found = picture::Found { def, data: d, said: &said, doctor: &doctor, whitened: &whitened };
             pages.push(picture::recording(&found));
         }
         out.verdicts.extend(said);
@@ -156,12 +165,27 @@ fn watch(args: &Args) -> Result<Watched, Failure> {
     Ok(out)
 }
 
+/// Inputs to which no column is mapped are constants of the thing: none of them can be what is wrong with the recording.
+fn measured_only(def: &DynamicsDef, data: &Dataset, map: &[String]) -> (DynamicsDef, Dataset) {
+    let mapped: Vec<&str> = map.iter().filter_map(|flag| Some(flag.split_once('=')?.0.trim())).collect();
+    let (mut def, mut data) = (def.clone(), data.clone());
+    for k in (0..def.inputs.len()).rev() {
+        let signal = def.inputs[k].signal.clone();
+        let constant = data.inputs[k].first().copied().filter(|v| v.is_finite());
+        if let (false, Some(value)) = (mapped.contains(&signal.as_str()), constant) {
+            def = def.with_held(&signal, value);
+            data.inputs.remove(k);
+        }
+    }
+    (def, data)
+}
+
 /// Row by row; with it, the whitened residuals of each output.
 fn follow(
     def: &DynamicsDef,
     d: &Dataset,
     learns: bool,
-) -> Result<(Doctor, Vec<Vec<f64>>), twinfleet_engine::dynamics::model::DynamicsError> {
+) -> Result<(Doctor, Vec<Vec<f64>>, Clock), twinfleet_engine::dynamics::model::DynamicsError> {
     // What an event changes is not learnt beside it.
     let of_event = |name: &String| def.events.iter().any(|e| e.parameter == *name);
     let learn: Vec<String> = def
@@ -172,8 +196,9 @@ fn follow(
         .collect();
     let mut whitened = vec![Vec::with_capacity(d.t_s.len()); d.outputs.len()];
     let mut doctor = Doctor::new(&at_its_resolution(def, d), &learn, &d.covariates)?;
+    let mut clock = Clock::default();
     for k in 0..d.t_s.len() {
-        let t = SimTime::ZERO + Span::from_secs_f64(d.t_s[k]);
+        let t = clock.take(SimTime::ZERO + Span::from_secs_f64(d.t_s[k]));
         let inputs: Vec<f64> = d.inputs.iter().map(|c| c[k]).collect();
         let outputs: Vec<f64> = d.outputs.iter().map(|c| c[k]).collect();
         doctor.wait(t);
@@ -182,7 +207,7 @@ fn follow(
             column.push(if outputs[o].is_nan() { f64::NAN } else { doctor.whitened(o) });
         }
     }
-    Ok((doctor, whitened))
+    Ok((doctor, whitened, clock))
 }
 
 /// The labels of a table: one recording, or the first column names it.
