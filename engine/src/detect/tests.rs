@@ -8,7 +8,7 @@ use super::{
     novelty::Novelty,
     pca::Pca,
     ranked::{self, Ranked},
-    standstill::FEWEST_ROWS,
+    standstill::{self, Standstill},
     trained::{FEWEST_ROWS, Trained},
 };
 use rand::SeedableRng;
@@ -189,7 +189,7 @@ fn no_stop_is_told_twice_and_few_ever() {
     for seed in 0..60 {
         for phi in [0.0, 0.7, 0.95, 0.99] {
             let mut next = remembering(seed, phi);
-            let mut watch = super::standstill::Standstill::new(1);
+            let mut watch = Standstill::new(1);
             let mut was = false;
             for _ in 0..4000 {
                 let is = watch.take(&[rounded(next())]).is_some();
@@ -198,7 +198,10 @@ fn no_stop_is_told_twice_and_few_ever() {
             }
         }
     }
-    println!("runs of 240 rounded streams of 4,000 rows: {told} told, {FEWEST_ROWS} rows at least");
+    println!(
+        "runs of 240 rounded streams of 4,000 rows: {told} told, of {} rows at least",
+        standstill::FEWEST_ROWS
+    );
     assert!(told <= 24, "one in 40,000 rows: {told}");
     let mut next = rig(3);
     let clean: Vec<Vec<f64>> = (0..600).map(|_| next()).collect();
