@@ -1,10 +1,8 @@
 //! `twinfleet score diagnose`: verdicts on a recording, or those of a run's twins against the faults that were put into it.
 
-mod clock;
 mod picture;
 mod record;
 
-use self::clock::Clock;
 use crate::{
     exit::{Exit, Failure, say},
     fit::{self, data::Flags},
@@ -146,9 +144,9 @@ fn watch(args: &Args) -> Result<Watched, Failure> {
     let mut pages = Vec::new();
     for d in &data {
         let (def, d) = &measured_only(&def, d, &args.map);
-        let (doctor, whitened, clock) = follow(def, d, args.params.is_none())
+        let (doctor, whitened) = follow(def, d, args.params.is_none())
             .map_err(|e| refused(&Diagnostic::error(e.to_string()).into()))?;
-        let said = clock.put_right(&d.name, doctor.said(&d.name));
+        let said = doctor.said(&d.name);
         out.device_s += d.t_s.last().zip(d.t_s.first()).map_or(0.0, |(b, a)| b - a);
         if args.report.is_some() {
             let found = picture::Found { def, data: d, said: &said, doctor: &doctor, whitened: &whitened };
@@ -185,7 +183,7 @@ fn follow(
     def: &DynamicsDef,
     d: &Dataset,
     learns: bool,
-) -> Result<(Doctor, Vec<Vec<f64>>, Clock), twinfleet_engine::dynamics::model::DynamicsError> {
+) -> Result<(Doctor, Vec<Vec<f64>>), twinfleet_engine::dynamics::model::DynamicsError> {
     // What an event changes is not learnt beside it.
     let of_event = |name: &String| def.events.iter().any(|e| e.parameter == *name);
     let learn: Vec<String> = def
@@ -196,9 +194,8 @@ fn follow(
         .collect();
     let mut whitened = vec![Vec::with_capacity(d.t_s.len()); d.outputs.len()];
     let mut doctor = Doctor::new(&at_its_resolution(def, d), &learn, &d.covariates)?;
-    let mut clock = Clock::default();
     for k in 0..d.t_s.len() {
-        let t = clock.take(SimTime::ZERO + Span::from_secs_f64(d.t_s[k]));
+        let t = SimTime::ZERO + Span::from_secs_f64(d.t_s[k]);
         let inputs: Vec<f64> = d.inputs.iter().map(|c| c[k]).collect();
         let outputs: Vec<f64> = d.outputs.iter().map(|c| c[k]).collect();
         doctor.wait(t);
@@ -207,7 +204,7 @@ fn follow(
             column.push(if outputs[o].is_nan() { f64::NAN } else { doctor.whitened(o) });
         }
     }
-    Ok((doctor, whitened, clock))
+    Ok((doctor, whitened))
 }
 
 /// The labels of a table: one recording, or the first column names it.
