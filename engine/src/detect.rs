@@ -5,7 +5,7 @@
 //! ([`neighbours`], [`gauss`]), how rare that is ([`rank`], [`tail`]), how rare it has to be ([`contract`], [`teller`], and
 //! over a fleet [`fdr`]), and the
 //! two detectors: [`novelty`] learns as it goes and needs no clean data, [`trained`] learns what clean rows of several
-//! signals look like together and names the signal that leaves them. [`ranked`] and [`pca`] are the textbook's, to be measured
+//! signals look like together and names the signal that leaves them; both watch for signals that stop ([`standstill`]). [`ranked`] and [`pca`] are the textbook's, to be measured
 //! against; [`metrics`] judges all against labels.
 //!
 //! # False alarms
@@ -37,6 +37,7 @@ pub mod pca;
 pub mod rank;
 pub mod ranked;
 pub mod scale;
+pub mod standstill;
 pub mod statistics;
 pub mod tail;
 pub mod teller;
@@ -64,6 +65,8 @@ pub struct Step {
 pub trait Detector: Send + Sync {
     /// Takes a row in: one value for each signal.
     fn take(&mut self, row: &[f64]) -> Step;
+    /// Before a row: for so many rows' time nothing came ([`standstill::Pace`]). Those that do not know of gaps pass over it.
+    fn pause(&mut self, _rows: f64) {}
     /// The score from which on an onset is told, on the scale of [`Step::score`]; infinite while it is learning.
     fn threshold(&self) -> f64;
 }

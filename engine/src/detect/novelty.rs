@@ -3,7 +3,8 @@
 //!
 //! What it looks at, for each signal: how far the value is out; the nearest neighbours of its last two and last eight
 //! values, of its means over 1 to 100 rows, and of these with their spreads; the mean of the last rows against that of many;
-//! and the sum of the last residuals of a forecaster. What was news once is usual when it comes again.
+//! and the sum of the last residuals of a forecaster. What was news once is usual when it comes again. Signals that stop are
+//! told beside it ([`super::standstill`]).
 
 use super::{
     Contract, Detector, Step,
@@ -12,6 +13,7 @@ use super::{
     neighbours::Neighbours,
     rank::Ranks,
     scale::Scale,
+    standstill::Standstill,
     teller::Teller,
 };
 
@@ -34,6 +36,7 @@ pub struct Novelty {
     /// All readings of each signal, until the scales are settled.
     first: Vec<Vec<f64>>,
     teller: Teller,
+    still: Standstill,
     last: Step,
 }
 
@@ -50,6 +53,7 @@ impl Novelty {
             signals: Vec::new(),
             first: vec![Vec::new(); signals],
             teller: Teller::new(contract),
+            still: Standstill::new(signals),
             last: Step::default(),
         }
     }
@@ -85,10 +89,9 @@ impl Novelty {
         let (alarm, onset) = self.teller.take(sum);
         Step { score: to_score(sum, self.signals.len()), alarm, onset, blame: most.1 }
     }
-}
 
-impl Detector for Novelty {
-    fn take(&mut self, row: &[f64]) -> Step {
+    /// What is new in a row.
+    fn news(&mut self, row: &[f64]) -> Step {
         if row.iter().all(|v| !v.is_finite()) {
             // Nothing came, nothing is learnt, and what was wrong is not known to be over.
             return Step { onset: false, score: 0.0, ..self.last };
@@ -104,6 +107,18 @@ impl Detector for Novelty {
         }
         self.last = step;
         step
+    }
+}
+
+impl Detector for Novelty {
+    fn take(&mut self, row: &[f64]) -> Step {
+        let step = self.news(row);
+        let still = self.still.take(row);
+        self.still.with(step, still)
+    }
+
+    fn pause(&mut self, rows: f64) {
+        self.still.pause(rows);
     }
 
     fn threshold(&self) -> f64 {

@@ -8,6 +8,7 @@ use super::{
     novelty::Novelty,
     pca::Pca,
     ranked::{self, Ranked},
+    standstill::{self, Standstill},
     trained::{FEWEST_ROWS, Trained},
 };
 use rand::SeedableRng;
@@ -123,6 +124,100 @@ fn two_signals_that_part_are_seen_though_each_is_in_its_range() {
         alarms += usize::from(watch.take(&row).alarm && t >= 100);
     }
     assert!(alarms > 50, "{alarms}");
+}
+
+/// Readings to the nearest half.
+fn rounded(v: f64) -> f64 {
+    (2.0 * v).round() / 2.0
+}
+
+#[test]
+fn a_signal_that_stops_is_told_and_one_that_rests_as_ever_is_not() {
+    let mut told = 0;
+    for seed in 0..8 {
+        for (phi, coarse) in [(0.0, false), (0.7, false), (0.95, false), (0.7, true), (0.95, true)] {
+            // One value for long, nothing for long, and a gap in time.
+            for stop in 0..3 {
+                let mut next = remembering(seed, phi);
+                let mut watch = Novelty::new(1, Contract::default());
+                let mut onset = None;
+                let mut last = 0.0;
+                let mut told_before = 0;
+                for t in 0..2000 {
+                    let fresh = if coarse { rounded(next()) } else { next() };
+                    let still = (1800..1950).contains(&t);
+                    if stop == 2 && t == 1800 {
+                        watch.pause(150.0);
+                    }
+                    let value = match stop {
+                        0 if still => last,
+                        1 if still => f64::NAN,
+                        _ => fresh,
+                    };
+                    last = if value.is_nan() { last } else { value };
+                    let step = watch.take(&[value]);
+                    told_before += usize::from(step.onset && t < 1800);
+                    onset = onset.or((step.onset && t >= 1800).then_some(t));
+                    assert!(!step.onset || step.alarm && step.score.is_finite());
+                }
+                assert!(
+                    onset.is_some_and(|t| t < 1950),
+                    "phi {phi}, coarse {coarse}, stop {stop}: {onset:?}"
+                );
+                told += told_before;
+            }
+        }
+    }
+    println!("{told} onsets before the stop, in 120 streams of 1,800 rows");
+    // Rest after rest, a night or an idle machine, each some longer or shorter than another.
+    let mut watch = Novelty::new(1, Contract::default());
+    let mut white = noise(9);
+    let mut onsets = Vec::new();
+    for t in 0..6000 {
+        let rests = t % 150 < 60 + (t / 150 * 37) % 50;
+        let step = watch.take(&[if rests { 0.0 } else { 5.0 + white() }]);
+        onsets.extend(step.onset.then_some(t));
+    }
+    println!("rests: {onsets:?}");
+    assert!(onsets.iter().filter(|t| **t > 500).count() <= 6, "{onsets:?}");
+}
+
+#[test]
+fn no_stop_is_told_twice_and_few_ever() {
+    // A thousand rows of each kind of rounded stream: whether the runs alone would be told.
+    let mut told = 0;
+    for seed in 0..60 {
+        for phi in [0.0, 0.7, 0.95, 0.99] {
+            let mut next = remembering(seed, phi);
+            let mut watch = Standstill::new(1);
+            let mut was = false;
+            for _ in 0..4000 {
+                let is = watch.take(&[rounded(next())]).is_some();
+                told += usize::from(is && !was);
+                was = is;
+            }
+        }
+    }
+    println!(
+        "runs of 240 rounded streams of 4,000 rows: {told} told, of {} rows at least",
+        standstill::FEWEST_ROWS
+    );
+    assert!(told <= 24, "one in 40,000 rows: {told}");
+    let mut next = rig(3);
+    let clean: Vec<Vec<f64>> = (0..600).map(|_| next()).collect();
+    let mut watch = Trained::fit(&clean, Contract::default()).unwrap();
+    let mut onsets = Vec::new();
+    for t in 0..400 {
+        let mut row = next();
+        if t >= 100 {
+            row[4] = 400.0;
+        }
+        let step = watch.take(&row);
+        if step.onset && t >= 100 {
+            onsets.push((t, step.blame));
+        }
+    }
+    assert!(onsets.iter().any(|(t, k)| *t < 125 && *k == Some(4)), "{onsets:?}");
 }
 
 #[test]

@@ -4,9 +4,9 @@
 //! fault. The deviations, their means over a few rows and over many, and the spread of their steps are each held against a
 //! normal distribution of the clean rows ([`super::gauss`]); what a distance is worth is calibrated on clean rows that the
 //! distribution was not fitted to, block by block, so that what the stream does on its own between blocks is allowed for.
-//! An alarm names the signal that the others do not explain.
+//! An alarm names the signal that the others do not explain. Signals that stop are told beside it ([`super::standstill`]).
 
-use super::{Contract, Detector, Step, features::Moments, gauss::Gauss, tail::Tail};
+use super::{Contract, Detector, Step, features::Moments, gauss::Gauss, standstill::Standstill, tail::Tail};
 
 /// Fewest clean rows.
 pub const FEWEST_ROWS: usize = 40;
@@ -47,6 +47,7 @@ pub struct Trained {
     alarm: bool,
     calm: u32,
     usual: u32,
+    still: Standstill,
     last: Step,
 }
 
@@ -61,6 +62,10 @@ pub struct TooFewRows {
 impl Trained {
     /// Learns from clean rows. Rows in which a value is missing are left out.
     pub fn fit(rows: &[Vec<f64>], contract: Contract) -> Result<Self, TooFewRows> {
+        let mut still = Standstill::new(rows.first().map_or(0, Vec::len));
+        rows.iter().for_each(|row| {
+            still.take(row);
+        });
         let rows: Vec<&[f64]> =
             rows.iter().map(Vec::as_slice).filter(|r| r.iter().all(|v| v.is_finite())).collect();
         let too_few = TooFewRows { found: rows.len() };
@@ -111,6 +116,7 @@ impl Trained {
             alarm: false,
             calm: 0,
             usual: 0,
+            still,
             last: Step::default(),
         })
     }
@@ -128,6 +134,32 @@ impl Trained {
         let surprise = |k: &usize| self.views[*k].1.surprise(self.views[*k].0.distance(&of[*k]));
         let most = (0..VIEWS).max_by(|a, b| surprise(a).total_cmp(&surprise(b)))?;
         self.views[most].0.blame(&of[most])
+    }
+
+    /// Whether a row leaves what is normal.
+    fn leaves(&mut self, row: &[f64]) -> Step {
+        if row.iter().all(|v| !v.is_finite()) {
+            return Step { onset: false, score: 0.0, ..self.last };
+        }
+        let seen = self.front.take(row);
+        let surprises: [f64; VIEWS] =
+            std::array::from_fn(|k| self.views[k].1.plain_surprise(self.views[k].0.distance(&seen[k])));
+        let surprise = self.total.surprise(surprises.iter().sum());
+        self.usual = if surprises[QUICK] < std::f64::consts::LN_2 { self.usual + 1 } else { 0 };
+        if self.alarm && self.usual >= USUAL_ROWS {
+            self.front.forget();
+            self.alarm = false;
+            return self.settled(surprise, row);
+        }
+        let onset = !self.alarm && surprise >= self.threshold_nats;
+        self.calm = if surprise < self.threshold_nats * CALM_SHARE { self.calm + 1 } else { 0 };
+        self.alarm = onset || self.alarm && self.calm < CALM_ROWS;
+        // What drifts goes on drifting while something else is wrong; what may be wrong itself is held.
+        let bound = if self.alarm && surprise >= USUAL_NATS { HELD } else { f64::INFINITY };
+        self.front.follow(row, bound);
+        let blame = self.blame(&seen);
+        self.last = Step { score: surprise / std::f64::consts::LN_10, alarm: self.alarm, onset, blame };
+        self.last
     }
 }
 
@@ -179,28 +211,13 @@ fn held_out(rows: &[&[f64]], tau_rows: f64) -> Option<Vec<f64>> {
 
 impl Detector for Trained {
     fn take(&mut self, row: &[f64]) -> Step {
-        if row.iter().all(|v| !v.is_finite()) {
-            return Step { onset: false, score: 0.0, ..self.last };
-        }
-        let seen = self.front.take(row);
-        let surprises: [f64; VIEWS] =
-            std::array::from_fn(|k| self.views[k].1.plain_surprise(self.views[k].0.distance(&seen[k])));
-        let surprise = self.total.surprise(surprises.iter().sum());
-        self.usual = if surprises[QUICK] < std::f64::consts::LN_2 { self.usual + 1 } else { 0 };
-        if self.alarm && self.usual >= USUAL_ROWS {
-            self.front.forget();
-            self.alarm = false;
-            return self.settled(surprise, row);
-        }
-        let onset = !self.alarm && surprise >= self.threshold_nats;
-        self.calm = if surprise < self.threshold_nats * CALM_SHARE { self.calm + 1 } else { 0 };
-        self.alarm = onset || self.alarm && self.calm < CALM_ROWS;
-        // What drifts goes on drifting while something else is wrong; what may be wrong itself is held.
-        let bound = if self.alarm && surprise >= USUAL_NATS { HELD } else { f64::INFINITY };
-        self.front.follow(row, bound);
-        let blame = self.blame(&seen);
-        self.last = Step { score: surprise / std::f64::consts::LN_10, alarm: self.alarm, onset, blame };
-        self.last
+        let step = self.leaves(row);
+        let still = self.still.take(row);
+        self.still.with(step, still)
+    }
+
+    fn pause(&mut self, rows: f64) {
+        self.still.pause(rows);
     }
 
     fn threshold(&self) -> f64 {

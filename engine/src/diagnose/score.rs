@@ -96,7 +96,10 @@ pub fn score(labels: &[Label], said: &[Said], device_s: f64) -> Score {
                 onsets.push((s.onset_s - label.from_s).abs());
                 delays.push(s.decided_at_s - label.from_s);
                 if label.size != 0.0 && s.size != 0.0 {
-                    sizes.push((s.size / label.size - 1.0).abs());
+                    // Spikes go in both directions.
+                    let signed = label.kind != "spike";
+                    let share = s.size / label.size;
+                    sizes.push((if signed { share } else { share.abs() } - 1.0).abs());
                 }
             }
             _ => kind.missed += 1,
@@ -117,7 +120,7 @@ pub fn score(labels: &[Label], said: &[Said], device_s: f64) -> Score {
         }
     }
     let n = score.kinds.len().max(1) as f64;
-    score.macro_f1 = score.kinds.values().map(Kind::f1).sum::<f64>() / n;
+    score.macro_f1 = score.kinds.values().map(Kind::f1).fold(0.0, |sum, f| sum + f) / n;
     let faulty: f64 = labels.iter().map(|l| l.until_s - l.from_s).filter(|s| s.is_finite()).sum();
     score.months = (device_s - faulty).max(0.0) / MONTH_S;
     score.onset_error_s = median_and_mean(onsets);

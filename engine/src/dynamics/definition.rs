@@ -87,6 +87,45 @@ impl DynamicsDef {
     }
 }
 
+impl DynamicsDef {
+    /// The network with an input held at a value: it is no input any more.
+    #[must_use]
+    pub fn with_held(&self, signal: &str, value: f64) -> Self {
+        let mut def = self.clone();
+        let name = signal.replace('.', "_");
+        let is = |i: &Option<String>| i.as_deref() == Some(signal);
+        if value == 0.0 {
+            def.conductances.retain(|c| !is(&c.gate));
+            def.sources.retain(|s| !is(&s.input));
+        }
+        for c in def.conductances.iter_mut().filter(|c| is(&c.gate)) {
+            (c.value, c.gate) = (format!("{} * {name}", c.value), None);
+        }
+        for s in def.sources.iter_mut().filter(|s| is(&s.input)) {
+            (s.gain, s.input) = (format!("{} * {name}", s.gain), None);
+        }
+        for b in &mut def.boundaries {
+            if matches!(&b.at, BoundaryAt::Input(i) if i == signal) {
+                b.at = BoundaryAt::Parameter(name.clone());
+            }
+        }
+        let held = def.inputs.iter().find(|i| i.signal == signal).map(|input| ParameterDef {
+            value,
+            unit: input.unit.clone(),
+            source: "a constant that nothing measures".to_owned(),
+            bounds: (f64::NEG_INFINITY, f64::INFINITY),
+            prior: PriorDef::Fixed,
+            per_recording: false,
+            drift_per_h: 0.0,
+        });
+        def.inputs.retain(|i| i.signal != signal);
+        if let Some(held) = held {
+            def.parameters.entry(name).or_insert(held);
+        }
+        def
+    }
+}
+
 fn one_second() -> Span {
     Span::from_secs(1)
 }
@@ -272,6 +311,12 @@ pub struct HappeningDef {
     /// How often it happens, [1/day]; what is rare needs more evidence.
     #[serde(default = "one")]
     pub per_day: f64,
+    /// How long it lasts, in the mean; None: until someone mends it. What holds for much longer is sooner something else.
+    #[serde(default)]
+    pub lasts: Option<Span>,
+    /// Storage that takes on a temperature of its own as it begins: what is put in was elsewhere before.
+    #[serde(default)]
+    pub mixes: Option<String>,
 }
 
 /// What becomes of a parameter.

@@ -130,19 +130,26 @@ fn watch(args: &Args) -> Result<Watched, Failure> {
         def = fit::believed(path, &def).map_err(failed)?;
     }
     let mut warnings = Report::default();
+    if args.params.is_none() {
+        let text =
+            format!("`{name}` is followed by the figures of its definition, fitted to no device of yours");
+        let help = "what it says before it has learnt how yours behaves is not to be relied on; `twinfleet fit` on a \
+                    recording of a time when all was well gives `--params`";
+        warnings.push(Diagnostic::warning(text).help(help));
+    }
     let data = fit::data::read_all(&flags, &args.data, &def, &mut warnings).map_err(|r| refused(&r))?;
     fit::data::widen(&mut def, data.iter(), &mut warnings);
     eprint!("{}", warnings.render(load_files::style()));
     let mut out = Watched { verdicts: Vec::new(), device_s: 0.0 };
     let mut pages = Vec::new();
     for d in &data {
-        let (doctor, whitened) = follow(&def, d, args.params.is_none())
+        let (def, d) = &measured_only(&def, d, &args.map);
+        let (doctor, whitened) = follow(def, d, args.params.is_none())
             .map_err(|e| refused(&Diagnostic::error(e.to_string()).into()))?;
         let said = doctor.said(&d.name);
         out.device_s += d.t_s.last().zip(d.t_s.first()).map_or(0.0, |(b, a)| b - a);
         if args.report.is_some() {
-            let found =
-                picture::Found { def: &def, data: d, said: &said, doctor: &doctor, whitened: &whitened };
+            let found = picture::Found { def, data: d, said: &said, doctor: &doctor, whitened: &whitened };
             pages.push(picture::recording(&found));
         }
         out.verdicts.extend(said);
@@ -154,6 +161,21 @@ fn watch(args: &Args) -> Result<Watched, Failure> {
         fit::write_whole(&dir.join("diagnose.html"), page.as_bytes()).map_err(failed)?;
     }
     Ok(out)
+}
+
+/// Inputs to which no column is mapped are constants of the thing: none of them can be what is wrong with the recording.
+fn measured_only(def: &DynamicsDef, data: &Dataset, map: &[String]) -> (DynamicsDef, Dataset) {
+    let mapped: Vec<&str> = map.iter().filter_map(|flag| Some(flag.split_once('=')?.0.trim())).collect();
+    let (mut def, mut data) = (def.clone(), data.clone());
+    for k in (0..def.inputs.len()).rev() {
+        let signal = def.inputs[k].signal.clone();
+        let constant = data.inputs[k].first().copied().filter(|v| v.is_finite());
+        if let (false, Some(value)) = (mapped.contains(&signal.as_str()), constant) {
+            def = def.with_held(&signal, value);
+            data.inputs.remove(k);
+        }
+    }
+    (def, data)
 }
 
 /// Row by row; with it, the whitened residuals of each output.

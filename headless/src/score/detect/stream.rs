@@ -7,6 +7,7 @@ use twinfleet_engine::{
         novelty::{LEARN_ROWS, Novelty},
         pca::Pca,
         ranked::Ranked,
+        standstill::Pace,
         trained::{TooFewRows, Trained},
     },
     scenario::diagnostic::{Diagnostic, Report},
@@ -144,8 +145,12 @@ fn run(
     contract: Contract,
     name: &'static str,
 ) -> Watched {
-    let mut steps = vec![Step::default(); from];
-    steps.extend((from..stream.rows()).map(|i| d.take(&stream.row(i))));
+    let mut pace = Pace::default();
+    let mut steps = Vec::with_capacity(stream.rows());
+    for i in 0..stream.rows() {
+        d.pause(pace.take(stream.table.t_s[i]));
+        steps.push(if i < from { Step::default() } else { d.take(&stream.row(i)) });
+    }
     let thresholds = vec![d.threshold(); steps.len()];
     Watched { steps, from, thresholds, contract, detector: name }
 }
@@ -162,8 +167,9 @@ fn run_all(
     before.iter().for_each(|row| {
         d.take(row);
     });
-    let (mut steps, mut thresholds) = (Vec::new(), Vec::new());
+    let (mut steps, mut thresholds, mut pace) = (Vec::new(), Vec::new(), Pace::default());
     for i in 0..stream.rows() {
+        d.pause(pace.take(stream.table.t_s[i]));
         thresholds.push(d.threshold());
         let step = d.take(&stream.row(i));
         let quiet = i < from;
