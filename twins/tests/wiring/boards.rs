@@ -1,6 +1,7 @@
 //! What a board brings of its own: chips on its bus, resistors at its pins, functions by a matrix, a second rail.
 
-use super::{catalog, errors, said, scenario};
+use super::super::{errors, said, scenario};
+use twinfleet_twins::catalog;
 
 const SLEEPS: &str =
     r#"firmware: (period: "60s", awake: "400ms", deep_sleep: true, publish: [(topic: "a/{device}")])"#;
@@ -68,7 +69,6 @@ fn what_works_on_the_bench_is_let_be() {
         ("esp32-s3-devkit", r#"(id: "n", model: "neo-6m", on: Pins(["GPIO17", "GPIO18"]))"#),
         ("raspberry-pi-pico-w", r#"(id: "n", model: "neo-6m", on: Pins(["GP8", "GP9"]))"#),
         ("arduino-uno-r3", r#"(id: "n", model: "neo-6m", on: Pins(["D3", "D4"]), shifted: true)"#),
-        ("arduino-uno-r3", r#"(id: "n", model: "bme280", on: I2c(0x76), shifted: true)"#),
         ("raspberry-pi-3b", r#"(id: "l", model: "led", on: Pin("GPIO17"))"#),
     ] {
         let wrong = errors(&all, &scenario(board, parts, ""));

@@ -523,8 +523,9 @@ fn check_battery_feeds(
     if let Some(most) = board.fed.map(FedDef::most_v).filter(|most| full > *most) {
         let text =
             format!("`{}` stands {most} V, but this battery gives {} V when full", board.name, full as f32);
-        let help = "a cell of less voltage, such as lithium iron phosphate, or `power: Pack(…)` with a regulator, see `twinfleet list regulators`";
-        report.push(place.error("power", text).help(help));
+        let help = "a cell of less voltage, such as lithium iron phosphate, or `power: Pack(…)` with a regulator: see `twinfleet list regulators`";
+        // It may hang on the board's own charger and regulator.
+        report.push(place.warning("power", text).help(help));
     } else if full - drop_v < board.brown_out_v {
         let text = format!(
             "`{}` is reset below {} V, but this battery gives it {:.2} V even when full",

@@ -38,8 +38,8 @@ impl TimeUnit {
     /// The unit that a column of times has in its name, as a word of its own: `ms`, `t_min`, `Time (sec)`, `uptime[h]`.
     pub fn of_name(name: &str) -> Option<Self> {
         let name = name.to_lowercase();
-        let words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-        match words.last()? {
+        let mut words = name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+        match words.next_back()? {
             "s" | "sec" | "secs" | "second" | "seconds" => Some(Self::S),
             "ms" | "msec" | "msecs" | "millis" | "millisecond" | "milliseconds" => Some(Self::Ms),
             "us" | "µs" | "μs" | "usec" | "usecs" | "micros" | "microsecond" | "microseconds" => {

@@ -67,7 +67,7 @@ impl Pair {
 fn what_is_written_is_read_whatever_is_lost_or_doubled() {
     for loss in [0.0, 0.15, 0.3] {
         let (mut pair, a, b) = Pair::connected(loss);
-        let data: Vec<u8> = (0..50_000_u32).map(|i| (i * i >> 7) as u8).collect();
+        let data: Vec<u8> = (0..50_000_u32).map(|i| ((i * i) >> 7) as u8).collect();
         let (mut sent, mut got) = (0, Vec::new());
         for _ in 0..4_000 {
             if sent < data.len() {
