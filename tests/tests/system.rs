@@ -16,6 +16,7 @@ mod system {
     mod diagnose;
     mod dialects;
     mod energy;
+    mod events;
     mod forecast;
     mod home;
     mod load;
