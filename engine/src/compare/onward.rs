@@ -65,3 +65,77 @@ impl Judge {
         self.history.next().checked_sub(1).map_or(Span::ZERO, |i| self.history.sample(i).unknown)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Reading;
+    use super::*;
+    use crate::{dynamics::DynamicsDef, predict::kalman::Filter};
+
+    const BOX: &str = r#"(
+        parameters: {"c": (value: 100.0), "g": (value: 1.0), "room": (value: 20.0)},
+        boundaries: [(name: "room", at: Parameter("room"))],
+        storages: [(name: "box", capacity: "c", noise_k_per_sqrt_s: 0.01)],
+        conductances: [(between: ("box", "room"), value: "g")],
+        outputs: [
+            (signal: "a.temperature", node: "box", noise_std: 0.1), (signal: "b.temperature", node: "box", noise_std: 0.1),
+        ],
+    )"#;
+
+    fn filter() -> Filter {
+        Filter::new(&DynamicsDef::from_ron(BOX).unwrap(), &[]).unwrap()
+    }
+
+    fn at(k: i64) -> SimTime {
+        SimTime(k * 1_000_000_000)
+    }
+
+    /// Readings each second, the first output off by this much.
+    fn read(judge: &mut Judge, seconds: std::ops::Range<i64>, bias: f64) {
+        for k in seconds {
+            let wobble = if k % 2 == 0 { 0.08 } else { -0.08 };
+            let t = at(k);
+            judge.take(&Reading {
+                t,
+                arrived: t,
+                inputs: &[],
+                outputs: &[20.0 + wobble + bias, 20.0 - wobble],
+            });
+        }
+    }
+
+    #[test]
+    fn what_is_known_without_the_model_outlasts_it() {
+        let mut judge = Judge::new(Box::new(filter()));
+        read(&mut judge, 0..400, 0.0);
+        judge.go_on(judge.est.fork(), (at(399), at(399)), &|_| true);
+        assert_eq!(judge.period(), Span::from_secs(1));
+        assert!(judge.wait(at(420)) && judge.silent());
+        // A stream that is not new, though its history is: what leaps is named.
+        read(&mut judge, 420..500, 0.0);
+        read(&mut judge, 500..560, 2.0);
+        let kinds: Vec<&str> = judge.verdicts().iter().map(|v| v.kind).collect();
+        assert_eq!(kinds, ["dropout", "bias"]);
+    }
+
+    #[test]
+    fn a_fault_that_stays_is_followed_to_its_end_and_another_ends_at_once() {
+        for stays in [true, false] {
+            let mut judge = Judge::new(Box::new(filter()));
+            read(&mut judge, 0..350, 0.0);
+            read(&mut judge, 350..450, 2.0);
+            assert!(judge.holds(0));
+            judge.go_on(judge.est.fork(), (at(449), at(449)), &|_| stays);
+            assert_eq!(judge.holds(0), stays);
+            read(&mut judge, 450..500, 2.0);
+            read(&mut judge, 500..600, 0.0);
+            let first = &judge.verdicts()[0];
+            assert_eq!((first.kind, first.onset), ("bias", at(350)));
+            let end = first.end.unwrap().as_secs_f64();
+            assert!((end - if stays { 500.0 } else { 449.0 }).abs() < 4.0, "{end}");
+            if stays {
+                assert_eq!(judge.verdicts().len(), 1);
+            }
+        }
+    }
+}

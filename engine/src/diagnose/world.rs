@@ -45,6 +45,8 @@ const SPIKE_NATS: f64 = -8.0;
 const UNKNOWN_NATS: f64 = -14.0;
 /// What a growing offset costs beside a constant one, [nat].
 const SLOPE_NATS: f64 = 3.0;
+/// Shortly after an event has ended, within a row or two of when it did, it takes so much more to name one, [nat].
+const AGAIN_NATS: f64 = 8.0;
 /// Prior that an event ends within a minute, [nat].
 const END_NATS: f64 = -3.0;
 /// How much more the states move when what happens has no name.
@@ -150,6 +152,8 @@ pub struct World {
     ignored: Vec<bool>,
     verdicts: Vec<Verdict>,
     last_end: SimTime,
+    /// Row after which the last event was found to be over.
+    ended: Option<u64>,
     /// What examinations found, where that is kept.
     posteriors: Option<Vec<Posterior>>,
 }
@@ -180,6 +184,7 @@ impl World {
             ignored: vec![false; outputs],
             verdicts: Vec::new(),
             last_end: SimTime(i64::MIN / 2),
+            ended: None,
             posteriors: None,
         }
     }
@@ -244,10 +249,10 @@ impl World {
         for row in self.rows.iter_mut().skip(at) {
             row.outputs[output] = f64::NAN;
         }
-        if let Some(before) = at.checked_sub(1) {
-            let start = self.rows[before].after.clone();
-            self.go_over(at, start);
-        }
+        // Where it has been wrong for longer than is remembered, all but the first row is gone over.
+        let from = at.max(1);
+        let start = self.rows[from - 1].after.clone();
+        self.go_over(from, start);
         self.suspicion = None;
     }
 
@@ -335,9 +340,11 @@ impl World {
             .map_or(0.0, |f| f.nats.max(0.0));
         let age = i - trigger;
         let margin = if age >= PATIENCE { best.nats - other } else { best.nats - rival };
+        let again = self.ended.is_some_and(|ended| trigger < ended + PATIENCE);
+        let enough = if again { DECIDE_NATS + AGAIN_NATS } else { DECIDE_NATS };
         let by_event = best.nats >= DECIDE_NATS && best.nats - other >= MARGIN_NATS;
         self.contested = by_event && matches!(best.what, What::Event(_));
-        if best.nats < DECIDE_NATS || margin < MARGIN_NATS {
+        if best.nats < enough || margin < MARGIN_NATS {
             return false;
         }
         match best.what {
@@ -611,6 +618,7 @@ impl World {
         self.verdicts[active.verdict].end = Some(end);
         self.active = None;
         self.suspicion = None;
+        self.ended = Some(i);
         self.last_end = self.last_t.unwrap_or(end);
         true
     }
