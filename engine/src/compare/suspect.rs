@@ -33,8 +33,6 @@ const SLOWEST: u64 = 60;
 const GAIN_MOTION: f64 = 0.25;
 /// Readings after a spike before it is named: more noise begins with what looks like one.
 const SPIKE_ALONE: u64 = 6;
-/// How far from the supposed end of what is over a reading may have leapt back.
-const LEAP_NEAR: u64 = 4;
 /// Readings of a stream before which no fault can have begun: what is wrong from the start is the model's to learn.
 const SETTLE: u64 = 120;
 
@@ -248,7 +246,7 @@ impl Judge {
             }
             return;
         }
-        if !self.beyond_the_model(o, i, &best) || !self.falls_back(o, &best) {
+        if !self.beyond_the_model(o, i, &best) {
             return;
         }
         let (kind, size) = match best.shape {
@@ -279,21 +277,6 @@ impl Judge {
             let scatters = |onset: u64| search.noise(onset).is_some_and(|f| f.gain > gain);
             self.onsets(suspicion.trigger, &STEP_BACK, last).into_iter().any(scatters)
         })
-    }
-
-    /// Whether the reading leapt back by half of it as what is over ended: what was off by so much is not right again without.
-    fn falls_back(&self, o: usize, fit: &Fit) -> bool {
-        let Some(until) = fit.until.filter(|_| fit.shape != Shape::Noise) else { return true };
-        let value = |k: u64| self.history.value(k, self.inputs() + o);
-        let first = until.saturating_sub(LEAP_NEAR).max(fit.onset).max(self.history.oldest_start()) + 1;
-        let last = (until + LEAP_NEAR).min(self.history.next() - 1);
-        let c = self.search(o).correction(fit);
-        let before = until.saturating_sub(1);
-        let off = c.size * c.profile(self.history.sample(before).t, value(before));
-        // Where readings are missing nobody saw it.
-        let leaps =
-            |k: u64| ((value(k - 1) - value(k)) / off, (value(k - 1) - value((k + 1).min(last))) / off);
-        (first..=last).any(|k| leaps(k).0 >= 0.5 || leaps(k).1 >= 0.5 || leaps(k).0.is_nan())
     }
 
     /// Whether a fault is larger than what the model may be wrong by: [`MODEL_SHARE`] of the motion that was reported
