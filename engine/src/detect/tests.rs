@@ -169,17 +169,14 @@ fn a_signal_that_stops_is_told_and_one_that_rests_as_ever_is_not() {
         }
     }
     println!("{told} onsets before the stop, in 120 streams of 1,800 rows");
-    // Rest after rest, a night or an idle machine, each some longer or shorter than another.
+    // Rest after rest, a night or an idle machine, each some longer or shorter than another: none of them is told.
     let mut watch = Novelty::new(1, Contract::default());
     let mut white = noise(9);
-    let mut onsets = Vec::new();
     for t in 0..6000 {
         let rests = t % 150 < 60 + (t / 150 * 37) % 50;
         let step = watch.take(&[if rests { 0.0 } else { 5.0 + white() }]);
-        onsets.extend(step.onset.then_some(t));
+        assert!(!(rests && step.onset && t > 500), "{t}");
     }
-    println!("rests: {onsets:?}");
-    assert!(onsets.iter().filter(|t| **t > 500).count() <= 6, "{onsets:?}");
 }
 
 #[test]

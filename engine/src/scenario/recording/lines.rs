@@ -142,7 +142,7 @@ impl Lines {
                 Ok(line) => line,
                 Err(error) if self.lenient => {
                     self.foreign.get_or_insert(number);
-                    windows_1252(error.as_bytes()).into_owned()
+                    windows_1252(error.as_bytes())
                 }
                 Err(error) => {
                     let at = error.utf8_error().valid_up_to();
