@@ -279,7 +279,7 @@ fn every_row_of_an_odd_table_is_answered() {
     }
     fs::write(&path, "t,a\n5,1\n").unwrap();
     assert_eq!(detect(&["--data", &data, "--time", "t", "--signals", "a", "--out", &out]).code(), 0);
-    assert_eq!(lines(Path::new(&out)), ["time,score,alarm,changepoint", "0,0.0000,0,0"]);
+    assert_eq!(lines(Path::new(&out)), ["time,score,alarm,changepoint", "5,0.0000,0,0"]);
 }
 
 #[test]
