@@ -4,11 +4,7 @@
 //! network whose parameter became another, of unknown size, which the filter then learns. Its likelihood since the onset is held
 //! against "nothing happened", against each sensor being off by itself (the others then agree with the twin that does not
 //! look at it), against a single wild reading, and against "something that has no name here": states that move as they like. Priors are the events' own
-//! rates, and how long it lasts where they say so. Where the last of these wins, the verdict is `unknown`.
-//!
-//! A twin is wrong first of all where an input has just changed: that the states went another way there, once, is a hypothesis
-//! too, and nothing to be told. A verdict is not the last word: while its event holds, the others are tried on the same rows, and
-//! whether it is over already, so that it becomes another kind or ends though nothing leapt.
+//! rates. Where the last of these wins, the verdict is `unknown`.
 //!
 //! Likelihoods are heavy-tailed and diluted as those of [`crate::compare`] are, so that a model that is a little wrong does not
 //! see lids everywhere.
@@ -26,11 +22,9 @@ use crate::{
 use std::collections::{BTreeMap, VecDeque};
 
 /// Rows that are remembered, with the filter's state after each.
-const ROWS: usize = 400;
+const ROWS: usize = 256;
 /// Ages of a suspicion, in rows, at which it is examined.
 const EXAMINE: [u64; 14] = [1, 2, 3, 4, 6, 8, 11, 15, 20, 28, 40, 60, 90, 130];
-/// Rows after which what was suspicious has come to nothing.
-const DOUBT_ROWS: usize = 130;
 /// How far before the suspicious row an event may have begun, in rows.
 const BACK: [u64; 9] = [0, 1, 2, 3, 5, 8, 13, 21, 34];
 /// By what a verdict must be ahead of nothing, and of every other hypothesis, [nat].
@@ -48,22 +42,6 @@ const UNKNOWN_NATS: f64 = -14.0;
 const SLOPE_NATS: f64 = 3.0;
 /// Prior that an event ends within a minute, [nat].
 const END_NATS: f64 = -3.0;
-/// Prior of states that went their own way once, as an input has just changed and out of the blue, [nat].
-const REACTION_NATS: f64 = -1.0;
-const JOLT_NATS: f64 = -9.0;
-/// Rows over which they do, and after a change of an input in which they may.
-const JOLT_ROWS: u64 = 4;
-const REACTION_ROWS: u64 = 6;
-/// While an event holds, whether it is over, or another, is looked into each so many rows, without any suspicion; and how many
-/// rows ago it may have ended.
-const LOOK_ROWS: u64 = 10;
-const OVER_BACK: [u64; 6] = [8, 16, 32, 64, 110, 180];
-/// By what another event must explain the rows since an onset better than the one named, [nat].
-const RENAME_NATS: f64 = 4.0;
-/// Rows around the onset named at which the other may have begun.
-const RENAME_NEAR: [i64; 5] = [0, -3, 3, -10, -25];
-/// How far what is put in may be from what was there, standard deviation, [K].
-const MIXED_K: f64 = 15.0;
 /// How much more the states move when what happens has no name.
 const LOOSE: f64 = 30.0;
 /// Standard deviation of a sensor's offset, in its own noise.
@@ -81,8 +59,6 @@ struct Event {
     def: DynamicsDef,
     nominal: f64,
     nats: f64,
-    /// How likely it is still there after some time, [nat/s].
-    nats_per_s: f64,
 }
 
 impl Event {
@@ -104,19 +80,7 @@ impl Event {
             }
         }
         let nats = (happening.per_day * 60.0 / 86_400.0).ln().min(0.0);
-        let nats_per_s = happening.lasts.map_or(0.0, |l| -1.0 / l.as_secs_f64().max(1.0));
-        Self { happening: happening.clone(), def: changed, nominal, nats, nats_per_s }
-    }
-
-    /// How likely a size is, [nat], but for a constant that events of one parameter share.
-    fn likely(&self, value: f64) -> f64 {
-        let (z, spread) = match self.happening.becomes {
-            BecomesDef::Times(factor, spread) => {
-                ((value / self.nominal / factor).max(1e-12).ln() / spread, spread)
-            }
-            BecomesDef::Plus(term, spread) => ((value - self.nominal - term) / spread, spread),
-        };
-        -0.5 * z * z - spread.ln()
+        Self { happening: happening.clone(), def: changed, nominal, nats }
     }
 
     /// Size as a verdict tells it, and as a share of the typical one.
@@ -146,16 +110,11 @@ struct Row {
 struct Active {
     event: usize,
     verdict: usize,
-    /// Row of its onset, and rows in which it was told.
-    onset: u64,
-    told: u64,
 }
 
 /// Watches one thing.
 pub struct World {
     def: DynamicsDef,
-    /// The same with states that move as they like.
-    loose: DynamicsDef,
     covariates: BTreeMap<String, f64>,
     events: Vec<Event>,
     current: Filter,
@@ -165,8 +124,6 @@ pub struct World {
     scale: Vec<Calibration>,
     shift: Shift,
     suspicion: Option<(u64, usize)>,
-    /// Innovations since a suspicion: the model's own, if nothing comes of it.
-    doubted: VecDeque<Vec<f64>>,
     active: Option<Active>,
     ignored: Vec<bool>,
     verdicts: Vec<Verdict>,
@@ -180,13 +137,7 @@ impl World {
     /// Watches with this filter, which follows `def`.
     pub fn new(def: &DynamicsDef, covariates: &BTreeMap<String, f64>, filter: Filter) -> Self {
         let outputs = def.outputs.len();
-        let mut loose = def.clone();
-        for s in &mut loose.storages {
-            s.noise_k_per_sqrt_s = (s.noise_k_per_sqrt_s * LOOSE).max(1e-3);
-        }
         Self {
-            loose,
-            doubted: VecDeque::new(),
             events: def.events.iter().map(|h| Event::new(def, h)).collect(),
             def: def.clone(),
             covariates: covariates.clone(),
@@ -273,21 +224,12 @@ impl World {
         if wild && self.suspicion.is_none_or(stale) {
             self.suspicion = Some((i, 0));
         }
-        if self.active.is_none() {
-            self.calibrate();
+        if self.suspicion.is_none() && self.active.is_none() {
+            for (scale, v) in self.scale.iter_mut().zip(&self.rows[self.rows.len() - 1].innovations) {
+                scale.take(v.whitened());
+            }
         }
         if self.active.is_some() { self.examine_end(i) } else { self.examine(i) }
-    }
-
-    /// Learns how wrong the model is while nothing happens; what was suspicious and came to nothing was the model, too.
-    fn calibrate(&mut self) {
-        let Some(row) = self.rows.back() else { return };
-        self.doubted.push_back(row.innovations.iter().map(Innovation::whitened).collect());
-        let kept = if self.suspicion.is_some() { DOUBT_ROWS } else { 0 };
-        let over = self.doubted.len().saturating_sub(kept);
-        for z in self.doubted.drain(..over) {
-            self.scale.iter_mut().zip(z).for_each(|(scale, z)| scale.take(z));
-        }
     }
 
     /// Number of the oldest row in memory.
@@ -320,7 +262,6 @@ impl World {
             }
             found.extend((0..self.ignored.len()).filter_map(|o| self.sensor_since(o, *onset)));
             found.extend(self.unknown_since(*onset));
-            found.extend(self.jolt_since(*onset));
         }
         found.extend((0..self.ignored.len()).filter_map(|o| self.spike_at(o, trigger)));
         found.sort_by(|a, b| b.nats.total_cmp(&a.nats));
@@ -395,7 +336,6 @@ impl World {
                 What::Event(e) => self.events[e].happening.kind.clone(),
                 What::Sensor(o) => format!("{} wrong", self.def.outputs[o].signal),
                 What::Spike(o) => format!("{} spike", self.def.outputs[o].signal),
-                What::Jolt => "went its own way once".to_owned(),
                 What::Unknown => UNKNOWN.to_owned(),
             };
             let nats = best.entry(name).or_insert(f.nats);
@@ -408,23 +348,12 @@ impl World {
     }
 
     /// Log-likelihood that a filter gains over what was believed, from row `onset` on, diluted; and the filter after it.
-    fn gain(&self, filter: Filter, onset: u64, skip: Option<usize>) -> (f64, Filter, Vec<Innovation>) {
-        self.gain_over(filter, onset, self.next, skip)
-    }
-
-    /// The same over the rows before `until`.
-    fn gain_over(
-        &self,
-        mut filter: Filter,
-        onset: u64,
-        until: u64,
-        skip: Option<usize>,
-    ) -> (f64, Filter, Vec<Innovation>) {
-        let (from, rows) = ((onset - self.first()) as usize, (until - onset) as usize);
+    fn gain(&self, mut filter: Filter, onset: u64, skip: Option<usize>) -> (f64, Filter, Vec<Innovation>) {
+        let from = (onset - self.first()) as usize;
         let dilution = self.scale.iter().map(Calibration::dilution).fold(1.0, f64::max);
         let mut nats = 0.0;
         let mut skipped = Vec::new();
-        for row in self.rows.iter().skip(from).take(rows) {
+        for row in self.rows.iter().skip(from) {
             let mut outputs = row.outputs.clone();
             if let Some(o) = skip {
                 outputs[o] = f64::NAN;
@@ -454,40 +383,12 @@ impl World {
 
     fn event_since(&self, e: usize, onset: u64) -> Option<Found> {
         let event = &self.events[e];
-        let (gain, filter, _) = self.gain(self.under(e, onset)?, onset, None);
-        let at = filter.model().parameter(&event.happening.parameter)?;
-        let (size, share) = event.size(filter.parameters()[at]);
-        let nats = gain + event.nats + event.nats_per_s * self.age_s(onset);
-        Some(Found { what: What::Event(e), nats, onset, size, share }).filter(|f| f.nats.is_finite())
-    }
-
-    /// The filter from before a row, under the network of an event that begins with it.
-    fn under(&self, e: usize, onset: u64) -> Option<Filter> {
-        let event = &self.events[e];
         let fresh = [event.happening.parameter.clone()];
         let start = self.before(onset)?.carried_to(&event.def, &self.covariates, &fresh).ok()?;
-        Some(match &event.happening.mixes {
-            Some(storage) => start.doubting(storage, MIXED_K),
-            None => start,
-        })
-    }
-
-    /// Time since a row, [s].
-    fn age_s(&self, since: u64) -> f64 {
-        self.last_t.map_or(0.0, |t| (t - self.row(since).t).as_secs_f64().max(0.0))
-    }
-
-    /// The states went another way for a few rows, and on as ever.
-    fn jolt_since(&self, onset: u64) -> Option<Found> {
-        let start = self.before(onset)?.carried_to(&self.loose, &self.covariates, &[]).ok()?;
-        let rest = (onset + JOLT_ROWS).min(self.next);
-        let (first, loose, _) = self.gain_over(start, onset, rest, None);
-        let settled = loose.carried_to(&self.def, &self.covariates, &[]).ok()?;
-        let (then, ..) = self.gain_over(settled, rest, self.next, None);
-        let reacts = (onset.saturating_sub(REACTION_ROWS).max(self.first() + 1)..=onset.min(self.next - 1))
-            .any(|k| self.row(k).inputs != self.row(k - 1).inputs);
-        let nats = first + then + if reacts { REACTION_NATS } else { JOLT_NATS };
-        let found = Found { what: What::Jolt, nats, onset, size: 0.0, share: 1.0 };
+        let (gain, filter, _) = self.gain(start, onset, None);
+        let at = filter.model().parameter(&event.happening.parameter)?;
+        let (size, share) = event.size(filter.parameters()[at]);
+        let found = Found { what: What::Event(e), nats: gain + event.nats, onset, size, share };
         Some(found).filter(|f| f.nats.is_finite())
     }
 
@@ -564,7 +465,11 @@ impl World {
 
     /// The states move as they like.
     fn unknown_since(&self, onset: u64) -> Option<Found> {
-        let start = self.before(onset)?.carried_to(&self.loose, &self.covariates, &[]).ok()?;
+        let mut def = self.def.clone();
+        for s in &mut def.storages {
+            s.noise_k_per_sqrt_s = (s.noise_k_per_sqrt_s * LOOSE).max(1e-3);
+        }
+        let start = self.before(onset)?.carried_to(&def, &self.covariates, &[]).ok()?;
         let (gain, ..) = self.gain(start, onset, None);
         let found = Found { what: What::Unknown, nats: gain + UNKNOWN_NATS, onset, size: 0.0, share: 1.0 };
         Some(found).filter(|f| f.nats.is_finite())
@@ -572,15 +477,18 @@ impl World {
 
     fn begin(&mut self, e: usize, best: &Found, margin: f64) {
         let event = &self.events[e];
-        let Some(start) = self.under(e, best.onset) else { return };
+        let fresh = [event.happening.parameter.clone()];
+        let Some(Ok(start)) =
+            self.before(best.onset).map(|f| f.carried_to(&event.def, &self.covariates, &fresh))
+        else {
+            return;
+        };
         let (kind, part) = (leaked(&event.happening.kind), event.happening.part.clone());
         let at = self.row(best.onset).t;
         self.tell(kind, &part, at, best.size, margin);
-        let verdict = self.verdicts.len() - 1;
-        self.active = Some(Active { event: e, verdict, onset: best.onset, told: self.next });
+        self.active = Some(Active { event: e, verdict: self.verdicts.len() - 1 });
         self.go_over((best.onset - self.first()) as usize, start);
         self.suspicion = None;
-        self.doubted.clear();
     }
 
     fn tell(&mut self, kind: &'static str, part: &str, onset: SimTime, size: f64, margin: f64) {
@@ -613,24 +521,23 @@ impl World {
         let at = self.current.model().parameter(&event.happening.parameter);
         let value = at.map_or(event.nominal, |k| self.current.parameters()[k]);
         let (size, share) = event.size(value);
-        let look = (i - active.told).is_multiple_of(LOOK_ROWS) && i > active.told;
-        if look && self.rename(active) {
-            return true;
-        }
+        let onset = self.verdicts[active.verdict].onset;
         let faded = share < OVER_SHARE;
         if !faded && let Some(v) = self.verdicts.get_mut(active.verdict) {
             v.size = size;
         }
         let mut best: Option<(u64, f64)> = None;
-        let leapt = self.due(i).into_iter().flat_map(|trigger| BACK.map(|b| trigger.checked_sub(b)));
-        let quietly = OVER_BACK.map(|b| i.checked_sub(b).filter(|_| look));
-        for since in leapt.chain(quietly).flatten() {
-            if since > self.first().max(active.onset)
-                && let Some(start) = self.back_at(&active, since)
-            {
-                let (gain, ..) = self.gain(start, since, None);
-                if best.is_none_or(|b| gain > b.1) {
-                    best = Some((since, gain));
+        if let Some(trigger) = self.due(i) {
+            for back in BACK {
+                let Some(since) = trigger.checked_sub(back).filter(|k| *k > self.first()) else { continue };
+                if self.row(since).t <= onset {
+                    continue;
+                }
+                if let Some(start) = self.back_at(&active, since) {
+                    let (gain, ..) = self.gain(start, since, None);
+                    if best.is_none_or(|b| gain > b.1) {
+                        best = Some((since, gain));
+                    }
                 }
             }
         }
@@ -639,57 +546,10 @@ impl World {
         let Some(start) = self.back_at(&active, since) else { return false };
         let end = self.row(since).t;
         self.go_over((since - self.first()) as usize, start);
-        self.doubted.clear();
         self.verdicts[active.verdict].end = Some(end);
         self.active = None;
         self.suspicion = None;
         self.last_end = self.last_t.unwrap_or(end);
-        true
-    }
-
-    /// Whether another event explains better what has come since the onset; then it was that one.
-    fn rename(&mut self, active: Active) -> bool {
-        let named = &self.events[active.event];
-        let parameter = &named.happening.parameter;
-        let at = self.current.model().parameter(parameter);
-        let value = at.map_or(named.nominal, |k| self.current.parameters()[k]);
-        let age_s = self.last_t.map_or(0.0, |t| (t - self.verdicts[active.verdict].onset).as_secs_f64());
-        let prior = |e: &Event| e.nats + e.nats_per_s * age_s;
-        let mut best: Option<(usize, f64, Option<u64>, f64)> = None;
-        for e in (0..self.events.len()).filter(|e| *e != active.event) {
-            let other = &self.events[e];
-            // Of two that change the same parameter, what is learnt of it says which.
-            let found = if other.happening.parameter == *parameter {
-                let (size, share) = other.size(value);
-                let nats = prior(other) + other.likely(value) - prior(named) - named.likely(value);
-                Some((e, nats, None, size)).filter(|_| share > LEAST_SHARE)
-            } else {
-                let near = RENAME_NEAR.iter().filter_map(|n| active.onset.checked_add_signed(*n));
-                let known = near.filter(|k| *k > self.first() && *k + 1 < self.next);
-                let found = known.filter_map(|k| self.event_since(e, k)).filter(|f| f.share > LEAST_SHARE);
-                let most = found.max_by(|a, b| a.nats.total_cmp(&b.nats));
-                most.map(|f| (e, f.nats - prior(named), Some(f.onset), f.size))
-            };
-            if let Some(f) = found.filter(|f| best.is_none_or(|b| f.1 > b.1)) {
-                best = Some(f);
-            }
-        }
-        let Some((e, nats, onset, size)) = best.filter(|b| b.1 > RENAME_NATS) else { return false };
-        let now = self.last_t;
-        if let Some(onset) = onset {
-            let Some(start) = self.under(e, onset) else { return false };
-            self.verdicts[active.verdict].onset = self.row(onset).t;
-            self.go_over((onset - self.first()) as usize, start);
-        }
-        let happening = &self.events[e].happening;
-        let verdict = &mut self.verdicts[active.verdict];
-        verdict.kind = leaked(&happening.kind);
-        verdict.part.clone_from(&happening.part);
-        verdict.size = size;
-        verdict.posterior = 1.0 / (1.0 + (-nats).exp());
-        verdict.decided_at = now.unwrap_or(verdict.decided_at);
-        self.active = Some(Active { event: e, onset: onset.unwrap_or(active.onset), ..active });
-        self.suspicion = None;
         true
     }
 
@@ -706,7 +566,6 @@ enum What {
     Event(usize),
     Sensor(usize),
     Spike(usize),
-    Jolt,
     Unknown,
 }
 

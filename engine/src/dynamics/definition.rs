@@ -311,12 +311,6 @@ pub struct HappeningDef {
     /// How often it happens, [1/day]; what is rare needs more evidence.
     #[serde(default = "one")]
     pub per_day: f64,
-    /// How long it lasts, in the mean; None: until someone mends it. What holds for much longer is sooner something else.
-    #[serde(default)]
-    pub lasts: Option<Span>,
-    /// Storage that takes on a temperature of its own as it begins: what is put in was elsewhere before.
-    #[serde(default)]
-    pub mixes: Option<String>,
 }
 
 /// What becomes of a parameter.

@@ -326,9 +326,6 @@ impl Model {
         }
         for e in &def.events {
             names.parameter(&format!("event `{}`", e.kind), &e.parameter)?;
-            if let Some(storage) = &e.mixes {
-                names.storage(&format!("event `{}`", e.kind), storage)?;
-            }
             let (BecomesDef::Times(size, spread) | BecomesDef::Plus(size, spread)) = e.becomes;
             let positive = matches!(e.becomes, BecomesDef::Plus(..)) || size > 0.0;
             if !(size.is_finite() && positive && spread > 0.0 && e.per_day > 0.0) {

@@ -68,13 +68,4 @@ impl Filter {
         }
         Ok(out)
     }
-
-    /// The same, with a storage's temperature known so much less: standard deviation, [K].
-    #[must_use]
-    pub fn doubting(mut self, storage: &str, std_k: f64) -> Self {
-        if let Some(at) = self.fixed.model.starts.iter().position(|s| s.name == storage) {
-            self.p[(at, at)] += std_k * std_k;
-        }
-        self
-    }
 }
