@@ -138,8 +138,10 @@ pub fn run(catalog: &Catalog, model: &str, setup: &Setup) -> Result<Measured, Un
     if let Some(sensor) = all.sensors.get(model) {
         let of = setup.actuator.as_ref().map_or("", |_| ", of: \"a\"");
         let range = setup.range.as_ref().map_or(String::new(), |r| format!(", range: \"{r}\""));
-        // A converter is fed by a supply of the bench's, so that its inputs reach as far as its file states.
-        let bound = sensor.channels.iter().any(|c| c.reach.is_some());
+        // A converter is fed by a supply of the bench's, so that its inputs reach as far as its file states; but where it is asked
+        // what it takes.
+        let weighed = setup.power.starts_with("Battery");
+        let bound = !weighed && sensor.channels.iter().any(|c| c.reach.is_some());
         let fed = if bound { ", own_supply: true" } else { "" };
         let on = wire(&sensor.bus, board);
         parts.push(format!("(id: \"p\", model: \"{model}\", on: {on}{of}{range}{fed})"));
