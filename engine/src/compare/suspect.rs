@@ -322,7 +322,7 @@ impl Judge {
         let signal = self.inputs() + o;
         let mut steps = self.onsets(trigger, &STEP_BACK, i);
         // A suspicion that had to wait for the end of a long run may be older than what is remembered.
-        let oldest = self.oldest_onset();
+        let oldest = self.history.oldest_start();
         steps.extend([trigger + 1, trigger + 3].into_iter().filter(|k| *k >= oldest && *k + 3 <= i));
         let slow = self.onsets(i, &SLOW_BACK, i);
         let bias = search.best(Shape::Bias, signal, &steps, None);
