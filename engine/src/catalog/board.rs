@@ -47,9 +47,6 @@ pub struct BoardDef {
     /// Largest current of all output pins together, [mA]. None: not stated, not judged.
     #[serde(default)]
     pub pins_ma: Option<f64>,
-    /// Another regulated output for parts: voltage, [V], and the most it gives, [mA].
-    #[serde(default)]
-    pub aux: Option<(f64, f64)>,
     /// Functions that any digital pin can have beside those that are listed, by a switch matrix in the chip or in software.
     #[serde(default)]
     pub anywhere: Vec<PinFn>,

@@ -40,7 +40,6 @@ pub(super) struct Electric<'a> {
     /// Drawn from the board's regulator and from its supply, [mA]; none once it has been told that they are overdrawn.
     rail_ma: Option<f64>,
     passed_ma: Option<f64>,
-    aux_ma: Option<f64>,
     /// Drawn from all output pins, [mA]; the same.
     pins_ma: Option<f64>,
     /// Whether one regulator of a pack, or one net of the board, is behind both.
@@ -54,8 +53,6 @@ pub(super) struct Electric<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Feed {
     Rail,
-    /// The board's other regulator.
-    Aux,
     Supply,
     /// The cells themselves, before a regulator.
     Cells,
@@ -67,8 +64,6 @@ struct Volts {
     rail: f64,
     /// What the board is fed with and passes on.
     supply: f64,
-    /// The board's other regulator, where it has one.
-    aux: Option<f64>,
     /// A pack's cells, where a regulator is behind them.
     cells: Option<f64>,
     on_battery: bool,
@@ -78,8 +73,7 @@ impl Volts {
     /// With a pack at this state of charge, 0–1.
     fn new(board: Option<&BoardDef>, power: Option<&PowerDef>, catalog: &Catalog, charge: f64) -> Self {
         let (rail, nominal) = board.map_or((0.0, 0.0), |b| (b.logic_v, b.supply_v));
-        let aux = board.and_then(|b| b.aux).map(|(v, _)| v);
-        let mains = Self { rail, supply: nominal, aux, cells: None, on_battery: false };
+        let mains = Self { rail, supply: nominal, cells: None, on_battery: false };
         match power {
             Some(PowerDef::Battery { ocv_v, .. }) => {
                 let full = ocv_v.iter().map(|p| p.1).reduce(f64::max);
@@ -92,7 +86,7 @@ impl Volts {
                     Some(FedDef::Rail(_)) => given,
                     _ => rail,
                 };
-                Self { rail, supply: given, cells: regulator.map(|_| cells), on_battery: true, ..mains }
+                Self { rail, supply: given, cells: regulator.map(|_| cells), on_battery: true }
             }
             _ => mains,
         }
@@ -104,7 +98,6 @@ impl Volts {
     fn of(&self, feed: Feed) -> f64 {
         match feed {
             Feed::Rail => self.rail,
-            Feed::Aux => self.aux.unwrap_or(f64::NAN),
             Feed::Supply => self.supply,
             Feed::Cells => self.cells.unwrap_or(f64::NAN),
         }
@@ -113,7 +106,7 @@ impl Volts {
     /// What feeds a part that works at these volts: a sensor from the rail rather than from before it, an actuator the other
     /// way about. None: nothing does.
     fn choose(&self, (low, high): (f64, f64), sensor: bool) -> Option<Feed> {
-        let feeds = [Feed::Rail, Feed::Aux, Feed::Supply, Feed::Cells];
+        let feeds = [Feed::Rail, Feed::Supply, Feed::Cells];
         let mut found = feeds.into_iter().filter(|f| (low..=high).contains(&self.of(*f)));
         if sensor { found.next() } else { found.next_back() }
     }
@@ -173,7 +166,6 @@ impl<'a> Electric<'a> {
             most_ma,
             rail_ma: Some(0.0),
             passed_ma: Some(0.0),
-            aux_ma: Some(0.0),
             pins_ma: Some(0.0),
             one_source: board.is_some_and(|b| b.logic_v == b.supply_v)
                 || past && power.is_some_and(|p| pack_v(p, catalog).is_some_and(|(_, r)| r.is_some())),
@@ -217,7 +209,7 @@ impl<'a> Electric<'a> {
         let feed = self.volts.choose((low, high), part.sensor.is_some());
         if feed.is_none() {
             let model = &part.def.model;
-            let Volts { rail, supply, cells, on_battery, .. } = self.volts;
+            let Volts { rail, supply, cells, on_battery } = self.volts;
             let by = if on_battery { "its battery at most" } else { "its supply" };
             let text = format!(
                 "`{model}` needs {low} to {high} V, but the board gives {} V and {by} {} V",
@@ -285,7 +277,7 @@ impl<'a> Electric<'a> {
         let ma = sensor_ma.or(part.actuator.map(ActuatorDef::worst_ma)).unwrap_or_default();
         match feed {
             Feed::Rail => self.drawn_ma.0 += ma,
-            Feed::Supply | Feed::Aux => self.drawn_ma.1 += ma,
+            Feed::Supply => self.drawn_ma.1 += ma,
             Feed::Cells => {}
         }
         // One regulator for both: what the one leaves the other takes.
@@ -294,7 +286,6 @@ impl<'a> Electric<'a> {
         let (sum, most, whose) = match feed_of {
             Feed::Rail => (&mut self.rail_ma, self.most_ma.0, "regulator"),
             Feed::Supply => (&mut self.passed_ma, self.most_ma.1, "supply pin"),
-            Feed::Aux => (&mut self.aux_ma, board.aux.map(|(_, most)| most), "regulator"),
             Feed::Cells => return,
         };
         let (Some(before), Some(most)) = (*sum, most) else { return };
