@@ -58,6 +58,7 @@ mod input;
 mod lane;
 mod layout;
 pub mod noise;
+mod onward;
 mod rename;
 pub mod rhythm;
 mod run;
@@ -161,6 +162,12 @@ pub struct News {
     pub ended: bool,
 }
 
+/// An input before its first reading: as it stays where it is never told, or not known.
+fn untold(stays: Option<f64>) -> (f64, SimTime) {
+    // As from a time that no reading's comes near to, yet whose difference to each is one.
+    stays.map_or((f64::NAN, SimTime::ZERO), |value| (value, SimTime(i64::MAX / 2)))
+}
+
 /// The twin as it would be without the readings of an output that has just leapt: until these are believed or named, what is
 /// to come is forecast from here.
 struct Aside {
@@ -193,6 +200,8 @@ pub struct Judge {
     news: Vec<News>,
     /// What examinations found, where that is kept.
     examined: Option<Vec<Posterior>>,
+    /// Whether it has followed the device under another network before: then its stream is not new.
+    seasoned: bool,
     /// Among many that began together, after how many samples it is its turn to tune itself.
     turn: u64,
 }
@@ -248,13 +257,14 @@ impl Judge {
             device_silent: None,
             clock: DeviceClock::default(),
             clock_verdict: None,
-            held: vec![(f64::NAN, SimTime::ZERO); layout.inputs],
+            held: (0..layout.inputs).map(|k| untold(est.untold(k))).collect(),
             input_runs: vec![Run::default(); layout.inputs],
             input_faults: vec![None; layout.inputs],
             last_t: None,
             verdicts: Vec::new(),
             news: Vec::new(),
             examined: None,
+            seasoned: false,
             turn: 0,
             history: History::new(layout, est.restless()),
             est,

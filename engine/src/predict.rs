@@ -82,6 +82,10 @@ pub trait Estimator: Send + Sync {
     fn input_range(&self, _input: usize) -> (f64, f64) {
         (f64::NEG_INFINITY, f64::INFINITY)
     }
+    /// At what an input stays as long as nobody has ever told it. None: it may be anything.
+    fn untold(&self, _input: usize) -> Option<f64> {
+        None
+    }
     /// Measurement quantum of an output (0: none), in its unit.
     fn quantum(&self, output: usize) -> f64;
     /// Standard deviation of one reading's noise, in the output's unit.

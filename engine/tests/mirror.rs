@@ -6,7 +6,11 @@ use twinfleet_engine::{
     catalog::ThingDef,
     dynamics::params::Params,
     message::Message,
-    mirror::{self, follow, physical},
+    mirror::{
+        self,
+        follow::{self, Followed},
+        physical,
+    },
     plan::Plan,
     predict::{Estimator, kalman::Filter},
     scenario::{MirrorDef, Scenario, definition, source::Source},
@@ -21,13 +25,14 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn estimator(def: &MirrorDef) -> Result<Box<dyn Estimator>, std::convert::Infallible> {
+fn estimator(def: &MirrorDef) -> Result<Followed, std::convert::Infallible> {
     let read = |path: String| std::fs::read_to_string(root().join(path)).unwrap();
     let file = root().join(format!("twins/catalog/things/{}.ron", def.thing));
     let thing: ThingDef = definition::read(&Source::read(&file).unwrap()).unwrap();
     let params = Params::from_ron(&read(def.params.clone().unwrap())).unwrap();
     let dynamics = params.applied_to(&thing.dynamics.unwrap()).unwrap();
-    Ok(Box::new(Filter::new(&dynamics, &def.learn).unwrap()))
+    let filter: Box<dyn Estimator> = Box::new(Filter::new(&dynamics, &def.learn).unwrap());
+    Ok(filter.into())
 }
 
 /// A run of the mirror's plugins alone; what leaves comes back in the next tick.

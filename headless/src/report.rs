@@ -20,7 +20,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use twinfleet_engine::{
-    expect::{Outcome, unit_symbol},
+    expect::{Outcome, VERDICT_KINDS, unit_symbol},
     power::life::GroupLife,
 };
 
@@ -456,6 +456,9 @@ impl Report {
             "noise" => format!("σ {number} {unit}"),
             "clock_skew" => format!("{sign}{number} ppm"),
             "drift" => format!("{sign}{number} {unit}/h"),
+            // Of the thing itself: by what a parameter was changed, or what a twin has found it to be.
+            _ if h.part.is_empty() && told == "ratio" => format!("× {number}"),
+            kind if h.what == "verdict" && !VERDICT_KINDS.contains(&kind) => number,
             _ => format!("{sign}{number} {unit}"),
         };
         Some(text.trim_end().to_owned())

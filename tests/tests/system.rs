@@ -17,6 +17,7 @@ mod system {
     mod diagnose;
     mod dialects;
     mod energy;
+    mod events;
     mod forecast;
     mod hearing;
     mod home;

@@ -115,7 +115,7 @@ impl Twins {
         let filter = Filter::new(&network, &[])?;
         let (world, schedule) = run.parts();
         follow::install::<Failed>(world, schedule, &plan, &|_| {
-            Ok(Box::new(filter.clone()) as Box<dyn Estimator>)
+            Ok((Box::new(filter.clone()) as Box<dyn Estimator>).into())
         })?;
         let channels = plan.signals.len() / count.max(1);
         let topics: Vec<Arc<str>> = (0..count).map(|i| format!("f/d{i}").into()).collect();

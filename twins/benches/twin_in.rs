@@ -262,13 +262,14 @@ impl Fleet {
         let (world, schedule) = run.parts();
         // As the command does, twins of one model share it.
         let made: RefCell<Vec<(Option<String>, Filter)>> = RefCell::default();
-        let make = |def: &MirrorDef| -> Result<Box<dyn Estimator>, Failed> {
+        let make = |def: &MirrorDef| -> Result<follow::Followed, Failed> {
+            let followed = |filter: Filter| follow::Followed { estimator: Box::new(filter), world: None };
             if let Some((_, filter)) = made.borrow().iter().find(|(params, _)| *params == def.params) {
-                return Ok(Box::new(filter.clone()));
+                return Ok(followed(filter.clone()));
             }
             let filter = self.filter(def)?;
             made.borrow_mut().push((def.params.clone(), filter.clone()));
-            Ok(Box::new(filter))
+            Ok(followed(filter))
         };
         follow::install(world, schedule, &self.plan, &make)?;
         Ok(run)

@@ -9,13 +9,15 @@ use crate::{
     },
     script,
 };
-use std::{cell::RefCell, io::Read, path::Path, sync::Arc};
+use std::{cell::RefCell, collections::BTreeMap, io::Read, path::Path, sync::Arc};
 use twinfleet_engine::{
     actuate,
-    dynamics::{DynamicsDef, params::Params, simulate},
+    catalog::ThingDef,
+    diagnose::world::World,
+    dynamics::{DynamicsDef, definition::HappeningDef, params::Params, simulate},
     environment, expect, firmware,
     mirror::{
-        follow,
+        follow::{self, Followed},
         physical::{self, Feed},
     },
     physics,
@@ -100,15 +102,26 @@ fn feed(loaded: &Loaded, def: &PhysicalDef) -> Result<Feed, RunError> {
     Feed::new(&table.t_s, columns).map_err(|e| RunError::Input(format!("physical `{}`: {e}", def.id)))
 }
 
+/// The thing that a mirror section follows.
+fn thing<'a>(loaded: &'a Loaded, def: &MirrorDef) -> Option<&'a ThingDef> {
+    let own = loaded.scenario.things.iter().find(|t| t.name == def.thing);
+    own.or_else(|| loaded.catalog.things.get(&def.thing))
+}
+
+/// What may happen to the thing of a mirror section and be named by its twin. With a trained network nothing is: its forecasts
+/// know of no other state than the thing's usual one.
+pub fn events<'a>(loaded: &'a Loaded, def: &MirrorDef) -> &'a [HappeningDef] {
+    let network = thing(loaded, def).and_then(|t| t.dynamics.as_ref()).filter(|_| def.predictor.is_none());
+    network.map_or(&[], |network| &network.events)
+}
+
 /// A thing's dynamics with the parameters of a mirror section.
 ///
 /// # Errors
 /// When there is no such thing, it has no dynamics, or the parameters do not fit it.
 pub fn dynamics(loaded: &Loaded, def: &MirrorDef) -> Result<DynamicsDef, RunError> {
     let wrong = |why: String| RunError::Input(format!("twin `{}`: {why}", def.twin));
-    let own = loaded.scenario.things.iter().find(|t| t.name == def.thing);
-    let thing = own.or_else(|| loaded.catalog.things.get(&def.thing));
-    let thing = thing.ok_or_else(|| wrong(format!("there is no thing `{}`", def.thing)))?;
+    let thing = thing(loaded, def).ok_or_else(|| wrong(format!("there is no thing `{}`", def.thing)))?;
     let network = thing.dynamics.as_ref();
     let network =
         network.ok_or_else(|| wrong(format!("thing `{}` has no `dynamics` to follow", def.thing)))?;
@@ -120,10 +133,17 @@ pub fn dynamics(loaded: &Loaded, def: &MirrorDef) -> Result<DynamicsDef, RunErro
     params.applied_to(network).map_err(|e| wrong(format!("{name}: {e}")))
 }
 
-/// Estimators of the twins. Twins of one model share it: its file is read once, and it is in memory once.
+/// What the twins follow with. Twins of one model share it: its file is read once, and it is in memory once.
 pub struct Estimators<'a> {
     loaded: &'a Loaded,
-    made: RefCell<Vec<(MirrorDef, Filter)>>,
+    made: RefCell<Vec<(MirrorDef, Made)>>,
+}
+
+/// A filter before its first reading, and where its thing's dynamics name events, the watch for these.
+#[derive(Clone)]
+struct Made {
+    filter: Filter,
+    world: Option<World>,
 }
 
 impl<'a> Estimators<'a> {
@@ -132,39 +152,42 @@ impl<'a> Estimators<'a> {
         Self { loaded, made: RefCell::default() }
     }
 
-    /// The estimator of a mirror section.
+    /// What a mirror section's device is followed with.
     ///
     /// # Errors
     /// When its thing, its parameters or its network cannot be had or do not fit.
-    pub fn of(&self, def: &MirrorDef) -> Result<Box<dyn Estimator>, RunError> {
-        let own = self.loaded.scenario.things.iter().find(|t| t.name == def.thing);
-        let thing = own.or_else(|| self.loaded.catalog.things.get(&def.thing));
-        if let Some(thing) = thing.filter(|t| t.dynamics.is_none() && !t.signals.is_empty()) {
-            return Ok(Box::new(Level::new(&thing.signals)));
+    pub fn of(&self, def: &MirrorDef) -> Result<Followed, RunError> {
+        if let Some(thing) = thing(self.loaded, def).filter(|t| t.dynamics.is_none() && !t.signals.is_empty())
+        {
+            let level: Box<dyn Estimator> = Box::new(Level::new(&thing.signals));
+            return Ok(level.into());
         }
-        let made = self.filter(def)?;
+        let Made { filter, world } = self.made(def)?;
         match &def.predictor {
-            None => Ok(Box::new(made)),
-            Some(predictor) => learnt(self.loaded, Box::new(made), predictor)
+            None => Ok(Followed { estimator: Box::new(filter), world }),
+            Some(predictor) => learnt(self.loaded, Box::new(filter), predictor)
+                .map(Followed::from)
                 .map_err(|why| RunError::Input(format!("twin `{}`: {}: {why}", def.twin, predictor.file))),
         }
     }
 
-    fn filter(&self, def: &MirrorDef) -> Result<Filter, RunError> {
+    fn made(&self, def: &MirrorDef) -> Result<Made, RunError> {
         let like = |d: &MirrorDef| (&d.thing, &d.params, &d.learn) == (&def.thing, &def.params, &def.learn);
         if let Some((_, made)) = self.made.borrow().iter().find(|(d, _)| like(d)) {
             return Ok(made.clone());
         }
-        let made = filter(self.loaded, def)?;
+        let made = make(self.loaded, def)?;
         self.made.borrow_mut().push((def.clone(), made.clone()));
         Ok(made)
     }
 }
 
-fn filter(loaded: &Loaded, def: &MirrorDef) -> Result<Filter, RunError> {
+fn make(loaded: &Loaded, def: &MirrorDef) -> Result<Made, RunError> {
     let network = dynamics(loaded, def)?;
-    let filter = Filter::new(&network, &def.learn);
-    filter.map_err(|e| RunError::Input(format!("twin `{}`: {e}", def.twin)))
+    let filter = Filter::new(&network, &def.learn)
+        .map_err(|e| RunError::Input(format!("twin `{}`: {e}", def.twin)))?;
+    let world = (!network.events.is_empty()).then(|| World::new(&network, &BTreeMap::new(), filter.clone()));
+    Ok(Made { filter, world })
 }
 
 /// The filter with a trained network's forecasts.

@@ -1,6 +1,6 @@
 //! From a name or a path to a scenario that passed all checks, with its catalog and its files.
 
-use crate::{catalog, script};
+use crate::{assemble, catalog, script};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -96,7 +96,9 @@ pub fn checked(
 /// Expectations that name what the run does not have.
 pub fn dangling(loaded: &Loaded, plan: &Plan) -> Report {
     let mut report = Report::default();
-    for d in expect::dangling(&loaded.scenario.expect, &plan.signals) {
+    let watched: Vec<expect::Watched<'_>> =
+        loaded.scenario.mirror.iter().map(|m| (m.twin.as_str(), assemble::events(loaded, m))).collect();
+    for d in expect::dangling(&loaded.scenario.expect, &plan.signals, &watched) {
         let span = loaded.source.span_of_text(&format!("expect[{}]", d.index), &d.word);
         report.push(Diagnostic::error(d.message).at(&loaded.source, span, "").maybe_help(d.help));
     }

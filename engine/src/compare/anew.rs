@@ -17,7 +17,7 @@ impl Judge {
     /// Whether sample `i` shows that an output leapt a while ago, in a stream that is new; the twin has then begun anew.
     pub(super) fn leapt_while_new(&mut self, i: u64) -> bool {
         let Some(leap) = i.checked_sub(STAYS).filter(|k| (1..NEW).contains(k)) else { return false };
-        let calm = self.corrections.is_empty() && self.est.knows_the_world();
+        let calm = !self.seasoned && self.corrections.is_empty() && self.est.knows_the_world();
         if !calm || !(0..self.lanes.len()).any(|o| self.leaps(o, leap, i)) {
             return false;
         }

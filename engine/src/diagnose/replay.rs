@@ -12,30 +12,49 @@ use std::{
 /// Rows that must repeat, and how many of them must differ from the row before.
 const ROWS: usize = 60;
 const MOVES: usize = 30;
-/// Rows that are remembered, and of each value, where it was seen last.
+/// Rows that are remembered, unless it is told otherwise, and of each value, where it was seen last.
 const REMEMBERED: usize = 100_000;
 const PLACES: usize = 32;
 
 /// Remembers a stream.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Replay {
+    remembered: usize,
+    /// Of each output, the last value that came.
+    last: Vec<f64>,
     rows: Vec<u64>,
     places: HashMap<u64, Vec<usize>>,
     /// By lag: rows in a row that repeat, and how many of them moved.
     runs: BTreeMap<usize, (usize, usize)>,
 }
 
+impl Default for Replay {
+    fn default() -> Self {
+        Self::remembering(REMEMBERED)
+    }
+}
+
 impl Replay {
+    /// Remembers at most so many rows.
+    pub(super) fn remembering(remembered: usize) -> Self {
+        Self { remembered, last: vec![], rows: vec![], places: HashMap::new(), runs: BTreeMap::new() }
+    }
+
     /// Takes a row in; since how many rows, this one included, the stream repeats itself.
     pub(super) fn take(&mut self, outputs: &[f64]) -> Option<usize> {
         if outputs.iter().all(|v| v.is_nan()) {
             return None;
         }
+        // Outputs may come in messages of their own: what did not come is as it was.
+        self.last.resize(outputs.len(), f64::NAN);
+        for (last, value) in self.last.iter_mut().zip(outputs).filter(|(_, v)| !v.is_nan()) {
+            *last = *value;
+        }
         let mut hasher = DefaultHasher::new();
-        outputs.iter().for_each(|v| v.to_bits().hash(&mut hasher));
+        self.last.iter().for_each(|v| v.to_bits().hash(&mut hasher));
         let (row, i) = (hasher.finish(), self.rows.len());
-        if i >= REMEMBERED {
-            *self = Self::default();
+        if i >= self.remembered {
+            *self = Self::remembering(self.remembered);
             return None;
         }
         let moved = usize::from(self.rows.last().is_some_and(|last| *last != row));
@@ -81,5 +100,9 @@ mod tests {
         assert!(told.is_some_and(|k| (59..130).contains(&k)), "{told:?}");
         let mut still = Replay::default();
         assert!((0..5000).all(|_| still.take(&[21.0]).is_none()));
+        // Two that stand still, each in messages of its own.
+        let mut apart = Replay::default();
+        let row = |k: usize| if k.is_multiple_of(2) { [21.0, f64::NAN] } else { [f64::NAN, 22.0] };
+        assert!((0..5000).all(|k| apart.take(&row(k)).is_none()));
     }
 }

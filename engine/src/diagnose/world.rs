@@ -19,7 +19,10 @@ use crate::{
     predict::{Estimator, Innovation, kalman::Filter},
     time::{SimTime, Span},
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 /// Rows that are remembered, with the filter's state after each.
 const ROWS: usize = 256;
@@ -27,6 +30,8 @@ const ROWS: usize = 256;
 const EXAMINE: [u64; 14] = [1, 2, 3, 4, 6, 8, 11, 15, 20, 28, 40, 60, 90, 130];
 /// How far before the suspicious row an event may have begun, in rows.
 const BACK: [u64; 9] = [0, 1, 2, 3, 5, 8, 13, 21, 34];
+/// Spacing of the onsets that are tried after the one of which an input is accused, in rows.
+const LATER: u64 = 12;
 /// By what a verdict must be ahead of nothing, and of every other hypothesis, [nat].
 const DECIDE_NATS: f64 = 4.0;
 const MARGIN_NATS: f64 = 2.0;
@@ -40,6 +45,8 @@ const SPIKE_NATS: f64 = -8.0;
 const UNKNOWN_NATS: f64 = -14.0;
 /// What a growing offset costs beside a constant one, [nat].
 const SLOPE_NATS: f64 = 3.0;
+/// Shortly after an event has ended, within a row or two of when it did, it takes so much more to name one, [nat].
+const AGAIN_NATS: f64 = 8.0;
 /// Prior that an event ends within a minute, [nat].
 const END_NATS: f64 = -3.0;
 /// How much more the states move when what happens has no name.
@@ -99,6 +106,8 @@ impl Event {
 struct Row {
     t: SimTime,
     dt: Span,
+    /// Length of a part of `dt` before which the inputs are not known.
+    unknown: Span,
     inputs: Vec<Option<f64>>,
     outputs: Vec<f64>,
     innovations: Vec<Innovation>,
@@ -110,25 +119,43 @@ struct Row {
 struct Active {
     event: usize,
     verdict: usize,
+    /// Row at which it began.
+    onset: u64,
 }
 
-/// Watches one thing.
-pub struct World {
+/// What is known of a thing beforehand, shared by all that watch one like it.
+#[derive(Debug)]
+struct Known {
     def: DynamicsDef,
+    /// The same network, whose states move as they like.
+    loose: DynamicsDef,
     covariates: BTreeMap<String, f64>,
     events: Vec<Event>,
+}
+
+/// Watches one thing. A copy made before the first reading watches another one like it.
+#[derive(Clone, Debug)]
+pub struct World {
+    known: Arc<Known>,
     current: Filter,
     rows: VecDeque<Row>,
     next: u64,
     last_t: Option<SimTime>,
+    /// When the last reading arrived.
+    arrived: SimTime,
     scale: Vec<Calibration>,
     shift: Shift,
     suspicion: Option<(u64, usize)>,
+    /// Whether an event explains what is suspected, and only another one is near: then more is waited for.
+    contested: bool,
     active: Option<Active>,
     ignored: Vec<bool>,
     verdicts: Vec<Verdict>,
     last_end: SimTime,
-    posteriors: Vec<Posterior>,
+    /// Row after which the last event was found to be over.
+    ended: Option<u64>,
+    /// What examinations found, where that is kept.
+    posteriors: Option<Vec<Posterior>>,
 }
 
 const NONE: Innovation = Innovation { residual: f64::NAN, var: f64::NAN };
@@ -137,23 +164,35 @@ impl World {
     /// Watches with this filter, which follows `def`.
     pub fn new(def: &DynamicsDef, covariates: &BTreeMap<String, f64>, filter: Filter) -> Self {
         let outputs = def.outputs.len();
+        let mut loose = def.clone();
+        for s in &mut loose.storages {
+            s.noise_k_per_sqrt_s = (s.noise_k_per_sqrt_s * LOOSE).max(1e-3);
+        }
+        let events = def.events.iter().map(|h| Event::new(def, h)).collect();
         Self {
-            events: def.events.iter().map(|h| Event::new(def, h)).collect(),
-            def: def.clone(),
-            covariates: covariates.clone(),
+            known: Arc::new(Known { def: def.clone(), loose, covariates: covariates.clone(), events }),
             current: filter,
             rows: VecDeque::new(),
             next: 0,
             last_t: None,
+            arrived: SimTime::ZERO,
             scale: vec![Calibration::default(); outputs],
             shift: Shift::new(outputs),
             suspicion: None,
+            contested: false,
             active: None,
             ignored: vec![false; outputs],
             verdicts: Vec::new(),
             last_end: SimTime(i64::MIN / 2),
-            posteriors: Vec::new(),
+            ended: None,
+            posteriors: None,
         }
+    }
+
+    /// The same, keeping what its examinations find, for [`Self::posteriors`].
+    #[must_use]
+    pub fn keeping_posteriors(self) -> Self {
+        Self { posteriors: Some(Vec::new()), ..self }
     }
 
     /// The filter as it follows now.
@@ -166,9 +205,30 @@ impl World {
         &self.verdicts
     }
 
-    /// What examinations found.
+    /// What examinations found; empty unless it is kept.
     pub fn posteriors(&self) -> &[Posterior] {
-        &self.posteriors
+        self.posteriors.as_deref().unwrap_or_default()
+    }
+
+    /// Whether an event holds.
+    pub fn holds(&self) -> bool {
+        self.active.is_some()
+    }
+
+    /// The device's clock was set back: times of rows would not ascend, and hypotheses start anew.
+    pub fn clock_set(&mut self) {
+        self.rows.clear();
+        self.last_t = None;
+        self.suspicion = None;
+        self.last_end = SimTime(i64::MIN / 2);
+    }
+
+    /// Its state, for the run's hash.
+    pub fn state_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.current.state_bytes();
+        self.scale.iter().for_each(|s| s.state_bytes(&mut bytes));
+        bytes.extend_from_slice(&self.next.to_le_bytes());
+        bytes
     }
 
     /// Whether an event holds, or was over so recently that its traces are still there.
@@ -189,17 +249,20 @@ impl World {
         for row in self.rows.iter_mut().skip(at) {
             row.outputs[output] = f64::NAN;
         }
-        if let Some(before) = at.checked_sub(1) {
-            let start = self.rows[before].after.clone();
-            self.go_over(at, start);
-        }
+        // Where it has been wrong for longer than is remembered, all but the first row is gone over.
+        let from = at.max(1);
+        let start = self.rows[from - 1].after.clone();
+        self.go_over(from, start);
         self.suspicion = None;
     }
 
-    /// Takes a reading in. Returns whether a verdict began or ended.
-    pub fn take(&mut self, r: &Reading<'_>) -> bool {
+    /// Takes a reading in; over the first part of the time since the one before it, `unknown` long, nobody knows the inputs.
+    /// Returns whether a verdict began or ended.
+    pub fn take(&mut self, r: &Reading<'_>, unknown: Span) -> bool {
         let dt = self.last_t.map_or(Span::ZERO, |last| Span((r.t - last).0.max(0)));
         self.last_t = Some(r.t);
+        self.arrived = r.arrived;
+        let unknown = unknown.min(dt);
         let inputs: Vec<Option<f64>> = r.inputs.iter().map(|v| Some(*v).filter(|v| v.is_finite())).collect();
         let mut outputs = r.outputs.to_vec();
         for (value, ignored) in outputs.iter_mut().zip(&self.ignored) {
@@ -208,11 +271,12 @@ impl World {
             }
         }
         let mut innovations = vec![NONE; outputs.len()];
-        step(&mut self.current, dt, &inputs, &outputs, &mut |o, v| innovations[o] = v);
+        carry(&mut self.current, (dt, unknown), &inputs);
+        update(&mut self.current, &outputs, &mut |o, v| innovations[o] = v);
         let z: Vec<f64> =
             innovations.iter().zip(&self.scale).map(|(v, s)| v.whitened() / s.scale()).collect();
         let after = self.current.clone();
-        self.rows.push_back(Row { t: r.t, dt, inputs, outputs, innovations, after });
+        self.rows.push_back(Row { t: r.t, dt, unknown, inputs, outputs, innovations, after });
         if self.rows.len() > ROWS {
             self.rows.pop_front();
         }
@@ -220,9 +284,11 @@ impl World {
         self.next += 1;
         let settled = self.scale.iter().zip(&z).all(|(s, z)| s.ready() || z.is_nan());
         let wild = self.shift.take(&z) && settled;
-        let stale = |(trigger, _): (u64, usize)| i - trigger > EXAMINE[6];
+        let contested = self.contested;
+        let stale = |(trigger, _): (u64, usize)| i - trigger > if contested { PATIENCE } else { EXAMINE[6] };
         if wild && self.suspicion.is_none_or(stale) {
             self.suspicion = Some((i, 0));
+            self.contested = false;
         }
         if self.suspicion.is_none() && self.active.is_none() {
             for (scale, v) in self.scale.iter_mut().zip(&self.rows[self.rows.len() - 1].innovations) {
@@ -257,7 +323,7 @@ impl World {
             BACK.iter().filter_map(|b| trigger.checked_sub(*b)).filter(|k| *k > self.first()).collect();
         let mut found: Vec<Found> = Vec::new();
         for onset in &onsets {
-            for e in 0..self.events.len() {
+            for e in 0..self.known.events.len() {
                 found.extend(self.event_since(e, *onset));
             }
             found.extend((0..self.ignored.len()).filter_map(|o| self.sensor_since(o, *onset)));
@@ -274,7 +340,11 @@ impl World {
             .map_or(0.0, |f| f.nats.max(0.0));
         let age = i - trigger;
         let margin = if age >= PATIENCE { best.nats - other } else { best.nats - rival };
-        if best.nats < DECIDE_NATS || margin < MARGIN_NATS {
+        let again = self.ended.is_some_and(|ended| trigger < ended + PATIENCE);
+        let enough = if again { DECIDE_NATS + AGAIN_NATS } else { DECIDE_NATS };
+        let by_event = best.nats >= DECIDE_NATS && best.nats - other >= MARGIN_NATS;
+        self.contested = by_event && matches!(best.what, What::Event(_));
+        if best.nats < enough || margin < MARGIN_NATS {
             return false;
         }
         match best.what {
@@ -296,23 +366,23 @@ impl World {
         }
     }
 
-    /// Whether an event explains what a sensor is accused of; then it is the verdict.
-    pub fn explains(&mut self, output: usize, since: SimTime) -> bool {
+    /// Whether an event explains what the sensor of an output is accused of, or (None) that of an input; then it is the verdict.
+    pub fn explains(&mut self, output: Option<usize>, since: SimTime) -> bool {
         if self.active.is_some() {
             return true;
         }
         let Some(at) = self.rows.iter().position(|r| r.t >= since) else { return false };
         let at = self.first() + at as u64;
-        let onsets: Vec<u64> = BACK
-            .iter()
-            .flat_map(|b| [at.saturating_sub(*b), at + *b])
-            .filter(|k| *k > self.first() && *k + 3 < self.next)
-            .collect();
-        let events = onsets.iter().flat_map(|k| (0..self.events.len()).map(move |e| (e, *k)));
+        // What an input is accused of may have begun long after the time that is told: it may only stand still since then.
+        let since = (output.is_none()).then(|| (at..self.next).step_by(LATER as usize)).into_iter().flatten();
+        let near = BACK.iter().flat_map(|b| [at.saturating_sub(*b), at + *b]);
+        let onsets: Vec<u64> =
+            near.chain(since).filter(|k| *k > self.first() && *k + 3 < self.next).collect();
+        let events = onsets.iter().flat_map(|k| (0..self.known.events.len()).map(move |e| (e, *k)));
         let mut found: Vec<Found> = events.filter_map(|(e, k)| self.event_since(e, k)).collect();
         found.sort_by(|a, b| b.nats.total_cmp(&a.nats));
-        let sensor =
-            onsets.iter().filter_map(|k| self.sensor_since(output, *k)).map(|f| f.nats).fold(0.0, f64::max);
+        let accused = onsets.iter().filter_map(|k| self.sensor_since(output?, *k));
+        let sensor = accused.map(|f| f.nats).fold(0.0, f64::max);
         let Some(best) = found.into_iter().find(|f| f.share > LEAST_SHARE) else { return false };
         let What::Event(e) = best.what else { return false };
         let margin = best.nats - sensor;
@@ -328,14 +398,17 @@ impl World {
     }
 
     fn remember(&mut self, found: &[Found]) {
+        if self.posteriors.is_none() {
+            return;
+        }
         let Some(t) = self.last_t else { return };
         let mut best: BTreeMap<String, f64> = BTreeMap::new();
         best.insert("nothing".to_owned(), 0.0);
         for f in found {
             let name = match f.what {
-                What::Event(e) => self.events[e].happening.kind.clone(),
-                What::Sensor(o) => format!("{} wrong", self.def.outputs[o].signal),
-                What::Spike(o) => format!("{} spike", self.def.outputs[o].signal),
+                What::Event(e) => self.known.events[e].happening.kind.clone(),
+                What::Sensor(o) => format!("{} wrong", self.known.def.outputs[o].signal),
+                What::Spike(o) => format!("{} spike", self.known.def.outputs[o].signal),
                 What::Unknown => UNKNOWN.to_owned(),
             };
             let nats = best.entry(name).or_insert(f.nats);
@@ -344,7 +417,7 @@ impl World {
         let most = best.values().copied().fold(0.0, f64::max);
         let total: f64 = best.values().map(|n| (n - most).exp()).sum();
         let of = best.into_iter().map(|(name, n)| (name, (n - most).exp() / total)).collect();
-        self.posteriors.push(Posterior { t, of });
+        self.posteriors.get_or_insert_default().push(Posterior { t, of });
     }
 
     /// Log-likelihood that a filter gains over what was believed, from row `onset` on, diluted; and the filter after it.
@@ -358,7 +431,7 @@ impl World {
             if let Some(o) = skip {
                 outputs[o] = f64::NAN;
             }
-            filter.predict(row.dt, &row.inputs);
+            carry(&mut filter, (row.dt, row.unknown), &row.inputs);
             for (o, value) in outputs.iter().enumerate() {
                 if value.is_finite() {
                     let tried = filter.update(o, *value);
@@ -382,9 +455,9 @@ impl World {
     }
 
     fn event_since(&self, e: usize, onset: u64) -> Option<Found> {
-        let event = &self.events[e];
+        let event = &self.known.events[e];
         let fresh = [event.happening.parameter.clone()];
-        let start = self.before(onset)?.carried_to(&event.def, &self.covariates, &fresh).ok()?;
+        let start = self.before(onset)?.carried_to(&event.def, &self.known.covariates, &fresh).ok()?;
         let (gain, filter, _) = self.gain(start, onset, None);
         let at = filter.model().parameter(&event.happening.parameter)?;
         let (size, share) = event.size(filter.parameters()[at]);
@@ -434,7 +507,7 @@ impl World {
             return None;
         }
         let own = misfit(flat).max(misfit(grows) - SLOPE_NATS);
-        let output = &self.def.outputs[o];
+        let output = &self.known.def.outputs[o];
         let noise = (output.noise_std.powi(2) + output.quantum.powi(2) / 12.0).max(1e-6).sqrt();
         let spread = OFFSET_NOISES * noise;
         let nats = others + own - 0.5 * (spread * spread * weights).ln_1p() + SENSOR_NATS;
@@ -446,7 +519,7 @@ impl World {
     fn spike_at(&self, o: usize, at: u64) -> Option<Found> {
         let row = self.row(at);
         let mut start = self.before(at)?.clone();
-        start.predict(row.dt, &row.inputs);
+        carry(&mut start, (row.dt, row.unknown), &row.inputs);
         for (k, value) in row.outputs.iter().enumerate() {
             if k != o && value.is_finite() {
                 start.update(k, *value);
@@ -465,28 +538,24 @@ impl World {
 
     /// The states move as they like.
     fn unknown_since(&self, onset: u64) -> Option<Found> {
-        let mut def = self.def.clone();
-        for s in &mut def.storages {
-            s.noise_k_per_sqrt_s = (s.noise_k_per_sqrt_s * LOOSE).max(1e-3);
-        }
-        let start = self.before(onset)?.carried_to(&def, &self.covariates, &[]).ok()?;
+        let start = self.before(onset)?.carried_to(&self.known.loose, &self.known.covariates, &[]).ok()?;
         let (gain, ..) = self.gain(start, onset, None);
         let found = Found { what: What::Unknown, nats: gain + UNKNOWN_NATS, onset, size: 0.0, share: 1.0 };
         Some(found).filter(|f| f.nats.is_finite())
     }
 
     fn begin(&mut self, e: usize, best: &Found, margin: f64) {
-        let event = &self.events[e];
+        let event = &self.known.events[e];
         let fresh = [event.happening.parameter.clone()];
         let Some(Ok(start)) =
-            self.before(best.onset).map(|f| f.carried_to(&event.def, &self.covariates, &fresh))
+            self.before(best.onset).map(|f| f.carried_to(&event.def, &self.known.covariates, &fresh))
         else {
             return;
         };
         let (kind, part) = (leaked(&event.happening.kind), event.happening.part.clone());
         let at = self.row(best.onset).t;
         self.tell(kind, &part, at, best.size, margin);
-        self.active = Some(Active { event: e, verdict: self.verdicts.len() - 1 });
+        self.active = Some(Active { event: e, verdict: self.verdicts.len() - 1, onset: best.onset });
         self.go_over((best.onset - self.first()) as usize, start);
         self.suspicion = None;
     }
@@ -499,7 +568,7 @@ impl World {
             end: None,
             size,
             posterior: 1.0 / (1.0 + (-margin).exp()),
-            decided_at: self.last_t.unwrap_or(onset),
+            decided_at: self.arrived,
         });
     }
 
@@ -507,7 +576,8 @@ impl World {
     fn go_over(&mut self, from: usize, mut filter: Filter) {
         for row in self.rows.iter_mut().skip(from) {
             let mut innovations = vec![NONE; row.outputs.len()];
-            step(&mut filter, row.dt, &row.inputs, &row.outputs, &mut |o, v| innovations[o] = v);
+            carry(&mut filter, (row.dt, row.unknown), &row.inputs);
+            update(&mut filter, &row.outputs, &mut |o, v| innovations[o] = v);
             row.innovations = innovations;
             row.after = filter.clone();
         }
@@ -517,11 +587,10 @@ impl World {
     /// Whether the event is over: its parameter came back by itself, or fits better as it was.
     fn examine_end(&mut self, i: u64) -> bool {
         let Some(active) = self.active else { return false };
-        let event = &self.events[active.event];
+        let event = &self.known.events[active.event];
         let at = self.current.model().parameter(&event.happening.parameter);
         let value = at.map_or(event.nominal, |k| self.current.parameters()[k]);
         let (size, share) = event.size(value);
-        let onset = self.verdicts[active.verdict].onset;
         let faded = share < OVER_SHARE;
         if !faded && let Some(v) = self.verdicts.get_mut(active.verdict) {
             v.size = size;
@@ -530,7 +599,7 @@ impl World {
         if let Some(trigger) = self.due(i) {
             for back in BACK {
                 let Some(since) = trigger.checked_sub(back).filter(|k| *k > self.first()) else { continue };
-                if self.row(since).t <= onset {
+                if since <= active.onset {
                     continue;
                 }
                 if let Some(start) = self.back_at(&active, since) {
@@ -549,14 +618,15 @@ impl World {
         self.verdicts[active.verdict].end = Some(end);
         self.active = None;
         self.suspicion = None;
+        self.ended = Some(i);
         self.last_end = self.last_t.unwrap_or(end);
         true
     }
 
     /// The filter from before a row, under the network as it was before the event.
     fn back_at(&self, active: &Active, since: u64) -> Option<Filter> {
-        let fresh = [self.events[active.event].happening.parameter.clone()];
-        self.before(since)?.carried_to(&self.def, &self.covariates, &fresh).ok()
+        let fresh = [self.known.events[active.event].happening.parameter.clone()];
+        self.before(since)?.carried_to(&self.known.def, &self.known.covariates, &fresh).ok()
     }
 }
 
@@ -580,14 +650,15 @@ struct Found {
     share: f64,
 }
 
-fn step(
-    filter: &mut Filter,
-    dt: Span,
-    inputs: &[Option<f64>],
-    outputs: &[f64],
-    seen: &mut dyn FnMut(usize, Innovation),
-) {
-    filter.predict(dt, inputs);
+/// Carries a filter over a step, of whose first part the inputs are not known.
+fn carry(filter: &mut Filter, (dt, unknown): (Span, Span), inputs: &[Option<f64>]) {
+    if unknown > Span::ZERO {
+        filter.predict(unknown, &vec![None; inputs.len()]);
+    }
+    filter.predict(Span(dt.0 - unknown.0), inputs);
+}
+
+fn update(filter: &mut Filter, outputs: &[f64], seen: &mut dyn FnMut(usize, Innovation)) {
     for (o, value) in outputs.iter().enumerate() {
         if value.is_finite() {
             seen(o, filter.update(o, *value));

@@ -26,7 +26,7 @@ pub(crate) use slopes::{At, By};
 
 use names::{Names, check_figures, checked_parameters, unknown};
 
-use super::definition::{BecomesDef, DynamicsDef, InputDef, PriorDef, TimingDef};
+use super::definition::{BecomesDef, DynamicsDef, InputDef, PriorDef, TimingDef, UnsaidDef};
 use std::{
     collections::BTreeMap,
     ops::{Add, Div, Mul, Neg, Sub},
@@ -207,6 +207,8 @@ pub struct Input {
     pub std: f64,
     /// Correlation time before anything was measured, [s].
     pub correlation_s: f64,
+    /// At what it stays where nobody tells it.
+    pub untold: Option<f64>,
 }
 
 impl Input {
@@ -219,6 +221,10 @@ impl Input {
             mean: def.mean.unwrap_or(0.5 * (low + high)),
             std: def.std.unwrap_or((high - low) / 12f64.sqrt()),
             correlation_s: def.correlation.as_secs_f64(),
+            untold: def.unless_said.and_then(|u| match u {
+                UnsaidDef::Stays(value) => Some(value),
+                UnsaidDef::Learnt(..) => None,
+            }),
         }
     }
 }

@@ -2,11 +2,13 @@
 
 use super::{Claim, Condition, Evaluator, ExpectError, Expectation, VerdictPattern};
 use crate::{
+    diagnose::{doctor::SPOOFED, world::UNKNOWN},
+    dynamics::definition::HappeningDef,
     scenario::diagnostic::near,
     signal::{Channel, Glob, Kind, SignalId, SignalTable, wildcard},
 };
 
-/// Kinds that verdicts can have, as [`crate::sense::fault::FaultDef::name`] spells them.
+/// Kinds that verdicts on sensors and devices can have, as [`crate::sense::fault::FaultDef::name`] spells them.
 pub const VERDICT_KINDS: [&str; 8] =
     ["stuck", "bias", "drift", "gain", "spike", "noise", "dropout", "clock_skew"];
 
@@ -52,16 +54,19 @@ pub struct Dangling {
     pub help: Option<String>,
 }
 
+/// What may happen to the thing that a twin follows, and be its verdict: the twin's id, and the events of its thing.
+pub type Watched<'a> = (&'a str, &'a [HappeningDef]);
+
 /// All references to signals, twins, parts and kinds that do not exist.
 ///
 /// ```
 /// use twinfleet_engine::{expect::{self, Expectation}, signal::SignalTable};
 /// let ron = ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME);
 /// let never: Expectation = ron.from_str(r#"Never(verdict: (kind: "stuk"))"#).unwrap();
-/// let found = expect::dangling(&[never], &SignalTable::default());
+/// let found = expect::dangling(&[never], &SignalTable::default(), &[]);
 /// assert_eq!(found[0].message, "no verdict has the kind `stuk`");
 /// ```
-pub fn dangling(expectations: &[Expectation], table: &SignalTable) -> Vec<Dangling> {
+pub fn dangling(expectations: &[Expectation], table: &SignalTable, watched: &[Watched<'_>]) -> Vec<Dangling> {
     let mut all: Vec<Dangling> = Evaluator::unmatched(expectations, table)
         .into_iter()
         .map(|ExpectError::NoSignal { index, glob }| Dangling {
@@ -102,7 +107,7 @@ pub fn dangling(expectations: &[Expectation], table: &SignalTable) -> Vec<Dangli
             }
         }
         for pattern in verdicts(e) {
-            if let Some((word, message, help)) = wrong(pattern, &twins) {
+            if let Some((word, message, help)) = wrong(pattern, &twins, watched) {
                 all.push(Dangling { index, word, message, help: Some(help) });
             }
         }
@@ -177,21 +182,28 @@ fn verdicts(e: &Expectation) -> Vec<&VerdictPattern> {
 }
 
 /// The word of a pattern that no twin has, what is wrong with it, and what to try.
-fn wrong(p: &VerdictPattern, twins: &[(&str, &[Channel])]) -> Option<(String, String, String)> {
-    if let Some(kind) = &p.kind
-        && !VERDICT_KINDS.iter().any(|k| plain(k) == plain(kind))
-    {
-        let help = near(kind, VERDICT_KINDS).unwrap_or_default();
-        return Some((kind.clone(), format!("no verdict has the kind `{kind}`"), help));
-    }
-    let meant: Vec<_> = twins
-        .iter()
-        .filter(|(id, _)| p.of.as_ref().is_none_or(|of| wildcard(of.as_bytes(), id.as_bytes())))
-        .collect();
+fn wrong(
+    p: &VerdictPattern,
+    twins: &[(&str, &[Channel])],
+    watched: &[Watched<'_>],
+) -> Option<(String, String, String)> {
+    let is_meant = |id: &str| p.of.as_ref().is_none_or(|of| wildcard(of.as_bytes(), id.as_bytes()));
+    let meant: Vec<_> = twins.iter().filter(|(id, _)| is_meant(id)).collect();
+    let events = || watched.iter().filter(|(id, _)| is_meant(id)).flat_map(|(_, events)| *events);
     if let (Some(of), true) = (&p.of, meant.is_empty()) {
         let help = near(of, twins.iter().map(|(id, _)| *id));
         let help = help.unwrap_or_else(|| "the scenario mirrors nothing: add `mirror: […]`".to_owned());
         return Some((of.clone(), format!("there is no twin `{of}`"), help));
+    }
+    if let Some(kind) = &p.kind {
+        let of_things = events().map(|e| e.kind.as_str());
+        let beside = events().next().map_or([].as_slice(), |_| &[UNKNOWN, SPOOFED]);
+        let known: Vec<&str> =
+            VERDICT_KINDS.into_iter().chain(of_things).chain(beside.iter().copied()).collect();
+        if !known.iter().any(|k| plain(k) == plain(kind)) {
+            let help = near(kind, known).unwrap_or_default();
+            return Some((kind.clone(), format!("no verdict has the kind `{kind}`"), help));
+        }
     }
     let part = p.part.as_ref()?;
     let names = || {
@@ -200,6 +212,7 @@ fn wrong(p: &VerdictPattern, twins: &[(&str, &[Channel])]) -> Option<(String, St
             .flat_map(|(_, cs)| cs.iter())
             .filter(|c| c.kind == Kind::Verdict)
             .map(|c| c.name.as_str())
+            .chain(events().map(|e| e.part.as_str()))
     };
     let fits = |name: &str| {
         wildcard(part.as_bytes(), name.as_bytes())

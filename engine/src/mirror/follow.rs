@@ -14,6 +14,7 @@
 //! assert_eq!(signals, [("soc.temperature".to_owned(), "degC".to_owned())]);
 //! ```
 
+mod follower;
 pub mod live;
 mod twin;
 
@@ -21,12 +22,12 @@ use crate::{
     message::{Router, TopicFilter},
     mirror::{self, ModelSignal},
     plan::Plan,
-    predict::Estimator,
     scenario::{MirrorDef, diagnostic::near},
     time::SimTime,
     world::{Clock, Counters, Events, Inbox, Outbox, Rows, StateHash, StateHashers, TickSystems, Watch},
 };
 use bevy_ecs::{entity::EntityIndexSet, prelude::*};
+pub use follower::Followed;
 use rayon::prelude::*;
 use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc};
 use twin::{Overheard, Signals, Sink};
@@ -86,10 +87,10 @@ pub struct SilentFrom(SimTime);
 #[derive(Resource, Default, Debug, Clone)]
 pub struct TwinSummary(pub Vec<TwinScore>);
 
-/// Builds the estimator of a mirror section.
-pub type MakeEstimator<'a, E> = dyn Fn(&MirrorDef) -> Result<Box<dyn Estimator>, E> + 'a;
+/// Makes what a mirror section's device is followed with.
+pub type MakeFollowed<'a, E> = dyn Fn(&MirrorDef) -> Result<Followed, E> + 'a;
 
-/// Adds the twins of the plan's shard. `make` builds a mirror's estimator; the plan holds one signal block
+/// Adds the twins of the plan's shard. `make` gives what each is followed with; the plan holds one signal block
 /// per mirror section, laid out by [`crate::mirror::twin_channels`].
 ///
 /// A twin lives in the shard of the device that it follows, so that both see the same messages unsplit.
@@ -97,7 +98,7 @@ pub fn install<E>(
     world: &mut World,
     schedule: &mut Schedule,
     plan: &Plan,
-    make: &MakeEstimator<'_, E>,
+    make: &MakeFollowed<'_, E>,
 ) -> Result<(), E> {
     let mut topics = Topics::default();
     let mut unheard = Unheard::default();
@@ -107,13 +108,14 @@ pub fn install<E>(
             continue;
         }
         let base = plan.signals.id(plan.twin_blocks[index], 0, 0);
-        let estimator = make(def)?;
+        let with = make(def)?;
+        let estimator = &with.estimator;
         let (inputs, outputs) = (estimator.inputs().len(), estimator.outputs().len());
         let signals = Signals::new(base, outputs, inputs, mirror::horizons(def).len());
         let unit = |i| plan.signals.channel(signals.at(signals.input(i))).unit.as_str();
         let units: Vec<&str> = (0..inputs).map(unit).collect();
         let dialects = &plan.catalog.dialects;
-        let mut twin = Twin::new(index, def, estimator, signals, &units, dialects, before.as_ref());
+        let mut twin = Twin::new(index, def, with, signals, &units, dialects, before.as_ref());
         before = Some(twin.common());
         twin.publisher = plan.physical_ordinal(plan.scenario.physicals.len() + index);
         let filters: Vec<_> = (0..def.bind.len()).map(|n| twin.filters(n, def)).collect();
@@ -175,8 +177,8 @@ fn follow_messages(
                     overheard.push((twin.slot, Overheard { message: at as u32, binding: *n }));
                 }
                 None => {
-                    twin.judge.presence(message.due, &*message.payload != b"offline");
-                    silent.0 = twin.judge.silent_from();
+                    twin.follower.presence(message.due, &*message.payload != b"offline");
+                    silent.0 = twin.judge().silent_from();
                 }
             }
         }
@@ -193,7 +195,7 @@ fn follow_messages(
     let catch_up = |((twin, silent), heard): &mut Busy<'_>, sink: &mut Sink<'_>| {
         twin.slot = None;
         twin.catch_up(heard.iter().map(|(_, h)| *h), &inbox.0, clock.epoch_unix_ms, sink);
-        silent.0 = twin.judge.silent_from();
+        silent.0 = twin.judge().silent_from();
     };
     if busy.len() < SIDE_BY_SIDE {
         let (rows, events, replies) = (&mut rows.0, &mut events.0, &mut outbox.0);
@@ -238,7 +240,7 @@ fn judge_silence(
     for (mut twin, mut silent) in &mut twins {
         if silent.0 < clock.now {
             twin.wait(clock.now, &mut sink);
-            silent.0 = twin.judge.silent_from();
+            silent.0 = twin.judge().silent_from();
         }
     }
 }
@@ -254,7 +256,7 @@ pub fn summarise(world: &mut World) {
 fn hash(world: &mut World, hash: &mut StateHash) {
     let mut query = world.query::<&Twin>();
     for twin in query.iter(world) {
-        let mut bytes = twin.judge.state_bytes();
+        let mut bytes = twin.follower.state_bytes();
         if let Some(outlook) = &twin.outlook {
             outlook.state_bytes(&mut bytes);
         }

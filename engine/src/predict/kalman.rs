@@ -313,6 +313,10 @@ impl Estimator for Filter {
         self.fixed.model.inputs[input].range
     }
 
+    fn untold(&self, input: usize) -> Option<f64> {
+        self.fixed.model.inputs[input].untold
+    }
+
     fn quantum(&self, output: usize) -> f64 {
         self.fixed.model.outputs[output].quantum
     }

@@ -122,7 +122,12 @@ fn same_part(v: &Happening, f: &Happening) -> bool {
     let whole = |h: &Happening| h.part.is_empty() || h.part == twinfleet_engine::mirror::DEVICE_PART;
     let of_device =
         |h: &Happening| matches!(kind(h), "dropout" | "clock_skew" | "intermittent" | "bus_lock_up");
-    f.part == v.part || whole(f) && whole(v) || (whole(f) || whole(v)) && of_device(f) && of_device(v)
+    // A change of the thing itself is put in without a part, and a verdict says which.
+    let of_thing = f.part.is_empty() && kind(f) == kind(v);
+    f.part == v.part
+        || of_thing
+        || whole(f) && whole(v)
+        || (whole(f) || whole(v)) && of_device(f) && of_device(v)
 }
 
 /// Whether they are ever there at the same time. What has no length counts at its own instant.

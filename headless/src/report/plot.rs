@@ -176,7 +176,12 @@ fn marks(report: &Report, file: &str) -> Vec<Mark> {
 fn twin_plots(report: &Report, twin: &Twin, end_s: f64, plots: &mut Vec<Plot>) {
     let concerns = |name: &str| -> Vec<Span<'_>> {
         let spans = report.happenings.iter().filter(|h| matches!(h.what.as_str(), "fault" | "verdict"));
-        let of_part = |h: &&Happening| is_about(&h.part, name);
+        // What is of no signal, such as a lid, concerns all that is measured.
+        let of_thing = |h: &Happening| {
+            let outputs = twin.outputs.iter().map(|o| &o.name);
+            !outputs.chain(twin.inputs.iter().map(|i| &i.name)).any(|signal| is_about(&h.part, signal))
+        };
+        let of_part = |h: &&Happening| is_about(&h.part, name) || of_thing(h);
         let named = |of| Span { of, label: kind_of(of).to_owned() };
         spans.filter(|h| h.subject == twin.id).filter(of_part).take(MOST_SPANS).map(named).collect()
     };

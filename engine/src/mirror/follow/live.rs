@@ -50,10 +50,10 @@ impl Twin {
             late: self.score.late,
             duplicate: self.score.duplicate,
             bad: self.score.bad,
-            period: self.judge.period(),
-            silent: self.judge.silent(),
-            clock: self.judge.clock_learnt(),
-            verdicts: self.judge.verdicts().to_vec(),
+            period: self.judge().period(),
+            silent: self.judge().silent(),
+            clock: self.judge().clock_learnt(),
+            verdicts: self.follower.verdicts().to_vec(),
         }
     }
 }
@@ -61,7 +61,7 @@ impl Twin {
 /// Silence from now on says nothing of the devices, until each is heard again: the broker is gone, or we were.
 pub fn pause(world: &mut World, now: SimTime) {
     for mut twin in world.query::<&mut Twin>().iter_mut(world) {
-        twin.judge.presence(now, false);
+        twin.follower.presence(now, false);
     }
 }
 
@@ -82,9 +82,9 @@ pub fn all(world: &mut World) -> Vec<TwinStatus> {
             late: t.score.late,
             duplicate: t.score.duplicate,
             bad: t.score.bad,
-            period: t.judge.period(),
-            silent: t.judge.silent(),
-            clock: t.judge.clock_learnt(),
+            period: t.judge().period(),
+            silent: t.judge().silent(),
+            clock: t.judge().clock_learnt(),
             verdicts: Vec::new(),
         })
         .collect();

@@ -1,6 +1,7 @@
 //! One twin as it hears its device: messages decoded, put in the order of the device's time, taken by the judge, forecast,
 //! and told as rows and events.
 
+use super::follower::{Followed, Follower};
 use crate::{
     compare::{Judge, Layout, News, Reading, Verdict},
     diagnose,
@@ -12,7 +13,7 @@ use crate::{
         decode::{DecodeError, Decoder},
         outlook::Outlook,
     },
-    predict::{Estimator, score::Score},
+    predict::score::Score,
     scenario::MirrorDef,
     signal::SignalId,
     time::{NS_PER_S, SimTime, Span},
@@ -134,7 +135,7 @@ struct Pending {
     first: usize,
 }
 
-/// A twin: the judge that follows one physical, and where its rows go.
+/// A twin: what follows one physical, and where its rows go.
 #[derive(Component)]
 pub struct Twin {
     pub(super) index: usize,
@@ -147,7 +148,7 @@ pub struct Twin {
     /// Its own ordinal, as publisher of what it owes the device, and how much that was.
     pub(super) publisher: u32,
     seq: u64,
-    pub(super) judge: Judge,
+    pub(super) follower: Follower,
     pub(super) outlook: Option<Box<Outlook>>,
     pub(super) alarm: Option<Box<Alarm>>,
     next_forecast: SimTime,
@@ -180,19 +181,20 @@ impl Sink<'_> {
 }
 
 impl Twin {
-    /// The twin of a mirror section, with its estimator, where its channels lie, and the units in which its model counts its
+    /// The twin of a mirror section, with what its device is followed with, where its channels lie, and the units in which its model counts its
     /// inputs, in their order. What it has in common with a twin before it is shared with that.
     ///
     /// A dialect that cannot be heard has been refused by the scenario's checks; if it has not, it tells nothing.
     pub(super) fn new(
         index: usize,
         def: &MirrorDef,
-        estimator: Box<dyn Estimator>,
+        with: Followed,
         signals: Signals,
         units: &[&str],
         dialects: &Dialect,
         before: Option<&(Arc<Layout>, Arc<Ways>)>,
     ) -> Self {
+        let estimator = &with.estimator;
         let outputs = estimator.outputs().len();
         let horizons = mirror::horizons(def).to_vec();
         let names: Vec<String> = estimator.inputs().iter().chain(estimator.outputs()).cloned().collect();
@@ -233,14 +235,14 @@ impl Twin {
             behind_at: SimTime(i64::MIN),
             score: Counts::default(),
             told_bad: false,
-            judge: Judge::like(estimator, before.map(|b| &b.0)).one_of_many(index),
+            follower: Follower::new(with, index, before.map(|b| &b.0)),
             ways: before.filter(|b| *b.1 == ways).map_or_else(|| Arc::new(ways), |b| Arc::clone(&b.1)),
         }
     }
 
     /// What the next twin may share.
     pub(super) fn common(&self) -> (Arc<Layout>, Arc<Ways>) {
-        (Arc::clone(self.judge.layout()), Arc::clone(&self.ways))
+        (Arc::clone(self.judge().layout()), Arc::clone(&self.ways))
     }
 
     /// The inputs' count, and the name of an output.
@@ -270,7 +272,7 @@ impl Twin {
 
     /// The judge, with the estimator it follows with.
     pub fn judge(&self) -> &Judge {
-        &self.judge
+        self.follower.judge()
     }
 
     /// Takes what was heard in this tick, in the order of the device's time.
@@ -365,7 +367,7 @@ impl Twin {
             self.refuse(message.due, &why, sink);
         }
         if let Some(online) = told.presence {
-            self.judge.presence(message.due, online);
+            self.follower.presence(message.due, online);
         }
         let from = pending.len();
         for v in &told.values {
@@ -422,9 +424,9 @@ impl Twin {
         self.newest = t;
         self.score.taken += 1;
         let (inputs, outputs) = values.split_at(self.inputs());
-        self.judge.take(&Reading { t, arrived, inputs, outputs });
+        self.follower.take(&Reading { t, arrived, inputs, outputs });
         let far = (t - arrived).0.unsigned_abs() > CLOCK_UNSET.0 as u64;
-        let row_t = if far || self.judge.clock_wrong() { arrived } else { t.min(arrived) };
+        let row_t = if far || self.judge().clock_wrong() { arrived } else { t.min(arrived) };
         self.emit(row_t, inputs, outputs, sink);
         self.score_and_forecast(t, row_t, outputs, sink);
         self.news(sink);
@@ -434,7 +436,7 @@ impl Twin {
     /// What the detector makes of the reading's residuals, where there is one.
     fn watch(&mut self, arrived: SimTime, outputs: &[f64], sink: &mut Sink<'_>) {
         let Some(alarm) = &mut self.alarm else { return };
-        let judge = &self.judge;
+        let judge = self.follower.judge();
         let residual = |(o, v): (usize, &f64)| if v.is_nan() { f64::NAN } else { judge.view(o).whitened };
         let whitened: Vec<f64> = outputs.iter().enumerate().map(residual).collect();
         let Some(news) = alarm.take(&whitened) else { return };
@@ -456,7 +458,7 @@ impl Twin {
         if self.behind < SET_BACK_MESSAGES {
             return false;
         }
-        self.judge.clock_set(t);
+        self.follower.clock_set(t);
         self.last_at.fill(SimTime(i64::MIN));
         self.next_forecast = SimTime(i64::MIN);
         for o in 0..usize::from(self.signals.outputs) {
@@ -468,21 +470,29 @@ impl Twin {
     fn emit(&self, t: SimTime, inputs: &[f64], outputs: &[f64], sink: &mut Sink<'_>) {
         for (o, value) in outputs.iter().enumerate() {
             let first = self.signals.output(o);
-            let view = self.judge.view(o);
+            let view = self.judge().view(o);
             sink.row(t, self.signals.at(first), *value);
             sink.row(t, self.signals.at(first + 1), view.estimate.mean);
             if !value.is_nan() {
                 sink.row(t, self.signals.at(first + 2), view.residual);
                 sink.row(t, self.signals.at(first + 3), view.whitened);
             }
-            sink.row(t, self.signals.at(first + 4), f64::from(u8::from(self.judge.holds(inputs.len() + o))));
+            sink.row(
+                t,
+                self.signals.at(first + 4),
+                f64::from(u8::from(self.follower.holds(inputs.len() + o))),
+            );
         }
         for (i, value) in inputs.iter().enumerate() {
             let first = self.signals.input(i);
             sink.row(t, self.signals.at(first), *value);
-            sink.row(t, self.signals.at(first + 1), f64::from(u8::from(self.judge.holds(i))));
+            sink.row(t, self.signals.at(first + 1), f64::from(u8::from(self.follower.holds(i))));
         }
-        sink.row(t, self.signals.at(self.signals.device()), f64::from(u8::from(self.judge.device_holds())));
+        sink.row(
+            t,
+            self.signals.at(self.signals.device()),
+            f64::from(u8::from(self.follower.device_holds())),
+        );
     }
 
     /// Forgets the forecasts in flight of an output.
@@ -493,16 +503,17 @@ impl Twin {
     }
 
     fn score_and_forecast(&mut self, t: SimTime, row_t: SimTime, outputs: &[f64], sink: &mut Sink<'_>) {
-        let (judge, signals, inputs) = (&self.judge, self.signals, self.inputs());
+        let (follower, signals, inputs) = (&self.follower, self.signals, self.inputs());
+        let judge = follower.judge();
         let Some(outlook) = &mut self.outlook else { return };
-        let trusted = |o: usize| !judge.holds(inputs + o) && !judge.device_holds();
+        let trusted = |o: usize| follower.trusts(inputs + o);
         let tolerance = Span(judge.period().0.max(1).saturating_mul(2));
         for (o, value) in outputs.iter().enumerate() {
-            if !trusted(o) {
+            if !trusted(o) || follower.turned() {
                 outlook.forget(o);
             } else if !value.is_nan() {
                 let name = &self.ways.names[inputs + o];
-                for v in judge.fresh().iter().filter(|n| n.ended).map(|n| &n.verdict) {
+                for v in follower.fresh().iter().filter(|n| n.ended).map(|n| &n.verdict) {
                     if v.part == *name {
                         outlook.leave_out(o, v.onset, v.end.unwrap_or(t));
                     }
@@ -528,7 +539,7 @@ impl Twin {
     }
 
     fn news(&mut self, sink: &mut Sink<'_>) {
-        for News { t, verdict, ended } in self.judge.news() {
+        for News { t, verdict, ended } in self.follower.news() {
             sink.events.push(Event {
                 t,
                 subject: self.id.to_string(),
@@ -552,11 +563,11 @@ impl Twin {
 
     /// Simulated time has come this far: silence is judged.
     pub(super) fn wait(&mut self, now: SimTime, sink: &mut Sink<'_>) {
-        if self.judge.wait(now) {
+        if self.follower.wait(now) {
             sink.row(
                 now,
                 self.signals.at(self.signals.device()),
-                f64::from(u8::from(self.judge.device_holds())),
+                f64::from(u8::from(self.follower.device_holds())),
             );
             self.news(sink);
         }
@@ -565,12 +576,12 @@ impl Twin {
     pub(super) fn summary(&self) -> TwinScore {
         let Counts { taken, late, duplicate, bad } = self.score;
         let mut forecasts = Vec::new();
-        for (o, name) in self.judge.estimator().outputs().iter().enumerate() {
+        for (o, name) in self.judge().estimator().outputs().iter().enumerate() {
             for (h, horizon) in self.ways.horizons.iter().enumerate() {
                 forecasts.extend(self.outlook.as_ref().map(|l| (name.clone(), *horizon, l.score(o, h))));
             }
         }
-        let verdicts = self.judge.verdicts().to_vec();
+        let verdicts = self.follower.verdicts().to_vec();
         TwinScore { twin: self.id.to_string(), taken, late, duplicate, bad, forecasts, verdicts }
     }
 }

@@ -1,0 +1,140 @@
+//! What happens to a thing itself is named by its twin while it runs, as `score diagnose` names it on a recording.
+
+use super::common::{Ran, command, scratch};
+use std::{collections::BTreeMap, fs, path::Path};
+use twinfleet_engine::record::Record;
+
+const PARAMS: &str = "assets/params/heated-box-seed-12.ron";
+
+fn scenario() -> String {
+    fs::read_to_string(twinfleet_tests::root().join("scenarios/heated-box.ron")).expect("the box")
+}
+
+/// The box with another text, beside the shipped assets.
+fn changed(dir: &Path, text: &str) -> String {
+    let assets = dir.join("assets");
+    if !assets.exists() {
+        std::os::unix::fs::symlink(twinfleet_tests::root().join("assets"), assets).expect("a link");
+    }
+    let file = dir.join("box.ron");
+    fs::write(&file, text).expect("a file");
+    file.to_str().expect("text").to_owned()
+}
+
+fn run(file: &str, rest: &[&str]) -> Ran {
+    command(&[&["run", file, "--broker", "none", "--quiet"], rest].concat())
+}
+
+/// Units, noise and timing are drawn anew by each seed.
+#[test]
+fn whatever_the_seed_each_event_is_named_with_part_and_onset() {
+    let dir = scratch();
+    for seed in ["1", "2", "3", "4"] {
+        let record = dir.path().join(seed);
+        let record = record.to_str().expect("text");
+        let ran = run("heated-box", &["--seed", seed, "--record", record]);
+        assert_eq!(ran.code(), 0, "seed {seed}: {}", ran.stdout());
+        let judged = command(&["score", "diagnose", "--record", record]).json();
+        assert_eq!(judged["macro_f1"].as_f64(), Some(1.0), "seed {seed}: {judged}");
+        assert_eq!(judged["false_alarms"].as_u64(), Some(0), "seed {seed}: {judged}");
+        assert!(judged["onset_error_s"]["median"].as_f64().unwrap() < 15.0, "seed {seed}: {judged}");
+    }
+}
+
+#[test]
+fn threads_leave_no_trace_on_what_is_named() {
+    let hash = |threads: &str| run("heated-box", &["--threads", threads]).state_hash();
+    let one = hash("1");
+    assert_eq!((hash("2"), hash("4")), (one.clone(), one));
+}
+
+#[test]
+fn of_a_box_that_is_well_nothing_is_said() {
+    let dir = scratch();
+    let is_done = |line: &&str| line.contains("do: Change") || line.contains("do: Fault");
+    let text: String = scenario().lines().filter(|l| !is_done(l)).map(|l| format!("{l}\n")).collect();
+    let (head, _) = text.split_once("    expect: [").expect("expectations");
+    let file = changed(dir.path(), &format!("{head}    expect: [Never(verdict: Any)],\n)\n"));
+    for seed in ["1", "2", "3", "4", "5", "6"] {
+        let ran = run(&file, &["--seed", seed, "--set", "duration=\"4h\""]);
+        assert_eq!(ran.code(), 0, "seed {seed}: {}", ran.stdout());
+    }
+}
+
+/// The stream that the twin heard, as a table, watched offline: the same verdicts at the same times.
+#[test]
+fn a_recording_of_the_stream_is_told_the_same_offline() {
+    let dir = scratch();
+    let record = dir.path().join("rec");
+    let ran = run("heated-box", &["--record", record.to_str().expect("text")]);
+    assert_eq!(ran.code(), 0, "{}", ran.stdout());
+    let live = ran.json();
+    let signals = [
+        "air.temperature",
+        "wall.temperature",
+        "content.temperature",
+        "room.temperature",
+        "heater.level",
+        "fan.level",
+    ];
+    let record = Record::open(&record).expect("the record");
+    let ids = signals.map(|s| record.table.find(&format!("box/{s}@reported")).expect("a signal of the twin"));
+    let mut rows: BTreeMap<i64, [String; 6]> = BTreeMap::new();
+    for row in record.rows().map(|r| r.expect("readable")) {
+        if let Some(at) = ids.iter().position(|id| *id == row.signal) {
+            rows.entry(row.t.0).or_default()[at] = row.value.to_string();
+        }
+    }
+    let cells = |(t, cells): (&i64, &[String; 6])| format!("{},{}\n", *t as f64 / 1e9, cells.join(","));
+    let table: String = rows.iter().map(cells).collect();
+    let (data, out) = (dir.path().join("box.csv"), dir.path().join("out.csv"));
+    fs::write(&data, format!("t,{}\n{table}", signals.join(","))).expect("a table");
+    let map = signals.map(|s| format!("{s}={s}"));
+    let params = twinfleet_tests::root().join(PARAMS);
+    let mut line = vec!["score", "diagnose", "--thing", "heated-box", "--time", "t", "--data"];
+    line.extend([data.to_str().expect("text"), "--params", params.to_str().expect("text")]);
+    line.extend(["--out", out.to_str().expect("text"), "--map"]);
+    line.extend(map.iter().map(String::as_str));
+    let watched = command(&line);
+    assert_eq!(watched.code(), 0, "{}", watched.stderr());
+    let out = fs::read_to_string(&out).expect("the verdicts");
+    let offline: Vec<Vec<&str>> = out.lines().skip(1).map(|l| l.split(',').collect()).collect();
+    let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
+    let told: Vec<_> = live["happenings"]
+        .as_array()
+        .expect("what happened")
+        .iter()
+        .filter(|h| h["what"] == "verdict")
+        .collect();
+    let pair = |part: &str, kind: &str, s: f64| (part.to_owned(), kind.to_owned(), (s / 10.0).round() as i64);
+    let first = *rows.keys().next().expect("rows") as f64 / 1e9;
+    let live: Vec<_> = told
+        .iter()
+        .map(|h| pair(&text(&h["part"]), &text(&h["detail"]), h["from_s"].as_f64().expect("a time") - first))
+        .collect();
+    let offline: Vec<_> =
+        offline.iter().map(|c| pair(c[2], c[3], c[0].parse::<f64>().expect("a time") - first)).collect();
+    assert_eq!(live, offline);
+    assert_eq!(live.len(), 4);
+}
+
+#[test]
+fn what_no_thing_can_tell_is_refused_as_an_expectation() {
+    let dir = scratch();
+    let check = |text: &str| command(&["check", &changed(dir.path(), text)]);
+    let text = scenario();
+    for (right, wrong, help) in [
+        ("kind: \"lid_open\", part", "kind: \"lid_opn\", part", "lid_open"),
+        ("part: \"lid\"", "part: \"led\"", "lid"),
+    ] {
+        assert!(text.contains(right), "{right}");
+        let refused = check(&text.replace(right, wrong));
+        assert_eq!(refused.code(), 2, "{wrong}: {}", refused.stderr());
+        assert!(refused.stderr().contains(help), "{wrong}: {}", refused.stderr());
+    }
+    // A thing without events has none of their kinds.
+    let pi = fs::read_to_string(twinfleet_tests::root().join("scenarios/pi3b-mirror.ron")).expect("the Pi");
+    let refused = check(&pi.replace("kind: \"stuck\"", "kind: \"lid_open\""));
+    assert_eq!(refused.code(), 2, "{}", refused.stderr());
+    assert!(refused.stderr().contains("no verdict has the kind `lid_open`"), "{}", refused.stderr());
+}
