@@ -17,6 +17,7 @@ mod header;
 mod lines;
 mod markers;
 mod numbers;
+mod opening;
 mod reader;
 mod when;
 mod written;

@@ -237,11 +237,14 @@ fn borders_and_times_are_written_as_the_table_writes_them() {
     let dir = scratch();
     let (path, out) = (dir.path().join("t.csv"), dir.path().join("out.csv"));
     let data = path.display().to_string();
-    let run = |until: &str| {
+    let ask = |until: &str| {
         let mut args = vec!["score", "forecast", "--data", &data, "--time", "time", "--target", "temp"];
         args.extend(["--horizons", "1", "--model", "persistence", "--train-until", until]);
         args.extend(["--out", out.to_str().unwrap()]);
-        let ran = command(&args);
+        command(&args)
+    };
+    let run = |until: &str| {
+        let ran = ask(until);
         assert_eq!(ran.code(), 0, "{until}: {}", ran.stderr());
         let text = fs::read_to_string(&out).unwrap();
         text.lines().nth(1).unwrap().split(',').map(str::to_owned).collect::<Vec<_>>()
@@ -278,20 +281,7 @@ fn borders_and_times_are_written_as_the_table_writes_them() {
             assert_eq!(run(&border)[3], want, "{border}");
         }
     }
-    let ran = command(&[
-        "score",
-        "forecast",
-        "--data",
-        &data,
-        "--time",
-        "time",
-        "--target",
-        "temp",
-        "--horizons",
-        "1",
-        "--train-until",
-        "soon",
-    ]);
+    let ran = ask("soon");
     let said = ran.stderr().split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(ran.code() == 2 && said.contains("as the table writes it (0.5)"), "{said}");
 }

@@ -47,10 +47,10 @@ struct Mailbox {
 }
 
 impl Mailbox {
-    /// Keeps no more than `most`; how many are lost.
+    /// Keeps no more than `most`, the oldest; how many are lost.
     fn bound(&mut self, most: usize) -> u64 {
         let over = self.waiting.len().saturating_sub(most);
-        self.waiting.drain(..over);
+        self.waiting.truncate(most);
         over as u64
     }
 }

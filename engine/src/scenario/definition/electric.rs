@@ -91,9 +91,7 @@ impl Volts {
             _ => mains,
         }
     }
-}
 
-impl Volts {
     /// Voltage of a feed, [V]; not a number where there is none.
     fn of(&self, feed: Feed) -> f64 {
         match feed {

@@ -1,6 +1,10 @@
 //! Lines and cells of a table, read with bounds: no line, however long, is held in memory beyond [`MAX_LINE`].
 
 use super::encoding::{unpacked, windows_1252};
+use crate::scenario::{
+    diagnostic::Diagnostic,
+    source::{self, Source},
+};
 use std::{
     borrow::Cow,
     collections::VecDeque,
@@ -32,6 +36,26 @@ pub(super) enum LineError {
     NotUtf8(String, usize),
     /// Reading failed.
     Io(std::io::Error),
+}
+
+/// The same for a reader of the file.
+pub(super) fn explain(file: &str, number: usize, error: LineError) -> Diagnostic {
+    match error {
+        LineError::Long(start) => {
+            Diagnostic::error(format!("line {number} is longer than {} KiB", MAX_LINE >> 10))
+                .at(&Source::excerpt(file, &start, number), 0..start.len().min(40), "the line starts here")
+                .help("is this a table of readings, with a line break after each row?")
+        }
+        LineError::Binary => Source::excerpt(file, "", number)
+            .fault(format!("`{file}` is a binary file, a table in text was expected"))
+            .help("export it as CSV in UTF-8"),
+        LineError::NotUtf8(line, at) => Diagnostic::error("the text is not UTF-8")
+            .at(&Source::excerpt(file, &line, number), at..at + 3, "this byte belongs to no UTF-8 character")
+            .help("save the file in UTF-8"),
+        LineError::Io(error) => Source::excerpt(file, "", number)
+            .fault(source::describe(&error, file))
+            .help("is the disk in order, and the file still there?"),
+    }
 }
 
 /// A reader of lines that counts them.

@@ -1,25 +1,25 @@
 //! Row by row from text to columns.
 
 use super::{
-    Column, DateOrder, MAX_LINE, MAX_ROWS, Policy, Table, TableNotes, TableSpec, TimeSpec, dates,
+    Column, MAX_ROWS, Policy, Table, TableNotes, TableSpec, TimeSpec,
     header::{FirstLine, Header, TimeCells, resolve},
-    lines::{Cell, Delimiter, LineError, Lines},
+    lines::{Cell, Delimiter, Lines, explain},
     markers,
     numbers::{Numbers, Wrong, comma_for_point, is_number},
+    opening::{First, first_time, in_order, is_repeated, not_a_time, pointed, unit_by_name},
     when::{Clock, TimeUnit},
     written::Written,
 };
 use crate::{
     mirror::decode::LARGEST,
     scenario::{
-        calendar,
         diagnostic::{Diagnostic, Report},
         source::Source,
     },
     time::NS_PER_S,
     units::Unit,
 };
-use std::{borrow::Cow, io::Read, ops::Range};
+use std::{io::Read, ops::Range};
 
 /// Mistakes after which reading stops: the file is of another kind altogether.
 const PATIENCE: u64 = 10_000;
@@ -149,136 +149,6 @@ fn names_wanted(spec: &TableSpec) -> impl Fn(Delimiter, &str) -> bool {
 
 fn whole(file: &str, message: String, help: &str) -> Report {
     Source::embedded(file, "").fault(message).help(help).into()
-}
-
-fn explain(file: &str, number: usize, error: LineError) -> Diagnostic {
-    match error {
-        LineError::Long(start) => {
-            Diagnostic::error(format!("line {number} is longer than {} KiB", MAX_LINE >> 10))
-                .at(&Source::excerpt(file, &start, number), 0..start.len().min(40), "the line starts here")
-                .help("is this a table of readings, with a line break after each row?")
-        }
-        LineError::Binary => Source::excerpt(file, "", number)
-            .fault(format!("`{file}` is a binary file, a table in text was expected"))
-            .help("export it as CSV in UTF-8"),
-        LineError::NotUtf8(line, at) => Diagnostic::error("the text is not UTF-8")
-            .at(&Source::excerpt(file, &line, number), at..at + 3, "this byte belongs to no UTF-8 character")
-            .help("save the file in UTF-8"),
-        LineError::Io(error) => Source::excerpt(file, "", number)
-            .fault(crate::scenario::source::describe(&error, file))
-            .help("is the disk in order, and the file still there?"),
-    }
-}
-
-/// Whether the row after the first is of the same day: then the day alone is not when it was.
-fn is_repeated(
-    time: TimeCells,
-    row: &[Cell<'_>],
-    lines: &mut Lines,
-    delimiter: Delimiter,
-) -> Result<bool, (usize, LineError)> {
-    let day = row.get(time.first).map_or("", |c| &c.text);
-    let mut same = false;
-    lines.scan(|line| {
-        same = delimiter.split(line).get(time.first).is_some_and(|c| c.text == day);
-        true
-    })?;
-    Ok(same)
-}
-
-/// The unit in the name of a column of times, where these are plain numbers.
-fn unit_by_name(first: &FirstLine<'_>, time: TimeCells) -> Option<TimeUnit> {
-    let names = first.names.as_ref()?;
-    let unit = TimeUnit::of_name(names.get(time.first)?)?;
-    // A line of units lies between the names and the rows of some tables.
-    let clock = Clock::of(&pointed(&time.text(first.row)), None);
-    clock.is_none_or(|clock| matches!(clock, Clock::Number { .. })).then_some(unit)
-}
-
-fn first_time(first: &First<'_>, row: &[Cell<'_>], spec: &TableSpec) -> Result<Option<Clock>, Report> {
-    let text = first.time.text(row);
-    if let Some(clock) = Clock::of(&pointed(&text), first.unit) {
-        return Ok(Some(clock));
-    }
-    if spec.policy == Policy::Report {
-        return Ok(None);
-    }
-    let span = first.time.span(first.line, row);
-    Err(not_a_time(&text).at(&Source::excerpt(first.file, first.line, first.number), span, "").into())
-}
-
-/// A time in seconds may have a decimal comma: a cell that holds one is never two.
-fn pointed(text: &str) -> Cow<'_, str> {
-    comma_for_point(text).map_or(Cow::Borrowed(text), Cow::Owned)
-}
-
-/// The first row, which of its cells are its time, and the unit of that.
-struct First<'a> {
-    file: &'a str,
-    number: usize,
-    line: &'a str,
-    time: TimeCells,
-    unit: Option<TimeUnit>,
-}
-
-/// The clock with the order of its dates, where that is in question: told by the flag, or by the rows to come.
-fn in_order(
-    clock: Option<Clock>,
-    spec: &TableSpec,
-    first: &First<'_>,
-    lines: &mut Lines,
-    delimiter: Delimiter,
-) -> Result<Option<Clock>, Report> {
-    if clock.is_some_and(|c| c != Clock::Dates(None)) {
-        return Ok(clock);
-    }
-    let mut evidence = dates::Evidence::default();
-    let mut shown = None;
-    // The first row with a readable time says how times are written, those after it in which order.
-    let mut take = |line: &str| {
-        let cells = delimiter.split(line);
-        let text = first.time.text(&cells);
-        match Clock::of(&pointed(&text), first.unit) {
-            Some(Clock::Dates(_)) => {
-                shown.get_or_insert_with(|| text.to_string());
-                spec.dates.is_some() || evidence.take(&text)
-            }
-            Some(_) => shown.is_none(),
-            None => false,
-        }
-    };
-    if !take(first.line) {
-        lines.scan(take).map_err(|(number, error)| Report::from(explain(first.file, number, error)))?;
-    }
-    let Some(text) = shown else { return Ok(clock) };
-    if let Some(order) = spec.dates.or_else(|| evidence.order()) {
-        return Ok(Some(Clock::Dates(Some(order))));
-    }
-    let span = first.time.span(first.line, &delimiter.split(first.line));
-    Err(either_order(&text, spec).at(&Source::excerpt(first.file, first.line, first.number), span, "").into())
-}
-
-fn either_order(text: &str, spec: &TableSpec) -> Diagnostic {
-    let written = |order| dates::unix_ns(text, order).map(calendar::text).unwrap_or_default();
-    let (day, month) = (written(DateOrder::DayFirst), written(DateOrder::MonthFirst));
-    let date = |text: &str| text.chars().take(10).collect::<String>();
-    let error = Diagnostic::error(format!(
-        "`{text}` may be {} or {}, and no row shows which",
-        date(&day),
-        date(&month)
-    ));
-    match spec.policy {
-        Policy::Report => error.help("say `--dates day-first` or `--dates month-first`"),
-        Policy::Strict => error.help(format!("write dates as {}", date(&day))),
-    }
-}
-
-fn not_a_time(text: &str) -> Diagnostic {
-    let what =
-        if text.is_empty() { "the time is missing".to_owned() } else { format!("`{text}` is no time") };
-    Diagnostic::error(what).help(
-        "times are written 2020-07-29T16:59:35Z, 2020-07-29 16:59:35.5, as seconds from the start, or as Unix time",
-    )
 }
 
 /// What can be wrong with a row, in a column where it is about one.

@@ -23,6 +23,56 @@ fn stage(part: &str, truths: &str, script: &str, files: &[(&str, String)]) -> St
 }
 
 #[test]
+fn packages_for_micropython_meet_our_parts() {
+    let test = "packages_for_micropython_meet_our_parts";
+    // The package, its file, the part, what is told, what it reads with it, and what that should be within what.
+    let cases = [
+        (
+            "bme280",
+            "bme280.py",
+            r#"(id: "p", model: "bme280", on: I2c(0x76), pull_up: true)"#,
+            "",
+            "import bme280\nfrom machine import I2C, Pin\n\
+                b = bme280.BME280(i2c=I2C(0, scl=Pin(22), sda=Pin(21)))\nb.values\nprint(*b.values)\n",
+            // Their own biases: three standard deviations of them.
+            vec![(21.0, 2.0), (1013.25, 4.0), (45.0, 6.0)],
+        ),
+        (
+            "hx711",
+            "hx711.py",
+            r#"(id: "p", model: "hx711-load-cell", on: Pins(["GPIO32", "GPIO33"]))"#,
+            r#""p.force": 10.0"#,
+            "import hx711\nh = hx711.HX711(d_out=32, pd_sck=33)\nprint(*h.channel)\nprint(h.read())\n\
+                h.channel = hx711.HX711.CHANNEL_A_64\nprint(h.read())\n",
+            // 1 mV/V at 49 N, in counts of 24 bits over the supply and the gain; its cell is good for 3 % and 0.08 N.
+            vec![(128.0, 0.0), (438_200.0, 16_500.0), (219_100.0, 8_300.0)],
+        ),
+    ];
+    for (name, file, part, truths, script, wanted) in cases {
+        let Some(text) = package(name, file, test) else { continue };
+        let stage = stage(part, truths, script, &[(file, text)]);
+        let ran = stage.run(&[]);
+        let crashes = stage.told(&ran, "script_crash");
+        assert!(crashes.is_empty(), "{name}: {crashes:?}");
+        let read = numbers(&stage.told(&ran, "script_says").join("\n"));
+        assert_eq!(read.len(), wanted.len(), "{name}: {read:?}");
+        for (is, (want, within)) in read.iter().zip(wanted) {
+            assert!((is - want).abs() <= within, "{name}: {read:?}");
+        }
+    }
+    // A servo follows the width of its pulse: 544 to 2400 µs by the package, 500 to 2400 by the part.
+    let Some(text) = package("servo", "src/servo/__init__.py", test) else { return };
+    let script = "import time, servo\ns = servo.Servo(25)\nfor deg in (0, 45, 90, 180):\n    s.write(deg)\n    time.sleep(1)\n";
+    let part = r#"(id: "p", model: "servo-sg90", on: Pin("GPIO25"), own_supply: true)"#;
+    let stage = stage(part, "", script, &[("servo/__init__.py", text)]);
+    let ran = stage.run(&[]);
+    let went = stage.values(&ran, "command");
+    let want = [0.0, 45.0, 90.0, 180.0].map(|deg| (544.0 + deg / 180.0 * 1856.0 - 500.0) / 1900.0);
+    // A pulse of 20 ms has 65,535 steps.
+    assert!(went.len() == 4 && went.iter().zip(want).all(|(is, want)| (is - want).abs() < 2e-4), "{went:?}");
+}
+
+#[test]
 fn micropythons_requests_and_logging_do_as_on_a_board() {
     let test = "micropythons_requests_and_logging_do_as_on_a_board";
     let (Some(requests), Some(logging)) = (

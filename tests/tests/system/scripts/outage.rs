@@ -1,6 +1,6 @@
 //! What scripts find of their network where the timeline cuts their link.
 
-use super::{ESP, PI, Stage};
+use super::{ESP, PI, Stage, suite::package};
 use twinfleet_tests::python_of;
 
 /// Its first device behind a link that is down from second 40 to second 70; the second has none.
@@ -14,6 +14,53 @@ fn cut(stage: Stage) -> Stage {
             "things: [",
             r#"links: [(id: "air")], timeline: [(at: "40s", until: "70s", do: LinkDown(link: "air"))], things: ["#,
         )
+}
+
+#[test]
+fn micropythons_own_robust_client_comes_back_after_an_outage() {
+    let test = "micropythons_own_robust_client_comes_back_after_an_outage";
+    let (Some(simple), Some(robust)) =
+        (package("umqtt.simple", "umqtt/simple.py", test), package("umqtt.robust", "umqtt/robust.py", test))
+    else {
+        return;
+    };
+    let script = "import network, time\n\
+        from umqtt import robust\n\
+        class Client(robust.MQTTClient):\n    DEBUG = True\n\
+        w = network.WLAN(network.STA_IF)\nw.active(True)\nw.connect('a', 'b')\n\
+        while not w.isconnected():\n    pass\n\
+        name = network.hostname()\n\
+        c = Client(name, 'broker', keepalive=20)\n\
+        c.set_last_will(b'gone', name.encode())\n\
+        c.connect()\n\
+        if name == 'd-1':\n\
+        \x20   c.set_callback(lambda t, m: print(time.ticks_ms() // 1000, t.decode(), m.decode()))\n    c.subscribe(b'#')\n\
+        \x20   while True:\n        c.check_msg()\n        c.ping()\n        time.sleep_ms(100)\n\
+        for n in range(20):\n\
+        \x20   time.sleep(max(0, 5 * n + 5 - time.ticks_ms() / 1000))\n\
+        \x20   print(time.ticks_ms() // 1000, w.isconnected(), w.status() == network.STAT_GOT_IP)\n\
+        \x20   c.publish(b'n', str(n).encode(), qos=1)\n";
+    let stage = Stage::new(ESP, "MicroPython", "", script).beside("umqtt/simple.py", &simple);
+    let stage = cut(stage.beside("umqtt/robust.py", &robust));
+    let ran = stage.run(&[]);
+    assert!(stage.told(&ran, "script_crash").is_empty(), "{:?}", stage.told(&ran, "script_crash"));
+    let said = stage.told(&ran, "script_says");
+    let status: Vec<&String> = said.iter().filter(|l| !l.starts_with("mqtt")).collect();
+    assert!(status[6].starts_with("35 True True") && status[7].starts_with("40 False False"), "{said:?}");
+    assert!(status[8].ends_with("True True"), "after the outage it is there again: {said:?}");
+    // What its own debugging tells: the stream is lost, then no host is reached, then all is well.
+    let errors: Vec<&str> = said.iter().filter(|l| l.starts_with("mqtt")).map(String::as_str).collect();
+    assert!(errors[0].contains("OSError(103"), "ECONNABORTED: {errors:?}");
+    assert!(errors.len() > 10 && errors[1..].iter().all(|e| e.contains("OSError(-2")), "{errors:?}");
+    let heard = stage.told_of("d-1", &ran, "script_says");
+    let at = |what: &str| {
+        let line = heard.iter().find(|l| l.ends_with(what)).unwrap_or_else(|| panic!("{what}: {heard:?}"));
+        line.split(' ').next().unwrap().parse::<i64>().unwrap()
+    };
+    // Each reading comes, those of the outage after it; and the broker tells of it one and a half times 20 s after the last.
+    assert!((0..18).all(|n| at(&format!(" n {n}")) > 0), "{heard:?}");
+    assert!((71..=74).contains(&at(" n 7")), "{heard:?}");
+    assert!((65..=67).contains(&at(" gone d-0")), "{heard:?}");
 }
 
 #[test]

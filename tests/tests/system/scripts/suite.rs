@@ -88,6 +88,64 @@ fn micropythons_own_tests_hold() {
     assert!(tests.len() > 35, "only {} tests", tests.len());
 }
 
+/// What the two devices of a test for two say, behind `--- instance0 ---` and `--- instance1 ---`.
+fn of_two(text: &str) -> [Vec<String>; 2] {
+    let (first, second) = text.split_once("--- instance1 ---").unwrap_or((text, ""));
+    [first.trim_start_matches("--- instance0 ---"), second].map(lines)
+}
+
+#[test]
+fn micropythons_own_tests_for_two_hold() {
+    let test = "micropythons_own_tests_for_two_hold";
+    // Of those, all that need neither TLS nor an option of sockets that boards have not.
+    let names = [
+        ("asyncio_tcp_close_write", ""),
+        ("asyncio_tcp_readall", ""),
+        ("asyncio_tcp_readexactly", ""),
+        ("asyncio_tcp_readinto", ""),
+        ("asyncio_tcp_server_client", ""),
+        ("tcp_accept_recv", "True\n--- instance1 ---\n"),
+        ("tcp_data", "b'client to server'\n--- instance1 ---\nb'server to client'\n"),
+        ("udp_data", "pass\n--- instance1 ---\npass\n"),
+    ];
+    // What their runner puts around them: here the address is known, and who is second waits a while.
+    let head = "import network, time\nIP = '10.1.0.1'\nsecond = network.hostname() == 'd-1'\n\
+        class multitest:\n    get_network_ip = staticmethod(lambda: IP)\n    globals = staticmethod(lambda **_: None)\n\
+        \x20   next = staticmethod(lambda: time.sleep(0.5) if second else None)\n\
+        \x20   broadcast = wait = staticmethod(lambda _: None)\n";
+    for (name, own) in names {
+        let Some(path) = fetched(&format!("micropython-tests/multi_net/{name}.py"), test) else { return };
+        let script = fs::read_to_string(&path).expect("a test");
+        let script = format!("{head}{script}\n(instance1 if second else instance0)()\n");
+        let wanted = fs::read_to_string(path.with_extension("py.exp")).unwrap_or_else(|_| own.to_owned());
+        let stage = Stage::new(ESP, "MicroPython", "", &script)
+            .with("duration: \"2min\", step: \"1s\"", "duration: \"30s\", step: \"10ms\"");
+        let ran = stage.run(&[]);
+        let said = ["d-0", "d-1"].map(|d| lines(&stage.told_of(d, &ran, "script_says").join("\n")));
+        let crashed = ["d-0", "d-1"].map(|d| stage.told_of(d, &ran, "script_crash"));
+        assert_eq!(said, of_two(&wanted), "{name}: {crashed:?}");
+    }
+    let alone = [
+        "accept_nonblock",
+        "accept_timeout",
+        "asyncio_loopback",
+        "asyncio_start_server",
+        "connect_nonblock",
+        "connect_poll",
+    ];
+    for name in alone {
+        let Some(path) = fetched(&format!("micropython-tests/net_hosted/{name}.py"), test) else { return };
+        // Those that call their project's own host call the run's broker.
+        let script =
+            fs::read_to_string(&path).expect("a test").replace("\"micropython.org\", 80", "\"broker\", 1883");
+        let wanted = lines(&fs::read_to_string(path.with_extension("py.exp")).expect("what it prints"));
+        let stage = Stage::new(ESP, "MicroPython", "", &script).with("count: 2", "count: 1");
+        let ran = stage.run(&[]);
+        let said = lines(&stage.told(&ran, "script_says").join("\n"));
+        assert_eq!(said, wanted, "{name}: {:?}", stage.told(&ran, "script_crash"));
+    }
+}
+
 #[test]
 fn a_program_that_computes_is_collected_interrupted_and_watched_as_on_a_board() {
     // Garbage of many times the heap, in a loop that never waits, beside a timer that goes on.
