@@ -187,6 +187,32 @@ fn a_store_that_cannot_be_brought_over_is_refused_and_left_as_it_is() {
     refused("its format is 9");
 }
 
+/// A clock that is set back while much is kept: blocks that begin later hold what was said earlier.
+#[test]
+fn of_two_readings_of_one_time_the_later_counts_wherever_their_blocks_begin() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let mut kept = |times: std::ops::Range<i64>, value: f64| {
+        let history = times.map(|t| row(0, t, value)).collect();
+        store.commit(&Batch { history, ..Batch::default() }).unwrap();
+        let flood = (0..70_000).map(|k| row(9, k, 0.0)).collect();
+        store.commit(&Batch { history: flood, ..Batch::default() }).unwrap();
+    };
+    kept(2_000..5_000, 1.0);
+    kept(1_500..2_600, 2.0);
+    kept(1_400..1_500, 3.0);
+    kept(4_900..6_500, 4.0);
+    let got = store.reader().history(0, i64::MIN, i64::MAX, usize::MAX).unwrap();
+    let value = |t: i64| match t {
+        ..1_500 => 3.0,
+        1_500..2_600 => 2.0,
+        2_600..4_900 => 1.0,
+        _ => 4.0,
+    };
+    let want: Vec<HistoryRow> = (1_400..6_500).map(|t| row(0, t, value(t))).collect();
+    assert!(got == want, "{} rows of {}", got.len(), want.len());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
     #[test]

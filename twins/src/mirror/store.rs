@@ -376,17 +376,15 @@ fn sort_log(write: &redb::WriteTransaction) -> Result<(), StoreError> {
     put_rows(&mut write.open_table(HISTORY)?, &rows)
 }
 
-/// Puts readings, in the order of twin and time, into blocks of one twin each.
+/// Puts readings, in the order of twin and time, into blocks of one twin each. No two blocks of a twin overlap in time: where a
+/// clock was set back, those that are there are put in order with what comes, so that of one time the later one's values count.
 fn put_rows(table: &mut Table<'_, (u32, i64), &[u8]>, rows: &[HistoryRow]) -> Result<(), StoreError> {
     for block in blocks::by_twin(rows) {
-        let key = (block[0].twin, block[0].t_unix_ns);
-        let there: Option<Vec<HistoryRow>> =
-            table.get(key)?.map(|old| blocks::rows(old.value(), |_, _| true).collect());
-        let Some(mut both) = there else {
-            table.insert(key, &blocks::pack_rows(block)[..])?;
+        let mut both = take_overlapping(table, block)?;
+        if both.is_empty() {
+            table.insert((block[0].twin, block[0].t_unix_ns), &blocks::pack_rows(block)[..])?;
             continue;
-        };
-        // A clock that was set back tells the same time twice.
+        }
         both.extend_from_slice(block);
         blocks::sort(&mut both);
         for block in blocks::by_twin(&both) {
@@ -394,6 +392,27 @@ fn put_rows(table: &mut Table<'_, (u32, i64), &[u8]>, rows: &[HistoryRow]) -> Re
         }
     }
     Ok(())
+}
+
+/// Takes out the blocks of this one's twin that hold times between its first and its last.
+fn take_overlapping(
+    table: &mut Table<'_, (u32, i64), &[u8]>,
+    block: &[HistoryRow],
+) -> Result<Vec<HistoryRow>, StoreError> {
+    let (Some(first), Some(last)) = (block.first(), block.last()) else { return Ok(Vec::new()) };
+    let (mut keys, mut found) = (Vec::new(), Vec::new());
+    let begin = first.t_unix_ns.saturating_sub(blocks::SPAN_NS);
+    for entry in table.range((first.twin, begin)..=(first.twin, last.t_unix_ns))? {
+        let (key, there) = entry?;
+        if blocks::last_time(there.value()) >= Some(first.t_unix_ns) {
+            keys.push(key.value());
+            found.extend(blocks::rows(there.value(), |_, _| true));
+        }
+    }
+    for key in keys {
+        table.remove(key)?;
+    }
+    Ok(found)
 }
 
 fn prune_messages(write: &redb::WriteTransaction, before_unix_ns: i64) -> Result<usize, StoreError> {

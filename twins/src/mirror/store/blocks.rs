@@ -107,6 +107,17 @@ pub(super) fn rows(block: &[u8], wanted: impl Fn(u32, i64) -> bool) -> impl Iter
     })
 }
 
+/// When the last reading of a block was taken, Unix time [ns]; none of them is read.
+pub(super) fn last_time(block: &[u8]) -> Option<i64> {
+    let last = std::cell::Cell::new(None);
+    let none = |_, t| {
+        last.set(Some(t));
+        false
+    };
+    rows(block, none).for_each(drop);
+    last.get()
+}
+
 /// Brings readings into the order of twin and time; of two at one time the later one's values count, and the earlier one's that
 /// it does not have.
 pub(super) fn sort(rows: &mut Vec<HistoryRow>) {
