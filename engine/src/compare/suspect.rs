@@ -237,7 +237,9 @@ impl Judge {
         // What may have been there without a trace is not named, but it is doubt.
         let second = gain(&|f| (f.shape, is_over(f)) != (best.shape, is_over(&best)));
         let enough = if age < YOUNG { 2.0 * DECIDE_NATS } else { DECIDE_NATS };
-        if best.gain < enough || !clear {
+        // What grows since before all that is looked at was not seen to begin: so does what the model is wrong about.
+        let unbegun = best.shape == Shape::Drift && i - best.onset >= SLOW_BACK[SLOW_BACK.len() - 1];
+        if best.gain < enough || !clear || unbegun {
             return;
         }
         if best.signal < self.inputs() {

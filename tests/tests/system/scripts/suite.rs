@@ -106,7 +106,10 @@ fn micropythons_own_tests_for_two_hold() {
         ("asyncio_tcp_server_client", ""),
         ("tcp_accept_recv", "True\n--- instance1 ---\n"),
         ("tcp_data", "b'client to server'\n--- instance1 ---\nb'server to client'\n"),
-        ("udp_data", "pass\n--- instance1 ---\npass\n"),
+        (
+            "udp_data",
+            "0\n1\n2\n3\n4\n5\n6\n7\n8\n9\npass\n--- instance1 ---\n0\n1\n2\n3\n4\n5\n6\n7\n8\n9\npass\n",
+        ),
     ];
     // What their runner puts around them: here the address is known, and who is second waits a while.
     let head = "import network, time\nIP = '10.1.0.1'\nsecond = network.hostname() == 'd-1'\n\
