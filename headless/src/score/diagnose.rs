@@ -19,8 +19,12 @@ use twinfleet_engine::{
         doctor::Doctor,
         score::{Score, score},
     },
-    dynamics::{DynamicsDef, definition::PriorDef, fit::Dataset, fit::at_its_resolution},
-    scenario::diagnostic::{Diagnostic, Report},
+    dynamics::{
+        DynamicsDef,
+        definition::{ParameterDef, PriorDef},
+        fit::{Dataset, at_its_resolution},
+    },
+    scenario::diagnostic::{Diagnostic, Report, near},
     time::{SimTime, Span},
 };
 
@@ -60,6 +64,9 @@ pub struct Args {
     /// Parameters that `fit` wrote. Without them the twin begins with the thing's priors and learns as it goes.
     #[arg(long, value_name = "FILE.ron")]
     pub params: Option<PathBuf>,
+    /// Parameters that the twin goes on learning beside those that `fit` found, as a mirror's `learn` does.
+    #[arg(long, value_name = "NAME", num_args = 1.., requires = "params")]
+    pub learn: Vec<String>,
     /// What was wrong with the recording: a table with onset, end, part, kind and size.
     #[arg(long, value_name = "FILE.csv")]
     pub labels: Option<PathBuf>,
@@ -137,6 +144,7 @@ fn watch(args: &Args) -> Result<Watched, Failure> {
                     recording of a time when all was well gives `--params`";
         warnings.push(Diagnostic::warning(text).help(help));
     }
+    let learn = learnt(args, &def).map_err(|d| refused(&d.into()))?;
     let data = fit::data::read_all(&flags, &args.data, &def, &mut warnings).map_err(|r| refused(&r))?;
     fit::data::widen(&mut def, data.iter(), &mut warnings);
     eprint!("{}", warnings.render(load_files::style()));
@@ -144,8 +152,8 @@ fn watch(args: &Args) -> Result<Watched, Failure> {
     let mut pages = Vec::new();
     for d in &data {
         let (def, d) = &measured_only(&def, d, &args.map);
-        let (doctor, whitened) = follow(def, d, args.params.is_none())
-            .map_err(|e| refused(&Diagnostic::error(e.to_string()).into()))?;
+        let (doctor, whitened) =
+            follow(def, d, &learn).map_err(|e| refused(&Diagnostic::error(e.to_string()).into()))?;
         let said = doctor.said(&d.name);
         out.device_s += d.t_s.last().zip(d.t_s.first()).map_or(0.0, |(b, a)| b - a);
         if args.report.is_some() {
@@ -178,22 +186,34 @@ fn measured_only(def: &DynamicsDef, data: &Dataset, map: &[String]) -> (Dynamics
     (def, data)
 }
 
+/// What the twin is to learn as it goes: what it is told to, or without fitted parameters all that has a prior.
+fn learnt(args: &Args, def: &DynamicsDef) -> Result<Vec<String>, Diagnostic> {
+    // What an event changes is not learnt beside it.
+    let of_event = |name: &str| def.events.iter().any(|e| e.parameter == name);
+    let can = |name: &str, p: &ParameterDef| p.prior != PriorDef::Fixed && !of_event(name);
+    let open = || def.parameters.iter().filter(|(name, p)| can(name, p)).map(|(name, _)| name.as_str());
+    for name in &args.learn {
+        if !open().any(|n| n == name) {
+            let why = match def.parameters.get(name) {
+                None => "there is no such parameter",
+                Some(_) if of_event(name) => "an event changes it",
+                Some(_) => "it has no prior",
+            };
+            let error = Diagnostic::error(format!("`{name}` cannot be learnt: {why}"));
+            return Err(error.maybe_help(near(name, open())));
+        }
+    }
+    Ok(if args.params.is_none() { open().map(str::to_owned).collect() } else { args.learn.clone() })
+}
+
 /// Row by row; with it, the whitened residuals of each output.
 fn follow(
     def: &DynamicsDef,
     d: &Dataset,
-    learns: bool,
+    learn: &[String],
 ) -> Result<(Doctor, Vec<Vec<f64>>), twinfleet_engine::dynamics::model::DynamicsError> {
-    // What an event changes is not learnt beside it.
-    let of_event = |name: &String| def.events.iter().any(|e| e.parameter == *name);
-    let learn: Vec<String> = def
-        .parameters
-        .iter()
-        .filter(|(name, p)| learns && p.prior != PriorDef::Fixed && !of_event(name))
-        .map(|(name, _)| name.clone())
-        .collect();
     let mut whitened = vec![Vec::with_capacity(d.t_s.len()); d.outputs.len()];
-    let mut doctor = Doctor::new(&at_its_resolution(def, d), &learn, &d.covariates)?;
+    let mut doctor = Doctor::new(&at_its_resolution(def, d), learn, &d.covariates)?;
     for k in 0..d.t_s.len() {
         let t = SimTime::ZERO + Span::from_secs_f64(d.t_s[k]);
         let inputs: Vec<f64> = d.inputs.iter().map(|c| c[k]).collect();

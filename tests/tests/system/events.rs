@@ -68,7 +68,8 @@ fn of_boxes_that_are_well_next_to_nothing_is_said() {
     assert!(said.len() <= 2, "in two days: {said:#?}");
 }
 
-/// The stream that the twin heard, as a table, watched offline: the same verdicts at the same times.
+/// The stream that the twin heard, as a table, watched offline: the same verdicts, at the same times within two readings; a
+/// table has no times of arrival, and its numbers are written with their own resolution.
 #[test]
 fn a_recording_of_the_stream_is_told_the_same_offline() {
     let dir = scratch();
@@ -100,7 +101,7 @@ fn a_recording_of_the_stream_is_told_the_same_offline() {
     let params = twinfleet_tests::root().join(PARAMS);
     let mut line = vec!["score", "diagnose", "--thing", "heated-box", "--time", "t", "--data"];
     line.extend([data.to_str().expect("text"), "--params", params.to_str().expect("text")]);
-    line.extend(["--out", out.to_str().expect("text"), "--map"]);
+    line.extend(["--learn", "g_out", "g_wall", "g_content", "--out", out.to_str().expect("text"), "--map"]);
     line.extend(map.iter().map(String::as_str));
     let watched = command(&line);
     assert_eq!(watched.code(), 0, "{}", watched.stderr());
@@ -113,16 +114,19 @@ fn a_recording_of_the_stream_is_told_the_same_offline() {
         .iter()
         .filter(|h| h["what"] == "verdict")
         .collect();
-    let pair = |part: &str, kind: &str, s: f64| (part.to_owned(), kind.to_owned(), (s / 10.0).round() as i64);
+    let pair = |part: &str, kind: &str, s: f64| (part.to_owned(), kind.to_owned(), s);
     let first = *rows.keys().next().expect("rows") as f64 / 1e9;
-    let live: Vec<_> = told
+    let live: Vec<(String, String, f64)> = told
         .iter()
         .map(|h| pair(&text(&h["part"]), &text(&h["detail"]), h["from_s"].as_f64().expect("a time") - first))
         .collect();
-    let offline: Vec<_> =
+    let offline: Vec<(String, String, f64)> =
         offline.iter().map(|c| pair(c[2], c[3], c[0].parse::<f64>().expect("a time") - first)).collect();
-    assert_eq!(live, offline);
-    assert_eq!(live.len(), 4);
+    let same = |a: &(String, String, f64), b: &(String, String, f64)| {
+        (&a.0, &a.1) == (&b.0, &b.1) && (a.2 - b.2).abs() <= 6.0
+    };
+    assert!(live.len() == 4 && offline.len() == 4, "{live:?}\n{offline:?}");
+    assert!(live.iter().zip(&offline).all(|(a, b)| same(a, b)), "{live:?}\n{offline:?}");
 }
 
 #[test]
