@@ -206,7 +206,12 @@ else
   note_skip "lints: clippy is not installed"
 fi
 
+# What `cargo run --release` would build, by itself.
+check cargo check --release --quiet -p twinfleet
+
 step cargo test --workspace --release
+# The tests run the command that is built with them, not one that is built once more with other features of its crates.
+export TWINFLEET_COMMAND=$CARGO_TARGET_DIR/release/twinfleet
 set +e
 cargo test --workspace --release --no-fail-fast 2>&1 | tee "$work/tests.log"
 cargo_status=${PIPESTATUS[0]}

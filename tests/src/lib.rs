@@ -49,13 +49,17 @@ pub fn profile_dir() -> PathBuf {
     exe.ancestors().nth(2).map(Path::to_owned).unwrap_or_default()
 }
 
-/// Path of the built command, brought up to date once per test process.
+/// Path of the built command, brought up to date once per test process, or of the one that `TWINFLEET_COMMAND` names:
+/// `tests/run.sh` has built it already, together with the tests.
 ///
 /// # Panics
 /// If it does not build.
 pub fn twinfleet() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
+        if let Some(named) = std::env::var_os("TWINFLEET_COMMAND") {
+            return named.into();
+        }
         let dir = profile_dir();
         let profile = match dir.file_name().and_then(|n| n.to_str()) {
             Some("debug") | None => "dev",
