@@ -337,10 +337,17 @@ impl Mirror {
     fn look_at_tick(&mut self) -> Batch {
         let rows = std::mem::take(&mut self.run.world_mut().resource_mut::<Rows>().0);
         let events = std::mem::take(&mut self.run.world_mut().resource_mut::<Events>().0);
-        let history = self.book.take_rows(&rows, &self.wall);
+        let until = self.wall.unix_of(self.run.now());
+        let history = self.book.take_rows(&rows, &self.wall, until);
         let mut kept = Vec::new();
         for e in &events {
             self.book.take_event(e, &self.wall);
+            if let live::ONLINE | live::OFFLINE = e.kind.as_str() {
+                // The keeper tells it, as it does of devices that speak no dialect.
+                let (at, now_ms) = (self.book.place(&e.subject), self.wall.unix_of(e.t) / 1_000_000);
+                at.into_iter().for_each(|at| self.keeper.present(at, e.kind == live::ONLINE, now_ms));
+                continue;
+            }
             kept.push(
                 json!({
                     "time": calendar::text(self.wall.unix_of(e.t)), "event": e.kind, "twin": e.subject, "part": e.part,
@@ -449,7 +456,18 @@ impl Mirror {
             }
         }
         let batch = self.look_at_tick();
-        for (at, fields) in self.book.for_documents() {
+        let mut documents = self.book.for_documents();
+        if !documents.is_empty() {
+            let others = live::others(self.run.world_mut(), &documents.keys().copied().collect());
+            for (at, said) in others {
+                let json = |text: String| serde_json::from_str(&text).unwrap_or(Value::String(text));
+                let fields = documents.entry(at).or_default();
+                said.into_iter().for_each(|(name, text)| {
+                    fields.entry(name).or_insert_with(|| json(text));
+                });
+            }
+        }
+        for (at, fields) in documents {
             self.keeper.take_values(at, &fields, self.wall.unix_ms());
         }
         for event in &batch.events {

@@ -13,6 +13,8 @@ use crate::time::{SimTime, Span};
 pub(super) struct Pulse {
     apart: Option<Box<Rhythm>>,
     pub silent: Option<u32>,
+    /// Whether it came since the device's last beat.
+    told: bool,
 }
 
 impl Judge {
@@ -28,10 +30,17 @@ impl Judge {
                 pulse.apart = Some(Box::new(self.rhythm.clone()));
             }
         }
-        self.rhythm.beat(r.arrived);
+        // What a device tells in several messages, one after the other, is one beat: the next is when something of it comes again.
+        let silent = values().all(|v| v.is_nan());
+        let again = self.pulses.iter().zip(values()).any(|(pulse, v)| pulse.told && !v.is_nan());
+        if silent || again || self.rhythm.rests() {
+            self.rhythm.beat(r.arrived);
+            self.pulses.iter_mut().for_each(|pulse| pulse.told = false);
+        }
         for (s, value) in values().enumerate() {
             let pulse = &mut self.pulses[s];
             if !value.is_nan() {
+                pulse.told = true;
                 if let Some(v) = pulse.silent.take() {
                     end_verdict(&mut self.verdicts, &mut self.news, v as usize, r.arrived, r.arrived);
                 }
@@ -148,5 +157,43 @@ impl Judge {
     /// Median time between messages.
     pub fn period(&self) -> Span {
         self.rhythm.period()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{dynamics::DynamicsDef, predict::kalman::Filter};
+
+    /// A device that tells each of its 25 values in a message of its own, one after the other, every five seconds.
+    #[test]
+    fn a_burst_of_messages_is_one_beat() {
+        let outputs: String = (0..25)
+            .map(|k| format!("(signal: \"s{k}.temperature\", node: \"box\", noise_std: 0.1),"))
+            .collect();
+        let def = format!(
+            "(parameters: {{\"c\": (value: 100.0), \"g\": (value: 1.0), \"room\": (value: 20.0)}},
+              boundaries: [(name: \"room\", at: Parameter(\"room\"))], storages: [(name: \"box\", capacity: \"c\")],
+              conductances: [(between: (\"box\", \"room\"), value: \"g\")], outputs: [{outputs}])"
+        );
+        let filter = Filter::new(&DynamicsDef::from_ron(&def).unwrap(), &[]).unwrap();
+        let mut judge = Judge::new(Box::new(filter));
+        let at = |burst: i64, k: usize| SimTime(burst * 5_000_000_000 + k as i64 * 40_000);
+        for burst in 0..30 {
+            for k in 0..25 {
+                let mut outputs = [f64::NAN; 25];
+                outputs[k] = 20.0 + 0.01 * (burst % 3) as f64;
+                let t = at(burst, k);
+                judge.take(&Reading { t, arrived: t, inputs: &[], outputs: &outputs });
+                assert!(
+                    !judge.wait(t) && judge.verdicts().is_empty(),
+                    "at {burst}, {k}: {:?}",
+                    judge.verdicts()
+                );
+            }
+        }
+        assert_eq!(judge.period(), Span::from_secs(5));
+        assert!(!judge.wait(at(36, 0)) && judge.wait(at(40, 0)));
+        assert_eq!(judge.verdicts()[0].kind, "dropout");
     }
 }

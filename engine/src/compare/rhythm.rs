@@ -97,6 +97,11 @@ impl Rhythm {
         1.0 / (1.0 + 1e4 * p_missing.powf(missing.min(60.0)))
     }
 
+    /// Whether silence means nothing: nothing has come yet, or since it was told to pause.
+    pub fn rests(&self) -> bool {
+        self.last.is_none()
+    }
+
     /// Silence from here on means nothing until the next beat.
     pub fn pause(&mut self) {
         self.last = None;

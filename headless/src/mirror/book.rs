@@ -4,7 +4,7 @@
 use super::clock::WallClock;
 use serde_json::{Map, Value, json};
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 use twinfleet_engine::{
@@ -20,6 +20,9 @@ use twinfleet_twins::mirror::{keeper::Keeper, store::HistoryRow};
 const CORRECT_FROM_S: f64 = 0.5;
 /// A clock that is off by more than this was never set, and the engine uses the times of arrival, [s].
 const CLOCK_UNSET_S: f64 = 86_400.0;
+
+/// Within so much of its end a tick's messages arrived, [ns].
+const JUST_NOW_NS: i64 = 1_000_000_000;
 
 /// A verdict that holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -125,16 +128,20 @@ impl Book {
         self.twins.iter().map(|t| t.holding.len()).sum()
     }
 
-    /// What a tick made: the latest values, and rows for the history, which come sorted by (time, signal).
-    pub fn take_rows(&mut self, rows: &[Row], wall: &WallClock) -> Vec<HistoryRow> {
+    /// What a tick made, which ended at `until`, Unix time [ns]: the latest values, and rows for the history, which come sorted by
+    /// (time, signal).
+    pub fn take_rows(&mut self, rows: &[Row], wall: &WallClock, until: i64) -> Vec<HistoryRow> {
         let mut history: Vec<HistoryRow> = Vec::new();
         for row in rows {
             let SignalId(id) = row.signal;
             let at = self.bases.partition_point(|b| *b <= id).saturating_sub(1);
             let twin = &self.twins[at];
             let mut t_unix_ns = wall.unix_of(row.t);
-            if twin.clock_ahead_s.abs() > CORRECT_FROM_S && twin.clock_ahead_s.abs() < CLOCK_UNSET_S {
-                t_unix_ns = (t_unix_ns - (twin.clock_ahead_s * 1e9) as i64).min(wall.unix_ns());
+            let ahead = twin.clock_ahead_s;
+            // What a clock that is ahead stamps with a time to come has the time of its arrival already.
+            let arrived = ahead > 0.0 && until - t_unix_ns < JUST_NOW_NS;
+            if ahead.abs() > CORRECT_FROM_S && ahead.abs() < CLOCK_UNSET_S && !arrived {
+                t_unix_ns = (t_unix_ns - (ahead * 1e9) as i64).min(wall.unix_ns());
             }
             self.latest[(id - self.first) as usize] = (t_unix_ns, row.value);
             self.changed.insert(at);
@@ -176,7 +183,7 @@ impl Book {
     }
 
     /// Fresh values for the documents of such twins, by signal.
-    pub fn for_documents(&mut self) -> Vec<(usize, Map<String, Value>)> {
+    pub fn for_documents(&mut self) -> BTreeMap<usize, Map<String, Value>> {
         let fresh = std::mem::take(&mut self.documented);
         let fields = |at: usize| {
             let twin = &self.twins[at];

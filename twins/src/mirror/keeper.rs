@@ -313,7 +313,7 @@ impl Keeper {
     fn take(&mut self, at: usize, role: Role, payload: &[u8], now_ms: i64) {
         match role {
             Role::State(n) => self.report(at, usize::from(n), payload, now_ms),
-            Role::Status => self.presence(at, payload, now_ms),
+            Role::Status => self.present(at, payload != b"offline", now_ms),
         }
     }
 
@@ -357,9 +357,9 @@ impl Keeper {
         }
     }
 
-    fn presence(&mut self, at: usize, payload: &[u8], now_ms: i64) {
-        let kept = &mut self.twins[at];
-        let online = payload != b"offline";
+    /// A twin's device, or the broker for it, says whether it is there.
+    pub fn present(&mut self, at: usize, online: bool, now_ms: i64) {
+        let Some(kept) = self.twins.get_mut(at) else { return };
         if kept.online == Some(online) {
             return;
         }

@@ -10,11 +10,13 @@
 //! ```
 
 use super::Twin;
+pub use super::twin::{OFFLINE, ONLINE};
 use crate::{
     compare::Verdict,
     time::{SimTime, Span},
 };
 use bevy_ecs::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How one twin fares now.
 #[derive(Debug, Clone, Default)]
@@ -63,6 +65,14 @@ pub fn pause(world: &mut World, now: SimTime) {
     for mut twin in world.query::<&mut Twin>().iter_mut(world) {
         twin.follower.presence(now, false);
     }
+}
+
+/// What the devices of these twins, by the places of their mirror sections, said beside the values of their signals: the last of
+/// each field.
+pub fn others(world: &mut World, of: &BTreeSet<usize>) -> Vec<(usize, BTreeMap<String, String>)> {
+    let mut query = world.query::<&Twin>();
+    let wanted = query.iter(world).filter(|t| of.contains(&t.index) && !t.other().is_empty());
+    wanted.map(|t| (t.index, t.other().clone())).collect()
 }
 
 /// How the twin with this id fares.

@@ -145,6 +145,8 @@ pub struct Twin {
     ears: Vec<Option<Box<dyn Ear>>>,
     /// What the device said besides, by field, the last of each; bounded.
     other: BTreeMap<String, String>,
+    /// Whether its dialect said that it is there.
+    online: Option<bool>,
     /// Its own ordinal, as publisher of what it owes the device, and how much that was.
     pub(super) publisher: u32,
     seq: u64,
@@ -171,6 +173,11 @@ pub(super) struct Sink<'a> {
     pub events: &'a mut Vec<Event>,
     pub replies: &'a mut Vec<Message>,
 }
+
+/// Events of a device that says in its dialect that it is there, or of which the broker says that it is gone.
+pub const ONLINE: &str = "online";
+/// See [`ONLINE`].
+pub const OFFLINE: &str = "offline";
 
 impl Sink<'_> {
     fn row(&mut self, t: SimTime, signal: SignalId, value: f64) {
@@ -222,6 +229,7 @@ impl Twin {
             id: def.twin.as_str().into(),
             ears,
             other: BTreeMap::new(),
+            online: None,
             publisher: u32::MAX,
             seq: 0,
             alarm: def.watch.as_ref().map(|w| Box::new(Alarm::new(w, outputs))),
@@ -368,6 +376,15 @@ impl Twin {
         }
         if let Some(online) = told.presence {
             self.follower.presence(message.due, online);
+            if self.online.replace(online) != Some(online) {
+                let kind = if online { ONLINE } else { OFFLINE };
+                sink.events.push(Event {
+                    t: message.due,
+                    subject: self.id.to_string(),
+                    kind: kind.to_owned(),
+                    ..Event::default()
+                });
+            }
         }
         let from = pending.len();
         for v in &told.values {
