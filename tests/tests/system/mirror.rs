@@ -647,7 +647,13 @@ fn a_dialects_device_tells_presence_and_all_that_it_says_is_kept() {
         mirror: [(twin: "plug", thing: "plug", bind: [(topic: "plug", decode: Dialect(name: "tasmota"))])])"#;
     let mut mirror = Mirror::following(text, &url, &[]);
     let mut device = connect(&url);
-    device.publish("tele/plug/LWT", b"Online", 1, true).unwrap();
+    let lwt = |device: &mut Connection, payload: &[u8]| {
+        device.publish("tele/plug/LWT", payload, 1, true).unwrap();
+        while device.unacknowledged() > 0 {
+            device.pump(Some(PATIENCE), |_| ()).unwrap();
+        }
+    };
+    lwt(&mut device, b"Online");
     mirror.start_and_wait();
     until("the plug to be there", || mirror.json("/api/v1/twins/plug")["online"] == true);
     let said = r#"{"Time":"2026-11-30T05:00:00","DS18B20":{"Id":"01","Temperature":21.5},"TempUnit":"C"}"#;
@@ -659,8 +665,7 @@ fn a_dialects_device_tells_presence_and_all_that_it_says_is_kept() {
     for word in ["RSSI", "64", "Id"] {
         assert!(all.contains(word), "{word} is lost: {all}");
     }
-    device.publish("tele/plug/LWT", b"Offline", 1, true).unwrap();
-    device.pump(Some(Duration::from_millis(100)), |_| ()).unwrap();
+    lwt(&mut device, b"Offline");
     until("the plug to be gone", || mirror.json("/api/v1/twins/plug")["online"] == false);
     assert!(mirror.json("/api/v1/events").to_string().contains("offline"));
     // What is gone is gone after a restart, too.
