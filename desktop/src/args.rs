@@ -70,9 +70,12 @@ pub struct Args {
     /// Draw every device's way to the broker, not only messages under way
     #[arg(long)]
     pub links: bool,
-    /// Light in place of dark
-    #[arg(long)]
+    /// Light, this time; a window else takes what was chosen last, a picture is dark
+    #[arg(long, conflicts_with = "dark")]
     pub light: bool,
+    /// Dark, this time
+    #[arg(long)]
+    pub dark: bool,
     /// Seed in place of the scenario's own
     #[arg(long)]
     pub seed: Option<u64>,

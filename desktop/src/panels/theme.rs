@@ -1,6 +1,6 @@
-//! Dark and light.
+//! Dark and light, and what all panels look like.
 
-use egui::{Color32, Context, Visuals};
+use egui::{Color32, Context, FontDefinitions, FontFamily, ScrollArea, Ui, Visuals};
 
 /// Applies the theme.
 pub fn apply(ctx: &Context, dark: bool) {
@@ -11,6 +11,47 @@ pub fn apply(ctx: &Context, dark: bool) {
         visuals.extreme_bg_color = Color32::from_rgb(15, 17, 20);
     }
     ctx.set_visuals(visuals);
+    // The size of everything is a setting of ours, with keys of its own.
+    ctx.options_mut(|o| o.zoom_with_keyboard = false);
+}
+
+/// Letters with a last resort: arrows, dots and signs that the text's own font lacks are the monospaced one's.
+pub fn fonts() -> FontDefinitions {
+    let mut fonts = FontDefinitions::default();
+    let last = fonts.families.get(&FontFamily::Monospace).and_then(|all| all.first()).cloned();
+    let text = fonts.families.entry(FontFamily::Proportional).or_default();
+    text.extend(last.filter(|name| !text.contains(name)));
+    fonts
+}
+
+/// A colour that text can have: on a light ground, darker.
+pub fn ink(ui: &Ui, color: Color32) -> Color32 {
+    if ui.visuals().dark_mode {
+        return color;
+    }
+    let [r, g, b, _] = color.to_array().map(|c| (f32::from(c) * 0.66) as u8);
+    Color32::from_rgb(r, g, b)
+}
+
+/// Went well: green.
+pub fn good(ui: &Ui) -> Color32 {
+    ink(ui, Color32::from_rgb(0x35, 0xb7, 0x79))
+}
+
+/// Went wrong: vermillion.
+pub fn bad(ui: &Ui) -> Color32 {
+    ink(ui, Color32::from_rgb(0xd5, 0x5e, 0x00))
+}
+
+/// A panel's content: text breaks at the panel's width, and what is wider, or higher, is scrolled to.
+pub fn scrolled<R>(ui: &mut Ui, content: impl FnOnce(&mut Ui) -> R) -> R {
+    let width = ui.available_width();
+    let area = ScrollArea::both().auto_shrink(false);
+    area.show(ui, |ui| {
+        ui.set_max_width(width - ui.spacing().scroll.allocated_width());
+        content(ui)
+    })
+    .inner
 }
 
 /// Text that is less weighty.

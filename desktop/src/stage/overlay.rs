@@ -59,7 +59,7 @@ fn names(painter: &Painter, shown: &Shown, at: &dyn Fn(Vec3) -> Option<Pos2>) {
             if let Some((field, value)) = own.and_then(|(f, id)| Some((f, shown.frame.value(id)?))) {
                 text += &format!("  {}", shown.units.figure(f64::from(value), &field.unit));
             }
-            tag(painter, p + vec2(0.0, 10.0), &text, 15.0, Color32::WHITE, Color32::from_black_alpha(170));
+            tag(painter, p + vec2(0.0, 10.0), &text, 15.0, Color32::WHITE, back(shown, 170));
         }
     }
     let wrong = gravest(shown);
@@ -78,7 +78,7 @@ fn names(painter: &Painter, shown: &Shown, at: &dyn Fn(Vec3) -> Option<Pos2>) {
             (false, None) => 0.42,
         };
         let Some(p) = at(device_place(shown, index) + Vec3::Y * lift) else { continue };
-        let back = spell.map_or(Color32::from_black_alpha(150), |s| color32(class_color(s.class)));
+        let back = spell.map_or(back(shown, 150), |s| color32(class_color(s.class)));
         let ink =
             if spell.is_some_and(|s| s.class == Class::Injected) { Color32::BLACK } else { Color32::WHITE };
         let mut text = device.id.clone();
@@ -117,9 +117,14 @@ fn figures(painter: &Painter, shown: &Shown, index: usize, p: Pos2) {
         };
         let figure = |v: f32| shown.units.figure(f64::from(v), &pair.unit);
         let text = format!("{}  {}   twin {}", pair.name, figure(real), figure(held));
-        tag(painter, p, &text, 12.0, Color32::from_gray(235), Color32::from_black_alpha(150));
+        tag(painter, p, &text, 12.0, Color32::from_gray(235), back(shown, 150));
         p.y += 18.0;
     }
+}
+
+/// What is behind white letters: darker over a light ground, which shines through.
+const fn back(shown: &Shown, dark: u8) -> Color32 {
+    Color32::from_black_alpha(if shown.dark { dark } else { 205 })
 }
 
 fn tag(painter: &Painter, center: Pos2, text: &str, size: f32, ink: Color32, back: Color32) {
@@ -145,13 +150,16 @@ fn legend(painter: &Painter, view: Rect, shown: &Shown, ranges: &Ranges) {
     let (width, bar) = (210.0, 14.0);
     let field = shown.field.as_ref().zip(ranges.field);
     let twins = shown.ghosts && !shown.opened.plan.scenario.mirror.is_empty();
+    if twins {
+        lines.push((Color32::from_gray(200), "columns: physical, glassy its twin"));
+    }
     let height = 12.0
         + if field.is_some() { 58.0 } else { 0.0 }
         + if twins { 58.0 } else { 0.0 }
         + lines.len() as f32 * 18.0;
     let rect =
         Rect::from_min_size(view.left_bottom() + vec2(14.0, -14.0 - height), vec2(width + 24.0, height));
-    painter.rect_filled(rect, 7.0, Color32::from_black_alpha(165));
+    painter.rect_filled(rect, 7.0, back(shown, 165));
     let font = FontId::proportional(12.5);
     let mut y = rect.min.y + 8.0;
     let x = rect.min.x + 12.0;
@@ -179,9 +187,13 @@ fn legend(painter: &Painter, view: Rect, shown: &Shown, ranges: &Ranges) {
         let units = &shown.units;
         let title = format!("{} [{}]", field.quantity.replace('_', " "), sign(&units.shown(&field.unit)));
         let mark = |v: f32| crate::units::number(units.value(f64::from(v), &field.unit));
-        gradient(y, title.trim_end_matches(" []"), [mark(low), mark((low + high) / 2.0), mark(high)], &|s| {
-            palette::color(shown.palette, s)
-        });
+        // Beyond its ends the colours are those of the ends.
+        let there = |beyond: &dyn Fn(f32) -> bool| field.values(&shown.frame).any(beyond);
+        let (below, above) = (there(&|v| v < low), there(&|v| v > high));
+        let end =
+            |sign: &str, beyond: bool, v: f32| if beyond { format!("{sign} {}", mark(v)) } else { mark(v) };
+        let marks = [end("≤", below, low), mark((low + high) / 2.0), end("≥", above, high)];
+        gradient(y, title.trim_end_matches(" []"), marks, &|s| palette::color(shown.palette, s));
         y += 58.0;
     }
     if twins {
@@ -204,8 +216,8 @@ pub fn title(painter: &Painter, view: Rect, shown: &Shown) {
 /// A line in the upper left corner of a view.
 pub fn headline(painter: &Painter, view: Rect, text: &str) {
     let at = view.left_top() + vec2(14.0, 14.0);
-    let text = text.to_owned();
-    let galley = painter.layout_no_wrap(text, FontId::proportional(16.0), Color32::WHITE);
+    let (text, wide) = (text.to_owned(), view.width() - 44.0);
+    let galley = painter.layout(text, FontId::proportional(16.0), Color32::WHITE, wide.max(40.0));
     let rect = Rect::from_min_size(at, galley.size() + vec2(16.0, 10.0));
     painter.rect_filled(rect, 6.0, Color32::from_black_alpha(165));
     painter.galley(rect.min + vec2(8.0, 5.0), galley, Color32::WHITE);

@@ -51,9 +51,9 @@ fn a_saved_session_replays_headless_to_the_same_hash() {
     desk.go_to(at("1h"));
     until(&mut desk, "the end", |d| hash(d).is_some());
     let session = dir.path().join("session.ron");
-    assert!(desk.unsaved);
+    assert!(desk.is_unsaved());
     desk.save(&session);
-    assert!(!desk.unsaved, "{:?}", desk.notice);
+    assert!(!desk.is_unsaved(), "{:?}", desk.notice);
     assert_eq!(headless(&session), format!("{:032x}", hash(&desk).unwrap()));
     let named = desk.session.as_ref().unwrap().shared().left.spells.0.iter().any(|s| {
         s.class == twinfleet_desktop::sim::spell::Class::Alarm
