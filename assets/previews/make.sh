@@ -10,7 +10,7 @@ done <<'TEXT'
 cold-night 14h overview
 diagnose-bench 35min overview
 greenhouse 2h10min overview
-heated-box 40min overview
+heated-box 63min device:box
 load-commands 1s overview
 load-faults 1s overview
 load-search 1s overview

@@ -179,8 +179,8 @@ fn panels(
             overlay::paint(&painter, left, &beside.shown, &second_ranges, second_eye);
             // Titles stand below the scene's bar.
             let below = |half: egui::Rect| half.with_min_y(half.min.y + scene::BAR - 8.0);
-            overlay::headline(&painter, below(left), &beside.title);
-            overlay::headline(&painter, below(right), &desk.title());
+            overlay::headline(&painter, below(left), &beside.shown, &beside.title);
+            overlay::headline(&painter, below(right), shown, &desk.title());
             view = right;
         }
         overlay::paint(&painter, view, shown, &ranges, eye);

@@ -62,7 +62,7 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
 
 fn evidence(ui: &mut Ui, desk: &mut Desk, shown: &Shown, left: &Left, spell: &Spell) {
     let until = spell.until.map_or("still".to_owned(), |t| format!("until {}", time(t)));
-    ui.label(format!("from {} {until}", time(spell.from)));
+    ui.label(format!("from {}, {until}", time(spell.from)));
     // A verdict comes with the figures that it was judged by, told in an event beside it.
     let beside: Vec<&Event> = left
         .events

@@ -4,6 +4,7 @@ use super::{
     desk::Desk,
     plots::{Drawn, Series},
 };
+use crate::stage::refresh::class_color;
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
@@ -168,7 +169,7 @@ fn one(text: &mut String, plot: &Drawn, top: f64) {
         if from > until {
             continue;
         }
-        let [r, g, b] = mark.color;
+        let [r, g, b] = class_color(mark.class);
         let (x, wide) = (frame.at_x(from), (frame.at_x(until) - frame.at_x(from)).max(1.0));
         let (y, high) = (frame.top, frame.bottom - frame.top);
         let _ = writeln!(
@@ -235,7 +236,7 @@ fn legend(text: &mut String, plot: &Drawn, top: f64) -> f64 {
     let mut entries: Vec<(String, String)> = plot.series.iter().enumerate().map(of_series).collect();
     entries.extend(plot.bands.iter().map(|b| ("#56b4e9".to_owned(), b.name.clone())));
     for mark in &plot.marks {
-        let [r, g, b] = mark.color;
+        let [r, g, b] = class_color(mark.class);
         let entry = (format!("rgb({r},{g},{b})"), mark.name.clone());
         if !entries.contains(&entry) {
             entries.push(entry);
@@ -264,7 +265,10 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::panels::plots::{Band, Mark};
+    use crate::{
+        panels::plots::{Band, Mark},
+        sim::spell::Class,
+    };
 
     fn four() -> Drawn {
         let series = |k: usize| Series {
@@ -282,12 +286,7 @@ mod tests {
                 low: vec![0.0, 0.5],
                 high: vec![6.0, 6.5],
             }],
-            marks: vec![Mark {
-                name: "stuck".to_owned(),
-                color: [0xe6, 0x9f, 0x00],
-                from_s: 2.0,
-                until_s: 4.0,
-            }],
+            marks: vec![Mark { name: "stuck".to_owned(), class: Class::Injected, from_s: 2.0, until_s: 4.0 }],
             now_s: 7.0,
         }
     }

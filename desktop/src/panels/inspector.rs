@@ -163,7 +163,7 @@ fn signals(ui: &mut Ui, desk: &mut Desk, shown: &Shown, title: &str, ids: &[Sign
         return;
     }
     CollapsingHeader::new(title).default_open(title != "Forecasts").show(ui, |ui| {
-        Grid::new(("signals", title)).num_columns(3).striped(true).show(ui, |ui| {
+        Grid::new(("signals", title)).num_columns(3).min_col_width(0.0).striped(true).show(ui, |ui| {
             for id in ids {
                 let c = shown.opened.plan.signals.channel(*id);
                 let on = desk.plots.iter().any(|p| p.contains(id));

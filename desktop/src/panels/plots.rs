@@ -10,7 +10,7 @@ use crate::{
     stage::{overlay::color32, refresh::class_color, show::Shown},
     units::{clock, number, sign},
 };
-use egui::{Button, Color32, RichText, ScrollArea, Ui};
+use egui::{Align2, Button, Color32, RichText, ScrollArea, Ui};
 use egui_plot::{
     CoordinatesFormatter, Corner, FilledArea, GridInput, GridMark, Line, Plot, PlotPoints, Span, VLine,
     uniform_grid_spacer,
@@ -67,8 +67,8 @@ pub struct Band {
 pub struct Mark {
     /// What it is.
     pub name: String,
-    /// Its colour.
-    pub color: [u8; 3],
+    /// Whose word it is.
+    pub class: Class,
     /// From when on, [s].
     pub from_s: f64,
     /// Until when, [s].
@@ -133,7 +133,7 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, shared: &Shared) {
         }
     });
     let plots = desk.plots.len().max(1);
-    let height = ((ui.available_height() - 6.0) / plots as f32 - 24.0).max(110.0);
+    let height = (ui.available_height() - 6.0) / plots as f32;
     let width = ui.available_width() - ui.spacing().scroll.allocated_width();
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         ui.set_max_width(width);
@@ -153,9 +153,14 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, shared: &Shared) {
 fn one(ui: &mut Ui, desk: &mut Desk, shown: &Shown, shared: &Shared, plot: usize, height: f32) -> bool {
     let drawn = drawn(desk, shown, shared, plot);
     let width = ui.available_width();
+    let top = ui.cursor().min.y;
     let gone = chips(ui, desk, &drawn, plot);
+    // What the chips leave, less a margin.
+    let height = (height - (ui.cursor().min.y - top) - 4.0).max(110.0);
     let unit = drawn.series.first().map_or(String::new(), |s| s.unit.clone());
     let dark = ui.visuals().dark_mode;
+    // Light adds up linearly: what is thin on a light ground would be thick on a dark one.
+    let thin = if dark { 0.08 } else { 0.3 };
     // From its start on there is room for some ticks, so that the first of them does not fill the axis.
     let room_s = 10.0 * shared.left.step_ns as f64 / 1e9;
     let (_, dropped) = ui.dnd_drop_zone::<SignalId, ()>(egui::Frame::NONE, |ui| {
@@ -176,19 +181,23 @@ fn one(ui: &mut Ui, desk: &mut Desk, shown: &Shown, shared: &Shared, plot: usize
             .show(ui, |plot_ui| {
                 for mark in &drawn.marks {
                     let range = mark.from_s..=mark.until_s;
-                    let color = color32(mark.color).gamma_multiply(0.25);
-                    plot_ui.span(Span::new(mark.name.clone(), range).fill(color));
+                    let color = color32(class_color(mark.class)).linear_multiply(thin);
+                    // What was put in is named below, what is said of it above.
+                    let below = mark.class == Class::Injected;
+                    let align = if below { Align2::CENTER_BOTTOM } else { Align2::CENTER_TOP };
+                    plot_ui.span(Span::new(mark.name.clone(), range).fill(color).label_align(align));
                 }
                 for band in &drawn.bands {
                     let area = FilledArea::new("", &band.xs, &band.low, &band.high);
-                    plot_ui.add(area.fill_color(color32(FORECAST).gamma_multiply(0.2)));
+                    plot_ui.add(area.fill_color(color32(FORECAST).linear_multiply(thin * 0.8)));
                 }
                 for (k, series) in drawn.series.iter().enumerate() {
                     let color = line_color(k, drawn.own, dark);
                     if let Some((low, high)) = &series.band {
                         let xs: Vec<f64> = series.points.iter().map(|p| p[0]).collect();
-                        plot_ui
-                            .add(FilledArea::new("", &xs, low, high).fill_color(color.gamma_multiply(0.22)));
+                        plot_ui.add(
+                            FilledArea::new("", &xs, low, high).fill_color(color.linear_multiply(thin * 0.8)),
+                        );
                     }
                     let points = PlotPoints::from(series.points.clone());
                     plot_ui.line(Line::new(series.name.clone(), points).color(color).width(1.6));
@@ -220,8 +229,7 @@ fn chips(ui: &mut Ui, desk: &mut Desk, drawn: &Drawn, plot: usize) -> bool {
         for (k, series) in drawn.series.iter().enumerate() {
             let color = line_color(k, drawn.own, dark);
             if k >= drawn.own {
-                ui.label(swatch(color));
-                ui.label(weak(&series.name));
+                ui.add(Button::new((swatch(color), weak(&series.name))).small().frame(false));
                 continue;
             }
             let chip = ui.add(Button::new((swatch(color), series.name.as_str())).small());
@@ -230,8 +238,8 @@ fn chips(ui: &mut Ui, desk: &mut Desk, drawn: &Drawn, plot: usize) -> bool {
             }
         }
         for band in &drawn.bands {
-            ui.label(swatch(color32(FORECAST).gamma_multiply(0.5)));
-            ui.label(weak(&band.name));
+            let color = swatch(color32(FORECAST).linear_multiply(0.5));
+            ui.add(Button::new((color, weak(&band.name))).small().frame(false));
         }
         if let Some(id) = off {
             desk.plot(plot, id);
@@ -247,7 +255,7 @@ fn chips(ui: &mut Ui, desk: &mut Desk, drawn: &Drawn, plot: usize) -> bool {
 fn line_color(k: usize, own: usize, dark: bool) -> Color32 {
     let color = LINES[k % own.max(1) % LINES.len()];
     let color = if color == YELLOW && !dark { [0x8a, 0x7d, 0x00] } else { color };
-    if k < own { color32(color) } else { color32(color).gamma_multiply(0.5) }
+    if k < own { color32(color) } else { color32(color).linear_multiply(0.5) }
 }
 
 /// Steps of a time axis, each a multiple of the one before: seconds, minutes, hours, days.
@@ -371,9 +379,21 @@ fn marked(shown: &Shown, shared: &Shared, ids: &[SignalId]) -> Vec<Mark> {
     let of = |s: &&Spell| s.class != Class::Outage && s.from <= now && devices.contains(&s.subject);
     let mark = |s: &Spell| Mark {
         name: s.what.clone(),
-        color: class_color(s.class),
+        class: s.class,
         from_s: s.from.as_secs_f64(),
         until_s: s.until.map_or(now, |t| t.min(now)).as_secs_f64(),
     };
-    shared.left.spells.0.iter().filter(of).take(60).map(mark).collect()
+    let mut marks: Vec<Mark> = Vec::new();
+    for mark in shared.left.spells.0.iter().filter(of).take(60).map(mark) {
+        // What lasts as long as another one shares its stretch, for two names over each other cannot be read.
+        match marks
+            .iter_mut()
+            .find(|m| (m.from_s, m.until_s, m.class) == (mark.from_s, mark.until_s, mark.class))
+        {
+            Some(same) if same.name.split(", ").any(|name| name == mark.name) => {}
+            Some(same) => same.name += &format!(", {}", mark.name),
+            None => marks.push(mark),
+        }
+    }
+    marks
 }

@@ -92,7 +92,8 @@ pub fn bar(ui: &mut Ui, desk: &mut Desk) {
     let Some(shown) = &mut desk.shown else { return };
     let mut touched = false;
     let mut by = None;
-    let frame = egui::Frame::NONE.fill(Color32::from_black_alpha(150)).inner_margin(4.0).corner_radius(5.0);
+    let ground = Color32::from_black_alpha(if shown.dark { 150 } else { 230 });
+    let frame = egui::Frame::NONE.fill(ground).inner_margin(4.0).corner_radius(5.0);
     let top_right = egui::UiBuilder::new().max_rect(ui.max_rect().shrink(MARGIN));
     ui.scope_builder(top_right.layout(egui::Layout::right_to_left(egui::Align::Min)), |ui| {
         frame.show(ui, |ui| {

@@ -10,6 +10,10 @@ pub fn apply(ctx: &Context, dark: bool) {
         visuals.window_fill = Color32::from_rgb(30, 34, 40);
         visuals.extreme_bg_color = Color32::from_rgb(15, 17, 20);
     }
+    if !dark {
+        visuals.weak_text_alpha = 0.8;
+        visuals.widgets.noninteractive.fg_stroke.color = Color32::from_gray(50);
+    }
     ctx.set_visuals(visuals);
     // The size of everything is a setting of ours, with keys of its own.
     ctx.options_mut(|o| o.zoom_with_keyboard = false);

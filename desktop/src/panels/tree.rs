@@ -14,6 +14,9 @@ use egui::{RichText, Ui, collapsing_header::CollapsingState};
 /// Rows shown of a zone; beyond, the search narrows it.
 const MOST: usize = 300;
 
+/// Width of what stands beside the search field.
+const BUTTONS: f32 = 100.0;
+
 /// The search field, for a key to go to.
 pub fn search_field() -> egui::Id {
     egui::Id::new("search the fleet")
@@ -25,7 +28,7 @@ pub fn show(ui: &mut Ui, desk: &mut Desk) {
         let search = egui::TextEdit::singleline(&mut desk.search)
             .id(search_field())
             .hint_text("search: id, thing, part")
-            .desired_width(150f32.min(ui.available_width() - 12.0));
+            .desired_width((ui.available_width() - BUTTONS).clamp(60.0, 150.0));
         ui.add(search).on_hover_text("Ctrl+F");
         if ui.button("✖").on_hover_text("Clear the search").clicked() {
             desk.search.clear();
@@ -97,7 +100,8 @@ fn row(
 ) {
     let device = &shown.fleet.devices[index];
     let mut text = RichText::new(&device.id);
-    if let Some(spell) = wrong {
+    // On the ground of what is selected, the text's own colour is read best.
+    if let Some(spell) = wrong.filter(|_| shown.picked != Some(Picked::Device(index))) {
         text = text.color(ink(ui, color32(class_color(spell.class))));
     }
     let selected = shown.picked == Some(Picked::Device(index));

@@ -124,7 +124,7 @@ fn figures(painter: &Painter, shown: &Shown, index: usize, p: Pos2) {
 
 /// What is behind white letters: darker over a light ground, which shines through.
 const fn back(shown: &Shown, dark: u8) -> Color32 {
-    Color32::from_black_alpha(if shown.dark { dark } else { 205 })
+    Color32::from_black_alpha(if shown.dark { dark } else { 240 })
 }
 
 fn tag(painter: &Painter, center: Pos2, text: &str, size: f32, ink: Color32, back: Color32) {
@@ -210,16 +210,16 @@ fn legend(painter: &Painter, view: Rect, shown: &Shown, ranges: &Ranges) {
 
 /// The title of a picture: which scenario, when.
 pub fn title(painter: &Painter, view: Rect, shown: &Shown) {
-    headline(painter, view, &format!("{}   t = {}", shown.opened.title, shown.t));
+    headline(painter, view, shown, &format!("{}   t = {}", shown.opened.title, shown.t));
 }
 
 /// A line in the upper left corner of a view.
-pub fn headline(painter: &Painter, view: Rect, text: &str) {
+pub fn headline(painter: &Painter, view: Rect, shown: &Shown, text: &str) {
     let at = view.left_top() + vec2(14.0, 14.0);
     let (text, wide) = (text.to_owned(), view.width() - 44.0);
     let galley = painter.layout(text, FontId::proportional(16.0), Color32::WHITE, wide.max(40.0));
     let rect = Rect::from_min_size(at, galley.size() + vec2(16.0, 10.0));
-    painter.rect_filled(rect, 6.0, Color32::from_black_alpha(165));
+    painter.rect_filled(rect, 6.0, back(shown, 165));
     painter.galley(rect.min + vec2(8.0, 5.0), galley, Color32::WHITE);
 }
 
