@@ -119,9 +119,9 @@ fn judged(shown: &Shown, said: &Said) -> String {
     let mut text = format!("since {}, named at {}", clock(said.onset_s), clock(said.decided_at_s));
     let twin = shown.fleet.find(&said.subject).and_then(|d| shown.fleet.devices[d].twin);
     let pair = twin.and_then(|t| shown.fleet.pairs(t).iter().find(|p| p.name == said.part));
+    // What happens to a thing itself has a size in no unit of a signal.
     let rise = |per: &str| {
-        let size = pair.map_or_else(|| number(said.size), |p| shown.units.rise(said.size, &p.unit));
-        format!(", size {size}{per}")
+        pair.map_or_else(String::new, |p| format!(", size {}{per}", shown.units.rise(said.size, &p.unit)))
     };
     text += &match said.kind.as_str() {
         "clock_skew" => format!(", size {} ppm", number(said.size)),

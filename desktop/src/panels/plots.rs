@@ -1,7 +1,11 @@
 //! Signals over time: physical, twin, forecast band, residual; with the cursor of what is shown, marks of faults and alarms, and
 //! export.
 
-use super::{desk::Desk, export, theme::weak};
+use super::{
+    desk::Desk,
+    export,
+    theme::{glaze, weak},
+};
 use crate::{
     sim::{
         session::Shared,
@@ -160,7 +164,7 @@ fn one(ui: &mut Ui, desk: &mut Desk, shown: &Shown, shared: &Shared, plot: usize
     let unit = drawn.series.first().map_or(String::new(), |s| s.unit.clone());
     let dark = ui.visuals().dark_mode;
     // Light adds up linearly: what is thin on a light ground would be thick on a dark one.
-    let thin = if dark { 0.08 } else { 0.3 };
+    let thin = if dark { 0.15 } else { 0.3 };
     // From its start on there is room for some ticks, so that the first of them does not fill the axis.
     let room_s = 10.0 * shared.left.step_ns as f64 / 1e9;
     let (_, dropped) = ui.dnd_drop_zone::<SignalId, ()>(egui::Frame::NONE, |ui| {
@@ -181,7 +185,7 @@ fn one(ui: &mut Ui, desk: &mut Desk, shown: &Shown, shared: &Shared, plot: usize
             .show(ui, |plot_ui| {
                 for mark in &drawn.marks {
                     let range = mark.from_s..=mark.until_s;
-                    let color = color32(class_color(mark.class)).linear_multiply(thin);
+                    let color = glaze(color32(class_color(mark.class)), thin);
                     // What was put in is named below, what is said of it above.
                     let below = mark.class == Class::Injected;
                     let align = if below { Align2::CENTER_BOTTOM } else { Align2::CENTER_TOP };
@@ -189,15 +193,13 @@ fn one(ui: &mut Ui, desk: &mut Desk, shown: &Shown, shared: &Shared, plot: usize
                 }
                 for band in &drawn.bands {
                     let area = FilledArea::new("", &band.xs, &band.low, &band.high);
-                    plot_ui.add(area.fill_color(color32(FORECAST).linear_multiply(thin * 0.8)));
+                    plot_ui.add(area.fill_color(glaze(color32(FORECAST), thin * 0.8)));
                 }
                 for (k, series) in drawn.series.iter().enumerate() {
                     let color = line_color(k, drawn.own, dark);
                     if let Some((low, high)) = &series.band {
                         let xs: Vec<f64> = series.points.iter().map(|p| p[0]).collect();
-                        plot_ui.add(
-                            FilledArea::new("", &xs, low, high).fill_color(color.linear_multiply(thin * 0.8)),
-                        );
+                        plot_ui.add(FilledArea::new("", &xs, low, high).fill_color(glaze(color, thin * 0.8)));
                     }
                     let points = PlotPoints::from(series.points.clone());
                     plot_ui.line(Line::new(series.name.clone(), points).color(color).width(1.6));
@@ -238,7 +240,7 @@ fn chips(ui: &mut Ui, desk: &mut Desk, drawn: &Drawn, plot: usize) -> bool {
             }
         }
         for band in &drawn.bands {
-            let color = swatch(color32(FORECAST).linear_multiply(0.5));
+            let color = swatch(glaze(color32(FORECAST), 0.5));
             ui.add(Button::new((color, weak(&band.name))).small().frame(false));
         }
         if let Some(id) = off {
@@ -255,7 +257,7 @@ fn chips(ui: &mut Ui, desk: &mut Desk, drawn: &Drawn, plot: usize) -> bool {
 fn line_color(k: usize, own: usize, dark: bool) -> Color32 {
     let color = LINES[k % own.max(1) % LINES.len()];
     let color = if color == YELLOW && !dark { [0x8a, 0x7d, 0x00] } else { color };
-    if k < own { color32(color) } else { color32(color).linear_multiply(0.5) }
+    if k < own { color32(color) } else { glaze(color32(color), 0.5) }
 }
 
 /// Steps of a time axis, each a multiple of the one before: seconds, minutes, hours, days.
@@ -396,4 +398,36 @@ fn marked(shown: &Shown, shared: &Shared, ids: &[SignalId]) -> Vec<Mark> {
         }
     }
     marks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_axis_is_marked_at_whole_minutes_and_hours() {
+        let of = |base_step_size: f64| steps(GridInput { bounds: (0.0, 1e4), base_step_size });
+        assert_eq!(of(100.0), [300.0, 900.0, 3_600.0]);
+        assert_eq!(of(2.0), [5.0, 15.0, 60.0]);
+        assert_eq!(of(1e9), [604_800.0, 2_419_200.0, 29_030_400.0]);
+        for [a, b] in STEPS_S.array_windows() {
+            assert!((b / a).fract().min(1.0 - (b / a).fract()) < 1e-9, "{b} is no multiple of {a}");
+        }
+    }
+
+    #[test]
+    fn no_two_marks_of_a_time_axis_say_the_same() {
+        for step_size in [0.01, 0.05, 0.1, 0.5, 1.0, 15.0, 900.0] {
+            let marks = (-3..400).map(|k| GridMark { value: f64::from(k) * step_size, step_size });
+            let mut said: Vec<String> = marks.map(tick).filter(|t| !t.is_empty()).collect();
+            assert_eq!(
+                said[0].trim_start_matches("0.00").trim_start_matches("0.0").trim_start_matches('0'),
+                " s"
+            );
+            let all = said.len();
+            said.sort_unstable();
+            said.dedup();
+            assert_eq!((all, said.len()), (400, 400), "{step_size}");
+        }
+    }
 }

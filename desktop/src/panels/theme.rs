@@ -1,6 +1,9 @@
 //! Dark and light, and what all panels look like.
 
-use egui::{Color32, Context, FontDefinitions, FontFamily, ScrollArea, Ui, Visuals};
+use egui::{
+    Color32, Context, FontDefinitions, FontFamily, ScrollArea, Ui, Visuals,
+    ecolor::{gamma_u8_from_linear_f32, linear_f32_from_gamma_u8},
+};
 
 /// Applies the theme.
 pub fn apply(ctx: &Context, dark: bool) {
@@ -35,6 +38,14 @@ pub fn ink(ui: &Ui, color: Color32) -> Color32 {
     }
     let [r, g, b, _] = color.to_array().map(|c| (f32::from(c) * 0.66) as u8);
     Color32::from_rgb(r, g, b)
+}
+
+/// A colour through which this share of what is behind it is covered. The window mixes colours linearly, and egui's own thinning
+/// would turn them grey there.
+pub fn glaze(color: Color32, share: f32) -> Color32 {
+    let thin = |c: u8| gamma_u8_from_linear_f32(linear_f32_from_gamma_u8(c) * share);
+    let [r, g, b, a] = color.to_array();
+    Color32::from_rgba_premultiplied(thin(r), thin(g), thin(b), (f32::from(a) * share) as u8)
 }
 
 /// Went well: green.

@@ -150,8 +150,8 @@ impl Ledger {
     }
 
     /// Takes in what is to happen: no event that comes later begins or ends a spell.
-    pub fn foresee<'a>(&mut self, events: impl IntoIterator<Item = &'a Event>) {
-        events.into_iter().for_each(|event| self.left.spells.take(event));
+    pub fn foresee(&mut self, events: &[Event]) {
+        events.iter().for_each(|event| self.left.spells.take(event));
         self.left.foreseen = true;
     }
 

@@ -54,8 +54,7 @@ impl Tape {
         }
         // Marks stand over the whole record from the first. A segment that cannot be read is told when it is reached.
         let segments = 0..record.manifest.segments.len();
-        let all: Vec<Event> = segments.map_while(|at| record.segment_events(at).ok()).flatten().collect();
-        ledger.foresee(&all);
+        segments.map_while(|at| record.segment_events(at).ok()).for_each(|events| ledger.foresee(&events));
         let rows: Box<dyn Iterator<Item = _>> = Box::new(Arc::clone(&record).into_rows());
         let mut tape = Self {
             rows: rows.peekable(),

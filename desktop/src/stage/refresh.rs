@@ -606,3 +606,17 @@ pub fn tones(
         fog.falloff = FogFalloff::Linear { start: radius * 3.4, end: radius * 9.0 + 20.0 };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_floor_is_its_zones_and_around_a_device_its_readings() {
+        let heard = [(Vec3::ZERO, 30.0)];
+        let at = |x: f32, own| between(&Vec3::new(x, 0.0, 0.0), &heard, own).unwrap();
+        assert!(at(0.0, Some(20.0)) > 29.5 && at(6.0, Some(20.0)) < 20.1);
+        assert_eq!(at(6.0, None), 30.0);
+        assert_eq!(between(&Vec3::ZERO, &[], Some(20.0)), Some(20.0));
+    }
+}

@@ -343,3 +343,26 @@ fn every_shipped_scenario_has_a_picture_on_the_start_page() {
     let without: Vec<&str> = shipped().into_iter().map(|(n, _)| n).filter(|n| preview(n).is_none()).collect();
     assert!(without.is_empty(), "assets/previews/make.sh draws none of {without:?}");
 }
+
+#[test]
+fn evidence_is_written_in_clock_times_and_rounded_figures() {
+    let mut desk = Desk::new(Settings::default());
+    desk.open("pi3b-mirror");
+    desk.go_to(crate::at("39min"));
+    crate::until(&mut desk, "39 min", |d| d.shown.as_ref().unwrap().t == crate::at("39min"));
+    let window = window(desk);
+    window.get_by_label("from 38:12, still");
+    window.get_by_label("since 38:00, named at 38:12, size 3.96 °C, posterior 0.995");
+    window.get_by_label("because of fault start of pi-1/soc.temperature at 38:00");
+}
+
+#[test]
+fn a_theme_by_the_command_line_is_not_kept() {
+    let mut desk = Desk::new(Settings::default());
+    desk.dark = Some(false);
+    desk.open("parcel-drop");
+    assert!(!desk.shown.as_ref().unwrap().dark && desk.settings.dark);
+    // Chosen by hand, it is.
+    desk.set_dark(false);
+    assert!(!desk.is_dark() && !desk.settings.dark);
+}

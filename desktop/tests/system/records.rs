@@ -75,9 +75,10 @@ fn a_record_shows_what_its_run_showed() {
         let told = now.iter().zip(later.iter()).map(|(now, later)| [now.to_bits(), later.to_bits()]);
         let same = a.frame.values.iter().zip(told).filter(|(x, told)| told.contains(&x.to_bits()));
         assert_eq!(same.count(), now.len(), "at {t}");
-        // A record knows when what holds now will end.
+        // A record knows what begins now, and when what holds will end.
         let begun = |spells: &[Spell]| -> Vec<Spell> {
-            spells.iter().map(|s| Spell { until: None, ..s.clone() }).collect()
+            let begun = spells.iter().filter(|s| s.from < at(t));
+            begun.map(|s| Spell { until: None, ..s.clone() }).collect()
         };
         assert_eq!(begun(&a.spells), begun(&spells), "at {t}");
         let alarm = a.spells.iter().any(|s| s.class == Class::Alarm);
