@@ -316,10 +316,11 @@ impl Desk {
 
     /// Shows something else from its start.
     fn begin(&mut self, opened: Opened) -> bool {
-        if !self.start(opened) {
+        let started = self.start(opened);
+        self.forget();
+        if !started {
             return false;
         }
-        self.forget();
         self.bookmarks.clear();
         self.cursor_s = 0.0;
         self.playing = false;
@@ -391,7 +392,6 @@ impl Desk {
             Err(NoSource { text, outside }) => {
                 self.refused = Some(Refused { file: opened.file.clone(), text, outside });
                 self.shown = None;
-                self.forget();
                 self.touched = true;
                 false
             }

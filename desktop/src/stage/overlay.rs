@@ -17,6 +17,9 @@ use bevy_egui::egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Stroke, Stro
 /// Names of devices are shown up to so many; beyond, only of what is picked or wrong.
 const MOST_NAMES: usize = 24;
 
+/// Where more are wrong, each says what and no longer where.
+const MOST_PARTS: usize = 6;
+
 /// Figures of twins are shown beside their names up to so many twins.
 const MOST_FIGURES: usize = 3;
 
@@ -65,6 +68,7 @@ fn names(painter: &Painter, shown: &Shown, at: &dyn Fn(Vec3) -> Option<Pos2>) {
     let wrong = gravest(shown);
     let few = shown.fleet.devices.len() <= MOST_NAMES;
     let room = shown.opened.plan.scenario.mirror.len() <= MOST_FIGURES;
+    let mut taken: Vec<Rect> = Vec::new();
     for (index, device) in shown.fleet.devices.iter().enumerate() {
         let picked = shown.picked == Some(Picked::Device(index));
         let spell = wrong.get(&Spot::Device(index));
@@ -83,9 +87,13 @@ fn names(painter: &Painter, shown: &Shown, at: &dyn Fn(Vec3) -> Option<Pos2>) {
             if spell.is_some_and(|s| s.class == Class::Injected) { Color32::BLACK } else { Color32::WHITE };
         let mut text = device.id.clone();
         if let Some(spell) = spell {
-            text += &format!(": {}", says(spell));
+            text += &match wrong.len() {
+                ..=MOST_PARTS => format!(": {}", says(spell)),
+                _ => format!(": {}", spell.what.replace('_', " ")),
+            };
         }
         let size = if spell.is_some() || picked { 14.0 } else { 12.5 };
+        let p = free(painter, p, &text, size, &mut taken);
         tag(painter, p, &text, size, ink, back);
         if room || picked {
             figures(painter, shown, index, p + vec2(0.0, size + 7.0));
@@ -125,6 +133,23 @@ fn figures(painter: &Painter, shown: &Shown, index: usize, p: Pos2) {
 /// What is behind white letters: darker over a light ground, which shines through.
 const fn back(shown: &Shown, dark: u8) -> Color32 {
     Color32::from_black_alpha(if shown.dark { dark } else { 240 })
+}
+
+/// A tag's middle, above those that are there already.
+fn free(painter: &Painter, center: Pos2, text: &str, size: f32, taken: &mut Vec<Rect>) -> Pos2 {
+    let wide = painter.layout_no_wrap(text.to_owned(), FontId::proportional(size), Color32::WHITE).size();
+    let mut rect = Rect::from_center_size(center, wide + vec2(10.0, 4.0));
+    // Each step clears one tag; what finds no place below the view's edge stands over others.
+    for _ in 0..MOST_NAMES {
+        let Some(other) = taken.iter().find(|t| t.intersects(rect)) else { break };
+        let above = rect.translate(vec2(0.0, other.min.y - rect.max.y - 1.0));
+        if above.min.y < painter.clip_rect().min.y {
+            break;
+        }
+        rect = above;
+    }
+    taken.push(rect);
+    rect.center()
 }
 
 fn tag(painter: &Painter, center: Pos2, text: &str, size: f32, ink: Color32, back: Color32) {

@@ -35,12 +35,19 @@ impl Desk {
             self.tell("the scenario's timeline is no list that a line could be added to".to_owned(), true);
             return;
         };
-        match shown.opened.with_text(&text) {
+        let before = shown.opened.clone();
+        match before.with_text(&text) {
             Ok(opened) => {
                 let title = act.title();
                 self.done.push(Done { at, until, act });
                 if self.start(opened) {
                     self.tell(format!("from {} on: {title}", time(at)), false);
+                } else {
+                    // Nor does one with which the run cannot be set up.
+                    self.done.pop();
+                    let why = self.refused.take();
+                    self.start(before);
+                    why.into_iter().for_each(|refused| self.tell(refused.text, true));
                 }
             }
             // A refused act changes nothing.
