@@ -164,7 +164,7 @@ fn one(ui: &mut Ui, desk: &mut Desk, shown: &Shown, shared: &Shared, plot: usize
     let unit = drawn.series.first().map_or(String::new(), |s| s.unit.clone());
     let dark = ui.visuals().dark_mode;
     // Light adds up linearly: what is thin on a light ground would be thick on a dark one.
-    let thin = if dark { 0.15 } else { 0.3 };
+    let thin = if dark { 0.05 } else { 0.3 };
     // From its start on there is room for some ticks, so that the first of them does not fill the axis.
     let room_s = 10.0 * shared.left.step_ns as f64 / 1e9;
     let (_, dropped) = ui.dnd_drop_zone::<SignalId, ()>(egui::Frame::NONE, |ui| {

@@ -103,7 +103,11 @@ fn names(painter: &Painter, shown: &Shown, at: &dyn Fn(Vec3) -> Option<Pos2>) {
 
 /// What a spell says, in a few words.
 pub fn says(spell: &Spell) -> String {
-    let what = spell.what.replace('_', " ");
+    let what = match spell.what.as_str() {
+        "disturb_start" => "disturbance".to_owned(),
+        "weather_start" => "other weather".to_owned(),
+        what => what.replace('_', " "),
+    };
     let part = if spell.part.is_empty() || spell.part == "device.stream" { "" } else { spell.part.as_str() };
     match (spell.class, part) {
         (Class::Injected, "") => format!("{what} put in"),
