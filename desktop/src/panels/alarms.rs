@@ -35,7 +35,7 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
         return;
     }
     scrolled(ui, |ui| {
-        for (k, spell) in spells.iter().take(MOST).enumerate() {
+        for spell in spells.iter().take(MOST) {
             let holds = spell.holds(now);
             let color = ink(ui, color32(class_color(spell.class)));
             // What was put in says so itself.
@@ -48,7 +48,7 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
             let title =
                 egui::RichText::new(title).color(if holds { color } else { ui.visuals().weak_text_color() });
             egui::CollapsingHeader::new(title)
-                .id_salt(k)
+                .id_salt((spell.class as u8, &spell.subject, &spell.part, &spell.what, spell.from.0))
                 .default_open(holds && spell.class == Class::Alarm)
                 .show(ui, |ui| {
                     evidence(ui, desk, &shown, left, spell);
@@ -74,8 +74,7 @@ fn evidence(ui: &mut Ui, desk: &mut Desk, shown: &Shown, left: &Left, spell: &Sp
                 && (e.part == spell.part || e.part.is_empty())
         })
         .collect();
-    let of = |e: &Event| Said::from_detail(&e.subject, &e.part, &e.detail).filter(|_| e.kind == "diagnosis");
-    let said = beside.iter().filter_map(|e| of(e)).find(|s| s.kind == spell.what);
+    let said = beside.iter().filter_map(|e| said(e)).find(|s| s.kind == spell.what);
     let figures = match (said, spell.class) {
         (Some(said), _) => Some(judged(shown, &said)),
         (None, Class::Alarm) => Some(format!("posterior {:.3}", spell.value)),
@@ -85,7 +84,7 @@ fn evidence(ui: &mut Ui, desk: &mut Desk, shown: &Shown, left: &Left, spell: &Sp
     if let Some(figures) = figures {
         ui.label(figures);
     }
-    for event in beside.iter().filter(|e| of(e).is_none()).take(6) {
+    for event in beside.iter().filter(|e| self::said(e).is_none()).take(6) {
         ui.label(weak(format!("{}: {}", event.kind.replace('_', " "), event.detail)));
     }
     if !spell.cause.is_empty() {
@@ -112,6 +111,19 @@ fn evidence(ui: &mut Ui, desk: &mut Desk, shown: &Shown, left: &Left, spell: &Sp
             desk.frame(Some(Picked::Device(device)));
         }
     });
+}
+
+/// What a diagnosis says.
+fn said(e: &Event) -> Option<Said> {
+    Said::from_detail(&e.subject, &e.part, &e.detail).filter(|_| e.kind == "diagnosis")
+}
+
+/// An event's detail as people read it.
+pub(super) fn detail(shown: &Shown, event: &Event) -> String {
+    match said(event) {
+        Some(said) => format!("{}: {}", said.kind, judged(shown, &said)),
+        None => event.detail.clone(),
+    }
 }
 
 /// A verdict's figures, rounded, with their units.
@@ -143,7 +155,7 @@ fn sized(shown: &Shown, value: f64, unit: &str) -> String {
 }
 
 /// A cause as people read it: `pi-1/fault_start@1800000000000` is the fault start of pi-1 at 30:00.
-fn because(cause: &str) -> String {
+pub(super) fn because(cause: &str) -> String {
     let read = || {
         let (head, at_ns) = cause.rsplit_once('@')?;
         let (whose, kind) = head.rsplit_once('/')?;

@@ -1,6 +1,9 @@
 //! All that happened, filtered by any word of it.
 
-use super::desk::Desk;
+use super::{
+    alarms::{because, detail},
+    desk::Desk,
+};
 use crate::{sim::left::Left, stage::show::Picked, units::time};
 use egui::{ScrollArea, Ui};
 
@@ -13,6 +16,7 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
         ui.add(filter);
         ui.label(format!("{} events", left.events.len() as u64 + left.events_left_out));
     });
+    let Some(shown) = desk.shown.clone() else { return };
     let now = desk.now();
     let words: Vec<String> = desk.event.to_lowercase().split_whitespace().map(str::to_owned).collect();
     let fits = |e: &twinfleet_engine::world::Event| {
@@ -27,14 +31,18 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
     let height = ui.text_style_height(&egui::TextStyle::Monospace);
     ScrollArea::vertical().auto_shrink(false).show_rows(ui, height, events.len(), |ui, rows| {
         for event in &events[rows] {
-            let cause = if event.cause.is_empty() { String::new() } else { format!("  ← {}", event.cause) };
+            let cause = if event.cause.is_empty() {
+                String::new()
+            } else {
+                format!("  ← {}", because(&event.cause))
+            };
             let text = format!(
                 "{:>9}  {} {} {} {}{cause}",
                 time(event.t),
                 event.subject,
                 event.part,
                 event.kind,
-                event.detail
+                detail(&shown, event)
             );
             let label = egui::Label::new(egui::RichText::new(&text).monospace())
                 .truncate()

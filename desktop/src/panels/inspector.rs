@@ -1,6 +1,7 @@
 //! One device or zone: board, pins, parts, power, radio, twin, what its firmware said, all its signals.
 
 use super::{
+    alarms,
     desk::Desk,
     theme::{ink, scrolled, weak},
 };
@@ -197,7 +198,7 @@ fn log(ui: &mut Ui, shown: &Shown, left: &Left, index: usize) {
         }
         let events = left.events.iter().filter(|e| e.subject == device.id && e.t <= shown.t);
         for event in events.rev().take(20) {
-            lines.push((event.t, format!("{} {} {}", event.kind, event.part, event.detail)));
+            lines.push((event.t, format!("{} {} {}", event.kind, event.part, alarms::detail(shown, event))));
         }
         lines.sort_by_key(|(t, _)| std::cmp::Reverse(*t));
         for (t, text) in lines.into_iter().take(24) {
