@@ -20,7 +20,8 @@ use twinfleet_engine::time::{SimTime, Span};
   twinfleet-desktop pi3b-mirror --screenshot stuck.png --at 32min --view device:pi-1
   twinfleet-desktop parcel-drop --video frames --from 2s --to 6s --every 40ms
 
-Exit codes: 0 done · 2 bad input · 3 the outside failed (no graphics driver, disk, display) · 101 a bug in twinfleet"
+Exit codes: 0 done · 2 bad input (of a file, a window says so itself) · 3 the outside failed (no graphics driver, disk, display) ·
+101 a bug in twinfleet"
 )]
 pub struct Args {
     /// A scenario file, the name of one that comes with twinfleet, or the folder of a record (`twinfleet run … --record`)
@@ -70,9 +71,12 @@ pub struct Args {
     /// Draw every device's way to the broker, not only messages under way
     #[arg(long)]
     pub links: bool,
-    /// Light in place of dark
-    #[arg(long)]
+    /// Light, this time; a window else takes what was chosen last, a picture is dark
+    #[arg(long, conflicts_with = "dark")]
     pub light: bool,
+    /// Dark, this time
+    #[arg(long)]
+    pub dark: bool,
     /// Seed in place of the scenario's own
     #[arg(long)]
     pub seed: Option<u64>,

@@ -5,7 +5,6 @@
 use crate::{
     args::{Args, Size},
     failure::{Failure, graphics},
-    settings::Settings,
     sim::{history::Frame, left::Left, open::Opened, source::source},
     stage::{
         StagePlugin,
@@ -124,9 +123,7 @@ fn shots(args: &Args, end: SimTime, step_ns: i64) -> Result<Vec<(SimTime, PathBu
 fn shown(args: &Args, opened: Opened, left: &Left) -> Result<Shown, Failure> {
     let frame = left.history.last().cloned().unwrap_or_else(|| Arc::new(Frame::empty(0)));
     let mut shown = Shown::new(opened, frame, 1);
-    let settings = Settings::load();
-    shown.units = settings.units;
-    shown.palette = settings.palette;
+    // Units and colours are the defaults, whoever draws it: a picture is the same everywhere.
     shown.dark = !args.light;
     shown.labels = !args.bare;
     shown.arcs = if args.links { Arcs::All } else { Arcs::Messages };

@@ -4,11 +4,15 @@
 //! use twinfleet_desktop::units::Units;
 //! let units = Units { temperature: "degF".into(), ..Units::default() };
 //! assert_eq!(units.figure(20.0, "degC"), "68.0 °F");
+//! assert_eq!(units.rise(2.0, "degC"), "3.60 °F");
 //! assert_eq!(Units::default().figure(55.36, "percent"), "55.4 %");
 //! ```
 
 use serde::{Deserialize, Serialize};
-use twinfleet_engine::units::{self, Dimension};
+use twinfleet_engine::{
+    time::SimTime,
+    units::{self, Dimension},
+};
 
 /// Units of choice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,11 +61,40 @@ impl Units {
 
     /// A value with its unit.
     pub fn figure(&self, value: f64, unit: &str) -> String {
-        let text = number(self.value(value, unit));
-        let shown = self.shown(unit);
-        let sign = sign(&shown);
-        if sign.is_empty() { text } else { format!("{text} {sign}") }
+        with_sign(self.value(value, unit), &self.shown(unit))
     }
+
+    /// A difference of two values, such as a residual or a bias, with its unit.
+    pub fn rise(&self, value: f64, unit: &str) -> String {
+        let unit = if unit == "delta_K" { "degC" } else { unit };
+        with_sign(self.difference(value, unit), &self.shown(unit))
+    }
+}
+
+fn with_sign(value: f64, unit: &str) -> String {
+    let (text, sign) = (number(value), sign(unit));
+    if sign.is_empty() { text } else { format!("{text} {sign}") }
+}
+
+/// Seconds as a clock shows them: the one way in which the window writes times.
+///
+/// ```
+/// use twinfleet_desktop::units::clock;
+/// assert_eq!([12.34, 83.0, 86_392.1].map(clock), ["12.3 s", "1:23", "23:59:52"]);
+/// ```
+pub fn clock(s: f64) -> String {
+    let whole = s.max(0.0);
+    let (h, m, rest) = ((whole / 3600.0) as u64, (whole / 60.0) as u64 % 60, whole % 60.0);
+    match (h, m) {
+        (0, 0) => format!("{rest:.1} s"),
+        (0, _) => format!("{m}:{:02}", rest as u64),
+        _ => format!("{h}:{m:02}:{:02}", rest as u64),
+    }
+}
+
+/// An instant as a clock shows it.
+pub fn time(t: SimTime) -> String {
+    clock(t.as_secs_f64())
 }
 
 /// A number with as many digits as a look can take in.

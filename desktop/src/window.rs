@@ -6,8 +6,8 @@ use crate::{
     args::Args,
     failure::{Failure, graphics},
     panels::{
-        desk::{Desk, Refused},
-        shell, start, theme,
+        desk::{Desk, Leave, Refused},
+        scene, shell, start, theme,
     },
     picture::{drivers, eye, over, second},
     settings::Settings,
@@ -54,17 +54,16 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let mut desk = Desk::new(Settings::load());
     (desk.threads, desk.seed, desk.catalog) = (args.threads, args.seed, args.catalog.clone());
     desk.sets.clone_from(&args.sets);
-    if args.light {
-        desk.settings.dark = false;
-    }
+    desk.dark = (args.light || args.dark).then_some(args.dark);
     if let (Some(file), Some(broker)) = (&args.mirror, &args.broker) {
         desk.follow_live(file, broker);
     }
     if let Some(file) = &args.file {
         desk.open(file);
     }
-    if let Some(Refused { text, outside, .. }) = &desk.refused {
-        return Err(if *outside { Failure::outside(text) } else { Failure::input(text) });
+    // The start page shows it, where the user looks; who started the program from a terminal looks there.
+    if let Some(Refused { text, .. }) = &desk.refused {
+        eprintln!("{}", text.trim_end());
     }
     if desk.shown.is_some() {
         if let Some(t) = args.at {
@@ -155,7 +154,7 @@ fn panels(
 ) -> Result {
     let desk = &mut at.0;
     let ctx = contexts.ctx_mut()?.clone();
-    theme::apply(&ctx, desk.settings.dark);
+    theme::apply(&ctx, desk.is_dark());
     // A change while the slider is dragged would move it from under the pointer.
     if !ctx.input(|i| i.pointer.any_down()) && ctx.zoom_factor() != desk.settings.scale {
         ctx.set_zoom_factor(desk.settings.scale);
@@ -166,6 +165,7 @@ fn panels(
         desk.stir();
     }
     if !previews.1 {
+        ctx.set_fonts(theme::fonts());
         *previews = Previews(pictures(&ctx), true);
     }
     let whole = egui::UiBuilder::new().layer_id(egui::LayerId::background()).max_rect(ctx.viewport_rect());
@@ -177,8 +177,10 @@ fn panels(
         if let (Some(beside), Ok(second_eye)) = (&desk.beside, second_eye.single()) {
             let (left, right) = overlay::halves(view);
             overlay::paint(&painter, left, &beside.shown, &second_ranges, second_eye);
-            overlay::headline(&painter, left, &beside.title);
-            overlay::headline(&painter, right, &desk.title());
+            // Titles stand below the scene's bar.
+            let below = |half: egui::Rect| half.with_min_y(half.min.y + scene::BAR - 8.0);
+            overlay::headline(&painter, below(left), &beside.shown, &beside.title);
+            overlay::headline(&painter, below(right), shown, &desk.title());
             view = right;
         }
         overlay::paint(&painter, view, shown, &ranges, eye);
@@ -268,10 +270,9 @@ fn close(
     let desk = &mut at.0;
     if asked.read().next().is_some() {
         // Asked twice is sure.
-        desk.sure |= desk.quit;
-        desk.quit = true;
+        if desk.leaving == Some(Leave::Quit) { desk.leave_unsaved() } else { desk.leave(Leave::Quit) }
     }
-    if desk.quit && (!desk.unsaved || desk.sure) {
+    if desk.quit {
         desk.settings.layout = Some(desk.tree.clone());
         if let Err(error) = desk.settings.save() {
             eprintln!("the settings cannot be kept: {error}");

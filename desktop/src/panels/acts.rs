@@ -2,15 +2,19 @@
 
 use super::{
     desk::{Asking, Desk},
-    theme::weak,
+    theme::{scrolled, weak},
 };
 use crate::{
     sim::act::Act,
     stage::show::{Picked, Shown},
-    units::sign,
+    units::{sign, time},
 };
 use egui::{ComboBox, Ui};
-use twinfleet_engine::{scenario::OUTDOORS, signal::Kind, time::Span};
+use twinfleet_engine::{
+    scenario::OUTDOORS,
+    signal::Kind,
+    time::{SimTime, Span},
+};
 
 /// A kind of fault: its name, what its figure is, and how a scenario writes it.
 pub type Fault = (&'static str, &'static str, fn(f64) -> String);
@@ -44,10 +48,13 @@ const KINDS: [&str; 7] = [
     "Open a door",
     "Command an actuator",
     "Set what a part finds",
-    "Cut a link",
+    "Cut a link, or the broker",
     "Carry a device elsewhere",
     "Change the weather",
 ];
+
+/// All links at once, by what they lead to.
+const BROKER: &str = "the broker";
 
 /// Figures of the weather: the scenario's key, what it is, unit, range, and what it begins with.
 const WEATHER: [(&str, &str, &str, std::ops::RangeInclusive<f64>, f64); 6] = [
@@ -61,6 +68,10 @@ const WEATHER: [(&str, &str, &str, std::ops::RangeInclusive<f64>, f64); 6] = [
 
 /// The panel.
 pub fn show(ui: &mut Ui, desk: &mut Desk) {
+    scrolled(ui, |ui| form(ui, desk));
+}
+
+fn form(ui: &mut Ui, desk: &mut Desk) {
     let Some(shown) = desk.shown.clone() else { return };
     let kind = desk.form.what.min(KINDS.len() - 1);
     ComboBox::from_id_salt("act").selected_text(KINDS[kind]).width(190.0).show_ui(ui, |ui| {
@@ -82,13 +93,11 @@ pub fn show(ui: &mut Ui, desk: &mut Desk) {
         ui.add(egui::TextEdit::singleline(&mut desk.form.lasting).desired_width(70.0).hint_text("for good"))
             .on_hover_text("As scenarios write it: 10min, 90s; empty: for good");
     });
-    let lasting = desk.form.lasting.trim().to_owned();
-    let until =
-        if lasting.is_empty() { Ok(None) } else { lasting.parse::<Span>().map(|s| Some(desk.now() + s)) };
+    let until = until(desk);
     let ready = act.is_some() && until.is_ok();
     ui.horizontal(|ui| {
         let now = desk.now();
-        let button = ui.add_enabled(ready, egui::Button::new(format!("Do it at {now}")));
+        let button = ui.add_enabled(ready, egui::Button::new(format!("Do it at {}", time(now))));
         if let (true, Some(act), Ok(until)) = (button.clicked(), act, &until) {
             // A command has no end of its own.
             let until = until.filter(|_| !matches!(act, Act::Command { .. }));
@@ -103,7 +112,7 @@ pub fn show(ui: &mut Ui, desk: &mut Desk) {
         }
     });
     if let Err(error) = &until {
-        ui.label(weak(error.to_string()));
+        ui.label(weak(error));
     }
     ui.separator();
     ui.label(weak("Done in this session"));
@@ -113,12 +122,22 @@ pub fn show(ui: &mut Ui, desk: &mut Desk) {
             if ui.small_button("⏵").on_hover_text("Go there").clicked() {
                 back = Some(done.at);
             }
-            let until = done.until.map_or_else(String::new, |t| format!(" to {t}"));
-            ui.label(format!("{}{until}: {}", done.at, done.act.title()));
+            let until = done.until.map_or_else(String::new, |t| format!(" to {}", time(t)));
+            ui.label(format!("{}{until}: {}", time(done.at), done.act.title()));
         });
     }
     if let Some(t) = back {
         desk.go_to(t);
+    }
+}
+
+/// Until when an act lasts, as it is filled in; none: for good.
+fn until(desk: &Desk) -> Result<Option<SimTime>, String> {
+    match desk.form.lasting.trim() {
+        "" => Ok(None),
+        lasting => {
+            lasting.parse::<Span>().map(|span| Some(desk.now() + span)).map_err(|error| error.to_string())
+        }
     }
 }
 
@@ -132,7 +151,10 @@ pub fn by_key(desk: &mut Desk) {
     let all = readings(&shown, device);
     let part =
         if all.contains(&desk.form.part) { Some(desk.form.part.clone()) } else { all.first().cloned() };
-    let until = desk.form.lasting.trim().parse::<Span>().ok().map(|s| desk.now() + s);
+    let until = match until(desk) {
+        Ok(until) => until,
+        Err(error) => return desk.tell(format!("how long it lasts: {error}"), true),
+    };
     match target(&shown, device, desk.form.fault, part.as_deref()) {
         Some(target) => {
             let kind = FAULTS[desk.form.fault.min(FAULTS.len() - 1)].2(desk.form.size);
@@ -257,12 +279,16 @@ fn set(ui: &mut Ui, desk: &mut Desk, shown: &Shown) -> Option<Act> {
 }
 
 fn link(ui: &mut Ui, desk: &mut Desk, shown: &Shown) -> Option<Act> {
-    let links: Vec<String> = shown.opened.plan.scenario.links.iter().map(|l| l.id.clone()).collect();
-    if links.is_empty() {
-        ui.label(weak("This scenario names no links."));
-        return None;
+    let links = shown.opened.plan.scenario.links.iter().map(|l| l.id.clone());
+    let all: Vec<String> = links.chain([BROKER.to_owned()]).collect();
+    choose(ui, "link", &mut desk.form.part, &all);
+    if desk.form.part == BROKER {
+        ui.label(weak(
+            "A run in this window has no broker that could be cut: every device falls silent instead, as a dropout of each; \
+             commands still reach them.",
+        ));
+        return Some(Act::Fault { target: "*".to_owned(), kind: "Dropout".to_owned() });
     }
-    choose(ui, "link", &mut desk.form.part, &links);
     Some(Act::LinkDown { link: desk.form.part.clone() })
 }
 

@@ -5,7 +5,7 @@ mod beside;
 
 pub use beside::Beside;
 
-use super::Pane;
+use super::{Pane, export::Kind as Export};
 use crate::{
     picture::sample,
     settings::Settings,
@@ -102,6 +102,36 @@ pub enum Asking {
     Beside(String),
     /// Where to save the session.
     Save(String),
+    /// Whether to save over the file that is there.
+    Overwrite(PathBuf),
+}
+
+/// What ends the session that is shown, and with it what was done in it and is not saved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// The window is closed.
+    Quit,
+    /// Back to the start page.
+    Close,
+    /// Another file is opened.
+    Open(String),
+    /// Real devices are followed: by which file's twins, on which broker.
+    Follow(String, String),
+    /// The scenario of a record is simulated anew.
+    Anew,
+}
+
+impl Leave {
+    /// What it is called.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Quit => "Quit",
+            Self::Close => "Leave",
+            Self::Open(_) => "Open",
+            Self::Follow(..) => "Follow",
+            Self::Anew => "Simulate anew",
+        }
+    }
 }
 
 /// The state of the window. What panels call must not look at the run by [`Session::shared`]: they are drawn while it is held.
@@ -138,8 +168,10 @@ pub struct Desk {
     pub form: Form,
     /// What was done in this session, in order.
     pub done: Vec<Done>,
-    /// Whether something was done since it was saved.
-    pub unsaved: bool,
+    /// What was done when it was last saved.
+    saved: Vec<Done>,
+    /// What is to be done once the user has said what becomes of what is not saved.
+    pub leaving: Option<Leave>,
     /// What a text field is asked for.
     pub asking: Asking,
     /// The last thing to tell.
@@ -174,8 +206,10 @@ pub struct Desk {
     pub adapter: String,
     /// Whether to end.
     pub quit: bool,
-    /// Whether the user was asked to save before the end.
-    pub sure: bool,
+    /// Plots to write, of this kind.
+    pub export: Option<Export>,
+    /// Dark or light by the command line, in place of what is kept; until it is chosen anew.
+    pub dark: Option<bool>,
     /// A picture of the window to take, into this file.
     pub snap: Option<PathBuf>,
     started: Instant,
@@ -204,7 +238,8 @@ impl Desk {
             plots: vec![Vec::new()],
             form: Form::default(),
             done: Vec::new(),
-            unsaved: false,
+            saved: Vec::new(),
+            leaving: None,
             asking: Asking::Nothing,
             notice: None,
             refused: None,
@@ -222,7 +257,8 @@ impl Desk {
             frame_ms: 0.0,
             adapter: String::new(),
             quit: false,
-            sure: false,
+            export: None,
+            dark: None,
             snap: None,
             started: Instant::now(),
             stirred_s: 0.0,
@@ -280,11 +316,11 @@ impl Desk {
 
     /// Shows something else from its start.
     fn begin(&mut self, opened: Opened) -> bool {
-        if !self.start(opened) {
+        let started = self.start(opened);
+        self.forget();
+        if !started {
             return false;
         }
-        self.done.clear();
-        self.unsaved = false;
         self.bookmarks.clear();
         self.cursor_s = 0.0;
         self.playing = false;
@@ -292,6 +328,36 @@ impl Desk {
         self.fit_speed();
         self.first_plots();
         true
+    }
+
+    /// Leaves what is shown, at once where nothing was done that is not saved, else once the user has said so.
+    pub fn leave(&mut self, how: Leave) {
+        if self.is_unsaved() {
+            self.leaving = Some(how);
+            return;
+        }
+        self.leaving = None;
+        match how {
+            Leave::Quit => self.quit = true,
+            Leave::Close => self.close(),
+            Leave::Open(file) => self.open(&file),
+            Leave::Follow(file, broker) => self.follow_live(&file, &broker),
+            Leave::Anew => self.simulate_anew(),
+        }
+    }
+
+    /// Leaves what is shown, with what is not saved.
+    pub fn leave_unsaved(&mut self) {
+        if let Some(how) = self.leaving.take() {
+            self.forget();
+            self.leave(how);
+        }
+    }
+
+    /// What was done is of no more account.
+    fn forget(&mut self) {
+        self.done.clear();
+        self.saved.clear();
     }
 
     fn refuse(&mut self, file: &str, report: &Report) {
@@ -315,7 +381,7 @@ impl Desk {
                     None => self.go = Some(View::overview(&shown.layout)),
                 }
                 (shown.units, shown.palette) = (self.settings.units.clone(), self.settings.palette);
-                (shown.dark, shown.fine) = (self.settings.dark, self.fine());
+                (shown.dark, shown.fine) = (self.is_dark(), self.fine());
                 self.shown = Some(shown);
                 self.session = Some(Arc::new(session));
                 self.refused = None;
@@ -357,6 +423,7 @@ impl Desk {
     pub fn close(&mut self) {
         (self.session, self.shown, self.playing, self.touched) = (None, None, false, true);
         self.beside = None;
+        self.forget();
     }
 
     /// What is shown, in a few words.
@@ -532,6 +599,26 @@ impl Desk {
         }
     }
 
+    /// Dark or light.
+    pub fn is_dark(&self) -> bool {
+        self.dark.unwrap_or(self.settings.dark)
+    }
+
+    /// Dark or light from now on.
+    pub fn set_dark(&mut self, dark: bool) {
+        (self.dark, self.settings.dark) = (None, dark);
+    }
+
+    /// What is shown follows the settings.
+    pub fn apply_settings(&mut self) {
+        let (dark, fine) = (self.is_dark(), self.fine());
+        if let Some(shown) = &mut self.shown {
+            (shown.units, shown.palette) = (self.settings.units.clone(), self.settings.palette);
+            (shown.dark, shown.fine) = (dark, fine);
+            self.touched = true;
+        }
+    }
+
     /// Whether to draw shadows: as the user likes, else where a graphics card draws.
     pub fn fine(&self) -> bool {
         self.settings.fine.unwrap_or(!self.adapter.ends_with("(Cpu)"))
@@ -590,7 +677,7 @@ pub fn show_at(shown: &mut Shown, left: &Left, t: SimTime) {
     shown.t = t;
     shown.spells = left.spells.at(t).cloned().collect();
     shown.carry(left, t);
-    // A new sample only now and then: ranges that always move tell nothing.
+    // A new sample only now and then: ranges that always move tell nothing. What leaves them before, widens them.
     let reached_ns = left.now.0;
     if reached_ns as f64 > shown.sampled_ns as f64 * 1.3 || reached_ns < shown.sampled_ns {
         shown.sample = sample(left.history.frames().cloned().collect(), SAMPLE);

@@ -3,7 +3,7 @@
 use egui::{Context, Grid, Window};
 
 /// Every key and what it does.
-pub const KEYS: [(&str, &str); 28] = [
+pub const KEYS: [(&str, &str); 36] = [
     ("Space", "play, pause"),
     ("→  ←", "one tick on, back"),
     ("Shift+→  Shift+←", "a hundred ticks on, back"),
@@ -27,6 +27,14 @@ pub const KEYS: [(&str, &str); 28] = [
     ("G", "twins on and off"),
     ("T", "names on and off"),
     ("V", "split the view: keep this beside what comes of it; one view again"),
+    ("Shift+V", "show another scenario or record beside this one"),
+    ("X", "in the fleet, only what is wrong"),
+    ("F6  F7  F8", "write the plots as CSV, as SVG; the window as PNG"),
+    ("U  Shift+U", "next unit of temperatures, of pressures"),
+    ("J  Shift+J", "next unit of speeds, of angles"),
+    ("K", "next colours of figures"),
+    ("M", "dark, light"),
+    ("Ctrl++  Ctrl+−  Ctrl+0", "everything larger, smaller, as it was"),
     ("Ctrl+O", "open a scenario or a record"),
     ("Ctrl+F", "search the fleet"),
     ("Ctrl+S", "save the session as a scenario"),

@@ -1,6 +1,10 @@
 //! One device or zone: board, pins, parts, power, radio, twin, what its firmware said, all its signals.
 
-use super::{desk::Desk, theme::weak};
+use super::{
+    alarms,
+    desk::Desk,
+    theme::{ink, scrolled, weak},
+};
 use crate::{
     sim::left::Left,
     stage::{
@@ -8,17 +12,19 @@ use crate::{
         refresh::class_color,
         show::{Picked, Shown},
     },
+    units::time,
 };
-use egui::{CollapsingHeader, Grid, ScrollArea, Ui};
+use egui::{CollapsingHeader, Grid, Ui};
 use twinfleet_engine::{
     catalog::WireDef,
     signal::{Kind, SignalId},
+    time::SimTime,
 };
 
 /// The panel.
 pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
     let Some(shown) = desk.shown.clone() else { return };
-    ScrollArea::vertical().auto_shrink(false).show(ui, |ui| match shown.picked {
+    scrolled(ui, |ui| match shown.picked {
         None => {
             ui.label(weak("Click a board, a room or a line of the fleet."));
         }
@@ -122,8 +128,8 @@ fn device(ui: &mut Ui, desk: &mut Desk, shown: &Shown, left: &Left, index: usize
 
 fn spells(ui: &mut Ui, shown: &Shown, id: &str) {
     for spell in shown.spells.iter().filter(|s| s.subject == id) {
-        let text = format!("⚠ {} since {}", says(spell), spell.from);
-        ui.colored_label(color32(class_color(spell.class)), text);
+        let text = format!("⚠ {} since {}", says(spell), time(spell.from));
+        ui.colored_label(ink(ui, color32(class_color(spell.class))), text);
     }
 }
 
@@ -158,7 +164,7 @@ fn signals(ui: &mut Ui, desk: &mut Desk, shown: &Shown, title: &str, ids: &[Sign
         return;
     }
     CollapsingHeader::new(title).default_open(title != "Forecasts").show(ui, |ui| {
-        Grid::new(("signals", title)).num_columns(3).striped(true).show(ui, |ui| {
+        Grid::new(("signals", title)).num_columns(3).min_col_width(0.0).striped(true).show(ui, |ui| {
             for id in ids {
                 let c = shown.opened.plan.signals.channel(*id);
                 let on = desk.plots.iter().any(|p| p.contains(id));
@@ -172,8 +178,7 @@ fn signals(ui: &mut Ui, desk: &mut Desk, shown: &Shown, title: &str, ids: &[Sign
                 ui.dnd_drag_source(ui.id().with(id.0), *id, |ui| ui.label(name))
                     .response
                     .on_hover_text("Drag it onto a plot");
-                let value = shown.frame.value(*id).map(|v| shown.units.figure(f64::from(v), &c.unit));
-                ui.label(value.unwrap_or_else(|| "–".to_owned()));
+                ui.label(shown.figure(*id).unwrap_or_else(|| "–".to_owned()));
                 ui.end_row();
             }
         });
@@ -184,7 +189,7 @@ fn signals(ui: &mut Ui, desk: &mut Desk, shown: &Shown, title: &str, ids: &[Sign
 fn log(ui: &mut Ui, shown: &Shown, left: &Left, index: usize) {
     let device = &shown.fleet.devices[index];
     CollapsingHeader::new("Firmware log").default_open(true).show(ui, |ui| {
-        let mut lines: Vec<(twinfleet_engine::time::SimTime, String)> = Vec::new();
+        let mut lines: Vec<(SimTime, String)> = Vec::new();
         let heard =
             left.traffic.iter().filter(|h| Some(h.message.publisher) == device.ordinal && h.t <= shown.t);
         for heard in heard.rev().take(12) {
@@ -193,12 +198,12 @@ fn log(ui: &mut Ui, shown: &Shown, left: &Left, index: usize) {
         }
         let events = left.events.iter().filter(|e| e.subject == device.id && e.t <= shown.t);
         for event in events.rev().take(20) {
-            lines.push((event.t, format!("{} {} {}", event.kind, event.part, event.detail)));
+            lines.push((event.t, format!("{} {} {}", event.kind, event.part, alarms::detail(shown, event))));
         }
         lines.sort_by_key(|(t, _)| std::cmp::Reverse(*t));
         for (t, text) in lines.into_iter().take(24) {
             ui.horizontal(|ui| {
-                ui.label(weak(format!("{:#}", twinfleet_engine::time::Span(t.0))));
+                ui.label(weak(time(t)));
                 ui.add(egui::Label::new(text).truncate());
             });
         }

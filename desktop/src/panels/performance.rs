@@ -1,16 +1,23 @@
 //! What it costs: frames, ticks, memory; and how the run came out.
 
-use super::desk::Desk;
-use crate::sim::session::Shared;
+use super::{
+    desk::Desk,
+    theme::{bad, good, scrolled, weak},
+};
+use crate::{sim::session::Shared, units::time};
 use egui::{Grid, Ui};
 use twinfleet_engine::expect::{Outcome, Status};
 
 /// The panel.
 pub fn show(ui: &mut Ui, desk: &Desk, shared: &Shared) {
+    scrolled(ui, |ui| all(ui, desk, shared));
+}
+
+fn all(ui: &mut Ui, desk: &Desk, shared: &Shared) {
     let left = &shared.left;
     Grid::new("performance").num_columns(2).striped(true).show(ui, |ui| {
         let mut fact = |name: &str, value: String| {
-            ui.label(super::theme::weak(name));
+            ui.label(weak(name));
             ui.label(value);
             ui.end_row();
         };
@@ -20,7 +27,7 @@ pub fn show(ui: &mut Ui, desk: &Desk, shared: &Shared) {
         let pace =
             if shared.pace > 0.0 { format!("{:.0} × real time", shared.pace) } else { "at rest".to_owned() };
         fact("simulation", pace);
-        fact("reached", format!("{} of {}", left.now, left.end));
+        fact("reached", format!("{} of {}", time(left.now), time(left.end)));
         if let Some(shown) = &desk.shown {
             fact("devices", shown.fleet.devices.len().to_string());
             fact("signals", shown.opened.plan.signals.len().to_string());
@@ -42,11 +49,7 @@ pub fn show(ui: &mut Ui, desk: &Desk, shared: &Shared) {
 
 /// How an expectation came out.
 fn outcome(ui: &mut Ui, outcome: &Outcome) {
-    let (mark, color) = if outcome.status == Status::Held {
-        ("✔", egui::Color32::from_rgb(0x35, 0xb7, 0x79))
-    } else {
-        ("✖", egui::Color32::from_rgb(0xd5, 0x5e, 0x00))
-    };
+    let (mark, color) = if outcome.status == Status::Held { ("✔", good(ui)) } else { ("✖", bad(ui)) };
     ui.horizontal_wrapped(|ui| {
         ui.colored_label(color, mark);
         ui.label(&outcome.name).on_hover_text(&outcome.sentence);

@@ -1,28 +1,40 @@
 //! Signals over time: physical, twin, forecast band, residual; with the cursor of what is shown, marks of faults and alarms, and
 //! export.
 
-use super::{desk::Desk, export, theme::weak};
+use super::{
+    desk::Desk,
+    export,
+    theme::{glaze, weak},
+};
 use crate::{
     sim::{
         session::Shared,
         spell::{Class, Spell},
     },
     stage::{overlay::color32, refresh::class_color, show::Shown},
-    units::sign,
+    units::{clock, number, sign},
 };
-use egui::{Color32, ScrollArea, Ui};
-use egui_plot::{CoordinatesFormatter, Corner, FilledArea, Legend, Line, Plot, PlotPoints, Span, VLine};
+use egui::{Align2, Button, Color32, RichText, ScrollArea, Ui};
+use egui_plot::{
+    CoordinatesFormatter, Corner, FilledArea, GridInput, GridMark, Line, Plot, PlotPoints, Span, VLine,
+    uniform_grid_spacer,
+};
 use twinfleet_engine::{
     signal::{Kind, SignalId},
     time::SimTime,
 };
+
+/// Okabe and Ito's yellow.
+const YELLOW: [u8; 3] = [0xf0, 0xe4, 0x42];
+/// Forecasts' intervals.
+const FORECAST: [u8; 3] = [0x56, 0xb4, 0xe9];
 
 /// Okabe and Ito's colours, for lines.
 const LINES: [[u8; 3]; 7] = [
     [0x56, 0xb4, 0xe9],
     [0xe6, 0x9f, 0x00],
     [0x00, 0x9e, 0x73],
-    [0xf0, 0xe4, 0x42],
+    YELLOW,
     [0xcc, 0x79, 0xa7],
     [0x00, 0x72, 0xb2],
     [0xd5, 0x5e, 0x00],
@@ -41,10 +53,73 @@ pub struct Series {
     pub band: Option<(Vec<f64>, Vec<f64>)>,
 }
 
+/// The interval of a forecast, each stretch at the time that it is of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Band {
+    /// What it is.
+    pub name: String,
+    /// When, [s].
+    pub xs: Vec<f64>,
+    /// Its lower bounds.
+    pub low: Vec<f64>,
+    /// Its upper bounds.
+    pub high: Vec<f64>,
+}
+
+/// A fault or an alarm on a plot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mark {
+    /// What it is.
+    pub name: String,
+    /// Whose word it is.
+    pub class: Class,
+    /// From when on, [s].
+    pub from_s: f64,
+    /// Until when, [s].
+    pub until_s: f64,
+}
+
+/// All that a plot shows, on the screen and in a file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Drawn {
+    /// Signals of what is worked with, then those of what is kept beside it.
+    pub series: Vec<Series>,
+    /// How many of them are of what is worked with.
+    pub own: usize,
+    /// Forecasts.
+    pub bands: Vec<Band>,
+    /// What was put in, and what twins said.
+    pub marks: Vec<Mark>,
+    /// The instant that is shown, [s].
+    pub now_s: f64,
+}
+
+/// What a plot shows.
+pub fn drawn(desk: &Desk, shown: &Shown, shared: &Shared, plot: usize) -> Drawn {
+    let ids = desk.plots.get(plot).map_or(&[][..], Vec::as_slice);
+    let mut all: Vec<Series> = ids.iter().map(|id| series(shown, shared, *id)).collect();
+    let own = all.len();
+    // Of a split view, what is kept beside: the same signals, in the same colours, fainter.
+    if let Some(beside) = desk.beside.as_ref().filter(|b| b.differs(shown)) {
+        let kept = beside.session.shared();
+        for id in ids.iter().filter_map(|id| beside.twin_of(shown, *id)) {
+            let line = series(&beside.shown, &kept, id);
+            all.push(Series { name: format!("{} ({})", line.name, beside.title), band: None, ..line });
+        }
+    }
+    Drawn {
+        series: all,
+        own,
+        bands: forecasts(shown, shared, ids),
+        marks: marked(shown, shared, ids),
+        now_s: desk.now().as_secs_f64(),
+    }
+}
+
 /// The panel.
 pub fn show(ui: &mut Ui, desk: &mut Desk, shared: &Shared) {
     let Some(shown) = desk.shown.clone() else { return };
-    ui.horizontal(|ui| {
+    ui.horizontal_wrapped(|ui| {
         if ui.button("+ plot").on_hover_text("One more plot below").clicked() {
             desk.plots.push(Vec::new());
         }
@@ -54,23 +129,18 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, shared: &Shared) {
             desk.plots.push(of_device(&shown, device));
         }
         for kind in export::Kind::ALL {
-            if ui
-                .button(kind.name())
-                .on_hover_text("Write all plots into a file beside the scenario")
-                .clicked()
-            {
-                let all: Vec<Vec<Series>> = desk
-                    .plots
-                    .iter()
-                    .map(|ids| ids.iter().map(|id| series(&shown, shared, *id)).collect())
-                    .collect();
-                export::write(desk, kind, &all);
+            let (name, key) = (kind.name(), kind.key().name());
+            let button = ui.button(name);
+            if button.on_hover_text(format!("{} ({key})", kind.does())).clicked() {
+                desk.export = Some(kind);
             }
         }
     });
     let plots = desk.plots.len().max(1);
-    let height = ((ui.available_height() - 6.0) / plots as f32 - 24.0).max(110.0);
+    let height = (ui.available_height() - 6.0) / plots as f32;
+    let width = ui.available_width() - ui.spacing().scroll.allocated_width();
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        ui.set_max_width(width);
         let mut gone = None;
         for plot in 0..desk.plots.len() {
             if one(ui, desk, &shown, shared, plot, height) {
@@ -85,72 +155,57 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, shared: &Shared) {
 
 /// One plot; whether it is to go.
 fn one(ui: &mut Ui, desk: &mut Desk, shown: &Shown, shared: &Shared, plot: usize, height: f32) -> bool {
-    let mut gone = false;
-    ui.horizontal(|ui| {
-        gone = ui.small_button("✖").on_hover_text("Take this plot away").clicked();
-        let mut off = None;
-        for id in &desk.plots[plot] {
-            let name = shown.opened.plan.signals.name(*id);
-            if ui.small_button(&name).on_hover_text("Click to take it off").clicked() {
-                off = Some(*id);
-            }
-        }
-        if let Some(id) = off {
-            desk.plot(plot, id);
-        }
-        if desk.plots[plot].is_empty() {
-            ui.label(weak("drag signals here from the inspector"));
-        }
-    });
-    let mut all: Vec<Series> = desk.plots[plot].iter().map(|id| series(shown, shared, *id)).collect();
-    let own = all.len();
-    // Of a split view, what is kept beside: the same signals, in the same colours, fainter.
-    if let Some(beside) = desk.beside.as_ref().filter(|b| b.differs(shown)) {
-        let kept = beside.session.shared();
-        for id in desk.plots[plot].iter().filter_map(|id| beside.twin_of(shown, *id)) {
-            let line = series(&beside.shown, &kept, id);
-            all.push(Series { name: format!("{} ({})", line.name, beside.title), band: None, ..line });
-        }
-    }
-    let bands = forecasts(shown, shared, &desk.plots[plot]);
-    let now_s = desk.now().as_secs_f64();
-    let unit = all.first().map_or(String::new(), |s| s.unit.clone());
-    let spells: Vec<Spell> = marked(shown, shared, &desk.plots[plot]);
+    let drawn = drawn(desk, shown, shared, plot);
+    let width = ui.available_width();
+    let top = ui.cursor().min.y;
+    let gone = chips(ui, desk, &drawn, plot);
+    // What the chips leave, less a margin.
+    let height = (height - (ui.cursor().min.y - top) - 4.0).max(110.0);
+    let unit = drawn.series.first().map_or(String::new(), |s| s.unit.clone());
+    let dark = ui.visuals().dark_mode;
+    // Light adds up linearly: what is thin on a light ground would be thick on a dark one.
+    let thin = if dark { 0.05 } else { 0.3 };
+    // From its start on there is room for some ticks, so that the first of them does not fill the axis.
+    let room_s = 10.0 * shared.left.step_ns as f64 / 1e9;
     let (_, dropped) = ui.dnd_drop_zone::<SignalId, ()>(egui::Frame::NONE, |ui| {
         let response = Plot::new(("plot", plot))
             .height(height)
-            .legend(Legend::default().position(Corner::LeftTop))
+            .width(width)
             .link_axis("time", [true, false])
             .link_cursor("time", [true, false])
+            .include_x(0.0)
+            .include_x(room_s)
             .y_axis_label(unit)
-            .x_axis_formatter(|mark, _| clock(mark.value))
+            .x_grid_spacer(uniform_grid_spacer(steps))
+            .x_axis_formatter(|mark, _| tick(mark))
             .coordinates_formatter(
                 Corner::RightBottom,
-                CoordinatesFormatter::new(|p, _| format!("{}   {}", clock(p.x), crate::units::number(p.y))),
+                CoordinatesFormatter::new(|p, _| format!("{}   {}", clock(p.x), number(p.y))),
             )
             .show(ui, |plot_ui| {
-                for spell in &spells {
-                    let until = spell.until.map_or(shared.left.now, |t| t).as_secs_f64();
-                    let color = color32(class_color(spell.class)).gamma_multiply(0.25);
-                    let range = spell.from.as_secs_f64()..=until;
-                    plot_ui.span(Span::new(spell.what.clone(), range).fill(color));
+                for mark in &drawn.marks {
+                    let range = mark.from_s..=mark.until_s;
+                    let color = glaze(color32(class_color(mark.class)), thin);
+                    // What was put in is named below, what is said of it above.
+                    let below = mark.class == Class::Injected;
+                    let align = if below { Align2::CENTER_BOTTOM } else { Align2::CENTER_TOP };
+                    plot_ui.span(Span::new(mark.name.clone(), range).fill(color).label_align(align));
                 }
-                for (name, xs, low, high) in &bands {
-                    let area = FilledArea::new(name.clone(), xs, low, high);
-                    plot_ui.add(area.fill_color(Color32::from_rgba_unmultiplied(0x56, 0xb4, 0xe9, 36)));
+                for band in &drawn.bands {
+                    let area = FilledArea::new("", &band.xs, &band.low, &band.high);
+                    plot_ui.add(area.fill_color(glaze(color32(FORECAST), thin * 0.8)));
                 }
-                for (k, series) in all.iter().enumerate() {
-                    let color = color32(LINES[k % own.max(1) % LINES.len()]);
-                    let color = if k < own { color } else { color.gamma_multiply(0.5) };
+                for (k, series) in drawn.series.iter().enumerate() {
+                    let color = line_color(k, drawn.own, dark);
                     if let Some((low, high)) = &series.band {
                         let xs: Vec<f64> = series.points.iter().map(|p| p[0]).collect();
-                        let area = FilledArea::new(series.name.clone(), &xs, low, high);
-                        plot_ui.add(area.fill_color(color.gamma_multiply(0.22)));
+                        plot_ui.add(FilledArea::new("", &xs, low, high).fill_color(glaze(color, thin * 0.8)));
                     }
                     let points = PlotPoints::from(series.points.clone());
                     plot_ui.line(Line::new(series.name.clone(), points).color(color).width(1.6));
                 }
-                plot_ui.vline(VLine::new("now", now_s).color(Color32::from_gray(170)).width(1.2));
+                let now = VLine::new("", drawn.now_s);
+                plot_ui.vline(now.color(Color32::from_gray(if dark { 170 } else { 90 })).width(1.2));
                 plot_ui.pointer_coordinate()
             });
         // A double click resets the plot; with Shift, a click goes to that instant.
@@ -163,6 +218,95 @@ fn one(ui: &mut Ui, desk: &mut Desk, shown: &Shown, shared: &Shared, plot: usize
         desk.plot(plot, *id);
     }
     gone
+}
+
+/// The legend above a plot, each signal a button that takes it off; whether the plot is to go.
+fn chips(ui: &mut Ui, desk: &mut Desk, drawn: &Drawn, plot: usize) -> bool {
+    let mut gone = false;
+    let dark = ui.visuals().dark_mode;
+    ui.horizontal_wrapped(|ui| {
+        gone = ui.small_button("✖").on_hover_text("Take this plot away").clicked();
+        let mut off = None;
+        let swatch = |color: Color32| RichText::new("■").color(color);
+        for (k, series) in drawn.series.iter().enumerate() {
+            let color = line_color(k, drawn.own, dark);
+            if k >= drawn.own {
+                ui.add(Button::new((swatch(color), weak(&series.name))).small().frame(false));
+                continue;
+            }
+            let chip = ui.add(Button::new((swatch(color), series.name.as_str())).small());
+            if chip.on_hover_text("Click to take it off").clicked() {
+                off = desk.plots[plot].get(k).copied();
+            }
+        }
+        for band in &drawn.bands {
+            let color = swatch(glaze(color32(FORECAST), 0.5));
+            ui.add(Button::new((color, weak(&band.name))).small().frame(false));
+        }
+        if let Some(id) = off {
+            desk.plot(plot, id);
+        }
+        if drawn.series.is_empty() {
+            ui.label(weak("drag signals here from the inspector"));
+        }
+    });
+    gone
+}
+
+/// A line's colour; on a light ground yellow is darker, what is kept beside is fainter.
+fn line_color(k: usize, own: usize, dark: bool) -> Color32 {
+    let color = LINES[k % own.max(1) % LINES.len()];
+    let color = if color == YELLOW && !dark { [0x8a, 0x7d, 0x00] } else { color };
+    if k < own { color32(color) } else { glaze(color32(color), 0.5) }
+}
+
+/// Steps of a time axis, each a multiple of the one before: seconds, minutes, hours, days.
+const STEPS_S: [f64; 17] = [
+    0.01,
+    0.05,
+    0.1,
+    0.5,
+    1.0,
+    5.0,
+    15.0,
+    60.0,
+    300.0,
+    900.0,
+    3_600.0,
+    10_800.0,
+    21_600.0,
+    86_400.0,
+    604_800.0,
+    2_419_200.0,
+    29_030_400.0,
+];
+
+/// Fine, middle and thick lines of a time axis.
+fn steps(input: GridInput) -> [f64; 3] {
+    let first = STEPS_S.iter().position(|s| *s >= input.base_step_size).unwrap_or(STEPS_S.len());
+    let first = first.min(STEPS_S.len() - 3);
+    [STEPS_S[first], STEPS_S[first + 1], STEPS_S[first + 2]]
+}
+
+/// What stands at a line of a time axis: nothing before the start of time.
+fn tick(mark: GridMark) -> String {
+    if mark.value < -1e-9 {
+        return String::new();
+    }
+    let decimals = match mark.step_size {
+        step if step < 0.1 => 2,
+        step if step < 1.0 => 1,
+        _ => 0,
+    };
+    if mark.value < 60.0 - 1e-6 {
+        return format!("{:.decimals$} s", mark.value);
+    }
+    // A float's last digit is no second less.
+    let t = mark.value + 1e-6;
+    match decimals {
+        0 => clock(t),
+        _ => clock(t) + format!("{:.decimals$}", t.fract()).trim_start_matches('0'),
+    }
 }
 
 fn picked_device(shown: &Shown) -> Option<usize> {
@@ -213,8 +357,6 @@ pub fn series(shown: &Shown, shared: &Shared, id: SignalId) -> Series {
     series
 }
 
-type Band = (String, Vec<f64>, Vec<f64>, Vec<f64>);
-
 /// The shortest horizon's interval of the twins' signals on a plot, each at the time that it is of.
 fn forecasts(shown: &Shown, shared: &Shared, ids: &[SignalId]) -> Vec<Band> {
     let plan = &shown.opened.plan;
@@ -222,41 +364,76 @@ fn forecasts(shown: &Shown, shared: &Shared, ids: &[SignalId]) -> Vec<Band> {
     for id in ids.iter().filter(|id| plan.signals.channel(**id).kind == Kind::Estimate) {
         let found = plan.scenario.mirror.iter().zip(0..).find_map(|(def, twin)| {
             let pair = shown.fleet.pairs(twin).iter().find(|p| p.estimate == *id)?;
-            Some((def, twin, pair.name.clone()))
+            Some((def, pair))
         });
-        let Some((def, twin, name)) = found else { continue };
+        let Some((def, pair)) = found else { continue };
         let Some(horizon) = twinfleet_engine::mirror::horizons(def).first() else { continue };
-        let base = format!("{}/{name}.{}", def.twin, twinfleet_engine::mirror::horizon_name(*horizon));
+        let base = format!("{}/{}.{}", def.twin, pair.name, twinfleet_engine::mirror::horizon_name(*horizon));
         let bound = |b: &str| plan.signals.find(&format!("{base}.{b}@forecast"));
         let (Some(low), Some(high)) = (bound("lower"), bound("upper")) else { continue };
-        let unit = &shown.fleet.pairs(twin)[0].unit;
-        let (mut xs, mut lows, mut highs) = (Vec::new(), Vec::new(), Vec::new());
+        let mut band = Band { name: format!("forecast {horizon} ahead"), ..Band::default() };
         for frame in shared.left.history.frames() {
             if let (Some(l), Some(h)) = (frame.value(low), frame.value(high)) {
-                xs.push(frame.t.as_secs_f64() + horizon.as_secs_f64());
-                lows.push(shown.units.value(f64::from(l), unit));
-                highs.push(shown.units.value(f64::from(h), unit));
+                band.xs.push(frame.t.as_secs_f64() + horizon.as_secs_f64());
+                band.low.push(shown.units.value(f64::from(l), &pair.unit));
+                band.high.push(shown.units.value(f64::from(h), &pair.unit));
             }
         }
-        bands.push((format!("{} ahead", horizon), xs, lows, highs));
+        bands.push(band);
     }
     bands
 }
 
-/// Spells of the devices that a plot shows.
-fn marked(shown: &Shown, shared: &Shared, ids: &[SignalId]) -> Vec<Spell> {
+/// Spells of the devices that a plot shows, as far as time has come.
+fn marked(shown: &Shown, shared: &Shared, ids: &[SignalId]) -> Vec<Mark> {
     let devices: Vec<String> = ids.iter().map(|id| shown.opened.plan.signals.device_name(*id)).collect();
-    let of = |s: &&Spell| s.class != Class::Outage && devices.contains(&s.subject);
-    shared.left.spells.0.iter().filter(of).take(60).cloned().collect()
+    let now = shared.left.now;
+    let of = |s: &&Spell| s.class != Class::Outage && s.from <= now && devices.contains(&s.subject);
+    let mark = |s: &Spell| Mark {
+        name: s.what.clone(),
+        class: s.class,
+        from_s: s.from.as_secs_f64(),
+        until_s: s.until.map_or(now, |t| t.min(now)).as_secs_f64(),
+    };
+    let mut marks: Vec<Mark> = Vec::new();
+    for mark in shared.left.spells.0.iter().filter(of).take(60).map(mark) {
+        // What lasts as long as another one shares its stretch, for two names over each other cannot be read.
+        match marks
+            .iter_mut()
+            .find(|m| (m.from_s, m.until_s, m.class) == (mark.from_s, mark.until_s, mark.class))
+        {
+            Some(same) if same.name.split(", ").any(|name| name == mark.name) => {}
+            Some(same) => same.name += &format!(", {}", mark.name),
+            None => marks.push(mark),
+        }
+    }
+    marks
 }
 
-/// Seconds as a clock shows them.
-pub fn clock(s: f64) -> String {
-    let whole = s.max(0.0);
-    let (h, m, rest) = ((whole / 3600.0) as u64, (whole / 60.0) as u64 % 60, whole % 60.0);
-    match (h, m) {
-        (0, 0) => format!("{rest:.1} s"),
-        (0, _) => format!("{m}:{:02}", rest as u64),
-        _ => format!("{h}:{m:02}:{:02}", rest as u64),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_axis_is_marked_at_whole_minutes_and_hours() {
+        let of = |base_step_size: f64| steps(GridInput { bounds: (0.0, 1e4), base_step_size });
+        assert_eq!(of(100.0), [300.0, 900.0, 3_600.0]);
+        assert_eq!(of(2.0), [5.0, 15.0, 60.0]);
+        assert_eq!(of(1e9), [604_800.0, 2_419_200.0, 29_030_400.0]);
+        for [a, b] in STEPS_S.array_windows() {
+            assert!((b / a).fract().min(1.0 - (b / a).fract()) < 1e-9, "{b} is no multiple of {a}");
+        }
+    }
+
+    #[test]
+    fn no_two_marks_of_a_time_axis_say_the_same() {
+        for step_size in [0.01, 0.05, 0.1, 0.5, 1.0, 15.0, 900.0] {
+            let marks = (-3..400).map(|k| GridMark { value: f64::from(k) * step_size, step_size });
+            let mut said: Vec<String> = marks.map(tick).filter(|t| !t.is_empty()).collect();
+            let all = said.len();
+            said.sort_unstable();
+            said.dedup();
+            assert_eq!((all, said.len()), (400, 400), "{step_size}");
+        }
     }
 }

@@ -8,6 +8,11 @@ use crate::stage::{
 };
 use egui::{Color32, Pos2, Ui};
 
+/// From the scene's edge to its bar.
+const MARGIN: f32 = 8.0;
+/// Height of the scene's bar with what is around it: other lines begin below.
+pub const BAR: f32 = 42.0;
+
 /// The mouse over the scene: orbit, pan, zoom, pick.
 pub fn hand(ui: &mut Ui, desk: &mut Desk) {
     let rect = ui.max_rect();
@@ -87,10 +92,13 @@ pub fn bar(ui: &mut Ui, desk: &mut Desk) {
     let Some(shown) = &mut desk.shown else { return };
     let mut touched = false;
     let mut by = None;
-    let frame = egui::Frame::NONE.fill(Color32::from_black_alpha(150)).inner_margin(4.0).corner_radius(5.0);
-    let top_right = egui::UiBuilder::new().max_rect(ui.max_rect().shrink(8.0));
+    let ground = Color32::from_black_alpha(if shown.dark { 150 } else { 230 });
+    let frame = egui::Frame::NONE.fill(ground).inner_margin(4.0).corner_radius(5.0);
+    let top_right = egui::UiBuilder::new().max_rect(ui.max_rect().shrink(MARGIN));
     ui.scope_builder(top_right.layout(egui::Layout::right_to_left(egui::Align::Min)), |ui| {
         frame.show(ui, |ui| {
+            // Over the scene the bar is dark in either theme.
+            *ui.visuals_mut() = egui::Visuals::dark();
             ui.visuals_mut().override_text_color = Some(Color32::WHITE);
             touched |= ui.toggle_value(&mut shown.labels, "names").on_hover_text("T").changed();
             if !shown.opened.plan.scenario.mirror.is_empty() {

@@ -2,19 +2,23 @@
 
 use super::{
     Pane, acts, alarms,
-    desk::{Asking, Desk, Refused},
-    events, files, help, inspector, performance, plots, scene, start,
-    theme::weak,
+    desk::{Asking, Desk, Leave, Refused},
+    events, export, files, help, inspector, performance, plots, scene, start,
+    theme::{bad, good, weak},
     timebar, traffic, tree,
 };
 use crate::{
     settings::Palette,
     sim::{open::Origin, session::Shared},
     stage::show::Picked,
+    units::Units,
 };
-use egui::{Color32, Context, Key, Modifiers, Panel, Ui};
+use egui::{
+    Context, Key, Modifiers, Panel, PopupCloseBehavior, Ui,
+    containers::menu::{MenuButton, MenuConfig},
+};
 use egui_tiles::{Behavior, SimplificationOptions, TileId, Tiles, Tree, UiResponse};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use twinfleet_engine::time::SimTime;
 
 /// Where the panels are at first.
@@ -60,6 +64,7 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, pictures: &start::Pictures) {
         }
         Some(session) => {
             let shared = session.shared();
+            written(desk, &shared);
             Panel::bottom("time").show(ui, |ui| timebar::show(ui, desk, &shared.left));
             status(ui, desk);
             desk.scene_rect = egui::Rect::ZERO;
@@ -71,6 +76,14 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, pictures: &start::Pictures) {
         }
     }
     dialogs(ui.ctx(), desk);
+}
+
+/// Writes the plots, where that was asked for.
+fn written(desk: &mut Desk, shared: &Shared) {
+    let (Some(kind), Some(shown)) = (desk.export.take(), desk.shown.clone()) else { return };
+    let all: Vec<plots::Drawn> =
+        (0..desk.plots.len()).map(|plot| plots::drawn(desk, &shown, shared, plot)).collect();
+    export::write(desk, kind, &all);
 }
 
 struct Dock<'a> {
@@ -130,7 +143,7 @@ fn menu(ui: &mut Ui, desk: &mut Desk) {
                 .add_enabled(record, egui::Button::new("Simulate the record's scenario anew"))
                 .on_hover_text("From here on it can be acted on: a what-if of what was recorded");
             if anew.clicked() {
-                desk.simulate_anew();
+                desk.leave(Leave::Anew);
                 ui.close();
             }
             let running = desk.session.is_some();
@@ -139,11 +152,12 @@ fn menu(ui: &mut Ui, desk: &mut Desk) {
                 ui.close();
             }
             if ui.add_enabled(running, egui::Button::new("Start page")).clicked() {
-                desk.close();
+                desk.leave(Leave::Close);
                 ui.close();
             }
             if ui.button("Quit  Ctrl+Q").clicked() {
-                desk.quit = true;
+                desk.leave(Leave::Quit);
+                ui.close();
             }
         });
         ui.menu_button("View", |ui| {
@@ -170,13 +184,15 @@ fn menu(ui: &mut Ui, desk: &mut Desk) {
                 ui.close();
             }
         });
-        ui.menu_button("Settings", |ui| settings(ui, desk));
+        // More than one thing may be chosen; a click beside it, or Esc, closes it.
+        let stays = MenuConfig::new().close_behavior(PopupCloseBehavior::CloseOnClickOutside);
+        MenuButton::new("Settings").config(stays).ui(ui, |ui| settings(ui, desk));
         if ui.button("Keys  F1").clicked() {
             desk.help = !desk.help;
         }
         if let Some(shown) = &desk.shown {
             ui.separator();
-            let star = if desk.unsaved { " •" } else { "" };
+            let star = if desk.is_unsaved() { " •" } else { "" };
             ui.strong(format!("{}{star}", shown.opened.title));
             ui.add(egui::Label::new(weak(&shown.opened.plan.scenario.about)).truncate());
         }
@@ -193,7 +209,7 @@ fn split(ui: &mut Ui, desk: &mut Desk) {
         desk.keep_beside();
         ui.close();
     }
-    if ui.add_enabled(running, egui::Button::new("show another one beside it…")).clicked() {
+    if ui.add_enabled(running, egui::Button::new("show another one beside it…  Shift+V")).clicked() {
         desk.asking = Asking::Beside(String::new());
         ui.close();
     }
@@ -204,8 +220,11 @@ fn split(ui: &mut Ui, desk: &mut Desk) {
 }
 
 fn settings(ui: &mut Ui, desk: &mut Desk) {
-    let before = desk.settings.clone();
-    ui.checkbox(&mut desk.settings.dark, "dark");
+    let (before, was_dark) = (desk.settings.clone(), desk.is_dark());
+    let mut dark = was_dark;
+    if ui.checkbox(&mut dark, "dark").on_hover_text("M").changed() {
+        desk.set_dark(dark);
+    }
     let mut fine = desk.fine();
     let shadows = ui.checkbox(&mut fine, "shadows and reflections");
     if shadows
@@ -214,34 +233,47 @@ fn settings(ui: &mut Ui, desk: &mut Desk) {
     {
         desk.settings.fine = Some(fine);
     }
-    ui.add(egui::Slider::new(&mut desk.settings.scale, 0.6..=2.5).text("size of everything"));
+    ui.add(egui::Slider::new(&mut desk.settings.scale, SCALES).text("size of everything"))
+        .on_hover_text("Ctrl+plus, Ctrl+minus, Ctrl+0");
     ui.horizontal(|ui| {
-        ui.label("colours");
+        ui.label("colours").on_hover_text("K");
         for palette in Palette::ALL {
             ui.selectable_value(&mut desk.settings.palette, palette, palette.name());
         }
     });
-    let units = &mut desk.settings.units;
-    for (name, value, all) in [
-        ("temperature", &mut units.temperature, &["degC", "degF", "K"][..]),
-        ("pressure", &mut units.pressure, &["hPa", "kPa", "mmHg"][..]),
-        ("speed", &mut units.speed, &["m/s", "km/h"][..]),
-        ("angle", &mut units.angle, &["rad", "deg"][..]),
-    ] {
+    for choice in choices(&mut desk.settings.units) {
+        let Choice { name, key, value, all } = choice;
         ui.horizontal(|ui| {
-            ui.label(name);
+            ui.label(name).on_hover_text(key);
             for unit in all {
                 ui.selectable_value(value, (*unit).to_owned(), crate::units::sign(unit));
             }
         });
     }
-    if desk.settings != before
-        && let Some(shown) = &mut desk.shown
-    {
-        (shown.units, shown.palette, shown.dark, shown.fine) =
-            (desk.settings.units.clone(), desk.settings.palette, desk.settings.dark, fine);
-        desk.touched = true;
+    if desk.settings != before || desk.is_dark() != was_dark {
+        desk.apply_settings();
     }
+}
+
+/// Sizes of everything.
+const SCALES: std::ops::RangeInclusive<f32> = 0.6..=2.5;
+
+/// What a unit can be chosen for, and from.
+struct Choice<'a> {
+    name: &'static str,
+    /// Its key: the next of all.
+    key: &'static str,
+    value: &'a mut String,
+    all: &'static [&'static str],
+}
+
+fn choices(units: &mut Units) -> [Choice<'_>; 4] {
+    [
+        Choice { name: "temperature", key: "U", value: &mut units.temperature, all: &["degC", "degF", "K"] },
+        Choice { name: "pressure", key: "Shift+U", value: &mut units.pressure, all: &["hPa", "kPa", "mmHg"] },
+        Choice { name: "speed", key: "J", value: &mut units.speed, all: &["m/s", "km/h"] },
+        Choice { name: "angle", key: "Shift+J", value: &mut units.angle, all: &["rad", "deg"] },
+    ]
 }
 
 /// Puts a closed panel beside the others.
@@ -265,20 +297,29 @@ fn status(ui: &mut Ui, desk: &mut Desk) {
     if let Some(Refused { file, text, .. }) = desk.refused.take() {
         desk.tell(format!("{file}: {text}"), true);
     }
-    let Some(notice) = desk.notice.clone() else { return };
+    // Its line is there in any case, so that nothing moves as it comes and goes.
     Panel::bottom("status").show(ui, |ui| {
-        ui.horizontal_wrapped(|ui| {
-            let color = if notice.bad {
-                Color32::from_rgb(0xd5, 0x5e, 0x00)
-            } else {
-                Color32::from_rgb(0x35, 0xb7, 0x79)
-            };
+        let Some(notice) = desk.notice.clone() else {
+            return drop(ui.horizontal(|ui| {
+                ui.label(weak(""));
+                ui.add_visible(false, egui::Button::new("close").small());
+            }));
+        };
+        let line = |ui: &mut Ui| {
+            let color = if notice.bad { bad(ui) } else { good(ui) };
             ui.colored_label(color, if notice.bad { "✖" } else { "✔" });
-            ui.add(egui::Label::new(egui::RichText::new(&notice.text).monospace()).selectable(true));
             if ui.small_button("close").clicked() {
                 desk.notice = None;
             }
-        });
+            let text = egui::Label::new(egui::RichText::new(&notice.text).monospace()).selectable(true);
+            // What went wrong is read in full, whatever room that takes.
+            if notice.bad {
+                ui.add(text.wrap())
+            } else {
+                ui.add(text.truncate()).on_hover_text(&notice.text)
+            };
+        };
+        ui.horizontal(line);
     });
 }
 
@@ -287,14 +328,18 @@ fn dialogs(ctx: &Context, desk: &mut Desk) {
     help::show(ctx, &mut open);
     desk.help = open;
     match desk.asking.clone() {
-        Asking::Nothing if desk.quit && desk.unsaved && !desk.sure => unsaved(ctx, desk),
-        Asking::Nothing => {}
+        Asking::Nothing => {
+            if let Some(how) = desk.leaving.clone() {
+                unsaved(ctx, desk, &how);
+            }
+        }
+        Asking::Overwrite(path) => overwrite(ctx, desk, &path),
         Asking::Open(mut file) => {
             let hint = "path of a scenario or a record's folder, or the name of a shipped scenario";
             let answer = ask(ctx, "Open a scenario or a record", "Open", &mut [("", &mut file, hint)]);
             desk.asking = if answer.is_some() { Asking::Nothing } else { Asking::Open(file.clone()) };
             if answer == Some(true) && !file.trim().is_empty() {
-                desk.open(file.trim());
+                desk.leave(Leave::Open(file.trim().to_owned()));
             }
         }
         Asking::Follow(mut file, mut broker) => {
@@ -308,7 +353,7 @@ fn dialogs(ctx: &Context, desk: &mut Desk) {
                 None => Asking::Follow(file.clone(), broker.clone()),
             };
             if answer == Some(true) && !file.trim().is_empty() {
-                desk.follow_live(file.trim(), broker.trim());
+                desk.leave(Leave::Follow(file.trim().to_owned(), broker.trim().to_owned()));
             }
         }
         Asking::Beside(mut file) => {
@@ -323,7 +368,8 @@ fn dialogs(ctx: &Context, desk: &mut Desk) {
             let answer = ask(ctx, "Save the session as a scenario", "Save", &mut [("", &mut file, "path")]);
             desk.asking = if answer.is_some() { Asking::Nothing } else { Asking::Save(file.clone()) };
             if answer == Some(true) && !file.trim().is_empty() {
-                desk.save(&PathBuf::from(file.trim()));
+                let path = PathBuf::from(file.trim());
+                if path.exists() { desk.asking = Asking::Overwrite(path) } else { desk.save(&path) }
             }
         }
     }
@@ -365,19 +411,39 @@ fn ask(ctx: &Context, title: &str, word: &str, fields: &mut [(&str, &mut String,
     done.then_some(true)
 }
 
-fn unsaved(ctx: &Context, desk: &mut Desk) {
+fn unsaved(ctx: &Context, desk: &mut Desk, how: &Leave) {
     egui::Modal::new(egui::Id::new("unsaved")).show(ctx, |ui| {
         ui.heading("What you did is not saved");
         ui.horizontal(|ui| {
-            if ui.button("Save…").clicked() {
+            if ui.button("Save…").on_hover_text("What you asked for follows once it is saved").clicked() {
                 desk.asking = Asking::Save(desk.save_path());
-                desk.quit = false;
             }
-            if ui.button("Quit without saving").clicked() {
-                desk.sure = true;
+            if ui.button(format!("{} without saving", how.word())).clicked() {
+                desk.leave_unsaved();
             }
-            if ui.button("Stay").clicked() {
-                desk.quit = false;
+            if ui.button("Stay").clicked() || ui.input(|i| i.key_pressed(Key::Escape)) {
+                desk.leaving = None;
+            }
+        });
+    });
+}
+
+/// A file that is there is written over only by a word of its own.
+fn overwrite(ctx: &Context, desk: &mut Desk, path: &Path) {
+    egui::Modal::new(egui::Id::new("overwrite")).show(ctx, |ui| {
+        ui.set_width(460.0);
+        ui.heading("This file is there already");
+        ui.add(egui::Label::new(egui::RichText::new(path.display().to_string()).monospace()).wrap());
+        ui.horizontal(|ui| {
+            if ui.button("Another name…").clicked() {
+                desk.asking = Asking::Save(path.display().to_string());
+            }
+            if ui.button("Overwrite").clicked() {
+                desk.asking = Asking::Nothing;
+                desk.save(path);
+            }
+            if ui.button("Cancel").clicked() || ui.input(|i| i.key_pressed(Key::Escape)) {
+                desk.asking = Asking::Nothing;
             }
         });
     });
@@ -386,12 +452,12 @@ fn unsaved(ctx: &Context, desk: &mut Desk) {
 fn dropped(ctx: &Context, desk: &mut Desk) {
     let files = ctx.input(|i| i.raw.dropped_files.clone());
     if let Some(path) = files.first().map(|f| f.path().to_owned()) {
-        desk.open(&path.display().to_string());
+        desk.leave(Leave::Open(path.display().to_string()));
     }
 }
 
 fn keys(ctx: &Context, desk: &mut Desk) {
-    if desk.asking != Asking::Nothing {
+    if desk.asking != Asking::Nothing || desk.leaving.is_some() {
         return;
     }
     let ctrl = |key: Key| ctx.input_mut(|i| i.consume_key(Modifiers::CTRL, key));
@@ -408,7 +474,12 @@ fn keys(ctx: &Context, desk: &mut Desk) {
         desk.undo();
     }
     if ctrl(Key::Q) {
-        desk.quit = true;
+        desk.leave(Leave::Quit);
+    }
+    let steps =
+        [(Key::Plus, 0.1), (Key::Equals, 0.1), (Key::Minus, -0.1), (Key::Num0, 1.0 - desk.settings.scale)];
+    for (_, step) in steps.into_iter().filter(|(key, _)| ctrl(*key)) {
+        desk.settings.scale = (desk.settings.scale + step).clamp(*SCALES.start(), *SCALES.end());
     }
     if ctx.input(|i| i.key_pressed(Key::F1)) {
         desk.help = !desk.help;
@@ -417,7 +488,8 @@ fn keys(ctx: &Context, desk: &mut Desk) {
         return;
     }
     let pressed = |key: Key| ctx.input(|i| i.key_pressed(key));
-    let many = if ctx.input(|i| i.modifiers.shift) { 100 } else { 1 };
+    let shift = ctx.input(|i| i.modifiers.shift);
+    let many = if shift { 100 } else { 1 };
     if pressed(Key::Space)
         && let Some(session) = desk.session.clone()
     {
@@ -466,7 +538,11 @@ fn keys(ctx: &Context, desk: &mut Desk) {
     if pressed(Key::CloseBracket) || pressed(Key::OpenBracket) {
         desk.pick_next(if pressed(Key::CloseBracket) { 1 } else { -1 });
     }
-    if pressed(Key::V) {
+    if pressed(Key::V) && shift {
+        if desk.session.is_some() {
+            desk.asking = Asking::Beside(String::new());
+        }
+    } else if pressed(Key::V) {
         if desk.beside.is_some() { desk.unsplit() } else { desk.keep_beside() }
     }
     if pressed(Key::F4) {
@@ -496,7 +572,42 @@ fn keys(ctx: &Context, desk: &mut Desk) {
             desk.eye.zoom(factor);
         }
     }
+    if pressed(Key::X) {
+        desk.only_wrong = !desk.only_wrong;
+    }
+    if let (Some(kind), true) =
+        (export::Kind::ALL.into_iter().find(|k| pressed(k.key())), desk.session.is_some())
+    {
+        desk.export = Some(kind);
+    }
+    settings_keys(desk, &pressed, shift);
     scene_keys(desk, &pressed);
+}
+
+fn settings_keys(desk: &mut Desk, pressed: &dyn Fn(Key) -> bool, shift: bool) {
+    let unit = match (pressed(Key::U), pressed(Key::J), shift) {
+        (true, _, false) => Some(0),
+        (true, _, true) => Some(1),
+        (_, true, false) => Some(2),
+        (_, true, true) => Some(3),
+        _ => None,
+    };
+    if let Some(which) = unit {
+        let [Choice { value, all, .. }] = &mut choices(&mut desk.settings.units)[which..=which] else {
+            return;
+        };
+        let at = all.iter().position(|unit| *unit == value.as_str()).map_or(0, |at| (at + 1) % all.len());
+        **value = all[at].to_owned();
+    } else if pressed(Key::K) {
+        let all = Palette::ALL;
+        let at = all.iter().position(|p| *p == desk.settings.palette).unwrap_or(0);
+        desk.settings.palette = all[(at + 1) % all.len()];
+    } else if pressed(Key::M) {
+        desk.set_dark(!desk.is_dark());
+    } else {
+        return;
+    }
+    desk.apply_settings();
 }
 
 fn scene_keys(desk: &mut Desk, pressed: &dyn Fn(Key) -> bool) {

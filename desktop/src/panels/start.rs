@@ -2,11 +2,11 @@
 //! folders can be dropped anywhere.
 
 use super::{
-    desk::{Asking, Desk, Refused},
-    theme::weak,
+    desk::{Asking, Desk, Leave, Refused},
+    theme::{bad, weak},
 };
 use crate::sim::open::shipped;
-use egui::{Color32, RichText, ScrollArea, Ui, vec2};
+use egui::{RichText, ScrollArea, Ui, vec2};
 
 /// A picture of a shipped scenario, drawn by the desktop itself (`assets/previews/make.sh`).
 pub fn preview(name: &str) -> Option<&'static [u8]> {
@@ -19,16 +19,18 @@ macro_rules! png {
     };
 }
 
-const PREVIEWS: [(&str, &[u8]); 12] = [
+const PREVIEWS: [(&str, &[u8]); 14] = [
     png!("cold-night"),
     png!("diagnose-bench"),
     png!("greenhouse"),
+    png!("heated-box"),
     png!("load-commands"),
     png!("load-faults"),
     png!("load-search"),
     png!("load-smoke"),
     png!("parcel-drop"),
     png!("pi3b-mirror"),
+    png!("scripted"),
     png!("sick-sensors"),
     png!("swing-shake-drive"),
     png!("tclab-mirror"),
@@ -59,7 +61,7 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, pictures: &Pictures) {
     ui.add_space(8.0);
     if let Some(Refused { file, text, .. }) = desk.refused.clone() {
         egui::Frame::group(ui.style()).show(ui, |ui| {
-            ui.colored_label(Color32::from_rgb(0xd5, 0x5e, 0x00), format!("{file} cannot be opened"));
+            ui.colored_label(bad(ui), format!("{file} cannot be opened"));
             ScrollArea::vertical().max_height(220.0).id_salt("refused").show(ui, |ui| {
                 ui.add(egui::Label::new(RichText::new(text).monospace()).selectable(true));
             });
@@ -95,7 +97,7 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, pictures: &Pictures) {
         }
     });
     if let Some(file) = open {
-        desk.open(&file);
+        desk.leave(Leave::Open(file));
     }
 }
 

@@ -1,16 +1,17 @@
 //! Time: play, pause, step, pace, and a scrubber over the whole run with marks on faults, alarms and bookmarks.
 
-use super::{desk::Desk, plots::clock, theme::weak};
+use super::{desk::Desk, theme::weak};
 use crate::{
     sim::{left::Left, spell::Class},
     stage::{overlay::color32, refresh::class_color},
+    units::clock,
 };
 use egui::{Color32, Rect, Sense, Stroke, Ui, pos2, vec2};
 use twinfleet_engine::{run::epoch_unix_ms, scenario::calendar, time::SimTime};
 
 /// The bar.
 pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
-    ui.horizontal(|ui| {
+    ui.horizontal_wrapped(|ui| {
         let end = left.end;
         if ui.button("⏮").on_hover_text("To the start (Home)").clicked() {
             desk.go_to(SimTime::ZERO);
@@ -87,7 +88,7 @@ fn scrubber(ui: &mut Ui, desk: &mut Desk, left: &Left) {
             Class::Injected => (bar.max.y, rect.max.y - 1.0),
             Class::Outage => (bar.min.y, bar.max.y),
         };
-        let until = spell.until.unwrap_or(left.now).max(spell.from);
+        let until = spell.until.unwrap_or(left.known()).max(spell.from);
         let mark =
             Rect::from_min_max(pos2(x(spell.from), low), pos2(x(until).max(x(spell.from) + 2.0), high));
         painter.rect_filled(mark, 0.0, color.gamma_multiply(0.85));
@@ -96,8 +97,9 @@ fn scrubber(ui: &mut Ui, desk: &mut Desk, left: &Left) {
         painter.vline(x(*mark), rect.y_range(), Stroke::new(2.0, Color32::from_rgb(0x56, 0xb4, 0xe9)));
     }
     let at = x(desk.now());
-    painter.vline(at, rect.y_range(), Stroke::new(2.0, Color32::WHITE));
-    painter.circle_filled(pos2(at, bar.center().y), 6.0, Color32::WHITE);
+    let handle = ui.visuals().strong_text_color();
+    painter.vline(at, rect.y_range(), Stroke::new(2.0, handle));
+    painter.circle_filled(pos2(at, bar.center().y), 6.0, handle);
     if let Some(p) = response.interact_pointer_pos()
         && (response.clicked() || response.dragged())
     {

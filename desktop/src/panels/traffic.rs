@@ -1,13 +1,13 @@
 //! MQTT messages as they come, filtered by topic.
 
 use super::desk::Desk;
-use crate::{sim::left::Left, stage::show::Picked};
+use crate::{sim::left::Left, stage::show::Picked, units::time};
 use egui::{ScrollArea, Ui};
 use twinfleet_engine::message::TopicFilter;
 
 /// The panel.
 pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
-    ui.horizontal(|ui| {
+    ui.horizontal_wrapped(|ui| {
         let filter = egui::TextEdit::singleline(&mut desk.topic)
             .hint_text("topic filter: greenhouse/+/#, or any text")
             .desired_width(260.0);
@@ -18,8 +18,10 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
     let topic = desk.topic.trim();
     let filter = TopicFilter::new(topic).ok().filter(TopicFilter::is_wild);
     let fits = |t: &str| filter.as_ref().map_or_else(|| t.contains(topic), |f| f.matches(t));
-    let heard: Vec<_> =
+    let mut heard: Vec<_> =
         left.traffic.iter().rev().filter(|h| h.t <= shown.t && fits(&h.message.topic)).collect();
+    // They arrive in any order within a tick.
+    heard.sort_by_key(|h| std::cmp::Reverse(h.message.sent));
     if heard.is_empty() {
         ui.label(super::theme::weak("No message fits, or they are older than the last two thousand."));
     }
@@ -28,7 +30,7 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
         for heard in &heard[rows] {
             let m = &heard.message;
             let payload = String::from_utf8_lossy(&m.payload);
-            let text = format!("{:>9.1} s  q{} {}  {payload}", m.sent.as_secs_f64(), m.qos, m.topic);
+            let text = format!("{:>9}  q{} {}  {payload}", time(m.sent), m.qos, m.topic);
             let label = egui::Label::new(egui::RichText::new(text).monospace())
                 .truncate()
                 .sense(egui::Sense::click());

@@ -1,15 +1,21 @@
 //! The fleet as a tree: zones, their devices, what is wrong with each; with search and filters.
 
-use super::{desk::Desk, theme::weak};
+use super::{
+    desk::Desk,
+    theme::{ink, scrolled, weak},
+};
 use crate::stage::{
     overlay::{color32, says},
     refresh::{Spot, class_color, gravest},
     show::{Picked, Shown},
 };
-use egui::{CollapsingHeader, RichText, ScrollArea, Ui};
+use egui::{RichText, Ui, collapsing_header::CollapsingState};
 
 /// Rows shown of a zone; beyond, the search narrows it.
 const MOST: usize = 300;
+
+/// Width of what stands beside the search field.
+const BUTTONS: f32 = 100.0;
 
 /// The search field, for a key to go to.
 pub fn search_field() -> egui::Id {
@@ -18,17 +24,17 @@ pub fn search_field() -> egui::Id {
 
 /// The panel.
 pub fn show(ui: &mut Ui, desk: &mut Desk) {
-    ui.horizontal(|ui| {
+    ui.horizontal_wrapped(|ui| {
         let search = egui::TextEdit::singleline(&mut desk.search)
             .id(search_field())
             .hint_text("search: id, thing, part")
-            .desired_width(150.0);
+            .desired_width((ui.available_width() - BUTTONS).clamp(60.0, 150.0));
         ui.add(search).on_hover_text("Ctrl+F");
         if ui.button("✖").on_hover_text("Clear the search").clicked() {
             desk.search.clear();
         }
         ui.toggle_value(&mut desk.only_wrong, "⚠ only")
-            .on_hover_text("Only devices with a fault, an outage or an alarm now");
+            .on_hover_text("Only devices with a fault, an outage or an alarm now (X)");
     });
     let Some(shown) = desk.shown.clone() else { return };
     let wrong = gravest(&shown);
@@ -47,7 +53,7 @@ pub fn show(ui: &mut Ui, desk: &mut Desk) {
     };
     let zones = &shown.opened.plan.scenario.world.zones;
     let mut picked = None;
-    ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+    scrolled(ui, |ui| {
         for zone in (0..zones.len()).map(Some).chain([None]) {
             let devices: Vec<usize> = (0..shown.fleet.devices.len())
                 .filter(|d| shown.fleet.devices[*d].zone == zone && fits(*d))
@@ -58,8 +64,16 @@ pub fn show(ui: &mut Ui, desk: &mut Desk) {
             let name = zone.map_or("outside", |z| zones[z].id.as_str());
             let title = format!("{name}  ({})", devices.len());
             let open = devices.len() <= 60 || !words.is_empty() || desk.only_wrong;
-            let header = CollapsingHeader::new(title).id_salt(("zone", zone)).default_open(open);
-            let shown_zone = header.show(ui, |ui| {
+            let id = ui.make_persistent_id(("zone", zone));
+            let header = CollapsingState::load_with_default_open(ui.ctx(), id, open).show_header(ui, |ui| {
+                // Its arrow folds it; its name picks it.
+                let selected = zone.is_some_and(|z| shown.picked == Some(Picked::Zone(z)));
+                let name = ui.selectable_label(selected, title);
+                if let (true, Some(zone)) = (name.clicked(), zone) {
+                    picked = Some((Picked::Zone(zone), name.double_clicked()));
+                }
+            });
+            header.body(|ui| {
                 for device in devices.iter().take(MOST) {
                     row(ui, &shown, *device, wrong.get(&Spot::Device(*device)).copied(), &mut picked);
                 }
@@ -67,9 +81,6 @@ pub fn show(ui: &mut Ui, desk: &mut Desk) {
                     ui.label(weak(format!("and {} more: search to narrow them", devices.len() - MOST)));
                 }
             });
-            if let (true, Some(zone)) = (shown_zone.header_response.clicked(), zone) {
-                picked = Some((Picked::Zone(zone), shown_zone.header_response.double_clicked()));
-            }
         }
     });
     if let Some((spot, close)) = picked {
@@ -89,8 +100,9 @@ fn row(
 ) {
     let device = &shown.fleet.devices[index];
     let mut text = RichText::new(&device.id);
-    if let Some(spell) = wrong {
-        text = text.color(color32(class_color(spell.class)));
+    // On the ground of what is selected, the text's own colour is read best.
+    if let Some(spell) = wrong.filter(|_| shown.picked != Some(Picked::Device(index))) {
+        text = text.color(ink(ui, color32(class_color(spell.class))));
     }
     let selected = shown.picked == Some(Picked::Device(index));
     ui.horizontal(|ui| {

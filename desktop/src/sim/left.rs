@@ -44,8 +44,10 @@ pub struct Left {
     pub step_ns: i64,
     /// What the world was like.
     pub history: History,
-    /// What lasts.
+    /// What lasts: so far, and of a record, in all of it.
     pub spells: Spells,
+    /// Whether all spells are known ahead.
+    pub foreseen: bool,
     /// Everything that happened, up to a bound.
     pub events: Vec<Event>,
     /// Events beyond it.
@@ -63,6 +65,11 @@ pub struct Left {
 }
 
 impl Left {
+    /// Up to when spells are known: those that have no end yet last until then.
+    pub const fn known(&self) -> SimTime {
+        if self.foreseen { self.end } else { self.now }
+    }
+
     /// Catches up with a later state of the same source.
     pub fn take_from(&mut self, later: &Self) {
         (self.now, self.end) = (later.now, later.end);
@@ -98,6 +105,7 @@ impl Ledger {
             step_ns,
             history: History::new(HISTORY_BYTES),
             spells: Spells::default(),
+            foreseen: false,
             events: Vec::new(),
             events_left_out: 0,
             traffic: VecDeque::new(),
@@ -141,10 +149,16 @@ impl Ledger {
         }
     }
 
+    /// Takes in what is to happen: no event that comes later begins or ends a spell.
+    pub fn foresee(&mut self, events: &[Event]) {
+        events.iter().for_each(|event| self.left.spells.take(event));
+        self.left.foreseen = true;
+    }
+
     /// Takes in events.
     pub fn events(&mut self, events: &[Event]) {
-        for event in events {
-            self.left.spells.take(event);
+        if !self.left.foreseen {
+            events.iter().for_each(|event| self.left.spells.take(event));
         }
         let room = MOST_EVENTS - self.left.events.len().min(MOST_EVENTS);
         let taken = events.len().min(room);

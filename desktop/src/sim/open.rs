@@ -48,15 +48,13 @@ pub struct Opened {
     pub loaded: Arc<Loaded>,
     /// Resolved against the catalog.
     pub plan: Arc<Plan>,
-    /// Seed in place of the scenario's own.
-    pub seed: Option<u64>,
     /// Where it comes from.
     pub origin: Origin,
 }
 
 impl Opened {
     /// Opens the file of this path, the record in this folder, or the shipped scenario of this name; `sets` are `path=value`
-    /// overrides.
+    /// overrides. A seed in place of the scenario's own is one of them: the text has it, so that a saved session replays.
     ///
     /// # Errors
     /// What is wrong with it, with its place.
@@ -68,8 +66,9 @@ impl Opened {
             }
             return Self::record(&dir, folders);
         }
-        let loaded = loaded::scenario(file, sets, folders)?;
-        Self::of(file, seed, folders, loaded, Origin::Run)
+        let sets: Vec<String> = sets.iter().cloned().chain(seed.map(of_seed)).collect();
+        let loaded = loaded::scenario(file, &sets, folders)?;
+        Self::of(file, folders, loaded, Origin::Run)
     }
 
     /// Opens the record in a folder.
@@ -104,7 +103,6 @@ impl Opened {
             folders: folders.to_vec(),
             loaded: Arc::new(loaded),
             plan: Arc::new(plan),
-            seed: Some(seed),
             origin: Origin::Record(Arc::new(record)),
         })
     }
@@ -128,7 +126,7 @@ impl Opened {
                 .into());
         }
         twins_alone(&mut loaded, now_unix_ms);
-        Self::of(file, None, folders, loaded, Origin::Live { broker: broker.to_owned() })
+        Self::of(file, folders, loaded, Origin::Live { broker: broker.to_owned() })
     }
 
     /// The scenario of a record, to be simulated anew and acted on.
@@ -137,9 +135,16 @@ impl Opened {
     /// What it names and is not to be had here, with its place.
     pub fn anew(&self) -> Result<Self, Report> {
         let source = Source::embedded(self.loaded.source.name(), self.text());
+        // A record may be of another seed than its scenario's own.
+        let source = match &self.origin {
+            Origin::Record(record) if record.manifest.header.seed != self.loaded.scenario.seed => {
+                source.set(&of_seed(record.manifest.header.seed))?
+            }
+            _ => source,
+        };
         let catalog = loaded::catalog(None, &self.folders)?;
         let loaded = loaded::checked(source, catalog, self.loaded.files.base().to_owned(), |_| {})?;
-        Self::of(&self.title, self.seed, &self.folders, loaded, Origin::Run)
+        Self::of(&self.title, &self.folders, loaded, Origin::Run)
     }
 
     /// The same scenario with another text, such as one with more on its timeline.
@@ -152,20 +157,14 @@ impl Opened {
         let catalog = loaded::catalog(beside.exists().then_some(beside), &self.folders)?;
         let base = self.loaded.files.base().to_owned();
         let loaded = loaded::checked(source, catalog, base, |_| {})?;
-        Self::of(&self.file, self.seed, &self.folders, loaded, Origin::Run)
+        Self::of(&self.file, &self.folders, loaded, Origin::Run)
     }
 
-    fn of(
-        file: &str,
-        seed: Option<u64>,
-        folders: &[PathBuf],
-        loaded: Loaded,
-        origin: Origin,
-    ) -> Result<Self, Report> {
+    fn of(file: &str, folders: &[PathBuf], loaded: Loaded, origin: Origin) -> Result<Self, Report> {
         let scenario = Arc::clone(&loaded.scenario);
-        let seed_used = seed.unwrap_or(scenario.seed);
+        let seed = scenario.seed;
         let base = loaded.files.base().to_owned();
-        let plan = Plan::new(scenario, Arc::clone(&loaded.catalog), base, seed_used, (0, 1))
+        let plan = Plan::new(scenario, Arc::clone(&loaded.catalog), base, seed, (0, 1))
             .map_err(|e| Report::from(Diagnostic::error(e.to_string())))?;
         loaded::dangling(&loaded, &plan).into_result()?;
         Ok(Self {
@@ -174,7 +173,6 @@ impl Opened {
             folders: folders.to_vec(),
             loaded: Arc::new(loaded),
             plan: Arc::new(plan),
-            seed,
             origin,
         })
     }
@@ -183,6 +181,11 @@ impl Opened {
     pub fn text(&self) -> &str {
         self.loaded.source.text()
     }
+}
+
+/// As `--set` writes it.
+fn of_seed(seed: u64) -> String {
+    format!("seed={seed}")
 }
 
 fn title(file: &str) -> String {

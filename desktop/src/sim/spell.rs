@@ -28,6 +28,8 @@ pub struct Spell {
     pub detail: String,
     /// The event's figure.
     pub value: f64,
+    /// Its unit; may be empty.
+    pub unit: String,
     /// What led to it.
     pub cause: String,
     /// From when.
@@ -71,6 +73,7 @@ impl Spells {
                 what: if named { event.detail.clone() } else { event.kind.clone() },
                 detail: event.detail.clone(),
                 value: event.value,
+                unit: event.unit.clone(),
                 cause: event.cause.clone(),
                 from: event.t,
                 until: None,

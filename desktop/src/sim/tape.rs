@@ -52,6 +52,9 @@ impl Tape {
             let end = record.manifest.end();
             ledger.left.note = Some(format!("the run was cut short: the record ends at {end}"));
         }
+        // Marks stand over the whole record from the first. A segment that cannot be read is told when it is reached.
+        let segments = 0..record.manifest.segments.len();
+        segments.map_while(|at| record.segment_events(at).ok()).for_each(|events| ledger.foresee(&events));
         let rows: Box<dyn Iterator<Item = _>> = Box::new(Arc::clone(&record).into_rows());
         let mut tape = Self {
             rows: rows.peekable(),

@@ -17,6 +17,9 @@ use bevy_egui::egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Stroke, Stro
 /// Names of devices are shown up to so many; beyond, only of what is picked or wrong.
 const MOST_NAMES: usize = 24;
 
+/// Where more are wrong, each says what and no longer where.
+const MOST_PARTS: usize = 6;
+
 /// Figures of twins are shown beside their names up to so many twins.
 const MOST_FIGURES: usize = 3;
 
@@ -59,12 +62,13 @@ fn names(painter: &Painter, shown: &Shown, at: &dyn Fn(Vec3) -> Option<Pos2>) {
             if let Some((field, value)) = own.and_then(|(f, id)| Some((f, shown.frame.value(id)?))) {
                 text += &format!("  {}", shown.units.figure(f64::from(value), &field.unit));
             }
-            tag(painter, p + vec2(0.0, 10.0), &text, 15.0, Color32::WHITE, Color32::from_black_alpha(170));
+            tag(painter, p + vec2(0.0, 10.0), &text, 15.0, Color32::WHITE, back(shown, 170));
         }
     }
     let wrong = gravest(shown);
     let few = shown.fleet.devices.len() <= MOST_NAMES;
     let room = shown.opened.plan.scenario.mirror.len() <= MOST_FIGURES;
+    let mut taken: Vec<Rect> = Vec::new();
     for (index, device) in shown.fleet.devices.iter().enumerate() {
         let picked = shown.picked == Some(Picked::Device(index));
         let spell = wrong.get(&Spot::Device(index));
@@ -78,14 +82,18 @@ fn names(painter: &Painter, shown: &Shown, at: &dyn Fn(Vec3) -> Option<Pos2>) {
             (false, None) => 0.42,
         };
         let Some(p) = at(device_place(shown, index) + Vec3::Y * lift) else { continue };
-        let back = spell.map_or(Color32::from_black_alpha(150), |s| color32(class_color(s.class)));
+        let back = spell.map_or(back(shown, 150), |s| color32(class_color(s.class)));
         let ink =
             if spell.is_some_and(|s| s.class == Class::Injected) { Color32::BLACK } else { Color32::WHITE };
         let mut text = device.id.clone();
         if let Some(spell) = spell {
-            text += &format!(": {}", says(spell));
+            text += &match wrong.len() {
+                ..=MOST_PARTS => format!(": {}", says(spell)),
+                _ => format!(": {}", spell.what.replace('_', " ")),
+            };
         }
         let size = if spell.is_some() || picked { 14.0 } else { 12.5 };
+        let p = free(painter, p, &text, size, &mut taken);
         tag(painter, p, &text, size, ink, back);
         if room || picked {
             figures(painter, shown, index, p + vec2(0.0, size + 7.0));
@@ -95,7 +103,11 @@ fn names(painter: &Painter, shown: &Shown, at: &dyn Fn(Vec3) -> Option<Pos2>) {
 
 /// What a spell says, in a few words.
 pub fn says(spell: &Spell) -> String {
-    let what = spell.what.replace('_', " ");
+    let what = match spell.what.as_str() {
+        "disturb_start" => "disturbance".to_owned(),
+        "weather_start" => "other weather".to_owned(),
+        what => what.replace('_', " "),
+    };
     let part = if spell.part.is_empty() || spell.part == "device.stream" { "" } else { spell.part.as_str() };
     match (spell.class, part) {
         (Class::Injected, "") => format!("{what} put in"),
@@ -117,9 +129,31 @@ fn figures(painter: &Painter, shown: &Shown, index: usize, p: Pos2) {
         };
         let figure = |v: f32| shown.units.figure(f64::from(v), &pair.unit);
         let text = format!("{}  {}   twin {}", pair.name, figure(real), figure(held));
-        tag(painter, p, &text, 12.0, Color32::from_gray(235), Color32::from_black_alpha(150));
+        tag(painter, p, &text, 12.0, Color32::from_gray(235), back(shown, 150));
         p.y += 18.0;
     }
+}
+
+/// What is behind white letters: darker over a light ground, which shines through.
+const fn back(shown: &Shown, dark: u8) -> Color32 {
+    Color32::from_black_alpha(if shown.dark { dark } else { 240 })
+}
+
+/// A tag's middle, above those that are there already.
+fn free(painter: &Painter, center: Pos2, text: &str, size: f32, taken: &mut Vec<Rect>) -> Pos2 {
+    let wide = painter.layout_no_wrap(text.to_owned(), FontId::proportional(size), Color32::WHITE).size();
+    let mut rect = Rect::from_center_size(center, wide + vec2(10.0, 4.0));
+    // Each step clears one tag; what finds no place below the view's edge stands over others.
+    for _ in 0..MOST_NAMES {
+        let Some(other) = taken.iter().find(|t| t.intersects(rect)) else { break };
+        let above = rect.translate(vec2(0.0, other.min.y - rect.max.y - 1.0));
+        if above.min.y < painter.clip_rect().min.y {
+            break;
+        }
+        rect = above;
+    }
+    taken.push(rect);
+    rect.center()
 }
 
 fn tag(painter: &Painter, center: Pos2, text: &str, size: f32, ink: Color32, back: Color32) {
@@ -145,13 +179,16 @@ fn legend(painter: &Painter, view: Rect, shown: &Shown, ranges: &Ranges) {
     let (width, bar) = (210.0, 14.0);
     let field = shown.field.as_ref().zip(ranges.field);
     let twins = shown.ghosts && !shown.opened.plan.scenario.mirror.is_empty();
+    if twins {
+        lines.push((Color32::from_gray(200), "columns: physical, glassy its twin"));
+    }
     let height = 12.0
         + if field.is_some() { 58.0 } else { 0.0 }
         + if twins { 58.0 } else { 0.0 }
         + lines.len() as f32 * 18.0;
     let rect =
         Rect::from_min_size(view.left_bottom() + vec2(14.0, -14.0 - height), vec2(width + 24.0, height));
-    painter.rect_filled(rect, 7.0, Color32::from_black_alpha(165));
+    painter.rect_filled(rect, 7.0, back(shown, 165));
     let font = FontId::proportional(12.5);
     let mut y = rect.min.y + 8.0;
     let x = rect.min.x + 12.0;
@@ -179,9 +216,13 @@ fn legend(painter: &Painter, view: Rect, shown: &Shown, ranges: &Ranges) {
         let units = &shown.units;
         let title = format!("{} [{}]", field.quantity.replace('_', " "), sign(&units.shown(&field.unit)));
         let mark = |v: f32| crate::units::number(units.value(f64::from(v), &field.unit));
-        gradient(y, title.trim_end_matches(" []"), [mark(low), mark((low + high) / 2.0), mark(high)], &|s| {
-            palette::color(shown.palette, s)
-        });
+        // Beyond its ends the colours are those of the ends.
+        let there = |beyond: &dyn Fn(f32) -> bool| field.values(&shown.frame).any(beyond);
+        let (below, above) = (there(&|v| v < low), there(&|v| v > high));
+        let end =
+            |sign: &str, beyond: bool, v: f32| if beyond { format!("{sign} {}", mark(v)) } else { mark(v) };
+        let marks = [end("≤", below, low), mark((low + high) / 2.0), end("≥", above, high)];
+        gradient(y, title.trim_end_matches(" []"), marks, &|s| palette::color(shown.palette, s));
         y += 58.0;
     }
     if twins {
@@ -198,16 +239,16 @@ fn legend(painter: &Painter, view: Rect, shown: &Shown, ranges: &Ranges) {
 
 /// The title of a picture: which scenario, when.
 pub fn title(painter: &Painter, view: Rect, shown: &Shown) {
-    headline(painter, view, &format!("{}   t = {}", shown.opened.title, shown.t));
+    headline(painter, view, shown, &format!("{}   t = {}", shown.opened.title, shown.t));
 }
 
 /// A line in the upper left corner of a view.
-pub fn headline(painter: &Painter, view: Rect, text: &str) {
+pub fn headline(painter: &Painter, view: Rect, shown: &Shown, text: &str) {
     let at = view.left_top() + vec2(14.0, 14.0);
-    let text = text.to_owned();
-    let galley = painter.layout_no_wrap(text, FontId::proportional(16.0), Color32::WHITE);
+    let (text, wide) = (text.to_owned(), view.width() - 44.0);
+    let galley = painter.layout(text, FontId::proportional(16.0), Color32::WHITE, wide.max(40.0));
     let rect = Rect::from_min_size(at, galley.size() + vec2(16.0, 10.0));
-    painter.rect_filled(rect, 6.0, Color32::from_black_alpha(165));
+    painter.rect_filled(rect, 6.0, back(shown, 165));
     painter.galley(rect.min + vec2(8.0, 5.0), galley, Color32::WHITE);
 }
 

@@ -18,6 +18,8 @@ pub const INJECTED: [u8; 3] = [0xe6, 0x9f, 0x00];
 pub const OUTAGE: [u8; 3] = [0xcc, 0x79, 0xa7];
 /// A message under way: their sky blue.
 pub const MESSAGE: [u8; 3] = [0x56, 0xb4, 0xe9];
+/// A figure that the legend has no colours for.
+pub const NEUTRAL: [u8; 3] = [0xa6, 0xac, 0xb4];
 /// What is selected: their yellow.
 pub const SELECTED: [u8; 3] = [0xf0, 0xe4, 0x42];
 

@@ -55,6 +55,11 @@ pub fn ranges<S: Side>(shown: Option<Res<Showing<S>>>, mut ranges: ResMut<Ranges
     let Some(shown) = shown else { return };
     let key = (shown.generation, shown.sampled_ns, shown.field.as_ref().map(|f| f.quantity.clone()));
     if ranges.of.as_ref() == Some(&key) {
+        if shown.is_changed()
+            && let Some(wider) = widened(&ranges.own.0, &shown)
+        {
+            (ranges.0.field, ranges.0.own.0) = (Some(wider), Some(wider));
+        }
         return;
     }
     let ranges = &mut ranges.0;
@@ -120,6 +125,19 @@ fn wanted(own: Scales, field: Option<(f32, f32)>, pairs: &Option<Vec<Vec<(f32, f
     (field.or(own.0), pairs.clone().unwrap_or(own.1))
 }
 
+/// The field's range with what has left it: where more than one value of twenty lies beyond, which no faulty sensor alone is.
+fn widened(range: &Option<(f32, f32)>, shown: &Shown) -> Option<(f32, f32)> {
+    let ((low, high), field) = (*range).zip(shown.field.as_ref())?;
+    let mut values: Vec<f32> = field.values(&shown.frame).collect();
+    let beyond = values.iter().filter(|v| !(low..=high).contains(v)).count();
+    if beyond * 20 <= values.len() {
+        return None;
+    }
+    values.sort_by(f32::total_cmp);
+    let at = |share: f32| values[((values.len() - 1) as f32 * share).round() as usize];
+    Some(rounded(low.min(at(0.01)), high.max(at(0.99)))).filter(|wider| *wider != (low, high))
+}
+
 /// Without the hundredth at either end, so that one faulty sensor does not wash out all others.
 fn trimmed(ids: &[twinfleet_engine::signal::SignalId], shown: &Shown) -> Option<(f32, f32)> {
     let mut values: Vec<f32> =
@@ -140,8 +158,11 @@ pub fn rounded(low: f32, high: f32) -> (f32, f32) {
     ((low / step).floor() * step, (high / step).ceil() * step)
 }
 
-/// Colours the floors by the field: between the devices of the room that read it, by the inverse square of the distance; by
-/// the zone's own value where none does.
+/// How much a zone's own value counts against a reading at no distance: away from devices, the floor is the zone's.
+const OWN_WEIGHT: f32 = 3.0;
+
+/// Colours the floors by the field: the zone's own value, and around each device that reads it, its reading; where the zone
+/// has no value, what lies between the readings.
 pub fn floors<S: Side>(
     shown: Res<Showing<S>>,
     ranges: Res<RangesOf<S>>,
@@ -167,7 +188,7 @@ pub fn floors<S: Side>(
             shown.field.as_ref().and_then(|f| shown.frame.value(f.zones.get(room.zone).copied().flatten()?));
         let base = if room.planted { [0.145, 0.105, 0.075, 1.0] } else { [0.22, 0.23, 0.25, 1.0] };
         let color = |point: &Vec3| {
-            let Some(value) = between(point, &heard).or(own).filter(|_| shown.field.is_some()) else {
+            let Some(value) = between(point, &heard, own).filter(|_| shown.field.is_some()) else {
                 return base;
             };
             palette::linear(palette::color(shown.palette, ranges.share(value)))
@@ -179,9 +200,9 @@ pub fn floors<S: Side>(
     }
 }
 
-/// Shepard's interpolation.
-fn between(point: &Vec3, heard: &[(Vec3, f32)]) -> Option<f32> {
-    let (mut sum, mut weights) = (0.0, 0.0);
+/// Shepard's interpolation, over a value that holds everywhere where there is one.
+fn between(point: &Vec3, heard: &[(Vec3, f32)], own: Option<f32>) -> Option<f32> {
+    let (mut sum, mut weights) = own.map_or((0.0, 0.0), |own| (OWN_WEIGHT * own, OWN_WEIGHT));
     for (at, value) in heard {
         let near = 1.0 / (point.distance_squared(*at) + 0.05);
         let weight = near * near;
@@ -332,7 +353,13 @@ pub fn twins<S: Side>(
             let sigmas = shown.frame.value(pair.whitened).unwrap_or(0.0);
             palette::srgb(palette::residual(sigmas / SIGMAS)).with_alpha(0.55)
         } else {
-            palette::srgb(palette::color(shown.palette, share.min(1.0)))
+            // The legend's colours are the field's; what is of another quantity has none of them.
+            let quantity = pair.name.rsplit_once('.').map(|(_, quantity)| quantity);
+            let of_field = shown.field.as_ref().is_some_and(|f| Some(f.quantity.as_str()) == quantity);
+            match value.filter(|_| of_field) {
+                Some(value) => palette::srgb(palette::color(shown.palette, ranges.share(value))),
+                None => palette::srgb(palette::NEUTRAL),
+            }
         };
         if let Some(mut material) = all.get_mut(&material.0) {
             material.base_color = color;
@@ -577,5 +604,19 @@ pub fn tones(
     for mut fog in &mut eyes {
         fog.color = back;
         fog.falloff = FogFalloff::Linear { start: radius * 3.4, end: radius * 9.0 + 20.0 };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_floor_is_its_zones_and_around_a_device_its_readings() {
+        let heard = [(Vec3::ZERO, 30.0)];
+        let at = |x: f32, own| between(&Vec3::new(x, 0.0, 0.0), &heard, own).unwrap();
+        assert!(at(0.0, Some(20.0)) > 29.5 && at(6.0, Some(20.0)) < 20.1);
+        assert_eq!(at(6.0, None), 30.0);
+        assert_eq!(between(&Vec3::ZERO, &[], Some(20.0)), Some(20.0));
     }
 }

@@ -38,6 +38,13 @@ pub struct Field {
     pub zones: Vec<Option<SignalId>>,
 }
 
+impl Field {
+    /// Its values in a frame: what devices read, what zones have.
+    pub fn values<'a>(&'a self, frame: &'a Frame) -> impl Iterator<Item = f32> + 'a {
+        self.devices.iter().chain(&self.zones).flatten().filter_map(|id| frame.value(*id))
+    }
+}
+
 /// What is shown of links.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Arcs {
@@ -213,6 +220,16 @@ impl Shown {
             None => None,
         };
         other.picked = picked;
+    }
+
+    /// A signal's value with its unit; a residual is a difference, which no zero of a unit moves.
+    pub fn figure(&self, id: SignalId) -> Option<String> {
+        let channel = self.opened.plan.signals.channel(id);
+        let value = f64::from(self.frame.value(id)?);
+        Some(match channel.kind {
+            Kind::Residual => self.units.rise(value, &channel.unit),
+            _ => self.units.figure(value, &channel.unit),
+        })
     }
 
     /// The value of the field at a device.

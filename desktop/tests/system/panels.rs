@@ -11,13 +11,14 @@ use std::{
 };
 use twinfleet_desktop::{
     panels::{
-        desk::{Asking, Desk},
+        desk::{Asking, Desk, Leave},
         shell,
-        start::Pictures,
+        start::{Pictures, preview},
     },
     settings::Settings,
-    sim::act::Act,
+    sim::{act::Act, open::shipped},
     stage::show::Picked,
+    units::Units,
 };
 
 /// The whole window's panels over a desk.
@@ -98,11 +99,11 @@ fn devices_are_carried_and_the_weather_is_changed_from_the_panel() {
     click(&mut window, "Act");
     choose(&mut window, "Inject a fault", "Carry a device elsewhere");
     choose(&mut window, "z1", "outside");
-    click(&mut window, "Do it at 0s");
+    click(&mut window, "Do it at 0.0 s");
     choose(&mut window, "Carry a device elsewhere", "Change the weather");
     click(&mut window, "temperature");
     click(&mut window, "wind");
-    click(&mut window, "Do it at 0s");
+    click(&mut window, "Do it at 0.0 s");
     let done: Vec<Act> = window.state().done.iter().map(|d| d.act.clone()).collect();
     let weather = vec![("temperature_c", 0.0), ("wind_m_s", 10.0)];
     assert_eq!(
@@ -127,6 +128,9 @@ fn units_dialogs_and_keys_do_what_they_say() {
     click(&mut window, "°F");
     assert_eq!(window.state().settings.units.temperature, "degF");
     assert_eq!(window.state().shown.as_ref().unwrap().units.temperature, "degF");
+    // The menu stays open for what else there is to choose.
+    click(&mut window, "K");
+    assert_eq!(window.state().settings.units.temperature, "K");
     window.key_press(egui::Key::Escape);
     window.run_steps(3);
     // V splits the view and joins it again; both halves are the same run until something is done.
@@ -156,4 +160,209 @@ fn units_dialogs_and_keys_do_what_they_say() {
     click(&mut window, "Open");
     assert_eq!(window.state().refused, None);
     assert_eq!(window.state().shown.as_ref().unwrap().opened.title, "pi3b-mirror");
+}
+
+/// A desk whose run was acted on.
+fn acted() -> Desk {
+    let mut desk = Desk::new(Settings::default());
+    desk.open("parcel-drop");
+    let device = desk.shown.as_ref().unwrap().fleet.devices[0].id.clone();
+    desk.act(Act::Fault { target: device, kind: "Dropout".into() }, None);
+    assert_eq!(desk.done.len(), 1, "{:?}", desk.notice);
+    desk
+}
+
+#[test]
+fn nothing_that_is_unsaved_is_left_without_a_question() {
+    let mut window = window(acted());
+    let path = twinfleet_tests::root().join("scenarios/pi3b-mirror.ron");
+    let title = |w: &Harness<'_, Desk>| w.state().shown.as_ref().map(|s| s.opened.title.clone());
+    let drop = |w: &mut Harness<'_, Desk>| {
+        w.input_mut().dropped_files.push(Arc::new(Dropped(path.clone())));
+        w.run_steps(3);
+        w.input_mut().dropped_files.clear();
+    };
+    drop(&mut window);
+    assert_eq!(title(&window).as_deref(), Some("parcel-drop"));
+    window.get_by_label("What you did is not saved");
+    click(&mut window, "Stay");
+    assert_eq!((window.state().done.len(), &window.state().leaving), (1, &None));
+    for leave in [Leave::Quit, Leave::Close, Leave::Anew, Leave::Follow("pi3b-mirror".into(), "x".into())] {
+        window.state_mut().leave(leave.clone());
+        window.run_steps(3);
+        window.get_by_label(&format!("{} without saving", leave.word()));
+        window.key_press(egui::Key::Escape);
+        window.run_steps(3);
+        assert_eq!(title(&window).as_deref(), Some("parcel-drop"));
+        assert!(!window.state().quit);
+    }
+    drop(&mut window);
+    click(&mut window, "Open without saving");
+    assert_eq!(title(&window).as_deref(), Some("pi3b-mirror"));
+    assert!(!window.state().is_unsaved());
+}
+
+#[test]
+fn what_was_asked_for_follows_once_it_is_saved() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut window = window(acted());
+    window.state_mut().leave(Leave::Close);
+    window.run_steps(3);
+    click(&mut window, "Save…");
+    let session = dir.path().join("session.ron");
+    window.state_mut().asking = Asking::Save(session.to_str().unwrap().to_owned());
+    window.run_steps(3);
+    click(&mut window, "Save");
+    assert!(session.is_file());
+    assert!(window.state().shown.is_none(), "it is back at the start page");
+}
+
+#[test]
+fn a_file_that_is_there_is_overwritten_only_by_a_word_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("mine.ron");
+    std::fs::write(&file, "mine").unwrap();
+    let mut window = window(acted());
+    let ask = |window: &mut Harness<'_, Desk>| {
+        window.state_mut().asking = Asking::Save(file.to_str().unwrap().to_owned());
+        window.run_steps(3);
+        click(window, "Save");
+    };
+    ask(&mut window);
+    click(&mut window, "Cancel");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+    assert!(window.state().is_unsaved());
+    ask(&mut window);
+    click(&mut window, "Overwrite");
+    assert!(std::fs::read_to_string(&file).unwrap().contains("Dropout"));
+    assert!(!window.state().is_unsaved());
+}
+
+#[test]
+fn a_fault_by_its_key_is_refused_where_its_length_is_no_time() {
+    let mut desk = Desk::new(Settings::default());
+    desk.open("pi3b-mirror");
+    desk.pick(Some(Picked::Device(0)));
+    desk.form.lasting = "10 minuets".to_owned();
+    let mut window = window(desk);
+    window.key_press(egui::Key::F4);
+    window.run_steps(3);
+    assert!(window.state().done.is_empty());
+    window.get_by_label_contains("how long it lasts");
+    window.state_mut().form.lasting = "10min".to_owned();
+    window.key_press(egui::Key::F4);
+    window.run_steps(3);
+    assert!(window.state().done.iter().all(|d| d.until.is_some()), "{:?}", window.state().done);
+    assert_eq!(window.state().done.len(), 1, "{:?}", window.state().notice);
+}
+
+#[test]
+fn a_residual_is_a_difference_in_any_unit() {
+    let mut settings = Settings::default();
+    settings.units.temperature = "degF".to_owned();
+    let mut desk = Desk::new(settings);
+    desk.open("pi3b-mirror");
+    desk.go_to(crate::at("33min"));
+    crate::until(&mut desk, "33 min", |d| d.shown.as_ref().unwrap().t == crate::at("33min"));
+    desk.pick(Some(Picked::Device(0)));
+    let shown = desk.shown.as_ref().unwrap();
+    let pair = &shown.fleet.pairs(0)[0];
+    let residual = f64::from(shown.frame.value(pair.residual).unwrap());
+    let wanted = shown.units.rise(residual, &pair.unit);
+    assert_ne!(wanted, shown.units.figure(residual, &pair.unit));
+    assert_eq!(shown.figure(pair.residual).unwrap(), wanted);
+    assert_eq!(Units::default().rise(residual, &pair.unit).replace("°C", ""), {
+        let mut text = twinfleet_desktop::units::number(residual);
+        text.push(' ');
+        text
+    });
+    let window = window(desk);
+    window.get_by_label(&wanted);
+}
+
+#[test]
+fn a_plot_of_many_signals_stays_within_its_panel() {
+    let mut desk = Desk::new(Settings::default());
+    desk.open("sick-sensors");
+    let signals = &desk.shown.as_ref().unwrap().opened.plan.signals;
+    desk.plots = vec![(0..6).map(twinfleet_engine::signal::SignalId).collect()];
+    let names: Vec<String> = desk.plots[0].iter().map(|id| signals.name(*id)).collect();
+    let window = window(desk);
+    let plus = window.get_by_label("+ plot").rect().min.x;
+    for name in names {
+        let chip = window.get_by_label_contains(&name).rect();
+        assert!(chip.min.x >= plus - 1.0 && chip.max.x < 1_250.0, "{name}: {chip:?}");
+    }
+}
+
+#[test]
+fn a_zones_name_picks_it_and_leaves_it_open() {
+    let mut desk = Desk::new(Settings::default());
+    desk.open("sick-sensors");
+    let shown = desk.shown.as_ref().unwrap();
+    let zone = shown.opened.plan.scenario.world.zones[0].id.clone();
+    let device = shown.fleet.devices.iter().find(|d| d.zone == Some(0)).unwrap().id.clone();
+    let mut window = window(desk);
+    let label = format!("{zone}  (");
+    window.get_by_label_contains(&label).click();
+    window.run_steps(20);
+    assert_eq!(window.state().shown.as_ref().unwrap().picked, Some(Picked::Zone(0)));
+    assert!(window.query_all_by_label(&device).next().is_some(), "its devices are still there");
+}
+
+#[test]
+fn keys_choose_units_colours_theme_size_and_write_plots() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("own.ron");
+    std::fs::copy(twinfleet_tests::root().join("scenarios/swing-shake-drive.ron"), &file).unwrap();
+    let mut desk = Desk::new(Settings::default());
+    desk.open(file.to_str().unwrap());
+    assert_eq!(desk.refused, None);
+    let before = desk.settings.clone();
+    let mut window = window(desk);
+    for key in [egui::Key::U, egui::Key::J, egui::Key::K, egui::Key::M, egui::Key::X] {
+        window.key_press(key);
+        window.run_steps(2);
+    }
+    window.key_press_modifiers(egui::Modifiers::CTRL, egui::Key::Plus);
+    window.key_press(egui::Key::F6);
+    window.run_steps(3);
+    window.key_press(egui::Key::F6);
+    window.run_steps(3);
+    let desk = window.state();
+    let units = &desk.settings.units;
+    assert_eq!((units.temperature.as_str(), units.speed.as_str()), ("degF", "km/h"));
+    assert_ne!(desk.settings.palette, before.palette);
+    assert!(!desk.shown.as_ref().unwrap().dark && desk.only_wrong && desk.settings.scale > 1.05);
+    let tables = std::fs::read_dir(dir.path()).unwrap().flatten();
+    assert_eq!(tables.filter(|e| e.path().extension().is_some_and(|e| e == "csv")).count(), 2);
+}
+
+#[test]
+fn every_shipped_scenario_has_a_picture_on_the_start_page() {
+    let without: Vec<&str> = shipped().into_iter().map(|(n, _)| n).filter(|n| preview(n).is_none()).collect();
+    assert!(without.is_empty(), "assets/previews/make.sh draws none of {without:?}");
+}
+
+#[test]
+fn evidence_is_written_in_clock_times_and_rounded_figures() {
+    let mut desk = Desk::new(Settings::default());
+    desk.open("pi3b-mirror");
+    desk.go_to(crate::at("39min"));
+    crate::until(&mut desk, "39 min", |d| d.shown.as_ref().unwrap().t == crate::at("39min"));
+    let window = window(desk);
+    window.get_by_label("from 38:12, still");
+    window.get_by_label("since 38:00, named at 38:12, size 3.96 °C, posterior 0.995");
+    window.get_by_label("because of fault start of pi-1/soc.temperature at 38:00");
+}
+
+#[test]
+fn a_theme_by_the_command_line_is_not_kept() {
+    let mut desk = Desk::new(Settings::default());
+    desk.dark = Some(false);
+    desk.open("parcel-drop");
+    assert!(!desk.shown.as_ref().unwrap().dark && desk.settings.dark);
+    // Chosen by hand, it is.
+    desk.set_dark(false);
+    assert!(!desk.is_dark() && !desk.settings.dark);
 }

@@ -68,6 +68,11 @@ fn the_same_instant_gives_the_same_picture() {
     let dir = tempfile::tempdir().unwrap();
     let [a, b] = [(); 2].map(|()| draw(dir.path(), "parcel-drop", &["--at", "3s"]));
     assert_eq!(difference(&a, &b), None);
+    // Whatever its user likes.
+    let plain = draw(dir.path(), "parcel-drop", &["--at", "3s"]);
+    let settings = r#"{"palette":"Turbo","dark":false,"units":{"temperature":"degF","speed":"km/h"}}"#;
+    std::fs::write(dir.path().join("settings.json"), settings).unwrap();
+    assert_eq!(difference(&plain, &draw(dir.path(), "parcel-drop", &["--at", "3s"])), None);
     let later = draw(dir.path(), "parcel-drop", &["--at", "4s", "--bare"]);
     let sooner = draw(dir.path(), "parcel-drop", &["--at", "3s", "--bare"]);
     assert!(difference(&sooner, &later).unwrap().1 > 100, "parcels have moved");

@@ -8,7 +8,10 @@ use std::{
 use twinfleet_desktop::{
     panels::desk::Desk,
     settings::Settings,
-    sim::{act::Act, spell::Class},
+    sim::{
+        act::Act,
+        spell::{Class, Spell},
+    },
 };
 use twinfleet_engine::{
     signal::Kind,
@@ -23,6 +26,11 @@ fn go(desk: &mut Desk, text: &str) {
 }
 
 fn record(dir: &Path) -> String {
+    record_with(dir, &[])
+}
+
+/// The record of a run; `args` are more of the command line.
+fn record_with(dir: &Path, args: &[&str]) -> String {
     let rec = dir.join("rec");
     let output = Command::new(twinfleet_tests::twinfleet())
         .args([
@@ -36,6 +44,7 @@ fn record(dir: &Path) -> String {
             "--record",
         ])
         .arg(&rec)
+        .args(args)
         .current_dir(twinfleet_tests::root())
         .output()
         .unwrap();
@@ -66,7 +75,12 @@ fn a_record_shows_what_its_run_showed() {
         let told = now.iter().zip(later.iter()).map(|(now, later)| [now.to_bits(), later.to_bits()]);
         let same = a.frame.values.iter().zip(told).filter(|(x, told)| told.contains(&x.to_bits()));
         assert_eq!(same.count(), now.len(), "at {t}");
-        assert_eq!(a.spells, spells, "at {t}");
+        // A record knows what begins now, and when what holds will end.
+        let begun = |spells: &[Spell]| -> Vec<Spell> {
+            let begun = spells.iter().filter(|s| s.from < at(t));
+            begun.map(|s| Spell { until: None, ..s.clone() }).collect()
+        };
+        assert_eq!(begun(&a.spells), begun(&spells), "at {t}");
         let alarm = a.spells.iter().any(|s| s.class == Class::Alarm);
         assert_eq!(alarm, t == "33min", "at {t}");
         // A message was sent, as the twin has heard it.
@@ -88,6 +102,39 @@ fn a_record_shows_what_its_run_showed() {
     assert_eq!(of_record.now(), at("10min"));
     of_record.act(act(), None);
     assert_eq!(of_record.done.len(), 1, "{:?}", of_record.notice);
+}
+
+#[test]
+fn a_records_marks_stand_over_the_whole_of_it_from_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut desk = Desk::new(Settings::default());
+    desk.open(&record(dir.path()));
+    assert_eq!(desk.refused, None);
+    let first = desk.session.as_ref().unwrap().shared().left.spells.clone();
+    assert!(first.0.iter().any(|s| s.class == Class::Injected && s.from == at("30min")), "{first:?}");
+    // The first that is wrong in it lies far ahead of what was played.
+    desk.jump(true);
+    assert_eq!(desk.now(), at("30min"));
+    go(&mut desk, "1h");
+    let last = desk.session.as_ref().unwrap().shared().left.spells.clone();
+    assert_eq!(first.0, last.0, "playing it books nothing twice");
+}
+
+#[test]
+fn a_record_of_another_seed_is_simulated_anew_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut desk = Desk::new(Settings::default());
+    desk.open(&record_with(dir.path(), &["--seed", "4711"]));
+    assert_eq!(desk.refused, None);
+    let hash = |d: &Desk| d.session.as_ref().unwrap().shared().left.hash;
+    go(&mut desk, "1h");
+    until(&mut desk, "the end", |d| hash(d).is_some());
+    let recorded = hash(&desk);
+    desk.simulate_anew();
+    assert!(desk.scenario_text().unwrap().contains("seed: 4711"));
+    desk.go_to(at("1h"));
+    until(&mut desk, "the end anew", |d| hash(d).is_some());
+    assert_eq!(hash(&desk), recorded);
 }
 
 #[test]

@@ -51,9 +51,9 @@ fn a_saved_session_replays_headless_to_the_same_hash() {
     desk.go_to(at("1h"));
     until(&mut desk, "the end", |d| hash(d).is_some());
     let session = dir.path().join("session.ron");
-    assert!(desk.unsaved);
+    assert!(desk.is_unsaved());
     desk.save(&session);
-    assert!(!desk.unsaved, "{:?}", desk.notice);
+    assert!(!desk.is_unsaved(), "{:?}", desk.notice);
     assert_eq!(headless(&session), format!("{:032x}", hash(&desk).unwrap()));
     let named = desk.session.as_ref().unwrap().shared().left.spells.0.iter().any(|s| {
         s.class == twinfleet_desktop::sim::spell::Class::Alarm
@@ -61,6 +61,47 @@ fn a_saved_session_replays_headless_to_the_same_hash() {
             && s.from < at("16min")
     });
     assert!(named, "the twin has seen the bias that was put in by hand");
+}
+
+#[test]
+fn a_session_of_another_seed_saves_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut desk = Desk::new(Settings::default());
+    desk.seed = Some(4_711);
+    desk.open("swing-shake-drive");
+    assert_eq!(desk.refused, None);
+    desk.go_to(at("2s"));
+    desk.act(Act::Fault { target: "rover/imu.accel_x".into(), kind: "Bias(by: 1.0)".into() }, None);
+    assert_eq!(desk.done.len(), 1, "{:?}", desk.notice);
+    desk.go_to(at("24s"));
+    until(&mut desk, "the end", |d| hash(d).is_some());
+    let session = dir.path().join("session.ron");
+    desk.save(&session);
+    assert!(std::fs::read_to_string(&session).unwrap().contains("seed: 4711"));
+    assert_eq!(headless(&session), format!("{:032x}", hash(&desk).unwrap()));
+}
+
+#[test]
+fn at_its_end_a_run_is_not_acted_on() {
+    let mut desk = Desk::new(Settings::default());
+    desk.open("swing-shake-drive");
+    desk.go_to(at("24s"));
+    desk.act(Act::Fault { target: "rover/imu.accel_x".into(), kind: "Stuck".into() }, None);
+    assert!(desk.done.is_empty() && desk.notice.as_ref().unwrap().bad, "{:?}", desk.notice);
+}
+
+#[test]
+fn a_broker_that_is_cut_is_silence_of_every_device() {
+    let mut desk = Desk::new(Settings::default());
+    desk.open("pi3b-mirror");
+    desk.go_to(at("5min"));
+    until(&mut desk, "5 min", |d| d.shown.as_ref().unwrap().t == at("5min"));
+    desk.act(Act::Fault { target: "*".into(), kind: "Dropout".into() }, Some(at("7min")));
+    assert_eq!(desk.done.len(), 1, "{:?}", desk.notice);
+    desk.go_to(at("6min"));
+    until(&mut desk, "6 min", |d| d.shown.as_ref().unwrap().t == at("6min"));
+    let shown = desk.shown.as_ref().unwrap();
+    assert!(shown.t - shown.frame.sent[0] > twinfleet_engine::time::Span::from_secs(50));
 }
 
 #[test]
@@ -80,6 +121,7 @@ fn an_undone_session_is_the_scenario_itself() {
     until(&mut desk, "the end once more", |d| hash(d).is_some());
     assert_eq!(hash(&desk), plain);
     assert!(desk.done.is_empty());
+    assert!(!desk.is_unsaved(), "nothing is left to save");
 }
 
 #[test]

@@ -146,3 +146,19 @@ fn without_a_display_it_says_so() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(text.contains("$DISPLAY") && text.contains("--screenshot"), "{text}");
 }
+
+#[test]
+fn a_broken_scenario_opens_the_window_and_is_told_there() {
+    let test = "a_broken_scenario_opens_the_window_and_is_told_there";
+    if !vulkan(test) {
+        return;
+    }
+    let Some(display) = Display::start(test) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let bad = dir.path().join("bad.ron");
+    std::fs::write(&bad, "Scenario(\n  format: 1, duration: \"1h\",\n  flet: [],\n)").unwrap();
+    let mut window = open(&display, dir.path(), &[bad.to_str().unwrap()]);
+    until("the window", &mut window.0, || {
+        !display.xdotool(&["search", "--onlyvisible", "--name", "^Twinfleet$"]).is_empty()
+    });
+}

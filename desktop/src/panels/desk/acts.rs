@@ -1,9 +1,12 @@
 //! What a user does to the world: lines of the timeline, taken back, and saved as a scenario.
 
 use super::{Desk, Done};
-use crate::sim::{
-    act::{Act, appended},
-    open::Origin,
+use crate::{
+    sim::{
+        act::{Act, appended},
+        open::Origin,
+    },
+    units::time,
 };
 use std::path::Path;
 use twinfleet_engine::{scenario::diagnostic::Style, time::SimTime};
@@ -14,7 +17,9 @@ impl Desk {
     pub fn act(&mut self, act: Act, until: Option<SimTime>) {
         let at = self.tick_now();
         let Some(shown) = &self.shown else { return };
+        let over = self.end().is_some_and(|end| at >= end);
         let why = match shown.opened.origin {
+            Origin::Run if over => Some("here the run ends: go back to act on what comes after"),
             Origin::Run => None,
             Origin::Record(_) => Some("a record is what was: simulate its scenario anew (File) to act on it"),
             Origin::Live { .. } => {
@@ -30,13 +35,19 @@ impl Desk {
             self.tell("the scenario's timeline is no list that a line could be added to".to_owned(), true);
             return;
         };
-        match shown.opened.with_text(&text) {
+        let before = shown.opened.clone();
+        match before.with_text(&text) {
             Ok(opened) => {
                 let title = act.title();
                 self.done.push(Done { at, until, act });
-                self.unsaved = true;
                 if self.start(opened) {
-                    self.tell(format!("from {at} on: {title}"), false);
+                    self.tell(format!("from {} on: {title}", time(at)), false);
+                } else {
+                    // Nor does one with which the run cannot be set up.
+                    self.done.pop();
+                    let why = self.refused.take();
+                    self.start(before);
+                    why.into_iter().for_each(|refused| self.tell(refused.text, true));
                 }
             }
             // A refused act changes nothing.
@@ -65,7 +76,6 @@ impl Desk {
         without.replace_range(at..at + line.len(), "");
         if let Ok(opened) = shown.opened.with_text(&without) {
             self.done.pop();
-            self.unsaved = true;
             if self.start(opened) {
                 self.tell(format!("taken back: {}", last.act.title()), false);
             }
@@ -78,21 +88,29 @@ impl Desk {
         SimTime(self.now().0.div_euclid(step_ns) * step_ns)
     }
 
+    /// Whether something was done, or taken back, since the session was opened or saved.
+    pub fn is_unsaved(&self) -> bool {
+        self.done != self.saved
+    }
+
     /// The session as a scenario.
     pub fn scenario_text(&self) -> Option<&str> {
         self.shown.as_ref().map(|s| s.opened.text())
     }
 
-    /// Writes the session as a scenario, whole or not at all.
+    /// Writes the session as a scenario, whole or not at all, over what is there.
     pub fn save(&mut self, path: &Path) {
         let Some(text) = self.scenario_text().map(str::to_owned) else { return };
         let aside = path.with_extension("ron.new");
         let written = std::fs::write(&aside, text).and_then(|()| std::fs::rename(&aside, path));
         match written {
             Ok(()) => {
-                self.unsaved = false;
+                self.saved.clone_from(&self.done);
                 let shown = path.display();
                 self.tell(format!("saved; `twinfleet run {shown}` replays it to the same state hash"), false);
+                if let Some(how) = self.leaving.take() {
+                    self.leave(how);
+                }
             }
             Err(error) => self.tell(format!("{}: cannot be written: {error}", path.display()), true),
         }
