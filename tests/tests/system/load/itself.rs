@@ -54,11 +54,11 @@ fn a_search_says_what_its_limit_was() {
         "{headline}"
     );
     assert!(!result["replay"].as_str().expect("text").contains("--rate"), "{result}");
-    // A worker that may be busy for 2 % of the time takes so much for some thousand messages a second.
+    // A worker that may be busy for a twentieth of the time is so at some ten thousand messages a second.
     let (code, result) = search(
         "own.ron",
         r#"(from: 1, to: 100000, for: "1s", confirm: "1s", within: 1)"#,
-        "(lag: \"10s\", cpu: 0.2, waited_for_cpu: 2)",
+        "(lag: \"10s\", cpu: 0.05, waited_for_cpu: 2)",
     );
     assert_eq!((code, &result["limited_by"]), (4, &"generator".into()), "{result}");
     let headline = result["headline"].as_str().expect("text");

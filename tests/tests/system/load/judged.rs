@@ -255,8 +255,8 @@ fn shards_look_at_what_their_devices_left_with_the_broker() {
 #[test]
 fn connections_that_never_all_come_up_end_the_wait() {
     let dir = scratch();
-    let file = scenario(dir.path(), "flaps.ron", &BUSY.replace("count: 300", "count: 2"));
-    let url = Rogue::start(Fault::Flaps).url();
+    let file = scenario(dir.path(), "ids.ron", &BUSY.replace("count: 300", "count: 2"));
+    let url = Rogue::start(Fault::OneAtATime).url();
     let ran = command(&["load", &file, "--broker", &url, "--quiet"]);
     assert_eq!(ran.code(), 3, "{}", ran.stderr());
     assert!(

@@ -46,8 +46,8 @@ pub enum Fault {
     EvenWills,
     /// It drops two of three messages whose topic ends in `/set`.
     DropsCommands,
-    /// It closes each connection soon after its welcome.
-    Flaps,
+    /// It closes each connection at the next one's, as if all clients had the same id.
+    OneAtATime,
 }
 
 /// The broker; its threads end with their connections.
@@ -68,6 +68,7 @@ struct State {
     subscriptions: Vec<Subscription>,
     routed: u64,
     pkid: u16,
+    newest: Option<TcpStream>,
 }
 
 impl Rogue {
@@ -121,9 +122,10 @@ impl Client {
                         will = Some((String::from_utf8_lossy(topic).into_owned(), payload.to_vec()));
                     }
                     self.say(&[0x20, 2, 0, 0]);
-                    if self.fault == Fault::Flaps {
-                        thread::sleep(Duration::from_millis(50));
-                        let _ = self.to.shutdown(std::net::Shutdown::Both);
+                    if self.fault == Fault::OneAtATime {
+                        let this = self.to.try_clone().expect("a clone");
+                        let before = self.state.lock().expect("unpoisoned").newest.replace(this);
+                        before.into_iter().for_each(|b| drop(b.shutdown(std::net::Shutdown::Both)));
                     }
                 }
                 0x30 => self.publish(packet),
@@ -204,14 +206,14 @@ impl Client {
         let n = state.routed;
         match self.fault {
             Fault::DropsAll => return,
-            Fault::DropsCommands if topic.ends_with("/set") && n % 3 != 0 => return,
+            Fault::DropsCommands if topic.ends_with("/set") && !n.is_multiple_of(3) => return,
             Fault::KicksThenDrops if n == 5 => {
                 for s in state.subscriptions.drain(..) {
                     s.to.shutdown(std::net::Shutdown::Both).ok();
                 }
                 return;
             }
-            Fault::KicksThenDrops if n > 60 && n % 5 == 0 => return,
+            Fault::KicksThenDrops if n > 60 && n.is_multiple_of(5) => return,
             _ => {}
         }
         let mut payload = payload.to_vec();
@@ -262,7 +264,7 @@ impl Client {
             match self.fault {
                 Fault::Twice => deliver(&payload, false, qos > 0),
                 Fault::TwiceKept => deliver(&payload, true, false),
-                Fault::Invents if n % 10 == 0 => {
+                Fault::Invents if n.is_multiple_of(10) => {
                     deliver(b"made up by the broker, and long enough for a stamp", false, false)
                 }
                 _ => {}
