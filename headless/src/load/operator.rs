@@ -65,6 +65,7 @@ fn operate(
     // The last have the time to be followed that all have, as long as the load has it.
     let last_ns = (length_ns - def.every.0).max(length_ns / 2);
     let mut open: Vec<Option<Open>> = vec![None; ids.len()];
+    let mut reported: Vec<Option<f64>> = vec![None; ids.len()];
     let mut seen = Seen::default();
     // Whatever a device reports at first, the first command must change it.
     let mut next = 0i64;
@@ -75,7 +76,12 @@ fn operate(
         let due_ns = next * spacing_ns.max(1) + spacing_ns / 2;
         if begun && t_ns >= due_ns && due_ns < last_ns {
             let (device, round) = (next as usize % ids.len(), next as usize / ids.len());
-            let which = round % def.payloads.len();
+            let mut which = round % def.payloads.len();
+            // A device that reports already what a command would bring about, because it missed the one before, would seem to
+            // follow it.
+            if reported[device].is_some_and(|v| (v - def.becomes[which]).abs() <= def.within) {
+                which = (which + 1) % def.payloads.len();
+            }
             connection.publish(&topics[device], def.payloads[which].as_bytes(), 1, false)?;
             let open = &mut open[device];
             if let Some(before) = open.replace(Open { intended_ns: due_ns, wanted: def.becomes[which] }) {
@@ -99,9 +105,10 @@ fn operate(
         let wait_ns = if begun && due_ns < last_ns { (due_ns - t_ns).clamp(0, 5_000_000) } else { 5_000_000 };
         connection.pump(Some(Duration::from_nanos(wait_ns.max(100_000) as u64)), |received| {
             let Some(device) = device_of.get(received.topic()) else { return };
-            let Some(command) = open[*device] else { return };
             let value = serde_json::from_slice::<serde_json::Value>(&received.payload).ok();
             let value = value.as_ref().and_then(|v| v.pointer(&def.field)?.as_f64());
+            reported[*device] = value.or(reported[*device]);
+            let Some(command) = open[*device] else { return };
             if value.is_some_and(|v| (v - command.wanted).abs() <= def.within) {
                 let now_ns = unix_ns().saturating_sub(start_ns);
                 seen.followed.push((command.intended_ns, now_ns - command.intended_ns));

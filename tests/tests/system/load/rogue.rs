@@ -121,12 +121,12 @@ impl Client {
                         (payload, _) = text(rest);
                         will = Some((String::from_utf8_lossy(topic).into_owned(), payload.to_vec()));
                     }
-                    self.say(&[0x20, 2, 0, 0]);
                     if self.fault == Fault::OneAtATime {
                         let this = self.to.try_clone().expect("a clone");
                         let before = self.state.lock().expect("unpoisoned").newest.replace(this);
                         before.into_iter().for_each(|b| drop(b.shutdown(std::net::Shutdown::Both)));
                     }
+                    self.say(&[0x20, 2, 0, 0]);
                 }
                 0x30 => self.publish(packet),
                 0x50 => self.acknowledge(kind::PUBREL, body),
