@@ -19,7 +19,7 @@ use crate::{
     load_files::{self, Loaded},
     report,
 };
-use result::{Result as LoadResult, Trial};
+use result::{Limit, Result as LoadResult, Trial};
 use show::Dashboard;
 use std::sync::{
     Arc,
@@ -31,7 +31,7 @@ use twinfleet_engine::{
     scenario::load::{LoadDef, Metric, ScheduleDef, StageDef},
 };
 use twinfleet_twins::load::{
-    self as twins, Done, Memory, files::Part, job::Job, judge, retained, secure::Wraps, socket::Dial,
+    self as twins, Memory, files::Part, job::Job, judge, retained, secure::Wraps, socket::Dial,
 };
 
 /// Runs the load of a scenario; the exit code says whether the broker held, and whether the measurement is one.
@@ -57,14 +57,44 @@ pub fn run(args: Args, json: bool) -> Result<Exit, Failure> {
             report::ReportError::Io { .. } => Failure::outside(error),
         })?;
     }
+    before(&args, &load)?;
     let stop = crate::run::stop_flag()?;
     let target = Target::open(&args)?;
     let set = Setting { args: &args, loaded: &loaded, load: Arc::new(load), target: &target, stop: &stop };
+    set.certificates()?;
     let result = match &set.load.search {
         Some(search) => set.search(search)?,
         None => set.once(args.rate, &set.load.stages.clone())?,
     };
     finish(&set, &result, json)
+}
+
+/// What would be found out only after the load, and what contradicts itself.
+fn before(args: &Args, load: &LoadDef) -> Result<(), Failure> {
+    if load.search.is_some() && args.rate != 1.0 {
+        return Err(Failure::input(
+            "--rate: a search finds its own rate; write `--set load.search.from=…` and `load.search.to=…`",
+        ));
+    }
+    if let Some(at_ns) = args.start_at
+        && at_ns < twins::unix_ns()
+    {
+        let ago_s = (twins::unix_ns() - at_ns) as f64 * 1e-9;
+        return Err(Failure::input(format!(
+            "--start-at: that was {ago_s:.0} s ago; name an instant by which all shards are there, such as $(($(date +%s) + 10))"
+        )));
+    }
+    if let Some(dir) = &args.out {
+        report::probe(dir).map_err(|error| match error {
+            report::ReportError::NoFolder(_) => Failure::input(error),
+            report::ReportError::Io { .. } => Failure::outside(error),
+        })?;
+    }
+    if let Some(path) = &args.trace {
+        let opened = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        opened.map_err(|e| Failure::outside(format!("cannot write the trace {}: {e}", path.display())))?;
+    }
+    Ok(())
 }
 
 /// What every pass of a load shares.
@@ -89,6 +119,7 @@ pub fn job(loaded: &Loaded, load: &Arc<LoadDef>, stages: &[StageDef], rate: f64,
         load: Arc::clone(load),
         stages: Arc::new(Stages::new(stages).times(rate)),
         seed: common.seed,
+        prefix: common.prefix.as_str().into(),
         shard: common.shard,
         run: common.run,
         devices: Arc::new(devices),
@@ -142,6 +173,29 @@ impl Setting<'_> {
         job(self.loaded, &self.load, stages, rate, common)
     }
 
+    /// Certificates of the devices' own that are not there are told before any device begins.
+    fn certificates(&self) -> Result<(), Failure> {
+        let own = |files: &Option<String>| files.as_ref().is_some_and(|f| f.contains("{device}"));
+        if !own(&self.args.cert) && !own(&self.args.key) {
+            return Ok(());
+        }
+        let job = self.job(1.0, &self.load.stages, 0);
+        let devices = job.devices.iter().filter(|d| job.owns(d.ordinal)).map(|d| &d.id);
+        let subscribers = job.subscribers.iter().filter(|s| job.owns(s.ordinal)).map(|s| &s.id);
+        for id in devices.chain(subscribers) {
+            for (option, pattern) in [("--cert", &self.args.cert), ("--key", &self.args.key)] {
+                let Some(file) = pattern.as_ref().map(|p| p.replace("{device}", id)) else { continue };
+                std::fs::File::open(&file).map_err(|e| {
+                    Failure::input(format!(
+                        "{option}: `{id}` has no file {file} ({e}); each device and subscriber needs its own, or write a name \
+                         without `{{device}}` for all"
+                    ))
+                })?;
+            }
+        }
+        Ok(())
+    }
+
     /// One pass through the stages.
     fn once(&self, rate: f64, stages: &[StageDef]) -> Result<LoadResult, Failure> {
         self.pass(rate, stages, 0)
@@ -161,22 +215,21 @@ impl Setting<'_> {
             let seen = seen?.map_err(Failure::outside)?;
             done.tally.counts.commands += seen.commands;
             done.tally.counts.commands_followed += seen.followed.len() as u64;
-            for (intended_ns, took_ns) in seen.followed {
+            done.tally.counts.commands_failed += seen.failed.len() as u64;
+            // What was not followed took as long as was waited, at least.
+            for (intended_ns, took_ns) in seen.followed.into_iter().chain(seen.failed) {
                 done.tally.times.record(Metric::Command, 1, job.stages.of(intended_ns), took_ns);
             }
         }
         dashboard.finish();
-        if let Some(path) = &self.args.trace {
-            write_trace(path, &done)?;
-        }
         let mut verdict = judge::judge(&job, &done.tally);
-        if done.finished && job.shard.1 == 1 {
-            // The newcomer speaks plain TCP, or TLS with the system's certificates.
-            if !self.target.is_wrapped {
-                judge::amend(&mut verdict, retained::look(&job, &done.tally, &self.target.url));
-            }
-        }
-        Ok(LoadResult::new(self, &job, done, verdict, rate))
+        // The newcomer speaks plain TCP only. Each shard looks at what its own devices left.
+        let looks = done.finished && !self.target.is_wrapped;
+        let retained = looks.then(|| retained::look(&job, &done.tally, &self.target.url));
+        judge::amend(&mut verdict, retained.clone().unwrap_or_default());
+        let mut result = LoadResult::new(self, &job, done, verdict, rate);
+        result.part.retained = retained;
+        Ok(result)
     }
 
     /// Doubles the rate while the thresholds hold, halves the interval after that, and confirms what it found.
@@ -184,6 +237,8 @@ impl Setting<'_> {
         let hold = |length| vec![StageDef::Hold { length, rate: 1.0 }];
         let mut trials: Vec<Trial> = Vec::new();
         let (mut good, mut bad) = (None::<f64>, None::<f64>);
+        // Why no higher rate was tried: the generator's own limits, if it was they that gave way.
+        let mut own = Vec::new();
         let mut rate = search.from;
         let mut last = None;
         // A later pass finds memory that an earlier one has freed: the most that any took counts.
@@ -205,6 +260,7 @@ impl Setting<'_> {
                 good = Some(rate);
             } else {
                 bad = Some(rate);
+                own = last.as_ref().map_or_else(Vec::new, |r| r.tally.accusations.clone());
             }
             rate = match (good, bad) {
                 (Some(g), None) if g >= search.to => break,
@@ -232,9 +288,18 @@ impl Setting<'_> {
             confirmed = result;
             if held {
                 confirmed.found = Some(rate);
+                confirmed.limit = match (own.is_empty(), bad) {
+                    (false, _) => Some(Limit::Generator),
+                    (true, None) => Some(Limit::To),
+                    (true, Some(_)) => None,
+                };
                 break;
             }
+            (bad, own) = (Some(rate), confirmed.tally.accusations.clone());
             candidate = Some(rate / (1.0 + search.within));
+        }
+        if confirmed.limit == Some(Limit::Generator) {
+            confirmed.limited_by = own;
         }
         confirmed.trials = trials;
         confirmed.memory = memory;
@@ -243,10 +308,10 @@ impl Setting<'_> {
 }
 
 /// Every message as a line: intended time [ns], device, number.
-fn write_trace(path: &std::path::Path, done: &Done) -> Result<(), Failure> {
+fn write_trace(path: &std::path::Path, trace: &[(i64, u32, u32)]) -> Result<(), Failure> {
     use std::fmt::Write;
-    let mut text = String::with_capacity(done.tally.trace.len() * 24);
-    for (at_ns, device, seq) in &done.tally.trace {
+    let mut text = String::with_capacity(trace.len() * 24);
+    for (at_ns, device, seq) in trace {
         // Writing into a string cannot fail.
         let _ = writeln!(text, "{at_ns} {device} {seq}");
     }
@@ -284,11 +349,7 @@ fn plan_only(loaded: &Loaded, load: &LoadDef, args: &Args, json: bool) -> Result
     trace.sort_unstable();
     let messages = trace.len();
     if let Some(path) = &args.trace {
-        let mut tally = twinfleet_twins::load::tally::Tally::new(1, 1);
-        tally.trace = trace;
-        let memory = Default::default();
-        let done = Done { tally, wall_s: 0.0, finished: true, start_unix_ns: 0, memory, connect_s: 0.0 };
-        write_trace(path, &done)?;
+        write_trace(path, &trace)?;
     }
     let length_s = job.stages.length_ns() as f64 * 1e-9;
     if json {
@@ -306,12 +367,13 @@ fn plan_only(loaded: &Loaded, load: &LoadDef, args: &Args, json: bool) -> Result
 }
 
 fn finish(set: &Setting<'_>, result: &LoadResult, json: bool) -> Result<Exit, Failure> {
-    if let Some(dir) = &set.args.report {
-        page::write(result, dir).map_err(Failure::outside)?;
-    }
-    if let Some(dir) = &set.args.out {
-        write_part(&result.part, dir)?;
-    }
+    // A file that cannot be written takes none of the others, nor the summary, with it.
+    let args = set.args;
+    let written = [
+        args.report.as_ref().map(|dir| page::write(result, dir).map_err(Failure::outside)),
+        args.out.as_ref().map(|dir| write_part(&result.part, dir)),
+        args.trace.as_ref().map(|path| write_trace(path, &result.tally.trace)),
+    ];
     if json {
         say(format_args!("{}", result.json()));
     } else if !set.args.quiet {
@@ -320,6 +382,7 @@ fn finish(set: &Setting<'_>, result: &LoadResult, json: bool) -> Result<Exit, Fa
     for accusation in result.accusations() {
         eprintln!("invalid: {accusation}");
     }
+    written.into_iter().flatten().collect::<Result<(), Failure>>()?;
     Ok(result.exit())
 }
 

@@ -64,6 +64,9 @@ pub struct Report {
     pub expectations: Vec<Outcome>,
     /// Why there are none although the scenario has some: a run cut short and a shard see only a part.
     pub unjudged: Option<String>,
+    /// Why it did not come to its end, where that is an error by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
     /// Twins and what they follow.
     pub twins: Vec<Twin>,
     /// Simulated devices, by group.

@@ -235,7 +235,8 @@ def row(command, target, name, more):
     rate, p99 = "none held", ""
     if search.get("found"):
         latency = next(r for r in search["times"] if r["of"] == "latency" and r["stage"] is None and r["qos"] == 1)
-        rate, p99 = f"{search['sent_per_s']:,.0f}/s", f"{latency['p99_ms']:.1f} ms"
+        least = "at least " if search.get("limited_by") else ""
+        rate, p99 = f"{least}{search['sent_per_s']:,.0f}/s", f"{latency['p99_ms']:.1f} ms"
     cells = [title, rate, p99, gave_way(search), found(smoke, "load-smoke"), found(faults, "load-faults"), found(search, "load-search")]
     print(f"| {' | '.join(cells)} |", flush=True)
 

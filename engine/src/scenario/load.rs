@@ -308,7 +308,7 @@ pub struct CommandsDef {
     /// How near it has to come.
     #[serde(default)]
     pub within: f64,
-    /// Spacing of the commands to one device.
+    /// Spacing of the commands to one device, and how long each has to be followed: the last are sent so long before the end.
     pub every: Span,
 }
 
@@ -411,7 +411,8 @@ pub enum ThresholdDef {
         /// The bound.
         bound: u64,
     },
-    /// Messages acknowledged (QoS 1 and 2) or written (QoS 0) by the end of the stages, as a share of those planned.
+    /// Messages acknowledged (QoS 1 and 2) or written (QoS 0) by the end of the stages, or within a second of the instants they
+    /// were meant for, as a share of those planned.
     Kept {
         /// The bound, 0–1.
         share: f64,
@@ -476,13 +477,16 @@ pub enum Counter {
     Disconnected,
     /// Connections that could not be made.
     Refused,
+    /// Commands that no report of the device followed, before the next one or the end.
+    CommandsFailed,
 }
 
 /// What the load generator may be short of before its measurement counts as invalid (exit code 4).
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsDef {
-    /// The 99th percentile of how late the generator itself came to a message that nothing held back.
+    /// The 99th percentile of how late the generator itself came to a message that nothing held back. Of fewer than a hundred
+    /// messages, the largest, against five times this, or a lower bound of a threshold of latency.
     #[serde(default = "twenty_ms")]
     pub lag: Span,
     /// Share of a core that a worker thread may be busy over the run, 0–1.

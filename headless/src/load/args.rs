@@ -20,7 +20,7 @@ pub struct Args {
     /// Seed of every stream, in place of the scenario's own.
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Multiple of the rates of all stages.
+    /// Multiple of the rates of all stages; a search finds its own.
     #[arg(long, default_value_t = 1.0, value_parser = parse_rate)]
     pub rate: f64,
     /// Override a field of the scenario, such as `--set load.devices[0].count=500`; repeatable.
@@ -135,13 +135,24 @@ pub fn parse_shard(text: &str) -> Result<(u32, u32), String> {
     let help = || format!("`{text}` is no shard: write I/N, such as 0/2 for the first of two, or auto/N");
     let (i, n) = text.split_once('/').ok_or_else(help)?;
     let n: u32 = n.parse().map_err(|_| help())?;
-    let i = if i == "auto" { shard_of_job()? } else { i.parse().map_err(|_| help())? };
-    if i < n { Ok((i, n)) } else { Err(help()) }
+    if i != "auto" {
+        let i = i.parse().map_err(|_| help())?;
+        return if i < n { Ok((i, n)) } else { Err(help()) };
+    }
+    let (i, whose) = shard_of_job()?;
+    if i < n {
+        return Ok((i, n));
+    }
+    Err(format!(
+        "{whose} is {i}, and {n} shards have the numbers 0 to {}: let the array begin at 0, or write `auto/N` with the number of \
+         its tasks",
+        n.saturating_sub(1)
+    ))
 }
 
 /// The index that a scheduler gave this process.
-fn shard_of_job() -> Result<u32, String> {
-    let number = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<u32>().ok());
+fn shard_of_job() -> Result<(u32, &'static str), String> {
+    let number = |name: &'static str| Some((std::env::var(name).ok()?.parse::<u32>().ok()?, name));
     // The number itself, so that a task that is queued again alone (`--array=3`) is the same shard: arrays begin at 0.
     number("JOB_COMPLETION_INDEX")
         .or_else(|| number("SLURM_ARRAY_TASK_ID"))

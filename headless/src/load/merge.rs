@@ -24,6 +24,13 @@ pub fn is_part(dir: &Path) -> bool {
 
 /// Joins the parts in these folders; writes the whole, with its report, to `out`.
 pub fn merge(dirs: &[PathBuf], out: &Path, json: bool) -> Result<Exit, Failure> {
+    // Above all, a part's own folder: what is merged would take its place.
+    if fs::read_dir(out).is_ok_and(|mut there| there.next().is_some()) {
+        return Err(Failure::input(format!(
+            "--out {}: this folder is not empty, and what is merged would replace what is there; name a new one",
+            out.display()
+        )));
+    }
     let parts: Vec<Part> = dirs.iter().map(|d| read(d)).collect::<Result<_, _>>()?;
     let parts = files::complete(parts).map_err(Failure::input)?;
     let Some(first) = parts.first().cloned() else { return Err(Failure::input("there is nothing to merge")) };
@@ -56,7 +63,11 @@ pub fn merge(dirs: &[PathBuf], out: &Path, json: bool) -> Result<Exit, Failure> 
         }
     }
     let Some(tally) = whole else { return Err(Failure::input("there is nothing to merge")) };
-    let verdict = judge::judge(&job, &tally);
+    let mut verdict = judge::judge(&job, &tally);
+    // Each shard's newcomer looked at what its own devices had left with the broker.
+    let retained =
+        parts.iter().map(|p| p.retained.clone()).collect::<Option<Vec<_>>>().map(|all| all.concat());
+    judge::amend(&mut verdict, retained.clone().unwrap_or_default());
     let part = Part {
         shard: (0, 1),
         finished: parts.iter().all(|p| p.finished),
@@ -69,6 +80,7 @@ pub fn merge(dirs: &[PathBuf], out: &Path, json: bool) -> Result<Exit, Failure> 
         cpu: tally.cpu.clone(),
         accusations: tally.accusations.clone(),
         reasons: tally.reasons.clone(),
+        retained: retained.clone(),
         ..first
     };
     super::write_part(&part, out)?;
@@ -80,6 +92,9 @@ pub fn merge(dirs: &[PathBuf], out: &Path, json: bool) -> Result<Exit, Failure> 
     } else {
         say(format_args!("{} parts merged into {}", parts.len(), out.display()));
         say(format_args!("{}", show::summary(&result).trim_end()));
+    }
+    if retained.is_none() && load.devices.iter().any(|d| d.retain) {
+        eprintln!("retained messages were not looked at: a shard was stopped, or spoke TLS or WebSocket");
     }
     for accusation in result.accusations() {
         eprintln!("invalid: {accusation}");

@@ -63,6 +63,8 @@ fn as_report(result: &LoadResult) -> Report {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         wall_s: result.wall_s,
         expectations,
+        error: (!result.finished && result.accusations().is_empty())
+            .then(|| "stopped before its end: its thresholds were not judged".to_owned()),
         ..Report::default()
     }
 }
@@ -264,17 +266,18 @@ fn findings(html: &mut String, r: &LoadResult) {
     }
     html.push_str(
         "<h2>What the oracle found</h2>\n<div class=\"card\"><table><tr><th></th><th>what</th><th>device</th>\
-         <th>subscriber</th><th class=\"n\">QoS</th><th class=\"n\">count</th><th>which</th></tr>\n",
+         <th>topic</th><th>subscriber</th><th class=\"n\">QoS</th><th class=\"n\">count</th><th>which</th></tr>\n",
     );
     for f in &r.verdict.findings {
         let (class, word) = if f.breach { ("failed", "breach") } else { ("no_data", "allowed") };
         let what = format!("{:?}", f.what);
         let _ = writeln!(
             html,
-            "<tr><td><span class=\"chip {class}\">{word}</span></td><td>{}</td><td>{}</td><td>{}</td><td class=\"n\">{}</td>\
-             <td class=\"n\">{}</td><td>{}</td></tr>",
+            "<tr><td><span class=\"chip {class}\">{word}</span></td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
+             <td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td></tr>",
             escape(&what),
             escape(&f.device),
+            escape(&f.topic),
             escape(&f.subscriber),
             f.qos,
             f.count,

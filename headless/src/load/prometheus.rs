@@ -11,7 +11,7 @@ use std::{
     thread,
     time::Duration,
 };
-use twinfleet_twins::load::Progress;
+use twinfleet_twins::load::{Progress, shared::LATENCY_ENDS_MS};
 
 /// A scraper that says nothing is waited for so long.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -54,6 +54,13 @@ impl Exporter {
             ("acknowledged_total", "counter", "Messages that the broker acknowledged.", c.acknowledged),
             ("received_total", "counter", "First deliveries.", c.fresh),
             ("expected_total", "counter", "Deliveries that there should have been.", c.expected),
+            (
+                "missing",
+                "gauge",
+                "Deliveries that are under way, or lost: which of the two, the end tells.",
+                c.expected.saturating_sub(c.fresh),
+            ),
+            ("breaches_total", "counter", "Breaches of MQTT that show in a delivery itself.", c.breaches),
         ];
         let mut text = String::new();
         for (name, kind, help, n) in figures {
@@ -63,8 +70,23 @@ impl Exporter {
         }
         text += &format!(
             "# HELP twinfleet_load_elapsed_seconds Time since the first stage began.\n\
-             # TYPE twinfleet_load_elapsed_seconds gauge\ntwinfleet_load_elapsed_seconds {:.3}\n",
-            p.t_s.max(0.0)
+             # TYPE twinfleet_load_elapsed_seconds gauge\ntwinfleet_load_elapsed_seconds {:.3}\n\
+             # HELP twinfleet_load_lag_seconds_max How late the generator itself came to a message at most.\n\
+             # TYPE twinfleet_load_lag_seconds_max gauge\ntwinfleet_load_lag_seconds_max {}\n\
+             # HELP twinfleet_load_latency_seconds From the intended instant to the arrival at a subscriber.\n\
+             # TYPE twinfleet_load_latency_seconds histogram\n",
+            p.t_s.max(0.0),
+            c.lag_us as f64 * 1e-6
+        );
+        let mut below = 0;
+        let ends = LATENCY_ENDS_MS.iter().map(|ms| (f64::from(*ms) * 1e-3).to_string());
+        for (end, n) in ends.chain(["+Inf".to_owned()]).zip(c.latency) {
+            below += n;
+            text += &format!("twinfleet_load_latency_seconds_bucket{{le=\"{end}\"}} {below}\n");
+        }
+        text += &format!(
+            "twinfleet_load_latency_seconds_sum {}\ntwinfleet_load_latency_seconds_count {below}\n",
+            c.latency_us as f64 * 1e-6
         );
         *self.page.lock().unwrap_or_else(PoisonError::into_inner) = text;
     }

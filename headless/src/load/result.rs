@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use twinfleet_engine::scenario::load::Metric;
 use twinfleet_twins::load::{
     Done, Memory,
-    files::Part,
+    files::{FORMAT, Part},
     health::Accusation,
     job::Job,
     judge::{self, Outcome, Verdict},
@@ -52,6 +52,16 @@ pub struct Trial {
     pub why: String,
 }
 
+/// What kept a search from trying more than the rate that it found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// The rate beyond which the scenario does not look.
+    To,
+    /// The load generator itself.
+    Generator,
+}
+
 /// A load's result.
 pub struct Result {
     pub scenario: String,
@@ -75,6 +85,10 @@ pub struct Result {
     pub trials: Vec<Trial>,
     /// The highest rate that was confirmed.
     pub found: Option<f64>,
+    /// Why no higher rate was tried, if it was not the broker that gave way.
+    pub limit: Option<Limit>,
+    /// What the generator held against itself at the lowest rate that it could not keep up, where it was the limit.
+    pub limited_by: Vec<Accusation>,
     pub searched: bool,
     pub part: Part,
 }
@@ -82,14 +96,7 @@ pub struct Result {
 impl Result {
     pub fn new(set: &Setting<'_>, job: &Job, done: Done, verdict: Verdict, rate: f64) -> Self {
         let part = part(set, job, &done, rate);
-        let mut replay =
-            format!("twinfleet load {} --broker {} --seed {}", set.args.file, set.target.name, job.seed);
-        if rate != 1.0 {
-            replay += &format!(" --rate {rate}");
-        }
-        for assignment in &set.args.sets {
-            replay += &format!(" --set '{assignment}'");
-        }
+        let replay = replay(set, job, rate);
         let mut result = Self::of_books(job, done.tally, verdict, part);
         result.replay = replay;
         result.connect_s = done.connect_s;
@@ -137,14 +144,16 @@ impl Result {
             tally,
             trials: Vec::new(),
             found: None,
+            limit: None,
+            limited_by: Vec::new(),
             searched: false,
             part,
         }
     }
 
     pub fn accusations(&self) -> &[Accusation] {
-        // A search ends where something gives way; the confirmation counts.
-        if self.searched && self.found.is_some() { &[] } else { &self.tally.accusations }
+        // A search ends where something gives way: if that was the generator, the broker may take more.
+        if self.searched && self.found.is_some() { &self.limited_by } else { &self.tally.accusations }
     }
 
     /// Whether the generator was not the limit.
@@ -169,6 +178,22 @@ impl Result {
 
     /// The verdict in a few words.
     pub fn headline(&self) -> String {
+        let at_least = |rate: f64| {
+            format!(
+                "The highest rate is at least {rate:.3} times the scenario's, {:.0} messages/s",
+                self.sent_per_s()
+            )
+        };
+        match (self.found, self.limit) {
+            (Some(rate), Some(Limit::To)) => {
+                return format!("{}: `to` was the limit; raise it, and search on", at_least(rate));
+            }
+            (Some(rate), Some(Limit::Generator)) => {
+                let why = self.limited_by.first().map_or("", |a| a.text.as_str());
+                return format!("{}: beyond, the generator was the limit: {why}", at_least(rate));
+            }
+            _ => {}
+        }
         if let Some(first) = self.accusations().first() {
             return format!("Not a measurement of the broker: {}", first.text);
         }
@@ -258,7 +283,7 @@ impl Result {
             "cpu_us_a_message": self.cpu_us(), "lag_p99_ms": self.lag_p99_ms,
             "accusations": self.accusations(), "thresholds": self.outcomes, "verdict": self.verdict,
             "times": self.rows, "counters": counters, "reasons": self.tally.reasons,
-            "trials": self.trials, "found": self.found,
+            "trials": self.trials, "found": self.found, "limited_by": self.limit,
         });
         let mut text = serde_json::to_string_pretty(&object).unwrap_or_default();
         text.push('\n');
@@ -276,7 +301,7 @@ fn part(set: &Setting<'_>, job: &Job, done: &Done, rate: f64) -> Part {
     }
     let lag: Vec<WireTimes> = lag.to_wire();
     Part {
-        format: 1,
+        format: FORMAT,
         scenario: set.loaded.source.text().to_owned(),
         name: set.args.file.clone(),
         prefix: set.args.prefix(),
@@ -297,5 +322,43 @@ fn part(set: &Setting<'_>, job: &Job, done: &Done, rate: f64) -> Part {
         cpu: tally.cpu.clone(),
         accusations: tally.accusations.clone(),
         reasons: tally.reasons.clone(),
+        retained: None,
     }
+}
+
+/// The command that does it again. A search finds its rate by itself.
+fn replay(set: &Setting<'_>, job: &Job, rate: f64) -> String {
+    let (args, target) = (set.args, &set.target.name);
+    let mut line =
+        format!("twinfleet load {} --broker {} --seed {}", quoted(&args.file), quoted(target), job.seed);
+    let mut add = |option: &str, value: String| line += &format!(" {option} {}", quoted(&value));
+    if rate != 1.0 && set.load.search.is_none() {
+        add("--rate", rate.to_string());
+    }
+    args.sets.iter().for_each(|assignment| add("--set", assignment.clone()));
+    args.catalog.iter().for_each(|dir| add("--catalog", dir.display().to_string()));
+    if job.workers != 1 {
+        add("--workers", job.workers.to_string());
+    }
+    if job.shard.1 > 1 {
+        add("--shard", format!("{}/{}", job.shard.0, job.shard.1));
+    }
+    let text = [
+        ("--source", args.source.as_ref().map(ToString::to_string)),
+        ("--ca-file", args.ca_file.as_ref().map(|f| f.display().to_string())),
+        ("--cert", args.cert.clone()),
+        ("--key", args.key.clone()),
+        ("--prefix", (!args.prefix.is_empty()).then(|| args.prefix.clone())),
+    ];
+    text.into_iter().for_each(|(option, value)| value.into_iter().for_each(|v| add(option, v)));
+    line
+}
+
+/// As a shell takes it for one word.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
 }

@@ -171,8 +171,11 @@ pub fn summary(r: &LoadResult) -> String {
     for f in v.findings.iter().take(8) {
         let what =
             serde_json::to_value(f.what).ok().and_then(|w| w.as_str().map(str::to_owned)).unwrap_or_default();
-        let whose =
-            if f.device.is_empty() { String::new() } else { format!(" of {} at {}", f.device, f.subscriber) };
+        let on = if f.topic.is_empty() { String::new() } else { format!(" on {}", f.topic) };
+        let whose = match f.device.as_str() {
+            "" => String::new(),
+            device => format!(" of {device}{on} at {}", f.subscriber),
+        };
         let word = if f.breach { "breach" } else { "allowed" };
         let _ = writeln!(
             out,
@@ -188,7 +191,7 @@ pub fn summary(r: &LoadResult) -> String {
         let _ = writeln!(out, "  and {more} more, see report.json");
     }
     let extras = [
-        (c.foreign, "messages of others"),
+        (c.foreign.saturating_sub(v.unreadable), "messages of others"),
         (c.resent, "sent once more"),
         (c.abandoned, "QoS 2 given up"),
         (c.rejected, "rejected"),
@@ -202,6 +205,7 @@ pub fn summary(r: &LoadResult) -> String {
         (c.wills, "wills came"),
         (c.commands, "commands"),
         (c.commands_followed, "commands followed"),
+        (c.commands_failed, "commands not followed"),
     ];
     let seen: Vec<String> =
         extras.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();

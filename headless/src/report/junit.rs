@@ -9,7 +9,9 @@ pub(super) fn xml(report: &Report) -> String {
     let failures = report.expectations.iter().filter(|o| !o.held()).count();
     let skipped = usize::from(report.unjudged.is_some());
     let (name, n) = (escape(&report.scenario), report.expectations.len() + skipped);
-    let counts = format!("tests=\"{n}\" failures=\"{failures}\" errors=\"0\" time=\"{:.3}\"", report.wall_s);
+    let (n, errors) = (n + usize::from(report.error.is_some()), usize::from(report.error.is_some()));
+    let counts =
+        format!("tests=\"{n}\" failures=\"{failures}\" errors=\"{errors}\" time=\"{:.3}\"", report.wall_s);
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     // Writing into a string cannot fail.
     let _ = writeln!(xml, "<testsuites name=\"twinfleet\" {counts}>");
@@ -31,6 +33,14 @@ pub(super) fn xml(report: &Report) -> String {
             xml,
             "    <testcase classname=\"{class}\" name=\"expectations\" time=\"0\">\n      \
              <skipped message=\"{why}\"/>\n    </testcase>"
+        );
+    }
+    if let Some(error) = &report.error {
+        let (class, why) = (escape(&format!("twinfleet.{}", report.scenario)), escape(error));
+        let _ = writeln!(
+            xml,
+            "    <testcase classname=\"{class}\" name=\"it comes to its end\" time=\"0\">\n      \
+             <error message=\"{why}\"/>\n    </testcase>"
         );
     }
     let _ = writeln!(xml, "  </testsuite>\n</testsuites>");

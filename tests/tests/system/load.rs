@@ -1,9 +1,12 @@
 //! `twinfleet load`: what it tells of a broker, and of itself.
 
 mod brokers;
+mod itself;
+mod judged;
 mod judges;
 mod known;
 mod liar;
+mod rogue;
 mod secure;
 mod sink;
 mod slurm;
@@ -452,6 +455,33 @@ fn bad_input_is_refused_with_its_place() {
         r#"devices: [(id: "d", schedule: Firmware(fleet: "x"))], stages: [Hold(for: "1s")]"#,
         "there is no group",
     );
+    let listening =
+        |subscriber: &str| format!("{device}, subscribers: [{subscriber}], stages: [Hold(for: \"1s\")]");
+    bad(
+        r#"devices: [(id: "n-{}", count: 3, schedule: Constant("1s")), (id: "n-1", schedule: Constant("1s"))],
+        stages: [Hold(for: "1s")]"#
+            .replace('\n', "")
+            .as_str(),
+        "has the client id `n-1` too",
+    );
+    bad(&listening(r#"(id: "d", filter: "a")"#), "has the client id `d` too");
+    for (more, wanted) in [
+        (r#"faults: [(at: "50s", do: Storm(share: 1))]"#, "begin outside"),
+        (r#"faults: [(at: "0s", do: SlowReader(share: 1, bytes_per_s: 0))]"#, "no slow reader"),
+        ("limits: (cpu: -1)", "`cpu` must be above 0"),
+        (r#"thresholds: [Below(of: Latency, percentile: 0, bound: "1ms")]"#, "`percentile` must be above 0"),
+        (
+            r#"thresholds: [Below(of: Latency, percentile: 9, bound: "1s", stage: 1)], search: (to: 2, for: "1s", confirm: "1s")"#,
+            "a single stage",
+        ),
+    ] {
+        bad(&format!("{device}, stages: [Hold(for: \"1s\"), Hold(for: \"1s\")], {more}"), wanted);
+    }
+    bad(&format!("{device}, stages: [Hold(for: \"1s\", rate: 0)]"), "nothing is sent");
+    bad(
+        r#"devices: [(id: "d", schedule: Constant("1s"), will: "$SYS/x")], stages: [Hold(for: "1s")]"#,
+        "the broker's own",
+    );
     for (args, wanted) in [
         (&["load", "pi3b-mirror"][..], "no `load:` section"),
         (&["load", "load-smoke", "--broker", "none"], "needs a broker"),
@@ -461,6 +491,21 @@ fn bad_input_is_refused_with_its_place() {
         (&["load", "load-smoke", "--source", "1.2.3"], "names no source"),
         (&["load", "load-smoke", "--rate", "0"], "above 0"),
         (&["load", "load-smoke", "--start-at", "tomorrow"], "YYYY"),
+        (&["load", "load-smoke", "--start-at", "2026-01-01T00:00:00Z"], " s ago"),
+        (&["load", "load-search", "--rate", "2"], "a search finds its own rate"),
+        (
+            &[
+                "load",
+                "load-smoke",
+                "--broker",
+                "mqtts://127.0.0.1:1",
+                "--cert",
+                "no/{device}.pem",
+                "--key",
+                "no/key.pem",
+            ],
+            "`meter-0` has no file no/meter-0.pem",
+        ),
     ] {
         let ran = command(args);
         assert_eq!(ran.code(), 2, "{args:?}: {}", ran.stderr());
@@ -490,6 +535,10 @@ fn live_figures_are_served() {
         asked.is_ok() && stream.read_to_string(&mut page).is_ok() && {
             let sent = page.lines().find_map(|l| l.strip_prefix("twinfleet_load_sent_total "));
             sent.and_then(|n| n.parse::<u64>().ok()).is_some_and(|n| n > 100)
+                && page.contains("twinfleet_load_latency_seconds_bucket{le=\"+Inf\"} 0")
+                && page.contains("twinfleet_load_lag_seconds_max 0.")
+                && page.contains("twinfleet_load_missing 0")
+                && page.contains("twinfleet_load_breaches_total 0")
         }
     });
 }

@@ -49,6 +49,7 @@ fn generator(
         stages: Arc::new(Stages::new(&def.stages)),
         load: def,
         seed: 1,
+        prefix: "".into(),
         shard: (0, 1),
         run: 1,
         devices: Arc::new(devices),
@@ -65,8 +66,9 @@ fn generator(
     let job_bytes = health::resident_bytes().saturating_sub(before_bytes);
     let stop = AtomicBool::new(false);
     let done = load::run(job, Vec::new(), &stop, |_| ()).expect("it runs");
-    let sent: u64 = done.tally.devices.values().map(|d| u64::from(d.sent.count)).sum();
-    let acknowledged: u64 = done.tally.devices.values().map(|d| d.sent.acknowledged.len()).sum();
+    let sent: u64 = done.tally.devices.values().map(|d| d.count()).sum();
+    let acknowledged: u64 =
+        done.tally.devices.values().flat_map(|d| &d.sent).map(|s| s.acknowledged.len()).sum();
     Figures {
         sent,
         acknowledged,

@@ -23,6 +23,15 @@ pub mod kind {
     pub const DISCONNECT: u8 = 0xe0;
 }
 
+/// What a broker asks of its clients in its welcome (MQTT 5); None: nothing of that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asks {
+    /// Messages that it takes before it acknowledges one.
+    pub receive_maximum: Option<u16>,
+    /// Longest silence that it bears, in place of what it was told, [s]; 0: any.
+    pub keep_alive_s: Option<u16>,
+}
+
 /// A packet that came in, borrowed from the buffer it was read into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Frame<'a> {
@@ -32,8 +41,8 @@ pub enum Frame<'a> {
         session_present: bool,
         /// 0: welcome.
         code: u8,
-        /// Messages it takes before it acknowledges one (MQTT 5).
-        receive_maximum: Option<u16>,
+        /// What it asks of its clients.
+        asks: Asks,
     },
     /// A message.
     Publish {
@@ -107,8 +116,8 @@ fn frame(first: u8, body: &[u8], protocol: Protocol) -> Result<Frame<'_>, Malfor
         }
         kind::CONNACK => {
             let (Some(flags), Some(code)) = (body.first(), body.get(1)) else { return Err(short) };
-            let receive_maximum = if v5 { receive_maximum(&body[2..])? } else { None };
-            Ok(Frame::ConnAck { session_present: flags & 1 == 1, code: *code, receive_maximum })
+            let asks = if v5 { asks(&body[2..])? } else { Asks::default() };
+            Ok(Frame::ConnAck { session_present: flags & 1 == 1, code: *code, asks })
         }
         kind::SUBACK => {
             let mut at = 2;
@@ -150,20 +159,25 @@ fn number(body: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes([*body.get(at)?, *body.get(at + 1)?]))
 }
 
-/// The one property of CONNACK that a sender has to obey (MQTT 5.0 §3.2.2.3.3). The others are skipped by their lengths.
-fn receive_maximum(properties: &[u8]) -> Result<Option<u16>, Malformed> {
+/// The properties of CONNACK that a client has to obey (MQTT 5.0 §3.2.2.3.3 and §3.2.2.3.14). The others are skipped by their
+/// lengths.
+fn asks(properties: &[u8]) -> Result<Asks, Malformed> {
     let short = Malformed("its properties end too early");
     let (length, head) = remaining_length(properties)?.ok_or(short)?;
     let mut rest = properties.get(head..head + length).ok_or(short)?;
-    let mut found = None;
+    let mut found = Asks::default();
     while let Some(id) = rest.first() {
         let text = |rest: &[u8]| number(rest, 1).map(|n| 3 + usize::from(n));
         let skip = match id {
             0x21 => {
-                found = number(rest, 1);
+                found.receive_maximum = number(rest, 1);
                 3
             }
-            0x13 | 0x22 => 3,
+            0x13 => {
+                found.keep_alive_s = number(rest, 1);
+                3
+            }
+            0x22 => 3,
             0x11 | 0x27 => 5,
             0x24 | 0x25 | 0x28 | 0x29 | 0x2a => 2,
             0x12 | 0x15 | 0x16 | 0x1a | 0x1c | 0x1f => text(rest).ok_or(short)?,
@@ -374,9 +388,10 @@ mod tests {
         let v5 = [0x20, 9, 1, 0, 6, 0x21, 0, 10, 0x24, 1, 0x25];
         // The last property lacks its value.
         assert!(next(&v5, Protocol::V5).is_err());
-        let v5 = [0x20, 8, 1, 0, 5, 0x21, 0, 10, 0x24, 1];
-        let welcome = Frame::ConnAck { session_present: true, code: 0, receive_maximum: Some(10) };
-        assert_eq!(next(&v5, Protocol::V5), Ok(Some((welcome, 10))));
+        let v5 = [0x20, 11, 1, 0, 8, 0x21, 0, 10, 0x24, 1, 0x13, 1, 4];
+        let asks = Asks { receive_maximum: Some(10), keep_alive_s: Some(260) };
+        let welcome = Frame::ConnAck { session_present: true, code: 0, asks };
+        assert_eq!(next(&v5, Protocol::V5), Ok(Some((welcome, 13))));
         let refused = next(&[0x90, 3, 0, 1, 0x80], Protocol::V311);
         assert_eq!(refused, Ok(Some((Frame::SubAck { codes: &[0x80] }, 5))));
         assert!(next(&[0x10, 0], Protocol::V311).is_err());

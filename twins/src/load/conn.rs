@@ -3,12 +3,12 @@
 use super::{
     codec,
     job::{DeviceSpec, SubscriberSpec},
-    ledger::{Intervals, Receipt},
+    ledger::{Intervals, Marks, Receipt},
     stamp::Stamp,
     stream::Stream,
 };
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
 };
 use twinfleet_engine::{load::Schedule, scenario::load::Protocol};
@@ -53,7 +53,9 @@ pub struct Planned {
 pub struct Flight {
     /// Packet id.
     pub pkid: u16,
-    /// Number of the message.
+    /// The device's way that it takes.
+    pub way: u16,
+    /// Number of the message on that way.
     pub seq: u32,
     /// When it was meant to leave, [ns] since the start.
     pub intended_ns: i64,
@@ -64,6 +66,46 @@ pub struct Flight {
     /// Its own topic and payload, where the firmware made them.
     pub own: Option<Box<Planned>>,
 }
+
+/// A topic of a device, at one quality of service, and what went there.
+#[derive(Debug)]
+pub struct Way {
+    /// Topic; empty: the one that the scenario gives the device.
+    pub topic: Arc<str>,
+    /// Quality of service.
+    pub qos: u8,
+    /// Deliveries that each message should bring.
+    pub fan_out: u32,
+    /// Messages written.
+    pub count: u32,
+    /// Those acknowledged.
+    pub acknowledged: Intervals,
+    /// When they were written, where no schedule tells.
+    pub marks: Marks,
+}
+
+impl Way {
+    /// With nothing written yet.
+    pub fn new(topic: Arc<str>, qos: u8, fan_out: u32) -> Self {
+        Self { topic, qos, fan_out, count: 0, acknowledged: Intervals::default(), marks: Marks::default() }
+    }
+}
+
+/// Last wills of a device: each of its connections has left one with the broker.
+#[derive(Debug, Default)]
+pub struct Wills {
+    /// Number of the present one.
+    pub number: u32,
+    /// Number of the last that was left.
+    pub last: u32,
+    /// Those whose connection has ended: the broker may publish them.
+    pub over: Intervals,
+    /// Those that it must, and since when, [ns] by the clock.
+    pub owed: Vec<(u32, i64)>,
+}
+
+/// Topics, each at a quality of service, that a device may have.
+pub const MOST_WAYS: usize = 65_000;
 
 /// A device that publishes.
 #[derive(Debug)]
@@ -78,8 +120,8 @@ pub struct Device {
     pub payload_bytes: u32,
     /// Messages that may be in flight.
     pub window: u16,
-    /// Deliveries that each message should bring.
-    pub fan_out: u32,
+    /// Where it publishes: one topic, or as many as its firmware has.
+    pub ways: Vec<Way>,
     /// Instants to come.
     pub schedule: Schedule,
     /// The next of them.
@@ -88,14 +130,20 @@ pub struct Device {
     pub queue: VecDeque<Planned>,
     /// Whether the firmware goes on planning.
     pub fed: bool,
-    /// Messages written.
+    /// Messages written, on all ways.
     pub seq: u32,
+    /// Messages that its firmware has planned.
+    pub planned: u32,
+    /// Messages taken in time.
+    pub kept: u32,
+    /// How long after its instant a message was written at most, [ns].
+    pub late_ns: i64,
     /// Packet id of the last.
     pub pkid: u16,
     /// Messages on their way, oldest first.
     pub in_flight: VecDeque<Flight>,
-    /// Those acknowledged.
-    pub acknowledged: Intervals,
+    /// Its last wills, if it has any.
+    pub wills: Option<Box<Wills>>,
     /// Since when it could have sent, [ns] by the clock: what held it back ended then.
     pub free_ns: i64,
     /// Whether the window or the socket holds it back.
@@ -115,6 +163,18 @@ impl Device {
     /// Whether nothing is left to do.
     pub fn is_done(&self) -> bool {
         self.next().is_none() && self.in_flight.is_empty() && !self.fed
+    }
+
+    /// The way of a message that its firmware made; None: there are too many.
+    pub fn way(&mut self, planned: &Planned, fan_out: impl FnOnce() -> u32) -> Option<u16> {
+        let same = |w: &Way| w.qos == planned.qos && w.topic == planned.topic;
+        let at = self.ways.iter().position(same).or_else(|| {
+            (self.ways.len() < MOST_WAYS).then(|| {
+                self.ways.push(Way::new(Arc::clone(&planned.topic), planned.qos, fan_out()));
+                self.ways.len() - 1
+            })
+        });
+        at.map(|i| i as u16)
     }
 
     /// A packet id that no message in flight has.
@@ -142,14 +202,16 @@ impl std::hash::Hasher for Dense {
     fn write(&mut self, bytes: &[u8]) {
         bytes.iter().for_each(|b| self.0 = self.0.rotate_left(8) ^ u64::from(*b));
     }
-    fn write_u32(&mut self, n: u32) {
+    fn write_u64(&mut self, n: u64) {
         // The table takes its buckets from the low and its tags from the high bits.
-        self.0 = u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(20);
+        self.0 = n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(20);
     }
 }
 
-/// Receipts by device.
-pub type Receipts = HashMap<u32, Receipt, std::hash::BuildHasherDefault<Dense>>;
+/// Receipts by device and way.
+pub type Receipts = HashMap<u64, Receipt, std::hash::BuildHasherDefault<Dense>>;
+/// Topics of which a subscriber keeps how much came that nobody can have written.
+pub const MOST_UNREADABLE: usize = 1_000;
 
 /// A connection that listens.
 #[derive(Debug)]
@@ -164,12 +226,16 @@ pub struct Subscriber {
     pub withheld: Option<Vec<(u8, u16)>>,
     /// Bytes a second that a fault lets it read, what it may read now, and since when.
     pub slow: Option<Slow>,
-    /// Whether it was ever subscribed.
-    pub subscribed: bool,
-    /// Times away without a session.
-    pub gaps: u32,
-    /// Times come back to one.
+    /// The quality of service that the broker granted; None: it was never subscribed.
+    pub granted: Option<u8>,
+    /// Subscriptions asked for so far.
+    pub subscriptions: u16,
+    /// When it was away without a session, from and to, [ns] by the clock; an end of `i64::MAX`: it still is.
+    pub away: Vec<(i64, i64)>,
+    /// Times come back to a session.
     pub resumed: u32,
+    /// Deliveries without a readable stamp, by topic.
+    pub unreadable: BTreeMap<Box<str>, u64>,
     /// When it was last up, [ns] by the clock.
     pub left_ns: i64,
 }
@@ -246,6 +312,8 @@ pub struct Conn {
     pub taken: bool,
     /// Messages that the broker takes at a time.
     pub receive_maximum: u16,
+    /// Longest silence that it bears, [s]; 0: any.
+    pub keep_alive_s: u16,
 }
 
 impl Conn {
@@ -270,6 +338,7 @@ impl Conn {
             stalled: false,
             taken: false,
             receive_maximum: u16::MAX,
+            keep_alive_s: 0,
         }
     }
 
@@ -278,12 +347,13 @@ impl Conn {
         self.out.len() - self.out_at
     }
 
-    /// Its id, session and will as CONNECT says them.
+    /// Its id, session and will as CONNECT says them: each has a will of its own.
     pub fn hello<'a>(
-        &self,
+        &mut self,
         job: &'a super::job::Job,
         will: &'a mut (String, Vec<u8>),
     ) -> Option<codec::Hello<'a>> {
+        self.keep_alive_s = (job.load.keep_alive.as_secs_f64() as u16).max(1);
         let (client_id, persistent, session_expiry_s): (&str, bool, _) = match &self.role {
             Role::Device(d) => {
                 let spec: &DeviceSpec = &job.devices[d.spec];
@@ -296,17 +366,23 @@ impl Conn {
             Role::Stranger(_) => return None,
         };
         let mut has_will = false;
-        if let Role::Device(d) = &self.role
-            && let Some(topic) = &job.load.devices[job.devices[d.spec].group].will
+        if let Role::Device(d) = &mut self.role
+            && let Some(wills) = &mut d.wills
+            && let Some(topic) = job.will_topic(&job.devices[d.spec])
         {
             let spec = &job.devices[d.spec];
-            will.0 = topic.replace("{device}", &spec.id);
+            wills.last += 1;
+            wills.number = wills.last;
+            will.0 = topic;
             will.1.clear();
             let stamp = Stamp {
                 run: job.run,
                 kind: super::stamp::Kind::Will,
+                qos: super::job::WILL_QOS,
+                retain: false,
+                way: 0,
                 device: spec.ordinal,
-                seq: d.seq,
+                seq: wills.number,
                 intended_ns: 0,
                 sent_ns: 0,
             };
@@ -318,7 +394,7 @@ impl Conn {
             client_id,
             persistent,
             session_expiry_s,
-            keep_alive_s: (job.load.keep_alive.as_secs_f64() as u16).max(1),
+            keep_alive_s: self.keep_alive_s,
             login: job.login.as_ref().map(|(u, p)| (u.as_str(), p.as_str())),
             will: has_will.then_some((will.0.as_str(), will.1.as_slice())),
         })
@@ -343,9 +419,16 @@ impl Conn {
         flight: &Flight,
         dup: bool,
     ) {
+        let (qos, retain) = match &flight.own {
+            None => (device.qos, device.retain),
+            Some(own) => (own.qos, own.retain),
+        };
         let stamp = Stamp {
             run,
             kind: super::stamp::Kind::Message,
+            qos,
+            retain,
+            way: flight.way,
             device: spec.ordinal,
             seq: flight.seq,
             intended_ns: flight.intended_ns,
@@ -354,21 +437,15 @@ impl Conn {
         match &flight.own {
             None => {
                 let topic = spec.topic.as_bytes();
-                let (qos, retain) = (device.qos, device.retain);
                 let head = codec::Outgoing { topic, qos, retain, dup, pkid: flight.pkid };
                 codec::put_publish(out, protocol, head, device.payload_bytes as usize);
                 stamp.put(out, device.payload_bytes as usize);
             }
             Some(own) => {
-                let head = codec::Outgoing {
-                    topic: own.topic.as_bytes(),
-                    qos: own.qos,
-                    retain: own.retain,
-                    dup,
-                    pkid: flight.pkid,
-                };
+                let topic = own.topic.as_bytes();
+                let head = codec::Outgoing { topic, qos, retain, dup, pkid: flight.pkid };
                 codec::put_publish(out, protocol, head, Stamp::length_with(&own.payload));
-                stamp.put_into(out, &own.payload);
+                stamp.put_into(out, topic, &own.payload);
             }
         }
     }

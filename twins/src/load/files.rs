@@ -2,6 +2,7 @@
 
 use super::{
     health::{Accusation, CpuTime},
+    judge::Finding,
     tally::{DeviceBook, SubscriberBook, Tallies, Tally},
     times::{Course, Times, WireTimes},
 };
@@ -56,7 +57,12 @@ pub struct Part {
     pub accusations: Vec<Accusation>,
     /// Reasons for which connections were lost.
     pub reasons: BTreeMap<String, u64>,
+    /// What a newcomer found wrong with the messages that this shard's devices left with the broker; None: nobody looked.
+    pub retained: Option<Vec<Finding>>,
 }
+
+/// Version of the format of [`Part`].
+pub const FORMAT: u32 = 2;
 
 /// Why parts do not make a whole.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,7 +71,7 @@ pub enum JoinError {
     #[error("there is no part of a load to merge")]
     Empty,
     /// Another format.
-    #[error("a part has format {0}, and this version reads 1")]
+    #[error("a part has format {0}, and this version reads {FORMAT}: run all shards with one version")]
     Format(u32),
     /// Parts of different runs.
     #[error("the parts are of different runs: they differ in {0}; merge the shards of one run")]
@@ -74,7 +80,10 @@ pub enum JoinError {
     #[error("shard {0}/{1} is there twice")]
     Twice(u32, u32),
     /// A shard is missing.
-    #[error("shard {0}/{1} is missing; run it again with the same `--seed` and `--start-at`, then merge")]
+    #[error(
+        "shard {0}/{1} is missing: the others' subscribers heard nothing of it, so run all shards anew with one new `--start-at`, \
+         then merge"
+    )]
     Missing(u32, u32),
     /// A histogram that is none.
     #[error("a histogram of shard {0} cannot be read")]
@@ -119,7 +128,7 @@ pub fn complete(mut parts: Vec<Part>) -> Result<Vec<Part>, JoinError> {
             ("their topic prefix", part.prefix != first.prefix),
             ("their start (`--start-at`)", part.run != first.run),
         ];
-        if part.format != 1 {
+        if part.format != FORMAT {
             return Err(JoinError::Format(part.format));
         }
         if let Some((what, _)) = differs.iter().find(|(_, differ)| *differ) {

@@ -11,6 +11,9 @@ use twinfleet_engine::{
     scenario::load::{LoadDef, ScheduleDef},
 };
 
+/// Quality of service of last wills.
+pub const WILL_QOS: u8 = 1;
+
 /// A device that publishes.
 #[derive(Clone, Debug)]
 pub struct DeviceSpec {
@@ -54,6 +57,8 @@ pub struct Job {
     pub stages: Arc<Stages>,
     /// Seed of every stream.
     pub seed: u64,
+    /// Before every topic on the broker.
+    pub prefix: Arc<str>,
     /// Shard `i` of `n`.
     pub shard: (u32, u32),
     /// Tells this run's messages from those of others; the same in all shards.
@@ -129,6 +134,12 @@ impl Job {
         // The checks have refused filters that are none.
         let subscribers = load::subscribers(load).iter().filter_map(subscriber).collect();
         (devices, subscribers)
+    }
+
+    /// The topic of a device's last will, if it has one.
+    pub fn will_topic(&self, device: &DeviceSpec) -> Option<String> {
+        let will = self.load.devices[device.group].will.as_ref()?;
+        Some(format!("{}{}", self.prefix, will.replace("{device}", &device.id)))
     }
 
     /// Whether this shard runs the member with this ordinal.

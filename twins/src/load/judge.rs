@@ -2,17 +2,26 @@
 //!
 //! What counts as a breach: at QoS 1 and 2, a message that the broker acknowledged and a subscriber never got, although its
 //! session was there; at QoS 0 and 2, a delivery that came twice; a first delivery that overtook an earlier one of the same
-//! device; a message that nobody sent, or another content or topic than was sent; a session that was to be kept and is gone, or
-//! that was to expire and is there; a will that was owed. What MQTT allows — loss at QoS 0, duplicates at QoS 1 — is counted and is no breach.
+//! device to the same topic; a message that nobody sent, or another content, topic or quality of service than was sent; a session
+//! that was to be kept and is gone, or that was to expire and is there; a will that was owed. What MQTT allows — loss at QoS 0,
+//! duplicates at QoS 1, loss to a session of one connection while it is away — is counted and is no breach.
 
 use super::{
-    job::Job,
-    ledger::{Intervals, Receipt},
-    tally::{SubscriberBook, Tally},
+    job::{DeviceSpec, Job, WILL_QOS},
+    ledger::{Intervals, Receipt, Sent, WILLS, key},
+    tally::{DeviceBook, SubscriberBook, Tally},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use twinfleet_engine::scenario::load::{Counter, Metric, ThresholdDef};
+use std::{
+    borrow::Cow,
+    cell::OnceCell,
+    collections::{BTreeMap, HashMap},
+};
+use twinfleet_engine::{
+    load::Schedule,
+    message::TopicFilter,
+    scenario::load::{Counter, Metric, ScheduleDef, ThresholdDef},
+};
 
 /// What is wrong with deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -28,6 +37,10 @@ pub enum Wrong {
     Invented,
     /// On another topic, or with another content.
     Altered,
+    /// At another quality of service than the lower one of the message's and the subscription's.
+    WrongQos,
+    /// Marked as a message that the broker had kept, which it was not.
+    MarkedKept,
     /// A session that was to be kept.
     SessionLost,
     /// A session that outlived its expiry.
@@ -36,6 +49,8 @@ pub enum Wrong {
     WillMissing,
     /// A retained message that a newcomer was not given, or an old one.
     NotRetained,
+    /// A subscription granted at another quality of service than was asked for.
+    Granted,
 }
 
 /// Something that the oracle found.
@@ -49,6 +64,8 @@ pub struct Finding {
     pub subscriber: String,
     /// Whose messages.
     pub device: String,
+    /// On which of its topics, where it has several.
+    pub topic: String,
     /// Quality of service that counted between the two.
     pub qos: u8,
     /// How many.
@@ -76,6 +93,8 @@ pub struct Verdict {
     pub reordered: u64,
     /// Deliveries of what nobody sent, or not so.
     pub invented: u64,
+    /// Of those, deliveries without a readable stamp on a topic of the run's own.
+    pub unreadable: u64,
     /// Breaches of what MQTT promises, by message.
     pub breaches: u64,
     /// What was found, breaches first; at most [`MOST_FINDINGS`].
@@ -90,21 +109,34 @@ pub const MOST_FINDINGS: usize = 200;
 /// Holds the books of all shards against what MQTT promises. `books` may be of one shard only: then what others sent is not
 /// known, and only what this shard's devices sent is judged.
 pub fn judge(job: &Job, tally: &Tally) -> Verdict {
-    let mut verdict = Verdict {
-        sent: tally.devices.values().map(|d| u64::from(d.sent.count)).sum(),
-        acknowledged: tally.devices.values().map(|d| d.sent.acknowledged.len()).sum(),
-        ..Verdict::default()
-    };
+    let mut verdict =
+        Verdict { sent: tally.devices.values().map(DeviceBook::count).sum(), ..Verdict::default() };
+    let acknowledged = |book: &DeviceBook| book.sent.iter().map(|s| s.acknowledged.len()).sum::<u64>();
+    verdict.acknowledged = tally.devices.values().map(acknowledged).sum();
+    let listeners = listeners(job, tally);
+    // What is lost with a connection was under way for as long as anything was, at most.
+    let longest_ns = tally.times.of(Metric::Latency, None, None).max().saturating_mul(1_000);
+    let before_ns = i64::try_from(longest_ns).unwrap_or(i64::MAX).max(LEAST_BEFORE_NS);
     let mut findings = Vec::new();
-    for (name, matches, qos, book, shared) in listeners(job, tally) {
-        judge_listener(
-            job,
-            tally,
-            &mut verdict,
-            &mut findings,
-            &Listener { name, matches, qos, book, shared },
-        );
+    for device in job.devices.iter() {
+        let receipts = |l: &Listener<'_>| received(l, device.ordinal).map(|(_, r)| r.got.len()).sum::<u64>();
+        match tally.devices.get(&device.ordinal) {
+            Some(book) => {
+                let sender = Sender { job, device, book, before_ns, instants: OnceCell::new() };
+                for listener in &listeners {
+                    sender.judge_messages(listener, &mut verdict, &mut findings);
+                    sender.judge_wills(listener, &mut verdict, &mut findings);
+                }
+            }
+            // Another shard's: judged once the books are merged.
+            None => verdict.received += listeners.iter().map(receipts).sum::<u64>(),
+        }
     }
+    for listener in &listeners {
+        judge_strays(job, listener, &mut verdict, &mut findings);
+    }
+    judge_unreadable(job, tally, &listeners, &mut verdict, &mut findings);
+    granted(job, tally, &mut findings);
     beside(tally, &mut findings);
     finish(&mut verdict, findings);
     verdict
@@ -126,142 +158,346 @@ fn finish(verdict: &mut Verdict, mut findings: Vec<Finding>) {
     verdict.findings = findings;
 }
 
+/// Who listens: a session of its own, or a shared subscription.
 struct Listener<'a> {
     name: String,
-    matches: &'a twinfleet_engine::message::TopicFilter,
+    matches: &'a TopicFilter,
+    /// The quality of service granted.
     qos: u8,
-    book: std::borrow::Cow<'a, SubscriberBook>,
+    book: Cow<'a, SubscriberBook>,
     shared: bool,
 }
 
-type Listed<'a> =
-    (String, &'a twinfleet_engine::message::TopicFilter, u8, std::borrow::Cow<'a, SubscriberBook>, bool);
+impl Listener<'_> {
+    /// Whether somebody broke off, whose messages go to another member of the share.
+    fn broke_off(&self) -> bool {
+        self.book.resumed > 0 || !self.book.away.is_empty()
+    }
+}
 
 /// Sessions of their own, and shared subscriptions as one each.
-fn listeners<'a>(job: &'a Job, tally: &'a Tally) -> Vec<Listed<'a>> {
-    use std::borrow::Cow;
-    let mut all: Vec<Listed<'a>> = Vec::new();
+fn listeners<'a>(job: &'a Job, tally: &'a Tally) -> Vec<Listener<'a>> {
+    let mut all: Vec<Listener<'a>> = Vec::new();
     let mut shares: BTreeMap<usize, usize> = BTreeMap::new();
     for s in job.subscribers.iter() {
         let Some(book) = tally.subscribers.get(&s.ordinal) else { continue };
+        let alone = |name: String, shared| Listener {
+            name,
+            matches: &s.matches,
+            qos: book.granted.unwrap_or(s.qos),
+            book: Cow::Borrowed(book),
+            shared,
+        };
         let Some(group) = s.share else {
-            all.push((s.id.to_string(), &s.matches, s.qos, Cow::Borrowed(book), false));
+            all.push(alone(s.id.to_string(), false));
             continue;
         };
         let Some(at) = shares.get(&group) else {
             shares.insert(group, all.len());
             let share = job.load.subscribers[group].share.clone().unwrap_or_default();
-            all.push((format!("$share/{share}"), &s.matches, s.qos, Cow::Borrowed(book), true));
+            all.push(alone(format!("$share/{share}"), true));
             continue;
         };
-        let joined = all[*at].3.to_mut();
-        joined.subscribed |= book.subscribed;
-        joined.gaps += book.gaps;
-        for (device, receipt) in &book.receipts {
-            joined.receipts.entry(*device).or_default().join(receipt);
-        }
+        join(&mut all[*at], book);
     }
     all
 }
 
-fn judge_listener(
-    job: &Job,
-    tally: &Tally,
-    verdict: &mut Verdict,
-    findings: &mut Vec<Finding>,
-    listener: &Listener<'_>,
-) {
-    let book = &listener.book;
-    let nothing = Receipt::default();
-    for device in job.devices.iter() {
-        let def = &job.load.devices[device.group];
-        let receipt = book.receipts.get(&device.ordinal);
-        let Some(books) = tally.devices.get(&device.ordinal) else {
-            // Another shard's: judged once the books are merged.
-            verdict.received += receipt.map_or(0, |r| r.got.len());
-            continue;
-        };
-        let expected = if device.topic.is_empty() {
-            // Its firmware chose the topics; what came at all shows that it was heard.
-            receipt.is_some()
-        } else {
-            listener.matches.matches(&device.topic)
-        };
-        if !expected && receipt.is_none() {
-            continue;
-        }
-        let receipt = receipt.unwrap_or(&nothing);
-        let sent = Intervals::below(books.sent.count);
-        let qos = def.qos.min(listener.qos);
-        let mut find = |what, breach, which: &Intervals, count: u64| {
-            findings.push(Finding {
-                what,
-                breach,
-                subscriber: listener.name.clone(),
-                device: device.id.to_string(),
-                qos,
-                count,
-                which: which.words(),
-            });
-        };
-        verdict.expected += sent.len();
-        let invented = receipt.got.minus(&sent);
-        verdict.received += receipt.got.len() - invented.len();
-        if !invented.is_empty() {
-            verdict.invented += invented.len();
-            find(Wrong::Invented, true, &invented, invented.len());
-        }
-        if !receipt.altered.is_empty() {
-            verdict.invented += receipt.altered.len();
-            find(Wrong::Altered, true, &receipt.altered, receipt.altered.len());
-        }
-        let lost = sent.minus(&receipt.got);
-        if !lost.is_empty() {
-            verdict.lost += lost.len();
-            // Promised: what was acknowledged, to a session that was there all the time.
-            let promised = qos > 0 && book.subscribed && book.gaps == 0;
-            let broken = books.sent.acknowledged.minus(&receipt.got);
-            if promised && !broken.is_empty() {
-                find(Wrong::Lost, true, &broken, broken.len());
-            }
-            let rest = if promised { lost.minus(&broken) } else { lost };
-            if !rest.is_empty() {
-                find(Wrong::Lost, false, &rest, rest.len());
-            }
-        }
-        if receipt.duplicates > 0 {
-            verdict.duplicated += receipt.duplicates;
-            // A sender of QoS 1 that repeats itself makes new messages of one; a broker must not.
-            let breach = match def.qos {
-                1 => qos == 0 && books.resent == 0,
-                2 => qos == 2,
-                _ => true,
-            };
-            // Members of a shared subscription that leave hand their messages on.
-            find(
-                Wrong::Duplicated,
-                breach && !(listener.shared && qos < 2),
-                &receipt.again,
-                receipt.duplicates,
-            );
-        }
-        if !receipt.late.is_empty() {
-            verdict.reordered += receipt.late.len();
-            let breach = !listener.shared && books.resent == 0 && book.gaps == 0;
-            find(Wrong::Reordered, breach, &receipt.late, receipt.late.len());
+/// Another member of a shared subscription.
+fn join(listener: &mut Listener<'_>, book: &SubscriberBook) {
+    let joined = listener.book.to_mut();
+    // Who never was a member has not broken off.
+    match (joined.granted, book.granted) {
+        (_, None) => {}
+        (None, Some(qos)) => (listener.qos, joined.away) = (qos, book.away.clone()),
+        (Some(_), Some(qos)) => {
+            listener.qos = listener.qos.min(qos);
+            joined.away.extend(&book.away);
         }
     }
-    // Of devices that there are not.
-    for (ordinal, receipt) in book.receipts.iter().filter(|(o, _)| **o as usize >= job.devices.len()) {
+    joined.granted = joined.granted.or(book.granted);
+    joined.resumed += book.resumed;
+    for (key, receipt) in &book.receipts {
+        joined.receipts.entry(*key).or_default().join(receipt);
+    }
+    for (topic, n) in &book.unreadable {
+        *joined.unreadable.entry(topic.clone()).or_default() += n;
+    }
+}
+
+/// What a listener got of a device, by its ways.
+fn received<'a>(listener: &'a Listener<'_>, device: u32) -> impl Iterator<Item = (u16, &'a Receipt)> {
+    let ways = key(device, 0)..key(device, WILLS);
+    listener.book.receipts.range(ways).map(|(k, receipt)| ((k & 0xffff) as u16, receipt))
+}
+
+/// What was sent so long before a connection broke off may be lost with it, at least, [ns].
+const LEAST_BEFORE_NS: i64 = 1_000_000_000;
+/// And what was sent so soon after it was there again: clocks of shards differ, [ns].
+const BEHIND_NS: i64 = 250_000_000;
+
+/// A device, whose messages are judged.
+struct Sender<'a> {
+    job: &'a Job,
+    device: &'a DeviceSpec,
+    book: &'a DeviceBook,
+    /// See [`LEAST_BEFORE_NS`].
+    before_ns: i64,
+    /// Instants of its schedule, once they are asked for.
+    instants: OnceCell<Vec<i64>>,
+}
+
+impl Sender<'_> {
+    /// Numbers that were sent while the listener was away, or nearly.
+    fn missed(&self, sent: &Sent, listener: &Listener<'_>) -> Intervals {
+        let span = |(from_ns, to_ns): &(i64, i64)| {
+            let from_ns = from_ns.saturating_sub(self.before_ns).saturating_sub(self.book.late_ns);
+            let to_ns = to_ns.saturating_add(BEHIND_NS);
+            if !sent.topic.is_empty() {
+                return sent.marks.between(from_ns, to_ns, sent.count);
+            }
+            let instants = self.instants.get_or_init(|| schedule(self.job, self.device).collect());
+            let at = |t_ns: i64| instants.partition_point(|i| *i < t_ns) as u32;
+            let (from, to) = (at(from_ns), at(to_ns.saturating_add(1)).min(sent.count));
+            if from < to { Intervals::range(from, to - 1) } else { Intervals::default() }
+        };
+        listener.book.away.iter().map(span).fold(Intervals::default(), |all, one| all.union(&one))
+    }
+
+    fn judge_messages(&self, listener: &Listener<'_>, verdict: &mut Verdict, findings: &mut Vec<Finding>) {
+        let nothing = Receipt::default();
+        for (way, sent) in self.book.sent.iter().enumerate() {
+            let topic = if sent.topic.is_empty() { &*self.device.topic } else { &sent.topic };
+            let receipt = listener.book.receipts.get(&key(self.device.ordinal, way as u16));
+            if listener.matches.matches(topic) {
+                self.judge_way(sent, receipt.unwrap_or(&nothing), listener, verdict, findings);
+            } else if let Some(receipt) = receipt {
+                self.invented(listener, &receipt.got, sent, verdict, findings);
+            }
+        }
+        // On ways that it does not have.
+        let none = Sent::default();
+        for (_, receipt) in received(listener, self.device.ordinal)
+            .skip_while(|(way, _)| usize::from(*way) < self.book.sent.len())
+        {
+            self.invented(listener, &receipt.got, &none, verdict, findings);
+        }
+    }
+
+    fn invented(
+        &self,
+        listener: &Listener<'_>,
+        which: &Intervals,
+        sent: &Sent,
+        verdict: &mut Verdict,
+        findings: &mut Vec<Finding>,
+    ) {
+        verdict.invented += which.len();
+        findings.push(self.finding(Wrong::Invented, true, listener, sent, which));
+    }
+
+    fn finding(
+        &self,
+        what: Wrong,
+        breach: bool,
+        listener: &Listener<'_>,
+        sent: &Sent,
+        which: &Intervals,
+    ) -> Finding {
+        Finding {
+            what,
+            breach,
+            subscriber: listener.name.clone(),
+            device: self.device.id.to_string(),
+            topic: sent.topic.clone(),
+            qos: sent.qos.min(listener.qos),
+            count: which.len(),
+            which: which.words(),
+        }
+    }
+
+    fn judge_way(
+        &self,
+        sent: &Sent,
+        receipt: &Receipt,
+        listener: &Listener<'_>,
+        verdict: &mut Verdict,
+        findings: &mut Vec<Finding>,
+    ) {
+        let all = Intervals::below(sent.count);
+        let (qos, odd, resent) = (sent.qos.min(listener.qos), receipt.odd(), self.book.resent > 0);
+        let mut find = |what, breach, which: &Intervals| {
+            if !which.is_empty() {
+                findings.push(self.finding(what, breach, listener, sent, which));
+            }
+        };
+        verdict.expected += all.len();
+        let invented = receipt.got.minus(&all);
+        verdict.received += receipt.got.len() - invented.len();
+        verdict.invented += invented.len() + odd.altered.len();
+        find(Wrong::Invented, true, &invented);
+        find(Wrong::Altered, true, &odd.altered);
+        find(Wrong::WrongQos, true, &odd.wrong_qos);
+        find(Wrong::MarkedKept, true, &odd.marked_kept);
+        let lost = all.minus(&receipt.got);
+        let missed =
+            if lost.is_empty() && odd.late.is_empty() { lost.clone() } else { self.missed(sent, listener) };
+        verdict.lost += lost.len();
+        // Promised: what was acknowledged, to a session that was there.
+        let broken = if qos > 0 { sent.acknowledged.and(&lost).minus(&missed) } else { Intervals::default() };
+        find(Wrong::Lost, true, &broken);
+        find(Wrong::Lost, false, &lost.minus(&broken));
+        verdict.reordered += odd.late.len();
+        let excused = if listener.shared || resent { odd.late.clone() } else { odd.late.and(&missed) };
+        find(Wrong::Reordered, true, &odd.late.minus(&excused));
+        find(Wrong::Reordered, false, &excused);
+        verdict.duplicated += odd.duplicates;
+        self.judge_again(sent, receipt, listener, findings);
+    }
+
+    /// What came again. A sender of QoS 1 that repeats itself makes new messages of one; a broker must not.
+    fn judge_again(
+        &self,
+        sent: &Sent,
+        receipt: &Receipt,
+        listener: &Listener<'_>,
+        findings: &mut Vec<Finding>,
+    ) {
+        let (odd, qos) = (receipt.odd(), sent.qos.min(listener.qos));
+        if odd.duplicates == 0 {
+            return;
+        }
+        let repeated = sent.qos == 1 && self.book.resent > 0;
+        // Members of a share that break off hand their messages on, which is no second delivery below QoS 2.
+        let handed_on = listener.shared && qos < 2 && listener.broke_off();
+        let both = !odd.both.is_empty() && !repeated && !handed_on;
+        let mut find = |breach, which: &Intervals, count| {
+            let finding = self.finding(Wrong::Duplicated, breach, listener, sent, which);
+            findings.push(Finding { count, ..finding });
+        };
+        let by_both = if both { odd.both.len() } else { 0 };
+        if both {
+            find(true, &odd.both, by_both);
+        }
+        // At the lower quality of the two, MQTT says how often; at 1, as often as it likes.
+        let breach = qos != 1 && !repeated && !handed_on;
+        if odd.duplicates > by_both {
+            find(
+                breach,
+                &if both { odd.again.minus(&odd.both) } else { odd.again.clone() },
+                odd.duplicates - by_both,
+            );
+        }
+    }
+
+    /// Last wills of connections that broke off, each by itself.
+    fn judge_wills(&self, listener: &Listener<'_>, verdict: &mut Verdict, findings: &mut Vec<Finding>) {
+        let (Some(wills), Some(topic)) = (&self.book.wills, self.job.will_topic(self.device)) else { return };
+        let nothing = Receipt::default();
+        let receipt = listener.book.receipts.get(&key(self.device.ordinal, WILLS)).unwrap_or(&nothing);
+        let (odd, will) = (receipt.odd(), Sent { topic, qos: WILL_QOS, ..Sent::default() });
+        let mut find = |what, breach, which: &Intervals, count| {
+            if count > 0 {
+                let finding = self.finding(what, breach, listener, &will, which);
+                findings.push(Finding { count, ..finding });
+            }
+        };
+        let listens = listener.matches.matches(&will.topic);
+        let invented = if listens { receipt.got.minus(&wills.over) } else { receipt.got.clone() };
+        verdict.invented += invented.len() + odd.altered.len();
+        find(Wrong::Invented, true, &invented, invented.len());
+        find(Wrong::Altered, true, &odd.altered, odd.altered.len());
+        let qos = WILL_QOS.min(listener.qos);
+        find(Wrong::Duplicated, qos == 0, &odd.again, odd.duplicates);
+        verdict.duplicated += odd.duplicates;
+        let away = |at_ns: i64| {
+            let spans = listener.book.away.iter();
+            spans.into_iter().any(|(from_ns, to_ns)| {
+                at_ns >= from_ns.saturating_sub(self.before_ns) && at_ns <= to_ns.saturating_add(BEHIND_NS)
+            })
+        };
+        let (mut missing, mut missed) = (Intervals::default(), Intervals::default());
+        for (number, at_ns) in wills.owed.iter().filter(|(n, _)| listens && !receipt.got.contains(*n)) {
+            if away(*at_ns) {
+                missed.insert(*number)
+            } else {
+                missing.insert(*number)
+            };
+        }
+        find(Wrong::WillMissing, qos > 0, &missing, missing.len());
+        find(Wrong::WillMissing, false, &missed, missed.len());
+    }
+}
+
+/// Deliveries of devices that there are not.
+fn judge_strays(job: &Job, listener: &Listener<'_>, verdict: &mut Verdict, findings: &mut Vec<Finding>) {
+    let beyond = key(job.devices.len() as u32, 0);
+    for (of, receipt) in listener.book.receipts.range(beyond..) {
         verdict.invented += receipt.got.len();
         findings.push(Finding {
             what: Wrong::Invented,
             breach: true,
             subscriber: listener.name.clone(),
-            device: format!("#{ordinal}"),
+            device: format!("#{}", of >> 16),
+            topic: String::new(),
             qos: listener.qos,
             count: receipt.got.len(),
             which: receipt.got.words(),
+        });
+    }
+}
+
+/// Deliveries without a readable stamp on topics of the run's devices: nobody wrote these.
+fn judge_unreadable(
+    job: &Job,
+    tally: &Tally,
+    listeners: &[Listener<'_>],
+    verdict: &mut Verdict,
+    findings: &mut Vec<Finding>,
+) {
+    if listeners.iter().all(|l| l.book.unreadable.is_empty()) {
+        return;
+    }
+    let mut owners: HashMap<String, &str> = HashMap::new();
+    for device in job.devices.iter() {
+        let ways = tally.devices.get(&device.ordinal).map_or(&[][..], |book| &book.sent);
+        let topics = ways.iter().map(|s| s.topic.clone()).chain([device.topic.to_string()]);
+        let all = topics.chain(job.will_topic(device)).filter(|t| !t.is_empty());
+        owners.extend(all.map(|topic| (topic, &*device.id)));
+    }
+    for listener in listeners {
+        for (topic, n) in &listener.book.unreadable {
+            let Some(device) = owners.get(&**topic) else { continue };
+            verdict.invented += n;
+            verdict.unreadable += n;
+            findings.push(Finding {
+                what: Wrong::Invented,
+                breach: true,
+                subscriber: listener.name.clone(),
+                device: (*device).to_owned(),
+                topic: topic.to_string(),
+                qos: listener.qos,
+                count: *n,
+                which: "without the stamp that all of its messages have".to_owned(),
+            });
+        }
+    }
+}
+
+/// Subscriptions that were granted at another quality of service than was asked for: a lower one is allowed.
+fn granted(job: &Job, tally: &Tally, findings: &mut Vec<Finding>) {
+    for s in job.subscribers.iter() {
+        let granted = tally.subscribers.get(&s.ordinal).and_then(|book| book.granted);
+        let Some(granted) = granted.filter(|granted| *granted != s.qos) else { continue };
+        findings.push(Finding {
+            what: Wrong::Granted,
+            breach: granted > s.qos,
+            subscriber: s.id.to_string(),
+            device: String::new(),
+            topic: String::new(),
+            qos: granted,
+            count: 1,
+            which: format!("{} asked for QoS {} and was granted {granted}", s.id, s.qos),
         });
     }
 }
@@ -274,6 +510,7 @@ fn beside(tally: &Tally, findings: &mut Vec<Finding>) {
         breach: true,
         subscriber: String::new(),
         device: String::new(),
+        topic: String::new(),
         qos: 0,
         count,
         which: which.to_owned(),
@@ -284,13 +521,6 @@ fn beside(tally: &Tally, findings: &mut Vec<Finding>) {
     if c.sessions_overstayed > 0 {
         let which = "sessions that were to expire, and were still there";
         findings.push(whole(Wrong::SessionOverstayed, c.sessions_overstayed, which));
-    }
-    if c.wills < c.wills_owed {
-        findings.push(whole(
-            Wrong::WillMissing,
-            c.wills_owed - c.wills,
-            "wills of devices that were cut off",
-        ));
     }
 }
 
@@ -309,7 +539,7 @@ pub struct Outcome {
     pub unit: String,
 }
 
-/// The guarantees of delivery, and every threshold.
+/// The guarantees of delivery, that commands are followed unless a threshold says how many need not be, and every threshold.
 pub fn thresholds(job: &Job, tally: &Tally, verdict: &Verdict) -> Vec<Outcome> {
     let guarantee = Outcome {
         claim: "the broker keeps what MQTT promises".to_owned(),
@@ -321,7 +551,17 @@ pub fn thresholds(job: &Job, tally: &Tally, verdict: &Verdict) -> Vec<Outcome> {
         unit: "messages".to_owned(),
     };
     let each = job.load.thresholds.iter().map(|t| threshold(t, job, tally, verdict));
-    std::iter::once(guarantee).chain(each).collect()
+    let of_commands = |t: &ThresholdDef| matches!(t, ThresholdDef::AtMost { of, .. } | ThresholdDef::AtLeast { of, .. } if *of == Counter::CommandsFailed);
+    let loose = job.load.commands.is_some() && !job.load.thresholds.iter().any(of_commands);
+    let c = &tally.counts;
+    let followed = loose.then(|| Outcome {
+        claim: "each command is followed before the next".to_owned(),
+        held: (c.commands > 0).then_some(c.commands_failed == 0),
+        measured: format!("{} of {} were not", c.commands_failed, c.commands),
+        margin: 0.0 - c.commands_failed as f64,
+        unit: "commands".to_owned(),
+    });
+    std::iter::once(guarantee).chain(followed).chain(each).collect()
 }
 
 fn threshold(def: &ThresholdDef, job: &Job, tally: &Tally, verdict: &Verdict) -> Outcome {
@@ -362,15 +602,11 @@ fn threshold(def: &ThresholdDef, job: &Job, tally: &Tally, verdict: &Verdict) ->
             }
         }
         ThresholdDef::Kept { share } => {
-            let planned: u64 = tally.devices.keys().map(|o| planned(job, *o)).sum();
-            let done = |(ordinal, book): (&u32, &super::tally::DeviceBook)| {
-                let qos = job.devices.get(*ordinal as usize).map_or(0, |d| job.load.devices[d.group].qos);
-                if qos == 0 { u64::from(book.sent.count) } else { book.sent.acknowledged.len() }
-            };
-            let kept: u64 = tally.devices.iter().map(done).sum();
+            let planned: u64 = tally.devices.iter().map(|(o, book)| planned(job, *o, book)).sum();
+            let kept: u64 = tally.devices.values().map(|book| u64::from(book.kept)).sum();
             let part = kept as f64 / planned.max(1) as f64;
             Outcome {
-                claim: format!("at least {} % of the planned messages were taken", share * 100.0),
+                claim: format!("at least {} % of the planned messages were taken in time", share * 100.0),
                 held: (planned > 0).then_some(part >= *share),
                 measured: format!("{kept} of {planned}"),
                 margin: (part - share) * 100.0,
@@ -380,11 +616,18 @@ fn threshold(def: &ThresholdDef, job: &Job, tally: &Tally, verdict: &Verdict) ->
     }
 }
 
-/// Messages that a device's schedule holds; of firmware, what it sent.
-fn planned(job: &Job, ordinal: u32) -> u64 {
+/// Instants of a device's schedule, [ns] since the start.
+fn schedule(job: &Job, device: &DeviceSpec) -> Schedule {
+    Schedule::new(&job.load.devices[device.group].schedule, &job.stages, job.seed, &device.id)
+}
+
+/// Messages that a device's schedule holds, or that its firmware planned.
+fn planned(job: &Job, ordinal: u32, book: &DeviceBook) -> u64 {
     let Some(d) = job.devices.get(ordinal as usize) else { return 0 };
-    let def = &job.load.devices[d.group];
-    twinfleet_engine::load::Schedule::new(&def.schedule, &job.stages, job.seed, &d.id).count() as u64
+    match &job.load.devices[d.group].schedule {
+        ScheduleDef::Firmware { .. } => u64::from(book.planned),
+        _ => schedule(job, d).count() as u64,
+    }
 }
 
 fn word(of: Counter) -> &'static str {
@@ -399,6 +642,7 @@ fn word(of: Counter) -> &'static str {
         Counter::Violations => "breaches",
         Counter::Disconnected => "connections that broke",
         Counter::Refused => "connections that could not be made",
+        Counter::CommandsFailed => "commands not followed",
     }
 }
 
@@ -414,6 +658,7 @@ fn counter(of: Counter, tally: &Tally, verdict: &Verdict) -> u64 {
         Counter::Violations => verdict.breaches,
         Counter::Disconnected => tally.counts.disconnected,
         Counter::Refused => tally.counts.refused,
+        Counter::CommandsFailed => tally.counts.commands_failed,
     }
 }
 

@@ -13,6 +13,11 @@ impl Intervals {
         Self(if n == 0 { Vec::new() } else { vec![(0, n - 1)] })
     }
 
+    /// The numbers from `from` to `to`, both included.
+    pub fn range(from: u32, to: u32) -> Self {
+        Self(if from > to { Vec::new() } else { vec![(from, to)] })
+    }
+
     /// Adds a number; false: it was in already.
     pub fn insert(&mut self, n: u32) -> bool {
         match self.0.last_mut() {
@@ -94,6 +99,12 @@ impl Intervals {
         Self(left)
     }
 
+    /// What is in both.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        self.minus(&self.minus(other))
+    }
+
     /// What is in either.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
@@ -120,31 +131,129 @@ impl Intervals {
     }
 }
 
-/// What a device sent.
+/// What a device sent on one of its ways: to one topic, at one quality of service. A device with a schedule has one way, one
+/// with firmware as many as it has topics.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
+    /// Topic; empty: the one that the scenario gives the device.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub topic: String,
+    /// Quality of service.
+    pub qos: u8,
     /// Messages written, numbered from 0.
     pub count: u32,
     /// Those that the broker acknowledged (QoS 1 and 2).
     pub acknowledged: Intervals,
+    /// When they were written, where no schedule tells.
+    #[serde(default)]
+    pub marks: Marks,
 }
 
-/// What one subscriber got of one device.
+/// When a sender had come to which number, at a few instants spread over the run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marks {
+    /// Least distance of two instants, [ms].
+    spacing_ms: u32,
+    /// Instant [ms] and the number that was written then.
+    at: Vec<(u32, u32)>,
+}
+
+/// Instants that are kept; with more, every second one goes.
+const MOST_MARKS: usize = 64;
+
+impl Marks {
+    /// Notes that this number was written at this time, [ns] since the start.
+    pub fn note(&mut self, t_ns: i64, seq: u32) {
+        let ms = u32::try_from(t_ns / 1_000_000).unwrap_or(0);
+        if self.at.last().is_some_and(|(last, _)| ms.saturating_sub(*last) < self.spacing_ms.max(20)) {
+            return;
+        }
+        if self.at.len() == MOST_MARKS {
+            let mut keep = false;
+            self.at.retain(|_| {
+                keep = !keep;
+                keep
+            });
+            self.spacing_ms = self.spacing_ms.max(20) * 2;
+        }
+        self.at.push((ms, seq));
+    }
+
+    /// Of so many numbers, those that may have been written from one time to another, [ns].
+    pub fn between(&self, from_ns: i64, to_ns: i64, count: u32) -> Intervals {
+        let ns = |ms: u32| i64::from(ms) * 1_000_000;
+        let before = self.at.partition_point(|(ms, _)| ns(*ms) < from_ns);
+        let behind = self.at.partition_point(|(ms, _)| ns(*ms) <= to_ns);
+        let from = before.checked_sub(1).map_or(0, |i| self.at[i].1);
+        let to = self.at.get(behind).map_or(count, |(_, seq)| *seq);
+        if count == 0 { Intervals::default() } else { Intervals::range(from, to.min(count - 1)) }
+    }
+}
+
+/// The way of a device's last wills, numbered by its connections.
+pub const WILLS: u16 = u16::MAX;
+
+/// A device's way as the key of a receipt.
+pub fn key(device: u32, way: u16) -> u64 {
+    u64::from(device) << 16 | u64::from(way)
+}
+
+/// What one subscriber got of one device on one of its ways.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     /// Messages delivered.
     pub got: Intervals,
+    /// What was not as it should be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    odd: Option<Box<Odd>>,
+    /// The newest delivery that was sent in its turn.
+    #[serde(skip)]
+    newest: Option<u32>,
+    /// The subscription that has brought the message that the broker kept.
+    #[serde(skip)]
+    kept: u16,
+}
+
+/// Deliveries that were not as they should be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Odd {
     /// Messages delivered again, and which.
     pub again: Intervals,
     /// Deliveries of such, the first not counted.
     pub duplicates: u64,
+    /// Messages that two members of a shared subscription got.
+    pub both: Intervals,
     /// Messages whose first delivery came behind that of a later one.
     pub late: Intervals,
     /// Deliveries on another topic, or with another content, than were sent.
     pub altered: Intervals,
-    /// The newest delivery that was sent in its turn.
-    #[serde(skip)]
-    newest: Option<u32>,
+    /// Deliveries at another quality of service than the sender's and the subscription's lower one.
+    pub wrong_qos: Intervals,
+    /// Deliveries marked as kept by the broker that were not.
+    pub marked_kept: Intervals,
+}
+
+static NOTHING_ODD: Odd = Odd {
+    again: Intervals(Vec::new()),
+    duplicates: 0,
+    both: Intervals(Vec::new()),
+    late: Intervals(Vec::new()),
+    altered: Intervals(Vec::new()),
+    wrong_qos: Intervals(Vec::new()),
+    marked_kept: Intervals(Vec::new()),
+};
+
+/// What a delivery is beside those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// The first of its message, and none of a later one came before.
+    InTurn,
+    /// The first, behind a later one's.
+    Late,
+    /// Not the first.
+    Again,
+    /// Not the first, and rightly so.
+    Known,
 }
 
 /// A number so far beyond the newest was never sent in its turn: what comes after it is not late.
@@ -152,27 +261,59 @@ const BEYOND: u32 = 1 << 16;
 
 impl Receipt {
     /// Writes a delivery down.
-    pub fn take(&mut self, seq: u32) {
+    pub fn take(&mut self, seq: u32) -> Taken {
         let newest = self.newest;
         if newest.is_none_or(|n| seq > n && seq - n < BEYOND) {
             self.newest = Some(seq);
         }
         if !self.got.insert(seq) {
-            self.again.insert(seq);
-            self.duplicates += 1;
+            let odd = self.odd_mut();
+            odd.again.insert(seq);
+            odd.duplicates += 1;
+            Taken::Again
         } else if newest.is_some_and(|n| seq < n) {
-            self.late.insert(seq);
+            self.odd_mut().late.insert(seq);
+            Taken::Late
+        } else {
+            Taken::InTurn
         }
     }
 
-    /// What another member of a shared subscription, or another shard, got.
+    /// Writes down what the broker had kept and handed out with the subscription of this number: one a subscription, in no
+    /// order with the others. None: this subscription has brought one before.
+    pub fn take_kept(&mut self, seq: u32, subscription: u16) -> Option<Taken> {
+        if self.kept == subscription {
+            return None;
+        }
+        self.kept = subscription;
+        Some(if self.got.insert(seq) { Taken::InTurn } else { Taken::Known })
+    }
+
+    /// What was not as it should be.
+    pub fn odd(&self) -> &Odd {
+        self.odd.as_deref().unwrap_or(&NOTHING_ODD)
+    }
+
+    /// The same, to be written in.
+    pub fn odd_mut(&mut self) -> &mut Odd {
+        self.odd.get_or_insert_default()
+    }
+
+    /// What another member of a shared subscription got.
     pub fn join(&mut self, other: &Self) {
-        let both = self.got.minus(&self.got.minus(&other.got));
-        self.duplicates += other.duplicates + both.len();
-        self.again = self.again.union(&other.again).union(&both);
+        let both = self.got.and(&other.got);
         self.got = self.got.union(&other.got);
-        self.late = self.late.union(&other.late);
-        self.altered = self.altered.union(&other.altered);
+        if both.is_empty() && other.odd.is_none() {
+            return;
+        }
+        let (mine, more) = (self.odd_mut(), other.odd());
+        mine.duplicates += more.duplicates + both.len();
+        mine.again = mine.again.union(&more.again).union(&both);
+        mine.both = mine.both.union(&both);
+        mine.late = mine.late.union(&more.late);
+        mine.altered = mine.altered.union(&more.altered);
+        mine.wrong_qos = mine.wrong_qos.union(&more.wrong_qos);
+        mine.marked_kept = mine.marked_kept.union(&more.marked_kept);
     }
 }
 
@@ -215,17 +356,43 @@ mod tests {
         for seq in [0, 1, 3, 2, 3, 3, 4, 9, 8, 6] {
             receipt.take(seq);
         }
-        assert_eq!((receipt.again.words(), receipt.duplicates), ("3".to_owned(), 2));
-        assert_eq!(receipt.late.words(), "2, 6, 8");
+        let odd = receipt.odd();
+        assert_eq!((odd.again.words(), odd.duplicates), ("3".to_owned(), 2));
+        assert_eq!(odd.late.words(), "2, 6, 8");
         assert_eq!(Intervals::below(10).minus(&receipt.got).words(), "5, 7");
     }
 
     #[test]
     fn members_of_a_shared_subscription_add_up() {
         let (mut a, mut b) = (Receipt::default(), Receipt::default());
-        [0, 2, 4].into_iter().for_each(|n| a.take(n));
-        [1, 3, 4].into_iter().for_each(|n| b.take(n));
+        let _ = [0, 2, 4].map(|n| a.take(n));
+        let _ = [1, 3, 4].map(|n| b.take(n));
         a.join(&b);
-        assert_eq!((a.got.words(), a.again.words(), a.duplicates), ("0–4".to_owned(), "4".to_owned(), 1));
+        let odd = a.odd();
+        assert_eq!((a.got.words(), odd.both.words(), odd.duplicates), ("0–4".to_owned(), "4".to_owned(), 1));
+    }
+
+    #[test]
+    fn what_the_broker_kept_comes_once_a_subscription_and_is_not_late() {
+        let mut receipt = Receipt::default();
+        let _ = [4, 5].map(|n| receipt.take(n));
+        assert_eq!(receipt.take_kept(3, 1), Some(Taken::InTurn));
+        assert_eq!((receipt.take_kept(5, 1), receipt.take_kept(5, 2)), (None, Some(Taken::Known)));
+        assert_eq!(receipt.odd(), &Odd::default());
+    }
+
+    #[test]
+    fn marks_stay_few_and_bracket_every_span() {
+        let mut marks = Marks::default();
+        // A message each 10 ms for 100 s.
+        (0..10_000u32).for_each(|n| marks.note(i64::from(n) * 10_000_000, n));
+        assert!(marks.at.len() <= MOST_MARKS);
+        for (from_s, to_s) in [(0, 1), (20, 25), (99, 200)] {
+            let found = marks.between(from_s * 1_000_000_000, to_s * 1_000_000_000, 10_000);
+            let within = Intervals::range(from_s as u32 * 100, (to_s as u32 * 100).min(9_999));
+            assert!(within.minus(&found).is_empty(), "{found:?}");
+            assert!(found.len() < within.len() + 800, "{found:?}");
+        }
+        assert!(Marks::default().between(0, 9, 0).is_empty());
     }
 }

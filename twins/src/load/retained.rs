@@ -32,6 +32,7 @@ pub fn look(job: &Job, tally: &Tally, url: &BrokerUrl) -> Vec<Finding> {
         breach: true,
         subscriber: "a newcomer".to_owned(),
         device: device.to_owned(),
+        topic: String::new(),
         qos,
         count: 1,
         which,
@@ -45,9 +46,10 @@ pub fn look(job: &Job, tally: &Tally, url: &BrokerUrl) -> Vec<Finding> {
         let Some(book) = tally.devices.get(&device.ordinal) else { continue };
         let qos = job.load.devices[device.group].qos;
         // What was acknowledged has to be there, or a later one; at QoS 0 nothing is promised, and the last is hoped for.
-        let Some(least) = (if qos == 0 { None } else { book.sent.acknowledged.last() }) else { continue };
+        let Some(sent) = book.sent.first().filter(|s| s.qos > 0) else { continue };
+        let Some(least) = sent.acknowledged.last() else { continue };
         let which = match newest.get(&device.ordinal) {
-            Some(seq) if (least..book.sent.count).contains(seq) => continue,
+            Some(seq) if (least..sent.count).contains(seq) => continue,
             Some(seq) => format!("number {seq} was given, {least} was acknowledged"),
             None => format!("none was given, {least} was acknowledged"),
         };

@@ -24,6 +24,9 @@ impl Clock {
     }
 }
 
+/// Upper ends of the live figures' classes of latency, [ms]; one more class is above them.
+pub const LATENCY_ENDS_MS: [u32; 12] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000];
+
 /// Counts of a worker, or of all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -41,32 +44,54 @@ pub struct Counts {
     pub expected: u64,
     /// Devices that have nothing more to send and nothing in flight.
     pub finished: u64,
+    /// Breaches that show in a delivery itself.
+    pub breaches: u64,
+    /// The generator's own largest lag, [µs].
+    pub lag_us: u64,
+    /// Sum of all latencies, [µs].
+    pub latency_us: u64,
+    /// Deliveries by class of latency.
+    pub latency: [u64; LATENCY_ENDS_MS.len() + 1],
 }
 
-/// A worker's counts, for the leader to look at.
+impl Counts {
+    /// Writes the latency of a delivery down.
+    pub fn took(&mut self, latency_ns: i64) {
+        let us = (latency_ns.max(0) / 1_000) as u64;
+        self.latency_us += us;
+        let class = LATENCY_ENDS_MS.iter().position(|ms| us <= u64::from(*ms) * 1_000);
+        self.latency[class.unwrap_or(LATENCY_ENDS_MS.len())] += 1;
+    }
+
+    /// All that add up; the lag does not.
+    fn sums(&mut self) -> impl Iterator<Item = &mut u64> {
+        let Self { up, failed, sent, acknowledged, fresh, expected, finished, breaches, latency_us, .. } =
+            self;
+        [up, failed, sent, acknowledged, fresh, expected, finished, breaches, latency_us]
+            .into_iter()
+            .chain(&mut self.latency)
+    }
+}
+
+/// A worker's counts, for the leader to look at: what adds up, and the lag.
 #[derive(Debug, Default)]
-pub struct Board([AtomicU64; 7]);
+pub struct Board([AtomicU64; 10 + LATENCY_ENDS_MS.len()], AtomicU64);
 
 impl Board {
     /// Shows counts.
-    pub fn show(&self, c: Counts) {
-        let all = [c.up, c.failed, c.sent, c.acknowledged, c.fresh, c.expected, c.finished];
-        for (cell, n) in self.0.iter().zip(all) {
-            cell.store(n, Relaxed);
+    pub fn show(&self, mut counts: Counts) {
+        self.1.store(counts.lag_us, Relaxed);
+        for (cell, n) in self.0.iter().zip(counts.sums()) {
+            cell.store(*n, Relaxed);
         }
     }
 
     /// Adds what is shown.
     pub fn add_to(&self, sum: &mut Counts) {
-        let [up, failed, sent, acknowledged, fresh, expected, finished] =
-            [0, 1, 2, 3, 4, 5, 6].map(|i: usize| self.0[i].load(Relaxed));
-        sum.up += up;
-        sum.failed += failed;
-        sum.sent += sent;
-        sum.acknowledged += acknowledged;
-        sum.fresh += fresh;
-        sum.expected += expected;
-        sum.finished += finished;
+        sum.lag_us = sum.lag_us.max(self.1.load(Relaxed));
+        for (cell, n) in self.0.iter().zip(sum.sums()) {
+            *n += cell.load(Relaxed);
+        }
     }
 }
 

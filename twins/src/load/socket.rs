@@ -6,7 +6,7 @@ use nix::sys::socket::{
     sockopt,
 };
 use std::{
-    io,
+    fmt, io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     os::fd::AsRawFd,
     str::FromStr,
@@ -54,6 +54,17 @@ impl FromStr for Sources {
             return Err(bad("more than 65,536 addresses"));
         }
         Ok(Self { addresses: (first..=last).map(|a| IpAddr::V4(Ipv4Addr::from(a))).collect(), ports })
+    }
+}
+
+impl fmt::Display for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.addresses[..] {
+            [] => {}
+            [one] => write!(f, "{one}")?,
+            [first, .., last] => write!(f, "{first}-{last}")?,
+        }
+        self.ports.map_or(Ok(()), |(from, to)| write!(f, ":{from}-{to}"))
     }
 }
 

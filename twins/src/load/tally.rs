@@ -2,7 +2,7 @@
 
 use super::{
     health::{Accusation, CpuTime},
-    ledger::{Receipt, Sent},
+    ledger::{Intervals, Receipt, Sent},
     times::{Course, Times},
 };
 use hdrhistogram::Histogram;
@@ -29,7 +29,7 @@ pub struct Tallies {
     pub abandoned: u64,
     /// Messages that the broker refused to take (MQTT 5).
     pub rejected: u64,
-    /// Messages of others on our topics, or of an earlier run.
+    /// Messages without a stamp of this run: of others, or of an earlier one.
     pub foreign: u64,
     /// Sessions that the broker should have kept and did not.
     pub sessions_lost: u64,
@@ -47,6 +47,8 @@ pub struct Tallies {
     pub commands: u64,
     /// Commands that a device's report confirmed.
     pub commands_followed: u64,
+    /// Commands that none confirmed before the next one, or the end.
+    pub commands_failed: u64,
     /// Strangers' connections: half open, malformed, or with another's client id.
     pub strangers: u64,
     /// Strangers that the broker sent away.
@@ -80,6 +82,7 @@ impl Tallies {
             (&mut self.wills, o.wills),
             (&mut self.commands, o.commands),
             (&mut self.commands_followed, o.commands_followed),
+            (&mut self.commands_failed, o.commands_failed),
             (&mut self.strangers, o.strangers),
             (&mut self.strangers_closed, o.strangers_closed),
             (&mut self.taken_over, o.taken_over),
@@ -93,23 +96,52 @@ impl Tallies {
 /// A device in the books.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceBook {
-    /// What it sent.
-    pub sent: Sent,
+    /// What it sent, by its ways.
+    pub sent: Vec<Sent>,
     /// Messages that it sent more than once.
     pub resent: u64,
+    /// Messages that its firmware planned.
+    #[serde(default)]
+    pub planned: u32,
+    /// Messages acknowledged (QoS 0: written) by the end of the stages, or within a second of their instants.
+    pub kept: u32,
+    /// How long after its instant a message was written at most, [ns].
+    pub late_ns: i64,
+    /// Its last wills, if it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wills: Option<WillBook>,
+}
+
+impl DeviceBook {
+    /// Messages written.
+    pub fn count(&self) -> u64 {
+        self.sent.iter().map(|s| u64::from(s.count)).sum()
+    }
+}
+
+/// A device's last wills in the books, numbered by its connections.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WillBook {
+    /// Those that the broker may have published.
+    pub over: Intervals,
+    /// Those that it must have, and since when, [ns] since the start.
+    pub owed: Vec<(u32, i64)>,
 }
 
 /// A subscriber in the books.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubscriberBook {
-    /// Whether it was ever subscribed.
-    pub subscribed: bool,
-    /// Times that it was away without a session that the broker would keep.
-    pub gaps: u32,
+    /// The quality of service that the broker granted; None: it was never subscribed.
+    pub granted: Option<u8>,
+    /// When it was away without a session that the broker would keep, from and to, [ns] since the start.
+    pub away: Vec<(i64, i64)>,
     /// Times that it came back to a session.
     pub resumed: u32,
-    /// What it got, by device.
-    pub receipts: BTreeMap<u32, Receipt>,
+    /// What it got, by [`super::ledger::key`].
+    pub receipts: BTreeMap<u64, Receipt>,
+    /// Deliveries without a readable stamp, by topic.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unreadable: BTreeMap<Box<str>, u64>,
 }
 
 /// Everything of one worker or shard.

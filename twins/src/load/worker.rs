@@ -7,12 +7,13 @@ mod link;
 
 use super::{
     codec,
-    conn::{Conn, Device, Flight, OUT_LIMIT_BYTES, Planned, Role, State, Subscriber},
+    conn::{Conn, Device, Flight, OUT_LIMIT_BYTES, Planned, Role, State, Subscriber, Way, Wills},
     health::{Accusation, CpuTime, Shortage},
     job::Job,
+    ledger::Sent,
     shared::{Counts, Shared},
     stream::Stream,
-    tally::{DeviceBook, SubscriberBook, Tally},
+    tally::{DeviceBook, SubscriberBook, Tally, WillBook},
 };
 use fault::Act;
 use mio::{Events, Interest, Poll, Token, unix::SourceFd};
@@ -52,6 +53,8 @@ const CONNECT_NS: i64 = 10_000_000_000;
 const BACKOFF_NS: i64 = 100_000_000;
 /// How often keep-alives are looked after, [ns].
 const SWEEP_NS: i64 = 250_000_000;
+/// A message that is taken so soon after its instant was taken in time, whenever the stages end, [ns].
+const IN_TIME_NS: i64 = 1_000_000_000;
 /// The broker has so long to close the connection of one who was taken over or is malformed, [ns].
 pub(super) const CLOSE_NS: i64 = 2_000_000_000;
 
@@ -104,6 +107,11 @@ impl Context<'_> {
 
     pub fn stage(&self, intended_ns: i64) -> usize {
         self.job.stages.of(intended_ns)
+    }
+
+    /// Whether a message that is taken now is taken in time.
+    pub fn in_time(&self, intended_ns: i64) -> bool {
+        self.t_ns() <= self.job.stages.length_ns().max(intended_ns.saturating_add(IN_TIME_NS))
     }
 }
 
@@ -197,9 +205,12 @@ impl<'a> Worker<'a> {
                     unreleased: Vec::new(),
                     withheld: None,
                     slow: None,
-                    subscribed: false,
-                    gaps: 0,
+                    granted: None,
+                    subscriptions: 0,
+                    // Nobody promised it what was sent before it came.
+                    away: vec![(0, i64::MAX)],
                     resumed: 0,
+                    unreadable: Default::default(),
                     left_ns: 0,
                 }));
                 conns.push(Conn::new(role, own as i64 * pace_ns));
@@ -217,6 +228,8 @@ impl<'a> Worker<'a> {
                 } else {
                     *fan_out.entry(d.group).or_insert_with(|| job.fan_out(&d.topic))
                 };
+                // Where the firmware chooses, ways come with its messages.
+                let way = (!fed).then(|| Way::new("".into(), def.qos, fan_out));
                 let mut schedule = Schedule::new(&def.schedule, &job.stages, job.seed, &d.id);
                 let next_ns = schedule.next();
                 self.device_at.insert(spec, conns.len() as u32);
@@ -226,15 +239,18 @@ impl<'a> Worker<'a> {
                     retain: def.retain,
                     payload_bytes: def.payload_bytes,
                     window: def.in_flight,
-                    fan_out,
+                    ways: way.into_iter().collect(),
                     schedule,
                     next_ns,
                     queue: Default::default(),
                     fed,
                     seq: 0,
+                    planned: 0,
+                    kept: 0,
+                    late_ns: 0,
                     pkid: 0,
                     in_flight: Default::default(),
-                    acknowledged: Default::default(),
+                    wills: def.will.as_ref().map(|_| Box::new(Wills::default())),
                     free_ns: i64::MIN,
                     held: false,
                     resent: 0,
@@ -335,6 +351,7 @@ impl<'a> Worker<'a> {
                     let Some(i) = self.device_at.get(&spec) else { continue };
                     if let Role::Device(d) = &mut self.conns[*i as usize].role {
                         d.queue.push_back(planned);
+                        d.planned += 1;
                         touched.push(*i as usize);
                     }
                 }
@@ -452,11 +469,29 @@ impl<'a> Worker<'a> {
                 break None;
             }
             let own = device.queue.pop_front().map(Box::new);
-            if own.is_none() {
-                device.next_ns = device.schedule.next();
-            }
+            let way = match &own {
+                Some(own) => device.way(own, || ctx.job.fan_out(&own.topic)),
+                None => {
+                    device.next_ns = device.schedule.next();
+                    Some(0)
+                }
+            };
+            let Some(way) = way else {
+                ctx.tally.counts.abandoned += 1;
+                ctx.tally.reason("a device publishes to more topics than can be told apart (65,000)");
+                continue;
+            };
             let pkid = if qos > 0 { device.take_pkid() } else { 0 };
-            let flight = Flight { pkid, seq: device.seq, intended_ns, sent_ns: t_ns, received: false, own };
+            let of_way = &mut device.ways[usize::from(way)];
+            let seq = of_way.count;
+            of_way.count += 1;
+            if own.is_some() {
+                of_way.marks.note(t_ns, seq);
+            }
+            ctx.counts.expected += u64::from(of_way.fan_out);
+            device.late_ns = device.late_ns.max(t_ns - intended_ns);
+            device.kept += u32::from(qos == 0 && ctx.in_time(intended_ns));
+            let flight = Flight { pkid, way, seq, intended_ns, sent_ns: t_ns, received: false, own };
             Conn::put_message(
                 &mut conn.out,
                 ctx.job.load.protocol,
@@ -466,6 +501,7 @@ impl<'a> Worker<'a> {
                 &flight,
                 false,
             );
+            let number = device.seq;
             device.seq += 1;
             sent += 1;
             ctx.tally.times.record(
@@ -478,15 +514,15 @@ impl<'a> Worker<'a> {
             let due_ns = (ctx.start_ns + intended_ns).max(device.free_ns);
             let lag_us = (ctx.now_ns - due_ns - batch_ns).max(1_000) as u64 / 1_000;
             ctx.tally.lag.saturating_record(lag_us);
+            ctx.counts.lag_us = ctx.counts.lag_us.max(lag_us);
             if ctx.job.keep_trace {
-                ctx.tally.trace.push((intended_ns, spec.ordinal, flight.seq));
+                ctx.tally.trace.push((intended_ns, spec.ordinal, number));
             }
             if qos > 0 {
                 device.in_flight.push_back(flight);
             }
         };
         ctx.counts.sent += sent;
-        ctx.counts.expected += sent * u64::from(device.fan_out);
         if sent > 0 {
             ctx.tally.course.sent(t_ns, sent);
         }
@@ -519,10 +555,10 @@ impl<'a> Worker<'a> {
     /// Keep-alives, and the memory that the process takes.
     fn sweep(&mut self) {
         self.sweep_ns = self.ctx.now_ns + SWEEP_NS;
-        let keep_ns = self.ctx.job.load.keep_alive.0 / 2;
         for i in 0..self.conns.len() {
             let conn = &mut self.conns[i];
-            let quiet = self.ctx.now_ns - conn.last_out_ns > keep_ns;
+            let keep_ns = i64::from(conn.keep_alive_s) * 500_000_000;
+            let quiet = keep_ns > 0 && self.ctx.now_ns - conn.last_out_ns > keep_ns;
             if quiet && conn.state == State::Up && !conn.stalled && !matches!(conn.role, Role::Stranger(_)) {
                 conn.out.extend_from_slice(&codec::PING);
                 conn.last_out_ns = self.ctx.now_ns;
@@ -567,26 +603,62 @@ impl<'a> Worker<'a> {
         }
         let mut tally = self.ctx.tally;
         tally.cpu.push(cpu);
+        let start_ns = self.ctx.start_ns;
         for conn in self.conns {
             match conn.role {
                 Role::Device(d) => {
-                    let sent = super::ledger::Sent { count: d.seq, acknowledged: d.acknowledged };
                     let ordinal = self.ctx.job.devices[d.spec].ordinal;
-                    tally.devices.insert(ordinal, DeviceBook { sent, resent: d.resent });
+                    tally.devices.insert(ordinal, device_book(*d, start_ns));
                 }
                 Role::Subscriber(s) => {
-                    let book = SubscriberBook {
-                        subscribed: s.subscribed,
-                        gaps: s.gaps,
-                        resumed: s.resumed,
-                        receipts: s.receipts.into_iter().collect(),
-                    };
-                    tally.subscribers.insert(self.ctx.job.subscribers[s.spec].ordinal, book);
+                    let ordinal = self.ctx.job.subscribers[s.spec].ordinal;
+                    tally.subscribers.insert(ordinal, subscriber_book(*s, conn.state, start_ns));
                 }
                 Role::Stranger(_) => {}
             }
         }
         Ok(tally)
+    }
+}
+
+fn device_book(device: Device, start_ns: i64) -> DeviceBook {
+    let sent = |way: Way| Sent {
+        topic: way.topic.as_ref().to_owned(),
+        qos: way.qos,
+        count: way.count,
+        acknowledged: way.acknowledged,
+        marks: way.marks,
+    };
+    let since_start = |(number, at_ns): (u32, i64)| (number, at_ns.saturating_sub(start_ns));
+    DeviceBook {
+        sent: device.ways.into_iter().map(sent).collect(),
+        resent: device.resent,
+        planned: device.planned,
+        kept: device.kept,
+        late_ns: device.late_ns,
+        wills: device
+            .wills
+            .map(|w| WillBook { over: w.over, owed: w.owed.into_iter().map(since_start).collect() }),
+    }
+}
+
+fn subscriber_book(mut subscriber: Subscriber, state: State, start_ns: i64) -> SubscriberBook {
+    // Whoever is away as the run ends got nothing from then on, session or not.
+    let open = subscriber.away.last().is_some_and(|(_, to)| *to == i64::MAX);
+    if state != State::Up && !open {
+        subscriber.away.push((subscriber.left_ns, i64::MAX));
+    }
+    let since_start = |(from, to): (i64, i64)| {
+        let to = if to == i64::MAX { to } else { to.saturating_sub(start_ns) };
+        (from.saturating_sub(start_ns), to)
+    };
+    SubscriberBook {
+        granted: subscriber.granted,
+        // Before the start, there was nothing to miss.
+        away: subscriber.away.into_iter().map(since_start).filter(|(_, to)| *to > 0).collect(),
+        resumed: subscriber.resumed,
+        receipts: subscriber.receipts.into_iter().collect(),
+        unreadable: subscriber.unreadable,
     }
 }
 

@@ -5,10 +5,14 @@ use crate::{
     message::TopicFilter,
     scenario::{
         definition::unknown,
-        load::{DeviceLoadDef, LoadDef, LoadFaultKind, Protocol, ScheduleDef, SubscriberDef, ThresholdDef},
+        load::{
+            DeviceLoadDef, LoadDef, LoadFaultKind, Protocol, ScheduleDef, StageDef, SubscriberDef,
+            ThresholdDef,
+        },
     },
     time::Span,
 };
+use std::collections::HashMap;
 
 /// Bytes of the stamp that travels in a payload, see the load generator's `stamp`.
 const STAMP_BYTES: u32 = 36;
@@ -57,11 +61,19 @@ impl Checker<'_> {
             let error = place.error("topic", "topics that begin with `$` are the broker's own");
             self.report.push(error.help("begin it otherwise, such as \"load/{device}\""));
         }
-        if let Some(will) = &def.will
-            && will.contains(['+', '#'])
-        {
-            let error = place.error("will", format!("`{will}` holds a wildcard"));
-            self.report.push(error.help("a will is published on a topic, such as \"gone/{device}\""));
+        if let Some(will) = &def.will {
+            let help = "a will is published on a topic, such as \"gone/{device}\"";
+            let bad = match TopicFilter::new(&will.replace("{device}", "x")) {
+                Err(error) => Some(error.to_string()),
+                Ok(_) if will.contains(['+', '#']) => Some(format!("`{will}` holds a wildcard")),
+                Ok(_) if will.starts_with('$') => {
+                    Some("topics that begin with `$` are the broker's own".to_owned())
+                }
+                Ok(_) => None,
+            };
+            if let Some(text) = bad {
+                self.report.push(place.error("will", text).help(help));
+            }
         }
         if def.count > 1 && !def.topic.contains("{device}") {
             let text = "devices of a group share this topic, and what came of which cannot be told by it";
@@ -171,21 +183,47 @@ impl Checker<'_> {
         }
     }
 
-    /// A device and a subscriber of one client id would take each other's place.
+    /// Two connections of one client id would take each other's place, again and again.
     fn load_names(&mut self, load: &LoadDef) {
         self.expiry(load);
-        for (i, subscriber) in load.subscribers.iter().enumerate() {
-            if load.devices.iter().any(|d| d.id == subscriber.id) {
-                let place = self.place(format!("load.subscribers[{i}]"));
-                let error = place.error("id", format!("a device has the client id `{}` too", subscriber.id));
-                self.report.push(error.help("one client id is one connection: name this one otherwise"));
+        // Devices with a `Firmware` schedule are those of the fleet.
+        let device = |d: &'_ DeviceLoadDef| {
+            match &d.schedule {
+                ScheduleDef::Firmware { fleet } => self.scenario.fleet.iter().find(|g| g.id == *fleet),
+                _ => None,
             }
-        }
-        let devices = load.devices.iter().map(|d| u64::from(d.count));
-        let all: u64 = devices.chain(load.subscribers.iter().map(|s| u64::from(s.count))).sum();
+            .map_or((d.id.clone(), d.count), |g| (g.id.clone(), g.count))
+        };
+        let devices = load.devices.iter().enumerate().map(|(i, d)| (format!("load.devices[{i}]"), device(d)));
+        let subscribers = load.subscribers.iter().enumerate();
+        let subscribers =
+            subscribers.map(|(i, s)| (format!("load.subscribers[{i}]"), (s.id.clone(), s.count)));
+        let groups: Vec<(String, (String, u32))> = devices.chain(subscribers).collect();
+        let all: u64 = groups.iter().map(|(_, (_, count))| u64::from(*count)).sum();
         if all > MAX_CONNECTIONS {
             let error = self.place("load").error("", format!("{all} connections are too many"));
-            self.report.push(error.help(format!("a scenario has {MAX_CONNECTIONS} at most")));
+            return self.report.push(error.help(format!("a scenario has {MAX_CONNECTIONS} at most")));
+        }
+        let mut taken: HashMap<String, usize> = HashMap::new();
+        for (at, (path, (pattern, count))) in groups.iter().enumerate() {
+            let ids = (0..*count).map(|index| pattern.replace("{}", &index.to_string()));
+            // Within a group, what is wrong has been told.
+            let other = |id: &String| taken.insert(id.clone(), at).filter(|first| *first != at);
+            let mut other = other;
+            let Some((id, first)) = ids.filter_map(|id| other(&id).map(|first| (id, first))).next() else {
+                continue;
+            };
+            let list = |path: &str| path.split('[').next().map(str::to_owned);
+            if groups[first].1.0 == *pattern && list(path) == list(&groups[first].0) {
+                // Two groups of one id in one list: that has been told, too.
+                continue;
+            }
+            let place = self.place(path);
+            let key = if place.span("id") == place.span("") { "" } else { "id" };
+            let error = place.error(key, format!("another group has the client id `{id}` too"));
+            let there = self.source.span_of(&format!("{}.id", groups[first].0));
+            let help = "one client id is one connection, and the broker sends away whoever had it before: name one otherwise";
+            self.report.push(error.at(self.source, there, "here").help(help));
         }
     }
 
@@ -195,6 +233,11 @@ impl Checker<'_> {
             if stage.length().0 <= 0 {
                 self.report
                     .push(place.error("for", "a stage lasts longer than 0 s").help("write `for: \"10s\"`"));
+            }
+            if stage.rates() == (0.0, 0.0) {
+                let key = if matches!(stage, StageDef::Ramp { .. }) { "to" } else { "rate" };
+                let error = place.error(key, "at a rate of 0, nothing is sent in this stage");
+                self.report.push(error.help("write a rate above 0, or take the stage away"));
             }
             let (from, to) = stage.rates();
             let fits = |r: f64| r.is_finite() && (0.0..=1e9).contains(&r);
@@ -212,6 +255,18 @@ impl Checker<'_> {
                 let error = place.error("until", "the fault ends before it begins");
                 self.report
                     .push(error.help("exchange the two; both count from the start of the first stage"));
+            }
+            // A search has one stage: its trial.
+            let stages = load.stages.iter().map(|s| s.length().0).fold(0, i64::saturating_add);
+            let end = load.search.as_ref().map_or(stages, |s| s.length.0);
+            if fault.at.0 < 0 || fault.at.0 >= end {
+                let text = format!("the load lasts {}, and this fault would begin outside of it", Span(end));
+                let help = "it counts from the start of the first stage";
+                self.report.push(place.error("at", text).help(help));
+            }
+            if let LoadFaultKind::SlowReader { bytes_per_s: 0, .. } = fault.action {
+                let error = place.error("do.bytes_per_s", "who reads nothing is no slow reader");
+                self.report.push(error.help("write 1 or more; `WithholdAcks` and `Away` are other faults"));
             }
             let share = match fault.action {
                 LoadFaultKind::Storm { share, .. }
@@ -235,8 +290,19 @@ impl Checker<'_> {
         for (i, threshold) in load.thresholds.iter().enumerate() {
             let place = self.place(format!("load.thresholds[{i}]"));
             match threshold {
-                ThresholdDef::Below { percentile, stage, qos, .. } => {
-                    place.within("percentile", *percentile, 0.0, 100.0, &mut self.report);
+                ThresholdDef::Below { percentile, bound, stage, qos, .. } => {
+                    if *percentile > 100.0 {
+                        place.within("percentile", *percentile, 0.0, 100.0, &mut self.report);
+                    }
+                    place.above("percentile", *percentile, 0.0, &mut self.report);
+                    if bound.0 <= 0 {
+                        let error = place.error("bound", "no time is below this");
+                        self.report.push(error.help("write `bound: \"50ms\"`"));
+                    }
+                    if load.search.is_some() && stage.is_some_and(|s| s > 0) {
+                        let error = place.error("stage", "a trial of a search is a single stage, number 0");
+                        self.report.push(error.help("leave `stage` out, or the search"));
+                    }
                     self.quality(&place, qos.unwrap_or(0));
                     if stage.is_some_and(|s| s as usize >= load.stages.len()) {
                         let error = place.error("stage", "there is no stage of this number");
@@ -244,7 +310,13 @@ impl Checker<'_> {
                         self.report.push(error.help(format!("stages count from 0 to {last}")));
                     }
                 }
-                ThresholdDef::Kept { share } => place.within("share", *share, 0.0, 1.0, &mut self.report),
+                ThresholdDef::Kept { share } => {
+                    place.within("share", *share, 0.0, 1.0, &mut self.report);
+                    if *share == 0.0 {
+                        let error = place.error("share", "a share of 0 is always kept");
+                        self.report.push(error.help("write a share above 0, or take the threshold away"));
+                    }
+                }
                 ThresholdDef::AtMost { .. } | ThresholdDef::AtLeast { .. } => {}
             }
         }
@@ -282,7 +354,19 @@ impl Checker<'_> {
                 );
             }
         }
+        let limits = self.place("load.limits");
+        if load.limits.lag.0 <= 0 {
+            let error = limits.error("lag", "a generator is always a little late");
+            self.report.push(error.help("leave it out for \"20ms\""));
+        }
+        limits.above("cpu", load.limits.cpu, 0.0, &mut self.report);
+        limits.above("waited_for_cpu", load.limits.waited_for_cpu, 0.0, &mut self.report);
         let place = self.place("load");
+        for (key, span) in [("drain", load.drain), ("batch", load.batch)] {
+            if span.0 < 0 {
+                self.report.push(place.error(key, "this is no time").help("write 0 or more"));
+            }
+        }
         if load.connects_per_s == 0 {
             let error = place.error("connects_per_s", "without connections there is no load");
             self.report.push(error.help("leave it out for 2,000"));

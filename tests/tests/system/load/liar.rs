@@ -115,7 +115,7 @@ fn relay(client: TcpStream, broker: TcpStream, lies: Arc<Lies>) {
 }
 
 /// Calls `on` with each whole packet that comes.
-fn packets(mut from: TcpStream, mut on: impl FnMut(&[u8])) {
+pub fn packets(mut from: TcpStream, mut on: impl FnMut(&[u8])) {
     let (mut buffer, mut chunk) = (Vec::new(), [0; 64 << 10]);
     while let Ok(n @ 1..) = from.read(&mut chunk) {
         buffer.extend_from_slice(&chunk[..n]);
@@ -128,7 +128,8 @@ fn packets(mut from: TcpStream, mut on: impl FnMut(&[u8])) {
     }
 }
 
-fn whole(bytes: &[u8]) -> Option<usize> {
+/// Length of the packet at the front of the bytes, once it is whole.
+pub fn whole(bytes: &[u8]) -> Option<usize> {
     let mut length = 0;
     for i in 0..4 {
         let byte = bytes.get(1 + i)?;

@@ -174,12 +174,24 @@ impl Worker<'_> {
         if self.conns[i].state != State::Up {
             return;
         }
+        let first = match &self.conns[i].role {
+            Role::Device(d) => d.wills.as_ref().map_or(0, |w| w.number),
+            _ => 0,
+        };
         let mut will = (String::new(), Vec::new());
         let mut says = Vec::new();
         if let Some(hello) = self.conns[i].hello(self.ctx.job, &mut will) {
             codec::put_connect(&mut says, hello);
         }
         self.conns[i].taken = true;
+        if let Role::Device(d) = &mut self.conns[i].role
+            && let Some(wills) = &mut d.wills
+        {
+            // The first connection's, and the second's, which ends without a word.
+            wills.over.insert(first);
+            wills.over.insert(wills.number);
+            wills.number = first;
+        }
         self.stranger(says, false, self.ctx.now_ns + CLOSE_NS);
     }
 }

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::load::{
-    codec::{Frame, kind},
-    conn::Slow,
+    codec::{Asks, Frame, kind},
+    conn::{MOST_UNREADABLE, Slow},
+    ledger::{self, Taken, WILLS},
     stamp::{Kind, Stamp},
 };
 
@@ -120,8 +121,8 @@ impl Worker<'_> {
                 Frame::Publish { .. } if matches!(self.conns[i].role, Role::Device(_)) => self.hear(i, frame),
                 Frame::Publish { .. } => deliver(&mut self.conns[i], &mut self.ctx, frame),
                 Frame::Ack { kind, pkid, reason } => self.acknowledged(i, kind, pkid, reason),
-                Frame::ConnAck { session_present, code, receive_maximum } => {
-                    self.welcome(i, session_present, code, receive_maximum)?;
+                Frame::ConnAck { session_present, code, asks } => {
+                    self.welcome(i, session_present, code, asks)?;
                 }
                 Frame::SubAck { codes } => {
                     if codes.first().is_none_or(|c| *c >= 0x80) {
@@ -131,6 +132,9 @@ impl Worker<'_> {
                         return Ok(bytes.len());
                     }
                     if self.conns[i].state == State::Subscribing {
+                        if let Role::Subscriber(s) = &mut self.conns[i].role {
+                            s.granted = codes.first().copied();
+                        }
                         self.up(i);
                     }
                 }
@@ -143,13 +147,7 @@ impl Worker<'_> {
         Ok(used)
     }
 
-    fn welcome(
-        &mut self,
-        i: usize,
-        present: bool,
-        code: u8,
-        receive_maximum: Option<u16>,
-    ) -> Result<(), Close> {
+    fn welcome(&mut self, i: usize, present: bool, code: u8, asks: Asks) -> Result<(), Close> {
         if code != 0 {
             return Err(Close::Broken(format!("the broker refused the login (code {code})")));
         }
@@ -157,7 +155,8 @@ impl Worker<'_> {
         let conn = &mut self.conns[i];
         let stage = if ctx.start_ns == i64::MAX { 0 } else { ctx.stage(ctx.t_ns()) };
         ctx.tally.times.record(Metric::Connect, 0, stage, ctx.now_ns - conn.opened_ns);
-        conn.receive_maximum = receive_maximum.unwrap_or(u16::MAX);
+        conn.receive_maximum = asks.receive_maximum.unwrap_or(u16::MAX);
+        conn.keep_alive_s = asks.keep_alive_s.unwrap_or(conn.keep_alive_s);
         let protocol = ctx.job.load.protocol;
         match &mut conn.role {
             Role::Subscriber(s) => {
@@ -175,11 +174,14 @@ impl Worker<'_> {
                         _ if !present => ctx.tally.counts.sessions_lost += 1,
                         _ => {}
                     }
-                    s.gaps += u32::from(!present);
+                    if !present {
+                        s.away.push((s.left_ns, i64::MAX));
+                    }
                 }
                 if !present {
                     s.unreleased.clear();
                 }
+                s.subscriptions = s.subscriptions.wrapping_add(1);
                 codec::put_subscribe(&mut conn.out, protocol, 1, &spec.filter, spec.qos);
                 conn.state = State::Subscribing;
                 self.mark_dirty(i);
@@ -238,7 +240,11 @@ impl Worker<'_> {
         }
         conn.known = true;
         match &mut conn.role {
-            Role::Subscriber(s) => s.subscribed = true,
+            Role::Subscriber(s) => {
+                if let Some((_, to)) = s.away.last_mut().filter(|(_, to)| *to == i64::MAX) {
+                    *to = ctx.now_ns;
+                }
+            }
             Role::Device(d) => d.held = true,
             Role::Stranger(_) => {}
         }
@@ -256,7 +262,8 @@ impl Worker<'_> {
                 if reason >= 0x80 {
                     ctx.tally.counts.rejected += 1;
                 } else {
-                    d.acknowledged.insert(flight.seq);
+                    d.ways[usize::from(flight.way)].acknowledged.insert(flight.seq);
+                    d.kept += u32::from(ctx.in_time(flight.intended_ns));
                     ctx.counts.acknowledged += 1;
                     let qos = flight.own.as_ref().map_or(d.qos, |o| o.qos);
                     let (t_ns, stage) = (ctx.t_ns(), ctx.stage(flight.intended_ns));
@@ -313,6 +320,7 @@ fn resend(out: &mut Vec<u8>, device: &mut Device, ctx: &mut Context<'_>, present
             continue;
         }
         flight.sent_ns = t_ns;
+        device.late_ns = device.late_ns.max(t_ns - flight.intended_ns);
         device.resent += 1;
         ctx.tally.counts.resent += 1;
         Conn::put_message(out, job.load.protocol, job.run, spec, device, flight, present);
@@ -349,36 +357,76 @@ fn deliver(conn: &mut Conn, ctx: &mut Context<'_>, frame: Frame<'_>) {
     if again {
         return;
     }
-    let Some(stamp) = Stamp::read(payload).filter(|s| s.run == ctx.job.run) else {
-        ctx.tally.counts.foreign += u64::from(!retain);
+    let stamp = Stamp::read(payload);
+    let Some(stamp) = stamp.filter(|s| s.run == ctx.job.run) else {
+        // What the broker had kept may be older than the run.
+        if !retain {
+            ctx.tally.counts.foreign += 1;
+            if stamp.is_none() {
+                unreadable(s, topic);
+            }
+        }
         return;
     };
+    let spec = ctx.job.devices.get(stamp.device as usize);
     if stamp.kind == Kind::Will {
         ctx.tally.counts.wills += 1;
+        let right = spec.and_then(|d| ctx.job.will_topic(d)).is_some_and(|t| t.as_bytes() == topic);
+        let receipt = s.receipts.entry(ledger::key(stamp.device, WILLS)).or_default();
+        ctx.counts.fresh += u64::from(receipt.take(stamp.seq) != Taken::Again);
+        if !right {
+            receipt.odd_mut().altered.insert(stamp.seq);
+        }
         return;
     }
-    let receipt = s.receipts.entry(stamp.device).or_default();
-    let new = !receipt.got.contains(stamp.seq);
-    // What the broker had kept and hands out with a subscription is no second delivery.
-    if retain && !new {
-        return;
-    }
-    receipt.take(stamp.seq);
-    let (right, sent_qos) = match ctx.job.devices.get(stamp.device as usize) {
-        None => (false, qos),
+    let (right, sent_qos, kept) = match spec {
+        None => (false, qos, retain),
+        // What its firmware sent, and how, only the stamp tells.
+        Some(d) if d.topic.is_empty() => (stamp.is_own(topic, payload), stamp.qos, stamp.retain),
         Some(d) => {
-            let own = d.topic.is_empty();
-            let intact = own || stamp.is_intact(payload);
-            ((own || d.topic.as_bytes() == topic) && intact, ctx.job.load.devices[d.group].qos)
+            let def = &ctx.job.load.devices[d.group];
+            (d.topic.as_bytes() == topic && stamp.is_intact(payload), def.qos, def.retain)
         }
     };
-    if !right {
-        receipt.altered.insert(stamp.seq);
+    let receipt = s.receipts.entry(ledger::key(stamp.device, stamp.way)).or_default();
+    // What the broker had kept and hands out with a subscription is no second delivery.
+    let handed_out = if retain && kept { receipt.take_kept(stamp.seq, s.subscriptions) } else { None };
+    let taken = handed_out.unwrap_or_else(|| receipt.take(stamp.seq));
+    if taken == Taken::Known {
+        return;
     }
-    ctx.counts.fresh += u64::from(new);
+    let due_qos = s.granted.map_or(qos, |granted| granted.min(sent_qos));
+    // What came late or was lost is judged at the end: it may be excused.
+    let mut breaches = u64::from(taken == Taken::Again && due_qos != 1);
+    if !right {
+        receipt.odd_mut().altered.insert(stamp.seq);
+        breaches += 1;
+    }
+    if qos != due_qos {
+        receipt.odd_mut().wrong_qos.insert(stamp.seq);
+        breaches += 1;
+    }
+    if retain && handed_out.is_none() {
+        receipt.odd_mut().marked_kept.insert(stamp.seq);
+        breaches += 1;
+    }
+    ctx.counts.breaches += breaches;
+    ctx.counts.fresh += u64::from(taken != Taken::Again);
     let (t_ns, stage) = (ctx.t_ns(), ctx.stage(stamp.intended_ns));
+    ctx.counts.took(t_ns - stamp.intended_ns);
     // By the quality that the device asked for: what it wanted is what it is measured by.
     ctx.tally.times.record(Metric::Latency, sent_qos, stage, t_ns - stamp.intended_ns);
     ctx.tally.times.record(Metric::Service, sent_qos, stage, t_ns - stamp.sent_ns);
     ctx.tally.course.received(t_ns, stamp.intended_ns);
+}
+
+/// Whether a device of the run owns the topic, the oracle finds out once all books are there.
+fn unreadable(subscriber: &mut Subscriber, topic: &[u8]) {
+    let topic = String::from_utf8_lossy(topic);
+    let full = subscriber.unreadable.len() >= MOST_UNREADABLE;
+    match subscriber.unreadable.get_mut(&*topic) {
+        Some(n) => *n += 1,
+        None if full => {}
+        None => drop(subscriber.unreadable.insert(topic.into(), 1)),
+    }
 }

@@ -98,6 +98,7 @@ impl<'a> Worker<'a> {
         let ctx = &mut self.ctx;
         let conn = &mut self.conns[i];
         let was_up = conn.state == State::Up;
+        let greeted = was_up || matches!(conn.state, State::Greeting | State::Subscribing);
         let taken = std::mem::take(&mut conn.taken);
         if was_up && !matches!(conn.role, Role::Stranger(_)) {
             ctx.counts.up -= 1;
@@ -143,7 +144,7 @@ impl<'a> Worker<'a> {
                     if spec.persistent {
                         s.resumed += 1;
                     } else {
-                        s.gaps += 1;
+                        s.away.push((ctx.now_ns, i64::MAX));
                         s.unreleased.clear();
                     }
                 }
@@ -151,10 +152,16 @@ impl<'a> Worker<'a> {
             Role::Device(d) => {
                 let spec = &ctx.job.devices[d.spec];
                 let def = &ctx.job.load.devices[spec.group];
-                // Whether a takeover sends the will, MQTT 3.1.1 leaves open.
-                if was_up && def.will.is_some() && !taken && !matches!(why, Close::Done) {
-                    let topic = def.will.as_deref().unwrap_or_default().replace("{device}", &spec.id);
-                    ctx.tally.counts.wills_owed += u64::from(ctx.job.fan_out(&topic));
+                if let Some(wills) = d.wills.as_mut().filter(|_| greeted) {
+                    wills.over.insert(wills.number);
+                    // Whether a takeover sends the will, MQTT 3.1.1 leaves open.
+                    if was_up && !taken && !matches!(why, Close::Done) {
+                        wills.owed.push((wills.number, ctx.now_ns));
+                        let topic = ctx.job.will_topic(spec).unwrap_or_default();
+                        let owed = u64::from(ctx.job.fan_out(&topic));
+                        ctx.tally.counts.wills_owed += owed;
+                        ctx.counts.expected += owed;
+                    }
                 }
                 if !def.persistent {
                     let before = d.in_flight.len();
