@@ -32,6 +32,8 @@ const MAX_FIELDS: usize = 512;
 /// Intervals by which a period is judged, and rows kept of a device.
 const MAX_GAPS: usize = 512;
 const MAX_ROWS: usize = 20_000;
+/// Characters of a text from which on it may have been cut off.
+const MAX_TEXT: usize = 200;
 /// Values that come closer together than this are one row, [s].
 const ONE_ROW_S: f64 = 0.05;
 
@@ -55,6 +57,8 @@ pub struct Field {
     pub unread: Option<String>,
     /// Last value heard.
     pub last: Option<Value>,
+    /// It was said to have no value, at least once.
+    nulled: bool,
     /// Values heard that were not kept by the broker from before.
     pub count: u64,
     last_s: Option<f64>,
@@ -78,8 +82,20 @@ impl Field {
 
     /// A value in the unit in which a twin keeps it.
     fn kept(&self, value: f64) -> f64 {
-        let units = units::find(&self.said_unit).zip(units::find(&self.unit));
-        units.and_then(|(from, to)| from.convert(value, to)).unwrap_or(value)
+        let own = units::find(&self.unit);
+        own.and_then(|own| names::kept(value, &self.said_unit, own)).unwrap_or(value)
+    }
+
+    /// The last number heard, in the unit of [`Self::shown_unit`].
+    pub fn last_number(&self) -> Option<f64> {
+        // What the conversion adds in the last places was not measured.
+        let kept = self.kept(self.last.as_ref()?.number()?);
+        format!("{kept:.9e}").parse().ok()
+    }
+
+    /// The unit in which a twin keeps it, or the device's own where that is none that the engine knows.
+    pub fn shown_unit(&self) -> &str {
+        if self.unit == "none" && !self.said_unit.is_empty() { &self.said_unit } else { &self.unit }
     }
 
     /// The smallest step, in the unit in which a twin keeps it.
@@ -104,6 +120,8 @@ pub struct Device {
     pub online: Option<bool>,
     /// Its fields, by the dialect's own names.
     pub fields: BTreeMap<String, Field>,
+    /// Of several devices as one: what each says about itself, by its name behind the hub.
+    parts: BTreeMap<String, BTreeMap<&'static str, String>>,
     rows: Vec<(f64, BTreeMap<String, f64>)>,
 }
 
@@ -186,6 +204,7 @@ impl Survey {
             about: BTreeMap::new(),
             online: None,
             fields: BTreeMap::new(),
+            parts: BTreeMap::new(),
             rows: Vec::new(),
         });
         match fact {
@@ -207,6 +226,11 @@ impl Survey {
             Fact::Unread { field, why, .. } => {
                 if let Some(f) = device.field(&field, &mut self.beyond) {
                     f.unread = Some(why);
+                }
+            }
+            Fact::Null { field, .. } => {
+                if let Some(f) = device.field(&field, &mut self.beyond) {
+                    f.nulled = true;
                 }
             }
             Fact::Asked { .. } | Fact::Done { .. } | Fact::Owed(_) => {}
@@ -238,7 +262,7 @@ impl Survey {
         for d in &mut found {
             d.online = d.online.or_else(|| presence.get(&d.address).copied());
             d.name_fields();
-            let base = names::plain(&d.address).replace('_', "-");
+            let base = names::plain(&d.address.replace("%prefix%", "")).replace('_', "-");
             let mut id = base.clone();
             for n in 2.. {
                 if ids.insert(id.clone()) {
@@ -302,7 +326,9 @@ impl Device {
     fn name_fields(&mut self) {
         let mut taken = BTreeSet::new();
         for (field, f) in &mut self.fields {
-            let base = names::signal_of(field, &f.quantity, &f.said_unit);
+            let said =
+                f.last.as_ref().map_or(f.said_unit.as_str(), |v| names::unit_of_value(v, &f.said_unit));
+            let base = names::signal_of(field, &f.quantity, said);
             let mut signal = base.clone();
             for n in 2.. {
                 if taken.insert(signal.clone()) {
@@ -312,7 +338,7 @@ impl Device {
                 signal = format!("{part}_{n}.{quantity}");
             }
             let quantity = signal.rsplit('.').next().unwrap_or_default();
-            let unit = units::of_quantity(quantity).or_else(|| units::find(&f.said_unit));
+            let unit = units::of_quantity(quantity).or_else(|| units::find(said));
             f.unit = unit.map_or("none", |u| u.symbol).to_owned();
             f.signal = signal;
         }
@@ -343,7 +369,11 @@ impl Device {
     }
 
     fn map<'a>(fields: impl Iterator<Item = (&'a String, &'a Field)>) -> String {
-        let name = |field: &'a String, f: &'a Field| f.behind.as_ref().map_or(field, |(_, name)| name);
+        // A Sparkplug metric has a name of its device's; a property behind a bridge is named after its device's name.
+        let name = |field: &'a String, f: &'a Field| match &f.behind {
+            Some((_, name)) if !f.kind.is_empty() => name,
+            _ => field,
+        };
         let pairs: Vec<String> =
             fields.map(|(field, f)| format!("{:?}: {:?}", f.signal, name(field, f))).collect();
         format!("{{{}}}", pairs.join(", "))
@@ -465,38 +495,49 @@ pub fn double_scenario(devices: &[Device], broker: &str, tables: &str) -> String
 }
 
 /// The doubles that there can be: of each device that said something that a double can say. What lies behind one Sparkplug
-/// node has one connection, so that it is one double.
+/// node or one Zigbee bridge has one connection, so that it is one double.
 pub fn doubles(devices: &[Device]) -> Vec<Device> {
-    let mut nodes: BTreeMap<String, Vec<&Device>> = BTreeMap::new();
+    let mut hubs: BTreeMap<(&str, String), Vec<&Device>> = BTreeMap::new();
     let mut all = Vec::new();
-    for d in devices.iter().filter(|d| d.doubled().next().is_some() && !d.rows.is_empty()) {
-        if d.dialect == "sparkplug" {
-            nodes.entry(d.node()).or_default().push(d);
-        } else {
-            all.push(d.clone());
+    let speaks = |d: &&Device| d.doubled().next().is_some() && !d.rows.is_empty();
+    for d in devices.iter().filter(speaks) {
+        match d.hub() {
+            Some((hub, _)) => hubs.entry((d.dialect, hub)).or_default().push(d),
+            None => all.push(d.clone()),
         }
     }
-    for (node, behind) in nodes {
+    for ((dialect, hub), mut behind) in hubs {
+        if dialect == "zigbee2mqtt" {
+            // The bridge lists what says no number too.
+            let is_there = |d: &&Device| d.dialect == dialect && d.hub().is_some_and(|(h, _)| h == hub);
+            behind.extend(devices.iter().filter(is_there).filter(|d| !speaks(d)));
+        }
         all.push(match behind[..] {
             [alone] => alone.clone(),
-            _ => Device::node_of(node, &behind, devices),
+            _ => Device::hub_of(hub, &behind, devices),
         });
     }
     all
 }
 
 impl Device {
-    /// The Sparkplug node of its address, and the device behind it.
-    fn node(&self) -> String {
-        self.address.splitn(3, '/').take(2).collect::<Vec<_>>().join("/")
+    /// What holds its connection where that is not itself, the Sparkplug node or the bridge, and its name behind it.
+    fn hub(&self) -> Option<(String, &str)> {
+        let levels = match self.dialect {
+            "sparkplug" => 2,
+            "zigbee2mqtt" => 1,
+            _ => return None,
+        };
+        let parts: Vec<&str> = self.address.splitn(levels + 1, '/').collect();
+        Some((parts[..levels.min(parts.len())].join("/"), parts.get(levels).copied().unwrap_or_default()))
     }
 
     fn behind(&self) -> &str {
-        self.address.splitn(3, '/').nth(2).unwrap_or_default()
+        self.hub().map_or("", |(_, behind)| behind)
     }
 
     /// A node and the devices behind it as one: their fields side by side, and their rows in the order of time.
-    fn node_of(address: String, parts: &[&Self], all: &[Self]) -> Self {
+    fn hub_of(address: String, parts: &[&Self], all: &[Self]) -> Self {
         let mut id = names::plain(&address).replace('_', "-");
         while all.iter().any(|d| d.id == id && d.address != address) {
             id += "-node";
@@ -522,6 +563,7 @@ impl Device {
             about: BTreeMap::from([("alias", if aliased { "yes" } else { "no" }.to_owned())]),
             online: None,
             fields,
+            parts: parts.iter().map(|d| (d.behind().to_owned(), d.about.clone())).collect(),
             rows: rows.into_iter().map(|(ms, row)| (ms as f64 / 1e3, row)).collect(),
         };
         node.name_fields();
@@ -555,41 +597,99 @@ impl Device {
 }
 
 impl Device {
+    /// What its states say besides the doubled fields, as it was last; of one device of several, by its name there.
+    fn also(&self, of: Option<&str>) -> serde_json::Map<String, serde_json::Value> {
+        let mut also = serde_json::Map::new();
+        for (field, f) in &self.fields {
+            let own = match (&f.behind, of) {
+                (Some((device, name)), Some(of)) if device == of => name,
+                (_, None) => field,
+                _ => continue,
+            };
+            let doubled = self.doubled().any(|(n, _)| n == field);
+            let value = match &f.last {
+                // A sensor that did not answer has its place.
+                _ if f.nulled && (doubled || f.last.is_none()) => serde_json::Value::Null,
+                Some(Value::Number(v)) if !doubled => super::tree::number(*v),
+                Some(Value::Flag(v)) if !doubled => serde_json::Value::from(*v),
+                Some(Value::Text(v)) if !doubled => serde_json::Value::from(v.as_str()),
+                _ => continue,
+            };
+            if !own.starts_with("STATE/") && !own.starts_with("POWER") {
+                let path: Vec<String> = own.split('/').map(str::to_owned).collect();
+                super::tree::put(&mut also, &path, value);
+            }
+        }
+        also.into_iter().map(|(key, value)| (key, super::tree::with_lists(value))).collect()
+    }
+
     /// What a double has to be told so that it says the rest as the device does.
     fn options(&self) -> String {
         let known: Vec<&str> = super::find(self.dialect)
             .map_or_else(Vec::new, |d| d.options().iter().map(|(k, _)| *k).collect());
         let mut pairs = Vec::new();
-        if known.contains(&"also") {
-            let mut also = serde_json::Map::new();
-            for (field, f) in &self.fields {
-                // What is no number is said again as it was.
-                if let (Some(value), false) = (&f.last, self.doubled().any(|(n, _)| n == field))
-                    && !field.starts_with("STATE/")
-                    && !field.starts_with("POWER")
-                {
-                    let path: Vec<String> = field.split('/').map(str::to_owned).collect();
-                    let value = match value {
-                        Value::Number(v) => super::tree::number(*v),
-                        Value::Flag(v) => serde_json::Value::from(*v),
-                        Value::Text(v) => serde_json::Value::from(v.as_str()),
-                    };
-                    super::tree::put(&mut also, &path, value);
+        let quoted = |object: serde_json::Map<String, serde_json::Value>| {
+            format!("{:?}", serde_json::Value::Object(object).to_string())
+        };
+        if known.contains(&"also") && self.parts.is_empty() {
+            pairs.extend(
+                Some(self.also(None)).filter(|a| !a.is_empty()).map(|a| format!("\"also\": {}", quoted(a))),
+            );
+        } else if known.contains(&"also") {
+            let one = |(name, about): (&String, &BTreeMap<&'static str, String>)| {
+                let mut said = serde_json::Map::new();
+                for (key, option) in [("model", "model"), ("manufacturer", "vendor")] {
+                    said.extend(about.get(key).map(|text| (option.to_owned(), text.as_str().into())));
                 }
-            }
-            if !also.is_empty() {
-                pairs.push(format!("\"also\": {:?}", serde_json::Value::Object(also).to_string()));
-            }
+                said.insert("also".to_owned(), self.also(Some(name)).into());
+                (name.clone(), serde_json::Value::Object(said))
+            };
+            pairs.push(format!("\"devices\": {}", quoted(self.parts.iter().map(one).collect())));
+        }
+        if known.contains(&"texts") {
+            let text = |(field, f): (&String, &Field)| match &f.last {
+                // What may have been cut off is none.
+                Some(Value::Text(text)) if !f.is_number() && text.chars().count() < MAX_TEXT => {
+                    Some((field.clone(), text.as_str().into()))
+                }
+                _ => None,
+            };
+            let texts: serde_json::Map<_, _> = self.fields.iter().filter_map(text).collect();
+            pairs.extend(Some(texts).filter(|t| !t.is_empty()).map(|t| format!("\"texts\": {}", quoted(t))));
+        }
+        if known.contains(&"units") {
+            let unit = |(_, f): (&String, &Field)| {
+                let own = units::of_quantity(f.signal.rsplit('.').next().unwrap_or_default());
+                let other = !matches!(f.said_unit.as_str(), "" | "none")
+                    && own.is_none_or(|o| o.symbol != f.said_unit);
+                other.then(|| (f.signal.clone(), f.said_unit.as_str().into()))
+            };
+            let said: serde_json::Map<_, _> = self.doubled().filter_map(unit).collect();
+            pairs.extend(Some(said).filter(|u| !u.is_empty()).map(|u| format!("\"units\": {}", quoted(u))));
         }
         for (option, object) in if known.contains(&"types") { self.typed() } else { Vec::new() } {
             if !object.is_empty() {
                 pairs.push(format!("{option:?}: {:?}", serde_json::Value::Object(object).to_string()));
             }
         }
-        for (key, option) in [("mac", "mac"), ("firmware", "version"), ("model", "model"), ("alias", "alias")]
-        {
+        for (key, option) in [
+            ("mac", "mac"),
+            ("firmware", "version"),
+            ("model", "model"),
+            ("alias", "alias"),
+            ("topic", "topic"),
+            ("full_topic", "full_topic"),
+        ] {
             if let (true, Some(text)) = (known.contains(&option), self.about.get(key)) {
                 pairs.push(format!("{option:?}: {text:?}"));
+            }
+        }
+        for (option, words) in
+            [("pressure", &["mmHg", "inHg"][..]), ("speed", &["m/s", "kn", "mph", "ft/s", "yd/s"])]
+        {
+            let said = self.fields.values().find_map(|f| words.iter().find(|w| **w == f.said_unit));
+            if let (true, Some(unit)) = (known.contains(&option), said) {
+                pairs.push(format!("{option:?}: {unit:?}"));
             }
         }
         let fahrenheit = self.fields.values().any(|f| f.said_unit == "degF");
