@@ -113,6 +113,9 @@ fn discover_refuses_what_it_cannot_do() {
     std::fs::write(&taken, "mine").unwrap();
     for (args, code, says) in [
         (vec!["discover", "embedded"], 2, "mqtt://host"),
+        (vec!["discover", "mqtts://127.0.0.1:1", "--ca-file", "/no/such.pem"], 2, "/no/such.pem"),
+        (vec!["discover", "mqtt://127.0.0.1:1", "--cert", "a.pem"], 2, "--key"),
+        (vec!["discover", "mqtt://127.0.0.1:1", "--user", "u", "--password-file", "/no/such"], 2, "/no/such"),
         (vec!["discover", "mqtt://127.0.0.1:1", "--for", "0s"], 2, "--for"),
         (vec!["discover", "mqtt://127.0.0.1:1", "--out", taken.to_str().unwrap()], 2, "--force"),
         (vec!["discover", "mqtt://127.0.0.1:1", "--for", "1s"], 3, "127.0.0.1:1"),
@@ -313,9 +316,9 @@ fn others_devices_are_discovered_followed_and_doubled() {
         .collect();
     // Device, signal, unit, what its values lie within: 68–71.6 °F are 20–22 °C.
     for (device, signal, unit, low, high) in [
-        ("tasmota plug", "am2301.temperature", "degC", 68.0, 71.7),
+        ("tasmota plug", "am2301.temperature", "degC", 20.0, 22.1),
         ("tasmota plug", "am2301.humidity", "percent", 40.0, 43.1),
-        ("tasmota plug", "ds18b20.temperature", "degC", 50.0, 51.9),
+        ("tasmota plug", "ds18b20.temperature", "degC", 10.0, 11.1),
         ("esphome attic", "sensor_left_temperature.temperature", "degC", 20.0, 20.6),
         ("esphome attic", "sensor_air_humidity.humidity", "percent", 50.0, 53.0),
         ("zigbee2mqtt zigbee2mqtt/hall", "main.temperature", "degC", 21.0, 22.1),

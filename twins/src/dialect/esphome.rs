@@ -134,9 +134,8 @@ impl Dialect for EspHome {
         })
     }
     fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError> {
-        let object =
-            |part: &str, quantity: &str| format!("{}_{}", names::plain(part), names::plain(quantity));
-        let signals = spoken(spec, |part, quantity| vec!["sensor".to_owned(), object(part, quantity)]);
+        let id = |part: &str, quantity: &str| format!("{}_{}", names::plain(part), names::plain(quantity));
+        let signals = spoken(spec, |part, quantity| vec!["sensor".to_owned(), id(part, quantity)]);
         let signals = said_in(signals, spec.options)?;
         let is_entity = |path: &[String]| match path {
             [kind, _] => TYPES.contains(&kind.as_str()),
