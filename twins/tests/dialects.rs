@@ -743,6 +743,7 @@ fn a_nested_property_became_another_device() {
     assert_eq!(all, ["zigbee2mqtt"]);
     let scenario = survey::double_scenario(&devices, "mqtt://b", "t");
     assert!(scenario.contains(r#""lamp_color.x": "lamp/color/x""#), "{scenario}");
+    assert!(!scenario.contains("linkquality@reported"), "its upkeep is repeated, not replayed: {scenario}");
     assert!(scenario.contains(r#"{\"living_room_climate.voltage\":\"mV\"}"#), "{scenario}");
     let signals = [
         ("lamp.brightness", "", 120.0),
