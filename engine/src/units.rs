@@ -48,6 +48,12 @@ pub enum Dimension {
     Current,
     /// Power; base W.
     Power,
+    /// Apparent power of an alternating current; base VA.
+    ApparentPower,
+    /// Reactive power of an alternating current; base var.
+    ReactivePower,
+    /// Reactive energy; base varh.
+    ReactiveEnergy,
     /// Energy; base J.
     Energy,
     /// Charge; base C.
@@ -60,10 +66,22 @@ pub enum Dimension {
     Density,
     /// Flow of a liquid; base l/min.
     Flow,
+    /// Volume; base l.
+    Volume,
+    /// Area; base m².
+    Area,
+    /// Conductivity of a liquid; base µS/cm.
+    Conductivity,
     /// Magnetic flux density; base T.
     MagneticField,
     /// Level of sound; base dB.
     SoundLevel,
+    /// Strength of a radio signal; base dBm.
+    SignalStrength,
+    /// Amount of data; base B.
+    Data,
+    /// Rate of data; base B/s.
+    DataRate,
     /// Frequency; base Hz.
     Frequency,
     /// Time; base s.
@@ -93,14 +111,23 @@ impl Dimension {
             Self::Voltage => "a voltage",
             Self::Current => "a current",
             Self::Power => "a power",
+            Self::ApparentPower => "an apparent power",
+            Self::ReactivePower => "a reactive power",
+            Self::ReactiveEnergy => "a reactive energy",
             Self::Energy => "an energy",
             Self::Charge => "a charge",
             Self::Resistance => "a resistance",
             Self::Concentration => "a concentration",
             Self::Density => "a density",
             Self::Flow => "a flow",
+            Self::Volume => "a volume",
+            Self::Area => "an area",
+            Self::Conductivity => "a conductivity",
             Self::MagneticField => "a magnetic field",
             Self::SoundLevel => "a level of sound",
+            Self::SignalStrength => "a strength of a signal",
+            Self::Data => "an amount of data",
+            Self::DataRate => "a rate of data",
             Self::Frequency => "a frequency",
             Self::Time => "a time",
             Self::Number => "a bare number",
@@ -152,7 +179,18 @@ const fn unit(
 
 use Dimension as D;
 
-/// Every unit. Factors are exact by definition (SI brochure, 9th ed.; NIST SP 811 app. B.8), but for mmHg (conventional).
+/// A pound, [kg]; an inch and a foot, [m]; a foot cubed and a gallon of the USA, [l]; a British thermal unit (IT), [J].
+const LB: f64 = 0.453_592_37;
+const INCH: f64 = 0.0254;
+const FOOT: f64 = 0.3048;
+const CUBIC_FOOT: f64 = 28.316_846_592;
+const GALLON: f64 = 3.785_411_784;
+const BTU: f64 = 1_055.055_852_62;
+/// Millimetre of mercury, conventional, [Pa].
+const MM_HG: f64 = 133.322_387_415;
+
+/// Every unit, those of Home Assistant's device classes among them. Factors are exact by definition (SI brochure, 9th ed.; NIST
+/// SP 811 app. B.8), but for mmHg, inHg and inH2O (conventional). Gallons and their kin are those of the USA.
 static UNITS: &[Unit] = &[
     Unit {
         symbol: "degC",
@@ -178,10 +216,17 @@ static UNITS: &[Unit] = &[
     unit("hPa", D::Pressure, 100.0, &["mbar", "mb"]),
     unit("kPa", D::Pressure, 1000.0, &[]),
     unit("bar", D::Pressure, 100_000.0, &[]),
-    unit("mmHg", D::Pressure, 133.322_387_415, &["mm_hg", "Torr", "torr"]),
+    unit("mmHg", D::Pressure, MM_HG, &["mm_hg", "Torr", "torr"]),
+    unit("inHg", D::Pressure, 25.4 * MM_HG, &["in_hg"]),
+    unit("inH2O", D::Pressure, 25.4 * 9.806_65, &["inH₂O"]),
+    unit("psi", D::Pressure, LB * 9.806_65 / (INCH * INCH), &["PSI", "lbf/in2", "lbf/in²"]),
+    unit("mPa", D::Pressure, 1e-3, &[]),
+    unit("MPa", D::Pressure, 1e6, &[]),
+    unit("cbar", D::Pressure, 1000.0, &[]),
     unit("lx", D::Illuminance, 1.0, &["lux", "Lux", "Lx"]),
     unit("klx", D::Illuminance, 1000.0, &[]),
     unit("W/m2", D::Irradiance, 1.0, &["W/m²", "W/m^2"]),
+    unit("BTU/(h.ft2)", D::Irradiance, BTU / 3600.0 / (FOOT * FOOT), &["BTU/(h⋅ft²)", "BTU/(h·ft²)"]),
     unit("m/s2", D::Acceleration, 1.0, &["m/s²", "m/s^2", "m/s/s"]),
     unit("g", D::Acceleration, 9.806_65, &["g0"]),
     unit("mg", D::Acceleration, 9.806_65e-3, &[]),
@@ -194,28 +239,71 @@ static UNITS: &[Unit] = &[
     unit("cm", D::Length, 0.01, &[]),
     unit("mm", D::Length, 0.001, &[]),
     unit("km", D::Length, 1000.0, &[]),
-    unit("in", D::Length, 0.0254, &["inch"]),
+    unit("in", D::Length, INCH, &["inch"]),
+    unit("ft", D::Length, FOOT, &["foot", "feet"]),
+    unit("yd", D::Length, 3.0 * FOOT, &["yard"]),
+    unit("mi", D::Length, 1_609.344, &["mile", "miles"]),
+    unit("nmi", D::Length, 1852.0, &[]),
     unit("m/s", D::Speed, 1.0, &[]),
+    unit("m/min", D::Speed, 1.0 / 60.0, &[]),
+    unit("mm/s", D::Speed, 1e-3, &[]),
     unit("km/h", D::Speed, 1.0 / 3.6, &["kph", "kmh"]),
+    unit("mph", D::Speed, 0.447_04, &["mi/h"]),
+    unit("kn", D::Speed, 1852.0 / 3600.0, &["kt", "kts", "knot", "knots"]),
+    unit("ft/s", D::Speed, FOOT, &["fps"]),
+    unit("yd/s", D::Speed, 3.0 * FOOT, &[]),
+    unit("in/s", D::Speed, INCH, &[]),
     unit("mm/h", D::Precipitation, 1.0, &[]),
+    unit("mm/d", D::Precipitation, 1.0 / 24.0, &[]),
+    unit("in/h", D::Precipitation, 25.4, &[]),
+    unit("in/d", D::Precipitation, 25.4 / 24.0, &[]),
     unit("N", D::Force, 1.0, &["newton"]),
     unit("kgf", D::Force, 9.806_65, &["kp"]),
     unit("gf", D::Force, 9.806_65e-3, &[]),
     unit("kg", D::Mass, 1.0, &[]),
-    unit("gram", D::Mass, 0.001, &["grams"]),
+    unit("gram", D::Mass, 1e-3, &["grams"]),
+    unit("milligram", D::Mass, 1e-6, &[]),
+    unit("microgram", D::Mass, 1e-9, &["µg", "μg", "ug"]),
+    unit("lb", D::Mass, LB, &["lbs", "pound", "pounds"]),
+    unit("oz", D::Mass, LB / 16.0, &["ounce", "ounces"]),
+    unit("st", D::Mass, 14.0 * LB, &["stone"]),
     unit("V", D::Voltage, 1.0, &["volt"]),
     unit("mV", D::Voltage, 1e-3, &[]),
     unit("uV", D::Voltage, 1e-6, &["µV", "μV"]),
+    unit("kV", D::Voltage, 1e3, &[]),
+    unit("MV", D::Voltage, 1e6, &[]),
     unit("A", D::Current, 1.0, &["ampere"]),
     unit("mA", D::Current, 1e-3, &[]),
     unit("uA", D::Current, 1e-6, &["µA", "μA"]),
     unit("W", D::Power, 1.0, &["watt"]),
     unit("mW", D::Power, 1e-3, &[]),
     unit("kW", D::Power, 1e3, &[]),
+    unit("MW", D::Power, 1e6, &[]),
+    unit("GW", D::Power, 1e9, &[]),
+    unit("TW", D::Power, 1e12, &[]),
+    unit("BTU/h", D::Power, BTU / 3600.0, &["Btu/h"]),
+    unit("VA", D::ApparentPower, 1.0, &[]),
+    unit("mVA", D::ApparentPower, 1e-3, &[]),
+    unit("kVA", D::ApparentPower, 1e3, &[]),
+    unit("var", D::ReactivePower, 1.0, &["VAr", "VAR"]),
+    unit("mvar", D::ReactivePower, 1e-3, &[]),
+    unit("kvar", D::ReactivePower, 1e3, &["kVAr", "kVAR"]),
+    unit("varh", D::ReactiveEnergy, 1.0, &["VArh"]),
+    unit("kvarh", D::ReactiveEnergy, 1e3, &["kVArh"]),
     unit("J", D::Energy, 1.0, &["joule", "Ws"]),
     unit("kJ", D::Energy, 1e3, &[]),
+    unit("MJ", D::Energy, 1e6, &[]),
+    unit("GJ", D::Energy, 1e9, &[]),
+    unit("mWh", D::Energy, 3.6, &[]),
     unit("Wh", D::Energy, 3600.0, &[]),
     unit("kWh", D::Energy, 3.6e6, &[]),
+    unit("MWh", D::Energy, 3.6e9, &[]),
+    unit("GWh", D::Energy, 3.6e12, &[]),
+    unit("TWh", D::Energy, 3.6e15, &[]),
+    unit("cal", D::Energy, 4.184, &[]),
+    unit("kcal", D::Energy, 4_184.0, &[]),
+    unit("Mcal", D::Energy, 4.184e6, &[]),
+    unit("Gcal", D::Energy, 4.184e9, &[]),
     unit("Ah", D::Charge, 3600.0, &[]),
     unit("mAh", D::Charge, 3.6, &[]),
     unit("ohm", D::Resistance, 1.0, &["Ω", "Ohm"]),
@@ -223,20 +311,79 @@ static UNITS: &[Unit] = &[
     unit("ppm", D::Concentration, 1.0, &[]),
     unit("ppb", D::Concentration, 1e-3, &[]),
     unit("g/m3", D::Density, 1.0, &["g/m³"]),
+    unit("mg/m3", D::Density, 1e-3, &["mg/m³"]),
     unit("ug/m3", D::Density, 1e-6, &["µg/m³", "μg/m³", "µg/m3"]),
+    unit("ug/ft3", D::Density, 1e-3 / CUBIC_FOOT, &["µg/ft³", "μg/ft³"]),
+    unit("mg/l", D::Density, 1.0, &["mg/L"]),
     unit("l/min", D::Flow, 1.0, &["L/min", "lpm"]),
     unit("l/h", D::Flow, 1.0 / 60.0, &["L/h"]),
+    unit("l/s", D::Flow, 60.0, &["L/s"]),
+    unit("ml/s", D::Flow, 0.06, &["mL/s"]),
+    unit("m3/h", D::Flow, 1000.0 / 60.0, &["m³/h"]),
+    unit("m3/min", D::Flow, 1000.0, &["m³/min"]),
+    unit("m3/s", D::Flow, 60_000.0, &["m³/s"]),
+    unit("ft3/min", D::Flow, CUBIC_FOOT, &["ft³/min", "cfm", "CFM"]),
+    unit("gal/min", D::Flow, GALLON, &["gpm", "GPM"]),
+    unit("gal/h", D::Flow, GALLON / 60.0, &[]),
+    unit("gal/d", D::Flow, GALLON / 1440.0, &[]),
+    unit("l", D::Volume, 1.0, &["L", "liter", "litre"]),
+    unit("ml", D::Volume, 1e-3, &["mL"]),
+    unit("m3", D::Volume, 1000.0, &["m³"]),
+    unit("ft3", D::Volume, CUBIC_FOOT, &["ft³"]),
+    unit("CCF", D::Volume, 100.0 * CUBIC_FOOT, &[]),
+    unit("MCF", D::Volume, 1000.0 * CUBIC_FOOT, &[]),
+    unit("gal", D::Volume, GALLON, &["gallon", "gallons"]),
+    unit("fl_oz", D::Volume, GALLON / 128.0, &["fl. oz.", "fl oz", "floz"]),
+    unit("m2", D::Area, 1.0, &["m²"]),
+    unit("cm2", D::Area, 1e-4, &["cm²"]),
+    unit("mm2", D::Area, 1e-6, &["mm²"]),
+    unit("km2", D::Area, 1e6, &["km²"]),
+    unit("in2", D::Area, INCH * INCH, &["in²"]),
+    unit("ft2", D::Area, FOOT * FOOT, &["ft²"]),
+    unit("yd2", D::Area, 9.0 * FOOT * FOOT, &["yd²"]),
+    unit("mi2", D::Area, 1_609.344 * 1_609.344, &["mi²"]),
+    unit("ac", D::Area, 43_560.0 * FOOT * FOOT, &["acre", "acres"]),
+    unit("ha", D::Area, 1e4, &["hectare"]),
+    unit("uS/cm", D::Conductivity, 1.0, &["µS/cm", "μS/cm"]),
+    unit("mS/cm", D::Conductivity, 1e3, &[]),
+    unit("S/cm", D::Conductivity, 1e6, &[]),
     unit("T", D::MagneticField, 1.0, &["tesla"]),
     unit("uT", D::MagneticField, 1e-6, &["µT", "μT"]),
     unit("gauss", D::MagneticField, 1e-4, &["G", "Gs"]),
     unit("dB", D::SoundLevel, 1.0, &["dBA", "dB(A)"]),
+    unit("dBm", D::SignalStrength, 1.0, &[]),
+    unit("bit", D::Data, 0.125, &[]),
+    unit("kbit", D::Data, 125.0, &[]),
+    unit("Mbit", D::Data, 1.25e5, &[]),
+    unit("Gbit", D::Data, 1.25e8, &[]),
+    unit("B", D::Data, 1.0, &["byte", "bytes"]),
+    unit("kB", D::Data, 1e3, &[]),
+    unit("MB", D::Data, 1e6, &[]),
+    unit("GB", D::Data, 1e9, &[]),
+    unit("TB", D::Data, 1e12, &[]),
+    unit("KiB", D::Data, 1024.0, &[]),
+    unit("MiB", D::Data, 1_048_576.0, &[]),
+    unit("GiB", D::Data, 1_073_741_824.0, &[]),
+    unit("bit/s", D::DataRate, 0.125, &[]),
+    unit("kbit/s", D::DataRate, 125.0, &[]),
+    unit("Mbit/s", D::DataRate, 1.25e5, &[]),
+    unit("Gbit/s", D::DataRate, 1.25e8, &[]),
+    unit("B/s", D::DataRate, 1.0, &[]),
+    unit("kB/s", D::DataRate, 1e3, &[]),
+    unit("MB/s", D::DataRate, 1e6, &[]),
+    unit("GB/s", D::DataRate, 1e9, &[]),
+    unit("KiB/s", D::DataRate, 1024.0, &[]),
+    unit("MiB/s", D::DataRate, 1_048_576.0, &[]),
     unit("Hz", D::Frequency, 1.0, &["1/s"]),
     unit("kHz", D::Frequency, 1e3, &[]),
     unit("MHz", D::Frequency, 1e6, &[]),
+    unit("GHz", D::Frequency, 1e9, &[]),
     unit("s", D::Time, 1.0, &["sec", "seconds"]),
     unit("ms", D::Time, 1e-3, &[]),
+    unit("us", D::Time, 1e-6, &["µs", "μs"]),
     unit("min", D::Time, 60.0, &[]),
     unit("h", D::Time, 3600.0, &["hour", "hours"]),
+    unit("d", D::Time, 86_400.0, &["day", "days"]),
     unit("none", D::Number, 1.0, &["raw", "count", "-", "bool"]),
 ];
 
@@ -244,6 +391,15 @@ static UNITS: &[Unit] = &[
 pub fn find(text: &str) -> Option<&'static Unit> {
     let text = text.trim();
     UNITS.iter().find(|u| u.symbol == text).or_else(|| UNITS.iter().find(|u| u.spellings.contains(&text)))
+}
+
+/// The unit that a text means where something like `own` is meant: a gram and the acceleration of free fall are written alike.
+pub fn find_like(text: &str, own: &Unit) -> Option<&'static Unit> {
+    match (own.dimension, text.trim()) {
+        (D::Mass, "g") => find("gram"),
+        (D::Mass, "mg") => find("milligram"),
+        _ => find(text),
+    }
 }
 
 /// Every unit, in a fixed order.
@@ -373,6 +529,26 @@ mod tests {
         check(255.0, "duty8", "percent", 100.0);
         check(36.0, "km/h", "m/s", 10.0);
         check(0.5, "ratio", "%", 50.0);
+        check(32.0, "psi", "hPa", 2_206.322_333_813_9);
+        check(29.9, "inHg", "hPa", 1_012.530_203_461);
+        check(10.0, "mph", "m/s", 4.4704);
+        check(36.0, "kn", "km/h", 66.672);
+        check(1.0, "mi", "ft", 5280.0);
+        check(3.0, "ft", "yd", 1.0);
+        check(1.0, "lb", "oz", 16.0);
+        check(1.0, "gal", "fl oz", 128.0);
+        check(1.0, "m³", "gal", 264.172_052_358_148);
+        check(12_000.0, "BTU/h", "kW", 3.516_852_842_067);
+        check(1.0, "ac", "ft²", 43_560.0);
+    }
+
+    #[test]
+    fn a_gram_is_no_acceleration_where_a_mass_is_meant() {
+        let (mass, acceleration) = (of_quantity("mass").unwrap(), of_quantity("accel_x").unwrap());
+        assert_eq!(find_like("g", mass).map(|u| u.symbol), Some("gram"));
+        assert_eq!(find_like("g", acceleration).map(|u| u.symbol), Some("g"));
+        assert_eq!(find_like("lb", mass).map(|u| u.symbol), Some("lb"));
+        assert_eq!(find_like("stones", mass), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::{
     exit::{Exit, Failure, say},
+    login::Login,
     run::{stop_flag, wire},
 };
 use std::{
@@ -11,18 +12,20 @@ use std::{
 };
 use twinfleet_engine::{dialect::Heard, time::Span};
 use twinfleet_twins::{
-    dialect::survey::{self, Device, Survey},
-    wire::{
-        client::{ConnectOptions, Connection},
-        url::BrokerChoice,
+    dialect::{
+        facts::Value,
+        survey::{self, Device, Survey},
     },
+    wire::client::Connection,
 };
 
 /// Options of `discover`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Broker: `mqtt[s]://[user:password@]host[:port]`.
+    /// Broker: `mqtt[s]://[user@]host[:port]`, or over WebSocket `ws[s]://host[:port][/path]`.
     pub broker: String,
+    #[command(flatten)]
+    pub login: Login,
     /// How long to listen. Devices that report once in five minutes need ten to show their period.
     #[arg(long = "for", default_value = "60s", value_name = "SPAN")]
     pub listen: Span,
@@ -46,11 +49,7 @@ const GLANCE: Duration = Duration::from_millis(100);
 
 /// Listens, lists and writes.
 pub fn run(args: Args, json: bool) -> Result<Exit, Failure> {
-    let choice: BrokerChoice = args.broker.parse().map_err(wire)?;
-    let BrokerChoice::Url(url) = choice else {
-        let text = format!("`{}` is no broker that devices speak to", args.broker);
-        return Err(Failure::input(format!("{text}: write mqtt://host, or mqtts://host")));
-    };
+    let options = args.login.options(&args.broker, "discover listens to what devices say on their broker")?;
     if args.listen.0 <= 0 {
         return Err(Failure::input("--for: one listens for more than 0 s, such as `--for 60s`"));
     }
@@ -60,9 +59,12 @@ pub fn run(args: Args, json: bool) -> Result<Exit, Failure> {
             file.display()
         )));
     }
-    let place = url.to_string();
+    // Without the login: it is told, and written into files.
+    let mut place = options.url.clone();
+    place.login = None;
+    let place = place.to_string();
     let stop = stop_flag()?;
-    let mut connection = Connection::connect(&ConnectOptions::to(url)).map_err(wire)?;
+    let mut connection = Connection::connect(&options).map_err(wire)?;
     let filters = survey::FILTERS.map(|f| (f, 0));
     connection.subscribe(&filters, Duration::from_secs(10)).map_err(wire)?;
     eprintln!("listening on {place} for {}; Ctrl-C lists what was heard until then", args.listen);
@@ -111,9 +113,10 @@ fn write(args: &Args, devices: &[Device], place: &str) -> Result<(), Failure> {
     if let Some(out) = &args.out {
         put(out, &survey::mirror_scenario(devices, place))?;
         eprintln!(
-            "{}: {followed} twins. Follow them: twinfleet mirror {} --broker {place}",
+            "{}: {followed} twins. Follow them: twinfleet mirror {} --broker {place}{}",
             out.display(),
-            out.display()
+            out.display(),
+            args.login.words()
         );
     }
     if let Some(out) = &args.doubles {
@@ -155,14 +158,17 @@ fn table(devices: &[Device]) {
         };
         let mut first = Some(format!("{}{there}", d.address));
         for (_, f) in d.followed() {
-            let last = f.last.as_ref().map_or_else(String::new, ToString::to_string);
+            let last = match (&f.last, f.last_number()) {
+                (Some(Value::Number(_)), Some(v)) => v.to_string(),
+                (last, _) => last.as_ref().map_or_else(String::new, ToString::to_string),
+            };
             let head = first.take();
             let dialect = if head.is_some() { d.dialect.to_owned() } else { String::new() };
             rows.push([
                 head.unwrap_or_default(),
                 dialect,
                 f.signal.clone(),
-                f.unit.clone(),
+                f.shown_unit().to_owned(),
                 period(f.period_s()),
                 last,
             ]);
@@ -212,8 +218,8 @@ fn as_json(heard: &Survey, devices: &[Device]) -> serde_json::Value {
             .followed()
             .map(|(field, f)| {
                 serde_json::json!({
-                    "signal": f.signal, "field": field, "unit": f.unit, "said_unit": f.said_unit, "count": f.count,
-                    "period_s": f.period_s(), "last": f.last.as_ref().and_then(|v| v.number()),
+                    "signal": f.signal, "field": field, "unit": f.unit, "last": f.last_number(), "said_unit": f.said_unit,
+                    "said_last": f.last.as_ref().and_then(Value::number), "count": f.count, "period_s": f.period_s(),
                 })
             })
             .collect();

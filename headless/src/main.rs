@@ -11,6 +11,7 @@ mod fit;
 mod list;
 mod load;
 mod load_files;
+mod login;
 mod merge;
 mod mirror;
 mod pictures;

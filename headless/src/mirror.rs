@@ -11,6 +11,7 @@ mod answers;
 mod args;
 mod book;
 mod clock;
+mod host;
 mod http;
 mod keep;
 mod log;
@@ -22,6 +23,7 @@ use self::{
     answers::{Answers, Health, Question, What},
     book::Book,
     clock::WallClock,
+    host::Host,
     http::Server,
     keep::{Kept, KeptStore},
     log::{Level, Log},
@@ -72,6 +74,8 @@ const TICK: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_secs(5);
 /// Messages that a twin's start reads again at most.
 const REPLAY_MESSAGES: usize = 2_000_000;
+/// For how long what several twins owe one device, as those of a Sparkplug node do a request for its birth, is said but once.
+const OWED_ONCE: Duration = Duration::from_secs(5);
 /// States published in one turn.
 const PUBLISHED: usize = 500;
 /// Questions answered in one turn.
@@ -146,6 +150,10 @@ struct Mirror {
     numbers: Vec<u32>,
     store: KeptStore,
     session: Session,
+    /// Where Sparkplug nodes are followed: their host's STATE.
+    host: Option<Host>,
+    /// What devices were owed and have been told of late, by topic.
+    owed: HashMap<Arc<str>, Instant>,
     _server: Option<Server>,
     health: Arc<Health>,
     asked: Receiver<Question>,
@@ -156,6 +164,8 @@ struct Mirror {
     heard: Vec<RawMessage>,
     seq: u64,
     unknown: u64,
+    /// Messages that the broker had kept.
+    retained: u64,
     messages: u64,
     ticked: Instant,
     looked: Instant,
@@ -167,7 +177,7 @@ struct Mirror {
 impl Mirror {
     fn start(args: &Args, mut loaded: Loaded, json: bool) -> Result<Self, Failure> {
         let log = Log::new(json, args.quiet);
-        let mut store = Store::open(&args.store).map_err(kept)?;
+        let mut store = Store::open(&args.store()).map_err(kept)?;
         let epoch = store
             .note("epoch_unix_ms", || {
                 // Room before the first message, for what the twins read again.
@@ -213,6 +223,8 @@ impl Mirror {
         let client_id = String::from_utf8_lossy(&client_id).into_owned();
         let mut options =
             SessionOptions::new(args.connection(client_id, store.received_qos2().map_err(kept)?)?);
+        let host =
+            Host::of(&plan, &args.prefix).filter(|_| !args.silent).map(|id| (id, options.connect.clone()));
         let status = announce::status_topic(&args.prefix);
         if !args.silent {
             options.connect.will = Some((status, b"offline".to_vec(), 1, true));
@@ -249,6 +261,8 @@ impl Mirror {
             numbers,
             store: KeptStore::new(store),
             session: Session::start(options).map_err(crate::run::wire)?,
+            host: host.map(|(id, connect)| Host::start(&id, connect)).transpose()?,
+            owed: HashMap::new(),
             _server: server,
             health,
             asked,
@@ -257,6 +271,7 @@ impl Mirror {
             heard: Vec::new(),
             seq: 0,
             unknown: 0,
+            retained: 0,
             messages: 0,
             ticked: now,
             looked: now,
@@ -276,12 +291,12 @@ impl Mirror {
             if twins == 1 { "" } else { "s" },
             args.file,
             self.session.broker(),
-            args.store.display()
+            args.store().display()
         );
         let mut fields = vec![
             ("twins", json!(twins)),
             ("broker", json!(self.session.broker())),
-            ("store", json!(args.store.display().to_string())),
+            ("store", json!(args.store().display().to_string())),
             ("replayed", json!(replayed)),
         ];
         if let Some(server) = &self._server {
@@ -379,8 +394,9 @@ impl Mirror {
 
     fn listen(&mut self) -> Result<(), Failure> {
         let (wall, topics, wild, heard) = (&self.wall, &self.topics, &self.wild, &mut self.heard);
-        let mut unknown = 0;
+        let (mut unknown, mut retained) = (0, 0);
         let pumped = self.session.pump(WAIT, |received| {
+            retained += u64::from(received.retain);
             let topic = match topics.get(received.topic()) {
                 Some(topic) => Arc::clone(topic),
                 // What was made up is counted, not kept: the names alone would fill the store.
@@ -398,6 +414,10 @@ impl Mirror {
             });
         });
         self.unknown += unknown;
+        self.retained += retained;
+        if let Some(host) = &mut self.host {
+            host.turn()?;
+        }
         self.messages += self.heard.len() as u64;
         pumped.map(|_| ()).map_err(crate::run::wire)
     }
@@ -450,7 +470,13 @@ impl Mirror {
         let now = self.wall.sim(self.wall.unix_ns());
         let replies = self.run.tick_until(now, inbox);
         if !self.silent {
+            self.owed.retain(|_, since| since.elapsed() < OWED_ONCE);
             for r in replies {
+                // Each of the twins behind a node asks for the birth that it missed.
+                if self.owed.contains_key(&r.topic) {
+                    continue;
+                }
+                self.owed.insert(Arc::clone(&r.topic), Instant::now());
                 // A dialect's own topics, which it made well.
                 self.session.publish(&r.topic, &r.payload, r.qos, r.retain).ok();
             }
@@ -634,6 +660,9 @@ impl Mirror {
         if !self.silent {
             let topic = announce::status_topic(&self.prefix);
             self.session.publish(&topic, b"offline", 1, true).map_err(crate::run::wire)?;
+        }
+        if let Some(host) = self.host {
+            host.finish()?;
         }
         let text = format!("stopped; {} messages were taken", self.messages);
         self.log.line(Level::Info, "stopped", &text, &[("messages", json!(self.messages))]);

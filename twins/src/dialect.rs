@@ -82,9 +82,22 @@ pub trait Dialect: Send + Sync {
     /// When the device cannot speak it so.
     fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError>;
     /// A message that asks the device at an address to set a field; none where the dialect has no such thing.
-    fn command(&self, _address: &str, _field: &str, _value: &Value) -> Option<Utterance> {
+    fn command(&self, _address: &str, _asked: &Asked<'_>) -> Option<Utterance> {
         None
     }
+}
+
+/// What a device is asked to set.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The dialect's name of the field.
+    pub field: &'a str,
+    /// The value that it shall have.
+    pub value: &'a Value,
+    /// The type that the device declared for it; empty where it declared none.
+    pub kind: &'a str,
+    /// When it is asked, Unix [ms].
+    pub ts_unix_ms: i64,
 }
 
 /// Someone who understands a dialect. It remembers what the dialect makes it remember, within bounds.
@@ -185,6 +198,42 @@ pub struct Spoken {
     pub path: Vec<String>,
     /// Unit of the values, the engine's; empty where it has none.
     pub unit: String,
+    /// Unit in which the device says them; the same unless [`said_in`] tells another.
+    pub said_unit: String,
+}
+
+impl Spoken {
+    /// A value as the device says it.
+    pub fn said(&self, value: f64) -> f64 {
+        use twinfleet_engine::units;
+        let converted = || {
+            let from = units::find(&self.unit)?;
+            from.convert(value, units::find_like(&self.said_unit, from)?)
+        };
+        // Nine digits after the point: what the conversion adds in the last places, a device would not print.
+        if self.unit == self.said_unit {
+            value
+        } else {
+            converted().map_or(value, |c| (c * 1e9).round() / 1e9)
+        }
+    }
+}
+
+/// Key and text of the option by which a voice says values in units of its own.
+pub(crate) const UNITS: (&str, &str) =
+    ("units", "a JSON object, signal to the unit in which the device says it, such as \"mV\"");
+
+/// Signals with the units of the option `units`.
+pub(crate) fn said_in(
+    signals: Vec<Spoken>,
+    options: &BTreeMap<String, String>,
+) -> Result<Vec<Spoken>, DialectError> {
+    let units = object(options, "units")?;
+    let one = |s: Spoken| match units.get(&s.signal).and_then(serde_json::Value::as_str) {
+        Some(unit) => Spoken { said_unit: names::unit_of(unit), ..s },
+        None => s,
+    };
+    Ok(signals.into_iter().map(one).collect())
 }
 
 /// What a voice says of: each signal with its field, by the map or by `default`.
@@ -197,7 +246,7 @@ pub fn spoken(spec: &VoiceSpec<'_>, default: impl Fn(&str, &str) -> Vec<String>)
                 default(part, quantity)
             }
         };
-        Spoken { signal: signal.clone(), path, unit: unit.clone() }
+        Spoken { signal: signal.clone(), path, unit: unit.clone(), said_unit: unit.clone() }
     };
     spec.signals.iter().map(one).collect()
 }
@@ -216,20 +265,26 @@ pub(crate) fn option<'a>(
     Err(wrong("options", key, format!("`{word}` is nothing that `{key}` can be"), Some(help)))
 }
 
+/// An option that is a JSON object; empty where it is not given.
+pub(crate) fn object(
+    options: &BTreeMap<String, String>,
+    key: &str,
+) -> Result<serde_json::Map<String, serde_json::Value>, DialectError> {
+    match options.get(key).map(|text| tree::read(text.as_bytes())) {
+        None => Ok(serde_json::Map::new()),
+        Some(Ok(serde_json::Value::Object(map))) => Ok(map),
+        Some(_) => {
+            let help = "write it in quotes, such as \"{\\\"Id\\\":\\\"0A\\\"}\"";
+            Err(wrong("options", key, format!("`{key}` is no JSON object"), Some(help.into())))
+        }
+    }
+}
+
 /// What a voice says besides its readings: the option `also`, a JSON object.
 pub(crate) fn also(
     options: &BTreeMap<String, String>,
 ) -> Result<serde_json::Map<String, serde_json::Value>, DialectError> {
-    let Some(text) = options.get("also") else { return Ok(serde_json::Map::new()) };
-    match tree::read(text.as_bytes()) {
-        Ok(serde_json::Value::Object(map)) => Ok(map),
-        _ => Err(wrong(
-            "options",
-            "also",
-            "`also` is no JSON object",
-            Some("write it in quotes, such as \"{\\\"Id\\\":\\\"0A\\\"}\"".into()),
-        )),
-    }
+    object(options, "also")
 }
 
 /// A voice's hardware address: the option `mac`, or one of the device's own.

@@ -1,6 +1,6 @@
 //! The options of `mirror`, and the connection that they describe.
 
-use crate::exit::Failure;
+use crate::{exit::Failure, login::Login};
 use clap::Args as ClapArgs;
 use std::{
     collections::BTreeSet,
@@ -9,11 +9,7 @@ use std::{
     time::Duration,
 };
 use twinfleet_engine::time::Span;
-use twinfleet_twins::wire::{
-    client::{ConnectOptions, Version},
-    tls::Identity,
-    url::BrokerChoice,
-};
+use twinfleet_twins::wire::client::ConnectOptions;
 
 /// Longest silence between mirror and broker, [s].
 const KEEP_ALIVE_S: u16 = 30;
@@ -23,8 +19,6 @@ const MAX_PACKET_BYTES: usize = 1 << 20;
 const RECEIVE_MAXIMUM: u16 = 2_000;
 /// How long the first connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest file with a password, [bytes].
-const PASSWORD_BYTES: u64 = 64 << 10;
 
 /// Options of `mirror`.
 #[derive(Debug, ClapArgs)]
@@ -34,30 +28,15 @@ pub struct Args {
     /// Broker: `mqtt[s]://[user@]host[:port]`, or over WebSocket `ws[s]://host[:port][/path]`.
     #[arg(long, env = "TWINFLEET_BROKER", hide_env_values = true, value_name = "URL")]
     pub broker: String,
-    /// Folder of what is kept: messages, state documents, history, events. Made if it does not exist.
+    /// Folder of what is kept: messages, state documents, history, events. Made if it does not exist. Default: beside the
+    /// scenario file, `house.store` for `house.ron`; of a shipped scenario, NAME.store where the command is run.
     #[arg(long, value_name = "DIR")]
-    pub store: PathBuf,
+    pub store: Option<PathBuf>,
     /// Address of the status page, the API and the metrics, such as 127.0.0.1:9464; a port alone is of the loopback address.
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub status: Option<SocketAddr>,
-    /// Version of MQTT: 3 (3.1.1) or 5.
-    #[arg(long, default_value = "3", value_parser = ["3", "5"])]
-    pub mqtt: String,
-    /// User name, where the URL has none.
-    #[arg(long, env = "TWINFLEET_USER", hide_env_values = true)]
-    pub user: Option<String>,
-    /// File with the password; otherwise it is taken from TWINFLEET_PASSWORD or the URL.
-    #[arg(long, value_name = "FILE")]
-    pub password_file: Option<PathBuf>,
-    /// PEM file of the certificates to trust in place of the system's.
-    #[arg(long, value_name = "FILE")]
-    pub ca_file: Option<PathBuf>,
-    /// PEM file of our own certificate, for a broker that asks for one.
-    #[arg(long, value_name = "FILE", requires = "key")]
-    pub cert: Option<PathBuf>,
-    /// PEM file of its key.
-    #[arg(long, value_name = "FILE", requires = "cert")]
-    pub key: Option<PathBuf>,
+    #[command(flatten)]
+    pub login: Login,
     /// MQTT client id, by which the broker keeps what comes while we are away. Default: one of the store's own.
     #[arg(long, value_name = "ID")]
     pub client_id: Option<String>,
@@ -104,61 +83,30 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 impl Args {
+    /// The folder of what is kept.
+    pub fn store(&self) -> PathBuf {
+        self.store.clone().unwrap_or_else(|| Path::new(&self.file).with_extension("store"))
+    }
+
     /// The connection that they describe, with the store's own client id.
     pub fn connection(
         &self,
         client_id: String,
         received_qos2: BTreeSet<u16>,
     ) -> Result<ConnectOptions, Failure> {
-        let choice: BrokerChoice = self.broker.parse().map_err(crate::run::wire)?;
-        let BrokerChoice::Url(mut url) = choice else {
-            return Err(Failure::input(format!(
-                "a mirror follows real devices on a broker of its own: `--broker {choice}` is none. Name one, such as mqtt://localhost"
-            )));
-        };
-        let from_url = url.login.take();
-        let user = from_url.as_ref().map(|(user, _)| user.clone()).or_else(|| self.user.clone());
-        let own = from_url.map(|(_, password)| password).filter(|p| !p.is_empty());
-        let password = match &self.password_file {
-            Some(path) => Some(password(path)?),
-            None => own.or_else(|| std::env::var("TWINFLEET_PASSWORD").ok()),
-        };
-        url.login = match (user, password) {
-            (Some(user), password) => Some((user, password.unwrap_or_default())),
-            (None, None) => None,
-            (None, Some(_)) => {
-                return Err(Failure::input(
-                    "there is a password without a user name: name it by `--user`, TWINFLEET_USER or in the URL",
-                ));
-            }
-        };
-        let identity = self.cert.clone().zip(self.key.clone());
+        let wanted = "a mirror follows real devices on a broker of its own";
+        let options = self.login.options(&self.broker, wanted)?;
         Ok(ConnectOptions {
-            version: if self.mqtt == "5" { Version::V5 } else { Version::V4 },
             client_id: self.client_id.clone().unwrap_or(client_id),
             clean_session: false,
             keep_alive_s: KEEP_ALIVE_S,
             receive_maximum: RECEIVE_MAXIMUM,
-            ca_file: self.ca_file.clone(),
-            identity: identity.map(|(cert_file, key_file)| Identity { cert_file, key_file }),
             hold_acks: true,
             keep: true,
             received_qos2,
             max_packet_bytes: MAX_PACKET_BYTES,
             timeout: CONNECT_TIMEOUT,
-            ..ConnectOptions::to(url)
+            ..options
         })
     }
-}
-
-fn password(path: &Path) -> Result<String, Failure> {
-    let failure = |reason: String| {
-        Failure::input(format!("cannot read the password from {}: {reason}", path.display()))
-    };
-    let length = std::fs::metadata(path).map_err(|e| failure(e.to_string()))?.len();
-    if length > PASSWORD_BYTES {
-        return Err(failure(format!("it is longer than {PASSWORD_BYTES} bytes")));
-    }
-    let text = std::fs::read_to_string(path).map_err(|e| failure(e.to_string()))?;
-    Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }

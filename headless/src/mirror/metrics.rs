@@ -20,6 +20,12 @@ impl Mirror {
             ("verdicts_holding", "gauge", "Verdicts that hold", self.book.holding() as f64),
             ("twins_stale", "gauge", "Twins whose device is silent beyond its own rhythm", stale),
             ("messages_total", "counter", "Messages taken from the broker", self.messages as f64),
+            (
+                "messages_retained_total",
+                "counter",
+                "Messages that the broker had kept from before, those on topics of no twin among them",
+                self.retained as f64,
+            ),
             ("messages_unknown_total", "counter", "Messages on topics of no twin", self.unknown as f64),
             ("readings_total", "counter", "Messages that twins took in", sum(|t| t.taken)),
             ("readings_late_total", "counter", "Messages older than what was taken", sum(|t| t.late)),

@@ -1,15 +1,24 @@
 //! Dialects: a device that speaks each is heard by its twin and by others' decoders; devices of others are discovered,
 //! followed, and doubled so that a client cannot tell.
 
-use super::common::{command, run_scenario, scratch, twinfleet_command};
+use super::{
+    common::{command, run_scenario, scratch, twinfleet_command},
+    mirror::{Mirror, connect, url_of},
+};
 use base64::{Engine, prelude::BASE64_STANDARD};
+use prost::Message;
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 use twinfleet_engine::record::Record;
-use twinfleet_tests::{Mosquitto, Script, python_of, root};
+use twinfleet_tests::{Mosquitto, PATIENCE, Script, python_of, root, until};
+use twinfleet_twins::{
+    dialect::sparkplug::payload::{self, Metric, Payload},
+    wire::client::{Connection, Received},
+};
 
 const HOUSE: &str = "tests/fixtures/dialects/house.ron";
 
@@ -113,6 +122,9 @@ fn discover_refuses_what_it_cannot_do() {
     std::fs::write(&taken, "mine").unwrap();
     for (args, code, says) in [
         (vec!["discover", "embedded"], 2, "mqtt://host"),
+        (vec!["discover", "mqtts://127.0.0.1:1", "--ca-file", "/no/such.pem"], 2, "/no/such.pem"),
+        (vec!["discover", "mqtt://127.0.0.1:1", "--cert", "a.pem"], 2, "--key"),
+        (vec!["discover", "mqtt://127.0.0.1:1", "--user", "u", "--password-file", "/no/such"], 2, "/no/such"),
         (vec!["discover", "mqtt://127.0.0.1:1", "--for", "0s"], 2, "--for"),
         (vec!["discover", "mqtt://127.0.0.1:1", "--out", taken.to_str().unwrap()], 2, "--force"),
         (vec!["discover", "mqtt://127.0.0.1:1", "--for", "1s"], 3, "127.0.0.1:1"),
@@ -313,9 +325,9 @@ fn others_devices_are_discovered_followed_and_doubled() {
         .collect();
     // Device, signal, unit, what its values lie within: 68–71.6 °F are 20–22 °C.
     for (device, signal, unit, low, high) in [
-        ("tasmota plug", "am2301.temperature", "degC", 68.0, 71.7),
+        ("tasmota plug", "am2301.temperature", "degC", 20.0, 22.1),
         ("tasmota plug", "am2301.humidity", "percent", 40.0, 43.1),
-        ("tasmota plug", "ds18b20.temperature", "degC", 50.0, 51.9),
+        ("tasmota plug", "ds18b20.temperature", "degC", 10.0, 11.1),
         ("esphome attic", "sensor_left_temperature.temperature", "degC", 20.0, 20.6),
         ("esphome attic", "sensor_air_humidity.humidity", "percent", 50.0, 53.0),
         ("zigbee2mqtt zigbee2mqtt/hall", "main.temperature", "degC", 21.0, 22.1),
@@ -480,4 +492,70 @@ fn every_dialect_is_listed() {
     let output = twinfleet_command().args(["list", "dialects"]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains("tasmota") && text.lines().count() == names.len() + 1, "{text}");
+}
+
+#[test]
+fn a_mirror_is_one_sparkplug_host_however_many_twins_it_has() {
+    let test = "a_mirror_is_one_sparkplug_host_however_many_twins_it_has";
+    let Some(mosquitto) = Mosquitto::start(test) else { return };
+    let twins: String = ["cell", "cell/oven", "cell/press"]
+        .map(|d| {
+            let id = d.replace('/', "-");
+            let decode = "Dialect(name: \"sparkplug\")";
+            format!("(twin: \"{id}\", thing: \"t\", bind: [(topic: \"plant/{d}\", decode: {decode})]),")
+        })
+        .concat();
+    let thing =
+        "(name: \"t\", source: \"this test\", signals: [(signal: \"main.temperature\", unit: \"degC\")])";
+    let text = format!("Scenario(format: 1, duration: \"1h\", mirror: [{twins}], things: [{thing}])");
+    let url = url_of(&mosquitto);
+    let mut own = connect(&url);
+    own.subscribe(&[("spBv1.0/STATE/#", 1), ("spBv1.0/plant/NCMD/#", 1)], PATIENCE).unwrap();
+    let mut mirror = Mirror::following(&text, &url, &[]);
+    mirror.start_and_wait();
+    let mut heard: Vec<(String, bool, Vec<u8>)> = Vec::new();
+    let mut listen = |own: &mut Connection, seconds: f64| {
+        let end = Instant::now() + Duration::from_secs_f64(seconds);
+        while Instant::now() < end {
+            let take = |m: Received| heard.push((m.topic().to_owned(), m.retain, m.payload.to_vec()));
+            own.pump(Some(Duration::from_millis(50)), take).unwrap();
+        }
+        heard.clone()
+    };
+    listen(&mut own, 1.0);
+    // Data of a node whose birth nobody heard.
+    let data = Payload {
+        timestamp: Some(1_795_867_200_000),
+        metrics: vec![Metric { alias: Some(1), ..Metric::default() }.double(20.5)],
+        seq: Some(7),
+        ..Payload::default()
+    };
+    for device in ["oven", "press"] {
+        let topic = format!("spBv1.0/plant/DDATA/cell/{device}");
+        own.publish(&topic, &data.encode_to_vec(), 0, false).unwrap();
+    }
+    listen(&mut own, 2.0);
+    // As a power cut ends it: the broker says its will.
+    mirror.kill();
+    let heard = listen(&mut own, 2.0);
+    let asked: Vec<&Vec<u8>> =
+        heard.iter().filter(|(t, ..)| t == "spBv1.0/plant/NCMD/cell").map(|(.., p)| p).collect();
+    assert_eq!(asked.len(), 1, "one request for one node: {heard:?}");
+    assert!(payload::read(asked[0]).unwrap().timestamp.is_some());
+    let states: Vec<Value> = heard
+        .iter()
+        .filter(|(t, ..)| t == "spBv1.0/STATE/twinfleet")
+        .map(|(.., p)| serde_json::from_slice(p).unwrap())
+        .collect();
+    let online: Vec<bool> = states.iter().map(|s| s["online"].as_bool().unwrap()).collect();
+    assert_eq!(online, [true, false], "{states:?}");
+    assert_eq!(states[0]["timestamp"], states[1]["timestamp"], "birth and will have one time");
+    let mut late = connect(&url);
+    late.subscribe(&[("spBv1.0/STATE/#", 1)], PATIENCE).unwrap();
+    let mut kept = false;
+    until("the kept STATE", || {
+        late.pump(Some(Duration::from_millis(50)), |m| kept |= m.retain && m.payload[..].ends_with(b"}"))
+            .unwrap();
+        kept
+    });
 }

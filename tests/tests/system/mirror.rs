@@ -202,6 +202,20 @@ fn bad_flags_are_refused_before_anything_is_made() {
 }
 
 #[test]
+fn the_second_of_two_commands_wanted_a_store() {
+    let dir = scratch();
+    let house = dir.path().join("house.ron");
+    let twin = "(twin: \"d\", thing: \"t\", bind: [(topic: \"d\", decode: Dialect(name: \"tasmota\"))])";
+    let thing =
+        "(name: \"t\", source: \"this test\", signals: [(signal: \"am2301.temperature\", unit: \"degC\")])";
+    let text = format!("Scenario(format: 1, duration: \"1h\", mirror: [{twin}], things: [{thing}])");
+    std::fs::write(&house, text).unwrap();
+    let ran = command(&["mirror", house.to_str().unwrap(), "--broker", "mqtt://127.0.0.1:1"]);
+    assert_eq!(ran.code(), 3, "nobody listens there: {}", ran.stderr());
+    assert!(dir.path().join("house.store").is_dir(), "{}", ran.stderr());
+}
+
+#[test]
 fn a_pi_published_by_replay_is_followed_kept_and_shown() {
     let name = "a mirror of a replayed Pi through mosquitto";
     let Some(mosquitto) = Mosquitto::start(name) else { return };
@@ -602,6 +616,12 @@ fn the_password_comes_from_file_or_environment_and_no_log_shows_it() {
     mirror.start_and_wait();
     assert_eq!(mirror.stop(), Some(0));
     assert!(!mirror.said().contains("geheim"), "{}", mirror.said());
+    // Discovery gets to the same broker by the same options, and is refused without them.
+    let url = url_of(&mosquitto);
+    let ran = command(&["discover", &url, "--for", "1s", "--user", "lab", "--password-file", &path]);
+    assert!(ran.stderr().contains("listening on") && !ran.stderr().contains("geheim"), "{}", ran.stderr());
+    let ran = command(&["discover", &url, "--for", "1s"]);
+    assert!(ran.code() == 3 && ran.stderr().contains("not authorised"), "{}", ran.stderr());
     let refused = Mirror::of(1, &url_of(&mosquitto), &[]);
     let tried = |password: &str| {
         let mut command = refused.command();

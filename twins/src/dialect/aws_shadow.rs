@@ -10,7 +10,7 @@
 //! ```
 
 use super::{
-    Dialect, Listener, Spoken, also,
+    Asked, Dialect, Listener, Spoken, also,
     facts::{Fact, Facts, Value},
     say, spoken, tree,
 };
@@ -82,7 +82,7 @@ impl Dialect for AwsShadow {
             also: also(spec.options)?,
         }))
     }
-    fn command(&self, address: &str, field: &str, value: &Value) -> Option<Utterance> {
+    fn command(&self, address: &str, &Asked { field, value, .. }: &Asked<'_>) -> Option<Utterance> {
         let mut desired = Map::new();
         let path: Vec<String> = field.split('/').map(str::to_owned).collect();
         let value = match value {

@@ -57,13 +57,12 @@ impl BoundEar {
     }
 }
 
-/// A value in the engine's unit of the signal's quantity; as it is where nothing is known of either.
+/// A value in the engine's unit of the signal's quantity; as it is where the engine has none. None where it can be no value of
+/// that: a temperature as a pressure, or a unit that nobody knows.
 fn converted(value: f64, unit: &str, signal: &str) -> Option<f64> {
-    let own = units::of_quantity(signal.rsplit('.').next().unwrap_or(signal));
-    match (units::find(unit), own) {
-        // A temperature as a pressure is no value at all.
-        (Some(said), Some(own)) => said.convert(value, own),
-        _ => Some(value),
+    match units::of_quantity(signal.rsplit('.').next().unwrap_or(signal)) {
+        Some(own) => names::kept(value, unit, own),
+        None => Some(value),
     }
 }
 
@@ -86,7 +85,8 @@ impl Ear for BoundEar {
             }
             match fact {
                 Fact::Value { field, value, unit, ts_ms, .. } => {
-                    let told_value = self.signal(&field, &unit).and_then(|signal| {
+                    let as_said = names::unit_of_value(&value, &unit);
+                    let told_value = self.signal(&field, as_said).and_then(|signal| {
                         let value = converted(value.number()?, &unit, &self.signals[signal])?;
                         Some(ToldValue { signal, value, ts_ms })
                     });
@@ -105,6 +105,8 @@ impl Ear for BoundEar {
                 Fact::Asked { field, value, .. } => {
                     told.other.push((format!("asked/{field}"), value.to_string()))
                 }
+                // That it has no value is no value; the last one stands.
+                Fact::Null { .. } => {}
                 Fact::Done { field, value, .. } => {
                     told.other.push((format!("done/{field}"), value.to_string()))
                 }

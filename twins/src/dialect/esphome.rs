@@ -10,13 +10,14 @@
 //! ```
 
 use super::{
-    Dialect, Listener, Spoken,
+    Asked, Dialect, Listener, Spoken, UNITS,
     facts::{Fact, Facts, Value},
     hex,
     homeassistant::{Entities, PREFIX, sensor},
-    mac, names, say, spoken, tree,
+    mac, names, object, said_in, say, spoken, tree,
 };
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeSet;
 use twinfleet_engine::{
     dialect::{DialectError, Heard, Utterance, Voice, VoiceSpec},
     firmware::payload::Report,
@@ -42,6 +43,62 @@ const TYPES: [&str; 12] = [
     "valve",
 ];
 
+/// What entities of a type tell besides their state, each on a topic below theirs.
+fn attributes(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "climate" => &[
+            "action",
+            "current_humidity",
+            "current_temperature",
+            "fan_mode",
+            "mode",
+            "preset",
+            "swing_mode",
+            "target_humidity",
+            "target_temperature",
+            "target_temperature_high",
+            "target_temperature_low",
+        ],
+        "cover" | "valve" => &["position", "tilt"],
+        "fan" => &["direction", "oscillation", "preset_mode", "speed", "speed_level"],
+        _ => &[],
+    }
+}
+
+/// The unit of such an attribute.
+fn unit_of(attribute: &str) -> &'static str {
+    match attribute {
+        "current_temperature"
+        | "target_temperature"
+        | "target_temperature_high"
+        | "target_temperature_low" => "degC",
+        "current_humidity" | "target_humidity" | "position" | "tilt" => "percent",
+        _ => "",
+    }
+}
+
+/// The keys under which discovery names an attribute's topics: of its state, and of commands to it.
+fn keys(attribute: &str) -> Option<(&'static str, Option<&'static str>)> {
+    Some(match attribute {
+        "action" => ("act_t", None),
+        "current_humidity" => ("curr_hum_t", None),
+        "current_temperature" => ("curr_temp_t", None),
+        "direction" => ("dir_stat_t", Some("dir_cmd_t")),
+        "fan_mode" => ("fan_mode_stat_t", Some("fan_mode_cmd_t")),
+        "mode" => ("mode_stat_t", Some("mode_cmd_t")),
+        "oscillation" => ("osc_stat_t", Some("osc_cmd_t")),
+        "position" => ("pos_t", Some("set_pos_t")),
+        "speed_level" => ("pct_stat_t", Some("pct_cmd_t")),
+        "swing_mode" => ("swing_mode_stat_t", Some("swing_mode_cmd_t")),
+        "target_humidity" => ("hum_stat_t", Some("hum_cmd_t")),
+        "target_temperature" => ("temp_stat_t", Some("temp_cmd_t")),
+        "target_temperature_high" => ("temp_hi_stat_t", Some("temp_hi_cmd_t")),
+        "target_temperature_low" => ("temp_lo_stat_t", Some("temp_lo_cmd_t")),
+        "tilt" => ("tilt_status_t", Some("tilt_cmd_t")),
+        _ => return None,
+    })
+}
+
 impl Dialect for EspHome {
     fn name(&self) -> &'static str {
         "esphome"
@@ -56,10 +113,15 @@ impl Dialect for EspHome {
         "the device's topic prefix, by default its name, such as \"attic\""
     }
     fn filters(&self, address: &str) -> Vec<String> {
-        vec![format!("{address}/+/+/state"), format!("{address}/status"), format!("{PREFIX}/+/+/+/config")]
+        vec![
+            format!("{address}/+/+/state"),
+            format!("{address}/+/+/+/state"),
+            format!("{address}/status"),
+            format!("{PREFIX}/+/+/+/config"),
+        ]
     }
     fn everywhere(&self) -> &'static [&'static str] {
-        &["+/+/+/state", "+/status", "homeassistant/+/+/+/config"]
+        &["+/+/+/state", "+/+/+/+/state", "+/status", "homeassistant/+/+/+/config"]
     }
     fn owns(&self, topic: &str) -> bool {
         parse(topic).is_some_and(|(.., end)| matches!(end, "state" | "command"))
@@ -72,21 +134,47 @@ impl Dialect for EspHome {
         })
     }
     fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError> {
-        let object =
-            |part: &str, quantity: &str| format!("{}_{}", names::plain(part), names::plain(quantity));
-        let signals = spoken(spec, |part, quantity| vec!["sensor".to_owned(), object(part, quantity)]);
-        if let Some(s) = signals.iter().find(|s| s.path.len() != 2 || !TYPES.contains(&s.path[0].as_str())) {
-            let message = format!("`{}` is no entity of ESPHome", s.path.join("/"));
+        let id = |part: &str, quantity: &str| format!("{}_{}", names::plain(part), names::plain(quantity));
+        let signals = spoken(spec, |part, quantity| vec!["sensor".to_owned(), id(part, quantity)]);
+        let signals = said_in(signals, spec.options)?;
+        let is_entity = |path: &[String]| match path {
+            [kind, _] => TYPES.contains(&kind.as_str()),
+            [kind, _, attribute] => attributes(kind).contains(&attribute.as_str()),
+            _ => false,
+        };
+        let wrong = |field, key: &str, path: &str| {
             let help = Some(format!("write `type/object_id`; types: {}", TYPES.join(", ")));
-            return Err(DialectError { field: "map", key: s.signal.clone(), message, help });
+            let message = format!("`{path}` is no entity of ESPHome");
+            DialectError { field, key: key.to_owned(), message, help }
+        };
+        if let Some(s) = signals.iter().find(|s| !is_entity(&s.path)) {
+            return Err(wrong("map", &s.signal, &s.path.join("/")));
+        }
+        let mut texts = Vec::new();
+        for (field, text) in object(spec.options, "texts")? {
+            let path: Vec<String> = field.split('/').map(str::to_owned).collect();
+            match text.as_str() {
+                Some(text) if is_entity(&path) => texts.push((path, text.to_owned())),
+                _ => return Err(wrong("options", "texts", &field)),
+            }
         }
         let mac = hex(mac(spec)?, false);
-        Ok(Box::new(Speaks { name: spec.topic.to_owned(), device: spec.device.to_owned(), mac, signals }))
+        Ok(Box::new(Speaks {
+            name: spec.topic.to_owned(),
+            device: spec.device.to_owned(),
+            mac,
+            signals,
+            texts,
+        }))
     }
     fn options(&self) -> &'static [(&'static str, &'static str)] {
-        &[("mac", "its hardware address, twelve hexadecimal digits")]
+        &[
+            ("mac", "its hardware address, twelve hexadecimal digits"),
+            ("texts", "a JSON object with states that are texts and stay: {\"select/mode\": \"eco\"}"),
+            UNITS,
+        ]
     }
-    fn command(&self, address: &str, field: &str, value: &Value) -> Option<Utterance> {
+    fn command(&self, address: &str, &Asked { field, value, .. }: &Asked<'_>) -> Option<Utterance> {
         let text = match value {
             Value::Flag(on) => if *on { "ON" } else { "OFF" }.to_owned(),
             other => other.to_string(),
@@ -105,12 +193,19 @@ struct Hears {
 /// Devices that are remembered.
 const MAX_DEVICES: usize = 4096;
 
-/// Prefix, type, object id and end of an entity's topic.
+/// Prefix, type, object id (with the attribute, if it is one's) and end of an entity's topic.
 fn parse(topic: &str) -> Option<(&str, &str, &str, &str)> {
-    let (rest, end) = topic.rsplit_once('/')?;
-    let (rest, object) = rest.rsplit_once('/')?;
-    let (prefix, kind) = rest.rsplit_once('/')?;
-    (TYPES.contains(&kind) && !prefix.is_empty()).then_some((prefix, kind, object, end))
+    let (whole, end) = topic.rsplit_once('/')?;
+    let (rest, last) = whole.rsplit_once('/')?;
+    let (before, middle) = rest.rsplit_once('/')?;
+    if let Some((prefix, kind)) = before.rsplit_once('/')
+        && attributes(kind).contains(&last)
+        && !prefix.is_empty()
+        && !middle.is_empty()
+    {
+        return Some((prefix, kind, &whole[before.len() + 1..], end));
+    }
+    (TYPES.contains(&middle) && !before.is_empty()).then_some((before, middle, last, end))
 }
 
 impl Listener for Hears {
@@ -174,7 +269,9 @@ impl Listener for Hears {
                 facts.about(prefix, "mac", &e.group);
             }
         }
-        let unit = entity.map_or_else(String::new, |e| e.unit.clone());
+        let of_attribute =
+            || unit_of(object.split_once('/').map_or("", |(_, attribute)| attribute)).to_owned();
+        let unit = entity.map_or_else(of_attribute, |e| e.unit.clone());
         // A sensor without a value yet says `nan`, which is none.
         let value = match text.trim().parse::<f64>() {
             Ok(v) if v.is_finite() => Value::Number(v),
@@ -191,34 +288,55 @@ struct Speaks {
     device: String,
     mac: String,
     signals: Vec<Spoken>,
+    /// States that are texts and stay: entity or attribute, and the text.
+    texts: Vec<(Vec<String>, String)>,
 }
 
 impl Speaks {
-    fn config(&self, s: &Spoken) -> Utterance {
-        let (kind, object) = (&s.path[0], &s.path[1]);
-        let mut map = sensor(s);
-        // ESPHome writes the abbreviated keys.
-        for (long, short) in [
-            ("device_class", "dev_cla"),
-            ("unit_of_measurement", "unit_of_meas"),
-            ("state_class", "stat_cla"),
-        ] {
-            if let Some(v) = map.remove(long) {
-                map.insert(short.to_owned(), v);
+    /// Type and object id of its entities, each once.
+    fn entities(&self) -> BTreeSet<(&str, &str)> {
+        let paths = self.signals.iter().map(|s| &s.path).chain(self.texts.iter().map(|(path, _)| path));
+        paths.map(|path| (path[0].as_str(), path[1].as_str())).collect()
+    }
+
+    fn config(&self, kind: &str, object: &str) -> Utterance {
+        let is_own = |path: &[String]| path[0] == kind && path[1] == object;
+        let base = format!("{}/{kind}/{object}", self.name);
+        let mut map = Map::new();
+        if let Some(s) = self.signals.iter().find(|s| kind == "sensor" && is_own(&s.path)) {
+            map = sensor(s);
+            // ESPHome writes the abbreviated keys.
+            for (long, short) in [
+                ("device_class", "dev_cla"),
+                ("unit_of_measurement", "unit_of_meas"),
+                ("state_class", "stat_cla"),
+            ] {
+                if let Some(v) = map.remove(long) {
+                    map.insert(short.to_owned(), v);
+                }
             }
         }
-        if kind != "sensor" {
-            map.clear();
-        }
         map.insert("name".to_owned(), Json::from(object.replace('_', " ")));
-        map.insert("stat_t".to_owned(), Json::from(format!("{}/{kind}/{object}/state", self.name)));
+        if kind != "climate" {
+            map.insert("stat_t".to_owned(), Json::from(format!("{base}/state")));
+        }
         map.insert("avty_t".to_owned(), Json::from(format!("{}/status", self.name)));
         map.insert("uniq_id".to_owned(), Json::from(format!("{}-{kind}-{object}", self.mac)));
-        if matches!(
-            kind.as_str(),
-            "switch" | "number" | "select" | "fan" | "cover" | "lock" | "light" | "valve"
-        ) {
-            map.insert("cmd_t".to_owned(), Json::from(format!("{}/{kind}/{object}/command", self.name)));
+        if matches!(kind, "switch" | "number" | "select" | "fan" | "cover" | "lock" | "light" | "valve") {
+            map.insert("cmd_t".to_owned(), Json::from(format!("{base}/command")));
+        }
+        let paths = self.signals.iter().map(|s| &s.path).chain(self.texts.iter().map(|(path, _)| path));
+        for attribute in paths.filter(|p| is_own(p)).filter_map(|p| p.get(2)) {
+            let Some((state, command)) = keys(attribute) else { continue };
+            map.insert(state.to_owned(), Json::from(format!("{base}/{attribute}/state")));
+            if let Some(command) = command {
+                map.insert(command.to_owned(), Json::from(format!("{base}/{attribute}/command")));
+            }
+        }
+        match (kind, self.texts.iter().find(|(path, _)| path.len() == 2 && is_own(path))) {
+            ("select", Some((_, text))) => drop(map.insert("options".to_owned(), json!([text]))),
+            ("light", Some(_)) => drop(map.insert("schema".to_owned(), Json::from("json"))),
+            _ => {}
         }
         map.insert(
             "dev".to_owned(),
@@ -233,9 +351,11 @@ impl Speaks {
     }
 
     fn state(&self, s: &Spoken, v: f64) -> Utterance {
-        let text = match s.path[0].as_str() {
-            "binary_sensor" | "switch" | "fan" => if v >= 0.5 { "ON" } else { "OFF" }.to_owned(),
-            _ => v.to_string(),
+        let word = |on: &str, off: &str| if v >= 0.5 { on } else { off }.to_owned();
+        let text = match (s.path[0].as_str(), s.path.len()) {
+            ("binary_sensor" | "switch" | "fan", 2) => word("ON", "OFF"),
+            ("cover" | "valve", 2) => word("open", "closed"),
+            _ => s.said(v).to_string(),
         };
         say(format!("{}/{}/state", self.name, s.path.join("/")), text, 0, true)
     }
@@ -243,14 +363,17 @@ impl Speaks {
 
 impl Voice for Speaks {
     fn filters(&self) -> Vec<String> {
-        vec![format!("{}/+/+/command", self.name)]
+        vec![format!("{}/+/+/command", self.name), format!("{}/+/+/+/command", self.name)]
     }
     fn will(&mut self, _: i64) -> Option<Utterance> {
         Some(say(format!("{}/status", self.name), "offline", 0, true))
     }
     fn connect(&mut self, _: &Report<'_>, out: &mut Vec<Utterance>) {
         out.push(say(format!("{}/status", self.name), "online", 0, true));
-        out.extend(self.signals.iter().map(|s| self.config(s)));
+        out.extend(self.entities().into_iter().map(|(kind, object)| self.config(kind, object)));
+        for (path, text) in &self.texts {
+            out.push(say(format!("{}/{}/state", self.name, path.join("/")), text.as_str(), 0, true));
+        }
     }
     fn report(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
         let said = self.signals.iter().zip(report.values).filter(|(_, v)| v.is_finite());
@@ -258,11 +381,20 @@ impl Voice for Speaks {
     }
     fn answer(&mut self, heard: &Heard<'_>, _: &Report<'_>, out: &mut Vec<Utterance>) {
         let Some((_, kind, object, "command")) = parse(heard.topic) else { return };
-        let Some(s) = self.signals.iter().find(|s| s.path[0] == kind && s.path[1] == object) else { return };
-        if let Ok(text) = tree::text(heard.payload)
-            && let Some(v) = Value::Text(text.to_owned()).number()
-        {
-            out.push(self.state(s, v));
+        let field = format!("{kind}/{object}");
+        let Ok(text) = tree::text(heard.payload) else { return };
+        if let Some((path, own)) = self.texts.iter_mut().find(|(path, _)| path.join("/") == field) {
+            text.clone_into(own);
+            let topic = format!("{}/{}/state", self.name, path.join("/"));
+            return out.push(say(topic, text, 0, true));
+        }
+        let Some(s) = self.signals.iter().find(|s| s.path.join("/") == field) else { return };
+        if let Some(v) = Value::Text(text.to_owned()).number() {
+            // A command is in the device's own unit.
+            let topic = format!("{}/{field}/state", self.name);
+            let is_word =
+                s.path.len() == 2 && matches!(kind, "binary_sensor" | "switch" | "fan" | "cover" | "valve");
+            out.push(if is_word { self.state(s, v) } else { say(topic, v.to_string(), 0, true) });
         }
     }
 }

@@ -113,6 +113,13 @@ pub enum Fact {
         /// The value as it is now.
         value: Value,
     },
+    /// A field is said to have no value now, as of a sensor that does not answer.
+    Null {
+        /// Address of the device.
+        device: String,
+        /// The dialect's name of it.
+        field: String,
+    },
     /// The values of a field cannot be told.
     Unread {
         /// Address of the device.
@@ -136,6 +143,7 @@ impl Fact {
             | Self::About { device, .. }
             | Self::Asked { device, .. }
             | Self::Unread { device, .. }
+            | Self::Null { device, .. }
             | Self::Done { device, .. } => Some(device),
             Self::Owed(_) => None,
         }
@@ -148,6 +156,7 @@ impl Fact {
             | Self::Declared { field, .. }
             | Self::Asked { field, .. }
             | Self::Unread { field, .. }
+            | Self::Null { field, .. }
             | Self::Done { field, .. } => Some(field),
             Self::Online { .. } | Self::About { .. } | Self::Owed(_) => None,
         }

@@ -13,9 +13,9 @@
 //! ```
 
 use super::{
-    Dialect, Listener, Spoken,
+    Dialect, Listener, Spoken, UNITS,
     facts::{Facts, Value},
-    hardware_address, hex, names, option, say, spoken,
+    hardware_address, hex, names, option, said_in, say, spoken,
     template::Template,
     tree,
 };
@@ -30,9 +30,10 @@ use twinfleet_engine::{
 /// The dialect.
 pub struct HomeAssistant;
 
-const OPTIONS: [(&str, &str); 2] = [
+const OPTIONS: [(&str, &str); 3] = [
     ("form", "\"device\" (default): one configuration for all its entities; \"single\": one an entity"),
     ("prefix", "the discovery prefix, \"homeassistant\" by default"),
+    UNITS,
 ];
 
 /// The discovery prefix that nobody changes.
@@ -73,6 +74,7 @@ impl Dialect for HomeAssistant {
         let prefix = spec.options.get("prefix").map_or(PREFIX, String::as_str).to_owned();
         let signals =
             spoken(spec, |part, quantity| vec![format!("{}_{}", names::plain(part), names::plain(quantity))]);
+        let signals = said_in(signals, spec.options)?;
         let id = names::plain(spec.device);
         let mac = hex(hardware_address(spec.device), false);
         Ok(Box::new(Speaks {
@@ -374,7 +376,7 @@ struct Speaks {
 pub(super) fn sensor(s: &Spoken) -> Map<String, Json> {
     let quantity = s.signal.rsplit('.').next().unwrap_or_default();
     let mut map = Map::new();
-    let unit = names::spelled(&s.unit);
+    let unit = names::spelled(&s.said_unit);
     let class = names::device_class(quantity, unit);
     if let Some(class) = class {
         map.insert("device_class".to_owned(), Json::from(class));
@@ -386,13 +388,47 @@ pub(super) fn sensor(s: &Spoken) -> Map<String, Json> {
     map
 }
 
+/// How a template names a member of the state. What is no identifier of Jinja's has to be quoted, and so has what a dictionary
+/// has a method of that name for, or what is a word of the language.
+fn member(field: &str) -> String {
+    const WORDS: [&str; 21] = [
+        "and",
+        "clear",
+        "copy",
+        "else",
+        "false",
+        "fromkeys",
+        "get",
+        "if",
+        "in",
+        "is",
+        "items",
+        "keys",
+        "none",
+        "not",
+        "or",
+        "pop",
+        "popitem",
+        "setdefault",
+        "true",
+        "update",
+        "values",
+    ];
+    let mut letters = field.bytes();
+    let first = letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == b'_');
+    if first && letters.all(|c| c.is_ascii_alphanumeric() || c == b'_') && !WORDS.contains(&field) {
+        return format!("value_json.{field}");
+    }
+    format!("value_json['{}']", field.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
 impl Speaks {
     fn component(&self, s: &Spoken) -> Map<String, Json> {
         let field = s.path.join("_");
         let mut map = sensor(s);
         map.insert("name".to_owned(), Json::from(s.signal.replace(['.', '_'], " ")));
         map.insert("unique_id".to_owned(), Json::from(format!("{}_{field}", self.id)));
-        map.insert("value_template".to_owned(), Json::from(format!("{{{{ value_json.{field} }}}}")));
+        map.insert("value_template".to_owned(), Json::from(format!("{{{{ {} }}}}", member(&field))));
         map
     }
 
@@ -458,7 +494,7 @@ impl Voice for Speaks {
     fn report(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
         let mut state = Map::new();
         for (s, v) in self.signals.iter().zip(report.values).filter(|(_, v)| v.is_finite()) {
-            state.insert(s.path.join("_"), tree::number(*v));
+            state.insert(s.path.join("_"), tree::number(s.said(*v)));
         }
         out.push(say(format!("{}/state", self.base), Json::Object(state).to_string(), 1, false));
     }

@@ -5,11 +5,13 @@
 //! assert_eq!(signal_of("AM2301/Temperature", "", "degC"), "am2301.temperature");
 //! assert_eq!(signal_of("sensor/attic_left", "temperature", "°C"), "sensor_attic_left.temperature");
 //! assert_eq!(signal_of("occupancy", "", ""), "main.occupancy");
-//! // A charge in volts is no charge in percent: the word would promise the wrong unit.
+//! // A charge in volts is no charge in percent: the word would promise the wrong unit. What is on or off is a level.
 //! assert_eq!(signal_of("battery", "", "V"), "battery.value");
+//! assert_eq!(signal_of("POWER", "", "bool"), "power.level");
 //! ```
 
-use twinfleet_engine::units;
+use super::facts::Value;
+use twinfleet_engine::units::{self, Dimension, Unit};
 
 /// The engine's word for what a device calls by this word.
 pub fn quantity_of(word: &str) -> Option<&'static str> {
@@ -45,7 +47,7 @@ pub fn quantity_of(word: &str) -> Option<&'static str> {
 
 /// The quantity that a unit alone gives away.
 fn quantity_of_unit(unit: &str) -> Option<&'static str> {
-    use units::Dimension as D;
+    use Dimension as D;
     Some(match units::find(unit)?.dimension {
         D::Temperature => "temperature",
         D::Pressure => "pressure",
@@ -76,12 +78,40 @@ pub fn plain(word: &str) -> String {
     if out.is_empty() { "x".to_owned() } else { out }
 }
 
+/// The unit of what is on or off.
+pub const ON_OFF: &str = "none";
+
+/// The unit of a value where the dialect says none: that of a state, if it is one.
+pub fn unit_of_value<'a>(value: &Value, said: &'a str) -> &'a str {
+    let state = match value {
+        Value::Number(_) => false,
+        Value::Flag(_) => true,
+        Value::Text(text) => value.number().is_some() && text.trim().parse::<f64>().is_err(),
+    };
+    if said.trim().is_empty() && state { ON_OFF } else { said }
+}
+
+/// A value as a quantity that is kept in `own`; none where it cannot be: it is of another kind, or in a unit that is spelled but
+/// not known, and might be anything.
+pub fn kept(value: f64, said: &str, own: &Unit) -> Option<f64> {
+    if said.trim().is_empty() {
+        return Some(value);
+    }
+    let said = units::find_like(said, own)?;
+    if is_state(own) && is_state(said) {
+        return Some(value);
+    }
+    said.convert(value, own)
+}
+
+/// Whether values in it are 0 or 1 where they are states: a bare number, or a part of the whole.
+fn is_state(unit: &Unit) -> bool {
+    unit.dimension == Dimension::Number || unit.symbol == "ratio"
+}
+
 /// Whether values in this unit can be kept as that quantity.
 fn fits(quantity: &str, unit: &str) -> bool {
-    match (units::of_quantity(quantity), units::find(unit)) {
-        (Some(own), Some(said)) => own.dimension == said.dimension,
-        _ => true,
-    }
+    units::of_quantity(quantity).is_none_or(|own| kept(0.0, unit, own).is_some())
 }
 
 /// `part.quantity` of a field, by its own words, by the quantity that the dialect states, or by its unit.
@@ -91,13 +121,17 @@ pub fn signal_of(field: &str, quantity: &str, unit: &str) -> String {
     let join = |words: &[&str]| {
         if words.is_empty() { "main".to_owned() } else { plain(&words.join("_")) }
     };
+    // A word that would promise another unit is left.
+    let state = units::find(unit).is_some_and(is_state);
+    let neutral = || format!("{}.{}", join(&words), if state { "level" } else { "value" });
     if let Some(q) = quantity_of(last) {
-        return if fits(q, unit) { format!("{}.{q}", join(rest)) } else { format!("{}.value", join(&words)) };
+        return if fits(q, unit) { format!("{}.{q}", join(rest)) } else { neutral() };
     }
     let stated = quantity_of(quantity).or_else(|| quantity_of_unit(unit));
     match stated {
         Some(q) if fits(q, unit) => format!("{}.{q}", join(&words)),
-        _ => format!("{}.{}", join(rest), plain(last)),
+        _ if fits(&plain(last), unit) => format!("{}.{}", join(rest), plain(last)),
+        _ => neutral(),
     }
 }
 
@@ -116,8 +150,31 @@ pub fn spelled(unit: &str) -> &str {
         "ug/m3" => "µg/m³",
         "W/m2" => "W/m²",
         "m/s2" => "m/s²",
+        "l" => "L",
+        "ml" => "mL",
         "l/min" => "L/min",
         "l/h" => "L/h",
+        "l/s" => "L/s",
+        "ml/s" => "mL/s",
+        "m3" => "m³",
+        "ft3" => "ft³",
+        "m3/h" => "m³/h",
+        "m3/min" => "m³/min",
+        "m3/s" => "m³/s",
+        "ft3/min" => "ft³/min",
+        "fl_oz" => "fl. oz.",
+        "m2" => "m²",
+        "cm2" => "cm²",
+        "km2" => "km²",
+        "ft2" => "ft²",
+        "mg/m3" => "mg/m³",
+        "uS/cm" => "µS/cm",
+        "inH2O" => "inH₂O",
+        "gram" => "g",
+        "milligram" => "mg",
+        "microgram" => "µg",
+        "BTU/(h.ft2)" => "BTU/(h⋅ft²)",
+        "us" => "µs",
         "uT" => "µT",
         "uV" => "µV",
         "uA" => "µA",
@@ -133,21 +190,21 @@ pub fn device_class(quantity: &str, unit: &str) -> Option<&'static str> {
     let (class, units): (_, &[&str]) = match quantity {
         "temperature" | "dew_point" => ("temperature", &["°C", "°F", "K"]),
         "humidity" => ("humidity", &["%"]),
-        "pressure" => ("atmospheric_pressure", &["Pa", "hPa", "kPa", "bar", "mmHg"]),
+        "pressure" => ("atmospheric_pressure", &["Pa", "hPa", "kPa", "bar", "cbar", "mmHg", "inHg", "psi"]),
         "illuminance" | "light" => ("illuminance", &["lx"]),
         "irradiance" => ("irradiance", &["W/m²"]),
         "voltage" | "bus_voltage" => ("voltage", &["V", "mV"]),
         "current" => ("current", &["A", "mA"]),
-        "power" => ("power", &["W", "kW"]),
-        "energy" => ("energy", &["Wh", "kWh"]),
+        "power" => ("power", &["mW", "W", "kW", "MW", "BTU/h"]),
+        "energy" => ("energy", &["J", "kJ", "MJ", "Wh", "kWh", "MWh"]),
         "co2" => ("carbon_dioxide", &["ppm"]),
         "pm1" => ("pm1", &["µg/m³"]),
         "pm2_5" => ("pm25", &["µg/m³"]),
         "pm10" => ("pm10", &["µg/m³"]),
         "charge" => ("battery", &["%"]),
-        "distance" | "height" => ("distance", &["m", "cm", "mm", "km", "in"]),
-        "speed" | "wind" => ("speed", &["m/s", "km/h"]),
-        "mass" | "weight" => ("weight", &["kg"]),
+        "distance" | "height" => ("distance", &["m", "cm", "mm", "km", "in", "ft", "yd", "mi"]),
+        "speed" | "wind" => ("speed", &["m/s", "km/h", "mph", "kn", "ft/s"]),
+        "mass" | "weight" => ("weight", &["kg", "g", "lb", "oz", "st"]),
         "soil_moisture" => ("moisture", &["%"]),
         "sound" => ("sound_pressure", &["dB"]),
         _ => return None,

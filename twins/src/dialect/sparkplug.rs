@@ -23,8 +23,8 @@ mod host;
 pub mod payload;
 mod voice;
 
-use super::{Dialect, Listener, facts::Value, say};
-use payload::{Metric, Payload};
+use super::{Asked, Dialect, Listener, facts::Value, say};
+use payload::{DataType, Metric, Payload};
 use prost::Message as _;
 use twinfleet_engine::dialect::{DialectError, Utterance, Voice, VoiceSpec};
 
@@ -101,15 +101,26 @@ impl Dialect for Sparkplug {
     fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError> {
         Ok(Box::new(voice::Speaks::new(spec)?))
     }
-    fn command(&self, address: &str, field: &str, value: &Value) -> Option<Utterance> {
+    fn command(&self, address: &str, asked: &Asked<'_>) -> Option<Utterance> {
         let (group, node, device) = parts(address)?;
         let (kind, end) = device.map_or(("NCMD", String::new()), |d| ("DCMD", format!("/{d}")));
-        let metric = match value {
-            Value::Number(v) => Metric::named(field).double(*v),
-            Value::Flag(v) => Metric::named(field).boolean(*v),
-            Value::Text(v) => Metric::named(field).text(v),
+        let metric = Metric::named(asked.field);
+        let metric = match (asked.value, DataType::named(asked.kind)) {
+            (Value::Text(v), None | Some(DataType::String | DataType::Text)) => metric.text(v),
+            (Value::Number(v), None) => metric.double(*v),
+            (Value::Flag(v), None) => metric.boolean(*v),
+            // As its birth declared it.
+            (value, Some(kind)) => metric.number(kind, value.number()?),
         };
-        let payload = Payload { metrics: vec![metric], ..Payload::default() };
-        Some(say(format!("{NAMESPACE}/{group}/{kind}/{node}{end}"), payload.encode_to_vec(), 0, false))
+        let topic = format!("{NAMESPACE}/{group}/{kind}/{node}{end}");
+        Some(order(topic, metric, u64::try_from(asked.ts_unix_ms).unwrap_or_default()))
     }
+}
+
+/// A command with one metric. A payload states when it was sent, and each metric too (tck-id-payloads-timestamp-in-UTC,
+/// tck-id-payloads-name-birth-data-requirement); it has no sequence number.
+fn order(topic: String, metric: Metric, ts_unix_ms: u64) -> Utterance {
+    let timestamp = Some(ts_unix_ms);
+    let payload = Payload { timestamp, metrics: vec![Metric { timestamp, ..metric }], ..Payload::default() };
+    say(topic, payload.encode_to_vec(), 0, false)
 }

@@ -15,6 +15,10 @@
 //! assert_eq!(field.period_s(), Some(10.0));
 //! ```
 
+mod written;
+
+pub use self::written::{double_scenario, doubles, mirror_scenario};
+
 use super::{
     Listener, all,
     facts::{Fact, Facts, Value},
@@ -55,6 +59,8 @@ pub struct Field {
     pub unread: Option<String>,
     /// Last value heard.
     pub last: Option<Value>,
+    /// It was said to have no value, at least once.
+    nulled: bool,
     /// Values heard that were not kept by the broker from before.
     pub count: u64,
     last_s: Option<f64>,
@@ -78,8 +84,20 @@ impl Field {
 
     /// A value in the unit in which a twin keeps it.
     fn kept(&self, value: f64) -> f64 {
-        let units = units::find(&self.said_unit).zip(units::find(&self.unit));
-        units.and_then(|(from, to)| from.convert(value, to)).unwrap_or(value)
+        let own = units::find(&self.unit);
+        own.and_then(|own| names::kept(value, &self.said_unit, own)).unwrap_or(value)
+    }
+
+    /// The last number heard, in the unit of [`Self::shown_unit`].
+    pub fn last_number(&self) -> Option<f64> {
+        // What the conversion adds in the last places was not measured.
+        let kept = self.kept(self.last.as_ref()?.number()?);
+        format!("{kept:.9e}").parse().ok()
+    }
+
+    /// The unit in which a twin keeps it, or the device's own where that is none that the engine knows.
+    pub fn shown_unit(&self) -> &str {
+        if self.unit == "none" && !self.said_unit.is_empty() { &self.said_unit } else { &self.unit }
     }
 
     /// The smallest step, in the unit in which a twin keeps it.
@@ -104,6 +122,8 @@ pub struct Device {
     pub online: Option<bool>,
     /// Its fields, by the dialect's own names.
     pub fields: BTreeMap<String, Field>,
+    /// Of several devices as one: what each says about itself, by its name behind the hub.
+    parts: BTreeMap<String, BTreeMap<&'static str, String>>,
     rows: Vec<(f64, BTreeMap<String, f64>)>,
 }
 
@@ -186,6 +206,7 @@ impl Survey {
             about: BTreeMap::new(),
             online: None,
             fields: BTreeMap::new(),
+            parts: BTreeMap::new(),
             rows: Vec::new(),
         });
         match fact {
@@ -207,6 +228,11 @@ impl Survey {
             Fact::Unread { field, why, .. } => {
                 if let Some(f) = device.field(&field, &mut self.beyond) {
                     f.unread = Some(why);
+                }
+            }
+            Fact::Null { field, .. } => {
+                if let Some(f) = device.field(&field, &mut self.beyond) {
+                    f.nulled = true;
                 }
             }
             Fact::Asked { .. } | Fact::Done { .. } | Fact::Owed(_) => {}
@@ -238,7 +264,7 @@ impl Survey {
         for d in &mut found {
             d.online = d.online.or_else(|| presence.get(&d.address).copied());
             d.name_fields();
-            let base = names::plain(&d.address).replace('_', "-");
+            let base = names::plain(&d.address.replace("%prefix%", "")).replace('_', "-");
             let mut id = base.clone();
             for n in 2.. {
                 if ids.insert(id.clone()) {
@@ -302,7 +328,9 @@ impl Device {
     fn name_fields(&mut self) {
         let mut taken = BTreeSet::new();
         for (field, f) in &mut self.fields {
-            let base = names::signal_of(field, &f.quantity, &f.said_unit);
+            let said =
+                f.last.as_ref().map_or(f.said_unit.as_str(), |v| names::unit_of_value(v, &f.said_unit));
+            let base = names::signal_of(field, &f.quantity, said);
             let mut signal = base.clone();
             for n in 2.. {
                 if taken.insert(signal.clone()) {
@@ -312,7 +340,7 @@ impl Device {
                 signal = format!("{part}_{n}.{quantity}");
             }
             let quantity = signal.rsplit('.').next().unwrap_or_default();
-            let unit = units::of_quantity(quantity).or_else(|| units::find(&f.said_unit));
+            let unit = units::of_quantity(quantity).or_else(|| units::find(said));
             f.unit = unit.map_or("none", |u| u.symbol).to_owned();
             f.signal = signal;
         }
@@ -325,7 +353,11 @@ impl Device {
                 || matches!(name, "linkquality" | "version")
                 || name.starts_with("update/")
         };
-        self.fields.iter().filter(move |(name, f)| f.is_number() && !upkeep(name))
+        // Behind a bridge a property is named after its device.
+        let own = |name: &String, f: &Field| {
+            !f.behind.as_ref().map_or_else(|| upkeep(name), |(_, own)| upkeep(own))
+        };
+        self.fields.iter().filter(move |(name, f)| f.is_number() && own(name, f))
     }
 
     /// The shortest period of what is followed, [s].
@@ -343,7 +375,11 @@ impl Device {
     }
 
     fn map<'a>(fields: impl Iterator<Item = (&'a String, &'a Field)>) -> String {
-        let name = |field: &'a String, f: &'a Field| f.behind.as_ref().map_or(field, |(_, name)| name);
+        // A Sparkplug metric has a name of its device's; a property behind a bridge is named after its device's name.
+        let name = |field: &'a String, f: &'a Field| match &f.behind {
+            Some((_, name)) if !f.kind.is_empty() => name,
+            _ => field,
+        };
         let pairs: Vec<String> =
             fields.map(|(field, f)| format!("{:?}: {:?}", f.signal, name(field, f))).collect();
         format!("{{{}}}", pairs.join(", "))
@@ -378,224 +414,5 @@ impl Device {
     /// Rows of [`Self::table`].
     pub fn rows(&self) -> usize {
         self.rows.len()
-    }
-}
-
-fn head(what: &str) -> String {
-    format!("// Written by `twinfleet discover`: {what}\n")
-}
-
-/// The scenario that follows these devices: a thing and a twin of each.
-pub fn mirror_scenario(devices: &[Device], broker: &str) -> String {
-    let mut things = String::new();
-    let mut mirror = String::new();
-    for d in devices.iter().filter(|d| d.followed().next().is_some()) {
-        let said: Vec<&str> =
-            ["manufacturer", "model", "name"].iter().filter_map(|k| Some(d.about.get(k)?.as_str())).collect();
-        let about = if said.is_empty() {
-            d.dialect.to_owned()
-        } else {
-            format!("{}: {}", d.dialect, said.join(", "))
-        };
-        things += &format!(
-            "        (\n            name: {:?},\n            about: {about:?},\n            source: \"heard by twinfleet discover\",\n            signals: [\n",
-            d.id
-        );
-        for (_, f) in d.followed() {
-            let quantum = f.quantum();
-            let quantum = if quantum > 0.0 { format!(", quantum: {quantum:?}") } else { String::new() };
-            things += &format!("                (signal: {:?}, unit: {:?}{quantum}),\n", f.signal, f.unit);
-        }
-        things += "            ],\n        ),\n";
-        // Forecasts a few and a few dozen readings ahead.
-        let period_s = d.period_s().unwrap_or(10.0).clamp(1.0, 3600.0).ceil();
-        let horizons = [(6.0 * period_s).max(60.0), (30.0 * period_s).max(300.0)];
-        mirror += &format!(
-            "        (\n            twin: {0:?}, thing: {0:?},\n            bind: [(topic: {1:?}, decode: Dialect(name: {2:?}, map: {3}))],\n            forecast: (horizons: [\"{4}s\", \"{5}s\"], every: \"{6}s\"),\n        ),\n",
-            d.id,
-            d.address,
-            d.dialect,
-            Device::map(d.followed()),
-            horizons[0],
-            horizons[1],
-            period_s
-        );
-    }
-    let n = devices.iter().filter(|d| d.followed().next().is_some()).count();
-    format!(
-        "{}Scenario(\n    format: 1,\n    about: {:?},\n    duration: \"1h\",\n    step: \"1s\",\n    things: [\n{things}    ],\n    mirror: [\n{mirror}    ],\n)\n",
-        head(&format!("what was heard on {broker}")),
-        format!("Twins of {n} devices heard on {broker}")
-    )
-}
-
-/// The scenario of doubles: each device as a recording of what was heard, in its own dialect. `tables` is the folder of the
-/// tables, relative to the scenario.
-pub fn double_scenario(devices: &[Device], broker: &str, tables: &str) -> String {
-    let mut physicals = String::new();
-    let mut longest: f64 = 1.0;
-    for d in doubles(devices) {
-        longest = longest.max(d.rows.last().map_or(1.0, |(t, _)| t.ceil() + 1.0));
-        let columns: Vec<String> = d
-            .doubled()
-            .map(|(_, f)| {
-                // The unit of a quantity that the engine does not know is the device's own, and is left as it is.
-                let own = units::of_quantity(f.signal.rsplit('.').next().unwrap_or_default());
-                let unit = own.map_or_else(String::new, |u| format!(" {}", u.symbol));
-                format!("\"{0}@reported\": \"{0}{unit}\"", f.signal)
-            })
-            .collect();
-        let options = d.options();
-        physicals += &format!(
-            "        (\n            id: {:?},\n            from: Recording(path: {:?}, time: \"t_s\", gaps: Offline, map: {{{}}}),\n            publish: (topic: {:?}, payload: Dialect(name: {:?}, map: {}{options})),\n        ),\n",
-            d.id,
-            format!("{tables}/{}.csv", d.id),
-            columns.join(", "),
-            d.address,
-            d.dialect,
-            Device::map(d.doubled())
-        );
-    }
-    format!(
-        "{}// Run in the devices' stead: `twinfleet replay THIS --as-devices --broker {broker}`\nScenario(\n    format: 1,\n    about: {:?},\n    duration: \"{}s\",\n    step: \"100ms\",\n    physicals: [\n{physicals}    ],\n)\n",
-        head(&format!("doubles of what was heard on {broker}")),
-        format!("Doubles of devices heard on {broker}"),
-        longest
-    )
-}
-
-/// The doubles that there can be: of each device that said something that a double can say. What lies behind one Sparkplug
-/// node has one connection, so that it is one double.
-pub fn doubles(devices: &[Device]) -> Vec<Device> {
-    let mut nodes: BTreeMap<String, Vec<&Device>> = BTreeMap::new();
-    let mut all = Vec::new();
-    for d in devices.iter().filter(|d| d.doubled().next().is_some() && !d.rows.is_empty()) {
-        if d.dialect == "sparkplug" {
-            nodes.entry(d.node()).or_default().push(d);
-        } else {
-            all.push(d.clone());
-        }
-    }
-    for (node, behind) in nodes {
-        all.push(match behind[..] {
-            [alone] => alone.clone(),
-            _ => Device::node_of(node, &behind, devices),
-        });
-    }
-    all
-}
-
-impl Device {
-    /// The Sparkplug node of its address, and the device behind it.
-    fn node(&self) -> String {
-        self.address.splitn(3, '/').take(2).collect::<Vec<_>>().join("/")
-    }
-
-    fn behind(&self) -> &str {
-        self.address.splitn(3, '/').nth(2).unwrap_or_default()
-    }
-
-    /// A node and the devices behind it as one: their fields side by side, and their rows in the order of time.
-    fn node_of(address: String, parts: &[&Self], all: &[Self]) -> Self {
-        let mut id = names::plain(&address).replace('_', "-");
-        while all.iter().any(|d| d.id == id && d.address != address) {
-            id += "-node";
-        }
-        let mut fields = BTreeMap::new();
-        let mut rows: BTreeMap<i64, BTreeMap<String, f64>> = BTreeMap::new();
-        for d in parts {
-            let key = |field: &str| format!("{}/{field}", d.behind());
-            for (field, f) in &d.fields {
-                let behind = Some((d.behind().to_owned(), field.clone()));
-                fields.insert(key(field), Field { behind, ..f.clone() });
-            }
-            for (t, row) in &d.rows {
-                let at = rows.entry((t * 1e3).round() as i64).or_default();
-                at.extend(row.iter().map(|(field, v)| (key(field), *v)));
-            }
-        }
-        let aliased = parts.iter().any(|d| d.about.get("alias").is_some_and(|a| a == "yes"));
-        let mut node = Self {
-            dialect: parts[0].dialect,
-            address,
-            id,
-            about: BTreeMap::from([("alias", if aliased { "yes" } else { "no" }.to_owned())]),
-            online: None,
-            fields,
-            rows: rows.into_iter().map(|(ms, row)| (ms as f64 / 1e3, row)).collect(),
-        };
-        node.name_fields();
-        node
-    }
-
-    /// Of a double in a dialect with types: those of its signals, the devices that they are of, and what births say besides.
-    fn typed(&self) -> Vec<(&'static str, serde_json::Map<String, serde_json::Value>)> {
-        let object =
-            |pairs: &mut dyn Iterator<Item = (String, &str)>| -> serde_json::Map<String, serde_json::Value> {
-                pairs.map(|(k, v)| (k, serde_json::Value::from(v))).collect()
-            };
-        let doubled = || self.doubled().map(|(_, f)| f);
-        let types = object(&mut doubled().filter(|f| !f.kind.is_empty()).map(|f| (f.signal.clone(), f.kind)));
-        let devices = object(&mut doubled().filter_map(|f| {
-            let (device, _) = f.behind.as_ref().filter(|(device, _)| !device.is_empty())?;
-            Some((f.signal.clone(), device.as_str()))
-        }));
-        let mut fixed = serde_json::Map::new();
-        for (field, f) in &self.fields {
-            if let (Some(Value::Text(text)), false) = (&f.last, f.is_number() || f.kind.is_empty()) {
-                let own = (self.behind().to_owned(), field.clone());
-                let (device, name) = f.behind.as_ref().unwrap_or(&own);
-                let said = serde_json::json!({ "type": f.kind, "value": text });
-                let of = fixed.entry(device.clone()).or_insert_with(|| serde_json::json!({}));
-                of[name.as_str()] = said;
-            }
-        }
-        vec![("types", types), ("devices", devices), ("fixed", fixed)]
-    }
-}
-
-impl Device {
-    /// What a double has to be told so that it says the rest as the device does.
-    fn options(&self) -> String {
-        let known: Vec<&str> = super::find(self.dialect)
-            .map_or_else(Vec::new, |d| d.options().iter().map(|(k, _)| *k).collect());
-        let mut pairs = Vec::new();
-        if known.contains(&"also") {
-            let mut also = serde_json::Map::new();
-            for (field, f) in &self.fields {
-                // What is no number is said again as it was.
-                if let (Some(value), false) = (&f.last, self.doubled().any(|(n, _)| n == field))
-                    && !field.starts_with("STATE/")
-                    && !field.starts_with("POWER")
-                {
-                    let path: Vec<String> = field.split('/').map(str::to_owned).collect();
-                    let value = match value {
-                        Value::Number(v) => super::tree::number(*v),
-                        Value::Flag(v) => serde_json::Value::from(*v),
-                        Value::Text(v) => serde_json::Value::from(v.as_str()),
-                    };
-                    super::tree::put(&mut also, &path, value);
-                }
-            }
-            if !also.is_empty() {
-                pairs.push(format!("\"also\": {:?}", serde_json::Value::Object(also).to_string()));
-            }
-        }
-        for (option, object) in if known.contains(&"types") { self.typed() } else { Vec::new() } {
-            if !object.is_empty() {
-                pairs.push(format!("{option:?}: {:?}", serde_json::Value::Object(object).to_string()));
-            }
-        }
-        for (key, option) in [("mac", "mac"), ("firmware", "version"), ("model", "model"), ("alias", "alias")]
-        {
-            if let (true, Some(text)) = (known.contains(&option), self.about.get(key)) {
-                pairs.push(format!("{option:?}: {text:?}"));
-            }
-        }
-        let fahrenheit = self.fields.values().any(|f| f.said_unit == "degF");
-        if fahrenheit && known.contains(&"temperature") {
-            pairs.push("\"temperature\": \"F\"".to_owned());
-        }
-        if pairs.is_empty() { String::new() } else { format!(", options: {{{}}}", pairs.join(", ")) }
     }
 }

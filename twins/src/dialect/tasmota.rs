@@ -10,12 +10,15 @@
 //! ```
 
 use super::{
-    Dialect, Listener, Spoken, also,
+    Asked, Dialect, Listener, Spoken, also,
     facts::{Fact, Facts, Value},
     hex, mac, names, option, say, spoken, tree,
 };
 use serde_json::{Map, Value as Json, json};
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 use twinfleet_engine::{
     dialect::{DialectError, Heard, Utterance, Voice, VoiceSpec},
     firmware::payload::Report,
@@ -25,10 +28,17 @@ use twinfleet_engine::{
 /// The dialect.
 pub struct Tasmota;
 
-const OPTIONS: [(&str, &str); 4] = [
+const OPTIONS: [(&str, &str); 8] = [
     ("also", "a JSON object with what SENSOR says besides, such as the sensors' own ids"),
+    (
+        "full_topic",
+        "its FullTopic as it states it, such as \"garden/%topic%/%prefix%/\"; else as the address says",
+    ),
     ("mac", "its hardware address, twelve hexadecimal digits"),
+    ("pressure", "the unit of its pressures, \"hPa\" (default), \"mmHg\" or \"inHg\""),
+    ("speed", "the unit of its speeds, \"km/h\" (default), \"m/s\", \"kn\", \"mph\", \"ft/s\" or \"yd/s\""),
     ("temperature", "the unit of its temperatures, \"C\" (default) or \"F\", as `SetOption8` chooses"),
+    ("topic", "its %topic% as it states it; else the last level of the address"),
     ("version", "the firmware's version that it states"),
 ];
 
@@ -39,6 +49,15 @@ fn topic(address: &str, prefix: &str, verb: &str) -> String {
     } else {
         format!("{prefix}/{address}/{verb}")
     }
+}
+
+/// `%topic%` and FullTopic of an address: its last level is the topic.
+fn split(address: &str) -> (String, String) {
+    let full = if address.contains("%prefix%") { address.to_owned() } else { format!("%prefix%/{address}") };
+    let mut levels: Vec<&str> = full.split('/').collect();
+    let own = levels.iter().rposition(|l| *l != "%prefix%").unwrap_or(0);
+    let name = std::mem::replace(&mut levels[own], "%topic%").to_owned();
+    (name, levels.join("/") + "/")
 }
 
 impl Dialect for Tasmota {
@@ -72,32 +91,38 @@ impl Dialect for Tasmota {
             || parse(None, topic).is_some_and(|(_, prefix, v)| prefix == "cmnd" || verb(v))
     }
     fn listener(&self, address: Option<&str>) -> Box<dyn Listener> {
-        Box::new(Hears { address: address.map(str::to_owned), units: BTreeMap::new() })
+        Box::new(Hears { address: address.map(str::to_owned), units: BTreeMap::new(), full: BTreeSet::new() })
     }
     fn options(&self) -> &'static [(&'static str, &'static str)] {
         &OPTIONS
     }
     fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError> {
-        let fahrenheit = option(spec.options, "temperature", &["C", "F"])? == "F";
+        let units = [
+            if option(spec.options, "temperature", &["C", "F"])? == "F" { "degF" } else { "degC" },
+            option(spec.options, "pressure", &["hPa", "mmHg", "inHg"])?,
+            option(spec.options, "speed", &["km/h", "m/s", "kn", "mph", "ft/s", "yd/s"])?,
+        ];
+        let (topic, full_topic) = split(spec.topic);
+        let told = |key: &str, own: String| spec.options.get(key).cloned().unwrap_or(own);
         let version = spec.options.get("version").map_or("14.3.0", String::as_str).to_owned();
         let signals = spoken(spec, |part, quantity| vec![part.to_ascii_uppercase(), word_of(quantity)]);
         let also = also(spec.options)?;
-        let last = spec.topic.rsplit('/').next().unwrap_or(spec.topic).to_owned();
         Ok(Box::new(Speaks {
             address: spec.topic.to_owned(),
-            name: last,
+            name: told("topic", topic),
+            full_topic: told("full_topic", full_topic),
             mac: mac(spec)?,
             also,
             device: spec.device.to_owned(),
             signals,
-            fahrenheit,
+            units: units.map(str::to_owned),
             version,
             started_ms: None,
             power: BTreeMap::new(),
             tele_period: 300,
         }))
     }
-    fn command(&self, address: &str, field: &str, value: &Value) -> Option<Utterance> {
+    fn command(&self, address: &str, &Asked { field, value, .. }: &Asked<'_>) -> Option<Utterance> {
         Some(say(topic(address, "cmnd", field), value.to_string(), 0, false))
     }
 }
@@ -122,6 +147,8 @@ struct Hears {
     address: Option<String>,
     /// Units that a device states beside its values: temperature, pressure, speed.
     units: BTreeMap<String, [String; 3]>,
+    /// Addresses with a FullTopic that does not show by itself where the prefix is, as discovery told them.
+    full: BTreeSet<String>,
 }
 
 /// Units that are remembered: of so many devices.
@@ -206,16 +233,20 @@ impl Hears {
             if matches!(path, "Time" | "TempUnit" | "PressureUnit" | "SpeedUnit") {
                 return;
             }
-            if let Some(value) = tree::value(leaf) {
-                let unit = unit_of(path, units).into_owned();
-                found.push((path.to_owned(), value, unit));
+            let value = tree::value(leaf);
+            if value.is_some() || leaf.is_null() {
+                found.push((path.to_owned(), value, unit_of(path, units).into_owned()));
             }
         })?;
         for (path, value, unit) in found {
             // What a relay does is the same thing wherever it is said.
             let field =
                 if below.is_empty() || path.starts_with("POWER") { path } else { format!("{below}/{path}") };
-            facts.value(device, field, value, unit, ts_ms);
+            match value {
+                Some(value) => facts.value(device, field, value, unit, ts_ms),
+                // A sensor that does not answer.
+                None => facts.0.push(Fact::Null { device: device.to_owned(), field }),
+            }
         }
         Ok(())
     }
@@ -226,7 +257,11 @@ impl Listener for Hears {
         if let Some(rest) = heard.topic.strip_prefix("tasmota/discovery/") {
             return self.discovery(rest, heard.payload, facts);
         }
-        let Some((device, prefix, verb)) = parse(self.address.as_deref(), heard.topic) else { return Ok(()) };
+        let by_discovery = || self.full.iter().find_map(|full| parse(Some(full), heard.topic));
+        let Some((device, prefix, verb)) = parse(self.address.as_deref(), heard.topic).or_else(by_discovery)
+        else {
+            return Ok(());
+        };
         match (prefix, verb) {
             ("tele", "LWT") => {
                 let text = tree::text(heard.payload)?;
@@ -272,6 +307,9 @@ impl Listener for Hears {
     }
 }
 
+/// Commands in one Backlog, as in the firmware.
+const MAX_BACKLOG: usize = 30;
+
 fn is_power(verb: &str) -> bool {
     verb.strip_prefix("POWER").is_some_and(|n| n.chars().all(|c| c.is_ascii_digit()))
 }
@@ -290,9 +328,24 @@ impl Hears {
         let text = |key: &str| json.get(key).and_then(Json::as_str).unwrap_or_default();
         let full = text("ft").replace("%topic%", text("t"));
         let full = full.trim_end_matches('/');
-        let default = format!("%prefix%/{}", text("t"));
-        let device = if full.is_empty() || full == default { text("t") } else { full };
+        let default = full.strip_prefix("%prefix%/").filter(|rest| !rest.contains("%prefix%"));
+        let device = if full.is_empty() { text("t") } else { default.unwrap_or(full) };
         if !device.is_empty() && self.address.as_ref().is_none_or(|a| a == device) {
+            let shows = default.is_some() || full.is_empty() || device.ends_with("/%prefix%");
+            if !shows
+                && device.contains("%prefix%")
+                && self.address.is_none()
+                && self.full.len() < MAX_DEVICES
+            {
+                self.full.insert(device.to_owned());
+            }
+            let (topic, full_topic) = split(device);
+            if topic != text("t") {
+                facts.about(device, "topic", text("t"));
+            }
+            if full_topic.trim_end_matches('/') != text("ft").trim_end_matches('/') && !full.is_empty() {
+                facts.about(device, "full_topic", text("ft"));
+            }
             facts.about(device, "name", text("dn"));
             facts.about(device, "model", text("md"));
             facts.about(device, "firmware", text("sw"));
@@ -305,11 +358,13 @@ impl Hears {
 struct Speaks {
     address: String,
     name: String,
+    full_topic: String,
     device: String,
     mac: [u8; 6],
     also: Map<String, Json>,
     signals: Vec<Spoken>,
-    fahrenheit: bool,
+    /// Of temperatures, pressures and speeds.
+    units: [String; 3],
     version: String,
     started_ms: Option<i64>,
     power: BTreeMap<String, bool>,
@@ -330,25 +385,28 @@ impl Speaks {
             }
         }
         let mut text = format!("{{\"Time\":\"{}\"", tree::local_time(report.ts_unix_ms));
+        let body: Map<String, Json> = body.into_iter().map(|(k, v)| (k, tree::with_lists(v))).collect();
         for (key, value) in &body {
             text += &format!(",{}:{value}", Json::from(key.as_str()));
         }
         let all = Json::Object(body).to_string();
-        if all.contains("Pressure") {
-            text += ",\"PressureUnit\":\"hPa\"";
+        let [temperature, pressure, speed] = &self.units;
+        if all.contains("Pressure\"") {
+            text += &format!(",\"PressureUnit\":\"{pressure}\"");
+        }
+        if all.contains("Speed\"") {
+            text += &format!(",\"SpeedUnit\":\"{speed}\"");
         }
         if all.contains("Temperature") {
-            text += &format!(",\"TempUnit\":\"{}\"", if self.fahrenheit { 'F' } else { 'C' });
+            text += &format!(",\"TempUnit\":\"{}\"", if temperature == "degF" { 'F' } else { 'C' });
         }
         text + "}"
     }
 
     /// A value in the unit that Tasmota has for its field.
     fn said(&self, s: &Spoken, v: f64) -> f64 {
-        let stated =
-            [if self.fahrenheit { "degF" } else { "degC" }.to_owned(), "hPa".to_owned(), String::new()];
         let path = s.path.join("/");
-        let unit = unit_of(&path, Some(&stated));
+        let unit = unit_of(&path, Some(&self.units));
         let convert = |from: &str| {
             let (from, to) = (twinfleet_engine::units::find(from)?, twinfleet_engine::units::find(&unit)?);
             from.convert(v, to)
@@ -386,17 +444,12 @@ impl Speaks {
     fn config(&self) -> Json {
         let mut relays = vec![0; 32];
         relays[..self.power.len().min(32)].fill(1);
-        let full = if self.address.contains("%prefix%") {
-            self.address.replace(&self.name, "%topic%") + "/"
-        } else {
-            "%prefix%/%topic%/".to_owned()
-        };
         let mut names = vec![Json::Null; 8];
         names[0] = Json::from("Tasmota");
         json!({
             "ip": "127.0.0.1", "dn": self.device, "fn": names, "hn": format!("{}-{}", self.name, u16::from(self.mac[5])),
             "mac": hex(self.mac, true), "md": "Generic", "ty": 0, "if": 0, "cam": 0, "ofln": "Offline", "onln": "Online",
-            "state": ["OFF", "ON", "TOGGLE", "HOLD"], "sw": self.version, "t": self.name, "ft": full,
+            "state": ["OFF", "ON", "TOGGLE", "HOLD"], "sw": self.version, "t": self.name, "ft": self.full_topic,
             "tp": ["cmnd", "stat", "tele"], "rl": relays, "swc": vec![-1; 28], "swn": vec![Json::Null; 28], "btn": vec![0; 32],
             "so": {"4": 0, "11": 0, "13": 0, "17": 0, "20": 0, "30": 0, "68": 0, "73": 0, "82": 0, "114": 0, "117": 0},
             "lk": 0, "lt_st": 0, "bat": 0, "dslp": 0, "sho": [0, 0, 0, 0], "sht": [[0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]],
@@ -447,10 +500,36 @@ impl Voice for Speaks {
     }
 
     fn answer(&mut self, heard: &Heard<'_>, report: &Report<'_>, out: &mut Vec<Utterance>) {
-        let verb = heard.topic.rsplit('/').next().unwrap_or_default().to_ascii_uppercase();
-        let Ok(payload) = tree::text(heard.payload) else { return };
+        let verb = heard.topic.rsplit('/').next().unwrap_or_default();
+        if let Ok(payload) = tree::text(heard.payload) {
+            self.command(verb, payload, report, out);
+        }
+    }
+}
+
+impl Speaks {
+    /// Does what a command says, and answers.
+    fn command(&mut self, verb: &str, payload: &str, report: &Report<'_>, out: &mut Vec<Utterance>) {
+        let verb = verb.to_ascii_uppercase();
         let result = self.to("stat", "RESULT");
         match verb.as_str() {
+            "BACKLOG" | "BACKLOG0" | "BACKLOG1" | "BACKLOG2" | "BACKLOG3" => {
+                if payload.trim().is_empty() {
+                    out.push(say(result, "{\"Backlog\":\"Empty\"}", 0, false));
+                }
+                for one in payload.split(';').map(str::trim).filter(|c| !c.is_empty()).take(MAX_BACKLOG) {
+                    let (verb, payload) = one.split_once(char::is_whitespace).unwrap_or((one, ""));
+                    // The firmware takes no list within a list.
+                    if !verb.to_ascii_uppercase().starts_with("BACKLOG") {
+                        self.command(verb, payload.trim(), report, out);
+                    }
+                }
+            }
+            // The answers come at once: a double has no time of its own between two reports.
+            "DELAY" => {
+                let tenths: u32 = payload.trim().parse().unwrap_or_default();
+                out.push(say(result, format!("{{\"Delay\":{tenths}}}"), 0, false));
+            }
             "STATUS" => match payload.trim() {
                 "8" | "10" => {
                     let topic = self.to("stat", &format!("STATUS{}", payload.trim()));

@@ -10,7 +10,7 @@
 //! ```
 
 use super::{
-    Dialect, Listener, Spoken,
+    Asked, Dialect, Listener, Spoken,
     facts::{Facts, Value},
     say, spoken, tree,
 };
@@ -46,7 +46,7 @@ impl Dialect for Topics {
         let signals = spoken(spec, |part, quantity| vec![part.to_owned(), quantity.to_owned()]);
         Ok(Box::new(Speaks { base: spec.topic.to_owned(), signals }))
     }
-    fn command(&self, address: &str, field: &str, value: &Value) -> Option<Utterance> {
+    fn command(&self, address: &str, &Asked { field, value, .. }: &Asked<'_>) -> Option<Utterance> {
         Some(say(format!("{address}/{field}/set"), value.to_string(), 1, false))
     }
 }

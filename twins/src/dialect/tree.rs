@@ -121,6 +121,19 @@ pub fn put(root: &mut Map<String, Json>, path: &[String], value: Json) {
     }
 }
 
+/// A tree as it was before [`leaves`] took it apart: what has the keys 0, 1, … and no other was a list.
+#[must_use]
+pub fn with_lists(json: Json) -> Json {
+    let Json::Object(map) = json else { return json };
+    let mut map: Map<String, Json> = map.into_iter().map(|(k, v)| (k, with_lists(v))).collect();
+    let keys = || (0..map.len()).map(|i| i.to_string());
+    if map.is_empty() || !keys().all(|k| map.contains_key(&k)) {
+        return Json::Object(map);
+    }
+    let keys: Vec<String> = keys().collect();
+    Json::Array(keys.iter().filter_map(|k| map.remove(k)).collect())
+}
+
 /// A number in JSON, the shortest text that reads back as it; whole ones without a fraction. Not finite: `null`.
 pub fn number(value: f64) -> Json {
     if value == value.trunc() && value.abs() < 9e15 {
@@ -229,6 +242,19 @@ mod tests {
         }
         assert_eq!(epoch_ms(3600.0), None);
         assert_eq!(local_time(1_795_867_200_000), "2026-11-28T12:00:00");
+    }
+
+    #[test]
+    fn what_was_a_list_becomes_one_again() {
+        let said = serde_json::json!({"schedule": [{"h": 6, "t": 20}, {"h": 22, "t": 17}], "0": 1, "a": {"1": 2}, "e": {}});
+        let mut again = Map::new();
+        leaves(&said, &mut |path, leaf| {
+            put(&mut again, &path.split('/').map(str::to_owned).collect::<Vec<_>>(), leaf.clone());
+        })
+        .unwrap();
+        let mut wanted = said;
+        wanted.as_object_mut().unwrap().remove("e");
+        assert_eq!(with_lists(Json::Object(again)), wanted);
     }
 
     #[test]

@@ -10,9 +10,9 @@
 //! ```
 
 use super::{
-    Dialect, Listener, Spoken, also,
+    Asked, Dialect, Listener, Spoken, UNITS, also,
     facts::{Fact, Facts, Value},
-    hardware_address, hex, names, say, spoken, tree,
+    hardware_address, hex, names, object, said_in, say, spoken, tree, wrong,
 };
 use serde_json::{Map, Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,9 +25,14 @@ use twinfleet_engine::{
 /// The dialect.
 pub struct Zigbee2Mqtt;
 
-const OPTIONS: [(&str, &str); 2] = [
+const OPTIONS: [(&str, &str); 4] = [
     ("also", "a JSON object with what each state says besides"),
+    (
+        "devices",
+        "of a whole bridge: a JSON object, friendly name to {\"model\", \"vendor\", \"also\": {..}}; the map then names name/property",
+    ),
     ("model", "the model that its devices state, \"virtual\" by default"),
+    UNITS,
 ];
 /// Properties whose units are remembered.
 const MAX_PROPERTIES: usize = 16_384;
@@ -75,22 +80,41 @@ impl Dialect for Zigbee2Mqtt {
     fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError> {
         let (base, name) = split(spec.topic);
         let fixed = name.map(str::to_owned);
+        let devices = object(spec.options, "devices")?;
+        if fixed.is_some() && !devices.is_empty() {
+            let help = Some("write the base topic alone, such as \"zigbee2mqtt\"".to_owned());
+            return Err(wrong("options", "devices", "the topic names a device already", help));
+        }
         let signals = spoken(spec, |part, quantity| match &fixed {
             Some(name) => vec![name.clone(), property(quantity).to_owned()],
             None => vec![part.to_owned(), property(quantity).to_owned()],
         });
-        // A map names the property alone.
-        let signals = signals
-            .into_iter()
-            .map(|mut s| {
-                if s.path.len() == 1 {
-                    let part = s.signal.split('.').next().unwrap_or_default().to_owned();
-                    s.path.insert(0, fixed.clone().unwrap_or(part));
-                }
-                s
-            })
-            .collect();
-        let signals: Vec<Spoken> = signals;
+        // A map names the property alone, or the device before it: that of the longest name, for names have levels of their own.
+        let device_of = |field: &str| {
+            let known =
+                devices.keys().filter(|d| field.strip_prefix(d.as_str()).is_some_and(|r| r.starts_with('/')));
+            known.max_by_key(|d| d.len()).cloned()
+        };
+        let placed = |mut s: Spoken| {
+            let field = s.path.join("/");
+            let mapped = spec.map.contains_key(&s.signal);
+            if let (Some(name), true) = (&fixed, mapped) {
+                s.path.insert(0, name.clone());
+            } else if let Some(device) = device_of(&field) {
+                s.path = field[device.len() + 1..].split('/').map(str::to_owned).collect();
+                s.path.insert(0, device);
+            } else if s.path.len() == 1 {
+                s.path.insert(0, s.signal.split('.').next().unwrap_or_default().to_owned());
+            }
+            if let "mA" | "Wh" = s.unit.as_str()
+                && let Some("current" | "energy") = s.path.last().map(String::as_str)
+            {
+                // The units in which the bridge says these.
+                s.said_unit = if s.unit == "mA" { "A" } else { "kWh" }.to_owned();
+            }
+            s
+        };
+        let signals: Vec<Spoken> = said_in(signals.into_iter().map(placed).collect(), spec.options)?;
         for (i, s) in signals.iter().enumerate() {
             if let Some(other) = signals[..i].iter().find(|o| o.path == s.path) {
                 let message =
@@ -101,9 +125,24 @@ impl Dialect for Zigbee2Mqtt {
         }
         let model = spec.options.get("model").map_or("virtual", String::as_str).to_owned();
         let also = also(spec.options)?;
-        Ok(Box::new(Speaks { base: base.to_owned(), model, signals, also, state: BTreeMap::new() }))
+        let mut all: BTreeMap<String, About> = BTreeMap::new();
+        for s in &signals {
+            all.insert(
+                s.path[0].clone(),
+                About { model: model.clone(), vendor: "Twinfleet".to_owned(), also: also.clone() },
+            );
+        }
+        for (name, said) in devices {
+            let text = |key: &str, own: &str| said[key].as_str().unwrap_or(own).to_owned();
+            let also = said["also"].as_object().cloned().unwrap_or_default();
+            all.insert(
+                name,
+                About { model: text("model", &model), vendor: text("vendor", "Twinfleet"), also },
+            );
+        }
+        Ok(Box::new(Speaks { base: base.to_owned(), devices: all, signals, state: BTreeMap::new() }))
     }
-    fn command(&self, address: &str, field: &str, value: &Value) -> Option<Utterance> {
+    fn command(&self, address: &str, &Asked { field, value, .. }: &Asked<'_>) -> Option<Utterance> {
         let mut map = Map::new();
         let value = match value {
             Value::Number(v) => tree::number(*v),
@@ -216,11 +255,16 @@ impl Listener for Hears {
         let ts_ms = json.get("last_seen").and_then(tree::time_ms);
         let mut found = Vec::new();
         tree::leaves(&json, &mut |path, leaf| {
-            if path != "last_seen" {
-                found.extend(tree::value(leaf).map(|v| (path.to_owned(), v)));
+            let value = tree::value(leaf);
+            if path != "last_seen" && (value.is_some() || leaf.is_null()) {
+                found.push((path.to_owned(), value));
             }
         })?;
         for (path, value) in found {
+            let Some(value) = value else {
+                facts.0.push(Fact::Null { device: device.clone(), field: path });
+                continue;
+            };
             if verb == "set" {
                 facts.0.push(Fact::Asked { device: device.clone(), field: path, value });
                 continue;
@@ -261,20 +305,23 @@ fn state(payload: &[u8]) -> Result<Option<bool>, DecodeError> {
     })
 }
 
+/// What a device says besides its readings: of itself, and with each state.
+struct About {
+    model: String,
+    vendor: String,
+    also: Map<String, Json>,
+}
+
 struct Speaks {
     base: String,
-    model: String,
+    /// By friendly name.
+    devices: BTreeMap<String, About>,
     signals: Vec<Spoken>,
-    also: Map<String, Json>,
     /// The last state of each device; the bridge publishes all that it knows of one.
     state: BTreeMap<String, Map<String, Json>>,
 }
 
 impl Speaks {
-    fn names(&self) -> BTreeSet<String> {
-        self.signals.iter().map(|s| s.path[0].clone()).collect()
-    }
-
     fn devices(&self) -> Json {
         let address = |name: &str| {
             format!("0x00{}", hex(hardware_address(&format!("{}/{name}", self.base)), false) + "00")
@@ -282,41 +329,44 @@ impl Speaks {
         let mut all = vec![
             json!({"ieee_address": address("coordinator"), "type": "Coordinator", "network_address": 0, "supported": true, "friendly_name": "Coordinator", "definition": null, "interview_completed": true, "interviewing": false, "disabled": false}),
         ];
-        for (n, name) in self.names().iter().enumerate() {
-            let mut exposes = Vec::new();
+        for (n, (name, about)) in self.devices.iter().enumerate() {
+            let mut exposes: Vec<Json> = Vec::new();
             for s in self.signals.iter().filter(|s| s.path[0] == *name) {
-                let property = s.path[1..].join("_");
+                let property = s.path[1].as_str();
                 let mut expose = json!({"type": "numeric", "name": property, "label": property, "property": property, "access": 1, "description": format!("Measured {property}")});
-                let unit = names::spelled(said_in(s));
+                // What has parts is exposed once, with these as its features.
+                if s.path.len() > 2 {
+                    expose["type"] = Json::from("composite");
+                    expose["features"] = json!([]);
+                }
+                let unit = names::spelled(&s.said_unit);
                 if !unit.is_empty() {
                     expose["unit"] = Json::from(unit);
                 }
-                exposes.push(expose);
+                if !exposes.iter().any(|e| e["property"] == property) {
+                    exposes.push(expose);
+                }
             }
             exposes.push(json!({"type": "numeric", "name": "linkquality", "label": "Linkquality", "property": "linkquality", "access": 1, "category": "diagnostic", "description": "Link quality (signal strength)", "unit": "lqi", "value_min": 0, "value_max": 255}));
-            all.push(json!({"ieee_address": address(name), "type": "EndDevice", "network_address": n + 1, "supported": true, "friendly_name": name, "disabled": false, "power_source": "Battery", "interview_completed": true, "interviewing": false, "definition": {"model": self.model, "vendor": "Twinfleet", "description": "virtual device", "exposes": exposes, "options": [], "supports_ota": false}, "endpoints": {}}));
+            all.push(json!({"ieee_address": address(name), "type": "EndDevice", "network_address": n + 1, "supported": true, "friendly_name": name, "disabled": false, "power_source": "Battery", "interview_completed": true, "interviewing": false, "definition": {"model": about.model, "vendor": about.vendor, "description": "virtual device", "exposes": exposes, "options": [], "supports_ota": false}, "endpoints": {}}));
         }
         Json::Array(all)
     }
 
     fn publish(&self, name: &str) -> Option<Utterance> {
-        let state = self.state.get(name)?;
-        Some(say(format!("{}/{name}", self.base), Json::Object(state.clone()).to_string(), 0, false))
-    }
-}
-
-/// The unit in which the bridge says a property.
-fn said_in(s: &Spoken) -> &str {
-    match (s.path.last().map(String::as_str), s.unit.as_str()) {
-        (Some("current"), "mA") => "A",
-        (Some("energy"), "Wh") => "kWh",
-        (_, unit) => unit,
+        let state = self.state.get(name)?.clone();
+        let state: Map<String, Json> = state.into_iter().map(|(k, v)| (k, tree::with_lists(v))).collect();
+        Some(say(format!("{}/{name}", self.base), Json::Object(state).to_string(), 0, false))
     }
 }
 
 impl Voice for Speaks {
     fn filters(&self) -> Vec<String> {
-        vec![format!("{}/+/set", self.base), format!("{}/+/get", self.base)]
+        // A friendly name may have levels of its own.
+        let levels = self.devices.keys().map(|name| name.split('/').count());
+        let wild: BTreeSet<String> = levels.map(|n| vec!["+"; n].join("/")).collect();
+        let verbs = |w: &String| ["set", "get"].map(|verb| format!("{}/{w}/{verb}", self.base));
+        wild.iter().flat_map(verbs).collect()
     }
     fn will(&mut self, _: i64) -> Option<Utterance> {
         Some(say(format!("{}/bridge/state", self.base), r#"{"state":"offline"}"#, 1, true))
@@ -327,23 +377,17 @@ impl Voice for Speaks {
         let info = json!({"version": "2.7.0", "commit": "0000000", "coordinator": {"type": "ZStack3x0", "ieee_address": "0x0000000000000000", "meta": {"revision": 20_240_710}}, "network": {"channel": 11, "pan_id": 6754, "extended_pan_id": "0xdddddddddddddddd"}, "log_level": "info", "permit_join": false, "restart_required": false});
         out.push(say(format!("{b}/bridge/info"), info.to_string(), 0, true));
         out.push(say(format!("{b}/bridge/devices"), self.devices().to_string(), 0, true));
-        for name in self.names() {
+        for name in self.devices.keys() {
             out.push(say(format!("{b}/{name}/availability"), r#"{"state":"online"}"#, 1, true));
         }
     }
     fn report(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
         let mut touched = BTreeSet::new();
         for (s, v) in self.signals.iter().zip(report.values).filter(|(_, v)| v.is_finite()) {
-            let units = (twinfleet_engine::units::find(&s.unit), twinfleet_engine::units::find(said_in(s)));
-            let said = match units {
-                (Some(from), Some(to)) if from != to => {
-                    from.convert(*v, to).map_or(*v, |c| (c * 1e9).round() / 1e9)
-                }
-                _ => *v,
-            };
-            let state = self.state.entry(s.path[0].clone()).or_insert_with(|| self.also.clone());
+            let also = || self.devices.get(&s.path[0]).map_or_else(Map::new, |d| d.also.clone());
+            let state = self.state.entry(s.path[0].clone()).or_insert_with(also);
             state.entry("linkquality").or_insert_with(|| Json::from(120));
-            tree::put(state, &s.path[1..], tree::number(said));
+            tree::put(state, &s.path[1..], tree::number(s.said(*v)));
             touched.insert(s.path[0].clone());
         }
         out.extend(touched.iter().filter_map(|name| self.publish(name)));

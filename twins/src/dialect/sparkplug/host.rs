@@ -1,15 +1,14 @@
 //! The host's side: names behind aliases, sequence numbers, deaths matched to births, requests for a rebirth.
 
 use super::{
-    BD_SEQ, NAMESPACE, REBIRTH,
+    BD_SEQ, NAMESPACE, REBIRTH, order,
     payload::{self, DataType, Metric, Payload},
 };
 use crate::dialect::{
     Listener,
     facts::{Fact, Facts},
-    names, say, tree,
+    names, tree,
 };
-use prost::Message as _;
 use std::collections::HashMap;
 use twinfleet_engine::{dialect::Heard, mirror::decode::DecodeError};
 
@@ -22,6 +21,17 @@ const MAX_BIRTH_BYTES: usize = 16 << 20;
 /// Names of group, node and device are no longer, taken together, [bytes].
 const MAX_NAMES_BYTES: usize = 1024;
 
+/// How long a birth that was asked for is waited for at first, and at most: each time twice as long, by the node's clock, [ms].
+const FIRST_WAIT_MS: u64 = 10_000;
+const LONGEST_WAIT_MS: u64 = 600_000;
+
+/// A rebirth was asked for and has not come.
+struct Waiting {
+    /// When it is asked for again.
+    until_ms: u64,
+    wait_ms: u64,
+}
+
 /// What is known of a node.
 #[derive(Default)]
 struct Node {
@@ -29,8 +39,7 @@ struct Node {
     born: bool,
     bd_seq: Option<u64>,
     next_seq: u8,
-    /// A rebirth was asked for and has not come.
-    asked: bool,
+    asked: Option<Waiting>,
     /// By device (empty: the node itself).
     devices: HashMap<String, Metrics>,
 }
@@ -71,18 +80,18 @@ impl Host {
         birth_bytes == 0 || all().map(|m| m.bytes).sum::<usize>() - before + birth_bytes <= MAX_BIRTH_BYTES
     }
 
-    fn ask(node: &mut Node, group: &str, id: &str, facts: &mut Facts) {
-        // Once until the birth comes: a host that asks with every message drowns the node.
-        if !std::mem::replace(&mut node.asked, true) {
-            let payload =
-                Payload { metrics: vec![Metric::named(REBIRTH).boolean(true)], ..Payload::default() };
-            facts.0.push(Fact::Owed(say(
-                format!("{NAMESPACE}/{group}/NCMD/{id}"),
-                payload.encode_to_vec(),
-                0,
-                false,
-            )));
+    /// Asks for a rebirth, at the time of the message that shows that one is missing.
+    fn ask(node: &mut Node, group: &str, id: &str, heard: &Payload, facts: &mut Facts) {
+        let now_ms =
+            heard.timestamp.or_else(|| heard.metrics.iter().find_map(|m| m.timestamp)).unwrap_or_default();
+        // A host that asks with every message drowns the node; one that asks but once may not have been heard.
+        if node.asked.as_ref().is_some_and(|w| now_ms < w.until_ms) {
+            return;
         }
+        let wait_ms = node.asked.as_ref().map_or(FIRST_WAIT_MS, |w| (w.wait_ms * 2).min(LONGEST_WAIT_MS));
+        node.asked = Some(Waiting { until_ms: now_ms.saturating_add(wait_ms), wait_ms });
+        let topic = format!("{NAMESPACE}/{group}/NCMD/{id}");
+        facts.0.push(Fact::Owed(order(topic, Metric::named(REBIRTH).boolean(true), now_ms)));
     }
 }
 
@@ -189,7 +198,7 @@ impl Listener for Host {
                 facts.online(&address, true);
                 metrics.tell(&address, &payload, facts);
                 if !node.born || !ordered {
-                    Self::ask(node, group, id, facts);
+                    Self::ask(node, group, id, &payload, facts);
                 }
             }
             "DDEATH" => {
@@ -205,7 +214,7 @@ impl Listener for Host {
                 let metrics = node.devices.entry(device.to_owned()).or_default();
                 let known = metrics.tell(&address, &payload, facts) && metrics.born;
                 if !node.born || !ordered || !known {
-                    Self::ask(node, group, id, facts);
+                    Self::ask(node, group, id, &payload, facts);
                 }
             }
             _ => {

@@ -4,9 +4,9 @@ use super::{
     BD_SEQ, NAMESPACE, REBIRTH, host, parts,
     payload::{self, DataType, Metric, Payload, Property, PropertySet, PropertyValue},
 };
-use crate::dialect::{Spoken, names, option, say, spoken, tree, wrong};
+use crate::dialect::{Spoken, names, object, option, say, spoken, wrong};
 use prost::Message as _;
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use twinfleet_engine::{
     dialect::{DialectError, Heard, Utterance, Voice, VoiceSpec},
@@ -38,15 +38,6 @@ pub(super) struct Speaks {
     seq: u8,
     next_bd_seq: u8,
     bd_seq: u8,
-}
-
-/// An option that is a JSON object; empty where it is not given.
-fn object(options: &BTreeMap<String, String>, key: &str) -> Result<Map<String, Json>, DialectError> {
-    match options.get(key).map(|text| tree::read(text.as_bytes())) {
-        None => Ok(Map::new()),
-        Some(Ok(Json::Object(map))) => Ok(map),
-        Some(_) => Err(wrong("options", key, format!("`{key}` is no JSON object"), None)),
-    }
 }
 
 fn kind_of(key: &str, name: Option<&str>) -> Result<DataType, DialectError> {
