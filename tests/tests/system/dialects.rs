@@ -4,9 +4,9 @@
 use super::{
     common::{command, run_scenario, scratch, twinfleet_command},
     mirror::{Mirror, connect, url_of},
+    mirror_floods::sparkplug,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
-use prost::Message;
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +16,7 @@ use std::{
 use twinfleet_engine::record::Record;
 use twinfleet_tests::{Mosquitto, PATIENCE, Script, python_of, root, until};
 use twinfleet_twins::{
-    dialect::sparkplug::payload::{self, Metric, Payload},
+    dialect::sparkplug::payload,
     wire::client::{Connection, Received},
 };
 
@@ -312,7 +312,7 @@ fn others_devices_are_discovered_followed_and_doubled() {
     let words: Vec<String> = words.into_iter().chain(files).collect();
     let listening =
         std::thread::spawn(move || command(&words.iter().map(String::as_str).collect::<Vec<_>>()));
-    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    std::thread::sleep(Duration::from_millis(1_500));
     let mut devices = script(&python, "devices", &broker, 90);
     let ran = listening.join().expect("discovered");
     assert_eq!(ran.code(), 0, "{}", ran.stderr());
@@ -524,15 +524,10 @@ fn a_mirror_is_one_sparkplug_host_however_many_twins_it_has() {
     };
     listen(&mut own, 1.0);
     // Data of a node whose birth nobody heard.
-    let data = Payload {
-        timestamp: Some(1_795_867_200_000),
-        metrics: vec![Metric { alias: Some(1), ..Metric::default() }.double(20.5)],
-        seq: Some(7),
-        ..Payload::default()
-    };
+    let data = sparkplug(7, "main/temperature", 20.5);
     for device in ["oven", "press"] {
         let topic = format!("spBv1.0/plant/DDATA/cell/{device}");
-        own.publish(&topic, &data.encode_to_vec(), 0, false).unwrap();
+        own.publish(&topic, &data, 0, false).unwrap();
     }
     listen(&mut own, 2.0);
     // As a power cut ends it: the broker says its will.

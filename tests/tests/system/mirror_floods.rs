@@ -81,7 +81,7 @@ fn device(twin: &str, value: f64) -> Vec<(&'static str, Vec<u8>, bool)> {
 }
 
 /// Sparkplug's payload with one metric of 64 bits.
-fn sparkplug(seq: u8, name: &str, value: f64) -> Vec<u8> {
+pub fn sparkplug(seq: u8, name: &str, value: f64) -> Vec<u8> {
     let mut metric = vec![0x0a, name.len() as u8];
     metric.extend(name.as_bytes());
     metric.extend([0x20, 10, 0x69]);

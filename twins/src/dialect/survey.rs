@@ -354,7 +354,7 @@ impl Device {
                 || name.starts_with("update/")
         };
         // Behind a bridge a property is named after its device.
-        let own = |name: &String, f: &Field| {
+        let own = move |name: &String, f: &Field| {
             !f.behind.as_ref().map_or_else(|| upkeep(name), |(_, own)| upkeep(own))
         };
         self.fields.iter().filter(move |(name, f)| f.is_number() && own(name, f))
