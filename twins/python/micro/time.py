@@ -20,11 +20,11 @@ def sleep_us(us):
 
 
 def ticks_ms():
-    return _t.now_ns() // 1000000 & _PERIOD - 1
+    return (_t.look_ns() - _t.born_ns) // 1000000 & _PERIOD - 1
 
 
 def ticks_us():
-    return _t.now_ns() // 1000 & _PERIOD - 1
+    return (_t.look_ns() - _t.born_ns) // 1000 & _PERIOD - 1
 
 
 ticks_cpu = ticks_us

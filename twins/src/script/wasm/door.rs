@@ -7,7 +7,10 @@ use super::{
 use crate::script::guest::Went;
 use fs::Flash;
 use rand::RngExt;
-use std::sync::mpsc::{Receiver, Sender};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::mpsc::{Receiver, Sender},
+};
 use twinfleet_engine::rng::Rng;
 use wasmi::{
     AsContext, AsContextMut, Caller, Engine, Error, ExternType, Func, Linker, Memory, Module, Ref,
@@ -31,6 +34,43 @@ const PENDING_EXCEPTION: i32 = 185_148;
 const NOUGHT: i32 = 1;
 /// A page of an instance's memory, [bytes].
 const WASM_PAGE_BYTES: usize = 64 << 10;
+
+/// Who looks at the clock or at a pin again within so much fuel does nothing else: some 250 µs of an ESP32.
+const LOOK_FUEL: u64 = 8_000_000;
+/// It is taken ahead by a thousandth of the time that it has looked so far, as a power of two, at most by so much, [ns].
+const LOOK_PART: u32 = 10;
+const LOOK_NS: u64 = 1_000_000;
+/// After so long the run is told that it still looks, [ns].
+const TOLD_NS: u64 = 30_000_000;
+/// Most news that wait for a turn.
+const NEWS: usize = 1_024;
+
+/// What is known of a pin that was looked at.
+#[derive(Debug)]
+pub(super) struct Held {
+    level: String,
+    until_ns: u64,
+    acts: u64,
+}
+
+/// What an instance knows of a script that looks at its clock and its pins.
+#[derive(Debug, Default)]
+pub(super) struct Looks {
+    /// Whether it has looked since the run was last told.
+    looked: bool,
+    /// Fuel spent when it last looked.
+    spent: u64,
+    /// Since when it has done nothing else.
+    since_ns: u64,
+    /// When the run was last asked anything.
+    told_ns: u64,
+    /// Pins, with their pulls, that it looked at.
+    held: BTreeMap<String, Held>,
+    /// Until when they are known.
+    edge_ns: u64,
+    /// Questions that may change a pin.
+    acts: u64,
+}
 
 /// A jump out of C, as emscripten means it: caught by the next `invoke_`.
 #[derive(Debug)]
@@ -79,6 +119,12 @@ pub(super) struct State {
     pub turn: i32,
     /// Pages by which the memory may grow, for garbage that is collected at the next turn.
     pub room: u64,
+    /// What the script looks at.
+    pub looks: Looks,
+    /// What came while it computed, for its next turn.
+    pub news: VecDeque<String>,
+    /// When its first timer is due, [ns]; none: never.
+    pub due_ns: Option<u64>,
 }
 
 pub(super) fn spent(ctx: &impl AsContext<Data = State>) -> u64 {
@@ -86,7 +132,7 @@ pub(super) fn spent(ctx: &impl AsContext<Data = State>) -> u64 {
     ctx.data().given - ctx.get_fuel().unwrap_or(0)
 }
 
-fn now_ns(ctx: &impl AsContext<Data = State>) -> u64 {
+pub(super) fn now_ns(ctx: &impl AsContext<Data = State>) -> u64 {
     let spent = spent(ctx);
     let state = ctx.as_context();
     let state = state.data();
@@ -98,6 +144,10 @@ fn ask(mut ctx: impl AsContextMut<Data = State>, words: &str) -> Result<String, 
     let (now, at) = (now_ns(&ctx), spent(&ctx));
     let mut context = ctx.as_context_mut();
     let state = context.data_mut();
+    if !words.starts_with("tick") && !words.starts_with("in ") {
+        state.looks.acts += 1;
+        state.looks.spent = 0;
+    }
     let Some((to, from)) = &state.run else { return Ok("ok".to_owned()) };
     if to.send(Went::Asked(format!("{now} {words}"))).is_err() {
         return Err(Error::host(Stop));
@@ -106,7 +156,88 @@ fn ask(mut ctx: impl AsContextMut<Data = State>, words: &str) -> Result<String, 
     let (time, rest) = answer.split_once(' ').unwrap_or((&answer, ""));
     state.base_ns = time.parse().unwrap_or(now);
     state.base_spent = at;
+    state.looks.told_ns = state.base_ns;
     Ok(rest.to_owned())
+}
+
+/// Tells the run that the script computes or looks, and takes in what has come meanwhile. Whether it is stuck.
+fn tick(ctx: &mut impl AsContextMut<Data = State>) -> Result<bool, Error> {
+    let mut context = ctx.as_context_mut();
+    let state = context.data_mut();
+    let words = if std::mem::take(&mut state.looks.looked) {
+        "tick looked".to_owned()
+    } else {
+        format!("tick busy {}", state.due_ns.unwrap_or(u64::MAX))
+    };
+    loop {
+        let answer = ask(&mut *ctx, &words)?;
+        if answer == "stuck" {
+            return Ok(true);
+        }
+        let Some(what) = answer.strip_prefix("ok ") else { break };
+        let mut context = ctx.as_context_mut();
+        let news = &mut context.data_mut().news;
+        if news.len() < NEWS {
+            news.push_back(what.to_owned());
+        }
+    }
+    schedule(ctx)?;
+    Ok(false)
+}
+
+/// The script looks at its clock or at a pin: who does nothing else is taken ahead, never past an edge that is known or
+/// a timer. Returns simulated time.
+fn look(ctx: &mut impl AsContextMut<Data = State>) -> Result<u64, Error> {
+    let (mut now, at) = (now_ns(&*ctx), spent(&*ctx));
+    let mut context = ctx.as_context_mut();
+    let state = context.data_mut();
+    let looks = &mut state.looks;
+    looks.looked = true;
+    if at - looks.spent > LOOK_FUEL {
+        looks.since_ns = now;
+    } else {
+        let ends = [looks.edge_ns, state.due_ns.unwrap_or(0)];
+        let most = ends.iter().filter(|end| **end > now).map(|end| end - now).min().unwrap_or(u64::MAX);
+        let ahead = (now.saturating_sub(looks.since_ns) >> LOOK_PART).min(LOOK_NS).min(most);
+        state.base_ns += ahead;
+        now += ahead;
+    }
+    looks.spent = at;
+    if state.due_ns.is_some_and(|due| due <= now) {
+        schedule(&mut *ctx)?;
+    }
+    if now.saturating_sub(ctx.as_context().data().looks.told_ns) >= TOLD_NS {
+        // Who looks is not stuck.
+        tick(ctx)?;
+        now = now_ns(&*ctx);
+    }
+    Ok(now)
+}
+
+/// The level of a pin: from the run, or what the run said as long as that holds.
+fn level(ctx: &mut impl AsContextMut<Data = State>, words: &str) -> Result<String, Error> {
+    let now = look(ctx)?;
+    let context = ctx.as_context();
+    let looks = &context.data().looks;
+    if let Some(held) = looks.held.get(words).filter(|h| h.acts == looks.acts && now < h.until_ns) {
+        return Ok(format!("ok {}", held.level));
+    }
+    let answer = ask(&mut *ctx, &format!("{words} hold"))?;
+    let Some((level, until_ns)) = answer.strip_prefix("ok ").and_then(|told| told.split_once(' ')) else {
+        return Ok(answer);
+    };
+    let until_ns: u64 = until_ns.parse().unwrap_or(0);
+    let mut context = ctx.as_context_mut();
+    let state = context.data_mut();
+    let (looks, now) = (&mut state.looks, state.base_ns);
+    if until_ns > now {
+        looks.edge_ns = if looks.edge_ns > now { looks.edge_ns.min(until_ns) } else { until_ns };
+    }
+    let held = Held { level: level.to_owned(), until_ns, acts: looks.acts };
+    if looks.held.insert(words.to_owned(), held).is_none_or(|before| before.level != level) {
+        looks.since_ns = now;
+    }
+    Ok(format!("ok {level}"))
 }
 
 /// Calls a function of the instance, giving it fuel slice by slice.
@@ -141,8 +272,7 @@ fn refuel(mut ctx: impl AsContextMut<Data = State>, least: u64) -> Result<(), Er
     if ctx.as_context().data().run.is_none() {
         return Ok(());
     }
-    schedule(&mut ctx)?;
-    if ask(&mut ctx, "tick")? == "stuck" {
+    if tick(&mut ctx)? {
         if ctx.as_context().data().stuck {
             // It has caught the interrupt and goes on.
             let text = crate::script::machine::hex(*b"it was interrupted, caught that, and goes on");
@@ -321,6 +451,23 @@ fn fd_write(mut caller: Caller<'_, State>, fd: i32, iov: i32, count: i32, wrote:
                 let words = String::from_utf8_lossy(&line).trim_end().to_owned();
                 let answer = match words.as_str() {
                     "now" => format!("ok {} {}", now_ns(&caller), caller.data().epoch_ns),
+                    "look" => format!("ok {} {}", look(&mut caller)?, caller.data().epoch_ns),
+                    "news" => caller
+                        .data_mut()
+                        .news
+                        .pop_front()
+                        .map_or("ok".to_owned(), |what| format!("ok {what}")),
+                    own if own.starts_with("in ") => level(&mut caller, own)?,
+                    own if own.starts_with("due ") => {
+                        caller.data_mut().due_ns = own[4..].parse().ok();
+                        "ok".to_owned()
+                    }
+                    // What came while it computed ends its wait at once.
+                    own if own.starts_with("wait ") && !caller.data().news.is_empty() => caller
+                        .data_mut()
+                        .news
+                        .pop_front()
+                        .map_or("ok".to_owned(), |what| format!("ok {what}")),
                     "gc" => collect(&mut caller)?,
                     own if own.starts_with("turn ") => {
                         caller.data_mut().turn = own[5..].parse().unwrap_or(0);
