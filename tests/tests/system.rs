@@ -25,6 +25,7 @@ mod system {
     mod mirror;
     mod mirror_floods;
     mod mirror_lost;
+    mod mirror_truth;
     mod outside;
     mod own;
     mod recordings;

@@ -2,8 +2,10 @@
 
 mod acts;
 mod beside;
+mod leave;
 
 pub use beside::Beside;
+pub use leave::Leave;
 
 use super::{Pane, export::Kind as Export};
 use crate::{
@@ -104,34 +106,6 @@ pub enum Asking {
     Save(String),
     /// Whether to save over the file that is there.
     Overwrite(PathBuf),
-}
-
-/// What ends the session that is shown, and with it what was done in it and is not saved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Leave {
-    /// The window is closed.
-    Quit,
-    /// Back to the start page.
-    Close,
-    /// Another file is opened.
-    Open(String),
-    /// Real devices are followed: by which file's twins, on which broker.
-    Follow(String, String),
-    /// The scenario of a record is simulated anew.
-    Anew,
-}
-
-impl Leave {
-    /// What it is called.
-    pub const fn word(&self) -> &'static str {
-        match self {
-            Self::Quit => "Quit",
-            Self::Close => "Leave",
-            Self::Open(_) => "Open",
-            Self::Follow(..) => "Follow",
-            Self::Anew => "Simulate anew",
-        }
-    }
 }
 
 /// The state of the window. What panels call must not look at the run by [`Session::shared`]: they are drawn while it is held.
@@ -328,36 +302,6 @@ impl Desk {
         self.fit_speed();
         self.first_plots();
         true
-    }
-
-    /// Leaves what is shown, at once where nothing was done that is not saved, else once the user has said so.
-    pub fn leave(&mut self, how: Leave) {
-        if self.is_unsaved() {
-            self.leaving = Some(how);
-            return;
-        }
-        self.leaving = None;
-        match how {
-            Leave::Quit => self.quit = true,
-            Leave::Close => self.close(),
-            Leave::Open(file) => self.open(&file),
-            Leave::Follow(file, broker) => self.follow_live(&file, &broker),
-            Leave::Anew => self.simulate_anew(),
-        }
-    }
-
-    /// Leaves what is shown, with what is not saved.
-    pub fn leave_unsaved(&mut self) {
-        if let Some(how) = self.leaving.take() {
-            self.forget();
-            self.leave(how);
-        }
-    }
-
-    /// What was done is of no more account.
-    fn forget(&mut self) {
-        self.done.clear();
-        self.saved.clear();
     }
 
     fn refuse(&mut self, file: &str, report: &Report) {

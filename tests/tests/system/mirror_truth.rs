@@ -1,0 +1,88 @@
+//! What a mirror says of its devices is so: whether they are there, all that they said, and when.
+
+use super::mirror::{Mirror, connect, publish, url_of};
+use std::time::{SystemTime, UNIX_EPOCH};
+use twinfleet_engine::scenario::calendar;
+use twinfleet_tests::{Mosquitto, PATIENCE, until};
+use twinfleet_twins::wire::client::Connection;
+
+#[test]
+fn a_dialects_device_tells_presence_and_all_that_it_says_is_kept() {
+    let name = "presence and fields of a dialect through mosquitto";
+    let Some(mosquitto) = Mosquitto::start(name) else { return };
+    let url = url_of(&mosquitto);
+    let text = r#"Scenario(format: 1, duration: "1h",
+        things: [(name: "plug", source: "this test", signals: [(signal: "ds18b20.temperature", unit: "degC")])],
+        mirror: [(twin: "plug", thing: "plug", bind: [(topic: "plug", decode: Dialect(name: "tasmota"))])])"#;
+    let mut mirror = Mirror::following(text, &url, &[]);
+    let mut device = connect(&url);
+    let lwt = |device: &mut Connection, payload: &[u8]| {
+        device.publish("tele/plug/LWT", payload, 1, true).unwrap();
+        while device.unacknowledged() > 0 {
+            device.pump(Some(PATIENCE), |_| ()).unwrap();
+        }
+    };
+    lwt(&mut device, b"Online");
+    mirror.start_and_wait();
+    until("the plug to be there", || mirror.json("/api/v1/twins/plug")["online"] == true);
+    let said = r#"{"Time":"2026-11-30T05:00:00","DS18B20":{"Id":"01","Temperature":21.5},"TempUnit":"C"}"#;
+    publish(&mut device, "tele/plug/STATE", r#"{"POWER":"ON","Wifi":{"AP":1,"RSSI":64}}"#);
+    publish(&mut device, "tele/plug/SENSOR", said);
+    let reported = |mirror: &Mirror| mirror.json("/api/v1/twins/plug")["shadow"]["state"]["reported"].clone();
+    until("its values", || reported(&mirror)["ds18b20.temperature"] == 21.5);
+    let all = reported(&mirror).to_string();
+    for word in ["RSSI", "64", "Id"] {
+        assert!(all.contains(word), "{word} is lost: {all}");
+    }
+    lwt(&mut device, b"Offline");
+    until("the plug to be gone", || mirror.json("/api/v1/twins/plug")["online"] == false);
+    assert!(mirror.json("/api/v1/events").to_string().contains("offline"));
+    // What is gone is gone after a restart, too.
+    assert_eq!(mirror.stop(), Some(0), "{}", mirror.said());
+    mirror.start_and_wait();
+    until("the plug to be known as gone", || mirror.json("/api/v1/twins/plug")["online"] == false);
+}
+
+#[test]
+fn a_clock_that_is_hours_ahead_or_behind_dates_nothing_wrongly() {
+    let name = "clocks that are off through mosquitto";
+    let Some(mosquitto) = Mosquitto::start(name) else { return };
+    let url = url_of(&mosquitto);
+    let mut mirror = Mirror::of(2, &url, &[]);
+    mirror.start_and_wait();
+    let mut device = connect(&url);
+    let unix_ms = || {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        since.as_millis() as i64
+    };
+    let mut say = |twin: &str, ahead_s: i64| {
+        let ts = unix_ms() + 1_000 * ahead_s;
+        publish(
+            &mut device,
+            &format!("fleet/{twin}/state"),
+            &format!("{{\"ts\": {ts}, \"probe.temperature\": 20}}"),
+        );
+    };
+    let mut so_far = 0;
+    until("both clocks to be known and corrected", || {
+        so_far += 1;
+        say("d0", 7_200);
+        say("d1", -7_200);
+        let clock = |twin: &str| mirror.json(&format!("/api/v1/twins/{twin}"))["clock"]["ahead_s"].clone();
+        let off = |twin: &str, by: f64| clock(twin).as_f64().is_some_and(|s| (s - by).abs() < 5.0);
+        let since = |twin: &str| {
+            let last = mirror.json(&format!("/api/v1/twins/{twin}"))["last_report"].clone();
+            let at = last.as_str().and_then(calendar::unix_ns);
+            at.map_or(i64::MAX, |ns| (unix_ms() - ns / 1_000_000).abs())
+        };
+        // At first nobody can know what the clock of one that is behind is; one ahead is never dated by it.
+        assert!(since("d0") < 10_000, "after {so_far}: {} ms", since("d0"));
+        off("d0", 7_200.0) && off("d1", -7_200.0) && since("d1") < 10_000
+    });
+    for _ in 0..30 {
+        say("d0", 7_200);
+    }
+    let last = mirror.json("/api/v1/twins/d0");
+    let at = calendar::unix_ns(last["last_report"].as_str().unwrap()).unwrap();
+    assert!((unix_ms() - at / 1_000_000).abs() < 10_000, "{last}");
+}
