@@ -525,6 +525,7 @@ def serve(line, hello):
     programs.install()
     if settings["small"]:
         sys.implementation.name = "circuitpython"
+        __import__("_board").install()
     # Who counts the lines is not for the script to change.
     sys.settrace = sys.setprofile = sys.modules["threading"].settrace = lambda function: None
     console = sys.stdout = sys.stderr = Console()
@@ -571,11 +572,23 @@ def _join():
             thread.join()
 
 
+def _own_frames(told):
+    """Takes what runs the script out of a traceback, and out of those before it."""
+    frames = [f for f in told.stack if not f.filename.startswith(_UNCOUNTED)]
+    # The script's process itself is started from a text.
+    while frames and frames[0].filename == "<string>":
+        del frames[0]
+    told.stack = traceback.StackSummary.from_list(frames)
+    for before in (told.__cause__, told.__context__):
+        if before is not None:
+            _own_frames(before)
+
+
 def _traceback(error):
     """The script's own traceback, without what runs it."""
     try:
         told = traceback.TracebackException.from_exception(error)
-        told.stack = traceback.StackSummary.from_list([f for f in told.stack if not f.filename.startswith("<twinfleet>/_twinfleet")])
+        _own_frames(told)
         return "".join(told.format())
     except BaseException:
         return "%s: %s\n" % (type(error).__name__, error)

@@ -124,6 +124,10 @@ def _made_up(made):
     made["/proc/uptime"] = uptime
     made["/proc/loadavg"] = text("%.2f %.2f %.2f 1/120 1000\n" % _LOAD)
     made["/proc/meminfo"] = text("MemTotal: %15d kB\nMemFree: %16d kB\nMemAvailable: %11d kB\n" % (ram, ram * 6 // 10, ram * 8 // 10))
+    bus = {"pi": ("i2c-1", "spidev0.0", "spidev0.1", "serial0"), "bone": ("i2c-2", "spidev0.0")}
+    for name in (name for of in _k.settings["modules"] for name in bus.get(of, ())):
+        # They are there; who means to speak to them uses the modules for it.
+        made["/dev/" + name] = lambda: b""
     made["/etc/hostname"] = text(_k.settings["device"] + "\n")
     made["/etc/machine-id"] = text((plain * 3)[:32] + "\n")
     made["/etc/os-release"] = text('PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nNAME="Debian GNU/Linux"\nVERSION_ID="12"\nID=debian\n')

@@ -1,10 +1,14 @@
 """CircuitPython's analogue pins."""
 import _twinfleet as _k
+import microcontroller as _m
 
 
 class AnalogIn:
     def __init__(self, pin):
-        self._pin = pin.id
+        answer = _k.ask("adc", pin.id)
+        if answer[0] == "err" and answer[1] in ("noadc", "nopin"):
+            raise ValueError("Invalid pin")
+        self._pin = _m.claim(pin)
         self.reference_voltage = int(_k.ask_ok("adc", self._pin)[2]) / 1e6
 
     @property
@@ -14,10 +18,10 @@ class AnalogIn:
         return min(65535, (int(uv) * 65536 + int(full) // 2) // int(full))
 
     def deinit(self):
-        pass
+        _m.release(self._pin)
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        pass
+        self.deinit()

@@ -12,6 +12,10 @@ class _Locked:
         self._locked = True
         return True
 
+    def _held(self):
+        if not self._locked:
+            raise RuntimeError("Function requires lock")
+
     def unlock(self):
         self._locked = False
 
@@ -34,21 +38,26 @@ class I2C(_Locked):
         self._wires = "-" if scl is None else "%s/%s" % (sda.id, scl.id)
 
     def scan(self):
+        self._held()
         return [a for a in range(8, 0x78) if _k.ask("i2c", self._wires, a, "w:-")[0] == "ok"]
 
     def probe(self, address):
+        self._held()
         return _k.ask("i2c", self._wires, address, "w:-")[0] == "ok"
 
     def writeto(self, address, buffer, *, start=0, end=None):
+        self._held()
         if isinstance(buffer, str):
             buffer = buffer.encode()
         _k.ask_ok("i2c", self._wires, address, "w:" + _hex(memoryview(buffer)[start:end]))
 
     def readfrom_into(self, address, buffer, *, start=0, end=None):
+        self._held()
         view = memoryview(buffer)[start:end]
         view[:] = bytes.fromhex(_k.ask_ok("i2c", self._wires, address, "r:%d" % len(view))[0])
 
     def writeto_then_readfrom(self, address, out_buffer, in_buffer, *, out_start=0, out_end=None, in_start=0, in_end=None, stop=False):
+        self._held()
         out, into = memoryview(out_buffer)[out_start:out_end], memoryview(in_buffer)[in_start:in_end]
         words = _k.ask_ok("i2c", self._wires, address, "w:" + _hex(out), "r:%d" % len(into))
         into[:] = bytes.fromhex(words[0])
@@ -59,6 +68,7 @@ class SPI(_Locked):
         self._hz = 100000
 
     def configure(self, *, baudrate=100000, polarity=0, phase=0, bits=8):
+        self._held()
         self._hz = baudrate
 
     @property
@@ -66,6 +76,7 @@ class SPI(_Locked):
         return self._hz
 
     def _move(self, data):
+        self._held()
         return bytes.fromhex(_k.ask_ok("spi", "-", self._hz, _hex(data))[0].replace("-", ""))
 
     def write(self, buffer, *, start=0, end=None):

@@ -1,5 +1,6 @@
 """CircuitPython's digital pins."""
 import _twinfleet as _k
+import microcontroller as _m
 
 
 class DriveMode:
@@ -16,11 +17,11 @@ class Pull:
 
 class DigitalInOut:
     def __init__(self, pin):
-        self._pin, self._direction, self._pull, self._value = pin.id, Direction.INPUT, None, False
+        self._pin, self._direction, self._pull, self._value = _m.claim(pin), Direction.INPUT, None, False
         self.drive_mode = DriveMode.PUSH_PULL
 
     def deinit(self):
-        pass
+        _m.release(self._pin)
 
     def __enter__(self):
         return self
@@ -63,5 +64,7 @@ class DigitalInOut:
 
     @value.setter
     def value(self, to):
+        if self._direction == Direction.INPUT:
+            raise AttributeError("Cannot set value when direction is input.")
         self._value = bool(to)
         _k.ask_ok("out", self._pin, 1 if to else 0)

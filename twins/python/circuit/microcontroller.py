@@ -18,6 +18,23 @@ class Pin:
         return hash(self._name)
 
 
+_taken = set()
+
+
+def claim(pin):
+    """A pin belongs to whoever has it until that is deinitialised. Returns its name."""
+    if not isinstance(pin, Pin):
+        raise TypeError("pin must be of type Pin")
+    if pin._name in _taken:
+        raise ValueError("%s in use" % pin._name)
+    _taken.add(pin._name)
+    return pin._name
+
+
+def release(name):
+    _taken.discard(name)
+
+
 class Processor:
     frequency = round(_k.settings["clock_mhz"] * 1e6)
     uid = bytes.fromhex(_k.settings["mac"].replace(":", ""))

@@ -1,10 +1,11 @@
 """CircuitPython's pulse widths."""
 import _twinfleet as _k
+import microcontroller as _m
 
 
 class PWMOut:
     def __init__(self, pin, *, duty_cycle=0, frequency=500, variable_frequency=False):
-        self._pin, self._duty, self._hz = pin.id, duty_cycle, frequency
+        self._pin, self._duty, self._hz = _m.claim(pin), duty_cycle, frequency
         self._set()
 
     def _set(self):
@@ -31,6 +32,7 @@ class PWMOut:
     def deinit(self):
         self._duty = 0
         self._set()
+        _m.release(self._pin)
 
     def __enter__(self):
         return self

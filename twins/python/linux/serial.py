@@ -7,6 +7,9 @@ STOPBITS_ONE, STOPBITS_TWO = 1, 2
 FIVEBITS, SIXBITS, SEVENBITS, EIGHTBITS = 5, 6, 7, 8
 
 
+_OWN = ("/dev/serial", "/dev/ttyAMA", "/dev/ttyS", "/dev/ttyO")
+
+
 class SerialException(OSError):
     pass
 
@@ -17,10 +20,21 @@ class SerialTimeoutException(SerialException):
 
 class Serial(_uart.Ported):
     def __init__(self, port=None, baudrate=9600, bytesize=8, parity="N", stopbits=1, timeout=None, **_):
-        self.port, self.timeout, self.is_open = port, timeout, port is not None
+        self.port, self.timeout, self.is_open = port, timeout, False
         self.name, self._port = port, _uart.Port(baudrate)
+        if port is not None:
+            self.open()
 
     def open(self):
+        if self.port is None:
+            raise SerialException("Port must be configured before it can be used.")
+        if self.is_open:
+            raise SerialException("Port is already open.")
+        # The board's own ports are there whatever is wired to them; an adapter is where the thing has a part for it.
+        adapter = self.port.startswith(("/dev/ttyUSB", "/dev/ttyACM"))
+        if not self.port.startswith(_OWN) and not (adapter and _k.ask_ok("uart")[0] == "1"):
+            why = "[Errno 2] No such file or directory: %r" % self.port
+            raise SerialException(2, "could not open port %s: %s" % (self.port, why))
         self.is_open = True
 
     def close(self):

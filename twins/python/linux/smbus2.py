@@ -57,6 +57,8 @@ class SMBus:
         self.close()
 
     def _do(self, address, *operations):
+        if self.fd is None:
+            raise TypeError("argument must be an int, or have a fileno() method.")
         if not self._here:
             raise OSError(121, "Remote I/O error")
         words = _k.ask_ok("i2c", "-", address, *operations)

@@ -10,7 +10,7 @@ class SpiDev:
     def __init__(self, bus=None, device=None):
         self.max_speed_hz, self.mode, self.bits_per_word = 500000, 0, 8
         self.lsbfirst = self.cshigh = self.no_cs = self.threewire = self.loop = False
-        self._select = "-"
+        self._select = None
         if bus is not None:
             self.open(bus, device)
 
@@ -22,7 +22,7 @@ class SpiDev:
         self._select = select[device]
 
     def close(self):
-        pass
+        self._select = None
 
     def __enter__(self):
         return self
@@ -31,6 +31,8 @@ class SpiDev:
         self.close()
 
     def xfer(self, data, speed_hz=0, delay_usec=0, bits_per_word=8):
+        if self._select is None:
+            raise OSError(9, "Bad file descriptor")
         words = _k.ask_ok("spi", self._select, speed_hz or self.max_speed_hz, bytes(data).hex() or "-")
         return list(bytes.fromhex(words[0].replace("-", "")))
 

@@ -8,6 +8,8 @@ _uname = namedtuple("uname", ("sysname", "nodename", "release", "version", "mach
 _world = open("/dev/world", "r+b")
 board = ""
 device = ""
+# When this life of the board began, [ns].
+born_ns = 0
 mac = b"\x02\0\0\0\0\1"
 reset_cause = "power_on"
 hz = 0
@@ -55,12 +57,17 @@ def now_ns():
     return int(ask("now")[1])
 
 
+def look_ns():
+    # The script looks at its clock: who does nothing else is taken ahead.
+    return int(ask("look")[1])
+
+
 # What the script has set its clock ahead by.
 ahead_ns = 0
 
 
 def unix_ns():
-    words = ask("now")
+    words = ask("look")
     return int(words[1]) + int(words[2]) + ahead_ns
 
 
@@ -103,7 +110,7 @@ def news(what):
         call = on_edge.get(pin)
         if call:
             _calls(call, level == "1")
-    elif what == "net":
+    elif what == "net" and not on_net:
         on_net.append(1)
 
 
@@ -123,6 +130,15 @@ def traceback(error):
 
 
 _serving = False
+# Whether the program has switched its interrupts off.
+masked = False
+
+
+def arm():
+    # Tells when the first timer is due, and, apart from these, the watchdog.
+    due = [t._next for t in timers if t is not watchdog]
+    bites = watchdog._next if watchdog in timers else "-"
+    ask("due %s %s" % (min(due) if due else "-", bites))
 
 
 def run_due():
@@ -132,13 +148,31 @@ def run_due():
         # Called by a timer that waits.
         return now
     _serving = True
+    fired = False
     try:
         for timer in list(timers):
             while timer in timers and timer._next <= now:
+                fired = True
                 _calls(timer._fire, None)
     finally:
         _serving = False
+    if fired:
+        arm()
     return now
+
+
+def _run_news():
+    # What came while the program computed.
+    global _serving
+    _serving = True
+    try:
+        while True:
+            answer = ask("news")
+            if len(answer) < 2:
+                return
+            news(answer[1])
+    finally:
+        _serving = False
 
 
 _full = MemoryError("memory allocation failed: the board's heap is full")
@@ -147,10 +181,11 @@ _full = MemoryError("memory allocation failed: the board's heap is full")
 def _turn(_):
     # Between two jumps of bytecode, while the program computes, as MicroPython's scheduler calls it.
     try:
-        if not _serving:
+        if not _serving and not masked:
+            _run_news()
             if timers:
                 run_due()
-            if _mem_alloc() - _live > _GARBAGE:
+            if _mem_alloc() - _live > min(_GARBAGE, 4 * _heap):
                 collect()
     except MemoryError:
         ask("raise %d" % id(_full))
@@ -212,6 +247,16 @@ _PORTS = {"esp32": "esp32", "esp8266": "esp8266", "raspberry-pi-pico": "rp2", "a
 port = "esp32"
 
 
+_implementation = namedtuple("implementation", ("name", "version", "_machine"))
+_MACHINES = {
+    "esp32-devkit": "Generic ESP32 module with ESP32",
+    "esp32-c3-devkit": "ESP32C3 module with ESP32C3",
+    "esp32-s3-devkit": "Generic ESP32S3 module with ESP32S3",
+    "esp8266-nodemcu": "ESP module with ESP8266",
+    "raspberry-pi-pico-w": "Raspberry Pi Pico W with RP2040",
+}
+
+
 class _Os(_Of):
     def __init__(self, os):
         super().__init__(os)
@@ -251,6 +296,7 @@ def _port(name):
         if name.startswith(begin):
             port = _PORTS[begin]
     sys.modules["sys"].platform = port
+    sys.modules["sys"].implementation = _implementation("micropython", (1, 27, 0, ""), _MACHINES.get(name, name))
     import network, time
 
     network._port(port)
@@ -275,7 +321,9 @@ def collect():
 def tidy():
     global _waits
     _waits += 1
-    if _waits & 3 == 0 and _mem_alloc() - _live > 40960:
+    used = _mem_alloc()
+    # What no longer fits the board is told at the first wait.
+    if used - _taken > _heap or _waits & 3 == 0 and used - _live > 40960:
         collect()
 
 
@@ -306,11 +354,17 @@ def ready(heap_kb):
 
 
 def run(path, name, address, cause, frequency, of):
-    global device, mac, reset_cause, hz, ahead_ns
+    global device, mac, reset_cause, hz, ahead_ns, born_ns
+    born_ns = now_ns()
+    ask("born")
     device, mac, reset_cause, hz = name, bytes.fromhex(address), cause, frequency
     _port(of)
     kept = ask("kept clock")[1]
-    ahead_ns = 0 if kept == "-" else int(kept)
+    if kept == "-":
+        # Nobody has set its clock since power came: it counts from 2000, or, on the RP2 port, from 2021.
+        set_ahead((1609459200 if port == "rp2" else 946684800) * 1000000000 - unix_ns() + born_ns)
+    else:
+        ahead_ns = int(kept)
     main = __import__("__main__")
     kind, text = "exit", ""
     try:

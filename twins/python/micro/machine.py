@@ -16,11 +16,17 @@ def wake_reason():
 
 
 def unique_id():
-    return _t.mac
+    # As long as each port has it.
+    if _t.port == "esp8266":
+        return _t.mac[2:]
+    return b"\xe6\x61" + _t.mac if _t.port == "rp2" else _t.mac
 
 
 def freq(hz=None):
-    return _t.hz
+    # A script is told what it has set; it computes as fast as before.
+    if hz is None:
+        return _t.hz
+    _t.hz = int(hz)
 
 
 def idle():
@@ -28,11 +34,12 @@ def idle():
 
 
 def disable_irq():
-    return 0
+    before, _t.masked = _t.masked, True
+    return before
 
 
-def enable_irq(state):
-    pass
+def enable_irq(state=False):
+    _t.masked = bool(state)
 
 
 def _end(kind, text):
@@ -72,6 +79,26 @@ def _name(id):
     if isinstance(id, Pin):
         return id._pin
     return _t.ask_ok("pin %s" % str(id).replace(" ", "_"))[0]
+
+
+class _Irq:
+    # What a pin's interrupt is known by.
+    def __init__(self, pin, trigger):
+        self._pin, self._trigger, self._flags = pin, trigger, 0
+
+    def flags(self):
+        return self._flags
+
+    def trigger(self, to=None):
+        before = self._trigger
+        if to is not None:
+            self._trigger = to
+        return before
+
+    def __call__(self):
+        call = _t.on_edge.get(self._pin._pin)
+        if call:
+            call(self._trigger & 1 != 0)
 
 
 class Pin:
@@ -131,17 +158,21 @@ class Pin:
         return self._pull
 
     def irq(self, handler=None, trigger=3, *, priority=1, wake=None, hard=False):
+        irq = _Irq(self, trigger)
         if handler is None:
-            _t.on_edge.pop(self._pin, None)
-            _t.ask_ok("unwatch %s" % self._pin)
-            return
+            if _t.on_edge.pop(self._pin, None):
+                _t.ask_ok("unwatch %s" % self._pin)
+            return irq
 
         def edge(high):
-            if trigger & (1 if high else 2):
+            flag = 1 if high else 2
+            if irq.trigger() & flag:
+                irq._flags = flag
                 handler(self)
 
         _t.on_edge[self._pin] = edge
         _t.ask_ok("watch %s %s" % (self._pin, self._pull))
+        return irq
 
     def __repr__(self):
         return "Pin(%s)" % self._pin
@@ -222,6 +253,18 @@ class ADC:
         self._bits = bits
 
     _bits = None
+
+
+class DAC:
+    def __init__(self, pin, bits=8):
+        self._pin = _name(pin)
+        if _t.board != "esp32-devkit" or self._pin not in ("GPIO25", "GPIO26"):
+            raise ValueError("invalid Pin for DAC")
+
+    def write(self, value):
+        if not 0 <= value <= 255:
+            raise ValueError("value out of range")
+        _t.ask_ok("pwm %s 0 %s" % (self._pin, value / 255))
 
 
 class PWM:
@@ -434,6 +477,7 @@ class Timer:
         # There is one of each number.
         _t.timers[:] = [t for t in _t.timers if t is not self and (t._id != self._id or self._id == -1)]
         _t.timers.append(self)
+        _t.arm()
 
     def _fire(self, _):
         if self._once:
@@ -446,16 +490,17 @@ class Timer:
     def deinit(self):
         if self in _t.timers:
             _t.timers.remove(self)
+            _t.arm()
 
 
 class WDT:
     def __init__(self, id=0, timeout=5000):
         self._ms, self._timer = timeout, Timer(-1)
         self.feed()
-        _t.watchdog = self._timer
 
     def feed(self):
         bites = lambda _: _end("reset", "by the watchdog")
+        _t.watchdog = self._timer
         self._timer.init(period=self._ms, mode=Timer.ONE_SHOT, callback=bites)
 
 
@@ -477,6 +522,10 @@ class RTC:
         _t.set_clock(time.mktime((year, month, day, hour, minute, second, 0, 0)) + time._EPOCH)
 
     def init(self, to):
+        if len(to) == 8 and _t.port == "esp32":
+            # There it is the same as `datetime`.
+            self.datetime(to)
+            return
         year, month, day, hour, minute, second = (tuple(to) + (0,) * 6)[:6]
         self.datetime((year, month, day, 0, hour, minute, second))
 
@@ -495,7 +544,10 @@ class RTC:
     def memory(self, data=None):
         if data is None:
             return _t.unhex(_t.ask_ok("kept rtc")[0])
-        _t.ask_ok("keep rtc %s" % _t.tohex(data if not isinstance(data, str) else data.encode()))
+        data = data.encode() if isinstance(data, str) else data
+        if len(data) > (492 if _t.port == "esp8266" else 2048):
+            raise ValueError("buffer too long")
+        _t.ask_ok("keep rtc %s" % _t.tohex(data))
 
 
 def time_pulse_us(pin, level, timeout=1000000):

@@ -74,6 +74,8 @@ class WLAN:
         return STAT_CONNECTING if then is not None or now < WLAN._since + _SEARCH else STAT_NO_AP_FOUND
 
     def ifconfig(self, *_):
+        if self._if == STA_IF and not self.isconnected():
+            return ("0.0.0.0", "0.0.0.0", "0.0.0.0", "0.0.0.0")
         return (_t.ask_ok("address -")[0], "255.255.255.0", "10.0.0.1", "10.0.0.1")
 
     ipconfig = ifconfig

@@ -12,7 +12,7 @@ use std::{
     process::{Command, Stdio},
 };
 use twinfleet_engine::{
-    catalog::ThingDef,
+    catalog::{BoardDef, Runtime, ThingDef},
     plan::Plan,
     scenario::{
         diagnostic::{Diagnostic, Report},
@@ -47,6 +47,10 @@ pub fn check(plan: &Plan, files: &Files) -> Report {
             continue;
         }
         seen.push(key);
+        if let Some((why, help)) = unfit(board, script.runtime) {
+            let text = format!("`{}` runs no {:?}: {why}", board.name, script.runtime);
+            report.push(Diagnostic::warning(text).help(help));
+        }
         // Whether it is there, the scenario's own checks have said.
         let Ok((name, file)) = files.open(&script.path) else { continue };
         let mut bytes = Vec::new();
@@ -72,6 +76,29 @@ pub fn check(plan: &Plan, files: &Files) -> Report {
         }
     }
     report
+}
+
+/// Why a real board would not run scripts of this kind, and what it would run.
+fn unfit(board: &BoardDef, runtime: Runtime) -> Option<(&'static str, &'static str)> {
+    let linux = board.cpu.is_some_and(|c| c.clock_mhz >= 500.0);
+    let small = board.cpu.is_some_and(|c| c.ram_kb < 16.0);
+    let bone = board.name.starts_with("beaglebone");
+    let micro = "MicroPython and CircuitPython are for it";
+    match runtime {
+        Runtime::RaspberryPi | Runtime::BeagleBone if !linux => Some(("it has no Linux", micro)),
+        Runtime::RaspberryPi if bone => Some(("its header is no Raspberry Pi's", "BeagleBone is for it")),
+        Runtime::BeagleBone if !bone => Some(("its header is no BeagleBone's", "RaspberryPi is for it")),
+        Runtime::MicroPython | Runtime::CircuitPython if small => {
+            Some(("its memory is too small for an interpreter", "declarative firmware is for it"))
+        }
+        Runtime::MicroPython if linux => {
+            Some(("its firmware is for microcontrollers", "RaspberryPi or BeagleBone is for it"))
+        }
+        Runtime::CircuitPython if board.name.starts_with("esp8266") => {
+            Some(("its last version for it was 3", "MicroPython is for it"))
+        }
+        _ => None,
+    }
 }
 
 /// Parts that have no register map: a script would wait for them in vain.

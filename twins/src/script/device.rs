@@ -25,6 +25,9 @@ use twinfleet_engine::{
 
 /// What a question costs at least, [ns]: a program that only asks gets on too.
 const QUESTION_NS: u64 = 1_000;
+/// MicroPython computes for so long, while a pin is watched or a timer armed, before it is taken for a loop that waits for them,
+/// though it does not go round in circles, [ns].
+const AWAITS_NS: u64 = 1_000_000_000;
 /// Lines of a console that become events.
 const SAID: u64 = 10_000;
 
@@ -380,20 +383,7 @@ impl Device {
     fn serve(&mut self, at_ns: u64, words: &str, turn: &mut Turn) -> Option<(u64, String)> {
         let list: Vec<&str> = words.split(' ').collect();
         if list[0] == "tick" {
-            // Who looks at the clock or at a pin asks for the world, though nobody else had to answer.
-            if list.get(1) == Some(&"looked") {
-                self.worked_ns = at_ns;
-            }
-            let busy_ns = at_ns.saturating_sub(self.worked_ns);
-            let stuck = busy_ns >= ns(self.life.script.stuck_after.0);
-            if stuck {
-                return Some((at_ns, "stuck".to_owned()));
-            }
-            // Python takes in between what has come meanwhile.
-            let told = list.len() > 1;
-            let news =
-                if told { self.news.pop_front().or_else(|| Some(self.next_edge(at_ns)?.1)) } else { None };
-            return Some((at_ns, news.map_or("ok".to_owned(), |what| format!("ok {what}"))));
+            return Some(self.tick(at_ns, &list, turn));
         }
         self.worked_ns = at_ns;
         let answered = |text: &str| Some((at_ns + QUESTION_NS, text.to_owned()));
@@ -482,6 +472,35 @@ impl Device {
         let Some(answer) = answer else { return answered("err unknown") };
         turn.counts.push(("script_transfers", 1));
         Some((self.machine.clock.now_ns().max(at_ns + QUESTION_NS), answer))
+    }
+
+    /// The script computes on: it is told what has come meanwhile, or that it is stuck.
+    fn tick(&mut self, at_ns: u64, words: &[&str], turn: &Turn) -> (u64, String) {
+        // Who looks at the clock or at a pin asks for the world, though nobody else had to answer.
+        if words.get(1) == Some(&"looked") {
+            self.worked_ns = at_ns;
+        }
+        let busy_ns = at_ns.saturating_sub(self.worked_ns);
+        // MicroPython says when its first timer is due, and whether it goes round in circles.
+        let due_ns = words.get(2).and_then(|due| due.parse::<u64>().ok());
+        let circles = words.get(1) == Some(&"circle");
+        // What a loop waits for may be set by an interrupt.
+        let awaits = !self.watched.is_empty() || due_ns.is_some_and(|due| due < u64::MAX);
+        let stuck_ns = self.worked_ns + ns(self.life.script.stuck_after.0);
+        if !awaits && (circles || at_ns >= stuck_ns) {
+            return (at_ns.max(stuck_ns), "stuck".to_owned());
+        }
+        if let Some(what) = self.news.pop_front().or_else(|| Some(self.next_edge(at_ns)?.1)) {
+            return (at_ns, format!("ok {what}"));
+        }
+        let Some(due_ns) = due_ns.filter(|_| awaits && (circles || busy_ns >= AWAITS_NS)) else {
+            return (at_ns, "ok".to_owned());
+        };
+        let until_ns = due_ns.min(ns(turn.until.0)).max(at_ns);
+        match self.next_edge(until_ns) {
+            Some((edge_ns, what)) => (edge_ns.max(at_ns), format!("ok {what}")),
+            None => (until_ns, "ok".to_owned()),
+        }
     }
 
     /// What happened outside since the last turn.

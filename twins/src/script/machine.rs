@@ -227,6 +227,7 @@ impl Machine {
             ["dht", pin] => self.dht(pin),
             ["ow", pin, rest @ ..] => self.one_wire(pin, rest),
             ["neo", pin, bytes] => self.neopixel(pin, bytes),
+            ["uart"] => Ok(u8::from(!self.uarts.is_empty()).to_string()),
             ["uartr", port, baud, most] => self.serial_read(port, baud, most),
             ["drives", pin] => self.drives(pin),
             ["radio", on] => {

@@ -12,6 +12,7 @@
 
 mod door;
 mod fs;
+mod spin;
 
 use super::{
     Options,
@@ -19,10 +20,11 @@ use super::{
     device::Life,
     guest::{Guest, Host, HostError, Went},
 };
-use door::{State, Stop, call, link, spent};
+use door::{Looks, State, Stop, call, link, spent};
 use fs::Flash;
+use spin::Spin;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
@@ -185,7 +187,10 @@ impl Micro {
             self.memory
                 .read(&self.store, words[2] as usize, &mut text)
                 .map_err(|e| Error::new(e.to_string()))?;
-            return Err(Error::new(String::from_utf8_lossy(&text).into_owned()));
+            // The error's name stands before its traceback.
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let told = text.split_once('\u{4}').map_or(text.as_str(), |(_, told)| told);
+            return Err(Error::new(told.trim_end_matches('\0').to_owned()));
         }
         self.call("free", &[at], 0)?;
         self.call("free", &[out], 0)?;
@@ -234,6 +239,15 @@ fn blank() -> State {
         memory: None,
         turn: 0,
         room: 0,
+        looks: Looks::default(),
+        news: VecDeque::new(),
+        due_ns: None,
+        bites_ns: None,
+        born_ns: 0,
+        free: 0,
+        called: 0,
+        asked: 0,
+        spin: Spin::default(),
     }
 }
 
@@ -369,7 +383,11 @@ fn live(
     let went = match run(&mut micro, picture, life) {
         Ok(()) => Went::Gone("its script has ended without a word".to_owned()),
         Err(e) if e.downcast_ref::<Stop>().is_some() => Went::Gone(String::new()),
-        Err(e) => gone(&e),
+        // What the shim could not tell itself, for want of memory: the script's end all the same.
+        Err(e) => {
+            let text = super::machine::hex(e.to_string().bytes());
+            Went::Asked(format!("{} end crash {text}", door::now_ns(&micro.store)))
+        }
     };
     (went, std::mem::replace(&mut micro.store.data_mut().flash, Flash::new()))
 }
@@ -382,7 +400,8 @@ fn run(micro: &mut Micro, picture: &Picture, life: &Life) -> Result<(), Error> {
     for (at, page) in &picture.pages {
         micro.memory.write(&mut micro.store, *at, page).map_err(|e| Error::new(e.to_string()))?;
     }
-    micro.store.data_mut().base_spent = spent(&micro.store);
+    let spent = spent(&micro.store);
+    (micro.store.data_mut().base_spent, micro.store.data_mut().called) = (spent, spent);
     micro.store.data_mut().room = ROOM_PAGES;
     micro.exec(&format!(
         "import _twinfleet; _twinfleet.run({}, {}, {}, {}, {}, {})",

@@ -77,7 +77,12 @@ except socket.timeout:
 "#;
     let micro = r#"
 import socket, time, network
-print(network.WLAN(network.STA_IF).ifconfig()[0])
+w = network.WLAN(network.STA_IF)
+w.active(True)
+w.connect("simulated")
+while not w.isconnected():
+    time.sleep(1)
+print(w.ifconfig()[0])
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 time.sleep(1)
 for i in range(3):

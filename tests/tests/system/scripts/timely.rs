@@ -33,6 +33,48 @@ fn who_looks_at_the_clock_is_neither_stuck_nor_slow() {
 }
 
 #[test]
+fn micropython_looks_at_its_clock_and_its_pins_and_is_interrupted_meanwhile() {
+    let door = r#"board: "esp32-devkit", parts: [(id: "door", model: "hc-sr501", on: Pin("GPIO27"), own_supply: true)]"#;
+    let opens = |script: &str| {
+        Stage::new(door, "MicroPython", "", script).with("count: 2", "count: 1").with(
+            "fleet: [",
+            "timeline: [(at: \"20s\", until: \"50s\", do: Set(target: \"d-0/door.presence\", to: 1))], fleet: [",
+        )
+    };
+    let begun = Instant::now();
+    // Blink without delay; a timer is on time beside it.
+    let script = "import time, machine\nfired = []\n\
+        machine.Timer(0, mode=0, period=3500, callback=lambda t: fired.append(time.ticks_ms()))\n\
+        last = time.ticks_ms()\nk = 0\nwhile k < 10:\n    now = time.ticks_ms()\n\
+        \x20   if time.ticks_diff(now, last) >= 10000:\n        last = now\n        k += 1\n        print('reading', k, now)\n\
+        print(abs(fired[0] - 3500) < 10, len(fired))\n";
+    let stage = opens(script);
+    let ran = stage.run(&[]);
+    let said = stage.told(&ran, "script_says");
+    assert!(said.len() == 11 && stage.told(&ran, "script_stuck").is_empty(), "{said:?}");
+    for (i, line) in said[..10].iter().enumerate() {
+        // Milliseconds since its start, a little late each time.
+        let at: f64 = line.split(' ').nth(2).unwrap().parse().unwrap();
+        assert!((at - 10_000.0 * (i + 1) as f64).abs() < 100.0, "{line}");
+    }
+    assert_eq!(said[10], "True 1");
+    // A pin that is polled, then a flag that its interrupt sets.
+    let script = "import time\nfrom machine import Pin\n\
+        pir = Pin(27, Pin.IN)\nwhile not pir.value():\n    pass\nprint('polled', round(time.ticks_ms() / 1000))\n\
+        motion = None\n\
+        def moved(pin):\n    global motion\n    motion = irq.flags()\n\
+        irq = pir.irq(handler=moved, trigger=Pin.IRQ_FALLING)\n\
+        while True:\n    if motion:\n        print('flag', motion, irq.trigger(), round(time.ticks_ms() / 1000))\n        motion = None\n";
+    let stage = opens(script);
+    let ran = stage.run(&[]);
+    let said = stage.told(&ran, "script_says");
+    assert!(stage.told(&ran, "script_stuck").is_empty());
+    assert!(said.len() == 2 && said[0].starts_with("polled 2"), "{said:?}");
+    assert!(said[1].starts_with("flag 2 2 5"), "{said:?}");
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+}
+
+#[test]
 fn a_pin_is_looked_at_as_fast_as_on_a_board() {
     let script = r#"
 import RPi.GPIO as GPIO, time

@@ -18,7 +18,7 @@ def _field(text):
 
 class MQTTClient:
     def __init__(self, client_id, server, port=0, user=None, password=None, keepalive=0, ssl=None, ssl_params=None):
-        self.client_id, self.server, self.ssl = client_id, server, ssl
+        self.client_id, self.server, self.ssl, self.ssl_params = client_id, server, ssl, ssl_params
         self.port = port or (8883 if ssl else 1883)
         self.user, self.pswd, self.keepalive = user, password, keepalive
         self.sock, self.cb, self.pid, self._will = None, None, 0, None
@@ -41,6 +41,13 @@ class MQTTClient:
     def connect(self, clean_session=True):
         self.sock = socket.socket()
         self.sock.connect(socket.getaddrinfo(self.server, self.port)[0][-1])
+        if self.ssl is True:
+            # As versions before 1.22 had it.
+            import ssl
+
+            self.sock = ssl.wrap_socket(self.sock, **(self.ssl_params or {}))
+        elif self.ssl:
+            self.sock = self.ssl.wrap_socket(self.sock, server_hostname=self.server)
         flags, body = (2 if clean_session else 0), _field(self.client_id)
         if self._will:
             topic, msg, retain, qos = self._will

@@ -3,11 +3,15 @@
 use super::{
     SLICE,
     fs::{self, Open, errno},
+    spin::{Next, Spin},
 };
 use crate::script::guest::Went;
 use fs::Flash;
 use rand::RngExt;
-use std::sync::mpsc::{Receiver, Sender};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::mpsc::{Receiver, Sender},
+};
 use twinfleet_engine::rng::Rng;
 use wasmi::{
     AsContext, AsContextMut, Caller, Engine, Error, ExternType, Func, Linker, Memory, Module, Ref,
@@ -31,6 +35,46 @@ const PENDING_EXCEPTION: i32 = 185_148;
 const NOUGHT: i32 = 1;
 /// A page of an instance's memory, [bytes].
 const WASM_PAGE_BYTES: usize = 64 << 10;
+
+/// What the shim itself computes from one of a script's calls to the next, which on a board are C, is for free up to so much
+/// fuel: some 100 µs of an ESP32.
+const SHIM_FUEL: u64 = 3_500_000;
+/// Who looks at the clock or at a pin again within so much fuel does nothing else: some 2 ms of an ESP32.
+const LOOK_FUEL: u64 = 64_000_000;
+/// It is taken ahead by a thousandth of the time that it has looked so far, as a power of two, at most by so much, [ns].
+const LOOK_PART: u32 = 10;
+const LOOK_NS: u64 = 1_000_000;
+/// After so long the run is told that it still looks, [ns].
+const TOLD_NS: u64 = 30_000_000;
+/// Most news that wait for a turn.
+const NEWS: usize = 1_024;
+
+/// What is known of a pin that was looked at.
+#[derive(Debug)]
+pub(super) struct Held {
+    level: String,
+    until_ns: u64,
+    acts: u64,
+}
+
+/// What an instance knows of a script that looks at its clock and its pins.
+#[derive(Debug, Default)]
+pub(super) struct Looks {
+    /// Whether it has looked since the run was last told.
+    looked: bool,
+    /// Fuel spent when it last looked.
+    spent: u64,
+    /// Since when it has done nothing else.
+    since_ns: u64,
+    /// When the run was last asked anything.
+    told_ns: u64,
+    /// Pins, with their pulls, that it looked at.
+    held: BTreeMap<String, Held>,
+    /// Until when they are known.
+    edge_ns: u64,
+    /// Questions that may change a pin.
+    acts: u64,
+}
 
 /// A jump out of C, as emscripten means it: caught by the next `invoke_`.
 #[derive(Debug)]
@@ -79,6 +123,30 @@ pub(super) struct State {
     pub turn: i32,
     /// Pages by which the memory may grow, for garbage that is collected at the next turn.
     pub room: u64,
+    /// What the script looks at.
+    pub looks: Looks,
+    /// What came while it computed, for its next turn.
+    pub news: VecDeque<String>,
+    /// When its first timer is due, [ns]; none: never.
+    pub due_ns: Option<u64>,
+    /// When its watchdog bites, [ns].
+    pub bites_ns: Option<u64>,
+    /// When this life began, [ns]: ticks count from there.
+    pub born_ns: u64,
+    /// Fuel of the shim's own since the base, and what was spent at its last call.
+    pub free: u64,
+    pub called: u64,
+    /// What it has asked, or done, outside its memory.
+    pub asked: u64,
+    pub spin: Spin,
+}
+
+impl State {
+    /// The shim has called, with so much fuel spent: its own way here costs the script nothing.
+    fn shim_calls(&mut self, spent: u64) {
+        self.free += spent.saturating_sub(self.called).min(SHIM_FUEL);
+        self.called = spent;
+    }
 }
 
 pub(super) fn spent(ctx: &impl AsContext<Data = State>) -> u64 {
@@ -86,11 +154,12 @@ pub(super) fn spent(ctx: &impl AsContext<Data = State>) -> u64 {
     ctx.data().given - ctx.get_fuel().unwrap_or(0)
 }
 
-fn now_ns(ctx: &impl AsContext<Data = State>) -> u64 {
+pub(super) fn now_ns(ctx: &impl AsContext<Data = State>) -> u64 {
     let spent = spent(ctx);
     let state = ctx.as_context();
     let state = state.data();
-    state.base_ns + ((spent - state.base_spent) as f64 * state.ns_per_fuel) as u64
+    let own = (spent - state.base_spent).saturating_sub(state.free);
+    state.base_ns + (own as f64 * state.ns_per_fuel) as u64
 }
 
 /// One question to the run.
@@ -98,6 +167,10 @@ fn ask(mut ctx: impl AsContextMut<Data = State>, words: &str) -> Result<String, 
     let (now, at) = (now_ns(&ctx), spent(&ctx));
     let mut context = ctx.as_context_mut();
     let state = context.data_mut();
+    if !words.starts_with("tick") && !words.starts_with("in ") {
+        state.looks.acts += 1;
+        state.looks.spent = 0;
+    }
     let Some((to, from)) = &state.run else { return Ok("ok".to_owned()) };
     if to.send(Went::Asked(format!("{now} {words}"))).is_err() {
         return Err(Error::host(Stop));
@@ -105,8 +178,93 @@ fn ask(mut ctx: impl AsContextMut<Data = State>, words: &str) -> Result<String, 
     let Ok(answer) = from.recv() else { return Err(Error::host(Stop)) };
     let (time, rest) = answer.split_once(' ').unwrap_or((&answer, ""));
     state.base_ns = time.parse().unwrap_or(now);
-    state.base_spent = at;
+    (state.base_spent, state.called, state.free) = (at, at, 0);
+    state.looks.told_ns = state.base_ns;
     Ok(rest.to_owned())
+}
+
+/// Tells the run that the script computes, looks or goes round in circles, and takes in what has come meanwhile. Whether it is
+/// stuck.
+fn tick(ctx: &mut impl AsContextMut<Data = State>, circle: bool) -> Result<bool, Error> {
+    let mut context = ctx.as_context_mut();
+    let state = context.data_mut();
+    let words = if std::mem::take(&mut state.looks.looked) {
+        "tick looked".to_owned()
+    } else {
+        let due_ns = state.due_ns.unwrap_or(u64::MAX);
+        // For its watchdog only one who can do nothing else waits.
+        let bites_ns = state.bites_ns.filter(|_| circle).unwrap_or(u64::MAX);
+        format!("tick {} {}", if circle { "circle" } else { "busy" }, due_ns.min(bites_ns))
+    };
+    loop {
+        let answer = ask(&mut *ctx, &words)?;
+        if answer == "stuck" {
+            return Ok(true);
+        }
+        let Some(what) = answer.strip_prefix("ok ") else { break };
+        let mut context = ctx.as_context_mut();
+        let news = &mut context.data_mut().news;
+        if news.len() < NEWS {
+            news.push_back(what.to_owned());
+        }
+    }
+    schedule(ctx)?;
+    Ok(false)
+}
+
+/// The script looks at its clock or at a pin: who does nothing else is taken ahead, never past an edge that is known or
+/// a timer. Returns simulated time.
+fn look(ctx: &mut impl AsContextMut<Data = State>) -> Result<u64, Error> {
+    let (mut now, at) = (now_ns(&*ctx), spent(&*ctx));
+    let mut context = ctx.as_context_mut();
+    let state = context.data_mut();
+    let looks = &mut state.looks;
+    looks.looked = true;
+    if at - looks.spent > LOOK_FUEL {
+        looks.since_ns = now;
+    } else {
+        let ends = [looks.edge_ns, state.due_ns.unwrap_or(0)];
+        let most = ends.iter().filter(|end| **end > now).map(|end| end - now).min().unwrap_or(u64::MAX);
+        let ahead = (now.saturating_sub(looks.since_ns) >> LOOK_PART).min(LOOK_NS).min(most);
+        state.base_ns += ahead;
+        now += ahead;
+    }
+    looks.spent = at;
+    if state.due_ns.is_some_and(|due| due <= now) {
+        schedule(&mut *ctx)?;
+    }
+    if now.saturating_sub(ctx.as_context().data().looks.told_ns) >= TOLD_NS {
+        // Who looks is not stuck.
+        tick(ctx, false)?;
+        now = now_ns(&*ctx);
+    }
+    Ok(now)
+}
+
+/// The level of a pin: from the run, or what the run said as long as that holds.
+fn level(ctx: &mut impl AsContextMut<Data = State>, words: &str) -> Result<String, Error> {
+    let now = look(ctx)?;
+    let context = ctx.as_context();
+    let looks = &context.data().looks;
+    if let Some(held) = looks.held.get(words).filter(|h| h.acts == looks.acts && now < h.until_ns) {
+        return Ok(format!("ok {}", held.level));
+    }
+    let answer = ask(&mut *ctx, &format!("{words} hold"))?;
+    let Some((level, until_ns)) = answer.strip_prefix("ok ").and_then(|told| told.split_once(' ')) else {
+        return Ok(answer);
+    };
+    let until_ns: u64 = until_ns.parse().unwrap_or(0);
+    let mut context = ctx.as_context_mut();
+    let state = context.data_mut();
+    let (looks, now) = (&mut state.looks, state.base_ns);
+    if until_ns > now {
+        looks.edge_ns = if looks.edge_ns > now { looks.edge_ns.min(until_ns) } else { until_ns };
+    }
+    let held = Held { level: level.to_owned(), until_ns, acts: looks.acts };
+    if looks.held.insert(words.to_owned(), held).is_none_or(|before| before.level != level) {
+        looks.since_ns = now;
+    }
+    Ok(format!("ok {level}"))
 }
 
 /// Calls a function of the instance, giving it fuel slice by slice.
@@ -129,20 +287,31 @@ pub(super) fn call(
     }
 }
 
-/// A slice is used up: time passes, and one that is stuck is interrupted where it is.
+/// A slice is used up: it is looked at what the script does, time passes, and one that is stuck is interrupted where it is.
 fn refuel(mut ctx: impl AsContextMut<Data = State>, least: u64) -> Result<(), Error> {
-    let more = SLICE.max(least);
+    let next = {
+        let mut context = ctx.as_context_mut();
+        let memory = context.data().memory;
+        match memory.filter(|_| context.data().run.is_some()) {
+            Some(memory) => {
+                let (bytes, state) = memory.data_and_store_mut(&mut context);
+                let asked = state.asked;
+                state.spin.next(bytes, asked)
+            }
+            None => Next::Busy,
+        }
+    };
+    let more = if let Next::Look(fuel) = next { fuel } else { SLICE }.max(least);
     {
         let mut context = ctx.as_context_mut();
         let left = context.get_fuel()?;
         context.set_fuel(left + more)?;
         context.data_mut().given += more;
     }
-    if ctx.as_context().data().run.is_none() {
+    if ctx.as_context().data().run.is_none() || matches!(next, Next::Look(_)) {
         return Ok(());
     }
-    schedule(&mut ctx)?;
-    if ask(&mut ctx, "tick")? == "stuck" {
+    if tick(&mut ctx, next == Next::Circle)? {
         if ctx.as_context().data().stuck {
             // It has caught the interrupt and goes on.
             let text = crate::script::machine::hex(*b"it was interrupted, caught that, and goes on");
@@ -303,6 +472,7 @@ fn collect(caller: &mut Caller<'_, State>) -> Result<String, Error> {
 
 fn fd_write(mut caller: Caller<'_, State>, fd: i32, iov: i32, count: i32, wrote: i32) -> Result<i32, Error> {
     let bytes = gathered(&caller, iov, count)?;
+    caller.data_mut().asked += 1;
     match caller.data().flash.opened(fd).cloned() {
         Some(Open::Console) => {
             caller.data_mut().console.extend_from_slice(&bytes);
@@ -315,12 +485,38 @@ fn fd_write(mut caller: Caller<'_, State>, fd: i32, iov: i32, count: i32, wrote:
             }
         }
         Some(Open::World) => {
+            let spent = spent(&caller);
+            caller.data_mut().shim_calls(spent);
             caller.data_mut().line.extend_from_slice(&bytes);
             if caller.data().line.last() == Some(&b'\n') {
                 let line = std::mem::take(&mut caller.data_mut().line);
                 let words = String::from_utf8_lossy(&line).trim_end().to_owned();
                 let answer = match words.as_str() {
                     "now" => format!("ok {} {}", now_ns(&caller), caller.data().epoch_ns),
+                    "look" => format!("ok {} {}", look(&mut caller)?, caller.data().epoch_ns),
+                    "born" => {
+                        let now = now_ns(&caller);
+                        caller.data_mut().born_ns = now;
+                        "ok".to_owned()
+                    }
+                    "news" => caller
+                        .data_mut()
+                        .news
+                        .pop_front()
+                        .map_or("ok".to_owned(), |what| format!("ok {what}")),
+                    own if own.starts_with("in ") => level(&mut caller, own)?,
+                    own if own.starts_with("due ") => {
+                        let (due, bites) = own[4..].split_once(' ').unwrap_or_default();
+                        let state = caller.data_mut();
+                        (state.due_ns, state.bites_ns) = (due.parse().ok(), bites.parse().ok());
+                        "ok".to_owned()
+                    }
+                    // What came while it computed ends its wait at once.
+                    own if own.starts_with("wait ") && !caller.data().news.is_empty() => caller
+                        .data_mut()
+                        .news
+                        .pop_front()
+                        .map_or("ok".to_owned(), |what| format!("ok {what}")),
                     "gc" => collect(&mut caller)?,
                     own if own.starts_with("turn ") => {
                         caller.data_mut().turn = own[5..].parse().unwrap_or(0);
@@ -351,6 +547,7 @@ fn fd_write(mut caller: Caller<'_, State>, fd: i32, iov: i32, count: i32, wrote:
 
 fn fd_read(mut caller: Caller<'_, State>, fd: i32, iov: i32, count: i32, got: i32) -> Result<i32, Error> {
     let mut total = 0u32;
+    caller.data_mut().asked += 1;
     for i in 0..count {
         let (at, n) = (word(&caller, iov + 8 * i)?, word(&caller, iov + 8 * i + 4)? as u32 as usize);
         let bytes = match caller.data().flash.opened(fd) {
@@ -417,9 +614,18 @@ pub(super) fn link(engine: &Engine, module: &Module) -> Result<Linker<State>, Er
     })?;
     linker.func_wrap("env", "emscripten_resize_heap", grow)?;
     linker.func_wrap("env", "__syscall_statfs64", stat_flash)?;
-    linker.func_wrap("env", "mp_js_random_u32", |mut c: C<'_>| c.data_mut().dice.random::<u32>() as i32)?;
-    linker.func_wrap("env", "mp_js_ticks_ms", |c: C<'_>| (now_ns(&c) / 1_000_000) as i32)?;
-    linker.func_wrap("env", "mp_js_time_ms", |c: C<'_>| {
+    linker.func_wrap("env", "mp_js_random_u32", |mut c: C<'_>| {
+        c.data_mut().asked += 1;
+        c.data_mut().dice.random::<u32>() as i32
+    })?;
+    linker.func_wrap("env", "mp_js_ticks_ms", |mut c: C<'_>| -> Result<i32, Error> {
+        let spent = spent(&c);
+        (c.data_mut().called, c.data_mut().asked) = (spent, c.data().asked + 1);
+        let now = look(&mut c)?;
+        Ok((now.saturating_sub(c.data().born_ns) / 1_000_000) as i32)
+    })?;
+    linker.func_wrap("env", "mp_js_time_ms", |mut c: C<'_>| {
+        c.data_mut().asked += 1;
         ((c.data().epoch_ns + now_ns(&c) as i64) / 1_000_000) as f64
     })?;
     linker.func_wrap("env", "__syscall_chdir", |mut c: C<'_>, path: i32| -> Result<i32, Error> {

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-/// Error numbers as musl has them under WebAssembly (WASI's).
+/// Error numbers as boards, and MicroPython's `errno`, have them.
 pub(super) mod errno {
-    pub const BADF: i32 = 8;
-    pub const EXIST: i32 = 20;
-    pub const INVAL: i32 = 28;
-    pub const ISDIR: i32 = 31;
-    pub const NOENT: i32 = 44;
-    pub const NOSPC: i32 = 51;
-    pub const NOTDIR: i32 = 54;
-    pub const NOTEMPTY: i32 = 55;
+    pub const NOENT: i32 = 2;
+    pub const BADF: i32 = 9;
+    pub const EXIST: i32 = 17;
+    pub const NOTDIR: i32 = 20;
+    pub const ISDIR: i32 = 21;
+    pub const INVAL: i32 = 22;
+    pub const NOSPC: i32 = 28;
+    pub const NOTEMPTY: i32 = 39;
 }
 
 /// The file that is the line to the run.

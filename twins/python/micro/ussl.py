@@ -1,0 +1,2 @@
+# By its older name.
+from ssl import *
