@@ -235,7 +235,7 @@ impl Survey {
                     f.nulled = true;
                 }
             }
-            Fact::Asked { .. } | Fact::Done { .. } | Fact::Owed(_) => {}
+            Fact::Asked { .. } | Fact::Done { .. } | Fact::Refused { .. } | Fact::Owed(_) => {}
         }
     }
 
