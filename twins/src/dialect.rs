@@ -85,6 +85,10 @@ pub trait Dialect: Send + Sync {
     fn commands(&self) -> bool {
         false
     }
+    /// Whether a device, or who announces it, tells which of its fields can be set. Where none does, only trying shows it.
+    fn declares_commands(&self) -> bool {
+        self.commands()
+    }
 }
 
 /// What a device is asked to set.

@@ -88,6 +88,9 @@ impl Dialect for AwsShadow {
     fn commands(&self) -> bool {
         true
     }
+    fn declares_commands(&self) -> bool {
+        false
+    }
 }
 
 struct Hears {

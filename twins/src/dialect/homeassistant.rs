@@ -14,7 +14,7 @@
 
 use super::{
     Asked, Dialect, Listener, Spoken, UNITS,
-    facts::{Facts, Value},
+    facts::{Fact, Facts, Value},
     hardware_address, hex, names, never, object, option, said_in, say, spoken,
     template::{self, Template},
     tree, wrong,
@@ -111,7 +111,7 @@ impl Dialect for HomeAssistant {
 }
 
 /// Components that a double can be set by: one that is a number, and those that are on or off.
-const SETTABLE: [&str; 5] = ["number", "switch", "light", "fan", "siren"];
+pub(super) const SETTABLE: [&str; 5] = ["number", "switch", "light", "fan", "siren"];
 
 /// How an entity is told what to be.
 #[derive(Clone, Debug, PartialEq)]
@@ -398,7 +398,14 @@ impl Listener for Hears {
             let from = if self.address.is_some() { 0 } else { before.min(self.entities.all.len()) };
             for e in self.entities.all.iter().skip(from).filter(|e| e.key == heard.topic) {
                 let device = self.address.clone().unwrap_or_else(|| base_of(e, &bases));
-                facts.declared(&device, &e.field, &e.unit, &e.quantity, &e.state_topic);
+                facts.0.push(Fact::Declared {
+                    device: device.clone(),
+                    field: e.field.clone(),
+                    unit: e.unit.clone(),
+                    quantity: e.quantity.clone(),
+                    topic: e.state_topic.clone(),
+                    kind: e.component,
+                });
                 if let Some(why) = e.template.refused() {
                     facts.unread(&device, &e.field, why);
                 }

@@ -49,6 +49,9 @@ impl Dialect for Topics {
     fn commands(&self) -> bool {
         true
     }
+    fn declares_commands(&self) -> bool {
+        false
+    }
 }
 
 struct Hears {

@@ -1,10 +1,11 @@
 //! Devices as others' firmware has them: what a survey makes of their messages, what a twin hears of them, what a double says.
 
 use super::{NOON_MS, hear, report, signals, voice};
+use prost::Message as _;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use twinfleet_engine::{
-    dialect::{EarSpec, Heard, Told, VoiceSpec},
+    dialect::{EarSpec, Heard, Told, Unasked, VoiceSpec},
     firmware::payload::Report,
 };
 use twinfleet_twins::dialect::{
