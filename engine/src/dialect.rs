@@ -42,6 +42,8 @@ pub struct Told {
     pub values: Vec<ToldValue>,
     /// Whether the device said, or its broker, that it is there or gone; the last word counts.
     pub presence: Option<bool>,
+    /// Silence that the device declares to be usual, or its dialect for it, [s].
+    pub allowed_silence_s: Option<f64>,
     /// What it said besides: fields that no signal is bound to, as text. They are kept, not dropped.
     pub other: Vec<(String, String)>,
     /// Messages that the listener owes the device: a request for a new birth, say.
@@ -55,6 +57,7 @@ impl Told {
     pub fn clear(&mut self) {
         self.values.clear();
         self.presence = None;
+        self.allowed_silence_s = None;
         self.other.clear();
         self.replies.clear();
         self.refusals.clear();

@@ -81,6 +81,11 @@ pub trait Dialect: Send + Sync {
     /// # Errors
     /// When the device cannot speak it so.
     fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError>;
+    /// How long a device's silence is nothing unusual before its rhythm is known, [s]; none where the dialect has no rhythm of its
+    /// own.
+    fn usual_silence_s(&self) -> Option<f64> {
+        None
+    }
     /// Whether its devices can be asked to set something ([`Listener::command`]).
     fn commands(&self) -> bool {
         false

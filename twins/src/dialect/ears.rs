@@ -40,6 +40,8 @@ pub(super) struct BoundEar {
     said: Vec<Option<Said>>,
     /// Fields that it was asked to set.
     asked: BTreeSet<String>,
+    /// Whether anything was heard.
+    heard: bool,
     facts: Facts,
 }
 
@@ -56,6 +58,7 @@ impl BoundEar {
             declared: HashMap::new(),
             said: spec.signals.iter().map(|_| None).collect(),
             asked: BTreeSet::new(),
+            heard: false,
             facts: Facts::default(),
         }
     }
@@ -148,6 +151,9 @@ impl Ear for BoundEar {
     fn hear(&mut self, heard: &Heard<'_>, told: &mut Told) -> Result<(), DecodeError> {
         let mut facts = std::mem::take(&mut self.facts);
         facts.0.clear();
+        if !std::mem::replace(&mut self.heard, true) {
+            told.allowed_silence_s = self.dialect.usual_silence_s();
+        }
         let mut heard = self.listener.hear(heard, &mut facts);
         for fact in facts.0.drain(..) {
             if fact.device().is_some_and(|d| d != self.address) {
@@ -182,6 +188,7 @@ impl Ear for BoundEar {
                 Fact::Asked { field, value, .. } => {
                     told.other.push((format!("asked/{field}"), value.to_string()))
                 }
+                Fact::Silence { allowed_s, .. } => told.allowed_silence_s = Some(allowed_s),
                 Fact::Refused { field, why, .. } => {
                     if self.is_ours(&field) {
                         told.refusals.push(if field.is_empty() { why } else { format!("{field}: {why}") });

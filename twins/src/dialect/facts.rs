@@ -168,6 +168,13 @@ pub enum Fact {
         /// Why.
         why: String,
     },
+    /// The device says how long its silence is nothing unusual.
+    Silence {
+        /// Address of the device.
+        device: String,
+        /// How long, [s].
+        allowed_s: f64,
+    },
     /// The listener owes the device a message: a request for a new birth.
     Owed(Utterance),
 }
@@ -184,6 +191,7 @@ impl Fact {
             | Self::Unread { device, .. }
             | Self::Null { device, .. }
             | Self::Refused { device, .. }
+            | Self::Silence { device, .. }
             | Self::Done { device, .. } => Some(device),
             Self::Owed(_) => None,
         }
@@ -199,7 +207,7 @@ impl Fact {
             | Self::Null { field, .. }
             | Self::Refused { field, .. }
             | Self::Done { field, .. } => Some(field),
-            Self::Online { .. } | Self::About { .. } | Self::Owed(_) => None,
+            Self::Online { .. } | Self::About { .. } | Self::Silence { .. } | Self::Owed(_) => None,
         }
     }
 }

@@ -148,6 +148,8 @@ pub(super) struct Entity {
     pub(super) component: &'static str,
     /// None where it only measures.
     way: Option<Box<Way>>,
+    /// After how long its value is none any more (`expire_after`), [s].
+    expires_s: Option<f64>,
 }
 
 /// Components by name, those that commands are known of among them.
@@ -346,6 +348,7 @@ impl Entities {
             about: about.map(|(long, short)| text(device, long, short).to_owned()),
             component: COMPONENTS.iter().find(|c| **c == component).copied().unwrap_or_default(),
             way: Way::of(component, map).map(Box::new),
+            expires_s: get(map, "expire_after", "exp_aft").and_then(Json::as_f64).filter(|s| *s > 0.0),
         });
     }
 
@@ -393,6 +396,12 @@ impl Listener for Hears {
             if self.address.is_some() {
                 let kept = std::mem::take(&mut self.entities.all);
                 self.entities.all = kept.into_iter().filter(|e| self.under(&e.state_topic)).collect();
+            }
+            if let Some(device) = &self.address {
+                // The device is silent when the last of them has expired.
+                let longest = self.entities.all.iter().filter_map(|e| e.expires_s).max_by(f64::total_cmp);
+                let device = device.clone();
+                facts.0.extend(longest.map(|allowed_s| Fact::Silence { device, allowed_s }));
             }
             let bases = if self.address.is_none() { self.entities.bases() } else { BTreeMap::new() };
             let from = if self.address.is_some() { 0 } else { before.min(self.entities.all.len()) };

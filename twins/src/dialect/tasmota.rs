@@ -42,6 +42,11 @@ const OPTIONS: [(&str, &str); 8] = [
     ("version", "the firmware's version that it states"),
 ];
 
+/// How often a device tells where nobody has set its `TelePeriod`, [s].
+const TELE_PERIOD_S: u32 = 300;
+/// Periods of silence that are nothing unusual, as of a rhythm that was learnt.
+const PATIENCE_PERIODS: f64 = 8.0;
+
 /// The topic of a verb at an address; `prefix` is `cmnd`, `stat` or `tele`.
 fn topic(address: &str, prefix: &str, verb: &str) -> String {
     if address.contains("%prefix%") {
@@ -124,8 +129,11 @@ impl Dialect for Tasmota {
             version,
             started_ms: None,
             power: BTreeMap::new(),
-            tele_period: 300,
+            tele_period: TELE_PERIOD_S,
         }))
+    }
+    fn usual_silence_s(&self) -> Option<f64> {
+        Some(PATIENCE_PERIODS * f64::from(TELE_PERIOD_S))
     }
     fn commands(&self) -> bool {
         true
@@ -299,6 +307,9 @@ impl Listener for Hears {
                 if let Some(said) = json.get("Command").and_then(Json::as_str) {
                     let input = json.get("Input").and_then(Json::as_str).unwrap_or_default();
                     facts.refused(&device, input, &format!("the device answers {said}"));
+                }
+                if let Some(s) = json.get("TelePeriod").and_then(Json::as_f64).filter(|s| *s >= 10.0) {
+                    facts.0.push(Fact::Silence { device: device.clone(), allowed_s: PATIENCE_PERIODS * s });
                 }
                 // An acknowledgement; what it repeats of the state is told as done, and where STATE says it, as a value.
                 tree::leaves(&json, &mut |path, leaf| {

@@ -415,6 +415,9 @@ impl Twin {
                 });
             }
         }
+        if let Some(s) = told.allowed_silence_s.filter(|s| (1e-3..1e9).contains(s)) {
+            self.follower.allow_silence(Span::from_secs_f64(s));
+        }
         for why in told.refusals.drain(..) {
             sink.events.push(Event {
                 t: message.due,
