@@ -111,7 +111,8 @@ fn kept(error: StoreError) -> Failure {
 
 /// Steps of a thing's signals, as far as it names them.
 fn quanta(plan: &Plan, thing: &str) -> Vec<(String, f64)> {
-    let own = plan.scenario.things.iter().find(|t| t.name == thing).or_else(|| plan.catalog.things.get(thing));
+    let own =
+        plan.scenario.things.iter().find(|t| t.name == thing).or_else(|| plan.catalog.things.get(thing));
     let Some(thing) = own else { return Vec::new() };
     let levels = thing.signals.iter().map(|s| (s.signal.clone(), s.quantum));
     let outputs = thing.dynamics.iter().flat_map(|d| &d.outputs).map(|o| (o.signal.clone(), o.quantum));
@@ -139,9 +140,7 @@ fn bound(plan: &Plan) -> Vec<Bound> {
             bound.states.push((topic, time));
         }
         let named = def.command.as_ref().and_then(|c| c.topic.as_ref());
-        let speaks = |b: &BindDef| {
-            matches!(&b.decode, DecodeDef::Dialect { name, .. } if plan.catalog.dialects.commands(name))
-        };
+        let speaks = |b: &BindDef| matches!(&b.decode, DecodeDef::Dialect { name, .. } if plan.catalog.dialects.commands(name));
         bound.command = match named {
             Some(topic) => Some(Way::Topic(topic.replace("{device}", &def.twin))),
             None => def.bind.iter().any(speaks).then_some(Way::Dialect),
@@ -235,9 +234,7 @@ impl Mirror {
         let mut book = Book::new(&plan, &numbers);
         // What a dialect says is no JSON object of fields: its document holds the values that its twin heard.
         for (at, def) in plan.scenario.mirror.iter().enumerate() {
-            let plain = |b: &BindDef| {
-                matches!(b.decode, DecodeDef::Json | DecodeDef::Pointers { .. })
-            };
+            let plain = |b: &BindDef| matches!(b.decode, DecodeDef::Json | DecodeDef::Pointers { .. });
             if !def.bind.iter().all(plain) {
                 book.document_by_values(at);
             }
@@ -534,9 +531,8 @@ impl Mirror {
             return;
         }
         let (run, now_ms) = (&mut self.run, self.wall.unix_ms());
-        self.keeper.wait(now_ms, &mut |at, key, wanted| {
-            live::command(run.world_mut(), at, key, wanted, now_ms)
-        });
+        self.keeper
+            .wait(now_ms, &mut |at, key, wanted| live::command(run.world_mut(), at, key, wanted, now_ms));
     }
 
     fn say_event(&self, event: &[u8]) {

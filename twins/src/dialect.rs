@@ -38,7 +38,9 @@ pub mod zigbee2mqtt;
 use facts::{Facts, Value};
 use std::{collections::BTreeMap, sync::Arc};
 use twinfleet_engine::{
-    dialect::{self as seam, DialectError, Dialects, Ear, EarSpec, Heard, Unasked, Utterance, Voice, VoiceSpec},
+    dialect::{
+        self as seam, DialectError, Dialects, Ear, EarSpec, Heard, Unasked, Utterance, Voice, VoiceSpec,
+    },
     mirror::decode::DecodeError,
 };
 

@@ -58,7 +58,12 @@ impl Mirror {
                 refused.unknown_things as f64,
             ),
             ("shadow_rejected_total", "counter", "Shadow requests rejected", refused.rejected as f64),
-            ("commands_open", "gauge", "Commands that wait or are not answered yet", self.keeper.commands_open() as f64),
+            (
+                "commands_open",
+                "gauge",
+                "Commands that wait or are not answered yet",
+                self.keeper.commands_open() as f64,
+            ),
             ("commands_sent_total", "counter", "Tries of commands that were sent", commands.sent as f64),
             (
                 "commands_acknowledged_total",

@@ -156,7 +156,8 @@ impl Device {
     /// The double's section: an hour in which nothing changes by itself.
     fn physical(&self, table: &str) -> String {
         let heater = self.heater.map_or("", |_| ", \"heater.temperature@reported\": \"heater degC\"");
-        let options = if self.options.is_empty() { String::new() } else { format!(", options: {{{}}}", self.options) };
+        let options =
+            if self.options.is_empty() { String::new() } else { format!(", options: {{{}}}", self.options) };
         format!(
             "(id: {:?}, from: Recording(path: {table:?}, time: \"t_s\", map: {{\"relay.level@reported\": \"relay\"{heater}}}),\n\
              publish: (topic: {:?}, payload: Dialect(name: {:?}, map: {{{}}}{options}))),\n",
@@ -219,7 +220,11 @@ impl Wire {
 
     /// What came on a topic, in order.
     fn on_topic(&self, topic: &str) -> Vec<(&str, u8, bool)> {
-        self.heard.iter().filter(|(t, ..)| t == topic).map(|(_, text, qos, retain)| (text.as_str(), *qos, *retain)).collect()
+        self.heard
+            .iter()
+            .filter(|(t, ..)| t == topic)
+            .map(|(_, text, qos, retain)| (text.as_str(), *qos, *retain))
+            .collect()
     }
 }
 
@@ -266,7 +271,16 @@ fn every_dialects_device_does_what_is_desired_and_says_so() {
     mirror.start_and_wait();
     let mut wire = Wire::on(&url);
     let mut replay = twinfleet_command();
-    replay.args(["replay", doubles.to_str().unwrap(), "--as-devices", "--broker", &url, "--speed", "1x", "--quiet"]);
+    replay.args([
+        "replay",
+        doubles.to_str().unwrap(),
+        "--as-devices",
+        "--broker",
+        &url,
+        "--speed",
+        "1x",
+        "--quiet",
+    ]);
     let _replay = Process(replay.stdout(Stdio::null()).spawn().unwrap());
     let reported = |id: &str, signal: &str| twin(&mirror, id)["signals"][signal]["reported"].as_f64();
     for d in &DEVICES {
@@ -308,7 +322,10 @@ fn every_dialects_device_does_what_is_desired_and_says_so() {
     wire.listen(Duration::from_secs(3));
     for d in &DEVICES {
         assert_eq!(reported(d.id, "relay.level"), Some(1.0), "{}", d.id);
-        assert!(d.heater.is_none() || reported(d.id, "heater.temperature").is_some_and(|v| (v - 25.0).abs() < 1e-6));
+        assert!(
+            d.heater.is_none()
+                || reported(d.id, "heater.temperature").is_some_and(|v| (v - 25.0).abs() < 1e-6)
+        );
         assert_eq!(twin(&mirror, d.id)["command"]["sent"], 1, "{}: told once", d.id);
     }
     assert_eq!(mirror.metric("commands_open"), 0.0);
@@ -370,7 +387,10 @@ fn one_that_is_away_is_told_when_it_is_back_and_one_that_never_answers_is_given_
     lwt(b"Online");
     let seen = wait_for(&mirror, &mut wire, "plug", "unanswered");
     let sent = wire.on_topic("cmnd/plug/POWER");
-    assert!(!sent.is_empty() && sent.iter().all(|s| *s == ("1", 1, false) || *s == ("ON", 1, false)), "{sent:?}");
+    assert!(
+        !sent.is_empty() && sent.iter().all(|s| *s == ("1", 1, false) || *s == ("ON", 1, false)),
+        "{sent:?}"
+    );
     assert_eq!((sent.len(), &seen["command"]["sent"]), (3, &json!(3)), "{seen}");
     let at = |key: &str| calendar::unix_ns(seen["command"][key].as_str().unwrap()).unwrap() as f64 / 1e9;
     let apart_s = at("sent_at") - at("first_sent_at");

@@ -227,7 +227,8 @@ impl Voice for Speaks {
     fn told_to(&self, heard: &Heard<'_>, set: &mut Vec<(usize, f64)>) {
         let Some(state) = self.desired(heard) else { return };
         for (i, s) in self.signals.iter().enumerate() {
-            let value = tree::value(s.path.iter().try_fold(&state, |at, level| at.get(level)).unwrap_or(&Json::Null));
+            let value =
+                tree::value(s.path.iter().try_fold(&state, |at, level| at.get(level)).unwrap_or(&Json::Null));
             set.extend(value.and_then(|v| v.number()).map(|v| (i, v)));
         }
     }

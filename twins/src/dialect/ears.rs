@@ -91,7 +91,9 @@ impl BoundEar {
         let said = self.said[signal].as_ref();
         let mapped = || self.mapped.iter().find(|(_, i)| **i == signal).map(|(field, _)| field.clone());
         let Some(field) = said.map(|s| s.field.clone()).or_else(mapped) else {
-            return Err(Unasked::NotYet(format!("`{name}` was not heard yet, so what the device calls it is not known")));
+            return Err(Unasked::NotYet(format!(
+                "`{name}` was not heard yet, so what the device calls it is not known"
+            )));
         };
         let is_state = said.is_some_and(|s| s.value.is_state());
         let number = match wanted {
@@ -130,7 +132,8 @@ fn value_of(wanted: &Wanted) -> Value {
 
 /// Whether a field can stand in a topic without becoming another one.
 fn is_a_name(field: &str) -> bool {
-    let good = |level: &str| !level.is_empty() && !level.contains(['+', '#']) && !level.contains(char::is_control);
+    let good =
+        |level: &str| !level.is_empty() && !level.contains(['+', '#']) && !level.contains(char::is_control);
     field.len() <= MAX_NAME_BYTES && field.split('/').all(good)
 }
 

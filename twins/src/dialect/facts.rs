@@ -21,8 +21,14 @@ pub enum Value {
 }
 
 /// Words that devices use for on and off.
-const WORDS: [(&str, &str); 6] =
-    [("ON", "OFF"), ("on", "off"), ("On", "Off"), ("true", "false"), ("open", "closed"), ("Online", "Offline")];
+const WORDS: [(&str, &str); 6] = [
+    ("ON", "OFF"),
+    ("on", "off"),
+    ("On", "Off"),
+    ("true", "false"),
+    ("open", "closed"),
+    ("Online", "Offline"),
+];
 
 /// No sensor says more than this, in any unit.
 const LARGEST: f64 = 1e15;

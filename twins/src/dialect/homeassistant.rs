@@ -154,7 +154,18 @@ pub(super) struct Entity {
 
 /// Components by name, those that commands are known of among them.
 const COMPONENTS: [&str; 13] = [
-    "sensor", "binary_sensor", "switch", "light", "fan", "siren", "cover", "valve", "lock", "number", "select", "text",
+    "sensor",
+    "binary_sensor",
+    "switch",
+    "light",
+    "fan",
+    "siren",
+    "cover",
+    "valve",
+    "lock",
+    "number",
+    "select",
+    "text",
     "humidifier",
 ];
 
@@ -177,7 +188,8 @@ impl Way {
         let topic = topic(map, "command_topic", "cmd_t");
         // What a broker keeps for itself is nobody's to be told: a discovery may come from anyone who can publish one.
         let odd = |c: char| c.is_control() || matches!(c, '+' | '#');
-        if topic.is_empty() || topic.starts_with('$') || topic.len() > MAX_TOPIC_BYTES || topic.contains(odd) {
+        if topic.is_empty() || topic.starts_with('$') || topic.len() > MAX_TOPIC_BYTES || topic.contains(odd)
+        {
             return None;
         }
         let qos = map.get("qos").and_then(Json::as_u64).and_then(|q| u8::try_from(q).ok()).unwrap_or(1);
@@ -442,16 +454,21 @@ impl Listener for Hears {
 
     fn command(&self, address: &str, &Asked { field, value, .. }: &Asked<'_>) -> Result<Utterance, Unasked> {
         let bases = if self.address.is_none() { self.entities.bases() } else { BTreeMap::new() };
-        let is_it = |e: &&Entity| e.field == field && (self.address.is_some() || base_of(e, &bases) == address);
+        let is_it =
+            |e: &&Entity| e.field == field && (self.address.is_some() || base_of(e, &bases) == address);
         let Some(entity) = self.entities.all.iter().find(is_it) else {
-            return Err(Unasked::NotYet(format!("`{field}`: no discovery of it was heard, so its topic of commands is not known")));
+            return Err(Unasked::NotYet(format!(
+                "`{field}`: no discovery of it was heard, so its topic of commands is not known"
+            )));
         };
         let Some(way) = &entity.way else {
             return Err(never(field, "its discovery names no topic of commands: it only measures"));
         };
         match way.payload(value) {
             Some(payload) => Ok(say(way.topic.clone(), payload, way.qos, way.retain)),
-            None => Err(never(field, "it is on (1) or off (0), or its template of commands is not understood")),
+            None => {
+                Err(never(field, "it is on (1) or off (0), or its template of commands is not understood"))
+            }
         }
     }
 }
@@ -579,7 +596,10 @@ impl Speaks {
                 map.remove("state_class");
                 if kind == "number" {
                     // Home Assistant has 1 to 100 where none is said.
-                    map.extend([("min", -1e6), ("max", 1e6), ("step", 0.001)].map(|(k, v)| (k.to_owned(), Json::from(v))));
+                    map.extend(
+                        [("min", -1e6), ("max", 1e6), ("step", 0.001)]
+                            .map(|(k, v)| (k.to_owned(), Json::from(v))),
+                    );
                 } else {
                     map.clear();
                 }
@@ -616,7 +636,8 @@ impl Speaks {
                 map.extend(self.common());
                 map.insert("device".to_owned(), self.about());
                 map.insert("origin".to_owned(), Self::origin());
-                let topic = format!("{}/{}/{}/{}/config", self.prefix, self.kind(i), self.id, s.path.join("_"));
+                let topic =
+                    format!("{}/{}/{}/{}/config", self.prefix, self.kind(i), self.id, s.path.join("_"));
                 out.push(say(topic, Json::Object(map).to_string(), 1, true));
             }
             return;
@@ -655,7 +676,9 @@ impl Voice for Speaks {
     }
     fn report(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
         let mut state = Map::new();
-        for (i, (s, v)) in self.signals.iter().zip(report.values).enumerate().filter(|(_, (_, v))| v.is_finite()) {
+        for (i, (s, v)) in
+            self.signals.iter().zip(report.values).enumerate().filter(|(_, (_, v))| v.is_finite())
+        {
             let said = match self.kind(i) {
                 "sensor" | "number" => tree::number(s.said(*v)),
                 _ => Json::from(if *v >= 0.5 { "ON" } else { "OFF" }),

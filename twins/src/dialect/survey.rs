@@ -237,7 +237,11 @@ impl Survey {
                     f.nulled = true;
                 }
             }
-            Fact::Asked { .. } | Fact::Done { .. } | Fact::Refused { .. } | Fact::Silence { .. } | Fact::Owed(_) => {}
+            Fact::Asked { .. }
+            | Fact::Done { .. }
+            | Fact::Refused { .. }
+            | Fact::Silence { .. }
+            | Fact::Owed(_) => {}
         }
     }
 

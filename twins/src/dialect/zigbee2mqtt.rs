@@ -361,7 +361,16 @@ fn state(payload: &[u8]) -> Result<Option<bool>, DecodeError> {
 
 /// Whether a double's property can be set: all but what sensors measure.
 fn is_settable(property: &str) -> bool {
-    let senses = ["battery_low", "contact", "linkquality", "occupancy", "presence", "vibration", "voltage", "water_leak"];
+    let senses = [
+        "battery_low",
+        "contact",
+        "linkquality",
+        "occupancy",
+        "presence",
+        "vibration",
+        "voltage",
+        "water_leak",
+    ];
     usual(property).is_empty() && !senses.contains(&property)
 }
 
@@ -481,8 +490,11 @@ impl Voice for Speaks {
                     Some(own) if is_settable(&key) => *own = value,
                     // What it does not have, or measures, it does not take on.
                     _ => {
-                        let why = format!("Publish 'set' '{key}' to '{name}' failed: 'No converter available for '{key}' ({value})'");
-                        let log = json!({"level": "error", "message": format!("z2m: {why}"), "namespace": "z2m"});
+                        let why = format!(
+                            "Publish 'set' '{key}' to '{name}' failed: 'No converter available for '{key}' ({value})'"
+                        );
+                        let log =
+                            json!({"level": "error", "message": format!("z2m: {why}"), "namespace": "z2m"});
                         out.push(say(format!("{b}/bridge/logging"), log.to_string(), 0, false));
                     }
                 }

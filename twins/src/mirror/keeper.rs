@@ -172,9 +172,7 @@ impl Keeper {
                 pointers: before.map_or_else(|| pointers.into(), Arc::clone),
                 shadow: Shadow::default(),
                 named: None,
-                commands: bound
-                    .command
-                    .map(|way| Box::new(Commands { way, terms: bound.terms, last: None })),
+                commands: bound.command.map(|way| Box::new(Commands { way, terms: bound.terms, last: None })),
                 reports: 0,
                 online: None,
                 dirty: false,

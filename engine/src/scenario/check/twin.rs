@@ -196,7 +196,8 @@ impl Checker<'_> {
                     self.report.push(error.help("leave `within` out for 30 s"));
                 }
                 if !(1..=100).contains(&command.tries) {
-                    let error = place.error("tries", "a command is told once at least, and 100 times at most");
+                    let error =
+                        place.error("tries", "a command is told once at least, and 100 times at most");
                     self.report.push(error.help("leave `tries` out for 4"));
                 }
             }

@@ -241,13 +241,14 @@ impl Listener for Host {
         let field = asked.field;
         let (group, id, device) = parts(address).ok_or_else(|| never(field, "no node has this address"))?;
         let born = self.nodes.get(&format!("{group}/{id}")).filter(|n| n.born);
-        let Some(metrics) = born.and_then(|n| n.devices.get(device.unwrap_or_default())).filter(|m| m.born) else {
+        let Some(metrics) = born.and_then(|n| n.devices.get(device.unwrap_or_default())).filter(|m| m.born)
+        else {
             return Err(Unasked::NotYet(format!("`{field}`: the birth that declares it was not heard")));
         };
         let Some((kind, _)) = metrics.kinds.get(field) else {
             return Err(never(field, "the birth declares no such metric"));
         };
-        let alias = metrics.by_alias.iter().find(|(_, name)| *name == field).map(|(alias, _)| *alias);
+        let alias = metrics.by_alias.iter().find(|(_, name)| name.as_str() == field).map(|(alias, _)| *alias);
         // What has an alias is called by it alone (tck-id-payloads-alias-data-cmd-requirement).
         let metric = match alias {
             Some(_) => Metric { alias, ..Metric::default() },

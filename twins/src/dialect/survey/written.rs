@@ -269,9 +269,8 @@ impl Device {
                 known.then(|| (f.signal.clone(), f.kind.into()))
             };
             let ways: serde_json::Map<_, _> = self.doubled().filter_map(way).collect();
-            pairs.extend(
-                Some(ways).filter(|w| !w.is_empty()).map(|w| format!("\"commands\": {}", quoted(w))),
-            );
+            pairs
+                .extend(Some(ways).filter(|w| !w.is_empty()).map(|w| format!("\"commands\": {}", quoted(w))));
         }
         if known.contains(&"units") {
             let unit = |(_, f): (&String, &Field)| {

@@ -382,7 +382,8 @@ impl Keeper {
                 let Some(command) = self.open_command(at) else { return };
                 command.standing = Standing::Sent;
                 command.reason.clear();
-                command.due_ms = now_ms.saturating_add(terms.within_ms.saturating_mul(doublings(command.tried)));
+                command.due_ms =
+                    now_ms.saturating_add(terms.within_ms.saturating_mul(doublings(command.tried)));
                 command.tried += 1;
                 command.sent += 1;
                 command.sent_ms = Some((command.sent_ms.map_or(now_ms, |(first, _)| first), now_ms));
@@ -415,7 +416,12 @@ impl Keeper {
         let text = Value::Object(undone.clone()).to_string();
         match way {
             Way::Topic(topic) => {
-                self.outputs.push(Output { topic, payload: text.clone().into_bytes(), qos: 1, retain: false });
+                self.outputs.push(Output {
+                    topic,
+                    payload: text.clone().into_bytes(),
+                    qos: 1,
+                    retain: false,
+                });
             }
             Way::Dialect => {
                 let mut fields = Vec::new();
