@@ -11,7 +11,7 @@
 //! ```
 
 use crate::{firmware::payload::Report, mirror::decode::DecodeError};
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 
 /// A message as somebody hears it.
 #[derive(Clone, Copy, Debug)]
@@ -42,10 +42,14 @@ pub struct Told {
     pub values: Vec<ToldValue>,
     /// Whether the device said, or its broker, that it is there or gone; the last word counts.
     pub presence: Option<bool>,
+    /// Silence that the device declares to be usual, or its dialect for it, [s].
+    pub allowed_silence_s: Option<f64>,
     /// What it said besides: fields that no signal is bound to, as text. They are kept, not dropped.
     pub other: Vec<(String, String)>,
     /// Messages that the listener owes the device: a request for a new birth, say.
     pub replies: Vec<Utterance>,
+    /// Why the device does not do what this ear asked of it, as it says itself.
+    pub refusals: Vec<String>,
 }
 
 impl Told {
@@ -53,9 +57,53 @@ impl Told {
     pub fn clear(&mut self) {
         self.values.clear();
         self.presence = None;
+        self.allowed_silence_s = None;
         self.other.clear();
         self.replies.clear();
+        self.refusals.clear();
     }
+}
+
+/// What a device is asked to have.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wanted {
+    /// A number; of a signal, in the engine's unit of its quantity.
+    Number(f64),
+    /// On or off.
+    Flag(bool),
+    /// A word of the device's own.
+    Text(String),
+}
+
+/// What of a device is to be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aim<'a> {
+    /// A signal of the twin, by its place.
+    Signal(usize),
+    /// A field by the dialect's own name.
+    Field(&'a str),
+}
+
+/// What is asked of a device.
+#[derive(Clone, Copy, Debug)]
+pub struct Order<'a> {
+    /// What is to be set.
+    pub aim: Aim<'a>,
+    /// To what.
+    pub value: &'a Wanted,
+    /// When it is asked, Unix [ms].
+    pub ts_unix_ms: i64,
+}
+
+/// Why a device was not asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unasked {
+    /// It has not said yet what has to be known for that: how its field is called, or its topic of commands.
+    #[error("{0}")]
+    NotYet(String),
+    /// It cannot be: it has no such field, or only measures it.
+    #[error("{0}")]
+    Never(String),
 }
 
 /// A twin's ear for one device in one dialect. It may remember what it heard: names behind aliases, units of a discovery.
@@ -67,6 +115,11 @@ pub trait Ear: Send + Sync {
     /// # Errors
     /// When the payload is none of this dialect, or too large. A message that says nothing about the device is no error.
     fn hear(&mut self, heard: &Heard<'_>, told: &mut Told) -> Result<(), DecodeError>;
+    /// The message that asks the device to set something, in its own words and units as far as they were heard.
+    ///
+    /// # Errors
+    /// When it cannot be asked, or not yet.
+    fn command(&mut self, order: &Order<'_>) -> Result<Utterance, Unasked>;
 }
 
 /// A message that a device publishes.
@@ -94,7 +147,10 @@ pub trait Voice: Send + Sync {
     fn connect(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>);
     /// What it says of its readings.
     fn report(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>);
-    /// What it says to a message on one of its topics. `report` is the last one.
+    /// What a message on one of its topics tells it to set: places among its signals, and values in their units. Of what it
+    /// does not have, or only measures, it sets nothing.
+    fn told_to(&self, _heard: &Heard<'_>, _set: &mut Vec<(usize, f64)>) {}
+    /// What it says to a message on one of its topics. `report` is the last one, with what it was told to set.
     fn answer(&mut self, _heard: &Heard<'_>, _report: &Report<'_>, _out: &mut Vec<Utterance>) {}
 }
 
@@ -156,6 +212,8 @@ pub trait Dialects: Send + Sync {
     /// # Errors
     /// When there is no such dialect, or the device cannot speak it.
     fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError>;
+    /// Whether devices of this dialect can be asked to set something.
+    fn commands(&self, dialect: &str) -> bool;
 }
 
 /// The dialects of a catalog; by default none.
@@ -186,6 +244,11 @@ impl Dialect {
         self.0.as_ref().ok_or_else(|| Self::missing(spec.dialect))?.ear(spec)
     }
 
+    /// See [`Dialects::commands`].
+    pub fn commands(&self, dialect: &str) -> bool {
+        self.0.as_ref().is_some_and(|d| d.commands(dialect))
+    }
+
     /// See [`Dialects::voice`].
     ///
     /// # Errors
@@ -213,10 +276,14 @@ pub struct Client {
 }
 
 /// A voice and whether its device is connected, as a physical or a lane of a cohort keeps it.
+///
+/// What it was told to set stays so, whatever its recording or sensor says from then on, until it is told otherwise.
 pub struct Speaker {
     voice: Box<dyn Voice>,
     will: Option<Utterance>,
     connected: bool,
+    /// By signal, what it was told to set; NaN: nothing. Empty where it never was told.
+    set: Vec<f64>,
 }
 
 impl fmt::Debug for Speaker {
@@ -228,7 +295,7 @@ impl fmt::Debug for Speaker {
 impl Speaker {
     /// A device that is not connected yet.
     pub fn new(voice: Box<dyn Voice>) -> Self {
-        Self { voice, will: None, connected: false }
+        Self { voice, will: None, connected: false, set: Vec::new() }
     }
 
     /// The topics that it subscribes to.
@@ -236,14 +303,31 @@ impl Speaker {
         self.voice.filters()
     }
 
+    /// What it was told to set, by signal; NaN: nothing.
+    pub fn set(&self) -> &[f64] {
+        &self.set
+    }
+
+    /// Readings with what it was told to set in place of those that there are, or of all.
+    fn as_set<'a>(&self, values: &'a [f64], all: bool) -> Cow<'a, [f64]> {
+        if self.set.is_empty() {
+            return Cow::Borrowed(values);
+        }
+        let of = |(v, set): (&f64, &f64)| if set.is_nan() || v.is_nan() && !all { *v } else { *set };
+        values.iter().zip(&self.set).map(of).collect()
+    }
+
     /// Its readings, after a greeting where it just connected.
     pub fn report(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
         self.connect(report, out);
-        self.voice.report(report, out);
+        let values = self.as_set(report.values, false);
+        self.voice.report(&Report { values: &values, ..*report }, out);
     }
 
     /// Connects, if it is not.
     pub fn connect(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
+        let values = self.as_set(report.values, false);
+        let report = &Report { values: &values, ..*report };
         if !std::mem::replace(&mut self.connected, true) {
             self.will = self.voice.will(report.ts_unix_ms);
             self.voice.connect(report, out);
@@ -261,10 +345,18 @@ impl Speaker {
         self.will.take()
     }
 
-    /// Its answer to a message.
+    /// Does what a message tells it to, and its answer to it.
     pub fn answer(&mut self, heard: &Heard<'_>, report: &Report<'_>, out: &mut Vec<Utterance>) {
-        if self.connected {
-            self.voice.answer(heard, report, out);
+        if !self.connected {
+            return;
         }
+        let mut told = Vec::new();
+        self.voice.told_to(heard, &mut told);
+        for (signal, value) in told.into_iter().filter(|(s, v)| *s < report.values.len() && v.is_finite()) {
+            self.set.resize(report.values.len(), f64::NAN);
+            self.set[signal] = value;
+        }
+        let values = self.as_set(report.values, true);
+        self.voice.answer(heard, &Report { values: &values, ..*report }, out);
     }
 }

@@ -423,19 +423,33 @@ pub struct WatchDef {
     pub readings_per_alarm: f64,
 }
 
-/// How a device is commanded: what is desired of it and not yet reported goes out as a JSON object.
+/// How a device is commanded: what is desired of it and not yet reported goes out in its dialect, or as a JSON object.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommandDef {
-    /// MQTT topic; `{device}` is the twin's id.
-    pub topic: String,
-    /// How long the device may take to report what was desired.
+    /// MQTT topic that takes a JSON object of what is desired; `{device}` is the twin's id. None: as its dialect has it.
+    #[serde(default)]
+    pub topic: Option<String>,
+    /// How long the device may take to report what was desired. Then it is told again, and given twice as long each time.
     #[serde(default = "half_a_minute")]
     pub within: Span,
+    /// How often it is told before the command counts as unanswered.
+    #[serde(default = "four_times")]
+    pub tries: u32,
+}
+
+impl Default for CommandDef {
+    fn default() -> Self {
+        Self { topic: None, within: half_a_minute(), tries: four_times() }
+    }
 }
 
 fn half_a_minute() -> Span {
     Span::from_secs(30)
+}
+
+fn four_times() -> u32 {
+    4
 }
 
 /// A trained network and the signals of its columns.

@@ -220,6 +220,7 @@ fn as_json(heard: &Survey, devices: &[Device]) -> serde_json::Value {
                 serde_json::json!({
                     "signal": f.signal, "field": field, "unit": f.unit, "last": f.last_number(), "said_unit": f.said_unit,
                     "said_last": f.last.as_ref().and_then(Value::number), "count": f.count, "period_s": f.period_s(),
+                    "settable": f.settable,
                 })
             })
             .collect();

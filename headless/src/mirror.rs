@@ -49,14 +49,14 @@ use twinfleet_engine::{
     },
     plan::Plan,
     run::Run,
-    scenario::{DecodeDef, calendar},
+    scenario::{BindDef, CommandDef, DecodeDef, calendar},
     world::{Events, Rows, Watch},
 };
 use twinfleet_twins::{
     assemble::Estimators,
     mirror::{
         announce::{self, Announced},
-        keeper::{Bound, Keeper, SHADOW_PREFIX},
+        keeper::{Bound, Keeper, SHADOW_PREFIX, Terms, Way},
         scope::{filters, twins_alone},
         store::{Batch, RawMessage, Store, StoreError},
     },
@@ -109,12 +109,26 @@ fn kept(error: StoreError) -> Failure {
     }
 }
 
+/// Steps of a thing's signals, as far as it names them.
+fn quanta(plan: &Plan, thing: &str) -> Vec<(String, f64)> {
+    let own =
+        plan.scenario.things.iter().find(|t| t.name == thing).or_else(|| plan.catalog.things.get(thing));
+    let Some(thing) = own else { return Vec::new() };
+    let levels = thing.signals.iter().map(|s| (s.signal.clone(), s.quantum));
+    let outputs = thing.dynamics.iter().flat_map(|d| &d.outputs).map(|o| (o.signal.clone(), o.quantum));
+    levels.chain(outputs).filter(|(_, quantum)| *quantum > 0.0).collect()
+}
+
 /// What each twin is bound to, for its state document.
 fn bound(plan: &Plan) -> Vec<Bound> {
     let scenario = &plan.scenario;
+    let mut things: HashMap<&str, Arc<[(String, f64)]>> = HashMap::new();
+    for def in &scenario.mirror {
+        things.entry(&def.thing).or_insert_with(|| quanta(plan, &def.thing).into());
+    }
     let of = |def: &twinfleet_engine::scenario::MirrorDef| {
         let topics = def.bind.iter().map(|b| (b, b.topic.replace("{device}", &def.twin)));
-        let mut bound = Bound { twin: def.twin.clone(), command_within_ms: 30_000, ..Bound::default() };
+        let mut bound = Bound { twin: def.twin.clone(), ..Bound::default() };
         for (bind, topic) in topics {
             let time = match &bind.decode {
                 DecodeDef::Pointers { time, .. } => time.clone(),
@@ -125,9 +139,16 @@ fn bound(plan: &Plan) -> Vec<Bound> {
             bound.statuses.push(format!("{topic}/status"));
             bound.states.push((topic, time));
         }
-        if let Some(command) = &def.command {
-            bound.command = Some(command.topic.replace("{device}", &def.twin));
-            bound.command_within_ms = command.within.0 / 1_000_000;
+        let named = def.command.as_ref().and_then(|c| c.topic.as_ref());
+        let speaks = |b: &BindDef| matches!(&b.decode, DecodeDef::Dialect { name, .. } if plan.catalog.dialects.commands(name));
+        bound.command = match named {
+            Some(topic) => Some(Way::Topic(topic.replace("{device}", &def.twin))),
+            None => def.bind.iter().any(speaks).then_some(Way::Dialect),
+        };
+        if bound.command.is_some() {
+            let CommandDef { within, tries, .. } = def.command.as_deref().cloned().unwrap_or_default();
+            let quanta = things.get(def.thing.as_str()).cloned().unwrap_or_default();
+            bound.terms = Terms { within_ms: (within.0 / 1_000_000).max(1), tries, quanta };
         }
         bound
     };
@@ -213,9 +234,7 @@ impl Mirror {
         let mut book = Book::new(&plan, &numbers);
         // What a dialect says is no JSON object of fields: its document holds the values that its twin heard.
         for (at, def) in plan.scenario.mirror.iter().enumerate() {
-            let plain = |b: &twinfleet_engine::scenario::BindDef| {
-                matches!(b.decode, DecodeDef::Json | DecodeDef::Pointers { .. })
-            };
+            let plain = |b: &BindDef| matches!(b.decode, DecodeDef::Json | DecodeDef::Pointers { .. });
             if !def.bind.iter().all(plain) {
                 book.document_by_values(at);
             }
@@ -357,10 +376,14 @@ impl Mirror {
         let mut kept = Vec::new();
         for e in &events {
             self.book.take_event(e, &self.wall);
-            if let live::ONLINE | live::OFFLINE = e.kind.as_str() {
+            if let live::ONLINE | live::OFFLINE | live::REFUSED = e.kind.as_str() {
                 // The keeper tells it, as it does of devices that speak no dialect.
-                let (at, now_ms) = (self.book.place(&e.subject), self.wall.unix_of(e.t) / 1_000_000);
-                at.into_iter().for_each(|at| self.keeper.present(at, e.kind == live::ONLINE, now_ms));
+                let now_ms = self.wall.unix_of(e.t) / 1_000_000;
+                match self.book.place(&e.subject) {
+                    Some(at) if e.kind == live::REFUSED => drop(self.keeper.refused_by_device(at, &e.detail)),
+                    Some(at) => self.keeper.present(at, e.kind == live::ONLINE, now_ms),
+                    None => {}
+                }
                 continue;
             }
             kept.push(
@@ -465,7 +488,7 @@ impl Mirror {
         for m in &self.heard {
             self.keeper.hear(&m.topic, &m.payload, m.arrived_unix_ns / 1_000_000);
         }
-        self.keeper.wait(self.wall.unix_ms());
+        self.send_commands();
         let inbox = self.heard.iter().map(|m| message(&self.wall, m, &mut self.seq)).collect();
         let now = self.wall.sim(self.wall.unix_ns());
         let replies = self.run.tick_until(now, inbox);
@@ -502,6 +525,16 @@ impl Mirror {
         batch
     }
 
+    /// Commands that are due, each in its device's dialect.
+    fn send_commands(&mut self) {
+        if self.silent {
+            return;
+        }
+        let (run, now_ms) = (&mut self.run, self.wall.unix_ms());
+        self.keeper
+            .wait(now_ms, &mut |at, key, wanted| live::command(run.world_mut(), at, key, wanted, now_ms));
+    }
+
     fn say_event(&self, event: &[u8]) {
         let Ok(e) = serde_json::from_slice::<Value>(event) else { return };
         let text = |name: &str| e[name].as_str().unwrap_or_default().to_owned();
@@ -518,7 +551,10 @@ impl Mirror {
 
     fn say_happenings(&mut self, batch: &mut Batch) {
         for h in self.keeper.happened() {
-            let level = if h.kind == "command_overdue" { Level::Warning } else { Level::Info };
+            let level = match h.kind {
+                "command_overdue" | "command_refused" | "command_unanswered" => Level::Warning,
+                _ => Level::Info,
+            };
             let line = format!("{}: {}: {}", h.twin, h.kind.replace('_', " "), h.detail);
             self.log.line(level, h.kind, &line, &[("twin", json!(h.twin))]);
             let time = calendar::text(self.wall.unix_ns() / 1_000_000 * 1_000_000);
@@ -554,7 +590,11 @@ impl Mirror {
         }
         let bad = crate::run::wire;
         for o in outputs {
-            self.session.publish(&o.topic, &o.payload, 1, o.retain).map_err(bad)?;
+            // What a dialect made of a discovery that anyone may have written: one that cannot be sent ends nothing.
+            if let Err(error) = self.session.publish(&o.topic, &o.payload, o.qos, o.retain) {
+                let text = format!("nothing is sent on `{}`: {error}", o.topic);
+                self.log.line(Level::Warning, "not_sent", &text, &[]);
+            }
         }
         if std::mem::take(&mut self.announce_again) {
             self.announced = 0;

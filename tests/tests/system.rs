@@ -9,6 +9,7 @@ mod system {
     mod attached;
     mod bad_input;
     mod cold_night;
+    mod commands;
     mod common;
     mod currents;
     mod datasheet;

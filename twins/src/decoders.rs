@@ -16,7 +16,7 @@ use crate::{
     dialect::{self, facts::Fact, facts::Facts, sparkplug},
     load,
     mirror::{
-        keeper::{Bound, Keeper},
+        keeper::{Bound, Keeper, Terms, Way},
         shadow::Shadow,
     },
     wire::{client::Version, codec, url::BrokerChoice},
@@ -269,8 +269,8 @@ fn documents(data: &[u8]) {
         twin: twin.to_owned(),
         states: vec![(twin.to_owned(), Some("/ts".to_owned()))],
         statuses: vec![format!("{twin}/status")],
-        command: Some(format!("{twin}/set")),
-        command_within_ms: 1_000,
+        command: Some(Way::Topic(format!("{twin}/set"))),
+        terms: Terms { within_ms: 1_000, ..Terms::default() },
     };
     let mut keeper = Keeper::new(vec![bound("oven"), bound("bystander")]);
     for (n, (topic, _, payload)) in messages(data).enumerate() {

@@ -38,7 +38,9 @@ pub mod zigbee2mqtt;
 use facts::{Facts, Value};
 use std::{collections::BTreeMap, sync::Arc};
 use twinfleet_engine::{
-    dialect::{self as seam, DialectError, Dialects, Ear, EarSpec, Heard, Utterance, Voice, VoiceSpec},
+    dialect::{
+        self as seam, DialectError, Dialects, Ear, EarSpec, Heard, Unasked, Utterance, Voice, VoiceSpec,
+    },
     mirror::decode::DecodeError,
 };
 
@@ -81,9 +83,18 @@ pub trait Dialect: Send + Sync {
     /// # Errors
     /// When the device cannot speak it so.
     fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError>;
-    /// A message that asks the device at an address to set a field; none where the dialect has no such thing.
-    fn command(&self, _address: &str, _asked: &Asked<'_>) -> Option<Utterance> {
+    /// How long a device's silence is nothing unusual before its rhythm is known, [s]; none where the dialect has no rhythm of its
+    /// own.
+    fn usual_silence_s(&self) -> Option<f64> {
         None
+    }
+    /// Whether its devices can be asked to set something ([`Listener::command`]).
+    fn commands(&self) -> bool {
+        false
+    }
+    /// Whether a device, or who announces it, tells which of its fields can be set. Where none does, only trying shows it.
+    fn declares_commands(&self) -> bool {
+        self.commands()
     }
 }
 
@@ -92,10 +103,8 @@ pub trait Dialect: Send + Sync {
 pub struct Asked<'a> {
     /// The dialect's name of the field.
     pub field: &'a str,
-    /// The value that it shall have.
+    /// The value that it shall have, as the device says it.
     pub value: &'a Value,
-    /// The type that the device declared for it; empty where it declared none.
-    pub kind: &'a str,
     /// When it is asked, Unix [ms].
     pub ts_unix_ms: i64,
 }
@@ -108,6 +117,18 @@ pub trait Listener: Send + Sync {
     /// # Errors
     /// When the payload cannot be read.
     fn hear(&mut self, heard: &Heard<'_>, facts: &mut Facts) -> Result<(), DecodeError>;
+    /// The message that asks the device at an address to set a field, by what was heard of it.
+    ///
+    /// # Errors
+    /// When it has no such field, only measures it, or has not told yet how it is asked.
+    fn command(&self, _address: &str, asked: &Asked<'_>) -> Result<Utterance, Unasked> {
+        Err(never(asked.field, "this dialect has no commands"))
+    }
+}
+
+/// Why a field of a device cannot be set.
+pub(crate) fn never(field: &str, why: &str) -> Unasked {
+    Unasked::Never(format!("`{field}`: {why}"))
 }
 
 /// Every dialect. Discovery asks them in this order whose a message is, the most particular first.
@@ -187,6 +208,10 @@ impl Dialects for Registry {
         }
         dialect.voice(spec)
     }
+
+    fn commands(&self, dialect: &str) -> bool {
+        find(dialect).is_some_and(Dialect::commands)
+    }
 }
 
 /// A signal as a voice says it: the dialect's own field, and the unit of its values.
@@ -205,18 +230,25 @@ pub struct Spoken {
 impl Spoken {
     /// A value as the device says it.
     pub fn said(&self, value: f64) -> f64 {
-        use twinfleet_engine::units;
-        let converted = || {
-            let from = units::find(&self.unit)?;
-            from.convert(value, units::find_like(&self.said_unit, from)?)
-        };
-        // Nine digits after the point: what the conversion adds in the last places, a device would not print.
-        if self.unit == self.said_unit {
-            value
-        } else {
-            converted().map_or(value, |c| (c * 1e9).round() / 1e9)
-        }
+        names::told(value, &self.unit, &self.said_unit)
     }
+
+    /// What the device is told, in the unit of its values.
+    pub fn heard(&self, value: f64) -> f64 {
+        use twinfleet_engine::units;
+        let kept = || names::kept(value, &self.said_unit, units::find(&self.unit)?);
+        if self.unit == self.said_unit { value } else { kept().map_or(value, rounded) }
+    }
+
+    /// The dialect's name of it.
+    pub fn field(&self) -> String {
+        self.path.join("/")
+    }
+}
+
+/// Nine digits after the point: what a conversion adds in the last places, a device would not print.
+pub(crate) fn rounded(value: f64) -> f64 {
+    (value * 1e9).round() / 1e9
 }
 
 /// Key and text of the option by which a voice says values in units of its own.

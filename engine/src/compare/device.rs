@@ -27,7 +27,7 @@ impl Judge {
         // A signal that is in every message has the device's own rhythm, until a message comes without it.
         for (pulse, value) in self.pulses.iter_mut().zip(values()) {
             if value.is_nan() && pulse.apart.is_none() {
-                pulse.apart = Some(Box::new(self.rhythm.clone()));
+                pulse.apart = Some(Box::new(self.rhythm.of_one_signal()));
             }
         }
         // What a device tells in several messages, one after the other, is one beat: the next is when something of it comes again.
@@ -92,6 +92,11 @@ impl Judge {
     /// Beyond which time [`Self::wait`] has something to tell, unless a message comes before.
     pub fn silent_from(&self) -> SimTime {
         if self.device_silent.is_some() { SimTime::NEVER } else { self.rhythm.overdue_from() }
+    }
+
+    /// The device, or its dialect, declares that silence up to this is nothing unusual, for as long as its rhythm is not learnt.
+    pub fn allow_silence(&mut self, silence: Span) {
+        self.rhythm.allow(silence);
     }
 
     /// The broker says that the device is gone (`false`) or back: silence while it is gone is no fault of its stream.

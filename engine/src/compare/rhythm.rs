@@ -1,5 +1,8 @@
 //! When something is overdue: silence against the stream's own rhythm, and the device's clock against the arrivals.
 //!
+//! A rhythm is learnt from twenty beats. Before that, silence is judged by what the device or its dialect declares, and where
+//! nothing is declared, by few beats that are alike, with three times the patience: what comes by events has no such rhythm.
+//!
 //! ```
 //! use twinfleet_engine::{compare::rhythm::Rhythm, time::SimTime};
 //! let mut rhythm = Rhythm::default();
@@ -16,8 +19,12 @@ use std::collections::VecDeque;
 
 /// Intervals that the median is taken over.
 const INTERVALS: usize = 31;
-/// Beats before silence means anything.
+/// Beats that a rhythm is learnt from.
 const WARM_UP: u64 = 20;
+/// Intervals after which a rhythm shows, if all are alike: within twice and half their median …
+const EARLY: usize = 4;
+/// … and how many times longer silence is then borne.
+const EARLY_PATIENCE: i64 = 3;
 /// Silence counts from this many periods on …
 const OVERDUE_PERIODS: i64 = 8;
 /// … and from this many times the longest interval that passed as normal.
@@ -31,9 +38,24 @@ pub struct Rhythm {
     recent: VecDeque<i64>,
     period: i64,
     longest: i64,
+    /// Silence that is allowed before the rhythm is learnt, as declared.
+    allowed: Option<i64>,
+    /// Whether silence means nothing before the rhythm is learnt.
+    late: bool,
 }
 
 impl Rhythm {
+    /// Before the rhythm is learnt, silence up to this is nothing unusual: so it is declared.
+    pub fn allow(&mut self, silence: Span) {
+        self.allowed = Some(silence.0.max(1));
+    }
+
+    /// The rhythm of one signal of the stream, which may come by events: silence of it means nothing before it is learnt.
+    #[must_use]
+    pub fn of_one_signal(&self) -> Self {
+        Self { late: true, ..self.clone() }
+    }
+
     /// Something arrived.
     pub fn beat(&mut self, t: SimTime) {
         let Some(last) = self.last.replace(t) else {
@@ -50,7 +72,7 @@ impl Rhythm {
         }
         self.recent.push_back(step);
         // The longest normal interval fades over some thousand beats, so that one bad hour is not for ever.
-        self.longest = (self.longest - self.longest / 4096).max(step.min(self.overdue_after()));
+        self.longest = (self.longest - self.longest / 4096).max(step.min(self.learnt_after()));
         if self.beats < 2 * INTERVALS as u64 || self.beats.is_multiple_of(8) {
             let mut sorted: Vec<i64> = self.recent.iter().copied().collect();
             sorted.sort_unstable();
@@ -58,11 +80,29 @@ impl Rhythm {
         }
     }
 
-    fn overdue_after(&self) -> i64 {
+    /// Silence that the rhythm as learnt allows.
+    fn learnt_after(&self) -> i64 {
         if self.beats < WARM_UP {
             return i64::MAX;
         }
         (OVERDUE_PERIODS * self.period).max(OVERDUE_LONGEST.saturating_mul(self.longest))
+    }
+
+    fn overdue_after(&self) -> i64 {
+        if self.beats >= WARM_UP || self.late {
+            return self.learnt_after();
+        }
+        match self.allowed {
+            Some(allowed) => allowed.max(OVERDUE_LONGEST.saturating_mul(self.longest)),
+            None if self.alike() => EARLY_PATIENCE * OVERDUE_PERIODS * self.period,
+            None => i64::MAX,
+        }
+    }
+
+    /// Whether the few intervals so far are alike.
+    fn alike(&self) -> bool {
+        let near = |step: &i64| (self.period / 2..=self.period.saturating_mul(2)).contains(step);
+        self.period > 0 && self.recent.len() >= EARLY && self.recent.iter().all(near)
     }
 
     /// Whether the silence up to `now` is longer than the stream ever leaves.
@@ -72,9 +112,9 @@ impl Rhythm {
 
     /// Up to when silence is nothing unusual.
     pub fn overdue_from(&self) -> SimTime {
-        match self.last {
-            Some(last) if self.beats >= WARM_UP => SimTime(last.0.saturating_add(self.overdue_after())),
-            _ => SimTime::NEVER,
+        match (self.last, self.overdue_after()) {
+            (None, _) | (_, i64::MAX) => SimTime::NEVER,
+            (Some(last), after) => SimTime(last.0.saturating_add(after)),
         }
     }
 
@@ -338,4 +378,53 @@ impl DeviceClock {
 /// Seconds as a number, for sums of many.
 pub fn seconds(span: Span) -> f64 {
     span.0 as f64 / NS_PER_S as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(s: i64) -> SimTime {
+        SimTime(s * NS_PER_S)
+    }
+
+    /// A rhythm that has beaten at these times [s], and when its silence becomes overdue, [s] after the last.
+    fn overdue_s(beats: &[i64], allowed: Option<i64>) -> Option<i64> {
+        let mut rhythm = Rhythm::default();
+        if let Some(s) = allowed {
+            rhythm.allow(Span::from_secs(s));
+        }
+        beats.iter().for_each(|s| rhythm.beat(at(*s)));
+        let from = rhythm.overdue_from();
+        let last = at(*beats.last()?);
+        (from != SimTime::NEVER).then(|| (from - last).0 / NS_PER_S)
+    }
+
+    #[test]
+    fn silence_is_told_before_the_rhythm_is_learnt() {
+        let every = |period: i64, n: i64| -> Vec<i64> { (0..n).map(|k| k * period).collect() };
+        // A Tasmota plug that tells every five minutes, and dies.
+        assert_eq!(overdue_s(&every(300, 20), None), Some(2_400), "as learnt");
+        assert_eq!(overdue_s(&every(300, 5), None), Some(7_200), "few rounds, more patience");
+        assert_eq!(overdue_s(&every(300, 4), None), None);
+        assert_eq!(overdue_s(&[0], Some(2_400)), Some(2_400), "as declared, from the first message on");
+        // One that is slower than it was declared is not called silent for that again.
+        assert_eq!(overdue_s(&every(3_600, 2), Some(2_400)), Some(10_800));
+        assert_eq!(overdue_s(&every(300, 20), Some(60)), Some(2_400), "what was learnt is known better");
+        // A door that is opened now and then has no rhythm.
+        assert_eq!(overdue_s(&[0, 5, 60, 62, 300, 310, 1_000], None), None);
+        let mut signal = Rhythm::default();
+        every(300, 5).iter().for_each(|s| signal.beat(at(*s)));
+        assert_eq!(signal.of_one_signal().overdue_from(), SimTime::NEVER);
+    }
+
+    #[test]
+    fn a_device_that_is_heard_again_need_not_show_its_rhythm_anew() {
+        let mut rhythm = Rhythm::default();
+        (0..40).for_each(|k| rhythm.beat(at(10 * k)));
+        rhythm.pause();
+        assert_eq!(rhythm.overdue_from(), SimTime::NEVER);
+        rhythm.beat(at(10_000));
+        assert_eq!(rhythm.overdue_from(), at(10_240));
+    }
 }

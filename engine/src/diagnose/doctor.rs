@@ -211,6 +211,11 @@ impl Doctor {
         told
     }
 
+    /// What silence is declared to be usual, as for [`Judge::allow_silence`].
+    pub fn allow_silence(&mut self, silence: Span) {
+        self.judge.allow_silence(silence);
+    }
+
     /// The broker says that the device is gone (`false`) or back, as for [`Judge::presence`].
     pub fn presence(&mut self, t: SimTime, here: bool) {
         self.judge.presence(t, here);

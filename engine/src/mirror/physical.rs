@@ -629,6 +629,9 @@ fn hash(world: &mut World, hash: &mut StateHash) {
         for v in &p.last {
             bytes.extend_from_slice(&v.to_bits().to_le_bytes());
         }
+        for v in p.speaker.iter().flat_map(|s| s.set()) {
+            bytes.extend_from_slice(&v.to_bits().to_le_bytes());
+        }
         hash.add(&format!("physical/{}", p.id), &bytes);
     }
 }

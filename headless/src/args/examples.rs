@@ -124,8 +124,9 @@ Examples:
 
 What comes is kept before it is acknowledged: nothing of QoS 1 or 2 is lost
 when the mirror, the broker or the network fails. `desired` is set through
-$aws/things/TWIN/shadow/update, and commands the device by the twin's
-`command: (topic: \"…\")`.
+$aws/things/TWIN/shadow/update, and commands the device in its own dialect, or
+by the twin's `command: (topic: \"…\")`; it is told until it reports it, refuses
+it, or has been told `tries` times: see `command` in /api/v1/twins/TWIN.
 
 Exit codes:
   0 stopped by Ctrl-C or SIGTERM      2 bad input

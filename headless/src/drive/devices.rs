@@ -22,7 +22,12 @@ pub struct Devices {
     url: BrokerUrl,
     open: BTreeMap<u32, Connected>,
     seq: u64,
+    /// What came in while the devices spoke.
+    heard: Vec<Heard>,
 }
+
+/// Topic, payload, quality of service and retain flag.
+type Heard = (String, Vec<u8>, u8, bool);
 
 struct Connected {
     connection: Connection,
@@ -32,7 +37,7 @@ struct Connected {
 impl Devices {
     /// No one is connected yet: each connects with its first message or subscription.
     pub fn new(url: BrokerUrl) -> Self {
-        Self { url, open: BTreeMap::new(), seq: 0 }
+        Self { url, open: BTreeMap::new(), seq: 0, heard: Vec::new() }
     }
 
     fn connect(&self, client: &Client) -> Result<Connection, Failure> {
@@ -64,10 +69,7 @@ impl Devices {
                 c.connection.publish(&m.topic, &m.payload, m.qos, m.retain).map_err(wire)?;
             }
         }
-        for c in self.open.values_mut() {
-            c.connection.pump(None, |_| ()).map_err(wire)?;
-        }
-        Ok(())
+        self.listen()
     }
 
     /// A device's connection, made now where there is none. None: no such device.
@@ -104,25 +106,32 @@ impl Devices {
         }
     }
 
-    /// What came in on the devices' own topics, each message once.
-    pub fn drain(&mut self, now: SimTime) -> Result<Vec<Message>, Failure> {
+    /// Takes in what came on the devices' own topics, each message once.
+    fn listen(&mut self) -> Result<(), Failure> {
         let mut seen = BTreeSet::new();
-        let mut inbox = Vec::new();
         for c in self.open.values_mut() {
             let mut own = BTreeSet::new();
+            let heard = &mut self.heard;
             c.connection
                 .pump(None, |m| {
                     let key = (m.topic().to_owned(), m.payload.to_vec());
                     // Two devices of one group hear the same message; one device may hear the same twice.
                     if !seen.contains(&key) || own.contains(&key) {
-                        inbox.push((m.topic().to_owned(), m.payload.to_vec(), m.qos, m.retain));
+                        heard.push((m.topic().to_owned(), m.payload.to_vec(), m.qos, m.retain));
                     }
                     own.insert(key);
                 })
                 .map_err(wire)?;
             seen.extend(own);
         }
-        let message = |(topic, payload, qos, retain): (String, Vec<u8>, u8, bool)| {
+        Ok(())
+    }
+
+    /// What came in since the last call, and while the devices spoke.
+    pub fn drain(&mut self, now: SimTime) -> Result<Vec<Message>, Failure> {
+        self.listen()?;
+        let inbox = std::mem::take(&mut self.heard);
+        let message = |(topic, payload, qos, retain): Heard| {
             self.seq += 1;
             Message {
                 sent: now,

@@ -285,7 +285,7 @@ fn description() -> Value {
             "/healthz": get("Whether mirror, broker and store are well", "application/json", vec![], &[("503", "One of them is not")]),
             "/metrics": get("Figures for Prometheus", "text/plain", vec![], &[busy]),
             "/api/v1/twins": get("Twins in the scenario's order, 1,000 at a time", "application/json", vec![parameter("from", "query", "Place of the first")], &[busy]),
-            "/api/v1/twins/{id}": get("All that is known of a twin: signals with estimate, residual and forecasts, verdicts, state document with desired, reported and delta, last command, rhythm and clock of its device", "application/json", vec![twin()], &[("404", "No such twin"), busy]),
+            "/api/v1/twins/{id}": get("All that is known of a twin: signals with estimate, residual and forecasts, verdicts, state document with desired, reported and delta, last command (waiting, sent, acknowledged, refused, unanswered or withdrawn; latency and reason), rhythm and clock of its device", "application/json", vec![twin()], &[("404", "No such twin"), busy]),
             "/api/v1/twins/{id}/history": get("A twin's values, oldest first; `next` is where the next answer begins", "application/json", vec![
                 twin(),
                 parameter("signal", "query", "One signal, such as soc.temperature@estimate"),

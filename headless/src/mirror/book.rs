@@ -329,9 +329,12 @@ impl Book {
             view["named_shadows"] = Value::Object(named);
         }
         if let Some(c) = keeper.last_command(&twin.id) {
+            let at = |ms: i64| calendar::text(ms * 1_000_000);
             view["command"] = json!({
-                "version": c.version, "sent_at": calendar::text(c.sent_ms * 1_000_000), "sent": c.sent,
-                "done_at": c.done_ms.map(|ms| calendar::text(ms * 1_000_000)), "overdue": c.overdue,
+                "version": c.version, "state": c.standing.word(), "asked_at": at(c.asked_ms), "sent": c.sent,
+                "first_sent_at": c.sent_ms.map(|(first, _)| at(first)), "sent_at": c.sent_ms.map(|(_, last)| at(last)),
+                "done_at": c.done_ms.map(at), "latency_ms": c.latency_ms(), "overdue": c.overdue,
+                "reason": (!c.reason.is_empty()).then_some(&c.reason),
             });
         }
         view

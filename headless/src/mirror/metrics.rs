@@ -12,6 +12,7 @@ impl Mirror {
         let sum = |of: fn(&live::TwinStatus) -> u64| all.iter().map(of).sum::<u64>() as f64;
         let session = self.session.stats();
         let refused = self.keeper.refused();
+        let commands = self.keeper.command_counts();
         let up = |b: bool| f64::from(u8::from(b));
         let stale = all.iter().filter(|t| t.silent).count() as f64;
         for (name, kind, about, value) in [
@@ -57,6 +58,37 @@ impl Mirror {
                 refused.unknown_things as f64,
             ),
             ("shadow_rejected_total", "counter", "Shadow requests rejected", refused.rejected as f64),
+            (
+                "commands_open",
+                "gauge",
+                "Commands that wait or are not answered yet",
+                self.keeper.commands_open() as f64,
+            ),
+            ("commands_sent_total", "counter", "Tries of commands that were sent", commands.sent as f64),
+            (
+                "commands_acknowledged_total",
+                "counter",
+                "Commands whose device reports what was desired",
+                commands.acknowledged as f64,
+            ),
+            (
+                "commands_latency_seconds_total",
+                "counter",
+                "Seconds that acknowledged commands took, from the first sending",
+                commands.latency_ms as f64 / 1e3,
+            ),
+            (
+                "commands_refused_total",
+                "counter",
+                "Commands that a device, its service or its dialect refused",
+                commands.refused as f64,
+            ),
+            (
+                "commands_unanswered_total",
+                "counter",
+                "Commands that were given up, as nothing was reported after the last try",
+                commands.unanswered as f64,
+            ),
             ("broker_connected", "gauge", "Whether the broker is there", up(self.session.is_connected())),
             ("broker_connections_total", "counter", "Connections that stood", session.connections as f64),
             ("broker_attempts_failed_total", "counter", "Connections that failed", session.failed as f64),

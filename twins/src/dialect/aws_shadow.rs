@@ -16,13 +16,16 @@ use super::{
 };
 use serde_json::{Map, Value as Json, json};
 use twinfleet_engine::{
-    dialect::{DialectError, Heard, Utterance, Voice, VoiceSpec},
+    dialect::{DialectError, Heard, Unasked, Utterance, Voice, VoiceSpec},
     firmware::payload::Report,
     mirror::decode::DecodeError,
 };
 
 /// The dialect.
 pub struct AwsShadow;
+
+/// What the tokens of our commands begin with.
+const TOKEN: &str = "twinfleet-command-";
 
 /// The thing's prefix: `<thing>` is the classic shadow, `<thing>/<name>` a named one.
 fn prefix(address: &str) -> String {
@@ -82,17 +85,11 @@ impl Dialect for AwsShadow {
             also: also(spec.options)?,
         }))
     }
-    fn command(&self, address: &str, &Asked { field, value, .. }: &Asked<'_>) -> Option<Utterance> {
-        let mut desired = Map::new();
-        let path: Vec<String> = field.split('/').map(str::to_owned).collect();
-        let value = match value {
-            Value::Number(v) => tree::number(*v),
-            Value::Flag(v) => Json::from(*v),
-            Value::Text(v) => Json::from(v.as_str()),
-        };
-        tree::put(&mut desired, &path, value);
-        let payload = json!({"state": {"desired": desired}}).to_string();
-        Some(say(format!("{}/update", prefix(address)), payload, 1, false))
+    fn commands(&self) -> bool {
+        true
+    }
+    fn declares_commands(&self) -> bool {
+        false
     }
 }
 
@@ -158,8 +155,29 @@ impl Listener for Hears {
         if verb == "update/rejected" {
             let code = json.get("code").map(ToString::to_string).unwrap_or_default();
             facts.about(&device, "rejected", &code);
+            let message = json.get("message").and_then(Json::as_str).unwrap_or_default();
+            let token = json.get("clientToken").and_then(Json::as_str).unwrap_or_default();
+            // What others asked for is theirs to be refused.
+            if token.starts_with(TOKEN) {
+                facts.refused(&device, "", format!("the service rejects it: {code} {message}").trim_end());
+            }
         }
         Ok(())
+    }
+
+    fn command(&self, address: &str, asked: &Asked<'_>) -> Result<Utterance, Unasked> {
+        let Asked { field, value, .. } = *asked;
+        let mut desired = Map::new();
+        let path: Vec<String> = field.split('/').map(str::to_owned).collect();
+        let value = match value {
+            Value::Number(v) => tree::number(*v),
+            Value::Flag(v) => Json::from(*v),
+            Value::Text(v) => Json::from(v.as_str()),
+        };
+        tree::put(&mut desired, &path, value);
+        let token = format!("{TOKEN}{}", asked.ts_unix_ms);
+        let payload = json!({"state": {"desired": desired}, "clientToken": token}).to_string();
+        Ok(say(format!("{}/update", prefix(address)), payload, 1, false))
     }
 }
 
@@ -206,15 +224,38 @@ impl Voice for Speaks {
         }
         out.push(self.update(reported));
     }
-    fn answer(&mut self, heard: &Heard<'_>, _: &Report<'_>, out: &mut Vec<Utterance>) {
-        // What is wanted of it, it does, and says so.
-        if !heard.topic.ends_with("/update/delta") {
-            return;
+    fn told_to(&self, heard: &Heard<'_>, set: &mut Vec<(usize, f64)>) {
+        let Some(state) = self.desired(heard) else { return };
+        for (i, s) in self.signals.iter().enumerate() {
+            let value =
+                tree::value(s.path.iter().try_fold(&state, |at, level| at.get(level)).unwrap_or(&Json::Null));
+            set.extend(value.and_then(|v| v.number()).map(|v| (i, v)));
         }
-        if let Ok(Json::Object(mut document)) = tree::read(heard.payload)
-            && let Some(Json::Object(state)) = document.remove("state")
-        {
+    }
+    fn answer(&mut self, heard: &Heard<'_>, _: &Report<'_>, out: &mut Vec<Utterance>) {
+        // What is wanted of it, it does, and says so; of what it does not have, it says nothing.
+        let Some(Json::Object(mut state)) = self.desired(heard) else { return };
+        for (key, own) in &mut self.also {
+            if let Some(value) = state.get(key) {
+                own.clone_from(value);
+            }
+        }
+        state.retain(|key, _| self.also.contains_key(key) || self.signals.iter().any(|s| s.path[0] == *key));
+        if !state.is_empty() {
             out.push(self.update(state));
+        }
+    }
+}
+
+impl Speaks {
+    /// What a delta wants of it.
+    fn desired(&self, heard: &Heard<'_>) -> Option<Json> {
+        if heard.topic.strip_prefix(self.prefix.as_str()) != Some("/update/delta") {
+            return None;
+        }
+        match tree::read(heard.payload) {
+            Ok(Json::Object(mut document)) => document.remove("state").filter(Json::is_object),
+            _ => None,
         }
     }
 }

@@ -1,13 +1,14 @@
-//! A listener bound to one twin: fields of one device onto its signals, units converted, the rest kept.
+//! A listener bound to one twin: fields of one device onto its signals, units converted, the rest kept; and the way back, by
+//! which the device is asked to set one of them.
 
 use super::{
-    Dialect, Listener,
-    facts::{Fact, Facts},
-    names,
+    Asked, Dialect, Listener,
+    facts::{Fact, Facts, Value},
+    names, never,
 };
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use twinfleet_engine::{
-    dialect::{Ear, EarSpec, Heard, Told, ToldValue},
+    dialect::{Aim, Ear, EarSpec, Heard, Order, Told, ToldValue, Unasked, Utterance, Wanted},
     mirror::decode::DecodeError,
     units,
 };
@@ -16,6 +17,15 @@ use twinfleet_engine::{
 const MAX_FIELDS: usize = 4096;
 /// Longest name of a field that is taken, [bytes]: what is longer is no device's, and would be remembered.
 const MAX_NAME_BYTES: usize = 512;
+/// Fields whose asking is remembered, so that a refusal is known to be of it.
+const MAX_ASKED: usize = 64;
+
+/// How a signal was last said.
+struct Said {
+    field: String,
+    unit: String,
+    value: Value,
+}
 
 pub(super) struct BoundEar {
     dialect: &'static dyn Dialect,
@@ -26,6 +36,12 @@ pub(super) struct BoundEar {
     mapped: HashMap<String, usize>,
     /// Fields met, with the quantity that the dialect declared for them.
     declared: HashMap<String, String>,
+    /// By signal, how the device said it last.
+    said: Vec<Option<Said>>,
+    /// Fields that it was asked to set.
+    asked: BTreeSet<String>,
+    /// Whether anything was heard.
+    heard: bool,
     facts: Facts,
 }
 
@@ -40,6 +56,9 @@ impl BoundEar {
             signals: spec.signals.iter().map(|s| (*s).to_owned()).collect(),
             mapped: mapped.collect(),
             declared: HashMap::new(),
+            said: spec.signals.iter().map(|_| None).collect(),
+            asked: BTreeSet::new(),
+            heard: false,
             facts: Facts::default(),
         }
     }
@@ -55,6 +74,67 @@ impl BoundEar {
         // What the scenario says of this signal is said of no other field.
         (!self.mapped.values().any(|m| *m == i)).then_some(i)
     }
+
+    /// Remembers how a signal was said.
+    fn note(&mut self, signal: usize, field: &str, unit: &str, value: &Value) {
+        match &mut self.said[signal] {
+            Some(said) if said.field == field && said.unit == unit => said.value.clone_from(value),
+            other => {
+                *other = Some(Said { field: field.to_owned(), unit: unit.to_owned(), value: value.clone() });
+            }
+        }
+    }
+
+    /// A signal and what it shall be, as the device's field and in its own unit and words.
+    fn as_said(&self, signal: usize, wanted: &Wanted) -> Result<(String, Value), Unasked> {
+        let name = &self.signals[signal];
+        let said = self.said[signal].as_ref();
+        let mapped = || self.mapped.iter().find(|(_, i)| **i == signal).map(|(field, _)| field.clone());
+        let Some(field) = said.map(|s| s.field.clone()).or_else(mapped) else {
+            return Err(Unasked::NotYet(format!(
+                "`{name}` was not heard yet, so what the device calls it is not known"
+            )));
+        };
+        let is_state = said.is_some_and(|s| s.value.is_state());
+        let number = match wanted {
+            Wanted::Number(v) => Some(*v),
+            Wanted::Flag(on) if said.is_none() => return Ok((field, Value::Flag(*on))),
+            Wanted::Flag(on) => Some(f64::from(u8::from(*on))),
+            Wanted::Text(text) => Value::Text(text.clone()).number(),
+        };
+        let value = match (number, said) {
+            (Some(v), Some(s)) if is_state && (v == 0.0 || v == 1.0) => s.value.likewise(v == 1.0),
+            (Some(_), Some(_)) if is_state => return Err(never(name, "it is on (1) or off (0)")),
+            (Some(v), Some(s)) => {
+                let own = units::of_quantity(name.rsplit('.').next().unwrap_or(name));
+                Value::Number(own.map_or(v, |own| names::told(v, own.symbol, &s.unit)))
+            }
+            (Some(v), None) => Value::Number(v),
+            (None, _) => value_of(wanted),
+        };
+        Ok((field, value))
+    }
+
+    /// Whether a refusal is of something that this ear asked.
+    fn is_ours(&self, field: &str) -> bool {
+        let last = |f: &str| f.rsplit('/').next().unwrap_or_default().to_ascii_uppercase();
+        !self.asked.is_empty() && (field.is_empty() || self.asked.iter().any(|a| last(a) == last(field)))
+    }
+}
+
+fn value_of(wanted: &Wanted) -> Value {
+    match wanted {
+        Wanted::Number(v) => Value::Number(*v),
+        Wanted::Flag(v) => Value::Flag(*v),
+        Wanted::Text(v) => Value::Text(v.clone()),
+    }
+}
+
+/// Whether a field can stand in a topic without becoming another one.
+fn is_a_name(field: &str) -> bool {
+    let good =
+        |level: &str| !level.is_empty() && !level.contains(['+', '#']) && !level.contains(char::is_control);
+    field.len() <= MAX_NAME_BYTES && field.split('/').all(good)
 }
 
 /// A value in the engine's unit of the signal's quantity; as it is where the engine has none. None where it can be no value of
@@ -74,6 +154,9 @@ impl Ear for BoundEar {
     fn hear(&mut self, heard: &Heard<'_>, told: &mut Told) -> Result<(), DecodeError> {
         let mut facts = std::mem::take(&mut self.facts);
         facts.0.clear();
+        if !std::mem::replace(&mut self.heard, true) {
+            told.allowed_silence_s = self.dialect.usual_silence_s();
+        }
         let mut heard = self.listener.hear(heard, &mut facts);
         for fact in facts.0.drain(..) {
             if fact.device().is_some_and(|d| d != self.address) {
@@ -91,7 +174,10 @@ impl Ear for BoundEar {
                         Some(ToldValue { signal, value, ts_ms })
                     });
                     match told_value {
-                        Some(v) => told.values.push(v),
+                        Some(v) => {
+                            self.note(v.signal, &field, &unit, &value);
+                            told.values.push(v);
+                        }
                         None => told.other.push((field, value.to_string())),
                     }
                 }
@@ -105,6 +191,12 @@ impl Ear for BoundEar {
                 Fact::Asked { field, value, .. } => {
                     told.other.push((format!("asked/{field}"), value.to_string()))
                 }
+                Fact::Silence { allowed_s, .. } => told.allowed_silence_s = Some(allowed_s),
+                Fact::Refused { field, why, .. } => {
+                    if self.is_ours(&field) {
+                        told.refusals.push(if field.is_empty() { why } else { format!("{field}: {why}") });
+                    }
+                }
                 // That it has no value is no value; the last one stands.
                 Fact::Null { .. } => {}
                 Fact::Done { field, value, .. } => {
@@ -116,5 +208,21 @@ impl Ear for BoundEar {
         }
         self.facts = facts;
         heard
+    }
+
+    fn command(&mut self, order: &Order<'_>) -> Result<Utterance, Unasked> {
+        let (field, value) = match order.aim {
+            Aim::Field(field) => (field.to_owned(), value_of(order.value)),
+            Aim::Signal(signal) => self.as_said(signal, order.value)?,
+        };
+        if !is_a_name(&field) {
+            return Err(never(&field.chars().take(80).collect::<String>(), "this is no name of a field"));
+        }
+        let asked = Asked { field: &field, value: &value, ts_unix_ms: order.ts_unix_ms };
+        let said = self.listener.command(&self.address, &asked)?;
+        if self.asked.len() < MAX_ASKED {
+            self.asked.insert(field);
+        }
+        Ok(said)
     }
 }

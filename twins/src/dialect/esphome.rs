@@ -14,12 +14,12 @@ use super::{
     facts::{Fact, Facts, Value},
     hex,
     homeassistant::{Entities, PREFIX, sensor},
-    mac, names, object, said_in, say, spoken, tree,
+    mac, names, never, object, said_in, say, spoken, tree,
 };
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeSet;
 use twinfleet_engine::{
-    dialect::{DialectError, Heard, Utterance, Voice, VoiceSpec},
+    dialect::{DialectError, Heard, Unasked, Utterance, Voice, VoiceSpec},
     firmware::payload::Report,
     mirror::decode::DecodeError,
 };
@@ -62,6 +62,40 @@ fn attributes(kind: &str) -> &'static [&'static str] {
         "cover" | "valve" => &["position", "tilt"],
         "fan" => &["direction", "oscillation", "preset_mode", "speed", "speed_level"],
         _ => &[],
+    }
+}
+
+/// Whether entities of a type, or an attribute of theirs, can be set.
+fn is_settable(kind: &str, attribute: Option<&str>) -> bool {
+    match attribute {
+        Some(attribute) => {
+            attributes(kind).contains(&attribute)
+                && !matches!(attribute, "action" | "current_humidity" | "current_temperature")
+        }
+        None => matches!(kind, "switch" | "number" | "select" | "fan" | "cover" | "lock" | "light" | "valve"),
+    }
+}
+
+/// How an entity of a type is told to be on (open, locked) or off.
+fn order(kind: &str, on: bool) -> &'static str {
+    match (kind, on) {
+        ("cover" | "valve", true) => "OPEN",
+        ("cover" | "valve", false) => "CLOSE",
+        ("lock", true) => "LOCK",
+        ("lock", false) => "UNLOCK",
+        ("light", true) => r#"{"state":"ON"}"#,
+        ("light", false) => r#"{"state":"OFF"}"#,
+        (_, true) => "ON",
+        (_, false) => "OFF",
+    }
+}
+
+/// What an order in words means, where it is one.
+fn meant(text: &str) -> Option<bool> {
+    match text {
+        "OPEN" | "LOCK" => Some(true),
+        "CLOSE" | "UNLOCK" => Some(false),
+        _ => None,
     }
 }
 
@@ -174,12 +208,8 @@ impl Dialect for EspHome {
             UNITS,
         ]
     }
-    fn command(&self, address: &str, &Asked { field, value, .. }: &Asked<'_>) -> Option<Utterance> {
-        let text = match value {
-            Value::Flag(on) => if *on { "ON" } else { "OFF" }.to_owned(),
-            other => other.to_string(),
-        };
-        Some(say(format!("{address}/{field}/command"), text, 0, false))
+    fn commands(&self) -> bool {
+        true
     }
 }
 
@@ -281,6 +311,26 @@ impl Listener for Hears {
         facts.value(prefix, field, value, unit, None);
         Ok(())
     }
+
+    fn command(&self, address: &str, &Asked { field, value, .. }: &Asked<'_>) -> Result<Utterance, Unasked> {
+        let (kind, attribute) = match field.split('/').collect::<Vec<_>>()[..] {
+            [kind, _] => (kind, None),
+            [kind, _, attribute] => (kind, Some(attribute)),
+            _ => return Err(never(field, "an entity is `type/object_id`, such as `switch/relay`")),
+        };
+        if !is_settable(kind, attribute) {
+            return Err(never(field, "ESPHome has no command for this entity"));
+        }
+        let text = match value {
+            Value::Text(text) if !value.is_state() || attribute.is_some() => text.clone(),
+            Value::Number(v) if attribute.is_some() || kind == "number" => v.to_string(),
+            state => match state.number() {
+                Some(v) if v == 0.0 || v == 1.0 => order(kind, v == 1.0).to_owned(),
+                _ => state.to_string(),
+            },
+        };
+        Ok(say(format!("{address}/{field}/command"), text, 1, false))
+    }
 }
 
 struct Speaks {
@@ -322,7 +372,7 @@ impl Speaks {
         }
         map.insert("avty_t".to_owned(), Json::from(format!("{}/status", self.name)));
         map.insert("uniq_id".to_owned(), Json::from(format!("{}-{kind}-{object}", self.mac)));
-        if matches!(kind, "switch" | "number" | "select" | "fan" | "cover" | "lock" | "light" | "valve") {
+        if is_settable(kind, None) {
             map.insert("cmd_t".to_owned(), Json::from(format!("{base}/command")));
         }
         let paths = self.signals.iter().map(|s| &s.path).chain(self.texts.iter().map(|(path, _)| path));
@@ -361,6 +411,11 @@ impl Speaks {
     }
 }
 
+/// The number that an order gives: 1 and 0 for on and off, open and closed.
+fn told(text: &str) -> Option<f64> {
+    meant(text).map(|on| f64::from(u8::from(on))).or_else(|| Value::Text(text.to_owned()).number())
+}
+
 impl Voice for Speaks {
     fn filters(&self) -> Vec<String> {
         vec![format!("{}/+/+/command", self.name), format!("{}/+/+/+/command", self.name)]
@@ -379,6 +434,15 @@ impl Voice for Speaks {
         let said = self.signals.iter().zip(report.values).filter(|(_, v)| v.is_finite());
         out.extend(said.map(|(s, v)| self.state(s, *v)));
     }
+    fn told_to(&self, heard: &Heard<'_>, set: &mut Vec<(usize, f64)>) {
+        let Some((_, kind, object, "command")) = parse(heard.topic) else { return };
+        let (field, Ok(text)) = (format!("{kind}/{object}"), tree::text(heard.payload)) else { return };
+        if let (Some(i), Some(v)) = (self.signals.iter().position(|s| s.field() == field), told(text))
+            && is_settable(kind, object.split_once('/').map(|(_, attribute)| attribute))
+        {
+            set.push((i, self.signals[i].heard(v)));
+        }
+    }
     fn answer(&mut self, heard: &Heard<'_>, _: &Report<'_>, out: &mut Vec<Utterance>) {
         let Some((_, kind, object, "command")) = parse(heard.topic) else { return };
         let field = format!("{kind}/{object}");
@@ -388,8 +452,8 @@ impl Voice for Speaks {
             let topic = format!("{}/{}/state", self.name, path.join("/"));
             return out.push(say(topic, text, 0, true));
         }
-        let Some(s) = self.signals.iter().find(|s| s.path.join("/") == field) else { return };
-        if let Some(v) = Value::Text(text.to_owned()).number() {
+        let Some(s) = self.signals.iter().find(|s| s.field() == field) else { return };
+        if let Some(v) = told(text) {
             // A command is in the device's own unit.
             let topic = format!("{}/{field}/state", self.name);
             let is_word =

@@ -20,6 +20,16 @@ pub enum Value {
     Text(String),
 }
 
+/// Words that devices use for on and off.
+const WORDS: [(&str, &str); 6] = [
+    ("ON", "OFF"),
+    ("on", "off"),
+    ("On", "Off"),
+    ("true", "false"),
+    ("open", "closed"),
+    ("Online", "Offline"),
+];
+
 /// No sensor says more than this, in any unit.
 const LARGEST: f64 = 1e15;
 
@@ -34,6 +44,32 @@ impl Value {
                 "OFF" | "off" | "Off" | "false" | "closed" | "offline" | "Offline" => Some(0.0),
                 _ => text.trim().parse::<f64>().ok().filter(|v| v.abs() <= LARGEST),
             },
+        }
+    }
+}
+
+impl Value {
+    /// On or off as a device says it that said this of the same field: in a word of its own, as a flag, or as a number.
+    #[must_use]
+    pub fn likewise(&self, on: bool) -> Self {
+        let pair = |text: &str| WORDS.iter().find(|(yes, no)| *yes == text || *no == text);
+        let number = || Self::Number(f64::from(u8::from(on)));
+        match self {
+            Self::Number(_) => number(),
+            Self::Flag(_) => Self::Flag(on),
+            Self::Text(text) => match pair(text) {
+                Some((yes, no)) => Self::Text(if on { *yes } else { *no }.to_owned()),
+                None => number(),
+            },
+        }
+    }
+
+    /// Whether it is a state, on or off, and no number.
+    pub fn is_state(&self) -> bool {
+        match self {
+            Self::Number(_) => false,
+            Self::Flag(_) => true,
+            Self::Text(text) => WORDS.iter().any(|(yes, no)| yes == text || no == text),
         }
     }
 }
@@ -113,6 +149,15 @@ pub enum Fact {
         /// The value as it is now.
         value: Value,
     },
+    /// The device says that it does not do as it was asked.
+    Refused {
+        /// Address of the device.
+        device: String,
+        /// The dialect's name of what it was asked, or the last level of that; empty where it does not say.
+        field: String,
+        /// Why, in its own words.
+        why: String,
+    },
     /// A field is said to have no value now, as of a sensor that does not answer.
     Null {
         /// Address of the device.
@@ -129,6 +174,13 @@ pub enum Fact {
         /// Why.
         why: String,
     },
+    /// The device says how long its silence is nothing unusual.
+    Silence {
+        /// Address of the device.
+        device: String,
+        /// How long, [s].
+        allowed_s: f64,
+    },
     /// The listener owes the device a message: a request for a new birth.
     Owed(Utterance),
 }
@@ -144,6 +196,8 @@ impl Fact {
             | Self::Asked { device, .. }
             | Self::Unread { device, .. }
             | Self::Null { device, .. }
+            | Self::Refused { device, .. }
+            | Self::Silence { device, .. }
             | Self::Done { device, .. } => Some(device),
             Self::Owed(_) => None,
         }
@@ -157,8 +211,9 @@ impl Fact {
             | Self::Asked { field, .. }
             | Self::Unread { field, .. }
             | Self::Null { field, .. }
+            | Self::Refused { field, .. }
             | Self::Done { field, .. } => Some(field),
-            Self::Online { .. } | Self::About { .. } | Self::Owed(_) => None,
+            Self::Online { .. } | Self::About { .. } | Self::Silence { .. } | Self::Owed(_) => None,
         }
     }
 }
@@ -211,6 +266,12 @@ impl Facts {
         let (device, field, unit) = (device.to_owned(), field.to_owned(), unit.to_owned());
         let (quantity, topic) = (String::new(), String::new());
         self.0.push(Fact::Declared { device, field, unit, quantity, topic, kind });
+    }
+
+    /// Adds that the device does not do as it was asked, and why.
+    pub fn refused(&mut self, device: &str, field: &str, why: &str) {
+        let short = |text: &str| text.chars().take(200).collect();
+        self.0.push(Fact::Refused { device: device.to_owned(), field: short(field), why: short(why) });
     }
 
     /// Adds that a field's values cannot be told, and why.

@@ -13,16 +13,16 @@
 //! ```
 
 use super::{
-    Dialect, Listener, Spoken, UNITS,
-    facts::{Facts, Value},
-    hardware_address, hex, names, option, said_in, say, spoken,
-    template::Template,
-    tree,
+    Asked, Dialect, Listener, Spoken, UNITS,
+    facts::{Fact, Facts, Value},
+    hardware_address, hex, names, never, object, option, said_in, say, spoken,
+    template::{self, Template},
+    tree, wrong,
 };
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
 use twinfleet_engine::{
-    dialect::{DialectError, Heard, Utterance, Voice, VoiceSpec},
+    dialect::{DialectError, Heard, Unasked, Utterance, Voice, VoiceSpec},
     firmware::payload::Report,
     mirror::decode::DecodeError,
 };
@@ -30,7 +30,11 @@ use twinfleet_engine::{
 /// The dialect.
 pub struct HomeAssistant;
 
-const OPTIONS: [(&str, &str); 3] = [
+const OPTIONS: [(&str, &str); 4] = [
+    (
+        "commands",
+        "a JSON object, signal to the component by which it can be set: \"switch\", \"light\", \"fan\", \"siren\", \"number\"",
+    ),
     ("form", "\"device\" (default): one configuration for all its entities; \"single\": one an entity"),
     ("prefix", "the discovery prefix, \"homeassistant\" by default"),
     UNITS,
@@ -41,6 +45,8 @@ pub const PREFIX: &str = "homeassistant";
 /// Entities that are remembered, and how much is taken of one's configuration, [bytes].
 const MAX_ENTITIES: usize = 8192;
 const MAX_ENTITY_BYTES: usize = 8192;
+/// Longest topic of commands, [bytes].
+const MAX_TOPIC_BYTES: usize = 1024;
 /// Entities that one message may speak of: each may be a template that takes its time.
 const MAX_LISTENING: usize = 512;
 
@@ -69,12 +75,26 @@ impl Dialect for HomeAssistant {
     fn options(&self) -> &'static [(&'static str, &'static str)] {
         &OPTIONS
     }
+    fn commands(&self) -> bool {
+        true
+    }
     fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError> {
         let single = option(spec.options, "form", &["device", "single"])? == "single";
         let prefix = spec.options.get("prefix").map_or(PREFIX, String::as_str).to_owned();
         let signals =
             spoken(spec, |part, quantity| vec![format!("{}_{}", names::plain(part), names::plain(quantity))]);
         let signals = said_in(signals, spec.options)?;
+        let mut commands = BTreeMap::new();
+        for (signal, component) in object(spec.options, "commands")? {
+            let known = SETTABLE.iter().find(|c| component.as_str() == Some(c));
+            let place = signals.iter().position(|s| s.signal == signal);
+            let (Some(place), Some(component)) = (place, known) else {
+                let what = format!("`{signal}` cannot be set as {component}");
+                let help = format!("a signal that the device reports, and one of {}", SETTABLE.join(", "));
+                return Err(wrong("options", "commands", what, Some(help)));
+            };
+            commands.insert(place, *component);
+        }
         let id = names::plain(spec.device);
         let mac = hex(hardware_address(spec.device), false);
         Ok(Box::new(Speaks {
@@ -85,8 +105,25 @@ impl Dialect for HomeAssistant {
             prefix,
             single,
             signals,
+            commands,
         }))
     }
+}
+
+/// Components that a double can be set by: one that is a number, and those that are on or off.
+pub(super) const SETTABLE: [&str; 5] = ["number", "switch", "light", "fan", "siren"];
+
+/// How an entity is told what to be.
+#[derive(Clone, Debug, PartialEq)]
+struct Way {
+    topic: String,
+    /// Payloads for on and off, open and closed; empty where it takes values.
+    on_off: (String, String),
+    template: Box<str>,
+    qos: u8,
+    retain: bool,
+    /// Whether it takes a JSON object with its state.
+    json: bool,
 }
 
 /// An entity as its configuration describes it.
@@ -107,6 +144,81 @@ pub(super) struct Entity {
     /// Topic, online, offline.
     available: Vec<(String, String, String, Template)>,
     pub(super) about: [String; 4],
+    /// What it is: `sensor`, `switch`; one of those known.
+    pub(super) component: &'static str,
+    /// None where it only measures.
+    way: Option<Box<Way>>,
+    /// After how long its value is none any more (`expire_after`), [s].
+    expires_s: Option<f64>,
+}
+
+/// Components by name, those that commands are known of among them.
+const COMPONENTS: [&str; 13] = [
+    "sensor",
+    "binary_sensor",
+    "switch",
+    "light",
+    "fan",
+    "siren",
+    "cover",
+    "valve",
+    "lock",
+    "number",
+    "select",
+    "text",
+    "humidifier",
+];
+
+impl Way {
+    fn of(component: &str, map: &Map<String, Json>) -> Option<Self> {
+        let words = |(long, short, default): (&str, &str, &str)| {
+            let said = text(map, long, short);
+            if said.is_empty() { default.to_owned() } else { said.to_owned() }
+        };
+        let on_off = match component {
+            "switch" | "light" | "fan" | "siren" | "humidifier" => {
+                [("payload_on", "pl_on", "ON"), ("payload_off", "pl_off", "OFF")]
+            }
+            "cover" | "valve" => [("payload_open", "pl_open", "OPEN"), ("payload_close", "pl_cls", "CLOSE")],
+            "lock" => [("payload_lock", "pl_lock", "LOCK"), ("payload_unlock", "pl_unlk", "UNLOCK")],
+            "number" | "select" | "text" => [("", "", ""), ("", "", "")],
+            _ => return None,
+        }
+        .map(words);
+        let topic = topic(map, "command_topic", "cmd_t");
+        // What a broker keeps for itself is nobody's to be told: a discovery may come from anyone who can publish one.
+        let odd = |c: char| c.is_control() || matches!(c, '+' | '#');
+        if topic.is_empty() || topic.starts_with('$') || topic.len() > MAX_TOPIC_BYTES || topic.contains(odd)
+        {
+            return None;
+        }
+        let qos = map.get("qos").and_then(Json::as_u64).and_then(|q| u8::try_from(q).ok()).unwrap_or(1);
+        let [on, off] = on_off;
+        Some(Self {
+            topic,
+            on_off: (on, off),
+            template: text(map, "command_template", "cmd_tpl").into(),
+            qos: qos.clamp(1, 2),
+            retain: get(map, "retain", "ret").and_then(Json::as_bool).unwrap_or(false),
+            json: text(map, "schema", "schema") == "json",
+        })
+    }
+
+    /// The payload that says this value; none where it takes no such one.
+    fn payload(&self, value: &Value) -> Option<String> {
+        let word = match value.number() {
+            _ if self.on_off.0.is_empty() => value.to_string(),
+            Some(v) if v == 0.0 || v == 1.0 => {
+                let on = v == 1.0;
+                if self.json {
+                    return Some(json!({"state": if on { "ON" } else { "OFF" }}).to_string());
+                }
+                if on { self.on_off.0.clone() } else { self.on_off.1.clone() }
+            }
+            _ => return None,
+        };
+        if self.template.is_empty() { Some(word) } else { template::written(&self.template, &word) }
+    }
 }
 
 /// The entities that were heard of.
@@ -246,6 +358,9 @@ impl Entities {
             },
             available,
             about: about.map(|(long, short)| text(device, long, short).to_owned()),
+            component: COMPONENTS.iter().find(|c| **c == component).copied().unwrap_or_default(),
+            way: Way::of(component, map).map(Box::new),
+            expires_s: get(map, "expire_after", "exp_aft").and_then(Json::as_f64).filter(|s| *s > 0.0),
         });
     }
 
@@ -294,11 +409,24 @@ impl Listener for Hears {
                 let kept = std::mem::take(&mut self.entities.all);
                 self.entities.all = kept.into_iter().filter(|e| self.under(&e.state_topic)).collect();
             }
+            if let Some(device) = &self.address {
+                // The device is silent when the last of them has expired.
+                let longest = self.entities.all.iter().filter_map(|e| e.expires_s).max_by(f64::total_cmp);
+                let device = device.clone();
+                facts.0.extend(longest.map(|allowed_s| Fact::Silence { device, allowed_s }));
+            }
             let bases = if self.address.is_none() { self.entities.bases() } else { BTreeMap::new() };
             let from = if self.address.is_some() { 0 } else { before.min(self.entities.all.len()) };
             for e in self.entities.all.iter().skip(from).filter(|e| e.key == heard.topic) {
                 let device = self.address.clone().unwrap_or_else(|| base_of(e, &bases));
-                facts.declared(&device, &e.field, &e.unit, &e.quantity, &e.state_topic);
+                facts.0.push(Fact::Declared {
+                    device: device.clone(),
+                    field: e.field.clone(),
+                    unit: e.unit.clone(),
+                    quantity: e.quantity.clone(),
+                    topic: e.state_topic.clone(),
+                    kind: e.component,
+                });
                 if let Some(why) = e.template.refused() {
                     facts.unread(&device, &e.field, why);
                 }
@@ -322,6 +450,26 @@ impl Listener for Hears {
             read = read.and(e.hear(&device, heard, facts));
         }
         read
+    }
+
+    fn command(&self, address: &str, &Asked { field, value, .. }: &Asked<'_>) -> Result<Utterance, Unasked> {
+        let bases = if self.address.is_none() { self.entities.bases() } else { BTreeMap::new() };
+        let is_it =
+            |e: &&Entity| e.field == field && (self.address.is_some() || base_of(e, &bases) == address);
+        let Some(entity) = self.entities.all.iter().find(is_it) else {
+            return Err(Unasked::NotYet(format!(
+                "`{field}`: no discovery of it was heard, so its topic of commands is not known"
+            )));
+        };
+        let Some(way) = &entity.way else {
+            return Err(never(field, "its discovery names no topic of commands: it only measures"));
+        };
+        match way.payload(value) {
+            Some(payload) => Ok(say(way.topic.clone(), payload, way.qos, way.retain)),
+            None => {
+                Err(never(field, "it is on (1) or off (0), or its template of commands is not understood"))
+            }
+        }
     }
 }
 
@@ -370,6 +518,8 @@ struct Speaks {
     prefix: String,
     single: bool,
     signals: Vec<Spoken>,
+    /// By signal, the component by which it can be set.
+    commands: BTreeMap<usize, &'static str>,
 }
 
 /// The sensor's part of a configuration: what it measures, and in which unit.
@@ -423,9 +573,40 @@ fn member(field: &str) -> String {
 }
 
 impl Speaks {
-    fn component(&self, s: &Spoken) -> Map<String, Json> {
+    fn kind(&self, signal: usize) -> &'static str {
+        self.commands.get(&signal).copied().unwrap_or("sensor")
+    }
+
+    fn command_topic(&self, s: &Spoken) -> String {
+        format!("{}/{}/set", self.base, s.path.join("_"))
+    }
+
+    /// The signal that a topic sets.
+    fn asked(&self, topic: &str) -> Option<usize> {
+        self.commands.keys().copied().find(|i| self.command_topic(&self.signals[*i]) == topic)
+    }
+
+    fn component(&self, i: usize) -> Map<String, Json> {
+        let s = &self.signals[i];
         let field = s.path.join("_");
-        let mut map = sensor(s);
+        let mut map = match self.kind(i) {
+            "sensor" => sensor(s),
+            kind => {
+                let mut map = sensor(s);
+                map.remove("state_class");
+                if kind == "number" {
+                    // Home Assistant has 1 to 100 where none is said.
+                    map.extend(
+                        [("min", -1e6), ("max", 1e6), ("step", 0.001)]
+                            .map(|(k, v)| (k.to_owned(), Json::from(v))),
+                    );
+                } else {
+                    map.clear();
+                }
+                map.insert("command_topic".to_owned(), Json::from(self.command_topic(s)));
+                map
+            }
+        };
         map.insert("name".to_owned(), Json::from(s.signal.replace(['.', '_'], " ")));
         map.insert("unique_id".to_owned(), Json::from(format!("{}_{field}", self.id)));
         map.insert("value_template".to_owned(), Json::from(format!("{{{{ {} }}}}", member(&field))));
@@ -450,20 +631,21 @@ impl Speaks {
 
     fn configs(&self, out: &mut Vec<Utterance>) {
         if self.single {
-            for s in &self.signals {
-                let mut map = self.component(s);
+            for (i, s) in self.signals.iter().enumerate() {
+                let mut map = self.component(i);
                 map.extend(self.common());
                 map.insert("device".to_owned(), self.about());
                 map.insert("origin".to_owned(), Self::origin());
-                let topic = format!("{}/sensor/{}/{}/config", self.prefix, self.id, s.path.join("_"));
+                let topic =
+                    format!("{}/{}/{}/{}/config", self.prefix, self.kind(i), self.id, s.path.join("_"));
                 out.push(say(topic, Json::Object(map).to_string(), 1, true));
             }
             return;
         }
         let mut components = Map::new();
-        for s in &self.signals {
-            let mut map = self.component(s);
-            map.insert("p".to_owned(), Json::from("sensor"));
+        for (i, s) in self.signals.iter().enumerate() {
+            let mut map = self.component(i);
+            map.insert("p".to_owned(), Json::from(self.kind(i)));
             components.insert(s.path.join("_"), Json::Object(map));
         }
         let mut root = self.common();
@@ -482,7 +664,8 @@ impl Speaks {
 
 impl Voice for Speaks {
     fn filters(&self) -> Vec<String> {
-        vec![format!("{}/status", self.prefix)]
+        let commands = self.commands.keys().map(|i| self.command_topic(&self.signals[*i]));
+        std::iter::once(format!("{}/status", self.prefix)).chain(commands).collect()
     }
     fn will(&mut self, _: i64) -> Option<Utterance> {
         Some(say(format!("{}/availability", self.base), "offline", 1, true))
@@ -493,12 +676,26 @@ impl Voice for Speaks {
     }
     fn report(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
         let mut state = Map::new();
-        for (s, v) in self.signals.iter().zip(report.values).filter(|(_, v)| v.is_finite()) {
-            state.insert(s.path.join("_"), tree::number(s.said(*v)));
+        for (i, (s, v)) in
+            self.signals.iter().zip(report.values).enumerate().filter(|(_, (_, v))| v.is_finite())
+        {
+            let said = match self.kind(i) {
+                "sensor" | "number" => tree::number(s.said(*v)),
+                _ => Json::from(if *v >= 0.5 { "ON" } else { "OFF" }),
+            };
+            state.insert(s.path.join("_"), said);
         }
         out.push(say(format!("{}/state", self.base), Json::Object(state).to_string(), 1, false));
     }
+    fn told_to(&self, heard: &Heard<'_>, set: &mut Vec<(usize, f64)>) {
+        let Some(i) = self.asked(heard.topic) else { return };
+        let value = tree::text(heard.payload).ok().and_then(|text| Value::Text(text.to_owned()).number());
+        set.extend(value.map(|v| (i, self.signals[i].heard(v))));
+    }
     fn answer(&mut self, heard: &Heard<'_>, report: &Report<'_>, out: &mut Vec<Utterance>) {
+        if self.asked(heard.topic).is_some() {
+            return self.report(report, out);
+        }
         // Home Assistant has started anew: discovery is told again, and the state after it.
         if heard.payload == b"online" {
             self.configs(out);

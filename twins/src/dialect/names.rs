@@ -104,6 +104,16 @@ pub fn kept(value: f64, said: &str, own: &Unit) -> Option<f64> {
     said.convert(value, own)
 }
 
+/// A value in one unit as a device says it in another; as it is where one of the two is not known.
+pub fn told(value: f64, own: &str, said: &str) -> f64 {
+    let converted = || {
+        let from = units::find(own)?;
+        let to = units::find_like(said, from)?;
+        if is_state(from) && is_state(to) { None } else { from.convert(value, to) }
+    };
+    if own == said { value } else { converted().map_or(value, super::rounded) }
+}
+
 /// Whether values in it are 0 or 1 where they are states: a bare number, or a part of the whole.
 fn is_state(unit: &Unit) -> bool {
     unit.dimension == Dimension::Number || unit.symbol == "ratio"

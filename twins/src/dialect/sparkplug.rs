@@ -23,8 +23,8 @@ mod host;
 pub mod payload;
 mod voice;
 
-use super::{Asked, Dialect, Listener, facts::Value, say};
-use payload::{DataType, Metric, Payload};
+use super::{Dialect, Listener, say};
+use payload::{Metric, Payload};
 use prost::Message as _;
 use twinfleet_engine::dialect::{DialectError, Utterance, Voice, VoiceSpec};
 
@@ -101,19 +101,8 @@ impl Dialect for Sparkplug {
     fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError> {
         Ok(Box::new(voice::Speaks::new(spec)?))
     }
-    fn command(&self, address: &str, asked: &Asked<'_>) -> Option<Utterance> {
-        let (group, node, device) = parts(address)?;
-        let (kind, end) = device.map_or(("NCMD", String::new()), |d| ("DCMD", format!("/{d}")));
-        let metric = Metric::named(asked.field);
-        let metric = match (asked.value, DataType::named(asked.kind)) {
-            (Value::Text(v), None | Some(DataType::String | DataType::Text)) => metric.text(v),
-            (Value::Number(v), None) => metric.double(*v),
-            (Value::Flag(v), None) => metric.boolean(*v),
-            // As its birth declared it.
-            (value, Some(kind)) => metric.number(kind, value.number()?),
-        };
-        let topic = format!("{NAMESPACE}/{group}/{kind}/{node}{end}");
-        Some(order(topic, metric, u64::try_from(asked.ts_unix_ms).unwrap_or_default()))
+    fn commands(&self) -> bool {
+        true
     }
 }
 

@@ -20,7 +20,7 @@ mod written;
 pub use self::written::{double_scenario, doubles, mirror_scenario};
 
 use super::{
-    Listener, all,
+    Asked, Listener, all,
     facts::{Fact, Facts, Value},
     names,
 };
@@ -55,6 +55,8 @@ pub struct Field {
     kind: &'static str,
     /// Of a field in a double of several devices: the device behind the node (empty: the node), and its name there.
     behind: Option<(String, String)>,
+    /// Whether the device can be asked to set it; none where only trying shows that.
+    pub settable: Option<bool>,
     /// Why its values cannot be told, if they cannot.
     pub unread: Option<String>,
     /// Last value heard.
@@ -235,7 +237,11 @@ impl Survey {
                     f.nulled = true;
                 }
             }
-            Fact::Asked { .. } | Fact::Done { .. } | Fact::Owed(_) => {}
+            Fact::Asked { .. }
+            | Fact::Done { .. }
+            | Fact::Refused { .. }
+            | Fact::Silence { .. }
+            | Fact::Owed(_) => {}
         }
     }
 
@@ -246,7 +252,16 @@ impl Survey {
 
     /// What was recognised, each with the names that its twin will have, in the order of dialect and address.
     pub fn devices(&self) -> Vec<Device> {
-        let mut found: Vec<Device> = self.devices.values().cloned().collect();
+        let settable = |((d, address), device): (&(usize, String), &Device)| {
+            let mut device = device.clone();
+            for (field, f) in device.fields.iter_mut().filter(|_| all()[*d].declares_commands()) {
+                let Some(value) = &f.last else { continue };
+                let asked = Asked { field, value, ts_unix_ms: 0 };
+                f.settable = Some(self.listeners[*d].command(address, &asked).is_ok());
+            }
+            device
+        };
+        let mut found: Vec<Device> = self.devices.iter().map(settable).collect();
         // Home Assistant's discovery of what speaks a dialect of its own says nothing new.
         let owned = |topic: &str| all().iter().any(|d| d.name() != "homeassistant" && d.owns(topic));
         for d in found.iter_mut().filter(|d| d.dialect == "homeassistant") {

@@ -12,7 +12,7 @@
 use super::{
     Asked, Dialect, Listener, Spoken, also,
     facts::{Fact, Facts, Value},
-    hex, mac, names, option, say, spoken, tree,
+    hex, mac, names, never, option, say, spoken, tree,
 };
 use serde_json::{Map, Value as Json, json};
 use std::{
@@ -20,7 +20,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 use twinfleet_engine::{
-    dialect::{DialectError, Heard, Utterance, Voice, VoiceSpec},
+    dialect::{DialectError, Heard, Unasked, Utterance, Voice, VoiceSpec},
     firmware::payload::Report,
     mirror::decode::DecodeError,
 };
@@ -41,6 +41,11 @@ const OPTIONS: [(&str, &str); 8] = [
     ("topic", "its %topic% as it states it; else the last level of the address"),
     ("version", "the firmware's version that it states"),
 ];
+
+/// How often a device tells where nobody has set its `TelePeriod`, [s].
+const TELE_PERIOD_S: u32 = 300;
+/// Periods of silence that are nothing unusual, as of a rhythm that was learnt.
+const PATIENCE_PERIODS: f64 = 8.0;
 
 /// The topic of a verb at an address; `prefix` is `cmnd`, `stat` or `tele`.
 fn topic(address: &str, prefix: &str, verb: &str) -> String {
@@ -91,7 +96,12 @@ impl Dialect for Tasmota {
             || parse(None, topic).is_some_and(|(_, prefix, v)| prefix == "cmnd" || verb(v))
     }
     fn listener(&self, address: Option<&str>) -> Box<dyn Listener> {
-        Box::new(Hears { address: address.map(str::to_owned), units: BTreeMap::new(), full: BTreeSet::new() })
+        Box::new(Hears {
+            address: address.map(str::to_owned),
+            units: BTreeMap::new(),
+            states: BTreeSet::new(),
+            full: BTreeSet::new(),
+        })
     }
     fn options(&self) -> &'static [(&'static str, &'static str)] {
         &OPTIONS
@@ -119,11 +129,14 @@ impl Dialect for Tasmota {
             version,
             started_ms: None,
             power: BTreeMap::new(),
-            tele_period: 300,
+            tele_period: TELE_PERIOD_S,
         }))
     }
-    fn command(&self, address: &str, &Asked { field, value, .. }: &Asked<'_>) -> Option<Utterance> {
-        Some(say(topic(address, "cmnd", field), value.to_string(), 0, false))
+    fn usual_silence_s(&self) -> Option<f64> {
+        Some(PATIENCE_PERIODS * f64::from(TELE_PERIOD_S))
+    }
+    fn commands(&self) -> bool {
+        true
     }
 }
 
@@ -147,12 +160,16 @@ struct Hears {
     address: Option<String>,
     /// Units that a device states beside its values: temperature, pressure, speed.
     units: BTreeMap<String, [String; 3]>,
+    /// What the one device that is listened to says in STATE, such as `Dimmer`: an answer to a command says it too.
+    states: BTreeSet<String>,
     /// Addresses with a FullTopic that does not show by itself where the prefix is, as discovery told them.
     full: BTreeSet<String>,
 }
 
 /// Units that are remembered: of so many devices.
 const MAX_DEVICES: usize = 4096;
+/// Fields of STATE that are remembered.
+const MAX_STATES: usize = 64;
 
 /// The address, prefix and verb of a topic; without a known address, of the default full topic or the one with prefix and
 /// topic exchanged.
@@ -242,6 +259,13 @@ impl Hears {
             // What a relay does is the same thing wherever it is said.
             let field =
                 if below.is_empty() || path.starts_with("POWER") { path } else { format!("{below}/{path}") };
+            if let (Some(_), Some(own)) = (&self.address, field.strip_prefix("STATE/"))
+                && !own.contains('/')
+                && self.states.len() < MAX_STATES
+                && !self.states.contains(own)
+            {
+                self.states.insert(own.to_owned());
+            }
             match value {
                 Some(value) => facts.value(device, field, value, unit, ts_ms),
                 // A sensor that does not answer.
@@ -278,9 +302,21 @@ impl Listener for Hears {
                 }
             }
             ("stat", "RESULT") => {
-                // An acknowledgement; what it repeats of the state is told as done.
-                tree::leaves(&object(heard.payload)?, &mut |path, leaf| {
+                let json = object(heard.payload)?;
+                // Unknown, Error, or that it waits: no answer of a command that it knows has this name.
+                if let Some(said) = json.get("Command").and_then(Json::as_str) {
+                    let input = json.get("Input").and_then(Json::as_str).unwrap_or_default();
+                    facts.refused(&device, input, &format!("the device answers {said}"));
+                }
+                if let Some(s) = json.get("TelePeriod").and_then(Json::as_f64).filter(|s| *s >= 10.0) {
+                    facts.0.push(Fact::Silence { device: device.clone(), allowed_s: PATIENCE_PERIODS * s });
+                }
+                // An acknowledgement; what it repeats of the state is told as done, and where STATE says it, as a value.
+                tree::leaves(&json, &mut |path, leaf| {
                     if let Some(value) = tree::value(leaf) {
+                        if self.states.contains(path) {
+                            facts.value(&device, format!("STATE/{path}"), value.clone(), "", None);
+                        }
                         facts.0.push(Fact::Done { device: device.clone(), field: path.to_owned(), value });
                     }
                 })?;
@@ -304,6 +340,18 @@ impl Listener for Hears {
             _ => {}
         }
         Ok(())
+    }
+
+    fn command(&self, address: &str, &Asked { field, value, .. }: &Asked<'_>) -> Result<Utterance, Unasked> {
+        let verb = field.strip_prefix("STATE/").unwrap_or(field);
+        if verb.contains('/') {
+            return Err(never(field, "it is measured, and no command of Tasmota's sets it"));
+        }
+        let text = match value {
+            Value::Flag(on) => if *on { "ON" } else { "OFF" }.to_owned(),
+            other => other.to_string(),
+        };
+        Ok(say(topic(address, "cmnd", verb), text, 1, false))
     }
 }
 
@@ -499,6 +547,19 @@ impl Voice for Speaks {
         out.push(say(self.to("tele", "SENSOR"), self.sensor(report), 0, false));
     }
 
+    fn told_to(&self, heard: &Heard<'_>, set: &mut Vec<(usize, f64)>) {
+        let verb = heard.topic.rsplit('/').next().unwrap_or_default();
+        let Ok(payload) = tree::text(heard.payload) else { return };
+        let mut power = self.power.clone();
+        for (verb, payload) in commands(verb, payload) {
+            let asks = payload.trim().is_empty();
+            let Some((name, on)) = switched(&power, &verb, payload).filter(|_| !asks) else { continue };
+            let own = self.signals.iter().position(|s| s.path[0] == name);
+            set.extend(own.map(|i| (i, f64::from(u8::from(on)))));
+            power.insert(name, on);
+        }
+    }
+
     fn answer(&mut self, heard: &Heard<'_>, report: &Report<'_>, out: &mut Vec<Utterance>) {
         let verb = heard.topic.rsplit('/').next().unwrap_or_default();
         if let Ok(payload) = tree::text(heard.payload) {
@@ -507,22 +568,53 @@ impl Voice for Speaks {
     }
 }
 
+/// The commands of one message: those of a Backlog, or the one that it is.
+fn commands<'a>(verb: &str, payload: &'a str) -> Vec<(String, &'a str)> {
+    let verb = verb.to_ascii_uppercase();
+    if !is_backlog(&verb) {
+        return vec![(verb, payload)];
+    }
+    let one = |c: &'a str| {
+        let (verb, payload) = c.split_once(char::is_whitespace).unwrap_or((c, ""));
+        (verb.to_ascii_uppercase(), payload.trim())
+    };
+    let all = payload.split(';').map(str::trim).filter(|c| !c.is_empty()).take(MAX_BACKLOG).map(one);
+    // The firmware takes no list within a list.
+    all.filter(|(verb, _)| !verb.starts_with("BACKLOG")).collect()
+}
+
+fn is_backlog(verb: &str) -> bool {
+    verb.strip_prefix("BACKLOG").is_some_and(|n| matches!(n, "" | "0" | "1" | "2" | "3"))
+}
+
+/// The relay that a command means, and whether it is on after it; none where it is no command to a relay that there is. One
+/// without a word only asks.
+fn switched(power: &BTreeMap<String, bool>, verb: &str, payload: &str) -> Option<(String, bool)> {
+    let is_it = |name: &str| {
+        name == verb || (verb == "POWER" && name == "POWER1") || (verb == "POWER1" && name == "POWER")
+    };
+    let (name, on) = power.iter().find(|(name, _)| is_power(verb) && is_it(name))?;
+    let on = match payload.trim().to_ascii_uppercase().as_str() {
+        "ON" | "1" | "TRUE" => true,
+        "OFF" | "0" | "FALSE" => false,
+        "TOGGLE" | "2" => !on,
+        _ => *on,
+    };
+    Some((name.clone(), on))
+}
+
 impl Speaks {
     /// Does what a command says, and answers.
     fn command(&mut self, verb: &str, payload: &str, report: &Report<'_>, out: &mut Vec<Utterance>) {
         let verb = verb.to_ascii_uppercase();
         let result = self.to("stat", "RESULT");
         match verb.as_str() {
-            "BACKLOG" | "BACKLOG0" | "BACKLOG1" | "BACKLOG2" | "BACKLOG3" => {
+            list if is_backlog(list) => {
                 if payload.trim().is_empty() {
                     out.push(say(result, "{\"Backlog\":\"Empty\"}", 0, false));
                 }
-                for one in payload.split(';').map(str::trim).filter(|c| !c.is_empty()).take(MAX_BACKLOG) {
-                    let (verb, payload) = one.split_once(char::is_whitespace).unwrap_or((one, ""));
-                    // The firmware takes no list within a list.
-                    if !verb.to_ascii_uppercase().starts_with("BACKLOG") {
-                        self.command(verb, payload.trim(), report, out);
-                    }
+                for (verb, payload) in commands(list, payload) {
+                    self.command(&verb, payload, report, out);
                 }
             }
             // The answers come at once: a double has no time of its own between two reports.
@@ -555,24 +647,7 @@ impl Speaks {
             }
             "POWER" | "POWER0" if self.power.is_empty() => {}
             power if is_power(power) => {
-                let Some((name, on)) = self
-                    .power
-                    .iter()
-                    .find(|(n, _)| {
-                        **n == power
-                            || (power == "POWER" && n.as_str() == "POWER1")
-                            || (power == "POWER1" && n.as_str() == "POWER")
-                    })
-                    .map(|(n, on)| (n.clone(), *on))
-                else {
-                    return;
-                };
-                let on = match payload.trim().to_ascii_uppercase().as_str() {
-                    "ON" | "1" | "TRUE" => true,
-                    "OFF" | "0" | "FALSE" => false,
-                    "TOGGLE" | "2" => !on,
-                    _ => on,
-                };
+                let Some((name, on)) = switched(&self.power, power, payload) else { return };
                 self.power.insert(name.clone(), on);
                 let word = if on { "ON" } else { "OFF" };
                 out.push(say(result, format!("{{\"{name}\":\"{word}\"}}"), 0, false));

@@ -196,6 +196,21 @@ fn rendered(template: &str, payload: &[u8]) -> Result<Option<Value>, DecodeError
     }
 }
 
+/// What a template of commands makes of a value; none where it is not understood, or cannot be filled.
+pub(super) fn written(template: &str, value: &str) -> Option<String> {
+    let mut out = Bounded(Vec::new());
+    let number = value.parse::<f64>().ok().filter(|v| v.is_finite());
+    let value = match number {
+        Some(v) if v == v.trunc() && v.abs() < 9e15 => Jinja::from(v as i64),
+        Some(v) => Jinja::from(v),
+        None => Jinja::from(value),
+    };
+    let made = ENVIRONMENT
+        .template_from_str(template)
+        .and_then(|t| t.render_captured_to(context! { value => value }, &mut out).map(drop));
+    made.ok().and_then(|()| String::from_utf8(out.0).ok())
+}
+
 /// What a template asks for that there is not, in words; none where only its payload was not what it wanted.
 fn unknown(why: &Error) -> Option<String> {
     let name = || {

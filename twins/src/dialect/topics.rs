@@ -15,7 +15,7 @@ use super::{
     say, spoken, tree,
 };
 use twinfleet_engine::{
-    dialect::{DialectError, Heard, Utterance, Voice, VoiceSpec},
+    dialect::{DialectError, Heard, Unasked, Utterance, Voice, VoiceSpec},
     firmware::payload::Report,
     mirror::decode::DecodeError,
 };
@@ -31,7 +31,7 @@ impl Dialect for Topics {
         "plain values, one a topic: `home/node-1/bme280/temperature` 21.5"
     }
     fn source(&self) -> &'static str {
-        "usage; presence on `<base>/status` as online/offline"
+        "usage; presence on `<base>/status` as online/offline, commands on `<base>/<field>/set`"
     }
     fn address(&self) -> &'static str {
         "the base that the device's topics begin with, such as \"home/node-1\""
@@ -46,14 +46,20 @@ impl Dialect for Topics {
         let signals = spoken(spec, |part, quantity| vec![part.to_owned(), quantity.to_owned()]);
         Ok(Box::new(Speaks { base: spec.topic.to_owned(), signals }))
     }
-    fn command(&self, address: &str, &Asked { field, value, .. }: &Asked<'_>) -> Option<Utterance> {
-        Some(say(format!("{address}/{field}/set"), value.to_string(), 1, false))
+    fn commands(&self) -> bool {
+        true
+    }
+    fn declares_commands(&self) -> bool {
+        false
     }
 }
 
 struct Hears {
     base: Option<String>,
 }
+
+/// Below a field's own topic, the one that sets it.
+const SET: &str = "/set";
 
 impl Listener for Hears {
     fn hear(&mut self, heard: &Heard<'_>, facts: &mut Facts) -> Result<(), DecodeError> {
@@ -72,6 +78,10 @@ impl Listener for Hears {
             }
         };
         let text = tree::text(heard.payload)?;
+        // What is asked of a device is nothing that it says.
+        if field == "set" || field.ends_with(SET) {
+            return Ok(());
+        }
         if field == "status" {
             if let "online" | "offline" = text {
                 facts.online(base, text == "online");
@@ -86,6 +96,10 @@ impl Listener for Hears {
         }
         Ok(())
     }
+
+    fn command(&self, address: &str, &Asked { field, value, .. }: &Asked<'_>) -> Result<Utterance, Unasked> {
+        Ok(say(format!("{address}/{field}{SET}"), value.to_string(), 1, false))
+    }
 }
 
 struct Speaks {
@@ -93,7 +107,22 @@ struct Speaks {
     signals: Vec<Spoken>,
 }
 
+impl Speaks {
+    /// The signal that a topic sets.
+    fn asked(&self, topic: &str) -> Option<usize> {
+        let field = topic.strip_prefix(self.base.as_str())?.strip_prefix('/')?.strip_suffix(SET)?;
+        self.signals.iter().position(|s| s.field() == field)
+    }
+
+    fn state(&self, s: &Spoken, v: f64) -> Utterance {
+        say(format!("{}/{}", self.base, s.field()), v.to_string(), 0, true)
+    }
+}
+
 impl Voice for Speaks {
+    fn filters(&self) -> Vec<String> {
+        self.signals.iter().map(|s| format!("{}/{}{SET}", self.base, s.field())).collect()
+    }
     fn will(&mut self, _: i64) -> Option<Utterance> {
         Some(say(format!("{}/status", self.base), "offline", 1, true))
     }
@@ -101,8 +130,15 @@ impl Voice for Speaks {
         out.push(say(format!("{}/status", self.base), "online", 1, true));
     }
     fn report(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
-        for (s, v) in self.signals.iter().zip(report.values).filter(|(_, v)| v.is_finite()) {
-            out.push(say(format!("{}/{}", self.base, s.path.join("/")), v.to_string(), 0, true));
-        }
+        let said = self.signals.iter().zip(report.values).filter(|(_, v)| v.is_finite());
+        out.extend(said.map(|(s, v)| self.state(s, *v)));
+    }
+    fn told_to(&self, heard: &Heard<'_>, set: &mut Vec<(usize, f64)>) {
+        let value = tree::text(heard.payload).ok().and_then(|text| Value::Text(text.to_owned()).number());
+        set.extend(self.asked(heard.topic).zip(value));
+    }
+    fn answer(&mut self, heard: &Heard<'_>, report: &Report<'_>, out: &mut Vec<Utterance>) {
+        let Some(i) = self.asked(heard.topic) else { return };
+        out.extend(report.values.get(i).filter(|v| v.is_finite()).map(|v| self.state(&self.signals[i], *v)));
     }
 }

@@ -12,12 +12,12 @@
 use super::{
     Asked, Dialect, Listener, Spoken, UNITS, also,
     facts::{Fact, Facts, Value},
-    hardware_address, hex, names, object, said_in, say, spoken, tree, wrong,
+    hardware_address, hex, names, never, object, said_in, say, spoken, tree, wrong,
 };
 use serde_json::{Map, Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 use twinfleet_engine::{
-    dialect::{DialectError, Heard, Utterance, Voice, VoiceSpec},
+    dialect::{DialectError, Heard, Unasked, Utterance, Voice, VoiceSpec},
     firmware::payload::Report,
     mirror::decode::DecodeError,
 };
@@ -56,7 +56,8 @@ impl Dialect for Zigbee2Mqtt {
     }
     fn filters(&self, address: &str) -> Vec<String> {
         let (base, name) = split(address);
-        let mut all = vec![format!("{base}/bridge/devices"), format!("{base}/bridge/state")];
+        let of_bridge = ["devices", "state", "logging"].map(|what| format!("{base}/bridge/{what}"));
+        let mut all = Vec::from(of_bridge);
         match name {
             Some(name) => all.extend([format!("{base}/{name}"), format!("{base}/{name}/availability")]),
             None => all.push(format!("{base}/#")),
@@ -72,7 +73,7 @@ impl Dialect for Zigbee2Mqtt {
     fn listener(&self, address: Option<&str>) -> Box<dyn Listener> {
         let base = address.map_or("zigbee2mqtt", |a| split(a).0).to_owned();
         let wanted = address.filter(|a| split(a).1.is_some()).map(str::to_owned);
-        Box::new(Hears { base, wanted, units: BTreeMap::new() })
+        Box::new(Hears { base, wanted, properties: BTreeMap::new() })
     }
     fn options(&self) -> &'static [(&'static str, &'static str)] {
         &OPTIONS
@@ -142,15 +143,8 @@ impl Dialect for Zigbee2Mqtt {
         }
         Ok(Box::new(Speaks { base: base.to_owned(), devices: all, signals, state: BTreeMap::new() }))
     }
-    fn command(&self, address: &str, &Asked { field, value, .. }: &Asked<'_>) -> Option<Utterance> {
-        let mut map = Map::new();
-        let value = match value {
-            Value::Number(v) => tree::number(*v),
-            Value::Flag(v) => Json::from(if *v { "ON" } else { "OFF" }),
-            Value::Text(v) => Json::from(v.as_str()),
-        };
-        tree::put(&mut map, &field.split('/').map(str::to_owned).collect::<Vec<_>>(), value);
-        Some(say(format!("{address}/set"), Json::Object(map).to_string(), 0, false))
+    fn commands(&self) -> bool {
+        true
     }
 }
 
@@ -171,11 +165,39 @@ fn property(quantity: &str) -> &str {
 struct Hears {
     base: String,
     wanted: Option<String>,
-    /// Address and property → unit, as the bridge declares it.
-    units: BTreeMap<(String, String), String>,
+    /// Address and property → what the bridge declares of it.
+    properties: BTreeMap<(String, String), Property>,
 }
 
+/// What a bridge declares of a property.
+struct Property {
+    unit: String,
+    /// Bits of what one may do with it; none where it does not say.
+    access: Option<u64>,
+}
+
+/// The bit of a property that can be set ("Exposes": access).
+const SETTABLE: u64 = 2;
+
 impl Hears {
+    /// What the bridge logs, if it says that a device could not be set.
+    fn log(&self, payload: &[u8], facts: &mut Facts) -> Result<(), DecodeError> {
+        let text = tree::text(payload)?;
+        // A bridge logs all that it does: most of it need not be read.
+        if !text.contains("error") || !text.contains(" failed") {
+            return Ok(());
+        }
+        let json = tree::read(payload)?;
+        let message = json.get("message").and_then(Json::as_str).unwrap_or_default();
+        if let Some((name, property)) = failed(message) {
+            let device = format!("{}/{name}", self.base);
+            if self.is_wanted(&device) {
+                facts.refused(&device, property, message);
+            }
+        }
+        Ok(())
+    }
+
     fn is_wanted(&self, device: &str) -> bool {
         self.wanted.as_ref().is_none_or(|w| w == device)
     }
@@ -201,8 +223,12 @@ impl Hears {
                     let unit = f.get("unit").and_then(Json::as_str).map_or_else(String::new, names::unit_of);
                     let quantity = f.get("name").and_then(Json::as_str).unwrap_or_default();
                     facts.declared(&device, property, &unit, quantity, &device);
-                    if self.units.len() < MAX_PROPERTIES && device.len() + property.len() <= MAX_NAMES_BYTES {
-                        self.units.insert((device.clone(), property.to_owned()), unit);
+                    if self.properties.len() < MAX_PROPERTIES
+                        && device.len() + property.len() <= MAX_NAMES_BYTES
+                    {
+                        let access = f.get("access").and_then(Json::as_u64);
+                        self.properties
+                            .insert((device.clone(), property.to_owned()), Property { unit, access });
                     }
                 }
             }
@@ -226,6 +252,9 @@ impl Listener for Hears {
                 facts.online(device, false);
             }
             return Ok(());
+        }
+        if rest == "bridge/logging" {
+            return self.log(heard.payload, facts);
         }
         if rest.starts_with("bridge/") {
             return Ok(());
@@ -269,11 +298,36 @@ impl Listener for Hears {
                 facts.0.push(Fact::Asked { device: device.clone(), field: path, value });
                 continue;
             }
-            let unit = self.units.get(&(device.clone(), path.clone())).cloned();
+            let unit = self.properties.get(&(device.clone(), path.clone())).map(|p| p.unit.clone());
             facts.value(&device, path.clone(), value, unit.unwrap_or_else(|| usual(&path).to_owned()), ts_ms);
         }
         Ok(())
     }
+
+    fn command(&self, address: &str, &Asked { field, value, .. }: &Asked<'_>) -> Result<Utterance, Unasked> {
+        let path: Vec<String> = field.split('/').map(str::to_owned).collect();
+        let known = [path[0].clone(), field.to_owned()];
+        let mut known = known.into_iter().filter_map(|p| self.properties.get(&(address.to_owned(), p)));
+        if known.next().and_then(|p| p.access).is_some_and(|access| access & SETTABLE == 0) {
+            return Err(never(field, "the bridge says that it can be read and not be set"));
+        }
+        let mut map = Map::new();
+        let value = match value {
+            Value::Number(v) => tree::number(*v),
+            Value::Flag(v) => Json::from(*v),
+            Value::Text(v) => Json::from(v.as_str()),
+        };
+        tree::put(&mut map, &path, value);
+        Ok(say(format!("{address}/set"), Json::Object(map).to_string(), 1, false))
+    }
+}
+
+/// The device of an error that the bridge logs, and the property that it is about: it says so of what it could not publish,
+/// `Publish 'set' 'brightness' to 'hall' failed: '…'`.
+fn failed(message: &str) -> Option<(&str, &str)> {
+    let mut quoted = message.split_once("ublish 'set' '")?.1.splitn(2, "' to '");
+    let (property, rest) = (quoted.next()?, quoted.next()?);
+    Some((rest.split_once("' failed")?.0, property))
 }
 
 /// The unit of a property where the bridge has not declared it: those that it has one unit for (its "Exposes" page).
@@ -305,6 +359,26 @@ fn state(payload: &[u8]) -> Result<Option<bool>, DecodeError> {
     })
 }
 
+/// Whether a double's property can be set: all but what sensors measure.
+fn is_settable(property: &str) -> bool {
+    let senses = [
+        "battery_low",
+        "contact",
+        "linkquality",
+        "occupancy",
+        "presence",
+        "vibration",
+        "voltage",
+        "water_leak",
+    ];
+    usual(property).is_empty() && !senses.contains(&property)
+}
+
+/// Whether a double says a property in words, ON and OFF: `state`, and `state_left` of a switch with several.
+fn is_state(property: &str) -> bool {
+    property == "state" || property.starts_with("state_")
+}
+
 /// What a device says besides its readings: of itself, and with each state.
 struct About {
     model: String,
@@ -333,7 +407,7 @@ impl Speaks {
             let mut exposes: Vec<Json> = Vec::new();
             for s in self.signals.iter().filter(|s| s.path[0] == *name) {
                 let property = s.path[1].as_str();
-                let mut expose = json!({"type": "numeric", "name": property, "label": property, "property": property, "access": 1, "description": format!("Measured {property}")});
+                let mut expose = json!({"type": "numeric", "name": property, "label": property, "property": property, "access": if is_settable(property) { 7 } else { 1 }, "description": format!("Measured {property}")});
                 // What has parts is exposed once, with these as its features.
                 if s.path.len() > 2 {
                     expose["type"] = Json::from("composite");
@@ -387,26 +461,53 @@ impl Voice for Speaks {
             let also = || self.devices.get(&s.path[0]).map_or_else(Map::new, |d| d.also.clone());
             let state = self.state.entry(s.path[0].clone()).or_insert_with(also);
             state.entry("linkquality").or_insert_with(|| Json::from(120));
-            tree::put(state, &s.path[1..], tree::number(s.said(*v)));
+            let said = match is_state(&s.path[1]) {
+                true => Json::from(if *v >= 0.5 { "ON" } else { "OFF" }),
+                false => tree::number(s.said(*v)),
+            };
+            tree::put(state, &s.path[1..], said);
             touched.insert(s.path[0].clone());
         }
         out.extend(touched.iter().filter_map(|name| self.publish(name)));
     }
+    fn told_to(&self, heard: &Heard<'_>, set: &mut Vec<(usize, f64)>) {
+        let Some((name, "set")) = self.asked(heard.topic) else { return };
+        let Ok(wanted @ Json::Object(_)) = tree::read(heard.payload) else { return };
+        for (i, s) in self.signals.iter().enumerate().filter(|(_, s)| s.path[0] == name) {
+            let at = s.path[1..].iter().try_fold(&wanted, |at, level| at.get(level));
+            let value = at.and_then(tree::value).and_then(|v| v.number());
+            set.extend(value.filter(|_| is_settable(&s.path[1])).map(|v| (i, s.heard(v))));
+        }
+    }
     fn answer(&mut self, heard: &Heard<'_>, _: &Report<'_>, out: &mut Vec<Utterance>) {
-        let Some((rest, verb)) = heard.topic.rsplit_once('/') else { return };
-        let Some(name) = rest.strip_prefix(self.base.as_str()).and_then(|r| r.strip_prefix('/')) else {
-            return;
-        };
+        let Some((name, verb)) = self.asked(heard.topic) else { return };
+        let (name, b) = (name.to_owned(), &self.base);
         if let (true, Some(state), Ok(Json::Object(wanted))) =
-            (verb == "set", self.state.get_mut(name), tree::read(heard.payload))
+            (verb == "set", self.state.get_mut(&name), tree::read(heard.payload))
         {
-            // What it does not have, it does not take on.
             for (key, value) in wanted {
-                if let Some(own) = state.get_mut(&key) {
-                    *own = value;
+                match state.get_mut(&key) {
+                    Some(own) if is_settable(&key) => *own = value,
+                    // What it does not have, or measures, it does not take on.
+                    _ => {
+                        let why = format!(
+                            "Publish 'set' '{key}' to '{name}' failed: 'No converter available for '{key}' ({value})'"
+                        );
+                        let log =
+                            json!({"level": "error", "message": format!("z2m: {why}"), "namespace": "z2m"});
+                        out.push(say(format!("{b}/bridge/logging"), log.to_string(), 0, false));
+                    }
                 }
             }
         }
-        out.extend(self.publish(name));
+        out.extend(self.publish(&name));
+    }
+}
+
+impl Speaks {
+    /// The device that a message is for, and what it is: `set` or `get`.
+    fn asked<'a>(&self, topic: &'a str) -> Option<(&'a str, &'a str)> {
+        let (rest, verb) = topic.rsplit_once('/')?;
+        Some((rest.strip_prefix(self.base.as_str())?.strip_prefix('/')?, verb))
     }
 }

@@ -93,6 +93,7 @@ pub fn discovery(ha_prefix: &str, of: &Announced<'_>) -> Output {
     Output {
         topic: format!("{ha_prefix}/device/{id}/config"),
         payload: Value::to_string(&config).into_bytes(),
+        qos: 1,
         retain: true,
     }
 }

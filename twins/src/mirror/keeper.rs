@@ -15,8 +15,11 @@
 //! assert_eq!(topics, ["$aws/things/lamp/shadow/update/accepted", "$aws/things/lamp/shadow/update/delta", "$aws/things/lamp/shadow/update/documents"]);
 //! ```
 
+mod command;
 mod request;
 
+use self::command::Commands;
+pub use self::command::{Ask, Command, CommandCounts, Standing, Terms, Way};
 use self::request::{MAX_PAYLOAD_BYTES, Request, read, seconds, shallow, time_of};
 use super::shadow::{Rejected, Shadow};
 use serde_json::{Map, Value, json};
@@ -44,10 +47,10 @@ pub struct Bound {
     pub states: Vec<(String, Option<String>)>,
     /// Topics on which it tells `online` and `offline`.
     pub statuses: Vec<String>,
-    /// Topic that takes its commands: the delta as a JSON object.
-    pub command: Option<String>,
-    /// How long a command may take, [ms].
-    pub command_within_ms: i64,
+    /// How its device is commanded; none where it is not.
+    pub command: Option<Way>,
+    /// What commands are held to.
+    pub terms: Terms,
 }
 
 /// Something to publish.
@@ -57,23 +60,10 @@ pub struct Output {
     pub topic: String,
     /// MQTT payload.
     pub payload: Vec<u8>,
+    /// MQTT quality of service.
+    pub qos: u8,
     /// MQTT retain flag.
     pub retain: bool,
-}
-
-/// What became of the last command of a twin.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Command {
-    /// Version of the document that it is of.
-    pub version: u64,
-    /// When it was sent last, Unix [ms].
-    pub sent_ms: i64,
-    /// How often it was sent.
-    pub sent: u32,
-    /// When the device reported what was desired, Unix [ms].
-    pub done_ms: Option<i64>,
-    /// Whether its time ran out.
-    pub overdue: bool,
 }
 
 /// Something that happened to a twin's state.
@@ -81,7 +71,8 @@ pub struct Command {
 pub struct Happened {
     /// The twin.
     pub twin: String,
-    /// `online`, `offline`, `command`, `command_done`, `command_overdue`.
+    /// `online`, `offline`; `command`, `command_waiting`, `command_again`, `command_overdue`, and how it ended: `command_done`,
+    /// `command_refused`, `command_unanswered`, `command_withdrawn`.
     pub kind: &'static str,
     /// A sentence for people.
     pub detail: String,
@@ -115,14 +106,6 @@ struct Kept {
     reports: u32,
     online: Option<bool>,
     dirty: bool,
-}
-
-/// Where a twin's commands go, how long one may take [ms], and what became of the last.
-#[derive(Debug)]
-struct Commands {
-    topic: String,
-    within_ms: i64,
-    last: Option<Command>,
 }
 
 /// What a topic is to a twin: one of its states, or where it tells whether it is there.
@@ -162,6 +145,7 @@ pub struct Keeper {
     refused: Refused,
     /// Twins whose command has not been carried out.
     waiting: BTreeSet<usize>,
+    counts: CommandCounts,
 }
 
 impl Keeper {
@@ -188,9 +172,7 @@ impl Keeper {
                 pointers: before.map_or_else(|| pointers.into(), Arc::clone),
                 shadow: Shadow::default(),
                 named: None,
-                commands: bound.command.map(|topic| {
-                    Box::new(Commands { topic, within_ms: bound.command_within_ms, last: None })
-                }),
+                commands: bound.command.map(|way| Box::new(Commands { way, terms: bound.terms, last: None })),
                 reports: 0,
                 online: None,
                 dirty: false,
@@ -218,9 +200,11 @@ impl Keeper {
                 }
             }
         }
-        // Nobody knows whether the device heard it before we stopped.
+        // Nobody knows whether the device heard it before we stopped. What it did since then by itself is its business.
         for at in 0..self.twins.len() {
-            self.command(at, now_ms);
+            if !self.twins[at].shadow.settled {
+                self.command(at, now_ms, true);
+            }
         }
     }
 
@@ -242,11 +226,6 @@ impl Keeper {
     /// Whether a twin's device said that it is there; none if it never said.
     pub fn online(&self, twin: &str) -> Option<bool> {
         self.kept(twin).and_then(|k| k.online)
-    }
-
-    /// The last command of a twin.
-    pub fn last_command(&self, twin: &str) -> Option<&Command> {
-        self.kept(twin).and_then(|k| k.commands.as_ref()?.last.as_ref())
     }
 
     /// What was not taken.
@@ -371,7 +350,7 @@ impl Keeper {
         self.happened.push(Happened { twin: kept.twin.to_string(), kind, detail: detail.to_owned() });
         if online && self.waiting.contains(&at) {
             // It may have been away when the command was sent.
-            self.send(at, now_ms);
+            self.resume(at, now_ms);
         }
     }
 
@@ -425,6 +404,7 @@ impl Keeper {
             self.outputs.push(Output {
                 topic: format!("{topic}/{suffix}"),
                 payload: value.to_string().into_bytes(),
+                qos: 1,
                 retain: false,
             });
         };
@@ -460,7 +440,12 @@ impl Keeper {
         }
         self.touch(at, request.name);
         if request.name.is_none() {
-            self.command(at, now_ms);
+            // Only what is desired anew is commanded; what the device reports here may be what was.
+            if request.verb == "delete" || body["state"].get("desired").is_some() {
+                self.command(at, now_ms, false);
+            } else if self.waiting.contains(&at) {
+                self.settle(at, now_ms);
+            }
         }
         Ok(())
     }
@@ -475,85 +460,24 @@ impl Keeper {
         self.outputs.push(Output {
             topic: format!("{topic}/rejected"),
             payload: answer.to_string().into_bytes(),
+            qos: 1,
             retain: false,
         });
-    }
-
-    /// The document changed: is there something to command, or has it been carried out?
-    fn command(&mut self, at: usize, now_ms: i64) {
-        if self.twins[at].shadow.delta().is_none() {
-            return self.settle(at, now_ms);
-        }
-        self.waiting.insert(at);
-        self.send(at, now_ms);
-    }
-
-    fn send(&mut self, at: usize, now_ms: i64) {
-        let kept = &mut self.twins[at];
-        let (version, delta) = (kept.shadow.version(), kept.shadow.delta());
-        let (Some(delta), Some(commands)) = (delta, &mut kept.commands) else { return };
-        let sent = commands.last.as_ref().filter(|c| c.done_ms.is_none()).map_or(0, |c| c.sent);
-        commands.last =
-            Some(Command { version, sent_ms: now_ms, sent: sent + 1, done_ms: None, overdue: false });
-        let topic = commands.topic.clone();
-        let payload = delta.to_string().into_bytes();
-        self.happened.push(Happened {
-            twin: kept.twin.to_string(),
-            kind: "command",
-            detail: String::from_utf8_lossy(&payload).into_owned(),
-        });
-        self.outputs.push(Output { topic, payload, retain: false });
-    }
-
-    /// Whether what was desired is reported by now.
-    fn settle(&mut self, at: usize, now_ms: i64) {
-        let kept = &mut self.twins[at];
-        if kept.shadow.delta().is_some() {
-            return;
-        }
-        self.waiting.remove(&at);
-        let last = kept.commands.as_mut().and_then(|c| c.last.as_mut());
-        if let Some(command) = last.filter(|c| c.done_ms.is_none()) {
-            command.done_ms = Some(now_ms);
-            self.happened.push(Happened {
-                twin: kept.twin.to_string(),
-                kind: "command_done",
-                detail: format!("the device reports what was desired, after {} ms", now_ms - command.sent_ms),
-            });
-        }
-    }
-
-    /// Time has come this far: commands may be overdue.
-    pub fn wait(&mut self, now_ms: i64) {
-        for at in &self.waiting {
-            let kept = &mut self.twins[*at];
-            let Some(Commands { within_ms, last: Some(command), .. }) = kept.commands.as_deref_mut() else {
-                continue;
-            };
-            let within = *within_ms;
-            if within > 0 && !command.overdue && now_ms - command.sent_ms > within {
-                command.overdue = true;
-                self.happened.push(Happened {
-                    twin: kept.twin.to_string(),
-                    kind: "command_overdue",
-                    detail: format!("the device does not report what was desired within {within} ms"),
-                });
-            }
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use twinfleet_engine::dialect::{Unasked, Utterance, Wanted};
 
     fn two() -> Keeper {
         let bound = |twin: &str| Bound {
             twin: twin.into(),
             states: vec![(format!("lab/{twin}"), Some("/ts".into()))],
             statuses: vec![format!("lab/{twin}/status")],
-            command: Some(format!("lab/{twin}/set")),
-            command_within_ms: 5_000,
+            command: Some(Way::Topic(format!("lab/{twin}/set"))),
+            terms: Terms { within_ms: 5_000, tries: 2, ..Terms::default() },
         };
         Keeper::new(vec![bound("a"), bound("b")])
     }
@@ -573,20 +497,128 @@ mod tests {
         assert_eq!(keeper.changed().iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>(), ["a"]);
     }
 
+    fn nobody(_: usize, field: &str, _: &Wanted) -> Result<Utterance, Unasked> {
+        Err(Unasked::Never(format!("`{field}` of nobody")))
+    }
+
     #[test]
     fn a_command_is_sent_again_to_one_that_returns_and_done_when_reported() {
         let mut keeper = two();
         keeper.hear("$aws/things/a/shadow/update", br#"{"state":{"desired":{"fan":1}}}"#, 1_000);
+        keeper.wait(1_000, &mut nobody);
         let sent = ("lab/a/set".to_owned(), json!({"fan": 1}));
         assert_eq!(said(&mut keeper).last(), Some(&sent));
-        keeper.wait(5_000);
-        keeper.wait(7_000);
+        keeper.wait(5_000, &mut nobody);
+        assert_eq!(said(&mut keeper), []);
+        keeper.wait(6_000, &mut nobody);
+        assert_eq!(said(&mut keeper), std::slice::from_ref(&sent));
         keeper.hear("lab/a/status", b"online", 8_000);
+        keeper.wait(8_000, &mut nobody);
         assert_eq!(said(&mut keeper), [sent]);
         keeper.hear("lab/a", br#"{"ts":9000,"fan":1.0}"#, 9_000);
         let kinds: Vec<_> = keeper.happened().iter().map(|h| h.kind).collect();
-        assert_eq!(kinds, ["command", "command_overdue", "online", "command", "command_done"]);
-        assert_eq!(keeper.last_command("a").unwrap().done_ms, Some(9_000));
+        assert_eq!(
+            kinds,
+            ["command", "command_overdue", "command_again", "online", "command_again", "command_done"]
+        );
+        let last = keeper.last_command("a").unwrap();
+        assert_eq!((last.standing, last.done_ms), (Standing::Acknowledged, Some(9_000)));
+        assert_eq!(last.latency_ms(), Some(8_000));
+        // What it then does at its own button is its business, after a restart, too.
+        keeper.hear("lab/a", br#"{"ts":9500,"fan":0}"#, 9_500);
+        let mut again = two();
+        again.restore(keeper.changed(), 10_000);
+        again.wait(60_000, &mut nobody);
+        assert_eq!((said(&mut keeper), said(&mut again)), (vec![], vec![]));
+    }
+
+    #[test]
+    fn one_that_never_answers_is_told_with_longer_waits_and_then_given_up() {
+        let mut keeper = two();
+        keeper.hear("$aws/things/a/shadow/update", br#"{"state":{"desired":{"fan":1}}}"#, 0);
+        let mut sent_at = Vec::new();
+        for now_s in 0..100 {
+            keeper.wait(1_000 * now_s, &mut nobody);
+            if said(&mut keeper).iter().any(|(topic, _)| topic == "lab/a/set") {
+                sent_at.push(now_s);
+            }
+        }
+        assert_eq!(sent_at, [0, 5]);
+        let last = keeper.last_command("a").unwrap();
+        assert_eq!((last.standing, last.sent, last.overdue), (Standing::Unanswered, 2, true));
+        assert_eq!((keeper.command_counts().unanswered, keeper.commands_open()), (1, 0));
+        assert_eq!(keeper.happened().last().map(|h| h.kind), Some("command_unanswered"));
+        // Desired again, it is told again; late is better than never.
+        keeper.hear("$aws/things/a/shadow/update", br#"{"state":{"desired":{"fan":1}}}"#, 200_000);
+        keeper.wait(200_000, &mut nobody);
+        assert!(said(&mut keeper).iter().any(|(topic, _)| topic == "lab/a/set"));
+        keeper.hear("lab/a", br#"{"ts":1,"fan":1}"#, 201_000);
+        assert_eq!(keeper.last_command("a").unwrap().standing, Standing::Acknowledged);
+    }
+
+    #[test]
+    fn a_command_waits_for_a_device_that_is_away() {
+        let mut keeper = two();
+        keeper.hear("lab/a/status", b"offline", 0);
+        keeper.hear("$aws/things/a/shadow/update", br#"{"state":{"desired":{"fan":1}}}"#, 0);
+        for now_s in 0..1_000 {
+            keeper.wait(1_000 * now_s, &mut nobody);
+        }
+        assert!(!said(&mut keeper).iter().any(|(topic, _)| topic == "lab/a/set"));
+        assert_eq!(keeper.last_command("a").unwrap().standing, Standing::Waiting);
+        keeper.hear("lab/a/status", b"online", 1_000_000);
+        keeper.wait(1_000_000, &mut nobody);
+        assert_eq!(said(&mut keeper).last().unwrap().0, "lab/a/set");
+        keeper.hear("$aws/things/a/shadow/update", br#"{"state":{"desired":null}}"#, 1_000_001);
+        assert_eq!(keeper.last_command("a").unwrap().standing, Standing::Withdrawn);
+    }
+
+    #[test]
+    fn a_dialect_is_asked_field_by_field_and_its_refusal_is_told() {
+        let quanta = std::sync::Arc::from([("room.temperature".to_owned(), 0.5)]);
+        let terms = Terms { quanta, ..Terms::default() };
+        let bound = Bound { twin: "a".into(), command: Some(Way::Dialect), terms, ..Bound::default() };
+        let mut keeper = Keeper::new(vec![bound]);
+        let known = std::cell::Cell::new(false);
+        let mut ask = |_: usize, field: &str, wanted: &Wanted| match (known.get(), field) {
+            (false, _) => Err(Unasked::NotYet("no birth".into())),
+            (true, "no/such") => Err(Unasked::Never("no such field".into())),
+            (true, _) => {
+                let payload = format!("{wanted:?}").into_bytes();
+                Ok(Utterance { topic: format!("cmd/{field}"), payload, qos: 0, retain: false })
+            }
+        };
+        let update = "$aws/things/a/shadow/update";
+        keeper.hear(update, br#"{"state":{"desired":{"room.temperature":21.2,"deep":{"er":true}}}}"#, 0);
+        keeper.wait(0, &mut ask);
+        assert_eq!(keeper.last_command("a").unwrap().reason, "no birth");
+        known.set(true);
+        keeper.outputs();
+        keeper.wait(1_000, &mut ask);
+        let sent: Vec<(String, String, u8)> = keeper
+            .outputs()
+            .into_iter()
+            .map(|o| (o.topic, String::from_utf8(o.payload).unwrap(), o.qos))
+            .collect();
+        let want = [("cmd/deep/er", "Flag(true)", 0), ("cmd/room.temperature", "Number(21.2)", 0)];
+        assert_eq!(sent, want.map(|(t, p, q)| (t.to_owned(), p.to_owned(), q)));
+        // As near as the device comes is near enough, and on is on in whatever word.
+        let fields = json!({"room.temperature": 21.0, "deep": {"er": "ON"}});
+        keeper.take_values(0, fields.as_object().unwrap(), 2_000);
+        assert_eq!(keeper.last_command("a").unwrap().latency_ms(), Some(1_000));
+        // What differs is told, however little.
+        keeper.hear(update, br#"{"state":{"desired":{"room.temperature":21.1}}}"#, 3_000);
+        assert!(!keeper.refused_by_device(0, "nothing was sent yet"));
+        keeper.outputs();
+        keeper.wait(3_000, &mut ask);
+        assert_eq!(keeper.outputs().len(), 1);
+        assert!(keeper.refused_by_device(0, "too warm"));
+        let last = keeper.last_command("a").unwrap();
+        assert_eq!((last.standing, last.reason.as_str()), (Standing::Refused, "too warm"));
+        keeper.hear(update, br#"{"state":{"desired":{"no":{"such":1}}}}"#, 4_000);
+        keeper.wait(4_000, &mut ask);
+        assert_eq!(keeper.last_command("a").unwrap().standing, Standing::Refused);
+        assert_eq!((keeper.command_counts().refused, keeper.command_counts().acknowledged), (2, 1));
     }
 
     #[test]

@@ -68,6 +68,8 @@ pub struct Shadow {
     timestamp: u32,
     /// Newest time stamp of the device that was taken in, Unix [ms].
     pub newest_ms: Option<i64>,
+    /// Whether what is desired was reported once: what the device does after that is no command left undone.
+    pub settled: bool,
 }
 
 impl Node {
@@ -354,6 +356,9 @@ impl Shadow {
         document["exists"] = json!(self.exists);
         document["timestamp"] = json!(self.timestamp);
         document["newest_ms"] = json!(self.newest_ms);
+        if self.settled {
+            document["settled"] = json!(true);
+        }
         document.to_string().into_bytes()
     }
 
@@ -371,6 +376,7 @@ impl Shadow {
             exists: value["exists"].as_bool()?,
             timestamp: u32::try_from(value["timestamp"].as_u64()?).ok()?,
             newest_ms: value["newest_ms"].as_i64(),
+            settled: value["settled"].as_bool().unwrap_or(false),
         })
     }
 }

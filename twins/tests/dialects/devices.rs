@@ -1,10 +1,11 @@
 //! Devices as others' firmware has them: what a survey makes of their messages, what a twin hears of them, what a double says.
 
 use super::{NOON_MS, hear, report, signals, voice};
+use prost::Message as _;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use twinfleet_engine::{
-    dialect::{EarSpec, Heard, Told, VoiceSpec},
+    dialect::{EarSpec, Heard, Told, Unasked, VoiceSpec},
     firmware::payload::Report,
 };
 use twinfleet_twins::dialect::{
@@ -172,24 +173,48 @@ fn a_rebirth_is_asked_for_with_its_time_and_again_ever_later() {
 
 #[test]
 fn a_sparkplug_command_has_the_births_type() {
-    let sparkplug = dialect::find("sparkplug").unwrap();
-    for (value, kind, wanted) in [
-        (facts::Value::Number(7.0), "Int16", payload::DataType::Int16),
-        (facts::Value::Flag(true), "Boolean", payload::DataType::Boolean),
-        (facts::Value::Text("ON".into()), "Boolean", payload::DataType::Boolean),
-        (facts::Value::Text("eco".into()), "String", payload::DataType::String),
-        (facts::Value::Number(7.0), "", payload::DataType::Double),
+    use payload::DataType::{Boolean, Int16, String as Word};
+    let mut host = dialect::find("sparkplug").unwrap().listener(None);
+    let ask = |host: &dyn dialect::Listener, field: &str, value: &facts::Value| {
+        let asked = dialect::Asked { field, value, ts_unix_ms: NOON_MS };
+        host.command("plant/cell-1", &asked)
+    };
+    let number = facts::Value::Number(7.0);
+    let early = ask(&*host, "level", &number).unwrap_err();
+    assert!(matches!(early, Unasked::NotYet(_)), "its birth was not heard: {early}");
+    let declared = [("level", Int16, Some(4)), ("on", Boolean, None), ("mode", Word, None)];
+    let metric = |(name, kind, alias): &(&str, payload::DataType, Option<u64>)| payload::Metric {
+        datatype: Some(*kind as u32),
+        alias: *alias,
+        is_null: Some(true),
+        ..payload::Metric::named(name)
+    };
+    let birth = payload::Payload {
+        timestamp: Some(NOON_MS as u64),
+        metrics: declared.iter().map(metric).collect(),
+        seq: Some(0),
+        ..payload::Payload::default()
+    };
+    let said = Heard { topic: "spBv1.0/plant/NBIRTH/cell-1", payload: &birth.encode_to_vec(), retain: false };
+    host.hear(&said, &mut Facts::default()).unwrap();
+    for (field, value, wanted, called) in [
+        ("level", number.clone(), Int16, (None, Some(4))),
+        ("on", facts::Value::Flag(true), Boolean, (Some("on"), None)),
+        ("on", facts::Value::Text("ON".into()), Boolean, (Some("on"), None)),
+        ("mode", facts::Value::Text("eco".into()), Word, (Some("mode"), None)),
     ] {
-        let asked = dialect::Asked { field: "set", value: &value, kind, ts_unix_ms: NOON_MS };
-        let said = sparkplug.command("plant/cell-1/oven", &asked).unwrap();
-        assert_eq!(said.topic, "spBv1.0/plant/DCMD/cell-1/oven");
+        let said = ask(&*host, field, &value).unwrap();
+        assert_eq!((said.topic.as_str(), said.qos, said.retain), ("spBv1.0/plant/NCMD/cell-1", 0, false));
         let read = payload::read(&said.payload).unwrap();
         assert_eq!(read.timestamp, Some(NOON_MS as u64));
-        assert_eq!(read.metrics[0].datatype, Some(wanted as u32), "{value:?} as {kind}");
+        let metric = &read.metrics[0];
+        assert_eq!(metric.datatype, Some(wanted as u32), "{value:?}");
+        assert_eq!((metric.name.as_deref(), metric.alias), called, "by its alias alone, where it has one");
     }
-    let text = facts::Value::Text("warm".into());
-    let asked = dialect::Asked { field: "set", value: &text, kind: "Int16", ts_unix_ms: NOON_MS };
-    assert_eq!(sparkplug.command("plant/cell-1/oven", &asked), None, "a word is no number");
+    for (field, value) in [("level", facts::Value::Text("warm".into())), ("no such", number)] {
+        let refused = ask(&*host, field, &value).unwrap_err();
+        assert!(matches!(refused, Unasked::Never(_)), "{field}: {refused}");
+    }
 }
 
 #[test]

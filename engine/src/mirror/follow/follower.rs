@@ -7,7 +7,7 @@ use crate::{
     compare::{Judge, Layout, News, Reading, Verdict},
     diagnose::{doctor::Doctor, world::World},
     predict::Estimator,
-    time::SimTime,
+    time::{SimTime, Span},
 };
 use std::sync::Arc;
 
@@ -63,6 +63,14 @@ impl Follower {
         match self {
             Self::Judge(judge) => judge.wait(now),
             Self::Doctor(doctor) => doctor.wait(now),
+        }
+    }
+
+    /// Silence up to this is declared to be usual, for as long as the device's rhythm is not learnt.
+    pub fn allow_silence(&mut self, silence: Span) {
+        match self {
+            Self::Judge(judge) => judge.allow_silence(silence),
+            Self::Doctor(doctor) => doctor.allow_silence(silence),
         }
     }
 

@@ -10,9 +10,10 @@
 //! ```
 
 use super::Twin;
-pub use super::twin::{OFFLINE, ONLINE};
+pub use super::twin::{OFFLINE, ONLINE, REFUSED};
 use crate::{
     compare::Verdict,
+    dialect::{Unasked, Utterance, Wanted},
     time::{SimTime, Span},
 };
 use bevy_ecs::prelude::*;
@@ -73,6 +74,25 @@ pub fn others(world: &mut World, of: &BTreeSet<usize>) -> Vec<(usize, BTreeMap<S
     let mut query = world.query::<&Twin>();
     let wanted = query.iter(world).filter(|t| of.contains(&t.index) && !t.other().is_empty());
     wanted.map(|t| (t.index, t.other().clone())).collect()
+}
+
+/// The message by which the device of the twin at this place of the scenario's mirror sections is asked to set something: a
+/// signal, in the unit in which the twin keeps it, or a field by its dialect's own name.
+///
+/// # Errors
+/// When it cannot be asked, or not yet.
+pub fn command(
+    world: &mut World,
+    index: usize,
+    key: &str,
+    wanted: &Wanted,
+    ts_unix_ms: i64,
+) -> Result<Utterance, Unasked> {
+    let mut twins = world.query::<&mut Twin>();
+    match twins.iter_mut(world).find(|t| t.index == index) {
+        Some(mut twin) => twin.command(key, wanted, ts_unix_ms),
+        None => Err(Unasked::Never("there is no such twin".to_owned())),
+    }
 }
 
 /// How the twin with this id fares.

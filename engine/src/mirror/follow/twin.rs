@@ -5,7 +5,7 @@ use super::follower::{Followed, Follower};
 use crate::{
     compare::{Judge, Layout, News, Reading, Verdict},
     diagnose,
-    dialect::{Dialect, Ear, Heard, Told},
+    dialect::{Aim, Dialect, Ear, Heard, Order, Told, Unasked, Utterance, Wanted},
     message::Message,
     mirror::{
         self,
@@ -178,6 +178,8 @@ pub(super) struct Sink<'a> {
 pub const ONLINE: &str = "online";
 /// See [`ONLINE`].
 pub const OFFLINE: &str = "offline";
+/// Event of a device that says why it does not do as its twin asked; the reason is its detail.
+pub const REFUSED: &str = "refused";
 
 impl Sink<'_> {
     fn row(&mut self, t: SimTime, signal: SignalId, value: f64) {
@@ -283,6 +285,33 @@ impl Twin {
         self.follower.judge()
     }
 
+    /// The message that asks the device to set a signal, given in the unit in which the twin keeps it, or a field by the
+    /// dialect's own name.
+    pub(super) fn command(
+        &mut self,
+        key: &str,
+        wanted: &Wanted,
+        ts_unix_ms: i64,
+    ) -> Result<Utterance, Unasked> {
+        let signal = self.ways.names.iter().position(|n| n == key);
+        let conversion = signal.and_then(|i| self.ways.conversions[i]);
+        let value = match (wanted, conversion) {
+            (Wanted::Number(v), Some(c)) => &Wanted::Number(c.back().of(*v)),
+            _ => wanted,
+        };
+        let order = Order { aim: signal.map_or(Aim::Field(key), Aim::Signal), value, ts_unix_ms };
+        let mut why = Unasked::Never("its device speaks no dialect that has commands".to_owned());
+        for ear in self.ears.iter_mut().flatten() {
+            match ear.command(&order) {
+                Ok(said) => return Ok(said),
+                // Of several devices, one that may still know it is waited for.
+                Err(other) if !matches!(why, Unasked::NotYet(_)) => why = other,
+                Err(_) => {}
+            }
+        }
+        Err(why)
+    }
+
     /// Takes what was heard in this tick, in the order of the device's time.
     pub(super) fn catch_up(
         &mut self,
@@ -385,6 +414,18 @@ impl Twin {
                     ..Event::default()
                 });
             }
+        }
+        if let Some(s) = told.allowed_silence_s.filter(|s| (1e-3..1e9).contains(s)) {
+            self.follower.allow_silence(Span::from_secs_f64(s));
+        }
+        for why in told.refusals.drain(..) {
+            sink.events.push(Event {
+                t: message.due,
+                subject: self.id.to_string(),
+                kind: REFUSED.to_owned(),
+                detail: why,
+                ..Event::default()
+            });
         }
         let from = pending.len();
         for v in &told.values {

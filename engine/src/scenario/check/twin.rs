@@ -179,10 +179,26 @@ impl Checker<'_> {
             }
             if let Some(command) = &mirror.command {
                 let place = place.inside("command");
-                check_topic(&command.topic, true, "topic", &place, &mut self.report);
+                let has_dialect = mirror.bind.iter().any(|b| {
+                    matches!(&b.decode, DecodeDef::Dialect { name, .. } if self.catalog.dialects.commands(name))
+                });
+                match &command.topic {
+                    Some(topic) => check_topic(topic, true, "topic", &place, &mut self.report),
+                    None if !has_dialect => {
+                        let text = "this twin's device speaks no dialect that has commands";
+                        let error = place.error("", text);
+                        self.report.push(error.help("name the topic that takes them: `topic: \"…\"`"));
+                    }
+                    None => {}
+                }
                 if command.within.0 <= 0 {
                     let error = place.error("within", "a command takes more than 0 s");
                     self.report.push(error.help("leave `within` out for 30 s"));
+                }
+                if !(1..=100).contains(&command.tries) {
+                    let error =
+                        place.error("tries", "a command is told once at least, and 100 times at most");
+                    self.report.push(error.help("leave `tries` out for 4"));
                 }
             }
             let Some(forecast) = &mirror.forecast else { continue };

@@ -1,16 +1,19 @@
 //! The host's side: names behind aliases, sequence numbers, deaths matched to births, requests for a rebirth.
 
 use super::{
-    BD_SEQ, NAMESPACE, REBIRTH, order,
+    BD_SEQ, NAMESPACE, REBIRTH, order, parts,
     payload::{self, DataType, Metric, Payload},
 };
 use crate::dialect::{
-    Listener,
-    facts::{Fact, Facts},
-    names, tree,
+    Asked, Listener,
+    facts::{Fact, Facts, Value},
+    names, never, tree,
 };
 use std::collections::HashMap;
-use twinfleet_engine::{dialect::Heard, mirror::decode::DecodeError};
+use twinfleet_engine::{
+    dialect::{Heard, Unasked, Utterance},
+    mirror::decode::DecodeError,
+};
 
 /// Nodes that are followed, metrics of each device whose names are kept, devices of all nodes, and their births together,
 /// [bytes].
@@ -217,6 +220,7 @@ impl Listener for Host {
                     Self::ask(node, group, id, &payload, facts);
                 }
             }
+            // NCMD, DCMD.
             _ => {
                 let empty = Metrics::default();
                 let metrics = node.devices.get(device).unwrap_or(&empty);
@@ -231,6 +235,37 @@ impl Listener for Host {
             }
         }
         Ok(())
+    }
+
+    fn command(&self, address: &str, asked: &Asked<'_>) -> Result<Utterance, Unasked> {
+        let field = asked.field;
+        let (group, id, device) = parts(address).ok_or_else(|| never(field, "no node has this address"))?;
+        let born = self.nodes.get(&format!("{group}/{id}")).filter(|n| n.born);
+        let Some(metrics) = born.and_then(|n| n.devices.get(device.unwrap_or_default())).filter(|m| m.born)
+        else {
+            return Err(Unasked::NotYet(format!("`{field}`: the birth that declares it was not heard")));
+        };
+        let Some((kind, _)) = metrics.kinds.get(field) else {
+            return Err(never(field, "the birth declares no such metric"));
+        };
+        let alias = metrics.by_alias.iter().find(|(_, name)| name.as_str() == field).map(|(alias, _)| *alias);
+        // What has an alias is called by it alone (tck-id-payloads-alias-data-cmd-requirement).
+        let metric = match alias {
+            Some(_) => Metric { alias, ..Metric::default() },
+            None => Metric::named(field),
+        };
+        let metric = match (asked.value, kind.and_then(DataType::of)) {
+            (Value::Text(v), None | Some(DataType::String | DataType::Text)) => metric.text(v),
+            (Value::Number(v), None) => metric.double(*v),
+            (Value::Flag(v), None) => metric.boolean(*v),
+            // As its birth declared it.
+            (value, Some(kind)) => {
+                metric.number(kind, value.number().ok_or_else(|| never(field, "it takes a number"))?)
+            }
+        };
+        let (verb, end) = device.map_or(("NCMD", String::new()), |d| ("DCMD", format!("/{d}")));
+        let topic = format!("{NAMESPACE}/{group}/{verb}/{id}{end}");
+        Ok(order(topic, metric, u64::try_from(asked.ts_unix_ms).unwrap_or_default()))
     }
 }
 

@@ -231,6 +231,10 @@ impl Voice for Speaks {
         }
     }
 
+    fn told_to(&self, heard: &Heard<'_>, set: &mut Vec<(usize, f64)>) {
+        set.extend(self.asked(heard).1);
+    }
+
     fn answer(&mut self, heard: &Heard<'_>, report: &Report<'_>, out: &mut Vec<Utterance>) {
         if let Some(host) = &self.primary
             && heard.topic == format!("{NAMESPACE}/STATE/{host}")
@@ -250,5 +254,35 @@ impl Voice for Speaks {
         if heard.topic == self.topic("NCMD", None) && payload.metrics.iter().any(asks) && self.may_speak() {
             self.births(report, out);
         }
+        // What was set is told at once, by whom it is of.
+        let (of, set) = self.asked(heard);
+        if !set.is_empty() && self.may_speak() {
+            let mut values = vec![f64::NAN; self.signals.len()];
+            set.iter().for_each(|(i, _)| values[*i] = report.values.get(*i).copied().unwrap_or(f64::NAN));
+            let metrics = self.metrics(&self.groups[of], &Report { values: &values, ..*report }, false);
+            let kind = if of > 0 { "DDATA" } else { "NDATA" };
+            let data = self.message(kind, of, report.ts_unix_ms, metrics);
+            out.push(data);
+        }
+    }
+}
+
+impl Speaks {
+    /// What a command sets: the group that it is for, and of its signals those that it names, with values in their units.
+    fn asked(&self, heard: &Heard<'_>) -> (usize, Vec<(usize, f64)>) {
+        let of = |g: &Group| match &g.device {
+            None => heard.topic == self.topic("NCMD", None),
+            Some(device) => heard.topic == self.topic("DCMD", Some(device)),
+        };
+        let (Some(at), Ok(payload)) = (self.groups.iter().position(of), payload::read(heard.payload)) else {
+            return (0, Vec::new());
+        };
+        let set = |m: &Metric| {
+            let by_name = |i: &usize| m.name.as_ref().is_some_and(|n| *n == self.signals[*i].spoken.field());
+            let by_alias = |i: &usize| self.alias && m.alias == Some(*i as u64 + 1);
+            let i = *self.groups[at].signals.iter().find(|i| by_name(i) || by_alias(i))?;
+            Some((i, m.read(m.datatype.or(Some(self.signals[i].kind as u32)))?.number()?))
+        };
+        (at, payload.metrics.iter().filter_map(set).collect())
     }
 }

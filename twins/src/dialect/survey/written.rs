@@ -1,7 +1,7 @@
 //! What discovery writes: the scenario that follows the devices, and that of their doubles.
 
 use super::{Device, Field};
-use crate::dialect::{self, facts::Value, names, tree};
+use crate::dialect::{self, facts::Value, homeassistant, names, tree};
 use std::collections::BTreeMap;
 use twinfleet_engine::units;
 
@@ -37,6 +37,15 @@ pub fn mirror_scenario(devices: &[Device], broker: &str) -> String {
         // Forecasts a few and a few dozen readings ahead.
         let period_s = d.period_s().unwrap_or(10.0).clamp(1.0, 3600.0).ceil();
         let horizons = [(6.0 * period_s).max(60.0), (30.0 * period_s).max(300.0)];
+        let set: Vec<String> = d
+            .followed()
+            .filter(|(_, f)| f.settable == Some(true))
+            .map(|(_, f)| format!("{:?}", f.signal))
+            .collect();
+        if !set.is_empty() {
+            // Desired state on $aws/things/TWIN/shadow/update reaches the device in its dialect.
+            mirror += &format!("        // Can be set: {}\n", set.join(", "));
+        }
         mirror += &format!(
             "        (\n            twin: {0:?}, thing: {0:?},\n            bind: [(topic: {1:?}, decode: Dialect(name: {2:?}, map: {3}))],\n            forecast: (horizons: [\"{4}s\", \"{5}s\"], every: \"{6}s\"),\n        ),\n",
             d.id,
@@ -253,6 +262,15 @@ impl Device {
             };
             let texts: serde_json::Map<_, _> = self.fields.iter().filter_map(text).collect();
             pairs.extend(Some(texts).filter(|t| !t.is_empty()).map(|t| format!("\"texts\": {}", quoted(t))));
+        }
+        if known.contains(&"commands") {
+            let way = |(_, f): (&String, &Field)| {
+                let known = homeassistant::SETTABLE.contains(&f.kind) && f.settable == Some(true);
+                known.then(|| (f.signal.clone(), f.kind.into()))
+            };
+            let ways: serde_json::Map<_, _> = self.doubled().filter_map(way).collect();
+            pairs
+                .extend(Some(ways).filter(|w| !w.is_empty()).map(|w| format!("\"commands\": {}", quoted(w))));
         }
         if known.contains(&"units") {
             let unit = |(_, f): (&String, &Field)| {
