@@ -97,7 +97,7 @@ pub fn install(
     if cards.is_empty() {
         return Ok(());
     }
-    let live = live::install(world, schedule, plan);
+    let live = Arc::new(live::install(world, schedule, plan));
     let addresses = Arc::new(udp::Addresses::new(plan));
     let python = cpython::Python::new(options);
     let micropython = wasm::MicroPython::new(options);
@@ -105,13 +105,14 @@ pub fn install(
         let Some(script) = plan.groups[g].firmware.as_ref().and_then(|f| f.script.clone()) else {
             unreachable!("programs are made for scripts only")
         };
-        let machine = machine::Machine::new(plan, &live, g, id)?;
+        let (live, device) = (Arc::clone(&live), id.to_owned());
+        let wire = Box::new(move || machine::Machine::new(&live, g, &device));
         let life = Life::new(plan, g, index, id, script, Arc::clone(&cards[&plan_path(plan, g)]), &addresses);
         let host: Box<dyn guest::Host> = match life.script.runtime {
             Runtime::MicroPython => Box::new(micropython.clone()),
             _ => Box::new(python.clone()),
         };
-        Ok(Box::new(Device::new(life, machine, host)) as Box<dyn Program>)
+        Ok(Box::new(Device::new(life, wire, host)?) as Box<dyn Program>)
     })
 }
 

@@ -12,7 +12,7 @@
 use crate::{
     actuate::ActuatorBank,
     environment::EnvironmentSystems,
-    firmware::control::ControlSystems,
+    firmware::{control::ControlSystems, outage::Boards},
     message::{Message, Router, TopicFilter},
     plan::Plan,
     time::SimTime,
@@ -52,6 +52,8 @@ pub struct Turn {
     pub until: SimTime,
     /// Messages on its topics, in the order of their arrival.
     pub heard: Vec<Message>,
+    /// What its supply did to its board since its last turn: when it gave way; None: it holds again.
+    pub supply: Vec<Option<SimTime>>,
     /// What it published: when, topic, payload, QoS, retain.
     pub said: Vec<Said>,
     /// Actuators that it drove: when, part, level.
@@ -230,12 +232,18 @@ fn run_programs(
     (mut submit, mut wills): (ResMut<Submit>, ResMut<Wills>),
     mut events: ResMut<Events>,
     mut counters: ResMut<Counters>,
-    mut rests: ResMut<Rests>,
+    (mut rests, boards): (ResMut<Rests>, Res<Boards>),
 ) {
     let programs = &mut *programs;
+    for board in &boards.0 {
+        if let Ok(of) = programs.entries.binary_search_by_key(&board.ordinal, |e| e.ordinal) {
+            programs.entries[of].turn.supply.push(board.reset);
+        }
+    }
     programs.entries.par_iter_mut().for_each(|Entry { program, turn, .. }| {
         let program = program.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if program.next() < clock.next || (!turn.heard.is_empty() && program.listens()) {
+        let told = !turn.supply.is_empty() || (!turn.heard.is_empty() && program.listens());
+        if program.next() < clock.next || told {
             (turn.now, turn.until) = (clock.now, clock.next);
             program.run(turn);
         }

@@ -35,7 +35,7 @@ def _hex(data):
 
 class I2C(_Locked):
     def __init__(self, scl=None, sda=None, *, frequency=100000, timeout=255):
-        self._wires = "-" if scl is None else "%s/%s" % (sda.id, scl.id)
+        self._wires = "%s@%d" % ("-" if scl is None else "%s/%s" % (sda.id, scl.id), frequency)
 
     def scan(self):
         self._held()

@@ -319,12 +319,15 @@ class PWM:
 
 class I2C:
     def __init__(self, id=0, *, scl=None, sda=None, freq=400000, timeout=50000):
-        self._bus = "-" if scl is None or sda is None else "%s/%s" % (_name(sda), _name(scl))
+        wires = "-" if scl is None or sda is None else "%s/%s" % (_name(sda), _name(scl))
+        self._bus = "%s@%d" % (wires, freq)
 
-    def init(self, *_, **__):
+    def init(self, *_, freq=None, **__):
+        if freq is not None:
+            self._bus = "%s@%d" % (self._bus.split("@")[0], freq)
+
+    def deinit(self):
         pass
-
-    deinit = init
 
     def _do(self, addr, ops):
         return _t.unhex(_t.ask_ok("i2c %s %d %s" % (self._bus, addr, ops))[0])
@@ -371,7 +374,7 @@ class I2C:
 
 class SoftI2C(I2C):
     def __init__(self, scl, sda, *, freq=400000, timeout=50000):
-        I2C.__init__(self, 0, scl=scl, sda=sda)
+        I2C.__init__(self, 0, scl=scl, sda=sda, freq=freq)
 
 
 class SPI:

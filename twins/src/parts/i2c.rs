@@ -116,6 +116,10 @@ impl i2c::Error for I2cError {
 )]
 pub struct AddressTaken(pub u8);
 
+fn bit_ns(clock_hz: u32) -> u64 {
+    1_000_000_000_u64.div_ceil(u64::from(clock_hz.max(1)))
+}
+
 /// One bus with its parts: all of a kind, or boxed ones of any kind.
 pub struct I2cBus<P = Box<dyn I2cPart>> {
     parts: Vec<P>,
@@ -128,8 +132,12 @@ impl<P: I2cPart> I2cBus<P> {
     /// A bus without parts at a clock rate of `clock_hz` (100 kHz and 400 kHz are usual). A clock held low for more
     /// than 25 ms, SMBus's time-out, is an error; see [`I2cBus::set_stretch_max_ns`].
     pub fn new(clock: Clock, clock_hz: u32) -> Self {
-        let bit_ns = 1_000_000_000_u64.div_ceil(u64::from(clock_hz.max(1)));
-        Self { parts: Vec::new(), clock, bit_ns, stretch_max_ns: 25_000_000 }
+        Self { parts: Vec::new(), clock, bit_ns: bit_ns(clock_hz), stretch_max_ns: 25_000_000 }
+    }
+
+    /// From the next transaction on the controller clocks it so fast.
+    pub fn set_clock_hz(&mut self, clock_hz: u32) {
+        self.bit_ns = bit_ns(clock_hz);
     }
 
     /// How long the controller waits for a part that holds the clock line \[ns\].

@@ -37,7 +37,10 @@ use super::{
     vl53l0x::Vl53l0x,
 };
 use bevy_ecs::prelude::*;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 use twinfleet_engine::{
     catalog::{BusDef, PartDef, SensorDef, ThingDef, WireDef},
     plan::Plan,
@@ -65,9 +68,9 @@ fn locked<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The parts that are asked for, which look at the world once a tick.
+/// The parts that are asked for, by device and part, which look at the world once a tick.
 #[derive(Resource, Clone, Debug, Default)]
-struct Watched(Arc<Mutex<Vec<Shared>>>);
+struct Watched(Arc<Mutex<BTreeMap<(String, String), Shared>>>);
 
 /// A run's devices, as programs meet their parts.
 #[derive(Debug)]
@@ -123,7 +126,7 @@ pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) -> Live 
 }
 
 fn look_around(clock: Res<world::Clock>, truth: Res<Truth>, watched: Res<Watched>) {
-    for probe in locked(&watched.0).iter() {
+    for probe in locked(&watched.0).values() {
         locked(probe).look(&truth, clock.now, clock.step);
     }
 }
@@ -254,14 +257,24 @@ impl<P: SpiPart> SpiPart for Wired<P> {
 }
 
 impl Live {
-    /// What a part of a device finds, for a register map of one's own.
+    /// The run's plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// What a part of a device finds, for a register map of one's own: the same for all who ask, whose noise goes on where it was.
     ///
     /// # Errors
     /// Where there is no such device, or no such sensor of it.
     pub fn stimulus(&self, device: &str, part: &str) -> Result<LiveStimulus, LiveError> {
+        let key = (device.to_owned(), part.to_owned());
+        let mut watched = locked(&self.watched.0);
+        if let Some(probe) = watched.get(&key) {
+            return Ok(LiveStimulus(Arc::clone(probe)));
+        }
         let missing = || LiveError::Missing { device: device.to_owned(), part: part.to_owned() };
         let probe = Arc::new(Mutex::new(Probe::new(&self.plan, device, part).ok_or_else(missing)?));
-        locked(&self.watched.0).push(Arc::clone(&probe));
+        watched.insert(key, Arc::clone(&probe));
         Ok(LiveStimulus(probe))
     }
 

@@ -7,6 +7,7 @@ use super::{
     net::Net,
     udp::Addresses,
 };
+use crate::parts::live::LiveError;
 use rand::RngExt;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -126,6 +127,8 @@ enum State {
     Waits { until_ns: u64, news: bool },
     /// It is over.
     Over,
+    /// It has no power.
+    Dark,
 }
 
 /// What a board draws less than one that runs, by how its script rests, [mA].
@@ -164,9 +167,16 @@ struct Watched {
     level: bool,
 }
 
+/// Wires a device's board and parts as they are when power comes.
+pub type Wire = dyn Fn() -> Result<Machine, LiveError> + Send;
+
+/// What a board's RAM holds beside its program, and loses with its power.
+const IN_RAM: [&str; 2] = ["rtc", "clock"];
+
 /// A device and its script.
 pub struct Device {
     life: Life,
+    wire: Box<Wire>,
     machine: Machine,
     host: Box<dyn Host>,
     guest: Option<Box<dyn Guest>>,
@@ -193,13 +203,18 @@ pub struct Device {
 
 impl Device {
     /// A device that starts at the run's beginning, after its boot.
-    pub fn new(life: Life, machine: Machine, host: Box<dyn Host>) -> Self {
+    ///
+    /// # Errors
+    /// Where two parts are in each other's way.
+    pub fn new(life: Life, wire: Box<Wire>, host: Box<dyn Host>) -> Result<Self, LiveError> {
+        let machine = wire()?;
         let at_ns = ns(life.script.boot.0);
         let dice = stream(life.seed, &life.device, "script/net");
         let (link, linux) = (life.link.clone(), life.linux);
         let net = Net::new(&life.addresses, &life.device, life.ordinal, link, linux, dice);
-        Self {
+        Ok(Self {
             life,
+            wire,
             machine,
             host,
             guest: None,
@@ -215,7 +230,7 @@ impl Device {
             lines: 0,
             trace: 0,
             starts: 0,
-        }
+        })
     }
 
     fn event(&self, at_ns: u64, kind: &str, detail: String) -> Event {
@@ -254,6 +269,43 @@ impl Device {
                 self.went(went, at_ns, turn);
             }
             Err(e) => self.fail(turn, e.0),
+        }
+    }
+
+    /// What its supply did to it since its last turn.
+    fn feel_supply(&mut self, turn: &mut Turn) {
+        let now_ns = ns(turn.now.0);
+        for gave_way in std::mem::take(&mut turn.supply) {
+            let Some(at) = gave_way else {
+                if matches!(self.state, State::Dark) {
+                    self.life.reset_cause = "power_on";
+                    self.state = State::Off { at_ns: now_ns + ns(self.life.script.boot.0) };
+                }
+                continue;
+            };
+            if matches!(self.state, State::Dark) {
+                continue;
+            }
+            // It may have got on by a tick at most since.
+            let at_ns = ns(at.0).max(now_ns);
+            let ran = self.guest.is_some();
+            self.net.end(at_ns, false);
+            self.say(turn);
+            self.stop();
+            self.wakes.clear();
+            self.kept.retain(|key, _| !IN_RAM.contains(&key.as_str()));
+            self.save(at_ns, 0.0, turn);
+            match (self.wire)() {
+                Ok(mut machine) => {
+                    machine.clock.advance_to_ns(at_ns);
+                    self.machine = machine;
+                }
+                Err(e) => return self.fail(turn, e.to_string()),
+            }
+            if ran {
+                turn.events.push(self.event(at_ns, "script_reset", "the board's supply gave way".to_owned()));
+            }
+            self.state = State::Dark;
         }
     }
 
@@ -579,7 +631,7 @@ impl Program for Device {
             State::Off { at_ns } | State::Asked { at_ns, .. } => *at_ns,
             State::Waits { .. } if !self.watched.is_empty() || !self.news.is_empty() => 0,
             State::Waits { until_ns, .. } => *until_ns,
-            State::Over => u64::MAX,
+            State::Over | State::Dark => u64::MAX,
         };
         SimTime(i64::try_from(at_ns.min(net_ns)).unwrap_or(i64::MAX))
     }
@@ -590,6 +642,7 @@ impl Program for Device {
 
     fn run(&mut self, turn: &mut Turn) {
         let (now_ns, end_ns) = (ns(turn.now.0), ns(turn.until.0));
+        self.feel_supply(turn);
         self.look_around(turn);
         while turn.failed.is_none() {
             match &self.state {

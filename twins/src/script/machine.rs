@@ -59,6 +59,10 @@ struct Analogue {
     own_supply: bool,
 }
 
+/// How fast an I2C bus is clocked where a script does not say, and at most (fast mode plus), [Hz].
+const I2C_HZ: u32 = 100_000;
+const I2C_MOST_HZ: u32 = 1_000_000;
+
 /// Pins and buses of one device.
 pub struct Machine {
     board: Arc<BoardDef>,
@@ -91,13 +95,14 @@ impl Machine {
     ///
     /// # Errors
     /// Where two parts are in each other's way.
-    pub fn new(plan: &Plan, live: &Live, group: usize, device: &str) -> Result<Self, LiveError> {
+    pub fn new(live: &Live, group: usize, device: &str) -> Result<Self, LiveError> {
+        let plan = live.plan();
         let thing = &plan.groups[group].thing;
         let board = thing.board.as_ref().and_then(|b| plan.catalog.boards.get(b));
         let board = Arc::new(board.cloned().unwrap_or_else(|| unreachable!("checked: a script has a board")));
         let clock = Clock::new();
         let mut machine = Self {
-            i2c: live.i2c(device, clock.clone(), 100_000)?,
+            i2c: live.i2c(device, clock.clone(), I2C_HZ)?,
             clock,
             lines: Vec::new(),
             uarts: Vec::new(),
@@ -265,6 +270,9 @@ impl Machine {
     /// `BUS` is `-` for the board's own wires, or `SDA/SCL` as the script names them: elsewhere nobody answers.
     fn i2c(&mut self, bus: &str, address: &str, operations: &[&str]) -> Result<String, String> {
         let address: u8 = address.parse().map_err(|_| "nodev")?;
+        // Where a script says how fast, `SDA/SCL@HZ`.
+        let (bus, hz) = bus.split_once('@').unwrap_or((bus, ""));
+        self.i2c.set_clock_hz(hz.parse().unwrap_or(I2C_HZ).clamp(1_000, I2C_MOST_HZ));
         if let Some((sda, scl)) = bus.split_once('/')
             && !(self.has(sda, PinFn::Sda) && self.has(scl, PinFn::Scl))
         {

@@ -172,7 +172,7 @@ pub(crate) struct Group {
     pub(super) has_radio: bool,
     /// Whether its MQTT session outlasts its connections.
     pub persistent: bool,
-    /// Whether it has actuators, or hears messages: whether it matters to others that a board is reset.
+    /// Whether it has actuators, hears messages or runs a script: whether it matters to others that a board is reset.
     pub acts: bool,
     /// Whether a device that sleeps meets its network only to hear.
     pub(super) wakes_to_hear: bool,
@@ -244,7 +244,7 @@ impl Group {
             duty: firmware.map_or(0.0, duty),
             persistent: firmware.is_some_and(|f| f.persistent),
             has_radio: firmware.is_some_and(|f| f.speaks() || f.listens()),
-            acts: !levels.is_empty() || firmware.is_some_and(Firmware::listens),
+            acts: !levels.is_empty() || firmware.is_some_and(|f| f.listens() || f.script.is_some()),
             wakes_to_hear: firmware.is_some_and(|f| f.listens() && f.publish.is_empty() && f.dozes(board)),
             sleep_clock: asleep,
             tells_rssi: group.radio,

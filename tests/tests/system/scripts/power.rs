@@ -25,3 +25,72 @@ fn sleep_makes_a_battery_last() {
         assert!((is - ma).abs() < 0.05 * ma + 0.03, "{is} mA for {ma}");
     }
 }
+
+#[test]
+fn a_board_whose_supply_gives_way_starts_anew_with_all_that_is_wired_to_it() {
+    let thing = r#"board: "esp32-devkit", parts: [(id: "imu", model: "mpu6050", on: I2c(0x68), pull_up: true)],
+        power: Pack(cell: "aa-alkaline", series: 2, parallel: 6, charge: (0.62, 0.64))"#;
+    let script = r#"
+import machine, time
+i2c = machine.I2C(0)
+rtc = machine.RTC()
+# PWR_MGMT_1: a part that has just got its power sleeps.
+print("boot", machine.reset_cause() == machine.PWRON_RESET, hex(i2c.readfrom_mem(0x68, 0x6B, 1)[0]), rtc.memory())
+rtc.memory(b"kept by RAM")
+i2c.writeto_mem(0x68, 0x6B, b"\0")
+while True:
+    time.sleep(600)
+    print("alive")
+"#;
+    // Two AA cells in the cold of a January night.
+    let stage = Stage::new(thing, "MicroPython", "", script)
+        .with("count: 2", "count: 1")
+        .with(", in: [\"room\"]", "")
+        .with(
+            "duration: \"2min\", step: \"1s\"",
+            "duration: \"23h\", step: \"5s\", start: \"2026-01-20T15:00:00Z\"",
+        )
+        .with("world: (", "world: (weather: (latitude_deg: 48.0, mean_c: -6.0, swing_c: 24.0), ");
+    let ran = stage.run(&[]);
+    let seconds = |kind: &str| -> Vec<f64> {
+        stage.events("d-0", &ran, kind).iter().map(|e| e["t"].as_f64().unwrap_or(f64::NAN)).collect()
+    };
+    let (down, up) = (seconds("brown_out"), seconds("reboot"));
+    assert!(!down.is_empty() && !up.is_empty(), "{down:?} {up:?}");
+    let says = stage.events("d-0", &ran, "script_says");
+    let boots: Vec<&str> =
+        says.iter().filter_map(|e| e["detail"].as_str()).filter(|d| d.starts_with("boot")).collect();
+    assert!(boots.len() > 1, "{} starts, {} reboots", boots.len(), up.len());
+    assert!(boots.iter().all(|b| *b == "boot True 0x40 b''"), "{boots:?}");
+    // Between its last brown-out before a reboot and that, it says nothing.
+    for up in &up {
+        let since = down.iter().copied().filter(|d| d < up).fold(0.0, f64::max);
+        let within =
+            says.iter().filter_map(|e| e["t"].as_f64()).filter(|t| *t > since + 10.0 && t < up).count();
+        assert_eq!(within, 0, "it speaks between {since} and {up}");
+    }
+}
+
+#[test]
+fn a_bus_is_as_fast_as_the_script_has_it() {
+    let thing =
+        r#"board: "esp32-devkit", parts: [(id: "imu", model: "mpu6050", on: I2c(0x68), pull_up: true)]"#;
+    let script = r#"
+import machine, time
+def took(hz):
+    i2c = machine.I2C(0, freq=hz)
+    began = time.ticks_us()
+    for _ in range(20):
+        i2c.readfrom_mem(0x68, 0x3B, 14)
+    return time.ticks_diff(time.ticks_us(), began) / 20
+# Seventeen bytes of nine bits, and what begins and ends them.
+slow, fast = took(100000), took(400000)
+print(1530 < slow < 2000, 382 < fast < 700, (slow - fast) / 1148)
+"#;
+    let stage = Stage::new(thing, "MicroPython", "", script).with("count: 2", "count: 1");
+    let said = stage.told(&stage.run(&[]), "script_says");
+    let (told, ratio) = said[0].rsplit_once(' ').unwrap();
+    assert_eq!(told, "True True", "{said:?}");
+    let ratio: f64 = ratio.parse().unwrap();
+    assert!((ratio - 1.0).abs() < 0.1, "{ratio}");
+}

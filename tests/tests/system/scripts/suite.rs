@@ -309,7 +309,11 @@ for digest in (hashlib.md5, hashlib.sha1, hashlib.sha256):
     let stage = Stage::new(r#"board: "esp8266-nodemcu""#, "MicroPython", "", script);
     let ran = stage.run(&[]);
     let crash = stage.told(&ran, "script_crash").join("\n");
-    assert!(crash.contains("MemoryError") && crash.contains("main.py") && crash.is_ascii(), "{crash} {}", ran.stderr());
+    assert!(
+        crash.contains("MemoryError") && crash.contains("main.py") && crash.is_ascii(),
+        "{crash} {}",
+        ran.stderr()
+    );
     assert!(stage.told(&ran, "script_gone").is_empty());
 }
 
