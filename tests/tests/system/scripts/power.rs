@@ -53,7 +53,7 @@ while True:
         .with("world: (", "world: (weather: (latitude_deg: 48.0, mean_c: -6.0, swing_c: 24.0), ");
     let ran = stage.run(&[]);
     let seconds = |kind: &str| -> Vec<f64> {
-        stage.events("d-0", &ran, kind).iter().map(|e| e["t"].as_f64().unwrap_or(f64::NAN)).collect()
+        stage.events("d-0", &ran, kind).iter().map(|e| e["from_s"].as_f64().unwrap_or(f64::NAN)).collect()
     };
     let (down, up) = (seconds("brown_out"), seconds("reboot"));
     assert!(!down.is_empty() && !up.is_empty(), "{down:?} {up:?}");
@@ -66,7 +66,7 @@ while True:
     for up in &up {
         let since = down.iter().copied().filter(|d| d < up).fold(0.0, f64::max);
         let within =
-            says.iter().filter_map(|e| e["t"].as_f64()).filter(|t| *t > since + 10.0 && t < up).count();
+            says.iter().filter_map(|e| e["from_s"].as_f64()).filter(|t| *t > since + 10.0 && t < up).count();
         assert_eq!(within, 0, "it speaks between {since} and {up}");
     }
 }
