@@ -201,9 +201,19 @@ pub fn install<E>(
     Ok(())
 }
 
-/// Hands what arrived to those who listen.
-fn hear(inbox: Res<Inbox>, mut programs: ResMut<Programs>, mut counters: ResMut<Counters>) {
+/// Hands what arrived to those who listen, and tells those whose boards lost their supply or have it again.
+fn hear(
+    inbox: Res<Inbox>,
+    boards: Res<Boards>,
+    mut programs: ResMut<Programs>,
+    mut counters: ResMut<Counters>,
+) {
     let programs = &mut *programs;
+    for board in &boards.0 {
+        if let Ok(of) = programs.entries.binary_search_by_key(&board.ordinal, |e| e.ordinal) {
+            programs.entries[of].turn.supply.push(board.reset);
+        }
+    }
     if programs.router.is_empty() {
         return;
     }
@@ -232,14 +242,9 @@ fn run_programs(
     (mut submit, mut wills): (ResMut<Submit>, ResMut<Wills>),
     mut events: ResMut<Events>,
     mut counters: ResMut<Counters>,
-    (mut rests, boards): (ResMut<Rests>, Res<Boards>),
+    mut rests: ResMut<Rests>,
 ) {
     let programs = &mut *programs;
-    for board in &boards.0 {
-        if let Ok(of) = programs.entries.binary_search_by_key(&board.ordinal, |e| e.ordinal) {
-            programs.entries[of].turn.supply.push(board.reset);
-        }
-    }
     programs.entries.par_iter_mut().for_each(|Entry { program, turn, .. }| {
         let program = program.get_mut().unwrap_or_else(PoisonError::into_inner);
         let told = !turn.supply.is_empty() || (!turn.heard.is_empty() && program.listens());

@@ -192,13 +192,17 @@ def _turn(_):
 
 
 def wait(until, net=False, loop=False):
-    tidy()
+    pauses = False
     # Until a time, or, where `net` says so, until something came over the network, and where `loop` does, until an interrupt
     # gave the event loop something to do.
     while True:
         now = run_due()
         if now >= until or net and on_net or loop and nudged:
             return
+        if not pauses and until - now >= 1000000:
+            # A pause of some length is the time to look after the heap.
+            pauses = True
+            tidy()
         first = until
         for timer in timers:
             if timer._next < first:

@@ -296,7 +296,7 @@ impl Device {
             self.kept.retain(|key, _| !IN_RAM.contains(&key.as_str()));
             self.save(at_ns, 0.0, turn);
             match (self.wire)() {
-                Ok(mut machine) => {
+                Ok(machine) => {
                     machine.clock.advance_to_ns(at_ns);
                     self.machine = machine;
                 }

@@ -62,6 +62,8 @@ pub(super) struct Held {
 pub(super) struct Looks {
     /// Whether it has looked since the run was last told.
     looked: bool,
+    /// Whether the shim has had a turn since it last looked, whose fuel is not the script's.
+    turned: bool,
     /// Fuel spent when it last looked.
     spent: u64,
     /// Since when it has done nothing else.
@@ -208,7 +210,8 @@ fn tick(ctx: &mut impl AsContextMut<Data = State>, circle: bool) -> Result<bool,
             news.push_back(what.to_owned());
         }
     }
-    schedule(ctx)?;
+    schedule(&mut *ctx)?;
+    ctx.as_context_mut().data_mut().looks.turned = true;
     Ok(false)
 }
 
@@ -220,7 +223,8 @@ fn look(ctx: &mut impl AsContextMut<Data = State>) -> Result<u64, Error> {
     let state = context.data_mut();
     let looks = &mut state.looks;
     looks.looked = true;
-    if at - looks.spent > LOOK_FUEL {
+    let turned = std::mem::take(&mut looks.turned) && looks.spent > 0;
+    if at - looks.spent > LOOK_FUEL && !turned {
         looks.since_ns = now;
     } else {
         let ends = [looks.edge_ns, state.due_ns.unwrap_or(0)];
