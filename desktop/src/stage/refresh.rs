@@ -540,14 +540,17 @@ pub fn walls<S: Side>(
     }
 }
 
-/// Boards far away have fewer triangles.
+/// Boards far away have fewer triangles: judged anew as the camera moves, and of each board as it is made or moves.
 pub fn detail<S: Side>(
-    camera: Query<&GlobalTransform, (With<Eye>, With<Of<S>>, Changed<GlobalTransform>)>,
-    mut boards: Query<(&BoardOf, &GlobalTransform, &mut Mesh3d), With<Of<S>>>,
+    camera: Query<Ref<GlobalTransform>, (With<Eye>, With<Of<S>>)>,
+    mut boards: Query<(&BoardOf, Ref<Transform>, &mut Mesh3d), With<Of<S>>>,
 ) {
     let Some(eye) = camera.iter().next() else { return };
     for (board, place, mut mesh) in &mut boards {
-        let far = eye.translation().distance_squared(place.translation()) > FAR * FAR;
+        if !eye.is_changed() && !place.is_changed() {
+            continue;
+        }
+        let far = eye.translation().distance_squared(place.translation) > FAR * FAR;
         let wanted = if far { &board.far } else { &board.full };
         if mesh.0 != *wanted {
             mesh.0 = wanted.clone();
