@@ -274,6 +274,10 @@ fn close(
         if desk.leaving == Some(Leave::Quit) { desk.leave_unsaved() } else { desk.leave(Leave::Quit) }
     }
     if desk.quit {
+        // For who compares: what was looked at is what the headless command runs.
+        if let Some(hash) = desk.session.as_ref().and_then(|s| s.shared().left.hash) {
+            println!("state_hash {hash:032x}");
+        }
         desk.settings.layout = Some(desk.tree.clone());
         if let Err(error) = desk.settings.save() {
             eprintln!("the settings cannot be kept: {error}");

@@ -108,6 +108,8 @@ fn form(ui: &mut Ui, desk: &mut Desk) {
             // What is commanded or desired has no end of its own.
             let until = until.filter(|_| !matches!(act, Act::Command { .. } | Act::Desire { .. }));
             desk.act(act, until);
+        } else if by_key {
+            desk.tell("the act is not filled in: see the panel Act".to_owned(), true);
         }
         if ui.add_enabled(!desk.done.is_empty(), egui::Button::new("Undo")).on_hover_text("Ctrl+Z").clicked()
         {

@@ -521,7 +521,7 @@ fn forecasts(shown: &Shown, shared: &Shared, ids: &[SignalId]) -> Vec<Band> {
         let unit = sign(&shown.units.shown(&pair.unit)).to_owned();
         let of = |name: String| Band { name, unit: unit.clone(), ..Band::default() };
         let mut ahead = of("forecast from here on".to_owned());
-        let mut put = |band: &mut Band, t: SimTime, [low, high]: [f32; 2]| {
+        let put = |band: &mut Band, t: SimTime, [low, high]: [f32; 2]| {
             band.xs.push(t.as_secs_f64());
             band.low.push(value(low));
             band.high.push(value(high));

@@ -191,7 +191,7 @@ fn legend(painter: &Painter, view: Rect, shown: &Shown, ranges: &Ranges, picked:
     if has(Class::Outage) {
         lines.push((color32(palette::OUTAGE), "no power or no link"));
     }
-    lines.push((color32(palette::MESSAGE), &of_links));
+    lines.push((color32(palette::MESSAGE), of_links.as_str()));
     let (width, bar) = (210.0, 14.0);
     let field = shown.field.as_ref().zip(ranges.field);
     let twins = shown.ghosts && !shown.opened.plan.scenario.mirror.is_empty();
