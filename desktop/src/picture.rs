@@ -5,7 +5,12 @@
 use crate::{
     args::{Args, Size},
     failure::{Failure, graphics},
-    sim::{history::Frame, left::Left, open::Opened, source::{Source, source}},
+    sim::{
+        history::Frame,
+        left::Left,
+        open::Opened,
+        source::{Source, source},
+    },
     stage::{
         StagePlugin,
         camera::{Eye, FOV_Y, View},

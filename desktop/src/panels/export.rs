@@ -129,7 +129,11 @@ fn table(text: &mut String, series: &Series) {
 
 /// A text as a table's cell.
 fn cell(text: &str) -> String {
-    if text.contains([',', '"', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+    if text.contains([',', '"', '\n']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
 }
 
 /// The plots below each other.
@@ -318,10 +322,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        panels::plots::Mark,
-        sim::spell::Class,
-    };
+    use crate::{panels::plots::Mark, sim::spell::Class};
 
     fn four() -> Drawn {
         let series = |k: usize| Series {

@@ -16,8 +16,8 @@ use crate::{
 };
 use egui::{Align2, Button, Color32, Rangef, RichText, ScrollArea, Ui};
 use egui_plot::{
-    AxisHints, CoordinatesFormatter, Corner, FilledArea, GridInput, GridMark, Line, Plot, PlotPoints, Span, VLine,
-    uniform_grid_spacer,
+    AxisHints, CoordinatesFormatter, Corner, FilledArea, GridInput, GridMark, Line, Plot, PlotPoints, Span,
+    VLine, uniform_grid_spacer,
 };
 use twinfleet_engine::{
     signal::{Kind, SignalId},

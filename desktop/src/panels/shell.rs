@@ -602,17 +602,8 @@ fn keys(ctx: &Context, desk: &mut Desk) {
 
 /// Keys of panels, which hold while something is typed too: each panel to the front, each act, real devices, the start page.
 fn panel_keys(ctx: &Context, desk: &mut Desk) {
-    const DIGITS: [Key; 9] = [
-        Key::Num1,
-        Key::Num2,
-        Key::Num3,
-        Key::Num4,
-        Key::Num5,
-        Key::Num6,
-        Key::Num7,
-        Key::Num8,
-        Key::Num9,
-    ];
+    const DIGITS: [Key; 9] =
+        [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9];
     let with = |held: Modifiers, key: Key| ctx.input_mut(|i| i.consume_key(held, key));
     if with(Modifiers::CTRL, Key::L) {
         desk.asking = Asking::Follow(String::new(), "mqtt://localhost".to_owned());

@@ -25,7 +25,8 @@ pub const SAMPLED_SIGNALS: usize = 4_096;
 pub const SAMPLED_BUCKETS: usize = 512;
 
 /// What is told of a scenario with a `load`.
-const LOADED: &str = "its load's devices and their traffic are there only in `twinfleet load`: here they stand silent";
+const LOADED: &str =
+    "its load's devices and their traffic are there only in `twinfleet load`: here they stand silent";
 
 /// A run in progress.
 pub struct Player {

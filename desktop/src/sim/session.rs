@@ -146,7 +146,8 @@ fn said(panic: &(dyn Any + Send)) -> String {
 impl Shared {
     /// Why what is shown goes no further than it has come, where something has gone wrong.
     pub fn failed(&self) -> Option<String> {
-        let broken = self.broken.as_ref().map(|why| format!("the run has ended by a bug of twinfleet: {why}"));
+        let broken =
+            self.broken.as_ref().map(|why| format!("the run has ended by a bug of twinfleet: {why}"));
         broken.or_else(|| self.left.failed.clone())
     }
 

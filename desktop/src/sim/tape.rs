@@ -41,9 +41,10 @@ impl Tape {
     pub fn new(opened: &Opened, record: Arc<Record>) -> Self {
         let plan = &opened.plan;
         let scene = plan.scenario.world.scene.iter().flat_map(|s| &s.bodies);
-        let bodies = plan.body_blocks.iter().zip(scene).map(|(block, def)| {
-            ([0, 1, 2].map(|c| plan.signals.id(*block, 0, c)), turned(def.rotation_deg))
-        });
+        let bodies =
+            plan.body_blocks.iter().zip(scene).map(|(block, def)| {
+                ([0, 1, 2].map(|c| plan.signals.id(*block, 0, c)), turned(def.rotation_deg))
+            });
         let bodies = bodies.collect();
         // Another version may have numbered its signals in another way; names stay.
         let same = Blocks::of(&record.table) == Blocks::of(&plan.signals);

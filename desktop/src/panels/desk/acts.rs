@@ -118,7 +118,9 @@ impl Desk {
                         false,
                     ),
                     Saved::Stranded(why) => (
-                        format!("saved as {place}, but it cannot be run from there: {why}. Save it beside its scenario"),
+                        format!(
+                            "saved as {place}, but it cannot be run from there: {why}. Save it beside its scenario"
+                        ),
                         true,
                     ),
                 };
