@@ -77,14 +77,7 @@ impl Session {
                 end.store(source.left().end.0, Ordering::Relaxed);
                 let shared = Arc::new(Mutex::new(Shared::of(source.as_ref())));
                 let _ = tell.send(Ok(Arc::clone(&shared)));
-                let worker = Worker { source, live, shared: Arc::clone(&shared), end, goal, ended, woken };
-                let end = Arc::clone(&worker.end);
-                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| worker.work())) {
-                    let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                    let now = shared.left.now;
-                    (shared.left.end, shared.broken) = (now, Some(said(panic.as_ref())));
-                    end.store(now.0, Ordering::Relaxed);
-                }
+                Worker { source, live, shared, end, goal, ended, woken }.guarded();
             }
         };
         let outside = |text: String| NoSource { text, outside: true };
@@ -174,6 +167,17 @@ struct Worker {
 }
 
 impl Worker {
+    /// Works; whoever looks is told of a panic.
+    fn guarded(self) {
+        let (shared, end) = (Arc::clone(&self.shared), Arc::clone(&self.end));
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.work())) {
+            let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = shared.left.now;
+            (shared.left.end, shared.broken) = (now, Some(said(panic.as_ref())));
+            end.store(now.0, Ordering::Relaxed);
+        }
+    }
+
     fn work(mut self) {
         let (mut shared_at, mut series_at) = (Instant::now(), Instant::now());
         let (mut ticks, mut from) = (0u32, self.source.left().now);
@@ -230,5 +234,49 @@ impl Worker {
             let series = Arc::new(self.source.series(id));
             shared.series.insert(id, series);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::{left::Left, player::Player};
+
+    /// A run that breaks.
+    struct Breaks(Player);
+
+    impl Source for Breaks {
+        fn left(&self) -> &Left {
+            self.0.left()
+        }
+
+        fn tick(&mut self) -> bool {
+            panic!("a bug of the test's own")
+        }
+
+        fn series(&self, id: SignalId) -> Vec<Bucket> {
+            self.0.series(id)
+        }
+    }
+
+    #[test]
+    fn a_run_that_panics_is_told_and_goes_no_further() {
+        let opened = Opened::file("swing-shake-drive", &[], None, &[]).unwrap();
+        let source = Box::new(Breaks(Player::new(&opened, 1).unwrap()));
+        let shared = Arc::new(Mutex::new(Shared::of(source.as_ref())));
+        let end = Arc::new(AtomicI64::new(i64::MAX));
+        let worker = Worker {
+            source,
+            live: false,
+            shared: Arc::clone(&shared),
+            end: Arc::clone(&end),
+            goal: Arc::new(AtomicI64::new(1)),
+            ended: Arc::default(),
+            woken: Arc::default(),
+        };
+        worker.guarded();
+        let failed = shared.lock().unwrap().failed().unwrap();
+        assert!(failed.contains("a bug of the test's own"), "{failed}");
+        assert_eq!(end.load(Ordering::Relaxed), 0);
     }
 }

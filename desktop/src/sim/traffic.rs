@@ -11,7 +11,7 @@
 //! for t in 0..FEW as i64 {
 //!     traffic.push(SimTime(t), message(1, t));
 //! }
-//! for t in 0..10_000 {
+//! for t in FEW as i64..10_000 {
 //!     traffic.push(SimTime(t), message(0, t));
 //! }
 //! assert!(traffic.len() < 1_000 && traffic.is_thinned());

@@ -17,7 +17,12 @@ use twinfleet_desktop::{
     },
     settings::Settings,
     sim::{act::Act, open::shipped},
-    stage::show::Picked,
+    stage::{
+        camera::{FOV_Y, View},
+        overlay::halves,
+        refresh::device_place,
+        show::Picked,
+    },
     units::Units,
 };
 
@@ -489,17 +494,30 @@ fn the_fleet_is_one_stop_of_the_tab_key_and_arrows_go_through_it() {
 #[test]
 fn what_is_clicked_in_the_left_half_is_told_of_the_left_half() {
     let mut desk = opened("parcel-drop");
+    desk.eye = View::overview(&desk.shown.as_ref().unwrap().layout);
     desk.keep_beside();
     let mut window = window(desk);
     window.get_by_label_contains("of the right half");
-    window.state_mut().pick(Some(Picked::Device(0)));
-    window.state_mut().of_beside = true;
-    window.run_steps(3);
-    window.get_by_label_contains("of the left half: kept: parcel-drop");
-    window
-        .get_all_by_label(&window.state().shown.as_ref().unwrap().fleet.devices[0].id.clone())
-        .next()
-        .unwrap();
+    let rect = window.state().scene_rect;
+    for (half, of_beside) in [(halves(rect).0, true), (halves(rect).1, false)] {
+        let shown = window.state().shown.clone().unwrap();
+        let place = device_place(&shown, 0) + bevy::math::Vec3::Y * 0.12;
+        let aspect = half.aspect_ratio();
+        let (eye, tan) = (window.state().eye.seen(aspect).transform(), (FOV_Y / 2.0).tan());
+        let seen = eye.rotation.inverse() * (place - eye.translation);
+        let ndc = egui::vec2(seen.x / -seen.z / tan / aspect, -seen.y / -seen.z / tan);
+        let at = half.center() + ndc * half.size() * 0.5;
+        window.hover_at(at);
+        window.run_steps(2);
+        window.drag_at(at);
+        window.run_steps(1);
+        window.drop_at(at);
+        window.run_steps(3);
+        assert!(matches!(window.state().shown.as_ref().unwrap().picked, Some(Picked::Device(_))), "{at:?}");
+        assert_eq!(window.state().of_beside, of_beside);
+        let side = if of_beside { "of the left half: kept: parcel-drop" } else { "of the right half" };
+        window.get_by_label_contains(side);
+    }
 }
 
 #[test]
