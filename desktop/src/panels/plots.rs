@@ -262,7 +262,8 @@ fn one(ui: &mut Ui, desk: &mut Desk, shown: &Shown, shared: &Shared, plot: usize
             let look = Look {
                 id: (plot, k),
                 size: egui::vec2(width, (height * share(strip) / shares).max(64.0)),
-                step_s: shared.left.step_ns as f64 / 1e9,
+                until_s: until_s(desk, shown, shared),
+                quiet: desk.snap.is_some(),
                 last: k + 1 == strips.len(),
             };
             to = to.or(self::strip(ui, &drawn, strip, &look));
@@ -278,11 +279,25 @@ fn one(ui: &mut Ui, desk: &mut Desk, shown: &Shown, shared: &Shared, plot: usize
     gone
 }
 
+/// What the times of all plots reach to, so that they stand below each other: what was reached, with what was foreseen of it.
+fn until_s(desk: &Desk, shown: &Shown, shared: &Shared) -> f64 {
+    let signals = &shown.opened.plan.signals;
+    let foreseen = desk.plots.iter().flatten().any(|id| signals.channel(*id).kind == Kind::Estimate);
+    let horizons = shown.opened.plan.scenario.mirror.iter().flat_map(twinfleet_engine::mirror::horizons);
+    let farthest_s = horizons.map(|h| h.as_secs_f64()).fold(0.0, f64::max);
+    // From its start on there is room for some ticks, so that the first of them does not fill the axis.
+    let least_s = 10.0 * shared.left.step_ns as f64 / 1e9;
+    (shared.left.now.as_secs_f64() + if foreseen { farthest_s } else { 0.0 }).max(least_s)
+}
+
 /// How a strip of a plot is drawn.
 struct Look {
     id: (usize, usize),
     size: egui::Vec2,
-    step_s: f64,
+    /// What all axes reach to.
+    until_s: f64,
+    /// Whether nothing is told under the pointer: a picture is taken.
+    quiet: bool,
     /// Whether the times are written below it.
     last: bool,
 }
@@ -300,8 +315,7 @@ fn strip(ui: &mut Ui, drawn: &Drawn, strip: &Strip<'_>, look: &Look) -> Option<S
         .link_axis("time", [true, false])
         .link_cursor("time", [true, false])
         .include_x(0.0)
-        // From its start on there is room for some ticks, so that the first of them does not fill the axis.
-        .include_x(10.0 * look.step_s)
+        .include_x(look.until_s)
         .show_axes([look.last, true])
         .x_grid_spacer(uniform_grid_spacer(steps))
         .y_grid_spacer(uniform_grid_spacer(levels))
@@ -346,7 +360,7 @@ fn strip(ui: &mut Ui, drawn: &Drawn, strip: &Strip<'_>, look: &Look) -> Option<S
     let shift = ui.input(|i| i.modifiers.shift);
     let under = response.inner.filter(|_| response.response.contains_pointer());
     let to = under.filter(|_| shift && response.response.clicked()).map(|p| SimTime((p.x * 1e9) as i64));
-    if let Some(p) = under.filter(|p| p.x >= 0.0 && !drawn.series.is_empty()) {
+    if let Some(p) = under.filter(|p| p.x >= 0.0 && !drawn.series.is_empty() && !look.quiet) {
         let lines = drawn.readout(p.x);
         response.response.on_hover_ui_at_pointer(|ui| lines.iter().for_each(|line| drop(ui.label(line))));
     }
