@@ -309,6 +309,7 @@ fn strip(ui: &mut Ui, drawn: &Drawn, strip: &Strip<'_>, look: &Look) -> Option<S
     let thin = if dark { 0.05 } else { 0.3 };
     let unit = if strip.rise { format!("Δ {}", strip.unit) } else { strip.unit.to_owned() };
     let axis = AxisHints::new_y().label(unit).label_spacing(Rangef::new(12.0, 16.0)).min_thickness(54.0);
+    let axis = axis.formatter(|mark, _| level(mark));
     let mut plot = Plot::new(("plot", look.id))
         .height(look.size.y)
         .width(look.size.x)
@@ -440,6 +441,12 @@ fn levels(input: GridInput) -> [f64; 3] {
     let ten = 10f64.powf(least.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|k| k * ten).find(|s| *s >= least).unwrap_or(ten);
     [step, step * 10.0, step * 100.0]
+}
+
+/// What stands at a line of an axis of values: with as many decimals as tell it from the next.
+fn level(mark: GridMark) -> String {
+    let decimals = (-mark.step_size.log10() - 1e-9).ceil().clamp(0.0, 9.0) as usize;
+    if mark.value.abs() >= 1e6 { format!("{:.1e}", mark.value) } else { format!("{:.decimals$}", mark.value) }
 }
 
 /// Fine, middle and thick lines of a time axis.
@@ -603,6 +610,19 @@ mod tests {
         assert_eq!(of(1e9), [604_800.0, 2_419_200.0, 29_030_400.0]);
         for [a, b] in STEPS_S.array_windows() {
             assert!((b / a).fract().min(1.0 - (b / a).fract()) < 1e-9, "{b} is no multiple of {a}");
+        }
+    }
+
+    #[test]
+    fn an_axis_of_values_has_round_figures_that_differ() {
+        for base_step_size in [0.002, 0.03, 0.2, 7.0, 300.0] {
+            let [step_size, ten, _] = levels(GridInput { bounds: (0.0, 1.0), base_step_size });
+            assert!((2.2..=5.6).contains(&(step_size / base_step_size)) && ten == step_size * 10.0);
+            let marks = (-9..10).map(|k| level(GridMark { value: f64::from(k) * step_size, step_size }));
+            let mut said: Vec<String> = marks.collect();
+            said.sort_unstable();
+            said.dedup();
+            assert_eq!(said.len(), 19, "{step_size}");
         }
     }
 
