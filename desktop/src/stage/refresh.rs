@@ -265,30 +265,36 @@ pub fn bodies<S: Side>(
             *transform = placed(pose, shown.layout.bodies);
         }
     }
-    let scene = shown.opened.plan.scenario.world.scene.as_ref();
     for (board, mut transform, mut visibility) in &mut boards {
         let hidden = shown.hidden == Some(board.device);
         visibility.set_if_neq(if hidden { Visibility::Hidden } else { Visibility::Inherited });
-        let Some((body, mount)) = &shown.fleet.devices[board.device].body else {
-            // It stands where it was put, unless it was carried elsewhere; 0.02 keeps it off the floor.
-            let place = device_place(&shown, board.device) + Vec3::Y * 0.02;
-            if transform.translation != place {
-                transform.translation = place;
+        match (riding(&shown, board.device), &shown.fleet.devices[board.device].body) {
+            (Some(place), _) => {
+                (transform.translation, transform.rotation) = (place.translation, place.rotation);
             }
-            continue;
-        };
-        let (Some(pose), Some(def)) =
-            (shown.frame.bodies.get(*body), scene.and_then(|s| s.bodies.get(*body)))
-        else {
-            continue;
-        };
-        let place = placed(pose, shown.layout.bodies);
-        let (x, y, _) = mount.at_m;
-        let top = half_height(&def.shape) * BODY_SCALE + 0.004;
-        let across = from_world([x as f32, y as f32, 0.0]);
-        transform.translation = place.transform_point(across + Vec3::Y * top);
-        transform.rotation = place.rotation;
+            // Its body is yet to have a place.
+            (None, Some(_)) => {}
+            // It stands where it was put, unless it was carried elsewhere; 0.02 keeps it off the floor.
+            (None, None) => {
+                let place = device_place(&shown, board.device) + Vec3::Y * 0.02;
+                if transform.translation != place {
+                    transform.translation = place;
+                }
+            }
+        }
     }
+}
+
+/// Where a board stands that rides on a body, and how it is turned: on its top.
+pub fn riding(shown: &Shown, device: usize) -> Option<Transform> {
+    let (body, mount) = shown.fleet.devices[device].body.as_ref()?;
+    let def = shown.opened.plan.scenario.world.scene.as_ref()?.bodies.get(*body)?;
+    let place = placed(shown.frame.bodies.get(*body)?, shown.layout.bodies);
+    let (x, y, _) = mount.at_m;
+    let top = half_height(&def.shape) * BODY_SCALE + 0.004;
+    let across = from_world([x as f32, y as f32, 0.0]);
+    let translation = place.transform_point(across + Vec3::Y * top);
+    Some(Transform { translation, rotation: place.rotation, scale: Vec3::ONE })
 }
 
 fn half_height(shape: &twinfleet_engine::physics::ShapeDef) -> f32 {

@@ -10,12 +10,10 @@ use twinfleet_desktop::{
     },
     stage::{
         camera::{FOV_Y, View},
-        layout::BODY_SCALE,
-        refresh::device_place,
+        refresh::{device_place, riding},
         show::Shown,
     },
 };
-use twinfleet_engine::physics::ShapeDef;
 
 /// Draws a picture of a scenario; `args` are more of the command line.
 fn draw(dir: &Path, scenario: &str, args: &[&str]) -> RgbImage {
@@ -148,16 +146,8 @@ fn hiding_a_device_changes_pixels_only_around_its_projected_place_in_every_scena
             difference(&whole, &without).unwrap_or_else(|| panic!("{name}: {id} was not to be seen"));
         assert!(count > 60, "{name}: {id}: {count} pixels");
         // A board with its parts is about a metre of the scene wide, and casts a shadow as wide.
-        let scene = shown.opened.plan.scenario.world.scene.as_ref();
         // What rides on a body stands on top of it.
-        let lift = match (&shown.fleet.devices[device].body, scene) {
-            (Some((body, _)), Some(scene)) => match scene.bodies[*body].shape {
-                ShapeDef::Box { size_m: (_, _, z) } => z as f32 / 2.0 * BODY_SCALE,
-                _ => 0.0,
-            },
-            _ => 0.0,
-        };
-        let place = device_place(&shown, device) + bevy::math::Vec3::Y * lift;
+        let place = riding(&shown, device).map_or_else(|| device_place(&shown, device), |t| t.translation);
         let reach = 0.9;
         let corners = (0..8).map(|k: u32| {
             let side = |bit: u32| if k & bit == 0 { -reach } else { reach };
