@@ -621,6 +621,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_board_that_is_made_or_moves_is_judged_though_the_camera_stands() {
+        let (mut world, mut meshes) = (World::new(), Assets::<Mesh>::default());
+        let (full, far) = (meshes.add(Cuboid::default()), meshes.add(Sphere::default()));
+        let board = |z: f32| {
+            let made = BoardOf { device: 0, full: full.clone(), far: far.clone() };
+            (of::<Worked>(), made, Mesh3d(full.clone()), Transform::from_xyz(0.0, 0.0, z))
+        };
+        world.spawn((of::<Worked>(), Eye, GlobalTransform::IDENTITY));
+        let first = world.spawn(board(-100.0)).id();
+        let system = world.register_system(detail::<Worked>);
+        world.run_system(system).unwrap();
+        let [second, near] = [-100.0, -1.0].map(|z| world.spawn(board(z)).id());
+        world.run_system(system).unwrap();
+        let is_far = |world: &World, board: Entity| world.get::<Mesh3d>(board).unwrap().0 == far;
+        assert_eq!([first, second, near].map(|b| is_far(&world, b)), [true, true, false]);
+        world.get_mut::<Transform>(near).unwrap().translation.z = -100.0;
+        world.run_system(system).unwrap();
+        assert!(is_far(&world, near));
+    }
+
+    #[test]
     fn a_floor_is_its_zones_and_around_a_device_its_readings() {
         let heard = [(Vec3::ZERO, 30.0)];
         let at = |x: f32, own| between(&Vec3::new(x, 0.0, 0.0), &heard, own).unwrap();
