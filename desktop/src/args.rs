@@ -3,6 +3,7 @@
 use clap::Parser;
 use std::{path::PathBuf, str::FromStr};
 use twinfleet_engine::time::{SimTime, Span};
+use twinfleet_twins::script;
 
 /// The 3D desktop of Twinfleet: see the fleet, the twin and the difference.
 ///
@@ -20,7 +21,7 @@ use twinfleet_engine::time::{SimTime, Span};
   twinfleet-desktop pi3b-mirror --screenshot stuck.png --at 32min --view device:pi-1
   twinfleet-desktop parcel-drop --video frames --from 2s --to 6s --every 40ms
 
-Exit codes: 0 done · 2 bad input (of a file, a window says so itself) · 3 the outside failed (no graphics driver, disk, display) ·
+Exit codes: 0 done · 2 bad input (of a file, a window says so itself) · 3 the outside failed (no graphics driver, disk, display, a script's runtime) ·
 101 a bug in twinfleet"
 )]
 pub struct Args {
@@ -86,9 +87,23 @@ pub struct Args {
     /// A folder of own definitions; may be given more than once
     #[arg(long, value_name = "DIR")]
     pub catalog: Vec<PathBuf>,
+    /// Run the scenario's Python scripts unconfined: they can read and write what you can. Needed where the system has no
+    /// Landlock (Linux 5.13 and later have it)
+    #[arg(long)]
+    pub trust_scripts: bool,
+    /// Real time that a script may be silent for before the run ends, [s]
+    #[arg(long, value_name = "SECONDS", env = "TWINFLEET_SCRIPT_PATIENCE")]
+    pub script_patience: Option<f64>,
     /// Threads of the simulation
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
+}
+
+impl Args {
+    /// How scripts are run.
+    pub fn scripts(&self) -> script::Options {
+        script::Options::new(self.trust_scripts, self.script_patience)
+    }
 }
 
 /// Width and height, [pixels].

@@ -1,5 +1,6 @@
 //! Why the program ends early: what to say, and the exit code.
 
+use crate::sim::source::NoSource;
 use std::{any::Any, fmt::Display, panic};
 use twinfleet_engine::scenario::diagnostic::{Report, Style};
 
@@ -26,6 +27,12 @@ impl Failure {
     /// The outside failed.
     pub fn outside(text: impl Display) -> Self {
         Self { text: text.to_string(), code: 3 }
+    }
+}
+
+impl From<NoSource> for Failure {
+    fn from(NoSource { text, outside }: NoSource) -> Self {
+        Self { text, code: if outside { 3 } else { 2 } }
     }
 }
 

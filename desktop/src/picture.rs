@@ -5,7 +5,12 @@
 use crate::{
     args::{Args, Size},
     failure::{Failure, graphics},
-    sim::{history::Frame, left::Left, open::Opened, source::source},
+    sim::{
+        history::Frame,
+        left::Left,
+        open::Opened,
+        source::{Source, source},
+    },
     stage::{
         StagePlugin,
         camera::{Eye, FOV_Y, View},
@@ -58,7 +63,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     })?;
     let opened =
         Opened::file(file, &args.sets, args.seed, &args.catalog).map_err(|r| Failure::refused(&r))?;
-    let mut player = source(&opened, args.threads).map_err(|e| Failure::input(e.text))?;
+    let opened = opened.scripted(&args.scripts());
+    let mut player = source(&opened, args.threads).map_err(Failure::from)?;
     let end = player.left().end;
     let shots = shots(args, end, player.left().step_ns)?;
     let shown = shown(args, opened, player.left())?;
@@ -67,7 +73,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Some(file) => {
             let opened =
                 Opened::file(file, &[], args.seed, &args.catalog).map_err(|r| Failure::refused(&r))?;
-            let player = source(&opened, args.threads).map_err(|e| Failure::input(e.text))?;
+            let opened = opened.scripted(&args.scripts());
+            let player = source(&opened, args.threads).map_err(Failure::from)?;
             let shown = self::shown(args, opened, player.left())?;
             Some((player, shown))
         }
@@ -77,10 +84,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         studio.split(shown.clone());
     }
     for (t, path) in &shots {
-        player.run_until(*t);
+        run_until(player.as_mut(), *t)?;
         studio.show::<Worked>(player.left(), *t);
         if let Some((player, _)) = &mut beside {
-            player.run_until(*t);
+            run_until(player.as_mut(), *t)?;
             studio.show::<Kept>(player.left(), *t);
         }
         let view = View::named(&args.view, studio.shown()).map_err(|e| Failure::input(e.0))?;
@@ -88,6 +95,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         studio.take(path)?;
     }
     Ok(())
+}
+
+/// Advances to an instant; where something outside the simulation fails before, there is no picture of it.
+fn run_until(player: &mut dyn Source, t: SimTime) -> Result<(), Failure> {
+    player.run_until(t);
+    player.left().failed.as_ref().map_or(Ok(()), |why| Err(Failure::outside(why)))
 }
 
 /// When to draw, and into which files.
@@ -106,7 +119,6 @@ fn shots(args: &Args, end: SimTime, step_ns: i64) -> Result<Vec<(SimTime, PathBu
         return Ok(vec![(t, path.clone())]);
     }
     let dir = args.video.as_deref().unwrap_or(Path::new("frames"));
-    std::fs::create_dir_all(dir).map_err(|e| Failure::outside(format!("{}: {e}", dir.display())))?;
     let (from, to) = (args.from.unwrap_or(SimTime::ZERO), args.to.unwrap_or(end).min(end));
     if from > to {
         return Err(Failure::input(format!("a video from {from} to {to} has no pictures")));
@@ -116,8 +128,25 @@ fn shots(args: &Args, end: SimTime, step_ns: i64) -> Result<Vec<(SimTime, PathBu
     if count > 100_000 {
         return Err(Failure::input(format!("{count} pictures are too many: name a longer --every")));
     }
+    std::fs::create_dir_all(dir).map_err(|e| Failure::outside(format!("{}: {e}", dir.display())))?;
+    clear(dir)?;
     let shot = |k: i64| (from + Span(k * every), dir.join(format!("{k:06}.png")));
     Ok((0..count).map(shot).collect())
+}
+
+/// Takes pictures of an earlier video out of a folder, by their names: a longer one would else go on behind this one.
+fn clear(dir: &Path) -> Result<(), Failure> {
+    let wrong = |e: std::io::Error| Failure::outside(format!("{}: {e}", dir.display()));
+    for entry in std::fs::read_dir(dir).map_err(wrong)? {
+        let path = entry.map_err(wrong)?.path();
+        let numbered = |s: &str| s.len() >= 6 && s.bytes().all(|b| b.is_ascii_digit());
+        if path.extension().is_some_and(|e| e == "png")
+            && path.file_stem().and_then(|s| s.to_str()).is_some_and(numbered)
+        {
+            std::fs::remove_file(&path).map_err(wrong)?;
+        }
+    }
+    Ok(())
 }
 
 fn shown(args: &Args, opened: Opened, left: &Left) -> Result<Shown, Failure> {
@@ -268,17 +297,26 @@ impl Studio {
         for _ in 0..PATIENCE {
             self.app.update();
             if let Some(image) = kept.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                return write(image, path);
+                return write(image, None, path);
             }
         }
         Err(Failure::outside("the graphics driver gave no picture back"))
     }
 }
 
-fn write(image: Image, path: &Path) -> Result<(), Failure> {
+/// Writes a picture, or a part of it, whole or not at all.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write(image: Image, part: Option<egui::Rect>, path: &Path) -> Result<(), Failure> {
     let wrong =
         |e: &dyn std::fmt::Display| Failure::outside(format!("{}: cannot be written: {e}", path.display()));
-    let picture = image.try_into_dynamic().map_err(|e| wrong(&e))?.to_rgb8();
+    let mut picture = image.try_into_dynamic().map_err(|e| wrong(&e))?;
+    if let Some(part) = part.filter(|p| p.is_positive()) {
+        let (from, size) = (part.min.max(egui::Pos2::ZERO), part.size());
+        picture = picture.crop_imm(from.x as u32, from.y as u32, size.x as u32, size.y as u32);
+    }
+    let picture = picture.to_rgb8();
     let mut name = path.file_stem().unwrap_or_default().to_owned();
     name.push(".part.png");
     let aside = path.with_file_name(name);

@@ -6,10 +6,10 @@ use crate::{
     args::Args,
     failure::{Failure, graphics},
     panels::{
-        desk::{Desk, Leave, Refused},
+        desk::{Desk, Leave, Refused, Snap},
         scene, shell, start, theme,
     },
-    picture::{drivers, eye, over, second},
+    picture::{drivers, eye, over, second, write},
     settings::Settings,
     sim::open::shipped,
     stage::{
@@ -28,7 +28,7 @@ use bevy::{
     render::{
         RenderPlugin,
         renderer::RenderAdapterInfo,
-        view::screenshot::{Screenshot, save_to_disk},
+        view::screenshot::{Screenshot, ScreenshotCaptured},
     },
     window::{PrimaryWindow, WindowCloseRequested},
     winit::{UpdateMode, WinitSettings},
@@ -54,6 +54,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let mut desk = Desk::new(Settings::load());
     (desk.threads, desk.seed, desk.catalog) = (args.threads, args.seed, args.catalog.clone());
     desk.sets.clone_from(&args.sets);
+    desk.scripts = args.scripts();
     desk.dark = (args.light || args.dark).then_some(args.dark);
     if let (Some(file), Some(broker)) = (&args.mirror, &args.broker) {
         desk.follow_live(file, broker);
@@ -273,6 +274,10 @@ fn close(
         if desk.leaving == Some(Leave::Quit) { desk.leave_unsaved() } else { desk.leave(Leave::Quit) }
     }
     if desk.quit {
+        // For who compares: what was looked at is what the headless command runs.
+        if let Some(hash) = desk.session.as_ref().and_then(|s| s.shared().left.hash) {
+            println!("state_hash {hash:032x}");
+        }
         desk.settings.layout = Some(desk.tree.clone());
         if let Err(error) = desk.settings.save() {
             eprintln!("the settings cannot be kept: {error}");
@@ -298,9 +303,24 @@ fn pace(
     }
 }
 
+/// Takes a picture of the plots, once they are drawn; what became of it is told when it is written.
 fn snap(mut at: ResMut<At>, mut commands: Commands) {
-    if let Some(path) = at.0.snap.take() {
-        at.0.tell(format!("written: {}", path.display()), false);
-        commands.spawn(Screenshot::primary_window()).observe(save_to_disk(path));
+    let desk = &mut at.0;
+    let Some(snap) = &mut desk.snap else { return };
+    desk.touched = true;
+    if snap.wait > 0 {
+        snap.wait -= 1;
+        return;
     }
+    let Some(Snap { path, .. }) = desk.snap.take() else { return };
+    let rect = desk.plots_rect * desk.points;
+    commands.spawn(Screenshot::primary_window()).observe(
+        move |captured: On<ScreenshotCaptured>, mut at: ResMut<At>| {
+            let written = write(captured.image.clone(), Some(rect), &path);
+            match written {
+                Ok(()) => at.0.tell(format!("written: {}", path.display()), false),
+                Err(failure) => at.0.tell(failure.text, true),
+            }
+        },
+    );
 }

@@ -559,6 +559,14 @@ pub enum Action {
         /// Level, 0–1.
         level: f64,
     },
+    /// A desired state is sent to devices whose firmware takes commands, on the command's topic: it is heard as any message is,
+    /// by a device that can hear.
+    Desire {
+        /// `device/part`, wildcards allowed.
+        target: String,
+        /// Level, 0–1.
+        level: f64,
+    },
     /// A zone is disturbed, by a door left open, say.
     Disturb {
         /// Zone id.

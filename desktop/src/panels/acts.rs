@@ -5,6 +5,7 @@ use super::{
     theme::{scrolled, weak},
 };
 use crate::{
+    fleet::Device,
     sim::act::Act,
     stage::show::{Picked, Shown},
     units::{sign, time},
@@ -43,10 +44,12 @@ pub const FAULTS: [Fault; 13] = [
     ("dust", "share lost a day", |x| format!("Dust(per_day: {:?})", x.clamp(0.0, 1.0))),
 ];
 
-const KINDS: [&str; 7] = [
+/// Kinds of acts, in the order of their keys.
+pub const KINDS: [&str; 8] = [
     "Inject a fault",
     "Open a door",
-    "Command an actuator",
+    "Command an actuator by hand",
+    "Set a desired state",
     "Set what a part finds",
     "Cut a link, or the broker",
     "Carry a device elsewhere",
@@ -83,9 +86,10 @@ fn form(ui: &mut Ui, desk: &mut Desk) {
         0 => fault(ui, desk, &shown),
         1 => door(ui, desk, &shown),
         2 => command(ui, desk, &shown),
-        3 => set(ui, desk, &shown),
-        5 => carry(ui, desk, &shown),
-        6 => weather(ui, desk, &shown),
+        3 => desire(ui, desk, &shown),
+        4 => set(ui, desk, &shown),
+        6 => carry(ui, desk, &shown),
+        7 => weather(ui, desk, &shown),
         _ => link(ui, desk, &shown),
     };
     ui.horizontal(|ui| {
@@ -98,10 +102,14 @@ fn form(ui: &mut Ui, desk: &mut Desk) {
     ui.horizontal(|ui| {
         let now = desk.now();
         let button = ui.add_enabled(ready, egui::Button::new(format!("Do it at {}", time(now))));
-        if let (true, Some(act), Ok(until)) = (button.clicked(), act, &until) {
-            // A command has no end of its own.
-            let until = until.filter(|_| !matches!(act, Act::Command { .. }));
+        let button = button.on_hover_text("F5");
+        let by_key = std::mem::take(&mut desk.do_it);
+        if let (true, Some(act), Ok(until)) = (button.clicked() || by_key, act, &until) {
+            // What is commanded or desired has no end of its own.
+            let until = until.filter(|_| !matches!(act, Act::Command { .. } | Act::Desire { .. }));
             desk.act(act, until);
+        } else if by_key {
+            desk.tell("the act is not filled in: see the panel Act".to_owned(), true);
         }
         if ui.add_enabled(!desk.done.is_empty(), egui::Button::new("Undo")).on_hover_text("Ctrl+Z").clicked()
         {
@@ -242,13 +250,41 @@ fn door(ui: &mut Ui, desk: &mut Desk, shown: &Shown) -> Option<Act> {
 }
 
 fn command(ui: &mut Ui, desk: &mut Desk, shown: &Shown) -> Option<Act> {
+    let (target, level) = level(ui, desk, actuators(shown, |_, _| true), "This scenario has no actuators.")?;
+    Some(Act::Command { target, level })
+}
+
+fn desire(ui: &mut Ui, desk: &mut Desk, shown: &Shown) -> Option<Act> {
+    let none = "No device here runs a firmware that takes commands.";
+    let (target, level) = level(ui, desk, actuators(shown, |device, part| takes(shown, device, part)), none)?;
+    ui.label(weak(
+        "It is published on the command's topic: a device that is asleep or off the network hears it late or never.",
+    ));
+    Some(Act::Desire { target, level })
+}
+
+/// Whether a device's firmware takes commands for a part.
+fn takes(shown: &Shown, device: &Device, part: &str) -> bool {
+    let firmware = device.group.and_then(|g| shown.opened.plan.groups[g].firmware.as_ref());
+    firmware.is_some_and(|f| f.commands.iter().any(|c| c.part == part))
+}
+
+/// Actuators that are so, `device/part`; those of the selected device first.
+fn actuators(shown: &Shown, is: impl Fn(&Device, &str) -> bool) -> Vec<String> {
+    let picked = device(shown);
+    let rest = (0..shown.fleet.devices.len()).filter(|d| Some(*d) != picked);
     let mut all: Vec<String> = Vec::new();
-    for device in &shown.fleet.devices {
-        let acts = device.parts.iter().filter(|p| p.level.is_some());
+    for device in picked.into_iter().chain(rest).map(|d| &shown.fleet.devices[d]) {
+        let acts = device.parts.iter().filter(|p| p.level.is_some() && is(device, &p.id));
         all.extend(acts.map(|p| format!("{}/{}", device.id, p.id)));
     }
+    all
+}
+
+/// One of these actuators, and a level for it.
+fn level(ui: &mut Ui, desk: &mut Desk, all: Vec<String>, none: &str) -> Option<(String, f64)> {
     if all.is_empty() {
-        ui.label(weak("This scenario has no actuators."));
+        ui.label(weak(none));
         return None;
     }
     choose(ui, "actuator", &mut desk.form.part, &all);
@@ -256,7 +292,7 @@ fn command(ui: &mut Ui, desk: &mut Desk, shown: &Shown) -> Option<Act> {
     if ui.add(egui::Slider::new(&mut percent, 0.0..=100.0).suffix(" %")).changed() || desk.form.size > 1.0 {
         desk.form.size = percent / 100.0;
     }
-    Some(Act::Command { target: desk.form.part.clone(), level: desk.form.size.clamp(0.0, 1.0) })
+    Some((desk.form.part.clone(), desk.form.size.clamp(0.0, 1.0)))
 }
 
 fn set(ui: &mut Ui, desk: &mut Desk, shown: &Shown) -> Option<Act> {

@@ -7,7 +7,7 @@ mod leave;
 pub use beside::Beside;
 pub use leave::Leave;
 
-use super::{Pane, export::Kind as Export};
+use super::{Pane, export::Kind as Export, plots};
 use crate::{
     picture::sample,
     settings::Settings,
@@ -16,6 +16,7 @@ use crate::{
         camera::View,
         show::{Picked, Shown},
     },
+    units::time,
 };
 use std::{
     f32::consts::{PI, TAU},
@@ -28,6 +29,7 @@ use twinfleet_engine::{
     signal::SignalId,
     time::SimTime,
 };
+use twinfleet_twins::script;
 
 /// Frames that ranges are taken from.
 const SAMPLE: usize = 40;
@@ -54,6 +56,15 @@ pub struct Refused {
     pub text: String,
     /// Whether the outside failed (a broker) rather than the input.
     pub outside: bool,
+}
+
+/// A picture of the plots that is to be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snap {
+    /// Into which file.
+    pub path: PathBuf,
+    /// Frames to draw before: the plots come to the front within these.
+    pub wait: u8,
 }
 
 /// An act as the list of acts shows it.
@@ -170,6 +181,8 @@ pub struct Desk {
     pub threads: usize,
     /// Seed in place of the scenario's own.
     pub seed: Option<u64>,
+    /// How scripts are run.
+    pub scripts: script::Options,
     /// Overrides of `--set`, for the first file.
     pub sets: Vec<String>,
     /// Folders of `--catalog`.
@@ -184,8 +197,18 @@ pub struct Desk {
     pub export: Option<Export>,
     /// Dark or light by the command line, in place of what is kept; until it is chosen anew.
     pub dark: Option<bool>,
-    /// A picture of the window to take, into this file.
-    pub snap: Option<PathBuf>,
+    /// A picture of the plots to take.
+    pub snap: Option<Snap>,
+    /// Where the plots are on the screen.
+    pub plots_rect: egui::Rect,
+    /// The signal that keys put on a plot: one of the selected device's.
+    pub signal: Option<SignalId>,
+    /// Whether the inspector tells of the half beside.
+    pub of_beside: bool,
+    /// Whether the act that is filled in is to be done.
+    pub do_it: bool,
+    /// Whether it was told that the run has failed.
+    told: bool,
     started: Instant,
     stirred_s: f64,
     last: Option<(SimTime, SimTime, usize)>,
@@ -228,12 +251,18 @@ impl Desk {
             seed: None,
             sets: Vec::new(),
             catalog: Vec::new(),
+            scripts: script::Options::default(),
             frame_ms: 0.0,
             adapter: String::new(),
             quit: false,
             export: None,
             dark: None,
             snap: None,
+            plots_rect: egui::Rect::ZERO,
+            signal: None,
+            of_beside: false,
+            do_it: false,
+            told: false,
             started: Instant::now(),
             stirred_s: 0.0,
             last: None,
@@ -249,7 +278,7 @@ impl Desk {
     pub fn open(&mut self, file: &str) {
         match Opened::file(file, &std::mem::take(&mut self.sets), self.seed, &self.catalog) {
             Ok(opened) => {
-                if self.begin(opened) {
+                if self.begin(opened.scripted(&self.scripts)) {
                     self.settings.opened(file);
                 }
             }
@@ -277,7 +306,7 @@ impl Desk {
         match shown.opened.anew() {
             Ok(opened) => {
                 let now = self.now();
-                if self.begin(opened) {
+                if self.begin(opened.scripted(&self.scripts)) {
                     self.go_to(now);
                 }
             }
@@ -299,6 +328,7 @@ impl Desk {
         self.cursor_s = 0.0;
         self.playing = false;
         self.notice = None;
+        (self.signal, self.of_beside) = (None, false);
         self.fit_speed();
         self.first_plots();
         true
@@ -329,6 +359,7 @@ impl Desk {
                 self.shown = Some(shown);
                 self.session = Some(Arc::new(session));
                 self.refused = None;
+                self.told = false;
                 self.last = None;
                 self.touched = true;
                 true
@@ -366,7 +397,7 @@ impl Desk {
     /// Back to the start page.
     pub fn close(&mut self) {
         (self.session, self.shown, self.playing, self.touched) = (None, None, false, true);
-        self.beside = None;
+        (self.beside, self.of_beside) = (None, false);
         self.forget();
     }
 
@@ -450,15 +481,33 @@ impl Desk {
             }
         }
         session.allow(self.now());
+        if !self.done.is_empty() {
+            // What was done at this instant shows as the tick that begins here is over.
+            session.allow(SimTime(self.now().0 + session.step_ns));
+        }
+        self.look_for_failure(&session);
         self.follow(&session);
         self.follow_beside();
+    }
+
+    /// A run that cannot go on stops where it is, and says why once.
+    fn look_for_failure(&mut self, session: &Session) {
+        let Some(why) = session.shared().failed() else { return };
+        if self.now() > session.end() {
+            self.go_to(session.end());
+        }
+        self.playing = false;
+        if !std::mem::replace(&mut self.told, true) {
+            self.tell(format!("the run cannot go on from {}: {why}", time(session.end())), true);
+        }
     }
 
     fn follow(&mut self, session: &Session) {
         let now = self.now();
         let Some(shown) = &mut self.shown else { return };
         let mut shared = session.shared();
-        let wanted: Vec<SignalId> = self.plots.iter().flatten().copied().collect();
+        let residuals = self.plots.iter().flat_map(|on| plots::residuals(shown, on));
+        let wanted: Vec<SignalId> = self.plots.iter().flatten().copied().chain(residuals).collect();
         if shared.wanted != wanted {
             shared.wanted = wanted;
         }
@@ -479,8 +528,19 @@ impl Desk {
         self.touched = true;
     }
 
+    /// Marks this instant, or takes the mark away that is there.
+    pub fn bookmark(&mut self) {
+        let now = self.now();
+        let all = self.bookmarks.len();
+        self.bookmarks.retain(|t| *t != now);
+        if self.bookmarks.len() == all {
+            self.bookmarks.push(now);
+        }
+    }
+
     /// Picks something.
     pub fn pick(&mut self, picked: Option<Picked>) {
+        self.of_beside = false;
         if let Some(shown) = &mut self.shown {
             shown.picked = picked;
             self.touched = true;
@@ -595,6 +655,38 @@ impl Desk {
             || self.up_s() - self.stirred_s < STIR_S
     }
 
+    /// Chooses the next signal of the selected device for keys to plot, or the one before.
+    pub fn next_signal(&mut self, step: isize) {
+        let Some(shown) = &self.shown else { return };
+        let Some(Picked::Device(device)) = shown.picked else {
+            return self.tell("select a device first".to_owned(), true);
+        };
+        let ids = shown.fleet.signals(&shown.opened.plan, device);
+        if ids.is_empty() {
+            return;
+        }
+        let at = self.signal.and_then(|id| ids.iter().position(|i| *i == id));
+        let next = match at {
+            Some(at) => (at as isize + step).rem_euclid(ids.len() as isize) as usize,
+            None => 0,
+        };
+        let name = shown.opened.plan.signals.name(ids[next]);
+        self.signal = Some(ids[next]);
+        self.tell(format!("{name}: I puts it on the last plot, or takes it off"), false);
+    }
+
+    /// Puts the chosen signal on the last plot, or takes it off.
+    pub fn plot_signal(&mut self) {
+        if self.signal.is_none() {
+            self.next_signal(1);
+        }
+        if let Some(id) = self.signal {
+            let last = self.plots.len().saturating_sub(1);
+            let plot = self.plots.iter().position(|p| p.contains(&id)).unwrap_or(last);
+            self.plot(plot, id);
+        }
+    }
+
     /// Puts a signal on a plot, or takes it off.
     pub fn plot(&mut self, plot: usize, signal: SignalId) {
         while self.plots.len() <= plot {
@@ -631,8 +723,8 @@ pub fn show_at(shown: &mut Shown, left: &Left, t: SimTime) {
 
 /// What the user chose stays as the run is made anew.
 fn keep(before: &Shown, shown: &mut Shown) {
-    (shown.picked, shown.arcs, shown.ghosts, shown.labels) =
-        (before.picked, before.arcs, before.ghosts, before.labels);
+    (shown.picked, shown.arcs, shown.ghosts) = (before.picked, before.arcs, before.ghosts);
+    (shown.labels, shown.legend) = (before.labels, before.legend);
     if before.frame.values.len() == shown.frame.values.len() {
         (shown.t, shown.frame, shown.spells) = (before.t, before.frame.clone(), before.spells.clone());
         (shown.sample, shown.sampled_ns) = (before.sample.clone(), before.sampled_ns);

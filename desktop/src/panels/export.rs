@@ -1,14 +1,17 @@
-//! Plots as files: CSV for tables, SVG for print, PNG of the window.
+//! Plots as files: CSV for tables, SVG for print, PNG of the plots as they stand in the window.
 
 use super::{
-    desk::Desk,
-    plots::{Drawn, Series},
+    desk::{Desk, Snap},
+    plots::{Band, Drawn, Series, Strip},
 };
 use crate::stage::refresh::class_color;
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},
 };
+
+/// Frames until what came to the front is drawn.
+const FRAMES: u8 = 4;
 
 /// Width and height of one plot in an SVG.
 const SIZE: (f64, f64) = (900.0, 300.0);
@@ -29,7 +32,7 @@ pub enum Kind {
     Csv,
     /// A drawing.
     Svg,
-    /// A picture of the window.
+    /// A picture.
     Png,
 }
 
@@ -60,7 +63,7 @@ impl Kind {
         match self {
             Self::Csv => "Write all plots into a table beside the scenario",
             Self::Svg => "Write all plots into a drawing beside the scenario",
-            Self::Png => "Write a picture of the window beside the scenario",
+            Self::Png => "Write a picture of the plots beside the scenario",
         }
     }
 }
@@ -72,7 +75,8 @@ pub fn write(desk: &mut Desk, kind: Kind, plots: &[Drawn]) {
         Kind::Csv => csv(plots),
         Kind::Svg => svg(plots),
         Kind::Png => {
-            desk.snap = Some(path);
+            // The window tells of it once it is written.
+            desk.snap = Some(Snap { path, wait: FRAMES });
             return;
         }
     };
@@ -90,15 +94,46 @@ fn free(base: &Path, ending: &str) -> PathBuf {
     names.find(|path| !path.exists()).unwrap_or_else(|| base.with_extension(ending))
 }
 
-/// One line a value: `signal,time_s,value,unit`.
+/// The columns of a table.
+const COLUMNS: &str = "signal,unit,time_s,value,min,max,values,what\n";
+
+/// One line a value. `what` says what a line is: a `value`; a `stretch` of as many `values`, of which the last is `value`; the
+/// value at an `instant` that was kept, of a signal too many to be sampled; or a `forecast`, whose bounds are `min` and `max`.
 pub fn csv(plots: &[Drawn]) -> String {
-    let mut text = "signal,time_s,value,unit\n".to_owned();
-    for series in plots.iter().flat_map(|p| &p.series) {
-        for [t, v] in &series.points {
-            let _ = writeln!(text, "{},{t},{v},{}", series.name, series.unit);
+    let mut text = COLUMNS.to_owned();
+    for plot in plots {
+        for series in plot.series.iter().chain(&plot.residuals) {
+            table(&mut text, series);
+        }
+        for Band { name, unit, xs, low, high } in &plot.bands {
+            for ((t, low), high) in xs.iter().zip(low).zip(high) {
+                let _ = writeln!(text, "{},{},{t},,{low},{high},,forecast", cell(name), cell(unit));
+            }
         }
     }
     text
+}
+
+fn table(text: &mut String, series: &Series) {
+    for (at, [t, v]) in series.points.iter().enumerate() {
+        let _ = write!(text, "{},{},{t},{v},", cell(&series.name), cell(&series.unit));
+        let _ = match (series.counts.get(at), &series.band) {
+            (Some(count), Some((low, high))) if *count > 1 => {
+                writeln!(text, "{},{},{count},stretch", low[at], high[at])
+            }
+            (Some(count), _) => writeln!(text, "{v},{v},{count},value"),
+            (None, _) => writeln!(text, ",,,instant"),
+        };
+    }
+}
+
+/// A text as a table's cell.
+fn cell(text: &str) -> String {
+    if text.contains([',', '"', '\n']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
 }
 
 /// The plots below each other.
@@ -124,20 +159,10 @@ struct Frame {
 }
 
 impl Frame {
-    /// Around all lines and forecasts of a plot; none where there are none.
-    fn around(plot: &Drawn, top: f64, bottom: f64) -> Option<Self> {
-        let of_band = |b: &super::plots::Band| {
-            let edges = b.low.iter().chain(&b.high);
-            b.xs.iter().chain(&b.xs).copied().zip(edges.copied()).map(|(x, y)| [x, y]).collect::<Vec<_>>()
-        };
-        let lines = plot.series.iter().flat_map(|s| s.points.iter().copied());
-        let all: Vec<[f64; 2]> = lines.chain(plot.bands.iter().flat_map(of_band)).collect();
-        let range = |axis: usize| {
-            all.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), p| {
-                (low.min(p[axis]), high.max(p[axis]))
-            })
-        };
-        let (x, y) = (range(0), range(1));
+    /// Around all lines and forecasts of an axis; none where there are none. Times are those of the whole plot.
+    fn around(plot: &Drawn, strip: &Strip<'_>, top: f64, bottom: f64) -> Option<Self> {
+        let x = range(&points(&plot.strips()), 0);
+        let y = range(&points(std::slice::from_ref(strip)), 1);
         (x.1 >= x.0 && y.1 >= y.0).then_some(Self { x, y, top, bottom })
     }
 
@@ -156,14 +181,44 @@ impl Frame {
     }
 }
 
+/// All that lies on axes, the bounds of forecasts too.
+fn points(strips: &[Strip<'_>]) -> Vec<[f64; 2]> {
+    let of_band = |b: &Band| {
+        let edges = b.low.iter().chain(&b.high);
+        b.xs.iter().chain(&b.xs).copied().zip(edges.copied()).map(|(x, y)| [x, y]).collect::<Vec<_>>()
+    };
+    let lines = strips.iter().flat_map(|s| &s.lines).flat_map(|(_, series)| series.points.iter().copied());
+    lines.chain(strips.iter().flat_map(|s| &s.bands).flat_map(|b| of_band(b))).collect()
+}
+
+fn range(points: &[[f64; 2]], axis: usize) -> (f64, f64) {
+    points
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), p| (low.min(p[axis]), high.max(p[axis])))
+}
+
 fn share(v: f64, (low, high): (f64, f64)) -> f64 {
     if high > low { (v - low) / (high - low) } else { 0.5 }
 }
 
 fn one(text: &mut String, plot: &Drawn, top: f64) {
     let below = legend(text, plot, top);
-    let Some(frame) = Frame::around(plot, below, top + SIZE.1 - BOTTOM) else { return };
-    grid(text, &frame);
+    let strips = plot.strips();
+    // Differences take less than the signals.
+    let wanted = |s: &Strip<'_>| if s.rise && strips.len() > 1 { 0.6 } else { 1.0 };
+    let all: f64 = strips.iter().map(wanted).sum();
+    let mut y = below;
+    for strip in &strips {
+        let height = (top + SIZE.1 - below) * wanted(strip) / all;
+        if let Some(frame) = Frame::around(plot, strip, y, y + height - BOTTOM) {
+            one_strip(text, plot, strip, &frame);
+        }
+        y += height;
+    }
+}
+
+fn one_strip(text: &mut String, plot: &Drawn, strip: &Strip<'_>, frame: &Frame) {
+    grid(text, frame);
     for mark in &plot.marks {
         let (from, until) = (mark.from_s.max(frame.x.0), mark.until_s.min(frame.x.1));
         if from > until {
@@ -178,7 +233,7 @@ fn one(text: &mut String, plot: &Drawn, top: f64) {
             escaped(&mark.name)
         );
     }
-    for band in &plot.bands {
+    for band in &strip.bands {
         let there = band.xs.iter().copied().zip(band.low.iter().copied());
         let back = band.xs.iter().copied().zip(band.high.iter().copied()).rev();
         let points = frame.points(there.chain(back));
@@ -187,8 +242,8 @@ fn one(text: &mut String, plot: &Drawn, top: f64) {
             "<polygon class=\"forecast\" points=\"{points}\" fill=\"#56b4e9\" fill-opacity=\"0.25\"/>"
         );
     }
-    for (k, series) in plot.series.iter().enumerate() {
-        let (color, faint) = line(k, plot.own);
+    for (k, series) in &strip.lines {
+        let (color, faint) = line(*k, plot);
         let points = frame.points(series.points.iter().map(|p| (p[0], p[1])));
         let _ = writeln!(
             text,
@@ -207,8 +262,9 @@ fn one(text: &mut String, plot: &Drawn, top: f64) {
 }
 
 /// A line's colour, and how strong it is: fainter where it is of what is kept beside.
-fn line(k: usize, own: usize) -> (&'static str, f64) {
-    (COLORS[k % own.max(1) % COLORS.len()], if k < own { 1.0 } else { 0.5 })
+fn line(k: usize, plot: &Drawn) -> (&'static str, f64) {
+    let (number, faint) = plot.line(k);
+    (COLORS[number % COLORS.len()], if faint { 0.5 } else { 1.0 })
 }
 
 fn grid(text: &mut String, frame: &Frame) {
@@ -232,8 +288,9 @@ fn grid(text: &mut String, frame: &Frame) {
 /// What the colours are, in as many lines as it takes; where the plot begins below.
 fn legend(text: &mut String, plot: &Drawn, top: f64) -> f64 {
     let of_series =
-        |(k, s): (usize, &Series)| (line(k, plot.own).0.to_owned(), format!("{} [{}]", s.name, s.unit));
-    let mut entries: Vec<(String, String)> = plot.series.iter().enumerate().map(of_series).collect();
+        |(k, s): (usize, &Series)| (line(k, plot).0.to_owned(), format!("{} [{}]", s.name, s.unit));
+    let all = plot.series.iter().chain(&plot.residuals);
+    let mut entries: Vec<(String, String)> = all.enumerate().map(of_series).collect();
     entries.extend(plot.bands.iter().map(|b| ("#56b4e9".to_owned(), b.name.clone())));
     for mark in &plot.marks {
         let [r, g, b] = class_color(mark.class);
@@ -265,23 +322,23 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        panels::plots::{Band, Mark},
-        sim::spell::Class,
-    };
+    use crate::{panels::plots::Mark, sim::spell::Class};
 
     fn four() -> Drawn {
         let series = |k: usize| Series {
             name: format!("station-{k}/bme280.temperature@reading"),
             unit: "°C".to_owned(),
             points: vec![[0.0, 1.0], [10.0, 2.0 + k as f64]],
-            band: None,
+            counts: vec![1, 1],
+            ..Series::default()
         };
         Drawn {
             series: (0..4).map(series).collect(),
             own: 4,
+            residuals: Vec::new(),
             bands: vec![Band {
                 name: "forecast 1min ahead".to_owned(),
+                unit: "°C".to_owned(),
                 xs: vec![5.0, 10.0],
                 low: vec![0.0, 0.5],
                 high: vec![6.0, 6.5],
@@ -309,6 +366,46 @@ mod tests {
             let name = line.split('>').nth(1).unwrap().split('<').next().unwrap();
             assert!(x + name.chars().count() as f64 * LETTER <= SIZE.0, "{line}");
         }
+    }
+
+    #[test]
+    fn each_unit_has_an_axis_and_differences_have_one_of_their_own() {
+        let mut plot = four();
+        plot.series[1].unit = "%".to_owned();
+        plot.residuals = vec![Series { rise: true, ..plot.series[0].clone() }];
+        let strips: Vec<(&str, bool, usize, usize)> =
+            plot.strips().iter().map(|s| (s.unit, s.rise, s.lines.len(), s.bands.len())).collect();
+        assert_eq!(strips, [("°C", false, 3, 1), ("%", false, 1, 0), ("°C", true, 1, 0)]);
+        let text = svg(std::slice::from_ref(&plot));
+        assert_eq!((text.matches("<polyline").count(), text.matches("class=\"now\"").count()), (5, 3));
+        let told = plot.readout(7.5);
+        assert_eq!(told.len(), 7, "{told:?}");
+        assert_eq!(told[1], "station-0/bme280.temperature@reading: 1.00 °C");
+        assert_eq!(told[6], "forecast 1min ahead: 0.25 to 6.25 °C");
+    }
+
+    #[test]
+    fn a_table_says_what_each_line_is() {
+        let mut plot = four();
+        plot.series.truncate(2);
+        plot.series[0].name = "a,b".to_owned();
+        plot.series[0].counts = vec![1, 3];
+        plot.series[0].band = Some((vec![1.0, 0.5], vec![1.0, 4.0]));
+        plot.series[1].counts.clear();
+        let text = csv(std::slice::from_ref(&plot));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                COLUMNS.trim_end(),
+                "\"a,b\",°C,0,1,1,1,1,value",
+                "\"a,b\",°C,10,2,0.5,4,3,stretch",
+                "station-1/bme280.temperature@reading,°C,0,1,,,,instant",
+                "station-1/bme280.temperature@reading,°C,10,3,,,,instant",
+                "forecast 1min ahead,°C,5,,0,6,,forecast",
+                "forecast 1min ahead,°C,10,,0.5,6.5,,forecast",
+            ]
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{
     theme::{ink, scrolled, weak},
 };
 use crate::{
-    sim::left::Left,
+    sim::{left::Left, traffic::FEW},
     stage::{
         overlay::{color32, says},
         refresh::class_color,
@@ -15,6 +15,7 @@ use crate::{
     units::time,
 };
 use egui::{CollapsingHeader, Grid, Ui};
+use std::sync::Arc;
 use twinfleet_engine::{
     catalog::WireDef,
     signal::{Kind, SignalId},
@@ -23,13 +24,30 @@ use twinfleet_engine::{
 
 /// The panel.
 pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
-    let Some(shown) = desk.shown.clone() else { return };
+    let kept = desk.beside.as_ref().filter(|_| desk.of_beside);
+    let Some((kept, session)) = kept.map(|b| ((b.title.clone(), b.shown.clone()), b.session.clone())) else {
+        if desk.beside.is_some() {
+            ui.label(weak(format!("of the right half: {}", desk.title())));
+        }
+        return desk.shown.clone().into_iter().for_each(|shown| told(ui, desk, &shown, left));
+    };
+    let (title, shown) = kept;
+    ui.label(weak(format!("of the left half: {title}")));
+    // Until something is done both halves are one run, which the window holds already.
+    if desk.session.as_ref().is_some_and(|own| Arc::ptr_eq(own, &session)) {
+        told(ui, desk, &shown, left);
+    } else {
+        told(ui, desk, &shown, &session.shared().left);
+    }
+}
+
+fn told(ui: &mut Ui, desk: &mut Desk, shown: &Shown, left: &Left) {
     scrolled(ui, |ui| match shown.picked {
         None => {
             ui.label(weak("Click a board, a room or a line of the fleet."));
         }
-        Some(Picked::Zone(zone)) => self::zone(ui, desk, &shown, zone),
-        Some(Picked::Device(device)) => self::device(ui, desk, &shown, left, device),
+        Some(Picked::Zone(zone)) => self::zone(ui, desk, shown, zone),
+        Some(Picked::Device(device)) => self::device(ui, desk, shown, left, device),
     });
 }
 
@@ -166,18 +184,32 @@ fn signals(ui: &mut Ui, desk: &mut Desk, shown: &Shown, title: &str, ids: &[Sign
     CollapsingHeader::new(title).default_open(title != "Forecasts").show(ui, |ui| {
         Grid::new(("signals", title)).num_columns(3).min_col_width(0.0).striped(true).show(ui, |ui| {
             for id in ids {
+                // Plots are of what is worked with: a signal of the half beside is there by its name.
+                let plotted = match (desk.of_beside, &desk.shown) {
+                    (true, Some(own)) => own.opened.plan.signals.find(&shown.opened.plan.signals.name(*id)),
+                    _ => Some(*id),
+                };
                 let c = shown.opened.plan.signals.channel(*id);
-                let on = desk.plots.iter().any(|p| p.contains(id));
+                let on = plotted.is_some_and(|id| desk.plots.iter().any(|p| p.contains(&id)));
                 let name = if title == "Twin" { format!("{} {}", c.name, c.kind) } else { c.name.clone() };
                 let mark = if on { "📈" } else { "+" };
-                if ui.small_button(mark).on_hover_text("Plot it, or take it off").clicked() {
-                    let last = desk.plots.len().saturating_sub(1);
-                    let plot = desk.plots.iter().position(|p| p.contains(id)).unwrap_or(last);
-                    desk.plot(plot, *id);
+                let button = ui.small_button(mark).on_hover_text("Plot it, or take it off (I)");
+                if let (true, Some(id)) = (button.clicked(), plotted) {
+                    desk.signal = Some(id);
+                    desk.plot_signal();
                 }
-                ui.dnd_drag_source(ui.id().with(id.0), *id, |ui| ui.label(name))
-                    .response
-                    .on_hover_text("Drag it onto a plot");
+                // What keys have chosen is marked.
+                let chosen = plotted.is_some() && desk.signal == plotted;
+                let name = egui::RichText::new(name);
+                let name = if chosen { name.strong().underline() } else { name };
+                match plotted {
+                    Some(id) => {
+                        ui.dnd_drag_source(ui.id().with(id.0), id, |ui| ui.label(name))
+                            .response
+                            .on_hover_text("Drag it onto a plot");
+                    }
+                    None => drop(ui.label(name)),
+                }
                 ui.label(shown.figure(*id).unwrap_or_else(|| "–".to_owned()));
                 ui.end_row();
             }
@@ -190,9 +222,8 @@ fn log(ui: &mut Ui, shown: &Shown, left: &Left, index: usize) {
     let device = &shown.fleet.devices[index];
     CollapsingHeader::new("Firmware log").default_open(true).show(ui, |ui| {
         let mut lines: Vec<(SimTime, String)> = Vec::new();
-        let heard =
-            left.traffic.iter().filter(|h| Some(h.message.publisher) == device.ordinal && h.t <= shown.t);
-        for heard in heard.rev().take(12) {
+        let own = left.traffic.until(shown.t).rev().filter(|h| Some(h.message.publisher) == device.ordinal);
+        for heard in own.take(FEW) {
             let payload = String::from_utf8_lossy(&heard.message.payload).into_owned();
             lines.push((heard.message.sent, format!("→ {}  {payload}", heard.message.topic)));
         }

@@ -2,7 +2,7 @@
 
 use super::desk::Desk;
 use crate::stage::{
-    camera::{View, meet},
+    camera::meet,
     overlay::{halves, says},
     show::{Arcs, Picked, Shown},
 };
@@ -28,25 +28,43 @@ pub fn hand(ui: &mut Ui, desk: &mut Desk) {
         desk.go = None;
         desk.eye.zoom((scrolled * 0.0035).exp());
     }
-    // Of a split view, the half that is worked with is picked from; both mark what is picked.
-    let view = if desk.beside.is_some() { halves(rect).1 } else { rect };
-    let met = |p: Pos2, shown: &Shown, eye: &View| {
-        let at = (p - view.center()) / view.size() * 2.0;
-        meet(
-            shown,
-            eye.seen(view.aspect_ratio()).ray(bevy::math::Vec2::new(at.x, -at.y), view.aspect_ratio()),
-        )
-    };
-    if let (true, Some(p), Some(shown)) = (hand.clicked(), hand.interact_pointer_pos(), &desk.shown) {
-        let met = met(p, shown, &desk.eye);
-        desk.pick(met);
-        if hand.double_clicked() {
-            desk.frame(met);
+    let Some(own) = &desk.shown else { return };
+    let (kept, worked) = halves(rect);
+    let of = |p: Pos2| match &desk.beside {
+        // Both halves are looked at from the same side, each in its own middle.
+        Some(beside) if kept.contains(p) => {
+            (kept, &beside.shown, beside.shown.layout.center() - own.layout.center())
         }
-    } else if let (Some(p), Some(shown)) = (hand.hover_pos().filter(|p| view.contains(*p)), &desk.shown)
-        && let Some(met) = met(p, shown, &desk.eye)
+        Some(_) => (worked, own, bevy::math::Vec3::ZERO),
+        None => (rect, own, bevy::math::Vec3::ZERO),
+    };
+    let met = |p: Pos2| {
+        let (view, shown, off) = of(p);
+        let at = (p - view.center()) / view.size() * 2.0;
+        let aspect = view.aspect_ratio();
+        let (from, along) = desk.eye.seen(aspect).ray(bevy::math::Vec2::new(at.x, -at.y), aspect);
+        meet(shown, (from + off, along))
+    };
+    let in_kept = |p: Pos2| desk.beside.is_some() && kept.contains(p);
+    if let (true, Some(p)) = (hand.clicked(), hand.interact_pointer_pos()) {
+        // What is picked in the one half is picked in both, by its name.
+        let (met, of_beside) = (met(p), in_kept(p));
+        let here = match (&desk.beside, of_beside) {
+            (Some(beside), true) => beside.shown.same(own, met),
+            _ => met,
+        };
+        desk.pick(here);
+        desk.of_beside = of_beside && here.is_some();
+        if hand.double_clicked() {
+            desk.frame(here);
+        }
+    } else if let Some(p) = hand.hover_pos()
+        && let Some(met) = met(p)
     {
-        let lines = told(shown, met);
+        let mut lines = told(of(p).1, met);
+        if let (Some(beside), true) = (&desk.beside, in_kept(p)) {
+            lines.insert(0, beside.title.clone());
+        }
         hand.on_hover_ui_at_pointer(|ui| lines.iter().for_each(|line| drop(ui.label(line))));
     }
 }
@@ -100,6 +118,7 @@ pub fn bar(ui: &mut Ui, desk: &mut Desk) {
             // Over the scene the bar is dark in either theme.
             *ui.visuals_mut() = egui::Visuals::dark();
             ui.visuals_mut().override_text_color = Some(Color32::WHITE);
+            touched |= ui.toggle_value(&mut shown.legend, "legend").on_hover_text("H").changed();
             touched |= ui.toggle_value(&mut shown.labels, "names").on_hover_text("T").changed();
             if !shown.opened.plan.scenario.mirror.is_empty() {
                 touched |= ui.toggle_value(&mut shown.ghosts, "twins").on_hover_text("G").changed();

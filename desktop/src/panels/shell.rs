@@ -83,6 +83,9 @@ fn written(desk: &mut Desk, shared: &Shared) {
     let (Some(kind), Some(shown)) = (desk.export.take(), desk.shown.clone()) else { return };
     let all: Vec<plots::Drawn> =
         (0..desk.plots.len()).map(|plot| plots::drawn(desk, &shown, shared, plot)).collect();
+    if kind == export::Kind::Png {
+        to_front(desk, Pane::Plots);
+    }
     export::write(desk, kind, &all);
 }
 
@@ -134,7 +137,7 @@ fn menu(ui: &mut Ui, desk: &mut Desk) {
                 desk.asking = Asking::Open(String::new());
                 ui.close();
             }
-            if ui.button("Follow real devices…").clicked() {
+            if ui.button("Follow real devices…  Ctrl+L").clicked() {
                 desk.asking = Asking::Follow(String::new(), "mqtt://localhost".to_owned());
                 ui.close();
             }
@@ -151,7 +154,7 @@ fn menu(ui: &mut Ui, desk: &mut Desk) {
                 desk.asking = Asking::Save(desk.save_path());
                 ui.close();
             }
-            if ui.add_enabled(running, egui::Button::new("Start page")).clicked() {
+            if ui.add_enabled(running, egui::Button::new("Start page  Ctrl+W")).clicked() {
                 desk.leave(Leave::Close);
                 ui.close();
             }
@@ -365,7 +368,12 @@ fn dialogs(ctx: &Context, desk: &mut Desk) {
             }
         }
         Asking::Save(mut file) => {
-            let answer = ask(ctx, "Save the session as a scenario", "Save", &mut [("", &mut file, "path")]);
+            let title = if desk.is_live() {
+                "Save the scenario whose twins follow: what the devices say is not in it"
+            } else {
+                "Save the session as a scenario"
+            };
+            let answer = ask(ctx, title, "Save", &mut [("", &mut file, "path")]);
             desk.asking = if answer.is_some() { Asking::Nothing } else { Asking::Save(file.clone()) };
             if answer == Some(true) && !file.trim().is_empty() {
                 let path = PathBuf::from(file.trim());
@@ -484,7 +492,11 @@ fn keys(ctx: &Context, desk: &mut Desk) {
     if ctx.input(|i| i.key_pressed(Key::F1)) {
         desk.help = !desk.help;
     }
-    if ctx.egui_wants_keyboard_input() || ctx.input(|i| i.modifiers.ctrl) {
+    panel_keys(ctx, desk);
+    // The fleet has the arrows while it has the keyboard, and no other key.
+    let in_fleet = ctx.memory(|m| m.has_focus(tree::rows()));
+    let typing = ctx.egui_wants_keyboard_input() && !in_fleet;
+    if typing || ctx.input(|i| i.modifiers.ctrl || i.modifiers.alt) {
         return;
     }
     let pressed = |key: Key| ctx.input(|i| i.key_pressed(key));
@@ -495,10 +507,10 @@ fn keys(ctx: &Context, desk: &mut Desk) {
     {
         timebar::play(desk, &session.shared().left);
     }
-    if pressed(Key::ArrowRight) {
+    if pressed(Key::ArrowRight) && !in_fleet {
         desk.step(many);
     }
-    if pressed(Key::ArrowLeft) {
+    if pressed(Key::ArrowLeft) && !in_fleet {
         desk.step(-many);
     }
     if pressed(Key::N) || pressed(Key::P) {
@@ -517,9 +529,9 @@ fn keys(ctx: &Context, desk: &mut Desk) {
         desk.speed = (desk.speed / 2.0).max(0.1);
     }
     if pressed(Key::B) {
-        let now = desk.now();
-        desk.bookmarks.push(now);
+        desk.bookmark();
     }
+    plot_keys(desk, &pressed, shift);
     for (key, view) in [
         (Key::Num1, "overview"),
         (Key::Num2, "top"),
@@ -547,6 +559,10 @@ fn keys(ctx: &Context, desk: &mut Desk) {
     }
     if pressed(Key::F4) {
         acts::by_key(desk);
+    }
+    if pressed(Key::F5) && desk.session.is_some() {
+        to_front(desk, Pane::Acts);
+        desk.do_it = true;
     }
     if pressed(Key::Escape) {
         desk.pick(None);
@@ -582,6 +598,60 @@ fn keys(ctx: &Context, desk: &mut Desk) {
     }
     settings_keys(desk, &pressed, shift);
     scene_keys(desk, &pressed);
+}
+
+/// Keys of panels, which hold while something is typed too: each panel to the front, each act, real devices, the start page.
+fn panel_keys(ctx: &Context, desk: &mut Desk) {
+    const DIGITS: [Key; 9] =
+        [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9];
+    let with = |held: Modifiers, key: Key| ctx.input_mut(|i| i.consume_key(held, key));
+    if with(Modifiers::CTRL, Key::L) {
+        desk.asking = Asking::Follow(String::new(), "mqtt://localhost".to_owned());
+    }
+    if desk.session.is_none() {
+        return;
+    }
+    if with(Modifiers::CTRL, Key::W) {
+        desk.leave(Leave::Close);
+    }
+    for (pane, key) in Pane::ALL.into_iter().zip(DIGITS) {
+        if with(Modifiers::CTRL, key) {
+            to_front(desk, pane);
+        }
+    }
+    for (what, key) in (0..acts::KINDS.len()).zip(DIGITS) {
+        if with(Modifiers::ALT, key) {
+            desk.form.what = what;
+            to_front(desk, Pane::Acts);
+        }
+    }
+}
+
+/// A panel's tab comes to the front; one that was closed comes back.
+fn to_front(desk: &mut Desk, pane: Pane) {
+    if desk.tree.tiles.find_pane(&pane).is_none() {
+        bring_back(desk, pane);
+    }
+    desk.tree.make_active(|_, tile| matches!(tile, egui_tiles::Tile::Pane(p) if *p == pane));
+}
+
+fn plot_keys(desk: &mut Desk, pressed: &dyn Fn(Key) -> bool, shift: bool) {
+    if desk.session.is_none() {
+        return;
+    }
+    for (key, step) in [(Key::Comma, -1), (Key::Period, 1)] {
+        if pressed(key) {
+            desk.next_signal(step);
+        }
+    }
+    if pressed(Key::I) {
+        to_front(desk, Pane::Plots);
+        desk.plot_signal();
+    }
+    if pressed(Key::Y) {
+        to_front(desk, Pane::Plots);
+        if shift { drop(desk.plots.pop()) } else { desk.plots.push(Vec::new()) }
+    }
 }
 
 fn settings_keys(desk: &mut Desk, pressed: &dyn Fn(Key) -> bool, shift: bool) {
@@ -622,6 +692,8 @@ fn scene_keys(desk: &mut Desk, pressed: &dyn Fn(Key) -> bool) {
         shown.ghosts = !shown.ghosts;
     } else if pressed(Key::T) {
         shown.labels = !shown.labels;
+    } else if pressed(Key::H) {
+        shown.legend = !shown.legend;
     } else {
         return;
     }

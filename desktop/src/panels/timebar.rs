@@ -35,9 +35,8 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
         if ui.button("⏭").on_hover_text("To the end (End)").clicked() {
             desk.go_to(end);
         }
-        if ui.button("⚑").on_hover_text("Bookmark this instant (B)").clicked() {
-            let now = desk.now();
-            desk.bookmarks.push(now);
+        if ui.button("⚑").on_hover_text("Bookmark this instant, or take its bookmark away (B)").clicked() {
+            desk.bookmark();
         }
         if !live {
             let slider = egui::Slider::new(&mut desk.speed, 0.1..=10_000.0).logarithmic(true).suffix(" ×");
@@ -58,7 +57,7 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
         }
         if let Some(note) = &left.note {
             ui.separator();
-            ui.add(egui::Label::new(note).truncate()).on_hover_text(note);
+            ui.add(egui::Label::new(note).wrap()).on_hover_text(note);
         }
     });
     scrubber(ui, desk, left);
@@ -107,6 +106,9 @@ fn scrubber(ui: &mut Ui, desk: &mut Desk, left: &Left) {
         desk.playing = false;
         // The end itself lies within reach of the last pixel.
         desk.go_to(SimTime((share * end_s * 1e9).round() as i64));
+    }
+    if let (true, Some(p)) = (response.secondary_clicked(), response.interact_pointer_pos()) {
+        desk.bookmarks.retain(|mark| (x(*mark) - p.x).abs() > 4.0);
     }
     if let Some(p) = response.hover_pos() {
         let share = f64::from(((p.x - bar.min.x) / bar.width()).clamp(0.0, 1.0));

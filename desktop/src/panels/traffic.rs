@@ -5,6 +5,9 @@ use crate::{sim::left::Left, stage::show::Picked, units::time};
 use egui::{ScrollArea, Ui};
 use twinfleet_engine::message::TopicFilter;
 
+/// Rows at most, the latest: beyond, the filter narrows them.
+const MOST: usize = 20_000;
+
 /// The panel.
 pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
     ui.horizontal_wrapped(|ui| {
@@ -12,18 +15,23 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
             .hint_text("topic filter: greenhouse/+/#, or any text")
             .desired_width(260.0);
         ui.add(filter);
-        ui.label(format!("{} messages", left.messages));
+        if let Some(shown) = &desk.shown {
+            let until = shown.frame.messages;
+            ui.label(format!("{until} messages until {}", time(shown.t)));
+        }
+        if left.traffic.is_thinned() {
+            ui.label(super::theme::weak("of the older ones only some are kept"));
+        }
     });
     let Some(shown) = desk.shown.clone() else { return };
     let topic = desk.topic.trim();
     let filter = TopicFilter::new(topic).ok().filter(TopicFilter::is_wild);
     let fits = |t: &str| filter.as_ref().map_or_else(|| t.contains(topic), |f| f.matches(t));
-    let mut heard: Vec<_> =
-        left.traffic.iter().rev().filter(|h| h.t <= shown.t && fits(&h.message.topic)).collect();
-    // They arrive in any order within a tick.
-    heard.sort_by_key(|h| std::cmp::Reverse(h.message.sent));
+    let heard: Vec<_> =
+        left.traffic.until(shown.t).rev().filter(|h| fits(&h.message.topic)).take(MOST).collect();
     if heard.is_empty() {
-        ui.label(super::theme::weak("No message fits, or they are older than the last two thousand."));
+        let why = if topic.is_empty() { "No message yet." } else { "No message that is kept fits." };
+        ui.label(super::theme::weak(why));
     }
     let height = ui.text_style_height(&egui::TextStyle::Monospace);
     ScrollArea::vertical().auto_shrink(false).show_rows(ui, height, heard.len(), |ui, rows| {

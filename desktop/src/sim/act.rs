@@ -45,6 +45,13 @@ pub enum Act {
         /// Level, 0–1.
         level: f64,
     },
+    /// A desired state is sent to a device whose firmware takes commands.
+    Desire {
+        /// `device/part`.
+        target: String,
+        /// Level, 0–1.
+        level: f64,
+    },
     /// What a part finds becomes another: a contact opens, a vehicle has moved.
     Set {
         /// `device/part.quantity`.
@@ -82,6 +89,7 @@ impl Act {
                 )
             }
             Self::Command { target, level } => format!("Command(target: {target:?}, level: {level:?})"),
+            Self::Desire { target, level } => format!("Desire(target: {target:?}, level: {level:?})"),
             Self::Set { target, to } => format!("Set(target: {target:?}, to: {to:?})"),
             Self::Move { target, to } => format!("Move(target: {target:?}, to: {to:?})"),
             Self::Weather { figures } => {
@@ -103,6 +111,7 @@ impl Act {
             Self::Fault { target, kind } => format!("{kind} on {target}"),
             Self::Door { zone, .. } => format!("door of {zone} open"),
             Self::Command { target, level } => format!("{target} to {:.0} %", level * 100.0),
+            Self::Desire { target, level } => format!("{:.0} % desired of {target}", level * 100.0),
             Self::Set { target, to } => format!("{target} is {to}"),
             Self::Move { target, to } => format!("{target} carried to {to}"),
             Self::Weather { figures } => {

@@ -3,12 +3,10 @@
 use super::{
     history::{Frame, History, Pose},
     spell::Spells,
+    traffic::Traffic,
 };
 use crate::fleet::Fleet;
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 use twinfleet_engine::{
     expect::Outcome,
     message::Message,
@@ -20,18 +18,10 @@ use twinfleet_engine::{
 
 /// Memory for frames, [bytes].
 const HISTORY_BYTES: usize = 192 << 20;
-/// Events and messages kept.
+/// Memory for messages, [bytes].
+const TRAFFIC_BYTES: usize = 48 << 20;
+/// Events kept.
 const MOST_EVENTS: usize = 100_000;
-const MOST_MESSAGES: usize = 2_000;
-
-/// A message as the traffic panel shows it.
-#[derive(Clone, Debug)]
-pub struct Heard {
-    /// When it reached the broker.
-    pub t: SimTime,
-    /// The message.
-    pub message: Message,
-}
 
 /// What has been left so far.
 #[derive(Clone, Debug)]
@@ -52,8 +42,8 @@ pub struct Left {
     pub events: Vec<Event>,
     /// Events beyond it.
     pub events_left_out: u64,
-    /// The latest messages.
-    pub traffic: VecDeque<Heard>,
+    /// Messages.
+    pub traffic: Traffic,
     /// Messages so far.
     pub messages: u64,
     /// The state hash at the end, once there.
@@ -62,6 +52,8 @@ pub struct Left {
     pub outcomes: Vec<Outcome>,
     /// What a user should know of where this comes from: the broker is away, the record is cut short.
     pub note: Option<String>,
+    /// Why it went no further than its end, where something outside the simulation failed, such as a script's runtime.
+    pub failed: Option<String>,
 }
 
 impl Left {
@@ -78,7 +70,8 @@ impl Left {
         self.spells.0.clone_from(&later.spells.0);
         self.events.extend_from_slice(&later.events[self.events.len().min(later.events.len())..]);
         self.events_left_out = later.events_left_out;
-        self.traffic.clone_from(&later.traffic);
+        self.traffic.follow(&later.traffic);
+        self.failed.clone_from(&later.failed);
         self.outcomes.clone_from(&later.outcomes);
         self.note.clone_from(&later.note);
     }
@@ -108,11 +101,12 @@ impl Ledger {
             foreseen: false,
             events: Vec::new(),
             events_left_out: 0,
-            traffic: VecDeque::new(),
+            traffic: Traffic::new(TRAFFIC_BYTES),
             messages: 0,
             hash: None,
             outcomes: Vec::new(),
             note: None,
+            failed: None,
         };
         Self {
             latest: vec![f32::NAN; plan.signals.len()],
@@ -169,14 +163,14 @@ impl Ledger {
     /// Takes in messages, at the time reached.
     pub fn messages(&mut self, outbox: &[Message]) {
         self.left.messages += outbox.len() as u64;
-        for message in outbox {
+        // They come in any order within a tick.
+        let mut all: Vec<&Message> = outbox.iter().collect();
+        all.sort_by_key(|m| m.sent);
+        for message in all {
             if let Some(sent) = self.sent.get_mut(message.publisher as usize) {
                 *sent = message.sent;
             }
-            if self.left.traffic.len() == MOST_MESSAGES {
-                self.left.traffic.pop_front();
-            }
-            self.left.traffic.push_back(Heard { t: self.left.now, message: message.clone() });
+            self.left.traffic.push(self.left.now, message.clone());
         }
     }
 

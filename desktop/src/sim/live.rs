@@ -57,7 +57,14 @@ pub struct Live {
 }
 
 fn wire(error: &WireError) -> NoSource {
-    NoSource { text: error.to_string(), outside: !error.is_input() }
+    let text = match error {
+        // A broker of our own has no real devices on it.
+        WireError::Unreachable { broker, reason } => {
+            format!("cannot reach the broker {broker}: {reason}. Check host and port, and that it runs")
+        }
+        other => other.to_string(),
+    };
+    NoSource { text, outside: !error.is_input() }
 }
 
 impl Live {

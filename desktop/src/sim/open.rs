@@ -134,17 +134,20 @@ impl Opened {
     /// # Errors
     /// What it names and is not to be had here, with its place.
     pub fn anew(&self) -> Result<Self, Report> {
-        let source = Source::embedded(self.loaded.source.name(), self.text());
-        // A record may be of another seed than its scenario's own.
-        let source = match &self.origin {
-            Origin::Record(record) if record.manifest.header.seed != self.loaded.scenario.seed => {
-                source.set(&of_seed(record.manifest.header.seed))?
-            }
-            _ => source,
-        };
+        let source = self.replayed()?;
         let catalog = loaded::catalog(None, &self.folders)?;
         let loaded = loaded::checked(source, catalog, self.loaded.files.base().to_owned(), |_| {})?;
-        Self::of(&self.title, &self.folders, loaded, Origin::Run)
+        Self::of(&self.title, &self.folders, loaded, Origin::Run).map(|o| o.scripted(&self.loaded.scripts))
+    }
+
+    /// The same, its scripts run so.
+    #[must_use]
+    pub fn scripted(mut self, options: &script::Options) -> Self {
+        // Nobody else has it yet.
+        if let Some(loaded) = Arc::get_mut(&mut self.loaded) {
+            loaded.scripts.clone_from(options);
+        }
+        self
     }
 
     /// The same scenario with another text, such as one with more on its timeline.
@@ -157,7 +160,7 @@ impl Opened {
         let catalog = loaded::catalog(beside.exists().then_some(beside), &self.folders)?;
         let base = self.loaded.files.base().to_owned();
         let loaded = loaded::checked(source, catalog, base, |_| {})?;
-        Self::of(&self.file, &self.folders, loaded, Origin::Run)
+        Self::of(&self.file, &self.folders, loaded, Origin::Run).map(|o| o.scripted(&self.loaded.scripts))
     }
 
     fn of(file: &str, folders: &[PathBuf], loaded: Loaded, origin: Origin) -> Result<Self, Report> {
@@ -175,6 +178,17 @@ impl Opened {
             plan: Arc::new(plan),
             origin,
         })
+    }
+
+    /// The scenario's text, with the seed of the record where it is another than the scenario's own.
+    pub(super) fn replayed(&self) -> Result<Source, Report> {
+        let source = Source::embedded(self.loaded.source.name(), self.text());
+        match &self.origin {
+            Origin::Record(record) if record.manifest.header.seed != self.loaded.scenario.seed => {
+                source.set(&of_seed(record.manifest.header.seed))
+            }
+            _ => Ok(source),
+        }
     }
 
     /// The scenario's text as it stands, with what was done added to its timeline.

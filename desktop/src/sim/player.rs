@@ -9,12 +9,13 @@ use super::{
 use std::sync::Arc;
 use twinfleet_engine::{
     expect::Expectations,
+    firmware::{control::OPERATOR, program::Programs},
     message::Message,
     physics::plugin::SceneState,
     record::{Bucket, Sampled, Sampler},
     run::{Run, RunError},
     signal::SignalId,
-    world::{Events, Rows, Watch},
+    world::{Events, Inbox, Rows, Watch},
 };
 use twinfleet_twins::assemble::assemble_watching;
 
@@ -22,6 +23,10 @@ use twinfleet_twins::assemble::assemble_watching;
 pub const SAMPLED_SIGNALS: usize = 4_096;
 /// See [`SAMPLED_SIGNALS`].
 pub const SAMPLED_BUCKETS: usize = 512;
+
+/// What is told of a scenario with a `load`.
+const LOADED: &str =
+    "its load's devices and their traffic are there only in `twinfleet load`: here they stand silent";
 
 /// A run in progress.
 pub struct Player {
@@ -42,6 +47,7 @@ impl Player {
         let run = assemble_watching(&opened.loaded, plan, threads, None, sampled, watch)?;
         let ledger = Ledger::new(plan, run.end(), run.step().0);
         let mut player = Self { run, inbox: Vec::new(), ledger };
+        player.ledger.left.note = plan.scenario.load.as_ref().map(|_| LOADED.to_owned());
         player.keep_frame();
         Ok(player)
     }
@@ -64,7 +70,7 @@ impl Source for Player {
     }
 
     fn tick(&mut self) -> bool {
-        if self.run.is_over() {
+        if self.run.is_over() || self.ledger.left.failed.is_some() {
             return false;
         }
         let outbox = self.run.tick(std::mem::take(&mut self.inbox));
@@ -72,9 +78,18 @@ impl Source for Player {
         let world = self.run.world();
         self.ledger.rows(&world.resource::<Rows>().0);
         self.ledger.events(&world.resource::<Events>().0);
-        self.ledger.messages(&outbox);
+        // What the timeline desires of devices arrives without having been sent by one.
+        let said = world.resource::<Inbox>().0.iter().filter(|m| m.publisher == OPERATOR);
+        let booked: Vec<Message> = said.chain(&outbox).cloned().collect();
+        self.ledger.messages(&booked);
+        let failed = world.get_resource::<Programs>().and_then(Programs::failed).map(str::to_owned);
         self.inbox = outbox;
         self.keep_frame();
+        if failed.is_some() {
+            // What came until then stays to be looked at; the run ends here, without a hash.
+            (self.ledger.left.failed, self.ledger.left.end) = (failed, self.run.now());
+            return true;
+        }
         if self.run.is_over() {
             self.ledger.left.hash = Some(self.run.state_hash().0);
             let now = self.run.now();

@@ -6,7 +6,9 @@ use super::{
     source::{NoSource, Source, source},
 };
 use std::{
+    any::Any,
     collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicI64, Ordering},
@@ -21,6 +23,9 @@ use twinfleet_engine::{record::Bucket, signal::SignalId, time::SimTime};
 const SHARE_EVERY: Duration = Duration::from_millis(25);
 /// Series to plot are brought up to date so often.
 const SERIES_EVERY: Duration = Duration::from_millis(150);
+
+/// How long the end of a run is waited for.
+const ENDING: Duration = Duration::from_secs(2);
 
 /// What the window reads.
 pub struct Shared {
@@ -72,7 +77,7 @@ impl Session {
                 end.store(source.left().end.0, Ordering::Relaxed);
                 let shared = Arc::new(Mutex::new(Shared::of(source.as_ref())));
                 let _ = tell.send(Ok(Arc::clone(&shared)));
-                Worker { source, live, shared, end, goal, ended, woken }.work();
+                Worker { source, live, shared, end, goal, ended, woken }.guarded();
             }
         };
         let outside = |text: String| NoSource { text, outside: true };
@@ -112,13 +117,33 @@ impl Drop for Session {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         self.wake.1.notify_one();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        let Some(thread) = self.thread.take() else { return };
+        // A tick that a script hangs in is not waited for: its thread ends when it does.
+        let since = Instant::now();
+        while !thread.is_finished() {
+            if since.elapsed() > ENDING {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
+        let _ = thread.join();
     }
 }
 
+/// What a panic says.
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it says nothing of itself").to_owned()
+}
+
 impl Shared {
+    /// Why what is shown goes no further than it has come, where something has gone wrong.
+    pub fn failed(&self) -> Option<String> {
+        let broken =
+            self.broken.as_ref().map(|why| format!("the run has ended by a bug of twinfleet: {why}"));
+        broken.or_else(|| self.left.failed.clone())
+    }
+
     fn of(source: &dyn Source) -> Self {
         Self {
             left: source.left().clone(),
@@ -142,6 +167,17 @@ struct Worker {
 }
 
 impl Worker {
+    /// Works; whoever looks is told of a panic.
+    fn guarded(self) {
+        let (shared, end) = (Arc::clone(&self.shared), Arc::clone(&self.end));
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.work())) {
+            let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = shared.left.now;
+            (shared.left.end, shared.broken) = (now, Some(said(panic.as_ref())));
+            end.store(now.0, Ordering::Relaxed);
+        }
+    }
+
     fn work(mut self) {
         let (mut shared_at, mut series_at) = (Instant::now(), Instant::now());
         let (mut ticks, mut from) = (0u32, self.source.left().now);
@@ -198,5 +234,49 @@ impl Worker {
             let series = Arc::new(self.source.series(id));
             shared.series.insert(id, series);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::{left::Left, player::Player};
+
+    /// A run that breaks.
+    struct Breaks(Player);
+
+    impl Source for Breaks {
+        fn left(&self) -> &Left {
+            self.0.left()
+        }
+
+        fn tick(&mut self) -> bool {
+            panic!("a bug of the test's own")
+        }
+
+        fn series(&self, id: SignalId) -> Vec<Bucket> {
+            self.0.series(id)
+        }
+    }
+
+    #[test]
+    fn a_run_that_panics_is_told_and_goes_no_further() {
+        let opened = Opened::file("swing-shake-drive", &[], None, &[]).unwrap();
+        let source = Box::new(Breaks(Player::new(&opened, 1).unwrap()));
+        let shared = Arc::new(Mutex::new(Shared::of(source.as_ref())));
+        let end = Arc::new(AtomicI64::new(i64::MAX));
+        let worker = Worker {
+            source,
+            live: false,
+            shared: Arc::clone(&shared),
+            end: Arc::clone(&end),
+            goal: Arc::new(AtomicI64::new(1)),
+            ended: Arc::default(),
+            woken: Arc::default(),
+        };
+        worker.guarded();
+        let failed = shared.lock().unwrap().failed().unwrap();
+        assert!(failed.contains("a bug of the test's own"), "{failed}");
+        assert_eq!(end.load(Ordering::Relaxed), 0);
     }
 }

@@ -9,6 +9,7 @@ use super::{
     source::Source,
 };
 use crate::fleet::Fleet;
+use bevy::math::Quat;
 use std::{collections::VecDeque, iter::Peekable, sync::Arc};
 use twinfleet_engine::{
     record::{Bucket, Record, RecordError, Sampler, manifest::Blocks},
@@ -30,8 +31,8 @@ pub struct Tape {
     events: VecDeque<Event>,
     segment: usize,
     sampler: Sampler,
-    /// Place signals of each rigid body. A record does not say how it is turned.
-    bodies: Vec<[SignalId; 3]>,
+    /// Place signals of each rigid body, and how it is turned at the start: a record does not say how it turns.
+    bodies: Vec<([SignalId; 3], [f32; 4])>,
     ledger: Ledger,
 }
 
@@ -39,9 +40,12 @@ impl Tape {
     /// A record at its start.
     pub fn new(opened: &Opened, record: Arc<Record>) -> Self {
         let plan = &opened.plan;
-        let scene = plan.scenario.world.scene.as_ref().map_or(0, |s| s.bodies.len());
-        let bodies = plan.body_blocks.iter().take(scene);
-        let bodies = bodies.map(|b| [0, 1, 2].map(|c| plan.signals.id(*b, 0, c))).collect();
+        let scene = plan.scenario.world.scene.iter().flat_map(|s| &s.bodies);
+        let bodies =
+            plan.body_blocks.iter().zip(scene).map(|(block, def)| {
+                ([0, 1, 2].map(|c| plan.signals.id(*block, 0, c)), turned(def.rotation_deg))
+            });
+        let bodies = bodies.collect();
         // Another version may have numbered its signals in another way; names stay.
         let same = Blocks::of(&record.table) == Blocks::of(&plan.signals);
         let named = |id: u32| plan.signals.find(&record.table.name(SignalId(id)));
@@ -71,9 +75,9 @@ impl Tape {
     }
 
     fn keep_frame(&mut self) {
-        let pose = |ids: &[SignalId; 3]| {
+        let pose = |(ids, rotation): &([SignalId; 3], [f32; 4])| {
             let position_m = ids.map(|id| self.ledger.latest(id).unwrap_or(0.0));
-            Pose { position_m, rotation: [0.0, 0.0, 0.0, 1.0] }
+            Pose { position_m, rotation: *rotation }
         };
         let bodies: Arc<[Pose]> = self.bodies.iter().map(pose).collect();
         self.ledger.keep_frame(bodies);
@@ -103,6 +107,12 @@ impl Tape {
         self.ledger.events(&due);
         Ok(())
     }
+}
+
+/// As a scenario writes it, about the fixed x, then y, then z axis, as a quaternion.
+fn turned((x, y, z): (f64, f64, f64)) -> [f32; 4] {
+    let [x, y, z] = [x, y, z].map(|deg| (deg as f32).to_radians());
+    (Quat::from_rotation_z(z) * Quat::from_rotation_y(y) * Quat::from_rotation_x(x)).to_array()
 }
 
 impl Source for Tape {

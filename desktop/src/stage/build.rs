@@ -437,6 +437,15 @@ impl<S: Side> Builder<'_, '_, '_, S> {
         let Some(scene) = self.shown.opened.plan.scenario.world.scene.clone() else { return };
         for (index, body) in scene.bodies.iter().enumerate() {
             let k = BODY_SCALE;
+            // What goes about as a box is a parcel, or the case of something that drives.
+            if let (BodyKind::Dynamic, ShapeDef::Box { size_m: (x, y, z) }) = (body.kind, &body.shape) {
+                let name = if body.id.contains("parcel") { "parcel" } else { "case" };
+                let size = Vec3::new(*x as f32, *z as f32, *y as f32) * k;
+                let mesh = self.meshes.add(self.shapes.get(name).fitted(size).mesh());
+                let material = Skin(self.materials.own.clone());
+                self.spawn((BodyOf(index), Mesh3d(mesh), material, Transform::default()));
+                continue;
+            }
             let (mesh, wide): (Mesh, f64) = match body.shape {
                 ShapeDef::Box { size_m: (x, y, z) } => {
                     (Cuboid::new(x as f32 * k, z as f32 * k, y as f32 * k).into(), x.max(y))

@@ -7,13 +7,43 @@ use super::{
     show::{Arcs, Picked, Shown},
     side::{Showing, Side},
 };
+use crate::fleet::Device;
 use bevy::{camera::visibility::RenderLayers, prelude::*};
 use twinfleet_engine::time::SimTime;
 
 /// Points of an arc.
 const POINTS: usize = 18;
-/// Arcs drawn at most: beyond, they tell nothing.
+/// Arcs drawn at most: beyond, they tell nothing, and every so many devices' are drawn.
 const MOST: usize = 400;
+
+/// A device's arc: how fresh its last message is, 0–1, and whether it is drawn without one.
+struct Arc {
+    device: usize,
+    fresh: f32,
+    all: bool,
+}
+
+/// The arcs that there are, of which a fair sample is drawn.
+fn arcs(shown: &Shown) -> Vec<Arc> {
+    let step_s = (shown.opened.plan.scenario.step.as_secs_f64()).max(1e-3);
+    let lasting_s = (step_s * 2.0).max(0.6);
+    let of = |(device, d): (usize, &Device)| {
+        let ordinal = d.ordinal.filter(|_| shown.hidden != Some(device))?;
+        let picked = shown.picked == Some(Picked::Device(device));
+        let sent = shown.frame.sent.get(ordinal as usize).copied().unwrap_or(SimTime::NEVER);
+        let age_s = if sent == SimTime::NEVER { f64::INFINITY } else { (shown.t - sent).as_secs_f64() };
+        let fresh = (1.0 - age_s / lasting_s).clamp(0.0, 1.0) as f32;
+        let all = shown.arcs == Arcs::All || picked;
+        let there = picked || shown.arcs != Arcs::None && (fresh > 0.0 || all);
+        there.then_some(Arc { device, fresh, all })
+    };
+    shown.fleet.devices.iter().enumerate().filter_map(of).collect()
+}
+
+/// Of how many arcs one is drawn, for the legend.
+pub fn one_of(shown: &Shown) -> usize {
+    arcs(shown).len().div_ceil(MOST).max(1)
+}
 
 /// Lines that are seen from across the room.
 pub fn thick_lines<S: Side>(mut store: ResMut<GizmoConfigStore>) {
@@ -25,20 +55,14 @@ pub fn thick_lines<S: Side>(mut store: ResMut<GizmoConfigStore>) {
 /// Draws the arcs and the frame around what is picked.
 pub fn draw<S: Side>(mut gizmos: Gizmos<S::Lines>, shown: Res<Showing<S>>) {
     let hub = shown.layout.hub + Vec3::Y * 1.6;
-    let step_s = (shown.opened.plan.scenario.step.as_secs_f64()).max(1e-3);
-    let lasting_s = (step_s * 2.0).max(0.6);
-    let mut drawn = 0;
-    for (index, device) in shown.fleet.devices.iter().enumerate() {
-        let Some(ordinal) = device.ordinal.filter(|_| shown.hidden != Some(index)) else { continue };
-        let picked = shown.picked == Some(Picked::Device(index));
-        let sent = shown.frame.sent.get(ordinal as usize).copied().unwrap_or(SimTime::NEVER);
-        let age_s = if sent == SimTime::NEVER { f64::INFINITY } else { (shown.t - sent).as_secs_f64() };
-        let fresh = (1.0 - age_s / lasting_s).clamp(0.0, 1.0) as f32;
-        let all = shown.arcs == Arcs::All || picked;
-        if drawn == MOST || shown.arcs == Arcs::None && !picked || fresh == 0.0 && !all {
+    let all = arcs(&shown);
+    let every = all.len().div_ceil(MOST).max(1);
+    for (k, Arc { device: index, fresh, all }) in all.into_iter().enumerate() {
+        let device = &shown.fleet.devices[index];
+        // What is picked is drawn in any case.
+        if k % every != 0 && shown.picked != Some(Picked::Device(index)) {
             continue;
         }
-        drawn += 1;
         let from = device_place(&shown, index) + Vec3::Y * 0.25;
         let down = shown.spells.iter().any(|s| s.what == "gap" && s.subject == device.id);
         let color = palette::srgb(if down { palette::OUTAGE } else { palette::MESSAGE });

@@ -66,6 +66,21 @@ impl Shape {
             .with_inserted_indices(Indices::U32(self.indices.clone()))
     }
 
+    /// The same, stretched to a box of this size around the origin.
+    #[must_use]
+    pub fn fitted(mut self, size: Vec3) -> Self {
+        let all = self.positions.iter().copied().map(Vec3::from);
+        let (low, high) = all.fold((Vec3::MAX, Vec3::MIN), |(l, h), p| (l.min(p), h.max(p)));
+        let scale = size / (high - low).max(Vec3::splat(1e-6));
+        for p in &mut self.positions {
+            *p = ((Vec3::from(*p) - (low + high) * 0.5) * scale).to_array();
+        }
+        for n in &mut self.normals {
+            *n = (Vec3::from(*n) / scale).normalize_or_zero().to_array();
+        }
+        self
+    }
+
     /// Half its size along x and z, and its height.
     pub fn reach(&self) -> Vec3 {
         self.positions.iter().fold(Vec3::ZERO, |most, p| most.max(Vec3::new(p[0].abs(), p[1], p[2].abs())))
@@ -109,9 +124,8 @@ impl Shapes {
         for (look, at) in places(self.get(name).reach(), parts) {
             if !acts(look) {
                 full.add(&self.get(look_name(look)), at);
-                if parts.len() <= 2 {
-                    far.add(&self.get(look_name(look)), at);
-                }
+                // What a device is made of is told from afar too.
+                far.add(&self.far(look_name(look)), at);
             }
         }
         (full, far)

@@ -48,11 +48,18 @@ pub fn paint(
     if shown.labels {
         names(&painter, shown, &at);
     }
-    legend(&painter, view, shown, ranges);
+    if shown.legend {
+        let picked = match shown.picked {
+            Some(Picked::Device(d)) => at(device_place(shown, d) + Vec3::Y * 0.2),
+            _ => None,
+        };
+        legend(&painter, view, shown, ranges, picked);
+    }
 }
 
 fn names(painter: &Painter, shown: &Shown, at: &dyn Fn(Vec3) -> Option<Pos2>) {
     let zones = &shown.opened.plan.scenario.world.zones;
+    let wrong = gravest(shown);
     for room in &shown.layout.rooms {
         let edge = room.center + Vec3::new(0.0, 0.0, room.size.y / 2.0);
         if let Some(p) = at(edge) {
@@ -62,10 +69,12 @@ fn names(painter: &Painter, shown: &Shown, at: &dyn Fn(Vec3) -> Option<Pos2>) {
             if let Some((field, value)) = own.and_then(|(f, id)| Some((f, shown.frame.value(id)?))) {
                 text += &format!("  {}", shown.units.figure(f64::from(value), &field.unit));
             }
+            if let Some(spell) = wrong.get(&Spot::Zone(room.zone)) {
+                text += &format!("  {}", says(spell));
+            }
             tag(painter, p + vec2(0.0, 10.0), &text, 15.0, Color32::WHITE, back(shown, 170));
         }
     }
-    let wrong = gravest(shown);
     let few = shown.fleet.devices.len() <= MOST_NAMES;
     let room = shown.opened.plan.scenario.mirror.len() <= MOST_FIGURES;
     let mut taken: Vec<Rect> = Vec::new();
@@ -104,7 +113,9 @@ fn names(painter: &Painter, shown: &Shown, at: &dyn Fn(Vec3) -> Option<Pos2>) {
 /// What a spell says, in a few words.
 pub fn says(spell: &Spell) -> String {
     let what = match spell.what.as_str() {
-        "disturb_start" => "disturbance".to_owned(),
+        // What is let in from outside comes by a door or a window.
+        "disturb_start" if spell.detail.contains("air changes") => return format!("open: {}", spell.detail),
+        "disturb_start" => return format!("disturbance: {}", spell.detail),
         "weather_start" => "other weather".to_owned(),
         what => what.replace('_', " "),
     };
@@ -163,7 +174,12 @@ fn tag(painter: &Painter, center: Pos2, text: &str, size: f32, ink: Color32, bac
     painter.galley(rect.min + vec2(5.0, 2.0), galley, ink);
 }
 
-fn legend(painter: &Painter, view: Rect, shown: &Shown, ranges: &Ranges) {
+/// Where the view has no room for it beside what is picked, it is left out.
+fn legend(painter: &Painter, view: Rect, shown: &Shown, ranges: &Ranges, picked: Option<Pos2>) {
+    let of_links = match super::links::one_of(shown) {
+        1 => "message".to_owned(),
+        every => format!("message; of {every} links one is drawn"),
+    };
     let mut lines: Vec<(Color32, &str)> = Vec::new();
     let has = |class: Class| shown.spells.iter().any(|s| s.class == class);
     if has(Class::Alarm) {
@@ -175,7 +191,7 @@ fn legend(painter: &Painter, view: Rect, shown: &Shown, ranges: &Ranges) {
     if has(Class::Outage) {
         lines.push((color32(palette::OUTAGE), "no power or no link"));
     }
-    lines.push((color32(palette::MESSAGE), "message"));
+    lines.push((color32(palette::MESSAGE), of_links.as_str()));
     let (width, bar) = (210.0, 14.0);
     let field = shown.field.as_ref().zip(ranges.field);
     let twins = shown.ghosts && !shown.opened.plan.scenario.mirror.is_empty();
@@ -188,6 +204,13 @@ fn legend(painter: &Painter, view: Rect, shown: &Shown, ranges: &Ranges) {
         + lines.len() as f32 * 18.0;
     let rect =
         Rect::from_min_size(view.left_bottom() + vec2(14.0, -14.0 - height), vec2(width + 24.0, height));
+    let covers = |rect: Rect| picked.is_some_and(|p| rect.expand(40.0).contains(p));
+    let right = rect.translate(vec2(view.width() - rect.width() - 28.0, 0.0));
+    let rect = if covers(rect) { right } else { rect };
+    // Of a small view at a big scale it would fill the better part.
+    if covers(rect) || rect.height() > view.height() * 0.75 || rect.width() > view.width() * 0.6 {
+        return;
+    }
     painter.rect_filled(rect, 7.0, back(shown, 165));
     let font = FontId::proportional(12.5);
     let mut y = rect.min.y + 8.0;

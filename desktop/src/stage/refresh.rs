@@ -265,30 +265,36 @@ pub fn bodies<S: Side>(
             *transform = placed(pose, shown.layout.bodies);
         }
     }
-    let scene = shown.opened.plan.scenario.world.scene.as_ref();
     for (board, mut transform, mut visibility) in &mut boards {
         let hidden = shown.hidden == Some(board.device);
         visibility.set_if_neq(if hidden { Visibility::Hidden } else { Visibility::Inherited });
-        let Some((body, mount)) = &shown.fleet.devices[board.device].body else {
-            // It stands where it was put, unless it was carried elsewhere; 0.02 keeps it off the floor.
-            let place = device_place(&shown, board.device) + Vec3::Y * 0.02;
-            if transform.translation != place {
-                transform.translation = place;
+        match (riding(&shown, board.device), &shown.fleet.devices[board.device].body) {
+            (Some(place), _) => {
+                (transform.translation, transform.rotation) = (place.translation, place.rotation);
             }
-            continue;
-        };
-        let (Some(pose), Some(def)) =
-            (shown.frame.bodies.get(*body), scene.and_then(|s| s.bodies.get(*body)))
-        else {
-            continue;
-        };
-        let place = placed(pose, shown.layout.bodies);
-        let (x, y, _) = mount.at_m;
-        let top = half_height(&def.shape) * BODY_SCALE + 0.004;
-        let across = from_world([x as f32, y as f32, 0.0]);
-        transform.translation = place.transform_point(across + Vec3::Y * top);
-        transform.rotation = place.rotation;
+            // Its body is yet to have a place.
+            (None, Some(_)) => {}
+            // It stands where it was put, unless it was carried elsewhere; 0.02 keeps it off the floor.
+            (None, None) => {
+                let place = device_place(&shown, board.device) + Vec3::Y * 0.02;
+                if transform.translation != place {
+                    transform.translation = place;
+                }
+            }
+        }
     }
+}
+
+/// Where a board stands that rides on a body, and how it is turned: on its top.
+pub fn riding(shown: &Shown, device: usize) -> Option<Transform> {
+    let (body, mount) = shown.fleet.devices[device].body.as_ref()?;
+    let def = shown.opened.plan.scenario.world.scene.as_ref()?.bodies.get(*body)?;
+    let place = placed(shown.frame.bodies.get(*body)?, shown.layout.bodies);
+    let (x, y, _) = mount.at_m;
+    let top = half_height(&def.shape) * BODY_SCALE + 0.004;
+    let across = from_world([x as f32, y as f32, 0.0]);
+    let translation = place.transform_point(across + Vec3::Y * top);
+    Some(Transform { translation, rotation: place.rotation, scale: Vec3::ONE })
 }
 
 fn half_height(shape: &twinfleet_engine::physics::ShapeDef) -> f32 {
@@ -540,14 +546,17 @@ pub fn walls<S: Side>(
     }
 }
 
-/// Boards far away have fewer triangles.
+/// Boards far away have fewer triangles: judged anew as the camera moves, and of each board as it is made or moves.
 pub fn detail<S: Side>(
-    camera: Query<&GlobalTransform, (With<Eye>, With<Of<S>>, Changed<GlobalTransform>)>,
-    mut boards: Query<(&BoardOf, &GlobalTransform, &mut Mesh3d), With<Of<S>>>,
+    camera: Query<Ref<GlobalTransform>, (With<Eye>, With<Of<S>>)>,
+    mut boards: Query<(&BoardOf, Ref<Transform>, &mut Mesh3d), With<Of<S>>>,
 ) {
     let Some(eye) = camera.iter().next() else { return };
     for (board, place, mut mesh) in &mut boards {
-        let far = eye.translation().distance_squared(place.translation()) > FAR * FAR;
+        if !eye.is_changed() && !place.is_changed() {
+            continue;
+        }
+        let far = eye.translation().distance_squared(place.translation) > FAR * FAR;
         let wanted = if far { &board.far } else { &board.full };
         if mesh.0 != *wanted {
             mesh.0 = wanted.clone();
@@ -610,6 +619,27 @@ pub fn tones(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_board_that_is_made_or_moves_is_judged_though_the_camera_stands() {
+        let (mut world, mut meshes) = (World::new(), Assets::<Mesh>::default());
+        let (full, far) = (meshes.add(Cuboid::default()), meshes.add(Sphere::default()));
+        let board = |z: f32| {
+            let made = BoardOf { device: 0, full: full.clone(), far: far.clone() };
+            (of::<Worked>(), made, Mesh3d(full.clone()), Transform::from_xyz(0.0, 0.0, z))
+        };
+        world.spawn((of::<Worked>(), Eye, GlobalTransform::IDENTITY));
+        let first = world.spawn(board(-100.0)).id();
+        let system = world.register_system(detail::<Worked>);
+        world.run_system(system).unwrap();
+        let [second, near] = [-100.0, -1.0].map(|z| world.spawn(board(z)).id());
+        world.run_system(system).unwrap();
+        let is_far = |world: &World, board: Entity| world.get::<Mesh3d>(board).unwrap().0 == far;
+        assert_eq!([first, second, near].map(|b| is_far(&world, b)), [true, true, false]);
+        world.get_mut::<Transform>(near).unwrap().translation.z = -100.0;
+        world.run_system(system).unwrap();
+        assert!(is_far(&world, near));
+    }
 
     #[test]
     fn a_floor_is_its_zones_and_around_a_device_its_readings() {

@@ -94,6 +94,8 @@ pub struct Shown {
     pub ghosts: bool,
     /// Whether names are shown.
     pub labels: bool,
+    /// Whether the legend is shown.
+    pub legend: bool,
     /// Colours of figures.
     pub palette: Palette,
     /// Units of figures.
@@ -128,6 +130,7 @@ impl Shown {
             arcs: Arcs::default(),
             ghosts: true,
             labels: true,
+            legend: true,
             palette: Palette::default(),
             units: Units::default(),
             dark: true,
@@ -197,7 +200,8 @@ impl Shown {
 
     /// Makes another one look as this one does: the same field, units, colours, names.
     pub fn like(&self, other: &mut Self) {
-        (other.arcs, other.ghosts, other.labels) = (self.arcs, self.ghosts, self.labels);
+        (other.arcs, other.ghosts) = (self.arcs, self.ghosts);
+        (other.labels, other.legend) = (self.labels, self.legend);
         (other.palette, other.dark, other.fine) = (self.palette, self.dark, self.fine);
         other.units.clone_from(&self.units);
         let (own, wanted) =
@@ -210,16 +214,20 @@ impl Shown {
                 None => other.field = None,
             }
         }
-        let picked = match self.picked {
-            Some(Picked::Device(d)) => other.fleet.find(&self.fleet.devices[d].id).map(Picked::Device),
-            Some(Picked::Zone(z)) => {
+        let picked = self.same(other, self.picked);
+        other.picked = picked;
+    }
+
+    /// What bears the same name in another one.
+    pub fn same(&self, other: &Self, picked: Option<Picked>) -> Option<Picked> {
+        match picked? {
+            Picked::Device(d) => other.fleet.find(&self.fleet.devices[d].id).map(Picked::Device),
+            Picked::Zone(z) => {
                 let id = &self.opened.plan.scenario.world.zones[z].id;
                 let zones = &other.opened.plan.scenario.world.zones;
                 zones.iter().position(|o| o.id == *id).map(Picked::Zone)
             }
-            None => None,
-        };
-        other.picked = picked;
+        }
     }
 
     /// A signal's value with its unit; a residual is a difference, which no zero of a unit moves.

@@ -37,5 +37,8 @@ fn boards_keep_their_real_size() {
         }
     }
     let (with, _) = shapes.device(Board::Esp32, &[Look::Sensor, Look::Soil]);
+    // From afar it has all its parts too, however many.
+    let (_, far) = shapes.device(Board::Esp32, &[Look::Sensor, Look::Light, Look::Soil]);
+    assert!(far.reach().y > shapes.far("esp32").reach().y);
     assert!(with.reach().y > shapes.get("esp32").reach().y, "the soil probe stands higher than the board");
 }

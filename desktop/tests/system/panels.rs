@@ -17,7 +17,12 @@ use twinfleet_desktop::{
     },
     settings::Settings,
     sim::{act::Act, open::shipped},
-    stage::show::Picked,
+    stage::{
+        camera::{FOV_Y, View},
+        overlay::halves,
+        refresh::device_place,
+        show::Picked,
+    },
     units::Units,
 };
 
@@ -365,4 +370,185 @@ fn a_theme_by_the_command_line_is_not_kept() {
     // Chosen by hand, it is.
     desk.set_dark(false);
     assert!(!desk.is_dark() && !desk.settings.dark);
+}
+
+/// A desk that shows this scenario, with its devices and signals.
+fn opened(name: &str) -> Desk {
+    let mut desk = Desk::new(Settings::default());
+    desk.open(name);
+    assert_eq!(desk.refused, None);
+    desk
+}
+
+#[test]
+fn a_signal_is_dragged_from_the_inspector_onto_a_plot() {
+    let mut desk = opened("sick-sensors");
+    desk.pick(Some(Picked::Device(0)));
+    let shown = desk.shown.as_ref().unwrap();
+    let plan = &shown.opened.plan;
+    let id = shown.fleet.signals(plan, 0)[0];
+    let name = plan.signals.channel(id).name.clone();
+    desk.plots = vec![Vec::new(), Vec::new()];
+    let mut window = window(desk);
+    let from = window.get_all_by_label(&name).next().unwrap().rect().center();
+    let rect = window.state().plots_rect;
+    // Into the lower of two plots.
+    let to = egui::pos2(rect.center().x, rect.max.y - 30.0);
+    window.drag_at(from);
+    window.run_steps(2);
+    for share in [0.3, 0.6, 1.0] {
+        window.hover_at(from + (to - from) * share);
+        window.run_steps(2);
+    }
+    window.drop_at(to);
+    window.run_steps(3);
+    assert_eq!(window.state().plots, [vec![], vec![id]]);
+}
+
+#[test]
+fn keys_change_panels_choose_acts_plot_signals_and_end_the_session() {
+    let mut desk = opened("parcel-drop");
+    desk.pick(Some(Picked::Device(0)));
+    let mut window = window(desk);
+    let press = |window: &mut Harness<'_, Desk>, held: egui::Modifiers, key: egui::Key| {
+        window.key_press_modifiers(held, key);
+        window.run_steps(3);
+    };
+    // The sixth panel of the list is MQTT, whose tab lies behind the plots'.
+    assert!(window.query_by_label_contains("messages until").is_none());
+    press(&mut window, egui::Modifiers::CTRL, egui::Key::Num6);
+    window.get_by_label_contains("messages until");
+    press(&mut window, egui::Modifiers::ALT, egui::Key::Num4);
+    window.get_by_label_contains("takes commands");
+    assert_eq!(window.state().form.what, 3);
+    press(&mut window, egui::Modifiers::ALT, egui::Key::Num1);
+    press(&mut window, egui::Modifiers::NONE, egui::Key::F5);
+    assert_eq!(window.state().done.len(), 1, "{:?}", window.state().notice);
+    let plots = window.state().plots.len();
+    press(&mut window, egui::Modifiers::NONE, egui::Key::Y);
+    press(&mut window, egui::Modifiers::NONE, egui::Key::Period);
+    let chosen = window.state().signal.expect("a signal is chosen");
+    press(&mut window, egui::Modifiers::NONE, egui::Key::Period);
+    assert_ne!(window.state().signal, Some(chosen), "the next one");
+    press(&mut window, egui::Modifiers::NONE, egui::Key::Comma);
+    press(&mut window, egui::Modifiers::NONE, egui::Key::I);
+    assert_eq!(window.state().plots.len(), plots + 1);
+    assert!(window.state().plots.iter().flatten().any(|id| *id == chosen));
+    press(&mut window, egui::Modifiers::SHIFT, egui::Key::Y);
+    assert_eq!(window.state().plots.len(), plots);
+    // A bookmark comes and goes by its key.
+    press(&mut window, egui::Modifiers::NONE, egui::Key::B);
+    assert_eq!(window.state().bookmarks.len(), 1);
+    press(&mut window, egui::Modifiers::NONE, egui::Key::B);
+    assert!(window.state().bookmarks.is_empty());
+    press(&mut window, egui::Modifiers::CTRL, egui::Key::L);
+    assert!(matches!(window.state().asking, Asking::Follow(..)));
+    press(&mut window, egui::Modifiers::NONE, egui::Key::Escape);
+    press(&mut window, egui::Modifiers::CTRL, egui::Key::W);
+    assert_eq!(window.state().leaving, Some(Leave::Close));
+    click(&mut window, "Leave without saving");
+    assert!(window.state().shown.is_none());
+}
+
+#[test]
+fn the_fleet_is_one_stop_of_the_tab_key_and_arrows_go_through_it() {
+    let desk = opened("sick-sensors");
+    let mut window = window(desk);
+    let in_fleet =
+        |w: &Harness<'_, Desk>| w.ctx.memory(|m| m.has_focus(twinfleet_desktop::panels::tree::rows()));
+    let mut stops = Vec::new();
+    for _ in 0..80 {
+        window.key_press(egui::Key::Tab);
+        window.run_steps(2);
+        stops.push(in_fleet(&window));
+        if stops.iter().filter(|s| **s).count() == 2 {
+            break;
+        }
+    }
+    // Once around the window, the fleet came once; it has more rows than that.
+    let first = stops.iter().position(|s| *s).expect("the fleet is a stop");
+    assert!(!stops[first + 1], "the next stop lies outside it");
+    while !in_fleet(&window) {
+        window.key_press(egui::Key::Tab);
+        window.run_steps(2);
+    }
+    let picked = |w: &Harness<'_, Desk>| w.state().shown.as_ref().unwrap().picked;
+    let now = window.state().now();
+    for (key, wanted) in [
+        (egui::Key::ArrowDown, Some(Picked::Zone(0))),
+        (egui::Key::ArrowDown, Some(Picked::Device(0))),
+        (egui::Key::ArrowDown, Some(Picked::Device(1))),
+        (egui::Key::ArrowUp, Some(Picked::Device(0))),
+        (egui::Key::ArrowLeft, Some(Picked::Zone(0))),
+    ] {
+        window.key_press(key);
+        window.run_steps(3);
+        assert_eq!(picked(&window), wanted, "{key:?}");
+    }
+    window.run_steps(30);
+    let device = window.state().shown.as_ref().unwrap().fleet.devices[1].id.clone();
+    assert!(window.query_all_by_label(&device).next().is_none(), "its zone is folded");
+    assert_eq!(window.state().now(), now, "arrows in the fleet move no time");
+}
+
+#[test]
+fn what_is_clicked_in_the_left_half_is_told_of_the_left_half() {
+    let mut desk = opened("parcel-drop");
+    desk.eye = View::overview(&desk.shown.as_ref().unwrap().layout);
+    desk.keep_beside();
+    let mut window = window(desk);
+    window.get_by_label_contains("of the right half");
+    let rect = window.state().scene_rect;
+    for (half, of_beside) in [(halves(rect).0, true), (halves(rect).1, false)] {
+        let shown = window.state().shown.clone().unwrap();
+        let place = device_place(&shown, 0) + bevy::math::Vec3::Y * 0.12;
+        let aspect = half.aspect_ratio();
+        let (eye, tan) = (window.state().eye.seen(aspect).transform(), (FOV_Y / 2.0).tan());
+        let seen = eye.rotation.inverse() * (place - eye.translation);
+        let ndc = egui::vec2(seen.x / -seen.z / tan / aspect, -seen.y / -seen.z / tan);
+        let at = half.center() + ndc * half.size() * 0.5;
+        window.hover_at(at);
+        window.run_steps(2);
+        window.drag_at(at);
+        window.run_steps(1);
+        window.drop_at(at);
+        window.run_steps(3);
+        assert!(matches!(window.state().shown.as_ref().unwrap().picked, Some(Picked::Device(_))), "{at:?}");
+        assert_eq!(window.state().of_beside, of_beside);
+        let side = if of_beside { "of the left half: kept: parcel-drop" } else { "of the right half" };
+        window.get_by_label_contains(side);
+    }
+}
+
+#[test]
+fn a_plot_has_an_axis_a_unit_the_residual_and_every_forecast() {
+    let mut desk = opened("pi3b-mirror");
+    desk.go_to(crate::at("20min"));
+    crate::until(&mut desk, "20 min", |d| d.shown.as_ref().unwrap().t == crate::at("20min"));
+    let pair = desk.shown.as_ref().unwrap().fleet.pairs(0)[0].clone();
+    desk.plots = vec![vec![pair.reported, pair.estimate]];
+    crate::until(&mut desk, "the residual's values", |d| {
+        d.session.as_ref().unwrap().shared().series.contains_key(&pair.residual)
+    });
+    let session = desk.session.clone().unwrap();
+    let (shown, shared) = (desk.shown.clone().unwrap(), session.shared());
+    let drawn = twinfleet_desktop::panels::plots::drawn(&desk, &shown, &shared, 0);
+    let strips: Vec<(usize, bool)> = drawn.strips().iter().map(|s| (s.lines.len(), s.rise)).collect();
+    assert_eq!(strips, [(2, false), (1, true)]);
+    let horizons = twinfleet_engine::mirror::horizons(&shown.opened.plan.scenario.mirror[0]).len();
+    assert_eq!(drawn.bands.len(), horizons + 1, "each horizon, and from here on");
+    let ahead = drawn.bands.last().unwrap();
+    assert_eq!((ahead.xs[0], ahead.xs.len()), (1_200.0, horizons + 1));
+    // Under the pointer each has its figure: the time, two signals, their residual, the forecasts that reach there.
+    let told = drawn.readout(1_190.0);
+    assert!(told.len() >= 4 && told[1].contains(" °C"), "{told:?}");
+    let text = twinfleet_desktop::panels::export::csv(std::slice::from_ref(&drawn));
+    let rows = |what: &str| text.lines().filter(|l| l.ends_with(what)).count();
+    assert!(rows(",forecast") > horizons && rows(",value") + rows(",stretch") > 500, "{}", &text[..200]);
+}
+
+#[test]
+fn a_loads_scenario_says_that_its_traffic_is_elsewhere() {
+    let window = window(opened("load-smoke"));
+    window.get_by_label_contains("only in `twinfleet load`");
 }

@@ -3,6 +3,17 @@
 use crate::{desktop, vulkan};
 use image::{Rgb, RgbImage};
 use std::{path::Path, process::Command};
+use twinfleet_desktop::{
+    sim::{
+        open::{Opened, shipped},
+        source::source,
+    },
+    stage::{
+        camera::{FOV_Y, View},
+        refresh::{device_place, riding},
+        show::Shown,
+    },
+};
 
 /// Draws a picture of a scenario; `args` are more of the command line.
 fn draw(dir: &Path, scenario: &str, args: &[&str]) -> RgbImage {
@@ -101,6 +112,76 @@ fn a_hidden_device_is_missing_where_it_stood_and_nowhere_else() {
     assert!(at[0][0].abs_diff(at[1][0]) + at[0][1].abs_diff(at[1][1]) > 60, "two devices, one place: {at:?}");
 }
 
+/// Where a place of the scene is in a picture of 640×360 of this view, [pixels].
+fn projected(view: &View, place: bevy::math::Vec3) -> [f32; 2] {
+    let (eye, tan) = (view.transform(), (FOV_Y / 2.0).tan());
+    let seen = eye.rotation.inverse() * (place - eye.translation);
+    let (x, y) = (seen.x / -seen.z / tan / (640.0 / 360.0), seen.y / -seen.z / tan);
+    [(x + 1.0) * 320.0, (1.0 - y) * 180.0]
+}
+
+#[test]
+fn hiding_a_device_changes_pixels_only_around_its_projected_place_in_every_scenario() {
+    if !vulkan("hiding_a_device_changes_pixels_only_around_its_projected_place_in_every_scenario") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut looked = 0;
+    for (name, _) in shipped() {
+        let opened = Opened::file(name, &[], None, &[]).unwrap();
+        let player = source(&opened, 1).unwrap();
+        let frame = player.left().history.last().unwrap().clone();
+        let shown = Shown::new(opened, frame, 1);
+        if shown.fleet.devices.is_empty() {
+            continue;
+        }
+        let device = shown.fleet.devices.len() / 2;
+        let id = shown.fleet.devices[device].id.clone();
+        let view = View::named(&format!("device:{id}"), &shown).unwrap();
+        let named = format!("device:{id}");
+        let args = ["--at", "0s", "--bare", "--field", "none", "--view", &named];
+        let whole = draw(dir.path(), name, &args);
+        let without = draw(dir.path(), name, &[&args[..], &["--hide", &id]].concat());
+        let (rect, count) =
+            difference(&whole, &without).unwrap_or_else(|| panic!("{name}: {id} was not to be seen"));
+        assert!(count > 60, "{name}: {id}: {count} pixels");
+        // A board with its parts is about a metre of the scene wide, and casts a shadow as wide.
+        // What rides on a body stands on top of it.
+        let place = riding(&shown, device).map_or_else(|| device_place(&shown, device), |t| t.translation);
+        let reach = 0.9;
+        let corners = (0..8).map(|k: u32| {
+            let side = |bit: u32| if k & bit == 0 { -reach } else { reach };
+            projected(&view, place + bevy::math::Vec3::new(side(1), side(2), side(4)))
+        });
+        let corners: Vec<[f32; 2]> = corners.collect();
+        for axis in 0..2 {
+            let low = corners.iter().map(|c| c[axis]).fold(f32::INFINITY, f32::min);
+            let high = corners.iter().map(|c| c[axis]).fold(f32::NEG_INFINITY, f32::max);
+            let (from, to) = (rect[axis] as f32, rect[axis + 2] as f32);
+            assert!(from >= low - 2.0 && to <= high + 2.0, "{name}: {id}: {rect:?} beyond {low}–{high}");
+            let center = projected(&view, place)[axis];
+            assert!(from <= center + 12.0 && to >= center - 12.0, "{name}: {id}: {rect:?} beside {center}");
+        }
+        looked += 1;
+    }
+    assert!(looked > 10, "{looked} scenarios have devices");
+}
+
+#[test]
+fn a_script_that_cannot_start_is_no_picture_but_exit_code_3() {
+    if !vulkan("a_script_that_cannot_start_is_no_picture_but_exit_code_3") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("x.png");
+    let mut command = desktop(dir.path());
+    command.args(["scripted", "--trust-scripts", "--at", "10s", "--size", "64x64", "--screenshot"]).arg(&out);
+    let output = command.env("TWINFLEET_PYTHON", "/nonexistent").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("/nonexistent") && !out.exists(), "{text}");
+}
+
 #[test]
 fn an_alarms_colour_comes_with_it_and_goes_when_it_clears() {
     if !vulkan("an_alarms_colour_comes_with_it_and_goes_when_it_clears") {
@@ -159,11 +240,16 @@ fn a_video_is_a_folder_of_pictures() {
     let frames = dir.path().join("frames");
     let mut command = desktop(dir.path());
     command.args(["parcel-drop", "--from", "2s", "--to", "3s", "--every", "250ms", "--size", "160x96"]);
+    // A longer video was there, and something of the user's.
+    std::fs::create_dir_all(&frames).unwrap();
+    for name in ["000000.png", "000099.png", "mine.png"] {
+        std::fs::write(frames.join(name), "old").unwrap();
+    }
     let output = command.arg("--video").arg(&frames).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut names: Vec<_> = std::fs::read_dir(&frames).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["000000.png", "000001.png", "000002.png", "000003.png", "000004.png"]);
+    assert_eq!(names, ["000000.png", "000001.png", "000002.png", "000003.png", "000004.png", "mine.png"]);
 }
 
 #[test]

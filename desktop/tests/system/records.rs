@@ -188,7 +188,9 @@ fn real_devices_are_followed_live() {
     until(&mut desk, "the twin to hear its device", |d| estimate(d).is_some());
     let (reported, held) = estimate(&desk).unwrap();
     assert!((20.0..90.0).contains(&reported) && (reported - held).abs() < 8.0, "{reported} {held}");
-    let traffic = desk.session.as_ref().unwrap().shared().left.traffic.front().unwrap().message.topic.clone();
+    let shared = desk.session.as_ref().unwrap().shared();
+    let traffic = shared.left.traffic.until(SimTime::NEVER).next().unwrap().message.topic.clone();
+    drop(shared);
     assert!(traffic.contains("pi-1"), "{traffic}");
     // Looked back at, time stands; at the end it goes on.
     let now = desk.now();
@@ -200,6 +202,11 @@ fn real_devices_are_followed_live() {
     assert!(desk.playing);
     desk.act(Act::Fault { target: "pi-1".into(), kind: "Dropout".into() }, None);
     assert!(desk.done.is_empty() && desk.notice.as_ref().unwrap().bad);
+    // What is saved of real devices is their scenario, which replays nothing.
+    let dir = tempfile::tempdir().unwrap();
+    desk.save(&dir.path().join("s.ron"));
+    let notice = desk.notice.clone().unwrap();
+    assert!(!notice.bad && notice.text.contains("nothing to replay"), "{notice:?}");
     drop(broker);
     until(&mut desk, "the broker's absence to be told", |d| {
         let note = d.session.as_ref().unwrap().shared().left.note.clone();
@@ -220,5 +227,35 @@ fn a_mirror_that_cannot_be_says_why() {
         let refused = desk.refused.take().unwrap_or_else(|| panic!("{file} on {broker} was followed"));
         assert_eq!(refused.outside, outside, "{refused:?}");
         assert!(refused.text.contains(says), "{refused:?}");
+        // A broker of our own is no advice here.
+        assert!(!refused.text.contains("--broker embedded"), "{refused:?}");
     }
+}
+
+#[test]
+fn bodies_of_a_record_are_turned_as_their_scenario_has_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let rec = dir.path().join("rec");
+    let output = Command::new(twinfleet_tests::twinfleet())
+        .args(["run", "parcel-drop", "--broker", "none", "--quiet", "--record"])
+        .arg(&rec)
+        .current_dir(twinfleet_tests::root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut of_record = Desk::new(Settings::default());
+    of_record.open(rec.to_str().unwrap());
+    let mut of_run = Desk::new(Settings::default());
+    of_run.open("parcel-drop");
+    let scene = of_run.shown.as_ref().unwrap().opened.plan.scenario.world.scene.clone().unwrap();
+    let rotation = |d: &Desk, body: usize| d.shown.as_ref().unwrap().frame.bodies[body].rotation;
+    let mut turned = 0;
+    for (body, def) in scene.bodies.iter().enumerate() {
+        let (a, b) = (rotation(&of_record, body), rotation(&of_run, body));
+        // A quaternion and its opposite are one rotation.
+        let dot: f32 = a.iter().zip(b).map(|(a, b)| a * b).sum();
+        assert!(dot.abs() > 0.999_9, "{}: {a:?} {b:?}", def.id);
+        turned += usize::from(a[3].abs() < 0.999);
+    }
+    assert!(turned > 0, "the chute stands askew");
 }

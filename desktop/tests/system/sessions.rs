@@ -10,15 +10,158 @@ fn hash(desk: &Desk) -> Option<u128> {
 }
 
 fn headless(file: &Path) -> String {
+    headless_with(file, &[])
+}
+
+/// The state hash of a file's run from the folder that it lies in; `args` are more of the command line.
+fn headless_with(file: &Path, args: &[&str]) -> String {
     let output = Command::new(twinfleet_tests::twinfleet())
         .args(["run", "--broker", "none", "--quiet", "--json"])
         .arg(file)
-        .current_dir(twinfleet_tests::root())
+        .args(args)
+        .current_dir(file.parent().unwrap())
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    let report: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
+    let error = String::from_utf8_lossy(&output.stderr);
+    let report: serde_json::Value =
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text} {error}"));
     report["state_hash"].as_str().unwrap().to_owned()
+}
+
+/// A folder with a scenario of its own beside a folder of its definitions and a recording.
+fn own(dir: &Path) -> std::path::PathBuf {
+    let from = twinfleet_tests::root().join("tests/fixtures/own");
+    for kind in ["things", "actuators", "sensors"] {
+        let to = dir.join("catalog").join(kind);
+        std::fs::create_dir_all(&to).unwrap();
+        for entry in std::fs::read_dir(from.join("catalog").join(kind)).unwrap().flatten() {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+    let mut csv = "time,temp\n".to_owned();
+    (0..600).for_each(|s| csv += &format!("{s},{}\n", 40.0 + f64::from(s % 60) / 60.0));
+    std::fs::create_dir_all(dir.join("recorded")).unwrap();
+    std::fs::write(dir.join("recorded/run.csv"), csv).unwrap();
+    let text = std::fs::read_to_string(from.join("heated-box.ron")).unwrap();
+    let text = text.replace("duration: \"2h\"", "duration: \"10min\"").replace(
+        "    mirror: [(",
+        "    physicals: [(id: \"pi\", from: Recording(path: \"recorded/run.csv\", time: \"time\", \
+         map: {\"soc.temperature@reported\": \"temp C\"}), publish: (topic: \"lab/{device}/said\"))],\n    mirror: [(",
+    );
+    let head = text.split("    expect: [").next().unwrap().to_owned();
+    let file = dir.join("mine.ron");
+    std::fs::write(&file, head + ")\n").unwrap();
+    file
+}
+
+#[test]
+fn a_session_that_is_saved_elsewhere_finds_its_files_and_names_its_catalog() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = dir.path().join("here");
+    let file = own(&here);
+    let mut desk = Desk::new(Settings::default());
+    desk.open(file.to_str().unwrap());
+    assert_eq!(desk.refused, None);
+    desk.go_to(at("2min"));
+    desk.act(Act::Fault { target: "box/probe.temperature".into(), kind: "Bias(by: 2.0)".into() }, None);
+    assert_eq!(desk.done.len(), 1, "{:?}", desk.notice);
+    desk.go_to(at("10min"));
+    until(&mut desk, "the end", |d| hash(d).is_some());
+    let wanted = format!("{:032x}", hash(&desk).unwrap());
+    let elsewhere = dir.path().join("elsewhere");
+    std::fs::create_dir_all(&elsewhere).unwrap();
+    let session = elsewhere.join("session.ron");
+    desk.save(&session);
+    let notice = desk.notice.clone().unwrap();
+    let catalog = here.join("catalog").display().to_string();
+    assert!(!notice.bad && notice.text.contains(&format!("--catalog {catalog}")), "{notice:?}");
+    assert_eq!(headless_with(&session, &["--catalog", &catalog]), wanted);
+    // Below its own folder, files are named by their relative path, and definitions beside it need no name.
+    let beside = here.join("session.ron");
+    desk.save(&beside);
+    assert!(!desk.notice.as_ref().unwrap().text.contains("--catalog"), "{:?}", desk.notice);
+    assert!(std::fs::read_to_string(&beside).unwrap().contains("\"recorded/run.csv\""));
+    assert_eq!(headless(&beside), wanted);
+    // What cannot be run from where it is written is not claimed to replay.
+    std::fs::remove_dir_all(here.join("recorded")).unwrap();
+    desk.save(&session);
+    let notice = desk.notice.clone().unwrap();
+    assert!(notice.bad && notice.text.contains("cannot be run from there"), "{notice:?}");
+}
+
+#[test]
+fn a_desired_state_reaches_its_device_and_replays_headless_to_the_same_hash() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut desk = Desk::new(Settings::default());
+    desk.sets = ["duration=\"20min\"", "timeline=[]", "expect=[]"].map(str::to_owned).to_vec();
+    desk.open("greenhouse");
+    desk.go_to(at("5min"));
+    until(&mut desk, "5 min", |d| d.shown.as_ref().unwrap().t == at("5min"));
+    desk.act(Act::Desire { target: "actuator-0/vent".into(), level: 0.35 }, None);
+    assert_eq!(desk.done.len(), 1, "{:?}", desk.notice);
+    desk.go_to(at("20min"));
+    until(&mut desk, "the end", |d| hash(d).is_some());
+    {
+        let shared = desk.session.as_ref().unwrap().shared();
+        let event = shared.left.events.iter().find(|e| e.kind == "command" && e.value == 0.35);
+        let event = event.expect("its firmware has taken it");
+        assert_eq!((event.subject.as_str(), event.part.as_str()), ("actuator-0", "vent"));
+        assert!(event.t >= at("5min") && event.t < at("10min"), "{event:?}");
+        assert!(shared.left.traffic.until(at("20min")).any(|h| *h.message.payload == *b"0.35"));
+    }
+    let session = dir.path().join("session.ron");
+    desk.save(&session);
+    assert_eq!(headless(&session), format!("{:032x}", hash(&desk).unwrap()));
+    // What takes no commands is refused, with what there is.
+    let before = desk.done.len();
+    desk.go_to(at("1min"));
+    desk.act(Act::Desire { target: "node-0/vent".into(), level: 1.0 }, None);
+    assert_eq!(desk.done.len(), before);
+    assert!(desk.notice.as_ref().unwrap().bad);
+}
+
+#[test]
+fn an_act_at_a_paused_tick_shows_at_once() {
+    let mut desk = Desk::new(Settings::default());
+    desk.sets = ["duration=\"20min\"", "timeline=[]", "expect=[]"].map(str::to_owned).to_vec();
+    desk.open("greenhouse");
+    desk.go_to(at("5min"));
+    until(&mut desk, "5 min", |d| d.shown.as_ref().unwrap().t == at("5min"));
+    desk.act(Act::Fault { target: "node-3/bme280.temperature".into(), kind: "Stuck".into() }, None);
+    desk.act(Act::Door { zone: "z2".into(), air_changes_per_h: 30.0, heat_w: 0.0 }, None);
+    assert_eq!(desk.done.len(), 2, "{:?}", desk.notice);
+    let holds =
+        |d: &Desk, subject: &str| d.shown.as_ref().unwrap().spells.iter().any(|s| s.subject == subject);
+    until(&mut desk, "both to be shown", |d| holds(d, "node-3") && holds(d, "z2"));
+    assert_eq!((desk.now(), desk.playing), (at("5min"), false));
+    let door = desk.shown.as_ref().unwrap().spells.iter().find(|s| s.subject == "z2").unwrap();
+    assert_eq!(twinfleet_desktop::stage::overlay::says(door), "open: 30 air changes per hour");
+}
+
+#[test]
+fn going_back_shows_the_messages_of_then() {
+    let mut desk = Desk::new(Settings::default());
+    desk.open("pi3b-mirror");
+    desk.go_to(at("1h"));
+    until(&mut desk, "the end", |d| hash(d).is_some());
+    let shared = desk.session.as_ref().unwrap().shared();
+    let then: Vec<_> = shared.left.traffic.until(at("10min")).collect();
+    assert!(shared.left.messages > 2_000 && then.len() > 100, "{} {}", shared.left.messages, then.len());
+    assert!(then.last().unwrap().t > at("9min"));
+}
+
+#[test]
+fn a_script_that_hangs_stops_the_run_and_is_told() {
+    let mut desk = Desk::new(Settings::default());
+    desk.scripts = twinfleet_twins::script::Options::new(true, Some(1e-6));
+    desk.open("scripted");
+    assert_eq!(desk.refused, None);
+    desk.playing = true;
+    until(&mut desk, "what is wrong", |d| d.notice.as_ref().is_some_and(|n| n.bad));
+    let notice = desk.notice.clone().unwrap();
+    assert!(notice.text.contains("the run cannot go on"), "{notice:?}");
+    assert!(!desk.playing && hash(&desk).is_none());
 }
 
 #[test]

@@ -1,17 +1,22 @@
 //! A real window under Xvfb, driven by xdotool: open, play, select, put a fault in, save, quit.
 
 use crate::{desktop, vulkan};
+use image::{Rgb, RgbImage};
 use std::{
+    io::Read,
     path::Path,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
+use twinfleet_desktop::stage::palette;
 use twinfleet_tests::{Process, tool};
 
 /// A display of the test's own.
 struct Display {
     name: String,
+    /// Where the server keeps what it shows.
+    frames: tempfile::TempDir,
     _server: Process,
 }
 
@@ -19,9 +24,11 @@ impl Display {
     fn start(test: &str) -> Option<Self> {
         let xvfb = tool("Xvfb", test)?;
         tool("xdotool", test)?;
+        let frames = tempfile::tempdir().unwrap();
         // The server finds a free number and tells it.
         let mut child = Command::new(xvfb)
-            .args(["-displayfd", "1", "-screen", "0", "1440x900x24", "-nolisten", "tcp"])
+            .args(["-displayfd", "1", "-screen", "0", "1440x900x24", "-nolisten", "tcp", "-fbdir"])
+            .arg(frames.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -29,7 +36,27 @@ impl Display {
         let mut line = String::new();
         std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line)
             .unwrap();
-        Some(Self { name: format!(":{}", line.trim()), _server: Process(child) })
+        Some(Self { name: format!(":{}", line.trim()), frames, _server: Process(child) })
+    }
+
+    /// What is on the screen: the server's own memory, in the format of `xwd` (X11/XWDFile.h).
+    fn picture(&self) -> RgbImage {
+        let bytes = std::fs::read(self.frames.path().join("Xvfb_screen0")).unwrap();
+        let word = |k: usize| u32::from_be_bytes(bytes[4 * k..4 * k + 4].try_into().unwrap()) as usize;
+        let (header, width, height, bits, line, colors) =
+            (word(0), word(4), word(5), word(11), word(12), word(19));
+        assert_eq!((bits, word(7)), (32, 0), "32 bits a pixel, least significant byte first");
+        let pixels = &bytes[header + 12 * colors..];
+        RgbImage::from_fn(width as u32, height as u32, |x, y| {
+            let at = y as usize * line + x as usize * 4;
+            Rgb([pixels[at + 2], pixels[at + 1], pixels[at]])
+        })
+    }
+
+    /// How many pixels are of about this colour.
+    fn count(&self, color: [u8; 3]) -> usize {
+        let near = |p: &&Rgb<u8>| p.0.iter().zip(color).all(|(a, b)| a.abs_diff(b) < 10);
+        self.picture().pixels().filter(near).count()
     }
 
     fn xdotool(&self, args: &[&str]) -> String {
@@ -74,7 +101,7 @@ fn open(display: &Display, dir: &Path, args: &[&str]) -> Process {
     let child = desktop(dir)
         .args(args)
         .env("DISPLAY", &display.name)
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
@@ -102,9 +129,22 @@ fn a_session_in_a_real_window_saves_and_replays() {
     thread::sleep(Duration::from_secs(1));
     display.keys(&["space", "2"]);
     thread::sleep(Duration::from_secs(2));
-    // Selects the first device, and puts in the fault that the panel has at first: `stuck`.
+    // The scene is there: many colours, none of which fills the middle of the window.
+    let picture = display.picture();
+    let middle = image::imageops::crop_imm(&picture, 360, 80, 700, 400).to_image();
+    let mut colors: Vec<[u8; 3]> = middle.pixels().map(|p| p.0.map(|c| c / 16)).collect();
+    colors.sort_unstable();
+    let most = colors.chunk_by(|a, b| a == b).map(<[_]>::len).max().unwrap();
+    assert!(most < colors.len() * 9 / 10, "one colour fills the scene");
+    let before = display.count(palette::INJECTED);
+    // Selects the first device, and puts in the fault that the panel has at first: `stuck`. Time stands, and yet it shows.
     display.keys(&["bracketright", "F4"]);
-    thread::sleep(Duration::from_secs(2));
+    until("the fault's colour on the screen", &mut window.0, || {
+        display.count(palette::INJECTED) > before + 200
+    });
+    // To the end, which takes the run what it takes.
+    display.keys(&["End"]);
+    thread::sleep(Duration::from_secs(20));
     let session = dir.path().join("session.ron");
     until("the session to be saved", &mut window.0, || {
         display.chord("ctrl", "s");
@@ -135,7 +175,11 @@ fn a_session_in_a_real_window_saves_and_replays() {
         .output()
         .unwrap();
     let report: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
-    assert_eq!(report["state_hash"].as_str().unwrap().len(), 32);
+    let mut said = String::new();
+    window.0.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    let hash =
+        said.lines().find_map(|l| l.strip_prefix("state_hash ")).expect("the run has ended in the window");
+    assert_eq!(report["state_hash"].as_str().unwrap(), hash);
 }
 
 #[test]
@@ -161,4 +205,6 @@ fn a_broken_scenario_opens_the_window_and_is_told_there() {
     until("the window", &mut window.0, || {
         !display.xdotool(&["search", "--onlyvisible", "--name", "^Twinfleet$"]).is_empty()
     });
+    // What is wrong stands there in its own colour; what it says, the panels' tests read.
+    until("the text of what is wrong", &mut window.0, || display.count([0xd5, 0x5e, 0x00]) > 100);
 }

@@ -17,9 +17,11 @@
 //! assert_eq!(control::level(b"ON", None).unwrap(), 1.0);
 //! ```
 
+mod desire;
 mod mailbox;
 mod pointer;
 
+pub use desire::OPERATOR;
 pub use pointer::{Pointer, PointerError, Scalar};
 
 use crate::{
@@ -336,6 +338,7 @@ pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) {
     ));
     let hears = (follow_boards, hear).chain().in_set(ControlSystems::Hear);
     schedule.add_systems((hears, run_controllers.in_set(ControlSystems::Run)));
+    desire::install(world, schedule, plan);
 }
 
 /// Subscribes every actuator to the topics of its device's commands.

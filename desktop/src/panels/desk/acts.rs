@@ -5,6 +5,7 @@ use crate::{
     sim::{
         act::{Act, appended},
         open::Origin,
+        save::{Saved, save},
     },
     units::time,
 };
@@ -100,14 +101,30 @@ impl Desk {
 
     /// Writes the session as a scenario, whole or not at all, over what is there.
     pub fn save(&mut self, path: &Path) {
-        let Some(text) = self.scenario_text().map(str::to_owned) else { return };
-        let aside = path.with_extension("ron.new");
-        let written = std::fs::write(&aside, text).and_then(|()| std::fs::rename(&aside, path));
-        match written {
-            Ok(()) => {
+        let Some(shown) = &self.shown else { return };
+        match save(&shown.opened, path) {
+            Ok(saved) => {
                 self.saved.clone_from(&self.done);
-                let shown = path.display();
-                self.tell(format!("saved; `twinfleet run {shown}` replays it to the same state hash"), false);
+                let place = path.display();
+                let (text, bad) = match saved {
+                    Saved::Replays(command) => {
+                        (format!("saved; `{command}` replays it to the same state hash"), false)
+                    }
+                    Saved::Follows => (
+                        format!(
+                            "saved: the scenario whose twins follow these devices, {place}; what the devices said is not in it, \
+                             so there is nothing to replay"
+                        ),
+                        false,
+                    ),
+                    Saved::Stranded(why) => (
+                        format!(
+                            "saved as {place}, but it cannot be run from there: {why}. Save it beside its scenario"
+                        ),
+                        true,
+                    ),
+                };
+                self.tell(text, bad);
                 if let Some(how) = self.leaving.take() {
                     self.leave(how);
                 }

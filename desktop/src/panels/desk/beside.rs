@@ -49,7 +49,7 @@ impl Desk {
     /// Shows another scenario or record beside this one, at the same instant.
     pub fn open_beside(&mut self, file: &str) {
         let opened = match Opened::file(file, &[], self.seed, &self.catalog) {
-            Ok(opened) => opened,
+            Ok(opened) => opened.scripted(&self.scripts),
             Err(report) => return self.refuse(file, &report),
         };
         match Session::start(opened.clone(), self.threads) {
@@ -72,7 +72,7 @@ impl Desk {
 
     /// One view again.
     pub fn unsplit(&mut self) {
-        self.beside = None;
+        (self.beside, self.of_beside) = (None, false);
         self.touched = true;
     }
 

@@ -448,6 +448,8 @@ pub(super) struct Target {
     /// What `Set` may change.
     tellable: Vec<String>,
     actuators: Vec<String>,
+    /// Parts that its firmware takes commands for.
+    commanded: Vec<String>,
     /// Whether its thing and all models were found.
     pub(super) complete: bool,
 }
@@ -460,6 +462,17 @@ impl Target {
         let may = begin.starts_with(head) || head.starts_with(begin);
         may && (0..self.count).any(|i| fits(&self.pattern.replace("{}", &i.to_string())))
     }
+}
+
+/// Parts that the firmware of a group takes commands for, its own before its thing's.
+fn commanded(group: &GroupDef, thing: Option<&ThingDef>) -> Vec<String> {
+    let own = group.script.is_some() || group.firmware.is_some();
+    let firmware = match (own, thing) {
+        (true, _) => group.firmware.as_ref().filter(|_| group.script.is_none()),
+        (false, Some(thing)) => thing.firmware.as_ref().filter(|_| thing.script.is_none()),
+        (false, None) => None,
+    };
+    firmware.iter().flat_map(|f| &f.commands).map(|c| c.part.clone()).collect()
 }
 
 impl Targets {
@@ -478,6 +491,7 @@ impl Targets {
                 streams: thing.map_or_else(Vec::new, |t| wired(t, catalog)),
                 tellable: thing.map_or_else(Vec::new, |t| tellable(t, catalog)),
                 actuators: actuators.map(|p| p.id.clone()).collect(),
+                commanded: commanded(group, thing),
                 complete: thing.is_some() && parts.iter().all(|p| known(&p.model)),
             });
         }
@@ -490,6 +504,7 @@ impl Targets {
                 streams: names().map(Wired::named).collect(),
                 tellable: Vec::new(),
                 actuators: Vec::new(),
+                commanded: Vec::new(),
                 complete: !map.is_empty() && map.keys().all(|k| is_reported(k)),
             });
         }
@@ -598,6 +613,22 @@ impl Targets {
             return None;
         }
         Some(unknown("actuator", part, hits.iter().flat_map(|t| &t.actuators).map(String::as_str)))
+    }
+
+    /// What is wrong with a desired state's target.
+    pub(super) fn desire(&self, target: &str) -> Option<Diagnostic> {
+        let wrong = self.command(target);
+        if wrong.is_some() {
+            return wrong;
+        }
+        let (device, part) = target.split_once('/')?;
+        let hits = self.hit(device);
+        let fits = |t: &&Target| t.commanded.iter().any(|c| wildcard(part.as_bytes(), c.as_bytes()));
+        if hits.is_empty() || hits.iter().any(|t| !t.complete || fits(t)) {
+            return None;
+        }
+        let error = Diagnostic::error(format!("the firmware of `{device}` takes no command for `{part}`"));
+        Some(error.help("what moves it by hand is `Command`; a firmware takes what its `commands` name"))
     }
 
     /// Something to try where a well-formed glob can name no signal: no device, zone or body fits it.

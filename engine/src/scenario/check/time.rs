@@ -82,6 +82,11 @@ impl Checker<'_> {
                     self.report_at(error, &action.path("target"));
                     action.within("level", *level, 0.0, 1.0, &mut self.report);
                 }
+                Action::Desire { target, level } => {
+                    let error = targets.desire(target);
+                    self.report_at(error, &action.path("target"));
+                    action.within("level", *level, 0.0, 1.0, &mut self.report);
+                }
                 Action::Disturb { zone, air_changes_per_h, emits, .. } => {
                     self.known_zone(&action.path("zone"), zone);
                     let zones = &self.scenario.world.zones;
