@@ -149,7 +149,11 @@ impl Worker<'_> {
 
     fn welcome(&mut self, i: usize, present: bool, code: u8, asks: Asks) -> Result<(), Close> {
         if code != 0 {
-            return Err(Close::Broken(format!("the broker refused the login (code {code})")));
+            return Err(Close::Broken(codec::refusal(code).to_owned()));
+        }
+        if self.conns[i].cleaning {
+            self.conns[i].cleaned = true;
+            return Err(Close::Cleaned);
         }
         let ctx = &mut self.ctx;
         let conn = &mut self.conns[i];
