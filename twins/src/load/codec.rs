@@ -288,6 +288,11 @@ pub fn refusal(code: u8) -> &'static str {
     }
 }
 
+/// Whether the refusal with this code may pass: the broker is away or busy, or counts connections.
+pub fn passes(code: u8) -> bool {
+    matches!(code, 0x03 | 0x88 | 0x89 | 0x97 | 0x9f)
+}
+
 /// Appends a SUBSCRIBE to one filter.
 pub fn put_subscribe(out: &mut Vec<u8>, protocol: Protocol, pkid: u16, filter: &str, qos: u8) {
     let properties = usize::from(protocol == Protocol::V5);
