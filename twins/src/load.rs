@@ -242,7 +242,6 @@ fn advice(reason: &str, with_login: bool) -> &'static str {
 }
 
 /// What the generator holds against itself once all is over.
-
 fn accuse(tally: &mut Tally, job: &Job, went: &Went, kernel: Kernel) {
     let limits = job.load.limits;
     let lag_ms = tally.lag.value_at_quantile(0.99) as f64 * 1e-3;

@@ -99,10 +99,9 @@ pub struct Result {
 }
 
 impl Result {
-    pub fn new(set: &Setting<'_>, job: &Job, done: Done, verdict: Verdict, rate: f64) -> Self {
+    pub fn new(set: &Setting<'_>, job: &Job, mut done: Done, verdict: Verdict, rate: f64) -> Self {
         let part = part(set, job, &done, rate);
         let replay = replay(set, job, rate);
-        let mut done = done;
         // A shard alone cannot tell what others' subscribers got.
         if job.shard.1 == 1 {
             judge::wait_out(job, &mut done.tally, &verdict, (done.wall_s * 1e9) as i64);

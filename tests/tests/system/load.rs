@@ -7,11 +7,11 @@ mod judged;
 mod judges;
 mod known;
 mod liar;
-mod rogue;
-mod secure;
 mod nothing;
 mod ours;
 mod restart;
+mod rogue;
+mod secure;
 mod sink;
 mod slurm;
 mod spread;
@@ -505,7 +505,10 @@ fn bad_input_is_refused_with_its_place() {
         (&["load", "load-smoke", "--start-at", "2026-01-01T00:00:00Z"], " s ago"),
         (&["load", "load-search", "--rate", "2"], "a search finds its own rate"),
         (&["load", "load-search", "--start-at", "2030-01-01T00:00:00Z"], "a search has many passes"),
-        (&["load", "load-search", "--shard", "0/2", "--start-at", "2030-01-01T00:00:00Z"], "a shard alone cannot tell"),
+        (
+            &["load", "load-search", "--shard", "0/2", "--start-at", "2030-01-01T00:00:00Z"],
+            "a shard alone cannot tell",
+        ),
         (&["load", "load-smoke", "--shard", "0/2"], "add `--start-at`"),
         (&["load", "load-commands", "--rate", "2"], "send as their firmware does"),
         (&["load", "load-smoke", "--set", "load.protocol=V5"], "the embedded broker speaks MQTT 3.1.1"),
@@ -654,7 +657,8 @@ fn firmware_is_a_load() {
 #[test]
 fn rates_that_firmware_does_not_follow_are_told() {
     let dir = scratch();
-    let text = std::fs::read_to_string(twinfleet_tests::root().join("scenarios/load-commands.ron")).expect("text");
+    let text =
+        std::fs::read_to_string(twinfleet_tests::root().join("scenarios/load-commands.ron")).expect("text");
     let with = |name: &str, load: &str| {
         let path = dir.path().join(name);
         std::fs::write(&path, text.replace("stages: [Hold(for: \"6s\")]", load)).expect("a scenario");

@@ -47,7 +47,14 @@ fn a_cell_of_another_text_or_broker_is_run_again() {
     assert_eq!(sweep("2", "2", &[]), (0, before));
     // Another text of the same name, and another broker.
     assert_eq!(sweep("4", "2", &[]), (0, Some(980.0)));
-    let taken = command(&["sweep", &dir.path().join("cell.ron").display().to_string(), "--out", &out, "--broker", "mqtt://127.0.0.1:1"]);
+    let taken = command(&[
+        "sweep",
+        &dir.path().join("cell.ron").display().to_string(),
+        "--out",
+        &out,
+        "--broker",
+        "mqtt://127.0.0.1:1",
+    ]);
     assert_eq!(taken.code(), 3, "{}", taken.stderr());
     // What was no measurement is not kept.
     let cell = dir.path().join("cells/cell-000000.json");

@@ -42,6 +42,7 @@ fn retained_messages_with_another_content_are_found() {
     let ran = command(&["load", &file, "--broker", &url, "--set", PATIENT, "--quiet"]);
     let result = ran.json();
     let rows = result["verdict"]["findings"].as_array().expect("findings").iter();
-    let altered = rows.filter(|f| f["what"] == "altered" && f["subscriber"] == "a newcomer" && f["breach"] == true);
+    let altered =
+        rows.filter(|f| f["what"] == "altered" && f["subscriber"] == "a newcomer" && f["breach"] == true);
     assert_eq!((ran.code(), altered.count()), (1, 4), "{result}");
 }

@@ -48,7 +48,9 @@ fn what_a_fault_holds_back_to_the_end_is_no_breach() {
     let test = "what_a_fault_holds_back_to_the_end_is_no_breach";
     let Some(mosquitto) = patient(test) else { return };
     let dir = scratch();
-    for (bytes, fault) in [("64", "WithholdAcks(share: 1)"), ("20000", "SlowReader(share: 1, bytes_per_s: 1000)")] {
+    for (bytes, fault) in
+        [("64", "WithholdAcks(share: 1)"), ("20000", "SlowReader(share: 1, bytes_per_s: 1000)")]
+    {
         let faults = format!(r#"(at: "700ms", do: {fault})"#);
         let load = LOAD.replace("BYTES", bytes).replace("FAULTS", &faults);
         let file = scenario(dir.path(), "held.ron", &load);

@@ -16,7 +16,11 @@ fn the_embedded_broker_is_restarted_in_the_middle() {
     assert_eq!(ran.code(), 0, "{result}\n{}", ran.stderr());
     let counters = &result["counters"];
     assert_eq!((&counters["disconnected"], &counters["reconnected"]), (&6.into(), &6.into()), "{result}");
-    assert_eq!((&result["verdict"]["sent"], &result["verdict"]["never_sent"]), (&750.into(), &0.into()), "{result}");
+    assert_eq!(
+        (&result["verdict"]["sent"], &result["verdict"]["never_sent"]),
+        (&750.into(), &0.into()),
+        "{result}"
+    );
 }
 
 #[test]
@@ -24,7 +28,8 @@ fn another_broker_is_restarted_by_a_program_of_the_users() {
     use std::os::unix::fs::PermissionsExt;
     let dir = scratch();
     let file = scenario(dir.path(), "restart.ron", LOAD);
-    let broker = twinfleet_twins::wire::broker::Broker::start(Default::default()).expect("the embedded broker");
+    let broker =
+        twinfleet_twins::wire::broker::Broker::start(Default::default()).expect("the embedded broker");
     let url = format!("mqtt://{}", broker.addr());
     let base = ["load", &file, "--broker", &url, "--set", PATIENT, "--quiet"];
     let without = command(&base);
@@ -49,7 +54,8 @@ fn another_broker_is_restarted_by_a_program_of_the_users() {
 fn a_closed_loop_outlives_a_restart_of_the_broker() {
     let faults = r#"load.faults=[(at: "2s", do: Restart(down: "200ms"))]"#;
     let some = "load.thresholds=[AtMost(of: CommandsFailed, bound: 12)]";
-    let ran = command(&["load", "load-commands", "--set", faults, "--set", some, "--set", PATIENT, "--quiet"]);
+    let ran =
+        command(&["load", "load-commands", "--set", faults, "--set", some, "--set", PATIENT, "--quiet"]);
     let result = ran.json();
     assert_eq!(ran.code(), 0, "{result}\n{}", ran.stderr());
     let n = |key: &str| result["counters"][key].as_u64().expect("a number");
@@ -61,7 +67,8 @@ fn a_closed_loop_outlives_a_restart_of_the_broker() {
 #[test]
 fn each_shard_of_a_closed_loop_commands_its_own_devices() {
     let dir = scratch();
-    let broker = twinfleet_twins::wire::broker::Broker::start(Default::default()).expect("the embedded broker");
+    let broker =
+        twinfleet_twins::wire::broker::Broker::start(Default::default()).expect("the embedded broker");
     let url = format!("mqtt://{}", broker.addr());
     let at = |name: &str| dir.path().join(name).display().to_string();
     let start = (twinfleet_twins::load::unix_ns() / 1_000_000_000 + 4).to_string();

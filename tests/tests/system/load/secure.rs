@@ -66,7 +66,8 @@ fn each_device_has_a_certificate_of_its_own() {
     assert_eq!((n("taken_over"), n("strangers_closed"), n("strangers_unopened")), (5, 6, 0), "{struck}");
     // A newcomer looks at what was retained over TLS as well.
     let out = dir.path().join("out");
-    let args = ["--ca-file", &ca, "--cert", &cert, "--key", &key, "--set", "load.devices[0].retain=true", "--out"];
+    let args =
+        ["--ca-file", &ca, "--cert", &cert, "--key", &key, "--set", "load.devices[0].retain=true", "--out"];
     let kept = command(&[&base[..], &args, &[out.to_str().expect("text")]].concat());
     assert_eq!(kept.code(), 0, "{}\n{}", kept.stdout(), kept.stderr());
     let part = std::fs::read(out.join("load.json")).expect("load.json");

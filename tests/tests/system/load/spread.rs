@@ -109,7 +109,8 @@ fn what_is_shipped_for_schedulers_names_commands_that_there_are() {
     let job = std::fs::read_to_string(deploy.join("load-job.yaml")).expect("a manifest");
     assert!(job.contains("completionMode: Indexed") && job.contains("--shard auto/10"));
     // The line in its head fills in the start, and leaves to the pod what the pod knows.
-    let Some(_) = twinfleet_tests::tool("envsubst", "what_is_shipped_for_schedulers_names_commands_that_there_are")
+    let Some(_) =
+        twinfleet_tests::tool("envsubst", "what_is_shipped_for_schedulers_names_commands_that_there_are")
     else {
         return;
     };

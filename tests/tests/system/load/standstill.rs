@@ -38,7 +38,10 @@ fn judged(result: &Value, qos: u64) {
     if qos == 1 {
         assert!((1_150..=1_200).contains(&never), "{result}");
         let headline = result["headline"].as_str().expect("text");
-        assert!(headline.contains(&format!("{never} of 1500 planned messages were never sent")), "{headline}");
+        assert!(
+            headline.contains(&format!("{never} of 1500 planned messages were never sent")),
+            "{headline}"
+        );
     } else {
         assert_eq!(never, 0, "{result}");
     }
@@ -70,7 +73,11 @@ fn a_standstill_is_seen_over_shards_too() {
         let shard = format!("{i}/2");
         let args =
             ["load", &file, "--broker", &url, "--shard", &shard, "--start-at", &start, "--set", PATIENT];
-        twinfleet_command().args(args).args(["--quiet", "--out", &at(&i.to_string())]).spawn().expect("a shard")
+        twinfleet_command()
+            .args(args)
+            .args(["--quiet", "--out", &at(&i.to_string())])
+            .spawn()
+            .expect("a shard")
     };
     for mut shard in [shard(0), shard(1)] {
         assert_eq!(shard.wait().expect("it ends").code(), Some(0));

@@ -52,12 +52,27 @@ fn what_an_earlier_run_left_is_taken_away_at_the_start() {
     let (out, page) = (dir.path().join("out"), dir.path().join("page"));
     let args = |broker: &'static str| {
         let (out, page) = (out.to_str().expect("text"), page.to_str().expect("text"));
-        let args = ["load", "load-smoke", "--broker", broker, "--set", PATIENT, "--out", out, "--report", page, "--quiet"];
+        let args = [
+            "load",
+            "load-smoke",
+            "--broker",
+            broker,
+            "--set",
+            PATIENT,
+            "--out",
+            out,
+            "--report",
+            page,
+            "--quiet",
+        ];
         args.map(str::to_owned)
     };
     let run = |broker| command(&args(broker).each_ref().map(String::as_str));
     assert_eq!(run("embedded").code(), 0);
     assert!(out.join("load.json").exists() && page.join("report.json").exists());
     assert_eq!(run("mqtt://127.0.0.1:1").code(), 3);
-    assert!(!out.join("load.json").exists() && !page.join("report.json").exists(), "an earlier run's files are there");
+    assert!(
+        !out.join("load.json").exists() && !page.join("report.json").exists(),
+        "an earlier run's files are there"
+    );
 }

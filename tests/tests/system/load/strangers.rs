@@ -31,7 +31,10 @@ fn a_broker_that_keeps_both_and_the_malformed_is_found_out() {
     // A greeting of an unknown protocol may be borne.
     assert_eq!(counts(&result, "malformed_kept"), [(true, 5), (false, 1)], "{result}");
     let html = std::fs::read_to_string(page.join("report.html")).expect("report.html");
-    assert!(html.contains("takeover not enforced") && html.contains("injected"), "findings and faults in words");
+    assert!(
+        html.contains("takeover not enforced") && html.contains("injected"),
+        "findings and faults in words"
+    );
     // One that does as it should is not found fault with.
     let good = command(&["load", &file, "--set", PATIENT, "--quiet"]).json();
     let n = |key: &str| good["counters"][key].as_u64().expect("a number");
@@ -45,7 +48,14 @@ fn a_stranger_that_could_not_be_connected_was_not_sent_away() {
     let url = Rogue::start(Fault::ClosesDoor(5)).url();
     let result = command(&["load", &file, "--broker", &url, "--set", PATIENT, "--quiet"]).json();
     let n = |key: &str| result["counters"][key].as_u64().expect("a number");
-    assert_eq!((n("strangers_unopened"), n("strangers_closed"), n("takeovers_ignored")), (10, 0, 0), "{result}");
-    assert!(result["reasons"].to_string().contains("a stranger of a fault could not be connected"), "{result}");
+    assert_eq!(
+        (n("strangers_unopened"), n("strangers_closed"), n("takeovers_ignored")),
+        (10, 0, 0),
+        "{result}"
+    );
+    assert!(
+        result["reasons"].to_string().contains("a stranger of a fault could not be connected"),
+        "{result}"
+    );
     assert_eq!(result["exit"], 0, "{result}");
 }

@@ -252,7 +252,7 @@ impl Worker<'_> {
         if !open {
             self.ctx.tally.counts.strangers_unopened += 1;
             let reason = match why {
-                Close::Broken(reason) => reason,
+                Close::Broken(reason) => reason.as_str(),
                 _ => "it was not open in time",
             };
             self.ctx.tally.reason(format!("a stranger of a fault could not be connected: {reason}"));

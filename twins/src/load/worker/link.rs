@@ -35,7 +35,7 @@ impl<'a> Worker<'a> {
             Role::Subscriber(s) => &job.subscribers[s.spec].id,
             Role::Stranger(s) => {
                 let first = || job.subscribers.iter().find(|s| job.owns(s.ordinal)).map(|s| &s.id);
-                s.shows.map(|d| &job.devices[d].id).or_else(first).map_or("stranger", |id| id)
+                s.shows.map(|d| &job.devices[d].id).or_else(first).map_or("stranger", |id| &**id)
             }
         }
     }
@@ -45,9 +45,10 @@ impl<'a> Worker<'a> {
         match Accusation::of_socket(error) {
             Some(accusation) => {
                 self.ctx.tally.accuse(accusation);
-                match self.conns[i].role {
-                    Role::Stranger(_) => self.close(i, Close::Broken(error.to_string())),
-                    _ => self.fail(i),
+                if matches!(self.conns[i].role, Role::Stranger(_)) {
+                    self.close(i, Close::Broken(error.to_string()));
+                } else {
+                    self.fail(i);
                 }
             }
             None => self.close(i, Close::Broken(error.to_string())),
