@@ -646,8 +646,10 @@ fn left_over(device: &mut Device, job: &Job, t_ns: i64, room: &mut u64, tally: &
             return;
         }
         tally.times.record(Metric::PublishDelay, qos, stage, waited_ns);
-        tally.times.record_n(Metric::Latency, qos, stage, waited_ns, fan_out.into());
-        tally.course.waited(t_ns, intended_ns, fan_out);
+        if fan_out > 0 {
+            tally.times.record_n(Metric::Latency, qos, stage, waited_ns, fan_out.into());
+            tally.course.waited(t_ns, intended_ns, fan_out);
+        }
     };
     let queue = std::mem::take(&mut device.queue);
     for planned in queue {
