@@ -145,7 +145,8 @@ pub struct Verdict {
 pub fn wait_out(job: &Job, tally: &mut Tally, verdict: &Verdict, wall_ns: i64) {
     for (&(qos, ms), &n) in &verdict.waiting {
         let intended_ns = ms.saturating_mul(1_000_000);
-        let stage = job.stages.of(intended_ns);
+        // Rounded up, it may be in the next stage.
+        let stage = job.stages.of(intended_ns - 1_000_000);
         tally.times.record_n(Metric::Latency, qos, stage, wall_ns - intended_ns, n);
         tally.course.waited(wall_ns, intended_ns, u32::try_from(n).unwrap_or(u32::MAX));
     }
