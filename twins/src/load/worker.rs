@@ -55,6 +55,8 @@ const BACKOFF_NS: i64 = 100_000_000;
 const SWEEP_NS: i64 = 250_000_000;
 /// A message that is taken so soon after its instant was taken in time, whenever the stages end, [ns].
 const IN_TIME_NS: i64 = 1_000_000_000;
+/// A client whose session was cleaned comes back so much later: the broker has seen it leave by then, [ns].
+const CLEANED_NS: i64 = 20_000_000;
 /// Planned messages of a worker that are looked at one by one, if they were never sent; beyond, a plan is hopeless.
 const MOST_LEFT: u64 = 50_000_000;
 /// The broker has so long to close the connection of one who was taken over or is malformed, [ns].

@@ -126,8 +126,8 @@ impl<'a> Worker<'a> {
         conn.state = State::Down;
         if matches!(why, Close::Cleaned) {
             conn.attempts = 0;
-            let now_ns = ctx.now_ns;
-            return self.wake_at(i, now_ns);
+            let again_ns = ctx.now_ns + CLEANED_NS;
+            return self.wake_at(i, again_ns);
         }
         if matches!(conn.role, Role::Stranger(_)) {
             return self.stranger_left(i, open, &why);
