@@ -429,7 +429,7 @@ impl<'a> Worker<'a> {
             State::Opening | State::Greeting | State::Subscribing => {
                 self.close(i, Close::Broken("the broker did not answer in time".to_owned()));
             }
-            State::Failed => self.take_over_is_due(i),
+            State::Failed => self.deadline(i),
         }
     }
 

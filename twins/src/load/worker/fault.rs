@@ -240,12 +240,16 @@ impl Worker<'_> {
             let until_ns = s.until_ns;
             return self.wake_at(i, until_ns);
         }
-        self.close(i, Close::Done);
+        match self.conns[i].state {
+            State::Failed => self.take_over_is_due(i),
+            _ => self.close(i, Close::Done),
+        }
     }
 
     /// A stranger's connection has ended, or was never open.
     pub(super) fn stranger_left(&mut self, i: usize, open: bool, why: &Close) {
         self.conns[i].state = State::Failed;
+        self.conns[i].wake_ns = i64::MAX;
         let Role::Stranger(s) = &self.conns[i].role else { return };
         let (purpose, until_ns) = (s.purpose, s.until_ns);
         let by_broker = matches!(why, Close::Broken(_));
@@ -281,7 +285,7 @@ impl Worker<'_> {
     }
 
     /// Whether a device's first connection is still there although a second with its client id has come.
-    pub(super) fn take_over_is_due(&mut self, i: usize) {
+    fn take_over_is_due(&mut self, i: usize) {
         let Role::Stranger(s) = &self.conns[i].role else { return };
         let Purpose::Takeover { of } = s.purpose else { return };
         self.ctx.counts.awaited -= 1;
