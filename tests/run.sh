@@ -56,6 +56,7 @@ install_packages() {
   have nats-server || missing+=(nats-server)
   have tshark || missing+=(tshark)
   have parallel || missing+=(parallel)
+  have envsubst || missing+=(gettext-base)
   have curl || missing+=(curl ca-certificates)
   have xz || missing+=(xz-utils)
   have slurmd || missing+=(slurm-wlm)

@@ -183,6 +183,9 @@ pub struct MergeArgs {
     /// Folder for the whole record; it must be empty or not exist.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+    /// A folder with a catalog of your own, where the shards of a load had it; repeatable.
+    #[arg(long, value_name = "DIR")]
+    pub catalog: Vec<PathBuf>,
 }
 
 /// Options of `check`.

@@ -6,6 +6,7 @@ mod merge;
 mod operator;
 mod page;
 mod prometheus;
+mod restart;
 mod result;
 mod show;
 mod target;
@@ -19,19 +20,27 @@ use crate::{
     load_files::{self, Loaded},
     report,
 };
+use prometheus::Exporter;
 use result::{Limit, Result as LoadResult, Trial};
 use show::Dashboard;
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 use target::Target;
 use twinfleet_engine::{
     load::Stages,
-    scenario::load::{LoadDef, Metric, ScheduleDef, StageDef},
+    scenario::load::{LoadDef, Metric, Protocol, StageDef},
 };
-use twinfleet_twins::load::{
-    self as twins, Memory, files::Part, job::Job, judge, retained, secure::Wraps, socket::Dial,
+use twinfleet_twins::{
+    load::{self as twins, Memory, files::Part, job::Job, judge, retained, secure::Wraps, socket::Dial},
+    wire::{
+        client::{ConnectOptions, Version},
+        tls::Identity,
+    },
 };
 
 /// Runs the load of a scenario; the exit code says whether the broker held, and whether the measurement is one.
@@ -59,9 +68,12 @@ pub fn run(args: Args, json: bool) -> Result<Exit, Failure> {
     }
     before(&args, &load)?;
     let stop = crate::run::stop_flag()?;
-    let target = Target::open(&args)?;
-    let set = Setting { args: &args, loaded: &loaded, load: Arc::new(load), target: &target, stop: &stop };
+    let target = Target::open(&args, &load)?;
+    let exporter = args.prometheus.map(Exporter::start).transpose()?;
+    let load = Arc::new(load);
+    let set = Setting { args: &args, loaded: &loaded, load, target: &target, exporter, stop: &stop };
     set.certificates()?;
+    forget(&args)?;
     let result = match &set.load.search {
         Some(search) => set.search(search)?,
         None => set.once(args.rate, &set.load.stages.clone())?,
@@ -76,6 +88,24 @@ fn before(args: &Args, load: &LoadDef) -> Result<(), Failure> {
             "--rate: a search finds its own rate; write `--set load.search.from=…` and `load.search.to=…`",
         ));
     }
+    if load.search.is_some() && args.shard.1 > 1 {
+        return Err(Failure::input(
+            "--shard: a search decides after each pass how to go on, and a shard alone cannot tell; search with one process and \
+             `--workers`, or give shards one rate each (`--rate`, without `search`)",
+        ));
+    }
+    if load.search.is_some() && args.start_at.is_some() {
+        return Err(Failure::input(
+            "--start-at: a search has many passes, and an instant is the start of one only; leave it out",
+        ));
+    }
+    if args.shard.1 > 1 && args.start_at.is_none() {
+        return Err(Failure::input(
+            "--shard: shards begin at one instant: add `--start-at`, the same for all, such as $(($(date +%s) + 10))",
+        ));
+    }
+    rates(args, load)?;
+    restart::before(args, load)?;
     if let Some(at_ns) = args.start_at
         && at_ns < twins::unix_ns()
     {
@@ -91,8 +121,38 @@ fn before(args: &Args, load: &LoadDef) -> Result<(), Failure> {
         })?;
     }
     if let Some(path) = &args.trace {
-        let opened = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        let opened = std::fs::OpenOptions::new().write(true).create(true).truncate(true).open(path);
         opened.map_err(|e| Failure::outside(format!("cannot write the trace {}: {e}", path.display())))?;
+    }
+    Ok(())
+}
+
+/// Devices whose firmware says when they send follow no `--rate`.
+fn rates(args: &Args, load: &LoadDef) -> Result<(), Failure> {
+    let own = load.devices.iter().filter(|d| d.is_firmware()).count();
+    if own == 0 || args.rate == 1.0 {
+        return Ok(());
+    }
+    let text = "--rate: devices with a `Firmware` schedule send as their firmware does, at any rate";
+    if own == load.devices.len() {
+        return Err(Failure::input(format!("{text}; change its `period`, or `count` of the fleet")));
+    }
+    eprintln!("{text}; only the other devices follow it");
+    Ok(())
+}
+
+/// Takes away what an earlier run left in the folders: whoever finds a file there after this one finds this one's.
+fn forget(args: &Args) -> Result<(), Failure> {
+    let reports = page::FILES.iter().filter_map(|name| Some(args.report.as_ref()?.join(name)));
+    let part = args.out.as_ref().map(|dir| dir.join(twins::files::FILE));
+    for path in reports.chain(part) {
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                let what = "an earlier run's, which cannot be taken away";
+                return Err(Failure::outside(format!("{}: this is {what}: {e}", path.display())));
+            }
+            _ => {}
+        }
     }
     Ok(())
 }
@@ -103,6 +163,8 @@ struct Setting<'a> {
     loaded: &'a Loaded,
     load: Arc<LoadDef>,
     target: &'a Target,
+    /// Figures for Prometheus, over all passes.
+    exporter: Option<Exporter>,
     stop: &'a Arc<AtomicBool>,
 }
 
@@ -132,6 +194,7 @@ pub fn job(loaded: &Loaded, load: &Arc<LoadDef>, stages: &[StageDef], rate: f64,
         keep_trace: common.keep_trace,
         start_signal: Arc::new(i64::MAX.into()),
         stopped: Arc::default(),
+        embedded: common.embedded,
     }
 }
 
@@ -147,6 +210,7 @@ pub struct Common {
     pub workers: usize,
     pub start_at_unix_ns: Option<i64>,
     pub keep_trace: bool,
+    pub embedded: bool,
 }
 
 impl Setting<'_> {
@@ -169,6 +233,7 @@ impl Setting<'_> {
             workers: args.workers(),
             start_at_unix_ns: args.start_at,
             keep_trace: args.trace.is_some(),
+            embedded: self.target.embedded.is_some(),
         };
         job(self.loaded, &self.load, stages, rate, common)
     }
@@ -205,14 +270,21 @@ impl Setting<'_> {
         let job = self.job(rate, stages, trial);
         let firmware = firmware::start(self, &job)?;
         let operator = operator::start(self, &job)?;
-        let mut dashboard = Dashboard::new(&job, self.args)?;
+        let restarts = restart::start(self, &job);
+        let mut dashboard = Dashboard::new(&job, self.args, self.exporter.as_ref());
         let went = twins::run(job.clone(), firmware, self.stop, |p| dashboard.at(p));
         // Those who work beside it end with it, whatever came of it.
         job.stopped.store(true, Relaxed);
         let seen = operator.map(|o| o.join().map_err(|_| Failure::outside("the operator's thread failed")));
+        let restarted = restarts
+            .map(|r| r.join().map_err(|_| Failure::outside("the thread that restarts the broker failed")));
         let mut done = went.map_err(Failure::outside)?;
+        restarted.transpose()?.transpose()?;
         if let Some(seen) = seen {
-            let seen = seen?.map_err(Failure::outside)?;
+            let seen = seen?;
+            for reason in &seen.lost {
+                done.tally.reason(format!("the operator's connection broke: {reason}"));
+            }
             done.tally.counts.commands += seen.commands;
             done.tally.counts.commands_followed += seen.followed.len() as u64;
             done.tally.counts.commands_failed += seen.failed.len() as u64;
@@ -223,13 +295,36 @@ impl Setting<'_> {
         }
         dashboard.finish();
         let mut verdict = judge::judge(&job, &done.tally);
-        // The newcomer speaks plain TCP only. Each shard looks at what its own devices left.
-        let looks = done.finished && !self.target.is_wrapped;
-        let retained = looks.then(|| retained::look(&job, &done.tally, &self.target.url));
+        // Each shard looks at what its own devices left.
+        let looked = done.finished.then(|| retained::look(&job, &done.tally, &self.newcomer(&job)));
+        let (retained, unseen) = match looked.transpose() {
+            Ok(retained) => (retained, None),
+            Err(error) => (None, Some(format!("nobody could look: {error}"))),
+        };
         judge::amend(&mut verdict, retained.clone().unwrap_or_default());
         let mut result = LoadResult::new(self, &job, done, verdict, rate);
+        if let Some(why) = unseen.filter(|_| !result.outcomes.is_empty()) {
+            result.outcomes.push(judge::unseen(&why));
+        }
         result.part.retained = retained;
         Ok(result)
+    }
+
+    /// How somebody connects who looks at what the broker has kept: as a subscriber does, where each has its own certificate.
+    fn newcomer(&self, job: &Job) -> ConnectOptions {
+        let args = self.args;
+        let listener = job.subscribers.iter().find(|s| job.owns(s.ordinal)).map(|s| &s.id);
+        let id = listener.or_else(|| job.devices.iter().find(|d| job.owns(d.ordinal)).map(|d| &d.id));
+        let file = |pattern: &String| {
+            PathBuf::from(id.map_or(pattern.clone(), |id| pattern.replace("{device}", id)))
+        };
+        let identity = args.cert.as_ref().zip(args.key.as_ref());
+        ConnectOptions {
+            version: if self.load.protocol == Protocol::V5 { Version::V5 } else { Version::V4 },
+            ca_file: args.ca_file.clone(),
+            identity: identity.map(|(cert, key)| Identity { cert_file: file(cert), key_file: file(key) }),
+            ..ConnectOptions::to(self.target.url.clone())
+        }
     }
 
     /// Doubles the rate while the thresholds hold, halves the interval after that, and confirms what it found.
@@ -246,7 +341,7 @@ impl Setting<'_> {
         while trials.len() < 40 {
             let result = self.pass(rate, &hold(search.length), trials.len() as u32 + 1)?;
             memory = memory.max(result.memory);
-            let held = result.held() && result.valid();
+            let held = result.held() == Some(true) && result.valid();
             trials.push(result.trial("trial"));
             if !self.args.quiet {
                 eprintln!("{}", show::trial(&trials[trials.len() - 1]));
@@ -284,7 +379,7 @@ impl Setting<'_> {
             if !self.args.quiet {
                 eprintln!("{}", show::trial(&trials[trials.len() - 1]));
             }
-            let held = result.held() && result.valid();
+            let held = result.held() == Some(true) && result.valid();
             confirmed = result;
             if held {
                 confirmed.found = Some(rate);
@@ -335,17 +430,19 @@ fn plan_only(loaded: &Loaded, load: &LoadDef, args: &Args, json: bool) -> Result
         workers: 1,
         start_at_unix_ns: None,
         keep_trace: true,
+        embedded: false,
     };
     let job = job(loaded, &load, &load.stages, args.rate, common);
     let mut trace = Vec::new();
     for device in job.devices.iter().filter(|d| job.owns(d.ordinal)) {
         let def = &load.devices[device.group].schedule;
-        if matches!(def, ScheduleDef::Firmware { .. }) {
+        if load.devices[device.group].is_firmware() {
             continue;
         }
         let schedule = twinfleet_engine::load::Schedule::new(def, &job.stages, seed, &device.id);
         trace.extend(schedule.enumerate().map(|(seq, at)| (at, device.ordinal, seq as u32)));
     }
+    trace.extend(firmware::plan(loaded, &job)?);
     trace.sort_unstable();
     let messages = trace.len();
     if let Some(path) = &args.trace {
@@ -358,8 +455,9 @@ fn plan_only(loaded: &Loaded, load: &LoadDef, args: &Args, json: bool) -> Result
         });
         say(format_args!("{object}"));
     } else {
+        let without = if load.commands.is_some() { " without the commands" } else { "" };
         say(format_args!(
-            "{} connections, {messages} messages over {length_s} s; nothing was sent (--dry-run)",
+            "{} connections, {messages} messages over {length_s} s{without}; nothing was sent (--dry-run)",
             job.connections()
         ));
     }

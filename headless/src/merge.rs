@@ -16,7 +16,7 @@ use twinfleet_engine::{
 /// Merges, and judges the scenario's expectations over the merged rows, as the whole run would have.
 pub fn run(args: MergeArgs, json: bool) -> Result<Exit, Failure> {
     if args.shards.iter().any(|dir| crate::load::is_part(dir)) {
-        return crate::load::merge(&args.shards, &args.out, json);
+        return crate::load::merge(&args.shards, &args.out, &args.catalog, json);
     }
     if args.shards.iter().any(|dir| crate::sweep::is_part(dir)) {
         return crate::sweep::merge(&args.shards, &args.out, json);

@@ -19,6 +19,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
 };
+use twinfleet_engine::world::StateHash;
 
 /// Name of the merged file within its folder.
 pub const FILE: &str = "sweep.json";
@@ -43,16 +44,26 @@ pub struct Args {
     /// A folder with a catalog of your own; repeatable.
     #[arg(long, value_name = "DIR")]
     pub catalog: Vec<PathBuf>,
-    /// Broker of every cell.
-    #[arg(long, default_value = "none")]
-    pub broker: String,
+    /// Broker of every cell. Default: none, and for a scenario with a `load:` section the embedded one.
+    #[arg(long)]
+    pub broker: Option<String>,
+    /// As of `load`, for its brokers with TLS.
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// As of `load`; `{device}` becomes the client id.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub cert: Option<String>,
+    /// As of `load`.
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub key: Option<String>,
     /// Do only shard I of N; `auto/N` takes I from JOB_COMPLETION_INDEX or SLURM_ARRAY_TASK_ID.
     #[arg(long, value_name = "I/N", value_parser = crate::load::parse_shard, default_value = "0/1")]
     pub shard: (u32, u32),
     /// Cells at a time.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,
-    /// Folder of the results, a file a cell. What is there already is not run again.
+    /// Folder of the results, a file a cell. What is there already is not run again, unless the scenario's text or the broker has
+    /// changed since, or it was no measurement (exit 4).
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// No line a cell.
@@ -72,10 +83,12 @@ Examples:
   twinfleet merge s0/ s1/ … s9/ --out night/
 
 A cell that is there already is not run again: start a killed sweep anew with
-the same command.
+the same command. One of another text of the scenario or another broker, or
+that was no measurement, is.
 
 Exit codes:
-  0 every cell held    1 one failed    2 bad input    3 a cell's broker or disk";
+  0 every cell held    1 one failed    2 bad input    3 a cell's broker or disk
+  4 one was no measurement";
 
 /// A cell: what is run, and in the end what came of it. No time and no machine is named: the same sweep leaves the same file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -90,6 +103,9 @@ pub struct Cell {
     pub set: Vec<String>,
     /// Seed.
     pub seed: u64,
+    /// Hash of what else decides it: the scenario's text with its settings, and the broker.
+    #[serde(default)]
+    pub inputs: String,
     /// Exit code.
     pub exit: i32,
     /// The verdict in a few words.
@@ -139,6 +155,7 @@ fn cells(args: &Args) -> Result<Vec<Cell>, Failure> {
         scenario: args.file.clone(),
         set: set.clone(),
         seed,
+        inputs: String::new(),
         exit: 0,
         headline: String::new(),
         state_hash: None,
@@ -150,13 +167,24 @@ fn cells(args: &Args) -> Result<Vec<Cell>, Failure> {
 
 /// Runs the cells of this shard.
 pub fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
-    let all = cells(args)?;
+    let mut all = cells(args)?;
     // A mistake is told once, before a thousand processes find it.
     let mut is_load = false;
-    for cell in all.iter().filter(|c| c.seed == args.seeds.0) {
+    let mut inputs = String::new();
+    for cell in &mut all {
+        // Settings first, then seeds.
+        if cell.seed != args.seeds.0 {
+            cell.inputs.clone_from(&inputs);
+            continue;
+        }
         let loaded = load_files::scenario(&args.file, &cell.set, &args.catalog)
             .map_err(|r| load_files::refused(&r))?;
         is_load = loaded.scenario.load.is_some();
+        if !is_load && (args.ca_file.is_some() || args.cert.is_some()) {
+            return Err(Failure::input("--ca-file and --cert are for scenarios with a `load:` section"));
+        }
+        inputs = hash(&[loaded.source.text(), broker(args, is_load)]);
+        cell.inputs.clone_from(&inputs);
     }
     fs::create_dir_all(&args.out).map_err(|e| disk(&args.out, &e))?;
     let (i, n) = args.shard;
@@ -211,6 +239,18 @@ pub fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
     Ok(verdict(&done))
 }
 
+/// The broker of every cell.
+fn broker(args: &Args, is_load: bool) -> &str {
+    let none = if is_load { "embedded" } else { "none" };
+    args.broker.as_deref().unwrap_or(none)
+}
+
+fn hash(texts: &[&str]) -> String {
+    let mut hash = StateHash::default();
+    texts.iter().enumerate().for_each(|(i, text)| hash.add(&i.to_string(), text.as_bytes()));
+    format!("{:032x}", hash.0)
+}
+
 fn disk(path: &Path, error: &std::io::Error) -> Failure {
     Failure::outside(format!("cannot write {}: {error}", path.display()))
 }
@@ -241,7 +281,10 @@ fn finished(args: &Args, cell: &Cell, is_load: bool, stop: &AtomicBool) -> Resul
                 path.display()
             )));
         }
-        return Ok(Some(there));
+        // A cell that was no measurement, or of another text or broker, is done once more.
+        if there.exit != 4 && there.inputs == cell.inputs {
+            return Ok(Some(there));
+        }
     }
     let program = std::env::current_exe().map_err(Failure::outside)?;
     let mut command = Command::new(program);
@@ -251,8 +294,14 @@ fn finished(args: &Args, cell: &Cell, is_load: bool, stop: &AtomicBool) -> Resul
         &args.file,
         "--quiet",
         "--broker",
-        &args.broker,
+        broker(args, is_load),
     ]);
+    if let Some(file) = &args.ca_file {
+        command.arg("--ca-file").arg(file);
+    }
+    if let Some((cert, key)) = args.cert.as_ref().zip(args.key.as_ref()) {
+        command.args(["--cert", cert, "--key", key]);
+    }
     command.args(["--seed", &cell.seed.to_string()]);
     for set in &cell.set {
         command.args(["--set", set]);

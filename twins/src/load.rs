@@ -46,6 +46,8 @@ const LOOK: Duration = Duration::from_millis(5);
 const CONNECT_NS: i64 = 20_000_000_000;
 /// Between the last connection and the first message, where no start was agreed.
 const BREATH_NS: i64 = 20_000_000;
+/// How often the leader looks how much memory is left, [ns].
+const MEMORY_NS: i64 = 50_000_000;
 /// With nothing missing that is known of, this much silence ends the run, [ns].
 const QUIET_NS: i64 = 300_000_000;
 
@@ -53,12 +55,14 @@ const QUIET_NS: i64 = 300_000_000;
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// No connection at all.
-    #[error("no connection with the broker {broker}: {reason}. Check host and port, and that it runs")]
+    #[error("no connection with the broker {broker}: {reason}. {advice}")]
     Unreachable {
         /// Its address.
         broker: String,
         /// Why.
         reason: String,
+        /// What to try.
+        advice: &'static str,
     },
     /// Connections did not all come up, nor fail, within their time.
     #[error(
@@ -142,7 +146,7 @@ pub fn run(
     let stages = job.stages.len();
     let (length_ns, drain_ns) = (job.stages.length_ns(), job.load.drain.0);
     let mut tally = Tally::new(stages, length_ns);
-    for accusation in health::before(job.connections(), job.dial.sources.room()) {
+    for accusation in health::before(job.connections(), job.dial.sources.room(), job.memory_bytes()) {
         tally.accuse(accusation);
     }
     let begin_unix_ns = unix_ns();
@@ -190,6 +194,7 @@ pub fn run(
         }
     }
     tally.trace.sort_unstable();
+    went.own.iter().for_each(|own| tally.accuse(own.clone()));
     if let Some(up) = went.not_up {
         let most = tally.reasons.iter().max_by_key(|(_, n)| **n);
         return Err(LoadError::NotUp {
@@ -206,7 +211,8 @@ pub fn run(
     {
         let reason = tally.reasons.keys().next().cloned().unwrap_or_else(|| "no answer".to_owned());
         let reason = reason.trim_start_matches("not connected: ").to_owned();
-        return Err(LoadError::Unreachable { broker: job.dial.to.to_string(), reason });
+        let advice = advice(&reason, job.login.is_some());
+        return Err(LoadError::Unreachable { broker: job.dial.to.to_string(), reason, advice });
     }
     accuse(&mut tally, &job, &went, kernel);
     let offset_ns = unix_ns() - shared.clock.now_ns();
@@ -218,6 +224,21 @@ pub fn run(
         memory,
         connect_s: went.connect_s,
     })
+}
+
+/// What to try where no connection came up.
+fn advice(reason: &str, with_login: bool) -> &'static str {
+    let is = |what: &str| reason.contains(what);
+    match with_login {
+        true if is("password") || is("not authorised") => "Check user name and password in the URL",
+        false if is("password") || is("not authorised") => {
+            "It wants a user name and a password: write `mqtt://user:password@host`"
+        }
+        _ if is("version of MQTT") => "Write `--set load.protocol=V311`, or V5, whichever it speaks",
+        _ if is("client id") => "Its rules may want certain ids: change `id` of the devices and subscribers",
+        _ if is("refused the login") => "Look at its log",
+        _ => "Check host and port, and that it runs",
+    }
 }
 
 /// What the generator holds against itself once all is over.
@@ -293,7 +314,7 @@ fn bounds_ms(job: &Job) -> impl Iterator<Item = f64> {
     })
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Went {
     wall_s: f64,
     /// From the start to the end of the last stage, [s].
@@ -304,6 +325,25 @@ struct Went {
     interrupted: bool,
     /// Connections that were up when those that were not had had their time.
     not_up: Option<u64>,
+    /// What the leader saw of the generator's own shortages.
+    own: Vec<Accusation>,
+}
+
+/// If our own pace of connecting, or our own beginning, comes too late for an agreed start, [ns] by the clock: then messages of
+/// the first instants leave late by the generator's own doing.
+fn late_start(at_ns: i64, connections: u64, pace_ns: i64) -> Option<Accusation> {
+    let needed_ns = pace_ns.saturating_mul(connections.saturating_sub(1) as i64);
+    let late_s = needed_ns.saturating_sub(at_ns) as f64 * 1e-9;
+    (late_s > 0.0).then(|| {
+        Accusation::new(
+            Shortage::SchedulerLag,
+            format!(
+                "the agreed start came {late_s:.1} s before all connections could be there: {connections} of them take {:.1} s at \
+                 `connects_per_s`; agree on a later `--start-at`, or raise `load.connects_per_s`",
+                needed_ns as f64 * 1e-9
+            ),
+        )
+    })
 }
 
 struct Leader<'a> {
@@ -323,10 +363,19 @@ impl Leader<'_> {
             1_000_000_000 / i64::from(self.job.load.connects_per_s.max(1)) * i64::from(self.job.shard.1);
         let patience_ns = pace_ns.saturating_mul(all as i64).saturating_mul(2).saturating_add(CONNECT_NS);
         let agreed = self.job.start_at_unix_ns.map(|at| at - unix_ns() + shared.clock.now_ns());
+        went.own.extend(agreed.and_then(|at| late_start(at, all, pace_ns)));
         let (mut seen, mut moved_ns) = (Counts::default(), shared.clock.now_ns());
+        let mut memory_ns = 0;
         loop {
             thread::sleep(LOOK);
             let now_ns = shared.clock.now_ns();
+            if now_ns >= memory_ns {
+                memory_ns = now_ns + MEMORY_NS;
+                if let Some(short) = health::short_of_memory() {
+                    went.own.push(short);
+                    break;
+                }
+            }
             let counts = shared.counts();
             let t_ns = now_ns.saturating_sub(self.start_ns);
             watch(Progress {
@@ -370,7 +419,8 @@ impl Leader<'_> {
             }
             went.busy_s = length_ns as f64 * 1e-9;
             let quiet = now_ns - moved_ns > QUIET_NS;
-            let complete = counts.finished >= devices && counts.fresh >= counts.expected;
+            let complete =
+                counts.finished >= devices && counts.fresh >= counts.expected && counts.awaited == 0;
             // Other shards' messages are not counted here.
             let alone = self.job.shard.1 == 1;
             if (complete && (alone || quiet)) || t_ns > length_ns + drain_ns {

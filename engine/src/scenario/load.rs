@@ -56,6 +56,9 @@ fn two_thousand() -> u32 {
 fn five_seconds() -> Span {
     Span::from_secs(5)
 }
+fn one_second() -> Span {
+    Span::from_secs(1)
+}
 fn one_minute() -> Span {
     Span::from_secs(60)
 }
@@ -111,6 +114,13 @@ pub struct DeviceLoadDef {
     /// Topic of a last will, which the broker must publish when a fault cuts the device off; `{device}` is replaced.
     #[serde(default)]
     pub will: Option<String>,
+}
+
+impl DeviceLoadDef {
+    /// Whether its own firmware says when it publishes: then no rate does.
+    pub fn is_firmware(&self) -> bool {
+        matches!(self.schedule, ScheduleDef::Firmware { .. })
+    }
 }
 
 /// The topic of a device that says nothing of its own.
@@ -318,7 +328,7 @@ pub struct CommandsDef {
 pub struct LoadFaultDef {
     /// When it begins, since the start of the first stage.
     pub at: Span,
-    /// When it ends. None: at once, or never, as the kind has it.
+    /// When it ends. None: at once, or never, as the kind has it. See [`LoadFaultKind::lasts`].
     #[serde(default)]
     pub until: Option<Span>,
     /// What it is.
@@ -376,6 +386,42 @@ pub enum LoadFaultKind {
         /// Share of the devices, 0–1.
         share: f64,
     },
+    /// The broker is stopped and started again: the embedded one by the generator itself, another by the program that
+    /// `--restart-broker` names.
+    Restart {
+        /// How long the embedded one is down.
+        #[serde(default = "one_second")]
+        down: Span,
+    },
+}
+
+impl LoadFaultKind {
+    /// Whether it goes on until its `until`; others happen at once.
+    pub fn lasts(&self) -> bool {
+        matches!(
+            self,
+            Self::Stall { .. }
+                | Self::SlowReader { .. }
+                | Self::WithholdAcks { .. }
+                | Self::Away { .. }
+                | Self::HalfOpen { .. }
+        )
+    }
+
+    /// What it is called in reports.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Storm { .. } => "storm",
+            Self::Stall { .. } => "stall",
+            Self::SlowReader { .. } => "slow reader",
+            Self::WithholdAcks { .. } => "acknowledgements withheld",
+            Self::Away { .. } => "away",
+            Self::HalfOpen { .. } => "half open",
+            Self::Malformed { .. } => "malformed",
+            Self::Takeover { .. } => "takeover",
+            Self::Restart { .. } => "broker restart",
+        }
+    }
 }
 
 /// What must hold for exit code 0.

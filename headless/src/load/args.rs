@@ -50,13 +50,17 @@ pub struct Args {
     /// PEM file of the key that belongs to `--cert`.
     #[arg(long, value_name = "FILE", requires = "cert")]
     pub key: Option<String>,
+    /// Program that restarts the broker, for the fault `Restart`; it is run without arguments and without a shell. The embedded
+    /// broker needs none.
+    #[arg(long, value_name = "PROGRAM")]
+    pub restart_broker: Option<PathBuf>,
     /// Topic prefix on the broker.
     #[arg(long, default_value = "")]
     pub prefix: String,
-    /// Write what `merge` joins (histograms, ledgers, counters) to this folder.
+    /// Write what `merge` joins (histograms, ledgers, counters) to this folder; an earlier run's is taken away at the start.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Write report.html, report.json and junit.xml to this folder; those of an earlier run are replaced.
+    /// Write report.html, report.json and junit.xml to this folder; those of an earlier run are taken away at the start.
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
     /// Write every message sent to this file, a line each: intended time [ns], device, number.

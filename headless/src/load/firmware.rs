@@ -14,7 +14,7 @@ use twinfleet_engine::{
     plan::Plan,
     record::{Sampled, Sampler},
     run::Run,
-    scenario::load::ScheduleDef,
+    scenario::load::{DeviceLoadDef, ScheduleDef},
     time::SimTime,
 };
 use twinfleet_twins::{
@@ -35,39 +35,9 @@ const OUTSIDE: u32 = u32::MAX;
 /// Starts the simulation of the devices with a `Firmware` schedule, if there are any; a way for each worker.
 pub fn start(set: &Setting<'_>, job: &Job) -> Result<Vec<Option<Firmware>>, Failure> {
     let loaded = set.loaded;
-    let fleets: Vec<&str> = job
-        .load
-        .devices
-        .iter()
-        .filter_map(|d| match &d.schedule {
-            ScheduleDef::Firmware { fleet } => Some(fleet.as_str()),
-            _ => None,
-        })
-        .collect();
-    if fleets.is_empty() {
-        return Ok(Vec::new());
-    }
-    let base = loaded.files.base().to_owned();
-    let plan = Plan::new(Arc::clone(&loaded.scenario), Arc::clone(&loaded.catalog), base, job.seed, (0, 1))
-        .map_err(Failure::input)?;
-    let by_id: HashMap<&str, usize> = job.devices.iter().enumerate().map(|(i, d)| (&*d.id, i)).collect();
+    let Some(Fleet { plan, spec_of, topics }) = fleet(loaded, job)? else { return Ok(Vec::new()) };
     let prefix = set.args.prefix();
     let live = job.load.commands.is_some();
-    // Ordinal in the world → index in the job; and what each device listens to.
-    let (mut spec_of, mut topics) = (HashMap::new(), HashMap::new());
-    for group in &plan.groups {
-        let id = &plan.scenario.fleet[group.def].id;
-        for i in (0..group.count).filter(|_| fleets.contains(&id.as_str())) {
-            let device = plan.device_id(group, i);
-            let Some(spec) = by_id.get(device.as_str()) else { continue };
-            spec_of.insert(group.first + i, *spec);
-            let zone = group.zone(i).map_or("outside", |z| plan.scenario.world.zones[z].id.as_str());
-            let commands = group.firmware.iter().filter(|_| live).flat_map(|f| &f.commands);
-            let filled = commands
-                .map(|c| format!("{prefix}{}", c.topic.replace("{device}", &device).replace("{zone}", zone)));
-            topics.insert(*spec, filled.collect::<Vec<String>>());
-        }
-    }
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..job.workers).map(|_| flume::bounded(AHEAD)).unzip();
     let (hear, heard) = flume::bounded(AHEAD);
     let (tell, told) = flume::bounded(1);
@@ -90,6 +60,69 @@ pub fn start(set: &Setting<'_>, job: &Job) -> Result<Vec<Option<Firmware>>, Fail
     }
     let way = |feed| Some(Firmware { feed, hear: hear.clone(), topics: Arc::clone(&topics) });
     Ok(receivers.into_iter().map(way).collect())
+}
+
+/// The simulated devices of a load.
+struct Fleet {
+    plan: Plan,
+    /// Ordinal in the world → index in the job.
+    spec_of: HashMap<u32, usize>,
+    /// What each device (index in the job) listens to.
+    topics: HashMap<usize, Vec<String>>,
+}
+
+/// None: no device has a `Firmware` schedule.
+fn fleet(loaded: &Loaded, job: &Job) -> Result<Option<Fleet>, Failure> {
+    let of = |d: &'_ DeviceLoadDef| match &d.schedule {
+        ScheduleDef::Firmware { fleet } => Some(fleet.clone()),
+        _ => None,
+    };
+    let fleets: Vec<String> = job.load.devices.iter().filter_map(of).collect();
+    if fleets.is_empty() {
+        return Ok(None);
+    }
+    let base = loaded.files.base().to_owned();
+    let plan = Plan::new(Arc::clone(&loaded.scenario), Arc::clone(&loaded.catalog), base, job.seed, (0, 1))
+        .map_err(Failure::input)?;
+    let by_id: HashMap<&str, usize> = job.devices.iter().enumerate().map(|(i, d)| (&*d.id, i)).collect();
+    let (prefix, live) = (&job.prefix, job.load.commands.is_some());
+    let (mut spec_of, mut topics) = (HashMap::new(), HashMap::new());
+    for group in &plan.groups {
+        let id = &plan.scenario.fleet[group.def].id;
+        for i in (0..group.count).filter(|_| fleets.contains(id)) {
+            let device = plan.device_id(group, i);
+            let Some(spec) = by_id.get(device.as_str()) else { continue };
+            spec_of.insert(group.first + i, *spec);
+            let zone = group.zone(i).map_or("outside", |z| plan.scenario.world.zones[z].id.as_str());
+            let commands = group.firmware.iter().filter(|_| live).flat_map(|f| &f.commands);
+            let filled = commands
+                .map(|c| format!("{prefix}{}", c.topic.replace("{device}", &device).replace("{zone}", zone)));
+            topics.insert(*spec, filled.collect::<Vec<String>>());
+        }
+    }
+    Ok(Some(Fleet { plan, spec_of, topics }))
+}
+
+/// What this shard's simulated devices would send, without a broker and without commands: intended instant [ns], device, number.
+pub fn plan(loaded: &Loaded, job: &Job) -> Result<Vec<(i64, u32, u32)>, Failure> {
+    let Some(Fleet { plan, spec_of, .. }) = fleet(loaded, job)? else { return Ok(Vec::new()) };
+    let mut run = assemble::assemble(loaded, &plan, 1, None, Sampled::new(Sampler::new(1, 1), 1))
+        .map_err(Failure::input)?;
+    let end = SimTime(job.stages.length_ns());
+    let (mut inbox, mut numbers, mut trace) = (Vec::new(), HashMap::new(), Vec::new());
+    while !run.is_over() && run.now() < end {
+        inbox = run.tick(std::mem::take(&mut inbox));
+        for message in inbox.iter().filter(|m| m.sent < end) {
+            let Some(spec) = spec_of.get(&message.publisher) else { continue };
+            let ordinal = job.devices[*spec].ordinal;
+            if job.owns(ordinal) {
+                let number = numbers.entry(ordinal).or_insert(0u32);
+                trace.push((message.sent.0, ordinal, *number));
+                *number += 1;
+            }
+        }
+    }
+    Ok(trace)
 }
 
 fn own(loaded: &Loaded) -> Loaded {

@@ -22,8 +22,8 @@ pub fn is_part(dir: &Path) -> bool {
     dir.join(files::FILE).is_file()
 }
 
-/// Joins the parts in these folders; writes the whole, with its report, to `out`.
-pub fn merge(dirs: &[PathBuf], out: &Path, json: bool) -> Result<Exit, Failure> {
+/// Joins the parts in these folders; writes the whole, with its report, to `out`. `folders` are more catalogs.
+pub fn merge(dirs: &[PathBuf], out: &Path, folders: &[PathBuf], json: bool) -> Result<Exit, Failure> {
     // Above all, a part's own folder: what is merged would take its place.
     if fs::read_dir(out).is_ok_and(|mut there| there.next().is_some()) {
         return Err(Failure::input(format!(
@@ -35,7 +35,7 @@ pub fn merge(dirs: &[PathBuf], out: &Path, json: bool) -> Result<Exit, Failure> 
     let parts = files::complete(parts).map_err(Failure::input)?;
     let Some(first) = parts.first().cloned() else { return Err(Failure::input("there is nothing to merge")) };
     let source = Source::embedded(&first.name, &first.scenario);
-    let catalog = load_files::catalog(None, &[]).map_err(|r| load_files::refused(&r))?;
+    let catalog = load_files::catalog(None, folders).map_err(|r| load_files::refused(&r))?;
     let loaded =
         load_files::checked(source, catalog, PathBuf::new(), |_| {}).map_err(|r| load_files::refused(&r))?;
     let Some(load) = loaded.scenario.load.clone().map(Arc::new) else {
@@ -52,6 +52,7 @@ pub fn merge(dirs: &[PathBuf], out: &Path, json: bool) -> Result<Exit, Failure> 
         workers: 1,
         start_at_unix_ns: None,
         keep_trace: false,
+        embedded: false,
     };
     let job = job(&loaded, &load, &load.stages, first.rate, common);
     let mut whole: Option<twinfleet_twins::load::tally::Tally> = None;
@@ -62,7 +63,7 @@ pub fn merge(dirs: &[PathBuf], out: &Path, json: bool) -> Result<Exit, Failure> 
             Some(sum) => sum.add(tally),
         }
     }
-    let Some(tally) = whole else { return Err(Failure::input("there is nothing to merge")) };
+    let Some(mut tally) = whole else { return Err(Failure::input("there is nothing to merge")) };
     let mut verdict = judge::judge(&job, &tally);
     // Each shard's newcomer looked at what its own devices had left with the broker.
     let retained =
@@ -84,7 +85,13 @@ pub fn merge(dirs: &[PathBuf], out: &Path, json: bool) -> Result<Exit, Failure> 
         ..first
     };
     super::write_part(&part, out)?;
+    // What never came was waited for until the first shard ended, at least.
+    let wall_s = parts.iter().map(|p| p.wall_s).fold(f64::INFINITY, f64::min);
+    judge::wait_out(&job, &mut tally, &verdict, (wall_s * 1e9) as i64);
     let mut result = LoadResult::of_books(&job, tally, verdict, part);
+    if retained.is_none() && !result.outcomes.is_empty() && load.devices.iter().any(|d| d.retain) {
+        result.outcomes.push(judge::unseen("a shard could not look"));
+    }
     result.about.clone_from(&loaded.scenario.about);
     page::write(&result, out).map_err(Failure::outside)?;
     if json {
@@ -92,9 +99,6 @@ pub fn merge(dirs: &[PathBuf], out: &Path, json: bool) -> Result<Exit, Failure> 
     } else {
         say(format_args!("{} parts merged into {}", parts.len(), out.display()));
         say(format_args!("{}", show::summary(&result).trim_end()));
-    }
-    if retained.is_none() && load.devices.iter().any(|d| d.retain) {
-        eprintln!("retained messages were not looked at: a shard was stopped, or spoke TLS or WebSocket");
     }
     for accusation in result.accusations() {
         eprintln!("invalid: {accusation}");

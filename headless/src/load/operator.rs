@@ -6,14 +6,14 @@ use std::{
     collections::HashMap,
     sync::atomic::Ordering::Relaxed,
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use twinfleet_engine::scenario::load::CommandsDef;
 use twinfleet_twins::{
     load::{job::Job, unix_ns},
     wire::{
         WireError,
-        client::{ConnectOptions, Connection},
+        client::{ConnectOptions, Connection, Outgoing, Received},
     },
 };
 
@@ -26,7 +26,12 @@ pub struct Seen {
     pub followed: Vec<(i64, i64)>,
     /// The same of each that was not, before the next one or the end: the time that was waited.
     pub failed: Vec<(i64, i64)>,
+    /// Why its connection broke, each time.
+    pub lost: Vec<String>,
 }
+
+/// How often it tries to connect again.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// A command that is not yet followed.
 #[derive(Clone, Copy)]
@@ -36,27 +41,90 @@ struct Open {
 }
 
 /// Begins to operate, once the load has started; None: this load commands nobody.
-pub fn start(set: &Setting<'_>, job: &Job) -> Result<Option<JoinHandle<Result<Seen, WireError>>>, Failure> {
+pub fn start(set: &Setting<'_>, job: &Job) -> Result<Option<JoinHandle<Seen>>, Failure> {
     let Some(def) = set.load.commands.clone() else { return Ok(None) };
     if set.target.is_wrapped {
         return Err(Failure::input("`commands` speak plain MQTT in this version: use `mqtt://`"));
     }
-    let ids = fleet_ids(set.loaded, &def.fleet);
-    let options = ConnectOptions::to(set.target.url.clone());
-    let (job, prefix) = (job.clone(), set.args.prefix());
-    let mut connection = Connection::connect(&options).map_err(Failure::outside)?;
-    let filter = format!("{prefix}{}", def.reported.replace("{device}", "+"));
-    connection.subscribe(&[(&filter, 1)], Duration::from_secs(10)).map_err(Failure::outside)?;
-    Ok(Some(thread::spawn(move || operate(connection, &job, &def, &ids, &prefix))))
+    // Each shard commands its own devices; those that are no devices of the load, the first one does.
+    let ordinals: HashMap<&str, u32> = job.devices.iter().map(|d| (&*d.id, d.ordinal)).collect();
+    let mut ids = fleet_ids(set.loaded, &def.fleet);
+    ids.retain(|id| job.owns(ordinals.get(id.as_str()).copied().unwrap_or(0)));
+    if ids.is_empty() {
+        return Ok(None);
+    }
+    let prefix = set.args.prefix();
+    let line = Line {
+        options: ConnectOptions { keep: true, ..ConnectOptions::to(set.target.url.clone()) },
+        filter: format!("{prefix}{}", def.reported.replace("{device}", "+")),
+        connection: None,
+        unsent: Vec::new(),
+        again: Instant::now(),
+        lost: Vec::new(),
+    };
+    let line = line.opened().map_err(Failure::outside)?;
+    let job = job.clone();
+    Ok(Some(thread::spawn(move || operate(line, &job, &def, &ids, &prefix))))
 }
 
-fn operate(
-    mut connection: Connection,
-    job: &Job,
-    def: &CommandsDef,
-    ids: &[String],
-    prefix: &str,
-) -> Result<Seen, WireError> {
+/// The operator's connection, which comes back after it broke. What the broker had not taken over by then is sent once more.
+struct Line {
+    options: ConnectOptions,
+    filter: String,
+    connection: Option<Connection>,
+    unsent: Vec<Outgoing>,
+    again: Instant,
+    lost: Vec<String>,
+}
+
+impl Line {
+    fn opened(mut self) -> Result<Self, WireError> {
+        let mut connection = Connection::connect(&self.options)?;
+        connection.subscribe(&[(&self.filter, 1)], Duration::from_secs(10))?;
+        self.options.timeout = Duration::from_secs(1);
+        self.connection = Some(connection);
+        Ok(self)
+    }
+
+    /// Its connection, if there is one now.
+    fn connection(&mut self) -> Option<&mut Connection> {
+        if self.connection.is_none() && Instant::now() >= self.again {
+            self.again = Instant::now() + AGAIN;
+            let opened = Connection::connect(&self.options).and_then(|mut c| {
+                c.subscribe(&[(&self.filter, 1)], self.options.timeout)?;
+                Ok(c)
+            });
+            if let Ok(mut connection) = opened {
+                connection.resume(std::mem::take(&mut self.unsent));
+                self.connection = Some(connection);
+            }
+        }
+        self.connection.as_mut()
+    }
+
+    fn broke(&mut self, error: &WireError) {
+        self.lost.push(error.to_string());
+        if let Some(mut connection) = self.connection.take() {
+            self.unsent = connection.take_outgoing();
+        }
+    }
+
+    fn publish(&mut self, topic: &str, payload: &[u8]) -> bool {
+        let Some(connection) = self.connection() else { return false };
+        let sent = connection.publish(topic, payload, 1, false);
+        sent.map_err(|e| self.broke(&e)).is_ok()
+    }
+
+    fn pump(&mut self, wait: Duration, on: impl FnMut(Received)) {
+        match self.connection().map(|c| c.pump(Some(wait), on)) {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => self.broke(&error),
+            None => thread::sleep(wait),
+        }
+    }
+}
+
+fn operate(mut line: Line, job: &Job, def: &CommandsDef, ids: &[String], prefix: &str) -> Seen {
     let topic = |pattern: &str, id: &str| format!("{prefix}{}", pattern.replace("{device}", id));
     let device_of: HashMap<String, usize> =
         ids.iter().enumerate().map(|(i, id)| (topic(&def.reported, id), i)).collect();
@@ -74,7 +142,7 @@ fn operate(
         let t_ns = unix_ns().saturating_sub(start_ns);
         let begun = start_ns != i64::MAX;
         let due_ns = next * spacing_ns.max(1) + spacing_ns / 2;
-        if begun && t_ns >= due_ns && due_ns < last_ns {
+        if begun && t_ns >= due_ns && due_ns < last_ns && line.connection().is_some() {
             let (device, round) = (next as usize % ids.len(), next as usize / ids.len());
             let mut which = round % def.payloads.len();
             // A device that reports already what a command would bring about, because it missed the one before, would seem to
@@ -82,7 +150,9 @@ fn operate(
             if reported[device].is_some_and(|v| (v - def.becomes[which]).abs() <= def.within) {
                 which = (which + 1) % def.payloads.len();
             }
-            connection.publish(&topics[device], def.payloads[which].as_bytes(), 1, false)?;
+            if !line.publish(&topics[device], def.payloads[which].as_bytes()) {
+                continue;
+            }
             let open = &mut open[device];
             if let Some(before) = open.replace(Open { intended_ns: due_ns, wanted: def.becomes[which] }) {
                 seen.failed.push((before.intended_ns, t_ns - before.intended_ns));
@@ -100,10 +170,11 @@ fn operate(
             if over {
                 seen.failed.extend(open.iter().flatten().map(|o| (o.intended_ns, t_ns - o.intended_ns)));
             }
-            return Ok(seen);
+            seen.lost = line.lost;
+            return seen;
         }
         let wait_ns = if begun && due_ns < last_ns { (due_ns - t_ns).clamp(0, 5_000_000) } else { 5_000_000 };
-        connection.pump(Some(Duration::from_nanos(wait_ns.max(100_000) as u64)), |received| {
+        line.pump(Duration::from_nanos(wait_ns.max(100_000) as u64), |received| {
             let Some(device) = device_of.get(received.topic()) else { return };
             let value = serde_json::from_slice::<serde_json::Value>(&received.payload).ok();
             let value = value.as_ref().and_then(|v| v.pointer(&def.field)?.as_f64());
@@ -114,6 +185,6 @@ fn operate(
                 seen.followed.push((command.intended_ns, now_ns - command.intended_ns));
                 open[*device] = None;
             }
-        })?;
+        });
     }
 }

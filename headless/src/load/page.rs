@@ -7,21 +7,18 @@ use crate::report::{
     plot::{self, Plot},
     words::{figure, thousands},
 };
-use std::{
-    fmt::Write,
-    path::{Path, PathBuf},
-};
+use std::{fmt::Write, path::Path};
 use twinfleet_engine::expect::{Outcome, Status};
 use twinfleet_twins::load::judge;
 
+/// What is written.
+pub const FILES: [&str; 3] = ["report.html", "report.json", "junit.xml"];
+
 /// Writes the three files.
 pub fn write(result: &LoadResult, dir: &Path) -> Result<(), ReportError> {
-    let files: [(PathBuf, String); 3] = [
-        (dir.join("report.html"), page(result)),
-        (dir.join("report.json"), result.json()),
-        (dir.join("junit.xml"), report::junit_xml(&as_report(result))),
-    ];
-    for (path, text) in files {
+    let texts = [page(result), result.json(), report::junit_xml(&as_report(result))];
+    for (name, text) in FILES.iter().zip(texts) {
+        let path = dir.join(name);
         aside::write_whole(&path, text).map_err(|source| ReportError::Io { path, source })?;
     }
     Ok(())
@@ -91,7 +88,8 @@ fn page(r: &LoadResult) -> String {
     let _ = writeln!(
         html,
         "<footer><p>Latency counts from the instant that a message was meant for to its arrival at a subscriber; service \
-         time from when it was written; publish delay is the way between the two. Messages are attributed to the stage they \
+         time from when it was written; publish delay is the way between the two. What was never sent, or never came, counts with the \
+         time for which it was waited. Messages are attributed to the stage they \
          were meant for.</p><p>twinfleet {}</p></footer></main></body></html>",
         env!("CARGO_PKG_VERSION")
     );
@@ -111,6 +109,8 @@ fn head(html: &mut String, r: &LoadResult) {
     let facts = [
         ("broker", r.broker.clone()),
         ("connections", thousands(r.tally.counts.connected as f64)),
+        ("planned", thousands(v.planned as f64)),
+        ("never sent", thousands(v.never_sent as f64)),
         ("sent", format!("{} ({}/s)", thousands(v.sent as f64), thousands(r.sent_per_s().round()))),
         ("deliveries", format!("{} of {}", thousands(v.received as f64), thousands(v.expected as f64))),
         ("lost", v.lost.to_string()),
@@ -188,6 +188,7 @@ fn plots(html: &mut String, r: &LoadResult) {
             "load-rate",
             end_s,
             &[("c0", "sent", rate(&course.sent)), ("c1", "received", rate(&course.received))],
+            &r.happenings,
         ),
         plot::lines(
             "latency from the intended instant",
@@ -199,6 +200,7 @@ fn plots(html: &mut String, r: &LoadResult) {
                 ("c1", "99 %", course.latency(0.99)),
                 ("c3", "largest", course.latency(1.0)),
             ],
+            &r.happenings,
         ),
     ];
     html.push_str("<h2>Over time</h2>\n");
@@ -236,7 +238,7 @@ fn trials(html: &mut String, r: &LoadResult) {
         return;
     }
     html.push_str(
-        "<h2>Search</h2>\n<div class=\"card\"><table><tr><th></th><th class=\"n\">rate</th><th class=\"n\">sent/s</th>\
+        "<h2>Search</h2>\n<div class=\"card\"><table><tr><th></th><th class=\"n\">rate</th><th class=\"n\">planned/s</th>\
          <th class=\"n\">received/s</th><th class=\"n\">p99 [ms]</th><th>why</th></tr>\n",
     );
     for t in &r.trials {
@@ -270,12 +272,11 @@ fn findings(html: &mut String, r: &LoadResult) {
     );
     for f in &r.verdict.findings {
         let (class, word) = if f.breach { ("failed", "breach") } else { ("no_data", "allowed") };
-        let what = format!("{:?}", f.what);
         let _ = writeln!(
             html,
             "<tr><td><span class=\"chip {class}\">{word}</span></td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>\
              <td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td></tr>",
-            escape(&what),
+            escape(f.what.word()),
             escape(&f.device),
             escape(&f.topic),
             escape(&f.subscriber),

@@ -1,10 +1,13 @@
 //! What a load came to, for people and for machines.
 
 use super::Setting;
-use crate::exit::Exit;
+use crate::{exit::Exit, report::Happening};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use twinfleet_engine::scenario::load::Metric;
+use twinfleet_engine::{
+    scenario::load::{LoadFaultDef, Metric, StageDef},
+    time::Span,
+};
 use twinfleet_twins::load::{
     Done, Memory,
     files::{FORMAT, Part},
@@ -90,18 +93,28 @@ pub struct Result {
     /// What the generator held against itself at the lowest rate that it could not keep up, where it was the limit.
     pub limited_by: Vec<Accusation>,
     pub searched: bool,
+    /// Stages and faults, for the plots.
+    pub happenings: Vec<Happening>,
     pub part: Part,
 }
 
 impl Result {
-    pub fn new(set: &Setting<'_>, job: &Job, done: Done, verdict: Verdict, rate: f64) -> Self {
+    pub fn new(set: &Setting<'_>, job: &Job, mut done: Done, verdict: Verdict, rate: f64) -> Self {
         let part = part(set, job, &done, rate);
         let replay = replay(set, job, rate);
+        // A shard alone cannot tell what others' subscribers got.
+        if job.shard.1 == 1 {
+            judge::wait_out(job, &mut done.tally, &verdict, (done.wall_s * 1e9) as i64);
+        }
         let mut result = Self::of_books(job, done.tally, verdict, part);
         result.replay = replay;
         result.connect_s = done.connect_s;
         result.memory = done.memory;
         result.searched = set.load.search.is_some();
+        if result.searched {
+            // A trial is one stage.
+            result.happenings.retain(|h| h.what != "stage");
+        }
         result.about.clone_from(&set.loaded.scenario.about);
         result
     }
@@ -147,6 +160,7 @@ impl Result {
             limit: None,
             limited_by: Vec::new(),
             searched: false,
+            happenings: happenings(job),
             part,
         }
     }
@@ -161,9 +175,9 @@ impl Result {
         self.tally.accusations.is_empty()
     }
 
-    /// Whether all thresholds held.
-    pub fn held(&self) -> bool {
-        self.outcomes.iter().all(|o| o.held == Some(true))
+    /// Whether all thresholds held; None: they were not judged, as those of a shard alone or of a load that was stopped.
+    pub fn held(&self) -> Option<bool> {
+        (!self.outcomes.is_empty()).then(|| self.outcomes.iter().all(|o| o.held == Some(true)))
     }
 
     pub fn exit(&self) -> Exit {
@@ -171,8 +185,8 @@ impl Result {
             () if !self.accusations().is_empty() => Exit::Invalid,
             () if !self.finished => Exit::Interrupted,
             () if self.searched && self.found.is_none() => Exit::Failed,
-            () if self.held() => Exit::Ok,
-            () => Exit::Failed,
+            () if self.held() == Some(false) => Exit::Failed,
+            () => Exit::Ok,
         }
     }
 
@@ -212,11 +226,20 @@ impl Result {
         if self.shard.1 > 1 {
             return format!("Shard {} of {}: `twinfleet merge` judges the whole", self.shard.0, self.shard.1);
         }
-        let failed = self.outcomes.iter().filter(|o| o.held != Some(true)).count();
-        match (self.outcomes.len(), failed) {
-            (1, 0) => "The broker kept what MQTT promises".to_owned(),
-            (n, 0) => format!("All {n} thresholds held"),
-            (n, f) => format!("{f} of {n} thresholds failed"),
+        let count = |held: Option<bool>| self.outcomes.iter().filter(|o| o.held == held).count();
+        let verdict = match (self.outcomes.len(), count(Some(false)), count(None)) {
+            (1, 0, 0) if self.verdict.expected == 0 => "Nobody listened: no delivery was judged".to_owned(),
+            (1, 0, 0) => "The broker kept what MQTT promises".to_owned(),
+            (n, 0, 0) => format!("All {n} thresholds held"),
+            (n, 0, m) => format!("{m} of {n} thresholds had no data"),
+            (n, f, 0) => format!("{f} of {n} thresholds failed"),
+            (n, f, m) => format!("{f} of {n} thresholds failed, {m} had no data"),
+        };
+        match self.verdict.never_sent {
+            0 => verdict,
+            never => {
+                format!("{verdict}; {never} of {} planned messages were never sent", self.verdict.planned)
+            }
         }
     }
 
@@ -255,10 +278,10 @@ impl Result {
         Trial {
             kind,
             rate: self.rate,
-            planned_per_s: self.sent_per_s(),
+            planned_per_s: self.verdict.planned as f64 / self.length_s.max(1e-9),
             received_per_s: self.received_per_s(),
             p99_ms: self.percentiles(Metric::Latency).p99_ms,
-            held: self.held(),
+            held: self.held() == Some(true),
             valid: self.valid(),
             why,
         }
@@ -289,6 +312,30 @@ impl Result {
         text.push('\n');
         text
     }
+}
+
+/// Stages and faults as they stand over the plots.
+fn happenings(job: &Job) -> Vec<Happening> {
+    let of = |what: &str, from_s: f64, to_s: Option<f64>, detail: &str| Happening {
+        from_s,
+        to_s,
+        what: what.to_owned(),
+        detail: detail.to_owned(),
+        ..Happening::default()
+    };
+    let mut begin_s = 0.0;
+    let stage = |s: &StageDef| {
+        let from_s = begin_s;
+        begin_s += s.length().as_secs_f64();
+        of("stage", from_s, Some(begin_s), s.word())
+    };
+    let fault = |f: &LoadFaultDef| {
+        let at_s = f.at.as_secs_f64();
+        let to_s = if f.action.lasts() { f.until.map(Span::as_secs_f64) } else { Some(at_s) };
+        of("fault", at_s, to_s, f.action.word())
+    };
+    let stages: Vec<_> = job.load.stages.iter().map(stage).collect();
+    stages.into_iter().chain(job.load.faults.iter().map(fault)).collect()
 }
 
 fn part(set: &Setting<'_>, job: &Job, done: &Done, rate: f64) -> Part {
@@ -348,6 +395,7 @@ fn replay(set: &Setting<'_>, job: &Job, rate: f64) -> String {
         ("--ca-file", args.ca_file.as_ref().map(|f| f.display().to_string())),
         ("--cert", args.cert.clone()),
         ("--key", args.key.clone()),
+        ("--restart-broker", args.restart_broker.as_ref().map(|f| f.display().to_string())),
         ("--prefix", (!args.prefix.is_empty()).then(|| args.prefix.clone())),
     ];
     text.into_iter().for_each(|(option, value)| value.into_iter().for_each(|v| add(option, v)));

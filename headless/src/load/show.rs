@@ -5,7 +5,7 @@ use super::{
     prometheus::Exporter,
     result::{Result as LoadResult, Trial},
 };
-use crate::{exit::Failure, report::words::thousands};
+use crate::report::words::thousands;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
     fmt::Write,
@@ -13,16 +13,16 @@ use std::{
     time::{Duration, Instant},
 };
 use twinfleet_engine::scenario::load::Metric;
-use twinfleet_twins::load::{Progress, job::Job};
+use twinfleet_twins::load::{Progress, job::Job, shared::Counts};
 
 /// How often the dashboard is drawn anew.
 const REDRAW: Duration = Duration::from_millis(200);
 
 /// Lines on a terminal that change as it goes; elsewhere a plain line every tenth.
-pub struct Dashboard {
+pub struct Dashboard<'a> {
     bar: Option<ProgressBar>,
     lines: bool,
-    exporter: Option<Exporter>,
+    exporter: Option<&'a Exporter>,
     length_s: f64,
     stages: Vec<(f64, &'static str)>,
     connections: u64,
@@ -31,8 +31,8 @@ pub struct Dashboard {
     tenth: u64,
 }
 
-impl Dashboard {
-    pub fn new(job: &Job, args: &Args) -> Result<Self, Failure> {
+impl<'a> Dashboard<'a> {
+    pub fn new(job: &Job, args: &Args, exporter: Option<&'a Exporter>) -> Self {
         let length_s = job.stages.length_ns() as f64 * 1e-9;
         let terminal = std::io::stderr().is_terminal();
         let bar = (!args.quiet && terminal).then(|| {
@@ -46,17 +46,17 @@ impl Dashboard {
             end += s.length().as_secs_f64();
             (end, s.word())
         };
-        Ok(Self {
+        Self {
             bar,
             lines: !args.quiet && !terminal,
-            exporter: args.prometheus.map(Exporter::start).transpose()?,
+            exporter,
             length_s,
             stages: job.load.stages.iter().map(stage).collect(),
             connections: job.connections(),
             drawn: Instant::now(),
             before: (0.0, 0, 0),
             tenth: 0,
-        })
+        }
     }
 
     pub fn at(&mut self, p: Progress) {
@@ -69,7 +69,7 @@ impl Dashboard {
         let rate = |now: u64, before: u64| now.saturating_sub(before) as f64 / span_s;
         let (sent, received) = (rate(c.sent, self.before.1), rate(c.fresh, self.before.2));
         self.before = (p.t_s, c.sent, c.fresh);
-        if let Some(exporter) = &self.exporter {
+        if let Some(exporter) = self.exporter {
             exporter.show(p);
         }
         let stage = self.stages.iter().find(|(end, _)| p.t_s < *end).map_or("drain", |(_, word)| word);
@@ -80,7 +80,7 @@ impl Dashboard {
         };
         let done = (p.t_s / self.length_s).clamp(0.0, 1.0);
         let body = format!(
-            "connections {} up, {} failed\nsent {} ({}/s), acknowledged {}\nreceived {} ({}/s), under way {}",
+            "connections {} up, {} failed\nsent {} ({}/s), acknowledged {}\nreceived {} ({}/s), under way {}\n{}",
             thousands(c.up as f64),
             c.failed,
             thousands(c.sent as f64),
@@ -89,6 +89,7 @@ impl Dashboard {
             thousands(c.fresh as f64),
             thousands(received.round()),
             thousands(c.expected.saturating_sub(c.fresh) as f64),
+            times(&c),
         );
         if let Some(bar) = &self.bar {
             bar.set_position((done * 1_000.0) as u64);
@@ -110,6 +111,16 @@ impl Dashboard {
     }
 }
 
+/// Latency as far as its classes tell, the generator's own lag, and breaches that show in a delivery itself.
+fn times(c: &Counts) -> String {
+    let below = |ms: f64| if ms.is_finite() { format!("≤ {ms} ms") } else { "> 5 s".to_owned() };
+    let latency = match (c.latency_ms(0.5), c.latency_ms(0.99)) {
+        (Some(half), Some(most)) => format!("latency p50 {}, p99 {}, ", below(half), below(most)),
+        _ => String::new(),
+    };
+    format!("{latency}own lag {:.1} ms at most, breaches {}", c.lag_us as f64 * 1e-3, c.breaches)
+}
+
 /// A pass of a search as a line.
 pub fn trial(t: &Trial) -> String {
     let word = match (t.valid, t.held) {
@@ -119,7 +130,7 @@ pub fn trial(t: &Trial) -> String {
     };
     let why = if t.why.is_empty() { String::new() } else { format!(" ({})", t.why) };
     format!(
-        "{:<12} {:>9.3} x  {:>10}/s sent  {:>10}/s received  p99 {:>8.2} ms  {word}{why}",
+        "{:<12} {:>9.3} x  {:>10}/s planned  {:>10}/s received  p99 {:>8.2} ms  {word}{why}",
         t.kind,
         t.rate,
         thousands(t.planned_per_s.round()),
@@ -154,6 +165,10 @@ pub fn summary(r: &LoadResult) -> String {
         c.reconnected
     );
     let v = &r.verdict;
+    if v.never_sent > 0 {
+        let (planned, never) = (thousands(v.planned as f64), thousands(v.never_sent as f64));
+        let _ = writeln!(out, "planned {planned}, never sent {never}: they count with the time waited");
+    }
     let _ = writeln!(
         out,
         "{} sent ({}/s), {} acknowledged, {} of {} deliveries",
@@ -169,22 +184,13 @@ pub fn summary(r: &LoadResult) -> String {
         v.lost, v.duplicated, v.reordered, v.invented, v.breaches
     );
     for f in v.findings.iter().take(8) {
-        let what =
-            serde_json::to_value(f.what).ok().and_then(|w| w.as_str().map(str::to_owned)).unwrap_or_default();
         let on = if f.topic.is_empty() { String::new() } else { format!(" on {}", f.topic) };
         let whose = match f.device.as_str() {
             "" => String::new(),
             device => format!(" of {device}{on} at {}", f.subscriber),
         };
         let word = if f.breach { "breach" } else { "allowed" };
-        let _ = writeln!(
-            out,
-            "  {word}: {} {}{whose} (QoS {}): {}",
-            f.count,
-            what.replace('_', " "),
-            f.qos,
-            f.which
-        );
+        let _ = writeln!(out, "  {word}: {} {}{whose} (QoS {}): {}", f.count, f.what.word(), f.qos, f.which);
     }
     let more = v.findings.len().saturating_sub(8) as u64 + v.more_findings;
     if more > 0 {
@@ -200,7 +206,10 @@ pub fn summary(r: &LoadResult) -> String {
         (c.sessions_overstayed, "sessions overstayed"),
         (c.strangers, "strangers"),
         (c.strangers_closed, "strangers sent away"),
+        (c.strangers_unopened, "strangers that could not be connected"),
+        (c.strangers_kept + c.strangers_borne, "strangers left connected"),
         (c.taken_over, "taken over"),
+        (c.takeovers_ignored, "takeovers not enforced"),
         (c.wills_owed, "wills owed"),
         (c.wills, "wills came"),
         (c.commands, "commands"),

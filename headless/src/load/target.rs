@@ -2,7 +2,13 @@
 
 use super::Args;
 use crate::exit::Failure;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::{
+    net::{SocketAddr, ToSocketAddrs},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+use twinfleet_engine::scenario::load::{LoadDef, Protocol};
 use twinfleet_twins::{
     load::secure::Wraps,
     wire::{
@@ -21,11 +27,38 @@ pub struct Target {
     /// Whether connections are more than plain TCP.
     pub is_wrapped: bool,
     /// The broker within this process, if it is one.
-    _embedded: Option<Broker>,
+    pub embedded: Option<Embedded>,
+}
+
+/// The embedded broker, which may be stopped and started again at its address.
+#[derive(Clone)]
+pub struct Embedded {
+    config: BrokerConfig,
+    running: Arc<Mutex<Option<Broker>>>,
+}
+
+impl Embedded {
+    fn start(port: u16) -> Result<(Self, SocketAddr), Failure> {
+        let listen = ([127, 0, 0, 1], port).into();
+        let config = BrokerConfig { listen, max_connections: 65_536, ..BrokerConfig::default() };
+        let broker = Broker::start(config.clone()).map_err(crate::run::wire)?;
+        let address = broker.addr();
+        let config = BrokerConfig { listen: address, ..config };
+        Ok((Self { config, running: Arc::new(Mutex::new(Some(broker))) }, address))
+    }
+
+    /// Stops it, which breaks all connections and forgets all sessions, and starts it again so much later.
+    pub fn restart(&self, down: Duration) -> Result<(), Failure> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(running.take());
+        thread::sleep(down);
+        *running = Some(Broker::start(self.config.clone()).map_err(crate::run::wire)?);
+        Ok(())
+    }
 }
 
 impl Target {
-    pub fn open(args: &Args) -> Result<Self, Failure> {
+    pub fn open(args: &Args, load: &LoadDef) -> Result<Self, Failure> {
         let choice: BrokerChoice = args.broker.parse().map_err(crate::run::wire)?;
         let (url, own) = match &choice {
             BrokerChoice::None => {
@@ -35,14 +68,15 @@ impl Target {
             }
             BrokerChoice::Url(url) => (url.clone(), None),
             BrokerChoice::Embedded | BrokerChoice::EmbeddedAt(_) => {
+                if load.protocol == Protocol::V5 {
+                    return Err(Failure::input(
+                        "`protocol: V5`: the embedded broker speaks MQTT 3.1.1; write `--set load.protocol=V311`, or name another \
+                         broker with --broker",
+                    ));
+                }
                 let port = if let BrokerChoice::EmbeddedAt(port) = choice { port } else { 0 };
-                let listen = ([127, 0, 0, 1], port).into();
-                let config = BrokerConfig { listen, max_connections: 65_536, ..BrokerConfig::default() };
-                let broker = Broker::start(config).map_err(crate::run::wire)?;
-                let at: BrokerChoice =
-                    format!("mqtt://{}", broker.addr()).parse().map_err(crate::run::wire)?;
-                let BrokerChoice::Url(url) = at else { return Err(Failure::outside("no embedded broker")) };
-                (url, Some(broker))
+                let (broker, at) = Embedded::start(port)?;
+                (BrokerUrl::plain(at.ip().to_string(), at.port()), Some(broker))
             }
         };
         let unreachable =
@@ -52,6 +86,12 @@ impl Target {
             .map_err(|e| unreachable(format!("the name cannot be resolved ({e})")))?
             .min_by_key(|a| !a.is_ipv4())
             .ok_or_else(|| unreachable("the name has no address".to_owned()))?;
+        if let Some(sources) = args.source.as_ref().filter(|_| !address.is_ipv4()) {
+            return Err(Failure::input(format!(
+                "--source {sources}: the broker is at the IPv6 address {address}, which IPv4 addresses do not reach; name it by an \
+                 IPv4 address, or leave --source out"
+            )));
+        }
         if !url.tls && (args.ca_file.is_some() || args.cert.is_some()) {
             return Err(Failure::input("--ca-file and --cert are for TLS: write `mqtts://` or `wss://`"));
         }
@@ -63,6 +103,6 @@ impl Target {
         }
         let name = choice.to_string();
         let is_wrapped = url.tls || url.websocket.is_some();
-        Ok(Self { name, url, address, wraps, is_wrapped, _embedded: own })
+        Ok(Self { name, url, address, wraps, is_wrapped, embedded: own })
     }
 }

@@ -85,8 +85,15 @@ impl Plot {
 /// A line of a plot: its class, its name, and its points (time [s], value).
 pub type NamedLine<'a> = (&'static str, &'a str, Vec<(f64, f64)>);
 
-/// A plot of lines over time: class, name and points (time [s], value) of each.
-pub fn lines(title: &str, unit: &str, file: &str, end_s: f64, lines: &[NamedLine<'_>]) -> Plot {
+/// A plot of lines over time: class, name and points (time [s], value) of each; what happened meanwhile stands above them.
+pub fn lines(
+    title: &str,
+    unit: &str,
+    file: &str,
+    end_s: f64,
+    lines: &[NamedLine<'_>],
+    happened: &[Happening],
+) -> Plot {
     let point = |&(t_s, value): &(f64, f64)| Point { t_s, min: value, max: value, value };
     let series: Vec<Series> =
         lines.iter().map(|(_, _, p)| Series::new(p.iter().map(point).collect(), p.len() as u64)).collect();
@@ -99,8 +106,8 @@ pub fn lines(title: &str, unit: &str, file: &str, end_s: f64, lines: &[NamedLine
         bounds_are: BOUNDS,
         cut: None,
         zero: true,
-        spans: Vec::new(),
-        named: false,
+        spans: happened.iter().map(|of| Span { of, label: of.detail.clone() }).collect(),
+        named: true,
         tinted: false,
         marks: Vec::new(),
         width: WIDE,

@@ -1,16 +1,23 @@
 //! `twinfleet load`: what it tells of a broker, and of itself.
 
+mod again;
 mod brokers;
 mod itself;
 mod judged;
 mod judges;
 mod known;
 mod liar;
+mod nothing;
+mod ours;
+mod restart;
 mod rogue;
 mod secure;
 mod sink;
 mod slurm;
 mod spread;
+mod standstill;
+mod starts;
+mod strangers;
 
 use super::common::{command, scratch, twinfleet_command};
 use liar::{Liar, Lie, Lies};
@@ -325,7 +332,11 @@ fn the_intended_trace_is_the_same_for_any_workers_and_shards() {
     assert!(planned.lines().count() > 1_000);
     assert_eq!(run("one", &["--workers", "1"]), planned, "one worker");
     assert_eq!(run("three", &["--workers", "3"]), planned, "three workers");
-    let halves = [run("a", &["--shard", "0/2", "--workers", "2"]), run("b", &["--shard", "1/2"])];
+    let start = || (twinfleet_twins::load::unix_ns() / 1_000_000_000 + 3).to_string();
+    let halves = [
+        run("a", &["--shard", "0/2", "--workers", "2", "--start-at", &start()]),
+        run("b", &["--shard", "1/2", "--start-at", &start()]),
+    ];
     let mut joined: Vec<&str> = halves.iter().flat_map(|h| h.lines()).collect();
     let number =
         |line: &&str| -> Vec<i64> { line.split(' ').map(|n| n.parse().expect("a number")).collect() };
@@ -493,6 +504,19 @@ fn bad_input_is_refused_with_its_place() {
         (&["load", "load-smoke", "--start-at", "tomorrow"], "YYYY"),
         (&["load", "load-smoke", "--start-at", "2026-01-01T00:00:00Z"], " s ago"),
         (&["load", "load-search", "--rate", "2"], "a search finds its own rate"),
+        (&["load", "load-search", "--start-at", "2030-01-01T00:00:00Z"], "a search has many passes"),
+        (
+            &["load", "load-search", "--shard", "0/2", "--start-at", "2030-01-01T00:00:00Z"],
+            "a shard alone cannot tell",
+        ),
+        (&["load", "load-smoke", "--shard", "0/2"], "add `--start-at`"),
+        (&["load", "load-commands", "--rate", "2"], "send as their firmware does"),
+        (&["load", "load-smoke", "--set", "load.protocol=V5"], "the embedded broker speaks MQTT 3.1.1"),
+        (
+            &["load", "load-smoke", "--broker", "mqtt://[::1]:1", "--source", "127.0.0.2"],
+            "which IPv4 addresses do not reach",
+        ),
+        (&["load", "load-smoke", "--restart-broker", "/bin/true"], "nothing restarts the broker"),
         (
             &[
                 "load",
@@ -617,8 +641,61 @@ fn firmware_is_a_load() {
         assert_eq!(ran.json()["verdict"]["received"], ran.json()["verdict"]["expected"]);
         std::fs::read_to_string(&out).expect("a trace")
     };
+    // What would be sent is known without a broker.
+    let dry = dir.path().join("dry").display().to_string();
+    let file = path.display().to_string();
+    let planned = command(&["load", &file, "--dry-run", "--trace", &dry]);
+    assert_eq!(planned.code(), 0, "{}", planned.stderr());
     let one = trace("1");
+    assert_eq!(std::fs::read_to_string(&dry).expect("a trace"), one);
+    assert_eq!(planned.json()["messages"].as_u64(), Some(one.lines().count() as u64));
     // Twenty nodes, eight times in four seconds, less those whose first wake is late.
     assert!((120..=180).contains(&one.lines().count()), "{}", one.lines().count());
     assert_eq!(one, trace("2"));
+}
+
+#[test]
+fn rates_that_firmware_does_not_follow_are_told() {
+    let dir = scratch();
+    let text =
+        std::fs::read_to_string(twinfleet_tests::root().join("scenarios/load-commands.ron")).expect("text");
+    let with = |name: &str, load: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text.replace("stages: [Hold(for: \"6s\")]", load)).expect("a scenario");
+        path.display().to_string()
+    };
+    let ran = command(&["check", &with("ramp.ron", "stages: [Ramp(for: \"6s\", to: 3)]")]);
+    assert_eq!(ran.code(), 0, "{}", ran.stderr());
+    assert!(ran.stderr().contains("at any rate") && ran.stderr().contains("ramp.ron:"), "{}", ran.stderr());
+    let search = "stages: [Hold(for: \"6s\")], search: (to: 4, for: \"1s\", confirm: \"1s\")";
+    let ran = command(&["load", &with("search.ron", search), "--quiet"]);
+    assert_eq!(ran.code(), 2, "{}", ran.stderr());
+    assert!(ran.stderr().contains("at any rate of a search"), "{}", ran.stderr());
+    // A fault that happens at once has no end.
+    let storm = "stages: [Hold(for: \"6s\")], faults: [(at: \"1s\", until: \"2s\", do: Storm(share: 1))]";
+    let ran = command(&["check", &with("storm.ron", storm)]);
+    assert!(ran.code() == 0 && ran.stderr().contains("`until` does nothing here"), "{}", ran.stderr());
+}
+
+#[test]
+fn a_wrong_password_is_told_as_one_and_at_once() {
+    let test = "a_wrong_password_is_told_as_one_and_at_once";
+    let Some(passwd) = twinfleet_tests::tool("mosquitto_passwd", test) else { return };
+    let mosquitto = Mosquitto::start_with(test, |dir| {
+        let file = dir.join("passwords");
+        let args = ["-b", "-c", file.to_str().expect("text"), "lab", "right"];
+        assert!(Command::new(&passwd).args(args).status().expect("mosquitto_passwd").success());
+        format!("allow_anonymous false\npassword_file {}\n", file.display())
+    });
+    let Some(mosquitto) = mosquitto else { return };
+    let begin = std::time::Instant::now();
+    let on = |login: &str| {
+        command(&["load", "load-smoke", "--broker", &format!("mqtt://{login}{}", mosquitto.addr), "--quiet"])
+    };
+    let wrong = on("lab:wrong@");
+    assert_eq!(wrong.code(), 3, "{}", wrong.stderr());
+    assert!(wrong.stderr().contains("Check user name and password"), "{}", wrong.stderr());
+    let none = on("");
+    assert!(none.code() == 3 && none.stderr().contains("user:password@"), "{}", none.stderr());
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
 }

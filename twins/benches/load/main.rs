@@ -62,6 +62,7 @@ fn generator(
         keep_trace: false,
         start_signal: Arc::new(i64::MAX.into()),
         stopped: Default::default(),
+        embedded: false,
     };
     let job_bytes = health::resident_bytes().saturating_sub(before_bytes);
     let stop = AtomicBool::new(false);

@@ -114,6 +114,7 @@ fn connect(poll: &Poll, sink: SocketAddr, i: usize) -> Conn {
     let connect = codec::Hello {
         protocol: Protocol::V311,
         client_id: &id,
+        clean: true,
         persistent: false,
         session_expiry_s: None,
         keep_alive_s: 60,

@@ -215,6 +215,8 @@ pub struct Hello<'a> {
     pub protocol: Protocol,
     /// Client id.
     pub client_id: &'a str,
+    /// Whether the broker forgets what it knew of the client id before.
+    pub clean: bool,
     /// Whether the broker keeps the session.
     pub persistent: bool,
     /// How long an MQTT 5 broker is to keep it, [s]. None: longer than any fault of a run.
@@ -237,8 +239,9 @@ pub fn put_connect(out: &mut Vec<u8>, hello: Hello<'_>) {
     put_text(&mut body, b"MQTT");
     body.push(if v5 { 5 } else { 4 });
     let mut flags = 0;
-    // MQTT 5's "clean start" is only about what was before; the expiry says what is kept.
-    flags |= u8::from(!hello.persistent) << 1;
+    // In MQTT 3.1.1 a clean session is also one that is not kept; MQTT 5's "clean start" is only about what was before, and the
+    // expiry says what is kept.
+    flags |= u8::from(hello.clean || !v5 && !hello.persistent) << 1;
     flags |= if hello.will.is_some() { 0x04 | 1 << 3 } else { 0 };
     flags |= hello.login.map_or(0, |(_, password)| 0x80 | u8::from(!password.is_empty()) << 6);
     body.push(flags);
@@ -268,6 +271,26 @@ pub fn put_connect(out: &mut Vec<u8>, hello: Hello<'_>) {
     out.push(0x10);
     put_length(out, body.len());
     out.extend_from_slice(&body);
+}
+
+/// Why a broker does not let a client in, by the code of its CONNACK: MQTT 3.1.1 §3.2.2.3 and MQTT 5 §3.2.2.2.
+pub fn refusal(code: u8) -> &'static str {
+    match code {
+        0x01 | 0x84 => "the broker refused the login: it does not speak this version of MQTT",
+        0x02 | 0x85 => "the broker refused the login: it does not accept the client id",
+        0x03 | 0x88 => "the broker refused the login: the service is unavailable",
+        0x04 | 0x86 => "the broker refused the login: wrong user name or password",
+        0x05 | 0x87 => "the broker refused the login: not authorised",
+        0x89 => "the broker refused the login: it is busy",
+        0x8a => "the broker refused the login: the client is banned",
+        0x97 | 0x9f => "the broker refused the login: a quota is used up",
+        _ => "the broker refused the login",
+    }
+}
+
+/// Whether the refusal with this code may pass: the broker is away or busy, or counts connections.
+pub fn passes(code: u8) -> bool {
+    matches!(code, 0x03 | 0x88 | 0x89 | 0x97 | 0x9f)
 }
 
 /// Appends a SUBSCRIBE to one filter.
@@ -362,6 +385,7 @@ mod tests {
         let hello = Hello {
             protocol: Protocol::V311,
             client_id: "c",
+            clean: false,
             persistent: true,
             session_expiry_s: None,
             keep_alive_s: 30,

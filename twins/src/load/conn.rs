@@ -226,6 +226,8 @@ pub struct Subscriber {
     pub withheld: Option<Vec<(u8, u16)>>,
     /// Bytes a second that a fault lets it read, what it may read now, and since when.
     pub slow: Option<Slow>,
+    /// Since when either of these two holds it back, [ns] by the clock.
+    pub held_back_ns: Option<i64>,
     /// The quality of service that the broker granted; None: it was never subscribed.
     pub granted: Option<u8>,
     /// Subscriptions asked for so far.
@@ -256,10 +258,36 @@ pub struct Slow {
 pub struct Stranger {
     /// What it sends once it is connected.
     pub says: Vec<u8>,
-    /// Whether the broker is to close the connection.
-    pub unwelcome: bool,
+    /// What it is there for.
+    pub purpose: Purpose,
+    /// The device (index in the job) whose certificate it shows, where each has its own; None: the first subscriber's.
+    pub shows: Option<usize>,
     /// When it leaves by itself, [ns].
     pub until_ns: i64,
+}
+
+/// What a stranger is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// It begins to speak and falls silent.
+    HalfOpen,
+    /// It sends what is no MQTT.
+    Malformed {
+        /// Whether the broker must close its connection, or may bear it.
+        must_close: bool,
+    },
+    /// It has the client id of the device with this connection, which the broker is to close.
+    Takeover {
+        /// Index among the worker's connections.
+        of: usize,
+    },
+}
+
+impl Purpose {
+    /// Whether the broker has to do something about it within a deadline.
+    pub fn is_awaited(self) -> bool {
+        !matches!(self, Self::HalfOpen)
+    }
 }
 
 /// What a connection is for.
@@ -306,6 +334,10 @@ pub struct Conn {
     pub attempts: u32,
     /// Whether it was ever up.
     pub known: bool,
+    /// Whether it is there only for the broker to forget what an earlier run left under its client id.
+    pub cleaning: bool,
+    /// Whether the broker has.
+    pub cleaned: bool,
     /// Whether a fault keeps it from reading and writing.
     pub stalled: bool,
     /// Whether a fault took it over and its closing is expected.
@@ -335,6 +367,8 @@ impl Conn {
             last_out_ns: 0,
             attempts: 0,
             known: false,
+            cleaning: false,
+            cleaned: false,
             stalled: false,
             taken: false,
             receive_maximum: u16::MAX,
@@ -347,7 +381,9 @@ impl Conn {
         self.out.len() - self.out_at
     }
 
-    /// Its id, session and will as CONNECT says them: each has a will of its own.
+    /// Its id, session and will as CONNECT says them: each has a will of its own. What an earlier run subscribed to under an id
+    /// whose session lasts would come to this one, too: MQTT 5 begins anew and keeps what follows, MQTT 3.1.1 has to connect for
+    /// it once more.
     pub fn hello<'a>(
         &mut self,
         job: &'a super::job::Job,
@@ -365,8 +401,11 @@ impl Conn {
             }
             Role::Stranger(_) => return None,
         };
+        let first = persistent && !self.known;
+        self.cleaning = first && !self.cleaned && job.load.protocol == Protocol::V311;
         let mut has_will = false;
-        if let Role::Device(d) = &mut self.role
+        if !self.cleaning
+            && let Role::Device(d) = &mut self.role
             && let Some(wills) = &mut d.wills
             && let Some(topic) = job.will_topic(&job.devices[d.spec])
         {
@@ -392,7 +431,8 @@ impl Conn {
         Some(codec::Hello {
             protocol: job.load.protocol,
             client_id,
-            persistent,
+            clean: first && (self.cleaning || job.load.protocol == Protocol::V5) || !persistent,
+            persistent: persistent && !self.cleaning,
             session_expiry_s,
             keep_alive_s: self.keep_alive_s,
             login: job.login.as_ref().map(|(u, p)| (u.as_str(), p.as_str())),

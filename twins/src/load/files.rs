@@ -62,7 +62,7 @@ pub struct Part {
 }
 
 /// Version of the format of [`Part`].
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// Why parts do not make a whole.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

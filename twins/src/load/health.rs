@@ -81,12 +81,12 @@ impl Accusation {
 
 /// File descriptors beside those of connections: standard streams, polls, timers, files of the report.
 const SPARE_DESCRIPTORS: u64 = 64;
-/// Memory a connection is reckoned with, [bytes]; measured below 8 KiB with its share of the kernel's not counted.
-const CONNECTION_BYTES: u64 = 8 << 10;
+/// With less than this left of `ulimit -v`, the next buffer that grows may end the process, [bytes].
+const SPARE_BYTES: u64 = 24 << 20;
 
 /// Raises the limit of file descriptors to what is allowed, and says if so many connections find no room: in descriptors,
-/// ports or memory.
-pub fn before(connections: u64, ports: Option<u64>) -> Vec<Accusation> {
+/// ports or memory, of which they are reckoned with `wanted` bytes.
+pub fn before(connections: u64, ports: Option<u64>, wanted: u64) -> Vec<Accusation> {
     let mut all = Vec::new();
     let needed = connections + SPARE_DESCRIPTORS;
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
@@ -111,12 +111,12 @@ pub fn before(connections: u64, ports: Option<u64>) -> Vec<Accusation> {
             ),
         ));
     }
-    let wanted = connections * CONNECTION_BYTES;
     if let Some((free, whose)) = free_memory().filter(|(free, _)| *free < wanted) {
         all.push(Accusation::new(
             Shortage::Memory,
             format!(
-                "{connections} connections take about {} MiB, and {whose} leaves {}; use fewer, or more machines",
+                "{connections} connections and their payloads take about {} MiB, and {whose} leaves {} MiB; use fewer, smaller \
+                 payloads, or more machines",
                 wanted >> 20,
                 free >> 20
             ),
@@ -142,6 +142,23 @@ fn free_memory() -> Option<(u64, &'static str)> {
         Some((line.split_whitespace().next()?.parse::<u64>().ok()? << 10, "the machine"))
     };
     [own, group(), machine()].into_iter().flatten().min_by_key(|(free, _)| *free)
+}
+
+/// Whether the process is about to reach its limit of memory: the allocation after next might end it without a word.
+pub fn short_of_memory() -> Option<Accusation> {
+    let (soft, _) = getrlimit(Resource::RLIMIT_AS).ok().filter(|(soft, _)| *soft < u64::MAX / 2)?;
+    let used = status_kib("VmSize:")? << 10;
+    (soft.saturating_sub(used) < SPARE_BYTES).then(|| {
+        Accusation::new(
+            Shortage::Memory,
+            format!(
+                "`ulimit -v` allows {} MiB, and {} were taken: stopped before the process would be ended; raise it, or use fewer \
+                 connections or smaller payloads",
+                soft >> 20,
+                used >> 20
+            ),
+        )
+    })
 }
 
 fn status_kib(name: &str) -> Option<u64> {
@@ -224,11 +241,16 @@ impl Kernel {
     /// What was short since.
     pub fn since(self, earlier: Self) -> Option<Accusation> {
         let pressures = self.pressures.saturating_sub(earlier.pressures);
+        // Queues that were pruned are no proof by themselves: whoever reads slowly has them, a broker that stands still too.
+        let pruned = match self.pruned.saturating_sub(earlier.pruned) {
+            0 => String::new(),
+            n => format!(" and pruned {n} queues of what had come"),
+        };
         (pressures > 0).then(|| {
             Accusation::new(
                 Shortage::SocketBuffers,
                 format!(
-                    "the kernel ran short of memory for sockets {pressures} times; raise net.ipv4.tcp_mem"
+                    "the kernel ran short of memory for sockets {pressures} times{pruned}; raise net.ipv4.tcp_mem"
                 ),
             )
         })

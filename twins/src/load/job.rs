@@ -1,15 +1,25 @@
 //! What a load is to do, resolved: every connection of this shard, where it goes, and what all shards agree on.
 
 use super::{secure::Wraps, socket::Dial};
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicI64},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64},
+    },
 };
 use twinfleet_engine::{
     load::{self, Member, Stages},
     message::TopicFilter,
     scenario::load::{LoadDef, ScheduleDef},
 };
+
+/// Memory a connection is reckoned with, [bytes]; measured below 8 KiB with its share of the kernel's not counted.
+const CONNECTION_BYTES: u64 = 8 << 10;
+/// A payload of more has a buffer of its own to be reckoned with, [bytes].
+const LARGE_BYTES: u32 = 4 << 10;
+/// A worker's own: its stack, and what it reads into.
+const WORKER_BYTES: u64 = (2 << 20) + (256 << 10);
 
 /// Quality of service of last wills.
 pub const WILL_QOS: u8 = 1;
@@ -44,8 +54,9 @@ pub struct SubscriberSpec {
     pub persistent: bool,
     /// How long it is to keep them, if not for the whole run, [s].
     pub session_expiry_s: Option<u32>,
-    /// Whose messages it shares: index of its group in `load.subscribers`.
-    pub share: Option<usize>,
+    /// With whom it shares messages: the ordinal of the first with the same name of a share and the same filter, of whichever
+    /// group (MQTT 5 §4.8.2).
+    pub share: Option<u32>,
 }
 
 /// A load, resolved.
@@ -83,6 +94,8 @@ pub struct Job {
     pub start_signal: Arc<AtomicI64>,
     /// Set when the load is over, for those who work beside it.
     pub stopped: Arc<AtomicBool>,
+    /// Whether the broker is within this process, and takes its memory.
+    pub embedded: bool,
 }
 
 impl Job {
@@ -114,12 +127,14 @@ impl Job {
         };
         let count = |fleet: &str| firmware(fleet).len() as u32;
         let devices = load::devices(load, count).iter().map(device).collect();
+        let mut shares: HashMap<String, u32> = HashMap::new();
         let subscriber = |m: &Member| {
             let def = &load.subscribers[m.group];
             let index = m.index.to_string();
             let filter = format!("{prefix}{}", def.filter.replace("{}", &index));
             let shared = def.share.as_ref().map(|s| format!("$share/{s}/{filter}"));
             let matches = TopicFilter::new(&filter).ok()?;
+            let share = shared.clone().map(|shared| *shares.entry(shared).or_insert(m.ordinal));
             Some(SubscriberSpec {
                 ordinal: m.ordinal,
                 id: def.id.replace("{}", &index).into(),
@@ -128,7 +143,7 @@ impl Job {
                 qos: def.qos,
                 persistent: def.persistent,
                 session_expiry_s: def.session_expiry.map(|s| s.as_secs_f64() as u32),
-                share: def.share.as_ref().map(|_| m.group),
+                share,
             })
         };
         // The checks have refused filters that are none.
@@ -147,6 +162,21 @@ impl Job {
         ordinal % self.shard.1 == self.shard.0
     }
 
+    /// Memory that the connections of this shard are reckoned with, [bytes]: what each costs by itself, a large payload that
+    /// waits to be written or has come in half, in a buffer that has grown to twice its length, and the same at the broker's end
+    /// where that is within this process.
+    pub fn memory_bytes(&self) -> u64 {
+        let large = |bytes: u32| if bytes > LARGE_BYTES { 2 * u64::from(bytes) } else { 0 };
+        let payload = |d: &DeviceSpec| self.load.devices[d.group].payload_bytes;
+        let devices: u64 =
+            self.devices.iter().filter(|d| self.owns(d.ordinal)).map(|d| large(payload(d))).sum();
+        let largest = self.devices.iter().map(payload).max().unwrap_or(0);
+        let subscribers = self.subscribers.iter().filter(|s| self.owns(s.ordinal)).count() as u64;
+        let workers = self.workers as u64 * (WORKER_BYTES + 2 * large(largest));
+        let ends = 1 + u64::from(self.embedded);
+        self.connections() * CONNECTION_BYTES + ends * (devices + subscribers * large(largest)) + workers
+    }
+
     /// Connections of this shard.
     pub fn connections(&self) -> u64 {
         let devices = self.devices.iter().filter(|d| self.owns(d.ordinal)).count();
@@ -159,9 +189,9 @@ impl Job {
         let mut all = 0;
         for s in self.subscribers.iter().filter(|s| s.matches.matches(topic)) {
             match s.share {
-                Some(group) if shares.contains(&group) => {}
-                Some(group) => {
-                    shares.push(group);
+                Some(share) if shares.contains(&share) => {}
+                Some(share) => {
+                    shares.push(share);
                     all += 1;
                 }
                 None => all += 1,

@@ -3,8 +3,9 @@
 //! What counts as a breach: at QoS 1 and 2, a message that the broker acknowledged and a subscriber never got, although its
 //! session was there; at QoS 0 and 2, a delivery that came twice; a first delivery that overtook an earlier one of the same
 //! device to the same topic; a message that nobody sent, or another content, topic or quality of service than was sent; a session
-//! that was to be kept and is gone, or that was to expire and is there; a will that was owed. What MQTT allows — loss at QoS 0,
-//! duplicates at QoS 1, loss to a session of one connection while it is away — is counted and is no breach.
+//! that was to be kept and is gone, or that was to expire and is there; a will that was owed; a connection left open that the
+//! broker had to close. What MQTT allows — loss at QoS 0, duplicates at QoS 1, loss to a session of one connection while it is
+//! away — is counted and is no breach; nor is what a fault of ours held back to the very end.
 
 use super::{
     job::{DeviceSpec, Job, WILL_QOS},
@@ -20,7 +21,7 @@ use std::{
 use twinfleet_engine::{
     load::Schedule,
     message::TopicFilter,
-    scenario::load::{Counter, Metric, ScheduleDef, ThresholdDef},
+    scenario::load::{Counter, Metric, ThresholdDef},
 };
 
 /// What is wrong with deliveries.
@@ -29,6 +30,8 @@ use twinfleet_engine::{
 pub enum Wrong {
     /// Never came.
     Lost,
+    /// Had not come by the end, while a fault of ours kept the subscriber from reading or acknowledging.
+    HeldBack,
     /// Came again.
     Duplicated,
     /// Came behind later ones.
@@ -51,6 +54,33 @@ pub enum Wrong {
     NotRetained,
     /// A subscription granted at another quality of service than was asked for.
     Granted,
+    /// A connection that stayed open though another with its client id had come.
+    TakeoverIgnored,
+    /// A connection that stayed open though what came over it was no MQTT.
+    MalformedKept,
+}
+
+impl Wrong {
+    /// What it is called in reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            Self::HeldBack => "late or undelivered, held back by a fault of ours",
+            Self::Duplicated => "duplicated",
+            Self::Reordered => "reordered",
+            Self::Invented => "invented",
+            Self::Altered => "altered",
+            Self::WrongQos => "at a wrong quality of service",
+            Self::MarkedKept => "marked as retained, and was not",
+            Self::SessionLost => "session lost",
+            Self::SessionOverstayed => "session not expired",
+            Self::WillMissing => "will missing",
+            Self::NotRetained => "not retained",
+            Self::Granted => "granted at another quality of service",
+            Self::TakeoverIgnored => "takeover not enforced",
+            Self::MalformedKept => "malformed and not closed",
+        }
+    }
 }
 
 /// Something that the oracle found.
@@ -77,6 +107,10 @@ pub struct Finding {
 /// Everything that the oracle has to say.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
+    /// Messages planned.
+    pub planned: u64,
+    /// Of those, messages that were never written.
+    pub never_sent: u64,
     /// Messages written.
     pub sent: u64,
     /// Messages acknowledged.
@@ -101,6 +135,21 @@ pub struct Verdict {
     pub findings: Vec<Finding>,
     /// Findings beyond those.
     pub more_findings: u64,
+    /// Deliveries that were owed and never came, by quality of service and intended instant [ms, rounded up].
+    #[serde(skip)]
+    waiting: BTreeMap<(u8, i64), u64>,
+}
+
+/// Adds to the latencies what never came, each with the time for which it was waited, at least: `wall_ns` since the start. Those
+/// that came alone would say of a broker that stands still that it is quick. For the books of a whole run only, and once.
+pub fn wait_out(job: &Job, tally: &mut Tally, verdict: &Verdict, wall_ns: i64) {
+    for (&(qos, ms), &n) in &verdict.waiting {
+        let intended_ns = ms.saturating_mul(1_000_000);
+        // Rounded up, it may be in the next stage.
+        let stage = job.stages.of(intended_ns - 1_000_000);
+        tally.times.record_n(Metric::Latency, qos, stage, wall_ns - intended_ns, n);
+        tally.course.waited(wall_ns, intended_ns, u32::try_from(n).unwrap_or(u32::MAX));
+    }
 }
 
 /// Findings that are kept word by word.
@@ -113,9 +162,11 @@ pub fn judge(job: &Job, tally: &Tally) -> Verdict {
         Verdict { sent: tally.devices.values().map(DeviceBook::count).sum(), ..Verdict::default() };
     let acknowledged = |book: &DeviceBook| book.sent.iter().map(|s| s.acknowledged.len()).sum::<u64>();
     verdict.acknowledged = tally.devices.values().map(acknowledged).sum();
+    verdict.planned = tally.devices.values().map(|book| u64::from(book.planned)).sum();
+    verdict.never_sent = verdict.planned.saturating_sub(verdict.sent);
     let listeners = listeners(job, tally);
     // What is lost with a connection was under way for as long as anything was, at most.
-    let longest_ns = tally.times.of(Metric::Latency, None, None).max().saturating_mul(1_000);
+    let longest_ns = tally.times.of(Metric::Service, None, None).max().saturating_mul(1_000);
     let before_ns = i64::try_from(longest_ns).unwrap_or(i64::MAX).max(LEAST_BEFORE_NS);
     let mut findings = Vec::new();
     for device in job.devices.iter() {
@@ -178,7 +229,7 @@ impl Listener<'_> {
 /// Sessions of their own, and shared subscriptions as one each.
 fn listeners<'a>(job: &'a Job, tally: &'a Tally) -> Vec<Listener<'a>> {
     let mut all: Vec<Listener<'a>> = Vec::new();
-    let mut shares: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut shares: BTreeMap<u32, usize> = BTreeMap::new();
     for s in job.subscribers.iter() {
         let Some(book) = tally.subscribers.get(&s.ordinal) else { continue };
         let alone = |name: String, shared| Listener {
@@ -188,14 +239,13 @@ fn listeners<'a>(job: &'a Job, tally: &'a Tally) -> Vec<Listener<'a>> {
             book: Cow::Borrowed(book),
             shared,
         };
-        let Some(group) = s.share else {
+        let Some(share) = s.share else {
             all.push(alone(s.id.to_string(), false));
             continue;
         };
-        let Some(at) = shares.get(&group) else {
-            shares.insert(group, all.len());
-            let share = job.load.subscribers[group].share.clone().unwrap_or_default();
-            all.push(alone(format!("$share/{share}"), true));
+        let Some(at) = shares.get(&share) else {
+            shares.insert(share, all.len());
+            all.push(alone(s.filter.to_string(), true));
             continue;
         };
         join(&mut all[*at], book);
@@ -216,6 +266,7 @@ fn join(listener: &mut Listener<'_>, book: &SubscriberBook) {
         }
     }
     joined.granted = joined.granted.or(book.granted);
+    joined.held_back_ns = joined.held_back_ns.into_iter().chain(book.held_back_ns).min();
     joined.resumed += book.resumed;
     for (key, receipt) in &book.receipts {
         joined.receipts.entry(*key).or_default().join(receipt);
@@ -248,8 +299,22 @@ struct Sender<'a> {
 }
 
 impl Sender<'_> {
+    /// When a message was meant to leave, or by when it had, [ns] since the start.
+    fn instant(&self, sent: &Sent, seq: u32) -> Option<i64> {
+        if !sent.topic.is_empty() {
+            return sent.marks.written_by(seq);
+        }
+        let instants = self.instants.get_or_init(|| schedule(self.job, self.device).collect());
+        instants.get(seq as usize).copied()
+    }
+
     /// Numbers that were sent while the listener was away, or nearly.
     fn missed(&self, sent: &Sent, listener: &Listener<'_>) -> Intervals {
+        self.during(sent, &listener.book.away)
+    }
+
+    /// Numbers that were sent in one of these spans, or nearly.
+    fn during(&self, sent: &Sent, spans: &[(i64, i64)]) -> Intervals {
         let span = |(from_ns, to_ns): &(i64, i64)| {
             let from_ns = from_ns.saturating_sub(self.before_ns).saturating_sub(self.book.late_ns);
             let to_ns = to_ns.saturating_add(BEHIND_NS);
@@ -261,7 +326,7 @@ impl Sender<'_> {
             let (from, to) = (at(from_ns), at(to_ns.saturating_add(1)).min(sent.count));
             if from < to { Intervals::range(from, to - 1) } else { Intervals::default() }
         };
-        listener.book.away.iter().map(span).fold(Intervals::default(), |all, one| all.union(&one))
+        spans.iter().map(span).fold(Intervals::default(), |all, one| all.union(&one))
     }
 
     fn judge_messages(&self, listener: &Listener<'_>, verdict: &mut Verdict, findings: &mut Vec<Finding>) {
@@ -344,15 +409,33 @@ impl Sender<'_> {
             if lost.is_empty() && odd.late.is_empty() { lost.clone() } else { self.missed(sent, listener) };
         verdict.lost += lost.len();
         // Promised: what was acknowledged, to a session that was there.
-        let broken = if qos > 0 { sent.acknowledged.and(&lost).minus(&missed) } else { Intervals::default() };
+        let held_back = match listener.book.held_back_ns {
+            Some(from_ns) if !lost.is_empty() => {
+                self.during(sent, &[(from_ns, i64::MAX)]).and(&lost).minus(&missed)
+            }
+            _ => Intervals::default(),
+        };
+        let ours = missed.union(&held_back);
+        let broken = if qos > 0 { sent.acknowledged.and(&lost).minus(&ours) } else { Intervals::default() };
         find(Wrong::Lost, true, &broken);
-        find(Wrong::Lost, false, &lost.minus(&broken));
+        find(Wrong::Lost, false, &lost.minus(&broken).minus(&held_back));
+        find(Wrong::HeldBack, false, &held_back);
+        self.wait(sent, &lost.minus(&ours), verdict);
         verdict.reordered += odd.late.len();
         let excused = if listener.shared || resent { odd.late.clone() } else { odd.late.and(&missed) };
         find(Wrong::Reordered, true, &odd.late.minus(&excused));
         find(Wrong::Reordered, false, &excused);
         verdict.duplicated += odd.duplicates;
         self.judge_again(sent, receipt, listener, findings);
+    }
+
+    /// What was owed and never came was waited for.
+    fn wait(&self, sent: &Sent, owed: &Intervals, verdict: &mut Verdict) {
+        for seq in owed.ranges().iter().flat_map(|(from, to)| *from..=*to) {
+            let Some(at_ns) = self.instant(sent, seq) else { continue };
+            let ms = at_ns.div_euclid(1_000_000) + 1;
+            *verdict.waiting.entry((sent.qos, ms)).or_default() += 1;
+        }
     }
 
     /// What came again. A sender of QoS 1 that repeats itself makes new messages of one; a broker must not.
@@ -522,6 +605,20 @@ fn beside(tally: &Tally, findings: &mut Vec<Finding>) {
         let which = "sessions that were to expire, and were still there";
         findings.push(whole(Wrong::SessionOverstayed, c.sessions_overstayed, which));
     }
+    if c.takeovers_ignored > 0 {
+        let which =
+            "connections still open though another with the same client id had come (MQTT 3.1.1 §3.1.4)";
+        findings.push(whole(Wrong::TakeoverIgnored, c.takeovers_ignored, which));
+    }
+    if c.strangers_kept > 0 {
+        let which = "connections still open though what came over them was no MQTT (MQTT 3.1.1 §4.8)";
+        findings.push(whole(Wrong::MalformedKept, c.strangers_kept, which));
+    }
+    if c.strangers_borne > 0 {
+        let which =
+            "connections still open whose greeting was of an unknown protocol, as MQTT 3.1.1 §3.1.2.1 allows";
+        findings.push(Finding { breach: false, ..whole(Wrong::MalformedKept, c.strangers_borne, which) });
+    }
 }
 
 /// How a threshold came out.
@@ -541,11 +638,19 @@ pub struct Outcome {
 
 /// The guarantees of delivery, that commands are followed unless a threshold says how many need not be, and every threshold.
 pub fn thresholds(job: &Job, tally: &Tally, verdict: &Verdict) -> Vec<Outcome> {
+    // Nothing sent, or nothing delivered of what somebody waited for, proves nothing.
+    let silent = verdict.expected > 0 && verdict.received == 0;
+    let judged = verdict.breaches > 0 || (verdict.sent > 0 && !silent || job.devices.is_empty());
     let guarantee = Outcome {
         claim: "the broker keeps what MQTT promises".to_owned(),
-        // Nothing sent proves nothing.
-        held: (verdict.sent > 0 || job.devices.is_empty()).then_some(verdict.breaches == 0),
-        measured: format!("{} breaches", verdict.breaches),
+        held: judged.then_some(verdict.breaches == 0),
+        measured: match (judged, silent) {
+            (false, true) => {
+                format!("none of {} deliveries came: there was nothing to judge", verdict.expected)
+            }
+            (false, false) => "nothing was sent".to_owned(),
+            (true, _) => format!("{} breaches", verdict.breaches),
+        },
         // Not the negative of it: zero has a sign.
         margin: 0.0 - verdict.breaches as f64,
         unit: "messages".to_owned(),
@@ -561,7 +666,32 @@ pub fn thresholds(job: &Job, tally: &Tally, verdict: &Verdict) -> Vec<Outcome> {
         margin: 0.0 - c.commands_failed as f64,
         unit: "commands".to_owned(),
     });
-    std::iter::once(guarantee).chain(followed).chain(each).collect()
+    let of_refused =
+        |t: &ThresholdDef| matches!(t, ThresholdDef::AtMost { of, .. } if *of == Counter::Refused);
+    let loose = !job.load.thresholds.iter().any(of_refused);
+    // A refused subscription takes its connection with it.
+    let accepted = (loose && c.refused > 0).then(|| Outcome {
+        claim: "the broker takes every connection and subscription".to_owned(),
+        held: Some(false),
+        measured: format!(
+            "{} connections were refused, {} of them their subscription",
+            c.refused, c.subscriptions_refused
+        ),
+        margin: 0.0 - c.refused as f64,
+        unit: "connections".to_owned(),
+    });
+    std::iter::once(guarantee).chain(accepted).chain(followed).chain(each).collect()
+}
+
+/// The promise about retained messages, where nobody could look whether it was kept.
+pub fn unseen(why: &str) -> Outcome {
+    Outcome {
+        claim: "a newcomer is given what was retained".to_owned(),
+        held: None,
+        measured: why.to_owned(),
+        margin: 0.0,
+        unit: "messages".to_owned(),
+    }
 }
 
 fn threshold(def: &ThresholdDef, job: &Job, tally: &Tally, verdict: &Verdict) -> Outcome {
@@ -573,10 +703,23 @@ fn threshold(def: &ThresholdDef, job: &Job, tally: &Tally, verdict: &Verdict) ->
             let of_qos = qos.map_or(String::new(), |q| format!(" at QoS {q}"));
             let in_stage = stage.map_or(String::new(), |s| format!(" in stage {s}"));
             let name = if *percentile >= 100.0 { "largest".to_owned() } else { format!("p{percentile}") };
+            let waiting: u64 = verdict.waiting.values().sum::<u64>() + verdict.never_sent;
+            let missing = match of {
+                Metric::Latency if waiting > 0 => {
+                    format!(", {waiting} of which never came and count with the time waited")
+                }
+                Metric::PublishDelay if verdict.never_sent > 0 => {
+                    format!(
+                        ", {} of which were never sent and count with the time waited",
+                        verdict.never_sent
+                    )
+                }
+                _ => String::new(),
+            };
             Outcome {
                 claim: format!("{name} {}{of_qos}{in_stage} stays below {bound}", of.word()),
                 held: (!histogram.is_empty()).then_some(ms < bound_ms),
-                measured: format!("{ms:.2} ms of {} values", histogram.len()),
+                measured: format!("{ms:.2} ms of {} values{missing}", histogram.len()),
                 margin: bound_ms - ms,
                 unit: "ms".to_owned(),
             }
@@ -602,7 +745,7 @@ fn threshold(def: &ThresholdDef, job: &Job, tally: &Tally, verdict: &Verdict) ->
             }
         }
         ThresholdDef::Kept { share } => {
-            let planned: u64 = tally.devices.iter().map(|(o, book)| planned(job, *o, book)).sum();
+            let planned = verdict.planned;
             let kept: u64 = tally.devices.values().map(|book| u64::from(book.kept)).sum();
             let part = kept as f64 / planned.max(1) as f64;
             Outcome {
@@ -619,15 +762,6 @@ fn threshold(def: &ThresholdDef, job: &Job, tally: &Tally, verdict: &Verdict) ->
 /// Instants of a device's schedule, [ns] since the start.
 fn schedule(job: &Job, device: &DeviceSpec) -> Schedule {
     Schedule::new(&job.load.devices[device.group].schedule, &job.stages, job.seed, &device.id)
-}
-
-/// Messages that a device's schedule holds, or that its firmware planned.
-fn planned(job: &Job, ordinal: u32, book: &DeviceBook) -> u64 {
-    let Some(d) = job.devices.get(ordinal as usize) else { return 0 };
-    match &job.load.devices[d.group].schedule {
-        ScheduleDef::Firmware { .. } => u64::from(book.planned),
-        _ => schedule(job, d).count() as u64,
-    }
 }
 
 fn word(of: Counter) -> &'static str {

@@ -179,6 +179,13 @@ impl Marks {
         self.at.push((ms, seq));
     }
 
+    /// By when this number was written, at the latest that is known, [ns]; None: nothing is.
+    pub fn written_by(&self, seq: u32) -> Option<i64> {
+        let behind = self.at.partition_point(|(_, n)| *n < seq);
+        let last = self.at.last()?.0 + self.spacing_ms.max(20);
+        Some(i64::from(self.at.get(behind).map_or(last, |(ms, _)| *ms)) * 1_000_000)
+    }
+
     /// Of so many numbers, those that may have been written from one time to another, [ns].
     pub fn between(&self, from_ns: i64, to_ns: i64, count: u32) -> Intervals {
         let ns = |ms: u32| i64::from(ms) * 1_000_000;

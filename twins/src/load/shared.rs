@@ -46,6 +46,8 @@ pub struct Counts {
     pub finished: u64,
     /// Breaches that show in a delivery itself.
     pub breaches: u64,
+    /// Strangers and takeovers whose deadline is still to come.
+    pub awaited: u64,
     /// The generator's own largest lag, [µs].
     pub lag_us: u64,
     /// Sum of all latencies, [µs].
@@ -63,11 +65,35 @@ impl Counts {
         self.latency[class.unwrap_or(LATENCY_ENDS_MS.len())] += 1;
     }
 
+    /// A quantile of the latency as far as the classes tell: the upper end of the class that holds it, [ms]. None: nothing was
+    /// delivered; the last class has no end.
+    pub fn latency_ms(&self, quantile: f64) -> Option<f64> {
+        let all: u64 = self.latency.iter().sum();
+        let want = ((all as f64 * quantile).ceil() as u64).max(1);
+        let mut below = 0;
+        let class = self.latency.iter().position(|n| {
+            below += n;
+            below >= want
+        })?;
+        Some(LATENCY_ENDS_MS.get(class).map_or(f64::INFINITY, |ms| f64::from(*ms)))
+    }
+
     /// All that add up; the lag does not.
     fn sums(&mut self) -> impl Iterator<Item = &mut u64> {
-        let Self { up, failed, sent, acknowledged, fresh, expected, finished, breaches, latency_us, .. } =
-            self;
-        [up, failed, sent, acknowledged, fresh, expected, finished, breaches, latency_us]
+        let Self {
+            up,
+            failed,
+            sent,
+            acknowledged,
+            fresh,
+            expected,
+            finished,
+            breaches,
+            awaited,
+            latency_us,
+            ..
+        } = self;
+        [up, failed, sent, acknowledged, fresh, expected, finished, breaches, awaited, latency_us]
             .into_iter()
             .chain(&mut self.latency)
     }
@@ -75,7 +101,7 @@ impl Counts {
 
 /// A worker's counts, for the leader to look at: what adds up, and the lag.
 #[derive(Debug, Default)]
-pub struct Board([AtomicU64; 10 + LATENCY_ENDS_MS.len()], AtomicU64);
+pub struct Board([AtomicU64; 11 + LATENCY_ENDS_MS.len()], AtomicU64);
 
 impl Board {
     /// Shows counts.

@@ -138,6 +138,12 @@ impl Stream {
             || self.web.as_ref().is_some_and(|w| w.has_output())
     }
 
+    /// Whether all layers have come up: what is written reaches the broker.
+    pub fn is_open(&self) -> bool {
+        self.tls.as_ref().is_none_or(|t| !t.is_handshaking())
+            && self.web.as_ref().is_none_or(|w| w.asked.is_none())
+    }
+
     /// Writes what the layers have to say.
     pub fn flush(&mut self) -> io::Result<()> {
         if let Some(mut web) = self.web.take() {

@@ -53,8 +53,16 @@ pub struct Tallies {
     pub strangers: u64,
     /// Strangers that the broker sent away.
     pub strangers_closed: u64,
+    /// Strangers whose connection could not be opened.
+    pub strangers_unopened: u64,
+    /// Strangers that sent what is no MQTT and whose connection the broker left open, though it must close it.
+    pub strangers_kept: u64,
+    /// The same, where MQTT leaves that to the broker.
+    pub strangers_borne: u64,
     /// Devices whose connection another took over, and was closed.
     pub taken_over: u64,
+    /// Devices whose connection the broker left open, though another with the same client id had come.
+    pub takeovers_ignored: u64,
     /// Bytes written.
     pub bytes_out: u64,
     /// Bytes read.
@@ -85,7 +93,11 @@ impl Tallies {
             (&mut self.commands_failed, o.commands_failed),
             (&mut self.strangers, o.strangers),
             (&mut self.strangers_closed, o.strangers_closed),
+            (&mut self.strangers_unopened, o.strangers_unopened),
+            (&mut self.strangers_kept, o.strangers_kept),
+            (&mut self.strangers_borne, o.strangers_borne),
             (&mut self.taken_over, o.taken_over),
+            (&mut self.takeovers_ignored, o.takeovers_ignored),
             (&mut self.bytes_out, o.bytes_out),
             (&mut self.bytes_in, o.bytes_in),
         ];
@@ -100,7 +112,7 @@ pub struct DeviceBook {
     pub sent: Vec<Sent>,
     /// Messages that it sent more than once.
     pub resent: u64,
-    /// Messages that its firmware planned.
+    /// Messages that its schedule holds, or that its firmware planned.
     #[serde(default)]
     pub planned: u32,
     /// Messages acknowledged (QoS 0: written) by the end of the stages, or within a second of their instants.
@@ -135,6 +147,9 @@ pub struct SubscriberBook {
     pub granted: Option<u8>,
     /// When it was away without a session that the broker would keep, from and to, [ns] since the start.
     pub away: Vec<(i64, i64)>,
+    /// Since when a fault of ours held back what it reads or acknowledges, if one did to the very end, [ns] since the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_back_ns: Option<i64>,
     /// Times that it came back to a session.
     pub resumed: u32,
     /// What it got, by [`super::ledger::key`].

@@ -39,9 +39,14 @@ impl Times {
 
     /// Writes a time down, [ns].
     pub fn record(&mut self, of: Metric, qos: u8, stage: usize, time_ns: i64) {
+        self.record_n(of, qos, stage, time_ns, 1);
+    }
+
+    /// Writes a time down for so many at once, [ns].
+    pub fn record_n(&mut self, of: Metric, qos: u8, stage: usize, time_ns: i64, n: u64) {
         let at = (of as usize * 3 + usize::from(qos)) * self.stages + stage.min(self.stages - 1);
         let cell = self.cells[at].get_or_insert_with(|| Box::new(fresh()));
-        cell.saturating_record((time_ns.max(0) as u64 / 1_000).max(1));
+        cell.saturating_record_n((time_ns.max(0) as u64 / 1_000).max(1), n);
     }
 
     /// Adds what another worker or shard measured.
@@ -227,10 +232,15 @@ impl Course {
     pub fn received(&mut self, t_ns: i64, intended_ns: i64) {
         let at = self.at(t_ns);
         self.received[at] += 1;
+        self.waited(t_ns, intended_ns, 1);
+    }
+
+    /// So many that were meant for a time, for which somebody waited until another.
+    pub fn waited(&mut self, t_ns: i64, intended_ns: i64, n: u32) {
         let us = ((t_ns - intended_ns).max(1_000) / 1_000) as u64;
         let key = self.at(intended_ns) as u32;
         let stretch = self.latency.entry(key).or_default();
-        stretch.count(step(us), 1);
+        stretch.count(step(us), n);
         stretch.max_us = stretch.max_us.max(us);
     }
 

@@ -55,6 +55,10 @@ const BACKOFF_NS: i64 = 100_000_000;
 const SWEEP_NS: i64 = 250_000_000;
 /// A message that is taken so soon after its instant was taken in time, whenever the stages end, [ns].
 const IN_TIME_NS: i64 = 1_000_000_000;
+/// A client whose session was cleaned comes back so much later: the broker has seen it leave by then, [ns].
+const CLEANED_NS: i64 = 20_000_000;
+/// Planned messages of a worker that are looked at one by one, if they were never sent; beyond, a plan is hopeless.
+const MOST_LEFT: u64 = 50_000_000;
 /// The broker has so long to close the connection of one who was taken over or is malformed, [ns].
 pub(super) const CLOSE_NS: i64 = 2_000_000_000;
 
@@ -124,6 +128,8 @@ pub(super) enum Close {
     Cut(i64),
     /// It is not needed any more.
     Done,
+    /// The broker has forgotten what an earlier run left; the next one is that of this run.
+    Cleaned,
 }
 
 pub(super) struct Worker<'a> {
@@ -205,6 +211,7 @@ impl<'a> Worker<'a> {
                     unreleased: Vec::new(),
                     withheld: None,
                     slow: None,
+                    held_back_ns: None,
                     granted: None,
                     subscriptions: 0,
                     // Nobody promised it what was sent before it came.
@@ -417,12 +424,12 @@ impl<'a> Worker<'a> {
                         self.ready.push(i as u32);
                     }
                 }
-                Role::Stranger(_) => self.close(i, Close::Done),
+                Role::Stranger(_) => self.deadline(i),
             },
             State::Opening | State::Greeting | State::Subscribing => {
                 self.close(i, Close::Broken("the broker did not answer in time".to_owned()));
             }
-            State::Failed => {}
+            State::Failed => self.deadline(i),
         }
     }
 
@@ -601,23 +608,66 @@ impl<'a> Worker<'a> {
                 self.write(i);
             }
         }
+        let (job, t_ns) = (self.ctx.job, self.ctx.t_ns());
         let mut tally = self.ctx.tally;
         tally.cpu.push(cpu);
         let start_ns = self.ctx.start_ns;
+        let mut room = MOST_LEFT;
         for conn in self.conns {
             match conn.role {
-                Role::Device(d) => {
-                    let ordinal = self.ctx.job.devices[d.spec].ordinal;
+                Role::Device(mut d) => {
+                    if start_ns != i64::MAX {
+                        left_over(&mut d, job, t_ns, &mut room, &mut tally);
+                    }
+                    let ordinal = job.devices[d.spec].ordinal;
                     tally.devices.insert(ordinal, device_book(*d, start_ns));
                 }
                 Role::Subscriber(s) => {
-                    let ordinal = self.ctx.job.subscribers[s.spec].ordinal;
+                    let ordinal = job.subscribers[s.spec].ordinal;
                     tally.subscribers.insert(ordinal, subscriber_book(*s, conn.state, start_ns));
                 }
                 Role::Stranger(_) => {}
             }
         }
         Ok(tally)
+    }
+}
+
+/// What a device was to send and never did, and what the broker never acknowledged: each has waited until now, at least. Those
+/// that came through alone would tell of a broker that stands still that it is quick.
+fn left_over(device: &mut Device, job: &Job, t_ns: i64, room: &mut u64, tally: &mut Tally) {
+    for flight in &device.in_flight {
+        let qos = flight.own.as_ref().map_or(device.qos, |own| own.qos);
+        let stage = job.stages.of(flight.intended_ns);
+        tally.times.record(Metric::Acknowledge, qos, stage, t_ns - flight.sent_ns);
+    }
+    let mut never = |intended_ns: i64, qos: u8, fan_out: u32| {
+        let (stage, waited_ns) = (job.stages.of(intended_ns), t_ns - intended_ns);
+        // Whoever stops a load early waits for nothing that is still to come.
+        if waited_ns < 0 {
+            return;
+        }
+        tally.times.record(Metric::PublishDelay, qos, stage, waited_ns);
+        if fan_out > 0 {
+            tally.times.record_n(Metric::Latency, qos, stage, waited_ns, fan_out.into());
+            tally.course.waited(t_ns, intended_ns, fan_out);
+        }
+    };
+    let queue = std::mem::take(&mut device.queue);
+    for planned in queue {
+        let way = device.ways.iter().find(|w| w.qos == planned.qos && w.topic == planned.topic);
+        let fan_out = way.map_or_else(|| job.fan_out(&planned.topic), |w| w.fan_out);
+        never(planned.at_ns, planned.qos, fan_out);
+    }
+    let fan_out = device.ways.first().map_or(0, |w| w.fan_out);
+    let mut left = 0;
+    while let Some(intended_ns) = device.next_ns.filter(|_| *room > 0) {
+        never(intended_ns, device.qos, fan_out);
+        (left, *room) = (left + 1, *room - 1);
+        device.next_ns = device.schedule.next();
+    }
+    if !job.load.devices[job.devices[device.spec].group].is_firmware() {
+        device.planned = device.seq + left;
     }
 }
 
@@ -656,6 +706,7 @@ fn subscriber_book(mut subscriber: Subscriber, state: State, start_ns: i64) -> S
         granted: subscriber.granted,
         // Before the start, there was nothing to miss.
         away: subscriber.away.into_iter().map(since_start).filter(|(_, to)| *to > 0).collect(),
+        held_back_ns: subscriber.held_back_ns.map(|at| at.saturating_sub(start_ns)),
         resumed: subscriber.resumed,
         receipts: subscriber.receipts.into_iter().collect(),
         unreadable: subscriber.unreadable,

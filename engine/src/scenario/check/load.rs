@@ -46,6 +46,33 @@ impl Checker<'_> {
         self.load_stages(load);
         self.load_faults(load);
         self.load_rest(load);
+        self.load_rates(load);
+    }
+
+    /// Devices whose firmware says when they publish follow no rate: neither a stage's nor a search's.
+    fn load_rates(&mut self, load: &LoadDef) {
+        let own = load.devices.iter().filter(|d| d.is_firmware()).count();
+        if own == 0 {
+            return;
+        }
+        let all = own == load.devices.len();
+        if load.search.is_some() {
+            let place = self.place("load.search");
+            let text =
+                "devices with a `Firmware` schedule send as their firmware does, at any rate of a search";
+            let help = "change the firmware's `period`, or give devices another schedule";
+            let told = if all { place.error("", text) } else { place.warning("", text) };
+            self.report.push(told.help(help));
+        }
+        let changed = load.stages.iter().position(|s| s.rates() != (1.0, 1.0));
+        if let Some(i) = changed.filter(|_| load.search.is_none()) {
+            let whose = if all { "and there are no others" } else { "only the others follow it" };
+            let text = format!(
+                "devices with a `Firmware` schedule send as their firmware does, at any rate: {whose}"
+            );
+            let help = "a stage of `rate: 1` changes nothing; their pace is the firmware's `period`";
+            self.report.push(self.place(format!("load.stages[{i}]")).warning("", text).help(help));
+        }
     }
 
     fn load_device(&mut self, place: &Place<'_>, def: &DeviceLoadDef) {
@@ -275,9 +302,25 @@ impl Checker<'_> {
                 | LoadFaultKind::WithholdAcks { share }
                 | LoadFaultKind::Away { share }
                 | LoadFaultKind::Takeover { share } => share,
-                LoadFaultKind::HalfOpen { .. } | LoadFaultKind::Malformed { .. } => 1.0,
+                LoadFaultKind::HalfOpen { .. }
+                | LoadFaultKind::Malformed { .. }
+                | LoadFaultKind::Restart { .. } => 1.0,
             };
             place.within("do.share", share, 0.0, 1.0, &mut self.report);
+            if fault.until.is_some() && !fault.action.lasts() {
+                let text = format!(
+                    "`until` does nothing here: this fault ({}) happens at once",
+                    fault.action.word()
+                );
+                let help = "leave it out; `Stall`, `SlowReader`, `WithholdAcks`, `Away` and `HalfOpen` last";
+                self.report.push(place.warning("until", text).help(help));
+            }
+            if let LoadFaultKind::Restart { down } = fault.action
+                && !(0..=Span::from_secs(3_600).0).contains(&down.0)
+            {
+                let error = place.error("do.down", "a broker is down for 0 s to an hour");
+                self.report.push(error.help("leave it out for \"1s\""));
+            }
             if matches!(fault.action, LoadFaultKind::Away { .. }) && fault.until.is_none() {
                 let error = place.error("do", "who is away has to come back");
                 self.report

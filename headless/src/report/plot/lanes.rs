@@ -20,7 +20,8 @@ pub(super) struct Span<'a> {
 }
 
 /// The kinds, in the order in which their rows stand, and what the rows are called.
-pub(super) const KINDS: [(&str, &str); 5] = [
+pub(super) const KINDS: [(&str, &str); 6] = [
+    ("stage", "stage"),
     ("fault", "injected"),
     ("disturbance", "disturbed"),
     ("label", "labelled"),

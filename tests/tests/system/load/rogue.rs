@@ -2,6 +2,7 @@
 
 use super::liar::{packets, whole};
 use std::{
+    collections::BTreeMap,
     io::Write,
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex},
@@ -46,6 +47,16 @@ pub enum Fault {
     EvenWills,
     /// It drops two of three messages whose topic ends in `/set`.
     DropsCommands,
+    /// From this message on it neither acknowledges nor delivers.
+    Silent(u64),
+    /// It takes so many connections, and no more.
+    ClosesDoor(u64),
+    /// It refuses all subscriptions.
+    RefusesSubscriptions,
+    /// It lets nobody in whose client id ends in an odd digit.
+    RefusesOdd,
+    /// It keeps messages as it is asked to, with another first byte.
+    KeepsAltered,
     /// It closes each connection at the next one's, as if all clients had the same id.
     OneAtATime,
 }
@@ -67,6 +78,7 @@ struct Subscription {
 struct State {
     subscriptions: Vec<Subscription>,
     routed: u64,
+    retained: BTreeMap<String, Vec<u8>>,
     pkid: u16,
     newest: Option<TcpStream>,
 }
@@ -79,9 +91,13 @@ impl Rogue {
         thread::spawn(move || {
             for (of, client) in (0..).zip(listener.incoming()) {
                 let (Ok(client), state) = (client, Arc::clone(&state)) else { return };
+                let last = matches!(fault, Fault::ClosesDoor(n) if of + 1 == n);
                 thread::spawn(move || {
                     Client { of, fault, state, to: client.try_clone().expect("a clone") }.serve(client)
                 });
+                if last {
+                    return;
+                }
             }
         });
         Self { addr }
@@ -126,7 +142,8 @@ impl Client {
                         let before = self.state.lock().expect("unpoisoned").newest.replace(this);
                         before.into_iter().for_each(|b| drop(b.shutdown(std::net::Shutdown::Both)));
                     }
-                    self.say(&[0x20, 2, 0, 0]);
+                    let refused = self.fault == Fault::RefusesOdd && id.ends_with(['1', '3', '5', '7', '9']);
+                    self.say(&[0x20, 2, 0, if refused { 5 } else { 0 }]);
                 }
                 0x30 => self.publish(packet),
                 0x50 => self.acknowledge(kind::PUBREL, body),
@@ -179,19 +196,41 @@ impl Client {
             None => (None, filter),
         };
         let filter = TopicFilter::new(&filter).expect("a filter");
+        let matches = filter.clone();
         let to = self.to.try_clone().expect("a clone");
         let subscription = Subscription { of: self.of, share, filter, qos, to };
         self.state.lock().expect("unpoisoned").subscriptions.push(subscription);
-        let granted = if self.fault == Fault::GrantsNothing { 0 } else { qos };
+        let granted = match self.fault {
+            Fault::GrantsNothing => 0,
+            Fault::RefusesSubscriptions => 0x80,
+            _ => qos,
+        };
         self.say(&[0x90, 3, body[0], body[1], granted]);
+        let kept = self.state.lock().expect("unpoisoned").retained.clone();
+        for (topic, payload) in kept.iter().filter(|(topic, _)| matches.matches(topic)) {
+            let mut out = Vec::new();
+            let head = codec::Outgoing { topic: topic.as_bytes(), qos: 0, retain: true, dup: false, pkid: 0 };
+            codec::put_publish(&mut out, Protocol::V311, head, payload.len());
+            out.extend_from_slice(payload);
+            self.say(&out);
+        }
     }
 
     fn publish(&mut self, packet: &[u8]) {
-        let Ok(Some((Frame::Publish { topic, payload, qos, pkid, .. }, _))) =
+        let Ok(Some((Frame::Publish { topic, payload, qos, pkid, retain }, _))) =
             codec::next(packet, Protocol::V311)
         else {
             return;
         };
+        if matches!(self.fault, Fault::Silent(n) if self.state.lock().expect("unpoisoned").routed >= n) {
+            return;
+        }
+        if retain && self.fault == Fault::KeepsAltered {
+            let mut other = payload.to_vec();
+            other[0] ^= 0xff;
+            let topic = String::from_utf8_lossy(topic).into_owned();
+            self.state.lock().expect("unpoisoned").retained.insert(topic, other);
+        }
         match qos {
             1 => self.acknowledge(kind::PUBACK, &pkid.to_be_bytes()),
             2 => self.acknowledge(kind::PUBREC, &pkid.to_be_bytes()),
@@ -205,7 +244,7 @@ impl Client {
         state.routed += 1;
         let n = state.routed;
         match self.fault {
-            Fault::DropsAll => return,
+            Fault::DropsAll | Fault::RefusesSubscriptions => return,
             Fault::DropsCommands if topic.ends_with("/set") && !n.is_multiple_of(3) => return,
             Fault::KicksThenDrops if n == 5 => {
                 for s in state.subscriptions.drain(..) {

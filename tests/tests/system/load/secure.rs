@@ -58,6 +58,21 @@ fn each_device_has_a_certificate_of_its_own() {
     let base = ["load", &file, "--broker", &url, "--set", PATIENT, "--quiet"];
     let own = command(&[&base[..], &["--ca-file", &ca, "--cert", &cert, "--key", &key]].concat());
     assert_eq!(own.code(), 0, "{}\n{}", own.stdout(), own.stderr());
+    // What goes wrong on purpose has a certificate, too: who takes a device over its own.
+    let faults = r#"load.faults=[(at: "200ms", do: Takeover(share: 1)), (at: "300ms", do: Malformed(connections: 6))]"#;
+    let args = ["--ca-file", &ca, "--cert", &cert, "--key", &key, "--set", faults];
+    let struck = command(&[&base[..], &args].concat()).json();
+    let n = |key: &str| struck["counters"][key].as_u64().expect("a number");
+    assert_eq!((n("taken_over"), n("strangers_closed"), n("strangers_unopened")), (5, 6, 0), "{struck}");
+    // A newcomer looks at what was retained over TLS as well.
+    let out = dir.path().join("out");
+    let args =
+        ["--ca-file", &ca, "--cert", &cert, "--key", &key, "--set", "load.devices[0].retain=true", "--out"];
+    let kept = command(&[&base[..], &args, &[out.to_str().expect("text")]].concat());
+    assert_eq!(kept.code(), 0, "{}\n{}", kept.stdout(), kept.stderr());
+    let part = std::fs::read(out.join("load.json")).expect("load.json");
+    let part: Value = serde_json::from_slice(&part).expect("JSON");
+    assert_eq!(part["retained"], serde_json::json!([]), "nobody looked");
     // With somebody else's certificate, a device may not write: its messages come to nobody.
     let (one, its_key) = (at("d-0.pem"), at("d-0.key"));
     let shared = command(&[&base[..], &["--ca-file", &ca, "--cert", &one, "--key", &its_key]].concat());

@@ -108,4 +108,19 @@ fn what_is_shipped_for_schedulers_names_commands_that_there_are() {
     assert!(dir.path().join("sweep/1/cell-000001.json").exists());
     let job = std::fs::read_to_string(deploy.join("load-job.yaml")).expect("a manifest");
     assert!(job.contains("completionMode: Indexed") && job.contains("--shard auto/10"));
+    // The line in its head fills in the start, and leaves to the pod what the pod knows.
+    let Some(_) =
+        twinfleet_tests::tool("envsubst", "what_is_shipped_for_schedulers_names_commands_that_there_are")
+    else {
+        return;
+    };
+    let line = job.lines().find_map(|l| l.strip_prefix("#   ")).expect("the line that starts it");
+    let filled = line.split_once(" | ").expect("a pipe").0.replace("$(($(date +%s) + 120))", "123");
+    assert!(filled.starts_with("START_AT=123 envsubst"), "{filled}");
+    let output = Command::new("bash").args(["-c", &filled]).current_dir(&deploy).output().expect("bash");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.contains("value: \"123\""), "{text}");
+    for left in ["--broker \"$BROKER\"", "--start-at \"123\"", "/out/$JOB_COMPLETION_INDEX"] {
+        assert!(text.contains(left), "{left} is gone: {text}");
+    }
 }

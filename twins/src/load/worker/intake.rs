@@ -149,7 +149,18 @@ impl Worker<'_> {
 
     fn welcome(&mut self, i: usize, present: bool, code: u8, asks: Asks) -> Result<(), Close> {
         if code != 0 {
-            return Err(Close::Broken(format!("the broker refused the login (code {code})")));
+            let reason = codec::refusal(code);
+            // A broker that is busy may be less so in a while; one that does not want the client will not want it then.
+            if self.ctx.start_ns == i64::MAX && !codec::passes(code) {
+                self.ctx.tally.reason(format!("not connected: {reason}"));
+                self.fail(i);
+                return Ok(());
+            }
+            return Err(Close::Broken(reason.to_owned()));
+        }
+        if self.conns[i].cleaning {
+            self.conns[i].cleaned = true;
+            return Err(Close::Cleaned);
         }
         let ctx = &mut self.ctx;
         let conn = &mut self.conns[i];

@@ -33,7 +33,10 @@ impl<'a> Worker<'a> {
         match &self.conns[i].role {
             Role::Device(d) => &job.devices[d.spec].id,
             Role::Subscriber(s) => &job.subscribers[s.spec].id,
-            Role::Stranger(_) => "stranger",
+            Role::Stranger(s) => {
+                let first = || job.subscribers.iter().find(|s| job.owns(s.ordinal)).map(|s| &s.id);
+                s.shows.map(|d| &job.devices[d].id).or_else(first).map_or("stranger", |id| &**id)
+            }
         }
     }
 
@@ -42,7 +45,11 @@ impl<'a> Worker<'a> {
         match Accusation::of_socket(error) {
             Some(accusation) => {
                 self.ctx.tally.accuse(accusation);
-                self.fail(i);
+                if matches!(self.conns[i].role, Role::Stranger(_)) {
+                    self.close(i, Close::Broken(error.to_string()));
+                } else {
+                    self.fail(i);
+                }
             }
             None => self.close(i, Close::Broken(error.to_string())),
         }
@@ -53,10 +60,8 @@ impl<'a> Worker<'a> {
             let _ = self.poll.registry().deregister(stream.source());
         }
         self.conns[i].state = State::Failed;
-        if !matches!(self.conns[i].role, Role::Stranger(_)) {
-            self.ctx.counts.failed += 1;
-            self.ctx.tally.counts.refused += 1;
-        }
+        self.ctx.counts.failed += 1;
+        self.ctx.tally.counts.refused += 1;
         self.settle(i);
     }
 
@@ -79,8 +84,11 @@ impl<'a> Worker<'a> {
                 conn.state = State::Greeting;
             }
             None => {
-                if let Role::Stranger(s) = &conn.role {
+                if let Role::Stranger(s) = &mut conn.role {
                     out.extend_from_slice(&s.says);
+                    if s.purpose.is_awaited() {
+                        s.until_ns = self.ctx.now_ns + CLOSE_NS;
+                    }
                     let until = s.until_ns;
                     conn.state = State::Up;
                     self.wake_at(i, until);
@@ -100,10 +108,15 @@ impl<'a> Worker<'a> {
         let was_up = conn.state == State::Up;
         let greeted = was_up || matches!(conn.state, State::Greeting | State::Subscribing);
         let taken = std::mem::take(&mut conn.taken);
+        let open = was_up && conn.stream.as_ref().is_some_and(Stream::is_open);
         if was_up && !matches!(conn.role, Role::Stranger(_)) {
             ctx.counts.up -= 1;
         }
         if let Some(mut stream) = conn.stream.take() {
+            if matches!(why, Close::Cleaned) {
+                // Its session is gone, whether the broker hears this or not.
+                let _ = stream.write(&codec::GOOD_BYE).and_then(|_| stream.flush());
+            }
             let _ = self.poll.registry().deregister(stream.source());
         }
         conn.out.clear();
@@ -111,6 +124,14 @@ impl<'a> Worker<'a> {
         conn.partial.clear();
         (conn.readable, conn.writable) = (false, false);
         conn.state = State::Down;
+        if matches!(why, Close::Cleaned) {
+            conn.attempts = 0;
+            let again_ns = ctx.now_ns + CLEANED_NS;
+            return self.wake_at(i, again_ns);
+        }
+        if matches!(conn.role, Role::Stranger(_)) {
+            return self.stranger_left(i, open, &why);
+        }
         let back_ns = match &why {
             Close::Cut(at) => {
                 ctx.tally.counts.cut += 1;
@@ -121,21 +142,15 @@ impl<'a> Worker<'a> {
         if let Close::Broken(reason) = &why {
             if taken && was_up {
                 ctx.tally.counts.taken_over += 1;
-            } else if was_up && !matches!(conn.role, Role::Stranger(_)) {
+            } else if was_up {
                 ctx.tally.counts.disconnected += 1;
                 ctx.tally.reason(reason.clone());
-            } else if !matches!(conn.role, Role::Stranger(_)) {
+            } else {
                 ctx.tally.reason(format!("not connected: {reason}"));
             }
         }
         match &mut conn.role {
-            Role::Stranger(s) => {
-                if matches!(why, Close::Broken(_)) && s.unwelcome {
-                    ctx.tally.counts.strangers_closed += 1;
-                }
-                conn.state = State::Failed;
-                return;
-            }
+            Role::Stranger(_) => {}
             Role::Subscriber(s) => {
                 s.withheld = s.withheld.take().map(|_| Vec::new());
                 let spec = &ctx.job.subscribers[s.spec];

@@ -1,0 +1,64 @@
+//! Catalogs of one's own over shards, and sweeps that are begun anew.
+
+use super::*;
+
+#[test]
+fn parts_are_merged_with_the_catalog_that_they_had() {
+    let dir = scratch();
+    let things = dir.path().join("own/things");
+    std::fs::create_dir_all(&things).expect("a folder");
+    let node = r#"Thing(format: 1, name: "my-node", about: "node", source: "own", board: "esp32-devkit",
+        parts: [(id: "sensor", model: "bh1750", on: I2c(0x23))], power: Mains,
+        firmware: (period: "200ms", publish: [(topic: "n/{device}", qos: 1)]))"#;
+    std::fs::write(things.join("my-node.ron"), node).expect("a thing");
+    let text = r#"Scenario(format: 1, seed: 3, duration: "2s", step: "100ms",
+        fleet: [(id: "n-{}", count: 2, thing: "my-node")],
+        load: (devices: [(id: "n-{}", count: 2, schedule: Firmware(fleet: "n-{}"))],
+            subscribers: [(id: "s", filter: "n/#", qos: 1)], stages: [Hold(for: "1s")]))"#;
+    let file = dir.path().join("own.ron").display().to_string();
+    std::fs::write(&file, text).expect("a scenario");
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let (catalog, part) = (at("own"), at("part"));
+    let ran = command(&["load", &file, "--catalog", &catalog, "--set", PATIENT, "--out", &part, "--quiet"]);
+    assert_eq!(ran.code(), 0, "{}\n{}", ran.stdout(), ran.stderr());
+    let without = command(&["merge", &part, "--out", &at("none")]);
+    assert!(without.code() == 2 && without.stderr().contains("my-node"), "{}", without.stderr());
+    let with = command(&["merge", &part, "--catalog", &catalog, "--out", &at("all")]);
+    assert_eq!(with.code(), 0, "{}\n{}", with.stdout(), with.stderr());
+}
+
+#[test]
+fn a_cell_of_another_text_or_broker_is_run_again() {
+    let dir = scratch();
+    let out = dir.path().join("cells").display().to_string();
+    let load = r#"
+        devices: [(id: "d-{}", count: COUNT, topic: "t/{device}", schedule: Constant("100ms"))],
+        subscribers: [(id: "s", filter: "t/#")], stages: [Hold(for: "500ms")], drain: "100ms",
+        limits: (lag: "10s", cpu: CPU, waited_for_cpu: 2), thresholds: [AtMost(of: Sent, bound: 1000)]"#;
+    let sweep = |count: &str, cpu: &str, more: &[&str]| {
+        let file = scenario(dir.path(), "cell.ron", &load.replace("COUNT", count).replace("CPU", cpu));
+        // A load needs no word of its broker.
+        let ran = command(&[&["sweep", &file, "--out", &out], more].concat());
+        let margins = ran.json()["cells"][0]["margins"].clone();
+        (ran.code(), margins["messages sent is at most 1000"].as_f64())
+    };
+    let (code, before) = sweep("2", "2", &[]);
+    assert_eq!((code, before), (0, Some(990.0)));
+    assert_eq!(sweep("2", "2", &[]), (0, before));
+    // Another text of the same name, and another broker.
+    assert_eq!(sweep("4", "2", &[]), (0, Some(980.0)));
+    let taken = command(&[
+        "sweep",
+        &dir.path().join("cell.ron").display().to_string(),
+        "--out",
+        &out,
+        "--broker",
+        "mqtt://127.0.0.1:1",
+    ]);
+    assert_eq!(taken.code(), 3, "{}", taken.stderr());
+    // What was no measurement is not kept.
+    let cell = dir.path().join("cells/cell-000000.json");
+    let text = std::fs::read_to_string(&cell).expect("a cell").replace("\"exit\": 0", "\"exit\": 4");
+    std::fs::write(&cell, text).expect("a cell");
+    assert_eq!(sweep("4", "2", &[]), (0, Some(980.0)));
+}

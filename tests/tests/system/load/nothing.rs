@@ -1,0 +1,48 @@
+//! Nothing that was judged is nothing that was kept.
+
+use super::{
+    rogue::{Fault, Rogue},
+    *,
+};
+
+const LOAD: &str = r#"
+    devices: [(id: "d-{}", count: 4, topic: "t/{device}", qos: 0, retain: RETAIN, schedule: Constant("50ms"))],
+    subscribers: [(id: "s", filter: "t/#", qos: 0)], stages: [Hold(for: "1s")], drain: "300ms""#;
+
+#[test]
+fn a_broker_that_refuses_or_delivers_nothing_has_kept_nothing() {
+    let dir = scratch();
+    let file = scenario(dir.path(), "nothing.ron", &LOAD.replace("RETAIN", "false"));
+    for (fault, wanted) in [
+        (Fault::RefusesSubscriptions, "1 of them their subscription"),
+        (Fault::RefusesOdd, "2 connections were refused"),
+        (Fault::DropsAll, "there was nothing to judge"),
+    ] {
+        let url = Rogue::start(fault).url();
+        let ran = command(&["load", &file, "--broker", &url, "--set", PATIENT, "--quiet"]);
+        let result = ran.json();
+        assert_eq!((ran.code(), &result["held"]), (1, &false.into()), "{fault:?}: {result}");
+        assert!(result["thresholds"].to_string().contains(wanted), "{fault:?}: {result}");
+        assert!(!result["headline"].as_str().expect("text").contains("kept"), "{fault:?}: {result}");
+    }
+    // Who has nobody to listen is told so.
+    let sink = NullSink::start();
+    let url = format!("mqtt://{}", sink.addr);
+    let set = ["load", &file, "--broker", &url, "--set", PATIENT, "--set", "load.subscribers=[]", "--quiet"];
+    let ran = command(&set);
+    assert_eq!((ran.code(), &ran.json()["headline"]), (0, &"Nobody listened: no delivery was judged".into()));
+}
+
+#[test]
+fn retained_messages_with_another_content_are_found() {
+    let dir = scratch();
+    let load = LOAD.replace("RETAIN", "true").replace("qos: 0", "qos: 1");
+    let file = scenario(dir.path(), "altered.ron", &load);
+    let url = Rogue::start(Fault::KeepsAltered).url();
+    let ran = command(&["load", &file, "--broker", &url, "--set", PATIENT, "--quiet"]);
+    let result = ran.json();
+    let rows = result["verdict"]["findings"].as_array().expect("findings").iter();
+    let altered =
+        rows.filter(|f| f["what"] == "altered" && f["subscriber"] == "a newcomer" && f["breach"] == true);
+    assert_eq!((ran.code(), altered.count()), (1, 4), "{result}");
+}

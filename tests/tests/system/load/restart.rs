@@ -1,0 +1,89 @@
+//! A broker that is restarted in the middle, by a fault of the scenario or by somebody else.
+
+use super::*;
+
+const LOAD: &str = r#"
+    devices: [(id: "d-{}", count: 5, topic: "t/{device}", qos: 1, schedule: Constant("20ms"))],
+    subscribers: [(id: "s", filter: "t/#", qos: 1)],
+    stages: [Hold(for: "3s")], drain: "3s", faults: [(at: "1s", do: Restart(down: "300ms"))]"#;
+
+#[test]
+fn the_embedded_broker_is_restarted_in_the_middle() {
+    let dir = scratch();
+    let file = scenario(dir.path(), "restart.ron", LOAD);
+    let ran = command(&["load", &file, "--set", PATIENT, "--quiet"]);
+    let result = ran.json();
+    assert_eq!(ran.code(), 0, "{result}\n{}", ran.stderr());
+    let counters = &result["counters"];
+    assert_eq!((&counters["disconnected"], &counters["reconnected"]), (&6.into(), &6.into()), "{result}");
+    assert_eq!(
+        (&result["verdict"]["sent"], &result["verdict"]["never_sent"]),
+        (&750.into(), &0.into()),
+        "{result}"
+    );
+}
+
+#[test]
+fn another_broker_is_restarted_by_a_program_of_the_users() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = scratch();
+    let file = scenario(dir.path(), "restart.ron", LOAD);
+    let broker =
+        twinfleet_twins::wire::broker::Broker::start(Default::default()).expect("the embedded broker");
+    let url = format!("mqtt://{}", broker.addr());
+    let base = ["load", &file, "--broker", &url, "--set", PATIENT, "--quiet"];
+    let without = command(&base);
+    assert_eq!(without.code(), 2, "{}", without.stderr());
+    assert!(without.stderr().contains("--restart-broker PROGRAM"), "{}", without.stderr());
+    let program = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("a script");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("permissions");
+        path.display().to_string()
+    };
+    let told = dir.path().join("told");
+    let good = program("restart it.sh", &format!("echo \"$#\" >> '{}'", told.display()));
+    let ran = command(&[&base[..], &["--restart-broker", &good]].concat());
+    assert_eq!(ran.code(), 0, "{}\n{}", ran.stdout(), ran.stderr());
+    assert_eq!(std::fs::read_to_string(&told).expect("it ran"), "0\n");
+    let bad = command(&[&base[..], &["--restart-broker", &program("bad.sh", "exit 7")]].concat());
+    assert!(bad.code() == 3 && bad.stderr().contains("exit status: 7"), "{}", bad.stderr());
+}
+
+#[test]
+fn a_closed_loop_outlives_a_restart_of_the_broker() {
+    let faults = r#"load.faults=[(at: "2s", do: Restart(down: "200ms"))]"#;
+    let some = "load.thresholds=[AtMost(of: CommandsFailed, bound: 12)]";
+    let ran =
+        command(&["load", "load-commands", "--set", faults, "--set", some, "--set", PATIENT, "--quiet"]);
+    let result = ran.json();
+    assert_eq!(ran.code(), 0, "{result}\n{}", ran.stderr());
+    let n = |key: &str| result["counters"][key].as_u64().expect("a number");
+    // Four lamps for six seconds: the commands go on, and most are followed.
+    assert!(n("commands") >= 16 && n("commands_followed") >= 10, "{result}");
+    assert!(result["reasons"].to_string().contains("the operator's connection broke"), "{result}");
+}
+
+#[test]
+fn each_shard_of_a_closed_loop_commands_its_own_devices() {
+    let dir = scratch();
+    let broker =
+        twinfleet_twins::wire::broker::Broker::start(Default::default()).expect("the embedded broker");
+    let url = format!("mqtt://{}", broker.addr());
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let start = (twinfleet_twins::load::unix_ns() / 1_000_000_000 + 4).to_string();
+    let shard = |i: u32| {
+        let shard = format!("{i}/2");
+        let args = ["load", "load-commands", "--broker", &url, "--shard", &shard, "--start-at", &start];
+        let more = ["--set", PATIENT, "--quiet", "--out", &at(&i.to_string())];
+        twinfleet_command().args(args).args(more).spawn().expect("a shard")
+    };
+    for mut shard in [shard(0), shard(1)] {
+        assert_eq!(shard.wait().expect("it ends").code(), Some(0));
+    }
+    let whole = command(&["merge", &at("0"), &at("1"), "--out", &at("all")]).json();
+    // As many as one process alone sends: a command a second to each of four lamps, but for the last second.
+    let n = |key: &str| whole["counters"][key].as_u64().expect("a number");
+    assert!((18..=22).contains(&n("commands")), "{whole}");
+    assert!(n("commands_followed") + 4 >= n("commands"), "{whole}");
+}

@@ -1,0 +1,61 @@
+//! Strangers and takeovers: what the broker has to do about them is judged by the load itself.
+
+use super::{
+    rogue::{Fault, Rogue},
+    *,
+};
+
+const LOAD: &str = r#"
+    devices: [(id: "d-{}", count: 4, topic: "t/{device}", qos: 1, schedule: Constant("50ms"))],
+    subscribers: [(id: "s", filter: "t/#", qos: 1)],
+    stages: [Hold(for: "1s")], drain: "4s",
+    faults: [(at: "300ms", do: Takeover(share: 1)), (at: "400ms", do: Malformed(connections: 6))]"#;
+
+fn counts(result: &Value, what: &str) -> Vec<(bool, u64)> {
+    let rows = result["verdict"]["findings"].as_array().expect("findings").iter();
+    let of = rows.filter(|f| f["what"] == what);
+    of.map(|f| (f["breach"] == true, f["count"].as_u64().expect("a number"))).collect()
+}
+
+#[test]
+fn a_broker_that_keeps_both_and_the_malformed_is_found_out() {
+    let dir = scratch();
+    let file = scenario(dir.path(), "both.ron", LOAD);
+    let page = dir.path().join("page");
+    let url = Rogue::start(Fault::Forgets).url();
+    let text = page.to_str().expect("text");
+    let ran = command(&["load", &file, "--broker", &url, "--set", PATIENT, "--report", text, "--quiet"]);
+    let result = ran.json();
+    assert_eq!(ran.code(), 1, "{result}");
+    assert_eq!(counts(&result, "takeover_ignored"), [(true, 4)], "{result}");
+    // A greeting of an unknown protocol may be borne.
+    assert_eq!(counts(&result, "malformed_kept"), [(true, 5), (false, 1)], "{result}");
+    let html = std::fs::read_to_string(page.join("report.html")).expect("report.html");
+    assert!(
+        html.contains("takeover not enforced") && html.contains("injected"),
+        "findings and faults in words"
+    );
+    // One that does as it should is not found fault with.
+    let good = command(&["load", &file, "--set", PATIENT, "--quiet"]).json();
+    let n = |key: &str| good["counters"][key].as_u64().expect("a number");
+    assert_eq!((n("takeovers_ignored"), n("strangers_kept"), n("taken_over")), (0, 0, 4), "{good}");
+}
+
+#[test]
+fn a_stranger_that_could_not_be_connected_was_not_sent_away() {
+    let dir = scratch();
+    let file = scenario(dir.path(), "door.ron", LOAD);
+    let url = Rogue::start(Fault::ClosesDoor(5)).url();
+    let result = command(&["load", &file, "--broker", &url, "--set", PATIENT, "--quiet"]).json();
+    let n = |key: &str| result["counters"][key].as_u64().expect("a number");
+    assert_eq!(
+        (n("strangers_unopened"), n("strangers_closed"), n("takeovers_ignored")),
+        (10, 0, 0),
+        "{result}"
+    );
+    assert!(
+        result["reasons"].to_string().contains("a stranger of a fault could not be connected"),
+        "{result}"
+    );
+    assert_eq!(result["exit"], 0, "{result}");
+}
