@@ -103,7 +103,11 @@ impl Replay {
         self.inputs.resize_with(inputs.len(), Vec::new);
         self.inputs.iter_mut().zip(inputs).for_each(|(all, v)| hold(all, *v));
         let (i, inputs) = (self.rows, &self.inputs);
-        let others = |lag: usize| inputs.iter().any(|v| v[i].is_finite() && v[i - lag] != v[i]);
+        let differs = |v: &Vec<f64>, lag: usize| {
+            let (now, then) = (v.get(i).copied(), v.get(i - lag).copied());
+            now.is_some_and(f64::is_finite) && then != now
+        };
+        let others = |lag: usize| inputs.iter().any(|v| differs(v, lag));
         for (track, value) in self.outputs.iter_mut().zip(outputs) {
             track.take(i, *value, &others);
         }

@@ -470,12 +470,23 @@ impl World {
     }
 
     /// Log-likelihood that a filter gains over what was believed, from row `onset` on, diluted; and the filter after it.
-    fn gain(&self, mut filter: Filter, onset: u64, skip: Option<usize>) -> (f64, Filter, Vec<Innovation>) {
+    fn gain(&self, filter: Filter, onset: u64, skip: Option<usize>) -> (f64, Filter, Vec<Innovation>) {
+        self.gain_until(filter, (onset, self.next), skip)
+    }
+
+    /// The same up to a row, which is not taken in.
+    fn gain_until(
+        &self,
+        mut filter: Filter,
+        (onset, until): (u64, u64),
+        skip: Option<usize>,
+    ) -> (f64, Filter, Vec<Innovation>) {
         let from = (onset - self.first()) as usize;
+        let rows = until.saturating_sub(onset) as usize;
         let dilution = self.scale.iter().map(Calibration::dilution).fold(1.0, f64::max);
         let mut nats = 0.0;
         let mut skipped = Vec::new();
-        for row in self.rows.iter().skip(from) {
+        for row in self.rows.iter().skip(from).take(rows) {
             let mut outputs = row.outputs.clone();
             if let Some(o) = skip {
                 outputs[o] = f64::NAN;

@@ -11,10 +11,11 @@ use crate::dynamics::definition::{
 };
 use std::sync::Arc;
 
-/// How wrong the model may be about what a step of an input does, as a share of that: standard deviation at the step, and over how
-/// many rows it may become as much again.
+/// How wrong the model may be about what a step of an input does, as a share of that: standard deviation at the step, over how many
+/// rows it may become as much again, and for how many it may be wrong at all: what lasts is no matter of the step.
 const RESPONSE_SHARE: f64 = 0.3;
 const RESPONSE_ROWS: f64 = 10.0;
+const RESPONSE_LASTS: u64 = 16;
 /// Rows before a suspicious one in which a step is looked for.
 const STEP_ROWS: u64 = 40;
 /// Rows of an input after which a leap that it never made is strange.
@@ -81,6 +82,12 @@ impl Habit {
         let as_large: u32 = self.sizes[octave(step)..].iter().sum();
         let chance = rows_a_minute.max(1.0) / (f64::from(self.rows) + 1.0);
         (as_large <= 1 && self.rows > KNOWN_ROWS && chance < 1.0).then(|| -chance.ln())
+    }
+
+    /// How strange it is that it stands still for so many rows, [nat].
+    fn stillness(&self, rows: u64) -> f64 {
+        let chance = (f64::from(self.steps) / f64::from(self.rows.max(1))).min(0.99);
+        -(rows as f64) * (-chance).ln_1p()
     }
 
     fn std(&self) -> f64 {
@@ -175,7 +182,7 @@ impl World {
                 let std = RESPONSE_SHARE * step.abs();
                 let drift = std * (3600.0 / (RESPONSE_ROWS * dt_s)).sqrt();
                 let response = event(def, (input, Wrong::Response), (0.0, std, drift), 0.0);
-                found.extend(response.and_then(|e| self.wrong_since(Arc::new(e), at)));
+                found.extend(response.and_then(|e| self.responds_since(e, (input, at))));
                 if let Some(strange) = habit.strange(step, 60.0 / dt_s) {
                     let prior = (-step, LEAP_SHARE * step.abs(), 0.0);
                     let off = event(def, (input, Wrong::Off), prior, SENSOR_NATS + strange);
@@ -190,11 +197,27 @@ impl World {
                 let wrong = event(def, (input, Wrong::Stuck), (0.0, std, drift), SENSOR_NATS).map(Arc::new);
                 let at = stuck.iter().filter(|k| **k > since);
                 found.extend(wrong.iter().flat_map(|e| {
-                    at.clone().filter_map(|k| self.wrong_since(Arc::clone(e), *k)).collect::<Vec<_>>()
+                    let wrong = at.clone().filter_map(|k| self.wrong_since(Arc::clone(e), *k));
+                    let still = |f: Found| Found { nats: f.nats + habit.stillness(self.next - f.onset), ..f };
+                    wrong.map(still).collect::<Vec<_>>()
                 }));
             }
         }
         found
+    }
+
+    /// For a while after a step the thing does other than the model says, then as ever.
+    fn responds_since(&self, event: Event, (input, onset): (usize, u64)) -> Option<Found> {
+        let (known, fresh) = (&self.known, [event.happening.parameter.clone()]);
+        let start = self.before(onset)?.carried_to(&event.def, &known.covariates, &fresh).ok()?;
+        let back = (onset + RESPONSE_LASTS).min(self.next);
+        let (first, after, _) = self.gain_until(start, (onset, back), None);
+        let after = after.carried_to(&known.def, &known.covariates, &fresh).ok()?;
+        let (rest, ..) = self.gain(after, back, None);
+        let what = What::Input(input, Wrong::Response);
+        let found =
+            Found { what, nats: first + rest + event.nats, onset, size: 0.0, share: 1.0, event: None };
+        Some(found).filter(|f| f.nats.is_finite())
     }
 
     fn wrong_since(&self, event: Arc<Event>, onset: u64) -> Option<Found> {
