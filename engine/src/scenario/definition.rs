@@ -13,7 +13,7 @@ mod electric;
 mod energy;
 mod wiring;
 
-pub(crate) use electric::on_cells;
+pub(crate) use electric::{fed_by, on_cells};
 pub(in crate::scenario) use electric::{check_pack_feeds, silenced_by_wifi};
 
 use super::{

@@ -450,12 +450,7 @@ impl Cohort {
         if self.supply.is_empty() {
             return;
         }
-        let awake_ma = self.group.awake_ma;
-        self.supply[i] = match (&self.packs, &self.group.pack, &self.batteries, &self.group.supply) {
-            (Some(packs), Some(plan), ..) => packs.terminals(lane, plan, awake_ma),
-            (.., Some(batteries), Some(supply)) => batteries.terminals(lane, supply, awake_ma),
-            _ => (self.group.mains_v, awake_ma + draws.drawn(self.index[i], SimTime::ZERO).rail.1),
-        };
+        self.supply[i] = self.supply_now(lane, draws.drawn(self.index[i], SimTime::ZERO).rail.1);
     }
 
     /// Rows of the watched readings, stamped when their conversion is done.

@@ -1,6 +1,9 @@
 //! What a catalog file states, under the names that the bench measures.
 
-use super::difference_unit;
+use super::{
+    difference_unit,
+    sensor::{COOL_C, WARM_C},
+};
 use twinfleet_engine::catalog::{ActuatorDef, BoardDef, Catalog, ChannelDef, SensorDef};
 
 /// A stated figure.
@@ -64,8 +67,11 @@ fn channel_figures(c: &ChannelDef, period_s: f64, all: &mut Vec<Stated>) {
     put(all, q, "quantum", c.lsb, d);
     put(all, q, "hysteresis", c.hysteresis, d);
     put(all, q, "drift_per_year", c.drift_per_year, d);
-    let cross: f64 = c.cross.iter().filter(|x| x.quantity == "temperature").map(|x| x.per_unit).sum();
-    put(all, q, "temperature_coefficient", cross, d);
+    let warmed = c.cross.iter().filter(|x| x.quantity == "temperature").map(|x| {
+        let ((cool, less), (warm, more)) = (x.change(COOL_C), x.change(WARM_C));
+        (warm - cool + at * (more - less)) / (WARM_C - COOL_C)
+    });
+    put(all, q, "temperature_coefficient", warmed.sum(), d);
     put(all, q, "self_heating", c.self_heating, d);
     put(all, q, "tau63", c.tau_s, "s");
 }

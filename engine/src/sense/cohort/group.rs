@@ -49,7 +49,9 @@ pub(crate) struct ChannelPlan {
     pub(super) analog: Option<Analog>,
     /// Of a part at an input of another part of the device.
     pub(super) outlet: Option<Outlet>,
-    pub(super) supply: Option<OwnSupply>,
+    pub(in crate::sense) supply: Option<OwnSupply>,
+    /// How far its input reaches, [V].
+    pub(in crate::sense) reach_v: (f64, f64),
 }
 
 impl ChannelPlan {
@@ -80,6 +82,7 @@ impl ChannelPlan {
             analog,
             outlet: at.outlet(part, sensor, def),
             supply,
+            reach_v: def.reach_v(at.fed_v(part, sensor)),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The inputs of a converter: the analogue parts that are wired to it, or what the scenario tells of its voltages.
 
 use super::{Live, LiveError, LiveStimulus};
-use crate::parts::stimulus::{Quantity, Stimulus};
+use crate::parts::stimulus::{Noise, Quantity, Stimulus};
 use twinfleet_engine::{
     catalog::{AnalogDef, BusDef},
+    sense::probe::Asking,
     units,
 };
 
@@ -26,8 +27,8 @@ impl Analogue {
 
 /// What a converter finds at its inputs.
 ///
-/// A part that is wired to an input gives its own voltage, with the part's errors and not the converter's: these are a
-/// hundredth of them. An input without a part has the voltage that the scenario tells, through the converter's own errors.
+/// A part that is wired to an input puts its voltage there, an input without a part has the voltage that the scenario tells;
+/// either goes through the converter's own errors, and ends where its supply has the input end.
 #[derive(Debug)]
 pub(super) struct Inputs {
     own: LiveStimulus,
@@ -38,13 +39,22 @@ pub(super) struct Inputs {
 
 impl Stimulus for Inputs {
     fn value(&mut self, quantity: Quantity, at_ns: u64) -> f64 {
+        self.find(quantity, at_ns, None)
+    }
+
+    fn value_in(&mut self, quantity: Quantity, at_ns: u64, noise: Noise) -> f64 {
+        self.find(quantity, at_ns, Some(noise))
+    }
+}
+
+impl Inputs {
+    fn find(&mut self, quantity: Quantity, at_ns: u64, noise: Option<Noise>) -> f64 {
         let Quantity::Volts(input) = quantity else { return 0.0 };
         let input = usize::from(input);
-        if let Some(Some(part)) = self.wired.get_mut(input) {
-            return part.volts(at_ns);
-        }
-        let told = self.quantities.get(input).and_then(|q| self.own.read(q, at_ns));
-        told.filter(|v| v.is_finite()).unwrap_or(0.0)
+        let part = self.wired.get_mut(input).and_then(Option::as_mut);
+        let asking = Asking { noise, input: part.map(|p| p.volts(at_ns)) };
+        let read = self.quantities.get(input).and_then(|q| self.own.read_as(q, at_ns, asking));
+        read.filter(|v| v.is_finite()).unwrap_or(0.0)
     }
 }
 
