@@ -29,7 +29,7 @@ pub struct BoardDef {
     #[serde(default)]
     pub fed: Option<FedDef>,
     /// A further input, before a linear regulator of its own: from what voltage to what, and what that takes at least, [V]. A pack
-    /// of more than `fed` stands is wired there.
+    /// of as much, where that is more than `fed` stands, is wired there.
     #[serde(default)]
     pub regulated: Option<(f64, f64, f64)>,
     /// Voltage of its pins from which on its processor keeps its clock, [V]. None: not stated, not judged.
@@ -146,8 +146,9 @@ impl BoardDef {
     #[must_use]
     pub fn fed_with(&self, full_v: f64) -> Self {
         let mut board = self.clone();
-        if let (Some(FedDef::Rail(most)), Some((_, high, drop_v))) = (self.fed, self.regulated)
+        if let (Some(FedDef::Rail(most)), Some((low, high, drop_v))) = (self.fed, self.regulated)
             && full_v > most
+            && (low..=high).contains(&full_v)
         {
             board.fed = Some(FedDef::Input(high));
             board.brown_out_v += drop_v;

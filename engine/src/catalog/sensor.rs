@@ -70,6 +70,9 @@ pub struct SensorDef {
     /// Shortest time between measurements; an earlier read returns the last value.
     #[serde(default)]
     pub min_interval: Span,
+    /// How long it gives nothing after it has got its supply, at the start of a run.
+    #[serde(default)]
+    pub warm_up: Span,
     /// What it measures.
     pub channels: Vec<ChannelDef>,
     /// What it sees, for a sensor of `distance` or `presence`; without it, the quantity's usual view.

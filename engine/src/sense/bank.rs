@@ -158,6 +158,7 @@ pub(crate) struct Bank {
     half_loop: f64,
     rise: f64,
     min_interval: Span,
+    warm_up: Span,
     /// One place per zone of the group.
     places: Vec<TruthId>,
     /// A lane's own place, where physics gives one; empty where no lane has.
@@ -259,6 +260,7 @@ impl Bank {
             half_loop: def.hysteresis / 2.0,
             rise,
             min_interval,
+            warm_up: Span::ZERO,
             places,
             own: Vec::new(),
             cross: cross.map(|(c, places)| Cross { places, def: c.clone() }).collect(),
@@ -277,6 +279,12 @@ impl Bank {
     /// The same channel behind the converters of the lanes' boards.
     pub fn behind(mut self, converter: Option<Converter>) -> Self {
         self.converter = converter;
+        self
+    }
+
+    /// The same channel of a part that gives nothing for so long at the start.
+    pub fn warming(mut self, warm_up: Span) -> Self {
+        self.warm_up = warm_up;
         self
     }
 
@@ -489,6 +497,11 @@ impl Bank {
             }
         }
         self.grid.apply(out);
+        if self.warm_up.0 > 0 {
+            for (v, _) in out.iter_mut().zip(batch.due).filter(|(_, d)| d.t_ns < self.warm_up.0) {
+                *v = f64::NAN;
+            }
+        }
     }
 
     /// Reads the parts' voltages with their boards' converters, one normal a reading. A fault acts on the voltage, or on what

@@ -176,7 +176,7 @@ impl Cohort {
             let bank = Bank::new(&c.def, c.min_interval, rise, places, cross);
             let analog = c.analog.as_ref();
             let converter = analog.map(|a| Converter::new(a.law, &a.adc, a.logic_v, a.share, a.own_supply));
-            banks.push(bank.behind(converter).out_of(c.outlet).in_line(c.supply));
+            banks.push(bank.behind(converter).out_of(c.outlet).in_line(c.supply).warming(c.warm_up));
         }
         let feels = group.pack.is_some() || group.clock.is_some();
         let climate = if feels { group.places(truth, "temperature") } else { Vec::new() };

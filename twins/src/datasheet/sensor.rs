@@ -406,6 +406,17 @@ fn timing(
     }
     found.push(Figure::new("part", "conversion", spread(&delays).0, "s", 1e-9));
 
+    if sensor.warm_up.0 > 0 {
+        let period_s = sensor.warm_up.as_secs_f64() / 100.0;
+        let mut setup = Setup::new(5, effort.seed, span(period_s), 150);
+        setup.truths = truths_at(sensor, Range::middle);
+        setup.cold = true;
+        let measured = bench::run(catalog, &sensor.name, &setup)?;
+        let first = |s: &Series| s.first().map(|r| r.0 - sensor.conversion.as_secs_f64());
+        let firsts: Vec<f64> = measured.of(quantity).iter().filter_map(first).collect();
+        found.push(Figure::new("part", "warm_up", spread(&firsts).0, "s", period_s / 4.0));
+    }
+
     // Looked at twenty times as often as it can answer, while what it finds jumps to and fro.
     let period_s = (sensor.min_interval.as_secs_f64() / 20.0).max(1e-3);
     let mut setup = Setup::new(4, effort.seed, span(period_s), 200);

@@ -46,6 +46,9 @@ fn sensor_figures(sensor: &SensorDef) -> Vec<Stated> {
         put(&mut all, "part", "hold", c.hold.as_secs_f64(), "s");
         put(&mut all, "part", "lock_out", c.block.as_secs_f64(), "s");
     }
+    if sensor.warm_up.0 > 0 {
+        put(&mut all, "part", "warm_up", sensor.warm_up.as_secs_f64(), "s");
+    }
     put(&mut all, "part", "current_idle", sensor.idle_ma, "mA");
     put(&mut all, "part", "current_active", sensor.active_ma, "mA");
     all

@@ -51,6 +51,8 @@ pub(super) struct Electric<'a> {
     /// The same at their largest at once: pulses, motors that set out or are held fast.
     rail_peak_ma: Option<f64>,
     passed_peak_ma: Option<f64>,
+    /// Motors among them. One alone sets out every time, for less than a fuse notices.
+    motors: usize,
     /// Whether one regulator of a pack, or one net of the board, is behind both.
     one_source: bool,
     /// Drawn from both in all, [mA].
@@ -186,6 +188,7 @@ impl<'a> Electric<'a> {
             pins_ma: Some(0.0),
             rail_peak_ma: Some(0.0),
             passed_peak_ma: Some(0.0),
+            motors: 0,
             one_source: board.is_some_and(|b| b.logic_v == b.supply_v)
                 || past && power.is_some_and(|p| pack_v(p, catalog).is_some_and(|(_, r)| r.is_some())),
             drawn_ma: (0.0, 0.0),
@@ -315,7 +318,9 @@ impl<'a> Electric<'a> {
     ) {
         let sensor_ma = part.sensor.map(|s| s.active_ma.max(s.idle_ma).max(s.peak_ma));
         let ma = sensor_ma.or(part.actuator.map(ActuatorDef::worst_ma)).unwrap_or_default();
-        let peak_ma = ma.max(part.actuator.map_or(0.0, |a| a.stall_ma));
+        let stall_ma = part.actuator.map_or(0.0, |a| a.stall_ma);
+        let peak_ma = ma.max(stall_ma);
+        self.motors += usize::from(stall_ma > 0.0);
         match feed {
             Feed::Rail => self.drawn_ma.0 += ma,
             Feed::Supply => self.drawn_ma.1 += ma,
@@ -343,8 +348,9 @@ impl<'a> Electric<'a> {
             *peaks = None;
         }
         let Some(before) = *peaks else { return };
-        *peaks = Some(before + peak_ma).filter(|sum| *sum <= most);
-        if peaks.is_none() {
+        *peaks = Some(before + peak_ma);
+        if before + peak_ma > most && self.motors > 1 {
+            *peaks = None;
             let text = format!(
                 "motors on {volts} V of `{}` take {} mA with this one when they set out or are held fast, but its {whose} leaves {most} mA",
                 board.name,

@@ -46,6 +46,7 @@ pub(crate) struct ChannelPlan {
     pub(in crate::sense) def: ChannelDef,
     pub(super) min_interval: Span,
     pub(super) conversion: Span,
+    pub(super) warm_up: Span,
     pub(super) analog: Option<Analog>,
     /// Of a part at an input of another part of the device.
     pub(super) outlet: Option<Outlet>,
@@ -79,6 +80,7 @@ impl ChannelPlan {
             def: def.fed(at.fed_v(part, sensor)),
             min_interval: sensor.min_interval,
             conversion: sensor.conversion,
+            warm_up: sensor.warm_up,
             analog,
             outlet: at.outlet(part, sensor, def),
             supply,
