@@ -213,7 +213,8 @@ impl Probe {
     /// Takes over what its device's supply has, where its part looks at that.
     pub fn feed(&mut self, cohorts: &Query<&Cohort>) {
         if self.lines.iter().any(|l| l.bank.is_in_line()) {
-            self.supply = super::supply_of(cohorts, self.at).unwrap_or(self.supply);
+            let device = (self.plan.groups[self.at.0].def, self.at.1);
+            self.supply = super::supply_of(cohorts, device).unwrap_or(self.supply);
         }
     }
 
@@ -227,7 +228,8 @@ impl Probe {
     pub fn read_as(&mut self, quantity: &str, t: SimTime, asking: Asking) -> Option<f64> {
         let own = self.lines[..self.own].iter().find(|l| l.quantity == quantity)?;
         let swap = own.swaps.iter().find(|s| s.from <= t && t < s.until);
-        let with = swap.map_or_else(|| self.lines.iter().position(|l| l.quantity == quantity), |s| Some(s.with))?;
+        let with =
+            swap.map_or_else(|| self.lines.iter().position(|l| l.quantity == quantity), |s| Some(s.with))?;
         Some(self.lines[with].read(t, asking, self.supply, &self.truth, &mut self.scratch))
     }
 
@@ -281,7 +283,9 @@ impl Probe {
                 Some(Swap { from: *from, until: *until, with })
             }));
         }
-        self.light = world.find(&format!("{around}/illuminance")).map(|_| self.place(world, &format!("{around}/illuminance")));
+        self.light = world
+            .find(&format!("{around}/illuminance"))
+            .map(|_| self.place(world, &format!("{around}/illuminance")));
     }
 
     /// A place of the world's truth, as the probe keeps it.
@@ -302,8 +306,8 @@ impl Probe {
         let cross =
             def.cross.iter().map(|x| vec![self.place(world, &format!("{around}/{}", x.quantity))]).collect();
         let outer = vec![self.place(world, &format!("{around}/{quantity}"))];
-        let mut bank = Bank::new(&def, Span::ZERO, def.self_heating * group.duty, outer, cross)
-            .in_line(channel.supply);
+        let mut bank =
+            Bank::new(&def, Span::ZERO, def.self_heating * group.duty, outer, cross).in_line(channel.supply);
         let own = place_name(&self.device, part, quantity);
         let own = world.find(&own).map(|_| self.place(world, &own));
         bank.add(seed, &self.device, &channel.name.replacen('.', "/", 1), &def, own);

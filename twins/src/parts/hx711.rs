@@ -166,9 +166,7 @@ impl<S: Stimulus> LinePart for Hx711<S> {
     fn level(&mut self, at_ns: u64, line: u8) -> bool {
         match self.pulses {
             _ if line != DATA || !self.powered(at_ns) => true,
-            1..=24 if self.shifting(at_ns) || !self.ready(at_ns) => {
-                self.shift >> (24 - self.pulses) & 1 != 0
-            }
+            1..=24 if self.shifting(at_ns) || !self.ready(at_ns) => self.shift >> (24 - self.pulses) & 1 != 0,
             _ => !self.ready(at_ns),
         }
     }

@@ -121,10 +121,8 @@ pub fn answers(sensor: &SensorDef) -> bool {
 pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) -> Live {
     let watched = Watched::default();
     world.insert_resource(watched.clone());
-    schedule.add_systems((
-        look_around.in_set(TickSystems::Sense),
-        look_at_supplies.in_set(TickSystems::Gather),
-    ));
+    schedule
+        .add_systems((look_around.in_set(TickSystems::Sense), look_at_supplies.in_set(TickSystems::Gather)));
     Live { plan: plan.clone(), watched }
 }
 

@@ -148,7 +148,8 @@ impl<S: Stimulus> Sht31<S> {
         // The catalog states the noise of high repeatability.
         let noise = |table: [f64; 3]| Noise::white(table[repeatability] / table[0]);
         let (for_c, for_pct) = (noise(REPEATABILITY_C), noise(REPEATABILITY_PCT));
-        let (around_c, rise) = (self.stimulus.value_in(Quantity::TemperatureC, at_ns, for_c), self.rise_k(at_ns));
+        let (around_c, rise) =
+            (self.stimulus.value_in(Quantity::TemperatureC, at_ns, for_c), self.rise_k(at_ns));
         let humidity = self.stimulus.value_in(Quantity::HumidityPct, at_ns, for_pct);
         let t = raw((around_c + rise + 45.0) / 175.0);
         // The same vapour at the chip's temperature (Magnus).

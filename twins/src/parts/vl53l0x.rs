@@ -230,7 +230,8 @@ impl<S: Stimulus> Vl53l0x<S> {
         let truth_mm = self.stimulus.value(Quantity::DistanceMm, middle);
         let ambient = AMBIENT_PER_LX * self.stimulus.value(Quantity::IlluminanceLx, middle).max(0.0);
         let seen = (0.0..=self.reach_mm).contains(&truth_mm);
-        let comes = if seen { SIGNAL_AT_1M * self.reflectance * (1000.0 / truth_mm.max(1.0)).powi(2) } else { 0.0 };
+        let comes =
+            if seen { SIGNAL_AT_1M * self.reflectance * (1000.0 / truth_mm.max(1.0)).powi(2) } else { 0.0 };
         let open = (SIGNAL_MOST / comes.max(SIGNAL_MOST)).max(SPADS_LEAST / SPADS);
         let signal = fixed(comes * open, 7);
         let enough = seen && signal >= self.word(SIGNAL_LIMIT);
@@ -239,7 +240,8 @@ impl<S: Stimulus> Vl53l0x<S> {
         let result = usize::from(RESULT);
         self.pages[0][result..result + 12].fill(0);
         self.pages[0][result] = status << 3 | 1;
-        for (at, word) in [(2, fixed(SPADS * open, 8)), (6, signal), (8, fixed(ambient * open, 7)), (10, mm)] {
+        for (at, word) in [(2, fixed(SPADS * open, 8)), (6, signal), (8, fixed(ambient * open, 7)), (10, mm)]
+        {
             self.pages[0][result + at..result + at + 2].copy_from_slice(&word.to_be_bytes());
         }
         // Thresholds count 2 mm.

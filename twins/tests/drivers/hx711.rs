@@ -131,7 +131,12 @@ fn data_goes_high_after_the_last_bit_until_the_next_result() {
 }
 
 /// A word, each bit looked at `low_us` after its clock fell, with so many pulses more.
-fn slowly(wires: &Wires<Hx711<impl FnMut(Quantity, u64) -> f64 + Send>>, clock: &Clock, low_us: u64, more: u32) -> u32 {
+fn slowly(
+    wires: &Wires<Hx711<impl FnMut(Quantity, u64) -> f64 + Send>>,
+    clock: &Clock,
+    low_us: u64,
+    more: u32,
+) -> u32 {
     let (mut sck, mut data) = (wires.pin(CLOCK), wires.pin(DATA));
     while data.is_high().unwrap() {
         clock.advance_ns(100 * US);

@@ -161,7 +161,7 @@ const COUNTED_US: f64 = 7_000.0;
 #[test]
 fn the_result_block_tells_light_and_a_sigma_check_goes_by_it() {
     let ranged = |mm: f64, lux: f64, reflectance: f64| {
-        let world = move |q, _| if q == Quantity::DistanceMm { mm } else { lux };
+        let world = move |q: Quantity, _: u64| if q == Quantity::DistanceMm { mm } else { lux };
         let (mut bus, clock) = bus_with(Vl53l0x::new(world));
         bus.part(0x29).unwrap().set_reflectance(reflectance);
         let mut driver = Vl53l0xFull::new(&mut bus, 0x29, clock).unwrap();

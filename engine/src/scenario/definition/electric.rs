@@ -265,7 +265,9 @@ impl<'a> Electric<'a> {
 
     /// A part whose input wants more of its supply than the board's pins give.
     fn too_low(&self, board: &BoardDef, part: &Part<'_>, feed: Feed, place: &Place<'_>, report: &mut Report) {
-        let Some(share) = part.actuator.and_then(|a| a.high_share).filter(|_| !part.def.shifted) else { return };
+        let Some(share) = part.actuator.and_then(|a| a.high_share).filter(|_| !part.def.shifted) else {
+            return;
+        };
         let (fed_v, pins_v) = (self.volts.of(feed), self.volts.rail);
         if share * fed_v <= pins_v + 1e-9 {
             return;
@@ -394,7 +396,8 @@ impl<'a> Electric<'a> {
         // What is not stated is not judged.
         line.pulled |= by_board || part.def.pull_up.or(by_part) != Some(false);
         let own = part.sensor.and_then(|s| s.pull_up_ohm).filter(|_| part.def.pull_up != Some(false));
-        let boards = board.i2c_pull_up_ohm.filter(|_| line.first.is_none() && matches!(part.bus, BusDef::I2c(_)));
+        let boards =
+            board.i2c_pull_up_ohm.filter(|_| line.first.is_none() && matches!(part.bus, BusDef::I2c(_)));
         line.siemens += own.into_iter().chain(boards).map(f64::recip).sum::<f64>();
         line.first.get_or_insert_with(|| (place.path("on"), part.def.model.clone()));
     }
@@ -469,7 +472,7 @@ fn check_span(board: &BoardDef, part: &Part<'_>, place: &Place<'_>, report: &mut
     let ends = [channel.range.0, channel.range.1].map(|end| law.volts(end, board.logic_v));
     let (low, high) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
     // What stands too much has been told of.
-    if !(high > low) || high > adc.max_v.unwrap_or(board.max_pin_v()) + 1e-9 {
+    if high <= low || high > adc.max_v.unwrap_or(board.max_pin_v()) + 1e-9 {
         return;
     }
     let read = (high.min(adc.reference_v) - low.max(adc.least_v)).max(0.0);
@@ -627,7 +630,9 @@ fn check_busy(
     place: &Place<'_>,
     report: &mut Report,
 ) {
-    let (Some(heat), Some(regulator)) = (board.thermal.as_ref().filter(|t| t.drawn), regulator) else { return };
+    let (Some(heat), Some(regulator)) = (board.thermal.as_ref().filter(|t| t.drawn), regulator) else {
+        return;
+    };
     let busy_ma = 1e3 * heat.full_w / board.supply_v + parts_ma;
     let Some(most) = regulator.most_ma.filter(|most| busy_ma > *most) else { return };
     let with = if parts_ma > 0.0 { " and its parts at work" } else { "" };
@@ -637,7 +642,8 @@ fn check_busy(
         board.name,
         tenths(busy_ma)
     );
-    let help = "choose a stronger regulator, see `twinfleet list regulators`, unless it never has that much to do";
+    let help =
+        "choose a stronger regulator, see `twinfleet list regulators`, unless it never has that much to do";
     report.push(place.warning("power", text).help(help));
 }
 

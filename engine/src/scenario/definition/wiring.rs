@@ -52,7 +52,14 @@ impl<'a> Part<'a> {
 
 impl<'a> Wiring<'a> {
     pub fn new(thing: &'a ThingDef, board: Option<&'a BoardDef>, catalog: &'a Catalog) -> Self {
-        Self { thing, board, catalog, uses: BTreeMap::new(), moves: BTreeMap::new(), addresses: BTreeMap::new() }
+        Self {
+            thing,
+            board,
+            catalog,
+            uses: BTreeMap::new(),
+            moves: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+        }
     }
 
     pub fn check(&mut self, part: &Part<'_>, place: &Place<'_>, report: &mut Report) {
@@ -168,12 +175,13 @@ impl<'a> Wiring<'a> {
                 format!("`{model}` also answers to {}", free.join(", "))
             }));
         }
-        if let Some(beside) = sensor.and_then(|s| s.beside.get(&address)) {
-            if let Some(other) = self.addresses.insert(*beside, place.path("on")) {
-                let text = format!("a chip beside it in `{model}` answers to {beside:#04x}, as another part does");
-                let error = place.error("on", text).at(place.source, place.source.span_of(&other), "this one");
-                report.push(error.help(format!("`{model}` also answers to another address, with another of that chip")));
-            }
+        if let Some(beside) = sensor.and_then(|s| s.beside.get(&address))
+            && let Some(other) = self.addresses.insert(*beside, place.path("on"))
+        {
+            let text =
+                format!("a chip beside it in `{model}` answers to {beside:#04x}, as another part does");
+            let error = place.error("on", text).at(place.source, place.source.span_of(&other), "this one");
+            report.push(error.help("give either of them another address"));
         }
         if let Some(other) = self.addresses.insert(address, place.path("on")) {
             let text = format!("two parts share the address {address:#04x} of one I2C bus");
@@ -184,7 +192,10 @@ impl<'a> Wiring<'a> {
                 .map(|a| format!("{a:#04x}"))
                 .collect();
             report.push(if sensor.is_some_and(|s| s.renamed) {
-                error.help(format!("its software can give one of them another address: write `on: I2c({:#04x})`", address + 1))
+                error.help(format!(
+                    "its software can give one of them another address: write `on: I2c({:#04x})`",
+                    address + 1
+                ))
             } else if free.is_empty() {
                 error.help(format!("`{model}` has no other address that is free: use another board or part"))
             } else {
@@ -296,7 +307,8 @@ impl<'a> Wiring<'a> {
         let Some(f) = self.moves.get(pin).copied() else { return false };
         let free = |p: &&String| !self.uses.contains_key(*p) && !board.straps.contains_key(*p);
         let listed = board.pins.iter().filter(|(_, has)| has.contains(&f)).map(|(p, _)| p);
-        let others = board.pins.iter().filter(|(_, has)| !has.contains(&f) && board.can(has, f)).map(|(p, _)| p);
+        let others =
+            board.pins.iter().filter(|(_, has)| !has.contains(&f) && board.can(has, f)).map(|(p, _)| p);
         let Some(to) = listed.chain(others).find(free).cloned() else { return false };
         self.moves.remove(pin);
         self.moves.insert(to.clone(), f);

@@ -15,13 +15,15 @@ struct Analogue {
     quantity: String,
     law: AnalogDef,
     logic_v: f64,
+    /// What a divider before the input leaves of it.
+    share: f64,
 }
 
 impl Analogue {
     /// Its voltage, [V]; 0 while a fault has the part.
     fn volts(&mut self, at_ns: u64) -> f64 {
         let value = self.sees.read(&self.quantity, at_ns).unwrap_or(f64::NAN);
-        if value.is_nan() { 0.0 } else { self.law.volts(value, self.logic_v) }
+        if value.is_nan() { 0.0 } else { self.share * self.law.volts(value, self.logic_v) }
     }
 }
 
@@ -61,8 +63,11 @@ impl Inputs {
 impl Live {
     /// The inputs of a converter of a device, which finds `own` by itself.
     pub(super) fn inputs(&self, device: &str, part: &str, own: LiveStimulus) -> Result<Inputs, LiveError> {
-        let model = &self.part(device, part)?.model;
-        let channels = self.plan.catalog.sensors.get(model).map_or(&[][..], |s| &s.channels);
+        let def = self.part(device, part)?;
+        let converter = self.plan.catalog.sensors.get(&def.model);
+        let channels = converter.map_or(&[][..], |s| &s.channels);
+        let board = self.thing(device)?.board.as_ref().and_then(|b| self.plan.catalog.boards.get(b));
+        let fed_v = board.filter(|_| !def.own_supply).and_then(|b| converter?.fed_v(b));
         let quantities: Vec<String> = channels
             .iter()
             .filter(|c| units::converter_input(&c.quantity).is_some())
@@ -75,11 +80,17 @@ impl Live {
             let Some(sensor) = self.plan.catalog.sensors.get(&other.model) else { continue };
             let channel = sensor.channels.first().filter(|_| matches!(sensor.bus, BusDef::Analog));
             let Some((channel, law)) = channel.and_then(|c| Some((c, c.analog?))) else { continue };
+            let logic_v = self.logic_v(device)?;
+            let reads_v = channels
+                .iter()
+                .find(|c| units::converter_input(&c.quantity) == Some(input))
+                .map_or(f64::INFINITY, |c| c.fed(fed_v).range.1);
             *place = Some(Analogue {
                 sees: self.stimulus(device, &other.id)?,
                 quantity: channel.quantity.clone(),
                 law,
-                logic_v: self.logic_v(device)?,
+                logic_v,
+                share: if other.shifted { (reads_v / sensor.out_v.unwrap_or(logic_v)).min(1.0) } else { 1.0 },
             });
         }
         Ok(Inputs { own, quantities, wired })
