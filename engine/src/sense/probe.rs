@@ -39,6 +39,7 @@
 use super::{
     bank::{Bank, Batch, Scratch},
     cohort::{Cohort, Due, Group},
+    decay::exp_neg,
     fault::{
         FaultRun, Stream,
         reach::{self, TimelineFault, Wrong},
@@ -134,7 +135,7 @@ impl Line {
         let dt_s = self.last.map_or(f64::INFINITY, |(at, _)| (t - at).as_secs_f64());
         match asking.noise {
             Some(noise) => {
-                let phi = if noise.tau_s > 0.0 { (-dt_s / noise.tau_s).exp() } else { 0.0 };
+                let phi = if noise.tau_s > 0.0 { exp_neg(-dt_s / noise.tau_s) } else { 0.0 };
                 let fresh = noise.times * self.noise_std * (1.0 - phi * phi).sqrt();
                 self.blur = phi * self.blur + fresh * normal(&mut self.rng);
                 self.bank.disturb_with(0.0, self.blur);

@@ -7,7 +7,8 @@
 //!
 //! A part is shown the truth through its own pipeline: mounting and self-heating, lag, cross-sensitivity, its unit's gain,
 //! bias and drift, wander, noise, and the timeline's faults ([`probe`](twinfleet_engine::sense::probe)). It quantises that
-//! by its own registers, and says how much noise its mode has. While a fault takes its readings away (no contact, a hanging bus, a dropout), it does not answer.
+//! by its own registers, and says how much noise its mode has. While a fault takes its readings away (no contact, a hanging
+//! bus, a dropout), it does not answer.
 //! Asking draws from streams of the parts' own: the run and its hash stay as they are.
 //!
 //! Systems: `look_around` in `Sense`, `look_at_supplies` in `Gather`. Resource: `Watched`.
