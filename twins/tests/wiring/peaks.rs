@@ -129,12 +129,7 @@ fn what_asks_for_more_than_it_seems() {
             String::new(),
             "takes a level for high from 3.50 V on at the 5 V that feed it",
         ),
-        (
-            "esp32-devkit",
-            soil,
-            String::new(),
-            "reads 0.07 to 1.04 V at `0dB`: what is beyond shows as the end",
-        ),
+        ("esp32-devkit", soil, String::new(), "reads 0.07 to 1.04 V at `0dB`"),
         (
             "arduino-uno-r3",
             r#"(id: "a", model: "dht22", on: Pin("D2"), pull_up: true)"#,
