@@ -145,12 +145,12 @@ fn what_asks_for_more_than_it_seems() {
             pack(r#"cell: "lipo-1000""#),
             "wants 3.78 V at its pins' supply, but this pack gives",
         ),
-        ("raspberry-pi-4b", crowded.as_str(), String::new(), "is pulled up by 632 Ω in all"),
+        ("raspberry-pi-4b", crowded.as_str(), String::new(), "is pulled up by 554 Ω in all"),
         (
             "esp32-devkit",
             scd,
             pack(r#"cell: "lipo-1000", regulator: "mcp1700-3v3""#),
-            "`mcp1700-3v3` gives 250 mA, but `esp32-devkit` takes 255 mA with its parts",
+            "draw 205 mA with this one, but its regulator leaves 60 mA",
         ),
     ] {
         let told = told(board, parts, &more);
