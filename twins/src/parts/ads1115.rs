@@ -1,8 +1,9 @@
 //! ADS1115 (four-channel 16-bit converter) on I2C.
 //!
-//! Source: Texas Instruments SBAS444D: noise by gain and data rate table 1 (peak to peak, 6.6 standard deviations, at 860
-//! a second; less by the root of the rate, which at ±0.256 V is the table's within a fifth); registers with gains and data rates §9.6, conversion modes §9.4.2, comparator
-//! and conversion-ready pin §9.3.7 and §9.3.8, general call reset §9.5.1.
+//! Source: Texas Instruments SBAS444D: noise by gain and data rate table 1 (peak to peak, 6.6 standard deviations, at
+//! 860 a second; less by the root of the rate, which at ±0.256 V is the table's within a fifth); registers with gains
+//! and data rates §9.6, conversion modes §9.4.2, comparator and conversion-ready pin §9.3.7 and §9.3.8, general call
+//! reset §9.5.1.
 //!
 //! A conversion takes the inverse of the data rate, after 25 µs of waking up in single-shot mode; its value is that
 //! of its middle. A new configuration in a running conversion counts from the next one on. After more than 4,096

@@ -5,10 +5,10 @@
 //! 117; and PS-MPU-6000A-00 rev. 3.4: sensitivities §6.1 and §6.2, start-up for register access §6.3.
 //!
 //! A sample is that of its tick, the filter's delay (register 26) earlier, with the noise that the filter's band lets
-//! through; what is slower than the band comes whole. Where the documents leave room: the part does not answer in the first 20 ms (typical) of its
-//! supply, a device reset is over at once, and status bits are set whether or not their interrupt is enabled.
-//! Registers without a model (offsets, motion detection, auxiliary I2C, the motion processor's memory) keep what is
-//! written and do nothing.
+//! through; what is slower than the band comes whole. Where the documents leave room: the part does not answer in the
+//! first 20 ms (typical) of its supply, a device reset is over at once, and status bits are set whether or not their
+//! interrupt is enabled. Registers without a model (offsets, motion detection, auxiliary I2C, the motion processor's
+//! memory) keep what is written and do nothing.
 //!
 //! ```
 //! # use embedded_hal::{delay::DelayNs, i2c::I2c};
