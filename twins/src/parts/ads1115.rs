@@ -1,7 +1,7 @@
 //! ADS1115 (four-channel 16-bit converter) on I2C.
 //!
 //! Source: Texas Instruments SBAS444D: noise by gain and data rate table 1 (peak to peak, 6.6 standard deviations, at
-//! 860 a second; less by the root of the rate, which at ±0.256 V is the table's within a fifth); registers with gains
+//! 860 a second; less by the root of the rate, which at ±0.256 V is the table's within a fifth; from memory); registers with gains
 //! and data rates §9.6, conversion modes §9.4.2, comparator and conversion-ready pin §9.3.7 and §9.3.8, general call
 //! reset §9.5.1.
 //!

@@ -2,7 +2,7 @@
 //!
 //! Source: Bosch BST-BME280-DS002 and BST-BMP280-DS001. Register map and reset values: §5.3/5.4 (BMP280: §4.2/4.3);
 //! trim words: table 16 (table 17 there); modes and write rules: §3.3, §5.4.5, §5.4.6; measurement time: §9.1 (BMP280:
-//! §3.8.1); filter: §3.4.4; noise by oversampling: §3.5 and §3.6 (BMP280: tables 8 and 9); compensation formulas in
+//! §3.8.1); filter: §3.4.4; noise by oversampling: §3.5 and §3.6 (BMP280: tables 8 and 9; from memory); compensation formulas in
 //! floating point: appendix 8.1.
 //!
 //! Where the datasheet leaves room: of the 2 ms of start-up the part does not answer in the first and has `im_update`

@@ -1,8 +1,8 @@
 //! SHT30, SHT31 and SHT35 (temperature and humidity) on I2C.
 //!
 //! Source: Sensirion SHT3x-DIS datasheet, version 6 of March 2020: power-up, reset and measurement times §2.2;
-//! repeatability tables 1 and 2; commands, status register, checksum and conversion §4; alert limits: Sensirion's
-//! application note "SHT3x-DIS Alert Mode", version 1.
+//! repeatability tables 1 and 2 (medium and low from memory); commands, status register, checksum and conversion §4; alert limits: Sensirion's
+//! application note "SHT3x-DIS Alert Mode", from memory.
 //!
 //! A measurement takes the typical time unless [`Sht31::set_slow`] asks for the longest. An address with a read is
 //! not acknowledged while there is nothing to read; after a single shot with clock stretching the clock is held

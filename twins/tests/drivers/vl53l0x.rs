@@ -144,7 +144,7 @@ fn timed_ranging_keeps_its_period() {
 }
 
 /// What ST's API makes of a result block: rates \[10⁶ counts a second\], SPADs, and its estimate of sigma \[mm\]
-/// (`VL53L0X_calc_sigma_estimate` of STSW-IMG005, without cross-talk, in floating point: pulse width 8 ns and ambient width
+/// (`VL53L0X_calc_sigma_estimate` of STSW-IMG005, from memory, without cross-talk, in floating point: pulse width 8 ns and ambient width
 /// 6 ns, over twice the root of twelve times the counted photons).
 fn api(block: [u8; 12], counted_us: f64) -> (f64, f64, f64, f64) {
     let word = |at: usize| f64::from(u16::from_be_bytes([block[at], block[at + 1]]));
