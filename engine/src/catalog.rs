@@ -15,7 +15,7 @@ pub use board::{
     BoardDef, CpuDef, CurrentDef, FedDef, Level, OnboardDef, PinFn, StrapDef, Technology, ThermalDef,
 };
 pub use script::{Runtime, ScriptDef};
-pub use sensor::{BusDef, ChannelDef, CrossDef, ReachDef, SensorDef};
+pub use sensor::{BusDef, ChannelDef, CrossDef, CrossLaw, ReachDef, SensorDef};
 
 use crate::{
     clock::ClockDef,

@@ -118,6 +118,11 @@ pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) {
     ));
 }
 
+/// Voltage and current of a device's supply, [V, mA], for a probe of it.
+fn supply_of(cohorts: &Query<&Cohort>, (group, index): (usize, u32)) -> Option<(f64, f64)> {
+    cohorts.iter().find_map(|c| c.supply_of(group, index))
+}
+
 /// Takes a device over to the place that it was carried to.
 pub(crate) fn carry(world: &mut World, moved: &Moved<'_>, now: SimTime) {
     let light = world.remove_resource::<Insolation>();

@@ -11,7 +11,8 @@
 //! Reading on: [`live`] puts them into a run, where they measure what its world has.
 //!
 //! Deliberately absent: noise, drift and faults. A part quantises the value that its [`stimulus::Stimulus`] has at
-//! the instant of sampling; whatever disturbs that value is the engine's doing, before it gets here.
+//! the instant of sampling; whatever disturbs that value is the engine's doing, before it gets here. A part only says
+//! how much of its stated noise the mode that it is in has.
 //!
 //! ```
 //! use embedded_hal::{delay::DelayNs, i2c::I2c};

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 use twinfleet_engine::{
-    catalog::{BoardDef, Catalog, SensorDef},
+    catalog::{BoardDef, Catalog, CrossLaw, SensorDef},
     units,
 };
 use twinfleet_twins::{
@@ -136,7 +136,7 @@ fn board<'a>(all: &'a mut Catalog, name: &str) -> &'a mut BoardDef {
 #[test]
 fn a_model_that_is_off_is_told() {
     let table = rows();
-    let spoil: [Spoil; 31] = [
+    let spoil: [Spoil; 33] = [
         ("vl53l0x", "gain_accuracy", |c| sensor(c, "vl53l0x").channels[0].gain_std *= 1.5),
         ("vl53l0x", "noise_relative", |c| sensor(c, "vl53l0x").channels[0].noise_ratio *= 1.25),
         ("vl53l0x", "noise_relative", |c| {
@@ -144,6 +144,11 @@ fn a_model_that_is_off_is_told() {
             let channel = &mut sensor(c, "vl53l0x").channels[0];
             channel.noise_std = std::mem::take(&mut channel.noise_ratio);
             channel.noise_ratio = 1e-6;
+        }),
+        // As much as at one metre, whatever the distance.
+        ("hc-sr04", "temperature_gain", |c| {
+            let cross = &mut sensor(c, "hc-sr04").channels[0].cross[0];
+            (cross.per_unit, cross.law) = (-0.0017, CrossLaw::Adds);
         }),
         ("hc-sr501", "hold", |c| sensor(c, "hc-sr501").channels[0].hold.0 *= 2),
         ("hc-sr501", "lock_out", |c| sensor(c, "hc-sr501").channels[0].block.0 /= 2),
@@ -166,6 +171,7 @@ fn a_model_that_is_off_is_told() {
         ("sht31", "current_active", |c| sensor(c, "sht31").active_ma *= 1.25),
         ("sht31", "current_idle", |c| sensor(c, "sht31").idle_ma *= 1.25),
         ("bme280", "current_mean", |c| sensor(c, "bme280").active_ma *= 1.25),
+        ("neo-6m", "cold_start", |c| sensor(c, "neo-6m").warm_up.0 /= 2),
         ("scd41", "min_interval", |c| sensor(c, "scd41").min_interval.0 /= 2),
         ("bh1750", "gain_accuracy", |c| sensor(c, "bh1750").channels[0].gain_std *= 1.4),
         ("bme280", "temperature_coefficient", |c| sensor(c, "bme280").channels[2].cross[0].per_unit *= 1.25),

@@ -1,6 +1,7 @@
 //! Register-level parts of devices in a run, read by published drivers while the world goes on.
 
 use bme280::i2c::BME280;
+use embedded_hal::{delay::DelayNs, i2c::I2c};
 use one_wire_bus::OneWire;
 use std::{path::PathBuf, sync::Arc};
 use twinfleet_engine::{
@@ -218,4 +219,182 @@ fn faults_reach_the_driver() {
     }
     assert_eq!(lost, [60.0, 70.0, 80.0, 90.0, 100.0, 110.0], "nobody answers while the bus hangs");
     assert_eq!(warm, [180.0, 190.0, 200.0, 210.0, 220.0, 230.0]);
+}
+
+/// A plan of one device on a board, its parts and what it is told, and the readings of a register map of it at its instants.
+fn bench(parts: &str, truths: &str, more: &str) -> (Run, Live) {
+    let text = format!(
+        r#"Scenario(format: 1, seed: 8, duration: "6h", step: "10s", start: "2026-05-20T04:00:00Z",
+        world: (zones: [(id: "room", temperature_c: 20.0, humidity_percent: 50.0)]),
+        things: [(name: "node", source: "test", board: "esp32-devkit", parts: [{parts}], firmware: (period: "10s"))],
+        fleet: [(id: "n", thing: "node", in: ["room"], truths: {{{truths}}})], {more})"#
+    );
+    let source = Source::embedded("test", &text);
+    let scenario = scenario::read(&source).unwrap();
+    let all = catalog::builtin().unwrap();
+    let report = check::check(&scenario, &all, &source, &Files::at("."));
+    assert_eq!(report.errors(), 0, "{:?}", report.items());
+    let plan = Plan::new(Arc::new(scenario), Arc::new(all), PathBuf::new(), 8, (0, 1)).unwrap();
+    start(&plan)
+}
+
+/// A register of two bytes, so many times, after so many milliseconds each.
+fn words(bus: &mut I2cBus, clock: &mut Clock, (address, register): (u8, u8), n: usize, ms: u32) -> Vec<f64> {
+    let mut all = Vec::new();
+    for _ in 0..n {
+        clock.delay_ms(ms);
+        let mut two = [0; 2];
+        bus.write_read(address, &[register], &mut two).unwrap();
+        all.push(f64::from(i16::from_be_bytes(two)));
+    }
+    all
+}
+
+fn std(all: &[f64]) -> f64 {
+    let mean = all.iter().sum::<f64>() / all.len() as f64;
+    (all.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / all.len() as f64).sqrt()
+}
+
+/// PS-MPU-6000A-00 6.1 and 6.2: 400 ug and 0.005 deg/s by root of hertz, through the bands of register 26.
+#[test]
+fn the_filter_of_an_mpu6050_narrows_its_noise_and_keeps_its_density() {
+    let (mut run, live) =
+        bench(r#"(id: "m", model: "mpu6050", on: I2c(0x68))"#, r#""m.accel_z": 9.80665"#, "");
+    let mut clock = Clock::new();
+    let mut bus = live.i2c("n", clock.clone(), 400_000).unwrap();
+    run.tick(Vec::new());
+    clock.delay_ms(30);
+    bus.write(0x68, &[0x6B, 0]).unwrap();
+    for (code, accel_hz, gyro_hz) in [(0, 260.0, 256.0), (3, 44.0, 42.0), (6, 5.0, 5.0)] {
+        bus.write(0x68, &[0x1A, code]).unwrap();
+        clock.delay_ms(500);
+        // Far apart against the slowest band: each reading is new.
+        for (register, per_unit, density, hz) in
+            [(0x3F, 16384.0, 400e-6, accel_hz), (0x47, 131.0, 0.005, gyro_hz)]
+        {
+            // Neighbours' differences are free of what wanders over minutes.
+            let all = words(&mut bus, &mut clock, (0x68, register), 1500, 250);
+            let apart: Vec<f64> = all.windows(2).map(|w| (w[1] - w[0]) / 2f64.sqrt()).collect();
+            let found = std(&apart) / per_unit;
+            let want = density * f64::sqrt(hz);
+            let want = want.hypot(1.0 / per_unit / 12f64.sqrt());
+            assert!((found / want - 1.0).abs() < 0.08, "DLPF {code}: {found}, not {want}");
+        }
+    }
+    // At 5 Hz, means over 2 s know what white noise of that density lets them: N / sqrt(2 T), one-sided.
+    let many = words(&mut bus, &mut clock, (0x68, 0x3F), 40_000, 10);
+    let means: Vec<f64> = many.chunks(200).map(|c| c.iter().sum::<f64>() / 200.0 / 16384.0).collect();
+    let apart: Vec<f64> = means.windows(2).map(|w| (w[1] - w[0]) / 2f64.sqrt()).collect();
+    let want = 400e-6 / (2.0 * 2.0 * 1.0f64).sqrt();
+    let found = std(&apart);
+    assert!((found / want - 1.0).abs() < 0.2, "{found} over 2 s, not {want}");
+}
+
+/// BST-BME280 3.5/3.6, SHT3x tables 1 and 2, SBAS444D table 1.
+#[test]
+fn a_mode_of_a_part_has_the_noise_that_its_datasheet_gives_it() {
+    let parts = r#"(id: "b", model: "bme280", on: I2c(0x76)), (id: "s", model: "sht31", on: I2c(0x44)),
+        (id: "a", model: "ads1115", on: I2c(0x48))"#;
+    let (mut run, live) = bench(parts, r#""a.voltage_0": 0.1"#, "");
+    let mut clock = Clock::new();
+    let mut bus = live.i2c("n", clock.clone(), 400_000).unwrap();
+    run.tick(Vec::new());
+    clock.delay_ms(30);
+    let mut sht = |low: u8| {
+        let mut all = Vec::new();
+        for _ in 0..2000 {
+            bus.write(0x44, &[0x24, low]).unwrap();
+            clock.delay_ms(20);
+            let mut six = [0; 6];
+            bus.read(0x44, &mut six).unwrap();
+            all.push(175.0 * f64::from(u16::from_be_bytes([six[0], six[1]])) / 65535.0);
+        }
+        std(&all)
+    };
+    for (low, three_sigma) in [(0x00, 0.04), (0x0B, 0.08), (0x16, 0.15)] {
+        let found = 3.0 * sht(low);
+        assert!((found / three_sigma - 1.0).abs() < 0.08, "SHT31: {found} K, not {three_sigma}");
+    }
+    let mut ads = |gain: u8, rate: u8| {
+        bus.write(0x48, &[1, 0xC1 | gain << 1, rate << 5 | 3]).unwrap();
+        let mut all = Vec::new();
+        for _ in 0..2000 {
+            bus.write(0x48, &[1, 0xC1 | gain << 1, rate << 5 | 3]).unwrap();
+            all.extend(words(&mut bus, &mut clock, (0x48, 0), 1, 130));
+        }
+        std(&all)
+    };
+    // Counts of 7.8125 µV: ±0.256 V at 860 and 475 a second, 35.83 and 25.95 µV peak to peak.
+    for (rate, peak_uv, slack) in [(7, 35.83, 0.1), (6, 25.95, 0.12)] {
+        let (found, want) = (ads(5, rate), peak_uv / 6.6 / 7.8125f64);
+        let found = (found * found - 1.0 / 12.0).max(0.0).sqrt();
+        assert!((found / want - 1.0).abs() < slack, "ADS1115: {found} counts, not {want}");
+    }
+    let mut bme = |samples: u8| {
+        let mut all = Vec::new();
+        for _ in 0..800 {
+            bus.write(0x76, &[0xF4, 1 << 5 | samples << 2 | 1]).unwrap();
+            clock.delay_ms(60);
+            let mut three = [0; 3];
+            bus.write_read(0x76, &[0xF7], &mut three).unwrap();
+            all.push(f64::from(u32::from_be_bytes([0, three[0], three[1], three[2]]) >> 4));
+        }
+        std(&all)
+    };
+    let (one, sixteen) = (bme(1), bme(5));
+    // 3.3 and 1.3 Pa; temperature's own 0.005 K and ×1's step of 16 bits are in both.
+    assert!((1.8..3.2).contains(&(one / sixteen)), "BME280: {one} and {sixteen} steps");
+}
+
+/// What a script finds goes by the same ends, supplies and exchanges as what the firmware finds.
+#[test]
+fn an_input_ends_at_its_supply_and_a_supply_is_found_by_registers() {
+    let parts = r#"(id: "a", model: "ads1115", on: I2c(0x48)), (id: "i", model: "ina219", on: I2c(0x40))"#;
+    let (mut run, live) = bench(parts, r#""a.voltage_0": 5.0, "a.voltage_1": 2.0"#, "");
+    let mut clock = Clock::new();
+    let mut bus = live.i2c("n", clock.clone(), 400_000).unwrap();
+    run.tick(Vec::new());
+    clock.delay_ms(30);
+    let mut volts = |input: u8| {
+        // ±6.144 V.
+        bus.write(0x48, &[1, 0x81 | (4 + input) << 4, 0xE3]).unwrap();
+        words(&mut bus, &mut clock, (0x48, 0), 1, 5)[0] * 6.144 / 32768.0
+    };
+    assert!((volts(0) - 3.6).abs() < 0.001, "0.3 V above its supply of 3.3: {}", volts(0));
+    assert!((volts(1) - 2.0).abs() < 0.01, "{}", volts(1));
+    let own = words(&mut bus, &mut clock, (0x40, 2), 1, 5)[0] as i64 >> 3;
+    let shunt = words(&mut bus, &mut clock, (0x40, 1), 1, 5)[0];
+    assert!((own as f64 * 0.004 - 5.0).abs() < 0.1, "its board is fed with 5 V: {own}");
+    assert!(shunt * 0.1 > 20.0, "and takes its current: {shunt}");
+}
+
+#[test]
+fn exchanged_sensors_are_exchanged_for_a_driver() {
+    let parts = r#"(id: "one", model: "sht31", on: I2c(0x44)), (id: "two", model: "sht31", on: I2c(0x45))"#;
+    let swap = r#"timeline: [(at: "1h", until: "2h", do: Swap(target: "n/one.temperature", with: "two.temperature"))]"#;
+    let (mut run, live) = bench(parts, r#""one.temperature": 5.0, "two.temperature": 35.0"#, swap);
+    let mut clock = Clock::new();
+    let mut bus = live.i2c("n", clock.clone(), 400_000).unwrap();
+    let mut exchanged = Vec::new();
+    while !run.is_over() {
+        let now = run.now();
+        run.tick(Vec::new());
+        if now.0 % 1_200_000_000_000 != 0 {
+            continue;
+        }
+        clock.advance_to_ns(now.0 as u64 + 5_000_000);
+        let mut read = |address: u8| {
+            bus.write(address, &[0x24, 0x00]).unwrap();
+            clock.delay_ms(20);
+            let mut six = [0; 6];
+            bus.read(address, &mut six).unwrap();
+            175.0 * f64::from(u16::from_be_bytes([six[0], six[1]])) / 65535.0 - 45.0
+        };
+        let (one, two) = (read(0x44), read(0x45));
+        assert!((one - two).abs() > 20.0, "{one} and {two}");
+        if one > two {
+            exchanged.push(now.as_secs_f64() / 60.0);
+        }
+    }
+    assert_eq!(exchanged, [60.0, 80.0, 100.0]);
 }

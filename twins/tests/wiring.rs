@@ -5,6 +5,7 @@ mod wiring {
     mod boards;
     mod converters;
     mod own;
+    mod peaks;
 }
 
 use expect_test::{Expect, expect};

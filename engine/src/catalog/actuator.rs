@@ -37,6 +37,9 @@ pub struct ActuatorDef {
     /// Current that its control pin takes from the board's, [mA].
     #[serde(default)]
     pub pin_ma: f64,
+    /// From what share of its supply on its control input is high. None: not stated, not judged.
+    #[serde(default)]
+    pub high_share: Option<f64>,
     /// Supply voltages it works at, [V]: smallest and largest. None: that of the board's pins.
     #[serde(default)]
     pub supply_v: Option<(f64, f64)>,
@@ -49,6 +52,9 @@ pub struct ActuatorDef {
     /// Supply current while it travels, on top, [mA].
     #[serde(default)]
     pub moving_ma: f64,
+    /// Supply current while it is held fast or sets out, [mA]; it is judged, and not simulated. 0: no more than else.
+    #[serde(default)]
+    pub stall_ma: f64,
 }
 
 impl ActuatorDef {

@@ -28,6 +28,13 @@ pub struct BoardDef {
     /// Where a pack is wired to, and the largest voltage there. None: not stated, not judged.
     #[serde(default)]
     pub fed: Option<FedDef>,
+    /// A further input, before a linear regulator of its own: from what voltage to what, and what that takes at least, [V]. A pack
+    /// of as much, where that is more than `fed` stands, is wired there.
+    #[serde(default)]
+    pub regulated: Option<(f64, f64, f64)>,
+    /// Voltage of its pins from which on its processor keeps its clock, [V]. None: not stated, not judged.
+    #[serde(default)]
+    pub clock_v: Option<f64>,
     /// Whether a switching regulator of its own is behind its input: it takes a power there, its currents being stated at
     /// `supply_v`.
     #[serde(default)]
@@ -62,6 +69,9 @@ pub struct BoardDef {
     /// Whether resistors on the board pull its I2C pins up.
     #[serde(default)]
     pub i2c_pull_up: bool,
+    /// The resistor there, [Ω]. None: not stated, not judged.
+    #[serde(default)]
+    pub i2c_pull_up_ohm: Option<f64>,
     /// Digital pins that its chip cannot pull up by itself.
     #[serde(default)]
     pub no_pull_up: Vec<String>,
@@ -130,6 +140,20 @@ impl BoardDef {
     /// Largest voltage that a pin stands, [V].
     pub fn max_pin_v(&self) -> f64 {
         self.max_pin_v.unwrap_or(self.logic_v + 0.3)
+    }
+
+    /// The same board with a pack that gives so much when full, [V], at the input that is made for it.
+    #[must_use]
+    pub fn fed_with(&self, full_v: f64) -> Self {
+        let mut board = self.clone();
+        if let (Some(FedDef::Rail(most)), Some((low, high, drop_v))) = (self.fed, self.regulated)
+            && full_v > most
+            && (low..=high).contains(&full_v)
+        {
+            board.fed = Some(FedDef::Input(high));
+            board.brown_out_v += drop_v;
+        }
+        board
     }
 
     /// The same board resting in one of its further states.

@@ -3,6 +3,7 @@
 use super::{AnalogDef, BoardDef, Level};
 use crate::{physics::ViewDef, time::Span};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// A sensor.
 #[derive(Clone, Debug, Deserialize)]
@@ -34,6 +35,18 @@ pub struct SensorDef {
     /// Whether its module pulls its bus or line up by itself. None: not stated, not judged; a line of its own needs none then.
     #[serde(default)]
     pub pull_up: Option<bool>,
+    /// The resistor of that pull-up, [Ω]. None: not stated, not judged.
+    #[serde(default)]
+    pub pull_up_ohm: Option<f64>,
+    /// Whether its software can give it another address than its own.
+    #[serde(default)]
+    pub renamed: bool,
+    /// Addresses of further chips in its package, by its own address.
+    #[serde(default)]
+    pub beside: BTreeMap<u8, u8>,
+    /// Which of its digital pins several of its model may share, counted from 0.
+    #[serde(default)]
+    pub shares: Vec<usize>,
     /// Whether the weak pull-up within the board's chip does for its line.
     #[serde(default)]
     pub weak_pull_up: bool,
@@ -45,6 +58,9 @@ pub struct SensorDef {
     pub at_start: Option<Level>,
     /// Supply current while measuring, [mA].
     pub active_ma: f64,
+    /// Largest current within a measurement, [mA], where that is more: a heater's or lamp's pulse.
+    #[serde(default)]
+    pub peak_ma: f64,
     /// Supply current between measurements, [mA].
     #[serde(default)]
     pub idle_ma: f64,
@@ -54,6 +70,9 @@ pub struct SensorDef {
     /// Shortest time between measurements; an earlier read returns the last value.
     #[serde(default)]
     pub min_interval: Span,
+    /// How long it gives nothing after it has got its supply, at the start of a run.
+    #[serde(default)]
+    pub warm_up: Span,
     /// What it measures.
     pub channels: Vec<ChannelDef>,
     /// What it sees, for a sensor of `distance` or `presence`; without it, the quantity's usual view.
@@ -168,6 +187,14 @@ impl ChannelDef {
         self.noise_std.hypot(self.noise_ratio * value)
     }
 
+    /// From where to where its input reaches, [V], whatever its gain: as far beyond ground as above its supply.
+    pub fn reach_v(&self, supply_v: Option<f64>) -> (f64, f64) {
+        match (self.reach, supply_v) {
+            (Some(ReachDef::Above(more_v)), Some(v)) => (-more_v, v + more_v),
+            _ => (f64::NEG_INFINITY, f64::INFINITY),
+        }
+    }
+
     /// The same channel fed with this voltage, [V]; as it is stated where that is not known.
     #[must_use]
     pub fn fed(&self, supply_v: Option<f64>) -> Self {
@@ -193,8 +220,34 @@ impl ChannelDef {
 pub struct CrossDef {
     /// The other quantity.
     pub quantity: String,
-    /// Change of the reading per unit of the other quantity.
+    /// Change per unit of the other quantity: of the reading, or of what divides it.
     pub per_unit: f64,
     /// Value of the other quantity at which there is no change.
     pub at: f64,
+    /// What the change does to the reading.
+    #[serde(default)]
+    pub law: CrossLaw,
+}
+
+/// What another quantity does to a reading.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub enum CrossLaw {
+    /// It adds to it, as much whatever is measured: an offset's temperature coefficient.
+    #[default]
+    Adds,
+    /// One more than the change divides it: the time of an echo, by the speed of sound.
+    Divides,
+}
+
+impl CrossDef {
+    /// What is added to a reading, and what it was multiplied by before, where the other quantity has this value.
+    pub fn change(&self, other: f64) -> (f64, f64) {
+        let change = self.per_unit * (other - self.at);
+        match self.law {
+            CrossLaw::Adds => (change, 1.0),
+            // Far outside of where the law holds, it stays finite.
+            CrossLaw::Divides => (0.0, 1.0 / (1.0 + change).max(0.1)),
+        }
+    }
 }

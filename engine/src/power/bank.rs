@@ -12,7 +12,7 @@ use crate::{
     actuate::Drawn,
     catalog::{BoardDef, Catalog, Firmware, PowerDef, SensorDef},
     rng::stream,
-    scenario::definition::on_cells,
+    scenario::definition::{fed_by, on_cells},
     time::{SimTime, Span},
 };
 use rand::RngExt;
@@ -57,6 +57,8 @@ impl PackPlan {
         };
         // The checks have refused names that nothing carries.
         let def = catalog.batteries.get(cell)?;
+        let board = board.map(|b| fed_by(b, power, catalog));
+        let board = board.as_ref();
         let regulator = regulator.as_ref().and_then(|r| catalog.regulators.get(r));
         let (active, transmit, sleep) = board
             .map_or((0.0, 0.0, 0.0), |b| (b.current_ma.active, b.current_ma.transmit, b.current_ma.sleep));

@@ -13,8 +13,8 @@ mod electric;
 mod energy;
 mod wiring;
 
-pub(crate) use electric::on_cells;
 pub(in crate::scenario) use electric::{check_pack_feeds, silenced_by_wifi};
+pub(crate) use electric::{fed_by, on_cells};
 
 use super::{
     check::{Place, check_dynamics, check_firmware, check_id, check_power, check_script},

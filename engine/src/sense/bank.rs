@@ -9,7 +9,7 @@ use super::{
     normal,
 };
 use crate::{
-    catalog::ChannelDef,
+    catalog::{ChannelDef, CrossDef},
     rng::{Rng, stream},
     time::{SimTime, Span},
     world::{Truth, TruthId},
@@ -111,8 +111,7 @@ fn codes(low: f64, high: f64) -> (f64, f64) {
 #[derive(Debug)]
 struct Cross {
     places: Vec<TruthId>,
-    per_unit: f64,
-    at: f64,
+    def: CrossDef,
 }
 
 /// The value that a part gives again when it is read too soon.
@@ -159,6 +158,7 @@ pub(crate) struct Bank {
     half_loop: f64,
     rise: f64,
     min_interval: Span,
+    warm_up: Span,
     /// One place per zone of the group.
     places: Vec<TruthId>,
     /// A lane's own place, where physics gives one; empty where no lane has.
@@ -178,6 +178,8 @@ pub(crate) struct Bank {
     latches: Option<Latches>,
     /// Which of the device's own supply it finds.
     supply: Option<OwnSupply>,
+    /// Noise that its asker makes in place of the channel's own, as it stands at this reading.
+    lean: f64,
 }
 
 /// What a part finds of its device's supply.
@@ -208,7 +210,8 @@ pub(crate) struct Batch<'a> {
 struct Local<'a> {
     truth: &'a Truth,
     by_place: &'a [f64],
-    cross: &'a [f64],
+    /// What is added to a reading, and what it is multiplied by before.
+    cross: &'a [(f64, f64)],
 }
 
 /// Buffers that a pass over a cohort needs and no cohort keeps.
@@ -220,7 +223,7 @@ pub(crate) struct Scratch {
     /// Factors of the batch in hand.
     pub decays: Decays,
     by_place: Vec<f64>,
-    cross: Vec<f64>,
+    cross: Vec<(f64, f64)>,
     fresh: Fresh,
 }
 
@@ -257,9 +260,10 @@ impl Bank {
             half_loop: def.hysteresis / 2.0,
             rise,
             min_interval,
+            warm_up: Span::ZERO,
             places,
             own: Vec::new(),
-            cross: cross.map(|(c, places)| Cross { places, per_unit: c.per_unit, at: c.at }).collect(),
+            cross: cross.map(|(c, places)| Cross { places, def: c.clone() }).collect(),
             units: Vec::new(),
             edge: Vec::new(),
             held: Vec::new(),
@@ -268,12 +272,19 @@ impl Bank {
             outlet: None,
             latches: Latches::new(def.hold, def.block),
             supply: None,
+            lean: 0.0,
         }
     }
 
     /// The same channel behind the converters of the lanes' boards.
     pub fn behind(mut self, converter: Option<Converter>) -> Self {
         self.converter = converter;
+        self
+    }
+
+    /// The same channel of a part that gives nothing for so long at the start.
+    pub fn warming(mut self, warm_up: Span) -> Self {
+        self.warm_up = warm_up;
         self
     }
 
@@ -326,6 +337,16 @@ impl Bank {
         if let Some(unit) = self.units.last_mut() {
             unit.rng = rng;
         }
+    }
+
+    /// Whether it looks at its device's supply.
+    pub fn is_in_line(&self) -> bool {
+        self.supply.is_some()
+    }
+
+    /// Has this white noise of its own, standard deviation, and this besides.
+    pub fn disturb_with(&mut self, noise_std: f64, lean: f64) {
+        (self.noise_std, self.lean) = (noise_std, lean);
     }
 
     /// Adds a fault to a lane; lanes come in ascending order. `air` is where its law finds the temperature around the part.
@@ -395,14 +416,14 @@ impl Bank {
         }
     }
 
-    /// Truth at each place with the part's own heat, and the sum of the cross-sensitivities there.
+    /// Truth at each place with the part's own heat, and what the cross-sensitivities come to there.
     fn look(&self, truth: &Truth, scratch: &mut Scratch) {
         scratch.by_place.clear();
         scratch.by_place.extend(self.places.iter().map(|id| truth.get(*id) + self.rise));
         scratch.cross.clear();
         for z in 0..self.places.len() {
-            let terms = self.cross.iter().map(|c| c.per_unit * (truth.get(c.places[z]) - c.at));
-            scratch.cross.push(terms.sum());
+            let terms = self.cross.iter().map(|c| c.def.change(truth.get(c.places[z])));
+            scratch.cross.push(terms.fold((0.0, 1.0), |(sum, by), (add, times)| (sum + add, by * times)));
         }
     }
 
@@ -446,11 +467,15 @@ impl Bank {
         }
         if !self.cross.is_empty() {
             for (v, d) in out.iter_mut().zip(batch.due) {
-                *v += local.cross[batch.place[d.lane as usize] as usize];
+                let (add, times) = local.cross[batch.place[d.lane as usize] as usize];
+                *v = *v * times + add;
             }
         }
         if !self.edge.is_empty() {
             self.hysteresis(batch, out);
+        }
+        if self.lean != 0.0 {
+            out.iter_mut().for_each(|v| *v += self.lean);
         }
         if self.wander_std > 0.0 {
             let (phi, rest) = decays.phi_and_rest(batch.dt_s, self.wander_tau_s);
@@ -472,6 +497,11 @@ impl Bank {
             }
         }
         self.grid.apply(out);
+        if self.warm_up.0 > 0 {
+            for (v, _) in out.iter_mut().zip(batch.due).filter(|(_, d)| d.t_ns < self.warm_up.0) {
+                *v = f64::NAN;
+            }
+        }
     }
 
     /// Reads the parts' voltages with their boards' converters, one normal a reading. A fault acts on the voltage, or on what

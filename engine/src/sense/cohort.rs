@@ -176,7 +176,7 @@ impl Cohort {
             let bank = Bank::new(&c.def, c.min_interval, rise, places, cross);
             let analog = c.analog.as_ref();
             let converter = analog.map(|a| Converter::new(a.law, &a.adc, a.logic_v, a.share, a.own_supply));
-            banks.push(bank.behind(converter).out_of(c.outlet).in_line(c.supply));
+            banks.push(bank.behind(converter).out_of(c.outlet).in_line(c.supply).warming(c.warm_up));
         }
         let feels = group.pack.is_some() || group.clock.is_some();
         let climate = if feels { group.places(truth, "temperature") } else { Vec::new() };
@@ -450,12 +450,7 @@ impl Cohort {
         if self.supply.is_empty() {
             return;
         }
-        let awake_ma = self.group.awake_ma;
-        self.supply[i] = match (&self.packs, &self.group.pack, &self.batteries, &self.group.supply) {
-            (Some(packs), Some(plan), ..) => packs.terminals(lane, plan, awake_ma),
-            (.., Some(batteries), Some(supply)) => batteries.terminals(lane, supply, awake_ma),
-            _ => (self.group.mains_v, awake_ma + draws.drawn(self.index[i], SimTime::ZERO).rail.1),
-        };
+        self.supply[i] = self.supply_now(lane, draws.drawn(self.index[i], SimTime::ZERO).rail.1);
     }
 
     /// Rows of the watched readings, stamped when their conversion is done.

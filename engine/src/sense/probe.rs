@@ -1,13 +1,15 @@
 //! One part's pipelines apart from its cohort: what stands before its converter at any instant that somebody asks about. A
 //! register-level part quantises that by itself.
 //!
-//! The unit is the same as the device's own part: it drew the same gain, bias and drift, and the same faults befall it. Its
-//! noise comes from streams of its own (`probe/<part>/<quantity>`), so that asking changes nothing of the run. Range, step
-//! and conversion time are the part's business, and so is what an analogue pin would do to it: they are left out here, and
-//! so are exchanged sensors ([`crate::scenario::Action::Swap`]) and what an INA219 in the device's own supply finds.
+//! The unit is the same as the device's own part: it drew the same gain, bias and drift, and the same faults befall it,
+//! exchanged readings ([`crate::scenario::Action::Swap`]) among them. Its noise comes from streams of its own
+//! (`probe/<part>/<quantity>`), so that asking changes nothing of the run; how much of it there is may be said with
+//! [`Asking`]. Range, step and conversion time are the part's business, and so is what an analogue pin would do to it: they
+//! are left out here, but for an input that ends at its supply.
 //!
 //! [`Probe::look`] is called once a tick, when the world's truth is written; between two looks [`Probe::read`] answers for
-//! any instant of that tick, and later ones with the tick's last truth.
+//! any instant of that tick, and later ones with the tick's last truth. [`Probe::feed`] tells it of its device's supply,
+//! where a part looks at that.
 //!
 //! ```
 //! use std::{path::PathBuf, sync::Arc};
@@ -36,19 +38,22 @@
 
 use super::{
     bank::{Bank, Batch, Scratch},
-    cohort::{Due, Group},
+    cohort::{Cohort, Due, Group},
+    decay::exp_neg,
     fault::{
         FaultRun, Stream,
         reach::{self, TimelineFault, Wrong},
     },
+    normal,
 };
 use crate::{
     physics::plugin::place_name,
     plan::Plan,
-    rng::stream,
+    rng::{Rng, stream},
     time::{SimTime, Span},
     world::{Truth, TruthId},
 };
+use bevy_ecs::prelude::Query;
 
 /// A place of the world's truth as the probe keeps it.
 #[derive(Debug)]
@@ -57,12 +62,95 @@ struct Copied {
     to: TruthId,
 }
 
+/// The noise of a reading.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Noise {
+    /// How many times the white noise that the catalog states it has, in standard deviations.
+    pub times: f64,
+    /// How long it hangs together, [s], where a filter has narrowed its band; 0: not from reading to reading.
+    pub tau_s: f64,
+}
+
+impl Noise {
+    /// So many times the stated noise, anew with each reading.
+    pub const fn white(times: f64) -> Self {
+        Self { times, tau_s: 0.0 }
+    }
+
+    /// White noise of the same density through a band of so many hertz, where the stated is through another.
+    pub fn in_band(hz: f64, stated_hz: f64) -> Self {
+        // A first-order process of this time constant has the density's value at low frequencies, and the band's variance.
+        Self { times: (hz / stated_hz).sqrt(), tau_s: 0.25 / hz }
+    }
+}
+
+/// How a part asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Asking {
+    /// The noise of the mode that it is in. None: as the catalog states it.
+    pub noise: Option<Noise>,
+    /// What is put on this input, where it is not the world's. NaN: nobody drives it.
+    pub input: Option<f64>,
+}
+
+/// A time in which a channel's readings are another's.
+#[derive(Debug)]
+struct Swap {
+    from: SimTime,
+    until: SimTime,
+    /// Index of the other's line.
+    with: usize,
+}
+
 /// One channel: its pipeline, and what it gave last.
 #[derive(Debug)]
 struct Line {
+    /// Index of the channel in its group.
+    channel: usize,
     quantity: String,
     bank: Bank,
     last: Option<(SimTime, f64)>,
+    noise_std: f64,
+    /// Noise that hangs together, as it last was, and where it is drawn from.
+    blur: f64,
+    rng: Rng,
+    swaps: Vec<Swap>,
+}
+
+impl Line {
+    /// What it finds at an instant; one before the last has its answer.
+    fn read(
+        &mut self,
+        t: SimTime,
+        asking: Asking,
+        supply: (f64, f64),
+        truth: &Truth,
+        scratch: &mut Scratch,
+    ) -> f64 {
+        if let Some((at, value)) = self.last
+            && t <= at
+        {
+            return value;
+        }
+        let dt_s = self.last.map_or(f64::INFINITY, |(at, _)| (t - at).as_secs_f64());
+        match asking.noise {
+            Some(noise) => {
+                let phi = if noise.tau_s > 0.0 { exp_neg(-dt_s / noise.tau_s) } else { 0.0 };
+                let fresh = noise.times * self.noise_std * (1.0 - phi * phi).sqrt();
+                self.blur = phi * self.blur + fresh * normal(&mut self.rng);
+                self.bank.disturb_with(0.0, self.blur);
+            }
+            None => self.bank.disturb_with(self.noise_std, 0.0),
+        }
+        let due = [Due { t_ns: t.0, count: 0, lane: 0 }];
+        let input = asking.input.as_ref().map_or(&[][..], std::slice::from_ref);
+        let batch = Batch { due: &due, dt_s: &[dt_s], place: &[0], supply: &[supply], input };
+        let mut out = [0.0];
+        scratch.decays.clear();
+        self.bank.sample(batch, truth, scratch, &mut out);
+        self.last = Some((t, out[0]));
+        out[0]
+    }
 }
 
 /// A part of a running device, asked at its own instants.
@@ -73,7 +161,12 @@ pub struct Probe {
     at: (usize, u32),
     device: String,
     part: String,
+    /// The part's own channels, then those that theirs are exchanged with.
     lines: Vec<Line>,
+    own: usize,
+    /// Voltage and current of its device's supply, [V, mA].
+    supply: (f64, f64),
+    light: Option<TruthId>,
     copied: Vec<Copied>,
     truth: Truth,
     scratch: Scratch,
@@ -95,6 +188,9 @@ impl Probe {
             device: device.to_owned(),
             part: part.to_owned(),
             lines: Vec::new(),
+            own: 0,
+            supply: (0.0, 0.0),
+            light: None,
             copied: Vec::new(),
             truth: Truth::default(),
             scratch: Scratch::default(),
@@ -115,23 +211,32 @@ impl Probe {
         }
     }
 
+    /// Takes over what its device's supply has, where its part looks at that.
+    pub fn feed(&mut self, cohorts: &Query<&Cohort>) {
+        if self.lines.iter().any(|l| l.bank.is_in_line()) {
+            let device = (self.plan.groups[self.at.0].def, self.at.1);
+            self.supply = super::supply_of(cohorts, device).unwrap_or(self.supply);
+        }
+    }
+
     /// What the part finds of a quantity at an instant, in the catalog's unit, with everything but its rounding. NaN: a fault
     /// has taken it away. None: it does not measure that. An instant before the last one asked about has its answer.
     pub fn read(&mut self, quantity: &str, t: SimTime) -> Option<f64> {
-        let line = self.lines.iter_mut().find(|l| l.quantity == quantity)?;
-        if let Some((at, value)) = line.last
-            && t <= at
-        {
-            return Some(value);
-        }
-        let dt_s = line.last.map_or(f64::INFINITY, |(at, _)| (t - at).as_secs_f64());
-        let due = [Due { t_ns: t.0, count: 0, lane: 0 }];
-        let batch = Batch { due: &due, dt_s: &[dt_s], place: &[0], supply: &[], input: &[] };
-        let mut out = [0.0];
-        self.scratch.decays.clear();
-        line.bank.sample(batch, &self.truth, &mut self.scratch, &mut out);
-        line.last = Some((t, out[0]));
-        Some(out[0])
+        self.read_as(quantity, t, Asking::default())
+    }
+
+    /// The same for a part that is in a mode of its own, or an input that is driven.
+    pub fn read_as(&mut self, quantity: &str, t: SimTime, asking: Asking) -> Option<f64> {
+        let own = self.lines[..self.own].iter().find(|l| l.quantity == quantity)?;
+        let swap = own.swaps.iter().find(|s| s.from <= t && t < s.until);
+        let with =
+            swap.map_or_else(|| self.lines.iter().position(|l| l.quantity == quantity), |s| Some(s.with))?;
+        Some(self.lines[with].read(t, asking, self.supply, &self.truth, &mut self.scratch))
+    }
+
+    /// The light at its place at an instant, [lx]; dark where nothing tells of any.
+    pub fn light_lx(&self, t: SimTime) -> f64 {
+        self.light.map_or(0.0, |id| self.truth.at(id, t))
     }
 
     /// Whether the part answers its bus at an instant: not while a fault takes its readings away.
@@ -141,49 +246,97 @@ impl Probe {
 
     /// Lays out the pipelines, once the world has all its places.
     fn build(&mut self, world: &Truth) {
-        let (plan, (g, i)) = (&self.plan, self.at);
+        let (plan, (g, i)) = (self.plan.clone(), self.at);
         let planned = &plan.groups[g];
-        let group = Group::new(plan, planned);
+        let group = Group::new(&plan, planned);
         let around = match planned.zone(i) {
             Some(z) => format!("zone/{}", plan.scenario.world.zones[z].id),
             None => "outside".to_owned(),
         };
-        let (truth, copied) = (&mut self.truth, &mut self.copied);
-        let mut place = |name: &str| {
-            let to = truth.place(name);
-            if let Some(from) = world.find(name) {
-                copied.push(Copied { from, to });
-            }
-            to
-        };
         let faults: Vec<TimelineFault> =
-            TimelineFault::all(plan).into_iter().filter(|f| f.hits_device(&self.device)).collect();
-        for (c, channel) in group.channels.iter().enumerate().filter(|(_, c)| c.part == self.part) {
-            let quantity = &channel.def.quantity;
-            let mut def = channel.def.clone();
-            (def.lsb, def.range) = (0.0, (f64::NEG_INFINITY, f64::INFINITY));
-            let cross = def.cross.iter().map(|x| vec![place(&format!("{around}/{}", x.quantity))]).collect();
-            let outer = vec![place(&format!("{around}/{quantity}"))];
-            let mut bank = Bank::new(&def, Span::ZERO, def.self_heating * group.duty, outer, cross);
-            let own = place_name(&self.device, &self.part, quantity);
-            let own = world.find(&own).map(|_| place(&own));
-            bank.add(plan.seed, &self.device, &channel.name.replacen('.', "/", 1), &def, own);
-            bank.draw_from(stream(plan.seed, &self.device, &format!("probe/{}/{quantity}", self.part)));
-            for fault in &faults {
-                let Wrong::Fault(kind) = &fault.what else { continue };
-                if !reach::reached(kind, fault.channel.as_deref(), &group.wired).contains(&c) {
-                    continue;
+            TimelineFault::all(&plan).into_iter().filter(|f| f.hits_device(&self.device)).collect();
+        let swaps: Vec<(usize, usize, SimTime, SimTime)> = faults
+            .iter()
+            .filter_map(|f| match (&f.what, f.channel.as_deref()) {
+                (Wrong::Swap(with), Some(channel)) => {
+                    let (a, b) = reach::swapped(channel, with, &group.wired)?;
+                    Some([(a, b, f.from, f.until), (b, a, f.from, f.until)])
                 }
-                let wired = &group.wired[c];
-                let label = reach::draws_as(kind, fault.index, wired);
-                let run = FaultRun::new(*kind, fault.from, fault.until, plan.seed, &self.device, &label)
-                    .on(Stream { analog: false, ..wired.stream });
-                if kind.takes_away() {
-                    self.faults.push(run.clone());
-                }
-                bank.add_fault(0, run, Some(place(&format!("{around}/temperature"))));
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        let mut channels: Vec<usize> =
+            (0..group.channels.len()).filter(|c| group.channels[*c].part == self.part).collect();
+        self.own = channels.len();
+        for (_, with, ..) in swaps.iter().filter(|s| group.channels[s.0].part == self.part) {
+            if !channels.contains(with) {
+                channels.push(*with);
             }
-            self.lines.push(Line { quantity: quantity.clone(), bank, last: None });
         }
+        for c in &channels {
+            self.lay(world, &group, *c, &around, &faults);
+        }
+        for line in &mut self.lines[..self.own] {
+            let of_line = swaps.iter().filter(|s| s.0 == line.channel);
+            line.swaps.extend(of_line.filter_map(|(_, with, from, until)| {
+                let with = channels.iter().position(|c| c == with)?;
+                Some(Swap { from: *from, until: *until, with })
+            }));
+        }
+        self.light = world
+            .find(&format!("{around}/illuminance"))
+            .map(|_| self.place(world, &format!("{around}/illuminance")));
+    }
+
+    /// A place of the world's truth, as the probe keeps it.
+    fn place(&mut self, world: &Truth, name: &str) -> TruthId {
+        let to = self.truth.place(name);
+        if let Some(from) = world.find(name) {
+            self.copied.push(Copied { from, to });
+        }
+        to
+    }
+
+    /// Lays out the pipeline of one channel of the device.
+    fn lay(&mut self, world: &Truth, group: &Group, c: usize, around: &str, faults: &[TimelineFault]) {
+        let (channel, seed) = (&group.channels[c], self.plan.seed);
+        let (part, quantity) = (&channel.part, &channel.def.quantity);
+        let mut def = channel.def.clone();
+        (def.lsb, def.range) = (0.0, channel.reach_v);
+        let cross =
+            def.cross.iter().map(|x| vec![self.place(world, &format!("{around}/{}", x.quantity))]).collect();
+        let outer = vec![self.place(world, &format!("{around}/{quantity}"))];
+        let mut bank =
+            Bank::new(&def, Span::ZERO, def.self_heating * group.duty, outer, cross).in_line(channel.supply);
+        let own = place_name(&self.device, part, quantity);
+        let own = world.find(&own).map(|_| self.place(world, &own));
+        bank.add(seed, &self.device, &channel.name.replacen('.', "/", 1), &def, own);
+        bank.draw_from(stream(seed, &self.device, &format!("probe/{part}/{quantity}")));
+        for fault in faults {
+            let Wrong::Fault(kind) = &fault.what else { continue };
+            if !reach::reached(kind, fault.channel.as_deref(), &group.wired).contains(&c) {
+                continue;
+            }
+            let wired = &group.wired[c];
+            let label = reach::draws_as(kind, fault.index, wired);
+            let run = FaultRun::new(*kind, fault.from, fault.until, seed, &self.device, &label)
+                .on(Stream { analog: false, ..wired.stream });
+            if kind.takes_away() && *part == self.part {
+                self.faults.push(run.clone());
+            }
+            let air = self.place(world, &format!("{around}/temperature"));
+            bank.add_fault(0, run, Some(air));
+        }
+        self.lines.push(Line {
+            channel: c,
+            quantity: quantity.clone(),
+            bank,
+            last: None,
+            noise_std: def.noise_std,
+            blur: 0.0,
+            rng: stream(seed, &self.device, &format!("probe/{part}/{quantity}/noise")),
+            swaps: Vec::new(),
+        });
     }
 }

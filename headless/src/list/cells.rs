@@ -143,8 +143,10 @@ fn bus(bus: &BusDef) -> String {
     match bus {
         BusDef::I2c(addresses) => {
             let all: Vec<String> = addresses.iter().map(|a| format!("0x{a:02x}")).collect();
+            let in_a_row = addresses.windows(2).all(|w| w[1] == w[0] + 1);
             let ends = match all.as_slice() {
-                [first, _, .., last] => format!("{first}–{last}"),
+                [first, _, .., last] if in_a_row => format!("{first}–{last}"),
+                [few @ .., last] if !few.is_empty() => format!("{} or {last}", few.join(", ")),
                 few => few.join(" or "),
             };
             format!("I2C {ends}")

@@ -61,6 +61,8 @@ pub struct Setup {
     pub step: Option<Span>,
     /// Range in which the board's converter reads the part.
     pub range: Option<String>,
+    /// Whether the part has just got its supply.
+    pub cold: bool,
 }
 
 impl Setup {
@@ -80,6 +82,7 @@ impl Setup {
             level: 1.0,
             step: None,
             range: None,
+            cold: false,
         }
     }
 }
@@ -132,6 +135,9 @@ pub fn run(catalog: &Catalog, model: &str, setup: &Setup) -> Result<Measured, Un
     for text in [MARK, PROBE] {
         let sensor: SensorDef = own(text)?;
         all.sensors.insert(sensor.name.clone(), sensor);
+    }
+    if let Some(sensor) = all.sensors.get_mut(model).filter(|_| !setup.cold) {
+        sensor.warm_up = Span::ZERO;
     }
     let board = all.boards.get(&setup.board).ok_or_else(|| wrong(&"no such board"))?;
     let mut parts = Vec::new();

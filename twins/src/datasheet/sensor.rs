@@ -6,7 +6,7 @@ use super::{
     current, difference_unit, latch, spread, step,
 };
 use twinfleet_engine::{
-    catalog::{Catalog, ChannelDef, SensorDef},
+    catalog::{Catalog, ChannelDef, CrossLaw, SensorDef},
     time::Span,
     units,
 };
@@ -341,6 +341,10 @@ fn slope(series: &Series) -> (f64, f64) {
     (slope, (rest / (n - 2.0).max(1.0) / den.max(f64::MIN_POSITIVE)).sqrt())
 }
 
+/// Where sensitivity to temperature is measured, [°C].
+pub(super) const COOL_C: f64 = 25.0;
+pub(super) const WARM_C: f64 = 45.0;
+
 /// In a warmer place, and awake all the time: sensitivity to temperature, and own heat.
 fn surroundings(
     catalog: &Catalog,
@@ -348,23 +352,36 @@ fn surroundings(
     effort: Effort,
     found: &mut Vec<Figure>,
 ) -> Result<(), Unmeasured> {
-    let at = |zone_c: f64, firmware: &str| {
+    let bench_at = |point: &dyn Fn(&ChannelDef) -> f64, zone_c: f64, firmware: &str| {
         let mut setup = Setup::new(effort.units.min(60), effort.seed, span(fresh_s(sensor)), 30);
-        setup.truths = truths_at(sensor, Range::middle);
+        setup.truths = truths_at(sensor, point);
         setup.zone_c = zone_c;
         setup.firmware = firmware.to_owned();
         bench::run(catalog, &sensor.name, &setup)
     };
-    let (cool, warm) = (at(25.0, "")?, at(45.0, "")?);
+    let at = |zone_c: f64, firmware: &str| bench_at(&Range::middle, zone_c, firmware);
+    let (cool, warm) = (at(COOL_C, "")?, at(WARM_C, "")?);
     // Asleep but for a millionth of the time.
-    let asleep = at(25.0, "deep_sleep: true, awake: \"1us\"")?;
+    let asleep = at(COOL_C, "deep_sleep: true, awake: \"1us\"")?;
+    let mean = |m: &bench::Measured, c: &ChannelDef| {
+        let all: Vec<f64> = m.of(&c.quantity).iter().flatten().map(|r| r.1).collect();
+        spread(&all).0
+    };
+    // Whether it goes with what is measured shows at two points that are far apart.
+    if sensor.channels.iter().flat_map(|c| &c.cross).any(|x| x.law == CrossLaw::Divides) {
+        for (name, times) in [("temperature_gain_near", 0.2), ("temperature_gain_far", 3.0)] {
+            let point = |c: &ChannelDef| (times * Range::middle(c)).clamp(c.range.0, c.range.1);
+            let (cool, warm) = (bench_at(&point, COOL_C, "")?, bench_at(&point, WARM_C, "")?);
+            for c in &sensor.channels {
+                let per_k = 100.0 * (mean(&warm, c) / mean(&cool, c) - 1.0) / (WARM_C - COOL_C);
+                found.push(Figure::new(&c.quantity, name, per_k, "percent", 0.0));
+            }
+        }
+    }
     for c in &sensor.channels {
         // The same units with the same noise: their difference is free of both.
-        let mean = |m: &bench::Measured| {
-            let all: Vec<f64> = m.of(&c.quantity).iter().flatten().map(|r| r.1).collect();
-            spread(&all).0
-        };
-        let per_k = (mean(&warm) - mean(&cool)) / 20.0;
+        let mean = |m: &bench::Measured| mean(m, c);
+        let per_k = (mean(&warm) - mean(&cool)) / (WARM_C - COOL_C);
         let unit = difference_unit(&c.unit);
         found.push(Figure::new(&c.quantity, "temperature_coefficient", per_k, unit, 0.0));
         found.push(Figure::new(&c.quantity, "self_heating", mean(&cool) - mean(&asleep), unit, 0.0));
@@ -388,6 +405,17 @@ fn timing(
         delays.extend(readings.iter().zip(looks).map(|(r, l)| r.0 - l.0));
     }
     found.push(Figure::new("part", "conversion", spread(&delays).0, "s", 1e-9));
+
+    if sensor.warm_up.0 > 0 {
+        let period_s = sensor.warm_up.as_secs_f64() / 100.0;
+        let mut setup = Setup::new(5, effort.seed, span(period_s), 150);
+        setup.truths = truths_at(sensor, Range::middle);
+        setup.cold = true;
+        let measured = bench::run(catalog, &sensor.name, &setup)?;
+        let first = |s: &Series| s.first().map(|r| r.0 - sensor.conversion.as_secs_f64());
+        let firsts: Vec<f64> = measured.of(quantity).iter().filter_map(first).collect();
+        found.push(Figure::new("part", "warm_up", spread(&firsts).0, "s", period_s / 4.0));
+    }
 
     // Looked at twenty times as often as it can answer, while what it finds jumps to and fro.
     let period_s = (sensor.min_interval.as_secs_f64() / 20.0).max(1e-3);

@@ -1,6 +1,9 @@
 //! What a catalog file states, under the names that the bench measures.
 
-use super::difference_unit;
+use super::{
+    difference_unit,
+    sensor::{COOL_C, WARM_C},
+};
 use twinfleet_engine::catalog::{ActuatorDef, BoardDef, Catalog, ChannelDef, SensorDef};
 
 /// A stated figure.
@@ -43,6 +46,9 @@ fn sensor_figures(sensor: &SensorDef) -> Vec<Stated> {
         put(&mut all, "part", "hold", c.hold.as_secs_f64(), "s");
         put(&mut all, "part", "lock_out", c.block.as_secs_f64(), "s");
     }
+    if sensor.warm_up.0 > 0 {
+        put(&mut all, "part", "warm_up", sensor.warm_up.as_secs_f64(), "s");
+    }
     put(&mut all, "part", "current_idle", sensor.idle_ma, "mA");
     put(&mut all, "part", "current_active", sensor.active_ma, "mA");
     all
@@ -64,8 +70,11 @@ fn channel_figures(c: &ChannelDef, period_s: f64, all: &mut Vec<Stated>) {
     put(all, q, "quantum", c.lsb, d);
     put(all, q, "hysteresis", c.hysteresis, d);
     put(all, q, "drift_per_year", c.drift_per_year, d);
-    let cross: f64 = c.cross.iter().filter(|x| x.quantity == "temperature").map(|x| x.per_unit).sum();
-    put(all, q, "temperature_coefficient", cross, d);
+    let warmed = c.cross.iter().filter(|x| x.quantity == "temperature").map(|x| {
+        let ((cool, less), (warm, more)) = (x.change(COOL_C), x.change(WARM_C));
+        (warm - cool + at * (more - less)) / (WARM_C - COOL_C)
+    });
+    put(all, q, "temperature_coefficient", warmed.sum(), d);
     put(all, q, "self_heating", c.self_heating, d);
     put(all, q, "tau63", c.tau_s, "s");
 }

@@ -103,9 +103,9 @@ fn of_tau(
         }
         let mean = |(t, v, n): &(f64, f64, u32)| (t / f64::from(*n), v / f64::from(*n));
         let mut points = vec![(0.0, 0.0)];
-        // The last looks are not all units': what a few of them say is no mean.
+        // The last looks are not all units': a mean over fewer would jump, as another unit's gain or bias left it.
         let most = bins.iter().map(|b| b.2).max().unwrap_or(0);
-        points.extend(bins.iter().filter(|b| b.2 > 0 && 2 * b.2 > most).map(mean));
+        points.extend(bins.iter().filter(|b| b.2 > 0 && b.2 == most).map(mean));
         // A part without a lag shows all of it at its next look, which is when it looks and no time of its own.
         let tau63_s = if points.get(1).is_some_and(|p| p.1 > 0.95)
             || tau_s == 0.0 && points.get(2).is_some_and(|p| p.1 > 0.95)

@@ -1,8 +1,9 @@
 //! BME280 (temperature, pressure, humidity) and BMP280 (without humidity) on I2C or SPI.
 //!
 //! Source: Bosch BST-BME280-DS002 and BST-BMP280-DS001. Register map and reset values: §5.3/5.4 (BMP280: §4.2/4.3);
-//! trim words: table 16 (table 17 there); modes and write rules: §3.3, §5.4.5, §5.4.6; measurement time: §9.1
-//! (BMP280: §3.8.1); filter: §3.4.4; compensation formulas in floating point: appendix 8.1.
+//! trim words: table 16 (table 17 there); modes and write rules: §3.3, §5.4.5, §5.4.6; measurement time: §9.1 (BMP280:
+//! §3.8.1); filter: §3.4.4; noise by oversampling: §3.5 and §3.6 (BMP280: tables 8 and 9; from memory); compensation formulas in
+//! floating point: appendix 8.1.
 //!
 //! Where the datasheet leaves room: of the 2 ms of start-up the part does not answer in the first and has `im_update`
 //! set in the second; `im_update` before a conversion lasts for its fixed first millisecond; a write to `config` in
@@ -32,7 +33,7 @@ use super::{
     MS, US,
     i2c::{Direction, I2cPart, Reply},
     spi::SpiPart,
-    stimulus::{Quantity, Stimulus, middle_ns},
+    stimulus::{Noise, Quantity, Stimulus, middle_ns},
 };
 
 mod trim;
@@ -41,6 +42,10 @@ pub use trim::Trim;
 const STARTUP_NS: u64 = 2 * MS;
 const SKIPPED_20: u32 = 0x80000;
 const SKIPPED_16: u32 = 0x8000;
+/// Noise at oversampling ×1, ×2, ×4, ×8 and ×16 without filter: temperature \[°C\], pressure \[Pa\], humidity \[%\].
+const NOISE_C: [f64; 5] = [0.005, 0.004, 0.003, 0.003, 0.002];
+const NOISE_PA: [f64; 5] = [3.3, 2.6, 2.1, 1.6, 1.3];
+const NOISE_PCT: [f64; 5] = [0.07, 0.05, 0.04, 0.03, 0.02];
 /// Cycles of normal mode after which a filter's start cannot be told from its output any more: (15/16)^400 < 1e-11.
 const REMEMBERED_CYCLES: u64 = 400;
 /// The filter's state has this many bits below the least one of its output.
@@ -223,7 +228,12 @@ impl<S: Stimulus> Bme280<S> {
         // Without filter a result has 16 bits and one more for each doubling of samples; with it, 20.
         let bits = |samples: u32| 16 + samples.trailing_zeros().min(4);
 
-        let truth_c = self.stimulus.value(Quantity::TemperatureC, middle_ns(t_ns, p_ns));
+        // The catalog states the noise of ×1.
+        let noise = |table: [f64; 5], samples: u32| {
+            Noise::white(table[(samples.max(1).trailing_zeros() as usize).min(4)] / table[0])
+        };
+        let noise_c = noise(NOISE_C, samples_t);
+        let truth_c = self.stimulus.value_in(Quantity::TemperatureC, middle_ns(t_ns, p_ns), noise_c);
         let mut temperature = SKIPPED_20;
         let mut t_fine = (truth_c * 5120.0) as i32;
         if samples_t > 0 {
@@ -235,7 +245,11 @@ impl<S: Stimulus> Bme280<S> {
         }
         let mut pressure = SKIPPED_20;
         if samples_p > 0 {
-            let truth_pa = self.stimulus.value(Quantity::PressurePa, middle_ns(p_ns, h_ns));
+            let truth_pa = self.stimulus.value_in(
+                Quantity::PressurePa,
+                middle_ns(p_ns, h_ns),
+                noise(NOISE_PA, samples_p),
+            );
             let raw = self.trim.raw_pressure(truth_pa, t_fine, bits(samples_p));
             pressure = filter(&mut self.filter.pressure, filtering, raw);
         } else {
@@ -243,7 +257,11 @@ impl<S: Stimulus> Bme280<S> {
         }
         let mut humidity = SKIPPED_16;
         if samples_h > 0 {
-            let truth_pct = self.stimulus.value(Quantity::HumidityPct, middle_ns(h_ns, h_ns + for_h));
+            let truth_pct = self.stimulus.value_in(
+                Quantity::HumidityPct,
+                middle_ns(h_ns, h_ns + for_h),
+                noise(NOISE_PCT, samples_h),
+            );
             humidity = self.trim.raw_humidity(truth_pct, t_fine);
         }
         self.set_data(pressure, temperature, humidity);

@@ -5,9 +5,11 @@
 //! figures 2 and 3).
 //!
 //! DOUT is low while a result waits, and high after it is read until the next one. A result is that of the middle of
-//! its conversion; one that is not read is replaced by the next. Where the datasheet leaves room: DOUT stays high for
-//! the settling time (four conversions) after power-up and after a change of channel or gain; a read begins with a
-//! pulse that comes more than 60 µs after the one before it.
+//! its conversion; one that is not read is replaced by the next. A bit stands until the next rising edge, however long
+//! PD_SCK is low (T4 has no maximum); pulses are counted, 1 to 24 for the bits, 25 to 27 for the next channel and gain,
+//! and a word that is not taken within one conversion period is given up for the next (page 5: 25 to 27 pulses within
+//! one). Where the datasheet leaves room: DOUT stays high for the settling time (four conversions) after power-up and
+//! after a change of channel or gain; a pulse after the 24th is the 25th, unless half a period has gone since the first.
 //!
 //! ```
 //! use twinfleet_twins::parts::{hx711::{DATA, Hx711}, line::LinePart, stimulus::Quantity};
@@ -49,9 +51,12 @@ pub struct Hx711<S> {
     taken: u64,
     clock_high: bool,
     rose_ns: u64,
-    fell_ns: u64,
+    /// Pulses since the first of the word in hand, when that came, and what is left to shift out.
     pulses: u32,
+    begun_ns: u64,
     shift: u32,
+    /// Gain, start and results of the conversions before the pulses past the 24th.
+    before: (Gain, u64, u64),
 }
 
 impl<S: Stimulus> Hx711<S> {
@@ -67,9 +72,10 @@ impl<S: Stimulus> Hx711<S> {
             taken: 0,
             clock_high: false,
             rose_ns: 0,
-            fell_ns: 0,
             pulses: 0,
+            begun_ns: 0,
             shift: 0,
+            before: (Gain::A128, 0, 0),
         }
     }
 
@@ -106,20 +112,35 @@ impl<S: Stimulus> Hx711<S> {
         self.taken = index;
     }
 
-    fn rise(&mut self, at_ns: u64) {
-        if at_ns > self.fell_ns + POWER_DOWN_NS && self.ready(at_ns) {
-            self.convert(at_ns);
-            self.pulses = 0;
+    /// Whether a word has begun that the next pulse goes on with, whatever else is ready.
+    fn shifting(&self, at_ns: u64) -> bool {
+        let since_ns = at_ns.saturating_sub(self.begun_ns);
+        match self.pulses {
+            1..24 => since_ns <= self.period_ns,
+            24 => since_ns < self.period_ns / 2,
+            _ => false,
         }
-        self.pulses += 1;
+    }
+
+    fn rise(&mut self, at_ns: u64) {
+        if self.ready(at_ns) && !self.shifting(at_ns) {
+            self.convert(at_ns);
+            (self.pulses, self.begun_ns) = (0, at_ns);
+        }
+        self.pulses = self.pulses.saturating_add(1);
         let gain = match self.pulses {
             25 => Gain::A128,
             26 => Gain::B32,
             27 => Gain::A64,
             _ => return,
         };
-        // Each pulse more corrects the choice of the one before, microseconds ago.
-        if gain != self.gain {
+        if self.pulses == 25 {
+            self.before = (self.gain, self.since_ns, self.taken);
+        }
+        // Each pulse more corrects the choice of the one before.
+        if gain == self.before.0 {
+            (self.gain, self.since_ns, self.taken) = self.before;
+        } else {
             self.restart(at_ns, gain);
         }
     }
@@ -139,16 +160,13 @@ impl<S: Stimulus> LinePart for Hx711<S> {
                 self.restart(at_ns, Gain::A128);
                 self.pulses = 0;
             }
-            self.fell_ns = at_ns;
         }
     }
 
     fn level(&mut self, at_ns: u64, line: u8) -> bool {
         match self.pulses {
             _ if line != DATA || !self.powered(at_ns) => true,
-            1..=24 if at_ns <= self.fell_ns + POWER_DOWN_NS || self.clock_high => {
-                self.shift >> (24 - self.pulses) & 1 != 0
-            }
+            1..=24 if self.shifting(at_ns) || !self.ready(at_ns) => self.shift >> (24 - self.pulses) & 1 != 0,
             _ => !self.ready(at_ns),
         }
     }

@@ -7,17 +7,18 @@
 //!
 //! A part is shown the truth through its own pipeline: mounting and self-heating, lag, cross-sensitivity, its unit's gain,
 //! bias and drift, wander, noise, and the timeline's faults ([`probe`](twinfleet_engine::sense::probe)). It quantises that
-//! by its own registers. While a fault takes its readings away (no contact, a hanging bus, a dropout), it does not answer.
+//! by its own registers, and says how much noise its mode has. While a fault takes its readings away (no contact, a hanging
+//! bus, a dropout), it does not answer.
 //! Asking draws from streams of the parts' own: the run and its hash stay as they are.
 //!
-//! Resource: `Watched`.
+//! Systems: `look_around` in `Sense`, `look_at_supplies` in `Gather`. Resource: `Watched`.
 
 mod inputs;
 
 use super::{
     ads1115::Ads1115,
     bh1750::Bh1750,
-    bme280::Bme280,
+    bme280::{Bme280, Trim},
     clock::Clock,
     dht::Dht,
     ds18b20::Ds18b20,
@@ -33,7 +34,7 @@ use super::{
     serial::SerialPart,
     sht31::Sht31,
     spi::SpiPart,
-    stimulus::{Quantity, Stimulus},
+    stimulus::{Noise, Quantity, Stimulus},
     vl53l0x::Vl53l0x,
 };
 use bevy_ecs::prelude::*;
@@ -45,7 +46,10 @@ use twinfleet_engine::{
     catalog::{BusDef, PartDef, SensorDef, ThingDef, WireDef},
     plan::Plan,
     run::epoch_unix_ms,
-    sense::probe::Probe,
+    sense::{
+        Cohort,
+        probe::{Asking, Probe},
+    },
     time::SimTime,
     world::{self, TickSystems, Truth},
 };
@@ -121,13 +125,20 @@ pub fn answers(sensor: &SensorDef) -> bool {
 pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) -> Live {
     let watched = Watched::default();
     world.insert_resource(watched.clone());
-    schedule.add_systems(look_around.in_set(TickSystems::Sense));
+    schedule
+        .add_systems((look_around.in_set(TickSystems::Sense), look_at_supplies.in_set(TickSystems::Gather)));
     Live { plan: plan.clone(), watched }
 }
 
 fn look_around(clock: Res<world::Clock>, truth: Res<Truth>, watched: Res<Watched>) {
     for probe in locked(&watched.0).values() {
         locked(probe).look(&truth, clock.now, clock.step);
+    }
+}
+
+fn look_at_supplies(cohorts: Query<&Cohort>, watched: Res<Watched>) {
+    for probe in locked(&watched.0).iter() {
+        locked(probe).feed(&cohorts);
     }
 }
 
@@ -144,7 +155,27 @@ impl LiveStimulus {
     /// What the part finds of one of the catalog's quantities at an instant \[ns\], in the catalog's unit; see
     /// [`Probe::read`].
     pub fn read(&mut self, quantity: &str, at_ns: u64) -> Option<f64> {
-        locked(&self.0).read(quantity, instant(at_ns))
+        self.read_as(quantity, at_ns, Asking::default())
+    }
+
+    /// The same for a part that is in a mode of its own, or an input that is driven; see [`Probe::read_as`].
+    pub fn read_as(&mut self, quantity: &str, at_ns: u64, asking: Asking) -> Option<f64> {
+        locked(&self.0).read_as(quantity, instant(at_ns), asking)
+    }
+
+    /// What the part measures in its own unit; what it does not measure in the catalog is 0, but for the light around it.
+    fn find(&mut self, quantity: Quantity, at_ns: u64, asking: Asking) -> f64 {
+        let (name, scale) = in_catalog(quantity);
+        if quantity == Quantity::PulseHz
+            && let Some(flow) = self.read("flow", at_ns)
+        {
+            return HZ_PER_FLOW * flow;
+        }
+        match self.read_as(name, at_ns, asking) {
+            Some(x) => x * scale,
+            None if quantity == Quantity::IlluminanceLx => locked(&self.0).light_lx(instant(at_ns)),
+            None => 0.0,
+        }
     }
 }
 
@@ -178,15 +209,12 @@ fn in_catalog(quantity: Quantity) -> (&'static str, f64) {
 }
 
 impl Stimulus for LiveStimulus {
-    /// What the part does not measure in the catalog is 0.
     fn value(&mut self, quantity: Quantity, at_ns: u64) -> f64 {
-        let (name, scale) = in_catalog(quantity);
-        if quantity == Quantity::PulseHz
-            && let Some(flow) = self.read("flow", at_ns)
-        {
-            return HZ_PER_FLOW * flow;
-        }
-        locked(&self.0).read(name, instant(at_ns)).map_or(0.0, |x| x * scale)
+        self.find(quantity, at_ns, Asking::default())
+    }
+
+    fn value_in(&mut self, quantity: Quantity, at_ns: u64, noise: Noise) -> f64 {
+        self.find(quantity, at_ns, Asking { noise: Some(noise), input: None })
     }
 }
 
@@ -290,7 +318,7 @@ impl Live {
             if part.model == "ads1115" {
                 let inputs = self.inputs(device, &part.id, sees.clone())?;
                 bus.add(Box::new(Wired { part: Ads1115::new(address, inputs), sees }))?;
-            } else if let Some(part) = on_i2c(&part.model, address, sees) {
+            } else if let Some(part) = on_i2c(&part.model, address, serial_number(device, &part.id), sees) {
                 bus.add(part)?;
             }
         }
@@ -376,19 +404,19 @@ impl Live {
 const ON_I2C: [&str; 7] = ["bme280", "bmp280", "mpu6050", "sht31", "bh1750", "ina219", "vl53l0x"];
 
 /// The register map of a catalog's model on I2C, if there is one.
-fn on_i2c(model: &str, address: u8, sees: LiveStimulus) -> Option<Box<dyn I2cPart>> {
+fn on_i2c(model: &str, address: u8, unit: u64, sees: LiveStimulus) -> Option<Box<dyn I2cPart>> {
     fn wired<P: I2cPart + 'static>(part: P, sees: LiveStimulus) -> Option<Box<dyn I2cPart>> {
         Some(Box::new(Wired { part, sees }))
     }
     let s = sees.clone();
     match model {
-        "bme280" => wired(Bme280::new(address, s), sees),
-        "bmp280" => wired(Bme280::bmp280(address, s), sees),
+        "bme280" => wired(Bme280::new(address, s).with_trim(Trim::of_unit(unit)), sees),
+        "bmp280" => wired(Bme280::bmp280(address, s).with_trim(Trim::of_unit(unit)), sees),
         "mpu6050" => wired(Mpu6050::new(address, s), sees),
         "sht31" => wired(Sht31::new(address, s), sees),
         "bh1750" => wired(Bh1750::new(address, s), sees),
         "ina219" => wired(Ina219::new(address, s), sees),
-        "vl53l0x" => wired(Vl53l0x::new(s), sees),
+        "vl53l0x" => wired(Vl53l0x::new(s).at(address), sees),
         _ => None,
     }
 }

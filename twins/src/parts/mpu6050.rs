@@ -4,11 +4,11 @@
 //! scales 27 and 28, FIFO 35, 106 and 114 to 116, interrupts 56 and 58, data 59 to 72, power 107 and 108, WHO_AM_I
 //! 117; and PS-MPU-6000A-00 rev. 3.4: sensitivities §6.1 and §6.2, start-up for register access §6.3.
 //!
-//! A sample is that of its tick, the filter's delay (register 26) earlier; what the filter does to amplitudes, the
-//! engine does before. Where the documents leave room: the part does not answer in the first 20 ms (typical) of its
-//! supply, a device reset is over at once, and status bits are set whether or not their interrupt is enabled.
-//! Registers without a model (offsets, motion detection, auxiliary I2C, the motion processor's memory) keep what is
-//! written and do nothing.
+//! A sample is that of its tick, the filter's delay (register 26) earlier, with the noise that the filter's band lets
+//! through; what is slower than the band comes whole. Where the documents leave room: the part does not answer in the
+//! first 20 ms (typical) of its supply, a device reset is over at once, and status bits are set whether or not their
+//! interrupt is enabled. Registers without a model (offsets, motion detection, auxiliary I2C, the motion processor's
+//! memory) keep what is written and do nothing.
 //!
 //! ```
 //! # use embedded_hal::{delay::DelayNs, i2c::I2c};
@@ -32,7 +32,7 @@ use super::{
     MS, US,
     burst::{Burst, onwards},
     i2c::{Direction, I2cPart, Reply},
-    stimulus::{Quantity, Stimulus},
+    stimulus::{Noise, Quantity, Stimulus},
 };
 
 const STARTUP_NS: u64 = 20 * MS;
@@ -57,6 +57,17 @@ const FIFO_OVERFLOW: u8 = 1 << 4;
 /// Delay of the filter by DLPF_CFG: acceleration and rotation \[10 µs\].
 const DELAYS: [(u64, u64); 8] =
     [(0, 98), (200, 190), (300, 280), (490, 480), (850, 830), (1380, 1340), (1900, 1860), (0, 98)];
+/// Its band by DLPF_CFG: acceleration and rotation \[Hz\].
+const BANDS: [(f64, f64); 8] = [
+    (260.0, 256.0),
+    (184.0, 188.0),
+    (94.0, 98.0),
+    (44.0, 42.0),
+    (21.0, 20.0),
+    (10.0, 10.0),
+    (5.0, 5.0),
+    (260.0, 256.0),
+];
 
 /// The part. See the module's text for its sources.
 #[derive(Debug)]
@@ -158,16 +169,20 @@ impl<S: Stimulus> Mpu6050<S> {
         let (accel, gyro) = DELAYS[self.filter()];
         let (accel_ns, gyro_ns) =
             (tick_ns.saturating_sub(accel * 10 * US), tick_ns.saturating_sub(gyro * 10 * US));
+        // The catalog states the noise of the widest band.
+        let ((wide_accel, wide_gyro), (accel_hz, gyro_hz)) = (BANDS[0], BANDS[self.filter()]);
+        let accel_noise = Noise::in_band(accel_hz, wide_accel);
+        let gyro_noise = Noise::in_band(gyro_hz, wide_gyro);
         let standby = self.registers[PWR_MGMT_2];
         let per_g = f64::from(16384 >> (self.registers[ACCEL_CONFIG] >> 3 & 3));
         let per_dps = [131.0, 65.5, 32.8, 16.4][usize::from(self.registers[GYRO_CONFIG] >> 3 & 3)];
         for axis in 0..3_u8 {
             if standby & 0x20 >> axis == 0 {
-                let g = self.stimulus.value(Quantity::AccelerationG(axis), accel_ns);
+                let g = self.stimulus.value_in(Quantity::AccelerationG(axis), accel_ns, accel_noise);
                 self.set_word(DATA + 2 * usize::from(axis), g * per_g);
             }
             if standby & 0x04 >> axis == 0 {
-                let dps = self.stimulus.value(Quantity::RateDps(axis), gyro_ns);
+                let dps = self.stimulus.value_in(Quantity::RateDps(axis), gyro_ns, gyro_noise);
                 self.set_word(DATA + 8 + 2 * usize::from(axis), dps * per_dps);
             }
         }

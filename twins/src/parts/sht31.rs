@@ -1,13 +1,16 @@
 //! SHT30, SHT31 and SHT35 (temperature and humidity) on I2C.
 //!
 //! Source: Sensirion SHT3x-DIS datasheet, version 6 of March 2020: power-up, reset and measurement times §2.2;
-//! commands, status register, checksum and conversion §4.
+//! repeatability tables 1 and 2 (medium and low from memory); commands, status register, checksum and conversion §4; alert limits: Sensirion's
+//! application note "SHT3x-DIS Alert Mode", from memory.
 //!
 //! A measurement takes the typical time unless [`Sht31::set_slow`] asks for the longest. An address with a read is
 //! not acknowledged while there is nothing to read; after a single shot with clock stretching the clock is held
 //! instead. Results are read once. Where the datasheet leaves room: a command that is none, or that periodic mode
-//! does not take, is acknowledged and shows in the status' bit 1. The heater changes the status only: what it does to
-//! the temperature is the engine's to say. The alert limits and the alert pin are not here.
+//! does not take, is acknowledged and shows in the status' bit 1. The heater warms the chip by 3 K within some
+//! seconds, as it does in still air (3.3 V, §4.10 "a few degrees"; how many and how soon: own estimate), and takes the
+//! relative humidity down with it. The alert limits keep what is written with a right checksum; nothing compares with them
+//! and the alert pin is not here.
 //!
 //! ```
 //! # use embedded_hal::{delay::DelayNs, i2c::I2c};
@@ -30,9 +33,18 @@
 use super::{
     MS, US, crc,
     i2c::{Direction, I2cPart, Reply},
-    stimulus::{Quantity, Stimulus, middle_ns},
+    stimulus::{Noise, Quantity, Stimulus, middle_ns},
 };
 
+/// Three standard deviations at high, medium and low repeatability \[°C, %\].
+const REPEATABILITY_C: [f64; 3] = [0.04, 0.08, 0.15];
+const REPEATABILITY_PCT: [f64; 3] = [0.08, 0.15, 0.21];
+/// What the heater makes of the chip's temperature, and how soon.
+const HEATED_K: f64 = 3.0;
+const HEATING_NS: f64 = 8e9;
+/// Alert limits as delivered: 80 % and 60 °C set, 79 % and 58 °C clear, 22 % and −9 °C clear, 20 % and −10 °C set; the upper
+/// seven bits of humidity and nine of temperature.
+const LIMITS: [u16; 4] = [0xCD33, 0xCB2D, 0x3869, 0x3266];
 const ALERT_PENDING: u16 = 1 << 15;
 const HEATER: u16 = 1 << 13;
 const RESET_SEEN: u16 = 1 << 4;
@@ -48,12 +60,13 @@ enum State {
     Single {
         since_ns: u64,
         until_ns: u64,
+        repeatability: usize,
         stretch: bool,
     },
     Periodic {
         since_ns: u64,
         period_ns: u64,
-        takes_ns: u64,
+        repeatability: usize,
         taken: u64,
     },
 }
@@ -66,6 +79,13 @@ pub struct Sht31<S> {
     slow: bool,
     state: State,
     status: u16,
+    /// How far the heater had warmed it, and when that was.
+    warmed: (f64, u64),
+    /// Alert limits: high set, high clear, low clear, low set; and which the next word written is for.
+    limits: [u16; 4],
+    limit_next: Option<usize>,
+    word: [u8; 3],
+    word_filled: usize,
     /// The first byte of a command.
     half: Option<u8>,
     /// What the next read gives, and how much of it is given.
@@ -83,6 +103,11 @@ impl<S: Stimulus> Sht31<S> {
             slow: false,
             state: State::Busy { until_ns: MS },
             status: ALERT_PENDING | RESET_SEEN,
+            warmed: (0.0, 0),
+            limits: LIMITS,
+            limit_next: None,
+            word: [0; 3],
+            word_filled: 0,
             half: None,
             answer: [0; 6],
             length: 0,
@@ -97,7 +122,9 @@ impl<S: Stimulus> Sht31<S> {
 
     fn reset(&mut self, at_ns: u64) {
         self.state = State::Busy { until_ns: at_ns + 1500 * US };
+        self.heat(at_ns, 0);
         self.status = ALERT_PENDING | RESET_SEEN;
+        (self.limits, self.limit_next, self.word_filled) = (LIMITS, None, 0);
         self.length = 0;
     }
 
@@ -116,36 +143,64 @@ impl<S: Stimulus> Sht31<S> {
         US * if self.slow { longest_us[repeatability] } else { typical_us[repeatability] }
     }
 
-    fn measure(&mut self, since_ns: u64, until_ns: u64) {
+    fn measure(&mut self, since_ns: u64, until_ns: u64, repeatability: usize) {
         let at_ns = middle_ns(since_ns, until_ns);
-        let t = raw((self.stimulus.value(Quantity::TemperatureC, at_ns) + 45.0) / 175.0);
-        let h = raw(self.stimulus.value(Quantity::HumidityPct, at_ns) / 100.0);
+        // The catalog states the noise of high repeatability.
+        let noise = |table: [f64; 3]| Noise::white(table[repeatability] / table[0]);
+        let (for_c, for_pct) = (noise(REPEATABILITY_C), noise(REPEATABILITY_PCT));
+        let (around_c, rise) =
+            (self.stimulus.value_in(Quantity::TemperatureC, at_ns, for_c), self.rise_k(at_ns));
+        let humidity = self.stimulus.value_in(Quantity::HumidityPct, at_ns, for_pct);
+        let t = raw((around_c + rise + 45.0) / 175.0);
+        // The same vapour at the chip's temperature (Magnus).
+        let pressure = |c: f64| (17.62 * c / (243.12 + c)).exp();
+        let drier = if rise > 0.0 { pressure(around_c) / pressure(around_c + rise) } else { 1.0 };
+        let h = raw(humidity * drier / 100.0);
         let [t0, t1] = t.to_be_bytes();
         let [h0, h1] = h.to_be_bytes();
         self.answer = [t0, t1, crc::sensirion([t0, t1]), h0, h1, crc::sensirion([h0, h1])];
         (self.length, self.given) = (6, 0);
     }
 
+    /// How far the heater has the chip above its surroundings \[K\].
+    fn rise_k(&self, at_ns: u64) -> f64 {
+        let (from, since_ns) = self.warmed;
+        let to = if self.status & HEATER != 0 { HEATED_K } else { 0.0 };
+        to + (from - to) * (-(at_ns.saturating_sub(since_ns) as f64) / HEATING_NS).exp()
+    }
+
+    /// Turns the heater on (its bit) or off (0).
+    fn heat(&mut self, at_ns: u64, heater: u16) {
+        self.warmed = (self.rise_k(at_ns), at_ns);
+        self.status = self.status & !HEATER | heater;
+    }
+
+    /// A word and its checksum up for reading.
+    fn answer_word(&mut self, word: u16) {
+        let [a, b] = word.to_be_bytes();
+        self.answer[..3].copy_from_slice(&[a, b, crc::sensirion([a, b])]);
+        (self.length, self.given) = (3, 0);
+    }
+
     fn single(&mut self, at_ns: u64, repeatability: usize, stretch: bool) {
         let until_ns = at_ns + self.takes_ns(repeatability);
-        self.state = State::Single { since_ns: at_ns, until_ns, stretch };
+        self.state = State::Single { since_ns: at_ns, until_ns, repeatability, stretch };
     }
 
     fn periodic(&mut self, at_ns: u64, repeatability: usize, period_ns: u64) {
-        let takes_ns = self.takes_ns(repeatability);
-        self.state = State::Periodic { since_ns: at_ns, period_ns, takes_ns, taken: 0 };
+        self.state = State::Periodic { since_ns: at_ns, period_ns, repeatability, taken: 0 };
     }
 
     /// Puts the newest result of periodic mode up for reading, if it has not been read.
     fn fetch(&mut self, at_ns: u64) {
-        if let State::Periodic { since_ns, period_ns, takes_ns, taken } = self.state
-            && at_ns >= since_ns + takes_ns
-        {
-            let index = (at_ns - since_ns - takes_ns) / period_ns;
+        let State::Periodic { since_ns, period_ns, repeatability, taken } = self.state else { return };
+        let takes_ns = self.takes_ns(repeatability);
+        if let Some(into_ns) = at_ns.checked_sub(since_ns + takes_ns) {
+            let index = into_ns / period_ns;
             if index >= taken {
                 let begun_ns = since_ns + index * period_ns;
-                self.measure(begun_ns, begun_ns + takes_ns);
-                self.state = State::Periodic { since_ns, period_ns, takes_ns, taken: index + 1 };
+                self.measure(begun_ns, begun_ns + takes_ns, repeatability);
+                self.state = State::Periodic { since_ns, period_ns, repeatability, taken: index + 1 };
             }
         }
     }
@@ -159,9 +214,7 @@ impl<S: Stimulus> Sht31<S> {
                 return;
             }
             (0xF32D, _) => {
-                let [a, b] = self.status.to_be_bytes();
-                self.answer[..3].copy_from_slice(&[a, b, crc::sensirion([a, b])]);
-                (self.length, self.given) = (3, 0);
+                self.answer_word(self.status);
                 true
             }
             (0x3041, _) => {
@@ -180,18 +233,44 @@ impl<S: Stimulus> Sht31<S> {
                 self.periodic(at_ns, 0, 250 * MS);
                 true
             }
+            (0xE11F | 0xE114 | 0xE109 | 0xE102, _) => {
+                self.answer_word(self.limits[limit(command & 0xFF)]);
+                true
+            }
+            (0x611D | 0x6116 | 0x610B | 0x6100, _) => {
+                (self.limit_next, self.word_filled) = (Some(limit(command & 0xFF)), 0);
+                true
+            }
             (_, State::Periodic { .. }) => false,
             (0x306D, _) => {
-                self.status |= HEATER;
+                self.heat(at_ns, HEATER);
                 true
             }
             (0x3066, _) => {
-                self.status &= !HEATER;
+                self.heat(at_ns, 0);
                 true
             }
             _ => self.start_measuring(at_ns, command),
         };
         self.status = if done { self.status & !NOT_PROCESSED } else { self.status | NOT_PROCESSED };
+    }
+
+    /// A byte of an alert limit: two of the word, and its checksum, without which it is not taken.
+    fn write_limit(&mut self, limit: usize, byte: u8) -> bool {
+        self.word[self.word_filled] = byte;
+        self.word_filled += 1;
+        if self.word_filled < self.word.len() {
+            return true;
+        }
+        let [a, b, check] = self.word;
+        self.limit_next = None;
+        let right = check == crc::sensirion([a, b]);
+        if right {
+            self.limits[limit] = u16::from_be_bytes([a, b]);
+        }
+        // Bit 0: the checksum of the last write failed.
+        self.status = if right { self.status & !1 } else { self.status | 1 };
+        right
     }
 
     fn start_measuring(&mut self, at_ns: u64, command: u16) -> bool {
@@ -215,6 +294,16 @@ impl<S: Stimulus> Sht31<S> {
     }
 }
 
+/// Which limit the low byte of a command is for.
+fn limit(low: u16) -> usize {
+    match low {
+        0x1F | 0x1D => 0,
+        0x14 | 0x16 => 1,
+        0x09 | 0x0B => 2,
+        _ => 3,
+    }
+}
+
 /// A share of the range as the part's 16-bit word (§4.13: of 2¹⁶ − 1).
 fn raw(share: f64) -> u16 {
     (share.clamp(0.0, 1.0) * 65535.0).round() as u16
@@ -227,18 +316,18 @@ impl<S: Stimulus> I2cPart for Sht31<S> {
 
     fn start(&mut self, at_ns: u64, direction: Direction) -> Reply {
         self.advance(at_ns);
-        self.half = None;
+        (self.half, self.limit_next) = (None, None);
         if matches!(self.state, State::Busy { .. }) {
             return Reply::Nack;
         }
         if direction == Direction::Write {
             return Reply::Ack;
         }
-        if let State::Single { since_ns, until_ns, stretch } = self.state
+        if let State::Single { since_ns, until_ns, repeatability, stretch } = self.state
             && self.length == 0
             && (stretch || until_ns <= at_ns)
         {
-            self.measure(since_ns, until_ns);
+            self.measure(since_ns, until_ns, repeatability);
             self.state = State::Idle;
             return if until_ns <= at_ns { Reply::Ack } else { Reply::Stretch { until_ns } };
         }
@@ -246,6 +335,9 @@ impl<S: Stimulus> I2cPart for Sht31<S> {
     }
 
     fn write(&mut self, at_ns: u64, byte: u8) -> bool {
+        if let Some(limit) = self.limit_next {
+            return self.write_limit(limit, byte);
+        }
         match self.half.take() {
             None => self.half = Some(byte),
             Some(high) => self.command(at_ns, u16::from_be_bytes([high, byte])),

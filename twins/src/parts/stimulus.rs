@@ -1,5 +1,7 @@
 //! What a part measures: the value of a physical quantity at an instant.
 
+pub use twinfleet_engine::sense::probe::Noise;
+
 /// A physical quantity as it acts on a part, in the unit that its name says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -52,6 +54,13 @@ pub enum Quantity {
 pub trait Stimulus: Send {
     /// The value at an instant of simulated time \[ns\], in the quantity's unit.
     fn value(&mut self, quantity: Quantity, at_ns: u64) -> f64;
+
+    /// The value as a mode of the part finds it, whose noise is another than that of the mode that its catalog's file
+    /// states. One without noise of its own has nothing to change.
+    fn value_in(&mut self, quantity: Quantity, at_ns: u64, noise: Noise) -> f64 {
+        let _ = noise;
+        self.value(quantity, at_ns)
+    }
 }
 
 impl<F: FnMut(Quantity, u64) -> f64 + Send> Stimulus for F {

@@ -129,3 +129,61 @@ fn data_goes_high_after_the_last_bit_until_the_next_result() {
     clock.delay_ms(4);
     assert!(data.is_low().unwrap());
 }
+
+/// A word, each bit looked at `low_us` after its clock fell, with so many pulses more.
+fn slowly(
+    wires: &Wires<Hx711<impl FnMut(Quantity, u64) -> f64 + Send>>,
+    clock: &Clock,
+    low_us: u64,
+    more: u32,
+) -> u32 {
+    let (mut sck, mut data) = (wires.pin(CLOCK), wires.pin(DATA));
+    while data.is_high().unwrap() {
+        clock.advance_ns(100 * US);
+    }
+    let mut word = 0;
+    for k in 0..24 + more {
+        sck.set_high().unwrap();
+        sck.set_low().unwrap();
+        clock.advance_ns(low_us * US);
+        if k < 24 {
+            word = word << 1 | u32::from(data.is_high().unwrap());
+        }
+    }
+    word
+}
+
+#[test]
+fn a_bit_stands_however_long_the_clock_is_low() {
+    let truth = full_v(128.0) * f64::from(0x2A_5C_35) / f64::from(1 << 23);
+    for low_us in [0, 1, 50, 70, 100, 1_000, 3_500] {
+        let (wires, clock) = wires(false, move |_, _| truth);
+        for _ in 0..3 {
+            assert_eq!(slowly(&wires, &clock, low_us, 1), 0x2A_5C_35, "{low_us} us low");
+        }
+    }
+}
+
+#[test]
+fn a_word_that_is_given_up_is_followed_by_a_whole_one() {
+    let truth = full_v(128.0) * f64::from(0x2A_5C_35) / f64::from(1 << 23);
+    let (wires, mut clock) = wires(false, move |_, _| truth);
+    clock.delay_ms(450);
+    let mut sck = wires.pin(CLOCK);
+    for _ in 0..7 {
+        sck.set_high().unwrap();
+        sck.set_low().unwrap();
+    }
+    clock.delay_ms(150);
+    assert_eq!(slowly(&wires, &clock, 1, 1), 0x2A_5C_35);
+}
+
+#[test]
+fn a_gain_that_stays_costs_no_settling() {
+    let (wires, clock) = wires(false, |_, _| 1e-3);
+    slowly(&wires, &clock, 1, 3);
+    slowly(&wires, &clock, 1, 3); // the first at 64
+    let settled = clock.now_ns();
+    slowly(&wires, &clock, 1, 3);
+    assert_near("one period", (clock.now_ns() - settled) as f64, 100.0 * MS as f64, 1e6);
+}

@@ -11,8 +11,10 @@ use embedded_sht3x::{Repeatability, Sht3x, Status};
 use proptest::prelude::*;
 use sht31::prelude::*;
 use twinfleet_twins::parts::{
-    MS, US, crc,
-    i2c::I2cError,
+    MS, US,
+    clock::Clock,
+    crc,
+    i2c::{I2cBus, I2cError},
     sht31::Sht31,
     stimulus::Quantity::{self, HumidityPct, TemperatureC},
 };
@@ -148,4 +150,39 @@ fn the_status_tells_reset_heater_and_commands_that_are_none() {
     assert!(bus.write(ADDRESS, &[]).is_err(), "a general call resets it");
     clock.delay_us(1_500);
     assert!(bus.write(ADDRESS, &[]).is_ok());
+}
+
+#[test]
+fn its_heater_warms_it_and_its_alert_limits_are_kept() {
+    let (mut bus, mut clock) = bus_with(Sht31::new(ADDRESS, world(20.0, 40.0)));
+    clock.delay_ms(1);
+    let read = |clock: &mut Clock, bus: &mut I2cBus<Sht31<_>>| {
+        bus.write(ADDRESS, &[0x24, 0x00]).unwrap();
+        clock.delay_ms(16);
+        let mut six = [0; 6];
+        bus.read(ADDRESS, &mut six).unwrap();
+        let share = |k: usize| f64::from(u16::from_be_bytes([six[k], six[k + 1]])) / 65535.0;
+        (175.0 * share(0) - 45.0, 100.0 * share(3))
+    };
+    bus.write(ADDRESS, &[0x30, 0x6D]).unwrap();
+    clock.delay_ms(60_000);
+    let (c, pct) = read(&mut clock, &mut bus);
+    assert_near("warmed", c, 23.0, 0.01);
+    // The same vapour at 23 °C: 23.39 hPa over 28.11 (Magnus).
+    assert_near("and drier", pct, 40.0 * 23.33 / 28.04, 0.1);
+    bus.write(ADDRESS, &[0x30, 0x66]).unwrap();
+    clock.delay_ms(60_000);
+    assert_near("cooled", read(&mut clock, &mut bus).0, 20.0, 0.01);
+
+    let limit = |bus: &mut I2cBus<Sht31<_>>| {
+        let mut three = [0; 3];
+        bus.write_read(ADDRESS, &[0xE1, 0x1F], &mut three).unwrap();
+        assert_eq!(three[2], crc::sensirion([three[0], three[1]]));
+        u16::from_be_bytes([three[0], three[1]])
+    };
+    assert_eq!(limit(&mut bus), 0xCD33, "80 % and 60 °C");
+    bus.write(ADDRESS, &[0x61, 0x1D, 0x12, 0x34, crc::sensirion([0x12, 0x34])]).unwrap();
+    assert_eq!(limit(&mut bus), 0x1234);
+    assert!(bus.write(ADDRESS, &[0x61, 0x1D, 0x56, 0x78, 0x00]).is_err(), "a wrong checksum");
+    assert_eq!(limit(&mut bus), 0x1234);
 }

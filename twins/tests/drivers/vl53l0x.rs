@@ -142,3 +142,52 @@ fn timed_ranging_keeps_its_period() {
     clock.delay_ms(500);
     assert!(!driver.data_ready().unwrap());
 }
+
+/// What ST's API makes of a result block: rates \[10⁶ counts a second\], SPADs, and its estimate of sigma \[mm\]
+/// (`VL53L0X_calc_sigma_estimate` of STSW-IMG005, from memory, without cross-talk, in floating point: pulse width 8 ns and ambient width
+/// 6 ns, over twice the root of twelve times the counted photons).
+fn api(block: [u8; 12], counted_us: f64) -> (f64, f64, f64, f64) {
+    let word = |at: usize| f64::from(u16::from_be_bytes([block[at], block[at + 1]]));
+    let (signal, ambient, spads) = (word(6) / 128.0, word(8) / 128.0, word(2) / 256.0);
+    let events = (signal * counted_us).max(1.0);
+    let width_ns = 8f64.hypot(6.0 * ambient / signal.max(1e-6));
+    let sigma = (width_ns / (2.0 * (12.0 * events).sqrt()) * 1e3 * 0.1499).min(940.0);
+    (signal, ambient, spads, sigma)
+}
+
+/// The vertical-cavity laser is on for three of ten clocks of each macro period, of which 33 ms hold some 700.
+const COUNTED_US: f64 = 7_000.0;
+
+#[test]
+fn the_result_block_tells_light_and_a_sigma_check_goes_by_it() {
+    let ranged = |mm: f64, lux: f64, reflectance: f64| {
+        let world = move |q: Quantity, _: u64| if q == Quantity::DistanceMm { mm } else { lux };
+        let (mut bus, clock) = bus_with(Vl53l0x::new(world));
+        bus.part(0x29).unwrap().set_reflectance(reflectance);
+        let mut driver = Vl53l0xFull::new(&mut bus, 0x29, clock).unwrap();
+        driver.distance().unwrap();
+        let valid = driver.range_valid();
+        let block = registers::<12>(&mut bus, 0x29, 0x14);
+        (valid, api(block, COUNTED_US))
+    };
+    // By the square of the distance, until fewer SPADs count.
+    let ((_, near), (_, far)) = (ranged(500.0, 0.0, 0.88), ranged(1000.0, 0.0, 0.88));
+    assert_near("a fourth", near.0 / far.0, 4.0, 0.05);
+    assert_near("all count", far.2, 176.0, 0.01);
+    let (_, close) = ranged(60.0, 0.0, 0.88);
+    assert!(close.0 <= 20.0 && close.2 < 20.0 && close.2 > 3.9, "{close:?}");
+    // ST's limits of its default profile: 18 mm and 0.25.
+    for (mm, lux, reflectance, valid, within) in [
+        (500.0, 300.0, 0.88, true, true),
+        (1900.0, 0.0, 0.88, true, true),
+        (1500.0, 20_000.0, 0.88, true, false),
+        (1200.0, 0.0, 0.17, false, true),
+        (700.0, 0.0, 0.17, true, true),
+    ] {
+        let (found, (signal, _, _, sigma)) = ranged(mm, lux, reflectance);
+        assert_eq!(found, valid, "{mm} mm, {reflectance}: {signal}");
+        assert_eq!(sigma < 18.0, within, "{mm} mm, {lux} lx: {sigma} mm");
+    }
+    let (_, none) = ranged(f64::INFINITY, 0.0, 0.88);
+    assert!(none.0 == 0.0 && none.3 > 18.0, "nothing comes back: {none:?}");
+}

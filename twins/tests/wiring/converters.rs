@@ -19,11 +19,18 @@ fn parts_share_a_pin_for_the_same_bus_alone() {
     let spi = r#"(id: "a", model: "mcp3008", on: Spi("GPIO5"))"#;
     let wire =
         |id: &str, pin: &str| format!(r#"(id: "{id}", model: "ds18b20", on: Pin("{pin}"), pull_up: true)"#);
-    for (bus, pin) in [(i2c, "GPIO21"), (i2c, "GPIO22"), (spi, "GPIO23"), (spi, "GPIO19"), (spi, "GPIO18")] {
+    // An ESP32 leads its I2C bus to other pins, a Raspberry Pi does not.
+    for (board, bus, pin) in [
+        ("raspberry-pi-4b", i2c, "GPIO2"),
+        ("raspberry-pi-4b", i2c, "GPIO3"),
+        ("esp32-devkit", spi, "GPIO23"),
+        ("esp32-devkit", spi, "GPIO19"),
+        ("esp32-devkit", spi, "GPIO18"),
+    ] {
         let words = format!("two parts use pin `{pin}`");
         for parts in [format!("{bus}, {}", wire("b", pin)), format!("{}, {bus}", wire("b", pin))] {
             let good = parts.replace(pin, "GPIO16");
-            told_of("esp32-devkit", (&parts, ""), (&good, ""), &words);
+            told_of(board, (&parts, ""), (&good, ""), &words);
         }
     }
     let two = format!(

@@ -109,13 +109,15 @@ impl Checker<'_> {
             found
         };
         // What holds of the thing's own supply without a radio has been told at the thing.
-        let told = group.power.is_none() && !judge(None).items().is_empty();
-        let mut found = if told { Report::default() } else { judge(firmware.map(|f| (f, radio_ma))) };
+        let told = if group.power.is_none() { judge(None) } else { Report::default() };
+        let mut found =
+            if told.errors() > 0 { Report::default() } else { judge(firmware.map(|f| (f, radio_ma))) };
         if group.power.is_some() {
             check_feeds(thing, power, self.catalog, &place, &mut found);
         }
         let key = if group.power.is_some() { "power" } else { "thing" };
-        for wrong in found.items() {
+        let said = |message: &str| told.items().iter().any(|d| d.message() == message);
+        for wrong in found.items().iter().filter(|d| !said(d.message())) {
             let text = wrong.message().to_owned();
             let told = match wrong.severity() {
                 Severity::Error => place.error(key, text),

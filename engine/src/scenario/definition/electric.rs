@@ -20,6 +20,10 @@ use std::collections::BTreeMap;
 /// What an input of a chip stands above its supply, [V]: the absolute maximum ratings of CMOS parts, such as the ADS1115's.
 const INPUT_ABOVE_V: f64 = 0.3;
 
+/// What pulls an I2C line low has to sink, [mA], and down to what, [V]: NXP UM10204, table 9, standard and fast mode.
+const SINK_MA: f64 = 3.0;
+const LOW_V: f64 = 0.4;
+
 /// A line that has to be pulled up: the I2C bus, or the pin of a 1-Wire bus.
 #[derive(Default)]
 struct Line {
@@ -27,6 +31,8 @@ struct Line {
     first: Option<(String, String)>,
     /// Whether anything on it brings a resistor, or does not say.
     pulled: bool,
+    /// All stated resistors on it together, [S].
+    siemens: f64,
 }
 
 /// What the parts of a thing ask of their board so far.
@@ -42,6 +48,11 @@ pub(super) struct Electric<'a> {
     passed_ma: Option<f64>,
     /// Drawn from all output pins, [mA]; the same.
     pins_ma: Option<f64>,
+    /// The same at their largest at once: pulses, motors that set out or are held fast.
+    rail_peak_ma: Option<f64>,
+    passed_peak_ma: Option<f64>,
+    /// Motors among them. One alone sets out every time, for less than a fuse notices.
+    motors: usize,
     /// Whether one regulator of a pack, or one net of the board, is behind both.
     one_source: bool,
     /// Drawn from both in all, [mA].
@@ -82,8 +93,9 @@ impl Volts {
             Some(power @ PowerDef::Pack { .. }) => {
                 let Some((cells, regulator)) = pack_at_v(power, catalog, charge) else { return mains };
                 let given = regulator.map_or(cells, |r| r.kind.rail_v(cells, 0.0));
-                let rail = match board.and_then(|b| b.fed) {
-                    Some(FedDef::Rail(_)) => given,
+                // What does not stand that much is told of by itself.
+                let rail = match board.and_then(|b| b.fed_with(given).fed) {
+                    Some(FedDef::Rail(most)) if given <= most => given,
                     _ => rail,
                 };
                 Self { rail, supply: given, cells: regulator.map(|_| cells), on_battery: true }
@@ -128,6 +140,14 @@ pub(crate) fn on_cells(
     }
 }
 
+/// A board as a power feeds it: at the input that stands a full pack.
+pub(crate) fn fed_by(board: &BoardDef, power: &PowerDef, catalog: &Catalog) -> BoardDef {
+    match pack_v(power, catalog) {
+        Some((cells, regulator)) => board.fed_with(regulator.map_or(cells, |r| r.kind.rail_v(cells, 0.0))),
+        None => board.clone(),
+    }
+}
+
 /// What a pack's cells give when full and at rest, [V], and its regulator. None: there are no such cells.
 fn pack_v<'a>(power: &PowerDef, catalog: &'a Catalog) -> Option<(f64, Option<&'a RegulatorDef>)> {
     pack_at_v(power, catalog, 1.0)
@@ -148,7 +168,8 @@ impl<'a> Electric<'a> {
     pub fn new(board: Option<&'a BoardDef>, power: Option<&PowerDef>, catalog: &Catalog) -> Self {
         let own = board.map_or((None, None), |b| (b.rail_ma, b.supply_ma));
         // Past the board's own regulator the pack's is what feeds parts, and the board itself.
-        let past = matches!(board.and_then(|b| b.fed), Some(FedDef::Rail(_)));
+        let fed = |b: &BoardDef| power.map_or(b.fed, |p| fed_by(b, p, catalog).fed);
+        let past = matches!(board.and_then(fed), Some(FedDef::Rail(_)));
         let most_ma = match power.and_then(|p| pack_v(p, catalog)) {
             Some((_, regulator)) if past => {
                 let board_ma = board.map_or(0.0, |b| b.current_ma.active.max(b.current_ma.transmit));
@@ -165,6 +186,9 @@ impl<'a> Electric<'a> {
             rail_ma: Some(0.0),
             passed_ma: Some(0.0),
             pins_ma: Some(0.0),
+            rail_peak_ma: Some(0.0),
+            passed_peak_ma: Some(0.0),
+            motors: 0,
             one_source: board.is_some_and(|b| b.logic_v == b.supply_v)
                 || past && power.is_some_and(|p| pack_v(p, catalog).is_some_and(|(_, r)| r.is_some())),
             drawn_ma: (0.0, 0.0),
@@ -179,6 +203,7 @@ impl<'a> Electric<'a> {
         }
         check_level(board, part, place, report);
         check_lines(board, part, place, report);
+        check_span(board, part, place, report);
         self.look_at_line(board, part, place);
         if let Some(actuator) = part.actuator {
             check_pin_current(board, &part.def.model, actuator.pin_ma, place, report);
@@ -190,6 +215,7 @@ impl<'a> Electric<'a> {
         } else if let Some(feed) = self.feed(board, part, place, report) {
             self.draw(board, part, feed, place, report);
             self.runs_low(part, feed, place, report);
+            self.too_low(board, part, feed, place, report);
             self.unsaid(board, part, Some(self.volts.of(feed)), place, report);
         }
     }
@@ -237,6 +263,27 @@ impl<'a> Electric<'a> {
         report.push(place.warning("model", text).help(help));
     }
 
+    /// A part whose input wants more of its supply than the board's pins give.
+    fn too_low(&self, board: &BoardDef, part: &Part<'_>, feed: Feed, place: &Place<'_>, report: &mut Report) {
+        let Some(share) = part.actuator.and_then(|a| a.high_share).filter(|_| !part.def.shifted) else {
+            return;
+        };
+        let (fed_v, pins_v) = (self.volts.of(feed), self.volts.rail);
+        if share * fed_v <= pins_v + 1e-9 {
+            return;
+        }
+        let text = format!(
+            "`{}` takes a level for high from {:.2} V on at the {} V that feed it, but the pins of `{}` give {} V",
+            part.def.model,
+            share * fed_v,
+            fed_v as f32,
+            board.name,
+            pins_v as f32
+        );
+        let help = "it may work at room temperature and fail elsewhere: put a level shifter between them and say `shifted: true`";
+        report.push(place.warning("on", text).help(help));
+    }
+
     /// A part that is fed with more than the pins stand, and whose file does not say what it puts on them.
     fn unsaid(
         &self,
@@ -271,8 +318,11 @@ impl<'a> Electric<'a> {
         place: &Place<'_>,
         report: &mut Report,
     ) {
-        let sensor_ma = part.sensor.map(|s| s.active_ma.max(s.idle_ma));
+        let sensor_ma = part.sensor.map(|s| s.active_ma.max(s.idle_ma).max(s.peak_ma));
         let ma = sensor_ma.or(part.actuator.map(ActuatorDef::worst_ma)).unwrap_or_default();
+        let stall_ma = part.actuator.map_or(0.0, |a| a.stall_ma);
+        let peak_ma = ma.max(stall_ma);
+        self.motors += usize::from(stall_ma > 0.0);
         match feed {
             Feed::Rail => self.drawn_ma.0 += ma,
             Feed::Supply => self.drawn_ma.1 += ma,
@@ -281,9 +331,9 @@ impl<'a> Electric<'a> {
         // One regulator for both: what the one leaves the other takes.
         let feed_of = if self.one_source && feed == Feed::Supply { Feed::Rail } else { feed };
         let volts = self.volts.of(feed);
-        let (sum, most, whose) = match feed_of {
-            Feed::Rail => (&mut self.rail_ma, self.most_ma.0, "regulator"),
-            Feed::Supply => (&mut self.passed_ma, self.most_ma.1, "supply pin"),
+        let (sum, peaks, most, whose) = match feed_of {
+            Feed::Rail => (&mut self.rail_ma, &mut self.rail_peak_ma, self.most_ma.0, "regulator"),
+            Feed::Supply => (&mut self.passed_ma, &mut self.passed_peak_ma, self.most_ma.1, "supply pin"),
             Feed::Cells => return,
         };
         let (Some(before), Some(most)) = (*sum, most) else { return };
@@ -297,6 +347,22 @@ impl<'a> Electric<'a> {
             );
             let help = format!("feed `{}` from a supply of its own and say `own_supply: true`", part.def.id);
             report.push(place.error("model", text).help(help));
+            *peaks = None;
+        }
+        let Some(before) = *peaks else { return };
+        *peaks = Some(before + peak_ma);
+        if before + peak_ma > most && self.motors > 1 {
+            *peaks = None;
+            let text = format!(
+                "motors on {volts} V of `{}` take {} mA with this one when they set out or are held fast, but its {whose} leaves {most} mA",
+                board.name,
+                (before + peak_ma) as f32
+            );
+            let help = format!(
+                "feed `{}` from a supply of its own and say `own_supply: true`, or let no two move at once",
+                part.def.id
+            );
+            report.push(place.warning("model", text).help(help));
         }
     }
 
@@ -329,14 +395,31 @@ impl<'a> Electric<'a> {
         let line = self.lines.entry(line).or_default();
         // What is not stated is not judged.
         line.pulled |= by_board || part.def.pull_up.or(by_part) != Some(false);
+        let own = part.sensor.and_then(|s| s.pull_up_ohm).filter(|_| part.def.pull_up != Some(false));
+        let boards =
+            board.i2c_pull_up_ohm.filter(|_| line.first.is_none() && matches!(part.bus, BusDef::I2c(_)));
+        line.siemens += own.into_iter().chain(boards).map(f64::recip).sum::<f64>();
         line.first.get_or_insert_with(|| (place.path("on"), part.def.model.clone()));
     }
 
     /// What only all parts together can lack.
     pub fn check_buses(&self, place: &Place<'_>, report: &mut Report) {
         let Some(board) = self.board else { return };
-        for (line, Line { first, pulled }) in &self.lines {
-            let (false, Some((path, model))) = (pulled, first) else { continue };
+        for (line, Line { first, pulled, siemens }) in &self.lines {
+            let Some((path, model)) = first else { continue };
+            let sinks_ma = 1e3 * siemens * (self.volts.rail - LOW_V);
+            if sinks_ma > SINK_MA {
+                let text = format!(
+                    "the {line} is pulled up by {:.0} Ω in all: whoever pulls it low has {} mA to sink, but I2C asks for {SINK_MA} mA",
+                    1.0 / siemens,
+                    tenths(sinks_ma)
+                );
+                let help = "take the resistors off some of the modules, and say `pull_up: false` of them";
+                report.push(Place::new(place.source, path).warning("", text).help(help));
+            }
+            if *pulled {
+                continue;
+            }
             let text = format!(
                 "nothing pulls the {line} up: neither `{model}` nor `{}` brings a resistor",
                 board.name
@@ -374,6 +457,42 @@ fn check_level(board: &BoardDef, part: &Part<'_>, place: &Place<'_>, report: &mu
         let help = "put a divider or a level shifter between them and say `shifted: true`, or use a board whose pins stand it";
         report.push(place.error("on", text).help(help));
     }
+}
+
+/// Share of a part's voltages that a converter may miss before a reader is told.
+const MOST_UNREAD: f64 = 0.1;
+
+/// A converter's range that ends well within what a part gives.
+fn check_span(board: &BoardDef, part: &Part<'_>, place: &Place<'_>, report: &mut Report) {
+    let analogue = matches!(part.bus, BusDef::Analog) && part.into.is_none() && !part.def.shifted;
+    let (Some(sensor), Some(adc), true) = (part.sensor, &board.adc, analogue) else { return };
+    let ranged = part.def.range.as_ref().and_then(|name| adc.in_range(name));
+    let adc = ranged.as_ref().unwrap_or(adc);
+    let Some((channel, law)) = sensor.channels.first().and_then(|c| Some((c, c.analog?))) else { return };
+    let ends = [channel.range.0, channel.range.1].map(|end| law.volts(end, board.logic_v));
+    let (low, high) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
+    // What stands too much has been told of.
+    if high <= low || high > adc.max_v.unwrap_or(board.max_pin_v()) + 1e-9 {
+        return;
+    }
+    let read = (high.min(adc.reference_v) - low.max(adc.least_v)).max(0.0);
+    if read >= (1.0 - MOST_UNREAD) * (high - low) {
+        return;
+    }
+    let by = part.def.range.as_ref().map_or_else(String::new, |r| format!(" at `{r}`"));
+    let text = format!(
+        "`{}` gives {low:.2} to {high:.2} V, but `{}` reads {:.2} to {:.2} V{by}: what is beyond shows as the end",
+        part.def.model, board.name, adc.least_v, adc.reference_v
+    );
+    let help = match adc.ranges.is_empty() && part.def.range.is_none() {
+        true => "put a divider between them and say `shifted: true`".to_owned(),
+        false => {
+            let known: Vec<&str> =
+                board.adc.iter().flat_map(|a| a.ranges.keys().chain(&a.range)).map(String::as_str).collect();
+            format!("choose another `range` ({}), or a divider and `shifted: true`", known.join(", "))
+        }
+    };
+    report.push(place.warning("on", text).help(help));
 }
 
 /// The largest voltage that an analogue part makes within its range, [V], fed as its law says. None: its file does not say.
@@ -424,6 +543,7 @@ pub(in crate::scenario) fn check_pack_feeds(
     place: &Place<'_>,
     report: &mut Report,
 ) {
+    let board = &fed_by(board, power, catalog);
     if let PowerDef::Battery { ocv_v, r0_ohm, .. } = power {
         let ma = board
             .current_ma
@@ -453,6 +573,7 @@ pub(in crate::scenario) fn check_pack_feeds(
         report.push(place.error("power", text).help(help));
         return;
     }
+    check_clock(board, power, regulator, catalog, place, report);
     let worst_ma = plan.worst_ma + parts_ma(board, thing, power, given, catalog, place);
     if let Some((r, most)) =
         regulator.and_then(|r| Some((r, r.most_ma?))).filter(|(_, most)| worst_ma > *most)
@@ -463,6 +584,7 @@ pub(in crate::scenario) fn check_pack_feeds(
         report.push(place.error("power", text).help(format!("choose a stronger regulator, {regulators}")));
         return;
     }
+    check_busy(board, regulator, worst_ma - plan.worst_ma, place, report);
     let full = PackState::new(&plan.pack, 1.0, 1.0, 1.0, 0.0, 0.0);
     let rail_v = plan.pack.rail_v(&full, worst_ma, 0.0);
     if rail_v < board.brown_out_v {
@@ -498,6 +620,64 @@ pub(in crate::scenario) fn check_pack_feeds(
         let help = format!("more cells in series or in parallel, or a regulator that steps up, {regulators}");
         report.push(place.warning("power", text).help(help));
     }
+}
+
+/// A regulator that feeds a board's processor idle, but not at work.
+fn check_busy(
+    board: &BoardDef,
+    regulator: Option<&RegulatorDef>,
+    parts_ma: f64,
+    place: &Place<'_>,
+    report: &mut Report,
+) {
+    let (Some(heat), Some(regulator)) = (board.thermal.as_ref().filter(|t| t.drawn), regulator) else {
+        return;
+    };
+    let busy_ma = 1e3 * heat.full_w / board.supply_v + parts_ma;
+    let Some(most) = regulator.most_ma.filter(|most| busy_ma > *most) else { return };
+    let with = if parts_ma > 0.0 { " and its parts at work" } else { "" };
+    let text = format!(
+        "`{}` gives {most} mA, but `{}` takes {} mA with all cores busy{with}",
+        regulator.name,
+        board.name,
+        tenths(busy_ma)
+    );
+    let help =
+        "choose a stronger regulator, see `twinfleet list regulators`, unless it never has that much to do";
+    report.push(place.warning("power", text).help(help));
+}
+
+/// Share of its charge at which a pack that feeds pins and processor has to hold the processor's clock still.
+const NEARLY_EMPTY: f64 = 0.2;
+
+/// A pack on the rail itself that is too low for the processor's clock long before it is empty.
+fn check_clock(
+    board: &BoardDef,
+    power: &PowerDef,
+    regulator: Option<&RegulatorDef>,
+    catalog: &Catalog,
+    place: &Place<'_>,
+    report: &mut Report,
+) {
+    let (Some(FedDef::Rail(_)), Some(least)) = (board.fed, board.clock_v) else { return };
+    let Some((cells_v, _)) = pack_at_v(power, catalog, NEARLY_EMPTY) else { return };
+    let given = regulator.map_or(cells_v, |r| r.kind.rail_v(cells_v, 0.0));
+    if given >= least {
+        return;
+    }
+    let clock = board.cpu.map_or(String::new(), |c| format!(" of {} MHz", c.clock_mhz));
+    let text = format!(
+        "the clock{clock} of `{}` wants {least} V at its pins' supply, but this pack gives {given:.2} V with {:.0} % left",
+        board.name,
+        100.0 * NEARLY_EMPTY
+    );
+    let help = match board.regulated {
+        Some((low, high, _)) => format!(
+            "a regulator that steps up, see `twinfleet list regulators`, or {low} to {high} V at its input"
+        ),
+        None => "a regulator that steps up, see `twinfleet list regulators`".to_owned(),
+    };
+    report.push(place.warning("power", text).help(help));
 }
 
 /// The same of a battery that is given by its figures: `drop_v` is what its resistance takes under the largest current.

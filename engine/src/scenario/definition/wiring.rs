@@ -14,6 +14,9 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
+/// What parts of one model share a line for.
+const SHARED_LINE: &str = "line of parts that share it";
+
 /// Who uses which pin and address of a thing's board.
 pub(super) struct Wiring<'a> {
     thing: &'a ThingDef,
@@ -21,6 +24,8 @@ pub(super) struct Wiring<'a> {
     catalog: &'a Catalog,
     /// Pin → path of the wire that uses it, and the kind of bus that others may share it for.
     uses: BTreeMap<String, (String, Option<&'static str>)>,
+    /// Pin → what a bus uses it for: another pin that can be that would do as well.
+    moves: BTreeMap<String, PinFn>,
     addresses: BTreeMap<u8, String>,
 }
 
@@ -47,7 +52,14 @@ impl<'a> Part<'a> {
 
 impl<'a> Wiring<'a> {
     pub fn new(thing: &'a ThingDef, board: Option<&'a BoardDef>, catalog: &'a Catalog) -> Self {
-        Self { thing, board, catalog, uses: BTreeMap::new(), addresses: BTreeMap::new() }
+        Self {
+            thing,
+            board,
+            catalog,
+            uses: BTreeMap::new(),
+            moves: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+        }
     }
 
     pub fn check(&mut self, part: &Part<'_>, place: &Place<'_>, report: &mut Report) {
@@ -72,7 +84,7 @@ impl<'a> Wiring<'a> {
         check_straps(board, part, place, report);
         match (bus, wire) {
             (BusDef::I2c(addresses), WireDef::I2c(address)) => {
-                self.i2c(board, addresses, *address, model, place, report);
+                self.i2c(board, (addresses, part.sensor), *address, model, place, report);
             }
             (BusDef::Spi, WireDef::Spi(select)) => {
                 self.shared(board, &[PinFn::Mosi, PinFn::Miso, PinFn::Sck], "SPI", place, report);
@@ -82,7 +94,7 @@ impl<'a> Wiring<'a> {
                 self.pin(board, pin, &[PinFn::Digital], Some("1-Wire"), place, report);
             }
             (BusDef::Analog, WireDef::Pin(pin)) if pin.contains('.') => {
-                self.converter(wire, pin, place, report)
+                self.converter(board, wire, pin, place, report)
             }
             (BusDef::Analog, WireDef::Pin(pin)) => {
                 if board.adc.is_none() {
@@ -113,7 +125,8 @@ impl<'a> Wiring<'a> {
             }
             (BusDef::Digital(n), WireDef::Pins(pins)) if pins.len() == *n as usize => {
                 for (i, pin) in pins.iter().enumerate() {
-                    self.pin(board, pin, digital(part, i), None, place, report);
+                    let shared = part.sensor.is_some_and(|s| s.shares.contains(&i)).then_some(SHARED_LINE);
+                    self.pin(board, pin, digital(part, i), shared, place, report);
                 }
             }
             (BusDef::Uart, WireDef::Pins(pins)) if pins.len() == 2 => {
@@ -138,13 +151,14 @@ impl<'a> Wiring<'a> {
     fn i2c(
         &mut self,
         board: &BoardDef,
-        addresses: &[u8],
+        (addresses, sensor): (&[u8], Option<&SensorDef>),
         address: u8,
         model: &str,
         place: &Place<'_>,
         report: &mut Report,
     ) {
-        if !addresses.contains(&address) {
+        let renamed = sensor.is_some_and(|s| s.renamed) && (0x08..=0x77).contains(&address);
+        if !addresses.contains(&address) && !renamed {
             let known: Vec<String> = addresses.iter().map(|a| format!("{a:#04x}")).collect();
             let text = format!("`{model}` does not answer to {address:#04x}");
             report.push(place.error("on", text).help(format!("its addresses: {}", known.join(", "))));
@@ -161,6 +175,14 @@ impl<'a> Wiring<'a> {
                 format!("`{model}` also answers to {}", free.join(", "))
             }));
         }
+        if let Some(beside) = sensor.and_then(|s| s.beside.get(&address))
+            && let Some(other) = self.addresses.insert(*beside, place.path("on"))
+        {
+            let text =
+                format!("a chip beside it in `{model}` answers to {beside:#04x}, as another part does");
+            let error = place.error("on", text).at(place.source, place.source.span_of(&other), "this one");
+            report.push(error.help("give either of them another address"));
+        }
         if let Some(other) = self.addresses.insert(address, place.path("on")) {
             let text = format!("two parts share the address {address:#04x} of one I2C bus");
             let error = place.error("on", text).at(place.source, place.source.span_of(&other), "first here");
@@ -169,7 +191,12 @@ impl<'a> Wiring<'a> {
                 .filter(|a| !self.addresses.contains_key(a))
                 .map(|a| format!("{a:#04x}"))
                 .collect();
-            report.push(if free.is_empty() {
+            report.push(if sensor.is_some_and(|s| s.renamed) {
+                error.help(format!(
+                    "its software can give one of them another address: write `on: I2c({:#04x})`",
+                    address + 1
+                ))
+            } else if free.is_empty() {
                 error.help(format!("`{model}` has no other address that is free: use another board or part"))
             } else {
                 error.help(format!("`{model}` also answers to {}", free.join(", ")))
@@ -178,7 +205,14 @@ impl<'a> Wiring<'a> {
     }
 
     /// An input of a converter that is another part of the thing.
-    fn converter(&mut self, wire: &WireDef, pin: &str, place: &Place<'_>, report: &mut Report) {
+    fn converter(
+        &mut self,
+        board: &BoardDef,
+        wire: &WireDef,
+        pin: &str,
+        place: &Place<'_>,
+        report: &mut Report,
+    ) {
         let is = |part: &&PartDef| wire.converter().is_some_and(|(id, _)| id == part.id);
         let sensor = self.thing.parts.iter().find(is).and_then(|p| self.catalog.sensors.get(&p.model));
         let inputs = sensor.map_or(0, |s| {
@@ -186,7 +220,7 @@ impl<'a> Wiring<'a> {
         });
         match wire.converter() {
             Some((_, input)) if usize::from(input) < inputs => {
-                self.claim(pin.to_owned(), None, Vec::new(), place, report);
+                self.claim(board, pin.to_owned(), None, Vec::new(), place, report);
             }
             Some((id, _)) if inputs > 0 => {
                 let text = format!("`{id}` has no such input: its inputs are 0 to {}", inputs - 1);
@@ -211,8 +245,9 @@ impl<'a> Wiring<'a> {
     ) {
         for f in fns {
             // A board may name several; the bus uses the first that nobody else has.
-            let pins: Vec<&String> =
-                board.pins.iter().filter(|(_, has)| has.contains(f)).map(|(p, _)| p).collect();
+            let listed = board.pins.iter().filter(|(_, has)| has.contains(f));
+            let others = board.pins.iter().filter(|(_, has)| !has.contains(f) && board.can(has, *f));
+            let pins: Vec<&String> = listed.chain(others).map(|(p, _)| p).collect();
             let Some(first) = pins.first() else {
                 let text = format!("`{}` has no {bus} bus", board.name);
                 let help = "use a part on other wires, or another board: see `twinfleet list boards`";
@@ -220,8 +255,12 @@ impl<'a> Wiring<'a> {
                 return;
             };
             let fits = |p: &&&String| self.uses.get(**p).is_none_or(|(_, of)| *of == Some(bus));
-            let free = pins.iter().find(fits).unwrap_or(first);
-            self.claim((*free).clone(), Some(bus), Vec::new(), place, report);
+            // Where it is already, else the first that is free.
+            let here = |p: &&&String| self.moves.get(**p) == Some(f);
+            let free = pins.iter().find(here).or_else(|| pins.iter().find(fits)).unwrap_or(first);
+            let pin = (*free).clone();
+            self.moves.insert(pin.clone(), *f);
+            self.claim(board, pin, Some(bus), Vec::new(), place, report);
         }
     }
 
@@ -260,12 +299,29 @@ impl<'a> Wiring<'a> {
         }
         let others = board.pins.iter().filter(|(_, has)| fit.iter().any(|f| board.can(has, *f)));
         let others = others.map(|(p, _)| p.clone()).collect();
-        self.claim(pin.to_owned(), shared, others, place, report);
+        self.claim(board, pin.to_owned(), shared, others, place, report);
+    }
+
+    /// Leads a bus away from a pin that a part is wired to, where it can be on another. Whether it could.
+    fn moves_away(&mut self, board: &BoardDef, pin: &str) -> bool {
+        let Some(f) = self.moves.get(pin).copied() else { return false };
+        let free = |p: &&String| !self.uses.contains_key(*p) && !board.straps.contains_key(*p);
+        let listed = board.pins.iter().filter(|(_, has)| has.contains(&f)).map(|(p, _)| p);
+        let others =
+            board.pins.iter().filter(|(_, has)| !has.contains(&f) && board.can(has, f)).map(|(p, _)| p);
+        let Some(to) = listed.chain(others).find(free).cloned() else { return false };
+        self.moves.remove(pin);
+        self.moves.insert(to.clone(), f);
+        if let Some(held) = self.uses.remove(pin) {
+            self.uses.insert(to, held);
+        }
+        true
     }
 
     /// Notes who uses a pin, and complains where it is taken; `others` would do as well.
     fn claim(
         &mut self,
+        board: &BoardDef,
         pin: String,
         shared: Option<&'static str>,
         others: Vec<String>,
@@ -273,6 +329,11 @@ impl<'a> Wiring<'a> {
         report: &mut Report,
     ) {
         let path = place.path("on");
+        let of_bus = self.uses.get(&pin).and_then(|(_, of)| *of);
+        if of_bus.is_some() && of_bus != shared && self.moves_away(board, &pin) {
+            self.uses.insert(pin, (path, shared));
+            return;
+        }
         match self.uses.get(&pin) {
             // Parts share the lines of a bus that all of them speak.
             Some((_, Some(of))) if shared == Some(*of) => {}

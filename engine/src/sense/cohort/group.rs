@@ -46,10 +46,13 @@ pub(crate) struct ChannelPlan {
     pub(in crate::sense) def: ChannelDef,
     pub(super) min_interval: Span,
     pub(super) conversion: Span,
+    pub(super) warm_up: Span,
     pub(super) analog: Option<Analog>,
     /// Of a part at an input of another part of the device.
     pub(super) outlet: Option<Outlet>,
-    pub(super) supply: Option<OwnSupply>,
+    pub(in crate::sense) supply: Option<OwnSupply>,
+    /// How far its input reaches, [V].
+    pub(in crate::sense) reach_v: (f64, f64),
 }
 
 impl ChannelPlan {
@@ -77,9 +80,11 @@ impl ChannelPlan {
             def: def.fed(at.fed_v(part, sensor)),
             min_interval: sensor.min_interval,
             conversion: sensor.conversion,
+            warm_up: sensor.warm_up,
             analog,
             outlet: at.outlet(part, sensor, def),
             supply,
+            reach_v: def.reach_v(at.fed_v(part, sensor)),
         }
     }
 }

@@ -50,6 +50,24 @@ impl Cohort {
         }
     }
 
+    /// Voltage and current of a device's supply [V, mA], at its last wake, or before it has woken: as it stands. None: it is
+    /// not of this cohort.
+    pub(in crate::sense) fn supply_of(&self, group: usize, index: u32) -> Option<(f64, f64)> {
+        let lane = self.index.iter().position(|i| *i == index).filter(|_| self.group.number == group)?;
+        let seen = self.supply.get(lane).copied().filter(|s| s.0 > 0.0);
+        Some(seen.unwrap_or_else(|| self.supply_now(lane as u16, 0.0)))
+    }
+
+    /// The same while the board and its parts are awake, and what else takes `more_ma` on the mains.
+    pub(super) fn supply_now(&self, lane: u16, more_ma: f64) -> (f64, f64) {
+        let awake_ma = self.group.awake_ma;
+        match (&self.packs, &self.group.pack, &self.batteries, &self.group.supply) {
+            (Some(packs), Some(plan), ..) => packs.terminals(lane, plan, awake_ma),
+            (.., Some(batteries), Some(supply)) => batteries.terminals(lane, supply, awake_ma),
+            _ => (self.group.mains_v, awake_ma + more_ma),
+        }
+    }
+
     /// A row of the received power, where it is watched.
     pub(super) fn emit_rssi(&mut self, lane: u16, t: SimTime, watch: &Watch) {
         let Some(value) = self.radios.as_ref().and_then(|r| r.rssi_dbm(lane)) else { return };

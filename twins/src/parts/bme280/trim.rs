@@ -42,6 +42,31 @@ impl Default for Trim {
 }
 
 impl Trim {
+    /// Words of a unit of its own, by a number that is its own: the ordinary ones, each off by what units of a batch are
+    /// apart, some hundredths. What it compensates to stays the same, which is what they are for.
+    pub fn of_unit(number: u64) -> Self {
+        let mut state = number;
+        // SplitMix64.
+        let mut off = |most: f64| {
+            state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            let share = ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1u64 << 53) as f64;
+            ((2.0 * share - 1.0) * most).round() as i16
+        };
+        let mut unit = Self::default();
+        unit.t1 = unit.t1.wrapping_add_signed(off(600.0));
+        unit.t2 += off(400.0);
+        unit.p1 = unit.p1.wrapping_add_signed(off(600.0));
+        for (word, most) in unit.p.iter_mut().zip([150.0, 40.0, 120.0, 60.0, 4.0, 200.0, 200.0, 120.0]) {
+            *word += off(most);
+        }
+        unit.h2 += off(12.0);
+        unit.h4 += off(12.0);
+        unit.h5 += off(12.0);
+        unit
+    }
+
     /// What a calibration register holds.
     pub(super) fn register(&self, register: u8, humid: bool) -> u8 {
         let of = |word: u16| word.to_le_bytes()[usize::from(register & 1)];

@@ -1,9 +1,10 @@
 //! The inputs of a converter: the analogue parts that are wired to it, or what the scenario tells of its voltages.
 
 use super::{Live, LiveError, LiveStimulus};
-use crate::parts::stimulus::{Quantity, Stimulus};
+use crate::parts::stimulus::{Noise, Quantity, Stimulus};
 use twinfleet_engine::{
     catalog::{AnalogDef, BusDef},
+    sense::probe::Asking,
     units,
 };
 
@@ -14,20 +15,22 @@ struct Analogue {
     quantity: String,
     law: AnalogDef,
     logic_v: f64,
+    /// What a divider before the input leaves of it.
+    share: f64,
 }
 
 impl Analogue {
     /// Its voltage, [V]; 0 while a fault has the part.
     fn volts(&mut self, at_ns: u64) -> f64 {
         let value = self.sees.read(&self.quantity, at_ns).unwrap_or(f64::NAN);
-        if value.is_nan() { 0.0 } else { self.law.volts(value, self.logic_v) }
+        if value.is_nan() { 0.0 } else { self.share * self.law.volts(value, self.logic_v) }
     }
 }
 
 /// What a converter finds at its inputs.
 ///
-/// A part that is wired to an input gives its own voltage, with the part's errors and not the converter's: these are a
-/// hundredth of them. An input without a part has the voltage that the scenario tells, through the converter's own errors.
+/// A part that is wired to an input puts its voltage there, an input without a part has the voltage that the scenario tells;
+/// either goes through the converter's own errors, and ends where its supply has the input end.
 #[derive(Debug)]
 pub(super) struct Inputs {
     own: LiveStimulus,
@@ -38,21 +41,33 @@ pub(super) struct Inputs {
 
 impl Stimulus for Inputs {
     fn value(&mut self, quantity: Quantity, at_ns: u64) -> f64 {
+        self.find(quantity, at_ns, None)
+    }
+
+    fn value_in(&mut self, quantity: Quantity, at_ns: u64, noise: Noise) -> f64 {
+        self.find(quantity, at_ns, Some(noise))
+    }
+}
+
+impl Inputs {
+    fn find(&mut self, quantity: Quantity, at_ns: u64, noise: Option<Noise>) -> f64 {
         let Quantity::Volts(input) = quantity else { return 0.0 };
         let input = usize::from(input);
-        if let Some(Some(part)) = self.wired.get_mut(input) {
-            return part.volts(at_ns);
-        }
-        let told = self.quantities.get(input).and_then(|q| self.own.read(q, at_ns));
-        told.filter(|v| v.is_finite()).unwrap_or(0.0)
+        let part = self.wired.get_mut(input).and_then(Option::as_mut);
+        let asking = Asking { noise, input: part.map(|p| p.volts(at_ns)) };
+        let read = self.quantities.get(input).and_then(|q| self.own.read_as(q, at_ns, asking));
+        read.filter(|v| v.is_finite()).unwrap_or(0.0)
     }
 }
 
 impl Live {
     /// The inputs of a converter of a device, which finds `own` by itself.
     pub(super) fn inputs(&self, device: &str, part: &str, own: LiveStimulus) -> Result<Inputs, LiveError> {
-        let model = &self.part(device, part)?.model;
-        let channels = self.plan.catalog.sensors.get(model).map_or(&[][..], |s| &s.channels);
+        let def = self.part(device, part)?;
+        let converter = self.plan.catalog.sensors.get(&def.model);
+        let channels = converter.map_or(&[][..], |s| &s.channels);
+        let board = self.thing(device)?.board.as_ref().and_then(|b| self.plan.catalog.boards.get(b));
+        let fed_v = board.filter(|_| !def.own_supply).and_then(|b| converter?.fed_v(b));
         let quantities: Vec<String> = channels
             .iter()
             .filter(|c| units::converter_input(&c.quantity).is_some())
@@ -65,11 +80,17 @@ impl Live {
             let Some(sensor) = self.plan.catalog.sensors.get(&other.model) else { continue };
             let channel = sensor.channels.first().filter(|_| matches!(sensor.bus, BusDef::Analog));
             let Some((channel, law)) = channel.and_then(|c| Some((c, c.analog?))) else { continue };
+            let logic_v = self.logic_v(device)?;
+            let reads_v = channels
+                .iter()
+                .find(|c| units::converter_input(&c.quantity) == Some(input))
+                .map_or(f64::INFINITY, |c| c.fed(fed_v).range.1);
             *place = Some(Analogue {
                 sees: self.stimulus(device, &other.id)?,
                 quantity: channel.quantity.clone(),
                 law,
-                logic_v: self.logic_v(device)?,
+                logic_v,
+                share: if other.shifted { (reads_v / sensor.out_v.unwrap_or(logic_v)).min(1.0) } else { 1.0 },
             });
         }
         Ok(Inputs { own, quantities, wired })
