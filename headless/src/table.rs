@@ -166,6 +166,15 @@ pub fn row_text(table: &Table, row: usize) -> String {
     }
 }
 
+/// The same of the row nearest to a time, [s] from the first.
+pub fn nearest_text(table: &Table, t_s: f64) -> String {
+    let after = table.t_s.partition_point(|t| *t < t_s);
+    let off = |row: &usize| (table.t_s[*row] - t_s).abs();
+    let rows = [after.saturating_sub(1), after.min(table.t_s.len().saturating_sub(1))];
+    let nearest = rows.into_iter().min_by(|a, b| off(a).total_cmp(&off(b))).unwrap_or(0);
+    row_text(table, nearest)
+}
+
 /// A text as a cell of a table that commas part.
 pub fn cell(text: &str) -> String {
     if text.contains([',', '"', '\n']) {
