@@ -140,7 +140,12 @@ fn oddities(file: &str, notes: &TableNotes) -> Vec<Diagnostic> {
         }
     };
     let missing = "nothing is filled in: such a reading is missing";
-    say(notes.bad_cells, "cell holds text or no number", "cells hold text or no number", missing);
+    let first = notes.first_bad.as_ref().map_or(String::new(), |(line, column, text)| {
+        format!(", first `{}` of `{column}` in line {line}", text.chars().take(40).collect::<String>())
+    });
+    let (one, many) =
+        (format!("cell holds text or no number{first}"), format!("cells hold text or no number{first}"));
+    say(notes.bad_cells, &one, &many, missing);
     say(notes.bad_times, "row has no readable time", "rows have no readable time", "they are left out");
     say(
         notes.duplicates,

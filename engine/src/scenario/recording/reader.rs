@@ -7,6 +7,7 @@ use super::{
     markers,
     numbers::{Numbers, Wrong, comma_for_point, is_number},
     opening::{First, first_time, in_order, is_repeated, not_a_time, pointed, unit_by_name},
+    survey::{self, Survey},
     when::{Clock, TimeUnit},
     written::Written,
 };
@@ -83,6 +84,39 @@ pub(super) fn read(file: &str, from: Box<dyn Read>, spec: &TableSpec) -> Result<
         None => None,
     };
     let mut told = Report::default();
+    let mut seen = Survey::default();
+    if spec.policy == Policy::Report {
+        seen.take(&row, header.time);
+        let mut rows = 0;
+        let look = |line: &str| {
+            seen.take(&delimiter.split(line), header.time);
+            rows += 1;
+            rows >= survey::ROWS
+        };
+        lines.scan(look).map_err(bad_line)?;
+        if let Some(error) = seen.commas_for_points(&first, row_line, *row_number) {
+            return Err(error.into());
+        }
+        if seen.usual_width() > width {
+            let what = format!("`{file}`: rows have {} cells under {width} names", seen.usual_width());
+            told.push(Diagnostic::warning(what).help("cells belong to the names in their order; the last have none"));
+        }
+    }
+    let clock = match (clock, header.time) {
+        (Some(clock), Some(time)) => {
+            let name = first.name(time.first);
+            let clock = seen.clock(clock, unit, &name);
+            if clock == Clock::Serial {
+                told.push(Survey::told_serial(file, &name, &time.text(&row)));
+            }
+            if clock == Clock::OfDay {
+                let what = format!("`{file}`: `{name}` holds times of the day without dates");
+                told.push(Diagnostic::warning(what).help("a day is counted on wherever they begin anew"));
+            }
+            Some(clock)
+        }
+        (clock, _) => clock,
+    };
     if let Some(TimeCells { first: day, clock: Some(clock) }) = apart {
         let what = format!(
             "`{file}`: times are taken from `{}` and `{}` together",
@@ -99,6 +133,10 @@ pub(super) fn read(file: &str, from: Box<dyn Read>, spec: &TableSpec) -> Result<
         told.push(Diagnostic::warning(what).help("if it is in another unit, say which: --time-unit s"));
     }
     let mut rows = Rows::new(file, spec, header, (clock, unit), delimiter);
+    rows.wide = width.max(seen.usual_width());
+    if let Some(comma) = seen.parts_thousands {
+        rows.numbers = Numbers::parting_thousands(delimiter, comma);
+    }
     rows.warnings = told;
     if above > 0 {
         let what = format!("`{file}`: the lines above line {number}, which has the names, are left out");
@@ -174,6 +212,9 @@ struct Mistake {
     error: Diagnostic,
 }
 
+/// How many times its surroundings' steps a time leaps that is no gap but a mistake, where the next row is back.
+const LEAP: i64 = 20;
+
 /// Line, cell and text of the line.
 type Place = (u32, Range<usize>, String);
 
@@ -200,8 +241,16 @@ struct Rows<'a> {
     has_number: Vec<bool>,
     /// The first row without a readable time.
     first_timeless: Option<Place>,
-    /// The longest step so far, [ns], and the row that ends it.
+    /// The longest step so far, [ns], and the row that ends it; and what was before that.
     longest: (i64, u32, String),
+    shorter: (i64, u32, String),
+    /// Cells of most rows.
+    wide: usize,
+    blanks: bool,
+    /// The first row of another width, and the first time that leapt ahead alone.
+    first_ragged: Option<Place>,
+    first_leap: Option<Place>,
+    leaps: u64,
     mistakes: Vec<Mistake>,
     warnings: Report,
 }
@@ -235,6 +284,12 @@ impl<'a> Rows<'a> {
             has_number: vec![false; n],
             first_timeless: None,
             longest: (0, 0, String::new()),
+            shorter: (0, 0, String::new()),
+            wide: 0,
+            blanks: delimiter == Delimiter::Blanks,
+            first_ragged: None,
+            first_leap: None,
+            leaps: 0,
             mistakes: Vec::new(),
             warnings: Report::default(),
         }
@@ -282,14 +337,89 @@ impl<'a> Rows<'a> {
         let Some(t_ns) = self.time(number, line, cells) else { return };
         let step = self.t_ns.last().map_or(0, |last| t_ns.saturating_sub(*last));
         if step > self.longest.0 {
-            self.longest = (step, number as u32, line.to_owned());
+            let longest = (step, number as u32, line.to_owned());
+            self.shorter = std::mem::replace(&mut self.longest, longest);
         }
         self.t_ns.push(t_ns);
         self.lines.push(number as u32);
+        let is_astray = self.is_astray(number, line, cells);
         for i in 0..self.header.columns.len() {
+            if is_astray {
+                // Which cell belongs to which name nobody knows.
+                self.notes.missing[i] += 1;
+                self.values[i].push(f64::NAN);
+                continue;
+            }
             let value = self.value(i, number, line, cells.get(self.header.columns[i].cell));
             self.values[i].push(value);
         }
+    }
+
+    /// Counts a row of another width than most; whether its cells may stand under the wrong names.
+    fn is_astray(&mut self, number: usize, line: &str, cells: &[Cell<'_>]) -> bool {
+        let long = cells.get(self.wide..).is_some_and(|more| more.iter().any(|c| !c.text.is_empty()));
+        let short = cells.len() < self.header.width;
+        if self.strict() || !(long || short) {
+            return false;
+        }
+        self.notes.ragged += 1;
+        if self.first_ragged.is_none() {
+            let from = cells.get(self.wide).map_or(0, |c| c.span.start);
+            self.first_ragged = Some((number as u32, from..line.len(), line.to_owned()));
+        }
+        long || self.blanks
+    }
+
+    /// Takes the last row back where it alone leapt ahead: the row that comes now goes on from the one before it.
+    fn take_leap_back(&mut self, t: i64) {
+        let n = self.t_ns.len();
+        if self.strict() || n < 4 {
+            return;
+        }
+        let (first, before, last) = (self.t_ns[0], self.t_ns[n - 2], self.t_ns[n - 1]);
+        let usual = before.saturating_sub(first) / (n as i64 - 2);
+        let (leap, step) = (last.saturating_sub(before), t.saturating_sub(before));
+        if t >= last || step <= 0 || leap / LEAP < step.max(usual) || step / LEAP > usual {
+            return;
+        }
+        self.t_ns.pop();
+        let line = self.lines.pop().unwrap_or(0);
+        self.values.iter_mut().for_each(|v| drop(v.pop()));
+        self.signs.iter_mut().for_each(|s| s.retain(|(row, _)| *row < n - 1));
+        if self.longest.1 == line {
+            if self.first_leap.is_none() {
+                self.first_leap = Some((line, 0..self.longest.2.len(), self.longest.2.clone()));
+            }
+            self.longest = self.shorter.clone();
+        }
+        self.leaps += 1;
+        let text = self.times.as_mut().map(Written::pop).unwrap_or_default();
+        self.leave_out(Some(last.saturating_sub(first) as f64 / NS_PER_S as f64), &text);
+    }
+
+    /// Leaves the rows out that were written before the clock was set.
+    fn leave_out_unset(&mut self) {
+        let unix = self.clock.is_some_and(Clock::is_calendar);
+        let Some(rows) = survey::before_set(&self.t_ns).filter(|_| unix && !self.strict()) else { return };
+        let example = self.times.as_ref().map(|times| times.row(0).to_owned()).unwrap_or_default();
+        let what = format!(
+            "`{}`: {rows} rows at the beginning lie about 1970, the first at `{example}`: before the clock was set",
+            self.file
+        );
+        self.warnings.push(Diagnostic::warning(what).help("they are left out"));
+        self.t_ns.drain(..rows);
+        self.lines.drain(..rows);
+        self.values.iter_mut().for_each(|v| drop(v.drain(..rows)));
+        for signs in &mut self.signs {
+            signs.retain(|(row, _)| *row >= rows);
+            signs.iter_mut().for_each(|s| s.0 -= rows);
+        }
+        if let Some(times) = &mut self.times {
+            times.leave_out_first(rows);
+        }
+        self.notes.left_out.iter_mut().for_each(|(kept, _)| *kept = kept.saturating_sub(rows));
+        self.notes.left_out.splice(0..0, std::iter::repeat_n((0, None), rows));
+        self.longest = self.shorter.clone();
     }
 
     /// The row's time, [ns]; none where the row must be left out.
@@ -314,6 +444,7 @@ impl<'a> Rows<'a> {
             return None;
         };
         let t = self.past_midnight(t);
+        self.take_leap_back(t);
         match self.t_ns.last() {
             Some(last) if t <= *last => {
                 let twice = t == *last;
@@ -353,7 +484,7 @@ impl<'a> Rows<'a> {
     /// A time with the days that went by where it is one of a day: it begins anew at midnight.
     fn past_midnight(&mut self, t: i64) -> i64 {
         const DAY_NS: i64 = 86_400 * NS_PER_S;
-        if self.clock == Some(Clock::Elapsed) && t < DAY_NS {
+        if matches!(self.clock, Some(Clock::Elapsed | Clock::OfDay)) && t < DAY_NS {
             let last = self.t_ns.last().copied().unwrap_or(t);
             if last - self.midnights < DAY_NS && last - (t + self.midnights) > DAY_NS / 2 {
                 self.midnights += DAY_NS;
@@ -390,11 +521,21 @@ impl<'a> Rows<'a> {
             }
             return f64::NAN;
         }
+        let mut read = self.numbers.read(text, number);
+        if read == Err(Wrong::Text)
+            && let Some((value, unit)) = self.numbers.with_unit(text, number)
+        {
+            let found = &mut self.header.columns[column];
+            let own = *found.from.get_or_insert(unit);
+            if own.dimension == unit.dimension && found.to.is_none_or(|to| to.dimension == unit.dimension) {
+                read = Ok(unit.convert(value, own).unwrap_or(value));
+            }
+        }
         let found = &self.header.columns[column];
         let unit = found.from.or(found.to);
         // Of columns that nobody asked for by name, some are no readings: a time in nanoseconds, say.
         let huge = |v: f64| v.abs() > LARGEST && !self.spec.columns.is_empty();
-        match self.numbers.read(text, number) {
+        match read {
             Ok(v) if v.is_finite() && !huge(v) && !unit.is_some_and(|u| u.is_too_cold(v)) => {
                 self.has_number[column] = true;
                 if markers::may_be(v) {
@@ -423,6 +564,9 @@ impl<'a> Rows<'a> {
                         Err(Wrong::Mixed(other)) => mixed_signs(text, &name, other),
                         _ => no_reading(kind, text, &name, unit),
                     });
+                }
+                if self.notes.first_bad.is_none() {
+                    self.notes.first_bad = Some((number, found.name.clone(), text.to_owned()));
                 }
                 self.notes.bad_cells += 1;
                 self.notes.missing[column] += 1;
@@ -454,6 +598,9 @@ impl<'a> Rows<'a> {
             ));
         };
         self.refuse_columns_of_text()?;
+        self.leave_out_unset();
+        let t0 = self.t_ns.first().copied().unwrap_or(t0);
+        self.warn_of_rows_astray();
         if self.notes.out_of_order > self.t_ns.len() as u64 {
             let what = format!("`{}` runs backwards in time", self.file);
             return Err(whole(self.file, what, "sort its rows so that the oldest comes first"));
@@ -545,6 +692,25 @@ impl<'a> Rows<'a> {
                 )
                 .help("nothing is filled in: no readings come during a gap"),
         );
+    }
+
+    fn warn_of_rows_astray(&mut self) {
+        let many = |n: u64, one: &str, many: &str| if n == 1 { format!("one {one}") } else { format!("{n} {many}") };
+        let mut say = |what: String, place: &Place, help: &str| {
+            let (number, span, line) = place;
+            let at = Source::excerpt(self.file, line, *number as usize);
+            self.warnings.push(Diagnostic::warning(what).at(&at, span.clone(), "the first").help(help));
+        };
+        if let Some(place) = &self.first_ragged {
+            let rows = many(self.notes.ragged, "row has", "rows have");
+            let what = format!("`{}`: {rows} another number of cells than {}", self.file, self.wide);
+            say(what, place, "what is too short lacks its last readings; of a row that is too long none is taken");
+        }
+        if let Some(place) = &self.first_leap {
+            let rows = many(self.leaps, "time leaps", "times leap");
+            let what = format!("`{}`: {rows} ahead, and the row after goes on where the one before was", self.file);
+            say(what, place, "such a row is left out");
+        }
     }
 
     fn warn_of_holes(&mut self) {
