@@ -3,5 +3,6 @@
 mod common;
 mod filter;
 mod intervals;
+mod misfit;
 mod recordings;
 mod world;

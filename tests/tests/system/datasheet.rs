@@ -1,5 +1,7 @@
 //! `twinfleet datasheet` and `list`: what a person reads of a part.
 
+use std::fs;
+
 use super::common::{Ran, command, scratch, twinfleet_command};
 
 /// Runs the command for a person, not for a machine.
@@ -151,4 +153,20 @@ fn lists_have_the_columns_that_one_compares_by() {
     assert!(all.as_array().unwrap().len() >= 26);
     let light = all.as_array().unwrap().iter().find(|s| s["name"] == "bh1750").expect("a light sensor");
     assert!(light["measures"] == "illuminance" && light["source"].as_str().unwrap().len() > 20);
+}
+
+#[test]
+fn a_coarse_step_is_no_gain() {
+    let dir = scratch();
+    fs::create_dir(dir.path().join("sensors")).unwrap();
+    for lsb in ["0.5", "1"] {
+        let text = format!(
+            "Sensor(format: 1, name: \"coarse\", about: \"Coarse\", source: \"own\", bus: I2c([0x48]), supply_v: (1.7, 5.5), \
+             pull_up: true, active_ma: 0.1, idle_ma: 0.001, conversion: \"20ms\", channels: [(quantity: \"temperature\", \
+             unit: \"degC\", range: (-20, 60), lsb: {lsb}, noise_std: 0.02, bias_std: 1.0, tau_s: 2)])"
+        );
+        fs::write(dir.path().join("sensors/coarse.ron"), text).unwrap();
+        let ran = plain(&["datasheet", "coarse", "--catalog", dir.path().to_str().unwrap()]);
+        assert!(!ran.stdout().contains("NOT AS STATED") && ran.code() == 0, "{lsb}: {}", ran.stdout());
+    }
 }
