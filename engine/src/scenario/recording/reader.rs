@@ -683,15 +683,13 @@ impl<'a> Rows<'a> {
         let n = self.notes.gaps.len();
         let gaps = if n == 1 { "one gap".to_owned() } else { format!("{n} gaps, the longest") };
         let (_, number, line) = &self.longest;
-        self.warnings.push(
-            Diagnostic::warning(format!("{gaps} of {longest:.1} s, where rows are {median:.3} s apart"))
-                .at(
-                    &Source::excerpt(self.file, line, *number as usize),
-                    0..line.len(),
-                    "the first row after it",
-                )
-                .help("nothing is filled in: no readings come during a gap"),
-        );
+        let mut told = Diagnostic::warning(format!("{gaps} of {longest:.1} s, where rows are {median:.3} s apart"));
+        // The text of its row is kept only while no longer step was taken back.
+        if self.notes.gap_lines.contains(&(*number as usize)) {
+            let at = Source::excerpt(self.file, line, *number as usize);
+            told = told.at(&at, 0..line.len(), "the first row after it");
+        }
+        self.warnings.push(told.help("nothing is filled in: no readings come during a gap"));
     }
 
     fn warn_of_rows_astray(&mut self) {
