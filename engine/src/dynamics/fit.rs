@@ -44,7 +44,7 @@ pub use tell::Experiment;
 
 use super::{
     definition::{DynamicsDef, PriorDef},
-    model::{DynamicsError, Model},
+    model::DynamicsError,
     params::{Fitted, InputFigures, Params},
 };
 use crate::{

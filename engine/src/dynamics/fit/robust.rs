@@ -89,9 +89,11 @@ fn long_run(series: &[&[f64]]) -> Option<(f64, f64)> {
     }
     let longest = series.iter().map(|s| s.len()).max().unwrap_or(0) / 3;
     let (mut sum, mut least, mut lag) = (-none, f64::INFINITY, 0);
-    while lag + 1 <= longest.max(1) {
+    // What noise alone would show.
+    let noise = none * (2.0 / n as f64).sqrt();
+    while lag < longest.max(1) {
         let pair = (at(lag) + at(lag + 1)).min(least);
-        if pair <= 0.0 {
+        if pair <= noise {
             break;
         }
         (sum, least, lag) = (sum + 2.0 * pair, pair, lag + 2);

@@ -53,7 +53,7 @@ fn named_ns(text: &str) -> Option<i64> {
     let mut tokens = [""; 3];
     for token in &mut tokens {
         rest = rest.trim_start_matches(between);
-        let end = rest.find(|c| between(c) || c == 'T' && token_ends(rest, c)).unwrap_or(rest.len());
+        let end = rest.find(|c: char| between(c) || c == 'T' && token_ends(rest, c)).unwrap_or(rest.len());
         (*token, rest) = rest.split_at(end);
     }
     let (month, day) = match (named_month(tokens[0]), named_month(tokens[1])) {

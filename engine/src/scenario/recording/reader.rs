@@ -384,7 +384,7 @@ impl<'a> Rows<'a> {
         }
         self.t_ns.pop();
         let line = self.lines.pop().unwrap_or(0);
-        self.values.iter_mut().for_each(|v| drop(v.pop()));
+        self.values.iter_mut().for_each(|v| v.truncate(n - 1));
         self.signs.iter_mut().for_each(|s| s.retain(|(row, _)| *row < n - 1));
         if self.longest.1 == line {
             if self.first_leap.is_none() {
@@ -526,8 +526,9 @@ impl<'a> Rows<'a> {
             && let Some((value, unit)) = self.numbers.with_unit(text, number)
         {
             let found = &mut self.header.columns[column];
-            let own = *found.from.get_or_insert(unit);
-            if own.dimension == unit.dimension && found.to.is_none_or(|to| to.dimension == unit.dimension) {
+            let fits = |other: Option<&Unit>| other.is_none_or(|other| other.dimension == unit.dimension);
+            if fits(found.from) && fits(found.to) {
+                let own = *found.from.get_or_insert(unit);
                 read = Ok(unit.convert(value, own).unwrap_or(value));
             }
         }
@@ -566,7 +567,8 @@ impl<'a> Rows<'a> {
                     });
                 }
                 if self.notes.first_bad.is_none() {
-                    self.notes.first_bad = Some((number, found.name.clone(), text.to_owned()));
+                    let name = self.header.columns[column].name.clone();
+                    self.notes.first_bad = Some((number, name, text.to_owned()));
                 }
                 self.notes.bad_cells += 1;
                 self.notes.missing[column] += 1;
