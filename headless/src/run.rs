@@ -73,10 +73,11 @@ pub fn run_loaded(loaded: &Loaded, args: &RunArgs, json: bool) -> Result<Exit, F
     let mut exchange = if devices.is_some() { None } else { connect(&choice, args, plan.seed)? };
     let mut page = args.report.as_deref().map(Page::begin).transpose()?;
     let writer = args.record.as_deref().map(|dir| writer(dir, loaded, &plan)).transpose()?;
-    let mut run = assemble(loaded, &plan, args.threads.into(), writer, sampled(&plan)).map_err(|e| match e {
-        RunError::Refused(report) => load_files::refused(&report),
-        other => Failure::input(format!("{}: {other}", args.file)),
-    })?;
+    let mut run =
+        assemble(loaded, &plan, args.threads.into(), writer, sampled(&plan)).map_err(|e| match e {
+            RunError::Refused(report) => load_files::refused(&report),
+            other => Failure::input(format!("{}: {other}", args.file)),
+        })?;
     announce(args, &plan, exchange.as_ref());
     let way = match (&mut devices, &mut exchange) {
         (Some(devices), _) => Way::Devices(devices),

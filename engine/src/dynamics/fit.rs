@@ -593,7 +593,8 @@ fn innovation_costs(def: &DynamicsDef, data: &[Dataset]) -> Result<Vec<f64>, Fit
             let begins: Vec<usize> = pieces::pieces(d).iter().map(|rows| rows.start).collect();
             for k in 0..d.t_s.len() {
                 let behind_gap = begins.binary_search(&k).is_ok();
-                let mut add = |i: crate::predict::Innovation| cost += i.var.ln() + i.residual * i.residual / i.var;
+                let mut add =
+                    |i: crate::predict::Innovation| cost += i.var.ln() + i.residual * i.residual / i.var;
                 follow_row(&mut twin, d, k, behind_gap, &mut add);
             }
             Ok(cost)

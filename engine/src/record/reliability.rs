@@ -98,17 +98,26 @@ impl Reliability {
     pub fn of(table: &SignalTable) -> Self {
         let mut all = Self::default();
         for (at, (_, devices, channels)) in table.blocks().enumerate() {
-            let place = |name: &str, kind: Kind| channels.iter().position(|c| c.kind == kind && c.name == name);
+            let place =
+                |name: &str, kind: Kind| channels.iter().position(|c| c.kind == kind && c.name == name);
             let id = |channel: usize| table.id(BlockId(at as u32), 0, channel as u32);
-            for (mean, c) in channels.iter().enumerate().filter(|(_, c)| devices == 1 && c.kind == Kind::Forecast) {
+            for (mean, c) in
+                channels.iter().enumerate().filter(|(_, c)| devices == 1 && c.kind == Kind::Forecast)
+            {
                 let Some((signal, word)) = c.name.rsplit_once('.') else { continue };
-                let (Ok(horizon), Some(reading)) = (word.parse::<Span>(), place(signal, Kind::Reported)) else {
+                let (Ok(horizon), Some(reading)) = (word.parse::<Span>(), place(signal, Kind::Reported))
+                else {
                     continue;
                 };
                 let end = |which: &str| place(&format!("{}.{which}", c.name), Kind::Forecast);
                 let (Some(lower), Some(upper)) = (end("lower"), end("upper")) else { continue };
                 let stream = all.streams.len();
-                for (channel, part) in [(reading, Part::Reading), (mean, Part::Told(0)), (lower, Part::Told(1)), (upper, Part::Told(2))] {
+                for (channel, part) in [
+                    (reading, Part::Reading),
+                    (mean, Part::Told(0)),
+                    (lower, Part::Told(1)),
+                    (upper, Part::Told(2)),
+                ] {
                     all.parts.entry(id(channel)).or_default().push((stream, part));
                 }
                 all.means.insert(id(mean), stream);

@@ -146,7 +146,13 @@ pub struct Sampled {
 impl Sampled {
     /// Gathers into this sampler, and at most so many events.
     pub fn new(sampler: Sampler, most_events: usize) -> Self {
-        Self { sampler, reliability: Reliability::default(), events: Vec::new(), events_left_out: 0, most_events }
+        Self {
+            sampler,
+            reliability: Reliability::default(),
+            events: Vec::new(),
+            events_left_out: 0,
+            most_events,
+        }
     }
 
     /// The same, which counts what comes of the forecasts among these signals.

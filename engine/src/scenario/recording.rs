@@ -11,6 +11,7 @@
 //! assert_eq!(table.columns[0].unit, "degC");
 //! ```
 
+mod astray;
 mod dates;
 mod encoding;
 mod header;

@@ -182,7 +182,9 @@ fn labelled(ticks: &[f64]) -> Vec<(f64, String)> {
     let alike = short.windows(2).any(|two| two[0] == two[1]);
     let step = ticks.windows(2).map(|t| t[1] - t[0]).fold(f64::INFINITY, f64::min);
     let digits = if step.is_finite() { (-step.log10().floor()).clamp(0.0, 15.0) as usize } else { 0 };
-    let label = |(t, short): (&f64, String)| (*t, if alike { format!("{t:.digits$}").replace('-', "−") } else { short });
+    let label = |(t, short): (&f64, String)| {
+        (*t, if alike { format!("{t:.digits$}").replace('-', "−") } else { short })
+    };
     ticks.iter().zip(short).map(label).collect()
 }
 

@@ -151,8 +151,12 @@ fn profile(e: &Estimate) -> String {
         return String::new();
     }
     let top = points.iter().map(|p| p.1).fold(1.5 * end, f64::max);
-    let alone: Vec<(f64, f64)> =
-        e.of_data.iter().filter(|p| (low..=high).contains(&p.0)).map(|p| (p.0, p.1.clamp(0.0, top))).collect();
+    let alone: Vec<(f64, f64)> = e
+        .of_data
+        .iter()
+        .filter(|p| (low..=high).contains(&p.0))
+        .map(|p| (p.0, p.1.clamp(0.0, top)))
+        .collect();
     let of = e.recording.as_deref().map_or(String::new(), |r| format!(", {}", short(r)));
     let title = format!(
         "{}{}: {} [{}, {}] {}",
@@ -169,6 +173,10 @@ fn profile(e: &Estimate) -> String {
     sheet.line(&alone, "l c3");
     sheet.line(&points, "l twin");
     sheet.dots(&points, "twin");
-    sheet.legend(&[("l twin", "with the prior"), ("l c3", "readings alone"), ("dash", "end of the 90 % interval")]);
+    sheet.legend(&[
+        ("l twin", "with the prior"),
+        ("l c3", "readings alone"),
+        ("dash", "end of the 90 % interval"),
+    ]);
     sheet.done()
 }

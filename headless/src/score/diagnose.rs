@@ -250,7 +250,8 @@ fn labels_of(path: &Path, tables: &[Watchable]) -> Result<Vec<Label>, Diagnostic
         )
     };
     let text = std::fs::read_to_string(path).map_err(|e| bad(e.to_string()))?;
-    let mut lines = text.trim_start_matches('\u{feff}').lines().enumerate().filter(|(_, l)| !l.trim().is_empty());
+    let mut lines =
+        text.trim_start_matches('\u{feff}').lines().enumerate().filter(|(_, l)| !l.trim().is_empty());
     let (_, head) = lines.next().ok_or_else(|| bad("it is empty".to_owned()))?;
     let parted = [';', '\t', ','].into_iter().find(|sign| head.contains(*sign)).unwrap_or(',');
     let split = |line: &str| -> Vec<String> {
@@ -296,7 +297,8 @@ fn labels_of(path: &Path, tables: &[Watchable]) -> Result<Vec<Label>, Diagnostic
 /// The recording that a label is about: the first, or the one named by its path or its file's name.
 fn named<'a>(tables: &'a [Watchable], file: &str) -> Option<&'a Watchable> {
     let is_it = |t: &&Watchable| {
-        t.name == file || Path::new(&t.name).file_name().is_some_and(|name| name == Path::new(file).as_os_str())
+        t.name == file
+            || Path::new(&t.name).file_name().is_some_and(|name| name == Path::new(file).as_os_str())
     };
     if file.is_empty() { tables.first() } else { tables.iter().find(is_it) }
 }

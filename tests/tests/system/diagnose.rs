@@ -152,11 +152,26 @@ fn a_recording_is_watched_causally_and_a_fault_in_it_is_named() {
     );
     let (_, ran) = watch(&whole, &["--labels", &iso]);
     assert_eq!(ran.json()["macro_f1"].as_f64(), Some(1.0), "{}", ran.stdout());
-    for (cells, said) in [("2005,soon,soc,bias,5", "`soon` is no end"), ("2005,2406,soc,bias,much", "`much` is no size")] {
+    for (cells, said) in
+        [("2005,soon,soc,bias,5", "`soon` is no end"), ("2005,2406,soc,bias,much", "`much` is no size")]
+    {
         let wrong = put("wrong.csv", &["onset,end,part,kind,size".to_owned(), cells.to_owned()]);
         let ran = command(&[
-            "score", "diagnose", "--thing", "raspberry-pi-3b", "--data", &begun, "--time", "datetime", "--map",
-            "cpu.load=usage", "soc.temperature=temp", "--params", &params, "--labels", &wrong,
+            "score",
+            "diagnose",
+            "--thing",
+            "raspberry-pi-3b",
+            "--data",
+            &begun,
+            "--time",
+            "datetime",
+            "--map",
+            "cpu.load=usage",
+            "soc.temperature=temp",
+            "--params",
+            &params,
+            "--labels",
+            &wrong,
         ]);
         assert!(ran.code() == 2 && ran.stderr().contains(said), "{}", ran.stderr());
     }

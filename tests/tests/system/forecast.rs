@@ -217,10 +217,15 @@ fn a_network_is_trained_saved_loaded_and_live() {
     let (names, rows) = text.split_once('\n').unwrap();
     let names = names.replace("usage", "cpu %").replace("temp", "T");
     fs::write(&renamed, format!("{names}\n{rows}")).unwrap();
-    let flags = ["--time", "datetime", "--horizons", "60,300", "--train-until", "2400", "--every", "20", "--frozen"];
+    let flags =
+        ["--time", "datetime", "--horizons", "60,300", "--train-until", "2400", "--every", "20", "--frozen"];
     let json = file("pi.json").display().to_string();
     let flags = [&flags[..], &["--model", &json]].concat();
-    let own = score(Path::new(PI), &file("own.out"), &[&flags[..], &["--target", "temp", "--inputs", "usage"]].concat());
+    let own = score(
+        Path::new(PI),
+        &file("own.out"),
+        &[&flags[..], &["--target", "temp", "--inputs", "usage"]].concat(),
+    );
     let map = ["--target", "T", "--inputs", "cpu %", "--map", "temp=T", "usage=cpu %"];
     let other = score(&renamed, &file("renamed.out"), &[&flags[..], &map].concat());
     let maes = |v: &serde_json::Value| {
@@ -358,7 +363,12 @@ fn rows_that_come_late_keep_their_hour() {
         let mut t = 1_614_556_800.0;
         for _ in 0..2600 {
             let phase = std::f64::consts::TAU * t / 86_400.0;
-            writeln!(text, "{t},{:.3}", 20.0 + 3.0 * phase.sin() + (3.0 * phase).cos() + 0.4 * (random() - 0.5)).unwrap();
+            writeln!(
+                text,
+                "{t},{:.3}",
+                20.0 + 3.0 * phase.sin() + (3.0 * phase).cos() + 0.4 * (random() - 0.5)
+            )
+            .unwrap();
             t += 1800.0 + if random() < late { 600.0 } else { 0.0 };
         }
         fs::write(&path, text).unwrap();

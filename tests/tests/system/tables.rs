@@ -450,7 +450,8 @@ fn a_time_that_leaps_alone_is_left_out() {
     let dir = scratch();
     let path = dir.path().join("t.csv");
     fs::write(&path, changed(|n, line| if n == 200 { String::new() } else { line.to_owned() })).unwrap();
-    let want = forecast(&path, &["--time", "time", "--target", "temp", "--inputs", "hum"]).json()["horizons"].clone();
+    let want = forecast(&path, &["--time", "time", "--target", "temp", "--inputs", "hum"]).json()["horizons"]
+        .clone();
     let leap = |line: &str| line.replacen("2021", "2097", 1);
     fs::write(&path, changed(|n, line| if n == 200 { leap(line) } else { line.to_owned() })).unwrap();
     let ran = forecast(&path, &[]);
@@ -488,7 +489,8 @@ fn thousands_are_read_where_cells_show_them() {
     let write = |spell: &dyn Fn(f64) -> String| {
         let mut text = String::from("time;temp;hum\n");
         for row in rows() {
-            writeln!(text, "{};{};{}", iso(row.unix_s), spell(power(&row)), row.hum.replace('.', ",")).unwrap();
+            writeln!(text, "{};{};{}", iso(row.unix_s), spell(power(&row)), row.hum.replace('.', ","))
+                .unwrap();
         }
         fs::write(&path, text).unwrap();
         forecast(&path, &[])

@@ -70,7 +70,12 @@ impl Model for Seasonal {
             for (i, target) in task.targets.iter().enumerate() {
                 let held = task.series.held(*target);
                 for (k, ahead) in task.horizons.iter().enumerate() {
-                    let at = self.seasons.get(i).copied().flatten().and_then(|s| task.series.before(*origin, *ahead, s));
+                    let at = self
+                        .seasons
+                        .get(i)
+                        .copied()
+                        .flatten()
+                        .and_then(|s| task.series.before(*origin, *ahead, s));
                     out[i * task.horizons.len() + k] = held[at.unwrap_or(*origin)];
                 }
             }

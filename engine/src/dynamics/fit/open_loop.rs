@@ -1,6 +1,9 @@
 //! What was held out, simulated from the state before it.
 
-use super::{Dataset, FitError, at_its_resolution, carry_to, follow_row, pieces::pieces, problem::simulate_from, rows_of};
+use super::{
+    Dataset, FitError, at_its_resolution, carry_to, follow_row, pieces::pieces, problem::simulate_from,
+    rows_of,
+};
 use crate::{dynamics::definition::DynamicsDef, predict::kalman::Filter};
 
 /// Estimates the state over the first rows, then simulates the others without looking at their outputs. Behind a stretch over which

@@ -103,7 +103,11 @@ impl Problem {
                     let unknown = Unknown::Start { state, piece };
                     // What a thing is put into service with says nothing of where it is behind a gap.
                     let said = s.initial_c.filter(|_| begins);
-                    problem.push(unknown, said.unwrap_or(reading), s.std_k.max(if begins { 1e-3 } else { BEHIND_GAP_K }));
+                    problem.push(
+                        unknown,
+                        said.unwrap_or(reading),
+                        s.std_k.max(if begins { 1e-3 } else { BEHIND_GAP_K }),
+                    );
                 }
                 problem.pieces.push(Piece { file, first: rows.start, data });
             }
@@ -155,7 +159,8 @@ impl Problem {
 
     /// Unknowns that are no starts behind gaps: what a recording without gaps would leave.
     pub(super) fn plain_len(&self) -> usize {
-        let behind = |u: &&Unknown| matches!(u, Unknown::Start { piece, .. } if self.pieces[*piece].first > 0);
+        let behind =
+            |u: &&Unknown| matches!(u, Unknown::Start { piece, .. } if self.pieces[*piece].first > 0);
         self.len() - self.unknowns.iter().filter(behind).count()
     }
 
@@ -233,7 +238,9 @@ impl Problem {
                 let simulated = self.simulated(f, v);
                 let mut sum = 0.0;
                 for (o, column) in simulated.iter().enumerate() {
-                    for (m, s) in self.pieces[f].data.outputs[o].iter().zip(column).filter(|(m, _)| m.is_finite()) {
+                    for (m, s) in
+                        self.pieces[f].data.outputs[o].iter().zip(column).filter(|(m, _)| m.is_finite())
+                    {
                         sum += (m - s) * (m - s) / self.var[o];
                     }
                 }

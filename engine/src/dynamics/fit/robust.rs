@@ -42,10 +42,10 @@ pub(super) fn widths(problem: &Problem, best: &Solution) -> Vec<f64> {
         let series: Vec<&[f64]> = pieces.iter().map(|p| p[t].as_slice()).collect();
         let Some((sum, own)) = long_run(&series) else { continue };
         // What the prior says is no less sure for it.
-        let prior: f64 =
-            (0..n).map(|k| (columns[*i][k] / problem.spread(k)).powi(2)).sum::<f64>();
+        let prior: f64 = (0..n).map(|k| (columns[*i][k] / problem.spread(k)).powi(2)).sum::<f64>();
         // Fitting takes a degree of freedom for each unknown that the data tell.
-        let told_by_data: f64 = told.iter().map(|k| 1.0 - (sd[*k] / problem.spread(*k)).powi(2).min(1.0)).sum();
+        let told_by_data: f64 =
+            told.iter().map(|k| 1.0 - (sd[*k] / problem.spread(*k)).powi(2).min(1.0)).sum();
         let free = (own - told_by_data).max(1.0);
         let few = student_quantile(0.95, free) / Z;
         let var = sum * (own / free).max(1.0) * few * few + prior;

@@ -53,7 +53,8 @@ impl Numbers {
             None => return None,
         };
         let parts = if comma { '.' } else { ',' };
-        let whole = text.strip_prefix(['-', '+']).unwrap_or(text).split(if comma { ',' } else { '.' }).next()?;
+        let whole =
+            text.strip_prefix(['-', '+']).unwrap_or(text).split(if comma { ',' } else { '.' }).next()?;
         (whole.contains(parts) && is_grouped(whole, parts)).then(|| text.replace(parts, ""))
     }
 

@@ -47,7 +47,8 @@ impl Survey {
             !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
         };
         self.whole += usize::from(cells.iter().skip(1).all(|c| digits(&c.text)));
-        self.zero_first |= cells.iter().skip(1).any(|c| c.text.len() > 1 && c.text.starts_with('0') && digits(&c.text));
+        self.zero_first |=
+            cells.iter().skip(1).any(|c| c.text.len() > 1 && c.text.starts_with('0') && digits(&c.text));
         for cell in cells {
             if let (None, Some(comma)) = (self.parts_thousands, comma_is_point(&cell.text)) {
                 self.parts_thousands = Some(comma);
@@ -67,7 +68,12 @@ impl Survey {
     }
 
     /// Where most rows have more cells than there are names since commas part the cells and are decimal signs, too.
-    pub(super) fn commas_for_points(&self, first: &FirstLine<'_>, line: &str, number: usize) -> Option<Diagnostic> {
+    pub(super) fn commas_for_points(
+        &self,
+        first: &FirstLine<'_>,
+        line: &str,
+        number: usize,
+    ) -> Option<Diagnostic> {
         let names = first.names.as_ref()?.len();
         let long: usize = self.widths.range(names + 1..).map(|(_, rows)| rows).sum();
         let varies = self.widths.len() > 1;

@@ -168,7 +168,8 @@ fn of_day_ns(text: &str) -> Option<i64> {
     let (hours, minutes) = text.trim().split_once(':')?;
     let digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
     let plain = (1..=2).contains(&hours.len()) && minutes.len() == 2 && digits(hours) && digits(minutes);
-    let (hours, minutes): (i64, i64) = plain.then(|| Some((hours.parse().ok()?, minutes.parse().ok()?)))??;
+    let (hours, minutes): (i64, i64) =
+        plain.then(|| Some((hours.parse().ok()?, minutes.parse().ok()?)))??;
     (hours < 24 && minutes < 60).then_some((hours * 60 + minutes) * 60 * NS_PER_S)
 }
 

@@ -34,10 +34,8 @@ pub(super) fn posteriors(report: &Report, twin: &Twin) -> Option<String> {
         points.push((end, 0.0));
         let drawn: Vec<(f64, f64)> = points.iter().map(|p| (p.0 / unit, p.1)).collect();
         sheet.line(&drawn, &format!("l {class}"));
-        legend += &format!(
-            "<span class=\"swatch\" style=\"background:var(--{class})\"></span>{} ",
-            escape(told)
-        );
+        legend +=
+            &format!("<span class=\"swatch\" style=\"background:var(--{class})\"></span>{} ", escape(told));
     }
     Some(format!("{}<p class=\"more\">{legend}</p>", sheet.done()))
 }
@@ -58,14 +56,11 @@ pub(super) fn reliability(twin: &Twin) -> Option<String> {
         let half = normal_quantile(0.5 + 0.5 * interval);
         let points: Vec<(f64, f64)> = LEVELS
             .iter()
-            .map(|p| {
-                (100.0 * p, 100.0 * forecast.halves.share_within(normal_quantile(0.5 + 0.5 * p) / half))
-            })
+            .map(|p| (100.0 * p, 100.0 * forecast.halves.share_within(normal_quantile(0.5 + 0.5 * p) / half)))
             .collect();
         let sheet = sheet.get_or_insert_with(|| {
             let names = ("probability promised, %", "share held, %");
-            let mut sheet =
-                Sheet::new("Promised and held", (0.0, 100.0, false), (0.0, 100.0, false), names);
+            let mut sheet = Sheet::new("Promised and held", (0.0, 100.0, false), (0.0, 100.0, false), names);
             sheet.line(&[(0.0, 0.0), (100.0, 100.0)], "dash");
             sheet
         });
