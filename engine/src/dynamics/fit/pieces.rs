@@ -14,7 +14,7 @@ const HELD: f64 = 3.0;
 const MOST: usize = 48;
 /// Lengths of steps from which on a recording's times are put on a grid, and the lines of that in a median step.
 const LENGTHS: usize = 512;
-const LINES: f64 = 64.0;
+const LINES: f64 = 32.0;
 
 /// Runs of rows over which all inputs are known, ascending.
 pub(super) fn pieces(d: &Dataset) -> Vec<Range<usize>> {
@@ -81,7 +81,7 @@ fn usual(t_s: &[f64]) -> Option<(f64, f64)> {
     Some((median, (STEPS * median).max(USUAL * late)))
 }
 
-/// The recording with times on a grid of a 64th of its median step where its steps are of so many lengths that each row would
+/// The recording with times on a grid of a 32nd of its median step where its steps are of so many lengths that each row would
 /// need a matrix exponential of its own. No row is moved by more than half a line, and none by what those before it were.
 pub(super) fn on_grid(mut d: Dataset) -> Dataset {
     let lengths: HashSet<u32> =

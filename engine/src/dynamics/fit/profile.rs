@@ -17,7 +17,7 @@ pub(super) const Z: f64 = 1.644_853_626_951_472_2;
 /// Points of one side, the last of which is near enough.
 const POINTS: usize = 6;
 /// Steps of the others at each point; they start where they were at the point before.
-const STEPS: usize = 4;
+const STEPS: usize = 10;
 
 /// A point of a profile: the parameter in its unit, and by how much the cost has risen, [nat].
 pub type Point = (f64, f64);

@@ -55,6 +55,8 @@ impl Rows<'_> {
             self.longest = self.shorter.clone();
         }
         self.leaps += 1;
+        let behind = self.notes.left_out.iter_mut().rev().take_while(|(kept, _)| *kept >= n);
+        behind.for_each(|(kept, _)| *kept = n - 1);
         let text = self.times.as_mut().map(Written::pop).unwrap_or_default();
         self.leave_out(Some(last.saturating_sub(first) as f64 / NS_PER_S as f64), &text);
     }

@@ -94,7 +94,7 @@ impl Survey {
 
     /// The clock where the first row alone would mislead: the unit that most times show, or days as spreadsheets count them.
     pub(super) fn clock(&self, of_first: Clock, unit: Option<TimeUnit>, name: &str) -> Clock {
-        let Clock::Number { unit: by_first, unix } = of_first else { return of_first };
+        let Clock::Number { unix, .. } = of_first else { return of_first };
         if unit.is_some() || self.other_times > self.times.len() {
             return of_first;
         }
@@ -102,16 +102,10 @@ impl Survey {
             return Clock::Serial;
         }
         // A device counts from its start until it is told the time.
-        let later: Vec<Clock> = self
-            .times
-            .iter()
-            .filter_map(|v| Clock::of(&format!("{v}"), None))
-            .filter(|c| matches!(c, Clock::Number { unix: true, .. }))
-            .collect();
-        let by_most = Clock::Number { unit: by_first, unix };
-        match later.last() {
-            Some(most) if !unix && 2 * later.len() > self.times.len() => *most,
-            _ => by_most,
+        let told: Vec<Clock> = self.times.iter().filter_map(|v| unix_clock(*v)).collect();
+        match told.last() {
+            Some(most) if !unix && 2 * told.len() > self.times.len() => *most,
+            _ => of_first,
         }
     }
 
@@ -136,6 +130,15 @@ impl Survey {
         );
         Diagnostic::warning(what).help("if these are seconds, say so: --time-unit s")
     }
+}
+
+/// The clock of a number that is a Unix time of this century.
+fn unix_clock(value: f64) -> Option<Clock> {
+    const YEARS_2000_TO_2100_S: std::ops::Range<f64> = 946_684_800.0..4_102_444_800.0;
+    let clock = Clock::of(&format!("{value}"), None)?;
+    let Clock::Number { unix: true, .. } = clock else { return None };
+    let seconds = clock.read(&format!("{value}"))? as f64 / NS_PER_S as f64;
+    YEARS_2000_TO_2100_S.contains(&seconds).then_some(clock)
 }
 
 /// Of a number that has both a point and a comma, whether the comma is the decimal sign; `None` of any other text.
