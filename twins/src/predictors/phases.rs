@@ -40,6 +40,8 @@ const PENALTY: f64 = 1e-4;
 enum Period {
     /// So many slots.
     Slots(usize),
+    /// The slots of a day.
+    Day(usize),
     /// The slots of a day, workdays and free days apart.
     KindOfDay(usize),
     /// The slots of a week, from Monday on.
@@ -49,7 +51,7 @@ enum Period {
 impl Period {
     fn phases(self) -> usize {
         match self {
-            Self::Slots(n) | Self::Week(n) => n,
+            Self::Slots(n) | Self::Day(n) | Self::Week(n) => n,
             Self::KindOfDay(day) => 2 * day,
         }
     }
@@ -59,6 +61,8 @@ impl Period {
         let of = |slots: usize, s: f64| ((series.phase_at(t, s) * slots as f64).round() as usize) % slots;
         match self {
             Self::Slots(n) => series.slot_of_period(t, n),
+            // From the first row on, so that rows on a grid fall on whole slots whatever hour that was.
+            Self::Day(n) => ((t / DAY_S).rem_euclid(1.0) * n as f64).round() as usize % n,
             Self::Week(n) => of(n, 7.0 * DAY_S),
             Self::KindOfDay(day) => {
                 let free = series.phase_at(t, 7.0 * DAY_S) >= 5.0 / 7.0;
@@ -70,7 +74,7 @@ impl Period {
     /// Slots of a round.
     fn round(self) -> usize {
         match self {
-            Self::Slots(n) | Self::Week(n) => n,
+            Self::Slots(n) | Self::Day(n) | Self::Week(n) => n,
             Self::KindOfDay(day) => 7 * day,
         }
     }
@@ -212,7 +216,7 @@ fn periods(series: &Series, channel: usize, until: usize) -> Vec<Period> {
         let found = seasons(series, channel, until).into_iter().find(|p| often(*p));
         return found.map(Period::Slots).into_iter().collect();
     };
-    let mut all = vec![Period::Slots(day)];
+    let mut all = vec![Period::Day(day)];
     if series.t0_unix_s.is_some() && 2 * 7 * day <= until {
         all.push(Period::KindOfDay(day));
     }

@@ -131,8 +131,15 @@ impl Series {
         if !self.uneven {
             return (origin + ahead).checked_sub(season * seasons);
         }
-        let at = self.due(origin, ahead) - (season * seasons) as f64 * self.pace_s;
+        let at = self.due(origin, ahead) - seasons as f64 * self.season_s(season);
         (at > -0.5 * self.step_s).then(|| self.slot_at(at).min(origin))
+    }
+
+    /// How long a season of so many slots lasts, [s]: whole days where it is as good as that.
+    fn season_s(&self, season: usize) -> f64 {
+        let (long, day) = (season as f64 * self.pace_s, 86_400.0);
+        let days = (long / day).round() * day;
+        if days > 0.0 && (long - days).abs() < 0.5 * self.pace_s { days } else { long }
     }
 
     /// The slot nearest to a time, [s] from the first slot.

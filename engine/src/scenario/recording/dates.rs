@@ -221,7 +221,7 @@ impl Evidence {
         let date = text.trim().split([' ', 'T', 't', ',']).next().unwrap_or_default();
         let mut parts = date.split(['/', '.']);
         let (Some(first), Some(_), Some(last)) = (parts.next(), parts.next(), parts.next()) else { return };
-        if last.len() != 2 {
+        if first.len() > 2 || last.len() != 2 {
             return;
         }
         if let Some(before) = &self.ends {
@@ -320,6 +320,7 @@ mod tests {
         );
         assert_eq!(order(&["03/02/20 10:00", "13/02/20 10:00"]), Some(DateOrder::DayFirst));
         assert_eq!(order(&["20/02/03 10:00", "20/02/13 10:00"]), None, "a year of two digits comes last");
+        assert!(order(&["2020/02/03 10:00", "2020/02/13 10:00"]).is_some(), "one of four may come first");
         assert_eq!(order(&["03/02/2020 10:00", "03/02/2020 11:00"]), None);
         assert_eq!(order(&["03/02/2020", "04/02/2020"]), None, "days of a month, or months");
         // Whatever the order is, these are the same days.
