@@ -40,12 +40,14 @@
 pub mod manifest;
 pub mod merge;
 mod reader;
+mod reliability;
 pub mod sampler;
 mod segment;
 mod writer;
 
 pub use manifest::{Header, Manifest};
 pub use reader::Record;
+pub use reliability::{Halves, Reliability};
 pub use sampler::{Bucket, Sampled, Sampler};
 pub use writer::{Recorder, Writer, install};
 

@@ -4,7 +4,10 @@ pub(crate) mod data;
 mod picture;
 mod print;
 
-use crate::{aside, table::ReadingArgs};
+use crate::{
+    aside,
+    table::{self, ReadingArgs},
+};
 use clap::Args as ClapArgs;
 use std::{
     fs,
@@ -15,12 +18,13 @@ use twinfleet_engine::{
     catalog::ThingDef,
     dynamics::{
         DynamicsDef,
-        fit::{FitError, Global, Report as Fitted, Settings, fit, pool},
+        fit::{Dataset, FitError, Global, Report as Fitted, Settings, fit, pool},
         params::Params,
     },
     scenario::{
         definition,
         diagnostic::{Diagnostic, Report, near},
+        recording::Table,
         source::Source,
     },
 };
@@ -135,8 +139,19 @@ pub fn run(args: &Args, json: bool, out: &mut dyn Write) -> Result<Report, Failu
     if let Some(path) = &args.params {
         def = believed(path, &def)?;
     }
-    let train = data::read_all(&flags, &args.data, &def, &mut warnings)?;
-    let test = data::read_all(&flags, &args.test, &def, &mut warnings)?;
+    let mut tables: Vec<Table> = Vec::new();
+    let mut read = |paths: &[PathBuf], warnings: &mut Report| -> Result<Vec<Dataset>, Report> {
+        let recorded = data::read_all(&flags, paths, &def, warnings)?;
+        Ok(recorded
+            .into_iter()
+            .map(|r| {
+                tables.push(r.table);
+                r.data
+            })
+            .collect())
+    };
+    let train = read(&args.data, &mut warnings)?;
+    let test = read(&args.test, &mut warnings)?;
     data::widen(&mut def, train.iter().chain(&test), &mut warnings);
     let settings = Settings {
         train_fraction: args.train_fraction,
@@ -164,7 +179,7 @@ pub fn run(args: &Args, json: bool, out: &mut dyn Write) -> Result<Report, Failu
         write_whole(path, report.params.to_ron().as_bytes())?;
     }
     if let Some(path) = &args.trace {
-        write_whole(path, trace(&report).as_bytes())?;
+        write_whole(path, trace(&report, &tables).as_bytes())?;
     }
     let text = if json { print::json(&report) } else { print::table(&report, &def) };
     out.write_all(text.as_bytes()).map_err(|e| outside("standard output", &e))?;
@@ -206,13 +221,16 @@ pub(crate) fn dynamics(thing: &str, folder: Option<&Path>) -> Result<(String, Dy
     Ok((found.name, def))
 }
 
-fn trace(report: &Fitted) -> String {
-    let mut text = String::from("file,time,signal,measured,simulated,part\n");
+/// Row by row: seconds from each recording's first row, and in the last column the time as its table writes it.
+fn trace(report: &Fitted, tables: &[Table]) -> String {
+    let mut text = String::from("file,time,signal,measured,simulated,part,written\n");
     for r in &report.trace {
         // A missing reading is an empty cell.
         let measured = if r.measured.is_finite() { r.measured.to_string() } else { String::new() };
         let (file, signal) = (quoted(&report.files[r.file]), &report.signals[r.output]);
-        text += &format!("{file},{},{signal},{measured},{},{}\n", r.t_s, r.simulated, r.part.name());
+        let written = table::row_text(&tables[r.file], r.row);
+        text +=
+            &format!("{file},{},{signal},{measured},{},{},{written}\n", r.t_s, r.simulated, r.part.name());
     }
     text
 }

@@ -146,6 +146,9 @@ pub struct Forecast {
     pub lower: Series,
     /// Upper end of the interval.
     pub upper: Series,
+    /// How far from it readings came.
+    #[serde(skip)]
+    pub halves: twinfleet_engine::record::Halves,
 }
 
 /// How good the forecasts of one signal at one horizon were.

@@ -73,10 +73,11 @@ pub fn run_loaded(loaded: &Loaded, args: &RunArgs, json: bool) -> Result<Exit, F
     let mut exchange = if devices.is_some() { None } else { connect(&choice, args, plan.seed)? };
     let mut page = args.report.as_deref().map(Page::begin).transpose()?;
     let writer = args.record.as_deref().map(|dir| writer(dir, loaded, &plan)).transpose()?;
-    let mut run = assemble(loaded, &plan, args.threads.into(), writer, sampled()).map_err(|e| match e {
-        RunError::Refused(report) => load_files::refused(&report),
-        other => Failure::input(format!("{}: {other}", args.file)),
-    })?;
+    let mut run =
+        assemble(loaded, &plan, args.threads.into(), writer, sampled(&plan)).map_err(|e| match e {
+            RunError::Refused(report) => load_files::refused(&report),
+            other => Failure::input(format!("{}: {other}", args.file)),
+        })?;
     announce(args, &plan, exchange.as_ref());
     let way = match (&mut devices, &mut exchange) {
         (Some(devices), _) => Way::Devices(devices),
@@ -224,9 +225,9 @@ pub fn record(error: twinfleet_engine::record::RecordError) -> Failure {
     if error.exit_code() == 2 { Failure::input(text) } else { Failure::outside(text) }
 }
 
-fn sampled() -> Sampled {
+fn sampled(plan: &Plan) -> Sampled {
     use twinfleet_engine::record::Sampler;
-    Sampled::new(Sampler::new(SAMPLED_SIGNALS, SAMPLED_BUCKETS), SAMPLED_EVENTS)
+    Sampled::new(Sampler::new(SAMPLED_SIGNALS, SAMPLED_BUCKETS), SAMPLED_EVENTS).with_forecasts(&plan.signals)
 }
 
 fn connect(choice: &BrokerChoice, args: &RunArgs, seed: u64) -> Result<Option<Exchange>, Failure> {

@@ -140,7 +140,12 @@ fn oddities(file: &str, notes: &TableNotes) -> Vec<Diagnostic> {
         }
     };
     let missing = "nothing is filled in: such a reading is missing";
-    say(notes.bad_cells, "cell holds text or no number", "cells hold text or no number", missing);
+    let first = notes.first_bad.as_ref().map_or(String::new(), |(line, column, text)| {
+        format!(", first `{}` of `{column}` in line {line}", text.chars().take(40).collect::<String>())
+    });
+    let (one, many) =
+        (format!("cell holds text or no number{first}"), format!("cells hold text or no number{first}"));
+    say(notes.bad_cells, &one, &many, missing);
     say(notes.bad_times, "row has no readable time", "rows have no readable time", "they are left out");
     say(
         notes.duplicates,
@@ -164,6 +169,15 @@ pub fn row_text(table: &Table, row: usize) -> String {
         Some(text) => cell(text),
         None => time_text(table.t0_unix_ns, table.t_s[row]),
     }
+}
+
+/// The same of the row nearest to a time, [s] from the first.
+pub fn nearest_text(table: &Table, t_s: f64) -> String {
+    let after = table.t_s.partition_point(|t| *t < t_s);
+    let off = |row: &usize| (table.t_s[*row] - t_s).abs();
+    let rows = [after.saturating_sub(1), after.min(table.t_s.len().saturating_sub(1))];
+    let nearest = rows.into_iter().min_by(|a, b| off(a).total_cmp(&off(b))).unwrap_or(0);
+    row_text(table, nearest)
 }
 
 /// A text as a cell of a table that commas part.

@@ -4,7 +4,9 @@
 //! keeps its own start and its own value of the parameters marked `per_recording`. Model error is not white: σ² is the
 //! residuals' variance times (1 + ρ)/(1 − ρ), with ρ their correlation from row to row, so that the intervals do not
 //! pretend that 3,600 rows are 3,600 independent facts. Solved by Levenberg–Marquardt with the integrator's own
-//! sensitivities, from several starts or from where CMA-ES comes to; intervals are those of the profile likelihood.
+//! sensitivities, from several starts or from where CMA-ES comes to; intervals are those of the profile likelihood, wider by
+//! what residuals that are no noise say of it (`robust`). Where a recording does not tell its inputs for more than a few steps
+//! it is cut, and begins anew from a start of its own (`pieces`).
 //!
 //! ```
 //! # use twinfleet_engine::dynamics::{DynamicsDef, fit::{Dataset, Settings, fit}};
@@ -27,9 +29,12 @@
 //! ```
 
 mod cma_es;
+mod open_loop;
+mod pieces;
 mod pool;
 mod problem;
 mod profile;
+mod robust;
 mod solve;
 mod tell;
 
@@ -39,7 +44,7 @@ pub use tell::Experiment;
 
 use super::{
     definition::{DynamicsDef, PriorDef},
-    model::{DynamicsError, Model},
+    model::DynamicsError,
     params::{Fitted, InputFigures, Params},
 };
 use crate::{
@@ -146,6 +151,21 @@ pub struct Estimate {
     pub identified: bool,
     /// Its profile, ascending; empty where the interval is that of the Gauss–Newton matrix.
     pub profile: Vec<Point>,
+    /// What of it the readings say alone, without the priors.
+    pub of_data: Vec<Point>,
+    /// Rise of the profile at the interval's ends, [nat].
+    pub rise_at_ends: f64,
+}
+
+/// A stretch of a recording over which nothing tells what drove the thing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unknown {
+    /// Index of the recording, as in the trace.
+    pub file: usize,
+    /// Its first second, from the recording's first row.
+    pub from_s: f64,
+    /// The time of the row that it is over with; the recording's last where it does not end.
+    pub until_s: f64,
 }
 
 /// Which part of a recording a figure is about.
@@ -187,6 +207,8 @@ pub struct PartScore {
 pub struct TraceRow {
     /// Index of the recording: the fitted ones first, then the test ones.
     pub file: usize,
+    /// Its row.
+    pub row: usize,
     /// Time from its first row, [s].
     pub t_s: f64,
     /// Index of the output.
@@ -208,8 +230,10 @@ pub struct Report {
     pub estimates: Vec<Estimate>,
     /// Errors.
     pub scores: Vec<PartScore>,
-    /// Measured and simulated, row by row.
+    /// Measured and simulated, row by row; not where nothing told the inputs, nor where the state behind that was estimated.
     pub trace: Vec<TraceRow>,
+    /// Where nothing told the inputs; behind each the state begins anew.
+    pub unknown: Vec<Unknown>,
     /// Names of the recordings, by the trace's index.
     pub files: Vec<String>,
     /// Names of the outputs, by the trace's index.
@@ -237,6 +261,7 @@ pub fn fit(
     for d in heads.iter().chain(test) {
         check(def, d)?;
     }
+    let heads: Vec<Dataset> = heads.into_iter().map(pieces::on_grid).collect();
     let mut problem = Problem::new(def, &heads)?;
     let solution = solve::best_of(&mut problem, settings)?;
     let estimates = estimates(&problem, &solution, &heads, settings.profiled);
@@ -254,6 +279,7 @@ pub fn fit(
         estimates,
         scores: Vec::new(),
         trace: Vec::new(),
+        unknown: (train.iter().chain(test).enumerate()).flat_map(|(file, d)| unknown(file, d)).collect(),
         files: train.iter().chain(test).map(|d| d.name.clone()).collect(),
         signals: def.outputs.iter().map(|o| o.signal.clone()).collect(),
         converged: solution.converged,
@@ -261,21 +287,24 @@ pub fn fit(
         experiments,
     };
     let fitted = report.params.applied_to(def)?;
+    for (piece, (file, first, _)) in problem.pieces().enumerate() {
+        let simulated = problem.simulated(piece, &solution.v);
+        add_trace(&mut report.trace, file, &train[file], first, &simulated, Part::Fit);
+    }
     for (k, d) in train.iter().enumerate() {
         let rows = heads[k].t_s.len();
-        let simulated = problem.simulated(k, &solution.v);
-        add_trace(&mut report.trace, k, d, 0, &simulated, Part::Fit);
         if rows < d.t_s.len() {
             let own = with_values(&fitted, &problem.theta(k, &solution.v));
-            let held = open_loop(&own, d, rows)?;
+            let held = open_loop::over(&own, d, rows, settings.warmup_s)?;
             add_trace(&mut report.trace, k, d, rows, &held, Part::Held);
         }
     }
     for (k, d) in test.iter().enumerate() {
         let rows = d.t_s.partition_point(|t| *t < settings.warmup_s).max(1);
-        let held = open_loop(&fitted, d, rows)?;
+        let held = open_loop::over(&fitted, d, rows, settings.warmup_s)?;
         add_trace(&mut report.trace, train.len() + k, d, rows, &held, Part::Held);
     }
+    report.trace.sort_by_key(|r| (r.file, r.part == Part::Held, r.output, r.row));
     report.scores = scores(&report);
     Ok(report)
 }
@@ -285,11 +314,17 @@ fn head(d: &Dataset, fraction: f64) -> Dataset {
 }
 
 fn first_rows(d: &Dataset, rows: usize) -> Dataset {
-    let rows = rows.min(d.t_s.len());
-    let cut = |columns: &[Vec<f64>]| columns.iter().map(|c| c[..rows.min(c.len())].to_vec()).collect();
+    rows_of(d, 0..rows.min(d.t_s.len()))
+}
+
+/// Some of a recording's rows, at the times that they have in it.
+fn rows_of(d: &Dataset, rows: std::ops::Range<usize>) -> Dataset {
+    let cut = |columns: &[Vec<f64>]| {
+        columns.iter().map(|c| c[rows.start.min(c.len())..rows.end.min(c.len())].to_vec()).collect()
+    };
     Dataset {
         name: d.name.clone(),
-        t_s: d.t_s[..rows].to_vec(),
+        t_s: d.t_s[rows.clone()].to_vec(),
         inputs: cut(&d.inputs),
         outputs: cut(&d.outputs),
         covariates: d.covariates.clone(),
@@ -326,16 +361,17 @@ fn estimates(
     data: &[Dataset],
     profiled: bool,
 ) -> Vec<Estimate> {
-    let all = problem.len() <= PROFILED_AT_MOST;
+    let all = problem.plain_len() <= PROFILED_AT_MOST;
+    let widths = if profiled { robust::widths(problem, solution) } else { vec![1.0; problem.len()] };
     let places: Vec<usize> = (0..problem.len())
         .filter(|i| problem.meaning(*i).is_some_and(|(_, file)| profiled && (all || file.is_none())))
         .collect();
-    let profiles = profile::profiles(problem, solution, &places);
+    let profiles = profile::profiles(problem, solution, &places, &widths);
     let mut out: Vec<Estimate> = (0..problem.len())
         .filter_map(|i| {
             let (q, file) = problem.meaning(i)?;
             let p = &problem.parameters()[q];
-            let (eta, sd) = (solution.v[i], solution.sd[i]);
+            let (eta, sd) = (solution.v[i], widths[i] * solution.sd[i]);
             let profile = places.iter().position(|place| *place == i).map(|at| &profiles[at]);
             let (low, high) = profile.map_or((eta - profile::Z * sd, eta + profile::Z * sd), |p| p.ends);
             Some(Estimate {
@@ -347,8 +383,12 @@ fn estimates(
                 sd,
                 identified: sd * sd < 0.5 * p.prior_sd() * p.prior_sd(),
                 profile: profile.map_or_else(Vec::new, |profile| {
-                    profile.points.iter().map(|(eta, rise)| (p.from_space(*eta), *rise)).collect()
+                    profile.points.iter().map(|seen| (p.from_space(seen.at), seen.rise)).collect()
                 }),
+                of_data: profile.map_or_else(Vec::new, |profile| {
+                    profile.points.iter().map(|seen| (p.from_space(seen.at), seen.data)).collect()
+                }),
+                rise_at_ends: profile::rise_at_ends(widths[i]),
             })
         })
         .collect();
@@ -437,19 +477,31 @@ fn with_values(def: &DynamicsDef, theta: &[f64]) -> DynamicsDef {
     def
 }
 
-/// Follows a recording over its first rows.
-fn followed(def: &DynamicsDef, d: &Dataset, rows: usize) -> Result<Filter, FitError> {
-    let mut twin = Filter::with_covariates(&at_its_resolution(def, d), &[], &d.covariates)?;
-    for k in 0..rows {
-        follow_row(&mut twin, d, k, &mut |_| {});
+/// The stretches of a recording over which nothing tells its inputs.
+fn unknown(file: usize, d: &Dataset) -> Vec<Unknown> {
+    let n = d.t_s.len();
+    let mut all = Vec::new();
+    let mut before = None;
+    for rows in pieces::pieces(d).into_iter().chain(std::iter::once(n..n)) {
+        let from_s = before.map_or(d.t_s[0], |last: usize| d.t_s[last]);
+        let until_s = d.t_s[rows.start.min(n - 1)];
+        if until_s > from_s {
+            all.push(Unknown { file, from_s, until_s });
+        }
+        before = rows.end.checked_sub(1);
     }
-    Ok(twin)
+    all
 }
 
-fn follow_row(twin: &mut Filter, d: &Dataset, k: usize, seen: &mut dyn FnMut(crate::predict::Innovation)) {
-    let dt_s = if k == 0 { 0.0 } else { d.t_s[k] - d.t_s[k - 1] };
-    let inputs: Vec<Option<f64>> = d.inputs.iter().map(|c| Some(c[k]).filter(|v| v.is_finite())).collect();
-    twin.predict(Span::from_secs_f64(dt_s), &inputs);
+/// Carries a filter to a row and shows it that; `behind_gap` says that nothing tells what the inputs did since the row before.
+fn follow_row(
+    twin: &mut Filter,
+    d: &Dataset,
+    k: usize,
+    behind_gap: bool,
+    seen: &mut dyn FnMut(crate::predict::Innovation),
+) {
+    carry_to(twin, d, k, behind_gap);
     for (o, c) in d.outputs.iter().enumerate() {
         if c[k].is_finite() {
             seen(twin.update(o, c[k]));
@@ -457,13 +509,15 @@ fn follow_row(twin: &mut Filter, d: &Dataset, k: usize, seen: &mut dyn FnMut(cra
     }
 }
 
-/// Estimates the state over the first rows, then simulates the others without looking at their outputs.
-fn open_loop(def: &DynamicsDef, d: &Dataset, rows: usize) -> Result<Vec<Vec<f64>>, FitError> {
-    let twin = followed(def, d, rows)?;
-    let model: &Model = twin.model();
-    let theta = twin.parameters().to_vec();
-    let mut x = twin.states().to_vec();
-    Ok(problem::simulate_from(model, &theta, &mut x, d, rows))
+fn carry_to(twin: &mut Filter, d: &Dataset, k: usize, behind_gap: bool) {
+    let dt = Span::from_secs_f64(if k == 0 { 0.0 } else { d.t_s[k] - d.t_s[k - 1] });
+    let inputs: Vec<Option<f64>> = d.inputs.iter().map(|c| Some(c[k]).filter(|v| v.is_finite())).collect();
+    if behind_gap && k > 0 {
+        twin.predict(dt, &vec![None; inputs.len()]);
+        twin.predict(Span::ZERO, &inputs);
+    } else {
+        twin.predict(dt, &inputs);
+    }
 }
 
 /// Noise of each storage and each output: the network's own times a power of two, under which the recordings' innovations
@@ -536,8 +590,12 @@ fn innovation_costs(def: &DynamicsDef, data: &[Dataset]) -> Result<Vec<f64>, Fit
         .map(|d| {
             let mut twin = Filter::with_covariates(&at_its_resolution(def, d), &[], &d.covariates)?;
             let mut cost = 0.0;
+            let begins: Vec<usize> = pieces::pieces(d).iter().map(|rows| rows.start).collect();
             for k in 0..d.t_s.len() {
-                follow_row(&mut twin, d, k, &mut |i| cost += i.var.ln() + i.residual * i.residual / i.var);
+                let behind_gap = begins.binary_search(&k).is_ok();
+                let mut add =
+                    |i: crate::predict::Innovation| cost += i.var.ln() + i.residual * i.residual / i.var;
+                follow_row(&mut twin, d, k, behind_gap, &mut add);
             }
             Ok(cost)
         })
@@ -577,9 +635,10 @@ fn add_trace(
     part: Part,
 ) {
     for (output, column) in simulated.iter().enumerate() {
-        for (k, s) in column.iter().enumerate() {
-            let measured = d.outputs[output][first + k];
-            trace.push(TraceRow { file, t_s: d.t_s[first + k], output, measured, simulated: *s, part });
+        for (k, s) in column.iter().enumerate().filter(|(_, s)| s.is_finite()) {
+            let row = first + k;
+            let measured = d.outputs[output][row];
+            trace.push(TraceRow { file, row, t_s: d.t_s[row], output, measured, simulated: *s, part });
         }
     }
 }

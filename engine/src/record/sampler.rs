@@ -12,8 +12,9 @@
 //! assert_eq!((series[0].min, series.last().unwrap().max), (0.0, 99.0));
 //! ```
 
+use super::Reliability;
 use crate::{
-    signal::SignalId,
+    signal::{SignalId, SignalTable},
     time::SimTime,
     world::{Event, Events, Row, Rows, TickSystems},
 };
@@ -133,6 +134,8 @@ impl Sampler {
 pub struct Sampled {
     /// Every watched signal, coarsely.
     pub sampler: Sampler,
+    /// How far from their forecasts readings came.
+    pub reliability: Reliability,
     /// The run's events, the first `most_events` of them.
     pub events: Vec<Event>,
     /// Events beyond the most that are kept.
@@ -142,14 +145,28 @@ pub struct Sampled {
 
 impl Sampled {
     /// Gathers into this sampler, and at most so many events.
-    pub const fn new(sampler: Sampler, most_events: usize) -> Self {
-        Self { sampler, events: Vec::new(), events_left_out: 0, most_events }
+    pub fn new(sampler: Sampler, most_events: usize) -> Self {
+        Self {
+            sampler,
+            reliability: Reliability::default(),
+            events: Vec::new(),
+            events_left_out: 0,
+            most_events,
+        }
+    }
+
+    /// The same, which counts what comes of the forecasts among these signals.
+    #[must_use]
+    pub fn with_forecasts(mut self, table: &SignalTable) -> Self {
+        self.reliability = Reliability::of(table);
+        self
     }
 
     /// Takes in a tick.
     pub fn tick(&mut self, rows: &[Row], events: &[Event]) {
         for row in rows {
             self.sampler.add(row);
+            self.reliability.add(row);
         }
         let room = self.most_events - self.events.len().min(self.most_events);
         let taken = events.len().min(room);

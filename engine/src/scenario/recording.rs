@@ -11,6 +11,7 @@
 //! assert_eq!(table.columns[0].unit, "degC");
 //! ```
 
+mod astray;
 mod dates;
 mod encoding;
 mod header;
@@ -19,6 +20,7 @@ mod markers;
 mod numbers;
 mod opening;
 mod reader;
+mod survey;
 mod when;
 mod written;
 
@@ -186,6 +188,10 @@ pub struct TableNotes {
     pub duplicates: u64,
     /// Rows left out since their time lies before the row above ([`Policy::Report`] only).
     pub out_of_order: u64,
+    /// Rows that have more or fewer cells than the others ([`Policy::Report`] only).
+    pub ragged: u64,
+    /// The first of the cells that held text: its line, the column and what stands there ([`Policy::Report`] only).
+    pub first_bad: Option<(usize, String, String)>,
     /// Each row left out ([`Policy::Report`] only): how many rows were kept before it, and its time from the first row, [s],
     /// where it could be read.
     pub left_out: Vec<(usize, Option<f64>)>,

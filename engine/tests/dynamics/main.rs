@@ -4,5 +4,6 @@ mod board;
 mod common;
 mod filter;
 mod intervals;
+mod misfit;
 mod recordings;
 mod world;

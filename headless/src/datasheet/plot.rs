@@ -73,7 +73,7 @@ impl Sheet {
              <text class=\"title\" x=\"12\" y=\"22\">{title}</text>",
             include_str!("../report/style.css")
         );
-        for t in x.ticks() {
+        for (t, label) in labelled(&x.ticks()) {
             let at = x.at(t);
             let _ = write!(
                 svg,
@@ -81,10 +81,10 @@ impl Sheet {
                  <text class=\"muted\" text-anchor=\"middle\" x=\"{at:.1}\" y=\"{:.1}\">{}</text>",
                 y.from,
                 y.from + 17.0,
-                tick(t)
+                label
             );
         }
-        for t in y.ticks() {
+        for (t, label) in labelled(&y.ticks()) {
             let at = y.at(t);
             let _ = write!(
                 svg,
@@ -93,7 +93,7 @@ impl Sheet {
                 x.to,
                 LEFT - 7.0,
                 at + 4.0,
-                tick(t)
+                label
             );
         }
         let _ = write!(
@@ -114,12 +114,21 @@ impl Sheet {
 
     /// A line; what is not finite interrupts nothing, it is left out.
     pub(crate) fn line(&mut self, points: &[(f64, f64)], class: &str) {
+        self.stroke(points, class, "fill:none");
+    }
+
+    fn stroke(&mut self, points: &[(f64, f64)], class: &str, style: &str) {
         let mut d = String::new();
         for (i, (x, y)) in points.iter().filter(|p| p.1.is_finite()).enumerate() {
             let (x, y) = (self.x.at(*x), self.y.at(*y));
             let _ = write!(d, "{}{x:.1} {y:.1}", if i == 0 { 'M' } else { 'L' });
         }
-        let _ = write!(self.svg, "<path class=\"{class}\" style=\"fill:none\" d=\"{d}\"/>");
+        let _ = write!(self.svg, "<path class=\"{class}\" style=\"{style}\" d=\"{d}\"/>");
+    }
+
+    /// A broad pale line, on which another can be seen.
+    pub(crate) fn broad(&mut self, points: &[(f64, f64)], class: &str) {
+        self.stroke(points, class, "fill:none;stroke-width:5;opacity:.45");
     }
 
     /// An area between two lines that have their points at the same places.
@@ -165,6 +174,18 @@ impl Sheet {
         self.svg.push_str("</svg>\n");
         self.svg
     }
+}
+
+/// Each tick with its label: with as many digits as tell it from the others.
+fn labelled(ticks: &[f64]) -> Vec<(f64, String)> {
+    let short: Vec<String> = ticks.iter().map(|t| tick(*t)).collect();
+    let alike = short.windows(2).any(|two| two[0] == two[1]);
+    let step = ticks.windows(2).map(|t| t[1] - t[0]).fold(f64::INFINITY, f64::min);
+    let digits = if step.is_finite() { (-step.log10().floor()).clamp(0.0, 15.0) as usize } else { 0 };
+    let label = |(t, short): (&f64, String)| {
+        (*t, if alike { format!("{t:.digits$}").replace('-', "−") } else { short })
+    };
+    ticks.iter().zip(short).map(label).collect()
 }
 
 fn tick(v: f64) -> String {

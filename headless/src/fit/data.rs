@@ -6,7 +6,7 @@ use twinfleet_engine::{
     dynamics::{DynamicsDef, definition::UnsaidDef, fit::Dataset},
     scenario::{
         diagnostic::{Diagnostic, Report, near},
-        recording::{ColumnSpec, TableSpec},
+        recording::{ColumnSpec, Table, TableSpec},
     },
     units,
 };
@@ -95,13 +95,19 @@ fn counted(mut column: ColumnSpec, def: &DynamicsDef) -> ColumnSpec {
     column
 }
 
+/// A recording, and the table that it was read from, which knows how it writes its times.
+pub(crate) struct Recorded {
+    pub(crate) data: Dataset,
+    pub(crate) table: Table,
+}
+
 /// Reads recordings; what was odd about them is added to the warnings.
 pub(crate) fn read_all(
     args: &Flags<'_>,
     paths: &[PathBuf],
     def: &DynamicsDef,
     warnings: &mut Report,
-) -> Result<Vec<Dataset>, Report> {
+) -> Result<Vec<Recorded>, Report> {
     let spec = spec(args, def)?;
     let constants = args.constants.iter().map(|c| constant(c)).collect::<Result<Vec<_>, _>>()?;
     let mut report = Report::default();
@@ -135,8 +141,8 @@ fn read(
     def: &DynamicsDef,
     constants: &BTreeMap<&str, f64>,
     warnings: &mut Report,
-) -> Result<Dataset, Report> {
-    let table = table::open(path, spec)?;
+) -> Result<Recorded, Report> {
+    let mut table = table::open(path, spec)?;
     let rows = table.t_s.len();
     let column = |signal: &str| table.columns.iter().find(|c| c.name == signal).map(|c| c.values.clone());
     let mut data = Dataset {
@@ -180,8 +186,9 @@ fn read(
             data.covariates.insert(name.clone(), *value);
         }
     }
-    warnings.merge(table.notes.warnings);
-    Ok(data)
+    warnings.merge(std::mem::take(&mut table.notes.warnings));
+    table.columns.clear();
+    Ok(Recorded { data, table })
 }
 
 /// Widens the stated range of an input where recordings leave it, and says so: what was recorded did happen.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use twinfleet_engine::dynamics::{
     DynamicsDef,
     definition::PriorDef,
-    fit::{Experiment, Report},
+    fit::{Experiment, Report, Unknown},
 };
 
 /// Errors per recording, parameters with their intervals, and what the data do not tell.
@@ -16,6 +16,9 @@ pub(super) fn table(report: &Report, def: &DynamicsDef) -> String {
     for s in &report.scores {
         text +=
             &format!("{:wide$}  {:<24} {:>4} {:>10.4} {:>7}\n", s.file, s.signal, s.part.name(), s.rmse, s.n);
+    }
+    for u in &report.unknown {
+        text += &unknown(report, u);
     }
     text += "\nparameter            value         90 % interval             unit      of\n";
     for e in &report.estimates {
@@ -49,6 +52,16 @@ pub(super) fn table(report: &Report, def: &DynamicsDef) -> String {
         text += "the iterations did not converge: take the figures with care, or raise --starts\n";
     }
     text
+}
+
+/// A sentence on where nothing told what drove the thing.
+fn unknown(report: &Report, u: &Unknown) -> String {
+    format!(
+        "{}: nothing tells the inputs for {} from {:.0} s on: the state behind it is estimated anew\n",
+        report.files[u.file],
+        words::span(u.until_s - u.from_s),
+        u.from_s
+    )
 }
 
 /// A sentence on what would tell a parameter.
@@ -97,7 +110,7 @@ pub(super) fn json(report: &Report) -> String {
         .map(|e| {
             json!({"name": e.name, "recording": e.recording, "value": e.value, "unit": e.unit,
                    "low": e.interval.0, "high": e.interval.1, "identified": e.identified,
-                   "profile": e.profile})
+                   "profile": e.profile, "profile_of_data": e.of_data, "rise_at_ends": e.rise_at_ends})
         })
         .collect();
     let experiments: Vec<Value> = report
@@ -108,7 +121,12 @@ pub(super) fn json(report: &Report) -> String {
                    "low": e.low, "length_s": e.length_s, "read": e.read, "sd_now": e.sd.0, "sd_after": e.sd.1})
         })
         .collect();
-    let all = json!({"converged": report.converged, "scores": scores, "parameters": parameters,
+    let unknown: Vec<Value> = report
+        .unknown
+        .iter()
+        .map(|u| json!({"file": report.files[u.file], "from_s": u.from_s, "until_s": u.until_s}))
+        .collect();
+    let all = json!({"unknown_inputs": unknown, "converged": report.converged, "scores": scores, "parameters": parameters,
                      "told_only_together": report.confounded, "experiments": experiments});
     format!("{all:#}\n")
 }

@@ -70,7 +70,7 @@ fn a_users_own_box_is_fitted_and_a_case_not_seen_is_predicted() {
     assert!(held["rmse"].as_f64().unwrap() < 0.2 && held["rows"] == 340, "{held}");
 
     let trace = fs::read_to_string(dir.path().join("t.csv")).unwrap();
-    assert!(trace.starts_with("file,time,signal,measured,simulated,part\n"));
+    assert!(trace.starts_with("file,time,signal,measured,simulated,part,written\n"));
     assert_eq!(trace.lines().count(), 1 + 400 + 400 + 340);
     let text = fs::read_to_string(dir.path().join("p.ron")).unwrap();
     let params = Params::from_ron(&text).unwrap();
@@ -122,4 +122,28 @@ fn the_table_names_what_is_not_identified() {
     let lid = text.lines().find(|l| l.starts_with("lid ")).unwrap();
     assert!(lid.contains("not identified"), "{text}");
     assert!(text.contains("held at the thing's own value: g"), "{text}");
+}
+
+#[test]
+fn a_gap_is_said_and_the_trace_has_the_tables_own_times() {
+    let dir = folder();
+    let mut text = String::from("when;heat;T\n");
+    for k in 0..400 {
+        let rise = 30.0 * (1.0 - (-f64::from(k) / 120.0f64).exp());
+        let t = 8 * 3600 + if k < 200 { k } else { k + 1800 };
+        let clock = format!("{:02}:{:02}:{:02}", t / 3600, t / 60 % 60, t % 60);
+        writeln!(text, "05.03.2023 {clock};100;{:.3}", 293.15 + if k < 200 { rise } else { 30.0 }).unwrap();
+    }
+    fs::write(dir.path().join("gap.csv"), text).unwrap();
+    let line = "--thing @box.ron --data @gap.csv --time when --map heater.level=heat probe.temperature=T:K --dates day-first \
+                --trace @g.csv --report @page";
+    let told = ran(dir.path(), line).unwrap();
+    assert!(told.contains("the state behind it is estimated anew"), "{told}");
+    let trace = fs::read_to_string(dir.path().join("g.csv")).unwrap();
+    let last = trace.lines().last().unwrap();
+    assert!(last.contains(",2199,") && last.ends_with(",05.03.2023 08:36:39"), "{last}");
+    let page = fs::read_to_string(dir.path().join("page/fit.html")).unwrap();
+    for part in ["<h2>Errors</h2>", "<h2>Parameters</h2>", "measured − simulated", "readings alone"] {
+        assert!(page.contains(part), "no `{part}`");
+    }
 }

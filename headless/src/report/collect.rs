@@ -6,7 +6,7 @@ use super::{
 use std::collections::BTreeMap;
 use twinfleet_engine::{
     expect::{Claim, Condition, Expectation},
-    record::{Sampled, Sampler},
+    record::{Reliability, Sampled, Sampler},
     signal::{BlockId, Channel, Kind, SignalId, SignalTable},
     time::{SimTime, Span},
     world::Event,
@@ -24,7 +24,8 @@ const LEAST_DECILES: u32 = 10;
 /// A block of one device that has an `@estimate` is a twin. Every other block is a group; blocks of one that have the same
 /// channels (zones, bodies) become one.
 pub fn collect(report: &mut Report, table: &SignalTable, sampled: &Sampled, expectations: &[Expectation]) {
-    let collector = Collector { table, sampler: &sampled.sampler, expectations };
+    let collector =
+        Collector { table, sampler: &sampled.sampler, reliability: &sampled.reliability, expectations };
     let mut groups: Vec<(&str, u32, &[Channel], Vec<BlockId>)> = Vec::new();
     for (at, (pattern, count, channels)) in table.blocks().enumerate() {
         let block = BlockId(at as u32);
@@ -52,6 +53,7 @@ pub fn collect(report: &mut Report, table: &SignalTable, sampled: &Sampled, expe
 struct Collector<'a> {
     table: &'a SignalTable,
     sampler: &'a Sampler,
+    reliability: &'a Reliability,
     expectations: &'a [Expectation],
 }
 
@@ -97,6 +99,10 @@ impl Collector<'_> {
                             mean: bound(""),
                             lower: bound(".lower"),
                             upper: bound(".upper"),
+                            halves: at(&format!("{name}.{word}"), Kind::Forecast)
+                                .and_then(|c| self.reliability.halves(self.table.id(block, 0, c as u32)))
+                                .cloned()
+                                .unwrap_or_default(),
                         }
                     })
                     .collect(),

@@ -1,5 +1,6 @@
 //! The page for people: one file, nothing from the network, light or dark as the reader likes it.
 
+mod belief;
 mod fleet;
 mod life;
 mod twin;

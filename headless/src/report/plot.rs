@@ -183,10 +183,15 @@ fn marks(report: &Report, file: &str) -> Vec<Mark> {
 fn twin_plots(report: &Report, twin: &Twin, end_s: f64, plots: &mut Vec<Plot>) {
     let concerns = |name: &str| -> Vec<Span<'_>> {
         let spans = report.happenings.iter().filter(|h| matches!(h.what.as_str(), "fault" | "verdict"));
-        // What is of no signal, such as a lid, concerns all that is measured.
+        // What is of no signal, such as a lid, concerns all that is measured; so does a part that only drives the thing, such as a fan,
+        // unless the reading of it is meant.
+        let is_measured = twin.outputs.iter().any(|o| o.name == name);
         let of_thing = |h: &Happening| {
-            let outputs = twin.outputs.iter().map(|o| &o.name);
-            !outputs.chain(twin.inputs.iter().map(|i| &i.name)).any(|signal| is_about(&h.part, signal))
+            let outputs = || twin.outputs.iter().map(|o| &o.name);
+            let inputs = || twin.inputs.iter().map(|i| &i.name);
+            let of_part = is_measured && !h.part.contains('.');
+            !outputs().any(|signal| is_about(&h.part, signal))
+                && (of_part || !inputs().any(|signal| is_about(&h.part, signal)))
         };
         let of_part = |h: &&Happening| is_about(&h.part, name) || of_thing(h);
         let named = |of| Span { of, label: kind_of(of).to_owned() };

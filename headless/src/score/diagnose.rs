@@ -7,7 +7,7 @@ use crate::{
     exit::{Exit, Failure, say},
     fit::{self, data::Flags},
     load_files,
-    table::ReadingArgs,
+    table::{self, ReadingArgs},
 };
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
@@ -24,7 +24,10 @@ use twinfleet_engine::{
         definition::{ParameterDef, PriorDef},
         fit::{Dataset, at_its_resolution},
     },
-    scenario::diagnostic::{Diagnostic, Report, near},
+    scenario::{
+        diagnostic::{Diagnostic, Report, near},
+        recording::Table,
+    },
     time::{SimTime, Span},
 };
 
@@ -35,8 +38,11 @@ Examples:
       --map air.temperature=T1 heater.level=pwm \\
       --params fitted.ron --out verdicts.csv --report out/
 
-OUT has onset,end,part,kind,size,posterior,decided_at; each verdict uses only what came before decided_at.
-Labels for a recording: a table with onset,end,part,kind,size (seconds from its first row).";
+OUT has onset,end,part,kind,size,posterior,decided_at in seconds from the first row; each verdict uses only what
+came before decided_at. Of a recording, onset_written and decided_written have the times of the nearest rows as the
+table writes them.
+Labels for a recording: a table with onset,end,part,kind,size, and file where there are several; times are seconds
+from its first row, or calendar times as the table writes them.";
 
 /// Say what is wrong, or judge what was said.
 #[derive(Clone, Debug, ClapArgs)]
@@ -91,19 +97,19 @@ fn failed(failure: fit::Failure) -> Failure {
 
 /// Says it, or judges it.
 pub(super) fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
-    let (said, labels, device_s) = if args.record.is_empty() {
+    let (said, labels, device_s, tables) = if args.record.is_empty() {
         let said = watch(args)?;
         let labels = match &args.labels {
-            Some(path) => Some(labels_of(path, &args.data).map_err(|d| refused(&d.into()))?),
+            Some(path) => Some(labels_of(path, &said.tables).map_err(|d| refused(&d.into()))?),
             None => None,
         };
-        (said.verdicts, labels, said.device_s)
+        (said.verdicts, labels, said.device_s, said.tables)
     } else {
         let told = record::read_all(&args.record)?;
-        (told.said, Some(told.labels), told.device_s)
+        (told.said, Some(told.labels), told.device_s, Vec::new())
     };
     if let Some(path) = &args.out {
-        fit::write_whole(path, table(&said).as_bytes()).map_err(failed)?;
+        fit::write_whole(path, rows(&said, &tables).as_bytes()).map_err(failed)?;
     }
     let judged = labels.map(|labels| score(&labels, &said, device_s));
     if json {
@@ -120,6 +126,13 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
 struct Watched {
     verdicts: Vec<Said>,
     device_s: f64,
+    tables: Vec<Watchable>,
+}
+
+/// A recording's name and its table, which knows how it writes its times.
+struct Watchable {
+    name: String,
+    table: Table,
 }
 
 /// Follows each recording, row by row.
@@ -146,12 +159,12 @@ fn watch(args: &Args) -> Result<Watched, Failure> {
     }
     let learn = learnt(args, &def).map_err(|d| refused(&d.into()))?;
     let data = fit::data::read_all(&flags, &args.data, &def, &mut warnings).map_err(|r| refused(&r))?;
-    fit::data::widen(&mut def, data.iter(), &mut warnings);
+    fit::data::widen(&mut def, data.iter().map(|r| &r.data), &mut warnings);
     eprint!("{}", warnings.render(load_files::style()));
-    let mut out = Watched { verdicts: Vec::new(), device_s: 0.0 };
+    let mut out = Watched { verdicts: Vec::new(), device_s: 0.0, tables: Vec::new() };
     let mut pages = Vec::new();
-    for d in &data {
-        let (def, d) = &measured_only(&def, d, &args.map);
+    for recorded in data {
+        let (def, d) = &measured_only(&def, &recorded.data, &args.map);
         let (doctor, whitened) =
             follow(def, d, &learn).map_err(|e| refused(&Diagnostic::error(e.to_string()).into()))?;
         let said = doctor.said(&d.name);
@@ -161,6 +174,7 @@ fn watch(args: &Args) -> Result<Watched, Failure> {
             pages.push(picture::recording(&found));
         }
         out.verdicts.extend(said);
+        out.tables.push(Watchable { name: d.name.clone(), table: recorded.table });
     }
     if let Some(dir) = &args.report {
         let made = std::fs::create_dir_all(dir);
@@ -227,44 +241,90 @@ fn follow(
     Ok((doctor, whitened))
 }
 
-/// The labels of a table: one recording, or the first column names it.
-fn labels_of(path: &Path, data: &[PathBuf]) -> Result<Vec<Label>, Diagnostic> {
+/// The labels of a table: one recording, or a column names it.
+fn labels_of(path: &Path, tables: &[Watchable]) -> Result<Vec<Label>, Diagnostic> {
     let bad = |why: String| {
         Diagnostic::error(format!("{}: {why}", path.display())).help(
-            "its first line is onset,end,part,kind,size; times are seconds from the recording's first row",
+            "its first line is onset,end,part,kind,size; times are seconds from the recording's first row, or calendar \
+             times (2024-05-01 12:00:00)",
         )
     };
     let text = std::fs::read_to_string(path).map_err(|e| bad(e.to_string()))?;
-    let mut lines = text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty());
+    let mut lines =
+        text.trim_start_matches('\u{feff}').lines().enumerate().filter(|(_, l)| !l.trim().is_empty());
     let (_, head) = lines.next().ok_or_else(|| bad("it is empty".to_owned()))?;
-    let heads: Vec<&str> = head.split(',').map(str::trim).collect();
-    let at = |name: &str| heads.iter().position(|h| *h == name);
+    let parted = [';', '\t', ','].into_iter().find(|sign| head.contains(*sign)).unwrap_or(',');
+    let split = |line: &str| -> Vec<String> {
+        line.split(parted).map(|cell| cell.trim().trim_matches('"').to_owned()).collect()
+    };
+    let heads = split(head);
+    let at = |name: &str| heads.iter().position(|h| h.eq_ignore_ascii_case(name));
     let (Some(onset), Some(kind)) = (at("onset"), at("kind")) else {
         return Err(bad("there is no column `onset` or `kind`".to_owned()));
     };
-    let first = data.first().map(|d| d.display().to_string()).unwrap_or_default();
     lines
         .map(|(n, line)| {
-            let cells: Vec<&str> = line.split(',').map(str::trim).collect();
-            let text = |i: Option<usize>| i.and_then(|i| cells.get(i)).copied().unwrap_or_default();
-            let number = |i: Option<usize>| text(i).parse::<f64>().ok();
-            let from_s = number(Some(onset)).ok_or_else(|| bad(format!("line {}: no onset", n + 1)))?;
+            let cells = split(line);
+            let text = |i: Option<usize>| i.and_then(|i| cells.get(i)).map_or("", String::as_str);
+            let wrong = |what: &str, text: &str| {
+                bad(match text {
+                    "" => format!("line {}: no {what}", n + 1),
+                    _ => format!("line {}: `{text}` is no {what}", n + 1),
+                })
+            };
+            let of = named(tables, text(at("file")))
+                .ok_or_else(|| wrong("recording given to --data", text(at("file"))))?;
+            let time = |i: Option<usize>, what: &str| match text(i) {
+                "" => Ok(None),
+                cell => seconds(cell, &of.table).map(Some).ok_or_else(|| wrong(what, cell)),
+            };
+            let size = match text(at("size")) {
+                "" => 0.0,
+                cell => number(cell).ok_or_else(|| wrong("size", cell))?,
+            };
             Ok(Label {
-                subject: at("file").map_or_else(|| first.clone(), |f| text(Some(f)).to_owned()),
+                subject: of.name.clone(),
                 part: text(at("part")).to_owned(),
                 kind: text(Some(kind)).to_owned(),
-                from_s,
-                until_s: number(at("end")).unwrap_or(f64::INFINITY),
-                size: number(at("size")).unwrap_or(0.0),
+                from_s: time(Some(onset), "onset")?.ok_or_else(|| wrong("onset", ""))?,
+                until_s: time(at("end"), "end")?.unwrap_or(f64::INFINITY),
+                size,
             })
         })
         .collect()
 }
 
-fn table(said: &[Said]) -> String {
+/// The recording that a label is about: the first, or the one named by its path or its file's name.
+fn named<'a>(tables: &'a [Watchable], file: &str) -> Option<&'a Watchable> {
+    let is_it = |t: &&Watchable| {
+        t.name == file
+            || Path::new(&t.name).file_name().is_some_and(|name| name == Path::new(file).as_os_str())
+    };
+    if file.is_empty() { tables.first() } else { tables.iter().find(is_it) }
+}
+
+/// A finite number, with a decimal point or a decimal comma.
+fn number(cell: &str) -> Option<f64> {
+    cell.replacen(',', ".", 1).parse().ok().filter(|v: &f64| v.is_finite())
+}
+
+/// Numbers from here on are times since 1970, as tables have them, rather than seconds from the first row.
+const UNIX: f64 = 1e8;
+
+/// A time of a label, [s] from the recording's first row.
+fn seconds(cell: &str, table: &Table) -> Option<f64> {
+    match number(cell) {
+        Some(s) if s.abs() < UNIX => Some(s),
+        _ => table.since_first_s(cell),
+    }
+}
+
+fn rows(said: &[Said], tables: &[Watchable]) -> String {
     let several = said.windows(2).any(|w| w[0].subject != w[1].subject);
+    let written = !tables.is_empty();
     let mut text = String::from("onset,end,part,kind,size,posterior,decided_at");
-    text += if several { ",file\n" } else { "\n" };
+    text += if several { ",file" } else { "" };
+    text += if written { ",onset_written,decided_written\n" } else { "\n" };
     for s in said {
         let end = s.end_s.map_or(String::new(), |e| e.to_string());
         let part = fit::quoted(&s.part);
@@ -272,7 +332,14 @@ fn table(said: &[Said]) -> String {
             "{},{end},{part},{},{},{:.6},{}",
             s.onset_s, s.kind, s.size, s.posterior, s.decided_at_s
         );
-        text += &if several { format!(",{}\n", fit::quoted(&s.subject)) } else { "\n".to_owned() };
+        if several {
+            text += &format!(",{}", fit::quoted(&s.subject));
+        }
+        if let Some(of) = tables.iter().find(|t| t.name == s.subject) {
+            let at = |t_s: f64| table::nearest_text(&of.table, t_s);
+            text += &format!(",{},{}", at(s.onset_s), at(s.decided_at_s));
+        }
+        text.push('\n');
     }
     text
 }

@@ -58,6 +58,9 @@ pub struct Args {
     /// Forecaster: a name of `twinfleet list predictors`, or a file that `train` wrote (it ends in .json).
     #[arg(long, value_name = "NAME|FILE", default_value = "blend")]
     pub model: String,
+    /// A column that a trained network was trained on, and the column of this table that it is, where names differ.
+    #[arg(long, value_name = "TRAINED=COL", num_args = 1..)]
+    pub map: Vec<String>,
     /// Learn once, at the end of what is learnt from, and not again from what comes due on the way.
     #[arg(long)]
     pub frozen: bool,
@@ -80,7 +83,7 @@ fn parse_interval(text: &str) -> Result<f64, String> {
 pub fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
     let Read { table, task, parts, names } = args.series.read().map_err(|r| load_files::refused(&r))?;
     eprint!("{}", table.notes.warnings.render(load_files::style()));
-    let mut model = model(&args.model, &task, &names).map_err(|r| load_files::refused(&r))?;
+    let mut model = model(&args.model, &args.map, &task, &names).map_err(|r| load_files::refused(&r))?;
     let mut out = match &args.out {
         Some(path) => Some((path, Aside::create(path).map_err(|e| unwritten(path, &e))?)),
         None => None,
@@ -119,9 +122,13 @@ fn unwritten(path: &Path, error: &std::io::Error) -> Failure {
     Failure::outside(format!("cannot write `{}`: {error}", path.display()))
 }
 
-fn model(name: &str, task: &Task, names: &[String]) -> Result<Box<dyn Model>, Report> {
+fn model(name: &str, map: &[String], task: &Task, names: &[String]) -> Result<Box<dyn Model>, Report> {
     if Path::new(name).extension().is_some_and(|e| e == "json") {
-        return trained(Path::new(name), task, names);
+        return trained(Path::new(name), map, task, names);
+    }
+    if !map.is_empty() {
+        let error = Diagnostic::error(format!("--map is about a trained network, and `{name}` is none"));
+        return Err(error.help("name a file that `train` wrote: --model FILE.json").into());
     }
     if let Some(kind) = Kind::find(name) {
         return Ok(Box::new(Forecaster::untrained(Settings::new(kind, names.to_vec()))));
@@ -136,8 +143,31 @@ fn model(name: &str, task: &Task, names: &[String]) -> Result<Box<dyn Model>, Re
     })
 }
 
+/// The names of a table's columns as a network knows them.
+fn known_as(map: &[String], names: &[String], known: &[String]) -> Result<Vec<String>, Diagnostic> {
+    let mut all = names.to_vec();
+    for flag in map {
+        let help = "write TRAINED=COLUMN, such as \"temp=T_cpu\"";
+        let Some((trained, column)) = flag.split_once('=').map(|(a, b)| (a.trim(), b.trim())) else {
+            return Err(Diagnostic::error(format!("`--map {flag}` is not understood")).help(help));
+        };
+        if !known.iter().any(|k| k == trained) {
+            let error = Diagnostic::error(format!("the network was not trained on a column `{trained}`"));
+            return Err(error
+                .help(format!("it was trained on {}", known.join(", ")))
+                .maybe_help(near(trained, known.iter().map(String::as_str))));
+        }
+        let Some(at) = names.iter().position(|n| n == column) else {
+            let error = Diagnostic::error(format!("`{column}` is none of the columns given"));
+            return Err(error.help("name it after --target, --inputs or --known, too"));
+        };
+        all[at] = trained.to_owned();
+    }
+    Ok(all)
+}
+
 /// A network from its files, if it suits the task.
-fn trained(path: &Path, task: &Task, names: &[String]) -> Result<Box<dyn Model>, Report> {
+fn trained(path: &Path, map: &[String], task: &Task, names: &[String]) -> Result<Box<dyn Model>, Report> {
     let file = path.display().to_string();
     let refuse =
         |why: String, help: &str| Report::from(Diagnostic::error(format!("`{file}`: {why}")).help(help));
@@ -154,13 +184,16 @@ fn trained(path: &Path, task: &Task, names: &[String]) -> Result<Box<dyn Model>,
     let network = Network::read(&text, weights)
         .map_err(|e| refuse(e.to_string(), "train it anew, or name another file that `train` wrote"))?;
     let head = &network.head;
+    let names = known_as(map, names, &head.channels)?;
     if head.channels != names || head.targets != task.targets.len() {
         let why = format!(
             "it was trained on {} (the first {} to forecast)",
             head.channels.join(", "),
             head.targets
         );
-        return Err(refuse(why, "give the same columns to --target, --inputs and --known, in that order"));
+        let help = "give the same columns to --target, --inputs and --known, in that order; where they have other names here, say \
+                    --map TRAINED=COLUMN";
+        return Err(refuse(why, help));
     }
     if let Some(other) = task.horizons.iter().find(|h| network.horizon(**h).is_none()) {
         let known: Vec<String> = head.horizons.iter().map(usize::to_string).collect();

@@ -1,5 +1,7 @@
 //! `twinfleet datasheet` and `list`: what a person reads of a part.
 
+use std::fs;
+
 use super::common::{Ran, command, scratch, twinfleet_command};
 
 /// Runs the command for a person, not for a machine.
@@ -23,7 +25,7 @@ fn a_part_is_measured_and_drawn() {
     let figures: Vec<f64> = tau.split_whitespace().filter_map(|w| w.parse().ok()).collect();
     assert!((figures[1] - 8.0).abs() < 1e-9 && (figures[2] - 8.0).abs() < 0.5, "{tau}");
     for name in ["sht31-humidity-allan.svg", "sht31-humidity-step.svg", "sht31-temperature-allan.svg"] {
-        let svg = std::fs::read_to_string(out.join(name)).unwrap();
+        let svg = fs::read_to_string(out.join(name)).unwrap();
         assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>") && svg.len() > 2000, "{name}");
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{name}");
     }
@@ -48,10 +50,10 @@ fn the_same_units_measure_the_same() {
 #[test]
 fn a_part_that_is_not_as_stated_fails() {
     let dir = scratch();
-    std::fs::create_dir_all(dir.path().join("sensors")).unwrap();
+    fs::create_dir_all(dir.path().join("sensors")).unwrap();
     let file = r#"Sensor(format: 1, name: "odd", about: "its noise is beyond its range", source: "made up for a test", bus: Spi,
         active_ma: 1, channels: [(quantity: "temperature", unit: "degC", range: (24.5, 25.5), noise_std: 3)])"#;
-    std::fs::write(dir.path().join("sensors/odd.ron"), file).unwrap();
+    fs::write(dir.path().join("sensors/odd.ron"), file).unwrap();
     let ran = plain(&["datasheet", "odd", "--units", "40", "--catalog", dir.path().to_str().unwrap()]);
     assert_eq!(ran.code(), 1, "{}\n{}", ran.stdout(), ran.stderr());
     assert!(ran.stdout().contains("NOT AS STATED"), "{}", ran.stdout());
@@ -73,7 +75,7 @@ fn a_boards_converter_is_drawn_range_by_range() {
     let ran = plain(&["datasheet", "esp32-devkit", "--units", "30", "--plot", out]);
     assert!(ran.stdout().contains("drawn: "), "{}\n{}", ran.stdout(), ran.stderr());
     for range in ["0dB", "2.5dB", "6dB", "11dB"] {
-        let svg = std::fs::read_to_string(dir.path().join(format!("esp32-devkit-adc-{range}.svg"))).unwrap();
+        let svg = fs::read_to_string(dir.path().join(format!("esp32-devkit-adc-{range}.svg"))).unwrap();
         assert!(svg.contains("converter at ") && svg.matches("class=\"l physical\"").count() > 12, "{range}");
         assert!(!svg.contains("NaN"), "{range}");
     }
@@ -99,7 +101,7 @@ fn every_drawing_has_its_curve() {
         let out = dir.path().join(part);
         let ran = plain(&["datasheet", part, "--units", "30", "--plot", out.to_str().unwrap()]);
         assert_eq!(ran.code(), 0, "{}\n{}", ran.stdout(), ran.stderr());
-        let svg = std::fs::read_to_string(out.join(format!("{part}-{quantity}-step.svg"))).unwrap();
+        let svg = fs::read_to_string(out.join(format!("{part}-{quantity}-step.svg"))).unwrap();
         let curve = svg.split("class=\"l physical\" style=\"fill:none\" d=\"").nth(1).expect("a curve");
         let points: Vec<f64> = curve
             .split('"')
@@ -151,4 +153,20 @@ fn lists_have_the_columns_that_one_compares_by() {
     assert!(all.as_array().unwrap().len() >= 26);
     let light = all.as_array().unwrap().iter().find(|s| s["name"] == "bh1750").expect("a light sensor");
     assert!(light["measures"] == "illuminance" && light["source"].as_str().unwrap().len() > 20);
+}
+
+#[test]
+fn a_coarse_step_is_no_gain() {
+    let dir = scratch();
+    fs::create_dir(dir.path().join("sensors")).unwrap();
+    for lsb in ["0.5", "1"] {
+        let text = format!(
+            "Sensor(format: 1, name: \"coarse\", about: \"Coarse\", source: \"own\", bus: I2c([0x48]), supply_v: (1.7, 5.5), \
+             pull_up: true, active_ma: 0.1, idle_ma: 0.001, conversion: \"20ms\", channels: [(quantity: \"temperature\", \
+             unit: \"degC\", range: (-20, 60), lsb: {lsb}, noise_std: 0.02, bias_std: 1.0, tau_s: 2)])"
+        );
+        fs::write(dir.path().join("sensors/coarse.ron"), text).unwrap();
+        let ran = plain(&["datasheet", "coarse", "--catalog", dir.path().to_str().unwrap()]);
+        assert!(!ran.stdout().contains("NOT AS STATED") && ran.code() == 0, "{lsb}: {}", ran.stdout());
+    }
 }

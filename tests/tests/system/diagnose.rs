@@ -133,9 +133,48 @@ fn a_recording_is_watched_causally_and_a_fault_in_it_is_named() {
     };
     let (told, ran) = watch(&whole, &["--labels", &labels]);
     let rows: Vec<Vec<&str>> = told.lines().map(|l| l.split(',').collect()).collect();
-    assert_eq!(rows[0], ["onset", "end", "part", "kind", "size", "posterior", "decided_at"]);
+    let names = ["onset", "end", "part", "kind", "size", "posterior", "decided_at"];
+    assert_eq!(rows[0][..7], names);
+    assert_eq!(rows[0][7..], ["onset_written", "decided_written"]);
+    // The times join with the table's own.
+    let own = |n: usize| lines.iter().any(|line| line.split(',').next() == Some(rows[1][n]));
+    assert!(own(7) && own(8), "{told}");
     assert_eq!((rows[1][2], rows[1][3]), ("soc.temperature", "bias"), "{told}");
     assert_eq!(ran.json()["macro_f1"].as_f64(), Some(1.0));
+    // The same labels by the clock, as a spreadsheet writes a table.
+    let clock = |row: usize| lines[row].split(',').next().unwrap().to_owned();
+    let iso = put(
+        "iso.csv",
+        &[
+            "onset;end;part;kind;size".to_owned(),
+            format!("{};{};soc.temperature;bias;5,0", clock(2001), clock(2401)),
+        ],
+    );
+    let (_, ran) = watch(&whole, &["--labels", &iso]);
+    assert_eq!(ran.json()["macro_f1"].as_f64(), Some(1.0), "{}", ran.stdout());
+    for (cells, said) in
+        [("2005,soon,soc,bias,5", "`soon` is no end"), ("2005,2406,soc,bias,much", "`much` is no size")]
+    {
+        let wrong = put("wrong.csv", &["onset,end,part,kind,size".to_owned(), cells.to_owned()]);
+        let ran = command(&[
+            "score",
+            "diagnose",
+            "--thing",
+            "raspberry-pi-3b",
+            "--data",
+            &begun,
+            "--time",
+            "datetime",
+            "--map",
+            "cpu.load=usage",
+            "soc.temperature=temp",
+            "--params",
+            &params,
+            "--labels",
+            &wrong,
+        ]);
+        assert!(ran.code() == 2 && ran.stderr().contains(said), "{}", ran.stderr());
+    }
     // What was said by then does not depend on what came after.
     let (early, _) = watch(&begun, &[]);
     let early: Vec<Vec<&str>> = early.lines().map(|l| l.split(',').collect()).collect();

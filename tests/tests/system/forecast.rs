@@ -211,6 +211,27 @@ fn a_network_is_trained_saved_loaded_and_live() {
         figures["mae"]["gru"][0]["mae"].as_f64().unwrap()
             < figures["mae"]["persistence"][0]["mae"].as_f64().unwrap()
     );
+    // A table that calls its columns otherwise is told which they are.
+    let renamed = file("renamed.csv");
+    let text = fs::read_to_string(format!("{}/{PI}", twinfleet_tests::root().display())).unwrap();
+    let (names, rows) = text.split_once('\n').unwrap();
+    let names = names.replace("usage", "cpu %").replace("temp", "T");
+    fs::write(&renamed, format!("{names}\n{rows}")).unwrap();
+    let flags =
+        ["--time", "datetime", "--horizons", "60,300", "--train-until", "2400", "--every", "20", "--frozen"];
+    let json = file("pi.json").display().to_string();
+    let flags = [&flags[..], &["--model", &json]].concat();
+    let own = score(
+        Path::new(PI),
+        &file("own.out"),
+        &[&flags[..], &["--target", "temp", "--inputs", "usage"]].concat(),
+    );
+    let map = ["--target", "T", "--inputs", "cpu %", "--map", "temp=T", "usage=cpu %"];
+    let other = score(&renamed, &file("renamed.out"), &[&flags[..], &map].concat());
+    let maes = |v: &serde_json::Value| {
+        v["horizons"].as_array().unwrap().iter().map(|h| h["mae"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(maes(&own), maes(&other));
     // The same seed leaves the same weights, another seed others.
     train(&file("again.json"), "5");
     train(&file("other.json"), "6");
@@ -325,4 +346,37 @@ fn flags_that_make_no_sense_are_answered() {
         assert_eq!(ran.code(), code, "{flags:?}: {}", ran.stderr());
         assert!(ran.stderr().contains(said), "{flags:?}: {}", ran.stderr());
     }
+}
+
+/// The same days with rows that come late now and then: the clock tells the hour, not their number.
+#[test]
+fn rows_that_come_late_keep_their_hour() {
+    let dir = scratch();
+    let mut state = 11u64;
+    let mut random = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as f64 / (1u64 << 31) as f64
+    };
+    let mut mae = |late: f64| {
+        let path = dir.path().join("late.csv");
+        let mut text = String::from("t,room\n");
+        let mut t = 1_614_556_800.0;
+        for _ in 0..2600 {
+            let phase = std::f64::consts::TAU * t / 86_400.0;
+            writeln!(
+                text,
+                "{t},{:.3}",
+                20.0 + 3.0 * phase.sin() + (3.0 * phase).cos() + 0.4 * (random() - 0.5)
+            )
+            .unwrap();
+            t += 1800.0 + if random() < late { 600.0 } else { 0.0 };
+        }
+        fs::write(&path, text).unwrap();
+        let flags = ["--time", "t", "--target", "room", "--horizons", "6,24", "--train-until", "2000"];
+        let told = score(&path, &dir.path().join("late.out"), &[&flags[..], &["--model", "phases"]].concat());
+        told["horizons"].as_array().unwrap().iter().map(|h| h["mae"].as_f64().unwrap()).sum::<f64>() / 2.0
+    };
+    let (even, few, many) = (mae(0.0), mae(0.05), mae(0.2));
+    assert!(even < 0.15, "{even}");
+    assert!(few < 1.5 * even && many < 1.8 * even, "{even} {few} {many}");
 }

@@ -51,6 +51,15 @@ fn table(time: impl Fn(u64) -> String, between: &str, point: &str) -> String {
     text
 }
 
+/// The table with these behind its readings.
+fn in_cells(temp: &str, hum: &str) -> String {
+    let mut text = String::from("time,temp,hum\n");
+    for row in rows() {
+        writeln!(text, "{},{}{temp},{}{hum}", iso(row.unix_s), row.temp, row.hum).unwrap();
+    }
+    text
+}
+
 fn forecast(path: &Path, more: &[&str]) -> Ran {
     let data = path.display().to_string();
     let mut args = vec!["score", "forecast", "--data", &data, "--horizons", "1,6", "--train-until", "300"];
@@ -129,6 +138,16 @@ fn one_table_in_every_writing_gives_the_same_figures() {
             "a day first",
             table(|t| format!("{}.{}.2021 {}", parts(t).0, parts(t).1, clock(t)), ";", ",").into(),
         ),
+        (
+            "a month by its name",
+            table(|t| format!("{}-Mar-2021 {}", parts(t).0, &iso(t)[11..]), ",", ".").into(),
+        ),
+        ("two digits of a year", table(|t| format!("{}/03/21 {}", parts(t).0, clock(t)), ",", ".").into()),
+        (
+            "days of a spreadsheet",
+            table(|t| format!("{:.6}", t as f64 / 86_400.0 + 25_569.0), ",", ".").into(),
+        ),
+        ("units in cells", in_cells(" °C", "%").into()),
     ];
     for (name, bytes) in writings {
         fs::write(&path, bytes).unwrap();
@@ -216,7 +235,8 @@ fn times_from_the_start_are_read_in_their_unit() {
         (table(|t| format!("{}", since(t) as f64 / 3600.0), ",", "."), "time", Some("h")),
         (table(elapsed, ",", "."), "time", None),
         (table(|t| format!("{} days {}", since(t) / 86_400, &iso(t)[11..]), ",", "."), "time", None),
-        // A clock that begins anew at midnight.
+        // A clock that begins anew at midnight, without seconds and with.
+        (table(|t| iso(t)[11..16].to_owned(), ",", "."), "time", None),
         (table(|t| iso(t)[11..].to_owned(), ",", "."), "time", None),
     ] {
         fs::write(&path, &text).unwrap();
@@ -375,9 +395,14 @@ fn tables_that_cannot_be_read_are_refused_in_words() {
         ("names alone", b"time,temp,hum\n".to_vec(), "no rows"),
         ("one row", plain.lines().take(2).collect::<Vec<_>>().join("\n").into_bytes(), "1 rows"),
         (
-            "a clock without seconds",
-            table(|t| iso(t)[11..16].to_owned(), ",", ".").into_bytes(),
-            "is no time",
+            "commas between cells and for points",
+            table(iso, ",", ",").into_bytes(),
+            "semicolons between the cells",
+        ),
+        (
+            "a year of two digits first",
+            table(|t| iso(t)[2..10].replace('-', "/"), ",", ".").into_bytes(),
+            "its year first",
         ),
         ("text for numbers", plain.replace(".", "x").into_bytes(), "no cell of `temp` holds a number"),
         ("numbers out of reach", plain.replace(".", "e99").into_bytes(), "that a sensor can say"),
@@ -389,13 +414,109 @@ fn tables_that_cannot_be_read_are_refused_in_words() {
     }
 }
 
+/// What was said, however it was folded.
+fn said(ran: &Ran) -> String {
+    // A folded line goes on behind a bar.
+    ran.stderr().split_whitespace().filter(|word| *word != "|").collect::<Vec<_>>().join(" ")
+}
+
+/// The table with some of its lines, counted from 1 at the names, written otherwise.
+fn changed(change: impl Fn(usize, &str) -> String) -> String {
+    let plain = table(iso, ",", ".");
+    plain.lines().enumerate().map(|(n, line)| change(n + 1, line) + "\n").collect()
+}
+
+#[test]
+fn rows_of_another_width_are_counted_and_told() {
+    let dir = scratch();
+    let path = dir.path().join("t.csv");
+    let odd = |n: usize| n > 1 && n % 100 == 5;
+    let empty = |_: usize, line: &str| format!("{},,", line.split(',').next().unwrap_or_default());
+    fs::write(&path, changed(|n, line| if odd(n) { empty(n, line) } else { line.to_owned() })).unwrap();
+    let want = forecast(&path, &[]).json()["horizons"].clone();
+    // A decimal comma in some cells: which reading is which nobody knows.
+    let comma = |line: &str| {
+        let cells: Vec<&str> = line.split(',').collect();
+        format!("{},{},{}", cells[0], cells[1].replace('.', ","), cells[2])
+    };
+    fs::write(&path, changed(|n, line| if odd(n) { comma(line) } else { line.to_owned() })).unwrap();
+    let ran = forecast(&path, &[]);
+    assert!(said(&ran).contains("5 rows have another number of cells than 3"), "{}", ran.stderr());
+    assert!(said(&ran).contains("t.csv:5:"), "the first is shown: {}", ran.stderr());
+    assert_eq!(ran.json()["horizons"], want);
+}
+
+#[test]
+fn a_time_that_leaps_alone_is_left_out() {
+    let dir = scratch();
+    let path = dir.path().join("t.csv");
+    fs::write(&path, changed(|n, line| if n == 200 { String::new() } else { line.to_owned() })).unwrap();
+    let want = forecast(&path, &["--time", "time", "--target", "temp", "--inputs", "hum"]).json()["horizons"]
+        .clone();
+    let leap = |line: &str| line.replacen("2021", "2097", 1);
+    fs::write(&path, changed(|n, line| if n == 200 { leap(line) } else { line.to_owned() })).unwrap();
+    let ran = forecast(&path, &[]);
+    assert!(said(&ran).contains("one time leaps ahead"), "{}", ran.stderr());
+    assert_eq!(ran.json()["horizons"], want);
+}
+
+#[test]
+fn rows_before_the_clock_was_set_are_left_out() {
+    let dir = scratch();
+    let path = dir.path().join("t.csv");
+    let millis = table(|t| (t * 1000).to_string(), ",", ".");
+    let plain = table(iso, ",", ".");
+    for (table, early) in [
+        (&millis, ["0,20,50", "1000,20,50", "2000,20,50"]),
+        (&plain, ["1970-01-01 00:00:05,20,50", "1970-01-01 00:00:06,20,50", "1970-01-01 00:00:07,20,50"]),
+    ] {
+        fs::write(&path, table).unwrap();
+        let want = forecast(&path, &[]).json()["horizons"].clone();
+        let (names, rows) = table.split_once('\n').unwrap();
+        fs::write(&path, format!("{names}\n{}\n{rows}", early.join("\n"))).unwrap();
+        let ran = forecast(&path, &[]);
+        let first = early[0].split(',').next().unwrap();
+        let want_said = format!("the first at `{first}`: before the clock was set");
+        assert!(said(&ran).contains(&want_said), "{}", ran.stderr());
+        assert_eq!(ran.json()["horizons"], want);
+    }
+}
+
+#[test]
+fn thousands_are_read_where_cells_show_them() {
+    let dir = scratch();
+    let path = dir.path().join("t.csv");
+    let power = |row: &Row| 100.0 * (row.temp.parse::<f64>().unwrap() - 13.0);
+    let write = |spell: &dyn Fn(f64) -> String| {
+        let mut text = String::from("time;temp;hum\n");
+        for row in rows() {
+            writeln!(text, "{};{};{}", iso(row.unix_s), spell(power(&row)), row.hum.replace('.', ","))
+                .unwrap();
+        }
+        fs::write(&path, text).unwrap();
+        forecast(&path, &[])
+    };
+    let want = write(&|p| format!("{p:.1}").replace('.', ",")).json()["horizons"].clone();
+    let grouped = |p: f64| {
+        let text = format!("{p:.1}").replace('.', ",");
+        let whole = text.len() - 2;
+        if whole > 3 { format!("{}.{}", &text[..whole - 3], &text[whole - 3..]) } else { text }
+    };
+    let ran = write(&grouped);
+    assert_eq!(ran.code(), 0, "{}", ran.stderr());
+    assert_eq!(ran.json()["horizons"], want);
+    // What is no number is shown where it is met first.
+    let ran = write(&|p| if p > 900.0 { "warm".to_owned() } else { grouped(p) });
+    assert!(said(&ran).contains("first `warm` of `temp` in line"), "{}", ran.stderr());
+}
+
 #[test]
 fn a_constant_is_forecast_and_its_interval_holds() {
     let dir = scratch();
     let path = dir.path().join("t.csv");
-    let mut text = String::from("time,temp,hum\n");
-    for row in rows() {
-        writeln!(text, "{},21.3,{}", iso(row.unix_s), row.hum).unwrap();
+    let mut text = String::from("time,temp,count\n");
+    for (i, row) in rows().iter().enumerate() {
+        writeln!(text, "{},21.3,{}", iso(row.unix_s), i % 7).unwrap();
     }
     fs::write(&path, text).unwrap();
     let data = path.display().to_string();
@@ -408,12 +529,19 @@ fn a_constant_is_forecast_and_its_interval_holds() {
         "time",
         "--target",
         "temp",
+        "count",
         "--horizons",
-        "1,6,144",
+        // The last is farther ahead than what is learnt from could show.
+        "1,6,144,190",
         "--train-until",
         "300",
     ]);
     let told = ran.json();
-    assert_eq!(told["coverage"].as_f64(), Some(1.0), "{told}");
-    assert!(told["horizons"].as_array().unwrap().iter().all(|h| h["mae"].as_f64() < Some(1e-9)), "{told}");
+    let (still, counts): (Vec<_>, Vec<_>) =
+        told["horizons"].as_array().unwrap().iter().partition(|h| h["channel"] == "temp");
+    assert_eq!((still.len(), counts.len()), (4, 4), "{told}");
+    let held = |h: &serde_json::Value| h["coverage"].as_f64() == Some(1.0);
+    assert!(still.iter().all(|h| h["mae"].as_f64() < Some(1e-9) && held(h)), "{told}");
+    // What comes again every seventh row does so far ahead, too.
+    assert!(counts.iter().all(|h| h["mae"].as_f64() < Some(0.5)), "{told}");
 }

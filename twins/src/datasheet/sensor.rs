@@ -177,7 +177,8 @@ fn still(
         let wanders = spread(&halves).1 > 1.6 * noise.hypot(step) * (4.0 / f64::from(each)).sqrt();
         let both = spread(&halves).1.hypot(spread(&late_halves).1) / 2.0;
         let apart = if wanders { spread(&halves).1 } else { both };
-        let far = apart.hypot(step);
+        // A slope has the step's error at both of its points.
+        let far = apart.hypot(2f64.sqrt() * step);
         let chance = (2.0 * n).sqrt();
         let mut put = |name: &'static str, found_std: f64, known_std: f64, unit: &str| {
             let own = (found_std * found_std - known_std * known_std).max(0.0).sqrt();
@@ -191,7 +192,9 @@ fn still(
         };
         put("offset_std", spread(&offsets).1, mean_std, unit);
         let per = 1.0 / (high - low);
-        put("zero_std", spread(&zeros).1, far * (1.0 + (low * per).powi(2)).sqrt(), unit);
+        let share = low * per;
+        let by_step = step * (1.0 + share).hypot(share);
+        put("zero_std", spread(&zeros).1, (apart * 1f64.hypot(share)).hypot(by_step), unit);
         put("gain_std", 100.0 * spread(&slopes).1, 100.0 * far * per, "percent");
     }
     Ok(())

@@ -33,6 +33,8 @@ const HALF_LIFE: f64 = 1500.0;
 const SHORT: f64 = 0.1;
 /// Share of the errors' mean power that is added, so that members of equal worth get equal weights.
 const EVEN: f64 = 0.3;
+/// Errors from which on shares are found.
+const TRUSTED: f64 = 20.0;
 /// Moves of a share from member to member at most.
 const ROUNDS: usize = 400;
 /// Share of the long memory's error below which another way is taken, and errors that have to have shown it.
@@ -102,7 +104,7 @@ impl Memory {
         let largest = powers().fold(0.0, f64::max);
         // A member that was never wrong is the measure of the others all the same.
         let power = powers().fold(f64::INFINITY, f64::min).max(1e-12 * largest);
-        if self.count < 20.0 || power <= 0.0 || !power.is_finite() {
+        if self.count < TRUSTED || power <= 0.0 || !power.is_finite() {
             return;
         }
         let members = if barred { m - 1 } else { m };
@@ -208,6 +210,12 @@ impl Cell {
             self.weights.fill(0.0);
             self.weights[plain] = 1.0;
         }
+    }
+
+    /// Takes shares that it did not find itself.
+    fn take(&mut self, weights: Vec<f64>) {
+        self.memories.iter_mut().for_each(|memory| memory.weights.clone_from(&weights));
+        self.weights = weights;
     }
 
     /// Forgets how the shares did while they were first looked for.
@@ -341,6 +349,27 @@ impl Blend {
         self.cells[c * self.band_count + self.bands[k]].add(&errors, task.squared, fades, plain);
     }
 
+    /// Weights where nothing has come due: those of the next shorter horizon; of a target that never moved, persistence alone.
+    fn weigh_untried(&mut self, task: &Task, until: usize) {
+        let plain = self.plain();
+        for (cells, target) in self.cells.chunks_mut(self.band_count.max(1)).zip(&task.targets) {
+            let held = &task.series.held(*target)[..until];
+            let mut known = held.iter().filter(|v| v.is_finite());
+            let still = known.next().is_some_and(|first| known.all(|v| v == first));
+            let mut shorter: Option<Vec<f64>> = None;
+            for cell in cells {
+                if let (true, Some(plain)) = (still, plain) {
+                    let alone = (0..cell.weights.len()).map(|m| f64::from(u8::from(m == plain))).collect();
+                    cell.take(alone);
+                } else if cell.memories[0].count >= TRUSTED {
+                    shorter = Some(cell.weights.clone());
+                } else if let Some(weights) = &shorter {
+                    cell.take(weights.clone());
+                }
+            }
+        }
+    }
+
     /// Where persistence is among the members.
     fn plain(&self) -> Option<usize> {
         self.names.iter().position(|name| *name == PLAIN)
@@ -377,6 +406,15 @@ impl Model for Blend {
             let split = until - until / 4;
             let end = until.saturating_sub(task.longest());
             let enough = end > split && split > 3 * task.longest() / 2;
+            // Where the past is too short for the farthest horizon, the nearer ones are tried as far as each can be.
+            let ends: Vec<usize> = (task.horizons.iter())
+                .map(|ahead| match enough {
+                    true => end,
+                    false if split > 3 * ahead / 2 => until.saturating_sub(*ahead),
+                    false => 0,
+                })
+                .collect();
+            let last = ends.iter().copied().max().unwrap_or(0);
             let shows = enough && self.tries && end - split >= SHOWN;
             let candidate = if shows { Self::candidate(task, split) } else { None };
             let tries = candidate.is_some();
@@ -385,15 +423,15 @@ impl Model for Blend {
                 self.names.push("network");
             }
             self.begin(task);
-            if enough {
+            if last > split {
                 self.members.iter_mut().for_each(|m| m.fit(task, split));
-                let all: Vec<usize> = (split..end).collect();
+                let all: Vec<usize> = (split..last).collect();
                 let all: Vec<usize> = all.iter().copied().step_by(all.len().div_ceil(TRIED).max(1)).collect();
                 for block in all.chunks(64) {
                     let told = self.ask(task, block);
                     for (i, origin) in block.iter().enumerate() {
                         for c in 0..task.targets.len() {
-                            for k in 0..h {
+                            for k in (0..h).filter(|k| *origin < ends[*k]) {
                                 let at = (i * task.targets.len() + c) * h + k;
                                 self.hear(task, (c, k), *origin, |m| told[m][at]);
                             }
@@ -408,6 +446,7 @@ impl Model for Blend {
                     cell.weigh(None);
                 });
             }
+            self.weigh_untried(task, until);
             self.settled = until.saturating_sub(1);
         }
         self.members.iter_mut().for_each(|m| m.fit(task, until));

@@ -43,11 +43,6 @@ pub fn seasons(series: &Series, channel: usize, until: usize) -> Vec<usize> {
     found
 }
 
-/// The slot whose reading a season-old forecast repeats.
-fn before(origin: usize, ahead: usize, season: usize) -> Option<usize> {
-    (origin + ahead).checked_sub(season * ahead.div_ceil(season))
-}
-
 impl Model for Seasonal {
     fn fit(&mut self, task: &Task, until: usize) {
         self.seasons.clear();
@@ -57,7 +52,7 @@ impl Model for Seasonal {
             let error = |season: &usize| -> f64 {
                 let mut sum = (0.0, 0);
                 for origin in (*season..until.saturating_sub(longest)).step_by(7) {
-                    let Some(at) = before(origin, longest, *season) else { continue };
+                    let Some(at) = task.series.before(origin, longest, *season) else { continue };
                     let e = (read[origin + longest] - held[at]).abs();
                     if e.is_finite() {
                         sum = (sum.0 + e, sum.1 + 1);
@@ -75,7 +70,12 @@ impl Model for Seasonal {
             for (i, target) in task.targets.iter().enumerate() {
                 let held = task.series.held(*target);
                 for (k, ahead) in task.horizons.iter().enumerate() {
-                    let at = self.seasons.get(i).copied().flatten().and_then(|s| before(*origin, *ahead, s));
+                    let at = self
+                        .seasons
+                        .get(i)
+                        .copied()
+                        .flatten()
+                        .and_then(|s| task.series.before(*origin, *ahead, s));
                     out[i * task.horizons.len() + k] = held[at.unwrap_or(*origin)];
                 }
             }

@@ -40,6 +40,8 @@ const PENALTY: f64 = 1e-4;
 enum Period {
     /// So many slots.
     Slots(usize),
+    /// The slots of a day.
+    Day(usize),
     /// The slots of a day, workdays and free days apart.
     KindOfDay(usize),
     /// The slots of a week, from Monday on.
@@ -49,18 +51,21 @@ enum Period {
 impl Period {
     fn phases(self) -> usize {
         match self {
-            Self::Slots(n) | Self::Week(n) => n,
+            Self::Slots(n) | Self::Day(n) | Self::Week(n) => n,
             Self::KindOfDay(day) => 2 * day,
         }
     }
 
-    fn phase(self, series: &Series, slot: usize) -> usize {
-        let of = |slots: usize, s: f64| ((series.phase(slot, s) * slots as f64).round() as usize) % slots;
+    /// The phase of a time, [s] from the first slot.
+    fn phase(self, series: &Series, t: f64) -> usize {
+        let of = |slots: usize, s: f64| ((series.phase_at(t, s) * slots as f64).round() as usize) % slots;
         match self {
-            Self::Slots(n) => slot % n,
+            Self::Slots(n) => series.slot_of_period(t, n),
+            // From the first row on, so that rows on a grid fall on whole slots whatever hour that was.
+            Self::Day(n) => ((t / DAY_S).rem_euclid(1.0) * n as f64).round() as usize % n,
             Self::Week(n) => of(n, 7.0 * DAY_S),
             Self::KindOfDay(day) => {
-                let free = series.phase(slot, 7.0 * DAY_S) >= 5.0 / 7.0;
+                let free = series.phase_at(t, 7.0 * DAY_S) >= 5.0 / 7.0;
                 of(day, DAY_S) + usize::from(free) * day
             }
         }
@@ -69,7 +74,7 @@ impl Period {
     /// Slots of a round.
     fn round(self) -> usize {
         match self {
-            Self::Slots(n) | Self::Week(n) => n,
+            Self::Slots(n) | Self::Day(n) | Self::Week(n) => n,
             Self::KindOfDay(day) => 7 * day,
         }
     }
@@ -124,12 +129,12 @@ impl Fit {
             let prior = if k == 0 { FIRST_PRIOR } else { NEXT_PRIOR };
             let mut layer = Layer { period, prior, sums: vec![(0.0, 0.0); period.phases()] };
             for (slot, v) in left[..until].iter().enumerate().filter(|(_, v)| v.is_finite()) {
-                let (sum, n) = &mut layer.sums[period.phase(series, slot)];
+                let (sum, n) = &mut layer.sums[period.phase(series, series.time(slot))];
                 *sum += v * weight(slot);
                 *n += weight(slot);
             }
             for slot in 0..left.len() {
-                let phase = period.phase(series, slot);
+                let phase = period.phase(series, series.time(slot));
                 // What was learnt from is held against what the others say: it would explain itself.
                 let own = if slot < until && left[slot].is_finite() {
                     (left[slot], weight(slot))
@@ -153,8 +158,8 @@ impl Fit {
         fit
     }
 
-    fn level(&self, series: &Series, slot: usize) -> f64 {
-        let each = self.layers.iter().map(|l| l.level(l.period.phase(series, slot), (0.0, 0.0)));
+    fn level(&self, series: &Series, t: f64) -> f64 {
+        let each = self.layers.iter().map(|l| l.level(l.period.phase(series, t), (0.0, 0.0)));
         self.base + each.sum::<f64>()
     }
 
@@ -211,7 +216,7 @@ fn periods(series: &Series, channel: usize, until: usize) -> Vec<Period> {
         let found = seasons(series, channel, until).into_iter().find(|p| often(*p));
         return found.map(Period::Slots).into_iter().collect();
     };
-    let mut all = vec![Period::Slots(day)];
+    let mut all = vec![Period::Day(day)];
     if series.t0_unix_s.is_some() && 2 * 7 * day <= until {
         all.push(Period::KindOfDay(day));
     }
@@ -243,7 +248,7 @@ impl Model for Phases {
                 let features = fit.features(*origin);
                 for (k, out) in out.iter_mut().enumerate() {
                     let off: f64 = features.iter().zip(fit.weights.row(k).iter()).map(|(x, w)| x * w).sum();
-                    *out = fit.level(&task.series, origin + task.horizons[k]) + off;
+                    *out = fit.level(&task.series, task.series.due(*origin, task.horizons[k])) + off;
                 }
             }
         }

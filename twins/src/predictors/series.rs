@@ -9,17 +9,27 @@
 //! ```
 
 /// Channels on a grid whose step is the median of the rows' spacing. A row lies as many slots after the one before as its
-/// spacing has steps, at least one, so that neither jitter nor a rate that is not quite nominal shifts anything.
+/// spacing has steps, at least one, so that neither jitter nor a rate that is not quite nominal shifts anything. Each slot keeps the
+/// time of its row: rows that come late now and then are no clock, and hours, days and seasons go by that.
 #[derive(Clone, Debug)]
 pub struct Series {
     /// Spacing of the grid, [s].
     pub step_s: f64,
     /// Unix time of the first slot, [s], where the table says.
     pub t0_unix_s: Option<f64>,
+    /// Time that a slot takes in the mean, [s]: the step, unless rows come late.
+    pace_s: f64,
+    /// Time of each slot, [s] from the first; that of one without a row is between its neighbours'.
+    times: Vec<f64>,
+    /// Whether slots and clock part by more than half a step anywhere.
+    uneven: bool,
     channels: Vec<Vec<f64>>,
     held: Vec<Vec<f64>>,
     row_slots: Vec<usize>,
 }
+
+/// What the mean spacing of rows may be off the usual one before slots are counted by it.
+const NOMINAL: f64 = 0.002;
 
 /// A gap of more slots than this is cut short: a device that was off for a year needs no memory for it.
 const LONGEST_GAP: usize = 100_000;
@@ -56,7 +66,12 @@ impl Series {
             channels.push(values);
         }
         let held = channels.iter().map(|c| held(c)).collect();
-        Self { step_s, t0_unix_s, channels, held, row_slots }
+        let times = times(t_s, &row_slots);
+        let off = |(slot, t): (usize, &f64)| (t - slot as f64 * step_s).abs() > 0.5 * step_s;
+        let uneven = times.iter().enumerate().any(off);
+        let pace = pace(t_s, &row_slots);
+        let pace_s = if uneven && (pace / step_s - 1.0).abs() > NOMINAL { pace.max(1e-9) } else { step_s };
+        Self { step_s, t0_unix_s, pace_s, times, uneven, channels, held, row_slots }
     }
 
     /// Number of slots.
@@ -91,17 +106,87 @@ impl Series {
 
     /// Slots in so many seconds, if that is a whole number of them, or near enough.
     pub fn slots_in(&self, span_s: f64) -> Option<usize> {
-        let slots = span_s / self.step_s;
+        let slots = span_s / self.pace_s;
         let whole = slots.round();
         (whole >= 2.0 && (slots - whole).abs() < 0.02 * whole.min(25.0)).then_some(whole as usize)
     }
 
+    /// The time of a slot, [s] from the first; behind the last one as if slots went on coming.
+    pub fn time(&self, slot: usize) -> f64 {
+        let last = self.times.len().saturating_sub(1);
+        match self.times.get(slot) {
+            Some(t) => *t,
+            None => self.times.get(last).copied().unwrap_or(0.0) + (slot - last) as f64 * self.pace_s,
+        }
+    }
+
+    /// The time of what is so many slots ahead, as it can be told at the origin, [s] from the first slot.
+    pub fn due(&self, origin: usize, ahead: usize) -> f64 {
+        if self.uneven { self.time(origin) + ahead as f64 * self.pace_s } else { self.time(origin + ahead) }
+    }
+
+    /// The slot that lies whole seasons of so many slots before what is ahead, the last that is known at the origin.
+    pub fn before(&self, origin: usize, ahead: usize, season: usize) -> Option<usize> {
+        let seasons = ahead.div_ceil(season);
+        if !self.uneven {
+            return (origin + ahead).checked_sub(season * seasons);
+        }
+        let at = self.due(origin, ahead) - seasons as f64 * self.season_s(season);
+        (at > -0.5 * self.step_s).then(|| self.slot_at(at).min(origin))
+    }
+
+    /// How long a season of so many slots lasts, [s]: whole days where it is as good as that.
+    fn season_s(&self, season: usize) -> f64 {
+        let (long, day) = (season as f64 * self.pace_s, 86_400.0);
+        let days = (long / day).round() * day;
+        if days > 0.0 && (long - days).abs() < 0.5 * self.pace_s { days } else { long }
+    }
+
+    /// The slot nearest to a time, [s] from the first slot.
+    fn slot_at(&self, t: f64) -> usize {
+        let after = self.times.partition_point(|own| *own < t).min(self.times.len().saturating_sub(1));
+        let before = after.saturating_sub(1);
+        if t - self.times[before] < self.times[after] - t { before } else { after }
+    }
+
+    /// How far into a period of so many slots a time lies, in whole slots.
+    pub fn slot_of_period(&self, t: f64, slots: usize) -> usize {
+        let rounds = t / (slots as f64 * self.pace_s);
+        (rounds.rem_euclid(1.0) * slots as f64).round() as usize % slots
+    }
+
     /// How far into a period of so many seconds a slot lies, 0–1; by calendar time where the table has it.
     pub fn phase(&self, slot: usize, period_s: f64) -> f64 {
+        self.phase_at(self.time(slot), period_s)
+    }
+
+    /// The same of a time, [s] from the first slot.
+    pub fn phase_at(&self, t: f64, period_s: f64) -> f64 {
         // Unix time began on a Thursday; weeks begin on Monday.
-        let t = self.t0_unix_s.map_or(0.0, |t0| t0 + 3.0 * 86_400.0) + slot as f64 * self.step_s;
+        let t = self.t0_unix_s.map_or(0.0, |t0| t0 + 3.0 * 86_400.0) + t;
         (t / period_s).rem_euclid(1.0)
     }
+}
+
+/// The time of each slot, from those of the rows.
+fn times(t_s: &[f64], row_slots: &[usize]) -> Vec<f64> {
+    let (Some(first), Some(last)) = (t_s.first(), row_slots.last()) else { return Vec::new() };
+    let mut times = vec![0.0; last + 1];
+    for (k, slot) in row_slots.iter().enumerate().skip(1) {
+        let (from, to) = (t_s[k - 1] - first, t_s[k] - first);
+        let slots = slot - row_slots[k - 1];
+        for n in 1..=slots {
+            times[row_slots[k - 1] + n] = from + (to - from) * n as f64 / slots as f64;
+        }
+    }
+    times
+}
+
+/// Mean time of a slot over the rows that follow the one before without a slot between.
+fn pace(t_s: &[f64], row_slots: &[usize]) -> f64 {
+    let each = t_s.windows(2).zip(row_slots.windows(2)).filter(|(_, slots)| slots[1] - slots[0] == 1);
+    let (sum, n) = each.fold((0.0, 0.0), |(sum, n), (t, _)| (sum + t[1] - t[0], n + 1.0));
+    sum / f64::max(n, 1.0)
 }
 
 fn held(values: &[f64]) -> Vec<f64> {
@@ -143,4 +228,29 @@ pub fn period(values: &[f64], longest: usize) -> Option<usize> {
         }
     }
     best.1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_go_by_the_clock_where_rows_come_late() {
+        let mut t = 0.0;
+        let t_s: Vec<f64> = (0..2000)
+            .map(|k| {
+                t += if k % 5 == 4 { 800.0 } else { 600.0 };
+                t - 600.0
+            })
+            .collect();
+        let series = Series::new(&t_s, Some(0.0), vec![vec![0.0; 2000]]);
+        assert_eq!((series.step_s, series.slots_in(86_400.0)), (600.0, Some(135)));
+        let days = t_s[1500] / 86_400.0 + 3.0;
+        assert!((series.phase(1500, 86_400.0) - days.fract()).abs() < 1e-9);
+        let day_before = series.before(1500, 6, 135).unwrap();
+        let due = t_s[1500] + 6.0 * 640.0;
+        assert!((t_s[day_before] - (due - 86_400.0)).abs() <= 400.0, "{day_before}");
+        let even = Series::new(&[0.0, 60.0, 120.0, 180.0], None, vec![vec![0.0; 4]]);
+        assert_eq!((even.before(3, 1, 2), even.due(1, 1), even.time(5)), (Some(2), 120.0, 300.0));
+    }
 }

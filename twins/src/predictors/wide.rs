@@ -149,7 +149,7 @@ impl Wide {
         }
         for ahead in task.horizons.iter().take(if task.horizons.len() <= OWN { OWN } else { 0 }) {
             for season in &self.seasons[c] {
-                let at = (origin + ahead).checked_sub(season * ahead.div_ceil(*season));
+                let at = series.before(origin, *ahead, *season);
                 x.push(at.map_or(0.0, |at| self.level(own, at) - last));
             }
         }

@@ -1,6 +1,6 @@
 //! The least-squares problem: unknowns, simulation with sensitivities, normal equations.
 
-use super::{Dataset, FitError};
+use super::{Dataset, FitError, pieces, rows_of};
 use crate::dynamics::{
     definition::{DynamicsDef, TimingDef},
     dense::Mat,
@@ -14,18 +14,29 @@ const SHARE: f64 = 0.08;
 /// The most that is allowed for it, [K²].
 const MOST: f64 = 0.25;
 
+/// How far a state may be from the first reading behind a gap, at least, [K].
+const BEHIND_GAP_K: f64 = 5.0;
+
 /// What an unknown stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unknown {
     Shared(usize),
     Own { parameter: usize, file: usize },
-    Start { state: usize, file: usize },
+    Start { state: usize, piece: usize },
 }
 
-/// Unknowns: shared parameters; then, file by file, its own parameters and its start.
+/// Rows of a recording over which its inputs are known, simulated from a start of their own.
+struct Piece {
+    file: usize,
+    /// Where they begin within the recording.
+    first: usize,
+    data: Dataset,
+}
+
+/// Unknowns: shared parameters; then, file by file, its own parameters and the start of each of its pieces.
 pub(super) struct Problem {
     models: Vec<Model>,
-    data: Vec<Dataset>,
+    pieces: Vec<Piece>,
     unknowns: Vec<Unknown>,
     centre: Vec<f64>,
     spread: Vec<f64>,
@@ -74,7 +85,7 @@ impl Problem {
                 })
                 .collect(),
             models: Vec::new(),
-            data: data.to_vec(),
+            pieces: Vec::new(),
         };
         let free = || first.parameters.iter().enumerate().filter(|(_, p)| p.is_free());
         for (q, p) in free().filter(|(_, p)| !p.per_recording) {
@@ -84,10 +95,21 @@ impl Problem {
             for (q, p) in free().filter(|(_, p)| p.per_recording) {
                 problem.push(Unknown::Own { parameter: q, file }, p.to_space(p.value), p.prior_sd());
             }
-            let reading = first_reading(d);
-            for (state, s) in first.starts.iter().enumerate() {
-                let unknown = Unknown::Start { state, file };
-                problem.push(unknown, s.initial_c.unwrap_or(reading), s.std_k.max(1e-3));
+            for rows in pieces::pieces(d) {
+                let (piece, begins) = (problem.pieces.len(), rows.start == 0);
+                let data = rows_of(d, rows.clone());
+                let reading = first_reading(&data);
+                for (state, s) in first.starts.iter().enumerate() {
+                    let unknown = Unknown::Start { state, piece };
+                    // What a thing is put into service with says nothing of where it is behind a gap.
+                    let said = s.initial_c.filter(|_| begins);
+                    problem.push(
+                        unknown,
+                        said.unwrap_or(reading),
+                        s.std_k.max(if begins { 1e-3 } else { BEHIND_GAP_K }),
+                    );
+                }
+                problem.pieces.push(Piece { file, first: rows.start, data });
             }
         }
         problem.models = models;
@@ -135,6 +157,23 @@ impl Problem {
         }
     }
 
+    /// Unknowns that are no starts behind gaps: what a recording without gaps would leave.
+    pub(super) fn plain_len(&self) -> usize {
+        let behind =
+            |u: &&Unknown| matches!(u, Unknown::Start { piece, .. } if self.pieces[*piece].first > 0);
+        self.len() - self.unknowns.iter().filter(behind).count()
+    }
+
+    /// Share of the cost that is the priors'.
+    pub(super) fn prior(&self, v: &[f64]) -> f64 {
+        0.5 * (0..v.len()).map(|i| ((v[i] - self.centre[i]) / self.spread[i]).powi(2)).sum::<f64>()
+    }
+
+    /// Of each piece the recording it is of, the row that it begins with, and how many it has.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = (usize, usize, usize)> {
+        self.pieces.iter().map(|p| (p.file, p.first, p.data.t_s.len()))
+    }
+
     /// All parameters of a file, in their units.
     pub(super) fn theta(&self, file: usize, v: &[f64]) -> Vec<f64> {
         let mut theta = self.models[file].values();
@@ -150,11 +189,11 @@ impl Problem {
         theta
     }
 
-    fn start(&self, file: usize, v: &[f64]) -> Vec<f64> {
-        let mut x = vec![0.0; self.models[file].states()];
+    fn start(&self, piece: usize, v: &[f64]) -> Vec<f64> {
+        let mut x = vec![0.0; self.models[self.pieces[piece].file].states()];
         for (unknown, value) in self.unknowns.iter().zip(v) {
-            if let Unknown::Start { state, file: f } = unknown
-                && *f == file
+            if let Unknown::Start { state, piece: p } = unknown
+                && *p == piece
             {
                 x[*state] = *value;
             }
@@ -162,51 +201,53 @@ impl Problem {
         x
     }
 
-    /// Puts a file's start into a point.
-    pub(super) fn set_start(&self, file: usize, x: &[f64], v: &mut [f64]) {
+    /// Puts a piece's start into a point.
+    pub(super) fn set_start(&self, piece: usize, x: &[f64], v: &mut [f64]) {
         for (unknown, value) in self.unknowns.iter().zip(v) {
-            if let Unknown::Start { state, file: f } = unknown
-                && *f == file
+            if let Unknown::Start { state, piece: p } = unknown
+                && *p == piece
             {
                 *value = x[*state];
             }
         }
     }
 
-    /// Open loop over a file, by output and row.
-    pub(super) fn simulated(&self, file: usize, v: &[f64]) -> Vec<Vec<f64>> {
-        let mut x = self.start(file, v);
-        simulate_from(&self.models[file], &self.theta(file, v), &mut x, &self.data[file], 0)
+    /// Open loop over a piece, by output and row.
+    pub(super) fn simulated(&self, piece: usize, v: &[f64]) -> Vec<Vec<f64>> {
+        let mut x = self.start(piece, v);
+        let Piece { file, data, .. } = &self.pieces[piece];
+        simulate_from(&self.models[*file], &self.theta(*file, v), &mut x, data, 0)
     }
 
-    /// Residuals of an output over a file, missing readings left out.
-    pub(super) fn residuals(&self, file: usize, output: usize, v: &[f64]) -> Vec<f64> {
-        let simulated = self.simulated(file, v);
-        let measured = &self.data[file].outputs[output];
+    /// Residuals of an output over a piece, missing readings left out.
+    pub(super) fn residuals(&self, piece: usize, output: usize, v: &[f64]) -> Vec<f64> {
+        let simulated = self.simulated(piece, v);
+        let measured = &self.pieces[piece].data.outputs[output];
         measured.iter().zip(&simulated[output]).map(|(m, s)| m - s).filter(|r| r.is_finite()).collect()
     }
 
-    pub(super) fn files(&self) -> usize {
-        self.data.len()
+    pub(super) fn count(&self) -> usize {
+        self.pieces.len()
     }
 
     /// Half the weighted sum of squares.
     pub(super) fn cost(&self, v: &[f64]) -> f64 {
-        let prior: f64 = (0..v.len()).map(|i| ((v[i] - self.centre[i]) / self.spread[i]).powi(2)).sum();
-        let files: Vec<f64> = (0..self.files())
+        let pieces: Vec<f64> = (0..self.count())
             .into_par_iter()
             .map(|f| {
                 let simulated = self.simulated(f, v);
                 let mut sum = 0.0;
                 for (o, column) in simulated.iter().enumerate() {
-                    for (m, s) in self.data[f].outputs[o].iter().zip(column).filter(|(m, _)| m.is_finite()) {
+                    for (m, s) in
+                        self.pieces[f].data.outputs[o].iter().zip(column).filter(|(m, _)| m.is_finite())
+                    {
                         sum += (m - s) * (m - s) / self.var[o];
                     }
                 }
                 sum
             })
             .collect();
-        0.5 * (prior + files.iter().sum::<f64>())
+        self.prior(v) + 0.5 * pieces.iter().sum::<f64>()
     }
 
     /// Cost, gradient and Gauss–Newton matrix.
@@ -219,7 +260,7 @@ impl Problem {
             out.gradient[i] += z / self.spread[i];
             out.matrix[(i, i)] += 1.0 / (self.spread[i] * self.spread[i]);
         }
-        let shares: Vec<Share> = (0..self.files()).into_par_iter().map(|f| self.share(f, v)).collect();
+        let shares: Vec<Share> = (0..self.count()).into_par_iter().map(|p| self.share(p, v)).collect();
         for s in shares {
             out.cost += s.cost;
             for (a, i) in s.places.iter().enumerate() {
@@ -232,25 +273,60 @@ impl Problem {
         out
     }
 
-    fn share(&self, file: usize, v: &[f64]) -> Share {
-        let (model, data) = (&self.models[file], &self.data[file]);
-        let theta = self.theta(file, v);
-        let places: Vec<usize> = (0..self.len())
-            .filter(|i| match self.unknowns[*i] {
-                Unknown::Shared(_) => true,
-                Unknown::Own { file: f, .. } | Unknown::Start { file: f, .. } => f == file,
-            })
-            .collect();
+    /// Places of the unknowns that a piece knows.
+    pub(super) fn places(&self, piece: usize) -> Vec<usize> {
+        let mine = |i: &usize| match self.unknowns[*i] {
+            Unknown::Shared(_) => true,
+            Unknown::Own { file, .. } => file == self.pieces[piece].file,
+            Unknown::Start { piece: p, .. } => p == piece,
+        };
+        (0..self.len()).filter(mine).collect()
+    }
+
+    fn share(&self, piece: usize, v: &[f64]) -> Share {
+        let places = self.places(piece);
+        let wide = places.len();
+        let mut out = Share { cost: 0.0, gradient: vec![0.0; wide], matrix: Mat::zeros(wide, wide), places };
+        let places = out.places.clone();
+        self.walk(piece, &places, v, |_, o, r, row| {
+            let w = 1.0 / self.var[o];
+            out.cost += 0.5 * r * r * w;
+            for a in 0..wide {
+                out.gradient[a] += w * r * row[a];
+                for b in 0..=a {
+                    out.matrix[(a, b)] += w * row[a] * row[b];
+                }
+            }
+        });
+        for a in 0..wide {
+            for b in 0..a {
+                out.matrix[(b, a)] = out.matrix[(a, b)];
+            }
+        }
+        out
+    }
+
+    /// Walks through a piece with the sensitivities by its unknowns: for each reading its row, its output, what was simulated
+    /// minus what was read, and the slope of that.
+    pub(super) fn walk(
+        &self,
+        piece: usize,
+        places: &[usize],
+        v: &[f64],
+        mut take: impl FnMut(usize, usize, f64, &[f64]),
+    ) {
+        let Piece { file, data, .. } = &self.pieces[piece];
+        let model = &self.models[*file];
+        let theta = self.theta(*file, v);
         let (n, wide) = (model.states(), places.len());
-        let mut x = self.start(file, v);
-        // Sensitivity of every state by every unknown of this file.
+        let mut x = self.start(piece, v);
+        // Sensitivity of every state by every unknown of this piece.
         let mut s = Mat::zeros(n, wide);
         for (a, i) in places.iter().enumerate() {
             if let Unknown::Start { state, .. } = self.unknowns[*i] {
                 s[(state, a)] = 1.0;
             }
         }
-        let mut out = Share { cost: 0.0, gradient: vec![0.0; wide], matrix: Mat::zeros(wide, wide), places };
         let mut held = Held::new(model, data);
         let mut stepper = Stepper::new(model, &theta);
         for k in 0..data.t_s.len() {
@@ -265,7 +341,7 @@ impl Problem {
                             next[(i, a)] += f * s[(l, a)];
                         }
                     }
-                    for (a, place) in out.places.iter().enumerate() {
+                    for (a, place) in places.iter().enumerate() {
                         let (Unknown::Shared(q) | Unknown::Own { parameter: q, .. }) = self.unknowns[*place]
                         else {
                             continue;
@@ -277,27 +353,11 @@ impl Problem {
             }
             for (o, output) in model.outputs.iter().enumerate() {
                 let measured = data.outputs[o][k];
-                if !measured.is_finite() {
-                    continue;
-                }
-                let r = x[output.state] - measured;
-                let w = 1.0 / self.var[o];
-                out.cost += 0.5 * r * r * w;
-                let row = s.row(output.state);
-                for a in 0..wide {
-                    out.gradient[a] += w * r * row[a];
-                    for b in 0..=a {
-                        out.matrix[(a, b)] += w * row[a] * row[b];
-                    }
+                if measured.is_finite() {
+                    take(k, o, x[output.state] - measured, s.row(output.state));
                 }
             }
         }
-        for a in 0..wide {
-            for b in 0..a {
-                out.matrix[(b, a)] = out.matrix[(a, b)];
-            }
-        }
-        out
     }
 }
 

@@ -135,7 +135,7 @@ fn effective_variances(problem: &Problem, v: &[f64]) -> Vec<f64> {
     (0..problem.var.len())
         .map(|o| {
             let (mut n, mut squares, mut products) = (0.0f64, 0.0, 0.0);
-            for f in 0..problem.files() {
+            for f in 0..problem.count() {
                 let r = problem.residuals(f, o, v);
                 n += r.len() as f64;
                 squares += r.iter().map(|x| x * x).sum::<f64>();

@@ -103,6 +103,11 @@ pub(super) fn in_order(
         return Ok(Some(Clock::Dates(Some(order))));
     }
     let span = first.time.span(first.line, &delimiter.split(first.line));
+    if evidence.year_first() {
+        let error = Diagnostic::error(format!("`{text}` has its year first, in two digits"))
+            .help("write it in four digits: 2024-05-01");
+        return Err(error.at(&Source::excerpt(first.file, first.line, first.number), span, "").into());
+    }
     Err(either_order(&text, spec).at(&Source::excerpt(first.file, first.line, first.number), span, "").into())
 }
 

@@ -7,6 +7,7 @@ use super::{
     markers,
     numbers::{Numbers, Wrong, comma_for_point, is_number},
     opening::{First, first_time, in_order, is_repeated, not_a_time, pointed, unit_by_name},
+    survey::{self, Survey},
     when::{Clock, TimeUnit},
     written::Written,
 };
@@ -83,6 +84,42 @@ pub(super) fn read(file: &str, from: Box<dyn Read>, spec: &TableSpec) -> Result<
         None => None,
     };
     let mut told = Report::default();
+    let mut seen = Survey::default();
+    if spec.policy == Policy::Report {
+        seen.take(&row, header.time);
+        let mut rows = 0;
+        let look = |line: &str| {
+            seen.take(&delimiter.split(line), header.time);
+            rows += 1;
+            rows >= survey::ROWS
+        };
+        lines.scan(look).map_err(bad_line)?;
+        if let Some(error) = seen.commas_for_points(&first, row_line, *row_number) {
+            return Err(error.into());
+        }
+        if seen.usual_width() > width {
+            let what = format!("`{file}`: rows have {} cells under {width} names", seen.usual_width());
+            told.push(
+                Diagnostic::warning(what)
+                    .help("cells belong to the names in their order; the last have none"),
+            );
+        }
+    }
+    let clock = match (clock, header.time) {
+        (Some(clock), Some(time)) => {
+            let name = first.name(time.first);
+            let clock = seen.clock(clock, unit, &name);
+            if clock == Clock::Serial {
+                told.push(Survey::told_serial(file, &name, &time.text(&row)));
+            }
+            if clock == Clock::OfDay {
+                let what = format!("`{file}`: `{name}` holds times of the day without dates");
+                told.push(Diagnostic::warning(what).help("a day is counted on wherever they begin anew"));
+            }
+            Some(clock)
+        }
+        (clock, _) => clock,
+    };
     if let Some(TimeCells { first: day, clock: Some(clock) }) = apart {
         let what = format!(
             "`{file}`: times are taken from `{}` and `{}` together",
@@ -99,6 +136,10 @@ pub(super) fn read(file: &str, from: Box<dyn Read>, spec: &TableSpec) -> Result<
         told.push(Diagnostic::warning(what).help("if it is in another unit, say which: --time-unit s"));
     }
     let mut rows = Rows::new(file, spec, header, (clock, unit), delimiter);
+    rows.wide = width.max(seen.usual_width());
+    if let Some(comma) = seen.parts_thousands {
+        rows.numbers = Numbers::parting_thousands(delimiter, comma);
+    }
     rows.warnings = told;
     if above > 0 {
         let what = format!("`{file}`: the lines above line {number}, which has the names, are left out");
@@ -175,35 +216,43 @@ struct Mistake {
 }
 
 /// Line, cell and text of the line.
-type Place = (u32, Range<usize>, String);
+pub(super) type Place = (u32, Range<usize>, String);
 
 /// The rows read so far.
-struct Rows<'a> {
-    file: &'a str,
-    spec: &'a TableSpec,
-    header: Header,
-    clock: Option<Clock>,
-    unit: Option<TimeUnit>,
+pub(super) struct Rows<'a> {
+    pub(super) file: &'a str,
+    pub(super) spec: &'a TableSpec,
+    pub(super) header: Header,
+    pub(super) clock: Option<Clock>,
+    pub(super) unit: Option<TimeUnit>,
     /// Of times of the day, the midnights gone by, [ns].
-    midnights: i64,
-    numbers: Numbers,
-    t_ns: Vec<i64>,
-    times: Option<Written>,
-    lines: Vec<u32>,
-    values: Vec<Vec<f64>>,
+    pub(super) midnights: i64,
+    pub(super) numbers: Numbers,
+    pub(super) t_ns: Vec<i64>,
+    pub(super) times: Option<Written>,
+    pub(super) lines: Vec<u32>,
+    pub(super) values: Vec<Vec<f64>>,
     /// Of each column, the rows that may hold the sign of a missing reading, and what stands there.
-    signs: Vec<Vec<(usize, f64)>>,
-    notes: TableNotes,
-    first_empty: Vec<Option<Place>>,
+    pub(super) signs: Vec<Vec<(usize, f64)>>,
+    pub(super) notes: TableNotes,
+    pub(super) first_empty: Vec<Option<Place>>,
     /// The first cell of each column that holds text, until one holds a number.
-    first_text: Vec<Option<Place>>,
-    has_number: Vec<bool>,
+    pub(super) first_text: Vec<Option<Place>>,
+    pub(super) has_number: Vec<bool>,
     /// The first row without a readable time.
-    first_timeless: Option<Place>,
-    /// The longest step so far, [ns], and the row that ends it.
-    longest: (i64, u32, String),
+    pub(super) first_timeless: Option<Place>,
+    /// The longest step so far, [ns], and the row that ends it; and what was before that.
+    pub(super) longest: (i64, u32, String),
+    pub(super) shorter: (i64, u32, String),
+    /// Cells of most rows.
+    pub(super) wide: usize,
+    pub(super) blanks: bool,
+    /// The first row of another width, and the first time that leapt ahead alone.
+    pub(super) first_ragged: Option<Place>,
+    pub(super) first_leap: Option<Place>,
+    pub(super) leaps: u64,
     mistakes: Vec<Mistake>,
-    warnings: Report,
+    pub(super) warnings: Report,
 }
 
 impl<'a> Rows<'a> {
@@ -235,12 +284,18 @@ impl<'a> Rows<'a> {
             has_number: vec![false; n],
             first_timeless: None,
             longest: (0, 0, String::new()),
+            shorter: (0, 0, String::new()),
+            wide: 0,
+            blanks: delimiter == Delimiter::Blanks,
+            first_ragged: None,
+            first_leap: None,
+            leaps: 0,
             mistakes: Vec::new(),
             warnings: Report::default(),
         }
     }
 
-    fn strict(&self) -> bool {
+    pub(super) fn strict(&self) -> bool {
         self.spec.policy == Policy::Strict
     }
 
@@ -282,11 +337,19 @@ impl<'a> Rows<'a> {
         let Some(t_ns) = self.time(number, line, cells) else { return };
         let step = self.t_ns.last().map_or(0, |last| t_ns.saturating_sub(*last));
         if step > self.longest.0 {
-            self.longest = (step, number as u32, line.to_owned());
+            let longest = (step, number as u32, line.to_owned());
+            self.shorter = std::mem::replace(&mut self.longest, longest);
         }
         self.t_ns.push(t_ns);
         self.lines.push(number as u32);
+        let is_astray = self.is_astray(number, line, cells);
         for i in 0..self.header.columns.len() {
+            if is_astray {
+                // Which cell belongs to which name nobody knows.
+                self.notes.missing[i] += 1;
+                self.values[i].push(f64::NAN);
+                continue;
+            }
             let value = self.value(i, number, line, cells.get(self.header.columns[i].cell));
             self.values[i].push(value);
         }
@@ -314,6 +377,7 @@ impl<'a> Rows<'a> {
             return None;
         };
         let t = self.past_midnight(t);
+        self.take_leap_back(t);
         match self.t_ns.last() {
             Some(last) if t <= *last => {
                 let twice = t == *last;
@@ -353,7 +417,7 @@ impl<'a> Rows<'a> {
     /// A time with the days that went by where it is one of a day: it begins anew at midnight.
     fn past_midnight(&mut self, t: i64) -> i64 {
         const DAY_NS: i64 = 86_400 * NS_PER_S;
-        if self.clock == Some(Clock::Elapsed) && t < DAY_NS {
+        if matches!(self.clock, Some(Clock::Elapsed | Clock::OfDay)) && t < DAY_NS {
             let last = self.t_ns.last().copied().unwrap_or(t);
             if last - self.midnights < DAY_NS && last - (t + self.midnights) > DAY_NS / 2 {
                 self.midnights += DAY_NS;
@@ -363,7 +427,7 @@ impl<'a> Rows<'a> {
         t
     }
 
-    fn leave_out(&mut self, since_s: Option<f64>, text: &str) {
+    pub(super) fn leave_out(&mut self, since_s: Option<f64>, text: &str) {
         if let Some(times) = self.written() {
             times.leave_out(text);
         }
@@ -390,11 +454,22 @@ impl<'a> Rows<'a> {
             }
             return f64::NAN;
         }
+        let mut read = self.numbers.read(text, number);
+        if read == Err(Wrong::Text)
+            && let Some((value, unit)) = self.numbers.with_unit(text, number)
+        {
+            let found = &mut self.header.columns[column];
+            let fits = |other: Option<&Unit>| other.is_none_or(|other| other.dimension == unit.dimension);
+            if fits(found.from) && fits(found.to) {
+                let own = *found.from.get_or_insert(unit);
+                read = Ok(unit.convert(value, own).unwrap_or(value));
+            }
+        }
         let found = &self.header.columns[column];
         let unit = found.from.or(found.to);
         // Of columns that nobody asked for by name, some are no readings: a time in nanoseconds, say.
         let huge = |v: f64| v.abs() > LARGEST && !self.spec.columns.is_empty();
-        match self.numbers.read(text, number) {
+        match read {
             Ok(v) if v.is_finite() && !huge(v) && !unit.is_some_and(|u| u.is_too_cold(v)) => {
                 self.has_number[column] = true;
                 if markers::may_be(v) {
@@ -423,6 +498,10 @@ impl<'a> Rows<'a> {
                         Err(Wrong::Mixed(other)) => mixed_signs(text, &name, other),
                         _ => no_reading(kind, text, &name, unit),
                     });
+                }
+                if self.notes.first_bad.is_none() {
+                    let name = self.header.columns[column].name.clone();
+                    self.notes.first_bad = Some((number, name, text.to_owned()));
                 }
                 self.notes.bad_cells += 1;
                 self.notes.missing[column] += 1;
@@ -454,6 +533,9 @@ impl<'a> Rows<'a> {
             ));
         };
         self.refuse_columns_of_text()?;
+        self.leave_out_unset();
+        let t0 = self.t_ns.first().copied().unwrap_or(t0);
+        self.warn_of_rows_astray();
         if self.notes.out_of_order > self.t_ns.len() as u64 {
             let what = format!("`{}` runs backwards in time", self.file);
             return Err(whole(self.file, what, "sort its rows so that the oldest comes first"));
@@ -515,52 +597,6 @@ impl<'a> Rows<'a> {
             errors.push(error.help("name another column; states are written as numbers (1: open, 0: shut)"));
         }
         errors.into_result().map(|_| ())
-    }
-
-    fn find_gaps(&mut self, t_s: &[f64]) {
-        let mut steps: Vec<f64> = t_s.windows(2).map(|w| w[1] - w[0]).collect();
-        if steps.is_empty() {
-            return;
-        }
-        steps.sort_unstable_by(f64::total_cmp);
-        let median = steps[steps.len() / 2];
-        self.notes.median_step_s = median;
-        self.notes.gaps = t_s
-            .windows(2)
-            .enumerate()
-            .filter(|(_, w)| w[1] - w[0] > 3.0 * median)
-            .map(|(i, w)| (i, w[1] - w[0]))
-            .collect();
-        self.notes.gap_lines = self.notes.gaps.iter().map(|(at, _)| self.lines[at + 1] as usize).collect();
-        let Some(longest) = self.notes.gaps.iter().map(|gap| gap.1).max_by(f64::total_cmp) else { return };
-        let n = self.notes.gaps.len();
-        let gaps = if n == 1 { "one gap".to_owned() } else { format!("{n} gaps, the longest") };
-        let (_, number, line) = &self.longest;
-        self.warnings.push(
-            Diagnostic::warning(format!("{gaps} of {longest:.1} s, where rows are {median:.3} s apart"))
-                .at(
-                    &Source::excerpt(self.file, line, *number as usize),
-                    0..line.len(),
-                    "the first row after it",
-                )
-                .help("nothing is filled in: no readings come during a gap"),
-        );
-    }
-
-    fn warn_of_holes(&mut self) {
-        for (i, place) in self.first_empty.iter().enumerate() {
-            let Some((number, span, line)) = place else { continue };
-            let cells = match self.notes.missing[i] {
-                1 => "a cell is empty".to_owned(),
-                n => format!("{n} cells are empty, first this one"),
-            };
-            let text = format!("`{}`: {cells}", self.header.columns[i].name);
-            self.warnings.push(
-                Diagnostic::warning(text)
-                    .at(&Source::excerpt(self.file, line, *number as usize), span.clone(), "")
-                    .help("nothing is filled in: such a reading is missing"),
-            );
-        }
     }
 }
 

@@ -78,6 +78,10 @@ pub(super) enum Clock {
     Dates(Option<DateOrder>),
     /// Time from the start, or of a day: 00:01:05.
     Elapsed,
+    /// Hours and minutes of a day: 23:05. The days are counted as they go by.
+    OfDay,
+    /// Days since 1899-12-30, as spreadsheets count them.
+    Serial,
     /// Numbers. `unix` tells whether they count from 1970.
     Number { unit: TimeUnit, unix: bool },
 }
@@ -99,6 +103,9 @@ impl Clock {
         if elapsed_ns(text).is_some() {
             return Some(Self::Elapsed);
         }
+        if of_day_ns(text).is_some() {
+            return Some(Self::OfDay);
+        }
         let value: f64 = text.trim().parse().ok()?;
         if !value.is_finite() {
             return None;
@@ -116,7 +123,7 @@ impl Clock {
 
     /// Whether the times are calendar times.
     pub(super) fn is_calendar(self) -> bool {
-        !matches!(self, Self::Elapsed | Self::Number { unix: false, .. })
+        !matches!(self, Self::Elapsed | Self::OfDay | Self::Number { unix: false, .. })
     }
 
     /// The time of a row, [ns].
@@ -126,6 +133,8 @@ impl Clock {
             Self::Compact => calendar::compact_ns(text),
             Self::Dates(order) => dates::unix_ns(text, order?),
             Self::Elapsed => elapsed_ns(text),
+            Self::OfDay => of_day_ns(text).or_else(|| elapsed_ns(text)),
+            Self::Serial => serial_ns(text),
             Self::Number { unit, .. } => decimal_ns(text.trim(), unit.ns()),
         }
     }
@@ -152,6 +161,26 @@ fn elapsed_ns(text: &str) -> Option<i64> {
     let seconds_ns = decimal_ns(&seconds.replace(',', "."), NS_PER_S)?;
     let before_s = days.checked_mul(86_400)?.checked_add(hours * 3600 + minutes * 60)?;
     before_s.checked_mul(NS_PER_S)?.checked_add(seconds_ns)
+}
+
+/// Hours and minutes of a day: `H:MM`.
+fn of_day_ns(text: &str) -> Option<i64> {
+    let (hours, minutes) = text.trim().split_once(':')?;
+    let digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
+    let plain = (1..=2).contains(&hours.len()) && minutes.len() == 2 && digits(hours) && digits(minutes);
+    let (hours, minutes): (i64, i64) =
+        plain.then(|| Some((hours.parse().ok()?, minutes.parse().ok()?)))??;
+    (hours < 24 && minutes < 60).then_some((hours * 60 + minutes) * 60 * NS_PER_S)
+}
+
+/// Unix time, [ns], of days since 1899-12-30; they are written with so many digits that whole seconds are a little off.
+pub(super) fn serial_ns(text: &str) -> Option<i64> {
+    const EPOCH_DAYS: f64 = 25_569.0;
+    let days: f64 = text.trim().parse().ok().filter(|d: &f64| (0.0..100_000.0).contains(d))?;
+    let seconds = (days - EPOCH_DAYS) * 86_400.0;
+    let whole = seconds.round();
+    let seconds = if (seconds - whole).abs() < 0.1 { whole } else { seconds };
+    Some((seconds * 1e3).round() as i64 * 1_000_000)
 }
 
 /// A decimal number times `scale`, exact where it is written without an exponent: a double cannot hold Unix nanoseconds.
@@ -229,6 +258,16 @@ mod tests {
     }
 
     #[test]
+    fn times_of_the_day_and_days_of_spreadsheets() {
+        let clock = Clock::of("23:05", None).unwrap();
+        assert_eq!((clock, clock.read("23:05")), (Clock::OfDay, Some(83_100_000_000_000)));
+        let may = calendar::unix_ns("2024-05-01 00:05:00");
+        assert_eq!(Clock::Serial.read("45413.003472"), may);
+        assert!(Clock::Serial.is_calendar() && !Clock::OfDay.is_calendar());
+        assert_eq!(Clock::Serial.read("-1"), None);
+    }
+
+    #[test]
     fn units_in_names() {
         use TimeUnit::{Days, Hours, Min, Ms, S};
         for (name, unit) in [
@@ -248,7 +287,7 @@ mod tests {
 
     #[test]
     fn what_is_no_time() {
-        for bad in ["", "NaN", "inf", "x", "1e400", "12:00"] {
+        for bad in ["", "NaN", "inf", "x", "1e400", "24:00", "12:60", "1:2"] {
             assert_eq!(Clock::of(bad, None), None, "{bad}");
         }
         let clock = Clock::of("0", None).unwrap();

@@ -29,7 +29,23 @@ impl Written {
         self.left_out.push(text.to_owned());
     }
 
-    fn row(&self, row: usize) -> &str {
+    /// Takes the last row's back.
+    pub(super) fn pop(&mut self) -> String {
+        self.ends.pop();
+        self.text.split_off(self.ends.last().copied().unwrap_or(0))
+    }
+
+    /// Leaves the first rows out after all.
+    pub(super) fn leave_out_first(&mut self, rows: usize) {
+        let first: Vec<String> = (0..rows).map(|row| self.row(row).to_owned()).collect();
+        let end = self.ends[rows - 1];
+        self.text.drain(..end);
+        self.ends.drain(..rows);
+        self.ends.iter_mut().for_each(|e| *e -= end);
+        self.left_out.splice(0..0, first);
+    }
+
+    pub(super) fn row(&self, row: usize) -> &str {
         let from = if row == 0 { 0 } else { self.ends[row - 1] };
         &self.text[from..self.ends[row]]
     }

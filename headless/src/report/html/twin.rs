@@ -6,7 +6,7 @@ use super::super::{
     plot::Plot,
     words::{clock, figure, span, thousands},
 };
-use super::MOST_EVENTS;
+use super::{MOST_EVENTS, belief};
 use std::fmt::Write;
 use twinfleet_engine::expect::unit_symbol;
 
@@ -19,6 +19,9 @@ pub(super) fn section(html: &mut String, report: &Report, twin: &Twin, plots: &[
     scores(html, &twin.scores, twin);
     for plot in plots.iter().filter(|p| p.of == twin.id) {
         super::plot(html, plot);
+    }
+    for svg in [belief::posteriors(report, twin), belief::reliability(twin)].into_iter().flatten() {
+        let _ = writeln!(html, "<div class=\"card plot\">{svg}</div>");
     }
 }
 
