@@ -655,7 +655,7 @@ pub fn thresholds(job: &Job, tally: &Tally, verdict: &Verdict) -> Vec<Outcome> {
         margin: 0.0 - verdict.breaches as f64,
         unit: "messages".to_owned(),
     };
-    let each = job.load.thresholds.iter().map(|t| threshold(t, job, tally, verdict));
+    let each = job.load.thresholds.iter().map(|t| threshold(t, tally, verdict));
     let of_commands = |t: &ThresholdDef| matches!(t, ThresholdDef::AtMost { of, .. } | ThresholdDef::AtLeast { of, .. } if *of == Counter::CommandsFailed);
     let loose = job.load.commands.is_some() && !job.load.thresholds.iter().any(of_commands);
     let c = &tally.counts;
@@ -694,7 +694,7 @@ pub fn unseen(why: &str) -> Outcome {
     }
 }
 
-fn threshold(def: &ThresholdDef, job: &Job, tally: &Tally, verdict: &Verdict) -> Outcome {
+fn threshold(def: &ThresholdDef, tally: &Tally, verdict: &Verdict) -> Outcome {
     match def {
         ThresholdDef::Below { of, percentile, bound, stage, qos } => {
             let histogram = tally.times.of(*of, *qos, *stage);

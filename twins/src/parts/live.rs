@@ -137,7 +137,7 @@ fn look_around(clock: Res<world::Clock>, truth: Res<Truth>, watched: Res<Watched
 }
 
 fn look_at_supplies(cohorts: Query<&Cohort>, watched: Res<Watched>) {
-    for probe in locked(&watched.0).iter() {
+    for probe in locked(&watched.0).values() {
         locked(probe).feed(&cohorts);
     }
 }
