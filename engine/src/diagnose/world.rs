@@ -34,8 +34,6 @@ const ROWS: usize = 256;
 const EXAMINE: [u64; 14] = [1, 2, 3, 4, 6, 8, 11, 15, 20, 28, 40, 60, 90, 130];
 /// How far before the suspicious row an event may have begun, in rows.
 const BACK: [u64; 9] = [0, 1, 2, 3, 5, 8, 13, 21, 34];
-/// Spacing of the onsets that are tried after the one of which an input is accused, in rows.
-const LATER: u64 = 12;
 /// By what a verdict must be ahead of nothing, and of every other hypothesis, [nat].
 const DECIDE_NATS: f64 = 4.0;
 const MARGIN_NATS: f64 = 2.0;
@@ -99,7 +97,6 @@ impl Event {
     /// Size as a verdict tells it, and as a share of the typical one.
     fn size(&self, value: f64) -> (f64, f64) {
         match self.happening.becomes {
-            _ if matches!(self.input, Some((_, Wrong::Stuck))) => (0.0, 1.0),
             // What it says is above what is true by what the twin has to take off.
             BecomesDef::Plus(term, _) if self.input.is_some() => (-value, value / term),
             BecomesDef::Times(factor, _) => {
@@ -343,7 +340,7 @@ impl World {
             found.extend(self.unknown_since(*onset));
         }
         found.extend((0..self.ignored.len()).filter_map(|o| self.spike_at(o, trigger)));
-        found.extend(self.of_inputs(trigger, &onsets));
+        found.extend(self.of_inputs(trigger));
         found.sort_by(|a, b| b.nats.total_cmp(&a.nats));
         self.remember(&found);
         let Some(best) = found.first().cloned() else { return false };
@@ -362,7 +359,7 @@ impl World {
             return false;
         }
         match best.what {
-            What::Event(_) | What::Input(_, Wrong::Off | Wrong::Stuck) if best.share > LEAST_SHARE => {
+            What::Event(_) | What::Input(_, Wrong::Off) if best.share > LEAST_SHARE => {
                 self.begin(&best, margin);
                 true
             }
@@ -387,15 +384,12 @@ impl World {
         }
         let Some(at) = self.rows.iter().position(|r| r.t >= since) else { return false };
         let at = self.first() + at as u64;
-        // What an input is accused of may have begun long after the time that is told: it may only stand still since then.
-        let since = (output.is_none()).then(|| (at..self.next).step_by(LATER as usize)).into_iter().flatten();
         let near = BACK.iter().flat_map(|b| [at.saturating_sub(*b), at + *b]);
-        let onsets: Vec<u64> =
-            near.chain(since).filter(|k| *k > self.first() && *k + 3 < self.next).collect();
+        let onsets: Vec<u64> = near.filter(|k| *k > self.first() && *k + 3 < self.next).collect();
         let events = onsets.iter().flat_map(|k| (0..self.known.events.len()).map(move |e| (e, *k)));
         let mut found: Vec<Found> = events.filter_map(|(e, k)| self.event_since(e, k)).collect();
         let trigger = (at + BACK[BACK.len() - 1]).min(self.next - 1);
-        found.extend(self.of_inputs(trigger, &onsets));
+        found.extend(self.of_inputs(trigger));
         found.retain(|f| f.share > LEAST_SHARE || f.what.is_of_input());
         found.sort_by(|a, b| b.nats.total_cmp(&a.nats));
         let accused = onsets.iter().filter_map(|k| self.sensor_since(output?, *k));
@@ -676,11 +670,7 @@ impl World {
         let at = self.current.model().parameter(&event.happening.parameter);
         let value = at.map_or(event.nominal, |k| self.current.parameters()[k]);
         let (size, share) = event.size(value);
-        // What is stuck is over when it moves.
-        let moved = |k: usize| self.rows.iter().rev().map(|r| r.inputs[k]).take(2).collect::<Vec<_>>();
-        let stirs =
-            matches!(event.input, Some((k, Wrong::Stuck)) if moved(k).windows(2).any(|w| w[0] != w[1]));
-        let faded = share < OVER_SHARE || stirs;
+        let faded = share < OVER_SHARE;
         if !faded && let Some(v) = self.verdicts.get_mut(active.verdict) {
             v.size = size;
         }

@@ -143,7 +143,7 @@ impl Line {
             None => self.bank.disturb_with(self.noise_std, 0.0),
         }
         let due = [Due { t_ns: t.0, count: 0, lane: 0 }];
-        let input = asking.input.as_ref().map_or(&[][..], std::slice::from_ref);
+        let input = asking.input.as_slice();
         let batch = Batch { due: &due, dt_s: &[dt_s], place: &[0], supply: &[supply], input };
         let mut out = [0.0];
         scratch.decays.clear();

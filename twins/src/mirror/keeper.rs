@@ -575,7 +575,7 @@ mod tests {
 
     #[test]
     fn a_dialect_is_asked_field_by_field_and_its_refusal_is_told() {
-        let quanta = std::sync::Arc::from([("room.temperature".to_owned(), 0.5)]);
+        let quanta = Arc::from([("room.temperature".to_owned(), 0.5)]);
         let terms = Terms { quanta, ..Terms::default() };
         let bound = Bound { twin: "a".into(), command: Some(Way::Dialect), terms, ..Bound::default() };
         let mut keeper = Keeper::new(vec![bound]);

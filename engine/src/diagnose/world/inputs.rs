@@ -1,7 +1,7 @@
-//! What is to be thought of an input: that it says what it never said before, that it stands still, that the model has never been
-//! quite right about what follows when it steps.
+//! What is to be thought of an input: that it says what it never said before, or that the model has never been quite right about
+//! what follows when it steps.
 //!
-//! Each is a twin of its own, with an offset beside the input that nobody reads. A wrong input is a verdict (`bias` or `stuck` of
+//! Each is a twin of its own, with an offset beside the input that nobody reads. A wrong input is a verdict (`bias` of
 //! it); a model that is worse right after a step is none, but an event that begins there has to explain more than that does.
 
 use super::{Event, Found, SENSOR_NATS, What, World};
@@ -22,8 +22,6 @@ const STEP_ROWS: u64 = 40;
 const KNOWN_ROWS: u32 = 240;
 /// A leap is an offset by this share of itself, give or take.
 const LEAP_SHARE: f64 = 0.3;
-/// Steps of an input after which its standing still says anything.
-const STIRRED: u32 = 4;
 /// Octaves of a step's size that are told apart, around 1.
 const OCTAVES: i32 = 32;
 
@@ -32,8 +30,6 @@ const OCTAVES: i32 = 32;
 pub(super) enum Wrong {
     /// It leapt by what it is off by.
     Off,
-    /// It stands still, and what it stands for does not.
-    Stuck,
     /// Nothing: what it does to the thing is other than the model says.
     Response,
 }
@@ -42,17 +38,14 @@ pub(super) enum Wrong {
 #[derive(Clone, Debug)]
 pub(super) struct Habit {
     rows: u32,
-    steps: u32,
     /// Steps by their size, in octaves.
     sizes: [u32; 2 * OCTAVES as usize],
     last: f64,
-    mean: f64,
-    square: f64,
 }
 
 impl Default for Habit {
     fn default() -> Self {
-        Self { rows: 0, steps: 0, sizes: [0; 2 * OCTAVES as usize], last: f64::NAN, mean: 0.0, square: 0.0 }
+        Self { rows: 0, sizes: [0; 2 * OCTAVES as usize], last: f64::NAN }
     }
 }
 
@@ -67,13 +60,8 @@ impl Habit {
         self.last = value;
         self.rows = self.rows.saturating_add(1);
         if step.is_finite() && step != 0.0 {
-            self.steps = self.steps.saturating_add(1);
             self.sizes[octave(step)] = self.sizes[octave(step)].saturating_add(1);
         }
-        let gain = 1.0 / f64::from(self.rows);
-        let away = value - self.mean;
-        self.mean += gain * away;
-        self.square += gain * (away * away - self.square);
     }
 
     /// How strange it is that it steps so far within a minute of so many rows, [nat]; None where it is not. The step itself has
@@ -82,16 +70,6 @@ impl Habit {
         let as_large: u32 = self.sizes[octave(step)..].iter().sum();
         let chance = rows_a_minute.max(1.0) / (f64::from(self.rows) + 1.0);
         (as_large <= 1 && self.rows > KNOWN_ROWS && chance < 1.0).then(|| -chance.ln())
-    }
-
-    /// How strange it is that it stands still for so many rows, [nat].
-    fn stillness(&self, rows: u64) -> f64 {
-        let chance = (f64::from(self.steps) / f64::from(self.rows.max(1))).min(0.99);
-        -(rows as f64) * (-chance).ln_1p()
-    }
-
-    fn std(&self) -> f64 {
-        self.square.sqrt()
     }
 }
 
@@ -145,10 +123,9 @@ fn event(
         drift_per_h,
     };
     def.parameters.insert(parameter.clone(), prior);
-    let kind = if wrong == Wrong::Stuck { "stuck" } else { "bias" };
     let part = def.inputs[input].signal.clone();
     let becomes = BecomesDef::Plus(mean, std);
-    let happening = HappeningDef { kind: kind.to_owned(), part, parameter, becomes, per_day: 1.0 };
+    let happening = HappeningDef { kind: "bias".to_owned(), part, parameter, becomes, per_day: 1.0 };
     Some(Event { happening, def, nominal: 0.0, nats, input: Some((input, wrong)) })
 }
 
@@ -161,16 +138,8 @@ impl World {
         steps.filter(|s| s.1 != 0.0).max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))
     }
 
-    /// Since which row an input has stood still; None: it moved with the last one, or never does.
-    fn still_since(&self, input: usize) -> Option<u64> {
-        let last = self.rows.back()?.inputs.get(input).copied().flatten()?;
-        let moved = self.rows.iter().rposition(|r| r.inputs.get(input).copied().flatten() != Some(last));
-        let since = self.first() + moved.map_or(0, |at| at as u64 + 1);
-        (self.habits[input].steps >= STIRRED && since + 1 < self.next).then_some(since)
-    }
-
-    /// What may be thought of the inputs, in doubt about the row `trigger`; `stuck` are rows since which one may be stuck.
-    pub(super) fn of_inputs(&self, trigger: u64, stuck: &[u64]) -> Vec<Found> {
+    /// What may be thought of the inputs, in doubt about the row `trigger`.
+    pub(super) fn of_inputs(&self, trigger: u64) -> Vec<Found> {
         let Some(dt_s) = self.rows.back().map(|r| r.dt.as_secs_f64()).filter(|dt| *dt > 0.0) else {
             return Vec::new();
         };
@@ -188,19 +157,6 @@ impl World {
                     let off = event(def, (input, Wrong::Off), prior, SENSOR_NATS + strange);
                     found.extend(off.and_then(|e| self.wrong_since(Arc::new(e), at)));
                 }
-            }
-            if let Some(since) = self.still_since(input) {
-                let (low, high) = def.inputs[input].range;
-                let std = habit.std().min(high - low);
-                let corr_s = def.inputs[input].correlation.as_secs_f64().max(dt_s);
-                let drift = std * (3600.0 / corr_s).sqrt();
-                let wrong = event(def, (input, Wrong::Stuck), (0.0, std, drift), SENSOR_NATS).map(Arc::new);
-                let at = stuck.iter().filter(|k| **k > since);
-                found.extend(wrong.iter().flat_map(|e| {
-                    let wrong = at.clone().filter_map(|k| self.wrong_since(Arc::clone(e), *k));
-                    let still = |f: Found| Found { nats: f.nats + habit.stillness(self.next - f.onset), ..f };
-                    wrong.map(still).collect::<Vec<_>>()
-                }));
             }
         }
         found
