@@ -23,8 +23,6 @@ const UNSEEN_NATS: f64 = 6.0;
 /// How far from the supposed onset it may have jumped, and over how many readings on both sides that is measured.
 const JUMP_NEAR: u64 = 20;
 const JUMP_OVER: u64 = 4;
-/// Share of its range by which a fitted offset may leave it.
-const SLACK: f64 = 0.05;
 /// Readings after which the size of what is wrong is fitted once more.
 const REFIT_AFTER: u64 = 60;
 
@@ -57,8 +55,7 @@ impl Judge {
             let once = rival.and_then(|f| search.again(&f));
             let twice = once.and_then(|f| search.again(&f));
             let best = [small, once, twice].into_iter().flatten().max_by(by_gain);
-            let best =
-                best.filter(|f| f.size.abs() <= high - low && self.is_possible(f.signal, f.onset, f.size));
+            let best = best.filter(|f| f.size.abs() <= high - low);
             fits.extend(best.map(|f| {
                 let gain = if self.jumps(&f, f.size) { f.gain } else { f.gain - UNSEEN_NATS };
                 Fit { gain, ..f }
@@ -87,25 +84,6 @@ impl Judge {
         (first..=last).any(|k| (mean(k) - mean(k - JUMP_OVER)) / by >= 0.5)
     }
 
-    /// By what an input may be off since a sample: what is left of its readings has to lie in its range. None where nothing does.
-    fn possible(&self, input: usize, onset: u64) -> Option<(f64, f64)> {
-        let (low, high) = self.est.input_range(input);
-        let values = (onset..self.history.next()).map(|k| self.history.value(k, input));
-        let (least, most) = values
-            .filter(|v| !v.is_nan())
-            .map(|v| v.clamp(low, high))
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, m), v| (l.min(v), m.max(v)));
-        let (from, to) = (most - high, least - low);
-        (from <= to).then_some((from, to))
-    }
-
-    /// Whether an input may be off by so much; a fit is off by a little itself.
-    fn is_possible(&self, input: usize, onset: u64, size: f64) -> bool {
-        let (low, high) = self.est.input_range(input);
-        let slack = if (high - low).is_finite() { SLACK * (high - low) } else { 0.0 };
-        self.possible(input, onset).is_some_and(|(from, to)| (from - slack..=to + slack).contains(&size))
-    }
-
     /// Whether an input has moved since a supposed onset: before, one that is off cannot be told from one that sticks.
     fn has_stirred(&self, fit: &Fit) -> bool {
         let values = (fit.onset..self.history.next()).map(|k| self.history.value(k, fit.signal));
@@ -129,10 +107,6 @@ impl Judge {
             _ => return false,
         };
         let correction = self.search(o).correction(fit);
-        let size = match self.possible(fit.signal, fit.onset) {
-            Some((from, to)) if kind == "bias" => size.clamp(from, to),
-            _ => size,
-        };
         self.input_faults[fit.signal] = Some(InputFault {
             verdict: self.verdicts.len(),
             correction: self.corrections.len(),
@@ -214,7 +188,6 @@ impl Judge {
                 && more.size.abs() > more.std
             {
                 let size = c.size + more.size;
-                let size = self.possible(k, onset).map_or(c.size, |(from, to)| size.clamp(from, to));
                 self.corrections[fault.correction].size = size;
                 self.verdicts[fault.verdict].size = size;
                 self.go_over(onset);

@@ -36,9 +36,10 @@ const NOUGHT: i32 = 1;
 /// A page of an instance's memory, [bytes].
 const WASM_PAGE_BYTES: usize = 64 << 10;
 
-/// What the shim itself computes from one of a script's calls to the next, which on a board are C, is for free up to so much
-/// fuel: some 100 µs of an ESP32.
-const SHIM_FUEL: u64 = 3_500_000;
+/// What the shim itself computes for a question, which on a board is C, is for free up to so much fuel: some 30 µs of an ESP32.
+const SHIM_FUEL: u64 = 1_000_000;
+/// What a call costs at least, some 5 µs, so that who only calls gets on.
+const CALL_FUEL: u64 = 170_000;
 /// Who looks at the clock or at a pin again within so much fuel does nothing else: some 2 ms of an ESP32.
 const LOOK_FUEL: u64 = 64_000_000;
 /// It is taken ahead by a thousandth of the time that it has looked so far, as a power of two, at most by so much, [ns].
@@ -146,7 +147,7 @@ pub(super) struct State {
 impl State {
     /// The shim has called, with so much fuel spent: its own way here costs the script nothing.
     fn shim_calls(&mut self, spent: u64) {
-        self.free += spent.saturating_sub(self.called).min(SHIM_FUEL);
+        self.free += spent.saturating_sub(self.called).min(SHIM_FUEL).saturating_sub(CALL_FUEL);
         self.called = spent;
     }
 }
