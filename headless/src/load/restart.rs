@@ -94,13 +94,13 @@ fn run(program: &Path, job: &Job) -> Result<(), Failure> {
         match child.try_wait().map_err(|e| failed(e.to_string()))? {
             Some(status) if status.success() => return Ok(()),
             Some(status) => return Err(failed(format!("ended with {status}"))),
-            None if job.stopped.load(Relaxed) => {
-                if over.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
-                    // It may have ended just now.
-                    let _ = child.kill();
-                    let _ = child.wait();
-                    return Err(failed("had not ended 30 s after the load".to_owned()));
-                }
+            None if job.stopped.load(Relaxed)
+                && over.get_or_insert_with(Instant::now).elapsed() > PATIENCE =>
+            {
+                // It may have ended just now.
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(failed("had not ended 30 s after the load".to_owned()));
             }
             None => {}
         }

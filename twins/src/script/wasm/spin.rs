@@ -57,24 +57,18 @@ impl Spin {
         }
         let print = print_of(memory);
         self.looks += 1;
-        match self.looks {
-            ..LOOKS => {
-                self.seen.insert(print);
-            }
-            LOOKS => {
-                self.seen.insert(print);
+        if self.looks <= LOOKS {
+            self.seen.insert(print);
+            if self.looks == LOOKS {
                 return Next::Look(PAUSE_FUEL);
             }
-            _ if self.seen.contains(&print) => {
-                (self.looks, self.rests) = (0, 0);
-                return Next::Circle;
-            }
-            ..=LAST => {}
-            _ => {
-                self.rests = (2 * self.rests + 1).min(REST_MOST);
-                (self.looks, self.rest) = (0, self.rests);
-                return Next::Busy;
-            }
+        } else if self.seen.contains(&print) {
+            (self.looks, self.rests) = (0, 0);
+            return Next::Circle;
+        } else if self.looks > LAST {
+            self.rests = (2 * self.rests + 1).min(REST_MOST);
+            (self.looks, self.rest) = (0, self.rests);
+            return Next::Busy;
         }
         Next::Look(LOOK_FUEL + LOOK_MORE * self.looks)
     }
