@@ -224,8 +224,9 @@ fn look(ctx: &mut impl AsContextMut<Data = State>) -> Result<u64, Error> {
     let state = context.data_mut();
     let looks = &mut state.looks;
     looks.looked = true;
-    let turned = std::mem::take(&mut looks.turned) && looks.spent > 0;
-    if at - looks.spent > LOOK_FUEL && !turned {
+    let turned = std::mem::take(&mut looks.turned);
+    // Nought: it has asked for something else since it last looked.
+    if looks.spent == 0 || at - looks.spent > LOOK_FUEL && !turned {
         looks.since_ns = now;
     } else {
         let ends = [looks.edge_ns, state.due_ns.unwrap_or(0)];
