@@ -244,8 +244,6 @@ fn blank() -> State {
         due_ns: None,
         bites_ns: None,
         born_ns: 0,
-        free: 0,
-        called: 0,
         asked: 0,
         spin: Spin::default(),
     }
@@ -400,8 +398,7 @@ fn run(micro: &mut Micro, picture: &Picture, life: &Life) -> Result<(), Error> {
     for (at, page) in &picture.pages {
         micro.memory.write(&mut micro.store, *at, page).map_err(|e| Error::new(e.to_string()))?;
     }
-    let spent = spent(&micro.store);
-    (micro.store.data_mut().base_spent, micro.store.data_mut().called) = (spent, spent);
+    micro.store.data_mut().base_spent = spent(&micro.store);
     micro.store.data_mut().room = ROOM_PAGES;
     micro.exec(&format!(
         "import _twinfleet; _twinfleet.run({}, {}, {}, {}, {}, {})",

@@ -36,10 +36,6 @@ const NOUGHT: i32 = 1;
 /// A page of an instance's memory, [bytes].
 const WASM_PAGE_BYTES: usize = 64 << 10;
 
-/// What the shim itself computes for a question, which on a board is C, is for free up to so much fuel: some 30 µs of an ESP32.
-const SHIM_FUEL: u64 = 1_000_000;
-/// What a call costs at least, some 5 µs, so that who only calls gets on.
-const CALL_FUEL: u64 = 170_000;
 /// Who looks at the clock or at a pin again within so much fuel does nothing else: some 2 ms of an ESP32.
 const LOOK_FUEL: u64 = 64_000_000;
 /// It is taken ahead by a thousandth of the time that it has looked so far, as a power of two, at most by so much, [ns].
@@ -136,20 +132,9 @@ pub(super) struct State {
     pub bites_ns: Option<u64>,
     /// When this life began, [ns]: ticks count from there.
     pub born_ns: u64,
-    /// Fuel of the shim's own since the base, and what was spent at its last call.
-    pub free: u64,
-    pub called: u64,
     /// What it has asked, or done, outside its memory.
     pub asked: u64,
     pub spin: Spin,
-}
-
-impl State {
-    /// The shim has called, with so much fuel spent: its own way here costs the script nothing.
-    fn shim_calls(&mut self, spent: u64) {
-        self.free += spent.saturating_sub(self.called).min(SHIM_FUEL).saturating_sub(CALL_FUEL);
-        self.called = spent;
-    }
 }
 
 pub(super) fn spent(ctx: &impl AsContext<Data = State>) -> u64 {
@@ -161,8 +146,7 @@ pub(super) fn now_ns(ctx: &impl AsContext<Data = State>) -> u64 {
     let spent = spent(ctx);
     let state = ctx.as_context();
     let state = state.data();
-    let own = (spent - state.base_spent).saturating_sub(state.free);
-    state.base_ns + (own as f64 * state.ns_per_fuel) as u64
+    state.base_ns + ((spent - state.base_spent) as f64 * state.ns_per_fuel) as u64
 }
 
 /// One question to the run.
@@ -181,7 +165,7 @@ fn ask(mut ctx: impl AsContextMut<Data = State>, words: &str) -> Result<String, 
     let Ok(answer) = from.recv() else { return Err(Error::host(Stop)) };
     let (time, rest) = answer.split_once(' ').unwrap_or((&answer, ""));
     state.base_ns = time.parse().unwrap_or(now);
-    (state.base_spent, state.called, state.free) = (at, at, 0);
+    state.base_spent = at;
     state.looks.told_ns = state.base_ns;
     Ok(rest.to_owned())
 }
@@ -491,8 +475,6 @@ fn fd_write(mut caller: Caller<'_, State>, fd: i32, iov: i32, count: i32, wrote:
             }
         }
         Some(Open::World) => {
-            let spent = spent(&caller);
-            caller.data_mut().shim_calls(spent);
             caller.data_mut().line.extend_from_slice(&bytes);
             if caller.data().line.last() == Some(&b'\n') {
                 let line = std::mem::take(&mut caller.data_mut().line);
@@ -625,8 +607,7 @@ pub(super) fn link(engine: &Engine, module: &Module) -> Result<Linker<State>, Er
         c.data_mut().dice.random::<u32>() as i32
     })?;
     linker.func_wrap("env", "mp_js_ticks_ms", |mut c: C<'_>| -> Result<i32, Error> {
-        let spent = spent(&c);
-        (c.data_mut().called, c.data_mut().asked) = (spent, c.data().asked + 1);
+        c.data_mut().asked += 1;
         let now = look(&mut c)?;
         Ok((now.saturating_sub(c.data().born_ns) / 1_000_000) as i32)
     })?;
