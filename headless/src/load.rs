@@ -10,9 +10,11 @@ mod restart;
 mod result;
 mod show;
 mod target;
+mod tls;
 
 pub use args::{Args, parse_shard};
 pub use merge::{is_part, merge};
+pub use tls::TlsArgs;
 
 use crate::{
     aside,
@@ -106,10 +108,10 @@ fn before(args: &Args, load: &LoadDef) -> Result<(), Failure> {
     }
     rates(args, load)?;
     restart::before(args, load)?;
-    if let Some(at_ns) = args.start_at
-        && at_ns < twins::unix_ns()
+    if let Some(at) = &args.start_at
+        && at.unix_ns < twins::unix_ns()
     {
-        let ago_s = (twins::unix_ns() - at_ns) as f64 * 1e-9;
+        let ago_s = (twins::unix_ns() - at.unix_ns) as f64 * 1e-9;
         return Err(Failure::input(format!(
             "--start-at: that was {ago_s:.0} s ago; name an instant by which all shards are there, such as $(($(date +%s) + 10))"
         )));
@@ -231,7 +233,7 @@ impl Setting<'_> {
             wraps: self.target.wraps.clone(),
             login: self.target.url.login.clone(),
             workers: args.workers(),
-            start_at_unix_ns: args.start_at,
+            start_at_unix_ns: args.start_at.as_ref().map(|at| at.unix_ns),
             keep_trace: args.trace.is_some(),
             embedded: self.target.embedded.is_some(),
         };
@@ -240,15 +242,16 @@ impl Setting<'_> {
 
     /// Certificates of the devices' own that are not there are told before any device begins.
     fn certificates(&self) -> Result<(), Failure> {
+        let tls = &self.args.tls;
         let own = |files: &Option<String>| files.as_ref().is_some_and(|f| f.contains("{device}"));
-        if !own(&self.args.cert) && !own(&self.args.key) {
+        if !own(&tls.cert) && !own(&tls.key) {
             return Ok(());
         }
         let job = self.job(1.0, &self.load.stages, 0);
         let devices = job.devices.iter().filter(|d| job.owns(d.ordinal)).map(|d| &d.id);
         let subscribers = job.subscribers.iter().filter(|s| job.owns(s.ordinal)).map(|s| &s.id);
         for id in devices.chain(subscribers) {
-            for (option, pattern) in [("--cert", &self.args.cert), ("--key", &self.args.key)] {
+            for (option, pattern) in [("--cert", &tls.cert), ("--key", &tls.key)] {
                 let Some(file) = pattern.as_ref().map(|p| p.replace("{device}", id)) else { continue };
                 std::fs::File::open(&file).map_err(|e| {
                     Failure::input(format!(
@@ -312,16 +315,16 @@ impl Setting<'_> {
 
     /// How somebody connects who looks at what the broker has kept: as a subscriber does, where each has its own certificate.
     fn newcomer(&self, job: &Job) -> ConnectOptions {
-        let args = self.args;
+        let tls = &self.args.tls;
         let listener = job.subscribers.iter().find(|s| job.owns(s.ordinal)).map(|s| &s.id);
         let id = listener.or_else(|| job.devices.iter().find(|d| job.owns(d.ordinal)).map(|d| &d.id));
         let file = |pattern: &String| {
             PathBuf::from(id.map_or(pattern.clone(), |id| pattern.replace("{device}", id)))
         };
-        let identity = args.cert.as_ref().zip(args.key.as_ref());
+        let identity = tls.identity();
         ConnectOptions {
             version: if self.load.protocol == Protocol::V5 { Version::V5 } else { Version::V4 },
-            ca_file: args.ca_file.clone(),
+            ca_file: tls.ca_file.clone(),
             identity: identity.map(|(cert, key)| Identity { cert_file: file(cert), key_file: file(key) }),
             ..ConnectOptions::to(self.target.url.clone())
         }

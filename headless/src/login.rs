@@ -2,10 +2,13 @@
 
 use crate::exit::Failure;
 use std::path::{Path, PathBuf};
-use twinfleet_twins::wire::{
-    client::{ConnectOptions, Version},
-    tls::Identity,
-    url::BrokerChoice,
+use twinfleet_twins::{
+    shell,
+    wire::{
+        client::{ConnectOptions, Version},
+        tls::Identity,
+        url::BrokerChoice,
+    },
 };
 
 /// Largest file with a password, [bytes].
@@ -72,9 +75,10 @@ impl Login {
 impl Login {
     /// The same options as one writes them behind a command; no password is among them.
     pub fn words(&self) -> String {
-        let path =
-            |flag: &str, path: &Option<PathBuf>| path.as_ref().map(|p| format!(" --{flag} {}", p.display()));
-        let user = self.user.as_ref().map(|u| format!(" --user {u}"));
+        let path = |flag: &str, path: &Option<PathBuf>| {
+            path.as_ref().map(|p| format!(" --{flag} {}", shell::word(&p.to_string_lossy())))
+        };
+        let user = self.user.as_ref().map(|u| format!(" --user {}", shell::word(u)));
         let version = (self.mqtt != "3").then(|| format!(" --mqtt {}", self.mqtt));
         [
             version,

@@ -28,7 +28,7 @@ use twinfleet_engine::{
 };
 use twinfleet_twins::{
     assemble::assemble,
-    script,
+    script, shell,
     wire::{
         WireError,
         exchange::{Exchange, ExchangeOptions},
@@ -332,9 +332,10 @@ fn gather(
 
 /// The command that runs it again.
 fn replay(args: &RunArgs, seed: u64) -> String {
-    let mut words = vec!["twinfleet run".to_owned(), quote(&args.file), format!("--seed {seed}")];
-    words.extend(args.sets.iter().map(|s| format!("--set {}", quote(s))));
-    words.extend(args.catalog.iter().map(|c| format!("--catalog {}", quote(&c.display().to_string()))));
+    let mut words =
+        vec!["twinfleet run".to_owned(), shell::word(&args.file).into_owned(), format!("--seed {seed}")];
+    words.extend(args.sets.iter().map(|s| format!("--set {}", shell::word(s))));
+    words.extend(args.catalog.iter().map(|c| format!("--catalog {}", shell::word(&c.display().to_string()))));
     if let Speed::Times(times) = args.speed {
         words.push(format!("--speed {times}x"));
     }
@@ -345,11 +346,6 @@ fn replay(args: &RunArgs, seed: u64) -> String {
         words.push(format!("--shard {}/{}", args.shard.0, args.shard.1));
     }
     words.join(" ")
-}
-
-fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:".contains(c);
-    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 fn publish(report: &mut Report, args: &RunArgs, json: bool) -> Result<(), Failure> {

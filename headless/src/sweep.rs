@@ -6,6 +6,7 @@
 use crate::{
     aside,
     exit::{Exit, Failure, say},
+    load::TlsArgs,
     load_files,
 };
 use serde::{Deserialize, Serialize};
@@ -47,15 +48,8 @@ pub struct Args {
     /// Broker of every cell. Default: none, and for a scenario with a `load:` section the embedded one.
     #[arg(long)]
     pub broker: Option<String>,
-    /// As of `load`, for its brokers with TLS.
-    #[arg(long, value_name = "FILE")]
-    pub ca_file: Option<PathBuf>,
-    /// As of `load`; `{device}` becomes the client id.
-    #[arg(long, value_name = "FILE", requires = "key")]
-    pub cert: Option<String>,
-    /// As of `load`.
-    #[arg(long, value_name = "FILE", requires = "cert")]
-    pub key: Option<String>,
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// Do only shard I of N; `auto/N` takes I from JOB_COMPLETION_INDEX or SLURM_ARRAY_TASK_ID.
     #[arg(long, value_name = "I/N", value_parser = crate::load::parse_shard, default_value = "0/1")]
     pub shard: (u32, u32),
@@ -180,7 +174,7 @@ pub fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
         let loaded = load_files::scenario(&args.file, &cell.set, &args.catalog)
             .map_err(|r| load_files::refused(&r))?;
         is_load = loaded.scenario.load.is_some();
-        if !is_load && (args.ca_file.is_some() || args.cert.is_some()) {
+        if !is_load && args.tls.are_given() {
             return Err(Failure::input("--ca-file and --cert are for scenarios with a `load:` section"));
         }
         inputs = hash(&[loaded.source.text(), broker(args, is_load)]);
@@ -296,11 +290,8 @@ fn finished(args: &Args, cell: &Cell, is_load: bool, stop: &AtomicBool) -> Resul
         "--broker",
         broker(args, is_load),
     ]);
-    if let Some(file) = &args.ca_file {
-        command.arg("--ca-file").arg(file);
-    }
-    if let Some((cert, key)) = args.cert.as_ref().zip(args.key.as_ref()) {
-        command.args(["--cert", cert, "--key", key]);
+    for (option, value) in args.tls.options() {
+        command.arg(option).arg(value);
     }
     command.args(["--seed", &cell.seed.to_string()]);
     for set in &cell.set {

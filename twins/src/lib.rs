@@ -13,4 +13,5 @@ pub mod mirror;
 pub mod parts;
 pub mod predictors;
 pub mod script;
+pub mod shell;
 pub mod wire;

@@ -13,7 +13,7 @@ use twinfleet_engine::scenario::{
     source::Source,
     tree::Value,
 };
-use twinfleet_twins::{catalog, loaded};
+use twinfleet_twins::{catalog, loaded, shell};
 
 /// What has become of a session that was to be saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,9 +124,7 @@ fn first(report: &Report) -> String {
 
 /// A path as a shell takes it.
 fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_alphanumeric() || "/._-+:\\".contains(c);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    shell::word(&path.to_string_lossy()).into_owned()
 }
 
 #[cfg(test)]

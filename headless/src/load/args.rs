@@ -1,5 +1,6 @@
 //! Options of `load`.
 
+use super::TlsArgs;
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     path::PathBuf,
@@ -37,19 +38,12 @@ pub struct Args {
     pub shard: (u32, u32),
     /// When the first stage begins, for all shards alike: `2026-11-28T18:00:00Z`, or Unix seconds.
     #[arg(long, value_name = "TIME", value_parser = parse_start)]
-    pub start_at: Option<i64>,
+    pub start_at: Option<StartAt>,
     /// Source addresses of the connections: `127.0.0.2-127.0.0.9`, with ports behind a colon if wanted (`:40000-49999`).
     #[arg(long, value_name = "RANGE")]
     pub source: Option<Sources>,
-    /// A PEM file of the certificates to trust in place of the system's.
-    #[arg(long, value_name = "FILE")]
-    pub ca_file: Option<PathBuf>,
-    /// PEM file of the devices' certificate; `{device}` becomes the client id, so that each may have its own.
-    #[arg(long, value_name = "FILE", requires = "key")]
-    pub cert: Option<String>,
-    /// PEM file of the key that belongs to `--cert`.
-    #[arg(long, value_name = "FILE", requires = "cert")]
-    pub key: Option<String>,
+    #[command(flatten)]
+    pub tls: TlsArgs,
     /// Program that restarts the broker, for the fault `Restart`; it is run without arguments and without a shell. The embedded
     /// broker needs none.
     #[arg(long, value_name = "PROGRAM")]
@@ -120,8 +114,8 @@ impl Args {
         let mut hasher = DefaultHasher::new();
         seed.hash(&mut hasher);
         trial.hash(&mut hasher);
-        match self.start_at {
-            Some(at) => at.hash(&mut hasher),
+        match &self.start_at {
+            Some(at) => at.unix_ns.hash(&mut hasher),
             None => (unix_ns(), std::process::id()).hash(&mut hasher),
         }
         hasher.finish() as u32
@@ -163,13 +157,19 @@ fn shard_of_job() -> Result<(u32, &'static str), String> {
         .ok_or_else(|| "neither JOB_COMPLETION_INDEX nor SLURM_ARRAY_TASK_ID is set: write I/N".to_owned())
 }
 
-fn parse_start(text: &str) -> Result<i64, String> {
-    if let Ok(s) = text.parse::<f64>()
-        && s.is_finite()
-        && (1e9..1e10).contains(&s)
-    {
-        return Ok((s * 1e9) as i64);
-    }
-    calendar::unix_ns(text)
-        .ok_or_else(|| "write YYYY-MM-DDTHH:MM:SSZ, or Unix seconds (`date +%s`)".to_owned())
+/// The instant at which the first stage of all shards begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartAt {
+    /// Unix time, [ns].
+    pub unix_ns: i64,
+    /// As it was written: a shard that is run again has to name the same instant to the nanosecond.
+    pub text: String,
+}
+
+fn parse_start(text: &str) -> Result<StartAt, String> {
+    let seconds = text.parse::<f64>().ok().filter(|s| s.is_finite() && (1e9..1e10).contains(s));
+    let unix_ns = seconds.map(|s| (s * 1e9) as i64).or_else(|| calendar::unix_ns(text));
+    let unix_ns =
+        unix_ns.ok_or_else(|| "write YYYY-MM-DDTHH:MM:SSZ, or Unix seconds (`date +%s`)".to_owned())?;
+    Ok(StartAt { unix_ns, text: text.to_owned() })
 }

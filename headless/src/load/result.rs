@@ -8,14 +8,17 @@ use twinfleet_engine::{
     scenario::load::{LoadFaultDef, Metric, StageDef},
     time::Span,
 };
-use twinfleet_twins::load::{
-    Done, Memory,
-    files::{FORMAT, Part},
-    health::Accusation,
-    job::Job,
-    judge::{self, Outcome, Verdict},
-    tally::Tally,
-    times::{Percentiles, Times, WireTimes},
+use twinfleet_twins::{
+    load::{
+        Done, Memory,
+        files::{FORMAT, Part},
+        health::Accusation,
+        job::Job,
+        judge::{self, Outcome, Verdict},
+        tally::Tally,
+        times::{Percentiles, Times, WireTimes},
+    },
+    shell,
 };
 
 /// A row of the table of times.
@@ -373,12 +376,17 @@ fn part(set: &Setting<'_>, job: &Job, done: &Done, rate: f64) -> Part {
     }
 }
 
-/// The command that does it again. A search finds its rate by itself.
+/// The command that does it again. A search finds its rate by itself; a shard names the start that it shared with the others, in
+/// whose place a new one has to be agreed on.
 fn replay(set: &Setting<'_>, job: &Job, rate: f64) -> String {
     let (args, target) = (set.args, &set.target.name);
-    let mut line =
-        format!("twinfleet load {} --broker {} --seed {}", quoted(&args.file), quoted(target), job.seed);
-    let mut add = |option: &str, value: String| line += &format!(" {option} {}", quoted(&value));
+    let mut line = format!(
+        "twinfleet load {} --broker {} --seed {}",
+        shell::word(&args.file),
+        shell::word(target),
+        job.seed
+    );
+    let mut add = |option: &str, value: String| line += &format!(" {option} {}", shell::word(&value));
     if rate != 1.0 && set.load.search.is_none() {
         add("--rate", rate.to_string());
     }
@@ -390,23 +398,18 @@ fn replay(set: &Setting<'_>, job: &Job, rate: f64) -> String {
     if job.shard.1 > 1 {
         add("--shard", format!("{}/{}", job.shard.0, job.shard.1));
     }
-    let text = [
-        ("--source", args.source.as_ref().map(ToString::to_string)),
-        ("--ca-file", args.ca_file.as_ref().map(|f| f.display().to_string())),
-        ("--cert", args.cert.clone()),
-        ("--key", args.key.clone()),
-        ("--restart-broker", args.restart_broker.as_ref().map(|f| f.display().to_string())),
-        ("--prefix", (!args.prefix.is_empty()).then(|| args.prefix.clone())),
-    ];
-    text.into_iter().for_each(|(option, value)| value.into_iter().for_each(|v| add(option, v)));
-    line
-}
-
-/// As a shell takes it for one word.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
+    if let Some(at) = &args.start_at {
+        add("--start-at", at.text.clone());
     }
-    format!("'{}'", word.replace('\'', "'\\''"))
+    if let Some(source) = &args.source {
+        add("--source", source.to_string());
+    }
+    args.tls.options().for_each(|(option, value)| add(option, value.display().to_string()));
+    if let Some(program) = &args.restart_broker {
+        add("--restart-broker", program.display().to_string());
+    }
+    if !args.prefix.is_empty() {
+        add("--prefix", args.prefix.clone());
+    }
+    line
 }

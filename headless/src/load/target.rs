@@ -92,13 +92,13 @@ impl Target {
                  IPv4 address, or leave --source out"
             )));
         }
-        if !url.tls && (args.ca_file.is_some() || args.cert.is_some()) {
+        if !url.tls && args.tls.are_given() {
             return Err(Failure::input("--ca-file and --cert are for TLS: write `mqtts://` or `wss://`"));
         }
-        let identity = args.cert.clone().zip(args.key.clone());
-        let wraps = Wraps::new(&url, args.ca_file.clone(), identity).map_err(crate::run::wire)?;
+        let identity = args.tls.identity().map(|(cert, key)| (cert.clone(), key.clone()));
+        let wraps = Wraps::new(&url, args.tls.ca_file.clone(), identity).map_err(crate::run::wire)?;
         // A certificate for all that cannot be read is told before anything is opened; one a device has to wait for its device.
-        if args.cert.as_ref().is_some_and(|cert| !cert.contains("{device}")) {
+        if args.tls.cert.as_ref().is_some_and(|cert| !cert.contains("{device}")) {
             wraps.of("").map_err(crate::run::wire)?;
         }
         let name = choice.to_string();

@@ -100,6 +100,14 @@ fn the_command_that_does_it_again_has_all_that_it_needs() {
     {
         assert!(replay.contains(wanted), "{wanted}: {replay}");
     }
+    assert!(!replay.contains("--start-at"), "{replay}");
+    // A shard without the start that all share would be refused.
+    let start = (twinfleet_twins::load::unix_ns() / 1_000_000_000 + 2).to_string();
+    let shard = ["--shard", "0/2", "--start-at", &start];
+    let ran =
+        command(&[&["load", &file, "--broker", &broker, "--set", PATIENT, "--quiet"], &shard[..]].concat());
+    let replay = ran.json()["replay"].as_str().expect("text").to_owned();
+    assert!(replay.contains(&format!("--shard 0/2 --start-at {start}")), "{replay}");
 }
 
 #[test]
