@@ -15,6 +15,7 @@ pub mod health;
 pub mod job;
 pub mod judge;
 pub mod ledger;
+pub mod program;
 pub mod retained;
 pub mod secure;
 pub mod shared;

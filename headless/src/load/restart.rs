@@ -4,21 +4,20 @@ use super::{Args, Setting};
 use crate::exit::Failure;
 use std::{
     path::Path,
-    process::{Command, Stdio},
-    sync::atomic::Ordering::Relaxed,
+    sync::{Arc, atomic::Ordering::Relaxed},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 use twinfleet_engine::scenario::load::{LoadDef, LoadFaultKind};
 use twinfleet_twins::{
-    load::{job::Job, unix_ns},
+    load::{job::Job, program::Program, unix_ns},
     wire::url::BrokerChoice,
 };
 
 /// How often somebody looks whether it is time, or over.
 const LOOK: Duration = Duration::from_millis(5);
-/// A program that has not ended so long after the load is ended.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A program that has not ended so long after the load is ended: one that restarts the broker right now may finish.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Instants [ns since the start] of the restarts, and how long the embedded broker is down.
 fn instants(load: &LoadDef) -> Vec<(i64, Duration)> {
@@ -53,7 +52,8 @@ pub fn before(args: &Args, load: &LoadDef) -> Result<(), Failure> {
     }
 }
 
-/// Begins to restart the broker at its instants, which one shard does for all; None: never.
+/// Begins to restart the broker at its instants, which one shard does for all; None: never. It ends with the load: none begins
+/// after it, and a program that still runs is ended.
 pub fn start(set: &Setting<'_>, job: &Job) -> Option<JoinHandle<Result<(), Failure>>> {
     let instants = instants(&job.load);
     if instants.is_empty() || job.shard.0 != 0 {
@@ -61,16 +61,29 @@ pub fn start(set: &Setting<'_>, job: &Job) -> Option<JoinHandle<Result<(), Failu
     }
     let (job, program, embedded) =
         (job.clone(), set.args.restart_broker.clone(), set.target.embedded.clone());
+    let stop = Arc::clone(set.stop);
     Some(thread::spawn(move || {
         for (at_ns, down) in instants {
-            while !is_due(&job, at_ns) {
-                if job.stopped.load(Relaxed) {
-                    return Ok(());
-                }
+            while !is_due(&job, at_ns) && !job.stopped.load(Relaxed) {
                 thread::sleep(LOOK);
             }
+            // One that fell due while another took its time is not begun after the end.
+            if job.stopped.load(Relaxed) {
+                return Ok(());
+            }
+            let mut over: Option<Instant> = None;
+            let give_up = || {
+                if !job.stopped.load(Relaxed) {
+                    return None;
+                }
+                if stop.load(Relaxed) {
+                    return Some(Ok(()));
+                }
+                let over = over.get_or_insert_with(Instant::now);
+                (over.elapsed() > PATIENCE).then_some(Err("had not ended 10 s after the load"))
+            };
             match (&program, &embedded) {
-                (Some(program), _) => run(program, &job)?,
+                (Some(program), _) => run(program, give_up)?,
                 (None, Some(broker)) => broker.restart(down)?,
                 (None, None) => {}
             }
@@ -84,25 +97,22 @@ fn is_due(job: &Job, at_ns: i64) -> bool {
     start_ns != i64::MAX && unix_ns().saturating_sub(start_ns) >= at_ns
 }
 
-fn run(program: &Path, job: &Job) -> Result<(), Failure> {
+/// Runs the program that restarts the broker to its end, or until `give_up` says that it is to be ended, and whether that is a
+/// failure.
+pub fn run(
+    program: &Path,
+    mut give_up: impl FnMut() -> Option<Result<(), &'static str>>,
+) -> Result<(), Failure> {
     let failed = |what: String| Failure::outside(format!("--restart-broker {}: {what}", program.display()));
-    // What it says must not stand between the lines of a result.
-    let child = Command::new(program).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
-    let mut child = child.map_err(|e| failed(format!("cannot be run: {e}")))?;
-    let mut over: Option<Instant> = None;
+    let mut running = Program::start(program).map_err(|e| failed(format!("cannot be run: {e}")))?;
     loop {
-        match child.try_wait().map_err(|e| failed(e.to_string()))? {
+        match running.ended().map_err(|e| failed(e.to_string()))? {
             Some(status) if status.success() => return Ok(()),
             Some(status) => return Err(failed(format!("ended with {status}"))),
-            None if job.stopped.load(Relaxed)
-                && over.get_or_insert_with(Instant::now).elapsed() > PATIENCE =>
-            {
-                // It may have ended just now.
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(failed("had not ended 30 s after the load".to_owned()));
-            }
             None => {}
+        }
+        if let Some(outcome) = give_up() {
+            return outcome.map_err(|why| failed(why.to_owned()));
         }
         thread::sleep(LOOK);
     }

@@ -23,9 +23,17 @@ fn the_embedded_broker_is_restarted_in_the_middle() {
     );
 }
 
+/// A script of the user's.
+fn program(dir: &Path, name: &str, text: &str) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let path = dir.join(name);
+    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("a script");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("permissions");
+    path.display().to_string()
+}
+
 #[test]
 fn another_broker_is_restarted_by_a_program_of_the_users() {
-    use std::os::unix::fs::PermissionsExt;
     let dir = scratch();
     let file = scenario(dir.path(), "restart.ron", LOAD);
     let broker =
@@ -35,12 +43,7 @@ fn another_broker_is_restarted_by_a_program_of_the_users() {
     let without = command(&base);
     assert_eq!(without.code(), 2, "{}", without.stderr());
     assert!(without.stderr().contains("--restart-broker PROGRAM"), "{}", without.stderr());
-    let program = |name: &str, text: &str| {
-        let path = dir.path().join(name);
-        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("a script");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("permissions");
-        path.display().to_string()
-    };
+    let program = |name: &str, text: &str| program(dir.path(), name, text);
     let told = dir.path().join("told");
     let good = program("restart it.sh", &format!("echo \"$#\" >> '{}'", told.display()));
     let ran = command(&[&base[..], &["--restart-broker", &good]].concat());
@@ -48,6 +51,37 @@ fn another_broker_is_restarted_by_a_program_of_the_users() {
     assert_eq!(std::fs::read_to_string(&told).expect("it ran"), "0\n");
     let bad = command(&[&base[..], &["--restart-broker", &program("bad.sh", "exit 7")]].concat());
     assert!(bad.code() == 3 && bad.stderr().contains("exit status: 7"), "{}", bad.stderr());
+}
+
+#[test]
+fn no_restart_outlives_the_load() {
+    let dir = scratch();
+    let broker =
+        twinfleet_twins::wire::broker::Broker::start(Default::default()).expect("the embedded broker");
+    let url = format!("mqtt://{}", broker.addr());
+    let faults = r#"faults: [(at: "300ms", do: Restart()), (at: "500ms", do: Restart())]"#;
+    let load =
+        LOAD.replace("3s", "1s").replace(r#"faults: [(at: "1s", do: Restart(down: "300ms"))]"#, faults);
+    let file = scenario(dir.path(), "end.ron", &load);
+    let run = |program: &str| {
+        let args = ["load", &file, "--broker", &url, "--set", PATIENT, "--restart-broker", program];
+        command(&[&args[..], &["--quiet"]].concat())
+    };
+    // It takes longer than the load: the second restart falls due meanwhile, and is not begun after the end.
+    let told = dir.path().join("told");
+    let slow = program(dir.path(), "slow.sh", &format!("echo x >> '{}'; sleep 4", told.display()));
+    let ran = run(&slow);
+    assert_eq!(ran.code(), 0, "{}\n{}", ran.stdout(), ran.stderr());
+    assert_eq!(std::fs::read_to_string(&told).expect("it ran"), "x\n");
+    // It never ends: it is ended with all that it started.
+    let told = dir.path().join("told too");
+    let text = format!("(while :; do echo x >> '{}'; sleep 0.1; done) &\nwait", told.display());
+    let ran = run(&program(dir.path(), "endless.sh", &text));
+    assert!(ran.code() == 3 && ran.stderr().contains("had not ended"), "{}", ran.stderr());
+    let size = || std::fs::metadata(&told).expect("it ran").len();
+    let before = size();
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(size(), before, "what it started goes on");
 }
 
 #[test]
