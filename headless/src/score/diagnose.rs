@@ -250,26 +250,37 @@ fn labels_of(path: &Path, tables: &[Watchable]) -> Result<Vec<Label>, Diagnostic
         )
     };
     let text = std::fs::read_to_string(path).map_err(|e| bad(e.to_string()))?;
-    let mut lines =
-        text.trim_start_matches('\u{feff}').lines().enumerate().filter(|(_, l)| !l.trim().is_empty());
-    let (_, head) = lines.next().ok_or_else(|| bad("it is empty".to_owned()))?;
-    let parted = [';', '\t', ','].into_iter().find(|sign| head.contains(*sign)).unwrap_or(',');
-    let split = |line: &str| -> Vec<String> {
-        line.split(parted).map(|cell| cell.trim().trim_matches('"').to_owned()).collect()
-    };
-    let heads = split(head);
+    let whole = text.trim_start_matches('\u{feff}');
+    let first = whole.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let parted = [b';', b'\t', b','].into_iter().find(|sign| first.as_bytes().contains(sign)).unwrap_or(b',');
+    // Spreadsheets leave cells out at the end of a line, and lines without any.
+    let mut table = csv::ReaderBuilder::new();
+    table.delimiter(parted).has_headers(false).flexible(true);
+    let mut lines = Vec::new();
+    for record in table.from_reader(whole.as_bytes()).records() {
+        let record = record.map_err(|e| bad(e.to_string()))?;
+        let begin = record.position().map_or(0, csv::Position::byte) as usize;
+        // Of a cell with a blank before its quote, the quotes belong to the text.
+        let cell = |c: &str| c.trim().trim_matches('"').to_owned();
+        let cells: Vec<String> = record.iter().map(cell).collect();
+        if cells.iter().any(|c| !c.is_empty()) {
+            lines.push((begin, cells));
+        }
+    }
+    let mut lines = lines.into_iter();
+    let (_, heads) = lines.next().ok_or_else(|| bad("it is empty".to_owned()))?;
     let at = |name: &str| heads.iter().position(|h| h.eq_ignore_ascii_case(name));
     let (Some(onset), Some(kind)) = (at("onset"), at("kind")) else {
         return Err(bad("there is no column `onset` or `kind`".to_owned()));
     };
     lines
-        .map(|(n, line)| {
-            let cells = split(line);
+        .map(|(begin, cells)| {
             let text = |i: Option<usize>| i.and_then(|i| cells.get(i)).map_or("", String::as_str);
             let wrong = |what: &str, text: &str| {
+                let line = line_at(whole, begin);
                 bad(match text {
-                    "" => format!("line {}: no {what}", n + 1),
-                    _ => format!("line {}: `{text}` is no {what}", n + 1),
+                    "" => format!("line {line}: no {what}"),
+                    _ => format!("line {line}: `{text}` is no {what}"),
                 })
             };
             let of = named(tables, text(at("file")))
@@ -292,6 +303,13 @@ fn labels_of(path: &Path, tables: &[Watchable]) -> Result<Vec<Label>, Diagnostic
             })
         })
         .collect()
+}
+
+/// The number of the line, from 1, that holds what is read from this byte on: the reader begins with what ends the line before, and
+/// with empty ones.
+fn line_at(text: &str, begin: usize) -> usize {
+    let blank = text[begin..].len() - text[begin..].trim_start().len();
+    text[..begin + blank].matches('\n').count() + 1
 }
 
 /// The recording that a label is about: the first, or the one named by its path or its file's name.
@@ -443,4 +461,23 @@ fn figures(said: &[Said], score: Option<&Score>, device_s: f64) -> Value {
 
 fn finite(x: f64) -> Option<f64> {
     Some(x).filter(|x| x.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_counted_however_they_end() {
+        for text in ["a,b\n\n1,2\n3,4\n", "a,b\r\n\r\n1,2\r\n3,4\r\n"] {
+            let mut table = csv::ReaderBuilder::new();
+            table.has_headers(false).flexible(true);
+            let lines: Vec<usize> = table
+                .from_reader(text.as_bytes())
+                .records()
+                .map(|r| line_at(text, r.unwrap().position().unwrap().byte() as usize))
+                .collect();
+            assert_eq!(lines, [1, 3, 4], "{text:?}");
+        }
+    }
 }

@@ -152,6 +152,11 @@ fn a_recording_is_watched_causally_and_a_fault_in_it_is_named() {
     );
     let (_, ran) = watch(&whole, &["--labels", &iso]);
     assert_eq!(ran.json()["macro_f1"].as_f64(), Some(1.0), "{}", ran.stdout());
+    // A quoted cell may hold what parts the others.
+    let row = r#""2005","2406","soc.temperature","bias","5,0""#;
+    let quoted = put("quoted.csv", &["onset,end,part,kind,size".to_owned(), row.to_owned()]);
+    let (_, ran) = watch(&whole, &["--labels", &quoted]);
+    assert_eq!(ran.json()["macro_f1"].as_f64(), Some(1.0), "{}", ran.stdout());
     for (cells, said) in
         [("2005,soon,soc,bias,5", "`soon` is no end"), ("2005,2406,soc,bias,much", "`much` is no size")]
     {

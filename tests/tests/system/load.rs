@@ -52,6 +52,37 @@ fn ms(row: &Value, key: &str) -> f64 {
     row[key].as_f64().expect("a number")
 }
 
+/// How many a finding of this kind counts, as breaches and as what is allowed.
+fn found(result: &Value, what: &str) -> (u64, u64) {
+    let rows = result["verdict"]["findings"].as_array().expect("findings");
+    let sum = |breach: bool| {
+        let fits = |f: &&Value| f["what"] == what && f["breach"] == breach;
+        rows.iter().filter(fits).filter_map(|f| f["count"].as_u64()).sum()
+    };
+    (sum(true), sum(false))
+}
+
+/// Runs a load to its end as two shards that begin together so many seconds from now; the folders of their parts.
+fn two_shards(dir: &Path, file: &str, url: &str, in_s: i64) -> [String; 2] {
+    let parts = ["0", "1"].map(|name| dir.join(name).display().to_string());
+    let start = (twinfleet_twins::load::unix_ns() / 1_000_000_000 + in_s).to_string();
+    let shards: Vec<_> = parts
+        .iter()
+        .enumerate()
+        .map(|(i, part)| {
+            let shard = format!("{i}/2");
+            let args =
+                ["load", file, "--broker", url, "--shard", &shard, "--start-at", &start, "--set", PATIENT];
+            let mut command = twinfleet_command();
+            command.args(args).args(["--quiet", "--out", part]).spawn().expect("a shard")
+        })
+        .collect();
+    for mut shard in shards {
+        assert_eq!(shard.wait().expect("it ends").code(), Some(0));
+    }
+    parts
+}
+
 #[test]
 fn a_good_broker_keeps_every_promise() {
     let dir = scratch();

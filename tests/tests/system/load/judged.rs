@@ -12,16 +12,6 @@ fn on(fault: Fault, file: &str, more: &[&str]) -> (i32, Value) {
     (ran.code(), ran.json())
 }
 
-/// How many a finding of this kind counts, as breaches and as what is allowed.
-fn found(result: &Value, what: &str) -> (u64, u64) {
-    let rows = result["verdict"]["findings"].as_array().expect("findings");
-    let sum = |breach: bool| {
-        let fits = |f: &&Value| f["what"] == what && f["breach"] == breach;
-        rows.iter().filter(fits).filter_map(|f| f["count"].as_u64()).sum()
-    };
-    (sum(true), sum(false))
-}
-
 fn number(result: &Value, key: &str) -> u64 {
     result["verdict"][key].as_u64().expect("a number")
 }
@@ -231,22 +221,12 @@ fn shards_look_at_what_their_devices_left_with_the_broker() {
         stages: [Hold(for: "1s")], drain: "500ms""#;
     let file = scenario(dir.path(), "retained.ron", load);
     let url = Rogue::start(Fault::Forgets).url();
-    let at = |name: &str| dir.path().join(name).display().to_string();
-    let start = (twinfleet_twins::load::unix_ns() / 1_000_000_000 + 3).to_string();
-    let shard = |i: u32| {
-        let shard = format!("{i}/2");
-        let args =
-            ["load", &file, "--broker", &url, "--shard", &shard, "--start-at", &start, "--set", PATIENT];
-        let command = twinfleet_command().args(args).args(["--quiet", "--out", &at(&i.to_string())]).spawn();
-        command.expect("a shard")
-    };
-    for mut shard in [shard(0), shard(1)] {
-        assert_eq!(shard.wait().expect("it ends").code(), Some(0));
-    }
-    let merged = command(&["merge", &at("0"), &at("1"), "--out", &at("all")]);
+    let [one, other] = two_shards(dir.path(), &file, &url, 3);
+    let all = dir.path().join("all").display().to_string();
+    let merged = command(&["merge", &one, &other, "--out", &all]);
     assert_eq!((merged.code(), found(&merged.json(), "not_retained").0), (1, 4), "{}", merged.stdout());
     // A part is not overwritten by the whole.
-    let over = command(&["merge", &at("0"), &at("1"), "--out", &at("0")]);
+    let over = command(&["merge", &one, &other, "--out", &one]);
     assert_eq!(over.code(), 2, "{}", over.stdout());
     assert!(over.stderr().contains("not empty"), "{}", over.stderr());
 }

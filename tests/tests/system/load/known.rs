@@ -2,13 +2,6 @@
 
 use super::*;
 
-/// Messages, or sessions, that the oracle found at fault in one way.
-fn breaches(result: &Value, what: &str) -> u64 {
-    let findings = result["verdict"]["findings"].as_array().expect("findings");
-    let fits = |f: &&Value| f["what"] == what && f["breach"] == true;
-    findings.iter().filter(fits).filter_map(|f| f["count"].as_u64()).sum()
-}
-
 /// A load on a broker, to its end: exit code and result.
 fn loaded(file: &str, broker: std::net::SocketAddr) -> (i32, Value) {
     let ran = command(&["load", file, "--broker", &format!("mqtt://{broker}"), "--set", PATIENT, "--quiet"]);
@@ -45,7 +38,7 @@ fn an_overflowing_queue_is_named_with_its_messages() {
     let file = scenario(dir.path(), "queue.ron", load);
     let (code, result) = loaded(&file, mosquitto.addr);
     assert_eq!(code, 1, "{result}");
-    let lost = breaches(&result, "lost");
+    let lost = found(&result, "lost").0;
     // A second of 400 messages/s, less what the queue holds.
     assert!((200..=400).contains(&lost), "{lost}: {}", result["verdict"]);
 }
@@ -103,7 +96,7 @@ fn a_mosquitto_that_crashes_delivers_qos_2_twice() {
     assert_eq!(code, 1, "{result}");
     // What was under way as it saved comes again: the twenty that mosquitto hands out at a time at least, and no more than
     // were sent until then.
-    let again = breaches(&result, "duplicated");
+    let again = found(&result, "duplicated").0;
     assert!((20..=240).contains(&again), "{again}: {}", result["verdict"]);
     let rows = result["verdict"]["findings"].as_array().expect("findings");
     let named = rows.iter().filter(|f| f["what"] == "duplicated");
@@ -126,11 +119,11 @@ fn aedes_forgets_the_sessions_of_devices_that_are_taken_over() {
     let (code, result) = loaded(&file, aedes.addr);
     let taken = result["counters"]["taken_over"].as_u64().expect("a number");
     assert!(taken >= 4, "{result}");
-    assert_eq!((code, breaches(&result, "session_lost")), (1, taken), "{result}");
+    assert_eq!((code, found(&result, "session_lost").0), (1, taken), "{result}");
     // mosquitto keeps them.
     let Some(mosquitto) = Mosquitto::start(test) else { return };
     let (code, result) = loaded(&file, mosquitto.addr);
-    assert_eq!((code, breaches(&result, "session_lost")), (0, 0), "{result}");
+    assert_eq!((code, found(&result, "session_lost").0), (0, 0), "{result}");
     assert_eq!(result["counters"]["taken_over"].as_u64(), Some(taken), "{result}");
 }
 
@@ -195,6 +188,6 @@ fn sessions_last_as_long_as_they_were_asked_to() {
     let (expected, received) = (&result["verdict"]["expected"], &result["verdict"]["received"]);
     assert!((250..=330).contains(&missed), "{missed} of {expected}, {received} came");
     let (code, result) = loaded(&file, everlasting(mosquitto.addr));
-    assert_eq!((code, breaches(&result, "session_overstayed")), (1, 1), "{result}");
+    assert_eq!((code, found(&result, "session_overstayed").0), (1, 1), "{result}");
     assert_eq!(n(&result, "sessions_expired"), 0, "{result}");
 }

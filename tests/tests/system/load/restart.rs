@@ -104,18 +104,9 @@ fn each_shard_of_a_closed_loop_commands_its_own_devices() {
     let broker =
         twinfleet_twins::wire::broker::Broker::start(Default::default()).expect("the embedded broker");
     let url = format!("mqtt://{}", broker.addr());
-    let at = |name: &str| dir.path().join(name).display().to_string();
-    let start = (twinfleet_twins::load::unix_ns() / 1_000_000_000 + 4).to_string();
-    let shard = |i: u32| {
-        let shard = format!("{i}/2");
-        let args = ["load", "load-commands", "--broker", &url, "--shard", &shard, "--start-at", &start];
-        let more = ["--set", PATIENT, "--quiet", "--out", &at(&i.to_string())];
-        twinfleet_command().args(args).args(more).spawn().expect("a shard")
-    };
-    for mut shard in [shard(0), shard(1)] {
-        assert_eq!(shard.wait().expect("it ends").code(), Some(0));
-    }
-    let whole = command(&["merge", &at("0"), &at("1"), "--out", &at("all")]).json();
+    let [one, other] = two_shards(dir.path(), "load-commands", &url, 4);
+    let all = dir.path().join("all").display().to_string();
+    let whole = command(&["merge", &one, &other, "--out", &all]).json();
     // As many as one process alone sends: a command a second to each of four lamps, but for the last second.
     let n = |key: &str| whole["counters"][key].as_u64().expect("a number");
     assert!((18..=22).contains(&n("commands")), "{whole}");

@@ -68,21 +68,8 @@ fn a_standstill_is_seen_over_shards_too() {
     let file = scenario(dir.path(), "still.ron", &LOAD.replace("QOS", "1"));
     let url = Rogue::start(Fault::Silent(300)).url();
     let at = |name: &str| dir.path().join(name).display().to_string();
-    let start = (twinfleet_twins::load::unix_ns() / 1_000_000_000 + 3).to_string();
-    let shard = |i: u32| {
-        let shard = format!("{i}/2");
-        let args =
-            ["load", &file, "--broker", &url, "--shard", &shard, "--start-at", &start, "--set", PATIENT];
-        twinfleet_command()
-            .args(args)
-            .args(["--quiet", "--out", &at(&i.to_string())])
-            .spawn()
-            .expect("a shard")
-    };
-    for mut shard in [shard(0), shard(1)] {
-        assert_eq!(shard.wait().expect("it ends").code(), Some(0));
-    }
-    let merged = command(&["merge", &at("0"), &at("1"), "--out", &at("all")]);
+    let [one, other] = two_shards(dir.path(), &file, &url, 3);
+    let merged = command(&["merge", &one, &other, "--out", &at("all")]);
     judged(&merged.json(), 1);
     // Once more from what was merged, nothing is counted twice.
     let again = command(&["merge", &at("all"), "--out", &at("again")]);

@@ -11,12 +11,6 @@ const LOAD: &str = r#"
     stages: [Hold(for: "1s")], drain: "4s",
     faults: [(at: "300ms", do: Takeover(share: 1)), (at: "400ms", do: Malformed(connections: 6))]"#;
 
-fn counts(result: &Value, what: &str) -> Vec<(bool, u64)> {
-    let rows = result["verdict"]["findings"].as_array().expect("findings").iter();
-    let of = rows.filter(|f| f["what"] == what);
-    of.map(|f| (f["breach"] == true, f["count"].as_u64().expect("a number"))).collect()
-}
-
 #[test]
 fn a_broker_that_keeps_both_and_the_malformed_is_found_out() {
     let dir = scratch();
@@ -27,9 +21,9 @@ fn a_broker_that_keeps_both_and_the_malformed_is_found_out() {
     let ran = command(&["load", &file, "--broker", &url, "--set", PATIENT, "--report", text, "--quiet"]);
     let result = ran.json();
     assert_eq!(ran.code(), 1, "{result}");
-    assert_eq!(counts(&result, "takeover_ignored"), [(true, 4)], "{result}");
+    assert_eq!(found(&result, "takeover_ignored"), (4, 0), "{result}");
     // A greeting of an unknown protocol may be borne.
-    assert_eq!(counts(&result, "malformed_kept"), [(true, 5), (false, 1)], "{result}");
+    assert_eq!(found(&result, "malformed_kept"), (5, 1), "{result}");
     let html = std::fs::read_to_string(page.join("report.html")).expect("report.html");
     assert!(
         html.contains("takeover not enforced") && html.contains("injected"),
