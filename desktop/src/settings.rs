@@ -3,6 +3,7 @@
 use crate::units::Units;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use twinfleet_engine::aside;
 
 /// Colours for figures; all but `Turbo` are told apart by colour-blind eyes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,9 +85,7 @@ impl Settings {
             std::fs::create_dir_all(folder)?;
         }
         let text = serde_json::to_string_pretty(self).map_err(std::io::Error::other)?;
-        let aside = path.with_extension("new");
-        std::fs::write(&aside, text)?;
-        std::fs::rename(aside, path)
+        aside::write_whole(&path, text)
     }
 
     /// Puts a file at the head of those opened of late.

@@ -8,6 +8,7 @@
 //! Deliberately absent: the engine knows no part numbers, opens no socket and reads no wall clock.
 
 pub mod actuate;
+pub mod aside;
 pub mod carry;
 pub mod catalog;
 pub mod cause;

@@ -4,10 +4,7 @@ pub(crate) mod data;
 mod picture;
 mod print;
 
-use crate::{
-    aside,
-    table::{self, ReadingArgs},
-};
+use crate::table::{self, ReadingArgs};
 use clap::Args as ClapArgs;
 use std::{
     fs,
@@ -15,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use twinfleet_engine::{
+    aside,
     catalog::ThingDef,
     dynamics::{
         DynamicsDef,

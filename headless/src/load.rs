@@ -17,7 +17,6 @@ pub use merge::{is_part, merge};
 pub use tls::TlsArgs;
 
 use crate::{
-    aside,
     exit::{Exit, Failure, say},
     load_files::{self, Loaded},
     report,
@@ -34,6 +33,7 @@ use std::{
 };
 use target::Target;
 use twinfleet_engine::{
+    aside,
     load::Stages,
     scenario::load::{LoadDef, Metric, Protocol, StageDef},
 };

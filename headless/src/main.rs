@@ -1,7 +1,6 @@
 //! The command `twinfleet`: one file a command, exit codes in one place.
 
 mod args;
-mod aside;
 mod check;
 mod datasheet;
 mod discover;

@@ -12,7 +12,7 @@ pub mod pairs;
 pub mod plot;
 pub mod words;
 
-use crate::{aside, pictures::Picture};
+use crate::pictures::Picture;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -20,6 +20,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use twinfleet_engine::{
+    aside,
     expect::{Outcome, VERDICT_KINDS, unit_symbol},
     power::life::GroupLife,
 };

@@ -4,7 +4,6 @@
 //! run again alone and does only what is missing, and the merged result is that of a sweep that nobody disturbed.
 
 use crate::{
-    aside,
     exit::{Exit, Failure, say},
     load::TlsArgs,
     load_files,
@@ -20,7 +19,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
 };
-use twinfleet_engine::world::StateHash;
+use twinfleet_engine::{aside, world::StateHash};
 
 /// Name of the merged file within its folder.
 pub const FILE: &str = "sweep.json";

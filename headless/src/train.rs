@@ -1,7 +1,6 @@
 //! `twinfleet train`: trains a network on a table, keeps it in files, and shows it beside what it has to beat.
 
 use crate::{
-    aside::Aside,
     exit::{Exit, Failure, say},
     load_files,
     score::forecast::{figures::Figures, walk},
@@ -11,7 +10,10 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
 };
-use twinfleet_engine::scenario::diagnostic::{Diagnostic, Report};
+use twinfleet_engine::{
+    aside::Aside,
+    scenario::diagnostic::{Diagnostic, Report},
+};
 use twinfleet_twins::predictors::{
     self, Model,
     network::{Forecaster, Kind, Settings},

@@ -4,14 +4,17 @@
 use super::open::{Opened, Origin};
 use std::{
     fmt::Write as _,
-    io::Read,
+    io::{Read, Write as _},
     path::{Path, PathBuf, absolute},
 };
-use twinfleet_engine::scenario::{
-    diagnostic::{Report, Style},
-    files::Files,
-    source::Source,
-    tree::Value,
+use twinfleet_engine::{
+    aside::Aside,
+    scenario::{
+        diagnostic::{Report, Style},
+        files::Files,
+        source::Source,
+        tree::Value,
+    },
 };
 use twinfleet_twins::{catalog, loaded, shell};
 
@@ -41,11 +44,12 @@ pub fn save(opened: &Opened, to: &Path) -> std::io::Result<Saved> {
         Err(report) => return Err(std::io::Error::other(first(&report))),
     };
     let (text, named) = settled(&source, opened.loaded.files.base(), folder);
-    let aside = to.with_extension("ron.new");
-    std::fs::write(&aside, text)?;
+    let mut file = Aside::create(&to)?;
+    file.write_all(text.as_bytes())?;
+    file.flush()?;
     let catalogs = catalogs(opened, folder);
-    let found = judged(opened, &aside, &catalogs, &named);
-    std::fs::rename(&aside, &to)?;
+    let found = judged(opened, file.place(), &catalogs, &named);
+    file.finish()?;
     Ok(match (found, &opened.origin) {
         (Err(why), _) => Saved::Stranded(why),
         (Ok(()), Origin::Live { .. }) => Saved::Follows,

@@ -13,18 +13,14 @@
 
 use super::RecordError;
 use crate::{
+    aside,
     signal::{Channel, Kind, SignalId, SignalTable},
     time::SimTime,
     world::StateHash,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::{
-    collections::BTreeMap,
-    fs::{self, File},
-    io::Write,
-    path::Path,
-};
+use std::{collections::BTreeMap, fs, path::Path};
 
 /// Version of the record's format.
 pub const FORMAT: u64 = 1;
@@ -272,23 +268,13 @@ pub(super) fn hex(bytes: impl AsRef<[u8]>) -> String {
 
 /// Makes the names in a folder durable; only Unix lets a program ask for it.
 pub(super) fn sync_dir(dir: &Path) -> Result<(), RecordError> {
-    if cfg!(unix) {
-        let folder = File::open(dir).map_err(RecordError::io("open", dir))?;
-        folder.sync_all().map_err(RecordError::io("sync", dir))?;
-    }
-    Ok(())
+    aside::sync_dir(dir).map_err(RecordError::io("sync", dir))
 }
 
 /// Writes a small file aside, syncs it and renames it into place.
 pub(super) fn write_whole(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), RecordError> {
-    let aside = dir.join(format!(".{name}.tmp"));
     let place = dir.join(name);
-    let mut file = File::create(&aside).map_err(RecordError::io("create", &aside))?;
-    file.write_all(bytes).map_err(RecordError::io("write", &aside))?;
-    file.sync_all().map_err(RecordError::io("sync", &aside))?;
-    drop(file);
-    fs::rename(&aside, &place).map_err(RecordError::io("rename into place", &place))?;
-    sync_dir(dir)
+    aside::write_durable(&place, bytes).map_err(RecordError::io("write", &place))
 }
 
 /// Reads signals.json and makes sure that it is what the manifest says.

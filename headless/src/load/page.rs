@@ -1,14 +1,16 @@
 //! report.html, report.json and junit.xml of a load.
 
 use super::result::Result as LoadResult;
-use crate::aside;
 use crate::report::{
     self, Report, ReportError, escape,
     plot::{self, Plot},
     words::{figure, thousands},
 };
 use std::{fmt::Write, path::Path};
-use twinfleet_engine::expect::{Outcome, Status};
+use twinfleet_engine::{
+    aside,
+    expect::{Outcome, Status},
+};
 use twinfleet_twins::load::judge;
 
 /// What is written.

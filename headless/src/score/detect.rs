@@ -13,7 +13,6 @@ use self::{
     stream::{Learnt, Watched},
 };
 use crate::{
-    aside::Aside,
     exit::{Exit, Failure},
     load_files,
     table::{self, ReadingArgs},
@@ -23,6 +22,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use twinfleet_engine::{
+    aside::Aside,
     detect::Contract,
     scenario::diagnostic::{Diagnostic, Report},
 };

@@ -5,7 +5,6 @@ mod gallery;
 pub mod walk;
 
 use crate::{
-    aside::Aside,
     exit::{Exit, Failure},
     load_files,
     series_args::{Read, SeriesArgs},
@@ -14,7 +13,10 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
-use twinfleet_engine::scenario::diagnostic::{Diagnostic, Report, near};
+use twinfleet_engine::{
+    aside::Aside,
+    scenario::diagnostic::{Diagnostic, Report, near},
+};
 use twinfleet_twins::predictors::{
     self, Model,
     network::{Forecaster, Kind, Network, Settings, WEIGHTS_BYTES},

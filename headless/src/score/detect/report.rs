@@ -1,12 +1,9 @@
 //! The page of `--report DIR`: of each stream its signals, the score with its threshold, what was labelled and what was told.
 
 use super::{files::Stream, stream::Watched};
-use crate::{
-    aside::Aside,
-    report::{Bound, Happening, Point, Series, escape, plot::Strip},
-};
+use crate::report::{Bound, Happening, Point, Series, escape, plot::Strip};
 use std::{fmt::Write, io::Write as _, path::Path};
-use twinfleet_engine::detect::metrics::events;
+use twinfleet_engine::{aside::Aside, detect::metrics::events};
 
 /// Points of a line; a stretch of rows is drawn by its extremes.
 const MOST_POINTS: usize = 1500;

@@ -3,7 +3,6 @@
 
 use super::figures::Figures;
 use crate::{
-    aside::Aside,
     datasheet::plot::{Sheet as Drawing, time_unit},
     report::escape,
     score::forecast::walk::Sheet,
@@ -13,7 +12,10 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
 };
-use twinfleet_engine::predict::conformal::{Intervals, Issued};
+use twinfleet_engine::{
+    aside::Aside,
+    predict::conformal::{Intervals, Issued},
+};
 use twinfleet_twins::predictors::task::Task;
 
 /// Targets that are drawn.

@@ -1,9 +1,9 @@
 //! Forward through a table: forecasts from each origin, intervals from what has come due, figures of what came.
 
 use super::{figures::Figures, gallery::Gallery};
-use crate::{aside::Aside, series_args::Parts, table};
+use crate::{series_args::Parts, table};
 use std::io::{self, Write};
-use twinfleet_engine::{predict::conformal::Intervals, scenario::recording::Table};
+use twinfleet_engine::{aside::Aside, predict::conformal::Intervals, scenario::recording::Table};
 use twinfleet_twins::predictors::{Model, task::Task};
 
 /// Origins that a model is asked about at once.
