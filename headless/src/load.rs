@@ -14,6 +14,7 @@ mod tls;
 
 pub use args::{Args, parse_shard};
 pub use merge::{is_part, merge};
+pub use restart::{restart_by, restarts};
 pub use tls::TlsArgs;
 
 use crate::{

@@ -5,13 +5,14 @@
 
 use crate::{
     exit::{Exit, Failure, say},
-    load::TlsArgs,
-    load_files,
+    load::{TlsArgs, restart_by, restarts},
+    load_files::{self, Loaded},
 };
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fs,
+    io::Read,
     path::{Path, PathBuf},
     process::Command,
     sync::{
@@ -19,7 +20,8 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
 };
-use twinfleet_engine::{aside, world::StateHash};
+use twinfleet_engine::{aside, scenario::tree::Value, world::StateHash};
+use twinfleet_twins::{catalog, wire::url::BrokerChoice};
 
 /// Name of the merged file within its folder.
 pub const FILE: &str = "sweep.json";
@@ -44,9 +46,15 @@ pub struct Args {
     /// A folder with a catalog of your own; repeatable.
     #[arg(long, value_name = "DIR")]
     pub catalog: Vec<PathBuf>,
-    /// Broker of every cell. Default: none, and for a scenario with a `load:` section the embedded one.
+    /// Broker of every cell. Default: none, and for a scenario with a `load:` section the embedded one, each cell its own. A load on
+    /// another broker finds there what the cells before it left: see --restart-broker.
     #[arg(long)]
     pub broker: Option<String>,
+    /// Program that restarts the broker before each cell of a load, and ends once it is there again; as of `load`, for the fault
+    /// `Restart` too. Without it, cells influence each other: sessions, retained messages and memory that one left with the
+    /// broker are there for the next.
+    #[arg(long, value_name = "PROGRAM")]
+    pub restart_broker: Option<PathBuf>,
     #[command(flatten)]
     pub tls: TlsArgs,
     /// Do only shard I of N; `auto/N` takes I from JOB_COMPLETION_INDEX or SLURM_ARRAY_TASK_ID.
@@ -55,8 +63,8 @@ pub struct Args {
     /// Cells at a time.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,
-    /// Folder of the results, a file a cell. What is there already is not run again, unless the scenario's text or the broker has
-    /// changed since, or it was no measurement (exit 4).
+    /// Folder of the results, a file a cell. What is there already is not run again, unless the scenario's text, a file that it
+    /// names, a definition in a catalog of your own or the broker has changed since, or it was no measurement (exit 4).
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// No line a cell.
@@ -76,8 +84,12 @@ Examples:
   twinfleet merge s0/ s1/ … s9/ --out night/
 
 A cell that is there already is not run again: start a killed sweep anew with
-the same command. One of another text of the scenario or another broker, or
-that was no measurement, is.
+the same command. One of another text of the scenario, other definitions or
+another broker, or that was no measurement, is.
+
+Cells of a load on a broker of yours influence each other, unless
+--restart-broker PROGRAM begins each with a fresh one; with --jobs, cells of a
+load also take each other's time.
 
 Exit codes:
   0 every cell held    1 one failed    2 bad input    3 a cell's broker or disk
@@ -96,9 +108,16 @@ pub struct Cell {
     pub set: Vec<String>,
     /// Seed.
     pub seed: u64,
-    /// Hash of what else decides it: the scenario's text with its settings, and the broker.
+    /// Hash of what else decides it: the scenario's text with its settings, the files that it names, the definitions of catalogs
+    /// of one's own, and the broker.
     #[serde(default)]
     pub inputs: String,
+    /// Whether it found the broker as the cells before it had left it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared_broker: bool,
+    /// Whether a fault of its load restarts the broker.
+    #[serde(skip)]
+    restarts: bool,
     /// Exit code.
     pub exit: i32,
     /// The verdict in a few words.
@@ -149,6 +168,8 @@ fn cells(args: &Args) -> Result<Vec<Cell>, Failure> {
         set: set.clone(),
         seed,
         inputs: String::new(),
+        shared_broker: false,
+        restarts: false,
         exit: 0,
         headline: String::new(),
         state_hash: None,
@@ -163,11 +184,12 @@ pub fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
     let mut all = cells(args)?;
     // A mistake is told once, before a thousand processes find it.
     let mut is_load = false;
-    let mut inputs = String::new();
+    let mut before: Option<Cell> = None;
     for cell in &mut all {
         // Settings first, then seeds.
-        if cell.seed != args.seeds.0 {
-            cell.inputs.clone_from(&inputs);
+        if let Some(before) = before.as_ref().filter(|_| cell.seed != args.seeds.0) {
+            cell.inputs.clone_from(&before.inputs);
+            (cell.shared_broker, cell.restarts) = (before.shared_broker, before.restarts);
             continue;
         }
         let loaded = load_files::scenario(&args.file, &cell.set, &args.catalog)
@@ -176,8 +198,10 @@ pub fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
         if !is_load && args.tls.are_given() {
             return Err(Failure::input("--ca-file and --cert are for scenarios with a `load:` section"));
         }
-        inputs = hash(&[loaded.source.text(), broker(args, is_load)]);
-        cell.inputs.clone_from(&inputs);
+        cell.shared_broker = shares_broker(args, is_load)?;
+        cell.restarts = loaded.scenario.load.as_ref().is_some_and(restarts);
+        cell.inputs = inputs(args, &loaded, is_load)?;
+        before = Some(cell.clone());
     }
     fs::create_dir_all(&args.out).map_err(|e| disk(&args.out, &e))?;
     let (i, n) = args.shard;
@@ -238,10 +262,65 @@ fn broker(args: &Args, is_load: bool) -> &str {
     args.broker.as_deref().unwrap_or(none)
 }
 
-fn hash(texts: &[&str]) -> String {
+/// Whether the cells share a broker that nobody restarts between them; refuses to restart one that cannot be.
+fn shares_broker(args: &Args, is_load: bool) -> Result<bool, Failure> {
+    let choice: BrokerChoice = broker(args, is_load).parse().map_err(crate::run::wire)?;
+    let is_ours = is_load && matches!(choice, BrokerChoice::Url(_));
+    let Some(program) = &args.restart_broker else { return Ok(is_ours) };
+    let refused = |why: &str| Err(Failure::input(format!("--restart-broker: {why}")));
+    match () {
+        () if !is_ours => refused(
+            "it is for loads on a broker of yours (`--broker mqtt://…`); each cell has an embedded one of its own",
+        ),
+        () if args.jobs > 1 => refused(
+            "cells at the same time would lose their broker to each other's restarts; leave --jobs out",
+        ),
+        () if !program.exists() => refused(&format!("there is no file {}", program.display())),
+        () => Ok(false),
+    }
+}
+
+/// Hash of what decides a cell beside its seed.
+fn inputs(args: &Args, loaded: &Loaded, is_load: bool) -> Result<String, Failure> {
     let mut hash = StateHash::default();
-    texts.iter().enumerate().for_each(|(i, text)| hash.add(&i.to_string(), text.as_bytes()));
-    format!("{:032x}", hash.0)
+    hash.add("0", loaded.source.text().as_bytes());
+    hash.add("1", broker(args, is_load).as_bytes());
+    if args.restart_broker.is_some() {
+        hash.add("restarted", b"");
+    }
+    // What came with the program is the same for all cells.
+    let file = Path::new(&args.file);
+    let beside = file.exists().then(|| catalog::beside(file)).flatten();
+    for (of, folder) in beside.iter().chain(&args.catalog).enumerate() {
+        let texts = catalog::texts(folder).map_err(|r| load_files::refused(&r))?;
+        for (i, text) in texts.iter().enumerate() {
+            hash.add(&format!("catalog {of} {i}"), text.text().as_bytes());
+        }
+    }
+    loaded.source.tree().walk("", &mut |key, node| {
+        let Value::Text(named) = &node.value else { return };
+        if NAMING.contains(&key)
+            && let Ok((_, file)) = loaded.files.open(named)
+        {
+            add_file(&mut hash, named, file);
+        }
+    });
+    Ok(format!("{:032x}", hash.0))
+}
+
+/// Keys of a scenario that name a file.
+const NAMING: [&str; 3] = ["path", "params", "file"];
+
+/// Adds a file's content, which may be more than memory should hold. What cannot be read to its end, the cell will tell.
+fn add_file(hash: &mut StateHash, name: &str, mut file: impl Read) {
+    let mut chunk = Vec::new();
+    for i in 0.. {
+        chunk.clear();
+        match file.by_ref().take(1 << 20).read_to_end(&mut chunk) {
+            Ok(1..) => hash.add(&format!("{name} {i}"), &chunk),
+            _ => return,
+        }
+    }
 }
 
 fn disk(path: &Path, error: &std::io::Error) -> Failure {
@@ -279,6 +358,12 @@ fn finished(args: &Args, cell: &Cell, is_load: bool, stop: &AtomicBool) -> Resul
             return Ok(Some(there));
         }
     }
+    if let Some(program) = &args.restart_broker {
+        restart_by(program, || stop.load(Relaxed).then_some(Ok(())))?;
+        if stop.load(Relaxed) {
+            return Ok(None);
+        }
+    }
     let program = std::env::current_exe().map_err(Failure::outside)?;
     let mut command = Command::new(program);
     command.args([
@@ -291,6 +376,9 @@ fn finished(args: &Args, cell: &Cell, is_load: bool, stop: &AtomicBool) -> Resul
     ]);
     for (option, value) in args.tls.options() {
         command.arg(option).arg(value);
+    }
+    if let Some(program) = args.restart_broker.as_ref().filter(|_| cell.restarts) {
+        command.arg("--restart-broker").arg(program);
     }
     command.args(["--seed", &cell.seed.to_string()]);
     for set in &cell.set {
@@ -351,8 +439,11 @@ fn verdict(cells: &[Cell]) -> Exit {
 
 /// By setting: how many seeds held, and the least margin of each expectation.
 fn tell(cells: &[Cell], json: bool) {
+    let shared = cells.iter().any(|c| c.shared_broker);
     if json {
-        let object = serde_json::json!({ "cells": cells, "held": verdict(cells) as u8 == 0 });
+        let object = serde_json::json!({
+            "cells": cells, "held": verdict(cells) as u8 == 0, "shared_broker": shared,
+        });
         say(format_args!("{object}"));
         return;
     }
@@ -377,6 +468,11 @@ fn tell(cells: &[Cell], json: bool) {
                 say(format_args!("  least margin {margin:.4} at seed {}: {name}", cell.seed));
             }
         }
+    }
+    if shared {
+        say(format_args!(
+            "the cells shared a broker that nobody restarted: what one left with it, the next found (--restart-broker)"
+        ));
     }
 }
 

@@ -76,6 +76,18 @@ pub fn load_dir(catalog: &mut Catalog, dir: &Path) -> Result<(), Report> {
     report.into_result().map(|_| ())
 }
 
+/// The definitions of a user's folder as they are written, in the order in which they are read.
+///
+/// # Errors
+/// What cannot be read.
+pub fn texts(dir: &Path) -> Result<Vec<Source>, Report> {
+    let mut all = Vec::new();
+    for folder in FOLDERS {
+        all.extend(read_folder(&dir.join(folder))?);
+    }
+    Ok(all)
+}
+
 /// Whether a folder of this name holds definitions.
 pub fn is_folder(name: &str) -> bool {
     FOLDERS.contains(&name)

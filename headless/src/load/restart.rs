@@ -30,6 +30,11 @@ fn instants(load: &LoadDef) -> Vec<(i64, Duration)> {
     all
 }
 
+/// Whether a fault of this load restarts the broker.
+pub fn restarts(load: &LoadDef) -> bool {
+    !instants(load).is_empty()
+}
+
 /// Whether there is a way to restart the broker, where the scenario asks for it.
 pub fn before(args: &Args, load: &LoadDef) -> Result<(), Failure> {
     let choice: BrokerChoice = args.broker.parse().map_err(crate::run::wire)?;
@@ -83,7 +88,7 @@ pub fn start(set: &Setting<'_>, job: &Job) -> Option<JoinHandle<Result<(), Failu
                 (over.elapsed() > PATIENCE).then_some(Err("had not ended 10 s after the load"))
             };
             match (&program, &embedded) {
-                (Some(program), _) => run(program, give_up)?,
+                (Some(program), _) => restart_by(program, give_up)?,
                 (None, Some(broker)) => broker.restart(down)?,
                 (None, None) => {}
             }
@@ -99,7 +104,7 @@ fn is_due(job: &Job, at_ns: i64) -> bool {
 
 /// Runs the program that restarts the broker to its end, or until `give_up` says that it is to be ended, and whether that is a
 /// failure.
-pub fn run(
+pub fn restart_by(
     program: &Path,
     mut give_up: impl FnMut() -> Option<Result<(), &'static str>>,
 ) -> Result<(), Failure> {

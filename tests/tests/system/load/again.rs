@@ -28,6 +28,58 @@ fn parts_are_merged_with_the_catalog_that_they_had() {
 }
 
 #[test]
+fn a_cell_of_another_definition_is_run_again() {
+    let dir = scratch();
+    let things = dir.path().join("catalog/things");
+    std::fs::create_dir_all(&things).expect("a folder");
+    let node = r#"Thing(format: 1, name: "my-node", about: "node", source: "own", board: "esp32-devkit",
+        parts: [(id: "sensor", model: "bh1750", on: I2c(0x23))], power: Mains,
+        firmware: (period: "PERIOD", publish: [(topic: "n/{device}", qos: 1)]))"#;
+    let text = r#"Scenario(format: 1, duration: "10s", fleet: [(id: "n-{}", count: 2, thing: "my-node")])"#;
+    let file = dir.path().join("own.ron").display().to_string();
+    std::fs::write(&file, text).expect("a scenario");
+    let out = dir.path().join("cells").display().to_string();
+    let sweep = |period: &str| {
+        std::fs::write(things.join("my-node.ron"), node.replace("PERIOD", period)).expect("a thing");
+        let ran = command(&["sweep", &file, "--out", &out]);
+        assert_eq!(ran.code(), 0, "{}", ran.stderr());
+        ran.json()["cells"][0]["inputs"].as_str().expect("text").to_owned()
+    };
+    let before = sweep("1s");
+    assert_eq!(sweep("1s"), before);
+    assert_ne!(sweep("2s"), before, "the cell of another definition was taken for this one");
+}
+
+#[test]
+fn cells_that_share_a_broker_say_so_unless_it_is_restarted() {
+    let dir = scratch();
+    let broker =
+        twinfleet_twins::wire::broker::Broker::start(Default::default()).expect("the embedded broker");
+    let url = format!("mqtt://{}", broker.addr());
+    let load = r#"
+        devices: [(id: "d-{}", count: 2, topic: "t/{device}", schedule: Constant("100ms"))],
+        subscribers: [(id: "s", filter: "t/#")], stages: [Hold(for: "300ms")], drain: "100ms",
+        limits: (lag: "10s", cpu: 2, waited_for_cpu: 2)"#;
+    let file = scenario(dir.path(), "shared.ron", load);
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let sweep = |out: &str, more: &[&str]| {
+        let args = ["sweep", &file, "--broker", &url, "--seeds", "1..2", "--out", &at(out)];
+        command(&[&args[..], more].concat())
+    };
+    let shared = sweep("shared", &[]);
+    assert_eq!((shared.code(), &shared.json()["shared_broker"]), (0, &true.into()), "{}", shared.stderr());
+    let told = dir.path().join("told");
+    let program = restart::program(dir.path(), "restart.sh", &format!("echo x >> '{}'", told.display()));
+    let own = sweep("own", &["--restart-broker", &program]);
+    assert_eq!((own.code(), &own.json()["shared_broker"]), (0, &false.into()), "{}", own.stderr());
+    assert_eq!(std::fs::read_to_string(&told).expect("it ran"), "x\nx\n", "once a cell");
+    let both = sweep("both", &["--restart-broker", &program, "--jobs", "2"]);
+    assert!(both.code() == 2 && both.stderr().contains("leave --jobs out"), "{}", both.stderr());
+    let embedded = command(&["sweep", &file, "--restart-broker", &program, "--out", &at("embedded")]);
+    assert!(embedded.code() == 2 && embedded.stderr().contains("of its own"), "{}", embedded.stderr());
+}
+
+#[test]
 fn a_cell_of_another_text_or_broker_is_run_again() {
     let dir = scratch();
     let out = dir.path().join("cells").display().to_string();

@@ -24,7 +24,7 @@ fn the_embedded_broker_is_restarted_in_the_middle() {
 }
 
 /// A script of the user's.
-fn program(dir: &Path, name: &str, text: &str) -> String {
+pub fn program(dir: &Path, name: &str, text: &str) -> String {
     use std::os::unix::fs::PermissionsExt;
     let path = dir.join(name);
     std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).expect("a script");
