@@ -77,6 +77,11 @@ impl Stages {
         self.parts.last().map_or(0, |p| p.from_ns + (p.length_s * NS_PER_S as f64).round() as i64)
     }
 
+    /// Operational time that passes in all of them, [s]: so many seconds at the devices' own rate.
+    pub fn passes_s(&self) -> f64 {
+        self.parts.last().map_or(0.0, |p| p.begin_s + p.passes_s)
+    }
+
     /// Number of stages.
     pub fn len(&self) -> usize {
         self.parts.len()

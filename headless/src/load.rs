@@ -431,10 +431,10 @@ fn plan_only(loaded: &Loaded, load: &LoadDef, args: &Args, json: bool) -> Result
         dial,
         wraps: Wraps::default(),
         login: None,
-        workers: 1,
+        workers: args.workers(),
         start_at_unix_ns: None,
-        keep_trace: true,
-        embedded: false,
+        keep_trace: args.trace.is_some(),
+        embedded: args.broker.starts_with("embedded"),
     };
     let job = job(loaded, &load, &load.stages, args.rate, common);
     let mut trace = Vec::new();
@@ -456,13 +456,15 @@ fn plan_only(loaded: &Loaded, load: &LoadDef, args: &Args, json: bool) -> Result
     if json {
         let object = serde_json::json!({
             "connections": job.connections(), "messages": messages, "length_s": length_s, "seed": seed,
+            "memory_bytes": job.memory_bytes(),
         });
         say(format_args!("{object}"));
     } else {
         let without = if load.commands.is_some() { " without the commands" } else { "" };
         say(format_args!(
-            "{} connections, {messages} messages over {length_s} s{without}; nothing was sent (--dry-run)",
-            job.connections()
+            "{} connections, {messages} messages over {length_s} s{without}, about {} MiB of memory; nothing was sent (--dry-run)",
+            job.connections(),
+            job.memory_bytes().div_ceil(1 << 20)
         ));
     }
     Ok(Exit::Ok)

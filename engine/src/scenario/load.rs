@@ -177,6 +177,19 @@ pub enum ScheduleDef {
     },
 }
 
+impl ScheduleDef {
+    /// Mean spacing of the messages, [s]; None: the firmware knows it.
+    pub fn spacing_s(&self) -> Option<f64> {
+        match self {
+            Self::Constant(spacing) | Self::Poisson(spacing) | Self::Diurnal { mean: spacing, .. } => {
+                Some(spacing.as_secs_f64())
+            }
+            Self::Bursty { every, messages, .. } => Some(every.as_secs_f64() / f64::from(*messages).max(1.0)),
+            Self::Firmware { .. } => None,
+        }
+    }
+}
+
 /// A group of connections that listen.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -110,6 +110,9 @@ impl Result {
             judge::wait_out(job, &mut done.tally, &verdict, (done.wall_s * 1e9) as i64);
         }
         let mut result = Self::of_books(job, done.tally, verdict, part);
+        // All has been judged: the books go into the part, which at a limit of memory has no room for a second copy.
+        result.part.devices = std::mem::take(&mut result.tally.devices);
+        result.part.subscribers = std::mem::take(&mut result.tally.subscribers);
         result.replay = replay;
         result.connect_s = done.connect_s;
         result.memory = done.memory;
@@ -341,6 +344,7 @@ fn happenings(job: &Job) -> Vec<Happening> {
     stages.into_iter().chain(job.load.faults.iter().map(fault)).collect()
 }
 
+/// A shard's part, without its books.
 fn part(set: &Setting<'_>, job: &Job, done: &Done, rate: f64) -> Part {
     let tally = &done.tally;
     let mut lag = Times::new(1);
@@ -367,8 +371,8 @@ fn part(set: &Setting<'_>, job: &Job, done: &Done, rate: f64) -> Part {
         lag,
         course: tally.course.clone(),
         counts: tally.counts,
-        devices: tally.devices.clone(),
-        subscribers: tally.subscribers.clone(),
+        devices: BTreeMap::new(),
+        subscribers: BTreeMap::new(),
         cpu: tally.cpu.clone(),
         accusations: tally.accusations.clone(),
         reasons: tally.reasons.clone(),

@@ -81,7 +81,7 @@ impl Accusation {
 
 /// File descriptors beside those of connections: standard streams, polls, timers, files of the report.
 const SPARE_DESCRIPTORS: u64 = 64;
-/// With less than this left of `ulimit -v`, the next buffer that grows may end the process, [bytes].
+/// With less than this left of a limit, the next buffer that grows may end the process, [bytes].
 const SPARE_BYTES: u64 = 24 << 20;
 
 /// Raises the limit of file descriptors to what is allowed, and says if so many connections find no room: in descriptors,
@@ -115,8 +115,8 @@ pub fn before(connections: u64, ports: Option<u64>, wanted: u64) -> Vec<Accusati
         all.push(Accusation::new(
             Shortage::Memory,
             format!(
-                "{connections} connections and their payloads take about {} MiB, and {whose} leaves {} MiB; use fewer, smaller \
-                 payloads, or more machines",
+                "{connections} connections, the books of their messages and their payloads take about {} MiB, and {whose} leaves \
+                 {} MiB; use fewer, smaller payloads, or more machines",
                 wanted >> 20,
                 free >> 20
             ),
@@ -127,38 +127,45 @@ pub fn before(connections: u64, ports: Option<u64>, wanted: u64) -> Vec<Accusati
 
 /// Memory that this process may still take, [bytes], and who says so.
 fn free_memory() -> Option<(u64, &'static str)> {
-    let limit = getrlimit(Resource::RLIMIT_AS).ok().filter(|(soft, _)| *soft < u64::MAX / 2);
-    let used = status_kib("VmSize:").unwrap_or(0) << 10;
-    let own = limit.map(|(soft, _)| (soft.saturating_sub(used), "`ulimit -v`"));
+    let own = || {
+        let (soft, _) = getrlimit(Resource::RLIMIT_AS).ok().filter(|(soft, _)| *soft < u64::MAX / 2)?;
+        let used = status_kib("VmSize:").unwrap_or(0) << 10;
+        Some((soft.saturating_sub(used), "`ulimit -v`"))
+    };
     let group = || {
-        let read = |name: &str| {
-            fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?.trim().parse::<u64>().ok()
-        };
-        Some((read("memory.max")?.saturating_sub(read("memory.current")?), "the control group's memory.max"))
+        let read = |name: &str| fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok();
+        let number = |name: &str| read(name)?.trim().parse::<u64>().ok();
+        let (most, used) = (number("memory.max")?, number("memory.current")?);
+        Some((
+            group_free(most, used, &read("memory.stat").unwrap_or_default()),
+            "the control group's memory.max",
+        ))
     };
     let machine = || {
         let text = fs::read_to_string("/proc/meminfo").ok()?;
-        let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
-        Some((line.split_whitespace().next()?.parse::<u64>().ok()? << 10, "the machine"))
+        Some((field_kib(&text, "MemAvailable:")? << 10, "the machine"))
     };
-    [own, group(), machine()].into_iter().flatten().min_by_key(|(free, _)| *free)
+    [own(), group(), machine()].into_iter().flatten().min_by_key(|(free, _)| *free)
 }
 
-/// Whether the process is about to reach its limit of memory: the allocation after next might end it without a word.
+/// What a control group leaves, [bytes]: files that the kernel only caches are no use of memory, it gives them back.
+fn group_free(most: u64, used: u64, stat: &str) -> u64 {
+    let cached = stat.lines().find_map(|l| l.strip_prefix("inactive_file ")?.trim().parse::<u64>().ok());
+    most.saturating_sub(used.saturating_sub(cached.unwrap_or(0)))
+}
+
+/// Whether the process is about to reach a limit of memory, its own, its control group's or the machine's: the allocation after
+/// next might end it without a word.
 pub fn short_of_memory() -> Option<Accusation> {
-    let (soft, _) = getrlimit(Resource::RLIMIT_AS).ok().filter(|(soft, _)| *soft < u64::MAX / 2)?;
-    let used = status_kib("VmSize:")? << 10;
-    (soft.saturating_sub(used) < SPARE_BYTES).then(|| {
-        Accusation::new(
-            Shortage::Memory,
-            format!(
-                "`ulimit -v` allows {} MiB, and {} were taken: stopped before the process would be ended; raise it, or use fewer \
-                 connections or smaller payloads",
-                soft >> 20,
-                used >> 20
-            ),
-        )
-    })
+    let (free, whose) = free_memory().filter(|(free, _)| *free < SPARE_BYTES)?;
+    Some(Accusation::new(
+        Shortage::Memory,
+        format!(
+            "{whose} leaves {} MiB: stopped before the process would be ended; raise it, or use fewer connections or smaller \
+             payloads",
+            free >> 20
+        ),
+    ))
 }
 
 fn status_kib(name: &str) -> Option<u64> {
@@ -254,5 +261,18 @@ impl Kernel {
                 ),
             )
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_control_group_caches_is_free() {
+        let stat = "anon 700\nfile 250\ninactive_file 200\nactive_file 50\n";
+        assert_eq!(group_free(1_000, 950, stat), 250);
+        assert_eq!(group_free(1_000, 950, ""), 50);
+        assert_eq!(group_free(1_000, 100, stat), 1_000);
     }
 }

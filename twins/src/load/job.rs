@@ -1,6 +1,6 @@
 //! What a load is to do, resolved: every connection of this shard, where it goes, and what all shards agree on.
 
-use super::{secure::Wraps, socket::Dial};
+use super::{conn::Flight, secure::Wraps, socket::Dial};
 use std::{
     collections::HashMap,
     sync::{
@@ -11,7 +11,7 @@ use std::{
 use twinfleet_engine::{
     load::{self, Member, Stages},
     message::TopicFilter,
-    scenario::load::{LoadDef, ScheduleDef},
+    scenario::load::{DeviceLoadDef, LoadDef, ScheduleDef},
 };
 
 /// Memory a connection is reckoned with, [bytes]; measured below 8 KiB with its share of the kernel's not counted.
@@ -20,6 +20,16 @@ const CONNECTION_BYTES: u64 = 8 << 10;
 const LARGE_BYTES: u32 = 4 << 10;
 /// A worker's own: its stack, and what it reads into.
 const WORKER_BYTES: u64 = (2 << 20) + (256 << 10);
+
+/// What a subscriber's books take for each device that it hears, [bytes]: a receipt with its first interval in a table that is half
+/// empty, and its copy as the books are closed.
+const RECEIPT_BYTES: u64 = 256;
+/// A message in the trace, [bytes]: in a list of the worker's, in the whole one, and as a line of text.
+const TRACE_BYTES: u64 = 2 * 16 + 24;
+/// What a worker takes for messages that simulated devices have planned ahead, [bytes].
+const PLANNED_BYTES: u64 = 16 << 20;
+/// Pairs of a filter and a device that are looked at one by one; of more, a part stands for all.
+const MOST_PAIRS: usize = 1 << 20;
 
 /// Quality of service of last wills.
 pub const WILL_QOS: u8 = 1;
@@ -162,9 +172,10 @@ impl Job {
         ordinal % self.shard.1 == self.shard.0
     }
 
-    /// Memory that the connections of this shard are reckoned with, [bytes]: what each costs by itself, a large payload that
-    /// waits to be written or has come in half, in a buffer that has grown to twice its length, and the same at the broker's end
-    /// where that is within this process.
+    /// Memory that this shard is reckoned with, [bytes]: what each connection costs by itself, a large payload that waits to be
+    /// written or has come in half, in a buffer that has grown to twice its length, and the same at the broker's end where that is
+    /// within this process; and the books: messages in flight, receipts, the trace. Of what a broker loses or swaps, the books take
+    /// eight bytes a gap, which nobody knows before.
     pub fn memory_bytes(&self) -> u64 {
         let large = |bytes: u32| if bytes > LARGE_BYTES { 2 * u64::from(bytes) } else { 0 };
         let payload = |d: &DeviceSpec| self.load.devices[d.group].payload_bytes;
@@ -174,7 +185,52 @@ impl Job {
         let subscribers = self.subscribers.iter().filter(|s| self.owns(s.ordinal)).count() as u64;
         let workers = self.workers as u64 * (WORKER_BYTES + 2 * large(largest));
         let ends = 1 + u64::from(self.embedded);
-        self.connections() * CONNECTION_BYTES + ends * (devices + subscribers * large(largest)) + workers
+        let books = self.flight_bytes() + self.receipts() * RECEIPT_BYTES + self.trace_bytes();
+        self.connections() * CONNECTION_BYTES
+            + ends * (devices + subscribers * large(largest))
+            + workers
+            + books
+    }
+
+    /// Messages of a group's device over the whole load, about; None: its firmware knows.
+    fn messages(&self, group: usize) -> Option<u64> {
+        let spacing_s = self.load.devices[group].schedule.spacing_s()?;
+        Some((self.stages.passes_s() / spacing_s.max(1e-9)) as u64 + 1)
+    }
+
+    /// Messages of QoS 1 and 2 that may be on their way, and what is planned ahead, [bytes].
+    fn flight_bytes(&self) -> u64 {
+        let of_group = |(group, def): (usize, &DeviceLoadDef)| match (def.qos, self.messages(group)) {
+            (0, Some(_)) => 0,
+            (_, messages) => messages.unwrap_or(u64::MAX).min(def.in_flight.into()),
+        };
+        let windows: Vec<u64> = self.load.devices.iter().enumerate().map(of_group).collect();
+        let own = self.devices.iter().filter(|d| self.owns(d.ordinal));
+        // The list of them has grown to twice its length.
+        let flights: u64 = own.map(|d| windows[d.group]).sum::<u64>() * 2 * size_of::<Flight>() as u64;
+        let planned = if self.load.devices.iter().any(|d| d.is_firmware()) { PLANNED_BYTES } else { 0 };
+        flights + planned * self.workers as u64
+    }
+
+    fn trace_bytes(&self) -> u64 {
+        let own = self.devices.iter().filter(|d| self.keep_trace && self.owns(d.ordinal));
+        own.map(|d| self.messages(d.group).unwrap_or(0)).sum::<u64>() * TRACE_BYTES
+    }
+
+    /// Pairs of an own subscriber and a device that it hears, about.
+    fn receipts(&self) -> u64 {
+        let mut filters: HashMap<&str, (&TopicFilter, u64)> = HashMap::new();
+        for s in self.subscribers.iter().filter(|s| self.owns(s.ordinal)) {
+            filters.entry(&s.filter).or_insert((&s.matches, 0)).1 += 1;
+        }
+        let step = (filters.len() * self.devices.len()).div_ceil(MOST_PAIRS).max(1);
+        let mut pairs = 0;
+        for d in self.devices.iter().step_by(step) {
+            // What the firmware publishes to is not known: whoever listens may hear it.
+            let hears = |filter: &TopicFilter| d.topic.is_empty() || filter.matches(&d.topic);
+            pairs += filters.values().filter(|of| hears(of.0)).map(|of| of.1).sum::<u64>();
+        }
+        pairs * step as u64
     }
 
     /// Connections of this shard.
@@ -198,5 +254,70 @@ impl Job {
             }
         }
         all
+    }
+}
+
+#[cfg(test)]
+impl Job {
+    /// One process's job of a scenario's `load:` section.
+    pub(super) fn of_text(load: &str) -> Self {
+        use twinfleet_engine::scenario::{self, source::Source};
+        let text = format!("Scenario(format: 1, seed: 3, duration: \"10s\", load: ({load}))");
+        let read = scenario::read(&Source::embedded("load.ron", &text)).expect("a scenario");
+        let load = Arc::new(read.load.expect("a load"));
+        let (devices, subscribers) = Self::members(&load, "", |_| Vec::new());
+        Self {
+            stages: Arc::new(Stages::new(&load.stages)),
+            load,
+            seed: 3,
+            prefix: "".into(),
+            shard: (0, 1),
+            run: 1,
+            devices: Arc::new(devices),
+            subscribers: Arc::new(subscribers),
+            dial: Dial { to: ([127, 0, 0, 1], 1883).into(), sources: Default::default(), no_delay: true },
+            wraps: Wraps::default(),
+            login: None,
+            workers: 1,
+            start_at_unix_ns: None,
+            keep_trace: false,
+            start_signal: Arc::new(i64::MAX.into()),
+            stopped: Arc::default(),
+            embedded: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(devices: u32, subscribers: u32, filter: &str, qos: u8, in_flight: u16) -> Job {
+        Job::of_text(&format!(
+            r#"devices: [(id: "d-{{}}", count: {devices}, topic: "t/{{device}}", qos: {qos}, in_flight: {in_flight},
+                schedule: Constant("1s"))],
+            subscribers: [(id: "s-{{}}", count: {subscribers}, filter: "{filter}")], stages: [Hold(for: "10s")]"#
+        ))
+    }
+
+    #[test]
+    fn the_memory_of_the_books_is_reckoned_with() {
+        let bytes = |of: &Job| of.memory_bytes();
+        let deaf = bytes(&job(1_000, 200, "u/#", 0, 20));
+        let all = bytes(&job(1_000, 200, "t/#", 0, 20));
+        assert_eq!(all - deaf, 1_000 * 200 * RECEIPT_BYTES);
+        // A filter each: every subscriber hears one device.
+        assert_eq!(bytes(&job(1_000, 200, "t/d-{}", 0, 20)) - deaf, 200 * RECEIPT_BYTES);
+        // Of too many pairs, some stand for all.
+        let many = job(30_000, 200, "t/#", 0, 20);
+        assert_eq!(many.receipts(), 30_000 * 200);
+        let each = job(30_000, 100, "t/d-{}", 0, 20);
+        assert!((50..=200).contains(&each.receipts()), "{}", each.receipts());
+        // What is in flight is bounded by the window and by the plan: eleven messages at most.
+        let flight = 2 * size_of::<Flight>() as u64;
+        assert_eq!(bytes(&job(1_000, 200, "u/#", 1, 5)) - deaf, 1_000 * 5 * flight);
+        assert_eq!(bytes(&job(1_000, 200, "u/#", 1, 60_000)) - deaf, 1_000 * 11 * flight);
+        let traced = Job { keep_trace: true, ..job(1_000, 200, "u/#", 0, 20) };
+        assert_eq!(bytes(&traced) - deaf, 11_000 * TRACE_BYTES);
     }
 }

@@ -7,6 +7,17 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Intervals(Vec<(u32, u32)>);
 
+/// Entries by which a long list of the books grows at most.
+const MOST_STEP: usize = 1 << 16;
+
+/// Makes room for one more in a list of the books. By itself it would double, which at a limit of memory may be more than is left,
+/// between two looks at it.
+pub fn make_room<T>(list: &mut Vec<T>) {
+    if list.len() == list.capacity() && list.len() >= MOST_STEP {
+        list.reserve_exact(MOST_STEP);
+    }
+}
+
 impl Intervals {
     /// All numbers below `n`.
     pub fn below(n: u32) -> Self {
@@ -25,15 +36,12 @@ impl Intervals {
                 last.1 = n;
                 return true;
             }
-            None => {
+            Some(last) if n <= last.1 => {}
+            _ => {
+                make_room(&mut self.0);
                 self.0.push((n, n));
                 return true;
             }
-            Some(last) if n > last.1 => {
-                self.0.push((n, n));
-                return true;
-            }
-            Some(_) => {}
         }
         let i = self.0.partition_point(|(_, to)| *to < n);
         if self.0[i].0 <= n {
@@ -48,7 +56,10 @@ impl Intervals {
             }
             (true, false) => self.0[i - 1].1 = n,
             (false, true) => self.0[i].0 = n,
-            (false, false) => self.0.insert(i, (n, n)),
+            (false, false) => {
+                make_room(&mut self.0);
+                self.0.insert(i, (n, n));
+            }
         }
         true
     }
@@ -355,6 +366,23 @@ mod tests {
             prop_assert_eq!(listed(&set.union(&other)), model.union(&b).copied().collect::<BTreeSet<_>>());
             prop_assert!((0..60).all(|n| set.contains(n) == model.contains(&n)));
         }
+    }
+
+    #[test]
+    fn the_books_grow_in_steps_that_a_limit_of_memory_bears() {
+        let mut set = Intervals::default();
+        let mut before = 0;
+        // A broker that loses every second message.
+        for n in (0..10 * MOST_STEP as u32).step_by(2) {
+            set.insert(n);
+            let after = set.0.capacity();
+            assert!(
+                after == before || after <= (2 * before).max(MOST_STEP) && after - before <= MOST_STEP,
+                "{before} → {after}"
+            );
+            before = after;
+        }
+        assert_eq!(set.len(), 5 * MOST_STEP as u64);
     }
 
     #[test]

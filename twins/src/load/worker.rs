@@ -11,6 +11,7 @@ use super::{
     conn::{Conn, Device, Flight, OUT_LIMIT_BYTES, Planned, Role, State, Subscriber, Way, Wills},
     health::{Accusation, CpuTime, Shortage},
     job::Job,
+    ledger::make_room,
     shared::{Counts, Shared},
     stream::Stream,
     tally::Tally,
@@ -57,6 +58,9 @@ const SWEEP_NS: i64 = 250_000_000;
 const IN_TIME_NS: i64 = 1_000_000_000;
 /// A client whose session was cleaned comes back so much later: the broker has seen it leave by then, [ns].
 const CLEANED_NS: i64 = 20_000_000;
+/// What a device's firmware plans is taken so long before its instant; what is further ahead waits with the simulated world, so that
+/// no more than this and what the broker holds back is in memory, [ns].
+const AHEAD_NS: i64 = 5_000_000_000;
 /// The broker has so long to close the connection of one who was taken over or is malformed, [ns].
 pub(super) const CLOSE_NS: i64 = 2_000_000_000;
 
@@ -147,6 +151,8 @@ pub(super) struct Worker<'a> {
     firmware: Option<Firmware>,
     /// Whether it goes on planning.
     fed: bool,
+    /// Instant of the newest message that it has planned, [ns] since the start.
+    fed_ns: i64,
     device_at: HashMap<usize, u32>,
     opened: u64,
     sweep_ns: i64,
@@ -185,6 +191,7 @@ impl<'a> Worker<'a> {
             acts: Vec::new(),
             next_act: 0,
             fed: firmware.is_some(),
+            fed_ns: 0,
             firmware,
             device_at: HashMap::new(),
             opened: 0,
@@ -349,10 +356,14 @@ impl<'a> Worker<'a> {
         let (Some(firmware), true) = (&self.firmware, self.fed) else { return };
         let mut ended = false;
         let mut touched = Vec::new();
-        // Whatever has been planned is taken at once: the way here is bounded.
-        while let Ok(fed) = firmware.feed.try_recv() {
+        let t_ns = if self.ctx.start_ns == i64::MAX { 0 } else { self.ctx.t_ns() };
+        // The world plans in order of time, and its way here is bounded.
+        while self.fed_ns <= t_ns + AHEAD_NS
+            && let Ok(fed) = firmware.feed.try_recv()
+        {
             match fed {
                 Feed::Message(spec, planned) => {
+                    self.fed_ns = planned.at_ns;
                     let Some(i) = self.device_at.get(&spec) else { continue };
                     if let Role::Device(d) = &mut self.conns[*i as usize].role {
                         d.queue.push_back(planned);
@@ -521,6 +532,7 @@ impl<'a> Worker<'a> {
             ctx.tally.lag.saturating_record(lag_us);
             ctx.counts.lag_us = ctx.counts.lag_us.max(lag_us);
             if ctx.job.keep_trace {
+                make_room(&mut ctx.tally.trace);
                 ctx.tally.trace.push((intended_ns, spec.ordinal, number));
             }
             if qos > 0 {

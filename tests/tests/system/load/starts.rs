@@ -47,6 +47,21 @@ fn payloads_that_do_not_fit_into_the_memory_are_told_before() {
 }
 
 #[test]
+fn books_that_do_not_fit_into_the_memory_are_told_before() {
+    let (dir, sink) = (scratch(), NullSink::start());
+    // 1.8 million pairs of a device and a subscriber that hears it.
+    let load = r#"devices: [(id: "d-{}", count: 3000, topic: "t/{device}", schedule: Constant("1s"))],
+        subscribers: [(id: "s-{}", count: 600, filter: "t/#")], stages: [Hold(for: "1s")], drain: "100ms""#;
+    let file = scenario(dir.path(), "books.ron", load);
+    let reckoned = command(&["load", &file, "--dry-run"]).json()["memory_bytes"].as_u64();
+    assert!(reckoned.is_some_and(|bytes| bytes > 400_000_000), "{reckoned:?}");
+    let (code, said) =
+        shell(&format!("ulimit -v 400000; exec TWINFLEET load {file} --broker mqtt://{}", sink.addr));
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("the books of their messages") && said.contains("ulimit -v"), "{said}");
+}
+
+#[test]
 fn what_an_earlier_run_left_is_taken_away_at_the_start() {
     let dir = scratch();
     let (out, page) = (dir.path().join("out"), dir.path().join("page"));
