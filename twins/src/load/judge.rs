@@ -3,10 +3,12 @@
 //!
 //! What counts as a breach: at QoS 1 and 2, a message that the broker acknowledged and a subscriber never got, although its
 //! session was there; at QoS 0 and 2, a delivery that came twice; a first delivery that overtook an earlier one of the same
-//! device to the same topic; a message that nobody sent, or another content, topic or quality of service than was sent; a session
+//! device to the same topic and quality of service, at a subscription of its own; a message that nobody sent, or another content, topic or quality of service than was sent; a session
 //! that was to be kept and is gone, or that was to expire and is there; a will that was owed; a connection left open that the
 //! broker had to close. What MQTT allows — loss at QoS 0, duplicates at QoS 1, loss to a session of one connection while it is
-//! away — is counted and is no breach; nor is what a fault of ours held back to the very end.
+//! away — is counted and is no breach; nor is what a fault of ours held back to the very end. Of shared subscriptions, MQTT 5
+//! promises no order: topics are ordered for non-shared ones ([MQTT-4.6.0-6]). What one member got out of its order is counted and
+//! named all the same; between members there is none to speak of.
 
 mod claims;
 mod sender;

@@ -160,6 +160,7 @@ impl<'a> Sender<'a> {
         find(Wrong::HeldBack, false, &held_back);
         self.wait(sent, &lost.minus(&ours), verdict);
         verdict.reordered += odd.late.len();
+        // Of a share, each member was looked at by itself; what it got late was not promised to come in turn (MQTT 5 §4.6).
         let excused = if listener.shared || resent { odd.late.clone() } else { odd.late.and(&missed) };
         find(Wrong::Reordered, true, &odd.late.minus(&excused));
         find(Wrong::Reordered, false, &excused);
@@ -258,4 +259,69 @@ impl<'a> Sender<'a> {
 /// Instants of a device's schedule, [ns] since the start.
 fn schedule(job: &Job, device: &DeviceSpec) -> Schedule {
     Schedule::new(&job.load.devices[device.group].schedule, &job.stages, job.seed, &device.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::{
+        judge::judge,
+        tally::{SubscriberBook, Tally},
+    };
+
+    /// The verdict on what each subscriber got, in its order, of four messages of QoS 1 that one device sent.
+    fn judged(subscribers: &str, got: &[&[u32]]) -> Verdict {
+        let job = Job::of_text(&format!(
+            r#"protocol: V5, devices: [(id: "d", topic: "t", qos: 1, schedule: Constant("1s"))],
+            subscribers: [{subscribers}], stages: [Hold(for: "4s")]"#
+        ));
+        let sent = Sent { qos: 1, count: 4, acknowledged: Intervals::below(4), ..Sent::default() };
+        let mut tally = Tally::new(1, 4_000_000_000);
+        let ordinal = job.devices[0].ordinal;
+        let book = DeviceBook { sent: vec![sent], planned: 4, ..DeviceBook::default() };
+        tally.devices.insert(ordinal, book);
+        assert_eq!(job.subscribers.len(), got.len());
+        for (s, got) in job.subscribers.iter().zip(got) {
+            let mut receipt = Receipt::default();
+            for seq in *got {
+                receipt.take(*seq);
+            }
+            let receipts = [(key(ordinal, 0), receipt)].into();
+            let book = SubscriberBook { granted: Some(1), receipts, ..SubscriberBook::default() };
+            tally.subscribers.insert(s.ordinal, book);
+        }
+        judge(&job, &tally)
+    }
+
+    const OWN: &str = r#"(id: "s", filter: "t", qos: 1)"#;
+    const SHARED: &str = r#"(id: "w-{}", count: 2, filter: "t", qos: 1, share: "g")"#;
+
+    fn found(verdict: &Verdict) -> Vec<(Wrong, bool, &str)> {
+        verdict.findings.iter().map(|f| (f.what, f.breach, f.which.as_str())).collect()
+    }
+
+    #[test]
+    fn order_is_owed_to_a_subscription_of_its_own() {
+        let verdict = judged(OWN, &[&[0, 2, 1, 3]]);
+        assert_eq!((verdict.reordered, verdict.breaches), (1, 1));
+        assert_eq!(found(&verdict), [(Wrong::Reordered, true, "1")]);
+        assert!(judged(OWN, &[&[0, 1, 2, 3]]).findings.is_empty());
+    }
+
+    #[test]
+    fn there_is_no_order_between_the_members_of_a_share() {
+        let all: [[&[u32]; 2]; 3] = [[&[0, 2], &[1, 3]], [&[2, 3], &[0, 1]], [&[0, 1, 2, 3], &[]]];
+        for got in all {
+            let verdict = judged(SHARED, &got);
+            assert_eq!((verdict.received, verdict.reordered), (4, 0), "{got:?}");
+            assert!(verdict.findings.is_empty(), "{got:?}: {:?}", verdict.findings);
+        }
+    }
+
+    #[test]
+    fn what_one_member_of_a_share_got_late_is_named_and_no_breach() {
+        let verdict = judged(SHARED, &[&[0, 3, 2], &[1]]);
+        assert_eq!((verdict.reordered, verdict.breaches), (1, 0));
+        assert_eq!(found(&verdict), [(Wrong::Reordered, false, "2")]);
+    }
 }
