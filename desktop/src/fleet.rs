@@ -230,11 +230,10 @@ impl Fleet {
         let device = &self.devices[device];
         let mut ids = Vec::new();
         if let Some(block) = device.block {
-            ids.extend((0..channels(plan, block)).map(|c| plan.signals.id(block, device.index, c)));
+            ids.extend(of_block(plan, block, device.index));
         }
         if let Some(twin) = device.twin {
-            let block = plan.twin_blocks[twin];
-            ids.extend((0..channels(plan, block)).map(|c| plan.signals.id(block, 0, c)));
+            ids.extend(of_block(plan, plan.twin_blocks[twin], 0));
         }
         ids
     }
@@ -250,13 +249,20 @@ impl Fleet {
     }
 }
 
-fn channels(plan: &Plan, block: BlockId) -> u32 {
-    plan.signals.blocks().nth(block.0 as usize).map_or(0, |(_, _, c)| c.len() as u32)
+/// Every signal of a zone.
+pub fn of_zone(plan: &Plan, zone: usize) -> Vec<SignalId> {
+    of_block(plan, plan.zone_blocks[zone], 0).collect()
+}
+
+/// The signals of one of a block's instances.
+pub fn of_block(plan: &Plan, block: BlockId, instance: u32) -> impl Iterator<Item = SignalId> + '_ {
+    let count = plan.signals.blocks().nth(block.0 as usize).map_or(0, |(_, _, c)| c.len() as u32);
+    (0..count).map(move |c| plan.signals.id(block, instance, c))
 }
 
 fn pairs(plan: &Plan, mirror: usize) -> Vec<Pair> {
     let block = plan.twin_blocks[mirror];
-    let ids = || (0..channels(plan, block)).map(|c| plan.signals.id(block, 0, c));
+    let ids = || of_block(plan, block, 0);
     let of = |name: &str, kind: Kind| {
         ids().find(|id| {
             let c = plan.signals.channel(*id);
