@@ -92,6 +92,8 @@ pub struct Device {
     pub body: Option<(usize, MountDef)>,
     /// Name of its link.
     pub link: Option<String>,
+    /// What a search goes through, in lower case: its id, its thing, its parts and their models.
+    pub words: String,
 }
 
 /// One series of a twin beside the physical's: reported, estimate, residual, verdict.
@@ -152,6 +154,7 @@ impl Fleet {
                     twin: None,
                     body: mount,
                     link: group.link.map(|l| plan.scenario.links[l].id.clone()),
+                    words: String::new(),
                 });
             }
         }
@@ -187,7 +190,8 @@ impl Fleet {
         fleet
     }
 
-    fn add(&mut self, device: Device) {
+    fn add(&mut self, mut device: Device) {
+        device.words = words(&device);
         self.by_id.insert(device.id.clone(), self.devices.len());
         self.devices.push(device);
     }
@@ -212,6 +216,7 @@ impl Fleet {
             twin: None,
             body: None,
             link: None,
+            words: String::new(),
         }
     }
 
@@ -247,6 +252,13 @@ impl Fleet {
         };
         self.signals(plan, device).into_iter().find(fits)
     }
+}
+
+fn words(device: &Device) -> String {
+    let thing = device.thing.as_ref().map_or("", |t| t.name.as_str());
+    let parts = device.parts.iter().flat_map(|p| [p.id.as_str(), p.model.as_str()]);
+    let words: Vec<&str> = [device.id.as_str(), thing].into_iter().chain(parts).collect();
+    words.join(" ").to_lowercase()
 }
 
 /// Every signal of a zone.

@@ -237,9 +237,9 @@ impl Studio {
             shown.frame = Arc::clone(frame);
         }
         shown.t = t;
-        shown.spells = left.spells.at(t).cloned().collect();
+        shown.tell_of(left, t);
         shown.carry(left, t);
-        shown.sample = sample(left.history.frames().filter(|f| f.t <= t).cloned().collect(), SAMPLE);
+        shown.sample = sample(left.history.frames().filter(|f| f.t <= t).cloned().collect(), SAMPLE).into();
         shown.sampled_ns = t.0;
     }
 

@@ -11,10 +11,10 @@ mod time;
 pub use beside::Beside;
 pub use leave::Leave;
 
-use super::{Pane, export::Kind as Export};
+use super::{Pane, events::Found, export::Kind as Export};
 use crate::{
     settings::Settings,
-    sim::{act::Act, open::Opened, session::Session, source::NoSource},
+    sim::{act::Act, open::Opened, session::Session, source::NoSource, traffic::Sieve},
     stage::{camera::View, show::Shown},
 };
 use std::{
@@ -158,8 +158,12 @@ pub struct Desk {
     pub help: bool,
     /// Filter of the MQTT panel.
     pub topic: String,
+    /// Messages that fit it.
+    pub heard: Sieve,
     /// Filter of the events panel.
     pub event: String,
+    /// Events that have its words.
+    pub found: Found,
     /// A view to go to.
     pub go: Option<View>,
     /// Where the camera is.
@@ -233,7 +237,9 @@ impl Desk {
             refused: None,
             help: false,
             topic: String::new(),
+            heard: Sieve::default(),
             event: String::new(),
+            found: Found::default(),
             go: None,
             eye: View { target: bevy::math::Vec3::ZERO, distance: 10.0, yaw: 0.5, pitch: 0.6 },
             scene_rect: egui::Rect::ZERO,

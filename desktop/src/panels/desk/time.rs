@@ -161,12 +161,12 @@ pub(super) fn show_at(shown: &mut Shown, left: &Left, t: SimTime) {
         shown.frame = Arc::clone(frame);
     }
     shown.t = t;
-    shown.spells = left.spells.at(t).cloned().collect();
+    shown.tell_of(left, t);
     shown.carry(left, t);
     // A new sample only now and then: ranges that always move tell nothing. What leaves them before, widens them.
     let reached_ns = left.now.0;
     if reached_ns as f64 > shown.sampled_ns as f64 * 1.3 || reached_ns < shown.sampled_ns {
-        shown.sample = sample(left.history.frames().cloned().collect(), SAMPLE);
+        shown.sample = sample(left.history.frames().cloned().collect(), SAMPLE).into();
         shown.sampled_ns = reached_ns;
     }
 }
