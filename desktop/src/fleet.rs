@@ -92,6 +92,8 @@ pub struct Device {
     pub body: Option<(usize, MountDef)>,
     /// Name of its link.
     pub link: Option<String>,
+    /// What a search goes through, in lower case: its id, its thing, its parts and their models.
+    pub words: String,
 }
 
 /// One series of a twin beside the physical's: reported, estimate, residual, verdict.
@@ -152,6 +154,7 @@ impl Fleet {
                     twin: None,
                     body: mount,
                     link: group.link.map(|l| plan.scenario.links[l].id.clone()),
+                    words: String::new(),
                 });
             }
         }
@@ -187,7 +190,8 @@ impl Fleet {
         fleet
     }
 
-    fn add(&mut self, device: Device) {
+    fn add(&mut self, mut device: Device) {
+        device.words = words(&device);
         self.by_id.insert(device.id.clone(), self.devices.len());
         self.devices.push(device);
     }
@@ -212,6 +216,7 @@ impl Fleet {
             twin: None,
             body: None,
             link: None,
+            words: String::new(),
         }
     }
 
@@ -230,11 +235,10 @@ impl Fleet {
         let device = &self.devices[device];
         let mut ids = Vec::new();
         if let Some(block) = device.block {
-            ids.extend((0..channels(plan, block)).map(|c| plan.signals.id(block, device.index, c)));
+            ids.extend(of_block(plan, block, device.index));
         }
         if let Some(twin) = device.twin {
-            let block = plan.twin_blocks[twin];
-            ids.extend((0..channels(plan, block)).map(|c| plan.signals.id(block, 0, c)));
+            ids.extend(of_block(plan, plan.twin_blocks[twin], 0));
         }
         ids
     }
@@ -250,13 +254,27 @@ impl Fleet {
     }
 }
 
-fn channels(plan: &Plan, block: BlockId) -> u32 {
-    plan.signals.blocks().nth(block.0 as usize).map_or(0, |(_, _, c)| c.len() as u32)
+fn words(device: &Device) -> String {
+    let thing = device.thing.as_ref().map_or("", |t| t.name.as_str());
+    let parts = device.parts.iter().flat_map(|p| [p.id.as_str(), p.model.as_str()]);
+    let words: Vec<&str> = [device.id.as_str(), thing].into_iter().chain(parts).collect();
+    words.join(" ").to_lowercase()
+}
+
+/// Every signal of a zone.
+pub fn of_zone(plan: &Plan, zone: usize) -> Vec<SignalId> {
+    of_block(plan, plan.zone_blocks[zone], 0).collect()
+}
+
+/// The signals of one of a block's instances.
+pub fn of_block(plan: &Plan, block: BlockId, instance: u32) -> impl Iterator<Item = SignalId> + '_ {
+    let count = plan.signals.blocks().nth(block.0 as usize).map_or(0, |(_, _, c)| c.len() as u32);
+    (0..count).map(move |c| plan.signals.id(block, instance, c))
 }
 
 fn pairs(plan: &Plan, mirror: usize) -> Vec<Pair> {
     let block = plan.twin_blocks[mirror];
-    let ids = || (0..channels(plan, block)).map(|c| plan.signals.id(block, 0, c));
+    let ids = || of_block(plan, block, 0);
     let of = |name: &str, kind: Kind| {
         ids().find(|id| {
             let c = plan.signals.channel(*id);

@@ -1,7 +1,8 @@
 //! Everything around the scene, by egui, and nothing of Bevy: a panel is a function of the [`desk::Desk`], so that tests drive
 //! panels without a graphics card.
 //!
-//! Reading order: [`desk`] (state and what a user can do) → [`shell`] (menu, dock, time bar) → one file a panel.
+//! Reading order: [`desk`] (state and what a user can do) → [`shell`] (menu, dock, time bar) →
+//! [`keys`] → one file a panel.
 
 pub mod acts;
 pub mod alarms;
@@ -11,6 +12,7 @@ pub mod export;
 pub mod files;
 pub mod help;
 pub mod inspector;
+pub mod keys;
 pub mod performance;
 pub mod plots;
 pub mod scene;

@@ -83,6 +83,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if let Some((_, shown)) = &beside {
         studio.split(shown.clone());
     }
+    // Only once nothing is refused any more: an earlier video is not lost to a slip of the pen.
+    if let (None, Some(dir)) = (&args.screenshot, &args.video) {
+        std::fs::create_dir_all(dir).map_err(|e| Failure::outside(format!("{}: {e}", dir.display())))?;
+        clear(dir)?;
+    }
     for (t, path) in &shots {
         run_until(player.as_mut(), *t)?;
         studio.show::<Worked>(player.left(), *t);
@@ -128,25 +133,27 @@ fn shots(args: &Args, end: SimTime, step_ns: i64) -> Result<Vec<(SimTime, PathBu
     if count > 100_000 {
         return Err(Failure::input(format!("{count} pictures are too many: name a longer --every")));
     }
-    std::fs::create_dir_all(dir).map_err(|e| Failure::outside(format!("{}: {e}", dir.display())))?;
-    clear(dir)?;
     let shot = |k: i64| (from + Span(k * every), dir.join(format!("{k:06}.png")));
     Ok((0..count).map(shot).collect())
 }
 
-/// Takes pictures of an earlier video out of a folder, by their names: a longer one would else go on behind this one.
+/// Takes pictures of an earlier video out of a folder: a longer one would else go on behind this one. They are known by their
+/// names, six digits and the ending; whatever else lies there is the user's.
 fn clear(dir: &Path) -> Result<(), Failure> {
     let wrong = |e: std::io::Error| Failure::outside(format!("{}: {e}", dir.display()));
     for entry in std::fs::read_dir(dir).map_err(wrong)? {
-        let path = entry.map_err(wrong)?.path();
-        let numbered = |s: &str| s.len() >= 6 && s.bytes().all(|b| b.is_ascii_digit());
-        if path.extension().is_some_and(|e| e == "png")
-            && path.file_stem().and_then(|s| s.to_str()).is_some_and(numbered)
-        {
-            std::fs::remove_file(&path).map_err(wrong)?;
+        let entry = entry.map_err(wrong)?;
+        let ours = entry.file_name().to_str().is_some_and(is_frame);
+        if ours && entry.file_type().map_err(wrong)?.is_file() {
+            std::fs::remove_file(entry.path()).map_err(wrong)?;
         }
     }
     Ok(())
+}
+
+/// Whether a video's picture is named so.
+fn is_frame(name: &str) -> bool {
+    name.strip_suffix(".png").is_some_and(|stem| stem.len() == 6 && stem.bytes().all(|b| b.is_ascii_digit()))
 }
 
 fn shown(args: &Args, opened: Opened, left: &Left) -> Result<Shown, Failure> {
@@ -230,9 +237,9 @@ impl Studio {
             shown.frame = Arc::clone(frame);
         }
         shown.t = t;
-        shown.spells = left.spells.at(t).cloned().collect();
+        shown.tell_of(left, t);
         shown.carry(left, t);
-        shown.sample = sample(left.history.frames().filter(|f| f.t <= t).cloned().collect(), SAMPLE);
+        shown.sample = sample(left.history.frames().filter(|f| f.t <= t).cloned().collect(), SAMPLE).into();
         shown.sampled_ns = t.0;
     }
 
@@ -430,4 +437,28 @@ fn paint(
     overlay::paint(&painter, view, &shown, &ranges, eye);
     overlay::title(&painter, view, &shown);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_video_takes_only_its_own_earlier_pictures_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept =
+            ["000001.jpg", "000002", "00003.png", "0000004.png", "20260301.png", "a00005.png", "mine.png"];
+        for name in kept.iter().chain(&["000000.png", "000099.png"]) {
+            std::fs::write(dir.path().join(name), "old").unwrap();
+        }
+        std::fs::create_dir(dir.path().join("000007.png")).unwrap();
+        clear(dir.path()).unwrap();
+        let names =
+            std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        let mut wanted: Vec<&str> = kept.into_iter().chain(["000007.png"]).collect();
+        wanted.sort_unstable();
+        assert_eq!(names, wanted);
+    }
 }

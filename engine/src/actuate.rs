@@ -205,7 +205,8 @@ impl ActuatorBank {
         self.units[self.of_device(device)].iter().map(|u| u.follower.level())
     }
 
-    /// What a device's actuators have taken from its battery since the start, and take now.
+    /// What a device's actuators have taken from its battery since the start, and take now: summed in the order of its parts,
+    /// so that the sum is the same to the last bit.
     pub fn drawn(&self, device: u32) -> Drawn {
         let mut drawn = Drawn::default();
         for unit in self.of_device(device).filter(|u| self.draw(*u).of_device) {

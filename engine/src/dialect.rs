@@ -10,7 +10,7 @@
 //! assert!(none.ear(&spec).is_err());
 //! ```
 
-use crate::{firmware::payload::Report, mirror::decode::DecodeError};
+use crate::{firmware::payload::Report, message::Message, mirror::decode::DecodeError, time::SimTime};
 use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 
 /// A message as somebody hears it.
@@ -133,6 +133,22 @@ pub struct Utterance {
     pub qos: u8,
     /// MQTT retain flag.
     pub retain: bool,
+}
+
+impl Utterance {
+    /// The message that a publisher hands over at an instant, due at once.
+    pub fn sent(self, t: SimTime, publisher: u32, seq: u64) -> Message {
+        Message {
+            sent: t,
+            due: t,
+            publisher,
+            seq,
+            topic: self.topic.into(),
+            payload: self.payload.into(),
+            qos: self.qos,
+            retain: self.retain,
+        }
+    }
 }
 
 /// A virtual device's voice: what a device of its kind would publish, and when.

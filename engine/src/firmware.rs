@@ -90,16 +90,7 @@ fn compose_wake(
             let mut said = Vec::new();
             speaker.report(&report, &mut said);
             for u in said {
-                let message = Message {
-                    sent,
-                    due: sent,
-                    publisher: group.first + index,
-                    seq: radios.seq[lane],
-                    topic: u.topic.into(),
-                    payload: u.payload.into(),
-                    qos: u.qos,
-                    retain: u.retain,
-                };
+                let message = u.sent(sent, group.first + index, radios.seq[lane]);
                 radios.seq[lane] += 1;
                 cohort.composed.push((due.lane, message));
             }

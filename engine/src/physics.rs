@@ -261,9 +261,17 @@ impl ViewDef {
 }
 
 /// Signals of every body: `part.quantity` and unit, all of kind truth. Positions are those of its centre at the start of
-/// the tick, which is the row's instant; speed is that of its centre.
-pub const BODY_CHANNELS: [(&str, &str); 4] =
-    [("pose.x", "m"), ("pose.y", "m"), ("pose.z", "m"), ("motion.speed", "m/s")];
+/// the tick, which is the row's instant; speed is that of its centre; the orientation `world_from_body` is a unit quaternion.
+pub const BODY_CHANNELS: [(&str, &str); 8] = [
+    ("pose.x", "m"),
+    ("pose.y", "m"),
+    ("pose.z", "m"),
+    ("motion.speed", "m/s"),
+    ("orientation.x", "none"),
+    ("orientation.y", "none"),
+    ("orientation.z", "none"),
+    ("orientation.w", "none"),
+];
 
 /// Signals of every joint: its angle since the start, turns counted, and its rate; kind truth, at the start of the tick.
 pub const JOINT_CHANNELS: [(&str, &str); 2] = [("hinge.angle", "rad"), ("hinge.rate", "rad/s")];

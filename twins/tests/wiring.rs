@@ -84,6 +84,43 @@ fn two_parts_on_one_address() {
 }
 
 #[test]
+fn of_two_parts_on_one_address_the_one_that_can_be_moved_is_named_with_what_is_free() {
+    let all = catalog::builtin().unwrap();
+    let told = |board: &str, parts: &[(&str, u8)]| {
+        let part = |(k, (model, at)): (usize, &(&str, u8))| {
+            format!("(id: \"p{k}\", model: \"{model}\", on: I2c({at}))")
+        };
+        let parts: Vec<String> = parts.iter().enumerate().map(part).collect();
+        // A sentence may go on over the end of a line.
+        let told = errors(&all, &scenario(board, &parts.join(", "), ""));
+        told.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let esp = "esp32-devkit";
+    for (board, parts, help) in [
+        // What a part further down has is not free.
+        (
+            esp,
+            &[("ina219", 0x40), ("ina219", 0x40), ("ina219", 0x41)][..],
+            "`ina219` also answers to 0x44, 0x45",
+        ),
+        // The first can go where the second cannot.
+        (esp, &[("ina219", 0x44), ("sht31", 0x44), ("sht31", 0x45)], "but `p0` also answers to 0x40, 0x41"),
+        (
+            esp,
+            &[("scd41", 0x62), ("scd41", 0x62)],
+            "no other address that is free: use another board or part",
+        ),
+        // Its software gives it any, but not one that another has.
+        (esp, &[("bh1750", 0x5C), ("vl53l0x", 0x29), ("vl53l0x", 0x29)], "write `on: I2c(0x2a)`"),
+        // Neither is what a chip of the board answers to.
+        ("arduino-nano-33-iot", &[("lsm9ds1", 0x6B), ("lsm9ds1", 0x6B)], "no other address that is free"),
+    ] {
+        let told = told(board, parts);
+        assert!(told.contains(help), "{parts:?}: {told}");
+    }
+}
+
+#[test]
 fn two_parts_on_one_pin() {
     check(
         "esp32-devkit",

@@ -1,25 +1,23 @@
-//! The state of the window, and what a user can do: open, play, go to an instant, act, save.
+//! The state of the window, and how something comes to be shown; what a user can do with it has a file each: time, looks, plots,
+//! acts, the half beside, leaving.
 
 mod acts;
 mod beside;
 mod leave;
+mod look;
+mod signals;
+mod time;
 
 pub use beside::Beside;
 pub use leave::Leave;
 
-use super::{Pane, export::Kind as Export, plots};
+use super::{Pane, events::Found, export::Kind as Export};
 use crate::{
-    picture::sample,
     settings::Settings,
-    sim::{act::Act, left::Left, open::Opened, session::Session, source::NoSource},
-    stage::{
-        camera::View,
-        show::{Picked, Shown},
-    },
-    units::time,
+    sim::{act::Act, open::Opened, session::Session, source::NoSource, traffic::Sieve},
+    stage::{camera::View, show::Shown},
 };
 use std::{
-    f32::consts::{PI, TAU},
     path::PathBuf,
     sync::Arc,
     time::{Instant, SystemTime, UNIX_EPOCH},
@@ -30,13 +28,6 @@ use twinfleet_engine::{
     time::SimTime,
 };
 use twinfleet_twins::script;
-
-/// Frames that ranges are taken from.
-const SAMPLE: usize = 40;
-/// How long the window is drawn after it was touched, [s].
-const STIR_S: f64 = 1.5;
-/// How far the run goes ahead of what is shown while playing, [s of wall time].
-const AHEAD_S: f64 = 0.4;
 
 /// Something to tell the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,8 +158,12 @@ pub struct Desk {
     pub help: bool,
     /// Filter of the MQTT panel.
     pub topic: String,
+    /// Messages that fit it.
+    pub heard: Sieve,
     /// Filter of the events panel.
     pub event: String,
+    /// Events that have its words.
+    pub found: Found,
     /// A view to go to.
     pub go: Option<View>,
     /// Where the camera is.
@@ -242,7 +237,9 @@ impl Desk {
             refused: None,
             help: false,
             topic: String::new(),
+            heard: Sieve::default(),
             event: String::new(),
+            found: Found::default(),
             go: None,
             eye: View { target: bevy::math::Vec3::ZERO, distance: 10.0, yaw: 0.5, pitch: 0.6 },
             scene_rect: egui::Rect::ZERO,
@@ -351,7 +348,7 @@ impl Desk {
                 let before = self.shown.take();
                 let mut shown = Shown::new(opened, frame, self.generation);
                 match before.filter(|b| b.opened.file == shown.opened.file) {
-                    Some(before) => keep(&before, &mut shown),
+                    Some(before) => look::keep(&before, &mut shown),
                     None => self.go = Some(View::overview(&shown.layout)),
                 }
                 (shown.units, shown.palette) = (self.settings.units.clone(), self.settings.palette);
@@ -373,27 +370,6 @@ impl Desk {
         }
     }
 
-    /// A pace that shows the whole run in about a minute, to a round figure.
-    fn fit_speed(&mut self) {
-        let Some(end) = self.end() else { return };
-        let wanted = end.as_secs_f64() / 60.0;
-        let steps =
-            [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 3_600.0, 10_000.0];
-        self.speed = steps.into_iter().rev().find(|s| *s <= wanted).unwrap_or(0.2);
-    }
-
-    /// The first signals to plot: of a twin's first pair, or of the first device that has the field.
-    fn first_plots(&mut self) {
-        let Some(shown) = &self.shown else { return };
-        let pair = shown.fleet.devices.iter().find_map(|d| shown.fleet.pairs(d.twin?).first().cloned());
-        let first = match (pair, &shown.field) {
-            (Some(pair), _) => vec![pair.reported, pair.estimate],
-            (None, Some(field)) => field.devices.iter().flatten().take(3).copied().collect(),
-            (None, None) => Vec::new(),
-        };
-        self.plots = vec![first];
-    }
-
     /// Back to the start page.
     pub fn close(&mut self) {
         (self.session, self.shown, self.playing, self.touched) = (None, None, false, true);
@@ -410,329 +386,8 @@ impl Desk {
         }
     }
 
-    /// The instant that is shown.
-    pub fn now(&self) -> SimTime {
-        SimTime((self.cursor_s * 1e9).round() as i64)
-    }
-
-    /// When the run ends.
-    pub fn end(&self) -> Option<SimTime> {
-        self.session.as_ref().map(|s| s.end())
-    }
-
-    /// Whether real devices are followed.
-    pub fn is_live(&self) -> bool {
-        self.session.as_ref().is_some_and(|s| s.is_live())
-    }
-
-    /// Goes to an instant, which the run may have yet to reach.
-    pub fn go_to(&mut self, t: SimTime) {
-        let end = self.end().unwrap_or(SimTime::ZERO);
-        // Real devices are followed at the end of their time, and looked back at before it.
-        if self.is_live() {
-            self.playing = t >= end;
-        }
-        self.cursor_s = t.max(SimTime::ZERO).min(end).as_secs_f64();
-    }
-
-    /// One tick on or back.
-    pub fn step(&mut self, ticks: i64) {
-        self.playing = false;
-        let Some(session) = &self.session else { return };
-        let step_ns = session.step_ns;
-        let at = self.now().0.div_euclid(step_ns) + ticks;
-        self.go_to(SimTime(at * step_ns));
-    }
-
-    /// The next or previous of what is marked: bookmarks, faults, alarms.
-    pub fn jump(&mut self, on: bool) {
-        let mut marks = self.bookmarks.clone();
-        if let Some(session) = &self.session {
-            let shared = session.shared();
-            let spells = shared.left.spells.0.iter();
-            marks.extend(spells.flat_map(|s| [Some(s.from), s.until]).flatten());
-        }
-        let now = self.now();
-        let found = if on {
-            marks.into_iter().filter(|t| *t > now).min()
-        } else {
-            marks.into_iter().filter(|t| *t < now).max()
-        };
-        if let Some(t) = found {
-            self.go_to(t);
-        }
-    }
-
-    /// Time goes on by `dt_s` of wall time; what is shown follows the cursor.
-    pub fn advance(&mut self, dt_s: f64) {
-        self.frame_ms = 0.9 * self.frame_ms + 0.1 * dt_s * 1e3;
-        let Some(session) = self.session.clone() else { return };
-        let end_s = session.end().as_secs_f64();
-        if session.is_live() && self.playing {
-            self.cursor_s = end_s;
-        } else if self.playing {
-            let reached_s = session.shared().left.now.as_secs_f64();
-            // Where the run cannot keep up, the pace gives way; time is never dropped.
-            self.cursor_s =
-                (self.cursor_s + self.speed * dt_s.min(0.25)).min(reached_s.max(self.cursor_s)).min(end_s);
-            session.allow(SimTime(((self.cursor_s + self.speed * AHEAD_S) * 1e9) as i64 + 1));
-            if self.cursor_s >= end_s {
-                self.playing = false;
-            }
-        }
-        session.allow(self.now());
-        if !self.done.is_empty() {
-            // What was done at this instant shows as the tick that begins here is over.
-            session.allow(SimTime(self.now().0 + session.step_ns));
-        }
-        self.look_for_failure(&session);
-        self.follow(&session);
-        self.follow_beside();
-    }
-
-    /// A run that cannot go on stops where it is, and says why once.
-    fn look_for_failure(&mut self, session: &Session) {
-        let Some(why) = session.shared().failed() else { return };
-        if self.now() > session.end() {
-            self.go_to(session.end());
-        }
-        self.playing = false;
-        if !std::mem::replace(&mut self.told, true) {
-            self.tell(format!("the run cannot go on from {}: {why}", time(session.end())), true);
-        }
-    }
-
-    fn follow(&mut self, session: &Session) {
-        let now = self.now();
-        let Some(shown) = &mut self.shown else { return };
-        let mut shared = session.shared();
-        let residuals = self.plots.iter().flat_map(|on| plots::residuals(shown, on));
-        let wanted: Vec<SignalId> = self.plots.iter().flatten().copied().chain(residuals).collect();
-        if shared.wanted != wanted {
-            shared.wanted = wanted;
-        }
-        let left = &shared.left;
-        // A run that is made anew by an act has this instant yet to come; until then what was there stays.
-        if left.now < now && left.now < shown.t {
-            return;
-        }
-        let Some(frame) = left.history.at(now) else { return };
-        let key = (now, frame.t, left.spells.0.len());
-        if self.last == Some(key) {
-            return;
-        }
-        self.last = Some(key);
-        // An instant that is yet to come shows what there is, under its own time.
-        let t = if now > left.now { left.now } else { now };
-        show_at(shown, left, t);
-        self.touched = true;
-    }
-
-    /// Marks this instant, or takes the mark away that is there.
-    pub fn bookmark(&mut self) {
-        let now = self.now();
-        let all = self.bookmarks.len();
-        self.bookmarks.retain(|t| *t != now);
-        if self.bookmarks.len() == all {
-            self.bookmarks.push(now);
-        }
-    }
-
-    /// Picks something.
-    pub fn pick(&mut self, picked: Option<Picked>) {
-        self.of_beside = false;
-        if let Some(shown) = &mut self.shown {
-            shown.picked = picked;
-            self.touched = true;
-        }
-    }
-
-    /// Picks the next device, or the one before.
-    pub fn pick_next(&mut self, step: isize) {
-        let Some(shown) = &self.shown else { return };
-        let count = shown.fleet.devices.len() as isize;
-        if count == 0 {
-            return;
-        }
-        let at = match shown.picked {
-            Some(Picked::Device(device)) => (device as isize + step).rem_euclid(count),
-            _ => {
-                if step > 0 {
-                    0
-                } else {
-                    count - 1
-                }
-            }
-        };
-        self.pick(Some(Picked::Device(at as usize)));
-    }
-
-    /// Looks at something close by.
-    pub fn frame(&mut self, picked: Option<Picked>) {
-        if let Some(shown) = &self.shown {
-            self.go = Some(match picked {
-                Some(picked) => View::picked(picked, shown),
-                None => View::overview(&shown.layout),
-            });
-        }
-    }
-
-    /// Looks from a view by its name.
-    pub fn view(&mut self, name: &str) {
-        if let Some(shown) = &self.shown {
-            match View::named(name, shown) {
-                Ok(view) => self.go = Some(view),
-                Err(no) => self.tell(no.0, true),
-            }
-        }
-    }
-
-    /// The camera goes on towards the view that it was sent to.
-    pub fn glide(&mut self, dt_s: f32) {
-        let Some(goal) = self.go else { return };
-        let part = 1.0 - (-dt_s.min(0.1) * 9.0).exp();
-        let eye = &mut self.eye;
-        let turn = (goal.yaw - eye.yaw + PI).rem_euclid(TAU) - PI;
-        eye.target = eye.target.lerp(goal.target, part);
-        eye.distance += (goal.distance - eye.distance) * part;
-        eye.yaw += turn * part;
-        eye.pitch += (goal.pitch - eye.pitch) * part;
-        let left = eye.target.distance(goal.target) + (goal.distance - eye.distance).abs();
-        if left < goal.distance * 2e-3 && turn.abs() < 2e-3 {
-            (self.eye, self.go) = (goal, None);
-        }
-    }
-
-    /// Dark or light.
-    pub fn is_dark(&self) -> bool {
-        self.dark.unwrap_or(self.settings.dark)
-    }
-
-    /// Dark or light from now on.
-    pub fn set_dark(&mut self, dark: bool) {
-        (self.dark, self.settings.dark) = (None, dark);
-    }
-
-    /// What is shown follows the settings.
-    pub fn apply_settings(&mut self) {
-        let (dark, fine) = (self.is_dark(), self.fine());
-        if let Some(shown) = &mut self.shown {
-            (shown.units, shown.palette) = (self.settings.units.clone(), self.settings.palette);
-            (shown.dark, shown.fine) = (dark, fine);
-            self.touched = true;
-        }
-    }
-
-    /// Whether to draw shadows: as the user likes, else where a graphics card draws.
-    pub fn fine(&self) -> bool {
-        self.settings.fine.unwrap_or(!self.adapter.ends_with("(Cpu)"))
-    }
-
-    /// What draws is known.
-    pub fn drawn_by(&mut self, adapter: &str) {
-        adapter.clone_into(&mut self.adapter);
-        let fine = self.fine();
-        if let Some(shown) = &mut self.shown {
-            shown.fine = fine;
-            self.touched = true;
-        }
-    }
-
-    /// Something was touched: the window is drawn for a while.
-    pub fn stir(&mut self) {
-        self.stirred_s = self.up_s();
-    }
-
-    /// Whether something moves that has to be drawn again at once.
-    pub fn is_busy(&self) -> bool {
-        let behind = |s: &Arc<Session>| s.shared().left.now < self.now().min(s.end());
-        let simulating = self.session.as_ref().is_some_and(behind)
-            || self.beside.as_ref().is_some_and(|b| behind(&b.session));
-        self.playing
-            || self.go.is_some()
-            || self.touched
-            || simulating
-            || self.up_s() - self.stirred_s < STIR_S
-    }
-
-    /// Chooses the next signal of the selected device for keys to plot, or the one before.
-    pub fn next_signal(&mut self, step: isize) {
-        let Some(shown) = &self.shown else { return };
-        let Some(Picked::Device(device)) = shown.picked else {
-            return self.tell("select a device first".to_owned(), true);
-        };
-        let ids = shown.fleet.signals(&shown.opened.plan, device);
-        if ids.is_empty() {
-            return;
-        }
-        let at = self.signal.and_then(|id| ids.iter().position(|i| *i == id));
-        let next = match at {
-            Some(at) => (at as isize + step).rem_euclid(ids.len() as isize) as usize,
-            None => 0,
-        };
-        let name = shown.opened.plan.signals.name(ids[next]);
-        self.signal = Some(ids[next]);
-        self.tell(format!("{name}: I puts it on the last plot, or takes it off"), false);
-    }
-
-    /// Puts the chosen signal on the last plot, or takes it off.
-    pub fn plot_signal(&mut self) {
-        if self.signal.is_none() {
-            self.next_signal(1);
-        }
-        if let Some(id) = self.signal {
-            let last = self.plots.len().saturating_sub(1);
-            let plot = self.plots.iter().position(|p| p.contains(&id)).unwrap_or(last);
-            self.plot(plot, id);
-        }
-    }
-
-    /// Puts a signal on a plot, or takes it off.
-    pub fn plot(&mut self, plot: usize, signal: SignalId) {
-        while self.plots.len() <= plot {
-            self.plots.push(Vec::new());
-        }
-        let on = &mut self.plots[plot];
-        match on.iter().position(|s| *s == signal) {
-            Some(at) => drop(on.remove(at)),
-            None => on.push(signal),
-        }
-    }
-
     /// Tells the user something.
     pub fn tell(&mut self, text: String, bad: bool) {
         self.notice = Some(Notice { text, bad });
-    }
-}
-
-/// Brings what is shown to an instant of a run.
-pub fn show_at(shown: &mut Shown, left: &Left, t: SimTime) {
-    if let Some(frame) = left.history.at(t) {
-        shown.frame = Arc::clone(frame);
-    }
-    shown.t = t;
-    shown.spells = left.spells.at(t).cloned().collect();
-    shown.carry(left, t);
-    // A new sample only now and then: ranges that always move tell nothing. What leaves them before, widens them.
-    let reached_ns = left.now.0;
-    if reached_ns as f64 > shown.sampled_ns as f64 * 1.3 || reached_ns < shown.sampled_ns {
-        shown.sample = sample(left.history.frames().cloned().collect(), SAMPLE);
-        shown.sampled_ns = reached_ns;
-    }
-}
-
-/// What the user chose stays as the run is made anew.
-fn keep(before: &Shown, shown: &mut Shown) {
-    (shown.picked, shown.arcs, shown.ghosts) = (before.picked, before.arcs, before.ghosts);
-    (shown.labels, shown.legend) = (before.labels, before.legend);
-    if before.frame.values.len() == shown.frame.values.len() {
-        (shown.t, shown.frame, shown.spells) = (before.t, before.frame.clone(), before.spells.clone());
-        (shown.sample, shown.sampled_ns) = (before.sample.clone(), before.sampled_ns);
-    }
-    match &before.field {
-        Some(field) => {
-            shown.colour_by(&field.quantity);
-        }
-        None => shown.field = None,
     }
 }

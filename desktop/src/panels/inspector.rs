@@ -6,6 +6,7 @@ use super::{
     theme::{ink, scrolled, weak},
 };
 use crate::{
+    fleet::of_zone,
     sim::{left::Left, traffic::FEW},
     stage::{
         overlay::{color32, says},
@@ -61,10 +62,7 @@ fn zone(ui: &mut Ui, desk: &mut Desk, shown: &Shown, zone: usize) {
         ui.label(format!("{} m³ of air", def.volume_m3));
     }
     spells(ui, shown, &def.id);
-    let block = plan.zone_blocks[zone];
-    let count = plan.signals.blocks().nth(block.0 as usize).map_or(0, |(_, _, c)| c.len() as u32);
-    let ids: Vec<SignalId> = (0..count).map(|c| plan.signals.id(block, 0, c)).collect();
-    signals(ui, desk, shown, "Air", &ids);
+    signals(ui, desk, shown, "Air", &of_zone(plan, zone));
 }
 
 fn device(ui: &mut Ui, desk: &mut Desk, shown: &Shown, left: &Left, index: usize) {
@@ -158,10 +156,9 @@ fn parts(ui: &mut Ui, shown: &Shown, index: usize) {
         Grid::new("parts").num_columns(3).striped(true).show(ui, |ui| {
             for (part, def) in device.parts.iter().zip(&thing.parts) {
                 ui.label(&part.id);
-                let about = shown.opened.plan.catalog.sensors.get(&part.model).map(|s| s.about.clone());
-                let about = about.or_else(|| {
-                    shown.opened.plan.catalog.actuators.get(&part.model).map(|a| a.about.clone())
-                });
+                let catalog = &shown.opened.plan.catalog;
+                let sensor = catalog.sensors.get(&part.model).map(|s| s.about.as_str());
+                let about = sensor.or_else(|| catalog.actuators.get(&part.model).map(|a| a.about.as_str()));
                 ui.label(&part.model).on_hover_text(about.unwrap_or_default());
                 ui.label(match &def.on {
                     WireDef::I2c(address) => format!("I²C {address:#04x}"),
@@ -195,8 +192,7 @@ fn signals(ui: &mut Ui, desk: &mut Desk, shown: &Shown, title: &str, ids: &[Sign
                 let mark = if on { "📈" } else { "+" };
                 let button = ui.small_button(mark).on_hover_text("Plot it, or take it off (I)");
                 if let (true, Some(id)) = (button.clicked(), plotted) {
-                    desk.signal = Some(id);
-                    desk.plot_signal();
+                    desk.plot_signal(id);
                 }
                 // What keys have chosen is marked.
                 let chosen = plotted.is_some() && desk.signal == plotted;

@@ -134,7 +134,7 @@ pub fn bar(ui: &mut Ui, desk: &mut Desk) {
             }
             let now = shown.field.as_ref().map_or("no field", |f| f.quantity.as_str()).to_owned();
             egui::ComboBox::from_id_salt("field").selected_text(now.replace('_', " ")).show_ui(ui, |ui| {
-                for quantity in &shown.fields {
+                for quantity in shown.fields.iter() {
                     if ui.selectable_label(*quantity == now, quantity.replace('_', " ")).clicked() {
                         by = Some(Some(quantity.clone()));
                     }

@@ -3,23 +3,21 @@
 use super::{
     Pane, acts, alarms,
     desk::{Asking, Desk, Leave, Refused},
-    events, export, files, help, inspector, performance, plots, scene, start,
+    events, export, files, help, inspector, keys, performance, plots, scene, start,
     theme::{bad, good, weak},
     timebar, traffic, tree,
 };
 use crate::{
     settings::Palette,
     sim::{open::Origin, session::Shared},
-    stage::show::Picked,
     units::Units,
 };
 use egui::{
-    Context, Key, Modifiers, Panel, PopupCloseBehavior, Ui,
+    Context, Key, Panel, PopupCloseBehavior, Ui,
     containers::menu::{MenuButton, MenuConfig},
 };
 use egui_tiles::{Behavior, SimplificationOptions, TileId, Tiles, Tree, UiResponse};
 use std::path::{Path, PathBuf};
-use twinfleet_engine::time::SimTime;
 
 /// Where the panels are at first.
 pub fn layout() -> Tree<Pane> {
@@ -54,7 +52,7 @@ pub fn layout() -> Tree<Pane> {
 
 /// Everything, into the whole of the window.
 pub fn show(ui: &mut Ui, desk: &mut Desk, pictures: &start::Pictures) {
-    keys(ui.ctx(), desk);
+    keys::pressed(ui.ctx(), desk);
     dropped(ui.ctx(), desk);
     Panel::top("menu").show(ui, |ui| menu(ui, desk));
     match desk.session.clone() {
@@ -259,18 +257,19 @@ fn settings(ui: &mut Ui, desk: &mut Desk) {
 }
 
 /// Sizes of everything.
-const SCALES: std::ops::RangeInclusive<f32> = 0.6..=2.5;
+pub(super) const SCALES: std::ops::RangeInclusive<f32> = 0.6..=2.5;
 
 /// What a unit can be chosen for, and from.
-struct Choice<'a> {
+pub(super) struct Choice<'a> {
     name: &'static str,
     /// Its key: the next of all.
     key: &'static str,
-    value: &'a mut String,
-    all: &'static [&'static str],
+    pub value: &'a mut String,
+    pub all: &'static [&'static str],
 }
 
-fn choices(units: &mut Units) -> [Choice<'_>; 4] {
+/// What units can be chosen for.
+pub(super) fn choices(units: &mut Units) -> [Choice<'_>; 4] {
     [
         Choice { name: "temperature", key: "U", value: &mut units.temperature, all: &["degC", "degF", "K"] },
         Choice { name: "pressure", key: "Shift+U", value: &mut units.pressure, all: &["hPa", "kPa", "mmHg"] },
@@ -293,6 +292,14 @@ fn bring_back(desk: &mut Desk, pane: Pane) {
     if let Some(tabs) = tabs.or(desk.tree.root) {
         desk.tree.move_tile_to_container(tile, tabs, usize::MAX, true);
     }
+}
+
+/// A panel's tab comes to the front; one that was closed comes back.
+pub(super) fn to_front(desk: &mut Desk, pane: Pane) {
+    if desk.tree.tiles.find_pane(&pane).is_none() {
+        bring_back(desk, pane);
+    }
+    desk.tree.make_active(|_, tile| matches!(tile, egui_tiles::Tile::Pane(p) if *p == pane));
 }
 
 /// The last thing to tell, in a line above the time bar.
@@ -462,240 +469,4 @@ fn dropped(ctx: &Context, desk: &mut Desk) {
     if let Some(path) = files.first().map(|f| f.path().to_owned()) {
         desk.leave(Leave::Open(path.display().to_string()));
     }
-}
-
-fn keys(ctx: &Context, desk: &mut Desk) {
-    if desk.asking != Asking::Nothing || desk.leaving.is_some() {
-        return;
-    }
-    let ctrl = |key: Key| ctx.input_mut(|i| i.consume_key(Modifiers::CTRL, key));
-    if ctrl(Key::O) {
-        desk.asking = Asking::Open(String::new());
-    }
-    if ctrl(Key::S) && desk.session.is_some() {
-        desk.asking = Asking::Save(desk.save_path());
-    }
-    if ctrl(Key::F) && desk.session.is_some() {
-        ctx.memory_mut(|m| m.request_focus(tree::search_field()));
-    }
-    if ctrl(Key::Z) {
-        desk.undo();
-    }
-    if ctrl(Key::Q) {
-        desk.leave(Leave::Quit);
-    }
-    let steps =
-        [(Key::Plus, 0.1), (Key::Equals, 0.1), (Key::Minus, -0.1), (Key::Num0, 1.0 - desk.settings.scale)];
-    for (_, step) in steps.into_iter().filter(|(key, _)| ctrl(*key)) {
-        desk.settings.scale = (desk.settings.scale + step).clamp(*SCALES.start(), *SCALES.end());
-    }
-    if ctx.input(|i| i.key_pressed(Key::F1)) {
-        desk.help = !desk.help;
-    }
-    panel_keys(ctx, desk);
-    // The fleet has the arrows while it has the keyboard, and no other key.
-    let in_fleet = ctx.memory(|m| m.has_focus(tree::rows()));
-    let typing = ctx.egui_wants_keyboard_input() && !in_fleet;
-    if typing || ctx.input(|i| i.modifiers.ctrl || i.modifiers.alt) {
-        return;
-    }
-    let pressed = |key: Key| ctx.input(|i| i.key_pressed(key));
-    let shift = ctx.input(|i| i.modifiers.shift);
-    let many = if shift { 100 } else { 1 };
-    if pressed(Key::Space)
-        && let Some(session) = desk.session.clone()
-    {
-        timebar::play(desk, &session.shared().left);
-    }
-    if pressed(Key::ArrowRight) && !in_fleet {
-        desk.step(many);
-    }
-    if pressed(Key::ArrowLeft) && !in_fleet {
-        desk.step(-many);
-    }
-    if pressed(Key::N) || pressed(Key::P) {
-        desk.jump(pressed(Key::N));
-    }
-    if pressed(Key::Home) {
-        desk.go_to(SimTime::ZERO);
-    }
-    if let (true, Some(end)) = (pressed(Key::End), desk.end()) {
-        desk.go_to(end);
-    }
-    if pressed(Key::Plus) || pressed(Key::Equals) {
-        desk.speed = (desk.speed * 2.0).min(10_000.0);
-    }
-    if pressed(Key::Minus) {
-        desk.speed = (desk.speed / 2.0).max(0.1);
-    }
-    if pressed(Key::B) {
-        desk.bookmark();
-    }
-    plot_keys(desk, &pressed, shift);
-    for (key, view) in [
-        (Key::Num1, "overview"),
-        (Key::Num2, "top"),
-        (Key::Num3, "front"),
-        (Key::Num4, "side"),
-        (Key::A, "alarm"),
-    ] {
-        if pressed(key) {
-            desk.view(view);
-        }
-    }
-    if pressed(Key::F) {
-        let picked: Option<Picked> = desk.shown.as_ref().and_then(|s| s.picked);
-        desk.frame(picked);
-    }
-    if pressed(Key::CloseBracket) || pressed(Key::OpenBracket) {
-        desk.pick_next(if pressed(Key::CloseBracket) { 1 } else { -1 });
-    }
-    if pressed(Key::V) && shift {
-        if desk.session.is_some() {
-            desk.asking = Asking::Beside(String::new());
-        }
-    } else if pressed(Key::V) {
-        if desk.beside.is_some() { desk.unsplit() } else { desk.keep_beside() }
-    }
-    if pressed(Key::F4) {
-        acts::by_key(desk);
-    }
-    if pressed(Key::F5) && desk.session.is_some() {
-        to_front(desk, Pane::Acts);
-        desk.do_it = true;
-    }
-    if pressed(Key::Escape) {
-        desk.pick(None);
-        (desk.help, desk.notice) = (false, None);
-    }
-    for (key, dx, dy) in
-        [(Key::W, 0.0, 60.0), (Key::S, 0.0, -60.0), (Key::D, 60.0, 0.0), (Key::E, -60.0, 0.0)]
-    {
-        if pressed(key) {
-            desk.go = None;
-            desk.eye.pan(dx, dy, 700.0);
-        }
-    }
-    for (key, dx) in [(Key::Q, 40.0), (Key::R, -40.0)] {
-        if pressed(key) {
-            desk.go = None;
-            desk.eye.orbit(dx, 0.0);
-        }
-    }
-    for (key, factor) in [(Key::PageUp, 1.25), (Key::PageDown, 0.8)] {
-        if pressed(key) {
-            desk.go = None;
-            desk.eye.zoom(factor);
-        }
-    }
-    if pressed(Key::X) {
-        desk.only_wrong = !desk.only_wrong;
-    }
-    if let (Some(kind), true) =
-        (export::Kind::ALL.into_iter().find(|k| pressed(k.key())), desk.session.is_some())
-    {
-        desk.export = Some(kind);
-    }
-    settings_keys(desk, &pressed, shift);
-    scene_keys(desk, &pressed);
-}
-
-/// Keys of panels, which hold while something is typed too: each panel to the front, each act, real devices, the start page.
-fn panel_keys(ctx: &Context, desk: &mut Desk) {
-    const DIGITS: [Key; 9] =
-        [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9];
-    let with = |held: Modifiers, key: Key| ctx.input_mut(|i| i.consume_key(held, key));
-    if with(Modifiers::CTRL, Key::L) {
-        desk.asking = Asking::Follow(String::new(), "mqtt://localhost".to_owned());
-    }
-    if desk.session.is_none() {
-        return;
-    }
-    if with(Modifiers::CTRL, Key::W) {
-        desk.leave(Leave::Close);
-    }
-    for (pane, key) in Pane::ALL.into_iter().zip(DIGITS) {
-        if with(Modifiers::CTRL, key) {
-            to_front(desk, pane);
-        }
-    }
-    for (what, key) in (0..acts::KINDS.len()).zip(DIGITS) {
-        if with(Modifiers::ALT, key) {
-            desk.form.what = what;
-            to_front(desk, Pane::Acts);
-        }
-    }
-}
-
-/// A panel's tab comes to the front; one that was closed comes back.
-fn to_front(desk: &mut Desk, pane: Pane) {
-    if desk.tree.tiles.find_pane(&pane).is_none() {
-        bring_back(desk, pane);
-    }
-    desk.tree.make_active(|_, tile| matches!(tile, egui_tiles::Tile::Pane(p) if *p == pane));
-}
-
-fn plot_keys(desk: &mut Desk, pressed: &dyn Fn(Key) -> bool, shift: bool) {
-    if desk.session.is_none() {
-        return;
-    }
-    for (key, step) in [(Key::Comma, -1), (Key::Period, 1)] {
-        if pressed(key) {
-            desk.next_signal(step);
-        }
-    }
-    if pressed(Key::I) {
-        to_front(desk, Pane::Plots);
-        desk.plot_signal();
-    }
-    if pressed(Key::Y) {
-        to_front(desk, Pane::Plots);
-        if shift { drop(desk.plots.pop()) } else { desk.plots.push(Vec::new()) }
-    }
-}
-
-fn settings_keys(desk: &mut Desk, pressed: &dyn Fn(Key) -> bool, shift: bool) {
-    let unit = match (pressed(Key::U), pressed(Key::J), shift) {
-        (true, _, false) => Some(0),
-        (true, _, true) => Some(1),
-        (_, true, false) => Some(2),
-        (_, true, true) => Some(3),
-        _ => None,
-    };
-    if let Some(which) = unit {
-        let [Choice { value, all, .. }] = &mut choices(&mut desk.settings.units)[which..=which] else {
-            return;
-        };
-        let at = all.iter().position(|unit| *unit == value.as_str()).map_or(0, |at| (at + 1) % all.len());
-        **value = all[at].to_owned();
-    } else if pressed(Key::K) {
-        let all = Palette::ALL;
-        let at = all.iter().position(|p| *p == desk.settings.palette).unwrap_or(0);
-        desk.settings.palette = all[(at + 1) % all.len()];
-    } else if pressed(Key::M) {
-        desk.set_dark(!desk.is_dark());
-    } else {
-        return;
-    }
-    desk.apply_settings();
-}
-
-fn scene_keys(desk: &mut Desk, pressed: &dyn Fn(Key) -> bool) {
-    let Some(shown) = &mut desk.shown else { return };
-    if pressed(Key::C) && !shown.fields.is_empty() {
-        let at = shown.field.as_ref().and_then(|f| shown.fields.iter().position(|q| *q == f.quantity));
-        let next = shown.fields[at.map_or(0, |a| (a + 1) % shown.fields.len())].clone();
-        shown.colour_by(&next);
-    } else if pressed(Key::L) {
-        shown.arcs = scene::next(shown.arcs);
-    } else if pressed(Key::G) {
-        shown.ghosts = !shown.ghosts;
-    } else if pressed(Key::T) {
-        shown.labels = !shown.labels;
-    } else if pressed(Key::H) {
-        shown.legend = !shown.legend;
-    } else {
-        return;
-    }
-    desk.touched = true;
 }

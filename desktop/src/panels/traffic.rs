@@ -3,7 +3,6 @@
 use super::desk::Desk;
 use crate::{sim::left::Left, stage::show::Picked, units::time};
 use egui::{ScrollArea, Ui};
-use twinfleet_engine::message::TopicFilter;
 
 /// Rows at most, the latest: beyond, the filter narrows them.
 const MOST: usize = 20_000;
@@ -25,18 +24,19 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
     });
     let Some(shown) = desk.shown.clone() else { return };
     let topic = desk.topic.trim();
-    let filter = TopicFilter::new(topic).ok().filter(TopicFilter::is_wild);
-    let fits = |t: &str| filter.as_ref().map_or_else(|| t.contains(topic), |f| f.matches(t));
-    let heard: Vec<_> =
-        left.traffic.until(shown.t).rev().filter(|h| fits(&h.message.topic)).take(MOST).collect();
+    desk.heard.look(shown.generation, topic, &left.traffic);
+    let heard = desk.heard.until(shown.t);
+    let heard = &heard[heard.len().saturating_sub(MOST)..];
     if heard.is_empty() {
         let why = if topic.is_empty() { "No message yet." } else { "No message that is kept fits." };
         ui.label(super::theme::weak(why));
     }
+    let mut picked = None;
     let height = ui.text_style_height(&egui::TextStyle::Monospace);
     ScrollArea::vertical().auto_shrink(false).show_rows(ui, height, heard.len(), |ui, rows| {
-        for heard in &heard[rows] {
-            let m = &heard.message;
+        // The latest come first.
+        for (_, nth) in heard.iter().rev().skip(rows.start).take(rows.len()) {
+            let Some(m) = left.traffic.nth(*nth).map(|h| &h.message) else { continue };
             let payload = String::from_utf8_lossy(&m.payload);
             let text = format!("{:>9}  q{} {}  {payload}", time(m.sent), m.qos, m.topic);
             let label = egui::Label::new(egui::RichText::new(text).monospace())
@@ -45,8 +45,11 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
             let response = ui.add(label).on_hover_text(format!("{}\n{payload}", m.topic));
             if response.clicked() {
                 let device = shown.fleet.devices.iter().position(|d| d.ordinal == Some(m.publisher));
-                desk.pick(device.map(Picked::Device));
+                picked = Some(device.map(Picked::Device));
             }
         }
     });
+    if let Some(picked) = picked {
+        desk.pick(picked);
+    }
 }

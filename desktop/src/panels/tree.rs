@@ -105,14 +105,14 @@ pub fn show(ui: &mut Ui, desk: &mut Desk) {
         if desk.only_wrong && !wrong.contains_key(&Spot::Device(index)) {
             return false;
         }
-        let thing = device.thing.as_ref().map_or("", |t| t.name.as_str());
-        let mut text = format!("{} {thing}", device.id).to_lowercase();
-        for part in &device.parts {
-            text += &format!(" {} {}", part.id, part.model);
-        }
-        words.iter().all(|w| text.contains(w))
+        words.iter().all(|w| device.words.contains(w))
     };
     let zones = &shown.opened.plan.scenario.world.zones;
+    // A list a zone, and one of what is outside every zone.
+    let mut by_zone: Vec<Vec<usize>> = vec![Vec::new(); zones.len() + 1];
+    for device in (0..shown.fleet.devices.len()).filter(|d| fits(*d)) {
+        by_zone[shown.fleet.devices[device].zone.unwrap_or(zones.len())].push(device);
+    }
     let (mut picked, mut all) = (None, Vec::new());
     let area = ui.available_rect_before_wrap();
     ui.interact(area, rows(), Sense::focusable_noninteractive());
@@ -121,10 +121,7 @@ pub fn show(ui: &mut Ui, desk: &mut Desk) {
         ui.painter().rect_stroke(area.shrink(0.5), 2.0, line, StrokeKind::Inside);
     }
     scrolled(ui, |ui| {
-        for zone in (0..zones.len()).map(Some).chain([None]) {
-            let devices: Vec<usize> = (0..shown.fleet.devices.len())
-                .filter(|d| shown.fleet.devices[*d].zone == zone && fits(*d))
-                .collect();
+        for (zone, devices) in (0..zones.len()).map(Some).chain([None]).zip(&by_zone) {
             if devices.is_empty() && (zone.is_none() || !words.is_empty() || desk.only_wrong) {
                 continue;
             }

@@ -5,7 +5,7 @@ use super::{
     spell::Spells,
     traffic::Traffic,
 };
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, of_block};
 use std::{collections::HashMap, sync::Arc};
 use twinfleet_engine::{
     expect::Outcome,
@@ -122,9 +122,8 @@ impl Ledger {
             let Some(ordinal) = fleet.find(&def.twin).and_then(|d| fleet.devices[d].ordinal) else {
                 continue;
             };
-            let channels = plan.signals.blocks().nth(block.0 as usize).map_or(0, |(_, _, c)| c.len() as u32);
-            let ids = (0..channels).map(|c| plan.signals.id(*block, 0, c));
-            let reports = ids.filter(|id| plan.signals.channel(*id).kind == Kind::Reported);
+            let reports =
+                of_block(plan, *block, 0).filter(|id| plan.signals.channel(*id).kind == Kind::Reported);
             self.reported.extend(reports.map(|id| (id, ordinal)));
         }
     }

@@ -21,6 +21,9 @@ use twinfleet_engine::{
 /// Rows of a record, in order.
 type Rows = Peekable<Box<dyn Iterator<Item = Result<Row, RecordError>>>>;
 
+/// Where a rigid body is by its signals: its centre, and its orientation as a quaternion.
+type Body = ([SignalId; 3], [SignalId; 4]);
+
 /// A record under way.
 pub struct Tape {
     record: Arc<Record>,
@@ -31,8 +34,9 @@ pub struct Tape {
     events: VecDeque<Event>,
     segment: usize,
     sampler: Sampler,
-    /// Place signals of each rigid body, and how it is turned at the start: a record does not say how it turns.
-    bodies: Vec<([SignalId; 3], [f32; 4])>,
+    /// Signals of each rigid body, its place and how it is turned; and how it is turned at the start, which holds where the
+    /// record does not say how it turns.
+    bodies: Vec<(Body, [f32; 4])>,
     ledger: Ledger,
 }
 
@@ -41,10 +45,10 @@ impl Tape {
     pub fn new(opened: &Opened, record: Arc<Record>) -> Self {
         let plan = &opened.plan;
         let scene = plan.scenario.world.scene.iter().flat_map(|s| &s.bodies);
-        let bodies =
-            plan.body_blocks.iter().zip(scene).map(|(block, def)| {
-                ([0, 1, 2].map(|c| plan.signals.id(*block, 0, c)), turned(def.rotation_deg))
-            });
+        let bodies = plan.body_blocks.iter().zip(scene).map(|(block, def)| {
+            let of = |c: u32| plan.signals.id(*block, 0, c);
+            (([0, 1, 2].map(of), [4, 5, 6, 7].map(of)), turned(def.rotation_deg))
+        });
         let bodies = bodies.collect();
         // Another version may have numbered its signals in another way; names stay.
         let same = Blocks::of(&record.table) == Blocks::of(&plan.signals);
@@ -75,9 +79,11 @@ impl Tape {
     }
 
     fn keep_frame(&mut self) {
-        let pose = |(ids, rotation): &([SignalId; 3], [f32; 4])| {
-            let position_m = ids.map(|id| self.ledger.latest(id).unwrap_or(0.0));
-            Pose { position_m, rotation: *rotation }
+        let pose = |((place, turn), start): &(Body, [f32; 4])| {
+            let position_m = place.map(|id| self.ledger.latest(id).unwrap_or(0.0));
+            let now = turn.map(|id| self.ledger.latest(id));
+            let rotation = if let [Some(x), Some(y), Some(z), Some(w)] = now { [x, y, z, w] } else { *start };
+            Pose { position_m, rotation }
         };
         let bodies: Arc<[Pose]> = self.bodies.iter().map(pose).collect();
         self.ledger.keep_frame(bodies);

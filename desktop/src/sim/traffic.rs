@@ -22,7 +22,10 @@
 //! ```
 
 use std::collections::{HashMap, VecDeque};
-use twinfleet_engine::{message::Message, time::SimTime};
+use twinfleet_engine::{
+    message::{Message, TopicFilter},
+    time::SimTime,
+};
 
 /// Of each device so many of the last are kept in any case.
 pub const FEW: usize = 12;
@@ -32,6 +35,8 @@ pub const FEW: usize = 12;
 pub struct Heard {
     /// When it reached the broker.
     pub t: SimTime,
+    /// How many came before it.
+    pub nth: u64,
     /// The message.
     pub message: Message,
 }
@@ -73,9 +78,10 @@ impl Traffic {
 
     /// Takes in a message, which is no older than the last.
     pub fn push(&mut self, t: SimTime, message: Message) {
+        let nth = self.came();
         self.latest_bytes += bytes(&message);
         self.counts.entry(message.publisher).or_default().1 += 1;
-        self.latest.push_back(Heard { t, message });
+        self.latest.push_back(Heard { t, nth, message });
         while self.latest_bytes > self.latest_budget_bytes {
             let Some(heard) = self.latest.pop_front() else { break };
             let size = bytes(&heard.message);
@@ -135,6 +141,26 @@ impl Traffic {
         self.old[..old].iter().chain(self.latest.range(..latest))
     }
 
+    /// The one that came after so many others, if it is kept still.
+    pub fn nth(&self, nth: u64) -> Option<&Heard> {
+        match nth.checked_sub(self.gone) {
+            Some(at) => self.latest.get(at as usize),
+            None => self.old.binary_search_by_key(&nth, |h| h.nth).ok().map(|at| &self.old[at]),
+        }
+    }
+
+    /// Those that came after so many others, the oldest first.
+    fn since(&self, nth: u64) -> impl Iterator<Item = &Heard> {
+        let old = self.old.partition_point(|h| h.nth < nth);
+        let latest = nth.saturating_sub(self.gone).min(self.latest.len() as u64) as usize;
+        self.old[old..].iter().chain(self.latest.range(latest..))
+    }
+
+    /// How many have come so far, kept or not.
+    fn came(&self) -> u64 {
+        self.gone + self.latest.len() as u64
+    }
+
     /// Number of those that are kept.
     pub fn len(&self) -> usize {
         self.old.len() + self.latest.len()
@@ -153,4 +179,92 @@ impl Traffic {
 
 fn bytes(message: &Message) -> usize {
     size_of::<Heard>() + message.payload.len() + 16
+}
+
+/// Which messages of a run fit a filter: each is judged once, not anew with every frame.
+#[derive(Clone, Debug, Default)]
+pub struct Sieve {
+    /// The run's number, and the filter.
+    of: Option<(u64, String)>,
+    /// When each came, and after how many others; the oldest first.
+    fits: Vec<(SimTime, u64)>,
+    /// How many have been judged.
+    judged: u64,
+    /// How many had left the latest by then: where older ones are thinned, some of them are kept no more.
+    gone: u64,
+}
+
+impl Sieve {
+    /// Judges those that are new: by a topic filter with wildcards, or by any text that the topic holds.
+    pub fn look(&mut self, run: u64, filter: &str, traffic: &Traffic) {
+        let same = self.of.as_ref().is_some_and(|(of, text)| *of == run && text == filter);
+        if !same || traffic.came() < self.judged {
+            *self = Self { of: Some((run, filter.to_owned())), ..Self::default() };
+        }
+        let wild = TopicFilter::new(filter).ok().filter(TopicFilter::is_wild);
+        let fits = |topic: &str| wild.as_ref().map_or_else(|| topic.contains(filter), |f| f.matches(topic));
+        let new = traffic.since(self.judged).filter(|h| fits(&h.message.topic));
+        self.fits.extend(new.map(|h| (h.t, h.nth)));
+        if traffic.is_thinned() && traffic.gone != self.gone {
+            self.fits.retain(|(_, nth)| traffic.nth(*nth).is_some());
+        }
+        (self.judged, self.gone) = (traffic.came(), traffic.gone);
+    }
+
+    /// Those that fit and had come by an instant: when, and after how many others; the oldest first.
+    pub fn until(&self, t: SimTime) -> &[(SimTime, u64)] {
+        &self.fits[..self.fits.partition_point(|(came, _)| *came <= t)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(topic: &str, t: i64) -> Message {
+        Message {
+            sent: SimTime(t),
+            due: SimTime(t),
+            publisher: u32::from(topic.ends_with('b')),
+            seq: 0,
+            topic: topic.into(),
+            payload: [0u8; 100][..].into(),
+            qos: 0,
+            retain: false,
+        }
+    }
+
+    #[test]
+    fn what_is_sifted_bit_by_bit_is_what_a_look_at_all_finds_thinned_or_not() {
+        let mut traffic = Traffic::new(1 << 16);
+        let mut sieves = ["", "s/+", "/b", "s/a"].map(|filter| (filter, Sieve::default()));
+        for t in 0..4_000 {
+            traffic.push(SimTime(t), message(if t % 3 == 0 { "s/b" } else { "s/a" }, t));
+            if t % 7 != 0 {
+                continue;
+            }
+            for (filter, sieve) in sieves.iter_mut() {
+                let filter = *filter;
+                sieve.look(1, filter, &traffic);
+                let topic =
+                    |h: &&Heard| !filter.ends_with(['a', 'b']) || h.message.topic.ends_with(&filter[1..]);
+                for until in [t, t / 2] {
+                    let wanted: Vec<i64> =
+                        traffic.until(SimTime(until)).filter(topic).map(|h| h.t.0).collect();
+                    let found = sieve.until(SimTime(until)).iter();
+                    let found: Vec<i64> = found.filter_map(|(_, nth)| Some(traffic.nth(*nth)?.t.0)).collect();
+                    assert_eq!(found, wanted, "{filter:?} by {until}");
+                }
+            }
+        }
+        assert!(traffic.is_thinned());
+        // Another run, or another filter, is looked through from its start.
+        let (_, sieve) = &mut sieves[0];
+        let mut other = Traffic::new(1 << 16);
+        other.push(SimTime(0), message("s/b", 0));
+        sieve.look(2, "", &other);
+        assert_eq!(sieve.until(SimTime(9)), [(SimTime(0), 0)]);
+        sieve.look(2, "c", &other);
+        assert!(sieve.until(SimTime(9)).is_empty());
+    }
 }

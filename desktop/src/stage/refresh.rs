@@ -9,7 +9,7 @@ use super::{
     layout::{BOARD_SCALE, BODY_SCALE, from_world},
     palette,
     plain::Skin,
-    show::Shown,
+    show::{Field, Shown},
     side::{Kept, Of, RangesOf, Showing, Side, Worked, of},
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 use bevy::prelude::*;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 use twinfleet_engine::environment::OUTSIDE_CHANNELS;
 
 /// Highest column.
@@ -33,7 +33,7 @@ const FAR: f32 = 22.0;
 /// What the colours and columns reach from and to.
 #[derive(Default)]
 pub struct Ranges {
-    of: Option<(u64, i64, Option<String>)>,
+    of: Option<(u64, i64, Option<Arc<Field>>)>,
     /// The field's.
     pub field: Option<(f32, f32)>,
     /// By twin and pair.
@@ -53,7 +53,7 @@ impl Ranges {
 /// Takes ranges from the sample of frames.
 pub fn ranges<S: Side>(shown: Option<Res<Showing<S>>>, mut ranges: ResMut<RangesOf<S>>) {
     let Some(shown) = shown else { return };
-    let key = (shown.generation, shown.sampled_ns, shown.field.as_ref().map(|f| f.quantity.clone()));
+    let key = (shown.generation, shown.sampled_ns, shown.field.clone());
     if ranges.of.as_ref() == Some(&key) {
         if shown.is_changed()
             && let Some(wider) = widened(&ranges.own.0, &shown)
@@ -64,7 +64,7 @@ pub fn ranges<S: Side>(shown: Option<Res<Showing<S>>>, mut ranges: ResMut<Ranges
     }
     let ranges = &mut ranges.0;
     ranges.of = Some(key);
-    let over = |ids: &[twinfleet_engine::signal::SignalId], frames: &[std::sync::Arc<Frame>]| {
+    let over = |ids: &[twinfleet_engine::signal::SignalId], frames: &[Arc<Frame>]| {
         let values = frames.iter().flat_map(|f| ids.iter().filter_map(|id| f.value(*id)));
         values.fold(None, |range: Option<(f32, f32)>, v| {
             Some(range.map_or((v, v), |(low, high)| (low.min(v), high.max(v))))
@@ -91,38 +91,54 @@ pub fn ranges<S: Side>(shown: Option<Res<Showing<S>>>, mut ranges: ResMut<Ranges
     ranges.own = (ranges.field, ranges.pairs.clone());
 }
 
+type Scales = (Option<(f32, f32)>, Vec<Vec<(f32, f32)>>);
+
 /// Both sides of a split scene have one scale, so that a colour and a height mean the same on either.
 pub fn join(
     mut worked: ResMut<RangesOf<Worked>>,
     mut kept: ResMut<RangesOf<Kept>>,
     shown: Res<Showing<Worked>>,
     beside: Option<Res<Showing<Kept>>>,
+    mut was_split: Local<bool>,
 ) {
-    let both = |(a, b): (&(f32, f32), &(f32, f32))| rounded(a.0.min(b.0), a.1.max(b.1));
-    let quantity = |s: &Shown| s.field.as_ref().map(|f| f.quantity.clone());
-    let (a, b) = (worked.0.own.clone(), kept.0.own.clone());
     let split = beside.is_some();
+    let parted = std::mem::replace(&mut *was_split, split) != split;
+    let changed = worked.is_changed() || kept.is_changed() || shown.is_changed();
+    if !(parted || changed || beside.as_ref().is_some_and(|b| b.is_changed())) {
+        return;
+    }
+    let both = |(a, b): (&(f32, f32), &(f32, f32))| rounded(a.0.min(b.0), a.1.max(b.1));
     let same = beside.is_some_and(|b| quantity(&b) == quantity(&shown));
+    let (a, b) = (&worked.0.own, &kept.0.own);
     let field = a.0.as_ref().zip(b.0.as_ref()).filter(|_| same).map(both);
     let alike = a.1.len() == b.1.len() && a.1.iter().zip(&b.1).all(|(a, b)| a.len() == b.len());
     let pairs = (split && alike).then(|| -> Vec<Vec<(f32, f32)>> {
         a.1.iter().zip(&b.1).map(|(a, b)| a.iter().zip(b).map(both).collect()).collect()
     });
-    let (a, b) = (wanted(a, field, &pairs), wanted(b, field, &pairs));
-    // Only what changes is written, for whoever looks at changes.
-    if (worked.0.field, &worked.0.pairs) != (a.0, &a.1) {
-        (worked.0.field, worked.0.pairs) = a;
-    }
-    if (kept.0.field, &kept.0.pairs) != (b.0, &b.1) {
-        (kept.0.field, kept.0.pairs) = b;
-    }
+    scale(&mut worked, field, pairs.as_ref());
+    scale(&mut kept, field, pairs.as_ref());
 }
 
-type Scales = (Option<(f32, f32)>, Vec<Vec<(f32, f32)>>);
+/// What a side is coloured by.
+fn quantity(shown: &Shown) -> Option<&str> {
+    shown.field.as_ref().map(|f| f.quantity.as_str())
+}
 
-/// A side's own scales, or those of both.
-fn wanted(own: Scales, field: Option<(f32, f32)>, pairs: &Option<Vec<Vec<(f32, f32)>>>) -> Scales {
-    (field.or(own.0), pairs.clone().unwrap_or(own.1))
+/// Gives a side the scales of both, or its own. Only what changes is written, for whoever looks at changes.
+fn scale<S: Side>(
+    ranges: &mut ResMut<RangesOf<S>>,
+    field: Option<(f32, f32)>,
+    pairs: Option<&Vec<Vec<(f32, f32)>>>,
+) {
+    let field = field.or(ranges.0.own.0);
+    if ranges.0.field != field {
+        ranges.0.field = field;
+    }
+    let pairs = pairs.unwrap_or(&ranges.0.own.1);
+    if ranges.0.pairs != *pairs {
+        let pairs = pairs.clone();
+        ranges.0.pairs = pairs;
+    }
 }
 
 /// The field's range with what has left it: where more than one value of twenty lies beyond, which no faulty sensor alone is.
@@ -415,7 +431,7 @@ pub struct Halo;
 /// The most grave spell of each device and zone.
 pub fn gravest(shown: &Shown) -> BTreeMap<Spot, &Spell> {
     let mut by: BTreeMap<Spot, &Spell> = BTreeMap::new();
-    for spell in &shown.spells {
+    for spell in shown.spells.iter() {
         let zones = &shown.opened.plan.scenario.world.zones;
         let at = match shown.fleet.find(&spell.subject) {
             Some(device) => Spot::Device(device),

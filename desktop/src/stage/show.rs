@@ -57,7 +57,7 @@ pub enum Arcs {
     None,
 }
 
-/// What the scene shows.
+/// What the scene shows. A clone is cheap, however large the fleet is: panels take one a frame, and each side of the scene.
 #[derive(Clone)]
 pub struct Shown {
     /// The scenario.
@@ -73,19 +73,19 @@ pub struct Shown {
     /// The world at that instant.
     pub frame: Arc<Frame>,
     /// What holds then.
-    pub spells: Vec<Spell>,
+    pub spells: Arc<[Spell]>,
     /// Frames to take ranges from: a few of the whole run so far.
-    pub sample: Vec<Arc<Frame>>,
+    pub sample: Arc<[Arc<Frame>]>,
     /// How far the run was when they were taken, [ns].
     pub sampled_ns: i64,
     /// Quantities to choose from.
-    pub fields: Vec<String>,
+    pub fields: Arc<[String]>,
     /// The one chosen; none for plain floors.
-    pub field: Option<Field>,
+    pub field: Option<Arc<Field>>,
     /// What is selected.
     pub picked: Option<Picked>,
     /// Where devices stand that were carried elsewhere, by their index.
-    pub carried: BTreeMap<usize, Vec3>,
+    pub carried: Arc<BTreeMap<usize, Vec3>>,
     /// A device that is left out, by its index: for comparing pictures.
     pub hidden: Option<usize>,
     /// Links.
@@ -111,21 +111,21 @@ impl Shown {
     pub fn new(opened: Opened, frame: Arc<Frame>, generation: u64) -> Self {
         let fleet = Fleet::of(&opened.plan);
         let layout = Layout::of(&opened.plan, &fleet);
-        let fields = quantities(&opened, &fleet);
+        let fields: Arc<[String]> = quantities(&opened, &fleet).into();
         let mut shown = Self {
             opened,
             fleet: Arc::new(fleet),
             layout: Arc::new(layout),
             generation,
             t: frame.t,
-            sample: vec![Arc::clone(&frame)],
+            sample: Arc::from([Arc::clone(&frame)]),
             sampled_ns: 0,
             frame,
-            spells: Vec::new(),
+            spells: Arc::default(),
             fields,
             field: None,
             picked: None,
-            carried: BTreeMap::new(),
+            carried: Arc::default(),
             hidden: None,
             arcs: Arcs::default(),
             ghosts: true,
@@ -153,7 +153,8 @@ impl Shown {
         let zones: Vec<_> = plan.zone_blocks.iter().map(zone).collect();
         let any = devices.iter().chain(&zones).flatten().next().copied();
         let unit = any.map(|id| plan.signals.channel(id).unit.clone());
-        self.field = unit.map(|unit| Field { quantity: quantity.to_owned(), unit, devices, zones });
+        let field = |unit| Field { quantity: quantity.to_owned(), unit, devices, zones };
+        self.field = unit.map(field).map(Arc::new);
         self.field.is_some()
     }
 
@@ -195,7 +196,18 @@ impl Shown {
             *k += usize::from(zone != home);
             (device, place)
         };
-        self.carried = to.into_iter().map(place).collect();
+        // Most of the time nobody is carried anywhere, and the map is the one that was there.
+        let carried: BTreeMap<usize, Vec3> = to.into_iter().map(place).collect();
+        if *self.carried != carried {
+            self.carried = Arc::new(carried);
+        }
+    }
+
+    /// Takes in what holds at an instant: what holds on is not copied anew.
+    pub fn tell_of(&mut self, left: &Left, t: SimTime) {
+        if !self.spells.iter().eq(left.spells.at(t)) {
+            self.spells = left.spells.at(t).cloned().collect();
+        }
     }
 
     /// Makes another one look as this one does: the same field, units, colours, names.

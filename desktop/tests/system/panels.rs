@@ -451,6 +451,29 @@ fn keys_change_panels_choose_acts_plot_signals_and_end_the_session() {
 }
 
 #[test]
+fn the_key_that_plots_acts_on_the_device_that_is_selected() {
+    let mut desk = opened("sick-sensors");
+    desk.plots = vec![Vec::new()];
+    desk.pick(Some(Picked::Device(0)));
+    let shown = desk.shown.as_ref().unwrap();
+    let of = |device| shown.fleet.signals(&shown.opened.plan, device);
+    // Both are of one thing: the second signal of the one has the other's second for its namesake.
+    let (first, second) = (of(0), of(1));
+    let mut window = window(desk);
+    for key in [egui::Key::Period, egui::Key::Period, egui::Key::CloseBracket, egui::Key::I] {
+        window.key_press(key);
+        window.run_steps(3);
+    }
+    assert_eq!(window.state().plots, [vec![second[1]]], "not {:?}", first[1]);
+    // With nothing selected there is nothing to plot.
+    window.state_mut().pick(None);
+    window.key_press(egui::Key::I);
+    window.run_steps(3);
+    assert_eq!(window.state().plots, [vec![second[1]]]);
+    assert!(window.state().notice.as_ref().is_some_and(|n| n.bad));
+}
+
+#[test]
 fn the_fleet_is_one_stop_of_the_tab_key_and_arrows_go_through_it() {
     let desk = opened("sick-sensors");
     let mut window = window(desk);

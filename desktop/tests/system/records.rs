@@ -233,7 +233,7 @@ fn a_mirror_that_cannot_be_says_why() {
 }
 
 #[test]
-fn bodies_of_a_record_are_turned_as_their_scenario_has_them() {
+fn bodies_of_a_record_are_turned_as_they_were_in_the_run() {
     let dir = tempfile::tempdir().unwrap();
     let rec = dir.path().join("rec");
     let output = Command::new(twinfleet_tests::twinfleet())
@@ -249,6 +249,7 @@ fn bodies_of_a_record_are_turned_as_their_scenario_has_them() {
     of_run.open("parcel-drop");
     let scene = of_run.shown.as_ref().unwrap().opened.plan.scenario.world.scene.clone().unwrap();
     let rotation = |d: &Desk, body: usize| d.shown.as_ref().unwrap().frame.bodies[body].rotation;
+    let started: Vec<[f32; 4]> = (0..scene.bodies.len()).map(|body| rotation(&of_run, body)).collect();
     let mut turned = 0;
     for (body, def) in scene.bodies.iter().enumerate() {
         let (a, b) = (rotation(&of_record, body), rotation(&of_run, body));
@@ -258,4 +259,21 @@ fn bodies_of_a_record_are_turned_as_their_scenario_has_them() {
         turned += usize::from(a[3].abs() < 0.999);
     }
     assert!(turned > 0, "the chute stands askew");
+    // A record's rows are those of a tick's start: it is a tick behind.
+    for desk in [&mut of_record, &mut of_run] {
+        desk.go_to(at("4s"));
+        until(desk, "4 s", |d| d.shown.as_ref().unwrap().t == at("4s"));
+    }
+    of_run.step(-1);
+    let before = of_run.now();
+    until(&mut of_run, "the tick before", |d| d.shown.as_ref().unwrap().t == before);
+    let mut tumbled = 0;
+    for (body, def) in scene.bodies.iter().enumerate() {
+        let (a, b) = (rotation(&of_record, body), rotation(&of_run, body));
+        let dot: f32 = a.iter().zip(b).map(|(a, b)| a * b).sum();
+        assert!(dot.abs() > 0.999_9, "{} at 4 s: {a:?} {b:?}", def.id);
+        let start = started[body];
+        tumbled += usize::from(a.iter().zip(start).map(|(a, b)| a * b).sum::<f32>().abs() < 0.99);
+    }
+    assert!(tumbled > 0, "parcels tumble, in a record too");
 }

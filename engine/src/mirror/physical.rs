@@ -332,16 +332,7 @@ impl Physical {
     /// Puts what was said into messages of their own.
     fn utter(&mut self, t: SimTime, out: &mut Vec<Message>) {
         for u in self.said.drain(..) {
-            out.push(Message {
-                sent: t,
-                due: t,
-                publisher: self.ordinal,
-                seq: self.seq,
-                topic: u.topic.into(),
-                payload: u.payload.into(),
-                qos: u.qos,
-                retain: u.retain,
-            });
+            out.push(u.sent(t, self.ordinal, self.seq));
             self.seq += 1;
         }
     }

@@ -35,7 +35,7 @@ pub struct SceneState {
     pub scene: Scene,
     parts: Vec<FeelingPart>,
     /// Per body, its signals in the order of [`super::BODY_CHANNELS`].
-    signals: Vec<[SignalId; 4]>,
+    signals: Vec<[SignalId; 8]>,
     /// Per joint, rotor and odometer, the first of its signals.
     assembly: Vec<SignalId>,
     follows: Vec<Follow>,
@@ -128,7 +128,8 @@ pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) -> Resul
         }
     }
     let (bodies, assembly) = plan.body_blocks.split_at(scene.len());
-    let signals = bodies.iter().map(|b| [0, 1, 2, 3].map(|c| plan.signals.id(*b, 0, c))).collect();
+    let signals =
+        bodies.iter().map(|b| [0, 1, 2, 3, 4, 5, 6, 7].map(|c| plan.signals.id(*b, 0, c))).collect();
     let assembly = assembly.iter().map(|b| plan.signals.id(*b, 0, 0)).collect();
     let follow = |(drive, def): (usize, &FollowDef)| {
         let (device, part) = def.device_part();
@@ -284,15 +285,16 @@ impl FeelingPart {
     }
 }
 
-fn emit_bodies(scene: &Scene, signals: &[[SignalId; 4]], clock: &Clock, watch: &Watch, rows: &mut Rows) {
+fn emit_bodies(scene: &Scene, signals: &[[SignalId; 8]], clock: &Clock, watch: &Watch, rows: &mut Rows) {
     for (body, ids) in signals.iter().enumerate() {
         if !ids.iter().any(|id| watch.wants(*id)) {
             continue;
         }
         let state = scene.state(body);
         let [x, y, z] = state.position_m;
+        let [i, j, k, w] = state.rotation;
         let speed = nalgebra::Vector3::from(state.velocity_m_s).norm();
-        for (signal, value) in ids.iter().zip([x, y, z, speed]) {
+        for (signal, value) in ids.iter().zip([x, y, z, speed, i, j, k, w]) {
             if watch.wants(*signal) {
                 rows.0.push(Row { t: clock.now, signal: *signal, value });
             }

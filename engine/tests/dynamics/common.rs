@@ -1,10 +1,12 @@
 //! What the tests over recordings share: the shipped recordings as data sets, and the walk-forward score.
 
+use rand_distr::{Distribution, StandardNormal};
 use std::path::PathBuf;
 use twinfleet_engine::{
     catalog::ThingDef,
     dynamics::DynamicsDef,
     predict::{Estimator, interval::Calibrator, score::Score},
+    rng::Rng,
     scenario::{definition, source::Source},
     time::{SimTime, Span},
 };
@@ -13,6 +15,14 @@ pub use twinfleet_engine::dynamics::fit::Dataset;
 
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+pub fn def(text: &str) -> DynamicsDef {
+    DynamicsDef::from_ron(text).unwrap()
+}
+
+pub fn normal(rng: &mut Rng) -> f64 {
+    StandardNormal.sample(rng)
 }
 
 pub fn thing(name: &str) -> DynamicsDef {

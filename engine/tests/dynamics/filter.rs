@@ -1,18 +1,16 @@
 //! Laws of the filter, the intervals and the fit, over simulated devices that are not built like their twins.
 
-use crate::common::walk;
-use rand_distr::{Distribution, StandardNormal};
+use crate::common::{def, normal, walk};
 use std::collections::BTreeMap;
 use twinfleet_engine::{
     dynamics::{
-        DynamicsDef,
         fit::{Dataset, Settings, fit},
         model::Model,
     },
     predict::{
         Estimator, Gaussian, Tangent, interval::Calibrator, interval::normal_quantile, kalman::Filter,
     },
-    rng::{self, Rng},
+    rng,
     time::{SimTime, Span},
 };
 
@@ -42,14 +40,6 @@ const TRUTH: &str = r#"(
     sources: [(into: "air", gain: "0.3", input: "heater.level"), (into: "air", gain: "-1", input: "draught")],
     outputs: [(signal: "probe.temperature", node: "air")],
 )"#;
-
-fn def(text: &str) -> DynamicsDef {
-    DynamicsDef::from_ron(text).unwrap()
-}
-
-fn normal(rng: &mut Rng) -> f64 {
-    StandardNormal.sample(rng)
-}
 
 /// Readings of a simulated device, its heater switched at random, every second with some jitter.
 fn recording(truth: &str, seed: u64, rows: usize, quantum: f64) -> Dataset {

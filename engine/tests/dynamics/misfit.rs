@@ -1,11 +1,10 @@
 //! Recordings that a fit has to take with care: gaps over which nothing tells the inputs, steps of any length, and devices that are
 //! not built like their twin.
 
-use rand_distr::{Distribution, StandardNormal};
+use crate::common::{def, normal};
 use std::collections::BTreeMap;
 use twinfleet_engine::{
     dynamics::{
-        DynamicsDef,
         fit::{Dataset, Estimate, Part, Report, Settings, fit},
         model::Model,
     },
@@ -41,14 +40,6 @@ const TRUTH: &str = r#"(
     sources: [(into: "heater", gain: "0.35", input: "heater.level")],
     outputs: [(signal: "air.temperature", node: "air"), (signal: "wall.temperature", node: "wall")],
 )"#;
-
-fn def(text: &str) -> DynamicsDef {
-    DynamicsDef::from_ron(text).unwrap()
-}
-
-fn normal(rng: &mut Rng) -> f64 {
-    StandardNormal.sample(rng)
-}
 
 /// Rows of a device, its heater switched at random; `step` gives the length of each step, [s].
 fn recording(truth: &str, seed: u64, rows: usize, step: impl Fn(&mut Rng) -> f64) -> Dataset {

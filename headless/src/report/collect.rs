@@ -135,7 +135,9 @@ impl Collector<'_> {
             members,
             channels: Vec::new(),
         };
-        for (at, c) in channels.iter().enumerate() {
+        // The four figures of a body's quaternion tell a reader nothing.
+        let told = |c: &Channel| c.kind != Kind::Truth || !c.name.starts_with("orientation.");
+        for (at, c) in channels.iter().enumerate().filter(|(_, c)| told(c)) {
             let mut fan = Fan { deciles: group.devices >= LEAST_DECILES, ..Fan::default() };
             let mut lines = Vec::new();
             for i in 0..group.devices {

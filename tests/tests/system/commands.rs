@@ -2,7 +2,7 @@
 //! the double of a device of each dialect that has commands, run by `replay --as-devices`.
 
 use super::{
-    common::{command, scratch, twinfleet_command},
+    common::{as_devices, command, scratch, twinfleet_command},
     mirror::{Mirror, connect, publish, url_of},
 };
 use serde_json::{Value, json};
@@ -271,16 +271,7 @@ fn every_dialects_device_does_what_is_desired_and_says_so() {
     mirror.start_and_wait();
     let mut wire = Wire::on(&url);
     let mut replay = twinfleet_command();
-    replay.args([
-        "replay",
-        doubles.to_str().unwrap(),
-        "--as-devices",
-        "--broker",
-        &url,
-        "--speed",
-        "1x",
-        "--quiet",
-    ]);
+    replay.args(as_devices(doubles.to_str().unwrap(), &url, "1x"));
     let _replay = Process(replay.stdout(Stdio::null()).spawn().unwrap());
     let reported = |id: &str, signal: &str| twin(&mirror, id)["signals"][signal]["reported"].as_f64();
     for d in &DEVICES {

@@ -55,6 +55,11 @@ pub fn run_scenario(args: &[&str]) -> Ran {
     ran
 }
 
+/// The words by which the physicals of a scenario speak on a broker as devices do, at a pace.
+pub fn as_devices<'a>(scenario: &'a str, url: &'a str, speed: &'a str) -> [&'a str; 8] {
+    ["replay", scenario, "--as-devices", "--broker", url, "--speed", speed, "--quiet"]
+}
+
 /// An empty folder that goes away with the test.
 pub fn scratch() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary folder")

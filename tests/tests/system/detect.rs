@@ -82,7 +82,7 @@ fn a_fault_of_a_rig_is_told_with_the_signal_that_has_it() {
         fs::write(dir.path().join(format!("rigs/{seed}.csv")), rig(seed, 1200)).unwrap();
     }
     let (data, out, why, page) = (at("rigs"), at("out"), at("why.csv"), at("page"));
-    let ran = detect(&[
+    let rigs = [
         "--data",
         &data,
         "--time",
@@ -95,11 +95,8 @@ fn a_fault_of_a_rig_is_told_with_the_signal_that_has_it() {
         "400",
         "--out",
         &out,
-        "--explain",
-        &why,
-        "--report",
-        &page,
-    ]);
+    ];
+    let ran = detect(&[&rigs[..], &["--explain", &why, "--report", &page]].concat());
     assert_eq!(ran.code(), 0, "{}", ran.stderr());
     let all = ran.json();
     let (f1, far) =
@@ -121,22 +118,7 @@ fn a_fault_of_a_rig_is_told_with_the_signal_that_has_it() {
         assert!(alarm.split(',').next_back().unwrap().starts_with("flow"), "{alarm}");
     }
     // Of all alarms over the six, a share may be false: an alarm is taken back rather than added.
-    let strict = detect(&[
-        "--data",
-        &data,
-        "--time",
-        "datetime",
-        "--signals",
-        SIGNALS,
-        "--label",
-        "anomaly",
-        "--train-rows",
-        "400",
-        "--out",
-        &out,
-        "--fdr",
-        "0.1",
-    ]);
+    let strict = detect(&[&rigs[..], &["--fdr", "0.1"]].concat());
     let strict = strict.json();
     assert!(strict["labels"]["false_onsets"].as_u64() <= all["labels"]["false_onsets"].as_u64(), "{strict}");
     let html = fs::read_to_string(dir.path().join("page/report.html")).unwrap();

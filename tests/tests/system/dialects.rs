@@ -2,7 +2,7 @@
 //! followed, and doubled so that a client cannot tell.
 
 use super::{
-    common::{command, run_scenario, scratch, twinfleet_command},
+    common::{as_devices, command, run_scenario, scratch, twinfleet_command},
     mirror::{Mirror, connect, url_of},
     mirror_floods::sparkplug,
 };
@@ -160,7 +160,7 @@ fn others_decoders_read_what_our_devices_say() {
     let Some(broker) = Mosquitto::start(test) else { return };
     let judge = script(&python, "hear", &broker, 60);
     let url = format!("mqtt://{}", broker.addr);
-    let ran = command(&["replay", HOUSE, "--as-devices", "--broker", &url, "--speed", "8x", "--quiet"]);
+    let ran = command(&as_devices(HOUSE, &url, "8x"));
     assert_eq!(ran.code(), 0, "{}", ran.stderr());
     let said = judge.finish();
     assert_eq!(said["notes"]["errors"], Value::Null, "{}", said["notes"]["errors"]);
@@ -389,16 +389,7 @@ fn others_devices_are_discovered_followed_and_doubled() {
     let Some(broker) = Mosquitto::start(test) else { return };
     let url = format!("mqtt://{}", broker.addr);
     let recorder = script(&python, "record", &broker, 60);
-    let ran = command(&[
-        "replay",
-        doubles.to_str().unwrap(),
-        "--as-devices",
-        "--broker",
-        &url,
-        "--speed",
-        "1x",
-        "--quiet",
-    ]);
+    let ran = command(&as_devices(doubles.to_str().unwrap(), &url, "1x"));
     assert_eq!(ran.code(), 0, "{}", ran.stderr());
     let double = recorder.finish();
     // What pysparkplug reads of the births' types and of the data between them, device by device.

@@ -5,13 +5,19 @@ use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
 const PI: &str = "assets/recordings/pi3b/pistress_1100000011.csv";
 
+/// Numbers from 0 to 1, the same on every machine.
+fn uniform(seed: u64) -> impl FnMut() -> f64 {
+    let mut state = seed;
+    move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as f64 / (1u64 << 31) as f64
+    }
+}
+
 /// Hours of a made-up load with a day, a week and a wander, every 30 minutes.
 fn load(rows: usize) -> Vec<(f64, f64)> {
-    let mut state = 7u64;
-    let mut noise = move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as f64 / (1u64 << 31) as f64 - 0.5
-    };
+    let mut random = uniform(7);
+    let mut noise = move || random() - 0.5;
     let mut wander = 0.0;
     (0..rows)
         .map(|i| {
@@ -353,11 +359,7 @@ fn flags_that_make_no_sense_are_answered() {
 #[test]
 fn rows_that_come_late_keep_their_hour() {
     let dir = scratch();
-    let mut state = 11u64;
-    let mut random = move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as f64 / (1u64 << 31) as f64
-    };
+    let mut random = uniform(11);
     let level = |t: f64| {
         let phase = std::f64::consts::TAU * t / 86_400.0;
         20.0 + 3.0 * phase.sin() + (3.0 * phase).cos()

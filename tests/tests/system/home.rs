@@ -2,7 +2,7 @@
 //! presence.
 
 use super::{
-    common::{command, scratch},
+    common::{as_devices, command, scratch},
     mirror::{Mirror, connect, publish, url_of},
 };
 use serde_json::Value;
@@ -131,16 +131,7 @@ fn home_assistant_shows_what_our_devices_say() {
     while bad.unacknowledged() > 0 {
         bad.pump(Some(PATIENCE), |_| ()).unwrap();
     }
-    let ran = command(&[
-        "replay",
-        scenario.to_str().unwrap(),
-        "--as-devices",
-        "--broker",
-        &url,
-        "--speed",
-        "4x",
-        "--quiet",
-    ]);
+    let ran = command(&as_devices(scenario.to_str().unwrap(), &url, "4x"));
     assert_eq!(ran.code(), 0, "{}", ran.stderr());
     let (entities, complaints) = home.finish();
     let (of_bad, others): (Vec<_>, Vec<_>) = complaints.iter().partition(|c| c.contains("nonsense"));

@@ -12,6 +12,8 @@
 
 mod door;
 mod fs;
+mod look;
+mod scheduler;
 mod spin;
 
 use super::{
@@ -20,8 +22,9 @@ use super::{
     device::Life,
     guest::{Guest, Host, HostError, Went},
 };
-use door::{Looks, State, Stop, call, link, spent};
+use door::{State, Stop, call, link, spent};
 use fs::Flash;
+use look::Looks;
 use spin::Spin;
 use std::{
     collections::{HashMap, VecDeque},

@@ -1,6 +1,6 @@
 //! The other half of a split view: another run, or this one before it was acted on.
 
-use super::{Desk, Refused, show_at};
+use super::{Desk, Refused, time::show_at};
 use crate::{
     sim::{open::Opened, session::Session, source::NoSource},
     stage::show::Shown,

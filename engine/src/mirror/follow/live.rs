@@ -45,7 +45,7 @@ pub struct TwinStatus {
 }
 
 impl Twin {
-    fn fares(&self) -> TwinStatus {
+    fn fares(&self, verdicts: Vec<Verdict>) -> TwinStatus {
         TwinStatus {
             index: self.index,
             twin: self.id.to_string(),
@@ -56,7 +56,7 @@ impl Twin {
             period: self.judge().period(),
             silent: self.judge().silent(),
             clock: self.judge().clock_learnt(),
-            verdicts: self.follower.verdicts().to_vec(),
+            verdicts,
         }
     }
 }
@@ -97,27 +97,16 @@ pub fn command(
 
 /// How the twin with this id fares.
 pub fn status(world: &mut World, twin: &str) -> Option<TwinStatus> {
-    world.query::<&Twin>().iter(world).find(|t| *t.id == *twin).map(Twin::fares)
+    world
+        .query::<&Twin>()
+        .iter(world)
+        .find(|t| *t.id == *twin)
+        .map(|t| t.fares(t.follower.verdicts().to_vec()))
 }
 
 /// How all twins fare, in the scenario's order; without their verdicts, of which there may be many.
 pub fn all(world: &mut World) -> Vec<TwinStatus> {
-    let mut all: Vec<TwinStatus> = world
-        .query::<&Twin>()
-        .iter(world)
-        .map(|t| TwinStatus {
-            index: t.index,
-            twin: t.id.to_string(),
-            taken: t.score.taken,
-            late: t.score.late,
-            duplicate: t.score.duplicate,
-            bad: t.score.bad,
-            period: t.judge().period(),
-            silent: t.judge().silent(),
-            clock: t.judge().clock_learnt(),
-            verdicts: Vec::new(),
-        })
-        .collect();
+    let mut all: Vec<TwinStatus> = world.query::<&Twin>().iter(world).map(|t| t.fares(Vec::new())).collect();
     all.sort_by_key(|t| t.index);
     all
 }

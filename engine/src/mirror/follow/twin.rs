@@ -443,16 +443,7 @@ impl Twin {
             values[at + v.signal] = value;
         }
         for u in told.replies.drain(..) {
-            sink.replies.push(Message {
-                sent: message.due,
-                due: message.due,
-                publisher: self.publisher,
-                seq: self.seq,
-                topic: u.topic.into(),
-                payload: u.payload.into(),
-                qos: u.qos,
-                retain: u.retain,
-            });
+            sink.replies.push(u.sent(message.due, self.publisher, self.seq));
             self.seq += 1;
         }
         for (field, text) in told.other.drain(..) {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     catalog::{Catalog, PowerDef, SensorDef},
-    physics::{add_body_blocks, check::check_scenario, install},
+    physics::{BODY_CHANNELS, add_body_blocks, check::check_scenario, install},
     plan::{GroupPlan, Plan},
     scenario::Scenario,
     signal::{Channel, Kind, SignalTable},
@@ -203,7 +203,10 @@ fn body_rows_are_those_of_the_ticks_start() {
     let (t, v) = of(speed)[1];
     assert_eq!(t, 10_000_000);
     assert!((v - G * 0.01).abs() < 1e-4);
-    assert_eq!(rows.len(), 2 * 3 * 4);
+    let turned = |axis: &str| of(plan.signals.find(&format!("box-0/orientation.{axis}@truth")).unwrap());
+    let norm: f64 = ["x", "y", "z", "w"].map(|axis| turned(axis)[1].1.powi(2)).iter().sum();
+    assert!((norm - 1.0).abs() < 1e-5, "a unit quaternion: {norm}");
+    assert_eq!(rows.len(), 2 * 3 * BODY_CHANNELS.len());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::{
     },
     units,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What parts of one model share a line for.
 const SHARED_LINE: &str = "line of parts that share it";
@@ -166,14 +166,11 @@ impl<'a> Wiring<'a> {
         self.shared(board, &[PinFn::Sda, PinFn::Scl], "I2C", place, report);
         if let Some(chip) = board.on_bus.get(&address) {
             let text = format!("{chip} on `{}` itself answers to {address:#04x} of its I2C bus", board.name);
-            let free =
-                addresses.iter().filter(|a| !board.on_bus.contains_key(a)).map(|a| format!("{a:#04x}"));
-            let free: Vec<String> = free.collect();
-            report.push(place.error("on", text).help(if free.is_empty() {
-                format!("`{model}` has no other address: use another board or part")
-            } else {
-                format!("`{model}` also answers to {}", free.join(", "))
-            }));
+            let help = match self.free(board, addresses, sensor) {
+                Some(free) => format!("`{model}` also answers to {free}"),
+                None => format!("`{model}` has no other address that is free: use another board or part"),
+            };
+            report.push(place.error("on", text).help(help));
         }
         if let Some(beside) = sensor.and_then(|s| s.beside.get(&address))
             && let Some(other) = self.addresses.insert(*beside, place.path("on"))
@@ -186,22 +183,64 @@ impl<'a> Wiring<'a> {
         if let Some(other) = self.addresses.insert(address, place.path("on")) {
             let text = format!("two parts share the address {address:#04x} of one I2C bus");
             let error = place.error("on", text).at(place.source, place.source.span_of(&other), "first here");
-            let free: Vec<String> = addresses
-                .iter()
-                .filter(|a| !self.addresses.contains_key(a))
-                .map(|a| format!("{a:#04x}"))
-                .collect();
-            report.push(if sensor.is_some_and(|s| s.renamed) {
-                error.help(format!(
-                    "its software can give one of them another address: write `on: I2c({:#04x})`",
-                    address + 1
-                ))
-            } else if free.is_empty() {
-                error.help(format!("`{model}` has no other address that is free: use another board or part"))
-            } else {
-                error.help(format!("`{model}` also answers to {}", free.join(", ")))
-            });
+            report.push(error.help(self.another(board, addresses, sensor, address, model)));
         }
+    }
+
+    /// Which address helps where two parts have this one: of the second, or of the first.
+    fn another(
+        &self,
+        board: &BoardDef,
+        addresses: &[u8],
+        sensor: Option<&SensorDef>,
+        address: u8,
+        model: &str,
+    ) -> String {
+        let taken = self.taken(board);
+        let mut any = (address..=0x77).chain(0x08..address);
+        if sensor.is_some_and(|s| s.renamed)
+            && let Some(free) = any.find(|a| !taken.contains(a))
+        {
+            return format!(
+                "its software can give one of them another address: write `on: I2c({free:#04x})`"
+            );
+        }
+        if let Some(free) = self.free(board, addresses, sensor) {
+            return format!("`{model}` also answers to {free}");
+        }
+        let first = self.thing.parts.iter().find(|p| p.on == WireDef::I2c(address));
+        let first = first.and_then(|p| Part::find(p, self.thing, self.catalog));
+        let of_first = first.and_then(|p| match p.bus {
+            BusDef::I2c(addresses) => Some((&p.def.id, self.free(board, addresses, p.sensor)?)),
+            _ => None,
+        });
+        match of_first {
+            Some((id, free)) => {
+                format!("`{model}` has no other address that is free, but `{id}` also answers to {free}")
+            }
+            None => format!("`{model}` has no other address that is free: use another board or part"),
+        }
+    }
+
+    /// Those of a model's addresses that nothing on the bus has; none where there is none.
+    fn free(&self, board: &BoardDef, addresses: &[u8], sensor: Option<&SensorDef>) -> Option<String> {
+        let taken = self.taken(board);
+        let beside = |a: &u8| sensor.and_then(|s| s.beside.get(a)).is_some_and(|b| taken.contains(b));
+        let free = addresses.iter().filter(|a| !taken.contains(a) && !beside(a));
+        let free: Vec<String> = free.map(|a| format!("{a:#04x}")).collect();
+        (!free.is_empty()).then(|| free.join(", "))
+    }
+
+    /// Every address on the bus: of the thing's parts, of the chips beside them, of the board itself.
+    fn taken(&self, board: &BoardDef) -> BTreeSet<u8> {
+        let of = |p: &PartDef| match p.on {
+            WireDef::I2c(address) => {
+                let sensor = self.catalog.sensors.get(&p.model);
+                [Some(address), sensor.and_then(|s| s.beside.get(&address)).copied()]
+            }
+            _ => [None; 2],
+        };
+        self.thing.parts.iter().flat_map(of).flatten().chain(board.on_bus.keys().copied()).collect()
     }
 
     /// An input of a converter that is another part of the thing.

@@ -1,6 +1,7 @@
 //! Ids and what refers to them.
 
 use super::*;
+use crate::scenario::diagnostic::Diagnostic;
 
 #[test]
 fn ids() {
@@ -302,4 +303,32 @@ fn a_zone_twice_is_told_once() {
              help: give each zone an id of its own: rename one of the two, or take it away
         "#]],
     );
+}
+
+#[test]
+fn what_is_wrong_with_a_desired_state_is_told_where_it_stands() {
+    let at = |from: &str, to: &str| {
+        let text = GOOD.replacen(
+            r#"Command(target: "node-3/warm", level: 0.5)"#,
+            r#"Desire(target: "node-3/warm", level: 0.5)"#,
+            1,
+        );
+        assert!(text.contains(from), "{from}");
+        let report = report(&text.replacen(from, to, 1));
+        let told = |d: &Diagnostic| {
+            let (file, line, column) = d.place().unwrap();
+            format!("{file}:{line}:{column} {}", d.message())
+        };
+        report.items().iter().map(told).collect::<Vec<_>>()
+    };
+    let takes_none = "the firmware of `node-3` takes no command for `warm`";
+    assert_eq!(at("node-3/warm", "node-3/warm"), [format!("a.ron:14:38 {takes_none}")]);
+    assert_eq!(at("node-3/warm", "node-3/wram"), ["a.ron:14:38 there is no actuator `wram`"]);
+    assert_eq!(at("node-3/warm", "node-77/warm"), ["a.ron:14:38 there is no device `node-77`"]);
+    let both = at("level: 0.5", "level: 1.5");
+    assert!(both.len() == 2 && both.iter().all(|told| told.starts_with("a.ron:14:")), "{both:?}");
+    assert!(both.iter().any(|told| told.starts_with("a.ron:14:60 ")), "its level: {both:?}");
+    // Where it stands further down, so is its error.
+    let down = at("(at: \"30min\", do: Desire", "\n    // Later.\n    (at: \"30min\", do: Desire");
+    assert_eq!(down, [format!("a.ron:16:38 {takes_none}")]);
 }

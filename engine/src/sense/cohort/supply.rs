@@ -1,4 +1,5 @@
-//! A cohort's batteries, clocks and radios, as its devices and its observers see them.
+//! A cohort's batteries, clocks and radios, as its devices and its observers see them. What draws from a supply is summed in one
+//! order, that in which the thing wires its parts: actuators one by one, then the processor.
 
 use super::Cohort;
 use crate::{

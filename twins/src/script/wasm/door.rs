@@ -3,13 +3,15 @@
 use super::{
     SLICE,
     fs::{self, Open, errno},
+    look::{Looks, level, look},
+    scheduler::{look_there, schedule},
     spin::{Next, Spin},
 };
 use crate::script::guest::Went;
 use fs::Flash;
 use rand::RngExt;
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     sync::mpsc::{Receiver, Sender},
 };
 use twinfleet_engine::rng::Rng;
@@ -22,58 +24,12 @@ use wasmi::{
 /// cannot see what C's local variables hold; a script's whole life is one call. The shim asks for a collection where it waits,
 /// between two lines of Python, when all that lives is in Python's own frames: then this count is set to none.
 const CALLS_UNDER_WAY: i32 = 186_120;
-/// Where it keeps what its scheduler has to call between two jumps of bytecode: four pairs of a function and its argument, how many
-/// of them are taken, which is the first, and whether any are looked for (1: none; 0: some).
-const SCHEDULED: i32 = 185_300;
-const SCHEDULED_MOST: u8 = 4;
-const SCHEDULED_COUNT: i32 = 185_362;
-const SCHEDULED_FIRST: i32 = 185_363;
-const SCHEDULER_STATE: i32 = 185_360;
-/// Where it keeps an exception to raise there.
+/// Where it keeps an exception to raise at the next jump of bytecode.
 const PENDING_EXCEPTION: i32 = 185_148;
-/// The number nought, as MicroPython keeps numbers.
-const NOUGHT: i32 = 1;
 /// A page of an instance's memory, [bytes].
 const WASM_PAGE_BYTES: usize = 64 << 10;
-
-/// Who looks at the clock or at a pin again within so much fuel does nothing else: some 2 ms of an ESP32.
-const LOOK_FUEL: u64 = 64_000_000;
-/// It is taken ahead by a thousandth of the time that it has looked so far, as a power of two, at most by so much, [ns].
-const LOOK_PART: u32 = 10;
-const LOOK_NS: u64 = 1_000_000;
-/// After so long the run is told that it still looks, [ns].
-const TOLD_NS: u64 = 30_000_000;
 /// Most news that wait for a turn.
 const NEWS: usize = 1_024;
-
-/// What is known of a pin that was looked at.
-#[derive(Debug)]
-pub(super) struct Held {
-    level: String,
-    until_ns: u64,
-    acts: u64,
-}
-
-/// What an instance knows of a script that looks at its clock and its pins.
-#[derive(Debug, Default)]
-pub(super) struct Looks {
-    /// Whether it has looked since the run was last told.
-    looked: bool,
-    /// Whether the shim has had a turn since it last looked, whose fuel is not the script's.
-    turned: bool,
-    /// Fuel spent when it last looked.
-    spent: u64,
-    /// Since when it has done nothing else.
-    since_ns: u64,
-    /// When the run was last asked anything.
-    told_ns: u64,
-    /// Pins, with their pulls, that it looked at.
-    held: BTreeMap<String, Held>,
-    /// Until when they are known.
-    edge_ns: u64,
-    /// Questions that may change a pin.
-    acts: u64,
-}
 
 /// A jump out of C, as emscripten means it: caught by the next `invoke_`.
 #[derive(Debug)]
@@ -150,13 +106,12 @@ pub(super) fn now_ns(ctx: &impl AsContext<Data = State>) -> u64 {
 }
 
 /// One question to the run.
-fn ask(mut ctx: impl AsContextMut<Data = State>, words: &str) -> Result<String, Error> {
+pub(super) fn ask(mut ctx: impl AsContextMut<Data = State>, words: &str) -> Result<String, Error> {
     let (now, at) = (now_ns(&ctx), spent(&ctx));
     let mut context = ctx.as_context_mut();
     let state = context.data_mut();
     if !words.starts_with("tick") && !words.starts_with("in ") {
-        state.looks.acts += 1;
-        state.looks.spent = 0;
+        state.looks.asked_else();
     }
     let Some((to, from)) = &state.run else { return Ok("ok".to_owned()) };
     if to.send(Went::Asked(format!("{now} {words}"))).is_err() {
@@ -166,16 +121,16 @@ fn ask(mut ctx: impl AsContextMut<Data = State>, words: &str) -> Result<String, 
     let (time, rest) = answer.split_once(' ').unwrap_or((&answer, ""));
     state.base_ns = time.parse().unwrap_or(now);
     state.base_spent = at;
-    state.looks.told_ns = state.base_ns;
+    state.looks.told(state.base_ns);
     Ok(rest.to_owned())
 }
 
 /// Tells the run that the script computes, looks or goes round in circles, and takes in what has come meanwhile. Whether it is
 /// stuck.
-fn tick(ctx: &mut impl AsContextMut<Data = State>, circle: bool) -> Result<bool, Error> {
+pub(super) fn tick(ctx: &mut impl AsContextMut<Data = State>, circle: bool) -> Result<bool, Error> {
     let mut context = ctx.as_context_mut();
     let state = context.data_mut();
-    let words = if std::mem::take(&mut state.looks.looked) {
+    let words = if state.looks.take_looked() {
         "tick looked".to_owned()
     } else {
         let due_ns = state.due_ns.unwrap_or(u64::MAX);
@@ -196,65 +151,8 @@ fn tick(ctx: &mut impl AsContextMut<Data = State>, circle: bool) -> Result<bool,
         }
     }
     schedule(&mut *ctx)?;
-    ctx.as_context_mut().data_mut().looks.turned = true;
+    ctx.as_context_mut().data_mut().looks.turned();
     Ok(false)
-}
-
-/// The script looks at its clock or at a pin: who does nothing else is taken ahead, never past an edge that is known or
-/// a timer. Returns simulated time.
-fn look(ctx: &mut impl AsContextMut<Data = State>) -> Result<u64, Error> {
-    let (mut now, at) = (now_ns(&*ctx), spent(&*ctx));
-    let mut context = ctx.as_context_mut();
-    let state = context.data_mut();
-    let looks = &mut state.looks;
-    looks.looked = true;
-    let turned = std::mem::take(&mut looks.turned);
-    // Nought: it has asked for something else since it last looked.
-    if looks.spent == 0 || at - looks.spent > LOOK_FUEL && !turned {
-        looks.since_ns = now;
-    } else {
-        let ends = [looks.edge_ns, state.due_ns.unwrap_or(0)];
-        let most = ends.iter().filter(|end| **end > now).map(|end| end - now).min().unwrap_or(u64::MAX);
-        let ahead = (now.saturating_sub(looks.since_ns) >> LOOK_PART).min(LOOK_NS).min(most);
-        state.base_ns += ahead;
-        now += ahead;
-    }
-    looks.spent = at;
-    if state.due_ns.is_some_and(|due| due <= now) {
-        schedule(&mut *ctx)?;
-    }
-    if now.saturating_sub(ctx.as_context().data().looks.told_ns) >= TOLD_NS {
-        // Who looks is not stuck.
-        tick(ctx, false)?;
-        now = now_ns(&*ctx);
-    }
-    Ok(now)
-}
-
-/// The level of a pin: from the run, or what the run said as long as that holds.
-fn level(ctx: &mut impl AsContextMut<Data = State>, words: &str) -> Result<String, Error> {
-    let now = look(ctx)?;
-    let context = ctx.as_context();
-    let looks = &context.data().looks;
-    if let Some(held) = looks.held.get(words).filter(|h| h.acts == looks.acts && now < h.until_ns) {
-        return Ok(format!("ok {}", held.level));
-    }
-    let answer = ask(&mut *ctx, &format!("{words} hold"))?;
-    let Some((level, until_ns)) = answer.strip_prefix("ok ").and_then(|told| told.split_once(' ')) else {
-        return Ok(answer);
-    };
-    let until_ns: u64 = until_ns.parse().unwrap_or(0);
-    let mut context = ctx.as_context_mut();
-    let state = context.data_mut();
-    let (looks, now) = (&mut state.looks, state.base_ns);
-    if until_ns > now {
-        looks.edge_ns = if looks.edge_ns > now { looks.edge_ns.min(until_ns) } else { until_ns };
-    }
-    let held = Held { level: level.to_owned(), until_ns, acts: looks.acts };
-    if looks.held.insert(words.to_owned(), held).is_none_or(|before| before.level != level) {
-        looks.since_ns = now;
-    }
-    Ok(format!("ok {level}"))
 }
 
 /// Calls a function of the instance, giving it fuel slice by slice.
@@ -313,43 +211,6 @@ fn refuel(mut ctx: impl AsContextMut<Data = State>, least: u64) -> Result<(), Er
         if let Some(interrupt) = ctx.as_context().data().interrupt {
             interrupt.call(ctx.as_context_mut(), &[], &mut [])?;
         }
-    }
-    Ok(())
-}
-
-/// Has the shim's turn called at the next jump of bytecode, as MicroPython's own scheduler does for timers and interrupts.
-fn schedule(mut ctx: impl AsContextMut<Data = State>) -> Result<(), Error> {
-    let (memory, turn) = (ctx.as_context().data().memory, ctx.as_context().data().turn);
-    let Some(memory) = memory.filter(|_| turn != 0) else { return Ok(()) };
-    let wrong = |e: wasmi::errors::MemoryError| Error::new(e.to_string());
-    let (mut one, mut word) = ([0; 1], [0; 4]);
-    memory.read(&ctx, SCHEDULED_FIRST as usize, &mut one).map_err(wrong)?;
-    let first = one[0];
-    memory.read(&ctx, SCHEDULED_COUNT as usize, &mut one).map_err(wrong)?;
-    let count = one[0];
-    let place = |i: u8| SCHEDULED as usize + 8 * usize::from(first.wrapping_add(i) % SCHEDULED_MOST);
-    for i in 0..count {
-        memory.read(&ctx, place(i), &mut word).map_err(wrong)?;
-        if i32::from_le_bytes(word) == turn {
-            return Ok(());
-        }
-    }
-    if count >= SCHEDULED_MOST {
-        return Ok(());
-    }
-    memory.write(&mut ctx, place(count), &turn.to_le_bytes()).map_err(wrong)?;
-    memory.write(&mut ctx, place(count) + 4, &NOUGHT.to_le_bytes()).map_err(wrong)?;
-    memory.write(&mut ctx, SCHEDULED_COUNT as usize, &[count + 1]).map_err(wrong)?;
-    look_there(ctx, memory)
-}
-
-/// Has the scheduler look at what it has to do.
-fn look_there(mut ctx: impl AsContextMut<Data = State>, memory: Memory) -> Result<(), Error> {
-    let wrong = |e: wasmi::errors::MemoryError| Error::new(e.to_string());
-    let mut state = [0; 2];
-    memory.read(&ctx, SCHEDULER_STATE as usize, &mut state).map_err(wrong)?;
-    if i16::from_le_bytes(state) == 1 {
-        memory.write(&mut ctx, SCHEDULER_STATE as usize, &[0; 2]).map_err(wrong)?;
     }
     Ok(())
 }
