@@ -40,8 +40,6 @@ const GUMBEL: f64 = 0.78;
 /// By how much further than such a distribution says a level lies that no peak has reached: its scale is known from a few
 /// peaks, and scores rise while there is more and more to compare with.
 const BEYOND: f64 = 2.0;
-/// Onsets that may come before their time.
-const AHEAD: f64 = 1.0;
 
 /// Keeps a contract without clean data: it remembers the peak of each stretch of rows, and a score begins an event if it is
 /// among the highest as many peaks as the contract allows in the time so far. While the scores' process stays what it was,
@@ -72,7 +70,7 @@ impl Peaks {
         }
         let n = self.sorted.len();
         let allowed = self.rows as f64 / self.contract.rows;
-        let over = f64::from(self.told) - allowed - AHEAD;
+        let over = f64::from(self.told) - allowed;
         let left = if over > 0.0 { allowed.min(1.0) / (1.0 + over).powi(2) } else { allowed };
         if left >= 1.0 {
             return self.sorted[n.saturating_sub(left as usize)];
