@@ -1,7 +1,7 @@
 //! Detectors: whether a stream's readings are still like those before them, one row at a time, the same code offline and
 //! live.
 //!
-//! Reading order: what a row becomes ([`scale`], [`features`], [`autoregression`]), how unlike the past it is
+//! Reading order: what a row becomes ([`scale`], [`features`], [`autoregression`], [`counters`]), how unlike the past it is
 //! ([`neighbours`], [`gauss`]), how rare that is ([`rank`], [`tail`]), how rare it has to be ([`contract`], [`teller`], and
 //! over a fleet [`fdr`]), and the
 //! two detectors: [`novelty`] learns as it goes and needs no clean data, [`trained`] learns what clean rows of several
@@ -27,6 +27,7 @@
 
 pub mod autoregression;
 pub mod contract;
+pub mod counters;
 pub mod fdr;
 pub mod features;
 pub mod gauss;
@@ -50,8 +51,9 @@ pub use contract::Contract;
 /// What a detector says of one row.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Step {
-    /// How unusual the row is, in powers of ten: −log₁₀ of a probability, or the mean of several such; 0 where nothing is
-    /// known yet.
+    /// How unusual the row is; 0 where nothing is known yet. Of normal behaviour, −log₁₀ of the probability of such a row; of
+    /// novelty, the mean over its views of −log₁₀ of the share of earlier rows that are as unlike what was before them: to be
+    /// held against [`Detector::threshold`], no probability of the row (views agree on what is rare more often than chance).
     pub score: f64,
     /// Whether something is wrong now.
     pub alarm: bool,

@@ -112,7 +112,7 @@ fn thing<'a>(loaded: &'a Loaded, def: &MirrorDef) -> Option<&'a ThingDef> {
 /// know of no other state than the thing's usual one.
 pub fn events<'a>(loaded: &'a Loaded, def: &MirrorDef) -> &'a [HappeningDef] {
     let network = thing(loaded, def).and_then(|t| t.dynamics.as_ref()).filter(|_| def.predictor.is_none());
-    network.map_or(&[], |network| &network.events)
+    network.filter(|network| network.live_events).map_or(&[], |network| &network.events)
 }
 
 /// A thing's dynamics with the parameters of a mirror section.
@@ -186,7 +186,8 @@ fn make(loaded: &Loaded, def: &MirrorDef) -> Result<Made, RunError> {
     let network = dynamics(loaded, def)?;
     let filter = Filter::new(&network, &def.learn)
         .map_err(|e| RunError::Input(format!("twin `{}`: {e}", def.twin)))?;
-    let world = (!network.events.is_empty()).then(|| World::new(&network, &BTreeMap::new(), filter.clone()));
+    let watched = network.live_events && !network.events.is_empty();
+    let world = watched.then(|| World::new(&network, &BTreeMap::new(), filter.clone()));
     Ok(Made { filter, world })
 }
 

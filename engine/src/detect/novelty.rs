@@ -126,7 +126,7 @@ impl Detector for Novelty {
     }
 }
 
-/// The mean over the views, in powers of ten.
+/// The mean over the views, each in powers of ten. Views agree on what is rare, so that the mean is no probability.
 fn to_score(sum_nats: f64, signals: usize) -> f64 {
     sum_nats / (VIEWS * signals.max(1)) as f64 / std::f64::consts::LN_10
 }

@@ -82,6 +82,47 @@ fn normal_behaviour_keeps_its_contract() {
     }
 }
 
+/// What is new each day at first, and comes back each day: the stream's own past gives ever better scores, and none is news.
+#[test]
+fn novelty_keeps_its_contract_on_days_that_are_alike() {
+    for rows in [300.0, 1000.0, 5000.0, 20_000.0] {
+        let (mut told, mut seen) = (0, 0);
+        for seed in 40..48 {
+            let mut white = noise(seed);
+            let mut watch = Novelty::new(1, Contract { rows });
+            for t in 0..8640 {
+                let day = (t as f64 * std::f64::consts::TAU / 288.0).sin();
+                told += usize::from(watch.take(&[20.0 + 4.0 * day + 0.3 * white()]).onset);
+                seen += 1;
+            }
+        }
+        let promised = f64::from(seen) / rows;
+        println!("days, one in {rows} rows: promised {promised:.1}, counted {told}");
+        assert!(told as f64 <= 1.15 * promised + 2.0, "{told} of {promised}");
+    }
+}
+
+#[test]
+fn a_signal_that_counts_does_not_blind_the_others() {
+    for seed in 0..5 {
+        let mut next = rig(300 + seed);
+        let mut row = |t: usize, off: f64| {
+            let mut row = next();
+            row[2] += off;
+            row.push(t as f64);
+            row
+        };
+        let clean: Vec<Vec<f64>> = (0..600).map(|t| row(t, 0.0)).collect();
+        let mut watch = Trained::fit(&clean, Contract::default()).unwrap();
+        assert_eq!(watch.counters(), [6]);
+        let steps: Vec<_> =
+            (600..1000).map(|t| watch.take(&row(t, if t < 800 { 0.0 } else { 5.0 }))).collect();
+        let (before, during) = steps.split_at(200);
+        let alarms = |of: &[super::Step]| of.iter().filter(|s| s.alarm).count();
+        assert!(alarms(before) < 20 && alarms(during) > 150, "{} {}", alarms(before), alarms(during));
+    }
+}
+
 #[test]
 fn a_fault_is_seen_and_the_signal_that_has_it_named() {
     for signal in 0..6 {

@@ -4,9 +4,13 @@
 //! fault. The deviations, their means over a few rows and over many, and the spread of their steps are each held against a
 //! normal distribution of the clean rows ([`super::gauss`]); what a distance is worth is calibrated on clean rows that the
 //! distribution was not fitted to, block by block, so that what the stream does on its own between blocks is allowed for.
+//! Of a signal that counts, the steps are looked at ([`super::counters`]).
 //! An alarm names the signal that the others do not explain. Signals that stop are told beside it ([`super::standstill`]).
 
-use super::{Contract, Detector, Step, features::Moments, gauss::Gauss, standstill::Standstill, tail::Tail};
+use super::{
+    Contract, Detector, Step, counters::Counters, features::Moments, gauss::Gauss, standstill::Standstill,
+    tail::Tail,
+};
 
 /// Fewest clean rows.
 pub const FEWEST_ROWS: usize = 40;
@@ -40,6 +44,7 @@ const USUAL_NATS: f64 = 1.0;
 /// The detector; see the module.
 #[derive(Clone, Debug)]
 pub struct Trained {
+    counters: Counters,
     front: Front,
     views: Vec<(Gauss, Tail)>,
     total: Tail,
@@ -66,6 +71,9 @@ impl Trained {
         rows.iter().for_each(|row| {
             still.take(row);
         });
+        let mut counters = Counters::of(rows);
+        let rows: Vec<Vec<f64>> = rows.iter().map(|row| counters.take(row)).collect();
+        counters.forget();
         let rows: Vec<&[f64]> =
             rows.iter().map(Vec::as_slice).filter(|r| r.iter().all(|v| v.is_finite())).collect();
         let too_few = TooFewRows { found: rows.len() };
@@ -109,6 +117,7 @@ impl Trained {
             None => threshold_nats,
         };
         Ok(Self {
+            counters,
             front,
             views,
             total,
@@ -119,6 +128,11 @@ impl Trained {
             still,
             last: Step::default(),
         })
+    }
+
+    /// Places of the signals that count, and of which only the steps are looked at.
+    pub fn counters(&self) -> Vec<usize> {
+        self.counters.places()
     }
 
     /// The event is over, and what the longer means remember of it is no evidence of another.
@@ -211,7 +225,8 @@ fn held_out(rows: &[&[f64]], tau_rows: f64) -> Option<Vec<f64>> {
 
 impl Detector for Trained {
     fn take(&mut self, row: &[f64]) -> Step {
-        let step = self.leaves(row);
+        let seen = self.counters.take(row);
+        let step = self.leaves(&seen);
         let still = self.still.take(row);
         self.still.with(step, still)
     }

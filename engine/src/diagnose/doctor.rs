@@ -4,7 +4,11 @@
 //! judge's verdicts on values are not passed on, and it goes on with the filter that knows of the event. A sensor that the judge
 //! found wrong is not looked at by the watch. The same code follows a recording and, in a mirror's twin, a device.
 
-use super::{Said, replay::Replay, world::World};
+use super::{
+    Said,
+    replay::{Repeats, Replay},
+    world::World,
+};
 use crate::{
     compare::{Judge, News, Posterior, Reading, Verdict},
     dynamics::{DynamicsDef, model::DynamicsError},
@@ -36,8 +40,8 @@ pub struct Doctor {
     news: Vec<News>,
     /// Of the judge's own verdicts that hold: where they are in `said`.
     held: Vec<(Verdict, usize)>,
-    /// Of the world's: the same.
-    world_at: Vec<usize>,
+    /// Of the world's: the same; None: it was not passed on.
+    world_at: Vec<Option<usize>>,
     /// Time of the last reading, by the device and by its arrival.
     last: (SimTime, SimTime),
     /// Whether the last reading changed under which network the thing is followed.
@@ -47,7 +51,14 @@ pub struct Doctor {
     replay: Replay,
     /// Times of the last rows, and the verdict that the stream repeats itself.
     times: VecDeque<SimTime>,
-    spoofed: Option<usize>,
+    spoofs: Vec<Spoof>,
+}
+
+/// That outputs repeat themselves: where it is in `said`, and which.
+#[derive(Clone, Debug)]
+struct Spoof {
+    at: usize,
+    outputs: Vec<usize>,
 }
 
 impl Doctor {
@@ -61,12 +72,12 @@ impl Doctor {
         covariates: &BTreeMap<String, f64>,
     ) -> Result<Self, DynamicsError> {
         let filter = Filter::with_covariates(def, learn, covariates)?;
-        let world = (!def.events.is_empty()).then(|| World::new(def, covariates, filter.clone()));
+        let world = World::new(def, covariates, filter.clone());
         let judge = Judge::new(Box::new(filter)).keeping_posteriors();
         Ok(Self {
             posteriors: Some(Vec::new()),
             replay: Replay::default(),
-            ..Self::of(judge, world.map(World::keeping_posteriors))
+            ..Self::of(judge, Some(world.keeping_posteriors()))
         })
     }
 
@@ -90,7 +101,7 @@ impl Doctor {
             judged: 0,
             replay: Replay::remembering(REPLAY_ROWS),
             times: VecDeque::new(),
-            spoofed: None,
+            spoofs: Vec::new(),
         }
     }
 
@@ -113,34 +124,80 @@ impl Doctor {
         self.hear(r.arrived);
     }
 
-    /// Whether the stream says again what it said before: then no verdict on values means anything.
+    /// Whether the stream, or outputs of it, say again what they said before: then no verdict on values means anything.
     fn watch_replay(&mut self, r: &Reading<'_>) {
         self.times.push_back(r.t);
         if self.times.len() > TIMES {
             self.times.pop_front();
         }
-        match (self.replay.take(r.outputs), self.spoofed) {
-            (Some(rows), None) => {
-                let first = self.times.len().saturating_sub(rows);
-                let onset = self.times.get(first).copied().unwrap_or(r.t);
-                self.spoofed = Some(self.said.len());
-                self.begin(Verdict {
-                    part: String::new(),
-                    kind: SPOOFED,
-                    onset,
-                    end: None,
-                    size: 0.0,
-                    posterior: 0.999,
-                    decided_at: r.arrived,
-                });
+        let found = self.replay.take(r.inputs, r.outputs);
+        let repeats = |o: &usize| found.get(*o).copied().flatten().is_some();
+        let (hold, over): (Vec<Spoof>, Vec<Spoof>) =
+            std::mem::take(&mut self.spoofs).into_iter().partition(|s| s.outputs.iter().any(repeats));
+        self.spoofs = hold;
+        for spoof in &over {
+            self.said[spoof.at].end = Some(r.t);
+            self.tell(spoof.at, true, r.arrived);
+            if let Some(world) = &mut self.world {
+                spoof.outputs.iter().for_each(|o| world.ignore(*o, None));
             }
-            (None, Some(at)) => {
+        }
+        if !over.is_empty() && self.spoofs.is_empty() {
+            self.believe_again();
+        }
+        for (o, found) in found.iter().enumerate() {
+            if let Some(found) = found.filter(|_| !self.spoofs.iter().any(|s| s.outputs.contains(&o))) {
+                self.begin_spoof(o, found, r);
+            }
+        }
+    }
+
+    /// An output repeats itself, and what goes along with it.
+    fn begin_spoof(&mut self, first: usize, found: Repeats, r: &Reading<'_>) {
+        let at = self.times.len().saturating_sub(found.rows);
+        let onset = self.times.get(at).copied().unwrap_or(r.t);
+        let along = |o: &usize| *o == first || self.replay.goes_along(*o, found.lag);
+        let outputs: Vec<usize> = (0..self.outputs.len()).filter(along).collect();
+        let part =
+            if outputs.len() == self.outputs.len() { String::new() } else { self.outputs[first].clone() };
+        let outputs = if part.is_empty() { outputs } else { vec![first] };
+        let back = |by: Span| onset + Span(-by.0);
+        if let Some(world) = &mut self.world {
+            world.withdraw(back(self.judge.period()));
+            outputs.iter().for_each(|o| world.ignore(*o, Some(onset)));
+        }
+        self.hear_world();
+        // What was said of values since it began was said of the recording.
+        let since = back(self.patience());
+        for (v, at) in std::mem::take(&mut self.held) {
+            let of_values = !matches!(v.kind, "dropout" | "clock_skew");
+            if of_values && v.onset >= since {
                 self.said[at].end = Some(r.t);
                 self.tell(at, true, r.arrived);
-                self.spoofed = None;
+            } else {
+                self.held.push((v, at));
             }
-            _ => {}
         }
+        self.spoofs.push(Spoof { at: self.said.len(), outputs });
+        self.begin(Verdict {
+            part,
+            kind: SPOOFED,
+            onset,
+            end: None,
+            size: 0.0,
+            posterior: 0.999,
+            decided_at: r.arrived,
+        });
+    }
+
+    /// The stream is live again: the judge goes on from the twin that did not look at what was played.
+    fn believe_again(&mut self) {
+        let Some(world) = &mut self.world else { return };
+        world.settle();
+        let filter = Box::new(world.filter().clone());
+        let before = |v: &Verdict| self.held.iter().any(|(h, _)| h.part == v.part && h.onset == v.onset);
+        self.judge.go_on(filter, self.last, &before);
+        self.judged = 0;
     }
 
     /// Says something new.
@@ -186,14 +243,15 @@ impl Doctor {
         let first = self.world_at.len().saturating_sub(1);
         let latest = world.verdicts().get(first..).unwrap_or_default().to_vec();
         for (k, v) in (first..).zip(latest) {
-            let at = match self.world_at.get(k) {
-                Some(at) => *at,
-                None => {
-                    self.world_at.push(self.said.len());
+            if k >= self.world_at.len() {
+                // Of a thing whose readings are played nothing is known.
+                let told = self.spoofs.is_empty().then_some(self.said.len());
+                self.world_at.push(told);
+                if told.is_some() {
                     self.begin(Verdict { end: None, ..v.clone() });
-                    self.said.len() - 1
                 }
-            };
+            }
+            let Some(at) = self.world_at[k] else { continue };
             let ends = v.end.is_some() && self.said[at].end.is_none();
             self.said[at] = v;
             if ends {
@@ -257,12 +315,14 @@ impl Doctor {
                     let patience = self.patience();
                     let eventful = self.world.as_ref().is_some_and(|w| w.is_busy(self.last.0, patience));
                     let early = verdict.kind == "drift" && self.judged < SETTLED_ROWS;
-                    let busy = early || of_values && (eventful || self.spoofed.is_some());
+                    let busy = early || of_values && (eventful || self.spoofed());
                     if busy {
                         continue;
                     }
                     let world = self.world.as_mut().filter(|_| of_values);
-                    let explained = world.is_some_and(|w| w.explains(output, verdict.onset));
+                    // Nothing that happens to a thing makes a reading stand still to the last digit, or leap and come back.
+                    let of_sensor = output.is_some() && matches!(verdict.kind, "stuck" | "spike");
+                    let explained = world.is_some_and(|w| !of_sensor && w.explains(output, verdict.onset));
                     if explained {
                         self.turn();
                         news.extend(self.judge.news());
@@ -285,7 +345,7 @@ impl Doctor {
                 self.said[*at] = w.clone();
             }
         }
-        if let (Some(world), Some(at)) = (&self.world, self.world_at.last())
+        if let (Some(world), Some(Some(at))) = (&self.world, self.world_at.last())
             && let Some(v) = world.verdicts().last()
         {
             self.said[*at].size = v.size;
@@ -329,7 +389,7 @@ impl Doctor {
 
     /// Whether the stream repeats itself.
     pub fn spoofed(&self) -> bool {
-        self.spoofed.is_some()
+        !self.spoofs.is_empty()
     }
 
     /// Whether the last reading changed under which network the thing is followed.

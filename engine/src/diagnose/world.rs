@@ -3,12 +3,16 @@
 //! Each event that a thing's dynamics name is a competing twin: the filter's state from just before a supposed onset, under a
 //! network whose parameter became another, of unknown size, which the filter then learns. Its likelihood since the onset is held
 //! against "nothing happened", against each sensor being off by itself (the others then agree with the twin that does not
-//! look at it), against a single wild reading, and against "something that has no name here": states that move as they like. Priors are the events' own
-//! rates. Where the last of these wins, the verdict is `unknown`.
+//! look at it), against a single wild reading, against an input that is wrong or does other than the model says ([`inputs`]),
+//! and against "something that has no name here": states that move as they like. Priors are the events' own rates. Where the last
+//! of these wins, the verdict is `unknown`.
 //!
 //! Likelihoods are heavy-tailed and diluted as those of [`crate::compare`] are, so that a model that is a little wrong does not
 //! see lids everywhere.
 
+mod inputs;
+
+use self::inputs::{Habit, Wrong};
 use super::shift::Shift;
 use crate::{
     compare::{
@@ -30,8 +34,6 @@ const ROWS: usize = 256;
 const EXAMINE: [u64; 14] = [1, 2, 3, 4, 6, 8, 11, 15, 20, 28, 40, 60, 90, 130];
 /// How far before the suspicious row an event may have begun, in rows.
 const BACK: [u64; 9] = [0, 1, 2, 3, 5, 8, 13, 21, 34];
-/// Spacing of the onsets that are tried after the one of which an input is accused, in rows.
-const LATER: u64 = 12;
 /// By what a verdict must be ahead of nothing, and of every other hypothesis, [nat].
 const DECIDE_NATS: f64 = 4.0;
 const MARGIN_NATS: f64 = 2.0;
@@ -66,6 +68,8 @@ struct Event {
     def: DynamicsDef,
     nominal: f64,
     nats: f64,
+    /// The input that is off, where nothing happened to the thing.
+    input: Option<(usize, Wrong)>,
 }
 
 impl Event {
@@ -87,12 +91,14 @@ impl Event {
             }
         }
         let nats = (happening.per_day * 60.0 / 86_400.0).ln().min(0.0);
-        Self { happening: happening.clone(), def: changed, nominal, nats }
+        Self { happening: happening.clone(), def: changed, nominal, nats, input: None }
     }
 
     /// Size as a verdict tells it, and as a share of the typical one.
     fn size(&self, value: f64) -> (f64, f64) {
         match self.happening.becomes {
+            // What it says is above what is true by what the twin has to take off.
+            BecomesDef::Plus(term, _) if self.input.is_some() => (-value, value / term),
             BecomesDef::Times(factor, _) => {
                 let times = value / self.nominal;
                 (times, times.max(1e-12).ln() / factor.ln())
@@ -115,9 +121,9 @@ struct Row {
 }
 
 /// An event that holds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Active {
-    event: usize,
+    event: Arc<Event>,
     verdict: usize,
     /// Row at which it began.
     onset: u64,
@@ -130,7 +136,7 @@ struct Known {
     /// The same network, whose states move as they like.
     loose: DynamicsDef,
     covariates: BTreeMap<String, f64>,
-    events: Vec<Event>,
+    events: Vec<Arc<Event>>,
 }
 
 /// Watches one thing. A copy made before the first reading watches another one like it.
@@ -150,6 +156,8 @@ pub struct World {
     contested: bool,
     active: Option<Active>,
     ignored: Vec<bool>,
+    /// Of each input.
+    habits: Vec<Habit>,
     verdicts: Vec<Verdict>,
     last_end: SimTime,
     /// Row after which the last event was found to be over.
@@ -168,7 +176,7 @@ impl World {
         for s in &mut loose.storages {
             s.noise_k_per_sqrt_s = (s.noise_k_per_sqrt_s * LOOSE).max(1e-3);
         }
-        let events = def.events.iter().map(|h| Event::new(def, h)).collect();
+        let events = def.events.iter().map(|h| Arc::new(Event::new(def, h))).collect();
         Self {
             known: Arc::new(Known { def: def.clone(), loose, covariates: covariates.clone(), events }),
             current: filter,
@@ -182,6 +190,7 @@ impl World {
             contested: false,
             active: None,
             ignored: vec![false; outputs],
+            habits: vec![Habit::default(); def.inputs.len()],
             verdicts: Vec::new(),
             last_end: SimTime(i64::MIN / 2),
             ended: None,
@@ -275,6 +284,7 @@ impl World {
         update(&mut self.current, &outputs, &mut |o, v| innovations[o] = v);
         let z: Vec<f64> =
             innovations.iter().zip(&self.scale).map(|(v, s)| v.whitened() / s.scale()).collect();
+        self.habits.iter_mut().zip(&inputs).for_each(|(habit, value)| habit.take(*value));
         let after = self.current.clone();
         self.rows.push_back(Row { t: r.t, dt, unknown, inputs, outputs, innovations, after });
         if self.rows.len() > ROWS {
@@ -330,6 +340,7 @@ impl World {
             found.extend(self.unknown_since(*onset));
         }
         found.extend((0..self.ignored.len()).filter_map(|o| self.spike_at(o, trigger)));
+        found.extend(self.of_inputs(trigger));
         found.sort_by(|a, b| b.nats.total_cmp(&a.nats));
         self.remember(&found);
         let Some(best) = found.first().cloned() else { return false };
@@ -348,8 +359,8 @@ impl World {
             return false;
         }
         match best.what {
-            What::Event(e) if best.share > LEAST_SHARE => {
-                self.begin(e, &best, margin);
+            What::Event(_) | What::Input(_, Wrong::Off) if best.share > LEAST_SHARE => {
+                self.begin(&best, margin);
                 true
             }
             What::Unknown if age >= UNKNOWN_AGE => {
@@ -373,24 +384,52 @@ impl World {
         }
         let Some(at) = self.rows.iter().position(|r| r.t >= since) else { return false };
         let at = self.first() + at as u64;
-        // What an input is accused of may have begun long after the time that is told: it may only stand still since then.
-        let since = (output.is_none()).then(|| (at..self.next).step_by(LATER as usize)).into_iter().flatten();
         let near = BACK.iter().flat_map(|b| [at.saturating_sub(*b), at + *b]);
-        let onsets: Vec<u64> =
-            near.chain(since).filter(|k| *k > self.first() && *k + 3 < self.next).collect();
+        let onsets: Vec<u64> = near.filter(|k| *k > self.first() && *k + 3 < self.next).collect();
         let events = onsets.iter().flat_map(|k| (0..self.known.events.len()).map(move |e| (e, *k)));
         let mut found: Vec<Found> = events.filter_map(|(e, k)| self.event_since(e, k)).collect();
+        let trigger = (at + BACK[BACK.len() - 1]).min(self.next - 1);
+        found.extend(self.of_inputs(trigger));
+        found.retain(|f| f.share > LEAST_SHARE || f.what.is_of_input());
         found.sort_by(|a, b| b.nats.total_cmp(&a.nats));
         let accused = onsets.iter().filter_map(|k| self.sensor_since(output?, *k));
         let sensor = accused.map(|f| f.nats).fold(0.0, f64::max);
-        let Some(best) = found.into_iter().find(|f| f.share > LEAST_SHARE) else { return false };
-        let What::Event(e) = best.what else { return false };
-        let margin = best.nats - sensor;
-        if best.nats < DECIDE_NATS || margin < MARGIN_NATS {
+        let Some(best) = found.first().cloned() else { return false };
+        let named = match best.what {
+            What::Event(_) => true,
+            What::Input(_, wrong) => wrong != Wrong::Response && output.is_some() && best.share > LEAST_SHARE,
+            _ => false,
+        };
+        // Which of two events it was is told by the likelier, whether it was one has to be clear.
+        let rival =
+            found.iter().find(|f| f.what != best.what && (f.what.is_of_input() || best.what.is_of_input()));
+        let margin = best.nats - rival.map_or(sensor, |f| f.nats.max(sensor));
+        if !named || best.nats < DECIDE_NATS || margin < MARGIN_NATS {
             return false;
         }
-        self.begin(e, &best, margin);
+        self.begin(&best, margin);
         true
+    }
+
+    /// What was believed to have happened since a time was told by a stream that is not to be believed.
+    pub fn withdraw(&mut self, since: SimTime) {
+        self.suspicion = None;
+        let Some(active) = self.active.clone() else { return };
+        if self.verdicts[active.verdict].onset < since {
+            return;
+        }
+        let onset = active.onset.max(self.first() + 1);
+        if let Some(start) = self.back_at(&active, onset) {
+            self.go_over((onset - self.first()) as usize, start);
+        }
+        self.verdicts[active.verdict].end = self.last_t;
+        self.active = None;
+    }
+
+    /// The stream is to be believed again, and the twin has to find it first.
+    pub fn settle(&mut self) {
+        self.suspicion = None;
+        self.last_end = self.last_t.unwrap_or(self.last_end);
     }
 
     fn row(&self, i: u64) -> &Row {
@@ -409,6 +448,10 @@ impl World {
                 What::Event(e) => self.known.events[e].happening.kind.clone(),
                 What::Sensor(o) => format!("{} wrong", self.known.def.outputs[o].signal),
                 What::Spike(o) => format!("{} spike", self.known.def.outputs[o].signal),
+                What::Input(k, Wrong::Response) => {
+                    format!("other effect of {}", self.known.def.inputs[k].signal)
+                }
+                What::Input(k, _) => format!("{} wrong", self.known.def.inputs[k].signal),
                 What::Unknown => UNKNOWN.to_owned(),
             };
             let nats = best.entry(name).or_insert(f.nats);
@@ -421,12 +464,23 @@ impl World {
     }
 
     /// Log-likelihood that a filter gains over what was believed, from row `onset` on, diluted; and the filter after it.
-    fn gain(&self, mut filter: Filter, onset: u64, skip: Option<usize>) -> (f64, Filter, Vec<Innovation>) {
+    fn gain(&self, filter: Filter, onset: u64, skip: Option<usize>) -> (f64, Filter, Vec<Innovation>) {
+        self.gain_until(filter, (onset, self.next), skip)
+    }
+
+    /// The same up to a row, which is not taken in.
+    fn gain_until(
+        &self,
+        mut filter: Filter,
+        (onset, until): (u64, u64),
+        skip: Option<usize>,
+    ) -> (f64, Filter, Vec<Innovation>) {
         let from = (onset - self.first()) as usize;
+        let rows = until.saturating_sub(onset) as usize;
         let dilution = self.scale.iter().map(Calibration::dilution).fold(1.0, f64::max);
         let mut nats = 0.0;
         let mut skipped = Vec::new();
-        for row in self.rows.iter().skip(from) {
+        for row in self.rows.iter().skip(from).take(rows) {
             let mut outputs = row.outputs.clone();
             if let Some(o) = skip {
                 outputs[o] = f64::NAN;
@@ -455,13 +509,16 @@ impl World {
     }
 
     fn event_since(&self, e: usize, onset: u64) -> Option<Found> {
-        let event = &self.known.events[e];
+        self.event_found(&self.known.events[e], What::Event(e), onset)
+    }
+
+    fn event_found(&self, event: &Event, what: What, onset: u64) -> Option<Found> {
         let fresh = [event.happening.parameter.clone()];
         let start = self.before(onset)?.carried_to(&event.def, &self.known.covariates, &fresh).ok()?;
         let (gain, filter, _) = self.gain(start, onset, None);
         let at = filter.model().parameter(&event.happening.parameter)?;
         let (size, share) = event.size(filter.parameters()[at]);
-        let found = Found { what: What::Event(e), nats: gain + event.nats, onset, size, share };
+        let found = Found { what, nats: gain + event.nats, onset, size, share, event: None };
         Some(found).filter(|f| f.nats.is_finite())
     }
 
@@ -471,11 +528,14 @@ impl World {
         let from = (onset - self.first()) as usize;
         let dilution = self.scale.iter().map(Calibration::dilution).fold(1.0, f64::max);
         let scale = self.scale[o].scale();
-        // An offset, or one that grows: whichever explains it better, the second at the price of its second figure.
-        let line = |slope: bool| {
+        let time = |k: usize| k as f64;
+        let reading = |k: usize| self.rows[from + k].outputs[o];
+        // An offset, or one that grows with time or with the reading: whichever explains it better, the others at the price of
+        // their second figure.
+        let line = |x: &dyn Fn(usize) -> f64, slope: bool| {
             let (mut w, mut wk, mut wkk, mut wr, mut wkr) = (0.0, 0.0, 0.0, 0.0, 0.0);
             for (k, v) in seen.iter().enumerate().filter(|(_, v)| v.residual.is_finite()) {
-                let (weight, k) = (1.0 / v.var, k as f64);
+                let (weight, k) = (1.0 / v.var, x(k));
                 w += weight;
                 wk += weight * k;
                 wkk += weight * k * k;
@@ -489,29 +549,30 @@ impl World {
                 (wr / w, 0.0, w)
             }
         };
-        let misfit = |(offset, slope, _): (f64, f64, f64)| {
+        let misfit = |x: &dyn Fn(usize) -> f64, (offset, slope, _): (f64, f64, f64)| {
             let mut own = 0.0;
-            for ((row, v), k) in self.rows.iter().skip(from).zip(&seen).zip(0u32..) {
+            for ((row, v), k) in self.rows.iter().skip(from).zip(&seen).zip(0usize..) {
                 let believed = row.innovations[o];
                 if v.residual.is_finite() && believed.var.is_finite() {
-                    let left = v.residual - offset - slope * f64::from(k);
+                    let left = v.residual - offset - slope * x(k);
                     own += cost(believed.whitened() / scale) - cost(left / v.var.sqrt() / scale);
                     own += 0.5 * (believed.var / v.var).ln();
                 }
             }
             own / dilution
         };
-        let (flat, grows) = (line(false), line(true));
+        let flat = line(&time, false);
         let (offset, weights) = (flat.0, flat.2);
         if weights.is_nan() || weights <= 0.0 {
             return None;
         }
-        let own = misfit(flat).max(misfit(grows) - SLOPE_NATS);
+        let grows = misfit(&time, line(&time, true)).max(misfit(&reading, line(&reading, true)));
+        let own = misfit(&time, flat).max(grows - SLOPE_NATS);
         let output = &self.known.def.outputs[o];
         let noise = (output.noise_std.powi(2) + output.quantum.powi(2) / 12.0).max(1e-6).sqrt();
         let spread = OFFSET_NOISES * noise;
         let nats = others + own - 0.5 * (spread * spread * weights).ln_1p() + SENSOR_NATS;
-        Some(Found { what: What::Sensor(o), nats, onset, size: offset, share: 1.0 })
+        Some(Found { what: What::Sensor(o), nats, onset, size: offset, share: 1.0, event: None })
             .filter(|f| f.nats.is_finite())
     }
 
@@ -532,20 +593,38 @@ impl World {
         let dilution = self.scale.iter().map(Calibration::dilution).fold(1.0, f64::max);
         let own = cost(row.innovations[o].whitened() / self.scale[o].scale()) / dilution;
         let nats = rest + own + SPIKE_NATS;
-        Some(Found { what: What::Spike(o), nats, onset: at, size: row.innovations[o].residual, share: 1.0 })
-            .filter(|f| f.nats.is_finite())
+        Some(Found {
+            what: What::Spike(o),
+            nats,
+            onset: at,
+            size: row.innovations[o].residual,
+            share: 1.0,
+            event: None,
+        })
+        .filter(|f| f.nats.is_finite())
     }
 
     /// The states move as they like.
     fn unknown_since(&self, onset: u64) -> Option<Found> {
         let start = self.before(onset)?.carried_to(&self.known.loose, &self.known.covariates, &[]).ok()?;
         let (gain, ..) = self.gain(start, onset, None);
-        let found = Found { what: What::Unknown, nats: gain + UNKNOWN_NATS, onset, size: 0.0, share: 1.0 };
+        let found = Found {
+            what: What::Unknown,
+            nats: gain + UNKNOWN_NATS,
+            onset,
+            size: 0.0,
+            share: 1.0,
+            event: None,
+        };
         Some(found).filter(|f| f.nats.is_finite())
     }
 
-    fn begin(&mut self, e: usize, best: &Found, margin: f64) {
-        let event = &self.known.events[e];
+    fn begin(&mut self, best: &Found, margin: f64) {
+        let event = match (best.what, &best.event) {
+            (What::Event(e), _) => Arc::clone(&self.known.events[e]),
+            (_, Some(event)) => Arc::clone(event),
+            _ => return,
+        };
         let fresh = [event.happening.parameter.clone()];
         let Some(Ok(start)) =
             self.before(best.onset).map(|f| f.carried_to(&event.def, &self.known.covariates, &fresh))
@@ -555,7 +634,7 @@ impl World {
         let (kind, part) = (leaked(&event.happening.kind), event.happening.part.clone());
         let at = self.row(best.onset).t;
         self.tell(kind, &part, at, best.size, margin);
-        self.active = Some(Active { event: e, verdict: self.verdicts.len() - 1, onset: best.onset });
+        self.active = Some(Active { event, verdict: self.verdicts.len() - 1, onset: best.onset });
         self.go_over((best.onset - self.first()) as usize, start);
         self.suspicion = None;
     }
@@ -586,8 +665,8 @@ impl World {
 
     /// Whether the event is over: its parameter came back by itself, or fits better as it was.
     fn examine_end(&mut self, i: u64) -> bool {
-        let Some(active) = self.active else { return false };
-        let event = &self.known.events[active.event];
+        let Some(active) = self.active.clone() else { return false };
+        let event = &active.event;
         let at = self.current.model().parameter(&event.happening.parameter);
         let value = at.map_or(event.nominal, |k| self.current.parameters()[k]);
         let (size, share) = event.size(value);
@@ -625,7 +704,7 @@ impl World {
 
     /// The filter from before a row, under the network as it was before the event.
     fn back_at(&self, active: &Active, since: u64) -> Option<Filter> {
-        let fresh = [self.known.events[active.event].happening.parameter.clone()];
+        let fresh = [active.event.happening.parameter.clone()];
         self.before(since)?.carried_to(&self.known.def, &self.known.covariates, &fresh).ok()
     }
 }
@@ -636,7 +715,15 @@ enum What {
     Event(usize),
     Sensor(usize),
     Spike(usize),
+    /// Something about an input.
+    Input(usize, Wrong),
     Unknown,
+}
+
+impl What {
+    fn is_of_input(self) -> bool {
+        matches!(self, Self::Input(..))
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -648,6 +735,8 @@ struct Found {
     size: f64,
     /// Size as a share of the typical one.
     share: f64,
+    /// The network that is supposed, where the thing's events do not have it.
+    event: Option<Arc<Event>>,
 }
 
 /// Carries a filter over a step, of whose first part the inputs are not known.

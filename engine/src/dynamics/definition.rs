@@ -38,6 +38,9 @@ pub struct DynamicsDef {
     /// What may happen to the thing that is no fault of a sensor: a lid is opened, a fan blocked, something put in.
     #[serde(default)]
     pub events: Vec<HappeningDef>,
+    /// Whether a mirror's twin watches for them too, which takes up to 2 MB each: a thing that comes in thousands may forgo it.
+    #[serde(default = "yes")]
+    pub live_events: bool,
     /// Longest step of a network that is not linear; a linear one is integrated exactly over any step.
     #[serde(default = "one_second")]
     pub max_step: Span,
@@ -124,6 +127,10 @@ impl DynamicsDef {
         }
         def
     }
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn one_second() -> Span {

@@ -1,5 +1,6 @@
 //! The twin's filter, forecasts and fit, through the engine's public door.
 
+mod board;
 mod common;
 mod filter;
 mod intervals;

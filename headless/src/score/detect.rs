@@ -41,11 +41,12 @@ Examples:
       --signals '#1,#2,#3' --train normal.dat --out scored.csv --explain alarms.csv
 
 A row is judged by the rows before it only. OUT has time,score,alarm,changepoint:
-score is how unusual the row is, in powers of ten; alarm is 1 while something is
-wrong, changepoint is 1 on the row with which that begins. Of one signal, what
+score is how unusual the row is, in powers of ten (of `novelty` the mean of several
+views, to be held against its threshold: no probability); alarm is 1 while something
+is wrong, changepoint is 1 on the row with which that begins. Of one signal, what
 is new is told, and learning goes on; of several signals with clean rows to learn
-from, what leaves their normal behaviour. F1 and rates are over rows and never
-point-adjusted.
+from, what leaves their normal behaviour; of one that only counts up or down, its
+steps. F1 and rates are over rows and never point-adjusted.
 
 Exit codes:
   0 done    2 bad input    3 a file could not be written";
@@ -150,6 +151,7 @@ pub fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
         let learnt =
             Learnt { contract, rows: args.train_rows, clean: clean.as_deref(), detector: &args.detector };
         let watched = stream::watch(&stream, &learnt).map_err(refused)?;
+        tell_counters(&stream, &watched, &mut warnings);
         all.push((stream, watched));
     }
     if let Some(rate) = args.fdr {
@@ -178,6 +180,17 @@ pub fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
     eprint!("{}", warnings.render(load_files::style()));
     figures.print(json);
     Ok(Exit::Ok)
+}
+
+/// Says of which signals only the steps were looked at.
+fn tell_counters(stream: &Stream, watched: &Watched, warnings: &mut Report) {
+    for k in &watched.counters {
+        let column = &stream.table.columns[*k].name;
+        let text =
+            format!("`{}`: `{column}` counts in one direction only; its steps are watched", stream.name);
+        let help = "where it stands is never again what was learnt; leave it out with --signals if it is but a running number";
+        warnings.push(Diagnostic::warning(text).help(help));
+    }
 }
 
 fn no_probabilities() -> Report {

@@ -125,6 +125,41 @@ fn a_fault_of_a_rig_is_told_with_the_signal_that_has_it() {
     assert!(html.matches("<svg").count() >= 24 && html.contains("labelled"), "signals and scores are drawn");
 }
 
+/// A running number among the signals is told of, and the fault is found as without it.
+#[test]
+fn a_column_that_counts_blinds_nothing_and_is_told() {
+    let dir = scratch();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let text = rig(21, 1200).lines().enumerate().fold(String::new(), |mut all, (k, line)| {
+        let count = if k == 0 { "count".to_owned() } else { (7 * k).to_string() };
+        let _ = writeln!(all, "{line};{count}");
+        all
+    });
+    fs::write(at("counted.csv"), text).unwrap();
+    let f1 = |signals: &str| {
+        let (data, out) = (at("counted.csv"), at("out.csv"));
+        let ran = detect(&[
+            "--data",
+            &data,
+            "--time",
+            "datetime",
+            "--signals",
+            signals,
+            "--label",
+            "anomaly",
+            "--train-rows",
+            "400",
+            "--out",
+            &out,
+        ]);
+        assert_eq!(ran.code(), 0, "{}", ran.stderr());
+        (ran.json()["labels"]["f1"].as_f64().unwrap(), ran.stderr().contains("`count` counts"))
+    };
+    let (without, with) = (f1(SIGNALS), f1(&format!("{SIGNALS},count")));
+    assert!(with.1 && !without.1);
+    assert!(with.0 > without.0 - 0.05 && with.0 > 0.8, "{without:?} {with:?}");
+}
+
 #[test]
 fn no_row_is_judged_by_later_ones() {
     let dir = scratch();

@@ -29,6 +29,8 @@ struct File {
     judged_s: f64,
     period_s: f64,
     allowed_per_month: f64,
+    /// Whether it learns from its own past, and that is shorter than the rows to a false alarm.
+    beyond: bool,
     named: Vec<String>,
     counts: Option<Counts>,
     vus_pr: Option<f64>,
@@ -71,6 +73,7 @@ impl Figures {
             alarm_rows: alarms.iter().filter(|a| **a).count(),
             judged_s: t.last().unwrap_or(&0.0) - t.get(watched.from).unwrap_or(&0.0),
             period_s,
+            beyond: watched.learns && watched.contract.rows > stream.rows() as f64,
             allowed_per_month: watched.contract.alarms_per_month(period_s),
             named,
             counts: labels.map(|l| Counts::of(l, &alarms, &onsets)),
@@ -145,6 +148,14 @@ impl Figures {
             counted(onsets, "onset"),
             rounded(allowed)
         ));
+        let beyond = self.files.iter().filter(|f| f.beyond).count();
+        if beyond > 0 {
+            lines.push(format!(
+                "{beyond} of {} shorter than the rows to a false alarm: no past of theirs shows so rare a score, the level is \
+                 extrapolated, and the contract no promise",
+                self.files.len()
+            ));
+        }
         if self.labelled {
             let c = self.counts();
             let n = self.files.iter().filter_map(|f| f.vus_pr).count();

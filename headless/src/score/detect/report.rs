@@ -12,7 +12,7 @@ const MOST_STREAMS: usize = 60;
 /// Signals that are drawn of one stream: those named in alarms first.
 const MOST_SIGNALS: usize = 8;
 /// What the line of scores is.
-const SCORE: &str = "how unusual a row is, in powers of ten";
+const SCORE: &str = "how unusual a row is, beside its threshold";
 /// Levels of a threshold that are drawn at most.
 const MOST_LEVELS: usize = 400;
 

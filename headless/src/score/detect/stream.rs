@@ -66,6 +66,10 @@ pub struct Watched {
     pub contract: Contract,
     /// Which detector it was.
     pub detector: &'static str,
+    /// Whether it learns from the stream as it goes.
+    pub learns: bool,
+    /// Signals that count, of which only the steps were looked at.
+    pub counters: Vec<usize>,
 }
 
 /// A stretch of rows with an alarm.
@@ -114,7 +118,8 @@ pub fn watch(stream: &Stream, learnt: &Learnt<'_>) -> Result<Watched, Report> {
             let clean = clean.ok_or_else(needed)?;
             let contract = of_clean(clean);
             let detector = Trained::fit(clean, contract).map_err(too_few)?;
-            return Ok(run(stream, detector, from, contract, NORMAL));
+            let counters = detector.counters();
+            return Ok(Watched { counters, ..run(stream, detector, from, contract, NORMAL) });
         }
         "pca" => Some(0),
         "dynamic-pca" => Some(DYNAMIC_LAGS),
@@ -152,7 +157,7 @@ fn run(
         steps.push(if i < from { Step::default() } else { d.take(&stream.row(i)) });
     }
     let thresholds = vec![d.threshold(); steps.len()];
-    Watched { steps, from, thresholds, contract, detector: name }
+    Watched { steps, from, thresholds, contract, detector: name, learns: false, counters: Vec::new() }
 }
 
 /// The first rows are learnt from on the way.
@@ -175,7 +180,7 @@ fn run_all(
         let quiet = i < from;
         steps.push(if quiet { Step { alarm: false, onset: false, ..step } } else { step });
     }
-    Watched { steps, from, thresholds, contract, detector: name }
+    Watched { steps, from, thresholds, contract, detector: name, learns: true, counters: Vec::new() }
 }
 
 impl Watched {
