@@ -1,11 +1,9 @@
 //! What is desired reaches a device once, and what is reported of an older command is not taken for the newer one's.
 
-use super::{
-    super::{
-        Bound,
-        tests::{said, two},
-    },
-    *,
+use super::*;
+use crate::mirror::keeper::{
+    Bound,
+    tests::{said, two},
 };
 
 const UPDATE: &str = "$aws/things/a/shadow/update";
