@@ -11,7 +11,7 @@
 
 use super::{
     Asked, Dialect, Listener, Spoken, also,
-    facts::{Fact, Facts, Value},
+    facts::{Fact, Facts},
     say, spoken, tree,
 };
 use serde_json::{Map, Value as Json, json};

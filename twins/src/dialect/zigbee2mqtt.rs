@@ -11,7 +11,7 @@
 
 use super::{
     Asked, Dialect, Listener, Spoken, UNITS, also,
-    facts::{Fact, Facts, Value},
+    facts::{Fact, Facts},
     hardware_address, hex, names, never, object, said_in, say, spoken, tree, wrong,
 };
 use serde_json::{Map, Value as Json, json};
