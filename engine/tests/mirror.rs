@@ -3,12 +3,17 @@
 use bevy_ecs::prelude::*;
 use std::{path::PathBuf, sync::Arc};
 use twinfleet_engine::{
-    catalog::ThingDef,
+    catalog::{Catalog, ThingDef},
+    dialect::{
+        Dialect, DialectError, Dialects, Ear, EarSpec, Heard, Order, Told, Unasked, Utterance, Voice,
+        VoiceSpec, Wanted,
+    },
     dynamics::params::Params,
     message::Message,
     mirror::{
         self,
-        follow::{self, Followed},
+        decode::DecodeError,
+        follow::{self, Followed, live},
         physical,
     },
     plan::Plan,
@@ -74,7 +79,7 @@ impl Bench {
         let plan = Plan {
             seed: scenario.seed,
             scenario: Arc::new(scenario),
-            catalog: Arc::default(),
+            catalog: Arc::new(Catalog { dialects: Dialect::of(Arc::new(Echo)), ..Catalog::default() }),
             groups: vec![],
             outside_block: twin_blocks[0],
             twin_blocks,
@@ -155,6 +160,39 @@ impl Bench {
     fn summary(&mut self) -> follow::TwinScore {
         follow::summarise(&mut self.world);
         self.world.resource::<follow::TwinSummary>().0[0].clone()
+    }
+}
+
+/// A dialect in which a command names the address that it is for.
+struct Echo;
+
+struct EchoEar(String);
+
+impl Dialects for Echo {
+    fn names(&self) -> Vec<&'static str> {
+        vec!["echo"]
+    }
+    fn ear(&self, spec: &EarSpec<'_>) -> Result<Box<dyn Ear>, DialectError> {
+        Ok(Box::new(EchoEar(spec.topic.to_owned())))
+    }
+    fn voice(&self, _: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError> {
+        unreachable!("nobody speaks it")
+    }
+    fn commands(&self, _: &str) -> bool {
+        true
+    }
+}
+
+impl Ear for EchoEar {
+    fn filters(&self) -> Vec<String> {
+        vec![self.0.clone()]
+    }
+    fn hear(&mut self, heard: &Heard<'_>, told: &mut Told) -> Result<(), DecodeError> {
+        told.other.push(("heard".to_owned(), heard.topic.to_owned()));
+        Ok(())
+    }
+    fn command(&mut self, _: &Order<'_>) -> Result<Utterance, Unasked> {
+        Ok(Utterance { topic: self.0.clone(), payload: Vec::new(), qos: 1, retain: false })
     }
 }
 
@@ -417,4 +455,33 @@ fn a_watched_twin_tells_an_alarm_where_its_residuals_change() {
     assert!(plain.events.iter().all(|e| !e.kind.starts_with("alarm")));
     let residual = "pi-1/soc.temperature@residual";
     assert_eq!(watched.series(residual), plain.series(residual));
+}
+
+#[test]
+fn a_command_is_its_own_twins_by_its_place_alone() {
+    let twin = r#"(twin: "pi-N", thing: "raspberry-pi-3b", params: Some("assets/params/pi3b-without-1100000011.ron"),
+        bind: [(topic: "fleet/{device}", decode: Dialect(name: "echo"))]),"#;
+    let twins: String = (0..5).map(|n| twin.replace('N', &n.to_string())).collect();
+    let text = format!(r#"Scenario(format: 1, duration: "1h", mirror: [{twins}])"#);
+    let mut bench = Bench::of(&text, SECOND, "**", pi(2));
+    for index in [3, 0, 4] {
+        let said = live::command(&mut bench.world, index, "fan", &Wanted::Flag(true), 0).unwrap();
+        assert_eq!(said.topic, format!("fleet/pi-{index}"));
+    }
+    assert!(live::command(&mut bench.world, 5, "fan", &Wanted::Flag(true), 0).is_err());
+    let heard = |topic: &str| Message {
+        sent: SimTime::ZERO,
+        due: SimTime::ZERO,
+        publisher: 0,
+        seq: 0,
+        topic: topic.into(),
+        payload: Arc::from(*b""),
+        qos: 0,
+        retain: false,
+    };
+    bench.world.resource_mut::<Inbox>().0 = vec![heard("fleet/pi-4"), heard("fleet/pi-1")];
+    bench.run(1);
+    let others = live::others(&bench.world, &[0, 1, 4].into());
+    let said: Vec<(usize, &str)> = others.iter().map(|(at, said)| (*at, said["heard"].as_str())).collect();
+    assert_eq!(said, [(1, "fleet/pi-1"), (4, "fleet/pi-4")]);
 }

@@ -10,18 +10,23 @@
 mod answers;
 mod args;
 mod book;
+mod bound;
 mod clock;
 mod host;
 mod http;
 mod keep;
 mod log;
 mod metrics;
+mod publish;
+mod reply;
+mod tell;
 
 pub use args::Args;
 
 use self::{
-    answers::{Answers, Health, Question, What},
+    answers::{Answers, Health, Question},
     book::Book,
+    bound::bound,
     clock::WallClock,
     host::Host,
     http::Server,
@@ -49,14 +54,14 @@ use twinfleet_engine::{
     },
     plan::Plan,
     run::Run,
-    scenario::{BindDef, CommandDef, DecodeDef, calendar},
-    world::{Events, Rows, Watch},
+    scenario::{BindDef, DecodeDef, calendar},
+    world::{Event, Events, Rows, Watch},
 };
 use twinfleet_twins::{
     assemble::Estimators,
     mirror::{
-        announce::{self, Announced},
-        keeper::{Bound, Keeper, SHADOW_PREFIX, Terms, Way},
+        announce,
+        keeper::{Keeper, SHADOW_PREFIX},
         scope::{filters, twins_alone},
         store::{Batch, RawMessage, Store, StoreError},
     },
@@ -76,10 +81,6 @@ const LOOK: Duration = Duration::from_secs(5);
 const REPLAY_MESSAGES: usize = 2_000_000;
 /// For how long what several twins owe one device, as those of a Sparkplug node do a request for its birth, is said but once.
 const OWED_ONCE: Duration = Duration::from_secs(5);
-/// States published in one turn.
-const PUBLISHED: usize = 500;
-/// Questions answered in one turn.
-const ANSWERED: usize = 16;
 
 /// Follows until it is stopped.
 pub fn run(args: Args, json: bool) -> Result<Exit, Failure> {
@@ -109,50 +110,11 @@ fn kept(error: StoreError) -> Failure {
     }
 }
 
-/// Steps of a thing's signals, as far as it names them.
-fn quanta(plan: &Plan, thing: &str) -> Vec<(String, f64)> {
-    let own =
-        plan.scenario.things.iter().find(|t| t.name == thing).or_else(|| plan.catalog.things.get(thing));
-    let Some(thing) = own else { return Vec::new() };
-    let levels = thing.signals.iter().map(|s| (s.signal.clone(), s.quantum));
-    let outputs = thing.dynamics.iter().flat_map(|d| &d.outputs).map(|o| (o.signal.clone(), o.quantum));
-    levels.chain(outputs).filter(|(_, quantum)| *quantum > 0.0).collect()
-}
-
-/// What each twin is bound to, for its state document.
-fn bound(plan: &Plan) -> Vec<Bound> {
-    let scenario = &plan.scenario;
-    let mut things: HashMap<&str, Arc<[(String, f64)]>> = HashMap::new();
-    for def in &scenario.mirror {
-        things.entry(&def.thing).or_insert_with(|| quanta(plan, &def.thing).into());
-    }
-    let of = |def: &twinfleet_engine::scenario::MirrorDef| {
-        let topics = def.bind.iter().map(|b| (b, b.topic.replace("{device}", &def.twin)));
-        let mut bound = Bound { twin: def.twin.clone(), ..Bound::default() };
-        for (bind, topic) in topics {
-            let time = match &bind.decode {
-                DecodeDef::Pointers { time, .. } => time.clone(),
-                // What a dialect says is no document of its own; its values reach the twin.
-                DecodeDef::Dialect { .. } => continue,
-                _ => Some("/ts".to_owned()),
-            };
-            bound.statuses.push(format!("{topic}/status"));
-            bound.states.push((topic, time));
-        }
-        let named = def.command.as_ref().and_then(|c| c.topic.as_ref());
-        let speaks = |b: &BindDef| matches!(&b.decode, DecodeDef::Dialect { name, .. } if plan.catalog.dialects.commands(name));
-        bound.command = match named {
-            Some(topic) => Some(Way::Topic(topic.replace("{device}", &def.twin))),
-            None => def.bind.iter().any(speaks).then_some(Way::Dialect),
-        };
-        if bound.command.is_some() {
-            let CommandDef { within, tries, .. } = def.command.as_deref().cloned().unwrap_or_default();
-            let quanta = things.get(def.thing.as_str()).cloned().unwrap_or_default();
-            bound.terms = Terms { within_ms: (within.0 / 1_000_000).max(1), tries, quanta };
-        }
-        bound
-    };
-    scenario.mirror.iter().map(of).collect()
+/// Whether a tick's messages came just now, or are read again after a restart.
+#[derive(Clone, Copy)]
+enum Told {
+    Now,
+    Again,
 }
 
 /// A mirror at work.
@@ -303,36 +265,6 @@ impl Mirror {
         Ok(mirror)
     }
 
-    fn say_start(&self, args: &Args, replayed: usize) {
-        let twins = self.book.len();
-        let text = format!(
-            "following {twins} twin{} of {} on {}, kept in {}; {replayed} messages read again",
-            if twins == 1 { "" } else { "s" },
-            args.file,
-            self.session.broker(),
-            args.store().display()
-        );
-        let mut fields = vec![
-            ("twins", json!(twins)),
-            ("broker", json!(self.session.broker())),
-            ("store", json!(args.store().display().to_string())),
-            ("replayed", json!(replayed)),
-        ];
-        if let Some(server) = &self._server {
-            fields.push(("status", json!(server.address().to_string())));
-        }
-        self.log.line(Level::Info, "started", &text, &fields);
-        if let Some(server) = &self._server {
-            let at = server.address();
-            self.log.line(
-                Level::Info,
-                "status",
-                &format!("status page at http://{at}/, metrics at http://{at}/metrics"),
-                &[],
-            );
-        }
-    }
-
     /// The twins take in again what came of late, so that they stand where they stood.
     fn replay(&mut self) -> Result<usize, StoreError> {
         let reader = self.store.store().reader();
@@ -351,7 +283,7 @@ impl Mirror {
                 let inbox = rest[..n].iter().map(|(_, m)| message(&self.wall, m, &mut self.seq)).collect();
                 let end = self.wall.sim(rest[n - 1].1.arrived_unix_ns);
                 self.run.tick_until(end, inbox);
-                self.look_at_tick();
+                self.look_at_tick(Told::Again);
                 rest = &rest[n..];
             }
             if count >= REPLAY_MESSAGES {
@@ -359,6 +291,7 @@ impl Mirror {
             }
         }
         self.pause();
+        self.keeper.go_live(self.wall.unix_ms());
         Ok(count)
     }
 
@@ -368,7 +301,7 @@ impl Mirror {
     }
 
     /// Takes what a tick made into the book: rows for the history, and events.
-    fn look_at_tick(&mut self) -> Batch {
+    fn look_at_tick(&mut self, told: Told) -> Batch {
         let rows = std::mem::take(&mut self.run.world_mut().resource_mut::<Rows>().0);
         let events = std::mem::take(&mut self.run.world_mut().resource_mut::<Events>().0);
         let until = self.wall.unix_of(self.run.now());
@@ -377,13 +310,7 @@ impl Mirror {
         for e in &events {
             self.book.take_event(e, &self.wall);
             if let live::ONLINE | live::OFFLINE | live::REFUSED = e.kind.as_str() {
-                // The keeper tells it, as it does of devices that speak no dialect.
-                let now_ms = self.wall.unix_of(e.t) / 1_000_000;
-                match self.book.place(&e.subject) {
-                    Some(at) if e.kind == live::REFUSED => drop(self.keeper.refused_by_device(at, &e.detail)),
-                    Some(at) => self.keeper.present(at, e.kind == live::ONLINE, now_ms),
-                    None => {}
-                }
+                self.take_word(e, told);
                 continue;
             }
             kept.push(
@@ -396,6 +323,19 @@ impl Mirror {
             );
         }
         Batch { history, events: kept, ..Batch::default() }
+    }
+
+    /// A device says of itself, in its dialect, whether it is there, or that it refuses a command. The keeper tells it, as it does
+    /// of devices that speak no dialect; but what is read again was told before.
+    fn take_word(&mut self, e: &Event, told: Told) {
+        let Some(at) = self.book.place(&e.subject) else { return };
+        let online = e.kind == live::ONLINE;
+        match told {
+            Told::Again if e.kind == live::REFUSED => {}
+            Told::Again => self.keeper.recall_presence(at, online),
+            Told::Now if e.kind == live::REFUSED => drop(self.keeper.refused_by_device(at, &e.detail)),
+            Told::Now => self.keeper.present(at, online, self.wall.unix_of(e.t) / 1_000_000),
+        }
     }
 
     fn turn(&mut self) -> Result<(), Failure> {
@@ -504,7 +444,7 @@ impl Mirror {
                 self.session.publish(&r.topic, &r.payload, r.qos, r.retain).ok();
             }
         }
-        let batch = self.look_at_tick();
+        let batch = self.look_at_tick(Told::Now);
         let mut documents = self.book.for_documents();
         if !documents.is_empty() {
             let others = live::others(self.run.world_mut(), &documents.keys().copied().collect());
@@ -535,35 +475,6 @@ impl Mirror {
             .wait(now_ms, &mut |at, key, wanted| live::command(run.world_mut(), at, key, wanted, now_ms));
     }
 
-    fn say_event(&self, event: &[u8]) {
-        let Ok(e) = serde_json::from_slice::<Value>(event) else { return };
-        let text = |name: &str| e[name].as_str().unwrap_or_default().to_owned();
-        let (twin, part) = (text("twin"), text("part"));
-        let what = if part.is_empty() { twin } else { format!("{twin}/{part}") };
-        let (level, line) = match text("event").as_str() {
-            "verdict" => (Level::Warning, format!("{what}: {} (posterior {:.2})", text("kind"), e["value"])),
-            "verdict_end" => (Level::Info, format!("{what}: {} is over", text("kind"))),
-            other => (Level::Warning, format!("{what}: {other}: {}", text("kind"))),
-        };
-        let fields = [("twin", e["twin"].clone()), ("part", e["part"].clone()), ("kind", e["kind"].clone())];
-        self.log.line(level, &text("event"), &line, &fields);
-    }
-
-    fn say_happenings(&mut self, batch: &mut Batch) {
-        for h in self.keeper.happened() {
-            let level = match h.kind {
-                "command_overdue" | "command_refused" | "command_unanswered" => Level::Warning,
-                _ => Level::Info,
-            };
-            let line = format!("{}: {}: {}", h.twin, h.kind.replace('_', " "), h.detail);
-            self.log.line(level, h.kind, &line, &[("twin", json!(h.twin))]);
-            let time = calendar::text(self.wall.unix_ns() / 1_000_000 * 1_000_000);
-            let event =
-                json!({ "time": time, "event": h.kind, "twin": h.twin, "part": "", "kind": h.detail });
-            batch.events.push(event.to_string().into_bytes());
-        }
-    }
-
     /// One commit; then, and only then, the acknowledgements.
     fn keep(&mut self, batch: Batch) {
         match self.store.keep(batch) {
@@ -580,87 +491,6 @@ impl Mirror {
                 self.pause();
             }
             Kept::Waiting(None) => {}
-        }
-    }
-
-    fn publish(&mut self) -> Result<(), Failure> {
-        let outputs = self.keeper.outputs();
-        if self.silent {
-            return Ok(());
-        }
-        let bad = crate::run::wire;
-        for o in outputs {
-            // What a dialect made of a discovery that anyone may have written: one that cannot be sent ends nothing.
-            if let Err(error) = self.session.publish(&o.topic, &o.payload, o.qos, o.retain) {
-                let text = format!("nothing is sent on `{}`: {error}", o.topic);
-                self.log.line(Level::Warning, "not_sent", &text, &[]);
-            }
-        }
-        if std::mem::take(&mut self.announce_again) {
-            self.announced = 0;
-            self.session.publish(&announce::status_topic(&self.prefix), b"online", 1, true).map_err(bad)?;
-        }
-        for _ in 0..PUBLISHED.min(self.book.len() - self.announced) {
-            let at = self.announced;
-            let (thing, signals) = self.book.announced(at);
-            let twin = Announced { prefix: &self.prefix, twin: self.book.id(at), thing, signals: &signals };
-            let o = announce::discovery(&self.ha_prefix, &twin);
-            self.session.publish(&o.topic, &o.payload, 1, true).map_err(bad)?;
-            self.announced += 1;
-        }
-        if self.published.elapsed() >= self.publish_every {
-            let some = self.book.changed(PUBLISHED);
-            // Those of more than one turn follow in the next.
-            if some.len() < PUBLISHED {
-                self.published = Instant::now();
-            }
-            for at in some {
-                self.publish_state(at)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn publish_state(&mut self, at: usize) -> Result<(), Failure> {
-        let state = self.book.published(at, &self.keeper).to_string();
-        let topic = announce::state_topic(&self.prefix, self.book.id(at));
-        self.session.publish(&topic, state.as_bytes(), 1, true).map_err(crate::run::wire)
-    }
-
-    fn answer(&mut self) {
-        for _ in 0..ANSWERED {
-            let Ok(Question { what, reply }) = self.asked.try_recv() else { return };
-            let answer = self.answer_to(&what);
-            // Who asked may have gone.
-            let _ = reply.try_send(answer);
-        }
-    }
-
-    fn answer_to(&mut self, what: &What) -> Value {
-        match what {
-            What::Twins(from) => {
-                let to = self.book.len().min(from.saturating_add(answers::LIST));
-                let twins: Vec<Value> = (*from..to).map(|at| self.book.brief(at, &self.keeper)).collect();
-                json!({ "count": self.book.len(), "from": from, "twins": twins })
-            }
-            What::Twin(id) => {
-                let status = live::status(self.run.world_mut(), id);
-                match (self.book.place(id), status) {
-                    (Some(at), Some(status)) => self.book.whole(at, &self.keeper, &status, &self.wall),
-                    _ => Value::Null,
-                }
-            }
-            What::Channels(id) => match self.book.place(id) {
-                None => Value::Null,
-                Some(at) => {
-                    let channels: Vec<Value> = (0..u16::MAX)
-                        .map_while(|c| self.book.channel(at, c))
-                        .map(|(name, unit)| json!({ "name": name, "unit": unit }))
-                        .collect();
-                    json!({ "number": self.book.number(at), "channels": channels })
-                }
-            },
-            What::Metrics => Value::String(self.metrics()),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The ECS side of a twin: messages in, rows, events and scores out.
 //!
-//! Components: [`Twin`], [`SilentFrom`]. Resources: [`Topics`], [`TwinSummary`]. Sets: `Mirror` (messages), `Compare` (silence). A message is
+//! Components: [`Twin`], [`SilentFrom`]. Resources: [`Topics`], [`TwinSummary`], and where each twin is. Sets: `Mirror` (messages), `Compare` (silence). A message is
 //! taken at the device's own time stamp; one without a time stamp at its arrival. Within a tick a twin's messages are
 //! ordered by that time; one that is older than what was already taken is late and dropped, one that repeats a time and a
 //! signal is a duplicate and dropped, both counted.
@@ -43,6 +43,10 @@ type Listener = (Entity, Option<u32>);
 /// Which twin hears which topic. The topics are the scenario's own, so their hash need not withstand an enemy.
 #[derive(Resource, Default, Debug)]
 pub struct Topics(Router<Listener>);
+
+/// The twin of each mirror section, by its place in the scenario; none where it lives in another shard.
+#[derive(Resource, Default, Debug)]
+struct Places(Vec<Option<Entity>>);
 
 /// Bindings on which nothing has been heard yet, as places of mirror section and binding, and the topics heard meanwhile.
 #[derive(Resource, Default, Debug)]
@@ -102,6 +106,7 @@ pub fn install<E>(
 ) -> Result<(), E> {
     let mut topics = Topics::default();
     let mut unheard = Unheard::default();
+    let mut places = Places(vec![None; plan.scenario.mirror.len()]);
     let mut before = None;
     for (index, def) in plan.scenario.mirror.iter().enumerate() {
         if !plan.owns_twin(&def.twin) {
@@ -120,6 +125,7 @@ pub fn install<E>(
         twin.publisher = plan.physical_ordinal(plan.scenario.physicals.len() + index);
         let filters: Vec<_> = (0..def.bind.len()).map(|n| twin.filters(n, def)).collect();
         let entity = world.spawn((twin, SilentFrom(SimTime::NEVER))).id();
+        places.0[index] = Some(entity);
         for (n, (filter, values)) in
             filters.into_iter().enumerate().flat_map(|(n, f)| f.into_iter().map(move |f| (n, f)))
         {
@@ -130,6 +136,7 @@ pub fn install<E>(
             }
         }
     }
+    world.insert_resource(places);
     world.insert_resource(topics);
     world.insert_resource(unheard);
     world.init_resource::<TwinSummary>();

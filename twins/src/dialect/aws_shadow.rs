@@ -11,7 +11,7 @@
 
 use super::{
     Asked, Dialect, Listener, Spoken, also,
-    facts::{Fact, Facts, Value},
+    facts::{Fact, Facts},
     say, spoken, tree,
 };
 use serde_json::{Map, Value as Json, json};
@@ -169,12 +169,7 @@ impl Listener for Hears {
         let Asked { field, value, .. } = *asked;
         let mut desired = Map::new();
         let path: Vec<String> = field.split('/').map(str::to_owned).collect();
-        let value = match value {
-            Value::Number(v) => tree::number(*v),
-            Value::Flag(v) => Json::from(*v),
-            Value::Text(v) => Json::from(v.as_str()),
-        };
-        tree::put(&mut desired, &path, value);
+        tree::put(&mut desired, &path, tree::json(value));
         let token = format!("{TOKEN}{}", asked.ts_unix_ms);
         let payload = json!({"state": {"desired": desired}, "clientToken": token}).to_string();
         Ok(say(format!("{}/update", prefix(address)), payload, 1, false))

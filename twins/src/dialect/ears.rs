@@ -4,7 +4,7 @@
 use super::{
     Asked, Dialect, Listener,
     facts::{Fact, Facts, Value},
-    names, never,
+    names, never, tree,
 };
 use std::collections::{BTreeSet, HashMap};
 use twinfleet_engine::{
@@ -20,6 +20,12 @@ const MAX_NAME_BYTES: usize = 512;
 /// Fields whose asking is remembered, so that a refusal is known to be of it.
 const MAX_ASKED: usize = 64;
 
+/// How a field was declared.
+struct Declared {
+    quantity: String,
+    unit: String,
+}
+
 /// How a signal was last said.
 struct Said {
     field: String,
@@ -34,8 +40,8 @@ pub(super) struct BoundEar {
     signals: Vec<String>,
     /// The dialect's field → signal, as the scenario says.
     mapped: HashMap<String, usize>,
-    /// Fields met, with the quantity that the dialect declared for them.
-    declared: HashMap<String, String>,
+    /// Fields met, as the dialect declared them.
+    declared: HashMap<String, Declared>,
     /// By signal, how the device said it last.
     said: Vec<Option<Said>>,
     /// Fields that it was asked to set.
@@ -68,7 +74,7 @@ impl BoundEar {
         if let Some(i) = self.mapped.get(field) {
             return Some(*i);
         }
-        let quantity = self.declared.get(field).map_or("", String::as_str);
+        let quantity = self.declared.get(field).map_or("", |d| d.quantity.as_str());
         let name = names::signal_of(field, quantity, unit);
         let i = self.signals.iter().position(|s| *s == name)?;
         // What the scenario says of this signal is said of no other field.
@@ -85,16 +91,26 @@ impl BoundEar {
         }
     }
 
+    /// The first field that was declared as this signal.
+    fn declared_as(&self, signal: usize) -> Option<String> {
+        let is_it = |(field, d): &(&String, &Declared)| self.signal(field, &d.unit) == Some(signal);
+        self.declared.iter().filter(is_it).map(|(field, _)| field).min().cloned()
+    }
+
     /// A signal and what it shall be, as the device's field and in its own unit and words.
     fn as_said(&self, signal: usize, wanted: &Wanted) -> Result<(String, Value), Unasked> {
         let name = &self.signals[signal];
         let said = self.said[signal].as_ref();
         let mapped = || self.mapped.iter().find(|(_, i)| **i == signal).map(|(field, _)| field.clone());
-        let Some(field) = said.map(|s| s.field.clone()).or_else(mapped) else {
+        let known = said.map(|s| s.field.clone()).or_else(mapped).or_else(|| self.declared_as(signal));
+        let Some(field) = known else {
             return Err(Unasked::NotYet(format!(
                 "`{name}` was not heard yet, so what the device calls it is not known"
             )));
         };
+        // Before its first value, and where that had none, its unit is the one that was declared.
+        let unit = said.map(|s| s.unit.as_str()).filter(|u| !u.is_empty());
+        let unit = unit.or_else(|| self.declared.get(&field).map(|d| d.unit.as_str())).unwrap_or_default();
         let is_state = said.is_some_and(|s| s.value.is_state());
         let number = match wanted {
             Wanted::Number(v) => Some(*v),
@@ -105,11 +121,10 @@ impl BoundEar {
         let value = match (number, said) {
             (Some(v), Some(s)) if is_state && (v == 0.0 || v == 1.0) => s.value.likewise(v == 1.0),
             (Some(_), Some(_)) if is_state => return Err(never(name, "it is on (1) or off (0)")),
-            (Some(v), Some(s)) => {
-                let own = units::of_quantity(name.rsplit('.').next().unwrap_or(name));
-                Value::Number(own.map_or(v, |own| names::told(v, own.symbol, &s.unit)))
+            (Some(v), _) => {
+                let own = units::of_quantity(names::quantity(name));
+                Value::Number(own.map_or(v, |own| names::told(v, own.symbol, unit)))
             }
-            (Some(v), None) => Value::Number(v),
             (None, _) => value_of(wanted),
         };
         Ok((field, value))
@@ -117,7 +132,7 @@ impl BoundEar {
 
     /// Whether a refusal is of something that this ear asked.
     fn is_ours(&self, field: &str) -> bool {
-        let last = |f: &str| f.rsplit('/').next().unwrap_or_default().to_ascii_uppercase();
+        let last = |f: &str| tree::leaf(f).to_ascii_uppercase();
         !self.asked.is_empty() && (field.is_empty() || self.asked.iter().any(|a| last(a) == last(field)))
     }
 }
@@ -140,7 +155,7 @@ fn is_a_name(field: &str) -> bool {
 /// A value in the engine's unit of the signal's quantity; as it is where the engine has none. None where it can be no value of
 /// that: a temperature as a pressure, or a unit that nobody knows.
 fn converted(value: f64, unit: &str, signal: &str) -> Option<f64> {
-    match units::of_quantity(signal.rsplit('.').next().unwrap_or(signal)) {
+    match units::of_quantity(names::quantity(signal)) {
         Some(own) => names::kept(value, unit, own),
         None => Some(value),
     }
@@ -182,9 +197,9 @@ impl Ear for BoundEar {
                     }
                 }
                 Fact::Online { online, .. } => told.presence = Some(online),
-                Fact::Declared { field, quantity, .. } => {
+                Fact::Declared { field, quantity, unit, .. } => {
                     if self.declared.len() < MAX_FIELDS || self.declared.contains_key(&field) {
-                        self.declared.insert(field, quantity);
+                        self.declared.insert(field, Declared { quantity, unit });
                     }
                 }
                 Fact::About { key, text, .. } => told.other.push((format!("about/{key}"), text)),
@@ -224,5 +239,41 @@ impl Ear for BoundEar {
             self.asked.insert(field);
         }
         Ok(said)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::find;
+    use std::collections::BTreeMap;
+
+    const CONFIG: &str = r#"{"stat_t":"home/oven/t","cmd_t":"home/oven/t/set","dev_cla":"temperature","unit_of_meas":"°F","uniq_id":"set"}"#;
+
+    /// What an ear sends to set a signal to 25 °C, once it heard these messages.
+    fn asks(map: &[(&str, &str)], signal: &str, messages: &[(&str, &str)]) -> Result<String, Unasked> {
+        let map: BTreeMap<String, String> =
+            map.iter().map(|(signal, field)| ((*signal).to_owned(), (*field).to_owned())).collect();
+        let spec = EarSpec { dialect: "homeassistant", topic: "home/oven", signals: &[signal], map: &map };
+        let mut ear = BoundEar::new(find("homeassistant").unwrap(), &spec);
+        for (topic, payload) in messages {
+            let heard = Heard { topic, payload: payload.as_bytes(), retain: true };
+            ear.hear(&heard, &mut Told::default()).unwrap();
+        }
+        let order = Order { aim: Aim::Signal(0), value: &Wanted::Number(25.0), ts_unix_ms: 0 };
+        ear.command(&order).map(|u| String::from_utf8(u.payload).unwrap())
+    }
+
+    #[test]
+    fn a_temperature_is_asked_for_in_the_units_of_its_device_before_its_first_report() {
+        let config = ("homeassistant/number/oven/t/config", CONFIG);
+        let fahrenheit = Ok("77".to_owned());
+        let mapped = [("heater.temperature", "set")];
+        assert!(matches!(asks(&mapped, "heater.temperature", &[]), Err(Unasked::NotYet(_))));
+        assert_eq!(asks(&mapped, "heater.temperature", &[config]), fahrenheit);
+        // By its own name, and once it has reported.
+        assert_eq!(asks(&[], "set.temperature", &[config]), fahrenheit);
+        let late = [config, ("home/oven/t", "70")];
+        assert_eq!(asks(&mapped, "heater.temperature", &late), fahrenheit);
     }
 }

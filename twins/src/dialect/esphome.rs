@@ -111,6 +111,11 @@ fn unit_of(attribute: &str) -> &'static str {
     }
 }
 
+/// What an entity measures. What an attribute is shows by its own name, however it was announced.
+fn quantity_of<'a>(object: &str, declared: &'a str) -> &'a str {
+    if object.contains('/') { "" } else { declared }
+}
+
 /// The keys under which discovery names an attribute's topics: of its state, and of commands to it.
 fn keys(attribute: &str) -> Option<(&'static str, Option<&'static str>)> {
     Some(match attribute {
@@ -253,13 +258,9 @@ impl Listener for Hears {
                 // Of an unknown device a declaration says no more than the states do.
                 for e in self.entities.all.iter().filter(|_| address.is_some()) {
                     if let Some((prefix, kind, object, _)) = parse(&e.state_topic) {
-                        facts.declared(
-                            prefix,
-                            &format!("{kind}/{object}"),
-                            &e.unit,
-                            &e.quantity,
-                            &e.state_topic,
-                        );
+                        let (field, quantity) =
+                            (format!("{kind}/{object}"), quantity_of(object, &e.quantity));
+                        facts.declared(prefix, &field, &e.unit, quantity, &e.state_topic);
                     }
                 }
             }
@@ -293,7 +294,7 @@ impl Listener for Hears {
         }
         let entity = self.entities.all.iter().find(|e| e.state_topic == heard.topic);
         if let (Some(e), None) = (entity, &self.address) {
-            facts.declared(prefix, &field, &e.unit, &e.quantity, heard.topic);
+            facts.declared(prefix, &field, &e.unit, quantity_of(object, &e.quantity), heard.topic);
             facts.about(prefix, "model", &e.about[1]);
             if e.group.len() == 12 && e.group.bytes().all(|b| b.is_ascii_hexdigit()) {
                 facts.about(prefix, "mac", &e.group);
@@ -301,7 +302,7 @@ impl Listener for Hears {
         }
         let of_attribute =
             || unit_of(object.split_once('/').map_or("", |(_, attribute)| attribute)).to_owned();
-        let unit = entity.map_or_else(of_attribute, |e| e.unit.clone());
+        let unit = entity.map(|e| e.unit.clone()).filter(|u| !u.is_empty()).unwrap_or_else(of_attribute);
         // A sensor without a value yet says `nan`, which is none.
         let value = match text.trim().parse::<f64>() {
             Ok(v) if v.is_finite() => Value::Number(v),

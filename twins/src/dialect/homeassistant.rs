@@ -12,18 +12,23 @@
 //! assert_eq!(facts.values_of("garden/pump")["p_t"], 21.5);
 //! ```
 
+mod climate;
+mod voice;
+mod way;
+
+pub(super) use self::voice::sensor;
+use self::{voice::Speaks, way::Way};
 use super::{
-    Asked, Dialect, Listener, Spoken, UNITS,
+    Asked, Dialect, Listener, UNITS,
     facts::{Fact, Facts, Value},
     hardware_address, hex, names, never, object, option, said_in, say, spoken,
-    template::{self, Template},
+    template::Template,
     tree, wrong,
 };
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
 use twinfleet_engine::{
     dialect::{DialectError, Heard, Unasked, Utterance, Voice, VoiceSpec},
-    firmware::payload::Report,
     mirror::decode::DecodeError,
 };
 
@@ -33,9 +38,12 @@ pub struct HomeAssistant;
 const OPTIONS: [(&str, &str); 4] = [
     (
         "commands",
-        "a JSON object, signal to the component by which it can be set: \"switch\", \"light\", \"fan\", \"siren\", \"number\"",
+        "a JSON object, signal to the component by which it can be set: \"switch\", \"light\", \"fan\", \"siren\", \"number\", \"climate\"",
     ),
-    ("form", "\"device\" (default): one configuration for all its entities; \"single\": one an entity"),
+    (
+        "form",
+        "\"device\" (default): one configuration for all its entities; \"single\": one an entity; \"short\": that with abbreviated keys and topics below `~`",
+    ),
     ("prefix", "the discovery prefix, \"homeassistant\" by default"),
     UNITS,
 ];
@@ -45,8 +53,6 @@ pub const PREFIX: &str = "homeassistant";
 /// Entities that are remembered, and how much is taken of one's configuration, [bytes].
 const MAX_ENTITIES: usize = 8192;
 const MAX_ENTITY_BYTES: usize = 8192;
-/// Longest topic of commands, [bytes].
-const MAX_TOPIC_BYTES: usize = 1024;
 /// Entities that one message may speak of: each may be a template that takes its time.
 const MAX_LISTENING: usize = 512;
 
@@ -79,7 +85,11 @@ impl Dialect for HomeAssistant {
         true
     }
     fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError> {
-        let single = option(spec.options, "form", &["device", "single"])? == "single";
+        let form = match option(spec.options, "form", &["device", "single", "short"])? {
+            "single" => voice::Form::Single,
+            "short" => voice::Form::Short,
+            _ => voice::Form::Device,
+        };
         let prefix = spec.options.get("prefix").map_or(PREFIX, String::as_str).to_owned();
         let signals =
             spoken(spec, |part, quantity| vec![format!("{}_{}", names::plain(part), names::plain(quantity))]);
@@ -88,6 +98,9 @@ impl Dialect for HomeAssistant {
         for (signal, component) in object(spec.options, "commands")? {
             let known = SETTABLE.iter().find(|c| component.as_str() == Some(c));
             let place = signals.iter().position(|s| s.signal == signal);
+            // A climate is told its target in one of two units.
+            let is_degrees = |i: &usize| matches!(signals[*i].said_unit.as_str(), "degC" | "degF");
+            let place = place.filter(|i| known != Some(&"climate") || is_degrees(i));
             let (Some(place), Some(component)) = (place, known) else {
                 let what = format!("`{signal}` cannot be set as {component}");
                 let help = format!("a signal that the device reports, and one of {}", SETTABLE.join(", "));
@@ -103,28 +116,15 @@ impl Dialect for HomeAssistant {
             id,
             mac,
             prefix,
-            single,
+            form,
             signals,
             commands,
         }))
     }
 }
 
-/// Components that a double can be set by: one that is a number, and those that are on or off.
-pub(super) const SETTABLE: [&str; 5] = ["number", "switch", "light", "fan", "siren"];
-
-/// How an entity is told what to be.
-#[derive(Clone, Debug, PartialEq)]
-struct Way {
-    topic: String,
-    /// Payloads for on and off, open and closed; empty where it takes values.
-    on_off: (String, String),
-    template: Box<str>,
-    qos: u8,
-    retain: bool,
-    /// Whether it takes a JSON object with its state.
-    json: bool,
-}
+/// Components that a double can be set by: those that are a number, and those that are on or off.
+pub(super) const SETTABLE: [&str; 6] = ["number", "climate", "switch", "light", "fan", "siren"];
 
 /// An entity as its configuration describes it.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,6 +146,8 @@ pub(super) struct Entity {
     pub(super) about: [String; 4],
     /// What it is: `sensor`, `switch`; one of those known.
     pub(super) component: &'static str,
+    /// How its device announces it: the option `form` of a voice.
+    form: &'static str,
     /// None where it only measures.
     way: Option<Box<Way>>,
     /// After how long its value is none any more (`expire_after`), [s].
@@ -153,7 +155,7 @@ pub(super) struct Entity {
 }
 
 /// Components by name, those that commands are known of among them.
-const COMPONENTS: [&str; 13] = [
+const COMPONENTS: [&str; 14] = [
     "sensor",
     "binary_sensor",
     "switch",
@@ -167,59 +169,8 @@ const COMPONENTS: [&str; 13] = [
     "select",
     "text",
     "humidifier",
+    "climate",
 ];
-
-impl Way {
-    fn of(component: &str, map: &Map<String, Json>) -> Option<Self> {
-        let words = |(long, short, default): (&str, &str, &str)| {
-            let said = text(map, long, short);
-            if said.is_empty() { default.to_owned() } else { said.to_owned() }
-        };
-        let on_off = match component {
-            "switch" | "light" | "fan" | "siren" | "humidifier" => {
-                [("payload_on", "pl_on", "ON"), ("payload_off", "pl_off", "OFF")]
-            }
-            "cover" | "valve" => [("payload_open", "pl_open", "OPEN"), ("payload_close", "pl_cls", "CLOSE")],
-            "lock" => [("payload_lock", "pl_lock", "LOCK"), ("payload_unlock", "pl_unlk", "UNLOCK")],
-            "number" | "select" | "text" => [("", "", ""), ("", "", "")],
-            _ => return None,
-        }
-        .map(words);
-        let topic = topic(map, "command_topic", "cmd_t");
-        // What a broker keeps for itself is nobody's to be told: a discovery may come from anyone who can publish one.
-        let odd = |c: char| c.is_control() || matches!(c, '+' | '#');
-        if topic.is_empty() || topic.starts_with('$') || topic.len() > MAX_TOPIC_BYTES || topic.contains(odd)
-        {
-            return None;
-        }
-        let qos = map.get("qos").and_then(Json::as_u64).and_then(|q| u8::try_from(q).ok()).unwrap_or(1);
-        let [on, off] = on_off;
-        Some(Self {
-            topic,
-            on_off: (on, off),
-            template: text(map, "command_template", "cmd_tpl").into(),
-            qos: qos.clamp(1, 2),
-            retain: get(map, "retain", "ret").and_then(Json::as_bool).unwrap_or(false),
-            json: text(map, "schema", "schema") == "json",
-        })
-    }
-
-    /// The payload that says this value; none where it takes no such one.
-    fn payload(&self, value: &Value) -> Option<String> {
-        let word = match value.number() {
-            _ if self.on_off.0.is_empty() => value.to_string(),
-            Some(v) if v == 0.0 || v == 1.0 => {
-                let on = v == 1.0;
-                if self.json {
-                    return Some(json!({"state": if on { "ON" } else { "OFF" }}).to_string());
-                }
-                if on { self.on_off.0.clone() } else { self.on_off.1.clone() }
-            }
-            _ => return None,
-        };
-        if self.template.is_empty() { Some(word) } else { template::written(&self.template, &word) }
-    }
-}
 
 /// The entities that were heard of.
 #[derive(Debug, Default)]
@@ -234,6 +185,12 @@ fn get<'a>(map: &'a Map<String, Json>, long: &str, short: &str) -> Option<&'a Js
 
 fn text<'a>(map: &'a Map<String, Json>, long: &str, short: &str) -> &'a str {
     get(map, long, short).and_then(Json::as_str).unwrap_or_default()
+}
+
+/// The same, or what Home Assistant takes where none is said.
+fn text_or(map: &Map<String, Json>, long: &str, short: &str, default: &str) -> String {
+    let said = text(map, long, short);
+    if said.is_empty() { default } else { said }.to_owned()
 }
 
 /// How long the texts of a value are, taken together.
@@ -257,6 +214,11 @@ fn topic(map: &Map<String, Json>, long: &str, short: &str) -> String {
     } else {
         given.to_owned()
     }
+}
+
+/// Whether a configuration is that of a whole device.
+fn is_of_device(topic: &str) -> bool {
+    topic.strip_prefix(PREFIX).is_some_and(|t| t.starts_with("/device/"))
 }
 
 impl Entities {
@@ -297,9 +259,20 @@ impl Entities {
     }
 
     fn add(&mut self, key: &str, component: &str, id: &str, map: &Map<String, Json>) {
-        let state_topic = topic(map, "state_topic", "stat_t");
         let bytes: usize = map.iter().map(|(key, value)| key.len() + text_bytes(value)).sum();
-        if state_topic.is_empty() || self.all.len() >= MAX_ENTITIES || bytes > MAX_ENTITY_BYTES {
+        if bytes > MAX_ENTITY_BYTES {
+            return;
+        }
+        if component == "climate" {
+            climate::parts(id, map).iter().for_each(|(component, own)| self.add_one(key, component, id, own));
+        } else {
+            self.add_one(key, component, id, map);
+        }
+    }
+
+    fn add_one(&mut self, key: &str, component: &str, id: &str, map: &Map<String, Json>) {
+        let state_topic = topic(map, "state_topic", "stat_t");
+        if state_topic.is_empty() || self.all.len() >= MAX_ENTITIES {
             return;
         }
         let empty = Map::new();
@@ -309,23 +282,13 @@ impl Entities {
             Some(Json::String(s)) => s.clone(),
             _ => String::new(),
         };
-        let unique = text(map, "unique_id", "uniq_id");
-        let field = if unique.is_empty() { id } else { unique };
-        let on = |long, short, default: &str| {
-            let said = text(map, long, short);
-            if said.is_empty() { default.to_owned() } else { said.to_owned() }
-        };
         let binary = matches!(component, "binary_sensor" | "switch" | "light" | "fan" | "siren");
         let mut available = Vec::new();
         let of = |m: &Map<String, Json>, topic: String, template: &str| {
-            let word = |long, short, default: &str| {
-                let said = text(m, long, short);
-                if said.is_empty() { default.to_owned() } else { said.to_owned() }
-            };
             (
                 topic,
-                word("payload_available", "pl_avail", "online"),
-                word("payload_not_available", "pl_not_avail", "offline"),
+                text_or(m, "payload_available", "pl_avail", "online"),
+                text_or(m, "payload_not_available", "pl_not_avail", "offline"),
                 Template::read(template),
             )
         };
@@ -345,19 +308,24 @@ impl Entities {
         let about = [("name", "name"), ("model", "mdl"), ("manufacturer", "mf"), ("sw_version", "sw")];
         self.all.push(Entity {
             key: key.to_owned(),
-            field: field.to_owned(),
+            field: text_or(map, "unique_id", "uniq_id", id),
             group,
             state_topic,
             template: Template::read(text(map, "value_template", "val_tpl")),
             unit: names::unit_of(text(map, "unit_of_measurement", "unit_of_meas")),
             quantity: text(map, "device_class", "dev_cla").to_owned(),
             on_off: if binary {
-                (on("payload_on", "pl_on", "ON"), on("payload_off", "pl_off", "OFF"))
+                (text_or(map, "payload_on", "pl_on", "ON"), text_or(map, "payload_off", "pl_off", "OFF"))
             } else {
                 Default::default()
             },
             available,
             about: about.map(|(long, short)| text(device, long, short).to_owned()),
+            form: match () {
+                () if is_of_device(key) => "device",
+                () if map.contains_key("~") => "short",
+                () => "single",
+            },
             component: COMPONENTS.iter().find(|c| **c == component).copied().unwrap_or_default(),
             way: Way::of(component, map).map(Box::new),
             expires_s: get(map, "expire_after", "exp_aft").and_then(Json::as_f64).filter(|s| *s > 0.0),
@@ -433,6 +401,7 @@ impl Listener for Hears {
                 for (key, said) in ["name", "model", "manufacturer", "firmware"].into_iter().zip(&e.about) {
                     facts.about(&device, key, said);
                 }
+                facts.about(&device, "form", e.form);
             }
             return Ok(());
         }
@@ -464,12 +433,8 @@ impl Listener for Hears {
         let Some(way) = &entity.way else {
             return Err(never(field, "its discovery names no topic of commands: it only measures"));
         };
-        match way.payload(value) {
-            Some(payload) => Ok(say(way.topic.clone(), payload, way.qos, way.retain)),
-            None => {
-                Err(never(field, "it is on (1) or off (0), or its template of commands is not understood"))
-            }
-        }
+        let payload = way.payload(value).map_err(|why| never(field, why))?;
+        Ok(say(way.topic.clone(), payload, way.qos, way.retain))
     }
 }
 
@@ -507,199 +472,5 @@ impl Entity {
         }
         facts.value(device, self.field.clone(), value, self.unit.clone(), None);
         Ok(())
-    }
-}
-
-struct Speaks {
-    base: String,
-    device: String,
-    id: String,
-    mac: String,
-    prefix: String,
-    single: bool,
-    signals: Vec<Spoken>,
-    /// By signal, the component by which it can be set.
-    commands: BTreeMap<usize, &'static str>,
-}
-
-/// The sensor's part of a configuration: what it measures, and in which unit.
-pub(super) fn sensor(s: &Spoken) -> Map<String, Json> {
-    let quantity = s.signal.rsplit('.').next().unwrap_or_default();
-    let mut map = Map::new();
-    let unit = names::spelled(&s.said_unit);
-    let class = names::device_class(quantity, unit);
-    if let Some(class) = class {
-        map.insert("device_class".to_owned(), Json::from(class));
-    }
-    if !unit.is_empty() {
-        map.insert("unit_of_measurement".to_owned(), Json::from(unit));
-    }
-    map.insert("state_class".to_owned(), Json::from(names::state_class(class)));
-    map
-}
-
-/// How a template names a member of the state. What is no identifier of Jinja's has to be quoted, and so has what a dictionary
-/// has a method of that name for, or what is a word of the language.
-fn member(field: &str) -> String {
-    const WORDS: [&str; 21] = [
-        "and",
-        "clear",
-        "copy",
-        "else",
-        "false",
-        "fromkeys",
-        "get",
-        "if",
-        "in",
-        "is",
-        "items",
-        "keys",
-        "none",
-        "not",
-        "or",
-        "pop",
-        "popitem",
-        "setdefault",
-        "true",
-        "update",
-        "values",
-    ];
-    let mut letters = field.bytes();
-    let first = letters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == b'_');
-    if first && letters.all(|c| c.is_ascii_alphanumeric() || c == b'_') && !WORDS.contains(&field) {
-        return format!("value_json.{field}");
-    }
-    format!("value_json['{}']", field.replace('\\', "\\\\").replace('\'', "\\'"))
-}
-
-impl Speaks {
-    fn kind(&self, signal: usize) -> &'static str {
-        self.commands.get(&signal).copied().unwrap_or("sensor")
-    }
-
-    fn command_topic(&self, s: &Spoken) -> String {
-        format!("{}/{}/set", self.base, s.path.join("_"))
-    }
-
-    /// The signal that a topic sets.
-    fn asked(&self, topic: &str) -> Option<usize> {
-        self.commands.keys().copied().find(|i| self.command_topic(&self.signals[*i]) == topic)
-    }
-
-    fn component(&self, i: usize) -> Map<String, Json> {
-        let s = &self.signals[i];
-        let field = s.path.join("_");
-        let mut map = match self.kind(i) {
-            "sensor" => sensor(s),
-            kind => {
-                let mut map = sensor(s);
-                map.remove("state_class");
-                if kind == "number" {
-                    // Home Assistant has 1 to 100 where none is said.
-                    map.extend(
-                        [("min", -1e6), ("max", 1e6), ("step", 0.001)]
-                            .map(|(k, v)| (k.to_owned(), Json::from(v))),
-                    );
-                } else {
-                    map.clear();
-                }
-                map.insert("command_topic".to_owned(), Json::from(self.command_topic(s)));
-                map
-            }
-        };
-        map.insert("name".to_owned(), Json::from(s.signal.replace(['.', '_'], " ")));
-        map.insert("unique_id".to_owned(), Json::from(format!("{}_{field}", self.id)));
-        map.insert("value_template".to_owned(), Json::from(format!("{{{{ {} }}}}", member(&field))));
-        map
-    }
-
-    fn common(&self) -> Map<String, Json> {
-        let common = json!({
-            "state_topic": format!("{}/state", self.base),
-            "availability_topic": format!("{}/availability", self.base),
-        });
-        common.as_object().cloned().unwrap_or_default()
-    }
-
-    fn about(&self) -> Json {
-        json!({"identifiers": [self.mac], "name": self.device, "manufacturer": "Twinfleet", "model": "virtual device", "sw_version": env!("CARGO_PKG_VERSION")})
-    }
-
-    fn origin() -> Json {
-        json!({"name": "twinfleet", "sw_version": env!("CARGO_PKG_VERSION")})
-    }
-
-    fn configs(&self, out: &mut Vec<Utterance>) {
-        if self.single {
-            for (i, s) in self.signals.iter().enumerate() {
-                let mut map = self.component(i);
-                map.extend(self.common());
-                map.insert("device".to_owned(), self.about());
-                map.insert("origin".to_owned(), Self::origin());
-                let topic =
-                    format!("{}/{}/{}/{}/config", self.prefix, self.kind(i), self.id, s.path.join("_"));
-                out.push(say(topic, Json::Object(map).to_string(), 1, true));
-            }
-            return;
-        }
-        let mut components = Map::new();
-        for (i, s) in self.signals.iter().enumerate() {
-            let mut map = self.component(i);
-            map.insert("p".to_owned(), Json::from(self.kind(i)));
-            components.insert(s.path.join("_"), Json::Object(map));
-        }
-        let mut root = self.common();
-        root.insert("dev".to_owned(), self.about());
-        root.insert("o".to_owned(), Self::origin());
-        root.insert("cmps".to_owned(), Json::Object(components));
-        root.insert("qos".to_owned(), Json::from(1));
-        out.push(say(
-            format!("{}/device/{}/config", self.prefix, self.id),
-            Json::Object(root).to_string(),
-            1,
-            true,
-        ));
-    }
-}
-
-impl Voice for Speaks {
-    fn filters(&self) -> Vec<String> {
-        let commands = self.commands.keys().map(|i| self.command_topic(&self.signals[*i]));
-        std::iter::once(format!("{}/status", self.prefix)).chain(commands).collect()
-    }
-    fn will(&mut self, _: i64) -> Option<Utterance> {
-        Some(say(format!("{}/availability", self.base), "offline", 1, true))
-    }
-    fn connect(&mut self, _: &Report<'_>, out: &mut Vec<Utterance>) {
-        self.configs(out);
-        out.push(say(format!("{}/availability", self.base), "online", 1, true));
-    }
-    fn report(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
-        let mut state = Map::new();
-        for (i, (s, v)) in
-            self.signals.iter().zip(report.values).enumerate().filter(|(_, (_, v))| v.is_finite())
-        {
-            let said = match self.kind(i) {
-                "sensor" | "number" => tree::number(s.said(*v)),
-                _ => Json::from(if *v >= 0.5 { "ON" } else { "OFF" }),
-            };
-            state.insert(s.path.join("_"), said);
-        }
-        out.push(say(format!("{}/state", self.base), Json::Object(state).to_string(), 1, false));
-    }
-    fn told_to(&self, heard: &Heard<'_>, set: &mut Vec<(usize, f64)>) {
-        let Some(i) = self.asked(heard.topic) else { return };
-        let value = tree::text(heard.payload).ok().and_then(|text| Value::Text(text.to_owned()).number());
-        set.extend(value.map(|v| (i, self.signals[i].heard(v))));
-    }
-    fn answer(&mut self, heard: &Heard<'_>, report: &Report<'_>, out: &mut Vec<Utterance>) {
-        if self.asked(heard.topic).is_some() {
-            return self.report(report, out);
-        }
-        // Home Assistant has started anew: discovery is told again, and the state after it.
-        if heard.payload == b"online" {
-            self.configs(out);
-            self.report(report, out);
-        }
     }
 }

@@ -13,6 +13,11 @@
 use super::facts::Value;
 use twinfleet_engine::units::{self, Dimension, Unit};
 
+/// What a signal, `part.quantity`, measures.
+pub fn quantity(signal: &str) -> &str {
+    signal.rsplit('.').next().unwrap_or(signal)
+}
+
 /// The engine's word for what a device calls by this word.
 pub fn quantity_of(word: &str) -> Option<&'static str> {
     Some(match word.to_ascii_lowercase().as_str() {

@@ -354,7 +354,7 @@ impl Device {
                 let (part, quantity) = base.split_once('.').unwrap_or((&base, "x"));
                 signal = format!("{part}_{n}.{quantity}");
             }
-            let quantity = signal.rsplit('.').next().unwrap_or_default();
+            let quantity = names::quantity(&signal);
             let unit = units::of_quantity(quantity).or_else(|| units::find(said));
             f.unit = unit.map_or("none", |u| u.symbol).to_owned();
             f.signal = signal;

@@ -195,13 +195,12 @@ fn parse<'a>(address: Option<&str>, heard: &'a str) -> Option<(String, &'static 
 
 /// The unit of a SENSOR field by its name, where Tasmota has one unit for it.
 fn unit_of<'a>(path: &str, stated: Option<&'a [String; 3]>) -> Cow<'a, str> {
-    let last = path.rsplit('/').next().unwrap_or(path);
     let stated =
         |i: usize, default: &'static str| match stated.map(|s| s[i].as_str()).filter(|s| !s.is_empty()) {
             Some(unit) => Cow::Borrowed(unit),
             None => Cow::Borrowed(default),
         };
-    match last {
+    match tree::leaf(path) {
         "Temperature" | "DewPoint" | "HeatIndex" => stated(0, "degC"),
         "Pressure" | "SeaPressure" => stated(1, "hPa"),
         "Speed" => stated(2, "km/h"),
@@ -548,7 +547,7 @@ impl Voice for Speaks {
     }
 
     fn told_to(&self, heard: &Heard<'_>, set: &mut Vec<(usize, f64)>) {
-        let verb = heard.topic.rsplit('/').next().unwrap_or_default();
+        let verb = tree::leaf(heard.topic);
         let Ok(payload) = tree::text(heard.payload) else { return };
         let mut power = self.power.clone();
         for (verb, payload) in commands(verb, payload) {
@@ -561,7 +560,7 @@ impl Voice for Speaks {
     }
 
     fn answer(&mut self, heard: &Heard<'_>, report: &Report<'_>, out: &mut Vec<Utterance>) {
-        let verb = heard.topic.rsplit('/').next().unwrap_or_default();
+        let verb = tree::leaf(heard.topic);
         if let Ok(payload) = tree::text(heard.payload) {
             self.command(verb, payload, report, out);
         }

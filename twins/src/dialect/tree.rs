@@ -62,6 +62,20 @@ pub fn value(json: &Json) -> Option<Value> {
     })
 }
 
+/// A value as JSON has it.
+pub fn json(value: &Value) -> Json {
+    match value {
+        Value::Number(v) => number(*v),
+        Value::Flag(v) => Json::from(*v),
+        Value::Text(v) => Json::from(v.as_str()),
+    }
+}
+
+/// The last level of a topic, or of a path.
+pub fn leaf(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
 /// Tells every leaf with its path, whose levels are parted by `/`. Empty lists and objects have none.
 ///
 /// # Errors
@@ -242,6 +256,11 @@ mod tests {
         }
         assert_eq!(epoch_ms(3600.0), None);
         assert_eq!(local_time(1_795_867_200_000), "2026-11-28T12:00:00");
+    }
+
+    #[test]
+    fn the_last_level_of_a_path_is_its_leaf() {
+        assert_eq!((leaf("a/b/c"), leaf("a"), leaf("a/"), leaf("")), ("c", "a", "", ""));
     }
 
     #[test]

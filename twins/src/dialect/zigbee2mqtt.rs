@@ -11,7 +11,7 @@
 
 use super::{
     Asked, Dialect, Listener, Spoken, UNITS, also,
-    facts::{Fact, Facts, Value},
+    facts::{Fact, Facts},
     hardware_address, hex, names, never, object, said_in, say, spoken, tree, wrong,
 };
 use serde_json::{Map, Value as Json, json};
@@ -312,12 +312,7 @@ impl Listener for Hears {
             return Err(never(field, "the bridge says that it can be read and not be set"));
         }
         let mut map = Map::new();
-        let value = match value {
-            Value::Number(v) => tree::number(*v),
-            Value::Flag(v) => Json::from(*v),
-            Value::Text(v) => Json::from(v.as_str()),
-        };
-        tree::put(&mut map, &path, value);
+        tree::put(&mut map, &path, tree::json(value));
         Ok(say(format!("{address}/set"), Json::Object(map).to_string(), 1, false))
     }
 }

@@ -44,7 +44,7 @@ pub fn discovery(ha_prefix: &str, of: &Announced<'_>) -> Output {
     for (signal, unit) in of.signals {
         let key = format!("{}_estimate", word(signal));
         let symbol = names::spelled(unit);
-        let class = names::device_class(signal.rsplit('.').next().unwrap_or_default(), symbol);
+        let class = names::device_class(names::quantity(signal), symbol);
         let mut sensor = json!({
             "p": "sensor",
             "name": format!("{signal} (estimate)"),

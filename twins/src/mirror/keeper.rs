@@ -18,8 +18,11 @@
 mod command;
 mod request;
 
-use self::command::Commands;
 pub use self::command::{Ask, Command, CommandCounts, Standing, Terms, Way};
+use self::command::{
+    Commands, GRACE_MS,
+    memory::{self, MEMORY},
+};
 use self::request::{MAX_PAYLOAD_BYTES, Request, read, seconds, shallow, time_of};
 use super::shadow::{Rejected, Shadow};
 use serde_json::{Map, Value, json};
@@ -105,6 +108,8 @@ struct Kept {
     commands: Option<Box<Commands>>,
     reports: u32,
     online: Option<bool>,
+    /// Whether it is only from before a restart that this is known.
+    recalled: bool,
     dirty: bool,
 }
 
@@ -145,6 +150,8 @@ pub struct Keeper {
     refused: Refused,
     /// Twins whose command has not been carried out.
     waiting: BTreeSet<usize>,
+    /// From when on what comes is news, and not what a broker had kept, Unix [ms].
+    live_from_ms: i64,
     counts: CommandCounts,
 }
 
@@ -175,35 +182,48 @@ impl Keeper {
                 commands: bound.command.map(|way| Box::new(Commands { way, terms: bound.terms, last: None })),
                 reports: 0,
                 online: None,
+                recalled: false,
                 dirty: false,
             });
         }
         keeper
     }
 
-    /// Takes documents back from the store. Names of twins that are no longer followed are left alone. What was desired
-    /// and not reported is commanded anew.
+    /// Takes documents back from the store, with what is kept beside them: how commands stand, and which devices were there. Names
+    /// of twins that are no longer followed are left alone. What is open goes on; of a store that tells nothing of commands, what is
+    /// desired and not reported is commanded anew.
     pub fn restore(&mut self, documents: impl IntoIterator<Item = (String, Vec<u8>)>, now_ms: i64) {
+        self.live_from_ms = now_ms.saturating_add(GRACE_MS);
         for (name, bytes) in documents {
             let (twin, shadow_name) = match name.split_once('\n') {
                 Some((twin, shadow)) => (twin, Some(shadow)),
                 None => (name.as_str(), None),
             };
-            let (Some(at), Some(shadow)) = (self.by_id.get(twin), Shadow::from_bytes(&bytes)) else {
-                continue;
-            };
+            let Some(at) = self.by_id.get(twin) else { continue };
             let kept = &mut self.twins[*at as usize];
-            match shadow_name {
-                None => kept.shadow = shadow,
-                Some(name) => {
+            match (shadow_name, Shadow::from_bytes(&bytes)) {
+                (Some(MEMORY), _) => {
+                    let memory = memory::from_bytes(&bytes);
+                    (kept.online, kept.recalled) = (memory.online, true);
+                    if let Some(commands) = &mut kept.commands {
+                        commands.last = memory.last;
+                    }
+                }
+                (None, Some(shadow)) => kept.shadow = shadow,
+                (Some(name), Some(shadow)) => {
                     kept.named.get_or_insert_default().insert(name.to_owned(), shadow);
                 }
+                (_, None) => {}
             }
         }
-        // Nobody knows whether the device heard it before we stopped. What it did since then by itself is its business.
         for at in 0..self.twins.len() {
-            if !self.twins[at].shadow.settled {
-                self.command(at, now_ms, true);
+            let kept = &self.twins[at];
+            let Some(known) = kept.commands.as_ref().map(|c| c.last.is_some()) else { continue };
+            match (known, kept.shadow.settled) {
+                (true, _) => self.take_up(at),
+                // A store of before these were kept: nobody knows whether the device heard it.
+                (false, false) => self.command(at, now_ms, true),
+                (false, true) => self.nothing_to_tell(at, now_ms, false),
             }
         }
     }
@@ -254,6 +274,10 @@ impl Keeper {
                 kept.dirty = false;
                 return Some((kept.twin.to_string(), kept.shadow.to_bytes()));
             };
+            if name == MEMORY {
+                let last = kept.commands.as_ref().and_then(|c| c.last.as_ref());
+                return Some((format!("{}\n{MEMORY}", kept.twin), memory::to_bytes(kept.online, last)));
+            }
             let named = kept.named.as_ref()?.get(&name)?;
             Some((format!("{}\n{name}", kept.twin), named.to_bytes()))
         };
@@ -321,6 +345,12 @@ impl Keeper {
             return;
         }
         self.touch(at, None);
+        self.reported(at, now_ms);
+    }
+
+    /// What follows from a report: the device is there, and may have done what was desired.
+    fn reported(&mut self, at: usize, now_ms: i64) {
+        self.speaks(at, now_ms);
         if self.waiting.contains(&at) {
             self.settle(at, now_ms);
         }
@@ -331,15 +361,15 @@ impl Keeper {
         let Some(kept) = self.twins.get_mut(at) else { return };
         kept.shadow.report(fields, None, seconds(now_ms));
         self.touch(at, None);
-        if self.waiting.contains(&at) {
-            self.settle(at, now_ms);
-        }
+        self.reported(at, now_ms);
     }
 
-    /// A twin's device, or the broker for it, says whether it is there.
+    /// A twin's device, or the broker for it, says whether it is there. Only a change is told, through a restart too.
     pub fn present(&mut self, at: usize, online: bool, now_ms: i64) {
         let Some(kept) = self.twins.get_mut(at) else { return };
-        if kept.online == Some(online) {
+        kept.recalled = false;
+        let before = kept.online;
+        if before == Some(online) {
             return;
         }
         kept.online = Some(online);
@@ -348,8 +378,35 @@ impl Keeper {
             false => ("offline", "the device said, or the broker for it, that it is gone"),
         };
         self.happened.push(Happened { twin: kept.twin.to_string(), kind, detail: detail.to_owned() });
-        if online && self.waiting.contains(&at) {
-            // It may have been away when the command was sent.
+        self.touch(at, Some(MEMORY));
+        // It may have been away when the command was sent. What a broker had kept of one that was never known to be away is told as
+        // we start: that is no arrival.
+        let arrives = before == Some(false) || now_ms >= self.live_from_ms;
+        if online && arrives && self.waiting.contains(&at) {
+            self.resume(at, now_ms);
+        }
+    }
+
+    /// What a message from before a restart said of whether a twin's device is there: no news, and only taken where the store tells
+    /// nothing else.
+    pub fn recall_presence(&mut self, at: usize, online: bool) {
+        let Some(kept) = self.twins.get_mut(at) else { return };
+        if !kept.recalled {
+            kept.online = Some(online);
+            self.touch(at, Some(MEMORY));
+        }
+    }
+
+    /// A twin's device reports. One of which only the store said that it is gone is not: it came back while nobody listened, and the
+    /// broker did not keep its word.
+    fn speaks(&mut self, at: usize, now_ms: i64) {
+        let kept = &mut self.twins[at];
+        if !kept.recalled || kept.online != Some(false) || now_ms < self.live_from_ms {
+            return;
+        }
+        (kept.online, kept.recalled) = (None, false);
+        self.touch(at, Some(MEMORY));
+        if self.waiting.contains(&at) {
             self.resume(at, now_ms);
         }
     }
@@ -467,196 +524,4 @@ impl Keeper {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use twinfleet_engine::dialect::{Unasked, Utterance, Wanted};
-
-    fn two() -> Keeper {
-        let bound = |twin: &str| Bound {
-            twin: twin.into(),
-            states: vec![(format!("lab/{twin}"), Some("/ts".into()))],
-            statuses: vec![format!("lab/{twin}/status")],
-            command: Some(Way::Topic(format!("lab/{twin}/set"))),
-            terms: Terms { within_ms: 5_000, tries: 2, ..Terms::default() },
-        };
-        Keeper::new(vec![bound("a"), bound("b")])
-    }
-
-    fn said(keeper: &mut Keeper) -> Vec<(String, Value)> {
-        let json = |o: Output| (o.topic, serde_json::from_slice(&o.payload).unwrap());
-        keeper.outputs().into_iter().map(json).collect()
-    }
-
-    #[test]
-    fn a_device_changes_its_own_twin_alone() {
-        let mut keeper = two();
-        keeper.hear("lab/a", br#"{"ts":1,"x":1,"twin":"b","device":"b"}"#, 0);
-        keeper.hear("lab/a", br#"{"ts":2,"state":{"reported":{"x":7}}}"#, 0);
-        assert!(keeper.shadow("b").is_some_and(|s| !s.exists()));
-        assert!(!keeper.hear("lab/c", b"{}", 0));
-        assert_eq!(keeper.changed().iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>(), ["a"]);
-    }
-
-    fn nobody(_: usize, field: &str, _: &Wanted) -> Result<Utterance, Unasked> {
-        Err(Unasked::Never(format!("`{field}` of nobody")))
-    }
-
-    #[test]
-    fn a_command_is_sent_again_to_one_that_returns_and_done_when_reported() {
-        let mut keeper = two();
-        keeper.hear("$aws/things/a/shadow/update", br#"{"state":{"desired":{"fan":1}}}"#, 1_000);
-        keeper.wait(1_000, &mut nobody);
-        let sent = ("lab/a/set".to_owned(), json!({"fan": 1}));
-        assert_eq!(said(&mut keeper).last(), Some(&sent));
-        keeper.wait(5_000, &mut nobody);
-        assert_eq!(said(&mut keeper), []);
-        keeper.wait(6_000, &mut nobody);
-        assert_eq!(said(&mut keeper), std::slice::from_ref(&sent));
-        keeper.hear("lab/a/status", b"online", 8_000);
-        keeper.wait(8_000, &mut nobody);
-        assert_eq!(said(&mut keeper), [sent]);
-        keeper.hear("lab/a", br#"{"ts":9000,"fan":1.0}"#, 9_000);
-        let kinds: Vec<_> = keeper.happened().iter().map(|h| h.kind).collect();
-        assert_eq!(
-            kinds,
-            ["command", "command_overdue", "command_again", "online", "command_again", "command_done"]
-        );
-        let last = keeper.last_command("a").unwrap();
-        assert_eq!((last.standing, last.done_ms), (Standing::Acknowledged, Some(9_000)));
-        assert_eq!(last.latency_ms(), Some(8_000));
-        // What it then does at its own button is its business, after a restart, too.
-        keeper.hear("lab/a", br#"{"ts":9500,"fan":0}"#, 9_500);
-        let mut again = two();
-        again.restore(keeper.changed(), 10_000);
-        again.wait(60_000, &mut nobody);
-        assert_eq!((said(&mut keeper), said(&mut again)), (vec![], vec![]));
-    }
-
-    #[test]
-    fn one_that_never_answers_is_told_with_longer_waits_and_then_given_up() {
-        let mut keeper = two();
-        keeper.hear("$aws/things/a/shadow/update", br#"{"state":{"desired":{"fan":1}}}"#, 0);
-        let mut sent_at = Vec::new();
-        for now_s in 0..100 {
-            keeper.wait(1_000 * now_s, &mut nobody);
-            if said(&mut keeper).iter().any(|(topic, _)| topic == "lab/a/set") {
-                sent_at.push(now_s);
-            }
-        }
-        assert_eq!(sent_at, [0, 5]);
-        let last = keeper.last_command("a").unwrap();
-        assert_eq!((last.standing, last.sent, last.overdue), (Standing::Unanswered, 2, true));
-        assert_eq!((keeper.command_counts().unanswered, keeper.commands_open()), (1, 0));
-        assert_eq!(keeper.happened().last().map(|h| h.kind), Some("command_unanswered"));
-        // Desired again, it is told again; late is better than never.
-        keeper.hear("$aws/things/a/shadow/update", br#"{"state":{"desired":{"fan":1}}}"#, 200_000);
-        keeper.wait(200_000, &mut nobody);
-        assert!(said(&mut keeper).iter().any(|(topic, _)| topic == "lab/a/set"));
-        keeper.hear("lab/a", br#"{"ts":1,"fan":1}"#, 201_000);
-        assert_eq!(keeper.last_command("a").unwrap().standing, Standing::Acknowledged);
-    }
-
-    #[test]
-    fn a_command_waits_for_a_device_that_is_away() {
-        let mut keeper = two();
-        keeper.hear("lab/a/status", b"offline", 0);
-        keeper.hear("$aws/things/a/shadow/update", br#"{"state":{"desired":{"fan":1}}}"#, 0);
-        for now_s in 0..1_000 {
-            keeper.wait(1_000 * now_s, &mut nobody);
-        }
-        assert!(!said(&mut keeper).iter().any(|(topic, _)| topic == "lab/a/set"));
-        assert_eq!(keeper.last_command("a").unwrap().standing, Standing::Waiting);
-        keeper.hear("lab/a/status", b"online", 1_000_000);
-        keeper.wait(1_000_000, &mut nobody);
-        assert_eq!(said(&mut keeper).last().unwrap().0, "lab/a/set");
-        keeper.hear("$aws/things/a/shadow/update", br#"{"state":{"desired":null}}"#, 1_000_001);
-        assert_eq!(keeper.last_command("a").unwrap().standing, Standing::Withdrawn);
-    }
-
-    #[test]
-    fn a_dialect_is_asked_field_by_field_and_its_refusal_is_told() {
-        let quanta = Arc::from([("room.temperature".to_owned(), 0.5)]);
-        let terms = Terms { quanta, ..Terms::default() };
-        let bound = Bound { twin: "a".into(), command: Some(Way::Dialect), terms, ..Bound::default() };
-        let mut keeper = Keeper::new(vec![bound]);
-        let known = std::cell::Cell::new(false);
-        let mut ask = |_: usize, field: &str, wanted: &Wanted| match (known.get(), field) {
-            (false, _) => Err(Unasked::NotYet("no birth".into())),
-            (true, "no/such") => Err(Unasked::Never("no such field".into())),
-            (true, _) => {
-                let payload = format!("{wanted:?}").into_bytes();
-                Ok(Utterance { topic: format!("cmd/{field}"), payload, qos: 0, retain: false })
-            }
-        };
-        let update = "$aws/things/a/shadow/update";
-        keeper.hear(update, br#"{"state":{"desired":{"room.temperature":21.2,"deep":{"er":true}}}}"#, 0);
-        keeper.wait(0, &mut ask);
-        assert_eq!(keeper.last_command("a").unwrap().reason, "no birth");
-        known.set(true);
-        keeper.outputs();
-        keeper.wait(1_000, &mut ask);
-        let sent: Vec<(String, String, u8)> = keeper
-            .outputs()
-            .into_iter()
-            .map(|o| (o.topic, String::from_utf8(o.payload).unwrap(), o.qos))
-            .collect();
-        let want = [("cmd/deep/er", "Flag(true)", 0), ("cmd/room.temperature", "Number(21.2)", 0)];
-        assert_eq!(sent, want.map(|(t, p, q)| (t.to_owned(), p.to_owned(), q)));
-        // As near as the device comes is near enough, and on is on in whatever word.
-        let fields = json!({"room.temperature": 21.0, "deep": {"er": "ON"}});
-        keeper.take_values(0, fields.as_object().unwrap(), 2_000);
-        assert_eq!(keeper.last_command("a").unwrap().latency_ms(), Some(1_000));
-        // What differs is told, however little.
-        keeper.hear(update, br#"{"state":{"desired":{"room.temperature":21.1}}}"#, 3_000);
-        assert!(!keeper.refused_by_device(0, "nothing was sent yet"));
-        keeper.outputs();
-        keeper.wait(3_000, &mut ask);
-        assert_eq!(keeper.outputs().len(), 1);
-        assert!(keeper.refused_by_device(0, "too warm"));
-        let last = keeper.last_command("a").unwrap();
-        assert_eq!((last.standing, last.reason.as_str()), (Standing::Refused, "too warm"));
-        keeper.hear(update, br#"{"state":{"desired":{"no":{"such":1}}}}"#, 4_000);
-        keeper.wait(4_000, &mut ask);
-        assert_eq!(keeper.last_command("a").unwrap().standing, Standing::Refused);
-        assert_eq!((keeper.command_counts().refused, keeper.command_counts().acknowledged), (2, 1));
-    }
-
-    #[test]
-    fn strangers_floods_and_bombs_are_counted_and_bounded() {
-        let mut keeper = two();
-        for i in 0..1_000 {
-            keeper.hear(&format!("$aws/things/x{i}/shadow/update"), br#"{"state":{"desired":{}}}"#, 0);
-            keeper.hear(&format!("$aws/things/a/shadow/name/n{i}/update"), br#"{"state":{"desired":{}}}"#, 0);
-            keeper.hear(&format!("$aws/things/b/shadow/name/n{i}/update"), b"{}", 0);
-            keeper.outputs();
-        }
-        let deep = format!("{{\"d\":{}1{},\"ok\":1}}", "[".repeat(100), "]".repeat(100));
-        keeper.hear("lab/a", deep.as_bytes(), 0);
-        keeper.hear("lab/a", &[b'['; 300_000], 0);
-        keeper.hear("lab/a", b"\xff\xfe", 0);
-        keeper.hear("lab/a", format!("{{\"x\":\"{}\"}}", "y".repeat(200_000)).as_bytes(), 0);
-        assert_eq!(keeper.shadow("a").unwrap().reported(), Some(json!({"ok": 1})));
-        for i in 0..10_000 {
-            keeper.hear("lab/b", format!("{{\"key{i}\":\"{}\"}}", "y".repeat(100)).as_bytes(), 0);
-        }
-        let bytes = keeper.shadow("b").unwrap().reported_bytes();
-        assert!(bytes < 2 * MAX_REPORTED_BYTES, "{bytes}");
-        let refused = keeper.refused();
-        assert_eq!((refused.unknown_things, refused.rejected, refused.malformed), (1_000, 2_990, 2));
-        assert!(refused.too_large > 9_000, "{refused:?}");
-        assert_eq!((keeper.named("a").count(), keeper.named("b").count()), (NAMED_SHADOWS, 0));
-    }
-
-    #[test]
-    fn documents_come_back_from_the_store() {
-        let mut keeper = two();
-        keeper.hear("lab/a", br#"{"ts":5,"x":1}"#, 1_000);
-        keeper.hear("$aws/things/a/shadow/name/cfg/update", br#"{"state":{"desired":{"y":2}}}"#, 2_000);
-        let mut again = two();
-        again.restore(keeper.changed(), 3_000);
-        assert_eq!(again.shadow("a"), keeper.shadow("a"));
-        assert_eq!(again.named("a").collect::<Vec<_>>(), keeper.named("a").collect::<Vec<_>>());
-        again.hear("lab/a", br#"{"ts":4,"x":0}"#, 3_000);
-        assert_eq!(again.shadow("a").unwrap().reported(), Some(json!({"ts": 5, "x": 1})), "back in time");
-    }
-}
+mod tests;

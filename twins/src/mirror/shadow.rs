@@ -68,7 +68,8 @@ pub struct Shadow {
     timestamp: u32,
     /// Newest time stamp of the device that was taken in, Unix [ms].
     pub newest_ms: Option<i64>,
-    /// Whether what is desired was reported once: what the device does after that is no command left undone.
+    /// Whether what is desired was reported once, as stores said it before the keeper kept how commands stand beside the document;
+    /// it is read, and not written any more.
     pub settled: bool,
 }
 
@@ -356,9 +357,6 @@ impl Shadow {
         document["exists"] = json!(self.exists);
         document["timestamp"] = json!(self.timestamp);
         document["newest_ms"] = json!(self.newest_ms);
-        if self.settled {
-            document["settled"] = json!(true);
-        }
         document.to_string().into_bytes()
     }
 

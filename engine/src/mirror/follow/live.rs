@@ -9,8 +9,8 @@
 //! assert!(live::status(&mut world, "pi-1").is_none());
 //! ```
 
-use super::Twin;
 pub use super::twin::{OFFLINE, ONLINE, REFUSED};
+use super::{Places, Twin};
 use crate::{
     compare::Verdict,
     dialect::{Unasked, Utterance, Wanted},
@@ -68,16 +68,24 @@ pub fn pause(world: &mut World, now: SimTime) {
     }
 }
 
+/// The twin of a mirror section, by its place in the scenario.
+fn place(world: &World, index: usize) -> Option<Entity> {
+    world.get_resource::<Places>()?.0.get(index).copied().flatten()
+}
+
 /// What the devices of these twins, by the places of their mirror sections, said beside the values of their signals: the last of
 /// each field.
-pub fn others(world: &mut World, of: &BTreeSet<usize>) -> Vec<(usize, BTreeMap<String, String>)> {
-    let mut query = world.query::<&Twin>();
-    let wanted = query.iter(world).filter(|t| of.contains(&t.index) && !t.other().is_empty());
-    wanted.map(|t| (t.index, t.other().clone())).collect()
+pub fn others(world: &World, of: &BTreeSet<usize>) -> Vec<(usize, BTreeMap<String, String>)> {
+    let said = |index: &usize| {
+        let other = world.get::<Twin>(place(world, *index)?)?.other();
+        (!other.is_empty()).then(|| (*index, other.clone()))
+    };
+    of.iter().filter_map(said).collect()
 }
 
 /// The message by which the device of the twin at this place of the scenario's mirror sections is asked to set something: a
-/// signal, in the unit in which the twin keeps it, or a field by its dialect's own name.
+/// signal, in the unit in which the twin keeps it, or a field by its dialect's own name. However many twins there are, it takes as
+/// long.
 ///
 /// # Errors
 /// When it cannot be asked, or not yet.
@@ -88,11 +96,10 @@ pub fn command(
     wanted: &Wanted,
     ts_unix_ms: i64,
 ) -> Result<Utterance, Unasked> {
-    let mut twins = world.query::<&mut Twin>();
-    match twins.iter_mut(world).find(|t| t.index == index) {
-        Some(mut twin) => twin.command(key, wanted, ts_unix_ms),
-        None => Err(Unasked::Never("there is no such twin".to_owned())),
-    }
+    let none = || Unasked::Never("there is no such twin".to_owned());
+    let entity = place(world, index).ok_or_else(none)?;
+    let mut twin = world.get_mut::<Twin>(entity).ok_or_else(none)?;
+    twin.command(key, wanted, ts_unix_ms)
 }
 
 /// How the twin with this id fares.
@@ -109,4 +116,22 @@ pub fn all(world: &mut World) -> Vec<TwinStatus> {
     let mut all: Vec<TwinStatus> = world.query::<&Twin>().iter(world).map(|t| t.fares(Vec::new())).collect();
     all.sort_by_key(|t| t.index);
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_without_a_twin_has_no_command_and_says_nothing() {
+        let mut world = World::new();
+        let asked = command(&mut world, 0, "fan", &Wanted::Flag(true), 0);
+        assert_eq!(asked, Err(Unasked::Never("there is no such twin".to_owned())));
+        // One that lives in another shard, and one beyond.
+        world.insert_resource(Places(vec![None]));
+        for index in 0..2 {
+            assert!(command(&mut world, index, "fan", &Wanted::Flag(true), 0).is_err());
+        }
+        assert_eq!(others(&world, &BTreeSet::from([0, 1])), []);
+    }
 }

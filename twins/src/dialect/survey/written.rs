@@ -76,7 +76,7 @@ pub fn double_scenario(devices: &[Device], broker: &str, tables: &str) -> String
             .doubled()
             .map(|(_, f)| {
                 // The unit of a quantity that the engine does not know is the device's own, and is left as it is.
-                let own = units::of_quantity(f.signal.rsplit('.').next().unwrap_or_default());
+                let own = units::of_quantity(names::quantity(&f.signal));
                 let unit = own.map_or_else(String::new, |u| format!(" {}", u.symbol));
                 format!("\"{0}@reported\": \"{0}{unit}\"", f.signal)
             })
@@ -274,7 +274,7 @@ impl Device {
         }
         if known.contains(&"units") {
             let unit = |(_, f): (&String, &Field)| {
-                let own = units::of_quantity(f.signal.rsplit('.').next().unwrap_or_default());
+                let own = units::of_quantity(names::quantity(&f.signal));
                 let other = !matches!(f.said_unit.as_str(), "" | "none")
                     && own.is_none_or(|o| o.symbol != f.said_unit);
                 other.then(|| (f.signal.clone(), f.said_unit.as_str().into()))
@@ -294,6 +294,7 @@ impl Device {
             ("alias", "alias"),
             ("topic", "topic"),
             ("full_topic", "full_topic"),
+            ("form", "form"),
         ] {
             if let (true, Some(text)) = (known.contains(&option), self.about.get(key)) {
                 pairs.push(format!("{option:?}: {text:?}"));

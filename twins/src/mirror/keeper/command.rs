@@ -4,9 +4,20 @@
 //! told again where nothing is reported in time, each time with twice the patience; and after so many tries it counts as
 //! unanswered. What the device does after that by itself, at its own button, is its business: only what is desired anew is
 //! commanded.
+//!
+//! A newer command takes the place of the one before it. Where that was sent and may still be carried out, what is reported is in
+//! doubt: on, then off, to a lamp that reports off says nothing of either until the lamp was reported on, or the newer one's first
+//! try is over. How a command stands is kept ([`memory`]): a restart goes on with what is open, and gives nothing twice that was
+//! acknowledged, refused or given up.
 
+mod compare;
+pub(super) mod memory;
+
+use self::{
+    compare::{doubtful, is_desired, is_otherwise, join, leaves, open, still_doubtful, within},
+    memory::MEMORY,
+};
 use super::{Keeper, Output, SHADOW_PREFIX, seconds};
-use crate::dialect::facts::Value as Said;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use twinfleet_engine::dialect::{Unasked, Utterance, Wanted};
@@ -14,13 +25,11 @@ use twinfleet_engine::dialect::{Unasked, Utterance, Wanted};
 /// Fields that one command asks for at a time.
 const MAX_FIELDS: usize = 64;
 /// How long after a start the broker may take to tell what it kept: whether devices are there, and what they are, [ms].
-const GRACE_MS: i64 = 2_000;
+pub(super) const GRACE_MS: i64 = 2_000;
 /// How soon it is looked again whether a device has told how it is asked, [ms].
 const LOOK_AGAIN_MS: i64 = 500;
 /// How often the patience doubles at most.
 const MAX_DOUBLINGS: u32 = 10;
-/// Two numbers that differ by less than this part are one.
-const SAME: f64 = 1e-9;
 
 /// How a twin's device is commanded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +90,13 @@ impl Standing {
     const fn is_open(self) -> bool {
         matches!(self, Self::Waiting | Self::Sent)
     }
+
+    /// What the API says so.
+    fn of(word: &str) -> Option<Self> {
+        let all =
+            [Self::Waiting, Self::Sent, Self::Acknowledged, Self::Refused, Self::Unanswered, Self::Withdrawn];
+        all.into_iter().find(|s| s.word() == word)
+    }
 }
 
 /// What became of the last command of a twin.
@@ -102,16 +118,22 @@ pub struct Command {
     pub overdue: bool,
     /// Why it waits, was refused, or is unanswered.
     pub reason: String,
-    /// What is desired, by the document's keys.
-    keys: Vec<String>,
+    /// What it asks for: of what was desired when it was given, what was not reported or in doubt.
+    asked: Value,
+    /// What is in doubt, since a command before this one may still change it, with what was reported of it when this one was given.
+    before: Value,
+    /// Whether the device may still refuse the command that this one took the place of.
+    supersedes: bool,
     /// Tries since the device was last known to be there.
     tried: u32,
+    /// Since when the device can be told, as far as one knows, Unix [ms].
+    since_ms: i64,
     /// When something is to be done, Unix [ms].
     due_ms: i64,
 }
 
 impl Command {
-    fn new(version: u64, now_ms: i64, keys: Vec<String>) -> Self {
+    fn new(version: u64, now_ms: i64, asked: Value) -> Self {
         Self {
             version,
             standing: Standing::Waiting,
@@ -121,10 +143,24 @@ impl Command {
             done_ms: None,
             overdue: false,
             reason: String::new(),
-            keys,
+            asked,
+            before: json!({}),
+            supersedes: false,
             tried: 0,
+            since_ms: now_ms,
             due_ms: now_ms,
         }
+    }
+
+    /// Waits until the device can be told, from then on with all its patience.
+    fn wait_until(&mut self, from_ms: i64) {
+        (self.standing, self.since_ms, self.due_ms) = (Standing::Waiting, from_ms, from_ms);
+        self.reason.clear();
+    }
+
+    /// Whether its device may carry it out any moment: it was told, and did not report it.
+    fn may_act(&self) -> bool {
+        self.sent > 0 && self.done_ms.is_none()
     }
 
     /// From its first sending to its acknowledgement, [ms].
@@ -166,52 +202,8 @@ enum Tried {
     Never(String),
 }
 
-/// Whether a value is what is desired: within half a step of its signal, and on however the device says that.
-fn agrees(desired: &Value, reported: &Value, quantum: f64) -> bool {
-    let number = |v: &Value| match v {
-        Value::Number(n) => n.as_f64(),
-        Value::Bool(b) => Some(f64::from(u8::from(*b))),
-        Value::String(text) => Said::Text(text.clone()).number(),
-        _ => None,
-    };
-    desired == reported
-        || matches!((number(desired), number(reported)), (Some(d), Some(r))
-            if (d - r).abs() <= (0.5 * quantum * (1.0 + 1e-6)).max(SAME * d.abs().max(1.0)))
-}
-
-/// What of a desired value is not reported.
-fn open(desired: &Value, reported: Option<&Value>, quantum: f64) -> Option<Value> {
-    match (desired, reported) {
-        (Value::Object(all), _) => {
-            let of = |(k, v): (&String, &Value)| Some((k.clone(), open(v, reported?.get(k), quantum)?));
-            let without = |(k, v): (&String, &Value)| Some((k.clone(), open(v, None, quantum)?));
-            let left: Map<String, Value> = match reported {
-                Some(_) => all.iter().filter_map(of).collect(),
-                None => all.iter().filter_map(without).collect(),
-            };
-            (!left.is_empty()).then_some(Value::Object(left))
-        }
-        (_, Some(reported)) if agrees(desired, reported, quantum) => None,
-        _ => Some(desired.clone()),
-    }
-}
-
-/// Leaves of what is desired, by the name that a dialect has for such a field; none where one is no single value.
-fn leaves(path: &str, desired: &Value, out: &mut Vec<(String, Option<Wanted>)>) {
-    let wanted = match desired {
-        Value::Object(all) => {
-            for (key, value) in all {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}/{key}") };
-                leaves(&path, value, out);
-            }
-            return;
-        }
-        Value::Number(n) => n.as_f64().map(Wanted::Number),
-        Value::Bool(b) => Some(Wanted::Flag(*b)),
-        Value::String(text) => Some(Wanted::Text(text.clone())),
-        Value::Array(_) | Value::Null => None,
-    };
-    out.push((path.to_owned(), wanted));
+fn is_empty(tree: &Value) -> bool {
+    tree.as_object().is_none_or(Map::is_empty)
 }
 
 impl Keeper {
@@ -244,63 +236,159 @@ impl Keeper {
         self.happened.push(super::Happened { twin, kind, detail: detail.into() });
     }
 
+    /// How a twin's last command stands is to be kept.
+    fn remember(&mut self, at: usize) {
+        self.touch(at, Some(MEMORY));
+    }
+
+    /// The step of a signal of a twin; 0 where it names none.
+    fn quantum(&self, at: usize, signal: &str) -> f64 {
+        let quanta = self.twins[at].commands.as_ref().map(|c| &c.terms.quanta);
+        let of = quanta.and_then(|q| q.iter().find(|(name, _)| name == signal));
+        of.map_or(0.0, |(_, quantum)| *quantum)
+    }
+
     /// What is desired of a twin and not reported; `nearly`: what a device cannot come nearer to is reported.
-    fn undone(&self, at: usize, nearly: bool) -> Option<Map<String, Value>> {
-        let kept = &self.twins[at];
-        let Value::Object(delta) = kept.shadow.delta()? else { return None };
-        let Some(commands) = &kept.commands else { return Some(delta) };
-        let reported = kept.shadow.reported().unwrap_or(Value::Null);
-        let quantum = |key: &str| {
-            let of = commands.terms.quanta.iter().find(|(signal, _)| signal == key);
-            of.filter(|_| nearly).map_or(0.0, |(_, quantum)| *quantum)
-        };
+    fn undone(&self, at: usize, nearly: bool) -> Option<Value> {
+        let shadow = &self.twins[at].shadow;
+        let Value::Object(delta) = shadow.delta()? else { return None };
+        let reported = shadow.reported().unwrap_or_default();
         let left = |(key, value): (String, Value)| {
-            let value = open(&value, reported.get(&key), quantum(&key))?;
+            let quantum = if nearly { self.quantum(at, &key) } else { 0.0 };
+            let value = open(&value, reported.get(&key), quantum)?;
             Some((key, value))
         };
         let left: Map<String, Value> = delta.into_iter().filter_map(left).collect();
-        (!left.is_empty()).then_some(left)
+        (!left.is_empty()).then_some(Value::Object(left))
     }
 
-    /// Something is desired anew, or was before a restart: what of it is not reported is commanded.
-    pub(super) fn command(&mut self, at: usize, now_ms: i64, restored: bool) {
-        // What differs, differs: that it is near is for what was sent.
-        let Some(undone) = self.undone(at, false) else { return self.settle(at, now_ms) };
-        self.waiting.insert(at);
-        let kept = &mut self.twins[at];
-        kept.shadow.settled = false;
-        let Some(commands) = &mut kept.commands else { return };
-        let keys = undone.keys().cloned().collect();
-        let mut command = Command::new(kept.shadow.version(), now_ms, keys);
-        if restored {
-            command.due_ms += GRACE_MS;
+    /// What a twin's last command has still to bring about: what of it is not reported, or in doubt.
+    fn lacking(&self, at: usize) -> Option<Value> {
+        let command = self.last(at)?;
+        let undone = self.undone(at, command.sent > 0);
+        let mut lacking = undone.and_then(|u| within(&u, &command.asked)).unwrap_or_else(|| json!({}));
+        let desired = self.twins[at].shadow.desired().unwrap_or_default();
+        if let Some(doubted) = within(&desired, &command.before) {
+            join(&mut lacking, doubted);
         }
-        commands.last = Some(command);
+        (!is_empty(&lacking)).then_some(lacking)
+    }
+
+    /// Something is desired anew, or was before a restart of which nothing more is known: what of it is not reported is commanded.
+    pub(super) fn command(&mut self, at: usize, now_ms: i64, restored: bool) {
+        let kept = &self.twins[at];
+        if kept.commands.is_none() {
+            return;
+        }
+        let desired = kept.shadow.desired().unwrap_or_default();
+        let reported = kept.shadow.reported().unwrap_or_default();
+        let older = self.last(at).cloned();
+        let superseded = older.as_ref().is_some_and(|c| is_otherwise(&c.asked, Some(&desired)));
+        let doubt = |c: &Command| doubtful(&c.asked, Some(&c.before), Some(&desired), Some(&reported));
+        let before = older.as_ref().filter(|c| c.may_act()).and_then(doubt).unwrap_or_else(|| json!({}));
+        // What differs, differs: that it is near is for what was sent.
+        let mut asked = self.undone(at, false).unwrap_or_else(|| json!({}));
+        if let Some(doubted) = within(&desired, &before) {
+            join(&mut asked, doubted);
+        }
+        if superseded && older.as_ref().is_some_and(|c| c.standing.is_open()) {
+            self.tell(at, "command_withdrawn", "something else is desired by now");
+        }
+        if is_empty(&asked) {
+            if !superseded {
+                self.settle(at, now_ms);
+            }
+            return self.nothing_to_tell(at, now_ms, superseded);
+        }
+        let mut command = Command::new(self.twins[at].shadow.version(), now_ms, asked);
+        command.supersedes = older.is_some_and(|c| c.standing.is_open() && c.may_act());
+        command.before = before;
+        if restored {
+            command.wait_until(self.live_from_ms.max(now_ms));
+        }
+        self.waiting.insert(at);
+        self.set_last(at, command);
+    }
+
+    fn set_last(&mut self, at: usize, command: Command) {
+        if let Some(commands) = &mut self.twins[at].commands {
+            commands.last = Some(command);
+            self.remember(at);
+        }
+    }
+
+    /// All that is desired is reported already: noted, so that it is no command left undone after a restart.
+    pub(super) fn nothing_to_tell(&mut self, at: usize, now_ms: i64, superseded: bool) {
+        let shadow = &self.twins[at].shadow;
+        let any = shadow.desired().is_some_and(|d| !is_empty(&d));
+        if any && (superseded || self.last(at).is_none()) {
+            self.waiting.remove(&at);
+            let command = Command::new(self.twins[at].shadow.version(), now_ms, json!({}));
+            let (standing, done_ms) = (Standing::Acknowledged, Some(now_ms));
+            self.set_last(at, Command { standing, done_ms, ..command });
+        }
+    }
+
+    /// After a restart: a command that was open goes on, once the broker had time to tell what it kept. One that was refused or
+    /// given up stays so, until its device reports it after all.
+    pub(super) fn take_up(&mut self, at: usize) {
+        let from_ms = self.live_from_ms;
+        let Some(command) = self.twins[at].commands.as_mut().and_then(|c| c.last.as_mut()) else { return };
+        if command.done_ms.is_some() || command.standing == Standing::Withdrawn {
+            return;
+        }
+        if command.standing.is_open() {
+            command.wait_until(from_ms);
+        }
+        self.waiting.insert(at);
+    }
+
+    /// What was in doubt is so no more where something else was reported meanwhile: the command before was carried out.
+    fn look_at_doubt(&mut self, at: usize) {
+        let Some(command) = self.last(at).filter(|c| !is_empty(&c.before)) else { return };
+        let shadow = &self.twins[at].shadow;
+        let (desired, reported) =
+            (shadow.desired().unwrap_or_default(), shadow.reported().unwrap_or_default());
+        let Value::Object(before) = &command.before else { return };
+        let still = |(key, b): (&String, &Value)| {
+            let (desired, reported) = (desired.get(key), reported.get(key));
+            Some((key.clone(), still_doubtful(b, desired, reported, self.quantum(at, key))?))
+        };
+        let left = Value::Object(before.iter().filter_map(still).collect());
+        if left == command.before {
+            return;
+        }
+        if let Some(command) = self.open_command(at) {
+            // It is not the one that is refused.
+            command.supersedes &= !is_empty(&left);
+            command.before = left;
+            self.remember(at);
+        }
     }
 
     /// Whether what was desired is reported by now.
     pub(super) fn settle(&mut self, at: usize, now_ms: i64) {
-        let nearly = self.last(at).is_some_and(|c| c.sent > 0);
-        if self.undone(at, nearly).is_some() {
+        self.look_at_doubt(at);
+        if self.lacking(at).is_some() {
             return;
         }
         self.waiting.remove(&at);
         let kept = &mut self.twins[at];
-        let desired = kept.shadow.desired().unwrap_or(Value::Null);
+        let desired = kept.shadow.desired();
         let Some(command) = kept.commands.as_mut().and_then(|c| c.last.as_mut()) else { return };
         if command.done_ms.is_some() || command.standing == Standing::Withdrawn {
             return;
         }
-        if command.keys.iter().any(|key| desired.get(key).is_none()) {
+        if !is_desired(&command.asked, desired.as_ref()) {
             command.standing = Standing::Withdrawn;
+            self.remember(at);
             return self.tell(at, "command_withdrawn", "it is no longer desired");
         }
         command.standing = Standing::Acknowledged;
         command.done_ms = Some(now_ms);
         command.reason.clear();
         let latency_ms = command.latency_ms();
-        kept.shadow.settled = true;
-        self.touch(at, None);
+        self.remember(at);
         self.counts.acknowledged += 1;
         self.counts.latency_ms += latency_ms.and_then(|ms| u64::try_from(ms).ok()).unwrap_or_default();
         let text = match latency_ms {
@@ -315,31 +403,50 @@ impl Keeper {
         if at >= self.twins.len() || self.last(at).is_none_or(|c| c.standing != Standing::Sent) {
             return false;
         }
+        // The first refusal may be of the command that this one took the place of. If it was not, there is another one.
+        if self.open_command(at).is_some_and(|c| std::mem::take(&mut c.supersedes)) {
+            return true;
+        }
         self.refuse(at, why.to_owned());
         true
     }
 
     fn refuse(&mut self, at: usize, why: String) {
         let Some(command) = self.open_command(at) else { return };
-        command.standing = Standing::Refused;
+        (command.standing, command.before) = (Standing::Refused, json!({}));
         command.reason.clone_from(&why);
         self.counts.refused += 1;
+        self.remember(at);
         self.tell(at, "command_refused", why);
     }
 
     fn give_up(&mut self, at: usize, why: String) {
         let Some(command) = self.open_command(at) else { return };
-        command.standing = Standing::Unanswered;
+        (command.standing, command.before) = (Standing::Unanswered, json!({}));
         command.reason.clone_from(&why);
         self.counts.unanswered += 1;
+        self.remember(at);
         self.tell(at, "command_unanswered", why);
     }
 
-    /// A device is there again: what waited for it, or may not have reached it, is sent.
+    /// A device is there again: what waited for it, or may not have reached it, is sent; just after a start once the broker had
+    /// time to tell the rest of what it kept.
     pub(super) fn resume(&mut self, at: usize, now_ms: i64) {
+        let from_ms = now_ms.max(self.live_from_ms);
         if let Some(command) = self.open_command(at) {
-            (command.standing, command.tried, command.due_ms) = (Standing::Waiting, 0, now_ms);
-            command.reason.clear();
+            command.wait_until(from_ms);
+            command.tried = 0;
+        }
+    }
+
+    /// The mirror follows live from now on: what is open waits until the broker had time to tell what it kept.
+    pub fn go_live(&mut self, now_ms: i64) {
+        self.live_from_ms = now_ms.saturating_add(GRACE_MS);
+        for at in self.waiting.iter().copied().collect::<Vec<_>>() {
+            let from_ms = self.live_from_ms;
+            if let Some(command) = self.open_command(at).filter(|c| c.due_ms < from_ms) {
+                command.wait_until(from_ms);
+            }
         }
     }
 
@@ -362,6 +469,13 @@ impl Keeper {
             "the device is not there".clone_into(&mut command.reason);
             return self.tell(at, "command_waiting", "the device is not there: it is told when it is back");
         }
+        if command.standing == Standing::Sent && !is_empty(&command.before) {
+            // A command before it has had its time by now: what is reported counts.
+            (command.before, command.supersedes) = (json!({}), false);
+            self.remember(at);
+            self.settle(at, now_ms);
+        }
+        let Some(command) = self.open_command(at) else { return };
         if command.standing == Standing::Sent {
             let (first, tried) = (!std::mem::replace(&mut command.overdue, true), command.tried);
             if first {
@@ -388,11 +502,12 @@ impl Keeper {
                 command.sent += 1;
                 command.sent_ms = Some((command.sent_ms.map_or(now_ms, |(first, _)| first), now_ms));
                 self.counts.sent += 1;
+                self.remember(at);
             }
             Tried::NotYet(why) => {
                 let patience_ms = terms.within_ms.saturating_mul(doublings(terms.tries) - 1);
                 let Some(command) = self.open_command(at) else { return };
-                if now_ms.saturating_sub(command.asked_ms) > patience_ms {
+                if now_ms.saturating_sub(command.since_ms) > patience_ms {
                     return self.give_up(at, why);
                 }
                 command.due_ms = now_ms + LOOK_AGAIN_MS;
@@ -408,12 +523,12 @@ impl Keeper {
     /// Puts what is undone into messages.
     fn attempt(&mut self, at: usize, now_ms: i64, ask: &mut Ask<'_>) -> Tried {
         let again = self.last(at).is_some_and(|c| c.sent > 0);
-        let Some(undone) = self.undone(at, again) else {
+        let Some(lacking) = self.lacking(at) else {
             self.settle(at, now_ms);
             return Tried::Sent;
         };
         let Some(way) = self.twins[at].commands.as_ref().map(|c| c.way.clone()) else { return Tried::Sent };
-        let text = Value::Object(undone.clone()).to_string();
+        let text = lacking.to_string();
         match way {
             Way::Topic(topic) => {
                 self.outputs.push(Output {
@@ -425,7 +540,7 @@ impl Keeper {
             }
             Way::Dialect => {
                 let mut fields = Vec::new();
-                leaves("", &Value::Object(undone), &mut fields);
+                leaves("", &lacking, &mut fields);
                 let mut said = Vec::new();
                 for (field, wanted) in fields.into_iter().take(MAX_FIELDS) {
                     let Some(wanted) = wanted else {
@@ -464,3 +579,6 @@ impl Keeper {
         Output { topic, payload, qos, retain }
     }
 }
+
+#[cfg(test)]
+mod tests;
