@@ -12,7 +12,7 @@
 use super::{
     Asked, Dialect, Listener, Spoken, also,
     facts::{Fact, Facts, Value},
-    hex, mac, names, never, option, say, spoken, tree,
+    hex, mac, names, never, option, say, spoken, tree, wrong,
 };
 use serde_json::{Map, Value as Json, json};
 use std::{
@@ -28,13 +28,16 @@ use twinfleet_engine::{
 /// The dialect.
 pub struct Tasmota;
 
-const OPTIONS: [(&str, &str); 8] = [
+const OPTIONS: [(&str, &str); 11] = [
     ("also", "a JSON object with what SENSOR says besides, such as the sensors' own ids"),
     (
         "full_topic",
         "its FullTopic as it states it, such as \"garden/%topic%/%prefix%/\"; else as the address says",
     ),
     ("mac", "its hardware address, twelve hexadecimal digits"),
+    ("model", "the module or template that it states, \"Generic\" by default"),
+    ("name", "the device name that it states; else the device's id"),
+    ("names", "the friendly names of its relays, a JSON list: [\"Pump\", \"Lamp\"]"),
     ("pressure", "the unit of its pressures, \"hPa\" (default), \"mmHg\" or \"inHg\""),
     ("speed", "the unit of its speeds, \"km/h\" (default), \"m/s\", \"kn\", \"mph\", \"ft/s\" or \"yd/s\""),
     ("temperature", "the unit of its temperatures, \"C\" (default) or \"F\", as `SetOption8` chooses"),
@@ -123,7 +126,9 @@ impl Dialect for Tasmota {
             full_topic: told("full_topic", full_topic),
             mac: mac(spec)?,
             also,
-            device: spec.device.to_owned(),
+            device: told("name", spec.device.to_owned()),
+            model: told("model", "Generic".to_owned()),
+            names: friendly_names(spec.options)?,
             signals,
             units: units.map(str::to_owned),
             version,
@@ -138,6 +143,18 @@ impl Dialect for Tasmota {
     fn commands(&self) -> bool {
         true
     }
+}
+
+/// The option `names`: a JSON list of texts.
+fn friendly_names(options: &BTreeMap<String, String>) -> Result<Vec<String>, DialectError> {
+    let Some(text) = options.get("names") else { return Ok(Vec::new()) };
+    let read = tree::read(text.as_bytes()).ok();
+    let word = |name: &Json| name.as_str().map(str::to_owned);
+    let names = read.as_ref().and_then(Json::as_array).and_then(|list| list.iter().map(word).collect());
+    names.ok_or_else(|| {
+        let help = "write it in quotes, such as \"[\\\"Pump\\\"]\"";
+        wrong("options", "names", "`names` is no JSON list of texts", Some(help.into()))
+    })
 }
 
 /// Tasmota's word for a quantity.
@@ -168,6 +185,8 @@ struct Hears {
 
 /// Units that are remembered: of so many devices.
 const MAX_DEVICES: usize = 4096;
+/// Characters that a device's own words about itself have.
+const MAX_ABOUT: usize = 200;
 /// Fields of STATE that are remembered.
 const MAX_STATES: usize = 64;
 
@@ -395,6 +414,12 @@ impl Hears {
             }
             facts.about(device, "name", text("dn"));
             facts.about(device, "model", text("md"));
+            let friendly = json.get("fn").and_then(Json::as_array).into_iter().flatten();
+            let friendly = Json::from_iter(friendly.filter_map(Json::as_str)).to_string();
+            // What were cut off would be no list.
+            if friendly != "[]" && friendly.chars().count() < MAX_ABOUT {
+                facts.about(device, "names", &friendly);
+            }
             facts.about(device, "firmware", text("sw"));
             facts.about(device, "mac", text("mac"));
         }
@@ -402,11 +427,17 @@ impl Hears {
     }
 }
 
+/// Friendly names that a device has at most.
+const MAX_FRIENDLY_NAMES: usize = 8;
+
 struct Speaks {
     address: String,
     name: String,
     full_topic: String,
     device: String,
+    model: String,
+    /// Friendly names of its relays, as far as they are given.
+    names: Vec<String>,
     mac: [u8; 6],
     also: Map<String, Json>,
     signals: Vec<Spoken>,
@@ -487,15 +518,25 @@ impl Speaks {
         }
     }
 
+    /// The friendly names of its relays; one that has none has one name. As long as nobody has set them, the firmware counts.
+    fn friendly(&self) -> Vec<String> {
+        let own = |i: usize| match (self.names.get(i), i) {
+            (Some(name), _) => name.clone(),
+            (None, 0) => "Tasmota".to_owned(),
+            (None, i) => format!("Tasmota{}", i + 1),
+        };
+        (0..self.power.len().clamp(1, MAX_FRIENDLY_NAMES)).map(own).collect()
+    }
+
     /// What `tasmota/discovery/<mac>/config` tells (HATasmota's schema).
     fn config(&self) -> Json {
         let mut relays = vec![0; 32];
         relays[..self.power.len().min(32)].fill(1);
-        let mut names = vec![Json::Null; 8];
-        names[0] = Json::from("Tasmota");
+        let mut names: Vec<Json> = self.friendly().into_iter().map(Json::from).collect();
+        names.resize(MAX_FRIENDLY_NAMES, Json::Null);
         json!({
             "ip": "127.0.0.1", "dn": self.device, "fn": names, "hn": format!("{}-{}", self.name, u16::from(self.mac[5])),
-            "mac": hex(self.mac, true), "md": "Generic", "ty": 0, "if": 0, "cam": 0, "ofln": "Offline", "onln": "Online",
+            "mac": hex(self.mac, true), "md": self.model, "ty": 0, "if": 0, "cam": 0, "ofln": "Offline", "onln": "Online",
             "state": ["OFF", "ON", "TOGGLE", "HOLD"], "sw": self.version, "t": self.name, "ft": self.full_topic,
             "tp": ["cmnd", "stat", "tele"], "rl": relays, "swc": vec![-1; 28], "swn": vec![Json::Null; 28], "btn": vec![0; 32],
             "so": {"4": 0, "11": 0, "13": 0, "17": 0, "20": 0, "30": 0, "68": 0, "73": 0, "82": 0, "114": 0, "117": 0},
@@ -522,7 +563,7 @@ impl Voice for Speaks {
         // The firmware asks itself for its power state, so that a retained command takes effect.
         out.push(say(self.to("cmnd", "POWER"), "", 0, false));
         let tail = &hex(self.mac, true)[6..];
-        let info = json!({"Info1": {"Module": "Generic", "Version": format!("{}(tasmota)", self.version), "FallbackTopic": format!("cmnd/DVES_{tail}_fb/"), "GroupTopic": "cmnd/tasmotas/"}});
+        let info = json!({"Info1": {"Module": self.model, "Version": format!("{}(tasmota)", self.version), "FallbackTopic": format!("cmnd/DVES_{tail}_fb/"), "GroupTopic": "cmnd/tasmotas/"}});
         out.push(say(self.to("tele", "INFO1"), info.to_string(), 0, false));
         let host = format!("{}-{}", self.name, u16::from(self.mac[5]));
         let info = json!({"Info2": {"WebServerMode": "Admin", "Hostname": host, "IPAddress": "127.0.0.1"}});
@@ -631,7 +672,7 @@ impl Speaks {
                     out.push(say(self.to("stat", "STATUS11"), text, 0, false));
                 }
                 _ => {
-                    let status = json!({"Status": {"Module": 0, "DeviceName": self.device, "FriendlyName": ["Tasmota"], "Topic": self.name, "ButtonTopic": "0", "Power": self.power.values().next().map_or(0, |on| u8::from(*on)), "PowerRetain": 0}});
+                    let status = json!({"Status": {"Module": 0, "DeviceName": self.device, "FriendlyName": self.friendly(), "Topic": self.name, "ButtonTopic": "0", "Power": self.power.values().next().map_or(0, |on| u8::from(*on)), "PowerRetain": 0}});
                     out.push(say(self.to("stat", "STATUS"), status.to_string(), 0, false));
                 }
             },
@@ -659,5 +700,86 @@ impl Speaks {
                 false,
             )),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect;
+
+    #[test]
+    fn a_double_states_its_module_and_the_names_of_its_relays() {
+        let signals = [("a.level", "ratio"), ("b.level", "ratio")].map(|(s, u)| (s.to_owned(), u.to_owned()));
+        let map = [("a.level", "POWER1"), ("b.level", "POWER2")];
+        let map: BTreeMap<String, String> =
+            map.map(|(signal, field)| (signal.to_owned(), field.to_owned())).into();
+        let says = |options: &[(&str, &str)]| {
+            let options: BTreeMap<String, String> =
+                options.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            let spec = VoiceSpec {
+                dialect: "tasmota",
+                topic: "plug",
+                device: "plug",
+                signals: &signals,
+                map: &map,
+                options: &options,
+            };
+            dialect::for_engine().voice(&spec).map(|mut voice| {
+                let report = Report {
+                    device: "plug",
+                    zone: "",
+                    seq: 0,
+                    ts_unix_ms: 0,
+                    battery_v: None,
+                    rssi_dbm: None,
+                    values: &[1.0, 0.0],
+                };
+                let mut out = Vec::new();
+                voice.connect(&report, &mut out);
+                out
+            })
+        };
+        let json = |out: &[Utterance], end: &str| -> Json {
+            let said = out.iter().find(|u| u.topic.ends_with(end)).unwrap_or_else(|| panic!("{out:#?}"));
+            serde_json::from_slice(&said.payload).unwrap()
+        };
+        let own = [("model", "Sonoff T1 2CH"), ("name", "Hall"), ("names", r#"["Ceiling"]"#)];
+        let out = says(&own).unwrap();
+        let config = json(&out, "/config");
+        for (key, value) in [
+            ("md", json!("Sonoff T1 2CH")),
+            ("dn", json!("Hall")),
+            ("fn", json!(["Ceiling", "Tasmota2", null, null, null, null, null, null])),
+            ("t", json!("plug")),
+            ("ft", json!("%prefix%/%topic%/")),
+            ("tp", json!(["cmnd", "stat", "tele"])),
+            ("ver", json!(1)),
+        ] {
+            assert_eq!(config[key], value, "{key}");
+        }
+        let relays: Vec<u64> = config["rl"].as_array().unwrap().iter().filter_map(Json::as_u64).collect();
+        assert_eq!((relays.len(), relays.iter().sum::<u64>()), (32, 2));
+        assert_eq!(json(&out, "/INFO1")["Info1"]["Module"], "Sonoff T1 2CH");
+        // Our own decoder reads them back, as the options that its double needs.
+        let mut facts = Facts::default();
+        let mut listener = Tasmota.listener(None);
+        for u in &out {
+            listener
+                .hear(&Heard { topic: &u.topic, payload: &u.payload, retain: u.retain }, &mut facts)
+                .unwrap();
+        }
+        for (key, text) in
+            [("model", "Sonoff T1 2CH"), ("name", "Hall"), ("names", r#"["Ceiling","Tasmota2"]"#)]
+        {
+            let about = Fact::About { device: "plug".into(), key, text: text.into() };
+            assert!(facts.0.contains(&about), "{about:?} in {:#?}", facts.0);
+        }
+        let config = json(&says(&[]).unwrap(), "/config");
+        assert_eq!(
+            (&config["md"], &config["dn"], &config["fn"][0]),
+            (&"Generic".into(), &"plug".into(), &"Tasmota".into())
+        );
+        assert!(says(&[("names", "Pump")]).is_err_and(|e| e.key == "names"));
     }
 }

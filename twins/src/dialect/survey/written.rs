@@ -295,6 +295,8 @@ impl Device {
             ("topic", "topic"),
             ("full_topic", "full_topic"),
             ("form", "form"),
+            ("name", "name"),
+            ("names", "names"),
         ] {
             if let (true, Some(text)) = (known.contains(&option), self.about.get(key)) {
                 pairs.push(format!("{option:?}: {text:?}"));
