@@ -227,6 +227,7 @@ class Devices:
                 "network": {"channel": 11, "pan_id": 6754, "extended_pan_id": "0xdd"}, "log_level": "info", "permit_join": False, "restart_required": False}
         self.bridge.publish("zigbee2mqtt/bridge/info", json.dumps(info), 0, True)
         self.bridge.publish("zigbee2mqtt/bridge/devices", json.dumps(devices), 0, True)
+        self.bridge.publish("zigbee2mqtt/bridge/groups", "[]", 0, True)
         self.bridge.publish("zigbee2mqtt/hall/availability", '{"state":"online"}', 1, True)
 
         config = {"dev": {"ids": ["pump01"], "name": "Pump", "mf": "Own", "mdl": "P1"}, "o": {"name": "own"},

@@ -375,6 +375,8 @@ fn one_that_is_away_is_told_when_it_is_back_and_one_that_never_answers_is_given_
     until("the command again", || standing(&mirror, "plug") == "waiting");
     wire.listen(Duration::from_secs(3));
     assert_eq!(wire.on_topic("cmnd/plug/POWER"), [], "it is not there");
+    let events = mirror.json("/api/v1/events").to_string();
+    assert_eq!(events.matches("\"offline\"").count(), 1, "what the broker keeps is told once: {events}");
     lwt(b"Online");
     let seen = wait_for(&mirror, &mut wire, "plug", "unanswered");
     let sent = wire.on_topic("cmnd/plug/POWER");

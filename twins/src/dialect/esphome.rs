@@ -9,26 +9,29 @@
 //! assert_eq!(facts.values_of("attic")["sensor/left_temperature"], 21.5);
 //! ```
 
+mod light;
+mod voice;
+
+use self::voice::Speaks;
 use super::{
-    Asked, Dialect, Listener, Spoken, UNITS,
+    Asked, Dialect, Listener, UNITS,
     facts::{Fact, Facts, Value},
     hex,
-    homeassistant::{Entities, PREFIX, sensor},
+    homeassistant::{Entities, PREFIX},
     mac, names, never, object, said_in, say, spoken, tree,
 };
-use serde_json::{Map, Value as Json, json};
-use std::collections::BTreeSet;
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
 use twinfleet_engine::{
     dialect::{DialectError, Heard, Unasked, Utterance, Voice, VoiceSpec},
-    firmware::payload::Report,
     mirror::decode::DecodeError,
 };
 
 /// The dialect.
 pub struct EspHome;
 
-/// Types of entities that have a state as plain text.
-const TYPES: [&str; 12] = [
+/// Types of entities. All but a light have a state as plain text, and a button has none.
+const TYPES: [&str; 14] = [
     "sensor",
     "binary_sensor",
     "switch",
@@ -41,6 +44,8 @@ const TYPES: [&str; 12] = [
     "light",
     "climate",
     "valve",
+    "text",
+    "button",
 ];
 
 /// What entities of a type tell besides their state, each on a topic below theirs.
@@ -68,11 +73,15 @@ fn attributes(kind: &str) -> &'static [&'static str] {
 /// Whether entities of a type, or an attribute of theirs, can be set.
 fn is_settable(kind: &str, attribute: Option<&str>) -> bool {
     match attribute {
+        Some(attribute) if kind == "light" => light::is_settable(attribute),
         Some(attribute) => {
             attributes(kind).contains(&attribute)
                 && !matches!(attribute, "action" | "current_humidity" | "current_temperature")
         }
-        None => matches!(kind, "switch" | "number" | "select" | "fan" | "cover" | "lock" | "light" | "valve"),
+        None => matches!(
+            kind,
+            "switch" | "number" | "select" | "fan" | "cover" | "lock" | "light" | "valve" | "text" | "button"
+        ),
     }
 }
 
@@ -85,6 +94,7 @@ fn order(kind: &str, on: bool) -> &'static str {
         ("lock", false) => "UNLOCK",
         ("light", true) => r#"{"state":"ON"}"#,
         ("light", false) => r#"{"state":"OFF"}"#,
+        ("button", _) => "PRESS",
         (_, true) => "ON",
         (_, false) => "OFF",
     }
@@ -127,6 +137,7 @@ fn keys(attribute: &str) -> Option<(&'static str, Option<&'static str>)> {
         "mode" => ("mode_stat_t", Some("mode_cmd_t")),
         "oscillation" => ("osc_stat_t", Some("osc_cmd_t")),
         "position" => ("pos_t", Some("set_pos_t")),
+        "preset" | "preset_mode" => ("pr_mode_stat_t", Some("pr_mode_cmd_t")),
         "speed_level" => ("pct_stat_t", Some("pct_cmd_t")),
         "swing_mode" => ("swing_mode_stat_t", Some("swing_mode_cmd_t")),
         "target_humidity" => ("hum_stat_t", Some("hum_cmd_t")),
@@ -178,6 +189,7 @@ impl Dialect for EspHome {
         let signals = said_in(signals, spec.options)?;
         let is_entity = |path: &[String]| match path {
             [kind, _] => TYPES.contains(&kind.as_str()),
+            [kind, _, ..] if kind == "light" => true,
             [kind, _, attribute] => attributes(kind).contains(&attribute.as_str()),
             _ => false,
         };
@@ -197,6 +209,22 @@ impl Dialect for EspHome {
                 _ => return Err(wrong("options", "texts", &field)),
             }
         }
+        let words = |list: &Json| -> Option<Vec<String>> {
+            list.as_array()?.iter().map(|word| word.as_str().map(str::to_owned)).collect()
+        };
+        let mut choices = BTreeMap::new();
+        for (field, list) in object(spec.options, "choices")? {
+            let path: Vec<String> = field.split('/').map(str::to_owned).collect();
+            match words(&list).filter(|_| is_entity(&path)) {
+                Some(list) => drop(choices.insert(field, list)),
+                None => return Err(wrong("options", "choices", &field)),
+            }
+        }
+        let buttons = match spec.options.get("buttons").map(|text| tree::read(text.as_bytes())) {
+            None => Vec::new(),
+            Some(Ok(list)) if words(&list).is_some() => words(&list).unwrap_or_default(),
+            Some(_) => return Err(wrong("options", "buttons", "buttons")),
+        };
         let mac = hex(mac(spec)?, false);
         Ok(Box::new(Speaks {
             name: spec.topic.to_owned(),
@@ -204,10 +232,17 @@ impl Dialect for EspHome {
             mac,
             signals,
             texts,
+            choices,
+            buttons,
         }))
     }
     fn options(&self) -> &'static [(&'static str, &'static str)] {
         &[
+            ("buttons", "a JSON list of the object ids of buttons: [\"restart\"]"),
+            (
+                "choices",
+                "a JSON object, an entity or attribute to the words that it takes: {\"select/mode\": [\"eco\", \"boost\"]}",
+            ),
             ("mac", "its hardware address, twelve hexadecimal digits"),
             ("texts", "a JSON object with states that are texts and stay: {\"select/mode\": \"eco\"}"),
             UNITS,
@@ -240,7 +275,9 @@ fn parse(topic: &str) -> Option<(&str, &str, &str, &str)> {
     {
         return Some((prefix, kind, &whole[before.len() + 1..], end));
     }
-    (TYPES.contains(&middle) && !before.is_empty()).then_some((before, middle, last, end))
+    // A button has no state: what says one is another's.
+    let is_one = TYPES.contains(&middle) && (middle != "button" || end == "command");
+    (is_one && !before.is_empty()).then_some((before, middle, last, end))
 }
 
 impl Listener for Hears {
@@ -284,8 +321,15 @@ impl Listener for Hears {
         let text = tree::text(heard.payload)?;
         let field = format!("{kind}/{object}");
         let value = Value::Text(text.chars().take(200).collect());
+        let lit = if kind == "light" { light::read(&field, text)? } else { None };
         if end == "command" {
-            facts.0.push(Fact::Asked { device: prefix.to_owned(), field, value });
+            let asked = lit.unwrap_or_else(|| vec![(field, value)]);
+            let device = || prefix.to_owned();
+            facts.0.extend(asked.into_iter().map(|(field, value)| Fact::Asked {
+                device: device(),
+                field,
+                value,
+            }));
             return Ok(());
         }
         if self.address.is_none() && !self.known.iter().any(|k| k == prefix) && self.known.len() < MAX_DEVICES
@@ -299,6 +343,10 @@ impl Listener for Hears {
             if e.group.len() == 12 && e.group.bytes().all(|b| b.is_ascii_hexdigit()) {
                 facts.about(prefix, "mac", &e.group);
             }
+        }
+        if let Some(lit) = lit {
+            lit.into_iter().for_each(|(field, value)| facts.value(prefix, field, value, "", None));
+            return Ok(());
         }
         let of_attribute =
             || unit_of(object.split_once('/').map_or("", |(_, attribute)| attribute)).to_owned();
@@ -314,152 +362,31 @@ impl Listener for Hears {
     }
 
     fn command(&self, address: &str, &Asked { field, value, .. }: &Asked<'_>) -> Result<Utterance, Unasked> {
-        let (kind, attribute) = match field.split('/').collect::<Vec<_>>()[..] {
+        let levels: Vec<&str> = field.split('/').collect();
+        let (kind, attribute) = match levels[..] {
             [kind, _] => (kind, None),
-            [kind, _, attribute] => (kind, Some(attribute)),
+            ["light", _, ..] => ("light", Some(levels[2..].join("/"))),
+            [kind, _, attribute] => (kind, Some(attribute.to_owned())),
             _ => return Err(never(field, "an entity is `type/object_id`, such as `switch/relay`")),
         };
-        if !is_settable(kind, attribute) {
+        if !is_settable(kind, attribute.as_deref()) {
             return Err(never(field, "ESPHome has no command for this entity"));
         }
+        if let ("light", Some(attribute)) = (kind, &attribute) {
+            let topic = format!("{address}/light/{}/command", levels[1]);
+            return Ok(say(topic, light::order(attribute, value), 1, false));
+        }
         let text = match value {
-            Value::Text(text) if !value.is_state() || attribute.is_some() => text.clone(),
+            Value::Text(text) if kind != "button" && (!value.is_state() || attribute.is_some()) => {
+                text.clone()
+            }
             Value::Number(v) if attribute.is_some() || kind == "number" => v.to_string(),
+            _ if kind == "button" => order(kind, true).to_owned(),
             state => match state.number() {
                 Some(v) if v == 0.0 || v == 1.0 => order(kind, v == 1.0).to_owned(),
                 _ => state.to_string(),
             },
         };
         Ok(say(format!("{address}/{field}/command"), text, 1, false))
-    }
-}
-
-struct Speaks {
-    name: String,
-    device: String,
-    mac: String,
-    signals: Vec<Spoken>,
-    /// States that are texts and stay: entity or attribute, and the text.
-    texts: Vec<(Vec<String>, String)>,
-}
-
-impl Speaks {
-    /// Type and object id of its entities, each once.
-    fn entities(&self) -> BTreeSet<(&str, &str)> {
-        let paths = self.signals.iter().map(|s| &s.path).chain(self.texts.iter().map(|(path, _)| path));
-        paths.map(|path| (path[0].as_str(), path[1].as_str())).collect()
-    }
-
-    fn config(&self, kind: &str, object: &str) -> Utterance {
-        let is_own = |path: &[String]| path[0] == kind && path[1] == object;
-        let base = format!("{}/{kind}/{object}", self.name);
-        let mut map = Map::new();
-        if let Some(s) = self.signals.iter().find(|s| kind == "sensor" && is_own(&s.path)) {
-            map = sensor(s);
-            // ESPHome writes the abbreviated keys.
-            for (long, short) in [
-                ("device_class", "dev_cla"),
-                ("unit_of_measurement", "unit_of_meas"),
-                ("state_class", "stat_cla"),
-            ] {
-                if let Some(v) = map.remove(long) {
-                    map.insert(short.to_owned(), v);
-                }
-            }
-        }
-        map.insert("name".to_owned(), Json::from(object.replace('_', " ")));
-        if kind != "climate" {
-            map.insert("stat_t".to_owned(), Json::from(format!("{base}/state")));
-        }
-        map.insert("avty_t".to_owned(), Json::from(format!("{}/status", self.name)));
-        map.insert("uniq_id".to_owned(), Json::from(format!("{}-{kind}-{object}", self.mac)));
-        if is_settable(kind, None) {
-            map.insert("cmd_t".to_owned(), Json::from(format!("{base}/command")));
-        }
-        let paths = self.signals.iter().map(|s| &s.path).chain(self.texts.iter().map(|(path, _)| path));
-        for attribute in paths.filter(|p| is_own(p)).filter_map(|p| p.get(2)) {
-            let Some((state, command)) = keys(attribute) else { continue };
-            map.insert(state.to_owned(), Json::from(format!("{base}/{attribute}/state")));
-            if let Some(command) = command {
-                map.insert(command.to_owned(), Json::from(format!("{base}/{attribute}/command")));
-            }
-        }
-        match (kind, self.texts.iter().find(|(path, _)| path.len() == 2 && is_own(path))) {
-            ("select", Some((_, text))) => drop(map.insert("options".to_owned(), json!([text]))),
-            ("light", Some(_)) => drop(map.insert("schema".to_owned(), Json::from("json"))),
-            _ => {}
-        }
-        map.insert(
-            "dev".to_owned(),
-            json!({"ids": self.mac, "name": self.device, "sw": "esphome v2026.10.0", "mdl": "esp32dev", "mf": "Espressif", "cns": [["mac", self.mac]]}),
-        );
-        say(
-            format!("{PREFIX}/{kind}/{}/{object}/config", self.name.replace('/', "_")),
-            Json::Object(map).to_string(),
-            0,
-            true,
-        )
-    }
-
-    fn state(&self, s: &Spoken, v: f64) -> Utterance {
-        let word = |on: &str, off: &str| if v >= 0.5 { on } else { off }.to_owned();
-        let text = match (s.path[0].as_str(), s.path.len()) {
-            ("binary_sensor" | "switch" | "fan", 2) => word("ON", "OFF"),
-            ("cover" | "valve", 2) => word("open", "closed"),
-            _ => s.said(v).to_string(),
-        };
-        say(format!("{}/{}/state", self.name, s.path.join("/")), text, 0, true)
-    }
-}
-
-/// The number that an order gives: 1 and 0 for on and off, open and closed.
-fn told(text: &str) -> Option<f64> {
-    meant(text).map(|on| f64::from(u8::from(on))).or_else(|| Value::Text(text.to_owned()).number())
-}
-
-impl Voice for Speaks {
-    fn filters(&self) -> Vec<String> {
-        vec![format!("{}/+/+/command", self.name), format!("{}/+/+/+/command", self.name)]
-    }
-    fn will(&mut self, _: i64) -> Option<Utterance> {
-        Some(say(format!("{}/status", self.name), "offline", 0, true))
-    }
-    fn connect(&mut self, _: &Report<'_>, out: &mut Vec<Utterance>) {
-        out.push(say(format!("{}/status", self.name), "online", 0, true));
-        out.extend(self.entities().into_iter().map(|(kind, object)| self.config(kind, object)));
-        for (path, text) in &self.texts {
-            out.push(say(format!("{}/{}/state", self.name, path.join("/")), text.as_str(), 0, true));
-        }
-    }
-    fn report(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
-        let said = self.signals.iter().zip(report.values).filter(|(_, v)| v.is_finite());
-        out.extend(said.map(|(s, v)| self.state(s, *v)));
-    }
-    fn told_to(&self, heard: &Heard<'_>, set: &mut Vec<(usize, f64)>) {
-        let Some((_, kind, object, "command")) = parse(heard.topic) else { return };
-        let (field, Ok(text)) = (format!("{kind}/{object}"), tree::text(heard.payload)) else { return };
-        if let (Some(i), Some(v)) = (self.signals.iter().position(|s| s.field() == field), told(text))
-            && is_settable(kind, object.split_once('/').map(|(_, attribute)| attribute))
-        {
-            set.push((i, self.signals[i].heard(v)));
-        }
-    }
-    fn answer(&mut self, heard: &Heard<'_>, _: &Report<'_>, out: &mut Vec<Utterance>) {
-        let Some((_, kind, object, "command")) = parse(heard.topic) else { return };
-        let field = format!("{kind}/{object}");
-        let Ok(text) = tree::text(heard.payload) else { return };
-        if let Some((path, own)) = self.texts.iter_mut().find(|(path, _)| path.join("/") == field) {
-            text.clone_into(own);
-            let topic = format!("{}/{}/state", self.name, path.join("/"));
-            return out.push(say(topic, text, 0, true));
-        }
-        let Some(s) = self.signals.iter().find(|s| s.field() == field) else { return };
-        if let Some(v) = told(text) {
-            // A command is in the device's own unit.
-            let topic = format!("{}/{field}/state", self.name);
-            let is_word =
-                s.path.len() == 2 && matches!(kind, "binary_sensor" | "switch" | "fan" | "cover" | "valve");
-            out.push(if is_word { self.state(s, v) } else { say(topic, v.to_string(), 0, true) });
-        }
     }
 }

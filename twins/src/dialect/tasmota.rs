@@ -9,32 +9,37 @@
 //! assert_eq!(facts.0, [Fact::Online { device: "plug-1".into(), online: true }]);
 //! ```
 
+mod voice;
+
+use self::voice::Speaks;
 use super::{
-    Asked, Dialect, Listener, Spoken, also,
+    Asked, Dialect, Listener, also,
     facts::{Fact, Facts, Value},
-    hex, mac, names, never, option, say, spoken, tree,
+    mac, names, never, option, say, spoken, tree, wrong,
 };
-use serde_json::{Map, Value as Json, json};
+use serde_json::Value as Json;
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
 };
 use twinfleet_engine::{
     dialect::{DialectError, Heard, Unasked, Utterance, Voice, VoiceSpec},
-    firmware::payload::Report,
     mirror::decode::DecodeError,
 };
 
 /// The dialect.
 pub struct Tasmota;
 
-const OPTIONS: [(&str, &str); 8] = [
+const OPTIONS: [(&str, &str); 11] = [
     ("also", "a JSON object with what SENSOR says besides, such as the sensors' own ids"),
     (
         "full_topic",
         "its FullTopic as it states it, such as \"garden/%topic%/%prefix%/\"; else as the address says",
     ),
     ("mac", "its hardware address, twelve hexadecimal digits"),
+    ("model", "the module or template that it states, \"Generic\" by default"),
+    ("name", "the device name that it states; else the device's id"),
+    ("names", "the friendly names of its relays, a JSON list: [\"Pump\", \"Lamp\"]"),
     ("pressure", "the unit of its pressures, \"hPa\" (default), \"mmHg\" or \"inHg\""),
     ("speed", "the unit of its speeds, \"km/h\" (default), \"m/s\", \"kn\", \"mph\", \"ft/s\" or \"yd/s\""),
     ("temperature", "the unit of its temperatures, \"C\" (default) or \"F\", as `SetOption8` chooses"),
@@ -123,7 +128,9 @@ impl Dialect for Tasmota {
             full_topic: told("full_topic", full_topic),
             mac: mac(spec)?,
             also,
-            device: spec.device.to_owned(),
+            device: told("name", spec.device.to_owned()),
+            model: told("model", "Generic".to_owned()),
+            names: friendly_names(spec.options)?,
             signals,
             units: units.map(str::to_owned),
             version,
@@ -138,6 +145,18 @@ impl Dialect for Tasmota {
     fn commands(&self) -> bool {
         true
     }
+}
+
+/// The option `names`: a JSON list of texts.
+fn friendly_names(options: &BTreeMap<String, String>) -> Result<Vec<String>, DialectError> {
+    let Some(text) = options.get("names") else { return Ok(Vec::new()) };
+    let read = tree::read(text.as_bytes()).ok();
+    let word = |name: &Json| name.as_str().map(str::to_owned);
+    let names = read.as_ref().and_then(Json::as_array).and_then(|list| list.iter().map(word).collect());
+    names.ok_or_else(|| {
+        let help = "write it in quotes, such as \"[\\\"Pump\\\"]\"";
+        wrong("options", "names", "`names` is no JSON list of texts", Some(help.into()))
+    })
 }
 
 /// Tasmota's word for a quantity.
@@ -168,6 +187,8 @@ struct Hears {
 
 /// Units that are remembered: of so many devices.
 const MAX_DEVICES: usize = 4096;
+/// Characters that a device's own words about itself have.
+const MAX_ABOUT: usize = 200;
 /// Fields of STATE that are remembered.
 const MAX_STATES: usize = 64;
 
@@ -354,9 +375,6 @@ impl Listener for Hears {
     }
 }
 
-/// Commands in one Backlog, as in the firmware.
-const MAX_BACKLOG: usize = 30;
-
 fn is_power(verb: &str) -> bool {
     verb.strip_prefix("POWER").is_some_and(|n| n.chars().all(|c| c.is_ascii_digit()))
 }
@@ -395,269 +413,15 @@ impl Hears {
             }
             facts.about(device, "name", text("dn"));
             facts.about(device, "model", text("md"));
+            let friendly = json.get("fn").and_then(Json::as_array).into_iter().flatten();
+            let friendly = Json::from_iter(friendly.filter_map(Json::as_str)).to_string();
+            // What were cut off would be no list.
+            if friendly != "[]" && friendly.chars().count() < MAX_ABOUT {
+                facts.about(device, "names", &friendly);
+            }
             facts.about(device, "firmware", text("sw"));
             facts.about(device, "mac", text("mac"));
         }
         Ok(())
-    }
-}
-
-struct Speaks {
-    address: String,
-    name: String,
-    full_topic: String,
-    device: String,
-    mac: [u8; 6],
-    also: Map<String, Json>,
-    signals: Vec<Spoken>,
-    /// Of temperatures, pressures and speeds.
-    units: [String; 3],
-    version: String,
-    started_ms: Option<i64>,
-    power: BTreeMap<String, bool>,
-    tele_period: u32,
-}
-
-impl Speaks {
-    fn to(&self, prefix: &str, verb: &str) -> String {
-        topic(&self.address, prefix, verb)
-    }
-
-    /// The object of SENSOR: time, a group a sensor, units at the end, as the firmware writes it.
-    fn sensor(&self, report: &Report<'_>) -> String {
-        let mut body = self.also.clone();
-        for (s, v) in self.signals.iter().zip(report.values).filter(|(_, v)| v.is_finite()) {
-            if !s.path[0].starts_with("POWER") && s.path[0] != "STATE" {
-                tree::put(&mut body, &s.path, tree::number(self.said(s, *v)));
-            }
-        }
-        let mut text = format!("{{\"Time\":\"{}\"", tree::local_time(report.ts_unix_ms));
-        let body: Map<String, Json> = body.into_iter().map(|(k, v)| (k, tree::with_lists(v))).collect();
-        for (key, value) in &body {
-            text += &format!(",{}:{value}", Json::from(key.as_str()));
-        }
-        let all = Json::Object(body).to_string();
-        let [temperature, pressure, speed] = &self.units;
-        if all.contains("Pressure\"") {
-            text += &format!(",\"PressureUnit\":\"{pressure}\"");
-        }
-        if all.contains("Speed\"") {
-            text += &format!(",\"SpeedUnit\":\"{speed}\"");
-        }
-        if all.contains("Temperature") {
-            text += &format!(",\"TempUnit\":\"{}\"", if temperature == "degF" { 'F' } else { 'C' });
-        }
-        text + "}"
-    }
-
-    /// A value in the unit that Tasmota has for its field.
-    fn said(&self, s: &Spoken, v: f64) -> f64 {
-        let path = s.path.join("/");
-        let unit = unit_of(&path, Some(&self.units));
-        let convert = |from: &str| {
-            let (from, to) = (twinfleet_engine::units::find(from)?, twinfleet_engine::units::find(&unit)?);
-            from.convert(v, to)
-        };
-        // Nine digits: what the conversion adds in the last places, the firmware would not print.
-        convert(&s.unit).map_or(v, |c| (c * 1e9).round() / 1e9)
-    }
-
-    fn state(&self, report: &Report<'_>) -> String {
-        let up = report.ts_unix_ms.saturating_sub(self.started_ms.unwrap_or(report.ts_unix_ms)).max(0) / 1000;
-        let (d, h, m, s) = (up / 86_400, up / 3600 % 24, up / 60 % 60, up % 60);
-        let mut power = String::new();
-        for (name, on) in &self.power {
-            power += &format!("\"{name}\":\"{}\",", if *on { "ON" } else { "OFF" });
-        }
-        format!(
-            "{{\"Time\":\"{}\",\"Uptime\":\"{d}T{h:02}:{m:02}:{s:02}\",\"UptimeSec\":{up},\"Heap\":25,\
-             \"SleepMode\":\"Dynamic\",\"Sleep\":50,\"LoadAvg\":19,\"MqttCount\":1,{power}\
-             \"Wifi\":{{\"AP\":1,\"SSId\":\"twinfleet\",\"BSSId\":\"02:00:00:00:00:01\",\"Channel\":6,\"Mode\":\"11n\",\
-             \"RSSI\":80,\"Signal\":-60,\"LinkCount\":1,\"Downtime\":\"0T00:00:03\"}}}}",
-            tree::local_time(report.ts_unix_ms)
-        )
-    }
-
-    fn remember(&mut self, report: &Report<'_>) {
-        self.started_ms.get_or_insert(report.ts_unix_ms);
-        for (s, v) in self.signals.iter().zip(report.values).filter(|(_, v)| v.is_finite()) {
-            if s.path[0].starts_with("POWER") {
-                self.power.insert(s.path[0].clone(), *v >= 0.5);
-            }
-        }
-    }
-
-    /// What `tasmota/discovery/<mac>/config` tells (HATasmota's schema).
-    fn config(&self) -> Json {
-        let mut relays = vec![0; 32];
-        relays[..self.power.len().min(32)].fill(1);
-        let mut names = vec![Json::Null; 8];
-        names[0] = Json::from("Tasmota");
-        json!({
-            "ip": "127.0.0.1", "dn": self.device, "fn": names, "hn": format!("{}-{}", self.name, u16::from(self.mac[5])),
-            "mac": hex(self.mac, true), "md": "Generic", "ty": 0, "if": 0, "cam": 0, "ofln": "Offline", "onln": "Online",
-            "state": ["OFF", "ON", "TOGGLE", "HOLD"], "sw": self.version, "t": self.name, "ft": self.full_topic,
-            "tp": ["cmnd", "stat", "tele"], "rl": relays, "swc": vec![-1; 28], "swn": vec![Json::Null; 28], "btn": vec![0; 32],
-            "so": {"4": 0, "11": 0, "13": 0, "17": 0, "20": 0, "30": 0, "68": 0, "73": 0, "82": 0, "114": 0, "117": 0},
-            "lk": 0, "lt_st": 0, "bat": 0, "dslp": 0, "sho": [0, 0, 0, 0], "sht": [[0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0]],
-            "ver": 1
-        })
-    }
-}
-
-impl Voice for Speaks {
-    fn filters(&self) -> Vec<String> {
-        let fallback = format!("cmnd/DVES_{}_fb/#", &hex(self.mac, true)[6..]);
-        vec![self.to("cmnd", "#"), "cmnd/tasmotas/#".to_owned(), fallback]
-    }
-
-    fn will(&mut self, _: i64) -> Option<Utterance> {
-        Some(say(self.to("tele", "LWT"), "Offline", 1, true))
-    }
-
-    fn connect(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
-        self.started_ms = Some(report.ts_unix_ms);
-        self.remember(report);
-        out.push(say(self.to("tele", "LWT"), "Online", 0, true));
-        // The firmware asks itself for its power state, so that a retained command takes effect.
-        out.push(say(self.to("cmnd", "POWER"), "", 0, false));
-        let tail = &hex(self.mac, true)[6..];
-        let info = json!({"Info1": {"Module": "Generic", "Version": format!("{}(tasmota)", self.version), "FallbackTopic": format!("cmnd/DVES_{tail}_fb/"), "GroupTopic": "cmnd/tasmotas/"}});
-        out.push(say(self.to("tele", "INFO1"), info.to_string(), 0, false));
-        let host = format!("{}-{}", self.name, u16::from(self.mac[5]));
-        let info = json!({"Info2": {"WebServerMode": "Admin", "Hostname": host, "IPAddress": "127.0.0.1"}});
-        out.push(say(self.to("tele", "INFO2"), info.to_string(), 0, false));
-        let info = json!({"Info3": {"RestartReason": "Power On", "BootCount": 1}});
-        out.push(say(self.to("tele", "INFO3"), info.to_string(), 0, false));
-        for (name, on) in &self.power {
-            let word = if *on { "ON" } else { "OFF" };
-            out.push(say(self.to("stat", "RESULT"), format!("{{\"{name}\":\"{word}\"}}"), 0, false));
-            out.push(say(self.to("stat", name), word, 0, false));
-        }
-        let mac = hex(self.mac, true);
-        out.push(say(format!("tasmota/discovery/{mac}/config"), self.config().to_string(), 0, true));
-        let sensors = format!("{{\"sn\":{},\"ver\":1}}", self.sensor(report));
-        out.push(say(format!("tasmota/discovery/{mac}/sensors"), sensors, 0, true));
-    }
-
-    fn report(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
-        self.remember(report);
-        out.push(say(self.to("tele", "STATE"), self.state(report), 0, false));
-        out.push(say(self.to("tele", "SENSOR"), self.sensor(report), 0, false));
-    }
-
-    fn told_to(&self, heard: &Heard<'_>, set: &mut Vec<(usize, f64)>) {
-        let verb = tree::leaf(heard.topic);
-        let Ok(payload) = tree::text(heard.payload) else { return };
-        let mut power = self.power.clone();
-        for (verb, payload) in commands(verb, payload) {
-            let asks = payload.trim().is_empty();
-            let Some((name, on)) = switched(&power, &verb, payload).filter(|_| !asks) else { continue };
-            let own = self.signals.iter().position(|s| s.path[0] == name);
-            set.extend(own.map(|i| (i, f64::from(u8::from(on)))));
-            power.insert(name, on);
-        }
-    }
-
-    fn answer(&mut self, heard: &Heard<'_>, report: &Report<'_>, out: &mut Vec<Utterance>) {
-        let verb = tree::leaf(heard.topic);
-        if let Ok(payload) = tree::text(heard.payload) {
-            self.command(verb, payload, report, out);
-        }
-    }
-}
-
-/// The commands of one message: those of a Backlog, or the one that it is.
-fn commands<'a>(verb: &str, payload: &'a str) -> Vec<(String, &'a str)> {
-    let verb = verb.to_ascii_uppercase();
-    if !is_backlog(&verb) {
-        return vec![(verb, payload)];
-    }
-    let one = |c: &'a str| {
-        let (verb, payload) = c.split_once(char::is_whitespace).unwrap_or((c, ""));
-        (verb.to_ascii_uppercase(), payload.trim())
-    };
-    let all = payload.split(';').map(str::trim).filter(|c| !c.is_empty()).take(MAX_BACKLOG).map(one);
-    // The firmware takes no list within a list.
-    all.filter(|(verb, _)| !verb.starts_with("BACKLOG")).collect()
-}
-
-fn is_backlog(verb: &str) -> bool {
-    verb.strip_prefix("BACKLOG").is_some_and(|n| matches!(n, "" | "0" | "1" | "2" | "3"))
-}
-
-/// The relay that a command means, and whether it is on after it; none where it is no command to a relay that there is. One
-/// without a word only asks.
-fn switched(power: &BTreeMap<String, bool>, verb: &str, payload: &str) -> Option<(String, bool)> {
-    let is_it = |name: &str| {
-        name == verb || (verb == "POWER" && name == "POWER1") || (verb == "POWER1" && name == "POWER")
-    };
-    let (name, on) = power.iter().find(|(name, _)| is_power(verb) && is_it(name))?;
-    let on = match payload.trim().to_ascii_uppercase().as_str() {
-        "ON" | "1" | "TRUE" => true,
-        "OFF" | "0" | "FALSE" => false,
-        "TOGGLE" | "2" => !on,
-        _ => *on,
-    };
-    Some((name.clone(), on))
-}
-
-impl Speaks {
-    /// Does what a command says, and answers.
-    fn command(&mut self, verb: &str, payload: &str, report: &Report<'_>, out: &mut Vec<Utterance>) {
-        let verb = verb.to_ascii_uppercase();
-        let result = self.to("stat", "RESULT");
-        match verb.as_str() {
-            list if is_backlog(list) => {
-                if payload.trim().is_empty() {
-                    out.push(say(result, "{\"Backlog\":\"Empty\"}", 0, false));
-                }
-                for (verb, payload) in commands(list, payload) {
-                    self.command(&verb, payload, report, out);
-                }
-            }
-            // The answers come at once: a double has no time of its own between two reports.
-            "DELAY" => {
-                let tenths: u32 = payload.trim().parse().unwrap_or_default();
-                out.push(say(result, format!("{{\"Delay\":{tenths}}}"), 0, false));
-            }
-            "STATUS" => match payload.trim() {
-                "8" | "10" => {
-                    let topic = self.to("stat", &format!("STATUS{}", payload.trim()));
-                    out.push(say(topic, format!("{{\"StatusSNS\":{}}}", self.sensor(report)), 0, false));
-                }
-                "11" => {
-                    let text = format!("{{\"StatusSTS\":{}}}", self.state(report));
-                    out.push(say(self.to("stat", "STATUS11"), text, 0, false));
-                }
-                _ => {
-                    let status = json!({"Status": {"Module": 0, "DeviceName": self.device, "FriendlyName": ["Tasmota"], "Topic": self.name, "ButtonTopic": "0", "Power": self.power.values().next().map_or(0, |on| u8::from(*on)), "PowerRetain": 0}});
-                    out.push(say(self.to("stat", "STATUS"), status.to_string(), 0, false));
-                }
-            },
-            "STATE" => out.push(say(result, self.state(report), 0, false)),
-            "TELEPERIOD" => {
-                if let Ok(s) = payload.trim().parse::<u32>()
-                    && (10..=3600).contains(&s)
-                {
-                    self.tele_period = s;
-                }
-                out.push(say(result, format!("{{\"TelePeriod\":{}}}", self.tele_period), 0, false));
-            }
-            "POWER" | "POWER0" if self.power.is_empty() => {}
-            power if is_power(power) => {
-                let Some((name, on)) = switched(&self.power, power, payload) else { return };
-                self.power.insert(name.clone(), on);
-                let word = if on { "ON" } else { "OFF" };
-                out.push(say(result, format!("{{\"{name}\":\"{word}\"}}"), 0, false));
-                out.push(say(self.to("stat", &name), word, 0, false));
-            }
-            _ => out.push(say(
-                result,
-                format!("{{\"Command\":\"Unknown\",\"Input\":{}}}", Json::from(verb.as_str())),
-                0,
-                false,
-            )),
-        }
     }
 }

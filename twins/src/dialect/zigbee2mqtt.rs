@@ -9,27 +9,38 @@
 //! assert_eq!(facts.values_of("zigbee2mqtt/hall")["temperature"], 21.5);
 //! ```
 
+mod voice;
+
+use self::voice::{About, Group, LastSeen, Speaks};
 use super::{
     Asked, Dialect, Listener, Spoken, UNITS, also,
     facts::{Fact, Facts},
-    hardware_address, hex, names, never, object, said_in, say, spoken, tree, wrong,
+    names, never, object, option, said_in, say, spoken, tree, wrong,
 };
-use serde_json::{Map, Value as Json, json};
-use std::collections::{BTreeMap, BTreeSet};
+use serde_json::{Map, Value as Json};
+use std::collections::BTreeMap;
 use twinfleet_engine::{
     dialect::{DialectError, Heard, Unasked, Utterance, Voice, VoiceSpec},
-    firmware::payload::Report,
     mirror::decode::DecodeError,
 };
 
 /// The dialect.
 pub struct Zigbee2Mqtt;
 
-const OPTIONS: [(&str, &str); 4] = [
+const OPTIONS: [(&str, &str); 7] = [
+    (
+        "actions",
+        "a JSON object, signal to the actions that its values 0, 1, … are: {\"button.action\": [\"single\", \"double\"]}",
+    ),
     ("also", "a JSON object with what each state says besides"),
     (
         "devices",
         "of a whole bridge: a JSON object, friendly name to {\"model\", \"vendor\", \"also\": {..}}; the map then names name/property",
+    ),
+    ("groups", "a JSON object, the friendly name of a group to those of its members"),
+    (
+        "last_seen",
+        "how each state says when its device was heard: \"disable\" (default), \"ISO_8601\", \"ISO_8601_local\" or \"epoch\"",
     ),
     ("model", "the model that its devices state, \"virtual\" by default"),
     UNITS,
@@ -56,7 +67,7 @@ impl Dialect for Zigbee2Mqtt {
     }
     fn filters(&self, address: &str) -> Vec<String> {
         let (base, name) = split(address);
-        let of_bridge = ["devices", "state", "logging"].map(|what| format!("{base}/bridge/{what}"));
+        let of_bridge = ["devices", "groups", "state", "logging"].map(|what| format!("{base}/bridge/{what}"));
         let mut all = Vec::from(of_bridge);
         match name {
             Some(name) => all.extend([format!("{base}/{name}"), format!("{base}/{name}/availability")]),
@@ -73,7 +84,7 @@ impl Dialect for Zigbee2Mqtt {
     fn listener(&self, address: Option<&str>) -> Box<dyn Listener> {
         let base = address.map_or("zigbee2mqtt", |a| split(a).0).to_owned();
         let wanted = address.filter(|a| split(a).1.is_some()).map(str::to_owned);
-        Box::new(Hears { base, wanted, properties: BTreeMap::new() })
+        Box::new(Hears { base, wanted, properties: BTreeMap::new(), addresses: BTreeMap::new() })
     }
     fn options(&self) -> &'static [(&'static str, &'static str)] {
         &OPTIONS
@@ -90,10 +101,21 @@ impl Dialect for Zigbee2Mqtt {
             Some(name) => vec![name.clone(), property(quantity).to_owned()],
             None => vec![part.to_owned(), property(quantity).to_owned()],
         });
+        let texts = |list: &Json| -> Option<Vec<String>> {
+            list.as_array()?.iter().map(|text| text.as_str().map(str::to_owned)).collect()
+        };
+        let no_list = |key: &str, name: &str| {
+            wrong("options", key, format!("`{name}` in `{key}` is no list of texts"), None)
+        };
+        let mut groups = Vec::new();
+        for (name, list) in object(spec.options, "groups")? {
+            let members = texts(&list).ok_or_else(|| no_list("groups", &name))?;
+            groups.push(Group { name, members });
+        }
         // A map names the property alone, or the device before it: that of the longest name, for names have levels of their own.
         let device_of = |field: &str| {
-            let known =
-                devices.keys().filter(|d| field.strip_prefix(d.as_str()).is_some_and(|r| r.starts_with('/')));
+            let names = devices.keys().chain(groups.iter().map(|g| &g.name));
+            let known = names.filter(|d| field.strip_prefix(d.as_str()).is_some_and(|r| r.starts_with('/')));
             known.max_by_key(|d| d.len()).cloned()
         };
         let placed = |mut s: Spoken| {
@@ -124,10 +146,25 @@ impl Dialect for Zigbee2Mqtt {
                 return Err(DialectError { field: "map", key: String::new(), message, help });
             }
         }
+        let mut actions = BTreeMap::new();
+        for (signal, list) in object(spec.options, "actions")? {
+            let Some(place) = signals.iter().position(|s| s.signal == signal) else {
+                return Err(wrong("options", "actions", format!("the device reports no `{signal}`"), None));
+            };
+            actions.insert(place, texts(&list).ok_or_else(|| no_list("actions", &signal))?);
+        }
+        let last_seen =
+            match option(spec.options, "last_seen", &["disable", "ISO_8601", "ISO_8601_local", "epoch"])? {
+                "ISO_8601" => LastSeen::Utc,
+                "ISO_8601_local" => LastSeen::Local,
+                "epoch" => LastSeen::Epoch,
+                _ => LastSeen::Never,
+            };
         let model = spec.options.get("model").map_or("virtual", String::as_str).to_owned();
         let also = also(spec.options)?;
         let mut all: BTreeMap<String, About> = BTreeMap::new();
-        for s in &signals {
+        let is_group = |name: &str| groups.iter().any(|g| g.name == name);
+        for s in signals.iter().filter(|s| !is_group(&s.path[0])) {
             all.insert(
                 s.path[0].clone(),
                 About { model: model.clone(), vendor: "Twinfleet".to_owned(), also: also.clone() },
@@ -141,7 +178,15 @@ impl Dialect for Zigbee2Mqtt {
                 About { model: text("model", &model), vendor: text("vendor", "Twinfleet"), also },
             );
         }
-        Ok(Box::new(Speaks { base: base.to_owned(), devices: all, signals, state: BTreeMap::new() }))
+        Ok(Box::new(Speaks {
+            base: base.to_owned(),
+            devices: all,
+            groups,
+            signals,
+            actions,
+            last_seen,
+            state: BTreeMap::new(),
+        }))
     }
     fn commands(&self) -> bool {
         true
@@ -167,7 +212,14 @@ struct Hears {
     wanted: Option<String>,
     /// Address and property → what the bridge declares of it.
     properties: BTreeMap<(String, String), Property>,
+    /// Names of devices by their Zigbee addresses, by which groups name them.
+    addresses: BTreeMap<String, String>,
 }
+
+/// Devices whose addresses are remembered.
+const MAX_DEVICES: usize = 4096;
+/// Characters that a device's own words about itself have.
+const MAX_ABOUT: usize = 200;
 
 /// What a bridge declares of a property.
 struct Property {
@@ -207,6 +259,12 @@ impl Hears {
         for d in list.iter().take(tree::MAX_LEAVES) {
             let Some(name) = d.get("friendly_name").and_then(Json::as_str) else { continue };
             let device = format!("{}/{name}", self.base);
+            let address = d.get("ieee_address").and_then(Json::as_str).unwrap_or_default();
+            if (self.addresses.len() < MAX_DEVICES || self.addresses.contains_key(address))
+                && address.len() + name.len() <= MAX_NAMES_BYTES
+            {
+                self.addresses.insert(address.to_owned(), name.to_owned());
+            }
             if !self.is_wanted(&device) || d.get("type").and_then(Json::as_str) == Some("Coordinator") {
                 continue;
             }
@@ -237,6 +295,30 @@ impl Hears {
     }
 }
 
+impl Hears {
+    /// Groups, which say what they are by their members, and their states as devices do.
+    fn groups(&self, payload: &[u8], facts: &mut Facts) -> Result<(), DecodeError> {
+        let Json::Array(list) = tree::read(payload)? else { return Err(DecodeError::Shape) };
+        for g in list.iter().take(tree::MAX_LEAVES) {
+            let Some(name) = g.get("friendly_name").and_then(Json::as_str) else { continue };
+            let device = format!("{}/{name}", self.base);
+            if !self.is_wanted(&device) {
+                continue;
+            }
+            let members = g.get("members").and_then(Json::as_array).into_iter().flatten().take(256);
+            let address = |m: &Json| m.get("ieee_address").and_then(Json::as_str).map(str::to_owned);
+            let known = |address: String| self.addresses.get(&address).cloned().unwrap_or(address);
+            let names = Json::from_iter(members.filter_map(address).map(known)).to_string();
+            facts.about(&device, "name", name);
+            // What were cut off would be no list.
+            if names.chars().count() < MAX_ABOUT {
+                facts.about(&device, "members", &names);
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Listener for Hears {
     fn hear(&mut self, heard: &Heard<'_>, facts: &mut Facts) -> Result<(), DecodeError> {
         let Some(rest) = heard.topic.strip_prefix(self.base.as_str()).and_then(|t| t.strip_prefix('/'))
@@ -245,6 +327,9 @@ impl Listener for Hears {
         };
         if rest == "bridge/devices" {
             return self.devices(heard.payload, facts);
+        }
+        if rest == "bridge/groups" {
+            return self.groups(heard.payload, facts);
         }
         if rest == "bridge/state" {
             // Where the bridge is gone, so is every device behind it.
@@ -281,7 +366,18 @@ impl Listener for Hears {
             return Ok(());
         }
         let json = tree::read(heard.payload)?;
-        let ts_ms = json.get("last_seen").and_then(tree::time_ms);
+        let last_seen = json.get("last_seen");
+        let ts_ms = last_seen.and_then(tree::time_ms);
+        if let (None, Some(said)) = (&self.wanted, last_seen) {
+            // How the bridge is set to say it, which its double has to know.
+            let form = match said {
+                Json::Number(_) => "epoch",
+                Json::String(text) if text.ends_with('Z') => "ISO_8601",
+                Json::String(_) => "ISO_8601_local",
+                _ => "",
+            };
+            facts.about(&device, "last_seen", form);
+        }
         let mut found = Vec::new();
         tree::leaves(&json, &mut |path, leaf| {
             let value = tree::value(leaf);
@@ -352,157 +448,4 @@ fn state(payload: &[u8]) -> Result<Option<bool>, DecodeError> {
         "offline" => Some(false),
         _ => None,
     })
-}
-
-/// Whether a double's property can be set: all but what sensors measure.
-fn is_settable(property: &str) -> bool {
-    let senses = [
-        "battery_low",
-        "contact",
-        "linkquality",
-        "occupancy",
-        "presence",
-        "vibration",
-        "voltage",
-        "water_leak",
-    ];
-    usual(property).is_empty() && !senses.contains(&property)
-}
-
-/// Whether a double says a property in words, ON and OFF: `state`, and `state_left` of a switch with several.
-fn is_state(property: &str) -> bool {
-    property == "state" || property.starts_with("state_")
-}
-
-/// What a device says besides its readings: of itself, and with each state.
-struct About {
-    model: String,
-    vendor: String,
-    also: Map<String, Json>,
-}
-
-struct Speaks {
-    base: String,
-    /// By friendly name.
-    devices: BTreeMap<String, About>,
-    signals: Vec<Spoken>,
-    /// The last state of each device; the bridge publishes all that it knows of one.
-    state: BTreeMap<String, Map<String, Json>>,
-}
-
-impl Speaks {
-    fn devices(&self) -> Json {
-        let address = |name: &str| {
-            format!("0x00{}", hex(hardware_address(&format!("{}/{name}", self.base)), false) + "00")
-        };
-        let mut all = vec![
-            json!({"ieee_address": address("coordinator"), "type": "Coordinator", "network_address": 0, "supported": true, "friendly_name": "Coordinator", "definition": null, "interview_completed": true, "interviewing": false, "disabled": false}),
-        ];
-        for (n, (name, about)) in self.devices.iter().enumerate() {
-            let mut exposes: Vec<Json> = Vec::new();
-            for s in self.signals.iter().filter(|s| s.path[0] == *name) {
-                let property = s.path[1].as_str();
-                let mut expose = json!({"type": "numeric", "name": property, "label": property, "property": property, "access": if is_settable(property) { 7 } else { 1 }, "description": format!("Measured {property}")});
-                // What has parts is exposed once, with these as its features.
-                if s.path.len() > 2 {
-                    expose["type"] = Json::from("composite");
-                    expose["features"] = json!([]);
-                }
-                let unit = names::spelled(&s.said_unit);
-                if !unit.is_empty() {
-                    expose["unit"] = Json::from(unit);
-                }
-                if !exposes.iter().any(|e| e["property"] == property) {
-                    exposes.push(expose);
-                }
-            }
-            exposes.push(json!({"type": "numeric", "name": "linkquality", "label": "Linkquality", "property": "linkquality", "access": 1, "category": "diagnostic", "description": "Link quality (signal strength)", "unit": "lqi", "value_min": 0, "value_max": 255}));
-            all.push(json!({"ieee_address": address(name), "type": "EndDevice", "network_address": n + 1, "supported": true, "friendly_name": name, "disabled": false, "power_source": "Battery", "interview_completed": true, "interviewing": false, "definition": {"model": about.model, "vendor": about.vendor, "description": "virtual device", "exposes": exposes, "options": [], "supports_ota": false}, "endpoints": {}}));
-        }
-        Json::Array(all)
-    }
-
-    fn publish(&self, name: &str) -> Option<Utterance> {
-        let state = self.state.get(name)?.clone();
-        let state: Map<String, Json> = state.into_iter().map(|(k, v)| (k, tree::with_lists(v))).collect();
-        Some(say(format!("{}/{name}", self.base), Json::Object(state).to_string(), 0, false))
-    }
-}
-
-impl Voice for Speaks {
-    fn filters(&self) -> Vec<String> {
-        // A friendly name may have levels of its own.
-        let levels = self.devices.keys().map(|name| name.split('/').count());
-        let wild: BTreeSet<String> = levels.map(|n| vec!["+"; n].join("/")).collect();
-        let verbs = |w: &String| ["set", "get"].map(|verb| format!("{}/{w}/{verb}", self.base));
-        wild.iter().flat_map(verbs).collect()
-    }
-    fn will(&mut self, _: i64) -> Option<Utterance> {
-        Some(say(format!("{}/bridge/state", self.base), r#"{"state":"offline"}"#, 1, true))
-    }
-    fn connect(&mut self, _: &Report<'_>, out: &mut Vec<Utterance>) {
-        let b = &self.base;
-        out.push(say(format!("{b}/bridge/state"), r#"{"state":"online"}"#, 1, true));
-        let info = json!({"version": "2.7.0", "commit": "0000000", "coordinator": {"type": "ZStack3x0", "ieee_address": "0x0000000000000000", "meta": {"revision": 20_240_710}}, "network": {"channel": 11, "pan_id": 6754, "extended_pan_id": "0xdddddddddddddddd"}, "log_level": "info", "permit_join": false, "restart_required": false});
-        out.push(say(format!("{b}/bridge/info"), info.to_string(), 0, true));
-        out.push(say(format!("{b}/bridge/devices"), self.devices().to_string(), 0, true));
-        for name in self.devices.keys() {
-            out.push(say(format!("{b}/{name}/availability"), r#"{"state":"online"}"#, 1, true));
-        }
-    }
-    fn report(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
-        let mut touched = BTreeSet::new();
-        for (s, v) in self.signals.iter().zip(report.values).filter(|(_, v)| v.is_finite()) {
-            let also = || self.devices.get(&s.path[0]).map_or_else(Map::new, |d| d.also.clone());
-            let state = self.state.entry(s.path[0].clone()).or_insert_with(also);
-            state.entry("linkquality").or_insert_with(|| Json::from(120));
-            let said = match is_state(&s.path[1]) {
-                true => Json::from(if *v >= 0.5 { "ON" } else { "OFF" }),
-                false => tree::number(s.said(*v)),
-            };
-            tree::put(state, &s.path[1..], said);
-            touched.insert(s.path[0].clone());
-        }
-        out.extend(touched.iter().filter_map(|name| self.publish(name)));
-    }
-    fn told_to(&self, heard: &Heard<'_>, set: &mut Vec<(usize, f64)>) {
-        let Some((name, "set")) = self.asked(heard.topic) else { return };
-        let Ok(wanted @ Json::Object(_)) = tree::read(heard.payload) else { return };
-        for (i, s) in self.signals.iter().enumerate().filter(|(_, s)| s.path[0] == name) {
-            let at = s.path[1..].iter().try_fold(&wanted, |at, level| at.get(level));
-            let value = at.and_then(tree::value).and_then(|v| v.number());
-            set.extend(value.filter(|_| is_settable(&s.path[1])).map(|v| (i, s.heard(v))));
-        }
-    }
-    fn answer(&mut self, heard: &Heard<'_>, _: &Report<'_>, out: &mut Vec<Utterance>) {
-        let Some((name, verb)) = self.asked(heard.topic) else { return };
-        let (name, b) = (name.to_owned(), &self.base);
-        if let (true, Some(state), Ok(Json::Object(wanted))) =
-            (verb == "set", self.state.get_mut(&name), tree::read(heard.payload))
-        {
-            for (key, value) in wanted {
-                match state.get_mut(&key) {
-                    Some(own) if is_settable(&key) => *own = value,
-                    // What it does not have, or measures, it does not take on.
-                    _ => {
-                        let why = format!(
-                            "Publish 'set' '{key}' to '{name}' failed: 'No converter available for '{key}' ({value})'"
-                        );
-                        let log =
-                            json!({"level": "error", "message": format!("z2m: {why}"), "namespace": "z2m"});
-                        out.push(say(format!("{b}/bridge/logging"), log.to_string(), 0, false));
-                    }
-                }
-            }
-        }
-        out.extend(self.publish(&name));
-    }
-}
-
-impl Speaks {
-    /// The device that a message is for, and what it is: `set` or `get`.
-    fn asked<'a>(&self, topic: &'a str) -> Option<(&'a str, &'a str)> {
-        let (rest, verb) = topic.rsplit_once('/')?;
-        Some((rest.strip_prefix(self.base.as_str())?.strip_prefix('/')?, verb))
-    }
 }

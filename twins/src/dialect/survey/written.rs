@@ -162,11 +162,14 @@ impl Device {
             }
         }
         let aliased = parts.iter().any(|d| d.about.get("alias").is_some_and(|a| a == "yes"));
+        let mut about = BTreeMap::from([("alias", if aliased { "yes" } else { "no" }.to_owned())]);
+        let seen = parts.iter().find_map(|d| d.about.get("last_seen"));
+        about.extend(seen.map(|form| ("last_seen", form.clone())));
         let mut node = Self {
             dialect: parts[0].dialect,
             address,
             id,
-            about: BTreeMap::from([("alias", if aliased { "yes" } else { "no" }.to_owned())]),
+            about,
             online: None,
             fields,
             parts: parts.iter().map(|d| (d.behind().to_owned(), d.about.clone())).collect(),
@@ -221,7 +224,9 @@ impl Device {
                 Some(Value::Text(v)) if !doubled => serde_json::Value::from(v.as_str()),
                 _ => continue,
             };
-            if !own.starts_with("STATE/") && !own.starts_with("POWER") {
+            // What a button of a Zigbee bridge did is no state that it would repeat.
+            let is_action = self.dialect == "zigbee2mqtt" && (own == "action" || own.starts_with("action_"));
+            if !own.starts_with("STATE/") && !own.starts_with("POWER") && !is_action {
                 let path: Vec<String> = own.split('/').map(str::to_owned).collect();
                 tree::put(&mut also, &path, value);
             }
@@ -250,7 +255,19 @@ impl Device {
                 said.insert("also".to_owned(), self.also(Some(name)).into());
                 (name.clone(), serde_json::Value::Object(said))
             };
-            pairs.push(format!("\"devices\": {}", quoted(self.parts.iter().map(one).collect())));
+            // A group of devices is none itself: it says of whom it is one.
+            let members = |about: &BTreeMap<&'static str, String>| {
+                serde_json::from_str::<serde_json::Value>(about.get("members")?).ok()
+            };
+            let (groups, devices): (Vec<_>, Vec<_>) =
+                self.parts.iter().partition(|(_, about)| members(about).is_some());
+            pairs.push(format!("\"devices\": {}", quoted(devices.into_iter().map(one).collect())));
+            let group = |(name, about): (&String, &BTreeMap<&'static str, String>)| {
+                Some((name.clone(), members(about)?))
+            };
+            let groups: serde_json::Map<_, _> = groups.into_iter().filter_map(group).collect();
+            pairs
+                .extend(Some(groups).filter(|g| !g.is_empty()).map(|g| format!("\"groups\": {}", quoted(g))));
         }
         if known.contains(&"texts") {
             let text = |(field, f): (&String, &Field)| match &f.last {
@@ -295,6 +312,9 @@ impl Device {
             ("topic", "topic"),
             ("full_topic", "full_topic"),
             ("form", "form"),
+            ("last_seen", "last_seen"),
+            ("name", "name"),
+            ("names", "names"),
         ] {
             if let (true, Some(text)) = (known.contains(&option), self.about.get(key)) {
                 pairs.push(format!("{option:?}: {text:?}"));
