@@ -1,7 +1,7 @@
 //! MicroPython's own scheduler, as this build keeps it in an instance's memory: what it has to call at the next jump of bytecode.
 
 use super::door::State;
-use wasmi::{AsContext, AsContextMut, Error, Memory};
+use wasmi::{AsContextMut, Error, Memory};
 
 /// Where this build of MicroPython keeps what its scheduler has to call between two jumps of bytecode: four pairs of a function
 /// and its argument, how many of them are taken, which is the first, and whether any are looked for (1: none; 0: some).
