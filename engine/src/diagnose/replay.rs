@@ -3,20 +3,25 @@
 //! A real sensor's last digits never repeat for long. Each output is looked at by itself: five values in a row that were there
 //! before give a supposed lag, and its readings are then held against those of that time ago. Where the inputs repeat at
 //! that lag as well, or there are none that move, only a run without a single difference is no chance; where the inputs are
-//! others, and the outputs should be, some readings may be touched up: each that moved and is the same counts for one, each
-//! that differs against one and a half. One that stands still says nothing here: that is a sensor that sticks, or a thing at
-//! rest. A replay on which noise of a sensor's own size was put again is not found.
+//! others, and the outputs should be, some readings may be touched up: each that moved and is the same speaks for it, each that
+//! differs against it. By how much, the stream itself says: how often its readings are those of another time by chance, which
+//! they often are where they are coarse or the thing goes round in circles. One that stands still says nothing here: that is a
+//! sensor that sticks, or a thing at rest. A replay on which noise of a sensor's own size was put again is not found.
 
 use std::collections::{BTreeMap, HashMap};
 
 /// Rows that must repeat without a difference, and how many of them must differ from the row before.
 const ROWS: usize = 60;
 const MOVES: usize = 30;
-/// What a reading that differs counts for, the sum that is no chance, what it grows to, and below which it is over.
-const DIFFERS: f64 = 1.5;
+/// Share of the readings that are the same in a replay that was touched up, and what one reading counts for at most, [nat].
+const SAME_SHARE: f64 = 0.85;
+const MOST_NATS: f64 = 1.0;
+/// The sum that is no chance, what it grows to, and below which it is over, [nat].
 const PROVEN: f64 = 30.0;
 const MOST: f64 = 36.0;
 const OVER: f64 = 24.0;
+/// Readings that were the same by chance, and of how many, as if so many had been seen before the stream began.
+const BY_CHANCE: (f64, f64) = (10.0, 40.0);
 /// Sum from which on another output counts for one that repeats at the same lag.
 const ALONG: f64 = 5.0;
 /// Share of the rows in which inputs must differ for them to be others.
@@ -45,6 +50,32 @@ struct Track {
     grams: HashMap<[u64; GRAM], Vec<usize>>,
     /// By lag.
     runs: BTreeMap<usize, Run>,
+    chance: Chance,
+}
+
+/// How often a reading that moved is that of a supposed lag.
+#[derive(Clone, Copy, Debug)]
+struct Chance {
+    same: f64,
+    of: f64,
+}
+
+impl Default for Chance {
+    fn default() -> Self {
+        Self { same: BY_CHANCE.0, of: BY_CHANCE.1 }
+    }
+}
+
+impl Chance {
+    fn share(self) -> f64 {
+        self.same / self.of
+    }
+
+    /// What one that is the same and one that differs count for, [nat].
+    fn nats(self) -> (f64, f64) {
+        let p = self.share().min(SAME_SHARE);
+        ((SAME_SHARE / p).ln().min(MOST_NATS), ((1.0 - SAME_SHARE) / (1.0 - p)).ln())
+    }
 }
 
 /// A lag that is followed.
@@ -59,9 +90,10 @@ struct Run {
 }
 
 impl Run {
-    fn proven(&self) -> bool {
+    fn proven(&self, chance: Chance) -> bool {
         let others = self.others as f64 > OTHERS * self.rows as f64;
-        self.exact.0 >= ROWS && self.exact.1 >= MOVES || others && self.sum >= PROVEN
+        let no_chance = self.exact.1 as f64 * -chance.share().ln() >= PROVEN;
+        self.exact.0 >= ROWS && self.exact.1 >= MOVES && no_chance || others && self.sum >= PROVEN
     }
 }
 
@@ -130,20 +162,26 @@ impl Track {
         hold(&mut self.values, value);
         let v = &self.values;
         let moved = i > 0 && v[i] != v[i - 1];
+        let (chance, (same, differs)) = (self.chance, self.chance.nats());
+        let seen = &mut self.chance;
         self.runs.retain(|lag, run| {
+            if moved {
+                seen.of += 1.0;
+                seen.same += f64::from(u8::from(v[i] == v[i - lag]));
+            }
             run.rows += 1;
             run.others += usize::from(others(*lag));
             if v[i] == v[i - lag] {
                 run.exact = (run.exact.0 + 1, run.exact.1 + usize::from(moved));
-                run.sum = (run.sum + f64::from(u8::from(moved))).min(MOST);
+                run.sum = (run.sum + if moved { same } else { 0.0 }).min(MOST);
             } else {
                 run.exact = (0, 0);
-                run.sum -= DIFFERS;
+                run.sum += differs;
             }
             // What was told by a sum is over below a lower one; what was told by a run without a difference, with the first.
             let by_sum = run.others as f64 > OTHERS * run.rows as f64 && run.sum >= OVER;
-            run.told = run.proven() || run.told && by_sum;
-            run.sum > 0.0
+            run.told = run.proven(chance) || run.told && by_sum;
+            run.sum > 0.0 || run.exact.0 > 0
         });
         if i + 1 < GRAM {
             return;
@@ -159,7 +197,7 @@ impl Track {
             if self.runs.len() >= LAGS {
                 break;
             }
-            let begun = Run { rows: GRAM, exact: (GRAM, moves), sum: moves as f64, ..Run::default() };
+            let begun = Run { rows: GRAM, exact: (GRAM, moves), sum: moves as f64 * same, ..Run::default() };
             self.runs.entry(i - at).or_insert(begun);
         }
         places.push(i);

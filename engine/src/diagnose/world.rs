@@ -360,7 +360,7 @@ impl World {
         }
         match best.what {
             What::Event(_) | What::Input(_, Wrong::Off) if best.share > LEAST_SHARE => {
-                self.begin(&best, margin);
+                self.begin(&self.refined(best, &onsets), margin);
                 true
             }
             What::Unknown if age >= UNKNOWN_AGE => {
@@ -520,6 +520,16 @@ impl World {
         let (size, share) = event.size(filter.parameters()[at]);
         let found = Found { what, nats: gain + event.nats, onset, size, share, event: None };
         Some(found).filter(|f| f.nats.is_finite())
+    }
+
+    /// The likeliest onset of an event between those before and after it that were examined.
+    fn refined(&self, best: Found, examined: &[u64]) -> Found {
+        let What::Event(e) = best.what else { return best };
+        let before = examined.iter().filter(|k| **k < best.onset).max().map_or(best.onset, |k| k + 1);
+        let after = examined.iter().filter(|k| **k > best.onset).min().map_or(best.onset, |k| k - 1);
+        let others = (before..=after).filter(|k| *k != best.onset);
+        let found = others.filter_map(|k| self.event_since(e, k));
+        found.fold(best, |best, f| if f.nats > best.nats { f } else { best })
     }
 
     /// One sensor is off since a row; the others are as the twin, which does not look at it, expects.
