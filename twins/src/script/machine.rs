@@ -41,6 +41,20 @@ struct Driven {
     servo: bool,
 }
 
+/// A stepping motor on four pins, one a coil: where it has turned its shaft to.
+#[derive(Clone, Debug)]
+struct Stepper {
+    part: String,
+    pins: Vec<String>,
+    /// Half steps from level 0 to 1.
+    steps: u32,
+    /// Half steps from where it was at first.
+    at: i64,
+}
+
+/// How four coils pull in each of eight half steps: the first against the third, the second against the fourth.
+const HALF_STEPS: [(i64, i64); 8] = [(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)];
+
 /// A part on lines of its own, and which pin is which of them.
 type Wired = (Box<dyn LinePart>, Vec<(String, u8)>);
 
@@ -76,6 +90,7 @@ pub struct Machine {
     analog: BTreeMap<String, Analogue>,
     switches: BTreeMap<String, Switch>,
     driven: BTreeMap<String, Driven>,
+    steppers: Vec<Stepper>,
     /// What the processor knows of itself.
     inside: Option<LiveStimulus>,
     /// Levels that the script set.
@@ -88,6 +103,8 @@ pub struct Machine {
     pub radio: bool,
     /// Levels of actuators since they were last taken: part and level.
     pub levels: Vec<(String, f64)>,
+    /// Where its motors' shafts have got to since they were last taken: part and level.
+    pub shafts: Vec<(String, f64)>,
 }
 
 impl Machine {
@@ -110,6 +127,7 @@ impl Machine {
             analog: BTreeMap::new(),
             switches: BTreeMap::new(),
             driven: BTreeMap::new(),
+            steppers: Vec::new(),
             inside: None,
             set: BTreeMap::new(),
             seed: plan.seed,
@@ -117,6 +135,7 @@ impl Machine {
             noise: stream(plan.seed, device, "script/adc"),
             radio: false,
             levels: Vec::new(),
+            shafts: Vec::new(),
             board,
         };
         let mut wires: BTreeMap<String, Vec<Box<dyn LinePart>>> = BTreeMap::new();
@@ -143,6 +162,13 @@ impl Machine {
                 let servo = actuator.travel_s > 0.0 && actuator.steps == 0;
                 self.driven.insert(pin.clone(), Driven { part: part.id.clone(), servo });
             }
+            if let WireDef::Pins(pins) = &part.on
+                && pins.len() == 4
+                && actuator.steps > 0
+            {
+                let (part, pins, steps) = (part.id.clone(), pins.clone(), actuator.steps);
+                self.steppers.push(Stepper { part, pins, steps, at: 0 });
+            }
             return Ok(());
         }
         let Some(sensor) = plan.catalog.sensors.get(&part.model) else { return Ok(()) };
@@ -163,14 +189,9 @@ impl Machine {
                 self.analog.insert(pin.clone(), Analogue { sees, quantity, law, own_supply });
             }
             (WireDef::Pins(pins), BusDef::Uart) => {
-                if let Ok(serial) = live.serial(device, &part.id) {
-                    let has = |f: PinFn| {
-                        let found =
-                            pins.iter().find(|p| self.board.pins.get(*p).is_some_and(|has| has.contains(&f)));
-                        found.cloned().unwrap_or_default()
-                    };
-                    let (tx, rx) = (has(PinFn::Tx), has(PinFn::Rx));
-                    self.uarts.push(Serial { part: serial, tx, rx });
+                if let (Ok(serial), [tx, rx]) = (live.serial(device, &part.id), pins.as_slice()) {
+                    // The board's transmit pin first, wherever its matrix leads that.
+                    self.uarts.push(Serial { part: serial, tx: tx.clone(), rx: rx.clone() });
                 }
             }
             (WireDef::Pin(pin), _) => match live.line(device, &part.id) {
@@ -344,6 +365,41 @@ impl Machine {
         })
     }
 
+    /// The board drives a pin, or lets go of it: all that is wired there sees it, such as several HX711 on one clock.
+    fn drive(&mut self, pin: &str, at_ns: u64, high: bool) {
+        for (part, pins) in &mut self.lines {
+            for (_, line) in pins.iter().filter(|(p, _)| p == pin) {
+                part.drive(at_ns, *line, high);
+            }
+        }
+    }
+
+    /// Turns the motors that a pin is a coil of: a shaft goes to where its coils pull it, by the shorter way. Coils that pull
+    /// against each other, straight away from it or not at all leave it where it is.
+    fn turn(&mut self, pin: &str) {
+        for motor in self.steppers.iter_mut().filter(|m| m.pins.iter().any(|p| p == pin)) {
+            let on = |coil: usize| i64::from(self.set.get(&motor.pins[coil]) == Some(&true));
+            let pull = (on(0) - on(2), on(1) - on(3));
+            let Some(to) = HALF_STEPS.iter().position(|p| *p == pull) else { continue };
+            let ahead = (to as i64 - motor.at).rem_euclid(8);
+            let by = match ahead {
+                0..4 => ahead,
+                4 => 0,
+                _ => ahead - 8,
+            };
+            if by != 0 {
+                motor.at += by;
+                let level = motor.at as f64 / f64::from(motor.steps);
+                self.shafts.push((motor.part.clone(), level.clamp(0.0, 1.0)));
+            }
+        }
+    }
+
+    /// Its motors' shafts stand where they stood on the board before it lost its supply.
+    pub fn stands_as(&mut self, before: &Self) {
+        self.steppers.clone_from(&before.steppers);
+    }
+
     /// Whether a pin, as a script calls it, can be this.
     fn has(&self, pin: &str, f: PinFn) -> bool {
         self.pin(pin).and_then(|p| self.board.pins.get(&p)).is_some_and(|has| has.contains(&f))
@@ -446,9 +502,7 @@ impl Machine {
         self.clock.advance_ns(ACCESS_NS);
         let at_ns = self.clock.now_ns();
         // A pin that is read no longer drives.
-        if let Some((part, line)) = self.line(&pin) {
-            part.drive(at_ns, line, true);
-        }
+        self.drive(&pin, at_ns, true);
         Ok(u8::from(self.level(&pin, pull)).to_string())
     }
 
@@ -456,16 +510,15 @@ impl Machine {
         let pin = self.known(pin)?;
         self.clock.advance_ns(ACCESS_NS);
         let at_ns = self.clock.now_ns();
-        if let Some((part, line)) = self.line(&pin) {
-            part.drive(at_ns, line, high);
-        }
+        self.drive(&pin, at_ns, high);
         if let Some(driven) = self.driven.get(&pin).filter(|d| !d.servo) {
             self.levels.push((driven.part.clone(), f64::from(u8::from(high))));
         }
         if let Some(part) = self.spis.get_mut(&pin) {
             if high { part.deselect(at_ns) } else { part.select(at_ns) }
         }
-        self.set.insert(pin, high);
+        self.set.insert(pin.clone(), high);
+        self.turn(&pin);
         Ok(String::new())
     }
 
