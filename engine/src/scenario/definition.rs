@@ -118,6 +118,10 @@ impl Definition for BoardDef {
             let error = place.error(key, format!("the board has no pin `{pin}`"));
             report.push(error.maybe_help(near(pin, self.pins.keys().map(String::as_str))));
         }
+        for pin in self.ports.iter().flatten().filter(|p| !self.pins.contains_key(*p)) {
+            let error = place.error("ports", format!("the board has no pin `{pin}`"));
+            report.push(error.maybe_help(near(pin, self.pins.keys().map(String::as_str))));
+        }
         let fed = self.fed.map(FedDef::most_v);
         for (key, value) in [("supply_v", Some(self.supply_v)), ("max_pin_v", self.max_pin_v), ("fed", fed)] {
             place.above(key, value.unwrap_or(1.0), 0.0, report);

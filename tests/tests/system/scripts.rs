@@ -12,6 +12,7 @@ mod same;
 mod streams;
 mod suite;
 mod timely;
+mod wires;
 
 use super::common::{Ran, command, scratch, twinfleet_command};
 use confined::ATTEMPT;

@@ -39,11 +39,11 @@ use super::{
 };
 use bevy_ecs::prelude::*;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use twinfleet_engine::{
-    catalog::{BusDef, PartDef, SensorDef, ThingDef, WireDef},
+    catalog::{BoardDef, BusDef, PartDef, SensorDef, ThingDef, WireDef},
     plan::Plan,
     run::epoch_unix_ms,
     sense::{
@@ -306,14 +306,42 @@ impl Live {
         Ok(LiveStimulus(probe))
     }
 
-    /// A device's I2C bus with every part on it that has a register map, the others left out.
+    /// A device's I2C bus with every part on it that has a register map, the others left out: its board's own bus.
     ///
     /// # Errors
     /// Where there is no such device, or two parts have one address.
     pub fn i2c(&self, device: &str, clock: Clock, clock_hz: u32) -> Result<I2cBus, LiveError> {
+        self.i2c_on(device, None, clock, clock_hz)
+    }
+
+    /// The pins of a device's further I2C buses, data and clock; see [`PartDef::bus`].
+    ///
+    /// # Errors
+    /// Where there is no such device.
+    pub fn i2c_pins(&self, device: &str) -> Result<BTreeSet<(String, String)>, LiveError> {
+        let Some(board) = self.board(device)? else { return Ok(BTreeSet::new()) };
+        let pins = self.parts(device)?.iter().filter_map(|p| p.bus_on(board));
+        Ok(pins.map(|(sda, scl)| (sda.to_owned(), scl.to_owned())).collect())
+    }
+
+    /// The same as [`Self::i2c`] of the bus on these pins, data and clock; none: the board's own.
+    ///
+    /// # Errors
+    /// Where there is no such device, or two parts have one address.
+    pub fn i2c_on(
+        &self,
+        device: &str,
+        pins: Option<(&str, &str)>,
+        clock: Clock,
+        clock_hz: u32,
+    ) -> Result<I2cBus, LiveError> {
         let mut bus: I2cBus = I2cBus::new(clock, clock_hz);
+        let board = self.board(device)?;
         for part in self.parts(device)? {
             let WireDef::I2c(address) = part.on else { continue };
+            if board.and_then(|b| part.bus_on(b)) != pins {
+                continue;
+            }
             let Ok(sees) = self.stimulus(device, &part.id) else { continue };
             if part.model == "ads1115" {
                 let inputs = self.inputs(device, &part.id, sees.clone())?;
@@ -388,10 +416,13 @@ impl Live {
         Ok(&self.thing(device)?.parts)
     }
 
+    fn board(&self, device: &str) -> Result<Option<&BoardDef>, LiveError> {
+        Ok(self.thing(device)?.board.as_ref().and_then(|b| self.plan.catalog.boards.get(b)))
+    }
+
     /// Voltage of the board's pins, [V].
     fn logic_v(&self, device: &str) -> Result<f64, LiveError> {
-        let board = self.thing(device)?.board.as_ref().and_then(|b| self.plan.catalog.boards.get(b));
-        Ok(board.map_or(3.3, |b| b.logic_v))
+        Ok(self.board(device)?.map_or(3.3, |b| b.logic_v))
     }
 
     fn part(&self, device: &str, part: &str) -> Result<&PartDef, LiveError> {

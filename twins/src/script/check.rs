@@ -4,7 +4,10 @@
 //! interpreter, only MicroPython's scripts can be run, and nothing of that is told. Parts that no script finds, since there is no
 //! model of their registers, are told of all the same.
 
-use super::cpython::{interpreter, text};
+use super::{
+    cpython::{interpreter, text},
+    machine::displaced,
+};
 use crate::parts::live;
 use serde::Deserialize;
 use std::{
@@ -42,6 +45,7 @@ pub fn check(plan: &Plan, files: &Files) -> Report {
             continue;
         };
         unanswered(plan, &group.thing, &mut report);
+        astray(&group.thing, board, &mut report);
         let key = (script.path.clone(), format!("{:?}", script.runtime), board.name.clone());
         if seen.contains(&key) {
             continue;
@@ -117,6 +121,20 @@ fn unanswered(plan: &Plan, thing: &ThingDef, report: &mut Report) {
                 "declarative firmware reads it; `twins/src/parts` is where a model of its registers belongs";
             report.push(Diagnostic::warning(text).help(help));
         }
+    }
+}
+
+/// An I2C bus that gives way to a part, to pins that only the script would know.
+fn astray(thing: &ThingDef, board: &BoardDef, report: &mut Report) {
+    let Some((in_the_way, there)) = displaced(thing, board) else { return };
+    let text = format!(
+        "`{}` of `{}` is where the I2C bus of `{}` usually is: a script does not find `{}`",
+        in_the_way.id, thing.name, board.name, there.id
+    );
+    if !report.items().iter().any(|d| d.message() == text) {
+        let help =
+            "say where the bus is in its place: `bus: (\"data pin\", \"clock pin\")` of the parts on it";
+        report.push(Diagnostic::warning(text).help(help));
     }
 }
 

@@ -18,7 +18,7 @@ use rand::RngExt;
 use rand_distr::StandardNormal;
 use std::{collections::BTreeMap, sync::Arc};
 use twinfleet_engine::{
-    catalog::{AnalogDef, BoardDef, BusDef, PartDef, PinFn, WireDef},
+    catalog::{AnalogDef, BoardDef, BusDef, PartDef, PinFn, ThingDef, WireDef},
     plan::Plan,
     rng::{Rng, stream},
     sense::{AdcUnit, with_rail},
@@ -83,6 +83,10 @@ pub struct Machine {
     /// Simulated time as its parts see it.
     pub clock: Clock,
     i2c: I2cBus,
+    /// Further buses, by their pins: data and clock.
+    buses: BTreeMap<(String, String), I2cBus>,
+    /// Whether a part is on the pins where the board's own bus usually is, so that nobody says where that is.
+    bus_taken: bool,
     lines: Vec<Wired>,
     uarts: Vec<Serial>,
     /// Parts on SPI by the pin of their chip select.
@@ -120,6 +124,8 @@ impl Machine {
         let clock = Clock::new();
         let mut machine = Self {
             i2c: live.i2c(device, clock.clone(), I2C_HZ)?,
+            buses: BTreeMap::new(),
+            bus_taken: displaced(thing, &board).is_some(),
             clock,
             lines: Vec::new(),
             uarts: Vec::new(),
@@ -138,6 +144,11 @@ impl Machine {
             shafts: Vec::new(),
             board,
         };
+        for pins in live.i2c_pins(device)? {
+            let on = Some((pins.0.as_str(), pins.1.as_str()));
+            let bus = live.i2c_on(device, on, machine.clock.clone(), I2C_HZ)?;
+            machine.buses.insert(pins, bus);
+        }
         let mut wires: BTreeMap<String, Vec<Box<dyn LinePart>>> = BTreeMap::new();
         for part in &thing.parts {
             machine.wire(plan, live, device, part, &mut wires)?;
@@ -288,17 +299,22 @@ impl Machine {
         [Sda, Scl, Mosi, Miso, Sck, Tx, Rx].map(first).join(" ")
     }
 
+    /// The I2C bus at pins, data and clock, as the script names them; `-` for the board's own.
+    fn bus(&mut self, wires: &str) -> Option<&mut I2cBus> {
+        let Some((sda, scl)) = wires.split_once('/') else { return Some(&mut self.i2c) };
+        let pins = (self.pin(sda)?, self.pin(scl)?);
+        let own = !self.bus_taken && self.has(sda, PinFn::Sda) && self.has(scl, PinFn::Scl);
+        let named = self.buses.get_mut(&pins);
+        if own && named.is_none() { Some(&mut self.i2c) } else { named }
+    }
+
     /// `BUS` is `-` for the board's own wires, or `SDA/SCL` as the script names them: elsewhere nobody answers.
     fn i2c(&mut self, bus: &str, address: &str, operations: &[&str]) -> Result<String, String> {
         let address: u8 = address.parse().map_err(|_| "nodev")?;
         // Where a script says how fast, `SDA/SCL@HZ`.
         let (bus, hz) = bus.split_once('@').unwrap_or((bus, ""));
-        self.i2c.set_clock_hz(hz.parse().unwrap_or(I2C_HZ).clamp(1_000, I2C_MOST_HZ));
-        if let Some((sda, scl)) = bus.split_once('/')
-            && !(self.has(sda, PinFn::Sda) && self.has(scl, PinFn::Scl))
-        {
-            return Err("nodev".to_owned());
-        }
+        let Some(bus) = self.bus(bus) else { return Err("nodev".to_owned()) };
+        bus.set_clock_hz(hz.parse().unwrap_or(I2C_HZ).clamp(1_000, I2C_MOST_HZ));
         let mut buffers = Vec::new();
         for operation in operations {
             buffers.push(match operation.split_once(':') {
@@ -311,7 +327,7 @@ impl Machine {
             .iter_mut()
             .map(|(w, bytes)| if *w { Operation::Write(bytes) } else { Operation::Read(bytes) })
             .collect();
-        match self.i2c.transaction(address, &mut list) {
+        match bus.transaction(address, &mut list) {
             Ok(()) => {
                 let read = buffers.iter().filter(|(w, _)| !w).flat_map(|(_, bytes)| bytes.iter());
                 Ok(hex(read.copied()))
@@ -706,6 +722,21 @@ impl Machine {
         }
         Ok(String::new())
     }
+}
+
+/// A part on a pin where the board's own I2C bus usually is, and a part on that bus: it has to be elsewhere, and nobody says where.
+pub(super) fn displaced<'a>(thing: &'a ThingDef, board: &BoardDef) -> Option<(&'a PartDef, &'a PartDef)> {
+    let on_bus = |p: &&PartDef| matches!(p.on, WireDef::I2c(_)) && p.bus_on(board).is_none();
+    let there = thing.parts.iter().find(on_bus)?;
+    let usual = [board.usual(PinFn::Sda), board.usual(PinFn::Scl)];
+    let is = |pin: &str| usual.contains(&Some(pin));
+    let in_the_way = thing.parts.iter().find(|p| match &p.on {
+        WireDef::Pin(pin) | WireDef::Spi(pin) => is(pin),
+        WireDef::Pins(pins) => pins.iter().any(|pin| is(pin)),
+        WireDef::I2c(_) => p.bus_on(board).is_some_and(|(sda, scl)| is(sda) || is(scl)),
+        WireDef::Internal => false,
+    })?;
+    Some((in_the_way, there))
 }
 
 /// Whether a receiver at one rate makes out what is sent at the other: over a byte's ten bits it may be off by less than half a bit.

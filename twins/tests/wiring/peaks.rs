@@ -61,6 +61,79 @@ fn buses_that_can_be_led_to_other_pins() {
 }
 
 #[test]
+fn a_bus_of_ones_own_has_addresses_and_resistors_of_its_own() {
+    let all = catalog::builtin().unwrap();
+    let part = |id: &str, more: &str| format!(r#"(id: "{id}", model: "bh1750", on: I2c(0x23), {more})"#);
+    let at = |sda: &str, scl: &str| format!(r#"bus: ("{sda}", "{scl}")"#);
+    let (first, second) = (part("a", ""), part("b", &at("GPIO18", "GPIO19")));
+    let both = format!("{first}, {second}");
+    assert_eq!(errors(&all, &scenario("esp32-devkit", &both, "")), "");
+    let lamp = r#"(id: "l", model: "led", on: Pin("GPIO18"))"#;
+    for (board, parts, words) in [
+        ("esp32-devkit", format!("{first}, {}", part("b", "")), "`bh1750` also answers to 0x5c"),
+        // The board's own, called by its pins.
+        (
+            "esp32-devkit",
+            format!("{first}, {}", part("b", &at("GPIO21", "GPIO22"))),
+            "two parts share the address 0x23",
+        ),
+        ("esp32-devkit", format!("{both}, {}", part("c", &at("GPIO18", "GPIO19"))), "two parts share"),
+        ("esp32-devkit", format!("{second}, {lamp}"), "two parts use pin `GPIO18`"),
+        ("esp32-devkit", format!("{lamp}, {second}"), "two parts use pin `GPIO18`"),
+        ("esp32-devkit", part("b", &at("GPIO18", "GPIO18")), "cannot be both lines of a bus"),
+        (
+            "esp32-devkit",
+            format!("{second}, {}", part("c", &at("GPIO19", "GPIO18"))),
+            "two parts use pin `GPIO19`",
+        ),
+        ("esp32-devkit", part("b", &at("GPIO34", "GPIO19")), "pin `GPIO34` of `esp32-devkit` is not Sda"),
+        ("arduino-uno-r3", part("b", &at("D2", "D3")), "pin `D2` of `arduino-uno-r3` is not Sda"),
+        (
+            "esp32-devkit",
+            format!("{first}, {}", part("b", &format!("{}, pull_up: false", at("GPIO18", "GPIO19")))),
+            "nothing pulls the I2C bus on `GPIO18` and `GPIO19` up",
+        ),
+        (
+            "esp32-devkit",
+            format!(r#"(id: "t", model: "tmp36", on: Pin("GPIO34"), {})"#, at("GPIO18", "GPIO19")),
+            "`tmp36` is not on I2C",
+        ),
+    ] {
+        let told = told(board, &parts, "");
+        assert!(told.contains(words), "{board} {parts}: {told}");
+    }
+}
+
+#[test]
+fn serial_lines_are_those_of_one_port_of_the_chip() {
+    let all = catalog::builtin().unwrap();
+    let gps = |id: &str, tx: &str, rx: &str| {
+        format!(r#"(id: "{id}", model: "neo-6m", on: Pins(["{tx}", "{rx}"]))"#)
+    };
+    let pico = "raspberry-pi-pico-w";
+    let two = format!("{}, {}", gps("a", "GP0", "GP17"), gps("b", "GP8", "GP5"));
+    assert_eq!(errors(&all, &scenario(pico, &two, "")), "");
+    let crossed = told(pico, &gps("a", "GP0", "GP9"), "");
+    assert!(
+        crossed.contains("`GP0` and `GP9` of `raspberry-pi-pico-w` are not of one serial port")
+            && crossed.contains("GP1, GP13, GP17"),
+        "{crossed}"
+    );
+    let twice = told(pico, &format!("{}, {}", gps("a", "GP0", "GP1"), gps("b", "GP16", "GP17")), "");
+    assert!(
+        twice.contains("two parts are on one serial port") && twice.contains("that is free: GP4, GP5, GP8"),
+        "{twice}"
+    );
+}
+
+#[test]
+fn a_part_with_two_lines_on_one_pin_is_told_of_as_one() {
+    let ranger = r#"(id: "a", model: "hc-sr04", on: Pins(["D4", "D4"]))"#;
+    let told = told("arduino-uno-r3", ranger, "");
+    assert!(told.contains("two lines of this part use pin `D4`") && !told.contains("two parts"), "{told}");
+}
+
+#[test]
 fn what_parts_may_share() {
     let all = catalog::builtin().unwrap();
     let cells = r#"(id: "a", model: "hx711-load-cell", on: Pins(["GPIO16", "GPIO17"])),

@@ -1,0 +1,83 @@
+//! What a script finds where its parts are wired: routed serial lines, buses beside the board's own, a clock that two parts
+//! share, a motor's coils.
+
+use super::Stage;
+use crate::system::common::command;
+
+#[test]
+fn a_receiver_is_heard_on_the_pins_that_it_is_wired_to() {
+    for (tx, rx) in [(4, 5), (16, 17), (17, 16)] {
+        let script = format!(
+            "import time\nfrom machine import UART\n\
+            def some(tx, rx):\n    u = UART(1, baudrate=9600, tx=tx, rx=rx)\n    time.sleep(3)\n    return b'$GP' in (u.read() or b'')\n\
+            time.sleep(3)\nprint(some({tx}, {rx}), some({rx}, {tx}))\n"
+        );
+        let gps = format!(
+            r#"board: "esp32-devkit", parts: [(id: "gps", model: "neo-6m", on: Pins(["GPIO{tx}", "GPIO{rx}"]))]"#
+        );
+        let stage = Stage::new(&gps, "MicroPython", "", &script).with("count: 2", "count: 1");
+        assert_eq!(stage.told(&stage.run(&[]), "script_says"), ["True False"], "{tx} {rx}");
+    }
+}
+
+#[test]
+fn two_load_cells_on_one_clock_are_both_read() {
+    let script = "import time\nfrom machine import Pin\n\
+        data, clock = [Pin(4, Pin.IN), Pin(16, Pin.IN)], Pin(5, Pin.OUT, value=0)\n\
+        time.sleep(1)\nwhile any(d.value() for d in data):\n    time.sleep_ms(1)\n\
+        read = [0, 0]\nfor bit in range(24):\n    clock.value(1)\n    clock.value(0)\n    for k in (0, 1):\n        read[k] = read[k] << 1 | data[k].value()\n\
+        clock.value(1)\nclock.value(0)\nprint(read[0], read[1])\n";
+    let cells = r#"board: "esp32-devkit", parts: [(id: "a", model: "hx711-load-cell", on: Pins(["GPIO4", "GPIO5"])),
+        (id: "b", model: "hx711-load-cell", on: Pins(["GPIO16", "GPIO5"]))]"#;
+    let stage = Stage::new(cells, "MicroPython", "", script)
+        .with("count: 2", "count: 1")
+        .with("fleet: [(", r#"fleet: [(truths: {"a.force": 10.0, "b.force": 20.0}, "#);
+    let said = stage.told(&stage.run(&[]), "script_says");
+    let codes: Vec<f64> = said[0].split(' ').map(|w| w.parse().unwrap()).collect();
+    // 1 mV/V at 5 kg and 5 V, of ±19.5 mV in 24 bits: 43,800 counts a newton, each cell within 1 %, one standard deviation.
+    for (code, want) in codes.iter().zip([438e3, 876e3]) {
+        assert!((code / want - 1.0).abs() < 0.05, "{said:?}");
+    }
+}
+
+#[test]
+fn a_stepper_turns_by_its_coils() {
+    let script = "import time\nfrom machine import Pin\n\
+        coils = [Pin(p, Pin.OUT) for p in (16, 17, 18, 19)]\n\
+        steps = ((1,0,0,0), (1,1,0,0), (0,1,0,0), (0,1,1,0), (0,0,1,0), (0,0,1,1), (0,0,0,1), (1,0,0,1))\n\
+        def go(ks):\n    for k in ks:\n        for coil, on in zip(coils, steps[k % 8]):\n            coil.value(on)\n        time.sleep_us(2500)\n\
+        go(range(512))\ntime.sleep(3)\ngo(range(510, 254, -1))\n\
+        for coil in coils:\n    coil.value(0)\ntime.sleep(3)\n";
+    let motor = r#"board: "esp32-devkit", parts: [(id: "turn", model: "stepper-28byj48",
+        on: Pins(["GPIO16", "GPIO17", "GPIO18", "GPIO19"]))]"#;
+    let stage = Stage::new(motor, "MicroPython", "", script).with("count: 2", "count: 1");
+    let levels = stage.values(&stage.run(&[]), "command");
+    let most = levels.iter().copied().fold(0.0, f64::max);
+    assert!((most - 511.0 / 4096.0).abs() < 1e-9, "{levels:?}");
+    let last = levels.last().copied().unwrap_or_default();
+    assert!((last - 255.0 / 4096.0).abs() < 1e-9, "currentless coils leave it there: {levels:?}");
+    assert!(levels.len() < 12, "one place a turn: {levels:?}");
+}
+
+#[test]
+fn a_second_bus_is_found_at_its_pins() {
+    let script = "from machine import I2C, SoftI2C, Pin\n\
+        print(I2C(0, sda=Pin(21), scl=Pin(22)).scan(), SoftI2C(sda=Pin(18), scl=Pin(19)).scan(),\n\
+        \x20   SoftI2C(sda=Pin(19), scl=Pin(18)).scan(), I2C(1, sda=Pin(25), scl=Pin(26)).scan())\n";
+    let two = r#"board: "esp32-devkit", parts: [(id: "in", model: "bh1750", on: I2c(0x23)),
+        (id: "out", model: "bh1750", on: I2c(0x23), bus: ("GPIO18", "GPIO19")),
+        (id: "air", model: "sht31", on: I2c(0x44), bus: ("GPIO18", "GPIO19"))]"#;
+    let stage = Stage::new(two, "MicroPython", "", script).with("count: 2", "count: 1");
+    assert_eq!(stage.told(&stage.run(&[]), "script_says"), ["[35] [35, 68] [] []"]);
+
+    // Where a part is in its place, and nobody says where it went.
+    let lamp = r#"board: "esp32-devkit", parts: [(id: "air", model: "sht31", on: I2c(0x44)),
+        (id: "lamp", model: "led", on: Pin("GPIO21"))]"#;
+    let stage = Stage::new(lamp, "MicroPython", "", script).with("count: 2", "count: 1");
+    assert_eq!(stage.told(&stage.run(&[]), "script_says"), ["[] [] [] []"]);
+    let ran = command(&["check", &stage.file()]);
+    assert_eq!(ran.code(), 0, "{}", ran.stderr());
+    let said = format!("{} {}", ran.stdout(), ran.stderr());
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ").replace(" | ", " ");
+    assert!(said.contains("`lamp` of `t` is where the I2C bus of `esp32-devkit` usually is"), "{said}");
+}
