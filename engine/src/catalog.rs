@@ -108,6 +108,10 @@ pub struct PartDef {
     /// buses anywhere may have beside its own. None: the board's own.
     #[serde(default)]
     pub bus: Option<(String, String)>,
+    /// The board's pin that its shutdown line is on, for a sensor that has one (XSHUT of a VL53L0X): low holds it in reset, so
+    /// that several of one address can be given others one by one.
+    #[serde(default)]
+    pub shutdown: Option<String>,
     /// The actuator that it measures: the fan of a tachometer, the pump behind a flow meter, the load of a current sensor.
     /// None: all of the device's that give its quantity; for a current sensor, the device's own supply.
     #[serde(default)]

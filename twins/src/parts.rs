@@ -42,6 +42,7 @@ pub mod i2c;
 pub mod line;
 pub mod live;
 pub mod serial;
+pub mod shutdown;
 pub mod spi;
 pub mod stimulus;
 

@@ -33,6 +33,7 @@ use super::{
     pulses::Pulses,
     serial::SerialPart,
     sht31::Sht31,
+    shutdown::Shutdown,
     spi::SpiPart,
     stimulus::{Noise, Quantity, Stimulus},
     vl53l0x::Vl53l0x,
@@ -311,7 +312,7 @@ impl Live {
     /// # Errors
     /// Where there is no such device, or two parts have one address.
     pub fn i2c(&self, device: &str, clock: Clock, clock_hz: u32) -> Result<I2cBus, LiveError> {
-        self.i2c_on(device, None, clock, clock_hz)
+        self.i2c_on(device, None, clock, clock_hz, &BTreeMap::new())
     }
 
     /// The pins of a device's further I2C buses, data and clock; see [`PartDef::bus`].
@@ -324,7 +325,8 @@ impl Live {
         Ok(pins.map(|(sda, scl)| (sda.to_owned(), scl.to_owned())).collect())
     }
 
-    /// The same as [`Self::i2c`] of the bus on these pins, data and clock; none: the board's own.
+    /// The same as [`Self::i2c`] of the bus on these pins, data and clock; none: the board's own. `lines` are the shutdown lines of
+    /// parts, by their ids; one that is not among them nobody pulls low.
     ///
     /// # Errors
     /// Where there is no such device, or two parts have one address.
@@ -334,6 +336,7 @@ impl Live {
         pins: Option<(&str, &str)>,
         clock: Clock,
         clock_hz: u32,
+        lines: &BTreeMap<String, Shutdown>,
     ) -> Result<I2cBus, LiveError> {
         let mut bus: I2cBus = I2cBus::new(clock, clock_hz);
         let board = self.board(device)?;
@@ -346,6 +349,10 @@ impl Live {
             if part.model == "ads1115" {
                 let inputs = self.inputs(device, &part.id, sees.clone())?;
                 bus.add(Box::new(Wired { part: Ads1115::new(address, inputs), sees }))?;
+            } else if part.shutdown.is_some() && part.model == "vl53l0x" {
+                let line = lines.get(&part.id).cloned().unwrap_or_default();
+                let part = Vl53l0x::new(sees.clone()).at(address).shut_by(line);
+                bus.add_beside(Box::new(Wired { part, sees }));
             } else if let Some(part) = on_i2c(&part.model, address, serial_number(device, &part.id), sees) {
                 bus.add(part)?;
             }

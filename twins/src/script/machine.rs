@@ -11,6 +11,7 @@ use crate::parts::{
     line::{LinePart, Together},
     live::{Live, LiveError, LiveStimulus},
     serial::{SerialPart, byte_ns},
+    shutdown::Shutdown,
     spi::SpiPart,
 };
 use embedded_hal::i2c::{I2c, Operation};
@@ -85,6 +86,8 @@ pub struct Machine {
     i2c: I2cBus,
     /// Further buses, by their pins: data and clock.
     buses: BTreeMap<(String, String), I2cBus>,
+    /// Shutdown lines of parts, by pin.
+    shutdowns: BTreeMap<String, Shutdown>,
     /// Whether a part is on the pins where the board's own bus usually is, so that nobody says where that is.
     bus_taken: bool,
     lines: Vec<Wired>,
@@ -122,9 +125,14 @@ impl Machine {
         let board = thing.board.as_ref().and_then(|b| plan.catalog.boards.get(b));
         let board = Arc::new(board.cloned().unwrap_or_else(|| unreachable!("checked: a script has a board")));
         let clock = Clock::new();
+        let shut = thing.parts.iter().filter_map(|p| Some((p, p.shutdown.clone()?, Shutdown::default())));
+        let shut: Vec<_> = shut.collect();
+        let lines: BTreeMap<_, _> =
+            shut.iter().map(|(part, _, line)| (part.id.clone(), line.clone())).collect();
         let mut machine = Self {
-            i2c: live.i2c(device, clock.clone(), I2C_HZ)?,
+            i2c: live.i2c_on(device, None, clock.clone(), I2C_HZ, &lines)?,
             buses: BTreeMap::new(),
+            shutdowns: shut.iter().map(|(_, pin, line)| (pin.clone(), line.clone())).collect(),
             bus_taken: displaced(thing, &board).is_some(),
             clock,
             lines: Vec::new(),
@@ -146,7 +154,7 @@ impl Machine {
         };
         for pins in live.i2c_pins(device)? {
             let on = Some((pins.0.as_str(), pins.1.as_str()));
-            let bus = live.i2c_on(device, on, machine.clock.clone(), I2C_HZ)?;
+            let bus = live.i2c_on(device, on, machine.clock.clone(), I2C_HZ, &lines)?;
             machine.buses.insert(pins, bus);
         }
         let mut wires: BTreeMap<String, Vec<Box<dyn LinePart>>> = BTreeMap::new();
@@ -387,6 +395,9 @@ impl Machine {
             for (_, line) in pins.iter().filter(|(p, _)| p == pin) {
                 part.drive(at_ns, *line, high);
             }
+        }
+        if let Some(line) = self.shutdowns.get(pin) {
+            line.drive(at_ns, high);
         }
     }
 

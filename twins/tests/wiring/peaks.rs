@@ -160,6 +160,18 @@ fn what_parts_may_share() {
     );
     let same = told("esp32-devkit", &two.replace("0x30", "0x29"), "");
     assert!(same.contains("two parts share the address 0x29") && same.contains("I2c(0x2a)"), "{same}");
+    // All but one are held in reset until a script has given the one its address.
+    let three = format!(
+        "{}, {}, {}",
+        ranger("a", "0x29"),
+        ranger("b", "0x29").replace("0x29)", "0x29), shutdown: \"GPIO16\""),
+        ranger("c", "0x29").replace("0x29)", "0x29), shutdown: \"GPIO17\"")
+    );
+    assert_eq!(errors(&all, &scenario("esp32-devkit", &three, "")), "");
+    let one_line = told("esp32-devkit", &three.replace("GPIO17", "GPIO16"), "");
+    assert!(one_line.contains("two parts use pin `GPIO16`"), "{one_line}");
+    let none = told("esp32-devkit", &BME.replace("0x76)", "0x76), shutdown: \"GPIO16\""), "");
+    assert!(none.contains("`bme280` has no line that shuts it down"), "{none}");
     // The LSM9DS1's magnetometer answers for itself.
     let imus = r#"(id: "a", model: "lsm9ds1", on: I2c(0x6A)), (id: "b", model: "vl53l0x", on: I2c(0x1C))"#;
     assert!(told("esp32-devkit", imus, "").contains("0x1c"), "{}", told("esp32-devkit", imus, ""));

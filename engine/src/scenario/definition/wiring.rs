@@ -90,6 +90,16 @@ impl<'a> Wiring<'a> {
         };
         check_range(board, part, place, report);
         check_straps(board, part, place, report);
+        match &part.def.shutdown {
+            Some(pin) if part.sensor.is_some_and(|s| s.shutdown) => {
+                self.pin(board, pin, &[PinFn::Digital], None, place, report);
+            }
+            Some(_) => {
+                let text = format!("`{model}` has no line that shuts it down");
+                report.push(place.error("shutdown", text).help("leave `shutdown` out"));
+            }
+            None => {}
+        }
         match (bus, wire) {
             (BusDef::I2c(addresses), WireDef::I2c(address)) => {
                 self.i2c(board, part, (addresses, *address), place, report);
@@ -195,6 +205,10 @@ impl<'a> Wiring<'a> {
             let error = place.error("on", text).at(place.source, place.source.span_of(&other), "this one");
             report.push(error.help("give either of them another address"));
         }
+        // In reset it answers to none, and out of it to whatever its software gives it.
+        if part.def.shutdown.is_some() {
+            return;
+        }
         if let Some(other) = self.addresses.insert((named(on), address), place.path("on")) {
             let text = format!("two parts share the address {address:#04x} of one I2C bus");
             let error = place.error("on", text).at(place.source, place.source.span_of(&other), "first here");
@@ -224,8 +238,13 @@ impl<'a> Wiring<'a> {
         if sensor.is_some_and(|s| s.renamed)
             && let Some(free) = any.find(|a| !taken.contains(a))
         {
+            let others = if sensor.is_some_and(|s| s.shutdown) {
+                ", or `shutdown: \"pin\"` of all but one, for a script to do it"
+            } else {
+                ""
+            };
             return format!(
-                "its software can give one of them another address: write `on: I2c({free:#04x})`"
+                "its software can give one of them another address: write `on: I2c({free:#04x})`{others}"
             );
         }
         if let Some(free) = self.free(board, on, addresses, sensor) {

@@ -81,3 +81,26 @@ fn a_second_bus_is_found_at_its_pins() {
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ").replace(" | ", " ");
     assert!(said.contains("`lamp` of `t` is where the I2C bus of `esp32-devkit` usually is"), "{said}");
 }
+
+#[test]
+fn rangers_that_are_held_in_reset_are_given_their_addresses() {
+    let script = "import time\nfrom machine import I2C, Pin\n\
+        shut = [Pin(p, Pin.OUT, value=0) for p in (16, 17)]\n\
+        i2c = I2C(0, sda=Pin(21), scl=Pin(22))\nprint(i2c.scan())\n\
+        for k in (0, 1):\n    shut[k].value(1)\n    time.sleep_ms(2)\n    i2c.writeto_mem(0x29, 0x8A, bytes([0x30 + k]))\n\
+        print(i2c.scan())\n\
+        for at in (0x30, 0x31):\n    i2c.writeto_mem(at, 0, bytes([1]))\n    time.sleep_ms(60)\n    print(int.from_bytes(i2c.readfrom_mem(at, 0x1E, 2), 'big'))\n\
+        shut[0].value(0)\nprint(i2c.scan())\nshut[0].value(1)\ntime.sleep_ms(2)\nprint(i2c.scan())\n";
+    let rangers = r#"board: "esp32-devkit", parts: [(id: "near", model: "vl53l0x", on: I2c(0x29), shutdown: "GPIO16"),
+        (id: "far", model: "vl53l0x", on: I2c(0x29), shutdown: "GPIO17")]"#;
+    let stage = Stage::new(rangers, "MicroPython", "", script)
+        .with("count: 2", "count: 1")
+        .with("fleet: [(", r#"fleet: [(truths: {"near.distance": 0.2, "far.distance": 1.0}, "#);
+    let said = stage.told(&stage.run(&[]), "script_says");
+    assert_eq!([&said[0], &said[1], &said[4], &said[5]], ["[]", "[48, 49]", "[49]", "[41, 49]"], "{said:?}");
+    for (mm, want) in said[2..4].iter().zip([200.0, 1000.0]) {
+        let mm: f64 = mm.parse().unwrap();
+        // 4 % is one standard deviation, from reading to reading and from part to part.
+        assert!((mm / want - 1.0).abs() < 0.2, "{said:?}");
+    }
+}
