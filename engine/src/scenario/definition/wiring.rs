@@ -487,7 +487,7 @@ fn digital(part: &Part<'_>, i: usize) -> &'static [PinFn] {
 fn check_dimmed(board: &BoardDef, part: &Part<'_>, pin: &str, place: &Place<'_>, report: &mut Report) {
     let dims = |a: &ActuatorDef| {
         let dimmable = matches!(a.effect, EffectDef::LightLx(_) | EffectDef::AirChangesPerH(_));
-        dimmable && a.steps == 0 && a.travel_s == 0.0
+        dimmable && !a.data && a.steps == 0 && a.travel_s == 0.0
     };
     let pwm = |p: &str| board.pins.get(p).is_none_or(|has| board.can(has, PinFn::Pwm));
     if !part.actuator.is_some_and(dims) || pwm(pin) {
