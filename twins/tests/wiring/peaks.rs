@@ -129,7 +129,11 @@ fn serial_lines_are_those_of_one_port_of_the_chip() {
 #[test]
 fn pixels_are_dimmed_by_data_on_any_pin() {
     let on = |model: &str| {
-        told("arduino-uno-r3", &format!(r#"(id: "l", model: "{model}", on: Pin("D4"), own_supply: true)"#), "")
+        told(
+            "arduino-uno-r3",
+            &format!(r#"(id: "l", model: "{model}", on: Pin("D4"), own_supply: true)"#),
+            "",
+        )
     };
     assert!(on("led").contains("`D4` of `arduino-uno-r3` has no PWM"), "{}", on("led"));
     assert!(!on("neopixel-stick").contains("PWM"), "{}", on("neopixel-stick"));
