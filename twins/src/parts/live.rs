@@ -30,6 +30,7 @@ use super::{
     mcp3008::Mcp3008,
     mpu6050::Mpu6050,
     neo6m::Neo6m,
+    pms5003::Pms5003,
     pulses::Pulses,
     serial::SerialPart,
     sht31::Sht31,
@@ -115,7 +116,7 @@ pub fn answers(sensor: &SensorDef) -> bool {
         BusDef::I2c(_) => model == "ads1115" || ON_I2C.contains(&model),
         BusDef::Spi => model == "mcp3008",
         BusDef::OneWire => model == "ds18b20",
-        BusDef::Uart => model == "neo-6m",
+        BusDef::Uart => matches!(model, "neo-6m" | "pms5003"),
         // A single pin has at least a level.
         BusDef::Digital(1) | BusDef::Analog | BusDef::Internal => true,
         BusDef::Digital(_) => matches!(model, "hx711-load-cell" | "hc-sr04"),
@@ -204,6 +205,7 @@ fn in_catalog(quantity: Quantity) -> (&'static str, f64) {
         Quantity::AltitudeM => ("altitude", 1.0),
         Quantity::SpeedMps => ("speed", 1.0),
         Quantity::CourseDeg => ("course", 1.0),
+        Quantity::DustUgM3(size) => (["pm1", "pm2_5", "pm10"][usize::from(size % 3)], 1.0),
         // Two pulses a turn.
         Quantity::PulseHz => ("rotation", 2.0 / 60.0),
     }
@@ -398,7 +400,7 @@ impl Live {
         }
     }
 
-    /// A part on a serial port: NEO-6M.
+    /// A part on a serial port: NEO-6M, PMS5003.
     ///
     /// # Errors
     /// Where there is no such sensor, or no model of its port.
@@ -407,6 +409,7 @@ impl Live {
         let sees = self.stimulus(device, part)?;
         let start_s = u64::try_from(epoch_unix_ms(&self.plan) / 1000).unwrap_or(0);
         match model.as_str() {
+            "pms5003" => Ok(Box::new(Wired { part: Pms5003::new(sees.clone()), sees })),
             "neo-6m" => Ok(Box::new(Wired { part: Neo6m::new(start_s, sees.clone()), sees })),
             _ => Err(LiveError::NoMap { model: model.clone(), what: "serial port" }),
         }

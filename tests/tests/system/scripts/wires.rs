@@ -3,6 +3,7 @@
 
 use super::Stage;
 use crate::system::common::command;
+use twinfleet_tests::python_of;
 
 #[test]
 fn a_receiver_is_heard_on_the_pins_that_it_is_wired_to() {
@@ -102,5 +103,27 @@ fn rangers_that_are_held_in_reset_are_given_their_addresses() {
         let mm: f64 = mm.parse().unwrap();
         // 4 % is one standard deviation, from reading to reading and from part to part.
         assert!((mm / want - 1.0).abs() < 0.2, "{said:?}");
+    }
+}
+
+#[test]
+fn adafruits_driver_reads_a_pms5003() {
+    let test = "adafruits_driver_reads_a_pms5003";
+    let Some(python) = python_of("venv-scripts", "adafruit_pm25", test) else { return };
+    // In calm air a frame comes every 2.3 s.
+    let script = "import board, busio\nfrom adafruit_pm25.uart import PM25_UART\n\
+        dust = PM25_UART(busio.UART(board.TX, board.RX, baudrate=9600, timeout=3), None)\n\
+        for k in range(5):\n    told = dust.read()\n    print(told['pm10 standard'], told['pm25 env'], told['pm100 env'])\n";
+    let thing = r#"board: "arduino-mkr-wifi-1010", parts: [(id: "dust", model: "pms5003", on: Pins(["D14", "D13"]), own_supply: true)]"#;
+    let stage = Stage::new(thing, "CircuitPython", "", script)
+        .python(python)
+        .with("count: 2", "count: 1")
+        .with("fleet: [(", r#"fleet: [(truths: {"dust.pm1": 40, "dust.pm2_5": 80, "dust.pm10": 120}, "#);
+    let said = stage.told(&stage.run(&[]), "script_says");
+    assert_eq!(said.len(), 5, "{said:?}");
+    let last: Vec<f64> = said[4].split(' ').map(|w| w.parse().unwrap()).collect();
+    for (told, want) in last.iter().zip([40.0, 80.0, 120.0]) {
+        // 4 µg/m³ and 4 % from part to part, one standard deviation each.
+        assert!((told - want).abs() < 12.0 + 0.12 * want, "{said:?}");
     }
 }
