@@ -60,6 +60,7 @@ pub mod mpu6050;
 pub mod neo6m;
 pub mod pms5003;
 pub mod pulses;
+pub mod scd41;
 pub mod sht31;
 pub mod vl53l0x;
 mod words;

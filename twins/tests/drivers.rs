@@ -19,6 +19,7 @@ mod drivers {
     mod neo6m;
     mod pms5003;
     mod rooms;
+    mod scd41;
     mod sht31;
     mod vl53l0x;
 }

@@ -32,6 +32,7 @@ use super::{
     neo6m::Neo6m,
     pms5003::Pms5003,
     pulses::Pulses,
+    scd41::Scd41,
     serial::SerialPart,
     sht31::Sht31,
     shutdown::Shutdown,
@@ -205,6 +206,7 @@ fn in_catalog(quantity: Quantity) -> (&'static str, f64) {
         Quantity::AltitudeM => ("altitude", 1.0),
         Quantity::SpeedMps => ("speed", 1.0),
         Quantity::CourseDeg => ("course", 1.0),
+        Quantity::Co2Ppm => ("co2", 1.0),
         Quantity::DustUgM3(size) => (["pm1", "pm2_5", "pm10"][usize::from(size % 3)], 1.0),
         // Two pulses a turn.
         Quantity::PulseHz => ("rotation", 2.0 / 60.0),
@@ -442,7 +444,7 @@ impl Live {
 }
 
 /// Models that [`on_i2c`] knows.
-const ON_I2C: [&str; 7] = ["bme280", "bmp280", "mpu6050", "sht31", "bh1750", "ina219", "vl53l0x"];
+const ON_I2C: [&str; 8] = ["bme280", "bmp280", "mpu6050", "scd41", "sht31", "bh1750", "ina219", "vl53l0x"];
 
 /// The register map of a catalog's model on I2C, if there is one.
 fn on_i2c(model: &str, address: u8, unit: u64, sees: LiveStimulus) -> Option<Box<dyn I2cPart>> {
@@ -454,6 +456,7 @@ fn on_i2c(model: &str, address: u8, unit: u64, sees: LiveStimulus) -> Option<Box
         "bme280" => wired(Bme280::new(address, s).with_trim(Trim::of_unit(unit)), sees),
         "bmp280" => wired(Bme280::bmp280(address, s).with_trim(Trim::of_unit(unit)), sees),
         "mpu6050" => wired(Mpu6050::new(address, s), sees),
+        "scd41" => wired(Scd41::new(unit, s), sees),
         "sht31" => wired(Sht31::new(address, s), sees),
         "bh1750" => wired(Bh1750::new(address, s), sees),
         "ina219" => wired(Ina219::new(address, s), sees),

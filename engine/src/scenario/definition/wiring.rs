@@ -312,8 +312,9 @@ impl<'a> Wiring<'a> {
             s.channels.iter().filter(|c| units::converter_input(&c.quantity).is_some()).count()
         });
         match wire.converter() {
-            Some((_, input)) if usize::from(input) < inputs => {
-                self.claim(board, pin.to_owned(), None, Vec::new(), place, report);
+            Some((id, input)) if usize::from(input) < inputs => {
+                let others = (0..inputs).map(|i| format!("{id}.{i}")).collect();
+                self.claim(board, pin.to_owned(), None, others, place, report);
             }
             Some((id, _)) if inputs > 0 => {
                 let text = format!("`{id}` has no such input: its inputs are 0 to {}", inputs - 1);
