@@ -140,6 +140,14 @@ fn pixels_are_dimmed_by_data_on_any_pin() {
 }
 
 #[test]
+fn of_a_converter_whose_input_is_taken_the_others_are_named() {
+    let parts = r#"(id: "adc", model: "ads1115", on: I2c(0x48)), (id: "a", model: "tmp36", on: Pin("adc.0")),
+        (id: "b", model: "tmp36", on: Pin("adc.0"))"#;
+    let told = told("raspberry-pi-4b", parts, "");
+    assert!(told.contains("two parts use pin `adc.0`") && told.contains("adc.1, adc.2, adc.3"), "{told}");
+}
+
+#[test]
 fn a_part_with_two_lines_on_one_pin_is_told_of_as_one() {
     let ranger = r#"(id: "a", model: "hc-sr04", on: Pins(["D4", "D4"]))"#;
     let told = told("arduino-uno-r3", ranger, "");
