@@ -166,6 +166,11 @@ impl LiveStimulus {
         locked(&self.0).read_as(quantity, instant(at_ns), asking)
     }
 
+    /// What faults do at an analogue part's pin at an instant \[ns\]; see [`Probe::at_pin`].
+    pub fn at_pin(&mut self, at_ns: u64) -> (f64, f64) {
+        locked(&self.0).at_pin(instant(at_ns))
+    }
+
     /// What the part measures in its own unit; what it does not measure in the catalog is 0, but for the light around it.
     fn find(&mut self, quantity: Quantity, at_ns: u64, asking: Asking) -> f64 {
         let (name, scale) = in_catalog(quantity);

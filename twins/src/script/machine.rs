@@ -19,7 +19,7 @@ use rand::RngExt;
 use rand_distr::StandardNormal;
 use std::{collections::BTreeMap, sync::Arc};
 use twinfleet_engine::{
-    catalog::{AnalogDef, BoardDef, BusDef, PartDef, PinFn, ThingDef, WireDef},
+    catalog::{AnalogDef, BoardDef, BusDef, PartDef, PinFn, SensorDef, ThingDef, WireDef},
     plan::Plan,
     rng::{Rng, stream},
     sense::{AdcUnit, with_rail},
@@ -72,6 +72,8 @@ struct Analogue {
     quantity: String,
     law: AnalogDef,
     own_supply: bool,
+    /// What a divider before the pin leaves of its voltage.
+    share: f64,
 }
 
 /// How fast an I2C bus is clocked where a script does not say, and at most (fast mode plus), [Hz].
@@ -205,7 +207,8 @@ impl Machine {
                 let Some(law) = channel.analog else { return Ok(()) };
                 let sees = live.stimulus(device, &part.id)?;
                 let (quantity, own_supply) = (channel.quantity.clone(), part.own_supply);
-                self.analog.insert(pin.clone(), Analogue { sees, quantity, law, own_supply });
+                let share = if part.shifted { self.divided(part, sensor) } else { 1.0 };
+                self.analog.insert(pin.clone(), Analogue { sees, quantity, law, own_supply, share });
             }
             (WireDef::Pins(pins), BusDef::Uart) => {
                 if let (Ok(serial), [tx, rx]) = (live.serial(device, &part.id), pins.as_slice()) {
@@ -238,6 +241,14 @@ impl Machine {
             _ => {}
         }
         Ok(())
+    }
+
+    /// What a divider leaves of a part's voltage: as much as the converter reads in the range that the part asks for.
+    fn divided(&self, part: &PartDef, sensor: &SensorDef) -> f64 {
+        let Some(adc) = &self.board.adc else { return 1.0 };
+        let ranged = part.range.as_ref().and_then(|name| adc.in_range(name));
+        let reads_v = ranged.map_or(adc.reference_v, |adc| adc.reference_v);
+        (reads_v / sensor.out_v.unwrap_or(self.board.logic_v)).min(1.0)
     }
 
     /// The board's name of a pin, for what a script calls it: its name, or a number.
@@ -585,8 +596,9 @@ impl Machine {
         let (volts, with_rail) = match self.analog.get_mut(&pin) {
             Some(part) => {
                 let value = part.sees.read(&part.quantity, at_ns).unwrap_or(f64::NAN);
-                let volts = if value.is_nan() { 0.0 } else { part.law.volts(value, logic_v) };
-                (volts, with_rail(&part.law, &adc, logic_v, part.own_supply))
+                let volts = if value.is_nan() { 0.0 } else { part.share * part.law.volts(value, logic_v) };
+                let (left, reference) = part.sees.at_pin(at_ns);
+                (volts * left / reference, with_rail(&part.law, &adc, logic_v, part.own_supply))
             }
             // An open pin floats about.
             None => (0.1 * adc.reference_v * self.noise.random::<f64>(), false),

@@ -127,3 +127,38 @@ fn adafruits_driver_reads_a_pms5003() {
         assert!((told - want).abs() < 12.0 + 0.12 * want, "{said:?}");
     }
 }
+
+/// The voltages that a script reads at GPIO34, each the mean of some.
+fn volts(part: &str, fleet: &str, script: &str) -> Vec<f64> {
+    let script = format!(
+        "import time\nfrom machine import ADC\npin = ADC(34, atten=ADC.ATTN_11DB)\n\
+        def tell():\n    print(sum(pin.read_uv() for k in range(40)) / 40e6)\n{script}\n"
+    );
+    let thing = format!(r#"board: "esp32-devkit", parts: [{part}]"#);
+    let stage =
+        Stage::new(&thing, "MicroPython", "", &script).with("count: 2", "count: 1").with("fleet: [(", fleet);
+    let said = stage.told(&stage.run(&[]), "script_says");
+    said.iter().map(|line| line.parse().unwrap()).collect()
+}
+
+#[test]
+fn a_divider_before_an_analogue_pin_is_there_for_a_script() {
+    let part = r#"(id: "gas", model: "mq135", on: Pin("GPIO34"), shifted: true, own_supply: true)"#;
+    let read = volts(part, r#"fleet: [(truths: {"gas.gas": 200}, "#, "tell()");
+    // 1.53 V of 5 V, less or more by what units differ, of which the divider leaves 3.13 V of 5.
+    assert!((0.75..1.12).contains(&read[0]), "{read:?}");
+}
+
+#[test]
+fn faults_at_an_analogue_pin_are_there_for_a_script() {
+    let part = r#"(id: "warm", model: "tmp36", on: Pin("GPIO34"))"#;
+    for (kind, left) in
+        [("AdcReference(by: 0.1)", 1.0 / 1.1), ("Condensation(leak: 0.3, recover: \"10min\")", 0.7)]
+    {
+        let fleet = format!(
+            r#"timeline: [(at: "10s", until: "100s", do: Fault(target: "d-0", kind: {kind}))], fleet: [("#
+        );
+        let read = volts(part, &fleet, "tell()\ntime.sleep(20)\ntell()");
+        assert!((read[1] / read[0] - left).abs() < 0.03, "{kind}: {read:?}");
+    }
+}
