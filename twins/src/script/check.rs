@@ -16,12 +16,15 @@ use std::{
 };
 use twinfleet_engine::{
     catalog::{BoardDef, Runtime, ThingDef},
-    plan::Plan,
+    plan::{GroupPlan, Plan},
     scenario::{
+        Action,
         diagnostic::{Diagnostic, Report},
         files::Files,
         source::Source,
     },
+    sense::fault::FaultDef,
+    signal::wildcard,
 };
 
 /// Longest script, [bytes].
@@ -46,6 +49,7 @@ pub fn check(plan: &Plan, files: &Files) -> Report {
         };
         unanswered(plan, &group.thing, &mut report);
         astray(&group.thing, board, &mut report);
+        right_clocks(plan, group, &mut report);
         let key = (script.path.clone(), format!("{:?}", script.runtime), board.name.clone());
         if seen.contains(&key) {
             continue;
@@ -134,6 +138,22 @@ fn astray(thing: &ThingDef, board: &BoardDef, report: &mut Report) {
     if !report.items().iter().any(|d| d.message() == text) {
         let help =
             "say where the bus is in its place: `bus: (\"data pin\", \"clock pin\")` of the parts on it";
+        report.push(Diagnostic::warning(text).help(help));
+    }
+}
+
+/// Clocks that are to go wrong, of scripts whose clock is the run's.
+fn right_clocks(plan: &Plan, group: &GroupPlan, report: &mut Report) {
+    for event in &plan.scenario.timeline {
+        let Action::Fault { target, kind: FaultDef::ClockSkew { .. } } = &event.action else { continue };
+        let device = target.split('/').next().unwrap_or_default();
+        let hit = |i: &u32| wildcard(device.as_bytes(), plan.device_id(group, *i).as_bytes());
+        let Some(hit) = (0..group.count).find(hit) else { continue };
+        let text = format!(
+            "`{}` runs a script, whose clock is the run's: `ClockSkew` of `{target}` changes nothing that it tells",
+            plan.device_id(group, hit)
+        );
+        let help = "let declarative firmware run on the device, whose readings are stamped by its own clock";
         report.push(Diagnostic::warning(text).help(help));
     }
 }

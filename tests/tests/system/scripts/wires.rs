@@ -162,3 +162,16 @@ fn faults_at_an_analogue_pin_are_there_for_a_script() {
         assert!((read[1] / read[0] - left).abs() < 0.03, "{kind}: {read:?}");
     }
 }
+
+#[test]
+fn check_tells_that_a_scripts_clock_goes_right() {
+    let told = |target: &str| {
+        let stage = Stage::new(r#"board: "esp32-devkit""#, "MicroPython", "", "pass\n").with(
+            "fleet: [",
+            &format!(r#"timeline: [(at: "10s", until: "20s", do: Fault(target: "{target}", kind: ClockSkew(ppm: 500)))], fleet: ["#),
+        );
+        let ran = command(&["check", &stage.file()]);
+        format!("{}{}", ran.stdout(), ran.stderr())
+    };
+    assert!(told("d-1").contains("`d-1` runs a script, whose clock is the run's"), "{}", told("d-1"));
+}
