@@ -4,6 +4,8 @@
 //! converter; switches and presence sensors are levels; actuators follow the pin or the pulse width that drives them. A pin
 //! that nothing is wired to keeps what it was set to, or what its pull says.
 
+mod stepper;
+
 use crate::parts::{
     clock::Clock,
     hc_sr04, hx711,
@@ -18,6 +20,7 @@ use embedded_hal::i2c::{I2c, Operation};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use std::{collections::BTreeMap, sync::Arc};
+use stepper::Stepper;
 use twinfleet_engine::{
     catalog::{AnalogDef, BoardDef, BusDef, PartDef, PinFn, SensorDef, ThingDef, WireDef},
     plan::Plan,
@@ -41,20 +44,6 @@ struct Driven {
     part: String,
     servo: bool,
 }
-
-/// A stepping motor on four pins, one a coil: where it has turned its shaft to.
-#[derive(Clone, Debug)]
-struct Stepper {
-    part: String,
-    pins: Vec<String>,
-    /// Half steps from level 0 to 1.
-    steps: u32,
-    /// Half steps from where it was at first.
-    at: i64,
-}
-
-/// How four coils pull in each of eight half steps: the first against the third, the second against the fourth.
-const HALF_STEPS: [(i64, i64); 8] = [(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)];
 
 /// A part on lines of its own, and which pin is which of them.
 type Wired = (Box<dyn LinePart>, Vec<(String, u8)>);
@@ -184,11 +173,10 @@ impl Machine {
                 self.driven.insert(pin.clone(), Driven { part: part.id.clone(), servo });
             }
             if let WireDef::Pins(pins) = &part.on
-                && pins.len() == 4
+                && let Ok(pins) = <[String; 4]>::try_from(pins.clone())
                 && actuator.steps > 0
             {
-                let (part, pins, steps) = (part.id.clone(), pins.clone(), actuator.steps);
-                self.steppers.push(Stepper { part, pins, steps, at: 0 });
+                self.steppers.push(Stepper::new(&part.id, pins, actuator.steps));
             }
             return Ok(());
         }
@@ -412,23 +400,11 @@ impl Machine {
         }
     }
 
-    /// Turns the motors that a pin is a coil of: a shaft goes to where its coils pull it, by the shorter way. Coils that pull
-    /// against each other, straight away from it or not at all leave it where it is.
+    /// Turns the motors that a pin is a coil of.
     fn turn(&mut self, pin: &str) {
         for motor in self.steppers.iter_mut().filter(|m| m.pins.iter().any(|p| p == pin)) {
-            let on = |coil: usize| i64::from(self.set.get(&motor.pins[coil]) == Some(&true));
-            let pull = (on(0) - on(2), on(1) - on(3));
-            let Some(to) = HALF_STEPS.iter().position(|p| *p == pull) else { continue };
-            let ahead = (to as i64 - motor.at).rem_euclid(8);
-            let by = match ahead {
-                0..4 => ahead,
-                4 => 0,
-                _ => ahead - 8,
-            };
-            if by != 0 {
-                motor.at += by;
-                let level = motor.at as f64 / f64::from(motor.steps);
-                self.shafts.push((motor.part.clone(), level.clamp(0.0, 1.0)));
+            if let Some(level) = motor.turn(&self.set) {
+                self.shafts.push((motor.part.clone(), level));
             }
         }
     }

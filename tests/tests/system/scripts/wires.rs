@@ -47,7 +47,7 @@ fn a_stepper_turns_by_its_coils() {
         coils = [Pin(p, Pin.OUT) for p in (16, 17, 18, 19)]\n\
         steps = ((1,0,0,0), (1,1,0,0), (0,1,0,0), (0,1,1,0), (0,0,1,0), (0,0,1,1), (0,0,0,1), (1,0,0,1))\n\
         def go(ks):\n    for k in ks:\n        for coil, on in zip(coils, steps[k % 8]):\n            coil.value(on)\n        time.sleep_us(2500)\n\
-        go(range(512))\ntime.sleep(3)\ngo(range(510, 254, -1))\n\
+        go(range(512))\ntime.sleep(3)\ngo(range(510, 255, -1))\n\
         for coil in coils:\n    coil.value(0)\ntime.sleep(3)\n";
     let motor = r#"board: "esp32-devkit", parts: [(id: "turn", model: "stepper-28byj48",
         on: Pins(["GPIO16", "GPIO17", "GPIO18", "GPIO19"]))]"#;
@@ -56,7 +56,7 @@ fn a_stepper_turns_by_its_coils() {
     let most = levels.iter().copied().fold(0.0, f64::max);
     assert!((most - 511.0 / 4096.0).abs() < 1e-9, "{levels:?}");
     let last = levels.last().copied().unwrap_or_default();
-    assert!((last - 255.0 / 4096.0).abs() < 1e-9, "currentless coils leave it there: {levels:?}");
+    assert!((last - 256.0 / 4096.0).abs() < 1e-9, "currentless coils leave it there: {levels:?}");
     assert!(levels.len() < 12, "one place a turn: {levels:?}");
 }
 
