@@ -104,6 +104,14 @@ pub struct PartDef {
     pub model: String,
     /// How it is wired.
     pub on: WireDef,
+    /// The board's pins of its I2C bus, data and clock: parts that name the same are on one bus, which a board that leads its
+    /// buses anywhere may have beside its own. None: the board's own.
+    #[serde(default)]
+    pub bus: Option<(String, String)>,
+    /// The board's pin that its shutdown line is on, for a sensor that has one (XSHUT of a VL53L0X): low holds it in reset, so
+    /// that several of one address can be given others one by one.
+    #[serde(default)]
+    pub shutdown: Option<String>,
     /// The actuator that it measures: the fan of a tachometer, the pump behind a flow meter, the load of a current sensor.
     /// None: all of the device's that give its quantity; for a current sensor, the device's own supply.
     #[serde(default)]
@@ -137,6 +145,16 @@ pub enum WireDef {
     Pins(Vec<String>),
     /// Part of the board itself.
     Internal,
+}
+
+impl PartDef {
+    /// The pins of its I2C bus, data and clock, where that is not where the board's own usually is.
+    pub fn bus_on(&self, board: &BoardDef) -> Option<(&str, &str)> {
+        let (sda, scl) = self.bus.as_ref()?;
+        let usual = |f: PinFn, pin: &str| board.usual(f) == Some(pin);
+        let own = usual(PinFn::Sda, sda) && usual(PinFn::Scl, scl);
+        (!own).then_some((sda.as_str(), scl.as_str()))
+    }
 }
 
 impl WireDef {

@@ -42,6 +42,7 @@ pub mod i2c;
 pub mod line;
 pub mod live;
 pub mod serial;
+pub mod shutdown;
 pub mod spi;
 pub mod stimulus;
 
@@ -57,7 +58,9 @@ pub mod ina219;
 pub mod mcp3008;
 pub mod mpu6050;
 pub mod neo6m;
+pub mod pms5003;
 pub mod pulses;
+pub mod scd41;
 pub mod sht31;
 pub mod vl53l0x;
 mod words;

@@ -17,7 +17,9 @@ mod drivers {
     mod mcp3008;
     mod mpu6050;
     mod neo6m;
+    mod pms5003;
     mod rooms;
+    mod scd41;
     mod sht31;
     mod vl53l0x;
 }

@@ -108,7 +108,7 @@ fn of_two_parts_on_one_address_the_one_that_can_be_moved_is_named_with_what_is_f
         (
             esp,
             &[("scd41", 0x62), ("scd41", 0x62)],
-            "no other address that is free: use another board or part",
+            "no other address that is free: put it on a bus of its own",
         ),
         // Its software gives it any, but not one that another has.
         (esp, &[("bh1750", 0x5C), ("vl53l0x", 0x29), ("vl53l0x", 0x29)], "write `on: I2c(0x2a)`"),

@@ -40,6 +40,9 @@ pub struct ActuatorDef {
     /// From what share of its supply on its control input is high. None: not stated, not judged.
     #[serde(default)]
     pub high_share: Option<f64>,
+    /// Whether its level comes as data, as that of a WS2812B does: any digital pin that can be clocked can dim it.
+    #[serde(default)]
+    pub data: bool,
     /// Supply voltages it works at, [V]: smallest and largest. None: that of the board's pins.
     #[serde(default)]
     pub supply_v: Option<(f64, f64)>,

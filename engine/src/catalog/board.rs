@@ -57,6 +57,10 @@ pub struct BoardDef {
     /// Functions that any digital pin can have beside those that are listed, by a switch matrix in the chip or in software.
     #[serde(default)]
     pub anywhere: Vec<PinFn>,
+    /// Pins of each serial port within its chip: both lines of a part are of one port, and a port is one part's. Empty: any
+    /// transmit pin goes with any receive pin.
+    #[serde(default)]
+    pub ports: Vec<Vec<String>>,
     /// Chips on the board that answer on the I2C bus of its pins, by address.
     #[serde(default)]
     pub on_bus: BTreeMap<u8, String>,
@@ -123,6 +127,11 @@ impl BoardDef {
     /// Its radio of a technology.
     pub fn radio(&self, kind: Technology) -> Option<&OnboardDef> {
         self.radios.as_ref()?.iter().find(|r| r.kind == kind)
+    }
+
+    /// The pin that a line of a bus is on where nobody says otherwise.
+    pub fn usual(&self, function: PinFn) -> Option<&str> {
+        self.pins.iter().find(|(_, has)| has.contains(&function)).map(|(pin, _)| pin.as_str())
     }
 
     /// Whether a pin with these functions can have another one.

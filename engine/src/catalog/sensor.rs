@@ -41,6 +41,9 @@ pub struct SensorDef {
     /// Whether its software can give it another address than its own.
     #[serde(default)]
     pub renamed: bool,
+    /// Whether it has a line that shuts it down while it is low.
+    #[serde(default)]
+    pub shutdown: bool,
     /// Addresses of further chips in its package, by its own address.
     #[serde(default)]
     pub beside: BTreeMap<u8, u8>,

@@ -113,17 +113,22 @@ impl Definition for BoardDef {
                 }
             }
         }
-        for pin in self.straps.keys().chain(&self.no_pull_up).filter(|p| !self.pins.contains_key(*p)) {
-            let key = if self.straps.contains_key(pin) { "straps" } else { "no_pull_up" };
-            let error = place.error(key, format!("the board has no pin `{pin}`"));
-            report.push(error.maybe_help(near(pin, self.pins.keys().map(String::as_str))));
-        }
+        self.check_names(place, report);
         let fed = self.fed.map(FedDef::most_v);
         for (key, value) in [("supply_v", Some(self.supply_v)), ("max_pin_v", self.max_pin_v), ("fed", fed)] {
             place.above(key, value.unwrap_or(1.0), 0.0, report);
         }
-        for (key, ma) in [("rail_ma", self.rail_ma), ("supply_ma", self.supply_ma), ("pin_ma", self.pin_ma)] {
-            place.at_least(key, ma.unwrap_or(0.0), 0.0, report);
+        for (key, value) in [
+            ("rail_ma", self.rail_ma),
+            ("supply_ma", self.supply_ma),
+            ("pin_ma", self.pin_ma),
+            ("pins_ma", self.pins_ma),
+            ("sleep_clock_ppm", self.sleep_clock_ppm),
+        ] {
+            place.at_least(key, value.unwrap_or(0.0), 0.0, report);
+        }
+        for (state, ma) in &self.rest_ma {
+            place.at_least(&format!("rest_ma[\"{state}\"]"), *ma, 0.0, report);
         }
         if let Some(cpu) = &self.cpu {
             place.above("cpu.clock_mhz", cpu.clock_mhz, 0.0, report);
@@ -167,6 +172,32 @@ impl Definition for BoardDef {
     }
 }
 
+impl BoardDef {
+    /// What names a pin, a state or an address that is none of the board's: nothing would come of it.
+    fn check_names(&self, place: &Place<'_>, report: &mut Report) {
+        let straps = self.straps.keys().map(|pin| ("straps", pin));
+        let pins = straps
+            .chain(self.no_pull_up.iter().map(|pin| ("no_pull_up", pin)))
+            .chain(self.pulled_up.iter().map(|pin| ("pulled_up", pin)))
+            .chain(self.ports.iter().flatten().map(|pin| ("ports", pin)))
+            .chain(self.wakes_by.iter().map(|pin| ("wakes_by", pin)));
+        for (key, pin) in pins.filter(|(_, pin)| !self.pins.contains_key(*pin)) {
+            let error = place.error(key, format!("the board has no pin `{pin}`"));
+            report.push(error.maybe_help(near(pin, self.pins.keys().map(String::as_str))));
+        }
+        for state in self.associated.iter().filter(|state| !self.rest_ma.contains_key(*state)) {
+            let error = place.error("associated", format!("the board has no state `{state}`"));
+            let help = "each is one of its `rest_ma`, such as `rest_ma: {\"light_sleep\": 0.8}`";
+            report.push(error.help(help));
+        }
+        for address in self.on_bus.keys().filter(|address| !(0x08..=0x77).contains(*address)) {
+            let error = place.error("on_bus", format!("{address:#04x} is no I2C address of a part"));
+            let help = "7-bit addresses go from 0x08 to 0x77; some datasheets write them shifted by one bit";
+            report.push(error.help(help));
+        }
+    }
+}
+
 impl Definition for SensorDef {
     const WORD: &'static str = "Sensor";
     const FOLDER: &'static str = "sensors";
@@ -179,6 +210,8 @@ impl Definition for SensorDef {
         check_bus(&self.bus, place, report);
         place.at_least("active_ma", self.active_ma, 0.0, report);
         place.at_least("idle_ma", self.idle_ma, 0.0, report);
+        place.at_least("peak_ma", self.peak_ma, 0.0, report);
+        self.check_lines(place, report);
         check_supply(self.supply_v, place, report);
         place.above("lines_v", self.lines_v.unwrap_or(1.0), 0.0, report);
         if self.min_interval.0 > 0 && self.min_interval < self.conversion {
@@ -214,6 +247,27 @@ impl Definition for SensorDef {
                 );
             }
             check_channel(channel, &place, report);
+        }
+    }
+}
+
+impl SensorDef {
+    /// What names a line or an address that is none of the part's: nothing would come of it.
+    fn check_lines(&self, place: &Place<'_>, report: &mut Report) {
+        let lines = match self.bus {
+            BusDef::Digital(lines) => lines as usize,
+            _ => 0,
+        };
+        for (key, named) in [("driven", &self.driven), ("shares", &self.shares)] {
+            let Some(line) = named.iter().find(|line| **line >= lines) else { continue };
+            let error = place.error(key, format!("the part has no digital line {line}"));
+            let help = "lines are those of `bus: Digital(2)`, counted from 0";
+            report.push(error.help(help));
+        }
+        let BusDef::I2c(addresses) = &self.bus else { return };
+        if let Some(address) = self.beside.keys().find(|address| !addresses.contains(address)) {
+            let error = place.error("beside", format!("the part has no address {address:#04x}"));
+            report.push(error.help("name a chip's address by that of the part: `beside: {0x6A: 0x1C}`"));
         }
     }
 }
@@ -356,6 +410,8 @@ impl Definition for ActuatorDef {
         place.at_least("idle_ma", self.idle_ma, 0.0, report);
         place.at_least("moving_ma", self.moving_ma, 0.0, report);
         place.at_least("pin_ma", self.pin_ma, 0.0, report);
+        place.at_least("stall_ma", self.stall_ma, 0.0, report);
+        place.within("high_share", self.high_share.unwrap_or(0.5), 0.0, 1.0, report);
         if self.moving_ma > 0.0 && self.travel_s <= 0.0 {
             let text = "only what moves at one speed is ever on its way: `moving_ma` needs `travel_s`";
             report.push(

@@ -5,7 +5,7 @@
 //! exchanged readings ([`crate::scenario::Action::Swap`]) among them. Its noise comes from streams of its own
 //! (`probe/<part>/<quantity>`), so that asking changes nothing of the run; how much of it there is may be said with
 //! [`Asking`]. Range, step and conversion time are the part's business, and so is what an analogue pin would do to it: they
-//! are left out here, but for an input that ends at its supply.
+//! are left out here, but for an input that ends at its supply; what faults do at that pin is told by [`Probe::at_pin`].
 //!
 //! [`Probe::look`] is called once a tick, when the world's truth is written; between two looks [`Probe::read`] answers for
 //! any instant of that tick, and later ones with the tick's last truth. [`Probe::feed`] tells it of its device's supply,
@@ -41,7 +41,7 @@ use super::{
     cohort::{Cohort, Due, Group},
     decay::exp_neg,
     fault::{
-        FaultRun, Stream,
+        AtPin, FaultRun, Stream,
         reach::{self, TimelineFault, Wrong},
     },
     normal,
@@ -171,6 +171,8 @@ pub struct Probe {
     truth: Truth,
     scratch: Scratch,
     faults: Vec<FaultRun>,
+    /// Those that act on its voltage or on the reference that this is compared with, for an analogue part.
+    at_pin: Vec<FaultRun>,
 }
 
 impl Probe {
@@ -195,6 +197,7 @@ impl Probe {
             truth: Truth::default(),
             scratch: Scratch::default(),
             faults: Vec::new(),
+            at_pin: Vec::new(),
         })
     }
 
@@ -242,6 +245,13 @@ impl Probe {
     /// Whether the part answers its bus at an instant: not while a fault takes its readings away.
     pub fn answers(&mut self, t: SimTime) -> bool {
         self.faults.iter_mut().all(|f| f.apply(t, 0.0).is_some())
+    }
+
+    /// What faults do at the pin of an analogue part at an instant: what they leave of its voltage, and how many times its stated
+    /// value the reference has that a converter compares it with. What takes the reading away is [`Self::read`]'s.
+    pub fn at_pin(&mut self, t: SimTime) -> (f64, f64) {
+        let pin = self.at_pin.iter_mut().fold(AtPin::SOUND, |pin, f| pin.and(f.at_pin(t)));
+        (pin.share, pin.reference)
     }
 
     /// Lays out the pipelines, once the world has all its places.
@@ -324,6 +334,8 @@ impl Probe {
                 .on(Stream { analog: false, ..wired.stream });
             if kind.takes_away() && *part == self.part {
                 self.faults.push(run.clone());
+            } else if wired.stream.analog && *part == self.part {
+                self.at_pin.push(run.clone());
             }
             let air = self.place(world, &format!("{around}/temperature"));
             bank.add_fault(0, run, Some(air));

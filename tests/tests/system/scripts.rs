@@ -12,6 +12,7 @@ mod same;
 mod streams;
 mod suite;
 mod timely;
+mod wires;
 
 use super::common::{Ran, command, scratch, twinfleet_command};
 use confined::ATTEMPT;
@@ -302,11 +303,10 @@ fn check_tells_of_parts_that_no_script_finds() {
         assert_eq!(ran.code(), 0, "{}", ran.stderr());
         ran.stderr()
     };
-    for (model, on) in [("scd41", "I2c(0x62)"), ("pms5003", r#"Pins(["GPIO14", "GPIO15"])"#)] {
-        let text = told(model, on);
-        assert!(text.contains("a script does not find `a` of `t`"), "{model}: {text}");
-    }
-    for (model, on) in [("bme280", "I2c(0x76)"), ("reed-switch", r#"Pin("GPIO27")"#)] {
+    let text = told("lsm9ds1", "I2c(0x6B)");
+    assert!(text.contains("a script does not find `a` of `t`"), "{text}");
+    let dust = r#"Pins(["GPIO14", "GPIO15"])"#;
+    for (model, on) in [("scd41", "I2c(0x62)"), ("reed-switch", r#"Pin("GPIO27")"#), ("pms5003", dust)] {
         let text = told(model, on);
         assert!(!text.contains("a script does not find"), "{model}: {text}");
     }

@@ -40,6 +40,20 @@ pub enum Reply {
     },
 }
 
+impl Reply {
+    /// What the controller sees of two parts that answer at once: either acknowledges, either holds the clock.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Nack, one) | (one, Self::Nack) => one,
+            (Self::Stretch { until_ns: a }, Self::Stretch { until_ns: b }) => {
+                Self::Stretch { until_ns: a.max(b) }
+            }
+            (Self::Stretch { until_ns }, _) | (_, Self::Stretch { until_ns }) => Self::Stretch { until_ns },
+            _ => Self::Ack,
+        }
+    }
+}
+
 /// A part on an I2C bus, a byte at a time. Times are those of the byte's end \[ns\] and never go back.
 pub trait I2cPart: Send {
     /// The 7-bit address that its pins give it.
@@ -158,6 +172,17 @@ impl<P: I2cPart> I2cBus<P> {
         Ok(())
     }
 
+    /// Wires a part that may have the address of another, such as one of several that a shutdown line holds in reset. Where
+    /// both answer, both hear what is written, and a bit that either reads as zero is zero.
+    pub fn add_beside(&mut self, part: P) {
+        self.parts.push(part);
+    }
+
+    /// Those after a part that have its address.
+    fn beside(&mut self, part: usize, address: u8) -> impl Iterator<Item = &mut P> {
+        self.parts[part + 1..].iter_mut().filter(move |p| p.address() == address)
+    }
+
     /// The part at an address.
     pub fn part(&mut self, address: u8) -> Option<&mut P> {
         self.parts.iter_mut().find(|p| p.address() == address)
@@ -191,7 +216,11 @@ impl<P: I2cPart> I2cBus<P> {
     fn address(&mut self, address: u8, part: Option<usize>, direction: Direction) -> Result<usize, I2cError> {
         let at_ns = self.bits(10); // start condition, address, direction, acknowledge
         let Some(part) = part else { return Err(I2cError::NoAddress(address)) };
-        match self.parts[part].start(at_ns, direction) {
+        let mut reply = self.parts[part].start(at_ns, direction);
+        for other in self.beside(part, address) {
+            reply = reply.and(other.start(at_ns, direction));
+        }
+        match reply {
             Reply::Ack => Ok(part),
             Reply::Nack => Err(I2cError::NoAddress(address)),
             Reply::Stretch { until_ns } if until_ns <= at_ns.saturating_add(self.stretch_max_ns) => {
@@ -228,12 +257,19 @@ impl<P: I2cPart> I2cBus<P> {
                     for byte in bytes.iter_mut() {
                         let at_ns = self.bits(9);
                         *byte = self.parts[part].read(at_ns);
+                        for other in self.beside(part, address) {
+                            *byte &= other.read(at_ns);
+                        }
                     }
                 }
                 Operation::Write(bytes) => {
                     for &byte in *bytes {
                         let at_ns = self.bits(9);
-                        if !self.parts[part].write(at_ns, byte) {
+                        let mut heard = self.parts[part].write(at_ns, byte);
+                        for other in self.beside(part, address) {
+                            heard |= other.write(at_ns, byte);
+                        }
+                        if !heard {
                             return Err(I2cError::NoData(address));
                         }
                     }
@@ -259,6 +295,8 @@ impl<P: I2cPart> I2c for I2cBus<P> {
         let done = self.transfer(address, part, operations);
         let at_ns = self.bits(1);
         if let Some(part) = part {
+            // A part may take another address now.
+            self.beside(part, address).for_each(|other| other.stop(at_ns));
             self.parts[part].stop(at_ns);
         }
         done

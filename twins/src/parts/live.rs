@@ -30,20 +30,23 @@ use super::{
     mcp3008::Mcp3008,
     mpu6050::Mpu6050,
     neo6m::Neo6m,
+    pms5003::Pms5003,
     pulses::Pulses,
+    scd41::Scd41,
     serial::SerialPart,
     sht31::Sht31,
+    shutdown::Shutdown,
     spi::SpiPart,
     stimulus::{Noise, Quantity, Stimulus},
     vl53l0x::Vl53l0x,
 };
 use bevy_ecs::prelude::*;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use twinfleet_engine::{
-    catalog::{BusDef, PartDef, SensorDef, ThingDef, WireDef},
+    catalog::{BoardDef, BusDef, PartDef, SensorDef, ThingDef, WireDef},
     plan::Plan,
     run::epoch_unix_ms,
     sense::{
@@ -114,7 +117,7 @@ pub fn answers(sensor: &SensorDef) -> bool {
         BusDef::I2c(_) => model == "ads1115" || ON_I2C.contains(&model),
         BusDef::Spi => model == "mcp3008",
         BusDef::OneWire => model == "ds18b20",
-        BusDef::Uart => model == "neo-6m",
+        BusDef::Uart => matches!(model, "neo-6m" | "pms5003"),
         // A single pin has at least a level.
         BusDef::Digital(1) | BusDef::Analog | BusDef::Internal => true,
         BusDef::Digital(_) => matches!(model, "hx711-load-cell" | "hc-sr04"),
@@ -163,6 +166,11 @@ impl LiveStimulus {
         locked(&self.0).read_as(quantity, instant(at_ns), asking)
     }
 
+    /// What faults do at an analogue part's pin at an instant \[ns\]; see [`Probe::at_pin`].
+    pub fn at_pin(&mut self, at_ns: u64) -> (f64, f64) {
+        locked(&self.0).at_pin(instant(at_ns))
+    }
+
     /// What the part measures in its own unit; what it does not measure in the catalog is 0, but for the light around it.
     fn find(&mut self, quantity: Quantity, at_ns: u64, asking: Asking) -> f64 {
         let (name, scale) = in_catalog(quantity);
@@ -203,6 +211,8 @@ fn in_catalog(quantity: Quantity) -> (&'static str, f64) {
         Quantity::AltitudeM => ("altitude", 1.0),
         Quantity::SpeedMps => ("speed", 1.0),
         Quantity::CourseDeg => ("course", 1.0),
+        Quantity::Co2Ppm => ("co2", 1.0),
+        Quantity::DustUgM3(size) => (["pm1", "pm2_5", "pm10"][usize::from(size % 3)], 1.0),
         // Two pulses a turn.
         Quantity::PulseHz => ("rotation", 2.0 / 60.0),
     }
@@ -306,18 +316,52 @@ impl Live {
         Ok(LiveStimulus(probe))
     }
 
-    /// A device's I2C bus with every part on it that has a register map, the others left out.
+    /// A device's I2C bus with every part on it that has a register map, the others left out: its board's own bus.
     ///
     /// # Errors
     /// Where there is no such device, or two parts have one address.
     pub fn i2c(&self, device: &str, clock: Clock, clock_hz: u32) -> Result<I2cBus, LiveError> {
+        self.i2c_on(device, None, clock, clock_hz, &BTreeMap::new())
+    }
+
+    /// The pins of a device's further I2C buses, data and clock; see [`PartDef::bus`].
+    ///
+    /// # Errors
+    /// Where there is no such device.
+    pub fn i2c_pins(&self, device: &str) -> Result<BTreeSet<(String, String)>, LiveError> {
+        let Some(board) = self.board(device)? else { return Ok(BTreeSet::new()) };
+        let pins = self.parts(device)?.iter().filter_map(|p| p.bus_on(board));
+        Ok(pins.map(|(sda, scl)| (sda.to_owned(), scl.to_owned())).collect())
+    }
+
+    /// The same as [`Self::i2c`] of the bus on these pins, data and clock; none: the board's own. `lines` are the shutdown lines of
+    /// parts, by their ids; one that is not among them nobody pulls low.
+    ///
+    /// # Errors
+    /// Where there is no such device, or two parts have one address.
+    pub fn i2c_on(
+        &self,
+        device: &str,
+        pins: Option<(&str, &str)>,
+        clock: Clock,
+        clock_hz: u32,
+        lines: &BTreeMap<String, Shutdown>,
+    ) -> Result<I2cBus, LiveError> {
         let mut bus: I2cBus = I2cBus::new(clock, clock_hz);
+        let board = self.board(device)?;
         for part in self.parts(device)? {
             let WireDef::I2c(address) = part.on else { continue };
+            if board.and_then(|b| part.bus_on(b)) != pins {
+                continue;
+            }
             let Ok(sees) = self.stimulus(device, &part.id) else { continue };
             if part.model == "ads1115" {
                 let inputs = self.inputs(device, &part.id, sees.clone())?;
                 bus.add(Box::new(Wired { part: Ads1115::new(address, inputs), sees }))?;
+            } else if part.shutdown.is_some() && part.model == "vl53l0x" {
+                let line = lines.get(&part.id).cloned().unwrap_or_default();
+                let part = Vl53l0x::new(sees.clone()).at(address).shut_by(line);
+                bus.add_beside(Box::new(Wired { part, sees }));
             } else if let Some(part) = on_i2c(&part.model, address, serial_number(device, &part.id), sees) {
                 bus.add(part)?;
             }
@@ -363,7 +407,7 @@ impl Live {
         }
     }
 
-    /// A part on a serial port: NEO-6M.
+    /// A part on a serial port: NEO-6M, PMS5003.
     ///
     /// # Errors
     /// Where there is no such sensor, or no model of its port.
@@ -372,6 +416,7 @@ impl Live {
         let sees = self.stimulus(device, part)?;
         let start_s = u64::try_from(epoch_unix_ms(&self.plan) / 1000).unwrap_or(0);
         match model.as_str() {
+            "pms5003" => Ok(Box::new(Wired { part: Pms5003::new(sees.clone()), sees })),
             "neo-6m" => Ok(Box::new(Wired { part: Neo6m::new(start_s, sees.clone()), sees })),
             _ => Err(LiveError::NoMap { model: model.clone(), what: "serial port" }),
         }
@@ -388,10 +433,13 @@ impl Live {
         Ok(&self.thing(device)?.parts)
     }
 
+    fn board(&self, device: &str) -> Result<Option<&BoardDef>, LiveError> {
+        Ok(self.thing(device)?.board.as_ref().and_then(|b| self.plan.catalog.boards.get(b)))
+    }
+
     /// Voltage of the board's pins, [V].
     fn logic_v(&self, device: &str) -> Result<f64, LiveError> {
-        let board = self.thing(device)?.board.as_ref().and_then(|b| self.plan.catalog.boards.get(b));
-        Ok(board.map_or(3.3, |b| b.logic_v))
+        Ok(self.board(device)?.map_or(3.3, |b| b.logic_v))
     }
 
     fn part(&self, device: &str, part: &str) -> Result<&PartDef, LiveError> {
@@ -401,7 +449,7 @@ impl Live {
 }
 
 /// Models that [`on_i2c`] knows.
-const ON_I2C: [&str; 7] = ["bme280", "bmp280", "mpu6050", "sht31", "bh1750", "ina219", "vl53l0x"];
+const ON_I2C: [&str; 8] = ["bme280", "bmp280", "mpu6050", "scd41", "sht31", "bh1750", "ina219", "vl53l0x"];
 
 /// The register map of a catalog's model on I2C, if there is one.
 fn on_i2c(model: &str, address: u8, unit: u64, sees: LiveStimulus) -> Option<Box<dyn I2cPart>> {
@@ -413,6 +461,7 @@ fn on_i2c(model: &str, address: u8, unit: u64, sees: LiveStimulus) -> Option<Box
         "bme280" => wired(Bme280::new(address, s).with_trim(Trim::of_unit(unit)), sees),
         "bmp280" => wired(Bme280::bmp280(address, s).with_trim(Trim::of_unit(unit)), sees),
         "mpu6050" => wired(Mpu6050::new(address, s), sees),
+        "scd41" => wired(Scd41::new(unit, s), sees),
         "sht31" => wired(Sht31::new(address, s), sees),
         "bh1750" => wired(Bh1750::new(address, s), sees),
         "ina219" => wired(Ina219::new(address, s), sees),

@@ -36,6 +36,10 @@ pub enum Quantity {
     SpeedMps,
     /// Course over ground, clockwise from true north \[°\].
     CourseDeg,
+    /// Carbon dioxide \[ppm\].
+    Co2Ppm,
+    /// Particulate matter up to a size (0: 1 µm, 1: 2.5 µm, 2: 10 µm) \[µg/m³\].
+    DustUgM3(u8),
     /// Pulses a second of what turns or flows \[Hz\].
     PulseHz,
 }

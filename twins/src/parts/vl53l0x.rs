@@ -37,9 +37,13 @@ use super::{
     MS, US,
     burst::{Burst, onwards},
     i2c::{Direction, I2cPart, Reply},
+    shutdown::Shutdown,
     stimulus::{Quantity, Stimulus, middle_ns},
 };
 
+/// Its address as delivered, and none: no 7-bit address is as large.
+const ADDRESS: u8 = 0x29;
+const NOBODY: u8 = 0xFF;
 const BOOT_NS: u64 = 1200 * US;
 const CALIBRATION_NS: u64 = MS;
 const NVM_NS: u64 = 50 * US;
@@ -99,46 +103,58 @@ pub struct Vl53l0x<S> {
     ranging: Ranging,
     nvm_ready_ns: u64,
     burst: Burst,
+    /// Its XSHUT, how often that has shut it down before, and when it has booted.
+    xshut: Shutdown,
+    shut: u32,
+    booted_ns: u64,
+}
+
+/// Its registers after a reset.
+fn delivered() -> [[u8; 256]; 8] {
+    let mut pages = [[0; 256]; 8];
+    for (register, value) in [
+        (SEQUENCE, 0xFF),
+        (INTERRUPT_CONFIG, 0x04),
+        (0x61, 0x00),
+        (MSRC_TIMEOUT, 0x25),
+        (PRE_VCSEL, 0x06),
+        (PRE_TIMEOUT, 0x00),
+        (PRE_TIMEOUT + 1, 0x99), // reference register 0x51: 0x0099
+        (FINAL_VCSEL, 0x04),
+        (FINAL_TIMEOUT, 0x01),
+        (FINAL_TIMEOUT + 1, 0xFE),
+        (0x84, 0x10),
+        (SLAVE_ADDRESS, ADDRESS),
+        (0xC0, 0xEE),
+        (0xC1, 0xAA),
+        (0xC2, 0x10),
+        (OSCILLATOR, 0x03),
+        (OSCILLATOR + 1, 0xF2),
+    ] {
+        pages[0][usize::from(register)] = value;
+    }
+    pages[0][0xB0..0xB6].fill(0xFF); // every element of the reference array is good
+    pages[1][0x91] = 0x3C; // the value that drivers put back before they start
+    pages
 }
 
 impl<S: Stimulus> Vl53l0x<S> {
     /// A part that gets its supply at time zero, at its address 0x29.
     pub fn new(stimulus: S) -> Self {
-        let mut pages = [[0; 256]; 8];
-        for (register, value) in [
-            (SEQUENCE, 0xFF),
-            (INTERRUPT_CONFIG, 0x04),
-            (0x61, 0x00),
-            (MSRC_TIMEOUT, 0x25),
-            (PRE_VCSEL, 0x06),
-            (PRE_TIMEOUT, 0x00),
-            (PRE_TIMEOUT + 1, 0x99), // reference register 0x51: 0x0099
-            (FINAL_VCSEL, 0x04),
-            (FINAL_TIMEOUT, 0x01),
-            (FINAL_TIMEOUT + 1, 0xFE),
-            (0x84, 0x10),
-            (SLAVE_ADDRESS, 0x29),
-            (0xC0, 0xEE),
-            (0xC1, 0xAA),
-            (0xC2, 0x10),
-            (OSCILLATOR, 0x03),
-            (OSCILLATOR + 1, 0xF2),
-        ] {
-            pages[0][usize::from(register)] = value;
-        }
-        pages[0][0xB0..0xB6].fill(0xFF); // every element of the reference array is good
-        pages[1][0x91] = 0x3C; // the value that drivers put back before they start
         Self {
-            address: 0x29,
-            address_next: 0x29,
+            address: ADDRESS,
+            address_next: ADDRESS,
             stimulus,
             reach_mm: 2000.0,
             reflectance: WHITE,
-            pages,
+            pages: delivered(),
             page: 0,
             ranging: Ranging::Off,
             nvm_ready_ns: 0,
             burst: Burst::default(),
+            xshut: Shutdown::default(),
+            shut: 0,
+            booted_ns: BOOT_NS,
         }
     }
 
@@ -147,6 +163,24 @@ impl<S: Stimulus> Vl53l0x<S> {
         (self.address, self.address_next) = (address, address);
         self.pages[0][usize::from(SLAVE_ADDRESS)] = address;
         self
+    }
+
+    /// The same with its XSHUT on this line.
+    pub fn shut_by(mut self, xshut: Shutdown) -> Self {
+        (self.shut, self.xshut) = (xshut.state().times, xshut);
+        self
+    }
+
+    /// Starts anew where it was shut down since.
+    fn wake(&mut self) {
+        let line = self.xshut.state();
+        if line.times == self.shut {
+            return;
+        }
+        (self.address, self.address_next) = (ADDRESS, ADDRESS);
+        (self.pages, self.page) = (delivered(), 0);
+        (self.ranging, self.nvm_ready_ns, self.burst) = (Ranging::Off, 0, Burst::default());
+        (self.shut, self.booted_ns) = (line.times, line.rose_ns + BOOT_NS);
     }
 
     /// How far it sees \[mm\]; 2 m indoors on a white target as delivered.
@@ -311,11 +345,19 @@ fn fixed(value: f64, bits: i32) -> u16 {
 
 impl<S: Stimulus> I2cPart for Vl53l0x<S> {
     fn address(&self) -> u8 {
-        self.address
+        let line = self.xshut.state();
+        if line.low {
+            NOBODY
+        } else if line.times != self.shut {
+            ADDRESS
+        } else {
+            self.address
+        }
     }
 
     fn start(&mut self, at_ns: u64, direction: Direction) -> Reply {
-        if at_ns < BOOT_NS {
+        self.wake();
+        if at_ns < self.booted_ns {
             return Reply::Nack;
         }
         self.advance(at_ns);

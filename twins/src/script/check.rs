@@ -4,7 +4,10 @@
 //! interpreter, only MicroPython's scripts can be run, and nothing of that is told. Parts that no script finds, since there is no
 //! model of their registers, are told of all the same.
 
-use super::cpython::{interpreter, text};
+use super::{
+    cpython::{interpreter, text},
+    machine::displaced,
+};
 use crate::parts::live;
 use serde::Deserialize;
 use std::{
@@ -13,12 +16,15 @@ use std::{
 };
 use twinfleet_engine::{
     catalog::{BoardDef, Runtime, ThingDef},
-    plan::Plan,
+    plan::{GroupPlan, Plan},
     scenario::{
+        Action,
         diagnostic::{Diagnostic, Report},
         files::Files,
         source::Source,
     },
+    sense::fault::FaultDef,
+    signal::wildcard,
 };
 
 /// Longest script, [bytes].
@@ -42,6 +48,8 @@ pub fn check(plan: &Plan, files: &Files) -> Report {
             continue;
         };
         unanswered(plan, &group.thing, &mut report);
+        astray(&group.thing, board, &mut report);
+        right_clocks(plan, group, &mut report);
         let key = (script.path.clone(), format!("{:?}", script.runtime), board.name.clone());
         if seen.contains(&key) {
             continue;
@@ -117,6 +125,36 @@ fn unanswered(plan: &Plan, thing: &ThingDef, report: &mut Report) {
                 "declarative firmware reads it; `twins/src/parts` is where a model of its registers belongs";
             report.push(Diagnostic::warning(text).help(help));
         }
+    }
+}
+
+/// An I2C bus that gives way to a part, to pins that only the script would know.
+fn astray(thing: &ThingDef, board: &BoardDef, report: &mut Report) {
+    let Some((in_the_way, there)) = displaced(thing, board) else { return };
+    let text = format!(
+        "`{}` of `{}` is where the I2C bus of `{}` usually is: a script does not find `{}`",
+        in_the_way.id, thing.name, board.name, there.id
+    );
+    if !report.items().iter().any(|d| d.message() == text) {
+        let help =
+            "say where the bus is in its place: `bus: (\"data pin\", \"clock pin\")` of the parts on it";
+        report.push(Diagnostic::warning(text).help(help));
+    }
+}
+
+/// Clocks that are to go wrong, of scripts whose clock is the run's.
+fn right_clocks(plan: &Plan, group: &GroupPlan, report: &mut Report) {
+    for event in &plan.scenario.timeline {
+        let Action::Fault { target, kind: FaultDef::ClockSkew { .. } } = &event.action else { continue };
+        let device = target.split('/').next().unwrap_or_default();
+        let hit = |i: &u32| wildcard(device.as_bytes(), plan.device_id(group, *i).as_bytes());
+        let Some(hit) = (0..group.count).find(hit) else { continue };
+        let text = format!(
+            "`{}` runs a script, whose clock is the run's: `ClockSkew` of `{target}` changes nothing that it tells",
+            plan.device_id(group, hit)
+        );
+        let help = "let declarative firmware run on the device, whose readings are stamped by its own clock";
+        report.push(Diagnostic::warning(text).help(help));
     }
 }
 

@@ -296,8 +296,9 @@ impl Device {
             self.kept.retain(|key, _| !IN_RAM.contains(&key.as_str()));
             self.save(at_ns, 0.0, turn);
             match (self.wire)() {
-                Ok(machine) => {
+                Ok(mut machine) => {
                     machine.clock.advance_to_ns(at_ns);
+                    machine.stands_as(&self.machine);
                     self.machine = machine;
                 }
                 Err(e) => return self.fail(turn, e.to_string()),
@@ -520,6 +521,14 @@ impl Device {
         let answer = self.machine.serve(at_ns, &list);
         for (part, level) in self.machine.levels.drain(..) {
             turn.levels.push((SimTime(at_ns as i64), part, level));
+        }
+        // Of a shaft on its way only the last place counts within a turn.
+        for (part, level) in self.machine.shafts.drain(..) {
+            let at = SimTime(at_ns as i64);
+            match turn.levels.iter_mut().find(|(_, p, _)| *p == part) {
+                Some(last) => (last.0, last.2) = (at, level),
+                None => turn.levels.push((at, part, level)),
+            }
         }
         let Some(answer) = answer else { return answered("err unknown") };
         turn.counts.push(("script_transfers", 1));

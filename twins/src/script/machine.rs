@@ -4,6 +4,8 @@
 //! converter; switches and presence sensors are levels; actuators follow the pin or the pulse width that drives them. A pin
 //! that nothing is wired to keeps what it was set to, or what its pull says.
 
+mod stepper;
+
 use crate::parts::{
     clock::Clock,
     hc_sr04, hx711,
@@ -11,14 +13,16 @@ use crate::parts::{
     line::{LinePart, Together},
     live::{Live, LiveError, LiveStimulus},
     serial::{SerialPart, byte_ns},
+    shutdown::Shutdown,
     spi::SpiPart,
 };
 use embedded_hal::i2c::{I2c, Operation};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use std::{collections::BTreeMap, sync::Arc};
+use stepper::Stepper;
 use twinfleet_engine::{
-    catalog::{AnalogDef, BoardDef, BusDef, PartDef, PinFn, WireDef},
+    catalog::{AnalogDef, BoardDef, BusDef, PartDef, PinFn, SensorDef, ThingDef, WireDef},
     plan::Plan,
     rng::{Rng, stream},
     sense::{AdcUnit, with_rail},
@@ -57,6 +61,8 @@ struct Analogue {
     quantity: String,
     law: AnalogDef,
     own_supply: bool,
+    /// What a divider before the pin leaves of its voltage.
+    share: f64,
 }
 
 /// How fast an I2C bus is clocked where a script does not say, and at most (fast mode plus), [Hz].
@@ -69,6 +75,12 @@ pub struct Machine {
     /// Simulated time as its parts see it.
     pub clock: Clock,
     i2c: I2cBus,
+    /// Further buses, by their pins: data and clock.
+    buses: BTreeMap<(String, String), I2cBus>,
+    /// Shutdown lines of parts, by pin.
+    shutdowns: BTreeMap<String, Shutdown>,
+    /// Whether a part is on the pins where the board's own bus usually is, so that nobody says where that is.
+    bus_taken: bool,
     lines: Vec<Wired>,
     uarts: Vec<Serial>,
     /// Parts on SPI by the pin of their chip select.
@@ -76,6 +88,7 @@ pub struct Machine {
     analog: BTreeMap<String, Analogue>,
     switches: BTreeMap<String, Switch>,
     driven: BTreeMap<String, Driven>,
+    steppers: Vec<Stepper>,
     /// What the processor knows of itself.
     inside: Option<LiveStimulus>,
     /// Levels that the script set.
@@ -88,6 +101,8 @@ pub struct Machine {
     pub radio: bool,
     /// Levels of actuators since they were last taken: part and level.
     pub levels: Vec<(String, f64)>,
+    /// Where its motors' shafts have got to since they were last taken: part and level.
+    pub shafts: Vec<(String, f64)>,
 }
 
 impl Machine {
@@ -101,8 +116,15 @@ impl Machine {
         let board = thing.board.as_ref().and_then(|b| plan.catalog.boards.get(b));
         let board = Arc::new(board.cloned().unwrap_or_else(|| unreachable!("checked: a script has a board")));
         let clock = Clock::new();
+        let shut = thing.parts.iter().filter_map(|p| Some((p, p.shutdown.clone()?, Shutdown::default())));
+        let shut: Vec<_> = shut.collect();
+        let lines: BTreeMap<_, _> =
+            shut.iter().map(|(part, _, line)| (part.id.clone(), line.clone())).collect();
         let mut machine = Self {
-            i2c: live.i2c(device, clock.clone(), I2C_HZ)?,
+            i2c: live.i2c_on(device, None, clock.clone(), I2C_HZ, &lines)?,
+            buses: BTreeMap::new(),
+            shutdowns: shut.iter().map(|(_, pin, line)| (pin.clone(), line.clone())).collect(),
+            bus_taken: displaced(thing, &board).is_some(),
             clock,
             lines: Vec::new(),
             uarts: Vec::new(),
@@ -110,6 +132,7 @@ impl Machine {
             analog: BTreeMap::new(),
             switches: BTreeMap::new(),
             driven: BTreeMap::new(),
+            steppers: Vec::new(),
             inside: None,
             set: BTreeMap::new(),
             seed: plan.seed,
@@ -117,8 +140,14 @@ impl Machine {
             noise: stream(plan.seed, device, "script/adc"),
             radio: false,
             levels: Vec::new(),
+            shafts: Vec::new(),
             board,
         };
+        for pins in live.i2c_pins(device)? {
+            let on = Some((pins.0.as_str(), pins.1.as_str()));
+            let bus = live.i2c_on(device, on, machine.clock.clone(), I2C_HZ, &lines)?;
+            machine.buses.insert(pins, bus);
+        }
         let mut wires: BTreeMap<String, Vec<Box<dyn LinePart>>> = BTreeMap::new();
         for part in &thing.parts {
             machine.wire(plan, live, device, part, &mut wires)?;
@@ -143,6 +172,12 @@ impl Machine {
                 let servo = actuator.travel_s > 0.0 && actuator.steps == 0;
                 self.driven.insert(pin.clone(), Driven { part: part.id.clone(), servo });
             }
+            if let WireDef::Pins(pins) = &part.on
+                && let Ok(pins) = <[String; 4]>::try_from(pins.clone())
+                && actuator.steps > 0
+            {
+                self.steppers.push(Stepper::new(&part.id, pins, actuator.steps));
+            }
             return Ok(());
         }
         let Some(sensor) = plan.catalog.sensors.get(&part.model) else { return Ok(()) };
@@ -160,17 +195,13 @@ impl Machine {
                 let Some(law) = channel.analog else { return Ok(()) };
                 let sees = live.stimulus(device, &part.id)?;
                 let (quantity, own_supply) = (channel.quantity.clone(), part.own_supply);
-                self.analog.insert(pin.clone(), Analogue { sees, quantity, law, own_supply });
+                let share = if part.shifted { self.divided(part, sensor) } else { 1.0 };
+                self.analog.insert(pin.clone(), Analogue { sees, quantity, law, own_supply, share });
             }
             (WireDef::Pins(pins), BusDef::Uart) => {
-                if let Ok(serial) = live.serial(device, &part.id) {
-                    let has = |f: PinFn| {
-                        let found =
-                            pins.iter().find(|p| self.board.pins.get(*p).is_some_and(|has| has.contains(&f)));
-                        found.cloned().unwrap_or_default()
-                    };
-                    let (tx, rx) = (has(PinFn::Tx), has(PinFn::Rx));
-                    self.uarts.push(Serial { part: serial, tx, rx });
+                if let (Ok(serial), [tx, rx]) = (live.serial(device, &part.id), pins.as_slice()) {
+                    // The board's transmit pin first, wherever its matrix leads that.
+                    self.uarts.push(Serial { part: serial, tx: tx.clone(), rx: rx.clone() });
                 }
             }
             (WireDef::Pin(pin), _) => match live.line(device, &part.id) {
@@ -198,6 +229,14 @@ impl Machine {
             _ => {}
         }
         Ok(())
+    }
+
+    /// What a divider leaves of a part's voltage: as much as the converter reads in the range that the part asks for.
+    fn divided(&self, part: &PartDef, sensor: &SensorDef) -> f64 {
+        let Some(adc) = &self.board.adc else { return 1.0 };
+        let ranged = part.range.as_ref().and_then(|name| adc.in_range(name));
+        let reads_v = ranged.map_or(adc.reference_v, |adc| adc.reference_v);
+        (reads_v / sensor.out_v.unwrap_or(self.board.logic_v)).min(1.0)
     }
 
     /// The board's name of a pin, for what a script calls it: its name, or a number.
@@ -267,17 +306,22 @@ impl Machine {
         [Sda, Scl, Mosi, Miso, Sck, Tx, Rx].map(first).join(" ")
     }
 
+    /// The I2C bus at pins, data and clock, as the script names them; `-` for the board's own.
+    fn bus(&mut self, wires: &str) -> Option<&mut I2cBus> {
+        let Some((sda, scl)) = wires.split_once('/') else { return Some(&mut self.i2c) };
+        let pins = (self.pin(sda)?, self.pin(scl)?);
+        let own = !self.bus_taken && self.has(sda, PinFn::Sda) && self.has(scl, PinFn::Scl);
+        let named = self.buses.get_mut(&pins);
+        if own && named.is_none() { Some(&mut self.i2c) } else { named }
+    }
+
     /// `BUS` is `-` for the board's own wires, or `SDA/SCL` as the script names them: elsewhere nobody answers.
     fn i2c(&mut self, bus: &str, address: &str, operations: &[&str]) -> Result<String, String> {
         let address: u8 = address.parse().map_err(|_| "nodev")?;
         // Where a script says how fast, `SDA/SCL@HZ`.
         let (bus, hz) = bus.split_once('@').unwrap_or((bus, ""));
-        self.i2c.set_clock_hz(hz.parse().unwrap_or(I2C_HZ).clamp(1_000, I2C_MOST_HZ));
-        if let Some((sda, scl)) = bus.split_once('/')
-            && !(self.has(sda, PinFn::Sda) && self.has(scl, PinFn::Scl))
-        {
-            return Err("nodev".to_owned());
-        }
+        let Some(bus) = self.bus(bus) else { return Err("nodev".to_owned()) };
+        bus.set_clock_hz(hz.parse().unwrap_or(I2C_HZ).clamp(1_000, I2C_MOST_HZ));
         let mut buffers = Vec::new();
         for operation in operations {
             buffers.push(match operation.split_once(':') {
@@ -290,7 +334,7 @@ impl Machine {
             .iter_mut()
             .map(|(w, bytes)| if *w { Operation::Write(bytes) } else { Operation::Read(bytes) })
             .collect();
-        match self.i2c.transaction(address, &mut list) {
+        match bus.transaction(address, &mut list) {
             Ok(()) => {
                 let read = buffers.iter().filter(|(w, _)| !w).flat_map(|(_, bytes)| bytes.iter());
                 Ok(hex(read.copied()))
@@ -342,6 +386,32 @@ impl Machine {
             let (_, line) = pins.iter().find(|(p, _)| p == pin)?;
             Some((part, *line))
         })
+    }
+
+    /// The board drives a pin, or lets go of it: all that is wired there sees it, such as several HX711 on one clock.
+    fn drive(&mut self, pin: &str, at_ns: u64, high: bool) {
+        for (part, pins) in &mut self.lines {
+            for (_, line) in pins.iter().filter(|(p, _)| p == pin) {
+                part.drive(at_ns, *line, high);
+            }
+        }
+        if let Some(line) = self.shutdowns.get(pin) {
+            line.drive(at_ns, high);
+        }
+    }
+
+    /// Turns the motors that a pin is a coil of.
+    fn turn(&mut self, pin: &str) {
+        for motor in self.steppers.iter_mut().filter(|m| m.pins.iter().any(|p| p == pin)) {
+            if let Some(level) = motor.turn(&self.set) {
+                self.shafts.push((motor.part.clone(), level));
+            }
+        }
+    }
+
+    /// Its motors' shafts stand where they stood on the board before it lost its supply.
+    pub fn stands_as(&mut self, before: &Self) {
+        self.steppers.clone_from(&before.steppers);
     }
 
     /// Whether a pin, as a script calls it, can be this.
@@ -446,9 +516,7 @@ impl Machine {
         self.clock.advance_ns(ACCESS_NS);
         let at_ns = self.clock.now_ns();
         // A pin that is read no longer drives.
-        if let Some((part, line)) = self.line(&pin) {
-            part.drive(at_ns, line, true);
-        }
+        self.drive(&pin, at_ns, true);
         Ok(u8::from(self.level(&pin, pull)).to_string())
     }
 
@@ -456,16 +524,15 @@ impl Machine {
         let pin = self.known(pin)?;
         self.clock.advance_ns(ACCESS_NS);
         let at_ns = self.clock.now_ns();
-        if let Some((part, line)) = self.line(&pin) {
-            part.drive(at_ns, line, high);
-        }
+        self.drive(&pin, at_ns, high);
         if let Some(driven) = self.driven.get(&pin).filter(|d| !d.servo) {
             self.levels.push((driven.part.clone(), f64::from(u8::from(high))));
         }
         if let Some(part) = self.spis.get_mut(&pin) {
             if high { part.deselect(at_ns) } else { part.select(at_ns) }
         }
-        self.set.insert(pin, high);
+        self.set.insert(pin.clone(), high);
+        self.turn(&pin);
         Ok(String::new())
     }
 
@@ -505,8 +572,9 @@ impl Machine {
         let (volts, with_rail) = match self.analog.get_mut(&pin) {
             Some(part) => {
                 let value = part.sees.read(&part.quantity, at_ns).unwrap_or(f64::NAN);
-                let volts = if value.is_nan() { 0.0 } else { part.law.volts(value, logic_v) };
-                (volts, with_rail(&part.law, &adc, logic_v, part.own_supply))
+                let volts = if value.is_nan() { 0.0 } else { part.share * part.law.volts(value, logic_v) };
+                let (left, reference) = part.sees.at_pin(at_ns);
+                (volts * left / reference, with_rail(&part.law, &adc, logic_v, part.own_supply))
             }
             // An open pin floats about.
             None => (0.1 * adc.reference_v * self.noise.random::<f64>(), false),
@@ -653,6 +721,21 @@ impl Machine {
         }
         Ok(String::new())
     }
+}
+
+/// A part on a pin where the board's own I2C bus usually is, and a part on that bus: it has to be elsewhere, and nobody says where.
+pub(super) fn displaced<'a>(thing: &'a ThingDef, board: &BoardDef) -> Option<(&'a PartDef, &'a PartDef)> {
+    let on_bus = |p: &&PartDef| matches!(p.on, WireDef::I2c(_)) && p.bus_on(board).is_none();
+    let there = thing.parts.iter().find(on_bus)?;
+    let usual = [board.usual(PinFn::Sda), board.usual(PinFn::Scl)];
+    let is = |pin: &str| usual.contains(&Some(pin));
+    let in_the_way = thing.parts.iter().find(|p| match &p.on {
+        WireDef::Pin(pin) | WireDef::Spi(pin) => is(pin),
+        WireDef::Pins(pins) => pins.iter().any(|pin| is(pin)),
+        WireDef::I2c(_) => p.bus_on(board).is_some_and(|(sda, scl)| is(sda) || is(scl)),
+        WireDef::Internal => false,
+    })?;
+    Some((in_the_way, there))
 }
 
 /// Whether a receiver at one rate makes out what is sent at the other: over a byte's ten bits it may be off by less than half a bit.

@@ -15,7 +15,14 @@ use embedded_hal::{
 use periph::chips::tof::{Vl53l0xFull, Vl53l0xVcselPeriodType};
 use proptest::prelude::*;
 use std::convert::Infallible;
-use twinfleet_twins::parts::{MS, i2c::I2cError, stimulus::Quantity, vl53l0x::Vl53l0x};
+use twinfleet_twins::parts::{
+    MS,
+    clock::Clock,
+    i2c::{I2cBus, I2cError},
+    shutdown::Shutdown,
+    stimulus::Quantity,
+    vl53l0x::Vl53l0x,
+};
 
 /// A shutdown pin that is wired to nothing.
 struct Unwired;
@@ -190,4 +197,34 @@ fn the_result_block_tells_light_and_a_sigma_check_goes_by_it() {
     }
     let (_, none) = ranged(f64::INFINITY, 0.0, 0.88);
     assert!(none.0 == 0.0 && none.3 > 18.0, "nothing comes back: {none:?}");
+}
+
+#[test]
+fn who_is_shut_down_is_nobody_and_starts_anew() {
+    let (mut clock, lines) = (Clock::new(), [Shutdown::default(), Shutdown::default()]);
+    let mut bus: I2cBus = I2cBus::new(clock.clone(), 400_000);
+    for (line, mm) in lines.iter().zip([100.0, 200.0]) {
+        bus.add_beside(Box::new(Vl53l0x::new(at(mm)).shut_by(line.clone())));
+    }
+    clock.delay_ms(2);
+    // Both hear it, as two on one address do.
+    bus.write(0x29, &[0x8A, 0x30]).unwrap();
+    assert_eq!(bus.write(0x29, &[0xC0]), Err(I2cError::NoAddress(0x29)));
+    let mut id = [0];
+    bus.write_read(0x30, &[0xC0], &mut id).unwrap();
+    assert_eq!(id, [0xEE]);
+
+    lines.iter().for_each(|line| line.drive(clock.now_ns(), false));
+    assert_eq!(bus.write(0x30, &[0xC0]), Err(I2cError::NoAddress(0x30)));
+    lines[0].drive(clock.now_ns(), true);
+    assert_eq!(bus.write(0x29, &[0xC0]), Err(I2cError::NoAddress(0x29)), "it boots");
+    clock.delay_ms(2);
+    bus.write(0x29, &[0x8A, 0x31]).unwrap();
+    lines[1].drive(clock.now_ns(), true);
+    clock.delay_ms(2);
+    for address in [0x29, 0x31] {
+        bus.write_read(address, &[0x8A], &mut id).unwrap();
+        assert_eq!(id, [address]);
+    }
+    assert_eq!(bus.write(0x30, &[0xC0]), Err(I2cError::NoAddress(0x30)), "forgotten");
 }

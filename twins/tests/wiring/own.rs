@@ -1,7 +1,7 @@
-//! Sensors of one's own whose figures contradict one another.
+//! Sensors and boards of one's own whose figures contradict one another, or name what is not there.
 
 use twinfleet_engine::{
-    catalog::SensorDef,
+    catalog::{BoardDef, SensorDef},
     scenario::{definition, source::Source},
 };
 
@@ -25,6 +25,10 @@ fn figures_that_contradict_one_another() {
         ("Spi", "", "block: \"2s\"", "an output that stays up is 0 or 1"),
         ("Spi", "", "reach: Above(0.3)", "only an input of a converter is bound by its supply"),
         ("Spi", "", "noise_ratio: -0.1", "`noise_ratio`"),
+        ("Spi", "peak_ma: -5,", "", "`peak_ma`"),
+        ("Digital(2)", "driven: [2],", "", "the part has no digital line 2"),
+        ("Spi", "shares: [0],", "", "the part has no digital line 0"),
+        ("I2c([0x48])", "beside: {0x6A: 0x1C},", "", "the part has no address 0x6a"),
     ] {
         let said = said(bus, timing, channel);
         assert!(said.contains(words), "{bus} {timing} {channel}: {said}");
@@ -36,7 +40,36 @@ fn figures_that_contradict_one_another() {
             "hysteresis: 0.5, noise_ratio: 0.1",
         ),
         ("Spi", "conversion: \"1s\",", "hold: \"3s\", block: \"2s\""),
+        ("Digital(2)", "driven: [1], shares: [1],", ""),
+        ("I2c([0x48])", "beside: {0x48: 0x1C},", ""),
     ] {
         assert_eq!(said(bus, timing, channel), "");
     }
+}
+
+#[test]
+fn a_board_that_names_what_it_has_not() {
+    let said = |more: &str| {
+        let text = format!(
+            r#"Board(format: 1, name: "own", source: "its datasheet, p. 3", pins: {{"P0": [Digital, Tx]}}, logic_v: 3.3,
+                brown_out_v: 2.0, current_ma: (active: 5, transmit: 50, sleep: 0.1), {more})"#
+        );
+        match definition::read::<BoardDef>(&Source::embedded("own.ron", &text)) {
+            Ok(_) => String::new(),
+            Err(report) => report.to_string(),
+        }
+    };
+    for (more, words) in [
+        (r#"pulled_up: ["P1"]"#, "the board has no pin `P1`"),
+        (r#"wakes_by: "P1""#, "the board has no pin `P1`"),
+        (r#"no_pull_up: ["P1"]"#, "the board has no pin `P1`"),
+        (r#"ports: [["P0", "P1"]]"#, "the board has no pin `P1`"),
+        (r#"associated: ["doze"], rest_ma: {"nap": 1.0}"#, "the board has no state `doze`"),
+        (r#"rest_ma: {"nap": -1.0}"#, "must be at least 0, but is -1"),
+        (r#"on_bus: {0xEC: "a chip"}"#, "0xec is no I2C address of a part"),
+    ] {
+        assert!(said(more).contains(words), "{more}: {}", said(more));
+    }
+    let sound = r#"pulled_up: ["P0"], wakes_by: "P0", ports: [["P0"]], rest_ma: {"nap": 1.0}, associated: ["nap"], on_bus: {0x60: "a chip"}"#;
+    assert_eq!(said(sound), "");
 }

@@ -61,6 +61,100 @@ fn buses_that_can_be_led_to_other_pins() {
 }
 
 #[test]
+fn a_bus_of_ones_own_has_addresses_and_resistors_of_its_own() {
+    let all = catalog::builtin().unwrap();
+    let part = |id: &str, more: &str| format!(r#"(id: "{id}", model: "bh1750", on: I2c(0x23), {more})"#);
+    let at = |sda: &str, scl: &str| format!(r#"bus: ("{sda}", "{scl}")"#);
+    let (first, second) = (part("a", ""), part("b", &at("GPIO18", "GPIO19")));
+    let both = format!("{first}, {second}");
+    assert_eq!(errors(&all, &scenario("esp32-devkit", &both, "")), "");
+    let lamp = r#"(id: "l", model: "led", on: Pin("GPIO18"))"#;
+    for (board, parts, words) in [
+        ("esp32-devkit", format!("{first}, {}", part("b", "")), "`bh1750` also answers to 0x5c"),
+        // The board's own, called by its pins.
+        (
+            "esp32-devkit",
+            format!("{first}, {}", part("b", &at("GPIO21", "GPIO22"))),
+            "two parts share the address 0x23",
+        ),
+        ("esp32-devkit", format!("{both}, {}", part("c", &at("GPIO18", "GPIO19"))), "two parts share"),
+        ("esp32-devkit", format!("{second}, {lamp}"), "two parts use pin `GPIO18`"),
+        ("esp32-devkit", format!("{lamp}, {second}"), "two parts use pin `GPIO18`"),
+        ("esp32-devkit", part("b", &at("GPIO18", "GPIO18")), "cannot be both lines of a bus"),
+        (
+            "esp32-devkit",
+            format!("{second}, {}", part("c", &at("GPIO19", "GPIO18"))),
+            "two parts use pin `GPIO19`",
+        ),
+        ("esp32-devkit", part("b", &at("GPIO34", "GPIO19")), "pin `GPIO34` of `esp32-devkit` is not Sda"),
+        ("arduino-uno-r3", part("b", &at("D2", "D3")), "pin `D2` of `arduino-uno-r3` is not Sda"),
+        (
+            "esp32-devkit",
+            format!("{first}, {}", part("b", &format!("{}, pull_up: false", at("GPIO18", "GPIO19")))),
+            "nothing pulls the I2C bus on `GPIO18` and `GPIO19` up",
+        ),
+        (
+            "esp32-devkit",
+            format!(r#"(id: "t", model: "tmp36", on: Pin("GPIO34"), {})"#, at("GPIO18", "GPIO19")),
+            "`tmp36` is not on I2C",
+        ),
+    ] {
+        let told = told(board, &parts, "");
+        assert!(told.contains(words), "{board} {parts}: {told}");
+    }
+}
+
+#[test]
+fn serial_lines_are_those_of_one_port_of_the_chip() {
+    let all = catalog::builtin().unwrap();
+    let gps = |id: &str, tx: &str, rx: &str| {
+        format!(r#"(id: "{id}", model: "neo-6m", on: Pins(["{tx}", "{rx}"]))"#)
+    };
+    let pico = "raspberry-pi-pico-w";
+    let two = format!("{}, {}", gps("a", "GP0", "GP17"), gps("b", "GP8", "GP5"));
+    assert_eq!(errors(&all, &scenario(pico, &two, "")), "");
+    let crossed = told(pico, &gps("a", "GP0", "GP9"), "");
+    assert!(
+        crossed.contains("`GP0` and `GP9` of `raspberry-pi-pico-w` are not of one serial port")
+            && crossed.contains("GP1, GP13, GP17"),
+        "{crossed}"
+    );
+    let twice = told(pico, &format!("{}, {}", gps("a", "GP0", "GP1"), gps("b", "GP16", "GP17")), "");
+    assert!(
+        twice.contains("two parts are on one serial port") && twice.contains("that is free: GP4, GP5, GP8"),
+        "{twice}"
+    );
+}
+
+#[test]
+fn pixels_are_dimmed_by_data_on_any_pin() {
+    let on = |model: &str| {
+        told(
+            "arduino-uno-r3",
+            &format!(r#"(id: "l", model: "{model}", on: Pin("D4"), own_supply: true)"#),
+            "",
+        )
+    };
+    assert!(on("led").contains("`D4` of `arduino-uno-r3` has no PWM"), "{}", on("led"));
+    assert!(!on("neopixel-stick").contains("PWM"), "{}", on("neopixel-stick"));
+}
+
+#[test]
+fn of_a_converter_whose_input_is_taken_the_others_are_named() {
+    let parts = r#"(id: "adc", model: "ads1115", on: I2c(0x48)), (id: "a", model: "tmp36", on: Pin("adc.0")),
+        (id: "b", model: "tmp36", on: Pin("adc.0"))"#;
+    let told = told("raspberry-pi-4b", parts, "");
+    assert!(told.contains("two parts use pin `adc.0`") && told.contains("adc.1, adc.2, adc.3"), "{told}");
+}
+
+#[test]
+fn a_part_with_two_lines_on_one_pin_is_told_of_as_one() {
+    let ranger = r#"(id: "a", model: "hc-sr04", on: Pins(["D4", "D4"]))"#;
+    let told = told("arduino-uno-r3", ranger, "");
+    assert!(told.contains("two lines of this part use pin `D4`") && !told.contains("two parts"), "{told}");
+}
+
+#[test]
 fn what_parts_may_share() {
     let all = catalog::builtin().unwrap();
     let cells = r#"(id: "a", model: "hx711-load-cell", on: Pins(["GPIO16", "GPIO17"])),
@@ -87,6 +181,18 @@ fn what_parts_may_share() {
     );
     let same = told("esp32-devkit", &two.replace("0x30", "0x29"), "");
     assert!(same.contains("two parts share the address 0x29") && same.contains("I2c(0x2a)"), "{same}");
+    // All but one are held in reset until a script has given the one its address.
+    let three = format!(
+        "{}, {}, {}",
+        ranger("a", "0x29"),
+        ranger("b", "0x29").replace("0x29)", "0x29), shutdown: \"GPIO16\""),
+        ranger("c", "0x29").replace("0x29)", "0x29), shutdown: \"GPIO17\"")
+    );
+    assert_eq!(errors(&all, &scenario("esp32-devkit", &three, "")), "");
+    let one_line = told("esp32-devkit", &three.replace("GPIO17", "GPIO16"), "");
+    assert!(one_line.contains("two parts use pin `GPIO16`"), "{one_line}");
+    let none = told("esp32-devkit", &BME.replace("0x76)", "0x76), shutdown: \"GPIO16\""), "");
+    assert!(none.contains("`bme280` has no line that shuts it down"), "{none}");
     // The LSM9DS1's magnetometer answers for itself.
     let imus = r#"(id: "a", model: "lsm9ds1", on: I2c(0x6A)), (id: "b", model: "vl53l0x", on: I2c(0x1C))"#;
     assert!(told("esp32-devkit", imus, "").contains("0x1c"), "{}", told("esp32-devkit", imus, ""));

@@ -360,7 +360,13 @@ impl<'a> Electric<'a> {
     fn look_at_line(&mut self, board: &BoardDef, part: &Part<'_>, place: &Place<'_>) {
         let by_part = part.sensor.and_then(|s| s.pull_up);
         let (line, by_board) = match (&part.def.on, part.bus) {
-            (WireDef::I2c(_), _) => ("I2C bus".to_owned(), board.i2c_pull_up),
+            (WireDef::I2c(_), _) => match part.def.bus_on(board) {
+                None => ("I2C bus".to_owned(), board.i2c_pull_up),
+                Some((sda, scl)) => {
+                    let pulled = board.pulls_up(sda) && board.pulls_up(scl);
+                    (format!("I2C bus on `{sda}` and `{scl}`"), pulled)
+                }
+            },
             (WireDef::Pin(pin), BusDef::OneWire) => (format!("1-Wire bus on `{pin}`"), board.pulls_up(pin)),
             (WireDef::Pin(pin), BusDef::Digital(1)) if by_part.is_some() => {
                 let weak = part.sensor.is_some_and(|s| s.weak_pull_up) && !board.no_pull_up.contains(pin);
@@ -372,8 +378,9 @@ impl<'a> Electric<'a> {
         // What is not stated is not judged.
         line.pulled |= by_board || part.def.pull_up.or(by_part) != Some(false);
         let own = part.sensor.and_then(|s| s.pull_up_ohm).filter(|_| part.def.pull_up != Some(false));
-        let boards =
-            board.i2c_pull_up_ohm.filter(|_| line.first.is_none() && matches!(part.bus, BusDef::I2c(_)));
+        let boards = board.i2c_pull_up_ohm.filter(|_| {
+            line.first.is_none() && matches!(part.bus, BusDef::I2c(_)) && part.def.bus_on(board).is_none()
+        });
         line.siemens += own.into_iter().chain(boards).map(f64::recip).sum::<f64>();
         line.first.get_or_insert_with(|| (place.path("on"), part.def.model.clone()));
     }

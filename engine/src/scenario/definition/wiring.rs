@@ -23,10 +23,13 @@ pub(super) struct Wiring<'a> {
     board: Option<&'a BoardDef>,
     catalog: &'a Catalog,
     /// Pin → path of the wire that uses it, and the kind of bus that others may share it for.
-    uses: BTreeMap<String, (String, Option<&'static str>)>,
+    uses: BTreeMap<String, (String, Option<String>)>,
     /// Pin → what a bus uses it for: another pin that can be that would do as well.
     moves: BTreeMap<String, PinFn>,
-    addresses: BTreeMap<u8, String>,
+    /// Address on a bus, which is the board's own where it has no name → path of the wire that has it.
+    addresses: BTreeMap<(Option<String>, u8), String>,
+    /// Serial port, by its place among the board's → path of the wire that has it.
+    ports: BTreeMap<usize, String>,
 }
 
 /// A part of a thing, and what the catalog says of its model.
@@ -59,11 +62,16 @@ impl<'a> Wiring<'a> {
             uses: BTreeMap::new(),
             moves: BTreeMap::new(),
             addresses: BTreeMap::new(),
+            ports: BTreeMap::new(),
         }
     }
 
     pub fn check(&mut self, part: &Part<'_>, place: &Place<'_>, report: &mut Report) {
         let (bus, wire, model) = (part.bus, &part.def.on, &part.def.model);
+        if part.def.bus.is_some() && !matches!(bus, BusDef::I2c(_)) {
+            let text = format!("`{model}` is not on I2C");
+            report.push(place.error("bus", text).help("leave `bus` out: it names the pins of an I2C bus"));
+        }
         if *wire == WireDef::Internal && matches!(bus, BusDef::Internal) {
             let of = part.sensor.map_or(&[][..], |s| &s.part_of);
             if let Some(board) = self.board.filter(|b| !of.is_empty() && !of.contains(&b.name)) {
@@ -82,9 +90,19 @@ impl<'a> Wiring<'a> {
         };
         check_range(board, part, place, report);
         check_straps(board, part, place, report);
+        match &part.def.shutdown {
+            Some(pin) if part.sensor.is_some_and(|s| s.shutdown) => {
+                self.pin(board, pin, &[PinFn::Digital], None, place, report);
+            }
+            Some(_) => {
+                let text = format!("`{model}` has no line that shuts it down");
+                report.push(place.error("shutdown", text).help("leave `shutdown` out"));
+            }
+            None => {}
+        }
         match (bus, wire) {
             (BusDef::I2c(addresses), WireDef::I2c(address)) => {
-                self.i2c(board, (addresses, part.sensor), *address, model, place, report);
+                self.i2c(board, part, (addresses, *address), place, report);
             }
             (BusDef::Spi, WireDef::Spi(select)) => {
                 self.shared(board, &[PinFn::Mosi, PinFn::Miso, PinFn::Sck], "SPI", place, report);
@@ -132,6 +150,7 @@ impl<'a> Wiring<'a> {
             (BusDef::Uart, WireDef::Pins(pins)) if pins.len() == 2 => {
                 self.pin(board, &pins[0], &[PinFn::Tx], None, place, report);
                 self.pin(board, &pins[1], &[PinFn::Rx], None, place, report);
+                self.port(board, (&pins[0], &pins[1]), place, report);
             }
             _ => {
                 let want = match bus {
@@ -139,7 +158,9 @@ impl<'a> Wiring<'a> {
                     BusDef::Spi => "Spi(\"select pin\")".to_owned(),
                     BusDef::OneWire | BusDef::Analog | BusDef::Digital(1) => "Pin(\"…\")".to_owned(),
                     BusDef::Digital(n) => format!("Pins([…]) with {n} pins"),
-                    BusDef::Uart => "Pins([\"its transmit pin\", \"its receive pin\"])".to_owned(),
+                    BusDef::Uart => {
+                        "Pins([\"the board's transmit pin\", \"the board's receive pin\"])".to_owned()
+                    }
                     BusDef::Internal => "Internal".to_owned(),
                 };
                 let text = format!("`{model}` cannot be wired like this");
@@ -151,88 +172,119 @@ impl<'a> Wiring<'a> {
     fn i2c(
         &mut self,
         board: &BoardDef,
-        (addresses, sensor): (&[u8], Option<&SensorDef>),
-        address: u8,
-        model: &str,
+        part: &Part<'_>,
+        (addresses, address): (&[u8], u8),
         place: &Place<'_>,
         report: &mut Report,
     ) {
+        let (sensor, model) = (part.sensor, part.def.model.as_str());
+        let on = part.def.bus_on(board);
         let renamed = sensor.is_some_and(|s| s.renamed) && (0x08..=0x77).contains(&address);
         if !addresses.contains(&address) && !renamed {
             let known: Vec<String> = addresses.iter().map(|a| format!("{a:#04x}")).collect();
             let text = format!("`{model}` does not answer to {address:#04x}");
             report.push(place.error("on", text).help(format!("its addresses: {}", known.join(", "))));
         }
-        self.shared(board, &[PinFn::Sda, PinFn::Scl], "I2C", place, report);
-        if let Some(chip) = board.on_bus.get(&address) {
+        match on {
+            None => self.shared(board, &[PinFn::Sda, PinFn::Scl], "I2C", place, report),
+            Some((sda, scl)) => self.bus(board, (sda, scl), place, report),
+        }
+        if let Some(chip) = board.on_bus.get(&address).filter(|_| on.is_none()) {
             let text = format!("{chip} on `{}` itself answers to {address:#04x} of its I2C bus", board.name);
-            let help = match self.free(board, addresses, sensor) {
+            let help = match self.free(board, on, addresses, sensor) {
                 Some(free) => format!("`{model}` also answers to {free}"),
                 None => format!("`{model}` has no other address that is free: use another board or part"),
             };
             report.push(place.error("on", text).help(help));
         }
         if let Some(beside) = sensor.and_then(|s| s.beside.get(&address))
-            && let Some(other) = self.addresses.insert(*beside, place.path("on"))
+            && let Some(other) = self.addresses.insert((named(on), *beside), place.path("on"))
         {
             let text =
                 format!("a chip beside it in `{model}` answers to {beside:#04x}, as another part does");
             let error = place.error("on", text).at(place.source, place.source.span_of(&other), "this one");
             report.push(error.help("give either of them another address"));
         }
-        if let Some(other) = self.addresses.insert(address, place.path("on")) {
+        // In reset it answers to none, and out of it to whatever its software gives it.
+        if part.def.shutdown.is_some() {
+            return;
+        }
+        if let Some(other) = self.addresses.insert((named(on), address), place.path("on")) {
             let text = format!("two parts share the address {address:#04x} of one I2C bus");
             let error = place.error("on", text).at(place.source, place.source.span_of(&other), "first here");
-            report.push(error.help(self.another(board, addresses, sensor, address, model)));
+            report.push(error.help(self.another(board, part, (addresses, address))));
+        }
+    }
+
+    /// Claims the pins of an I2C bus that the file names.
+    fn bus(&mut self, board: &BoardDef, (sda, scl): (&str, &str), place: &Place<'_>, report: &mut Report) {
+        if sda == scl {
+            let error = place.error("bus", format!("`{sda}` cannot be both lines of a bus"));
+            report.push(error.help("write `bus: (\"data pin\", \"clock pin\")`"));
+            return;
+        }
+        for (pin, f) in [(sda, PinFn::Sda), (scl, PinFn::Scl)] {
+            // Each line a name of its own: nobody's data is another's clock.
+            let line = format!("{f:?} of I2C on {sda} and {scl}");
+            self.pin(board, pin, &[f], Some(&line), place, report);
         }
     }
 
     /// Which address helps where two parts have this one: of the second, or of the first.
-    fn another(
-        &self,
-        board: &BoardDef,
-        addresses: &[u8],
-        sensor: Option<&SensorDef>,
-        address: u8,
-        model: &str,
-    ) -> String {
-        let taken = self.taken(board);
+    fn another(&self, board: &BoardDef, part: &Part<'_>, (addresses, address): (&[u8], u8)) -> String {
+        let (sensor, model, on) = (part.sensor, &part.def.model, part.def.bus_on(board));
+        let taken = self.taken(board, on);
         let mut any = (address..=0x77).chain(0x08..address);
         if sensor.is_some_and(|s| s.renamed)
             && let Some(free) = any.find(|a| !taken.contains(a))
         {
+            let others = if sensor.is_some_and(|s| s.shutdown) {
+                ", or `shutdown: \"pin\"` of all but one, for a script to do it"
+            } else {
+                ""
+            };
             return format!(
-                "its software can give one of them another address: write `on: I2c({free:#04x})`"
+                "its software can give one of them another address: write `on: I2c({free:#04x})`{others}"
             );
         }
-        if let Some(free) = self.free(board, addresses, sensor) {
+        if let Some(free) = self.free(board, on, addresses, sensor) {
             return format!("`{model}` also answers to {free}");
         }
-        let first = self.thing.parts.iter().find(|p| p.on == WireDef::I2c(address));
+        let here = |p: &&PartDef| p.on == WireDef::I2c(address) && p.bus_on(board) == on;
+        let first = self.thing.parts.iter().find(here);
         let first = first.and_then(|p| Part::find(p, self.thing, self.catalog));
         let of_first = first.and_then(|p| match p.bus {
-            BusDef::I2c(addresses) => Some((&p.def.id, self.free(board, addresses, p.sensor)?)),
+            BusDef::I2c(addresses) => Some((&p.def.id, self.free(board, on, addresses, p.sensor)?)),
             _ => None,
         });
         match of_first {
             Some((id, free)) => {
                 format!("`{model}` has no other address that is free, but `{id}` also answers to {free}")
             }
+            None if board.anywhere.contains(&PinFn::Sda) => format!(
+                "`{model}` has no other address that is free: put it on a bus of its own, `bus: (\"data pin\", \"clock pin\")`"
+            ),
             None => format!("`{model}` has no other address that is free: use another board or part"),
         }
     }
 
     /// Those of a model's addresses that nothing on the bus has; none where there is none.
-    fn free(&self, board: &BoardDef, addresses: &[u8], sensor: Option<&SensorDef>) -> Option<String> {
-        let taken = self.taken(board);
+    fn free(
+        &self,
+        board: &BoardDef,
+        on: Option<(&str, &str)>,
+        addresses: &[u8],
+        sensor: Option<&SensorDef>,
+    ) -> Option<String> {
+        let taken = self.taken(board, on);
         let beside = |a: &u8| sensor.and_then(|s| s.beside.get(a)).is_some_and(|b| taken.contains(b));
         let free = addresses.iter().filter(|a| !taken.contains(a) && !beside(a));
         let free: Vec<String> = free.map(|a| format!("{a:#04x}")).collect();
         (!free.is_empty()).then(|| free.join(", "))
     }
 
-    /// Every address on the bus: of the thing's parts, of the chips beside them, of the board itself.
-    fn taken(&self, board: &BoardDef) -> BTreeSet<u8> {
+    /// Every address on a bus: of the thing's parts, of the chips beside them, of the board itself.
+    fn taken(&self, board: &BoardDef, on: Option<(&str, &str)>) -> BTreeSet<u8> {
         let of = |p: &PartDef| match p.on {
             WireDef::I2c(address) => {
                 let sensor = self.catalog.sensors.get(&p.model);
@@ -240,7 +292,9 @@ impl<'a> Wiring<'a> {
             }
             _ => [None; 2],
         };
-        self.thing.parts.iter().flat_map(of).flatten().chain(board.on_bus.keys().copied()).collect()
+        let here = self.thing.parts.iter().filter(|p| p.bus_on(board) == on);
+        let boards = board.on_bus.keys().copied().filter(|_| on.is_none());
+        here.flat_map(of).flatten().chain(boards).collect()
     }
 
     /// An input of a converter that is another part of the thing.
@@ -258,8 +312,9 @@ impl<'a> Wiring<'a> {
             s.channels.iter().filter(|c| units::converter_input(&c.quantity).is_some()).count()
         });
         match wire.converter() {
-            Some((_, input)) if usize::from(input) < inputs => {
-                self.claim(board, pin.to_owned(), None, Vec::new(), place, report);
+            Some((id, input)) if usize::from(input) < inputs => {
+                let others = (0..inputs).map(|i| format!("{id}.{i}")).collect();
+                self.claim(board, pin.to_owned(), None, others, place, report);
             }
             Some((id, _)) if inputs > 0 => {
                 let text = format!("`{id}` has no such input: its inputs are 0 to {}", inputs - 1);
@@ -273,15 +328,32 @@ impl<'a> Wiring<'a> {
         }
     }
 
+    /// Claims the serial port within the board's chip that a part's two pins are of.
+    fn port(&mut self, board: &BoardDef, (tx, rx): (&str, &str), place: &Place<'_>, report: &mut Report) {
+        let of = |pin: &str| board.ports.iter().position(|port| port.iter().any(|p| p == pin));
+        let (Some(sends), Some(hears)) = (of(tx), of(rx)) else { return };
+        if sends != hears {
+            let text = format!("`{tx}` and `{rx}` of `{}` are not of one serial port", board.name);
+            let hears = |p: &&String| board.pins.get(*p).is_some_and(|has| has.contains(&PinFn::Rx));
+            let fitting: Vec<&str> = board.ports[sends].iter().filter(hears).map(String::as_str).collect();
+            let help = format!("receive pins that go with `{tx}`: {}", fitting.join(", "));
+            report.push(place.error("on", text).help(help));
+            return;
+        }
+        let Some(first) = self.ports.insert(sends, place.path("on")) else { return };
+        let text = format!("two parts are on one serial port of `{}`", board.name);
+        let error = place.error("on", text).at(place.source, place.source.span_of(&first), "first here");
+        let free = board.ports.iter().enumerate().filter(|(k, _)| !self.ports.contains_key(k));
+        let free: Vec<&str> = free.flat_map(|(_, pins)| pins.iter().map(String::as_str)).collect();
+        report.push(error.help(if free.is_empty() {
+            "all of its serial ports are taken: use another board, or leave a part out".to_owned()
+        } else {
+            format!("pins of a port that is free: {}", free.join(", "))
+        }));
+    }
+
     /// Claims the board's pins of a bus that several parts share.
-    fn shared(
-        &mut self,
-        board: &BoardDef,
-        fns: &[PinFn],
-        bus: &'static str,
-        place: &Place<'_>,
-        report: &mut Report,
-    ) {
+    fn shared(&mut self, board: &BoardDef, fns: &[PinFn], bus: &str, place: &Place<'_>, report: &mut Report) {
         for f in fns {
             // A board may name several; the bus uses the first that nobody else has.
             let listed = board.pins.iter().filter(|(_, has)| has.contains(f));
@@ -293,7 +365,7 @@ impl<'a> Wiring<'a> {
                 report.push(place.error("on", text).help(help));
                 return;
             };
-            let fits = |p: &&&String| self.uses.get(**p).is_none_or(|(_, of)| *of == Some(bus));
+            let fits = |p: &&&String| self.uses.get(**p).is_none_or(|(_, of)| of.as_deref() == Some(bus));
             // Where it is already, else the first that is free.
             let here = |p: &&&String| self.moves.get(**p) == Some(f);
             let free = pins.iter().find(here).or_else(|| pins.iter().find(fits)).unwrap_or(first);
@@ -308,7 +380,7 @@ impl<'a> Wiring<'a> {
         board: &BoardDef,
         pin: &str,
         fit: &[PinFn],
-        shared: Option<&'static str>,
+        shared: Option<&str>,
         place: &Place<'_>,
         report: &mut Report,
     ) {
@@ -362,24 +434,28 @@ impl<'a> Wiring<'a> {
         &mut self,
         board: &BoardDef,
         pin: String,
-        shared: Option<&'static str>,
+        shared: Option<&str>,
         others: Vec<String>,
         place: &Place<'_>,
         report: &mut Report,
     ) {
         let path = place.path("on");
-        let of_bus = self.uses.get(&pin).and_then(|(_, of)| *of);
-        if of_bus.is_some() && of_bus != shared && self.moves_away(board, &pin) {
-            self.uses.insert(pin, (path, shared));
+        let of_bus = self.uses.get(&pin).and_then(|(_, of)| of.clone());
+        if of_bus.is_some() && of_bus.as_deref() != shared && self.moves_away(board, &pin) {
+            self.uses.insert(pin, (path, shared.map(str::to_owned)));
             return;
         }
         match self.uses.get(&pin) {
             // Parts share the lines of a bus that all of them speak.
-            Some((_, Some(of))) if shared == Some(*of) => {}
+            Some((_, Some(of))) if shared == Some(of.as_str()) => {}
             Some((other, _)) => {
-                let text = format!("two parts use pin `{pin}`");
-                let error =
-                    place.error("on", text).at(place.source, place.source.span_of(other), "first here");
+                let error = if *other == path {
+                    place.error("on", format!("two lines of this part use pin `{pin}`"))
+                } else {
+                    let first = place.source.span_of(other);
+                    let text = format!("two parts use pin `{pin}`");
+                    place.error("on", text).at(place.source, first, "first here")
+                };
                 let free: Vec<String> = others.into_iter().filter(|p| !self.uses.contains_key(p)).collect();
                 report.push(error.help(if free.is_empty() {
                     format!("`{pin}` cannot be shared: use another board, or leave a part out")
@@ -388,10 +464,15 @@ impl<'a> Wiring<'a> {
                 }));
             }
             None => {
-                self.uses.insert(pin, (path, shared));
+                self.uses.insert(pin, (path, shared.map(str::to_owned)));
             }
         }
     }
+}
+
+/// A bus by its pins; none: the board's own.
+fn named(on: Option<(&str, &str)>) -> Option<String> {
+    on.map(|(sda, scl)| format!("{sda}/{scl}"))
 }
 
 /// What a pin has to be for a part's i-th digital line: an output where the board drives it.
@@ -407,7 +488,7 @@ fn digital(part: &Part<'_>, i: usize) -> &'static [PinFn] {
 fn check_dimmed(board: &BoardDef, part: &Part<'_>, pin: &str, place: &Place<'_>, report: &mut Report) {
     let dims = |a: &ActuatorDef| {
         let dimmable = matches!(a.effect, EffectDef::LightLx(_) | EffectDef::AirChangesPerH(_));
-        dimmable && a.steps == 0 && a.travel_s == 0.0
+        dimmable && !a.data && a.steps == 0 && a.travel_s == 0.0
     };
     let pwm = |p: &str| board.pins.get(p).is_none_or(|has| board.can(has, PinFn::Pwm));
     if !part.actuator.is_some_and(dims) || pwm(pin) {

@@ -44,7 +44,10 @@ pub(crate) fn wired(thing: &ThingDef, catalog: &Catalog) -> Vec<Wired> {
     for part in &thing.parts {
         let Some(sensor) = catalog.sensors.get(&part.model) else { continue };
         let bus = match (&sensor.bus, &part.on) {
-            (BusDef::I2c(_), _) => Some("I2C".to_owned()),
+            (BusDef::I2c(_), _) => Some(match board.and_then(|b| part.bus_on(b)) {
+                None => "I2C".to_owned(),
+                Some((sda, scl)) => format!("I2C on {sda} and {scl}"),
+            }),
             (BusDef::Spi, _) => Some("SPI".to_owned()),
             (BusDef::OneWire, WireDef::Pin(pin)) => Some(format!("1-Wire on {pin}")),
             _ => None,

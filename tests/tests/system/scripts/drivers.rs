@@ -118,6 +118,15 @@ fn adafruits_examples_run_as_they_are() {
             8.0,
         ),
         (
+            "scd4x_simpletest.py",
+            r#"(id: "p", model: "scd41", on: I2c(0x62))"#,
+            r#""p.co2": 800"#,
+            "CO2:",
+            1,
+            800.0,
+            110.0,
+        ),
+        (
             "hcsr04_simpletest.py",
             r#"(id: "p", model: "hc-sr04", on: Pins(["GPIO5", "GPIO6"]), shifted: true)"#,
             r#""p.distance": 1.5"#,

@@ -23,7 +23,8 @@ impl Analogue {
     /// Its voltage, [V]; 0 while a fault has the part.
     fn volts(&mut self, at_ns: u64) -> f64 {
         let value = self.sees.read(&self.quantity, at_ns).unwrap_or(f64::NAN);
-        if value.is_nan() { 0.0 } else { self.share * self.law.volts(value, self.logic_v) }
+        let (left, _) = self.sees.at_pin(at_ns);
+        if value.is_nan() { 0.0 } else { left * self.share * self.law.volts(value, self.logic_v) }
     }
 }
 

@@ -1,0 +1,177 @@
+//! What a script finds where its parts are wired: routed serial lines, buses beside the board's own, a clock that two parts
+//! share, a motor's coils.
+
+use super::Stage;
+use crate::system::common::command;
+use twinfleet_tests::python_of;
+
+#[test]
+fn a_receiver_is_heard_on_the_pins_that_it_is_wired_to() {
+    for (tx, rx) in [(4, 5), (16, 17), (17, 16)] {
+        let script = format!(
+            "import time\nfrom machine import UART\n\
+            def some(tx, rx):\n    u = UART(1, baudrate=9600, tx=tx, rx=rx)\n    time.sleep(3)\n    return b'$GP' in (u.read() or b'')\n\
+            time.sleep(3)\nprint(some({tx}, {rx}), some({rx}, {tx}))\n"
+        );
+        let gps = format!(
+            r#"board: "esp32-devkit", parts: [(id: "gps", model: "neo-6m", on: Pins(["GPIO{tx}", "GPIO{rx}"]))]"#
+        );
+        let stage = Stage::new(&gps, "MicroPython", "", &script).with("count: 2", "count: 1");
+        assert_eq!(stage.told(&stage.run(&[]), "script_says"), ["True False"], "{tx} {rx}");
+    }
+}
+
+#[test]
+fn two_load_cells_on_one_clock_are_both_read() {
+    let script = "import time\nfrom machine import Pin\n\
+        data, clock = [Pin(4, Pin.IN), Pin(16, Pin.IN)], Pin(5, Pin.OUT, value=0)\n\
+        time.sleep(1)\nwhile any(d.value() for d in data):\n    time.sleep_ms(1)\n\
+        read = [0, 0]\nfor bit in range(24):\n    clock.value(1)\n    clock.value(0)\n    for k in (0, 1):\n        read[k] = read[k] << 1 | data[k].value()\n\
+        clock.value(1)\nclock.value(0)\nprint(read[0], read[1])\n";
+    let cells = r#"board: "esp32-devkit", parts: [(id: "a", model: "hx711-load-cell", on: Pins(["GPIO4", "GPIO5"])),
+        (id: "b", model: "hx711-load-cell", on: Pins(["GPIO16", "GPIO5"]))]"#;
+    let stage = Stage::new(cells, "MicroPython", "", script)
+        .with("count: 2", "count: 1")
+        .with("fleet: [(", r#"fleet: [(truths: {"a.force": 10.0, "b.force": 20.0}, "#);
+    let said = stage.told(&stage.run(&[]), "script_says");
+    let codes: Vec<f64> = said[0].split(' ').map(|w| w.parse().unwrap()).collect();
+    // 1 mV/V at 5 kg and 5 V, of ±19.5 mV in 24 bits: 43,800 counts a newton, each cell within 1 %, one standard deviation.
+    for (code, want) in codes.iter().zip([438e3, 876e3]) {
+        assert!((code / want - 1.0).abs() < 0.05, "{said:?}");
+    }
+}
+
+#[test]
+fn a_stepper_turns_by_its_coils() {
+    let script = "import time\nfrom machine import Pin\n\
+        coils = [Pin(p, Pin.OUT) for p in (16, 17, 18, 19)]\n\
+        steps = ((1,0,0,0), (1,1,0,0), (0,1,0,0), (0,1,1,0), (0,0,1,0), (0,0,1,1), (0,0,0,1), (1,0,0,1))\n\
+        def go(ks):\n    for k in ks:\n        for coil, on in zip(coils, steps[k % 8]):\n            coil.value(on)\n        time.sleep_us(2500)\n\
+        go(range(512))\ntime.sleep(3)\ngo(range(510, 255, -1))\n\
+        for coil in coils:\n    coil.value(0)\ntime.sleep(3)\n";
+    let motor = r#"board: "esp32-devkit", parts: [(id: "turn", model: "stepper-28byj48",
+        on: Pins(["GPIO16", "GPIO17", "GPIO18", "GPIO19"]))]"#;
+    let stage = Stage::new(motor, "MicroPython", "", script).with("count: 2", "count: 1");
+    let levels = stage.values(&stage.run(&[]), "command");
+    let most = levels.iter().copied().fold(0.0, f64::max);
+    assert!((most - 511.0 / 4096.0).abs() < 1e-9, "{levels:?}");
+    let last = levels.last().copied().unwrap_or_default();
+    assert!((last - 256.0 / 4096.0).abs() < 1e-9, "currentless coils leave it there: {levels:?}");
+    assert!(levels.len() < 12, "one place a turn: {levels:?}");
+}
+
+#[test]
+fn a_second_bus_is_found_at_its_pins() {
+    let script = "from machine import I2C, SoftI2C, Pin\n\
+        print(I2C(0, sda=Pin(21), scl=Pin(22)).scan(), SoftI2C(sda=Pin(18), scl=Pin(19)).scan(),\n\
+        \x20   SoftI2C(sda=Pin(19), scl=Pin(18)).scan(), I2C(1, sda=Pin(25), scl=Pin(26)).scan())\n";
+    let two = r#"board: "esp32-devkit", parts: [(id: "in", model: "bh1750", on: I2c(0x23)),
+        (id: "out", model: "bh1750", on: I2c(0x23), bus: ("GPIO18", "GPIO19")),
+        (id: "air", model: "sht31", on: I2c(0x44), bus: ("GPIO18", "GPIO19"))]"#;
+    let stage = Stage::new(two, "MicroPython", "", script).with("count: 2", "count: 1");
+    assert_eq!(stage.told(&stage.run(&[]), "script_says"), ["[35] [35, 68] [] []"]);
+
+    // Where a part is in its place, and nobody says where it went.
+    let lamp = r#"board: "esp32-devkit", parts: [(id: "air", model: "sht31", on: I2c(0x44)),
+        (id: "lamp", model: "led", on: Pin("GPIO21"))]"#;
+    let stage = Stage::new(lamp, "MicroPython", "", script).with("count: 2", "count: 1");
+    assert_eq!(stage.told(&stage.run(&[]), "script_says"), ["[] [] [] []"]);
+    let ran = command(&["check", &stage.file()]);
+    assert_eq!(ran.code(), 0, "{}", ran.stderr());
+    let said = format!("{} {}", ran.stdout(), ran.stderr());
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ").replace(" | ", " ");
+    assert!(said.contains("`lamp` of `t` is where the I2C bus of `esp32-devkit` usually is"), "{said}");
+}
+
+#[test]
+fn rangers_that_are_held_in_reset_are_given_their_addresses() {
+    let script = "import time\nfrom machine import I2C, Pin\n\
+        shut = [Pin(p, Pin.OUT, value=0) for p in (16, 17)]\n\
+        i2c = I2C(0, sda=Pin(21), scl=Pin(22))\nprint(i2c.scan())\n\
+        for k in (0, 1):\n    shut[k].value(1)\n    time.sleep_ms(2)\n    i2c.writeto_mem(0x29, 0x8A, bytes([0x30 + k]))\n\
+        print(i2c.scan())\n\
+        for at in (0x30, 0x31):\n    i2c.writeto_mem(at, 0, bytes([1]))\n    time.sleep_ms(60)\n    print(int.from_bytes(i2c.readfrom_mem(at, 0x1E, 2), 'big'))\n\
+        shut[0].value(0)\nprint(i2c.scan())\nshut[0].value(1)\ntime.sleep_ms(2)\nprint(i2c.scan())\n";
+    let rangers = r#"board: "esp32-devkit", parts: [(id: "near", model: "vl53l0x", on: I2c(0x29), shutdown: "GPIO16"),
+        (id: "far", model: "vl53l0x", on: I2c(0x29), shutdown: "GPIO17")]"#;
+    let stage = Stage::new(rangers, "MicroPython", "", script)
+        .with("count: 2", "count: 1")
+        .with("fleet: [(", r#"fleet: [(truths: {"near.distance": 0.2, "far.distance": 1.0}, "#);
+    let said = stage.told(&stage.run(&[]), "script_says");
+    assert_eq!([&said[0], &said[1], &said[4], &said[5]], ["[]", "[48, 49]", "[49]", "[41, 49]"], "{said:?}");
+    for (mm, want) in said[2..4].iter().zip([200.0, 1000.0]) {
+        let mm: f64 = mm.parse().unwrap();
+        // 4 % is one standard deviation, from reading to reading and from part to part.
+        assert!((mm / want - 1.0).abs() < 0.2, "{said:?}");
+    }
+}
+
+#[test]
+fn adafruits_driver_reads_a_pms5003() {
+    let test = "adafruits_driver_reads_a_pms5003";
+    let Some(python) = python_of("venv-scripts", "adafruit_pm25", test) else { return };
+    // In calm air a frame comes every 2.3 s.
+    let script = "import board, busio\nfrom adafruit_pm25.uart import PM25_UART\n\
+        dust = PM25_UART(busio.UART(board.TX, board.RX, baudrate=9600, timeout=3), None)\n\
+        for k in range(5):\n    told = dust.read()\n    print(told['pm10 standard'], told['pm25 env'], told['pm100 env'])\n";
+    let thing = r#"board: "arduino-mkr-wifi-1010", parts: [(id: "dust", model: "pms5003", on: Pins(["D14", "D13"]), own_supply: true)]"#;
+    let stage = Stage::new(thing, "CircuitPython", "", script)
+        .python(python)
+        .with("count: 2", "count: 1")
+        .with("fleet: [(", r#"fleet: [(truths: {"dust.pm1": 40, "dust.pm2_5": 80, "dust.pm10": 120}, "#);
+    let said = stage.told(&stage.run(&[]), "script_says");
+    assert_eq!(said.len(), 5, "{said:?}");
+    let last: Vec<f64> = said[4].split(' ').map(|w| w.parse().unwrap()).collect();
+    for (told, want) in last.iter().zip([40.0, 80.0, 120.0]) {
+        // 4 µg/m³ and 4 % from part to part, one standard deviation each.
+        assert!((told - want).abs() < 12.0 + 0.12 * want, "{said:?}");
+    }
+}
+
+/// The voltages that a script reads at GPIO34, each the mean of some.
+fn volts(part: &str, fleet: &str, script: &str) -> Vec<f64> {
+    let script = format!(
+        "import time\nfrom machine import ADC\npin = ADC(34, atten=ADC.ATTN_11DB)\n\
+        def tell():\n    print(sum(pin.read_uv() for k in range(40)) / 40e6)\n{script}\n"
+    );
+    let thing = format!(r#"board: "esp32-devkit", parts: [{part}]"#);
+    let stage =
+        Stage::new(&thing, "MicroPython", "", &script).with("count: 2", "count: 1").with("fleet: [(", fleet);
+    let said = stage.told(&stage.run(&[]), "script_says");
+    said.iter().map(|line| line.parse().unwrap()).collect()
+}
+
+#[test]
+fn a_divider_before_an_analogue_pin_is_there_for_a_script() {
+    let part = r#"(id: "gas", model: "mq135", on: Pin("GPIO34"), shifted: true, own_supply: true)"#;
+    let read = volts(part, r#"fleet: [(truths: {"gas.gas": 200}, "#, "tell()");
+    // 1.53 V of 5 V, less or more by what units differ, of which the divider leaves 3.13 V of 5.
+    assert!((0.75..1.12).contains(&read[0]), "{read:?}");
+}
+
+#[test]
+fn faults_at_an_analogue_pin_are_there_for_a_script() {
+    let part = r#"(id: "warm", model: "tmp36", on: Pin("GPIO34"))"#;
+    for (kind, left) in
+        [("AdcReference(by: 0.1)", 1.0 / 1.1), ("Condensation(leak: 0.3, recover: \"10min\")", 0.7)]
+    {
+        let fleet = format!(
+            r#"timeline: [(at: "10s", until: "100s", do: Fault(target: "d-0", kind: {kind}))], fleet: [("#
+        );
+        let read = volts(part, &fleet, "tell()\ntime.sleep(20)\ntell()");
+        assert!((read[1] / read[0] - left).abs() < 0.03, "{kind}: {read:?}");
+    }
+}
+
+#[test]
+fn check_tells_that_a_scripts_clock_goes_right() {
+    let told = |target: &str| {
+        let stage = Stage::new(r#"board: "esp32-devkit""#, "MicroPython", "", "pass\n").with(
+            "fleet: [",
+            &format!(r#"timeline: [(at: "10s", until: "20s", do: Fault(target: "{target}", kind: ClockSkew(ppm: 500)))], fleet: ["#),
+        );
+        let ran = command(&["check", &stage.file()]);
+        format!("{}{}", ran.stdout(), ran.stderr())
+    };
+    assert!(told("d-1").contains("`d-1` runs a script, whose clock is the run's"), "{}", told("d-1"));
+}
