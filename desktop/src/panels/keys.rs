@@ -16,6 +16,8 @@ pub fn pressed(ctx: &Context, desk: &mut Desk) {
     if desk.asking != Asking::Nothing || desk.leaving.is_some() {
         return;
     }
+    // A text field has keys of its own: what is typed is taken back by Ctrl+Z, a word by Ctrl+W.
+    let in_text = ctx.text_edit_focused();
     let ctrl = |key: Key| ctx.input_mut(|i| i.consume_key(Modifiers::CTRL, key));
     if ctrl(Key::O) {
         desk.asking = Asking::Open(String::new());
@@ -26,7 +28,7 @@ pub fn pressed(ctx: &Context, desk: &mut Desk) {
     if ctrl(Key::F) && desk.session.is_some() {
         ctx.memory_mut(|m| m.request_focus(tree::search_field()));
     }
-    if ctrl(Key::Z) {
+    if !in_text && ctrl(Key::Z) {
         desk.undo();
     }
     if ctrl(Key::Q) {
@@ -39,6 +41,9 @@ pub fn pressed(ctx: &Context, desk: &mut Desk) {
     }
     if ctx.input(|i| i.key_pressed(Key::F1)) {
         desk.help = !desk.help;
+    }
+    if !in_text && desk.session.is_some() && ctrl(Key::W) {
+        desk.leave(Leave::Close);
     }
     panel_keys(ctx, desk);
     // The fleet has the arrows while it has the keyboard, and no other key.
@@ -148,7 +153,7 @@ pub fn pressed(ctx: &Context, desk: &mut Desk) {
     scene_keys(desk, &pressed);
 }
 
-/// Keys of panels, which hold while something is typed too: each panel to the front, each act, real devices, the start page.
+/// Keys of panels, which hold while something is typed too: each panel to the front, each act, real devices.
 fn panel_keys(ctx: &Context, desk: &mut Desk) {
     const DIGITS: [Key; 9] =
         [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9];
@@ -158,9 +163,6 @@ fn panel_keys(ctx: &Context, desk: &mut Desk) {
     }
     if desk.session.is_none() {
         return;
-    }
-    if with(Modifiers::CTRL, Key::W) {
-        desk.leave(Leave::Close);
     }
     for (pane, key) in Pane::ALL.into_iter().zip(DIGITS) {
         if with(Modifiers::CTRL, key) {

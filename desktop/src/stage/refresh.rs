@@ -239,7 +239,9 @@ pub fn pads<S: Side>(
         return;
     }
     for (pads, mesh) in &pads {
-        let color = |device: &usize| match shown.value(*device) {
+        // What was carried elsewhere measures another air: its pad stays, and says nothing.
+        let here = |device: usize| shown.value(device).filter(|_| !shown.carried.contains_key(&device));
+        let color = |device: &usize| match here(*device) {
             Some(value) => palette::linear(palette::color(shown.palette, ranges.share(value))),
             None => [0.08, 0.09, 0.10, 1.0],
         };
@@ -410,17 +412,22 @@ pub fn actuators<S: Side>(
         if let Some(mut material) = all.get_mut(&material.0) {
             material.emissive = glow * (level * 0.9);
         }
-        transform.rotation = match actuator.look {
-            Look::Fan => Quat::from_rotation_y(
-                (shown.t.as_secs_f64() * 2.3).rem_euclid(std::f64::consts::TAU) as f32 * level.signum(),
-            ),
-            Look::Vent => Quat::from_rotation_x(-0.9 * level),
-            _ => Quat::IDENTITY,
-        };
+        transform.rotation = stance(actuator.look, level, shown.t.as_secs_f64());
         let place = device_place(&shown, actuator.device) + actuator.offset;
         if transform.translation != place {
             transform.translation = place;
         }
+    }
+}
+
+/// How an actuator is turned at a level: a fan that is off stands, a vent is as open as its level.
+fn stance(look: Look, level: f32, t_s: f64) -> Quat {
+    match look {
+        Look::Fan if level > 0.0 => {
+            Quat::from_rotation_y((t_s * 2.3).rem_euclid(std::f64::consts::TAU) as f32)
+        }
+        Look::Vent => Quat::from_rotation_x(-0.9 * level),
+        _ => Quat::IDENTITY,
     }
 }
 
@@ -655,6 +662,13 @@ mod tests {
         world.get_mut::<Transform>(near).unwrap().translation.z = -100.0;
         world.run_system(system).unwrap();
         assert!(is_far(&world, near));
+    }
+
+    #[test]
+    fn a_fan_turns_only_while_it_is_on() {
+        assert_eq!(stance(Look::Fan, 0.0, 0.0), stance(Look::Fan, 0.0, 0.7));
+        assert_ne!(stance(Look::Fan, 0.3, 0.0), stance(Look::Fan, 0.3, 0.7));
+        assert_ne!(stance(Look::Vent, 0.0, 0.0), stance(Look::Vent, 1.0, 0.0));
     }
 
     #[test]
