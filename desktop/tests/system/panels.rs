@@ -27,7 +27,7 @@ use twinfleet_desktop::{
 };
 
 /// The whole window's panels over a desk.
-fn window(desk: Desk) -> Harness<'static, Desk> {
+pub fn window(desk: Desk) -> Harness<'static, Desk> {
     let show = |ui: &mut egui::Ui, desk: &mut Desk| {
         desk.advance(0.016);
         shell::show(ui, desk, &Pictures::new());
@@ -574,4 +574,95 @@ fn a_plot_has_an_axis_a_unit_the_residual_and_every_forecast() {
 fn a_loads_scenario_says_that_its_traffic_is_elsewhere() {
     let window = window(opened("load-smoke"));
     window.get_by_label_contains("only in `twinfleet load`");
+}
+
+#[test]
+fn what_is_selected_is_found_by_its_name_as_a_file_is_opened_again_with_fewer_devices() {
+    let picked = |d: &Desk| d.shown.as_ref().unwrap().picked;
+    let id = |d: &Desk| match picked(d) {
+        Some(Picked::Device(device)) => Some(d.shown.as_ref().unwrap().fleet.devices[device].id.clone()),
+        _ => None,
+    };
+    let few = ["fleet[0].count=5", "timeline=[]", "expect=[]"].map(str::to_owned).to_vec();
+    for (name, stays) in [("controller-3", true), ("node-4", true), ("node-150", false)] {
+        let mut desk = opened("greenhouse");
+        let device = desk.shown.as_ref().unwrap().fleet.find(name).unwrap();
+        desk.pick(Some(Picked::Device(device)));
+        let mut window = window(desk);
+        window.state_mut().sets = few.clone();
+        window.state_mut().open("greenhouse");
+        // The inspector and the fleet tell of what is selected.
+        window.run_steps(3);
+        let desk = window.state();
+        assert_eq!(desk.refused, None);
+        assert_eq!(desk.shown.as_ref().unwrap().fleet.devices.len(), 13);
+        assert_eq!(id(desk).as_deref(), Some(name).filter(|_| stays), "{name}");
+    }
+}
+
+#[test]
+fn what_is_typed_is_taken_back_by_the_field_and_no_act_with_it() {
+    let mut window = window(acted());
+    let press = |window: &mut Harness<'_, Desk>, key: egui::Key| {
+        window.key_press_modifiers(egui::Modifiers::CTRL, key);
+        window.run_steps(3);
+    };
+    press(&mut window, egui::Key::F);
+    window.event(egui::Event::Text("parcel one".to_owned()));
+    window.run_steps(3);
+    assert_eq!(window.state().search, "parcel one");
+    // In a text field Ctrl+W takes a word away, and nobody leaves.
+    press(&mut window, egui::Key::W);
+    assert!(window.state().search.starts_with("parcel") && !window.state().search.contains("one"));
+    press(&mut window, egui::Key::Z);
+    assert_eq!((window.state().done.len(), &window.state().leaving), (1, &None));
+    // Outside of it they are the window's.
+    window.key_press(egui::Key::Escape);
+    window.run_steps(3);
+    press(&mut window, egui::Key::Z);
+    assert!(window.state().done.is_empty(), "{:?}", window.state().notice);
+    press(&mut window, egui::Key::W);
+    assert!(window.state().shown.is_none());
+}
+
+#[test]
+fn a_forecast_stands_at_the_time_that_it_is_of_though_it_was_issued_long_ago() {
+    let mut desk = Desk::new(Settings::default());
+    desk.sets = vec!["mirror[0].forecast.every=\"2min\"".to_owned()];
+    desk.open("pi3b-mirror");
+    assert_eq!(desk.refused, None);
+    let pair = desk.shown.as_ref().unwrap().fleet.pairs(0)[0].clone();
+    desk.plots = vec![vec![pair.estimate]];
+    desk.go_to(crate::at("20min"));
+    crate::until(&mut desk, "20 min", |d| d.shown.as_ref().unwrap().t == crate::at("20min"));
+    let session = desk.session.clone().unwrap();
+    let (shown, shared) = (desk.shown.clone().unwrap(), session.shared());
+    let drawn = twinfleet_desktop::panels::plots::drawn(&desk, &shown, &shared, 0);
+    // Two horizons, and from here on.
+    let [near, far, ahead] = &drawn.bands[..] else { panic!("{:?}", drawn.bands) };
+    for band in [near, far] {
+        let apart: Vec<f64> = band.xs.windows(2).map(|x| x[1] - x[0]).collect();
+        assert!(!apart.is_empty() && apart.iter().all(|s| *s > 110.0), "{}: {apart:?}", band.name);
+    }
+    // What was foreseen for an instant that is over is no forecast from here on.
+    let last = near.xs.last().unwrap() - 60.0;
+    assert!((1_070.0..=1_200.0).contains(&last), "the last was issued at {last} s");
+    let mut wanted = vec![1_200.0];
+    wanted.extend([last + 60.0, last + 300.0].into_iter().filter(|x| *x > 1_200.0));
+    assert_eq!(ahead.xs, wanted);
+}
+
+#[test]
+fn the_inspector_says_where_a_device_was_carried() {
+    let mut desk = Desk::new(Settings::default());
+    desk.sets = ["duration=\"20min\"", "timeline=[]", "expect=[]"].map(str::to_owned).to_vec();
+    desk.open("greenhouse");
+    let node = desk.shown.as_ref().unwrap().fleet.find("node-7").unwrap();
+    desk.pick(Some(Picked::Device(node)));
+    desk.act(Act::Move { target: "node-7".into(), to: "outside".into() }, None);
+    assert_eq!(desk.done.len(), 1, "{:?}", desk.notice);
+    desk.go_to(crate::at("2min"));
+    crate::until(&mut desk, "2 min", |d| d.shown.as_ref().unwrap().t == crate::at("2min"));
+    let window = window(desk);
+    window.get_by_label("outside (carried there from z4)");
 }

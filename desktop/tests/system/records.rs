@@ -1,6 +1,7 @@
 //! A record opened in the desktop is the run that left it; real devices are followed live; what is wrong is told with its place.
 
 use crate::{at, desktop, until};
+use egui_kittest::kittest::Queryable;
 use std::{
     path::Path,
     process::{Command, Stdio},
@@ -276,4 +277,32 @@ fn bodies_of_a_record_are_turned_as_they_were_in_the_run() {
         tumbled += usize::from(a.iter().zip(start).map(|(a, b)| a * b).sum::<f32>().abs() < 0.99);
     }
     assert!(tumbled > 0, "parcels tumble, in a record too");
+}
+
+#[test]
+fn a_record_does_not_say_that_there_were_no_messages() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut desk = Desk::new(Settings::default());
+    desk.open(&record(dir.path()));
+    assert_eq!(desk.refused, None);
+    let mut window = crate::panels::window(desk);
+    window.key_press_modifiers(egui::Modifiers::CTRL, egui::Key::Num6);
+    window.run_steps(3);
+    window.get_by_label_contains("A record keeps no messages");
+    assert!(window.query_by_label_contains("No message yet").is_none());
+}
+
+#[test]
+fn a_record_of_another_seed_than_is_asked_for_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let rec = record(dir.path());
+    let png = dir.path().join("x.png");
+    let output = desktop(dir.path())
+        .args([rec.as_str(), "--seed", "4711", "--screenshot"])
+        .arg(&png)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("is a record of seed 42") && !png.exists(), "{text}");
 }
