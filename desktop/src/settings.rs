@@ -2,7 +2,7 @@
 
 use crate::units::Units;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf, absolute};
 use twinfleet_engine::aside;
 
 /// Colours for figures; all but `Turbo` are told apart by colour-blind eyes.
@@ -88,10 +88,12 @@ impl Settings {
         aside::write_whole(&path, text)
     }
 
-    /// Puts a file at the head of those opened of late.
+    /// Puts a file at the head of those opened of late: by its whole path, which is found from wherever the program is started.
     pub fn opened(&mut self, file: &str) {
-        self.recent.retain(|f| f != file);
-        self.recent.insert(0, file.to_owned());
+        let whole = Some(Path::new(file)).filter(|p| p.exists()).and_then(|p| absolute(p).ok());
+        let file = whole.map_or_else(|| file.to_owned(), |p| p.to_string_lossy().into_owned());
+        self.recent.retain(|f| *f != file);
+        self.recent.insert(0, file);
         self.recent.truncate(8);
     }
 }
@@ -106,4 +108,21 @@ fn path() -> Option<PathBuf> {
         .or_else(|| std::env::var_os("APPDATA").map(PathBuf::from))
         .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")))?;
     Some(folder.join("twinfleet").join("settings.json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_opened_of_late_is_found_from_another_folder_too() {
+        let mut settings = Settings::default();
+        // Tests run in the package's folder.
+        settings.opened("Cargo.toml");
+        settings.opened("greenhouse");
+        settings.opened("./Cargo.toml");
+        let [file, name] = &settings.recent[..] else { panic!("{:?}", settings.recent) };
+        assert!(Path::new(file).is_absolute() && Path::new(file).is_file(), "{file}");
+        assert_eq!(name, "greenhouse", "a shipped one is found from everywhere");
+    }
 }

@@ -6,6 +6,7 @@
 //! assert_eq!(units.figure(20.0, "degC"), "68.0 °F");
 //! assert_eq!(units.rise(2.0, "degC"), "3.60 °F");
 //! assert_eq!(Units::default().figure(55.36, "percent"), "55.4 %");
+//! assert_eq!(Units::default().figure(48.1, "deg"), "48.1 °");
 //! ```
 
 use serde::{Deserialize, Serialize};
@@ -24,13 +25,13 @@ pub struct Units {
     pub pressure: String,
     /// Of speeds: `m/s`, `km/h`.
     pub speed: String,
-    /// Of angles: `rad`, `deg`.
+    /// Of angles: `deg`, `rad`.
     pub angle: String,
 }
 
 impl Default for Units {
     fn default() -> Self {
-        let [temperature, pressure, speed, angle] = ["degC", "hPa", "m/s", "rad"].map(str::to_owned);
+        let [temperature, pressure, speed, angle] = ["degC", "hPa", "m/s", "deg"].map(str::to_owned);
         Self { temperature, pressure, speed, angle }
     }
 }

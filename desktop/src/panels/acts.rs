@@ -241,6 +241,13 @@ fn door(ui: &mut Ui, desk: &mut Desk, shown: &Shown) -> Option<Act> {
         desk.form.part.clone_from(&zones[zone]);
     }
     choose(ui, "zone", &mut desk.form.part, &zones);
+    // What is selected is what is meant: another zone that is chosen is selected, too.
+    if let Some(Picked::Zone(zone)) = shown.picked
+        && desk.form.part != zones[zone]
+    {
+        let chosen = zones.iter().position(|z| *z == desk.form.part);
+        desk.pick(chosen.map(Picked::Zone));
+    }
     ui.horizontal(|ui| {
         ui.add(egui::DragValue::new(&mut desk.form.size).speed(0.5).range(0.0..=1000.0));
         ui.label(weak("air changes an hour"));

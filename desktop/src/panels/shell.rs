@@ -274,7 +274,7 @@ pub(super) fn choices(units: &mut Units) -> [Choice<'_>; 4] {
         Choice { name: "temperature", key: "U", value: &mut units.temperature, all: &["degC", "degF", "K"] },
         Choice { name: "pressure", key: "Shift+U", value: &mut units.pressure, all: &["hPa", "kPa", "mmHg"] },
         Choice { name: "speed", key: "J", value: &mut units.speed, all: &["m/s", "km/h"] },
-        Choice { name: "angle", key: "Shift+J", value: &mut units.angle, all: &["rad", "deg"] },
+        Choice { name: "angle", key: "Shift+J", value: &mut units.angle, all: &["deg", "rad"] },
     ]
 }
 

@@ -394,13 +394,15 @@ pub fn twins<S: Side>(
 /// Actuators glow by their level; fans and vents turn and open.
 pub fn actuators<S: Side>(
     shown: Res<Showing<S>>,
-    mut actuators: Query<(&ActuatorOf, &mut Transform, &Skin), With<Of<S>>>,
+    mut actuators: Query<(&ActuatorOf, &mut Transform, &mut Visibility, &Skin), With<Of<S>>>,
     mut all: ResMut<Assets<StandardMaterial>>,
 ) {
     if !shown.is_changed() {
         return;
     }
-    for (actuator, mut transform, material) in &mut actuators {
+    for (actuator, mut transform, mut visibility, material) in &mut actuators {
+        let hidden = shown.hidden == Some(actuator.device);
+        visibility.set_if_neq(if hidden { Visibility::Hidden } else { Visibility::Inherited });
         let part = &shown.fleet.devices[actuator.device].parts[actuator.part];
         let level = part.level.and_then(|id| shown.frame.value(id)).unwrap_or(0.0).clamp(0.0, 1.0);
         let glow = match actuator.look {

@@ -666,3 +666,16 @@ fn the_inspector_says_where_a_device_was_carried() {
     let window = window(desk);
     window.get_by_label("outside (carried there from z4)");
 }
+
+#[test]
+fn a_door_of_another_zone_than_the_selected_one_can_be_chosen() {
+    let mut desk = opened("greenhouse");
+    desk.pick(Some(Picked::Zone(0)));
+    let mut window = window(desk);
+    click(&mut window, "Act");
+    choose(&mut window, "Inject a fault", "Open a door");
+    choose(&mut window, "z1", "z3");
+    window.run_steps(3);
+    assert_eq!(window.state().form.part, "z3");
+    assert_eq!(window.state().shown.as_ref().unwrap().picked, Some(Picked::Zone(2)));
+}
