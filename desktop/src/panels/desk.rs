@@ -14,7 +14,13 @@ pub use leave::Leave;
 use super::{Pane, events::Found, export::Kind as Export};
 use crate::{
     settings::Settings,
-    sim::{act::Act, open::Opened, session::Session, source::NoSource, traffic::Sieve},
+    sim::{
+        act::Act,
+        open::{Opened, Origin},
+        session::Session,
+        source::NoSource,
+        traffic::Sieve,
+    },
     stage::{camera::View, show::Shown},
 };
 use std::{
@@ -316,11 +322,14 @@ impl Desk {
 
     /// Shows something else from its start.
     fn begin(&mut self, opened: Opened) -> bool {
-        let started = self.start(opened);
-        self.forget();
-        if !started {
+        if !self.start(opened) {
+            // Where what was shown still is, what was done in it is, too.
+            if self.session.is_none() {
+                self.forget();
+            }
             return false;
         }
+        self.forget();
         self.bookmarks.clear();
         self.cursor_s = 0.0;
         self.playing = false;
@@ -338,8 +347,12 @@ impl Desk {
 
     /// Shows a scenario, record or mirror from its start.
     fn start(&mut self, opened: Opened) -> bool {
-        // The old run ends first: two at once would want the memory of two.
-        self.session = None;
+        // The old run ends first: two at once would want the memory of two. Real devices want next to none, and their broker may
+        // not be reached: then what is shown stays.
+        let live = matches!(opened.origin, Origin::Live { .. });
+        if !live {
+            self.session = None;
+        }
         match Session::start(opened.clone(), self.threads) {
             Ok(session) => {
                 self.generation += 1;
@@ -363,7 +376,9 @@ impl Desk {
             }
             Err(NoSource { text, outside }) => {
                 self.refused = Some(Refused { file: opened.file.clone(), text, outside });
-                self.shown = None;
+                if !live {
+                    self.shown = None;
+                }
                 self.touched = true;
                 false
             }

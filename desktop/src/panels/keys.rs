@@ -28,7 +28,8 @@ pub fn pressed(ctx: &Context, desk: &mut Desk) {
     if ctrl(Key::F) && desk.session.is_some() {
         ctx.memory_mut(|m| m.request_focus(tree::search_field()));
     }
-    if !in_text && ctrl(Key::Z) {
+    // With Shift it would be the opposite, which there is not.
+    if !in_text && !ctx.input(|i| i.modifiers.shift) && ctrl(Key::Z) {
         desk.undo();
     }
     if ctrl(Key::Q) {

@@ -306,3 +306,20 @@ fn a_record_of_another_seed_than_is_asked_for_is_refused() {
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(text.contains("is a record of seed 42") && !png.exists(), "{text}");
 }
+
+#[test]
+fn a_broker_that_is_not_reached_leaves_what_is_shown_with_what_was_done_in_it() {
+    let mut desk = Desk::new(Settings::default());
+    desk.open("swing-shake-drive");
+    go(&mut desk, "2s");
+    desk.act(Act::Fault { target: "rover/imu.accel_x".into(), kind: "Bias(by: 1.0)".into() }, None);
+    assert_eq!(desk.done.len(), 1, "{:?}", desk.notice);
+    desk.follow_live("pi3b-mirror", "mqtt://127.0.0.1:9");
+    assert!(desk.refused.as_ref().is_some_and(|r| r.outside), "{:?}", desk.refused);
+    assert_eq!(desk.shown.as_ref().unwrap().opened.title, "swing-shake-drive");
+    assert!(desk.session.is_some() && desk.is_unsaved() && !desk.is_live());
+    go(&mut desk, "3s");
+    // What was done is gone to like a bookmark.
+    desk.jump(false);
+    assert_eq!(desk.now(), at("2s"));
+}
