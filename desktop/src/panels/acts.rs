@@ -1,7 +1,7 @@
 //! What a user can do to the world, each an entry of the scenario's timeline.
 
 use super::{
-    desk::{Asking, Desk},
+    desk::{Asked, Asking, Desk},
     theme::{scrolled, weak},
 };
 use crate::{
@@ -107,13 +107,13 @@ fn form(ui: &mut Ui, desk: &mut Desk) {
         if let (true, Some(act), Ok(until)) = (button.clicked() || by_key, act, &until) {
             // What is commanded or desired has no end of its own.
             let until = until.filter(|_| !matches!(act, Act::Command { .. } | Act::Desire { .. }));
-            desk.act(act, until);
+            desk.asked = Some(Asked::Act(act, until));
         } else if by_key {
             desk.tell("the act is not filled in: see the panel Act".to_owned(), true);
         }
         if ui.add_enabled(!desk.done.is_empty(), egui::Button::new("Undo")).on_hover_text("Ctrl+Z").clicked()
         {
-            desk.undo();
+            desk.asked = Some(Asked::Undo);
         }
         if ui.button("Save…").on_hover_text("The session as a scenario that replays (Ctrl+S)").clicked() {
             desk.asking = Asking::Save(desk.save_path());

@@ -116,6 +116,15 @@ pub enum Asking {
     Overwrite(PathBuf),
 }
 
+/// What the panel Act asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Asked {
+    /// That this is done, until then.
+    Act(Act, Option<SimTime>),
+    /// That the last act is taken back.
+    Undo,
+}
+
 /// The state of the window. What panels call must not look at the run by [`Session::shared`]: they are drawn while it is held.
 pub struct Desk {
     /// What the user likes.
@@ -208,6 +217,8 @@ pub struct Desk {
     pub of_beside: bool,
     /// Whether the act that is filled in is to be done.
     pub do_it: bool,
+    /// What is to be done once all panels are drawn: the run that it ends is held until then, by what is kept beside as well.
+    pub asked: Option<Asked>,
     /// Whether it was told that the run has failed.
     told: bool,
     started: Instant,
@@ -265,6 +276,7 @@ impl Desk {
             signal: None,
             of_beside: false,
             do_it: false,
+            asked: None,
             told: false,
             started: Instant::now(),
             stirred_s: 0.0,

@@ -2,7 +2,7 @@
 
 use super::{
     Pane, acts, alarms,
-    desk::{Asking, Desk, Leave, Refused},
+    desk::{Asked, Asking, Desk, Leave, Refused},
     events, export, files, help, inspector, keys, performance, plots, scene, start,
     theme::{bad, good, weak},
     timebar, traffic, tree,
@@ -72,6 +72,12 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, pictures: &start::Pictures) {
                 desk.tree = tree;
             });
         }
+    }
+    // Nothing of the run is held any more, so that another one can take its place.
+    match desk.asked.take() {
+        Some(Asked::Act(act, until)) => desk.act(act, until),
+        Some(Asked::Undo) => desk.undo(),
+        None => {}
     }
     dialogs(ui.ctx(), desk);
 }

@@ -11,6 +11,7 @@ use std::{
 };
 use twinfleet_desktop::{
     panels::{
+        Pane,
         desk::{Asking, Desk, Leave},
         shell,
         start::{Pictures, preview},
@@ -678,4 +679,22 @@ fn a_door_of_another_zone_than_the_selected_one_can_be_chosen() {
     window.run_steps(3);
     assert_eq!(window.state().form.part, "z3");
     assert_eq!(window.state().shown.as_ref().unwrap().picked, Some(Picked::Zone(2)));
+}
+
+#[test]
+fn an_act_from_a_panel_that_is_drawn_before_the_plots_does_not_hang_a_split_window() {
+    let mut desk = opened("pi3b-mirror");
+    desk.pick(Some(Picked::Device(0)));
+    assert!(!desk.plots[0].is_empty());
+    let mut tiles = egui_tiles::Tiles::default();
+    let panes = [Pane::Acts, Pane::Plots].map(|pane| tiles.insert_pane(pane));
+    let root = tiles.insert_horizontal_tile(panes.to_vec());
+    desk.tree = egui_tiles::Tree::new("dock", root, tiles);
+    desk.keep_beside();
+    let mut window = window(desk);
+    click(&mut window, "Do it at 0.0 s");
+    assert_eq!(window.state().done.len(), 1, "{:?}", window.state().notice);
+    assert!(window.state().beside.as_ref().unwrap().differs(window.state().shown.as_ref().unwrap()));
+    click(&mut window, "Undo");
+    assert!(window.state().done.is_empty(), "{:?}", window.state().notice);
 }
