@@ -4,10 +4,13 @@ use super::{
     Pane, acts,
     desk::{Asking, Desk, Leave},
     export, scene,
-    shell::{Choice, SCALES, choices, to_front},
+    shell::{Choice, choices, to_front},
     timebar, tree,
 };
-use crate::{settings::Palette, stage::show::Picked};
+use crate::{
+    settings::{Palette, SCALES},
+    stage::show::Picked,
+};
 use egui::{Context, Key, Modifiers};
 use twinfleet_engine::time::SimTime;
 

@@ -8,7 +8,7 @@ use super::{
     timebar, traffic, tree,
 };
 use crate::{
-    settings::Palette,
+    settings::{Palette, SCALES},
     sim::{open::Origin, session::Shared},
     units::Units,
 };
@@ -261,9 +261,6 @@ fn settings(ui: &mut Ui, desk: &mut Desk) {
         desk.apply_settings();
     }
 }
-
-/// Sizes of everything.
-pub(super) const SCALES: std::ops::RangeInclusive<f32> = 0.6..=2.5;
 
 /// What a unit can be chosen for, and from.
 pub(super) struct Choice<'a> {
