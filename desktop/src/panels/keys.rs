@@ -29,6 +29,8 @@ pub fn pressed(ctx: &Context, desk: &mut Desk) {
         desk.asking = Asking::Save(desk.save_path());
     }
     if ctrl(Key::F) && desk.session.is_some() {
+        // Into a field that is not there nobody types: the letters would be keys.
+        to_front(desk, Pane::Fleet);
         ctx.memory_mut(|m| m.request_focus(tree::search_field()));
     }
     // With Shift it would be the opposite, which there is not.
@@ -50,24 +52,25 @@ pub fn pressed(ctx: &Context, desk: &mut Desk) {
         desk.leave(Leave::Close);
     }
     panel_keys(ctx, desk);
-    // The fleet has the arrows while it has the keyboard, and no other key.
-    let in_fleet = ctx.memory(|m| m.has_focus(tree::rows()));
-    let typing = ctx.egui_wants_keyboard_input() && !in_fleet;
-    if typing || ctx.input(|i| i.modifiers.ctrl || i.modifiers.alt) {
+    if in_text || ctx.input(|i| i.modifiers.ctrl || i.modifiers.alt) {
         return;
     }
+    // The fleet has the arrows while it has the keyboard, a button or a slider the space bar, too; and no other key.
+    let in_widget = ctx.egui_wants_keyboard_input();
+    let in_fleet = ctx.memory(|m| m.has_focus(tree::rows()));
     let pressed = |key: Key| ctx.input(|i| i.key_pressed(key));
     let shift = ctx.input(|i| i.modifiers.shift);
     let many = if shift { 100 } else { 1 };
     if pressed(Key::Space)
+        && (in_fleet || !in_widget)
         && let Some(session) = desk.session.clone()
     {
         timebar::play(desk, &session.shared().left);
     }
-    if pressed(Key::ArrowRight) && !in_fleet {
+    if pressed(Key::ArrowRight) && !in_widget {
         desk.step(many);
     }
-    if pressed(Key::ArrowLeft) && !in_fleet {
+    if pressed(Key::ArrowLeft) && !in_widget {
         desk.step(-many);
     }
     if pressed(Key::N) || pressed(Key::P) {

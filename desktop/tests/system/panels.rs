@@ -698,3 +698,48 @@ fn an_act_from_a_panel_that_is_drawn_before_the_plots_does_not_hang_a_split_wind
     click(&mut window, "Undo");
     assert!(window.state().done.is_empty(), "{:?}", window.state().notice);
 }
+
+#[test]
+fn a_button_that_has_the_keyboard_leaves_the_letters_to_the_window() {
+    let mut window = window(opened("parcel-drop"));
+    let in_button = |w: &Harness<'_, Desk>| {
+        let (any, fleet) =
+            w.ctx.memory(|m| (m.focused().is_some(), m.has_focus(twinfleet_desktop::panels::tree::rows())));
+        any && !fleet && !w.ctx.text_edit_focused()
+    };
+    for _ in 0..80 {
+        window.key_press(egui::Key::Tab);
+        window.run_steps(2);
+        if in_button(&window) {
+            break;
+        }
+    }
+    assert!(in_button(&window));
+    let (now, dark) = (window.state().now(), window.state().is_dark());
+    window.key_press(egui::Key::M);
+    window.run_steps(2);
+    assert_ne!(window.state().is_dark(), dark);
+    // Arrows go from widget to widget, and move a slider.
+    window.key_press(egui::Key::ArrowRight);
+    window.run_steps(2);
+    assert_eq!(window.state().now(), now);
+}
+
+#[test]
+fn what_is_sought_in_a_fleet_whose_panel_is_closed_is_typed_into_its_field() {
+    let mut desk = opened("parcel-drop");
+    let fleet = desk.tree.tiles.find_pane(&Pane::Fleet).unwrap();
+    desk.tree.remove_recursively(fleet);
+    let mut window = window(desk);
+    let (legend, dark) = (window.state().shown.as_ref().unwrap().legend, window.state().is_dark());
+    window.key_press_modifiers(egui::Modifiers::CTRL, egui::Key::F);
+    window.run_steps(3);
+    for (key, letter) in [(egui::Key::H, "h"), (egui::Key::M, "m")] {
+        window.key_press(key);
+        window.event(egui::Event::Text(letter.to_owned()));
+        window.run_steps(2);
+    }
+    let desk = window.state();
+    assert_eq!(desk.search, "hm");
+    assert_eq!((desk.shown.as_ref().unwrap().legend, desk.is_dark()), (legend, dark));
+}
