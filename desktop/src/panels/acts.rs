@@ -23,7 +23,7 @@ pub type Fault = (&'static str, &'static str, fn(f64) -> String);
 /// Kinds of faults.
 pub const FAULTS: [Fault; 13] = [
     ("stuck", "", |_| "Stuck".to_owned()),
-    ("bias", "offset, in the signal's unit", |x| format!("Bias(by: {x:?})")),
+    ("bias", "offset", |x| format!("Bias(by: {x:?})")),
     ("drift", "growth per hour", |x| format!("Drift(per_h: {x:?})")),
     ("gain", "factor", |x| format!("Gain(factor: {x:?})")),
     ("spike", "size", |x| format!("Spike(by: {x:?})")),
@@ -179,6 +179,14 @@ fn readings(shown: &Shown, device: usize) -> Vec<String> {
     channels.filter(|c| matches!(c.kind, Kind::Reading | Kind::Reported)).map(|c| c.name.clone()).collect()
 }
 
+/// The sign of the unit that a scenario writes figures of a device's signal in.
+fn written_in<'a>(shown: &'a Shown, device: usize, part: &str) -> &'a str {
+    let plan = &shown.opened.plan;
+    let mut channels = shown.fleet.signals(plan, device).into_iter().map(move |s| plan.signals.channel(s));
+    let own = channels.find(|c| matches!(c.kind, Kind::Reading | Kind::Reported) && c.name == part);
+    own.map_or("", |c| sign(&c.unit))
+}
+
 /// What a fault is aimed at: the device alone, a part's every signal, or one.
 fn target(shown: &Shown, device: usize, fault: usize, part: Option<&str>) -> Option<String> {
     let id = &shown.fleet.devices[device].id;
@@ -224,7 +232,12 @@ fn fault(ui: &mut Ui, desk: &mut Desk, shown: &Shown) -> Option<Act> {
     if !figure.is_empty() {
         ui.horizontal(|ui| {
             ui.add(egui::DragValue::new(&mut desk.form.size).speed(0.1));
-            ui.label(weak(figure));
+            // What a scenario is written in, whatever the units of choice.
+            let unit = match name {
+                "bias" | "drift" | "spike" | "noise" => written_in(shown, device, &desk.form.part),
+                _ => "",
+            };
+            ui.label(weak(if unit.is_empty() { figure.to_owned() } else { format!("{figure}, [{unit}]") }));
         });
     }
     let target = target(shown, device, desk.form.fault, Some(&desk.form.part))?;
@@ -316,7 +329,8 @@ fn set(ui: &mut Ui, desk: &mut Desk, shown: &Shown) -> Option<Act> {
         return None;
     }
     choose(ui, "signal", &mut desk.form.part, &all);
-    ui.add(egui::DragValue::new(&mut desk.form.size).speed(0.1));
+    let unit = written_in(shown, device, &desk.form.part);
+    ui.add(egui::DragValue::new(&mut desk.form.size).speed(0.1).suffix(format!(" {unit}")));
     let target = format!("{}/{}", shown.fleet.devices[device].id, desk.form.part);
     Some(Act::Set { target, to: desk.form.size })
 }

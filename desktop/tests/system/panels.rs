@@ -743,3 +743,18 @@ fn what_is_sought_in_a_fleet_whose_panel_is_closed_is_typed_into_its_field() {
     assert_eq!(desk.search, "hm");
     assert_eq!((desk.shown.as_ref().unwrap().legend, desk.is_dark()), (legend, dark));
 }
+
+#[test]
+fn a_faults_size_says_its_unit_whatever_the_units_of_choice() {
+    let mut settings = Settings::default();
+    settings.units.temperature = "degF".to_owned();
+    let mut desk = Desk::new(settings);
+    desk.open("sick-sensors");
+    desk.pick(Some(Picked::Device(0)));
+    desk.form.part = "bme280.temperature".to_owned();
+    let mut window = window(desk);
+    click(&mut window, "Act");
+    choose(&mut window, "stuck", "bias");
+    // It is a line of the scenario, which knows no degrees Fahrenheit.
+    window.get_by_label("offset, [°C]");
+}
