@@ -1,6 +1,6 @@
 //! The command line.
 
-use clap::Parser;
+use clap::{ArgGroup, Parser};
 use std::{path::PathBuf, str::FromStr};
 use twinfleet_engine::time::{SimTime, Span};
 use twinfleet_twins::script;
@@ -13,6 +13,7 @@ use twinfleet_twins::script;
 #[command(
     name = "twinfleet-desktop",
     version,
+    group(ArgGroup::new("picture").args(["screenshot", "video"])),
     after_help = "Examples:
   twinfleet-desktop scenarios/greenhouse.ron
   twinfleet-desktop greenhouse --at 6h --field humidity
@@ -43,7 +44,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     pub video: Option<PathBuf>,
     /// The instant to show, as scenarios write it: 6h, 32min, 90s. Without it, the end for a picture, the start for a window
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "video")]
     pub at: Option<SimTime>,
     /// First picture of a video
     #[arg(long, value_name = "TIME", value_parser = time, requires = "video")]
@@ -61,13 +62,13 @@ pub struct Args {
     #[arg(long, value_name = "QUANTITY")]
     pub field: Option<String>,
     /// Size of a picture, in pixels
-    #[arg(long, value_name = "WxH", default_value = "1280x720")]
+    #[arg(long, value_name = "WxH", default_value = "1280x720", requires = "picture")]
     pub size: Size,
     /// Leave a device out of a picture, to compare
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", requires = "picture")]
     pub hide: Option<String>,
     /// Leave names, legend and title out of a picture
-    #[arg(long)]
+    #[arg(long, requires = "picture")]
     pub bare: bool,
     /// Draw every device's way to the broker, not only messages under way
     #[arg(long)]

@@ -67,7 +67,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let mut player = source(&opened, args.threads).map_err(Failure::from)?;
     let end = player.left().end;
     let shots = shots(args, end, player.left().step_ns)?;
+    opened.not_reseeded(args.seed).map_err(Failure::input)?;
     let shown = shown(args, opened, player.left())?;
+    // What a view is of does not depend on the instant: a slip of the pen costs no run.
+    View::named(&args.view, &shown).map_err(|e| Failure::input(e.0))?;
     let mut beside = match &args.beside {
         None => None,
         Some(file) => {
@@ -116,6 +119,11 @@ fn shots(args: &Args, end: SimTime, step_ns: i64) -> Result<Vec<(SimTime, PathBu
                 "{}: pictures are PNG: end the name with .png",
                 path.display()
             )));
+        }
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty() && !p.is_dir());
+        if let Some(folder) = folder {
+            let (path, folder) = (path.display(), folder.display());
+            return Err(Failure::outside(format!("{path}: cannot be written: there is no folder {folder}")));
         }
         let t = args.at.unwrap_or(end);
         if t > end {

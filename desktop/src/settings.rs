@@ -2,8 +2,12 @@
 
 use crate::units::Units;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
-use twinfleet_engine::aside;
+use serde_json::{Map, Value};
+use std::path::{Path, PathBuf, absolute};
+use twinfleet_engine::{aside, units};
+
+/// Sizes of everything.
+pub const SCALES: std::ops::RangeInclusive<f32> = 0.6..=2.5;
 
 /// Colours for figures; all but `Turbo` are told apart by colour-blind eyes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,10 +73,27 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Those of the last session; the defaults where there are none or they cannot be read.
+    /// Those of the last session; the defaults where there are none.
     pub fn load() -> Self {
         let text = path().and_then(|p| std::fs::read_to_string(p).ok());
-        text.and_then(|t| serde_json::from_str(&t).ok()).unwrap_or_default()
+        text.map_or_else(Self::default, |t| Self::read(&t))
+    }
+
+    /// Each that can be read, such as colours of this version; the others are the defaults.
+    fn read(text: &str) -> Self {
+        let all: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
+        let alone = |(key, value): (&String, &Value)| Map::from_iter([(key.clone(), value.clone())]);
+        let fits = |one: Map<String, Value>| serde_json::from_value::<Self>(Value::Object(one)).is_ok();
+        let known = all.iter().filter(|one| fits(alone(*one))).map(|(k, v)| (k.clone(), v.clone()));
+        let mut settings: Self = serde_json::from_value(Value::Object(known.collect())).unwrap_or_default();
+        if !SCALES.contains(&settings.scale) {
+            settings.scale = 1.0;
+        }
+        let Units { temperature, pressure, speed, angle } = &settings.units;
+        if [temperature, pressure, speed, angle].into_iter().any(|unit| units::find(unit).is_none()) {
+            settings.units = Units::default();
+        }
+        settings
     }
 
     /// Keeps them. Where that fails nothing else is lost, so the caller may only tell of it.
@@ -88,10 +109,12 @@ impl Settings {
         aside::write_whole(&path, text)
     }
 
-    /// Puts a file at the head of those opened of late.
+    /// Puts a file at the head of those opened of late: by its whole path, which is found from wherever the program is started.
     pub fn opened(&mut self, file: &str) {
-        self.recent.retain(|f| f != file);
-        self.recent.insert(0, file.to_owned());
+        let whole = Some(Path::new(file)).filter(|p| p.exists()).and_then(|p| absolute(p).ok());
+        let file = whole.map_or_else(|| file.to_owned(), |p| p.to_string_lossy().into_owned());
+        self.recent.retain(|f| *f != file);
+        self.recent.insert(0, file);
         self.recent.truncate(8);
     }
 }
@@ -106,4 +129,38 @@ fn path() -> Option<PathBuf> {
         .or_else(|| std::env::var_os("APPDATA").map(PathBuf::from))
         .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")))?;
     Some(folder.join("twinfleet").join("settings.json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_that_cannot_be_read_costs_no_other_one() {
+        let mut kept = Settings { dark: false, scale: 1.4, ..Settings::default() };
+        kept.layout = Some(crate::panels::shell::layout());
+        kept.units.temperature = "K".to_owned();
+        let text = serde_json::to_string(&kept).unwrap();
+        assert_eq!(Settings::read(&text), kept);
+        let later = text.replace("\"Viridis\"", "\"Batlow\"").replace("\"Plots\"", "\"Maps\"");
+        assert_ne!(later, text);
+        assert_eq!(Settings::read(&later), Settings { layout: None, ..kept.clone() });
+        // Nor is what nobody could work with.
+        let odd = text.replace("1.4", "0.0").replace("\"K\"", "\"parsec per fortnight\"");
+        let read = Settings::read(&odd);
+        assert_eq!((read.scale, read.dark, read.units), (1.0, false, Units::default()));
+        assert_eq!(Settings::read("no settings"), Settings::default());
+    }
+
+    #[test]
+    fn what_was_opened_of_late_is_found_from_another_folder_too() {
+        let mut settings = Settings::default();
+        // Tests run in the package's folder.
+        settings.opened("Cargo.toml");
+        settings.opened("greenhouse");
+        settings.opened("./Cargo.toml");
+        let [file, name] = &settings.recent[..] else { panic!("{:?}", settings.recent) };
+        assert!(Path::new(file).is_absolute() && Path::new(file).is_file(), "{file}");
+        assert_eq!(name, "greenhouse", "a shipped one is found from everywhere");
+    }
 }

@@ -20,9 +20,20 @@ pub mod side;
 use bevy::prelude::*;
 use side::{Kept, RangesOf, Showing, Side, Worked};
 
-/// Everything that makes and moves the scene. Resources: [`Showing`] (a scene for each side), [`build::Materials`],
-/// [`meshes::Shapes`].
+/// Everything that makes and moves the scene. Sets: [`StageSystems`]. Resources: [`Showing`] (a scene for each side),
+/// [`build::Materials`], [`meshes::Shapes`].
 pub struct StagePlugin;
+
+/// What a frame of the scene is made in, one after the other.
+#[derive(SystemSet, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StageSystems {
+    /// Each side is built, and has scales of its own.
+    Measure,
+    /// Both sides have one scale.
+    Join,
+    /// Entities take the scales and what is shown.
+    Follow,
+}
 
 impl Plugin for StagePlugin {
     fn build(&self, app: &mut App) {
@@ -31,7 +42,12 @@ impl Plugin for StagePlugin {
             .insert_resource(GlobalAmbientLight { brightness: 420.0, ..Default::default() })
             .add_systems(Startup, build::materials)
             .add_systems(PostUpdate, plain::repaint.before(bevy::asset::AssetEventSystems))
-            .add_systems(Update, (refresh::tones, refresh::join).run_if(resource_exists::<Showing<Worked>>));
+            .configure_sets(Update, (StageSystems::Measure, StageSystems::Join, StageSystems::Follow).chain())
+            .add_systems(
+                Update,
+                (refresh::tones, refresh::join.in_set(StageSystems::Join))
+                    .run_if(resource_exists::<Showing<Worked>>),
+            );
         add_side::<Worked>(app);
         add_side::<Kept>(app);
     }
@@ -45,8 +61,7 @@ fn add_side<S: Side>(app: &mut App) {
         .add_systems(
             Update,
             (
-                build::rebuild::<S>,
-                refresh::ranges::<S>,
+                (build::rebuild::<S>, refresh::ranges::<S>).chain().in_set(StageSystems::Measure),
                 (
                     refresh::floors::<S>,
                     refresh::pads::<S>,
@@ -59,6 +74,7 @@ fn add_side<S: Side>(app: &mut App) {
                     refresh::daylight::<S>,
                     links::draw::<S>,
                 )
+                    .in_set(StageSystems::Follow)
                     .run_if(resource_exists::<Showing<S>>),
                 plain::dress::<S>,
             )

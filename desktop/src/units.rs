@@ -6,6 +6,8 @@
 //! assert_eq!(units.figure(20.0, "degC"), "68.0 °F");
 //! assert_eq!(units.rise(2.0, "degC"), "3.60 °F");
 //! assert_eq!(Units::default().figure(55.36, "percent"), "55.4 %");
+//! assert_eq!(Units::default().figure(48.1, "deg"), "48.1 °");
+//! assert_eq!(Units::default().of("latitude", 48.13743, "deg"), "48.13743 °");
 //! ```
 
 use serde::{Deserialize, Serialize};
@@ -24,13 +26,13 @@ pub struct Units {
     pub pressure: String,
     /// Of speeds: `m/s`, `km/h`.
     pub speed: String,
-    /// Of angles: `rad`, `deg`.
+    /// Of angles: `deg`, `rad`.
     pub angle: String,
 }
 
 impl Default for Units {
     fn default() -> Self {
-        let [temperature, pressure, speed, angle] = ["degC", "hPa", "m/s", "rad"].map(str::to_owned);
+        let [temperature, pressure, speed, angle] = ["degC", "hPa", "m/s", "deg"].map(str::to_owned);
         Self { temperature, pressure, speed, angle }
     }
 }
@@ -62,6 +64,16 @@ impl Units {
     /// A value with its unit.
     pub fn figure(&self, value: f64, unit: &str) -> String {
         with_sign(self.value(value, unit), &self.shown(unit))
+    }
+
+    /// A quantity's value with its unit: a tenth of a degree of a place on Earth would be eleven kilometres.
+    pub fn of(&self, quantity: &str, value: f64, unit: &str) -> String {
+        match quantity {
+            "latitude" | "longitude" => {
+                format!("{:.5} {}", self.value(value, unit), sign(&self.shown(unit)))
+            }
+            _ => self.figure(value, unit),
+        }
     }
 
     /// A difference of two values, such as a residual or a bias, with its unit.

@@ -16,6 +16,7 @@ use crate::{
         StagePlugin,
         camera::Eye,
         overlay::{self, EyeQuery},
+        show::Arcs,
         side::{Kept, Of, RangesOf, Showing, Worked},
     },
 };
@@ -66,9 +67,16 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if let Some(Refused { text, .. }) = &desk.refused {
         eprintln!("{}", text.trim_end());
     }
-    if desk.shown.is_some() {
+    if let Some(shown) = &mut desk.shown {
+        shown.opened.not_reseeded(args.seed).map_err(Failure::input)?;
+        if args.links {
+            shown.arcs = Arcs::All;
+        }
         if let Some(t) = args.at {
             desk.go_to(t);
+            if let Some(end) = desk.end().filter(|end| t > *end) {
+                desk.tell(format!("--at {t} is after the run's end, {end}, which is shown instead"), true);
+            }
         }
         if let (Some(shown), Some(asked)) = (&mut desk.shown, &args.field) {
             shown.colour_as_asked(asked).map_err(Failure::input)?;

@@ -1,7 +1,7 @@
 //! What a user can do to the world, each an entry of the scenario's timeline.
 
 use super::{
-    desk::{Asking, Desk},
+    desk::{Asked, Asking, Desk},
     theme::{scrolled, weak},
 };
 use crate::{
@@ -23,7 +23,7 @@ pub type Fault = (&'static str, &'static str, fn(f64) -> String);
 /// Kinds of faults.
 pub const FAULTS: [Fault; 13] = [
     ("stuck", "", |_| "Stuck".to_owned()),
-    ("bias", "offset, in the signal's unit", |x| format!("Bias(by: {x:?})")),
+    ("bias", "offset", |x| format!("Bias(by: {x:?})")),
     ("drift", "growth per hour", |x| format!("Drift(per_h: {x:?})")),
     ("gain", "factor", |x| format!("Gain(factor: {x:?})")),
     ("spike", "size", |x| format!("Spike(by: {x:?})")),
@@ -107,13 +107,13 @@ fn form(ui: &mut Ui, desk: &mut Desk) {
         if let (true, Some(act), Ok(until)) = (button.clicked() || by_key, act, &until) {
             // What is commanded or desired has no end of its own.
             let until = until.filter(|_| !matches!(act, Act::Command { .. } | Act::Desire { .. }));
-            desk.act(act, until);
+            desk.asked = Some(Asked::Act(act, until));
         } else if by_key {
             desk.tell("the act is not filled in: see the panel Act".to_owned(), true);
         }
         if ui.add_enabled(!desk.done.is_empty(), egui::Button::new("Undo")).on_hover_text("Ctrl+Z").clicked()
         {
-            desk.undo();
+            desk.asked = Some(Asked::Undo);
         }
         if ui.button("Save…").on_hover_text("The session as a scenario that replays (Ctrl+S)").clicked() {
             desk.asking = Asking::Save(desk.save_path());
@@ -179,6 +179,14 @@ fn readings(shown: &Shown, device: usize) -> Vec<String> {
     channels.filter(|c| matches!(c.kind, Kind::Reading | Kind::Reported)).map(|c| c.name.clone()).collect()
 }
 
+/// The sign of the unit that a scenario writes figures of a device's signal in.
+fn written_in<'a>(shown: &'a Shown, device: usize, part: &str) -> &'a str {
+    let plan = &shown.opened.plan;
+    let mut channels = shown.fleet.signals(plan, device).into_iter().map(move |s| plan.signals.channel(s));
+    let own = channels.find(|c| matches!(c.kind, Kind::Reading | Kind::Reported) && c.name == part);
+    own.map_or("", |c| sign(&c.unit))
+}
+
 /// What a fault is aimed at: the device alone, a part's every signal, or one.
 fn target(shown: &Shown, device: usize, fault: usize, part: Option<&str>) -> Option<String> {
     let id = &shown.fleet.devices[device].id;
@@ -224,7 +232,12 @@ fn fault(ui: &mut Ui, desk: &mut Desk, shown: &Shown) -> Option<Act> {
     if !figure.is_empty() {
         ui.horizontal(|ui| {
             ui.add(egui::DragValue::new(&mut desk.form.size).speed(0.1));
-            ui.label(weak(figure));
+            // What a scenario is written in, whatever the units of choice.
+            let unit = match name {
+                "bias" | "drift" | "spike" | "noise" => written_in(shown, device, &desk.form.part),
+                _ => "",
+            };
+            ui.label(weak(if unit.is_empty() { figure.to_owned() } else { format!("{figure}, [{unit}]") }));
         });
     }
     let target = target(shown, device, desk.form.fault, Some(&desk.form.part))?;
@@ -241,6 +254,13 @@ fn door(ui: &mut Ui, desk: &mut Desk, shown: &Shown) -> Option<Act> {
         desk.form.part.clone_from(&zones[zone]);
     }
     choose(ui, "zone", &mut desk.form.part, &zones);
+    // What is selected is what is meant: another zone that is chosen is selected, too.
+    if let Some(Picked::Zone(zone)) = shown.picked
+        && desk.form.part != zones[zone]
+    {
+        let chosen = zones.iter().position(|z| *z == desk.form.part);
+        desk.pick(chosen.map(Picked::Zone));
+    }
     ui.horizontal(|ui| {
         ui.add(egui::DragValue::new(&mut desk.form.size).speed(0.5).range(0.0..=1000.0));
         ui.label(weak("air changes an hour"));
@@ -309,7 +329,8 @@ fn set(ui: &mut Ui, desk: &mut Desk, shown: &Shown) -> Option<Act> {
         return None;
     }
     choose(ui, "signal", &mut desk.form.part, &all);
-    ui.add(egui::DragValue::new(&mut desk.form.size).speed(0.1));
+    let unit = written_in(shown, device, &desk.form.part);
+    ui.add(egui::DragValue::new(&mut desk.form.size).speed(0.1).suffix(format!(" {unit}")));
     let target = format!("{}/{}", shown.fleet.devices[device].id, desk.form.part);
     Some(Act::Set { target, to: desk.form.size })
 }

@@ -14,7 +14,13 @@ pub use leave::Leave;
 use super::{Pane, events::Found, export::Kind as Export};
 use crate::{
     settings::Settings,
-    sim::{act::Act, open::Opened, session::Session, source::NoSource, traffic::Sieve},
+    sim::{
+        act::Act,
+        open::{Opened, Origin},
+        session::Session,
+        source::NoSource,
+        traffic::Sieve,
+    },
     stage::{camera::View, show::Shown},
 };
 use std::{
@@ -110,6 +116,15 @@ pub enum Asking {
     Overwrite(PathBuf),
 }
 
+/// What the panel Act asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Asked {
+    /// That this is done, until then.
+    Act(Act, Option<SimTime>),
+    /// That the last act is taken back.
+    Undo,
+}
+
 /// The state of the window. What panels call must not look at the run by [`Session::shared`]: they are drawn while it is held.
 pub struct Desk {
     /// What the user likes.
@@ -202,6 +217,8 @@ pub struct Desk {
     pub of_beside: bool,
     /// Whether the act that is filled in is to be done.
     pub do_it: bool,
+    /// What is to be done once all panels are drawn: the run that it ends is held until then, by what is kept beside as well.
+    pub asked: Option<Asked>,
     /// Whether it was told that the run has failed.
     told: bool,
     started: Instant,
@@ -259,6 +276,7 @@ impl Desk {
             signal: None,
             of_beside: false,
             do_it: false,
+            asked: None,
             told: false,
             started: Instant::now(),
             stirred_s: 0.0,
@@ -316,11 +334,14 @@ impl Desk {
 
     /// Shows something else from its start.
     fn begin(&mut self, opened: Opened) -> bool {
-        let started = self.start(opened);
-        self.forget();
-        if !started {
+        if !self.start(opened) {
+            // Where what was shown still is, what was done in it is, too.
+            if self.session.is_none() {
+                self.forget();
+            }
             return false;
         }
+        self.forget();
         self.bookmarks.clear();
         self.cursor_s = 0.0;
         self.playing = false;
@@ -338,8 +359,12 @@ impl Desk {
 
     /// Shows a scenario, record or mirror from its start.
     fn start(&mut self, opened: Opened) -> bool {
-        // The old run ends first: two at once would want the memory of two.
-        self.session = None;
+        // The old run ends first: two at once would want the memory of two. Real devices want next to none, and their broker may
+        // not be reached: then what is shown stays.
+        let live = matches!(opened.origin, Origin::Live { .. });
+        if !live {
+            self.session = None;
+        }
         match Session::start(opened.clone(), self.threads) {
             Ok(session) => {
                 self.generation += 1;
@@ -363,7 +388,9 @@ impl Desk {
             }
             Err(NoSource { text, outside }) => {
                 self.refused = Some(Refused { file: opened.file.clone(), text, outside });
-                self.shown = None;
+                if !live {
+                    self.shown = None;
+                }
                 self.touched = true;
                 false
             }

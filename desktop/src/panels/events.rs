@@ -20,12 +20,27 @@ pub struct Found {
 impl Found {
     /// Seeks, if anything has changed.
     fn look(&mut self, run: u64, filter: &str, events: &[Event]) {
-        let same =
-            |(of, text, count): &(u64, String, usize)| *of == run && text == filter && *count == events.len();
-        if self.of.as_ref().is_some_and(same) {
+        let same = self.of.as_ref().filter(|(of, text, _)| *of == run && text == filter);
+        let seen = same.map_or(0, |(_, _, count)| *count);
+        if same.is_some() && seen == events.len() {
             return;
         }
+        // Events are only ever added: those that were looked through stay found.
+        if same.is_none() || seen > events.len() {
+            return self.look_anew(run, filter, events);
+        }
+        self.add(seen, filter, events);
         self.of = Some((run, filter.to_owned(), events.len()));
+    }
+
+    fn look_anew(&mut self, run: u64, filter: &str, events: &[Event]) {
+        self.at.clear();
+        self.add(0, filter, events);
+        self.of = Some((run, filter.to_owned(), events.len()));
+    }
+
+    /// Looks through those from a place on.
+    fn add(&mut self, from: usize, filter: &str, events: &[Event]) {
         let words: Vec<String> = filter.to_lowercase().split_whitespace().map(str::to_owned).collect();
         let fits = |e: &Event| {
             words.is_empty() || {
@@ -34,7 +49,8 @@ impl Found {
                 words.iter().all(|w| text.contains(w))
             }
         };
-        self.at = (0..events.len()).rev().filter(|at| fits(&events[*at])).collect();
+        let before = std::mem::take(&mut self.at);
+        self.at = (from..events.len()).rev().filter(|at| fits(&events[*at])).chain(before).collect();
         // A segment's events, and those of a tick, come in another order than their times.
         self.at.sort_by_key(|at| std::cmp::Reverse(events[*at].t));
     }
@@ -48,6 +64,9 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
             .desired_width(220.0);
         ui.add(filter);
         ui.label(format!("{} events", left.events.len() as u64 + left.events_left_out));
+        if left.events_left_out > 0 {
+            ui.label(super::theme::weak(format!("only the first {} are kept", left.events.len())));
+        }
     });
     let Some(shown) = desk.shown.clone() else { return };
     let now = desk.now();
@@ -88,5 +107,41 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
     }
     if let Some(t) = to {
         desk.go_to(t);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use twinfleet_engine::time::SimTime;
+
+    #[test]
+    fn what_is_sought_as_events_come_is_what_a_look_at_all_finds() {
+        let event = |k: usize| Event {
+            // Within a tick, and within a record's segment, they come in another order than their times.
+            t: SimTime((k / 4 * 4 + 3 - k % 4) as i64),
+            subject: format!("node-{}", k % 5),
+            kind: if k.is_multiple_of(3) { "reboot" } else { "gap" }.to_owned(),
+            ..Event::default()
+        };
+        let all: Vec<Event> = (0..200).map(event).collect();
+        for filter in ["", "reboot", "node-3 GAP", "nothing"] {
+            let (mut bit, mut whole) = (Found::default(), Found::default());
+            for until in [0, 1, 7, 8, 90, 200] {
+                bit.look(1, filter, &all[..until]);
+                let found: Vec<SimTime> = bit.at.iter().map(|at| all[*at].t).collect();
+                whole.look_anew(1, filter, &all[..until]);
+                let wanted: Vec<SimTime> = whole.at.iter().map(|at| all[*at].t).collect();
+                assert_eq!(found, wanted, "{filter:?} of {until}");
+                assert!(found.is_sorted_by(|a, b| a >= b), "{filter:?} of {until}");
+            }
+        }
+        // Another run, or another filter, is looked through from its start.
+        let mut found = Found::default();
+        found.look(1, "", &all);
+        found.look(2, "", &all[..3]);
+        assert_eq!(found.at.len(), 3);
+        found.look(2, "nothing", &all[..3]);
+        assert!(found.at.is_empty());
     }
 }

@@ -7,7 +7,7 @@ pub const KEYS: [(&str, &str); 46] = [
     ("Space", "play, pause"),
     ("→  ←", "one tick on, back"),
     ("Shift+→  Shift+←", "a hundred ticks on, back"),
-    ("N  P", "to the next, previous fault, alarm or bookmark"),
+    ("N  P", "to the next, previous fault, alarm, act or bookmark"),
     ("Home  End", "to the start, to the end"),
     ("+  −", "faster, slower"),
     ("B", "bookmark this instant, or take its bookmark away"),

@@ -21,6 +21,7 @@ use twinfleet_engine::{
     catalog::WireDef,
     signal::{Kind, SignalId},
     time::SimTime,
+    world::Event,
 };
 
 /// The panel.
@@ -91,7 +92,16 @@ fn device(ui: &mut Ui, desk: &mut Desk, shown: &Shown, left: &Left, index: usize
             }
         }
         let zone = device.zone.map_or("outside", |z| plan.scenario.world.zones[z].id.as_str());
-        fact("zone", zone.to_owned());
+        // Where it was carried is where it is.
+        let moved = |e: &&Event| e.kind == "moved" && e.subject == device.id && e.t <= shown.t;
+        let carried = left.events.iter().rev().find(moved).and_then(|e| e.detail.rsplit_once(" to "));
+        fact(
+            "zone",
+            match carried {
+                Some((_, to)) if to != zone => format!("{to} (carried there from {zone})"),
+                _ => zone.to_owned(),
+            },
+        );
         if let Some(link) = &device.link {
             fact("link", link.clone());
         }

@@ -4,10 +4,13 @@ use super::{
     Pane, acts,
     desk::{Asking, Desk, Leave},
     export, scene,
-    shell::{Choice, SCALES, choices, to_front},
+    shell::{Choice, choices, to_front},
     timebar, tree,
 };
-use crate::{settings::Palette, stage::show::Picked};
+use crate::{
+    settings::{Palette, SCALES},
+    stage::show::Picked,
+};
 use egui::{Context, Key, Modifiers};
 use twinfleet_engine::time::SimTime;
 
@@ -16,6 +19,8 @@ pub fn pressed(ctx: &Context, desk: &mut Desk) {
     if desk.asking != Asking::Nothing || desk.leaving.is_some() {
         return;
     }
+    // A text field has keys of its own: what is typed is taken back by Ctrl+Z, a word by Ctrl+W.
+    let in_text = ctx.text_edit_focused();
     let ctrl = |key: Key| ctx.input_mut(|i| i.consume_key(Modifiers::CTRL, key));
     if ctrl(Key::O) {
         desk.asking = Asking::Open(String::new());
@@ -24,9 +29,12 @@ pub fn pressed(ctx: &Context, desk: &mut Desk) {
         desk.asking = Asking::Save(desk.save_path());
     }
     if ctrl(Key::F) && desk.session.is_some() {
+        // Into a field that is not there nobody types: the letters would be keys.
+        to_front(desk, Pane::Fleet);
         ctx.memory_mut(|m| m.request_focus(tree::search_field()));
     }
-    if ctrl(Key::Z) {
+    // With Shift it would be the opposite, which there is not.
+    if !in_text && !ctx.input(|i| i.modifiers.shift) && ctrl(Key::Z) {
         desk.undo();
     }
     if ctrl(Key::Q) {
@@ -40,25 +48,29 @@ pub fn pressed(ctx: &Context, desk: &mut Desk) {
     if ctx.input(|i| i.key_pressed(Key::F1)) {
         desk.help = !desk.help;
     }
+    if !in_text && desk.session.is_some() && ctrl(Key::W) {
+        desk.leave(Leave::Close);
+    }
     panel_keys(ctx, desk);
-    // The fleet has the arrows while it has the keyboard, and no other key.
-    let in_fleet = ctx.memory(|m| m.has_focus(tree::rows()));
-    let typing = ctx.egui_wants_keyboard_input() && !in_fleet;
-    if typing || ctx.input(|i| i.modifiers.ctrl || i.modifiers.alt) {
+    if in_text || ctx.input(|i| i.modifiers.ctrl || i.modifiers.alt) {
         return;
     }
+    // The fleet has the arrows while it has the keyboard, a button or a slider the space bar, too; and no other key.
+    let in_widget = ctx.egui_wants_keyboard_input();
+    let in_fleet = ctx.memory(|m| m.has_focus(tree::rows()));
     let pressed = |key: Key| ctx.input(|i| i.key_pressed(key));
     let shift = ctx.input(|i| i.modifiers.shift);
     let many = if shift { 100 } else { 1 };
     if pressed(Key::Space)
+        && (in_fleet || !in_widget)
         && let Some(session) = desk.session.clone()
     {
         timebar::play(desk, &session.shared().left);
     }
-    if pressed(Key::ArrowRight) && !in_fleet {
+    if pressed(Key::ArrowRight) && !in_widget {
         desk.step(many);
     }
-    if pressed(Key::ArrowLeft) && !in_fleet {
+    if pressed(Key::ArrowLeft) && !in_widget {
         desk.step(-many);
     }
     if pressed(Key::N) || pressed(Key::P) {
@@ -148,7 +160,7 @@ pub fn pressed(ctx: &Context, desk: &mut Desk) {
     scene_keys(desk, &pressed);
 }
 
-/// Keys of panels, which hold while something is typed too: each panel to the front, each act, real devices, the start page.
+/// Keys of panels, which hold while something is typed too: each panel to the front, each act, real devices.
 fn panel_keys(ctx: &Context, desk: &mut Desk) {
     const DIGITS: [Key; 9] =
         [Key::Num1, Key::Num2, Key::Num3, Key::Num4, Key::Num5, Key::Num6, Key::Num7, Key::Num8, Key::Num9];
@@ -158,9 +170,6 @@ fn panel_keys(ctx: &Context, desk: &mut Desk) {
     }
     if desk.session.is_none() {
         return;
-    }
-    if with(Modifiers::CTRL, Key::W) {
-        desk.leave(Leave::Close);
     }
     for (pane, key) in Pane::ALL.into_iter().zip(DIGITS) {
         if with(Modifiers::CTRL, key) {

@@ -556,13 +556,21 @@ fn forecasts(shown: &Shown, shared: &Shared, ids: &[SignalId]) -> Vec<Band> {
             let bound = |b: &str| plan.signals.find(&format!("{base}.{b}@forecast"));
             let (Some(low), Some(high)) = (bound("lower"), bound("upper")) else { continue };
             let mut band = of(format!("forecast {horizon} ahead"));
+            // A frame holds the latest forecast, which was issued when it was first there: maybe long ago, where they are issued
+            // seldom or their device is silent.
+            let (mut last, mut issued) = (None, None);
             for frame in shared.left.history.frames() {
-                if let (Some(l), Some(h)) = (frame.value(low), frame.value(high)) {
-                    put(&mut band, frame.t + *horizon, [l, h]);
+                let (Some(l), Some(h)) = (frame.value(low), frame.value(high)) else { continue };
+                if last.replace([l, h]) == Some([l, h]) {
+                    continue;
+                }
+                put(&mut band, frame.t + *horizon, [l, h]);
+                if frame.t <= shown.t {
+                    issued = Some((frame.t, [l, h]));
                 }
             }
-            if let (Some(l), Some(h)) = (shown.frame.value(low), shown.frame.value(high)) {
-                put(&mut ahead, shown.t + *horizon, [l, h]);
+            if let Some((at, bounds)) = issued.filter(|(at, _)| *at + *horizon > shown.t) {
+                put(&mut ahead, at + *horizon, bounds);
             }
             bands.push(band);
         }

@@ -2,13 +2,13 @@
 
 use super::{
     Pane, acts, alarms,
-    desk::{Asking, Desk, Leave, Refused},
+    desk::{Asked, Asking, Desk, Leave, Refused},
     events, export, files, help, inspector, keys, performance, plots, scene, start,
     theme::{bad, good, weak},
     timebar, traffic, tree,
 };
 use crate::{
-    settings::Palette,
+    settings::{Palette, SCALES},
     sim::{open::Origin, session::Shared},
     units::Units,
 };
@@ -72,6 +72,12 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, pictures: &start::Pictures) {
                 desk.tree = tree;
             });
         }
+    }
+    // Nothing of the run is held any more, so that another one can take its place.
+    match desk.asked.take() {
+        Some(Asked::Act(act, until)) => desk.act(act, until),
+        Some(Asked::Undo) => desk.undo(),
+        None => {}
     }
     dialogs(ui.ctx(), desk);
 }
@@ -256,9 +262,6 @@ fn settings(ui: &mut Ui, desk: &mut Desk) {
     }
 }
 
-/// Sizes of everything.
-pub(super) const SCALES: std::ops::RangeInclusive<f32> = 0.6..=2.5;
-
 /// What a unit can be chosen for, and from.
 pub(super) struct Choice<'a> {
     name: &'static str,
@@ -274,7 +277,7 @@ pub(super) fn choices(units: &mut Units) -> [Choice<'_>; 4] {
         Choice { name: "temperature", key: "U", value: &mut units.temperature, all: &["degC", "degF", "K"] },
         Choice { name: "pressure", key: "Shift+U", value: &mut units.pressure, all: &["hPa", "kPa", "mmHg"] },
         Choice { name: "speed", key: "J", value: &mut units.speed, all: &["m/s", "km/h"] },
-        Choice { name: "angle", key: "Shift+J", value: &mut units.angle, all: &["rad", "deg"] },
+        Choice { name: "angle", key: "Shift+J", value: &mut units.angle, all: &["deg", "rad"] },
     ]
 }
 

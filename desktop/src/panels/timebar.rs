@@ -92,6 +92,11 @@ fn scrubber(ui: &mut Ui, desk: &mut Desk, left: &Left) {
             Rect::from_min_max(pos2(x(spell.from), low), pos2(x(until).max(x(spell.from) + 2.0), high));
         painter.rect_filled(mark, 0.0, color.gamma_multiply(0.85));
     }
+    // What was done stands there, whether or not it lasts: a device that was carried, a link that was cut.
+    for done in &desk.done {
+        let color = color32(class_color(Class::Injected));
+        painter.circle_filled(pos2(x(done.at), rect.max.y - 3.0), 3.0, color);
+    }
     for mark in &desk.bookmarks {
         painter.vline(x(*mark), rect.y_range(), Stroke::new(2.0, Color32::from_rgb(0x56, 0xb4, 0xe9)));
     }

@@ -1,7 +1,11 @@
 //! MQTT messages as they come, filtered by topic.
 
 use super::desk::Desk;
-use crate::{sim::left::Left, stage::show::Picked, units::time};
+use crate::{
+    sim::{left::Left, open::Origin},
+    stage::show::Picked,
+    units::time,
+};
 use egui::{ScrollArea, Ui};
 
 /// Rows at most, the latest: beyond, the filter narrows them.
@@ -9,6 +13,13 @@ const MOST: usize = 20_000;
 
 /// The panel.
 pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
+    if desk.shown.as_ref().is_some_and(|s| matches!(s.opened.origin, Origin::Record(_))) {
+        // That there were none would be wrong.
+        ui.label(super::theme::weak(
+            "A record keeps no messages: simulate its scenario anew (File) to see them.",
+        ));
+        return;
+    }
     ui.horizontal_wrapped(|ui| {
         let filter = egui::TextEdit::singleline(&mut desk.topic)
             .hint_text("topic filter: greenhouse/+/#, or any text")

@@ -180,6 +180,20 @@ impl Opened {
         })
     }
 
+    /// What a seed asks for is had: a record was made with one, which stays.
+    ///
+    /// # Errors
+    /// Of a record of another seed, that it cannot be changed.
+    pub fn not_reseeded(&self, seed: Option<u64>) -> Result<(), String> {
+        match (&self.origin, seed) {
+            (Origin::Record(record), Some(seed)) if record.manifest.header.seed != seed => Err(format!(
+                "{} is a record of seed {}: `--seed {seed}` cannot change it; leave it out, or run the scenario anew",
+                self.file, record.manifest.header.seed
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// The scenario's text, with the seed of the record where it is another than the scenario's own.
     pub(super) fn replayed(&self) -> Result<Source, Report> {
         let source = Source::embedded(self.loaded.source.name(), self.text());

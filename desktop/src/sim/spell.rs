@@ -46,10 +46,9 @@ impl Spell {
 }
 
 /// Starts and the ends that belong to them.
-const PAIRS: [(&str, &str, Class); 8] = [
+const PAIRS: [(&str, &str, Class); 7] = [
     ("fault_start", "fault_end", Class::Injected),
     ("disturb_start", "disturb_end", Class::Injected),
-    ("change_start", "change_end", Class::Injected),
     ("weather_start", "weather_end", Class::Injected),
     ("verdict", "verdict_end", Class::Alarm),
     ("alarm", "alarm_end", Class::Alarm),
@@ -65,7 +64,7 @@ impl Spells {
     /// Takes in an event.
     pub fn take(&mut self, event: &Event) {
         if let Some((_, _, class)) = PAIRS.iter().find(|(start, _, _)| *start == event.kind) {
-            let named = matches!(event.kind.as_str(), "fault_start" | "verdict" | "change_start");
+            let named = matches!(event.kind.as_str(), "fault_start" | "verdict");
             self.0.push(Spell {
                 class: *class,
                 subject: event.subject.clone(),
@@ -79,7 +78,7 @@ impl Spells {
                 until: None,
             });
         } else if let Some((start, _, class)) = PAIRS.iter().find(|(_, end, _)| *end == event.kind) {
-            let named = matches!(*start, "fault_start" | "verdict" | "change_start");
+            let named = matches!(*start, "fault_start" | "verdict");
             let same = |s: &&mut Spell| {
                 s.until.is_none()
                     && s.class == *class

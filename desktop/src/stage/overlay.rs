@@ -13,9 +13,13 @@ use crate::{
 };
 use bevy::prelude::*;
 use bevy_egui::egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Stroke, StrokeKind, pos2, vec2};
+use std::cmp::Reverse;
 
 /// Names of devices are shown up to so many; beyond, only of what is picked or wrong.
 const MOST_NAMES: usize = 24;
+
+/// Names of devices at most, however many are wrong.
+const MOST_TAGS: usize = 80;
 
 /// Where more are wrong, each says what and no longer where.
 const MOST_PARTS: usize = 6;
@@ -77,11 +81,11 @@ fn names(painter: &Painter, shown: &Shown, at: &dyn Fn(Vec3) -> Option<Pos2>) {
     }
     let few = shown.fleet.devices.len() <= MOST_NAMES;
     let room = shown.opened.plan.scenario.mirror.len() <= MOST_FIGURES;
-    let mut taken: Vec<Rect> = Vec::new();
+    let is_picked = |index: usize| shown.picked == Some(Picked::Device(index));
+    let mut due: Vec<Due<'_>> = Vec::new();
     for (index, device) in shown.fleet.devices.iter().enumerate() {
-        let picked = shown.picked == Some(Picked::Device(index));
-        let spell = wrong.get(&Spot::Device(index));
-        if shown.hidden == Some(index) || !(few || picked || spell.is_some()) {
+        let spell = wrong.get(&Spot::Device(index)).copied();
+        if shown.hidden == Some(index) || !(few || is_picked(index) || spell.is_some()) {
             continue;
         }
         let lift = match (device.twin.is_some(), spell.map(|s| s.class)) {
@@ -90,11 +94,16 @@ fn names(painter: &Painter, shown: &Shown, at: &dyn Fn(Vec3) -> Option<Pos2>) {
             (true, None) => 1.05,
             (false, None) => 0.42,
         };
-        let Some(p) = at(device_place(shown, index) + Vec3::Y * lift) else { continue };
+        due.extend(at(device_place(shown, index) + Vec3::Y * lift).map(|p| (index, spell, p)));
+    }
+    foremost(&mut due, &is_picked);
+    let mut taken: Vec<Rect> = Vec::new();
+    for (index, spell, p) in due {
+        let picked = is_picked(index);
         let back = spell.map_or(back(shown, 150), |s| color32(class_color(s.class)));
         let ink =
             if spell.is_some_and(|s| s.class == Class::Injected) { Color32::BLACK } else { Color32::WHITE };
-        let mut text = device.id.clone();
+        let mut text = shown.fleet.devices[index].id.clone();
         if let Some(spell) = spell {
             text += &match wrong.len() {
                 ..=MOST_PARTS => format!(": {}", says(spell)),
@@ -108,6 +117,19 @@ fn names(painter: &Painter, shown: &Shown, at: &dyn Fn(Vec3) -> Option<Pos2>) {
             figures(painter, shown, index, p + vec2(0.0, size + 7.0));
         }
     }
+}
+
+/// A device whose name is due, what is wrong with it, and where its name would stand.
+type Due<'a> = (usize, Option<&'a Spell>, Pos2);
+
+/// Of very many, what is picked and the gravest: names over each other tell nothing, and each is kept clear of all others.
+fn foremost(due: &mut Vec<Due<'_>>, is_picked: &dyn Fn(usize) -> bool) {
+    if due.len() <= MOST_TAGS {
+        return;
+    }
+    due.sort_by_key(|(index, spell, _)| (!is_picked(*index), Reverse(spell.map(|s| s.class)), *index));
+    due.truncate(MOST_TAGS);
+    due.sort_unstable_by_key(|(index, ..)| *index);
 }
 
 /// What a spell says, in a few words.
@@ -284,4 +306,38 @@ pub fn halves(view: Rect) -> (Rect, Rect) {
     let middle = view.center().x;
     let left = Rect::from_min_max(view.min, pos2(middle - 1.0, view.max.y));
     (left, Rect::from_min_max(pos2(middle + 1.0, view.min.y), view.max))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use twinfleet_engine::time::SimTime;
+
+    #[test]
+    fn of_ten_thousand_that_are_wrong_the_picked_and_the_gravest_are_named() {
+        let spell = |class: Class| Spell {
+            class,
+            subject: String::new(),
+            part: String::new(),
+            what: String::new(),
+            detail: String::new(),
+            value: 0.0,
+            unit: String::new(),
+            cause: String::new(),
+            from: SimTime::ZERO,
+            until: None,
+        };
+        let (put_in, alarm) = (spell(Class::Injected), spell(Class::Alarm));
+        let of = |index: usize| if index % 1_000 == 7 { &alarm } else { &put_in };
+        let mut due: Vec<Due<'_>> = (0..10_000).map(|k| (k, Some(of(k)), Pos2::ZERO)).collect();
+        foremost(&mut due, &|index| index == 9_999);
+        let named: Vec<usize> = due.iter().map(|(index, ..)| *index).collect();
+        assert_eq!(named.len(), MOST_TAGS);
+        assert!(named.is_sorted() && named.contains(&9_999));
+        assert_eq!(named.iter().filter(|k| **k % 1_000 == 7).count(), 10, "every alarm");
+        // Of a few, all are.
+        due.truncate(5);
+        foremost(&mut due, &|_| false);
+        assert_eq!(due.len(), 5);
+    }
 }

@@ -239,7 +239,9 @@ pub fn pads<S: Side>(
         return;
     }
     for (pads, mesh) in &pads {
-        let color = |device: &usize| match shown.value(*device) {
+        // What was carried elsewhere measures another air: its pad stays, and says nothing.
+        let here = |device: usize| shown.value(device).filter(|_| !shown.carried.contains_key(&device));
+        let color = |device: &usize| match here(*device) {
             Some(value) => palette::linear(palette::color(shown.palette, ranges.share(value))),
             None => [0.08, 0.09, 0.10, 1.0],
         };
@@ -392,13 +394,15 @@ pub fn twins<S: Side>(
 /// Actuators glow by their level; fans and vents turn and open.
 pub fn actuators<S: Side>(
     shown: Res<Showing<S>>,
-    mut actuators: Query<(&ActuatorOf, &mut Transform, &Skin), With<Of<S>>>,
+    mut actuators: Query<(&ActuatorOf, &mut Transform, &mut Visibility, &Skin), With<Of<S>>>,
     mut all: ResMut<Assets<StandardMaterial>>,
 ) {
     if !shown.is_changed() {
         return;
     }
-    for (actuator, mut transform, material) in &mut actuators {
+    for (actuator, mut transform, mut visibility, material) in &mut actuators {
+        let hidden = shown.hidden == Some(actuator.device);
+        visibility.set_if_neq(if hidden { Visibility::Hidden } else { Visibility::Inherited });
         let part = &shown.fleet.devices[actuator.device].parts[actuator.part];
         let level = part.level.and_then(|id| shown.frame.value(id)).unwrap_or(0.0).clamp(0.0, 1.0);
         let glow = match actuator.look {
@@ -410,17 +414,22 @@ pub fn actuators<S: Side>(
         if let Some(mut material) = all.get_mut(&material.0) {
             material.emissive = glow * (level * 0.9);
         }
-        transform.rotation = match actuator.look {
-            Look::Fan => Quat::from_rotation_y(
-                (shown.t.as_secs_f64() * 2.3).rem_euclid(std::f64::consts::TAU) as f32 * level.signum(),
-            ),
-            Look::Vent => Quat::from_rotation_x(-0.9 * level),
-            _ => Quat::IDENTITY,
-        };
+        transform.rotation = stance(actuator.look, level, shown.t.as_secs_f64());
         let place = device_place(&shown, actuator.device) + actuator.offset;
         if transform.translation != place {
             transform.translation = place;
         }
+    }
+}
+
+/// How an actuator is turned at a level: a fan that is off stands, a vent is as open as its level.
+fn stance(look: Look, level: f32, t_s: f64) -> Quat {
+    match look {
+        Look::Fan if level > 0.0 => {
+            Quat::from_rotation_y((t_s * 2.3).rem_euclid(std::f64::consts::TAU) as f32)
+        }
+        Look::Vent => Quat::from_rotation_x(-0.9 * level),
+        _ => Quat::IDENTITY,
     }
 }
 
@@ -505,33 +514,31 @@ impl FromWorld for HaloParts {
     }
 }
 
-/// Puts halos where they belong.
+/// Where a halo lies, of which class, and how wide it is.
+type Laid = (Spot, Class, Vec3, f32);
+
+/// Puts halos where they belong: only as they change, for of a fleet's many devices all may be wrong for long.
 pub fn halos<S: Side>(
     mut commands: Commands,
     shown: Res<Showing<S>>,
     parts: Local<HaloParts>,
+    mut before: Local<Option<(u64, Vec<Laid>)>>,
     old: Query<Entity, (With<Halo>, With<Of<S>>)>,
 ) {
     if !shown.is_changed() {
         return;
     }
+    let wanted = (shown.generation, laid(&shown));
+    if before.as_ref() == Some(&wanted) {
+        return;
+    }
     for entity in &old {
         commands.entity(entity).despawn();
     }
-    for (at, spell) in gravest(&shown) {
-        let class = spell.class as usize;
-        let (place, size) = match at {
-            Spot::Device(d) if shown.hidden == Some(d) => continue,
-            Spot::Device(d) => {
-                let size = if shown.fleet.devices[d].twin.is_some() { 1.5 } else { 1.0 };
-                (device_place(&shown, d), size)
-            }
-            Spot::Zone(z) => match shown.layout.rooms.iter().find(|r| r.zone == z) {
-                Some(room) => (room.center, room.size.min_element() * 0.8),
-                None => continue,
-            },
-        };
-        let grave = spell.class == Class::Alarm;
+    for (at, class, place, size) in &wanted.1 {
+        let (place, size) = (*place, *size);
+        let grave = *class == Class::Alarm;
+        let class = *class as usize;
         let mesh = match (at, grave) {
             (Spot::Zone(_), _) => &parts.wide,
             (_, true) => &parts.ring,
@@ -547,6 +554,27 @@ pub fn halos<S: Side>(
         let still = (of::<S>(), Built, Halo, bevy::light::NotShadowCaster);
         commands.spawn((still, Mesh3d(parts.beam.clone()), Skin(parts.sheer[class].clone()), beam));
     }
+    *before = Some(wanted);
+}
+
+/// Where halos belong.
+fn laid(shown: &Shown) -> Vec<Laid> {
+    let mut all = Vec::new();
+    for (at, spell) in gravest(shown) {
+        let (place, size) = match at {
+            Spot::Device(d) if shown.hidden == Some(d) => continue,
+            Spot::Device(d) => {
+                let size = if shown.fleet.devices[d].twin.is_some() { 1.5 } else { 1.0 };
+                (device_place(shown, d), size)
+            }
+            Spot::Zone(z) => match shown.layout.rooms.iter().find(|r| r.zone == z) {
+                Some(room) => (room.center, room.size.min_element() * 0.8),
+                None => continue,
+            },
+        };
+        all.push((at, spell.class, place, size));
+    }
+    all
 }
 
 /// Cuts away the walls that stand between the camera and their room.
@@ -635,6 +663,8 @@ pub fn tones(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::{open::Opened, player::Player, source::Source};
+    use twinfleet_engine::time::SimTime;
 
     #[test]
     fn a_board_that_is_made_or_moves_is_judged_though_the_camera_stands() {
@@ -655,6 +685,52 @@ mod tests {
         world.get_mut::<Transform>(near).unwrap().translation.z = -100.0;
         world.run_system(system).unwrap();
         assert!(is_far(&world, near));
+    }
+
+    #[test]
+    fn halos_are_made_anew_only_as_they_change() {
+        let opened = Opened::file("parcel-drop", &[], None, &[]).unwrap();
+        let player = Player::new(&opened, 1).unwrap();
+        let mut shown = Shown::new(opened, player.left().history.last().unwrap().clone(), 1);
+        let mut world = World::new();
+        world.init_resource::<Assets<Mesh>>();
+        world.init_resource::<Assets<StandardMaterial>>();
+        let system = world.register_system(halos::<Worked>);
+        let mut told = |shown: &Shown| -> Vec<Entity> {
+            world.insert_resource(Showing::<Worked>::new(shown.clone()));
+            world.run_system(system).unwrap();
+            let mut halos = world.query_filtered::<Entity, With<Halo>>();
+            halos.iter(&world).collect()
+        };
+        assert!(told(&shown).is_empty());
+        let spell = |class: Class| Spell {
+            class,
+            subject: "parcel-0".to_owned(),
+            part: String::new(),
+            what: "stuck".to_owned(),
+            detail: String::new(),
+            value: 0.0,
+            unit: String::new(),
+            cause: String::new(),
+            from: SimTime::ZERO,
+            until: None,
+        };
+        shown.spells = [spell(Class::Injected)].into();
+        let first = told(&shown);
+        assert_eq!(first.len(), 2, "a ring and a beam");
+        shown.t = SimTime(1);
+        assert_eq!(told(&shown), first, "they stay");
+        shown.spells = [spell(Class::Alarm)].into();
+        assert!(told(&shown).iter().all(|halo| !first.contains(halo)), "an alarm's are others");
+        shown.spells = [].into();
+        assert!(told(&shown).is_empty());
+    }
+
+    #[test]
+    fn a_fan_turns_only_while_it_is_on() {
+        assert_eq!(stance(Look::Fan, 0.0, 0.0), stance(Look::Fan, 0.0, 0.7));
+        assert_ne!(stance(Look::Fan, 0.3, 0.0), stance(Look::Fan, 0.3, 0.7));
+        assert_ne!(stance(Look::Vent, 0.0, 0.0), stance(Look::Vent, 1.0, 0.0));
     }
 
     #[test]

@@ -248,7 +248,10 @@ impl Shown {
         let value = f64::from(self.frame.value(id)?);
         Some(match channel.kind {
             Kind::Residual => self.units.rise(value, &channel.unit),
-            _ => self.units.figure(value, &channel.unit),
+            _ => {
+                let quantity = channel.name.rsplit_once('.').map_or("", |(_, quantity)| quantity);
+                self.units.of(quantity, value, &channel.unit)
+            }
         })
     }
 

@@ -11,6 +11,7 @@ use std::{
 };
 use twinfleet_desktop::{
     panels::{
+        Pane,
         desk::{Asking, Desk, Leave},
         shell,
         start::{Pictures, preview},
@@ -27,7 +28,7 @@ use twinfleet_desktop::{
 };
 
 /// The whole window's panels over a desk.
-fn window(desk: Desk) -> Harness<'static, Desk> {
+pub fn window(desk: Desk) -> Harness<'static, Desk> {
     let show = |ui: &mut egui::Ui, desk: &mut Desk| {
         desk.advance(0.016);
         shell::show(ui, desk, &Pictures::new());
@@ -574,4 +575,186 @@ fn a_plot_has_an_axis_a_unit_the_residual_and_every_forecast() {
 fn a_loads_scenario_says_that_its_traffic_is_elsewhere() {
     let window = window(opened("load-smoke"));
     window.get_by_label_contains("only in `twinfleet load`");
+}
+
+#[test]
+fn what_is_selected_is_found_by_its_name_as_a_file_is_opened_again_with_fewer_devices() {
+    let picked = |d: &Desk| d.shown.as_ref().unwrap().picked;
+    let id = |d: &Desk| match picked(d) {
+        Some(Picked::Device(device)) => Some(d.shown.as_ref().unwrap().fleet.devices[device].id.clone()),
+        _ => None,
+    };
+    let few = ["fleet[0].count=5", "timeline=[]", "expect=[]"].map(str::to_owned).to_vec();
+    for (name, stays) in [("controller-3", true), ("node-4", true), ("node-150", false)] {
+        let mut desk = opened("greenhouse");
+        let device = desk.shown.as_ref().unwrap().fleet.find(name).unwrap();
+        desk.pick(Some(Picked::Device(device)));
+        let mut window = window(desk);
+        window.state_mut().sets = few.clone();
+        window.state_mut().open("greenhouse");
+        // The inspector and the fleet tell of what is selected.
+        window.run_steps(3);
+        let desk = window.state();
+        assert_eq!(desk.refused, None);
+        assert_eq!(desk.shown.as_ref().unwrap().fleet.devices.len(), 13);
+        assert_eq!(id(desk).as_deref(), Some(name).filter(|_| stays), "{name}");
+    }
+}
+
+#[test]
+fn what_is_typed_is_taken_back_by_the_field_and_no_act_with_it() {
+    let mut window = window(acted());
+    let press = |window: &mut Harness<'_, Desk>, key: egui::Key| {
+        window.key_press_modifiers(egui::Modifiers::CTRL, key);
+        window.run_steps(3);
+    };
+    press(&mut window, egui::Key::F);
+    window.event(egui::Event::Text("parcel one".to_owned()));
+    window.run_steps(3);
+    assert_eq!(window.state().search, "parcel one");
+    // In a text field Ctrl+W takes a word away, and nobody leaves.
+    press(&mut window, egui::Key::W);
+    assert!(window.state().search.starts_with("parcel") && !window.state().search.contains("one"));
+    press(&mut window, egui::Key::Z);
+    assert_eq!((window.state().done.len(), &window.state().leaving), (1, &None));
+    // Outside of it they are the window's.
+    window.key_press(egui::Key::Escape);
+    window.run_steps(3);
+    press(&mut window, egui::Key::Z);
+    assert!(window.state().done.is_empty(), "{:?}", window.state().notice);
+    press(&mut window, egui::Key::W);
+    assert!(window.state().shown.is_none());
+}
+
+#[test]
+fn a_forecast_stands_at_the_time_that_it_is_of_though_it_was_issued_long_ago() {
+    let mut desk = Desk::new(Settings::default());
+    desk.sets = vec!["mirror[0].forecast.every=\"2min\"".to_owned()];
+    desk.open("pi3b-mirror");
+    assert_eq!(desk.refused, None);
+    let pair = desk.shown.as_ref().unwrap().fleet.pairs(0)[0].clone();
+    desk.plots = vec![vec![pair.estimate]];
+    desk.go_to(crate::at("20min"));
+    crate::until(&mut desk, "20 min", |d| d.shown.as_ref().unwrap().t == crate::at("20min"));
+    let session = desk.session.clone().unwrap();
+    let (shown, shared) = (desk.shown.clone().unwrap(), session.shared());
+    let drawn = twinfleet_desktop::panels::plots::drawn(&desk, &shown, &shared, 0);
+    // Two horizons, and from here on.
+    let [near, far, ahead] = &drawn.bands[..] else { panic!("{:?}", drawn.bands) };
+    for band in [near, far] {
+        let apart: Vec<f64> = band.xs.windows(2).map(|x| x[1] - x[0]).collect();
+        assert!(!apart.is_empty() && apart.iter().all(|s| *s > 110.0), "{}: {apart:?}", band.name);
+    }
+    // What was foreseen for an instant that is over is no forecast from here on.
+    let last = near.xs.last().unwrap() - 60.0;
+    assert!((1_070.0..=1_200.0).contains(&last), "the last was issued at {last} s");
+    let mut wanted = vec![1_200.0];
+    wanted.extend([last + 60.0, last + 300.0].into_iter().filter(|x| *x > 1_200.0));
+    assert_eq!(ahead.xs, wanted);
+}
+
+#[test]
+fn the_inspector_says_where_a_device_was_carried() {
+    let mut desk = Desk::new(Settings::default());
+    desk.sets = ["duration=\"20min\"", "timeline=[]", "expect=[]"].map(str::to_owned).to_vec();
+    desk.open("greenhouse");
+    let node = desk.shown.as_ref().unwrap().fleet.find("node-7").unwrap();
+    desk.pick(Some(Picked::Device(node)));
+    desk.act(Act::Move { target: "node-7".into(), to: "outside".into() }, None);
+    assert_eq!(desk.done.len(), 1, "{:?}", desk.notice);
+    desk.go_to(crate::at("2min"));
+    crate::until(&mut desk, "2 min", |d| d.shown.as_ref().unwrap().t == crate::at("2min"));
+    let window = window(desk);
+    window.get_by_label("outside (carried there from z4)");
+}
+
+#[test]
+fn a_door_of_another_zone_than_the_selected_one_can_be_chosen() {
+    let mut desk = opened("greenhouse");
+    desk.pick(Some(Picked::Zone(0)));
+    let mut window = window(desk);
+    click(&mut window, "Act");
+    choose(&mut window, "Inject a fault", "Open a door");
+    choose(&mut window, "z1", "z3");
+    window.run_steps(3);
+    assert_eq!(window.state().form.part, "z3");
+    assert_eq!(window.state().shown.as_ref().unwrap().picked, Some(Picked::Zone(2)));
+}
+
+#[test]
+fn an_act_from_a_panel_that_is_drawn_before_the_plots_does_not_hang_a_split_window() {
+    let mut desk = opened("pi3b-mirror");
+    desk.pick(Some(Picked::Device(0)));
+    assert!(!desk.plots[0].is_empty());
+    let mut tiles = egui_tiles::Tiles::default();
+    let panes = [Pane::Acts, Pane::Plots].map(|pane| tiles.insert_pane(pane));
+    let root = tiles.insert_horizontal_tile(panes.to_vec());
+    desk.tree = egui_tiles::Tree::new("dock", root, tiles);
+    desk.keep_beside();
+    let mut window = window(desk);
+    click(&mut window, "Do it at 0.0 s");
+    assert_eq!(window.state().done.len(), 1, "{:?}", window.state().notice);
+    assert!(window.state().beside.as_ref().unwrap().differs(window.state().shown.as_ref().unwrap()));
+    click(&mut window, "Undo");
+    assert!(window.state().done.is_empty(), "{:?}", window.state().notice);
+}
+
+#[test]
+fn a_button_that_has_the_keyboard_leaves_the_letters_to_the_window() {
+    let mut window = window(opened("parcel-drop"));
+    let in_button = |w: &Harness<'_, Desk>| {
+        let (any, fleet) =
+            w.ctx.memory(|m| (m.focused().is_some(), m.has_focus(twinfleet_desktop::panels::tree::rows())));
+        any && !fleet && !w.ctx.text_edit_focused()
+    };
+    for _ in 0..80 {
+        window.key_press(egui::Key::Tab);
+        window.run_steps(2);
+        if in_button(&window) {
+            break;
+        }
+    }
+    assert!(in_button(&window));
+    let (now, dark) = (window.state().now(), window.state().is_dark());
+    window.key_press(egui::Key::M);
+    window.run_steps(2);
+    assert_ne!(window.state().is_dark(), dark);
+    // Arrows go from widget to widget, and move a slider.
+    window.key_press(egui::Key::ArrowRight);
+    window.run_steps(2);
+    assert_eq!(window.state().now(), now);
+}
+
+#[test]
+fn what_is_sought_in_a_fleet_whose_panel_is_closed_is_typed_into_its_field() {
+    let mut desk = opened("parcel-drop");
+    let fleet = desk.tree.tiles.find_pane(&Pane::Fleet).unwrap();
+    desk.tree.remove_recursively(fleet);
+    let mut window = window(desk);
+    let (legend, dark) = (window.state().shown.as_ref().unwrap().legend, window.state().is_dark());
+    window.key_press_modifiers(egui::Modifiers::CTRL, egui::Key::F);
+    window.run_steps(3);
+    for (key, letter) in [(egui::Key::H, "h"), (egui::Key::M, "m")] {
+        window.key_press(key);
+        window.event(egui::Event::Text(letter.to_owned()));
+        window.run_steps(2);
+    }
+    let desk = window.state();
+    assert_eq!(desk.search, "hm");
+    assert_eq!((desk.shown.as_ref().unwrap().legend, desk.is_dark()), (legend, dark));
+}
+
+#[test]
+fn a_faults_size_says_its_unit_whatever_the_units_of_choice() {
+    let mut settings = Settings::default();
+    settings.units.temperature = "degF".to_owned();
+    let mut desk = Desk::new(settings);
+    desk.open("sick-sensors");
+    desk.pick(Some(Picked::Device(0)));
+    desk.form.part = "bme280.temperature".to_owned();
+    let mut window = window(desk);
+    click(&mut window, "Act");
+    choose(&mut window, "stuck", "bias");
+    // It is a line of the scenario, which knows no degrees Fahrenheit.
+    window.get_by_label("offset, [°C]");
 }

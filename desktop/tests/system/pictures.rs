@@ -253,6 +253,58 @@ fn a_video_is_a_folder_of_pictures() {
 }
 
 #[test]
+fn a_video_that_is_refused_takes_no_earlier_one_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let earlier = dir.path().join("000000.png");
+    for (args, says) in [
+        (&["--view", "topp"][..], "there is no view `topp`"),
+        (&["--view", "device:parcl-0"], "there is no device `parcl-0`"),
+        (&["--hide", "nobody"], "nobody"),
+        (&["--from", "9s", "--to", "1s"], "no pictures"),
+        (&["--at", "3s"], "--at"),
+    ] {
+        std::fs::write(&earlier, "old").unwrap();
+        let mut command = desktop(dir.path());
+        let output = command.arg("parcel-drop").args(args).arg("--video").arg(dir.path()).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {text}");
+        assert!(text.contains(says), "{args:?}: {text}");
+        assert_eq!(std::fs::read_to_string(&earlier).unwrap(), "old", "{args:?}");
+    }
+}
+
+#[test]
+fn a_picture_that_cannot_be_is_refused_before_anything_is_run() {
+    let dir = tempfile::tempdir().unwrap();
+    // A run of twenty thousand hours takes longer than anybody waits.
+    let long = ["cold-night", "--set", "duration=\"20000h\"", "--set", "expect=[]"];
+    for (args, out, code, says) in [
+        (&["--view", "topp"][..], "x.png", 2, "there is no view `topp`"),
+        (&[], "no/such/folder/x.png", 3, "there is no folder"),
+    ] {
+        let start = std::time::Instant::now();
+        let mut command = desktop(dir.path());
+        let output =
+            command.args(long).args(args).arg("--screenshot").arg(dir.path().join(out)).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
+        assert!(text.contains(says), "{args:?}: {text}");
+        assert!(start.elapsed().as_secs() < 60, "{args:?}: {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn what_only_a_picture_has_is_not_taken_in_silence_by_a_window() {
+    let dir = tempfile::tempdir().unwrap();
+    for args in [&["--hide", "node-0"][..], &["--bare"], &["--size", "640x360"]] {
+        let output = desktop(dir.path()).arg("cold-night").args(args).env_remove("DISPLAY").output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {text}");
+        assert!(text.contains("--screenshot") && text.contains("--video"), "{args:?}: {text}");
+    }
+}
+
+#[test]
 fn a_scenario_with_a_mistake_is_refused_with_its_place() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("bad.ron");

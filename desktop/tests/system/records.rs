@@ -1,6 +1,7 @@
 //! A record opened in the desktop is the run that left it; real devices are followed live; what is wrong is told with its place.
 
 use crate::{at, desktop, until};
+use egui_kittest::kittest::Queryable;
 use std::{
     path::Path,
     process::{Command, Stdio},
@@ -276,4 +277,49 @@ fn bodies_of_a_record_are_turned_as_they_were_in_the_run() {
         tumbled += usize::from(a.iter().zip(start).map(|(a, b)| a * b).sum::<f32>().abs() < 0.99);
     }
     assert!(tumbled > 0, "parcels tumble, in a record too");
+}
+
+#[test]
+fn a_record_does_not_say_that_there_were_no_messages() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut desk = Desk::new(Settings::default());
+    desk.open(&record(dir.path()));
+    assert_eq!(desk.refused, None);
+    let mut window = crate::panels::window(desk);
+    window.key_press_modifiers(egui::Modifiers::CTRL, egui::Key::Num6);
+    window.run_steps(3);
+    window.get_by_label_contains("A record keeps no messages");
+    assert!(window.query_by_label_contains("No message yet").is_none());
+}
+
+#[test]
+fn a_record_of_another_seed_than_is_asked_for_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let rec = record(dir.path());
+    let png = dir.path().join("x.png");
+    let output = desktop(dir.path())
+        .args([rec.as_str(), "--seed", "4711", "--screenshot"])
+        .arg(&png)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("is a record of seed 42") && !png.exists(), "{text}");
+}
+
+#[test]
+fn a_broker_that_is_not_reached_leaves_what_is_shown_with_what_was_done_in_it() {
+    let mut desk = Desk::new(Settings::default());
+    desk.open("swing-shake-drive");
+    go(&mut desk, "2s");
+    desk.act(Act::Fault { target: "rover/imu.accel_x".into(), kind: "Bias(by: 1.0)".into() }, None);
+    assert_eq!(desk.done.len(), 1, "{:?}", desk.notice);
+    desk.follow_live("pi3b-mirror", "mqtt://127.0.0.1:9");
+    assert!(desk.refused.as_ref().is_some_and(|r| r.outside), "{:?}", desk.refused);
+    assert_eq!(desk.shown.as_ref().unwrap().opened.title, "swing-shake-drive");
+    assert!(desk.session.is_some() && desk.is_unsaved() && !desk.is_live());
+    go(&mut desk, "3s");
+    // What was done is gone to like a bookmark.
+    desk.jump(false);
+    assert_eq!(desk.now(), at("2s"));
 }

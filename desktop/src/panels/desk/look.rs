@@ -12,6 +12,7 @@ use std::{
     f32::consts::{PI, TAU},
     sync::Arc,
 };
+use twinfleet_engine::record::manifest::Blocks;
 
 /// How long the window is drawn after it was touched, [s].
 const STIR_S: f64 = 1.5;
@@ -137,15 +138,21 @@ impl Desk {
 
 /// What the user chose stays as the run is made anew.
 pub(super) fn keep(before: &Shown, shown: &mut Shown) {
-    (shown.picked, shown.arcs, shown.ghosts) = (before.picked, before.arcs, before.ghosts);
+    // The file may have changed meanwhile, or a record was of a shard: what was selected is found again by its name, if at all.
+    shown.picked = before.same(shown, before.picked);
+    (shown.arcs, shown.ghosts) = (before.arcs, before.ghosts);
     (shown.labels, shown.legend) = (before.labels, before.legend);
-    if before.frame.values.len() == shown.frame.values.len() {
+    // What was there stays to be seen only where its values are of the same signals.
+    if Blocks::of(&before.opened.plan.signals) == Blocks::of(&shown.opened.plan.signals) {
         (shown.t, shown.frame, shown.spells) = (before.t, before.frame.clone(), before.spells.clone());
         (shown.sample, shown.sampled_ns) = (before.sample.clone(), before.sampled_ns);
     }
     match &before.field {
         Some(field) => {
-            shown.colour_by(&field.quantity);
+            let first = shown.field.take();
+            if !shown.colour_by(&field.quantity) {
+                shown.field = first;
+            }
         }
         None => shown.field = None,
     }

@@ -60,9 +60,10 @@ impl Desk {
         self.go_to(SimTime(at * step_ns));
     }
 
-    /// The next or previous of what is marked: bookmarks, faults, alarms.
+    /// The next or previous of what is marked: bookmarks, faults, alarms, what was done in this session.
     pub fn jump(&mut self, on: bool) {
         let mut marks = self.bookmarks.clone();
+        marks.extend(self.done.iter().map(|done| done.at));
         if let Some(session) = &self.session {
             let shared = session.shared();
             let spells = shared.left.spells.0.iter();
