@@ -527,9 +527,8 @@ impl World {
         let What::Event(e) = best.what else { return best };
         let before = examined.iter().filter(|k| **k < best.onset).max().map_or(best.onset, |k| k + 1);
         let after = examined.iter().filter(|k| **k > best.onset).min().map_or(best.onset, |k| k - 1);
-        let others = (before..=after).filter(|k| *k != best.onset);
-        let found = others.filter_map(|k| self.event_since(e, k));
-        found.fold(best, |best, f| if f.nats > best.nats { f } else { best })
+        let found: Vec<Found> = (before..=after).filter_map(|k| self.event_since(e, k)).collect();
+        found.into_iter().fold(best, |best, f| if f.nats > best.nats { f } else { best })
     }
 
     /// One sensor is off since a row; the others are as the twin, which does not look at it, expects.
