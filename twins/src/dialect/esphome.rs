@@ -377,7 +377,11 @@ impl Listener for Hears {
             return Ok(say(topic, light::order(attribute, value), 1, false));
         }
         let text = match value {
-            Value::Text(text) if kind != "button" && (!value.is_state() || attribute.is_some()) => {
+            // What a select or a text is told in words, it is told in these.
+            Value::Text(text)
+                if kind != "button"
+                    && (!value.is_state() || attribute.is_some() || matches!(kind, "select" | "text")) =>
+            {
                 text.clone()
             }
             Value::Number(v) if attribute.is_some() || kind == "number" => v.to_string(),

@@ -26,7 +26,7 @@ use super::{
     tree, wrong,
 };
 use serde_json::{Map, Value as Json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use twinfleet_engine::{
     dialect::{DialectError, Heard, Unasked, Utterance, Voice, VoiceSpec},
     mirror::decode::DecodeError,
@@ -48,6 +48,8 @@ const OPTIONS: [(&str, &str); 4] = [
     UNITS,
 ];
 
+/// Where gateways say whether they are there, below a topic that they share with what is behind them.
+const GATEWAY_AVAILABILITY: [&str; 3] = ["LWT", "status", "availability"];
 /// The discovery prefix that nobody changes.
 pub const PREFIX: &str = "homeassistant";
 /// Entities that are remembered, and how much is taken of one's configuration, [bytes].
@@ -67,10 +69,16 @@ impl Dialect for HomeAssistant {
         "home-assistant.io/integrations/mqtt: MQTT discovery, discovery payload, availability"
     }
     fn address(&self) -> &'static str {
-        "the base below which the device's state and availability topics lie, such as \"garden/pump\""
+        "the base below which the device's state and availability topics lie, such as \"garden/pump\", or its one state topic"
     }
     fn filters(&self, address: &str) -> Vec<String> {
-        vec![format!("{PREFIX}/+/+/config"), format!("{PREFIX}/+/+/+/config"), format!("{address}/#")]
+        let mut all =
+            vec![format!("{PREFIX}/+/+/config"), format!("{PREFIX}/+/+/+/config"), format!("{address}/#")];
+        // A gateway, of which a configuration may say that all behind it is gone with it, says so above them.
+        for (at, _) in address.match_indices('/') {
+            all.extend(GATEWAY_AVAILABILITY.map(|own| format!("{}/{own}", &address[..at])));
+        }
+        all
     }
     fn owns(&self, topic: &str) -> bool {
         topic.strip_prefix(PREFIX).is_some_and(|t| t.starts_with('/'))
@@ -126,6 +134,25 @@ impl Dialect for HomeAssistant {
 /// Components that a double can be set by: those that are a number, and those that are on or off.
 pub(super) const SETTABLE: [&str; 6] = ["number", "climate", "switch", "light", "fan", "siren"];
 
+/// Where an entity is told whether it is there.
+#[derive(Clone, Debug, PartialEq)]
+struct Availability {
+    topic: String,
+    online: String,
+    offline: String,
+    template: Template,
+    /// What was last said there.
+    said: Option<bool>,
+}
+
+/// What an entity's availabilities mean together (`availability_mode`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Together {
+    All,
+    Any,
+    Latest,
+}
+
 /// An entity as its configuration describes it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Entity {
@@ -141,8 +168,11 @@ pub(super) struct Entity {
     pub(super) quantity: String,
     /// Payloads of a binary entity that mean on and off.
     on_off: (String, String),
-    /// Topic, online, offline.
-    available: Vec<(String, String, String, Template)>,
+    /// Where it is told whether it is there, and what many of these mean together.
+    available: Vec<Availability>,
+    together: Together,
+    /// The device that it was last declared of, where every device is listened to.
+    declared: String,
     pub(super) about: [String; 4],
     /// What it is: `sensor`, `switch`; one of those known.
     pub(super) component: &'static str,
@@ -236,10 +266,32 @@ impl Entities {
         if topic_heard.len() > MAX_ENTITY_BYTES {
             return Err(DecodeError::TooMuch);
         }
-        self.all.retain(|e| e.key != topic_heard);
+        let old: Vec<Entity> = self.all.extract_if(.., |e| e.key == topic_heard).collect();
         if payload.is_empty() {
             return Ok(true);
         }
+        let before = self.all.len();
+        let read = self.read(topic_heard, component, id, payload);
+        // A configuration that is told again takes back nothing of what was heard.
+        for e in &mut self.all[before..] {
+            let Some(same) = old.iter().find(|o| o.field == e.field) else { continue };
+            e.declared.clone_from(&same.declared);
+            for a in &mut e.available {
+                let is_it = |o: &&Availability| (&o.topic, &o.online) == (&a.topic, &a.online);
+                a.said = same.available.iter().find(is_it).and_then(|o| o.said);
+            }
+        }
+        read
+    }
+
+    /// The entities of a configuration.
+    fn read(
+        &mut self,
+        topic_heard: &str,
+        component: &str,
+        id: &str,
+        payload: &[u8],
+    ) -> Result<bool, DecodeError> {
         let Json::Object(mut root) = tree::read(payload)? else { return Err(DecodeError::Shape) };
         if component != "device" {
             self.add(topic_heard, component, id, &root);
@@ -282,21 +334,25 @@ impl Entities {
             Some(Json::String(s)) => s.clone(),
             _ => String::new(),
         };
-        let binary = matches!(component, "binary_sensor" | "switch" | "light" | "fan" | "siren");
         let mut available = Vec::new();
-        let of = |m: &Map<String, Json>, topic: String, template: &str| {
-            (
-                topic,
-                text_or(m, "payload_available", "pl_avail", "online"),
-                text_or(m, "payload_not_available", "pl_not_avail", "offline"),
-                Template::read(template),
-            )
+        let of = |m: &Map<String, Json>, topic: String, template: &str| Availability {
+            topic,
+            online: text_or(m, "payload_available", "pl_avail", "online"),
+            offline: text_or(m, "payload_not_available", "pl_not_avail", "offline"),
+            template: Template::read(template),
+            said: None,
         };
         let direct = topic(map, "availability_topic", "avty_t");
         if !direct.is_empty() {
             available.push(of(map, direct, text(map, "availability_template", "avty_tpl")));
         }
-        for one in get(map, "availability", "avty").and_then(Json::as_array).into_iter().flatten().take(8) {
+        // Home Assistant takes one as a list of one.
+        let several = match get(map, "availability", "avty") {
+            Some(Json::Array(list)) => list.as_slice(),
+            Some(one) => std::slice::from_ref(one),
+            None => &[],
+        };
+        for one in several.iter().take(8) {
             let Some(one) = one.as_object() else { continue };
             let mut with_base = one.clone();
             if let Some(base) = map.get("~") {
@@ -314,12 +370,14 @@ impl Entities {
             template: Template::read(text(map, "value_template", "val_tpl")),
             unit: names::unit_of(text(map, "unit_of_measurement", "unit_of_meas")),
             quantity: text(map, "device_class", "dev_cla").to_owned(),
-            on_off: if binary {
-                (text_or(map, "payload_on", "pl_on", "ON"), text_or(map, "payload_off", "pl_off", "OFF"))
-            } else {
-                Default::default()
-            },
+            on_off: states_of(component, map),
             available,
+            together: match text(map, "availability_mode", "avty_mode") {
+                "all" => Together::All,
+                "any" => Together::Any,
+                _ => Together::Latest,
+            },
+            declared: String::new(),
             about: about.map(|(long, short)| text(device, long, short).to_owned()),
             form: match () {
                 () if is_of_device(key) => "device",
@@ -332,28 +390,80 @@ impl Entities {
         });
     }
 
-    /// The base of each group of entities: what their state and availability topics have in common, whole levels.
+    /// The base of each group of entities: what their state and availability topics have in common, whole levels. Of several
+    /// devices that would have the same, as those behind one gateway have, what their state topics have in common.
     fn bases(&self) -> BTreeMap<String, String> {
-        let mut bases: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        // Availability that several devices share, a bridge's, is no part of a device.
+        let mut of_one: BTreeMap<&str, Option<&str>> = BTreeMap::new();
+        for e in self.all.iter().filter(|e| !e.group.is_empty()) {
+            for a in &e.available {
+                let of = of_one.entry(a.topic.as_str()).or_insert(Some(e.group.as_str()));
+                if *of != Some(e.group.as_str()) {
+                    *of = None;
+                }
+            }
+        }
+        let is_own = |e: &Entity, topic: &str| {
+            e.group.is_empty() || of_one.get(topic).is_some_and(|group| group.is_some())
+        };
+        // By device, the levels in common above the last, and those of the states alone with it.
+        let mut groups: BTreeMap<&str, (Vec<&str>, Vec<&str>)> = BTreeMap::new();
         for e in &self.all {
-            let own = e.available.iter().map(|(t, ..)| t).chain([&e.state_topic]);
-            for t in own {
-                let mut levels: Vec<&str> = t.split('/').collect();
-                levels.pop();
-                let group = if e.group.is_empty() { &e.state_topic } else { &e.group };
-                match bases.get_mut(group) {
-                    None => drop(bases.insert(group.clone(), levels)),
-                    Some(common) => {
-                        let same = common.iter().zip(&levels).take_while(|(a, b)| a == b).count();
-                        // Availability that many devices share, a bridge's, is no part of the device.
-                        if same > 0 {
-                            common.truncate(same);
-                        }
+            let whole: Vec<&str> = e.state_topic.split('/').collect();
+            let own = e.available.iter().map(|a| a.topic.as_str()).filter(|t| is_own(e, t));
+            for t in own.chain([e.state_topic.as_str()]) {
+                let mut above: Vec<&str> = t.split('/').collect();
+                above.pop();
+                match groups.get_mut(e.own_group()) {
+                    None => drop(groups.insert(e.own_group(), (above, whole.clone()))),
+                    Some((common, states)) => {
+                        shorten(common, &above);
+                        shorten(states, &whole);
                     }
                 }
             }
         }
-        bases.into_iter().map(|(g, levels)| (g, levels.join("/"))).collect()
+        let named: BTreeSet<&str> = self.all.iter().map(|e| e.group.as_str()).collect();
+        let mut alike: BTreeMap<Vec<&str>, usize> = BTreeMap::new();
+        for (above, _) in groups.iter().filter(|(group, _)| named.contains(*group)).map(|(_, levels)| levels)
+        {
+            *alike.entry(above.clone()).or_default() += 1;
+        }
+        let mut bases = BTreeMap::new();
+        for (group, (above, states)) in groups {
+            let shares = named.contains(group) && alike.get(&above).is_some_and(|n| *n > 1);
+            let base = if shares && states.len() > above.len() { states } else { above };
+            bases.insert(group.to_owned(), base.join("/"));
+        }
+        bases
+    }
+}
+
+/// Leaves the levels that both have in common, if there are any.
+fn shorten(common: &mut Vec<&str>, other: &[&str]) {
+    let same = common.iter().zip(other).take_while(|(a, b)| a == b).count();
+    if same > 0 {
+        common.truncate(same);
+    }
+}
+
+/// The payloads of a component's state that mean on and off, locked and unlocked, open and closed; empty where it has others.
+fn states_of(component: &str, map: &Map<String, Json>) -> (String, String) {
+    let word = |(long, short): (&str, &str), default: &str| text_or(map, long, short, default);
+    let (on, off) = (word(("payload_on", "pl_on"), "ON"), word(("payload_off", "pl_off"), "OFF"));
+    match component {
+        "binary_sensor" | "light" | "fan" => (on, off),
+        // What it says may be another word than what it is told.
+        "switch" | "siren" => (word(("state_on", "stat_on"), &on), word(("state_off", "stat_off"), &off)),
+        "lock" => {
+            let (locked, unlocked) = (("state_locked", "stat_locked"), ("state_unlocked", "stat_unlocked"));
+            (word(locked, "LOCKED"), word(unlocked, "UNLOCKED"))
+        }
+        "cover" | "valve" => {
+            let (open, closed) = (("state_open", "stat_open"), ("state_closed", "stat_closed"));
+            (word(open, "open"), word(closed, "closed"))
+        }
+        _ => Default::default(),
     }
 }
 
@@ -371,7 +481,6 @@ impl Hears {
 
 impl Listener for Hears {
     fn hear(&mut self, heard: &Heard<'_>, facts: &mut Facts) -> Result<(), DecodeError> {
-        let before = self.entities.all.len();
         if self.entities.config(heard.topic, heard.payload)? {
             if self.address.is_some() {
                 let kept = std::mem::take(&mut self.entities.all);
@@ -384,9 +493,13 @@ impl Listener for Hears {
                 facts.0.extend(longest.map(|allowed_s| Fact::Silence { device, allowed_s }));
             }
             let bases = if self.address.is_none() { self.entities.bases() } else { BTreeMap::new() };
-            let from = if self.address.is_some() { 0 } else { before.min(self.entities.all.len()) };
-            for e in self.entities.all.iter().skip(from).filter(|e| e.key == heard.topic) {
+            for e in &mut self.entities.all {
                 let device = self.address.clone().unwrap_or_else(|| base_of(e, &bases));
+                // What was declared before its device was known for another is so anew.
+                if e.key != heard.topic && (self.address.is_some() || e.declared == device) {
+                    continue;
+                }
+                e.declared.clone_from(&device);
                 facts.0.push(Fact::Declared {
                     device: device.clone(),
                     field: e.field.clone(),
@@ -410,7 +523,8 @@ impl Listener for Hears {
         }
         let bases = if self.address.is_none() { self.entities.bases() } else { BTreeMap::new() };
         let mut read = Ok(());
-        for (n, e) in self.entities.all.iter().filter(|e| e.concerns(heard.topic)).enumerate() {
+        let concerned = self.entities.all.iter_mut().filter(|e| e.concerns(heard.topic));
+        for (n, e) in concerned.enumerate() {
             if n >= MAX_LISTENING {
                 return Err(DecodeError::TooMuch);
             }
@@ -439,26 +553,43 @@ impl Listener for Hears {
 }
 
 fn base_of(e: &Entity, bases: &BTreeMap<String, String>) -> String {
-    let group = if e.group.is_empty() { &e.state_topic } else { &e.group };
-    bases.get(group).cloned().unwrap_or_default()
+    bases.get(e.own_group()).cloned().unwrap_or_default()
 }
 
 impl Entity {
     fn concerns(&self, topic: &str) -> bool {
-        self.state_topic == topic || self.available.iter().any(|(t, ..)| t == topic)
+        self.state_topic == topic || self.available.iter().any(|a| a.topic == topic)
+    }
+
+    /// The device that it is of, or itself where its configuration names none.
+    fn own_group(&self) -> &str {
+        if self.group.is_empty() { &self.state_topic } else { &self.group }
+    }
+
+    /// Whether it is there by what an availability message says, as far as was heard; none where that is none of its own.
+    fn presence(&mut self, heard: &Heard<'_>) -> Option<bool> {
+        let mut latest = None;
+        for a in self.available.iter_mut().filter(|a| a.topic == heard.topic) {
+            if let Ok(Some(said)) = a.template.value(heard.payload) {
+                let said = said.to_string();
+                if said == a.online || said == a.offline {
+                    a.said = Some(said == a.online);
+                    latest = a.said;
+                }
+            }
+        }
+        let mut known = self.available.iter().filter_map(|a| a.said);
+        Some(match (latest?, self.together) {
+            (_, Together::All) => known.all(|there| there),
+            (_, Together::Any) => known.any(|there| there),
+            (latest, Together::Latest) => latest,
+        })
     }
 
     /// What a state or availability message says of this entity.
-    pub(super) fn hear(&self, device: &str, heard: &Heard<'_>, facts: &mut Facts) -> Result<(), DecodeError> {
-        for (topic, on, off, template) in &self.available {
-            if topic == heard.topic
-                && let Ok(Some(said)) = template.value(heard.payload)
-            {
-                let said = said.to_string();
-                if said == *on || said == *off {
-                    facts.online(device, said == *on);
-                }
-            }
+    fn hear(&mut self, device: &str, heard: &Heard<'_>, facts: &mut Facts) -> Result<(), DecodeError> {
+        if let Some(there) = self.presence(heard) {
+            facts.online(device, there);
         }
         if self.state_topic != heard.topic {
             return Ok(());

@@ -17,7 +17,7 @@ use twinfleet_twins::dialect::{
 };
 
 /// What a survey makes of these messages, a second apart.
-fn survey_of(messages: &[(&str, &str)]) -> Vec<Device> {
+pub(super) fn survey_of(messages: &[(&str, &str)]) -> Vec<Device> {
     let mut survey = Survey::default();
     for (t, (topic, payload)) in messages.iter().enumerate() {
         survey.hear(t as f64, &Heard { topic, payload: payload.as_bytes(), retain: false });
@@ -26,7 +26,7 @@ fn survey_of(messages: &[(&str, &str)]) -> Vec<Device> {
 }
 
 /// What an ear with these signals is told by messages.
-fn told(dialect: &str, topic: &str, signals: &[&str], messages: &[(&str, &str)]) -> Told {
+pub(super) fn told(dialect: &str, topic: &str, signals: &[&str], messages: &[(&str, &str)]) -> Told {
     let none = BTreeMap::new();
     let spec = EarSpec { dialect, topic, signals, map: &none };
     let mut ear = dialect::for_engine().ear(&spec).unwrap();
