@@ -52,6 +52,10 @@ const OPTIONS: [(&str, &str); 4] = [
 const GATEWAY_AVAILABILITY: [&str; 3] = ["LWT", "status", "availability"];
 /// The discovery prefix that nobody changes.
 pub const PREFIX: &str = "homeassistant";
+/// What the ids of the twins begin with that a mirror of ours announces, and who these are said to be of.
+pub const TWIN_PREFIX: &str = "twinfleet_";
+/// See [`TWIN_PREFIX`].
+pub const TWIN_MANUFACTURER: &str = "Twinfleet";
 /// Entities that are remembered, and how much is taken of one's configuration, [bytes].
 const MAX_ENTITIES: usize = 8192;
 const MAX_ENTITY_BYTES: usize = 8192;
@@ -515,6 +519,9 @@ impl Listener for Hears {
                     facts.about(&device, key, said);
                 }
                 facts.about(&device, "form", e.form);
+                if self.address.is_none() && e.is_of_a_twin() {
+                    facts.about(&device, "twin", "yes");
+                }
             }
             return Ok(());
         }
@@ -533,6 +540,10 @@ impl Listener for Hears {
             read = read.and(e.hear(&device, heard, facts));
         }
         read
+    }
+
+    fn owns(&self, topic: &str) -> bool {
+        self.address.is_none() && self.entities.all.iter().any(|e| e.is_of_a_twin() && e.concerns(topic))
     }
 
     fn command(&self, address: &str, &Asked { field, value, .. }: &Asked<'_>) -> Result<Utterance, Unasked> {
@@ -559,6 +570,11 @@ fn base_of(e: &Entity, bases: &BTreeMap<String, String>) -> String {
 impl Entity {
     fn concerns(&self, topic: &str) -> bool {
         self.state_topic == topic || self.available.iter().any(|a| a.topic == topic)
+    }
+
+    /// Whether it is a mirror of ours that announces it, of a twin: that is no device, however much it looks like one.
+    fn is_of_a_twin(&self) -> bool {
+        self.group.starts_with(TWIN_PREFIX) && self.about[2] == TWIN_MANUFACTURER
     }
 
     /// The device that it is of, or itself where its configuration names none.

@@ -270,8 +270,18 @@ impl Survey {
         let owned = |topic: &str| {
             all().iter().any(|d| d.name() != "homeassistant" && d.owns(topic)) || learnt(topic).is_some()
         };
-        // What a hub said before it was known for one is none's own.
-        found.retain(|d| learnt(&format!("{}/", d.address)).is_none_or(|by| all()[by].name() == d.dialect));
+        // What a hub said before it was known for one is none's own; and what a mirror publishes of its twins is no device.
+        for d in found.iter_mut().filter(|d| d.dialect == "topics") {
+            let address = d.address.clone();
+            d.fields.retain(|name, _| learnt(&format!("{address}/{name}")).is_none());
+        }
+        found.retain(|d| {
+            let by = learnt(&d.address).or_else(|| learnt(&format!("{}/", d.address)));
+            // Of a mirror's own presence nothing is left.
+            let is_status = d.fields.is_empty() && learnt(&format!("{}/status", d.address)).is_some();
+            let is_own = by.is_none_or(|by| all()[by].name() == d.dialect);
+            is_own && !d.about.contains_key("twin") && !(is_status && d.dialect == "topics")
+        });
         for d in found.iter_mut().filter(|d| d.dialect == "homeassistant") {
             d.fields.retain(|_, f| f.last.is_some() || !owned(&f.topic));
         }
@@ -418,8 +428,18 @@ impl Device {
         let repeats =
             super::find(self.dialect).is_some_and(|d| d.options().iter().any(|(k, _)| *k == "also"));
         self.followed().filter(move |(name, f)| {
-            !repeats || matches!(f.last, Some(Value::Number(_))) || name.starts_with("POWER")
+            let is_state = f.last.as_ref().is_some_and(Value::is_state);
+            !repeats
+                || matches!(f.last, Some(Value::Number(_)))
+                || name.starts_with("POWER")
+                || (is_state && self.dialect == "zigbee2mqtt" && (!f.topic.is_empty() || self.is_group(f)))
         })
+    }
+
+    /// Whether a field is of a group of devices, which no bridge declares.
+    fn is_group(&self, field: &Field) -> bool {
+        let part = field.behind.as_ref().and_then(|(device, _)| self.parts.get(device));
+        part.unwrap_or(&self.about).contains_key("members")
     }
 
     fn map<'a>(fields: impl Iterator<Item = (&'a String, &'a Field)>) -> String {

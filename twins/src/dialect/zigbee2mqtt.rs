@@ -27,7 +27,7 @@ use twinfleet_engine::{
 /// The dialect.
 pub struct Zigbee2Mqtt;
 
-const OPTIONS: [(&str, &str); 7] = [
+const OPTIONS: [(&str, &str); 8] = [
     (
         "actions",
         "a JSON object, signal to the actions that its values 0, 1, … are: {\"button.action\": [\"single\", \"double\"]}",
@@ -44,6 +44,10 @@ const OPTIONS: [(&str, &str); 7] = [
     ),
     ("model", "the model that its devices state, \"virtual\" by default"),
     UNITS,
+    (
+        "words",
+        "a JSON object, signal to what it says for 0 and for 1: {\"door.contact\": [false, true], \"door.lock\": [\"UNLOCK\", \"LOCK\"]}",
+    ),
 ];
 /// Properties whose units are remembered.
 const MAX_PROPERTIES: usize = 16_384;
@@ -162,6 +166,21 @@ impl Dialect for Zigbee2Mqtt {
             };
             actions.insert(place, texts(&list).ok_or_else(|| no_list("actions", &signal))?);
         }
+        let mut words = BTreeMap::new();
+        for (signal, both) in object(spec.options, "words")? {
+            let Some(place) = signals.iter().position(|s| s.signal == signal) else {
+                return Err(wrong("options", "words", format!("the device reports no `{signal}`"), None));
+            };
+            let Some([off, on]) = both.as_array().map(Vec::as_slice) else {
+                return Err(wrong(
+                    "options",
+                    "words",
+                    format!("`{signal}` in `words` is no list of two"),
+                    None,
+                ));
+            };
+            words.insert(place, [off.clone(), on.clone()]);
+        }
         let last_seen =
             match option(spec.options, "last_seen", &["disable", "ISO_8601", "ISO_8601_local", "epoch"])? {
                 "ISO_8601" => LastSeen::Utc,
@@ -193,6 +212,7 @@ impl Dialect for Zigbee2Mqtt {
             groups,
             signals,
             actions,
+            words,
             last_seen,
             state: BTreeMap::new(),
         }))

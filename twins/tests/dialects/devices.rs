@@ -40,7 +40,7 @@ pub(super) fn told(dialect: &str, topic: &str, signals: &[&str], messages: &[(&s
 
 /// What a voice with these options says of signals (each with its unit, value and field): at its connection with its first report,
 /// and to messages.
-fn speaks(
+pub(super) fn speaks(
     (dialect, topic): (&str, &str),
     signals: &[(&str, &str, f64, &str)],
     options: &[(&str, &str)],
@@ -69,7 +69,7 @@ fn speaks(
     out.into_iter().map(|u| (u.topic, String::from_utf8_lossy(&u.payload).into_owned())).collect()
 }
 
-fn said_on<'a>(said: &'a [(String, String)], topic: &str) -> &'a str {
+pub(super) fn said_on<'a>(said: &'a [(String, String)], topic: &str) -> &'a str {
     said.iter().rfind(|(t, _)| t == topic).map_or_else(|| panic!("nothing on {topic}: {said:#?}"), |(_, p)| p)
 }
 

@@ -1,13 +1,15 @@
 //! Devices behind something that speaks for them: bridges, gateways, what is there and what is gone with it.
 
-use super::devices::{survey_of, told};
+use super::devices::{said_on, speaks, survey_of, told};
+use serde_json::Value as Json;
 use std::collections::BTreeMap;
-use twinfleet_engine::dialect::{EarSpec, Heard, Told};
+use twinfleet_engine::dialect::{Aim, EarSpec, Heard, Order, Told, Wanted};
 use twinfleet_twins::dialect::{
     self, Asked,
     facts::Value,
-    survey::{Device, Survey},
+    survey::{self, Device, Survey},
 };
+use twinfleet_twins::mirror::announce::{Announced, discovery};
 
 const BRIDGE: &str = "zigbee2mqtt/bridge/state";
 const GONE: (&str, &str) = (BRIDGE, r#"{"state":"offline"}"#);
@@ -210,4 +212,68 @@ fn a_lock_says_and_is_told_its_own_words() {
         told.values.first().map(|v| (v.signal, v.value))
     };
     assert_eq!((heard(3), heard(4)), (Some((0, 1.0)), Some((1, 0.0))));
+}
+
+#[test]
+fn what_a_mirror_publishes_of_its_twins_is_no_device() {
+    let signals = [("soc.temperature".to_owned(), "degC".to_owned())];
+    let of = |twin| Announced { prefix: "twinfleet", twin, thing: "pi", signals: &signals };
+    let configs = ["pi-1", "pi-2"].map(|twin| discovery("homeassistant", &of(twin)));
+    let said: Vec<(&str, &str)> =
+        configs.iter().map(|c| (c.topic.as_str(), std::str::from_utf8(&c.payload).unwrap())).collect();
+    let state =
+        r#"{"online":true,"problem":false,"signals":{"soc.temperature":{"estimate":41.5}},"verdict":"none"}"#;
+    let messages = [
+        // Kept by the broker, and told before their discovery.
+        ("twinfleet/status", "online"),
+        ("twinfleet/pi-2/state", state),
+        said[0],
+        said[1],
+        ("twinfleet/pi-1/state", state),
+        ("lab/pi", r#"{"soc.temperature":41}"#),
+    ];
+    let devices = survey_of(&messages);
+    let all: Vec<&str> = devices.iter().map(|d| d.address.as_str()).collect();
+    assert_eq!(all, ["lab/pi"]);
+}
+
+#[test]
+fn a_double_opens_doors_and_locks_them_in_its_devices_words() {
+    let state = r#"{"contact":false,"linkquality":80,"state":"LOCK"}"#;
+    let list = r#"[{"type":"EndDevice","friendly_name":"door","ieee_address":"0x01","definition":{"model":"M","vendor":"V","exposes":[
+        {"type":"binary","name":"contact","property":"contact","access":1,"value_on":false,"value_off":true},
+        {"type":"lock","features":[{"type":"binary","name":"state","property":"state","access":7}]}]}}]"#;
+    let devices = survey_of(&[("zigbee2mqtt/bridge/devices", list), ("zigbee2mqtt/door", state)]);
+    let scenario = survey::double_scenario(&devices, "mqtt://b", "t");
+    let words = r#"{"main.contact":[false,true],"main.state":["UNLOCK","LOCK"]}"#;
+    assert!(scenario.contains(&format!("\"words\": {words:?}")), "{scenario}");
+    let signals = [("main.contact", "", 0.0, "contact"), ("main.state", "", 1.0, "state")];
+    let options = [("words", words), ("also", r#"{"linkquality":80}"#)];
+    let said = speaks(("zigbee2mqtt", "zigbee2mqtt/door"), &signals, &options, &[]);
+    let json = |text: &str| serde_json::from_str::<Json>(text).unwrap();
+    assert_eq!(json(said_on(&said, "zigbee2mqtt/door")), json(state));
+    let list = json(said_on(&said, "zigbee2mqtt/bridge/devices"));
+    let exposes = list[1]["definition"]["exposes"].as_array().unwrap();
+    let lock = exposes.iter().find(|e| e["property"] == "state").unwrap();
+    assert_eq!((&lock["type"], &lock["value_on"]), (&Json::from("binary"), &Json::from("LOCK")));
+    // Told to unlock, it does.
+    let asked = [("zigbee2mqtt/door/set", r#"{"state":"UNLOCK"}"#)];
+    let said = speaks(("zigbee2mqtt", "zigbee2mqtt/door"), &signals, &options, &asked);
+    assert_eq!(json(said_on(&said, "zigbee2mqtt/door"))["state"], "UNLOCK");
+}
+
+#[test]
+fn a_plug_that_says_on_is_no_watt_and_is_told_off_in_its_own_word() {
+    let devices = survey_of(&[("garage/plug/power", "ON"), ("garage/plug/current", "250")]);
+    let of = |field: &str| devices[0].fields[field].signal.as_str();
+    assert_eq!((of("power"), of("current")), ("power.level", "main.current"));
+    let map = BTreeMap::from([("power.level".to_owned(), "power".to_owned())]);
+    let spec = EarSpec { dialect: "topics", topic: "garage/plug", signals: &["power.level"], map: &map };
+    let mut ear = dialect::for_engine().ear(&spec).unwrap();
+    let mut told = Told::default();
+    ear.hear(&Heard { topic: "garage/plug/power", payload: b"ON", retain: false }, &mut told).unwrap();
+    assert_eq!(told.values[0].value, 1.0);
+    let order = Order { aim: Aim::Signal(0), value: &Wanted::Number(0.0), ts_unix_ms: 0 };
+    let said = ear.command(&order).unwrap();
+    assert_eq!((said.topic.as_str(), &said.payload[..]), ("garage/plug/power/set", &b"OFF"[..]));
 }

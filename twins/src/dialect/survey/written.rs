@@ -289,6 +289,16 @@ impl Device {
             pairs
                 .extend(Some(ways).filter(|w| !w.is_empty()).map(|w| format!("\"commands\": {}", quoted(w))));
         }
+        if known.contains(&"words") {
+            // What is on or off in words of its own, or as a flag.
+            let words = |(_, f): (&String, &Field)| {
+                let said = f.last.as_ref().filter(|said| said.is_state())?;
+                let both = [false, true].map(|on| tree::json(&said.likewise(on)));
+                Some((f.signal.clone(), serde_json::Value::from(both.to_vec())))
+            };
+            let words: serde_json::Map<_, _> = self.doubled().filter_map(words).collect();
+            pairs.extend(Some(words).filter(|w| !w.is_empty()).map(|w| format!("\"words\": {}", quoted(w))));
+        }
         if known.contains(&"units") {
             let unit = |(_, f): (&String, &Field)| {
                 let own = units::of_quantity(names::quantity(&f.signal));
