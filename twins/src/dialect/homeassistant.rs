@@ -13,6 +13,7 @@
 //! ```
 
 mod climate;
+mod several;
 mod voice;
 mod way;
 
@@ -319,11 +320,15 @@ impl Entities {
         if bytes > MAX_ENTITY_BYTES {
             return;
         }
-        if component == "climate" {
-            climate::parts(id, map).iter().for_each(|(component, own)| self.add_one(key, component, id, own));
-        } else {
-            self.add_one(key, component, id, map);
+        let (own, further) = match component {
+            "climate" => (None, climate::parts(id, map)),
+            "light" if several::is_json(map) => (None, several::of_json_light(id, map)),
+            _ => (Some(map), several::parts(component, id, map)),
+        };
+        if let Some(own) = own {
+            self.add_one(key, component, id, own);
         }
+        further.iter().for_each(|(component, own)| self.add_one(key, component, id, own));
     }
 
     fn add_one(&mut self, key: &str, component: &str, id: &str, map: &Map<String, Json>) {
@@ -371,7 +376,11 @@ impl Entities {
             field: text_or(map, "unique_id", "uniq_id", id),
             group,
             state_topic,
-            template: Template::read(text(map, "value_template", "val_tpl")),
+            template: Template::read(match text(map, "value_template", "val_tpl") {
+                // Lights, fans and humidifiers call it so.
+                "" => text(map, "state_value_template", "stat_val_tpl"),
+                own => own,
+            }),
             unit: names::unit_of(text(map, "unit_of_measurement", "unit_of_meas")),
             quantity: text(map, "device_class", "dev_cla").to_owned(),
             on_off: states_of(component, map),
@@ -456,7 +465,7 @@ fn states_of(component: &str, map: &Map<String, Json>) -> (String, String) {
     let word = |(long, short): (&str, &str), default: &str| text_or(map, long, short, default);
     let (on, off) = (word(("payload_on", "pl_on"), "ON"), word(("payload_off", "pl_off"), "OFF"));
     match component {
-        "binary_sensor" | "light" | "fan" => (on, off),
+        "binary_sensor" | "light" | "fan" | "humidifier" => (on, off),
         // What it says may be another word than what it is told.
         "switch" | "siren" => (word(("state_on", "stat_on"), &on), word(("state_off", "stat_off"), &off)),
         "lock" => {
@@ -464,7 +473,7 @@ fn states_of(component: &str, map: &Map<String, Json>) -> (String, String) {
             (word(locked, "LOCKED"), word(unlocked, "UNLOCKED"))
         }
         "cover" | "valve" => {
-            let (open, closed) = (("state_open", "stat_open"), ("state_closed", "stat_closed"));
+            let (open, closed) = (("state_open", "stat_open"), ("state_closed", "stat_clsd"));
             (word(open, "open"), word(closed, "closed"))
         }
         _ => Default::default(),
