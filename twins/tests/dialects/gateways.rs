@@ -277,3 +277,27 @@ fn a_plug_that_says_on_is_no_watt_and_is_told_off_in_its_own_word() {
     let said = ear.command(&order).unwrap();
     assert_eq!((said.topic.as_str(), &said.payload[..]), ("garage/plug/power/set", &b"OFF"[..]));
 }
+
+#[test]
+fn a_double_of_an_esphome_device_takes_the_words_and_has_the_buttons_of_its_device() {
+    let select = r#"{"stat_t":"attic/select/program/state","cmd_t":"attic/select/program/command","ops":["eco","boost"]}"#;
+    let climate = r#"{"mode_stat_t":"attic/climate/room/mode/state","modes":["off","heat"]}"#;
+    let button = r#"{"cmd_t":"attic/button/restart/command"}"#;
+    let devices = survey_of(&[
+        ("homeassistant/select/attic/program/config", select),
+        ("homeassistant/climate/attic/room/config", climate),
+        ("homeassistant/button/attic/restart/config", button),
+        ("homeassistant/button/cellar/restart/config", r#"{"cmd_t":"cellar/button/restart/command"}"#),
+        ("attic/select/program/state", "eco"),
+        ("attic/sensor/t/state", "21.5"),
+    ]);
+    let all: Vec<&str> = devices.iter().map(|d| d.address.as_str()).collect();
+    assert_eq!(all, ["attic"], "a button alone is no device that speaks");
+    let scenario = survey::double_scenario(&devices, "mqtt://b", "t");
+    for (option, value) in [
+        ("choices", r#"{"climate/room/mode":["off","heat"],"select/program":["eco","boost"]}"#),
+        ("buttons", r#"["restart"]"#),
+    ] {
+        assert!(scenario.contains(&format!("{option:?}: {value:?}")), "{option}: {scenario}");
+    }
+}

@@ -135,7 +135,7 @@ mod tests {
         }
         let asked = Asked { field, value: &Value::Number(value), ts_unix_ms: 0 };
         let said = ear.command("home/x", &asked).unwrap();
-        assert_eq!((said.topic.as_str(), String::from_utf8_lossy(&said.payload).as_ref()), told);
+        assert_eq!((said.topic.as_str(), &*String::from_utf8_lossy(&said.payload)), told);
     }
 
     #[test]

@@ -325,6 +325,8 @@ impl Device {
             ("last_seen", "last_seen"),
             ("name", "name"),
             ("names", "names"),
+            ("buttons", "buttons"),
+            ("choices", "choices"),
         ] {
             if let (true, Some(text)) = (known.contains(&option), self.about.get(key)) {
                 pairs.push(format!("{option:?}: {text:?}"));
