@@ -89,7 +89,7 @@ impl Dialect for HomeAssistant {
         topic.strip_prefix(PREFIX).is_some_and(|t| t.starts_with('/'))
     }
     fn listener(&self, address: Option<&str>) -> Box<dyn Listener> {
-        Box::new(Hears { address: address.map(str::to_owned), entities: Entities::default() })
+        Box::new(Hears { address: address.map(str::to_owned), entities: Entities::default(), unsettled: 0 })
     }
     fn options(&self) -> &'static [(&'static str, &'static str)] {
         &OPTIONS
@@ -176,8 +176,8 @@ pub(super) struct Entity {
     /// Where it is told whether it is there, and what many of these mean together.
     available: Vec<Availability>,
     together: Together,
-    /// The device that it was last declared of, where every device is listened to.
-    declared: String,
+    /// The device that it was last declared of; none before it was.
+    declared: Option<String>,
     pub(super) about: [String; 4],
     /// What it is: `sensor`, `switch`; one of those known.
     pub(super) component: &'static str,
@@ -280,7 +280,6 @@ impl Entities {
         // A configuration that is told again takes back nothing of what was heard.
         for e in &mut self.all[before..] {
             let Some(same) = old.iter().find(|o| o.field == e.field) else { continue };
-            e.declared.clone_from(&same.declared);
             for a in &mut e.available {
                 let is_it = |o: &&Availability| (&o.topic, &o.online) == (&a.topic, &a.online);
                 a.said = same.available.iter().find(is_it).and_then(|o| o.said);
@@ -390,7 +389,7 @@ impl Entities {
                 "any" => Together::Any,
                 _ => Together::Latest,
             },
-            declared: String::new(),
+            declared: None,
             about: about.map(|(long, short)| text(device, long, short).to_owned()),
             form: match () {
                 () if is_of_device(key) => "device",
@@ -483,9 +482,46 @@ fn states_of(component: &str, map: &Map<String, Json>) -> (String, String) {
 struct Hears {
     address: Option<String>,
     entities: Entities,
+    /// Where every device is listened to: configurations since it was last seen whose each entity is.
+    unsettled: usize,
 }
 
+/// Of so many entities one may be told of before it is seen anew whose each is: a broker tells thousands at once.
+const SETTLED_OF: usize = 64;
+
 impl Hears {
+    /// Sees of which device each entity is, and declares those that were not yet, or of another one.
+    fn settle(&mut self, facts: &mut Facts) {
+        self.unsettled = 0;
+        let bases = if self.address.is_none() { self.entities.bases() } else { BTreeMap::new() };
+        for e in &mut self.entities.all {
+            let device = self.address.as_ref().or_else(|| bases.get(e.own_group()));
+            let device = device.cloned().unwrap_or_default();
+            if e.declared.as_ref() == Some(&device) {
+                continue;
+            }
+            facts.0.push(Fact::Declared {
+                device: device.clone(),
+                field: e.field.clone(),
+                unit: e.unit.clone(),
+                quantity: e.quantity.clone(),
+                topic: e.state_topic.clone(),
+                kind: e.component,
+            });
+            if let Some(why) = e.template.refused() {
+                facts.unread(&device, &e.field, why);
+            }
+            for (key, said) in ["name", "model", "manufacturer", "firmware"].into_iter().zip(&e.about) {
+                facts.about(&device, key, said);
+            }
+            facts.about(&device, "form", e.form);
+            if self.address.is_none() && e.is_of_a_twin() {
+                facts.about(&device, "twin", "yes");
+            }
+            e.declared = Some(device);
+        }
+    }
+
     fn under(&self, topic: &str) -> bool {
         let address = self.address.as_deref().unwrap_or_default();
         topic.strip_prefix(address).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -505,46 +541,25 @@ impl Listener for Hears {
                 let device = device.clone();
                 facts.0.extend(longest.map(|allowed_s| Fact::Silence { device, allowed_s }));
             }
-            let bases = if self.address.is_none() { self.entities.bases() } else { BTreeMap::new() };
-            for e in &mut self.entities.all {
-                let device = self.address.clone().unwrap_or_else(|| base_of(e, &bases));
-                // What was declared before its device was known for another is so anew.
-                if e.key != heard.topic && (self.address.is_some() || e.declared == device) {
-                    continue;
-                }
-                e.declared.clone_from(&device);
-                facts.0.push(Fact::Declared {
-                    device: device.clone(),
-                    field: e.field.clone(),
-                    unit: e.unit.clone(),
-                    quantity: e.quantity.clone(),
-                    topic: e.state_topic.clone(),
-                    kind: e.component,
-                });
-                if let Some(why) = e.template.refused() {
-                    facts.unread(&device, &e.field, why);
-                }
-                for (key, said) in ["name", "model", "manufacturer", "firmware"].into_iter().zip(&e.about) {
-                    facts.about(&device, key, said);
-                }
-                facts.about(&device, "form", e.form);
-                if self.address.is_none() && e.is_of_a_twin() {
-                    facts.about(&device, "twin", "yes");
-                }
+            self.unsettled += 1;
+            if self.address.is_some() || self.unsettled * SETTLED_OF >= self.entities.all.len() {
+                self.settle(facts);
             }
             return Ok(());
         }
         if !self.entities.all.iter().any(|e| e.concerns(heard.topic)) {
             return Ok(());
         }
-        let bases = if self.address.is_none() { self.entities.bases() } else { BTreeMap::new() };
+        if self.unsettled > 0 {
+            self.settle(facts);
+        }
         let mut read = Ok(());
         let concerned = self.entities.all.iter_mut().filter(|e| e.concerns(heard.topic));
         for (n, e) in concerned.enumerate() {
             if n >= MAX_LISTENING {
                 return Err(DecodeError::TooMuch);
             }
-            let device = self.address.clone().unwrap_or_else(|| base_of(e, &bases));
+            let Some(device) = e.declared.clone() else { continue };
             // One that cannot be read is no reason to leave the others unread.
             read = read.and(e.hear(&device, heard, facts));
         }
@@ -556,9 +571,7 @@ impl Listener for Hears {
     }
 
     fn command(&self, address: &str, &Asked { field, value, .. }: &Asked<'_>) -> Result<Utterance, Unasked> {
-        let bases = if self.address.is_none() { self.entities.bases() } else { BTreeMap::new() };
-        let is_it =
-            |e: &&Entity| e.field == field && (self.address.is_some() || base_of(e, &bases) == address);
+        let is_it = |e: &&Entity| e.field == field && e.declared.as_deref() == Some(address);
         let Some(entity) = self.entities.all.iter().find(is_it) else {
             return Err(Unasked::NotYet(format!(
                 "`{field}`: no discovery of it was heard, so its topic of commands is not known"
@@ -570,10 +583,6 @@ impl Listener for Hears {
         let payload = way.payload(value).map_err(|why| never(field, why))?;
         Ok(say(way.topic.clone(), payload, way.qos, way.retain))
     }
-}
-
-fn base_of(e: &Entity, bases: &BTreeMap<String, String>) -> String {
-    bases.get(e.own_group()).cloned().unwrap_or_default()
 }
 
 impl Entity {
