@@ -415,7 +415,18 @@ impl Device {
         let own = move |name: &String, f: &Field| {
             !f.behind.as_ref().map_or_else(|| upkeep(name), |(_, own)| upkeep(own))
         };
-        self.fields.iter().filter(move |(name, f)| f.is_number() && own(name, f))
+        self.fields.iter().filter(move |(name, f)| f.is_number() && own(name, f) && !self.is_word(name, f))
+    }
+
+    /// Whether it is one word of several, even where that would mean on or off: `off` of a climate's modes, `open` of a select's.
+    fn is_word(&self, name: &str, field: &Field) -> bool {
+        let levels: Vec<&str> = name.split('/').collect();
+        let takes_words = match levels[..] {
+            ["select" | "text" | "text_sensor", _] => true,
+            [kind, _, _] => kind != "light",
+            _ => false,
+        };
+        self.dialect == "esphome" && takes_words && matches!(field.last, Some(Value::Text(_)))
     }
 
     /// The shortest period of what is followed, [s].

@@ -301,3 +301,24 @@ fn a_double_of_an_esphome_device_takes_the_words_and_has_the_buttons_of_its_devi
         assert!(scenario.contains(&format!("{option:?}: {value:?}")), "{option}: {scenario}");
     }
 }
+
+#[test]
+fn a_mode_that_is_off_is_a_word_and_a_lock_that_is_locked_is_one() {
+    let devices = survey_of(&[
+        ("attic/climate/room/mode/state", "off"),
+        ("attic/select/program/state", "open"),
+        ("attic/lock/door/state", "LOCKED"),
+    ]);
+    let followed: Vec<&str> = devices[0].followed().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(followed, ["lock/door"]);
+    let scenario = survey::double_scenario(&devices, "mqtt://b", "t");
+    let texts = r#"{"climate/room/mode":"off","select/program":"open"}"#;
+    assert!(scenario.contains(&format!("\"texts\": {texts:?}")), "{scenario}");
+    let signals = [("lock.door", "", 1.0, "lock/door")];
+    let asked = [("attic/lock/door/command", "UNLOCK")];
+    let said = speaks(("esphome", "attic"), &signals, &[("texts", texts)], &[]);
+    assert_eq!(said_on(&said, "attic/lock/door/state"), "LOCKED");
+    assert_eq!(said_on(&said, "attic/climate/room/mode/state"), "off");
+    let said = speaks(("esphome", "attic"), &signals, &[("texts", texts)], &asked);
+    assert_eq!(said_on(&said, "attic/lock/door/state"), "UNLOCKED");
+}

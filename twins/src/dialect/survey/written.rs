@@ -272,7 +272,9 @@ impl Device {
         if known.contains(&"texts") {
             let text = |(field, f): (&String, &Field)| match &f.last {
                 // What may have been cut off is none.
-                Some(Value::Text(text)) if !f.is_number() && text.chars().count() < MAX_TEXT => {
+                Some(Value::Text(text))
+                    if (!f.is_number() || self.is_word(field, f)) && text.chars().count() < MAX_TEXT =>
+                {
                     Some((field.clone(), text.as_str().into()))
                 }
                 _ => None,
