@@ -179,6 +179,8 @@ pub(super) struct Entity {
     together: Together,
     /// The device that it was last declared of; none before it was.
     declared: Option<String>,
+    /// Where one device is listened to: whether it is of another one behind that, whose presence is not its own.
+    is_behind: bool,
     pub(super) about: [String; 4],
     /// What it is: `sensor`, `switch`; one of those known.
     pub(super) component: &'static str,
@@ -391,6 +393,7 @@ impl Entities {
                 _ => Together::Latest,
             },
             declared: None,
+            is_behind: false,
             about: about.map(|(long, short)| text(device, long, short).to_owned()),
             form: match () {
                 () if is_of_device(key) => "device",
@@ -467,6 +470,17 @@ impl Hears {
         }
     }
 
+    /// Sees which entities below the address are of devices of their own, behind the one that is listened to.
+    fn see_behind(&mut self) {
+        let Some(address) = &self.address else { return };
+        let bases = bases(&self.entities.all);
+        let is_one = bases.values().any(|base| base == address);
+        for e in &mut self.entities.all {
+            let is_deeper = bases.get(&e.group).is_some_and(|base| base.len() > address.len());
+            e.is_behind = is_one && is_deeper;
+        }
+    }
+
     fn under(&self, topic: &str) -> bool {
         let address = self.address.as_deref().unwrap_or_default();
         topic.strip_prefix(address).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -485,6 +499,9 @@ impl Listener for Hears {
                 let longest = self.entities.all.iter().filter_map(|e| e.expires_s).max_by(f64::total_cmp);
                 let device = device.clone();
                 facts.0.extend(longest.map(|allowed_s| Fact::Silence { device, allowed_s }));
+            }
+            if self.entities.all.iter().any(|e| e.key == heard.topic) {
+                self.see_behind();
             }
             self.unsettled += 1;
             if self.address.is_some() || self.unsettled * SETTLED_OF >= self.entities.all.len() {
@@ -567,7 +584,7 @@ impl Entity {
 
     /// What a state or availability message says of this entity.
     fn hear(&mut self, device: &str, heard: &Heard<'_>, facts: &mut Facts) -> Result<(), DecodeError> {
-        if let Some(there) = self.presence(heard) {
+        if let Some(there) = self.presence(heard).filter(|_| !self.is_behind) {
             facts.online(device, there);
         }
         if self.state_topic != heard.topic {

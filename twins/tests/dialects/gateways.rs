@@ -322,3 +322,28 @@ fn a_mode_that_is_off_is_a_word_and_a_lock_that_is_locked_is_one() {
     let said = speaks(("esphome", "attic"), &signals, &[("texts", texts)], &asked);
     assert_eq!(said_on(&said, "attic/lock/door/state"), "UNLOCKED");
 }
+
+#[test]
+fn a_controller_is_there_while_a_node_behind_it_is_gone() {
+    let config = |own: &str, id: &str, status: &str| {
+        format!(
+            r#"{{"stat_t":"wave/{own}","uniq_id":"{id}","avty_t":"wave/{status}","dev":{{"ids":["{id}"]}}}}"#
+        )
+    };
+    let (node, controller) = (config("node/t/now", "n", "node/status"), config("version", "c", "status"));
+    let mut messages = vec![
+        ("homeassistant/sensor/n/t/config", node.as_str()),
+        ("homeassistant/sensor/c/v/config", controller.as_str()),
+        ("wave/status", "online"),
+        ("wave/node/status", "offline"),
+    ];
+    let devices = survey_of(&messages);
+    let online: Vec<(&str, Option<bool>)> = devices.iter().map(|d| (d.address.as_str(), d.online)).collect();
+    assert_eq!(online, [("wave", Some(true)), ("wave/node", Some(false))]);
+    let presence =
+        |address: &str, messages: &[(&str, &str)]| told("homeassistant", address, &[], messages).presence;
+    assert_eq!(presence("wave", &messages), None, "the node's word is not the controller's");
+    assert_eq!(presence("wave/node", &messages), Some(false));
+    messages.pop();
+    assert_eq!(presence("wave", &messages), Some(true));
+}
