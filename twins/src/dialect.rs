@@ -117,6 +117,10 @@ pub trait Listener: Send + Sync {
     /// # Errors
     /// When the payload cannot be read.
     fn hear(&mut self, heard: &Heard<'_>, facts: &mut Facts) -> Result<(), DecodeError>;
+    /// Whether a topic can be of no other dialect, by what was heard: it is of a hub whose base topic was not known before.
+    fn owns(&self, _topic: &str) -> bool {
+        false
+    }
     /// The message that asks the device at an address to set a field, by what was heard of it.
     ///
     /// # Errors

@@ -139,7 +139,8 @@ impl Answers {
     fn history(&self, twin: &str, request: &Request) -> Result<Answer, Answer> {
         let from = time(request, "from", i64::MIN)?;
         let to = time(request, "to", i64::MAX)?;
-        let limit = number(request, "limit", ROWS)?.min(ROWS_MOST);
+        // No rows would be followed by no rows for ever.
+        let limit = number(request, "limit", ROWS)?.clamp(1, ROWS_MOST);
         let wanted = request.parameter("signal");
         let channels = self.ask(What::Channels(twin.to_owned()))?;
         let names: Vec<&str> = channels["channels"]

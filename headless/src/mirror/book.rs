@@ -203,6 +203,11 @@ impl Book {
         }
     }
 
+    /// What is published of a twin changed.
+    pub fn touch(&mut self, at: usize) {
+        self.changed.insert(at);
+    }
+
     /// Twins that changed since the last call, at most so many.
     pub fn changed(&mut self, most: usize) -> Vec<usize> {
         let some: Vec<usize> = self.changed.iter().take(most).copied().collect();

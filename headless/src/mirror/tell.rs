@@ -56,6 +56,10 @@ impl Mirror {
                 "command_overdue" | "command_refused" | "command_unanswered" => Level::Warning,
                 _ => Level::Info,
             };
+            // One that is gone reports nothing by which it would be published.
+            if let ("online" | "offline", Some(at)) = (h.kind, self.book.place(&h.twin)) {
+                self.book.touch(at);
+            }
             let line = format!("{}: {}: {}", h.twin, h.kind.replace('_', " "), h.detail);
             self.log.line(level, h.kind, &line, &[("twin", json!(h.twin))]);
             let time = calendar::text(self.wall.unix_ns() / 1_000_000 * 1_000_000);

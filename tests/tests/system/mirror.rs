@@ -366,6 +366,35 @@ fn desired_state_commands_the_device_until_it_reports() {
 }
 
 #[test]
+fn a_device_that_is_gone_is_published_as_gone() {
+    let Some(mosquitto) = Mosquitto::start("presence published through mosquitto") else { return };
+    let url = url_of(&mosquitto);
+    let mut mirror = Mirror::of(1, &url, &["--publish-every", "1s"]);
+    mirror.start_and_wait();
+    let (mut device, mut listener) = (connect(&url), connect(&url));
+    listener.subscribe(&[("twinfleet/d0/state", 1)], PATIENCE).unwrap();
+    publish(&mut device, "fleet/d0/state/status", "online");
+    publish(&mut device, "fleet/d0/state", r#"{"ts": 1000, "probe.temperature": 21.5}"#);
+    let mut state = Value::Null;
+    let mut wait_for = |online: bool| {
+        until("its presence to be published", || {
+            listener
+                .pump(Some(Duration::from_millis(50)), |m| {
+                    state = serde_json::from_slice(&m.payload).unwrap()
+                })
+                .unwrap();
+            state["online"] == online
+        });
+    };
+    wait_for(true);
+    publish(&mut device, "fleet/d0/state/status", "offline");
+    wait_for(false);
+    until("a page of history, which has a row at least", || {
+        mirror.json("/api/v1/twins/d0/history?limit=0")["rows"].as_array().is_some_and(|rows| rows.len() == 1)
+    });
+}
+
+#[test]
 fn bombs_and_floods_are_counted_and_do_no_harm() {
     let name = "bombs and floods through mosquitto";
     let Some(mosquitto) = Mosquitto::start(name) else { return };

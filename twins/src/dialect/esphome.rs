@@ -20,8 +20,8 @@ use super::{
     homeassistant::{Entities, PREFIX},
     mac, names, never, object, said_in, say, spoken, tree,
 };
-use serde_json::Value as Json;
-use std::collections::BTreeMap;
+use serde_json::{Map, Value as Json};
+use std::collections::{BTreeMap, BTreeSet};
 use twinfleet_engine::{
     dialect::{DialectError, Heard, Unasked, Utterance, Voice, VoiceSpec},
     mirror::decode::DecodeError,
@@ -181,6 +181,7 @@ impl Dialect for EspHome {
             address: address.map(str::to_owned),
             entities: Entities::default(),
             known: Vec::new(),
+            offers: BTreeMap::new(),
         })
     }
     fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError> {
@@ -258,7 +259,25 @@ struct Hears {
     entities: Entities,
     /// Devices met, whose status means something.
     known: Vec<String>,
+    /// What devices offer beside states, where every device is listened to.
+    offers: BTreeMap<String, Offers>,
 }
+
+/// What a device offers to be told: its buttons by their object ids, and the words that its entities take.
+#[derive(Default)]
+struct Offers {
+    buttons: BTreeSet<String>,
+    choices: Map<String, Json>,
+}
+
+/// Buttons, and entities with words, that are remembered of a device, and the words of one.
+const MAX_OFFERS: usize = 64;
+/// How long a device's offers may be, as JSON; those of one that has more are left out, [bytes].
+const MAX_OFFERS_BYTES: usize = 4096;
+
+/// What lists the words of a climate's attributes.
+const WORDS: [(&str, &str); 4] =
+    [("mode", "modes"), ("fan_mode", "fan_modes"), ("swing_mode", "swing_modes"), ("preset", "pr_modes")];
 
 /// Devices that are remembered.
 const MAX_DEVICES: usize = 4096;
@@ -280,9 +299,67 @@ fn parse(topic: &str) -> Option<(&str, &str, &str, &str)> {
     (is_one && !before.is_empty()).then_some((before, middle, last, end))
 }
 
+impl Hears {
+    /// What a device's discovery offers beside states.
+    fn offer(&mut self, payload: &[u8]) {
+        let Ok(Json::Object(config)) = tree::read(payload) else { return };
+        let of = |long: &str, short: &str| config.get(long).or_else(|| config.get(short));
+        let topic = |long: &str, short: &str| of(long, short).and_then(Json::as_str).and_then(parse);
+        let list = |long: &str, short: &str| {
+            let words = of(long, short).and_then(Json::as_array)?;
+            let words: Vec<&str> = words.iter().filter_map(Json::as_str).take(MAX_OFFERS).collect();
+            (!words.is_empty()).then(|| Json::from(words))
+        };
+        let mut choices: Vec<(&str, String, Json)> = Vec::new();
+        if let (Some((prefix, "select", object, "state")), Some(words)) =
+            (topic("state_topic", "stat_t"), list("options", "ops"))
+        {
+            choices.push((prefix, format!("select/{object}"), words));
+        }
+        for (attribute, words) in WORDS {
+            let state = keys(attribute).map(|(state, _)| state).and_then(|key| topic(key, key));
+            if let (Some((prefix, "climate", object, "state")), Some(words)) = (state, list(words, words)) {
+                choices.push((prefix, format!("climate/{object}"), words));
+            }
+        }
+        let button = topic("command_topic", "cmd_t").filter(|(_, kind, _, _)| *kind == "button");
+        let prefix = choices.first().map(|(prefix, ..)| *prefix).or(button.map(|(prefix, ..)| prefix));
+        let Some(prefix) = prefix else { return };
+        if self.offers.len() >= MAX_DEVICES && !self.offers.contains_key(prefix) {
+            return;
+        }
+        let own = self.offers.entry(prefix.to_owned()).or_default();
+        for (_, field, words) in choices.into_iter().filter(|(of, ..)| *of == prefix) {
+            if own.choices.len() < MAX_OFFERS {
+                own.choices.insert(field, words);
+            }
+        }
+        if let Some((_, _, object, _)) = button.filter(|_| own.buttons.len() < MAX_OFFERS) {
+            own.buttons.insert(object.to_owned());
+        }
+    }
+
+    /// Tells what a device offers.
+    fn tell_offers(&self, prefix: &str, facts: &mut Facts) {
+        let Some(own) = self.offers.get(prefix) else { return };
+        let buttons = (!own.buttons.is_empty()).then(|| Json::from_iter(own.buttons.iter().cloned()));
+        let choices = (!own.choices.is_empty()).then(|| Json::Object(own.choices.clone()));
+        for (key, offered) in [("buttons", buttons), ("choices", choices)] {
+            let text = offered.map(|offered| offered.to_string());
+            // What were cut off would be no JSON.
+            if let Some(text) = text.filter(|text| text.len() <= MAX_OFFERS_BYTES) {
+                facts.0.push(Fact::About { device: prefix.to_owned(), key, text });
+            }
+        }
+    }
+}
+
 impl Listener for Hears {
     fn hear(&mut self, heard: &Heard<'_>, facts: &mut Facts) -> Result<(), DecodeError> {
         if heard.topic.starts_with(PREFIX) && heard.topic.ends_with("/config") {
+            if self.address.is_none() {
+                self.offer(heard.payload);
+            }
             // A configuration that is none is Home Assistant's to refuse.
             if let Ok(true) = self.entities.config(heard.topic, heard.payload) {
                 let address = self.address.clone();
@@ -336,6 +413,9 @@ impl Listener for Hears {
         {
             self.known.push(prefix.to_owned());
         }
+        if self.address.is_none() {
+            self.tell_offers(prefix, facts);
+        }
         let entity = self.entities.all.iter().find(|e| e.state_topic == heard.topic);
         if let (Some(e), None) = (entity, &self.address) {
             facts.declared(prefix, &field, &e.unit, quantity_of(object, &e.quantity), heard.topic);
@@ -377,7 +457,11 @@ impl Listener for Hears {
             return Ok(say(topic, light::order(attribute, value), 1, false));
         }
         let text = match value {
-            Value::Text(text) if kind != "button" && (!value.is_state() || attribute.is_some()) => {
+            // What a select or a text is told in words, it is told in these.
+            Value::Text(text)
+                if kind != "button"
+                    && (!value.is_state() || attribute.is_some() || matches!(kind, "select" | "text")) =>
+            {
                 text.clone()
             }
             Value::Number(v) if attribute.is_some() || kind == "number" => v.to_string(),

@@ -21,13 +21,18 @@ pub enum Value {
 }
 
 /// Words that devices use for on and off.
-const WORDS: [(&str, &str); 6] = [
+const WORDS: [(&str, &str); 11] = [
     ("ON", "OFF"),
     ("on", "off"),
     ("On", "Off"),
     ("true", "false"),
     ("open", "closed"),
     ("Online", "Offline"),
+    ("OPEN", "CLOSE"),
+    ("OPEN", "CLOSED"),
+    ("LOCK", "UNLOCK"),
+    ("LOCKED", "UNLOCKED"),
+    ("locked", "unlocked"),
 ];
 
 /// No sensor says more than this, in any unit.
@@ -40,8 +45,10 @@ impl Value {
             Self::Number(v) => (v.abs() <= LARGEST).then_some(*v),
             Self::Flag(v) => Some(f64::from(u8::from(*v))),
             Self::Text(text) => match text.as_str() {
-                "ON" | "on" | "On" | "true" | "open" | "online" | "Online" => Some(1.0),
-                "OFF" | "off" | "Off" | "false" | "closed" | "offline" | "Offline" => Some(0.0),
+                "ON" | "on" | "On" | "true" | "open" | "OPEN" | "online" | "Online" | "LOCK" | "LOCKED"
+                | "locked" => Some(1.0),
+                "OFF" | "off" | "Off" | "false" | "closed" | "CLOSE" | "CLOSED" | "offline" | "Offline"
+                | "UNLOCK" | "UNLOCKED" | "unlocked" => Some(0.0),
                 _ => text.trim().parse::<f64>().ok().filter(|v| v.abs() <= LARGEST),
             },
         }

@@ -12,12 +12,14 @@
 //! assert_eq!(facts.values_of("garden/pump")["p_t"], 21.5);
 //! ```
 
+mod bases;
 mod climate;
+mod several;
 mod voice;
 mod way;
 
 pub(super) use self::voice::sensor;
-use self::{voice::Speaks, way::Way};
+use self::{bases::bases, voice::Speaks, way::Way};
 use super::{
     Asked, Dialect, Listener, UNITS,
     facts::{Fact, Facts, Value},
@@ -48,8 +50,14 @@ const OPTIONS: [(&str, &str); 4] = [
     UNITS,
 ];
 
+/// Where gateways say whether they are there, below a topic that they share with what is behind them.
+const GATEWAY_AVAILABILITY: [&str; 3] = ["LWT", "status", "availability"];
 /// The discovery prefix that nobody changes.
 pub const PREFIX: &str = "homeassistant";
+/// What the ids of the twins begin with that a mirror of ours announces, and who these are said to be of.
+pub const TWIN_PREFIX: &str = "twinfleet_";
+/// See [`TWIN_PREFIX`].
+pub const TWIN_MANUFACTURER: &str = "Twinfleet";
 /// Entities that are remembered, and how much is taken of one's configuration, [bytes].
 const MAX_ENTITIES: usize = 8192;
 const MAX_ENTITY_BYTES: usize = 8192;
@@ -67,16 +75,22 @@ impl Dialect for HomeAssistant {
         "home-assistant.io/integrations/mqtt: MQTT discovery, discovery payload, availability"
     }
     fn address(&self) -> &'static str {
-        "the base below which the device's state and availability topics lie, such as \"garden/pump\""
+        "the base below which the device's state and availability topics lie, such as \"garden/pump\", or its one state topic"
     }
     fn filters(&self, address: &str) -> Vec<String> {
-        vec![format!("{PREFIX}/+/+/config"), format!("{PREFIX}/+/+/+/config"), format!("{address}/#")]
+        let mut all =
+            vec![format!("{PREFIX}/+/+/config"), format!("{PREFIX}/+/+/+/config"), format!("{address}/#")];
+        // A gateway, of which a configuration may say that all behind it is gone with it, says so above them.
+        for (at, _) in address.match_indices('/') {
+            all.extend(GATEWAY_AVAILABILITY.map(|own| format!("{}/{own}", &address[..at])));
+        }
+        all
     }
     fn owns(&self, topic: &str) -> bool {
         topic.strip_prefix(PREFIX).is_some_and(|t| t.starts_with('/'))
     }
     fn listener(&self, address: Option<&str>) -> Box<dyn Listener> {
-        Box::new(Hears { address: address.map(str::to_owned), entities: Entities::default() })
+        Box::new(Hears { address: address.map(str::to_owned), entities: Entities::default(), unsettled: 0 })
     }
     fn options(&self) -> &'static [(&'static str, &'static str)] {
         &OPTIONS
@@ -126,6 +140,25 @@ impl Dialect for HomeAssistant {
 /// Components that a double can be set by: those that are a number, and those that are on or off.
 pub(super) const SETTABLE: [&str; 6] = ["number", "climate", "switch", "light", "fan", "siren"];
 
+/// Where an entity is told whether it is there.
+#[derive(Clone, Debug, PartialEq)]
+struct Availability {
+    topic: String,
+    online: String,
+    offline: String,
+    template: Template,
+    /// What was last said there.
+    said: Option<bool>,
+}
+
+/// What an entity's availabilities mean together (`availability_mode`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Together {
+    All,
+    Any,
+    Latest,
+}
+
 /// An entity as its configuration describes it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Entity {
@@ -141,8 +174,13 @@ pub(super) struct Entity {
     pub(super) quantity: String,
     /// Payloads of a binary entity that mean on and off.
     on_off: (String, String),
-    /// Topic, online, offline.
-    available: Vec<(String, String, String, Template)>,
+    /// Where it is told whether it is there, and what many of these mean together.
+    available: Vec<Availability>,
+    together: Together,
+    /// The device that it was last declared of; none before it was.
+    declared: Option<String>,
+    /// Where one device is listened to: whether it is of another one behind that, whose presence is not its own.
+    is_behind: bool,
     pub(super) about: [String; 4],
     /// What it is: `sensor`, `switch`; one of those known.
     pub(super) component: &'static str,
@@ -236,10 +274,31 @@ impl Entities {
         if topic_heard.len() > MAX_ENTITY_BYTES {
             return Err(DecodeError::TooMuch);
         }
-        self.all.retain(|e| e.key != topic_heard);
+        let old: Vec<Entity> = self.all.extract_if(.., |e| e.key == topic_heard).collect();
         if payload.is_empty() {
             return Ok(true);
         }
+        let before = self.all.len();
+        let read = self.read(topic_heard, component, id, payload);
+        // A configuration that is told again takes back nothing of what was heard.
+        for e in &mut self.all[before..] {
+            let Some(same) = old.iter().find(|o| o.field == e.field) else { continue };
+            for a in &mut e.available {
+                let is_it = |o: &&Availability| (&o.topic, &o.online) == (&a.topic, &a.online);
+                a.said = same.available.iter().find(is_it).and_then(|o| o.said);
+            }
+        }
+        read
+    }
+
+    /// The entities of a configuration.
+    fn read(
+        &mut self,
+        topic_heard: &str,
+        component: &str,
+        id: &str,
+        payload: &[u8],
+    ) -> Result<bool, DecodeError> {
         let Json::Object(mut root) = tree::read(payload)? else { return Err(DecodeError::Shape) };
         if component != "device" {
             self.add(topic_heard, component, id, &root);
@@ -263,11 +322,15 @@ impl Entities {
         if bytes > MAX_ENTITY_BYTES {
             return;
         }
-        if component == "climate" {
-            climate::parts(id, map).iter().for_each(|(component, own)| self.add_one(key, component, id, own));
-        } else {
-            self.add_one(key, component, id, map);
+        let (own, further) = match component {
+            "climate" => (None, climate::parts(id, map)),
+            "light" if several::is_json(map) => (None, several::of_json_light(id, map)),
+            _ => (Some(map), several::parts(component, id, map)),
+        };
+        if let Some(own) = own {
+            self.add_one(key, component, id, own);
         }
+        further.iter().for_each(|(component, own)| self.add_one(key, component, id, own));
     }
 
     fn add_one(&mut self, key: &str, component: &str, id: &str, map: &Map<String, Json>) {
@@ -282,21 +345,25 @@ impl Entities {
             Some(Json::String(s)) => s.clone(),
             _ => String::new(),
         };
-        let binary = matches!(component, "binary_sensor" | "switch" | "light" | "fan" | "siren");
         let mut available = Vec::new();
-        let of = |m: &Map<String, Json>, topic: String, template: &str| {
-            (
-                topic,
-                text_or(m, "payload_available", "pl_avail", "online"),
-                text_or(m, "payload_not_available", "pl_not_avail", "offline"),
-                Template::read(template),
-            )
+        let of = |m: &Map<String, Json>, topic: String, template: &str| Availability {
+            topic,
+            online: text_or(m, "payload_available", "pl_avail", "online"),
+            offline: text_or(m, "payload_not_available", "pl_not_avail", "offline"),
+            template: Template::read(template),
+            said: None,
         };
         let direct = topic(map, "availability_topic", "avty_t");
         if !direct.is_empty() {
             available.push(of(map, direct, text(map, "availability_template", "avty_tpl")));
         }
-        for one in get(map, "availability", "avty").and_then(Json::as_array).into_iter().flatten().take(8) {
+        // Home Assistant takes one as a list of one.
+        let several = match get(map, "availability", "avty") {
+            Some(Json::Array(list)) => list.as_slice(),
+            Some(one) => std::slice::from_ref(one),
+            None => &[],
+        };
+        for one in several.iter().take(8) {
             let Some(one) = one.as_object() else { continue };
             let mut with_base = one.clone();
             if let Some(base) = map.get("~") {
@@ -311,15 +378,22 @@ impl Entities {
             field: text_or(map, "unique_id", "uniq_id", id),
             group,
             state_topic,
-            template: Template::read(text(map, "value_template", "val_tpl")),
+            template: Template::read(match text(map, "value_template", "val_tpl") {
+                // Lights, fans and humidifiers call it so.
+                "" => text(map, "state_value_template", "stat_val_tpl"),
+                own => own,
+            }),
             unit: names::unit_of(text(map, "unit_of_measurement", "unit_of_meas")),
             quantity: text(map, "device_class", "dev_cla").to_owned(),
-            on_off: if binary {
-                (text_or(map, "payload_on", "pl_on", "ON"), text_or(map, "payload_off", "pl_off", "OFF"))
-            } else {
-                Default::default()
-            },
+            on_off: states_of(component, map),
             available,
+            together: match text(map, "availability_mode", "avty_mode") {
+                "all" => Together::All,
+                "any" => Together::Any,
+                _ => Together::Latest,
+            },
+            declared: None,
+            is_behind: false,
             about: about.map(|(long, short)| text(device, long, short).to_owned()),
             form: match () {
                 () if is_of_device(key) => "device",
@@ -331,38 +405,82 @@ impl Entities {
             expires_s: get(map, "expire_after", "exp_aft").and_then(Json::as_f64).filter(|s| *s > 0.0),
         });
     }
+}
 
-    /// The base of each group of entities: what their state and availability topics have in common, whole levels.
-    fn bases(&self) -> BTreeMap<String, String> {
-        let mut bases: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-        for e in &self.all {
-            let own = e.available.iter().map(|(t, ..)| t).chain([&e.state_topic]);
-            for t in own {
-                let mut levels: Vec<&str> = t.split('/').collect();
-                levels.pop();
-                let group = if e.group.is_empty() { &e.state_topic } else { &e.group };
-                match bases.get_mut(group) {
-                    None => drop(bases.insert(group.clone(), levels)),
-                    Some(common) => {
-                        let same = common.iter().zip(&levels).take_while(|(a, b)| a == b).count();
-                        // Availability that many devices share, a bridge's, is no part of the device.
-                        if same > 0 {
-                            common.truncate(same);
-                        }
-                    }
-                }
-            }
+/// The payloads of a component's state that mean on and off, locked and unlocked, open and closed; empty where it has others.
+fn states_of(component: &str, map: &Map<String, Json>) -> (String, String) {
+    let word = |(long, short): (&str, &str), default: &str| text_or(map, long, short, default);
+    let (on, off) = (word(("payload_on", "pl_on"), "ON"), word(("payload_off", "pl_off"), "OFF"));
+    match component {
+        "binary_sensor" | "light" | "fan" | "humidifier" => (on, off),
+        // What it says may be another word than what it is told.
+        "switch" | "siren" => (word(("state_on", "stat_on"), &on), word(("state_off", "stat_off"), &off)),
+        "lock" => {
+            let (locked, unlocked) = (("state_locked", "stat_locked"), ("state_unlocked", "stat_unlocked"));
+            (word(locked, "LOCKED"), word(unlocked, "UNLOCKED"))
         }
-        bases.into_iter().map(|(g, levels)| (g, levels.join("/"))).collect()
+        "cover" | "valve" => {
+            let (open, closed) = (("state_open", "stat_open"), ("state_closed", "stat_clsd"));
+            (word(open, "open"), word(closed, "closed"))
+        }
+        _ => Default::default(),
     }
 }
 
 struct Hears {
     address: Option<String>,
     entities: Entities,
+    /// Where every device is listened to: configurations since it was last seen whose each entity is.
+    unsettled: usize,
 }
 
+/// Of so many entities one may be told of before it is seen anew whose each is: a broker tells thousands at once.
+const SETTLED_OF: usize = 64;
+
 impl Hears {
+    /// Sees of which device each entity is, and declares those that were not yet, or of another one.
+    fn settle(&mut self, facts: &mut Facts) {
+        self.unsettled = 0;
+        let bases = if self.address.is_none() { bases(&self.entities.all) } else { BTreeMap::new() };
+        for e in &mut self.entities.all {
+            let device = self.address.as_ref().or_else(|| bases.get(e.own_group()));
+            let device = device.cloned().unwrap_or_default();
+            if e.declared.as_ref() == Some(&device) {
+                continue;
+            }
+            facts.0.push(Fact::Declared {
+                device: device.clone(),
+                field: e.field.clone(),
+                unit: e.unit.clone(),
+                quantity: e.quantity.clone(),
+                topic: e.state_topic.clone(),
+                kind: e.component,
+            });
+            if let Some(why) = e.template.refused() {
+                facts.unread(&device, &e.field, why);
+            }
+            for (key, said) in ["name", "model", "manufacturer", "firmware"].into_iter().zip(&e.about) {
+                facts.about(&device, key, said);
+            }
+            facts.about(&device, "form", e.form);
+            if self.address.is_none() && e.is_of_a_twin() {
+                facts.about(&device, "twin", "yes");
+            }
+            e.declared = Some(device);
+        }
+    }
+
+    /// Sees which entities below the address are of devices of their own, behind the one that is listened to.
+    fn see_behind(&mut self) {
+        let Some(address) = &self.address else { return };
+        let bases = bases(&self.entities.all);
+        let is_one = bases.values().any(|base| base == address);
+        for e in &mut self.entities.all {
+            let is_deeper = bases.get(&e.group).is_some_and(|base| base.len() > address.len());
+            e.is_behind = is_one && is_deeper;
+        }
+    }
+
     fn under(&self, topic: &str) -> bool {
         let address = self.address.as_deref().unwrap_or_default();
         topic.strip_prefix(address).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -371,7 +489,6 @@ impl Hears {
 
 impl Listener for Hears {
     fn hear(&mut self, heard: &Heard<'_>, facts: &mut Facts) -> Result<(), DecodeError> {
-        let before = self.entities.all.len();
         if self.entities.config(heard.topic, heard.payload)? {
             if self.address.is_some() {
                 let kept = std::mem::take(&mut self.entities.all);
@@ -383,48 +500,40 @@ impl Listener for Hears {
                 let device = device.clone();
                 facts.0.extend(longest.map(|allowed_s| Fact::Silence { device, allowed_s }));
             }
-            let bases = if self.address.is_none() { self.entities.bases() } else { BTreeMap::new() };
-            let from = if self.address.is_some() { 0 } else { before.min(self.entities.all.len()) };
-            for e in self.entities.all.iter().skip(from).filter(|e| e.key == heard.topic) {
-                let device = self.address.clone().unwrap_or_else(|| base_of(e, &bases));
-                facts.0.push(Fact::Declared {
-                    device: device.clone(),
-                    field: e.field.clone(),
-                    unit: e.unit.clone(),
-                    quantity: e.quantity.clone(),
-                    topic: e.state_topic.clone(),
-                    kind: e.component,
-                });
-                if let Some(why) = e.template.refused() {
-                    facts.unread(&device, &e.field, why);
-                }
-                for (key, said) in ["name", "model", "manufacturer", "firmware"].into_iter().zip(&e.about) {
-                    facts.about(&device, key, said);
-                }
-                facts.about(&device, "form", e.form);
+            if self.entities.all.iter().any(|e| e.key == heard.topic) {
+                self.see_behind();
+            }
+            self.unsettled += 1;
+            if self.address.is_some() || self.unsettled * SETTLED_OF >= self.entities.all.len() {
+                self.settle(facts);
             }
             return Ok(());
         }
         if !self.entities.all.iter().any(|e| e.concerns(heard.topic)) {
             return Ok(());
         }
-        let bases = if self.address.is_none() { self.entities.bases() } else { BTreeMap::new() };
+        if self.unsettled > 0 {
+            self.settle(facts);
+        }
         let mut read = Ok(());
-        for (n, e) in self.entities.all.iter().filter(|e| e.concerns(heard.topic)).enumerate() {
+        let concerned = self.entities.all.iter_mut().filter(|e| e.concerns(heard.topic));
+        for (n, e) in concerned.enumerate() {
             if n >= MAX_LISTENING {
                 return Err(DecodeError::TooMuch);
             }
-            let device = self.address.clone().unwrap_or_else(|| base_of(e, &bases));
+            let Some(device) = e.declared.clone() else { continue };
             // One that cannot be read is no reason to leave the others unread.
             read = read.and(e.hear(&device, heard, facts));
         }
         read
     }
 
+    fn owns(&self, topic: &str) -> bool {
+        self.address.is_none() && self.entities.all.iter().any(|e| e.is_of_a_twin() && e.concerns(topic))
+    }
+
     fn command(&self, address: &str, &Asked { field, value, .. }: &Asked<'_>) -> Result<Utterance, Unasked> {
-        let bases = if self.address.is_none() { self.entities.bases() } else { BTreeMap::new() };
-        let is_it =
-            |e: &&Entity| e.field == field && (self.address.is_some() || base_of(e, &bases) == address);
+        let is_it = |e: &&Entity| e.field == field && e.declared.as_deref() == Some(address);
         let Some(entity) = self.entities.all.iter().find(is_it) else {
             return Err(Unasked::NotYet(format!(
                 "`{field}`: no discovery of it was heard, so its topic of commands is not known"
@@ -438,27 +547,45 @@ impl Listener for Hears {
     }
 }
 
-fn base_of(e: &Entity, bases: &BTreeMap<String, String>) -> String {
-    let group = if e.group.is_empty() { &e.state_topic } else { &e.group };
-    bases.get(group).cloned().unwrap_or_default()
-}
-
 impl Entity {
     fn concerns(&self, topic: &str) -> bool {
-        self.state_topic == topic || self.available.iter().any(|(t, ..)| t == topic)
+        self.state_topic == topic || self.available.iter().any(|a| a.topic == topic)
+    }
+
+    /// Whether it is a mirror of ours that announces it, of a twin: that is no device, however much it looks like one.
+    fn is_of_a_twin(&self) -> bool {
+        self.group.starts_with(TWIN_PREFIX) && self.about[2] == TWIN_MANUFACTURER
+    }
+
+    /// The device that it is of, or itself where its configuration names none.
+    fn own_group(&self) -> &str {
+        if self.group.is_empty() { &self.state_topic } else { &self.group }
+    }
+
+    /// Whether it is there by what an availability message says, as far as was heard; none where that is none of its own.
+    fn presence(&mut self, heard: &Heard<'_>) -> Option<bool> {
+        let mut latest = None;
+        for a in self.available.iter_mut().filter(|a| a.topic == heard.topic) {
+            if let Ok(Some(said)) = a.template.value(heard.payload) {
+                let said = said.to_string();
+                if said == a.online || said == a.offline {
+                    a.said = Some(said == a.online);
+                    latest = a.said;
+                }
+            }
+        }
+        let mut known = self.available.iter().filter_map(|a| a.said);
+        Some(match (latest?, self.together) {
+            (_, Together::All) => known.all(|there| there),
+            (_, Together::Any) => known.any(|there| there),
+            (latest, Together::Latest) => latest,
+        })
     }
 
     /// What a state or availability message says of this entity.
-    pub(super) fn hear(&self, device: &str, heard: &Heard<'_>, facts: &mut Facts) -> Result<(), DecodeError> {
-        for (topic, on, off, template) in &self.available {
-            if topic == heard.topic
-                && let Ok(Some(said)) = template.value(heard.payload)
-            {
-                let said = said.to_string();
-                if said == *on || said == *off {
-                    facts.online(device, said == *on);
-                }
-            }
+    fn hear(&mut self, device: &str, heard: &Heard<'_>, facts: &mut Facts) -> Result<(), DecodeError> {
+        if let Some(there) = self.presence(heard).filter(|_| !self.is_behind) {
+            facts.online(device, there);
         }
         if self.state_topic != heard.topic {
             return Ok(());

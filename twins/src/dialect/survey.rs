@@ -51,6 +51,8 @@ pub struct Field {
     /// What it measures, where the dialect declares it.
     quantity: String,
     topic: String,
+    /// With which message it was declared last.
+    declared_at: u64,
     /// The type of its values, where the dialect declares it.
     kind: &'static str,
     /// Of a field in a double of several devices: the device behind the node (empty: the node), and its name there.
@@ -171,7 +173,7 @@ impl Survey {
         for (d, dialect) in all().iter().enumerate() {
             facts.0.clear();
             let read = self.listeners[d].hear(heard, &mut facts);
-            let owns = dialect.owns(heard.topic);
+            let owns = dialect.owns(heard.topic) || self.listeners[d].owns(heard.topic);
             if read.is_err() && owns {
                 self.unreadable += 1;
             }
@@ -217,6 +219,7 @@ impl Survey {
             Fact::Declared { field, unit, quantity, topic, kind, .. } => {
                 if let Some(f) = device.field(&field, &mut self.beyond) {
                     (f.said_unit, f.quantity, f.topic, f.kind) = (unit, quantity, topic, kind);
+                    f.declared_at = self.messages;
                 }
             }
             Fact::Value { field, value, unit, .. } => {
@@ -263,10 +266,26 @@ impl Survey {
         };
         let mut found: Vec<Device> = self.devices.iter().map(settable).collect();
         // Home Assistant's discovery of what speaks a dialect of its own says nothing new.
-        let owned = |topic: &str| all().iter().any(|d| d.name() != "homeassistant" && d.owns(topic));
+        let learnt = |topic: &str| self.listeners.iter().position(|l| l.owns(topic));
+        let owned = |topic: &str| {
+            all().iter().any(|d| d.name() != "homeassistant" && d.owns(topic)) || learnt(topic).is_some()
+        };
+        // What a hub said before it was known for one is none's own; and what a mirror publishes of its twins is no device.
+        for d in found.iter_mut().filter(|d| d.dialect == "topics") {
+            let address = d.address.clone();
+            d.fields.retain(|name, _| learnt(&format!("{address}/{name}")).is_none());
+        }
+        found.retain(|d| {
+            let by = learnt(&d.address).or_else(|| learnt(&format!("{}/", d.address)));
+            // Of a mirror's own presence nothing is left.
+            let is_status = d.fields.is_empty() && learnt(&format!("{}/status", d.address)).is_some();
+            let is_own = by.is_none_or(|by| all()[by].name() == d.dialect);
+            is_own && !d.about.contains_key("twin") && !(is_status && d.dialect == "topics")
+        });
         for d in found.iter_mut().filter(|d| d.dialect == "homeassistant") {
             d.fields.retain(|_, f| f.last.is_some() || !owned(&f.topic));
         }
+        of_their_latest_device(&mut found);
         let presence: BTreeMap<String, bool> = found
             .iter()
             .filter(|d| d.dialect == "homeassistant" && d.fields.is_empty())
@@ -290,6 +309,30 @@ impl Survey {
             d.id = id;
         }
         found
+    }
+}
+
+/// An entity that Home Assistant's discovery declared of one device, and of another once more of them were known, is of the latter.
+fn of_their_latest_device(found: &mut [Device]) {
+    let mut latest: BTreeMap<(String, String), (u64, Option<Value>)> = BTreeMap::new();
+    for (name, f) in found
+        .iter()
+        .filter(|d| d.dialect == "homeassistant")
+        .flat_map(|d| &d.fields)
+        .filter(|(_, f)| f.declared_at > 0)
+    {
+        let (at, last) = latest.entry((name.clone(), f.topic.clone())).or_default();
+        *at = f.declared_at.max(*at);
+        *last = f.last.clone().or(last.take());
+    }
+    for d in found.iter_mut().filter(|d| d.dialect == "homeassistant") {
+        d.fields.retain(|name, f| {
+            let Some((at, last)) = latest.get(&(name.clone(), f.topic.clone())) else { return true };
+            if f.last.is_none() {
+                f.last.clone_from(last);
+            }
+            f.declared_at == *at
+        });
     }
 }
 
@@ -372,7 +415,18 @@ impl Device {
         let own = move |name: &String, f: &Field| {
             !f.behind.as_ref().map_or_else(|| upkeep(name), |(_, own)| upkeep(own))
         };
-        self.fields.iter().filter(move |(name, f)| f.is_number() && own(name, f))
+        self.fields.iter().filter(move |(name, f)| f.is_number() && own(name, f) && !self.is_word(name, f))
+    }
+
+    /// Whether it is one word of several, even where that would mean on or off: `off` of a climate's modes, `open` of a select's.
+    fn is_word(&self, name: &str, field: &Field) -> bool {
+        let levels: Vec<&str> = name.split('/').collect();
+        let takes_words = match levels[..] {
+            ["select" | "text" | "text_sensor", _] => true,
+            [kind, _, _] => kind != "light",
+            _ => false,
+        };
+        self.dialect == "esphome" && takes_words && matches!(field.last, Some(Value::Text(_)))
     }
 
     /// The shortest period of what is followed, [s].
@@ -385,8 +439,18 @@ impl Device {
         let repeats =
             super::find(self.dialect).is_some_and(|d| d.options().iter().any(|(k, _)| *k == "also"));
         self.followed().filter(move |(name, f)| {
-            !repeats || matches!(f.last, Some(Value::Number(_))) || name.starts_with("POWER")
+            let is_state = f.last.as_ref().is_some_and(Value::is_state);
+            !repeats
+                || matches!(f.last, Some(Value::Number(_)))
+                || name.starts_with("POWER")
+                || (is_state && self.dialect == "zigbee2mqtt" && (!f.topic.is_empty() || self.is_group(f)))
         })
+    }
+
+    /// Whether a field is of a group of devices, which no bridge declares.
+    fn is_group(&self, field: &Field) -> bool {
+        let part = field.behind.as_ref().and_then(|(device, _)| self.parts.get(device));
+        part.unwrap_or(&self.about).contains_key("members")
     }
 
     fn map<'a>(fields: impl Iterator<Item = (&'a String, &'a Field)>) -> String {

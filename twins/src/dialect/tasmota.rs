@@ -221,7 +221,9 @@ fn unit_of<'a>(path: &str, stated: Option<&'a [String; 3]>) -> Cow<'a, str> {
             Some(unit) => Cow::Borrowed(unit),
             None => Cow::Borrowed(default),
         };
-    match tree::leaf(path) {
+    // Of several phases or relays each has a place in a list.
+    let is_word = |level: &&str| !level.bytes().all(|b| b.is_ascii_digit());
+    match path.rsplit('/').find(is_word).unwrap_or(path) {
         "Temperature" | "DewPoint" | "HeatIndex" => stated(0, "degC"),
         "Pressure" | "SeaPressure" => stated(1, "hPa"),
         "Speed" => stated(2, "km/h"),

@@ -90,6 +90,8 @@ impl Listener for Hears {
         }
         let value = Value::Text(text.chars().take(200).collect());
         match value.number() {
+            // What is on or off in a word is told in that word.
+            Some(_) if value.is_state() => facts.value(base, field, value, "", None),
             Some(v) => facts.value(base, field, Value::Number(v), "", None),
             None if self.base.is_some() && !text.is_empty() => facts.value(base, field, value, "", None),
             None => {}

@@ -18,7 +18,7 @@ use super::{
     names, never, object, option, said_in, say, spoken, tree, wrong,
 };
 use serde_json::{Map, Value as Json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use twinfleet_engine::{
     dialect::{DialectError, Heard, Unasked, Utterance, Voice, VoiceSpec},
     mirror::decode::DecodeError,
@@ -27,7 +27,7 @@ use twinfleet_engine::{
 /// The dialect.
 pub struct Zigbee2Mqtt;
 
-const OPTIONS: [(&str, &str); 7] = [
+const OPTIONS: [(&str, &str); 8] = [
     (
         "actions",
         "a JSON object, signal to the actions that its values 0, 1, … are: {\"button.action\": [\"single\", \"double\"]}",
@@ -44,6 +44,10 @@ const OPTIONS: [(&str, &str); 7] = [
     ),
     ("model", "the model that its devices state, \"virtual\" by default"),
     UNITS,
+    (
+        "words",
+        "a JSON object, signal to what it says for 0 and for 1: {\"door.contact\": [false, true], \"door.lock\": [\"UNLOCK\", \"LOCK\"]}",
+    ),
 ];
 /// Properties whose units are remembered.
 const MAX_PROPERTIES: usize = 16_384;
@@ -84,7 +88,16 @@ impl Dialect for Zigbee2Mqtt {
     fn listener(&self, address: Option<&str>) -> Box<dyn Listener> {
         let base = address.map_or("zigbee2mqtt", |a| split(a).0).to_owned();
         let wanted = address.filter(|a| split(a).1.is_some()).map(str::to_owned);
-        Box::new(Hears { base, wanted, properties: BTreeMap::new(), addresses: BTreeMap::new() })
+        Box::new(Hears {
+            base,
+            wanted,
+            others: address.is_none().then(BTreeSet::new),
+            bridge: None,
+            back: false,
+            available: None,
+            properties: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+        })
     }
     fn options(&self) -> &'static [(&'static str, &'static str)] {
         &OPTIONS
@@ -153,6 +166,21 @@ impl Dialect for Zigbee2Mqtt {
             };
             actions.insert(place, texts(&list).ok_or_else(|| no_list("actions", &signal))?);
         }
+        let mut words = BTreeMap::new();
+        for (signal, both) in object(spec.options, "words")? {
+            let Some(place) = signals.iter().position(|s| s.signal == signal) else {
+                return Err(wrong("options", "words", format!("the device reports no `{signal}`"), None));
+            };
+            let Some([off, on]) = both.as_array().map(Vec::as_slice) else {
+                return Err(wrong(
+                    "options",
+                    "words",
+                    format!("`{signal}` in `words` is no list of two"),
+                    None,
+                ));
+            };
+            words.insert(place, [off.clone(), on.clone()]);
+        }
         let last_seen =
             match option(spec.options, "last_seen", &["disable", "ISO_8601", "ISO_8601_local", "epoch"])? {
                 "ISO_8601" => LastSeen::Utc,
@@ -184,6 +212,7 @@ impl Dialect for Zigbee2Mqtt {
             groups,
             signals,
             actions,
+            words,
             last_seen,
             state: BTreeMap::new(),
         }))
@@ -210,12 +239,22 @@ fn property(quantity: &str) -> &str {
 struct Hears {
     base: String,
     wanted: Option<String>,
+    /// Base topics of further bridges, known by their lists of devices; none where only one is listened to.
+    others: Option<BTreeSet<String>>,
+    /// Whether the bridge of the wanted device is there.
+    bridge: Option<bool>,
+    /// The bridge came back, or was met, and whether the wanted device did too is still to be told.
+    back: bool,
+    /// Whether the bridge last said that the wanted device is there.
+    available: Option<bool>,
     /// Address and property → what the bridge declares of it.
     properties: BTreeMap<(String, String), Property>,
     /// Names of devices by their Zigbee addresses, by which groups name them.
     addresses: BTreeMap<String, String>,
 }
 
+/// Bridges besides the usual one that are found.
+const MAX_BRIDGES: usize = 64;
 /// Devices whose addresses are remembered.
 const MAX_DEVICES: usize = 4096;
 /// Characters that a device's own words about itself have.
@@ -233,7 +272,7 @@ const SETTABLE: u64 = 2;
 
 impl Hears {
     /// What the bridge logs, if it says that a device could not be set.
-    fn log(&self, payload: &[u8], facts: &mut Facts) -> Result<(), DecodeError> {
+    fn log(&self, base: &str, payload: &[u8], facts: &mut Facts) -> Result<(), DecodeError> {
         let text = tree::text(payload)?;
         // A bridge logs all that it does: most of it need not be read.
         if !text.contains("error") || !text.contains(" failed") {
@@ -242,7 +281,7 @@ impl Hears {
         let json = tree::read(payload)?;
         let message = json.get("message").and_then(Json::as_str).unwrap_or_default();
         if let Some((name, property)) = failed(message) {
-            let device = format!("{}/{name}", self.base);
+            let device = format!("{base}/{name}");
             if self.is_wanted(&device) {
                 facts.refused(&device, property, message);
             }
@@ -254,11 +293,11 @@ impl Hears {
         self.wanted.as_ref().is_none_or(|w| w == device)
     }
 
-    fn devices(&mut self, payload: &[u8], facts: &mut Facts) -> Result<(), DecodeError> {
+    fn devices(&mut self, base: &str, payload: &[u8], facts: &mut Facts) -> Result<(), DecodeError> {
         let Json::Array(list) = tree::read(payload)? else { return Err(DecodeError::Shape) };
         for d in list.iter().take(tree::MAX_LEAVES) {
             let Some(name) = d.get("friendly_name").and_then(Json::as_str) else { continue };
-            let device = format!("{}/{name}", self.base);
+            let device = format!("{base}/{name}");
             let address = d.get("ieee_address").and_then(Json::as_str).unwrap_or_default();
             if (self.addresses.len() < MAX_DEVICES || self.addresses.contains_key(address))
                 && address.len() + name.len() <= MAX_NAMES_BYTES
@@ -297,11 +336,11 @@ impl Hears {
 
 impl Hears {
     /// Groups, which say what they are by their members, and their states as devices do.
-    fn groups(&self, payload: &[u8], facts: &mut Facts) -> Result<(), DecodeError> {
+    fn groups(&self, base: &str, payload: &[u8], facts: &mut Facts) -> Result<(), DecodeError> {
         let Json::Array(list) = tree::read(payload)? else { return Err(DecodeError::Shape) };
         for g in list.iter().take(tree::MAX_LEAVES) {
             let Some(name) = g.get("friendly_name").and_then(Json::as_str) else { continue };
-            let device = format!("{}/{name}", self.base);
+            let device = format!("{base}/{name}");
             if !self.is_wanted(&device) {
                 continue;
             }
@@ -319,27 +358,68 @@ impl Hears {
     }
 }
 
+impl Hears {
+    /// The base topic of a message and the rest of its topic, if it is one of a bridge that is listened to.
+    fn parted<'a>(&mut self, heard: &Heard<'a>) -> Option<(&'a str, &'a str)> {
+        let (base, rest) = heard.topic.split_once('/')?;
+        if base == self.base {
+            return Some((base, rest));
+        }
+        let others = self.others.as_mut()?;
+        let is_new = rest == "bridge/devices" && others.len() < MAX_BRIDGES && base.len() <= MAX_NAMES_BYTES;
+        let is_anothers = || super::all().iter().any(|d| d.owns(heard.topic));
+        if is_new && !others.contains(base) && !is_anothers() && is_list_of_devices(heard.payload) {
+            others.insert(base.to_owned());
+        }
+        others.contains(base).then_some((base, rest))
+    }
+
+    /// The bridge of the wanted device is there, or gone.
+    fn bridge_is(&mut self, online: Option<bool>, facts: &mut Facts) {
+        let (Some(online), Some(device)) = (online, &self.wanted) else { return };
+        if !online {
+            // Where it is gone, so is every device behind it.
+            facts.online(device, false);
+        }
+        self.back = online && self.bridge != Some(true);
+        self.bridge = Some(online);
+    }
+
+    /// With its bridge a device is there again, unless the bridge says otherwise of it: one that does not watch availability says
+    /// nothing more. What a broker had kept comes before what is new, and may be about the device.
+    fn come_back(&mut self, heard: &Heard<'_>, facts: &mut Facts) {
+        if heard.retain || !std::mem::take(&mut self.back) {
+            return;
+        }
+        if let (Some(device), true) = (&self.wanted, self.available != Some(false)) {
+            facts.online(device, true);
+        }
+    }
+}
+
+/// Whether it is what a bridge lists.
+fn is_list_of_devices(payload: &[u8]) -> bool {
+    let first = |json: Json| Some(json.as_array()?.first()?.get("ieee_address")?.is_string());
+    tree::read(payload).ok().and_then(first) == Some(true)
+}
+
 impl Listener for Hears {
+    fn owns(&self, topic: &str) -> bool {
+        let base = topic.split_once('/').map(|(base, _)| base);
+        base.zip(self.others.as_ref()).is_some_and(|(base, others)| others.contains(base))
+    }
+
     fn hear(&mut self, heard: &Heard<'_>, facts: &mut Facts) -> Result<(), DecodeError> {
-        let Some(rest) = heard.topic.strip_prefix(self.base.as_str()).and_then(|t| t.strip_prefix('/'))
-        else {
-            return Ok(());
-        };
-        if rest == "bridge/devices" {
-            return self.devices(heard.payload, facts);
-        }
-        if rest == "bridge/groups" {
-            return self.groups(heard.payload, facts);
-        }
+        let Some((base, rest)) = self.parted(heard) else { return Ok(()) };
         if rest == "bridge/state" {
-            // Where the bridge is gone, so is every device behind it.
-            if let (Some(false), Some(device)) = (state(heard.payload)?, &self.wanted) {
-                facts.online(device, false);
-            }
-            return Ok(());
+            self.bridge_is(state(heard.payload)?, facts);
         }
-        if rest == "bridge/logging" {
-            return self.log(heard.payload, facts);
+        self.come_back(heard, facts);
+        match rest {
+            "bridge/devices" => return self.devices(base, heard.payload, facts),
+            "bridge/groups" => return self.groups(base, heard.payload, facts),
+            "bridge/logging" => return self.log(base, heard.payload, facts),
+            _ => {}
         }
         if rest.starts_with("bridge/") {
             return Ok(());
@@ -348,13 +428,14 @@ impl Listener for Hears {
             Some((name, verb)) if VERBS.contains(&verb) => (name, verb),
             _ => (rest, ""),
         };
-        let device = format!("{}/{name}", self.base);
+        let device = format!("{base}/{name}");
         if !self.is_wanted(&device) {
             return Ok(());
         }
         match verb {
             "availability" => {
                 if let Some(online) = state(heard.payload)? {
+                    self.available = self.wanted.is_some().then_some(online);
                     facts.online(&device, online);
                 }
                 return Ok(());
@@ -365,7 +446,11 @@ impl Listener for Hears {
         if heard.payload.is_empty() {
             return Ok(());
         }
-        let json = tree::read(heard.payload)?;
+        let json = match tree::read(heard.payload) {
+            // What triggers Home Assistant's automations, a plain word, is in the device's state too.
+            Err(_) if name.ends_with("/action") => return Ok(()),
+            read => read?,
+        };
         let last_seen = json.get("last_seen");
         let ts_ms = last_seen.and_then(tree::time_ms);
         if let (None, Some(said)) = (&self.wanted, last_seen) {

@@ -10,7 +10,10 @@
 //! ```
 
 use super::keeper::Output;
-use crate::dialect::names;
+use crate::dialect::{
+    homeassistant::{TWIN_MANUFACTURER, TWIN_PREFIX},
+    names,
+};
 use serde_json::{Map, Value, json};
 
 /// A twin as it is announced.
@@ -38,7 +41,7 @@ pub fn status_topic(prefix: &str) -> String {
 
 /// Home Assistant's device-based discovery of a twin, retained.
 pub fn discovery(ha_prefix: &str, of: &Announced<'_>) -> Output {
-    let id = format!("twinfleet_{}", word(of.twin));
+    let id = format!("{TWIN_PREFIX}{}", word(of.twin));
     let state = state_topic(of.prefix, of.twin);
     let mut components = Map::new();
     for (signal, unit) in of.signals {
@@ -84,7 +87,7 @@ pub fn discovery(ha_prefix: &str, of: &Announced<'_>) -> Output {
         }),
     );
     let config = json!({
-        "dev": { "ids": [id], "name": format!("{} (twin)", of.twin), "mf": "Twinfleet", "mdl": of.thing },
+        "dev": { "ids": [id], "name": format!("{} (twin)", of.twin), "mf": TWIN_MANUFACTURER, "mdl": of.thing },
         "o": { "name": "twinfleet", "sw": env!("CARGO_PKG_VERSION") },
         "avty": [{ "topic": status_topic(of.prefix) }],
         "cmps": components,

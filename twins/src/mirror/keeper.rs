@@ -106,6 +106,8 @@ struct Kept {
     #[expect(clippy::box_collection, reason = "a twin that has none pays for a pointer")]
     named: Option<Box<BTreeMap<String, Shadow>>>,
     commands: Option<Box<Commands>>,
+    /// The last command from before a restart, where its device is not commanded now: it is kept as it stood.
+    idle: Option<Box<Command>>,
     reports: u32,
     online: Option<bool>,
     /// Whether it is only from before a restart that this is known.
@@ -180,6 +182,7 @@ impl Keeper {
                 shadow: Shadow::default(),
                 named: None,
                 commands: bound.command.map(|way| Box::new(Commands { way, terms: bound.terms, last: None })),
+                idle: None,
                 reports: 0,
                 online: None,
                 recalled: false,
@@ -205,8 +208,9 @@ impl Keeper {
                 (Some(MEMORY), _) => {
                     let memory = memory::from_bytes(&bytes);
                     (kept.online, kept.recalled) = (memory.online, true);
-                    if let Some(commands) = &mut kept.commands {
-                        commands.last = memory.last;
+                    match &mut kept.commands {
+                        Some(commands) => commands.last = memory.last,
+                        None => kept.idle = memory.last.map(Box::new),
                     }
                 }
                 (None, Some(shadow)) => kept.shadow = shadow,
@@ -275,7 +279,7 @@ impl Keeper {
                 return Some((kept.twin.to_string(), kept.shadow.to_bytes()));
             };
             if name == MEMORY {
-                let last = kept.commands.as_ref().and_then(|c| c.last.as_ref());
+                let last = kept.commands.as_ref().and_then(|c| c.last.as_ref()).or(kept.idle.as_deref());
                 return Some((format!("{}\n{MEMORY}", kept.twin), memory::to_bytes(kept.online, last)));
             }
             let named = kept.named.as_ref()?.get(&name)?;

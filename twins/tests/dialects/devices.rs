@@ -17,7 +17,7 @@ use twinfleet_twins::dialect::{
 };
 
 /// What a survey makes of these messages, a second apart.
-fn survey_of(messages: &[(&str, &str)]) -> Vec<Device> {
+pub(super) fn survey_of(messages: &[(&str, &str)]) -> Vec<Device> {
     let mut survey = Survey::default();
     for (t, (topic, payload)) in messages.iter().enumerate() {
         survey.hear(t as f64, &Heard { topic, payload: payload.as_bytes(), retain: false });
@@ -26,7 +26,7 @@ fn survey_of(messages: &[(&str, &str)]) -> Vec<Device> {
 }
 
 /// What an ear with these signals is told by messages.
-fn told(dialect: &str, topic: &str, signals: &[&str], messages: &[(&str, &str)]) -> Told {
+pub(super) fn told(dialect: &str, topic: &str, signals: &[&str], messages: &[(&str, &str)]) -> Told {
     let none = BTreeMap::new();
     let spec = EarSpec { dialect, topic, signals, map: &none };
     let mut ear = dialect::for_engine().ear(&spec).unwrap();
@@ -40,7 +40,7 @@ fn told(dialect: &str, topic: &str, signals: &[&str], messages: &[(&str, &str)])
 
 /// What a voice with these options says of signals (each with its unit, value and field): at its connection with its first report,
 /// and to messages.
-fn speaks(
+pub(super) fn speaks(
     (dialect, topic): (&str, &str),
     signals: &[(&str, &str, f64, &str)],
     options: &[(&str, &str)],
@@ -69,7 +69,7 @@ fn speaks(
     out.into_iter().map(|u| (u.topic, String::from_utf8_lossy(&u.payload).into_owned())).collect()
 }
 
-fn said_on<'a>(said: &'a [(String, String)], topic: &str) -> &'a str {
+pub(super) fn said_on<'a>(said: &'a [(String, String)], topic: &str) -> &'a str {
     said.iter().rfind(|(t, _)| t == topic).map_or_else(|| panic!("nothing on {topic}: {said:#?}"), |(_, p)| p)
 }
 

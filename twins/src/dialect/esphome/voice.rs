@@ -192,6 +192,7 @@ impl Speaks {
         let text = match (s.path[0].as_str(), s.path.len()) {
             ("binary_sensor" | "switch" | "fan", 2) => word("ON", "OFF"),
             ("cover" | "valve", 2) => word("open", "closed"),
+            ("lock", 2) => word("LOCKED", "UNLOCKED"),
             _ => s.said(v).to_string(),
         };
         say(format!("{}/{}/state", self.name, s.path.join("/")), text, 0, true)
@@ -273,8 +274,8 @@ impl Voice for Speaks {
         if let Some(v) = told(text) {
             // A command is in the device's own unit.
             let topic = format!("{}/{field}/state", self.name);
-            let is_word =
-                s.path.len() == 2 && matches!(kind, "binary_sensor" | "switch" | "fan" | "cover" | "valve");
+            let is_word = s.path.len() == 2
+                && matches!(kind, "binary_sensor" | "switch" | "fan" | "cover" | "lock" | "valve");
             out.push(if is_word { self.state(s, v) } else { say(topic, v.to_string(), 0, true) });
         }
     }

@@ -7,19 +7,19 @@ use super::{
 };
 use serde_json::{Map, Value as Json};
 
-/// One of a climate's values ("MQTT HVAC", configuration variables; abbreviations as discovery has them).
-struct Part {
-    name: &'static str,
+/// One of the values of a component that has several ("MQTT HVAC", configuration variables; abbreviations as discovery has them).
+pub(super) struct Part {
+    pub(super) name: &'static str,
     /// What an entity of its own would be.
-    component: &'static str,
+    pub(super) component: &'static str,
     /// What it measures, as a device class.
-    quantity: &'static str,
-    state: Key,
-    template: Key,
+    pub(super) quantity: &'static str,
+    pub(super) state: Key,
+    pub(super) template: Key,
     /// Topic and template of its commands; none where it is only told.
-    command: Option<(Key, Key)>,
+    pub(super) command: Option<(Key, Key)>,
     /// What lists the words that it takes, where it takes words.
-    words: &'static [Key],
+    pub(super) words: &'static [Key],
 }
 
 /// Temperatures are in the climate's own unit, humidities in percent.
@@ -74,7 +74,7 @@ const PARTS: [Part; 11] = [
         component: "number",
         quantity: "humidity",
         state: ("target_humidity_state_topic", "hum_stat_t"),
-        template: ("target_humidity_state_template", "hum_stat_tpl"),
+        template: ("target_humidity_state_template", "hum_state_tpl"),
         command: Some((
             ("target_humidity_command_topic", "hum_cmd_t"),
             ("target_humidity_command_template", "hum_cmd_tpl"),
@@ -148,9 +148,10 @@ const PARTS: [Part; 11] = [
 ];
 
 /// What holds for each of them.
-const SHARED: [Key; 9] = [
+const SHARED: [Key; 10] = [
     ("~", "~"),
     ("availability", "avty"),
+    ("availability_mode", "avty_mode"),
     ("availability_template", "avty_tpl"),
     ("availability_topic", "avty_t"),
     ("device", "dev"),
@@ -162,12 +163,24 @@ const SHARED: [Key; 9] = [
 
 /// A climate's configuration as those of entities, one for each of its values that has a topic.
 pub(super) fn parts(id: &str, map: &Map<String, Json>) -> Vec<(&'static str, Map<String, Json>)> {
-    let unique = text_or(map, "unique_id", "uniq_id", id);
-    let unit = match text(map, "temperature_unit", "temp_unit") {
+    let degrees = match text(map, "temperature_unit", "temp_unit") {
         "F" => "°F",
         "C" => "°C",
         other => other,
     };
+    entities(&PARTS, id, map, Some(degrees))
+}
+
+/// A component's configuration as those of entities, one for each of these values that has a topic; a climate's temperatures in this
+/// unit.
+pub(super) fn entities(
+    parts: &[Part],
+    id: &str,
+    map: &Map<String, Json>,
+    degrees: Option<&str>,
+) -> Vec<(&'static str, Map<String, Json>)> {
+    let unique = text_or(map, "unique_id", "uniq_id", id);
+    let is_climate = degrees.is_some();
     let own = |part: &Part| {
         let copied = |keys: &[(Key, Key)], own: &mut Map<String, Json>| {
             for ((long, short), (to, _)) in keys {
@@ -177,15 +190,19 @@ pub(super) fn parts(id: &str, map: &Map<String, Json>) -> Vec<(&'static str, Map
         get(map, part.state.0, part.state.1)?;
         let mut own = Map::new();
         copied(&SHARED.map(|key| (key, key)), &mut own);
-        // The template for all its values gives way to the value's own.
+        copied(&[(part.state, ("state_topic", "stat_t"))], &mut own);
+        // A climate's template for all its values gives way to the value's own; others' is of their state alone.
         let value = ("value_template", "val_tpl");
-        copied(&[(part.state, ("state_topic", "stat_t")), (value, value), (part.template, value)], &mut own);
+        if is_climate {
+            copied(&[(value, value)], &mut own);
+        }
+        copied(&[(part.template, value)], &mut own);
         if let Some((topic, template)) = part.command {
             copied(&[(topic, COMMAND.0), (template, COMMAND.1)], &mut own);
         }
         part.words.iter().for_each(|words| copied(&[(*words, OPTIONS)], &mut own));
         let unit = match part.quantity {
-            "temperature" => unit,
+            "temperature" => degrees.unwrap_or_default(),
             "humidity" => "%",
             _ => "",
         };
@@ -197,7 +214,7 @@ pub(super) fn parts(id: &str, map: &Map<String, Json>) -> Vec<(&'static str, Map
         own.insert("unique_id".to_owned(), Json::from(format!("{unique}/{}", part.name)));
         Some((part.component, own))
     };
-    PARTS.iter().filter_map(own).collect()
+    parts.iter().filter_map(own).collect()
 }
 
 #[cfg(test)]

@@ -272,7 +272,9 @@ impl Device {
         if known.contains(&"texts") {
             let text = |(field, f): (&String, &Field)| match &f.last {
                 // What may have been cut off is none.
-                Some(Value::Text(text)) if !f.is_number() && text.chars().count() < MAX_TEXT => {
+                Some(Value::Text(text))
+                    if (!f.is_number() || self.is_word(field, f)) && text.chars().count() < MAX_TEXT =>
+                {
                     Some((field.clone(), text.as_str().into()))
                 }
                 _ => None,
@@ -288,6 +290,16 @@ impl Device {
             let ways: serde_json::Map<_, _> = self.doubled().filter_map(way).collect();
             pairs
                 .extend(Some(ways).filter(|w| !w.is_empty()).map(|w| format!("\"commands\": {}", quoted(w))));
+        }
+        if known.contains(&"words") {
+            // What is on or off in words of its own, or as a flag.
+            let words = |(_, f): (&String, &Field)| {
+                let said = f.last.as_ref().filter(|said| said.is_state())?;
+                let both = [false, true].map(|on| tree::json(&said.likewise(on)));
+                Some((f.signal.clone(), serde_json::Value::from(both.to_vec())))
+            };
+            let words: serde_json::Map<_, _> = self.doubled().filter_map(words).collect();
+            pairs.extend(Some(words).filter(|w| !w.is_empty()).map(|w| format!("\"words\": {}", quoted(w))));
         }
         if known.contains(&"units") {
             let unit = |(_, f): (&String, &Field)| {
@@ -315,6 +327,8 @@ impl Device {
             ("last_seen", "last_seen"),
             ("name", "name"),
             ("names", "names"),
+            ("buttons", "buttons"),
+            ("choices", "choices"),
         ] {
             if let (true, Some(text)) = (known.contains(&option), self.about.get(key)) {
                 pairs.push(format!("{option:?}: {text:?}"));

@@ -60,6 +60,8 @@ pub(super) struct Speaks {
     pub signals: Vec<Spoken>,
     /// Of signals that are actions, the words that its values 0, 1, … are.
     pub actions: BTreeMap<usize, Vec<String>>,
+    /// Of signals that are off or on, what they say for either.
+    pub words: BTreeMap<usize, [Json; 2]>,
     pub last_seen: LastSeen,
     /// The last state of each device and group; the bridge publishes all that it knows of one.
     pub state: BTreeMap<String, Map<String, Json>>,
@@ -96,6 +98,10 @@ impl Speaks {
                     continue;
                 }
                 let mut expose = json!({"type": "numeric", "name": property, "label": property, "property": property, "access": if is_settable(property) { 7 } else { 1 }, "description": format!("Measured {property}")});
+                if let Some([off, on]) = self.words.get(&i) {
+                    expose["type"] = Json::from("binary");
+                    (expose["value_off"], expose["value_on"]) = (off.clone(), on.clone());
+                }
                 // What has parts is exposed once, with these as its features.
                 if s.path.len() > 2 {
                     expose["type"] = Json::from("composite");
@@ -213,6 +219,7 @@ impl Voice for Speaks {
                     touched.insert(s.path[0].clone());
                     continue;
                 }
+                (None, _) if self.words.contains_key(&i) => self.words[&i][usize::from(*v >= 0.5)].clone(),
                 (None, true) => Json::from(if *v >= 0.5 { "ON" } else { "OFF" }),
                 (None, false) => tree::number(s.said(*v)),
             };

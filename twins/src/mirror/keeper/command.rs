@@ -12,6 +12,7 @@
 
 mod compare;
 pub(super) mod memory;
+mod together;
 
 use self::{
     compare::{doubtful, is_desired, is_otherwise, join, leaves, open, still_doubtful, within},
@@ -552,6 +553,7 @@ impl Keeper {
                         Err(Unasked::Never(why)) => return Tried::Never(why),
                     }
                 }
+                let said = together::together(said);
                 let outputs: Vec<Output> = said.into_iter().map(|u| self.delivered(u, now_ms)).collect();
                 self.outputs.extend(outputs);
             }

@@ -117,3 +117,25 @@ fn one_that_was_away_before_a_restart_and_reports_is_not_waited_for() {
     assert_eq!(again.online("a"), None);
     assert_eq!(said(&mut again), [("lab/a/set".to_owned(), json!({"fan": 1}))]);
 }
+
+#[test]
+fn a_command_is_kept_while_its_device_is_not_commanded() {
+    let mut keeper = two();
+    keeper.hear("$aws/things/a/shadow/update", br#"{"state":{"desired":{"on":true}}}"#, 0);
+    let mut documents = keeper.changed();
+    let asked = keeper.last_command("a").unwrap().clone();
+    assert_eq!(asked.standing, Standing::Waiting);
+    // A scenario without commands, in which the device comes and goes.
+    let mut mute = Keeper::new(vec![Bound { twin: "a".into(), ..Bound::default() }]);
+    mute.restore(documents.clone(), 1_000);
+    mute.present(0, true, 10_000);
+    mute.present(0, false, 11_000);
+    let changed = mute.changed();
+    assert_eq!(changed.len(), 1, "its memory alone: {changed:?}");
+    documents.extend(changed);
+    let mut again = two();
+    again.restore(documents, 20_000);
+    let kept = again.last_command("a").unwrap();
+    assert_eq!((kept.standing, kept.version, kept.asked_ms), (asked.standing, asked.version, asked.asked_ms));
+    assert_eq!((again.online("a"), again.commands_open()), (Some(false), 1));
+}
