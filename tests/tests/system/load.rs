@@ -7,6 +7,7 @@ mod judged;
 mod judges;
 mod known;
 mod liar;
+mod newcomer;
 mod nothing;
 mod ours;
 mod restart;
