@@ -15,6 +15,7 @@ mod rogue;
 mod secure;
 mod sink;
 mod slurm;
+mod sources;
 mod spread;
 mod standstill;
 mod starts;
