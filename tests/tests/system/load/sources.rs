@@ -22,7 +22,7 @@ fn connections_made_again_pass_over_ports_in_use() {
         "--broker",
         &broker,
         "--source",
-        "127.0.0.5:41100-41115",
+        "127.0.0.5:41100-41113",
         "--set",
         PATIENT,
         "--quiet",
