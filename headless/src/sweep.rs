@@ -112,6 +112,9 @@ pub struct Cell {
     /// of one's own, and the broker.
     #[serde(default)]
     pub inputs: String,
+    /// Hash of what is decided of all cells of its sweep, which tells it from others of as many.
+    #[serde(default)]
+    pub sweep: String,
     /// Whether it found the broker as the cells before it had left it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shared_broker: bool,
@@ -168,6 +171,7 @@ fn cells(args: &Args) -> Result<Vec<Cell>, Failure> {
         set: set.clone(),
         seed,
         inputs: String::new(),
+        sweep: String::new(),
         shared_broker: false,
         restarts: false,
         exit: 0,
@@ -203,6 +207,8 @@ pub fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
         cell.inputs = inputs(args, &loaded, is_load)?;
         before = Some(cell.clone());
     }
+    let sweep = identity(&all);
+    all.iter_mut().for_each(|c| c.sweep.clone_from(&sweep));
     fs::create_dir_all(&args.out).map_err(|e| disk(&args.out, &e))?;
     let (i, n) = args.shard;
     let mine: Vec<&Cell> = all.iter().filter(|c| c.index % n as usize == i as usize).collect();
@@ -308,6 +314,16 @@ fn inputs(args: &Args, loaded: &Loaded, is_load: bool) -> Result<String, Failure
     Ok(format!("{:032x}", hash.0))
 }
 
+/// Hash of what decides the cells of a sweep, which is the same in all of its shards.
+fn identity(cells: &[Cell]) -> String {
+    let mut hash = StateHash::default();
+    for cell in cells {
+        let text = format!("{}\n{}\n{}", cell.seed, cell.inputs, cell.set.join("\n"));
+        hash.add(&cell.index.to_string(), text.as_bytes());
+    }
+    format!("{:032x}", hash.0)
+}
+
 /// Keys of a scenario that name a file.
 const NAMING: [&str; 3] = ["path", "params", "file"];
 
@@ -341,7 +357,7 @@ fn name_of(cell: &Cell) -> String {
 fn finished(args: &Args, cell: &Cell, is_load: bool, stop: &AtomicBool) -> Result<Option<Cell>, Failure> {
     let path = args.out.join(name_of(cell));
     if let Ok(text) = fs::read(&path) {
-        let there: Cell = serde_json::from_slice(&text).map_err(|e| {
+        let mut there: Cell = serde_json::from_slice(&text).map_err(|e| {
             Failure::input(format!("{}: this is no cell ({e}); take it away", path.display()))
         })?;
         let same = (there.index, there.of, there.seed) == (cell.index, cell.of, cell.seed)
@@ -355,6 +371,11 @@ fn finished(args: &Args, cell: &Cell, is_load: bool, stop: &AtomicBool) -> Resul
         }
         // A cell that was no measurement, or of another text or broker, is done once more.
         if there.exit != 4 && there.inputs == cell.inputs {
+            // The same cell of an earlier sweep, in which others were different, is one of this sweep now.
+            if there.sweep != cell.sweep {
+                there.sweep.clone_from(&cell.sweep);
+                write(&args.out, &name_of(&there), &there)?;
+            }
             return Ok(Some(there));
         }
     }
@@ -510,6 +531,15 @@ pub fn merge(dirs: &[PathBuf], out: &Path, json: bool) -> Result<Exit, Failure> 
         let text =
             format!("cells of sweeps of {} and of {} cells do not belong together", first.of, other.of);
         return Err(Failure::input(text));
+    }
+    if let Some(first) = &first
+        && let Some(other) = cells.iter().find(|c| c.sweep != first.sweep)
+    {
+        return Err(Failure::input(format!(
+            "cells {} and {} are of different sweeps: settings, seeds, the scenario's text, a file that it names, a catalog or the \
+             broker differ between their shards; run all shards again with the same options, each does only what has changed",
+            first.index, other.index
+        )));
     }
     let missing: Vec<String> = (0..of)
         .filter(|i| cells.binary_search_by_key(i, |c| c.index).is_err())

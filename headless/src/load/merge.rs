@@ -1,6 +1,10 @@
 //! `twinfleet merge` of the parts of a load: histograms add up, ledgers are laid side by side, and the whole is judged.
 
-use super::{Common, job, page, result::Result as LoadResult, show};
+use super::{
+    Common, job, page,
+    result::{self, Result as LoadResult},
+    show,
+};
 use crate::{
     exit::{Exit, Failure, say},
     load_files,
@@ -74,6 +78,7 @@ pub fn merge(dirs: &[PathBuf], out: &Path, folders: &[PathBuf], json: bool) -> R
         finished: parts.iter().all(|p| p.finished),
         wall_s: parts.iter().map(|p| p.wall_s).fold(0.0, f64::max),
         times: tally.times.to_wire(),
+        lag: result::lag(&tally),
         course: tally.course.clone(),
         counts: tally.counts,
         devices: tally.devices.clone(),

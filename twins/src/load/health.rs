@@ -212,9 +212,9 @@ impl CpuTime {
         }
     }
 
-    /// Share of the time that it ran, and that it waited for a core.
+    /// Share of the time that it ran, and that it waited for a core; none of a load that never began.
     pub fn shares(self) -> (f64, f64) {
-        let of = |ns: u64| ns as f64 / (self.wall_ns as f64).max(1.0);
+        let of = |ns: u64| if self.wall_ns == 0 { 0.0 } else { ns as f64 / self.wall_ns as f64 };
         (of(self.ran_ns), of(self.waited_ns))
     }
 }
@@ -267,6 +267,12 @@ impl Kernel {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_load_that_never_began_took_no_share_of_a_core() {
+        let of = |wall_ns| CpuTime { ran_ns: 300_000, waited_ns: 100_000, wall_ns }.shares();
+        assert_eq!((of(0), of(1_000_000)), ((0.0, 0.0), (0.3, 0.1)));
+    }
 
     #[test]
     fn what_a_control_group_caches_is_free() {

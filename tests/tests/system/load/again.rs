@@ -114,3 +114,63 @@ fn a_cell_of_another_text_or_broker_is_run_again() {
     std::fs::write(&cell, text).expect("a cell");
     assert_eq!(sweep("4", "2", &[]), (0, Some(980.0)));
 }
+
+#[test]
+fn cells_of_different_sweeps_are_not_merged() {
+    let dir = scratch();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let file = at("fleet.ron");
+    let write = |period: &str| {
+        let text = format!(
+            r#"Scenario(format: 1, duration: "{period}", fleet: [(id: "node-{{}}", count: 4, thing: "esp32-weather-node")])"#
+        );
+        std::fs::write(&file, text).expect("a scenario");
+    };
+    let shard = |out: &str, i: &str, over: &str| {
+        let shard = format!("{i}/2");
+        let ran = command(&["sweep", &file, "--over", over, "--shard", &shard, "--out", &at(out)]);
+        assert_eq!(ran.code(), 0, "{}", ran.stderr());
+    };
+    let merge = |parts: [&str; 2], out: &str| {
+        let ran = command(&["merge", &at(parts[0]), &at(parts[1]), "--out", &at(out)]);
+        (ran.code(), ran.stderr())
+    };
+    write("1m");
+    shard("a", "0", "fleet[0].count=1,2");
+    shard("b", "1", "fleet[0].count=1,2");
+    shard("other", "1", "fleet[0].count=3,4");
+    let (code, said) = merge(["a", "other"], "mixed");
+    assert!(code == 2 && said.contains("different sweeps"), "{said}");
+    assert_eq!(merge(["a", "b"], "all"), (0, String::new()));
+    // Another text, of which one shard knows.
+    write("2m");
+    shard("a", "0", "fleet[0].count=1,2");
+    let (code, said) = merge(["a", "b"], "edited");
+    assert!(code == 2 && said.contains("different sweeps"), "{said}");
+    shard("b", "1", "fleet[0].count=1,2");
+    assert_eq!(merge(["a", "b"], "again"), (0, String::new()));
+}
+
+#[test]
+fn the_whole_has_the_lag_of_all_its_parts() {
+    use twinfleet_twins::load::files::{FILE, Part};
+    let dir = scratch();
+    let broker =
+        twinfleet_twins::wire::broker::Broker::start(Default::default()).expect("the embedded broker");
+    let load = r#"
+        devices: [(id: "d-{}", count: 3, topic: "t/{device}", schedule: Constant("50ms"))],
+        subscribers: [(id: "s", filter: "t/#")], stages: [Hold(for: "1s")], drain: "1s""#;
+    let file = scenario(dir.path(), "lag.ron", load);
+    let parts = two_shards(dir.path(), &file, &format!("mqtt://{}", broker.addr()), 3);
+    let all = dir.path().join("all").display().to_string();
+    let merged = command(&["merge", &parts[0], &parts[1], "--out", &all]);
+    assert_eq!(merged.code(), 0, "{}\n{}", merged.stdout(), merged.stderr());
+    let messages = |folder: &str| {
+        let text = std::fs::read(Path::new(folder).join(FILE)).expect("a part");
+        let part: Part = serde_json::from_slice(&text).expect("a part");
+        part.tally(1).expect("histograms").lag.len()
+    };
+    let [one, other] = parts.each_ref().map(|part| messages(part));
+    assert!(one > 0 && other > 0, "{one} {other}");
+    assert_eq!(messages(&all), one + other);
+}
