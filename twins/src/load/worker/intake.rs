@@ -185,7 +185,8 @@ impl Worker<'_> {
                         _ if !present => ctx.tally.counts.sessions_lost += 1,
                         _ => {}
                     }
-                    if !present {
+                    // It may have lost the next connection, too, before it had subscribed: then it never was there meanwhile.
+                    if !present && s.away.last().is_none_or(|(_, to)| *to != i64::MAX) {
                         s.away.push((s.left_ns, i64::MAX));
                     }
                 }
