@@ -436,7 +436,12 @@ fn plan_only(loaded: &Loaded, load: &LoadDef, args: &Args, json: bool) -> Result
         keep_trace: args.trace.is_some(),
         embedded: args.broker.starts_with("embedded"),
     };
-    let job = job(loaded, &load, &load.stages, args.rate, common);
+    // A search has stages of its own: of those, the first is known before.
+    let (stages, rate) = match &load.search {
+        Some(search) => (vec![StageDef::Hold { length: search.length, rate: 1.0 }], search.from),
+        None => (load.stages.clone(), args.rate),
+    };
+    let job = job(loaded, &load, &stages, rate, common);
     let mut trace = Vec::new();
     for device in job.devices.iter().filter(|d| job.owns(d.ordinal)) {
         let def = &load.devices[device.group].schedule;
@@ -461,8 +466,9 @@ fn plan_only(loaded: &Loaded, load: &LoadDef, args: &Args, json: bool) -> Result
         say(format_args!("{object}"));
     } else {
         let without = if load.commands.is_some() { " without the commands" } else { "" };
+        let first = if load.search.is_some() { " in the first trial of its search" } else { "" };
         say(format_args!(
-            "{} connections, {messages} messages over {length_s} s{without}, about {} MiB of memory; nothing was sent (--dry-run)",
+            "{} connections, {messages} messages over {length_s} s{first}{without}, about {} MiB of memory; nothing was sent (--dry-run)",
             job.connections(),
             job.memory_bytes().div_ceil(1 << 20)
         ));

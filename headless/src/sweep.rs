@@ -34,7 +34,8 @@ const MOST_CELLS: usize = 1_000_000;
 pub struct Args {
     /// Scenario file, or the name of a shipped one; one with a `load:` section is put on the broker that `--broker` names.
     pub file: String,
-    /// A field and the values it takes, such as `links[wifi].loss=0,0.1,0.2`; repeatable: all combinations are run.
+    /// A field and the values it takes, such as `links[wifi].loss=0,0.1,0.2`; repeatable: all combinations are run. Commas within
+    /// brackets and quotes are a value's own.
     #[arg(long, value_name = "PATH=A,B,C")]
     pub over: Vec<String>,
     /// Seeds, first and last: `1..100`, or one.
@@ -140,14 +141,43 @@ fn parse_seeds(text: &str) -> Result<(u64, u64), String> {
     if first <= last { Ok((first, last)) } else { Err(help()) }
 }
 
+/// The values of a list, which commas part that are in no brackets and no quotes.
+fn values_of(text: &str) -> Vec<&str> {
+    let mut all = Vec::new();
+    let (mut begin, mut depth) = (0, 0_usize);
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                all.push(&text[begin..at]);
+                begin = at + 1;
+            }
+            _ => {}
+        }
+    }
+    all.push(&text[begin..]);
+    all
+}
+
 /// All cells, in the order of their numbers: settings first, then seeds.
 fn cells(args: &Args) -> Result<Vec<Cell>, Failure> {
     let mut settings: Vec<Vec<String>> = vec![args.sets.clone()];
-    for over in &args.over {
+    for (i, over) in args.over.iter().enumerate() {
         let bad =
             || Failure::input(format!("--over {over}: write PATH=A,B,C, such as links[wifi].loss=0,0.1"));
         let (path, values) = over.split_once('=').ok_or_else(bad)?;
-        let values: Vec<&str> = values.split(',').collect();
+        if args.over[..i].iter().any(|o| o.split_once('=').is_some_and(|(other, _)| other == path)) {
+            return Err(Failure::input(format!(
+                "--over {path}: this field is there twice, and only its last value would count; write all of its values in one list"
+            )));
+        }
+        let values = values_of(values);
         if path.is_empty() || values.iter().any(|v| v.is_empty()) {
             return Err(bad());
         }

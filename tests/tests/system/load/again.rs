@@ -152,6 +152,32 @@ fn cells_of_different_sweeps_are_not_merged() {
 }
 
 #[test]
+fn commas_within_a_value_part_no_list() {
+    let dir = scratch();
+    let load = r#"
+        devices: [(id: "d-{}", count: 2, topic: "t/{device}", schedule: Constant("100ms"))],
+        subscribers: [(id: "s", filter: "t/#")], stages: [Hold(for: "400ms")], drain: "100ms",
+        limits: (lag: "10s", cpu: 2, waited_for_cpu: 2), thresholds: [AtMost(of: Sent, bound: 1000)]"#;
+    let file = scenario(dir.path(), "lists.ron", load);
+    let out = dir.path().join("cells").display().to_string();
+    let over = r#"load.devices[0].schedule=Bursty(every: "200ms", messages: 3),Constant("200ms")"#;
+    let ran = command(&["sweep", &file, "--over", over, "--out", &out]);
+    assert_eq!(ran.code(), 0, "{}", ran.stderr());
+    let result = ran.json();
+    let margins: Vec<_> = result["cells"]
+        .as_array()
+        .expect("cells")
+        .iter()
+        .filter_map(|c| c["margins"]["messages sent is at most 1000"].as_f64())
+        .collect();
+    // Two devices for 0.4 s: six messages each, and two.
+    assert_eq!(margins, [988.0, 996.0], "{result}");
+    let twice = ["--over", "seed=1", "--over", "seed=2"];
+    let ran = command(&[&["sweep", &file, "--out", &out], &twice[..]].concat());
+    assert!(ran.code() == 2 && ran.stderr().contains("there twice"), "{}", ran.stderr());
+}
+
+#[test]
 fn the_whole_has_the_lag_of_all_its_parts() {
     use twinfleet_twins::load::files::{FILE, Part};
     let dir = scratch();

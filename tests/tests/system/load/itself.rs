@@ -127,6 +127,19 @@ fn a_load_that_is_stopped_is_an_error_to_ci() {
 }
 
 #[test]
+fn the_plan_of_a_search_is_that_of_its_first_trial() {
+    let dir = scratch();
+    // Ten devices at three times ten messages a second, for two seconds.
+    let file = scenario(
+        dir.path(),
+        "s.ron",
+        &format!("{SEARCH}, search: (from: 3, to: 9, for: \"2s\", confirm: \"4s\")"),
+    );
+    let plan = command(&["load", &file, "--dry-run"]).json();
+    assert_eq!((plan["messages"].as_u64(), plan["length_s"].as_f64()), (Some(600), Some(2.0)), "{plan}");
+}
+
+#[test]
 fn a_prefix_is_the_begin_of_a_topic() {
     for (prefix, told) in [("lab/#", "wildcards"), ("+", "wildcards"), ("$SYS/x", "broker's own")] {
         let ran = command(&["load", "load-smoke", "--prefix", prefix, "--quiet"]);
