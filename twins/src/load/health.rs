@@ -81,23 +81,29 @@ impl Accusation {
 
 /// File descriptors beside those of connections: standard streams, polls, timers, files of the report.
 const SPARE_DESCRIPTORS: u64 = 64;
+/// More file descriptors than these are taken only if so many are needed.
+const MOST_DESCRIPTORS: u64 = 1 << 20;
 /// With less than this left of a limit, the next buffer that grows may end the process, [bytes].
 const SPARE_BYTES: u64 = 24 << 20;
 
 /// Raises the limit of file descriptors to what is allowed, and says if so many connections find no room: in descriptors,
-/// ports or memory, of which they are reckoned with `wanted` bytes.
-pub fn before(connections: u64, ports: Option<u64>, wanted: u64) -> Vec<Accusation> {
+/// ports or memory, of which they are reckoned with `wanted` bytes. `ends`: how many of each are in this process, two where the broker
+/// is.
+pub fn before(connections: u64, ends: u64, ports: Option<u64>, wanted: u64) -> Vec<Accusation> {
     let mut all = Vec::new();
-    let needed = connections + SPARE_DESCRIPTORS;
+    let needed = connections * ends + SPARE_DESCRIPTORS;
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        if soft < needed {
-            let _ = setrlimit(Resource::RLIMIT_NOFILE, needed.min(hard), hard);
+        // Strangers come on top, and whoever comes again before the broker has seen the last connection end.
+        let room = hard.min(MOST_DESCRIPTORS.max(needed));
+        if soft < room {
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, room, hard);
         }
         if hard.max(soft) < needed {
+            let both = if ends > 1 { " (the embedded broker's ends are in this process, too)" } else { "" };
             all.push(Accusation::new(
                 Shortage::FileDescriptors,
                 format!(
-                    "{connections} connections need {needed} file descriptors, and this process may have {}; raise `ulimit -n`, or use more shards (`--shard i/N`)",
+                    "{connections} connections need {needed} file descriptors{both}, and this process may have {}; raise `ulimit -n`, or use more shards (`--shard i/N`)",
                     hard.max(soft)
                 ),
             ));
