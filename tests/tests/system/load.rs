@@ -6,6 +6,7 @@ mod itself;
 mod judged;
 mod judges;
 mod known;
+mod lasts;
 mod liar;
 mod newcomer;
 mod nothing;
