@@ -442,19 +442,24 @@ fn plan_only(loaded: &Loaded, load: &LoadDef, args: &Args, json: bool) -> Result
         None => (load.stages.clone(), args.rate),
     };
     let job = job(loaded, &load, &stages, rate, common);
-    let mut trace = Vec::new();
+    let (mut trace, mut messages) = (Vec::new(), 0);
     for device in job.devices.iter().filter(|d| job.owns(d.ordinal)) {
         let def = &load.devices[device.group].schedule;
         if load.devices[device.group].is_firmware() {
             continue;
         }
         let schedule = twinfleet_engine::load::Schedule::new(def, &job.stages, seed, &device.id);
-        trace.extend(schedule.enumerate().map(|(seq, at)| (at, device.ordinal, seq as u32)));
+        if args.trace.is_some() {
+            trace.extend(schedule.enumerate().map(|(seq, at)| (at, device.ordinal, seq as u32)));
+        } else {
+            // There may be more than memory holds.
+            messages += schedule.count();
+        }
     }
     trace.extend(firmware::plan(loaded, &job)?);
-    trace.sort_unstable();
-    let messages = trace.len();
+    messages += trace.len();
     if let Some(path) = &args.trace {
+        trace.sort_unstable();
         write_trace(path, &trace)?;
     }
     let length_s = job.stages.length_ns() as f64 * 1e-9;
