@@ -241,6 +241,9 @@ fn advice(reason: &str, with_login: bool) -> &'static str {
         _ if is("version of MQTT") => "Write `--set load.protocol=V311`, or V5, whichever it speaks",
         _ if is("client id") => "Its rules may want certain ids: change `id` of the devices and subscribers",
         _ if is("refused the login") => "Look at its log",
+        _ if is("closed the connection") || is("reset by peer") => {
+            "Check host and port, and whether it wants TLS (`mqtts://`) or WebSocket (`ws://`) there, or neither"
+        }
         _ => "Check host and port, and that it runs",
     }
 }

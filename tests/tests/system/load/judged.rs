@@ -303,6 +303,46 @@ fn connections_that_never_all_come_up_end_the_wait() {
 }
 
 #[test]
+fn a_session_that_the_broker_keeps_for_less_long_is_not_lost() {
+    use std::io::{Read, Write};
+    // It says that it keeps sessions for a second, whatever it is asked for, and has none after two.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("mqtt://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a client");
+            std::thread::spawn(move || {
+                let mut bytes = [0; 1_024];
+                while let Ok(1..) = stream.read(&mut bytes) {
+                    let answer = match bytes[0] {
+                        0x10 => vec![0x20, 10, 0, 0, 7, 0x24, 1, 0x11, 0, 0, 0, 1],
+                        0x82 => vec![0x90, 4, bytes[2], bytes[3], 0, 1],
+                        _ => Vec::new(),
+                    };
+                    stream.write_all(&answer).ok();
+                }
+            });
+        }
+    });
+    let dir = scratch();
+    let load = r#"protocol: V5,
+        devices: [(id: "d", topic: "t", qos: 2, schedule: Constant("60s"))],
+        subscribers: [(id: "s", filter: "t", qos: 1, persistent: true)],
+        stages: [Hold(for: "3s")], drain: "100ms",
+        faults: [(at: "200ms", until: "2200ms", do: Away(share: 1))]"#;
+    let file = scenario(dir.path(), "expiry.ron", load);
+    let result = command(&["load", &file, "--broker", &url, "--set", PATIENT, "--quiet"]).json();
+    let counters = &result["counters"];
+    assert_eq!(
+        (&counters["sessions_lost"], &counters["sessions_expired"]),
+        (&0.into(), &1.into()),
+        "{result}"
+    );
+    let reasons = result["reasons"].as_object().expect("reasons");
+    assert!(reasons.keys().any(|r| r.contains("takes QoS 1 at most")), "{reasons:?}");
+}
+
+#[test]
 fn the_brokers_own_keep_alive_is_obeyed() {
     use std::io::{Read, Write};
     // Asks for a packet a second, and closes after one and a half.

@@ -170,6 +170,9 @@ impl<'a> Worker<'a> {
             Role::Device(d) => {
                 let spec = &ctx.job.devices[d.spec];
                 let def = &ctx.job.load.devices[spec.group];
+                if was_up {
+                    d.left_ns = ctx.now_ns;
+                }
                 if let Some(wills) = d.wills.as_mut().filter(|_| greeted) {
                     wills.over.insert(wills.number);
                     // Whether a takeover sends the will, MQTT 3.1.1 leaves open.
