@@ -20,7 +20,11 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
 };
-use twinfleet_engine::{aside, scenario::tree::Value, world::StateHash};
+use twinfleet_engine::{
+    aside,
+    scenario::tree::{Node, Value},
+    world::StateHash,
+};
 use twinfleet_twins::{catalog, wire::url::BrokerChoice};
 
 /// Name of the merged file within its folder.
@@ -65,7 +69,8 @@ pub struct Args {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,
     /// Folder of the results, a file a cell. What is there already is not run again, unless the scenario's text, a file that it
-    /// names, a definition in a catalog of your own or the broker has changed since, or it was no measurement (exit 4).
+    /// names, a module beside a script, a definition in a catalog of your own or the broker has changed since, or it was no
+    /// measurement (exit 4).
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// No line a cell.
@@ -327,21 +332,59 @@ fn inputs(args: &Args, loaded: &Loaded, is_load: bool) -> Result<String, Failure
     // What came with the program is the same for all cells.
     let file = Path::new(&args.file);
     let beside = file.exists().then(|| catalog::beside(file)).flatten();
+    let mut sources = vec![loaded.source.clone()];
     for (of, folder) in beside.iter().chain(&args.catalog).enumerate() {
         let texts = catalog::texts(folder).map_err(|r| load_files::refused(&r))?;
         for (i, text) in texts.iter().enumerate() {
             hash.add(&format!("catalog {of} {i}"), text.text().as_bytes());
         }
+        sources.extend(texts);
     }
-    loaded.source.tree().walk("", &mut |key, node| {
-        let Value::Text(named) = &node.value else { return };
-        if NAMING.contains(&key)
-            && let Ok((_, file)) = loaded.files.open(named)
-        {
-            add_file(&mut hash, named, file);
-        }
-    });
+    for source in &sources {
+        source.tree().walk("", &mut |key, node| add_named(&mut hash, loaded, key, node));
+    }
     Ok(format!("{:032x}", hash.0))
+}
+
+/// Adds the file that a field names, if it names one, and the modules that a script may import.
+fn add_named(hash: &mut StateHash, loaded: &Loaded, key: &str, node: &Node) {
+    let Value::Text(named) = &node.value else { return };
+    if !NAMING.contains(&key) {
+        return;
+    }
+    let Ok((_, file)) = loaded.files.open(named) else { return };
+    add_file(hash, named, file);
+    let full = [loaded.files.base().join(named), PathBuf::from(named)].into_iter().find(|p| p.is_file());
+    if let Some(folder) = full.as_deref().filter(|p| is_module(p)).and_then(Path::parent) {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        add_modules(hash, named, folder, Path::new(""));
+    }
+}
+
+/// Whether this is a module of a script.
+fn is_module(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "py" || e == "mpy")
+}
+
+/// Adds the modules in a script's folder and below, which go along with it to its device. Data may be what this very sweep writes
+/// there, and is left out.
+fn add_modules(hash: &mut StateHash, script: &str, folder: &Path, within: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let (name, path) = (entry.file_name(), entry.path());
+        let Ok(kind) = entry.file_type() else { continue };
+        let within = within.join(&name);
+        if name.to_string_lossy().starts_with('.') {
+            continue;
+        }
+        if kind.is_dir() {
+            add_modules(hash, script, &path, &within);
+        } else if kind.is_file()
+            && is_module(&path)
+            && let Ok(file) = fs::File::open(&path)
+        {
+            add_file(hash, &format!("{script} {}", within.display()), file);
+        }
+    }
 }
 
 /// Hash of what decides the cells of a sweep, which is the same in all of its shards.

@@ -152,6 +152,33 @@ fn cells_of_different_sweeps_are_not_merged() {
 }
 
 #[test]
+fn a_cell_whose_script_imports_another_module_is_run_again() {
+    let dir = scratch();
+    let code = dir.path().join("code");
+    std::fs::create_dir_all(code.join("lib")).expect("a folder");
+    let text = r#"Scenario(format: 1, seed: 5, duration: "10s", step: "1s",
+        world: (zones: [(id: "room", temperature_c: 21.0, humidity_percent: 45.0)]),
+        things: [(name: "t", source: "a test", board: "raspberry-pi-4b",
+            parts: [(id: "air", model: "bme280", on: I2c(0x76))],
+            firmware: Script(path: "code/main.py", runtime: RaspberryPi))],
+        fleet: [(id: "d-{}", count: 1, thing: "t", in: ["room"])])"#;
+    let file = dir.path().join("own.ron").display().to_string();
+    std::fs::write(&file, text).expect("a scenario");
+    std::fs::write(code.join("main.py"), "from lib import words\nprint(words.WORD)\n").expect("a script");
+    // What the sweep writes lies beside the script, and is none of its modules.
+    let out = code.join("cells").display().to_string();
+    let sweep = |word: &str| {
+        std::fs::write(code.join("lib/words.py"), format!("WORD = '{word}'\n")).expect("a module");
+        let ran = command(&["sweep", &file, "--out", &out]);
+        assert_eq!(ran.code(), 0, "{}", ran.stderr());
+        ran.json()["cells"][0]["inputs"].as_str().expect("text").to_owned()
+    };
+    let before = sweep("one");
+    assert_eq!(sweep("one"), before);
+    assert_ne!(sweep("two"), before, "the cell of another module was taken for this one");
+}
+
+#[test]
 fn commas_within_a_value_part_no_list() {
     let dir = scratch();
     let load = r#"
