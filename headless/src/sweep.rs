@@ -3,16 +3,18 @@
 //! Each cell runs in a process of its own and leaves one file, written aside and renamed. So a shard that was killed is
 //! run again alone and does only what is missing, and the merged result is that of a sweep that nobody disturbed.
 
+mod inputs;
+
 use crate::{
     exit::{Exit, Failure, say},
     load::{TlsArgs, restart_by, restarts},
-    load_files::{self, Loaded},
+    load_files,
 };
+use inputs::{identity, inputs};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fs,
-    io::Read,
     path::{Path, PathBuf},
     process::Command,
     sync::{
@@ -20,12 +22,8 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
 };
-use twinfleet_engine::{
-    aside,
-    scenario::tree::{Node, Value},
-    world::StateHash,
-};
-use twinfleet_twins::{catalog, wire::url::BrokerChoice};
+use twinfleet_engine::aside;
+use twinfleet_twins::wire::url::BrokerChoice;
 
 /// Name of the merged file within its folder.
 pub const FILE: &str = "sweep.json";
@@ -318,97 +316,6 @@ fn shares_broker(args: &Args, is_load: bool) -> Result<bool, Failure> {
         ),
         () if !program.exists() => refused(&format!("there is no file {}", program.display())),
         () => Ok(false),
-    }
-}
-
-/// Hash of what decides a cell beside its seed.
-fn inputs(args: &Args, loaded: &Loaded, is_load: bool) -> Result<String, Failure> {
-    let mut hash = StateHash::default();
-    hash.add("0", loaded.source.text().as_bytes());
-    hash.add("1", broker(args, is_load).as_bytes());
-    if args.restart_broker.is_some() {
-        hash.add("restarted", b"");
-    }
-    // What came with the program is the same for all cells.
-    let file = Path::new(&args.file);
-    let beside = file.exists().then(|| catalog::beside(file)).flatten();
-    let mut sources = vec![loaded.source.clone()];
-    for (of, folder) in beside.iter().chain(&args.catalog).enumerate() {
-        let texts = catalog::texts(folder).map_err(|r| load_files::refused(&r))?;
-        for (i, text) in texts.iter().enumerate() {
-            hash.add(&format!("catalog {of} {i}"), text.text().as_bytes());
-        }
-        sources.extend(texts);
-    }
-    for source in &sources {
-        source.tree().walk("", &mut |key, node| add_named(&mut hash, loaded, key, node));
-    }
-    Ok(format!("{:032x}", hash.0))
-}
-
-/// Adds the file that a field names, if it names one, and the modules that a script may import.
-fn add_named(hash: &mut StateHash, loaded: &Loaded, key: &str, node: &Node) {
-    let Value::Text(named) = &node.value else { return };
-    if !NAMING.contains(&key) {
-        return;
-    }
-    let Ok((_, file)) = loaded.files.open(named) else { return };
-    add_file(hash, named, file);
-    let full = [loaded.files.base().join(named), PathBuf::from(named)].into_iter().find(|p| p.is_file());
-    if let Some(folder) = full.as_deref().filter(|p| is_module(p)).and_then(Path::parent) {
-        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        add_modules(hash, named, folder, Path::new(""));
-    }
-}
-
-/// Whether this is a module of a script.
-fn is_module(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e == "py" || e == "mpy")
-}
-
-/// Adds the modules in a script's folder and below, which go along with it to its device. Data may be what this very sweep writes
-/// there, and is left out.
-fn add_modules(hash: &mut StateHash, script: &str, folder: &Path, within: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let (name, path) = (entry.file_name(), entry.path());
-        let Ok(kind) = entry.file_type() else { continue };
-        let within = within.join(&name);
-        if name.to_string_lossy().starts_with('.') {
-            continue;
-        }
-        if kind.is_dir() {
-            add_modules(hash, script, &path, &within);
-        } else if kind.is_file()
-            && is_module(&path)
-            && let Ok(file) = fs::File::open(&path)
-        {
-            add_file(hash, &format!("{script} {}", within.display()), file);
-        }
-    }
-}
-
-/// Hash of what decides the cells of a sweep, which is the same in all of its shards.
-fn identity(cells: &[Cell]) -> String {
-    let mut hash = StateHash::default();
-    for cell in cells {
-        let text = format!("{}\n{}\n{}", cell.seed, cell.inputs, cell.set.join("\n"));
-        hash.add(&cell.index.to_string(), text.as_bytes());
-    }
-    format!("{:032x}", hash.0)
-}
-
-/// Keys of a scenario that name a file.
-const NAMING: [&str; 3] = ["path", "params", "file"];
-
-/// Adds a file's content, which may be more than memory should hold. What cannot be read to its end, the cell will tell.
-fn add_file(hash: &mut StateHash, name: &str, mut file: impl Read) {
-    let mut chunk = Vec::new();
-    for i in 0.. {
-        chunk.clear();
-        match file.by_ref().take(1 << 20).read_to_end(&mut chunk) {
-            Ok(1..) => hash.add(&format!("{name} {i}"), &chunk),
-            _ => return,
-        }
     }
 }
 
