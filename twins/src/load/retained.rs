@@ -181,9 +181,10 @@ fn ask_again(
         if in_vain >= MOST_AGAIN {
             break;
         }
-        let wanted: Vec<(&str, u8)> = topics.iter().map(|topic| (*topic, 1)).collect();
         let begin = Instant::now();
-        connection.subscribe(&wanted, MOST)?;
+        for topic in topics {
+            connection.subscribe(&[(*topic, 1)], MOST)?;
+        }
         let all_came = |kept: &BTreeMap<String, Kept>| topics.iter().all(|t| kept.contains_key(*t));
         take(job, connection, owners, kept, all_came)?;
         if !all_came(kept) {
