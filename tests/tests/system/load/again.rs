@@ -179,6 +179,31 @@ fn a_cell_whose_script_imports_another_module_is_run_again() {
 }
 
 #[test]
+fn parts_are_merged_where_the_files_of_their_scenario_are_not() {
+    let dir = scratch();
+    let code = dir.path().join("code");
+    std::fs::create_dir_all(&code).expect("a folder");
+    std::fs::write(code.join("main.py"), "print('here')\n").expect("a script");
+    let text = r#"Scenario(format: 1, seed: 5, duration: "2s", step: "100ms",
+        things: [(name: "t", source: "a test", board: "raspberry-pi-4b",
+            parts: [(id: "air", model: "bme280", on: I2c(0x76))],
+            firmware: Script(path: "code/main.py", runtime: RaspberryPi))],
+        fleet: [(id: "d-{}", count: 1, thing: "t")],
+        load: (devices: [(id: "d-{}", count: 1, schedule: Firmware(fleet: "d-{}")),
+                (id: "x", topic: "n/x", schedule: Constant("100ms"))],
+            subscribers: [(id: "s", filter: "n/#")], stages: [Hold(for: "1s")], drain: "1s"))"#;
+    let file = dir.path().join("own.ron").display().to_string();
+    std::fs::write(&file, text).expect("a scenario");
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let ran = command(&["load", &file, "--set", PATIENT, "--out", &at("part"), "--quiet"]);
+    assert_eq!(ran.code(), 0, "{}\n{}", ran.stdout(), ran.stderr());
+    // The path is relative to a folder in which this is not run.
+    let merged = command(&["merge", &at("part"), "--out", &at("all")]);
+    assert_eq!(merged.code(), 0, "{}\n{}", merged.stdout(), merged.stderr());
+    assert_eq!(merged.json()["verdict"], ran.json()["verdict"]);
+}
+
+#[test]
 fn commas_within_a_value_part_no_list() {
     let dir = scratch();
     let load = r#"
