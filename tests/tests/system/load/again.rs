@@ -135,7 +135,7 @@ fn cells_of_different_sweeps_are_not_merged() {
         let ran = command(&["merge", &at(parts[0]), &at(parts[1]), "--out", &at(out)]);
         (ran.code(), ran.stderr())
     };
-    write("1m");
+    write("60s");
     shard("a", "0", "fleet[0].count=1,2");
     shard("b", "1", "fleet[0].count=1,2");
     shard("other", "1", "fleet[0].count=3,4");
@@ -143,7 +143,7 @@ fn cells_of_different_sweeps_are_not_merged() {
     assert!(code == 2 && said.contains("different sweeps"), "{said}");
     assert_eq!(merge(["a", "b"], "all"), (0, String::new()));
     // Another text, of which one shard knows.
-    write("2m");
+    write("120s");
     shard("a", "0", "fleet[0].count=1,2");
     let (code, said) = merge(["a", "b"], "edited");
     assert!(code == 2 && said.contains("different sweeps"), "{said}");
