@@ -436,20 +436,30 @@ fn plan_only(loaded: &Loaded, load: &LoadDef, args: &Args, json: bool) -> Result
         keep_trace: args.trace.is_some(),
         embedded: args.broker.starts_with("embedded"),
     };
-    let job = job(loaded, &load, &load.stages, args.rate, common);
-    let mut trace = Vec::new();
+    // A search has stages of its own: of those, the first is known before.
+    let (stages, rate) = match &load.search {
+        Some(search) => (vec![StageDef::Hold { length: search.length, rate: 1.0 }], search.from),
+        None => (load.stages.clone(), args.rate),
+    };
+    let job = job(loaded, &load, &stages, rate, common);
+    let (mut trace, mut messages) = (Vec::new(), 0);
     for device in job.devices.iter().filter(|d| job.owns(d.ordinal)) {
         let def = &load.devices[device.group].schedule;
         if load.devices[device.group].is_firmware() {
             continue;
         }
         let schedule = twinfleet_engine::load::Schedule::new(def, &job.stages, seed, &device.id);
-        trace.extend(schedule.enumerate().map(|(seq, at)| (at, device.ordinal, seq as u32)));
+        if args.trace.is_some() {
+            trace.extend(schedule.enumerate().map(|(seq, at)| (at, device.ordinal, seq as u32)));
+        } else {
+            // There may be more than memory holds.
+            messages += schedule.count();
+        }
     }
     trace.extend(firmware::plan(loaded, &job)?);
-    trace.sort_unstable();
-    let messages = trace.len();
+    messages += trace.len();
     if let Some(path) = &args.trace {
+        trace.sort_unstable();
         write_trace(path, &trace)?;
     }
     let length_s = job.stages.length_ns() as f64 * 1e-9;
@@ -461,8 +471,9 @@ fn plan_only(loaded: &Loaded, load: &LoadDef, args: &Args, json: bool) -> Result
         say(format_args!("{object}"));
     } else {
         let without = if load.commands.is_some() { " without the commands" } else { "" };
+        let first = if load.search.is_some() { " in the first trial of its search" } else { "" };
         say(format_args!(
-            "{} connections, {messages} messages over {length_s} s{without}, about {} MiB of memory; nothing was sent (--dry-run)",
+            "{} connections, {messages} messages over {length_s} s{first}{without}, about {} MiB of memory; nothing was sent (--dry-run)",
             job.connections(),
             job.memory_bytes().div_ceil(1 << 20)
         ));

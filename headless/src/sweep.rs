@@ -3,16 +3,18 @@
 //! Each cell runs in a process of its own and leaves one file, written aside and renamed. So a shard that was killed is
 //! run again alone and does only what is missing, and the merged result is that of a sweep that nobody disturbed.
 
+mod inputs;
+
 use crate::{
     exit::{Exit, Failure, say},
     load::{TlsArgs, restart_by, restarts},
-    load_files::{self, Loaded},
+    load_files,
 };
+use inputs::{identity, inputs};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fs,
-    io::Read,
     path::{Path, PathBuf},
     process::Command,
     sync::{
@@ -20,8 +22,8 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
 };
-use twinfleet_engine::{aside, scenario::tree::Value, world::StateHash};
-use twinfleet_twins::{catalog, wire::url::BrokerChoice};
+use twinfleet_engine::aside;
+use twinfleet_twins::wire::url::BrokerChoice;
 
 /// Name of the merged file within its folder.
 pub const FILE: &str = "sweep.json";
@@ -34,7 +36,8 @@ const MOST_CELLS: usize = 1_000_000;
 pub struct Args {
     /// Scenario file, or the name of a shipped one; one with a `load:` section is put on the broker that `--broker` names.
     pub file: String,
-    /// A field and the values it takes, such as `links[wifi].loss=0,0.1,0.2`; repeatable: all combinations are run.
+    /// A field and the values it takes, such as `links[wifi].loss=0,0.1,0.2`; repeatable: all combinations are run. Commas within
+    /// brackets and quotes are a value's own.
     #[arg(long, value_name = "PATH=A,B,C")]
     pub over: Vec<String>,
     /// Seeds, first and last: `1..100`, or one.
@@ -64,7 +67,8 @@ pub struct Args {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,
     /// Folder of the results, a file a cell. What is there already is not run again, unless the scenario's text, a file that it
-    /// names, a definition in a catalog of your own or the broker has changed since, or it was no measurement (exit 4).
+    /// names, a module beside a script, a definition in a catalog of your own or the broker has changed since, or it was no
+    /// measurement (exit 4).
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// No line a cell.
@@ -112,6 +116,9 @@ pub struct Cell {
     /// of one's own, and the broker.
     #[serde(default)]
     pub inputs: String,
+    /// Hash of what is decided of all cells of its sweep, which tells it from others of as many.
+    #[serde(default)]
+    pub sweep: String,
     /// Whether it found the broker as the cells before it had left it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shared_broker: bool,
@@ -137,14 +144,43 @@ fn parse_seeds(text: &str) -> Result<(u64, u64), String> {
     if first <= last { Ok((first, last)) } else { Err(help()) }
 }
 
+/// The values of a list, which commas part that are in no brackets and no quotes.
+fn values_of(text: &str) -> Vec<&str> {
+    let mut all = Vec::new();
+    let (mut begin, mut depth) = (0, 0_usize);
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                all.push(&text[begin..at]);
+                begin = at + 1;
+            }
+            _ => {}
+        }
+    }
+    all.push(&text[begin..]);
+    all
+}
+
 /// All cells, in the order of their numbers: settings first, then seeds.
 fn cells(args: &Args) -> Result<Vec<Cell>, Failure> {
     let mut settings: Vec<Vec<String>> = vec![args.sets.clone()];
-    for over in &args.over {
+    for (i, over) in args.over.iter().enumerate() {
         let bad =
             || Failure::input(format!("--over {over}: write PATH=A,B,C, such as links[wifi].loss=0,0.1"));
         let (path, values) = over.split_once('=').ok_or_else(bad)?;
-        let values: Vec<&str> = values.split(',').collect();
+        if args.over[..i].iter().any(|o| o.split_once('=').is_some_and(|(other, _)| other == path)) {
+            return Err(Failure::input(format!(
+                "--over {path}: this field is there twice, and only its last value would count; write all of its values in one list"
+            )));
+        }
+        let values = values_of(values);
         if path.is_empty() || values.iter().any(|v| v.is_empty()) {
             return Err(bad());
         }
@@ -168,6 +204,7 @@ fn cells(args: &Args) -> Result<Vec<Cell>, Failure> {
         set: set.clone(),
         seed,
         inputs: String::new(),
+        sweep: String::new(),
         shared_broker: false,
         restarts: false,
         exit: 0,
@@ -203,6 +240,8 @@ pub fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
         cell.inputs = inputs(args, &loaded, is_load)?;
         before = Some(cell.clone());
     }
+    let sweep = identity(&all);
+    all.iter_mut().for_each(|c| c.sweep.clone_from(&sweep));
     fs::create_dir_all(&args.out).map_err(|e| disk(&args.out, &e))?;
     let (i, n) = args.shard;
     let mine: Vec<&Cell> = all.iter().filter(|c| c.index % n as usize == i as usize).collect();
@@ -280,49 +319,6 @@ fn shares_broker(args: &Args, is_load: bool) -> Result<bool, Failure> {
     }
 }
 
-/// Hash of what decides a cell beside its seed.
-fn inputs(args: &Args, loaded: &Loaded, is_load: bool) -> Result<String, Failure> {
-    let mut hash = StateHash::default();
-    hash.add("0", loaded.source.text().as_bytes());
-    hash.add("1", broker(args, is_load).as_bytes());
-    if args.restart_broker.is_some() {
-        hash.add("restarted", b"");
-    }
-    // What came with the program is the same for all cells.
-    let file = Path::new(&args.file);
-    let beside = file.exists().then(|| catalog::beside(file)).flatten();
-    for (of, folder) in beside.iter().chain(&args.catalog).enumerate() {
-        let texts = catalog::texts(folder).map_err(|r| load_files::refused(&r))?;
-        for (i, text) in texts.iter().enumerate() {
-            hash.add(&format!("catalog {of} {i}"), text.text().as_bytes());
-        }
-    }
-    loaded.source.tree().walk("", &mut |key, node| {
-        let Value::Text(named) = &node.value else { return };
-        if NAMING.contains(&key)
-            && let Ok((_, file)) = loaded.files.open(named)
-        {
-            add_file(&mut hash, named, file);
-        }
-    });
-    Ok(format!("{:032x}", hash.0))
-}
-
-/// Keys of a scenario that name a file.
-const NAMING: [&str; 3] = ["path", "params", "file"];
-
-/// Adds a file's content, which may be more than memory should hold. What cannot be read to its end, the cell will tell.
-fn add_file(hash: &mut StateHash, name: &str, mut file: impl Read) {
-    let mut chunk = Vec::new();
-    for i in 0.. {
-        chunk.clear();
-        match file.by_ref().take(1 << 20).read_to_end(&mut chunk) {
-            Ok(1..) => hash.add(&format!("{name} {i}"), &chunk),
-            _ => return,
-        }
-    }
-}
-
 fn disk(path: &Path, error: &std::io::Error) -> Failure {
     Failure::outside(format!("cannot write {}: {error}", path.display()))
 }
@@ -341,7 +337,7 @@ fn name_of(cell: &Cell) -> String {
 fn finished(args: &Args, cell: &Cell, is_load: bool, stop: &AtomicBool) -> Result<Option<Cell>, Failure> {
     let path = args.out.join(name_of(cell));
     if let Ok(text) = fs::read(&path) {
-        let there: Cell = serde_json::from_slice(&text).map_err(|e| {
+        let mut there: Cell = serde_json::from_slice(&text).map_err(|e| {
             Failure::input(format!("{}: this is no cell ({e}); take it away", path.display()))
         })?;
         let same = (there.index, there.of, there.seed) == (cell.index, cell.of, cell.seed)
@@ -355,6 +351,11 @@ fn finished(args: &Args, cell: &Cell, is_load: bool, stop: &AtomicBool) -> Resul
         }
         // A cell that was no measurement, or of another text or broker, is done once more.
         if there.exit != 4 && there.inputs == cell.inputs {
+            // The same cell of an earlier sweep, in which others were different, is one of this sweep now.
+            if there.sweep != cell.sweep {
+                there.sweep.clone_from(&cell.sweep);
+                write(&args.out, &name_of(&there), &there)?;
+            }
             return Ok(Some(there));
         }
     }
@@ -510,6 +511,15 @@ pub fn merge(dirs: &[PathBuf], out: &Path, json: bool) -> Result<Exit, Failure> 
         let text =
             format!("cells of sweeps of {} and of {} cells do not belong together", first.of, other.of);
         return Err(Failure::input(text));
+    }
+    if let Some(first) = &first
+        && let Some(other) = cells.iter().find(|c| c.sweep != first.sweep)
+    {
+        return Err(Failure::input(format!(
+            "cells {} and {} are of different sweeps: settings, seeds, the scenario's text, a file that it names, a catalog or the \
+             broker differ between their shards; run all shards again with the same options, each does only what has changed",
+            first.index, other.index
+        )));
     }
     let missing: Vec<String> = (0..of)
         .filter(|i| cells.binary_search_by_key(i, |c| c.index).is_err())

@@ -49,8 +49,10 @@ const CONNECT_NS: i64 = 20_000_000_000;
 const BREATH_NS: i64 = 20_000_000;
 /// How often the leader looks how much memory is left, [ns].
 const MEMORY_NS: i64 = 50_000_000;
-/// With nothing missing that is known of, this much silence ends the run, [ns].
+/// With nothing missing that is known of, this much silence ends the run of a shard, [ns].
 const QUIET_NS: i64 = 300_000_000;
+/// And of the whole, [ns]: what a broker delivers twice or makes up may come behind the last that was awaited.
+const LINGER_NS: i64 = 100_000_000;
 
 /// What went wrong before anything could be measured.
 #[derive(Debug, thiserror::Error)]
@@ -147,7 +149,8 @@ pub fn run(
     let stages = job.stages.len();
     let (length_ns, drain_ns) = (job.stages.length_ns(), job.load.drain.0);
     let mut tally = Tally::new(stages, length_ns);
-    for accusation in health::before(job.connections(), job.dial.sources.room(), job.memory_bytes()) {
+    let ends = 1 + u64::from(job.embedded);
+    for accusation in health::before(job.connections(), ends, job.dial.sources.room(), job.memory_bytes()) {
         tally.accuse(accusation);
     }
     let begin_unix_ns = unix_ns();
@@ -238,6 +241,9 @@ fn advice(reason: &str, with_login: bool) -> &'static str {
         _ if is("version of MQTT") => "Write `--set load.protocol=V311`, or V5, whichever it speaks",
         _ if is("client id") => "Its rules may want certain ids: change `id` of the devices and subscribers",
         _ if is("refused the login") => "Look at its log",
+        _ if is("closed the connection") || is("reset by peer") => {
+            "Check host and port, and whether it wants TLS (`mqtts://`) or WebSocket (`ws://`) there, or neither"
+        }
         _ => "Check host and port, and that it runs",
     }
 }
@@ -367,6 +373,7 @@ impl Leader<'_> {
         went.own.extend(agreed.and_then(|at| late_start(at, all, pace_ns)));
         let (mut seen, mut moved_ns) = (Counts::default(), shared.clock.now_ns());
         let mut memory_ns = 0;
+        let mut ended_ns = None;
         loop {
             thread::sleep(LOOK);
             let now_ns = shared.clock.now_ns();
@@ -419,17 +426,22 @@ impl Leader<'_> {
                 continue;
             }
             went.busy_s = length_ns as f64 * 1e-9;
-            let quiet = now_ns - moved_ns > QUIET_NS;
             let complete =
                 counts.finished >= devices && counts.fresh >= counts.expected && counts.awaited == 0;
             // Other shards' messages are not counted here.
             let alone = self.job.shard.1 == 1;
-            if (complete && (alone || quiet)) || t_ns > length_ns + drain_ns {
+            let quiet = now_ns - moved_ns > if alone { LINGER_NS } else { QUIET_NS };
+            if complete && quiet || t_ns > length_ns + drain_ns {
+                // The whole was over with the last of it; that nothing more came belongs to no rate.
+                if complete && alone {
+                    ended_ns = Some(moved_ns.max(self.start_ns.saturating_add(length_ns)));
+                }
                 break;
             }
         }
         if self.start_ns != i64::MAX {
-            went.wall_s = shared.clock.now_ns().saturating_sub(self.start_ns).max(0) as f64 * 1e-9;
+            let ended_ns = ended_ns.unwrap_or_else(|| shared.clock.now_ns());
+            went.wall_s = ended_ns.saturating_sub(self.start_ns).max(0) as f64 * 1e-9;
             if went.interrupted {
                 went.busy_s = went.wall_s;
             }

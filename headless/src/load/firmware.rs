@@ -15,7 +15,7 @@ use twinfleet_engine::{
     record::{Sampled, Sampler},
     run::Run,
     scenario::load::{DeviceLoadDef, ScheduleDef},
-    time::SimTime,
+    time::{SimTime, Span},
 };
 use twinfleet_twins::{
     assemble,
@@ -34,18 +34,18 @@ const OUTSIDE: u32 = u32::MAX;
 
 /// Starts the simulation of the devices with a `Firmware` schedule, if there are any; a way for each worker.
 pub fn start(set: &Setting<'_>, job: &Job) -> Result<Vec<Option<Firmware>>, Failure> {
-    let loaded = set.loaded;
-    let Some(Fleet { plan, spec_of, topics }) = fleet(loaded, job)? else { return Ok(Vec::new()) };
+    let loaded = lasting(set.loaded, job);
+    let Some(Fleet { plan, spec_of, topics }) = fleet(&loaded, job)? else { return Ok(Vec::new()) };
     let prefix = set.args.prefix();
     let live = job.load.commands.is_some();
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..job.workers).map(|_| flume::bounded(AHEAD)).unzip();
     let (hear, heard) = flume::bounded(AHEAD);
     let (tell, told) = flume::bounded(1);
     let topics = Arc::new(topics);
-    let (job, own) = (job.clone(), own(loaded));
+    let job = job.clone();
     thread::spawn(move || {
         // The world belongs to the thread that made it: its pool counts that one in.
-        let made = assemble::assemble(&own, &plan, 1, None, Sampled::new(Sampler::new(1, 1), 1));
+        let made = assemble::assemble(&loaded, &plan, 1, None, Sampled::new(Sampler::new(1, 1), 1));
         let run = match made {
             Ok(run) => run,
             Err(error) => return drop(tell.send(Err(error))),
@@ -105,8 +105,9 @@ fn fleet(loaded: &Loaded, job: &Job) -> Result<Option<Fleet>, Failure> {
 
 /// What this shard's simulated devices would send, without a broker and without commands: intended instant [ns], device, number.
 pub fn plan(loaded: &Loaded, job: &Job) -> Result<Vec<(i64, u32, u32)>, Failure> {
-    let Some(Fleet { plan, spec_of, .. }) = fleet(loaded, job)? else { return Ok(Vec::new()) };
-    let mut run = assemble::assemble(loaded, &plan, 1, None, Sampled::new(Sampler::new(1, 1), 1))
+    let loaded = lasting(loaded, job);
+    let Some(Fleet { plan, spec_of, .. }) = fleet(&loaded, job)? else { return Ok(Vec::new()) };
+    let mut run = assemble::assemble(&loaded, &plan, 1, None, Sampled::new(Sampler::new(1, 1), 1))
         .map_err(Failure::input)?;
     let end = SimTime(job.stages.length_ns());
     let (mut inbox, mut numbers, mut trace) = (Vec::new(), HashMap::new(), Vec::new());
@@ -125,10 +126,18 @@ pub fn plan(loaded: &Loaded, job: &Job) -> Result<Vec<(i64, u32, u32)>, Failure>
     Ok(trace)
 }
 
-fn own(loaded: &Loaded) -> Loaded {
+/// The scenario with a world that lasts for as long as the load: devices that fell silent before the end of its stages would be
+/// taken for a load that was kept.
+fn lasting(loaded: &Loaded, job: &Job) -> Loaded {
+    let (length_ns, step_ns) = (job.stages.length_ns(), loaded.scenario.step.0.max(1));
+    let mut scenario = Arc::clone(&loaded.scenario);
+    if scenario.duration.0 < length_ns {
+        // A run is a multiple of its steps.
+        Arc::make_mut(&mut scenario).duration = Span((length_ns + step_ns - 1) / step_ns * step_ns);
+    }
     Loaded {
         source: loaded.source.clone(),
-        scenario: Arc::clone(&loaded.scenario),
+        scenario,
         catalog: Arc::clone(&loaded.catalog),
         files: loaded.files.clone(),
         warnings: loaded.warnings.clone(),

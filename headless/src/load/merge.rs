@@ -1,16 +1,20 @@
 //! `twinfleet merge` of the parts of a load: histograms add up, ledgers are laid side by side, and the whole is judged.
 
-use super::{Common, job, page, result::Result as LoadResult, show};
+use super::{
+    Common, job, page,
+    result::{self, Result as LoadResult},
+    show,
+};
 use crate::{
     exit::{Exit, Failure, say},
-    load_files,
+    load_files::{self, Loaded},
 };
 use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
-use twinfleet_engine::scenario::source::Source;
+use twinfleet_engine::scenario::{self, diagnostic::Report, files::Files, source::Source};
 use twinfleet_twins::load::{
     files::{self, Part},
     judge,
@@ -34,10 +38,7 @@ pub fn merge(dirs: &[PathBuf], out: &Path, folders: &[PathBuf], json: bool) -> R
     let parts: Vec<Part> = dirs.iter().map(|d| read(d)).collect::<Result<_, _>>()?;
     let parts = files::complete(parts).map_err(Failure::input)?;
     let Some(first) = parts.first().cloned() else { return Err(Failure::input("there is nothing to merge")) };
-    let source = Source::embedded(&first.name, &first.scenario);
-    let catalog = load_files::catalog(None, folders).map_err(|r| load_files::refused(&r))?;
-    let loaded =
-        load_files::checked(source, catalog, PathBuf::new(), |_| {}).map_err(|r| load_files::refused(&r))?;
+    let loaded = scenario_of(&first, folders).map_err(|r| load_files::refused(&r))?;
     let Some(load) = loaded.scenario.load.clone().map(Arc::new) else {
         return Err(Failure::input(format!("{}: its scenario has no `load:` section", dirs[0].display())));
     };
@@ -74,6 +75,7 @@ pub fn merge(dirs: &[PathBuf], out: &Path, folders: &[PathBuf], json: bool) -> R
         finished: parts.iter().all(|p| p.finished),
         wall_s: parts.iter().map(|p| p.wall_s).fold(0.0, f64::max),
         times: tally.times.to_wire(),
+        lag: result::lag(&tally),
         course: tally.course.clone(),
         counts: tally.counts,
         devices: tally.devices.clone(),
@@ -104,6 +106,28 @@ pub fn merge(dirs: &[PathBuf], out: &Path, folders: &[PathBuf], json: bool) -> R
         eprintln!("invalid: {accusation}");
     }
     Ok(result.exit())
+}
+
+/// The scenario of a part. Each shard has checked it, with the files that it names: a merge elsewhere need not have those.
+fn scenario_of(part: &Part, folders: &[PathBuf]) -> Result<Loaded, Report> {
+    let source = Source::embedded(&part.name, &part.scenario);
+    let catalog = load_files::catalog(None, folders)?;
+    let scenario = scenario::read(&source)?;
+    let is_known = |thing: &String| {
+        scenario.things.iter().any(|t| t.name == *thing) || catalog.things.contains_key(thing)
+    };
+    if !scenario.fleet.iter().all(|group| is_known(&group.thing)) {
+        // The checks say which is not.
+        return load_files::checked(source, catalog, PathBuf::new(), |_| {});
+    }
+    Ok(Loaded {
+        source,
+        scenario: Arc::new(scenario),
+        catalog: Arc::new(catalog),
+        files: Files::at(""),
+        warnings: Report::default(),
+        scripts: Default::default(),
+    })
 }
 
 fn read(dir: &Path) -> Result<Part, Failure> {

@@ -344,16 +344,19 @@ fn happenings(job: &Job) -> Vec<Happening> {
     stages.into_iter().chain(job.load.faults.iter().map(fault)).collect()
 }
 
+/// The generator's own lag, as a part has it.
+pub fn lag(tally: &Tally) -> Vec<WireTimes> {
+    let mut lag = Times::new(1);
+    for value in tally.lag.iter_recorded() {
+        let ns = value.value_iterated_to() as i64 * 1_000;
+        lag.record_n(Metric::PublishDelay, 0, 0, ns, value.count_since_last_iteration());
+    }
+    lag.to_wire()
+}
+
 /// A shard's part, without its books.
 fn part(set: &Setting<'_>, job: &Job, done: &Done, rate: f64) -> Part {
     let tally = &done.tally;
-    let mut lag = Times::new(1);
-    for value in tally.lag.iter_recorded() {
-        for _ in 0..value.count_since_last_iteration().min(1 << 22) {
-            lag.record(Metric::PublishDelay, 0, 0, value.value_iterated_to() as i64 * 1_000);
-        }
-    }
-    let lag: Vec<WireTimes> = lag.to_wire();
     Part {
         format: FORMAT,
         scenario: set.loaded.source.text().to_owned(),
@@ -368,7 +371,7 @@ fn part(set: &Setting<'_>, job: &Job, done: &Done, rate: f64) -> Part {
         wall_s: done.wall_s,
         broker: set.target.name.clone(),
         times: tally.times.to_wire(),
-        lag,
+        lag: lag(tally),
         course: tally.course.clone(),
         counts: tally.counts,
         devices: BTreeMap::new(),

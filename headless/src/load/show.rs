@@ -41,6 +41,8 @@ impl<'a> Dashboard<'a> {
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             bar.with_style(style)
         });
+        // A trial of a search is a stage of its own.
+        let trial = job.load.search.as_ref().map(|_| (length_s, "trial"));
         let mut end = 0.0;
         let stage = |s: &twinfleet_engine::scenario::load::StageDef| {
             end += s.length().as_secs_f64();
@@ -51,7 +53,7 @@ impl<'a> Dashboard<'a> {
             lines: !args.quiet && !terminal,
             exporter,
             length_s,
-            stages: job.load.stages.iter().map(stage).collect(),
+            stages: trial.map_or_else(|| job.load.stages.iter().map(stage).collect(), |t| vec![t]),
             connections: job.connections(),
             drawn: Instant::now(),
             before: (0.0, 0, 0),
@@ -257,7 +259,9 @@ pub fn summary(r: &LoadResult) -> String {
         let _ = writeln!(out, "{word} {}: {}", o.claim, o.measured);
     }
     let p = r.percentiles(Metric::Latency);
-    let _ = writeln!(out, "{}; latency p99 {:.2} ms", r.headline(), p.p99_ms);
+    // Of nothing, there is no percentile.
+    let latency = if p.count > 0 { format!("; latency p99 {:.2} ms", p.p99_ms) } else { String::new() };
+    let _ = writeln!(out, "{}{latency}", r.headline());
     if r.exit() as u8 == 1 && !r.replay.is_empty() {
         let _ = writeln!(out, "run it again: {}", r.replay);
     }

@@ -10,7 +10,7 @@ use std::{
 };
 use twinfleet_engine::scenario::load::{LoadDef, Protocol};
 use twinfleet_twins::{
-    load::secure::Wraps,
+    load::{secure::Wraps, socket::Sources},
     wire::{
         broker::{Broker, BrokerConfig},
         url::{BrokerChoice, BrokerUrl},
@@ -90,6 +90,12 @@ impl Target {
             return Err(Failure::input(format!(
                 "--source {sources}: the broker is at the IPv6 address {address}, which IPv4 addresses do not reach; name it by an \
                  IPv4 address, or leave --source out"
+            )));
+        }
+        if let Some(foreign) = args.source.as_ref().and_then(Sources::foreign) {
+            return Err(Failure::input(format!(
+                "--source: this machine has no address {foreign}; `ip address` lists those that it has, and all of 127.0.0.0/8 are \
+                 among them"
             )));
         }
         if !url.tls && args.tls.are_given() {

@@ -30,6 +30,10 @@ pub struct Asks {
     pub receive_maximum: Option<u16>,
     /// Longest silence that it bears, in place of what it was told, [s]; 0: any.
     pub keep_alive_s: Option<u16>,
+    /// How long it keeps the session, in place of what it was asked for, [s].
+    pub session_expiry_s: Option<u32>,
+    /// The highest quality of service that it takes.
+    pub maximum_qos: Option<u8>,
 }
 
 /// A packet that came in, borrowed from the buffer it was read into.
@@ -159,8 +163,8 @@ fn number(body: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_be_bytes([*body.get(at)?, *body.get(at + 1)?]))
 }
 
-/// The properties of CONNACK that a client has to obey (MQTT 5.0 §3.2.2.3.3 and §3.2.2.3.14). The others are skipped by their
-/// lengths.
+/// The properties of CONNACK that a client has to obey (MQTT 5.0 §3.2.2.3.2 to §3.2.2.3.4 and §3.2.2.3.14). The others are skipped by
+/// their lengths.
 fn asks(properties: &[u8]) -> Result<Asks, Malformed> {
     let short = Malformed("its properties end too early");
     let (length, head) = remaining_length(properties)?.ok_or(short)?;
@@ -178,8 +182,17 @@ fn asks(properties: &[u8]) -> Result<Asks, Malformed> {
                 3
             }
             0x22 => 3,
-            0x11 | 0x27 => 5,
-            0x24 | 0x25 | 0x28 | 0x29 | 0x2a => 2,
+            0x11 => {
+                let word: [u8; 4] = rest.get(1..5).and_then(|b| b.try_into().ok()).ok_or(short)?;
+                found.session_expiry_s = Some(u32::from_be_bytes(word));
+                5
+            }
+            0x27 => 5,
+            0x24 => {
+                found.maximum_qos = rest.get(1).copied();
+                2
+            }
+            0x25 | 0x28 | 0x29 | 0x2a => 2,
             0x12 | 0x15 | 0x16 | 0x1a | 0x1c | 0x1f => text(rest).ok_or(short)?,
             0x26 => {
                 let key = text(rest).ok_or(short)?;
@@ -412,10 +425,15 @@ mod tests {
         let v5 = [0x20, 9, 1, 0, 6, 0x21, 0, 10, 0x24, 1, 0x25];
         // The last property lacks its value.
         assert!(next(&v5, Protocol::V5).is_err());
-        let v5 = [0x20, 11, 1, 0, 8, 0x21, 0, 10, 0x24, 1, 0x13, 1, 4];
-        let asks = Asks { receive_maximum: Some(10), keep_alive_s: Some(260) };
+        let v5 = [0x20, 16, 1, 0, 13, 0x21, 0, 10, 0x24, 1, 0x13, 1, 4, 0x11, 0, 0, 1, 2];
+        let asks = Asks {
+            receive_maximum: Some(10),
+            keep_alive_s: Some(260),
+            session_expiry_s: Some(258),
+            maximum_qos: Some(1),
+        };
         let welcome = Frame::ConnAck { session_present: true, code: 0, asks };
-        assert_eq!(next(&v5, Protocol::V5), Ok(Some((welcome, 13))));
+        assert_eq!(next(&v5, Protocol::V5), Ok(Some((welcome, 18))));
         let refused = next(&[0x90, 3, 0, 1, 0x80], Protocol::V311);
         assert_eq!(refused, Ok(Some((Frame::SubAck { codes: &[0x80] }, 5))));
         assert!(next(&[0x10, 0], Protocol::V311).is_err());

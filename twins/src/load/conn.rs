@@ -148,6 +148,8 @@ pub struct Device {
     pub free_ns: i64,
     /// Whether the window or the socket holds it back.
     pub held: bool,
+    /// When it was last up, [ns] by the clock.
+    pub left_ns: i64,
     /// Messages sent once more.
     pub resent: u64,
     /// Whether it has been counted as finished.
@@ -346,6 +348,8 @@ pub struct Conn {
     pub receive_maximum: u16,
     /// Longest silence that it bears, [s]; 0: any.
     pub keep_alive_s: u16,
+    /// How long it said last that it keeps the session, if that is not what it was asked for, [s].
+    pub session_expiry_s: Option<u32>,
 }
 
 impl Conn {
@@ -373,6 +377,7 @@ impl Conn {
             taken: false,
             receive_maximum: u16::MAX,
             keep_alive_s: 0,
+            session_expiry_s: None,
         }
     }
 

@@ -81,23 +81,29 @@ impl Accusation {
 
 /// File descriptors beside those of connections: standard streams, polls, timers, files of the report.
 const SPARE_DESCRIPTORS: u64 = 64;
+/// More file descriptors than these are taken only if so many are needed.
+const MOST_DESCRIPTORS: u64 = 1 << 20;
 /// With less than this left of a limit, the next buffer that grows may end the process, [bytes].
 const SPARE_BYTES: u64 = 24 << 20;
 
 /// Raises the limit of file descriptors to what is allowed, and says if so many connections find no room: in descriptors,
-/// ports or memory, of which they are reckoned with `wanted` bytes.
-pub fn before(connections: u64, ports: Option<u64>, wanted: u64) -> Vec<Accusation> {
+/// ports or memory, of which they are reckoned with `wanted` bytes. `ends`: how many of each are in this process, two where the broker
+/// is.
+pub fn before(connections: u64, ends: u64, ports: Option<u64>, wanted: u64) -> Vec<Accusation> {
     let mut all = Vec::new();
-    let needed = connections + SPARE_DESCRIPTORS;
+    let needed = connections * ends + SPARE_DESCRIPTORS;
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        if soft < needed {
-            let _ = setrlimit(Resource::RLIMIT_NOFILE, needed.min(hard), hard);
+        // Strangers come on top, and whoever comes again before the broker has seen the last connection end.
+        let room = hard.min(MOST_DESCRIPTORS.max(needed));
+        if soft < room {
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, room, hard);
         }
         if hard.max(soft) < needed {
+            let both = if ends > 1 { " (the embedded broker's ends are in this process, too)" } else { "" };
             all.push(Accusation::new(
                 Shortage::FileDescriptors,
                 format!(
-                    "{connections} connections need {needed} file descriptors, and this process may have {}; raise `ulimit -n`, or use more shards (`--shard i/N`)",
+                    "{connections} connections need {needed} file descriptors{both}, and this process may have {}; raise `ulimit -n`, or use more shards (`--shard i/N`)",
                     hard.max(soft)
                 ),
             ));
@@ -133,13 +139,8 @@ fn free_memory() -> Option<(u64, &'static str)> {
         Some((soft.saturating_sub(used), "`ulimit -v`"))
     };
     let group = || {
-        let read = |name: &str| fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok();
-        let number = |name: &str| read(name)?.trim().parse::<u64>().ok();
-        let (most, used) = (number("memory.max")?, number("memory.current")?);
-        Some((
-            group_free(most, used, &read("memory.stat").unwrap_or_default()),
-            "the control group's memory.max",
-        ))
+        let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+        groups_free(&own, |path| fs::read_to_string(path).ok())
     };
     let machine = || {
         let text = fs::read_to_string("/proc/meminfo").ok()?;
@@ -148,9 +149,47 @@ fn free_memory() -> Option<(u64, &'static str)> {
     [own(), group(), machine()].into_iter().flatten().min_by_key(|(free, _)| *free)
 }
 
-/// What a control group leaves, [bytes]: files that the kernel only caches are no use of memory, it gives them back.
+/// What the control groups leave of which a process is a member, [bytes], and whose limit that is: its own, as a task of Slurm or a
+/// unit of systemd has one, and each around it, of either version of them. `own` is its /proc/self/cgroup.
+fn groups_free(own: &str, read: impl Fn(&str) -> Option<String>) -> Option<(u64, &'static str)> {
+    let number = |path: String| read(&path)?.trim().parse::<u64>().ok();
+    let mut least: Option<(u64, &'static str)> = None;
+    for line in own.lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
+        let (root, most, used, whose) = match controllers {
+            "" => ("/sys/fs/cgroup", "memory.max", "memory.current", "the control group's memory.max"),
+            c if c.split(',').any(|c| c == "memory") => (
+                "/sys/fs/cgroup/memory",
+                "memory.limit_in_bytes",
+                "memory.usage_in_bytes",
+                "the control group's memory.limit_in_bytes",
+            ),
+            _ => continue,
+        };
+        let mut path = path.trim_end_matches('/');
+        loop {
+            let dir = format!("{root}{path}");
+            // One without a limit says `max`, or has no file of it.
+            if let (Some(most), Some(used)) =
+                (number(format!("{dir}/{most}")), number(format!("{dir}/{used}")))
+            {
+                let stat = read(&format!("{dir}/memory.stat")).unwrap_or_default();
+                let free = (group_free(most, used, &stat), whose);
+                least = Some(least.map_or(free, |l| l.min(free)));
+            }
+            let Some(up) = path.rfind('/') else { break };
+            path = &path[..up];
+        }
+    }
+    least
+}
+
+/// What a control group leaves, [bytes]: files that the kernel only caches are no use of memory, it gives them back. The first
+/// version of control groups counts those of the groups within by another name.
 fn group_free(most: u64, used: u64, stat: &str) -> u64 {
-    let cached = stat.lines().find_map(|l| l.strip_prefix("inactive_file ")?.trim().parse::<u64>().ok());
+    let of = |name: &str| stat.lines().find_map(|l| l.strip_prefix(name)?.trim().parse::<u64>().ok());
+    let cached = of("total_inactive_file ").or_else(|| of("inactive_file "));
     most.saturating_sub(used.saturating_sub(cached.unwrap_or(0)))
 }
 
@@ -212,9 +251,9 @@ impl CpuTime {
         }
     }
 
-    /// Share of the time that it ran, and that it waited for a core.
+    /// Share of the time that it ran, and that it waited for a core; none of a load that never began.
     pub fn shares(self) -> (f64, f64) {
-        let of = |ns: u64| ns as f64 / (self.wall_ns as f64).max(1.0);
+        let of = |ns: u64| if self.wall_ns == 0 { 0.0 } else { ns as f64 / self.wall_ns as f64 };
         (of(self.ran_ns), of(self.waited_ns))
     }
 }
@@ -269,10 +308,42 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_load_that_never_began_took_no_share_of_a_core() {
+        let of = |wall_ns| CpuTime { ran_ns: 300_000, waited_ns: 100_000, wall_ns }.shares();
+        assert_eq!((of(0), of(1_000_000)), ((0.0, 0.0), (0.3, 0.1)));
+    }
+
+    #[test]
     fn what_a_control_group_caches_is_free() {
         let stat = "anon 700\nfile 250\ninactive_file 200\nactive_file 50\n";
         assert_eq!(group_free(1_000, 950, stat), 250);
         assert_eq!(group_free(1_000, 950, ""), 50);
         assert_eq!(group_free(1_000, 100, stat), 1_000);
+        assert_eq!(group_free(1_000, 950, &format!("{stat}total_inactive_file 300\n")), 350);
+    }
+
+    #[test]
+    fn the_tightest_control_group_counts_wherever_it_is() {
+        let files = [
+            ("/sys/fs/cgroup/memory.current", "10"),
+            ("/sys/fs/cgroup/slurm/memory.max", "5000\n"),
+            ("/sys/fs/cgroup/slurm/memory.current", "1000\n"),
+            ("/sys/fs/cgroup/slurm/job_7/memory.max", "max\n"),
+            ("/sys/fs/cgroup/slurm/job_7/memory.current", "900\n"),
+            ("/sys/fs/cgroup/slurm/job_7/task_0/memory.max", "2000\n"),
+            ("/sys/fs/cgroup/slurm/job_7/task_0/memory.current", "800\n"),
+            ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"),
+            ("/sys/fs/cgroup/memory/memory.usage_in_bytes", "5\n"),
+            ("/sys/fs/cgroup/memory/pod/memory.limit_in_bytes", "700\n"),
+            ("/sys/fs/cgroup/memory/pod/memory.usage_in_bytes", "600\n"),
+            ("/sys/fs/cgroup/memory/pod/memory.stat", "inactive_file 1\ntotal_inactive_file 200\n"),
+        ];
+        let read = |path: &str| files.iter().find(|(p, _)| *p == path).map(|(_, text)| (*text).to_owned());
+        let second = "the control group's memory.max";
+        assert_eq!(groups_free("0::/slurm/job_7/task_0\n", read), Some((1_200, second)));
+        assert_eq!(groups_free("0::/slurm\n", read), Some((4_000, second)));
+        let first = "the control group's memory.limit_in_bytes";
+        assert_eq!(groups_free("5:cpu:/x\n4:memory:/pod\n0::/\n", read), Some((300, first)));
+        assert_eq!(groups_free("0::/\n", read), None);
     }
 }

@@ -11,7 +11,7 @@ use crate::wire::{
     client::{ConnectOptions, Connection},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -19,6 +19,10 @@ use std::{
 const QUIET: Duration = Duration::from_millis(500);
 /// How long it waits at most.
 const MOST: Duration = Duration::from_secs(10);
+/// Topics that it asks for once more at a time: few enough for the shortest queue that a broker has for a client.
+const AGAIN: usize = 8;
+/// What it asks for once more and does not get, it waits for so long in all; then it asks for no more.
+const MOST_AGAIN: Duration = Duration::from_secs(20);
 
 /// What is wrong with the retained messages of a run that is over; nothing if none was retained. `newcomer` says how it connects.
 ///
@@ -29,10 +33,28 @@ pub fn look(job: &Job, tally: &Tally, newcomer: &ConnectOptions) -> Result<Vec<F
     if owners.is_empty() {
         return Ok(Vec::new());
     }
-    let kept = kept(job, newcomer, &owners)?;
-    let judged =
-        owners.iter().filter_map(|(topic, devices)| judge(job, tally, topic, devices, kept.get(*topic)));
-    Ok(judged.collect())
+    let mut kept = BTreeMap::new();
+    let mut connection = Connection::connect(newcomer)?;
+    given(job, &mut connection, &owners, &mut kept)?;
+    let missing: Vec<&str> = owners
+        .iter()
+        .filter(|(topic, devices)| {
+            !kept.contains_key(**topic) && devices.iter().any(|d| acknowledged(tally, d).is_some())
+        })
+        .map(|(topic, _)| *topic)
+        .collect();
+    let asked = ask_again(job, &mut connection, &owners, &missing, &mut kept)?;
+    // Of what there was no time to ask for once more, nothing is known.
+    let unknown: BTreeSet<&str> = missing[asked..].iter().copied().collect();
+    let known = owners.iter().filter(|(topic, _)| !unknown.contains(*topic));
+    Ok(known.filter_map(|(topic, devices)| judge(job, tally, topic, devices, kept.get(*topic))).collect())
+}
+
+/// The newest message of a device that was acknowledged, and how many it sent, where the broker was to keep them: at QoS 0
+/// nothing is promised.
+fn acknowledged(tally: &Tally, device: &DeviceSpec) -> Option<(u32, u32)> {
+    let sent = tally.devices.get(&device.ordinal)?.sent.first().filter(|s| s.qos > 0)?;
+    Some((sent.acknowledged.last()?, sent.count))
 }
 
 /// Devices by the topic on which the broker was to keep their last message: it keeps one a topic, whoever sent it.
@@ -61,11 +83,8 @@ fn judge(
     devices: &[&DeviceSpec],
     kept: Option<&Kept>,
 ) -> Option<Finding> {
-    // What was acknowledged has to be there, or a later one; at QoS 0 nothing is promised, and the last is hoped for.
-    let acknowledged = |d: &DeviceSpec| {
-        let sent = tally.devices.get(&d.ordinal)?.sent.first().filter(|s| s.qos > 0)?;
-        Some((sent.acknowledged.last()?, sent.count))
-    };
+    // What was acknowledged has to be there, or a later one; at QoS 0 the last is hoped for.
+    let acknowledged = |d: &DeviceSpec| acknowledged(tally, d);
     let promised = devices.iter().find(|d| acknowledged(d).is_some());
     let (what, device, which) = match kept {
         None => {
@@ -123,12 +142,13 @@ fn told(job: &Job, devices: &[&DeviceSpec], payload: &[u8]) -> Kept {
     }
 }
 
-fn kept(
+/// Subscribes to all topics at once, as a newcomer does, and takes what is given.
+fn given(
     job: &Job,
-    newcomer: &ConnectOptions,
+    connection: &mut Connection,
     owners: &BTreeMap<&str, Vec<&DeviceSpec>>,
-) -> Result<BTreeMap<String, Kept>, WireError> {
-    let mut connection = Connection::connect(newcomer)?;
+    kept: &mut BTreeMap<String, Kept>,
+) -> Result<(), WireError> {
     let mut filters: Vec<String> = Vec::new();
     for (topic, devices) in owners {
         // A level that holds the id becomes a wildcard.
@@ -143,9 +163,48 @@ fn kept(
     filters.dedup();
     let wanted: Vec<(&str, u8)> = filters.iter().map(|f| (f.as_str(), 1)).collect();
     connection.subscribe(&wanted, MOST)?;
-    let mut kept = BTreeMap::new();
+    take(job, connection, owners, kept, |_| false)
+}
+
+/// Asks once more for what was not given, a few topics at a time: what a broker's queue for one client did not hold, it may have
+/// kept all the same, and a subscription is no promise of more than the queue. Returns for how many of them it could ask.
+fn ask_again(
+    job: &Job,
+    connection: &mut Connection,
+    owners: &BTreeMap<&str, Vec<&DeviceSpec>>,
+    missing: &[&str],
+    kept: &mut BTreeMap<String, Kept>,
+) -> Result<usize, WireError> {
+    let mut in_vain = Duration::ZERO;
+    let mut asked = 0;
+    for topics in missing.chunks(AGAIN) {
+        if in_vain >= MOST_AGAIN {
+            break;
+        }
+        let begin = Instant::now();
+        for topic in topics {
+            connection.subscribe(&[(*topic, 1)], MOST)?;
+        }
+        let all_came = |kept: &BTreeMap<String, Kept>| topics.iter().all(|t| kept.contains_key(*t));
+        take(job, connection, owners, kept, all_came)?;
+        if !all_came(kept) {
+            in_vain += begin.elapsed();
+        }
+        asked += topics.len();
+    }
+    Ok(asked)
+}
+
+/// Takes what the broker gives until nothing more comes, all is there, or the time is over.
+fn take(
+    job: &Job,
+    connection: &mut Connection,
+    owners: &BTreeMap<&str, Vec<&DeviceSpec>>,
+    kept: &mut BTreeMap<String, Kept>,
+    is_all: impl Fn(&BTreeMap<String, Kept>) -> bool,
+) -> Result<(), WireError> {
     let (begin, mut last) = (Instant::now(), Instant::now());
-    while last.elapsed() < QUIET && begin.elapsed() < MOST {
+    while last.elapsed() < QUIET && begin.elapsed() < MOST && !is_all(kept) {
         connection.pump(Some(QUIET / 5), |received| {
             last = Instant::now();
             if let Some(devices) = owners.get(received.topic()).filter(|_| received.retain) {
@@ -153,5 +212,5 @@ fn kept(
             }
         })?;
     }
-    Ok(kept)
+    Ok(())
 }

@@ -84,6 +84,22 @@ impl Sources {
         Some(addresses * a_host)
     }
 
+    /// The sources among which the n-th connection and its successors take turns: as many different ones follow each other. One,
+    /// where the kernel chooses the port.
+    fn turns(&self) -> u64 {
+        let ports = self.ports.map_or(0, |(from, to)| u64::from(to - from) + 1);
+        (self.addresses.len() as u64 * ports).max(1)
+    }
+
+    /// An address that this machine does not have, if there is one among them.
+    pub fn foreign(&self) -> Option<IpAddr> {
+        let foreign = |a: &&IpAddr| {
+            let bound = std::net::UdpSocket::bind(SocketAddr::new(**a, 0));
+            bound.is_err_and(|e| e.kind() == io::ErrorKind::AddrNotAvailable)
+        };
+        self.addresses.iter().find(foreign).copied()
+    }
+
     /// The source of the n-th connection; port 0: any.
     fn of(&self, n: u64) -> Option<SocketAddr> {
         let count = self.addresses.len() as u64;
@@ -107,9 +123,28 @@ pub struct Dial {
     pub no_delay: bool,
 }
 
+/// Sources that are tried for one connection before it is said that none is left.
+const MOST_TRIES: u64 = 1_024;
+
 impl Dial {
-    /// Begins the n-th connection; it is up when the socket is writable.
-    pub fn open(&self, n: u64) -> io::Result<TcpStream> {
+    /// Begins the n-th connection, or one of those after it whose source nobody has: connections last, and after so many that were
+    /// made again the turn comes to a port that is still in use. Returns the number of the one begun, too; it is up when the socket
+    /// is writable.
+    ///
+    /// # Errors
+    /// What the system says of the last that was tried.
+    pub fn open(&self, n: u64) -> io::Result<(TcpStream, u64)> {
+        let last = n + self.sources.turns().min(MOST_TRIES) - 1;
+        for n in n..last {
+            match self.begin(n) {
+                Err(e) if is_taken(&e) => {}
+                begun => return begun.map(|stream| (stream, n)),
+            }
+        }
+        self.begin(last).map(|stream| (stream, last))
+    }
+
+    fn begin(&self, n: u64) -> io::Result<TcpStream> {
         let family = if self.to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
         let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
         let fd = socket(family, SockType::Stream, flags, SockProtocol::Tcp)?;
@@ -133,6 +168,11 @@ impl Dial {
     }
 }
 
+/// Whether somebody has the source of a connection already.
+fn is_taken(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,7 +180,7 @@ mod tests {
     #[test]
     fn sources_are_read_and_dealt_out() {
         let sources: Sources = "127.0.0.2-127.0.0.4:40000-40001".parse().unwrap();
-        assert_eq!(sources.room(), Some(6));
+        assert_eq!((sources.room(), sources.turns()), (Some(6), 6));
         let all: std::collections::BTreeSet<_> = (0..6).map(|n| sources.of(n).unwrap()).collect();
         assert_eq!(all.len(), 6);
         assert_eq!("127.0.0.2".parse::<Sources>().unwrap().of(5), Some("127.0.0.2:0".parse().unwrap()));
@@ -148,6 +188,17 @@ mod tests {
         {
             assert!(bad.parse::<Sources>().is_err(), "{bad}");
         }
-        assert_eq!(Sources::default().of(3), None);
+        assert_eq!((Sources::default().of(3), Sources::default().turns()), (None, 1));
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_told() {
+        assert_eq!("127.0.0.2-127.0.0.9".parse::<Sources>().unwrap().foreign(), None);
+        // Of a range that documents use and nobody has.
+        let foreign = "127.0.0.2".parse::<Sources>().map(|s| Sources {
+            addresses: [s.addresses, vec![IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7))]].concat(),
+            ports: None,
+        });
+        assert_eq!(foreign.unwrap().foreign(), Some(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7))));
     }
 }

@@ -265,6 +265,7 @@ impl<'a> Worker<'a> {
                     wills: def.will.as_ref().map(|_| Box::new(Wills::default())),
                     free_ns: i64::MIN,
                     held: false,
+                    left_ns: 0,
                     resent: 0,
                     finished: false,
                 }));

@@ -127,6 +127,50 @@ fn a_load_that_is_stopped_is_an_error_to_ci() {
 }
 
 #[test]
+fn a_soft_limit_of_file_descriptors_is_raised_to_what_is_needed() {
+    let (dir, sink) = (scratch(), NullSink::start());
+    // Both ends of each connection are in the process.
+    let file = scenario(dir.path(), "both.ron", &BUSY.replace("count: 300", "count: 200"));
+    let (code, said) =
+        shell(&format!("ulimit -Sn 256; exec TWINFLEET load {file} --set '{PATIENT}' --quiet"));
+    assert_eq!(code, 0, "{said}");
+    // Strangers are beside those that were planned.
+    let load = format!(
+        "{}, faults: [(at: \"200ms\", until: \"800ms\", do: HalfOpen(connections: 300))]",
+        BUSY.replace("count: 300", "count: 20")
+    );
+    let file = scenario(dir.path(), "strangers.ron", &load);
+    let line = format!(
+        "ulimit -Sn 256; exec TWINFLEET load {file} --broker mqtt://{} --set '{PATIENT}' --quiet",
+        sink.addr
+    );
+    let (code, said) = shell(&line);
+    assert_eq!(code, 0, "{said}");
+}
+
+#[test]
+fn the_plan_of_a_search_is_that_of_its_first_trial() {
+    let dir = scratch();
+    // Ten devices at three times ten messages a second, for two seconds.
+    let file = scenario(
+        dir.path(),
+        "s.ron",
+        &format!("{SEARCH}, search: (from: 3, to: 9, for: \"2s\", confirm: \"4s\")"),
+    );
+    let plan = command(&["load", &file, "--dry-run"]).json();
+    assert_eq!((plan["messages"].as_u64(), plan["length_s"].as_f64()), (Some(600), Some(2.0)), "{plan}");
+}
+
+#[test]
+fn a_prefix_is_the_begin_of_a_topic() {
+    for (prefix, told) in [("lab/#", "wildcards"), ("+", "wildcards"), ("$SYS/x", "broker's own")] {
+        let ran = command(&["load", "load-smoke", "--prefix", prefix, "--quiet"]);
+        assert_eq!(ran.code(), 2, "{prefix}: {}", ran.stderr());
+        assert!(ran.stderr().contains(told), "{prefix}: {}", ran.stderr());
+    }
+}
+
+#[test]
 fn a_task_beyond_the_shards_is_told_its_number() {
     let mut command = twinfleet_command();
     command.env("JOB_COMPLETION_INDEX", "3").args(["load", "load-smoke", "--shard", "auto/2"]);

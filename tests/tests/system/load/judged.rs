@@ -102,6 +102,63 @@ fn a_broken_connection_excuses_what_was_lost_about_it_and_no_more() {
 }
 
 #[test]
+fn a_session_lost_twice_in_a_row_excuses_no_more_than_once() {
+    let dir = scratch();
+    let load = r#"
+        devices: [(id: "d-{}", count: 5, topic: "t/{device}", qos: 1, schedule: Constant("100ms"))],
+        subscribers: [(id: "s", filter: "t/#", qos: 1, persistent: true)],
+        stages: [Hold(for: "4s")], drain: "1s""#;
+    let file = scenario(dir.path(), "kicks.ron", load);
+    let (code, result) = on(Fault::KicksTwiceThenDrops, &file, &[]);
+    let (broken, allowed) = found(&result, "lost");
+    // As above: each fifth of 200 is dropped from 1.2 s on, long after it had subscribed again.
+    assert!(
+        code == 1 && (24..=28).contains(&broken) && (1..=40).contains(&allowed),
+        "{broken} {allowed} {result}"
+    );
+}
+
+#[test]
+fn what_comes_twice_behind_all_that_was_awaited_is_seen() {
+    let dir = scratch();
+    let load = r#"
+        devices: [(id: "d-{}", count: 20, topic: "t/{device}", schedule: Constant("100ms"))],
+        subscribers: [(id: "s", filter: "t/#")],
+        stages: [Hold(for: "1s")], drain: "2s""#;
+    let file = scenario(dir.path(), "late.ron", load);
+    // Some of the last messages leave in the last hundredths of the second.
+    let (code, result) = on(Fault::TwiceLate(30), &file, &[]);
+    assert_eq!((code, number(&result, "duplicated"), number(&result, "sent")), (1, 200, 200), "{result}");
+}
+
+#[test]
+fn a_threshold_says_how_many_deliveries_never_came() {
+    let dir = scratch();
+    let load = r#"
+        devices: [
+            (id: "d-{}", count: 2, topic: "t/{device}", schedule: Constant("100ms")),
+            (id: "e-{}", count: 3, topic: "t/{device}", qos: 1, schedule: Constant("100ms")),
+        ],
+        subscribers: [(id: "s-{}", count: 2, filter: "t/#", qos: 1)],
+        stages: [Hold(for: "500ms"), Hold(for: "500ms")], drain: "100ms",
+        thresholds: [
+            Below(of: Latency, percentile: 99, bound: "5s"),
+            Below(of: Latency, percentile: 99, bound: "5s", qos: 0, stage: 1),
+        ]"#;
+    let file = scenario(dir.path(), "never.ron", load);
+    let (_, result) = on(Fault::DropsAll, &file, &[]);
+    let said: Vec<&str> = result["thresholds"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .filter_map(|t| t["measured"].as_str())
+        .collect();
+    for wanted in ["of 100 values, 100 of which never came", "of 20 values, 20 of which never came"] {
+        assert!(said.iter().any(|s| s.contains(wanted)), "{wanted}: {said:?}");
+    }
+}
+
+#[test]
 fn what_nobody_wrote_is_invented_whatever_it_looks_like() {
     let dir = scratch();
     let load = r#"
@@ -243,6 +300,46 @@ fn connections_that_never_all_come_up_end_the_wait() {
         "{}",
         ran.stderr()
     );
+}
+
+#[test]
+fn a_session_that_the_broker_keeps_for_less_long_is_not_lost() {
+    use std::io::{Read, Write};
+    // It says that it keeps sessions for a second, whatever it is asked for, and has none after two.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("mqtt://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a client");
+            std::thread::spawn(move || {
+                let mut bytes = [0; 1_024];
+                while let Ok(1..) = stream.read(&mut bytes) {
+                    let answer = match bytes[0] {
+                        0x10 => vec![0x20, 10, 0, 0, 7, 0x24, 1, 0x11, 0, 0, 0, 1],
+                        0x82 => vec![0x90, 4, bytes[2], bytes[3], 0, 1],
+                        _ => Vec::new(),
+                    };
+                    stream.write_all(&answer).ok();
+                }
+            });
+        }
+    });
+    let dir = scratch();
+    let load = r#"protocol: V5,
+        devices: [(id: "d", topic: "t", qos: 2, schedule: Constant("60s"))],
+        subscribers: [(id: "s", filter: "t", qos: 1, persistent: true)],
+        stages: [Hold(for: "3s")], drain: "100ms",
+        faults: [(at: "200ms", until: "2200ms", do: Away(share: 1))]"#;
+    let file = scenario(dir.path(), "expiry.ron", load);
+    let result = command(&["load", &file, "--broker", &url, "--set", PATIENT, "--quiet"]).json();
+    let counters = &result["counters"];
+    assert_eq!(
+        (&counters["sessions_lost"], &counters["sessions_expired"]),
+        (&0.into(), &1.into()),
+        "{result}"
+    );
+    let reasons = result["reasons"].as_object().expect("reasons");
+    assert!(reasons.keys().any(|r| r.contains("takes QoS 1 at most")), "{reasons:?}");
 }
 
 #[test]

@@ -43,6 +43,10 @@ pub enum Fault {
     ToAllMembers,
     /// It closes its subscribers' connections at the fifth message, and drops each fifth one from the sixtieth on.
     KicksThenDrops,
+    /// The same, and it closes the first connection that comes back, too, as that subscribes.
+    KicksTwiceThenDrops,
+    /// It delivers each message once more so much later, [ms].
+    TwiceLate(u64),
     /// It publishes the wills of devices with an even number twice, and none of the others.
     EvenWills,
     /// It drops two of three messages whose topic ends in `/set`.
@@ -81,6 +85,7 @@ struct State {
     retained: BTreeMap<String, Vec<u8>>,
     pkid: u16,
     newest: Option<TcpStream>,
+    turned_away: bool,
 }
 
 impl Rogue {
@@ -189,6 +194,13 @@ impl Client {
     }
 
     fn subscribe(&mut self, body: &[u8]) {
+        if self.fault == Fault::KicksTwiceThenDrops {
+            let mut state = self.state.lock().expect("unpoisoned");
+            if state.routed >= 5 && !std::mem::replace(&mut state.turned_away, true) {
+                self.to.shutdown(std::net::Shutdown::Both).ok();
+                return;
+            }
+        }
         let (filter, qos) = text(&body[2..]);
         let (filter, qos) = (String::from_utf8_lossy(filter).into_owned(), qos[0]);
         let (share, filter) = match filter.strip_prefix("$share/").and_then(|f| f.split_once('/')) {
@@ -246,13 +258,13 @@ impl Client {
         match self.fault {
             Fault::DropsAll | Fault::RefusesSubscriptions => return,
             Fault::DropsCommands if topic.ends_with("/set") && !n.is_multiple_of(3) => return,
-            Fault::KicksThenDrops if n == 5 => {
+            Fault::KicksThenDrops | Fault::KicksTwiceThenDrops if n == 5 => {
                 for s in state.subscriptions.drain(..) {
                     s.to.shutdown(std::net::Shutdown::Both).ok();
                 }
                 return;
             }
-            Fault::KicksThenDrops if n > 60 && n.is_multiple_of(5) => return,
+            Fault::KicksThenDrops | Fault::KicksTwiceThenDrops if n > 60 && n.is_multiple_of(5) => return,
             _ => {}
         }
         let mut payload = payload.to_vec();
@@ -303,6 +315,18 @@ impl Client {
             match self.fault {
                 Fault::Twice => deliver(&payload, false, qos > 0),
                 Fault::TwiceKept => deliver(&payload, true, false),
+                Fault::TwiceLate(ms) => {
+                    let mut out = Vec::new();
+                    let head =
+                        codec::Outgoing { topic: to_topic.as_bytes(), qos, retain: false, dup: false, pkid };
+                    codec::put_publish(&mut out, Protocol::V311, head, payload.len());
+                    out.extend_from_slice(&payload);
+                    let mut to = s.to.try_clone().expect("a clone");
+                    thread::spawn(move || {
+                        thread::sleep(Duration::from_millis(ms));
+                        to.write_all(&out).ok();
+                    });
+                }
                 Fault::Invents if n.is_multiple_of(10) => {
                     deliver(b"made up by the broker, and long enough for a stamp", false, false)
                 }

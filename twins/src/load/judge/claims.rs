@@ -87,16 +87,18 @@ fn threshold(def: &ThresholdDef, tally: &Tally, verdict: &Verdict) -> Outcome {
             let of_qos = qos.map_or(String::new(), |q| format!(" at QoS {q}"));
             let in_stage = stage.map_or(String::new(), |s| format!(" in stage {s}"));
             let name = if *percentile >= 100.0 { "largest".to_owned() } else { format!("p{percentile}") };
-            let waiting: u64 = verdict.waiting.values().sum::<u64>() + verdict.never_sent;
-            let missing = match of {
-                Metric::Latency if waiting > 0 => {
-                    format!(", {waiting} of which never came and count with the time waited")
+            // Whatever came has a service time as well.
+            let came = || tally.times.of(Metric::Service, *qos, *stage).len();
+            let missing = match (of, verdict.never_sent) {
+                (Metric::Latency, _) => match histogram.len().saturating_sub(came()) {
+                    0 => String::new(),
+                    n => format!(", {n} of which never came and count with the time waited"),
+                },
+                (Metric::PublishDelay, 1..) if qos.is_some() || stage.is_some() => {
+                    ", of which those that were never sent count with the time waited".to_owned()
                 }
-                Metric::PublishDelay if verdict.never_sent > 0 => {
-                    format!(
-                        ", {} of which were never sent and count with the time waited",
-                        verdict.never_sent
-                    )
+                (Metric::PublishDelay, never @ 1..) => {
+                    format!(", {never} of which were never sent and count with the time waited")
                 }
                 _ => String::new(),
             };

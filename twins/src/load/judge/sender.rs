@@ -7,7 +7,7 @@ use crate::load::{
     tally::DeviceBook,
 };
 use std::cell::OnceCell;
-use twinfleet_engine::load::Schedule;
+use twinfleet_engine::{load::Schedule, scenario::load::Protocol};
 
 /// What was sent so long before a connection broke off may be lost with it, at least, [ns].
 pub(super) const LEAST_BEFORE_NS: i64 = 1_000_000_000;
@@ -128,6 +128,17 @@ impl<'a> Sender<'a> {
         findings: &mut Vec<Finding>,
     ) {
         let all = Intervals::below(sent.count);
+        if self.is_unknown(listener) {
+            verdict.expected += all.len();
+            verdict.lost += all.len();
+            self.wait(sent, &all, verdict);
+            if !all.is_empty() {
+                let which = "all: a broker of MQTT 3.1.1 need not know shared subscriptions".to_owned();
+                let finding = self.finding(Wrong::Lost, false, listener, sent, &all);
+                findings.push(Finding { which, ..finding });
+            }
+            return;
+        }
         let (qos, odd, resent) = (sent.qos.min(listener.qos), receipt.odd(), self.book.resent > 0);
         let mut find = |what, breach, which: &Intervals| {
             if !which.is_empty() {
@@ -166,6 +177,12 @@ impl<'a> Sender<'a> {
         find(Wrong::Reordered, false, &excused);
         verdict.duplicated += odd.duplicates;
         self.judge_again(sent, receipt, listener, findings);
+    }
+
+    /// Whether this is a shared subscription that brings nothing at all from a broker that may take it for a filter of that name:
+    /// MQTT 3.1.1 has none.
+    fn is_unknown(&self, listener: &Listener<'_>) -> bool {
+        listener.shared && self.job.load.protocol == Protocol::V311 && listener.book.receipts.is_empty()
     }
 
     /// What was owed and never came was waited for.
@@ -271,8 +288,12 @@ mod tests {
 
     /// The verdict on what each subscriber got, in its order, of four messages of QoS 1 that one device sent.
     fn judged(subscribers: &str, got: &[&[u32]]) -> Verdict {
+        judged_in("V5", subscribers, got)
+    }
+
+    fn judged_in(protocol: &str, subscribers: &str, got: &[&[u32]]) -> Verdict {
         let job = Job::of_text(&format!(
-            r#"protocol: V5, devices: [(id: "d", topic: "t", qos: 1, schedule: Constant("1s"))],
+            r#"protocol: {protocol}, devices: [(id: "d", topic: "t", qos: 1, schedule: Constant("1s"))],
             subscribers: [{subscribers}], stages: [Hold(for: "4s")]"#
         ));
         let sent = Sent { qos: 1, count: 4, acknowledged: Intervals::below(4), ..Sent::default() };
@@ -286,7 +307,7 @@ mod tests {
             for seq in *got {
                 receipt.take(*seq);
             }
-            let receipts = [(key(ordinal, 0), receipt)].into();
+            let receipts = got.first().map(|_| (key(ordinal, 0), receipt)).into_iter().collect();
             let book = SubscriberBook { granted: Some(1), receipts, ..SubscriberBook::default() };
             tally.subscribers.insert(s.ordinal, book);
         }
@@ -315,6 +336,19 @@ mod tests {
             let verdict = judged(SHARED, &got);
             assert_eq!((verdict.received, verdict.reordered), (4, 0), "{got:?}");
             assert!(verdict.findings.is_empty(), "{got:?}: {:?}", verdict.findings);
+        }
+    }
+
+    #[test]
+    fn a_broker_of_an_older_mqtt_need_not_know_what_a_share_is() {
+        let all: [(&str, [&[u32]; 2], bool); 3] =
+            [("V311", [&[], &[]], false), ("V311", [&[0], &[]], true), ("V5", [&[], &[]], true)];
+        for (protocol, got, breach) in all {
+            let verdict = judged_in(protocol, SHARED, &got);
+            let lost = 4 - got.concat().len() as u64;
+            assert_eq!((verdict.lost, verdict.expected), (lost, 4), "{protocol}");
+            let told: Vec<_> = verdict.findings.iter().map(|f| (f.what, f.breach, f.count)).collect();
+            assert_eq!(told, [(Wrong::Lost, breach, lost)], "{protocol}");
         }
     }
 

@@ -168,13 +168,15 @@ impl Worker<'_> {
         ctx.tally.times.record(Metric::Connect, 0, stage, ctx.now_ns - conn.opened_ns);
         conn.receive_maximum = asks.receive_maximum.unwrap_or(u16::MAX);
         conn.keep_alive_s = asks.keep_alive_s.unwrap_or(conn.keep_alive_s);
+        // Of the session that it comes back to, the last welcome told.
+        let said_s = std::mem::replace(&mut conn.session_expiry_s, asks.session_expiry_s);
         let protocol = ctx.job.load.protocol;
         match &mut conn.role {
             Role::Subscriber(s) => {
                 let spec = &ctx.job.subscribers[s.spec];
                 if conn.known && spec.persistent {
                     let away_ns = ctx.now_ns - s.left_ns;
-                    match spec.session_expiry_s.map(|s| i64::from(s) * 1_000_000_000) {
+                    match said_s.or(spec.session_expiry_s).map(|s| i64::from(s) * 1_000_000_000) {
                         // Brokers look after expired sessions every second or so.
                         Some(kept_ns) if present && away_ns > kept_ns + EXPIRY_GRACE_NS => {
                             ctx.tally.counts.sessions_overstayed += 1;
@@ -185,7 +187,8 @@ impl Worker<'_> {
                         _ if !present => ctx.tally.counts.sessions_lost += 1,
                         _ => {}
                     }
-                    if !present {
+                    // It may have lost the next connection, too, before it had subscribed: then it never was there meanwhile.
+                    if !present && s.away.last().is_none_or(|(_, to)| *to != i64::MAX) {
                         s.away.push((s.left_ns, i64::MAX));
                     }
                 }
@@ -198,9 +201,19 @@ impl Worker<'_> {
                 self.mark_dirty(i);
             }
             Role::Device(d) => {
-                let persistent = ctx.job.load.devices[ctx.job.devices[d.spec].group].persistent;
-                if conn.known && persistent && !present {
-                    ctx.tally.counts.sessions_lost += 1;
+                let def = &ctx.job.load.devices[ctx.job.devices[d.spec].group];
+                if conn.known && def.persistent && !present {
+                    let away_ns = ctx.now_ns - d.left_ns;
+                    match said_s.map(|s| i64::from(s) * 1_000_000_000) {
+                        Some(kept_ns) if away_ns >= kept_ns => ctx.tally.counts.sessions_expired += 1,
+                        _ => ctx.tally.counts.sessions_lost += 1,
+                    }
+                }
+                if let Some(most) = asks.maximum_qos.filter(|most| *most < d.qos && !def.is_firmware()) {
+                    ctx.tally.reason(format!(
+                        "the broker takes QoS {most} at most, and ends the connection of a device that publishes at QoS {}",
+                        d.qos
+                    ));
                 }
                 resend(&mut conn.out, d, ctx, present);
                 let topics = self.firmware.as_ref().and_then(|f| f.topics.get(&d.spec));

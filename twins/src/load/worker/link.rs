@@ -4,9 +4,12 @@ use super::*;
 
 impl<'a> Worker<'a> {
     pub(super) fn open(&mut self, i: usize) {
-        let n = self.opened * self.ctx.job.workers as u64 + self.index as u64;
+        let workers = self.ctx.job.workers as u64;
+        let n = self.opened * workers + self.index as u64;
         self.opened += 1;
-        let opened = self.ctx.job.dial.open(n).and_then(|mut socket| {
+        let opened = self.ctx.job.dial.open(n).and_then(|(mut socket, begun)| {
+            // Those that were in use are not tried again so soon.
+            self.opened += (begun - n) / workers;
             let interest = Interest::READABLE | Interest::WRITABLE;
             self.poll.registry().register(&mut socket, Token(i), interest)?;
             let wrap = self.ctx.job.wraps.of(self.client_id(i)).map_err(io::Error::other)?;
@@ -167,6 +170,9 @@ impl<'a> Worker<'a> {
             Role::Device(d) => {
                 let spec = &ctx.job.devices[d.spec];
                 let def = &ctx.job.load.devices[spec.group];
+                if was_up {
+                    d.left_ns = ctx.now_ns;
+                }
                 if let Some(wills) = d.wills.as_mut().filter(|_| greeted) {
                     wills.over.insert(wills.number);
                     // Whether a takeover sends the will, MQTT 3.1.1 leaves open.
