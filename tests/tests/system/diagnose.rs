@@ -219,3 +219,52 @@ fn what_cannot_be_judged_is_said() {
         assert!(ran.stderr().contains(part), "{all:?}: {}", ran.stderr());
     }
 }
+
+/// A box whose heater a timer switches, each row 30 s, under sensors of half a degree: what they say comes again and again.
+#[test]
+fn a_timer_under_coarse_sensors_is_no_recording_that_someone_plays() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut state = 77u64;
+    let mut noise = || {
+        let mut uniform = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f64 / f64::from(1 << 24)
+        };
+        0.03 * ((0..12).map(|_| uniform()).sum::<f64>() - 6.0)
+    };
+    let (mut element, mut air, mut wall) = (22.0, 22.0, 22.0);
+    let mut rows: Vec<(f64, f64, f64)> = Vec::new();
+    for k in 0..1500 {
+        let level = if k % 20 < 7 { 60.0 } else { 0.0 };
+        for _ in 0..30 {
+            let (heat, taken) = (0.5 * (element - air), 1.5 * (air - wall));
+            element += (0.2 * level - heat) / 30.0;
+            air += (heat - taken - 0.1 * (air - 22.0)) / 60.0;
+            wall += (taken - 0.8 * (wall - 22.0)) / 800.0;
+        }
+        let coarse = |t: f64| (2.0 * t).round() / 2.0;
+        rows.push((level, coarse(air + noise()), coarse(wall + noise())));
+    }
+    let path = dir.path().join("timer.csv");
+    let line = |(k, r): (usize, &(f64, f64, f64))| format!("{},{},{},{}\n", 30 * k, r.0, r.1, r.2);
+    let table: String = rows.iter().enumerate().map(line).collect();
+    fs::write(&path, format!("t,heat,air,wall\n{table}")).unwrap();
+    let ran = command(&[
+        "score",
+        "diagnose",
+        "--thing",
+        "heated-box",
+        "--data",
+        path.to_str().unwrap(),
+        "--time",
+        "t",
+        "--map",
+        "heater.level=heat:percent",
+        "air.temperature=air",
+        "wall.temperature=wall",
+    ]);
+    assert_eq!(ran.code(), 0, "{}", ran.stderr());
+    let all = ran.json();
+    let verdicts = all["verdicts"].as_array().unwrap();
+    assert!(verdicts.iter().all(|v| v["kind"] != "spoofed"), "{all}");
+}
