@@ -90,6 +90,78 @@ fn ninety_percent_intervals_hold_the_truth_ninety_percent_of_the_time() {
     }
 }
 
+/// A box of which the air alone is measured: its heater's and its walls' figures are told only together, and where one is moved the
+/// others have far to go.
+const HIDDEN: &str = r#"(
+    parameters: {
+        "c_air": (value: 60.0, prior: Log(0.7), bounds: (1.0, 5000.0)),
+        "c_element": (value: 30.0, prior: Log(0.7), bounds: (0.5, 2000.0)),
+        "c_wall": (value: 400.0, prior: Log(0.7), bounds: (10.0, 50000.0)),
+        "g_element": (value: 0.5, prior: Log(0.7), bounds: (0.01, 50.0)),
+        "g_out": (value: 0.8, prior: Log(0.7), bounds: (0.01, 100.0)),
+        "g_wall": (value: 1.5, prior: Log(0.7), bounds: (0.02, 100.0)),
+    },
+    inputs: [(signal: "heater.level", range: (0, 100))],
+    boundaries: [(name: "room", at: Fixed(22.0))],
+    storages: [
+        (name: "air", capacity: "c_air", initial_std_k: 1.0),
+        (name: "wall", capacity: "c_wall", initial_std_k: 1.0),
+        (name: "element", capacity: "c_element", initial_std_k: 1.0),
+    ],
+    conductances: [
+        (between: ("element", "air"), value: "g_element"),
+        (between: ("air", "wall"), value: "g_wall"),
+        (between: ("wall", "room"), value: "g_out"),
+    ],
+    sources: [(into: "element", gain: "0.2", input: "heater.level")],
+    outputs: [(signal: "air.temperature", node: "air", noise_std: 0.1)],
+)"#;
+
+/// Truth drawn from the priors, and what is told only together is covered as well as the rest.
+#[test]
+fn intervals_of_what_is_told_only_together_hold_the_truth_as_often_as_they_say() {
+    let def = DynamicsDef::from_ron(HIDDEN).unwrap();
+    let model = Model::compile(&def, &Default::default()).unwrap();
+    let level = |k: usize| if k % 60 < 25 { 80.0 } else { 0.0 };
+    let held: Vec<Vec<bool>> = (0..40u64)
+        .into_par_iter()
+        .map(|seed| {
+            let mut rng = rng::stream(seed, "hidden", "recording");
+            let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
+            let theta: Vec<f64> =
+                model.parameters.iter().map(|p| p.value * (p.prior_sd() * normal()).exp()).collect();
+            let mut x: Vec<f64> = (0..3).map(|_| 22.0 + normal()).collect();
+            let mut read = Vec::new();
+            for k in 0..400 {
+                if k > 0 {
+                    model.step(&mut x, &theta, &[level(k - 1)], 5.0);
+                }
+                read.push(x[model.outputs[0].state] + 0.1 * normal());
+            }
+            let data = Dataset {
+                name: format!("box {seed}"),
+                t_s: (0..400).map(|k| 5.0 * f64::from(k)).collect(),
+                inputs: vec![(0..400).map(level).collect()],
+                outputs: vec![read],
+                ..Default::default()
+            };
+            let report = fit("box", &def, &[data], &[], &settings()).unwrap();
+            let names = report.estimates.iter().map(|e| e.name.as_str());
+            assert!(names.eq(model.parameters.iter().map(|p| p.name.as_str())));
+            let holds = |(e, truth): (&twinfleet_engine::dynamics::fit::Estimate, &f64)| {
+                (e.interval.0..=e.interval.1).contains(truth)
+            };
+            report.estimates.iter().zip(&theta).map(holds).collect()
+        })
+        .collect();
+    let share = |p: usize| held.iter().filter(|h| h[p]).count() as f64 / held.len() as f64;
+    let shares: Vec<f64> = (0..6).map(share).collect();
+    println!("{shares:?}");
+    // Ninety percent, less three standard deviations of forty draws.
+    assert!(shares.iter().all(|s| *s >= 0.75), "{shares:?}");
+    assert!(shares.iter().sum::<f64>() / 6.0 >= 0.84, "{shares:?}");
+}
+
 #[test]
 fn a_heater_that_was_never_on_is_said_to_be_unknown_and_how_to_know_it() {
     let (data, _) = recording(1, 0.0, false);
