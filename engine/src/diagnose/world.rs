@@ -58,6 +58,8 @@ const OFFSET_NOISES: f64 = 30.0;
 /// Share of an event's typical size (in its space) below which it is not named, and below which it is over.
 const LEAST_SHARE: f64 = 0.3;
 const OVER_SHARE: f64 = 0.15;
+/// Share above which what would explain the readings is no event of the kind: a unit is wrong, or something without a name.
+const MOST_SHARE: f64 = 20.0;
 /// Verdict on what no hypothesis explains.
 pub const UNKNOWN: &str = "unknown";
 
@@ -415,7 +417,7 @@ impl World {
     pub fn withdraw(&mut self, since: SimTime) {
         self.suspicion = None;
         let Some(active) = self.active.clone() else { return };
-        if self.verdicts[active.verdict].onset < since {
+        if self.verdicts[active.verdict].onset < since || self.rows.is_empty() {
             return;
         }
         let onset = active.onset.max(self.first() + 1);
@@ -519,7 +521,7 @@ impl World {
         let at = filter.model().parameter(&event.happening.parameter)?;
         let (size, share) = event.size(filter.parameters()[at]);
         let found = Found { what, nats: gain + event.nats, onset, size, share, event: None };
-        Some(found).filter(|f| f.nats.is_finite())
+        Some(found).filter(|f| f.nats.is_finite() && is_possible(size, share))
     }
 
     /// One sensor is off since a row; the others are as the twin, which does not look at it, expects.
@@ -671,7 +673,10 @@ impl World {
         let value = at.map_or(event.nominal, |k| self.current.parameters()[k]);
         let (size, share) = event.size(value);
         let faded = share < OVER_SHARE;
-        if !faded && let Some(v) = self.verdicts.get_mut(active.verdict) {
+        if !faded
+            && is_possible(size, share)
+            && let Some(v) = self.verdicts.get_mut(active.verdict)
+        {
             v.size = size;
         }
         let mut best: Option<(u64, f64)> = None;
@@ -737,6 +742,11 @@ struct Found {
     share: f64,
     /// The network that is supposed, where the thing's events do not have it.
     event: Option<Arc<Event>>,
+}
+
+/// Whether an event of its kind can be so large. One whose typical size is none has no shares of it.
+fn is_possible(size: f64, share: f64) -> bool {
+    size.is_finite() && !(share.is_finite() && share.abs() > MOST_SHARE)
 }
 
 /// Carries a filter over a step, of whose first part the inputs are not known.

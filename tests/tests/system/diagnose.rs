@@ -268,3 +268,60 @@ fn a_timer_under_coarse_sensors_is_no_recording_that_someone_plays() {
     let verdicts = all["verdicts"].as_array().unwrap();
     assert!(verdicts.iter().all(|v| v["kind"] != "spoofed"), "{all}");
 }
+
+/// What a fit of a box wrote.
+const BOX: &str = r#"(format: 1, thing: "heated-box", parameters: {
+    "c_air": (value: 23.3433, sd: 0.614482, identified: true),
+    "c_content": (value: 31.1769, sd: 0.434435, identified: true),
+    "c_heater": (value: 30.6222, sd: 0.536388, identified: true),
+    "c_wall": (value: 807.24, sd: 0.0658236, identified: true),
+    "g_content": (value: 7.93477, sd: 0.684102, identified: true),
+    "g_heater": (value: 0.512532, sd: 0.850079, identified: false),
+    "g_leak": (value: 0.0900267, sd: 0.389656, identified: true),
+    "g_out": (value: 0.815945, sd: 0.0659686, identified: true),
+    "g_wall": (value: 1.52771, sd: 0.0659164, identified: true),
+    "tau": (value: 2.63086, sd: 0.216015, identified: true)},
+    noise_k_per_sqrt_s: {"air": 0.000625, "content": 0.000125, "element": 0.000625, "wall": 0.000125},
+    noise_std: {"air.temperature": 0.05, "wall.temperature": 0.05})"#;
+
+/// No mass of 10^112 kg was put into the box.
+#[test]
+fn kelvin_taken_for_degrees_are_asked_about_and_no_event_of_any_size_explains_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let (data, params) = (at("kelvin.csv"), at("box.ron"));
+    let line = |k: usize| {
+        let (heat, x) = (if k % 90 < 40 { 50 } else { 0 }, k as f64 / 14.0);
+        format!("{},{heat},{:.2},{:.2},22\n", 3 * k, 298.0 + 6.0 * x.sin(), 296.0 + (x - 1.0).sin())
+    };
+    fs::write(&data, format!("t,heat,air,wall,room\n{}", (0..400).map(line).collect::<String>())).unwrap();
+    fs::write(&params, BOX).unwrap();
+    let watch = |air: &str, wall: &str| {
+        let ran = command(&[
+            "score",
+            "diagnose",
+            "--thing",
+            "heated-box",
+            "--params",
+            &params,
+            "--data",
+            &data,
+            "--time",
+            "t",
+            "--map",
+            "heater.level=heat:percent",
+            "room.temperature=room",
+            air,
+            wall,
+        ]);
+        assert_eq!(ran.code(), 0, "{}", ran.stderr());
+        ran
+    };
+    let ran = watch("air.temperature=air", "wall.temperature=wall");
+    assert!(ran.stderr().contains("are these kelvin?"), "{}", ran.stderr());
+    let all = ran.json();
+    let far = |v: &serde_json::Value| v["size"].as_f64().is_none_or(|size| size.abs() > 1e6);
+    assert!(!all["verdicts"].as_array().unwrap().iter().any(far), "{all}");
+    let ran = watch("air.temperature=air:K", "wall.temperature=wall:K");
+    assert!(!ran.stderr().contains("kelvin"), "{}", ran.stderr());
+}
