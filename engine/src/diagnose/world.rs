@@ -58,7 +58,8 @@ const OFFSET_NOISES: f64 = 30.0;
 /// Share of an event's typical size (in its space) below which it is not named, and below which it is over.
 const LEAST_SHARE: f64 = 0.3;
 const OVER_SHARE: f64 = 0.15;
-/// Share above which what would explain the readings is no event of the kind: a unit is wrong, or something without a name.
+/// How many times, and how many times its typical size, is no event of the kind: a unit is wrong, or it has no name.
+const MOST_TIMES: f64 = 1e3;
 const MOST_SHARE: f64 = 20.0;
 /// Verdict on what no hypothesis explains.
 pub const UNKNOWN: &str = "unknown";
@@ -107,6 +108,15 @@ impl Event {
             }
             BecomesDef::Plus(term, _) => (value - self.nominal, (value - self.nominal) / term),
         }
+    }
+
+    /// Whether it can be so large. What falls to nothing may; of one whose typical size is none there are no shares.
+    fn is_possible(&self, size: f64, share: f64) -> bool {
+        size.is_finite()
+            && match self.happening.becomes {
+                BecomesDef::Times(factor, _) => size <= MOST_TIMES * factor.max(1.0),
+                BecomesDef::Plus(..) => !share.is_finite() || share.abs() <= MOST_SHARE,
+            }
     }
 }
 
@@ -521,7 +531,7 @@ impl World {
         let at = filter.model().parameter(&event.happening.parameter)?;
         let (size, share) = event.size(filter.parameters()[at]);
         let found = Found { what, nats: gain + event.nats, onset, size, share, event: None };
-        Some(found).filter(|f| f.nats.is_finite() && is_possible(size, share))
+        Some(found).filter(|f| f.nats.is_finite() && event.is_possible(size, share))
     }
 
     /// One sensor is off since a row; the others are as the twin, which does not look at it, expects.
@@ -674,7 +684,7 @@ impl World {
         let (size, share) = event.size(value);
         let faded = share < OVER_SHARE;
         if !faded
-            && is_possible(size, share)
+            && event.is_possible(size, share)
             && let Some(v) = self.verdicts.get_mut(active.verdict)
         {
             v.size = size;
@@ -742,11 +752,6 @@ struct Found {
     share: f64,
     /// The network that is supposed, where the thing's events do not have it.
     event: Option<Arc<Event>>,
-}
-
-/// Whether an event of its kind can be so large. One whose typical size is none has no shares of it.
-fn is_possible(size: f64, share: f64) -> bool {
-    size.is_finite() && !(share.is_finite() && share.abs() > MOST_SHARE)
 }
 
 /// Carries a filter over a step, of whose first part the inputs are not known.
