@@ -234,7 +234,7 @@ fn a_timer_under_coarse_sensors_is_no_recording_that_someone_plays() {
     };
     let (mut element, mut air, mut wall) = (22.0, 22.0, 22.0);
     let mut rows: Vec<(f64, f64, f64)> = Vec::new();
-    for k in 0..1500 {
+    for k in 0..900 {
         let level = if k % 20 < 7 { 60.0 } else { 0.0 };
         for _ in 0..30 {
             let (heat, taken) = (0.5 * (element - air), 1.5 * (air - wall));
