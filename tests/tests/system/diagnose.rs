@@ -180,6 +180,17 @@ fn a_recording_is_watched_causally_and_a_fault_in_it_is_named() {
         ]);
         assert!(ran.code() == 2 && ran.stderr().contains(said), "{}", ran.stderr());
     }
+    // A label that no verdict can meet is asked about.
+    for (cells, said) in [
+        ("2005,2406,soc.temperature,biass,5", "did you mean `bias`?"),
+        ("2406,2005,soc.temperature,bias,5", "ends before it begins"),
+        ("20050000,,soc.temperature,bias,5", "behind the last row"),
+    ] {
+        let odd = put("odd.csv", &["onset,end,part,kind,size".to_owned(), cells.to_owned()]);
+        let (_, ran) = watch(&whole, &["--labels", &odd]);
+        assert!(ran.stderr().contains(said), "{}", ran.stderr());
+    }
+    assert!(!watch(&whole, &["--labels", &labels]).1.stderr().contains("label"));
     // What was said by then does not depend on what came after.
     let (early, _) = watch(&begun, &[]);
     let early: Vec<Vec<&str>> = early.lines().map(|l| l.split(',').collect()).collect();
