@@ -195,6 +195,42 @@ fn a_heater_that_was_never_on_is_said_to_be_unknown_and_how_to_know_it() {
     assert!(after.estimates.iter().find(|e| e.name == "p2").unwrap().identified);
 }
 
+/// A room that goes up and down by a twentieth of a degree tells nothing of a heater's element, and is not what is proposed.
+#[test]
+fn no_experiment_is_proposed_for_what_another_input_would_tell() {
+    let text = HIDDEN
+        .replace("range: (0, 100))]", "range: (0, 100)), (signal: \"room.temperature\", range: (-30, 60))]")
+        .replace("Fixed(22.0)", "Input(\"room.temperature\")");
+    let def = DynamicsDef::from_ron(&text).unwrap();
+    let model = Model::compile(&def, &Default::default()).unwrap();
+    let theta: Vec<f64> = model.parameters.iter().map(|p| p.value).collect();
+    let level = |k: usize| if k < 8 { 80.0 } else { 0.0 };
+    let room = |k: usize| if k.is_multiple_of(2) { 21.95 } else { 22.05 };
+    for noise in [0.3, 1.0] {
+        let mut rng = rng::stream(3, "hidden", "experiment");
+        let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
+        let mut x = vec![22.0; 3];
+        let mut read = Vec::new();
+        for k in 0..200 {
+            if k > 0 {
+                model.step(&mut x, &theta, &[level(k - 1), room(k - 1)], 5.0);
+            }
+            read.push(x[model.outputs[0].state] + noise * normal());
+        }
+        let data = Dataset {
+            name: "box".to_owned(),
+            t_s: (0..200).map(|k| 5.0 * f64::from(k)).collect(),
+            inputs: vec![(0..200).map(level).collect(), (0..200).map(room).collect()],
+            outputs: vec![read],
+            ..Default::default()
+        };
+        let report = fit("box", &def, &[data], &[], &settings()).unwrap();
+        let of_element = report.experiments.iter().filter(|e| e.parameter.ends_with("element"));
+        let by_room: Vec<_> = of_element.filter(|e| e.input.as_deref() == Some("room.temperature")).collect();
+        assert!(by_room.is_empty(), "{noise}: {by_room:?}");
+    }
+}
+
 #[test]
 fn what_only_a_ratio_is_told_of_is_named_together() {
     let mut def = def();
