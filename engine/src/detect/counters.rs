@@ -6,32 +6,39 @@ const FEWEST_STEPS: usize = 30;
 /// Parts of the clean rows in each of which it must have gone on, by this share of an even part.
 const PARTS: usize = 4;
 const EVEN_SHARE: f64 = 0.3;
+/// A counter that turns back has begun again where it then stands below this share of its way over the clean rows.
+const BEGUN_SHARE: f64 = 0.1;
 
 /// Which signals count, and where they stand.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
     /// Of each signal: +1 for one that only rises, −1 for one that only falls; 0: no counter.
     direction: Vec<f64>,
+    /// Of each: below what it has begun again, where it turns back.
+    begun: Vec<f64>,
     last: Vec<f64>,
+    /// Whether it has just begun again.
+    again: Vec<bool>,
 }
 
 impl Counters {
     /// Looks for them in clean rows. Values that are missing are passed over.
     pub fn of(rows: &[Vec<f64>]) -> Self {
         let d = rows.first().map_or(0, Vec::len);
-        let direction: Vec<f64> = (0..d)
+        let (direction, begun) = (0..d)
             .map(|k| {
                 let column: Vec<f64> =
                     rows.iter().filter_map(|r| r.get(k)).copied().filter(|v| v.is_finite()).collect();
-                direction(&column)
+                (direction(&column), begun(&column))
             })
-            .collect();
-        Self { last: vec![f64::NAN; d], direction }
+            .unzip();
+        Self { direction, begun, last: vec![f64::NAN; d], again: vec![false; d] }
     }
 
     /// The next row follows upon none that was seen.
     pub fn forget(&mut self) {
         self.last.fill(f64::NAN);
+        self.again.fill(false);
     }
 
     /// Places of the signals that count.
@@ -40,7 +47,8 @@ impl Counters {
     }
 
     /// A row with the steps of what counts in place of where it stands. Of the first row, after a missing value and where one
-    /// begins again from below, no step is known: it is missing.
+    /// begins again from below, no step is known: it is missing. One that turns back on its way, or goes on falling once it has
+    /// begun again, does not count as it did: its step is told as it is.
     pub fn take(&mut self, row: &[f64]) -> Vec<f64> {
         let steps = row.iter().enumerate().map(|(k, v)| {
             let direction = self.direction.get(k).copied().unwrap_or(0.0);
@@ -48,9 +56,19 @@ impl Counters {
                 return *v;
             }
             let step = v - std::mem::replace(&mut self.last[k], *v);
-            if step * direction >= 0.0 { step } else { f64::NAN }
+            let begun = step * direction < 0.0 && !self.again[k] && (v - self.begun[k]) * direction <= 0.0;
+            self.again[k] = begun;
+            if begun { f64::NAN } else { step }
         });
         steps.collect()
+    }
+}
+
+/// Below what a column that counts has begun again.
+fn begun(column: &[f64]) -> f64 {
+    match (column.first(), column.last()) {
+        (Some(first), Some(last)) => first + BEGUN_SHARE * (last - first),
+        _ => f64::NAN,
     }
 }
 
@@ -89,5 +107,10 @@ mod tests {
         // It began again.
         assert!(counters.take(&[0.0, 1.0])[0].is_nan());
         assert_eq!(counters.take(&[1.0, 5.0]), [1.0, 5.0]);
+        // One that turns back on its way has not, nor one that goes on falling.
+        assert_eq!(counters.take(&[300.0, 5.0])[0], 299.0);
+        assert_eq!(counters.take(&[290.0, 5.0])[0], -10.0);
+        assert!(counters.take(&[20.0, 5.0])[0].is_nan());
+        assert_eq!(counters.take(&[10.0, 5.0])[0], -10.0);
     }
 }

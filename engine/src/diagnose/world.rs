@@ -58,6 +58,9 @@ const OFFSET_NOISES: f64 = 30.0;
 /// Share of an event's typical size (in its space) below which it is not named, and below which it is over.
 const LEAST_SHARE: f64 = 0.3;
 const OVER_SHARE: f64 = 0.15;
+/// How many times, and how many times its typical size, is no event of the kind: a unit is wrong, or it has no name.
+const MOST_TIMES: f64 = 1e3;
+const MOST_SHARE: f64 = 20.0;
 /// Verdict on what no hypothesis explains.
 pub const UNKNOWN: &str = "unknown";
 
@@ -105,6 +108,15 @@ impl Event {
             }
             BecomesDef::Plus(term, _) => (value - self.nominal, (value - self.nominal) / term),
         }
+    }
+
+    /// Whether it can be so large. What falls to nothing may; of one whose typical size is none there are no shares.
+    fn is_possible(&self, size: f64, share: f64) -> bool {
+        size.is_finite()
+            && match self.happening.becomes {
+                BecomesDef::Times(factor, _) => size <= MOST_TIMES * factor.max(1.0),
+                BecomesDef::Plus(..) => !share.is_finite() || share.abs() <= MOST_SHARE,
+            }
     }
 }
 
@@ -415,7 +427,7 @@ impl World {
     pub fn withdraw(&mut self, since: SimTime) {
         self.suspicion = None;
         let Some(active) = self.active.clone() else { return };
-        if self.verdicts[active.verdict].onset < since {
+        if self.verdicts[active.verdict].onset < since || self.rows.is_empty() {
             return;
         }
         let onset = active.onset.max(self.first() + 1);
@@ -519,7 +531,7 @@ impl World {
         let at = filter.model().parameter(&event.happening.parameter)?;
         let (size, share) = event.size(filter.parameters()[at]);
         let found = Found { what, nats: gain + event.nats, onset, size, share, event: None };
-        Some(found).filter(|f| f.nats.is_finite())
+        Some(found).filter(|f| f.nats.is_finite() && event.is_possible(size, share))
     }
 
     /// The likeliest onset of an event between those before and after it that were examined.
@@ -680,7 +692,10 @@ impl World {
         let value = at.map_or(event.nominal, |k| self.current.parameters()[k]);
         let (size, share) = event.size(value);
         let faded = share < OVER_SHARE;
-        if !faded && let Some(v) = self.verdicts.get_mut(active.verdict) {
+        if !faded
+            && event.is_possible(size, share)
+            && let Some(v) = self.verdicts.get_mut(active.verdict)
+        {
             v.size = size;
         }
         let mut best: Option<(u64, f64)> = None;

@@ -64,7 +64,7 @@ impl DynamicsDef {
         let mut def = self.clone();
         for input in &self.inputs {
             let Some(UnsaidDef::Learnt(value, std)) = input.unless_said else { continue };
-            let name = input.signal.replace('.', "_");
+            let name = learnt_name(&input.signal);
             let follows = |b: &BoundaryDef| matches!(&b.at, BoundaryAt::Input(i) if *i == input.signal);
             let elsewhere = self.sources.iter().any(|s| s.input.as_ref() == Some(&input.signal))
                 || self.conductances.iter().any(|c| c.gate.as_ref() == Some(&input.signal));
@@ -78,7 +78,7 @@ impl DynamicsDef {
             let parameter = ParameterDef {
                 value,
                 unit: "degC".to_owned(),
-                source: "learnt, since nothing measures it".to_owned(),
+                source: LEARNT.to_owned(),
                 bounds: input.range,
                 prior: PriorDef::Linear(std),
                 per_recording: true,
@@ -88,6 +88,21 @@ impl DynamicsDef {
         }
         def
     }
+
+    /// The parameter that stands for an input which nothing measures, as [`Self::told_only`] leaves it.
+    pub(crate) fn learnt_for_mut(&mut self, signal: &str) -> Option<&mut ParameterDef> {
+        if self.inputs.iter().any(|i| i.signal == signal) {
+            return None;
+        }
+        self.parameters.get_mut(&learnt_name(signal)).filter(|p| p.source == LEARNT)
+    }
+}
+
+/// Source of a parameter that stands for an input.
+const LEARNT: &str = "learnt, since nothing measures it";
+
+fn learnt_name(signal: &str) -> String {
+    signal.replace('.', "_")
 }
 
 impl DynamicsDef {
@@ -211,6 +226,13 @@ pub struct InputDef {
     /// What holds for a recording that does not tell it. None: a recording must.
     #[serde(default)]
     pub unless_said: Option<UnsaidDef>,
+}
+
+impl InputDef {
+    /// Whether a parameter of this name stands for it where nothing measures it.
+    pub(crate) fn learnt_as(&self, name: &str) -> bool {
+        matches!(self.unless_said, Some(UnsaidDef::Learnt(..))) && learnt_name(&self.signal) == name
+    }
 }
 
 /// What is taken for an input that a recording does not tell.

@@ -114,6 +114,10 @@ impl Params {
         };
         let mut def = def.clone();
         for (name, fitted) in &self.parameters {
+            // What was learnt for want of a measurement is measured now.
+            if !def.parameters.contains_key(name) && def.inputs.iter().any(|i| i.learnt_as(name)) {
+                continue;
+            }
             let p = def.parameters.get_mut(name).ok_or_else(|| missing("parameter", name))?;
             p.value = fitted.value;
             p.prior = match p.prior {
@@ -123,6 +127,11 @@ impl Params {
             };
         }
         for (name, figures) in &self.inputs {
+            // What was measured is learnt now, and is supposed where it was.
+            if let Some(learnt) = def.learnt_for_mut(name) {
+                learnt.value = figures.mean.clamp(learnt.bounds.0, learnt.bounds.1);
+                continue;
+            }
             let input = def.inputs.iter_mut().find(|i| i.signal == *name);
             let input = input.ok_or_else(|| missing("input", name))?;
             input.mean = Some(figures.mean);

@@ -6,4 +6,5 @@ mod filter;
 mod intervals;
 mod misfit;
 mod recordings;
+mod told;
 mod world;

@@ -179,7 +179,11 @@ fn read(
         })?);
     }
     for output in &def.outputs {
-        data.outputs.push(column(&output.signal).unwrap_or_else(|| vec![f64::NAN; rows]));
+        let values = column(&output.signal).unwrap_or_else(|| vec![f64::NAN; rows]);
+        if let Some(warning) = in_kelvin(&output.signal, &values, &data.name) {
+            warnings.push(warning);
+        }
+        data.outputs.push(values);
     }
     for name in def.covariates.keys() {
         if let Some(value) = constants.get(name.as_str()) {
@@ -189,6 +193,17 @@ fn read(
     warnings.merge(std::mem::take(&mut table.notes.warnings));
     table.columns.clear();
     Ok(Recorded { data, table })
+}
+
+/// Readings in °C that all lie where a room, or what is in one, is in kelvin.
+fn in_kelvin(signal: &str, values: &[f64], file: &str) -> Option<Diagnostic> {
+    let seen = || values.iter().copied().filter(|v| v.is_finite());
+    let (low, high) = (seen().fold(f64::INFINITY, f64::min), seen().fold(f64::NEG_INFINITY, f64::max));
+    let alike = signal.ends_with(".temperature") && low <= high && low > 240.0 && high < 400.0;
+    alike.then(|| {
+        let text = format!("`{signal}` reads {low:.0} to {high:.0} °C in {file}: are these kelvin?");
+        Diagnostic::warning(text).help(format!("`--map {signal}=COLUMN:K` converts them"))
+    })
 }
 
 /// Widens the stated range of an input where recordings leave it, and says so: what was recorded did happen.

@@ -11,7 +11,10 @@ use crate::{
 };
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 use twinfleet_engine::{
     compare::Reading,
     diagnose::{
@@ -100,7 +103,11 @@ pub(super) fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
     let (said, labels, device_s, tables) = if args.record.is_empty() {
         let said = watch(args)?;
         let labels = match &args.labels {
-            Some(path) => Some(labels_of(path, &said.tables).map_err(|d| refused(&d.into()))?),
+            Some(path) => {
+                let labels = labels_of(path, &said.tables).map_err(|d| refused(&d.into()))?;
+                eprint!("{}", doubts(&labels, &said).render(load_files::style()));
+                Some(labels)
+            }
             None => None,
         };
         (said.verdicts, labels, said.device_s, said.tables)
@@ -127,6 +134,8 @@ struct Watched {
     verdicts: Vec<Said>,
     device_s: f64,
     tables: Vec<Watchable>,
+    /// What may be said to happen to the thing.
+    events: Vec<String>,
 }
 
 /// A recording's name and its table, which knows how it writes its times.
@@ -161,7 +170,8 @@ fn watch(args: &Args) -> Result<Watched, Failure> {
     let data = fit::data::read_all(&flags, &args.data, &def, &mut warnings).map_err(|r| refused(&r))?;
     fit::data::widen(&mut def, data.iter().map(|r| &r.data), &mut warnings);
     eprint!("{}", warnings.render(load_files::style()));
-    let mut out = Watched { verdicts: Vec::new(), device_s: 0.0, tables: Vec::new() };
+    let events = def.events.iter().map(|e| e.kind.clone()).collect();
+    let mut out = Watched { verdicts: Vec::new(), device_s: 0.0, tables: Vec::new(), events };
     let mut pages = Vec::new();
     for recorded in data {
         let (def, d) = &measured_only(&def, &recorded.data, &args.map);
@@ -303,6 +313,37 @@ fn labels_of(path: &Path, tables: &[Watchable]) -> Result<Vec<Label>, Diagnostic
             })
         })
         .collect()
+}
+
+/// What verdicts say of sensors and streams, and of what no hypothesis explains.
+const KINDS: [&str; 10] =
+    ["stuck", "bias", "drift", "gain", "spike", "noise", "dropout", "clock_skew", "spoofed", "unknown"];
+
+/// Labels that no verdict can meet: they count as missed, and what was said rightly counts as said in vain.
+fn doubts(labels: &[Label], watched: &Watched) -> Report {
+    let mut report = Report::default();
+    for l in labels {
+        let label = format!("the label `{}` at {} s", l.kind, l.from_s);
+        if l.until_s < l.from_s {
+            let text = format!("{label} ends before it begins, at {} s", l.until_s);
+            report.push(Diagnostic::warning(text).help("no verdict can meet it: it counts as missed"));
+        }
+        let of = watched.tables.iter().find(|t| t.name == l.subject);
+        if let Some(last) = of.and_then(|t| t.table.t_s.last()).filter(|last| l.from_s > **last) {
+            let text = format!("{label} begins behind the last row of {}, at {last} s", l.subject);
+            report.push(
+                Diagnostic::warning(text)
+                    .help("times are seconds from the recording's first row, or calendar times"),
+            );
+        }
+    }
+    let known = || KINDS.into_iter().chain(watched.events.iter().map(String::as_str));
+    let kinds: BTreeSet<&str> = labels.iter().map(|l| l.kind.as_str()).collect();
+    for kind in kinds.into_iter().filter(|kind| !known().any(|k| k == *kind)) {
+        let text = format!("no verdict on this thing is a `{kind}`: such labels count as missed");
+        report.push(Diagnostic::warning(text).maybe_help(near(kind, known())));
+    }
+    report
 }
 
 /// The number of the line, from 1, that holds what is read from this byte on: the reader begins with what ends the line before, and

@@ -160,6 +160,42 @@ fn a_column_that_counts_blinds_nothing_and_is_told() {
     assert!(with.0 > without.0 - 0.05 && with.0 > 0.8, "{without:?} {with:?}");
 }
 
+/// A machine that only grew warmer while it was clean, and then cools from row 800 to 999.
+#[test]
+fn what_only_rose_in_the_clean_rows_is_told_when_it_falls() {
+    let dir = scratch();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let mut noise = Noise(4711);
+    let mut text = String::from("t,temperature,load,flow,label\n");
+    let (mut warm, mut load) = (20.0, 0.0);
+    for k in 0..1000 {
+        load = 0.9 * load + 0.4 * noise.next();
+        warm += if k < 800 { 0.02 } else { -0.3 };
+        let flow = 2.0 + 0.1 * load + 0.05 * noise.next();
+        let _ = writeln!(text, "{k},{warm:.1},{load:.3},{flow:.3},{}", u8::from(k >= 800));
+    }
+    fs::write(at("warm.csv"), text).unwrap();
+    let (data, out) = (at("warm.csv"), at("out.csv"));
+    let ran = detect(&[
+        "--data",
+        &data,
+        "--time",
+        "t",
+        "--signals",
+        "temperature,load,flow",
+        "--label",
+        "label",
+        "--train-rows",
+        "400",
+        "--out",
+        &out,
+    ]);
+    assert_eq!(ran.code(), 0, "{}", ran.stderr());
+    assert!(ran.stderr().contains("`temperature` counts"), "{}", ran.stderr());
+    let f1 = ran.json()["labels"]["f1"].as_f64().unwrap();
+    assert!(f1 > 0.8, "{}", ran.stdout());
+}
+
 #[test]
 fn no_row_is_judged_by_later_ones() {
     let dir = scratch();

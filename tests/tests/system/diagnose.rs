@@ -180,6 +180,17 @@ fn a_recording_is_watched_causally_and_a_fault_in_it_is_named() {
         ]);
         assert!(ran.code() == 2 && ran.stderr().contains(said), "{}", ran.stderr());
     }
+    // A label that no verdict can meet is asked about.
+    for (cells, said) in [
+        ("2005,2406,soc.temperature,biass,5", "did you mean `bias`?"),
+        ("2406,2005,soc.temperature,bias,5", "ends before it begins"),
+        ("20050000,,soc.temperature,bias,5", "behind the last row"),
+    ] {
+        let odd = put("odd.csv", &["onset,end,part,kind,size".to_owned(), cells.to_owned()]);
+        let (_, ran) = watch(&whole, &["--labels", &odd]);
+        assert!(ran.stderr().contains(said), "{}", ran.stderr());
+    }
+    assert!(!watch(&whole, &["--labels", &labels]).1.stderr().contains("label"));
     // What was said by then does not depend on what came after.
     let (early, _) = watch(&begun, &[]);
     let early: Vec<Vec<&str>> = early.lines().map(|l| l.split(',').collect()).collect();
@@ -218,4 +229,110 @@ fn what_cannot_be_judged_is_said() {
         assert_eq!(ran.code(), 2, "{all:?}: {}", ran.stderr());
         assert!(ran.stderr().contains(part), "{all:?}: {}", ran.stderr());
     }
+}
+
+/// A box whose heater a timer switches, each row 30 s, under sensors of half a degree: what they say comes again and again.
+#[test]
+fn a_timer_under_coarse_sensors_is_no_recording_that_someone_plays() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut state = 77u64;
+    let mut noise = || {
+        let mut uniform = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f64 / f64::from(1 << 24)
+        };
+        0.03 * ((0..12).map(|_| uniform()).sum::<f64>() - 6.0)
+    };
+    let (mut element, mut air, mut wall) = (22.0, 22.0, 22.0);
+    let mut rows: Vec<(f64, f64, f64)> = Vec::new();
+    for k in 0..900 {
+        let level = if k % 20 < 7 { 60.0 } else { 0.0 };
+        for _ in 0..30 {
+            let (heat, taken) = (0.5 * (element - air), 1.5 * (air - wall));
+            element += (0.2 * level - heat) / 30.0;
+            air += (heat - taken - 0.1 * (air - 22.0)) / 60.0;
+            wall += (taken - 0.8 * (wall - 22.0)) / 800.0;
+        }
+        let coarse = |t: f64| (2.0 * t).round() / 2.0;
+        rows.push((level, coarse(air + noise()), coarse(wall + noise())));
+    }
+    let path = dir.path().join("timer.csv");
+    let line = |(k, r): (usize, &(f64, f64, f64))| format!("{},{},{},{}\n", 30 * k, r.0, r.1, r.2);
+    let table: String = rows.iter().enumerate().map(line).collect();
+    fs::write(&path, format!("t,heat,air,wall\n{table}")).unwrap();
+    let ran = command(&[
+        "score",
+        "diagnose",
+        "--thing",
+        "heated-box",
+        "--data",
+        path.to_str().unwrap(),
+        "--time",
+        "t",
+        "--map",
+        "heater.level=heat:percent",
+        "air.temperature=air",
+        "wall.temperature=wall",
+    ]);
+    assert_eq!(ran.code(), 0, "{}", ran.stderr());
+    let all = ran.json();
+    let verdicts = all["verdicts"].as_array().unwrap();
+    assert!(verdicts.iter().all(|v| v["kind"] != "spoofed"), "{all}");
+}
+
+/// What a fit of a box wrote.
+const BOX: &str = r#"(format: 1, thing: "heated-box", parameters: {
+    "c_air": (value: 23.3433, sd: 0.614482, identified: true),
+    "c_content": (value: 31.1769, sd: 0.434435, identified: true),
+    "c_heater": (value: 30.6222, sd: 0.536388, identified: true),
+    "c_wall": (value: 807.24, sd: 0.0658236, identified: true),
+    "g_content": (value: 7.93477, sd: 0.684102, identified: true),
+    "g_heater": (value: 0.512532, sd: 0.850079, identified: false),
+    "g_leak": (value: 0.0900267, sd: 0.389656, identified: true),
+    "g_out": (value: 0.815945, sd: 0.0659686, identified: true),
+    "g_wall": (value: 1.52771, sd: 0.0659164, identified: true),
+    "tau": (value: 2.63086, sd: 0.216015, identified: true)},
+    noise_k_per_sqrt_s: {"air": 0.000625, "content": 0.000125, "element": 0.000625, "wall": 0.000125},
+    noise_std: {"air.temperature": 0.05, "wall.temperature": 0.05})"#;
+
+/// No mass of 10^112 kg was put into the box.
+#[test]
+fn kelvin_taken_for_degrees_are_asked_about_and_no_event_of_any_size_explains_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let (data, params) = (at("kelvin.csv"), at("box.ron"));
+    let line = |k: usize| {
+        let (heat, x) = (if k % 90 < 40 { 50 } else { 0 }, k as f64 / 14.0);
+        format!("{},{heat},{:.2},{:.2},22\n", 3 * k, 298.0 + 6.0 * x.sin(), 296.0 + (x - 1.0).sin())
+    };
+    fs::write(&data, format!("t,heat,air,wall,room\n{}", (0..400).map(line).collect::<String>())).unwrap();
+    fs::write(&params, BOX).unwrap();
+    let watch = |air: &str, wall: &str| {
+        let ran = command(&[
+            "score",
+            "diagnose",
+            "--thing",
+            "heated-box",
+            "--params",
+            &params,
+            "--data",
+            &data,
+            "--time",
+            "t",
+            "--map",
+            "heater.level=heat:percent",
+            "room.temperature=room",
+            air,
+            wall,
+        ]);
+        assert_eq!(ran.code(), 0, "{}", ran.stderr());
+        ran
+    };
+    let ran = watch("air.temperature=air", "wall.temperature=wall");
+    assert!(ran.stderr().contains("are these kelvin?"), "{}", ran.stderr());
+    let all = ran.json();
+    let far = |v: &serde_json::Value| v["size"].as_f64().is_none_or(|size| size.abs() > 1e6);
+    assert!(!all["verdicts"].as_array().unwrap().iter().any(far), "{all}");
+    let ran = watch("air.temperature=air:K", "wall.temperature=wall:K");
+    assert!(!ran.stderr().contains("kelvin"), "{}", ran.stderr());
 }

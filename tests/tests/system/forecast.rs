@@ -1,6 +1,6 @@
 //! Forecasts of tables: scored walking forward, trained, saved, loaded, and live in a twin.
 
-use super::common::{command, scratch};
+use super::common::{command, scratch, twinfleet_command};
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
 const PI: &str = "assets/recordings/pi3b/pistress_1100000011.csv";
@@ -312,6 +312,28 @@ fn a_network_is_trained_saved_loaded_and_live() {
     let ran = command(&["check", file("bad.ron").to_str().unwrap()]);
     assert_eq!(ran.code(), 2);
     assert!(ran.stderr().contains("nothing.json"), "{}", ran.stderr());
+}
+
+/// A current in amperes that is some micro; and a horizon that no reading of the table lies at.
+#[test]
+fn small_errors_keep_their_digits_and_a_horizon_beyond_the_table_is_no_number() {
+    let dir = scratch();
+    let data = dir.path().join("small.csv");
+    let rows: Vec<(f64, f64)> = load(400).iter().map(|(room, outside)| (1e-6 * room, *outside)).collect();
+    comma(&data, &rows);
+    let page = dir.path().join("page");
+    let ran = twinfleet_command()
+        .args(["score", "forecast", "--data", data.to_str().unwrap(), "--time", "date", "--target", "room"])
+        .args(["--horizons", "1,390", "--train-until", "300", "--model", "ridge"])
+        .args(["--report", page.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert!(told.contains("e-7") && !told.contains("0.000000") && !told.contains("NaN"), "{told}");
+    assert!(told.contains("no reading lies 390 rows behind a forecast"), "{told}");
+    let html = fs::read_to_string(page.join("report.html")).unwrap();
+    assert!(html.contains("no reading lies 390 rows") && !html.contains(">NaN"), "{html}");
 }
 
 #[test]

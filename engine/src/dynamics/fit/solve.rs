@@ -1,6 +1,9 @@
 //! Levenberg–Marquardt with priors and bounds, from several starts, with the residuals' own weights.
 
-use super::{FitError, Global, Settings, cma_es, problem::Problem};
+use super::{
+    FitError, Global, Settings, cma_es,
+    problem::{Normal, Problem},
+};
 use crate::{
     dynamics::dense::{Mat, cholesky, cholesky_solve},
     rng,
@@ -71,15 +74,17 @@ fn starting_point(problem: &Problem, seed: u64, start: usize) -> Vec<f64> {
 }
 
 fn minimise(problem: &Problem, v: Vec<f64>, iterations: usize) -> Solution {
-    minimise_but(problem, v, iterations, None)
+    minimise_but(problem, v, iterations, None, 0.0)
 }
 
-/// The same with one unknown held where it is.
+/// The same with one unknown held where it is. It is over where another step would gain less than `enough_nats`, or, where that is
+/// 0, where one gained next to nothing of the cost: in a narrow valley that may be far from its lowest place.
 pub(super) fn minimise_but(
     problem: &Problem,
     mut v: Vec<f64>,
     iterations: usize,
     held: Option<usize>,
+    enough_nats: f64,
 ) -> Solution {
     let mut damping = 1e-3;
     let normal = |v: &[f64]| {
@@ -94,9 +99,14 @@ pub(super) fn minimise_but(
         }
         normal
     };
+    let is_there = |at: &Normal| enough_nats > 0.0 && to_gain_nats(at) < enough_nats;
+    let least = |cost: f64| if enough_nats > 0.0 { 1e-3 * enough_nats } else { 1e-6 * cost };
     let mut now = normal(&v);
-    let mut converged = false;
+    let mut converged = is_there(&now);
     'outer: for _ in 0..iterations {
+        if converged {
+            break;
+        }
         loop {
             let mut a = now.matrix.clone();
             for i in 0..a.rows {
@@ -109,7 +119,7 @@ pub(super) fn minimise_but(
                 problem.bounded(&mut next);
                 let cost = problem.cost(&next);
                 if cost < now.cost {
-                    converged = now.cost - cost < 1e-6 * now.cost;
+                    converged = now.cost - cost < least(now.cost);
                     v = next;
                     break;
                 }
@@ -122,11 +132,16 @@ pub(super) fn minimise_but(
         }
         damping = (damping / 8.0).max(1e-9);
         now = normal(&v);
-        if converged {
-            break;
-        }
+        converged |= is_there(&now);
     }
     Solution { cost: now.cost, v, sd: Vec::new(), converged }
+}
+
+/// What a step to where the normal equations have their solution would gain, [nat].
+fn to_gain_nats(at: &Normal) -> f64 {
+    let Some(l) = cholesky(&at.matrix) else { return f64::INFINITY };
+    let step = cholesky_solve(&l, &at.gradient);
+    0.5 * step.iter().zip(&at.gradient).map(|(s, g)| s * g).sum::<f64>()
 }
 
 /// Variance of the residuals by output, times what their correlation costs: n rows tell as much as n·(1 − ρ)/(1 + ρ)

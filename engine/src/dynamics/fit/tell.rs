@@ -224,17 +224,19 @@ impl<'a> Plan<'a> {
         if high > low { (low, high) } else { (least, most) }
     }
 
+    /// What an input was in the mean.
+    fn usual(&self, input: usize) -> f64 {
+        let seen: Vec<f64> = self.first.inputs[input].iter().copied().filter(|v| v.is_finite()).collect();
+        if seen.is_empty() { self.levels(input).0 } else { seen.iter().sum::<f64>() / seen.len() as f64 }
+    }
+
     /// A parameter's standard deviation once an input was high for half of the time and low for the other.
     fn after(&self, input: usize, length_s: f64, read: &[bool], at: usize) -> Option<f64> {
         let dt_s = length_s / ROWS as f64;
-        let mean = |k: usize| {
-            let seen: Vec<f64> = self.first.inputs[k].iter().copied().filter(|v| v.is_finite()).collect();
-            if seen.is_empty() { self.levels(k).0 } else { seen.iter().sum::<f64>() / seen.len() as f64 }
-        };
         let (low, high) = self.levels(input);
         let column = |k: usize| -> Vec<f64> {
             let level = |row| if row < ROWS / 2 { high } else { low };
-            if k == input { (0..ROWS).map(level).collect() } else { vec![mean(k); ROWS] }
+            if k == input { (0..ROWS).map(level).collect() } else { vec![self.usual(k); ROWS] }
         };
         let planned = Dataset {
             name: "planned".to_owned(),
@@ -266,12 +268,9 @@ impl<'a> Plan<'a> {
     fn at_rest(&self, input: usize) -> Option<Vec<f64>> {
         let model = Model::compile(&self.def, &self.first.covariates).ok()?;
         let (theta, low) = (model.values(), self.levels(input).0);
-        let u: Vec<f64> = (0..model.inputs.len())
-            .map(|k| {
-                let seen = self.first.inputs[k].iter().copied().find(|v| v.is_finite());
-                if k == input { low } else { seen.unwrap_or(self.levels(k).0) }
-            })
-            .collect();
+        // The others stay through the experiment what they are here: else their own step would tell what is said of the input's.
+        let u: Vec<f64> =
+            (0..model.inputs.len()).map(|k| if k == input { low } else { self.usual(k) }).collect();
         let mut x = vec![model.resting_c(&theta, &u); model.states()];
         for _ in 0..48 {
             model.step(&mut x, &theta, &u, 1800.0);

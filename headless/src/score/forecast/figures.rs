@@ -127,22 +127,25 @@ impl Figures {
                 let cell = &self.cells[c * h + k];
                 let n = cell.n as f64;
                 say(format_args!(
-                    "{name:wide$}  {:>7}  {:>10}  {:>11}  {:>6.1} %  {:>10}  {:>10}  {:>8}",
+                    "{name:wide$}  {:>7}  {:>10}  {:>11}  {:>8}  {:>10}  {:>10}  {:>8}",
                     self.horizons[k],
                     digits(cell.absolute / n),
                     digits(cell.persistence / n),
-                    100.0 * cell.held as f64 / n,
+                    percent(cell.held as f64 / n),
                     digits(cell.width / n),
                     digits(cell.pinball / n),
                     cell.n
                 ));
             }
         }
+        if let Some(unjudged) = self.unjudged() {
+            say(format_args!("\n{unjudged}"));
+        }
         say(format_args!(
-            "\nintervals of {:.0} %: held {:.1} % overall, {:.1} % on the worst day",
+            "\nintervals of {:.0} %: held {} overall, {} on the worst day",
             100.0 * self.interval,
-            100.0 * self.coverage(),
-            100.0 * self.worst_day()
+            percent(self.coverage()),
+            percent(self.worst_day())
         ));
         if range {
             let (first, last) = (self.horizons[0], self.horizons[h - 1]);
@@ -152,6 +155,20 @@ impl Figures {
                 self.scaled_mae()
             ));
         }
+    }
+
+    /// Which horizons no forecast was judged at, where there are such.
+    fn unjudged(&self) -> Option<String> {
+        let h = self.horizons.len();
+        let judged = |k: usize| self.cells.iter().skip(k).step_by(h).any(|c| c.n > 0);
+        let none: Vec<String> =
+            (0..h).filter(|k| !judged(*k)).map(|k| self.horizons[k].to_string()).collect();
+        let which = match none.as_slice() {
+            [] => return None,
+            [one] => one.clone(),
+            [first, .., last] => format!("{first} to {last} ({} horizons)", none.len()),
+        };
+        Some(format!("no reading lies {which} rows behind a forecast: it is not judged there"))
     }
 
     /// Mean absolute errors, by target and horizon.
@@ -199,22 +216,26 @@ impl Figures {
                 let cell = &self.cells[c * h + k];
                 let n = cell.n as f64;
                 html += &format!(
-                    "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.1} %</td><td>{}</td><td>{}</td></tr>\n",
+                    "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
                     escape(name),
                     self.horizons[k],
                     digits(cell.absolute / n),
                     digits(cell.persistence / n),
-                    100.0 * cell.held as f64 / n,
+                    percent(cell.held as f64 / n),
                     digits(cell.width / n),
                     cell.n
                 );
             }
         }
+        html += "</tbody></table>\n";
+        if let Some(unjudged) = self.unjudged() {
+            html += &format!("<p>{}.</p>\n", escape(&unjudged));
+        }
         html + &format!(
-            "</tbody></table>\n<p>Intervals of {:.0} % held {:.1} % overall, {:.1} % on the worst day.</p>\n",
+            "<p>Intervals of {:.0} % held {} overall, {} on the worst day.</p>\n",
             100.0 * self.interval,
-            100.0 * self.coverage(),
-            100.0 * self.worst_day()
+            percent(self.coverage()),
+            percent(self.worst_day())
         )
     }
 
@@ -252,15 +273,33 @@ fn shown(n: usize, range: bool, targets: usize) -> Vec<usize> {
     })
 }
 
-/// Four digits.
+/// Four digits, a dash where there is no figure.
 fn digits(v: f64) -> String {
     let places = match v.abs() {
+        a if a.is_nan() => return "–".to_owned(),
         a if a >= 1000.0 => 0,
         a if a >= 100.0 => 1,
         a if a >= 10.0 => 2,
         a if a >= 1.0 => 3,
         a if a >= 0.01 || a == 0.0 => 4,
-        _ => 6,
+        a if a >= 0.001 => 6,
+        _ => return format!("{v:.3e}"),
     };
     format!("{v:.places$}")
+}
+
+fn percent(share: f64) -> String {
+    if share.is_nan() { "–".to_owned() } else { format!("{:.1} %", 100.0 * share) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_figures_keep_their_digits_and_missing_ones_are_dashes() {
+        let told = [1234.5, 0.0, 0.5, 0.0123, 0.00123, 2.438e-7, f64::NAN].map(digits);
+        assert_eq!(told, ["1234", "0.0000", "0.5000", "0.0123", "0.001230", "2.438e-7", "–"]);
+        assert_eq!([0.906, f64::NAN].map(percent), ["90.6 %", "–"]);
+    }
 }
