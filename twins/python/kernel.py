@@ -8,6 +8,7 @@ pin is taken ahead in steps that grow with the time it has looked: what it waits
 What else a script finds changed is in `base`: its files, its signals, who it is, and the doors that are closed behind it.
 """
 import builtins
+import functools
 import io
 import os
 import sys
@@ -46,6 +47,11 @@ acts = 0  # questions that may change a pin
 epoch_ns = 0
 settings = {}
 _buffer = b""
+
+
+def unbound(function):
+    """A function that stands for one of C: kept in a class, it does not become a method of it."""
+    return staticmethod(function) if sys.version_info >= (3, 10) else functools.partial(function)
 
 
 class Gone(BaseException):

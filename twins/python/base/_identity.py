@@ -29,9 +29,8 @@ def install_chance():
     """The first of all: what follows imports from it."""
     seed = _k.settings["seed"]
     dice.seed(seed)
-    os.urandom = urandom
-    os.getrandom = lambda size, flags=0: urandom(size)
-    random._urandom = urandom
+    os.urandom = random._urandom = _k.unbound(urandom)
+    os.getrandom = _k.unbound(lambda size, flags=0: urandom(size))
     random.seed(seed ^ 0x5DEECE66D)
     plain = random.Random.seed
 
@@ -84,16 +83,14 @@ def install():
     _thread.get_native_id = threading.get_native_id = native
     threading.main_thread()._native_id = native()
     cores = _cores()
-    for name in ("getuid", "geteuid", "getgid", "getegid"):
-        setattr(os, name, lambda: 0)
-    os.getpid, os.getppid, os.getlogin = (lambda: 1000), (lambda: 1), (lambda: "root")
-    os.getgroups, os.getpgrp, os.getsid, os.getpgid = (lambda: [0]), (lambda: 1000), (lambda p: 1000), (lambda p: 1000)
-    os.getloadavg = lambda: _LOAD
-    os.uname = _uname
-    os.cpu_count = lambda: cores
-    os.process_cpu_count = os.cpu_count
-    os.sched_getaffinity = lambda pid: set(range(cores))
-    os.times = lambda: os.times_result((_computed(), 0.0, 0.0, 0.0, (_k.BOOT_NS + _k.now_ns()) / 1e9))
+    new = {name: lambda: 0 for name in ("getuid", "geteuid", "getgid", "getegid")}
+    new |= {"getpid": lambda: 1000, "getppid": lambda: 1, "getlogin": lambda: "root", "getgroups": lambda: [0],
+            "getpgrp": lambda: 1000, "getsid": lambda p: 1000, "getpgid": lambda p: 1000, "getloadavg": lambda: _LOAD,
+            "uname": _uname, "cpu_count": lambda: cores, "process_cpu_count": lambda: cores,
+            "sched_getaffinity": lambda pid: set(range(cores)),
+            "times": lambda: os.times_result((_computed(), 0.0, 0.0, 0.0, (_k.BOOT_NS + _k.now_ns()) / 1e9))}
+    for name, function in new.items():
+        setattr(os, name, _k.unbound(function))
     import platform
     import resource
 

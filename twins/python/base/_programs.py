@@ -148,4 +148,4 @@ def install():
         print(ran[0].decode(), end="")
         return ran[1] << 8
 
-    os.system = system
+    os.system = _k.unbound(system)
