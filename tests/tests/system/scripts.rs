@@ -1,6 +1,7 @@
 //! The user's own device code, through the command: three runtimes, their judges, what goes wrong, and what is kept from them.
 
 mod board;
+mod broker;
 mod confined;
 mod drivers;
 mod micro;

@@ -1,6 +1,7 @@
 //! One device that runs a script: its guest and its machine, brought through simulated time turn by turn.
 
 use super::{
+    broker::Broker,
     card::Card,
     guest::{Guest, Host, Went},
     machine::{Machine, unhex},
@@ -51,6 +52,8 @@ pub struct Life {
     pub mac: [u8; 6],
     /// The addresses of all devices of the run.
     pub addresses: Arc<Addresses>,
+    /// What its broker knows beyond this device.
+    pub broker: Arc<Broker>,
     /// When its link carries messages.
     pub link: Availability,
     /// Whether it runs under Linux.
@@ -72,7 +75,7 @@ pub struct Life {
 }
 
 impl Life {
-    /// The life of a device of a plan.
+    /// The life of a device of a plan, with a broker of its own.
     pub fn new(
         plan: &Plan,
         group: usize,
@@ -98,6 +101,7 @@ impl Life {
             seed: drawn.random::<u64>() >> 1,
             mac,
             addresses: Arc::clone(addresses),
+            broker: Arc::default(),
             link: {
                 let link = of.link.and_then(|i| plan.scenario.links.get(i));
                 Availability::of(&plan.scenario, &plan.catalog, link)
@@ -211,7 +215,7 @@ impl Device {
         let at_ns = ns(life.script.boot.0);
         let dice = stream(life.seed, &life.device, "script/net");
         let (link, linux) = (life.link.clone(), life.linux);
-        let net = Net::new(&life.addresses, &life.device, life.ordinal, link, linux, dice);
+        let net = Net::new(&life.addresses, &life.broker, &life.device, life.ordinal, link, linux, dice);
         Ok(Self {
             life,
             wire,
@@ -429,6 +433,10 @@ impl Device {
             turn.said.push(Said { at: SimTime(at_ns as i64), topic, payload, qos, retain, will });
         }
         turn.filters.append(&mut self.net.out.filters);
+        match std::mem::take(&mut self.net.out.dropped) {
+            0 => {}
+            dropped => turn.counts.push(("script_messages_dropped", dropped)),
+        }
     }
 
     /// Serves a question at its time. None: it waits.
