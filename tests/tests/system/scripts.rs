@@ -4,6 +4,7 @@ mod board;
 mod broker;
 mod confined;
 mod drivers;
+mod libraries;
 mod micro;
 mod net;
 mod outage;

@@ -1,6 +1,5 @@
 """CircuitPython's microcontroller."""
 import _twinfleet as _k
-import watchdog as _watchdog
 
 
 class Pin:
@@ -81,7 +80,10 @@ class _Nvm:
 
 
 nvm = _Nvm()
-watchdog = _watchdog.WatchDogTimer()
+if "chip" in _k.settings["modules"]:
+    import watchdog as _watchdog
+
+    watchdog = _watchdog.WatchDogTimer()
 
 
 def delay_us(us):
