@@ -415,6 +415,7 @@ class Console(io.TextIOBase):
 
 shim = {}
 compiled = {}  # by text: every device runs the same
+compiles = 0  # flags that a script and its modules are compiled with
 
 
 def compiled_of(source, path):
@@ -543,7 +544,7 @@ def serve(line, hello):
     try:
         with open(path, "rb") as file:
             source = file.read()
-        code = compile(source, hello["path"], "exec", dont_inherit=True)
+        code = compile(source, hello["path"], "exec", compiles, dont_inherit=True)
         source = source.decode("utf-8", "replace")
         import linecache
         linecache.cache[hello["path"]] = (len(source), None, source.splitlines(True), hello["path"])

@@ -2,6 +2,7 @@
 
 mod board;
 mod broker;
+mod circuit;
 mod confined;
 mod drivers;
 mod libraries;

@@ -197,8 +197,8 @@ pub struct Device {
     light: bool,
     /// What it saves now, [mA].
     saving_ma: f64,
-    /// Pins, and their levels, that wake it from its deep sleep.
-    wakes: Vec<(String, bool)>,
+    /// Pins, their levels and their pulls, that wake it from its deep sleep.
+    wakes: Vec<(String, bool, String)>,
     lines: u64,
     /// A running hash of all that it asked.
     trace: u64,
@@ -391,11 +391,14 @@ impl Device {
         let again_ns = match kind {
             "reset" => Some(boot_ns),
             "sleep" => {
-                // How long, and the pins that end it: `MS PIN:LEVEL …`; longer than the run may last is for ever.
+                // How long, and the pins that end it: `MS PIN:LEVEL[:PULL] …`; longer than the run may last is for ever.
                 let mut words = text.split(' ');
                 let ms = words.next().and_then(|ms| ms.parse::<u64>().ok());
-                let wake =
-                    |word: &str| word.split_once(':').map(|(pin, level)| (pin.to_owned(), level == "1"));
+                let wake = |word: &str| {
+                    let mut parts = word.split(':');
+                    let (pin, level) = (parts.next()?, parts.next()?);
+                    Some((pin.to_owned(), level == "1", parts.next().unwrap_or("-").to_owned()))
+                };
                 self.wakes = words.filter_map(wake).collect();
                 ms.map(|ms| ms.saturating_mul(1_000_000).saturating_add(boot_ns))
             }
@@ -606,7 +609,7 @@ impl Device {
         }
         self.machine.clock.advance_to_ns(now_ns);
         let machine = &mut self.machine;
-        if self.wakes.iter().any(|(pin, level)| machine.level(pin, "-") == *level) {
+        if self.wakes.iter().any(|(pin, level, pull)| machine.level(pin, pull) == *level) {
             self.life.reset_cause = "deepsleep_pin";
             self.state = State::Off { at_ns: now_ns + ns(self.life.script.boot.0) };
             self.wakes.clear();
