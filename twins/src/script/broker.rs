@@ -64,7 +64,7 @@ impl Desk {
 
     /// What there is.
     pub fn take(&self) -> News {
-        std::mem::take(&mut lock(&self.0))
+        std::mem::take(&mut *lock(&self.0))
     }
 }
 
