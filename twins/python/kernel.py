@@ -8,6 +8,7 @@ pin is taken ahead in steps that grow with the time it has looked: what it waits
 What else a script finds changed is in `base`: its files, its signals, who it is, and the doors that are closed behind it.
 """
 import builtins
+import copyreg
 import functools
 import io
 import os
@@ -51,7 +52,13 @@ _buffer = b""
 
 def unbound(function):
     """A function that stands for one of C: kept in a class, it does not become a method of it."""
-    return staticmethod(function) if sys.version_info >= (3, 10) else functools.partial(function)
+    if sys.version_info >= (3, 10):
+        return staticmethod(function)
+    return functools.update_wrapper(functools.partial(function), function)
+
+
+# A copy of one is itself, as it is of C's.
+copyreg.pickle(staticmethod, lambda of: of.__qualname__)
 
 
 class Gone(BaseException):

@@ -51,7 +51,7 @@ def install():
     new |= {"perf_counter": new["monotonic"], "perf_counter_ns": new["monotonic_ns"],
             "thread_time": new["process_time"], "thread_time_ns": new["process_time_ns"]}
     for name, function in new.items():
-        function.__name__ = function.__qualname__ = name
+        function.__name__, function.__qualname__, function.__module__ = name, name, "time"
         setattr(time, name, _k.unbound(function))
 
     class Datetime(datetime.datetime):

@@ -200,6 +200,11 @@ def htonl(x):
 
 ntohl = htonl
 
+# A class may keep these, as it may those of C.
+for _name in ("gethostname", "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "inet_aton", "inet_ntoa", "inet_pton", "inet_ntop",
+              "htons", "ntohs", "htonl", "ntohl", "if_nameindex", "if_nametoindex", "if_indextoname"):
+    globals()[_name] = _k.unbound(globals()[_name])
+
 
 class socket:
     family, type, proto = AF_INET, SOCK_STREAM, 0  # noqa
