@@ -500,6 +500,8 @@ impl Net {
         let Some((client, kept)) = session else { return };
         if self.kept.len() < KEPT || self.kept.contains_key(&client) {
             self.kept.insert(client, kept);
+        } else {
+            self.out.dropped += kept.waiting();
         }
     }
 

@@ -66,6 +66,11 @@ impl Kept {
         }
     }
 
+    /// How many messages wait for it.
+    pub fn waiting(&self) -> u64 {
+        self.letters.len() as u64
+    }
+
     /// A message comes while the client is away. False: there was no room for it.
     pub fn hear(&mut self, topic: &str, payload: &[u8], qos: u8, own: bool) -> bool {
         let Some(qos) = self.wants(topic, own).map(|wanted| wanted.min(qos)).filter(|qos| *qos > 0) else {
