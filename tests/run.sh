@@ -118,9 +118,9 @@ make_venvs() {
   make_venv venv-dialects 'import pysparkplug, mqtt_spb_wrapper, hatasmota, cbor2, kpn_senml' \
     'paho-mqtt<2' pysparkplug mqtt-spb-wrapper hatasmota cbor2 kpn-senml
   # What the users' scripts of the tests import: drivers and clients by others, without what they would bring for real hardware.
-  make_venv venv-scripts 'import pigpio, aiocoap, gpiozero, paho.mqtt.client, importlib.util as u; u.find_spec("adafruit_hcsr04").origin; u.find_spec("adafruit_pm25").origin; u.find_spec("adafruit_scd4x").origin; u.find_spec("w1thermsensor").origin; u.find_spec("DIYables_MicroPython_DS18X20").origin' --no-deps \
+  make_venv venv-scripts 'import pigpio, aiocoap, gpiozero, paho.mqtt.client, importlib.util as u; u.find_spec("adafruit_hcsr04").origin; u.find_spec("adafruit_pm25").origin; u.find_spec("adafruit_scd4x").origin; u.find_spec("w1thermsensor").origin; u.find_spec("DIYables_MicroPython_DS18X20").origin; u.find_spec("adafruit_minimqtt").origin' --no-deps \
     adafruit-circuitpython-{bme280,bh1750,sht31d,mpu6050,ina219,vl53l0x,ads1x15,mcp3xxx,ds18x20,onewire,dht,hcsr04,pm25,scd4x} \
-    adafruit-circuitpython-{busdevice,register,typing} paho-mqtt gpiozero colorzero typing_extensions pigpio aiocoap \
+    adafruit-circuitpython-{busdevice,register,typing,minimqtt,connectionmanager,ticks} paho-mqtt gpiozero colorzero typing_extensions pigpio aiocoap \
     bme280-upy diyables-micropython-ds18x20 w1thermsensor click
   make_examples
   make_micropython_tests

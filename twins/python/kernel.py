@@ -8,6 +8,8 @@ pin is taken ahead in steps that grow with the time it has looked: what it waits
 What else a script finds changed is in `base`: its files, its signals, who it is, and the doors that are closed behind it.
 """
 import builtins
+import copyreg
+import functools
 import io
 import os
 import sys
@@ -46,6 +48,17 @@ acts = 0  # questions that may change a pin
 epoch_ns = 0
 settings = {}
 _buffer = b""
+
+
+def unbound(function):
+    """A function that stands for one of C: kept in a class, it does not become a method of it."""
+    if sys.version_info >= (3, 10):
+        return staticmethod(function)
+    return functools.update_wrapper(functools.partial(function), function)
+
+
+# A copy of one is itself, as it is of C's.
+copyreg.pickle(staticmethod, lambda of: of.__qualname__)
 
 
 class Gone(BaseException):
@@ -409,6 +422,7 @@ class Console(io.TextIOBase):
 
 shim = {}
 compiled = {}  # by text: every device runs the same
+compiles = 0  # flags that a script and its modules are compiled with
 
 
 def compiled_of(source, path):
@@ -537,7 +551,7 @@ def serve(line, hello):
     try:
         with open(path, "rb") as file:
             source = file.read()
-        code = compile(source, hello["path"], "exec", dont_inherit=True)
+        code = compile(source, hello["path"], "exec", compiles, dont_inherit=True)
         source = source.decode("utf-8", "replace")
         import linecache
         linecache.cache[hello["path"]] = (len(source), None, source.splitlines(True), hello["path"])

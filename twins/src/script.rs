@@ -1,7 +1,7 @@
 //! The user's own device code in a run: MicroPython, CircuitPython and Raspberry Pi Python, unmodified, in simulated time.
 //!
 //! Reading order: [`machine`] (the virtual board: what a script's pins and buses are wired to) → [`mqtt`] (the broker at the
-//! other end of its sockets) → [`udp`] (its datagrams) → [`tcp`] (its streams to
+//! other end of its sockets) → [`broker`] (what that knows beyond one device) → [`udp`] (its datagrams) → [`tcp`] (its streams to
 //! other devices) → [`net`] (all of them, and what becomes of them without a network) → [`guest`] (whatever runs a script: one question at a time) → [`device`] (one device: guest and
 //! machine in simulated time) → [`cpython`] and [`sandbox`] (Python processes, confined), [`wasm`] (MicroPython) → [`card`] (the files a script finds); [`check`] looks at scripts without running them.
 //!
@@ -13,6 +13,7 @@
 //! Python's half is in `twins/python`: `kernel.py` speaks the protocol, everything above it is the modules that scripts
 //! import.
 
+pub mod broker;
 pub mod card;
 pub mod check;
 pub mod cpython;
@@ -34,6 +35,7 @@ use device::{Device, Life};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use twinfleet_engine::{
     catalog::Runtime,
+    environment::EnvironmentSystems,
     firmware::program::{self, Program},
     plan::Plan,
     scenario::files::Files,
@@ -99,6 +101,9 @@ pub fn install(
     }
     let live = Arc::new(live::install(world, schedule, plan));
     let addresses = Arc::new(udp::Addresses::new(plan));
+    let broker: Arc<broker::Broker> = Arc::default();
+    world.insert_resource(broker::RunsBroker(Arc::clone(&broker)));
+    schedule.add_systems(broker::take_in.in_set(EnvironmentSystems::Hear));
     let python = cpython::Python::new(options);
     let micropython = wasm::MicroPython::new(options);
     program::install(world, schedule, plan, &mut |g, index, id| {
@@ -107,7 +112,8 @@ pub fn install(
         };
         let (live, device) = (Arc::clone(&live), id.to_owned());
         let wire = Box::new(move || machine::Machine::new(&live, g, &device));
-        let life = Life::new(plan, g, index, id, script, Arc::clone(&cards[&plan_path(plan, g)]), &addresses);
+        let of = Life::new(plan, g, index, id, script, Arc::clone(&cards[&plan_path(plan, g)]), &addresses);
+        let life = Life { broker: Arc::clone(&broker), ..of };
         let host: Box<dyn guest::Host> = match life.script.runtime {
             Runtime::MicroPython => Box::new(micropython.clone()),
             _ => Box::new(python.clone()),

@@ -1,8 +1,11 @@
 //! The user's own device code, through the command: three runtimes, their judges, what goes wrong, and what is kept from them.
 
 mod board;
+mod broker;
+mod circuit;
 mod confined;
 mod drivers;
+mod libraries;
 mod micro;
 mod net;
 mod outage;
@@ -157,9 +160,10 @@ fn adafruits_drivers_read_what_the_room_has() {
 fn paho_and_gpiozero_do_as_on_a_pi() {
     let test = "paho_and_gpiozero_do_as_on_a_pi";
     let Some(python) = python_of("venv-scripts", "paho.mqtt.client, gpiozero", test) else { return };
-    let script = "import time, paho.mqtt.client as m\n\
+    // Each device by a name of its own: the broker throws out who has another's.
+    let script = "import socket, time, paho.mqtt.client as m\n\
         from gpiozero import LED\n\
-        c = m.Client(m.CallbackAPIVersion.VERSION2, 'x')\n\
+        c = m.Client(m.CallbackAPIVersion.VERSION2, socket.gethostname())\n\
         c.on_connect = lambda c, *_: c.subscribe('a/#', 1)\n\
         c.on_message = lambda c, u, x: print('got', x.payload.decode(), round(time.monotonic()))\n\
         c.connect('broker', 1883)\nc.loop_start()\nLED(17).blink(1, 1, n=3)\n\

@@ -5,14 +5,18 @@ import types
 
 import _twinfleet as _k
 
+# What tells a time of the real clock only where none is given.
+_TOLD = ("gmtime", "localtime", "ctime", "asctime", "strftime")
+
 
 def install():
     time.tzset()
-    real = types.SimpleNamespace(gmtime=time.gmtime, strftime=time.strftime, ctime=time.ctime)
-    look, boot_ns, epoch_ns = _k.look, _k.BOOT_NS, _k.epoch_ns
+    real = types.SimpleNamespace(**{name: getattr(time, name) for name in _TOLD})
+    look, boot_ns = _k.look, _k.BOOT_NS
 
     def wall():
-        return (epoch_ns + look()) / 1e9
+        # A microcontroller's clock may be set.
+        return (look() + _k.epoch_ns) / 1e9
 
     def sleep(seconds):
         if seconds < 0:
@@ -23,21 +27,32 @@ def install():
         look()
         return _k.n * _k.LINE_NS
 
-    time.sleep = sleep
-    time.time = wall
-    time.time_ns = lambda: epoch_ns + look()
-    time.monotonic = time.perf_counter = lambda: (boot_ns + look()) / 1e9
-    time.monotonic_ns = time.perf_counter_ns = lambda: boot_ns + look()
-    time.process_time = time.thread_time = lambda: computed_ns() / 1e9
-    time.process_time_ns = time.thread_time_ns = computed_ns
-    time.gmtime = lambda s=None: real.gmtime(wall() if s is None else s)
-    # Devices live in UTC.
-    time.localtime = time.gmtime
-    time.ctime = lambda s=None: real.ctime(wall() if s is None else s)
-    time.asctime = lambda t=None: time.strftime("%a %b %e %H:%M:%S %Y", t)
-    time.strftime = lambda f, t=None: real.strftime(f, time.gmtime() if t is None else t)
-    time.clock_gettime = lambda clock: wall() if clock == time.CLOCK_REALTIME else time.monotonic()
-    time.clock_gettime_ns = lambda clock: time.time_ns() if clock == time.CLOCK_REALTIME else time.monotonic_ns()
+    def of(now, then):
+        """What tells of a time, and without one of now."""
+        return lambda s=None: then(now() if s is None else s)
+
+    new = {
+        "sleep": sleep,
+        "time": wall,
+        "time_ns": lambda: look() + _k.epoch_ns,
+        "monotonic": lambda: (boot_ns + look()) / 1e9,
+        "monotonic_ns": lambda: boot_ns + look(),
+        "process_time": lambda: computed_ns() / 1e9,
+        "process_time_ns": computed_ns,
+        "gmtime": of(wall, real.gmtime),
+        # In the zone that the script's `TZ` names; a device without one lives in UTC.
+        "localtime": of(wall, real.localtime),
+        "ctime": of(wall, real.ctime),
+        "asctime": lambda t=None: real.asctime(time.localtime() if t is None else t),
+        "strftime": lambda f, t=None: real.strftime(f, time.localtime() if t is None else t),
+        "clock_gettime": lambda clock: wall() if clock == time.CLOCK_REALTIME else time.monotonic(),
+        "clock_gettime_ns": lambda clock: time.time_ns() if clock == time.CLOCK_REALTIME else time.monotonic_ns(),
+    }
+    new |= {"perf_counter": new["monotonic"], "perf_counter_ns": new["monotonic_ns"],
+            "thread_time": new["process_time"], "thread_time_ns": new["process_time_ns"]}
+    for name, function in new.items():
+        function.__name__, function.__qualname__, function.__module__ = name, name, "time"
+        setattr(time, name, _k.unbound(function))
 
     class Datetime(datetime.datetime):
         def __repr__(self):

@@ -6,7 +6,6 @@ that the run is on: times are simulated, numbers of files are counted, lists are
 attributes are kept as long as the process lives and mean nothing.
 """
 import builtins
-import functools
 import io
 import os
 import posixpath
@@ -421,13 +420,10 @@ def install():
     new |= {name: _one(name) for name in ("rmdir", "unlink", "remove", "chdir", "truncate", "readlink")}
     new |= {name: _two(name) for name in ("rename", "replace", "link")}
     new["symlink"] = lambda source, to, *_, **__: real["symlink"](source, true(to))
-    opens = open_
-    if sys.version_info < (3, 11):
-        # `pathlib` has them in a class, where functions would become its methods.
-        new, opens = {name: functools.partial(function) for name, function in new.items()}, functools.partial(open_)
-        new["scandir"] = Entries
+    # `pathlib` of old has them in a class, as a script may.
+    opens = _k.unbound(open_)
     for name, function in new.items():
-        setattr(os, name, function)
+        setattr(os, name, function if function is Entries else _k.unbound(function))
     builtins.open = io.open = opens
     import tokenize
 

@@ -29,9 +29,8 @@ def install_chance():
     """The first of all: what follows imports from it."""
     seed = _k.settings["seed"]
     dice.seed(seed)
-    os.urandom = urandom
-    os.getrandom = lambda size, flags=0: urandom(size)
-    random._urandom = urandom
+    os.urandom = random._urandom = _k.unbound(urandom)
+    os.getrandom = _k.unbound(lambda size, flags=0: urandom(size))
     random.seed(seed ^ 0x5DEECE66D)
     plain = random.Random.seed
 
@@ -84,16 +83,20 @@ def install():
     _thread.get_native_id = threading.get_native_id = native
     threading.main_thread()._native_id = native()
     cores = _cores()
-    for name in ("getuid", "geteuid", "getgid", "getegid"):
-        setattr(os, name, lambda: 0)
-    os.getpid, os.getppid, os.getlogin = (lambda: 1000), (lambda: 1), (lambda: "root")
-    os.getgroups, os.getpgrp, os.getsid, os.getpgid = (lambda: [0]), (lambda: 1000), (lambda p: 1000), (lambda p: 1000)
-    os.getloadavg = lambda: _LOAD
-    os.uname = _uname
-    os.cpu_count = lambda: cores
-    os.process_cpu_count = os.cpu_count
-    os.sched_getaffinity = lambda pid: set(range(cores))
-    os.times = lambda: os.times_result((_computed(), 0.0, 0.0, 0.0, (_k.BOOT_NS + _k.now_ns()) / 1e9))
+    new = {name: lambda: 0 for name in ("getuid", "geteuid", "getgid", "getegid")}
+    new |= {"getpid": lambda: 1000, "getppid": lambda: 1, "getlogin": lambda: "root", "getgroups": lambda: [0],
+            "getpgrp": lambda: 1000, "getsid": lambda p: 1000, "getpgid": lambda p: 1000, "getloadavg": lambda: _LOAD,
+            "uname": _uname, "cpu_count": lambda: cores, "process_cpu_count": lambda: cores,
+            "sched_getaffinity": lambda pid: set(range(cores)),
+            "times": lambda: os.times_result((_computed(), 0.0, 0.0, 0.0, (_k.BOOT_NS + _k.now_ns()) / 1e9))}
+    asked = os.sysconf
+
+    def sysconf(name):
+        return cores if name in ("SC_NPROCESSORS_ONLN", "SC_NPROCESSORS_CONF") else asked(name)
+
+    new["sysconf"] = sysconf
+    for name, function in new.items():
+        setattr(os, name, _k.unbound(function))
     import platform
     import resource
 
@@ -123,7 +126,22 @@ def _made_up(made):
     ram = int(_k.settings["ram_kb"])
     made["/proc/uptime"] = uptime
     made["/proc/loadavg"] = text("%.2f %.2f %.2f 1/120 1000\n" % _LOAD)
-    made["/proc/meminfo"] = text("MemTotal: %15d kB\nMemFree: %16d kB\nMemAvailable: %11d kB\n" % (ram, ram * 6 // 10, ram * 8 // 10))
+    rest = "".join("%-16s%8d kB\n" % (name + ":", kb) for name, kb in (
+        ("Buffers", ram // 50), ("Cached", ram // 6), ("SwapCached", 0), ("Active", ram // 5), ("Inactive", ram // 10),
+        ("SwapTotal", 0), ("SwapFree", 0), ("Shmem", 0), ("Slab", 0), ("SReclaimable", 0)))
+    made["/proc/meminfo"] = text("MemTotal: %15d kB\nMemFree: %16d kB\nMemAvailable: %11d kB\n" % (
+        ram, ram * 6 // 10, ram * 8 // 10) + rest)
+
+    def stat():
+        # Hundredths of a second: in user, nice, system, idle, and what nobody has here.
+        up, user = (_k.BOOT_NS + _k.now_ns()) // 10_000_000, int(_computed() * 100)
+        one = "%d 0 0 %d 0 0 0 0 0 0\n"
+        lines = ["cpu  " + one % (user, max(0, up * _cores() - user))]
+        lines += ["cpu%d " % i + one % (user if i == 0 else 0, max(0, up - user) if i == 0 else up) for i in range(_cores())]
+        boot_s = (_k.epoch_ns - _k.BOOT_NS) // 1_000_000_000
+        return ("".join(lines) + "intr 0\nctxt 0\nbtime %d\nprocesses 1000\nprocs_running 1\nprocs_blocked 0\n" % boot_s).encode()
+
+    made["/proc/stat"] = stat
     bus = {"pi": ("i2c-1", "spidev0.0", "spidev0.1", "serial0"), "bone": ("i2c-2", "spidev0.0")}
     for name in (name for of in _k.settings["modules"] for name in bus.get(of, ())):
         # They are there; who means to speak to them uses the modules for it.

@@ -17,6 +17,9 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self.sources = sources
 
     def find_spec(self, name, path, target=None):
+        if name in _blinka() and os.path.isfile(os.path.join(sys.path[0], name + ".py")):
+            # On a Pi they are packages as any other: what lies beside the script comes first.
+            return None
         packages = name in self.packages
         if name in self.sources or packages:
             spec = importlib.machinery.ModuleSpec(name, self, is_package=packages)
@@ -42,6 +45,10 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def get_source(self, name):
         return self.sources.get(name, "")
+
+
+def _blinka():
+    return _k.shim["circuit"] if "pi" in _k.settings["modules"] else ()
 
 
 class CardFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -75,7 +82,7 @@ class CardFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module):
         with open(module.__spec__.origin, "rb") as file:
-            code = compile(file.read(), module.__spec__.origin, "exec", dont_inherit=True)
+            code = compile(file.read(), module.__spec__.origin, "exec", _k.compiles, dont_inherit=True)
         exec(code, module.__dict__)
 
     def get_source(self, name):

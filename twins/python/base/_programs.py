@@ -1,8 +1,11 @@
 """Programs that scripts start on a Raspberry Pi to learn of their own board. All others cannot be started."""
+import importlib.abc
+import importlib.machinery
 import io
 import os
 import shlex
 import subprocess
+import sys
 
 import _twinfleet as _k
 import _files
@@ -138,8 +141,92 @@ class Popen:
         return cls
 
 
+def _asyncs(module):
+    """`asyncio.subprocess`, whose own would wait for a child of the system's for ever."""
+    import asyncio.base_events
+    import asyncio.streams
+
+    def stream(data):
+        made = asyncio.streams.StreamReader()
+        made.feed_data(data)
+        made.feed_eof()
+        return made
+
+    class Process:
+        def __init__(self, ran):
+            self._ran, self.pid, self.returncode = ran, ran.pid, None
+            self.stdin = None
+            self.stdout = None if ran.stdout is None else stream(ran.stdout.read())
+            self.stderr = None if ran.stderr is None else stream(ran.stderr.read())
+
+        async def wait(self):
+            self.returncode = self._ran.wait()
+            return self.returncode
+
+        async def communicate(self, input=None):
+            output = None if self.stdout is None else await self.stdout.read()
+            errors = None if self.stderr is None else await self.stderr.read()
+            await self.wait()
+            return output, errors
+
+        def kill(self):
+            pass
+
+        terminate = kill
+
+        def send_signal(self, number):
+            pass
+
+    async def create_subprocess_exec(program, *args, stdin=None, stdout=None, stderr=None, limit=None, **named):
+        return Process(Popen([program, *args], stdin=stdin, stdout=stdout, stderr=stderr, **named))
+
+    async def create_subprocess_shell(cmd, stdin=None, stdout=None, stderr=None, limit=None, **named):
+        return Process(Popen(cmd, stdin=stdin, stdout=stdout, stderr=stderr, shell=True, **named))
+
+    async def refused(*_, **__):
+        raise NotImplementedError("a simulated device starts no programs by its loop: asyncio.create_subprocess_exec does")
+
+    module.Process = Process
+    module.create_subprocess_exec, module.create_subprocess_shell = create_subprocess_exec, create_subprocess_shell
+    asyncio.base_events.BaseEventLoop.subprocess_exec = asyncio.base_events.BaseEventLoop.subprocess_shell = refused
+
+
+def _no_processes(module):
+    """`multiprocessing`: a device has one process, and a fork of it would wait for ever."""
+
+    def refused(self):
+        raise PermissionError(1, "a simulated device has one process: threads are there (threading, ThreadPoolExecutor)")
+
+    module.BaseProcess.start = refused
+
+
+_mended = {"asyncio.subprocess": _asyncs, "multiprocessing.process": _no_processes}
+
+
+class Mender(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Modules of Python that need another hand as soon as they are there."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name not in _mended:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec is not None:
+            spec.loader_state, spec.loader = spec.loader, self
+        return spec
+
+    def create_module(self, spec):
+        return None
+
+    def exec_module(self, module):
+        spec = module.__spec__
+        spec.loader = module.__loader__ = spec.loader_state
+        spec.loader.exec_module(module)
+        _mended[spec.name](module)
+
+
 def install():
     subprocess.Popen = Popen
+    sys.meta_path.insert(0, Mender())
 
     def system(command):
         ran = run(command, True)
@@ -148,4 +235,4 @@ def install():
         print(ran[0].decode(), end="")
         return ran[1] << 8
 
-    os.system = system
+    os.system = _k.unbound(system)

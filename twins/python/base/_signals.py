@@ -161,8 +161,8 @@ def install():
     import _signal
 
     for name, function in new.items():
-        setattr(signal, name, function)
-        setattr(_signal, name, function)
+        setattr(signal, name, _k.unbound(function))
+        setattr(_signal, name, _k.unbound(function))
 
     def kill(process, number):
         if process not in (0, 1000):
@@ -170,6 +170,5 @@ def install():
         if number:
             raise_(number)
 
-    os.kill = kill
-    os.killpg = kill
-    os.abort = lambda: _k.end("gone", "ended by its own SIGABRT")
+    os.kill = os.killpg = _k.unbound(kill)
+    os.abort = _k.unbound(lambda: _k.end("gone", "ended by its own SIGABRT"))

@@ -37,6 +37,10 @@ def select(rlist, wlist, xlist, timeout=None):
     return _wait(look, timeout, lambda: [_socket(of) for of in rlist + wlist]) or ([], [], [])
 
 
+# `selectors` has it in a class.
+select = _k.unbound(select)
+
+
 class poll:
     def __init__(self, sizehint=-1, flags=0):
         self._of = {}

@@ -1,15 +1,30 @@
 """Sockets of the simulation: at the other end of a stream is the run's broker or another device, at that of a datagram another
 device."""
+import enum as _enum
 import struct as _struct
 import sys as _sys
 
 import _twinfleet as _k
 
 _real = _sys.modules.get("_socket")
-AF_INET, AF_INET6, AF_UNSPEC, AF_UNIX = 2, 10, 0, 1
-SOCK_STREAM, SOCK_DGRAM = 1, 2
+
+
+class AddressFamily(_enum.IntEnum):
+    AF_UNSPEC, AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET, AF_CAN, AF_BLUETOOTH = 0, 1, 2, 10, 16, 17, 29, 31
+
+
+class SocketKind(_enum.IntEnum):
+    SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_NONBLOCK, SOCK_CLOEXEC = 1, 2, 3, 2048, 524288
+
+
+globals().update(AddressFamily.__members__)
+globals().update(SocketKind.__members__)
 SOL_SOCKET, SO_REUSEADDR, SO_KEEPALIVE, SO_ERROR, SO_BINDTODEVICE = 1, 2, 9, 4, 25
-SO_BROADCAST = 6
+SO_BROADCAST, SO_TYPE, SO_SNDBUF, SO_RCVBUF, SO_LINGER, SO_REUSEPORT, SO_RCVTIMEO, SO_SNDTIMEO = 6, 3, 7, 8, 13, 15, 20, 21
+SOL_IP, SOL_TCP, SOL_UDP, IPPROTO_ICMP, IP_TOS, IP_TTL = 0, 6, 17, 1, 1, 2
+TCP_MAXSEG, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT = 2, 4, 5, 6, 18
+INADDR_LOOPBACK, INADDR_NONE, MSG_WAITALL, MSG_NOSIGNAL, MSG_TRUNC = 0x7F000001, 0xFFFFFFFF, 256, 16384, 32
+EAI_AGAIN, EAI_FAIL, EAI_FAMILY, NI_NAMEREQD, NI_DGRAM = -3, -4, -6, 8, 16
 IPPROTO_TCP, IPPROTO_UDP, IPPROTO_IP, IPPROTO_IPV6, TCP_NODELAY = 6, 17, 0, 41, 1
 IP_ADD_MEMBERSHIP, IP_DROP_MEMBERSHIP, IP_MULTICAST_IF, IP_MULTICAST_TTL, IP_MULTICAST_LOOP, IP_RECVERR = 35, 36, 32, 33, 34, 11
 IPV6_JOIN_GROUP, IPV6_LEAVE_GROUP, IPV6_V6ONLY, IPV6_RECVERR, IPV6_RECVPKTINFO, IPV6_PKTINFO = 20, 21, 26, 25, 49, 50
@@ -185,10 +200,21 @@ def htonl(x):
 
 ntohl = htonl
 
+# A class may keep these, as it may those of C.
+for _name in ("gethostname", "gethostbyname", "gethostbyname_ex", "gethostbyaddr", "inet_aton", "inet_ntoa", "inet_pton", "inet_ntop",
+              "htons", "ntohs", "htonl", "ntohl", "if_nameindex", "if_nametoindex", "if_indextoname"):
+    globals()[_name] = _k.unbound(globals()[_name])
+
 
 class socket:
-    def __init__(self, family=AF_INET, type=SOCK_STREAM, proto=0, fileno=None):
-        self.family, self.type, self.proto = family, type & 15, proto
+    family, type, proto = AF_INET, SOCK_STREAM, 0  # noqa
+
+    def __init__(self, family=-1, type=-1, proto=-1, fileno=None):
+        family = AF_INET if family in (-1, AF_UNSPEC) else family
+        type = SOCK_STREAM if type == -1 else type & 15  # noqa
+        if family in (AF_PACKET, AF_NETLINK, AF_BLUETOOTH, AF_CAN) or type == SOCK_RAW:
+            raise PermissionError(1, "Operation not permitted: a simulated device has streams and datagrams")
+        self.family, self.type, self.proto = AddressFamily(family), SocketKind(type), max(proto, 0)
         self._id = None
         self._timeout = _default_timeout
         self._peer = None
@@ -373,8 +399,30 @@ class socket:
     def gettimeout(self):
         return self._timeout
 
+    timeout = property(gettimeout)
+
     def fileno(self):
         return -1 if self._closed else self._number
+
+    def get_inheritable(self):
+        return False
+
+    def set_inheritable(self, inheritable):
+        pass
+
+    def sendfile(self, file, offset=0, count=None):
+        file.seek(offset)
+        data = file.read() if count is None else file.read(count)
+        self.sendall(data)
+        return len(data)
+
+    def recvmsg_into(self, buffers, ancillary=0, flags=0):
+        data, about, of, address = self.recvmsg(sum(len(b) for b in buffers), ancillary, flags)
+        n = len(data)
+        for buffer in buffers:
+            part, data = data[: len(buffer)], data[len(buffer):]
+            buffer[: len(part)] = part
+        return n, about, of, address
 
     def connect(self, address):
         if self.type == SOCK_DGRAM:
@@ -679,6 +727,25 @@ def create_connection(address, timeout=None, source_address=None, **_):
         made.close()
         raise
     return made
+
+
+def create_server(address, *, family=AF_INET, backlog=None, reuse_port=False, dualstack_ipv6=False):
+    made = socket(family)
+    try:
+        made.bind(address)
+        made.listen(backlog or 0)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def has_dualstack_ipv6():
+    return True
+
+
+def sethostname(name):
+    raise PermissionError(1, "Operation not permitted")
 
 
 _GLOBAL_DEFAULT_TIMEOUT = object()

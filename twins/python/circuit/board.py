@@ -15,7 +15,18 @@ for _name in _words[1:]:
 _bus = _k.ask_ok("wires")
 SDA, SCL, MOSI, MISO, SCK, TX, RX = [None if w == "-" else _m.Pin(w) for w in _bus[:7]]
 CE0, CE1 = globals().get("D8"), globals().get("D7")
-LED = globals().get("D2") or globals().get("D13")
+# Its light, and what its maker calls it by; a board without one has no name for it.
+_LIGHTS = {"raspberry_pi_pico": ("WL_GPIO0", "GP25"), "esp32_devkit": ("GPIO2",), "esp8266": ("GPIO2",), "arduino_mkr": ("D6",),
+           "arduino": ("D13",)}
+_light = next((pins for start, pins in _LIGHTS.items() if board_id.startswith(start)), ())
+for _name in _light:
+    if _name in _words:
+        LED = _m.Pin(_name)
+        break
+if board_id.startswith("raspberry_pi_pico"):
+    for _number, _name in enumerate(("GP26", "GP27", "GP28", "GP29")):
+        if _name in _words:
+            globals()["A%d" % _number] = globals()["GP%d_A%d" % (26 + _number, _number)] = _m.Pin(_name)
 _made = {}
 
 

@@ -1,6 +1,9 @@
 """CircuitPython's microcontroller."""
+import enum as _enum
+import sys as _sys
+import types as _types
+
 import _twinfleet as _k
-import watchdog as _watchdog
 
 
 class Pin:
@@ -35,10 +38,21 @@ def release(name):
     _taken.discard(name)
 
 
+class ResetReason(_enum.Enum):
+    POWER_ON, BROWNOUT, SOFTWARE, DEEP_SLEEP_ALARM, RESET_PIN, WATCHDOG, UNKNOWN, RESCUE_DEBUG = range(8)
+
+    def __repr__(self):
+        return "microcontroller." + str(self)
+
+
+_RESETS = {"power_on": ResetReason.POWER_ON, "soft": ResetReason.SOFTWARE, "wdt": ResetReason.WATCHDOG,
+           "deepsleep": ResetReason.DEEP_SLEEP_ALARM, "deepsleep_pin": ResetReason.DEEP_SLEEP_ALARM}
+
+
 class Processor:
     frequency = round(_k.settings["clock_mhz"] * 1e6)
     uid = bytes.fromhex(_k.settings["mac"].replace(":", ""))
-    reset_reason = None
+    reset_reason = _RESETS.get(_k.settings["reset_cause"], ResetReason.UNKNOWN)
     voltage = None
 
     @property
@@ -50,10 +64,6 @@ class Processor:
             return None
 
 
-class ResetReason:
-    POWER_ON, BROWNOUT, SOFTWARE, DEEP_SLEEP_ALARM, RESET_PIN, WATCHDOG, UNKNOWN, RESCUE_DEBUG = range(8)
-
-
 class RunMode:
     NORMAL, SAFE_MODE, UF2, BOOTLOADER = range(4)
 
@@ -62,13 +72,18 @@ cpu = Processor()
 cpus = (cpu,)
 
 
-class _Nvm:
+class _Kept:
+    """Bytes that outlive the script."""
+
+    def __init__(self, key, size):
+        self._key, self._size = key, size
+
     def _all(self):
-        kept = _k.ask_ok("kept", "nvm")[0]
-        return bytearray(4096) if kept == "-" else bytearray.fromhex(kept)
+        kept = _k.ask_ok("kept", self._key)[0]
+        return bytearray(self._size) if kept == "-" else bytearray.fromhex(kept)
 
     def __len__(self):
-        return 4096
+        return self._size
 
     def __getitem__(self, i):
         part = self._all()[i]
@@ -77,11 +92,16 @@ class _Nvm:
     def __setitem__(self, i, value):
         every = self._all()
         every[i] = value
-        _k.ask_ok("keep", "nvm", every.hex())
+        if len(every) != self._size:
+            raise ValueError("Slice and value different lengths.")
+        _k.ask_ok("keep", self._key, every.hex())
 
 
-nvm = _Nvm()
-watchdog = _watchdog.WatchDogTimer()
+nvm = _Kept("nvm", 4096)
+if "chip" in _k.settings["modules"]:
+    import watchdog as _watchdog
+
+    watchdog = _watchdog.WatchDogTimer()
 
 
 def delay_us(us):
@@ -101,3 +121,17 @@ def disable_interrupts():
 
 
 enable_interrupts = disable_interrupts
+
+
+def __getattr__(name):
+    """`pin`: the processor's own names for all of its pins, of which the board's are some."""
+    if name != "pin":
+        raise AttributeError("module 'microcontroller' has no attribute %r" % name)
+    global pin
+    pin = _sys.modules["microcontroller.pin"] = _types.ModuleType("microcontroller.pin")
+    for one in _k.ask_ok("board")[1:]:
+        made = Pin(one)
+        setattr(pin, one, made)
+        if one.startswith("GP") and one[2:].isdigit():
+            setattr(pin, "GPIO" + one[2:], made)
+    return pin

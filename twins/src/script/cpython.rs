@@ -172,6 +172,7 @@ impl Zygote {
             "base": modules("base"),
             "both": modules("both"),
             "circuit": modules("circuit"),
+            "chip": modules("chip"),
             "linux": modules("linux"),
             "pi": modules("pi"),
             "bone": modules("bone"),
@@ -253,8 +254,11 @@ impl Host for Python {
         let small = life.script.runtime == Runtime::CircuitPython && life.clock_mhz < 500.0;
         let mut folders = runtimes::folders(life.script.runtime).to_vec();
         if life.script.runtime == Runtime::CircuitPython && !small {
-            // Blinka stands on Linux, and its modules are there too.
+            // Blinka stands on Linux, and its modules are there too, on a Pi its own as well.
             folders.insert(1, "linux");
+            if life.board.starts_with("raspberry-pi") {
+                folders.insert(2, "pi");
+            }
         }
         let cycles = if small { CYCLES_PER_LINE_SMALL } else { CYCLES_PER_LINE };
         let memory_kb = if life.script.heap_kb.is_some() { life.ram_kb } else { life.ram_kb.min(MEMORY_KB) };

@@ -1,6 +1,7 @@
 //! One device that runs a script: its guest and its machine, brought through simulated time turn by turn.
 
 use super::{
+    broker::Broker,
     card::Card,
     guest::{Guest, Host, Went},
     machine::{Machine, unhex},
@@ -51,6 +52,8 @@ pub struct Life {
     pub mac: [u8; 6],
     /// The addresses of all devices of the run.
     pub addresses: Arc<Addresses>,
+    /// What its broker knows beyond this device.
+    pub broker: Arc<Broker>,
     /// When its link carries messages.
     pub link: Availability,
     /// Whether it runs under Linux.
@@ -72,7 +75,7 @@ pub struct Life {
 }
 
 impl Life {
-    /// The life of a device of a plan.
+    /// The life of a device of a plan, with a broker of its own.
     pub fn new(
         plan: &Plan,
         group: usize,
@@ -98,6 +101,7 @@ impl Life {
             seed: drawn.random::<u64>() >> 1,
             mac,
             addresses: Arc::clone(addresses),
+            broker: Arc::default(),
             link: {
                 let link = of.link.and_then(|i| plan.scenario.links.get(i));
                 Availability::of(&plan.scenario, &plan.catalog, link)
@@ -193,8 +197,8 @@ pub struct Device {
     light: bool,
     /// What it saves now, [mA].
     saving_ma: f64,
-    /// Pins, and their levels, that wake it from its deep sleep.
-    wakes: Vec<(String, bool)>,
+    /// Pins, their levels and their pulls, that wake it from its deep sleep.
+    wakes: Vec<(String, bool, String)>,
     lines: u64,
     /// A running hash of all that it asked.
     trace: u64,
@@ -211,7 +215,7 @@ impl Device {
         let at_ns = ns(life.script.boot.0);
         let dice = stream(life.seed, &life.device, "script/net");
         let (link, linux) = (life.link.clone(), life.linux);
-        let net = Net::new(&life.addresses, &life.device, life.ordinal, link, linux, dice);
+        let net = Net::new(&life.addresses, &life.broker, &life.device, life.ordinal, link, linux, dice);
         Ok(Self {
             life,
             wire,
@@ -388,11 +392,14 @@ impl Device {
         let again_ns = match kind {
             "reset" => Some(boot_ns),
             "sleep" => {
-                // How long, and the pins that end it: `MS PIN:LEVEL …`; longer than the run may last is for ever.
+                // How long, and the pins that end it: `MS PIN:LEVEL[:PULL] …`; longer than the run may last is for ever.
                 let mut words = text.split(' ');
                 let ms = words.next().and_then(|ms| ms.parse::<u64>().ok());
-                let wake =
-                    |word: &str| word.split_once(':').map(|(pin, level)| (pin.to_owned(), level == "1"));
+                let wake = |word: &str| {
+                    let mut parts = word.split(':');
+                    let (pin, level) = (parts.next()?, parts.next()?);
+                    Some((pin.to_owned(), level == "1", parts.next().unwrap_or("-").to_owned()))
+                };
                 self.wakes = words.filter_map(wake).collect();
                 ms.map(|ms| ms.saturating_mul(1_000_000).saturating_add(boot_ns))
             }
@@ -430,6 +437,10 @@ impl Device {
             turn.said.push(Said { at: SimTime(at_ns as i64), topic, payload, qos, retain, will });
         }
         turn.filters.append(&mut self.net.out.filters);
+        match std::mem::take(&mut self.net.out.dropped) {
+            0 => {}
+            dropped => turn.counts.push(("script_messages_dropped", dropped)),
+        }
     }
 
     /// Serves a question at its time. None: it waits.
@@ -607,7 +618,7 @@ impl Device {
         }
         self.machine.clock.advance_to_ns(now_ns);
         let machine = &mut self.machine;
-        if self.wakes.iter().any(|(pin, level)| machine.level(pin, "-") == *level) {
+        if self.wakes.iter().any(|(pin, level, pull)| machine.level(pin, pull) == *level) {
             self.life.reset_cause = "deepsleep_pin";
             self.state = State::Off { at_ns: now_ns + ns(self.life.script.boot.0) };
             self.wakes.clear();

@@ -5,14 +5,17 @@
 //!
 //! While the device's link is down, nothing is reached and no name is known. What was connected depends on the board: a
 //! microcontroller that loses its network loses its streams (`aborted`), under Linux they outlast it, and what is sent
-//! meanwhile waits. The broker hears of neither: it cuts off who is silent for too long, or comes again by the same name.
+//! meanwhile waits. The broker hears of neither: it cuts off who is silent for too long, or comes again by the same name, in
+//! this device or in another ([`super::broker`]). The sessions of clients that are away lie here, and are told what comes.
 
 use super::{
+    broker::{Broker, Desk, Retained},
     machine::{hex, unhex},
-    mqtt::{Came, Said, Session},
+    mqtt::{Came, Kept, Said, Session},
     tcp::{Stands, Streams},
     udp::{Address, Addresses, Ears},
 };
+use crate::wire::exchange::FOREIGN;
 use rand::RngExt;
 use std::{collections::BTreeMap, sync::Arc};
 use twinfleet_engine::{
@@ -32,6 +35,8 @@ const HELD: usize = 64 << 10;
 const BEARS_NS: u64 = 924_000_000_000;
 /// Streams of a device that the broker takes to be there, and the device does not.
 const GHOSTS: usize = 64;
+/// Sessions that are kept for clients of a device that are away.
+const KEPT: usize = 64;
 
 /// A stream to the broker, or to nobody.
 #[derive(Debug)]
@@ -41,8 +46,9 @@ struct Wire {
     opens: Result<u64, (u64, &'static str)>,
     /// Bytes that wait for the network.
     held: Vec<u8>,
-    /// When the broker last heard of it.
+    /// When the broker last heard of it, and since when it knows its name.
     heard_ns: u64,
+    since_ns: u64,
     /// The device has lost it, of which the broker knows nothing.
     lost: bool,
 }
@@ -54,11 +60,15 @@ pub struct Out {
     pub said: Vec<(u64, Said, bool)>,
     /// What it wants to hear.
     pub filters: Vec<TopicFilter>,
+    /// Messages that the broker had no room for.
+    pub dropped: u64,
 }
 
 /// The network of a device.
 pub struct Net {
     addresses: Arc<Addresses>,
+    broker: Arc<Broker>,
+    desk: Arc<Desk>,
     own: Address,
     ordinal: u32,
     link: Availability,
@@ -69,6 +79,8 @@ pub struct Net {
     wires: BTreeMap<u32, Wire>,
     /// Streams that the broker still takes to be there, and the script has let go.
     ghosts: Vec<Wire>,
+    /// Sessions of clients that are away, by their names.
+    kept: BTreeMap<String, Kept>,
     streams: Streams,
     next_socket: u32,
     /// Until when it is known whether the network was lost.
@@ -84,6 +96,7 @@ impl Net {
     /// The network of a device by its name and its place in the fleet.
     pub fn new(
         addresses: &Arc<Addresses>,
+        broker: &Arc<Broker>,
         device: &str,
         ordinal: u32,
         link: Availability,
@@ -93,6 +106,8 @@ impl Net {
         let own = addresses.find(device);
         Self {
             addresses: Arc::clone(addresses),
+            broker: Arc::clone(broker),
+            desk: broker.desk(ordinal),
             own,
             ordinal,
             link,
@@ -101,6 +116,7 @@ impl Net {
             ears: Ears::new(own),
             wires: BTreeMap::new(),
             ghosts: Vec::new(),
+            kept: BTreeMap::new(),
             streams: Streams::new(own),
             next_socket: 1,
             looked_ns: 0,
@@ -130,6 +146,9 @@ impl Net {
 
     /// When something happens here by itself, [ns].
     pub fn next_ns(&self) -> u64 {
+        if self.desk.has_news() {
+            return 0;
+        }
         let silent =
             self.wires.values().chain(&self.ghosts).filter_map(Wire::cut_ns).min().unwrap_or(u64::MAX);
         let idle = self.wires.is_empty() && self.streams.is_empty();
@@ -141,8 +160,16 @@ impl Net {
     /// Brings it to an instant: what was lost, what waited, what the broker makes of silence, what is sent again.
     pub fn settle(&mut self, at_ns: u64) {
         self.lose(at_ns);
+        let news = self.desk.take();
+        self.out.dropped += news.dropped;
+        for (taken_ns, client) in news.taken {
+            self.take_over(at_ns, &client, |_, wire| wire.since_ns <= taken_ns);
+        }
         let up = self.link.up_since(time(at_ns));
-        for wire in self.wires.values_mut().chain(&mut self.ghosts) {
+        let mut back = Vec::new();
+        for (id, wire) in
+            self.wires.iter_mut().map(|(id, w)| (*id, w)).chain(self.ghosts.iter_mut().map(|w| (0, w)))
+        {
             let back_ns = up.map(|t| u64::try_from(t.0).unwrap_or(0).max(wire.heard_ns));
             if let Some(cut_ns) = wire.cut_ns().filter(|cut| *cut <= at_ns)
                 && (wire.lost || wire.held.is_empty() || back_ns.is_none_or(|back| cut_ns < back))
@@ -153,11 +180,14 @@ impl Net {
                 self.streams.news = true;
             }
             if let Some(back_ns) = back_ns.filter(|_| !wire.held.is_empty() && !wire.lost) {
-                let held = std::mem::take(&mut wire.held);
-                wire.hear(back_ns, &held, &mut self.out);
-                self.streams.news = true;
+                back.push((id, back_ns, std::mem::take(&mut wire.held)));
             }
         }
+        for (id, back_ns, held) in back {
+            self.broker_hears(back_ns, id, &held);
+            self.streams.news = true;
+        }
+        self.put_by();
         self.ghosts.retain(|w| !w.session.closed);
         self.streams.send_again(at_ns, up.is_some());
         self.hand_over();
@@ -177,6 +207,7 @@ impl Net {
         self.looked_ns = at_ns;
         if lost && !self.linux {
             self.wires.values_mut().for_each(|w| w.lost = true);
+            self.put_by();
             self.streams.lose("aborted");
         }
     }
@@ -188,6 +219,14 @@ impl Net {
 
     /// Takes in a message of the run. Whether a script may have waited for it.
     pub fn hear(&mut self, at_ns: u64, m: &Message) -> bool {
+        let own = m.publisher == self.ordinal;
+        // What a broker outside had kept from before is told to those who subscribe, and not to those who are away.
+        let from_before = m.retain && m.publisher == FOREIGN;
+        if !from_before && !Ears::is_datagram(&m.topic) && !Streams::is_segment(&m.topic) {
+            for kept in self.kept.values_mut() {
+                self.out.dropped += u64::from(!kept.hear(&m.topic, &m.payload, m.qos, own));
+            }
+        }
         if !self.on {
             return false;
         }
@@ -200,9 +239,16 @@ impl Net {
             }
             return false;
         }
-        let own = m.publisher == self.ordinal;
-        for wire in self.wires.values_mut().filter(|w| !w.lost) {
-            wire.session.hear(&m.topic, &m.payload, m.qos, own);
+        for Wire { session, .. } in self.wires.values_mut().filter(|w| !w.lost) {
+            if !from_before {
+                session.hear(&m.topic, &m.payload, m.qos, own);
+            } else if let Some(wanted) = session.wants(&m.topic, own) {
+                let (topic, payload) = (Arc::clone(&m.topic), Arc::clone(&m.payload));
+                let retained = Retained { topic, payload, qos: m.qos };
+                if !session.has(&retained) {
+                    session.hand(&retained, wanted);
+                }
+            }
         }
         !self.wires.is_empty()
     }
@@ -233,6 +279,7 @@ impl Net {
 
     /// The broker may not know that a stream is over.
     fn let_go(&mut self, mut wire: Wire) {
+        self.keep(wire.session.leave());
         if !wire.session.closed && wire.session.has_will() && self.ghosts.len() < GHOSTS {
             wire.lost = true;
             self.ghosts.push(wire);
@@ -314,8 +361,10 @@ impl Net {
                     answered => answered.map_err(|then_ns| (then_ns, "timeout")),
                 };
                 let session = Session::default();
-                self.wires
-                    .insert(id, Wire { session, opens, held: Vec::new(), heard_ns: at_ns, lost: false });
+                self.wires.insert(
+                    id,
+                    Wire { session, opens, held: Vec::new(), heard_ns: at_ns, since_ns: at_ns, lost: false },
+                );
             }
         }
         self.next_socket += 1;
@@ -372,11 +421,7 @@ impl Net {
                 let mut all = std::mem::take(&mut wire.held);
                 let n = bytes.len();
                 all.extend(bytes);
-                wire.hear(at_ns.max(back_ns), &all, &mut self.out);
-                let client = wire.session.client.clone();
-                if self.wires.len() + self.ghosts.len() > 1 {
-                    self.take_over(at_ns, id, &client);
-                }
+                self.broker_hears(at_ns.max(back_ns), id, &all);
                 Ok(n.to_string())
             }
             None if !wire.held.is_empty() && at_ns.saturating_sub(wire.heard_ns) > BEARS_NS => {
@@ -390,19 +435,74 @@ impl Net {
         }
     }
 
-    /// Who comes again by the same name is taken to have gone before.
-    fn take_over(&mut self, at_ns: u64, id: u32, client: &str) {
-        if client.is_empty() {
-            return;
+    /// The broker hears bytes on a stream.
+    fn broker_hears(&mut self, at_ns: u64, id: u32, bytes: &[u8]) {
+        let mut bytes = bytes;
+        while let Some(wire) = self.wires.get_mut(&id) {
+            wire.heard_ns = at_ns;
+            let came = wire.session.take(bytes);
+            bytes = &[];
+            self.out.said.extend(came.said.into_iter().map(|said| (at_ns, said, false)));
+            self.out.filters.extend(came.filters);
+            for (filter, wanted) in came.hands {
+                self.broker.retained(&filter).iter().for_each(|r| wire.session.hand(r, wanted));
+            }
+            if !came.comes {
+                break;
+            }
+            // What it sent after its CONNECT is heard once it is let in.
+            let client = wire.session.client.clone();
+            self.let_in(at_ns, id, &client);
         }
-        let others = self.wires.iter_mut().filter(|(other, w)| **other != id && w.lost).map(|(_, w)| w);
-        for wire in others.chain(&mut self.ghosts).filter(|w| w.session.client == client && !w.session.closed)
-        {
+        self.put_by();
+    }
+
+    /// A client comes in: whoever was there by its name goes, in this device now, in another when the tick is over.
+    fn let_in(&mut self, at_ns: u64, id: u32, client: &str) {
+        let mut kept = None;
+        if !client.is_empty() {
+            self.take_over(at_ns, client, |other, _| other != id);
+            kept = self.kept.remove(client);
+            if self.addresses.scripted() > 1 {
+                self.broker.come(at_ns, self.ordinal, client);
+            }
+        }
+        if let Some(wire) = self.wires.get_mut(&id) {
+            wire.since_ns = at_ns;
+            wire.session.accept(kept);
+        }
+    }
+
+    /// Who comes by a name ends the connections by that name that `ends` (by their numbers; 0: let go by the script).
+    fn take_over(&mut self, at_ns: u64, client: &str, ends: impl Fn(u32, &Wire) -> bool) {
+        let wires = self.wires.iter_mut().map(|(id, w)| (*id, w));
+        for (id, wire) in wires.chain(self.ghosts.iter_mut().map(|w| (0, w))) {
+            if wire.session.closed || wire.session.client != client || !ends(id, wire) {
+                continue;
+            }
             let mut came = Came::default();
             wire.session.close(&mut came);
             self.out.said.extend(came.said.into_iter().map(|will| (at_ns, will, true)));
+            self.streams.news = true;
         }
         self.ghosts.retain(|w| !w.session.closed);
+        self.put_by();
+    }
+
+    /// The sessions of those who are away are kept.
+    fn put_by(&mut self) {
+        let away = self.wires.values_mut().filter(|w| w.lost || w.session.closed);
+        let left: Vec<_> = away.filter_map(|w| w.session.leave()).collect();
+        left.into_iter().for_each(|session| self.keep(Some(session)));
+    }
+
+    fn keep(&mut self, session: Option<(String, Kept)>) {
+        let Some((client, kept)) = session else { return };
+        if self.kept.len() < KEPT || self.kept.contains_key(&client) {
+            self.kept.insert(client, kept);
+        } else {
+            self.out.dropped += kept.waiting();
+        }
     }
 
     fn receive(&mut self, at_ns: u64, id: u32, most: usize) -> Result<String, String> {
@@ -468,14 +568,6 @@ impl Wire {
     fn cut_ns(&self) -> Option<u64> {
         let silent_ns = self.session.silent_ns().filter(|_| !self.session.closed)?;
         Some(self.heard_ns.saturating_add(silent_ns))
-    }
-
-    /// The broker hears bytes.
-    fn hear(&mut self, at_ns: u64, bytes: &[u8], out: &mut Out) {
-        self.heard_ns = at_ns;
-        let came = self.session.take(bytes);
-        out.said.extend(came.said.into_iter().map(|said| (at_ns, said, false)));
-        out.filters.extend(came.filters);
     }
 }
 

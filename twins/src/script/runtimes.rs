@@ -21,8 +21,9 @@ pub struct Listed {
 pub(super) fn folders(runtime: Runtime) -> &'static [&'static str] {
     match runtime {
         Runtime::MicroPython => &["micro"],
-        Runtime::CircuitPython => &["both", "circuit"],
-        Runtime::RaspberryPi => &["both", "linux", "pi"],
+        Runtime::CircuitPython => &["both", "circuit", "chip"],
+        // A Pi's scripts have Blinka's modules beside its own.
+        Runtime::RaspberryPi => &["both", "circuit", "linux", "pi"],
         Runtime::BeagleBone => &["both", "linux", "bone"],
     }
 }
@@ -68,6 +69,7 @@ mod tests {
             of.modules.iter().any(|m| m == module)
         };
         assert!(has("MicroPython", "machine") && has("MicroPython", "umqtt.simple"));
+        assert!(has("RaspberryPi", "board") && !has("RaspberryPi", "alarm") && has("CircuitPython", "alarm"));
         assert!(has("RaspberryPi", "RPi.GPIO") && !has("RaspberryPi", "Adafruit_BBIO.GPIO"));
         assert!(has("BeagleBone", "Adafruit_BBIO.GPIO") && has("BeagleBone", "smbus2"));
         assert!(has("CircuitPython", "busio") && !has("CircuitPython", "_uart"));

@@ -129,3 +129,39 @@ fn pigpio_tells_the_frequency_of_its_hardware() {
     let stage = Stage::new(PI, "RaspberryPi", "", script).python(python);
     assert_eq!(stage.told(&stage.run(&[]), "script_says"), ["12345 500000"]);
 }
+
+#[test]
+fn clocks_kept_in_a_class_and_log_lines_with_their_time() {
+    let script = r#"
+import copy, logging, os, selectors, socket, time, datetime
+logging.basicConfig(level=logging.INFO, format="%(asctime)s - %(levelname)s - %(message)s")
+logging.info("started")
+class Clock:
+    now, sleep, steady, zone, chance, number, look, opened = (
+        time.time, time.sleep, time.monotonic, time.localtime, os.urandom, os.getpid, os.stat, open)
+clock = Clock()
+before = clock.now()
+clock.sleep(2)
+print(round(clock.now() - before, 2), clock.steady() > 2, len(clock.chance(3)), clock.number(), clock.look(".").st_size >= 0)
+with clock.opened("x", "w") as file:
+    file.write("x")
+here = (clock.zone().tm_hour, datetime.datetime.now().hour, int(time.strftime("%H")), int(time.ctime()[11:13]), int(time.asctime()[11:13]))
+a, b = socket.socketpair()
+waits = selectors.SelectSelector()
+waits.register(a, selectors.EVENT_READ)
+b.send(b"x")
+print(len(waits.select(1)), callable(copy.deepcopy({"clock": time.time})["clock"]))
+print(len(set(here)), (here[0] - time.gmtime().tm_hour) % 24, time.tzname)
+"#;
+    let stage = Stage::new(PI, "RaspberryPi", r#"env: {"TZ": "Europe/Berlin"}"#, script);
+    let ran = stage.run(&[]);
+    let said = stage.told(&ran, "script_says");
+    assert_eq!(said.len(), 4, "{said:?} {:?}", stage.told(&ran, "script_crash"));
+    // `2024-06-01 10:00:00,502 - INFO - started`
+    assert!(said[0].ends_with(" - INFO - started") && said[0].find(" - ") == Some(23), "{said:?}");
+    assert_eq!(said[1], "2.0 True 3 1000 True");
+    // One hour by all of them, one or two ahead of UTC.
+    assert_eq!(said[2], "1 True");
+    let zone = said[3].strip_prefix("1 ").and_then(|rest| rest.strip_suffix(" ('CET', 'CEST')"));
+    assert!(matches!(zone, Some("1" | "2")), "{said:?}");
+}

@@ -188,3 +188,51 @@ fn a_script_hears_a_real_broker_on_its_devices_own_connection() {
     let text = fs::read_to_string(report.join("report.json")).unwrap();
     assert!(text.contains("heard b'orders/d-0' b'9'"), "{text}");
 }
+
+#[test]
+fn paho_and_asyncio_speak_tls_to_the_broker() {
+    let test = "paho_and_asyncio_speak_tls_to_the_broker";
+    let Some(python) = python_of("venv-scripts", "paho.mqtt.client", test) else { return };
+    let script = r#"
+import asyncio, socket, ssl, time, paho.mqtt.client as m
+c = m.Client(m.CallbackAPIVersion.VERSION2, "a")
+c.on_connect = lambda c, u, flags, reason, properties: (print("connected", reason), c.subscribe("a", qos=1))
+c.on_subscribe = lambda *_: c.publish("a", "secret", qos=1)
+c.on_message = lambda c, u, x: print("got", x.payload.decode())
+c.tls_set()
+c.username_pw_set("u", "p")
+c.connect("x.s1.eu.hivemq.cloud", 8883)
+c.loop_start()
+time.sleep(6)
+c.loop_stop()
+context = ssl.create_default_context()
+with socket.create_connection(("x.org", 8883)) as plain, context.wrap_socket(plain, server_hostname="x.org") as s:
+    print(s.version(), s.cipher()[1], s.getpeercert()["subjectAltName"])
+try:
+    context.wrap_socket(socket.socket())
+except ValueError as e:
+    print(e)
+try:
+    context.load_verify_locations("missing.pem")
+except FileNotFoundError as e:
+    print("missing")
+async def ask():
+    reader, writer = await asyncio.open_connection("x.org", 8883, ssl=True)
+    writer.write(b"\x10\x0d\0\x04MQTT\x04\x02\0\x3c\0\x01b")
+    print((await reader.readexactly(4)).hex())
+    writer.close()
+asyncio.run(ask())
+"#;
+    let stage = Stage::new(PI, "RaspberryPi", "", script).python(python).with("count: 2", "count: 1");
+    let ran = stage.run(&[]);
+    let said = stage.told(&ran, "script_says");
+    let want = [
+        "connected Success",
+        "got secret",
+        "TLSv1.3 TLSv1.3 (('DNS', 'x.org'),)",
+        "check_hostname requires server_hostname",
+        "missing",
+        "20020000",
+    ];
+    assert_eq!(said, want, "{:?}", stage.told(&ran, "script_crash"));
+}

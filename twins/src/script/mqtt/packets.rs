@@ -29,6 +29,10 @@ pub(super) enum Asked {
         id: String,
         /// Longest time that it will be silent, [s]. 0: any.
         keep_alive_s: u16,
+        /// It wants nothing of a session from before.
+        clean: bool,
+        /// Its session is to outlast the connection.
+        lasts: bool,
     },
     /// It publishes.
     Publish {
@@ -41,6 +45,8 @@ pub(super) enum Asked {
     PubRel(u16),
     /// Has received one.
     PubRec(u16),
+    /// Has received one of QoS 1, or is done with one of QoS 2.
+    Done(u16),
     /// It subscribes.
     Subscribe {
         /// Packet id.
@@ -62,8 +68,6 @@ pub(super) enum Asked {
         /// Its will is to be said all the same.
         with_will: bool,
     },
-    /// It acknowledges, which changes nothing here.
-    Nothing,
     /// Not in this place.
     Nonsense,
 }
@@ -77,6 +81,19 @@ pub(super) struct Wanted {
     pub qos: u8,
     /// Not its own messages.
     pub no_local: bool,
+    /// Whether it is handed what is retained.
+    pub hands: Hands,
+}
+
+/// When a subscriber is handed what is retained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hands {
+    /// Each time that it subscribes.
+    Always,
+    /// Where the subscription is new.
+    IfNew,
+    /// Not at all.
+    Never,
 }
 
 /// Takes the next whole packet from the front of `buffer`, if there is one. The first has to be a CONNECT, and sets the
@@ -140,6 +157,8 @@ fn from_v4(packet: v4::Packet) -> Asked {
             will: c.last_will.map(|w| (w.topic, w.message.to_vec(), w.qos as u8, w.retain)),
             id: c.client_id,
             keep_alive_s: c.keep_alive,
+            clean: c.clean_session,
+            lasts: !c.clean_session,
         },
         v4::Packet::Publish(p) => {
             Asked::Publish { said: (text(&p.topic), p.payload.to_vec(), p.qos as u8, p.retain), pkid: p.pkid }
@@ -151,13 +170,14 @@ fn from_v4(packet: v4::Packet) -> Asked {
             wanted: s
                 .filters
                 .into_iter()
-                .map(|f| Wanted { path: f.path, qos: f.qos as u8, no_local: false })
+                .map(|f| Wanted { path: f.path, qos: f.qos as u8, no_local: false, hands: Hands::Always })
                 .collect(),
         },
         v4::Packet::Unsubscribe(u) => Asked::Unsubscribe { pkid: u.pkid, topics: u.topics },
         v4::Packet::PingReq => Asked::Ping,
         v4::Packet::Disconnect => Asked::Disconnect { with_will: false },
-        v4::Packet::PubAck(_) | v4::Packet::PubComp(_) => Asked::Nothing,
+        v4::Packet::PubAck(a) => Asked::Done(a.pkid),
+        v4::Packet::PubComp(a) => Asked::Done(a.pkid),
         _ => Asked::Nonsense,
     }
 }
@@ -168,6 +188,8 @@ fn from_v5(packet: v5::Packet) -> Asked {
             will: will.map(|w| (text(&w.topic), w.message.to_vec(), w.qos as u8, w.retain)),
             id: c.client_id,
             keep_alive_s: c.keep_alive,
+            clean: c.clean_start,
+            lasts: c.properties.and_then(|p| p.session_expiry_interval).is_some_and(|s| s > 0),
         },
         v5::Packet::Publish(p) => {
             Asked::Publish { said: (text(&p.topic), p.payload.to_vec(), p.qos as u8, p.retain), pkid: p.pkid }
@@ -179,7 +201,16 @@ fn from_v5(packet: v5::Packet) -> Asked {
             wanted: s
                 .filters
                 .into_iter()
-                .map(|f| Wanted { path: f.path, qos: f.qos as u8, no_local: f.nolocal })
+                .map(|f| Wanted {
+                    path: f.path,
+                    qos: f.qos as u8,
+                    no_local: f.nolocal,
+                    hands: match f.retain_forward_rule {
+                        v5::RetainForwardRule::OnEverySubscribe => Hands::Always,
+                        v5::RetainForwardRule::OnNewSubscribe => Hands::IfNew,
+                        v5::RetainForwardRule::Never => Hands::Never,
+                    },
+                })
                 .collect(),
         },
         v5::Packet::Unsubscribe(u) => Asked::Unsubscribe { pkid: u.pkid, topics: u.filters },
@@ -187,7 +218,8 @@ fn from_v5(packet: v5::Packet) -> Asked {
         v5::Packet::Disconnect(d) => Asked::Disconnect {
             with_will: d.reason_code == v5::DisconnectReasonCode::DisconnectWithWillMessage,
         },
-        v5::Packet::PubAck(_) | v5::Packet::PubComp(_) => Asked::Nothing,
+        v5::Packet::PubAck(a) => Asked::Done(a.pkid),
+        v5::Packet::PubComp(a) => Asked::Done(a.pkid),
         _ => Asked::Nonsense,
     }
 }

@@ -1,4 +1,6 @@
 """pyserial on the virtual port."""
+import sys as _sys
+
 import _twinfleet as _k
 import _uart
 
@@ -7,6 +9,10 @@ STOPBITS_ONE, STOPBITS_TWO = 1, 2
 FIVEBITS, SIXBITS, SEVENBITS, EIGHTBITS = 5, 6, 7, 8
 
 
+STOPBITS_ONE_POINT_FIVE = 1.5
+PARITY_MARK, PARITY_SPACE = "M", "S"
+XON, XOFF, CR, LF = b"\x11", b"\x13", b"\r", b"\n"
+__version__ = VERSION = "3.5"
 _OWN = ("/dev/serial", "/dev/ttyAMA", "/dev/ttyS", "/dev/ttyO")
 
 
@@ -18,9 +24,17 @@ class SerialTimeoutException(SerialException):
     pass
 
 
+portNotOpenError = PortNotOpenError = SerialException
+
+
 class Serial(_uart.Ported):
-    def __init__(self, port=None, baudrate=9600, bytesize=8, parity="N", stopbits=1, timeout=None, **_):
+    def __init__(self, port=None, baudrate=9600, bytesize=8, parity="N", stopbits=1, timeout=None, xonxoff=False,
+                 rtscts=False, write_timeout=None, dsrdtr=False, inter_byte_timeout=None, exclusive=None):
         self.port, self.timeout, self.is_open = port, timeout, False
+        self.bytesize, self.parity, self.stopbits = bytesize, parity, stopbits
+        self.xonxoff, self.rtscts, self.dsrdtr, self.exclusive = xonxoff, rtscts, dsrdtr, exclusive
+        self.write_timeout, self.inter_byte_timeout = write_timeout, inter_byte_timeout
+        self.dtr = self.rts = True
         self.name, self._port = port, _uart.Port(baudrate)
         if port is not None:
             self.open()
@@ -41,6 +55,24 @@ class Serial(_uart.Ported):
         self.is_open = False
 
     isOpen = lambda self: self.is_open
+
+    def __repr__(self):
+        return "Serial<open=%s>(port=%r, baudrate=%r, bytesize=%r, parity=%r, stopbits=%r, timeout=%r)" % (
+            self.is_open, self.port, self.baudrate, self.bytesize, self.parity, self.stopbits, self.timeout)
+
+    def readable(self):
+        return True
+
+    writable = readable
+
+    def seekable(self):
+        return False
+
+    def setDTR(self, to=True):
+        self.dtr = to
+
+    def setRTS(self, to=True):
+        self.rts = to
 
     def __enter__(self):
         return self
@@ -100,3 +132,16 @@ class Serial(_uart.Ported):
 
     def reset_output_buffer(self):
         pass
+
+
+def serial_for_url(url, *args, do_not_open=False, **named):
+    made = Serial(None, *args, **named)
+    made.port = made.name = url
+    if not do_not_open:
+        made.open()
+    return made
+
+
+# Where pyserial itself has them.
+serialutil = serialposix = _sys.modules[__name__]
+_sys.modules.setdefault(__name__ + ".serialutil", serialutil)

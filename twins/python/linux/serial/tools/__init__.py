@@ -1,0 +1,1 @@
+"""pyserial's tools."""
