@@ -247,6 +247,24 @@ class _Gc(_Of):
         return max(0, _mem_alloc() - _taken)
 
 
+def _as_it_is(f):
+    return f
+
+
+class _Micropython(_Of):
+    # A board's compiler for its own processor has nothing to do here, and no interrupt runs out of memory for its error.
+    def __init__(self, micropython):
+        super().__init__(micropython)
+        self.native = self.viper = self.bytecode = _as_it_is
+
+    def alloc_emergency_exception_buf(self, size):
+        if int(size) < 0:
+            raise ValueError("invalid size")
+
+    def heap_locked(self):
+        return 0
+
+
 _PORTS = {"esp32": "esp32", "esp8266": "esp8266", "raspberry-pi-pico": "rp2", "arduino": "samd"}
 port = "esp32"
 
@@ -335,17 +353,11 @@ def ready(heap_kb):
     # In the picture: the modules that boards have in their firmware, and a ballast that leaves the board's heap.
     global _ballast, _taken, _heap, _live
     _heap = heap_kb * 1024
-    import os, time, machine, network, socket, select
+    import os, time, machine, micropython, network, socket, select
     sys.modules["gc"] = _Gc()
+    sys.modules["micropython"] = _Micropython(micropython)
     sys.modules["sys"], sys.modules["os"] = _Of(sys), _Os(os)
     ask("turn %d" % id(_turn))
-    # What programs for a board's own compiler call: here they are plain numbers and buffers.
-    import builtins
-    try:
-        builtins.uint, builtins.ptr8 = lambda x: x & 0xFFFFFFFF, lambda x: x
-    except AttributeError:
-        # This build keeps its names to itself.
-        pass
     # The names with a u would find what is built in, past what is on the path.
     for name in ("time", "machine", "network", "socket", "select", "gc", "sys", "os"):
         sys.modules["u" + name] = sys.modules[name]
@@ -386,6 +398,8 @@ def run(path, name, address, cause, frequency, of):
             source = None
             space = main.__dict__
             space["__name__"] = "__main__"
+            # What programs for a board's own compiler call: here they are plain numbers and buffers.
+            space["uint"], space["ptr8"] = lambda x: x & 0xFFFFFFFF, _as_it_is
             exec(code, space)
         # A program that has ended leaves its timers and interrupts at work.
         while timers or on_edge:
