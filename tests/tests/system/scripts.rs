@@ -36,6 +36,10 @@ const ESP: &str = r#"board: "esp32-devkit", parts: [(id: "climate", model: "sht3
     (id: "probe", model: "ds18b20", on: Pin("GPIO4"), pull_up: true), (id: "dht", model: "dht22", on: Pin("GPIO16"), pull_up: true),
     (id: "fan", model: "fan-5v", on: Pin("GPIO25"), own_supply: true)]"#;
 
+/// What a microcontroller's script does before it reaches anybody: it joins a network.
+const JOINED: &str = "import network\n_w = network.WLAN(network.STA_IF)\n_w.active(True)\n_w.connect('a', 'b')\n\
+    while not _w.isconnected():\n    pass\n";
+
 impl Stage {
     fn new(thing: &str, runtime: &str, more: &str, script: &str) -> Self {
         let dir = scratch();

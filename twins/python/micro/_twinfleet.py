@@ -38,8 +38,18 @@ _CODES = {
 }
 
 
+# Whether the script has asked for a network in this life of the board.
+joins = False
+
+
 def os_error(text):
     why = text.split(":")[0]
+    if why in ("unreachable", "noname") and not joins:
+        return OSError(
+            _CODES[why],
+            "no network: nothing here has called network.WLAN(network.STA_IF).connect() yet;"
+            " if your boot.py does, put it beside the script",
+        )
     return OSError(_CODES[why]) if why in _CODES else OSError(5, text)
 
 

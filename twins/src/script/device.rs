@@ -14,7 +14,7 @@ use std::{
     sync::Arc,
 };
 use twinfleet_engine::{
-    catalog::{BoardDef, Runtime, ScriptDef},
+    catalog::{BoardDef, Runtime, ScriptDef, Technology},
     firmware::program::{Program, Said, Turn},
     link::availability::Availability,
     plan::Plan,
@@ -55,6 +55,8 @@ pub struct Life {
     pub link: Availability,
     /// Whether it runs under Linux.
     pub linux: bool,
+    /// Whether its script joins a network by Wi-Fi, before which it has none.
+    pub joins: bool,
     /// Its place in the fleet.
     pub ordinal: u32,
     /// Unix time of the run's start, [ns].
@@ -103,6 +105,8 @@ impl Life {
                 Availability::of(&plan.scenario, &plan.catalog, link)
             },
             linux: board.is_some_and(|b| runs_linux(b, script.runtime)),
+            joins: script.runtime == Runtime::MicroPython
+                && board.is_some_and(|b| b.radio(Technology::Wifi).is_some() && !b.ethernet),
             ordinal: of.first + index,
             epoch_ns: epoch_unix_ms(plan) * 1_000_000,
             clock_mhz: board.and_then(|b| b.cpu).map_or(100.0, |c| c.clock_mhz),
@@ -211,7 +215,8 @@ impl Device {
         let at_ns = ns(life.script.boot.0);
         let dice = stream(life.seed, &life.device, "script/net");
         let (link, linux) = (life.link.clone(), life.linux);
-        let net = Net::new(&life.addresses, &life.device, life.ordinal, link, linux, dice);
+        let mut net = Net::new(&life.addresses, &life.device, life.ordinal, link, linux, dice);
+        net.joins = life.joins;
         Ok(Self {
             life,
             wire,

@@ -104,7 +104,7 @@ fn micropythons_requests_and_logging_do_as_on_a_board() {
     );
     let files =
         [("urequests/__init__.py", requests), ("logging/__init__.py", logging), ("hub.py", hub.to_owned())];
-    let stage = stage("", "", esp, &files)
+    let stage = stage("", "", &format!("{}{esp}", super::JOINED), &files)
         .with("things: [", &things)
         .with("in: [\"room\"])])", "in: [\"room\"]), (id: \"hub\", thing: \"p\", in: [\"room\"])])")
         .with("step: \"1s\"", "step: \"100ms\"");
