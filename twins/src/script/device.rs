@@ -477,6 +477,16 @@ impl Device {
                 let holds_ns = self.machine.holds_ns(pin).map_or(0, |h| h.min(ns(turn.until.0)));
                 return Some((answered_ns, format!("{answer} {holds_ns}")));
             }
+            ["recv", _, _, "hold"] => {
+                let answer = self.net.serve(at_ns, &list[..3]).unwrap_or_default();
+                self.say(turn);
+                // What comes over the network comes from tick to tick, or follows from what the script does.
+                let until_ns = ns(turn.until.0);
+                return match answer.as_str() {
+                    "ok open -" => answered(&format!("{answer} {until_ns}")),
+                    _ => answered(&answer),
+                };
+            }
             ["crash", text] => {
                 let text = String::from_utf8_lossy(&unhex(text).unwrap_or_default()).trim_end().to_owned();
                 let last = text.lines().last().unwrap_or_default().to_owned();

@@ -164,12 +164,7 @@ impl Machine {
             }
             (WireDef::Pins(pins), BusDef::Uart) => {
                 if let Ok(serial) = live.serial(device, &part.id) {
-                    let has = |f: PinFn| {
-                        let found =
-                            pins.iter().find(|p| self.board.pins.get(*p).is_some_and(|has| has.contains(&f)));
-                        found.cloned().unwrap_or_default()
-                    };
-                    let (tx, rx) = (has(PinFn::Tx), has(PinFn::Rx));
+                    let (tx, rx) = serial_pins(&self.board, pins);
                     self.uarts.push(Serial { part: serial, tx, rx });
                 }
             }
@@ -653,6 +648,19 @@ impl Machine {
         }
         Ok(String::new())
     }
+}
+
+/// Which of the pins of a part is the board's transmitter, and which its receiver: those that the board lists as such, else
+/// those that can be, in this order. Empty: none.
+fn serial_pins(board: &BoardDef, pins: &[String]) -> (String, String) {
+    let listed = |f: PinFn| pins.iter().find(|pin| board.pins.get(*pin).is_some_and(|has| has.contains(&f)));
+    let can =
+        |f: PinFn| pins.iter().filter(move |pin| board.pins.get(*pin).is_some_and(|has| board.can(has, f)));
+    let rx = listed(PinFn::Rx);
+    // One pin alone hears.
+    let tx = listed(PinFn::Tx).or_else(|| can(PinFn::Tx).find(|pin| pins.len() > 1 && rx != Some(*pin)));
+    let rx = rx.or_else(|| can(PinFn::Rx).rfind(|pin| tx != Some(*pin)));
+    (tx.cloned().unwrap_or_default(), rx.cloned().unwrap_or_default())
 }
 
 /// Whether a receiver at one rate makes out what is sent at the other: over a byte's ten bits it may be off by less than half a bit.

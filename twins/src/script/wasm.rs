@@ -420,7 +420,10 @@ fn without_emitters(program: &[u8]) -> Vec<u8> {
     let emitters: [&[u8]; 2] = [b"@micropython.native", b"@micropython.viper"];
     let mut plain = Vec::with_capacity(program.len());
     for line in program.split_inclusive(|b| *b == b'\n') {
-        if emitters.contains(&line.trim_ascii()) {
+        // With blanks and a comment it is the same.
+        let code = line.split(|b| *b == b'#').next().unwrap_or_default();
+        let bare: Vec<u8> = code.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
+        if emitters.contains(&bare.as_slice()) {
             let end = line.len() - line.trim_ascii_end().len();
             plain.extend_from_slice(&line[line.len() - end..]);
         } else {
