@@ -72,8 +72,8 @@ def look_ns():
     return int(ask("look")[1])
 
 
-# What the script has set its clock ahead by.
-ahead_ns = 0
+# What the script has set its clock ahead by, and the same in [s].
+ahead_ns, ahead_s = 0, 0.0
 
 
 def unix_ns():
@@ -81,10 +81,15 @@ def unix_ns():
     return int(words[1]) + int(words[2]) + ahead_ns
 
 
+def _ahead(ns):
+    global ahead_ns, ahead_s
+    # Two microseconds more, so that no whole second is rounded down.
+    ahead_ns, ahead_s = ns, ns / 1000000000 + 0.000002
+
+
 def set_ahead(ns):
     # The clock goes on through a reset and a deep sleep.
-    global ahead_ns
-    ahead_ns = ns
+    _ahead(ns)
     ask_ok("keep clock %d" % ns)
 
 
@@ -320,6 +325,9 @@ class _Os(_Of):
     def dupterm(self, *_):
         return None
 
+    def sync(self):
+        pass
+
 
 def _port(name):
     global board, port
@@ -380,7 +388,7 @@ def ready(heap_kb):
 
 
 def run(path, name, address, cause, frequency, of):
-    global device, mac, reset_cause, hz, ahead_ns, born_ns
+    global device, mac, reset_cause, hz, born_ns
     born_ns = now_ns()
     ask("born")
     device, mac, reset_cause, hz = name, bytes.fromhex(address), cause, frequency
@@ -390,7 +398,7 @@ def run(path, name, address, cause, frequency, of):
         # Nobody has set its clock since power came: it counts from 2000, or, on the RP2 port, from 2021.
         set_ahead((1609459200 if port == "rp2" else 946684800) * 1000000000 - unix_ns() + born_ns)
     else:
-        ahead_ns = int(kept)
+        _ahead(int(kept))
     main = __import__("__main__")
     kind, text = "exit", ""
     try:

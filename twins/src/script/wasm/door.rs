@@ -478,10 +478,11 @@ pub(super) fn link(engine: &Engine, module: &Module) -> Result<Linker<State>, Er
         let now = look(&mut c)?;
         Ok((now.saturating_sub(c.data().born_ns) / 1_000_000) as i32)
     })?;
+    // In microseconds, though MicroPython takes them for milliseconds: it keeps no fraction, and only the shim asks.
     linker.func_wrap("env", "mp_js_time_ms", |mut c: C<'_>| -> Result<f64, Error> {
         c.data_mut().asked += 1;
         let now = look(&mut c)?;
-        Ok(((c.data().epoch_ns + now as i64) / 1_000_000) as f64)
+        Ok(((c.data().epoch_ns + now as i64) / 1_000) as f64)
     })?;
     linker.func_wrap("env", "__syscall_chdir", |mut c: C<'_>, path: i32| -> Result<i32, Error> {
         let path = text_at(&c, path)?;
