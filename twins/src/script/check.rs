@@ -12,7 +12,7 @@ use std::{
     process::{Command, Stdio},
 };
 use twinfleet_engine::{
-    catalog::{BoardDef, Runtime, ThingDef},
+    catalog::{BoardDef, PinFn, Runtime, ThingDef, WireDef},
     plan::Plan,
     scenario::{
         diagnostic::{Diagnostic, Report},
@@ -30,6 +30,9 @@ struct Found {
     column: usize,
     message: String,
     help: Option<String>,
+    /// Whether it may be meant so.
+    #[serde(default)]
+    warning: bool,
 }
 
 /// What is wrong with the scripts of a plan, each told once, at its place in the script.
@@ -42,7 +45,8 @@ pub fn check(plan: &Plan, files: &Files) -> Report {
             continue;
         };
         unanswered(plan, &group.thing, &mut report);
-        let key = (script.path.clone(), format!("{:?}", script.runtime), board.name.clone());
+        let on_i2c = group.thing.parts.iter().any(|part| matches!(part.on, WireDef::I2c(_)));
+        let key = (script.path.clone(), format!("{:?}", script.runtime), board.name.clone(), on_i2c);
         if seen.contains(&key) {
             continue;
         }
@@ -69,13 +73,26 @@ pub fn check(plan: &Plan, files: &Files) -> Report {
             "runtime": format!("{:?}", script.runtime),
             "board": board.name,
             "pins": board.pins.keys().collect::<Vec<_>>(),
+            "sda": wired(board, on_i2c, PinFn::Sda),
+            "scl": wired(board, on_i2c, PinFn::Scl),
         });
         for found in ask(&asked).unwrap_or_default() {
             let at = offset(source.text(), found.line, found.column);
-            report.push(Diagnostic::error(found.message).at(&source, at..at + 1, "").maybe_help(found.help));
+            let told = if found.warning {
+                Diagnostic::warning(found.message)
+            } else {
+                Diagnostic::error(found.message)
+            };
+            report.push(told.at(&source, at..at + 1, "").maybe_help(found.help));
         }
     }
     report
+}
+
+/// The pins that parts on the bus hang on; none where there are no such parts.
+fn wired(board: &BoardDef, on_i2c: bool, f: PinFn) -> Vec<&str> {
+    let pins = board.pins.iter().filter(|(_, has)| on_i2c && has.contains(&f));
+    pins.map(|(pin, _)| pin.as_str()).collect()
 }
 
 /// Why a real board would not run scripts of this kind, and what it would run.
