@@ -18,7 +18,7 @@ hz = 0
 # rare.
 _SLACK = const(4096)
 _GARBAGE = const(524288)
-_ballast = None
+_ballast = []
 timers = []
 on_edge = {}
 on_net = []
@@ -368,8 +368,8 @@ def tidy():
 
 
 def ready(heap_kb):
-    # In the picture: the modules that boards have in their firmware, and a ballast that leaves the board's heap.
-    global _ballast, _taken, _heap, _live
+    # In the picture: the modules that boards have in their firmware.
+    global _heap
     _heap = heap_kb * 1024
     import os, time, machine, micropython, network, socket, select
     sys.modules["gc"] = _Gc()
@@ -379,12 +379,30 @@ def ready(heap_kb):
     # The names with a u would find what is built in, past what is on the path.
     for name in ("time", "machine", "network", "socket", "select", "gc", "sys", "os"):
         sys.modules["u" + name] = sys.modules[name]
+
+
+def fill():
+    # When nothing is left that the heap could grow into: a ballast, in pieces as they fit.
+    global _taken, _live
     _collect()
     ask("gc")
-    over = _mem_free() - 134217728 - _heap - _SLACK
-    if over > 0:
-        _ballast = bytearray(over)
+    # MicroPython counts among what is free what it may grow by at once: as much as the board's heap.
+    over = piece = _mem_free() - 2 * _heap - _SLACK
+    # A heap of so few KiB could grow into what is kept for the C library.
+    least = 1024 if _heap > 32768 else _heap
+    while over > 0 and piece > least:
+        try:
+            _ballast.append(bytearray(min(piece, over)))
+            over -= len(_ballast[-1])
+        except MemoryError:
+            piece = piece * 3 // 4
     _taken = _live = _mem_alloc()
+
+
+def _length(path):
+    import os
+
+    return os.stat(path)[6]
 
 
 def run(path, name, address, cause, frequency, of):
@@ -410,7 +428,8 @@ def run(path, name, address, cause, frequency, of):
                     continue
             else:
                 file = open(first)
-            source = file.read()
+            # At once: it may be as large as the heap.
+            source = file.read(_length(first))
             file.close()
             code = compile(source, first, "exec")
             source = None
