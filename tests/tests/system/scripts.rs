@@ -315,3 +315,17 @@ fn check_tells_of_parts_that_no_script_finds() {
         assert!(!text.contains("a script does not find"), "{model}: {text}");
     }
 }
+
+#[test]
+fn check_warns_of_i2c_pins_on_which_no_part_hangs() {
+    let told = |script: &str| {
+        let ran = command(&["check", &Stage::new(ESP, "MicroPython", "", script).file()]);
+        assert_eq!(ran.code(), 0, "{}", ran.stderr());
+        ran.stderr()
+    };
+    let text = told("from machine import I2C, Pin\ni2c = I2C(0, scl=Pin(22), sda=Pin(33))\n");
+    assert!(text.contains("main.py:2:") && text.contains("nothing is wired to pin 33 as SDA"), "{text}");
+    assert!(!text.contains("pin 22"), "{text}");
+    let text = told("from machine import I2C, Pin\ni2c = I2C(0, scl=Pin(22), sda=Pin(21))\n");
+    assert!(!text.contains("nothing is wired"), "{text}");
+}
