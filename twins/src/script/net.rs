@@ -4,9 +4,9 @@
 //! device leads there ([`super::tcp`]), as datagrams do ([`super::udp`]); other services there are none.
 //!
 //! A microcontroller has none before its script has joined one by Wi-Fi, nor after it has left it; as an access point it is
-//! called, and calls nobody. While the device's link is down, nothing is reached and no name is known. What was connected depends on the board: a
-//! microcontroller that loses its network loses its streams (`aborted`), under Linux they outlast it, and what is sent
-//! meanwhile waits. The broker hears of neither: it cuts off who is silent for too long, or comes again by the same name.
+//! called, and calls nobody. While the device's link is down, nothing is reached and no name is known. What was connected depends
+//! on the board: a microcontroller that loses its network loses its streams (`aborted`), under Linux they outlast it, and what is
+//! sent meanwhile waits. The broker hears of neither: it cuts off who is silent for too long, or comes again by the same name.
 
 use super::{
     machine::{hex, unhex},

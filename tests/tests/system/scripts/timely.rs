@@ -282,7 +282,7 @@ fn who_polls_without_sleeping_is_taken_ahead_and_misses_nothing() {
     for (i, line) in said[..4].iter().enumerate() {
         let (what, at) = line.split_once(' ').unwrap();
         let due = 5 * (i as i64 + 1) + 1;
-        assert!(what == i.to_string() && (due..=due + 2).contains(&at.parse().unwrap()), "{said:?}");
+        assert!(what == i.to_string() && (due..=due + 2).contains(&at.parse::<i64>().unwrap()), "{said:?}");
     }
     let rounds: u32 = said[4].trim_start_matches("rounds ").parse().unwrap();
     assert!((1_000..40_000).contains(&rounds), "{rounds}");
