@@ -11,12 +11,33 @@ listed = ", ".join(asked["pins"])
 HEADER = {3, 5, 7, 8, 10, 11, 12, 13, 15, 16, 18, 19, 21, 22, 23, 24, 26, 29, 31, 32, 33, 35, 36, 37, 38, 40}
 
 
-def tell(node, message, help):
-    found.append({"line": node.lineno, "column": node.col_offset + 1, "message": message, "help": help})
+def tell(node, message, help, warning=False):
+    found.append({"line": node.lineno, "column": node.col_offset + 1, "message": message, "help": help, "warning": warning})
 
 
 def name_of(f):
     return f.attr if isinstance(f, ast.Attribute) else f.id if isinstance(f, ast.Name) else ""
+
+
+def number_of(node):
+    """The number of a pin as it stands there: `Pin(21)` or `21`; None: it is no such thing."""
+    if isinstance(node, ast.Call) and name_of(node.func) == "Pin" and node.args:
+        node = node.args[0]
+    return node.value if isinstance(node, ast.Constant) and type(node.value) is int else None
+
+
+def digits(pin):
+    return int("".join(c for c in pin if c.isdigit()) or -1)
+
+
+def look_at_bus(node):
+    """The simulation's parts on I2C hang on the pins that the board's file lists: on others a script finds nobody."""
+    for word in node.keywords:
+        wired = asked.get(word.arg or "", []) if word.arg in ("sda", "scl") else []
+        said = number_of(word.value)
+        if wired and said is not None and said not in [digits(pin) for pin in wired]:
+            text = "nothing is wired to pin %d as %s: parts on I2C are on %s" % (said, word.arg.upper(), " or ".join(wired))
+            tell(word.value, text, "name that pin: the simulated bus is there", warning=True)
 
 
 def look(tree):
@@ -27,6 +48,8 @@ def look(tree):
             first = node.args[0]
             if isinstance(first, ast.Constant) and type(first.value) is int and first.value not in numbers:
                 tell(first, "`%s` has no pin %d" % (asked["board"], first.value), "its pins: " + listed)
+        if asked["runtime"] == "MicroPython" and isinstance(node, ast.Call) and name_of(node.func) in ("I2C", "SoftI2C"):
+            look_at_bus(node)
         if asked["runtime"] == "RaspberryPi" and isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             owner = node.func.value
             if node.func.attr == "setup" and isinstance(owner, ast.Name) and owner.id == "GPIO" and node.args:

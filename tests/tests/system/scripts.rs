@@ -40,6 +40,10 @@ const ESP: &str = r#"board: "esp32-devkit", parts: [(id: "climate", model: "sht3
     (id: "probe", model: "ds18b20", on: Pin("GPIO4"), pull_up: true), (id: "dht", model: "dht22", on: Pin("GPIO16"), pull_up: true),
     (id: "fan", model: "fan-5v", on: Pin("GPIO25"), own_supply: true)]"#;
 
+/// What a microcontroller's script does before it reaches anybody: it joins a network.
+const JOINED: &str = "import network\n_w = network.WLAN(network.STA_IF)\n_w.active(True)\n_w.connect('a', 'b')\n\
+    while not _w.isconnected():\n    pass\n";
+
 impl Stage {
     fn new(thing: &str, runtime: &str, more: &str, script: &str) -> Self {
         let dir = scratch();
@@ -314,4 +318,18 @@ fn check_tells_of_parts_that_no_script_finds() {
         let text = told(model, on);
         assert!(!text.contains("a script does not find"), "{model}: {text}");
     }
+}
+
+#[test]
+fn check_warns_of_i2c_pins_on_which_no_part_hangs() {
+    let told = |script: &str| {
+        let ran = command(&["check", &Stage::new(ESP, "MicroPython", "", script).file()]);
+        assert_eq!(ran.code(), 0, "{}", ran.stderr());
+        ran.stderr()
+    };
+    let text = told("from machine import I2C, Pin\ni2c = I2C(0, scl=Pin(22), sda=Pin(33))\n");
+    assert!(text.contains("main.py:2:") && text.contains("nothing is wired to pin 33 as SDA"), "{text}");
+    assert!(!text.contains("pin 22"), "{text}");
+    let text = told("from machine import I2C, Pin\ni2c = I2C(0, scl=Pin(22), sda=Pin(21))\n");
+    assert!(!text.contains("nothing is wired"), "{text}");
 }

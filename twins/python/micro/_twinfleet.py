@@ -18,7 +18,7 @@ hz = 0
 # rare.
 _SLACK = const(4096)
 _GARBAGE = const(524288)
-_ballast = None
+_ballast = []
 timers = []
 on_edge = {}
 on_net = []
@@ -38,8 +38,18 @@ _CODES = {
 }
 
 
+# Whether the script has asked for a network in this life of the board.
+joins = False
+
+
 def os_error(text):
     why = text.split(":")[0]
+    if why in ("unreachable", "noname") and not joins:
+        return OSError(
+            _CODES[why],
+            "no network: nothing here has called network.WLAN(network.STA_IF).connect() yet;"
+            " if your boot.py does, put it beside the script",
+        )
     return OSError(_CODES[why]) if why in _CODES else OSError(5, text)
 
 
@@ -62,8 +72,8 @@ def look_ns():
     return int(ask("look")[1])
 
 
-# What the script has set its clock ahead by.
-ahead_ns = 0
+# What the script has set its clock ahead by, and the same in [s].
+ahead_ns, ahead_s = 0, 0.0
 
 
 def unix_ns():
@@ -71,10 +81,15 @@ def unix_ns():
     return int(words[1]) + int(words[2]) + ahead_ns
 
 
+def _ahead(ns):
+    global ahead_ns, ahead_s
+    # Two microseconds more, so that no whole second is rounded down.
+    ahead_ns, ahead_s = ns, ns / 1000000000 + 0.000002
+
+
 def set_ahead(ns):
     # The clock goes on through a reset and a deep sleep.
-    global ahead_ns
-    ahead_ns = ns
+    _ahead(ns)
     ask_ok("keep clock %d" % ns)
 
 
@@ -247,6 +262,24 @@ class _Gc(_Of):
         return max(0, _mem_alloc() - _taken)
 
 
+def _as_it_is(f):
+    return f
+
+
+class _Micropython(_Of):
+    # A board's compiler for its own processor has nothing to do here, and no interrupt runs out of memory for its error.
+    def __init__(self, micropython):
+        super().__init__(micropython)
+        self.native = self.viper = self.bytecode = _as_it_is
+
+    def alloc_emergency_exception_buf(self, size):
+        if int(size) < 0:
+            raise ValueError("invalid size")
+
+    def heap_locked(self):
+        return 0
+
+
 _PORTS = {"esp32": "esp32", "esp8266": "esp8266", "raspberry-pi-pico": "rp2", "arduino": "samd"}
 port = "esp32"
 
@@ -292,6 +325,9 @@ class _Os(_Of):
     def dupterm(self, *_):
         return None
 
+    def sync(self):
+        pass
+
 
 def _port(name):
     global board, port
@@ -332,33 +368,45 @@ def tidy():
 
 
 def ready(heap_kb):
-    # In the picture: the modules that boards have in their firmware, and a ballast that leaves the board's heap.
-    global _ballast, _taken, _heap, _live
+    # In the picture: the modules that boards have in their firmware.
+    global _heap
     _heap = heap_kb * 1024
-    import os, time, machine, network, socket, select
+    import os, time, machine, micropython, network, socket, select
     sys.modules["gc"] = _Gc()
+    sys.modules["micropython"] = _Micropython(micropython)
     sys.modules["sys"], sys.modules["os"] = _Of(sys), _Os(os)
     ask("turn %d" % id(_turn))
-    # What programs for a board's own compiler call: here they are plain numbers and buffers.
-    import builtins
-    try:
-        builtins.uint, builtins.ptr8 = lambda x: x & 0xFFFFFFFF, lambda x: x
-    except AttributeError:
-        # This build keeps its names to itself.
-        pass
     # The names with a u would find what is built in, past what is on the path.
     for name in ("time", "machine", "network", "socket", "select", "gc", "sys", "os"):
         sys.modules["u" + name] = sys.modules[name]
+
+
+def fill():
+    # When nothing is left that the heap could grow into: a ballast, in pieces as they fit.
+    global _taken, _live
     _collect()
     ask("gc")
-    over = _mem_free() - 134217728 - _heap - _SLACK
-    if over > 0:
-        _ballast = bytearray(over)
+    # MicroPython counts among what is free what it may grow by at once: as much as the board's heap.
+    over = piece = _mem_free() - 2 * _heap - _SLACK
+    # A heap of so few KiB could grow into what is kept for the C library.
+    least = 1024 if _heap > 32768 else _heap
+    while over > 0 and piece > least:
+        try:
+            _ballast.append(bytearray(min(piece, over)))
+            over -= len(_ballast[-1])
+        except MemoryError:
+            piece = piece * 3 // 4
     _taken = _live = _mem_alloc()
 
 
+def _length(path):
+    import os
+
+    return os.stat(path)[6]
+
+
 def run(path, name, address, cause, frequency, of):
-    global device, mac, reset_cause, hz, ahead_ns, born_ns
+    global device, mac, reset_cause, hz, born_ns
     born_ns = now_ns()
     ask("born")
     device, mac, reset_cause, hz = name, bytes.fromhex(address), cause, frequency
@@ -368,7 +416,7 @@ def run(path, name, address, cause, frequency, of):
         # Nobody has set its clock since power came: it counts from 2000, or, on the RP2 port, from 2021.
         set_ahead((1609459200 if port == "rp2" else 946684800) * 1000000000 - unix_ns() + born_ns)
     else:
-        ahead_ns = int(kept)
+        _ahead(int(kept))
     main = __import__("__main__")
     kind, text = "exit", ""
     try:
@@ -380,12 +428,15 @@ def run(path, name, address, cause, frequency, of):
                     continue
             else:
                 file = open(first)
-            source = file.read()
+            # At once: it may be as large as the heap.
+            source = file.read(_length(first))
             file.close()
             code = compile(source, first, "exec")
             source = None
             space = main.__dict__
             space["__name__"] = "__main__"
+            # What programs for a board's own compiler call: here they are plain numbers and buffers.
+            space["uint"], space["ptr8"] = lambda x: x & 0xFFFFFFFF, _as_it_is
             exec(code, space)
         # A program that has ended leaves its timers and interrupts at work.
         while timers or on_edge:

@@ -589,6 +589,13 @@ class Stream:
     def write(self, buf):
         if isinstance(buf, str):
             buf = buf.encode()
+        if not self.out_buf:
+            # What there is room for goes at once, and the rest with `drain`.
+            n = self.s.write(buf)
+            if n == len(buf):
+                return
+            if n:
+                buf = buf[n:]
         self.out_buf += buf
 
     async def drain(self):
@@ -598,6 +605,16 @@ class Stream:
         while data:
             await _sockets.write(self.s)
             data = data[self.s.write(data) or 0:]
+
+    # Its names in programs of before version 1.13.
+
+    async def awrite(self, buf, off=0, sz=-1):
+        if off or sz != -1:
+            buf = buf[off:len(buf) if sz == -1 else off + sz]
+        self.write(buf)
+        await self.drain()
+
+    aclose, awritestr = wait_closed, awrite
 
     async def __aenter__(self):
         return self
@@ -687,3 +704,9 @@ async def start_server(cb, host, port, backlog=5, ssl=None):
         server.task.cancel()
         raise e
     return server
+
+
+# On a board it is a package of these.
+core = event = funcs = lock = stream = sys.modules[__name__]
+for _part in ("core", "event", "funcs", "lock", "stream"):
+    sys.modules["asyncio." + _part] = core

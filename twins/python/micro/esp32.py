@@ -53,6 +53,52 @@ def wake_on_ext1(pins=None, level=True):
         machine._wakes[pin._pin] = 1 if level else 0
 
 
+def wake_on_gpio(pins=None, level=True):
+    wake_on_ext1(pins, level)
+
+
+def gpio_deep_sleep_hold(enable):
+    # What a pin was set to it keeps in any case.
+    pass
+
+
+HEAP_DATA, HEAP_EXEC = 4, 1
+
+
+def idf_heap_info(capabilities):
+    # One region: what is left of it, its largest piece, and the least that was ever left, [bytes].
+    import gc
+
+    free = gc.mem_free()
+    return [(free + gc.mem_alloc(), free, free, free)]
+
+
+class _Absent:
+    def __init__(self, *_, **__):
+        raise OSError(19, "esp32.%s is not simulated" % type(self).__name__)
+
+
+class RMT(_Absent):
+    PULSE_MAX = 32767
+
+
+class PCNT(_Absent):
+    RISING, FALLING, INCREMENT, DECREMENT, IGNORE, HOLD, REVERSE = 1, 2, 1, 2, 0, 0, 2
+
+
+class ULP(_Absent):
+    pass
+
+
+class Partition(_Absent):
+    BOOT, RUNNING, TYPE_APP, TYPE_DATA = 0, 1, 0, 1
+
+    @classmethod
+    def mark_app_valid_cancel_rollback(cls):
+        # There is one program, and it runs.
+        pass
+
+
 def wake_on_touch(wake):
     # No board of the run is touched.
     pass

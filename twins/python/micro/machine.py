@@ -11,7 +11,13 @@ def reset_cause():
     return _CAUSES.get(_t.reset_cause, 1)
 
 
+# What ended a light sleep.
+_woke = None
+
+
 def wake_reason():
+    if _woke is not None:
+        return _woke
     return {"deepsleep": TIMER_WAKE, "deepsleep_pin": EXT0_WAKE}.get(_t.reset_cause, 0)
 
 
@@ -67,9 +73,57 @@ def deepsleep(ms=None):
 
 
 def lightsleep(ms=None):
+    global _woke
+    until = _t.now_ns() + (1 << 60 if ms is None else int(ms) * 1000000)
     _t.ask_ok("rest light")
-    _t.wait(_t.now_ns() + (1 << 60 if ms is None else int(ms) * 1000000))
+    _woke = EXT0_WAKE if _rests(until) else TIMER_WAKE
     _t.ask_ok("rest awake")
+
+
+def _rests(until):
+    # Until a time, or until a pin ends it: one that wakes at its level, and on the RP2 port any that interrupts. Whether a pin did.
+    wakes, before, came = dict(_wakes), {}, []
+    if _t.port == "rp2":
+        for pin in _t.on_edge:
+            wakes.setdefault(pin, None)
+
+    def at_level():
+        return any(level is not None and int(_t.ask_ok("in %s -" % pin)[0]) == level for pin, level in wakes.items())
+
+    def watch(pin):
+        call = before[pin] = _t.on_edge.get(pin)
+
+        def edge(high):
+            came.append(pin)
+            _t.nudged = True
+            if call:
+                call(high)
+
+        _t.on_edge[pin] = edge
+        if not call:
+            _t.ask_ok("watch %s -" % pin)
+
+    if not wakes:
+        _t.wait(until)
+        return False
+    for pin in wakes:
+        watch(pin)
+    try:
+        while not at_level():
+            if any(wakes[pin] is None for pin in came):
+                return True
+            if _t.now_ns() >= until:
+                return False
+            _t.nudged = False
+            _t.wait(until, False, True)
+        return True
+    finally:
+        for pin, call in before.items():
+            if call:
+                _t.on_edge[pin] = call
+            else:
+                _t.on_edge.pop(pin, None)
+                _t.ask_ok("unwatch %s" % pin)
 
 
 sleep = lightsleep
@@ -175,7 +229,24 @@ class Pin:
         return irq
 
     def __repr__(self):
-        return "Pin(%s)" % self._pin
+        # As each port writes it.
+        name = self._pin
+        if _t.port == "rp2":
+            name = "GPIO" + name[2:] if name.startswith("GP") else name
+            return "Pin(%s, mode=%s)" % (name, "OUT" if self._mode == 3 else "IN")
+        return "Pin(%s)" % (name[4:] if name.startswith("GPIO") else name)
+
+
+class _Board:
+    # Pins by what the board calls them.
+    def __getattr__(self, name):
+        try:
+            return Pin(name)
+        except ValueError:
+            raise AttributeError(name)
+
+
+Pin.board = Pin.cpu = _Board()
 
 
 class Signal:
@@ -206,6 +277,7 @@ class ADC:
     CORE_TEMP = 4
 
     def __init__(self, pin, *, atten=ATTN_0DB, **_):
+        self._of = pin
         if _t.port == "rp2" and isinstance(pin, int) and pin < 5:
             # Channels have numbers too.
             pin = None if pin == 4 else 26 + pin
@@ -221,6 +293,16 @@ class ADC:
         # A board without an attenuator has no such range and takes no notice of it.
         self.atten(atten)
         self._read()
+
+    def init(self, *, atten=None, **_):
+        if atten is not None:
+            self.atten(atten)
+
+    def block(self):
+        return ADCBlock(1)
+
+    def __repr__(self):
+        return "ADC(%s)" % (self._of,)
 
     def _read(self):
         if self._pin is None:
@@ -255,6 +337,27 @@ class ADC:
     _bits = None
 
 
+class ADCBlock:
+    # A converter's channels, by the pins that they are at on an ESP32.
+    _PINS = ((36, 37, 38, 39, 32, 33, 34, 35), (4, 0, 2, 15, 13, 12, 14, 27, 25, 26))
+
+    def __init__(self, id=1, *, bits=None):
+        if id not in (1, 2):
+            raise ValueError("invalid block id")
+        self._id, self._width = id, bits
+
+    def init(self, *, bits=None):
+        self._width = bits
+
+    def connect(self, channel=None, source=None, **kw):
+        if source is None and isinstance(channel, Pin):
+            source = channel
+        adc = ADC(self._PINS[self._id - 1][channel] if source is None else source, **kw)
+        if self._width is not None:
+            adc.width(self._width)
+        return adc
+
+
 class DAC:
     def __init__(self, pin, bits=8):
         self._pin = _name(pin)
@@ -269,18 +372,23 @@ class DAC:
 
 class PWM:
     def __init__(self, pin, freq=5000, duty=None, *, duty_u16=None, duty_ns=None, invert=None):
-        self._pin, self._hz, self._d = _name(pin), freq, 0.0
+        self._pin, self._hz, self._d, self._invert = _name(pin), freq, 0.0, False
         _t.ask_ok("drives %s" % self._pin)
-        self.init(duty=duty, duty_u16=duty_u16, duty_ns=duty_ns)
+        self.init(duty=duty, duty_u16=duty_u16, duty_ns=duty_ns, invert=invert)
 
     def _set(self):
         if not 0 < self._hz <= 40000000:
             raise ValueError("frequency out of range")
         if not 0 <= self._d <= 1:
             raise ValueError("duty out of range")
-        _t.ask_ok("pwm %s %s %s" % (self._pin, self._hz, self._d))
+        _t.ask_ok("pwm %s %s %s" % (self._pin, self._hz, 1 - self._d if self._invert else self._d))
 
-    def init(self, *, freq=None, duty=None, duty_u16=None, duty_ns=None):
+    def __repr__(self):
+        return "PWM(%s, freq=%d, duty_u16=%d)" % (self._pin, self._hz, self.duty_u16())
+
+    def init(self, *, freq=None, duty=None, duty_u16=None, duty_ns=None, invert=None):
+        if invert is not None:
+            self._invert = bool(invert)
         if freq is not None:
             self._hz = freq
         if duty is not None:
@@ -313,156 +421,8 @@ class PWM:
         self.init(duty_ns=ns)
 
     def deinit(self):
-        self._d = 0
+        self._d, self._invert = 0, False
         self._set()
-
-
-class I2C:
-    def __init__(self, id=0, *, scl=None, sda=None, freq=400000, timeout=50000):
-        wires = "-" if scl is None or sda is None else "%s/%s" % (_name(sda), _name(scl))
-        self._bus = "%s@%d" % (wires, freq)
-
-    def init(self, *_, freq=None, **__):
-        if freq is not None:
-            self._bus = "%s@%d" % (self._bus.split("@")[0], freq)
-
-    def deinit(self):
-        pass
-
-    def _do(self, addr, ops):
-        return _t.unhex(_t.ask_ok("i2c %s %d %s" % (self._bus, addr, ops))[0])
-
-    def scan(self):
-        return [a for a in range(8, 120) if _t.ask("i2c %s %d w:-" % (self._bus, a))[0] == "ok"]
-
-    def writeto(self, addr, buf, stop=True):
-        if not stop:
-            self._held = (addr, "w:" + _t.tohex(buf))
-            return len(buf)
-        self._do(addr, "w:" + _t.tohex(buf))
-        return len(buf)
-
-    _held = None
-
-    def _before(self, addr):
-        held, self._held = self._held, None
-        return held[1] + " " if held and held[0] == addr else ""
-
-    def readfrom(self, addr, nbytes, stop=True):
-        return self._do(addr, self._before(addr) + "r:%d" % nbytes)
-
-    def readfrom_into(self, addr, buf, stop=True):
-        buf[:] = self.readfrom(addr, len(buf))
-
-    def writevto(self, addr, vector, stop=True):
-        return self.writeto(addr, b"".join(bytes(v) for v in vector), stop)
-
-    def _at(self, memaddr, addrsize):
-        return "w:" + memaddr.to_bytes(addrsize // 8, "big").hex()
-
-    def readfrom_mem(self, addr, memaddr, nbytes, *, addrsize=8):
-        return self._do(addr, "%s r:%d" % (self._at(memaddr, addrsize), nbytes))
-
-    def readfrom_mem_into(self, addr, memaddr, buf, *, addrsize=8):
-        buf[:] = self.readfrom_mem(addr, memaddr, len(buf), addrsize=addrsize)
-
-    def writeto_mem(self, addr, memaddr, buf, *, addrsize=8):
-        if isinstance(buf, str):
-            buf = buf.encode()
-        self._do(addr, self._at(memaddr, addrsize) + bytes(buf).hex())
-
-
-class SoftI2C(I2C):
-    def __init__(self, scl, sda, *, freq=400000, timeout=50000):
-        I2C.__init__(self, 0, scl=scl, sda=sda, freq=freq)
-
-
-class SPI:
-    MSB, LSB, CONTROLLER, MASTER = 0, 1, 0, 0
-
-    def __init__(self, id=0, baudrate=1000000, *, sck=None, mosi=None, miso=None, **_):
-        wires = [_name(p) if p is not None else "-" for p in (sck, mosi, miso)]
-        self._hz, self._bus = baudrate, "/".join(wires)
-
-    def init(self, baudrate=1000000, **_):
-        self._hz = baudrate
-
-    def deinit(self):
-        pass
-
-    def _move(self, data):
-        return _t.unhex(_t.ask_ok("spi - %d %s %s" % (self._hz, _t.tohex(data), self._bus))[0])
-
-    def write(self, buf):
-        self._move(buf)
-
-    def read(self, nbytes, write=0):
-        return self._move(bytes([write]) * nbytes)
-
-    def readinto(self, buf, write=0):
-        buf[:] = self.read(len(buf), write)
-
-    def write_readinto(self, out, into):
-        into[:] = self._move(out)
-
-
-SoftSPI = SPI
-
-
-class UART:
-    def __init__(self, id, baudrate=9600, bits=8, parity=None, stop=1, *, timeout=0, tx=None, rx=None, **_):
-        self._baud, self._timeout, self._b = baudrate, timeout, b""
-        if tx is None and rx is None:
-            self._port = str(id)
-        else:
-            self._port = "%s/%s" % tuple(_name(p) if p is not None else "-" for p in (tx, rx))
-
-    def init(self, baudrate=9600, *_, **__):
-        self._baud = baudrate
-
-    def deinit(self):
-        pass
-
-    def _fill(self):
-        self._b += _t.unhex(_t.ask_ok("uartr %s %d 1024" % (self._port, self._baud))[0])
-
-    def any(self):
-        self._fill()
-        return len(self._b)
-
-    def _wait(self, enough):
-        until = _t.now_ns() + self._timeout * 1000000
-        self._fill()
-        while not enough() and _t.now_ns() < until:
-            _t.wait(_t.now_ns() + 1000000)
-            self._fill()
-
-    def read(self, n=None):
-        self._wait(lambda: n is not None and len(self._b) >= n)
-        n = len(self._b) if n is None else n
-        data, self._b = self._b[:n], self._b[n:]
-        return data or None
-
-    def readinto(self, buf, n=None):
-        data = self.read(n or len(buf)) or b""
-        buf[: len(data)] = data
-        return len(data) or None
-
-    def readline(self):
-        self._wait(lambda: b"\n" in self._b)
-        at = self._b.find(b"\n")
-        n = len(self._b) if at < 0 else at + 1
-        data, self._b = self._b[:n], self._b[n:]
-        return data or None
-
-    def write(self, buf):
-        if isinstance(buf, str):
-            buf = buf.encode()
-        _t.ask_ok("uartw %s %d %s" % (self._port, self._baud, _t.tohex(buf)))
-        return len(buf)
-
-    def flush(self):
-        pass
 
 
 class Timer:
@@ -473,8 +433,8 @@ class Timer:
         if kw:
             self.init(**kw)
 
-    def init(self, *, mode=1, freq=-1, period=-1, callback=None, hard=False):
-        self._every = int(1000000000 / freq) if freq != -1 else int(period) * 1000000
+    def init(self, *, mode=1, freq=-1, period=-1, tick_hz=1000, callback=None, hard=False):
+        self._every = int(1000000000 / freq) if freq != -1 else int(period) * 1000000000 // tick_hz
         self._call, self._once = callback, mode == 0
         self._next = _t.now_ns() + self._every
         # There is one of each number.
@@ -489,6 +449,10 @@ class Timer:
             self._next += max(self._every, 1000)
         if self._call:
             self._call(self)
+
+    def value(self):
+        # How far its period is, [ms].
+        return max(0, _t.now_ns() - self._next + self._every) // 1000000 if self in _t.timers else 0
 
     def deinit(self):
         if self in _t.timers:
@@ -597,3 +561,47 @@ def dht_readinto(pin, buf):
     if answer[0] == "err":
         raise OSError(110)
     buf[:] = _t.unhex(answer[1])
+
+
+class _Absent:
+    def __init__(self, *_, **__):
+        raise OSError(19, "machine.%s is not simulated" % type(self).__name__)
+
+
+class I2S(_Absent):
+    RX, TX, STEREO, MONO = 0, 1, 0, 1
+
+
+class SDCard(_Absent):
+    pass
+
+
+class Counter:
+    # Edges at a pin.
+    RISING, FALLING, UP, DOWN = 1, 2, 1, -1
+
+    def __init__(self, id, src=None, **kw):
+        self._n, self._src = 0, None
+        if src is not None:
+            self.init(src, **kw)
+
+    def init(self, src, *, edge=1, direction=1, **_):
+        self._src, self._by = src if isinstance(src, Pin) else Pin(src, Pin.IN), direction
+        self._src.irq(self._count, edge)
+
+    def _count(self, _):
+        self._n += self._by
+
+    def value(self, to=None):
+        before = self._n
+        if to is not None:
+            self._n = to
+        return before
+
+    def deinit(self):
+        if self._src:
+            self._src.irq(None)
+
+
+# They stand on what is above.
+from _buses import I2C, SPI, UART, SoftI2C, SoftSPI

@@ -6,9 +6,12 @@ AF_INET, AF_INET6 = 2, 10
 SOCK_STREAM, SOCK_DGRAM, SOCK_RAW = 1, 2, 3
 IPPROTO_TCP, IPPROTO_UDP, IPPROTO_IP = 6, 17, 0
 SOL_SOCKET, SO_REUSEADDR, SO_BROADCAST, IP_ADD_MEMBERSHIP = 1, 4, 32, 35
+SO_KEEPALIVE, SO_SNDTIMEO, SO_RCVTIMEO, TCP_NODELAY, SO_BINDTODEVICE = 8, 4101, 4102, 1, 4107
 
 
 _ears, _served = [], []
+# Bytes that one question to the run carries, at most.
+_ONCE = 4096
 
 
 def _address(host):
@@ -131,7 +134,9 @@ class socket:
         return n
 
     def _send(self, data):
-        # None: no room yet.
+        # None: no room yet. A long piece goes bit by bit, so that it takes no multiple of its memory.
+        if len(data) > _ONCE:
+            data = data[:_ONCE]
         words = _t.ask("send %s %s" % (self._id, _t.tohex(data)))
         if words[0] == "err":
             raise OSError(104) if words[1] == "pipe" else _t.os_error(words[1])
@@ -144,7 +149,7 @@ class socket:
         done = 0
         while done < len(data):
             try:
-                done += self.send(data[done:] if done else data)
+                done += self.send(data[done:done + _ONCE] if len(data) > _ONCE else data[done:] if done else data)
             except OSError as e:
                 if e.errno != 11:
                     raise e

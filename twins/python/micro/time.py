@@ -1,8 +1,8 @@
 # Simulated time, as MicroPython's time module gives it.
 import _twinfleet as _t
 
-# MicroPython's own, which the run answers.
-from utime import ticks_ms
+# MicroPython's own, which the run answers; of the second it takes the microseconds for milliseconds.
+from utime import ticks_ms, time as _unix_ms
 
 _PERIOD = 1 << 30
 _HALF = 1 << 29
@@ -47,7 +47,7 @@ def _port(name):
 
 
 def time():
-    return _t.unix_ns() // 1000000000 - _EPOCH
+    return int(_unix_ms() / 1000 + _t.ahead_s - _EPOCH)
 
 
 def time_ns():

@@ -15,7 +15,7 @@ use std::{
     process::{Command, Stdio},
 };
 use twinfleet_engine::{
-    catalog::{BoardDef, Runtime, ThingDef},
+    catalog::{BoardDef, PinFn, Runtime, ThingDef, WireDef},
     plan::{GroupPlan, Plan},
     scenario::{
         Action,
@@ -36,6 +36,9 @@ struct Found {
     column: usize,
     message: String,
     help: Option<String>,
+    /// Whether it may be meant so.
+    #[serde(default)]
+    warning: bool,
 }
 
 /// What is wrong with the scripts of a plan, each told once, at its place in the script.
@@ -50,7 +53,8 @@ pub fn check(plan: &Plan, files: &Files) -> Report {
         unanswered(plan, &group.thing, &mut report);
         astray(&group.thing, board, &mut report);
         right_clocks(plan, group, &mut report);
-        let key = (script.path.clone(), format!("{:?}", script.runtime), board.name.clone());
+        let wired = [PinFn::Sda, PinFn::Scl].map(|f| wired(&group.thing, board, f));
+        let key = (script.path.clone(), format!("{:?}", script.runtime), board.name.clone(), wired.clone());
         if seen.contains(&key) {
             continue;
         }
@@ -77,13 +81,30 @@ pub fn check(plan: &Plan, files: &Files) -> Report {
             "runtime": format!("{:?}", script.runtime),
             "board": board.name,
             "pins": board.pins.keys().collect::<Vec<_>>(),
+            "sda": wired[0],
+            "scl": wired[1],
         });
         for found in ask(&asked).unwrap_or_default() {
             let at = offset(source.text(), found.line, found.column);
-            report.push(Diagnostic::error(found.message).at(&source, at..at + 1, "").maybe_help(found.help));
+            let told = if found.warning {
+                Diagnostic::warning(found.message)
+            } else {
+                Diagnostic::error(found.message)
+            };
+            report.push(told.at(&source, at..at + 1, "").maybe_help(found.help));
         }
     }
     report
+}
+
+/// The pins of an I2C line (data or clock) on which parts hang: those of the board's own bus, and those of the parts' own.
+fn wired(thing: &ThingDef, board: &BoardDef, f: PinFn) -> Vec<String> {
+    let on_i2c = || thing.parts.iter().filter(|part| matches!(part.on, WireDef::I2c(_)));
+    let usual = on_i2c().any(|part| part.bus_on(board).is_none());
+    let listed = board.pins.iter().filter(|(_, has)| usual && has.contains(&f)).map(|(pin, _)| pin.clone());
+    let own = on_i2c().filter_map(|part| part.bus_on(board));
+    let own = own.map(|(sda, scl)| if f == PinFn::Sda { sda } else { scl }).map(str::to_owned);
+    listed.chain(own).collect()
 }
 
 /// Why a real board would not run scripts of this kind, and what it would run.

@@ -15,7 +15,7 @@ use std::{
     sync::Arc,
 };
 use twinfleet_engine::{
-    catalog::{BoardDef, Runtime, ScriptDef},
+    catalog::{BoardDef, Runtime, ScriptDef, Technology},
     firmware::program::{Program, Said, Turn},
     link::availability::Availability,
     plan::Plan,
@@ -58,6 +58,8 @@ pub struct Life {
     pub link: Availability,
     /// Whether it runs under Linux.
     pub linux: bool,
+    /// Whether its script joins a network by Wi-Fi, before which it has none.
+    pub joins: bool,
     /// Its place in the fleet.
     pub ordinal: u32,
     /// Unix time of the run's start, [ns].
@@ -107,6 +109,8 @@ impl Life {
                 Availability::of(&plan.scenario, &plan.catalog, link)
             },
             linux: board.is_some_and(|b| runs_linux(b, script.runtime)),
+            joins: script.runtime == Runtime::MicroPython
+                && board.is_some_and(|b| b.radio(Technology::Wifi).is_some() && !b.ethernet),
             ordinal: of.first + index,
             epoch_ns: epoch_unix_ms(plan) * 1_000_000,
             clock_mhz: board.and_then(|b| b.cpu).map_or(100.0, |c| c.clock_mhz),
@@ -215,7 +219,8 @@ impl Device {
         let at_ns = ns(life.script.boot.0);
         let dice = stream(life.seed, &life.device, "script/net");
         let (link, linux) = (life.link.clone(), life.linux);
-        let net = Net::new(&life.addresses, &life.broker, &life.device, life.ordinal, link, linux, dice);
+        let mut net = Net::new(&life.addresses, &life.broker, &life.device, life.ordinal, link, linux, dice);
+        net.joins = life.joins;
         Ok(Self {
             life,
             wire,
@@ -483,6 +488,16 @@ impl Device {
                 let answered_ns = self.machine.clock.now_ns().max(at_ns + QUESTION_NS);
                 let holds_ns = self.machine.holds_ns(pin).map_or(0, |h| h.min(ns(turn.until.0)));
                 return Some((answered_ns, format!("{answer} {holds_ns}")));
+            }
+            ["recv", _, _, "hold"] => {
+                let answer = self.net.serve(at_ns, &list[..3]).unwrap_or_default();
+                self.say(turn);
+                // What comes over the network comes from tick to tick, or follows from what the script does.
+                let until_ns = ns(turn.until.0);
+                return match answer.as_str() {
+                    "ok open -" => answered(&format!("{answer} {until_ns}")),
+                    _ => answered(&answer),
+                };
             }
             ["crash", text] => {
                 let text = String::from_utf8_lossy(&unhex(text).unwrap_or_default()).trim_end().to_owned();

@@ -199,9 +199,14 @@ impl Machine {
                 self.analog.insert(pin.clone(), Analogue { sees, quantity, law, own_supply, share });
             }
             (WireDef::Pins(pins), BusDef::Uart) => {
-                if let (Ok(serial), [tx, rx]) = (live.serial(device, &part.id), pins.as_slice()) {
-                    // The board's transmit pin first, wherever its matrix leads that.
-                    self.uarts.push(Serial { part: serial, tx: tx.clone(), rx: rx.clone() });
+                if let Ok(serial) = live.serial(device, &part.id) {
+                    // The board's transmit pin first, wherever its matrix leads that; one pin alone hears.
+                    let (tx, rx) = match pins.as_slice() {
+                        [tx, rx] => (tx.clone(), rx.clone()),
+                        [rx] => (String::new(), rx.clone()),
+                        _ => return Ok(()),
+                    };
+                    self.uarts.push(Serial { part: serial, tx, rx });
                 }
             }
             (WireDef::Pin(pin), _) => match live.line(device, &part.id) {

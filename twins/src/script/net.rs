@@ -3,9 +3,10 @@
 //! A stream to a port of MQTT leads to the run's broker ([`super::mqtt`]), whatever name the script has for it; one to another
 //! device leads there ([`super::tcp`]), as datagrams do ([`super::udp`]); other services there are none.
 //!
-//! While the device's link is down, nothing is reached and no name is known. What was connected depends on the board: a
-//! microcontroller that loses its network loses its streams (`aborted`), under Linux they outlast it, and what is sent
-//! meanwhile waits. The broker hears of neither: it cuts off who is silent for too long, or comes again by the same name, in
+//! A microcontroller has none before its script has joined one by Wi-Fi, nor after it has left it; as an access point it is
+//! called, and calls nobody. While the device's link is down, nothing is reached and no name is known. What was connected depends
+//! on the board: a microcontroller that loses its network loses its streams (`aborted`), under Linux they outlast it, and what is
+//! sent meanwhile waits. The broker hears of neither: it cuts off who is silent for too long, or comes again by the same name, in
 //! this device or in another ([`super::broker`]). The sessions of clients that are away lie here, and are told what comes.
 
 use super::{
@@ -88,6 +89,12 @@ pub struct Net {
     /// Whether it hears, if only to refuse: its system runs.
     on: bool,
     called: bool,
+    /// Whether its board has a network only when its script has joined one by Wi-Fi.
+    pub joins: bool,
+    /// From when on the script is in its access point's network, [ns]; none: it has not joined it, or has left it.
+    joined_ns: Option<u64>,
+    /// Whether the board is an access point itself: it can be called.
+    serves: bool,
     /// What is to be handed to the run.
     pub out: Out,
 }
@@ -122,6 +129,9 @@ impl Net {
             looked_ns: 0,
             on: false,
             called: false,
+            joins: false,
+            joined_ns: None,
+            serves: false,
             out: Out::default(),
         }
     }
@@ -133,10 +143,27 @@ impl Net {
             self.out.filters.push(self.streams.filter());
         }
         (self.called, self.on) = (true, true);
+        (self.joined_ns, self.serves) = (None, false);
     }
 
+    /// Whether anybody is reached: its link is up, and its script has joined, where that is its own affair.
     fn is_up(&self, at_ns: u64) -> bool {
-        self.link.up_since(time(at_ns)).is_some()
+        let joined = !self.joins || self.joined_ns.is_some_and(|since| since <= at_ns);
+        joined && self.link.up_since(time(at_ns)).is_some()
+    }
+
+    /// Whether anybody reaches it: an access point too is called.
+    fn is_heard(&self, at_ns: u64) -> bool {
+        self.is_up(at_ns) || self.serves && self.link.up_since(time(at_ns)).is_some()
+    }
+
+    /// The script has left its network, or joins one anew: what it had is lost.
+    fn leave(&mut self) {
+        if self.joins && self.joined_ns.take().is_some() {
+            self.wires.values_mut().for_each(|w| w.lost = true);
+            self.streams.lose("aborted");
+            self.streams.news = true;
+        }
     }
 
     /// Whether something has come, or has ended, that a script may wait for.
@@ -189,7 +216,8 @@ impl Net {
         }
         self.put_by();
         self.ghosts.retain(|w| !w.session.closed);
-        self.streams.send_again(at_ns, up.is_some());
+        let heard = self.is_heard(at_ns);
+        self.streams.send_again(at_ns, heard);
         self.hand_over();
     }
 
@@ -231,10 +259,10 @@ impl Net {
             return false;
         }
         if Ears::is_datagram(&m.topic) {
-            return self.is_up(at_ns) && self.ears.hear(&m.topic, &m.payload);
+            return self.is_heard(at_ns) && self.ears.hear(&m.topic, &m.payload);
         }
         if Streams::is_segment(&m.topic) {
-            if self.is_up(at_ns) {
+            if self.is_heard(at_ns) {
                 self.streams.hear(at_ns, &m.topic, &m.payload, &mut self.next_socket);
             }
             return false;
@@ -263,7 +291,7 @@ impl Net {
     pub fn end(&mut self, at_ns: u64, told: bool) {
         self.lose(at_ns);
         self.on = told;
-        let told = told && self.is_up(at_ns);
+        let told = told && self.is_heard(at_ns);
         for (_, mut wire) in std::mem::take(&mut self.wires) {
             if told && !wire.lost && !wire.session.closed {
                 let mut came = Came::default();
@@ -308,6 +336,19 @@ impl Net {
                 let up = self.link.up_since(time(at_ns));
                 Ok(up.map_or_else(|| "down".to_owned(), |since| format!("up {}", since.0)))
             }
+            ["join", from] => {
+                self.leave();
+                self.joined_ns = from.parse().ok();
+                Ok(String::new())
+            }
+            ["leave"] => {
+                self.leave();
+                Ok(String::new())
+            }
+            ["serves", on] => {
+                self.serves = *on == "1";
+                Ok(String::new())
+            }
             ["listen", port, backlog] => {
                 let listens = self.streams.listen(short(port), backlog.parse().unwrap_or(0));
                 listens.map(|()| String::new()).map_err(str::to_owned)
@@ -324,7 +365,7 @@ impl Net {
             ["address", name] if *name != "-" && !self.is_up(at_ns) && name.parse::<Address4>().is_err() => {
                 Err("noname".to_owned())
             }
-            ["usend", ..] if !self.is_up(at_ns) => Err("unreachable".to_owned()),
+            ["usend", ..] if !self.is_heard(at_ns) => Err("unreachable".to_owned()),
             _ => {
                 let mut came = Came::default();
                 let answer = self.ears.serve(words, &self.addresses, &mut came)?;

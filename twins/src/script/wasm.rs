@@ -79,9 +79,25 @@ struct Code {
     linker: Linker<State>,
 }
 
-/// The module with less memory than the 16 MiB that it asks for: the limits of its one memory are rewritten in place.
-fn with_memory(pages: u32) -> Option<Vec<u8>> {
+/// The body of MicroPython's function that says by how much its heap may grow at once, at most: 128 MiB.
+const GROWS: [u8; 7] = [0x41, 0x80, 0x80, 0x80, 0xC0, 0x00, 0x0B];
+
+/// The module for a board: its heap grows at once by the board's heap at most, so that a statement that asks for more fails there
+/// and then, as on the board; and it has less memory than the 16 MiB that it asks for. None: it is not the module that is known.
+fn for_board(pages: u32, most_bytes: u32) -> Option<Vec<u8>> {
     let mut bytes = MICROPYTHON.to_vec();
+    let at = bytes.windows(GROWS.len()).position(|body| body == GROWS)?;
+    for i in 0..5 {
+        let more = if i < 4 { 0x80 } else { 0 };
+        bytes[at + 1 + i] = (most_bytes >> (7 * i) & 0x7F) as u8 | more;
+    }
+    // A larger heap keeps the memory that the module asks for.
+    let _ = with_memory(&mut bytes, pages);
+    Some(bytes)
+}
+
+/// Rewrites the least size of a module's one memory in place, where that is less than it asks for.
+fn with_memory(bytes: &mut [u8], pages: u32) -> Option<()> {
     let leb = |bytes: &[u8], at: &mut usize| {
         let (mut value, mut shift) = (0u32, 0);
         loop {
@@ -98,17 +114,17 @@ fn with_memory(pages: u32) -> Option<Vec<u8>> {
     while at < bytes.len() {
         let id = bytes[at];
         at += 1;
-        let length = leb(&bytes, &mut at)? as usize;
+        let length = leb(bytes, &mut at)? as usize;
         if id == 5 {
             // One memory, its flags, its least size: two digits, as it had.
             let mut limits = at + 2;
             let first = limits;
-            if leb(&bytes, &mut limits)? < pages || limits != first + 2 {
+            if leb(bytes, &mut limits)? < pages || limits != first + 2 {
                 return None;
             }
             bytes[first] = (pages & 0x7F) as u8 | 0x80;
             bytes[first + 1] = (pages >> 7) as u8;
-            return Some(bytes);
+            return Some(());
         }
         at += length;
     }
@@ -121,7 +137,7 @@ fn code(heap_kb: u32) -> Result<Arc<Code>, HostError> {
     // Its own data and stack, the heap with the shim and its garbage, the C library's reserve.
     let pages = (heap_kb + SHIM_KB + 512).div_ceil(64);
     let mut codes = CODES.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(code) = codes.get(&pages) {
+    if let Some(code) = codes.get(&heap_kb) {
         return Ok(Arc::clone(code));
     }
     let wrong = |e: Error| HostError(format!("MicroPython cannot be loaded: {e}"));
@@ -130,14 +146,12 @@ fn code(heap_kb: u32) -> Result<Arc<Code>, HostError> {
     // What is translated on first use would be charged to whoever came first.
     config.compilation_mode(CompilationMode::Eager);
     let engine = Engine::new(&config);
-    let module = match with_memory(pages) {
-        Some(bytes) => Module::new(&engine, &bytes),
-        None => Module::new(&engine, MICROPYTHON),
-    };
-    let module = module.map_err(wrong)?;
+    let unknown = || HostError("MicroPython cannot be loaded: it is another build".to_owned());
+    let bytes = for_board(pages, heap_kb.saturating_mul(1024)).ok_or_else(unknown)?;
+    let module = Module::new(&engine, &bytes).map_err(wrong)?;
     let linker = link(&engine, &module).map_err(wrong)?;
     let code = Arc::new(Code { engine, module, linker });
-    codes.insert(pages, Arc::clone(&code));
+    codes.insert(heap_kb, Arc::clone(&code));
     Ok(code)
 }
 
@@ -275,6 +289,7 @@ fn picture(heap_kb: u32) -> Result<Picture, Error> {
     micro.exec(text("micro/_boot.py"))?;
     micro.exec(&format!("import _twinfleet; _twinfleet.ready({heap_kb})"))?;
     micro.exhaust()?;
+    micro.exec("_twinfleet.fill()")?;
     let data = micro.memory.data(&micro.store);
     let pages = data.chunks(PAGE_BYTES).enumerate().filter(|(_, page)| page.iter().any(|b| *b != 0));
     let pages = pages.map(|(i, page)| (i * PAGE_BYTES, Box::from(page))).collect();
@@ -420,7 +435,10 @@ fn without_emitters(program: &[u8]) -> Vec<u8> {
     let emitters: [&[u8]; 2] = [b"@micropython.native", b"@micropython.viper"];
     let mut plain = Vec::with_capacity(program.len());
     for line in program.split_inclusive(|b| *b == b'\n') {
-        if emitters.contains(&line.trim_ascii()) {
+        // With blanks and a comment it is the same.
+        let code = line.split(|b| *b == b'#').next().unwrap_or_default();
+        let bare: Vec<u8> = code.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
+        if emitters.contains(&bare.as_slice()) {
             let end = line.len() - line.trim_ascii_end().len();
             plain.extend_from_slice(&line[line.len() - end..]);
         } else {

@@ -104,7 +104,7 @@ fn micropythons_requests_and_logging_do_as_on_a_board() {
     );
     let files =
         [("urequests/__init__.py", requests), ("logging/__init__.py", logging), ("hub.py", hub.to_owned())];
-    let stage = stage("", "", esp, &files)
+    let stage = stage("", "", &format!("{}{esp}", super::JOINED), &files)
         .with("things: [", &things)
         .with("in: [\"room\"])])", "in: [\"room\"]), (id: \"hub\", thing: \"p\", in: [\"room\"])])")
         .with("step: \"1s\"", "step: \"100ms\"");
@@ -208,4 +208,148 @@ fn a_picos_clock_counts_from_1970_and_its_channel_4_is_its_thermometer() {
     let stage = Stage::new(super::ESP, "MicroPython", "", script).with("count: 2", "count: 1");
     let said = stage.told(&stage.run(&[]), "script_says");
     assert_eq!(said, ["(2000, 1, 1)", "9467712 (2030, 1, 1)"]);
+}
+
+#[test]
+fn a_piece_larger_than_the_heap_fails_in_its_own_statement() {
+    let script = "import gc\n\
+        for n in (10000, 30000, 40000, 60000, 200000, 1000000):\n\
+        \x20   try:\n        x = bytearray(n)\n        del x\n        print(n, 'ok')\n\
+        \x20   except MemoryError:\n        print(n, 'MemoryError')\n    gc.collect()\n\
+        try:\n    a = [i for i in range(20000)]\n    print('list', len(a))\n\
+        except MemoryError:\n    print('list too big')\n\
+        a = None\ngc.collect()\nprint('goes on', gc.mem_free() > 20000)\n";
+    let stage =
+        Stage::new(r#"board: "esp8266-nodemcu""#, "MicroPython", "", script).with("count: 2", "count: 1");
+    let ran = stage.run(&[]);
+    let wanted = [
+        "10000 ok",
+        "30000 ok",
+        "40000 MemoryError",
+        "60000 MemoryError",
+        "200000 MemoryError",
+        "1000000 MemoryError",
+        "list too big",
+        "goes on True",
+    ];
+    assert_eq!(stage.told(&ran, "script_says"), wanted, "{:?}", stage.told(&ran, "script_crash"));
+}
+
+#[test]
+fn what_stands_first_in_many_scripts_is_there() {
+    let script = "import micropython\nfrom micropython import const, native, schedule, viper\n\
+        micropython.alloc_emergency_exception_buf(100)\n\
+        @native\ndef f(x):\n    return x + 1\n\
+        @micropython.viper  # for speed\ndef g(x: int) -> int:\n    return uint(x) + 1\n\
+        print(f(1), g(-1), const(3), micropython.opt_level())\n\
+        schedule(lambda x: print('later', x), 5)\n\
+        import time\ntime.sleep(1)\n\
+        try:\n    import rp2\nexcept ImportError as e:\n    print(e)\n";
+    let stage = Stage::new(super::ESP, "MicroPython", "", script).with("count: 2", "count: 1");
+    let ran = stage.run(&[]);
+    let said = stage.told(&ran, "script_says");
+    let wanted = ["2 4294967296 3 0", "later 5", "no module named 'rp2'"];
+    assert_eq!(said, wanted, "{:?}", stage.told(&ran, "script_crash"));
+    let script = "import network, rp2\nrp2.country('GB')\nprint(network.country(), rp2.bootsel_button())\n\
+        @rp2.asm_pio(set_init=rp2.PIO.OUT_LOW)\ndef blink():\n    wrap_target()\n\
+        try:\n    rp2.StateMachine(0, blink)\nexcept OSError as e:\n    print(e)\n";
+    let stage =
+        Stage::new(r#"board: "raspberry-pi-pico-w""#, "MicroPython", "", script).with("count: 2", "count: 1");
+    let ran = stage.run(&[]);
+    let wanted = ["GB 0", "[Errno 19] ENODEV: rp2.StateMachine is not simulated"];
+    assert_eq!(stage.told(&ran, "script_says"), wanted, "{:?}", stage.told(&ran, "script_crash"));
+}
+
+#[test]
+fn the_network_gives_back_what_was_set() {
+    let script = "import network\n\
+        ap = network.WLAN(network.AP_IF)\nap.active(True)\n\
+        ap.config(essid='MicroPython-AP', password='123456789', authmode=network.AUTH_WPA_WPA2_PSK)\n\
+        print(ap.config('essid'), ap.config('authmode'), ap.ifconfig()[0], ap.isconnected())\n\
+        w = network.WLAN(network.STA_IF)\nw.active(True)\nw.config(hostname='pump')\n\
+        w.connect('home', 'secret')\nwhile not w.isconnected():\n    pass\n\
+        print(w.config('ssid'), network.hostname(), w.ipconfig('addr4'), w.ipconfig('dhcp4'))\n\
+        w.ifconfig(('192.168.1.201', '255.255.255.0', '192.168.1.1', '8.8.8.8'))\nprint(w.ifconfig())\n\
+        w.ipconfig(dhcp4=True)\nprint(w.ifconfig()[0])\n\
+        w.ipconfig(addr4='192.168.1.5/24')\nprint(w.ipconfig('addr4'), w.ipconfig('dhcp4'))\n";
+    let stage = Stage::new(super::ESP, "MicroPython", "", script).with("count: 2", "count: 1");
+    let ran = stage.run(&[]);
+    let wanted = [
+        "MicroPython-AP 4 192.168.4.1 False",
+        "home pump ('10.1.0.1', '255.255.255.0') True",
+        "('192.168.1.201', '255.255.255.0', '192.168.1.1', '8.8.8.8')",
+        "10.1.0.1",
+        "('192.168.1.5', '255.255.255.0') False",
+    ];
+    assert_eq!(stage.told(&ran, "script_says"), wanted, "{:?}", stage.told(&ran, "script_crash"));
+}
+
+#[test]
+fn streams_and_clients_have_their_packages_names() {
+    // A server that writes without `drain`, by new and by old names; a client that tells what it does.
+    let script = "import asyncio, asyncio.stream\nfrom asyncio.core import CancelledError\n\
+        from umqtt import robust, simple\n\
+        async def serve(r, w):\n\
+        \x20   if await r.read(1) == b'n':\n        w.write(b'new')\n        w.close()\n        await w.wait_closed()\n\
+        \x20   else:\n        await w.awrite('an old one', 3, 3)\n        await w.aclose()\n\
+        async def main():\n\
+        \x20   await asyncio.start_server(serve, '127.0.0.1', 80)\n\
+        \x20   for how in (b'n', b'o'):\n\
+        \x20       r, w = await asyncio.open_connection('127.0.0.1', 80)\n\
+        \x20       w.write(how)\n        await w.drain()\n        print(await r.read(-1))\n        w.close()\n        await w.wait_closed()\n\
+        asyncio.run(main())\n\
+        class Client(robust.MQTTClient):\n\
+        \x20   def delay(self, i):\n        raise ValueError(i)\n\
+        \x20   def log(self, in_reconnect, e):\n        print(in_reconnect)\n\
+        try:\n    Client('x', '10.9.9.9').reconnect()\nexcept ValueError as e:\n    print('after', e)\n\
+        c = simple.MQTTClient('x', 'broker')\nc.set_last_will('gone', 'x', qos=1)\nprint(c.lw_topic, c.lw_msg, c.lw_qos, c.lw_retain)\n\
+        w = _w\nw.connect('a', 'b')\nwhile not w.isconnected():\n    pass\n\
+        print(c.connect(timeout=5))\n";
+    let script = format!("{}_w.disconnect()\n{script}", super::JOINED);
+    let stage = Stage::new(super::ESP, "MicroPython", "", &script).with("count: 2", "count: 1");
+    let ran = stage.run(&[]);
+    let wanted = ["b'new'", "b'old'", "True", "after 1", "gone x 1 False", "0"];
+    assert_eq!(stage.told(&ran, "script_says"), wanted, "{:?}", stage.told(&ran, "script_crash"));
+}
+
+#[test]
+fn a_part_on_routed_serial_pins_is_found_and_interrupts() {
+    let script = "import time\nfrom machine import UART\n\
+        u = UART(2, baudrate=9600)\nu.init(9600, tx=26, rx=27)\ntime.sleep(3)\n\
+        print((u.read() or b'')[:1] == b'$', UART(1, baudrate=9600, tx=27, rx=26).read())\n\
+        got = []\nu.irq(lambda u: got.append(u.read()), UART.IRQ_RXIDLE)\ntime.sleep(4)\nu.irq(None)\nprint(len(got) > 1)\n";
+    let gps =
+        r#"board: "esp32-devkit", parts: [(id: "gps", model: "neo-6m", on: Pins(["GPIO26", "GPIO27"]))]"#;
+    let stage = Stage::new(gps, "MicroPython", "", script).with("count: 2", "count: 1");
+    let ran = stage.run(&[]);
+    assert_eq!(
+        stage.told(&ran, "script_says"),
+        ["True None", "True"],
+        "{:?}",
+        stage.told(&ran, "script_crash")
+    );
+}
+
+#[test]
+fn the_smaller_names_of_machine_are_there() {
+    let script = "import esp32, machine, time\nfrom machine import ADC, PWM, Pin, Timer\n\
+        print(Pin(2), PWM(Pin(25), freq=1000, duty_u16=16384, invert=1).duty_u16())\n\
+        a = ADC(32)\na.init(atten=ADC.ATTN_11DB)\nprint(a.read() >= 0, machine.ADCBlock(1, bits=12).connect(2, Pin(35)).read() >= 0)\n\
+        t = Timer(3, period=2000, callback=lambda t: None)\ntime.sleep(0.5)\nprint(495 < t.value() < 510)\nt.deinit()\n\
+        before = time.ticks_ms()\nmachine.lightsleep(2000)\nprint(machine.wake_reason() == machine.TIMER_WAKE)\n\
+        esp32.wake_on_ext0(Pin(27, Pin.IN), esp32.WAKEUP_ANY_HIGH)\n\
+        machine.lightsleep(60000)\nprint(machine.wake_reason() == machine.EXT0_WAKE, 19 < time.ticks_ms() / 1000 < 22)\n";
+    let door = r#"board: "esp32-devkit", parts: [(id: "door", model: "hc-sr501", on: Pin("GPIO27"), own_supply: true),
+        (id: "lamp", model: "led", on: Pin("GPIO25"))]"#;
+    let stage = Stage::new(door, "MicroPython", "", script).with("count: 2", "count: 1").with(
+        "fleet: [",
+        "timeline: [(at: \"20s\", until: \"50s\", do: Set(target: \"d-0/door.presence\", to: 1))], fleet: [",
+    );
+    let ran = stage.run(&[]);
+    let said = stage.told(&ran, "script_says");
+    let wanted = ["Pin(2) 16384", "True True", "True", "True", "True True"];
+    assert_eq!(said, wanted, "{:?}", stage.told(&ran, "script_crash"));
+    // Inverted, a quarter is three.
+    let went = stage.values(&ran, "command");
+    assert!(went.last().is_some_and(|level| (level - 0.75).abs() < 1e-3), "{went:?}");
 }

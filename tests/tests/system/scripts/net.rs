@@ -1,6 +1,6 @@
 //! What scripts say to one another, and to a broker in version 5.
 
-use super::{ESP, PI, Stage};
+use super::{ESP, JOINED, PI, Stage};
 use crate::system::common::{scratch, twinfleet_command};
 use std::{fs, process::Stdio, time::Duration};
 use twinfleet_tests::{python_of, tool};
@@ -167,7 +167,7 @@ fn a_script_hears_a_real_broker_on_its_devices_own_connection() {
     let script = "import socket\nfrom umqtt.simple import MQTTClient\n\
         c = MQTTClient('x', 'broker')\nc.set_callback(lambda t, m: print('heard', t, m))\nc.connect()\n\
         c.subscribe(b'orders/+')\nwhile True:\n    c.wait_msg()\n";
-    let stage = Stage::new(ESP, "MicroPython", "", script)
+    let stage = Stage::new(ESP, "MicroPython", "", &format!("{JOINED}{script}"))
         .with("count: 2", "count: 1")
         .with("duration: \"2min\"", "duration: \"8s\"");
     let (file, report) = (stage.file(), stage.dir.path().join("report"));

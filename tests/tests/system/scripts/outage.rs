@@ -117,7 +117,7 @@ fn paho_outlasts_an_outage_on_linux() {
 fn without_a_network_no_name_is_known_and_no_address_reached() {
     let script = "import time, socket, network, ntptime, errno\n\
         w = network.WLAN(network.STA_IF)\nw.active(True)\n\
-        if network.hostname() == 'd-1':\n    time.sleep(110)\n\
+        if network.hostname() == 'd-1':\n    w.connect('a', 'b')\n    time.sleep(110)\n\
         u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
         def tried(what):\n    try:\n        return what()\n    except OSError as e:\n        return errno.errorcode.get(e.errno, e.errno)\n\
         def calls():\n    socket.socket().connect(('10.1.0.2', 80))\n\
@@ -150,4 +150,33 @@ fn without_a_network_no_name_is_known_and_no_address_reached() {
             "0 EHOSTUNREACH EHOSTUNREACH -2 -2"
         ]
     );
+}
+
+#[test]
+fn who_has_not_joined_wifi_reaches_nobody() {
+    let script = "import network, ntptime\n\
+        from umqtt.simple import MQTTClient\n\
+        def tried(what):\n    try:\n        return what()\n    except OSError as e:\n        return e\n\
+        def says():\n    return c.publish('a', '1', qos=1)\n\
+        print(tried(ntptime.settime))\n\
+        c = MQTTClient('x', '192.168.1.9')\n\
+        print(tried(c.connect))\n\
+        w = network.WLAN(network.STA_IF)\nw.active(True)\nw.connect('home', 'secret')\n\
+        print(tried(c.connect).errno)\n\
+        while not w.isconnected():\n    pass\n\
+        print(tried(c.connect), tried(says))\n\
+        w.disconnect()\n\
+        print(tried(says).errno, tried(c.connect).errno, w.isconnected())\n\
+        w.connect('home', 'secret')\nwhile not w.isconnected():\n    pass\n\
+        print(tried(c.connect), tried(says))\n\
+        w.active(False)\n\
+        print(tried(says).errno, w.isconnected())\n";
+    let stage = Stage::new(ESP, "MicroPython", "", script).with("count: 2", "count: 1");
+    let ran = stage.run(&[]);
+    let said = stage.told(&ran, "script_says");
+    assert_eq!(said.len(), 7, "{said:?} {:?}", stage.told(&ran, "script_crash"));
+    // Whose boot.py did it finds what is missing.
+    assert!(said[0].starts_with("(-2, 'no network:") && said[0].contains("boot.py"), "{said:?}");
+    assert!(said[1].starts_with("[Errno 113] EHOSTUNREACH: no network:"), "{said:?}");
+    assert_eq!(said[2..], ["113", "0 None", "103 113 False", "0 None", "103 False"]);
 }

@@ -1,14 +1,14 @@
 //! Streams between devices: servers that others call, by name and by address.
 
-use super::{ESP, PI, Stage, suite::example};
+use super::{ESP, JOINED, PI, Stage, suite::example};
 
-/// Two ESP32 `d-0` and `d-1`, and a Raspberry Pi `p-0`, each with its script, by steps of 100 ms.
+/// Two ESP32 `d-0` and `d-1`, which have joined a network, and a Raspberry Pi `p-0`, each with its script, by steps of 100 ms.
 fn three(esp: &str, pi: &str) -> Stage {
     let things = format!(
         r#"things: [(name: "p", source: "a test", {PI}, firmware: Script(path: "code/pi.py", runtime: RaspberryPi)),"#
     );
     let fleet = r#"count: 2, thing: "t", in: ["room"]), (id: "p-0", thing: "p", in: ["room"])])"#;
-    Stage::new(ESP, "MicroPython", "", esp)
+    Stage::new(ESP, "MicroPython", "", &format!("{JOINED}{esp}"))
         .beside("pi.py", pi)
         .with("things: [", &things)
         .with(r#"count: 2, thing: "t", in: ["room"])])"#, fleet)

@@ -1,6 +1,6 @@
 //! MicroPython's own tests, which its project runs on boards: our asyncio, sockets, time and machine answer them as a board does.
 
-use super::{ESP, Stage};
+use super::{ESP, JOINED, Stage};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -135,7 +135,7 @@ fn micropythons_own_tests_for_two_hold() {
     for (name, own) in names {
         let Some(path) = fetched(&format!("micropython-tests/multi_net/{name}.py"), test) else { return };
         let script = fs::read_to_string(&path).expect("a test");
-        let script = format!("{head}{script}\n(instance1 if second else instance0)()\n");
+        let script = format!("{JOINED}{head}{script}\n(instance1 if second else instance0)()\n");
         let wanted = fs::read_to_string(path.with_extension("py.exp")).unwrap_or_else(|_| own.to_owned());
         let stage = Stage::new(ESP, "MicroPython", "", &script)
             .with("duration: \"2min\", step: \"1s\"", "duration: \"30s\", step: \"10ms\"");
@@ -158,7 +158,8 @@ fn micropythons_own_tests_for_two_hold() {
         let script =
             fs::read_to_string(&path).expect("a test").replace("\"micropython.org\", 80", "\"broker\", 1883");
         let wanted = lines(&fs::read_to_string(path.with_extension("py.exp")).expect("what it prints"));
-        let stage = Stage::new(ESP, "MicroPython", "", &script).with("count: 2", "count: 1");
+        let stage =
+            Stage::new(ESP, "MicroPython", "", &format!("{JOINED}{script}")).with("count: 2", "count: 1");
         let ran = stage.run(&[]);
         let said = lines(&stage.told(&ran, "script_says").join("\n"));
         assert_eq!(said, wanted, "{name}: {:?}", stage.told(&ran, "script_crash"));
@@ -356,6 +357,6 @@ fn the_network_sets_a_clock_right() {
         print(machine.RTC().datetime()[:3], abs(ntptime.time() - before) < 2)\n\
         ntptime.settime()\n\
         print(abs(time.time() - before) < 2)\n";
-    let stage = Stage::new(ESP, "MicroPython", "", script).with("count: 2", "count: 1");
+    let stage = Stage::new(ESP, "MicroPython", "", &format!("{JOINED}{script}")).with("count: 2", "count: 1");
     assert_eq!(stage.told(&stage.run(&[]), "script_says"), ["2000", "(2001, 2, 3) True", "True"]);
 }

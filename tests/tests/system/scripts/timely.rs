@@ -260,3 +260,49 @@ for i in range(11_000): print(i)
     assert_eq!(said.len(), 10_000);
     assert_eq!(stage.told(&ran, "script_quiet").len(), 1);
 }
+
+#[test]
+fn who_polls_without_sleeping_is_taken_ahead_and_misses_nothing() {
+    // The subscriber of umqtt's own examples, and one who tells it something each five seconds.
+    let script = "import network, time\nfrom umqtt.simple import MQTTClient\n\
+        w = network.WLAN(network.STA_IF)\nw.active(True)\nw.connect('a', 'b')\nwhile not w.isconnected():\n    pass\n\
+        name = network.hostname()\nc = MQTTClient(name, 'broker')\nc.connect()\n\
+        if name == 'd-1':\n    for i in range(4):\n        time.sleep(5)\n        c.publish('led', str(i))\n    raise SystemExit\n\
+        c.set_callback(lambda t, m: print(m.decode(), time.ticks_ms() // 1000))\nc.subscribe('led')\n\
+        n, last, begun = 0, 0, time.time()\n\
+        while time.time() - begun < 40:\n\
+        \x20   c.check_msg()\n    n += 1\n\
+        print('rounds', n)\n";
+    let begun = Instant::now();
+    let stage = Stage::new(ESP, "MicroPython", "", script);
+    let ran = stage.run(&[]);
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    let said = stage.told(&ran, "script_says");
+    assert_eq!(said.len(), 5, "{said:?} {:?}", stage.told(&ran, "script_crash"));
+    for (i, line) in said[..4].iter().enumerate() {
+        let (what, at) = line.split_once(' ').unwrap();
+        let due = 5 * (i as i64 + 1) + 1;
+        assert!(what == i.to_string() && (due..=due + 2).contains(&at.parse::<i64>().unwrap()), "{said:?}");
+    }
+    let rounds: u32 = said[4].trim_start_matches("rounds ").parse().unwrap();
+    assert!((1_000..40_000).contains(&rounds), "{rounds}");
+}
+
+#[test]
+fn a_button_drives_a_light_without_sleep_and_without_haste() {
+    let thing = r#"board: "esp32-devkit", parts: [(id: "door", model: "hc-sr501", on: Pin("GPIO27"), own_supply: true),
+        (id: "lamp", model: "led", on: Pin("GPIO25"))]"#;
+    let script = "import time\nfrom machine import Pin\n\
+        door, lamp, n = Pin(27, Pin.IN), Pin(25, Pin.OUT), 0\n\
+        while time.ticks_ms() < 60000:\n    lamp.value(door.value())\n    n += 1\n\
+        print(n)\n";
+    let stage = Stage::new(thing, "MicroPython", "", script).with("count: 2", "count: 1").with(
+        "fleet: [",
+        "timeline: [(at: \"20s\", until: \"50s\", do: Set(target: \"d-0/door.presence\", to: 1))], fleet: [",
+    );
+    let ran = stage.run(&[]);
+    let went = stage.values(&ran, "command");
+    assert!(went.ends_with(&[1.0, 0.0]) && went.len() <= 3, "{went:?}");
+    let rounds: u32 = stage.told(&ran, "script_says")[0].parse().unwrap();
+    assert!((1_000..100_000).contains(&rounds), "{rounds}");
+}

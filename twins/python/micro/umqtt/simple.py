@@ -21,13 +21,30 @@ class MQTTClient:
         self.client_id, self.server, self.ssl, self.ssl_params = client_id, server, ssl, ssl_params
         self.port = port or (8883 if ssl else 1883)
         self.user, self.pswd, self.keepalive = user, password, keepalive
-        self.sock, self.cb, self.pid, self._will = None, None, 0, None
+        self.sock, self.cb, self.pid = None, None, 0
+        self.lw_topic, self.lw_msg, self.lw_qos, self.lw_retain = None, None, 0, False
+
+    # What the package calls its own, and programs that build on it call too.
+
+    def _send_str(self, s):
+        self.sock.write(_field(s))
+
+    def _recv_len(self):
+        n, shift = 0, 0
+        while True:
+            b = self.sock.read(1)[0]
+            n |= (b & 127) << shift
+            if not b & 128:
+                return n
+            shift += 7
 
     def set_callback(self, f):
         self.cb = f
 
     def set_last_will(self, topic, msg, retain=False, qos=0):
-        self._will = topic, msg, retain, qos
+        assert 0 <= qos <= 2
+        assert topic
+        self.lw_topic, self.lw_msg, self.lw_qos, self.lw_retain = topic, msg, qos, retain
 
     def _send(self, kind, body):
         head, n = bytearray([kind]), len(body)
@@ -38,8 +55,9 @@ class MQTTClient:
                 break
         self.sock.write(bytes(head) + body)
 
-    def connect(self, clean_session=True):
+    def connect(self, clean_session=True, timeout=None):
         self.sock = socket.socket()
+        self.sock.settimeout(timeout)
         self.sock.connect(socket.getaddrinfo(self.server, self.port)[0][-1])
         if self.ssl is True:
             # As versions before 1.22 had it.
@@ -49,10 +67,9 @@ class MQTTClient:
         elif self.ssl:
             self.sock = self.ssl.wrap_socket(self.sock, server_hostname=self.server)
         flags, body = (2 if clean_session else 0), _field(self.client_id)
-        if self._will:
-            topic, msg, retain, qos = self._will
-            flags |= 4 | qos << 3 | (32 if retain else 0)
-            body += _field(topic) + _field(msg)
+        if self.lw_topic:
+            flags |= 4 | self.lw_qos << 3 | (32 if self.lw_retain else 0)
+            body += _field(self.lw_topic) + _field(self.lw_msg)
         if self.user is not None:
             flags |= 0xC0
             body += _field(self.user) + _field(self.pswd or "")
@@ -100,13 +117,7 @@ class MQTTClient:
             return None
         if first == b"":
             raise OSError(-1)
-        op, n, shift = first[0], 0, 0
-        while True:
-            b = self.sock.read(1)[0]
-            n |= (b & 127) << shift
-            shift += 7
-            if not b & 128:
-                break
+        op, n = first[0], self._recv_len()
         body = self.sock.read(n) if n else b""
         if op == 0xD0:
             return None

@@ -3,7 +3,7 @@
 use super::{
     SLICE,
     fs::{self, Open, errno},
-    look::{Looks, level, look},
+    look::{Looks, drive, level, listen, look, receive},
     scheduler::{look_there, schedule},
     spin::{Next, Spin},
 };
@@ -110,8 +110,11 @@ pub(super) fn ask(mut ctx: impl AsContextMut<Data = State>, words: &str) -> Resu
     let (now, at) = (now_ns(&ctx), spent(&ctx));
     let mut context = ctx.as_context_mut();
     let state = context.data_mut();
-    if !words.starts_with("tick") && !words.starts_with("in ") {
-        state.looks.asked_else();
+    match words.split(' ').next() {
+        // Of the latter two the answer tells whether anything has changed.
+        Some("tick" | "in" | "recv" | "uartr") => {}
+        Some("out") => state.looks.acted(),
+        _ => state.looks.asked_else(),
     }
     let Some((to, from)) = &state.run else { return Ok("ok".to_owned()) };
     if to.send(Went::Asked(format!("{now} {words}"))).is_err() {
@@ -354,6 +357,9 @@ fn fd_write(mut caller: Caller<'_, State>, fd: i32, iov: i32, count: i32, wrote:
                         .pop_front()
                         .map_or("ok".to_owned(), |what| format!("ok {what}")),
                     own if own.starts_with("in ") => level(&mut caller, own)?,
+                    own if own.starts_with("out ") => drive(&mut caller, own)?,
+                    own if own.starts_with("recv ") => receive(&mut caller, own)?,
+                    own if own.starts_with("uartr ") => listen(&mut caller, own)?,
                     own if own.starts_with("due ") => {
                         let (due, bites) = own[4..].split_once(' ').unwrap_or_default();
                         let state = caller.data_mut();
@@ -472,9 +478,11 @@ pub(super) fn link(engine: &Engine, module: &Module) -> Result<Linker<State>, Er
         let now = look(&mut c)?;
         Ok((now.saturating_sub(c.data().born_ns) / 1_000_000) as i32)
     })?;
-    linker.func_wrap("env", "mp_js_time_ms", |mut c: C<'_>| {
+    // In microseconds, though MicroPython takes them for milliseconds: it keeps no fraction, and only the shim asks.
+    linker.func_wrap("env", "mp_js_time_ms", |mut c: C<'_>| -> Result<f64, Error> {
         c.data_mut().asked += 1;
-        ((c.data().epoch_ns + now_ns(&c) as i64) / 1_000_000) as f64
+        let now = look(&mut c)?;
+        Ok(((c.data().epoch_ns + now as i64) / 1_000) as f64)
     })?;
     linker.func_wrap("env", "__syscall_chdir", |mut c: C<'_>, path: i32| -> Result<i32, Error> {
         let path = text_at(&c, path)?;

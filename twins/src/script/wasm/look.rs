@@ -1,5 +1,5 @@
-//! Who looks at the clock or at a pin again and again is taken ahead, and what the run has said of a pin is known for as long as
-//! that holds.
+//! Who looks at the clock, at a pin or at a stream on which nothing comes again and again is taken ahead, and what the run has
+//! said of a pin or a stream is known for as long as that holds. Who sets a pin to the level that it has does nothing.
 
 use super::{
     door::{State, ask, now_ns, spent, tick},
@@ -41,13 +41,23 @@ pub(super) struct Looks {
     held: BTreeMap<String, Held>,
     /// Until when they are known.
     edge_ns: u64,
-    /// Questions that may change a pin.
+    /// Questions that may change a pin or a stream.
     acts: u64,
+    /// Levels that the script has set its pins to, as far as nothing has touched them since.
+    set: BTreeMap<String, String>,
+    /// Streams on which nothing has come: until when that holds, and after which act.
+    silent: BTreeMap<String, (u64, u64)>,
 }
 
 impl Looks {
-    /// It has asked for something else.
+    /// It has asked for something else, which may have touched any pin.
     pub fn asked_else(&mut self) {
+        self.acted();
+        self.set.clear();
+    }
+
+    /// It has set a pin.
+    pub fn acted(&mut self) {
         self.acts += 1;
         self.spent = 0;
     }
@@ -102,8 +112,12 @@ pub(super) fn look(ctx: &mut impl AsContextMut<Data = State>) -> Result<u64, Err
 /// The level of a pin: from the run, or what the run said as long as that holds.
 pub(super) fn level(ctx: &mut impl AsContextMut<Data = State>, words: &str) -> Result<String, Error> {
     let now = look(ctx)?;
-    let context = ctx.as_context();
-    let looks = &context.data().looks;
+    let mut context = ctx.as_context_mut();
+    let looks = &mut context.data_mut().looks;
+    // A pin that is read no longer drives.
+    if let Some(pin) = words.split(' ').nth(1) {
+        looks.set.remove(pin);
+    }
     if let Some(held) = looks.held.get(words).filter(|h| h.acts == looks.acts && now < h.until_ns) {
         return Ok(format!("ok {}", held.level));
     }
@@ -123,4 +137,50 @@ pub(super) fn level(ctx: &mut impl AsContextMut<Data = State>, words: &str) -> R
         looks.since_ns = now;
     }
     Ok(format!("ok {level}"))
+}
+
+/// Sets a pin: `out PIN LEVEL`. One that has that level already is left alone.
+pub(super) fn drive(ctx: &mut impl AsContextMut<Data = State>, words: &str) -> Result<String, Error> {
+    let (pin, level) = words.trim_start_matches("out ").split_once(' ').unwrap_or_default();
+    if ctx.as_context().data().looks.set.get(pin).is_some_and(|is| is == level) {
+        return Ok("ok".to_owned());
+    }
+    let answer = ask(&mut *ctx, words)?;
+    if answer == "ok" {
+        ctx.as_context_mut().data_mut().looks.set.insert(pin.to_owned(), level.to_owned());
+    }
+    Ok(answer)
+}
+
+/// Takes what has come on a stream: `recv ID MOST`. While nothing can have come, the run is not asked.
+pub(super) fn receive(ctx: &mut impl AsContextMut<Data = State>, words: &str) -> Result<String, Error> {
+    let now = look(ctx)?;
+    let id = words.split(' ').nth(1).unwrap_or_default();
+    {
+        let context = ctx.as_context();
+        let looks = &context.data().looks;
+        if looks.silent.get(id).is_some_and(|(until_ns, acts)| *acts == looks.acts && now < *until_ns) {
+            return Ok("ok open -".to_owned());
+        }
+    }
+    let answer = ask(&mut *ctx, &format!("{words} hold"))?;
+    let mut context = ctx.as_context_mut();
+    let looks = &mut context.data_mut().looks;
+    let Some(until_ns) = answer.strip_prefix("ok open - ").and_then(|until| until.parse().ok()) else {
+        looks.silent.remove(id);
+        looks.asked_else();
+        return Ok(answer);
+    };
+    looks.silent.insert(id.to_owned(), (until_ns, looks.acts));
+    Ok("ok open -".to_owned())
+}
+
+/// Takes what has come on a serial port: who finds nothing has looked.
+pub(super) fn listen(ctx: &mut impl AsContextMut<Data = State>, words: &str) -> Result<String, Error> {
+    look(ctx)?;
+    let answer = ask(&mut *ctx, words)?;
+    if answer != "ok -" {
+        ctx.as_context_mut().data_mut().looks.asked_else();
+    }
+    Ok(answer)
 }
