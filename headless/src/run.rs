@@ -165,7 +165,12 @@ impl Drop for Page {
 
 /// A broker's failure with its exit code.
 pub fn wire(error: WireError) -> Failure {
-    if error.is_input() { Failure::input(error) } else { Failure::broker(error) }
+    match error {
+        error if error.is_input() => Failure::input(error),
+        // The broker is there: to start it again helps nobody.
+        WireError::RoundTimeout { .. } => Failure::outside(error),
+        error => Failure::broker(error),
+    }
 }
 
 /// A connection for each device, if that is wanted and can be.
