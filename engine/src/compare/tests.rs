@@ -214,6 +214,20 @@ fn the_labs_faults_are_named_too() {
     }
 }
 
+/// Whole milliseconds of a slow clock were taken for a clock that was set, and the baseline followed it.
+#[test]
+fn a_slow_skew_is_named() {
+    for (file, ppm) in pistress().iter().zip([120.0, -150.0, 200.0, -250.0, 250.0, 300.0]) {
+        let kind = FaultDef::ClockSkew { ppm };
+        let (recording, mut judge) = pi(&format!("pistress_{file}"));
+        run_with(&recording, &mut judge, Some(kind), 600, 1800, 1);
+        let decided = named(&judge, kind, 600, "").unwrap_or_else(|e| panic!("{ppm} ppm: {e}"));
+        assert!(decided <= 60.0, "{ppm} ppm took {decided} s");
+        assert_eq!(judge.verdicts().len(), 1, "{ppm} ppm: {:?}", judge.verdicts());
+        assert!((judge.verdicts()[0].size - ppm).abs() < 0.15 * ppm.abs(), "{:?}", judge.verdicts()[0]);
+    }
+}
+
 /// Kinds × recordings × sizes and onsets drawn from seeds; prints what was said of each.
 #[test]
 fn most_of_a_matrix_of_faults_is_named() {
