@@ -289,6 +289,24 @@ fn most_of_a_matrix_of_the_labs_faults_is_named() {
     at_least(0.85, &cases, &said);
 }
 
+/// The lab's twin learns its parameters while the offset lasts: what changes of its swing is not the sensor's.
+#[test]
+fn a_bias_of_a_twin_that_learns_is_not_renamed_a_gain() {
+    let mut cases = Vec::new();
+    for output in 0..2 {
+        for from in [310, 370, 430] {
+            cases.extend([-12.0, -8.0, -5.0, 5.0, 8.0].map(|by| (output, by, from)));
+        }
+    }
+    let said = in_parallel(&cases, |(output, by, from)| {
+        let (recording, mut judge) = lab();
+        let kind = FaultDef::Bias { by: *by };
+        run_on(&recording, &mut judge, *output, Some(kind), *from, *from + 120, 1);
+        named(&judge, kind, *from, &format!("sensor{}.temperature", output + 1))
+    });
+    at_least(0.9, &cases, &said);
+}
+
 /// Offsets and gains drawn as `diagnose-bench` draws them, each on every hour: told apart by how the reading swings.
 #[test]
 fn an_offset_and_a_gain_are_told_apart() {
