@@ -9,7 +9,7 @@
 
 use super::{
     Judge, MARGIN_NATS, News,
-    history::{Correction, Shape},
+    history::{Correction, Shape, factor},
     lane::Active,
 };
 use crate::time::SimTime;
@@ -48,6 +48,7 @@ impl Judge {
         if nats < MARGIN_NATS {
             return None;
         }
+        let times = factor(as_gain)?;
         let best = match c.shape {
             Shape::Bias => Correction { shape: Shape::Gain, size: as_gain, ..c },
             _ => Correction { shape: Shape::Bias, size: as_bias, ..c },
@@ -55,7 +56,7 @@ impl Judge {
         self.corrections[active.correction] = best;
         let v = &mut self.verdicts[active.verdict];
         (v.kind, v.size) = match best.shape {
-            Shape::Gain => ("gain", 1.0 / (1.0 - best.size).max(1e-3)),
+            Shape::Gain => ("gain", times),
             _ => ("bias", best.size),
         };
         v.decided_at = arrived;

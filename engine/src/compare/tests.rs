@@ -365,6 +365,27 @@ fn an_input_that_sticks_is_named_and_no_one_else() {
     assert!(named >= 7, "{named} of 9");
 }
 
+/// A drift so fast that an input could be thought to do it is the sensor's all the same, and what a load cannot be is not told of
+/// it: not more than it has, and less than nothing neither.
+#[test]
+fn a_fast_drift_is_not_held_against_the_load() {
+    let mut cases = Vec::new();
+    for (n, file) in pistress().into_iter().enumerate() {
+        for (per_h, from) in [(300.0, 900), (500.0, 1500), (700.0, 2400), (1000.0, 1900)] {
+            let sign = if n % 2 == 0 { 1.0 } else { -1.0 };
+            cases.push((file.clone(), FaultDef::Drift { per_h: sign * per_h }, from));
+        }
+    }
+    let said = in_parallel(&cases, |(file, kind, from)| {
+        let (recording, mut judge) = pi(&format!("pistress_{file}"));
+        run_with(&recording, &mut judge, Some(*kind), *from, *from + 300, 1);
+        let accused = judge.verdicts().iter().any(|v| v.part == "cpu.load");
+        let impossible = judge.verdicts().iter().any(|v| v.kind == "gain" && v.size > 500.0);
+        if accused || impossible { Err(format!("{:?}", judge.verdicts())) } else { Ok(0.0) }
+    });
+    at_least(0.9, &cases, &said);
+}
+
 /// A load that is off by a constant (within what a load can be) is named, and mostly no thermometer is accused of it.
 #[test]
 fn an_input_that_is_off_is_named() {
