@@ -43,6 +43,15 @@ fn every_scenario_holds_what_it_expects() {
 }
 
 #[test]
+fn a_folder_of_a_scenarios_name_does_not_hide_it() {
+    let dir = scratch();
+    std::fs::create_dir(dir.path().join("pi3b-mirror")).expect("a folder");
+    let args = ["run", "pi3b-mirror", "--broker", "none", "--quiet"];
+    let ran = twinfleet_command().current_dir(dir.path()).args(args).output().expect("the command starts");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+}
+
+#[test]
 fn what_a_record_tells_can_be_expected() {
     for kind in ["script_crash", "moved", "weather_start", "set", "diagnosis", "unheard"] {
         let never = format!("expect=[Never(event: (kind: \"{kind}\"))]");
