@@ -229,6 +229,6 @@ fn a_mistake_in_a_sensor_is_told_once_and_not_again_at_the_thing_that_has_it() {
         assert!(told.len() == 1 && told[0].contains("my-probe.ron:"), "{wrong}: {told:#?}");
     }
     // A file that is no text takes nothing from those beside it.
-    let told = errors(&probe, Some(b"\0\x01\xff"));
+    let told = errors(&probe, Some(&b"\0\x01\xff"[..]));
     assert!(told.len() == 1 && told[0].contains("stray.ron"), "{told:#?}");
 }
