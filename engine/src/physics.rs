@@ -33,7 +33,7 @@
 //!
 //! **A box that lands flat bounces less than its e says**, since several contacts share the impulse and are solved one after the
 //! other: from a drop of 1 m it leaves the floor with 0.77·e of its speed at 1 ms, and with less at
-//! finer sub-steps (0.71, 0.59 and 0.63·e at 0.25 ms and e = 1, 0.8 and 0.5). On a corner, and for a sphere, the law holds. A body
+//! finer sub-steps (0.71, 0.59 and 0.63·e at 0.25 ms and e = 1, 0.8 and 0.5). For a sphere the law holds. A body
 //! on one whose restitution is 0, the default, does not bounce at all: the two have the geometric mean.
 //!
 //! Deliberately absent: soft bodies, joints other than hinges, air drag, sound reflection (a range sensor hears the nearest surface in its

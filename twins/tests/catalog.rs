@@ -211,7 +211,7 @@ fn a_mistake_in_a_sensor_is_told_once_and_not_again_at_the_thing_that_has_it() {
             fs::write(dir.path().join("sensors/stray.ron"), bytes).unwrap();
         }
         match catalog::load_dir(&mut catalog::builtin().unwrap(), dir.path()) {
-            Ok(()) => Vec::new(),
+            Ok(()) => Vec::<String>::new(),
             Err(report) => report.items().iter().map(ToString::to_string).collect(),
         }
     };
