@@ -58,7 +58,7 @@ impl Judge {
             let twice = once.and_then(|f| search.again(&f));
             let is_possible =
                 |f: &Fit| f.size.abs() <= high - low && self.is_possible(input, f.onset, f.size);
-            let best = [small, once, twice].into_iter().flatten().filter(is_possible).max_by(by_gain);
+            let best = [small, once, twice].into_iter().flatten().max_by(by_gain).filter(is_possible);
             fits.extend(best.map(|f| {
                 let gain = if self.jumps(&f, f.size) { f.gain } else { f.gain - UNSEEN_NATS };
                 Fit { gain, ..f }
