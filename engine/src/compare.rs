@@ -15,11 +15,12 @@
 //! that the stream had; a spike or a bias when it is several standard deviations of an innovation, a gain when besides the
 //! reading has moved by a quarter of itself; a drift once rate · time exceeds what the model cannot foresee over that time (a
 //! filter with loose noise, or one that is still learning its parameters, takes it for the world's doing); a skew after
-//! `6 s / κ` (see [`rhythm::DeviceClock`]); silence after eight periods or three times the longest interval seen
+//! `6 s / κ` (see [`rhythm::DeviceClock`]; a slow one up to a minute later at 1 Hz); silence after eight periods or three times the longest interval seen
 //! (before twenty messages, as [`rhythm`] says).
 //!
 //! An input is named where it sticks, standing still for longer than it is used to while the outputs say that it should
-//! have moved; and where it is off by a constant, if it jumped when that began and the model is far better for it. At the end
+//! have moved; and where it is off by a constant, if it jumped when that began, the model is far better for it, it could have been
+//! what it then was, and no drift of the output that is too young to be named would explain as much. At the end
 //! of its range an input that is off says nothing; one that drifts is believed, and the output that it no longer explains
 //! is accused.
 //!

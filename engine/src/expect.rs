@@ -56,7 +56,7 @@ mod shape;
 
 pub use evaluate::{Evaluator, ExpectError, Expectations, install};
 pub use outcome::{Outcome, Status, unit_symbol};
-pub use references::{Dangling, VERDICT_KINDS, Watched, dangling, unrecorded};
+pub use references::{Dangling, EVENT_KINDS, VERDICT_KINDS, Watched, dangling, unrecorded};
 pub use shape::ShapeError;
 
 use crate::{

@@ -16,7 +16,7 @@
 //! | free fall, no rotation | f = 0 |
 //! | free fall, turning at ω | f = ω × (ω × r) at r from the centre of mass |
 //! | sliding down a slope θ with friction μ | a = g(sin θ − μ cos θ); f = g cos θ along the normal, μ g cos θ up the slope |
-//! | impact with restitution e | ∫f dt = (1 + e)·v, v the speed of approach |
+//! | impact with restitution e in one point | ∫f dt = (1 + e)·v, v the speed of approach |
 //! | at rest on a load cell | F = m·g |
 //! | pendulum of length L let go at θ₀ | T = 4√(L/g)·K(sin θ₀/2); f = g(3 cos θ − 2 cos θ₀) along the rod |
 //! | housing of a rotor out of balance | see [`rotor`] |
@@ -30,6 +30,11 @@
 //! at speed v reads a peak of about (1 + e)·v/h for one sub-step, not the half-sine over milliseconds that a real parcel's
 //! cardboard makes: the impulse ∫f dt is physical and does not depend on h, the height of the peak is not. A part whose
 //! range is exceeded saturates either way.
+//!
+//! **A box that lands flat bounces less than its e says**, since several contacts share the impulse and are solved one after the
+//! other: from a drop of 1 m it leaves the floor with 0.77·e of its speed at 1 ms, and with less at
+//! finer sub-steps (0.71, 0.59 and 0.63·e at 0.25 ms and e = 1, 0.8 and 0.5). For a sphere the law holds. A body
+//! on one whose restitution is 0, the default, does not bounce at all: the two have the geometric mean.
 //!
 //! Deliberately absent: soft bodies, joints other than hinges, air drag, sound reflection (a range sensor hears the nearest surface in its
 //! beam, whatever its slant), and heat contrast (to a presence sensor every moving body is warm).

@@ -249,6 +249,20 @@ fn a_failure_while_writing_reaches_the_run() {
 }
 
 #[test]
+fn a_segment_that_cannot_be_finished_leaves_no_rows_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("r");
+    let mut writer =
+        Writer::create(&path, Header::new("", 0), &table(), Span::from_secs(10)).unwrap().with_run_rows(1);
+    // The second run of rows finds its place taken.
+    fs::create_dir(path.join(".run-1.tmp")).unwrap();
+    let row = Row { t: SimTime(0), signal: SignalId(1), value: 1.0 };
+    let failed = (0..100_000).find_map(|_| writer.tick(SimTime(0), &[row], &[]).err());
+    assert!(failed.is_some_and(|error| error.to_string().contains(".run-1.tmp")));
+    assert!(!path.join(".run-0.tmp").exists());
+}
+
+#[test]
 fn expectations_are_judged_over_a_record_as_in_the_run() {
     let dir = tempfile::tempdir().unwrap();
     let row = |s: i64| Row { t: SimTime(s * S), signal: SignalId(1), value: s as f64 };

@@ -4,7 +4,7 @@ mod devices;
 
 pub use devices::Devices;
 
-use crate::{args::Speed, exit::Failure};
+use crate::{args::Speed, exit::Failure, run::wire};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
     io::IsTerminal,
@@ -141,8 +141,8 @@ impl Carrier<'_> {
         match &mut self.way {
             Way::Inside => {}
             Way::Exchange(exchange) => {
-                exchange.settle(SETTLE).map_err(Failure::broker)?;
-                inbox.extend(exchange.drain().map_err(Failure::broker)?);
+                exchange.settle(SETTLE).map_err(wire)?;
+                inbox.extend(exchange.drain().map_err(wire)?);
                 let arrived = |m: Message| Message { sent: now, due: now, ..m };
                 inbox.extend(exchange.foreign().into_iter().map(arrived));
             }
@@ -178,11 +178,9 @@ impl Carrier<'_> {
     fn carry(&mut self, run: &mut Run, outbox: Vec<Message>) -> Result<Vec<Message>, Failure> {
         match &mut self.way {
             Way::Inside => Ok(outbox),
-            Way::Exchange(exchange) if self.lock_step => {
-                exchange.round(&outbox, ROUND_TIMEOUT).map_err(Failure::broker)
-            }
+            Way::Exchange(exchange) if self.lock_step => exchange.round(&outbox, ROUND_TIMEOUT).map_err(wire),
             Way::Exchange(exchange) => {
-                exchange.send(&outbox).map_err(Failure::broker)?;
+                exchange.send(&outbox).map_err(wire)?;
                 Ok(Vec::new())
             }
             Way::Devices(devices) => devices.send(run, &outbox).map(|()| Vec::new()),

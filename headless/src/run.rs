@@ -165,7 +165,12 @@ impl Drop for Page {
 
 /// A broker's failure with its exit code.
 pub fn wire(error: WireError) -> Failure {
-    if error.is_input() { Failure::input(error) } else { Failure::broker(error) }
+    match error {
+        error if error.is_input() => Failure::input(error),
+        // The broker is there: to start it again helps nobody.
+        WireError::RoundTimeout { .. } => Failure::outside(error),
+        error => Failure::broker(error),
+    }
 }
 
 /// A connection for each device, if that is wanted and can be.
@@ -340,7 +345,9 @@ fn replay(args: &RunArgs, seed: u64) -> String {
         words.push(format!("--speed {times}x"));
     }
     if args.as_devices {
-        words.push("--as-devices".to_owned());
+        // As it is told to people: without its password.
+        let broker = args.broker.parse::<BrokerChoice>().map_or_else(|_| String::new(), |b| b.to_string());
+        words.push(format!("--as-devices --broker {}", shell::word(&broker)));
     }
     if args.shard != (0, 1) {
         words.push(format!("--shard {}/{}", args.shard.0, args.shard.1));

@@ -198,7 +198,7 @@ fn a_broker_that_lets_nothing_be_read_times_out_with_advice() {
     let error = exchange.round(&[message(0, 1, 1, "a", b"x")], Duration::from_millis(300)).unwrap_err();
     assert!(!error.is_input());
     let text = error.to_string().replace(&mosquitto.addr.port().to_string(), "PORT");
-    expect_test::expect!["1 of 1 messages did not come back from the broker 127.0.0.1:PORT within 0.3 s; the first is on `run-7/a`. The broker may be overloaded, may drop messages (raise its queue limits), or may forbid reading `run-7/#`"].assert_eq(&text);
+    expect_test::expect!["1 of 1 messages did not come back from the broker 127.0.0.1:PORT within 0.3 s; the first is on `run-7/a`. The broker may be overloaded, may drop messages (raise its queue limits, or its limit on their size), or may forbid the login to write or read `run-7/#`"].assert_eq(&text);
 }
 
 #[test]

@@ -13,11 +13,12 @@
 use include_dir::{Dir, include_dir};
 use serde::Serialize;
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
 use twinfleet_engine::{
-    catalog::{ActuatorDef, BoardDef, Catalog, SensorDef, ThingDef},
+    catalog::{ActuatorDef, BoardDef, Catalog, PowerDef, SensorDef, ThingDef},
     link::profile::LinkProfileDef,
     power::{cell::BatteryDef, regulator::RegulatorDef},
     scenario::{
@@ -61,10 +62,9 @@ pub fn load_dir(catalog: &mut Catalog, dir: &Path) -> Result<(), Report> {
     for folder in FOLDERS {
         let path = dir.join(folder);
         any |= path.is_dir();
-        match read_folder(&path) {
-            Ok(sources) => shelves.of(folder).extend(sources),
-            Err(errors) => report.merge(errors),
-        }
+        let (sources, unread) = read_folder(&path, &mut report);
+        shelves.of(folder).extend(sources);
+        shelves.unread.extend(unread);
     }
     if !any {
         let error = Diagnostic::error(format!("`{}` holds no definitions", dir.display()));
@@ -82,10 +82,11 @@ pub fn load_dir(catalog: &mut Catalog, dir: &Path) -> Result<(), Report> {
 /// What cannot be read.
 pub fn texts(dir: &Path) -> Result<Vec<Source>, Report> {
     let mut all = Vec::new();
+    let mut report = Report::default();
     for folder in FOLDERS {
-        all.extend(read_folder(&dir.join(folder))?);
+        all.extend(read_folder(&dir.join(folder), &mut report).0);
     }
-    Ok(all)
+    report.into_result().map(|_| all)
 }
 
 /// Whether a folder of this name holds definitions.
@@ -200,6 +201,8 @@ struct Shelves {
     regulators: Vec<Source>,
     links: Vec<Source>,
     things: Vec<Source>,
+    /// Names of files that hold no text, without their extension.
+    unread: Vec<String>,
 }
 
 impl Shelves {
@@ -233,12 +236,20 @@ fn embedded() -> Shelves {
     shelves
 }
 
-fn read_folder(path: &Path) -> Result<Vec<Source>, Report> {
+/// The texts of a folder's files, and the names of those that hold none, which are told.
+fn read_folder(path: &Path, report: &mut Report) -> (Vec<Source>, Vec<String>) {
+    let (mut sources, mut unread) = (Vec::new(), Vec::new());
     if !path.is_dir() {
-        return Ok(Vec::new());
+        return (sources, unread);
     }
-    let refuse = |why: String| Report::from(Diagnostic::error(format!("`{}`: {why}", path.display())));
-    let entries = fs::read_dir(path).map_err(|error| refuse(format!("cannot be listed: {error}")))?;
+    let refuse = |why: String| Diagnostic::error(format!("`{}`: {why}", path.display()));
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) => {
+            report.push(refuse(format!("cannot be listed: {error}")));
+            return (sources, unread);
+        }
+    };
     let mut files: Vec<PathBuf> = entries
         .flatten()
         .map(|entry| entry.path())
@@ -246,27 +257,35 @@ fn read_folder(path: &Path) -> Result<Vec<Source>, Report> {
         .take(MAX_FILES + 1)
         .collect();
     if files.len() > MAX_FILES {
-        return Err(refuse(format!("more than {MAX_FILES} files")));
+        report.push(refuse(format!("more than {MAX_FILES} files")));
+        return (sources, unread);
     }
     files.sort();
-    let mut report = Report::default();
-    let mut sources = Vec::new();
     for file in &files {
         match Source::read(file) {
             Ok(source) => sources.push(source),
-            Err(errors) => report.merge(errors),
+            Err(errors) => {
+                report.merge(errors);
+                unread.extend(file_stem(file));
+            }
         }
     }
-    report.into_result().map(|_| sources)
+    (sources, unread)
 }
 
-/// Reads all shelves into the catalog, then checks the new things against the whole.
+fn file_stem(file: &Path) -> Option<String> {
+    Some(file.file_stem()?.to_string_lossy().into_owned())
+}
+
+/// Reads all shelves into the catalog, then checks the new things against the whole. What is wrong with a definition has been told
+/// at its own file: a thing that names it is not told on top that there is none.
 fn load(catalog: &mut Catalog, shelves: &Shelves) -> Result<(), Report> {
     let mut report = Report::default();
-    for (_, board) in read_shelf::<BoardDef>(&shelves.boards, &mut report) {
+    let mut unread: BTreeSet<String> = shelves.unread.iter().cloned().collect();
+    for (_, board) in read_shelf::<BoardDef>(&shelves.boards, &mut report, &mut unread) {
         catalog.boards.insert(board.name.clone(), board);
     }
-    for (source, sensor) in read_shelf::<SensorDef>(&shelves.sensors, &mut report) {
+    for (source, sensor) in read_shelf::<SensorDef>(&shelves.sensors, &mut report, &mut unread) {
         taken(
             catalog.actuators.contains_key(&sensor.name),
             "an actuator",
@@ -276,27 +295,37 @@ fn load(catalog: &mut Catalog, shelves: &Shelves) -> Result<(), Report> {
         );
         catalog.sensors.insert(sensor.name.clone(), sensor);
     }
-    for (source, actuator) in read_shelf::<ActuatorDef>(&shelves.actuators, &mut report) {
+    for (source, actuator) in read_shelf::<ActuatorDef>(&shelves.actuators, &mut report, &mut unread) {
         taken(catalog.sensors.contains_key(&actuator.name), "a sensor", &source, &actuator.name, &mut report);
         catalog.actuators.insert(actuator.name.clone(), actuator);
     }
-    for (_, battery) in read_shelf::<BatteryDef>(&shelves.batteries, &mut report) {
+    for (_, battery) in read_shelf::<BatteryDef>(&shelves.batteries, &mut report, &mut unread) {
         catalog.batteries.insert(battery.name.clone(), battery);
     }
-    for (_, regulator) in read_shelf::<RegulatorDef>(&shelves.regulators, &mut report) {
+    for (_, regulator) in read_shelf::<RegulatorDef>(&shelves.regulators, &mut report, &mut unread) {
         catalog.regulators.insert(regulator.name.clone(), regulator);
     }
-    for (_, link) in read_shelf::<LinkProfileDef>(&shelves.links, &mut report) {
+    for (_, link) in read_shelf::<LinkProfileDef>(&shelves.links, &mut report, &mut unread) {
         catalog.links.insert(link.name.clone(), link);
     }
-    let things = read_shelf::<ThingDef>(&shelves.things, &mut report);
+    let things = read_shelf::<ThingDef>(&shelves.things, &mut report, &mut unread);
     for (_, thing) in &things {
         catalog.things.insert(thing.name.clone(), thing.clone());
     }
-    for (source, thing) in &things {
+    for (source, thing) in things.iter().filter(|(_, thing)| names(thing).all(|n| !unread.contains(n))) {
         definition::check_thing(thing, catalog, &Place::new(source, ""), &mut report);
     }
     report.into_result().map(|_| ())
+}
+
+/// The definitions that a thing names.
+fn names(thing: &ThingDef) -> impl Iterator<Item = &str> {
+    let supply = match &thing.power {
+        Some(PowerDef::Pack { cell, regulator, .. }) => [Some(cell.as_str()), regulator.as_deref()],
+        _ => [None, None],
+    };
+    let parts = thing.parts.iter().map(|part| part.model.as_str());
+    thing.board.as_deref().into_iter().chain(parts).chain(supply.into_iter().flatten())
 }
 
 fn taken(is_taken: bool, by: &str, source: &Source, name: &str, report: &mut Report) {
@@ -307,8 +336,12 @@ fn taken(is_taken: bool, by: &str, source: &Source, name: &str, report: &mut Rep
     }
 }
 
-/// The files of one kind, each name once.
-fn read_shelf<T: Definition>(sources: &[Source], report: &mut Report) -> Vec<(Source, T)> {
+/// The files of one kind, each name once; what files with mistakes would define goes to the `unread`.
+fn read_shelf<T: Definition>(
+    sources: &[Source],
+    report: &mut Report,
+    unread: &mut BTreeSet<String>,
+) -> Vec<(Source, T)> {
     let mut read: Vec<(Source, T)> = Vec::new();
     for source in sources {
         match definition::read::<T>(source) {
@@ -322,7 +355,11 @@ fn read_shelf<T: Definition>(sources: &[Source], report: &mut Report) -> Vec<(So
                     read.push((source.clone(), value));
                 }
             }
-            Err(errors) => report.merge(errors),
+            Err(errors) => {
+                report.merge(errors);
+                unread.extend(source.tree().get("name").and_then(|n| n.text()).map(str::to_owned));
+                unread.extend(file_stem(Path::new(source.name())));
+            }
         }
     }
     read

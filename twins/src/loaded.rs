@@ -55,7 +55,9 @@ pub fn catalog(scenario: Option<&Path>, folders: &[PathBuf]) -> Result<Catalog, 
 /// What is wrong with the scenario or a catalog, with its place.
 pub fn scenario(file: &str, sets: &[String], folders: &[PathBuf]) -> Result<Loaded, Report> {
     let path = Path::new(file);
-    let (mut source, base) = if path.exists() {
+    // A folder of that name, such as a record's, does not hide the scenario that comes with the program.
+    let is_own = path.exists() && !(path.is_dir() && catalog::scenario_text(file).is_some());
+    let (mut source, base) = if is_own {
         (Source::read(path)?, path.parent().unwrap_or(Path::new("")).to_owned())
     } else if let Some(text) = catalog::scenario_text(file) {
         (Source::embedded(file, text), PathBuf::new())
@@ -65,7 +67,7 @@ pub fn scenario(file: &str, sets: &[String], folders: &[PathBuf]) -> Result<Load
     for assignment in sets {
         source = source.set(assignment)?;
     }
-    let catalog = catalog(path.exists().then_some(path), folders)?;
+    let catalog = catalog(is_own.then_some(path), folders)?;
     checked(source, catalog, base, |_| {})
 }
 

@@ -114,7 +114,7 @@ pub enum WireError {
         after: Duration,
     },
     /// Messages of a lock-step round did not come back.
-    #[error("{missing} of {sent} messages did not come back from the broker {broker} within {} s; the first is on `{topic}`. The broker may be overloaded, may drop messages (raise its queue limits), or may forbid reading `{prefix}#`", after.as_secs_f64())]
+    #[error("{missing} of {sent} messages did not come back from the broker {broker} within {} s; the first is on `{topic}`. The broker may be overloaded, may drop messages (raise its queue limits, or its limit on their size), or may forbid the login to write or read `{prefix}#`", after.as_secs_f64())]
     RoundTimeout {
         /// Host and port.
         broker: String,

@@ -193,3 +193,42 @@ fn mistakes_of_all_files_of_a_folder_are_reported_together() {
     .assert_eq(&text);
     assert!(catalog::load_dir(&mut catalog::builtin().unwrap(), &dir.path().join("none")).is_err());
 }
+
+#[test]
+fn a_mistake_in_a_sensor_is_told_once_and_not_again_at_the_thing_that_has_it() {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/own/catalog");
+    let probe = fs::read_to_string(own.join("sensors/my-probe.ron")).unwrap();
+    let errors = |probe: &str, bytes: Option<&[u8]>| {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in ["actuators", "sensors", "things"] {
+            fs::create_dir_all(dir.path().join(folder)).unwrap();
+            for file in fs::read_dir(own.join(folder)).unwrap().map(|e| e.unwrap()) {
+                fs::copy(file.path(), dir.path().join(folder).join(file.file_name())).unwrap();
+            }
+        }
+        fs::write(dir.path().join("sensors/my-probe.ron"), probe).unwrap();
+        if let Some(bytes) = bytes {
+            fs::write(dir.path().join("sensors/stray.ron"), bytes).unwrap();
+        }
+        match catalog::load_dir(&mut catalog::builtin().unwrap(), dir.path()) {
+            Ok(()) => Vec::<String>::new(),
+            Err(report) => report.items().iter().map(ToString::to_string).collect(),
+        }
+    };
+    assert!(errors(&probe, None).is_empty());
+    for (right, wrong) in [
+        ("lsb: 0.05", "lsb: -0.05"),
+        ("lsb: 0.05", "lsb: NaN"),
+        ("noise_std: 0.05", "noise_std: -1"),
+        ("unit: \"degC\"", "unit: \"degF\""),
+        ("range: (-20.0, 120.0)", "range: (120.0, -20.0)"),
+        ("tau_s", "tau"),
+        ("source: \"measured on the user's bench\"", "source: \"\""),
+    ] {
+        let told = errors(&probe.replace(right, wrong), None);
+        assert!(told.len() == 1 && told[0].contains("my-probe.ron:"), "{wrong}: {told:#?}");
+    }
+    // A file that is no text takes nothing from those beside it.
+    let told = errors(&probe, Some(&b"\0\x01\xff"[..]));
+    assert!(told.len() == 1 && told[0].contains("stray.ron"), "{told:#?}");
+}

@@ -17,6 +17,12 @@ use std::sync::Arc;
 /// Samples kept.
 pub(crate) const SAMPLES: usize = 1200;
 
+/// What readings are multiplied by if a gain is of this size. None: by more than any sensor does, so that it is something else.
+pub(super) fn factor(size: f64) -> Option<f64> {
+    let share = 1.0 - size;
+    (share > 1e-3).then(|| 1.0 / share)
+}
+
 /// What is wrong with a signal's stream, as the twin corrects for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {

@@ -16,6 +16,8 @@ const STILL_NATS: f64 = 3.0;
 /// good that less could not be its own doing.
 const OFF_SHARE: f64 = 0.15;
 const OFF_NATS: f64 = 1.5 * DECIDE_NATS;
+/// An input that would have been beyond its range in more than one of so many readings was not off by that.
+const BEYOND_ONE_IN: u64 = 10;
 /// Share of what the outputs' own faults gain from which on an input's is worth a fit in full.
 const RIVAL_SHARE: f64 = 0.25;
 /// What an input that is off must be better by if it did not jump when that began, [nat].
@@ -54,8 +56,9 @@ impl Judge {
             let rival = small.filter(|f| f.gain > RIVAL_SHARE * so_far);
             let once = rival.and_then(|f| search.again(&f));
             let twice = once.and_then(|f| search.again(&f));
-            let best = [small, once, twice].into_iter().flatten().max_by(by_gain);
-            let best = best.filter(|f| f.size.abs() <= high - low);
+            let is_possible =
+                |f: &Fit| f.size.abs() <= high - low && self.is_possible(input, f.onset, f.size);
+            let best = [small, once, twice].into_iter().flatten().max_by(by_gain).filter(is_possible);
             fits.extend(best.map(|f| {
                 let gain = if self.jumps(&f, f.size) { f.gain } else { f.gain - UNSEEN_NATS };
                 Fit { gain, ..f }
@@ -84,6 +87,31 @@ impl Judge {
         (first..=last).any(|k| (mean(k) - mean(k - JUMP_OVER)) / by >= 0.5)
     }
 
+    /// Whether an input can have been what it was if it is off by `size`: within its range, but for what a model may be wrong by.
+    /// Where it stands at the end of its range it may have been anything.
+    fn is_possible(&self, input: usize, onset: u64, size: f64) -> bool {
+        let (low, high) = self.est.input_range(input);
+        let slack = OFF_SHARE * (high - low);
+        if !slack.is_finite() {
+            return true;
+        }
+        let (mut heard, mut beyond) = (0_u64, 0_u64);
+        for raw in (onset..self.history.next()).map(|k| self.history.value(k, input)) {
+            let is_cut_off = size > 0.0 && raw >= high || size < 0.0 && raw <= low;
+            if !raw.is_nan() && !is_cut_off {
+                heard += 1;
+                beyond += u64::from(!(low - slack..=high + slack).contains(&(raw - size)));
+            }
+        }
+        beyond * BEYOND_ONE_IN <= heard
+    }
+
+    /// By how much an input must be off before that is named. Without a range, the evidence alone decides.
+    fn least_off(&self, input: usize) -> f64 {
+        let (low, high) = self.est.input_range(input);
+        if (high - low).is_finite() { OFF_SHARE * (high - low) } else { 0.0 }
+    }
+
     /// Whether an input has moved since a supposed onset: before, one that is off cannot be told from one that sticks.
     fn has_stirred(&self, fit: &Fit) -> bool {
         let values = (fit.onset..self.history.next()).map(|k| self.history.value(k, fit.signal));
@@ -93,10 +121,7 @@ impl Judge {
 
     /// An input explains an output's misfit best. It is named if it stands still, or is off by more than a model could be.
     pub(super) fn judge_input(&mut self, o: usize, fit: &Fit, arrived: SimTime) -> bool {
-        let (low, high) = self.est.input_range(fit.signal);
-        // Without a range, the evidence alone decides.
-        let least = if (high - low).is_finite() { OFF_SHARE * (high - low) } else { 0.0 };
-        let off = fit.size.abs() > least
+        let off = fit.size.abs() > self.least_off(fit.signal)
             && fit.gain > OFF_NATS
             && self.jumps(fit, fit.size)
             && self.has_stirred(fit);
@@ -174,8 +199,9 @@ impl Judge {
         false
     }
 
-    /// With more readings the size of what is wrong with an input is known better, as long as its onset is in memory.
-    pub(super) fn refit_inputs(&mut self, o: usize, i: u64) {
+    /// With more readings the size of what is wrong with an input is known better, as long as its onset is in memory. What would
+    /// not have been named by the size as it is known now is taken back: it never was.
+    pub(super) fn refit_inputs(&mut self, o: usize, i: u64, arrived: SimTime) {
         for k in 0..self.inputs() {
             let Some(fault) = self.input_faults[k].filter(|f| i >= f.next_refit) else { continue };
             let c = self.corrections[fault.correction];
@@ -188,6 +214,13 @@ impl Judge {
                 && more.size.abs() > more.std
             {
                 let size = c.size + more.size;
+                if size.abs() <= self.least_off(k) || !self.is_possible(k, onset, size) {
+                    self.input_faults[k] = None;
+                    self.corrections[fault.correction].until = c.from;
+                    self.end(fault.verdict, c.from, arrived);
+                    self.go_over(onset);
+                    continue;
+                }
                 self.corrections[fault.correction].size = size;
                 self.verdicts[fault.verdict].size = size;
                 self.go_over(onset);

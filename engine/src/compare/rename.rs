@@ -3,11 +3,13 @@
 //! While a reading stands still the two are one, so the offset is mostly named first. As it moves they differ in one thing: by a
 //! gain the reading swings about its mean by a share more than the model has it, by an offset it does not. But a model's own
 //! swing is wrong by a few per cent on any device that it was not fitted to. So the swing since the onset is held against the
-//! swing before it, of the same device under the same model: what changed between the two is the fault's.
+//! swing before it, of the same device under the same model: what changed between the two is the fault's. Of a twin that learns
+//! its parameters as it goes this is not true: it was wrong by another share before, and a gain it would learn as its own. What
+//! its examinations have named stays.
 
 use super::{
     Judge, MARGIN_NATS, News,
-    history::{Correction, Shape},
+    history::{Correction, Shape, factor},
     lane::Active,
 };
 use crate::time::SimTime;
@@ -23,7 +25,7 @@ impl Judge {
         let c = self.corrections[active.correction];
         let onset = self.history.index_at(c.from);
         let oldest = self.history.oldest_start();
-        if onset <= oldest || !matches!(c.shape, Shape::Bias | Shape::Gain) {
+        if self.est.learns() || onset <= oldest || !matches!(c.shape, Shape::Bias | Shape::Gain) {
             return None;
         }
         let search = self.search(o);
@@ -46,6 +48,7 @@ impl Judge {
         if nats < MARGIN_NATS {
             return None;
         }
+        let times = factor(as_gain)?;
         let best = match c.shape {
             Shape::Bias => Correction { shape: Shape::Gain, size: as_gain, ..c },
             _ => Correction { shape: Shape::Bias, size: as_bias, ..c },
@@ -53,7 +56,7 @@ impl Judge {
         self.corrections[active.correction] = best;
         let v = &mut self.verdicts[active.verdict];
         (v.kind, v.size) = match best.shape {
-            Shape::Gain => ("gain", 1.0 / (1.0 - best.size).max(1e-3)),
+            Shape::Gain => ("gain", times),
             _ => ("bias", best.size),
         };
         v.decided_at = arrived;

@@ -13,7 +13,10 @@
 //! assert!(rhythm.overdue(SimTime(60_000_000_000)));
 //! ```
 
-use super::strip::{Form, Strip};
+use super::{
+    DECIDE_NATS,
+    strip::{Form, Strip},
+};
 use crate::time::{NS_PER_S, SimTime, Span};
 use std::collections::VecDeque;
 
@@ -163,6 +166,11 @@ const CLOCK_FLOOR_S: f64 = 0.4e-3;
 /// A slope within this is a crystal, no fault: some tens of ppm are normal (FACTS "Boards": ±10 ppm; resonators ±0.5 %
 /// are told by their steady slope, which is learnt), [s/s].
 const CLOCK_NORMAL: f64 = 100e-6;
+/// Readings after which a slow ramp is looked for once more, and over which the offset now is averaged for that.
+const RAMP_EVERY: usize = 16;
+/// Durbin and Watson's statistic of what a ramp leaves, from which on it is noise: 2 where readings are independent, near 0
+/// where the arrivals themselves wander, as on a network whose queues fill and empty.
+const RAMP_LEAVES: f64 = 1.0;
 
 /// A clock's fault.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -187,7 +195,8 @@ pub enum ClockNews {
 /// The device's clock against the arrivals: a baseline offset and slope, learnt; a change of slope is a skew.
 ///
 /// A skew of κ leaves the noise after `6 s / κ`, s the standard deviation of time stamp minus arrival (0.4 ms at least: at
-/// 500 ppm after 5 s), and is told five readings later.
+/// 500 ppm after 5 s), and is told five readings later. The baseline follows what is slower than that: a slow ramp is looked for
+/// over all offsets that are kept, against the level of the oldest of them.
 #[derive(Clone, Debug, Default)]
 pub struct DeviceClock {
     /// Arrival, and time stamp minus arrival, [ns].
@@ -202,84 +211,26 @@ pub struct DeviceClock {
     skewed: bool,
     back: usize,
     back_since: f64,
+    /// The skew that it has, [s/s].
+    skew: f64,
+    /// Of the offsets kept, how many came since the baseline was last begun anew.
+    fresh: usize,
 }
 
-impl DeviceClock {
-    /// A reading stamped `t` by the device arrived.
-    pub fn take(&mut self, t: SimTime, arrived: SimTime) -> Option<ClockNews> {
-        let zero = *self.zero.get_or_insert(arrived);
-        let at = (arrived - zero).as_secs_f64();
-        let offset = (t - arrived).as_secs_f64();
-        self.offsets.push([arrived.0 as u64, (t - arrived).0 as u64], OFFSET);
-        if self.offsets.len(OFFSET) > OFFSETS {
-            self.offsets.drop_first();
-        }
-        self.n += 1;
-        if self.n <= CLOCK_WARM_UP {
-            if self.n == CLOCK_WARM_UP {
-                self.rebase();
-            }
-            return None;
-        }
-        let r = offset - self.expected(at);
-        let sigma = self.sigma();
-        if self.skewed {
-            return self.watch_end(at, r, sigma, zero);
-        }
-        if r.abs() < CLOCK_SIGMAS * sigma {
-            self.out = 0;
-            // Robust: a late message weighs little.
-            let clipped = r.clamp(-3.0 * sigma, 3.0 * sigma);
-            self.var += 0.02 * (clipped * clipped - self.var);
-            self.base += 0.02 * clipped;
-            return None;
-        }
-        self.out += 1;
-        if self.out < CLOCK_CONFIRM {
-            return None;
-        }
-        self.out = 0;
-        self.judge(zero, sigma)
-    }
+/// The best ramp and the best step through offsets from a level: the squared errors that they leave.
+struct Shapes {
+    ramp: f64,
+    step: f64,
+    /// Where the ramp begins, and its slope, [s/s].
+    onset: usize,
+    slope: f64,
+}
 
-    /// The last so many offsets, the newest first: arrival since the first one, and time stamp minus arrival, [s].
-    fn last_offsets(&self, most: usize) -> Vec<(f64, f64)> {
-        let zero = self.zero.unwrap_or(SimTime::ZERO);
-        let of = |i: usize| {
-            let [arrived, off] = [0, 1].map(|word| self.offsets.word(i, word, OFFSET) as i64);
-            ((SimTime(arrived) - zero).as_secs_f64(), Span(off).as_secs_f64())
-        };
-        (0..self.offsets.len(OFFSET)).rev().take(most).map(of).collect()
-    }
-
-    fn sigma(&self) -> f64 {
-        self.var.sqrt().max(CLOCK_FLOOR_S)
-    }
-
-    fn expected(&self, at: f64) -> f64 {
-        self.base + self.slope * (at - self.base_at)
-    }
-
-    /// Baseline from the offsets at hand: median level, spread about it.
-    fn rebase(&mut self) {
-        let newest = self.last_offsets(CLOCK_WARM_UP);
-        let tail: Vec<f64> = newest.iter().map(|(_, o)| *o).collect();
-        let mut sorted = tail.clone();
-        sorted.sort_by(f64::total_cmp);
-        self.base = sorted[sorted.len() / 2];
-        self.base_at = newest.first().map_or(0.0, |(at, _)| *at);
-        let mut spread: Vec<f64> = tail.iter().map(|o| (o - self.base).abs()).collect();
-        spread.sort_by(f64::total_cmp);
-        self.var = (1.4826 * spread[spread.len() / 2]).powi(2);
-    }
-
-    /// The offsets left the baseline: a ramp (skew), a step (the clock was set) or a slow crystal?
-    fn judge(&mut self, zero: SimTime, sigma: f64) -> Option<ClockNews> {
-        let newest = self.last_offsets(OFFSETS);
-        let r: Vec<(f64, f64)> = newest.iter().rev().map(|(at, o)| (*at, o - self.expected(*at))).collect();
-        // Of both, the squared error left by the best one from each onset, from sums over the rest, times from the first.
+impl Shapes {
+    /// Of offsets at their times, oldest first: from each onset, by sums over the rest, times from the first.
+    fn of(r: &[(f64, f64)]) -> Self {
         let origin = r.first().map_or(0.0, |x| x.0);
-        let (mut ramp, mut step) = ((f64::MAX, 0, 0.0), f64::MAX);
+        let mut best = Self { ramp: f64::MAX, step: f64::MAX, onset: 0, slope: 0.0 };
         let [mut n, mut sum_t, mut sum_tt, mut sum_tx, mut sum_x] = [0.0; 5];
         let all: f64 = r.iter().map(|x| x.1 * x.1).sum();
         for (k, (at, x)) in r.iter().enumerate().rev() {
@@ -297,13 +248,110 @@ impl DeviceClock {
             let slope = sxy / sxx.max(1e-12);
             // Of two as good, the earlier.
             let e = (all - slope * sxy).max(0.0);
-            if e <= ramp.0 {
-                ramp = (e, k, slope);
+            if e <= best.ramp {
+                best = Self { ramp: e, onset: k, slope, ..best };
             }
-            step = step.min((all - sum_x * sum_x / n).max(0.0));
+            best.step = best.step.min((all - sum_x * sum_x / n).max(0.0));
         }
-        let (error, k, slope) = ramp;
-        if slope.abs() < CLOCK_NORMAL && error <= step {
+        best
+    }
+}
+
+/// Median of offsets, and their standard deviation from the median deviation, [s].
+fn level_of(offsets: impl Iterator<Item = f64>) -> (f64, f64) {
+    let mut sorted: Vec<f64> = offsets.collect();
+    sorted.sort_by(f64::total_cmp);
+    let level = sorted[sorted.len() / 2];
+    let mut spread: Vec<f64> = sorted.iter().map(|o| (o - level).abs()).collect();
+    spread.sort_by(f64::total_cmp);
+    (level, 1.4826 * spread[spread.len() / 2])
+}
+
+impl DeviceClock {
+    /// A reading stamped `t` by the device arrived.
+    pub fn take(&mut self, t: SimTime, arrived: SimTime) -> Option<ClockNews> {
+        let zero = *self.zero.get_or_insert(arrived);
+        let at = (arrived - zero).as_secs_f64();
+        let offset = (t - arrived).as_secs_f64();
+        self.offsets.push([arrived.0 as u64, (t - arrived).0 as u64], OFFSET);
+        if self.offsets.len(OFFSET) > OFFSETS {
+            self.offsets.drop_first();
+        }
+        self.n += 1;
+        self.fresh = (self.fresh + 1).min(OFFSETS);
+        if self.n <= CLOCK_WARM_UP {
+            if self.n == CLOCK_WARM_UP {
+                self.rebase();
+            }
+            return None;
+        }
+        let r = offset - self.expected(at);
+        let sigma = self.sigma();
+        if self.skewed {
+            return self.watch_end(at, r, sigma, zero);
+        }
+        let left = self.leaves(r, sigma, zero);
+        if left.is_some() || !self.n.is_multiple_of(RAMP_EVERY) {
+            return left;
+        }
+        self.slow_ramp(zero)
+    }
+
+    /// Whether the offsets leave the baseline at once; where not, it is learnt from this one.
+    fn leaves(&mut self, r: f64, sigma: f64, zero: SimTime) -> Option<ClockNews> {
+        if r.abs() < CLOCK_SIGMAS * sigma {
+            self.out = 0;
+            // Robust: a late message weighs little.
+            let clipped = r.clamp(-3.0 * sigma, 3.0 * sigma);
+            self.var += 0.02 * (clipped * clipped - self.var);
+            self.base += 0.02 * clipped;
+            return None;
+        }
+        self.out += 1;
+        if self.out < CLOCK_CONFIRM {
+            return None;
+        }
+        self.out = 0;
+        self.judge(zero, sigma)
+    }
+
+    /// An offset that is kept: arrival since the first one, and time stamp minus arrival, [s].
+    fn offset(&self, i: usize) -> (f64, f64) {
+        let zero = self.zero.unwrap_or(SimTime::ZERO);
+        let [arrived, off] = [0, 1].map(|word| self.offsets.word(i, word, OFFSET) as i64);
+        ((SimTime(arrived) - zero).as_secs_f64(), Span(off).as_secs_f64())
+    }
+
+    /// The last so many offsets, the newest first.
+    fn last_offsets(&self, most: usize) -> Vec<(f64, f64)> {
+        (0..self.offsets.len(OFFSET)).rev().take(most).map(|i| self.offset(i)).collect()
+    }
+
+    fn sigma(&self) -> f64 {
+        self.var.sqrt().max(CLOCK_FLOOR_S)
+    }
+
+    fn expected(&self, at: f64) -> f64 {
+        self.base + self.slope * (at - self.base_at)
+    }
+
+    /// Baseline from the offsets at hand: median level, spread about it.
+    fn rebase(&mut self) {
+        let newest = self.last_offsets(CLOCK_WARM_UP);
+        let (level, spread) = level_of(newest.iter().map(|(_, o)| *o));
+        self.base = level;
+        self.base_at = newest.first().map_or(0.0, |(at, _)| *at);
+        self.var = spread.powi(2);
+        self.fresh = CLOCK_WARM_UP;
+    }
+
+    /// The offsets left the baseline: a ramp (skew), a step (the clock was set) or a slow crystal?
+    fn judge(&mut self, zero: SimTime, sigma: f64) -> Option<ClockNews> {
+        let newest = self.last_offsets(OFFSETS);
+        let r: Vec<(f64, f64)> = newest.iter().rev().map(|(at, o)| (*at, o - self.expected(*at))).collect();
+        let Shapes { ramp: error, step, onset: k, slope } = Shapes::of(&r);
+        // A crystal's slope is learnt, however often it is looked at, no further than crystals go.
+        if (self.slope + slope).abs() < CLOCK_NORMAL && error <= step {
             self.slope += slope;
             self.rebase();
             return None;
@@ -316,9 +364,51 @@ impl DeviceClock {
             return None;
         }
         self.skewed = true;
+        self.skew = slope;
         self.back = 0;
         let sigmas = r.last().map_or(0.0, |x| x.1.abs()) / sigma;
-        Some(ClockNews::Began(Skew { onset: zero + Span::from_secs_f64(r[k].0), ppm: slope * 1e6, sigmas }))
+        // What little was added to a slope that was learnt is told with it.
+        let ppm = if slope.abs() < CLOCK_NORMAL { self.slope + slope } else { slope } * 1e6;
+        Some(ClockNews::Began(Skew { onset: zero + Span::from_secs_f64(r[k].0), ppm, sigmas }))
+    }
+
+    /// A ramp so slow that the baseline follows it: all offsets kept against the level of the oldest. It is a skew where it is
+    /// steeper than a crystal's, fits better than a step, and leaves nothing but noise.
+    fn slow_ramp(&mut self, zero: SimTime) -> Option<ClockNews> {
+        if self.fresh < 2 * CLOCK_WARM_UP {
+            return None;
+        }
+        let kept = self.offsets.len(OFFSET);
+        let first = kept.saturating_sub(self.fresh);
+        let (level, spread) = level_of((first..first + CLOCK_WARM_UP).map(|i| self.offset(i).1));
+        let level_at = self.offset(first + CLOCK_WARM_UP / 2).0;
+        let from_level = |i: usize| {
+            let (at, o) = self.offset(i);
+            (at, o - level - self.slope * (at - level_at))
+        };
+        let sigma = spread.max(CLOCK_FLOOR_S);
+        let now = (kept - RAMP_EVERY..kept).map(|i| from_level(i).1).sum::<f64>() / RAMP_EVERY as f64;
+        if now.abs() < CLOCK_SIGMAS * sigma {
+            return None;
+        }
+        let r: Vec<(f64, f64)> = (first..kept).map(from_level).collect();
+        let Shapes { ramp, step, onset, slope } = Shapes::of(&r);
+        let n = r.len() as f64;
+        let begun = r[onset].0;
+        let left: Vec<f64> = r.iter().map(|(at, x)| x - slope * (at - begun).max(0.0)).collect();
+        let steps: f64 = left.windows(2).map(|w| (w[1] - w[0]).powi(2)).sum();
+        let is_noise = ramp <= n * CLOCK_FLOOR_S.powi(2) || steps >= RAMP_LEAVES * ramp;
+        let nats = 0.5 * n * (step.max(1e-12) / ramp.max(1e-12)).ln();
+        let slope = self.slope + slope;
+        if slope.abs() < CLOCK_NORMAL || nats < DECIDE_NATS || !is_noise {
+            return None;
+        }
+        // The baseline has followed: it is where the ramp began.
+        (self.base, self.base_at, self.var) = (level, level_at, spread.powi(2));
+        (self.skewed, self.skew, self.out, self.back) = (true, slope, 0, 0);
+        let skew =
+            Skew { onset: zero + Span::from_secs_f64(begun), ppm: slope * 1e6, sigmas: now.abs() / sigma };
+        Some(ClockNews::Began(skew))
     }
 
     /// The clock is right again when it is back on its baseline, or when it stops running away.
@@ -337,16 +427,25 @@ impl DeviceClock {
         }
         self.skewed = false;
         self.out = 0;
+        self.fresh = CLOCK_CONFIRM;
         if steady {
             self.rebase();
         }
         Some(ClockNews::Ended(zero + Span::from_secs_f64(self.back_since)))
     }
 
-    /// Whether the last offsets lie on a level.
+    /// Whether the last offsets lie on a level: as many as the skew would show in.
     fn steady(&self, sigma: f64) -> bool {
-        let n = 2 * CLOCK_WARM_UP;
-        if self.offsets.len(OFFSET) < n {
+        let (least, kept) = (2 * CLOCK_WARM_UP, self.offsets.len(OFFSET));
+        let shows = |n: usize| {
+            let span = self.offset(kept - 1).0 - self.offset(kept - n).0;
+            self.skew.abs() * span >= CLOCK_SIGMAS * sigma
+        };
+        if kept < least {
+            return false;
+        }
+        let n = if shows(least) { least } else { kept };
+        if !shows(n) {
             return false;
         }
         let tail = self.last_offsets(n);
@@ -416,6 +515,49 @@ mod tests {
         let mut signal = Rhythm::default();
         every(300, 5).iter().for_each(|s| signal.beat(at(*s)));
         assert_eq!(signal.of_one_signal().overdue_from(), SimTime::NEVER);
+    }
+
+    /// A clock at 1 Hz whose stamps are whole milliseconds, off from 600 s on by `ahead` [s] of the seconds since, arrivals late
+    /// by `late` [s]: when a skew is told [s], and how large [ppm].
+    fn told_skew(ahead: impl Fn(f64) -> f64, mut late: impl FnMut(i64) -> f64) -> Option<(i64, f64)> {
+        let mut clock = DeviceClock::default();
+        for k in 0..3_000_i64 {
+            let off = ahead((k - 600).max(0) as f64);
+            let stamp = ((k as f64 + off) * 1e3).floor() * 1e-3;
+            let arrived = SimTime::ZERO + Span::from_secs_f64(k as f64 + 1.0 + late(k));
+            let news = clock.take(SimTime::ZERO + Span::from_secs_f64(stamp + 1.0), arrived);
+            if let Some(ClockNews::Began(skew)) = news {
+                return Some((k, skew.ppm));
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn a_slow_skew_is_told_though_the_baseline_follows_it() {
+        for ppm in [120.0, -150.0, 200.0, -250.0, 300.0, 1000.0] {
+            let (at, told) = told_skew(|s| s * ppm * 1e-6, |_| 0.0).expect("told");
+            assert!((600..660).contains(&at), "{ppm} ppm: told at {at} s");
+            assert!((told - ppm).abs() < 0.15 * ppm.abs(), "{ppm} ppm: told as {told}");
+        }
+    }
+
+    #[test]
+    fn crystals_clocks_that_are_set_and_arrivals_that_wander_are_no_skew() {
+        for ppm in [0.0, 50.0, -80.0] {
+            assert_eq!(told_skew(|s| s * ppm * 1e-6, |_| 0.0), None, "{ppm} ppm are a crystal's");
+        }
+        let set = |s: f64| f64::from(s > 0.0) + f64::from(s > 90.0) + f64::from(s > 180.0);
+        assert_eq!(told_skew(set, |_| 0.0), None, "set three times");
+        // Queues that fill and empty within minutes: a sum of steps that fades, of a plain generator.
+        let (mut seed, mut queue) = (1_u64, 0.0);
+        let wander = |_: i64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let step = (seed >> 33) as f64 / f64::from(1_u32 << 31) - 0.5;
+            queue = 0.98 * queue + 0.007 * step;
+            queue
+        };
+        assert_eq!(told_skew(|_| 0.0, wander), None, "the network's doing");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{
     DECIDE_NATS, Judge, MARGIN_NATS, MOST_POSTERIORS, Posterior,
     glr::{Fit, Search},
-    history::{Correction, Shape},
+    history::{Correction, Shape, factor},
     lane::{EXAMINE, PATIENCE, Suspicion, WILD, YOUNG},
     noise::cost,
     shared::Shared,
@@ -81,7 +81,7 @@ impl Judge {
             lane.spike = Some(i);
         }
         lane.suspect(z, i);
-        self.refit_inputs(o, i);
+        self.refit_inputs(o, i, arrived);
         self.examine(o, i, arrived);
     }
 
@@ -243,7 +243,7 @@ impl Judge {
             return;
         }
         if best.signal < self.inputs() {
-            if self.judge_input(o, &best, arrived) {
+            if !self.may_drift(o, i, suspicion.trigger, &best) && self.judge_input(o, &best, arrived) {
                 self.lanes[o].suspicion = None;
             }
             return;
@@ -254,7 +254,10 @@ impl Judge {
         let (kind, size) = match best.shape {
             Shape::Bias => ("bias", best.size),
             Shape::Drift => ("drift", best.size),
-            Shape::Gain => ("gain", 1.0 / (1.0 - best.size).max(1e-3)),
+            Shape::Gain => {
+                let Some(times) = factor(best.size) else { return };
+                ("gain", times)
+            }
             Shape::Noise => ("noise", best.size),
             Shape::Ignore => return,
         };
@@ -267,6 +270,17 @@ impl Judge {
         if let (Some(end), Some(active)) = (best.until, self.lanes[o].active()) {
             self.finish(o, active, end, arrived);
         }
+    }
+
+    /// Whether what an input being off would explain may be a drift of the output that is too young to be named: what an input
+    /// does to an output begins as a ramp, too.
+    fn may_drift(&self, o: usize, i: u64, trigger: u64, input: &Fit) -> bool {
+        if input.shape != Shape::Bias || i - input.onset >= SLOWEST {
+            return false;
+        }
+        let onsets = self.onsets(trigger, &STEP_BACK, i);
+        let drift = self.search(o).best(Shape::Drift, self.inputs() + o, &onsets, None);
+        drift.is_some_and(|f| input.gain - f.gain < PART_NATS)
     }
 
     /// Whether another output, that is looked into as well, rather scatters more: what it tells the twin then moves all
@@ -340,7 +354,8 @@ impl Judge {
             fits.extend(search.best(Shape::Drift, signal, &slow, None));
         }
         if so_far(&fits) > 0.5 * DECIDE_NATS {
-            let gain = search.best(Shape::Gain, signal, &steps, None).filter(|f| self.has_moved(o, i, f));
+            let gain = search.best(Shape::Gain, signal, &steps, None);
+            let gain = gain.filter(|f| factor(f.size).is_some() && self.has_moved(o, i, f));
             fits.extend(gain.map(|f| Fit { gain: f.gain - GAIN_PENALTY, ..f }));
             steps.extend(&slow);
             steps.sort_unstable();

@@ -214,6 +214,20 @@ fn the_labs_faults_are_named_too() {
     }
 }
 
+/// Whole milliseconds of a slow clock were taken for a clock that was set, and the baseline followed it.
+#[test]
+fn a_slow_skew_is_named() {
+    for (file, ppm) in pistress().iter().zip([120.0, -150.0, 200.0, -250.0, 250.0, 300.0]) {
+        let kind = FaultDef::ClockSkew { ppm };
+        let (recording, mut judge) = pi(&format!("pistress_{file}"));
+        run_with(&recording, &mut judge, Some(kind), 600, 1800, 1);
+        let decided = named(&judge, kind, 600, "").unwrap_or_else(|e| panic!("{ppm} ppm: {e}"));
+        assert!(decided <= 60.0, "{ppm} ppm took {decided} s");
+        assert_eq!(judge.verdicts().len(), 1, "{ppm} ppm: {:?}", judge.verdicts());
+        assert!((judge.verdicts()[0].size - ppm).abs() < 0.15 * ppm.abs(), "{:?}", judge.verdicts()[0]);
+    }
+}
+
 /// Kinds × recordings × sizes and onsets drawn from seeds; prints what was said of each.
 #[test]
 fn most_of_a_matrix_of_faults_is_named() {
@@ -275,6 +289,24 @@ fn most_of_a_matrix_of_the_labs_faults_is_named() {
     at_least(0.85, &cases, &said);
 }
 
+/// The lab's twin learns its parameters while the offset lasts: what changes of its swing is not the sensor's.
+#[test]
+fn a_bias_of_a_twin_that_learns_is_not_renamed_a_gain() {
+    let mut cases = Vec::new();
+    for output in 0..2 {
+        for from in [310, 370, 430] {
+            cases.extend([-12.0, -8.0, -5.0, 5.0, 8.0].map(|by| (output, by, from)));
+        }
+    }
+    let said = in_parallel(&cases, |(output, by, from)| {
+        let (recording, mut judge) = lab();
+        let kind = FaultDef::Bias { by: *by };
+        run_on(&recording, &mut judge, *output, Some(kind), *from, *from + 120, 1);
+        named(&judge, kind, *from, &format!("sensor{}.temperature", output + 1))
+    });
+    at_least(0.9, &cases, &said);
+}
+
 /// Offsets and gains drawn as `diagnose-bench` draws them, each on every hour: told apart by how the reading swings.
 #[test]
 fn an_offset_and_a_gain_are_told_apart() {
@@ -331,6 +363,27 @@ fn an_input_that_sticks_is_named_and_no_one_else() {
     }
     println!("{named} of 9");
     assert!(named >= 7, "{named} of 9");
+}
+
+/// A drift so fast that an input could be thought to do it is the sensor's all the same, and what a load cannot be is not told of
+/// it: not more than it has, and less than nothing neither.
+#[test]
+fn a_fast_drift_is_not_held_against_the_load() {
+    let mut cases = Vec::new();
+    for (n, file) in pistress().into_iter().enumerate() {
+        for (per_h, from) in [(300.0, 900), (500.0, 1500), (700.0, 2400), (1000.0, 1900)] {
+            let sign = if n % 2 == 0 { 1.0 } else { -1.0 };
+            cases.push((file.clone(), FaultDef::Drift { per_h: sign * per_h }, from));
+        }
+    }
+    let said = in_parallel(&cases, |(file, kind, from)| {
+        let (recording, mut judge) = pi(&format!("pistress_{file}"));
+        run_with(&recording, &mut judge, Some(*kind), *from, *from + 300, 1);
+        let accused = judge.verdicts().iter().any(|v| v.part == "cpu.load");
+        let impossible = judge.verdicts().iter().any(|v| v.kind == "gain" && v.size > 500.0);
+        if accused || impossible { Err(format!("{:?}", judge.verdicts())) } else { Ok(0.0) }
+    });
+    at_least(0.9, &cases, &said);
 }
 
 /// A load that is off by a constant (within what a load can be) is named, and mostly no thermometer is accused of it.

@@ -3,7 +3,7 @@
 
 use super::{
     Judge, News, PASSING, Verdict,
-    history::{Correction, Shape},
+    history::{Correction, Shape, factor},
     lane::{Active, EXAMINE, Suspicion},
     noise::cost,
     run::Run,
@@ -181,9 +181,10 @@ impl Judge {
             && more.size.abs() > more.std
         {
             let size = c.size + more.size;
+            let told = if c.shape == Shape::Gain { factor(size) } else { Some(size) };
+            let Some(told) = told else { return };
             self.corrections[active.correction].size = size;
-            self.verdicts[active.verdict].size =
-                if c.shape == Shape::Gain { 1.0 / (1.0 - size).max(1e-3) } else { size };
+            self.verdicts[active.verdict].size = told;
             self.go_over(onset);
         }
     }

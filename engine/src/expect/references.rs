@@ -12,8 +12,8 @@ use crate::{
 pub const VERDICT_KINDS: [&str; 8] =
     ["stuck", "bias", "drift", "gain", "spike", "noise", "dropout", "clock_skew"];
 
-/// Kinds of the events that a run can have.
-pub const EVENT_KINDS: [&str; 25] = [
+/// Kinds of the events that a run can have; a test looks up those of every shipped scenario's record.
+pub const EVENT_KINDS: [&str; 43] = [
     "alarm",
     "alarm_end",
     "bad_command",
@@ -24,6 +24,7 @@ pub const EVENT_KINDS: [&str; 25] = [
     "clock_reset",
     "clock_set",
     "command",
+    "diagnosis",
     "disturb_end",
     "disturb_start",
     "dropped",
@@ -33,12 +34,29 @@ pub const EVENT_KINDS: [&str; 25] = [
     "gap",
     "gap_end",
     "joined",
+    "moved",
+    "offline",
+    "online",
     "reboot",
+    "refused",
     "roamed",
     "sag",
+    "script_crash",
+    "script_exit",
+    "script_gone",
+    "script_host",
+    "script_quiet",
+    "script_reset",
+    "script_says",
+    "script_stuck",
+    "set",
+    "set_end",
     "too_long",
+    "unheard",
     "verdict",
     "verdict_end",
+    "weather_end",
+    "weather_start",
 ];
 
 /// A reference to nothing.

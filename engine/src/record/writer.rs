@@ -204,6 +204,15 @@ impl Encoder {
     }
 
     fn work(&mut self, jobs: &Receiver<Job>) -> Result<(), RecordError> {
+        let done = self.take_jobs(jobs);
+        // Rows on their way to a segment that will never be are of no use to anyone, least of all on a disk that is full.
+        for path in self.runs.drain(..) {
+            fs::remove_file(path).ok();
+        }
+        done
+    }
+
+    fn take_jobs(&mut self, jobs: &Receiver<Job>) -> Result<(), RecordError> {
         while let Ok(job) = jobs.recv() {
             match job {
                 Job::Run(rows) => self.run(rows)?,
@@ -225,6 +234,8 @@ impl Encoder {
     fn run(&mut self, mut rows: Vec<Row>) -> Result<(), RecordError> {
         rows.sort_by_key(|r| (r.t, r.signal));
         let path = self.dir.join(format!(".run-{}.tmp", self.runs.len()));
+        // Known before it is there, so that half a run is taken away too.
+        self.runs.push(path.clone());
         let file = File::create(&path).map_err(RecordError::io("create", &path))?;
         let mut file = BufWriter::new(file);
         let write = |file: &mut BufWriter<File>| {
@@ -233,9 +244,7 @@ impl Encoder {
             }
             file.flush()
         };
-        write(&mut file).map_err(RecordError::io("write", &path))?;
-        self.runs.push(path);
-        Ok(())
+        write(&mut file).map_err(RecordError::io("write", &path))
     }
 
     fn cut_sorting(
@@ -246,17 +255,16 @@ impl Encoder {
         events: &[Event],
     ) -> Result<(), RecordError> {
         rows.sort_by_key(|r| (r.t, r.signal));
-        let runs = std::mem::take(&mut self.runs);
         let mut sources: Vec<RowStream<'_>> = Vec::new();
-        for path in &runs {
+        for path in &self.runs {
             let file = File::open(path).map_err(RecordError::io("read", path))?;
             sources.push(Box::new(RunReader { file: BufReader::new(file), path: path.clone() }));
         }
         // The rows in memory are the latest, and equal keys keep the order in which they were emitted.
         sources.push(Box::new(rows.into_iter().map(Ok)));
         self.cut(from, to, &mut Merged::new(sources)?, events)?;
-        for path in &runs {
-            fs::remove_file(path).map_err(RecordError::io("remove", path))?;
+        for path in std::mem::take(&mut self.runs) {
+            fs::remove_file(&path).map_err(RecordError::io("remove", &path))?;
         }
         Ok(())
     }

@@ -123,6 +123,7 @@ fn last(key: &str) -> &str {
 pub fn check(scenario: &Scenario, catalog: &Catalog, source: &Source, files: &Files) -> Report {
     let mut checker = Checker { scenario, catalog, source, files, report: Report::default() };
     check_numbers(source, &mut checker.report);
+    let numbers = checker.report.items().len();
     checker.times();
     checker.zones();
     checker.things();
@@ -137,6 +138,7 @@ pub fn check(scenario: &Scenario, catalog: &Catalog, source: &Source, files: &Fi
     checker.globs();
     checker.expectations();
     checker.load();
+    checker.report.tell_once(numbers);
     checker.report.sort();
     checker.report
 }

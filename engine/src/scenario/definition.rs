@@ -49,14 +49,16 @@ pub fn read<T: Definition>(source: &Source) -> Result<T, Report> {
     let value: T = source.parse(T::WORD)?;
     let mut report = Report::default();
     let place = Place::new(source, "");
-    check_id(&place, "name", T::WORD, value.name(), &mut report);
     super::check::check_numbers(source, &mut report);
+    let numbers = report.items().len();
+    check_id(&place, "name", T::WORD, value.name(), &mut report);
     if source.tree().get("source").and_then(super::tree::Node::text).is_none_or(|s| s.trim().is_empty()) {
         report.push(place.error("source", "a definition must say where its figures come from").help(
             "name the datasheet and page, or say that the figure is measured or estimated, and by whom",
         ));
     }
     value.check(&place, &mut report);
+    report.tell_once(numbers);
     report.sort();
     report.into_result().map(|_| value)
 }

@@ -15,7 +15,7 @@
 use super::source::Source;
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, SourceCode};
 use serde::Serialize;
-use std::{fmt, ops::Range};
+use std::{collections::BTreeSet, fmt, ops::Range};
 
 /// Diagnostics that one rendering shows; the rest is counted.
 const SHOWN: usize = 50;
@@ -268,6 +268,19 @@ impl Report {
         self.items.sort_by_key(|item| {
             let name = item.source.as_ref().map_or("", Source::name);
             (files.iter().position(|f| f == name), item.offset())
+        });
+    }
+
+    /// Takes out what is told after the first `n` at the same places as their errors: one mistake, one error.
+    pub(super) fn tell_once(&mut self, n: usize) {
+        let errors = self.items.iter().take(n).filter(|d| d.severity == Severity::Error);
+        let told: BTreeSet<(String, usize)> =
+            errors.filter_map(|d| Some((d.source.as_ref()?.name().to_owned(), d.offset()))).collect();
+        let mut index = 0;
+        self.items.retain(|d| {
+            index += 1;
+            let place = d.source.as_ref().map(|s| (s.name().to_owned(), d.offset()));
+            index <= n || !place.is_some_and(|place| told.contains(&place))
         });
     }
 

@@ -2,7 +2,7 @@
 
 use super::common::{command, scratch, twinfleet_command};
 use std::path::Path;
-use twinfleet_engine::record::Record;
+use twinfleet_engine::{expect::EVENT_KINDS, record::Record};
 
 fn shipped() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
@@ -27,8 +27,36 @@ fn every_scenario_is_valid() {
 #[test]
 fn every_scenario_holds_what_it_expects() {
     for file in shipped() {
-        let ran = command(&["run", &file, "--broker", "embedded:0", "--quiet"]);
+        let dir = scratch();
+        let to = dir.path().join("rec");
+        let to = to.to_str().expect("text");
+        let ran = command(&["run", &file, "--broker", "embedded:0", "--quiet", "--record", to]);
         assert_eq!(ran.code(), 0, "{file}:\n{}\n{}", ran.stdout(), ran.stderr());
+        let record = Record::open(Path::new(to)).expect("a record");
+        for event in
+            (0..record.manifest.segments.len()).flat_map(|s| record.segment_events(s).expect("events"))
+        {
+            let kind = event.kind.as_str();
+            assert!(EVENT_KINDS.contains(&kind), "{file}: `{kind}` is recorded, but cannot be expected");
+        }
+    }
+}
+
+#[test]
+fn a_folder_of_a_scenarios_name_does_not_hide_it() {
+    let dir = scratch();
+    std::fs::create_dir(dir.path().join("pi3b-mirror")).expect("a folder");
+    let args = ["run", "pi3b-mirror", "--broker", "none", "--quiet"];
+    let ran = twinfleet_command().current_dir(dir.path()).args(args).output().expect("the command starts");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+}
+
+#[test]
+fn what_a_record_tells_can_be_expected() {
+    for kind in ["script_crash", "moved", "weather_start", "set", "diagnosis", "unheard"] {
+        let never = format!("expect=[Never(event: (kind: \"{kind}\"))]");
+        let ran = command(&["run", "scripted", "--broker", "none", "--quiet", "--set", &never]);
+        assert!(ran.code() <= 1, "{kind}: {}", ran.stderr());
     }
 }
 

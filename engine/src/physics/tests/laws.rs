@@ -155,6 +155,26 @@ fn an_impact_hands_over_the_same_impulse_at_any_sub_step() {
 }
 
 #[test]
+fn a_box_that_lands_flat_bounces_less_than_its_restitution_says_and_never_more() {
+    let e = 0.8;
+    for (shape, least) in [("Sphere(radius_m: 0.1)", 0.98 * e), ("Box(size_m: (0.4, 0.4, 0.2))", 0.5 * e)] {
+        let mut s = scene(&format!(
+            r#"(substep: "1ms", bodies: [
+                (id: "floor", kind: Fixed, shape: Box(size_m: (4, 4, 0.2)), position_m: (0, 0, -0.1), restitution: {e}),
+                (id: "body", kind: Dynamic, shape: {shape}, position_m: (0, 0, 1.1), mass_kg: 1, restitution: {e}),
+            ])"#
+        ));
+        let mut fastest = 0.0_f64;
+        for _ in 0..600 {
+            s.advance();
+            fastest = fastest.max(s.state(1).velocity_m_s[2]);
+        }
+        let share = fastest / (2.0 * G).sqrt();
+        assert!((least..=1.02 * e).contains(&share), "{shape} leaves with {share} of its speed");
+    }
+}
+
+#[test]
 fn energy_never_grows() {
     let mut s = scene(
         r#"(bodies: [

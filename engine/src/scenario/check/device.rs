@@ -251,6 +251,13 @@ pub(super) fn check_topic(topic: &str, filter: bool, key: &str, place: &Place<'_
         refuse("this is no MQTT topic".into(), "a topic has 1 to 65,535 bytes");
         return;
     }
+    // The exchange carries the shadows of AWS all the same: a twin keeps them on a broker that has none.
+    if topic.starts_with('$') && !topic.starts_with("$aws/") && !filter {
+        refuse(
+            "topics that begin with `$` are the broker's own".into(),
+            "begin it otherwise, such as \"lab/{device}\"",
+        );
+    }
     let levels: Vec<&str> = topic.split('/').collect();
     for (i, level) in levels.iter().enumerate() {
         let wild = level.contains(['+', '#']);

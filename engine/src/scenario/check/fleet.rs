@@ -341,6 +341,17 @@ impl Checker<'_> {
                 self.report.push(error.help("give each device an id of its own"));
             }
         }
+        // Both have signals, `id/…`.
+        for (i, zone) in self.scenario.world.zones.iter().enumerate() {
+            let clash = all.iter().find_map(|(path, id, n)| Some((path, collision(&zone.id, 1, id, *n)?)));
+            if let Some((path, name)) = clash {
+                let error = Diagnostic::error(format!("a zone and a device have the id `{name}`"));
+                let zone = self.source.span_of(&format!("world.zones[{i}].id"));
+                let error = error.at(self.source, self.source.span_of(path), "");
+                let error = error.at(self.source, zone, "the zone");
+                self.report.push(error.help("call one of the two otherwise: signals are told apart by it"));
+            }
+        }
     }
 
     pub(super) fn physicals(&mut self) {

@@ -30,6 +30,13 @@ pub(in crate::scenario) fn check_dynamics(def: &DynamicsDef, place: &Place<'_>, 
         report.push(Diagnostic::error(message).at(place.source, place.source.head(span), "").help(help));
         return;
     }
+    let ways = def.conductances.iter().enumerate().map(|(i, c)| ("conductances", i, &c.between));
+    let rays = def.radiation.iter().enumerate().map(|(i, r)| ("radiation", i, &r.between));
+    for (field, i, (a, _)) in ways.chain(rays).filter(|(_, _, (a, b))| a == b) {
+        let text = format!("heat flows between two nodes, and this leads from `{a}` to itself");
+        let error = place.error(&format!("{field}[{i}].between"), text);
+        report.push(error.help(known("node", def)));
+    }
     for problem in units_check::check(def) {
         let mut error = place.error(&problem.path, problem.message);
         for (path, unit) in problem.stated {

@@ -252,17 +252,26 @@ impl Delimiter {
                 } else {
                     Cow::Borrowed(inner)
                 };
+                let closed = at < bytes.len();
                 at = (at + 1).min(bytes.len());
-                cells.push(Cell { span: start..at, text });
+                let end = at;
                 while at < bytes.len() && !ends(bytes[at]) {
                     at += 1;
                 }
+                // What follows the closing quote belongs to no cell.
+                let quotes = match (closed, line[end..at].trim_end().len()) {
+                    (false, _) => Quotes::Open,
+                    (true, 0) => Quotes::Right,
+                    (true, more) => Quotes::Followed(end..end + more),
+                };
+                cells.push(Cell { span: start..end, text, quotes });
             } else {
                 while at < bytes.len() && !ends(bytes[at]) {
                     at += 1;
                 }
                 let text = line[start..at].trim_end();
-                cells.push(Cell { span: start..start + text.len(), text: Cow::Borrowed(text) });
+                let span = start..start + text.len();
+                cells.push(Cell { span, text: Cow::Borrowed(text), quotes: Quotes::Right });
             }
             if at >= bytes.len() {
                 break;
@@ -278,6 +287,18 @@ impl Delimiter {
 pub(super) struct Cell<'a> {
     pub(super) span: Range<usize>,
     pub(super) text: Cow<'a, str>,
+    pub(super) quotes: Quotes,
+}
+
+/// How a cell is quoted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Quotes {
+    /// From its first sign to its last, or not at all.
+    Right,
+    /// They are never closed: the line ends within the cell.
+    Open,
+    /// They are closed, and more follows before the delimiter: the bytes of that.
+    Followed(Range<usize>),
 }
 
 #[cfg(test)]
@@ -295,6 +316,16 @@ mod tests {
         assert_eq!(texts(Delimiter::Blanks, "  1.0   2.0\t3 "), ["1.0", "2.0", "3"]);
         assert_eq!(texts(Delimiter::Semicolon, "1,5;2"), ["1,5", "2"]);
         assert_eq!(texts(Delimiter::Tab, "a\t\tb"), ["a", "", "b"]);
+    }
+
+    #[test]
+    fn quotes_that_do_not_hold_a_cell_are_marked() {
+        let quotes = |line: &str| Delimiter::Comma.split(line).pop().map(|c| c.quotes);
+        assert_eq!(quotes("5,\"21.0\""), Some(Quotes::Right));
+        assert_eq!(quotes("5,\"21.0\" "), Some(Quotes::Right));
+        assert_eq!(quotes("5,\"21.0"), Some(Quotes::Open));
+        assert_eq!(quotes("5,\""), Some(Quotes::Open));
+        assert_eq!(quotes("5,\"21.0\"zzz"), Some(Quotes::Followed(8..11)));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{
     Column, MAX_ROWS, Policy, Table, TableNotes, TableSpec, TimeSpec,
     header::{FirstLine, Header, TimeCells, resolve},
-    lines::{Cell, Delimiter, Lines, explain},
+    lines::{Cell, Delimiter, Lines, Quotes, explain},
     markers,
     numbers::{Numbers, Wrong, comma_for_point, is_number},
     opening::{First, first_time, in_order, is_repeated, not_a_time, pointed, unit_by_name},
@@ -195,6 +195,7 @@ fn whole(file: &str, message: String, help: &str) -> Report {
 /// What can be wrong with a row, in a column where it is about one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
+    Quoted,
     Long,
     Short,
     NoTime,
@@ -317,6 +318,11 @@ impl<'a> Rows<'a> {
     }
 
     fn take(&mut self, number: usize, line: &str, cells: &[Cell<'_>]) {
+        if self.strict()
+            && let Some(cell) = cells.iter().find(|c| c.quotes != Quotes::Right)
+        {
+            return self.misquoted(number, line, cell);
+        }
         if cells.len() != self.header.width && self.strict() {
             let (wanted, found) = (self.header.width, cells.len());
             let message = format!("{wanted} cells were expected in this row, and {found} found");
@@ -353,6 +359,23 @@ impl<'a> Rows<'a> {
             let value = self.value(i, number, line, cells.get(self.header.columns[i].cell));
             self.values[i].push(value);
         }
+    }
+
+    /// A cell whose quotes are not where it begins and ends: who knows what else belongs to it.
+    fn misquoted(&mut self, number: usize, line: &str, cell: &Cell<'_>) {
+        let (span, message, help) = match &cell.quotes {
+            Quotes::Followed(more) => (
+                more.clone(),
+                "more follows a cell's closing quote",
+                "a quote within a cell is written twice: \"\"; quotes around it stand next to the delimiters",
+            ),
+            _ => (
+                cell.span.clone(),
+                "the quotes of this cell are never closed",
+                "close them before the line ends: a cell of a recording holds no line break",
+            ),
+        };
+        self.error(Kind::Quoted, number, line, span, || Diagnostic::error(message).help(help));
     }
 
     /// The row's time, [ns]; none where the row must be left out.

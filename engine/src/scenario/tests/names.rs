@@ -332,3 +332,9 @@ fn what_is_wrong_with_a_desired_state_is_told_where_it_stands() {
     let down = at("(at: \"30min\", do: Desire", "\n    // Later.\n    (at: \"30min\", do: Desire");
     assert_eq!(down, [format!("a.ron:16:38 {takes_none}")]);
 }
+
+#[test]
+fn a_zone_and_a_device_of_one_id_are_a_mistake() {
+    let said = report(&GOOD.replacen("id: \"room\"", "id: \"node-3\"", 1)).render(Style::Plain);
+    assert!(said.contains("a zone and a device have the id `node-3`"), "{said}");
+}

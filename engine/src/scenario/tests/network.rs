@@ -400,3 +400,10 @@ fn what_drives_a_simulated_network_has_to_be_there() {
     "#]]
     .assert_eq(&said(&fleet.replace("heater.level", "outside.wnd")));
 }
+
+#[test]
+fn heat_that_flows_from_a_node_to_itself_is_a_mistake() {
+    let text = NETWORK.replacen(r#"("box", "lid")"#, r#"("box", "box")"#, 1);
+    let said = report(&text).render(Style::Plain);
+    assert!(said.contains("leads from `box` to itself") && said.contains("a.ron:"), "{said}");
+}

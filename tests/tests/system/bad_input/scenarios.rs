@@ -422,3 +422,21 @@ fn a_twin_whose_topic_nobody_publishes_on() {
     let said = run("fleet/{device}/state");
     assert!(!said.contains("heard nothing"), "{said}");
 }
+
+#[test]
+fn a_topic_that_belongs_to_the_broker() {
+    bent(
+        "topic: \"lab/{device}\"",
+        "topic: \"$SYS/{device}\"",
+        expect![[r#"
+             x topics that begin with `$` are the broker's own
+               ,-[a.ron:11:22]
+            10 |     from: Recording(path: "r.csv", time: "time", map: {"soc.temperature@reported": "temp C"}),
+            11 |     publish: (topic: "$SYS/{device}"),
+               :                      ^^^^^^^^^^^^^^^
+            12 |   )],
+               `----
+             help: begin it otherwise, such as "lab/{device}"
+        "#]],
+    );
+}

@@ -3,6 +3,32 @@
 use super::*;
 
 #[test]
+fn cells_with_broken_quotes() {
+    table(
+        TABLE.replace("2,20.7", "2,\"20.7"),
+        expect![[r#"
+             x the quotes of this cell are never closed
+              ,-[r.csv:4:3]
+            4 | 2,"20.7
+              :   ^^^^^
+              `----
+             help: close them before the line ends: a cell of a recording holds no line break
+        "#]],
+    );
+    table(
+        TABLE.replace("2,20.7", "2,\"20.7\"zzz"),
+        expect![[r#"
+             x more follows a cell's closing quote
+              ,-[r.csv:4:9]
+            4 | 2,"20.7"zzz
+              :         ^^^
+              `----
+             help: a quote within a cell is written twice: ""; quotes around it stand next to the delimiters
+        "#]],
+    );
+}
+
+#[test]
 fn cells_that_hold_no_reading() {
     table(
         TABLE.replace("20.7", "warm"),
