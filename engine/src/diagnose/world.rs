@@ -39,6 +39,8 @@ const DECIDE_NATS: f64 = 4.0;
 const MARGIN_NATS: f64 = 2.0;
 /// From this age on the likelier of two events is named, though the other is near.
 const PATIENCE: u64 = 60;
+/// Onsets whose likelihoods differ by less are not told apart, [nat].
+const ALIKE_NATS: f64 = 0.1;
 /// Age before which what has no name is not called so.
 const UNKNOWN_AGE: u64 = 28;
 /// Prior of a sensor's fault and of a single wild reading within a minute, and of something without a name, [nat].
@@ -419,7 +421,7 @@ impl World {
         if !named || best.nats < DECIDE_NATS || margin < MARGIN_NATS {
             return false;
         }
-        self.begin(&best, margin);
+        self.begin(&self.refined(best, &onsets), margin);
         true
     }
 
@@ -534,13 +536,16 @@ impl World {
         Some(found).filter(|f| f.nats.is_finite() && event.is_possible(size, share))
     }
 
-    /// The likeliest onset of an event between those before and after it that were examined.
+    /// The same event at its likeliest onset, those between the ones that were examined included. Of onsets that cannot be told
+    /// apart it is the last: a fan that is blocked while it stands leaves no trace before it should turn.
     fn refined(&self, best: Found, examined: &[u64]) -> Found {
         let What::Event(e) = best.what else { return best };
-        let before = examined.iter().filter(|k| **k < best.onset).max().map_or(best.onset, |k| k + 1);
-        let after = examined.iter().filter(|k| **k > best.onset).min().map_or(best.onset, |k| k - 1);
-        let found: Vec<Found> = (before..=after).filter_map(|k| self.event_since(e, k)).collect();
-        found.into_iter().fold(best, |best, f| if f.nats > best.nats { f } else { best })
+        let earliest = examined.iter().filter(|k| **k < best.onset).max().map_or(best.onset, |k| k + 1);
+        let latest = examined.iter().copied().fold(best.onset, u64::max);
+        let mut found: Vec<Found> = (earliest..=latest).filter_map(|k| self.event_since(e, k)).collect();
+        let most = found.iter().map(|f| f.nats).fold(best.nats, f64::max);
+        found.retain(|f| f.nats >= most - ALIKE_NATS);
+        found.pop().unwrap_or(best)
     }
 
     /// One sensor is off since a row; the others are as the twin, which does not look at it, expects.
