@@ -40,6 +40,8 @@ SOMAXCONN = 4096
 has_ipv6 = True
 error = OSError
 _default_timeout = None
+# What a timeout's error says; CircuitPython's has a number ([`socketpool`]).
+_TIMED_OUT = ("timed out",)
 # What is taken at once, [bytes].
 _PIECE = 262_144
 
@@ -356,7 +358,7 @@ class socket:
             if self._timeout == 0.0:
                 raise BlockingIOError(11, "Resource temporarily unavailable")
             if until is not None and _k.now_ns() >= until:
-                raise TimeoutError("timed out")
+                raise TimeoutError(*_TIMED_OUT)
             wait_for_news(until)
 
     def listen(self, backlog=0):
@@ -451,7 +453,7 @@ class socket:
             if self._timeout == 0.0:
                 raise BlockingIOError(115, "Operation now in progress")
             if until is not None and _k.now_ns() >= until:
-                raise TimeoutError("timed out")
+                raise TimeoutError(*_TIMED_OUT)
             wait_for_news(self._opens if until is None else min(until, self._opens))
 
     def _opened(self):

@@ -1,6 +1,9 @@
 """CircuitPython's sockets: those of the device, once its radio has joined."""
+import errno as _errno
 import socket as _s
 
+# Clients tell by the number that nothing came in time.
+_s._TIMED_OUT = (_errno.ETIMEDOUT, "ETIMEDOUT")
 gaierror = _s.gaierror
 
 
