@@ -280,7 +280,7 @@ impl Survey {
             // Of a mirror's own presence nothing is left.
             let is_status = d.fields.is_empty() && learnt(&format!("{}/status", d.address)).is_some();
             let is_own = by.is_none_or(|by| all()[by].name() == d.dialect);
-            is_own && !d.about.contains_key("twin") && !(is_status && d.dialect == "topics")
+            is_own && !d.about.contains_key("twin") && !is_status
         });
         for d in found.iter_mut().filter(|d| d.dialect == "homeassistant") {
             d.fields.retain(|_, f| f.last.is_some() || !owned(&f.topic));
