@@ -55,7 +55,12 @@ for i in range(3):
     let stage = Stage::new(PICO, "CircuitPython", "", script).python(python).with("count: 2", "count: 1");
     let ran = stage.run(&[]);
     let said = stage.told(&ran, "script_says");
-    assert_eq!(said.get(..2).unwrap_or(&said), ["onoff 0", "onoff 1"], "{:?}", stage.told(&ran, "script_crash"));
+    assert_eq!(
+        said.get(..2).unwrap_or(&said),
+        ["onoff 0", "onoff 1"],
+        "{:?}",
+        stage.told(&ran, "script_crash")
+    );
 }
 
 #[test]
