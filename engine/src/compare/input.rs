@@ -18,6 +18,8 @@ const OFF_SHARE: f64 = 0.15;
 const OFF_NATS: f64 = 1.5 * DECIDE_NATS;
 /// An input that would have been beyond its range in more than one of so many readings was not off by that.
 const BEYOND_ONE_IN: u64 = 10;
+/// Share of what an input must be off by to be named, below which one that was is taken back.
+const TAKEN_BACK: f64 = 0.5;
 /// Share of what the outputs' own faults gain from which on an input's is worth a fit in full.
 const RIVAL_SHARE: f64 = 0.25;
 /// What an input that is off must be better by if it did not jump when that began, [nat].
@@ -56,9 +58,12 @@ impl Judge {
             let rival = small.filter(|f| f.gain > RIVAL_SHARE * so_far);
             let once = rival.and_then(|f| search.again(&f));
             let twice = once.and_then(|f| search.again(&f));
-            let is_possible =
-                |f: &Fit| f.size.abs() <= high - low && self.is_possible(input, f.onset, f.size);
-            let best = [small, once, twice].into_iter().flatten().max_by(by_gain).filter(is_possible);
+            // How far it is off is known badly at first: one that cannot be so far off is a rival still, and is not named.
+            let is_young = |f: &Fit| self.history.next() - f.onset <= SLOWEST;
+            let is_rival = |f: &Fit| {
+                f.size.abs() <= high - low && (is_young(f) || self.is_possible(input, f.onset, f.size))
+            };
+            let best = [small, once, twice].into_iter().flatten().max_by(by_gain).filter(is_rival);
             fits.extend(best.map(|f| {
                 let gain = if self.jumps(&f, f.size) { f.gain } else { f.gain - UNSEEN_NATS };
                 Fit { gain, ..f }
@@ -123,6 +128,7 @@ impl Judge {
     pub(super) fn judge_input(&mut self, o: usize, fit: &Fit, arrived: SimTime) -> bool {
         let off = fit.size.abs() > self.least_off(fit.signal)
             && fit.gain > OFF_NATS
+            && self.is_possible(fit.signal, fit.onset, fit.size)
             && self.jumps(fit, fit.size)
             && self.has_stirred(fit);
         let off = off.then_some(fit.size);
@@ -199,8 +205,9 @@ impl Judge {
         false
     }
 
-    /// With more readings the size of what is wrong with an input is known better, as long as its onset is in memory. What would
-    /// not have been named by the size as it is known now is taken back: it never was.
+    /// With more readings the size of what is wrong with an input is known better, as long as its onset is in memory. What turns
+    /// out too small, or what cannot have been by the size it has either, is taken back: it never was. A size that cannot be is not
+    /// taken over.
     pub(super) fn refit_inputs(&mut self, o: usize, i: u64, arrived: SimTime) {
         for k in 0..self.inputs() {
             let Some(fault) = self.input_faults[k].filter(|f| i >= f.next_refit) else { continue };
@@ -214,11 +221,17 @@ impl Judge {
                 && more.size.abs() > more.std
             {
                 let size = c.size + more.size;
-                if size.abs() <= self.least_off(k) || !self.is_possible(k, onset, size) {
+                let is_possible = self.is_possible(k, onset, size);
+                if size.abs() <= TAKEN_BACK * self.least_off(k)
+                    || !is_possible && !self.is_possible(k, onset, c.size)
+                {
                     self.input_faults[k] = None;
                     self.corrections[fault.correction].until = c.from;
                     self.end(fault.verdict, c.from, arrived);
                     self.go_over(onset);
+                    continue;
+                }
+                if !is_possible {
                     continue;
                 }
                 self.corrections[fault.correction].size = size;

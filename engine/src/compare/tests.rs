@@ -405,6 +405,26 @@ fn an_input_that_is_off_is_named() {
     at_least(0.7, &cases, &said);
 }
 
+/// What was named of a load is not taken back while it lasts, and the thermometer is not accused in its place.
+#[test]
+fn a_load_that_is_off_stays_named() {
+    let sizes = [(60.0, 1000), (-60.0, 1900), (40.0, 2300), (-40.0, 1300)];
+    let cases: Vec<_> =
+        pistress().into_iter().flat_map(|file| sizes.map(|case| (file.clone(), case))).collect();
+    let said = in_parallel(&cases, |(file, (by, from))| {
+        let (mut recording, mut judge) = pi(&format!("pistress_{file}"));
+        recording.inputs[*from..from + 500].iter_mut().for_each(|u| u[0] = (u[0] + by).clamp(0.0, 100.0));
+        run_with(&recording, &mut judge, None, 0, 0, 0);
+        let lasts = |v: &Verdict| {
+            v.part == "cpu.load" && v.end.is_none_or(|end| end.as_secs_f64() - v.onset.as_secs_f64() > 60.0)
+        };
+        let verdicts = judge.verdicts();
+        let right = verdicts.iter().any(lasts) && verdicts.iter().all(|v| v.part == "cpu.load");
+        if right { Ok(0.0) } else { Err(format!("{verdicts:?}")) }
+    });
+    at_least(0.7, &cases, &said);
+}
+
 /// A heater of the lab that is not as it is said, early and late: its twin, which learns the heaters as it goes, hardly ever
 /// names it, but does not accuse the sensors of it either.
 #[test]

@@ -160,7 +160,9 @@ def run_due():
     global _serving
     now = now_ns()
     if _serving:
-        # Called by a timer that waits.
+        # Called by a timer that waits: the watchdog alone interrupts it.
+        if watchdog in timers and watchdog._next <= now:
+            watchdog._fire(None)
         return now
     _serving = True
     fired = False
@@ -220,7 +222,7 @@ def wait(until, net=False, loop=False):
             tidy()
         first = until
         for timer in timers:
-            if timer._next < first:
+            if timer._next < first and (not _serving or timer is watchdog):
                 first = timer._next
         answer = ask("wait %d" % first)
         if len(answer) > 1:

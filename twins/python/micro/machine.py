@@ -446,7 +446,9 @@ class Timer:
         if self._once:
             self.deinit()
         else:
-            self._next += max(self._every, 1000)
+            # Calls that come while one is served wait in a queue of eight; what overflows it is lost.
+            every = max(self._every, 1000)
+            self._next = max(self._next + every, _t.now_ns() - 7 * every)
         if self._call:
             self._call(self)
 

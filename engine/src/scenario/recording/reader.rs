@@ -253,6 +253,8 @@ pub(super) struct Rows<'a> {
     pub(super) first_leap: Option<Place>,
     pub(super) leaps: u64,
     mistakes: Vec<Mistake>,
+    /// The line at whose end quotes were last left open; 0: none.
+    unclosed: usize,
     pub(super) warnings: Report,
 }
 
@@ -292,6 +294,7 @@ impl<'a> Rows<'a> {
             first_leap: None,
             leaps: 0,
             mistakes: Vec::new(),
+            unclosed: 0,
             warnings: Report::default(),
         }
     }
@@ -326,6 +329,10 @@ impl<'a> Rows<'a> {
         if cells.len() != self.header.width && self.strict() {
             let (wanted, found) = (self.header.width, cells.len());
             let message = format!("{wanted} cells were expected in this row, and {found} found");
+            if found < wanted && self.unclosed > 0 && self.unclosed + 1 == number {
+                // The rest of the cell whose quotes were left open, of which enough was said.
+                return;
+            }
             if found < wanted {
                 return self.error(Kind::Short, number, line, 0..line.len().min(80), || {
                     Diagnostic::error(message).help(
@@ -363,6 +370,9 @@ impl<'a> Rows<'a> {
 
     /// A cell whose quotes are not where it begins and ends: who knows what else belongs to it.
     fn misquoted(&mut self, number: usize, line: &str, cell: &Cell<'_>) {
+        if cell.quotes == Quotes::Open {
+            self.unclosed = number;
+        }
         let (span, message, help) = match &cell.quotes {
             Quotes::Followed(more) => (
                 more.clone(),

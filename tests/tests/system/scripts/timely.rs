@@ -306,3 +306,26 @@ fn a_button_drives_a_light_without_sleep_and_without_haste() {
     let rounds: u32 = stage.told(&ran, "script_says")[0].parse().unwrap();
     assert!((1_000..100_000).contains(&rounds), "{rounds}");
 }
+
+/// A timer's call may wait while another timer falls due: what comes meanwhile is served after it.
+#[test]
+fn a_timer_that_waits_holds_the_others_up_and_no_more() {
+    let script = "from machine import Pin, Timer\nimport time, onewire, ds18x20\n\
+        ds = ds18x20.DS18X20(onewire.OneWire(Pin(4)))\nroms = ds.scan()\nbeats = 0\n\
+        def measure(t):\n    ds.convert_temp()\n    time.sleep_ms(750)\n    print(round(ds.read_temp(roms[0])), beats)\n\
+        def beat(t):\n    global beats\n    beats += 1\n\
+        Timer(0).init(period=5000, callback=measure)\nTimer(1).init(period=500, callback=beat)\n\
+        while True:\n    time.sleep(1)\n";
+    let stage = Stage::new(ESP, "MicroPython", "", script).with("count: 2", "count: 1");
+    let ran = stage.run(&[]);
+    let said = stage.told(&ran, "script_says");
+    assert!(stage.told(&ran, "script_crash").is_empty(), "{:?}", stage.told(&ran, "script_crash"));
+    assert!((22..=24).contains(&said.len()), "{said:?}");
+    for (k, line) in said.iter().enumerate() {
+        let (warm, beats) = line.split_once(' ').unwrap();
+        let beats: usize = beats.parse().unwrap();
+        assert_eq!(warm, "21", "{said:?}");
+        // Ten in five seconds, but for those that fall due while one is served.
+        assert!((10 * k + 8..=10 * k + 11).contains(&beats), "{said:?}");
+    }
+}
