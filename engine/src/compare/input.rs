@@ -5,7 +5,7 @@ use super::{
     glr::{Fit, Search},
     history::Shape,
     run::Run,
-    suspect::{by_gain, posterior},
+    suspect::{SLOWEST, by_gain, posterior},
     verdict::END_NATS,
 };
 use crate::time::SimTime;

@@ -415,7 +415,7 @@ fn a_load_that_is_off_stays_named() {
         let (mut recording, mut judge) = pi(&format!("pistress_{file}"));
         recording.inputs[*from..from + 500].iter_mut().for_each(|u| u[0] = (u[0] + by).clamp(0.0, 100.0));
         run_with(&recording, &mut judge, None, 0, 0, 0);
-        let lasts = |v: &Verdict| {
+        let lasts = |v: &super::Verdict| {
             v.part == "cpu.load" && v.end.is_none_or(|end| end.as_secs_f64() - v.onset.as_secs_f64() > 60.0)
         };
         let verdicts = judge.verdicts();
