@@ -321,6 +321,10 @@ impl<'a> Rows<'a> {
     }
 
     fn take(&mut self, number: usize, line: &str, cells: &[Cell<'_>]) {
+        if self.unclosed > 0 && self.unclosed + 1 == number && cells.len() < self.header.width {
+            // The rest of the cell whose quotes were left open, of which enough was said.
+            return;
+        }
         if self.strict()
             && let Some(cell) = cells.iter().find(|c| c.quotes != Quotes::Right)
         {
@@ -329,10 +333,6 @@ impl<'a> Rows<'a> {
         if cells.len() != self.header.width && self.strict() {
             let (wanted, found) = (self.header.width, cells.len());
             let message = format!("{wanted} cells were expected in this row, and {found} found");
-            if found < wanted && self.unclosed > 0 && self.unclosed + 1 == number {
-                // The rest of the cell whose quotes were left open, of which enough was said.
-                return;
-            }
             if found < wanted {
                 return self.error(Kind::Short, number, line, 0..line.len().min(80), || {
                     Diagnostic::error(message).help(
