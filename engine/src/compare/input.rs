@@ -5,7 +5,7 @@ use super::{
     glr::{Fit, Search},
     history::Shape,
     run::Run,
-    suspect::{SLOWEST, by_gain, posterior},
+    suspect::{by_gain, posterior},
     verdict::END_NATS,
 };
 use crate::time::SimTime;
@@ -16,8 +16,8 @@ const STILL_NATS: f64 = 3.0;
 /// good that less could not be its own doing.
 const OFF_SHARE: f64 = 0.15;
 const OFF_NATS: f64 = 1.5 * DECIDE_NATS;
-/// An input that would have been beyond its range in more than one of so many readings was not off by that.
-const BEYOND_ONE_IN: u64 = 10;
+/// An input that is off leaves its range in at most one of so many readings.
+const BEYOND_ONE_IN: usize = 10;
 /// Share of what an input must be off by to be named, below which one that was is taken back.
 const TAKEN_BACK: f64 = 0.5;
 /// Share of what the outputs' own faults gain from which on an input's is worth a fit in full.
@@ -58,12 +58,8 @@ impl Judge {
             let rival = small.filter(|f| f.gain > RIVAL_SHARE * so_far);
             let once = rival.and_then(|f| search.again(&f));
             let twice = once.and_then(|f| search.again(&f));
-            // How far it is off is known badly at first: one that cannot be so far off is a rival still, and is not named.
-            let is_young = |f: &Fit| self.history.next() - f.onset <= SLOWEST;
-            let is_rival = |f: &Fit| {
-                f.size.abs() <= high - low && (is_young(f) || self.is_possible(input, f.onset, f.size))
-            };
-            let best = [small, once, twice].into_iter().flatten().max_by(by_gain).filter(is_rival);
+            let best = [small, once, twice].into_iter().flatten().max_by(by_gain);
+            let best = best.filter(|f| f.size.abs() <= high - low).map(|f| self.bounded(input, f));
             fits.extend(best.map(|f| {
                 let gain = if self.jumps(&f, f.size) { f.gain } else { f.gain - UNSEEN_NATS };
                 Fit { gain, ..f }
@@ -92,23 +88,33 @@ impl Judge {
         (first..=last).any(|k| (mean(k) - mean(k - JUMP_OVER)) / by >= 0.5)
     }
 
-    /// Whether an input can have been what it was if it is off by `size`: within its range, but for what a model may be wrong by.
-    /// Where it stands at the end of its range it may have been anything.
-    fn is_possible(&self, input: usize, onset: u64, size: f64) -> bool {
+    /// The most that an input can be off by in the direction of `size`, since `onset`: it was within its range, but for what a
+    /// model may be wrong by, and but for some readings. Where it stands at the end of its range it may have been anything.
+    fn most_off(&self, input: usize, onset: u64, size: f64) -> f64 {
         let (low, high) = self.est.input_range(input);
         let slack = OFF_SHARE * (high - low);
-        if !slack.is_finite() {
-            return true;
+        if !slack.is_finite() || !size.is_finite() {
+            return size;
         }
-        let (mut heard, mut beyond) = (0_u64, 0_u64);
-        for raw in (onset..self.history.next()).map(|k| self.history.value(k, input)) {
-            let is_cut_off = size > 0.0 && raw >= high || size < 0.0 && raw <= low;
-            if !raw.is_nan() && !is_cut_off {
-                heard += 1;
-                beyond += u64::from(!(low - slack..=high + slack).contains(&(raw - size)));
-            }
+        // By how much each reading can be off at most.
+        let room = |raw: f64| if size > 0.0 { raw - low + slack } else { high + slack - raw };
+        let is_cut_off = |raw: f64| size > 0.0 && raw >= high || size < 0.0 && raw <= low;
+        let values = (onset..self.history.next()).map(|k| self.history.value(k, input));
+        let mut rooms: Vec<f64> = values.filter(|v| !v.is_nan() && !is_cut_off(*v)).map(room).collect();
+        let beyond = rooms.len() / BEYOND_ONE_IN;
+        if rooms.is_empty() {
+            return size;
         }
-        beyond * BEYOND_ONE_IN <= heard
+        let (_, most, _) = rooms.select_nth_unstable_by(beyond, f64::total_cmp);
+        most.clamp(0.0, size.abs()) * size.signum()
+    }
+
+    /// A hypothesis on an input, off by no more than it can be, and by what that explains: what a fit gains is a parabola of its
+    /// size.
+    fn bounded(&self, input: usize, f: Fit) -> Fit {
+        let size = self.most_off(input, f.onset, f.size);
+        let short = 1.0 - size / f.size;
+        if short > 0.0 { Fit { size, gain: f.gain * (1.0 - short * short), ..f } } else { f }
     }
 
     /// By how much an input must be off before that is named. Without a range, the evidence alone decides.
@@ -128,7 +134,6 @@ impl Judge {
     pub(super) fn judge_input(&mut self, o: usize, fit: &Fit, arrived: SimTime) -> bool {
         let off = fit.size.abs() > self.least_off(fit.signal)
             && fit.gain > OFF_NATS
-            && self.is_possible(fit.signal, fit.onset, fit.size)
             && self.jumps(fit, fit.size)
             && self.has_stirred(fit);
         let off = off.then_some(fit.size);
@@ -206,8 +211,7 @@ impl Judge {
     }
 
     /// With more readings the size of what is wrong with an input is known better, as long as its onset is in memory. What turns
-    /// out too small, or what cannot have been by the size it has either, is taken back: it never was. A size that cannot be is not
-    /// taken over.
+    /// out too small is taken back: it never was.
     pub(super) fn refit_inputs(&mut self, o: usize, i: u64, arrived: SimTime) {
         for k in 0..self.inputs() {
             let Some(fault) = self.input_faults[k].filter(|f| i >= f.next_refit) else { continue };
@@ -220,18 +224,12 @@ impl Judge {
             if let Some(more) = self.search(o).fit(c.shape, k, onset, None)
                 && more.size.abs() > more.std
             {
-                let size = c.size + more.size;
-                let is_possible = self.is_possible(k, onset, size);
-                if size.abs() <= TAKEN_BACK * self.least_off(k)
-                    || !is_possible && !self.is_possible(k, onset, c.size)
-                {
+                let size = self.most_off(k, onset, c.size + more.size);
+                if size.abs() <= TAKEN_BACK * self.least_off(k) || size.signum() != c.size.signum() {
                     self.input_faults[k] = None;
                     self.corrections[fault.correction].until = c.from;
                     self.end(fault.verdict, c.from, arrived);
                     self.go_over(onset);
-                    continue;
-                }
-                if !is_possible {
                     continue;
                 }
                 self.corrections[fault.correction].size = size;

@@ -28,7 +28,7 @@ const OVER_BACK: [u64; 10] = [8, 16, 30, 60, 100, 150, 230, 350, 500, 700];
 /// What a drift from a wrong onset gains at least where there is one, [nat].
 const GLIMPSE_NATS: f64 = 1.5;
 /// Readings over which a drift must have lasted: before, it is no other thing than a bias.
-pub(super) const SLOWEST: u64 = 60;
+const SLOWEST: u64 = 60;
 /// Share of its size by which a reading must have moved before a gain is told from a bias.
 const GAIN_MOTION: f64 = 0.25;
 /// Readings after a spike before it is named: more noise begins with what looks like one.
