@@ -302,27 +302,35 @@ fn connections_that_never_all_come_up_end_the_wait() {
     );
 }
 
-#[test]
-fn a_session_that_the_broker_keeps_for_less_long_is_not_lost() {
+/// A broker that does no more than answer: what comes back for each packet. It closes on who is silent for longer than it waits.
+fn answering(patience: Option<Duration>, answer: fn(&[u8]) -> Vec<u8>) -> String {
     use std::io::{Read, Write};
-    // It says that it keeps sessions for a second, whatever it is asked for, and has none after two.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("mqtt://{}", listener.local_addr().expect("an address"));
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.expect("a client");
+            stream.set_read_timeout(patience).expect("a time-out");
             std::thread::spawn(move || {
                 let mut bytes = [0; 1_024];
-                while let Ok(1..) = stream.read(&mut bytes) {
-                    let answer = match bytes[0] {
-                        0x10 => vec![0x20, 10, 0, 0, 7, 0x24, 1, 0x11, 0, 0, 0, 1],
-                        0x82 => vec![0x90, 4, bytes[2], bytes[3], 0, 1],
-                        _ => Vec::new(),
-                    };
-                    stream.write_all(&answer).ok();
+                while let Ok(n @ 1..) = stream.read(&mut bytes) {
+                    if stream.write_all(&answer(&bytes[..n])).is_err() {
+                        break;
+                    }
                 }
             });
         }
+    });
+    url
+}
+
+#[test]
+fn a_session_that_the_broker_keeps_for_less_long_is_not_lost() {
+    // It says that it keeps sessions for a second, whatever it is asked for, and has none after two.
+    let url = answering(None, |packet| match packet[0] {
+        0x10 => vec![0x20, 10, 0, 0, 7, 0x24, 1, 0x11, 0, 0, 0, 1],
+        0x82 => vec![0x90, 4, packet[2], packet[3], 0, 1],
+        _ => Vec::new(),
     });
     let dir = scratch();
     let load = r#"protocol: V5,
@@ -344,26 +352,11 @@ fn a_session_that_the_broker_keeps_for_less_long_is_not_lost() {
 
 #[test]
 fn the_brokers_own_keep_alive_is_obeyed() {
-    use std::io::{Read, Write};
     // Asks for a packet a second, and closes after one and a half.
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("mqtt://{}", listener.local_addr().expect("an address"));
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.expect("a client");
-            std::thread::spawn(move || {
-                stream.set_read_timeout(Some(Duration::from_millis(1_500))).expect("a time-out");
-                let mut bytes = [0; 1_024];
-                while let Ok(n @ 1..) = stream.read(&mut bytes) {
-                    let answer: &[u8] = match bytes[0] {
-                        0x10 => &[0x20, 6, 0, 0, 3, 0x13, 0, 1],
-                        0xc0 => &[0xd0, 0],
-                        _ => &[],
-                    };
-                    assert!(n > 0 && stream.write_all(answer).is_ok());
-                }
-            });
-        }
+    let url = answering(Some(Duration::from_millis(1_500)), |packet| match packet[0] {
+        0x10 => vec![0x20, 6, 0, 0, 3, 0x13, 0, 1],
+        0xc0 => vec![0xd0, 0],
+        _ => Vec::new(),
     });
     let dir = scratch();
     let load = r#"protocol: V5, devices: [(id: "d-{}", count: 2, schedule: Constant("60s"))],

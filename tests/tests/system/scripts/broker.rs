@@ -1,9 +1,9 @@
 //! What a script's broker keeps: sessions of those who are away, retained messages, one client by each name.
 
 use super::{ESP, Stage};
-use crate::system::common::{scratch, twinfleet_command};
-use std::{fs, process::Stdio};
-use twinfleet_tests::tool;
+use crate::system::common::twinfleet_command;
+use std::fs;
+use twinfleet_tests::{Mosquitto, tool};
 
 /// Joins the network, then does what follows; `name` is the device's.
 const JOINED: &str = "import network, time, machine\n\
@@ -155,28 +155,13 @@ except OSError:
 #[test]
 fn what_a_broker_outside_had_kept_reaches_a_script() {
     let test = "what_a_broker_outside_had_kept_reaches_a_script";
-    let (Some(mosquitto), Some(publish)) = (tool("mosquitto", test), tool("mosquitto_pub", test)) else {
-        return;
-    };
-    let port = twinfleet_tests::free_port();
-    let folder = scratch();
-    let conf = folder.path().join("m.conf");
-    fs::write(&conf, format!("listener {port} 127.0.0.1\nallow_anonymous true\n")).unwrap();
-    let mut broker = std::process::Command::new(mosquitto)
-        .arg("-c")
-        .arg(&conf)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let port_text = port.to_string();
-    let args = ["-p", &port_text, "-t", "cmd/a", "-m", "before", "-r"];
-    let told = || std::process::Command::new(&publish).args(args).status().is_ok_and(|s| s.success());
-    let begun = std::time::Instant::now();
-    while !told() {
-        assert!(begun.elapsed().as_secs() < 10, "no mosquitto");
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
+    let (Some(broker), Some(publish)) = (Mosquitto::start(test), tool("mosquitto_pub", test)) else { return };
+    let port = broker.addr.port().to_string();
+    let told = std::process::Command::new(&publish)
+        .args(["-p", &port, "-t", "cmd/a", "-m", "before", "-r"])
+        .status()
+        .is_ok_and(|s| s.success());
+    assert!(told);
     let script = "c = simple.MQTTClient(name, 'broker')\nc.set_callback(tell)\nc.connect()\n\
         time.sleep(2)\nc.subscribe(b'cmd/#')\nwhile True:\n    c.wait_msg()\n";
     let stage = stage(script).with("count: 2", "count: 1").with("duration: \"2min\"", "duration: \"8s\"");
@@ -185,8 +170,6 @@ fn what_a_broker_outside_had_kept_reaches_a_script() {
     let mut run = twinfleet_command();
     run.args(["run", &file, "--speed", "1x", "--broker", &url, "--prefix=", "--quiet", "--report"]);
     let ended = run.arg(&report).status().unwrap();
-    broker.kill().unwrap();
-    broker.wait().unwrap();
     assert_eq!(ended.code(), Some(0));
     let text = fs::read_to_string(report.join("report.json")).unwrap();
     assert_eq!(text.matches("cmd/a before").count(), 1, "{text}");

@@ -1,9 +1,9 @@
 //! What scripts say to one another, and to a broker in version 5.
 
 use super::{ESP, JOINED, PI, Stage};
-use crate::system::common::{scratch, twinfleet_command};
-use std::{fs, process::Stdio, time::Duration};
-use twinfleet_tests::{python_of, tool};
+use crate::system::common::twinfleet_command;
+use std::{fs, time::Duration};
+use twinfleet_tests::{Mosquitto, python_of, tool};
 
 #[test]
 fn aiocoap_serves_and_asks_between_devices() {
@@ -150,20 +150,8 @@ print("over")
 #[test]
 fn a_script_hears_a_real_broker_on_its_devices_own_connection() {
     let test = "a_script_hears_a_real_broker_on_its_devices_own_connection";
-    let (Some(mosquitto), Some(publish)) = (tool("mosquitto", test), tool("mosquitto_pub", test)) else {
-        return;
-    };
-    let port = twinfleet_tests::free_port();
-    let folder = scratch();
-    let conf = folder.path().join("m.conf");
-    fs::write(&conf, format!("listener {port} 127.0.0.1\nallow_anonymous true\n")).unwrap();
-    let mut broker = std::process::Command::new(mosquitto)
-        .arg("-c")
-        .arg(&conf)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let (Some(broker), Some(publish)) = (Mosquitto::start(test), tool("mosquitto_pub", test)) else { return };
+    let port = broker.addr.port().to_string();
     let script = "import socket\nfrom umqtt.simple import MQTTClient\n\
         c = MQTTClient('x', 'broker')\nc.set_callback(lambda t, m: print('heard', t, m))\nc.connect()\n\
         c.subscribe(b'orders/+')\nwhile True:\n    c.wait_msg()\n";
@@ -178,12 +166,10 @@ fn a_script_hears_a_real_broker_on_its_devices_own_connection() {
     for n in 0..12 {
         std::thread::sleep(Duration::from_millis(500));
         let text = n.to_string();
-        let args = ["-p", &port.to_string(), "-t", "orders/d-0", "-m", &text];
+        let args = ["-p", &port, "-t", "orders/d-0", "-m", &text];
         assert!(std::process::Command::new(&publish).args(args).status().unwrap().success());
     }
     let ended = run.wait().unwrap();
-    broker.kill().unwrap();
-    broker.wait().unwrap();
     assert_eq!(ended.code(), Some(0));
     let text = fs::read_to_string(report.join("report.json")).unwrap();
     assert!(text.contains("heard b'orders/d-0' b'9'"), "{text}");

@@ -22,6 +22,31 @@ pub(super) struct Part {
     pub(super) words: &'static [Key],
 }
 
+/// The humidity that is asked for, of climates and humidifiers.
+pub(super) const TARGET_HUMIDITY: Part = Part {
+    name: "target_humidity",
+    component: "number",
+    quantity: "humidity",
+    state: ("target_humidity_state_topic", "hum_stat_t"),
+    template: ("target_humidity_state_template", "hum_state_tpl"),
+    command: Some((
+        ("target_humidity_command_topic", "hum_cmd_t"),
+        ("target_humidity_command_template", "hum_cmd_tpl"),
+    )),
+    words: &[],
+};
+
+/// The humidity that is, of the same.
+pub(super) const CURRENT_HUMIDITY: Part = Part {
+    name: "current_humidity",
+    component: "sensor",
+    quantity: "humidity",
+    state: ("current_humidity_topic", "curr_hum_t"),
+    template: ("current_humidity_template", "curr_hum_tpl"),
+    command: None,
+    words: &[],
+};
+
 /// Temperatures are in the climate's own unit, humidities in percent.
 const PARTS: [Part; 11] = [
     Part {
@@ -69,27 +94,8 @@ const PARTS: [Part; 11] = [
         command: None,
         words: &[],
     },
-    Part {
-        name: "target_humidity",
-        component: "number",
-        quantity: "humidity",
-        state: ("target_humidity_state_topic", "hum_stat_t"),
-        template: ("target_humidity_state_template", "hum_state_tpl"),
-        command: Some((
-            ("target_humidity_command_topic", "hum_cmd_t"),
-            ("target_humidity_command_template", "hum_cmd_tpl"),
-        )),
-        words: &[],
-    },
-    Part {
-        name: "current_humidity",
-        component: "sensor",
-        quantity: "humidity",
-        state: ("current_humidity_topic", "curr_hum_t"),
-        template: ("current_humidity_template", "curr_hum_tpl"),
-        command: None,
-        words: &[],
-    },
+    TARGET_HUMIDITY,
+    CURRENT_HUMIDITY,
     Part {
         name: "mode",
         component: "select",

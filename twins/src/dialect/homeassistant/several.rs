@@ -2,7 +2,7 @@
 //! a light. Each becomes an entity, `ID/position` and so on, with the commands that the configuration names.
 
 use super::{
-    climate::{Part, entities},
+    climate::{CURRENT_HUMIDITY, Part, TARGET_HUMIDITY, entities},
     get, text, text_or,
     way::Key,
 };
@@ -59,23 +59,7 @@ const FAN: [Part; 1] = [number(
 )];
 
 /// "MQTT Humidifier".
-const HUMIDIFIER: [Part; 2] = [
-    number(
-        "target_humidity",
-        "humidity",
-        (("target_humidity_state_topic", "hum_stat_t"), ("target_humidity_state_template", "hum_state_tpl")),
-        (("target_humidity_command_topic", "hum_cmd_t"), ("target_humidity_command_template", "hum_cmd_tpl")),
-    ),
-    Part {
-        name: "current_humidity",
-        component: "sensor",
-        quantity: "humidity",
-        state: ("current_humidity_topic", "curr_hum_t"),
-        template: ("current_humidity_template", "curr_hum_tpl"),
-        command: None,
-        words: &[],
-    },
-];
+const HUMIDIFIER: [Part; 2] = [TARGET_HUMIDITY, CURRENT_HUMIDITY];
 
 /// What a component tells besides its state, as configurations of entities.
 pub(super) fn parts(
