@@ -7,6 +7,7 @@
 
 pub mod build;
 pub mod camera;
+pub mod halos;
 pub mod layout;
 pub mod links;
 pub mod meshes;
@@ -68,7 +69,7 @@ fn add_side<S: Side>(app: &mut App) {
                     refresh::bodies::<S>,
                     refresh::twins::<S>,
                     refresh::actuators::<S>,
-                    refresh::halos::<S>,
+                    halos::halos::<S>,
                     refresh::walls::<S>,
                     refresh::detail::<S>,
                     refresh::daylight::<S>,

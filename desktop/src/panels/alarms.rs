@@ -10,8 +10,8 @@ use crate::{
         spell::{Class, Spell},
     },
     stage::{
+        halos::class_color,
         overlay::{color32, says},
-        refresh::class_color,
         show::{Picked, Shown},
     },
     units::{clock, number, time},

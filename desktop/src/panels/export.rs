@@ -4,7 +4,7 @@ use super::{
     desk::{Desk, Snap},
     plots::{Band, Drawn, Series, Strip},
 };
-use crate::stage::refresh::class_color;
+use crate::stage::halos::class_color;
 use std::{
     fmt::Write as _,
     path::{Path, PathBuf},

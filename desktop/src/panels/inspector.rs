@@ -9,8 +9,8 @@ use crate::{
     fleet::of_zone,
     sim::{left::Left, traffic::FEW},
     stage::{
+        halos::class_color,
         overlay::{color32, says},
-        refresh::class_color,
         show::{Picked, Shown},
     },
     units::time,

@@ -11,7 +11,7 @@ use crate::{
         session::Shared,
         spell::{Class, Spell},
     },
-    stage::{overlay::color32, refresh::class_color, show::Shown},
+    stage::{halos::class_color, overlay::color32, show::Shown},
     units::{clock, number, sign},
 };
 use egui::{Align2, Button, Color32, Rangef, RichText, ScrollArea, Ui};

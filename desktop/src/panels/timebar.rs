@@ -3,7 +3,7 @@
 use super::{desk::Desk, theme::weak};
 use crate::{
     sim::{left::Left, spell::Class},
-    stage::{overlay::color32, refresh::class_color},
+    stage::{halos::class_color, overlay::color32},
     units::clock,
 };
 use egui::{Color32, Rect, Sense, Stroke, Ui, pos2, vec2};

@@ -5,8 +5,8 @@ use super::{
     theme::{ink, scrolled, weak},
 };
 use crate::stage::{
+    halos::{Spot, class_color, gravest},
     overlay::{color32, says},
-    refresh::{Spot, class_color, gravest},
     show::{Picked, Shown},
 };
 use egui::{

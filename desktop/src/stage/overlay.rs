@@ -2,8 +2,9 @@
 
 use super::{
     camera::Eye,
+    halos::{Spot, class_color, gravest},
     palette,
-    refresh::{Ranges, Spot, class_color, device_place, gravest},
+    refresh::{Ranges, device_place},
     show::{Picked, Shown},
     side::Of,
 };
