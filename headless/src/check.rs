@@ -24,10 +24,25 @@ use twinfleet_twins::script;
 /// Checks every file, reports all that is wrong.
 pub fn run(args: CheckArgs, json: bool) -> Result<Exit, Failure> {
     let mut files = Vec::new();
-    for path in &args.paths {
-        collect(path, &mut files)?;
-    }
     let mut all = Report::default();
+    for path in &args.paths {
+        let before = files.len();
+        collect(path, &mut files)?;
+        if files.len() > before {
+            continue;
+        }
+        // A folder without files, such as a record's, does not hide the scenario of its name that comes with the program.
+        if path.to_str().and_then(twinfleet_twins::catalog::scenario_text).is_some() {
+            files.push(path.clone());
+        } else {
+            let error =
+                Diagnostic::error(format!("there is no .ron file in the folder `{}`", path.display()));
+            all.push(
+                error
+                    .help("name a file, a folder of scenarios, or one that `twinfleet list scenarios` shows"),
+            );
+        }
+    }
     let mut notes = Vec::new();
     // What is wrong with a catalog is found again from every scenario beside it, and told once.
     let mut told = BTreeSet::new();

@@ -2,7 +2,7 @@
 //!
 //! Nothing converts a parameter: its value is used as it stands. So a unit must be of the right dimension, and, where no
 //! number beside it can be a conversion, of the right size (`kJ/K` is not `J/K`). A parameter without a unit is not checked,
-//! nor is anything that it is a factor of.
+//! nor is anything that it is a factor of; a unit in which a word is none of any unit (`furlong`) is a mistake by itself.
 //!
 //! ```
 //! use twinfleet_engine::dynamics::units_check::Measure;
@@ -14,7 +14,7 @@
 //! ```
 
 use super::definition::{BoundaryAt, DynamicsDef, ParameterDef};
-use crate::units;
+use crate::{scenario::diagnostic::near, units};
 
 /// A unit as a product of powers of kg, m, s, K and A, times a factor.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +67,16 @@ const ATOMS: [(&str, f64, [f64; 5]); 37] = [
     ("h", 3600.0, [0.0, 0.0, 1.0, 0.0, 0.0]),
 ];
 
+/// What else of the SI a factor may be stated in, with or without a prefix: known, but nothing is reckoned from it.
+const OTHERS: [&str; 24] = [
+    "m", "g", "s", "A", "K", "W", "J", "V", "N", "Pa", "Hz", "ohm", "Ω", "l", "L", "t", "mol", "cd", "lm",
+    "F", "H", "S", "Wb", "rad",
+];
+const PREFIXES: [char; 14] = ['T', 'G', 'M', 'k', 'h', 'd', 'c', 'm', 'u', 'µ', 'μ', 'n', 'p', 'f'];
+
+/// What stands between the factors of a unit, apart from `/`.
+const BETWEEN: [char; 7] = ['(', ')', '*', '·', '⋅', ' ', '\u{202f}'];
+
 impl Measure {
     const ONE: Self = Self { factor: 1.0, powers: [0.0; 5] };
 
@@ -79,7 +89,7 @@ impl Measure {
             return None;
         }
         while let Some(c) = rest.chars().next() {
-            if let Some(after) = rest.strip_prefix(['(', ')', '*', '·', '⋅', ' ', '\u{202f}']) {
+            if let Some(after) = rest.strip_prefix(BETWEEN) {
                 rest = after;
                 continue;
             }
@@ -138,6 +148,46 @@ fn exponent(text: &str) -> Option<(f64, &str)> {
     }
 }
 
+/// The first word of a unit that is no unit at all.
+fn unknown_word(unit: &str) -> Option<&str> {
+    if units::find(unit).is_some() || Measure::parse(unit).is_some() {
+        return None;
+    }
+    let words = unit.split(|c: char| c == '/' || BETWEEN.contains(&c));
+    words.map(str::trim).find(|word| !word.is_empty() && !is_known(word))
+}
+
+/// Whether a word, with or without an exponent, is a unit.
+fn is_known(word: &str) -> bool {
+    let base = word.split('^').next().unwrap_or(word);
+    let base = base.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '²' | '³' | '⁴'));
+    let with_prefix = |word: &str| word.strip_prefix(PREFIXES).is_some_and(|rest| OTHERS.contains(&rest));
+    let is_unit = |word: &str| {
+        units::find(word).is_some()
+            || Measure::parse(word).is_some()
+            || OTHERS.contains(&word)
+            || with_prefix(word)
+    };
+    // A bare number is one, too: `1/s`.
+    is_unit(word) || base.is_empty() || is_unit(base)
+}
+
+/// A stated unit that is none.
+fn unknown_unit(path: String, unit: &str) -> Option<Problem> {
+    let word = unknown_word(unit)?;
+    let table = units::all().flat_map(|u| u.spellings().iter().copied().chain([u.symbol]));
+    let known = table.chain(ATOMS.map(|(symbol, ..)| symbol)).chain(OTHERS);
+    let help = near(word, known).filter(|help| help.starts_with("did"));
+    Some(Problem {
+        path,
+        message: format!("`{word}` is no known unit"),
+        stated: Vec::new(),
+        help: help.or_else(|| {
+            Some("write it of units such as `W/K`, `J/(kg·K)`, `percent`, or leave `unit` out".to_owned())
+        }),
+    })
+}
+
 /// A unit that does not fit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {
@@ -155,6 +205,9 @@ pub struct Problem {
 pub fn check(def: &DynamicsDef) -> Vec<Problem> {
     let mut all = Vec::new();
     let mut misfits = Vec::new();
+    for (name, parameter) in &def.parameters {
+        all.extend(unknown_unit(format!("parameters[\"{name}\"].unit"), &parameter.unit));
+    }
     for (i, input) in def.inputs.iter().enumerate() {
         if let Some(problem) = input_problem(i, &input.signal, &input.unit) {
             misfits.push(input.signal.clone());
@@ -174,7 +227,9 @@ pub fn check(def: &DynamicsDef) -> Vec<Problem> {
             }
         };
         let unit = unit.unwrap_or_default();
-        if !unit.is_empty() && units::find(unit).is_none_or(|u| u.symbol != "degC") {
+        // What is no unit at all is told where it stands.
+        let is_told = unknown_word(unit).is_some();
+        if !unit.is_empty() && !is_told && units::find(unit).is_none_or(|u| u.symbol != "degC") {
             all.push(Problem {
                 path: format!("boundaries[{i}].at"),
                 message: format!("the temperature of a boundary is in degC, and `{name}` is in `{unit}`"),
@@ -226,8 +281,11 @@ fn input_unit(def: &DynamicsDef, signal: &str) -> Option<String> {
     units::of_quantity(quantity).map(|u| u.symbol.to_owned())
 }
 
-/// An input whose unit is another kind of thing than its quantity.
+/// An input whose unit is none, or another kind of thing than its quantity.
 fn input_problem(i: usize, signal: &str, unit: &str) -> Option<Problem> {
+    if let Some(unknown) = unknown_unit(format!("inputs[{i}].unit"), unit) {
+        return Some(unknown);
+    }
     let quantity = signal.rsplit('.').next().unwrap_or(signal);
     let (known, stated) = (units::of_quantity(quantity)?, units::find(unit)?);
     (known.dimension != stated.dimension).then(|| Problem {

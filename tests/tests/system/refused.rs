@@ -92,6 +92,33 @@ fn what_is_wrong_with_a_catalog_is_told_once() {
 }
 
 #[test]
+fn a_folder_without_scenarios_is_not_valid_and_hides_none() {
+    let dir = scratch();
+    for folder in ["greenhouse", "empty/below"] {
+        std::fs::create_dir_all(dir.path().join(folder)).unwrap();
+    }
+    let check = |path: &str| {
+        twinfleet_command()
+            .current_dir(dir.path())
+            .args(["check", path])
+            .output()
+            .expect("the command starts")
+    };
+    let shipped = check("greenhouse");
+    let said = String::from_utf8_lossy(&shipped.stdout).into_owned();
+    assert!(
+        shipped.status.success() && said.contains("1 file, valid") && said.contains("greenhouse: "),
+        "{said}"
+    );
+    for path in ["empty", "greenhouse/", "."] {
+        let refused = check(path);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(2), "{path}: {said}");
+        assert!(said.contains("there is no .ron file in the folder"), "{path}: {said}");
+    }
+}
+
+#[test]
 fn a_run_of_part_of_a_step_and_a_clock_that_runs_backwards() {
     refused("step=\"7s\"", &["no whole number of steps", "59min58s", "1h5s"]);
     refused("timeline[4].do.kind.ppm=-1000000", &["stands still"]);

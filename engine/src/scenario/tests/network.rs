@@ -368,9 +368,38 @@ fn units_of_a_network_that_do_not_fit() {
              help: write the unit of `heater.level` as `ratio`
         "#]],
     );
-    // No unit is stated, or none that is known: nothing is said.
-    network(r#"unit: "W/percent""#, r#"unit: """#, expect![[""]]);
-    network(r#"unit: "W/percent""#, r#"unit: "BTU/h""#, expect![[""]]);
+    // No unit is stated, or none of those that anything is reckoned from: nothing is said.
+    for unit in ["", "BTU/h", "W/(l/min)", "mol/s", "W/lx^0.5", "kN·m"] {
+        network(r#"unit: "W/percent""#, &format!("unit: \"{unit}\""), expect![[""]]);
+    }
+}
+
+#[test]
+fn units_of_a_network_that_are_none() {
+    network(
+        r#"unit: "kg""#,
+        r#"unit: "furlong""#,
+        expect![[r#"
+         x `furlong` is no known unit
+          ,-[a.ron:5:31]
+        4 |     parameters: {
+        5 |       "m": (value: 0.5, unit: "furlong"),
+          :                               ^^^^^^^^^
+        6 |       "cp": (value: 900.0, unit: "J/kgK", bounds: (100.0, 5000.0), prior: Log(0.3)),
+          `----
+         help: write it of units such as `W/K`, `J/(kg·K)`, `percent`, or leave `unit` out
+    "#]],
+    );
+    // Once, where it stands, and not again where it is used.
+    for (from, to, word) in [
+        (r#"unit: "W/percent""#, r#"unit: "wat/percent""#, "wat"),
+        (r#"value: 21.0, unit: "degC""#, r#"value: 21.0, unit: "degrees""#, "degrees"),
+        (r#"unit: "percent", range"#, r#"unit: "parsnip", range"#, "parsnip"),
+    ] {
+        let said = report(&NETWORK.replacen(from, to, 1)).render(Style::Plain);
+        assert!(said.contains(&format!("`{word}` is no known unit")), "{said}");
+        assert_eq!(said.matches("a.ron:").count(), 1, "{said}");
+    }
 }
 
 #[test]
