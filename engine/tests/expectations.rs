@@ -256,7 +256,7 @@ fn what_is_to_hold_is_seen_to_its_end() {
     let text = r#"Settles(signal: "n-0/s.a", to: 0, error: 5, within: "5s", hold: "2h")"#;
     let rows: Vec<Row> = (0..60).map(|t| row(t, 0, 0.0)).collect();
     let out = judge(text, &rows, &[], 60);
-    assert_eq!(out.status, Status::Failed, "{out:?}");
+    assert_eq!((out.status, out.margin), (Status::Failed, None), "{out:?}");
     assert!(out.sentence.contains("before its `hold` was over"), "{out:?}");
 }
 
@@ -299,8 +299,28 @@ fn within_says_how_much_time_was_left_or_lacking() {
     assert_eq!(at(&[verdict(50, "stuck")]).margin, Some(40.0));
     assert_eq!(at(&[verdict(95, "stuck: since 31s")]).margin, Some(-5.0));
     assert_eq!(at(&[verdict(90, "stuck")]).status, Status::Held);
+    // What never came lacked the rest of the run, at least; where the run ended in time for it, nobody knows.
     let never = at(&[verdict(20, "stuck"), verdict(50, "bias")]);
-    assert_eq!((never.status, never.margin), (Status::Failed, None));
+    assert_eq!((never.status, never.margin, never.unit.as_str()), (Status::Failed, Some(-110.0), "s"));
+    assert!(never.sentence.starts_with("failed by 1min50s at least: "), "{}", never.sentence);
+    let cut_short = judge(text, &[], &[], 80);
+    assert_eq!((cut_short.status, cut_short.margin), (Status::Failed, None));
+    let implies =
+        r#"Implies(if: (event: (kind: "brown_out")), then: (event: (kind: "reboot")), within: "20s")"#;
+    let unmet = judge(implies, &[], &[event(50, "n-0", "", "brown_out", "")], 200);
+    assert_eq!((unmet.status, unmet.margin), (Status::Failed, Some(-130.0)), "{unmet:?}");
+}
+
+#[test]
+fn a_count_says_how_far_it_was_from_its_bounds() {
+    let counted = |between: &str| {
+        let events: Vec<_> = (0..7).map(|t| event(t, "n-0", "", "brown_out", "")).collect();
+        let text = format!(r#"Count(event: (kind: "brown_out"), between: {between})"#);
+        judge(&text, &[], &events, 100).sentence
+    };
+    assert_eq!(counted("(3, 20)"), "held with 4 to spare: counted 7, asked for between 3 and 20");
+    assert_eq!(counted("(10, 20)"), "failed by 3: counted 7, asked for between 10 and 20");
+    assert_eq!(counted("(7, 7)"), "held: counted 7, asked for between 7 and 7");
 }
 
 #[test]

@@ -31,8 +31,8 @@ pub struct Outcome {
     pub claim: String,
     /// Whether it held.
     pub status: Status,
-    /// By how much it held (≥ 0) or failed (< 0) at the worst moment, in `unit`. None: no data, or a reading that is no
-    /// number.
+    /// By how much it held (≥ 0) or failed (< 0) at the worst moment, in `unit`; where something never came, by how much at
+    /// least. None: no data, a reading that is no number, or a run that ended with what was to come still in time.
     pub margin: Option<f64>,
     /// Unit of the margin.
     pub unit: String,
@@ -169,7 +169,12 @@ impl Judge {
                 out.decide(bounds.margin(n), "");
                 out.worst_at_s = last.as_ref().map(|(t, _)| t.as_secs_f64());
                 out.worst = last.as_ref().map(|(_, who)| who.name(table));
-                out.sentence = format!("{}: counted {n}, asked for {bounds}", out.verb());
+                let spare = match out.margin {
+                    Some(margin) if margin > 0.0 => format!(" with {} to spare", figure(margin)),
+                    Some(margin) if margin < 0.0 => format!(" by {}", figure(-margin)),
+                    _ => String::new(),
+                };
+                out.sentence = format!("{}{spare}: counted {n}, asked for {bounds}", out.verb());
             }
             (Claim::Implies { .. }, _) => self.implies(&mut out, end, table),
             _ => self.rows(&mut out, table),
@@ -181,6 +186,7 @@ impl Judge {
             && self.e.to < SimTime::NEVER
         {
             out.status = Status::Failed;
+            out.margin = None;
             out.sentence =
                 format!("failed: the run ended at {end}, before its `hold` was over at {}", self.e.to);
         }
@@ -282,8 +288,9 @@ impl Judge {
             let subject = who.as_ref().map_or("it".to_owned(), Clone::clone);
             out.worst = who;
             out.worst_at_s = Some(deadline.as_secs_f64());
+            let by = out.lacks(end - deadline);
             out.sentence =
-                format!("failed: {subject} was not there by {deadline}, nor until the end at {end}");
+                format!("failed{by}: {subject} was not there by {deadline}, nor until the end at {end}");
             return;
         }
         let Some((t, who)) = firsts.iter().flatten().reduce(|a, b| if b.0 > a.0 { b } else { a }) else {
@@ -319,7 +326,11 @@ impl Judge {
             out.status = Status::Failed;
             out.worst_at_s = Some(since.as_secs_f64());
             let name = who.name(table);
-            out.sentence = format!("failed: nothing followed {name} of {since}");
+            let by = match &self.e.claim {
+                Claim::Implies { within, .. } => out.lacks(end - (since + *within)),
+                _ => String::new(),
+            };
+            out.sentence = format!("failed{by}: nothing followed {name} of {since}");
             out.worst = Some(name);
             return;
         }
@@ -365,6 +376,15 @@ impl Outcome {
         // No minus before a zero.
         self.margin = margin.is_finite().then_some(margin + 0.0);
         self.unit = unit.to_owned();
+    }
+
+    /// What had not come when its time had been over for so long: the least by which it failed, in words too.
+    fn lacks(&mut self, late: Span) -> String {
+        if late <= Span::ZERO {
+            return String::new();
+        }
+        self.margin = Some(-late.as_secs_f64());
+        format!(" by {late:#} at least")
     }
 
     fn place(&mut self, worst: &Worst, table: &SignalTable) {
