@@ -3,7 +3,7 @@
 use crate::exit::Failure;
 use std::{io::IsTerminal, sync::Arc};
 use twinfleet_engine::{
-    mirror::follow,
+    mirror::follow::{self, TwinSummary},
     run::Run,
     scenario::{
         Scenario, calendar,
@@ -41,6 +41,24 @@ pub fn unheard(loaded: &Loaded, run: &Run) -> Report {
             .near
             .unwrap_or_else(|| "there was no message on any topic: does a device publish?".to_owned());
         report.push(Diagnostic::warning(text).at(&loaded.source, span, "").help(help));
+    }
+    report
+}
+
+/// Twins that heard messages in a run that is over, and took nothing of theirs from any.
+pub fn unread(loaded: &Loaded, run: &Run) -> Report {
+    let mut report = Report::default();
+    let scores = run.world().get_resource::<TwinSummary>().map_or(&[][..], |summary| &summary.0);
+    for score in scores.iter().filter(|s| s.taken == 0 && s.bad > 0) {
+        let text = format!(
+            "the twin `{}` heard {} messages, and found nothing in them that it follows",
+            score.twin, score.bad
+        );
+        let at = loaded.scenario.mirror.iter().position(|m| m.twin == score.twin);
+        let span = loaded.source.span_of(&format!("mirror[{}].bind", at.unwrap_or_default()));
+        let help =
+            "a payload calls a signal what the twin's thing calls it, or `decode` says where it stands";
+        report.push(Diagnostic::warning(text).at(&loaded.source, loaded.source.head(span), "").help(help));
     }
     report
 }

@@ -98,12 +98,13 @@ pub fn run_loaded(loaded: &Loaded, args: &RunArgs, json: bool) -> Result<Exit, F
         Ok(drove) => drove,
         Err(failure) => return Err(cut_short(&mut run, args, failure)),
     };
-    let unheard = load_files::unheard(loaded, &run);
-    if !drove.interrupted && !unheard.is_empty() && !args.quiet {
-        eprintln!("{}", unheard.render(load_files::style()).trim_end());
-    }
+    let mut deaf = load_files::unheard(loaded, &run);
     let state = finish_record(&mut run, !drove.interrupted)?;
     let mut report = gather(&mut run, &plan, args, &drove, state, &choice);
+    deaf.merge(load_files::unread(loaded, &run));
+    if !drove.interrupted && !deaf.is_empty() && !args.quiet {
+        eprintln!("{}", deaf.render(load_files::style()).trim_end());
+    }
     if let Some(page) = &mut page {
         page.fresh = false;
     }

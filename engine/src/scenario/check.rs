@@ -14,6 +14,7 @@ mod device;
 mod expect;
 mod fault;
 mod fleet;
+mod heard;
 mod load;
 mod network;
 mod params;
@@ -133,6 +134,7 @@ pub fn check(scenario: &Scenario, catalog: &Catalog, source: &Source, files: &Fi
     checker.physicals();
     checker.mirrors();
     checker.crossed();
+    checker.heard();
     checker.timeline();
     checker.draws();
     checker.globs();

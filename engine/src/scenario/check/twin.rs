@@ -144,7 +144,7 @@ impl Checker<'_> {
             for (k, bind) in mirror.bind.iter().enumerate() {
                 let place = place.inside(&format!("bind[{k}]"));
                 check_topic(&bind.topic, true, "topic", &place, &mut self.report);
-                if let DecodeDef::Dialect { map, .. } = &bind.decode
+                if let DecodeDef::Dialect { map, .. } | DecodeDef::Pointers { map, .. } = &bind.decode
                     && let Some(thing) = thing
                 {
                     let signals = followed(thing);

@@ -440,3 +440,44 @@ fn a_topic_that_belongs_to_the_broker() {
         "#]],
     );
 }
+
+#[test]
+fn a_twin_in_whose_messages_nothing_is_its_own() {
+    let said = |mirror: &str, map: &str, args: &[&str]| {
+        let dir = scratch();
+        let text = GOOD
+            .replace("  expect: [", &format!("  mirror: [{mirror}],\n  expect: ["))
+            .replace("soc.temperature@reported", map);
+        std::fs::write(dir.path().join("a.ron"), text).unwrap();
+        std::fs::write(dir.path().join("r.csv"), TABLE).unwrap();
+        let ran = Command::new(twinfleet_tests::twinfleet())
+            .current_dir(dir.path())
+            .args(args)
+            .output()
+            .expect("the command starts");
+        (ran.status.code(), String::from_utf8_lossy(&ran.stderr).into_owned())
+    };
+    let check = ["check", "a.ron"];
+    // Another thing; a name that is misspelt; one that is right.
+    let lab = r#"(twin: "pi", thing: "tclab", bind: [(topic: "lab/{device}")])"#;
+    let (code, words) = said(lab, "soc.temperature@reported", &check);
+    assert_eq!(code, Some(0), "{words}");
+    assert!(
+        words.contains("`pi` reports soc.temperature, and `tclab` measures sensor1.temperature"),
+        "{words}"
+    );
+    let pi = r#"(twin: "pi", thing: "raspberry-pi-3b", bind: [(topic: "lab/{device}")])"#;
+    let (_, words) = said(pi, "soc.temprature@reported", &check);
+    assert!(words.contains("a.ron:13:32") && words.contains("did you mean `soc.temperature`?"), "{words}");
+    assert_eq!(said(pi, "soc.temperature@reported", &check), (Some(0), String::new()));
+    // A pointer to what the twin does not follow.
+    let pointer = r#"(twin: "pi", thing: "raspberry-pi-3b", bind: [(topic: "lab/{device}", decode: Pointers(map: {"soc.temprature": "/t"}))])"#;
+    let (code, words) = said(pointer, "soc.temperature@reported", &check);
+    assert_eq!(code, Some(2), "{words}");
+    assert!(words.contains("there is no signal `soc.temprature`"), "{words}");
+    assert!(words.contains("did you mean `soc.temperature`?"), "{words}");
+    // Of a simulated device that shows when the run is over.
+    let node = r#"(twin: "node-0", thing: "raspberry-pi-3b", bind: [(topic: "greenhouse/+/{device}/state")])"#;
+    let (_, words) = said(node, "soc.temperature@reported", &["run", "a.ron", "--broker", "none"]);
+    assert!(words.contains("found nothing in them that it follows"), "{words}");
+}

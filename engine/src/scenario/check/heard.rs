@@ -1,0 +1,59 @@
+//! Whether a twin finds in what its recorded device says anything that it measures: what is called otherwise there is never
+//! taken in, and nobody would be the wiser.
+
+use super::Checker;
+use crate::{
+    catalog::ThingDef,
+    mirror::bound_topic,
+    scenario::{BindDef, DecodeDef, MirrorDef, PayloadDef, PhysicalDef, PhysicalSource, diagnostic::near},
+};
+
+impl Checker<'_> {
+    /// Warns of twins that measure nothing of what their devices report.
+    pub(super) fn heard(&mut self) {
+        for (i, mirror) in self.scenario.mirror.iter().enumerate() {
+            let physical = self.scenario.physicals.iter().find(|p| p.id == mirror.twin);
+            let (Some(physical), Some(thing)) = (physical, self.thing(&mirror.thing)) else { continue };
+            let PhysicalSource::Recording { map, .. } = &physical.from;
+            let told: Vec<&str> = map.keys().map(|key| key.split('@').next().unwrap_or(key)).collect();
+            let measured = measured(thing);
+            let none = !told.is_empty()
+                && !measured.is_empty()
+                && measured.iter().all(|signal| !told.contains(signal));
+            if !none || !is_by_name(mirror, physical) {
+                continue;
+            }
+            let text = format!(
+                "the twin would hear nothing that it measures: `{}` reports {}, and `{}` measures {}",
+                physical.id,
+                told.join(", "),
+                thing.name,
+                measured.join(", ")
+            );
+            let alike = told
+                .iter()
+                .find_map(|name| near(name, measured.iter().copied()).filter(|h| h.starts_with("did")));
+            let help = alike.unwrap_or_else(|| {
+                "name another thing, or call what is recorded as this one does, in its `map`".to_owned()
+            });
+            self.report.push(self.place(format!("mirror[{i}]")).warning("thing", text).help(help));
+        }
+    }
+}
+
+/// What a twin of this thing compares itself with.
+fn measured(thing: &ThingDef) -> Vec<&str> {
+    match &thing.dynamics {
+        Some(network) => network.outputs.iter().map(|o| o.signal.as_str()).collect(),
+        None => thing.signals.iter().map(|s| s.signal.as_str()).collect(),
+    }
+}
+
+/// Whether a twin hears its own device alone, and its signals by their names.
+fn is_by_name(mirror: &MirrorDef, physical: &PhysicalDef) -> bool {
+    let topic = bound_topic(&physical.publish.topic, &physical.id);
+    let own = |bind: &BindDef| {
+        matches!(bind.decode, DecodeDef::Json) && bound_topic(&bind.topic, &mirror.twin) == topic
+    };
+    matches!(physical.publish.payload, PayloadDef::Json) && mirror.bind.iter().all(own)
+}
