@@ -23,18 +23,16 @@ impl Checker<'_> {
             if !none || !is_by_name(mirror, physical) {
                 continue;
             }
-            let text = format!(
-                "the twin would hear nothing that it measures: `{}` reports {}, and `{}` measures {}",
-                physical.id,
-                told.join(", "),
-                thing.name,
-                measured.join(", ")
-            );
+            let text = format!("nothing that `{}` reports is measured by `{}`", physical.id, thing.name);
             let alike = told
                 .iter()
                 .find_map(|name| near(name, measured.iter().copied()).filter(|h| h.starts_with("did")));
             let help = alike.unwrap_or_else(|| {
-                "name another thing, or call what is recorded as this one does, in its `map`".to_owned()
+                let (reports, measures) = (told.join(", "), measured.join(", "));
+                format!(
+                    "it reports {reports}; `{}` measures {measures}: call them alike in `map`",
+                    thing.name
+                )
             });
             self.report.push(self.place(format!("mirror[{i}]")).warning("thing", text).help(help));
         }
