@@ -463,7 +463,7 @@ fn a_twin_in_whose_messages_nothing_is_its_own() {
     let (code, words) = said(lab, "soc.temperature@reported", &check);
     assert_eq!(code, Some(0), "{words}");
     assert!(words.contains("nothing that `pi` reports is measured by `tclab`"), "{words}");
-    assert!(words.contains("it reports soc.temperature; `tclab` measures sensor1.temperature"), "{words}");
+    assert!(words.contains("sensor1.temperature"), "{words}");
     let pi = r#"(twin: "pi", thing: "raspberry-pi-3b", bind: [(topic: "lab/{device}")])"#;
     let (_, words) = said(pi, "soc.temprature@reported", &check);
     assert!(words.contains("a.ron:13:32") && words.contains("did you mean `soc.temperature`?"), "{words}");
