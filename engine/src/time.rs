@@ -86,7 +86,7 @@ pub enum SpanError {
     )]
     Shape(String),
     /// The value does not fit into 292 years, or is below zero.
-    #[error("the duration `{0}` is out of range: it must be at least 0 and below 292 years")]
+    #[error("the duration `{0}` is out of range: write one of at least 0 s and below 292 years")]
     Range(String),
 }
 

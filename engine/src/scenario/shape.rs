@@ -120,7 +120,8 @@ fn explain(source: &Source, name: &str, error: &SpannedError) -> Diagnostic {
             let span = value_at(source.tree(), &here).unwrap_or(here);
             let (message, help) = with_advice(message);
             let span = blamed(source, &span, &message).unwrap_or_else(|| source.head(span));
-            Diagnostic::error(message).at(source, span, "").maybe_help(help)
+            let form = message.strip_prefix("expected ").map(|form| format!("write {form}"));
+            Diagnostic::error(message).at(source, span, "").maybe_help(help.or(form))
         }
         other => {
             // A value of another kind is shown whole; a sign that does not belong is shown alone.

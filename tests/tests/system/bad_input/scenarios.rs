@@ -480,3 +480,35 @@ fn a_twin_in_whose_messages_nothing_is_its_own() {
     let (_, words) = said(node, "soc.temperature@reported", &["run", "a.ron", "--broker", "none"]);
     assert!(words.contains("found nothing in them that it follows"), "{words}");
 }
+
+#[test]
+fn durations_and_verdicts_that_are_none_come_with_advice() {
+    bent(
+        "duration: \"5min\"",
+        "duration: -5",
+        expect![[r#"
+             x the duration `-5` is out of range
+              ,-[a.ron:4:13]
+            3 |   about: "a test",
+            4 |   duration: -5, step: "1s",
+              :             ^^
+            5 |   world: (zones: [(id: "house", temperature_c: 20.0), (id: "room", in: "house")]),
+              `----
+             help: write one of at least 0 s and below 292 years
+        "#]],
+    );
+    bent(
+        "Never(verdict: Any)",
+        "Never(verdict: (says: \"stuck\"))",
+        expect![[r#"
+             x expected `Any` or `(of: "twin", kind: "stuck", part: "part.quantity")`
+               ,-[a.ron:15:20]
+            14 |     Always(signal: "node-*/bme280.temperature@reading", between: (-40.0, 85.0)),
+            15 |     Never(verdict: (says: "stuck")),
+               :                    ^^^^^^^^^^^^^^^
+            16 |   ],
+               `----
+             help: write `Any` or `(of: "twin", kind: "stuck", part: "part.quantity")`
+        "#]],
+    );
+}
