@@ -398,3 +398,33 @@ fn exchanged_sensors_are_exchanged_for_a_driver() {
     }
     assert_eq!(exchanged, [60.0, 80.0, 100.0]);
 }
+
+#[test]
+fn both_chips_of_a_package_are_found_and_see_the_runs_truth() {
+    let imu = r#"(id: "m", model: "lsm9ds1", on: I2c(0x6B))"#;
+    let (mut run, live) =
+        bench(imu, r#""m.accel_z": 100.0, "m.magnetic_x": 390.0, "m.magnetic_y": -390.0"#, "");
+    let mut clock = Clock::new();
+    let mut bus = live.i2c("n", clock.clone(), 400_000).unwrap();
+    run.tick(Vec::new());
+    let one = |bus: &mut I2cBus, address: u8, register: u8| {
+        let mut byte = [0];
+        bus.write_read(address, &[register], &mut byte).map(|()| byte[0])
+    };
+    assert_eq!((one(&mut bus, 0x6B, 0x0F), one(&mut bus, 0x1E, 0x0F)), (Ok(0x68), Ok(0x3D)));
+    // ±16 g at 119 Hz; ±16 gauss at 10 Hz.
+    bus.write(0x6B, &[0x20, 0x68]).unwrap();
+    bus.write(0x1E, &[0x21, 0x60]).unwrap();
+    bus.write(0x1E, &[0x22, 0]).unwrap();
+    clock.delay_ms(110);
+    let mut words = |address: u8, register: u8| {
+        let mut six = [0; 6];
+        bus.write_read(address, &[register], &mut six).unwrap();
+        [0, 2, 4].map(|k| f64::from(i16::from_le_bytes([six[k], six[k + 1]])))
+    };
+    let [.., z] = words(0x6B, 0x28).map(|counts| counts * 0.732e-3 * 9.80665);
+    let [x, y, _] = words(0x1E, 0xA8).map(|counts| counts * 0.058);
+    // A unit's own offsets: 0.88 m/s² and 100 µT, one standard deviation.
+    assert!((z - 100.0).abs() < 5.0, "{z}");
+    assert!((300.0..1260.0).contains(&(x - y)), "{x} and {y}");
+}
