@@ -54,7 +54,7 @@ use twinfleet_engine::{
         Cohort,
         probe::{Asking, Probe},
     },
-    time::SimTime,
+    time::{SimTime, Span},
     world::{self, TickSystems, Truth},
 };
 
@@ -427,7 +427,12 @@ impl Live {
         let start_s = u64::try_from(epoch_unix_ms(&self.plan) / 1000).unwrap_or(0);
         match model.as_str() {
             "pms5003" => Ok(Box::new(Wired { part: Pms5003::new(sees.clone()), sees })),
-            "neo-6m" => Ok(Box::new(Wired { part: Neo6m::new(start_s, sees.clone()), sees })),
+            "neo-6m" => {
+                let mut part = Neo6m::new(start_s, sees.clone());
+                let warm_up = self.plan.catalog.sensors.get(model).map_or(Span::ZERO, |s| s.warm_up);
+                part.set_first_fix_ns(u64::try_from(warm_up.0).unwrap_or(0));
+                Ok(Box::new(Wired { part, sees }))
+            }
             _ => Err(LiveError::NoMap { model: model.clone(), what: "serial port" }),
         }
     }
