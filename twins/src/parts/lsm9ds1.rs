@@ -9,8 +9,9 @@
 //! and what is beyond the stated range ends there. A rate of the gyroscope is the accelerometer's too. Temperature is 16 counts a
 //! degree from 25 °C, right-justified (Adafruit's driver 2.1 shifts four bits of it away). Where the datasheet leaves room: a part
 //! answers as soon as it has its supply, resets are over at once, any byte of a result that is read takes its flag, and a single
-//! shot of the magnetometer takes as long as one at the fastest rate. Without a model are FIFO, interrupts, self-test,
-//! high-pass filter and the low-power modes: their registers keep what is written.
+//! shot of the magnetometer takes as long as one at the fastest rate, reading the last byte of an acceleration takes a slot from the
+//! FIFO, and its modes that wait for an interrupt go on as before one. Without a model are interrupts, self-test, high-pass filter
+//! and the low-power modes: their registers keep what is written.
 //!
 //! ```
 //! # use embedded_hal::{delay::DelayNs, i2c::I2c};
@@ -34,6 +35,7 @@ use super::{
     i2c::{Direction, I2cPart, Reply},
     stimulus::{Noise, Quantity, Stimulus},
 };
+use std::collections::VecDeque;
 
 const WHO_AM_I: usize = 0x0F;
 const CTRL_REG1_G: usize = 0x10;
@@ -50,6 +52,7 @@ const STATUS_AGAIN: usize = 0x27;
 /// Of accelerometer and magnetometer.
 const OUT: usize = 0x28;
 const OUT_END: usize = 0x2D;
+const FIFO_CTRL: usize = 0x2E;
 const FIFO_SRC: usize = 0x2F;
 const INERTIAL_REGISTERS: usize = 0x38;
 
@@ -67,6 +70,11 @@ const GDA: u8 = 1 << 1;
 const TDA: u8 = 1 << 2;
 const IF_ADD_INC: u8 = 1 << 2;
 const SLEEP_G: u8 = 1 << 6;
+const FIFO_EN: u8 = 1 << 1;
+const FIFO_SLOTS: u64 = 32;
+/// Of [`FIFO_SRC`]: as full as is asked for, and a slot was lost.
+const FTH: u8 = 1 << 7;
+const OVRN: u8 = 1 << 6;
 /// All three axes and the three together.
 const ZYXDA: u8 = 0x0F;
 
@@ -133,6 +141,17 @@ fn period_ns(hz: f64) -> Option<u64> {
     (hz > 0.0).then(|| (1e9 / hz).round() as u64)
 }
 
+/// What the FIFO does with a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fifo {
+    /// It is off.
+    Bypassed,
+    /// It keeps the first, until it is read.
+    Stops,
+    /// It keeps the last.
+    Goes,
+}
+
 /// Accelerometer, gyroscope and thermometer. See the module's text for its sources.
 #[derive(Debug)]
 pub struct Inertial<S> {
@@ -141,14 +160,24 @@ pub struct Inertial<S> {
     registers: [u8; INERTIAL_REGISTERS],
     pace: Pace,
     burst: Burst,
+    /// Samples, each of rotation and acceleration, the oldest first; and whether one was lost.
+    fifo: VecDeque<[u8; 12]>,
+    overrun: bool,
 }
 
 impl<S: Stimulus> Inertial<S> {
     /// A part that gets its supply at time zero, powered down. SDO_A/G gives address 0x6A or 0x6B. It reads
     /// [`Quantity::AccelerationG`], [`Quantity::RateDps`] and temperature.
     pub fn new(address: u8, stimulus: S) -> Self {
-        let registers = [0; INERTIAL_REGISTERS];
-        let mut part = Self { address, stimulus, registers, pace: Pace::default(), burst: Burst::default() };
+        let mut part = Self {
+            address,
+            stimulus,
+            registers: [0; INERTIAL_REGISTERS],
+            pace: Pace::default(),
+            burst: Burst::default(),
+            fifo: VecDeque::with_capacity(FIFO_SLOTS as usize),
+            overrun: false,
+        };
         part.reset(0);
         part
     }
@@ -159,6 +188,7 @@ impl<S: Stimulus> Inertial<S> {
         self.registers[CTRL_REG4] = 0x38;
         self.registers[CTRL_REG5_XL] = 0x38;
         self.registers[CTRL_REG8] = IF_ADD_INC;
+        self.empty();
         self.pace.restart(at_ns);
     }
 
@@ -175,11 +205,34 @@ impl<S: Stimulus> Inertial<S> {
         period_ns(if turning { GYRO_HZ[code] } else { ACCEL_HZ[code] })
     }
 
+    fn fifo(&self) -> Fifo {
+        match self.registers[FIFO_CTRL] >> 5 {
+            _ if self.registers[CTRL_REG9] & FIFO_EN == 0 => Fifo::Bypassed,
+            1 => Fifo::Stops,
+            3 | 6 => Fifo::Goes,
+            _ => Fifo::Bypassed,
+        }
+    }
+
+    fn empty(&mut self) {
+        self.fifo.clear();
+        self.overrun = false;
+    }
+
     fn advance(&mut self, at_ns: u64) {
-        // Of the samples that nobody read, only the last is left.
-        let newest = self.period_ns().and_then(|period_ns| self.pace.newest(at_ns, period_ns));
-        if let Some(tick_ns) = newest {
-            self.sample(tick_ns);
+        let Some(period_ns) = self.period_ns() else { return };
+        let before = self.pace.taken;
+        let Some(newest_ns) = self.pace.newest(at_ns, period_ns) else { return };
+        let due = self.pace.taken - before;
+        // Samples that nobody can read any more are only counted.
+        let (first, last) = match self.fifo() {
+            Fifo::Bypassed => (0, 1),
+            Fifo::Stops => ((FIFO_SLOTS - self.fifo.len() as u64).min(due - 1), 1),
+            Fifo::Goes => (0, due.min(FIFO_SLOTS + 1)),
+        };
+        for k in (1..=first).chain(due - last + 1..=due) {
+            self.sample(newest_ns - (due - k) * period_ns);
+            self.keep();
         }
     }
 
@@ -221,6 +274,24 @@ impl<S: Stimulus> Inertial<S> {
         self.registers[STATUS] |= GDA;
     }
 
+    /// Keeps what was sampled, where it is to be kept.
+    fn keep(&mut self) {
+        if self.fifo() == Fifo::Bypassed {
+            return;
+        }
+        if self.fifo.len() as u64 == FIFO_SLOTS {
+            self.overrun = true;
+            if self.fifo() == Fifo::Stops {
+                return;
+            }
+            self.fifo.pop_front();
+        }
+        let mut slot = [0; 12];
+        slot[..6].copy_from_slice(&self.registers[OUT_G..OUT_G + 6]);
+        slot[6..].copy_from_slice(&self.registers[OUT..OUT + 6]);
+        self.fifo.push_back(slot);
+    }
+
     fn put(&mut self, register: usize, bytes: [u8; 2]) {
         self.registers[register..register + 2].copy_from_slice(&bytes);
     }
@@ -242,6 +313,9 @@ impl<S: Stimulus> Inertial<S> {
                 if let Some(slot) = self.registers.get_mut(register) {
                     *slot = value;
                 }
+                if self.fifo() == Fifo::Bypassed {
+                    self.empty();
+                }
             }
         }
     }
@@ -254,8 +328,27 @@ impl<S: Stimulus> Inertial<S> {
             _ => 0,
         };
         self.registers[STATUS] &= !taken;
-        let register = if register == STATUS_AGAIN { STATUS } else { register };
-        self.registers.get(register).copied().unwrap_or(0)
+        let kept = self.fifo.front().and_then(|slot| match register {
+            OUT_G..CTRL_REG4 => Some(slot[register - OUT_G]),
+            OUT..=OUT_END => Some(slot[6 + register - OUT]),
+            _ => None,
+        });
+        if register == OUT_END && self.fifo.pop_front().is_some() {
+            self.overrun = false;
+        }
+        match register {
+            STATUS_AGAIN => self.registers[STATUS],
+            FIFO_SRC => self.fill(),
+            _ => kept.unwrap_or_else(|| self.registers.get(register).copied().unwrap_or(0)),
+        }
+    }
+
+    /// How full the FIFO is, as its register says.
+    fn fill(&self) -> u8 {
+        let (slots, wanted) = (self.fifo.len() as u8, self.registers[FIFO_CTRL] & 0x1F);
+        let full = if wanted > 0 && slots >= wanted { FTH } else { 0 };
+        let lost = if self.overrun { OVRN } else { 0 };
+        full | lost | slots
     }
 
     /// Where bursts go on: the next register, unless that is switched off.

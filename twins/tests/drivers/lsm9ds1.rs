@@ -45,7 +45,7 @@ fn axes(bus: &mut Bus, address: u8, register: u8) -> [f64; 3] {
     [0, 2, 4].map(|k| f64::from(i16::from_le_bytes([bytes[k], bytes[k + 1]])))
 }
 
-fn flags(bus: &mut Bus, address: u8, register: u8) -> u8 {
+fn flags<P: I2cPart>(bus: &mut I2cBus<P>, address: u8, register: u8) -> u8 {
     registers::<1>(bus, address, register)[0]
 }
 
@@ -155,4 +155,56 @@ fn a_single_shot_of_the_magnetometer_is_one() {
     bus.write(MAGNETOMETER, &[0x22, 0]).unwrap();
     clock.delay_ms(500);
     assert_eq!(flags(&mut bus, MAGNETOMETER, 0x27), 0xFF, "nobody read those before the last");
+}
+
+/// How full the FIFO is.
+fn filled<P: I2cPart>(bus: &mut I2cBus<P>) -> u8 {
+    flags(bus, INERTIAL, 0x2F)
+}
+
+/// A slot of the FIFO: acceleration along x in mg, rotation about z in °/s.
+fn take<P: I2cPart>(bus: &mut I2cBus<P>) -> (f64, f64) {
+    let gyro: [u8; 6] = registers(bus, INERTIAL, 0x98);
+    let accel: [u8; 6] = registers(bus, INERTIAL, 0xA8);
+    let counts = |low: u8, high: u8| f64::from(i16::from_le_bytes([low, high]));
+    (counts(accel[0], accel[1]) * 0.061, counts(gyro[4], gyro[5]) * 8.75e-3)
+}
+
+/// Arduino's and MicroPython's own drivers ask the FIFO how many samples wait, and read them one by one.
+#[test]
+fn the_fifo_gives_the_samples_in_order() {
+    // Acceleration in millig is time in milliseconds, and so is rotation in °/s.
+    let ramp = |quantity: Quantity, at_ns: u64| match quantity {
+        AccelerationG(0) => at_ns as f64 * 1e-9,
+        RateDps(2) => at_ns as f64 * 1e-6,
+        _ => 0.0,
+    };
+    let (mut bus, clock) = bus_with(Inertial::new(INERTIAL, ramp));
+    // 119 Hz, a sample in 8.4 ms; FIFO on, continuous.
+    bus.write(INERTIAL, &[0x10, 0x60]).unwrap();
+    bus.write(INERTIAL, &[0x23, 0x02]).unwrap();
+    bus.write(INERTIAL, &[0x2E, 0xC0 | 8]).unwrap();
+    assert_eq!(filled(&mut bus), 0);
+    clock.advance_ns(60_000_000);
+    assert_eq!(filled(&mut bus), 7);
+    clock.advance_ns(8_403_000);
+    assert_eq!(filled(&mut bus), 0x80 | 8, "as full as was asked for");
+    for k in 1..=8 {
+        let (accel_ms, gyro_ms) = take(&mut bus);
+        assert_near("acceleration", accel_ms, 8.403 * f64::from(k), 0.2);
+        assert_near("rotation", gyro_ms, accel_ms, 0.05);
+    }
+    assert_eq!(filled(&mut bus), 0);
+    // The last 32 are kept, and it is told that some are lost.
+    clock.advance_to_ns(1_004_000_000);
+    assert_eq!(filled(&mut bus), 0xC0 | 32);
+    assert_near("the oldest", take(&mut bus).0, 88.0 * 8.4034, 0.2);
+    assert_eq!(filled(&mut bus), 0x80 | 31);
+    // In FIFO mode the first are kept, until there is room.
+    bus.write(INERTIAL, &[0x2E, 0]).unwrap();
+    assert_eq!(filled(&mut bus), 0);
+    bus.write(INERTIAL, &[0x2E, 0x20]).unwrap();
+    clock.advance_to_ns(1_500_000_000);
+    assert_eq!(filled(&mut bus), 0x40 | 32);
+    assert_near("the oldest", take(&mut bus).0, 120.0 * 8.4034, 0.2);
 }
