@@ -11,7 +11,9 @@
 //! answers as soon as it has its supply, resets are over at once, any byte of a result that is read takes its flag, and a single
 //! shot of the magnetometer takes as long as one at the fastest rate, reading the last byte of an acceleration takes a slot from the
 //! FIFO, and its modes that wait for an interrupt go on as before one. Without a model are interrupts, self-test, high-pass filter
-//! and the low-power modes: their registers keep what is written.
+//! and the low-power modes: their registers keep what is written. In the package the two chips' x axes point opposite ways
+//! (figure 1): here both tell the board's. MicroPython's driver (of 2023) writes five settings of the magnetometer at once
+//! without the bit that lets them go on, so that it stays powered down, as the datasheet has it (5.1.1).
 //!
 //! ```
 //! # use embedded_hal::{delay::DelayNs, i2c::I2c};

@@ -82,6 +82,11 @@ fn a_picos_light_is_no_light_of_a_pico_w() {
     let lamp = r#"board: "raspberry-pi-pico-w", parts: [(id: "lamp", model: "led", on: Pin("GP25"))]"#;
     let ran = command(&["check", &Stage::new(lamp, "MicroPython", "", "").file()]);
     assert_eq!(ran.code(), 2, "{}", ran.stderr());
+    assert!(
+        ran.stderr().contains("pin `GP25` of `raspberry-pi-pico-w` leads to no header"),
+        "{}",
+        ran.stderr()
+    );
 }
 
 #[test]
