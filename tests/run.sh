@@ -118,8 +118,8 @@ make_venvs() {
   make_venv venv-dialects 'import pysparkplug, mqtt_spb_wrapper, hatasmota, cbor2, kpn_senml' \
     'paho-mqtt<2' pysparkplug mqtt-spb-wrapper hatasmota cbor2 kpn-senml
   # What the users' scripts of the tests import: drivers and clients by others, without what they would bring for real hardware.
-  make_venv venv-scripts 'import pigpio, aiocoap, gpiozero, paho.mqtt.client, importlib.util as u; u.find_spec("adafruit_hcsr04").origin; u.find_spec("adafruit_pm25").origin; u.find_spec("adafruit_scd4x").origin; u.find_spec("w1thermsensor").origin; u.find_spec("DIYables_MicroPython_DS18X20").origin; u.find_spec("adafruit_minimqtt").origin' --no-deps \
-    adafruit-circuitpython-{bme280,bh1750,sht31d,mpu6050,ina219,vl53l0x,ads1x15,mcp3xxx,ds18x20,onewire,dht,hcsr04,pm25,scd4x} \
+  make_venv venv-scripts 'import pigpio, aiocoap, gpiozero, paho.mqtt.client, importlib.util as u; u.find_spec("adafruit_hcsr04").origin; u.find_spec("adafruit_pm25").origin; u.find_spec("adafruit_scd4x").origin; u.find_spec("adafruit_lsm9ds1").origin; u.find_spec("w1thermsensor").origin; u.find_spec("DIYables_MicroPython_DS18X20").origin; u.find_spec("adafruit_minimqtt").origin' --no-deps \
+    adafruit-circuitpython-{bme280,bh1750,sht31d,mpu6050,ina219,vl53l0x,ads1x15,mcp3xxx,ds18x20,onewire,dht,hcsr04,pm25,scd4x,lsm9ds1} \
     adafruit-circuitpython-{busdevice,register,typing,minimqtt,connectionmanager,ticks} paho-mqtt gpiozero colorzero typing_extensions pigpio aiocoap \
     bme280-upy diyables-micropython-ds18x20 w1thermsensor click
   make_examples
@@ -164,7 +164,7 @@ make_micropython_packages() {
 # The example scripts of these drivers, which come with their source packages only.
 make_examples() {
   local examples=$CARGO_TARGET_DIR/script-examples driver archive
-  for driver in bme280 sht31d bh1750 ina219 vl53l0x ads1x15 mcp3xxx ds18x20 dht hcsr04 scd4x; do
+  for driver in bme280 sht31d bh1750 ina219 vl53l0x ads1x15 mcp3xxx ds18x20 dht hcsr04 scd4x lsm9ds1; do
     compgen -G "$examples/adafruit_circuitpython_$driver-*/examples" >/dev/null && continue
     "$CARGO_TARGET_DIR/venv-scripts/bin/pip" download --quiet --disable-pip-version-check --no-deps --no-binary :all: \
       --dest "$examples" "adafruit-circuitpython-$driver" ||

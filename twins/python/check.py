@@ -3,10 +3,16 @@ import ast
 import json
 import sys
 
+
+def digits(pin):
+    return int("".join(c for c in pin if c.isdigit()) or -1)
+
+
 asked = json.load(sys.stdin)
 found = []
 pins = set(asked["pins"])
 numbers = {int(d) for d in ("".join(c for c in p if c.isdigit()) for p in pins) if d}
+inner = {digits(pin) for pin in asked["inner"]}
 listed = ", ".join(asked["pins"])
 HEADER = {3, 5, 7, 8, 10, 11, 12, 13, 15, 16, 18, 19, 21, 22, 23, 24, 26, 29, 31, 32, 33, 35, 36, 37, 38, 40}
 
@@ -26,10 +32,6 @@ def number_of(node):
     return node.value if isinstance(node, ast.Constant) and type(node.value) is int else None
 
 
-def digits(pin):
-    return int("".join(c for c in pin if c.isdigit()) or -1)
-
-
 def look_at_bus(node):
     """The simulation's parts on I2C hang on the pins that the board's file lists: on others a script finds nobody."""
     for word in node.keywords:
@@ -46,7 +48,11 @@ def look(tree):
     for node in ast.walk(tree):
         if asked["runtime"] == "MicroPython" and isinstance(node, ast.Call) and name_of(node.func) == "Pin" and node.args:
             first = node.args[0]
-            if isinstance(first, ast.Constant) and type(first.value) is int and first.value not in numbers:
+            if isinstance(first, ast.Constant) and type(first.value) is int and first.value in inner:
+                text = "pin %d of `%s` leads to no header: what is set there nobody sees" % (first.value, asked["board"])
+                help = "its light hangs on the radio's chip: `Pin(\"LED\")`" if "WL_GPIO0" in pins else "its pins: " + listed
+                tell(first, text, help, warning=True)
+            elif isinstance(first, ast.Constant) and type(first.value) is int and first.value not in numbers:
                 tell(first, "`%s` has no pin %d" % (asked["board"], first.value), "its pins: " + listed)
         if asked["runtime"] == "MicroPython" and isinstance(node, ast.Call) and name_of(node.func) in ("I2C", "SoftI2C"):
             look_at_bus(node)

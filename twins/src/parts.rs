@@ -55,6 +55,7 @@ pub mod ds18b20;
 pub mod hc_sr04;
 pub mod hx711;
 pub mod ina219;
+pub mod lsm9ds1;
 pub mod mcp3008;
 pub mod mpu6050;
 pub mod neo6m;

@@ -14,6 +14,7 @@ mod drivers {
     mod ds18b20;
     mod hx711;
     mod ina219;
+    mod lsm9ds1;
     mod mcp3008;
     mod mpu6050;
     mod neo6m;

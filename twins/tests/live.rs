@@ -12,6 +12,7 @@ use twinfleet_engine::{
     run::Run,
     scenario::{self, check, files::Files, source::Source},
     sense,
+    time::Span,
     world::{Rows, StateHash, Truth, Watch},
 };
 use twinfleet_twins::{
@@ -223,6 +224,11 @@ fn faults_reach_the_driver() {
 
 /// A plan of one device on a board, its parts and what it is told, and the readings of a register map of it at its instants.
 fn bench(parts: &str, truths: &str, more: &str) -> (Run, Live) {
+    bench_of(catalog::builtin().unwrap(), parts, truths, more)
+}
+
+/// The same with parts of this catalog.
+fn bench_of(all: Catalog, parts: &str, truths: &str, more: &str) -> (Run, Live) {
     let text = format!(
         r#"Scenario(format: 1, seed: 8, duration: "6h", step: "10s", start: "2026-05-20T04:00:00Z",
         world: (zones: [(id: "room", temperature_c: 20.0, humidity_percent: 50.0)]),
@@ -231,7 +237,6 @@ fn bench(parts: &str, truths: &str, more: &str) -> (Run, Live) {
     );
     let source = Source::embedded("test", &text);
     let scenario = scenario::read(&source).unwrap();
-    let all = catalog::builtin().unwrap();
     let report = check::check(&scenario, &all, &source, &Files::at("."));
     assert_eq!(report.errors(), 0, "{:?}", report.items());
     let plan = Plan::new(Arc::new(scenario), Arc::new(all), PathBuf::new(), 8, (0, 1)).unwrap();
@@ -397,4 +402,59 @@ fn exchanged_sensors_are_exchanged_for_a_driver() {
         }
     }
     assert_eq!(exchanged, [60.0, 80.0, 100.0]);
+}
+
+#[test]
+fn both_chips_of_a_package_are_found_and_see_the_runs_truth() {
+    let imu = r#"(id: "m", model: "lsm9ds1", on: I2c(0x6B))"#;
+    let (mut run, live) =
+        bench(imu, r#""m.accel_z": 100.0, "m.magnetic_x": 390.0, "m.magnetic_y": -390.0"#, "");
+    let mut clock = Clock::new();
+    let mut bus = live.i2c("n", clock.clone(), 400_000).unwrap();
+    run.tick(Vec::new());
+    let one = |bus: &mut I2cBus, address: u8, register: u8| {
+        let mut byte = [0];
+        bus.write_read(address, &[register], &mut byte).map(|()| byte[0])
+    };
+    assert_eq!((one(&mut bus, 0x6B, 0x0F), one(&mut bus, 0x1E, 0x0F)), (Ok(0x68), Ok(0x3D)));
+    // ±16 g at 119 Hz; ±16 gauss at 10 Hz.
+    bus.write(0x6B, &[0x20, 0x68]).unwrap();
+    bus.write(0x1E, &[0x21, 0x60]).unwrap();
+    bus.write(0x1E, &[0x22, 0]).unwrap();
+    clock.delay_ms(110);
+    let mut words = |address: u8, register: u8| {
+        let mut six = [0; 6];
+        bus.write_read(address, &[register], &mut six).unwrap();
+        [0, 2, 4].map(|k| f64::from(i16::from_le_bytes([six[k], six[k + 1]])))
+    };
+    let [.., z] = words(0x6B, 0x28).map(|counts| counts * 0.732e-3 * 9.80665);
+    let [x, y, _] = words(0x1E, 0xA8).map(|counts| counts * 0.058);
+    // A unit's own offsets: 0.88 m/s² and 100 µT, one standard deviation.
+    assert!((z - 100.0).abs() < 5.0, "{z}");
+    assert!((300.0..1260.0).contains(&(x - y)), "{x} and {y}");
+}
+
+/// `warm_up` of a file goes for what a script finds as for what firmware reads: of a receiver, its first fix.
+#[test]
+fn a_part_warms_up_for_a_driver_too() {
+    let mut all = catalog::builtin().unwrap();
+    for model in ["neo-6m", "tmp36"] {
+        all.sensors.get_mut(model).unwrap().warm_up = Span::from_secs(10);
+    }
+    let parts = r#"(id: "gps", model: "neo-6m", on: Pins(["GPIO17", "GPIO16"])), (id: "t", model: "tmp36", on: Pin("GPIO34"))"#;
+    let (mut run, live) = bench_of(all, parts, r#""gps.latitude": 48.1, "gps.longitude": 11.6"#, "");
+    let mut gps = live.serial("n", "gps").unwrap();
+    let mut warm = live.stimulus("n", "t").unwrap();
+    run.tick(Vec::new());
+    // What the last recommended minimum says of its position: V without, A with one.
+    let mut fixed = |at_s: f64| {
+        let at_ns = (at_s * 1e9) as u64;
+        let bytes: Vec<u8> = std::iter::from_fn(|| gps.send(at_ns)).collect();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let last = text.lines().rfind(|l| l.starts_with("$GPRMC") && l.contains('*')).unwrap().to_owned();
+        last.split(',').nth(2).unwrap().to_owned()
+    };
+    assert_eq!([fixed(9.9), fixed(12.9)], ["V", "A"]);
+    assert!(warm.read("temperature", 9_000_000_000).unwrap().is_nan());
+    assert!((warm.read("temperature", 11_000_000_000).unwrap() - 20.0).abs() < 5.0);
 }

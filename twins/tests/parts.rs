@@ -2,11 +2,14 @@
 
 use std::{path::PathBuf, sync::Arc};
 use twinfleet_engine::{
-    actuate, environment, physics,
+    actuate,
+    catalog::Catalog,
+    environment, physics,
     plan::Plan,
     run::Run,
     scenario::{self, check, diagnostic::Style, files::Files, source::Source},
     sense,
+    time::Span,
     world::{Rows, StateHash, Watch},
 };
 use twinfleet_twins::catalog;
@@ -37,7 +40,10 @@ fn run(text: &str) -> Ran {
 }
 
 fn run_shard(text: &str, shard: (u32, u32)) -> Ran {
-    let all = catalog::builtin().unwrap();
+    run_with(catalog::builtin().unwrap(), text, shard)
+}
+
+fn run_with(all: Catalog, text: &str, shard: (u32, u32)) -> Ran {
     let source = Source::embedded("a.ron", text);
     let scenario = scenario::read(&source).unwrap_or_else(|r| panic!("{}", r.render(Style::Plain)));
     let report = check::check(&scenario, &all, &source, &Files::at("."));
@@ -103,6 +109,22 @@ fn a_tmp36_has_the_steps_of_its_boards_converter() {
         let spread = (means.iter().map(|m| (m - mean).powi(2)).sum::<f64>() / 39.0).sqrt();
         assert!((0.8..3.5).contains(&spread), "{board}: {spread}");
     }
+}
+
+/// `warm_up` of a file: it gives nothing until then, whichever converter reads it, and what reads it.
+#[test]
+fn an_analogue_part_gives_nothing_while_it_warms_up() {
+    let mut all = catalog::builtin().unwrap();
+    all.sensors.get_mut("tmp36").unwrap().warm_up = Span::from_secs(300);
+    let parts = r#"(id: "own", model: "tmp36", on: Pin("GPIO34")), (id: "adc", model: "ads1115", on: I2c(0x48)),
+        (id: "far", model: "tmp36", on: Pin("adc.0"))"#;
+    let ran = run_with(all, &one("esp32-devkit", parts, "temperature_c: 25.0", "", ""), (0, 1));
+    for part in ["own", "far"] {
+        let first = ran.series(&format!("n-0/{part}.temperature@reading"))[0];
+        assert!((300.0..302.0).contains(&first.0), "{part}: {first:?}");
+        assert!((first.1 - 25.0).abs() < 15.0, "{part}: {first:?}");
+    }
+    assert!(ran.series("n-0/adc.voltage_1@reading")[0].0 < 3.0, "the converter is there");
 }
 
 /// An ESP32's converter ends at 3.13 V, below its supply of 3.3 V: light that brings a divider beyond that reads the same. At

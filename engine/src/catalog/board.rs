@@ -79,6 +79,9 @@ pub struct BoardDef {
     /// Digital pins that its chip cannot pull up by itself.
     #[serde(default)]
     pub no_pull_up: Vec<String>,
+    /// Pins of its chip that lead to no header, but to a part of the board: a script may set them, and nothing is wired there.
+    #[serde(default)]
+    pub inner_pins: Vec<String>,
     /// Pins that it reads at its start, and what it wants there.
     #[serde(default)]
     pub straps: BTreeMap<String, StrapDef>,

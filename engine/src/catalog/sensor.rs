@@ -73,7 +73,7 @@ pub struct SensorDef {
     /// Shortest time between measurements; an earlier read returns the last value.
     #[serde(default)]
     pub min_interval: Span,
-    /// How long it gives nothing after it has got its supply, at the start of a run.
+    /// How long it gives nothing after it has got its supply, at the start of a run; whatever it is wired to, and whoever reads it.
     #[serde(default)]
     pub warm_up: Span,
     /// What it measures.

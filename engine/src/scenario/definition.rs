@@ -187,6 +187,10 @@ impl BoardDef {
             let error = place.error(key, format!("the board has no pin `{pin}`"));
             report.push(error.maybe_help(near(pin, self.pins.keys().map(String::as_str))));
         }
+        for pin in self.inner_pins.iter().filter(|pin| self.pins.contains_key(*pin)) {
+            let error = place.error("inner_pins", format!("`{pin}` is one of the board's `pins`"));
+            report.push(error.help("inner pins lead to no header, so that nothing is wired there"));
+        }
         for state in self.associated.iter().filter(|state| !self.rest_ma.contains_key(*state)) {
             let error = place.error("associated", format!("the board has no state `{state}`"));
             let help = "each is one of its `rest_ma`, such as `rest_ma: {\"light_sleep\": 0.8}`";

@@ -427,8 +427,18 @@ impl Bank {
         }
     }
 
-    /// The pipeline. Stages that the channel lacks are compiled out of its loop.
+    /// What the pipeline gives, and nothing of a part that is still warming up.
     fn measure(&mut self, batch: Batch, local: Local, decays: &mut Decays, out: &mut [f64]) {
+        self.find(batch, local, decays, out);
+        if self.warm_up.0 > 0 {
+            for (v, _) in out.iter_mut().zip(batch.due).filter(|(_, d)| d.t_ns < self.warm_up.0) {
+                *v = f64::NAN;
+            }
+        }
+    }
+
+    /// The pipeline. Stages that the channel lacks are compiled out of its loop.
+    fn find(&mut self, batch: Batch, local: Local, decays: &mut Decays, out: &mut [f64]) {
         if let [only] = local.by_place {
             out.fill(*only);
         } else {
@@ -497,11 +507,6 @@ impl Bank {
             }
         }
         self.grid.apply(out);
-        if self.warm_up.0 > 0 {
-            for (v, _) in out.iter_mut().zip(batch.due).filter(|(_, d)| d.t_ns < self.warm_up.0) {
-                *v = f64::NAN;
-            }
-        }
     }
 
     /// Reads the parts' voltages with their boards' converters, one normal a reading. A fault acts on the voltage, or on what

@@ -317,8 +317,9 @@ impl Probe {
         let cross =
             def.cross.iter().map(|x| vec![self.place(world, &format!("{around}/{}", x.quantity))]).collect();
         let outer = vec![self.place(world, &format!("{around}/{quantity}"))];
-        let mut bank =
-            Bank::new(&def, Span::ZERO, def.self_heating * group.duty, outer, cross).in_line(channel.supply);
+        let mut bank = Bank::new(&def, Span::ZERO, def.self_heating * group.duty, outer, cross)
+            .in_line(channel.supply)
+            .warming(channel.warm_up);
         let own = place_name(&self.device, part, quantity);
         let own = world.find(&own).map(|_| self.place(world, &own));
         bank.add(seed, &self.device, &channel.name.replacen('.', "/", 1), &def, own);

@@ -305,16 +305,28 @@ fn check_tells_what_is_wrong_with_a_script_at_its_place() {
 /// A part without a register map reads well in declarative firmware, and a script would look for it in vain.
 #[test]
 fn check_tells_of_parts_that_no_script_finds() {
+    // One of the user's own, of which there is no map.
+    const OWN: &str = r#"Sensor(format: 1, name: "my-gauge", source: "a test", bus: I2c([0x48]), active_ma: 1.0,
+        channels: [(quantity: "temperature", unit: "degC", range: (-40.0, 85.0))])"#;
     let told = |model: &str, on: &str| {
         let thing = format!(r#"board: "raspberry-pi-4b", parts: [(id: "a", model: "{model}", on: {on})]"#);
-        let ran = command(&["check", &Stage::new(&thing, "RaspberryPi", "", "pass\n").file()]);
+        let stage = Stage::new(&thing, "RaspberryPi", "", "pass\n");
+        let own = stage.dir.path().join("catalog/sensors");
+        fs::create_dir_all(&own).unwrap();
+        fs::write(own.join("my-gauge.ron"), OWN).unwrap();
+        let ran = command(&["check", &stage.file()]);
         assert_eq!(ran.code(), 0, "{}", ran.stderr());
         ran.stderr()
     };
-    let text = told("lsm9ds1", "I2c(0x6B)");
+    let text = told("my-gauge", "I2c(0x48)");
     assert!(text.contains("a script does not find `a` of `t`"), "{text}");
     let dust = r#"Pins(["GPIO14", "GPIO15"])"#;
-    for (model, on) in [("scd41", "I2c(0x62)"), ("reed-switch", r#"Pin("GPIO27")"#), ("pms5003", dust)] {
+    for (model, on) in [
+        ("scd41", "I2c(0x62)"),
+        ("lsm9ds1", "I2c(0x6B)"),
+        ("reed-switch", r#"Pin("GPIO27")"#),
+        ("pms5003", dust),
+    ] {
         let text = told(model, on);
         assert!(!text.contains("a script does not find"), "{model}: {text}");
     }

@@ -27,6 +27,7 @@ use super::{
     i2c::{AddressTaken, Direction, I2cBus, I2cPart, Reply},
     ina219::Ina219,
     line::LinePart,
+    lsm9ds1::{Inertial, Magnetometer},
     mcp3008::Mcp3008,
     mpu6050::Mpu6050,
     neo6m::Neo6m,
@@ -53,7 +54,7 @@ use twinfleet_engine::{
         Cohort,
         probe::{Asking, Probe},
     },
-    time::SimTime,
+    time::{SimTime, Span},
     world::{self, TickSystems, Truth},
 };
 
@@ -200,6 +201,9 @@ fn in_catalog(quantity: Quantity) -> (&'static str, f64) {
         Quantity::AccelerationG(axis) => (["accel_x", "accel_y", "accel_z"][usize::from(axis % 3)], 1.0 / G),
         Quantity::RateDps(axis) => {
             (["gyro_x", "gyro_y", "gyro_z"][usize::from(axis % 3)], 180.0 / std::f64::consts::PI)
+        }
+        Quantity::MagneticUt(axis) => {
+            (["magnetic_x", "magnetic_y", "magnetic_z"][usize::from(axis % 3)], 1.0)
         }
         Quantity::IlluminanceLx => ("illuminance", 1.0),
         Quantity::DistanceMm => ("distance", 1000.0),
@@ -362,8 +366,14 @@ impl Live {
                 let line = lines.get(&part.id).cloned().unwrap_or_default();
                 let part = Vl53l0x::new(sees.clone()).at(address).shut_by(line);
                 bus.add_beside(Box::new(Wired { part, sees }));
-            } else if let Some(part) = on_i2c(&part.model, address, serial_number(device, &part.id), sees) {
-                bus.add(part)?;
+            } else if let Some(chip) =
+                on_i2c(&part.model, address, serial_number(device, &part.id), sees.clone())
+            {
+                bus.add(chip)?;
+                let beside = self.plan.catalog.sensors.get(&part.model).and_then(|s| s.beside.get(&address));
+                if let Some(chip) = beside.and_then(|address| beside_on_i2c(&part.model, *address, sees)) {
+                    bus.add(chip)?;
+                }
             }
         }
         Ok(bus)
@@ -417,7 +427,12 @@ impl Live {
         let start_s = u64::try_from(epoch_unix_ms(&self.plan) / 1000).unwrap_or(0);
         match model.as_str() {
             "pms5003" => Ok(Box::new(Wired { part: Pms5003::new(sees.clone()), sees })),
-            "neo-6m" => Ok(Box::new(Wired { part: Neo6m::new(start_s, sees.clone()), sees })),
+            "neo-6m" => {
+                let mut part = Neo6m::new(start_s, sees.clone());
+                let warm_up = self.plan.catalog.sensors.get(model).map_or(Span::ZERO, |s| s.warm_up);
+                part.set_first_fix_ns(u64::try_from(warm_up.0).unwrap_or(0));
+                Ok(Box::new(Wired { part, sees }))
+            }
             _ => Err(LiveError::NoMap { model: model.clone(), what: "serial port" }),
         }
     }
@@ -449,18 +464,29 @@ impl Live {
 }
 
 /// Models that [`on_i2c`] knows.
-const ON_I2C: [&str; 8] = ["bme280", "bmp280", "mpu6050", "scd41", "sht31", "bh1750", "ina219", "vl53l0x"];
+const ON_I2C: [&str; 9] =
+    ["bme280", "bmp280", "mpu6050", "lsm9ds1", "scd41", "sht31", "bh1750", "ina219", "vl53l0x"];
+
+fn wired<P: I2cPart + 'static>(part: P, sees: LiveStimulus) -> Option<Box<dyn I2cPart>> {
+    Some(Box::new(Wired { part, sees }))
+}
+
+/// The register map of a further chip in the package of a catalog's model, if there is one.
+fn beside_on_i2c(model: &str, address: u8, sees: LiveStimulus) -> Option<Box<dyn I2cPart>> {
+    match model {
+        "lsm9ds1" => wired(Magnetometer::new(address, sees.clone()), sees),
+        _ => None,
+    }
+}
 
 /// The register map of a catalog's model on I2C, if there is one.
 fn on_i2c(model: &str, address: u8, unit: u64, sees: LiveStimulus) -> Option<Box<dyn I2cPart>> {
-    fn wired<P: I2cPart + 'static>(part: P, sees: LiveStimulus) -> Option<Box<dyn I2cPart>> {
-        Some(Box::new(Wired { part, sees }))
-    }
     let s = sees.clone();
     match model {
         "bme280" => wired(Bme280::new(address, s).with_trim(Trim::of_unit(unit)), sees),
         "bmp280" => wired(Bme280::bmp280(address, s).with_trim(Trim::of_unit(unit)), sees),
         "mpu6050" => wired(Mpu6050::new(address, s), sees),
+        "lsm9ds1" => wired(Inertial::new(address, s), sees),
         "scd41" => wired(Scd41::new(unit, s), sees),
         "sht31" => wired(Sht31::new(address, s), sees),
         "bh1750" => wired(Bh1750::new(address, s), sees),

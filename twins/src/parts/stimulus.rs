@@ -16,6 +16,8 @@ pub enum Quantity {
     AccelerationG(u8),
     /// Rate of turn about an axis of the part (0 x, 1 y, 2 z) \[°/s\].
     RateDps(u8),
+    /// Magnetic flux density along an axis of the part (0 x, 1 y, 2 z) \[µT\].
+    MagneticUt(u8),
     /// Illuminance \[lx\].
     IlluminanceLx,
     /// Distance to the nearest target \[mm\]; infinite where there is none.

@@ -81,6 +81,7 @@ pub fn check(plan: &Plan, files: &Files) -> Report {
             "runtime": format!("{:?}", script.runtime),
             "board": board.name,
             "pins": board.pins.keys().collect::<Vec<_>>(),
+            "inner": board.inner_pins,
             "sda": wired[0],
             "scl": wired[1],
         });

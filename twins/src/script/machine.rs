@@ -258,7 +258,9 @@ impl Machine {
             // Of boards whose light hangs on the radio's chip.
             if said == "LED" { "WL_GPIO0".to_owned() } else { String::new() },
         ];
-        tries.into_iter().find(|name| self.board.pins.contains_key(name))
+        tries
+            .into_iter()
+            .find(|name| self.board.pins.contains_key(name) || self.board.inner_pins.contains(name))
     }
 
     /// Answers one question at its time: `ok WORDS` or `err WHY`. The clock then shows when the answer was there. None: the
@@ -421,17 +423,18 @@ impl Machine {
 
     /// Whether a pin, as a script calls it, can be this.
     fn has(&self, pin: &str, f: PinFn) -> bool {
-        self.pin(pin).and_then(|p| self.board.pins.get(&p)).is_some_and(|has| has.contains(&f))
+        self.pin(pin).is_some_and(|pin| self.is(&pin, f))
+    }
+
+    /// The same of a pin by the board's name of it.
+    fn is(&self, pin: &str, f: PinFn) -> bool {
+        self.board.pins.get(pin).is_some_and(|has| has.contains(&f))
     }
 
     /// Whether a pin can be an output.
     fn drives(&self, pin: &str) -> Result<String, String> {
         let pin = self.known(pin)?;
-        if self.board.pins[&pin].contains(&PinFn::Input) {
-            Err("input".to_owned())
-        } else {
-            Ok(String::new())
-        }
+        if self.is(&pin, PinFn::Input) { Err("input".to_owned()) } else { Ok(String::new()) }
     }
 
     fn known(&self, pin: &str) -> Result<String, String> {
@@ -563,7 +566,7 @@ impl Machine {
     fn analog(&mut self, pin: &str, range: Option<&str>) -> Result<String, String> {
         let pin = self.known(pin)?;
         let Some(adc) = self.board.adc.as_ref() else { return Err("noadc".to_owned()) };
-        if !self.board.pins[&pin].contains(&PinFn::Analog) {
+        if !self.is(&pin, PinFn::Analog) {
             return Err("noadc".to_owned());
         }
         // Its converter is the radio's while that is on.

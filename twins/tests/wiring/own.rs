@@ -64,12 +64,13 @@ fn a_board_that_names_what_it_has_not() {
         (r#"wakes_by: "P1""#, "the board has no pin `P1`"),
         (r#"no_pull_up: ["P1"]"#, "the board has no pin `P1`"),
         (r#"ports: [["P0", "P1"]]"#, "the board has no pin `P1`"),
+        (r#"inner_pins: ["P0"]"#, "`P0` is one of the board's `pins`"),
         (r#"associated: ["doze"], rest_ma: {"nap": 1.0}"#, "the board has no state `doze`"),
         (r#"rest_ma: {"nap": -1.0}"#, "must be at least 0, but is -1"),
         (r#"on_bus: {0xEC: "a chip"}"#, "0xec is no I2C address of a part"),
     ] {
         assert!(said(more).contains(words), "{more}: {}", said(more));
     }
-    let sound = r#"pulled_up: ["P0"], wakes_by: "P0", ports: [["P0"]], rest_ma: {"nap": 1.0}, associated: ["nap"], on_bus: {0x60: "a chip"}"#;
+    let sound = r#"pulled_up: ["P0"], inner_pins: ["P9"], wakes_by: "P0", ports: [["P0"]], rest_ma: {"nap": 1.0}, associated: ["nap"], on_bus: {0x60: "a chip"}"#;
     assert_eq!(said(sound), "");
 }

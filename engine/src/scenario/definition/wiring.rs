@@ -385,7 +385,12 @@ impl<'a> Wiring<'a> {
         report: &mut Report,
     ) {
         let Some(has) = board.pins.get(pin) else {
-            let text = format!("`{}` has no pin `{pin}`", board.name);
+            let inner = board.inner_pins.iter().any(|p| p == pin);
+            let text = if inner {
+                format!("pin `{pin}` of `{}` leads to no header", board.name)
+            } else {
+                format!("`{}` has no pin `{pin}`", board.name)
+            };
             let known = board
                 .pins
                 .iter()
@@ -393,7 +398,8 @@ impl<'a> Wiring<'a> {
                 .map(|(p, _)| p.as_str());
             let known: Vec<&str> = known.collect();
             let listed = format!("pins that fit: {}", known.join(", "));
-            let help = near(pin, known).filter(|h| h.starts_with("did")).unwrap_or(listed);
+            let near = near(pin, known).filter(|h| !inner && h.starts_with("did"));
+            let help = near.unwrap_or(listed);
             report.push(place.error("on", text).help(help));
             return;
         };

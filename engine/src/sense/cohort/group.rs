@@ -46,7 +46,7 @@ pub(crate) struct ChannelPlan {
     pub(in crate::sense) def: ChannelDef,
     pub(super) min_interval: Span,
     pub(super) conversion: Span,
-    pub(super) warm_up: Span,
+    pub(in crate::sense) warm_up: Span,
     pub(super) analog: Option<Analog>,
     /// Of a part at an input of another part of the device.
     pub(super) outlet: Option<Outlet>,

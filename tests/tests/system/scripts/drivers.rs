@@ -127,6 +127,15 @@ fn adafruits_examples_run_as_they_are() {
             110.0,
         ),
         (
+            "lsm9ds1_simpletest.py",
+            r#"(id: "p", model: "lsm9ds1", on: I2c(0x6B))"#,
+            r#""p.accel_z": 9.80665"#,
+            "Acceleration",
+            3,
+            9.8,
+            3.0,
+        ),
+        (
             "hcsr04_simpletest.py",
             r#"(id: "p", model: "hc-sr04", on: Pins(["GPIO5", "GPIO6"]), shifted: true)"#,
             r#""p.distance": 1.5"#,

@@ -60,6 +60,35 @@ fn a_stepper_turns_by_its_coils() {
     assert!(levels.len() < 12, "one place a turn: {levels:?}");
 }
 
+/// A script for a Pico runs on a Pico W as well, where its pin 25 selects the radio's chip: its light stays dark.
+#[test]
+fn a_picos_light_is_no_light_of_a_pico_w() {
+    let script = "from machine import Pin, ADC\n\
+        p = Pin(25, Pin.OUT)\np.on()\nprint(p.value(), p, Pin('LED', Pin.OUT))\n\
+        for what in (lambda: Pin(30), lambda: ADC(Pin(25))):\n    try:\n        what()\n        print('taken')\n    except ValueError as e:\n        print(type(e))\n";
+    let board = r#"board: "raspberry-pi-pico-w""#;
+    let stage = Stage::new(board, "MicroPython", "", script).with("count: 2", "count: 1");
+    let ran = stage.run(&[]);
+    let wanted =
+        ["1 Pin(GPIO25, mode=OUT) Pin(WL_GPIO0, mode=OUT)", "<class 'ValueError'>", "<class 'ValueError'>"];
+    assert_eq!(stage.told(&ran, "script_says"), wanted, "{:?}", stage.told(&ran, "script_crash"));
+    let lines = Stage::new(board, "MicroPython", "", "from machine import Pin\nPin(25, Pin.OUT).on()\n");
+    let ran = command(&["check", &lines.file()]);
+    assert_eq!(ran.code(), 0, "{}", ran.stderr());
+    let text = ran.stderr();
+    assert!(text.contains("main.py:2:5") && text.contains("leads to no header"), "{text}");
+    assert!(text.contains("Pin(\"LED\")"), "{text}");
+    // Nothing of a scenario is wired there.
+    let lamp = r#"board: "raspberry-pi-pico-w", parts: [(id: "lamp", model: "led", on: Pin("GP25"))]"#;
+    let ran = command(&["check", &Stage::new(lamp, "MicroPython", "", "").file()]);
+    assert_eq!(ran.code(), 2, "{}", ran.stderr());
+    assert!(
+        ran.stderr().contains("pin `GP25` of `raspberry-pi-pico-w` leads to no header"),
+        "{}",
+        ran.stderr()
+    );
+}
+
 #[test]
 fn a_second_bus_is_found_at_its_pins() {
     let script = "from machine import I2C, SoftI2C, Pin\n\
