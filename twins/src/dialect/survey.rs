@@ -38,6 +38,12 @@ const MAX_GAPS: usize = 512;
 const MAX_ROWS: usize = 20_000;
 /// Values that come closer together than this are one row, [s].
 const ONE_ROW_S: f64 = 0.05;
+/// How long what a broker had kept waits for what explains it, [s], and how much of that waits.
+const HELD_S: f64 = 1.0;
+const MAX_HELD: usize = 65_536;
+const MAX_HELD_BYTES: usize = 64 << 20;
+/// Topics of which it is known that the broker keeps what is said there.
+const MAX_KEPT: usize = 65_536;
 
 /// A field of a device.
 #[derive(Clone, Debug, Default)]
@@ -126,6 +132,10 @@ pub struct Device {
     pub online: Option<bool>,
     /// Its fields, by the dialect's own names.
     pub fields: BTreeMap<String, Field>,
+    /// Options by which its double says what it says as the device did.
+    pub own: BTreeMap<&'static str, String>,
+    /// Whether the broker keeps what it says.
+    is_kept: bool,
     /// Of several devices as one: what each says about itself, by its name behind the hub.
     parts: BTreeMap<String, BTreeMap<&'static str, String>>,
     rows: Vec<(f64, BTreeMap<String, f64>)>,
@@ -137,6 +147,12 @@ pub struct Survey {
     devices: BTreeMap<(usize, String), Device>,
     facts: Facts,
     owed: Vec<Utterance>,
+    /// What the broker had kept, by topic, until it is known what explains it: when it came, and the payload.
+    held: BTreeMap<String, (f64, Vec<u8>)>,
+    held_bytes: usize,
+    held_since_s: f64,
+    /// Topics on which the broker keeps what is said.
+    kept: BTreeSet<String>,
     /// Messages heard.
     pub messages: u64,
     /// Messages of a dialect that could not be read.
@@ -154,6 +170,10 @@ impl Default for Survey {
             devices: BTreeMap::new(),
             facts: Facts::default(),
             owed: Vec::new(),
+            held: BTreeMap::new(),
+            held_bytes: 0,
+            held_since_s: 0.0,
+            kept: BTreeSet::new(),
             messages: 0,
             unreadable: 0,
             unknown: 0,
@@ -167,7 +187,60 @@ pub const FILTERS: [&str; 2] = ["#", "$aws/things/+/shadow/#"];
 
 impl Survey {
     /// Takes a message in, which arrived so many seconds after the beginning.
+    ///
+    /// A broker tells what it had kept in an order of its own: a state may come before the discovery that says whose it is. So what
+    /// explains itself is understood at once, and the rest of that a moment later.
     pub fn hear(&mut self, t_s: f64, heard: &Heard<'_>) {
+        if self.held.is_empty() {
+            self.held_since_s = t_s;
+        } else if t_s - self.held_since_s > HELD_S {
+            self.settle();
+        }
+        if heard.retain {
+            self.kept(heard.topic);
+        }
+        if heard.retain && !explains_itself(heard.topic) && self.hold(t_s, heard) {
+            return;
+        }
+        // What is newer has been heard.
+        self.release(heard.topic);
+        self.understand(t_s, heard);
+    }
+
+    /// Notes that the broker keeps what is said on a topic, as it shows by telling it to who has just come.
+    pub fn kept(&mut self, topic: &str) {
+        if self.kept.len() < MAX_KEPT && !self.kept.contains(topic) {
+            self.kept.insert(topic.to_owned());
+        }
+    }
+
+    /// Keeps a message for later, if there is room.
+    fn hold(&mut self, t_s: f64, heard: &Heard<'_>) -> bool {
+        self.release(heard.topic);
+        let bytes = heard.topic.len() + heard.payload.len();
+        let fits = self.held.len() < MAX_HELD && self.held_bytes + bytes <= MAX_HELD_BYTES;
+        if fits {
+            self.held_bytes += bytes;
+            self.held.insert(heard.topic.to_owned(), (t_s, heard.payload.to_vec()));
+        }
+        fits
+    }
+
+    fn release(&mut self, topic: &str) {
+        if let Some((_, payload)) = self.held.remove(topic) {
+            self.held_bytes -= topic.len() + payload.len();
+        }
+    }
+
+    /// Understands what was held back.
+    fn settle(&mut self) {
+        self.held_bytes = 0;
+        for (topic, (t_s, payload)) in std::mem::take(&mut self.held) {
+            self.understand(t_s, &Heard { topic: &topic, payload: &payload, retain: true });
+        }
+    }
+
+    fn understand(&mut self, t_s: f64, heard: &Heard<'_>) {
         self.messages += 1;
         let mut facts = std::mem::take(&mut self.facts);
         for (d, dialect) in all().iter().enumerate() {
@@ -210,6 +283,8 @@ impl Survey {
             about: BTreeMap::new(),
             online: None,
             fields: BTreeMap::new(),
+            own: BTreeMap::new(),
+            is_kept: false,
             parts: BTreeMap::new(),
             rows: Vec::new(),
         });
@@ -254,7 +329,9 @@ impl Survey {
     }
 
     /// What was recognised, each with the names that its twin will have, in the order of dialect and address.
-    pub fn devices(&self) -> Vec<Device> {
+    pub fn devices(&mut self) -> Vec<Device> {
+        self.settle();
+        let is_kept = |topic: &str| self.kept.contains(topic);
         let settable = |((d, address), device): (&(usize, String), &Device)| {
             let mut device = device.clone();
             for (field, f) in device.fields.iter_mut().filter(|_| all()[*d].declares_commands()) {
@@ -262,6 +339,8 @@ impl Survey {
                 let asked = Asked { field, value, ts_unix_ms: 0 };
                 f.settable = Some(self.listeners[*d].command(address, &asked).is_ok());
             }
+            device.is_kept =
+                is_kept(address) || device.fields.keys().any(|name| is_kept(&format!("{address}/{name}")));
             device
         };
         let mut found: Vec<Device> = self.devices.iter().map(settable).collect();
@@ -294,6 +373,11 @@ impl Survey {
         found.retain(|d| d.dialect != "homeassistant" || !d.fields.is_empty());
         // What only ever was asked, or told of itself, is no device that can be followed; but it is listed if it spoke.
         found.retain(|d| !d.fields.is_empty() || d.online.is_some() || d.dialect != "topics");
+        for d in &mut found {
+            let Some(listener) = all().iter().position(|known| known.name() == d.dialect) else { continue };
+            let fields: Vec<&str> = d.doubled().map(|(name, _)| name.as_str()).collect();
+            d.own = self.listeners[listener].own(&d.address, &fields, &is_kept).into_iter().collect();
+        }
         let mut ids = BTreeSet::new();
         for d in &mut found {
             d.online = d.online.or_else(|| presence.get(&d.address).copied());
@@ -310,6 +394,12 @@ impl Survey {
         }
         found
     }
+}
+
+/// Whether a message on this topic is understood without another: what dialects call their own, and the list by which a bridge with a
+/// base topic of its own is known.
+fn explains_itself(topic: &str) -> bool {
+    topic.ends_with("/bridge/devices") || all().iter().any(|d| d.owns(topic))
 }
 
 /// An entity that Home Assistant's discovery declared of one device, and of another once more of them were known, is of the latter.
@@ -436,14 +526,18 @@ impl Device {
 
     /// The fields that a double says anew with each report; the others it repeats as they were.
     fn doubled(&self) -> impl Iterator<Item = (&String, &Field)> {
-        let repeats =
-            super::find(self.dialect).is_some_and(|d| d.options().iter().any(|(k, _)| *k == "also"));
+        let has = |option: &str| {
+            super::find(self.dialect).is_some_and(|d| d.options().iter().any(|(k, _)| *k == option))
+        };
+        let (repeats, has_words) = (has("also"), has("words"));
         self.followed().filter(move |(name, f)| {
             let is_state = f.last.as_ref().is_some_and(Value::is_state);
+            // A bridge says in words what it declares, or what its groups are.
+            let is_own = self.dialect != "zigbee2mqtt" || !f.topic.is_empty() || self.is_group(f);
             !repeats
                 || matches!(f.last, Some(Value::Number(_)))
                 || name.starts_with("POWER")
-                || (is_state && self.dialect == "zigbee2mqtt" && (!f.topic.is_empty() || self.is_group(f)))
+                || (is_state && has_words && is_own)
         })
     }
 

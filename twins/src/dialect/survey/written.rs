@@ -172,6 +172,8 @@ impl Device {
             about,
             online: None,
             fields,
+            own: BTreeMap::new(),
+            is_kept: false,
             parts: parts.iter().map(|d| (d.behind().to_owned(), d.about.clone())).collect(),
             rows: rows.into_iter().map(|(ms, row)| (ms as f64 / 1e3, row)).collect(),
         };
@@ -236,9 +238,14 @@ impl Device {
 
     /// What a double has to be told so that it says the rest as the device does.
     fn options(&self) -> String {
-        let known: Vec<&str> = dialect::find(self.dialect)
+        let mut known: Vec<&str> = dialect::find(self.dialect)
             .map_or_else(Vec::new, |d| d.options().iter().map(|(k, _)| *k).collect());
-        let mut pairs = Vec::new();
+        if !self.own.is_empty() {
+            // Its own discovery says it.
+            known.retain(|option| !matches!(*option, "commands" | "form"));
+        }
+        let mut pairs: Vec<String> =
+            self.own.iter().map(|(option, text)| format!("{option:?}: {text:?}")).collect();
         let quoted = |object: serde_json::Map<String, serde_json::Value>| {
             format!("{:?}", serde_json::Value::Object(object).to_string())
         };
@@ -329,6 +336,7 @@ impl Device {
             ("names", "names"),
             ("buttons", "buttons"),
             ("choices", "choices"),
+            ("time", "time"),
         ] {
             if let (true, Some(text)) = (known.contains(&option), self.about.get(key)) {
                 pairs.push(format!("{option:?}: {text:?}"));
@@ -341,6 +349,12 @@ impl Device {
             if let (true, Some(unit)) = (known.contains(&option), said) {
                 pairs.push(format!("{option:?}: {unit:?}"));
             }
+        }
+        if known.contains(&"retain") {
+            pairs.push(format!("\"retain\": \"{}\"", if self.is_kept { "yes" } else { "no" }));
+        }
+        if known.contains(&"presence") && self.online.is_none() {
+            pairs.push("\"presence\": \"no\"".to_owned());
         }
         let fahrenheit = self.fields.values().any(|f| f.said_unit == "degF");
         if fahrenheit && known.contains(&"temperature") {
