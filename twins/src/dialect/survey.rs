@@ -42,6 +42,8 @@ const ONE_ROW_S: f64 = 0.05;
 const HELD_S: f64 = 1.0;
 const MAX_HELD: usize = 65_536;
 const MAX_HELD_BYTES: usize = 64 << 20;
+/// Words that are told apart of what only happens.
+const MAX_WORDS: usize = 256;
 /// Topics of which it is known that the broker keeps what is said there.
 const MAX_KEPT: usize = 65_536;
 
@@ -69,6 +71,8 @@ pub struct Field {
     pub unread: Option<String>,
     /// Last value heard.
     pub last: Option<Value>,
+    /// Of what is no state and only happens, as a button's action: the words that it said, each once.
+    words: Vec<String>,
     /// It was said to have no value, at least once.
     nulled: bool,
     /// Values heard that were not kept by the broker from before.
@@ -90,6 +94,11 @@ impl Field {
         let mut gaps = self.gaps_s.clone();
         gaps.sort_by(f64::total_cmp);
         gaps.get(gaps.len() / 2).copied()
+    }
+
+    /// Its name behind the hub, where it is of a double of several devices: a property behind a bridge is named after its device.
+    fn own_name<'a>(&'a self, name: &'a str) -> &'a str {
+        self.behind.as_ref().map_or(name, |(_, own)| own.as_str())
     }
 
     /// A value in the unit in which a twin keeps it.
@@ -298,7 +307,14 @@ impl Survey {
                 }
             }
             Fact::Value { field, value, unit, .. } => {
-                if let Some(v) = value.number() {
+                let number = match &value {
+                    Value::Text(word) if device.dialect == "zigbee2mqtt" && field == ACTION => {
+                        // What happened before is not happening.
+                        device.word(&field, word, &mut self.beyond).filter(|_| !heard.retain)
+                    }
+                    said => said.number(),
+                };
+                if let Some(v) = number {
                     device.row(t_s, &field, v);
                 }
                 if let Some(f) = device.field(&field, &mut self.beyond) {
@@ -396,6 +412,9 @@ impl Survey {
     }
 }
 
+/// What a bridge calls what somebody did at a button.
+const ACTION: &str = "action";
+
 /// Whether a message on this topic is understood without another: what dialects call their own, and the list by which a bridge with a
 /// base topic of its own is known.
 fn explains_itself(topic: &str) -> bool {
@@ -461,6 +480,16 @@ impl Device {
         Some(self.fields.entry(name.to_owned()).or_default())
     }
 
+    /// The place of a word among those that a field said; none where it said too many.
+    fn word(&mut self, field: &str, word: &str, beyond: &mut u64) -> Option<f64> {
+        let words = &mut self.field(field, beyond)?.words;
+        let known = words.iter().position(|w| w == word);
+        if known.is_none() && words.len() < MAX_WORDS {
+            words.push(word.to_owned());
+        }
+        known.or_else(|| words.iter().position(|w| w == word)).map(|at| at as f64)
+    }
+
     fn row(&mut self, t_s: f64, field: &str, value: f64) {
         let room = self.rows.len() < MAX_ROWS;
         match self.rows.last_mut() {
@@ -496,16 +525,20 @@ impl Device {
 
     /// The fields that a twin follows: numbers that are the device's business, not its upkeep.
     pub fn followed(&self) -> impl Iterator<Item = (&String, &Field)> {
-        let upkeep = |name: &str| {
-            name.starts_with("STATE/")
-                || matches!(name, "linkquality" | "version")
-                || name.starts_with("update/")
-        };
-        // Behind a bridge a property is named after its device.
-        let own = move |name: &String, f: &Field| {
-            !f.behind.as_ref().map_or_else(|| upkeep(name), |(_, own)| upkeep(own))
-        };
-        self.fields.iter().filter(move |(name, f)| f.is_number() && own(name, f) && !self.is_word(name, f))
+        self.fields.iter().filter(move |(name, f)| self.is_followed(name, f))
+    }
+
+    fn is_followed(&self, name: &str, f: &Field) -> bool {
+        let own = f.own_name(name);
+        let is_upkeep = own.starts_with("STATE/")
+            || matches!(own, "linkquality" | "version")
+            || own.starts_with("update/");
+        f.is_number() && !is_upkeep && !self.is_word(name, f) && !self.is_action(name, f)
+    }
+
+    /// Whether it is what somebody did at a button: it happens, and is no state that a twin could follow.
+    fn is_action(&self, name: &str, f: &Field) -> bool {
+        self.dialect == "zigbee2mqtt" && f.own_name(name) == ACTION
     }
 
     /// Whether it is one word of several, even where that would mean on or off: `off` of a climate's modes, `open` of a select's.
@@ -530,7 +563,10 @@ impl Device {
             super::find(self.dialect).is_some_and(|d| d.options().iter().any(|(k, _)| *k == option))
         };
         let (repeats, has_words) = (has("also"), has("words"));
-        self.followed().filter(move |(name, f)| {
+        self.fields.iter().filter(move |(name, f)| {
+            if self.is_action(name, f) || !self.is_followed(name, f) {
+                return self.is_action(name, f) && !f.words.is_empty();
+            }
             let is_state = f.last.as_ref().is_some_and(Value::is_state);
             // A bridge says in words what it declares, or what its groups are.
             let is_own = self.dialect != "zigbee2mqtt" || !f.topic.is_empty() || self.is_group(f);

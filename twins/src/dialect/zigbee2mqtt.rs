@@ -302,6 +302,11 @@ impl Hears {
                     let Some(property) = f.get("property").and_then(Json::as_str) else { continue };
                     let unit = f.get("unit").and_then(Json::as_str).map_or_else(String::new, names::unit_of);
                     let quantity = f.get("name").and_then(Json::as_str).unwrap_or_default();
+                    if let (None, "action", Some(words)) = (&self.wanted, property, f.get("values")) {
+                        // Of a list that were cut off, nothing would be left.
+                        let (device, text) = (device.clone(), words.to_string());
+                        facts.0.push(Fact::About { device, key: "actions", text });
+                    }
                     facts.declared(&device, property, &unit, quantity, &device);
                     if self.properties.len() < MAX_PROPERTIES
                         && device.len() + property.len() <= MAX_NAMES_BYTES

@@ -298,10 +298,25 @@ impl Device {
             pairs
                 .extend(Some(ways).filter(|w| !w.is_empty()).map(|w| format!("\"commands\": {}", quoted(w))));
         }
+        if known.contains(&"actions") {
+            let words = |(name, f): (&String, &Field)| {
+                let part = f.behind.as_ref().and_then(|(device, _)| self.parts.get(device));
+                let declared = part.unwrap_or(&self.about).get("actions");
+                let declared: Vec<String> =
+                    declared.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+                let further = declared.into_iter().filter(|word| !f.words.contains(word));
+                let all: Vec<String> = f.words.iter().cloned().chain(further).collect();
+                self.is_action(name, f).then(|| (f.signal.clone(), serde_json::Value::from(all)))
+            };
+            let actions: serde_json::Map<_, _> = self.doubled().filter_map(words).collect();
+            pairs.extend(
+                Some(actions).filter(|a| !a.is_empty()).map(|a| format!("\"actions\": {}", quoted(a))),
+            );
+        }
         if known.contains(&"words") {
             // What is on or off in words of its own, or as a flag.
-            let words = |(_, f): (&String, &Field)| {
-                let said = f.last.as_ref().filter(|said| said.is_state())?;
+            let words = |(name, f): (&String, &Field)| {
+                let said = f.last.as_ref().filter(|said| said.is_state() && !self.is_action(name, f))?;
                 let both = [false, true].map(|on| tree::json(&said.likewise(on)));
                 Some((f.signal.clone(), serde_json::Value::from(both.to_vec())))
             };
