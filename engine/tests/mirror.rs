@@ -458,7 +458,7 @@ fn a_watched_twin_tells_an_alarm_where_its_residuals_change() {
 }
 
 #[test]
-fn a_command_is_its_own_twins_by_its_place_alone() {
+fn commands_and_status_are_their_own_twins_by_its_place_alone() {
     let twin = r#"(twin: "pi-N", thing: "raspberry-pi-3b", params: Some("assets/params/pi3b-without-1100000011.ron"),
         bind: [(topic: "fleet/{device}", decode: Dialect(name: "echo"))]),"#;
     let twins: String = (0..5).map(|n| twin.replace('N', &n.to_string())).collect();
@@ -469,6 +469,8 @@ fn a_command_is_its_own_twins_by_its_place_alone() {
         assert_eq!(said.topic, format!("fleet/pi-{index}"));
     }
     assert!(live::command(&mut bench.world, 5, "fan", &Wanted::Flag(true), 0).is_err());
+    let fares = |index| live::status(&bench.world, index).map(|s| (s.index, s.twin));
+    assert_eq!((fares(3), fares(5)), (Some((3, "pi-3".to_owned())), None));
     let heard = |topic: &str| Message {
         sent: SimTime::ZERO,
         due: SimTime::ZERO,

@@ -16,7 +16,7 @@ use twinfleet_twins::{
         facts::Value,
         survey::{self, Device, Survey},
     },
-    wire::client::Connection,
+    wire::{WireError, client::Connection},
 };
 
 /// Options of `discover`.
@@ -47,6 +47,9 @@ pub struct Args {
 /// Longest time without a glance at the clock.
 const GLANCE: Duration = Duration::from_millis(100);
 
+/// How long a broker has to tell what it keeps.
+const KEPT: Duration = Duration::from_secs(1);
+
 /// Listens, lists and writes.
 pub fn run(args: Args, json: bool) -> Result<Exit, Failure> {
     let options = args.login.options(&args.broker, "discover listens to what devices say on their broker")?;
@@ -71,22 +74,28 @@ pub fn run(args: Args, json: bool) -> Result<Exit, Failure> {
     let begin = Instant::now();
     let end = Duration::from_secs_f64(args.listen.as_secs_f64());
     let mut heard = Survey::default();
-    while begin.elapsed() < end && !stop.load(Ordering::Relaxed) {
+    let mut ended = Ok(());
+    while ended.is_ok() && begin.elapsed() < end && !stop.load(Ordering::Relaxed) {
         let left = (end - begin.elapsed().min(end)).min(GLANCE);
-        connection
-            .pump(Some(left), |m| {
-                let t_s = begin.elapsed().as_secs_f64();
-                heard.hear(t_s, &Heard { topic: m.topic(), payload: &m.payload, retain: m.retain });
-            })
-            .map_err(wire)?;
-        for request in heard.owed().iter().filter(|_| args.rebirth) {
-            connection
-                .publish(&request.topic, &request.payload, request.qos, request.retain)
-                .map_err(wire)?;
-        }
+        let pumped = connection.pump(Some(left), |m| {
+            let t_s = begin.elapsed().as_secs_f64();
+            heard.hear(t_s, &Heard { topic: m.topic(), payload: &m.payload, retain: m.retain });
+        });
+        let owed = heard.owed();
+        let mut asked = owed.iter().filter(|_| args.rebirth);
+        ended = pumped
+            .and_then(|_| asked.try_for_each(|u| connection.publish(&u.topic, &u.payload, u.qos, u.retain)));
     }
+    let ended = ended.and_then(|()| see_kept(&mut connection, &filters, &mut heard));
     connection.disconnect(Duration::from_secs(2)).ok();
     let devices = heard.devices();
+    // What was heard for minutes is not lost with the broker.
+    if let Err(error) = ended {
+        if devices.is_empty() {
+            return Err(wire(error));
+        }
+        eprintln!("{error}. What was heard until then is listed");
+    }
     if devices.is_empty() {
         return Err(Failure::outside(format!(
             "no device was recognised on {place} within {}: {} messages came. Listen for longer (--for 10min), or see \
@@ -102,6 +111,24 @@ pub fn run(args: Args, json: bool) -> Result<Exit, Failure> {
     }
     write(&args, &devices, &place)?;
     Ok(Exit::Ok)
+}
+
+/// Sees what the broker keeps. Who subscribes anew is told that: of what was said meanwhile, nothing else shows it.
+fn see_kept(
+    connection: &mut Connection,
+    filters: &[(&str, u8)],
+    heard: &mut Survey,
+) -> Result<(), WireError> {
+    connection.subscribe(filters, Duration::from_secs(10))?;
+    let asked = Instant::now();
+    while let Some(left) = KEPT.checked_sub(asked.elapsed()).filter(|left| !left.is_zero()) {
+        connection.pump(Some(left.min(GLANCE)), |m| {
+            if m.retain {
+                heard.kept(m.topic());
+            }
+        })?;
+    }
+    Ok(())
 }
 
 fn write(args: &Args, devices: &[Device], place: &str) -> Result<(), Failure> {

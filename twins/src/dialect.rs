@@ -26,6 +26,7 @@ pub mod facts;
 pub mod homeassistant;
 pub mod json;
 pub mod names;
+mod place;
 pub mod senml;
 pub mod sparkplug;
 pub mod survey;
@@ -120,6 +121,16 @@ pub trait Listener: Send + Sync {
     /// Whether a topic can be of no other dialect, by what was heard: it is of a hub whose base topic was not known before.
     fn owns(&self, _topic: &str) -> bool {
         false
+    }
+    /// Options by which a voice says these fields of the device at an address as that said them itself; `is_kept` says of a topic
+    /// whether the broker keeps what is said there. None where a voice needs none for that, or too little was heard.
+    fn own(
+        &self,
+        _address: &str,
+        _fields: &[&str],
+        _is_kept: &dyn Fn(&str) -> bool,
+    ) -> Vec<(&'static str, String)> {
+        Vec::new()
     }
     /// The message that asks the device at an address to set a field, by what was heard of it.
     ///
@@ -259,6 +270,12 @@ pub(crate) fn rounded(value: f64) -> f64 {
 pub(crate) const UNITS: (&str, &str) =
     ("units", "a JSON object, signal to the unit in which the device says it, such as \"mV\"");
 
+/// Key and text of the option by which a voice says what is off or on in words of its own.
+pub(crate) const WORDS: (&str, &str) = (
+    "words",
+    "a JSON object, signal to what it says for 0 and for 1: {\"door.contact\": [false, true], \"door.lock\": [\"UNLOCK\", \"LOCK\"]}",
+);
+
 /// Signals with the units of the option `units`.
 pub(crate) fn said_in(
     signals: Vec<Spoken>,
@@ -321,6 +338,25 @@ pub(crate) fn also(
     options: &BTreeMap<String, String>,
 ) -> Result<serde_json::Map<String, serde_json::Value>, DialectError> {
     object(options, "also")
+}
+
+/// What signals say for off and for on: the option `words`, by the place of the signal.
+pub(crate) fn words(
+    options: &BTreeMap<String, String>,
+    signals: &[Spoken],
+) -> Result<BTreeMap<usize, [serde_json::Value; 2]>, DialectError> {
+    let mut words = BTreeMap::new();
+    for (signal, both) in object(options, WORDS.0)? {
+        let Some(place) = signals.iter().position(|s| s.signal == signal) else {
+            return Err(wrong("options", WORDS.0, format!("the device reports no `{signal}`"), None));
+        };
+        let Some([off, on]) = both.as_array().map(Vec::as_slice) else {
+            let what = format!("`{signal}` in `{}` is no list of two", WORDS.0);
+            return Err(wrong("options", WORDS.0, what, None));
+        };
+        words.insert(place, [off.clone(), on.clone()]);
+    }
+    Ok(words)
 }
 
 /// A voice's hardware address: the option `mac`, or one of the device's own.

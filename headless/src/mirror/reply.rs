@@ -28,10 +28,10 @@ impl Mirror {
                 json!({ "count": self.book.len(), "from": from, "twins": twins })
             }
             What::Twin(id) => {
-                let status = live::status(self.run.world_mut(), id);
-                match (self.book.place(id), status) {
-                    (Some(at), Some(status)) => self.book.whole(at, &self.keeper, &status, &self.wall),
-                    _ => Value::Null,
+                let Some(at) = self.book.place(id) else { return Value::Null };
+                match live::status(self.run.world_mut(), at) {
+                    Some(status) => self.book.whole(at, &self.keeper, &status, &self.wall),
+                    None => Value::Null,
                 }
             }
             What::Channels(id) => match self.book.place(id) {

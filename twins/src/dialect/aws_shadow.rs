@@ -10,11 +10,12 @@
 //! ```
 
 use super::{
-    Asked, Dialect, Listener, Spoken, also,
+    Asked, Dialect, Listener, Spoken, WORDS, also,
     facts::{Fact, Facts},
-    say, spoken, tree,
+    say, spoken, tree, words,
 };
 use serde_json::{Map, Value as Json, json};
+use std::collections::BTreeMap;
 use twinfleet_engine::{
     dialect::{DialectError, Heard, Unasked, Utterance, Voice, VoiceSpec},
     firmware::payload::Report,
@@ -23,6 +24,8 @@ use twinfleet_engine::{
 
 /// The dialect.
 pub struct AwsShadow;
+
+const OPTIONS: [(&str, &str); 2] = [("also", "a JSON object with what is reported besides"), WORDS];
 
 /// What the tokens of our commands begin with.
 const TOKEN: &str = "twinfleet-command-";
@@ -73,13 +76,14 @@ impl Dialect for AwsShadow {
         Box::new(Hears { address: address.map(str::to_owned) })
     }
     fn options(&self) -> &'static [(&'static str, &'static str)] {
-        &[("also", "a JSON object with what is reported besides")]
+        &OPTIONS
     }
     fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError> {
         let signals = spoken(spec, |part, quantity| vec![part.to_owned(), quantity.to_owned()]);
         Ok(Box::new(Speaks {
             prefix: prefix(spec.topic),
             device: spec.device.to_owned(),
+            words: words(spec.options, &signals)?,
             signals,
             token: 0,
             also: also(spec.options)?,
@@ -182,6 +186,8 @@ struct Speaks {
     signals: Vec<Spoken>,
     token: u64,
     also: Map<String, Json>,
+    /// Of signals that are off or on, what they say for either.
+    words: BTreeMap<usize, [Json; 2]>,
 }
 
 impl Speaks {
@@ -214,9 +220,12 @@ impl Voice for Speaks {
     }
     fn report(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
         let mut reported = self.also.clone();
-        for (s, v) in self.signals.iter().zip(report.values).filter(|(_, v)| v.is_finite()) {
-            tree::put(&mut reported, &s.path, tree::number(*v));
+        let read = self.signals.iter().zip(report.values).enumerate();
+        for (i, (s, v)) in read.filter(|(_, (_, v))| v.is_finite()) {
+            let word = self.words.get(&i).map(|words| words[usize::from(*v >= 0.5)].clone());
+            tree::put(&mut reported, &s.path, word.unwrap_or_else(|| tree::number(*v)));
         }
+        let reported = reported.into_iter().map(|(k, v)| (k, tree::with_lists(v))).collect();
         out.push(self.update(reported));
     }
     fn told_to(&self, heard: &Heard<'_>, set: &mut Vec<(usize, f64)>) {

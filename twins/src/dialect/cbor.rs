@@ -10,7 +10,13 @@
 //! assert_eq!(facts.values_of("node-1")["t"], 21.5);
 //! ```
 
-use super::{Dialect, Listener, Spoken, facts::Facts, json, say, spoken};
+use super::{
+    Dialect, Listener, Spoken,
+    facts::Facts,
+    json,
+    place::{self, Place},
+    spoken,
+};
 use ciborium::Value as Item;
 use serde_json::{Map, Value as Tree};
 use twinfleet_engine::{
@@ -40,7 +46,10 @@ impl Dialect for Cbor {
     }
     fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError> {
         let signals = spoken(spec, |part, quantity| vec![part.to_owned(), quantity.to_owned()]);
-        Ok(Box::new(Speaks { topic: spec.topic.to_owned(), signals }))
+        Ok(Box::new(Speaks { place: Place::of(spec, ["no", "yes"])?, signals }))
+    }
+    fn options(&self) -> &'static [(&'static str, &'static str)] {
+        &place::OPTIONS
     }
 }
 
@@ -119,7 +128,7 @@ impl Listener for Hears {
 }
 
 struct Speaks {
-    topic: String,
+    place: Place,
     signals: Vec<Spoken>,
 }
 
@@ -136,17 +145,13 @@ fn item(tree: &Tree) -> Item {
 
 impl Voice for Speaks {
     fn will(&mut self, _: i64) -> Option<Utterance> {
-        Some(say(format!("{}/status", self.topic), "offline", 1, true))
+        self.place.will()
     }
     fn connect(&mut self, _: &Report<'_>, out: &mut Vec<Utterance>) {
-        out.push(say(format!("{}/status", self.topic), "online", 1, true));
+        out.extend(self.place.greeting());
     }
     fn report(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
-        out.push(say(
-            self.topic.clone(),
-            write(&item(&json::object(&self.signals, report, &Map::new()))),
-            0,
-            false,
-        ));
+        let payload = write(&item(&json::object(&self.signals, report)));
+        out.push(self.place.says(&self.place.topic, payload));
     }
 }

@@ -14,12 +14,13 @@
 
 mod bases;
 mod climate;
+mod own;
 mod several;
 mod voice;
 mod way;
 
 pub(super) use self::voice::sensor;
-use self::{bases::bases, voice::Speaks, way::Way};
+use self::{bases::bases, own::Memory, voice::Speaks, way::Way};
 use super::{
     Asked, Dialect, Listener, UNITS,
     facts::{Fact, Facts, Value},
@@ -37,16 +38,18 @@ use twinfleet_engine::{
 /// The dialect.
 pub struct HomeAssistant;
 
-const OPTIONS: [(&str, &str); 4] = [
+const OPTIONS: [(&str, &str); 6] = [
     (
         "commands",
         "a JSON object, signal to the component by which it can be set: \"switch\", \"light\", \"fan\", \"siren\", \"number\", \"climate\"",
     ),
+    own::DISCOVERY,
     (
         "form",
         "\"device\" (default): one configuration for all its entities; \"single\": one an entity; \"short\": that with abbreviated keys and topics below `~`",
     ),
     ("prefix", "the discovery prefix, \"homeassistant\" by default"),
+    own::STATES,
     UNITS,
 ];
 
@@ -90,7 +93,12 @@ impl Dialect for HomeAssistant {
         topic.strip_prefix(PREFIX).is_some_and(|t| t.starts_with('/'))
     }
     fn listener(&self, address: Option<&str>) -> Box<dyn Listener> {
-        Box::new(Hears { address: address.map(str::to_owned), entities: Entities::default(), unsettled: 0 })
+        Box::new(Hears {
+            address: address.map(str::to_owned),
+            entities: Entities::default(),
+            unsettled: 0,
+            memory: address.is_none().then(Memory::default),
+        })
     }
     fn options(&self) -> &'static [(&'static str, &'static str)] {
         &OPTIONS
@@ -108,6 +116,9 @@ impl Dialect for HomeAssistant {
         let signals =
             spoken(spec, |part, quantity| vec![format!("{}_{}", names::plain(part), names::plain(quantity))]);
         let signals = said_in(signals, spec.options)?;
+        if spec.options.contains_key(own::DISCOVERY.0) {
+            return own::voice(spec, signals);
+        }
         let mut commands = BTreeMap::new();
         for (signal, component) in object(spec.options, "commands")? {
             let known = SETTABLE.iter().find(|c| component.as_str() == Some(c));
@@ -231,6 +242,16 @@ fn text_or(map: &Map<String, Json>, long: &str, short: &str, default: &str) -> S
     if said.is_empty() { default } else { said }.to_owned()
 }
 
+/// The device that a configuration is of, by the first of its identifiers; empty where it names none.
+fn group_of(map: &Map<String, Json>) -> String {
+    let device = get(map, "device", "dev").and_then(Json::as_object);
+    match device.and_then(|device| get(device, "identifiers", "ids")) {
+        Some(Json::Array(list)) => list.first().and_then(Json::as_str).unwrap_or_default().to_owned(),
+        Some(Json::String(s)) => s.clone(),
+        _ => String::new(),
+    }
+}
+
 /// How long the texts of a value are, taken together.
 fn text_bytes(value: &Json) -> usize {
     match value {
@@ -340,11 +361,6 @@ impl Entities {
         }
         let empty = Map::new();
         let device = get(map, "device", "dev").and_then(Json::as_object).unwrap_or(&empty);
-        let group = match get(device, "identifiers", "ids") {
-            Some(Json::Array(list)) => list.first().and_then(Json::as_str).unwrap_or_default().to_owned(),
-            Some(Json::String(s)) => s.clone(),
-            _ => String::new(),
-        };
         let mut available = Vec::new();
         let of = |m: &Map<String, Json>, topic: String, template: &str| Availability {
             topic,
@@ -376,7 +392,7 @@ impl Entities {
         self.all.push(Entity {
             key: key.to_owned(),
             field: text_or(map, "unique_id", "uniq_id", id),
-            group,
+            group: group_of(map),
             state_topic,
             template: Template::read(match text(map, "value_template", "val_tpl") {
                 // Lights, fans and humidifiers call it so.
@@ -432,6 +448,8 @@ struct Hears {
     entities: Entities,
     /// Where every device is listened to: configurations since it was last seen whose each entity is.
     unsettled: usize,
+    /// … and what each said as it said it, for its double.
+    memory: Option<Memory>,
 }
 
 /// Of so many entities one may be told of before it is seen anew whose each is: a broker tells thousands at once.
@@ -490,6 +508,9 @@ impl Hears {
 impl Listener for Hears {
     fn hear(&mut self, heard: &Heard<'_>, facts: &mut Facts) -> Result<(), DecodeError> {
         if self.entities.config(heard.topic, heard.payload)? {
+            if let Some(memory) = &mut self.memory {
+                memory.config(heard.topic, heard.payload);
+            }
             if self.address.is_some() {
                 let kept = std::mem::take(&mut self.entities.all);
                 self.entities.all = kept.into_iter().filter(|e| self.under(&e.state_topic)).collect();
@@ -515,6 +536,9 @@ impl Listener for Hears {
         if self.unsettled > 0 {
             self.settle(facts);
         }
+        if let Some(memory) = &mut self.memory {
+            memory.said(heard.topic, heard.payload);
+        }
         let mut read = Ok(());
         let concerned = self.entities.all.iter_mut().filter(|e| e.concerns(heard.topic));
         for (n, e) in concerned.enumerate() {
@@ -530,6 +554,16 @@ impl Listener for Hears {
 
     fn owns(&self, topic: &str) -> bool {
         self.address.is_none() && self.entities.all.iter().any(|e| e.is_of_a_twin() && e.concerns(topic))
+    }
+
+    fn own(
+        &self,
+        address: &str,
+        fields: &[&str],
+        is_kept: &dyn Fn(&str) -> bool,
+    ) -> Vec<(&'static str, String)> {
+        let memory = self.memory.as_ref();
+        memory.map_or_else(Vec::new, |m| m.options(&self.entities.all, address, fields, is_kept))
     }
 
     fn command(&self, address: &str, &Asked { field, value, .. }: &Asked<'_>) -> Result<Utterance, Unasked> {
@@ -590,14 +624,17 @@ impl Entity {
         if self.state_topic != heard.topic {
             return Ok(());
         }
-        let Some(mut value) = self.template.value(heard.payload)? else { return Ok(()) };
-        if !self.on_off.0.is_empty() {
-            let said = value.to_string();
-            if said == self.on_off.0 || said == self.on_off.1 {
-                value = Value::Flag(said == self.on_off.0);
-            }
+        if let Some(value) = self.reading(heard.payload)? {
+            facts.value(device, self.field.clone(), value, self.unit.clone(), None);
         }
-        facts.value(device, self.field.clone(), value, self.unit.clone(), None);
         Ok(())
+    }
+
+    /// What a payload on its state topic says of it.
+    fn reading(&self, payload: &[u8]) -> Result<Option<Value>, DecodeError> {
+        let Some(value) = self.template.value(payload)? else { return Ok(None) };
+        let said = value.to_string();
+        let is_word = !self.on_off.0.is_empty() && (said == self.on_off.0 || said == self.on_off.1);
+        Ok(Some(if is_word { Value::Flag(said == self.on_off.0) } else { value }))
     }
 }

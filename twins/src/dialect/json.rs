@@ -9,16 +9,34 @@
 //! assert_eq!(facts.values_of("fleet/node-1")["air/temperature"], 21.5);
 //! ```
 
-use super::{Dialect, Listener, Spoken, also, facts::Facts, say, spoken, tree};
+use super::{
+    Dialect, Listener, Spoken, WORDS, also,
+    facts::Facts,
+    place::{self, Place},
+    spoken, tree, words, wrong,
+};
 use serde_json::{Map, Value as Tree};
+use std::collections::BTreeMap;
 use twinfleet_engine::{
     dialect::{DialectError, Heard, Utterance, Voice, VoiceSpec},
     firmware::payload::Report,
     mirror::decode::DecodeError,
+    scenario::calendar,
 };
 
 /// The dialect.
 pub struct Json;
+
+const OPTIONS: [(&str, &str); 5] = [
+    ("also", "a JSON object with what each message says besides"),
+    place::OPTIONS[0],
+    place::OPTIONS[1],
+    (
+        "time",
+        "under which name a message says its time, and how: \"ts ms\" (default), or another of s, fraction, iso, iso-z, iso-ms; \"none\"",
+    ),
+    WORDS,
+];
 
 impl Dialect for Json {
     fn name(&self) -> &'static str {
@@ -35,10 +53,13 @@ impl Dialect for Json {
     }
     fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError> {
         let signals = spoken(spec, |part, quantity| vec![part.to_owned(), quantity.to_owned()]);
-        Ok(Box::new(Speaks { topic: spec.topic.to_owned(), signals, also: also(spec.options)? }))
+        let time = Stamp::read(spec.options.get("time").map_or("ts ms", String::as_str))?;
+        let words = words(spec.options, &signals)?;
+        let place = Place::of(spec, ["no", "yes"])?;
+        Ok(Box::new(Speaks { place, signals, also: also(spec.options)?, time, words }))
     }
     fn options(&self) -> &'static [(&'static str, &'static str)] {
-        &[("also", "a JSON object with what each message says besides")]
+        &OPTIONS
     }
 }
 
@@ -87,7 +108,14 @@ impl Listener for Hears {
         }
         let json = tree::read(heard.payload);
         match (&self.topic, json) {
-            (_, Ok(json @ Tree::Object(_))) => facts_of(heard.topic, &json, facts),
+            (_, Ok(json @ Tree::Object(_))) => {
+                facts_of(heard.topic, &json, facts)?;
+                // How it says its time, which its double has to know.
+                if self.topic.is_none() && !facts.0.is_empty() {
+                    facts.about(heard.topic, "time", &Stamp::heard(&json));
+                }
+                Ok(())
+            }
             (Some(_), Ok(_)) => Err(DecodeError::Shape),
             (Some(_), Err(why)) => Err(why),
             // Of an unknown device, what is no object is another dialect's.
@@ -97,29 +125,96 @@ impl Listener for Hears {
 }
 
 /// The object of a report, with the time under `ts`.
-pub(super) fn object(signals: &[Spoken], report: &Report<'_>, also: &Map<String, Tree>) -> Tree {
-    let mut root = also.clone();
-    root.insert("ts".to_owned(), Tree::from(report.ts_unix_ms));
+pub(super) fn object(signals: &[Spoken], report: &Report<'_>) -> Tree {
+    let mut root = Map::from_iter([("ts".to_owned(), Tree::from(report.ts_unix_ms))]);
     for (s, v) in signals.iter().zip(report.values).filter(|(_, v)| v.is_finite()) {
         tree::put(&mut root, &s.path, tree::number(*v));
     }
     Tree::Object(root)
 }
 
+/// How a message says its time, at its top: the name, and one of [`FORMS`]. None where it says none.
+struct Stamp(Option<(String, &'static str)>);
+
+/// Unix time in milliseconds or seconds, whole or not; ISO 8601 to the second, without a zone or in UTC, or to the millisecond.
+const FORMS: [&str; 6] = ["ms", "s", "fraction", "iso", "iso-z", "iso-ms"];
+
+impl Stamp {
+    fn read(text: &str) -> Result<Self, DialectError> {
+        if text == "none" {
+            return Ok(Self(None));
+        }
+        let parts = text.split_once(' ');
+        let known =
+            parts.and_then(|(key, form)| Some((key.to_owned(), *FORMS.iter().find(|f| **f == form)?)));
+        let help = || format!("write \"none\", or a name and one of {}: \"ts ms\"", FORMS.join(", "));
+        let refused = || wrong("options", "time", format!("`{text}` is no way to say a time"), Some(help()));
+        known.map(|known| Self(Some(known))).ok_or_else(refused)
+    }
+
+    /// How a message that was heard says it.
+    fn heard(json: &Tree) -> String {
+        let Some((key, _)) = tree::stated_time(json) else { return "none".to_owned() };
+        let form = match json.get(key) {
+            Some(Tree::String(text)) if !text.ends_with('Z') => "iso",
+            Some(Tree::String(text)) => {
+                if text.contains('.') {
+                    "iso-ms"
+                } else {
+                    "iso-z"
+                }
+            }
+            Some(Tree::Number(n)) if n.as_f64().is_some_and(|v| v < 1e11) => {
+                if n.is_f64() {
+                    "fraction"
+                } else {
+                    "s"
+                }
+            }
+            _ => "ms",
+        };
+        format!("{key} {form}")
+    }
+
+    fn put(&self, root: &mut Map<String, Tree>, ts_unix_ms: i64) {
+        let Some((key, form)) = &self.0 else { return };
+        let said = match *form {
+            "s" => Tree::from(ts_unix_ms.div_euclid(1000)),
+            "fraction" => Tree::from(ts_unix_ms as f64 / 1e3),
+            "iso" => Tree::from(tree::local_time(ts_unix_ms)),
+            "iso-z" => Tree::from(tree::local_time(ts_unix_ms) + "Z"),
+            "iso-ms" => Tree::from(calendar::text(ts_unix_ms.saturating_mul(1_000_000))),
+            _ => Tree::from(ts_unix_ms),
+        };
+        root.insert(key.clone(), said);
+    }
+}
+
 struct Speaks {
-    topic: String,
+    place: Place,
     signals: Vec<Spoken>,
     also: Map<String, Tree>,
+    time: Stamp,
+    /// Of signals that are off or on, what they say for either.
+    words: BTreeMap<usize, [Tree; 2]>,
 }
 
 impl Voice for Speaks {
     fn will(&mut self, _: i64) -> Option<Utterance> {
-        Some(say(format!("{}/status", self.topic), "offline", 1, true))
+        self.place.will()
     }
     fn connect(&mut self, _: &Report<'_>, out: &mut Vec<Utterance>) {
-        out.push(say(format!("{}/status", self.topic), "online", 1, true));
+        out.extend(self.place.greeting());
     }
     fn report(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
-        out.push(say(self.topic.clone(), object(&self.signals, report, &self.also).to_string(), 0, false));
+        let mut root = self.also.clone();
+        let read = self.signals.iter().zip(report.values).enumerate();
+        for (i, (s, v)) in read.filter(|(_, (_, v))| v.is_finite()) {
+            let word = self.words.get(&i).map(|words| words[usize::from(*v >= 0.5)].clone());
+            tree::put(&mut root, &s.path, word.unwrap_or_else(|| tree::number(*v)));
+        }
+        let mut root: Map<String, Tree> = root.into_iter().map(|(k, v)| (k, tree::with_lists(v))).collect();
+        self.time.put(&mut root, report.ts_unix_ms);
+        out.push(self.place.says(&self.place.topic, Tree::Object(root).to_string()));
     }
 }

@@ -13,7 +13,9 @@
 use super::{
     Dialect, Listener, Spoken, cbor,
     facts::{Facts, Value},
-    json, names, say, spoken, tree,
+    json, names,
+    place::{self, Place},
+    spoken, tree,
 };
 use ciborium::Value as Item;
 use serde_json::{Map, Value as Json, json as tree_of};
@@ -69,7 +71,10 @@ impl Dialect for SenMl {
     fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError> {
         let signals = spoken(spec, |part, quantity| vec![part.to_owned(), quantity.to_owned()]);
         let device = spec.device.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-        Ok(Box::new(Speaks { cbor: self.cbor, topic: spec.topic.to_owned(), device, signals }))
+        Ok(Box::new(Speaks { cbor: self.cbor, place: Place::of(spec, ["no", "yes"])?, device, signals }))
+    }
+    fn options(&self) -> &'static [(&'static str, &'static str)] {
+        &place::OPTIONS
     }
 }
 
@@ -273,17 +278,17 @@ fn read_pack(cbor: bool, heard: &Heard<'_>, facts: &mut Facts) -> Result<(), Dec
 
 struct Speaks {
     cbor: bool,
-    topic: String,
+    place: Place,
     device: String,
     signals: Vec<Spoken>,
 }
 
 impl Voice for Speaks {
     fn will(&mut self, _: i64) -> Option<Utterance> {
-        Some(say(format!("{}/status", self.topic), "offline", 1, true))
+        self.place.will()
     }
     fn connect(&mut self, _: &Report<'_>, out: &mut Vec<Utterance>) {
-        out.push(say(format!("{}/status", self.topic), "online", 1, true));
+        out.extend(self.place.greeting());
     }
     fn report(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
         let mut pack = Vec::new();
@@ -302,7 +307,7 @@ impl Voice for Speaks {
         }
         let payload =
             if self.cbor { cbor::write(&to_cbor(&pack)) } else { tree_of!(pack).to_string().into_bytes() };
-        out.push(say(self.topic.clone(), payload, 0, false));
+        out.push(self.place.says(&self.place.topic, payload));
     }
 }
 

@@ -38,6 +38,14 @@ const MAX_GAPS: usize = 512;
 const MAX_ROWS: usize = 20_000;
 /// Values that come closer together than this are one row, [s].
 const ONE_ROW_S: f64 = 0.05;
+/// How long what a broker had kept waits for what explains it, [s], and how much of that waits.
+const HELD_S: f64 = 1.0;
+const MAX_HELD: usize = 65_536;
+const MAX_HELD_BYTES: usize = 64 << 20;
+/// Words that are told apart of what only happens.
+const MAX_WORDS: usize = 256;
+/// Topics of which it is known that the broker keeps what is said there.
+const MAX_KEPT: usize = 65_536;
 
 /// A field of a device.
 #[derive(Clone, Debug, Default)]
@@ -63,6 +71,8 @@ pub struct Field {
     pub unread: Option<String>,
     /// Last value heard.
     pub last: Option<Value>,
+    /// Of what is no state and only happens, as a button's action: the words that it said, each once.
+    words: Vec<String>,
     /// It was said to have no value, at least once.
     nulled: bool,
     /// Values heard that were not kept by the broker from before.
@@ -84,6 +94,11 @@ impl Field {
         let mut gaps = self.gaps_s.clone();
         gaps.sort_by(f64::total_cmp);
         gaps.get(gaps.len() / 2).copied()
+    }
+
+    /// Its name behind the hub, where it is of a double of several devices: a property behind a bridge is named after its device.
+    fn own_name<'a>(&'a self, name: &'a str) -> &'a str {
+        self.behind.as_ref().map_or(name, |(_, own)| own.as_str())
     }
 
     /// A value in the unit in which a twin keeps it.
@@ -126,6 +141,10 @@ pub struct Device {
     pub online: Option<bool>,
     /// Its fields, by the dialect's own names.
     pub fields: BTreeMap<String, Field>,
+    /// Options by which its double says what it says as the device did.
+    pub own: BTreeMap<&'static str, String>,
+    /// Whether the broker keeps what it says.
+    is_kept: bool,
     /// Of several devices as one: what each says about itself, by its name behind the hub.
     parts: BTreeMap<String, BTreeMap<&'static str, String>>,
     rows: Vec<(f64, BTreeMap<String, f64>)>,
@@ -137,6 +156,12 @@ pub struct Survey {
     devices: BTreeMap<(usize, String), Device>,
     facts: Facts,
     owed: Vec<Utterance>,
+    /// What the broker had kept, by topic, until it is known what explains it: when it came, and the payload.
+    held: BTreeMap<String, (f64, Vec<u8>)>,
+    held_bytes: usize,
+    held_since_s: f64,
+    /// Topics on which the broker keeps what is said.
+    kept: BTreeSet<String>,
     /// Messages heard.
     pub messages: u64,
     /// Messages of a dialect that could not be read.
@@ -154,6 +179,10 @@ impl Default for Survey {
             devices: BTreeMap::new(),
             facts: Facts::default(),
             owed: Vec::new(),
+            held: BTreeMap::new(),
+            held_bytes: 0,
+            held_since_s: 0.0,
+            kept: BTreeSet::new(),
             messages: 0,
             unreadable: 0,
             unknown: 0,
@@ -167,7 +196,60 @@ pub const FILTERS: [&str; 2] = ["#", "$aws/things/+/shadow/#"];
 
 impl Survey {
     /// Takes a message in, which arrived so many seconds after the beginning.
+    ///
+    /// A broker tells what it had kept in an order of its own: a state may come before the discovery that says whose it is. So what
+    /// explains itself is understood at once, and the rest of that a moment later.
     pub fn hear(&mut self, t_s: f64, heard: &Heard<'_>) {
+        if self.held.is_empty() {
+            self.held_since_s = t_s;
+        } else if t_s - self.held_since_s > HELD_S {
+            self.settle();
+        }
+        if heard.retain {
+            self.kept(heard.topic);
+        }
+        if heard.retain && !explains_itself(heard.topic) && self.hold(t_s, heard) {
+            return;
+        }
+        // What is newer has been heard.
+        self.release(heard.topic);
+        self.understand(t_s, heard);
+    }
+
+    /// Notes that the broker keeps what is said on a topic, as it shows by telling it to who has just come.
+    pub fn kept(&mut self, topic: &str) {
+        if self.kept.len() < MAX_KEPT && !self.kept.contains(topic) {
+            self.kept.insert(topic.to_owned());
+        }
+    }
+
+    /// Keeps a message for later, if there is room.
+    fn hold(&mut self, t_s: f64, heard: &Heard<'_>) -> bool {
+        self.release(heard.topic);
+        let bytes = heard.topic.len() + heard.payload.len();
+        let fits = self.held.len() < MAX_HELD && self.held_bytes + bytes <= MAX_HELD_BYTES;
+        if fits {
+            self.held_bytes += bytes;
+            self.held.insert(heard.topic.to_owned(), (t_s, heard.payload.to_vec()));
+        }
+        fits
+    }
+
+    fn release(&mut self, topic: &str) {
+        if let Some((_, payload)) = self.held.remove(topic) {
+            self.held_bytes -= topic.len() + payload.len();
+        }
+    }
+
+    /// Understands what was held back.
+    fn settle(&mut self) {
+        self.held_bytes = 0;
+        for (topic, (t_s, payload)) in std::mem::take(&mut self.held) {
+            self.understand(t_s, &Heard { topic: &topic, payload: &payload, retain: true });
+        }
+    }
+
+    fn understand(&mut self, t_s: f64, heard: &Heard<'_>) {
         self.messages += 1;
         let mut facts = std::mem::take(&mut self.facts);
         for (d, dialect) in all().iter().enumerate() {
@@ -210,6 +292,8 @@ impl Survey {
             about: BTreeMap::new(),
             online: None,
             fields: BTreeMap::new(),
+            own: BTreeMap::new(),
+            is_kept: false,
             parts: BTreeMap::new(),
             rows: Vec::new(),
         });
@@ -223,7 +307,14 @@ impl Survey {
                 }
             }
             Fact::Value { field, value, unit, .. } => {
-                if let Some(v) = value.number() {
+                let number = match &value {
+                    Value::Text(word) if device.dialect == "zigbee2mqtt" && field == ACTION => {
+                        // What happened before is not happening.
+                        device.word(&field, word, &mut self.beyond).filter(|_| !heard.retain)
+                    }
+                    said => said.number(),
+                };
+                if let Some(v) = number {
                     device.row(t_s, &field, v);
                 }
                 if let Some(f) = device.field(&field, &mut self.beyond) {
@@ -254,7 +345,9 @@ impl Survey {
     }
 
     /// What was recognised, each with the names that its twin will have, in the order of dialect and address.
-    pub fn devices(&self) -> Vec<Device> {
+    pub fn devices(&mut self) -> Vec<Device> {
+        self.settle();
+        let is_kept = |topic: &str| self.kept.contains(topic);
         let settable = |((d, address), device): (&(usize, String), &Device)| {
             let mut device = device.clone();
             for (field, f) in device.fields.iter_mut().filter(|_| all()[*d].declares_commands()) {
@@ -262,6 +355,8 @@ impl Survey {
                 let asked = Asked { field, value, ts_unix_ms: 0 };
                 f.settable = Some(self.listeners[*d].command(address, &asked).is_ok());
             }
+            device.is_kept =
+                is_kept(address) || device.fields.keys().any(|name| is_kept(&format!("{address}/{name}")));
             device
         };
         let mut found: Vec<Device> = self.devices.iter().map(settable).collect();
@@ -294,6 +389,11 @@ impl Survey {
         found.retain(|d| d.dialect != "homeassistant" || !d.fields.is_empty());
         // What only ever was asked, or told of itself, is no device that can be followed; but it is listed if it spoke.
         found.retain(|d| !d.fields.is_empty() || d.online.is_some() || d.dialect != "topics");
+        for d in &mut found {
+            let Some(listener) = all().iter().position(|known| known.name() == d.dialect) else { continue };
+            let fields: Vec<&str> = d.doubled().map(|(name, _)| name.as_str()).collect();
+            d.own = self.listeners[listener].own(&d.address, &fields, &is_kept).into_iter().collect();
+        }
         let mut ids = BTreeSet::new();
         for d in &mut found {
             d.online = d.online.or_else(|| presence.get(&d.address).copied());
@@ -310,6 +410,15 @@ impl Survey {
         }
         found
     }
+}
+
+/// What a bridge calls what somebody did at a button.
+const ACTION: &str = "action";
+
+/// Whether a message on this topic is understood without another: what dialects call their own, and the list by which a bridge with a
+/// base topic of its own is known.
+fn explains_itself(topic: &str) -> bool {
+    topic.ends_with("/bridge/devices") || all().iter().any(|d| d.owns(topic))
 }
 
 /// An entity that Home Assistant's discovery declared of one device, and of another once more of them were known, is of the latter.
@@ -371,6 +480,16 @@ impl Device {
         Some(self.fields.entry(name.to_owned()).or_default())
     }
 
+    /// The place of a word among those that a field said; none where it said too many.
+    fn word(&mut self, field: &str, word: &str, beyond: &mut u64) -> Option<f64> {
+        let words = &mut self.field(field, beyond)?.words;
+        let known = words.iter().position(|w| w == word);
+        if known.is_none() && words.len() < MAX_WORDS {
+            words.push(word.to_owned());
+        }
+        known.or_else(|| words.iter().position(|w| w == word)).map(|at| at as f64)
+    }
+
     fn row(&mut self, t_s: f64, field: &str, value: f64) {
         let room = self.rows.len() < MAX_ROWS;
         match self.rows.last_mut() {
@@ -406,16 +525,20 @@ impl Device {
 
     /// The fields that a twin follows: numbers that are the device's business, not its upkeep.
     pub fn followed(&self) -> impl Iterator<Item = (&String, &Field)> {
-        let upkeep = |name: &str| {
-            name.starts_with("STATE/")
-                || matches!(name, "linkquality" | "version")
-                || name.starts_with("update/")
-        };
-        // Behind a bridge a property is named after its device.
-        let own = move |name: &String, f: &Field| {
-            !f.behind.as_ref().map_or_else(|| upkeep(name), |(_, own)| upkeep(own))
-        };
-        self.fields.iter().filter(move |(name, f)| f.is_number() && own(name, f) && !self.is_word(name, f))
+        self.fields.iter().filter(move |(name, f)| self.is_followed(name, f))
+    }
+
+    fn is_followed(&self, name: &str, f: &Field) -> bool {
+        let own = f.own_name(name);
+        let is_upkeep = own.starts_with("STATE/")
+            || matches!(own, "linkquality" | "version")
+            || own.starts_with("update/");
+        f.is_number() && !is_upkeep && !self.is_word(name, f) && !self.is_action(name, f)
+    }
+
+    /// Whether it is what somebody did at a button: it happens, and is no state that a twin could follow.
+    fn is_action(&self, name: &str, f: &Field) -> bool {
+        self.dialect == "zigbee2mqtt" && f.own_name(name) == ACTION
     }
 
     /// Whether it is one word of several, even where that would mean on or off: `off` of a climate's modes, `open` of a select's.
@@ -436,14 +559,21 @@ impl Device {
 
     /// The fields that a double says anew with each report; the others it repeats as they were.
     fn doubled(&self) -> impl Iterator<Item = (&String, &Field)> {
-        let repeats =
-            super::find(self.dialect).is_some_and(|d| d.options().iter().any(|(k, _)| *k == "also"));
-        self.followed().filter(move |(name, f)| {
+        let has = |option: &str| {
+            super::find(self.dialect).is_some_and(|d| d.options().iter().any(|(k, _)| *k == option))
+        };
+        let (repeats, has_words) = (has("also"), has("words"));
+        self.fields.iter().filter(move |(name, f)| {
+            if self.is_action(name, f) || !self.is_followed(name, f) {
+                return self.is_action(name, f) && !f.words.is_empty();
+            }
             let is_state = f.last.as_ref().is_some_and(Value::is_state);
+            // A bridge says in words what it declares, or what its groups are.
+            let is_own = self.dialect != "zigbee2mqtt" || !f.topic.is_empty() || self.is_group(f);
             !repeats
                 || matches!(f.last, Some(Value::Number(_)))
                 || name.starts_with("POWER")
-                || (is_state && self.dialect == "zigbee2mqtt" && (!f.topic.is_empty() || self.is_group(f)))
+                || (is_state && has_words && is_own)
         })
     }
 

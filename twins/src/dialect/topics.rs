@@ -10,10 +10,12 @@
 //! ```
 
 use super::{
-    Asked, Dialect, Listener, Spoken,
+    Asked, Dialect, Listener, Spoken, WORDS,
     facts::{Facts, Value},
-    say, spoken, tree,
+    place::{self, Place},
+    say, spoken, tree, words,
 };
+use std::collections::BTreeMap;
 use twinfleet_engine::{
     dialect::{DialectError, Heard, Unasked, Utterance, Voice, VoiceSpec},
     firmware::payload::Report,
@@ -22,6 +24,8 @@ use twinfleet_engine::{
 
 /// The dialect.
 pub struct Topics;
+
+const OPTIONS: [(&str, &str); 3] = [place::OPTIONS[0], place::OPTIONS[1], WORDS];
 
 impl Dialect for Topics {
     fn name(&self) -> &'static str {
@@ -44,7 +48,11 @@ impl Dialect for Topics {
     }
     fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError> {
         let signals = spoken(spec, |part, quantity| vec![part.to_owned(), quantity.to_owned()]);
-        Ok(Box::new(Speaks { base: spec.topic.to_owned(), signals }))
+        let words = words(spec.options, &signals)?;
+        Ok(Box::new(Speaks { place: Place::of(spec, ["yes", "no"])?, signals, words }))
+    }
+    fn options(&self) -> &'static [(&'static str, &'static str)] {
+        &OPTIONS
     }
     fn commands(&self) -> bool {
         true
@@ -105,35 +113,39 @@ impl Listener for Hears {
 }
 
 struct Speaks {
-    base: String,
+    place: Place,
     signals: Vec<Spoken>,
+    /// Of signals that are off or on, what they say for either.
+    words: BTreeMap<usize, [serde_json::Value; 2]>,
 }
 
 impl Speaks {
     /// The signal that a topic sets.
     fn asked(&self, topic: &str) -> Option<usize> {
-        let field = topic.strip_prefix(self.base.as_str())?.strip_prefix('/')?.strip_suffix(SET)?;
+        let field = topic.strip_prefix(self.place.topic.as_str())?.strip_prefix('/')?.strip_suffix(SET)?;
         self.signals.iter().position(|s| s.field() == field)
     }
 
-    fn state(&self, s: &Spoken, v: f64) -> Utterance {
-        say(format!("{}/{}", self.base, s.field()), v.to_string(), 0, true)
+    fn state(&self, i: usize, v: f64) -> Utterance {
+        let word = self.words.get(&i).map(|words| &words[usize::from(v >= 0.5)]);
+        let said = word.and_then(tree::value).map_or_else(|| v.to_string(), |word| word.to_string());
+        self.place.says(&format!("{}/{}", self.place.topic, self.signals[i].field()), said)
     }
 }
 
 impl Voice for Speaks {
     fn filters(&self) -> Vec<String> {
-        self.signals.iter().map(|s| format!("{}/{}{SET}", self.base, s.field())).collect()
+        self.signals.iter().map(|s| format!("{}/{}{SET}", self.place.topic, s.field())).collect()
     }
     fn will(&mut self, _: i64) -> Option<Utterance> {
-        Some(say(format!("{}/status", self.base), "offline", 1, true))
+        self.place.will()
     }
     fn connect(&mut self, _: &Report<'_>, out: &mut Vec<Utterance>) {
-        out.push(say(format!("{}/status", self.base), "online", 1, true));
+        out.extend(self.place.greeting());
     }
     fn report(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
-        let said = self.signals.iter().zip(report.values).filter(|(_, v)| v.is_finite());
-        out.extend(said.map(|(s, v)| self.state(s, *v)));
+        let read = report.values.iter().take(self.signals.len()).enumerate().filter(|(_, v)| v.is_finite());
+        out.extend(read.map(|(i, v)| self.state(i, *v)));
     }
     fn told_to(&self, heard: &Heard<'_>, set: &mut Vec<(usize, f64)>) {
         let value = tree::text(heard.payload).ok().and_then(|text| Value::Text(text.to_owned()).number());
@@ -141,6 +153,6 @@ impl Voice for Speaks {
     }
     fn answer(&mut self, heard: &Heard<'_>, report: &Report<'_>, out: &mut Vec<Utterance>) {
         let Some(i) = self.asked(heard.topic) else { return };
-        out.extend(report.values.get(i).filter(|v| v.is_finite()).map(|v| self.state(&self.signals[i], *v)));
+        out.extend(report.values.get(i).filter(|v| v.is_finite()).map(|v| self.state(i, *v)));
     }
 }

@@ -13,9 +13,9 @@ mod voice;
 
 use self::voice::{About, Group, LastSeen, Speaks};
 use super::{
-    Asked, Dialect, Listener, Spoken, UNITS, also,
+    Asked, Dialect, Listener, Spoken, UNITS, WORDS, also,
     facts::{Fact, Facts},
-    names, never, object, option, said_in, say, spoken, tree, wrong,
+    names, never, object, option, said_in, say, spoken, tree, words, wrong,
 };
 use serde_json::{Map, Value as Json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,10 +44,7 @@ const OPTIONS: [(&str, &str); 8] = [
     ),
     ("model", "the model that its devices state, \"virtual\" by default"),
     UNITS,
-    (
-        "words",
-        "a JSON object, signal to what it says for 0 and for 1: {\"door.contact\": [false, true], \"door.lock\": [\"UNLOCK\", \"LOCK\"]}",
-    ),
+    WORDS,
 ];
 /// Properties whose units are remembered.
 const MAX_PROPERTIES: usize = 16_384;
@@ -166,21 +163,7 @@ impl Dialect for Zigbee2Mqtt {
             };
             actions.insert(place, texts(&list).ok_or_else(|| no_list("actions", &signal))?);
         }
-        let mut words = BTreeMap::new();
-        for (signal, both) in object(spec.options, "words")? {
-            let Some(place) = signals.iter().position(|s| s.signal == signal) else {
-                return Err(wrong("options", "words", format!("the device reports no `{signal}`"), None));
-            };
-            let Some([off, on]) = both.as_array().map(Vec::as_slice) else {
-                return Err(wrong(
-                    "options",
-                    "words",
-                    format!("`{signal}` in `words` is no list of two"),
-                    None,
-                ));
-            };
-            words.insert(place, [off.clone(), on.clone()]);
-        }
+        let words = words(spec.options, &signals)?;
         let last_seen =
             match option(spec.options, "last_seen", &["disable", "ISO_8601", "ISO_8601_local", "epoch"])? {
                 "ISO_8601" => LastSeen::Utc,
@@ -319,6 +302,11 @@ impl Hears {
                     let Some(property) = f.get("property").and_then(Json::as_str) else { continue };
                     let unit = f.get("unit").and_then(Json::as_str).map_or_else(String::new, names::unit_of);
                     let quantity = f.get("name").and_then(Json::as_str).unwrap_or_default();
+                    if let (None, "action", Some(words)) = (&self.wanted, property, f.get("values")) {
+                        // Of a list that were cut off, nothing would be left.
+                        let (device, text) = (device.clone(), words.to_string());
+                        facts.0.push(Fact::About { device, key: "actions", text });
+                    }
                     facts.declared(&device, property, &unit, quantity, &device);
                     if self.properties.len() < MAX_PROPERTIES
                         && device.len() + property.len() <= MAX_NAMES_BYTES

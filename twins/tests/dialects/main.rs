@@ -1,6 +1,7 @@
 //! Laws of every dialect: what a voice says its ear hears; no bytes make a listener panic; the same voice says the same.
 
 mod devices;
+mod doubles;
 mod gateways;
 
 use proptest::prelude::*;

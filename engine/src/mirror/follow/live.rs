@@ -6,7 +6,7 @@
 //! use twinfleet_engine::{mirror::follow::live, time::SimTime};
 //! let mut world = World::new();
 //! live::pause(&mut world, SimTime::ZERO);
-//! assert!(live::status(&mut world, "pi-1").is_none());
+//! assert!(live::status(&world, 0).is_none());
 //! ```
 
 pub use super::twin::{OFFLINE, ONLINE, REFUSED};
@@ -102,13 +102,10 @@ pub fn command(
     twin.command(key, wanted, ts_unix_ms)
 }
 
-/// How the twin with this id fares.
-pub fn status(world: &mut World, twin: &str) -> Option<TwinStatus> {
-    world
-        .query::<&Twin>()
-        .iter(world)
-        .find(|t| *t.id == *twin)
-        .map(|t| t.fares(t.follower.verdicts().to_vec()))
+/// How the twin at this place of the scenario's mirror sections fares; however many twins there are, it takes as long.
+pub fn status(world: &World, index: usize) -> Option<TwinStatus> {
+    let twin = world.get::<Twin>(place(world, index)?)?;
+    Some(twin.fares(twin.follower.verdicts().to_vec()))
 }
 
 /// How all twins fare, in the scenario's order; without their verdicts, of which there may be many.

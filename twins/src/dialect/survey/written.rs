@@ -172,6 +172,8 @@ impl Device {
             about,
             online: None,
             fields,
+            own: BTreeMap::new(),
+            is_kept: false,
             parts: parts.iter().map(|d| (d.behind().to_owned(), d.about.clone())).collect(),
             rows: rows.into_iter().map(|(ms, row)| (ms as f64 / 1e3, row)).collect(),
         };
@@ -236,9 +238,14 @@ impl Device {
 
     /// What a double has to be told so that it says the rest as the device does.
     fn options(&self) -> String {
-        let known: Vec<&str> = dialect::find(self.dialect)
+        let mut known: Vec<&str> = dialect::find(self.dialect)
             .map_or_else(Vec::new, |d| d.options().iter().map(|(k, _)| *k).collect());
-        let mut pairs = Vec::new();
+        if !self.own.is_empty() {
+            // Its own discovery says it.
+            known.retain(|option| !matches!(*option, "commands" | "form"));
+        }
+        let mut pairs: Vec<String> =
+            self.own.iter().map(|(option, text)| format!("{option:?}: {text:?}")).collect();
         let quoted = |object: serde_json::Map<String, serde_json::Value>| {
             format!("{:?}", serde_json::Value::Object(object).to_string())
         };
@@ -291,10 +298,25 @@ impl Device {
             pairs
                 .extend(Some(ways).filter(|w| !w.is_empty()).map(|w| format!("\"commands\": {}", quoted(w))));
         }
+        if known.contains(&"actions") {
+            let words = |(name, f): (&String, &Field)| {
+                let part = f.behind.as_ref().and_then(|(device, _)| self.parts.get(device));
+                let declared = part.unwrap_or(&self.about).get("actions");
+                let declared: Vec<String> =
+                    declared.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+                let further = declared.into_iter().filter(|word| !f.words.contains(word));
+                let all: Vec<String> = f.words.iter().cloned().chain(further).collect();
+                self.is_action(name, f).then(|| (f.signal.clone(), serde_json::Value::from(all)))
+            };
+            let actions: serde_json::Map<_, _> = self.doubled().filter_map(words).collect();
+            pairs.extend(
+                Some(actions).filter(|a| !a.is_empty()).map(|a| format!("\"actions\": {}", quoted(a))),
+            );
+        }
         if known.contains(&"words") {
             // What is on or off in words of its own, or as a flag.
-            let words = |(_, f): (&String, &Field)| {
-                let said = f.last.as_ref().filter(|said| said.is_state())?;
+            let words = |(name, f): (&String, &Field)| {
+                let said = f.last.as_ref().filter(|said| said.is_state() && !self.is_action(name, f))?;
                 let both = [false, true].map(|on| tree::json(&said.likewise(on)));
                 Some((f.signal.clone(), serde_json::Value::from(both.to_vec())))
             };
@@ -329,6 +351,7 @@ impl Device {
             ("names", "names"),
             ("buttons", "buttons"),
             ("choices", "choices"),
+            ("time", "time"),
         ] {
             if let (true, Some(text)) = (known.contains(&option), self.about.get(key)) {
                 pairs.push(format!("{option:?}: {text:?}"));
@@ -341,6 +364,12 @@ impl Device {
             if let (true, Some(unit)) = (known.contains(&option), said) {
                 pairs.push(format!("{option:?}: {unit:?}"));
             }
+        }
+        if known.contains(&"retain") {
+            pairs.push(format!("\"retain\": \"{}\"", if self.is_kept { "yes" } else { "no" }));
+        }
+        if known.contains(&"presence") && self.online.is_none() {
+            pairs.push("\"presence\": \"no\"".to_owned());
         }
         let fahrenheit = self.fields.values().any(|f| f.said_unit == "degF");
         if fahrenheit && known.contains(&"temperature") {

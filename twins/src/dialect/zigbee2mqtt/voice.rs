@@ -223,7 +223,10 @@ impl Voice for Speaks {
                 (None, true) => Json::from(if *v >= 0.5 { "ON" } else { "OFF" }),
                 (None, false) => tree::number(s.said(*v)),
             };
-            tree::put(state, &s.path[1..], said);
+            // What is said of an action belongs to it alone.
+            let of_action = s.path[1].starts_with("action_");
+            let at = if of_action { once.entry(s.path[0].clone()).or_default() } else { state };
+            tree::put(at, &s.path[1..], said);
             touched.insert(s.path[0].clone());
         }
         for name in &touched {

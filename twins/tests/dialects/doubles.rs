@@ -1,0 +1,332 @@
+//! Doubles by what was heard of their devices: a client that knew these cannot tell.
+
+use super::{
+    devices::{said_on, speaks},
+    report,
+};
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+use twinfleet_engine::dialect::{Heard, Utterance, Voice, VoiceSpec};
+use twinfleet_twins::dialect::{
+    self,
+    survey::{self, Device, Survey},
+};
+
+/// What a survey makes of messages, a tenth of a second apart, each with whether the broker had kept it.
+fn surveyed(messages: &[(&str, &str, bool)]) -> Vec<Device> {
+    let mut survey = Survey::default();
+    for (n, (topic, payload, retain)) in messages.iter().enumerate() {
+        let heard = Heard { topic, payload: payload.as_bytes(), retain: *retain };
+        survey.hear(0.1 * n as f64, &heard);
+    }
+    survey.devices()
+}
+
+const ABOUT: &str = r#""avty_t":"house/pump/availability","dev":{"ids":["p1"],"name":"Pump","mdl":"P1"}"#;
+
+/// Configurations of a pump: component, object id and what is said besides [`ABOUT`].
+const ENTITIES: [(&str, &str, &str); 7] = [
+    (
+        "sensor",
+        "flow",
+        r#""stat_t":"house/pump/state","val_tpl":"{{ value_json.flow | round(1) }}","unit_of_meas":"L/min""#,
+    ),
+    ("sensor", "turns", r#""stat_t":"house/pump/state","val_tpl":"{{ value_json.rpm | float / 60 }}""#),
+    (
+        "sensor",
+        "volts",
+        r#""stat_t":"house/pump/state","val_tpl":"{{ value_json.supply.volts }}","dev_cla":"voltage","unit_of_meas":"V""#,
+    ),
+    (
+        "number",
+        "target",
+        r#""stat_t":"house/pump/state","val_tpl":"{{ value_json.target }}","cmd_t":"house/pump/set","cmd_tpl":"{\"target\":{{ value }}}""#,
+    ),
+    (
+        "switch",
+        "relay",
+        r#""stat_t":"house/pump/relay","cmd_t":"house/pump/relay/set","pl_on":"RUN","pl_off":"HALT""#,
+    ),
+    ("select", "mode", r#""stat_t":"house/pump/mode","cmd_t":"house/pump/mode/set","ops":["eco","boost"]"#),
+    ("button", "purge", r#""cmd_t":"house/pump/purge""#),
+];
+
+const STATE: &str = r#"{"flow":3.5,"id":"P-7","rpm":1500,"supply":{"volts":"12.10"},"target":40}"#;
+
+/// Topic and payload of each configuration.
+fn configs() -> Vec<(String, String)> {
+    let config = |(component, id, own): &(&str, &str, &str)| {
+        let topic = format!("homeassistant/{component}/pump/{id}/config");
+        (topic, format!(r#"{{"uniq_id":"p_{id}",{own},{ABOUT}}}"#))
+    };
+    ENTITIES.iter().map(config).collect()
+}
+
+/// The pump as a broker tells of it: its states before what explains them.
+fn pump() -> Device {
+    let configs = configs();
+    let mut messages = vec![
+        ("house/pump/availability", "online", true),
+        ("house/pump/mode", "eco", true),
+        ("house/pump/relay", "RUN", true),
+    ];
+    messages.extend(configs.iter().map(|(topic, text)| (topic.as_str(), text.as_str(), true)));
+    messages.push(("house/pump/state", STATE, false));
+    let mut devices = surveyed(&messages);
+    let all: Vec<(&str, &str)> = devices.iter().map(|d| (d.dialect, d.address.as_str())).collect();
+    assert_eq!(all, [("homeassistant", "house/pump")]);
+    devices.remove(0)
+}
+
+#[test]
+fn what_a_broker_kept_is_understood_whatever_comes_first() {
+    let pump = pump();
+    assert_eq!(pump.online, Some(true));
+    let last = |field: &str| pump.fields[field].last_number();
+    assert_eq!(
+        ["p_flow", "p_turns", "p_volts", "p_target", "p_relay"].map(last),
+        [Some(3.5), Some(25.0), Some(12.1), Some(40.0), Some(1.0)]
+    );
+    // What is newer than what was kept stands.
+    let late = [
+        ("shed/door", r#"{"angle":5}"#, true),
+        ("shed/door", r#"{"angle":7}"#, false),
+        ("shed/gate", r#"{"angle":1}"#, true),
+    ];
+    let devices = surveyed(&late);
+    let last: Vec<Option<f64>> = devices.iter().map(|d| d.fields["angle"].last_number()).collect();
+    assert_eq!(last, [Some(7.0), Some(1.0)]);
+}
+
+/// A device's double, and the fields that its readings are of.
+struct Double {
+    voice: Box<dyn Voice>,
+    fields: Vec<String>,
+}
+
+impl Double {
+    fn of(device: &Device) -> Self {
+        let followed: Vec<(String, String, String)> =
+            device.followed().map(|(name, f)| (name.clone(), f.signal.clone(), f.unit.clone())).collect();
+        let signals: Vec<(String, String)> =
+            followed.iter().map(|(_, s, u)| (s.clone(), u.clone())).collect();
+        let map: BTreeMap<String, String> =
+            followed.iter().map(|(name, s, _)| (s.clone(), name.clone())).collect();
+        let options: BTreeMap<String, String> =
+            device.own.iter().map(|(key, text)| ((*key).to_owned(), text.clone())).collect();
+        let spec = VoiceSpec {
+            dialect: device.dialect,
+            topic: &device.address,
+            device: "pump",
+            signals: &signals,
+            map: &map,
+            options: &options,
+        };
+        let voice = dialect::for_engine().voice(&spec).unwrap();
+        Self { voice, fields: followed.into_iter().map(|(name, ..)| name).collect() }
+    }
+
+    fn values(&self, of: &[(&str, f64)]) -> Vec<f64> {
+        let value = |field: &String| of.iter().find(|(name, _)| name == field).map_or(f64::NAN, |(_, v)| *v);
+        self.fields.iter().map(value).collect()
+    }
+
+    /// What it is told to set, and says to that.
+    fn told(&mut self, topic: &str, payload: &str, values: &[f64]) -> (Vec<(String, f64)>, Vec<Utterance>) {
+        let heard = Heard { topic, payload: payload.as_bytes(), retain: false };
+        let (mut set, mut out) = (Vec::new(), Vec::new());
+        self.voice.told_to(&heard, &mut set);
+        let mut values = values.to_vec();
+        set.iter().for_each(|(i, v)| values[*i] = *v);
+        self.voice.answer(&heard, &report(&values), &mut out);
+        (set.into_iter().map(|(i, v)| (self.fields[i].clone(), v)).collect(), out)
+    }
+}
+
+fn json(payload: &[u8]) -> Json {
+    serde_json::from_slice(payload).unwrap()
+}
+
+fn texts(said: &[Utterance]) -> Vec<(&str, &str, bool)> {
+    said.iter().map(|u| (u.topic.as_str(), std::str::from_utf8(&u.payload).unwrap(), u.retain)).collect()
+}
+
+#[test]
+fn a_double_speaks_on_the_topics_of_its_devices_discovery() {
+    let mut double = Double::of(&pump());
+    let values = double.values(&[
+        ("p_flow", 4.2),
+        ("p_turns", 20.0),
+        ("p_volts", 12.3),
+        ("p_target", 41.0),
+        ("p_relay", 0.0),
+    ]);
+    let mut said = Vec::new();
+    let will = double.voice.will(0).unwrap();
+    assert_eq!(texts(&[will]), [("house/pump/availability", "offline", true)]);
+    double.voice.connect(&report(&values), &mut said);
+    // The configurations are the device's, its button's too, and so is where it is told to be there.
+    let (own, rest) = said.split_at(configs().len());
+    for (topic, text) in configs() {
+        let again = own.iter().find(|u| u.topic == topic).unwrap_or_else(|| panic!("{topic}: {said:#?}"));
+        assert_eq!((json(&again.payload), again.retain), (json(text.as_bytes()), true), "{topic}");
+    }
+    assert_eq!(texts(rest), [("house/pump/availability", "online", true), ("house/pump/mode", "eco", true)]);
+    said.clear();
+    double.voice.report(&report(&values), &mut said);
+    let [relay, state] = &said[..] else { panic!("{said:#?}") };
+    assert_eq!(texts(std::slice::from_ref(relay)), [("house/pump/relay", "HALT", true)]);
+    assert_eq!((state.topic.as_str(), state.retain), ("house/pump/state", false));
+    let wanted = json!({"flow": 4.2, "id": "P-7", "rpm": 1200, "supply": {"volts": "12.30"}, "target": 41});
+    assert_eq!(json(&state.payload), wanted);
+
+    let filters = double.voice.filters();
+    for topic in ["house/pump/relay/set", "house/pump/set", "house/pump/mode/set", "homeassistant/status"] {
+        assert!(filters.iter().any(|f| f == topic), "{filters:?}");
+    }
+    let set = |field: &str, v: f64| vec![(field.to_owned(), v)];
+    let (told, said) = double.told("house/pump/relay/set", "RUN", &values);
+    assert_eq!((told, texts(&said)), (set("p_relay", 1.0), vec![("house/pump/relay", "RUN", true)]));
+    let (told, said) = double.told("house/pump/set", r#"{"target":41.5}"#, &values);
+    assert_eq!(told, set("p_target", 41.5));
+    assert_eq!(json(&said[0].payload)["target"], 41.5);
+    let (told, said) = double.told("house/pump/mode/set", "boost", &values);
+    assert_eq!((told, texts(&said)), (Vec::new(), vec![("house/pump/mode", "boost", true)]));
+    // A word that it does not take, and one for nobody, change nothing.
+    for (topic, word) in [("house/pump/mode/set", "warp"), ("house/pump/relay/set", "MAYBE"), ("x", "RUN")] {
+        assert_eq!(double.told(topic, word, &values), (Vec::new(), Vec::new()), "{topic} {word}");
+    }
+    // Home Assistant has started anew.
+    let (_, said) = double.told("homeassistant/status", "online", &values);
+    assert_eq!(said.len(), configs().len() + 4, "{said:#?}");
+}
+
+#[test]
+fn a_message_of_each_shape_is_said_in_that() {
+    let config = |key: &str| {
+        format!(
+            r#"{{"stat_t":"yard/probe","uniq_id":"{key}","val_tpl":"{{{{ value_json.{key} }}}}","dev":{{"ids":["y"]}}}}"#
+        )
+    };
+    let (t, h) = (config("t"), config("h"));
+    let devices = surveyed(&[
+        ("homeassistant/sensor/y/t/config", t.as_str(), true),
+        ("homeassistant/sensor/y/h/config", h.as_str(), true),
+        ("yard/probe", r#"{"id":7,"t":20.5}"#, false),
+        ("yard/probe", r#"{"h":40,"id":7}"#, false),
+    ]);
+    let mut double = Double::of(&devices[0]);
+    for (field, v, wanted) in
+        [("t", 21.0, json!({"id": 7, "t": 21})), ("h", 41.5, json!({"h": 41.5, "id": 7}))]
+    {
+        let (values, mut said) = (double.values(&[(field, v)]), Vec::new());
+        double.voice.report(&report(&values), &mut said);
+        assert_eq!(said.iter().map(|u| json(&u.payload)).collect::<Vec<_>>(), [wanted]);
+    }
+}
+
+#[test]
+fn a_discovery_that_announces_nothing_is_refused_with_its_option() {
+    let signals = [("main.flow".to_owned(), String::new())];
+    let map = BTreeMap::from([("main.flow".to_owned(), "flow".to_owned())]);
+    let good = r#"{"homeassistant/sensor/p/flow/config":{"stat_t":"p/flow","uniq_id":"flow"}}"#;
+    for (options, field, key, says) in [
+        (vec![("discovery", r#"{"p/flow":{}}"#)], "options", "discovery", "`p/flow` is no topic"),
+        (vec![("discovery", "{}")], "map", "main.flow", "announces no `flow`"),
+        (vec![("discovery", good), ("form", "short")], "options", "form", "`discovery` says already"),
+        (vec![("discovery", good), ("states", r#"{"p/flow":1}"#)], "options", "states", "`p/flow`"),
+    ] {
+        let options: BTreeMap<String, String> =
+            options.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+        let spec = VoiceSpec {
+            dialect: "homeassistant",
+            topic: "p",
+            device: "p",
+            signals: &signals,
+            map: &map,
+            options: &options,
+        };
+        let refused = dialect::for_engine().voice(&spec).err().unwrap();
+        assert_eq!((refused.field, refused.key.as_str()), (field, key), "{refused}");
+        assert!(refused.to_string().contains(says), "{refused}");
+    }
+}
+
+#[test]
+fn a_double_of_a_json_device_says_its_time_its_states_and_its_lists_as_that_did() {
+    let said = r#"{"name":"x","on":false,"t":[20.5,21.5],"time":"2026-11-28T12:00:00Z"}"#;
+    let devices = surveyed(&[("yard/node", said, true), ("yard/node", said, false)]);
+    let scenario = survey::double_scenario(&devices, "mqtt://b", "t");
+    for option in [r#""time": "time iso-z""#, r#""retain": "yes""#, r#""presence": "no""#, r#"[false,true]"#]
+    {
+        assert!(scenario.contains(option), "{option}: {scenario}");
+    }
+    let signals = [("a.on", "", 0.0, "on"), ("a.x", "", 20.5, "t/0"), ("a.y", "", 21.5, "t/1")];
+    let options = [
+        ("time", "time iso-z"),
+        ("retain", "yes"),
+        ("presence", "no"),
+        ("words", r#"{"a.on":[false,true]}"#),
+        ("also", r#"{"name":"x"}"#),
+    ];
+    let again = speaks(("json", "yard/node"), &signals, &options, &[]);
+    assert_eq!(again.len(), 1, "{again:?}");
+    assert_eq!(json(said_on(&again, "yard/node").as_bytes()), json(said.as_bytes()));
+    for (time, wanted) in [
+        ("ts s", json!({"a": {"x": 1}, "ts": 1_795_867_200})),
+        ("at ms", json!({"a": {"x": 1}, "at": 1_795_867_200_000_i64})),
+        ("at fraction", json!({"a": {"x": 1}, "at": 1_795_867_200.0})),
+        ("at iso", json!({"a": {"x": 1}, "at": "2026-11-28T12:00:00"})),
+        ("at iso-ms", json!({"a": {"x": 1}, "at": "2026-11-28T12:00:00.000Z"})),
+        ("none", json!({"a": {"x": 1}})),
+    ] {
+        let said = speaks(("json", "n"), &[("a.x", "", 1.0, "a/x")], &[("time", time)], &[]);
+        assert_eq!(json(said_on(&said, "n").as_bytes()), wanted, "{time}");
+    }
+}
+
+#[test]
+fn a_double_of_plain_topics_says_its_words_and_nothing_besides() {
+    let devices = surveyed(&[("shed/fan/power", "ON", false), ("shed/fan/speed", "3", false)]);
+    let scenario = survey::double_scenario(&devices, "mqtt://b", "t");
+    for option in [r#"[\"OFF\",\"ON\"]"#, r#""retain": "no""#, r#""presence": "no""#] {
+        assert!(scenario.contains(option), "{option}: {scenario}");
+    }
+    let signals = [("power.level", "ratio", 0.0, "power")];
+    let options = [("words", r#"{"power.level":["OFF","ON"]}"#), ("retain", "no"), ("presence", "no")];
+    let said = speaks(("topics", "shed/fan"), &signals, &options, &[]);
+    assert_eq!(said, [("shed/fan/power".to_owned(), "OFF".to_owned())]);
+}
+
+#[test]
+fn a_button_of_a_bridge_is_pressed_by_its_double_as_it_was() {
+    let list = r#"[{"type":"EndDevice","friendly_name":"button","ieee_address":"0x01","definition":{"model":"M","vendor":"V","exposes":[
+        {"type":"enum","name":"action","property":"action","access":1,"values":["single","double","on"]},
+        {"type":"numeric","name":"battery","property":"battery","access":1,"unit":"%"}]}}]"#;
+    let devices = surveyed(&[
+        ("zigbee2mqtt/bridge/devices", list, true),
+        // Kept from long ago: nobody presses it now.
+        ("zigbee2mqtt/button", r#"{"action":"single","battery":91,"linkquality":80}"#, true),
+        ("zigbee2mqtt/button", r#"{"action":"on","battery":90,"linkquality":80}"#, false),
+        ("zigbee2mqtt/button", r#"{"battery":90,"linkquality":80}"#, false),
+        ("zigbee2mqtt/button", r#"{"action":"double","battery":89,"linkquality":80}"#, false),
+    ]);
+    let followed: Vec<&str> = devices[0].followed().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(followed, ["battery"], "an action is no state, even where its word is one");
+    let table = devices[0].table();
+    let rows: Vec<&str> = table.lines().skip(1).map(|row| row.split_once(',').unwrap().1).collect();
+    assert_eq!(rows, [",91", "1,90", ",90", "2,89"], "{table}");
+    let scenario = survey::double_scenario(&devices, "mqtt://b", "t");
+    assert!(scenario.contains(r#"[\"single\",\"on\",\"double\"]"#), "{scenario}");
+    let signals = [("button.action", "", 1.0, "action"), ("button.charge", "percent", 90.0, "battery")];
+    let options =
+        [("actions", r#"{"button.action":["single","on","double"]}"#), ("also", r#"{"linkquality":80}"#)];
+    let asked = [("zigbee2mqtt/button/get", "{}")];
+    for (asked, wanted) in [
+        (&asked[..0], json!({"action": "on", "battery": 90, "linkquality": 80})),
+        (&asked[..], json!({"battery": 90, "linkquality": 80})),
+    ] {
+        let said = speaks(("zigbee2mqtt", "zigbee2mqtt/button"), &signals, &options, asked);
+        assert_eq!(json(said_on(&said, "zigbee2mqtt/button").as_bytes()), wanted);
+    }
+}
