@@ -304,6 +304,33 @@ fn accuse(tally: &mut Tally, job: &Job, went: &Went, kernel: Kernel) {
     if let Some(accusation) = Kernel::now().since(kernel) {
         tally.accuse(accusation);
     }
+    if let Some(accusation) = rivals(tally) {
+        tally.accuse(accusation);
+    }
+}
+
+/// If another load with the same client ids was on the broker: each took the other's connections, again and again, and what is
+/// lost with a connection is excused. A broker that still works off an earlier run's messages sends nobody away.
+fn rivals(tally: &Tally) -> Option<Accusation> {
+    let c = tally.counts;
+    let ousted = c.ousted.saturating_sub(c.takeovers_ignored);
+    let seen = match (ousted, c.rivals) {
+        (1.., _) => format!("{ousted} connections were ended since others with their client ids had come"),
+        (0, 1..) if c.disconnected > 0 => {
+            format!(
+                "{} messages of another run came to topics of this one, and {} connections broke",
+                c.rivals, c.disconnected
+            )
+        }
+        _ => return None,
+    };
+    Some(Accusation::new(
+        Shortage::ClientIds,
+        format!(
+            "{seen}: somebody else runs this load on the broker, and each takes the other's connections; run one at a time, or \
+             give one of them other ids and topics"
+        ),
+    ))
 }
 
 /// Fewer messages than these have no percentile of their lag to speak of.

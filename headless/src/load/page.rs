@@ -128,7 +128,7 @@ fn head(html: &mut String, r: &LoadResult) {
     for accusation in r.accusations() {
         let _ = writeln!(
             html,
-            "<div class=\"card failure\"><span class=\"chip failed\">invalid</span> <strong>the generator was the limit</strong>\
+            "<div class=\"card failure\"><span class=\"chip failed\">invalid</span> <strong>not a measurement of the broker</strong>\
              <p>{}</p></div>",
             escape(&accusation.text)
         );

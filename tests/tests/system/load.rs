@@ -12,6 +12,7 @@ mod newcomer;
 mod nothing;
 mod ours;
 mod restart;
+mod rivals;
 mod rogue;
 mod secure;
 mod sink;

@@ -22,6 +22,8 @@ pub enum Shortage {
     BusyMachine,
     /// Time: messages that nothing held back left late.
     SchedulerLag,
+    /// Client ids: another load had the same.
+    ClientIds,
     /// The generator's own doing in another way.
     Other,
 }
