@@ -249,9 +249,9 @@ impl Result {
         }
     }
 
-    /// Messages a second over the stages.
+    /// Messages a second over the stages, or over as much of them as there was.
     pub fn sent_per_s(&self) -> f64 {
-        self.verdict.sent as f64 / self.length_s.max(1e-9)
+        self.verdict.sent as f64 / self.length_s.min(self.wall_s).max(1e-9)
     }
 
     /// Deliveries a second over the run.

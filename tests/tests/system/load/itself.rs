@@ -124,6 +124,10 @@ fn a_load_that_is_stopped_is_an_error_to_ci() {
     assert_eq!(child.wait().expect("it ends").code(), Some(130));
     let junit = std::fs::read_to_string(page.join("junit.xml")).expect("junit.xml");
     assert!(junit.contains("errors=\"1\"") && junit.contains("<error message="), "{junit}");
+    // Three thousand a second were sent for as long as it went, and not over the twenty seconds that it was to go.
+    let report = std::fs::read_to_string(page.join("report.json")).expect("report.json");
+    let report: Value = serde_json::from_str(&report).expect("JSON");
+    assert!(report["sent_per_s"].as_f64() > Some(1_000.0), "{report}");
 }
 
 #[test]
