@@ -28,6 +28,7 @@ pub mod worker;
 
 use health::{Accusation, Kernel, Shortage};
 use job::Job;
+use serde::{Deserialize, Serialize};
 use shared::{Counts, Shared};
 use std::{
     sync::{
@@ -97,7 +98,7 @@ pub struct Progress {
 }
 
 /// Resident memory of the process that a load took, [bytes]; sockets' buffers are the kernel's and not in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
     /// With all connections up, less that before the first was made. With the embedded broker, its share is in it.
     pub connections: u64,
@@ -110,6 +111,12 @@ impl Memory {
     #[must_use]
     pub fn max(self, other: Self) -> Self {
         Self { connections: self.connections.max(other.connections), all: self.all.max(other.all) }
+    }
+
+    /// That of two processes.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { connections: self.connections + other.connections, all: self.all + other.all }
     }
 }
 

@@ -43,9 +43,6 @@ struct Open {
 /// Begins to operate, once the load has started; None: this load commands nobody.
 pub fn start(set: &Setting<'_>, job: &Job) -> Result<Option<JoinHandle<Seen>>, Failure> {
     let Some(def) = set.load.commands.clone() else { return Ok(None) };
-    if set.target.is_wrapped {
-        return Err(Failure::input("`commands` speak plain MQTT in this version: use `mqtt://`"));
-    }
     // Each shard commands its own devices; those that are no devices of the load, the first one does.
     let ordinals: HashMap<&str, u32> = job.devices.iter().map(|d| (&*d.id, d.ordinal)).collect();
     let mut ids = fleet_ids(set.loaded, &def.fleet);
@@ -55,7 +52,7 @@ pub fn start(set: &Setting<'_>, job: &Job) -> Result<Option<JoinHandle<Seen>>, F
     }
     let prefix = set.args.prefix();
     let line = Line {
-        options: ConnectOptions { keep: true, ..ConnectOptions::to(set.target.url.clone()) },
+        options: ConnectOptions { keep: true, ..set.newcomer(job) },
         filter: format!("{prefix}{}", def.reported.replace("{device}", "+")),
         connection: None,
         unsent: Vec::new(),

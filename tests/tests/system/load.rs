@@ -432,6 +432,20 @@ fn two_shards_merge_into_the_whole() {
     // Histograms are added, not averaged: all deliveries are in them.
     let counted: u64 = (0..=2).filter_map(|q| row(&whole, "latency", q)["count"].as_u64()).sum();
     assert_eq!(Some(counted), whole["verdict"]["received"].as_u64());
+    // What connecting took is that of the slowest, and memory is that of all.
+    let of = |name: &str, key: &str| {
+        let part = std::fs::read(dir.path().join(name).join("load.json")).expect("a part");
+        serde_json::from_slice::<Value>(&part)
+            .expect("JSON")
+            .pointer(key)
+            .and_then(Value::as_f64)
+            .expect("a number")
+    };
+    let (connect, memory) = (|name| of(name, "/connect_s"), |name| of(name, "/memory/all"));
+    let slowest_s = connect("0").max(connect("1"));
+    assert!(whole["connect_s"].as_f64().is_some_and(|s| (s - slowest_s).abs() < 1e-9), "{whole}");
+    assert_eq!(whole["memory_bytes"].as_f64(), Some(memory("0") + memory("1")), "{whole}");
+    assert!(memory("0") > 0.0 && connect("0") > 0.0, "{whole}");
     assert!(dir.path().join("all/report.html").exists());
 }
 
@@ -539,6 +553,7 @@ fn bad_input_is_refused_with_its_place() {
         (&["load", "load-smoke", "--start-at", "tomorrow"], "YYYY"),
         (&["load", "load-smoke", "--start-at", "2026-01-01T00:00:00Z"], " s ago"),
         (&["load", "load-search", "--rate", "2"], "a search finds its own rate"),
+        (&["load", "load-search", "--out", "parts"], "a search has many passes"),
         (&["load", "load-search", "--start-at", "2030-01-01T00:00:00Z"], "a search has many passes"),
         (
             &["load", "load-search", "--shard", "0/2", "--start-at", "2030-01-01T00:00:00Z"],
