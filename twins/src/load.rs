@@ -157,7 +157,8 @@ pub fn run(
     let (length_ns, drain_ns) = (job.stages.length_ns(), job.load.drain.0);
     let mut tally = Tally::new(stages, length_ns);
     let ends = 1 + u64::from(job.embedded);
-    for accusation in health::before(job.connections(), ends, job.dial.sources.room(), job.memory_bytes()) {
+    let room = job.dial.sources.room();
+    for accusation in health::before(job.connections(), job.strangers(), ends, room, job.memory_bytes()) {
         tally.accuse(accusation);
     }
     let begin_unix_ns = unix_ns();

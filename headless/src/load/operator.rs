@@ -53,7 +53,7 @@ pub fn start(set: &Setting<'_>, job: &Job) -> Result<Option<JoinHandle<Seen>>, F
     let prefix = set.args.prefix();
     let line = Line {
         options: ConnectOptions { keep: true, ..set.newcomer(job) },
-        filter: format!("{prefix}{}", def.reported.replace("{device}", "+")),
+        filter: format!("{prefix}{}", of_all(&def.reported)),
         connection: None,
         unsent: Vec::new(),
         again: Instant::now(),
@@ -62,6 +62,12 @@ pub fn start(set: &Setting<'_>, job: &Job) -> Result<Option<JoinHandle<Seen>>, F
     let line = line.opened().map_err(Failure::outside)?;
     let job = job.clone();
     Ok(Some(thread::spawn(move || operate(line, &job, &def, &ids, &prefix))))
+}
+
+/// The filter of what all devices report: a level that names the device becomes a wildcard.
+fn of_all(reported: &str) -> String {
+    let levels = reported.split('/').map(|level| if level.contains("{device}") { "+" } else { level });
+    levels.collect::<Vec<_>>().join("/")
 }
 
 /// The operator's connection, which comes back after it broke. What the broker had not taken over by then is sent once more.

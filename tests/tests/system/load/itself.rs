@@ -183,3 +183,108 @@ fn a_task_beyond_the_shards_is_told_its_number() {
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("JOB_COMPLETION_INDEX is 3") && said.contains("0 to 1"), "{said}");
 }
+
+#[test]
+fn too_few_file_descriptors_are_the_generators_own_fault() {
+    let (dir, sink) = (scratch(), NullSink::start());
+    let file = scenario(dir.path(), "fd.ron", BUSY);
+    let (code, said) =
+        shell(&format!("ulimit -n 256; exec TWINFLEET load {file} --broker mqtt://{}", sink.addr));
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("file descriptors") && said.contains("ulimit -n"), "{said}");
+    // Strangers of a fault come beside: told before anybody is connected.
+    let load = format!(
+        "{}, faults: [(at: \"200ms\", do: HalfOpen(connections: 300))]",
+        BUSY.replace("count: 300", "count: 20")
+    );
+    let file = scenario(dir.path(), "strangers.ron", &load);
+    let line = format!("ulimit -n 256; exec TWINFLEET load {file} --broker mqtt://{}", sink.addr);
+    let (code, said) = shell(&line);
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("20 connections and 300 strangers") && !said.contains('%'), "{said}");
+}
+
+#[test]
+fn exhausted_ports_are_the_generators_own_fault() {
+    let (dir, sink) = (scratch(), NullSink::start());
+    let file = scenario(dir.path(), "ports.ron", BUSY);
+    // Known before: the range is too small.
+    let broker = format!("mqtt://{}", sink.addr);
+    let small =
+        ["load", &file, "--broker", &broker, "--source", "127.0.0.2-127.0.0.3:41000-41009", "--quiet"];
+    let ran = command(&small);
+    assert_eq!(ran.code(), 4, "{}", ran.stderr());
+    assert!(ran.stderr().contains("ports") && ran.stderr().contains("--source"), "{}", ran.stderr());
+    assert_eq!(ran.json()["accusations"][0]["of"], "ports");
+    // Found out on the way: somebody listens on one of them.
+    let taken = std::net::TcpListener::bind("127.0.0.4:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port();
+    let source = format!("127.0.0.4:{port}");
+    let one = [
+        "load",
+        &file,
+        "--broker",
+        &broker,
+        "--set",
+        "load.devices[0].count=1",
+        "--source",
+        &source,
+        "--quiet",
+    ];
+    let ran = command(&one);
+    assert_eq!(ran.code(), 4, "{}", ran.stderr());
+    assert!(ran.stderr().contains("no local port"), "{}", ran.stderr());
+}
+
+#[test]
+fn too_little_memory_is_the_generators_own_fault() {
+    let (dir, sink) = (scratch(), NullSink::start());
+    let file = scenario(dir.path(), "memory.ron", BUSY);
+    let more = "--set load.devices[0].count=15000 --source 127.0.0.2-127.0.0.9";
+    let limit = "ulimit -v 120000";
+    let (code, said) =
+        shell(&format!("{limit}; exec TWINFLEET load {file} {more} --broker mqtt://{}", sink.addr));
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("MiB") && said.contains("ulimit -v"), "{said}");
+}
+
+#[test]
+fn a_machine_that_others_use_up_is_no_place_to_measure() {
+    let test = "a_machine_that_others_use_up_is_no_place_to_measure";
+    let Some(taskset) = twinfleet_tests::tool("taskset", test) else { return };
+    let (dir, sink) = (scratch(), NullSink::start());
+    let file = scenario(dir.path(), "busy.ron", &BUSY.replace("1s", "2s"));
+    // Three loops on the one core that the generator may use.
+    let spin = |_| {
+        let child = Command::new(&taskset).args(["-c", "0", "sh", "-c", "while :; do :; done"]).spawn();
+        Process(child.expect("a loop"))
+    };
+    let _spinning: Vec<Process> = (0..3).map(spin).collect();
+    let line = format!("exec taskset -c 0 TWINFLEET load {file} --rate 40 --broker mqtt://{}", sink.addr);
+    let (code, said) = shell(&line);
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("core that others had") || said.contains("late by the generator"), "{said}");
+}
+
+#[test]
+fn more_than_the_generator_can_do_is_its_own_fault() {
+    let (dir, sink) = (scratch(), NullSink::start());
+    let file = scenario(dir.path(), "cpu.ron", BUSY);
+    let broker = format!("mqtt://{}", sink.addr);
+    // 30 million messages a second.
+    let ran = command(&["load", &file, "--broker", &broker, "--rate", "10000", "--quiet"]);
+    assert_eq!(ran.code(), 4, "{}", ran.stderr());
+    let of: Vec<&str> = ran.json()["accusations"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|a| a["of"].as_str())
+        .map(|s| match s {
+            "cpu" => "cpu",
+            "scheduler_lag" => "scheduler_lag",
+            "busy_machine" => "busy_machine",
+            _ => "other",
+        })
+        .collect();
+    assert!(of.contains(&"cpu") || of.contains(&"scheduler_lag") || of.contains(&"busy_machine"), "{of:?}");
+}
