@@ -224,7 +224,15 @@ impl Result {
                     "The highest confirmed rate is {rate:.3} times the scenario's: {:.0} messages/s",
                     self.sent_per_s()
                 ),
-                None => "No rate met the thresholds".to_owned(),
+                None => {
+                    let best = self.trials.iter().filter(|t| t.held && t.valid).map(|t| t.rate);
+                    match best.reduce(f64::max) {
+                        None => "No rate met the thresholds".to_owned(),
+                        Some(rate) => format!(
+                            "No rate was confirmed: {rate:.3} times the scenario's held in a trial, and not for longer"
+                        ),
+                    }
+                }
             };
         }
         if self.shard.1 > 1 {

@@ -54,6 +54,18 @@ fn a_search_says_what_its_limit_was() {
         "{headline}"
     );
     assert!(!result["replay"].as_str().expect("text").contains("--rate"), "{result}");
+    // What holds in a short trial need not hold for longer: that is not that no rate held.
+    let load = r#"devices: [(id: "d-{}", count: 10, topic: "t/{device}", schedule: Constant("100ms"))],
+        subscribers: [(id: "s", filter: "t/#")], stages: [Hold(for: "1s")], drain: "200ms",
+        thresholds: [AtMost(of: Sent, bound: 120)], search: (to: 2, for: "500ms", confirm: "1500ms")"#;
+    let file = scenario(dir.path(), "short.ron", load);
+    let ran = command(&["load", &file, "--set", PATIENT, "--quiet"]);
+    let (code, result) = (ran.code(), ran.json());
+    let headline = result["headline"].as_str().expect("text");
+    assert!(
+        code == 1 && headline.contains("2.000 times the scenario's held in a trial"),
+        "{code} {headline}"
+    );
     // A worker that may be busy for a twentieth of the time is so at some ten thousand messages a second.
     let (code, result) = search(
         "own.ron",
@@ -287,4 +299,32 @@ fn more_than_the_generator_can_do_is_its_own_fault() {
         })
         .collect();
     assert!(of.contains(&"cpu") || of.contains(&"scheduler_lag") || of.contains(&"busy_machine"), "{of:?}");
+}
+
+#[test]
+fn what_comes_after_the_stages_is_no_rate_of_their_last_moment() {
+    let dir = scratch();
+    let load = r#"
+        devices: [(id: "d-{}", count: 10, topic: "t/{device}", qos: 1, schedule: Constant("10ms"))],
+        subscribers: [(id: "s", filter: "t/#")],
+        stages: [Hold(for: "2s")], drain: "10s",
+        faults: [(at: "500ms", until: "3s", do: SlowReader(share: 1, bytes_per_s: 10000))]"#;
+    let file = scenario(dir.path(), "late.ron", load);
+    let out = dir.path().join("out");
+    let text = out.to_str().expect("text");
+    let ran = command(&["load", &file, "--set", PATIENT, "--quiet", "--out", text, "--report", text]);
+    assert_eq!(ran.code(), 0, "{}\n{}", ran.stdout(), ran.stderr());
+    let part = std::fs::read(out.join("load.json")).expect("load.json");
+    let part: Value = serde_json::from_slice(&part).expect("JSON");
+    let counts = part["course"]["received"].as_array().expect("a curve");
+    let stretch_s = part["course"]["stretch_ns"].as_f64().expect("a number") * 1e-9;
+    let from = |s: f64| {
+        let rest = counts.iter().enumerate().filter(|(i, _)| *i as f64 * stretch_s >= s);
+        rest.filter_map(|(_, n)| n.as_u64()).sum::<u64>()
+    };
+    // All are in it, and those that the slow reader left for later, at three seconds, are where they came.
+    assert_eq!(Some(from(0.0)), ran.json()["verdict"]["received"].as_u64());
+    assert!(from(2.9) > 500, "{} of {}", from(2.9), from(0.0));
+    let html = std::fs::read_to_string(out.join("report.html")).expect("report.html");
+    assert!(html.contains("messages a second"), "{html}");
 }
