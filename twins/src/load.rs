@@ -315,6 +315,18 @@ fn accuse(tally: &mut Tally, job: &Job, went: &Went, kernel: Kernel) {
     if let Some(accusation) = rivals(tally) {
         tally.accuse(accusation);
     }
+    // The way of a message between two shards is known to what their clocks agree to.
+    let early_ms = tally.counts.early_us as f64 * 1e-3;
+    if early_ms > limit_ms {
+        tally.accuse(Accusation::new(
+            Shortage::Clocks,
+            format!(
+                "a message came {early_ms:.0} ms before another shard sent it: their clocks differ by so much at least (limit {}), and \
+                 latencies between them are off by it; let NTP set the clocks of the machines, or run all shards on one",
+                limits.lag
+            ),
+        ));
+    }
 }
 
 /// If another load with the same client ids was on the broker: each took the other's connections, again and again, and what is

@@ -24,6 +24,8 @@ pub enum Shortage {
     SchedulerLag,
     /// Client ids: another load had the same.
     ClientIds,
+    /// One time for all shards: their clocks differ.
+    Clocks,
     /// The generator's own doing in another way.
     Other,
 }

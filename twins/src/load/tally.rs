@@ -67,6 +67,8 @@ pub struct Tallies {
     pub taken_over: u64,
     /// Devices whose connection the broker left open, though another with the same client id had come.
     pub takeovers_ignored: u64,
+    /// By how much a message of another shard came before it was sent, at most, as the clocks of the two have it [µs].
+    pub early_us: u64,
     /// Bytes written.
     pub bytes_out: u64,
     /// Bytes read.
@@ -108,6 +110,7 @@ impl Tallies {
             (&mut self.bytes_in, o.bytes_in),
         ];
         all.into_iter().for_each(|(mine, more)| *mine += more);
+        self.early_us = self.early_us.max(o.early_us);
     }
 }
 

@@ -444,6 +444,10 @@ fn deliver(conn: &mut Conn, ctx: &mut Context<'_>, frame: Frame<'_>) {
     ctx.counts.breaches += breaches;
     ctx.counts.fresh += u64::from(taken != Taken::Again);
     let (t_ns, stage) = (ctx.t_ns(), ctx.stage(stamp.intended_ns));
+    if t_ns < stamp.sent_ns && ctx.job.shard.1 > 1 {
+        let early_us = stamp.sent_ns.saturating_sub(t_ns) as u64 / 1_000;
+        ctx.tally.counts.early_us = ctx.tally.counts.early_us.max(early_us);
+    }
     ctx.counts.took(t_ns - stamp.intended_ns);
     // By the quality that the device asked for: what it wanted is what it is measured by.
     ctx.tally.times.record(Metric::Latency, sent_qos, stage, t_ns - stamp.intended_ns);
