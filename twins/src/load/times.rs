@@ -256,7 +256,7 @@ impl Course {
 
     /// So many that were meant for a time, for which somebody waited until another.
     pub fn waited(&mut self, t_ns: i64, intended_ns: i64, n: u32) {
-        let us = ((t_ns - intended_ns).max(1_000) / 1_000) as u64;
+        let us = (t_ns.saturating_sub(intended_ns).max(1_000) / 1_000) as u64;
         let key = self.at(intended_ns).min(MOST_STRETCHES - 1) as u32;
         let stretch = self.latency.entry(key).or_default();
         stretch.count(step(us), n);
@@ -342,5 +342,26 @@ mod tests {
                 }
             }
         }
+    }
+    #[test]
+    fn the_course_bears_whatever_an_altered_stamp_says() {
+        let mut course = Course::new(1_000_000_000);
+        for intended_ns in [i64::MIN, -1, i64::MAX] {
+            course.received(i64::MAX, intended_ns);
+            course.received(500_000_000, intended_ns);
+        }
+        // Nobody draws what came after centuries.
+        assert_eq!(course.received.iter().sum::<u64>(), 3);
+        assert!((course.end_s() - 0.52).abs() < 1e-9, "{}", course.end_s());
+    }
+
+    #[test]
+    fn what_comes_after_the_stages_has_stretches_of_its_own() {
+        let (mut a, mut b) = (Course::new(1_000_000_000), Course::new(1_000_000_000));
+        a.received(1_500_000_000, 900_000_000);
+        b.received(2_000_000_000, 900_000_000);
+        a.add(&b);
+        assert_eq!((a.received[75], a.received[100], a.received.iter().sum::<u64>()), (1, 1, 2));
+        assert!((a.end_s() - 2.02).abs() < 1e-9, "{}", a.end_s());
     }
 }

@@ -414,6 +414,13 @@ impl Checker<'_> {
                 self.report.push(place.error(key, "this is no time").help("write 0 or more"));
             }
         }
+        if load.batch > load.drain && load.drain.0 >= 0 {
+            let text = format!(
+                "what is gathered last would not leave before the load is over, {} after its stages",
+                load.drain
+            );
+            self.report.push(place.error("batch", text).help("write less than `drain`, or a longer `drain`"));
+        }
         if load.connects_per_s == 0 {
             let error = place.error("connects_per_s", "without connections there is no load");
             self.report.push(error.help("leave it out for 2,000"));

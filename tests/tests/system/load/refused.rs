@@ -56,6 +56,7 @@ fn bad_input_is_refused_with_its_place() {
     for (more, wanted) in [
         (r#"faults: [(at: "50s", do: Storm(share: 1))]"#, "begin outside"),
         (r#"faults: [(at: "0s", do: Malformed(connections: 0))]"#, "0 strangers"),
+        (r#"batch: "2s", drain: "1s""#, "would not leave before the load is over"),
         (r#"faults: [(at: "0s", do: SlowReader(share: 1, bytes_per_s: 0))]"#, "no slow reader"),
         ("limits: (cpu: -1)", "`cpu` must be above 0"),
         (r#"thresholds: [Below(of: Latency, percentile: 0, bound: "1ms")]"#, "`percentile` must be above 0"),

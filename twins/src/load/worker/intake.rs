@@ -448,10 +448,12 @@ fn deliver(conn: &mut Conn, ctx: &mut Context<'_>, frame: Frame<'_>) {
         let early_us = stamp.sent_ns.saturating_sub(t_ns) as u64 / 1_000;
         ctx.tally.counts.early_us = ctx.tally.counts.early_us.max(early_us);
     }
-    ctx.counts.took(t_ns - stamp.intended_ns);
+    // A broker may have altered what the stamp says, to anything.
+    let latency_ns = t_ns.saturating_sub(stamp.intended_ns);
+    ctx.counts.took(latency_ns);
     // By the quality that the device asked for: what it wanted is what it is measured by.
-    ctx.tally.times.record(Metric::Latency, sent_qos, stage, t_ns - stamp.intended_ns);
-    ctx.tally.times.record(Metric::Service, sent_qos, stage, t_ns - stamp.sent_ns);
+    ctx.tally.times.record(Metric::Latency, sent_qos, stage, latency_ns);
+    ctx.tally.times.record(Metric::Service, sent_qos, stage, t_ns.saturating_sub(stamp.sent_ns));
     ctx.tally.course.received(t_ns, stamp.intended_ns);
 }
 
