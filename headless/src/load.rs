@@ -102,6 +102,12 @@ fn before(args: &Args, load: &LoadDef) -> Result<(), Failure> {
             "--start-at: a search has many passes, and an instant is the start of one only; leave it out",
         ));
     }
+    if load.search.is_some() && args.out.is_some() {
+        return Err(Failure::input(
+            "--out: a search has many passes, each of another rate and length, and `merge` joins those of one; what it found is in \
+             `--report`",
+        ));
+    }
     if args.shard.1 > 1 && args.start_at.is_none() {
         return Err(Failure::input(
             "--shard: shards begin at one instant: add `--start-at`, the same for all, such as $(($(date +%s) + 10))",
@@ -314,7 +320,8 @@ impl Setting<'_> {
         Ok(result)
     }
 
-    /// How somebody connects who looks at what the broker has kept: as a subscriber does, where each has its own certificate.
+    /// How somebody connects who is none of the load: who looks at what the broker has kept, or commands. As a subscriber does, where
+    /// each has its own certificate.
     fn newcomer(&self, job: &Job) -> ConnectOptions {
         let tls = &self.args.tls;
         let listener = job.subscribers.iter().find(|s| job.owns(s.ordinal)).map(|s| &s.id);

@@ -92,8 +92,8 @@ the same command. One of another text of the scenario, other definitions or
 another broker, or that was no measurement, is.
 
 Cells of a load on a broker of yours influence each other, unless
---restart-broker PROGRAM begins each with a fresh one; with --jobs, cells of a
-load also take each other's time.
+--restart-broker PROGRAM begins each with a fresh one, and are run one at a
+time; with --jobs, cells of a load take each other's time.
 
 Exit codes:
   0 every cell held    1 one failed    2 bad input    3 a cell's broker or disk
@@ -305,14 +305,17 @@ fn broker(args: &Args, is_load: bool) -> &str {
 fn shares_broker(args: &Args, is_load: bool) -> Result<bool, Failure> {
     let choice: BrokerChoice = broker(args, is_load).parse().map_err(crate::run::wire)?;
     let is_ours = is_load && matches!(choice, BrokerChoice::Url(_));
+    if is_ours && args.jobs > 1 {
+        return Err(Failure::input(
+            "--jobs: cells of a load have the same client ids, and on one broker each would take the others' connections; leave --jobs \
+             out, or --broker, so that each cell has an embedded one of its own",
+        ));
+    }
     let Some(program) = &args.restart_broker else { return Ok(is_ours) };
     let refused = |why: &str| Err(Failure::input(format!("--restart-broker: {why}")));
     match () {
         () if !is_ours => refused(
             "it is for loads on a broker of yours (`--broker mqtt://…`); each cell has an embedded one of its own",
-        ),
-        () if args.jobs > 1 => refused(
-            "cells at the same time would lose their broker to each other's restarts; leave --jobs out",
         ),
         () if !program.exists() => refused(&format!("there is no file {}", program.display())),
         () => Ok(false),

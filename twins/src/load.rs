@@ -28,6 +28,7 @@ pub mod worker;
 
 use health::{Accusation, Kernel, Shortage};
 use job::Job;
+use serde::{Deserialize, Serialize};
 use shared::{Counts, Shared};
 use std::{
     sync::{
@@ -97,7 +98,7 @@ pub struct Progress {
 }
 
 /// Resident memory of the process that a load took, [bytes]; sockets' buffers are the kernel's and not in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
     /// With all connections up, less that before the first was made. With the embedded broker, its share is in it.
     pub connections: u64,
@@ -110,6 +111,12 @@ impl Memory {
     #[must_use]
     pub fn max(self, other: Self) -> Self {
         Self { connections: self.connections.max(other.connections), all: self.all.max(other.all) }
+    }
+
+    /// That of two processes.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { connections: self.connections + other.connections, all: self.all + other.all }
     }
 }
 
@@ -150,7 +157,8 @@ pub fn run(
     let (length_ns, drain_ns) = (job.stages.length_ns(), job.load.drain.0);
     let mut tally = Tally::new(stages, length_ns);
     let ends = 1 + u64::from(job.embedded);
-    for accusation in health::before(job.connections(), ends, job.dial.sources.room(), job.memory_bytes()) {
+    let room = job.dial.sources.room();
+    for accusation in health::before(job.connections(), job.strangers(), ends, room, job.memory_bytes()) {
         tally.accuse(accusation);
     }
     let begin_unix_ns = unix_ns();
@@ -304,6 +312,45 @@ fn accuse(tally: &mut Tally, job: &Job, went: &Went, kernel: Kernel) {
     if let Some(accusation) = Kernel::now().since(kernel) {
         tally.accuse(accusation);
     }
+    if let Some(accusation) = rivals(tally) {
+        tally.accuse(accusation);
+    }
+    // The way of a message between two shards is known to what their clocks agree to.
+    let early_ms = tally.counts.early_us as f64 * 1e-3;
+    if early_ms > limit_ms {
+        tally.accuse(Accusation::new(
+            Shortage::Clocks,
+            format!(
+                "a message came {early_ms:.0} ms before another shard sent it: their clocks differ by so much at least (limit {}), and \
+                 latencies between them are off by it; let NTP set the clocks of the machines, or run all shards on one",
+                limits.lag
+            ),
+        ));
+    }
+}
+
+/// If another load with the same client ids was on the broker: each took the other's connections, again and again, and what is
+/// lost with a connection is excused. A broker that still works off an earlier run's messages sends nobody away.
+fn rivals(tally: &Tally) -> Option<Accusation> {
+    let c = tally.counts;
+    let ousted = c.ousted.saturating_sub(c.takeovers_ignored);
+    let seen = match (ousted, c.rivals) {
+        (1.., _) => format!("{ousted} connections were ended since others with their client ids had come"),
+        (0, 1..) if c.disconnected > 0 => {
+            format!(
+                "{} messages of another run came to topics of this one, and {} connections broke",
+                c.rivals, c.disconnected
+            )
+        }
+        _ => return None,
+    };
+    Some(Accusation::new(
+        Shortage::ClientIds,
+        format!(
+            "{seen}: somebody else runs this load on the broker, and each takes the other's connections; run one at a time, or \
+             give one of them other ids and topics"
+        ),
+    ))
 }
 
 /// Fewer messages than these have no percentile of their lag to speak of.

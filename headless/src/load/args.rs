@@ -51,7 +51,8 @@ pub struct Args {
     /// Topic prefix on the broker.
     #[arg(long, default_value = "", value_parser = parse_prefix)]
     pub prefix: String,
-    /// Write what `merge` joins (histograms, ledgers, counters) to this folder; an earlier run's is taken away at the start.
+    /// Write what `merge` joins (histograms, ledgers, counters; a search has none) to this folder; an earlier run's is taken away at
+    /// the start.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Write report.html, report.json and junit.xml to this folder; those of an earlier run are taken away at the start.

@@ -16,6 +16,7 @@ use std::{
 };
 use twinfleet_engine::scenario::{self, diagnostic::Report, files::Files, source::Source};
 use twinfleet_twins::load::{
+    Memory,
     files::{self, Part},
     judge,
     socket::Dial,
@@ -83,6 +84,8 @@ pub fn merge(dirs: &[PathBuf], out: &Path, folders: &[PathBuf], json: bool) -> R
         cpu: tally.cpu.clone(),
         accusations: tally.accusations.clone(),
         reasons: tally.reasons.clone(),
+        connect_s: parts.iter().map(|p| p.connect_s).fold(0.0, f64::max),
+        memory: parts.iter().map(|p| p.memory).fold(Memory::default(), Memory::plus),
         retained: retained.clone(),
         ..first
     };

@@ -43,9 +43,6 @@ struct Open {
 /// Begins to operate, once the load has started; None: this load commands nobody.
 pub fn start(set: &Setting<'_>, job: &Job) -> Result<Option<JoinHandle<Seen>>, Failure> {
     let Some(def) = set.load.commands.clone() else { return Ok(None) };
-    if set.target.is_wrapped {
-        return Err(Failure::input("`commands` speak plain MQTT in this version: use `mqtt://`"));
-    }
     // Each shard commands its own devices; those that are no devices of the load, the first one does.
     let ordinals: HashMap<&str, u32> = job.devices.iter().map(|d| (&*d.id, d.ordinal)).collect();
     let mut ids = fleet_ids(set.loaded, &def.fleet);
@@ -55,8 +52,8 @@ pub fn start(set: &Setting<'_>, job: &Job) -> Result<Option<JoinHandle<Seen>>, F
     }
     let prefix = set.args.prefix();
     let line = Line {
-        options: ConnectOptions { keep: true, ..ConnectOptions::to(set.target.url.clone()) },
-        filter: format!("{prefix}{}", def.reported.replace("{device}", "+")),
+        options: ConnectOptions { keep: true, ..set.newcomer(job) },
+        filter: format!("{prefix}{}", of_all(&def.reported)),
         connection: None,
         unsent: Vec::new(),
         again: Instant::now(),
@@ -65,6 +62,12 @@ pub fn start(set: &Setting<'_>, job: &Job) -> Result<Option<JoinHandle<Seen>>, F
     let line = line.opened().map_err(Failure::outside)?;
     let job = job.clone();
     Ok(Some(thread::spawn(move || operate(line, &job, &def, &ids, &prefix))))
+}
+
+/// The filter of what all devices report: a level that names the device becomes a wildcard.
+fn of_all(reported: &str) -> String {
+    let levels = reported.split('/').map(|level| if level.contains("{device}") { "+" } else { level });
+    levels.collect::<Vec<_>>().join("/")
 }
 
 /// The operator's connection, which comes back after it broke. What the broker had not taken over by then is sent once more.

@@ -128,7 +128,7 @@ fn head(html: &mut String, r: &LoadResult) {
     for accusation in r.accusations() {
         let _ = writeln!(
             html,
-            "<div class=\"card failure\"><span class=\"chip failed\">invalid</span> <strong>the generator was the limit</strong>\
+            "<div class=\"card failure\"><span class=\"chip failed\">invalid</span> <strong>not a measurement of the broker</strong>\
              <p>{}</p></div>",
             escape(&accusation.text)
         );
@@ -175,14 +175,12 @@ fn margin(o: &judge::Outcome) -> String {
 fn plots(html: &mut String, r: &LoadResult) {
     let course = &r.tally.course;
     let stretch_s = course.stretch_ns as f64 * 1e-9;
+    let stretches = course.sent.len().max(course.received.len());
     let rate = |counts: &[u64]| -> Vec<(f64, f64)> {
-        counts
-            .iter()
-            .enumerate()
-            .map(|(i, n)| ((i as f64 + 0.5) * stretch_s, *n as f64 / stretch_s))
-            .collect()
+        let per_s = |i: usize| counts.get(i).copied().unwrap_or(0) as f64 / stretch_s;
+        (0..stretches).map(|i| ((i as f64 + 0.5) * stretch_s, per_s(i))).collect()
     };
-    let end_s = r.length_s.max(1e-3);
+    let end_s = r.length_s.max(course.end_s()).max(1e-3);
     let [half, most, largest] = course.latencies([0.5, 0.99, 1.0]);
     let all: [Plot; 2] = [
         plot::lines(

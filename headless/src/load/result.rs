@@ -114,8 +114,6 @@ impl Result {
         result.part.devices = std::mem::take(&mut result.tally.devices);
         result.part.subscribers = std::mem::take(&mut result.tally.subscribers);
         result.replay = replay;
-        result.connect_s = done.connect_s;
-        result.memory = done.memory;
         result.searched = set.load.search.is_some();
         if result.searched {
             // A trial is one stage.
@@ -153,9 +151,9 @@ impl Result {
             finished: part.finished,
             wall_s: part.wall_s,
             length_s: job.stages.length_ns() as f64 * 1e-9,
-            connect_s: 0.0,
+            connect_s: part.connect_s,
             connections: job.connections(),
-            memory: Memory::default(),
+            memory: part.memory,
             rows: judge::table(job, &tally).into_iter().map(row).collect(),
             lag_p99_ms: tally.lag.value_at_quantile(0.99) as f64 * 1e-3,
             outcomes: judged,
@@ -226,7 +224,15 @@ impl Result {
                     "The highest confirmed rate is {rate:.3} times the scenario's: {:.0} messages/s",
                     self.sent_per_s()
                 ),
-                None => "No rate met the thresholds".to_owned(),
+                None => {
+                    let best = self.trials.iter().filter(|t| t.held && t.valid).map(|t| t.rate);
+                    match best.reduce(f64::max) {
+                        None => "No rate met the thresholds".to_owned(),
+                        Some(rate) => format!(
+                            "No rate was confirmed: {rate:.3} times the scenario's held in a trial, and not for longer"
+                        ),
+                    }
+                }
             };
         }
         if self.shard.1 > 1 {
@@ -249,9 +255,9 @@ impl Result {
         }
     }
 
-    /// Messages a second over the stages.
+    /// Messages a second over the stages, or over as much of them as there was.
     pub fn sent_per_s(&self) -> f64 {
-        self.verdict.sent as f64 / self.length_s.max(1e-9)
+        self.verdict.sent as f64 / self.length_s.min(self.wall_s).max(1e-9)
     }
 
     /// Deliveries a second over the run.
@@ -379,6 +385,8 @@ fn part(set: &Setting<'_>, job: &Job, done: &Done, rate: f64) -> Part {
         cpu: tally.cpu.clone(),
         accusations: tally.accusations.clone(),
         reasons: tally.reasons.clone(),
+        connect_s: done.connect_s,
+        memory: done.memory,
         retained: None,
     }
 }

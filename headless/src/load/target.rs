@@ -24,8 +24,6 @@ pub struct Target {
     pub url: BrokerUrl,
     pub address: SocketAddr,
     pub wraps: Wraps,
-    /// Whether connections are more than plain TCP.
-    pub is_wrapped: bool,
     /// The broker within this process, if it is one.
     pub embedded: Option<Embedded>,
 }
@@ -108,7 +106,6 @@ impl Target {
             wraps.of("").map_err(crate::run::wire)?;
         }
         let name = choice.to_string();
-        let is_wrapped = url.tls || url.websocket.is_some();
-        Ok(Self { name, url, address, wraps, is_wrapped, embedded: own })
+        Ok(Self { name, url, address, wraps, embedded: own })
     }
 }

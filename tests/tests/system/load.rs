@@ -2,6 +2,7 @@
 
 mod again;
 mod brokers;
+mod commands;
 mod itself;
 mod judged;
 mod judges;
@@ -11,7 +12,9 @@ mod liar;
 mod newcomer;
 mod nothing;
 mod ours;
+mod refused;
 mod restart;
+mod rivals;
 mod rogue;
 mod secure;
 mod sink;
@@ -252,101 +255,6 @@ fn shell(line: &str) -> (i32, String) {
 }
 
 #[test]
-fn too_few_file_descriptors_are_the_generators_own_fault() {
-    let (dir, sink) = (scratch(), NullSink::start());
-    let file = scenario(dir.path(), "fd.ron", BUSY);
-    let (code, said) =
-        shell(&format!("ulimit -n 256; exec TWINFLEET load {file} --broker mqtt://{}", sink.addr));
-    assert_eq!(code, 4, "{said}");
-    assert!(said.contains("file descriptors") && said.contains("ulimit -n"), "{said}");
-}
-
-#[test]
-fn exhausted_ports_are_the_generators_own_fault() {
-    let (dir, sink) = (scratch(), NullSink::start());
-    let file = scenario(dir.path(), "ports.ron", BUSY);
-    // Known before: the range is too small.
-    let broker = format!("mqtt://{}", sink.addr);
-    let small =
-        ["load", &file, "--broker", &broker, "--source", "127.0.0.2-127.0.0.3:41000-41009", "--quiet"];
-    let ran = command(&small);
-    assert_eq!(ran.code(), 4, "{}", ran.stderr());
-    assert!(ran.stderr().contains("ports") && ran.stderr().contains("--source"), "{}", ran.stderr());
-    assert_eq!(ran.json()["accusations"][0]["of"], "ports");
-    // Found out on the way: somebody listens on one of them.
-    let taken = std::net::TcpListener::bind("127.0.0.4:0").expect("a port");
-    let port = taken.local_addr().expect("an address").port();
-    let source = format!("127.0.0.4:{port}");
-    let one = [
-        "load",
-        &file,
-        "--broker",
-        &broker,
-        "--set",
-        "load.devices[0].count=1",
-        "--source",
-        &source,
-        "--quiet",
-    ];
-    let ran = command(&one);
-    assert_eq!(ran.code(), 4, "{}", ran.stderr());
-    assert!(ran.stderr().contains("no local port"), "{}", ran.stderr());
-}
-
-#[test]
-fn too_little_memory_is_the_generators_own_fault() {
-    let (dir, sink) = (scratch(), NullSink::start());
-    let file = scenario(dir.path(), "memory.ron", BUSY);
-    let more = "--set load.devices[0].count=15000 --source 127.0.0.2-127.0.0.9";
-    let limit = "ulimit -v 120000";
-    let (code, said) =
-        shell(&format!("{limit}; exec TWINFLEET load {file} {more} --broker mqtt://{}", sink.addr));
-    assert_eq!(code, 4, "{said}");
-    assert!(said.contains("MiB") && said.contains("ulimit -v"), "{said}");
-}
-
-#[test]
-fn a_machine_that_others_use_up_is_no_place_to_measure() {
-    let test = "a_machine_that_others_use_up_is_no_place_to_measure";
-    let Some(taskset) = twinfleet_tests::tool("taskset", test) else { return };
-    let (dir, sink) = (scratch(), NullSink::start());
-    let file = scenario(dir.path(), "busy.ron", &BUSY.replace("1s", "2s"));
-    // Three loops on the one core that the generator may use.
-    let spin = |_| {
-        let child = Command::new(&taskset).args(["-c", "0", "sh", "-c", "while :; do :; done"]).spawn();
-        Process(child.expect("a loop"))
-    };
-    let _spinning: Vec<Process> = (0..3).map(spin).collect();
-    let line = format!("exec taskset -c 0 TWINFLEET load {file} --rate 40 --broker mqtt://{}", sink.addr);
-    let (code, said) = shell(&line);
-    assert_eq!(code, 4, "{said}");
-    assert!(said.contains("core that others had") || said.contains("late by the generator"), "{said}");
-}
-
-#[test]
-fn more_than_the_generator_can_do_is_its_own_fault() {
-    let (dir, sink) = (scratch(), NullSink::start());
-    let file = scenario(dir.path(), "cpu.ron", BUSY);
-    let broker = format!("mqtt://{}", sink.addr);
-    // 30 million messages a second.
-    let ran = command(&["load", &file, "--broker", &broker, "--rate", "10000", "--quiet"]);
-    assert_eq!(ran.code(), 4, "{}", ran.stderr());
-    let of: Vec<&str> = ran.json()["accusations"]
-        .as_array()
-        .expect("a list")
-        .iter()
-        .filter_map(|a| a["of"].as_str())
-        .map(|s| match s {
-            "cpu" => "cpu",
-            "scheduler_lag" => "scheduler_lag",
-            "busy_machine" => "busy_machine",
-            _ => "other",
-        })
-        .collect();
-    assert!(of.contains(&"cpu") || of.contains(&"scheduler_lag") || of.contains(&"busy_machine"), "{of:?}");
-}
-
-#[test]
 fn the_intended_trace_is_the_same_for_any_workers_and_shards() {
     let dir = scratch();
     let at = |name: &str| dir.path().join(name).display().to_string();
@@ -431,6 +339,20 @@ fn two_shards_merge_into_the_whole() {
     // Histograms are added, not averaged: all deliveries are in them.
     let counted: u64 = (0..=2).filter_map(|q| row(&whole, "latency", q)["count"].as_u64()).sum();
     assert_eq!(Some(counted), whole["verdict"]["received"].as_u64());
+    // What connecting took is that of the slowest, and memory is that of all.
+    let of = |name: &str, key: &str| {
+        let part = std::fs::read(dir.path().join(name).join("load.json")).expect("a part");
+        serde_json::from_slice::<Value>(&part)
+            .expect("JSON")
+            .pointer(key)
+            .and_then(Value::as_f64)
+            .expect("a number")
+    };
+    let (connect, memory) = (|name| of(name, "/connect_s"), |name| of(name, "/memory/all"));
+    let slowest_s = connect("0").max(connect("1"));
+    assert!(whole["connect_s"].as_f64().is_some_and(|s| (s - slowest_s).abs() < 1e-9), "{whole}");
+    assert_eq!(whole["memory_bytes"].as_f64(), Some(memory("0") + memory("1")), "{whole}");
+    assert!(memory("0") > 0.0 && connect("0") > 0.0, "{whole}");
     assert!(dir.path().join("all/report.html").exists());
 }
 
@@ -457,121 +379,6 @@ fn a_bad_day_breaks_no_promise_of_a_good_broker() {
     assert!(n("wills_owed") > 0 && n("wills") >= n("wills_owed"), "{counters}");
     assert_eq!((n("strangers_closed"), n("sessions_lost")), (6, 0), "{counters}");
     assert!(n("taken_over") >= 4, "{counters}");
-}
-
-#[test]
-fn bad_input_is_refused_with_its_place() {
-    let dir = scratch();
-    let bad = |load: &str, wanted: &str| {
-        let file = scenario(dir.path(), "bad.ron", load);
-        let ran = command(&["load", &file, "--quiet"]);
-        assert_eq!(ran.code(), 2, "{load}: {}", ran.stderr());
-        assert!(
-            ran.stderr().contains(wanted) && ran.stderr().contains("bad.ron:1:"),
-            "{load}: {}",
-            ran.stderr()
-        );
-    };
-    let device = r#"devices: [(id: "d", schedule: Constant("1s"))]"#;
-    bad("stages: [Hold(for: \"1s\")]", "has connections");
-    bad(&format!("{device}, stages: []"), "at least one stage");
-    bad(&format!("{device}, stages: [Hold(for: \"0s\")]"), "longer than 0 s");
-    bad(
-        &device.replace("\"1s\"", "\"0s\"").replace(")]", ")], stages: [Hold(for: \"1s\")]"),
-        "spacing is above 0",
-    );
-    bad(
-        r#"devices: [(id: "d", count: 2, schedule: Constant("1s"))], stages: [Hold(for: "1s")]"#,
-        "client id",
-    );
-    bad(
-        r#"devices: [(id: "d", topic: "a/#", schedule: Constant("1s"))], stages: [Hold(for: "1s")]"#,
-        "wildcard",
-    );
-    bad(
-        r#"devices: [(id: "d", qos: 3, schedule: Constant("1s"))], stages: [Hold(for: "1s")]"#,
-        "quality of service 3",
-    );
-    bad(
-        r#"devices: [(id: "d", payload_bytes: 8, schedule: Constant("1s"))], stages: [Hold(for: "1s")]"#,
-        "36",
-    );
-    bad(
-        r#"devices: [(id: "d", schedule: Firmware(fleet: "x"))], stages: [Hold(for: "1s")]"#,
-        "there is no group",
-    );
-    let listening =
-        |subscriber: &str| format!("{device}, subscribers: [{subscriber}], stages: [Hold(for: \"1s\")]");
-    bad(
-        r#"devices: [(id: "n-{}", count: 3, schedule: Constant("1s")), (id: "n-1", schedule: Constant("1s"))],
-        stages: [Hold(for: "1s")]"#
-            .replace('\n', "")
-            .as_str(),
-        "has the client id `n-1` too",
-    );
-    bad(&listening(r#"(id: "d", filter: "a")"#), "has the client id `d` too");
-    for (more, wanted) in [
-        (r#"faults: [(at: "50s", do: Storm(share: 1))]"#, "begin outside"),
-        (r#"faults: [(at: "0s", do: SlowReader(share: 1, bytes_per_s: 0))]"#, "no slow reader"),
-        ("limits: (cpu: -1)", "`cpu` must be above 0"),
-        (r#"thresholds: [Below(of: Latency, percentile: 0, bound: "1ms")]"#, "`percentile` must be above 0"),
-        (
-            r#"thresholds: [Below(of: Latency, percentile: 9, bound: "1s", stage: 1)], search: (to: 2, for: "1s", confirm: "1s")"#,
-            "a single stage",
-        ),
-    ] {
-        bad(&format!("{device}, stages: [Hold(for: \"1s\"), Hold(for: \"1s\")], {more}"), wanted);
-    }
-    bad(&format!("{device}, stages: [Hold(for: \"1s\", rate: 0)]"), "nothing is sent");
-    bad(
-        r#"devices: [(id: "d", schedule: Constant("1s"), will: "$SYS/x")], stages: [Hold(for: "1s")]"#,
-        "the broker's own",
-    );
-    for (args, wanted) in [
-        (&["load", "pi3b-mirror"][..], "no `load:` section"),
-        (&["load", "load-smoke", "--broker", "none"], "needs a broker"),
-        (&["load", "load-smoke", "--broker", "http://x"], "names no broker"),
-        (&["load", "load-smoke", "--shard", "2/2"], "no shard"),
-        (&["load", "load-smoke", "--shard", "auto/2"], "JOB_COMPLETION_INDEX"),
-        (&["load", "load-smoke", "--source", "1.2.3"], "names no source"),
-        (&["load", "load-smoke", "--rate", "0"], "above 0"),
-        (&["load", "load-smoke", "--start-at", "tomorrow"], "YYYY"),
-        (&["load", "load-smoke", "--start-at", "2026-01-01T00:00:00Z"], " s ago"),
-        (&["load", "load-search", "--rate", "2"], "a search finds its own rate"),
-        (&["load", "load-search", "--start-at", "2030-01-01T00:00:00Z"], "a search has many passes"),
-        (
-            &["load", "load-search", "--shard", "0/2", "--start-at", "2030-01-01T00:00:00Z"],
-            "a shard alone cannot tell",
-        ),
-        (&["load", "load-smoke", "--shard", "0/2"], "add `--start-at`"),
-        (&["load", "load-commands", "--rate", "2"], "send as their firmware does"),
-        (&["load", "load-smoke", "--set", "load.protocol=V5"], "the embedded broker speaks MQTT 3.1.1"),
-        (
-            &["load", "load-smoke", "--broker", "mqtt://[::1]:1", "--source", "127.0.0.2"],
-            "which IPv4 addresses do not reach",
-        ),
-        (&["load", "load-smoke", "--restart-broker", "/bin/true"], "nothing restarts the broker"),
-        (
-            &[
-                "load",
-                "load-smoke",
-                "--broker",
-                "mqtts://127.0.0.1:1",
-                "--cert",
-                "no/{device}.pem",
-                "--key",
-                "no/key.pem",
-            ],
-            "`meter-0` has no file no/meter-0.pem",
-        ),
-    ] {
-        let ran = command(args);
-        assert_eq!(ran.code(), 2, "{args:?}: {}", ran.stderr());
-        assert!(ran.stderr().contains(wanted), "{args:?}: {}", ran.stderr());
-    }
-    let nobody = command(&["load", "load-smoke", "--broker", "mqtt://127.0.0.1:1", "--quiet"]);
-    assert_eq!(nobody.code(), 3, "{}", nobody.stderr());
-    assert!(nobody.stderr().contains("127.0.0.1:1"), "{}", nobody.stderr());
 }
 
 #[test]
@@ -629,20 +436,6 @@ fn a_shared_subscription_gets_each_message_once() {
 }
 
 #[test]
-fn commands_change_what_devices_report() {
-    let ran = command(&["load", "load-commands", "--set", PATIENT, "--quiet"]);
-    assert_eq!(ran.code(), 0, "{}\n{}", ran.stdout(), ran.stderr());
-    let result = ran.json();
-    assert!(result["counters"]["commands"].as_u64() >= Some(20), "{result}");
-    // All are followed but those that are still under way as the load ends: one a lamp at most.
-    let count = |key: &str| result["counters"][key].as_u64().unwrap_or(0);
-    assert!(count("commands_followed") + 4 >= count("commands"), "{result}");
-    // A tick, the lamp, the light sensor's 120 ms and the rest of the 200 ms between reports.
-    let took = row(&result, "command to reported", 1);
-    assert!(ms(took, "p50_ms") > 20.0, "{took}");
-}
-
-#[test]
 fn firmware_is_a_load() {
     let dir = scratch();
     let text = r#"Scenario(format: 1, seed: 3, duration: "4s", step: "100ms",
@@ -686,50 +479,4 @@ fn firmware_is_a_load() {
     // Twenty nodes, eight times in four seconds, less those whose first wake is late.
     assert!((120..=180).contains(&one.lines().count()), "{}", one.lines().count());
     assert_eq!(one, trace("2"));
-}
-
-#[test]
-fn rates_that_firmware_does_not_follow_are_told() {
-    let dir = scratch();
-    let text =
-        std::fs::read_to_string(twinfleet_tests::root().join("scenarios/load-commands.ron")).expect("text");
-    let with = |name: &str, load: &str| {
-        let path = dir.path().join(name);
-        std::fs::write(&path, text.replace("stages: [Hold(for: \"6s\")]", load)).expect("a scenario");
-        path.display().to_string()
-    };
-    let ran = command(&["check", &with("ramp.ron", "stages: [Ramp(for: \"6s\", to: 3)]")]);
-    assert_eq!(ran.code(), 0, "{}", ran.stderr());
-    assert!(ran.stderr().contains("at any rate") && ran.stderr().contains("ramp.ron:"), "{}", ran.stderr());
-    let search = "stages: [Hold(for: \"6s\")], search: (to: 4, for: \"1s\", confirm: \"1s\")";
-    let ran = command(&["load", &with("search.ron", search), "--quiet"]);
-    assert_eq!(ran.code(), 2, "{}", ran.stderr());
-    assert!(ran.stderr().contains("at any rate of a search"), "{}", ran.stderr());
-    // A fault that happens at once has no end.
-    let storm = "stages: [Hold(for: \"6s\")], faults: [(at: \"1s\", until: \"2s\", do: Storm(share: 1))]";
-    let ran = command(&["check", &with("storm.ron", storm)]);
-    assert!(ran.code() == 0 && ran.stderr().contains("`until` does nothing here"), "{}", ran.stderr());
-}
-
-#[test]
-fn a_wrong_password_is_told_as_one_and_at_once() {
-    let test = "a_wrong_password_is_told_as_one_and_at_once";
-    let Some(passwd) = twinfleet_tests::tool("mosquitto_passwd", test) else { return };
-    let mosquitto = Mosquitto::start_with(test, |dir| {
-        let file = dir.join("passwords");
-        let args = ["-b", "-c", file.to_str().expect("text"), "lab", "right"];
-        assert!(Command::new(&passwd).args(args).status().expect("mosquitto_passwd").success());
-        format!("allow_anonymous false\npassword_file {}\n", file.display())
-    });
-    let Some(mosquitto) = mosquitto else { return };
-    let begin = std::time::Instant::now();
-    let on = |login: &str| {
-        command(&["load", "load-smoke", "--broker", &format!("mqtt://{login}{}", mosquitto.addr), "--quiet"])
-    };
-    let wrong = on("lab:wrong@");
-    assert_eq!(wrong.code(), 3, "{}", wrong.stderr());
-    assert!(wrong.stderr().contains("Check user name and password"), "{}", wrong.stderr());
-    let none = on("");
-    assert!(none.code() == 3 && none.stderr().contains("user:password@"), "{}", none.stderr());
-    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
 }

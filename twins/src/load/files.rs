@@ -1,6 +1,7 @@
 //! What a shard of a load leaves, and how the parts become the whole: histograms add up, books are laid side by side.
 
 use super::{
+    Memory,
     health::{Accusation, CpuTime},
     judge::Finding,
     tally::{DeviceBook, SubscriberBook, Tallies, Tally},
@@ -57,6 +58,12 @@ pub struct Part {
     pub accusations: Vec<Accusation>,
     /// Reasons for which connections were lost.
     pub reasons: BTreeMap<String, u64>,
+    /// How long the connecting took, [s].
+    #[serde(default)]
+    pub connect_s: f64,
+    /// Memory that it took.
+    #[serde(default)]
+    pub memory: Memory,
     /// What a newcomer found wrong with the messages that this shard's devices left with the broker; None: nobody looked.
     pub retained: Option<Vec<Finding>>,
 }

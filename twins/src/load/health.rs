@@ -22,6 +22,10 @@ pub enum Shortage {
     BusyMachine,
     /// Time: messages that nothing held back left late.
     SchedulerLag,
+    /// Client ids: another load had the same.
+    ClientIds,
+    /// One time for all shards: their clocks differ.
+    Clocks,
     /// The generator's own doing in another way.
     Other,
 }
@@ -87,13 +91,21 @@ const MOST_DESCRIPTORS: u64 = 1 << 20;
 const SPARE_BYTES: u64 = 24 << 20;
 
 /// Raises the limit of file descriptors to what is allowed, and says if so many connections find no room: in descriptors,
-/// ports or memory, of which they are reckoned with `wanted` bytes. `ends`: how many of each are in this process, two where the broker
-/// is.
-pub fn before(connections: u64, ends: u64, ports: Option<u64>, wanted: u64) -> Vec<Accusation> {
+/// ports or memory, of which they are reckoned with `wanted` bytes. `strangers` come beside them; `ends`: how many of each are in this
+/// process, two where the broker is.
+pub fn before(
+    connections: u64,
+    strangers: u64,
+    ends: u64,
+    ports: Option<u64>,
+    wanted: u64,
+) -> Vec<Accusation> {
     let mut all = Vec::new();
-    let needed = connections * ends + SPARE_DESCRIPTORS;
+    let at_a_time = connections + strangers;
+    let needed = at_a_time * ends + SPARE_DESCRIPTORS;
+    let beside = if strangers > 0 { format!(" and {strangers} strangers of a fault") } else { String::new() };
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // Strangers come on top, and whoever comes again before the broker has seen the last connection end.
+        // Strangers of several faults come on top, and whoever comes again before the broker has seen the last connection end.
         let room = hard.min(MOST_DESCRIPTORS.max(needed));
         if soft < room {
             let _ = setrlimit(Resource::RLIMIT_NOFILE, room, hard);
@@ -103,17 +115,17 @@ pub fn before(connections: u64, ends: u64, ports: Option<u64>, wanted: u64) -> V
             all.push(Accusation::new(
                 Shortage::FileDescriptors,
                 format!(
-                    "{connections} connections need {needed} file descriptors{both}, and this process may have {}; raise `ulimit -n`, or use more shards (`--shard i/N`)",
+                    "{connections} connections{beside} need {needed} file descriptors{both}, and this process may have {}; raise `ulimit -n`, or use more shards (`--shard i/N`)",
                     hard.max(soft)
                 ),
             ));
         }
     }
-    if let Some(room) = ports.filter(|room| *room < connections) {
+    if let Some(room) = ports.filter(|room| *room < at_a_time) {
         all.push(Accusation::new(
             Shortage::Ports,
             format!(
-                "{connections} connections find {room} local ports towards the broker; add source addresses (`--source 127.0.0.2-127.0.0.9`)"
+                "{connections} connections{beside} find {room} local ports towards the broker; add source addresses (`--source 127.0.0.2-127.0.0.9`)"
             ),
         ));
     }

@@ -11,7 +11,7 @@ use std::{
 use twinfleet_engine::{
     load::{self, Member, Stages},
     message::TopicFilter,
-    scenario::load::{DeviceLoadDef, LoadDef, ScheduleDef},
+    scenario::load::{DeviceLoadDef, LoadDef, LoadFaultDef, LoadFaultKind, ScheduleDef},
 };
 
 /// Memory a connection is reckoned with, [bytes]; measured below 8 KiB with its share of the kernel's not counted.
@@ -237,6 +237,16 @@ impl Job {
     pub fn connections(&self) -> u64 {
         let devices = self.devices.iter().filter(|d| self.owns(d.ordinal)).count();
         (devices + self.subscribers.iter().filter(|s| self.owns(s.ordinal)).count()) as u64
+    }
+
+    /// Strangers that are connected at a time, at least: those of the largest fault of their kind.
+    pub fn strangers(&self) -> u64 {
+        let of = |fault: &LoadFaultDef| match fault.action {
+            LoadFaultKind::HalfOpen { connections } | LoadFaultKind::Malformed { connections } => connections,
+            _ => 0,
+        };
+        let most = self.load.faults.iter().map(of).max().unwrap_or(0);
+        u64::from(most / self.shard.1)
     }
 
     /// Subscriptions that each message of a device reaches: sessions of their own, and shared ones once.

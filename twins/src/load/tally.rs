@@ -31,6 +31,10 @@ pub struct Tallies {
     pub rejected: u64,
     /// Messages without a stamp of this run: of others, or of an earlier one.
     pub foreign: u64,
+    /// Of those, messages that another run had just sent to topics of this one's devices.
+    pub rivals: u64,
+    /// Connections that the broker ended since another with the client id had come, by no fault of the scenario (MQTT 5).
+    pub ousted: u64,
     /// Sessions that the broker should have kept and did not.
     pub sessions_lost: u64,
     /// Sessions that were gone when their time was over, as they should be.
@@ -63,6 +67,8 @@ pub struct Tallies {
     pub taken_over: u64,
     /// Devices whose connection the broker left open, though another with the same client id had come.
     pub takeovers_ignored: u64,
+    /// By how much a message of another shard came before it was sent, at most, as the clocks of the two have it [µs].
+    pub early_us: u64,
     /// Bytes written.
     pub bytes_out: u64,
     /// Bytes read.
@@ -82,6 +88,8 @@ impl Tallies {
             (&mut self.abandoned, o.abandoned),
             (&mut self.rejected, o.rejected),
             (&mut self.foreign, o.foreign),
+            (&mut self.rivals, o.rivals),
+            (&mut self.ousted, o.ousted),
             (&mut self.sessions_lost, o.sessions_lost),
             (&mut self.sessions_expired, o.sessions_expired),
             (&mut self.sessions_overstayed, o.sessions_overstayed),
@@ -102,6 +110,7 @@ impl Tallies {
             (&mut self.bytes_in, o.bytes_in),
         ];
         all.into_iter().for_each(|(mine, more)| *mine += more);
+        self.early_us = self.early_us.max(o.early_us);
     }
 }
 

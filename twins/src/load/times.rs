@@ -14,6 +14,8 @@ use twinfleet_engine::scenario::load::Metric;
 const MOST_US: u64 = 3_600_000_000;
 /// Points of the course over time.
 pub const COURSE_POINTS: usize = 240;
+/// Stretches that are told apart at most; what is under way for still longer after the stages is in no curve.
+const MOST_STRETCHES: usize = 10 * COURSE_POINTS;
 
 /// What a histogram is of: what was measured, quality of service, stage.
 pub type Key = (Metric, u8, u32);
@@ -210,6 +212,17 @@ impl Stretch {
     }
 }
 
+/// Adds to a stretch of a curve.
+fn note(curve: &mut Vec<u64>, at: usize, n: u64) {
+    if at >= MOST_STRETCHES {
+        return;
+    }
+    if curve.len() <= at {
+        curve.resize(at + 1, 0);
+    }
+    curve[at] += n;
+}
+
 impl Course {
     /// Nothing yet, over a run of this length.
     pub fn new(length_ns: i64) -> Self {
@@ -219,26 +232,32 @@ impl Course {
     }
 
     fn at(&self, t_ns: i64) -> usize {
-        ((t_ns / self.stretch_ns).max(0) as usize).min(self.sent.len() - 1)
+        (t_ns / self.stretch_ns).max(0) as usize
+    }
+
+    /// Until when anything was sent or came, [s]: what was under way as the stages ended has its own time, too.
+    pub fn end_s(&self) -> f64 {
+        let last = |curve: &[u64]| curve.iter().rposition(|n| *n > 0).map_or(0, |i| i + 1);
+        last(&self.sent).max(last(&self.received)) as f64 * self.stretch_ns as f64 * 1e-9
     }
 
     /// Messages written at this time.
     pub fn sent(&mut self, t_ns: i64, n: u64) {
         let at = self.at(t_ns);
-        self.sent[at] += n;
+        note(&mut self.sent, at, n);
     }
 
     /// A delivery at this time of what was meant for an earlier one.
     pub fn received(&mut self, t_ns: i64, intended_ns: i64) {
         let at = self.at(t_ns);
-        self.received[at] += 1;
+        note(&mut self.received, at, 1);
         self.waited(t_ns, intended_ns, 1);
     }
 
     /// So many that were meant for a time, for which somebody waited until another.
     pub fn waited(&mut self, t_ns: i64, intended_ns: i64, n: u32) {
-        let us = ((t_ns - intended_ns).max(1_000) / 1_000) as u64;
-        let key = self.at(intended_ns) as u32;
+        let us = (t_ns.saturating_sub(intended_ns).max(1_000) / 1_000) as u64;
+        let key = self.at(intended_ns).min(MOST_STRETCHES - 1) as u32;
         let stretch = self.latency.entry(key).or_default();
         stretch.count(step(us), n);
         stretch.max_us = stretch.max_us.max(us);
@@ -247,7 +266,7 @@ impl Course {
     /// Adds what another worker or shard saw of the same run.
     pub fn add(&mut self, other: &Self) {
         for (mine, more) in [(&mut self.sent, &other.sent), (&mut self.received, &other.received)] {
-            mine.iter_mut().zip(more).for_each(|(a, b)| *a += b);
+            more.iter().enumerate().for_each(|(at, n)| note(mine, at, *n));
         }
         for (at, stretch) in &other.latency {
             let mine = self.latency.entry(*at).or_default();
@@ -323,5 +342,26 @@ mod tests {
                 }
             }
         }
+    }
+    #[test]
+    fn the_course_bears_whatever_an_altered_stamp_says() {
+        let mut course = Course::new(1_000_000_000);
+        for intended_ns in [i64::MIN, -1, i64::MAX] {
+            course.received(i64::MAX, intended_ns);
+            course.received(500_000_000, intended_ns);
+        }
+        // Nobody draws what came after centuries.
+        assert_eq!(course.received.iter().sum::<u64>(), 3);
+        assert!((course.end_s() - 0.52).abs() < 1e-9, "{}", course.end_s());
+    }
+
+    #[test]
+    fn what_comes_after_the_stages_has_stretches_of_its_own() {
+        let (mut a, mut b) = (Course::new(1_000_000_000), Course::new(1_000_000_000));
+        a.received(1_500_000_000, 900_000_000);
+        b.received(2_000_000_000, 900_000_000);
+        a.add(&b);
+        assert_eq!((a.received[75], a.received[100], a.received.iter().sum::<u64>()), (1, 1, 2));
+        assert!((a.end_s() - 2.02).abs() < 1e-9, "{}", a.end_s());
     }
 }

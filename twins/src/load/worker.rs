@@ -158,6 +158,8 @@ pub(super) struct Worker<'a> {
     sweep_ns: i64,
     /// Its use of the core, once the stages are over.
     cpu: Option<CpuTime>,
+    /// Whether it says good-bye: nobody reads what is published behind that.
+    ended: bool,
 }
 
 impl<'a> Worker<'a> {
@@ -197,6 +199,7 @@ impl<'a> Worker<'a> {
             opened: 0,
             sweep_ns: 0,
             cpu: None,
+            ended: false,
         })
     }
 
@@ -558,7 +561,7 @@ impl<'a> Worker<'a> {
     fn unblock(&mut self, i: usize) {
         let now_ns = self.ctx.now_ns;
         let conn = &mut self.conns[i];
-        if conn.state != State::Up || conn.stalled {
+        if conn.state != State::Up || conn.stalled || self.ended {
             return;
         }
         if let Role::Device(d) = &mut conn.role

@@ -6,8 +6,8 @@ use crate::{
     scenario::{
         definition::unknown,
         load::{
-            DeviceLoadDef, LoadDef, LoadFaultKind, Protocol, ScheduleDef, StageDef, SubscriberDef,
-            ThresholdDef,
+            CommandsDef, DeviceLoadDef, LoadDef, LoadFaultKind, Protocol, ScheduleDef, StageDef,
+            SubscriberDef, ThresholdDef,
         },
     },
     time::Span,
@@ -77,30 +77,20 @@ impl Checker<'_> {
 
     fn load_device(&mut self, place: &Place<'_>, def: &DeviceLoadDef) {
         self.counted(place, &def.id, def.count);
-        let topic = def.topic.replace("{device}", "x");
-        if let Err(error) = TopicFilter::new(&topic) {
-            self.report.push(place.error("topic", error.to_string()));
-        } else if topic.contains(['+', '#']) {
-            let error = place.error("topic", format!("`{}` holds a wildcard", def.topic));
-            self.report.push(error.help("only filters have wildcards; devices publish on topics"));
+        let brokers = |topic: &str| {
+            let text = "topics that begin with `$` are the broker's own";
+            topic.starts_with('$').then(|| text.to_owned())
+        };
+        if let Some(text) = bad_topic(&def.topic).or_else(|| brokers(&def.topic)) {
+            let help =
+                "devices publish on topics, and only filters have wildcards: such as \"load/{device}\"";
+            self.report.push(place.error("topic", text).help(help));
         }
-        if def.topic.starts_with('$') {
-            let error = place.error("topic", "topics that begin with `$` are the broker's own");
-            self.report.push(error.help("begin it otherwise, such as \"load/{device}\""));
-        }
-        if let Some(will) = &def.will {
+        if let Some(will) = &def.will
+            && let Some(text) = bad_topic(will).or_else(|| brokers(will))
+        {
             let help = "a will is published on a topic, such as \"gone/{device}\"";
-            let bad = match TopicFilter::new(&will.replace("{device}", "x")) {
-                Err(error) => Some(error.to_string()),
-                Ok(_) if will.contains(['+', '#']) => Some(format!("`{will}` holds a wildcard")),
-                Ok(_) if will.starts_with('$') => {
-                    Some("topics that begin with `$` are the broker's own".to_owned())
-                }
-                Ok(_) => None,
-            };
-            if let Some(text) = bad {
-                self.report.push(place.error("will", text).help(help));
-            }
+            self.report.push(place.error("will", text).help(help));
         }
         if def.count > 1 && !def.topic.contains("{device}") {
             let text = "devices of a group share this topic, and what came of which cannot be told by it";
@@ -124,6 +114,27 @@ impl Checker<'_> {
             self.report.push(error.help("write 1 or more; small clients have 1"));
         }
         self.schedule(&place.inside("schedule"), &def.schedule);
+        self.firmware_says(place, def);
+    }
+
+    /// What the firmware of devices says of their messages, a load does not say once more.
+    fn firmware_says(&mut self, place: &Place<'_>, def: &DeviceLoadDef) {
+        let ScheduleDef::Firmware { fleet } = &def.schedule else { return };
+        let source = self.source;
+        for key in ["topic", "qos", "retain", "payload_bytes"] {
+            if source.has(&place.path(key)) {
+                let text = format!(
+                    "`{key}` does nothing here: what these devices publish, and how, their firmware says"
+                );
+                let help = "leave it out, and change the firmware's `publish`";
+                self.report.push(place.warning(key, text).help(help));
+            }
+        }
+        let group = self.scenario.fleet.iter().find(|g| g.id == *fleet);
+        if let Some(group) = group.filter(|g| g.count != def.count && source.has(&place.path("count"))) {
+            let text = format!("`count` does nothing here: this group of the fleet has {}", group.count);
+            self.report.push(place.warning("count", text).help("leave it out, and change the fleet's"));
+        }
     }
 
     fn schedule(&mut self, place: &Place<'_>, def: &ScheduleDef) {
@@ -291,6 +302,14 @@ impl Checker<'_> {
                 let help = "it counts from the start of the first stage";
                 self.report.push(place.error("at", text).help(help));
             }
+            if let LoadFaultKind::HalfOpen { connections } | LoadFaultKind::Malformed { connections } =
+                fault.action
+                && !(1..=MAX_CONNECTIONS).contains(&u64::from(connections))
+            {
+                let error =
+                    place.error("do.connections", format!("{connections} strangers are none, or too many"));
+                self.report.push(error.help(format!("write 1 to {MAX_CONNECTIONS}")));
+            }
             if let LoadFaultKind::SlowReader { bytes_per_s: 0, .. } = fault.action {
                 let error = place.error("do.bytes_per_s", "who reads nothing is no slow reader");
                 self.report.push(error.help("write 1 or more; `WithholdAcks` and `Away` are other faults"));
@@ -380,22 +399,7 @@ impl Checker<'_> {
             }
         }
         if let Some(commands) = &load.commands {
-            let place = self.place("load.commands");
-            let fleets = &self.scenario.fleet;
-            if !fleets.iter().any(|g| g.id == commands.fleet) {
-                let error =
-                    unknown("group of the fleet", &commands.fleet, fleets.iter().map(|g| g.id.as_str()));
-                self.report.push(error.at(place.source, place.span("fleet"), ""));
-            }
-            if commands.payloads.is_empty() || commands.payloads.len() != commands.becomes.len() {
-                let error = place.error("becomes", "each payload has its value in `becomes`");
-                self.report.push(error.help("`payloads: [\"on\", \"off\"], becomes: [1, 0]`"));
-            }
-            if commands.every.0 <= 0 {
-                self.report.push(
-                    place.error("every", "commands are more than 0 s apart").help("write `every: \"1s\"`"),
-                );
-            }
+            self.load_commands(commands);
         }
         let limits = self.place("load.limits");
         if load.limits.lag.0 <= 0 {
@@ -410,6 +414,13 @@ impl Checker<'_> {
                 self.report.push(place.error(key, "this is no time").help("write 0 or more"));
             }
         }
+        if load.batch > load.drain && load.drain.0 >= 0 {
+            let text = format!(
+                "what is gathered last would not leave before the load is over, {} after its stages",
+                load.drain
+            );
+            self.report.push(place.error("batch", text).help("write less than `drain`, or a longer `drain`"));
+        }
         if load.connects_per_s == 0 {
             let error = place.error("connects_per_s", "without connections there is no load");
             self.report.push(error.help("leave it out for 2,000"));
@@ -418,5 +429,54 @@ impl Checker<'_> {
             let error = place.error("keep_alive", "MQTT counts this in whole seconds, from 1 to 65,535");
             self.report.push(error.help("leave it out for \"1min\""));
         }
+    }
+
+    /// A command that no report could follow would be held against the broker.
+    fn load_commands(&mut self, commands: &CommandsDef) {
+        let place = self.place("load.commands");
+        let fleets = &self.scenario.fleet;
+        if !fleets.iter().any(|g| g.id == commands.fleet) {
+            let error = unknown("group of the fleet", &commands.fleet, fleets.iter().map(|g| g.id.as_str()));
+            self.report.push(error.at(place.source, place.span("fleet"), ""));
+        }
+        if commands.payloads.is_empty() || commands.payloads.len() != commands.becomes.len() {
+            let error = place.error("becomes", "each payload has its value in `becomes`");
+            self.report.push(error.help("`payloads: [\"on\", \"off\"], becomes: [1, 0]`"));
+        }
+        if commands.every.0 <= 0 {
+            self.report
+                .push(place.error("every", "commands are more than 0 s apart").help("write `every: \"1s\"`"));
+        }
+        for (key, topic) in [("topic", &commands.topic), ("reported", &commands.reported)] {
+            if let Some(text) = bad_topic(topic) {
+                let help = "name each device's own, such as \"lamps/{device}/set\"";
+                self.report.push(place.error(key, text).help(help));
+            }
+        }
+        let count = fleets.iter().find(|g| g.id == commands.fleet).map_or(1, |g| g.count);
+        if count > 1 && !commands.reported.contains("{device}") {
+            let text =
+                format!("{count} devices would report on one topic, and who has followed could not be told");
+            let error = place.error("reported", text);
+            self.report.push(error.help("`{device}` in it tells them apart"));
+        }
+        if count > 1 && !commands.topic.contains("{device}") {
+            let warning = place.warning("topic", format!("all {count} devices hear each command"));
+            self.report.push(warning.help("`{device}` in it tells them apart"));
+        }
+        if !commands.field.is_empty() && !commands.field.starts_with('/') {
+            let error = place.error("field", format!("`{}` is no JSON Pointer", commands.field));
+            self.report.push(error.help(format!("write `field: \"/{}\"`", commands.field)));
+        }
+        place.at_least("within", commands.within, 0.0, &mut self.report);
+    }
+}
+
+/// What is wrong with a topic to publish on, if anything is; `{device}` in it stands for an id.
+fn bad_topic(topic: &str) -> Option<String> {
+    match TopicFilter::new(&topic.replace("{device}", "x")) {
+        Err(error) => Some(error.to_string()),
+        Ok(_) if topic.contains(['+', '#']) => Some(format!("`{topic}` holds a wildcard")),
+        Ok(_) => None,
     }
 }

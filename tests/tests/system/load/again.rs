@@ -75,6 +75,9 @@ fn cells_that_share_a_broker_say_so_unless_it_is_restarted() {
     assert_eq!(std::fs::read_to_string(&told).expect("it ran"), "x\nx\n", "once a cell");
     let both = sweep("both", &["--restart-broker", &program, "--jobs", "2"]);
     assert!(both.code() == 2 && both.stderr().contains("leave --jobs out"), "{}", both.stderr());
+    // Client ids are the same in all cells: at the same time, each would take the others' connections.
+    let at_once = sweep("at-once", &["--jobs", "2"]);
+    assert!(at_once.code() == 2 && at_once.stderr().contains("client ids"), "{}", at_once.stderr());
     let embedded = command(&["sweep", &file, "--restart-broker", &program, "--out", &at("embedded")]);
     assert!(embedded.code() == 2 && embedded.stderr().contains("of its own"), "{}", embedded.stderr());
 }

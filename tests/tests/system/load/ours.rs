@@ -122,3 +122,25 @@ fn a_newcomer_that_is_not_served_proves_nothing() {
     assert!(outcomes.contains("nobody could look"), "{outcomes}");
     assert!(result["headline"].as_str().is_some_and(|h| h.contains("had no data")), "{result}");
 }
+
+#[test]
+fn what_a_stall_to_the_end_kept_from_being_written_was_not_sent() {
+    let dir = scratch();
+    for qos in 0..=2 {
+        let load = format!(
+            r#"devices: [(id: "d-{{}}", count: 2, topic: "t/{{device}}", qos: {qos}, schedule: Constant("20ms"))],
+            subscribers: [(id: "s", filter: "t/#", qos: 2)], stages: [Hold(for: "2s")], drain: "500ms",
+            faults: [(at: "500ms", do: Stall(share: 1))]"#
+        );
+        let file = scenario(dir.path(), "stalled.ron", &load);
+        let (code, result) = on(&file, "embedded");
+        let verdict = &result["verdict"];
+        let n = |key: &str| verdict[key].as_u64().expect("a number");
+        assert_eq!((code, n("planned"), n("breaches")), (0, 200, 0), "QoS {qos}: {result}");
+        // Fifty were due before it; whoever publishes behind a good-bye has sent nothing. At the instant of the stall, one of each
+        // may be under way.
+        assert!((20..=54).contains(&n("sent")), "QoS {qos}: {verdict}");
+        assert!(n("received") + 2 >= n("sent"), "QoS {qos}: {verdict}");
+        assert_eq!(n("sent") + n("never_sent"), 200, "QoS {qos}: {verdict}");
+    }
+}

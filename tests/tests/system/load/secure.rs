@@ -97,3 +97,36 @@ fn websockets_carry_a_load() {
     assert_eq!(ran.code(), 0, "{}\n{}", ran.stdout(), ran.stderr());
     assert_eq!(ran.json()["verdict"]["received"], ran.json()["verdict"]["expected"]);
 }
+
+#[test]
+fn commands_go_over_tls_as_the_devices_do() {
+    let test = "commands_go_over_tls_as_the_devices_do";
+    let Some(program) = twinfleet_tests::tool("openssl", test) else { return };
+    let mosquitto = Mosquitto::start_with(test, |dir| {
+        certificates(&program, dir);
+        let d = dir.display();
+        format!(
+            "allow_anonymous true\ncafile {d}/ca.pem\ncertfile {d}/localhost.pem\nkeyfile {d}/localhost.key\n"
+        )
+    });
+    let Some(mosquitto) = mosquitto else { return };
+    let url = format!("mqtts://localhost:{}", mosquitto.addr.port());
+    let ca = mosquitto.dir.path().join("ca.pem").display().to_string();
+    for protocol in ["load.protocol=V311", "load.protocol=V5"] {
+        let args = [
+            "load",
+            "load-commands",
+            "--broker",
+            &url,
+            "--ca-file",
+            &ca,
+            "--set",
+            PATIENT,
+            "--set",
+            protocol,
+        ];
+        let ran = command(&[&args[..], &["--quiet"]].concat());
+        assert_eq!(ran.code(), 0, "{protocol}: {}\n{}", ran.stdout(), ran.stderr());
+        assert!(ran.json()["counters"]["commands_followed"].as_u64() >= Some(12), "{}", ran.stdout());
+    }
+}

@@ -19,6 +19,54 @@ fn being_late_to_an_agreed_start_is_the_generators_own_fault() {
     assert_eq!(ran.code(), 0, "{}\n{}", ran.stdout(), ran.stderr());
 }
 
+/// What another shard sent by a clock that is ahead comes before it was sent.
+#[test]
+fn clocks_that_differ_are_the_generators_own_fault() {
+    use twinfleet_twins::{
+        load::stamp::Stamp,
+        wire::{
+            broker::Broker,
+            client::{ConnectOptions, Connection},
+        },
+    };
+    let dir = scratch();
+    let load = r#"devices: [(id: "d-{}", count: 2, topic: "t/{device}", schedule: Constant("50ms"))],
+        subscribers: [(id: "s", filter: "t/#")], stages: [Hold(for: "3s")], drain: "100ms""#;
+    let file = scenario(dir.path(), "clocks.ron", load);
+    let broker = Broker::start(Default::default()).expect("the embedded broker");
+    let url = format!("mqtt://{}", broker.addr());
+    let mut connection = Connection::connect(&ConnectOptions::new(broker.addr())).expect("a connection");
+    connection.subscribe(&[("t/#", 0)], Duration::from_secs(5)).expect("a subscription");
+    let start = (twinfleet_twins::load::unix_ns() / 1_000_000_000 + 2).to_string();
+    let args = ["--json", "load", &file, "--broker", &url, "--shard", "0/2", "--start-at", &start];
+    let child = twinfleet_command()
+        .args(args)
+        .args(["--set", PATIENT, "--quiet"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    let mut first = None;
+    until("a message of the first shard", || {
+        let heard = connection.pump(Some(Duration::from_millis(100)), |received| {
+            first = first.or(Stamp::read(&received.payload));
+        });
+        heard.is_ok() && first.is_some()
+    });
+    // Of the second shard's device, whose clock is a minute ahead.
+    let of_other = first.map(|stamp| Stamp { device: 1, seq: 0, sent_ns: 60_000_000_000, ..stamp });
+    let mut payload = Vec::new();
+    of_other.expect("a stamp").put(&mut payload, 64);
+    connection.publish("t/d-1", &payload, 0, false).expect("it is taken");
+    connection.pump(Some(Duration::from_millis(100)), |_| ()).expect("it leaves");
+    let output = child.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("before another shard sent it"), "{said}");
+    let result: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(result["accusations"][0]["of"], "clocks", "{result}");
+}
+
 #[test]
 fn one_exporter_serves_all_passes_of_a_search() {
     let dir = scratch();

@@ -13,6 +13,7 @@ impl Worker<'_> {
     /// Says good-bye everywhere and closes the books.
     pub(super) fn end(mut self, begin: CpuTime) -> io::Result<Tally> {
         let wall_ns = self.ctx.t_ns().max(0) as u64;
+        self.ended = true;
         let cpu = self.cpu.unwrap_or(CpuTime { wall_ns, ..CpuTime::of_thread().since(begin) });
         for i in 0..self.conns.len() {
             let conn = &mut self.conns[i];
@@ -31,7 +32,8 @@ impl Worker<'_> {
             match conn.role {
                 Role::Device(mut d) => {
                     if start_ns != i64::MAX {
-                        left_over(&mut d, job, t_ns, &mut room, &mut tally);
+                        let free = conn.state == State::Up && !d.held;
+                        left_over(&mut d, free, job, t_ns, &mut room, &mut tally);
                     }
                     let ordinal = job.devices[d.spec].ordinal;
                     tally.devices.insert(ordinal, device_book(*d, start_ns));
@@ -48,8 +50,9 @@ impl Worker<'_> {
 }
 
 /// What a device was to send and never did, and what the broker never acknowledged: each has waited until now, at least. Those
-/// that came through alone would tell of a broker that stands still that it is quick.
-fn left_over(device: &mut Device, job: &Job, t_ns: i64, room: &mut u64, tally: &mut Tally) {
+/// that came through alone would tell of a broker that stands still that it is quick. `free`: nothing held the device back, and what it
+/// never sent is the generator's own doing.
+fn left_over(device: &mut Device, free: bool, job: &Job, t_ns: i64, room: &mut u64, tally: &mut Tally) {
     for flight in &device.in_flight {
         let qos = flight.own.as_ref().map_or(device.qos, |own| own.qos);
         let stage = job.stages.of(flight.intended_ns);
@@ -62,6 +65,9 @@ fn left_over(device: &mut Device, job: &Job, t_ns: i64, room: &mut u64, tally: &
             return;
         }
         tally.times.record(Metric::PublishDelay, qos, stage, waited_ns);
+        if free {
+            tally.lag.saturating_record((waited_ns - job.load.batch.0).max(1_000) as u64 / 1_000);
+        }
         if fan_out > 0 {
             tally.times.record_n(Metric::Latency, qos, stage, waited_ns, fan_out.into());
             tally.course.waited(t_ns, intended_ns, fan_out);
@@ -124,5 +130,33 @@ fn subscriber_book(mut subscriber: Subscriber, state: State, start_ns: i64) -> S
         resumed: subscriber.resumed,
         receipts: subscriber.receipts.into_iter().collect(),
         unreadable: subscriber.unreadable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The books of a worker that ends five seconds after the start, of a device that sent none of its ten messages.
+    fn silent(held: bool) -> Tally {
+        let job =
+            Job::of_text(r#"devices: [(id: "d", schedule: Constant("100ms"))], stages: [Hold(for: "1s")]"#);
+        let shared = Shared::new(1);
+        let mut worker = Worker::new(&job, &shared, 0, None).expect("a worker");
+        worker.populate();
+        worker.conns[0].state = State::Up;
+        if let Role::Device(d) = &mut worker.conns[0].role {
+            d.held = held;
+        }
+        (worker.ctx.start_ns, worker.ctx.now_ns) = (0, 5_000_000_000);
+        worker.end(CpuTime::default()).expect("it ends")
+    }
+
+    #[test]
+    fn what_was_never_sent_though_nothing_held_it_back_is_the_generators_own_lag() {
+        let own = silent(false);
+        assert_eq!((own.devices[&0].planned, own.lag.len()), (10, 10));
+        assert!(own.lag.min() > 3_900_000, "{}", own.lag.min());
+        assert_eq!(silent(true).lag.len(), 0);
     }
 }

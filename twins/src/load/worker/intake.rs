@@ -8,6 +8,8 @@ use crate::load::{
     stamp::{Kind, Stamp},
 };
 
+/// Reason of a DISCONNECT: another connection with the client id has come (MQTT 5 §3.14.2.1).
+const TAKEN_OVER: u8 = 0x8e;
 /// How much longer than asked for a broker may keep a session, [ns].
 const EXPIRY_GRACE_NS: i64 = 2_000_000_000;
 
@@ -140,6 +142,9 @@ impl Worker<'_> {
                 }
                 Frame::PingResp => {}
                 Frame::Disconnect { reason } => {
+                    if reason == TAKEN_OVER && !self.conns[i].taken {
+                        self.ctx.tally.counts.ousted += 1;
+                    }
                     return Err(Close::Broken(format!("the broker said good-bye (reason {reason:#04x})")));
                 }
             }
@@ -386,8 +391,10 @@ fn deliver(conn: &mut Conn, ctx: &mut Context<'_>, frame: Frame<'_>) {
         // What the broker had kept may be older than the run.
         if !retain {
             ctx.tally.counts.foreign += 1;
-            if stamp.is_none() {
-                unreadable(s, topic);
+            match stamp {
+                None => unreadable(s, topic),
+                Some(other) if is_rival(ctx.job, &other, topic) => ctx.tally.counts.rivals += 1,
+                Some(_) => {}
             }
         }
         return;
@@ -437,11 +444,27 @@ fn deliver(conn: &mut Conn, ctx: &mut Context<'_>, frame: Frame<'_>) {
     ctx.counts.breaches += breaches;
     ctx.counts.fresh += u64::from(taken != Taken::Again);
     let (t_ns, stage) = (ctx.t_ns(), ctx.stage(stamp.intended_ns));
-    ctx.counts.took(t_ns - stamp.intended_ns);
+    if t_ns < stamp.sent_ns && ctx.job.shard.1 > 1 {
+        let early_us = stamp.sent_ns.saturating_sub(t_ns) as u64 / 1_000;
+        ctx.tally.counts.early_us = ctx.tally.counts.early_us.max(early_us);
+    }
+    // A broker may have altered what the stamp says, to anything.
+    let latency_ns = t_ns.saturating_sub(stamp.intended_ns);
+    ctx.counts.took(latency_ns);
     // By the quality that the device asked for: what it wanted is what it is measured by.
-    ctx.tally.times.record(Metric::Latency, sent_qos, stage, t_ns - stamp.intended_ns);
-    ctx.tally.times.record(Metric::Service, sent_qos, stage, t_ns - stamp.sent_ns);
+    ctx.tally.times.record(Metric::Latency, sent_qos, stage, latency_ns);
+    ctx.tally.times.record(Metric::Service, sent_qos, stage, t_ns.saturating_sub(stamp.sent_ns));
     ctx.tally.course.received(t_ns, stamp.intended_ns);
+}
+
+/// Whether another run's message came on a topic of this one's: then a load of the same devices is on the broker just now.
+fn is_rival(job: &Job, other: &Stamp, topic: &[u8]) -> bool {
+    let device = job.devices.get(other.device as usize).filter(|_| other.kind == Kind::Message);
+    device.is_some_and(|d| match d.topic.is_empty() {
+        // Firmware chooses topics of its own; most name the device.
+        true => topic.split(|b| *b == b'/').any(|level| level == d.id.as_bytes()),
+        false => d.topic.as_bytes() == topic,
+    })
 }
 
 /// Whether a device of the run owns the topic, the oracle finds out once all books are there.
