@@ -7,7 +7,7 @@ use super::{
 use crate::{
     sim::{
         left::Left,
-        spell::{Class, Spell},
+        spell::{Class, SET, Spell},
     },
     stage::{
         halos::class_color,
@@ -78,7 +78,8 @@ fn evidence(ui: &mut Ui, desk: &mut Desk, shown: &Shown, left: &Left, spell: &Sp
     let figures = match (said, spell.class) {
         (Some(said), _) => Some(judged(shown, &said)),
         (None, Class::Alarm) => Some(format!("posterior {:.3}", spell.value)),
-        (None, _) if spell.value == 0.0 => None,
+        // What was set says so itself.
+        (None, _) if spell.value == 0.0 || spell.what == SET => None,
         (None, _) => Some(format!("size {}", sized(shown, spell.value, &spell.unit))),
     };
     if let Some(figures) = figures {

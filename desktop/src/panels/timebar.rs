@@ -3,8 +3,11 @@
 use super::{desk::Desk, theme::weak};
 use crate::{
     sim::{left::Left, spell::Class},
-    stage::{halos::class_color, overlay::color32},
-    units::clock,
+    stage::{
+        halos::class_color,
+        overlay::{color32, says},
+    },
+    units::{clock, time},
 };
 use egui::{Color32, Rect, Sense, Stroke, Ui, pos2, vec2};
 use twinfleet_engine::{run::epoch_unix_ms, scenario::calendar, time::SimTime};
@@ -122,7 +125,10 @@ fn scrubber(ui: &mut Ui, desk: &mut Desk, left: &Left) {
             .spells
             .at(t)
             .take(6)
-            .map(|s| format!("{}: {}", s.subject, crate::stage::overlay::says(s)))
+            .map(|s| {
+                let until = s.until.map_or_else(String::new, |t| format!(", until {}", time(t)));
+                format!("{}: {}{until}", s.subject, says(s))
+            })
             .collect();
         response.on_hover_text(format!("{}\n{}", clock(t.as_secs_f64()), there.join("\n")));
     }

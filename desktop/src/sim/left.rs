@@ -2,7 +2,7 @@
 
 use super::{
     history::{Frame, History, Pose},
-    spell::Spells,
+    spell::{Planned, Spells},
     traffic::Traffic,
 };
 use crate::fleet::{Fleet, of_block};
@@ -84,6 +84,8 @@ pub struct Ledger {
     /// Ordinals of the devices whose reports arrive by these signals: where messages themselves are not to be had, that a
     /// twin has heard tells that one was sent.
     reported: HashMap<SignalId, u32>,
+    /// What only the timeline says.
+    planned: Planned,
     /// What is left.
     pub left: Left,
 }
@@ -112,6 +114,7 @@ impl Ledger {
             latest: vec![f32::NAN; plan.signals.len()],
             sent: vec![SimTime::NEVER; devices + plan.scenario.mirror.len()],
             reported: HashMap::new(),
+            planned: Planned::of(plan),
             left,
         }
     }
@@ -144,14 +147,14 @@ impl Ledger {
 
     /// Takes in what is to happen: no event that comes later begins or ends a spell.
     pub fn foresee(&mut self, events: &[Event]) {
-        events.iter().for_each(|event| self.left.spells.take(event));
+        events.iter().for_each(|event| self.left.spells.take(event, &self.planned));
         self.left.foreseen = true;
     }
 
     /// Takes in events.
     pub fn events(&mut self, events: &[Event]) {
         if !self.left.foreseen {
-            events.iter().for_each(|event| self.left.spells.take(event));
+            events.iter().for_each(|event| self.left.spells.take(event, &self.planned));
         }
         let room = MOST_EVENTS - self.left.events.len().min(MOST_EVENTS);
         let taken = events.len().min(room);
@@ -180,6 +183,7 @@ impl Ledger {
 
     /// Keeps a frame of the time reached.
     pub fn keep_frame(&mut self, bodies: Arc<[Pose]>) {
+        self.planned.reach(self.left.known(), &mut self.left.spells);
         self.left.history.push(Frame {
             t: self.left.now,
             values: Arc::from(self.latest.as_slice()),

@@ -1,6 +1,19 @@
-//! What lasts: faults that were put in, verdicts and alarms of twins, disturbances, outages. Read from the run's events.
+//! What lasts: faults that were put in, verdicts and alarms of twins, disturbances, outages. Read from the run's events, and
+//! where these do not say it, from the scenario's timeline.
 
-use twinfleet_engine::{time::SimTime, world::Event};
+use std::collections::BTreeMap;
+use twinfleet_engine::{
+    plan::Plan,
+    scenario::Action,
+    signal::{Kind, wildcard},
+    time::SimTime,
+    world::Event,
+};
+
+/// The kind of what is found by a part as the timeline says, by its event.
+pub const SET: &str = "set";
+/// The kind of a link that the timeline takes down; its subject is the link.
+pub const LINK_DOWN: &str = "link_down";
 
 /// How grave a spell is, and whose word it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,21 +75,13 @@ pub struct Spells(pub Vec<Spell>);
 
 impl Spells {
     /// Takes in an event.
-    pub fn take(&mut self, event: &Event) {
-        if let Some((_, _, class)) = PAIRS.iter().find(|(start, _, _)| *start == event.kind) {
+    pub fn take(&mut self, event: &Event, planned: &Planned) {
+        if event.kind == SET {
+            self.set(event, planned);
+        } else if let Some((_, _, class)) = PAIRS.iter().find(|(start, _, _)| *start == event.kind) {
             let named = matches!(event.kind.as_str(), "fault_start" | "verdict");
-            self.0.push(Spell {
-                class: *class,
-                subject: event.subject.clone(),
-                part: event.part.clone(),
-                what: if named { event.detail.clone() } else { event.kind.clone() },
-                detail: event.detail.clone(),
-                value: event.value,
-                unit: event.unit.clone(),
-                cause: event.cause.clone(),
-                from: event.t,
-                until: None,
-            });
+            let what = if named { &event.detail } else { &event.kind };
+            self.0.push(Spell { what: what.clone(), ..begun(*class, event) });
         } else if let Some((start, _, class)) = PAIRS.iter().find(|(_, end, _)| *end == event.kind) {
             let named = matches!(*start, "fault_start" | "verdict");
             let same = |s: &&mut Spell| {
@@ -96,8 +101,120 @@ impl Spells {
         }
     }
 
+    /// What a part finds is set, until then or for good: then what was set there for good before is no more.
+    fn set(&mut self, event: &Event, planned: &Planned) {
+        let until = planned.until(event);
+        if until.is_none() {
+            let same = |s: &&mut Spell| {
+                s.until.is_none() && s.what == SET && s.subject == event.subject && s.part == event.part
+            };
+            if let Some(before) = self.0.iter_mut().rev().find(same) {
+                before.until = Some(event.t);
+            }
+            // What is so from the start on is how the world is, and nothing that was done to it.
+            if event.t <= SimTime::ZERO {
+                return;
+            }
+        }
+        let unit = planned.units.get(&event.part).cloned().unwrap_or_default();
+        self.0.push(Spell { unit, until, ..begun(Class::Injected, event) });
+    }
+
     /// Those that hold at an instant.
     pub fn at(&self, t: SimTime) -> impl Iterator<Item = &Spell> {
         self.0.iter().filter(move |s| s.holds(t))
+    }
+}
+
+/// A spell that begins with an event.
+fn begun(class: Class, event: &Event) -> Spell {
+    Spell {
+        class,
+        subject: event.subject.clone(),
+        part: event.part.clone(),
+        what: event.kind.clone(),
+        detail: event.detail.clone(),
+        value: event.value,
+        unit: event.unit.clone(),
+        cause: event.cause.clone(),
+        from: event.t,
+        until: None,
+    }
+}
+
+/// What only the timeline says: when a link is down, and until when a part finds what was set.
+#[derive(Clone, Debug, Default)]
+pub struct Planned {
+    /// Links that are yet to go down, the last first.
+    links: Vec<Spell>,
+    sets: Vec<Setting>,
+    /// Units of what can be set, by `part.quantity`; none where nothing is.
+    units: BTreeMap<String, String>,
+}
+
+/// A `Set` of the timeline.
+#[derive(Clone, Debug)]
+struct Setting {
+    /// `device/part.quantity`, a glob.
+    target: String,
+    to: f64,
+    at: SimTime,
+    until: Option<SimTime>,
+}
+
+impl Planned {
+    /// That of a scenario.
+    pub fn of(plan: &Plan) -> Self {
+        let mut planned = Self::default();
+        for event in &plan.scenario.timeline {
+            let (at, until) = (SimTime::ZERO + event.at, event.until.map(|u| SimTime::ZERO + u));
+            match &event.action {
+                Action::LinkDown { link } => planned.links.push(Spell {
+                    class: Class::Injected,
+                    subject: link.clone(),
+                    part: String::new(),
+                    what: LINK_DOWN.to_owned(),
+                    detail: "every message over it is lost".to_owned(),
+                    value: 0.0,
+                    unit: String::new(),
+                    cause: String::new(),
+                    from: at,
+                    until,
+                }),
+                Action::Set { target, to } => {
+                    planned.sets.push(Setting { target: target.clone(), to: *to, at, until });
+                }
+                _ => {}
+            }
+        }
+        planned.links.sort_by_key(|s| std::cmp::Reverse(s.from));
+        if !planned.sets.is_empty() {
+            let channels = plan.signals.blocks().flat_map(|(_, _, channels)| channels);
+            let readings = channels.filter(|c| c.kind == Kind::Reading);
+            planned.units = readings.map(|c| (c.name.clone(), c.unit.clone())).collect();
+        }
+        planned
+    }
+
+    /// Tells of links that have gone down until an instant.
+    pub fn reach(&mut self, now: SimTime, spells: &mut Spells) {
+        while self.links.last().is_some_and(|s| s.from <= now) {
+            let Some(link) = self.links.pop() else { break };
+            let at = spells.0.iter().position(|s| s.from > link.from).unwrap_or(spells.0.len());
+            spells.0.insert(at, link);
+        }
+    }
+
+    /// Until when what an event tells is set; none: for good.
+    fn until(&self, event: &Event) -> Option<SimTime> {
+        let fits = |s: &&Setting| {
+            let hits = |pattern: &str, name: &str| wildcard(pattern.as_bytes(), name.as_bytes());
+            s.at <= event.t
+                && s.to.to_bits() == event.value.to_bits()
+                && s.target.split_once('/').is_some_and(|(device, channel)| {
+                    hits(device, &event.subject) && hits(channel, &event.part)
+                })
+        };
+        self.sets.iter().filter(fits).max_by_key(|s| s.at)?.until
     }
 }

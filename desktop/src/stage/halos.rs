@@ -8,7 +8,7 @@ use super::{
     show::Shown,
     side::{Of, Showing, Side, of},
 };
-use crate::sim::spell::{Class, Spell};
+use crate::sim::spell::{Class, LINK_DOWN, Spell};
 use bevy::prelude::*;
 use std::collections::BTreeMap;
 
@@ -19,7 +19,8 @@ pub struct Halo;
 /// The most grave spell of each device and zone.
 pub fn gravest(shown: &Shown) -> BTreeMap<Spot, &Spell> {
     let mut by: BTreeMap<Spot, &Spell> = BTreeMap::new();
-    for spell in shown.spells.iter() {
+    // A link stands nowhere, though a device may bear its name.
+    for spell in shown.spells.iter().filter(|s| s.what != LINK_DOWN) {
         let zones = &shown.opened.plan.scenario.world.zones;
         let at = match shown.fleet.find(&spell.subject) {
             Some(device) => Spot::Device(device),

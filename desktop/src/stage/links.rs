@@ -7,7 +7,10 @@ use super::{
     show::{Arcs, Picked, Shown},
     side::{Showing, Side},
 };
-use crate::fleet::Device;
+use crate::{
+    fleet::Device,
+    sim::spell::{LINK_DOWN, Spell},
+};
 use bevy::{camera::visibility::RenderLayers, prelude::*};
 use twinfleet_engine::time::SimTime;
 
@@ -64,7 +67,7 @@ pub fn draw<S: Side>(mut gizmos: Gizmos<S::Lines>, shown: Res<Showing<S>>) {
             continue;
         }
         let from = device_place(&shown, index) + Vec3::Y * 0.25;
-        let down = shown.spells.iter().any(|s| s.what == "gap" && s.subject == device.id);
+        let down = shown.spells.iter().any(|s| silences(s, device));
         let color = palette::srgb(if down { palette::OUTAGE } else { palette::MESSAGE });
         let head = 1.0 - fresh;
         let points = (0..=POINTS).map(|k| {
@@ -86,6 +89,15 @@ pub fn draw<S: Side>(mut gizmos: Gizmos<S::Lines>, shown: Res<Showing<S>>) {
             },
         };
         gizmos.cube(Transform::from_translation(at).with_scale(size), palette::srgb(palette::SELECTED));
+    }
+}
+
+/// Whether nothing of a device arrives while this is so: by itself, or by its link.
+fn silences(spell: &Spell, device: &Device) -> bool {
+    match spell.what.as_str() {
+        "gap" => spell.subject == device.id,
+        LINK_DOWN => device.link.as_ref() == Some(&spell.subject),
+        _ => false,
     }
 }
 

@@ -9,8 +9,8 @@ use super::{
     side::Of,
 };
 use crate::{
-    sim::spell::{Class, Spell},
-    units::sign,
+    sim::spell::{Class, LINK_DOWN, SET, Spell},
+    units::{number, sign},
 };
 use bevy::prelude::*;
 use bevy_egui::egui::{Align2, Color32, FontId, Painter, Pos2, Rect, Stroke, StrokeKind, pos2, vec2};
@@ -140,6 +140,11 @@ pub fn says(spell: &Spell) -> String {
         "disturb_start" if spell.detail.contains("air changes") => return format!("open: {}", spell.detail),
         "disturb_start" => return format!("disturbance: {}", spell.detail),
         "weather_start" => "other weather".to_owned(),
+        SET => {
+            let to = format!("{} set to {} {}", spell.part, number(spell.value), sign(&spell.unit));
+            return to.trim_end().to_owned();
+        }
+        LINK_DOWN => return "down".to_owned(),
         what => what.replace('_', " "),
     };
     let part = if spell.part.is_empty() || spell.part == "device.stream" { "" } else { spell.part.as_str() };

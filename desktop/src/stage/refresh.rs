@@ -239,8 +239,9 @@ pub fn pads<S: Side>(
         return;
     }
     for (pads, mesh) in &pads {
-        // What was carried elsewhere measures another air: its pad stays, and says nothing.
-        let here = |device: usize| shown.value(device).filter(|_| !shown.carried.contains_key(&device));
+        // What was carried elsewhere measures another air: its pad stays, and says nothing; nor does that of one left out.
+        let is = |device: usize| !shown.carried.contains_key(&device) && shown.hidden != Some(device);
+        let here = |device: usize| shown.value(device).filter(|_| is(device));
         let color = |device: &usize| match here(*device) {
             Some(value) => palette::linear(palette::color(shown.palette, ranges.share(value))),
             None => [0.08, 0.09, 0.10, 1.0],
@@ -346,9 +347,13 @@ pub fn twins<S: Side>(
     if !shown.is_changed() && !ranges.is_changed() {
         return;
     }
-    let seen = if shown.ghosts { Visibility::Inherited } else { Visibility::Hidden };
+    // A device that is left out is left out with its twin.
+    let seen = |device: usize| {
+        let is = shown.ghosts && shown.hidden != Some(device);
+        if is { Visibility::Inherited } else { Visibility::Hidden }
+    };
     for (ghost, mut transform, mut visibility, material) in &mut ghosts {
-        visibility.set_if_neq(seen);
+        visibility.set_if_neq(seen(ghost.device));
         let device = &shown.fleet.devices[ghost.device];
         let apart = parted(&shown, device);
         let wrong = shown.spells.iter().any(|s| s.class == Class::Alarm && s.subject == device.id);
@@ -360,7 +365,7 @@ pub fn twins<S: Side>(
         }
     }
     for (column, mut transform, mut visibility, material) in &mut columns {
-        visibility.set_if_neq(seen);
+        visibility.set_if_neq(seen(column.device));
         let device = &shown.fleet.devices[column.device];
         let Some((twin, pair)) = device.twin.and_then(|t| Some((t, shown.fleet.pairs(t).get(column.pair)?)))
         else {

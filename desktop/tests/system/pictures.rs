@@ -168,6 +168,22 @@ fn hiding_a_device_changes_pixels_only_around_its_projected_place_in_every_scena
 }
 
 #[test]
+fn a_device_that_is_left_out_is_left_out_with_its_twin() {
+    if !vulkan("a_device_that_is_left_out_is_left_out_with_its_twin") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let draw = |at: &str, more: &[&str]| {
+        let args = ["--at", at, "--bare", "--field", "none", "--view", "device:pi-1"];
+        draw(dir.path(), "pi3b-mirror", &[&args[..], more].concat())
+    };
+    // Its ghost and its columns stand elsewhere after so long; of an empty table nothing changes.
+    assert!(difference(&draw("20min", &[]), &draw("33min", &[])).is_some());
+    let [before, after] = ["20min", "33min"].map(|at| draw(at, &["--hide", "pi-1"]));
+    assert_eq!(difference(&before, &after), None);
+}
+
+#[test]
 fn a_script_that_cannot_start_is_no_picture_but_exit_code_3() {
     if !vulkan("a_script_that_cannot_start_is_no_picture_but_exit_code_3") {
         return;

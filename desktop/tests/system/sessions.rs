@@ -3,7 +3,13 @@
 
 use crate::{at, until};
 use std::{path::Path, process::Command};
-use twinfleet_desktop::{panels::desk::Desk, settings::Settings, sim::act::Act, stage::show::Picked};
+use twinfleet_desktop::{
+    panels::desk::Desk,
+    settings::Settings,
+    sim::act::Act,
+    stage::{overlay::says, show::Picked},
+};
+use twinfleet_engine::time::SimTime;
 
 fn hash(desk: &Desk) -> Option<u128> {
     desk.session.as_ref().and_then(|s| s.shared().left.hash)
@@ -136,7 +142,51 @@ fn an_act_at_a_paused_tick_shows_at_once() {
     until(&mut desk, "both to be shown", |d| holds(d, "node-3") && holds(d, "z2"));
     assert_eq!((desk.now(), desk.playing), (at("5min"), false));
     let door = desk.shown.as_ref().unwrap().spells.iter().find(|s| s.subject == "z2").unwrap();
-    assert_eq!(twinfleet_desktop::stage::overlay::says(door), "open: 30 air changes per hour");
+    assert_eq!(says(door), "open: 30 air changes per hour");
+}
+
+#[test]
+fn a_link_that_is_cut_and_what_is_set_are_shown_for_as_long_as_they_last() {
+    let mut desk = Desk::new(Settings::default());
+    desk.sets = ["duration=\"20min\"", "timeline=[]", "expect=[]"].map(str::to_owned).to_vec();
+    desk.open("greenhouse");
+    let target = "node-3/bme280.temperature";
+    let set = |desk: &mut Desk, to: f64, until: Option<SimTime>| {
+        desk.act(Act::Set { target: target.into(), to }, until);
+    };
+    desk.go_to(at("5min"));
+    desk.act(Act::LinkDown { link: "wifi".into() }, Some(at("8min")));
+    set(&mut desk, 40.0, Some(at("9min")));
+    desk.go_to(at("10min"));
+    set(&mut desk, 30.0, None);
+    desk.go_to(at("12min"));
+    set(&mut desk, 35.0, None);
+    assert_eq!(desk.done.len(), 4, "{:?}", desk.notice);
+    desk.go_to(at("15min"));
+    until(&mut desk, "15 min", |d| d.shown.as_ref().unwrap().t == at("15min"));
+    let mut spells = desk.session.as_ref().unwrap().shared().left.spells.clone();
+    spells.0.retain(|s| ["wifi", "node-3"].contains(&s.subject.as_str()));
+    let told: Vec<(&str, String, SimTime, Option<SimTime>)> =
+        spells.0.iter().map(|s| (s.subject.as_str(), says(s), s.from, s.until)).collect();
+    let to = |c: &str| format!("bme280.temperature set to {c} °C");
+    let wanted = [
+        ("wifi", "down".to_owned(), at("5min"), Some(at("8min"))),
+        ("node-3", to("40.0"), at("5min"), Some(at("9min"))),
+        // For good, until it is set anew.
+        ("node-3", to("30.0"), at("10min"), Some(at("12min"))),
+        ("node-3", to("35.0"), at("12min"), None),
+    ];
+    assert_eq!(told, wanted);
+    let holds = |t: &str| spells.at(at(t)).map(says).collect::<Vec<_>>();
+    assert_eq!(holds("8min"), [to("40.0")]);
+    assert_eq!(holds("9min"), [""; 0]);
+    assert_eq!(holds("13min"), [to("35.0")]);
+    // Both ends are marks that keys go to.
+    desk.go_to(at("6min"));
+    desk.jump(true);
+    assert_eq!(desk.now(), at("8min"));
+    desk.jump(true);
+    assert_eq!(desk.now(), at("9min"));
 }
 
 #[test]

@@ -1,0 +1,141 @@
+//! What is told of what is selected, and of what is wrong: fleet, inspector, alarms.
+
+use super::{opened, window};
+use egui_kittest::kittest::Queryable;
+use twinfleet_desktop::{
+    panels::desk::Desk,
+    settings::Settings,
+    sim::act::Act,
+    stage::{
+        camera::{FOV_Y, View},
+        overlay::halves,
+        refresh::device_place,
+        show::Picked,
+    },
+    units::Units,
+};
+
+#[test]
+fn a_residual_is_a_difference_in_any_unit() {
+    let mut settings = Settings::default();
+    settings.units.temperature = "degF".to_owned();
+    let mut desk = Desk::new(settings);
+    desk.open("pi3b-mirror");
+    desk.go_to(crate::at("33min"));
+    crate::until(&mut desk, "33 min", |d| d.shown.as_ref().unwrap().t == crate::at("33min"));
+    desk.pick(Some(Picked::Device(0)));
+    let shown = desk.shown.as_ref().unwrap();
+    let pair = &shown.fleet.pairs(0)[0];
+    let residual = f64::from(shown.frame.value(pair.residual).unwrap());
+    let wanted = shown.units.rise(residual, &pair.unit);
+    assert_ne!(wanted, shown.units.figure(residual, &pair.unit));
+    assert_eq!(shown.figure(pair.residual).unwrap(), wanted);
+    assert_eq!(Units::default().rise(residual, &pair.unit).replace("°C", ""), {
+        let mut text = twinfleet_desktop::units::number(residual);
+        text.push(' ');
+        text
+    });
+    let window = window(desk);
+    window.get_by_label(&wanted);
+}
+
+#[test]
+fn a_zones_name_picks_it_and_leaves_it_open() {
+    let mut desk = Desk::new(Settings::default());
+    desk.open("sick-sensors");
+    let shown = desk.shown.as_ref().unwrap();
+    let zone = shown.opened.plan.scenario.world.zones[0].id.clone();
+    let device = shown.fleet.devices.iter().find(|d| d.zone == Some(0)).unwrap().id.clone();
+    let mut window = window(desk);
+    let label = format!("{zone}  (");
+    window.get_by_label_contains(&label).click();
+    window.run_steps(20);
+    assert_eq!(window.state().shown.as_ref().unwrap().picked, Some(Picked::Zone(0)));
+    assert!(window.query_all_by_label(&device).next().is_some(), "its devices are still there");
+}
+
+#[test]
+fn evidence_is_written_in_clock_times_and_rounded_figures() {
+    let mut desk = Desk::new(Settings::default());
+    desk.open("pi3b-mirror");
+    desk.go_to(crate::at("39min"));
+    crate::until(&mut desk, "39 min", |d| d.shown.as_ref().unwrap().t == crate::at("39min"));
+    let window = window(desk);
+    window.get_by_label("from 38:12, still");
+    window.get_by_label("since 38:00, named at 38:12, size 3.96 °C, posterior 0.995");
+    window.get_by_label("because of fault start of pi-1/soc.temperature at 38:00");
+}
+
+#[test]
+fn what_is_clicked_in_the_left_half_is_told_of_the_left_half() {
+    let mut desk = opened("parcel-drop");
+    desk.eye = View::overview(&desk.shown.as_ref().unwrap().layout);
+    desk.keep_beside();
+    let mut window = window(desk);
+    window.get_by_label_contains("of the right half");
+    let rect = window.state().scene_rect;
+    for (half, of_beside) in [(halves(rect).0, true), (halves(rect).1, false)] {
+        let shown = window.state().shown.clone().unwrap();
+        let place = device_place(&shown, 0) + bevy::math::Vec3::Y * 0.12;
+        let aspect = half.aspect_ratio();
+        let (eye, tan) = (window.state().eye.seen(aspect).transform(), (FOV_Y / 2.0).tan());
+        let seen = eye.rotation.inverse() * (place - eye.translation);
+        let ndc = egui::vec2(seen.x / -seen.z / tan / aspect, -seen.y / -seen.z / tan);
+        let at = half.center() + ndc * half.size() * 0.5;
+        window.hover_at(at);
+        window.run_steps(2);
+        window.drag_at(at);
+        window.run_steps(1);
+        window.drop_at(at);
+        window.run_steps(3);
+        assert!(matches!(window.state().shown.as_ref().unwrap().picked, Some(Picked::Device(_))), "{at:?}");
+        assert_eq!(window.state().of_beside, of_beside);
+        let side = if of_beside { "of the left half: kept: parcel-drop" } else { "of the right half" };
+        window.get_by_label_contains(side);
+    }
+}
+
+#[test]
+fn a_loads_scenario_says_that_its_traffic_is_elsewhere() {
+    let window = window(opened("load-smoke"));
+    window.get_by_label_contains("only in `twinfleet load`");
+}
+
+#[test]
+fn what_is_selected_is_found_by_its_name_as_a_file_is_opened_again_with_fewer_devices() {
+    let picked = |d: &Desk| d.shown.as_ref().unwrap().picked;
+    let id = |d: &Desk| match picked(d) {
+        Some(Picked::Device(device)) => Some(d.shown.as_ref().unwrap().fleet.devices[device].id.clone()),
+        _ => None,
+    };
+    let few = ["fleet[0].count=5", "timeline=[]", "expect=[]"].map(str::to_owned).to_vec();
+    for (name, stays) in [("controller-3", true), ("node-4", true), ("node-150", false)] {
+        let mut desk = opened("greenhouse");
+        let device = desk.shown.as_ref().unwrap().fleet.find(name).unwrap();
+        desk.pick(Some(Picked::Device(device)));
+        let mut window = window(desk);
+        window.state_mut().sets = few.clone();
+        window.state_mut().open("greenhouse");
+        // The inspector and the fleet tell of what is selected.
+        window.run_steps(3);
+        let desk = window.state();
+        assert_eq!(desk.refused, None);
+        assert_eq!(desk.shown.as_ref().unwrap().fleet.devices.len(), 13);
+        assert_eq!(id(desk).as_deref(), Some(name).filter(|_| stays), "{name}");
+    }
+}
+
+#[test]
+fn the_inspector_says_where_a_device_was_carried() {
+    let mut desk = Desk::new(Settings::default());
+    desk.sets = ["duration=\"20min\"", "timeline=[]", "expect=[]"].map(str::to_owned).to_vec();
+    desk.open("greenhouse");
+    let node = desk.shown.as_ref().unwrap().fleet.find("node-7").unwrap();
+    desk.pick(Some(Picked::Device(node)));
+    desk.act(Act::Move { target: "node-7".into(), to: "outside".into() }, None);
+    assert_eq!(desk.done.len(), 1, "{:?}", desk.notice);
+    desk.go_to(crate::at("2min"));
+    crate::until(&mut desk, "2 min", |d| d.shown.as_ref().unwrap().t == crate::at("2min"));
+    let window = window(desk);
+    window.get_by_label("outside (carried there from z4)");
+}
