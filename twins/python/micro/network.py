@@ -134,7 +134,7 @@ class WLAN:
             WLAN._set[STA_IF]["ssid"] = ssid if isinstance(ssid, str) else ssid.decode()
         WLAN._since = _t.now_ns()
         _t.joins = True
-        _t.ask_ok("join %d" % (WLAN._since + _JOIN))
+        _t.ask_ok("join %d %d" % (WLAN._since, _JOIN))
 
     def disconnect(self):
         WLAN._since = None
@@ -218,7 +218,7 @@ class LAN:
         if on is not None and bool(on) != self._on:
             self._on = bool(on)
             _t.joins = True
-            _t.ask_ok("join %d" % _t.now_ns() if on else "leave")
+            _t.ask_ok("join %d 0" % _t.now_ns() if on else "leave")
         return self._on
 
     def isconnected(self):
