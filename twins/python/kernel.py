@@ -32,6 +32,10 @@ PRINTED, QUESTION = 4096, 1 << 20
 # Who looks at the clock or a pin again within so many lines does nothing else; it is taken ahead by a part of the time that
 # it has looked so far, at most by so much, [ns].
 LOOK_LINES, LOOK_PART, LOOK_NS = 100, 10, 1_000_000
+# So long one who reads a converter takes samples as fast as that can, before it is taken for one who waits, [ns].
+SAMPLED_NS = 200_000_000
+# What it takes to set a pin, [ns].
+DRIVE_NS = 1_000
 
 fd = -1
 base_ns = 0  # simulated time at the last answer
@@ -42,6 +46,8 @@ asking = False
 looked = False  # whether the script has looked at its clock or a pin since the run was last told
 look_n = -1 << 60  # lines run when it last looked
 look_ns = 0  # since when it has done nothing else
+samples = False  # whether it has read a converter since
+driven = {}  # pin: the level that the script has set it to, as far as nothing has touched it since
 held = {}  # pin: (pull, level, until when it is known, acts)
 edge_ns = 0  # until when the pins looked at are known
 acts = 0  # questions that may change a pin
@@ -79,6 +85,10 @@ def ask(op, *words):
     if op not in _LOOKS:
         acts += 1
         look_n = -1 << 60
+    if op in _ONE:
+        _touched(words[0])
+    elif op not in _LEAVES:
+        driven.clear()
     asking = True
     try:
         data = line.encode()
@@ -100,8 +110,21 @@ def ask(op, *words):
     return rest.split(" ")
 
 
-# What changes nothing.
-_LOOKS = {"in", "tick"}
+# What changes nothing; what touches one pin, since one that is read no longer drives; what touches none.
+_LOOKS = {"in", "tick", "adc"}
+_ONE = {"in", "out"}
+_LEAVES = {"tick", "adc", "say"}
+
+
+def _touched(pin):
+    """A pin may have another level from now on, by whichever of its names."""
+    number = _digits(pin)
+    for other in [p for p in driven if _digits(p) == number]:
+        del driven[other]
+
+
+def _digits(pin):
+    return "".join(filter(str.isdigit, str(pin)))
 
 
 def ask_ok(op, *words):
@@ -123,18 +146,18 @@ def os_error(why):
     return OSError(code, text)
 
 
-# Looking at the clock or at a pin.
+# Looking at the clock, at a pin or at a converter.
 
 def look():
     """The script looks at its clock or at a pin. Returns simulated time, as `now_ns`."""
-    global base_ns, limit_n, looked, look_n, look_ns
+    global base_ns, limit_n, looked, look_n, look_ns, samples
     now = base_ns + (n - base_n) * LINE_NS
     looked = True
     if n - look_n > LOOK_LINES:
-        look_ns = now
+        look_ns, samples = now, False
     else:
-        ahead = now - look_ns >> LOOK_PART
-        if ahead:
+        ahead = now - look_ns - (SAMPLED_NS if samples else 0) >> LOOK_PART
+        if ahead > 0:
             ahead = min(ahead, LOOK_NS)
             if now < edge_ns < now + ahead:
                 ahead = edge_ns - now
@@ -168,6 +191,25 @@ def level(pin, pull):
     if known is None or known[1] != new:
         look_ns = base_ns
     return new
+
+
+def drive(pin, level):
+    """Sets a pin. Who sets one to the level that it has does nothing."""
+    global base_ns
+    if driven.get(pin) == level:
+        look()
+        base_ns += DRIVE_NS
+        return
+    ask_ok("out", pin, level)
+    driven[pin] = level
+
+
+def convert(pin):
+    """What a converter makes of a pin's voltage: the words of the run's answer."""
+    global samples
+    look()
+    samples = True
+    return ask_ok("adc", pin)
 
 
 # Lines, counted. The shim itself and the import machinery count as nothing.

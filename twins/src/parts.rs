@@ -63,6 +63,7 @@ pub mod pms5003;
 pub mod pulses;
 pub mod scd41;
 pub mod sht31;
+pub mod ssd1306;
 pub mod vl53l0x;
 mod words;
 

@@ -14,7 +14,7 @@ class AnalogIn:
     @property
     def value(self):
         # As its ports do where a converter is no straight line from 0: the calibrated voltage over the reference.
-        _, _, full, uv = _k.ask_ok("adc", self._pin)
+        _, _, full, uv = _k.convert(self._pin)
         return min(65535, (int(uv) * 65536 + int(full) // 2) // int(full))
 
     def deinit(self):

@@ -67,4 +67,4 @@ class DigitalInOut:
         if self._direction == Direction.INPUT:
             raise AttributeError("Cannot set value when direction is input.")
         self._value = bool(to)
-        _k.ask_ok("out", self._pin, 1 if to else 0)
+        _k.drive(self._pin, 1 if to else 0)

@@ -28,7 +28,7 @@ class Header:
 
     def drive(self, pin, value):
         self.levels[pin] = 1 if value else 0
-        _k.ask_ok("out", pin, self.levels[pin])
+        _k.drive(pin, self.levels[pin])
 
     def known(self, channel, direction=None):
         pin = self.name_of(channel)
@@ -61,7 +61,7 @@ class Header:
                 _k.ask_ok("unwatch", pin)
             remove = self.pins.pop(pin, None)
             if remove and remove[0] == self.out:
-                _k.ask_ok("out", pin, 0)
+                _k.drive(pin, 0)
 
     def add_event_detect(self, channel, edge, callback=None, bouncetime=0):
         pin = self.known(channel)

@@ -42,6 +42,8 @@ def ipconfig(what=None, **kw):
 _JOIN = 1500000000
 # And how long it looks for its access point before it says that there is none.
 _SEARCH = 3000000000
+# What whoever asks in a tight loop waits, [ns]: never past the instant at which the answer is another.
+_POLL = 10000000
 _NONE = ("0.0.0.0", "0.0.0.0", "0.0.0.0", "0.0.0.0")
 
 
@@ -134,7 +136,7 @@ class WLAN:
             WLAN._set[STA_IF]["ssid"] = ssid if isinstance(ssid, str) else ssid.decode()
         WLAN._since = _t.now_ns()
         _t.joins = True
-        _t.ask_ok("join %d" % (WLAN._since + _JOIN))
+        _t.ask_ok("join %d %d" % (WLAN._since, _JOIN))
 
     def disconnect(self):
         WLAN._since = None
@@ -165,8 +167,7 @@ class WLAN:
         then, now = self._wait(), _t.now_ns()
         if then is not None and now >= then:
             return STAT_GOT_IP
-        # Whoever asks in a tight loop waits a millisecond, as the radio's own tasks make it.
-        _t.wait(now + 1000000)
+        _t.wait(now + _POLL if then is None else min(now + _POLL, then))
         return STAT_CONNECTING if then is not None or now < WLAN._since + _SEARCH else STAT_NO_AP_FOUND
 
     def _has(self):
@@ -218,7 +219,7 @@ class LAN:
         if on is not None and bool(on) != self._on:
             self._on = bool(on)
             _t.joins = True
-            _t.ask_ok("join %d" % _t.now_ns() if on else "leave")
+            _t.ask_ok("join %d 0" % _t.now_ns() if on else "leave")
         return self._on
 
     def isconnected(self):

@@ -8,35 +8,6 @@ _PERIOD = 1 << 30
 _HALF = 1 << 29
 
 
-def sleep(s):
-    _t.wait(_t.now_ns() + int(s * 1000000000))
-
-
-def sleep_ms(ms):
-    if ms > 0:
-        _t.wait(_t.now_ns() + int(ms) * 1000000)
-
-
-def sleep_us(us):
-    if us > 0:
-        _t.wait(_t.now_ns() + int(us) * 1000)
-
-
-def ticks_us():
-    return (_t.look_ns() - _t.born_ns) // 1000 & _PERIOD - 1
-
-
-ticks_cpu = ticks_us
-
-
-def ticks_add(ticks, delta):
-    return ticks + delta & _PERIOD - 1
-
-
-def ticks_diff(a, b):
-    return (a - b + _HALF & _PERIOD - 1) - _HALF
-
-
 # Boards count from 2000, those of the RP2 port from 1970; in Unix time, [s].
 _EPOCH = 946684800
 
@@ -46,12 +17,39 @@ def _port(name):
     _EPOCH = 0 if name == "rp2" else 946684800
 
 
-def time():
-    return int(_unix_ms() / 1000 + _t.ahead_s - _EPOCH)
+class _Clock:
+    # What stands for functions of C: kept in a class, they do not become its methods, nor do methods of this one.
+    def sleep(self, s):
+        _t.wait(_t.now_ns() + int(s * 1000000000))
+
+    def sleep_ms(self, ms):
+        if ms > 0:
+            _t.wait(_t.now_ns() + int(ms) * 1000000)
+
+    def sleep_us(self, us):
+        if us > 0:
+            _t.wait(_t.now_ns() + int(us) * 1000)
+
+    def ticks_us(self):
+        return (_t.look_ns() - _t.born_ns) // 1000 & _PERIOD - 1
+
+    def ticks_add(self, ticks, delta):
+        return ticks + delta & _PERIOD - 1
+
+    def ticks_diff(self, a, b):
+        return (a - b + _HALF & _PERIOD - 1) - _HALF
+
+    def time(self):
+        return int(_unix_ms() / 1000 + _t.ahead_s - _EPOCH)
+
+    def time_ns(self):
+        return _t.unix_ns() - _EPOCH * 1000000000
 
 
-def time_ns():
-    return _t.unix_ns() - _EPOCH * 1000000000
+_clock = _Clock()
+sleep, sleep_ms, sleep_us = _clock.sleep, _clock.sleep_ms, _clock.sleep_us
+ticks_us, ticks_add, ticks_diff = _clock.ticks_us, _clock.ticks_add, _clock.ticks_diff
+ticks_cpu, time, time_ns = ticks_us, _clock.time, _clock.time_ns
 
 
 _MONTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)

@@ -55,7 +55,7 @@ class Daemon:
 
     def write(self, pin, level):
         pin.mode, pin.duty, pin.pulse_us = OUTPUT, None, None
-        _k.ask_ok("out", pin.number, 1 if level else 0)
+        _k.drive(pin.number, 1 if level else 0)
         self.changed(pin, 1 if level else 0)
 
     def changed(self, pin, level, at_ns=None):

@@ -1,20 +1,21 @@
 //! The virtual board: what a script's pins and buses are wired to.
 //!
 //! Parts with registers or pulses are those of [`crate::parts`], in the run's world; analogue ones stand behind the board's
-//! converter; switches and presence sensors are levels; actuators follow the pin or the pulse width that drives them. A pin
-//! that nothing is wired to keeps what it was set to, or what its pull says.
+//! converter; switches and presence sensors are levels; actuators follow the pin or the pulse width that drives them, displays
+//! what is written to them. A pin that nothing is wired to keeps what it was set to, or what its pull says.
 
 mod stepper;
+mod wiring;
 
 use crate::parts::{
     clock::Clock,
-    hc_sr04, hx711,
     i2c::{I2cBus, I2cError},
-    line::{LinePart, Together},
-    live::{Live, LiveError, LiveStimulus},
+    line::LinePart,
+    live::LiveStimulus,
     serial::{SerialPart, byte_ns},
     shutdown::Shutdown,
     spi::SpiPart,
+    ssd1306::Glow,
 };
 use embedded_hal::i2c::{I2c, Operation};
 use rand::RngExt;
@@ -22,11 +23,11 @@ use rand_distr::StandardNormal;
 use std::{collections::BTreeMap, sync::Arc};
 use stepper::Stepper;
 use twinfleet_engine::{
-    catalog::{AnalogDef, BoardDef, BusDef, PartDef, PinFn, SensorDef, ThingDef, WireDef},
-    plan::Plan,
-    rng::{Rng, stream},
+    catalog::{AnalogDef, BoardDef, PinFn},
+    rng::Rng,
     sense::{AdcUnit, with_rail},
 };
+pub(super) use wiring::displaced;
 
 /// What a pin access takes on its board, [ns].
 const ACCESS_NS: u64 = 300;
@@ -43,6 +44,13 @@ struct Switch {
 struct Driven {
     part: String,
     servo: bool,
+}
+
+/// A display on an I2C bus, and the level of it that was told last.
+struct Display {
+    part: String,
+    glow: Glow,
+    told: f64,
 }
 
 /// A part on lines of its own, and which pin is which of them.
@@ -89,6 +97,7 @@ pub struct Machine {
     switches: BTreeMap<String, Switch>,
     driven: BTreeMap<String, Driven>,
     steppers: Vec<Stepper>,
+    displays: Vec<Display>,
     /// What the processor knows of itself.
     inside: Option<LiveStimulus>,
     /// Levels that the script set.
@@ -106,144 +115,6 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// The board of a device with its parts wired.
-    ///
-    /// # Errors
-    /// Where two parts are in each other's way.
-    pub fn new(live: &Live, group: usize, device: &str) -> Result<Self, LiveError> {
-        let plan = live.plan();
-        let thing = &plan.groups[group].thing;
-        let board = thing.board.as_ref().and_then(|b| plan.catalog.boards.get(b));
-        let board = Arc::new(board.cloned().unwrap_or_else(|| unreachable!("checked: a script has a board")));
-        let clock = Clock::new();
-        let shut = thing.parts.iter().filter_map(|p| Some((p, p.shutdown.clone()?, Shutdown::default())));
-        let shut: Vec<_> = shut.collect();
-        let lines: BTreeMap<_, _> =
-            shut.iter().map(|(part, _, line)| (part.id.clone(), line.clone())).collect();
-        let mut machine = Self {
-            i2c: live.i2c_on(device, None, clock.clone(), I2C_HZ, &lines)?,
-            buses: BTreeMap::new(),
-            shutdowns: shut.iter().map(|(_, pin, line)| (pin.clone(), line.clone())).collect(),
-            bus_taken: displaced(thing, &board).is_some(),
-            clock,
-            lines: Vec::new(),
-            uarts: Vec::new(),
-            spis: BTreeMap::new(),
-            analog: BTreeMap::new(),
-            switches: BTreeMap::new(),
-            driven: BTreeMap::new(),
-            steppers: Vec::new(),
-            inside: None,
-            set: BTreeMap::new(),
-            seed: plan.seed,
-            device: device.to_owned(),
-            noise: stream(plan.seed, device, "script/adc"),
-            radio: false,
-            levels: Vec::new(),
-            shafts: Vec::new(),
-            board,
-        };
-        for pins in live.i2c_pins(device)? {
-            let on = Some((pins.0.as_str(), pins.1.as_str()));
-            let bus = live.i2c_on(device, on, machine.clock.clone(), I2C_HZ, &lines)?;
-            machine.buses.insert(pins, bus);
-        }
-        let mut wires: BTreeMap<String, Vec<Box<dyn LinePart>>> = BTreeMap::new();
-        for part in &thing.parts {
-            machine.wire(plan, live, device, part, &mut wires)?;
-        }
-        for (pin, parts) in wires {
-            machine.lines.push((Box::new(Together(parts)), vec![(pin, 0)]));
-        }
-        Ok(machine)
-    }
-
-    fn wire(
-        &mut self,
-        plan: &Plan,
-        live: &Live,
-        device: &str,
-        part: &PartDef,
-        wires: &mut BTreeMap<String, Vec<Box<dyn LinePart>>>,
-    ) -> Result<(), LiveError> {
-        if let Some(actuator) = plan.catalog.actuators.get(&part.model) {
-            if let WireDef::Pin(pin) = &part.on {
-                // What travels, and by no steps, is set by the width of its pulse.
-                let servo = actuator.travel_s > 0.0 && actuator.steps == 0;
-                self.driven.insert(pin.clone(), Driven { part: part.id.clone(), servo });
-            }
-            if let WireDef::Pins(pins) = &part.on
-                && let Ok(pins) = <[String; 4]>::try_from(pins.clone())
-                && actuator.steps > 0
-            {
-                self.steppers.push(Stepper::new(&part.id, pins, actuator.steps));
-            }
-            return Ok(());
-        }
-        let Some(sensor) = plan.catalog.sensors.get(&part.model) else { return Ok(()) };
-        match (&part.on, &sensor.bus) {
-            (_, BusDef::Internal) => self.inside = Some(live.stimulus(device, &part.id)?),
-            // What a converter reads is found through the converter.
-            (WireDef::Pin(pin), BusDef::Analog) if pin.contains('.') => {}
-            (WireDef::Spi(select), BusDef::Spi) => {
-                if let Ok(part) = live.spi(device, &part.id) {
-                    self.spis.insert(select.clone(), part);
-                }
-            }
-            (WireDef::Pin(pin), BusDef::Analog) => {
-                let Some(channel) = sensor.channels.first() else { return Ok(()) };
-                let Some(law) = channel.analog else { return Ok(()) };
-                let sees = live.stimulus(device, &part.id)?;
-                let (quantity, own_supply) = (channel.quantity.clone(), part.own_supply);
-                let share = if part.shifted { self.divided(part, sensor) } else { 1.0 };
-                self.analog.insert(pin.clone(), Analogue { sees, quantity, law, own_supply, share });
-            }
-            (WireDef::Pins(pins), BusDef::Uart) => {
-                if let Ok(serial) = live.serial(device, &part.id) {
-                    // The board's transmit pin first, wherever its matrix leads that; one pin alone hears.
-                    let (tx, rx) = match pins.as_slice() {
-                        [tx, rx] => (tx.clone(), rx.clone()),
-                        [rx] => (String::new(), rx.clone()),
-                        _ => return Ok(()),
-                    };
-                    self.uarts.push(Serial { part: serial, tx, rx });
-                }
-            }
-            (WireDef::Pin(pin), _) => match live.line(device, &part.id) {
-                Ok(line) => wires.entry(pin.clone()).or_default().push(line),
-                Err(LiveError::NoMap { .. }) => {
-                    let Some(channel) = sensor.channels.first() else { return Ok(()) };
-                    // A reed switch closes to ground.
-                    let high = channel.quantity != "contact";
-                    let (sees, quantity) = (live.stimulus(device, &part.id)?, channel.quantity.clone());
-                    self.switches.insert(pin.clone(), Switch { sees, quantity, high });
-                }
-                Err(e) => return Err(e),
-            },
-            (WireDef::Pins(pins), BusDef::Digital(2)) if part.model.starts_with("hx711") => {
-                let line = live.line(device, &part.id)?;
-                // DT and SCK, in the catalog's order.
-                let names = pins.iter().cloned().zip([hx711::DATA, hx711::CLOCK]).collect();
-                self.lines.push((line, names));
-            }
-            (WireDef::Pins(pins), BusDef::Digital(2)) if part.model == "hc-sr04" => {
-                let line = live.line(device, &part.id)?;
-                let names = pins.iter().cloned().zip([hc_sr04::TRIGGER, hc_sr04::ECHO]).collect();
-                self.lines.push((line, names));
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// What a divider leaves of a part's voltage: as much as the converter reads in the range that the part asks for.
-    fn divided(&self, part: &PartDef, sensor: &SensorDef) -> f64 {
-        let Some(adc) = &self.board.adc else { return 1.0 };
-        let ranged = part.range.as_ref().and_then(|name| adc.in_range(name));
-        let reads_v = ranged.map_or(adc.reference_v, |adc| adc.reference_v);
-        (reads_v / sensor.out_v.unwrap_or(self.board.logic_v)).min(1.0)
-    }
-
     /// The board's name of a pin, for what a script calls it: its name, or a number.
     pub fn pin(&self, said: &str) -> Option<String> {
         let tries = [
@@ -341,7 +212,14 @@ impl Machine {
             .iter_mut()
             .map(|(w, bytes)| if *w { Operation::Write(bytes) } else { Operation::Read(bytes) })
             .collect();
-        match bus.transaction(address, &mut list) {
+        let done = bus.transaction(address, &mut list);
+        for display in &mut self.displays {
+            let level = display.glow.level();
+            if std::mem::replace(&mut display.told, level) != level {
+                self.levels.push((display.part.clone(), level));
+            }
+        }
+        match done {
             Ok(()) => {
                 let read = buffers.iter().filter(|(w, _)| !w).flat_map(|(_, bytes)| bytes.iter());
                 Ok(hex(read.copied()))
@@ -729,21 +607,6 @@ impl Machine {
         }
         Ok(String::new())
     }
-}
-
-/// A part on a pin where the board's own I2C bus usually is, and a part on that bus: it has to be elsewhere, and nobody says where.
-pub(super) fn displaced<'a>(thing: &'a ThingDef, board: &BoardDef) -> Option<(&'a PartDef, &'a PartDef)> {
-    let on_bus = |p: &&PartDef| matches!(p.on, WireDef::I2c(_)) && p.bus_on(board).is_none();
-    let there = thing.parts.iter().find(on_bus)?;
-    let usual = [board.usual(PinFn::Sda), board.usual(PinFn::Scl)];
-    let is = |pin: &str| usual.contains(&Some(pin));
-    let in_the_way = thing.parts.iter().find(|p| match &p.on {
-        WireDef::Pin(pin) | WireDef::Spi(pin) => is(pin),
-        WireDef::Pins(pins) => pins.iter().any(|pin| is(pin)),
-        WireDef::I2c(_) => p.bus_on(board).is_some_and(|(sda, scl)| is(sda) || is(scl)),
-        WireDef::Internal => false,
-    })?;
-    Some((in_the_way, there))
 }
 
 /// Whether a receiver at one rate makes out what is sent at the other: over a byte's ten bits it may be off by less than half a bit.

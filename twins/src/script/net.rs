@@ -91,8 +91,9 @@ pub struct Net {
     called: bool,
     /// Whether its board has a network only when its script has joined one by Wi-Fi.
     pub joins: bool,
-    /// From when on the script is in its access point's network, [ns]; none: it has not joined it, or has left it.
-    joined_ns: Option<u64>,
+    /// Since when the script has wanted to be in its access point's network, and what joining that takes, each time that it is there
+    /// again, [ns]; none: it does not, or has left it.
+    joined_ns: Option<(u64, u64)>,
     /// Whether the board is an access point itself: it can be called.
     serves: bool,
     /// What is to be handed to the run.
@@ -148,8 +149,10 @@ impl Net {
 
     /// Whether anybody is reached: its link is up, and its script has joined, where that is its own affair.
     fn is_up(&self, at_ns: u64) -> bool {
-        let joined = !self.joins || self.joined_ns.is_some_and(|since| since <= at_ns);
-        joined && self.link.up_since(time(at_ns)).is_some()
+        let Some(up) = self.link.up_since(time(at_ns)) else { return false };
+        let up_ns = u64::try_from(up.0).unwrap_or(0);
+        let joins = |(since_ns, takes_ns): (u64, u64)| since_ns.max(up_ns).saturating_add(takes_ns);
+        !self.joins || self.joined_ns.is_some_and(|wants| joins(wants) <= at_ns)
     }
 
     /// Whether anybody reaches it: an access point too is called.
@@ -336,9 +339,9 @@ impl Net {
                 let up = self.link.up_since(time(at_ns));
                 Ok(up.map_or_else(|| "down".to_owned(), |since| format!("up {}", since.0)))
             }
-            ["join", from] => {
+            ["join", since, takes] => {
                 self.leave();
-                self.joined_ns = from.parse().ok();
+                self.joined_ns = since.parse().ok().zip(takes.parse().ok());
                 Ok(String::new())
             }
             ["leave"] => {

@@ -353,3 +353,16 @@ fn the_smaller_names_of_machine_are_there() {
     let went = stage.values(&ran, "command");
     assert!(went.last().is_some_and(|level| (level - 0.75).abs() < 1e-3), "{went:?}");
 }
+
+/// A class that keeps functions of the time module calls them without itself, as those of C.
+#[test]
+fn a_class_keeps_the_clocks_functions_as_they_are() {
+    let script = "import time\n\
+        class Base:\n    now, diff, wait, unix = time.ticks_us, time.ticks_diff, time.sleep_ms, time.time\n\
+        \x20   def go(self):\n        t = self.now()\n        self.wait(50)\n\
+        \x20       print(self.diff(self.now(), t) // 1000, self.unix() == time.time())\n\
+        Base().go()\n";
+    let stage = Stage::new(ESP, "MicroPython", "", script);
+    let ran = stage.run(&[]);
+    assert_eq!(stage.told(&ran, "script_says"), ["50 True"], "{:?}", stage.told(&ran, "script_crash"));
+}

@@ -329,3 +329,64 @@ fn a_timer_that_waits_holds_the_others_up_and_no_more() {
         assert!((10 * k + 8..=10 * k + 11).contains(&beats), "{said:?}");
     }
 }
+
+#[test]
+fn a_pi_sets_a_pin_by_another_without_sleep_and_without_haste() {
+    let script = "import RPi.GPIO as GPIO, time\n\
+        GPIO.setmode(GPIO.BCM)\nGPIO.setup(17, GPIO.OUT)\nGPIO.setup(27, GPIO.IN, pull_up_down=GPIO.PUD_UP)\n\
+        n = 0\n\
+        while time.monotonic() < 61:\n    GPIO.output(17, GPIO.input(27))\n    n += 1\n\
+        print(n)\n";
+    let begun = Instant::now();
+    let stage = with_door(script);
+    let ran = stage.run(&[]);
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    assert_eq!(stage.values(&ran, "command"), [1.0, 0.0], "{:?}", stage.told(&ran, "script_crash"));
+    let rounds: u32 = stage.told(&ran, "script_says")[0].parse().unwrap();
+    assert!((1_000..200_000).contains(&rounds), "{rounds}");
+    // Nothing else than setting it to what it is: no loop that is stuck either.
+    let stage = with_door(
+        "import RPi.GPIO as GPIO\nGPIO.setmode(GPIO.BCM)\nGPIO.setup(17, GPIO.OUT)\nwhile True:\n    GPIO.output(17, 1)\n",
+    );
+    let ran = stage.run(&[]);
+    assert!(stage.told(&ran, "script_stuck").is_empty());
+    assert_eq!(stage.values(&ran, "command"), [1.0]);
+}
+
+/// A burst of samples is as fast as the board takes them; who reads on and on is taken ahead.
+#[test]
+fn a_converter_is_read_on_and_on_without_haste() {
+    let loops = |end: &str| {
+        format!(
+            "n, begun = 0, now()\nwhile now() - begun < 0.1:\n    read()\n    n += 1\nburst = n\n\
+            while now() - begun < {end}:\n    read()\n    n += 1\nprint(burst, n)\n"
+        )
+    };
+    let parts = r#"parts: [(id: "light", model: "ldr", on: Pin("#;
+    for (runtime, board, pin, before) in [
+        (
+            "MicroPython",
+            "esp32-devkit",
+            "GPIO34",
+            "import time, machine\nread = machine.ADC(machine.Pin(34)).read\nnow = lambda: time.ticks_ms() / 1000\n",
+        ),
+        (
+            "CircuitPython",
+            "arduino-nano-33-iot",
+            "A0",
+            "import time, board, analogio\na = analogio.AnalogIn(board.A0)\nread = lambda: a.value\nnow = time.monotonic\n",
+        ),
+    ] {
+        let thing = format!("board: \"{board}\", {parts}\"{pin}\"))]");
+        let begun = Instant::now();
+        let stage =
+            Stage::new(&thing, runtime, "", &format!("{before}{}", loops("20"))).with("count: 2", "count: 1");
+        let ran = stage.run(&[]);
+        assert!(begun.elapsed() < Duration::from_secs(30), "{runtime}: {:?}", begun.elapsed());
+        let said = stage.told(&ran, "script_says");
+        let counts: Vec<u32> = said[0].split(' ').map(|n| n.parse().unwrap()).collect();
+        // 20 µs a conversion, and what Python takes beside it: a tenth of a second is no time to wait.
+        assert!((300..5_000).contains(&counts[0]), "{runtime}: {said:?}");
+        assert!((5_000..60_000).contains(&counts[1]), "{runtime}: {said:?}");
+    }
+}

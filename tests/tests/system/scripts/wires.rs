@@ -204,3 +204,37 @@ fn check_tells_that_a_scripts_clock_goes_right() {
     };
     assert!(told("d-1").contains("`d-1` runs a script, whose clock is the run's"), "{}", told("d-1"));
 }
+
+/// The display that half of all projects have, driven as MicroPython's own driver does it.
+#[test]
+fn a_display_shows_what_is_written_to_it() {
+    let driver = "import framebuf\n\
+        class SSD1306_I2C(framebuf.FrameBuffer):\n\
+        \x20   def __init__(self, width, height, i2c, addr=0x3C):\n\
+        \x20       self.width, self.height, self.i2c, self.addr = width, height, i2c, addr\n\
+        \x20       self.buffer = bytearray(height // 8 * width)\n\
+        \x20       super().__init__(self.buffer, width, height, framebuf.MONO_VLSB)\n\
+        \x20       for c in (0xAE, 0x20, 0, 0x40, 0xA1, 0xA8, height - 1, 0xC8, 0xD3, 0, 0xDA, 0x12, 0xD5, 0x80,\n\
+        \x20               0xD9, 0xF1, 0xDB, 0x30, 0x81, 0xFF, 0xA4, 0xA6, 0x8D, 0x14, 0xAF):\n\
+        \x20           self.cmd(c)\n\
+        \x20       self.fill(0)\n        self.show()\n\
+        \x20   def cmd(self, c):\n        self.i2c.writeto(self.addr, bytes((0x80, c)))\n\
+        \x20   def show(self):\n\
+        \x20       for c in (0x21, 0, self.width - 1, 0x22, 0, self.height // 8 - 1):\n            self.cmd(c)\n\
+        \x20       self.i2c.writevto(self.addr, [b'\\x40', self.buffer])\n";
+    let script = "import time\nfrom machine import Pin, SoftI2C\nimport ssd1306\n\
+        i2c = SoftI2C(scl=Pin(22), sda=Pin(21))\nprint(i2c.scan())\n\
+        oled = ssd1306.SSD1306_I2C(128, 64, i2c)\n\
+        def show():\n    oled.show()\n    print(sum(bin(b).count('1') for b in oled.buffer) / 8192)\n    time.sleep(5)\n\
+        oled.text('Hello', 0, 0)\nshow()\noled.fill_rect(0, 16, 64, 32, 1)\nshow()\n\
+        oled.cmd(0xAE)\n";
+    let oled = r#"board: "esp32-devkit", parts: [(id: "oled", model: "ssd1306", on: I2c(0x3C))]"#;
+    let stage = Stage::new(oled, "MicroPython", "", script).with("count: 2", "count: 1");
+    let stage = stage.beside("ssd1306.py", driver);
+    let ran = stage.run(&[]);
+    let said = stage.told(&ran, "script_says");
+    assert_eq!(said.first().map(String::as_str), Some("[60]"), "{:?}", stage.told(&ran, "script_crash"));
+    let drawn: Vec<f64> = said[1..].iter().map(|line| line.parse().unwrap()).collect();
+    assert!(drawn.len() == 2 && drawn[0] > 0.005 && drawn[1] > 0.25, "{drawn:?}");
+    assert_eq!(stage.values(&ran, "command"), [drawn[0], drawn[1], 0.0]);
+}

@@ -18,7 +18,7 @@ def cleanup():
 def _read(channel):
     if not _ready:
         raise RuntimeError("ADC has not been set up. Call ADC.setup() first.")
-    code, bits, *_ = _k.ask_ok("adc", _pins.name_of(channel))
+    code, bits, *_ = _k.convert(_pins.name_of(channel))
     return int(code), (1 << int(bits)) - 1
 
 

@@ -3,7 +3,7 @@
 use super::{
     SLICE,
     fs::{self, Open, errno},
-    look::{Looks, drive, level, listen, look, receive},
+    look::{Looks, convert, drive, level, listen, look, receive},
     scheduler::{look_there, schedule},
     spin::{Next, Spin},
 };
@@ -112,7 +112,7 @@ pub(super) fn ask(mut ctx: impl AsContextMut<Data = State>, words: &str) -> Resu
     let state = context.data_mut();
     match words.split(' ').next() {
         // Of the latter two the answer tells whether anything has changed.
-        Some("tick" | "in" | "recv" | "uartr") => {}
+        Some("tick" | "in" | "adc" | "recv" | "uartr") => {}
         Some("out") => state.looks.acted(),
         _ => state.looks.asked_else(),
     }
@@ -358,6 +358,7 @@ fn fd_write(mut caller: Caller<'_, State>, fd: i32, iov: i32, count: i32, wrote:
                         .map_or("ok".to_owned(), |what| format!("ok {what}")),
                     own if own.starts_with("in ") => level(&mut caller, own)?,
                     own if own.starts_with("out ") => drive(&mut caller, own)?,
+                    own if own.starts_with("adc ") => convert(&mut caller, own)?,
                     own if own.starts_with("recv ") => receive(&mut caller, own)?,
                     own if own.starts_with("uartr ") => listen(&mut caller, own)?,
                     own if own.starts_with("due ") => {

@@ -1,5 +1,5 @@
-//! Who looks at the clock, at a pin or at a stream on which nothing comes again and again is taken ahead, and what the run has
-//! said of a pin or a stream is known for as long as that holds. Who sets a pin to the level that it has does nothing.
+//! Who looks at the clock, at a pin, at a converter or at a stream on which nothing comes again and again is taken ahead, and what
+//! the run has said of a pin or a stream is known for as long as that holds. Who sets a pin to the level that it has does nothing.
 
 use super::{
     door::{State, ask, now_ns, spent, tick},
@@ -13,6 +13,8 @@ const LOOK_FUEL: u64 = 64_000_000;
 /// It is taken ahead by a thousandth of the time that it has looked so far, as a power of two, at most by so much, [ns].
 const LOOK_PART: u32 = 10;
 const LOOK_NS: u64 = 1_000_000;
+/// So long one who reads a converter takes samples as fast as that can, before it is taken for one who waits, [ns].
+const SAMPLED_NS: u64 = 200_000_000;
 /// After so long the run is told that it still looks, [ns].
 const TOLD_NS: u64 = 30_000_000;
 
@@ -35,6 +37,8 @@ pub(super) struct Looks {
     spent: u64,
     /// Since when it has done nothing else.
     since_ns: u64,
+    /// Whether it has read a converter since.
+    samples: bool,
     /// When the run was last asked anything.
     told_ns: u64,
     /// Pins, with their pulls, that it looked at.
@@ -89,11 +93,13 @@ pub(super) fn look(ctx: &mut impl AsContextMut<Data = State>) -> Result<u64, Err
     let turned = std::mem::take(&mut looks.turned);
     // Nought: it has asked for something else since it last looked.
     if looks.spent == 0 || at - looks.spent > LOOK_FUEL && !turned {
-        looks.since_ns = now;
+        (looks.since_ns, looks.samples) = (now, false);
     } else {
         let ends = [looks.edge_ns, state.due_ns.unwrap_or(0)];
         let most = ends.iter().filter(|end| **end > now).map(|end| end - now).min().unwrap_or(u64::MAX);
-        let ahead = (now.saturating_sub(looks.since_ns) >> LOOK_PART).min(LOOK_NS).min(most);
+        let spared = if looks.samples { SAMPLED_NS } else { 0 };
+        let looked = now.saturating_sub(looks.since_ns).saturating_sub(spared);
+        let ahead = (looked >> LOOK_PART).min(LOOK_NS).min(most);
         state.base_ns += ahead;
         now += ahead;
     }
@@ -143,6 +149,7 @@ pub(super) fn level(ctx: &mut impl AsContextMut<Data = State>, words: &str) -> R
 pub(super) fn drive(ctx: &mut impl AsContextMut<Data = State>, words: &str) -> Result<String, Error> {
     let (pin, level) = words.trim_start_matches("out ").split_once(' ').unwrap_or_default();
     if ctx.as_context().data().looks.set.get(pin).is_some_and(|is| is == level) {
+        look(ctx)?;
         return Ok("ok".to_owned());
     }
     let answer = ask(&mut *ctx, words)?;
@@ -150,6 +157,13 @@ pub(super) fn drive(ctx: &mut impl AsContextMut<Data = State>, words: &str) -> R
         ctx.as_context_mut().data_mut().looks.set.insert(pin.to_owned(), level.to_owned());
     }
     Ok(answer)
+}
+
+/// Reads a converter: `adc PIN RANGE`.
+pub(super) fn convert(ctx: &mut impl AsContextMut<Data = State>, words: &str) -> Result<String, Error> {
+    look(ctx)?;
+    ctx.as_context_mut().data_mut().looks.samples = true;
+    ask(&mut *ctx, words)
 }
 
 /// Takes what has come on a stream: `recv ID MOST`. While nothing can have come, the run is not asked.
