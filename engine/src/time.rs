@@ -186,7 +186,9 @@ impl<'de> Deserialize<'de> for Span {
                 v.parse().map_err(E::custom)
             }
             fn visit_f64<E: de::Error>(self, v: f64) -> Result<Span, E> {
-                from_ns_f64(v * NS_PER_S as f64, &v.to_string()).map_err(E::custom)
+                // Not with its three hundred digits, where somebody wrote 1e308.
+                let shown = if v.abs() < 1e15 { v.to_string() } else { format!("{v:e}") };
+                from_ns_f64(v * NS_PER_S as f64, &shown).map_err(E::custom)
             }
             fn visit_i64<E: de::Error>(self, v: i64) -> Result<Span, E> {
                 self.visit_f64(v as f64)

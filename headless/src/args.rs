@@ -125,7 +125,7 @@ pub struct RunArgs {
     /// Real time that a script may be silent for before the run ends with exit code 3, [s].
     #[arg(long, value_name = "SECONDS", env = "TWINFLEET_SCRIPT_PATIENCE")]
     pub script_patience: Option<f64>,
-    /// No progress bar and no summary.
+    /// No progress bar and no summary; what failed is told on standard error.
     #[arg(long, short)]
     pub quiet: bool,
 }

@@ -40,7 +40,8 @@ pub fn run(args: MergeArgs, json: bool) -> Result<Exit, Failure> {
         });
         say(format_args!("{object}"));
     } else {
-        say(format_args!("{} records merged into {}", args.shards.len(), args.out.display()));
+        let records = if args.shards.len() == 1 { "record" } else { "records" };
+        say(format_args!("{} {records} merged into {}", args.shards.len(), args.out.display()));
         let outcomes = summary::outcomes(&report);
         let hash = state.as_deref().unwrap_or("none");
         say(format_args!("{outcomes}\n{headline}; state hash {hash}"));

@@ -372,6 +372,8 @@ fn publish(report: &mut Report, args: &RunArgs, json: bool) -> Result<(), Failur
         say(format_args!("{}", report::json(report)));
     } else if !args.quiet {
         say(format_args!("{}", summary::text(report, args).trim_end()));
+    } else if !report.held() && report.unjudged.is_none() {
+        eprintln!("{}", summary::failed(report));
     }
     Ok(())
 }

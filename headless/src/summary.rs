@@ -6,7 +6,7 @@ use crate::{
 };
 use std::fmt::Write;
 use twinfleet_engine::{
-    expect::Status,
+    expect::{self, Status},
     mirror::follow::TwinSummary,
     scenario::Scenario,
     time::{SimTime, Span},
@@ -182,19 +182,26 @@ fn batteries(out: &mut String, r: &Report) -> std::fmt::Result {
 
 /// How each expectation came out; empty where there is none.
 pub fn outcomes(r: &Report) -> String {
-    let mut out = String::new();
-    for o in &r.expectations {
-        let mark = match o.status {
-            Status::Held => "held  ",
-            Status::Failed => "FAILED",
-            Status::NoData => "NODATA",
-        };
-        out += &format!("\n{mark}  {}\n        {}", o.name, o.sentence);
-    }
+    let mut out: String = r.expectations.iter().map(outcome).collect();
     if !out.is_empty() {
         out.push('\n');
     }
     out
+}
+
+/// What did not hold, and how to run it again: what a quiet run says when it fails.
+pub fn failed(r: &Report) -> String {
+    let failed: String = r.expectations.iter().filter(|o| !o.held()).map(outcome).collect();
+    format!("{}\n\n{}\nrun it again with: {}", failed.trim_start(), r.headline(), r.replay)
+}
+
+fn outcome(o: &expect::Outcome) -> String {
+    let mark = match o.status {
+        Status::Held => "held  ",
+        Status::Failed => "FAILED",
+        Status::NoData => "NODATA",
+    };
+    format!("\n{mark}  {}\n        {}", o.name, o.sentence)
 }
 
 fn tail(out: &mut String, r: &Report, args: &RunArgs) -> std::fmt::Result {

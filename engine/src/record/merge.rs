@@ -82,7 +82,7 @@ fn check(records: &[Record]) -> Result<(), RecordError> {
         if m.header.shard != (i as u32, n) {
             let have: Vec<String> = records.iter().map(|r| r.manifest.header.shard.0.to_string()).collect();
             return refuse(format!(
-                "all of 0 to {} are needed once each; there are {}",
+                "the shards 0 to {} of a run are needed, each once, and these are {}",
                 n - 1,
                 have.join(", ")
             ));

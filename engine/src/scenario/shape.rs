@@ -310,7 +310,14 @@ impl Wanted {
                     .help("it is too large, or negative where that makes no sense");
             }
         };
-        Diagnostic::error(format!("`{key}` must be {what}{shown}"))
+        // Of several values of a field the advice is about this one alone.
+        let is_whole_field = source.text()[..node.span.start].trim_end().ends_with(':');
+        let (which, help) = if is_whole_field {
+            ("", help)
+        } else {
+            ("a value of ", help.replacen(&format!("{key}: "), "", 1))
+        };
+        Diagnostic::error(format!("{which}`{key}` must be {what}{shown}"))
             .at(source, source.head(node.span.clone()), "")
             .help(help)
     }

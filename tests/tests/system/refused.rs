@@ -119,6 +119,26 @@ fn a_folder_without_scenarios_is_not_valid_and_hides_none() {
 }
 
 #[test]
+fn a_quiet_run_says_nothing_but_what_failed() {
+    let run = |expect: &str| {
+        let set = format!("expect=[{expect}]");
+        let args = ["run", "tclab-mirror", "--broker", "none", "--quiet", "--set", &set];
+        let ran = twinfleet_command().args(args).output().expect("the command starts");
+        assert!(ran.stdout.is_empty(), "{}", String::from_utf8_lossy(&ran.stdout));
+        (ran.status.code(), String::from_utf8_lossy(&ran.stderr).into_owned())
+    };
+    assert_eq!(run("Count(verdict: Any, between: (0, 9))"), (Some(0), String::new()));
+    let (code, said) =
+        run("Count(name: \"many\", verdict: Any, between: (9, 99)), Never(verdict: (kind: \"drift\"))");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.starts_with("FAILED  many\n") && !said.contains("held  "), "{said}");
+    assert!(
+        said.contains("1 of 2 expectations failed\nrun it again with: twinfleet run tclab-mirror"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_run_of_part_of_a_step_and_a_clock_that_runs_backwards() {
     refused("step=\"7s\"", &["no whole number of steps", "59min58s", "1h5s"]);
     refused("timeline[4].do.kind.ppm=-1000000", &["stands still"]);

@@ -76,6 +76,20 @@ fn a_value_of_another_kind() {
              help: write temperature_c: 20, if that is in the unit that its name says
         "#]],
     );
+    bent(
+        "loss: 0.01",
+        "radio: (distance_m: (3.0, \"60 m\"))",
+        expect![[r#"
+             x a value of `distance_m` must be a number, not "60 m"
+              ,-[a.ron:6:50]
+            5 |   world: (zones: [(id: "house", temperature_c: 20.0), (id: "room", in: "house")]),
+            6 |   links: [(id: "wifi", radio: (distance_m: (3.0, "60 m")))],
+              :                                                  ^^^^^^
+            7 |   fleet: [(id: "node-{}", count: 3, thing: "esp32-weather-node", in: ["room"], link: "wifi")],
+              `----
+             help: write 60, if that is in the unit that its name says
+        "#]],
+    );
 }
 
 #[test]
