@@ -79,7 +79,7 @@ class I2C:
 
 class SoftI2C(I2C):
     def __init__(self, scl, sda, *, freq=400000, timeout=50000):
-        I2C.__init__(self, 0, scl=scl, sda=sda, freq=freq)
+        super().__init__(0, scl=scl, sda=sda, freq=freq)
         self._raw = b""
 
     # What the bus does bit by bit, told to the part as a whole where it ends.
@@ -102,6 +102,16 @@ class SoftI2C(I2C):
 
     def readinto(self, buf, nack=True):
         _put(buf, self._do(self._raw[0] >> 1, "r:%d" % _size(buf)))
+
+
+if _t.port == "esp8266":
+
+    class I2C(SoftI2C):
+        # It has no controller in hardware; older firmware took a number before the pins.
+        def __init__(self, *args, scl=None, sda=None, freq=400000, timeout=50000):
+            if len(args) > 1:
+                scl, sda = args[-2:]
+            super().__init__(scl, sda, freq=freq)
 
 
 class SPI:

@@ -105,6 +105,18 @@ fn a_buffer_of_words_is_filled_with_bytes() {
     assert_eq!(stage.told(&ran, "script_says"), wanted, "{:?}", stage.told(&ran, "script_crash"));
 }
 
+/// An ESP8266's I2C is the one in software, whose conditions drivers make by hand.
+#[test]
+fn an_esp8266_drives_its_bus_in_software() {
+    let script = "import time\nfrom machine import I2C, Pin\n\
+        i = I2C(scl=Pin(5), sda=Pin(4))\ni.start()\ni.writeto(0x44, b'\\xF3\\x2D')\ntime.sleep_ms(2)\nb = i.readfrom(0x44, 3)\ni.stop()\n\
+        print(hex(b[0] << 8 | b[1]), I2C(-1, Pin(5), Pin(4)).scan())\n";
+    let air = r#"board: "esp8266-nodemcu", parts: [(id: "air", model: "sht31", on: I2c(0x44))]"#;
+    let stage = Stage::new(air, "MicroPython", "", script).with("count: 2", "count: 1");
+    let ran = stage.run(&[]);
+    assert_eq!(stage.told(&ran, "script_says"), ["0x8010 [68]"], "{:?}", stage.told(&ran, "script_crash"));
+}
+
 #[test]
 fn a_second_bus_is_found_at_its_pins() {
     let script = "from machine import I2C, SoftI2C, Pin\n\
