@@ -458,3 +458,29 @@ fn a_part_warms_up_for_a_driver_too() {
     assert!(warm.read("temperature", 9_000_000_000).unwrap().is_nan());
     assert!((warm.read("temperature", 11_000_000_000).unwrap() - 20.0).abs() < 5.0);
 }
+
+/// What was measured while nobody could be told of it is the world's, not zeros with a right checksum.
+#[test]
+fn a_part_measures_on_while_a_fault_has_its_readings_lost() {
+    let fault = r#"timeline: [(at: "100s", until: "200s", do: Fault(target: "n/s.co2", kind: Dropout))]"#;
+    let (mut run, live) = bench(r#"(id: "s", model: "scd41", on: I2c(0x62))"#, r#""s.co2": 800.0"#, fault);
+    let mut clock = Clock::new();
+    let mut bus = live.i2c("n", clock.clone(), 100_000).unwrap();
+    run.tick(Vec::new());
+    clock.advance_to_ns(3_000_000_000);
+    // A series: results at 8 s, 13 s … 198 s, 203 s.
+    bus.write(0x62, &[0x21, 0xB1]).unwrap();
+    let mut heard = Vec::new();
+    for at_s in [99_u64, 150, 201] {
+        while run.now().as_secs_f64() <= at_s as f64 {
+            run.tick(Vec::new());
+        }
+        clock.advance_to_ns(at_s * 1_000_000_000);
+        let asked = bus.write(0x62, &[0xEC, 0x05]);
+        clock.delay_ms(2);
+        let mut nine = [0; 9];
+        let read = asked.and_then(|()| bus.read(0x62, &mut nine));
+        heard.push(read.map(|()| u16::from_be_bytes([nine[0], nine[1]])).ok());
+    }
+    assert!(matches!(heard[..], [Some(_), None, Some(ppm)] if (650..950).contains(&ppm)), "{heard:?}");
+}

@@ -91,6 +91,8 @@ pub struct Asking {
     pub noise: Option<Noise>,
     /// What is put on this input, where it is not the world's. NaN: nobody drives it.
     pub input: Option<f64>,
+    /// Whether it is the part itself that asks, which measures on while a fault has its readings lost on their way.
+    pub within: bool,
 }
 
 /// A time in which a channel's readings are another's.
@@ -115,6 +117,8 @@ struct Line {
     blur: f64,
     rng: Rng,
     swaps: Vec<Swap>,
+    /// Faults that take its readings away.
+    lost: Vec<FaultRun>,
 }
 
 impl Line {
@@ -234,7 +238,10 @@ impl Probe {
         let swap = own.swaps.iter().find(|s| s.from <= t && t < s.until);
         let with =
             swap.map_or_else(|| self.lines.iter().position(|l| l.quantity == quantity), |s| Some(s.with))?;
-        Some(self.lines[with].read(t, asking, self.supply, &self.truth, &mut self.scratch))
+        let line = &mut self.lines[with];
+        let value = line.read(t, asking, self.supply, &self.truth, &mut self.scratch);
+        let heard = asking.within || line.lost.iter_mut().all(|f| f.apply(t, 0.0).is_some());
+        Some(if heard { value } else { f64::NAN })
     }
 
     /// The light at its place at an instant, [lx]; dark where nothing tells of any.
@@ -324,6 +331,7 @@ impl Probe {
         let own = world.find(&own).map(|_| self.place(world, &own));
         bank.add(seed, &self.device, &channel.name.replacen('.', "/", 1), &def, own);
         bank.draw_from(stream(seed, &self.device, &format!("probe/{part}/{quantity}")));
+        let mut lost = Vec::new();
         for fault in faults {
             let Wrong::Fault(kind) = &fault.what else { continue };
             if !reach::reached(kind, fault.channel.as_deref(), &group.wired).contains(&c) {
@@ -333,9 +341,14 @@ impl Probe {
             let label = reach::draws_as(kind, fault.index, wired);
             let run = FaultRun::new(*kind, fault.from, fault.until, seed, &self.device, &label)
                 .on(Stream { analog: false, ..wired.stream });
-            if kind.takes_away() && *part == self.part {
-                self.faults.push(run.clone());
-            } else if wired.stream.analog && *part == self.part {
+            if kind.takes_away() {
+                if *part == self.part {
+                    self.faults.push(run.clone());
+                }
+                lost.push(run);
+                continue;
+            }
+            if wired.stream.analog && *part == self.part {
                 self.at_pin.push(run.clone());
             }
             let air = self.place(world, &format!("{around}/temperature"));
@@ -350,6 +363,7 @@ impl Probe {
             blur: 0.0,
             rng: stream(seed, &self.device, &format!("probe/{part}/{quantity}/noise")),
             swaps: Vec::new(),
+            lost,
         });
     }
 }

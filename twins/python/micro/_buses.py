@@ -1,6 +1,16 @@
 # The board's buses, as MicroPython's machine module gives them: I2C, SPI and serial ports.
 import _twinfleet as _t
+import io
 import machine
+
+
+def _size(buf):
+    # Bytes of a buffer, whatever its items are: drivers hand in arrays of words and views of them.
+    return len(buf) if isinstance(buf, bytearray) else len(bytes(buf))
+
+
+def _put(buf, data):
+    io.BytesIO(data).readinto(buf)
 
 
 class I2C:
@@ -19,7 +29,13 @@ class I2C:
         pass
 
     def _do(self, addr, ops):
-        return _t.unhex(_t.ask_ok("i2c %s %d %s" % (self._bus, addr, ops))[0])
+        try:
+            return _t.unhex(_t.ask_ok("i2c %s %d %s" % (self._bus, addr, ops))[0])
+        except OSError as e:
+            # The RP2's own controller has one error for all that nobody acknowledges.
+            if e.errno == 19 and _t.port == "rp2" and not isinstance(self, SoftI2C):
+                raise OSError(5)
+            raise
 
     def scan(self):
         return [a for a in range(8, 120) if _t.ask("i2c %s %d w:-" % (self._bus, a))[0] == "ok"]
@@ -41,7 +57,7 @@ class I2C:
         return self._do(addr, self._before(addr) + "r:%d" % nbytes)
 
     def readfrom_into(self, addr, buf, stop=True):
-        buf[:] = self.readfrom(addr, len(buf))
+        _put(buf, self.readfrom(addr, _size(buf)))
 
     def writevto(self, addr, vector, stop=True):
         return self.writeto(addr, b"".join(bytes(v) for v in vector), stop)
@@ -53,7 +69,7 @@ class I2C:
         return self._do(addr, "%s r:%d" % (self._at(memaddr, addrsize), nbytes))
 
     def readfrom_mem_into(self, addr, memaddr, buf, *, addrsize=8):
-        buf[:] = self.readfrom_mem(addr, memaddr, len(buf), addrsize=addrsize)
+        _put(buf, self.readfrom_mem(addr, memaddr, _size(buf), addrsize=addrsize))
 
     def writeto_mem(self, addr, memaddr, buf, *, addrsize=8):
         if isinstance(buf, str):
@@ -63,7 +79,7 @@ class I2C:
 
 class SoftI2C(I2C):
     def __init__(self, scl, sda, *, freq=400000, timeout=50000):
-        I2C.__init__(self, 0, scl=scl, sda=sda, freq=freq)
+        super().__init__(0, scl=scl, sda=sda, freq=freq)
         self._raw = b""
 
     # What the bus does bit by bit, told to the part as a whole where it ends.
@@ -85,7 +101,17 @@ class SoftI2C(I2C):
         return len(buf) if there else 0
 
     def readinto(self, buf, nack=True):
-        buf[:] = self._do(self._raw[0] >> 1, "r:%d" % len(buf))
+        _put(buf, self._do(self._raw[0] >> 1, "r:%d" % _size(buf)))
+
+
+if _t.port == "esp8266":
+
+    class I2C(SoftI2C):
+        # It has no controller in hardware; older firmware took a number before the pins.
+        def __init__(self, *args, scl=None, sda=None, freq=400000, timeout=50000):
+            if len(args) > 1:
+                scl, sda = args[-2:]
+            super().__init__(scl, sda, freq=freq)
 
 
 class SPI:
@@ -111,10 +137,10 @@ class SPI:
         return self._move(bytes([write]) * nbytes)
 
     def readinto(self, buf, write=0):
-        buf[:] = self.read(len(buf), write)
+        _put(buf, self.read(_size(buf), write))
 
     def write_readinto(self, out, into):
-        into[:] = self._move(out)
+        _put(into, self._move(out))
 
 
 SoftSPI = SPI
@@ -205,8 +231,8 @@ class UART:
     _seen = 0
 
     def readinto(self, buf, n=None):
-        data = self.read(n or len(buf)) or b""
-        buf[: len(data)] = data
+        data = self.read(n or _size(buf)) or b""
+        _put(buf, data)
         return len(data) or None
 
     def readline(self):

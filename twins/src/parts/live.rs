@@ -173,10 +173,11 @@ impl LiveStimulus {
     }
 
     /// What the part measures in its own unit; what it does not measure in the catalog is 0, but for the light around it.
-    fn find(&mut self, quantity: Quantity, at_ns: u64, asking: Asking) -> f64 {
+    fn find(&mut self, quantity: Quantity, at_ns: u64, noise: Option<Noise>) -> f64 {
         let (name, scale) = in_catalog(quantity);
+        let asking = Asking { noise, input: None, within: true };
         if quantity == Quantity::PulseHz
-            && let Some(flow) = self.read("flow", at_ns)
+            && let Some(flow) = self.read_as("flow", at_ns, asking)
         {
             return HZ_PER_FLOW * flow;
         }
@@ -224,11 +225,11 @@ fn in_catalog(quantity: Quantity) -> (&'static str, f64) {
 
 impl Stimulus for LiveStimulus {
     fn value(&mut self, quantity: Quantity, at_ns: u64) -> f64 {
-        self.find(quantity, at_ns, Asking::default())
+        self.find(quantity, at_ns, None)
     }
 
     fn value_in(&mut self, quantity: Quantity, at_ns: u64, noise: Noise) -> f64 {
-        self.find(quantity, at_ns, Asking { noise: Some(noise), input: None })
+        self.find(quantity, at_ns, Some(noise))
     }
 }
 

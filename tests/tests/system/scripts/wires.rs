@@ -89,6 +89,34 @@ fn a_picos_light_is_no_light_of_a_pico_w() {
     );
 }
 
+/// As drivers of micropython-lib read: into arrays of words and views of them. And each controller has its own word for nobody.
+#[test]
+fn a_buffer_of_words_is_filled_with_bytes() {
+    let script = "import array\nfrom machine import I2C, Pin, SoftI2C\n\
+        i = I2C(0, sda=Pin(4), scl=Pin(5))\nb = bytearray(6)\ni.readfrom_mem_into(0x76, 0x88, b)\n\
+        def same(fill):\n    a = array.array('h', [0, 0, 0])\n    fill(a)\n    return bytes(a) == bytes(b)\n\
+        def into(a):\n    i.writeto(0x76, b'\\x88', False)\n    i.readfrom_into(0x76, memoryview(a))\n\
+        print(any(b), same(lambda a: i.readfrom_mem_into(0x76, 0x88, a)), same(lambda a: i.readfrom_mem_into(0x76, 0x88, memoryview(a))), same(into))\n\
+        for bus in (i, SoftI2C(sda=Pin(4), scl=Pin(5))):\n    try:\n        bus.readfrom(0x50, 1)\n    except OSError as e:\n        print(e)\n";
+    let air = r#"board: "raspberry-pi-pico-w", parts: [(id: "air", model: "bme280", on: I2c(0x76))]"#;
+    let stage = Stage::new(air, "MicroPython", "", script).with("count: 2", "count: 1");
+    let ran = stage.run(&[]);
+    let wanted = ["True True True True", "[Errno 5] EIO", "[Errno 19] ENODEV"];
+    assert_eq!(stage.told(&ran, "script_says"), wanted, "{:?}", stage.told(&ran, "script_crash"));
+}
+
+/// An ESP8266's I2C is the one in software, whose conditions drivers make by hand.
+#[test]
+fn an_esp8266_drives_its_bus_in_software() {
+    let script = "import time\nfrom machine import I2C, Pin\n\
+        i = I2C(scl=Pin(5), sda=Pin(4))\ni.start()\ni.writeto(0x44, b'\\xF3\\x2D')\ntime.sleep_ms(2)\nb = i.readfrom(0x44, 3)\ni.stop()\n\
+        print(hex(b[0] << 8 | b[1]), I2C(-1, Pin(5), Pin(4)).scan())\n";
+    let air = r#"board: "esp8266-nodemcu", parts: [(id: "air", model: "sht31", on: I2c(0x44))]"#;
+    let stage = Stage::new(air, "MicroPython", "", script).with("count: 2", "count: 1");
+    let ran = stage.run(&[]);
+    assert_eq!(stage.told(&ran, "script_says"), ["0x8010 [68]"], "{:?}", stage.told(&ran, "script_crash"));
+}
+
 #[test]
 fn a_second_bus_is_found_at_its_pins() {
     let script = "from machine import I2C, SoftI2C, Pin\n\

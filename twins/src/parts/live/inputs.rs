@@ -55,7 +55,7 @@ impl Inputs {
         let Quantity::Volts(input) = quantity else { return 0.0 };
         let input = usize::from(input);
         let part = self.wired.get_mut(input).and_then(Option::as_mut);
-        let asking = Asking { noise, input: part.map(|p| p.volts(at_ns)) };
+        let asking = Asking { noise, input: part.map(|p| p.volts(at_ns)), within: true };
         let read = self.quantities.get(input).and_then(|q| self.own.read_as(q, at_ns, asking));
         read.filter(|v| v.is_finite()).unwrap_or(0.0)
     }
