@@ -530,7 +530,9 @@ impl Device {
 
     fn is_followed(&self, name: &str, f: &Field) -> bool {
         let own = f.own_name(name);
-        let is_upkeep = own.starts_with("STATE/")
+        // Of what Tasmota says of its state, a light's and a fan's levels are their business.
+        let of_state = own.strip_prefix("STATE/");
+        let is_upkeep = of_state.is_some_and(|own| !matches!(own, "CT" | "Dimmer" | "FanSpeed" | "White"))
             || matches!(own, "linkquality" | "version")
             || own.starts_with("update/");
         f.is_number() && !is_upkeep && !self.is_word(name, f) && !self.is_action(name, f)

@@ -330,3 +330,60 @@ fn a_button_of_a_bridge_is_pressed_by_its_double_as_it_was() {
         assert_eq!(json(said_on(&said, "zigbee2mqtt/button").as_bytes()), wanted);
     }
 }
+
+#[test]
+fn a_double_of_a_tasmota_lamp_says_its_state_and_is_dimmed() {
+    let state = r#"{"Time":"2026-11-28T12:00:00","Uptime":"0T00:10:00","UptimeSec":600,"Heap":30,"POWER":"ON","Dimmer":60,"Channel":[60],"Wifi":{"AP":1,"RSSI":70}}"#;
+    let devices = surveyed(&[("tele/lamp/STATE", state, false), ("tele/lamp/STATE", state, false)]);
+    let followed: Vec<&str> = devices[0].followed().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(followed, ["POWER", "STATE/Dimmer"]);
+    let scenario = survey::double_scenario(&devices, "mqtt://b", "t");
+    assert!(scenario.contains(r#"\"Channel\":[60]"#), "{scenario}");
+    let signals = [("power.level", "ratio", 1.0, "POWER"), ("state.dimmer", "", 40.0, "STATE/Dimmer")];
+    let options = [("state", r#"{"Heap":30,"Dimmer":60,"Channel":[60],"Wifi":{"AP":1,"RSSI":70}}"#)];
+    let asked = [("cmnd/lamp/Dimmer", "25"), ("cmnd/lamp/Heap", "1")];
+    let said = speaks(("tasmota", "lamp"), &signals, &options, &asked);
+    let mut again = json(said_on(&said, "tele/lamp/STATE").as_bytes());
+    for key in ["Time", "Uptime", "UptimeSec"] {
+        assert!(again.as_object_mut().unwrap().remove(key).is_some(), "{key}: {said:#?}");
+    }
+    assert_eq!(
+        again,
+        json!({"Heap": 30, "POWER": "ON", "Dimmer": 40, "Channel": [60], "Wifi": {"AP": 1, "RSSI": 70}})
+    );
+    assert!(!said.iter().any(|(topic, _)| topic.ends_with("/SENSOR")), "it has none: {said:#?}");
+    let results: Vec<Json> = said
+        .iter()
+        .filter(|(topic, _)| topic == "stat/lamp/RESULT")
+        .map(|(_, payload)| json(payload.as_bytes()))
+        .collect();
+    let unknown = json!({"Command": "Unknown", "Input": "HEAP"});
+    assert_eq!(results[results.len() - 2..], [json!({"POWER": "ON", "Dimmer": 25}), unknown]);
+}
+
+#[test]
+fn a_relay_of_a_tasmota_double_turns_when_it_did_and_not_with_its_sensors() {
+    let signals = [("power.level", "ratio"), ("ds18b20.temperature", "degC")]
+        .map(|(signal, unit)| (signal.to_owned(), unit.to_owned()));
+    let map = BTreeMap::from([("power.level".to_owned(), "POWER".to_owned())]);
+    let none = BTreeMap::new();
+    let spec = VoiceSpec {
+        dialect: "tasmota",
+        topic: "plug",
+        device: "plug",
+        signals: &signals,
+        map: &map,
+        options: &none,
+    };
+    let mut voice = dialect::for_engine().voice(&spec).unwrap();
+    voice.connect(&report(&[0.0, 20.0]), &mut Vec::new());
+    for (values, topics) in [
+        ([0.0, 20.5], &["tele/plug/STATE", "tele/plug/SENSOR"][..]),
+        ([1.0, f64::NAN], &["stat/plug/RESULT", "stat/plug/POWER"]),
+        ([1.0, 21.0], &["tele/plug/STATE", "tele/plug/SENSOR"]),
+    ] {
+        let mut said = Vec::new();
+        voice.report(&report(&values), &mut said);
+        assert_eq!(said.iter().map(|u| u.topic.as_str()).collect::<Vec<_>>(), topics, "{values:?}");
+    }
+}

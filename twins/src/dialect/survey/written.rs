@@ -276,6 +276,18 @@ impl Device {
             pairs
                 .extend(Some(groups).filter(|g| !g.is_empty()).map(|g| format!("\"groups\": {}", quoted(g))));
         }
+        if known.contains(&"state") {
+            let mut state = serde_json::Map::new();
+            for (field, f) in &self.fields {
+                if let (Some(own), Some(value)) = (field.strip_prefix("STATE/"), &f.last) {
+                    let path: Vec<String> = own.split('/').map(str::to_owned).collect();
+                    tree::put(&mut state, &path, tree::json(value));
+                }
+            }
+            let state: serde_json::Map<_, _> =
+                state.into_iter().map(|(key, value)| (key, tree::with_lists(value))).collect();
+            pairs.extend(Some(state).filter(|s| !s.is_empty()).map(|s| format!("\"state\": {}", quoted(s))));
+        }
         if known.contains(&"texts") {
             let text = |(field, f): (&String, &Field)| match &f.last {
                 // What may have been cut off is none.
