@@ -132,10 +132,13 @@ fn cut_short(run: &mut Run, args: &RunArgs, mut failure: Failure) -> Failure {
         if args.record.is_some() {
             failure.text += " with another folder for --record";
         }
-        failure.text += "\n`--broker embedded` needs no other program";
+        failure.text += NEEDS_NONE;
     }
     failure
 }
+
+/// What a run can do without a broker that is not there; who follows real devices cannot.
+const NEEDS_NONE: &str = "\n`--broker embedded` needs no other program";
 
 /// The folder of a report to come: where the run fails before there is one, a folder that was made for it goes again.
 struct Page {
@@ -251,7 +254,11 @@ fn connect(choice: &BrokerChoice, args: &RunArgs, seed: u64) -> Result<Option<Ex
         _ => std::time::Duration::ZERO,
     };
     let options = ExchangeOptions { prefix, patience, ..Default::default() };
-    Exchange::connect(choice, options).map(Some).map_err(wire)
+    Exchange::connect(choice, options).map(Some).map_err(|error| {
+        let failure = wire(error);
+        let hint = if failure.of_broker { NEEDS_NONE } else { "" };
+        Failure { text: failure.text.clone() + hint, ..failure }
+    })
 }
 
 fn announce(args: &RunArgs, plan: &Plan, exchange: Option<&Exchange>) {
