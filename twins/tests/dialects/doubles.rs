@@ -300,7 +300,7 @@ fn a_double_of_plain_topics_says_its_words_and_nothing_besides() {
 
 #[test]
 fn a_button_of_a_bridge_is_pressed_by_its_double_as_it_was() {
-    let list = r#"[{"type":"EndDevice","friendly_name":"button","ieee_address":"0x01","definition":{"model":"M","vendor":"V","exposes":[
+    let list = r#"[{"type":"EndDevice","friendly_name":"button","ieee_address":"0x01","power_source":"Mains","definition":{"model":"M","vendor":"V","exposes":[
         {"type":"enum","name":"action","property":"action","access":1,"values":["single","double","on"]},
         {"type":"numeric","name":"battery","property":"battery","access":1,"unit":"%"}]}}]"#;
     let devices = surveyed(&[
@@ -319,8 +319,19 @@ fn a_button_of_a_bridge_is_pressed_by_its_double_as_it_was() {
     let scenario = survey::double_scenario(&devices, "mqtt://b", "t");
     assert!(scenario.contains(r#"[\"single\",\"on\",\"double\"]"#), "{scenario}");
     let signals = [("button.action", "", 1.0, "action"), ("button.charge", "percent", 90.0, "battery")];
-    let options =
-        [("actions", r#"{"button.action":["single","on","double"]}"#), ("also", r#"{"linkquality":80}"#)];
+    for option in
+        [r#""address": "0x01""#, r#""kind": "EndDevice""#, r#""power": "Mains""#, r#""vendor": "V""#]
+    {
+        assert!(scenario.contains(option), "{option}: {scenario}");
+    }
+    let options = [
+        ("actions", r#"{"button.action":["single","on","double"]}"#),
+        ("also", r#"{"linkquality":80}"#),
+        ("address", "0x01"),
+        ("kind", "Router"),
+        ("power", "Mains"),
+        ("vendor", "V"),
+    ];
     let asked = [("zigbee2mqtt/button/get", "{}")];
     for (asked, wanted) in [
         (&asked[..0], json!({"action": "on", "battery": 90, "linkquality": 80})),
@@ -328,6 +339,10 @@ fn a_button_of_a_bridge_is_pressed_by_its_double_as_it_was() {
     ] {
         let said = speaks(("zigbee2mqtt", "zigbee2mqtt/button"), &signals, &options, asked);
         assert_eq!(json(said_on(&said, "zigbee2mqtt/button").as_bytes()), wanted);
+        let device = &json(said_on(&said, "zigbee2mqtt/bridge/devices").as_bytes())[1];
+        let own = [&device["ieee_address"], &device["type"], &device["power_source"]];
+        assert_eq!(own, ["0x01", "Router", "Mains"]);
+        assert_eq!(device["definition"]["vendor"], "V");
     }
 }
 

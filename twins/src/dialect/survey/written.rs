@@ -5,6 +5,14 @@ use crate::dialect::{self, facts::Value, homeassistant, names, tree};
 use std::collections::BTreeMap;
 use twinfleet_engine::units;
 
+/// What the devices behind a bridge state, and the options that say it.
+const OF_A_BRIDGE: [(&str, &str); 5] = [
+    ("model", "model"),
+    ("manufacturer", "vendor"),
+    ("address", "address"),
+    ("kind", "kind"),
+    ("power", "power"),
+];
 /// Characters of a text from which on it may have been cut off.
 const MAX_TEXT: usize = 200;
 
@@ -256,7 +264,7 @@ impl Device {
         } else if known.contains(&"also") {
             let one = |(name, about): (&String, &BTreeMap<&'static str, String>)| {
                 let mut said = serde_json::Map::new();
-                for (key, option) in [("model", "model"), ("manufacturer", "vendor")] {
+                for (key, option) in OF_A_BRIDGE {
                     said.extend(about.get(key).map(|text| (option.to_owned(), text.as_str().into())));
                 }
                 said.insert("also".to_owned(), self.also(Some(name)).into());
@@ -364,6 +372,10 @@ impl Device {
             ("buttons", "buttons"),
             ("choices", "choices"),
             ("time", "time"),
+            ("manufacturer", "vendor"),
+            ("address", "address"),
+            ("kind", "kind"),
+            ("power", "power"),
         ] {
             if let (true, Some(text)) = (known.contains(&option), self.about.get(key)) {
                 pairs.push(format!("{option:?}: {text:?}"));

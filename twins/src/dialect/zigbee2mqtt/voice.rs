@@ -31,9 +31,14 @@ fn is_state(property: &str) -> bool {
 }
 
 /// What a device says besides its readings: of itself, and with each state.
+#[derive(Clone)]
 pub(super) struct About {
     pub model: String,
     pub vendor: String,
+    /// Its Zigbee address; none where it has one of our making.
+    pub address: Option<String>,
+    pub kind: String,
+    pub power: String,
     pub also: Map<String, Json>,
 }
 
@@ -73,6 +78,9 @@ const SHARED: [&str; 4] = ["brightness", "color", "color_mode", "color_temp"];
 impl Speaks {
     /// A device's Zigbee address.
     fn address(&self, name: &str) -> String {
+        if let Some(address) = self.devices.get(name).and_then(|about| about.address.clone()) {
+            return address;
+        }
         format!("0x00{}", hex(hardware_address(&format!("{}/{name}", self.base)), false) + "00")
     }
 
@@ -116,7 +124,7 @@ impl Speaks {
                 }
             }
             exposes.push(json!({"type": "numeric", "name": "linkquality", "label": "Linkquality", "property": "linkquality", "access": 1, "category": "diagnostic", "description": "Link quality (signal strength)", "unit": "lqi", "value_min": 0, "value_max": 255}));
-            all.push(json!({"ieee_address": self.address(name), "type": "EndDevice", "network_address": n + 1, "supported": true, "friendly_name": name, "disabled": false, "power_source": "Battery", "interview_completed": true, "interviewing": false, "definition": {"model": about.model, "vendor": about.vendor, "description": "virtual device", "exposes": exposes, "options": [], "supports_ota": false}, "endpoints": {}}));
+            all.push(json!({"ieee_address": self.address(name), "type": about.kind, "network_address": n + 1, "supported": true, "friendly_name": name, "disabled": false, "power_source": about.power, "interview_completed": true, "interviewing": false, "definition": {"model": about.model, "vendor": about.vendor, "description": "virtual device", "exposes": exposes, "options": [], "supports_ota": false}, "endpoints": {}}));
         }
         Json::Array(all)
     }
