@@ -22,6 +22,7 @@ pub use self::written::{double_scenario, doubles, mirror_scenario};
 use super::{
     Asked, Listener, all,
     facts::{Fact, Facts, Value},
+    homeassistant::DISCOVERY,
     names,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -339,6 +340,13 @@ impl Survey {
         }
     }
 
+    /// By which configurations a bridge announces a device to Home Assistant, as an option of its double.
+    fn announced(&self, address: &str) -> Option<(&'static str, String)> {
+        let home = all().iter().position(|d| d.name() == "homeassistant")?;
+        let own = self.listeners[home].own(address, &[], &|_| false);
+        own.into_iter().find(|(option, _)| *option == DISCOVERY.0)
+    }
+
     /// Requests that a host of these devices would send: for the names behind aliases. Whoever only listens leaves them.
     pub fn owed(&mut self) -> Vec<Utterance> {
         std::mem::take(&mut self.owed)
@@ -393,6 +401,9 @@ impl Survey {
             let Some(listener) = all().iter().position(|known| known.name() == d.dialect) else { continue };
             let fields: Vec<&str> = d.doubled().map(|(name, _)| name.as_str()).collect();
             d.own = self.listeners[listener].own(&d.address, &fields, &is_kept).into_iter().collect();
+            if d.dialect == "zigbee2mqtt" {
+                d.own = self.announced(&d.address).into_iter().collect();
+            }
         }
         let mut ids = BTreeSet::new();
         for d in &mut found {

@@ -15,6 +15,7 @@ use self::voice::{About, Group, LastSeen, Speaks};
 use super::{
     Asked, Dialect, Listener, Spoken, UNITS, WORDS, also,
     facts::{Fact, Facts},
+    homeassistant::{self, DISCOVERY},
     names, never, object, option, said_in, say, spoken, tree, words, wrong,
 };
 use serde_json::{Map, Value as Json};
@@ -27,7 +28,7 @@ use twinfleet_engine::{
 /// The dialect.
 pub struct Zigbee2Mqtt;
 
-const OPTIONS: [(&str, &str); 12] = [
+const OPTIONS: [(&str, &str); 13] = [
     (
         "actions",
         "a JSON object, signal to the actions that its values 0, 1, … are: {\"button.action\": [\"single\", \"double\"]}",
@@ -38,6 +39,7 @@ const OPTIONS: [(&str, &str); 12] = [
         "devices",
         "of a whole bridge: a JSON object, friendly name to {\"model\", \"vendor\", \"address\", \"kind\", \"power\", \"also\": {..}}; the map then names name/property",
     ),
+    DISCOVERY,
     ("groups", "a JSON object, the friendly name of a group to those of its members"),
     ("kind", "what it is in its network, \"EndDevice\" (default) or \"Router\""),
     (
@@ -203,6 +205,7 @@ impl Dialect for Zigbee2Mqtt {
         }
         Ok(Box::new(Speaks {
             base: base.to_owned(),
+            configs: homeassistant::configs(spec.options)?,
             devices: all,
             groups,
             signals,

@@ -303,8 +303,11 @@ fn a_button_of_a_bridge_is_pressed_by_its_double_as_it_was() {
     let list = r#"[{"type":"EndDevice","friendly_name":"button","ieee_address":"0x01","power_source":"Mains","definition":{"model":"M","vendor":"V","exposes":[
         {"type":"enum","name":"action","property":"action","access":1,"values":["single","double","on"]},
         {"type":"numeric","name":"battery","property":"battery","access":1,"unit":"%"}]}}]"#;
+    let announced = "homeassistant/sensor/0x01/battery/config";
+    let config = r#"{"state_topic":"zigbee2mqtt/button","unique_id":"0x01_battery","value_template":"{{ value_json.battery }}","device":{"identifiers":["zigbee2mqtt_0x01"]}}"#;
     let devices = surveyed(&[
         ("zigbee2mqtt/bridge/devices", list, true),
+        (announced, config, true),
         // Kept from long ago: nobody presses it now.
         ("zigbee2mqtt/button", r#"{"action":"single","battery":91,"linkquality":80}"#, true),
         ("zigbee2mqtt/button", r#"{"action":"on","battery":90,"linkquality":80}"#, false),
@@ -331,6 +334,8 @@ fn a_button_of_a_bridge_is_pressed_by_its_double_as_it_was() {
         ("kind", "Router"),
         ("power", "Mains"),
         ("vendor", "V"),
+        // By which Home Assistant knows it.
+        ("discovery", devices[0].own["discovery"].as_str()),
     ];
     let asked = [("zigbee2mqtt/button/get", "{}")];
     for (asked, wanted) in [
@@ -343,6 +348,7 @@ fn a_button_of_a_bridge_is_pressed_by_its_double_as_it_was() {
         let own = [&device["ieee_address"], &device["type"], &device["power_source"]];
         assert_eq!(own, ["0x01", "Router", "Mains"]);
         assert_eq!(device["definition"]["vendor"], "V");
+        assert_eq!(json(said_on(&said, announced).as_bytes()), json(config.as_bytes()));
     }
 }
 

@@ -134,6 +134,20 @@ pub fn doubles(devices: &[Device]) -> Vec<Device> {
     all
 }
 
+/// The configurations by which these devices are announced, as one; none where they are more than a voice would read.
+fn announced(parts: &[&Device]) -> Option<(&'static str, String)> {
+    let option = homeassistant::DISCOVERY.0;
+    let all: serde_json::Map<String, serde_json::Value> = parts
+        .iter()
+        .filter_map(|d| {
+            serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(d.own.get(option)?).ok()
+        })
+        .flatten()
+        .collect();
+    let text = serde_json::Value::Object(all).to_string();
+    (text != "{}" && tree::read(text.as_bytes()).is_ok()).then_some((option, text))
+}
+
 impl Device {
     /// What holds its connection where that is not itself, the Sparkplug node or the bridge, and its name behind it.
     fn hub(&self) -> Option<(String, &str)> {
@@ -180,7 +194,7 @@ impl Device {
             about,
             online: None,
             fields,
-            own: BTreeMap::new(),
+            own: announced(parts).into_iter().collect(),
             is_kept: false,
             parts: parts.iter().map(|d| (d.behind().to_owned(), d.about.clone())).collect(),
             rows: rows.into_iter().map(|(ms, row)| (ms as f64 / 1e3, row)).collect(),

@@ -59,6 +59,8 @@ pub(super) enum LastSeen {
 
 pub(super) struct Speaks {
     pub base: String,
+    /// Topics and configurations by which the bridge announces its devices to Home Assistant.
+    pub configs: Vec<(String, String)>,
     /// By friendly name.
     pub devices: BTreeMap<String, About>,
     pub groups: Vec<Group>,
@@ -201,6 +203,7 @@ impl Voice for Speaks {
         out.push(say(format!("{b}/bridge/info"), info.to_string(), 0, true));
         out.push(say(format!("{b}/bridge/devices"), self.devices().to_string(), 0, true));
         out.push(say(format!("{b}/bridge/groups"), self.groups().to_string(), 0, true));
+        out.extend(self.configs.iter().map(|(topic, text)| say(topic.clone(), text.as_str(), 1, true)));
         for name in self.devices.keys() {
             out.push(say(format!("{b}/{name}/availability"), r#"{"state":"online"}"#, 1, true));
         }
