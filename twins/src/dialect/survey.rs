@@ -340,7 +340,7 @@ impl Survey {
         }
     }
 
-    /// By which configurations a bridge announces a device to Home Assistant, as an option of its double.
+    /// By which configurations a device, or its bridge, announces it to Home Assistant, as an option of its double.
     fn announced(&self, address: &str) -> Option<(&'static str, String)> {
         let home = all().iter().position(|d| d.name() == "homeassistant")?;
         let own = self.listeners[home].own(address, &[], &|_| false);
@@ -401,7 +401,7 @@ impl Survey {
             let Some(listener) = all().iter().position(|known| known.name() == d.dialect) else { continue };
             let fields: Vec<&str> = d.doubled().map(|(name, _)| name.as_str()).collect();
             d.own = self.listeners[listener].own(&d.address, &fields, &is_kept).into_iter().collect();
-            if d.dialect == "zigbee2mqtt" {
+            if matches!(d.dialect, "esphome" | "zigbee2mqtt") {
                 d.own = self.announced(&d.address).into_iter().collect();
             }
         }

@@ -408,3 +408,29 @@ fn a_relay_of_a_tasmota_double_turns_when_it_did_and_not_with_its_sensors() {
         assert_eq!(said.iter().map(|u| u.topic.as_str()).collect::<Vec<_>>(), topics, "{values:?}");
     }
 }
+
+#[test]
+fn a_double_of_an_esphome_device_is_announced_as_that_was() {
+    let configs = [
+        (
+            "homeassistant/sensor/attic/t/config",
+            r#"{"stat_t":"attic/sensor/t/state","avty_t":"attic/status","uniq_id":"ESPsensort","ic":"mdi:home","dev":{"ids":"a1b2c3d4e5f6"}}"#,
+        ),
+        (
+            "homeassistant/button/attic/restart/config",
+            r#"{"cmd_t":"attic/button/restart/command","uniq_id":"ESPbuttonrestart","dev":{"ids":"a1b2c3d4e5f6"}}"#,
+        ),
+    ];
+    let mut messages = vec![("attic/status", "online", true)];
+    messages.extend(configs.map(|(topic, config)| (topic, config, true)));
+    messages.push(("attic/sensor/t/state", "21.5", true));
+    let devices = surveyed(&messages);
+    assert_eq!((devices.len(), devices[0].online), (1, Some(true)));
+    let signals = [("t.temperature", "degC", 22.0, "sensor/t")];
+    let options = [("discovery", devices[0].own["discovery"].as_str())];
+    let said = speaks(("esphome", "attic"), &signals, &options, &[]);
+    for (topic, config) in configs {
+        assert_eq!(json(said_on(&said, topic).as_bytes()), json(config.as_bytes()), "{topic}");
+    }
+    assert_eq!(said.iter().filter(|(topic, _)| topic.ends_with("/config")).count(), 2, "{said:#?}");
+}

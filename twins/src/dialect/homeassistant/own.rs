@@ -74,7 +74,7 @@ impl Memory {
         all.push(new);
     }
 
-    /// The options of a double of the device at an address, which a bridge may have announced whose dialect is another; none where
+    /// The options of a double of the device at an address, which may speak another dialect and announce itself so too; none where
     /// not all was heard that it needs.
     pub(super) fn options(
         &self,
@@ -86,7 +86,9 @@ impl Memory {
         let is_own = |e: &&Entity| e.declared.as_deref() == Some(address);
         let (mut mine, mut others): (Vec<&Entity>, Vec<&Entity>) = entities.iter().partition(is_own);
         if mine.is_empty() {
-            (mine, others) = entities.iter().partition(|e| e.state_topic == address);
+            let below = format!("{address}/");
+            let is_its = |e: &&Entity| e.state_topic == address || e.state_topic.starts_with(&below);
+            (mine, others) = entities.iter().partition(is_its);
         }
         let keys: BTreeSet<&str> = mine.iter().map(|e| e.key.as_str()).collect();
         let groups: BTreeSet<&str> =
