@@ -13,7 +13,6 @@ use twinfleet_twins::wire::{
     WireError,
     client::{ConnectOptions, Connection},
     exchange::FOREIGN,
-    url::BrokerUrl,
 };
 
 /// Longest wait for what a device has to say before it goes.
@@ -25,7 +24,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// The connections of a run's devices.
 pub struct Devices {
-    url: BrokerUrl,
+    /// How each gets to the broker, but for its id and will.
+    options: ConnectOptions,
     open: BTreeMap<u32, Connected>,
     /// Devices whose connection ended.
     away: BTreeMap<u32, Away>,
@@ -59,9 +59,9 @@ struct Away {
 
 impl Devices {
     /// No one is connected yet: each connects with its first message or subscription.
-    pub fn new(url: BrokerUrl) -> Self {
+    pub fn new(options: ConnectOptions) -> Self {
         Self {
-            url,
+            options,
             open: BTreeMap::new(),
             away: BTreeMap::new(),
             been_there: false,
@@ -74,7 +74,7 @@ impl Devices {
     }
 
     fn connect(&self, client: &Client, device: u32) -> Result<Connection, WireError> {
-        let mut options = ConnectOptions::to(self.url.clone());
+        let mut options = self.options.clone();
         options.client_id.clone_from(&client.id);
         options.keep_alive_s = 30;
         options.will = client.will.as_ref().map(|w| (w.topic.clone(), w.payload.clone(), w.qos, w.retain));

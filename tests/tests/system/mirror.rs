@@ -651,6 +651,30 @@ fn the_password_comes_from_file_or_environment_and_no_log_shows_it() {
     assert!(ran.stderr().contains("listening on") && !ran.stderr().contains("geheim"), "{}", ran.stderr());
     let ran = command(&["discover", &url, "--for", "1s"]);
     assert!(ran.code() == 3 && ran.stderr().contains("not authorised"), "{}", ran.stderr());
+    // So do the doubles of its devices.
+    let dir = super::common::scratch();
+    let table = dir.path().join("rows.csv");
+    std::fs::write(&table, "s,t\n0,20\n1,21\n2,22\n").unwrap();
+    let rows = table.to_str().unwrap();
+    let replay = [
+        "replay",
+        rows,
+        "--time",
+        "s",
+        "--map",
+        "probe.temperature=t:C",
+        "--speed",
+        "10x",
+        "--broker",
+        url.as_str(),
+    ];
+    for as_devices in [&["--as-devices"][..], &[]] {
+        let login = ["--user", "lab", "--password-file", path.as_str()];
+        let ran = command(&[&replay[..], as_devices, &login[..]].concat());
+        assert!(ran.code() == 0 && !ran.stderr().contains("geheim"), "{as_devices:?}: {}", ran.stderr());
+        let ran = command(&[&replay[..], as_devices].concat());
+        assert!(ran.code() == 3 && ran.stderr().contains("not authorised"), "{}", ran.stderr());
+    }
     let refused = Mirror::of(1, &url_of(&mosquitto), &[]);
     let tried = |password: &str| {
         let mut command = refused.command();
