@@ -2,6 +2,7 @@
 
 mod examples;
 
+use crate::login::Login;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use twinfleet_engine::time::Span;
@@ -128,6 +129,9 @@ pub struct RunArgs {
     /// No progress bar and no summary; what failed is told on standard error.
     #[arg(long, short)]
     pub quiet: bool,
+    /// How to get to a broker of one's own, where `replay` says so.
+    #[arg(skip)]
+    pub login: Option<Login>,
 }
 
 /// Options of `replay`.
@@ -169,6 +173,8 @@ pub struct ReplayArgs {
     /// Each device connects by itself, with its own client id, last will and subscriptions: doubles in the devices' stead.
     #[arg(long)]
     pub as_devices: bool,
+    #[command(flatten)]
+    pub login: Login,
     /// No progress bar and no summary.
     #[arg(long, short)]
     pub quiet: bool,

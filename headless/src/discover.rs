@@ -157,10 +157,11 @@ fn write(args: &Args, devices: &[Device], place: &str) -> Result<(), Failure> {
         let name = tables.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         put(out, &survey::double_scenario(devices, place, &name))?;
         eprintln!(
-            "{}: {} doubles. Run them in the devices' stead: twinfleet replay {} --as-devices --broker {place}",
+            "{}: {} doubles. Run them in the devices' stead: twinfleet replay {} --as-devices --broker {place}{}",
             out.display(),
             doubled.len(),
-            out.display()
+            out.display(),
+            args.login.words()
         );
     }
     Ok(())

@@ -153,6 +153,9 @@ impl Carrier<'_> {
 
     /// What happened to the broker, for those who watch; while it is away, silence says nothing of the devices.
     fn hear_news(&mut self, run: &mut Run, progress: &Progress) {
+        if let Way::Devices(devices) = &mut self.way {
+            return devices.news().iter().for_each(|line| progress.say(line));
+        }
         let Way::Exchange(exchange) = &mut self.way else { return };
         for news in exchange.news() {
             match news {

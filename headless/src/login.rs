@@ -1,4 +1,4 @@
-//! How a command gets to a broker: the options that `mirror` and `discover` share, and the connection that they describe.
+//! How a command gets to a broker: the options that `mirror`, `discover` and `replay` share, and the connection that they describe.
 
 use crate::exit::Failure;
 use std::path::{Path, PathBuf};

@@ -449,10 +449,9 @@ impl Mirror {
         if !documents.is_empty() {
             let others = live::others(self.run.world_mut(), &documents.keys().copied().collect());
             for (at, said) in others {
-                let json = |text: String| serde_json::from_str(&text).unwrap_or(Value::String(text));
                 let fields = documents.entry(at).or_default();
                 said.into_iter().for_each(|(name, text)| {
-                    fields.entry(name).or_insert_with(|| json(text));
+                    fields.entry(name).or_insert_with(|| as_said(text));
                 });
             }
         }
@@ -540,6 +539,16 @@ impl Mirror {
             // What was not acknowledged comes again; what was, is kept.
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+}
+
+/// What a device said beside its signals, as a document has it: a number or a flag where that says just as much. A version `1.10` is
+/// none, nor is a serial number of more digits than a number holds.
+fn as_said(text: String) -> Value {
+    match serde_json::from_str(&text) {
+        Ok(Value::Number(n)) if n.as_f64().is_some_and(|v| v.to_string() == text) => Value::Number(n),
+        Ok(Value::Bool(on)) => Value::Bool(on),
+        _ => Value::String(text),
     }
 }
 

@@ -48,6 +48,7 @@ pub fn run(args: ReplayArgs, json: bool) -> Result<Exit, Failure> {
         trust_scripts: false,
         script_patience: None,
         quiet: args.quiet,
+        login: Some(args.login),
     };
     run::run_loaded(&loaded, &run_args, json)
 }

@@ -31,6 +31,7 @@ use twinfleet_twins::{
     script, shell,
     wire::{
         WireError,
+        client::{ConnectOptions, Version},
         exchange::{Exchange, ExchangeOptions},
         url::BrokerChoice,
     },
@@ -133,10 +134,13 @@ fn cut_short(run: &mut Run, args: &RunArgs, mut failure: Failure) -> Failure {
         if args.record.is_some() {
             failure.text += " with another folder for --record";
         }
-        failure.text += "\n`--broker embedded` needs no other program";
+        failure.text += NEEDS_NONE;
     }
     failure
 }
+
+/// What a run can do without a broker that is not there; who follows real devices cannot.
+const NEEDS_NONE: &str = "\n`--broker embedded` needs no other program";
 
 /// The folder of a report to come: where the run fails before there is one, a folder that was made for it goes again.
 struct Page {
@@ -192,7 +196,16 @@ fn as_devices(choice: &BrokerChoice, args: &RunArgs, plan: &Plan) -> Result<Opti
         let text = "--as-devices speaks for devices only: this scenario has twins too";
         return Err(Failure::input(format!("{text}. `replay` leaves them out, `mirror` follows with them")));
     }
-    Ok(Some(Devices::new(url.clone())))
+    let options = secured(choice, args)?.unwrap_or_else(|| ConnectOptions::to(url.clone()));
+    Ok(Some(Devices::new(options)))
+}
+
+/// How to get to a broker of the user's, where the command has options for that.
+fn secured(choice: &BrokerChoice, args: &RunArgs) -> Result<Option<ConnectOptions>, Failure> {
+    match (&args.login, choice) {
+        (Some(login), BrokerChoice::Url(_)) => login.options(&args.broker, "a broker is named").map(Some),
+        _ => Ok(None),
+    }
 }
 
 fn plan(loaded: &Loaded, args: &RunArgs) -> Result<Plan, Failure> {
@@ -251,8 +264,20 @@ fn connect(choice: &BrokerChoice, args: &RunArgs, seed: u64) -> Result<Option<Ex
         (Speed::Times(_), BrokerChoice::Url(_)) => BROKER_PATIENCE,
         _ => std::time::Duration::ZERO,
     };
-    let options = ExchangeOptions { prefix, patience, ..Default::default() };
-    Exchange::connect(choice, options).map(Some).map_err(wire)
+    let by = secured(choice, args)?;
+    if by.as_ref().is_some_and(|by| by.identity.is_some() || by.version == Version::V5) {
+        return Err(Failure::input("--cert, --key and --mqtt 5 go with --as-devices"));
+    }
+    let (choice, ca_file) = match by {
+        Some(by) => (BrokerChoice::Url(by.url), by.ca_file),
+        None => (choice.clone(), None),
+    };
+    let options = ExchangeOptions { prefix, patience, ca_file, ..Default::default() };
+    Exchange::connect(&choice, options).map(Some).map_err(|error| {
+        let failure = wire(error);
+        let hint = if failure.of_broker { NEEDS_NONE } else { "" };
+        Failure { text: failure.text.clone() + hint, ..failure }
+    })
 }
 
 fn announce(args: &RunArgs, plan: &Plan, exchange: Option<&Exchange>) {

@@ -34,7 +34,7 @@ fn nobody_listens() {
         free_port(),
         None,
         &expect![
-            "cannot reach the broker 127.0.0.1:PORT: Connection refused (os error 111). Check host and port, and that it runs; `--broker embedded` needs none"
+            "cannot reach the broker 127.0.0.1:PORT: Connection refused (os error 111). Check host and port, and that it runs"
         ],
     );
     let text = error("mqtt://no-such-host.invalid", 1, None);

@@ -23,6 +23,7 @@ mod system {
     mod hearing;
     mod home;
     mod load;
+    mod login;
     mod mirror;
     mod mirror_floods;
     mod mirror_lost;

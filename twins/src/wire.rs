@@ -46,9 +46,7 @@ pub enum WireError {
         source: std::io::Error,
     },
     /// Nobody answers.
-    #[error(
-        "cannot reach the broker {broker}: {reason}. Check host and port, and that it runs; `--broker embedded` needs none"
-    )]
+    #[error("cannot reach the broker {broker}: {reason}. Check host and port, and that it runs")]
     Unreachable {
         /// Host and port.
         broker: String,

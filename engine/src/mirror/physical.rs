@@ -531,6 +531,20 @@ pub fn client(world: &mut World, ordinal: u32) -> Option<Client> {
     Some(of(speaker, &id))
 }
 
+/// The device with this ordinal begins a new connection: with its next report it greets as it did at its first, and has a will anew.
+pub fn begin_anew(world: &mut World, ordinal: u32) {
+    let mut physicals = world.query::<&mut Physical>();
+    if let Some(mut p) = physicals.iter_mut(world).find(|p| p.ordinal == ordinal) {
+        // The broker has said its will.
+        drop(p.speaker.as_mut().map(Speaker::lost));
+        return;
+    }
+    let mut cohorts = world.query::<&mut Cohort>();
+    for mut cohort in cohorts.iter_mut(world) {
+        drop(cohort.speaker_mut(ordinal).map(Speaker::lost));
+    }
+}
+
 /// A signal and the unit in which the engine keeps it.
 pub(crate) fn with_unit(signal: &str) -> (String, String) {
     let unit = units::of_quantity(signal.rsplit('.').next().unwrap_or(signal)).map_or("", |u| u.symbol);

@@ -299,6 +299,12 @@ impl Cohort {
         Some((self.group.device_id(self.index[lane]), speaker))
     }
 
+    /// The voice of the device with this ordinal, if it is one of the cohort's and has one.
+    pub(crate) fn speaker_mut(&mut self, ordinal: u32) -> Option<&mut Speaker> {
+        let lane = usize::from(self.lane_of(ordinal)?);
+        self.speakers.iter_mut().find_map(|s| s.get_mut(lane)?.as_mut())
+    }
+
     /// Looks up whether any of its signals is watched.
     pub(crate) fn look_up(&mut self, watch: &Watch) {
         let wants =

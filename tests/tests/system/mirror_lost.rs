@@ -1,7 +1,7 @@
 //! Nothing lost, by count: a publisher of ours, a broker and a mirror, one of which is ended or cut off at fifty random
 //! moments; in the end the store holds every message, and no state ever went back.
 
-use super::mirror::{Mirror, terminate};
+use super::mirror::{Mirror, connect, terminate};
 use std::{
     collections::BTreeSet,
     io::{Read, Write},
@@ -444,4 +444,48 @@ fn a_replay_keeps_what_a_stopped_broker_did_not_acknowledge() {
         .filter_map(|p| Some(p.get("probe.temperature")?.to_string()))
         .collect();
     assert_eq!(values.len(), 300);
+}
+
+#[test]
+fn doubles_come_back_to_a_broker_that_was_stopped() {
+    let name = "doubles at a broker that is stopped";
+    let Some(mut broker) = Durable::start(name) else { return };
+    let url = format!("mqtt://{}", broker.addr);
+    let dir = tempfile::tempdir().unwrap();
+    let rows: String = (0..150).map(|n| format!("{n},{}\n", 20 + n % 5)).collect();
+    std::fs::write(dir.path().join("rows.csv"), format!("s,t\n{rows}")).unwrap();
+    let text = r#"Scenario(format: 1, duration: "150s", step: "1s", physicals: [(
+        id: "plug", from: Recording(path: "rows.csv", time: "s", map: {"air.temperature@reported": "t degC"}),
+        publish: (topic: "plug", payload: Dialect(name: "tasmota", map: {"air.temperature": "AM2301/Temperature"})),
+    )])"#;
+    let file = dir.path().join("plug.ron");
+    std::fs::write(&file, text).unwrap();
+    let mut replay = super::common::twinfleet_command();
+    replay.arg("replay").arg(&file).args(["--as-devices", "--speed", "10x", "--broker", &url]);
+    let mut replay = Process(replay.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
+    // What was kept from before is no birth.
+    let born = |was_there: bool| {
+        let mut watch = connect(&url);
+        watch.subscribe(&[("tele/plug/#", 1)], PATIENCE).unwrap();
+        let mut heard = BTreeSet::new();
+        until("its birth and a reading", || {
+            let mut take = |topic: &str, is_kept: bool| {
+                if !(was_there && is_kept) {
+                    heard.insert(topic.to_owned());
+                }
+            };
+            watch.pump(Some(Duration::from_millis(50)), |m| take(m.topic(), m.retain)).unwrap();
+            ["tele/plug/LWT", "tele/plug/SENSOR"].iter().all(|topic| heard.contains(*topic))
+        });
+    };
+    born(false);
+    broker.terminate();
+    thread::sleep(Duration::from_millis(300));
+    broker.again();
+    born(true);
+    let code = replay.0.wait().unwrap().code();
+    let mut said = String::new();
+    replay.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("come back by themselves") && said.contains("the devices are back"), "{said}");
 }

@@ -25,13 +25,14 @@ fn a_dialects_device_tells_presence_and_all_that_it_says_is_kept() {
     lwt(&mut device, b"Online");
     mirror.start_and_wait();
     until("the plug to be there", || mirror.json("/api/v1/twins/plug")["online"] == true);
-    let said = r#"{"Time":"2026-11-30T05:00:00","DS18B20":{"Id":"01","Temperature":21.5},"TempUnit":"C"}"#;
+    let said = r#"{"Time":"2026-11-30T05:00:00","DS18B20":{"Id":"01","Temperature":21.5},"Own":{"Version":"1.10","Serial":"12345678901234567890"},"TempUnit":"C"}"#;
     publish(&mut device, "tele/plug/STATE", r#"{"POWER":"ON","Wifi":{"AP":1,"RSSI":64}}"#);
     publish(&mut device, "tele/plug/SENSOR", said);
     let reported = |mirror: &Mirror| mirror.json("/api/v1/twins/plug")["shadow"]["state"]["reported"].clone();
     until("its values", || reported(&mirror)["ds18b20.temperature"] == 21.5);
     let all = reported(&mirror).to_string();
-    for word in ["RSSI", "64", "Id"] {
+    // A version and a serial number are no numbers, though they look like some.
+    for word in ["RSSI", "64", "Id", r#""1.10""#, r#""12345678901234567890""#] {
         assert!(all.contains(word), "{word} is lost: {all}");
     }
     lwt(&mut device, b"Offline");

@@ -17,7 +17,7 @@ use super::{
     Asked, Dialect, Listener, UNITS,
     facts::{Fact, Facts, Value},
     hex,
-    homeassistant::{Entities, PREFIX},
+    homeassistant::{self, DISCOVERY, Entities, PREFIX},
     mac, names, never, object, said_in, say, spoken, tree,
 };
 use serde_json::{Map, Value as Json};
@@ -235,6 +235,7 @@ impl Dialect for EspHome {
             texts,
             choices,
             buttons,
+            configs: homeassistant::configs(spec.options)?,
         }))
     }
     fn options(&self) -> &'static [(&'static str, &'static str)] {
@@ -244,6 +245,7 @@ impl Dialect for EspHome {
                 "choices",
                 "a JSON object, an entity or attribute to the words that it takes: {\"select/mode\": [\"eco\", \"boost\"]}",
             ),
+            DISCOVERY,
             ("mac", "its hardware address, twelve hexadecimal digits"),
             ("texts", "a JSON object with states that are texts and stay: {\"select/mode\": \"eco\"}"),
             UNITS,

@@ -19,8 +19,11 @@ mod several;
 mod voice;
 mod way;
 
-pub(super) use self::voice::sensor;
 use self::{bases::bases, own::Memory, voice::Speaks, way::Way};
+pub(super) use self::{
+    own::{DISCOVERY, configs},
+    voice::sensor,
+};
 use super::{
     Asked, Dialect, Listener, UNITS,
     facts::{Fact, Facts, Value},
@@ -43,7 +46,7 @@ const OPTIONS: [(&str, &str); 6] = [
         "commands",
         "a JSON object, signal to the component by which it can be set: \"switch\", \"light\", \"fan\", \"siren\", \"number\", \"climate\"",
     ),
-    own::DISCOVERY,
+    DISCOVERY,
     (
         "form",
         "\"device\" (default): one configuration for all its entities; \"single\": one an entity; \"short\": that with abbreviated keys and topics below `~`",
@@ -116,7 +119,7 @@ impl Dialect for HomeAssistant {
         let signals =
             spoken(spec, |part, quantity| vec![format!("{}_{}", names::plain(part), names::plain(quantity))]);
         let signals = said_in(signals, spec.options)?;
-        if spec.options.contains_key(own::DISCOVERY.0) {
+        if spec.options.contains_key(DISCOVERY.0) {
             return own::voice(spec, signals);
         }
         let mut commands = BTreeMap::new();

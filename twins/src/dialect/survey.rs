@@ -22,6 +22,7 @@ pub use self::written::{double_scenario, doubles, mirror_scenario};
 use super::{
     Asked, Listener, all,
     facts::{Fact, Facts, Value},
+    homeassistant::DISCOVERY,
     names,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -339,6 +340,13 @@ impl Survey {
         }
     }
 
+    /// By which configurations a device, or its bridge, announces it to Home Assistant, as an option of its double.
+    fn announced(&self, address: &str) -> Option<(&'static str, String)> {
+        let home = all().iter().position(|d| d.name() == "homeassistant")?;
+        let own = self.listeners[home].own(address, &[], &|_| false);
+        own.into_iter().find(|(option, _)| *option == DISCOVERY.0)
+    }
+
     /// Requests that a host of these devices would send: for the names behind aliases. Whoever only listens leaves them.
     pub fn owed(&mut self) -> Vec<Utterance> {
         std::mem::take(&mut self.owed)
@@ -393,6 +401,9 @@ impl Survey {
             let Some(listener) = all().iter().position(|known| known.name() == d.dialect) else { continue };
             let fields: Vec<&str> = d.doubled().map(|(name, _)| name.as_str()).collect();
             d.own = self.listeners[listener].own(&d.address, &fields, &is_kept).into_iter().collect();
+            if matches!(d.dialect, "esphome" | "zigbee2mqtt") {
+                d.own = self.announced(&d.address).into_iter().collect();
+            }
         }
         let mut ids = BTreeSet::new();
         for d in &mut found {
@@ -530,7 +541,9 @@ impl Device {
 
     fn is_followed(&self, name: &str, f: &Field) -> bool {
         let own = f.own_name(name);
-        let is_upkeep = own.starts_with("STATE/")
+        // Of what Tasmota says of its state, a light's and a fan's levels are their business.
+        let of_state = own.strip_prefix("STATE/");
+        let is_upkeep = of_state.is_some_and(|own| !matches!(own, "CT" | "Dimmer" | "FanSpeed" | "White"))
             || matches!(own, "linkquality" | "version")
             || own.starts_with("update/");
         f.is_number() && !is_upkeep && !self.is_word(name, f) && !self.is_action(name, f)

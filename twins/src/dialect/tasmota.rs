@@ -30,7 +30,7 @@ use twinfleet_engine::{
 /// The dialect.
 pub struct Tasmota;
 
-const OPTIONS: [(&str, &str); 11] = [
+const OPTIONS: [(&str, &str); 12] = [
     ("also", "a JSON object with what SENSOR says besides, such as the sensors' own ids"),
     (
         "full_topic",
@@ -42,6 +42,10 @@ const OPTIONS: [(&str, &str); 11] = [
     ("names", "the friendly names of its relays, a JSON list: [\"Pump\", \"Lamp\"]"),
     ("pressure", "the unit of its pressures, \"hPa\" (default), \"mmHg\" or \"inHg\""),
     ("speed", "the unit of its speeds, \"km/h\" (default), \"m/s\", \"kn\", \"mph\", \"ft/s\" or \"yd/s\""),
+    (
+        "state",
+        "a JSON object with what STATE says besides time and relays; numbers and words of a light in it can be set",
+    ),
     ("temperature", "the unit of its temperatures, \"C\" (default) or \"F\", as `SetOption8` chooses"),
     ("topic", "its %topic% as it states it; else the last level of the address"),
     ("version", "the firmware's version that it states"),
@@ -132,6 +136,7 @@ impl Dialect for Tasmota {
             model: told("model", "Generic".to_owned()),
             names: friendly_names(spec.options)?,
             signals,
+            state: voice::state_of(super::object(spec.options, "state")?),
             units: units.map(str::to_owned),
             version,
             started_ms: None,

@@ -15,6 +15,7 @@ use self::voice::{About, Group, LastSeen, Speaks};
 use super::{
     Asked, Dialect, Listener, Spoken, UNITS, WORDS, also,
     facts::{Fact, Facts},
+    homeassistant::{self, DISCOVERY},
     names, never, object, option, said_in, say, spoken, tree, words, wrong,
 };
 use serde_json::{Map, Value as Json};
@@ -27,23 +28,28 @@ use twinfleet_engine::{
 /// The dialect.
 pub struct Zigbee2Mqtt;
 
-const OPTIONS: [(&str, &str); 8] = [
+const OPTIONS: [(&str, &str); 13] = [
     (
         "actions",
         "a JSON object, signal to the actions that its values 0, 1, … are: {\"button.action\": [\"single\", \"double\"]}",
     ),
+    ("address", "its Zigbee address, such as \"0x00124b0022ec93d7\"; else one of its own"),
     ("also", "a JSON object with what each state says besides"),
     (
         "devices",
-        "of a whole bridge: a JSON object, friendly name to {\"model\", \"vendor\", \"also\": {..}}; the map then names name/property",
+        "of a whole bridge: a JSON object, friendly name to {\"model\", \"vendor\", \"address\", \"kind\", \"power\", \"also\": {..}}; the map then names name/property",
     ),
+    DISCOVERY,
     ("groups", "a JSON object, the friendly name of a group to those of its members"),
+    ("kind", "what it is in its network, \"EndDevice\" (default) or \"Router\""),
     (
         "last_seen",
         "how each state says when its device was heard: \"disable\" (default), \"ISO_8601\", \"ISO_8601_local\" or \"epoch\"",
     ),
     ("model", "the model that its devices state, \"virtual\" by default"),
+    ("power", "the power source that they state, \"Battery\" by default"),
     UNITS,
+    ("vendor", "the vendor that they state, \"Twinfleet\" by default"),
     WORDS,
 ];
 /// Properties whose units are remembered.
@@ -171,26 +177,35 @@ impl Dialect for Zigbee2Mqtt {
                 "epoch" => LastSeen::Epoch,
                 _ => LastSeen::Never,
             };
-        let model = spec.options.get("model").map_or("virtual", String::as_str).to_owned();
-        let also = also(spec.options)?;
+        let told = |key: &str, own: &str| spec.options.get(key).map_or(own, String::as_str).to_owned();
+        let usual = About {
+            model: told("model", "virtual"),
+            vendor: told("vendor", "Twinfleet"),
+            address: spec.options.get("address").filter(|_| fixed.is_some()).cloned(),
+            kind: told("kind", "EndDevice"),
+            power: told("power", "Battery"),
+            also: also(spec.options)?,
+        };
         let mut all: BTreeMap<String, About> = BTreeMap::new();
         let is_group = |name: &str| groups.iter().any(|g| g.name == name);
         for s in signals.iter().filter(|s| !is_group(&s.path[0])) {
-            all.insert(
-                s.path[0].clone(),
-                About { model: model.clone(), vendor: "Twinfleet".to_owned(), also: also.clone() },
-            );
+            all.insert(s.path[0].clone(), usual.clone());
         }
         for (name, said) in devices {
             let text = |key: &str, own: &str| said[key].as_str().unwrap_or(own).to_owned();
-            let also = said["also"].as_object().cloned().unwrap_or_default();
-            all.insert(
-                name,
-                About { model: text("model", &model), vendor: text("vendor", "Twinfleet"), also },
-            );
+            let about = About {
+                model: text("model", &usual.model),
+                vendor: text("vendor", &usual.vendor),
+                address: said["address"].as_str().map(str::to_owned),
+                kind: text("kind", &usual.kind),
+                power: text("power", &usual.power),
+                also: said["also"].as_object().cloned().unwrap_or_default(),
+            };
+            all.insert(name, about);
         }
         Ok(Box::new(Speaks {
             base: base.to_owned(),
+            configs: homeassistant::configs(spec.options)?,
             devices: all,
             groups,
             signals,
@@ -295,6 +310,14 @@ impl Hears {
             facts.about(&device, "model", text("model"));
             facts.about(&device, "manufacturer", text("vendor"));
             facts.about(&device, "name", name);
+            if self.wanted.is_none() {
+                // By these a client knows it too.
+                for (key, member) in
+                    [("address", "ieee_address"), ("kind", "type"), ("power", "power_source")]
+                {
+                    facts.about(&device, key, d.get(member).and_then(Json::as_str).unwrap_or_default());
+                }
+            }
             let exposes = definition.get("exposes").and_then(Json::as_array);
             for e in exposes.into_iter().flatten().take(256) {
                 let features = e.get("features").and_then(Json::as_array);

@@ -300,11 +300,14 @@ fn a_double_of_plain_topics_says_its_words_and_nothing_besides() {
 
 #[test]
 fn a_button_of_a_bridge_is_pressed_by_its_double_as_it_was() {
-    let list = r#"[{"type":"EndDevice","friendly_name":"button","ieee_address":"0x01","definition":{"model":"M","vendor":"V","exposes":[
+    let list = r#"[{"type":"EndDevice","friendly_name":"button","ieee_address":"0x01","power_source":"Mains","definition":{"model":"M","vendor":"V","exposes":[
         {"type":"enum","name":"action","property":"action","access":1,"values":["single","double","on"]},
         {"type":"numeric","name":"battery","property":"battery","access":1,"unit":"%"}]}}]"#;
+    let announced = "homeassistant/sensor/0x01/battery/config";
+    let config = r#"{"state_topic":"zigbee2mqtt/button","unique_id":"0x01_battery","value_template":"{{ value_json.battery }}","device":{"identifiers":["zigbee2mqtt_0x01"]}}"#;
     let devices = surveyed(&[
         ("zigbee2mqtt/bridge/devices", list, true),
+        (announced, config, true),
         // Kept from long ago: nobody presses it now.
         ("zigbee2mqtt/button", r#"{"action":"single","battery":91,"linkquality":80}"#, true),
         ("zigbee2mqtt/button", r#"{"action":"on","battery":90,"linkquality":80}"#, false),
@@ -319,8 +322,21 @@ fn a_button_of_a_bridge_is_pressed_by_its_double_as_it_was() {
     let scenario = survey::double_scenario(&devices, "mqtt://b", "t");
     assert!(scenario.contains(r#"[\"single\",\"on\",\"double\"]"#), "{scenario}");
     let signals = [("button.action", "", 1.0, "action"), ("button.charge", "percent", 90.0, "battery")];
-    let options =
-        [("actions", r#"{"button.action":["single","on","double"]}"#), ("also", r#"{"linkquality":80}"#)];
+    for option in
+        [r#""address": "0x01""#, r#""kind": "EndDevice""#, r#""power": "Mains""#, r#""vendor": "V""#]
+    {
+        assert!(scenario.contains(option), "{option}: {scenario}");
+    }
+    let options = [
+        ("actions", r#"{"button.action":["single","on","double"]}"#),
+        ("also", r#"{"linkquality":80}"#),
+        ("address", "0x01"),
+        ("kind", "Router"),
+        ("power", "Mains"),
+        ("vendor", "V"),
+        // By which Home Assistant knows it.
+        ("discovery", devices[0].own["discovery"].as_str()),
+    ];
     let asked = [("zigbee2mqtt/button/get", "{}")];
     for (asked, wanted) in [
         (&asked[..0], json!({"action": "on", "battery": 90, "linkquality": 80})),
@@ -328,5 +344,93 @@ fn a_button_of_a_bridge_is_pressed_by_its_double_as_it_was() {
     ] {
         let said = speaks(("zigbee2mqtt", "zigbee2mqtt/button"), &signals, &options, asked);
         assert_eq!(json(said_on(&said, "zigbee2mqtt/button").as_bytes()), wanted);
+        let device = &json(said_on(&said, "zigbee2mqtt/bridge/devices").as_bytes())[1];
+        let own = [&device["ieee_address"], &device["type"], &device["power_source"]];
+        assert_eq!(own, ["0x01", "Router", "Mains"]);
+        assert_eq!(device["definition"]["vendor"], "V");
+        assert_eq!(json(said_on(&said, announced).as_bytes()), json(config.as_bytes()));
     }
+}
+
+#[test]
+fn a_double_of_a_tasmota_lamp_says_its_state_and_is_dimmed() {
+    let state = r#"{"Time":"2026-11-28T12:00:00","Uptime":"0T00:10:00","UptimeSec":600,"Heap":30,"POWER":"ON","Dimmer":60,"Channel":[60],"Wifi":{"AP":1,"RSSI":70}}"#;
+    let devices = surveyed(&[("tele/lamp/STATE", state, false), ("tele/lamp/STATE", state, false)]);
+    let followed: Vec<&str> = devices[0].followed().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(followed, ["POWER", "STATE/Dimmer"]);
+    let scenario = survey::double_scenario(&devices, "mqtt://b", "t");
+    assert!(scenario.contains(r#"\"Channel\":[60]"#), "{scenario}");
+    let signals = [("power.level", "ratio", 1.0, "POWER"), ("state.dimmer", "", 40.0, "STATE/Dimmer")];
+    let options = [("state", r#"{"Heap":30,"Dimmer":60,"Channel":[60],"Wifi":{"AP":1,"RSSI":70}}"#)];
+    let asked = [("cmnd/lamp/Dimmer", "25"), ("cmnd/lamp/Heap", "1")];
+    let said = speaks(("tasmota", "lamp"), &signals, &options, &asked);
+    let mut again = json(said_on(&said, "tele/lamp/STATE").as_bytes());
+    for key in ["Time", "Uptime", "UptimeSec"] {
+        assert!(again.as_object_mut().unwrap().remove(key).is_some(), "{key}: {said:#?}");
+    }
+    assert_eq!(
+        again,
+        json!({"Heap": 30, "POWER": "ON", "Dimmer": 40, "Channel": [60], "Wifi": {"AP": 1, "RSSI": 70}})
+    );
+    assert!(!said.iter().any(|(topic, _)| topic.ends_with("/SENSOR")), "it has none: {said:#?}");
+    let results: Vec<Json> = said
+        .iter()
+        .filter(|(topic, _)| topic == "stat/lamp/RESULT")
+        .map(|(_, payload)| json(payload.as_bytes()))
+        .collect();
+    let unknown = json!({"Command": "Unknown", "Input": "HEAP"});
+    assert_eq!(results[results.len() - 2..], [json!({"POWER": "ON", "Dimmer": 25}), unknown]);
+}
+
+#[test]
+fn a_relay_of_a_tasmota_double_turns_when_it_did_and_not_with_its_sensors() {
+    let signals = [("power.level", "ratio"), ("ds18b20.temperature", "degC")]
+        .map(|(signal, unit)| (signal.to_owned(), unit.to_owned()));
+    let map = BTreeMap::from([("power.level".to_owned(), "POWER".to_owned())]);
+    let none = BTreeMap::new();
+    let spec = VoiceSpec {
+        dialect: "tasmota",
+        topic: "plug",
+        device: "plug",
+        signals: &signals,
+        map: &map,
+        options: &none,
+    };
+    let mut voice = dialect::for_engine().voice(&spec).unwrap();
+    voice.connect(&report(&[0.0, 20.0]), &mut Vec::new());
+    for (values, topics) in [
+        ([0.0, 20.5], &["tele/plug/STATE", "tele/plug/SENSOR"][..]),
+        ([1.0, f64::NAN], &["stat/plug/RESULT", "stat/plug/POWER"]),
+        ([1.0, 21.0], &["tele/plug/STATE", "tele/plug/SENSOR"]),
+    ] {
+        let mut said = Vec::new();
+        voice.report(&report(&values), &mut said);
+        assert_eq!(said.iter().map(|u| u.topic.as_str()).collect::<Vec<_>>(), topics, "{values:?}");
+    }
+}
+
+#[test]
+fn a_double_of_an_esphome_device_is_announced_as_that_was() {
+    let configs = [
+        (
+            "homeassistant/sensor/attic/t/config",
+            r#"{"stat_t":"attic/sensor/t/state","avty_t":"attic/status","uniq_id":"ESPsensort","ic":"mdi:home","dev":{"ids":"a1b2c3d4e5f6"}}"#,
+        ),
+        (
+            "homeassistant/button/attic/restart/config",
+            r#"{"cmd_t":"attic/button/restart/command","uniq_id":"ESPbuttonrestart","dev":{"ids":"a1b2c3d4e5f6"}}"#,
+        ),
+    ];
+    let mut messages = vec![("attic/status", "online", true)];
+    messages.extend(configs.map(|(topic, config)| (topic, config, true)));
+    messages.push(("attic/sensor/t/state", "21.5", true));
+    let devices = surveyed(&messages);
+    assert_eq!((devices.len(), devices[0].online), (1, Some(true)));
+    let signals = [("t.temperature", "degC", 22.0, "sensor/t")];
+    let options = [("discovery", devices[0].own["discovery"].as_str())];
+    let said = speaks(("esphome", "attic"), &signals, &options, &[]);
+    for (topic, config) in configs {
+        assert_eq!(json(said_on(&said, topic).as_bytes()), json(config.as_bytes()), "{topic}");
+    }
+    assert_eq!(said.iter().filter(|(topic, _)| topic.ends_with("/config")).count(), 2, "{said:#?}");
 }

@@ -25,6 +25,8 @@ pub(super) struct Speaks {
     pub choices: BTreeMap<String, Vec<String>>,
     /// Object ids of its buttons.
     pub buttons: Vec<String>,
+    /// Topics and configurations by which the device announced itself; where there are none, it does so as the firmware would.
+    pub configs: Vec<(String, String)>,
 }
 
 /// The order in which the firmware lists a climate's modes. It can be off, whatever else it can.
@@ -224,7 +226,10 @@ impl Voice for Speaks {
     }
     fn connect(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
         out.push(say(format!("{}/status", self.name), "online", 0, true));
-        out.extend(self.entities().into_iter().map(|(kind, object)| self.config(kind, object)));
+        out.extend(self.configs.iter().map(|(topic, text)| say(topic.clone(), text.as_str(), 0, true)));
+        if self.configs.is_empty() {
+            out.extend(self.entities().into_iter().map(|(kind, object)| self.config(kind, object)));
+        }
         for (path, text) in self.texts.iter().filter(|(path, _)| path[0] != "light") {
             out.push(say(format!("{}/{}/state", self.name, path.join("/")), text.as_str(), 0, true));
         }

@@ -14,7 +14,7 @@ use twinfleet_engine::{
 };
 
 /// The option with the configurations.
-pub(super) const DISCOVERY: (&str, &str) = (
+pub(in crate::dialect) const DISCOVERY: (&str, &str) = (
     "discovery",
     "a device's own configurations, a JSON object, topic to what is kept there: it then speaks where and as they say",
 );
@@ -74,7 +74,8 @@ impl Memory {
         all.push(new);
     }
 
-    /// The options of a double of the device at an address; none where not all was heard that it needs.
+    /// The options of a double of the device at an address, which may speak another dialect and announce itself so too; none where
+    /// not all was heard that it needs.
     pub(super) fn options(
         &self,
         entities: &[Entity],
@@ -82,8 +83,13 @@ impl Memory {
         fields: &[&str],
         is_kept: &dyn Fn(&str) -> bool,
     ) -> Vec<(&'static str, String)> {
-        let (mine, others): (Vec<&Entity>, Vec<&Entity>) =
-            entities.iter().partition(|e| e.declared.as_deref() == Some(address));
+        let is_own = |e: &&Entity| e.declared.as_deref() == Some(address);
+        let (mut mine, mut others): (Vec<&Entity>, Vec<&Entity>) = entities.iter().partition(is_own);
+        if mine.is_empty() {
+            let below = format!("{address}/");
+            let is_its = |e: &&Entity| e.state_topic == address || e.state_topic.starts_with(&below);
+            (mine, others) = entities.iter().partition(is_its);
+        }
         let keys: BTreeSet<&str> = mine.iter().map(|e| e.key.as_str()).collect();
         let groups: BTreeSet<&str> =
             mine.iter().map(|e| e.group.as_str()).filter(|group| !group.is_empty()).collect();
@@ -94,7 +100,10 @@ impl Memory {
             }
         }
         let is_known = |field: &&str| mine.iter().any(|e| e.field == **field);
-        if !fields.iter().all(is_known) || !keys.iter().all(|key| discovery.contains_key(*key)) {
+        if mine.is_empty()
+            || !fields.iter().all(is_known)
+            || !keys.iter().all(|key| discovery.contains_key(*key))
+        {
             return Vec::new();
         }
         // Presence that others share, a gateway's, is not the device's to say.
@@ -158,6 +167,25 @@ struct State {
     retain: bool,
 }
 
+fn no_topic(topic: &str) -> DialectError {
+    let help =
+        format!("a topic such as \"{PREFIX}/sensor/pump/flow/config\", and the object that is kept there");
+    let what = format!("`{topic}` is no topic on which a device announces itself");
+    wrong("options", DISCOVERY.0, what, Some(help))
+}
+
+/// The configurations of the option [`DISCOVERY`], by topic.
+pub(in crate::dialect) fn configs(
+    options: &BTreeMap<String, String>,
+) -> Result<Vec<(String, String)>, DialectError> {
+    let all = object(options, DISCOVERY.0)?.into_iter();
+    let one = |(topic, config): (String, Json)| {
+        let is_config = is_topic(&topic) && topic.ends_with("/config") && config.is_object();
+        if is_config { Ok((topic, config.to_string())) } else { Err(no_topic(&topic)) }
+    };
+    all.map(one).collect()
+}
+
 /// A voice by the options [`DISCOVERY`] and [`STATES`].
 pub(super) fn voice(spec: &VoiceSpec<'_>, signals: Vec<Spoken>) -> Result<Box<dyn Voice>, DialectError> {
     for key in ["commands", "form", "prefix"] {
@@ -166,21 +194,15 @@ pub(super) fn voice(spec: &VoiceSpec<'_>, signals: Vec<Spoken>) -> Result<Box<dy
             return Err(wrong("options", key, what, Some("leave one of the two out".to_owned())));
         }
     }
-    let no_topic = |key: &str, topic: &str| {
-        let help = format!(
-            "a topic such as \"{PREFIX}/sensor/pump/flow/config\", and the object that is kept there"
-        );
-        wrong("options", key, format!("`{topic}` is no topic on which a device announces itself"), Some(help))
-    };
-    let (mut entities, mut configs, mut qos) = (Entities::default(), Vec::new(), 0);
-    for (topic, config) in object(spec.options, DISCOVERY.0)? {
-        let text = config.to_string();
-        if !is_topic(&topic) || !matches!(entities.config(&topic, text.as_bytes()), Ok(true)) {
-            return Err(no_topic(DISCOVERY.0, &topic));
+    let configs = configs(spec.options)?;
+    let (mut entities, mut qos) = (Entities::default(), 0_u8);
+    for (topic, text) in &configs {
+        if !matches!(entities.config(topic, text.as_bytes()), Ok(true)) {
+            return Err(no_topic(topic));
         }
+        let config = as_json(text);
         let said = config.get("qos").and_then(Json::as_u64).unwrap_or(0).min(2);
         qos = qos.max(said as u8);
-        configs.push((topic, text));
     }
     let mut states = BTreeMap::new();
     for (topic, said) in object(spec.options, STATES.0)? {

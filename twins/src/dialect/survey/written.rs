@@ -5,6 +5,14 @@ use crate::dialect::{self, facts::Value, homeassistant, names, tree};
 use std::collections::BTreeMap;
 use twinfleet_engine::units;
 
+/// What the devices behind a bridge state, and the options that say it.
+const OF_A_BRIDGE: [(&str, &str); 5] = [
+    ("model", "model"),
+    ("manufacturer", "vendor"),
+    ("address", "address"),
+    ("kind", "kind"),
+    ("power", "power"),
+];
 /// Characters of a text from which on it may have been cut off.
 const MAX_TEXT: usize = 200;
 
@@ -126,6 +134,20 @@ pub fn doubles(devices: &[Device]) -> Vec<Device> {
     all
 }
 
+/// The configurations by which these devices are announced, as one; none where they are more than a voice would read.
+fn announced(parts: &[&Device]) -> Option<(&'static str, String)> {
+    let option = homeassistant::DISCOVERY.0;
+    let all: serde_json::Map<String, serde_json::Value> = parts
+        .iter()
+        .filter_map(|d| {
+            serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(d.own.get(option)?).ok()
+        })
+        .flatten()
+        .collect();
+    let text = serde_json::Value::Object(all).to_string();
+    (text != "{}" && tree::read(text.as_bytes()).is_ok()).then_some((option, text))
+}
+
 impl Device {
     /// What holds its connection where that is not itself, the Sparkplug node or the bridge, and its name behind it.
     fn hub(&self) -> Option<(String, &str)> {
@@ -172,7 +194,7 @@ impl Device {
             about,
             online: None,
             fields,
-            own: BTreeMap::new(),
+            own: announced(parts).into_iter().collect(),
             is_kept: false,
             parts: parts.iter().map(|d| (d.behind().to_owned(), d.about.clone())).collect(),
             rows: rows.into_iter().map(|(ms, row)| (ms as f64 / 1e3, row)).collect(),
@@ -256,7 +278,7 @@ impl Device {
         } else if known.contains(&"also") {
             let one = |(name, about): (&String, &BTreeMap<&'static str, String>)| {
                 let mut said = serde_json::Map::new();
-                for (key, option) in [("model", "model"), ("manufacturer", "vendor")] {
+                for (key, option) in OF_A_BRIDGE {
                     said.extend(about.get(key).map(|text| (option.to_owned(), text.as_str().into())));
                 }
                 said.insert("also".to_owned(), self.also(Some(name)).into());
@@ -275,6 +297,18 @@ impl Device {
             let groups: serde_json::Map<_, _> = groups.into_iter().filter_map(group).collect();
             pairs
                 .extend(Some(groups).filter(|g| !g.is_empty()).map(|g| format!("\"groups\": {}", quoted(g))));
+        }
+        if known.contains(&"state") {
+            let mut state = serde_json::Map::new();
+            for (field, f) in &self.fields {
+                if let (Some(own), Some(value)) = (field.strip_prefix("STATE/"), &f.last) {
+                    let path: Vec<String> = own.split('/').map(str::to_owned).collect();
+                    tree::put(&mut state, &path, tree::json(value));
+                }
+            }
+            let state: serde_json::Map<_, _> =
+                state.into_iter().map(|(key, value)| (key, tree::with_lists(value))).collect();
+            pairs.extend(Some(state).filter(|s| !s.is_empty()).map(|s| format!("\"state\": {}", quoted(s))));
         }
         if known.contains(&"texts") {
             let text = |(field, f): (&String, &Field)| match &f.last {
@@ -352,6 +386,10 @@ impl Device {
             ("buttons", "buttons"),
             ("choices", "choices"),
             ("time", "time"),
+            ("manufacturer", "vendor"),
+            ("address", "address"),
+            ("kind", "kind"),
+            ("power", "power"),
         ] {
             if let (true, Some(text)) = (known.contains(&option), self.about.get(key)) {
                 pairs.push(format!("{option:?}: {text:?}"));

@@ -15,6 +15,29 @@ const MAX_BACKLOG: usize = 30;
 /// Friendly names that a device has at most.
 const MAX_FRIENDLY_NAMES: usize = 8;
 
+/// What STATE says of a light or a fan that a command of the same name sets.
+const SETTABLE: [&str; 10] =
+    ["Channel", "Color", "CT", "Dimmer", "Fade", "FanSpeed", "HSBColor", "Scheme", "Speed", "White"];
+
+/// What STATE says besides time and relays: as is known of the device, or as one without anything of its own does.
+pub(super) fn state_of(mut own: Map<String, Json>) -> Map<String, Json> {
+    if own.is_empty() {
+        own.extend([
+            ("Heap".to_owned(), json!(25)),
+            ("SleepMode".to_owned(), json!("Dynamic")),
+            ("Sleep".to_owned(), json!(50)),
+            ("LoadAvg".to_owned(), json!(19)),
+            ("MqttCount".to_owned(), json!(1)),
+            (
+                "Wifi".to_owned(),
+                json!({"AP": 1, "SSId": "twinfleet", "BSSId": "02:00:00:00:00:01", "Channel": 6, "Mode": "11n", "RSSI": 80, "Signal": -60, "LinkCount": 1, "Downtime": "0T00:00:03"}),
+            ),
+        ]);
+    }
+    own.retain(|key, _| !matches!(key.as_str(), "Time" | "Uptime" | "UptimeSec") && !is_power(key));
+    own
+}
+
 pub(super) struct Speaks {
     pub address: String,
     pub name: String,
@@ -26,6 +49,8 @@ pub(super) struct Speaks {
     pub mac: [u8; 6],
     pub also: Map<String, Json>,
     pub signals: Vec<Spoken>,
+    /// What STATE says besides time and relays.
+    pub state: Map<String, Json>,
     /// Of temperatures, pressures and speeds.
     pub units: [String; 3],
     pub version: String,
@@ -81,17 +106,39 @@ impl Speaks {
     fn state(&self, report: &Report<'_>) -> String {
         let up = report.ts_unix_ms.saturating_sub(self.started_ms.unwrap_or(report.ts_unix_ms)).max(0) / 1000;
         let (d, h, m, s) = (up / 86_400, up / 3600 % 24, up / 60 % 60, up % 60);
-        let mut power = String::new();
-        for (name, on) in &self.power {
-            power += &format!("\"{name}\":\"{}\",", if *on { "ON" } else { "OFF" });
-        }
-        format!(
-            "{{\"Time\":\"{}\",\"Uptime\":\"{d}T{h:02}:{m:02}:{s:02}\",\"UptimeSec\":{up},\"Heap\":25,\
-             \"SleepMode\":\"Dynamic\",\"Sleep\":50,\"LoadAvg\":19,\"MqttCount\":1,{power}\
-             \"Wifi\":{{\"AP\":1,\"SSId\":\"twinfleet\",\"BSSId\":\"02:00:00:00:00:01\",\"Channel\":6,\"Mode\":\"11n\",\
-             \"RSSI\":80,\"Signal\":-60,\"LinkCount\":1,\"Downtime\":\"0T00:00:03\"}}}}",
+        let mut text = format!(
+            "{{\"Time\":\"{}\",\"Uptime\":\"{d}T{h:02}:{m:02}:{s:02}\",\"UptimeSec\":{up}",
             tree::local_time(report.ts_unix_ms)
-        )
+        );
+        for (key, value) in self.powers().iter().chain(&self.state) {
+            text += &format!(",{}:{value}", Json::from(key.as_str()));
+        }
+        text + "}"
+    }
+
+    /// Its relays in the firmware's words.
+    fn powers(&self) -> Map<String, Json> {
+        let word = |on: bool| Json::from(if on { "ON" } else { "OFF" });
+        self.power.iter().map(|(name, on)| (name.clone(), word(*on))).collect()
+    }
+
+    /// Its relays that are another way than they were.
+    fn turned(&self, before: &BTreeMap<String, bool>, out: &mut Vec<Utterance>) {
+        for (name, on) in self.power.iter().filter(|(name, on)| before.get(*name) != Some(*on)) {
+            self.tell_power(name, *on, out);
+        }
+    }
+
+    fn tell_power(&self, name: &str, on: bool, out: &mut Vec<Utterance>) {
+        let word = if on { "ON" } else { "OFF" };
+        out.push(say(self.to("stat", "RESULT"), format!("{{\"{name}\":\"{word}\"}}"), 0, false));
+        out.push(say(self.to("stat", name), word, 0, false));
+    }
+
+    /// Whether it has any sensor: one that has none says no SENSOR.
+    fn has_sensors(&self) -> bool {
+        let is_sensor = |s: &Spoken| !s.path[0].starts_with("POWER") && s.path[0] != "STATE";
+        !self.also.is_empty() || self.signals.iter().any(is_sensor)
     }
 
     fn remember(&mut self, report: &Report<'_>) {
@@ -99,6 +146,8 @@ impl Speaks {
         for (s, v) in self.signals.iter().zip(report.values).filter(|(_, v)| v.is_finite()) {
             if s.path[0].starts_with("POWER") {
                 self.power.insert(s.path[0].clone(), *v >= 0.5);
+            } else if s.path[0] == "STATE" {
+                tree::put(&mut self.state, &s.path[1..], tree::number(s.said(*v)));
             }
         }
     }
@@ -155,11 +204,7 @@ impl Voice for Speaks {
         out.push(say(self.to("tele", "INFO2"), info.to_string(), 0, false));
         let info = json!({"Info3": {"RestartReason": "Power On", "BootCount": 1}});
         out.push(say(self.to("tele", "INFO3"), info.to_string(), 0, false));
-        for (name, on) in &self.power {
-            let word = if *on { "ON" } else { "OFF" };
-            out.push(say(self.to("stat", "RESULT"), format!("{{\"{name}\":\"{word}\"}}"), 0, false));
-            out.push(say(self.to("stat", name), word, 0, false));
-        }
+        self.turned(&BTreeMap::new(), out);
         let mac = hex(self.mac, true);
         out.push(say(format!("tasmota/discovery/{mac}/config"), self.config().to_string(), 0, true));
         let sensors = format!("{{\"sn\":{},\"ver\":1}}", self.sensor(report));
@@ -167,9 +212,18 @@ impl Voice for Speaks {
     }
 
     fn report(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
+        let before = self.power.clone();
         self.remember(report);
+        self.turned(&before, out);
+        // What a relay does it tells at once, and the rest at its period.
+        let mut read = self.signals.iter().zip(report.values).filter(|(_, v)| v.is_finite());
+        if self.power != before && read.all(|(s, _)| s.path[0].starts_with("POWER")) {
+            return;
+        }
         out.push(say(self.to("tele", "STATE"), self.state(report), 0, false));
-        out.push(say(self.to("tele", "SENSOR"), self.sensor(report), 0, false));
+        if self.has_sensors() {
+            out.push(say(self.to("tele", "SENSOR"), self.sensor(report), 0, false));
+        }
     }
 
     fn told_to(&self, heard: &Heard<'_>, set: &mut Vec<(usize, f64)>) {
@@ -178,6 +232,13 @@ impl Voice for Speaks {
         let mut power = self.power.clone();
         for (verb, payload) in commands(verb, payload) {
             let asks = payload.trim().is_empty();
+            let is_level = |s: &Spoken| {
+                s.path[0] == "STATE"
+                    && settable(&s.path[1..].join("/"))
+                    && s.path[1].eq_ignore_ascii_case(&verb)
+            };
+            let level = self.signals.iter().position(is_level);
+            set.extend(level.zip(payload.trim().parse::<f64>().ok()));
             let Some((name, on)) = switched(&power, &verb, payload).filter(|_| !asks) else { continue };
             let own = self.signals.iter().position(|s| s.path[0] == name);
             set.extend(own.map(|i| (i, f64::from(u8::from(on)))));
@@ -208,6 +269,24 @@ fn commands<'a>(verb: &str, payload: &'a str) -> Vec<(String, &'a str)> {
     all.filter(|(verb, _)| !verb.starts_with("BACKLOG")).collect()
 }
 
+/// Whether a command of this name sets what STATE says under it.
+fn settable(key: &str) -> bool {
+    SETTABLE.contains(&key)
+}
+
+/// Sets what STATE says to what a command says, where that is of the same kind.
+fn set_level(value: &mut Json, said: &str) {
+    match value {
+        Json::Number(_) => {
+            if let Some(v) = said.parse::<f64>().ok().filter(|v| v.is_finite()) {
+                *value = tree::number(v);
+            }
+        }
+        Json::String(text) => said.clone_into(text),
+        _ => {}
+    }
+}
+
 fn is_backlog(verb: &str) -> bool {
     verb.strip_prefix("BACKLOG").is_some_and(|n| matches!(n, "" | "0" | "1" | "2" | "3"))
 }
@@ -229,6 +308,11 @@ fn switched(power: &BTreeMap<String, bool>, verb: &str, payload: &str) -> Option
 }
 
 impl Speaks {
+    /// The name of what a command sets of its STATE, if it has that.
+    fn level(&self, verb: &str) -> Option<String> {
+        self.state.keys().find(|key| settable(key) && key.eq_ignore_ascii_case(verb)).cloned()
+    }
+
     /// Does what a command says, and answers.
     fn command(&mut self, verb: &str, payload: &str, report: &Report<'_>, out: &mut Vec<Utterance>) {
         let verb = verb.to_ascii_uppercase();
@@ -274,9 +358,16 @@ impl Speaks {
             power if is_power(power) => {
                 let Some((name, on)) = switched(&self.power, power, payload) else { return };
                 self.power.insert(name.clone(), on);
-                let word = if on { "ON" } else { "OFF" };
-                out.push(say(result, format!("{{\"{name}\":\"{word}\"}}"), 0, false));
-                out.push(say(self.to("stat", &name), word, 0, false));
+                self.tell_power(&name, on, out);
+            }
+            verb if self.level(verb).is_some() => {
+                let Some(key) = self.level(verb) else { return };
+                if let Some(value) = self.state.get_mut(&key).filter(|_| !payload.trim().is_empty()) {
+                    set_level(value, payload.trim());
+                }
+                let mut said = self.powers();
+                said.extend(self.state.get(&key).map(|value| (key.clone(), value.clone())));
+                out.push(say(result, Json::Object(said).to_string(), 0, false));
             }
             _ => out.push(say(
                 result,

@@ -31,9 +31,14 @@ fn is_state(property: &str) -> bool {
 }
 
 /// What a device says besides its readings: of itself, and with each state.
+#[derive(Clone)]
 pub(super) struct About {
     pub model: String,
     pub vendor: String,
+    /// Its Zigbee address; none where it has one of our making.
+    pub address: Option<String>,
+    pub kind: String,
+    pub power: String,
     pub also: Map<String, Json>,
 }
 
@@ -54,6 +59,8 @@ pub(super) enum LastSeen {
 
 pub(super) struct Speaks {
     pub base: String,
+    /// Topics and configurations by which the bridge announces its devices to Home Assistant.
+    pub configs: Vec<(String, String)>,
     /// By friendly name.
     pub devices: BTreeMap<String, About>,
     pub groups: Vec<Group>,
@@ -73,6 +80,9 @@ const SHARED: [&str; 4] = ["brightness", "color", "color_mode", "color_temp"];
 impl Speaks {
     /// A device's Zigbee address.
     fn address(&self, name: &str) -> String {
+        if let Some(address) = self.devices.get(name).and_then(|about| about.address.clone()) {
+            return address;
+        }
         format!("0x00{}", hex(hardware_address(&format!("{}/{name}", self.base)), false) + "00")
     }
 
@@ -116,7 +126,7 @@ impl Speaks {
                 }
             }
             exposes.push(json!({"type": "numeric", "name": "linkquality", "label": "Linkquality", "property": "linkquality", "access": 1, "category": "diagnostic", "description": "Link quality (signal strength)", "unit": "lqi", "value_min": 0, "value_max": 255}));
-            all.push(json!({"ieee_address": self.address(name), "type": "EndDevice", "network_address": n + 1, "supported": true, "friendly_name": name, "disabled": false, "power_source": "Battery", "interview_completed": true, "interviewing": false, "definition": {"model": about.model, "vendor": about.vendor, "description": "virtual device", "exposes": exposes, "options": [], "supports_ota": false}, "endpoints": {}}));
+            all.push(json!({"ieee_address": self.address(name), "type": about.kind, "network_address": n + 1, "supported": true, "friendly_name": name, "disabled": false, "power_source": about.power, "interview_completed": true, "interviewing": false, "definition": {"model": about.model, "vendor": about.vendor, "description": "virtual device", "exposes": exposes, "options": [], "supports_ota": false}, "endpoints": {}}));
         }
         Json::Array(all)
     }
@@ -193,6 +203,7 @@ impl Voice for Speaks {
         out.push(say(format!("{b}/bridge/info"), info.to_string(), 0, true));
         out.push(say(format!("{b}/bridge/devices"), self.devices().to_string(), 0, true));
         out.push(say(format!("{b}/bridge/groups"), self.groups().to_string(), 0, true));
+        out.extend(self.configs.iter().map(|(topic, text)| say(topic.clone(), text.as_str(), 1, true)));
         for name in self.devices.keys() {
             out.push(say(format!("{b}/{name}/availability"), r#"{"state":"online"}"#, 1, true));
         }
