@@ -1,7 +1,7 @@
 //! The figures of a fit, for people and for machines.
 
 use crate::report::words;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use twinfleet_engine::dynamics::{
     DynamicsDef,
     definition::PriorDef,
@@ -41,6 +41,10 @@ pub(super) fn table(report: &Report, def: &DynamicsDef) -> String {
         .collect();
     for names in &report.confounded {
         text += &format!("told only together by these data: {}\n", names.join(", "));
+    }
+    for rival in &report.rivals {
+        let values: Vec<String> = rival.iter().map(|(name, value)| format!("{name} {value:.5}")).collect();
+        text += &format!("explained as well by: {} (the intervals span both)\n", values.join(", "));
     }
     for e in &report.experiments {
         text += &experiment(e, def);
@@ -126,7 +130,12 @@ pub(super) fn json(report: &Report) -> String {
         .iter()
         .map(|u| json!({"file": report.files[u.file], "from_s": u.from_s, "until_s": u.until_s}))
         .collect();
-    let all = json!({"unknown_inputs": unknown, "converged": report.converged, "scores": scores, "parameters": parameters,
+    let rivals: Vec<Map<String, Value>> = report
+        .rivals
+        .iter()
+        .map(|rival| rival.iter().map(|(name, value)| (name.clone(), json!(value))).collect())
+        .collect();
+    let all = json!({"unknown_inputs": unknown, "explained_as_well_by": rivals, "converged": report.converged, "scores": scores, "parameters": parameters,
                      "told_only_together": report.confounded, "experiments": experiments});
     format!("{all:#}\n")
 }
