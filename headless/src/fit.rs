@@ -179,7 +179,7 @@ pub fn run(args: &Args, json: bool, out: &mut dyn Write) -> Result<Report, Failu
     if let Some(path) = &args.trace {
         write_whole(path, trace(&report, &tables).as_bytes())?;
     }
-    let text = if json { print::json(&report) } else { print::table(&report, &def) };
+    let text = if json { print::json(&report, &def) } else { print::table(&report, &def) };
     out.write_all(text.as_bytes()).map_err(|e| outside("standard output", &e))?;
     Ok(warnings)
 }

@@ -1,4 +1,5 @@
-//! The rule by which a network takes part in the default forecaster: where it beats ridge regression on rows that neither has seen.
+//! The rule by which a network takes part in the default forecaster, where it beats ridge regression on rows that neither has seen;
+//! and what the regressions learn of a past with gaps.
 
 use rand::RngExt;
 use twinfleet_engine::rng::stream;
@@ -137,4 +138,64 @@ fn a_target_is_not_ruined_by_those_beside_it() {
             assert!(ours < 1.2 * alone[k], "target {c}: {ours} beside {} alone", alone[k]);
         }
     }
+}
+
+/// Rows of a level that goes up and down; some are missing from what is learnt.
+fn with_a_gap(missing: std::ops::Range<usize>) -> Task {
+    let mut rng = stream(11, "blend", "gap");
+    let mut wander = 0.0;
+    let mut rows: Vec<(f64, f64)> = (0..2000)
+        .map(|k| {
+            wander = 0.95 * wander + 0.1 * (rng.random::<f64>() - 0.5);
+            let swing = 3.0 * (std::f64::consts::TAU * f64::from(k) / 90.0).sin();
+            (60.0 * f64::from(k), 20.0 + swing + wander + 0.1 * (rng.random::<f64>() - 0.5))
+        })
+        .collect();
+    rows.drain(missing);
+    let (t_s, values): (Vec<f64>, Vec<f64>) = rows.into_iter().unzip();
+    let mut task = Task::new(Series::new(&t_s, None, vec![values]), vec![0], vec![], vec![], vec![10, 30]);
+    task.squared = false;
+    task
+}
+
+#[test]
+fn what_was_held_over_a_gap_is_not_learnt() {
+    let error = |missing| {
+        let task = with_a_gap(missing);
+        let mut model = find("ridge", &task).expect("a forecaster of that name");
+        let origins: Vec<usize> = (1000..1900).collect();
+        let mut out = vec![f64::NAN; 2 * origins.len()];
+        for (block, out) in origins.chunks(60).zip(out.chunks_mut(120)) {
+            model.fit(&task, block[0] + 1);
+            model.forecast(&task, block, out);
+        }
+        let missed = |(i, o): (usize, &usize)| (task.target(0, *o, 30) - out[2 * i + 1]).abs();
+        origins.iter().enumerate().map(missed).sum::<f64>() / origins.len() as f64
+    };
+    let (whole, gap) = (error(0..0), error(560..700));
+    println!("30 rows ahead: {whole:.3}, with a gap {gap:.3}");
+    // Learnt with what was held, it was several times as much.
+    assert!(gap < 1.6 * whole, "{whole} {gap}");
+}
+
+/// Of 96 horizons one is missing from nearly each row where one cell in ten is empty.
+#[test]
+fn a_few_empty_cells_leave_much_to_learn_from() {
+    let mut task = with_a_gap(0..0);
+    let values = task.series.channel(0).iter().enumerate();
+    let values = values.map(|(k, v)| if k % 10 == 3 { f64::NAN } else { *v }).collect();
+    let t_s: Vec<f64> = (0..2000).map(|k| 60.0 * f64::from(k)).collect();
+    task.series = Series::new(&t_s, None, vec![values]);
+    task.horizons = (1..=96).collect();
+    let error = |name: &str| {
+        let mut model = find(name, &task).expect("a forecaster of that name");
+        let origins: Vec<usize> = (1000..1900).filter(|o| o % 10 != 8).collect();
+        let mut out = vec![f64::NAN; 96 * origins.len()];
+        model.fit(&task, 1001);
+        model.forecast(&task, &origins, &mut out);
+        let missed = |(i, o): (usize, &usize)| (task.target(0, *o, 45) - out[96 * i + 44]).abs();
+        origins.iter().enumerate().map(missed).sum::<f64>() / origins.len() as f64
+    };
+    let (wide, persistence) = (error("wide"), error("persistence"));
+    assert!(wide < 0.5 * persistence, "{wide} {persistence}");
 }

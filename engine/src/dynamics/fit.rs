@@ -244,6 +244,9 @@ pub struct Report {
     pub confounded: Vec<Vec<String>>,
     /// What would tell those that are not identified.
     pub experiments: Vec<Experiment>,
+    /// The shared parameters where the cost is about as low, behind a ridge: readings that another set of values explains as well.
+    /// The profiled intervals span them.
+    pub rivals: Vec<Vec<(String, f64)>>,
 }
 
 /// Fits a network to recordings, and simulates what was held out.
@@ -285,6 +288,7 @@ pub fn fit(
         converged: solution.converged,
         confounded,
         experiments,
+        rivals: solution.rivals.iter().map(|rival| shared(&problem, &rival.v)).collect(),
     };
     let fitted = report.params.applied_to(def)?;
     for (piece, (file, first, _)) in problem.pieces().enumerate() {
@@ -394,6 +398,16 @@ fn estimates(
         .collect();
     out.sort_by_key(|e| e.recording.is_some());
     out
+}
+
+/// The parameters at a point that all recordings have in common, each in its unit.
+fn shared(problem: &Problem, v: &[f64]) -> Vec<(String, f64)> {
+    let named = v.iter().enumerate().filter_map(|(i, at)| {
+        let (q, _) = problem.meaning(i).filter(|(_, file)| file.is_none())?;
+        let p = &problem.parameters()[q];
+        Some((p.name.clone(), p.from_space(*at)))
+    });
+    named.collect()
 }
 
 fn collect(

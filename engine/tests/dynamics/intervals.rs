@@ -175,6 +175,64 @@ fn has_risen(e: &twinfleet_engine::dynamics::fit::Estimate, end: f64) -> bool {
     e.profile.iter().find(there).is_some_and(|p| (p.1 / e.rise_at_ends - 1.0).abs() < 0.1)
 }
 
+/// A heater's element and its air, of which the air alone is read: with `g` the same on both sides, (c_element, c_air) and
+/// (c_air / 2, 2 · c_element) answer the heater alike.
+const TWO_WAYS: &str = r#"(
+    parameters: {
+        "c_element": (value: 60.0, prior: Log(1.0), bounds: (1.0, 5000.0)),
+        "c_air": (value: 60.0, prior: Log(1.0), bounds: (1.0, 5000.0)),
+    },
+    inputs: [(signal: "heater.level", range: (0, 100))],
+    boundaries: [(name: "room", at: Fixed(20.0))],
+    storages: [
+        (name: "air", capacity: "c_air", initial_c: 20.0, initial_std_k: 0.01),
+        (name: "element", capacity: "c_element", initial_c: 20.0, initial_std_k: 0.01),
+    ],
+    conductances: [(between: ("element", "air"), value: "1.0"), (between: ("air", "room"), value: "1.0")],
+    sources: [(into: "element", gain: "0.2", input: "heater.level")],
+    outputs: [(signal: "air.temperature", node: "air", noise_std: 0.02)],
+)"#;
+
+/// Two sets of values that explain the readings alike: the truth may be either, and each interval spans both.
+#[test]
+fn an_interval_spans_the_other_way_to_explain_the_same() {
+    let def = DynamicsDef::from_ron(TWO_WAYS).unwrap();
+    let model = Model::compile(&def, &Default::default()).unwrap();
+    let level = |k: usize| if k % 90 < 35 { 80.0 } else { 0.0 };
+    let ways = [("c_element", [25.0, 70.0]), ("c_air", [140.0, 50.0])];
+    for truth in 0..2 {
+        let of = |name: &str| ways.iter().find(|w| w.0 == name).unwrap().1[truth];
+        let theta: Vec<f64> = model.parameters.iter().map(|p| of(&p.name)).collect();
+        let mut rng = rng::stream(7, "two ways", "recording");
+        let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
+        let mut x = vec![20.0; 2];
+        let mut read = Vec::new();
+        for k in 0..400 {
+            if k > 0 {
+                model.step(&mut x, &theta, &[level(k - 1)], 5.0);
+            }
+            read.push(x[model.outputs[0].state] + 0.02 * normal());
+        }
+        let data = Dataset {
+            name: "box".to_owned(),
+            t_s: (0..400).map(|k| 5.0 * f64::from(k)).collect(),
+            inputs: vec![(0..400).map(level).collect()],
+            outputs: vec![read],
+            ..Default::default()
+        };
+        let report = fit("box", &def, &[data], &[], &Settings { starts: 24, ..settings() }).unwrap();
+        assert_eq!(report.rivals.len(), 1, "{:?}", report.rivals);
+        for (name, values) in ways {
+            let e = report.estimates.iter().find(|e| e.name == name).unwrap();
+            for value in values {
+                assert!((e.interval.0..=e.interval.1).contains(&value), "{name} {value}: {:?}", e.interval);
+            }
+            assert!(e.interval.1 / e.interval.0 < 4.0, "{name}: {:?}", e.interval);
+            assert!(e.profile.iter().any(|p| p.1 > 1.5), "it rises beside: {:?}", e.profile);
+        }
+    }
+}
+
 #[test]
 fn a_heater_that_was_never_on_is_said_to_be_unknown_and_how_to_know_it() {
     let (data, _) = recording(1, 0.0, false);

@@ -3,7 +3,11 @@
 use crate::table::{self, ReadingArgs};
 use std::{collections::BTreeMap, path::Path, path::PathBuf};
 use twinfleet_engine::{
-    dynamics::{DynamicsDef, definition::UnsaidDef, fit::Dataset},
+    dynamics::{
+        DynamicsDef,
+        definition::{InputDef, UnsaidDef},
+        fit::Dataset,
+    },
     scenario::{
         diagnostic::{Diagnostic, Report, near},
         recording::{ColumnSpec, Table, TableSpec},
@@ -167,6 +171,9 @@ fn read(
             let help = format!("map a column to it, or add `--const {}:{}=VALUE`", data.name, input.signal);
             warnings.push(Diagnostic::warning(text).help(help));
         }
+        if let Some(warning) = told.as_ref().and_then(|values| as_a_share(input, values, &data.name)) {
+            warnings.push(warning);
+        }
         let supposed = supposed.map(|v| vec![v; rows]);
         data.inputs.push(told.or(supposed).ok_or_else(|| {
             let signal = &input.signal;
@@ -193,6 +200,19 @@ fn read(
     warnings.merge(std::mem::take(&mut table.notes.warnings));
     table.columns.clear();
     Ok(Recorded { data, table })
+}
+
+/// An input in percent that goes from nothing to one and no further, as a share does, or what is on or off.
+fn as_a_share(input: &InputDef, values: &[f64], file: &str) -> Option<Diagnostic> {
+    let seen = || values.iter().copied().filter(|v| v.is_finite());
+    let (low, high) = (seen().fold(f64::INFINITY, f64::min), seen().fold(f64::NEG_INFINITY, f64::max));
+    let percent = units::find(&input.unit).is_some_and(|unit| unit.symbol == "percent");
+    let alike = percent && input.range.1 >= 50.0 && low >= 0.0 && low < high && high <= 1.0;
+    alike.then(|| {
+        let signal = &input.signal;
+        let text = format!("`{signal}` goes from {low} to {high} percent in {file}: is it a share of one?");
+        Diagnostic::warning(text).help(format!("`--map {signal}=COLUMN:ratio` makes 100 percent of one"))
+    })
 }
 
 /// Readings in °C that all lie where a room, or what is in one, is in kelvin.

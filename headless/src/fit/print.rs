@@ -1,11 +1,11 @@
 //! The figures of a fit, for people and for machines.
 
 use crate::report::words;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use twinfleet_engine::dynamics::{
     DynamicsDef,
     definition::PriorDef,
-    fit::{Experiment, Report, Unknown},
+    fit::{Estimate, Experiment, Part, PartScore, Report, Unknown},
 };
 
 /// Errors per recording, parameters with their intervals, and what the data do not tell.
@@ -20,6 +20,9 @@ pub(super) fn table(report: &Report, def: &DynamicsDef) -> String {
     for u in &report.unknown {
         text += &unknown(report, u);
     }
+    for s in report.scores.iter().filter(|s| s.part == Part::Fit) {
+        text += &unexplained(report, s, def);
+    }
     text += "\nparameter            value         90 % interval             unit      of\n";
     for e in &report.estimates {
         text += &format!(
@@ -30,7 +33,20 @@ pub(super) fn table(report: &Report, def: &DynamicsDef) -> String {
             e.interval.1,
             e.unit,
             e.recording.as_deref().unwrap_or("all"),
-            if e.identified { "" } else { "   (not identified: kept near its prior)" },
+            match e.identified {
+                _ if is_at_bound(e, def) => "   (at its bound)",
+                true => "",
+                false => "   (not identified: kept near its prior)",
+            },
+        );
+    }
+    let bound: Vec<&str> =
+        report.estimates.iter().filter(|e| is_at_bound(e, def)).map(|e| e.name.as_str()).collect();
+    if !bound.is_empty() {
+        text += &format!(
+            "at a bound: {}; these readings ask for more than the thing allows: it may be built otherwise, or \
+             what was mapped is not what it means\n",
+            bound.join(", ")
         );
     }
     let held: Vec<&str> = def
@@ -42,6 +58,10 @@ pub(super) fn table(report: &Report, def: &DynamicsDef) -> String {
     for names in &report.confounded {
         text += &format!("told only together by these data: {}\n", names.join(", "));
     }
+    for rival in &report.rivals {
+        let values: Vec<String> = rival.iter().map(|(name, value)| format!("{name} {value:.5}")).collect();
+        text += &format!("explained as well by: {} (the intervals span both)\n", values.join(", "));
+    }
     for e in &report.experiments {
         text += &experiment(e, def);
     }
@@ -52,6 +72,36 @@ pub(super) fn table(report: &Report, def: &DynamicsDef) -> String {
         text += "the iterations did not converge: take the figures with care, or raise --starts\n";
     }
     text
+}
+
+/// Whether an estimate went as far as the thing lets it.
+fn is_at_bound(e: &Estimate, def: &DynamicsDef) -> bool {
+    let at = |bound: f64| bound.is_finite() && (e.value - bound).abs() <= 1e-3 * bound.abs();
+    def.parameters.get(&e.name).is_some_and(|p| at(p.bounds.0) || at(p.bounds.1))
+}
+
+/// By how much an error is beyond what the sensor scatters, and what share of a signal's swing it is, where a fit explains little.
+const BEYOND_NOISE: f64 = 5.0;
+const LITTLE: f64 = 0.5;
+
+/// A sentence on a signal of which the fit explains little; empty for another.
+fn unexplained(report: &Report, s: &PartScore, def: &DynamicsDef) -> String {
+    let of = || {
+        let rows = report.trace.iter().filter(|r| r.part == s.part && r.measured.is_finite());
+        rows.filter(|r| report.files[r.file] == s.file && report.signals[r.output] == s.signal)
+    };
+    let n = of().count().max(1) as f64;
+    let mean = of().map(|r| r.measured).sum::<f64>() / n;
+    let swing = (of().map(|r| (r.measured - mean).powi(2)).sum::<f64>() / n).sqrt();
+    let noise = def.outputs.iter().find(|o| o.signal == s.signal).map_or(0.0, |o| o.noise_std);
+    if s.rmse < LITTLE * swing || s.rmse < BEYOND_NOISE * noise {
+        return String::new();
+    }
+    format!(
+        "{}: {} swings by {swing:.3} about its mean, and the fit is off by {:.3}: it explains little; are columns, \
+         units, times and inputs what the thing means?\n",
+        s.file, s.signal, s.rmse
+    )
 }
 
 /// A sentence on where nothing told what drove the thing.
@@ -98,7 +148,7 @@ fn experiment(e: &Experiment, def: &DynamicsDef) -> String {
 }
 
 /// The same as one object.
-pub(super) fn json(report: &Report) -> String {
+pub(super) fn json(report: &Report, def: &DynamicsDef) -> String {
     let scores: Vec<Value> = report
         .scores
         .iter()
@@ -110,6 +160,7 @@ pub(super) fn json(report: &Report) -> String {
         .map(|e| {
             json!({"name": e.name, "recording": e.recording, "value": e.value, "unit": e.unit,
                    "low": e.interval.0, "high": e.interval.1, "identified": e.identified,
+                   "at_bound": is_at_bound(e, def),
                    "profile": e.profile, "profile_of_data": e.of_data, "rise_at_ends": e.rise_at_ends})
         })
         .collect();
@@ -126,7 +177,12 @@ pub(super) fn json(report: &Report) -> String {
         .iter()
         .map(|u| json!({"file": report.files[u.file], "from_s": u.from_s, "until_s": u.until_s}))
         .collect();
-    let all = json!({"unknown_inputs": unknown, "converged": report.converged, "scores": scores, "parameters": parameters,
+    let rivals: Vec<Map<String, Value>> = report
+        .rivals
+        .iter()
+        .map(|rival| rival.iter().map(|(name, value)| (name.clone(), json!(value))).collect())
+        .collect();
+    let all = json!({"unknown_inputs": unknown, "explained_as_well_by": rivals, "converged": report.converged, "scores": scores, "parameters": parameters,
                      "told_only_together": report.confounded, "experiments": experiments});
     format!("{all:#}\n")
 }

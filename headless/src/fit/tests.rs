@@ -125,6 +125,35 @@ fn the_table_names_what_is_not_identified() {
 }
 
 #[test]
+fn a_column_is_read_in_the_unit_that_its_name_says() {
+    let dir = folder();
+    let text = fs::read_to_string(dir.path().join("open.csv")).unwrap().replace("heat;T\n", "heat;T[K]\n");
+    fs::write(dir.path().join("named.csv"), text).unwrap();
+    let line =
+        "--thing @box.ron --data @named.csv --time t --map heater.level=heat probe.temperature=T[K] --json";
+    let figures: serde_json::Value = serde_json::from_str(&ran(dir.path(), line).unwrap()).unwrap();
+    let c = figures["parameters"].as_array().unwrap().iter().find(|p| p["name"] == "c").unwrap();
+    assert!((c["value"].as_f64().unwrap() / 120.0 - 1.0).abs() < 0.02, "{c}");
+    assert_eq!(c["at_bound"], false);
+}
+
+#[test]
+fn a_bound_that_was_reached_and_a_fit_that_explains_little_are_said() {
+    let dir = folder();
+    fs::write(dir.path().join("tight.ron"), BOX.replace("(1.0, 1000.0)", "(1.0, 100.0)")).unwrap();
+    let text = ran(dir.path(), &format!("--thing @tight.ron --data @open.csv {COLUMNS}")).unwrap();
+    let c = text.lines().find(|l| l.starts_with("c ")).unwrap();
+    assert!(c.ends_with("(at its bound)") && text.contains("\nat a bound: c;"), "{text}");
+    assert!(!text.contains("explains little"), "{text}");
+    // A heater that is on, told as 1 percent.
+    let share = fs::read_to_string(dir.path().join("open.csv")).unwrap().replace(";100;", ";1;");
+    fs::write(dir.path().join("share.csv"), share).unwrap();
+    let text = ran(dir.path(), &format!("--thing @box.ron --data @share.csv {COLUMNS}")).unwrap();
+    assert!(text.contains("share.csv: probe.temperature swings by"), "{text}");
+    assert!(text.contains("it explains little"), "{text}");
+}
+
+#[test]
 fn a_gap_is_said_and_the_trace_has_the_tables_own_times() {
     let dir = folder();
     let mut text = String::from("when;heat;T\n");

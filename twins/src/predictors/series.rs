@@ -8,6 +8,8 @@
 //! assert!(series.channel(0)[2].is_nan() && series.held(0)[2] == 2.0);
 //! ```
 
+use std::ops::Range;
+
 /// Channels on a grid whose step is the median of the rows' spacing. A row lies as many slots after the one before as its
 /// spacing has steps, at least one, so that neither jitter nor a rate that is not quite nominal shifts anything. Each slot keeps the
 /// time of its row: rows that come late now and then are no clock, and hours, days and seasons go by that.
@@ -25,6 +27,8 @@ pub struct Series {
     uneven: bool,
     channels: Vec<Vec<f64>>,
     held: Vec<Vec<f64>>,
+    /// Of each channel, how many slots before each hold a reading that is out of date.
+    stale: Vec<Vec<u32>>,
     row_slots: Vec<usize>,
 }
 
@@ -33,6 +37,8 @@ const NOMINAL: f64 = 0.002;
 
 /// A gap of more slots than this is cut short: a device that was off for a year needs no memory for it.
 const LONGEST_GAP: usize = 100_000;
+/// A reading is out of date after so many slots, or so many times the slots that lie between nearly all of its channel's.
+const DATED: usize = 3;
 
 impl Series {
     /// Rows at these ascending times, [s], one list of values for each channel.
@@ -66,12 +72,13 @@ impl Series {
             channels.push(values);
         }
         let held = channels.iter().map(|c| held(c)).collect();
+        let stale = channels.iter().map(|c| stale(c)).collect();
         let times = times(t_s, &row_slots);
         let off = |(slot, t): (usize, &f64)| (t - slot as f64 * step_s).abs() > 0.5 * step_s;
         let uneven = times.iter().enumerate().any(off);
         let pace = pace(t_s, &row_slots);
         let pace_s = if uneven && (pace / step_s - 1.0).abs() > NOMINAL { pace.max(1e-9) } else { step_s };
-        Self { step_s, t0_unix_s, pace_s, times, uneven, channels, held, row_slots }
+        Self { step_s, t0_unix_s, pace_s, times, uneven, channels, held, stale, row_slots }
     }
 
     /// Number of slots.
@@ -92,6 +99,12 @@ impl Series {
     /// What a model takes for a channel's value: the last reading so far; NaN before the first.
     pub fn held(&self, channel: usize) -> &[f64] {
         &self.held[channel]
+    }
+
+    /// Whether any of these slots holds a reading of a channel that is out of date: over a gap nobody knows what was.
+    pub fn is_stale(&self, channel: usize, slots: Range<usize>) -> bool {
+        let before = |slot: usize| self.stale[channel][slot.min(self.slots())];
+        before(slots.end) > before(slots.start)
     }
 
     /// Number of channels.
@@ -200,6 +213,24 @@ fn held(values: &[f64]) -> Vec<f64> {
     values.iter().map(keep).collect()
 }
 
+/// How many slots before each hold a reading that is out of date.
+fn stale(values: &[f64]) -> Vec<u32> {
+    let read: Vec<usize> = (0..values.len()).filter(|k| values[*k].is_finite()).collect();
+    let mut apart: Vec<usize> = read.windows(2).map(|w| w[1] - w[0]).collect();
+    apart.sort_unstable();
+    let usual = apart.get(apart.len() * 19 / 20).copied().unwrap_or(1);
+    let (mut count, mut last) = (0, None);
+    let mut all = vec![0];
+    for (slot, value) in values.iter().enumerate() {
+        if value.is_finite() {
+            last = Some(slot);
+        }
+        count += u32::from(last.is_some_and(|last| slot - last > DATED * usual));
+        all.push(count);
+    }
+    all
+}
+
 /// Period of a series, [slots]: the lag below `longest` at which the changes from slot to slot are most alike, if they are.
 /// `None` where no lag stands out.
 pub fn period(values: &[f64], longest: usize) -> Option<usize> {
@@ -233,6 +264,19 @@ pub fn period(values: &[f64], longest: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_read_long_ago_is_out_of_date() {
+        let mut values = vec![1.0; 60];
+        values[30..50].fill(f64::NAN);
+        let t_s: Vec<f64> = (0..60).map(f64::from).collect();
+        let series = Series::new(&t_s, None, vec![values]);
+        assert!(!series.is_stale(0, 0..33) && !series.is_stale(0, 50..60));
+        assert!(series.is_stale(0, 33..34) && series.is_stale(0, 0..60) && series.is_stale(0, 49..50));
+        // One that comes at each tenth row is as good as that.
+        let seldom = (0..60).map(|k| if k % 10 == 0 { 1.0 } else { f64::NAN }).collect();
+        assert!(!Series::new(&t_s, None, vec![seldom]).is_stale(0, 0..60));
+    }
 
     #[test]
     fn hours_go_by_the_clock_where_rows_come_late() {

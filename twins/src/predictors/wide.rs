@@ -226,7 +226,16 @@ impl Wide {
         let from = first.saturating_add(self.blocks.last().map_or(1, |b| b.1));
         let end = until.saturating_sub(longest);
         let whole = |o: &usize| task.horizons.iter().all(|h| read[o + h].is_finite());
-        let origins: Vec<usize> = (from.min(end)..end).filter(whole).collect();
+        let mut origins: Vec<usize> = (from.min(end)..end).filter(whole).collect();
+        // Of many horizons one is nearly always missing: then what was read just before stands for it.
+        let lately = |o: &usize| {
+            let mut due = task.horizons.iter().map(|h| o + h);
+            !due.any(|due| task.series.is_stale(task.targets[c], due..due + 1))
+        };
+        let dated: Vec<usize> = (from.min(end)..end).filter(lately).collect();
+        if 2 * origins.len() < dated.len() {
+            origins = dated;
+        }
         let most = self.affordable(task, c, end);
         let origins: Vec<usize> =
             origins.iter().copied().step_by(origins.len().div_ceil(most).max(1)).collect();

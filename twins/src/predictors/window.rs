@@ -36,6 +36,8 @@ pub struct Window {
     weights: Vec<DMatrix<f64>>,
     penalties: Vec<f64>,
     stride: usize,
+    /// Of each target, whether windows that hold a gap are left out, too.
+    whole: Vec<bool>,
     /// Origins before this are in the normal equations.
     learnt: usize,
 }
@@ -54,6 +56,7 @@ impl Window {
             weights: Vec::new(),
             penalties: Vec::new(),
             stride: 1,
+            whole: Vec::new(),
             learnt: 0,
         }
     }
@@ -81,6 +84,18 @@ impl Window {
         self.normals = vec![Normal::new(self.look_back + 1, task.horizons.len()); regressions];
         self.weights.clear();
         self.learnt = self.look_back - 1;
+        // Where gaps leave too few whole windows to learn from, one with a gap in it is better than none.
+        let origins = self.learnt..room.max(self.learnt);
+        let whole = |target: usize| origins.clone().filter(|o| self.is_whole(task, target, *o)).count();
+        self.whole = task.targets.iter().map(|t| 2 * whole(*t) >= self.look_back).collect();
+    }
+
+    /// Whether the window that ends at an origin, and what came of it, were read: what is held over a gap is nothing to learn.
+    fn is_whole(&self, task: &Task, target: usize, origin: usize) -> bool {
+        let window = (origin + 1).saturating_sub(self.look_back)..origin + 1;
+        let due = |ahead: &usize| origin + ahead..origin + ahead + 1;
+        !task.series.is_stale(target, window)
+            && !task.horizons.iter().any(|ahead| task.series.is_stale(target, due(ahead)))
     }
 
     /// Centre and spread of the window that ends at an origin, and the window in them, with a constant behind.
@@ -113,7 +128,9 @@ impl Window {
             let held = task.series.held(*target);
             let first = self.first[c];
             let from = origins.start.max(first.saturating_add(1));
-            let all: Vec<usize> = (from..origins.end.max(from)).filter(|o| o % self.stride == 0).collect();
+            let known = |o: &usize| !self.whole[c] || self.is_whole(task, *target, *o);
+            let thinned = (from..origins.end.max(from)).filter(|o| o % self.stride == 0);
+            let all: Vec<usize> = thinned.filter(known).collect();
             for batch in all.chunks(BATCH) {
                 let mut x = DMatrix::zeros(self.look_back + 1, batch.len());
                 let mut y = DMatrix::zeros(h, batch.len());
@@ -143,7 +160,8 @@ impl Window {
                 of.push(self.window(held, self.first[*c], self.scales[*c], *origin, column.as_mut_slice()));
             }
             let told = weights * x;
-            for (i, origin) in origins.iter().enumerate() {
+            let known = |o: &usize| !self.whole[*c] || self.is_whole(task, task.targets[*c], *o);
+            for (i, origin) in origins.iter().enumerate().filter(|(_, o)| known(o)) {
                 for (k, ahead) in task.horizons.iter().enumerate() {
                     let e = (of[i].0 + of[i].1 * told[(k, i)] - held[origin + ahead]) / self.scales[*c];
                     if e.is_finite() {

@@ -7,6 +7,9 @@
 //! Where parameters are told only together, the others have far to go as one is moved. They are taken along as the Gauss–Newton
 //! matrix says they go, by steps that are short beside the prior, and a place from which they have not come down to the valley's
 //! floor is no end of an interval.
+//!
+//! Where the cost has other valleys about as deep (two parts that can change places), a profile is the lowest of them all at each
+//! place: it is walked from each floor, and the interval spans what lies low enough in any.
 
 use super::{
     problem::Problem,
@@ -23,7 +26,7 @@ pub(super) const Z: f64 = 1.644_853_626_951_472_2;
 const POINTS: usize = 12;
 /// Steps of the others at each point at most, and what another one would gain where they are taken to be fitted, [nat].
 const STEPS: usize = 16;
-const ENOUGH_NATS: f64 = 0.01;
+pub(super) const ENOUGH_NATS: f64 = 0.01;
 /// How far one point is from the one before at most, in the prior's spreads: where the others go bends on the way.
 const JUMP: f64 = 0.5;
 
@@ -58,10 +61,11 @@ pub(super) fn rise_at_ends(width: f64) -> f64 {
     RISE * width * width
 }
 
-/// A place of all unknowns, and what it costs.
+/// A place of all unknowns, what it costs, and the floor from which it was come to.
 struct Found {
     v: Vec<f64>,
     cost: f64,
+    valley: usize,
 }
 
 /// A profile on its way.
@@ -70,30 +74,27 @@ struct Walk<'a> {
     best: &'a Solution,
     place: usize,
     width: f64,
-    /// The first is the best.
+    /// The first is the best, behind it the other valleys' floors.
     points: Vec<Found>,
 }
 
 impl<'a> Walk<'a> {
     fn new(problem: &'a Problem, best: &'a Solution, place: usize, width: f64) -> Self {
-        let points = vec![Found { v: best.v.clone(), cost: best.cost }];
+        let rivals = best.rivals.iter().map(|r| (r.v.clone(), problem.cost(&r.v)));
+        let floors = std::iter::once((best.v.clone(), best.cost)).chain(rivals);
+        let points = floors.enumerate().map(|(valley, (v, cost))| Found { v, cost, valley }).collect();
         Self { problem, best, place, width, points }
     }
 
     fn profile(mut self) -> Profile {
-        let low = self.side(-1.0);
-        let high = self.side(1.0);
-        let middle = self.best.v[self.place];
-        for end in [low, high] {
-            for share in BETWEEN {
-                let mut v = self.best.v.clone();
-                v[self.place] = middle + share * (end - middle);
-                self.problem.bounded(&mut v);
-                let to = v[self.place];
-                if to != middle && matches!(self.look(self.nearest(to), to), Some((_, false))) {
-                    self.points.pop();
-                }
+        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+        for valley in 0..=self.best.rivals.len() {
+            if valley > 0 && self.rise(valley) >= rise_at_ends(self.width) {
+                continue;
             }
+            let mine = (self.side(valley, -1.0), self.side(valley, 1.0));
+            self.look_between(valley, mine);
+            (low, high) = (low.min(mine.0), high.max(mine.1));
         }
         let floor = self.floor();
         let prior = self.problem.prior(&self.best.v);
@@ -101,10 +102,44 @@ impl<'a> Walk<'a> {
             let data = f.cost - self.best.cost - (self.problem.prior(&f.v) - prior);
             Seen { at: f.v[self.place], rise: (f.cost - floor).max(0.0), data }
         };
-        let mut points: Vec<Seen> = self.points.iter().map(seen).collect();
+        let mut points: Vec<Seen> =
+            (0..self.points.len()).filter(|k| !self.is_above(*k)).map(|k| seen(&self.points[k])).collect();
         points.sort_by(|a, b| a.at.total_cmp(&b.at));
         points.dedup_by(|a, b| a.at == b.at);
         Profile { ends: (low, high), points }
+    }
+
+    /// Looks at the profile of a valley beside the points that led to its ends.
+    fn look_between(&mut self, valley: usize, ends: (f64, f64)) {
+        let middle = self.points[valley].v[self.place];
+        for end in [ends.0, ends.1] {
+            for share in BETWEEN {
+                let mut v = self.points[valley].v.clone();
+                v[self.place] = middle + share * (end - middle);
+                self.problem.bounded(&mut v);
+                let to = v[self.place];
+                if to != middle && matches!(self.look(self.nearest(valley, to), to), Some((_, false))) {
+                    self.points.pop();
+                }
+            }
+        }
+    }
+
+    /// Whether another valley is lower where a point is: the profile is the lowest of them.
+    fn is_above(&self, point: usize) -> bool {
+        let (here, cost) = (self.points[point].v[self.place], self.points[point].cost);
+        (0..=self.best.rivals.len()).filter(|valley| *valley != self.points[point].valley).any(|valley| {
+            let of = || {
+                let mine = self.points.iter().filter(move |p| p.valley == valley);
+                mine.map(|p| (p.v[self.place], p.cost))
+            };
+            let left = of().filter(|p| p.0 <= here).max_by(|a, b| a.0.total_cmp(&b.0));
+            let right = of().filter(|p| p.0 >= here).min_by(|a, b| a.0.total_cmp(&b.0));
+            left.zip(right).is_some_and(|(l, r)| {
+                let share = if r.0 > l.0 { (here - l.0) / (r.0 - l.0) } else { 0.0 };
+                l.1 + share * (r.1 - l.1) < cost
+            })
+        })
     }
 
     /// The lowest cost so far: the others may come lower than the best was.
@@ -116,14 +151,17 @@ impl<'a> Walk<'a> {
         (self.points[point].cost - self.floor()).max(0.0)
     }
 
-    /// How far a point is from the best.
+    /// How far a point is from its valley's floor.
     fn reach(&self, point: usize) -> f64 {
-        (self.points[point].v[self.place] - self.best.v[self.place]).abs()
+        let found = &self.points[point];
+        (found.v[self.place] - self.points[found.valley].v[self.place]).abs()
     }
 
-    fn nearest(&self, to: f64) -> usize {
+    /// The point of a valley that is nearest to a place.
+    fn nearest(&self, valley: usize, to: f64) -> usize {
         let far = |k: &usize| (self.points[*k].v[self.place] - to).abs();
-        (0..self.points.len()).min_by(|a, b| far(a).total_cmp(&far(b))).unwrap_or(0)
+        let mine = (0..self.points.len()).filter(|k| self.points[*k].valley == valley);
+        mine.min_by(|a, b| far(a).total_cmp(&far(b))).unwrap_or(valley)
     }
 
     /// How far each unknown goes as this one is moved by one.
@@ -157,20 +195,25 @@ impl<'a> Walk<'a> {
         if !found.cost.is_finite() {
             return None;
         }
-        self.points.push(Found { v: found.v, cost: found.cost });
+        let valley = self.points[from].valley;
+        self.points.push(Found { v: found.v, cost: found.cost, valley });
         Some((self.points.len() - 1, found.converged))
     }
 
-    /// Walks to one side; the end is looked for as if the root of the rise grew in proportion to the distance.
-    fn side(&mut self, sign: f64) -> f64 {
+    /// Walks from a valley's floor to one side; the end is looked for as if the root of the rise grew in proportion to the distance.
+    fn side(&mut self, valley: usize, sign: f64) -> f64 {
         let (problem, best, place) = (self.problem, self.best, self.place);
         let wanted = rise_at_ends(self.width);
-        let sd = (self.width * best.sd[place]).min(problem.spread(place));
+        let (floor, sds) = match valley.checked_sub(1) {
+            None => (&best.v, &best.sd),
+            Some(rival) => (&best.rivals[rival].v, &best.rivals[rival].sd),
+        };
+        let sd = (self.width * sds[place]).min(problem.spread(place));
         let mut jump = JUMP * problem.spread(place);
-        let (mut inside, mut outside) = (0, None::<usize>);
+        let (mut inside, mut outside) = (valley, None::<usize>);
         let mut distance = (Z * sd).min(jump);
         for _ in 0..POINTS {
-            let looked = self.look(inside, best.v[place] + sign * distance);
+            let looked = self.look(inside, floor[place] + sign * distance);
             let (reached, rise) =
                 looked.map_or((distance, f64::INFINITY), |(k, _)| (self.reach(k), self.rise(k)));
             let within = self.reach(inside);
@@ -203,6 +246,6 @@ impl<'a> Walk<'a> {
             };
         }
         // Where no end was found, it is not nearer than the Gauss–Newton matrix says.
-        best.v[place] + sign * if outside.is_some() { distance } else { distance.max(Z * sd) }
+        floor[place] + sign * if outside.is_some() { distance } else { distance.max(Z * sd) }
     }
 }

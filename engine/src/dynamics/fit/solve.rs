@@ -3,6 +3,7 @@
 use super::{
     FitError, Global, Settings, cma_es,
     problem::{Normal, Problem},
+    profile::ENOUGH_NATS,
 };
 use crate::{
     dynamics::dense::{Mat, cholesky, cholesky_solve},
@@ -17,7 +18,24 @@ pub(super) struct Solution {
     /// Standard deviations, from the inverse of the Gauss–Newton matrix.
     pub(super) sd: Vec<f64>,
     pub(super) converged: bool,
+    /// Floors of other valleys that are about as low.
+    pub(super) rivals: Vec<Rival>,
 }
+
+/// The floor of another valley.
+pub(super) struct Rival {
+    pub(super) v: Vec<f64>,
+    /// Standard deviations there.
+    pub(super) sd: Vec<f64>,
+}
+
+/// Other valleys that are kept at most, and the steps in which each is gone down to its floor.
+const RIVALS: usize = 2;
+const RIVAL_STEPS: usize = 24;
+/// How much higher than the lowest floor another may be, and how high the ground between two floors is at least where they are
+/// two, [nat].
+const RIVAL_NATS: f64 = 3.0;
+const BETWEEN_NATS: f64 = 0.1;
 
 /// The best of several starts, then twice more from there with weights that its residuals suggest.
 pub(super) fn best_of(problem: &mut Problem, settings: &Settings) -> Result<Solution, FitError> {
@@ -40,12 +58,52 @@ pub(super) fn best_of(problem: &mut Problem, settings: &Settings) -> Result<Solu
     for _ in 0..2 {
         problem.var = effective_variances(problem, &best.v);
         // Under other weights another valley may be the lowest.
-        let other = lowest(problem, &mut valleys).filter(|o| o.cost < problem.cost(&best.v));
-        best = minimise(problem, other.map_or(best.v, |o| o.v), settings.iterations);
+        if let Some(other) = lowest(problem, &mut valleys) {
+            let is_lower = other.cost < problem.cost(&best.v);
+            valleys.push(if is_lower { std::mem::replace(&mut best, other) } else { other });
+        }
+        best = minimise(problem, best.v, settings.iterations);
+    }
+    best.cost = problem.cost(&best.v);
+    if settings.profiled {
+        best.rivals = rivals(problem, valleys, &mut best);
     }
     best.sd = deviations(&problem.normal(&best.v).matrix);
-    best.cost = problem.cost(&best.v);
     Ok(best)
+}
+
+/// The floors of the other valleys that say of the readings about as much as the lowest does: what an interval has to span. The
+/// lowest of all becomes the best.
+fn rivals(problem: &Problem, valleys: Vec<Solution>, best: &mut Solution) -> Vec<Rival> {
+    let mut floors: Vec<Solution> = valleys
+        .into_iter()
+        .map(|valley| minimise_but(problem, valley.v, RIVAL_STEPS, None, ENOUGH_NATS))
+        .filter(|floor| floor.cost.is_finite() && floor.cost < best.cost + RIVAL_NATS)
+        .collect();
+    floors.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+    let lower = floors.first_mut().filter(|floor| floor.cost < best.cost - ENOUGH_NATS);
+    if let Some(floor) = lower {
+        std::mem::swap(floor, best);
+    }
+    let mut kept: Vec<Rival> = Vec::new();
+    for floor in floors {
+        let apart = |from: &[f64]| are_two(problem, from, &floor.v);
+        let near = floor.converged && floor.cost < best.cost + RIVAL_NATS;
+        if kept.len() < RIVALS && near && apart(&best.v) && kept.iter().all(|k| apart(&k.v)) {
+            let sd = deviations(&problem.normal(&floor.v).matrix);
+            kept.push(Rival { v: floor.v, sd });
+        }
+    }
+    kept
+}
+
+/// Whether the ground is higher between two floors than at either.
+fn are_two(problem: &Problem, a: &[f64], b: &[f64]) -> bool {
+    let higher = problem.cost(a).max(problem.cost(b)) + BETWEEN_NATS;
+    [0.25, 0.5, 0.75].into_iter().any(|share| {
+        let v: Vec<f64> = a.iter().zip(b).map(|(a, b)| a + share * (b - a)).collect();
+        problem.cost(&v) > higher
+    })
 }
 
 /// The lowest of the valleys under the present weights, taken out of them.
@@ -134,7 +192,7 @@ pub(super) fn minimise_but(
         now = normal(&v);
         converged |= is_there(&now);
     }
-    Solution { cost: now.cost, v, sd: Vec::new(), converged }
+    Solution { cost: now.cost, v, sd: Vec::new(), converged, rivals: Vec::new() }
 }
 
 /// What a step to where the normal equations have their solution would gain, [nat].

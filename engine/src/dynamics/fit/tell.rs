@@ -19,6 +19,8 @@ use std::collections::BTreeMap;
 
 /// Lengths that are tried, [s].
 const LENGTHS_S: [f64; 9] = [60.0, 180.0, 600.0, 1800.0, 3600.0, 10_800.0, 36_000.0, 86_400.0, 259_200.0];
+/// How far surroundings that stood still in the recording are taken to swing in a day, [K].
+const DAY_K: f64 = 10.0;
 /// Rows of a planned experiment.
 const ROWS: usize = 200;
 /// Share of a weak direction from which on a parameter is named with it.
@@ -199,11 +201,10 @@ impl<'a> Plan<'a> {
     ) -> Experiment {
         let (low, high) = input.map_or((0.0, 0.0), |k| self.levels(k));
         let name = input.map(|k| self.def.inputs[k].signal.clone());
-        let surrounds = |b: &BoundaryAt| matches!((b, &name), (BoundaryAt::Input(i), Some(n)) if i == n);
         let outputs = self.def.outputs.iter().zip(read).filter(|(_, r)| **r);
         Experiment {
             parameter: parameter.to_owned(),
-            settable: !self.def.boundaries.iter().any(|b| surrounds(&b.at)),
+            settable: input.is_none_or(|input| !self.surrounds(input)),
             input: name,
             high,
             low,
@@ -214,14 +215,27 @@ impl<'a> Plan<'a> {
     }
 
     /// The range that an input was seen to move over, as far as the thing says that it can be set; where it never moved there, all
-    /// of that.
+    /// of that, or what surroundings that nobody sets go through in a day.
     fn levels(&self, input: usize) -> (f64, f64) {
         let def = &self.def.inputs[input];
         let (least, most) = def.declared.unwrap_or(def.range);
-        let seen = self.first.inputs[input].iter().filter(|v| v.is_finite());
-        let (low, high) = seen.fold((f64::MAX, f64::MIN), |(l, h), v| (l.min(*v), h.max(*v)));
-        let (low, high) = (low.max(least), high.min(most));
-        if high > low { (low, high) } else { (least, most) }
+        let seen = || self.first.inputs[input].iter().copied().filter(|v| v.is_finite());
+        let (low, high) = seen().fold((f64::MAX, f64::MIN), |(l, h), v| (l.min(v), h.max(v)));
+        let within = (low.max(least), high.min(most));
+        if within.1 > within.0 {
+            within
+        } else if self.surrounds(input) && low <= high {
+            let day = |side: f64| (low + side * DAY_K).clamp(least.min(low), most.max(low));
+            (day(-0.5), day(0.5))
+        } else {
+            (least, most)
+        }
+    }
+
+    /// Whether an input is what surrounds the thing.
+    fn surrounds(&self, input: usize) -> bool {
+        let name = &self.def.inputs[input].signal;
+        self.def.boundaries.iter().any(|b| matches!(&b.at, BoundaryAt::Input(i) if i == name))
     }
 
     /// What an input was in the mean.

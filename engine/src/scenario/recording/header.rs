@@ -16,6 +16,8 @@ pub(super) struct Found {
     pub(super) name: String,
     pub(super) from: Option<&'static Unit>,
     pub(super) to: Option<&'static Unit>,
+    /// Its name in the table, where that alone says its unit.
+    pub(super) says_unit: Option<String>,
 }
 
 /// The cells that a row's time stands in.
@@ -100,7 +102,8 @@ pub(super) fn resolve(spec: &TableSpec, first: &FirstLine<'_>) -> Result<Header,
             if time.is_none_or(|t| cell != t.first && Some(cell) != t.clock)
                 && is_number(&c.text, first.delimiter)
             {
-                columns.push(Found { cell, name: first.name(cell), from: None, to: None });
+                let name = first.name(cell);
+                columns.push(Found { cell, name, from: None, to: None, says_unit: None });
             }
         }
     }
@@ -153,7 +156,20 @@ fn find(wanted: &ColumnSpec, first: &FirstLine<'_>) -> Result<Found, Box<Diagnos
         );
         return Err(Box::new(point(Diagnostic::error(message)).help(units_that_fit(Some(to)))));
     }
-    Ok(Found { cell, name: wanted.name.clone(), from, to: wanted.to })
+    let own = first.name(cell);
+    let by_name = if from.is_none() { wanted.to.and_then(|to| unit_in_name(&own, to)) } else { None };
+    let from = from.or(by_name);
+    let says_unit = by_name.map(|_| own);
+    Ok(Found { cell, name: wanted.name.clone(), from, to: wanted.to, says_unit })
+}
+
+/// The unit that a column's name ends in, where it is another one of what is wanted: `T [°F]`, `room (K)`, `T_degF`.
+fn unit_in_name(name: &str, to: &'static Unit) -> Option<&'static Unit> {
+    let bracketed = || Some(name.trim_end().strip_suffix([')', ']'])?.rsplit_once(['(', '['])?.1);
+    // A letter alone may be the name of a zone.
+    let behind = || Some(name.rsplit_once(['_', ' '])?.1).filter(|last| last.chars().count() > 2);
+    let told = bracketed().or_else(behind).and_then(units::find);
+    told.filter(|unit| unit.dimension == to.dimension && unit.symbol != to.symbol)
 }
 
 /// The units of what a column has to measure, or some of all.

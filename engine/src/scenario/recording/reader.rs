@@ -135,6 +135,14 @@ pub(super) fn read(file: &str, from: Box<dyn Read>, spec: &TableSpec) -> Result<
             format!("`{file}`: `{}` is read in {}, as its name says", first.name(time.first), by_name.name());
         told.push(Diagnostic::warning(what).help("if it is in another unit, say which: --time-unit s"));
     }
+    for column in &header.columns {
+        if let (Some(name), Some(unit)) = (&column.says_unit, column.from) {
+            let what = format!("`{file}`: `{name}` is read in {}, as its name says", unit.symbol);
+            told.push(
+                Diagnostic::warning(what).help("if it is in another unit, name that behind the column"),
+            );
+        }
+    }
     let mut rows = Rows::new(file, spec, header, (clock, unit), delimiter);
     rows.wide = width.max(seen.usual_width());
     if let Some(comma) = seen.parts_thousands {

@@ -239,6 +239,25 @@ fn a_line_of_a_gigabyte_is_refused_without_being_held() {
 }
 
 #[test]
+fn a_column_that_says_its_unit_is_read_in_it() {
+    let read_as = |head: &str, column: &str| {
+        let text = format!("time;{head}\n0;68\n60;86\n");
+        let table = read(&text, &spec(&[("a.temperature", column)])).unwrap();
+        (table.columns[0].values.clone(), table.notes.warnings.items().len())
+    };
+    for head in ["Room [°F]", "Room (degF)", "room_degF"] {
+        let (values, told) = read_as(head, head);
+        assert!((values[0] - 20.0).abs() < 1e-9 && (values[1] - 30.0).abs() < 1e-9, "{head}: {values:?}");
+        assert_eq!(told, 1, "{head}");
+    }
+    // What is said of the column counts, and a letter or another quantity is no unit of it.
+    assert_eq!(read_as("Room [°F]", "Room [°F] C"), (vec![68.0, 86.0], 0));
+    for head in ["zone_F", "Room (%)", "Room (degC)", "Room (raw)"] {
+        assert_eq!(read_as(head, head), (vec![68.0, 86.0], 0), "{head}");
+    }
+}
+
+#[test]
 fn columns() {
     let show = |column: &str| {
         read("time,Heater 1 (%),Temp 1 (degC)\n0,1,2\n", &spec(&[("a.temperature", column)]))
