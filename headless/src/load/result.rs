@@ -5,7 +5,7 @@ use crate::{exit::Exit, report::Happening};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use twinfleet_engine::{
-    scenario::load::{LoadFaultDef, Metric, StageDef},
+    scenario::load::{LoadFaultDef, LoadFaultKind, Metric, StageDef},
     time::Span,
 };
 use twinfleet_twins::{
@@ -343,7 +343,11 @@ fn happenings(job: &Job) -> Vec<Happening> {
     };
     let fault = |f: &LoadFaultDef| {
         let at_s = f.at.as_secs_f64();
-        let to_s = if f.action.lasts() { f.until.map(Span::as_secs_f64) } else { Some(at_s) };
+        let to_s = match f.action {
+            LoadFaultKind::Storm { jitter, .. } => Some(at_s + jitter.as_secs_f64()),
+            _ if f.action.lasts() => f.until.map(Span::as_secs_f64),
+            _ => Some(at_s),
+        };
         of("fault", at_s, to_s, f.action.word())
     };
     let stages: Vec<_> = job.load.stages.iter().map(stage).collect();
