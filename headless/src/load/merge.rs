@@ -48,6 +48,7 @@ pub fn merge(dirs: &[PathBuf], out: &Path, folders: &[PathBuf], json: bool) -> R
         seed: first.seed,
         shard: (0, 1),
         run: first.run,
+        earlier: Arc::default(),
         dial: Dial { to: ([127, 0, 0, 1], 1883).into(), sources: Default::default(), no_delay: true },
         wraps: Default::default(),
         login: None,
