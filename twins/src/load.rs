@@ -220,7 +220,8 @@ pub fn run(
         && job.connections() > 0
         && !went.interrupted
     {
-        let reason = tally.reasons.keys().next().cloned().unwrap_or_else(|| "no answer".to_owned());
+        let most = tally.reasons.iter().max_by_key(|(_, n)| **n);
+        let reason = most.map_or_else(|| "no answer".to_owned(), |(reason, _)| reason.clone());
         let reason = reason.trim_start_matches("not connected: ").to_owned();
         let advice = advice(&reason, job.login.is_some());
         return Err(LoadError::Unreachable { broker: job.dial.to.to_string(), reason, advice });
