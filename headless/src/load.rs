@@ -74,7 +74,9 @@ pub fn run(args: Args, json: bool) -> Result<Exit, Failure> {
     let target = Target::open(&args, &load)?;
     let exporter = args.prometheus.map(Exporter::start).transpose()?;
     let load = Arc::new(load);
-    let set = Setting { args: &args, loaded: &loaded, load, target: &target, exporter, stop: &stop };
+    let begun_unix_ns = twins::unix_ns();
+    let set =
+        Setting { args: &args, loaded: &loaded, load, target: &target, exporter, stop: &stop, begun_unix_ns };
     set.certificates()?;
     forget(&args)?;
     let result = match &set.load.search {
@@ -175,6 +177,8 @@ struct Setting<'a> {
     /// Figures for Prometheus, over all passes.
     exporter: Option<Exporter>,
     stop: &'a Arc<AtomicBool>,
+    /// Unix time, [ns].
+    begun_unix_ns: i64,
 }
 
 /// Ids of the devices of a group of the fleet.
@@ -193,6 +197,7 @@ pub fn job(loaded: &Loaded, load: &Arc<LoadDef>, stages: &[StageDef], rate: f64,
         prefix: common.prefix.as_str().into(),
         shard: common.shard,
         run: common.run,
+        earlier: common.earlier,
         devices: Arc::new(devices),
         subscribers: Arc::new(subscribers),
         dial: common.dial,
@@ -213,6 +218,7 @@ pub struct Common {
     pub seed: u64,
     pub shard: (u32, u32),
     pub run: u32,
+    pub earlier: Arc<[u32]>,
     pub dial: Dial,
     pub wraps: Wraps,
     pub login: Option<(String, String)>,
@@ -235,7 +241,8 @@ impl Setting<'_> {
             prefix: args.prefix(),
             seed,
             shard: args.shard,
-            run: args.run_id(seed, trial),
+            run: args.run_id(self.begun_unix_ns, seed, trial),
+            earlier: (1..trial).map(|t| args.run_id(self.begun_unix_ns, seed, t)).collect(),
             dial,
             wraps: self.target.wraps.clone(),
             login: self.target.url.login.clone(),
@@ -435,6 +442,7 @@ fn plan_only(loaded: &Loaded, load: &LoadDef, args: &Args, json: bool) -> Result
         seed,
         shard: args.shard,
         run: 0,
+        earlier: Arc::default(),
         dial,
         wraps: Wraps::default(),
         login: None,

@@ -50,9 +50,8 @@ const CONNECT_NS: i64 = 20_000_000_000;
 const BREATH_NS: i64 = 20_000_000;
 /// How often the leader looks how much memory is left, [ns].
 const MEMORY_NS: i64 = 50_000_000;
-/// With nothing missing that is known of, this much silence ends the run of a shard, [ns].
-const QUIET_NS: i64 = 300_000_000;
-/// And of the whole, [ns]: what a broker delivers twice or makes up may come behind the last that was awaited.
+/// With nothing missing, this much silence ends the run, [ns]: what a broker delivers twice or makes up may come behind the last that
+/// was awaited.
 const LINGER_NS: i64 = 100_000_000;
 
 /// What went wrong before anything could be measured.
@@ -221,7 +220,8 @@ pub fn run(
         && job.connections() > 0
         && !went.interrupted
     {
-        let reason = tally.reasons.keys().next().cloned().unwrap_or_else(|| "no answer".to_owned());
+        let most = tally.reasons.iter().max_by_key(|(_, n)| **n);
+        let reason = most.map_or_else(|| "no answer".to_owned(), |(reason, _)| reason.clone());
         let reason = reason.trim_start_matches("not connected: ").to_owned();
         let advice = advice(&reason, job.login.is_some());
         return Err(LoadError::Unreachable { broker: job.dial.to.to_string(), reason, advice });
@@ -475,10 +475,12 @@ impl Leader<'_> {
             went.busy_s = length_ns as f64 * 1e-9;
             let complete =
                 counts.finished >= devices && counts.fresh >= counts.expected && counts.awaited == 0;
-            // Other shards' messages are not counted here.
+            // Other shards' messages are not counted here: whether some are still under way to this one's subscribers, or to
+            // others', the end of the drain alone tells.
             let alone = self.job.shard.1 == 1;
-            let quiet = now_ns - moved_ns > if alone { LINGER_NS } else { QUIET_NS };
-            if complete && quiet || t_ns > length_ns + drain_ns {
+            let known = alone || self.job.subscribers.is_empty();
+            let quiet = now_ns - moved_ns > LINGER_NS;
+            if complete && known && quiet || t_ns > length_ns + drain_ns {
                 // The whole was over with the last of it; that nothing more came belongs to no rate.
                 if complete && alone {
                     ended_ns = Some(moved_ns.max(self.start_ns.saturating_add(length_ns)));

@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 use twinfleet_engine::scenario::calendar;
-use twinfleet_twins::load::{socket::Sources, unix_ns};
+use twinfleet_twins::load::socket::Sources;
 
 /// Options of `load`.
 #[derive(Debug, clap::Args)]
@@ -110,14 +110,14 @@ impl Args {
         self.workers.unwrap_or(1).into()
     }
 
-    /// What marks this run's messages: all shards of one start have the same.
-    pub fn run_id(&self, seed: u64, trial: u32) -> u32 {
+    /// What marks the messages of a pass of a load that began at this time: all shards of one start have the same.
+    pub fn run_id(&self, begun_unix_ns: i64, seed: u64, trial: u32) -> u32 {
         let mut hasher = DefaultHasher::new();
         seed.hash(&mut hasher);
         trial.hash(&mut hasher);
         match &self.start_at {
             Some(at) => at.unix_ns.hash(&mut hasher),
-            None => (unix_ns(), std::process::id()).hash(&mut hasher),
+            None => (begun_unix_ns, std::process::id()).hash(&mut hasher),
         }
         hasher.finish() as u32
     }

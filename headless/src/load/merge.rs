@@ -48,6 +48,7 @@ pub fn merge(dirs: &[PathBuf], out: &Path, folders: &[PathBuf], json: bool) -> R
         seed: first.seed,
         shard: (0, 1),
         run: first.run,
+        earlier: Arc::default(),
         dial: Dial { to: ([127, 0, 0, 1], 1883).into(), sources: Default::default(), no_delay: true },
         wraps: Default::default(),
         login: None,
@@ -91,7 +92,7 @@ pub fn merge(dirs: &[PathBuf], out: &Path, folders: &[PathBuf], json: bool) -> R
     };
     super::write_part(&part, out)?;
     // What never came was waited for until the first shard ended, at least.
-    let wall_s = parts.iter().map(|p| p.wall_s).fold(f64::INFINITY, f64::min);
+    let wall_s = parts.iter().filter(|p| p.has_members()).map(|p| p.wall_s).fold(f64::INFINITY, f64::min);
     judge::wait_out(&job, &mut tally, &verdict, (wall_s * 1e9) as i64);
     let mut result = LoadResult::of_books(&job, tally, verdict, part);
     if retained.is_none() && !result.outcomes.is_empty() && load.devices.iter().any(|d| d.retain) {

@@ -86,6 +86,7 @@ fn page(r: &LoadResult) -> String {
     times(&mut html, r);
     trials(&mut html, r);
     findings(&mut html, r);
+    reasons(&mut html, r);
     counters(&mut html, r);
     let _ = writeln!(
         html,
@@ -281,6 +282,18 @@ fn findings(html: &mut String, r: &LoadResult) {
             f.count,
             escape(&f.which)
         );
+    }
+    html.push_str("</table></div>\n");
+}
+
+/// Why connections were lost or refused, if any were.
+fn reasons(html: &mut String, r: &LoadResult) {
+    if r.tally.reasons.is_empty() {
+        return;
+    }
+    html.push_str("<h2>Connections lost or refused</h2>\n<div class=\"card\"><table>\n");
+    for (reason, n) in r.reasons() {
+        let _ = writeln!(html, "<tr><td>{}</td><td class=\"n\">{n}</td></tr>", escape(reason));
     }
     html.push_str("</table></div>\n");
 }

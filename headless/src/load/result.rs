@@ -5,7 +5,7 @@ use crate::{exit::Exit, report::Happening};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use twinfleet_engine::{
-    scenario::load::{LoadFaultDef, Metric, StageDef},
+    scenario::load::{LoadFaultDef, LoadFaultKind, Metric, StageDef},
     time::Span,
 };
 use twinfleet_twins::{
@@ -276,6 +276,13 @@ impl Result {
         ran_ns as f64 * 1e-3 / ((self.verdict.sent + self.verdict.received) as f64).max(1.0)
     }
 
+    /// Why connections were lost or refused, and how often, the most frequent first.
+    pub fn reasons(&self) -> Vec<(&str, u64)> {
+        let mut all: Vec<_> = self.tally.reasons.iter().map(|(reason, n)| (reason.as_str(), *n)).collect();
+        all.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+        all
+    }
+
     pub fn percentiles(&self, of: Metric) -> Percentiles {
         Percentiles::of(&self.tally.times.of(of, None, None))
     }
@@ -343,7 +350,11 @@ fn happenings(job: &Job) -> Vec<Happening> {
     };
     let fault = |f: &LoadFaultDef| {
         let at_s = f.at.as_secs_f64();
-        let to_s = if f.action.lasts() { f.until.map(Span::as_secs_f64) } else { Some(at_s) };
+        let to_s = match f.action {
+            LoadFaultKind::Storm { jitter, .. } => Some(at_s + jitter.as_secs_f64()),
+            _ if f.action.lasts() => f.until.map(Span::as_secs_f64),
+            _ => Some(at_s),
+        };
         of("fault", at_s, to_s, f.action.word())
     };
     let stages: Vec<_> = job.load.stages.iter().map(stage).collect();

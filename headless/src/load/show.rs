@@ -223,8 +223,12 @@ pub fn summary(r: &LoadResult) -> String {
     if !seen.is_empty() {
         let _ = writeln!(out, "{}", seen.join(", "));
     }
-    for (reason, n) in r.tally.reasons.iter().take(5) {
+    let reasons = r.reasons();
+    for (reason, n) in reasons.iter().take(5) {
         let _ = writeln!(out, "  {n} × {reason}");
+    }
+    if reasons.len() > 5 {
+        let _ = writeln!(out, "  and {} more reasons, see report.json", reasons.len() - 5);
     }
     let _ = writeln!(
         out,

@@ -52,6 +52,7 @@ fn generator(
         prefix: "".into(),
         shard: (0, 1),
         run: 1,
+        earlier: Arc::default(),
         devices: Arc::new(devices),
         subscribers: Arc::new(subscribers),
         dial: Dial { to: sink, sources: "127.0.0.2-127.0.0.9".parse().expect("sources"), no_delay: true },

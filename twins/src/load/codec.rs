@@ -359,6 +359,8 @@ pub fn put_ack(out: &mut Vec<u8>, kind: u8, pkid: u16) {
 pub const PING: [u8; 2] = [0xc0, 0];
 /// A DISCONNECT.
 pub const GOOD_BYE: [u8; 2] = [0xe0, 0];
+/// A DISCONNECT of MQTT 5 with which the session ends as well: it expires after 0 s (§3.14.2.2.2).
+pub const FAREWELL: [u8; 9] = [0xe0, 7, 0x00, 5, 0x11, 0, 0, 0, 0];
 
 #[cfg(test)]
 mod tests {

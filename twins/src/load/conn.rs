@@ -381,6 +381,15 @@ impl Conn {
         }
     }
 
+    /// Whether the broker keeps its session while it is away.
+    pub fn is_persistent(&self, job: &super::job::Job) -> bool {
+        match &self.role {
+            Role::Device(d) => job.load.devices[job.devices[d.spec].group].persistent,
+            Role::Subscriber(s) => job.subscribers[s.spec].persistent,
+            Role::Stranger(_) => false,
+        }
+    }
+
     /// Bytes that wait to be written.
     pub fn waiting(&self) -> usize {
         self.out.len() - self.out_at

@@ -98,6 +98,11 @@ pub enum JoinError {
 }
 
 impl Part {
+    /// Whether the shard had anybody to connect: of more shards than members, some have none, and are over at once.
+    pub fn has_members(&self) -> bool {
+        !self.devices.is_empty() || !self.subscribers.is_empty()
+    }
+
     /// Histograms and books, back from the file.
     pub fn tally(&self, stages: usize) -> Result<Tally, JoinError> {
         let bad = || JoinError::Histogram(self.shard.0);

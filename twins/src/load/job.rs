@@ -84,6 +84,8 @@ pub struct Job {
     pub shard: (u32, u32),
     /// Tells this run's messages from those of others; the same in all shards.
     pub run: u32,
+    /// What marked those of the passes before, in a search: what the broker still works off of them is no other load's.
+    pub earlier: Arc<[u32]>,
     /// All devices, of all shards.
     pub devices: Arc<Vec<DeviceSpec>>,
     /// All listeners, of all shards.
@@ -283,6 +285,7 @@ impl Job {
             prefix: "".into(),
             shard: (0, 1),
             run: 1,
+            earlier: Arc::default(),
             devices: Arc::new(devices),
             subscribers: Arc::new(subscribers),
             dial: Dial { to: ([127, 0, 0, 1], 1883).into(), sources: Default::default(), no_delay: true },

@@ -144,3 +144,31 @@ fn what_a_stall_to_the_end_kept_from_being_written_was_not_sent() {
         assert_eq!(n("sent") + n("never_sent"), 200, "QoS {qos}: {verdict}");
     }
 }
+
+#[test]
+fn a_load_of_mqtt_5_leaves_no_session_behind() {
+    use twinfleet_twins::wire::client::{ConnectOptions, Connection, Version};
+    let test = "a_load_of_mqtt_5_leaves_no_session_behind";
+    let Some(mosquitto) = patient(test) else { return };
+    let dir = scratch();
+    let load = r#"
+        protocol: V5,
+        devices: [(id: "d", topic: "t/d", qos: 1, schedule: Constant("50ms"), persistent: true)],
+        subscribers: [(id: "s", filter: "t/#", qos: 1, persistent: true)], stages: [Hold(for: "1s")],
+        faults: [(at: "300ms", until: "600ms", do: Away(share: 1))]"#;
+    let file = scenario(dir.path(), "session.ron", load);
+    let (code, result) = on(&file, &format!("mqtt://{}", mosquitto.addr));
+    // While it lasts, the session is there.
+    assert_eq!((code, &result["verdict"]["received"]), (0, &20.into()), "{result}");
+    for id in ["s", "d"] {
+        let options = ConnectOptions {
+            version: Version::V5,
+            client_id: id.to_owned(),
+            clean_session: false,
+            session_expiry_s: 0,
+            ..ConnectOptions::new(mosquitto.addr)
+        };
+        let connection = Connection::connect(&options).expect("a connection");
+        assert!(!connection.session_present(), "`{id}` has left its session with the broker");
+    }
+}

@@ -11,9 +11,14 @@ const LOAD: &str = r#"
 fn the_embedded_broker_is_restarted_in_the_middle() {
     let dir = scratch();
     let file = scenario(dir.path(), "restart.ron", LOAD);
-    let ran = command(&["load", &file, "--set", PATIENT, "--quiet"]);
+    let page = dir.path().join("page");
+    let page_text = page.to_str().expect("text");
+    let ran = command(&["load", &file, "--set", PATIENT, "--quiet", "--report", page_text]);
     let result = ran.json();
     assert_eq!(ran.code(), 0, "{result}\n{}", ran.stderr());
+    // The page says why connections were lost.
+    let html = std::fs::read_to_string(page.join("report.html")).expect("report.html");
+    assert!(html.contains("Connections lost or refused"), "{html}");
     let counters = &result["counters"];
     assert_eq!((&counters["disconnected"], &counters["reconnected"]), (&6.into(), &6.into()), "{result}");
     assert_eq!(

@@ -75,3 +75,53 @@ fn a_standstill_is_seen_over_shards_too() {
     let again = command(&["merge", &at("all"), "--out", &at("again")]);
     assert_eq!(row(&again.json(), "latency", 1)["count"], 1_500, "{}", again.stdout());
 }
+
+#[test]
+fn a_shard_without_members_waits_for_nothing_in_the_name_of_others() {
+    let dir = scratch();
+    // One of each: the second of two shards has nobody to connect.
+    let load = r#"
+        devices: [(id: "d", topic: "t/d", schedule: Constant("20ms"))],
+        subscribers: [(id: "s", filter: "t/#")], stages: [Hold(for: "3s")], drain: "1s""#;
+    let file = scenario(dir.path(), "one.ron", load);
+    let url = Rogue::start(Fault::Silent(30)).url();
+    let [one, other] = two_shards(dir.path(), &file, &url, 3);
+    let whole = dir.path().join("all").display().to_string();
+    let merged = command(&["merge", &one, &other, "--out", &whole]).json();
+    // Those meant for t from 0.6 s to 3 s wait until 4 s at least: the median is 1.9 s.
+    let latency = row(&merged, "latency", 0);
+    assert!(latency["count"] == 150 && (ms(latency, "p50_ms") - 1_900.0).abs() < 400.0, "{merged}");
+}
+
+#[test]
+fn a_shard_that_only_listens_stays_for_what_is_still_under_way() {
+    let test = "a_shard_that_only_listens_stays_for_what_is_still_under_way";
+    let Some(mosquitto) = Mosquitto::start(test) else { return };
+    let dir = scratch();
+    // The second shard has a subscriber alone, and nothing that it waits for by itself.
+    let load = r#"
+        devices: [(id: "d", topic: "t/d", qos: 1, schedule: Constant("20ms"))],
+        subscribers: [(id: "s-{}", count: 2, filter: "t/#", qos: 1)],
+        stages: [Hold(for: "2s")], drain: "4s""#;
+    let file = scenario(dir.path(), "listens.ron", load);
+    let pid = mosquitto.pid().to_string();
+    let unix_s = || twinfleet_twins::load::unix_ns() as f64 * 1e-9;
+    // The broker stands still as the stages end, and goes on within the drain.
+    let stop_s = unix_s().floor() + 3.0 + 1.8;
+    let stall = std::thread::spawn(move || {
+        let signal = |name: &str| {
+            assert!(Command::new("kill").args([name, &pid]).status().expect("kill").success());
+        };
+        std::thread::sleep(Duration::from_secs_f64((stop_s - unix_s()).max(0.0)));
+        signal("-STOP");
+        std::thread::sleep(Duration::from_millis(1_500));
+        signal("-CONT");
+    });
+    let [one, other] = two_shards(dir.path(), &file, &format!("mqtt://{}", mosquitto.addr), 3);
+    stall.join().expect("it goes on");
+    let whole = dir.path().join("all").display().to_string();
+    let merged = command(&["merge", &one, &other, "--out", &whole]);
+    assert_eq!(merged.code(), 0, "{}\n{}", merged.stdout(), merged.stderr());
+    let verdict = &merged.json()["verdict"];
+    assert_eq!((&verdict["received"], &verdict["expected"]), (&200.into(), &200.into()), "{verdict}");
+}

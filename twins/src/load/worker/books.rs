@@ -5,6 +5,7 @@ use crate::load::{
     ledger::Sent,
     tally::{DeviceBook, SubscriberBook, WillBook},
 };
+use twinfleet_engine::scenario::load::Protocol;
 
 /// Planned messages of a worker that are looked at one by one, if they were never sent; beyond, a plan is hopeless.
 const MOST_LEFT: u64 = 50_000_000;
@@ -19,7 +20,9 @@ impl Worker<'_> {
             let conn = &mut self.conns[i];
             if conn.state == State::Up && !matches!(conn.role, Role::Stranger(_)) {
                 conn.stalled = false;
-                conn.out.extend_from_slice(&codec::GOOD_BYE);
+                // A session of MQTT 5 ends with it; one of 3.1.1 stays until the next run.
+                let forget = self.ctx.job.load.protocol == Protocol::V5 && conn.is_persistent(self.ctx.job);
+                conn.out.extend_from_slice(if forget { &codec::FAREWELL[..] } else { &codec::GOOD_BYE[..] });
                 self.write(i);
             }
         }

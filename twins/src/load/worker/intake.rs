@@ -459,7 +459,8 @@ fn deliver(conn: &mut Conn, ctx: &mut Context<'_>, frame: Frame<'_>) {
 
 /// Whether another run's message came on a topic of this one's: then a load of the same devices is on the broker just now.
 fn is_rival(job: &Job, other: &Stamp, topic: &[u8]) -> bool {
-    let device = job.devices.get(other.device as usize).filter(|_| other.kind == Kind::Message);
+    let is_other = other.kind == Kind::Message && !job.earlier.contains(&other.run);
+    let device = job.devices.get(other.device as usize).filter(|_| is_other);
     device.is_some_and(|d| match d.topic.is_empty() {
         // Firmware chooses topics of its own; most name the device.
         true => topic.split(|b| *b == b'/').any(|level| level == d.id.as_bytes()),
