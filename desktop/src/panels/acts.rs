@@ -92,12 +92,19 @@ fn form(ui: &mut Ui, desk: &mut Desk) {
         7 => weather(ui, desk, &shown),
         _ => link(ui, desk, &shown),
     };
-    ui.horizontal(|ui| {
-        ui.label("for");
-        ui.add(egui::TextEdit::singleline(&mut desk.form.lasting).desired_width(70.0).hint_text("for good"))
-            .on_hover_text("As scenarios write it: 10min, 90s; empty: for good");
-    });
-    let until = until(desk);
+    // What is commanded or desired has no end of its own.
+    let ends = !matches!(desk.form.what, 2 | 3);
+    if ends {
+        ui.horizontal(|ui| {
+            ui.label("for");
+            let field = egui::TextEdit::singleline(&mut desk.form.lasting).desired_width(70.0);
+            ui.add(field.hint_text("for good"))
+                .on_hover_text("As scenarios write it: 10min, 90s; empty: for good");
+        });
+    } else {
+        ui.label(weak("until it is commanded otherwise"));
+    }
+    let until = if ends { until(desk) } else { Ok(None) };
     let ready = act.is_some() && until.is_ok();
     ui.horizontal(|ui| {
         let now = desk.now();
@@ -105,9 +112,7 @@ fn form(ui: &mut Ui, desk: &mut Desk) {
         let button = button.on_hover_text("F5");
         let by_key = std::mem::take(&mut desk.do_it);
         if let (true, Some(act), Ok(until)) = (button.clicked() || by_key, act, &until) {
-            // What is commanded or desired has no end of its own.
-            let until = until.filter(|_| !matches!(act, Act::Command { .. } | Act::Desire { .. }));
-            desk.asked = Some(Asked::Act(act, until));
+            desk.asked = Some(Asked::Act(act, *until));
         } else if by_key {
             desk.tell("the act is not filled in: see the panel Act".to_owned(), true);
         }

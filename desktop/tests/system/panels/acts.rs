@@ -104,3 +104,24 @@ fn a_faults_size_says_its_unit_whatever_the_units_of_choice() {
     // It is a line of the scenario, which knows no degrees Fahrenheit.
     window.get_by_label("offset, [°C]");
 }
+
+#[test]
+fn what_is_commanded_is_promised_no_end() {
+    let mut desk = Desk::new(Settings::default());
+    desk.sets = vec!["duration=\"1h\"".to_owned(), "expect=[]".to_owned(), "timeline=[]".to_owned()];
+    desk.open("greenhouse");
+    assert_eq!(desk.refused, None);
+    let actuator = desk.shown.as_ref().unwrap().fleet.find("actuator-1").unwrap();
+    desk.pick(Some(Picked::Device(actuator)));
+    let mut window = window(desk);
+    click(&mut window, "Act");
+    window.get_by_label("for");
+    // What was typed for another act holds no command up.
+    window.state_mut().form.lasting = "10 minuets".to_owned();
+    choose(&mut window, "Inject a fault", "Command an actuator by hand");
+    assert!(window.query_by_label("for").is_none());
+    window.get_by_label("until it is commanded otherwise");
+    click(&mut window, "Do it at 0.0 s");
+    let done: Vec<_> = window.state().done.iter().map(|d| d.until).collect();
+    assert!(matches!(done[..], [None]), "{done:?} {:?}", window.state().notice);
+}
