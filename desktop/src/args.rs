@@ -1,6 +1,8 @@
 //! The command line.
 
-use clap::{ArgGroup, Parser};
+use clap::{
+    ArgGroup, ArgMatches, CommandFactory, FromArgMatches, Parser, error::ErrorKind, parser::ValueSource,
+};
 use std::{path::PathBuf, str::FromStr};
 use twinfleet_engine::time::{SimTime, Span};
 use twinfleet_twins::script;
@@ -29,7 +31,9 @@ pub struct Args {
     /// A scenario file, the name of one that comes with twinfleet, or the folder of a record (`twinfleet run … --record`)
     pub file: Option<String>,
     /// Follow real devices by the twins of this scenario, a file or a name; nothing is published, nothing is kept
-    #[arg(long, value_name = "FILE", requires = "broker", conflicts_with_all = ["file", "screenshot", "video", "at", "seed"])]
+    #[arg(long, value_name = "FILE", requires = "broker", conflicts_with_all = [
+        "file", "screenshot", "video", "at", "from", "to", "every", "seed", "hide", "bare", "size",
+    ])]
     pub mirror: Option<String>,
     /// The broker on which --mirror hears them: mqtt[s]://[user:password@]host[:port], or ws[s]://
     #[arg(long, env = "TWINFLEET_BROKER", hide_env_values = true, value_name = "URL")]
@@ -47,13 +51,13 @@ pub struct Args {
     #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "video")]
     pub at: Option<SimTime>,
     /// First picture of a video
-    #[arg(long, value_name = "TIME", value_parser = time, requires = "video")]
+    #[arg(long, value_name = "TIME", value_parser = time, requires = "video", conflicts_with_all = ["at", "screenshot"])]
     pub from: Option<SimTime>,
     /// Last picture of a video
-    #[arg(long, value_name = "TIME", value_parser = time, requires = "video")]
+    #[arg(long, value_name = "TIME", value_parser = time, requires = "video", conflicts_with_all = ["at", "screenshot"])]
     pub to: Option<SimTime>,
     /// From picture to picture of a video; without it, 100 pictures over its length
-    #[arg(long, value_name = "SPAN", value_parser = span, requires = "video")]
+    #[arg(long, value_name = "SPAN", value_parser = span, requires = "video", conflicts_with_all = ["at", "screenshot"])]
     pub every: Option<Span>,
     /// overview, top, front, side, alarm, zone:ID or device:ID
     #[arg(long, value_name = "NAME", default_value = "overview")]
@@ -101,6 +105,24 @@ pub struct Args {
 }
 
 impl Args {
+    /// Those that the program was started with; where they are wrong, it says so and ends.
+    pub fn of_program() -> Self {
+        let matches = Self::command().get_matches();
+        Self::read(&matches).unwrap_or_else(|error| error.exit())
+    }
+
+    fn read(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let args = Self::from_arg_matches(matches)?;
+        // From the environment it may be there for the headless command; who writes it expects something of it.
+        let written = matches.value_source("broker") == Some(ValueSource::CommandLine);
+        if written && args.mirror.is_none() {
+            let text = "`--broker` is where `--mirror FILE` hears real devices; a run or a record in this program has no broker. \
+                        To publish what a scenario's devices say: `twinfleet run FILE --broker URL`";
+            return Err(Self::command().error(ErrorKind::MissingRequiredArgument, text));
+        }
+        Ok(args)
+    }
+
     /// How scripts are run.
     pub fn scripts(&self) -> script::Options {
         script::Options::new(self.trust_scripts, self.script_patience)

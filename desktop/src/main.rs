@@ -1,11 +1,10 @@
 //! The program `twinfleet-desktop`.
 
-use clap::Parser;
 use std::process::ExitCode;
 use twinfleet_desktop::{args::Args, picture, window};
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Args::of_program();
     let done = if args.screenshot.is_some() || args.video.is_some() {
         picture::run(&args)
     } else {

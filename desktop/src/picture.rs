@@ -76,6 +76,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Some(file) => {
             let opened =
                 Opened::file(file, &[], args.seed, &args.catalog).map_err(|r| Failure::refused(&r))?;
+            opened.not_reseeded(args.seed).map_err(Failure::input)?;
             let opened = opened.scripted(&args.scripts());
             let player = source(&opened, args.threads).map_err(Failure::from)?;
             let shown = self::shown(args, opened, player.left())?;
@@ -241,6 +242,8 @@ impl Studio {
     pub fn show<S: Side>(&mut self, left: &Left, t: SimTime) {
         let mut on = self.app.world_mut().resource_mut::<Showing<S>>();
         let shown = &mut on.0;
+        // What is over before the other half is stays at its end, under that time.
+        let t = t.min(left.now);
         if let Some(frame) = left.history.at(t) {
             shown.frame = Arc::clone(frame);
         }

@@ -92,13 +92,14 @@ fn with_sign(value: f64, unit: &str) -> String {
 ///
 /// ```
 /// use twinfleet_desktop::units::clock;
-/// assert_eq!([12.34, 83.0, 86_392.1].map(clock), ["12.3 s", "1:23", "23:59:52"]);
+/// assert_eq!([12.34, 59.98, 83.0, 86_392.1].map(clock), ["12.3 s", "59.9 s", "1:23", "23:59:52"]);
 /// ```
 pub fn clock(s: f64) -> String {
     let whole = s.max(0.0);
     let (h, m, rest) = ((whole / 3600.0) as u64, (whole / 60.0) as u64 % 60, whole % 60.0);
     match (h, m) {
-        (0, 0) => format!("{rest:.1} s"),
+        // The last tenth before a minute is no minute of its own.
+        (0, 0) => format!("{:.1} s", rest.min(59.9)),
         (0, _) => format!("{m}:{:02}", rest as u64),
         _ => format!("{h}:{m:02}:{:02}", rest as u64),
     }

@@ -89,6 +89,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             if let Some(Refused { text, .. }) = &desk.refused {
                 return Err(Failure::input(text));
             }
+            if let Some(beside) = &desk.beside {
+                beside.shown.opened.not_reseeded(args.seed).map_err(Failure::input)?;
+            }
         }
     }
     let mut app = graphics(set_up)?;

@@ -11,6 +11,7 @@ use crate::{
     units::{sign, time},
 };
 use egui::{ComboBox, Ui};
+use std::ops::RangeInclusive;
 use twinfleet_engine::{
     scenario::OUTDOORS,
     signal::Kind,
@@ -31,18 +32,25 @@ pub const FAULTS: [Fault; 13] = [
     ("dropout (device)", "", |_| "Dropout".to_owned()),
     ("clock skew (device)", "ppm", |x| format!("ClockSkew(ppm: {x:?})")),
     ("loose contact", "mean time open, [s]", |x| {
-        let s = x.max(0.1);
-        format!(
-            "Intermittent(open: \"{}\", closed: \"{}\")",
-            Span::from_secs_f64(s),
-            Span::from_secs_f64(3.0 * s)
-        )
+        let [open, closed] = [x, 3.0 * x].map(Span::from_secs_f64);
+        format!("Intermittent(open: \"{open}\", closed: \"{closed}\")")
     }),
     ("bus lock-up", "", |_| "BusLockUp".to_owned()),
     ("ADC reference (device)", "relative error", |x| format!("AdcReference(by: {x:?})")),
     ("self-heating", "rise, [K]", |x| format!("SelfHeating(by: {x:?}, tau: \"10min\")")),
-    ("dust", "share lost a day", |x| format!("Dust(per_day: {:?})", x.clamp(0.0, 1.0))),
+    ("dust", "share lost a day", |x| format!("Dust(per_day: {x:?})")),
 ];
+
+/// What a fault's figure may be.
+fn reach(fault: &str) -> RangeInclusive<f64> {
+    match fault {
+        "noise" => 0.0..=f64::INFINITY,
+        "loose contact" => 0.1..=1e6,
+        "ADC reference (device)" => -0.5..=1.0,
+        "dust" => 0.0..=0.99,
+        _ => f64::NEG_INFINITY..=f64::INFINITY,
+    }
+}
 
 /// Kinds of acts, in the order of their keys.
 pub const KINDS: [&str; 8] = [
@@ -60,7 +68,7 @@ pub const KINDS: [&str; 8] = [
 const BROKER: &str = "the broker";
 
 /// Figures of the weather: the scenario's key, what it is, unit, range, and what it begins with.
-const WEATHER: [(&str, &str, &str, std::ops::RangeInclusive<f64>, f64); 6] = [
+const WEATHER: [(&str, &str, &str, RangeInclusive<f64>, f64); 6] = [
     ("temperature_c", "temperature", "degC", -60.0..=60.0, 0.0),
     ("dew_point_c", "dew point", "degC", -60.0..=40.0, 0.0),
     ("wind_m_s", "wind", "m/s", 0.0..=60.0, 10.0),
@@ -92,22 +100,27 @@ fn form(ui: &mut Ui, desk: &mut Desk) {
         7 => weather(ui, desk, &shown),
         _ => link(ui, desk, &shown),
     };
-    ui.horizontal(|ui| {
-        ui.label("for");
-        ui.add(egui::TextEdit::singleline(&mut desk.form.lasting).desired_width(70.0).hint_text("for good"))
-            .on_hover_text("As scenarios write it: 10min, 90s; empty: for good");
-    });
-    let until = until(desk);
+    // What is commanded or desired has no end of its own.
+    let ends = !matches!(desk.form.what, 2 | 3);
+    if ends {
+        ui.horizontal(|ui| {
+            ui.label("for");
+            let field = egui::TextEdit::singleline(&mut desk.form.lasting).desired_width(70.0);
+            ui.add(field.hint_text("for good"))
+                .on_hover_text("As scenarios write it: 10min, 90s; empty: for good");
+        });
+    } else {
+        ui.label(weak("until it is commanded otherwise"));
+    }
+    let until = if ends { until(desk) } else { Ok(None) };
     let ready = act.is_some() && until.is_ok();
     ui.horizontal(|ui| {
-        let now = desk.now();
+        let now = desk.tick_now();
         let button = ui.add_enabled(ready, egui::Button::new(format!("Do it at {}", time(now))));
         let button = button.on_hover_text("F5");
         let by_key = std::mem::take(&mut desk.do_it);
         if let (true, Some(act), Ok(until)) = (button.clicked() || by_key, act, &until) {
-            // What is commanded or desired has no end of its own.
-            let until = until.filter(|_| !matches!(act, Act::Command { .. } | Act::Desire { .. }));
-            desk.asked = Some(Asked::Act(act, until));
+            desk.asked = Some(Asked::Act(act, *until));
         } else if by_key {
             desk.tell("the act is not filled in: see the panel Act".to_owned(), true);
         }
@@ -144,7 +157,8 @@ fn until(desk: &Desk) -> Result<Option<SimTime>, String> {
     match desk.form.lasting.trim() {
         "" => Ok(None),
         lasting => {
-            lasting.parse::<Span>().map(|span| Some(desk.now() + span)).map_err(|error| error.to_string())
+            let span = lasting.parse::<Span>().map_err(|error| error.to_string())?;
+            Ok(Some(desk.tick_now() + span))
         }
     }
 }
@@ -165,7 +179,9 @@ pub fn by_key(desk: &mut Desk) {
     };
     match target(&shown, device, desk.form.fault, part.as_deref()) {
         Some(target) => {
-            let kind = FAULTS[desk.form.fault.min(FAULTS.len() - 1)].2(desk.form.size);
+            let (name, _, write) = FAULTS[desk.form.fault.min(FAULTS.len() - 1)];
+            let (low, high) = reach(name).into_inner();
+            let kind = write(desk.form.size.clamp(low, high));
             desk.act(Act::Fault { target, kind }, until);
         }
         None => desk.tell("it has no reading that could go wrong".to_owned(), true),
@@ -231,7 +247,9 @@ fn fault(ui: &mut Ui, desk: &mut Desk, shown: &Shown) -> Option<Act> {
     }
     if !figure.is_empty() {
         ui.horizontal(|ui| {
-            ui.add(egui::DragValue::new(&mut desk.form.size).speed(0.1));
+            let range = reach(name);
+            let speed = if range.end() - range.start() > 2.0 { 0.1 } else { 0.01 };
+            ui.add(egui::DragValue::new(&mut desk.form.size).speed(speed).range(range));
             // What a scenario is written in, whatever the units of choice.
             let unit = match name {
                 "bias" | "drift" | "spike" | "noise" => written_in(shown, device, &desk.form.part),

@@ -77,10 +77,14 @@ fn evidence(ui: &mut Ui, desk: &mut Desk, shown: &Shown, left: &Left, spell: &Sp
     let said = beside.iter().filter_map(|e| said(e)).find(|s| s.kind == spell.what);
     let figures = match (said, spell.class) {
         (Some(said), _) => Some(judged(shown, &said)),
+        // A detector's alarm has a score, which its sentence says.
+        (None, Class::Alarm) if spell.what == "alarm" => None,
         (None, Class::Alarm) => Some(format!("posterior {:.3}", spell.value)),
         // What was set says so itself.
         (None, _) if spell.value == 0.0 || spell.what == SET => None,
-        (None, _) => Some(format!("size {}", sized(shown, spell.value, &spell.unit))),
+        // Of an outage, how many: its sentence says what.
+        (None, Class::Outage) => Some(format!("so many: {:.0}", spell.value)),
+        (None, Class::Injected) => Some(format!("size {}", sized(shown, spell.value, &spell.unit))),
     };
     if let Some(figures) = figures {
         ui.label(figures);

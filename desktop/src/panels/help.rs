@@ -1,6 +1,6 @@
 //! The keys.
 
-use egui::{Context, Grid, Window};
+use egui::{Context, Grid, ScrollArea, Window, vec2};
 
 /// Every key and what it does.
 pub const KEYS: [(&str, &str); 46] = [
@@ -54,13 +54,18 @@ pub const KEYS: [(&str, &str); 46] = [
 
 /// The list, in a window of its own.
 pub fn show(ctx: &Context, open: &mut bool) {
-    Window::new("Keys").open(open).resizable(false).collapsible(false).show(ctx, |ui| {
-        Grid::new("keys").num_columns(2).striped(true).show(ui, |ui| {
-            for (key, does) in KEYS {
-                ui.monospace(key);
-                ui.label(does);
-                ui.end_row();
-            }
+    // What the window has no room for, as it is small or everything in it large, is scrolled to.
+    let room = (ctx.viewport_rect().size() - vec2(60.0, 90.0)).max(vec2(120.0, 80.0));
+    let list = Window::new("Keys").open(open).resizable(false).collapsible(false).default_size(room);
+    list.show(ctx, |ui| {
+        ScrollArea::both().max_width(room.x).max_height(room.y).show(ui, |ui| {
+            Grid::new("keys").num_columns(2).striped(true).show(ui, |ui| {
+                for (key, does) in KEYS {
+                    ui.monospace(key);
+                    ui.label(does);
+                    ui.end_row();
+                }
+            });
         });
     });
 }

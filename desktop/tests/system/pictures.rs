@@ -321,6 +321,24 @@ fn what_only_a_picture_has_is_not_taken_in_silence_by_a_window() {
 }
 
 #[test]
+fn what_belongs_to_another_way_of_looking_is_not_taken_in_silence() {
+    let dir = tempfile::tempdir().unwrap();
+    let png = dir.path().join("x.png");
+    let png = png.to_str().unwrap();
+    for (args, says) in [
+        (&["parcel-drop", "--screenshot", png, "--from", "2s"][..], "--from"),
+        (&["parcel-drop", "--at", "3s", "--every", "1s"], "--every"),
+        (&["parcel-drop", "--screenshot", png, "--broker", "mqtt://localhost"], "--mirror FILE"),
+        (&["--mirror", "pi3b-mirror", "--broker", "mqtt://127.0.0.1:9", "--hide", "pi-1"], "--hide"),
+    ] {
+        let output = desktop(dir.path()).args(args).env_remove("DISPLAY").output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {text}");
+        assert!(text.contains(says) && !Path::new(png).exists(), "{args:?}: {text}");
+    }
+}
+
+#[test]
 fn a_scenario_with_a_mistake_is_refused_with_its_place() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("bad.ron");
@@ -353,6 +371,22 @@ fn a_split_view_shows_both_and_where_they_part() {
     assert_eq!(difference(&now, &kept), None, "the same run on both sides");
     let [now, kept] = halves(&["--set", "world.scene.gravity_m_s2=2"]);
     assert!(difference(&now, &kept).unwrap().1 > 100, "parcels fall slower on the one side");
+}
+
+#[test]
+fn a_run_that_is_over_before_the_other_half_is_shown_at_its_end() {
+    if !vulkan("a_run_that_is_over_before_the_other_half_is_shown_at_its_end") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    // With names and titles, which say the time.
+    let left = |at: &str| {
+        let args = ["--beside", "parcel-drop", "--field", "none", "--at", at];
+        let whole = draw(dir.path(), "pi3b-mirror", &args);
+        image::imageops::crop_imm(&whole, 0, 0, whole.width() / 2, whole.height()).to_image()
+    };
+    assert!(difference(&left("3s"), &left("20min")).is_some());
+    assert_eq!(difference(&left("20min"), &left("25min")), None);
 }
 
 /// The headless command's report of a run.

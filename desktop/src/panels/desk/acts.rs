@@ -83,8 +83,8 @@ impl Desk {
         }
     }
 
-    /// The start of the tick that is shown.
-    fn tick_now(&self) -> SimTime {
+    /// The start of the tick that is shown: what is done, is done from there on.
+    pub fn tick_now(&self) -> SimTime {
         let step_ns = self.session.as_ref().map_or(1, |s| s.step_ns);
         SimTime(self.now().0.div_euclid(step_ns) * step_ns)
     }

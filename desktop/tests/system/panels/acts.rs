@@ -3,11 +3,12 @@
 use super::{choose, click, opened, window};
 use egui_kittest::kittest::Queryable;
 use twinfleet_desktop::{
-    panels::{Pane, desk::Desk},
+    panels::{Pane, acts::FAULTS, desk::Desk},
     settings::Settings,
     sim::act::Act,
     stage::show::Picked,
 };
+use twinfleet_engine::time::{SimTime, Span};
 
 #[test]
 fn devices_are_carried_and_the_weather_is_changed_from_the_panel() {
@@ -103,4 +104,49 @@ fn a_faults_size_says_its_unit_whatever_the_units_of_choice() {
     choose(&mut window, "stuck", "bias");
     // It is a line of the scenario, which knows no degrees Fahrenheit.
     window.get_by_label("offset, [°C]");
+}
+
+#[test]
+fn what_is_commanded_is_promised_no_end() {
+    let mut desk = Desk::new(Settings::default());
+    desk.sets = vec!["duration=\"1h\"".to_owned(), "expect=[]".to_owned(), "timeline=[]".to_owned()];
+    desk.open("greenhouse");
+    assert_eq!(desk.refused, None);
+    let actuator = desk.shown.as_ref().unwrap().fleet.find("actuator-1").unwrap();
+    desk.pick(Some(Picked::Device(actuator)));
+    let mut window = window(desk);
+    click(&mut window, "Act");
+    window.get_by_label("for");
+    // What was typed for another act holds no command up.
+    window.state_mut().form.lasting = "10 minuets".to_owned();
+    choose(&mut window, "Inject a fault", "Command an actuator by hand");
+    assert!(window.query_by_label("for").is_none());
+    window.get_by_label("until it is commanded otherwise");
+    click(&mut window, "Do it at 0.0 s");
+    let done: Vec<_> = window.state().done.iter().map(|d| d.until).collect();
+    assert!(matches!(done[..], [None]), "{done:?} {:?}", window.state().notice);
+}
+
+#[test]
+fn a_faults_figure_stays_within_what_it_may_be_and_lasts_from_the_tick_on() {
+    let mut desk = opened("sick-sensors");
+    desk.pick(Some(Picked::Device(0)));
+    let step = Span(desk.session.as_ref().unwrap().step_ns);
+    let mut window = window(desk);
+    click(&mut window, "Act");
+    for (name, largest) in [("ADC reference (device)", 1.0), ("dust", 0.99)] {
+        window.state_mut().form.size = 3.0;
+        window.state_mut().form.fault = FAULTS.iter().position(|(n, ..)| *n == name).unwrap();
+        window.run_steps(3);
+        assert_eq!(window.state().form.size, largest, "{name}");
+    }
+    // Between two ticks it is done at the first of them, and lasts as long as is said from there.
+    window.state_mut().go_to(SimTime(step.0 * 5 / 2));
+    window.state_mut().form.fault = 0;
+    window.run_steps(3);
+    window.key_press(egui::Key::F5);
+    window.run_steps(3);
+    let done: Vec<_> = window.state().done.iter().map(|d| (d.at, d.until)).collect();
+    let at = SimTime(step.0 * 2);
+    assert!(done == [(at, Some(at + Span::from_secs(600)))], "{done:?} {:?}", window.state().notice);
 }

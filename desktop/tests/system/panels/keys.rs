@@ -260,3 +260,26 @@ fn what_is_sought_in_a_fleet_whose_panel_is_closed_is_typed_into_its_field() {
     assert_eq!(desk.search, "hm");
     assert_eq!((desk.shown.as_ref().unwrap().legend, desk.is_dark()), (legend, dark));
 }
+
+#[test]
+fn the_list_of_keys_is_read_to_its_end_in_a_small_window() {
+    let mut window = window(opened("parcel-drop"));
+    window.set_size(egui::vec2(900.0, 500.0));
+    window.key_press(egui::Key::F1);
+    window.run_steps(4);
+    let last = |window: &Harness<'_, Desk>| window.query_by_label("this list; quit").map(|n| n.rect());
+    assert!(last(&window).is_none_or(|r| r.max.y > 500.0), "it has no room for all of them");
+    window.hover_at(egui::pos2(300.0, 250.0));
+    window.run_steps(2);
+    for _ in 0..10 {
+        window.event(egui::Event::MouseWheel {
+            unit: egui::MouseWheelUnit::Point,
+            delta: egui::vec2(0.0, -300.0),
+            phase: egui::TouchPhase::Move,
+            modifiers: egui::Modifiers::NONE,
+        });
+        window.run_steps(4);
+    }
+    let rect = last(&window).unwrap();
+    assert!(rect.min.y > 0.0 && rect.max.y < 500.0, "{rect:?}");
+}

@@ -139,3 +139,18 @@ fn the_inspector_says_where_a_device_was_carried() {
     let window = window(desk);
     window.get_by_label("outside (carried there from z4)");
 }
+
+#[test]
+fn a_detectors_score_is_no_posterior() {
+    let mut desk = Desk::new(Settings::default());
+    desk.sets = vec!["mirror[0].watch=(readings_per_alarm: 2000)".to_owned()];
+    desk.open("pi3b-mirror");
+    assert_eq!(desk.refused, None);
+    desk.go_to(crate::at("31min"));
+    crate::until(&mut desk, "31 min", |d| d.shown.as_ref().unwrap().t == crate::at("31min"));
+    let alarm = desk.shown.as_ref().unwrap().spells.iter().find(|s| s.what == "alarm").cloned();
+    let alarm = alarm.expect("the detector has seen that the sensor sticks");
+    let window = window(desk);
+    window.get_by_label_contains("residuals unlike those before, score");
+    assert!(window.query_by_label(&format!("posterior {:.3}", alarm.value)).is_none());
+}
