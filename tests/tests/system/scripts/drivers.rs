@@ -224,7 +224,8 @@ fn the_older_dht_library_is_there_on_a_pi() {
     let ran = stage.run(&[]);
     let said = stage.told(&ran, "script_says");
     assert_eq!(said.len(), 2, "{said:?} {:?}", stage.told(&ran, "script_crash"));
-    let (warm, wet) = said[0].strip_prefix("Temp=").and_then(|line| line.split_once("*C  Humidity=")).unwrap();
+    let (warm, wet) =
+        said[0].strip_prefix("Temp=").and_then(|line| line.split_once("*C  Humidity=")).unwrap();
     let (warm, wet): (f64, f64) = (warm.parse().unwrap(), wet.trim_end_matches('%').parse().unwrap());
     assert!((warm - 21.0).abs() < 1.0 && (wet - 45.0).abs() < 8.0, "{said:?}");
     assert_eq!(said[1], "Failed to get reading. Try again!");
