@@ -1,5 +1,6 @@
 """Looks at a script without running it: whether it can be read, and whether its pins are the board's. JSON in, JSON out."""
 import ast
+import importlib.util
 import json
 import sys
 
@@ -14,6 +15,12 @@ pins = set(asked["pins"])
 numbers = {int(d) for d in ("".join(c for c in p if c.isdigit()) for p in pins) if d}
 inner = {digits(pin) for pin in asked["inner"]}
 listed = ", ".join(asked["pins"])
+# What MicroPython has built in.
+BUILT_IN = set(
+    "array asyncio base64 binascii builtins cmath collections copy datetime deflate errno fnmatch framebuf functools gc gzip hashlib"
+    " heapq hmac html inspect io itertools json locale logging math micropython operator os pathlib platform random re select stat"
+    " string struct sys tarfile time types uctypes unittest uu vfs zlib".split()
+)
 HEADER = {3, 5, 7, 8, 10, 11, 12, 13, 15, 16, 18, 19, 21, 22, 23, 24, 26, 29, 31, 32, 33, 35, 36, 37, 38, 40}
 
 
@@ -42,8 +49,44 @@ def look_at_bus(node):
             tell(word.value, text, "name that pin: the simulated bus is there", warning=True)
 
 
+def is_there(name, beside, modules):
+    if name in modules or name in beside:
+        return True
+    if asked["runtime"] == "MicroPython":
+        return name in BUILT_IN or name[:1] == "u" and (name[1:] in BUILT_IN or name[1:] in modules)
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return True
+
+
+def look_at_imports(tree):
+    """What a script imports in any case has to be somewhere."""
+    if asked["beside"] is None or "sys.path" in asked["source"]:
+        return
+    micro = asked["runtime"] == "MicroPython"
+    files = [path[4:] if path.startswith("lib/") else path for path in asked["beside"]]
+    beside = {path.split("/")[0].rsplit(".", 1)[0] for path in files if "/" in path or path.endswith(".py") or micro}
+    modules = {name.split(".")[0] for name in asked["modules"]}
+    for node in tree.body:
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            names = [node.module]
+        for name in {n.split(".")[0]: None for n in names}:
+            if is_there(name, beside, modules):
+                continue
+            if name + ".mpy" in files:
+                help = "`%s.mpy` is compiled for a board: put its `%s.py` there" % (name, name)
+            elif micro:
+                help = "put its file beside the script, or into `lib` there: nothing is downloaded"
+            else:
+                help = "install the package that has it: `%s -m pip install …`, or put its file beside the script" % sys.executable
+            tell(node, "there is no module `%s`: the script would end here" % name, help, warning=True)
+
+
 def look(tree):
     text = asked["source"]
+    look_at_imports(tree)
     by_board_numbers = "GPIO.BOARD" in text
     for node in ast.walk(tree):
         if asked["runtime"] == "MicroPython" and isinstance(node, ast.Call) and name_of(node.func) == "Pin" and node.args:

@@ -19,7 +19,7 @@ import types
 import _thread
 
 _lock = _thread.allocate_lock  # the real one
-_write, _read = os.write, os.read
+_write, _read, _exit = os.write, os.read, os._exit
 _ident = _thread.get_ident
 _trace = sys.settrace
 
@@ -29,6 +29,8 @@ SLICE_NS = 50_000_000
 BOOT_NS = 1_000_000_000
 # A line that a script may print in pieces, and a question that goes as one, [bytes].
 PRINTED, QUESTION = 4096, 1 << 20
+# A byte at 115,200 baud, [ns].
+CONSOLE_BYTE_NS = 86_806
 # Who looks at the clock or a pin again within so many lines does nothing else; it is taken ahead by a part of the time that
 # it has looked so far, at most by so much, [ns].
 LOOK_LINES, LOOK_PART, LOOK_NS = 100, 10, 1_000_000
@@ -97,7 +99,7 @@ def ask(op, *words):
         while b"\n" not in _buffer:
             more = _read(fd, 65536)
             if not more:
-                os._exit(0)
+                _exit(0)
             _buffer += more
     finally:
         asking = False
@@ -106,7 +108,7 @@ def ask(op, *words):
     base_ns, base_n = int(at), n
     limit_n = n + SLICE_NS // LINE_NS
     if rest == "kill":
-        os._exit(0)
+        _exit(0)
     return rest.split(" ")
 
 
@@ -288,8 +290,7 @@ def _slice():
         threads.news(answer[1])
         answer = ask("tick", how)
     if answer[0] == "stuck":
-        own = [f for f in traceback.extract_stack() if not f.filename.startswith(_UNCOUNTED)]
-        end("stuck", "".join(traceback.format_list(own)))
+        end("stuck", "".join(traceback.format_list(_own(traceback.extract_stack()))))
     threads.others_due()
 
 
@@ -446,10 +447,17 @@ class Console(io.TextIOBase):
         return False
 
     def write(self, text):
+        global base_ns, limit_n
         text = bytes(text).decode("utf-8", "replace") if isinstance(text, (bytes, bytearray, memoryview)) else str(text)
-        *lines, self._line = (self._line + text).split("\n")
+        *lines, rest = (self._line + text).split("\n")
         for line in lines:
             ask("say", hexed(line[:PRINTED]))
+        # Of a line that has no end it keeps what will be told of it; the rest takes the time of a serial console.
+        self._line = rest[:PRINTED]
+        if len(rest) > PRINTED:
+            over_ns = (len(rest) - PRINTED) * CONSOLE_BYTE_NS
+            base_ns += over_ns
+            limit_n -= over_ns // LINE_NS
         return len(text)
 
     def flush(self):
@@ -517,7 +525,12 @@ def prepare(bundle):
 def end(kind, text):
     """The script is over."""
     ask("end", kind, hexed(clipped(text)))
-    os._exit(0)
+    _exit(0)
+
+
+def leave(status):
+    """The script ends itself at once, without its last words."""
+    end("exit", str(status) if status else "")
 
 
 
@@ -580,6 +593,8 @@ def serve(line, hello):
     files.install()
     programs.install()
     if settings["small"]:
+        # Its libraries are on its card, which this machine's folders of that name are not.
+        sys.path.insert(1, os.path.join(sys.path[0], "lib"))
         sys.implementation.name = "circuitpython"
         __import__("_board").install()
     # Who counts the lines is not for the script to change.
@@ -628,13 +643,18 @@ def _join():
             thread.join()
 
 
-def _own_frames(told):
-    """Takes what runs the script out of a traceback, and out of those before it."""
-    frames = [f for f in told.stack if not f.filename.startswith(_UNCOUNTED)]
+def _own(frames):
+    """The script's own frames, without what runs it."""
+    frames = [f for f in frames if not f.filename.startswith(_UNCOUNTED)]
     # The script's process itself is started from a text.
     while frames and frames[0].filename == "<string>":
         del frames[0]
-    told.stack = traceback.StackSummary.from_list(frames)
+    return frames
+
+
+def _own_frames(told):
+    """Takes what runs the script out of a traceback, and out of those before it."""
+    told.stack = traceback.StackSummary.from_list(_own(told.stack))
     for before in (told.__cause__, told.__context__):
         if before is not None:
             _own_frames(before)

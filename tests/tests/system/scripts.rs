@@ -333,6 +333,31 @@ fn check_tells_of_parts_that_no_script_finds() {
 }
 
 #[test]
+fn check_warns_of_modules_that_are_nowhere() {
+    let told = |thing: &str, runtime: &str, script: &str| {
+        let stage = Stage::new(thing, runtime, "", script);
+        let stage = stage.beside("own.py", "x = 1\n").beside("lib/other.py", "").beside("lib/third.mpy", "M");
+        let ran = command(&["check", &stage.file()]);
+        assert_eq!(ran.code(), 0, "{}", ran.stderr());
+        ran.stderr()
+    };
+    let text = told(
+        ESP,
+        "MicroPython",
+        "import utime, ujson, machine, own, other\nfrom umqtt.simple import MQTTClient\nimport nowhere\n\
+        try:\n    import perhaps\nexcept ImportError:\n    perhaps = None\n",
+    );
+    assert!(text.contains("main.py:3:1") && text.contains("there is no module `nowhere`"), "{text}");
+    assert_eq!(text.matches("there is no module").count(), 1, "{text}");
+    let text = told(PI, "RaspberryPi", "import json, RPi.GPIO, smbus2, own\nimport no_such_package\n");
+    assert!(text.contains("no module `no_such_package`") && text.contains("pip install"), "{text}");
+    assert_eq!(text.matches("there is no module").count(), 1, "{text}");
+    let text = told(ESP, "CircuitPython", "import board, other, third\n");
+    assert!(text.contains("`third.mpy` is compiled for a board"), "{text}");
+    assert_eq!(text.matches("there is no module").count(), 1, "{text}");
+}
+
+#[test]
 fn check_warns_of_i2c_pins_on_which_no_part_hangs() {
     let told = |script: &str| {
         let ran = command(&["check", &Stage::new(ESP, "MicroPython", "", script).file()]);

@@ -78,7 +78,7 @@ def told(path):
     if within(path, hidden):
         return path[len(hidden):] or "/"
     if within(path, folder):
-        return posixpath.normpath(home + "/" + path[len(folder):])
+        return posixpath.normpath(home.rstrip("/") + "/" + path[len(folder):].lstrip("/"))
     return path
 
 

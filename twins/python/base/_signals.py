@@ -171,4 +171,5 @@ def install():
             raise_(number)
 
     os.kill = os.killpg = _k.unbound(kill)
+    os._exit = _k.unbound(_k.leave)
     os.abort = _k.unbound(lambda: _k.end("gone", "ended by its own SIGABRT"))

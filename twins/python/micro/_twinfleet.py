@@ -345,6 +345,12 @@ def _port(name):
     time._port(port)
 
 
+def _input(prompt=""):
+    # A board waits for ever here, since nobody types.
+    print(prompt)
+    raise EOFError("input(): nobody types at a device of a run")
+
+
 _taken = 0
 _heap = 0
 _live = 0
@@ -373,7 +379,8 @@ def ready(heap_kb):
     # In the picture: the modules that boards have in their firmware.
     global _heap
     _heap = heap_kb * 1024
-    import os, time, machine, micropython, network, socket, select
+    import builtins, os, time, machine, micropython, network, socket, select
+    builtins.input = _input
     sys.modules["gc"] = _Gc()
     sys.modules["micropython"] = _Micropython(micropython)
     sys.modules["sys"], sys.modules["os"] = _Of(sys), _Os(os)

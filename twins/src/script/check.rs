@@ -5,8 +5,10 @@
 //! model of their registers, are told of all the same.
 
 use super::{
+    card::Card,
     cpython::{interpreter, text},
     machine::displaced,
+    runtimes::modules,
 };
 use crate::parts::live;
 use serde::Deserialize;
@@ -84,6 +86,8 @@ pub fn check(plan: &Plan, files: &Files) -> Report {
             "inner": board.inner_pins,
             "sda": wired[0],
             "scl": wired[1],
+            "modules": modules(script.runtime),
+            "beside": beside(files, &script.path),
         });
         for found in ask(&asked).unwrap_or_default() {
             let at = offset(source.text(), found.line, found.column);
@@ -96,6 +100,12 @@ pub fn check(plan: &Plan, files: &Files) -> Report {
         }
     }
     report
+}
+
+/// The files that lie beside a script; none where they cannot be read.
+fn beside(files: &Files, script: &str) -> Option<Vec<String>> {
+    let card = Card::read(files, script).ok()?;
+    Some(card.files.iter().map(|(path, _)| path.display().to_string()).collect())
 }
 
 /// The pins of an I2C line (data or clock) on which parts hang: those of the board's own bus, and those of the parts' own.

@@ -43,11 +43,15 @@ pub fn all() -> Vec<Listed> {
             Runtime::MicroPython => "MicroPython 1.27 in WebAssembly, within this program".to_owned(),
             _ => format!("{python} (Python 3.9 or later; TWINFLEET_PYTHON names another)"),
         };
-        let files = folders(runtime).iter().flat_map(|folder| cpython::folder(folder));
-        let modules: BTreeSet<String> = files.filter_map(|(path, _)| module(&path)).collect();
-        Listed { name, runs, modules: modules.into_iter().collect(), more }
+        Listed { name, runs, modules: modules(runtime).into_iter().collect(), more }
     })
     .into()
+}
+
+/// The modules of the shim that a runtime's scripts can import.
+pub(super) fn modules(runtime: Runtime) -> BTreeSet<String> {
+    let files = folders(runtime).iter().flat_map(|folder| cpython::folder(folder));
+    files.filter_map(|(path, _)| module(&path)).collect()
 }
 
 /// The module that a script imports of a file: none where it is the shim's own.

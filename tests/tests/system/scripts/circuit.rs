@@ -1,6 +1,6 @@
 //! CircuitPython on a microcontroller: its radio, its sleep, its clock, the names of its board.
 
-use super::Stage;
+use super::{ESP, Stage};
 use twinfleet_tests::python_of;
 
 /// A Pico W with a lamp of its own, and a contact to ground.
@@ -105,4 +105,15 @@ alarm.exit_and_deep_sleep_until_alarms(alarm.time.TimeAlarm(monotonic_time=time.
     };
     assert!((875..=878).contains(&second(&said[3], 2)), "{said:?}");
     assert!((910..=915).contains(&second(&said[5], 3)), "{said:?}");
+}
+
+/// As a board's drive has it: libraries lie in `lib`.
+#[test]
+fn libraries_lie_where_circuitpython_looks_for_them() {
+    let script =
+        "import os\nimport blink_helper\nprint(blink_helper.TIMES, os.getcwd(), os.listdir('/lib'))\n";
+    let stage = Stage::new(ESP, "CircuitPython", "", script).beside("lib/blink_helper.py", "TIMES = 3\n");
+    let ran = stage.run(&[]);
+    let want = ["3 / ['blink_helper.py']"];
+    assert_eq!(stage.told(&ran, "script_says"), want, "{:?}", stage.told(&ran, "script_crash"));
 }

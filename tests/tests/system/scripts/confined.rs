@@ -1,8 +1,13 @@
 //! What scripts cannot do to the machine, to each other and to the run.
 
-use super::{PI, Stage};
+use super::{ESP, PI, Stage};
 use crate::system::common::{scratch, twinfleet_command};
-use std::{fs, os::unix::fs::MetadataExt, process::Command, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 /// What a script uses to try things: `attempt(name, what)` prints whether it went.
 pub const ATTEMPT: &str = r#"
@@ -195,4 +200,38 @@ fn a_script_takes_no_more_of_the_machine_than_its_share() {
     let many = "import os, _twinfleet as t\nb = b'1 kept x\\n' * 100\nwhile True: os.write(t.fd, b)\n";
     let stage = Stage::new(PI, "RaspberryPi", "", many).with("duration: \"2min\"", "duration: \"1s\"");
     assert!(stage.run(&["--script-patience", "2"]).code() <= 3);
+}
+
+/// A line without an end is no hog: it is cut, and who writes it on and on is stuck in simulated time.
+#[test]
+fn a_console_without_line_ends_is_contained() {
+    for (runtime, thing, script) in [
+        ("RaspberryPi", PI, "import sys\nprint('on')\nwhile True:\n    sys.stdout.write('x' * 1000)\n"),
+        ("MicroPython", ESP, "print('on')\nwhile True:\n    print('x' * 1000, end='')\n"),
+    ] {
+        let begun = Instant::now();
+        let stage = Stage::new(thing, runtime, "", script).with("count: 2", "count: 1");
+        let ran = stage.run(&[]);
+        assert!(begun.elapsed() < Duration::from_secs(60), "{runtime}: {:?}", begun.elapsed());
+        assert_eq!(stage.told(&ran, "script_says"), ["on"], "{runtime}");
+        let stuck = stage.told(&ran, "script_stuck");
+        assert!(stuck.len() == 1 && stuck[0].contains("main.py"), "{runtime}: {stuck:?}");
+        assert!(!stuck[0].contains("<string>"), "{runtime}: {stuck:?}");
+    }
+    let long = Stage::new(PI, "RaspberryPi", "", "print('.' * 3, end='')\nprint('y' * 9000)\n");
+    let said = long.told(&long.run(&[]), "script_says");
+    assert!(said.len() == 1 && said[0].len() == 4096 && said[0].starts_with("...y"), "{}", said[0].len());
+}
+
+#[test]
+fn who_leaves_at_once_has_left_and_who_asks_for_input_is_told() {
+    let script = "import os, threading, time\n\
+        def goes():\n    time.sleep(2)\n    os._exit(3)\n\
+        threading.Thread(target=goes).start()\nwhile True:\n    time.sleep(1)\n";
+    let stage = Stage::new(PI, "RaspberryPi", "", script);
+    assert_eq!(stage.told(&stage.run(&[]), "script_exit"), ["the script has ended with 3"]);
+    let stage = Stage::new(ESP, "MicroPython", "", "name = input('name? ')\n");
+    let ran = stage.run(&[]);
+    assert_eq!(stage.told(&ran, "script_says"), ["name? "]);
+    assert!(stage.told(&ran, "script_crash")[0].starts_with("EOFError: input(): nobody types"));
 }

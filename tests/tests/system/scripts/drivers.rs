@@ -217,3 +217,25 @@ fn micropythons_drivers_run_within_its_heap() {
         }
     }
 }
+
+/// As most of the Raspberry Pi's older tutorials read it: Adafruit's library before CircuitPython, which builds on a Pi alone.
+#[test]
+fn the_older_dht_library_is_there_on_a_pi() {
+    let script = "import Adafruit_DHT\n\
+        for sensor, pin in ((Adafruit_DHT.DHT22, 4), (Adafruit_DHT.AM2302, 17)):\n\
+        \x20   humidity, temperature = Adafruit_DHT.read_retry(sensor, pin, retries=2)\n\
+        \x20   if humidity is not None and temperature is not None:\n\
+        \x20       print('Temp={0:0.1f}*C  Humidity={1:0.1f}%'.format(temperature, humidity))\n\
+        \x20   else:\n        print('Failed to get reading. Try again!')\n";
+    let thing =
+        r#"board: "raspberry-pi-4b", parts: [(id: "p", model: "dht22", on: Pin("GPIO4"), pull_up: true)]"#;
+    let stage = Stage::new(thing, "RaspberryPi", "", script);
+    let ran = stage.run(&[]);
+    let said = stage.told(&ran, "script_says");
+    assert_eq!(said.len(), 2, "{said:?} {:?}", stage.told(&ran, "script_crash"));
+    let (warm, wet) =
+        said[0].strip_prefix("Temp=").and_then(|line| line.split_once("*C  Humidity=")).unwrap();
+    let (warm, wet): (f64, f64) = (warm.parse().unwrap(), wet.trim_end_matches('%').parse().unwrap());
+    assert!((warm - 21.0).abs() < 1.0 && (wet - 45.0).abs() < 8.0, "{said:?}");
+    assert_eq!(said[1], "Failed to get reading. Try again!");
+}

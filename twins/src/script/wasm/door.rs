@@ -28,6 +28,10 @@ const CALLS_UNDER_WAY: i32 = 186_120;
 const PENDING_EXCEPTION: i32 = 185_148;
 /// A page of an instance's memory, [bytes].
 const WASM_PAGE_BYTES: usize = 64 << 10;
+/// What is told of a line that a script prints, [bytes].
+const PRINTED: usize = 4096;
+/// A byte at 115,200 baud, [ns].
+const CONSOLE_BYTE_NS: u64 = 86_806;
 /// Most news that wait for a turn.
 const NEWS: usize = 1_024;
 
@@ -202,20 +206,27 @@ fn refuel(mut ctx: impl AsContextMut<Data = State>, least: u64) -> Result<(), Er
     if ctx.as_context().data().run.is_none() || matches!(next, Next::Look(_)) {
         return Ok(());
     }
-    if tick(&mut ctx, next == Next::Circle)? {
-        if ctx.as_context().data().stuck {
-            // It has caught the interrupt and goes on.
-            let text = crate::script::machine::hex(*b"it was interrupted, caught that, and goes on");
-            let _ = ask(&mut ctx, &format!("end stuck {text}"))?;
-            return Err(Error::host(Stop));
-        }
-        ctx.as_context_mut().data_mut().stuck = true;
-        // As Ctrl-C does it: MicroPython raises KeyboardInterrupt at the next jump of its bytecode.
-        if let Some(interrupt) = ctx.as_context().data().interrupt {
-            interrupt.call(ctx.as_context_mut(), &[], &mut [])?;
-        }
+    pass(&mut ctx, next == Next::Circle)
+}
+
+/// Time has passed without a question: the run is told, and who is stuck is interrupted where it is.
+fn pass(ctx: &mut impl AsContextMut<Data = State>, circle: bool) -> Result<(), Error> {
+    if !tick(ctx, circle)? {
+        return Ok(());
     }
-    Ok(())
+    if ctx.as_context().data().stuck {
+        // It has caught the interrupt and goes on.
+        let text = crate::script::machine::hex(*b"it was interrupted, caught that, and goes on");
+        let _ = ask(&mut *ctx, &format!("end stuck {text}"))?;
+        return Err(Error::host(Stop));
+    }
+    ctx.as_context_mut().data_mut().stuck = true;
+    // As Ctrl-C does it: MicroPython raises KeyboardInterrupt at the next jump of its bytecode.
+    let interrupt = ctx.as_context().data().interrupt;
+    match interrupt {
+        Some(interrupt) => call(ctx.as_context_mut(), interrupt, &[], &mut []),
+        None => Ok(()),
+    }
 }
 
 /// More memory for a heap that is full of garbage, as long as there is room; it is collected at the next turn.
@@ -334,8 +345,16 @@ fn fd_write(mut caller: Caller<'_, State>, fd: i32, iov: i32, count: i32, wrote:
                 let line: Vec<u8> = caller.data_mut().console.drain(..=end).collect();
                 let line = &line[..line.len() - 1];
                 let line = line.strip_suffix(b"\r").unwrap_or(line);
-                let said = crate::script::machine::hex(line.iter().copied().take(4096));
+                let said = crate::script::machine::hex(line.iter().copied().take(PRINTED));
                 ask(&mut caller, &format!("say {said}"))?;
+            }
+            // Of a line that has no end it keeps what will be told of it; the rest takes the time of a serial console.
+            let state = caller.data_mut();
+            let over = state.console.len().saturating_sub(PRINTED) as u64;
+            state.base_ns += over * CONSOLE_BYTE_NS;
+            state.console.truncate(PRINTED);
+            if over > 0 {
+                pass(&mut caller, false)?;
             }
         }
         Some(Open::World) => {
