@@ -1,10 +1,13 @@
 //! Writes the well-formed inputs of every decoder, from which a fuzzer begins: `seeds DIR` makes `DIR/NAME/0`, `1`, ….
+//! It is linked as a target is, since what is instrumented wants libFuzzer, and is done before that begins.
+#![no_main]
 
-use std::{error::Error, fs, path::Path};
+use libfuzzer_sys::fuzz_target;
+use std::{env, error::Error, fs, path::Path, process};
 use twinfleet_twins::decoders;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let dir = std::env::args().nth(1).ok_or("seeds DIR")?;
+fn write() -> Result<(), Box<dyn Error>> {
+    let dir = env::args().nth(1).ok_or("seeds DIR")?;
     for name in decoders::names() {
         let of_name = Path::new(&dir).join(name);
         fs::create_dir_all(&of_name)?;
@@ -15,3 +18,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     Ok(())
 }
+
+fuzz_target!(
+    init: {
+        if let Err(error) = write() {
+            eprintln!("seeds: {error}");
+            process::exit(1);
+        }
+        process::exit(0)
+    },
+    |_data: &[u8]| {}
+);

@@ -220,11 +220,7 @@ fn tail(out: &mut String, r: &Report, args: &RunArgs) -> std::fmt::Result {
 }
 
 fn figure(value: f64, unit: &str) -> String {
-    if value.is_finite() {
-        format!("{value:.3} {}", twinfleet_engine::expect::unit_symbol(unit))
-    } else {
-        "–".to_owned()
-    }
+    if value.is_finite() { format!("{value:.3} {}", expect::unit_symbol(unit)) } else { "–".to_owned() }
 }
 
 fn clock(seconds: f64) -> String {

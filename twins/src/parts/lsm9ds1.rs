@@ -43,6 +43,7 @@ const WHO_AM_I: usize = 0x0F;
 const CTRL_REG1_G: usize = 0x10;
 const CTRL_REG2_G: usize = 0x11;
 const OUT_TEMP: usize = 0x15;
+const OUT_TEMP_END: usize = 0x16;
 const STATUS: usize = 0x17;
 const OUT_G: usize = 0x18;
 const CTRL_REG4: usize = 0x1E;
@@ -324,7 +325,7 @@ impl<S: Stimulus> Inertial<S> {
 
     fn register(&mut self, register: usize) -> u8 {
         let taken = match register {
-            OUT_TEMP..STATUS => TDA,
+            OUT_TEMP..=OUT_TEMP_END => TDA,
             OUT_G..CTRL_REG4 => GDA,
             OUT..=OUT_END => XLDA,
             _ => 0,

@@ -1,7 +1,7 @@
 //! Packages for MicroPython and its project's example scripts, by others, unmodified.
 
 use super::{
-    Stage,
+    ESP, Stage,
     suite::{example, package},
 };
 
@@ -205,7 +205,7 @@ fn a_picos_clock_counts_from_1970_and_its_channel_4_is_its_thermometer() {
     let script = "import machine, time\n\
         if machine.reset_cause() == machine.DEEPSLEEP_RESET:\n    print(time.time() // 100, machine.RTC().datetime()[:3])\nelse:\n\
         \x20   print(time.gmtime(0)[:3])\n    machine.RTC().datetime((2030, 1, 1, 0, 0, 0, 0, 0))\n    machine.deepsleep(10000)\n";
-    let stage = Stage::new(super::ESP, "MicroPython", "", script).with("count: 2", "count: 1");
+    let stage = Stage::new(ESP, "MicroPython", "", script).with("count: 2", "count: 1");
     let said = stage.told(&stage.run(&[]), "script_says");
     assert_eq!(said, ["(2000, 1, 1)", "9467712 (2030, 1, 1)"]);
 }
@@ -245,7 +245,7 @@ fn what_stands_first_in_many_scripts_is_there() {
         schedule(lambda x: print('later', x), 5)\n\
         import time\ntime.sleep(1)\n\
         try:\n    import rp2\nexcept ImportError as e:\n    print(e)\n";
-    let stage = Stage::new(super::ESP, "MicroPython", "", script).with("count: 2", "count: 1");
+    let stage = Stage::new(ESP, "MicroPython", "", script).with("count: 2", "count: 1");
     let ran = stage.run(&[]);
     let said = stage.told(&ran, "script_says");
     let wanted = ["2 4294967296 3 0", "later 5", "no module named 'rp2'"];
@@ -272,7 +272,7 @@ fn the_network_gives_back_what_was_set() {
         w.ifconfig(('192.168.1.201', '255.255.255.0', '192.168.1.1', '8.8.8.8'))\nprint(w.ifconfig())\n\
         w.ipconfig(dhcp4=True)\nprint(w.ifconfig()[0])\n\
         w.ipconfig(addr4='192.168.1.5/24')\nprint(w.ipconfig('addr4'), w.ipconfig('dhcp4'))\n";
-    let stage = Stage::new(super::ESP, "MicroPython", "", script).with("count: 2", "count: 1");
+    let stage = Stage::new(ESP, "MicroPython", "", script).with("count: 2", "count: 1");
     let ran = stage.run(&[]);
     let wanted = [
         "MicroPython-AP 4 192.168.4.1 False",
@@ -306,7 +306,7 @@ fn streams_and_clients_have_their_packages_names() {
         w = _w\nw.connect('a', 'b')\nwhile not w.isconnected():\n    pass\n\
         print(c.connect(timeout=5))\n";
     let script = format!("{}_w.disconnect()\n{script}", super::JOINED);
-    let stage = Stage::new(super::ESP, "MicroPython", "", &script).with("count: 2", "count: 1");
+    let stage = Stage::new(ESP, "MicroPython", "", &script).with("count: 2", "count: 1");
     let ran = stage.run(&[]);
     let wanted = ["b'new'", "b'old'", "True", "after 1", "gone x 1 False", "0"];
     assert_eq!(stage.told(&ran, "script_says"), wanted, "{:?}", stage.told(&ran, "script_crash"));
