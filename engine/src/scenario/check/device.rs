@@ -4,12 +4,13 @@ use super::Place;
 use crate::{
     catalog::{BoardDef, Catalog, Firmware, LawDef, PartDef, PowerDef, ScriptDef, ThingDef, WireDef},
     dialect::{Dialect, DialectError},
+    firmware::payload::{Codec, TemplateError},
     mirror::physical::{voice, with_unit},
     power::along,
     scenario::{
         PayloadDef, PublishDef,
         definition::{sensor_signals, unknown},
-        diagnostic::{Diagnostic, Report, near},
+        diagnostic::{Diagnostic, Report, near, with_advice},
     },
 };
 
@@ -28,6 +29,15 @@ pub(in crate::scenario) fn check_firmware(
     if firmware.awake > firmware.period {
         let error = place.error("awake", "it is awake for longer than the time between wakes");
         report.push(error.help(format!("write {} or less", firmware.period)));
+    }
+    // A period below nothing is not drawn: with more of it their mean would be another.
+    if firmware.period.0 > 0 && firmware.jitter.0 > firmware.period.0 / 3 {
+        let text = format!(
+            "a jitter of {} is too much for a period of {}: it would report less often than that",
+            firmware.jitter, firmware.period
+        );
+        let help = "it is a standard deviation: write a third of the period or less";
+        report.push(place.warning("jitter", text).help(help));
     }
     if firmware.boot.0 <= 0 {
         let error = place.error("boot", "a start after a reset takes some time: `boot` must be above 0");
@@ -74,7 +84,10 @@ pub(in crate::scenario) fn check_firmware(
         check_topic(&command.topic, false, "topic", &place, report);
         check_pointer(command.pointer.as_deref(), "pointer", &place, report);
         if !actuators.contains(&command.part.as_str()) {
-            let error = unknown("actuator", &command.part, actuators.iter().copied());
+            let none = actuators.is_empty().then(|| {
+                "the thing has none: add one to its `parts`, see `twinfleet list actuators`".to_owned()
+            });
+            let error = unknown("actuator", &command.part, actuators.iter().copied()).maybe_help(none);
             report.push(error.at(place.source, place.span("part"), ""));
         }
     }
@@ -277,6 +290,9 @@ pub(super) fn check_topic(topic: &str, filter: bool, key: &str, place: &Place<'_
             break;
         }
     }
+    if topic.matches('{').count() != topic.matches('}').count() {
+        refuse("a brace in this topic is without its counterpart".into(), "write `{device}` or `{zone}`");
+    }
     for word in placeholders(topic) {
         if word != "device" && word != "zone" {
             let help = near(word, ["device", "zone"]).unwrap_or_default();
@@ -314,6 +330,7 @@ fn placeholders(text: &str) -> Vec<&str> {
 
 fn check_template(text: &str, signals: Option<&[String]>, place: &Place<'_>, report: &mut Report) {
     const OWN: [&str; 7] = ["device", "zone", "seq", "ts", "time", "battery_v", "rssi_dbm"];
+    let told = report.items().len();
     for word in placeholders(text) {
         let (name, format) = word.split_once(':').unwrap_or((word, ""));
         let decimals = format.strip_prefix('.').unwrap_or(format);
@@ -330,6 +347,17 @@ fn check_template(text: &str, signals: Option<&[String]>, place: &Place<'_>, rep
             let error =
                 Diagnostic::error(format!("the payload has no `{{{name}}}`")).maybe_help(near(name, known));
             report.push(error.at(place.source, place.span("payload"), ""));
+        }
+    }
+    if report.items().len() > told {
+        return;
+    }
+    // Braces are the codec's to count: what it cannot read nobody would publish.
+    match Codec::new(&PayloadDef::Template(text.to_owned()), signals.unwrap_or_default()) {
+        Ok(_) | Err(TemplateError::Unknown { .. }) => {}
+        Err(error) => {
+            let (message, help) = with_advice(&error.to_string());
+            report.push(place.error("payload", message).maybe_help(help));
         }
     }
 }

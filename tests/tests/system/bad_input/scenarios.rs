@@ -526,3 +526,53 @@ fn durations_and_verdicts_that_are_none_come_with_advice() {
         "#]],
     );
 }
+
+#[test]
+fn payloads_that_nobody_could_publish() {
+    let check = |publish: &str, more: &str| {
+        let dir = scratch();
+        let text = GOOD
+            .replace("(topic: \"lab/{device}\")", publish)
+            .replace("  expect: [", &format!("  {more}\n  expect: ["));
+        std::fs::write(dir.path().join("a.ron"), text).unwrap();
+        std::fs::write(dir.path().join("r.csv"), TABLE).unwrap();
+        let checked = Command::new(twinfleet_tests::twinfleet())
+            .current_dir(dir.path())
+            .args(["check", "a.ron"])
+            .output()
+            .expect("the command starts");
+        (checked.status.code(), String::from_utf8_lossy(&checked.stderr).into_owned())
+    };
+    let template = |text: &str| format!(r#"(topic: "lab/{{device}}", payload: Template("{text}"))"#);
+    for (text, words) in [
+        (r"t={soc.temperature", "has a `{` without its counterpart"),
+        // JSON with one brace too few at its end.
+        (r#"{{\"t\": {soc.temperature}}"#, "has a `}` without its counterpart"),
+        (r"{soc.temperature:.99}", "`.99` is no format"),
+    ] {
+        let (code, said) = check(&template(text), "");
+        assert_eq!(code, Some(2), "{text}: {said}");
+        assert!(
+            said.contains(words) && said.contains("a.ron:11:") && said.contains("help: write `"),
+            "{said}"
+        );
+    }
+    let whole = check(&template(r#"{{\"t\": {soc.temperature:.1}}}"#), "");
+    assert_eq!(whole, (Some(0), String::new()));
+    let (code, said) = check(r#"(topic: "lab/{device")"#, "");
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("a brace in this topic is without its counterpart"), "{said}");
+    // Of a firmware of one's own: more jitter than its period bears, and a command to nothing.
+    let thing = |firmware: &str| {
+        format!(
+            r#"things: [(name: "own", source: "a test", board: "esp32-devkit", firmware: (period: "10s", {firmware}))],"#
+        )
+    };
+    let good = r#"(topic: "lab/{device}")"#;
+    let (code, said) = check(good, &thing(r#"jitter: "30s""#));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("a jitter of 30s is too much for a period of 10s"), "{said}");
+    let (code, said) = check(good, &thing(r#"commands: [(topic: "c/{device}", part: "led")]"#));
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("there is no actuator `led`") && said.contains("the thing has none"), "{said}");
+}
