@@ -126,6 +126,10 @@ pub struct PartDef {
     /// Whether it has a supply of its own, apart from the device's.
     #[serde(default)]
     pub own_supply: bool,
+    /// Whether it gets its supply only when the run begins: what its file says it needs to settle (`unsettled`), it needs then.
+    /// Without it, it has been on for long.
+    #[serde(default)]
+    pub cold: bool,
     /// Range in which the board's converter reads it, such as `"6dB"` of an ESP32. None: the board's usual one.
     #[serde(default)]
     pub range: Option<String>,

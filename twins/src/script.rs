@@ -111,7 +111,12 @@ pub fn install(
             unreachable!("programs are made for scripts only")
         };
         let (live, device) = (Arc::clone(&live), id.to_owned());
-        let wire = Box::new(move || machine::Machine::new(&live, g, &device));
+        let wire = Box::new(move |at_ns: u64| {
+            if at_ns > 0 {
+                live.board_reset(&device, at_ns);
+            }
+            machine::Machine::new(&live, g, &device)
+        });
         let of = Life::new(plan, g, index, id, script, Arc::clone(&cards[&plan_path(plan, g)]), &addresses);
         let life = Life { broker: Arc::clone(&broker), ..of };
         let host: Box<dyn guest::Host> = match life.script.runtime {

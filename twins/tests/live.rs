@@ -484,3 +484,24 @@ fn a_part_measures_on_while_a_fault_has_its_readings_lost() {
     }
     assert!(matches!(heard[..], [Some(_), None, Some(ppm)] if (650..950).contains(&ppm)), "{heard:?}");
 }
+
+/// There the fault's label ends, too.
+#[test]
+fn a_hanging_bus_is_free_once_its_board_was_reset() {
+    let hang =
+        r#"timeline: [(at: "100s", until: "300s", do: Fault(target: "n/s.temperature", kind: BusLockUp))]"#;
+    let (mut run, live) = bench(r#"(id: "s", model: "sht31", on: I2c(0x44))"#, "", hang);
+    let sees = live.stimulus("n", "s").unwrap();
+    run.tick(Vec::new());
+    let answers = |at_s: u64| sees.answers(at_s * 1_000_000_000);
+    live.board_reset("n", 50_000_000_000);
+    assert_eq!(
+        [answers(90), answers(150), answers(250)],
+        [true, false, false],
+        "a reset before it ends nothing"
+    );
+    live.board_reset("another", 200_000_000_000);
+    assert!(!answers(250));
+    live.board_reset("n", 200_000_000_000);
+    assert_eq!([answers(150), answers(250), answers(350)], [false, true, true]);
+}

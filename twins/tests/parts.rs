@@ -127,6 +127,26 @@ fn an_analogue_part_gives_nothing_while_it_warms_up() {
     assert!(ran.series("n-0/adc.voltage_1@reading")[0].0 < 3.0, "the converter is there");
 }
 
+/// HandsOn Tech MDU1020: about a minute of initialisation, within which the output comes 0 to 3 times.
+#[test]
+fn a_motion_detector_that_has_just_got_its_supply_raises_false_alarms() {
+    let rises = |more: &str| -> Vec<Vec<f64>> {
+        let part = format!(r#"(id: "m", model: "hc-sr501", on: Pin("GPIO4"){more})"#);
+        let ran = run(&one("esp32-devkit", &part, "", r#"truths: {"m.presence": 0}"#, ""));
+        let of = |i: u32| {
+            let all = ran.series(&format!("n-{i}/m.presence@reading"));
+            all.windows(2).filter(|w| w[0].1 < 0.5 && w[1].1 > 0.5).map(|w| w[1].0).collect()
+        };
+        (0..40).map(of).collect()
+    };
+    assert!(rises("").iter().all(Vec::is_empty), "it has been on for long");
+    let cold = rises(", cold: true");
+    assert!(cold.iter().all(|r| r.len() <= 3 && r.iter().all(|t| *t < 62.0)), "{cold:?}");
+    let all: usize = cold.iter().map(Vec::len).sum();
+    // One and a half each on average, less those that fall together or begin the run.
+    assert!((25..=75).contains(&all), "{all}");
+}
+
 /// An ESP32's converter ends at 3.13 V, below its supply of 3.3 V: light that brings a divider beyond that reads the same. At
 /// 6 dB it ends at 1.88 V, and so do dry soils.
 #[test]

@@ -172,6 +172,10 @@ pub struct ChannelDef {
     /// How long it is blind once its output has fallen.
     #[serde(default)]
     pub block: Span,
+    /// Within what time after it has got its supply its output rises by itself, up to three times, for a channel with a `hold`;
+    /// only where its thing says that it is `cold`.
+    #[serde(default)]
+    pub unsettled: Span,
 }
 
 /// What a supply does to the range of a converter's input.

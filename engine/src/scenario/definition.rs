@@ -296,6 +296,7 @@ fn check_channel(c: &ChannelDef, place: &Place<'_>, report: &mut Report) {
         ("noise_ratio", c.noise_ratio),
         ("hold", c.hold.as_secs_f64()),
         ("block", c.block.as_secs_f64()),
+        ("unsettled", c.unsettled.as_secs_f64()),
         ("bias_std", c.bias_std),
         ("gain_std", c.gain_std),
         ("tau_s", c.tau_s),
@@ -326,6 +327,10 @@ fn check_channel(c: &ChannelDef, place: &Place<'_>, report: &mut Report) {
         let help =
             "write `range: (0, 1), lsb: 1, hold: \"3s\"`, and `block` for how long it is blind afterwards";
         report.push(place.error(if c.hold.0 > 0 { "hold" } else { "block" }, text).help(help));
+    }
+    if c.unsettled.0 > 0 && c.hold.0 <= 0 {
+        let text = "only an output that stays up for a while rises by itself";
+        report.push(place.error("unsettled", text).help("add `hold: \"3s\"`, or leave `unsettled` out"));
     }
     if let Some(ReachDef::Reference(v)) = c.reach {
         place.above("reach", v, 0.0, report);

@@ -321,7 +321,12 @@ impl Bank {
             self.edge.push(0.0);
         }
         if let Some(latches) = &mut self.latches {
-            latches.lanes.push(Latch::default());
+            let draw = || stream(seed, device, &format!("{name}/start"));
+            latches.lanes.push(if def.unsettled.0 > 0 {
+                Latch::unsettled(def.unsettled, &mut draw())
+            } else {
+                Latch::default()
+            });
         }
         if self.min_interval.0 > 0 {
             self.held.push(Held { t_ns: i64::MIN, value: f64::NAN });

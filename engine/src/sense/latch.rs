@@ -4,10 +4,16 @@
 //! A latch sees what is there at every tick and at every reading, so that what happens between two wakes of a device is not
 //! lost; what it was shown last goes on until it is shown something else, as the world's truth does.
 
-use crate::time::{SimTime, Span};
+use crate::{
+    rng::Rng,
+    time::{SimTime, Span},
+};
+use rand::RngExt;
 
 /// From this on something is there.
 const THERE: f64 = 0.5;
+/// How often the output of one that has just got its supply rises by itself, at most.
+const STIRS: usize = 3;
 
 /// How long an output stays up, and how long the part is blind after that.
 #[derive(Clone, Copy, Debug)]
@@ -42,14 +48,32 @@ pub(super) struct Latch {
     seen: Option<(SimTime, bool)>,
     /// The output is up before this instant. None: it never was.
     until: Option<SimTime>,
+    /// When it sees something though nothing is there, in order, since it has just got its supply.
+    stirs: [Option<SimTime>; STIRS],
 }
 
 impl Latch {
+    /// One that gets its supply at the start of the run: within this time it sees something up to three times by itself.
+    pub fn unsettled(within: Span, rng: &mut Rng) -> Self {
+        let count = rng.random_range(0..=STIRS);
+        let mut stirs = [None; STIRS];
+        stirs[..count].fill_with(|| Some(SimTime(rng.random_range(0..within.0.max(1)))));
+        stirs[..count].sort_unstable();
+        Self { stirs, ..Self::default() }
+    }
+
     /// Shows it what is there at `t`; what its output is then, 0 or 1. Instants ascend.
     pub fn look(&mut self, t: SimTime, there: f64, plan: LatchPlan) -> f64 {
         let there = there >= THERE;
         let up = |until: Option<SimTime>, t: SimTime| until.is_some_and(|until| t < until);
         let sees = |until: Option<SimTime>, t: SimTime| until.is_none_or(|until| t >= until + plan.block);
+        let since = self.seen.map(|(before, _)| before);
+        for stir in self.stirs.into_iter().flatten() {
+            let new = stir <= t && since.is_none_or(|before| before < stir);
+            if new && (up(self.until, stir) || sees(self.until, stir)) {
+                self.until = Some(stir + plan.hold);
+            }
+        }
         // What went on until now has kept an output up, and has raised one whose blindness ended meanwhile.
         if let Some((before, true)) = self.seen
             && before < t
@@ -73,6 +97,7 @@ impl Latch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rng::stream;
 
     const PLAN: LatchPlan = LatchPlan { hold: Span(3_000_000_000), block: Span(2_500_000_000) };
 
@@ -102,6 +127,25 @@ mod tests {
         assert_eq!(up(&[(100, 150)], 1), [(100, 179)], "each sight starts it anew");
         assert_eq!(up(&[(100, 101), (140, 150)], 1), [(100, 130)], "blind for 2.5 s");
         assert_eq!(up(&[(100, 101), (140, 170)], 1), [(100, 130), (156, 199)], "what lasts is seen after it");
+    }
+
+    #[test]
+    fn one_that_has_just_got_its_supply_stirs_by_itself() {
+        let within = Span(60_000_000_000);
+        let mut counts = [0; STIRS + 1];
+        for seed in 0..400 {
+            let mut latch = Latch::unsettled(within, &mut stream(seed, "n", "start"));
+            let count = latch.stirs.iter().flatten().count();
+            counts[count] += 1;
+            // Looked at each half second for two minutes, and nobody comes.
+            let shown: Vec<bool> =
+                (0..240).map(|k| latch.look(SimTime(k * 500_000_000), 0.0, PLAN) > 0.5).collect();
+            let rises = shown.windows(2).filter(|w| !w[0] && w[1]).count() + usize::from(shown[0]);
+            assert!(rises <= count, "{rises} of {count}");
+            assert!(rises > 0 || count == 0, "the first is never missed");
+            assert!(!shown[127..].contains(&true), "all is over 3 s after the minute");
+        }
+        assert!(counts.iter().all(|n| (60..140).contains(n)), "{counts:?}");
     }
 
     #[test]

@@ -254,6 +254,12 @@ impl Probe {
         self.faults.iter_mut().all(|f| f.apply(t, 0.0).is_some())
     }
 
+    /// Its board is reset for lack of power: a bus that hangs is free again.
+    pub fn board_reset(&mut self, t: SimTime) {
+        let lost = self.lines.iter_mut().flat_map(|l| &mut l.lost);
+        self.faults.iter_mut().chain(lost).for_each(|f| f.reset(t));
+    }
+
     /// What faults do at the pin of an analogue part at an instant: what they leave of its voltage, and how many times its stated
     /// value the reference has that a converter compares it with. What takes the reading away is [`Self::read`]'s.
     pub fn at_pin(&mut self, t: SimTime) -> (f64, f64) {

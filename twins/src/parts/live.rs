@@ -321,6 +321,14 @@ impl Live {
         Ok(LiveStimulus(probe))
     }
 
+    /// A device's board is reset for lack of power at an instant \[ns\], which ends what such a reset ends: a bus that hangs.
+    pub fn board_reset(&self, device: &str, at_ns: u64) {
+        let watched = locked(&self.watched.0);
+        for probe in watched.iter().filter(|((of, _), _)| of == device).map(|(_, probe)| probe) {
+            locked(probe).board_reset(instant(at_ns));
+        }
+    }
+
     /// A device's I2C bus with every part on it that has a register map, the others left out: its board's own bus.
     ///
     /// # Errors

@@ -46,8 +46,8 @@ struct Watched {
     level: bool,
 }
 
-/// Wires a device's board and parts as they are when power comes.
-pub type Wire = dyn Fn() -> Result<Machine, LiveError> + Send;
+/// Wires a device's board and parts as they are once its supply gave way at an instant \[ns\]; at 0 as they are at first.
+pub type Wire = dyn Fn(u64) -> Result<Machine, LiveError> + Send;
 
 /// What a board's RAM holds beside its program, and loses with its power.
 const IN_RAM: [&str; 2] = ["rtc", "clock"];
@@ -86,7 +86,7 @@ impl Device {
     /// # Errors
     /// Where two parts are in each other's way.
     pub fn new(life: Life, wire: Box<Wire>, host: Box<dyn Host>) -> Result<Self, LiveError> {
-        let machine = wire()?;
+        let machine = wire(0)?;
         let at_ns = ns(life.script.boot.0);
         let dice = stream(life.seed, &life.device, "script/net");
         let (link, linux) = (life.link.clone(), life.linux);
@@ -175,7 +175,7 @@ impl Device {
             self.wakes.clear();
             self.kept.retain(|key, _| !IN_RAM.contains(&key.as_str()));
             self.save(at_ns, 0.0, turn);
-            match (self.wire)() {
+            match (self.wire)(at_ns) {
                 Ok(mut machine) => {
                     machine.clock.advance_to_ns(at_ns);
                     machine.stands_as(&self.machine);

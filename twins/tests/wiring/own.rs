@@ -23,6 +23,7 @@ fn figures_that_contradict_one_another() {
         ("Spi", "conversion: \"1s\", min_interval: \"100ms\",", "", "a measurement takes 1s"),
         ("Spi", "", "hysteresis: 2", "the hysteresis is wider than the whole range"),
         ("Spi", "", "block: \"2s\"", "an output that stays up is 0 or 1"),
+        ("Digital(1)", "", "unsettled: \"60s\"", "only an output that stays up for a while rises by itself"),
         ("Spi", "", "reach: Above(0.3)", "only an input of a converter is bound by its supply"),
         ("Spi", "", "noise_ratio: -0.1", "`noise_ratio`"),
         ("Spi", "peak_ma: -5,", "", "`peak_ma`"),

@@ -89,6 +89,7 @@ impl<'a> Wiring<'a> {
             return;
         };
         check_range(board, part, place, report);
+        check_cold(part, place, report);
         check_straps(board, part, place, report);
         match &part.def.shutdown {
             Some(pin) if part.sensor.is_some_and(|s| s.shutdown) => {
@@ -557,6 +558,15 @@ fn check_straps(board: &BoardDef, part: &Part<'_>, place: &Place<'_>, report: &m
         report.push(
             place.warning("on", text).help(format!("pins that it does not read then: {}", others.join(", "))),
         );
+    }
+}
+
+/// Whether a part that has just got its supply has anything to settle.
+fn check_cold(part: &Part<'_>, place: &Place<'_>, report: &mut Report) {
+    let settles = part.sensor.is_some_and(|s| s.channels.iter().any(|c| c.unsettled.0 > 0));
+    if part.def.cold && !settles {
+        let text = format!("`{}` has nothing to settle", part.def.model);
+        report.push(place.error("cold", text).help("leave `cold` out: its file states no `unsettled`"));
     }
 }
 

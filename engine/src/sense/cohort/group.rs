@@ -74,10 +74,14 @@ impl ChannelPlan {
             "current" => part.of.is_none().then_some(OwnSupply::Current),
             _ => Some(OwnSupply::Voltage),
         };
+        let mut fed = def.fed(at.fed_v(part, sensor));
+        if !part.cold {
+            fed.unsettled = Span::ZERO;
+        }
         Self {
             name: format!("{}.{}", part.id, def.quantity),
             part: part.id.clone(),
-            def: def.fed(at.fed_v(part, sensor)),
+            def: fed,
             min_interval: sensor.min_interval,
             conversion: sensor.conversion,
             warm_up: sensor.warm_up,
