@@ -18,6 +18,7 @@ use crate::{
     table::{self, ReadingArgs},
 };
 use std::{
+    collections::BTreeSet,
     io::Write,
     path::{Path, PathBuf},
 };
@@ -133,6 +134,9 @@ pub fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
     if let Some(first) = files.first() {
         table::rejoin(&first.path, &mut args.signals);
     }
+    // Named twice it is one signal all the same.
+    let mut seen = BTreeSet::new();
+    args.signals.retain(|name| seen.insert(name.trim().to_owned()));
     let args = &args;
     let windows = args.windows.as_deref().map(windows::Windows::read).transpose().map_err(refused)?;
     let mut warnings = Report::default();
@@ -152,7 +156,11 @@ pub fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
             Learnt { contract, rows: args.train_rows, clean: clean.as_deref(), detector: &args.detector };
         let watched = stream::watch(&stream, &learnt).map_err(refused)?;
         tell_counters(&stream, &watched, &mut warnings);
+        tell_unwatched(&stream, &watched, &mut warnings);
         all.push((stream, watched));
+    }
+    if all.iter().all(|(stream, watched)| is_unwatched(stream, watched)) {
+        return Err(refused(nothing_watched(&all)));
     }
     if let Some(rate) = args.fdr {
         if all.iter().any(|(_, w)| w.detector != stream::NORMAL) {
@@ -180,6 +188,30 @@ pub fn run(args: &Args, json: bool) -> Result<Exit, Failure> {
     eprint!("{}", warnings.render(load_files::style()));
     figures.print(json);
     Ok(Exit::Ok)
+}
+
+/// Whether all of a stream's rows were named as clean.
+fn is_unwatched(stream: &Stream, watched: &Watched) -> bool {
+    watched.from > 0 && watched.from >= stream.rows()
+}
+
+/// Says of a stream that all of it was learnt from.
+fn tell_unwatched(stream: &Stream, watched: &Watched, warnings: &mut Report) {
+    if is_unwatched(stream, watched) {
+        let text = format!(
+            "`{}`: all of its {} rows are taken for clean, and none is watched",
+            stream.name,
+            stream.rows()
+        );
+        warnings.push(Diagnostic::warning(text).help("give it fewer of --train-rows"));
+    }
+}
+
+fn nothing_watched(all: &[(Stream, Watched)]) -> Report {
+    let rows = all.iter().map(|(stream, _)| stream.rows()).max().unwrap_or(0);
+    Diagnostic::error(format!("--train-rows leaves nothing to watch: the longest table has {rows} rows"))
+        .help("name the first rows that are known to be clean, such as --train-rows 400; the others are watched")
+        .into()
 }
 
 /// Says of which signals only the steps were looked at.

@@ -359,6 +359,8 @@ fn what_cannot_be_done_is_said() {
     refused(&["--signals", "flow", "--windows", &at("none.json")], 2, &["none.json"]);
     refused(&["--signals", "flow", "--alarms-per-month", "-1"], 2, &["above 0"]);
     refused(&["--signals", "flow", "--fdr", "0.1"], 2, &["clean rows"]);
+    refused(&["--signals", "flow", "--train-rows", "5000"], 2, &["nothing to watch", "500 rows"]);
+    refused(&["--signals", SIGNALS, "--train-rows", "500"], 2, &["nothing to watch", "500 rows"]);
     refused(&["--signals", "flow", "--label", "truth"], 2, &["truth"]);
     refused(&["--signals", "flow", "--explain", &at("no/folder/x.csv")], 3, &["cannot write"]);
     refused(&["--signals", "flow", "--data", &at("empty")], 2, &["no table"]);

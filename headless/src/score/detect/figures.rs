@@ -71,7 +71,7 @@ impl Figures {
             detector: watched.detector,
             onsets: onsets.iter().filter(|o| **o).count(),
             alarm_rows: alarms.iter().filter(|a| **a).count(),
-            judged_s: t.last().unwrap_or(&0.0) - t.get(watched.from).unwrap_or(&0.0),
+            judged_s: t.get(watched.from).map_or(0.0, |first| t.last().unwrap_or(first) - first),
             period_s,
             beyond: watched.learns && watched.contract.rows > stream.rows() as f64,
             allowed_per_month: watched.contract.alarms_per_month(period_s),
