@@ -2,10 +2,11 @@
 
 use super::{opened, window};
 use egui_kittest::kittest::Queryable;
+use std::sync::Arc;
 use twinfleet_desktop::{
     panels::desk::Desk,
     settings::Settings,
-    sim::act::Act,
+    sim::{act::Act, history::Frame},
     stage::{
         camera::{FOV_Y, View},
         overlay::halves,
@@ -153,4 +154,18 @@ fn a_detectors_score_is_no_posterior() {
     let window = window(desk);
     window.get_by_label_contains("residuals unlike those before, score");
     assert!(window.query_by_label(&format!("posterior {:.3}", alarm.value)).is_none());
+}
+
+#[test]
+fn figures_of_an_earlier_tick_than_the_one_that_is_shown_say_so() {
+    let mut desk = opened("parcel-drop");
+    desk.go_to(crate::at("3s"));
+    crate::until(&mut desk, "3 s", |d| d.shown.as_ref().unwrap().t == crate::at("3s"));
+    let mut window = window(desk);
+    assert!(window.query_by_label_contains("figures of").is_none());
+    // As in a long run of very many signals, of whose ticks only every so many are kept.
+    let shown = window.state_mut().shown.as_mut().unwrap();
+    shown.frame = Arc::new(Frame { t: crate::at("1s"), ..(*shown.frame).clone() });
+    window.run_steps(2);
+    window.get_by_label("figures of 1.0 s");
 }
