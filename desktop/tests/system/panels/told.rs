@@ -169,3 +169,17 @@ fn figures_of_an_earlier_tick_than_the_one_that_is_shown_say_so() {
     window.run_steps(2);
     window.get_by_label("figures of 1.0 s");
 }
+
+#[test]
+fn a_verdict_is_held_against_what_was_put_into_its_own_part() {
+    let mut desk = opened("pi3b-mirror");
+    desk.go_to(crate::at("20min"));
+    // It stays, and its twin makes nothing of so little.
+    desk.act(Act::Fault { target: "pi-1/cpu.load".into(), kind: "Noise(std: 0.001)".into() }, None);
+    assert_eq!(desk.done.len(), 1, "{:?}", desk.notice);
+    desk.go_to(crate::at("32min"));
+    crate::until(&mut desk, "32 min", |d| d.shown.as_ref().unwrap().t == crate::at("32min"));
+    let window = window(desk);
+    window.get_by_label_contains("stuck was put in");
+    assert!(window.query_by_label_contains("noise was put in").is_none());
+}
