@@ -44,7 +44,7 @@ pub struct Args {
     /// Draw one picture into this PNG file and end
     #[arg(long, value_name = "OUT.png", conflicts_with = "video")]
     pub screenshot: Option<PathBuf>,
-    /// Draw a picture every so often into this folder and end
+    /// Draw a picture every so often into this folder and end: 000000.png and on, in place of those that are there
     #[arg(long, value_name = "DIR")]
     pub video: Option<PathBuf>,
     /// The instant to show, as scenarios write it: 6h, 32min, 90s. Without it, the end for a picture, the start for a window

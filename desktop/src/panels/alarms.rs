@@ -95,13 +95,15 @@ fn evidence(ui: &mut Ui, desk: &mut Desk, shown: &Shown, left: &Left, spell: &Sp
     if !spell.cause.is_empty() {
         ui.label(format!("because of {}", because(&spell.cause)));
     }
-    let truth = left.spells.0.iter().find(|s| {
+    let truths = left.spells.0.iter().filter(|s| {
         s.class == Class::Injected
             && spell.class == Class::Alarm
             && s.subject == spell.subject
             && s.from <= spell.from
             && s.until.is_none_or(|u| u >= spell.from)
     });
+    // Of several, what concerns the same part, and of these the latest.
+    let truth = truths.max_by_key(|s| (s.part == spell.part, s.from));
     if let Some(truth) = truth {
         let after = clock((spell.from - truth.from).as_secs_f64());
         ui.label(weak(format!("{} was put in {after} before", truth.what.replace('_', " "))));

@@ -1,7 +1,6 @@
 //! What a dialog offers below its field: shipped scenarios, and what lies in the folder that is written there.
 
 use crate::sim::open::shipped;
-use std::path::Path;
 
 /// Offers at most, and entries of a folder that are looked at.
 const MOST: usize = 14;
@@ -33,7 +32,7 @@ pub fn offers(written: &str) -> Vec<Offer> {
         let names = shipped().into_iter().map(|(name, _)| name).filter(|name| name.starts_with(begun));
         offers.extend(names.map(|name| Offer { label: format!("{name} (shipped)"), text: name.to_owned() }));
     }
-    let place = if folder.is_empty() { Path::new(".") } else { Path::new(folder) };
+    let place = if folder.is_empty() { ".".to_owned() } else { at_home(folder) };
     let Ok(entries) = std::fs::read_dir(place) else { return offers };
     let mut found: Vec<Offer> =
         entries.take(MOST_ENTRIES).flatten().filter_map(|entry| offer(&entry, folder, begun)).collect();
@@ -41,6 +40,20 @@ pub fn offers(written: &str) -> Vec<Offer> {
     offers.extend(found);
     offers.truncate(MOST);
     offers
+}
+
+/// A path as a shell takes it: what begins with `~/` lies in the user's own folder.
+///
+/// ```
+/// use twinfleet_desktop::panels::files::at_home;
+/// assert_eq!(at_home("a/~/b.ron"), "a/~/b.ron");
+/// assert_eq!(at_home("~/b.ron"), std::env::var("HOME").map_or("~/b.ron".to_owned(), |home| home + "/b.ron"));
+/// ```
+pub fn at_home(written: &str) -> String {
+    match (written.strip_prefix("~/"), std::env::var("HOME")) {
+        (Some(rest), Ok(home)) => format!("{}/{rest}", home.trim_end_matches('/')),
+        _ => written.to_owned(),
+    }
 }
 
 fn offer(entry: &std::fs::DirEntry, folder: &str, begun: &str) -> Option<Offer> {

@@ -19,9 +19,9 @@ use egui::{CollapsingHeader, Grid, Ui};
 use std::sync::Arc;
 use twinfleet_engine::{
     catalog::WireDef,
+    scenario::OUTDOORS,
     signal::{Kind, SignalId},
     time::SimTime,
-    world::Event,
 };
 
 /// The panel.
@@ -57,7 +57,7 @@ fn zone(ui: &mut Ui, desk: &mut Desk, shown: &Shown, zone: usize) {
     let plan = &shown.opened.plan;
     let def = &plan.scenario.world.zones[zone];
     ui.heading(&def.id);
-    let devices = shown.fleet.devices.iter().filter(|d| d.zone == Some(zone)).count();
+    let devices = (0..shown.fleet.devices.len()).filter(|d| shown.zone(*d) == Some(zone)).count();
     ui.label(format!("zone with {devices} devices"));
     if def.volume_m3 > 0.0 {
         ui.label(format!("{} m³ of air", def.volume_m3));
@@ -91,15 +91,13 @@ fn device(ui: &mut Ui, desk: &mut Desk, shown: &Shown, left: &Left, index: usize
                 fact("board", format!("{} ({} V)", board.name, board.logic_v));
             }
         }
-        let zone = device.zone.map_or("outside", |z| plan.scenario.world.zones[z].id.as_str());
-        // Where it was carried is where it is.
-        let moved = |e: &&Event| e.kind == "moved" && e.subject == device.id && e.t <= shown.t;
-        let carried = left.events.iter().rev().find(moved).and_then(|e| e.detail.rsplit_once(" to "));
+        let name = |zone: Option<usize>| zone.map_or(OUTDOORS, |z| plan.scenario.world.zones[z].id.as_str());
+        let zone = name(device.zone);
         fact(
             "zone",
-            match carried {
-                Some((_, to)) if to != zone => format!("{to} (carried there from {zone})"),
-                _ => zone.to_owned(),
+            match shown.carried.get(&index) {
+                Some(carried) => format!("{} (carried there from {zone})", name(carried.zone)),
+                None => zone.to_owned(),
             },
         );
         if let Some(link) = &device.link {

@@ -352,7 +352,7 @@ fn dialogs(ctx: &Context, desk: &mut Desk) {
             let answer = ask(ctx, "Open a scenario or a record", "Open", &mut [("", &mut file, hint)]);
             desk.asking = if answer.is_some() { Asking::Nothing } else { Asking::Open(file.clone()) };
             if answer == Some(true) && !file.trim().is_empty() {
-                desk.leave(Leave::Open(file.trim().to_owned()));
+                desk.leave(Leave::Open(files::at_home(file.trim())));
             }
         }
         Asking::Follow(mut file, mut broker) => {
@@ -366,7 +366,7 @@ fn dialogs(ctx: &Context, desk: &mut Desk) {
                 None => Asking::Follow(file.clone(), broker.clone()),
             };
             if answer == Some(true) && !file.trim().is_empty() {
-                desk.leave(Leave::Follow(file.trim().to_owned(), broker.trim().to_owned()));
+                desk.leave(Leave::Follow(files::at_home(file.trim()), broker.trim().to_owned()));
             }
         }
         Asking::Beside(mut file) => {
@@ -374,7 +374,7 @@ fn dialogs(ctx: &Context, desk: &mut Desk) {
             let answer = ask(ctx, "Show another one beside it", "Open", &mut [("", &mut file, hint)]);
             desk.asking = if answer.is_some() { Asking::Nothing } else { Asking::Beside(file.clone()) };
             if answer == Some(true) && !file.trim().is_empty() {
-                desk.open_beside(file.trim());
+                desk.open_beside(&files::at_home(file.trim()));
             }
         }
         Asking::Save(mut file) => {
@@ -386,7 +386,7 @@ fn dialogs(ctx: &Context, desk: &mut Desk) {
             let answer = ask(ctx, title, "Save", &mut [("", &mut file, "path")]);
             desk.asking = if answer.is_some() { Asking::Nothing } else { Asking::Save(file.clone()) };
             if answer == Some(true) && !file.trim().is_empty() {
-                let path = PathBuf::from(file.trim());
+                let path = PathBuf::from(files::at_home(file.trim()));
                 if path.exists() { desk.asking = Asking::Overwrite(path) } else { desk.save(&path) }
             }
         }

@@ -53,6 +53,10 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
             let unix_ns = epoch_unix_ms(&shown.opened.plan) * 1_000_000 + desk.now().0;
             ui.label(weak(calendar::text(unix_ns)));
         }
+        if let Some(at) = coarse(desk, left) {
+            ui.label(weak(format!("figures of {}", time(at))))
+                .on_hover_text("Of so many signals over so long only every so many ticks are kept");
+        }
         if desk.now() > left.now {
             let share = left.now.as_secs_f64() / desk.now().as_secs_f64().max(1e-9);
             ui.spinner();
@@ -64,6 +68,12 @@ pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
         }
     });
     scrubber(ui, desk, left);
+}
+
+/// The instant that the figures are of, where that is an earlier tick than the one that is shown, which is kept no more.
+fn coarse(desk: &Desk, left: &Left) -> Option<SimTime> {
+    let shown = desk.shown.as_ref().filter(|_| !desk.is_live())?;
+    ((shown.t - shown.frame.t).0 >= left.step_ns).then_some(shown.frame.t)
 }
 
 /// Plays or pauses; at the end, from the start.

@@ -111,7 +111,7 @@ pub fn show(ui: &mut Ui, desk: &mut Desk) {
     // A list a zone, and one of what is outside every zone.
     let mut by_zone: Vec<Vec<usize>> = vec![Vec::new(); zones.len() + 1];
     for device in (0..shown.fleet.devices.len()).filter(|d| fits(*d)) {
-        by_zone[shown.fleet.devices[device].zone.unwrap_or(zones.len())].push(device);
+        by_zone[shown.zone(device).unwrap_or(zones.len())].push(device);
     }
     let (mut picked, mut all) = (None, Vec::new());
     let area = ui.available_rect_before_wrap();

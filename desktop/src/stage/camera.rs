@@ -1,6 +1,7 @@
 //! Views: by name for pictures and keys, by hand in the window.
 
 use super::{
+    halos::{Spot, spot},
     layout::{BODY_SCALE, Layout},
     refresh::device_place,
     show::{Picked, Shown},
@@ -77,9 +78,11 @@ impl View {
             None if name == "front" => Self::around(shown.layout.bounds, 0.0, 0.32),
             None if name == "side" => Self::around(shown.layout.bounds, FRAC_PI_2, 0.32),
             None if name == "alarm" => {
-                let worst = shown.spells.iter().max_by_key(|s| s.class);
-                match worst.and_then(|s| shown.fleet.find(&s.subject)) {
-                    Some(device) => Self::picked(Picked::Device(device), shown),
+                // Of what stands somewhere: the gravest, and of several the latest.
+                let placed = shown.spells.iter().filter_map(|s| Some((spot(shown, s)?, s.class)));
+                match placed.max_by_key(|(_, class)| *class) {
+                    Some((Spot::Device(device), _)) => Self::picked(Picked::Device(device), shown),
+                    Some((Spot::Zone(zone), _)) => Self::picked(Picked::Zone(zone), shown),
                     None => all,
                 }
             }

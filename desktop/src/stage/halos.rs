@@ -19,22 +19,23 @@ pub struct Halo;
 /// The most grave spell of each device and zone.
 pub fn gravest(shown: &Shown) -> BTreeMap<Spot, &Spell> {
     let mut by: BTreeMap<Spot, &Spell> = BTreeMap::new();
-    // A link stands nowhere, though a device may bear its name.
-    for spell in shown.spells.iter().filter(|s| s.what != LINK_DOWN) {
-        let zones = &shown.opened.plan.scenario.world.zones;
-        let at = match shown.fleet.find(&spell.subject) {
-            Some(device) => Spot::Device(device),
-            None => match zones.iter().position(|z| z.id == spell.subject) {
-                Some(zone) => Spot::Zone(zone),
-                None => continue,
-            },
-        };
+    for spell in shown.spells.iter() {
+        let Some(at) = spot(shown, spell) else { continue };
         let entry = by.entry(at).or_insert(spell);
         if spell.class > entry.class {
             *entry = spell;
         }
     }
     by
+}
+
+/// Where something is wrong. A link is nowhere, though a device may bear its name.
+pub fn spot(shown: &Shown, spell: &Spell) -> Option<Spot> {
+    if spell.what == LINK_DOWN {
+        return None;
+    }
+    let zone = || shown.opened.plan.scenario.world.zones.iter().position(|z| z.id == spell.subject);
+    shown.fleet.find(&spell.subject).map(Spot::Device).or_else(|| zone().map(Spot::Zone))
 }
 
 /// A device or zone, in order.

@@ -216,7 +216,7 @@ fn legend(painter: &Painter, view: Rect, shown: &Shown, ranges: &Ranges, picked:
     if has(Class::Injected) {
         lines.push((color32(palette::INJECTED), "put in by the timeline"));
     }
-    if has(Class::Outage) {
+    if has(Class::Outage) || shown.spells.iter().any(|s| s.what == LINK_DOWN) {
         lines.push((color32(palette::OUTAGE), "no power or no link"));
     }
     lines.push((color32(palette::MESSAGE), of_links.as_str()));

@@ -262,8 +262,8 @@ pub fn placed(pose: &Pose, origin: Vec3) -> Transform {
 
 /// A device's place, which moves if it rides on a body.
 pub fn device_place(shown: &Shown, device: usize) -> Vec3 {
-    if let Some(place) = shown.carried.get(&device) {
-        return *place;
+    if let Some(carried) = shown.carried.get(&device) {
+        return carried.place;
     }
     let body = shown.fleet.devices[device].body.as_ref();
     let pose = body.and_then(|(b, _)| shown.frame.bodies.get(*b));

@@ -57,6 +57,15 @@ pub enum Arcs {
     None,
 }
 
+/// Where a device is that was carried elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Carried {
+    /// Index of its zone; none outdoors.
+    pub zone: Option<usize>,
+    /// Where it stands.
+    pub place: Vec3,
+}
+
 /// What the scene shows. A clone is cheap, however large the fleet is: panels take one a frame, and each side of the scene.
 #[derive(Clone)]
 pub struct Shown {
@@ -84,8 +93,8 @@ pub struct Shown {
     pub field: Option<Arc<Field>>,
     /// What is selected.
     pub picked: Option<Picked>,
-    /// Where devices stand that were carried elsewhere, by their index.
-    pub carried: Arc<BTreeMap<usize, Vec3>>,
+    /// Devices that were carried elsewhere and not back, by their index.
+    pub carried: Arc<BTreeMap<usize, Carried>>,
     /// A device that is left out, by its index: for comparing pictures.
     pub hidden: Option<usize>,
     /// Links.
@@ -190,17 +199,25 @@ impl Shown {
         let zones = &self.opened.plan.scenario.world.zones;
         let place = |(device, name): (usize, &str)| {
             let zone = zones.iter().position(|z| z.id == name);
-            let home = self.fleet.devices[device].zone;
+            // Back home it stands where it stood.
+            if zone == self.fleet.devices[device].zone {
+                return None;
+            }
             let k = at.entry(zone).or_insert(0);
-            let place = if zone == home { self.layout.devices[device] } else { self.layout.guest(zone, *k) };
-            *k += usize::from(zone != home);
-            (device, place)
+            let place = self.layout.guest(zone, *k);
+            *k += 1;
+            Some((device, Carried { zone, place }))
         };
         // Most of the time nobody is carried anywhere, and the map is the one that was there.
-        let carried: BTreeMap<usize, Vec3> = to.into_iter().map(place).collect();
+        let carried: BTreeMap<usize, Carried> = to.into_iter().filter_map(place).collect();
         if *self.carried != carried {
             self.carried = Arc::new(carried);
         }
+    }
+
+    /// The zone that a device is in: its own, or the one that it was carried to.
+    pub fn zone(&self, device: usize) -> Option<usize> {
+        self.carried.get(&device).map_or(self.fleet.devices[device].zone, |c| c.zone)
     }
 
     /// Takes in what holds at an instant: what holds on is not copied anew.

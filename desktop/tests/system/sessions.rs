@@ -7,7 +7,7 @@ use twinfleet_desktop::{
     panels::desk::Desk,
     settings::Settings,
     sim::act::Act,
-    stage::{overlay::says, show::Picked},
+    stage::{camera::View, overlay::says, show::Picked},
 };
 use twinfleet_engine::time::SimTime;
 
@@ -187,6 +187,31 @@ fn a_link_that_is_cut_and_what_is_set_are_shown_for_as_long_as_they_last() {
     assert_eq!(desk.now(), at("8min"));
     desk.jump(true);
     assert_eq!(desk.now(), at("9min"));
+}
+
+#[test]
+fn what_is_most_wrong_is_looked_at_though_it_is_a_room_or_a_link_is_down_besides() {
+    let mut desk = Desk::new(Settings::default());
+    desk.sets = ["duration=\"20min\"", "timeline=[]", "expect=[]"].map(str::to_owned).to_vec();
+    desk.open("greenhouse");
+    let worst = |desk: &mut Desk, text: &str| {
+        desk.go_to(at(text));
+        until(desk, text, |d| d.shown.as_ref().unwrap().t == at(text));
+        let shown = desk.shown.as_ref().unwrap();
+        let view = View::named("alarm", shown).unwrap();
+        let of = |picked: Picked| view == View::picked(picked, shown);
+        let device = shown.fleet.find("node-3").unwrap();
+        [of(Picked::Device(device)), of(Picked::Zone(1))]
+    };
+    desk.go_to(at("2min"));
+    desk.act(Act::Fault { target: "node-3/bme280.temperature".into(), kind: "Stuck".into() }, None);
+    desk.go_to(at("4min"));
+    desk.act(Act::LinkDown { link: "wifi".into() }, None);
+    desk.go_to(at("6min"));
+    desk.act(Act::Door { zone: "z2".into(), air_changes_per_h: 30.0, heat_w: 0.0 }, None);
+    assert_eq!(desk.done.len(), 3, "{:?}", desk.notice);
+    assert_eq!(worst(&mut desk, "5min"), [true, false]);
+    assert_eq!(worst(&mut desk, "8min"), [false, true]);
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! What is told of what is selected, and of what is wrong: fleet, inspector, alarms.
 
 use super::{opened, window};
-use egui_kittest::kittest::Queryable;
+use egui_kittest::{Harness, kittest::Queryable};
+use std::sync::Arc;
 use twinfleet_desktop::{
     panels::desk::Desk,
     settings::Settings,
-    sim::act::Act,
+    sim::{act::Act, history::Frame},
     stage::{
         camera::{FOV_Y, View},
         overlay::halves,
@@ -132,12 +133,24 @@ fn the_inspector_says_where_a_device_was_carried() {
     desk.open("greenhouse");
     let node = desk.shown.as_ref().unwrap().fleet.find("node-7").unwrap();
     desk.pick(Some(Picked::Device(node)));
-    desk.act(Act::Move { target: "node-7".into(), to: "outside".into() }, None);
+    desk.act(Act::Move { target: "node-7".into(), to: "outside".into() }, Some(crate::at("5min")));
     assert_eq!(desk.done.len(), 1, "{:?}", desk.notice);
     desk.go_to(crate::at("2min"));
     crate::until(&mut desk, "2 min", |d| d.shown.as_ref().unwrap().t == crate::at("2min"));
-    let window = window(desk);
+    let mut window = window(desk);
     window.get_by_label("outside (carried there from z4)");
+    // Its zone is without it, in the fleet and in figures; back home it is as it was.
+    let told = |window: &mut Harness<'_, Desk>, picked: Picked, label: &str| {
+        window.state_mut().pick(Some(picked));
+        window.run_steps(3);
+        assert!(window.query_by_label_contains(label).is_some(), "{label}");
+    };
+    told(&mut window, Picked::Zone(3), "zone with 51 devices");
+    assert!(window.query_by_label_contains("outside  (1)").is_some());
+    window.state_mut().go_to(crate::at("6min"));
+    crate::until(window.state_mut(), "6 min", |d| d.shown.as_ref().unwrap().t == crate::at("6min"));
+    assert!(window.state().shown.as_ref().unwrap().carried.is_empty());
+    told(&mut window, Picked::Zone(3), "zone with 52 devices");
 }
 
 #[test]
@@ -153,4 +166,32 @@ fn a_detectors_score_is_no_posterior() {
     let window = window(desk);
     window.get_by_label_contains("residuals unlike those before, score");
     assert!(window.query_by_label(&format!("posterior {:.3}", alarm.value)).is_none());
+}
+
+#[test]
+fn figures_of_an_earlier_tick_than_the_one_that_is_shown_say_so() {
+    let mut desk = opened("parcel-drop");
+    desk.go_to(crate::at("3s"));
+    crate::until(&mut desk, "3 s", |d| d.shown.as_ref().unwrap().t == crate::at("3s"));
+    let mut window = window(desk);
+    assert!(window.query_by_label_contains("figures of").is_none());
+    // As in a long run of very many signals, of whose ticks only every so many are kept.
+    let shown = window.state_mut().shown.as_mut().unwrap();
+    shown.frame = Arc::new(Frame { t: crate::at("1s"), ..(*shown.frame).clone() });
+    window.run_steps(2);
+    window.get_by_label("figures of 1.0 s");
+}
+
+#[test]
+fn a_verdict_is_held_against_what_was_put_into_its_own_part() {
+    let mut desk = opened("pi3b-mirror");
+    desk.go_to(crate::at("20min"));
+    // It stays, and its twin makes nothing of so little.
+    desk.act(Act::Fault { target: "pi-1/cpu.load".into(), kind: "Noise(std: 0.001)".into() }, None);
+    assert_eq!(desk.done.len(), 1, "{:?}", desk.notice);
+    desk.go_to(crate::at("32min"));
+    crate::until(&mut desk, "32 min", |d| d.shown.as_ref().unwrap().t == crate::at("32min"));
+    let window = window(desk);
+    window.get_by_label_contains("stuck was put in");
+    assert!(window.query_by_label_contains("noise was put in").is_none());
 }
