@@ -51,7 +51,7 @@ pub fn drive(
     let mut drive = Drive::default();
     let mut carrier = Carrier { way, lock_step: speed == Speed::Max, been_there: false, catching_up: false };
     let mut inbox = Vec::new();
-    let mut told = 0;
+    let mut told = Told::default();
     while !run.is_over() {
         if stop.load(Ordering::Relaxed) {
             drive.interrupted = true;
@@ -73,7 +73,7 @@ pub fn drive(
             return Err(Failure::outside("the record cannot be written"));
         }
         if let Some(programs) = run.world().get_resource::<Programs>() {
-            tell_failures(run, &progress, &mut told);
+            tell_scripts(run, &progress, &mut told);
             if let Some(why) = programs.failed() {
                 return Err(Failure::outside(why));
             }
@@ -88,19 +88,32 @@ pub fn drive(
     Ok(drive)
 }
 
-/// Scripts' failures that are told as they happen; all are in the record and the report.
-const TOLD: u32 = 20;
+/// What of a run's scripts has been told to those who watch.
+#[derive(Default)]
+struct Told {
+    lines: u32,
+    failures: u32,
+}
 
-/// What went wrong with scripts in this tick, for those who watch.
-fn tell_failures(run: &Run, progress: &Progress, told: &mut u32) {
-    let failures = ["script_crash", "script_stuck", "script_gone"];
-    let events = run.world().resource::<Events>().0.iter();
-    for event in events.filter(|e| failures.contains(&e.kind.as_str())) {
-        *told += 1;
-        match *told {
-            1..=TOLD => progress.say(&format!("{} at {:#}: {}", event.subject, event.t, event.detail)),
-            n if n == TOLD + 1 => progress.say("more scripts fail: see the report (--report DIR)"),
-            _ => {}
+/// Lines that scripts print and failures of theirs that are told as they come; all are in the record and the report.
+const LINES: u32 = 100;
+const FAILURES: u32 = 20;
+
+/// What scripts printed in this tick, and what went wrong with them, for those who watch.
+fn tell_scripts(run: &Run, progress: &Progress, told: &mut Told) {
+    for event in &run.world().resource::<Events>().0 {
+        let (count, most, sign, what) = match event.kind.as_str() {
+            "script_says" => (&mut told.lines, LINES, " |", "scripts print more"),
+            "script_crash" | "script_stuck" | "script_gone" => {
+                (&mut told.failures, FAILURES, ":", "more scripts fail")
+            }
+            _ => continue,
+        };
+        *count = count.saturating_add(1);
+        if *count <= most {
+            progress.say(&format!("{} at {:#}{sign} {}", event.subject, event.t, event.detail));
+        } else if *count == most + 1 {
+            progress.say(&format!("{what}: see the report (--report DIR)"));
         }
     }
 }

@@ -90,7 +90,7 @@ def gethostbyname(name):
     plain = name[7:] if name.lower().startswith("::ffff:") else name
     if _is_address(plain):
         return plain
-    if ":" in plain:
+    if ":" in plain and plain not in _known:
         return inet_ntop(AF_INET6, inet_pton(AF_INET6, plain))
     if plain not in _known:
         words = _k.ask("address", plain.replace(" ", "_"))
@@ -279,7 +279,15 @@ class socket:
             _k.ask_ok("ujoin", group, self._port)
 
     def _address(self, host, port):
-        return _dressed(host, port) if self.family == AF_INET6 else (host, port)
+        if self.family == AF_INET6:
+            return _dressed(host, port)
+        return ("127.0.0.1" if host == "::1" else host.removeprefix("::ffff:")), port
+
+    def _inward(self, name):
+        """Its device's own address within, as whoever is spoken to by this name is told."""
+        if self.family != AF_INET6:
+            return "127.0.0.1"
+        return "::1" if name in ("::1", "localhost") else "::ffff:127.0.0.1"
 
     def _say(self, data, address):
         data = bytes(data)
@@ -290,8 +298,8 @@ class socket:
         if host.startswith("127.") or host == "0.0.0.0" or host == own_address():
             # To itself: nothing goes over the air.
             if port in ears:
-                source = own_address() if host == own_address() else "127.0.0.1"
-                ears[port]._heard.append((source, own, host, data))
+                source = host if host == own_address() else self._inward(str(address[0]))
+                ears[port]._heard.append((source, own, source, data))
                 _arrived()
             return len(data)
         _k.ask_ok("usend", own, host, port, data.hex() or "-")

@@ -15,6 +15,8 @@ def _put(buf, data):
 
 class I2C:
     def __init__(self, id=0, *, scl=None, sda=None, freq=400000, timeout=50000):
+        if isinstance(id, int) and id not in (-1, 0, 1):
+            raise ValueError("I2C(%d) doesn't exist" % id)
         if scl is None and sda is None and id == 1:
             # The second bus has pins of its own.
             sda, scl = {"rp2": (6, 7), "esp32-devkit": (26, 25)}.get(_t.port if _t.port == "rp2" else _t.board, (None, None))
@@ -93,7 +95,8 @@ class SoftI2C(I2C):
     def _flush(self):
         raw, self._raw = self._raw, b""
         if len(raw) > 1 and not raw[0] & 1:
-            self._do(raw[0] >> 1, "w:" + raw[1:].hex())
+            # Who did not acknowledge was told of by `write`: the bus itself ends as it begins.
+            _t.ask("i2c %s %d w:%s" % (self._bus, raw[0] >> 1, raw[1:].hex()))
 
     def write(self, buf):
         self._raw += bytes(buf)

@@ -235,3 +235,20 @@ fn who_leaves_at_once_has_left_and_who_asks_for_input_is_told() {
     assert_eq!(stage.told(&ran, "script_says"), ["name? "]);
     assert!(stage.told(&ran, "script_crash")[0].starts_with("EOFError: input(): nobody types"));
 }
+
+/// Who tries a script for the first time sees what it prints, and not a thousand lines of it.
+#[test]
+fn what_a_script_prints_is_shown_as_it_comes() {
+    let script =
+        "import time\nprint('hello')\ntime.sleep(3)\nfor i in range(200):\n    print('line', i)\n1 / 0\n";
+    let stage = Stage::new(PI, "RaspberryPi", "", script).with("count: 2", "count: 1");
+    let ran = twinfleet_command().args(["run", &stage.file(), "--broker", "none", "--no-pictures"]).output();
+    let shown = String::from_utf8_lossy(&ran.expect("the command starts").stderr).into_owned();
+    assert!(shown.contains("d-0 at 500") && shown.contains(" | hello\n"), "{shown}");
+    assert!(shown.contains("| line 98\n") && !shown.contains("| line 99\n"), "{shown}");
+    assert_eq!(shown.matches("scripts print more: see the report").count(), 1, "{shown}");
+    assert!(
+        shown.contains("d-0 at 3.5") && shown.contains(": ZeroDivisionError: division by zero"),
+        "{shown}"
+    );
+}

@@ -222,3 +222,34 @@ asyncio.run(ask())
     ];
     assert_eq!(said, want, "{:?}", stage.told(&ran, "script_crash"));
 }
+
+/// A server that is asked in its own device, by each of the names that it has for itself.
+#[test]
+fn datagrams_reach_their_own_device_by_both_families() {
+    let script = r#"
+import socket
+for family, bound, hosts in (
+        (socket.AF_INET, "0.0.0.0", ("127.0.0.1", "localhost", socket.gethostname())),
+        (socket.AF_INET6, "::", ("::1", "localhost", "::ffff:127.0.0.1"))):
+    s, c = [socket.socket(family, socket.SOCK_DGRAM) for _ in range(2)]
+    s.bind((bound, 5005))
+    for k in (s, c):
+        k.settimeout(2)
+    for host in hosts:
+        c.sendto(b"hi", (host, 5005))
+        heard, by = s.recvfrom(9)
+        s.sendto(heard + b"!", by)
+        print(by[0], *[x if isinstance(x, bytes) else x[0] for x in c.recvfrom(9)])
+    s.close()
+"#;
+    let stage = Stage::new(PI, "RaspberryPi", "", script).with("count: 2", "count: 1");
+    let ran = stage.run(&[]);
+    let said = stage.told(&ran, "script_says");
+    assert_eq!(said.len(), 6, "{said:?} {:?}", stage.told(&ran, "script_crash"));
+    for line in &said {
+        let words: Vec<&str> = line.split(' ').collect();
+        // The answer comes from where the question went to.
+        assert!(words.len() == 3 && words[1] == "b'hi!'" && words[0] == words[2], "{said:?}");
+    }
+    assert!(said[3].starts_with("::1 ") && said[5].starts_with("::ffff:127.0.0.1 "), "{said:?}");
+}

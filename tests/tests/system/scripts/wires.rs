@@ -1,7 +1,7 @@
 //! What a script finds where its parts are wired: routed serial lines, buses beside the board's own, a clock that two parts
 //! share, a motor's coils.
 
-use super::Stage;
+use super::{ESP, Stage};
 use crate::system::common::command;
 use twinfleet_tests::python_of;
 
@@ -265,4 +265,20 @@ fn a_display_shows_what_is_written_to_it() {
     let drawn: Vec<f64> = said[1..].iter().map(|line| line.parse().unwrap()).collect();
     assert!(drawn.len() == 2 && drawn[0] > 0.005 && drawn[1] > 0.25, "{drawn:?}");
     assert_eq!(stage.values(&ran, "command"), [drawn[0], drawn[1], 0.0]);
+}
+
+/// What a bus does step by step, as drivers of strange parts ask for it; a part that is not there is no error of the bus.
+#[test]
+fn a_soft_bus_goes_step_by_step() {
+    let script = "import time\nfrom machine import I2C, Pin, SoftI2C\n\
+        i2c, b = SoftI2C(scl=Pin(22), sda=Pin(21)), bytearray(6)\n\
+        i2c.start()\nprint(i2c.write(bytes([0x44 << 1, 0x24, 0])))\ni2c.stop()\ntime.sleep_ms(20)\n\
+        i2c.start()\nprint(i2c.write(bytes([0x44 << 1 | 1])))\ni2c.readinto(b)\ni2c.stop()\n\
+        print(abs(-45 + 175 * (b[0] << 8 | b[1]) / 65535 - 21) < 1)\n\
+        i2c.start()\nprint(i2c.write(bytes([0x55 << 1, 1])))\ni2c.stop()\n\
+        try:\n    I2C(5)\nexcept ValueError as e:\n    print(e)\n";
+    let stage = Stage::new(ESP, "MicroPython", "", script);
+    let ran = stage.run(&[]);
+    let want = ["3", "1", "True", "0", "I2C(5) doesn't exist"];
+    assert_eq!(stage.told(&ran, "script_says"), want, "{:?}", stage.told(&ran, "script_crash"));
 }
