@@ -44,6 +44,7 @@ fn fields_and_values_that_make_no_sense() {
     refused("step=0", &["step"]);
     refused("mirror[0].forecast.interval=1.5", &["interval"]);
     refused("physicals[0].publish.qos=3", &["qos"]);
+    refused("record=(segment: \"1ms\")", &["a segment is shorter than a step", "write 1s or more"]);
     refused("mirror[0].thing=\"raspberry-pie\"", &["raspberry-pi-3b"]);
     refused("colour=\"red\"", &["colour"]);
 }
@@ -62,6 +63,22 @@ fn a_reader_who_leaves_early_is_no_bug() {
     let mut child = twinfleet_command().args(["list", "sensors"]).stdout(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     assert_ne!(child.wait().unwrap().code(), Some(101));
+}
+
+#[test]
+fn a_reader_of_standard_error_who_leaves_early_ends_no_run() {
+    let dir = scratch();
+    let record = dir.path().join("r");
+    let mut child = twinfleet_command()
+        .args(["run", "tclab-mirror", "--broker", "none", "--record", record.to_str().unwrap()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let manifest = std::fs::read_to_string(record.join("manifest.json")).unwrap();
+    assert!(manifest.contains("\"finished\": true"), "{manifest}");
 }
 
 #[test]
