@@ -31,6 +31,10 @@ fn expectations_that_can_never_fire() {
     refused("expect=[Never(verdict: (of: \"pi-9\", kind: \"stuck\"))]", &["there is no twin `pi-9`", "pi-1"]);
     refused("expect=[Never(verdict: (kind: \"stuk\"))]", &["no verdict has the kind `stuk`", "stuck"]);
     refused("expect=[Never(event: (kind: \"brownot\"))]", &["no event has the kind `brownot`", "brown_out"]);
+    refused(
+        "expect=[Never(event: (of: \"pi-7\", kind: \"offline\"))]",
+        &["nothing here is called `pi-7`, so no event befalls it", "pi-1"],
+    );
     refused("expect=[Never(verdict: (of: \"pi-1\", part: \"zoc\"))]", &["has the part `zoc`", "soc"]);
     refused(
         "expect=[Always(signal: \"pi-1/nothing@residual\", above: 0.0)]",
