@@ -528,6 +528,24 @@ fn durations_and_verdicts_that_are_none_come_with_advice() {
 }
 
 #[test]
+fn a_name_before_brackets_that_need_none() {
+    bent(
+        "world: (zones",
+        "world: World(zones",
+        expect![[r#"
+             x `World` does not belong before these brackets
+              ,-[a.ron:5:15]
+            4 |   duration: "5min", step: "1s",
+            5 |   world: World(zones: [(id: "house", temperature_c: 20.0), (id: "room", in: "house")]),
+              :               ^
+            6 |   links: [(id: "wifi", loss: 0.01)],
+              `----
+             help: write the brackets alone: `(…)`
+        "#]],
+    );
+}
+
+#[test]
 fn payloads_that_nobody_could_publish() {
     let check = |publish: &str, more: &str| {
         let dir = scratch();
