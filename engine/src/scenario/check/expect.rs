@@ -32,6 +32,14 @@ impl Checker<'_> {
                     self.report.push(Diagnostic::error(text).at(self.source, span, "").help(help));
                 }
             }
+            if let Some(Unless::Fault(target)) = &e.unless {
+                let device = target.split('/').next().unwrap_or(target);
+                if let Some(help) = targets.nobody(device) {
+                    let text =
+                        format!("nothing here is called `{device}`, so no fault of it ever suspends this");
+                    self.report.push(place.warning("unless", text).help(help));
+                }
+            }
             let Some(Unless::Verdict(target)) = &e.unless else { continue };
             let device = target.split('/').next().unwrap_or(target);
             let twins = || self.scenario.mirror.iter().map(|m| m.twin.as_str());

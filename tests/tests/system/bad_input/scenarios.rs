@@ -381,6 +381,11 @@ fn an_expectation_that_never_looks_and_one_that_nothing_suspends() {
     assert!(said.contains("beyond the end of the run, 5min") && said.contains("a.ron:15:"), "{said}");
     assert!(said.contains("no twin follows `pi`"), "{said}");
     assert_eq!(code, 0, "{said}");
+    let unless = "Always(signal: \"node-*/bme280.temperature@reading\", above: 0.0, unless: Fault(\"node-9\"))";
+    let text = GOOD.replace("Never(verdict: Any)", unless);
+    let (code, said) = checked(&[("a.ron", &text), ("r.csv", TABLE)], &["a.ron"]);
+    assert!(said.contains("called `node-9`, so no fault of it ever suspends this"), "{said}");
+    assert_eq!(code, 0, "{said}");
 }
 
 #[test]
