@@ -43,6 +43,12 @@ pub fn say(line: fmt::Arguments) {
     }
 }
 
+/// Prints on standard error. Whoever reads it may leave early (`2>&1 | head`), and it may be full: what is told there is no
+/// result, so that the work goes on, and the exit code says how it ended.
+pub fn tell(text: fmt::Arguments) {
+    let _ = std::io::stderr().lock().write_fmt(text);
+}
+
 /// Why the command could not do its work, with what to do about it.
 #[derive(Debug)]
 pub struct Failure {

@@ -1,5 +1,13 @@
 //! The command `twinfleet`: one file a command, exit codes in one place.
 
+// Instead of the standard ones, which panic where whoever reads standard error has left.
+macro_rules! eprint {
+    ($($arg:tt)*) => { $crate::exit::tell(format_args!($($arg)*)) };
+}
+macro_rules! eprintln {
+    ($($arg:tt)*) => { $crate::exit::tell(format_args!("{}\n", format_args!($($arg)*))) };
+}
+
 mod args;
 mod check;
 mod datasheet;

@@ -179,6 +179,16 @@ fn near_signal(glob: &str, table: &SignalTable) -> String {
     near(glob, if names.is_empty() { &others } else { &names }.iter().map(String::as_str)).unwrap_or_default()
 }
 
+impl Expectation {
+    /// Whom the events befall that it looks at, as globs.
+    pub(crate) fn befallen(&self) -> Vec<&str> {
+        conditions(self)
+            .into_iter()
+            .filter_map(|c| if let Condition::Event(p) = c { p.of.as_deref() } else { None })
+            .collect()
+    }
+}
+
 fn conditions(e: &Expectation) -> Vec<&Condition> {
     match &e.claim {
         Claim::Never(c) | Claim::Within(c) | Claim::Count(c, _) => vec![c],

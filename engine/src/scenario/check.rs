@@ -16,6 +16,7 @@ mod fault;
 mod fleet;
 mod heard;
 mod load;
+mod loops;
 mod network;
 mod params;
 mod range;
@@ -135,6 +136,7 @@ pub fn check(scenario: &Scenario, catalog: &Catalog, source: &Source, files: &Fi
     checker.mirrors();
     checker.crossed();
     checker.heard();
+    checker.loops();
     checker.timeline();
     checker.draws();
     checker.globs();

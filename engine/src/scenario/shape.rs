@@ -227,9 +227,11 @@ fn said(error: &ron::Error) -> (String, Option<String>) {
             };
             (format!("`{word}` is no name of a field"), help(text))
         }
-        E::ExpectedDifferentStructName { expected, found } => {
-            (format!("expected `{expected}(…)`, found `{found}`"), Some(format!("write `{expected}(…)`")))
-        }
+        // What our own types are called is nobody's business.
+        E::ExpectedDifferentStructName { found, .. } => (
+            format!("`{found}` does not belong before these brackets"),
+            help("write the brackets alone: `(…)`"),
+        ),
         other => {
             let text = other.to_string();
             let mut chars = text.chars();

@@ -40,6 +40,42 @@ fn a_twin_hears_the_level_of_its_devices_actuator() {
     );
 }
 
+#[test]
+fn a_loop_that_hears_or_moves_nothing_is_told() {
+    let thing = std::fs::read_to_string(file("catalog/things/my-heated-box.ron")).unwrap();
+    let check = |from: &str, to: &str| {
+        assert!(thing.contains(from), "{from}");
+        let dir = super::common::scratch();
+        for kind in ["sensors/my-probe", "actuators/my-heater", "things/my-heated-box"] {
+            let name = format!("catalog/{kind}.ron");
+            let path = dir.path().join(&name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::copy(file(&name), path).unwrap();
+        }
+        let changed = thing.replacen(from, to, 1);
+        std::fs::write(dir.path().join("catalog/things/my-heated-box.ron"), changed).unwrap();
+        let scenario = dir.path().join("heated-box.ron");
+        std::fs::copy(file("heated-box.ron"), &scenario).unwrap();
+        let ran = command(&["check", scenario.to_str().unwrap()]);
+        assert_eq!(ran.code(), 0, "{}", ran.stderr());
+        ran.stderr()
+    };
+    assert_eq!(check("lab/+/state", "lab/{device}/state"), "");
+    for (from, to, words) in [
+        ("input: \"lab/+/state", "input: \"lab/+/stat", "nobody here publishes on `lab/+/stat`"),
+        ("pointer: \"/probe.temperature", "pointer: \"/probe.temprature", "did you mean `probe.temperature`"),
+        (
+            "output: \"lab/{device}/heater",
+            "output: \"lab/{device}/heatr",
+            "did you mean `lab/{device}/heater/set`",
+        ),
+    ] {
+        let said = check(from, to);
+        assert!(said.contains(words) && said.contains("heated-box.ron:9:"), "{to}: {said}");
+        assert_eq!(said.matches("heated-box.ron:").count(), 1, "{to}: {said}");
+    }
+}
+
 const BATTERY: &str = r#"Scenario(
     format: 1, duration: "1h", step: "1s",
     world: (zones: [(id: "room", temperature_c: 20.0)]),

@@ -31,6 +31,10 @@ fn expectations_that_can_never_fire() {
     refused("expect=[Never(verdict: (of: \"pi-9\", kind: \"stuck\"))]", &["there is no twin `pi-9`", "pi-1"]);
     refused("expect=[Never(verdict: (kind: \"stuk\"))]", &["no verdict has the kind `stuk`", "stuck"]);
     refused("expect=[Never(event: (kind: \"brownot\"))]", &["no event has the kind `brownot`", "brown_out"]);
+    refused(
+        "expect=[Never(event: (of: \"pi-7\", kind: \"offline\"))]",
+        &["nothing here is called `pi-7`, so no event befalls it", "pi-1"],
+    );
     refused("expect=[Never(verdict: (of: \"pi-1\", part: \"zoc\"))]", &["has the part `zoc`", "soc"]);
     refused(
         "expect=[Always(signal: \"pi-1/nothing@residual\", above: 0.0)]",
@@ -44,6 +48,7 @@ fn fields_and_values_that_make_no_sense() {
     refused("step=0", &["step"]);
     refused("mirror[0].forecast.interval=1.5", &["interval"]);
     refused("physicals[0].publish.qos=3", &["qos"]);
+    refused("record=(segment: \"1ms\")", &["a segment is shorter than a step", "write 1s or more"]);
     refused("mirror[0].thing=\"raspberry-pie\"", &["raspberry-pi-3b"]);
     refused("colour=\"red\"", &["colour"]);
 }
@@ -62,6 +67,22 @@ fn a_reader_who_leaves_early_is_no_bug() {
     let mut child = twinfleet_command().args(["list", "sensors"]).stdout(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     assert_ne!(child.wait().unwrap().code(), Some(101));
+}
+
+#[test]
+fn a_reader_of_standard_error_who_leaves_early_ends_no_run() {
+    let dir = scratch();
+    let record = dir.path().join("r");
+    let mut child = twinfleet_command()
+        .args(["run", "tclab-mirror", "--broker", "none", "--record", record.to_str().unwrap()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let manifest = std::fs::read_to_string(record.join("manifest.json")).unwrap();
+    assert!(manifest.contains("\"finished\": true"), "{manifest}");
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn alike(a: &Bound<'_>, b: &Bound<'_>) -> bool {
 }
 
 /// Whether there is a topic that both filters fit.
-fn meet(a: &str, b: &str) -> bool {
+pub(super) fn meet(a: &str, b: &str) -> bool {
     let (mut a, mut b) = (a.split('/'), b.split('/'));
     loop {
         match (a.next(), b.next()) {

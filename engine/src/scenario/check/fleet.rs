@@ -625,7 +625,10 @@ impl Targets {
         if hits.iter().any(|t| !t.complete || fits(t)) {
             return None;
         }
-        Some(unknown("actuator", part, hits.iter().flat_map(|t| &t.actuators).map(String::as_str)))
+        let none = hits.iter().all(|t| t.actuators.is_empty());
+        let none = none.then(|| format!("`{}` has none, see `twinfleet list actuators`", hits[0].pattern));
+        let known = hits.iter().flat_map(|t| &t.actuators).map(String::as_str);
+        Some(unknown("actuator", part, known).maybe_help(none))
     }
 
     /// What is wrong with a desired state's target.
@@ -642,6 +645,18 @@ impl Targets {
         }
         let error = Diagnostic::error(format!("the firmware of `{device}` takes no command for `{part}`"));
         Some(error.help("what moves it by hand is `Command`; a firmware takes what its `commands` name"))
+    }
+
+    /// Something to try where nothing that an event could befall is called so.
+    pub(super) fn nobody(&self, of: &str) -> Option<String> {
+        let fits = |name: &str| wildcard(of.as_bytes(), name.as_bytes());
+        let places = self.places.iter().map(String::as_str).chain(["outside"]);
+        if self.vague || places.clone().any(fits) || !self.hit(of).is_empty() {
+            return None;
+        }
+        let names = self.names();
+        near(of, names.iter().map(String::as_str).chain(places))
+            .or(Some("no device, zone or body is called so".into()))
     }
 
     /// Something to try where a well-formed glob can name no signal: no device, zone or body fits it.

@@ -46,6 +46,9 @@ impl Checker<'_> {
         if s.record.segment.0 <= 0 {
             let error = root.error("record.segment", "a segment covers more than 0 s");
             self.report.push(error.help("leave it out for \"1h\""));
+        } else if s.record.segment < s.step && self.source.has("record.segment") {
+            let error = root.error("record.segment", "a segment is shorter than a step");
+            self.report.push(error.help(format!("write {} or more, or leave it out for \"1h\"", s.step)));
         }
     }
 

@@ -381,6 +381,12 @@ fn an_expectation_that_never_looks_and_one_that_nothing_suspends() {
     assert!(said.contains("beyond the end of the run, 5min") && said.contains("a.ron:15:"), "{said}");
     assert!(said.contains("no twin follows `pi`"), "{said}");
     assert_eq!(code, 0, "{said}");
+    let unless =
+        "Always(signal: \"node-*/bme280.temperature@reading\", above: 0.0, unless: Fault(\"node-9\"))";
+    let text = GOOD.replace("Never(verdict: Any)", unless);
+    let (code, said) = checked(&[("a.ron", &text), ("r.csv", TABLE)], &["a.ron"]);
+    assert!(said.contains("called `node-9`, so no fault of it ever suspends this"), "{said}");
+    assert_eq!(code, 0, "{said}");
 }
 
 #[test]
@@ -457,41 +463,40 @@ fn a_topic_that_belongs_to_the_broker() {
 
 #[test]
 fn a_twin_in_whose_messages_nothing_is_its_own() {
-    let said = |mirror: &str, map: &str, args: &[&str]| {
-        let dir = scratch();
-        let text = GOOD
-            .replace("  expect: [", &format!("  mirror: [{mirror}],\n  expect: ["))
-            .replace("soc.temperature@reported", map);
-        std::fs::write(dir.path().join("a.ron"), text).unwrap();
-        std::fs::write(dir.path().join("r.csv"), TABLE).unwrap();
-        let ran = Command::new(twinfleet_tests::twinfleet())
-            .current_dir(dir.path())
-            .args(args)
-            .output()
-            .expect("the command starts");
-        (ran.status.code(), String::from_utf8_lossy(&ran.stderr).into_owned())
+    let with = |mirror: &str, map: &str| {
+        GOOD.replace("  expect: [", &format!("  mirror: [{mirror}],\n  expect: ["))
+            .replace("soc.temperature@reported", map)
     };
-    let check = ["check", "a.ron"];
+    let said =
+        |mirror: &str, map: &str| checked(&[("a.ron", &with(mirror, map)), ("r.csv", TABLE)], &["a.ron"]);
     // Another thing; a name that is misspelt; one that is right.
     let lab = r#"(twin: "pi", thing: "tclab", bind: [(topic: "lab/{device}")])"#;
-    let (code, words) = said(lab, "soc.temperature@reported", &check);
-    assert_eq!(code, Some(0), "{words}");
+    let (code, words) = said(lab, "soc.temperature@reported");
+    assert_eq!(code, 0, "{words}");
     assert!(words.contains("nothing that `pi` reports is measured by `tclab`"), "{words}");
     assert!(words.contains("sensor1.temperature"), "{words}");
     let pi = r#"(twin: "pi", thing: "raspberry-pi-3b", bind: [(topic: "lab/{device}")])"#;
-    let (_, words) = said(pi, "soc.temprature@reported", &check);
+    let (_, words) = said(pi, "soc.temprature@reported");
     assert!(words.contains("a.ron:13:32") && words.contains("did you mean `soc.temperature`?"), "{words}");
-    assert_eq!(said(pi, "soc.temperature@reported", &check), (Some(0), String::new()));
+    assert_eq!(said(pi, "soc.temperature@reported"), (0, String::new()));
     // A pointer to what the twin does not follow.
     let pointer = r#"(twin: "pi", thing: "raspberry-pi-3b", bind: [(topic: "lab/{device}", decode: Pointers(map: {"soc.temprature": "/t"}))])"#;
-    let (code, words) = said(pointer, "soc.temperature@reported", &check);
-    assert_eq!(code, Some(2), "{words}");
+    let (code, words) = said(pointer, "soc.temperature@reported");
+    assert_eq!(code, 2, "{words}");
     assert!(words.contains("there is no signal `soc.temprature`"), "{words}");
     assert!(words.contains("did you mean `soc.temperature`?"), "{words}");
     // Of a simulated device that shows when the run is over.
     let node =
         r#"(twin: "node-0", thing: "raspberry-pi-3b", bind: [(topic: "greenhouse/+/{device}/state")])"#;
-    let (_, words) = said(node, "soc.temperature@reported", &["run", "a.ron", "--broker", "none"]);
+    let dir = scratch();
+    std::fs::write(dir.path().join("a.ron"), with(node, "soc.temperature@reported")).unwrap();
+    std::fs::write(dir.path().join("r.csv"), TABLE).unwrap();
+    let ran = Command::new(twinfleet_tests::twinfleet())
+        .current_dir(dir.path())
+        .args(["run", "a.ron", "--broker", "none"])
+        .output()
+        .expect("the command starts");
+    let words = String::from_utf8_lossy(&ran.stderr);
     assert!(words.contains("found nothing in them that it follows"), "{words}");
 }
 
@@ -528,20 +533,30 @@ fn durations_and_verdicts_that_are_none_come_with_advice() {
 }
 
 #[test]
+fn a_name_before_brackets_that_need_none() {
+    bent(
+        "world: (zones",
+        "world: World(zones",
+        expect![[r#"
+             x `World` does not belong before these brackets
+              ,-[a.ron:5:15]
+            4 |   duration: "5min", step: "1s",
+            5 |   world: World(zones: [(id: "house", temperature_c: 20.0), (id: "room", in: "house")]),
+              :               ^
+            6 |   links: [(id: "wifi", loss: 0.01)],
+              `----
+             help: write the brackets alone: `(…)`
+        "#]],
+    );
+}
+
+#[test]
 fn payloads_that_nobody_could_publish() {
     let check = |publish: &str, more: &str| {
-        let dir = scratch();
         let text = GOOD
             .replace("(topic: \"lab/{device}\")", publish)
             .replace("  expect: [", &format!("  {more}\n  expect: ["));
-        std::fs::write(dir.path().join("a.ron"), text).unwrap();
-        std::fs::write(dir.path().join("r.csv"), TABLE).unwrap();
-        let checked = Command::new(twinfleet_tests::twinfleet())
-            .current_dir(dir.path())
-            .args(["check", "a.ron"])
-            .output()
-            .expect("the command starts");
-        (checked.status.code(), String::from_utf8_lossy(&checked.stderr).into_owned())
+        checked(&[("a.ron", &text), ("r.csv", TABLE)], &["a.ron"])
     };
     let template = |text: &str| format!(r#"(topic: "lab/{{device}}", payload: Template("{text}"))"#);
     for (text, words) in [
@@ -551,16 +566,16 @@ fn payloads_that_nobody_could_publish() {
         (r"{soc.temperature:.99}", "`.99` is no format"),
     ] {
         let (code, said) = check(&template(text), "");
-        assert_eq!(code, Some(2), "{text}: {said}");
+        assert_eq!(code, 2, "{text}: {said}");
         assert!(
             said.contains(words) && said.contains("a.ron:11:") && said.contains("help: write `"),
             "{said}"
         );
     }
     let whole = check(&template(r#"{{\"t\": {soc.temperature:.1}}}"#), "");
-    assert_eq!(whole, (Some(0), String::new()));
+    assert_eq!(whole, (0, String::new()));
     let (code, said) = check(r#"(topic: "lab/{device")"#, "");
-    assert_eq!(code, Some(2), "{said}");
+    assert_eq!(code, 2, "{said}");
     assert!(said.contains("a brace in this topic is without its counterpart"), "{said}");
     // Of a firmware of one's own: more jitter than its period bears, and a command to nothing.
     let thing = |firmware: &str| {
@@ -570,9 +585,9 @@ fn payloads_that_nobody_could_publish() {
     };
     let good = r#"(topic: "lab/{device}")"#;
     let (code, said) = check(good, &thing(r#"jitter: "30s""#));
-    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(code, 0, "{said}");
     assert!(said.contains("a jitter of 30s is too much for a period of 10s"), "{said}");
     let (code, said) = check(good, &thing(r#"commands: [(topic: "c/{device}", part: "led")]"#));
-    assert_eq!(code, Some(2), "{said}");
+    assert_eq!(code, 2, "{said}");
     assert!(said.contains("there is no actuator `led`") && said.contains("the thing has none"), "{said}");
 }
