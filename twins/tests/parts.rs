@@ -127,7 +127,7 @@ fn an_analogue_part_gives_nothing_while_it_warms_up() {
     assert!(ran.series("n-0/adc.voltage_1@reading")[0].0 < 3.0, "the converter is there");
 }
 
-/// HandsOn Tech MDU1020: about a minute of initialisation, within which the output comes 0 to 3 times.
+/// HandsOn Tech MDU1020: about a minute of initialisation; the output comes 0 to 3 times within it.
 #[test]
 fn a_motion_detector_that_has_just_got_its_supply_raises_false_alarms() {
     let rises = |more: &str| -> Vec<Vec<f64>> {
