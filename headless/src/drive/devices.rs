@@ -184,9 +184,9 @@ impl Devices {
     fn cut(&mut self, publisher: u32) {
         if let Some(mut c) = self.open.remove(&publisher) {
             // What the device had said before is still heard.
-            let end = std::time::Instant::now() + PARTING;
+            let end = Instant::now() + PARTING;
             while (c.connection.waiting_bytes() > 0 || c.connection.unacknowledged() > 0)
-                && std::time::Instant::now() < end
+                && Instant::now() < end
                 && c.connection.pump(Some(Duration::from_millis(20)), |_| ()).is_ok()
             {}
             c.connection.cut();
