@@ -458,9 +458,9 @@ struct Hears {
     early: BTreeMap<String, Vec<u8>>,
 }
 
-/// Messages that wait for their configuration, and how long each is at most, [bytes].
-const MAX_EARLY: usize = 256;
-const MAX_EARLY_BYTES: usize = 4096;
+/// Messages that wait for their configuration, and how long each is at most with its topic, [bytes]: strangers may have them kept.
+const MAX_EARLY: usize = 64;
+const MAX_EARLY_BYTES: usize = 1024;
 
 /// Of so many entities one may be told of before it is seen anew whose each is: a broker tells thousands at once.
 const SETTLED_OF: usize = 64;
@@ -554,7 +554,8 @@ impl Listener for Hears {
         }
         if !self.entities.all.iter().any(|e| e.concerns(heard.topic)) {
             self.early.remove(heard.topic);
-            let fits = self.early.len() < MAX_EARLY && heard.payload.len() <= MAX_EARLY_BYTES;
+            let bytes = heard.topic.len() + heard.payload.len();
+            let fits = self.early.len() < MAX_EARLY && bytes <= MAX_EARLY_BYTES;
             if heard.retain && self.address.is_some() && fits {
                 self.early.insert(heard.topic.to_owned(), heard.payload.to_vec());
             }
