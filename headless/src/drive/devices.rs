@@ -31,6 +31,8 @@ pub struct Devices {
     away: BTreeMap<u32, Away>,
     /// Whether any device was ever connected: where none can be, the run is not begun.
     been_there: bool,
+    /// When one last could not get there: others need not wait for that too.
+    failed: Option<Instant>,
     /// Messages that devices did not say as they were away.
     unsaid: u64,
     news: Vec<String>,
@@ -65,6 +67,7 @@ impl Devices {
             open: BTreeMap::new(),
             away: BTreeMap::new(),
             been_there: false,
+            failed: None,
             unsaid: 0,
             news: Vec::new(),
             asked: BTreeMap::new(),
@@ -149,16 +152,24 @@ impl Devices {
     fn connected(&mut self, run: &mut Run, device: u32) -> Result<Option<&mut Connected>, Failure> {
         if !self.open.contains_key(&device) {
             let Some(client) = physical::client(run.world_mut(), device) else { return Ok(None) };
+            if self.failed.is_some_and(|at| at.elapsed() < FIRST_WAIT) {
+                let wait = self.away.get(&device).map_or(FIRST_WAIT, |away| away.wait);
+                self.away.insert(device, Away { until: Instant::now() + wait, wait, greets: false });
+                return Ok(None);
+            }
             match self.connect(&client, device) {
                 Ok(connection) => {
-                    self.been_there = true;
+                    (self.been_there, self.failed) = (true, None);
                     self.open.insert(device, Connected { connection, client });
                     if self.away.remove(&device).is_some() && self.away.is_empty() {
                         self.news
                             .push(format!("the devices are back; {} messages were not said", self.unsaid));
                     }
                 }
-                Err(error) => self.lost(device, error)?,
+                Err(error) => {
+                    self.failed = Some(Instant::now());
+                    self.lost(device, error)?;
+                }
             }
         }
         Ok(self.open.get_mut(&device))

@@ -10,18 +10,11 @@
 //! assert_eq!(facts.values_of("node-1")["t"], 21.5);
 //! ```
 
-use super::{
-    Dialect, Listener, Spoken,
-    facts::Facts,
-    json,
-    place::{self, Place},
-    spoken,
-};
+use super::{Dialect, Listener, facts::Facts, json};
 use ciborium::Value as Item;
 use serde_json::{Map, Value as Tree};
 use twinfleet_engine::{
-    dialect::{DialectError, Heard, Utterance, Voice, VoiceSpec},
-    firmware::payload::Report,
+    dialect::{DialectError, Heard, Voice, VoiceSpec},
     mirror::decode::{DecodeError, MAX_PAYLOAD_BYTES},
 };
 
@@ -45,11 +38,10 @@ impl Dialect for Cbor {
         Box::new(Hears { topic: address.map(str::to_owned) })
     }
     fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError> {
-        let signals = spoken(spec, |part, quantity| vec![part.to_owned(), quantity.to_owned()]);
-        Ok(Box::new(Speaks { place: Place::of(spec, ["no", "yes"])?, signals }))
+        json::voice(spec, |tree| write(&item(tree)))
     }
     fn options(&self) -> &'static [(&'static str, &'static str)] {
-        &place::OPTIONS
+        &json::OPTIONS
     }
 }
 
@@ -119,17 +111,14 @@ impl Listener for Hears {
             return Ok(());
         }
         match (&self.topic, read(heard.payload)) {
-            (_, Ok(item @ Item::Map(_))) => json::facts_of(heard.topic, &as_json(&item), facts),
+            (of, Ok(item @ Item::Map(_))) => {
+                json::hear_object(heard.topic, &as_json(&item), of.is_some(), facts)
+            }
             (Some(_), Ok(_)) => Err(DecodeError::Shape),
             (Some(_), Err(why)) => Err(why),
             (None, _) => Ok(()),
         }
     }
-}
-
-struct Speaks {
-    place: Place,
-    signals: Vec<Spoken>,
 }
 
 fn item(tree: &Tree) -> Item {
@@ -139,19 +128,9 @@ fn item(tree: &Tree) -> Item {
             Some(i) => Item::Integer(i.into()),
             None => Item::Float(n.as_f64().unwrap_or(f64::NAN)),
         },
-        _ => Item::Null,
-    }
-}
-
-impl Voice for Speaks {
-    fn will(&mut self, _: i64) -> Option<Utterance> {
-        self.place.will()
-    }
-    fn connect(&mut self, _: &Report<'_>, out: &mut Vec<Utterance>) {
-        out.extend(self.place.greeting());
-    }
-    fn report(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
-        let payload = write(&item(&json::object(&self.signals, report)));
-        out.push(self.place.says(&self.place.topic, payload));
+        Tree::Array(list) => Item::Array(list.iter().map(item).collect()),
+        Tree::String(text) => Item::Text(text.clone()),
+        Tree::Bool(on) => Item::Bool(*on),
+        Tree::Null => Item::Null,
     }
 }

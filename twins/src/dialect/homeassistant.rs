@@ -101,6 +101,7 @@ impl Dialect for HomeAssistant {
             entities: Entities::default(),
             unsettled: 0,
             memory: address.is_none().then(Memory::default),
+            early: BTreeMap::new(),
         })
     }
     fn options(&self) -> &'static [(&'static str, &'static str)] {
@@ -453,7 +454,13 @@ struct Hears {
     unsettled: usize,
     /// … and what each said as it said it, for its double.
     memory: Option<Memory>,
+    /// What a broker had kept and told of the one device before the configuration that says what it is, by topic.
+    early: BTreeMap<String, Vec<u8>>,
 }
+
+/// Messages that wait for their configuration, and how long each is at most with its topic, [bytes]: strangers may have them kept.
+const MAX_EARLY: usize = 64;
+const MAX_EARLY_BYTES: usize = 1024;
 
 /// Of so many entities one may be told of before it is seen anew whose each is: a broker tells thousands at once.
 const SETTLED_OF: usize = 64;
@@ -502,6 +509,18 @@ impl Hears {
         }
     }
 
+    /// Hears what came too early, where it is known now what it is.
+    fn hear_early(&mut self, facts: &mut Facts) -> Result<(), DecodeError> {
+        let is_known = |topic: &&String| self.entities.all.iter().any(|e| e.concerns(topic));
+        let known: Vec<String> = self.early.keys().filter(is_known).cloned().collect();
+        let mut read = Ok(());
+        for topic in known {
+            let payload = self.early.remove(&topic).unwrap_or_default();
+            read = read.and(self.hear(&Heard { topic: &topic, payload: &payload, retain: true }, facts));
+        }
+        read
+    }
+
     fn under(&self, topic: &str) -> bool {
         let address = self.address.as_deref().unwrap_or_default();
         topic.strip_prefix(address).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -531,9 +550,15 @@ impl Listener for Hears {
             if self.address.is_some() || self.unsettled * SETTLED_OF >= self.entities.all.len() {
                 self.settle(facts);
             }
-            return Ok(());
+            return self.hear_early(facts);
         }
         if !self.entities.all.iter().any(|e| e.concerns(heard.topic)) {
+            self.early.remove(heard.topic);
+            let bytes = heard.topic.len() + heard.payload.len();
+            let fits = self.early.len() < MAX_EARLY && bytes <= MAX_EARLY_BYTES;
+            if heard.retain && self.address.is_some() && fits {
+                self.early.insert(heard.topic.to_owned(), heard.payload.to_vec());
+            }
             return Ok(());
         }
         if self.unsettled > 0 {

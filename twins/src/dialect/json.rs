@@ -27,7 +27,7 @@ use twinfleet_engine::{
 /// The dialect.
 pub struct Json;
 
-const OPTIONS: [(&str, &str); 5] = [
+pub(super) const OPTIONS: [(&str, &str); 5] = [
     ("also", "a JSON object with what each message says besides"),
     place::OPTIONS[0],
     place::OPTIONS[1],
@@ -52,11 +52,7 @@ impl Dialect for Json {
         Box::new(Hears { topic: address.map(str::to_owned) })
     }
     fn voice(&self, spec: &VoiceSpec<'_>) -> Result<Box<dyn Voice>, DialectError> {
-        let signals = spoken(spec, |part, quantity| vec![part.to_owned(), quantity.to_owned()]);
-        let time = Stamp::read(spec.options.get("time").map_or("ts ms", String::as_str))?;
-        let words = words(spec.options, &signals)?;
-        let place = Place::of(spec, ["no", "yes"])?;
-        Ok(Box::new(Speaks { place, signals, also: also(spec.options)?, time, words }))
+        voice(spec, |tree| tree.to_string().into_bytes())
     }
     fn options(&self) -> &'static [(&'static str, &'static str)] {
         &OPTIONS
@@ -82,7 +78,7 @@ pub(super) fn status(topic: Option<&str>, heard: &Heard<'_>, facts: &mut Facts) 
 }
 
 /// The facts of a tree on a topic: its leaves, at the time that its top states.
-pub(super) fn facts_of(device: &str, json: &Tree, facts: &mut Facts) -> Result<(), DecodeError> {
+fn facts_of(device: &str, json: &Tree, facts: &mut Facts) -> Result<(), DecodeError> {
     let time = tree::stated_time(json);
     let mut found = Vec::new();
     tree::leaves(json, &mut |path, leaf| {
@@ -99,6 +95,20 @@ pub(super) fn facts_of(device: &str, json: &Tree, facts: &mut Facts) -> Result<(
     Ok(())
 }
 
+/// The facts of an object on a topic; of a device that is not bound yet, how it says its time too, which its double has to know.
+pub(super) fn hear_object(
+    device: &str,
+    json: &Tree,
+    is_bound: bool,
+    facts: &mut Facts,
+) -> Result<(), DecodeError> {
+    facts_of(device, json, facts)?;
+    if !is_bound && !facts.0.is_empty() {
+        facts.about(device, "time", &Stamp::heard(json));
+    }
+    Ok(())
+}
+
 impl Listener for Hears {
     fn hear(&mut self, heard: &Heard<'_>, facts: &mut Facts) -> Result<(), DecodeError> {
         if status(self.topic.as_deref(), heard, facts)
@@ -108,14 +118,7 @@ impl Listener for Hears {
         }
         let json = tree::read(heard.payload);
         match (&self.topic, json) {
-            (_, Ok(json @ Tree::Object(_))) => {
-                facts_of(heard.topic, &json, facts)?;
-                // How it says its time, which its double has to know.
-                if self.topic.is_none() && !facts.0.is_empty() {
-                    facts.about(heard.topic, "time", &Stamp::heard(&json));
-                }
-                Ok(())
-            }
+            (of, Ok(json @ Tree::Object(_))) => hear_object(heard.topic, &json, of.is_some(), facts),
             (Some(_), Ok(_)) => Err(DecodeError::Shape),
             (Some(_), Err(why)) => Err(why),
             // Of an unknown device, what is no object is another dialect's.
@@ -124,13 +127,16 @@ impl Listener for Hears {
     }
 }
 
-/// The object of a report, with the time under `ts`.
-pub(super) fn object(signals: &[Spoken], report: &Report<'_>) -> Tree {
-    let mut root = Map::from_iter([("ts".to_owned(), Tree::from(report.ts_unix_ms))]);
-    for (s, v) in signals.iter().zip(report.values).filter(|(_, v)| v.is_finite()) {
-        tree::put(&mut root, &s.path, tree::number(*v));
-    }
-    Tree::Object(root)
+/// How a tree becomes a payload.
+type Encode = fn(&Tree) -> Vec<u8>;
+
+/// A device that says all that it does in one tree a message.
+pub(super) fn voice(spec: &VoiceSpec<'_>, encode: Encode) -> Result<Box<dyn Voice>, DialectError> {
+    let signals = spoken(spec, |part, quantity| vec![part.to_owned(), quantity.to_owned()]);
+    let time = Stamp::read(spec.options.get("time").map_or("ts ms", String::as_str))?;
+    let words = words(spec.options, &signals)?;
+    let place = Place::of(spec, ["no", "yes"])?;
+    Ok(Box::new(Speaks { place, encode, signals, also: also(spec.options)?, time, words }))
 }
 
 /// How a message says its time, at its top: the name, and one of [`FORMS`]. None where it says none.
@@ -192,6 +198,7 @@ impl Stamp {
 
 struct Speaks {
     place: Place,
+    encode: Encode,
     signals: Vec<Spoken>,
     also: Map<String, Tree>,
     time: Stamp,
@@ -215,6 +222,6 @@ impl Voice for Speaks {
         }
         let mut root: Map<String, Tree> = root.into_iter().map(|(k, v)| (k, tree::with_lists(v))).collect();
         self.time.put(&mut root, report.ts_unix_ms);
-        out.push(self.place.says(&self.place.topic, Tree::Object(root).to_string()));
+        out.push(self.place.says(&self.place.topic, (self.encode)(&Tree::Object(root))));
     }
 }

@@ -33,7 +33,7 @@ pub struct Sparkplug;
 
 const OPTIONS: [(&str, &str); 5] = [
     ("alias", "\"yes\" (default): data names its metrics by alias; \"no\": by name"),
-    ("primary", "the host without which the node says nothing but its birth, as its STATE tells"),
+    ("primary", "the host without which the node says nothing, as its STATE tells"),
     (
         "types",
         "a JSON object, signal to type as a birth declares it, such as \"Int16\" or \"Float\"; \"Double\" by default",

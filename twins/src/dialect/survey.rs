@@ -45,8 +45,9 @@ const MAX_HELD: usize = 65_536;
 const MAX_HELD_BYTES: usize = 64 << 20;
 /// Words that are told apart of what only happens.
 const MAX_WORDS: usize = 256;
-/// Topics of which it is known that the broker keeps what is said there.
+/// Topics of which it is known that the broker keeps what is said there, and how long each is at most, [bytes].
 const MAX_KEPT: usize = 65_536;
+const MAX_KEPT_BYTES: usize = 1024;
 
 /// A field of a device.
 #[derive(Clone, Debug, Default)]
@@ -219,7 +220,8 @@ impl Survey {
 
     /// Notes that the broker keeps what is said on a topic, as it shows by telling it to who has just come.
     pub fn kept(&mut self, topic: &str) {
-        if self.kept.len() < MAX_KEPT && !self.kept.contains(topic) {
+        let fits = self.kept.len() < MAX_KEPT && topic.len() <= MAX_KEPT_BYTES;
+        if fits && !self.kept.contains(topic) {
             self.kept.insert(topic.to_owned());
         }
     }

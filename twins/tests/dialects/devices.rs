@@ -172,6 +172,34 @@ fn a_rebirth_is_asked_for_with_its_time_and_again_ever_later() {
 }
 
 #[test]
+fn a_node_dies_with_its_primary_host_and_is_born_again_with_it() {
+    let options = BTreeMap::from([("primary".to_owned(), "scada".to_owned())]);
+    let mut node = voice("sparkplug", &signals(), &options);
+    let values = [1.0; 7];
+    let mut said = Vec::new();
+    node.will(NOON_MS);
+    node.connect(&report(&values), &mut said);
+    node.report(&report(&values), &mut said);
+    assert_eq!(said, [], "its host has not said that it is there");
+    for (online, at, kinds) in [
+        (true, 10, &["NBIRTH", "DBIRTH", "DDATA"][..]),
+        // The last will of a connection before.
+        (false, 9, &["DDATA"]),
+        (false, 10, &["NDEATH"]),
+        (false, 11, &[]),
+        (true, 12, &["NBIRTH", "DBIRTH", "DDATA"]),
+    ] {
+        let payload = format!(r#"{{"online":{online},"timestamp":{at}}}"#);
+        let heard = Heard { topic: "spBv1.0/STATE/scada", payload: payload.as_bytes(), retain: true };
+        said.clear();
+        node.answer(&heard, &report(&values), &mut said);
+        node.report(&report(&values), &mut said);
+        let told: Vec<&str> = said.iter().filter_map(|u| u.topic.split('/').nth(2)).collect();
+        assert_eq!(told, kinds, "{payload}");
+    }
+}
+
+#[test]
 fn a_sparkplug_command_has_the_births_type() {
     use payload::DataType::{Boolean, Int16, String as Word};
     let mut host = dialect::find("sparkplug").unwrap().listener(None);

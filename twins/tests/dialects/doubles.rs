@@ -434,3 +434,37 @@ fn a_double_of_an_esphome_device_is_announced_as_that_was() {
     }
     assert_eq!(said.iter().filter(|(topic, _)| topic.ends_with("/config")).count(), 2, "{said:#?}");
 }
+
+#[test]
+fn a_double_of_a_cbor_device_says_its_words_flags_and_time_as_that_did() {
+    let said = json!({"at": 1_795_867_200, "fw": "1.2", "list": [1, 2.5], "on": true, "t": 21.5});
+    let mut payload = Vec::new();
+    ciborium::into_writer(&said, &mut payload).unwrap();
+    let mut survey = Survey::default();
+    for t_s in [0.0, 1.0] {
+        survey.hear(t_s, &Heard { topic: "yard/c", payload: &payload, retain: false });
+    }
+    let devices = survey.devices();
+    let scenario = survey::double_scenario(&devices, "mqtt://b", "t");
+    for option in [r#"{\"fw\":\"1.2\"}"#, "[false,true]", r#""time": "none""#] {
+        assert!(scenario.contains(option), "{option}: {scenario}");
+    }
+    let signals = ["t", "on", "x", "y"].map(|s| (format!("a.{s}"), String::new()));
+    let map = [("a.t", "t"), ("a.on", "on"), ("a.x", "list/0"), ("a.y", "list/1")];
+    let map: BTreeMap<String, String> = map.map(|(signal, name)| (signal.to_owned(), name.to_owned())).into();
+    let options = [("also", r#"{"fw":"1.2"}"#), ("words", r#"{"a.on":[false,true]}"#), ("time", "at s")];
+    let options: BTreeMap<String, String> =
+        options.map(|(option, text)| (option.to_owned(), text.to_owned())).into();
+    let spec = VoiceSpec {
+        dialect: "cbor",
+        topic: "yard/c",
+        device: "c",
+        signals: &signals,
+        map: &map,
+        options: &options,
+    };
+    let mut out = Vec::new();
+    dialect::for_engine().voice(&spec).unwrap().report(&report(&[21.5, 1.0, 1.0, 2.5]), &mut out);
+    let again: Json = ciborium::from_reader(&out[0].payload[..]).unwrap();
+    assert_eq!(again, said);
+}

@@ -49,6 +49,30 @@ fn what_a_broker_kept_of_a_bridge_brings_no_device_back_that_it_kept_as_gone() {
 }
 
 #[test]
+fn what_a_broker_kept_of_a_device_is_heard_by_its_twin_whatever_comes_first() {
+    let none = BTreeMap::new();
+    let spec = EarSpec { dialect: "homeassistant", topic: "house", signals: &["main.relay"], map: &none };
+    let mut ear = dialect::for_engine().ear(&spec).unwrap();
+    let config =
+        r#"{"stat_t":"house/relay","cmd_t":"house/relay/set","uniq_id":"relay","avty_t":"house/status"}"#;
+    let mut said = Vec::new();
+    for (topic, payload, retain) in [
+        ("house/relay", "OFF", true),
+        ("house/status", "offline", true),
+        // What is newer than what was kept is no state of long ago.
+        ("house/lamp", "ON", true),
+        ("house/lamp", "OFF", false),
+        ("homeassistant/switch/house/relay/config", config, true),
+    ] {
+        let mut told = Told::default();
+        ear.hear(&Heard { topic, payload: payload.as_bytes(), retain }, &mut told).unwrap();
+        said.push((told.values.iter().map(|v| v.value).collect::<Vec<_>>(), told.presence));
+    }
+    assert_eq!(said.pop(), Some((vec![0.0], Some(false))));
+    assert_eq!(said, vec![(Vec::new(), None); 4]);
+}
+
+#[test]
 fn a_bridge_with_another_base_topic_is_found_by_its_list() {
     let list = r#"[{"type":"Coordinator","friendly_name":"Coordinator","ieee_address":"0x00"},
         {"type":"EndDevice","friendly_name":"gate","ieee_address":"0x01","definition":{"model":"M","vendor":"V",

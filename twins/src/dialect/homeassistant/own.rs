@@ -460,7 +460,7 @@ impl Speaks {
         let payloads = self.states.get(topic).map(|state| state.payloads.as_slice()).unwrap_or_default();
         let score = |payload: &Json| -> i32 {
             let here = self.of.iter().filter(|e| self.entities[**e].state_topic == topic);
-            let of_one = |e: &usize| {
+            let of_one = |e: &usize| -> i32 {
                 let is_told = told.iter().any(|(other, _)| other == e);
                 match (is_told, read(&self.entities[*e], payload).is_some()) {
                     (true, true) => 2,

@@ -35,6 +35,8 @@ pub(super) struct Speaks {
     alias: bool,
     primary: Option<String>,
     host_online: bool,
+    /// When the host last said so, as it says, Unix [ms].
+    host_at: Option<u64>,
     seq: u8,
     next_bd_seq: u8,
     bd_seq: u8,
@@ -107,6 +109,7 @@ impl Speaks {
             alias,
             primary: spec.options.get("primary").cloned(),
             host_online: false,
+            host_at: None,
             seq: 0,
             next_bd_seq: 0,
             bd_seq: 0,
@@ -187,6 +190,14 @@ impl Speaks {
         }
     }
 
+    /// That the node is gone; a death has no sequence number (tck-id-payloads-ndeath-seq).
+    fn death(&self, ts_unix_ms: i64) -> Utterance {
+        let timestamp = u64::try_from(ts_unix_ms).ok();
+        let bd_seq = Metric { timestamp, ..Metric::named(BD_SEQ).long(u64::from(self.bd_seq)) };
+        let payload = Payload { timestamp, metrics: vec![bd_seq], ..Payload::default() };
+        say(self.topic("NDEATH", None), payload.encode_to_vec(), 1, false)
+    }
+
     fn may_speak(&self) -> bool {
         self.primary.is_none() || self.host_online
     }
@@ -203,11 +214,7 @@ impl Voice for Speaks {
     fn will(&mut self, ts_unix_ms: i64) -> Option<Utterance> {
         self.bd_seq = self.next_bd_seq;
         self.next_bd_seq = self.next_bd_seq.wrapping_add(1);
-        // A death has no sequence number (tck-id-payloads-ndeath-seq).
-        let timestamp = u64::try_from(ts_unix_ms).ok();
-        let bd_seq = Metric { timestamp, ..Metric::named(BD_SEQ).long(u64::from(self.bd_seq)) };
-        let payload = Payload { timestamp, metrics: vec![bd_seq], ..Payload::default() };
-        Some(say(self.topic("NDEATH", None), payload.encode_to_vec(), 1, false))
+        Some(self.death(ts_unix_ms))
     }
 
     fn connect(&mut self, report: &Report<'_>, out: &mut Vec<Utterance>) {
@@ -239,11 +246,17 @@ impl Voice for Speaks {
         if let Some(host) = &self.primary
             && heard.topic == format!("{NAMESPACE}/STATE/{host}")
         {
-            let online = host::state_of(heard.payload).is_some_and(|(online, _)| online);
-            if online && !std::mem::replace(&mut self.host_online, true) {
-                self.births(report, out);
+            let Some((online, at)) = host::state_of(heard.payload) else { return };
+            // One that is older is of a connection of the host's that has ended since.
+            if at < self.host_at {
+                return;
             }
-            self.host_online = online;
+            self.host_at = at;
+            match (online, std::mem::replace(&mut self.host_online, online)) {
+                (true, false) => self.births(report, out),
+                (false, true) => out.push(self.death(report.ts_unix_ms)),
+                _ => {}
+            }
             return;
         }
         let Ok(payload) = payload::read(heard.payload) else { return };
