@@ -9,6 +9,7 @@ use twinfleet_desktop::{
     sim::{act::Act, history::Frame},
     stage::{
         camera::{FOV_Y, View},
+        halos::{Spot, gravest},
         overlay::halves,
         refresh::device_place,
         show::Picked,
@@ -163,6 +164,8 @@ fn a_detectors_score_is_no_posterior() {
     crate::until(&mut desk, "31 min", |d| d.shown.as_ref().unwrap().t == crate::at("31min"));
     let alarm = desk.shown.as_ref().unwrap().spells.iter().find(|s| s.what == "alarm").cloned();
     let alarm = alarm.expect("the detector has seen that the sensor sticks");
+    // Where a verdict names it, that is what stands beside the device.
+    assert_eq!(gravest(desk.shown.as_ref().unwrap())[&Spot::Device(0)].what, "stuck");
     let window = window(desk);
     window.get_by_label_contains("residuals unlike those before, score");
     assert!(window.query_by_label(&format!("posterior {:.3}", alarm.value)).is_none());
