@@ -266,7 +266,7 @@ fn legend(painter: &Painter, view: Rect, shown: &Shown, ranges: &Ranges, picked:
     if let Some((field, (low, high))) = field {
         let units = &shown.units;
         let title = format!("{} [{}]", field.quantity.replace('_', " "), sign(&units.shown(&field.unit)));
-        let mark = |v: f32| crate::units::number(units.value(f64::from(v), &field.unit));
+        let mark = |v: f32| number(units.value(f64::from(v), &field.unit));
         // Beyond its ends the colours are those of the ends.
         let there = |beyond: &dyn Fn(f32) -> bool| field.values(&shown.frame).any(beyond);
         let (below, above) = (there(&|v| v < low), there(&|v| v > high));
