@@ -7,7 +7,7 @@ use super::{
 use crate::{
     sim::{
         left::Left,
-        spell::{Class, SET, Spell},
+        spell::{ALARM, Class, SET, Spell},
     },
     stage::{
         halos::class_color,
@@ -78,7 +78,7 @@ fn evidence(ui: &mut Ui, desk: &mut Desk, shown: &Shown, left: &Left, spell: &Sp
     let figures = match (said, spell.class) {
         (Some(said), _) => Some(judged(shown, &said)),
         // A detector's alarm has a score, which its sentence says.
-        (None, Class::Alarm) if spell.what == "alarm" => None,
+        (None, Class::Alarm) if spell.what == ALARM => None,
         (None, Class::Alarm) => Some(format!("posterior {:.3}", spell.value)),
         // What was set says so itself.
         (None, _) if spell.value == 0.0 || spell.what == SET => None,

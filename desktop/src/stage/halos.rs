@@ -8,7 +8,7 @@ use super::{
     show::Shown,
     side::{Of, Showing, Side, of},
 };
-use crate::sim::spell::{Class, LINK_DOWN, Spell};
+use crate::sim::spell::{ALARM, Class, LINK_DOWN, Spell};
 use bevy::prelude::*;
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ pub fn gravest(shown: &Shown) -> BTreeMap<Spot, &Spell> {
 
 /// A verdict that names what is wrong says more than a detector's alarm.
 fn gravity(spell: &Spell) -> (Class, bool) {
-    (spell.class, spell.what != "alarm")
+    (spell.class, spell.what != ALARM)
 }
 
 /// Where something is wrong. A link is nowhere, though a device may bear its name.
