@@ -90,7 +90,7 @@ fn evidence(ui: &mut Ui, desk: &mut Desk, shown: &Shown, left: &Left, spell: &Sp
         ui.label(figures);
     }
     for event in beside.iter().filter(|e| self::said(e).is_none()).take(6) {
-        ui.label(weak(format!("{}: {}", event.kind.replace('_', " "), event.detail)));
+        ui.label(weak(format!("{}: {}", event.kind.replace('_', " "), detail(shown, event))));
     }
     if !spell.cause.is_empty() {
         ui.label(format!("because of {}", because(&spell.cause)));
@@ -129,7 +129,8 @@ fn said(e: &Event) -> Option<Said> {
 pub(super) fn detail(shown: &Shown, event: &Event) -> String {
     match said(event) {
         Some(said) => format!("{}: {}", said.kind, judged(shown, &said)),
-        None => event.detail.clone(),
+        None if event.with.is_empty() => event.detail.clone(),
+        None => format!("{} with {}", event.detail, event.with),
     }
 }
 
