@@ -42,7 +42,10 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
-use twinfleet_engine::time::{SimTime, Span};
+use twinfleet_engine::{
+    scenario::diagnostic::Style,
+    time::{SimTime, Span},
+};
 
 /// Frames drawn before one is kept: fonts, meshes and pipelines come in within these.
 const WARM_UP: usize = 5;
@@ -63,6 +66,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     })?;
     let opened =
         Opened::file(file, &args.sets, args.seed, &args.catalog).map_err(|r| Failure::refused(&r))?;
+    warn(&opened);
     let opened = opened.scripted(&args.scripts());
     let mut player = source(&opened, args.threads).map_err(Failure::from)?;
     let end = player.left().end;
@@ -77,6 +81,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             let opened =
                 Opened::file(file, &[], args.seed, &args.catalog).map_err(|r| Failure::refused(&r))?;
             opened.not_reseeded(args.seed).map_err(Failure::input)?;
+            warn(&opened);
             let opened = opened.scripted(&args.scripts());
             let player = source(&opened, args.threads).map_err(Failure::from)?;
             let shown = self::shown(args, opened, player.left())?;
@@ -104,6 +109,14 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         studio.take(path)?;
     }
     Ok(())
+}
+
+/// Tells what is doubtful in a file, as the headless command does.
+fn warn(opened: &Opened) {
+    let warnings = &opened.loaded.warnings;
+    if !warnings.is_empty() {
+        eprintln!("{}", warnings.render(Style::Plain).trim_end());
+    }
 }
 
 /// Advances to an instant; where something outside the simulation fails before, there is no picture of it.
