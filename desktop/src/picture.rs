@@ -146,7 +146,10 @@ fn shots(args: &Args, end: SimTime, step_ns: i64) -> Result<Vec<(SimTime, PathBu
         return Ok(vec![(t, path.clone())]);
     }
     let dir = args.video.as_deref().unwrap_or(Path::new("frames"));
-    let (from, to) = (args.from.unwrap_or(SimTime::ZERO), args.to.unwrap_or(end).min(end));
+    let (from, to) = (args.from.unwrap_or(SimTime::ZERO), args.to.unwrap_or(end));
+    if to > end {
+        return Err(Failure::input(format!("--to {to} is after the run's end, {end}")));
+    }
     if from > to {
         return Err(Failure::input(format!("a video from {from} to {to} has no pictures")));
     }
