@@ -38,7 +38,7 @@ pub struct Args {
     /// The broker on which --mirror hears them: mqtt[s]://[user:password@]host[:port], or ws[s]://
     #[arg(long, env = "TWINFLEET_BROKER", hide_env_values = true, value_name = "URL")]
     pub broker: Option<String>,
-    /// Another scenario or record to show beside it, on the left, at the same instant
+    /// Another scenario or record to show beside it, on the left, at the same instant; --set is for the first alone
     #[arg(long, value_name = "FILE", requires = "file")]
     pub beside: Option<String>,
     /// Draw one picture into this PNG file and end

@@ -42,7 +42,10 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
-use twinfleet_engine::time::{SimTime, Span};
+use twinfleet_engine::{
+    scenario::diagnostic::Style,
+    time::{SimTime, Span},
+};
 
 /// Frames drawn before one is kept: fonts, meshes and pipelines come in within these.
 const WARM_UP: usize = 5;
@@ -63,6 +66,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     })?;
     let opened =
         Opened::file(file, &args.sets, args.seed, &args.catalog).map_err(|r| Failure::refused(&r))?;
+    warn(&opened);
     let opened = opened.scripted(&args.scripts());
     let mut player = source(&opened, args.threads).map_err(Failure::from)?;
     let end = player.left().end;
@@ -77,6 +81,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             let opened =
                 Opened::file(file, &[], args.seed, &args.catalog).map_err(|r| Failure::refused(&r))?;
             opened.not_reseeded(args.seed).map_err(Failure::input)?;
+            warn(&opened);
             let opened = opened.scripted(&args.scripts());
             let player = source(&opened, args.threads).map_err(Failure::from)?;
             let shown = self::shown(args, opened, player.left())?;
@@ -106,6 +111,14 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Tells what is doubtful in a file, as the headless command does.
+fn warn(opened: &Opened) {
+    let warnings = &opened.loaded.warnings;
+    if !warnings.is_empty() {
+        eprintln!("{}", warnings.render(Style::Plain).trim_end());
+    }
+}
+
 /// Advances to an instant; where something outside the simulation fails before, there is no picture of it.
 fn run_until(player: &mut dyn Source, t: SimTime) -> Result<(), Failure> {
     player.run_until(t);
@@ -133,7 +146,10 @@ fn shots(args: &Args, end: SimTime, step_ns: i64) -> Result<Vec<(SimTime, PathBu
         return Ok(vec![(t, path.clone())]);
     }
     let dir = args.video.as_deref().unwrap_or(Path::new("frames"));
-    let (from, to) = (args.from.unwrap_or(SimTime::ZERO), args.to.unwrap_or(end).min(end));
+    let (from, to) = (args.from.unwrap_or(SimTime::ZERO), args.to.unwrap_or(end));
+    if to > end {
+        return Err(Failure::input(format!("--to {to} is after the run's end, {end}")));
+    }
     if from > to {
         return Err(Failure::input(format!("a video from {from} to {to} has no pictures")));
     }

@@ -22,7 +22,7 @@ use twinfleet_engine::{
 pub type Fault = (&'static str, &'static str, fn(f64) -> String);
 
 /// Kinds of faults.
-pub const FAULTS: [Fault; 13] = [
+pub const FAULTS: [Fault; 14] = [
     ("stuck", "", |_| "Stuck".to_owned()),
     ("bias", "offset", |x| format!("Bias(by: {x:?})")),
     ("drift", "growth per hour", |x| format!("Drift(per_h: {x:?})")),
@@ -39,13 +39,16 @@ pub const FAULTS: [Fault; 13] = [
     ("ADC reference (device)", "relative error", |x| format!("AdcReference(by: {x:?})")),
     ("self-heating", "rise, [K]", |x| format!("SelfHeating(by: {x:?}, tau: \"10min\")")),
     ("dust", "share lost a day", |x| format!("Dust(per_day: {x:?})")),
+    ("condensation (device)", "time to dry, [min]", |x| {
+        format!("Condensation(recover: \"{}\")", Span::from_secs_f64(60.0 * x))
+    }),
 ];
 
 /// What a fault's figure may be.
 fn reach(fault: &str) -> RangeInclusive<f64> {
     match fault {
         "noise" => 0.0..=f64::INFINITY,
-        "loose contact" => 0.1..=1e6,
+        "loose contact" | "condensation (device)" => 0.1..=1e6,
         "ADC reference (device)" => -0.5..=1.0,
         "dust" => 0.0..=0.99,
         _ => f64::NEG_INFINITY..=f64::INFINITY,

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     sim::{
         left::Left,
-        spell::{Class, SET, Spell},
+        spell::{ALARM, Class, SET, Spell},
     },
     stage::{
         halos::class_color,
@@ -78,7 +78,7 @@ fn evidence(ui: &mut Ui, desk: &mut Desk, shown: &Shown, left: &Left, spell: &Sp
     let figures = match (said, spell.class) {
         (Some(said), _) => Some(judged(shown, &said)),
         // A detector's alarm has a score, which its sentence says.
-        (None, Class::Alarm) if spell.what == "alarm" => None,
+        (None, Class::Alarm) if spell.what == ALARM => None,
         (None, Class::Alarm) => Some(format!("posterior {:.3}", spell.value)),
         // What was set says so itself.
         (None, _) if spell.value == 0.0 || spell.what == SET => None,
@@ -90,7 +90,7 @@ fn evidence(ui: &mut Ui, desk: &mut Desk, shown: &Shown, left: &Left, spell: &Sp
         ui.label(figures);
     }
     for event in beside.iter().filter(|e| self::said(e).is_none()).take(6) {
-        ui.label(weak(format!("{}: {}", event.kind.replace('_', " "), event.detail)));
+        ui.label(weak(format!("{}: {}", event.kind.replace('_', " "), detail(shown, event))));
     }
     if !spell.cause.is_empty() {
         ui.label(format!("because of {}", because(&spell.cause)));
@@ -129,7 +129,8 @@ fn said(e: &Event) -> Option<Said> {
 pub(super) fn detail(shown: &Shown, event: &Event) -> String {
     match said(event) {
         Some(said) => format!("{}: {}", said.kind, judged(shown, &said)),
-        None => event.detail.clone(),
+        None if event.with.is_empty() => event.detail.clone(),
+        None => format!("{} with {}", event.detail, event.with),
     }
 }
 

@@ -349,6 +349,8 @@ impl Desk {
         (self.signal, self.of_beside) = (None, false);
         self.fit_speed();
         self.first_plots();
+        let told = self.shown.as_ref().and_then(|shown| warned(&shown.opened.loaded.warnings));
+        told.into_iter().for_each(|text| self.tell(text, true));
         true
     }
 
@@ -417,4 +419,14 @@ impl Desk {
     pub fn tell(&mut self, text: String, bad: bool) {
         self.notice = Some(Notice { text, bad });
     }
+}
+
+/// What is doubtful in a file that can be opened, with its place: the first of it, and how much more there is.
+fn warned(warnings: &Report) -> Option<String> {
+    let first = Report::from(warnings.items().first()?.clone());
+    let text = first.render(Style::Plain).trim_end().to_owned();
+    Some(match warnings.items().len() - 1 {
+        0 => text,
+        more => format!("{text}\n  and {more} more: `twinfleet check` tells of all"),
+    })
 }

@@ -3,7 +3,7 @@
 use egui::{Context, Grid, ScrollArea, Window, vec2};
 
 /// Every key and what it does.
-pub const KEYS: [(&str, &str); 46] = [
+pub const KEYS: [(&str, &str); 48] = [
     ("Space", "play, pause"),
     ("→  ←", "one tick on, back"),
     ("Shift+→  Shift+←", "a hundred ticks on, back"),
@@ -41,10 +41,12 @@ pub const KEYS: [(&str, &str); 46] = [
     ("U  Shift+U", "next unit of temperatures, of pressures"),
     ("J  Shift+J", "next unit of speeds, of angles"),
     ("K", "next colours of figures"),
-    ("M", "dark, light"),
+    ("M  Shift+M", "dark, light; shadows and reflections on and off"),
     ("Ctrl++  Ctrl+−  Ctrl+0", "everything larger, smaller, as it was"),
     ("Ctrl+O", "open a scenario or a record"),
     ("Ctrl+L", "follow real devices"),
+    ("Ctrl+R", "simulate the scenario of a record anew, to act on it"),
+    ("Ctrl+P", "the panels as at first"),
     ("Ctrl+W", "to the start page"),
     ("Ctrl+F", "search the fleet"),
     ("Ctrl+S", "save the session as a scenario"),

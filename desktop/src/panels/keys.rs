@@ -4,7 +4,7 @@ use super::{
     Pane, acts,
     desk::{Asking, Desk, Leave},
     export, scene,
-    shell::{Choice, choices, to_front},
+    shell::{Choice, choices, layout, to_front},
     timebar, tree,
 };
 use crate::{
@@ -171,6 +171,12 @@ fn panel_keys(ctx: &Context, desk: &mut Desk) {
     if desk.session.is_none() {
         return;
     }
+    if with(Modifiers::CTRL, Key::P) {
+        desk.tree = layout();
+    }
+    if desk.is_record() && with(Modifiers::CTRL, Key::R) {
+        desk.leave(Leave::Anew);
+    }
     for (pane, key) in Pane::ALL.into_iter().zip(DIGITS) {
         if with(Modifiers::CTRL, key) {
             to_front(desk, pane);
@@ -221,6 +227,8 @@ fn settings_keys(desk: &mut Desk, pressed: &dyn Fn(Key) -> bool, shift: bool) {
         let all = Palette::ALL;
         let at = all.iter().position(|p| *p == desk.settings.palette).unwrap_or(0);
         desk.settings.palette = all[(at + 1) % all.len()];
+    } else if pressed(Key::M) && shift {
+        desk.settings.fine = Some(!desk.fine());
     } else if pressed(Key::M) {
         desk.set_dark(!desk.is_dark());
     } else {

@@ -4,10 +4,7 @@ use super::{
     desk::Desk,
     theme::{bad, good, scrolled, weak},
 };
-use crate::{
-    sim::{open::Origin, session::Shared},
-    units::time,
-};
+use crate::{sim::session::Shared, units::time};
 use egui::{Grid, Ui};
 use twinfleet_engine::expect::{Outcome, Status};
 
@@ -37,8 +34,10 @@ fn all(ui: &mut Ui, desk: &Desk, shared: &Shared) {
             let bytes = left.history.len() * shown.frame.values.len() * 4;
             fact("frames kept", format!("{} ({} MB)", left.history.len(), bytes >> 20));
         }
-        let record = desk.shown.as_ref().is_some_and(|s| matches!(s.opened.origin, Origin::Record(_)));
-        fact("messages", if record { "not in a record".to_owned() } else { left.messages.to_string() });
+        fact(
+            "messages",
+            if desk.is_record() { "not in a record".to_owned() } else { left.messages.to_string() },
+        );
         if let Some(hash) = left.hash {
             fact("state hash", format!("{hash:032x}"));
         }

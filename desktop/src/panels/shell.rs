@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     settings::{Palette, SCALES},
-    sim::{open::Origin, session::Shared},
+    sim::session::Shared,
     units::Units,
 };
 use egui::{
@@ -145,9 +145,11 @@ fn menu(ui: &mut Ui, desk: &mut Desk) {
                 desk.asking = Asking::Follow(String::new(), "mqtt://localhost".to_owned());
                 ui.close();
             }
-            let record = desk.shown.as_ref().is_some_and(|s| matches!(s.opened.origin, Origin::Record(_)));
             let anew = ui
-                .add_enabled(record, egui::Button::new("Simulate the record's scenario anew"))
+                .add_enabled(
+                    desk.is_record(),
+                    egui::Button::new("Simulate the record's scenario anew  Ctrl+R"),
+                )
                 .on_hover_text("From here on it can be acted on: a what-if of what was recorded");
             if anew.clicked() {
                 desk.leave(Leave::Anew);
@@ -186,7 +188,7 @@ fn menu(ui: &mut Ui, desk: &mut Desk) {
                     ui.close();
                 }
             }
-            if ui.button("Panels as at first").clicked() {
+            if ui.button("Panels as at first  Ctrl+P").clicked() {
                 desk.tree = layout();
                 ui.close();
             }
@@ -235,7 +237,9 @@ fn settings(ui: &mut Ui, desk: &mut Desk) {
     let mut fine = desk.fine();
     let shadows = ui.checkbox(&mut fine, "shadows and reflections");
     if shadows
-        .on_hover_text("Off by itself where no graphics card draws: they cost ten times the rest there")
+        .on_hover_text(
+            "Shift+M. Off by itself where no graphics card draws: they cost ten times the rest there",
+        )
         .changed()
     {
         desk.settings.fine = Some(fine);

@@ -1,11 +1,7 @@
 //! MQTT messages as they come, filtered by topic.
 
 use super::desk::Desk;
-use crate::{
-    sim::{left::Left, open::Origin},
-    stage::show::Picked,
-    units::time,
-};
+use crate::{sim::left::Left, stage::show::Picked, units::time};
 use egui::{ScrollArea, Ui};
 
 /// Rows at most, the latest: beyond, the filter narrows them.
@@ -13,7 +9,7 @@ const MOST: usize = 20_000;
 
 /// The panel.
 pub fn show(ui: &mut Ui, desk: &mut Desk, left: &Left) {
-    if desk.shown.as_ref().is_some_and(|s| matches!(s.opened.origin, Origin::Record(_))) {
+    if desk.is_record() {
         // That there were none would be wrong.
         ui.label(super::theme::weak(
             "A record keeps no messages: simulate its scenario anew (File) to see them.",

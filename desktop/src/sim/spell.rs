@@ -10,6 +10,8 @@ use twinfleet_engine::{
     world::Event,
 };
 
+/// The kind of a detector's alarm, by its event.
+pub const ALARM: &str = "alarm";
 /// The kind of what is found by a part as the timeline says, by its event.
 pub const SET: &str = "set";
 /// The kind of a link that the timeline takes down; its subject is the link.
@@ -64,7 +66,7 @@ const PAIRS: [(&str, &str, Class); 7] = [
     ("disturb_start", "disturb_end", Class::Injected),
     ("weather_start", "weather_end", Class::Injected),
     ("verdict", "verdict_end", Class::Alarm),
-    ("alarm", "alarm_end", Class::Alarm),
+    (ALARM, "alarm_end", Class::Alarm),
     ("brown_out", "reboot", Class::Outage),
     ("gap", "gap_end", Class::Outage),
 ];

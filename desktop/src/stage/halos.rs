@@ -8,7 +8,7 @@ use super::{
     show::Shown,
     side::{Of, Showing, Side, of},
 };
-use crate::sim::spell::{Class, LINK_DOWN, Spell};
+use crate::sim::spell::{ALARM, Class, LINK_DOWN, Spell};
 use bevy::prelude::*;
 use std::collections::BTreeMap;
 
@@ -22,11 +22,16 @@ pub fn gravest(shown: &Shown) -> BTreeMap<Spot, &Spell> {
     for spell in shown.spells.iter() {
         let Some(at) = spot(shown, spell) else { continue };
         let entry = by.entry(at).or_insert(spell);
-        if spell.class > entry.class {
+        if gravity(spell) > gravity(entry) {
             *entry = spell;
         }
     }
     by
+}
+
+/// A verdict that names what is wrong says more than a detector's alarm.
+fn gravity(spell: &Spell) -> (Class, bool) {
+    (spell.class, spell.what != ALARM)
 }
 
 /// Where something is wrong. A link is nowhere, though a device may bear its name.

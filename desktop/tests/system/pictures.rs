@@ -277,6 +277,7 @@ fn a_video_that_is_refused_takes_no_earlier_one_away() {
         (&["--view", "device:parcl-0"], "there is no device `parcl-0`"),
         (&["--hide", "nobody"], "nobody"),
         (&["--from", "9s", "--to", "1s"], "no pictures"),
+        (&["--from", "1s", "--to", "99s"], "--to 1min39s is after the run's end"),
         (&["--at", "3s"], "--at"),
     ] {
         std::fs::write(&earlier, "old").unwrap();

@@ -290,6 +290,11 @@ fn a_record_does_not_say_that_there_were_no_messages() {
     window.run_steps(3);
     window.get_by_label_contains("A record keeps no messages");
     assert!(window.query_by_label_contains("No message yet").is_none());
+    // Anew, by its key, it has them.
+    window.key_press_modifiers(egui::Modifiers::CTRL, egui::Key::R);
+    window.run_steps(3);
+    assert!(!window.state().is_record() && window.state().session.is_some(), "{:?}", window.state().refused);
+    assert!(window.query_by_label_contains("A record keeps no messages").is_none());
 }
 
 #[test]

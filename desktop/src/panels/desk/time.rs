@@ -4,7 +4,7 @@ use super::Desk;
 use crate::{
     panels::plots,
     picture::sample,
-    sim::{left::Left, session::Session},
+    sim::{left::Left, open::Origin, session::Session},
     stage::show::Shown,
     units::time,
 };
@@ -39,6 +39,11 @@ impl Desk {
     /// Whether real devices are followed.
     pub fn is_live(&self) -> bool {
         self.session.as_ref().is_some_and(|s| s.is_live())
+    }
+
+    /// Whether what is shown is a record of a run.
+    pub fn is_record(&self) -> bool {
+        self.session.as_ref().is_some_and(|s| matches!(s.opened.origin, Origin::Record(_)))
     }
 
     /// Goes to an instant, which the run may have yet to reach.

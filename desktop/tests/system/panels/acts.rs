@@ -150,3 +150,18 @@ fn a_faults_figure_stays_within_what_it_may_be_and_lasts_from_the_tick_on() {
     let at = SimTime(step.0 * 2);
     assert!(done == [(at, Some(at + Span::from_secs(600)))], "{done:?} {:?}", window.state().notice);
 }
+
+#[test]
+fn a_device_is_wetted_from_the_panel() {
+    let mut desk = opened("sick-sensors");
+    let device = desk.shown.as_ref().unwrap().fleet.find("s-5").unwrap();
+    desk.pick(Some(Picked::Device(device)));
+    desk.form.fault = FAULTS.iter().position(|(name, ..)| *name == "condensation (device)").unwrap();
+    desk.form.size = 20.0;
+    let mut window = window(desk);
+    window.key_press(egui::Key::F4);
+    window.run_steps(3);
+    assert_eq!(window.state().done.len(), 1, "{:?}", window.state().notice);
+    let text = window.state().scenario_text().unwrap();
+    assert!(text.contains(r#"Fault(target: "s-5", kind: Condensation(recover: "20min"))"#), "{text}");
+}

@@ -139,3 +139,21 @@ fn a_theme_by_the_command_line_is_not_kept() {
     desk.set_dark(false);
     assert!(!desk.is_dark() && !desk.settings.dark);
 }
+
+#[test]
+fn what_is_doubtful_in_a_file_is_told_with_its_place_as_it_is_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("late.ron");
+    let text = "Scenario(format: 1, duration: \"1min\", fleet: [(id: \"a\", thing: \"esp32-weather-node\")],\n  \
+                timeline: [(at: \"2h\", do: Fault(target: \"a\", kind: Dropout))])";
+    std::fs::write(&file, text).unwrap();
+    let mut window = window(Desk::new(Settings::default()));
+    window.state_mut().open(file.to_str().unwrap());
+    window.run_steps(3);
+    assert!(window.state().shown.is_some(), "{:?}", window.state().refused);
+    let notice = window.state().notice.clone().expect("it is told");
+    assert!(notice.text.contains("beyond the end of the run"), "{notice:?}");
+    assert!(notice.text.contains("late.ron:2:19"), "{notice:?}");
+    click(&mut window, "close");
+    assert_eq!(window.state().notice, None);
+}

@@ -283,3 +283,20 @@ fn the_list_of_keys_is_read_to_its_end_in_a_small_window() {
     let rect = last(&window).unwrap();
     assert!(rect.min.y > 0.0 && rect.max.y < 500.0, "{rect:?}");
 }
+
+#[test]
+fn keys_bring_the_panels_back_and_choose_shadows() {
+    let mut desk = opened("parcel-drop");
+    let alarms = desk.tree.tiles.find_pane(&Pane::Alarms).unwrap();
+    desk.tree.remove_recursively(alarms);
+    let fine = desk.fine();
+    let mut window = window(desk);
+    for (held, key) in [(egui::Modifiers::CTRL, egui::Key::P), (egui::Modifiers::SHIFT, egui::Key::M)] {
+        window.key_press_modifiers(held, key);
+        window.run_steps(3);
+    }
+    let desk = window.state();
+    assert!(desk.tree.tiles.find_pane(&Pane::Alarms).is_some());
+    assert_eq!(desk.shown.as_ref().unwrap().fine, !fine);
+    assert!(desk.is_dark(), "and nothing else of the same letter");
+}

@@ -9,6 +9,7 @@ use twinfleet_desktop::{
     sim::{act::Act, history::Frame},
     stage::{
         camera::{FOV_Y, View},
+        halos::{Spot, gravest},
         overlay::halves,
         refresh::device_place,
         show::Picked,
@@ -163,6 +164,8 @@ fn a_detectors_score_is_no_posterior() {
     crate::until(&mut desk, "31 min", |d| d.shown.as_ref().unwrap().t == crate::at("31min"));
     let alarm = desk.shown.as_ref().unwrap().spells.iter().find(|s| s.what == "alarm").cloned();
     let alarm = alarm.expect("the detector has seen that the sensor sticks");
+    // Where a verdict names it, that is what stands beside the device.
+    assert_eq!(gravest(desk.shown.as_ref().unwrap())[&Spot::Device(0)].what, "stuck");
     let window = window(desk);
     window.get_by_label_contains("residuals unlike those before, score");
     assert!(window.query_by_label(&format!("posterior {:.3}", alarm.value)).is_none());
@@ -194,4 +197,22 @@ fn a_verdict_is_held_against_what_was_put_into_its_own_part() {
     let window = window(desk);
     window.get_by_label_contains("stuck was put in");
     assert!(window.query_by_label_contains("noise was put in").is_none());
+}
+
+#[test]
+fn of_streams_that_are_exchanged_both_are_named() {
+    let mut desk = Desk::new(Settings::default());
+    let swap = r#"do: Swap(target: "s-12/inner.temperature", with: "outer.temperature")"#;
+    desk.sets = vec![format!("timeline=[(at: \"5s\", {swap})]"), "expect=[]".to_owned()];
+    desk.open("sick-sensors");
+    assert_eq!(desk.refused, None);
+    let device = desk.shown.as_ref().unwrap().fleet.find("s-12").unwrap();
+    desk.pick(Some(Picked::Device(device)));
+    desk.go_to(crate::at("20s"));
+    crate::until(&mut desk, "20 s", |d| d.shown.as_ref().unwrap().t == crate::at("20s"));
+    let mut window = window(desk);
+    window.key_press_modifiers(egui::Modifiers::CTRL, egui::Key::Num7);
+    window.run_steps(3);
+    // Among the events, and in the device's own log.
+    assert!(window.query_all_by_label_contains("swap with outer.temperature").next().is_some());
 }
