@@ -216,8 +216,8 @@ fn merging_refuses_what_does_not_belong_together() {
         merge::merge(&dirs, &out).unwrap_err().to_string()
     };
     assert!(refusal(&["0of2"]).contains("2 shards, but 1 were given"));
-    assert!(refusal(&["0of2", "0of2"]).contains("once each"));
-    assert!(refusal(&["0of2", "1of3"]).contains("once each"));
+    assert!(refusal(&["0of2", "0of2"]).contains("each once"));
+    assert!(refusal(&["0of2", "1of3"]).contains("each once"));
     assert!(refusal(&[]).contains("nothing to merge"));
     assert!(!out.exists(), "a refused merge leaves nothing");
 }
