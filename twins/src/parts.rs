@@ -59,6 +59,7 @@ pub mod lsm9ds1;
 pub mod mcp3008;
 pub mod mpu6050;
 pub mod neo6m;
+pub mod pcf8574;
 pub mod pms5003;
 pub mod pulses;
 pub mod scd41;

@@ -339,10 +339,10 @@ def _port(name):
             port = _PORTS[begin]
     sys.modules["sys"].platform = port
     sys.modules["sys"].implementation = _implementation("micropython", (1, 27, 0, ""), _MACHINES.get(name, name))
-    import network, time
+    import machine, network, time
 
-    network._port(port)
-    time._port(port)
+    for module in (machine, network, time):
+        module._port(port)
 
 
 def _input(prompt=""):

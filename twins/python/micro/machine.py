@@ -135,19 +135,43 @@ def _name(id):
     return _t.ask_ok("pin %s" % str(id).replace(" ", "_"))[0]
 
 
+# The numbers that a port has for a pin's modes, pulls and edges, and what they are here, where they are those of the ESP32.
+_modes, _pulls, _edges = {}, {}, {}
+_PORTS = {
+    "rp2": ({0: 1, 1: 3, 2: 7}, {1: 2, 2: 1}, {8: 1, 4: 2, 12: 3}),
+    "esp8266": ({0: 1, 1: 3, 2: 7}, {1: 2}, {}),
+}
+
+
+def _ports(of, own):
+    # The port's number for one of here.
+    for number, here in of.items():
+        if here == own:
+            return number
+    return own
+
+
+def _port(name):
+    global _modes, _pulls, _edges
+    _modes, _pulls, _edges = _PORTS.get(name, ({}, {}, {}))
+    for names, of in ((("IN", "OUT", "OPEN_DRAIN"), _modes), (("PULL_UP", "PULL_DOWN"), _pulls), (("IRQ_RISING", "IRQ_FALLING"), _edges)):
+        for word in names:
+            setattr(Pin, word, _ports(of, getattr(Pin, word)))
+
+
 class _Irq:
     # What a pin's interrupt is known by.
     def __init__(self, pin, trigger):
         self._pin, self._trigger, self._flags = pin, trigger, 0
 
     def flags(self):
-        return self._flags
+        return _ports(_edges, self._flags)
 
     def trigger(self, to=None):
         before = self._trigger
         if to is not None:
-            self._trigger = to
-        return before
+            self._trigger = _edges.get(to, to)
+        return _ports(_edges, before)
 
     def __call__(self):
         call = _t.on_edge.get(self._pin._pin)
@@ -168,6 +192,7 @@ class Pin:
         self.init(mode, pull, value=value)
 
     def init(self, mode=-1, pull=-1, *, value=None, drive=None, alt=None, hold=None):
+        mode, pull = _modes.get(mode, mode), _pulls.get(pull, pull)
         if pull is None:
             self._pull = "-"
         elif pull != -1:
@@ -205,14 +230,14 @@ class Pin:
 
     def mode(self, mode=None):
         if mode is None:
-            return self._mode
-        self._mode = mode
+            return _ports(_modes, self._mode)
+        self._mode = _modes.get(mode, mode)
 
     def pull(self, pull=None):
         return self._pull
 
     def irq(self, handler=None, trigger=3, *, priority=1, wake=None, hard=False):
-        irq = _Irq(self, trigger)
+        irq = _Irq(self, _edges.get(trigger, trigger))
         if handler is None:
             if _t.on_edge.pop(self._pin, None):
                 _t.ask_ok("unwatch %s" % self._pin)
@@ -220,7 +245,7 @@ class Pin:
 
         def edge(high):
             flag = 1 if high else 2
-            if irq.trigger() & flag:
+            if irq._trigger & flag:
                 irq._flags = flag
                 handler(self)
 

@@ -36,12 +36,12 @@ const PAGES: usize = 8;
 pub struct Glow(Arc<AtomicU64>);
 
 impl Glow {
-    /// The share of its pixels that are lit, times its contrast.
+    /// Of pixels the share that are lit, times their contrast; of a backlight 0 or 1.
     pub fn level(&self) -> f64 {
         f64::from_bits(self.0.load(Ordering::Relaxed))
     }
 
-    fn set(&self, level: f64) {
+    pub(super) fn set(&self, level: f64) {
         self.0.store(level.to_bits(), Ordering::Relaxed);
     }
 }

@@ -366,3 +366,33 @@ fn a_class_keeps_the_clocks_functions_as_they_are() {
     let ran = stage.run(&[]);
     assert_eq!(stage.told(&ran, "script_says"), ["50 True"], "{:?}", stage.told(&ran, "script_crash"));
 }
+
+/// A port's numbers for a pin's modes, pulls and edges are its own: who writes them out drives the pin all the same.
+#[test]
+fn pins_have_the_numbers_of_their_port() {
+    let script = "from machine import Pin\nimport time\n\
+        led = Pin(LED, 1)\nled.value(1)\ntime.sleep(1)\nled(0)\n\
+        print(Pin.IN, Pin.OUT, Pin.PULL_UP, Pin.IRQ_FALLING, Pin(BTN, Pin.IN, Pin.PULL_UP).value(), led.mode() == Pin.OUT)\n\
+        came = []\nb = Pin(BTN, Pin.IN, Pin.PULL_UP)\n\
+        irq = b.irq(lambda p: came.append(irq.flags()), Pin.IRQ_FALLING)\n\
+        time.sleep(30)\nprint(came == [Pin.IRQ_FALLING], irq.trigger() == Pin.IRQ_FALLING)\n";
+    for (board, pins, led, btn, numbers) in [
+        ("raspberry-pi-pico-w", ["GP15", "GP14"], "15", "14", "0 1 1 4 1 True"),
+        ("esp8266-nodemcu", ["GPIO5", "GPIO4"], "5", "4", "0 1 1 2 1 True"),
+    ] {
+        let thing = format!(
+            r#"board: "{board}", parts: [(id: "led", model: "led", on: Pin("{}")),
+                (id: "door", model: "reed-switch", on: Pin("{}"))]"#,
+            pins[0], pins[1]
+        );
+        let script = script.replace("LED", led).replace("BTN", btn);
+        let stage = Stage::new(&thing, "MicroPython", "", &script).with("count: 2", "count: 1").with(
+            "fleet: [",
+            r#"timeline: [(at: "20s", do: Set(target: "d-0/door.contact", to: 1.0))], fleet: ["#,
+        );
+        let ran = stage.run(&[]);
+        let said = stage.told(&ran, "script_says");
+        assert_eq!(said, [numbers, "True True"], "{board}: {:?}", stage.told(&ran, "script_crash"));
+        assert_eq!(stage.values(&ran, "command"), [1.0, 0.0], "{board}");
+    }
+}

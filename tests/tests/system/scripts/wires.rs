@@ -1,5 +1,5 @@
 //! What a script finds where its parts are wired: routed serial lines, buses beside the board's own, a clock that two parts
-//! share, a motor's coils.
+//! share, a motor's coils, displays.
 
 use super::{ESP, Stage};
 use crate::system::common::command;
@@ -281,4 +281,21 @@ fn a_soft_bus_goes_step_by_step() {
     let ran = stage.run(&[]);
     let want = ["3", "1", "True", "0", "I2C(5) doesn't exist"];
     assert_eq!(stage.told(&ran, "script_says"), want, "{:?}", stage.told(&ran, "script_crash"));
+}
+
+/// The LCD behind an expander, as RPLCD's and everybody's own few lines write to it.
+#[test]
+fn a_character_display_is_written_to() {
+    let script = "import time, smbus\nbus = smbus.SMBus(1)\n\
+        def send(bits, light=0x08):\n\
+        \x20   for half in (bits & 0xF0, bits << 4 & 0xF0):\n\
+        \x20       for strobe in (0x04, 0):\n            bus.write_byte(0x27, half | light | strobe)\n            time.sleep(0.0005)\n\
+        for command in (0x33, 0x32, 0x06, 0x0C, 0x28, 0x01):\n    send(command)\n\
+        for c in 'Hello':\n    send(ord(c) | 1)\n\
+        time.sleep(5)\nbus.write_byte(0x27, 0)\nprint('done')\n";
+    let lcd = r#"board: "raspberry-pi-4b", parts: [(id: "lcd", model: "lcd1602-i2c", on: I2c(0x27))]"#;
+    let stage = Stage::new(lcd, "RaspberryPi", "", script).with("count: 2", "count: 1");
+    let ran = stage.run(&[]);
+    assert_eq!(stage.told(&ran, "script_says"), ["done"], "{:?}", stage.told(&ran, "script_crash"));
+    assert_eq!(stage.values(&ran, "command"), [1.0, 0.0]);
 }

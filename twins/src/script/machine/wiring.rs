@@ -4,10 +4,12 @@ use super::{Analogue, Display, Driven, I2C_HZ, Machine, Serial, Switch, stepper:
 use crate::parts::{
     clock::Clock,
     hc_sr04, hx711,
+    i2c::I2cPart,
     line::{LinePart, Together},
     live::{Live, LiveError},
+    pcf8574::Pcf8574,
     shutdown::Shutdown,
-    ssd1306::Ssd1306,
+    ssd1306::{Glow, Ssd1306},
 };
 use std::{collections::BTreeMap, sync::Arc};
 use twinfleet_engine::{
@@ -90,8 +92,8 @@ impl Machine {
             {
                 self.steppers.push(Stepper::new(&part.id, pins, actuator.steps));
             }
-            if let (WireDef::I2c(address), "ssd1306") = (&part.on, part.model.as_str()) {
-                self.show(part, Ssd1306::new(*address))?;
+            if let WireDef::I2c(address) = part.on {
+                self.show(part, address)?;
             }
             return Ok(());
         }
@@ -152,14 +154,26 @@ impl Machine {
     }
 
     /// A display on the bus that its part is on.
-    fn show(&mut self, part: &PartDef, display: Ssd1306) -> Result<(), LiveError> {
-        let (glow, board) = (display.glow(), Arc::clone(&self.board));
-        let bus = match part.bus_on(&board) {
+    fn show(&mut self, part: &PartDef, address: u8) -> Result<(), LiveError> {
+        let (display, glow): (Box<dyn I2cPart>, Glow) = match part.model.as_str() {
+            "ssd1306" => {
+                let display = Ssd1306::new(address);
+                let glow = display.glow();
+                (Box::new(display), glow)
+            }
+            "lcd1602-i2c" => {
+                let display = Pcf8574::new(address);
+                let glow = display.glow();
+                (Box::new(display), glow)
+            }
+            _ => return Ok(()),
+        };
+        let bus = match part.bus_on(&self.board) {
             Some((sda, scl)) => self.buses.get_mut(&(sda.to_owned(), scl.to_owned())),
             None => Some(&mut self.i2c),
         };
         if let Some(bus) = bus {
-            bus.add(Box::new(display))?;
+            bus.add(display)?;
             self.displays.push(Display { part: part.id.clone(), glow, told: 0.0 });
         }
         Ok(())
