@@ -106,6 +106,12 @@ fn what_cannot_be_used_is_said() {
             "--train-fraction must be above 0",
         ),
         (format!("--thing bh1750 --data @open.csv {COLUMNS}"), "there is no thing `bh1750`"),
+        (format!("--thing @box.ron --data @open.csv @./open.csv {COLUMNS}"), "given twice to --data"),
+        (
+            format!("--thing @box.ron --data @open.csv --test @again.csv {COLUMNS} --warmup 1000"),
+            "its 400 rows end within the first 1000 s",
+        ),
+        (format!("--thing @box.ron --data @open.csv {COLUMNS} --warmup nan"), "--warmup must be"),
     ];
     for (line, part) in cases {
         let message = ran(dir.path(), &line).unwrap_err();
@@ -113,6 +119,15 @@ fn what_cannot_be_used_is_said() {
     }
     let message = ran(dir.path(), &format!("--thing @box.ron --data @open.csv {COLUMNS} --out @no/p.ron"));
     assert!(message.unwrap_err().starts_with("outside: error: cannot write"));
+}
+
+#[test]
+fn a_recording_that_was_fitted_is_no_test_of_it() {
+    let dir = folder();
+    let line = format!("--thing @box.ron --data @open.csv --test @open.csv {COLUMNS}");
+    let line = line.replace('@', &format!("{}/", dir.path().display()));
+    let warnings = run(&args(&line), false, &mut Vec::new()).unwrap();
+    assert!(warnings.items().iter().any(|w| w.to_string().contains("tested on as well")));
 }
 
 #[test]
