@@ -346,13 +346,13 @@ mod tests {
     fn a_rate_that_changes_is_seen_and_one_that_scatters_is_none() {
         let times = |step: &dyn Fn(u32) -> f64| -> Vec<f64> {
             (0..1600)
-                .scan(0.0, |t, k| {
+                .scan(0.0_f64, |t, k| {
                     *t += step(k);
                     Some(*t)
                 })
                 .collect()
         };
-        assert_eq!(rates(&times(&|k| if k < 800 { 60.0 } else { 10.0 })), Some((60.0, 10.0)));
+        assert_eq!(rates(&times(&|k: u32| if k < 800 { 60.0 } else { 10.0 })), Some((60.0, 10.0)));
         let one_rate: [&dyn Fn(u32) -> f64; 4] = [
             &|_: u32| 60.0,
             &|k: u32| 60.0 + 0.5 * f64::from(k * 7919 % 100),
