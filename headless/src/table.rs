@@ -161,14 +161,14 @@ fn rates(t_s: &[f64]) -> Option<(f64, f64)> {
 /// Reads a table by a spec, and adds what the lenient reader counted to its warnings.
 pub fn open(path: &Path, spec: &TableSpec) -> Result<Table, Report> {
     let mut table = Recording::open(path, spec)?;
-    for warning in oddities(&path.display().to_string(), &table.notes) {
+    for warning in oddities(&path.display().to_string(), &table.notes, table.t_s.len()) {
         table.notes.warnings.push(warning);
     }
     Ok(table)
 }
 
 /// What the lenient reader counted, in words.
-fn oddities(file: &str, notes: &TableNotes) -> Vec<Diagnostic> {
+fn oddities(file: &str, notes: &TableNotes, rows: usize) -> Vec<Diagnostic> {
     let mut all = Vec::new();
     let mut say = |n: u64, one: &str, many: &str, help: &str| {
         if n > 0 {
@@ -188,13 +188,20 @@ fn oddities(file: &str, notes: &TableNotes) -> Vec<Diagnostic> {
         notes.duplicates,
         "row repeats the time of the row above",
         "rows repeat the time of the row above",
-        "the first row of a time counts, the others are left out",
+        match notes.duplicates as usize > rows / 3 {
+            true => {
+                "the first row of a time counts, the others are left out: where each device or signal has a row of \
+                 its own, keep those of one"
+            }
+            false => "the first row of a time counts, the others are left out",
+        },
     );
     say(
         notes.out_of_order,
         "row lies before the row above in time",
         "rows lie before the row above in time",
-        "they are left out: sort the file if they are wanted",
+        "they are left out: sort the file if they are wanted; where a clock was set back, as summer time ends, write \
+         times with their zone",
     );
     all
 }

@@ -355,6 +355,11 @@ fn a_rate_that_changes_is_told() {
     let (data, out) = (at("rate.csv"), at("out.csv"));
     let ran = detect(&["--data", &data, "--time", "t_s", "--signals", "value", "--out", &out]);
     assert!(ran.code() == 0 && told(&ran), "{}", ran.stderr());
+    // Two devices in one table, a row each.
+    let twice: String = (0..400).map(|k| format!("{k},a,{}\n{k},b,7\n", k % 5)).collect();
+    fs::write(at("two.csv"), format!("t_s,device,value\n{twice}")).unwrap();
+    let two = detect(&["--data", &at("two.csv"), "--time", "t_s", "--signals", "value", "--out", &out]);
+    assert!(two.code() == 0 && two.stderr().contains("each device"), "{}", two.stderr());
     let line = ["score", "forecast", "--data", &data, "--time", "t_s", "--target", "value", "--out", &out];
     let more = ["--horizons", "5", "--train-until", "600", "--model", "persistence"];
     let ran = command(&[&line[..], &more].concat());
