@@ -121,6 +121,17 @@ fn what_cannot_be_used_is_said() {
     assert!(message.unwrap_err().starts_with("outside: error: cannot write"));
 }
 
+/// It is simulated as it is.
+#[test]
+fn a_thing_without_a_free_parameter_is_fitted_all_the_same() {
+    let dir = folder();
+    let fixed = BOX.replace(", prior: Log(1.0), bounds: (1.0, 1000.0)", "");
+    let fixed = fixed.replace(", prior: Log(0.7), bounds: (0.01, 10.0)", "");
+    fs::write(dir.path().join("fixed.ron"), fixed).unwrap();
+    let text = ran(dir.path(), &format!("--thing @fixed.ron --data @open.csv {COLUMNS}")).unwrap();
+    assert!(text.contains("held at the thing's own value: c, g, lid"), "{text}");
+}
+
 #[test]
 fn a_recording_that_was_fitted_is_no_test_of_it() {
     let dir = folder();
