@@ -7,6 +7,7 @@ mod print;
 use crate::table::{self, ReadingArgs};
 use clap::Args as ClapArgs;
 use std::{
+    collections::BTreeSet,
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
@@ -125,8 +126,12 @@ pub fn run(args: &Args, json: bool, out: &mut dyn Write) -> Result<Report, Failu
         let error = Diagnostic::error("--train-fraction must be above 0 and at most 1");
         return Err(error.help("0.6 fits the first 60 % of each recording and holds out the rest").into());
     }
+    if !(args.warmup.is_finite() && args.warmup >= 0.0) {
+        return Err(Diagnostic::error("--warmup must be a number of seconds, 0 or more").into());
+    }
     let (name, mut def) = dynamics(&args.thing, args.catalog.as_deref())?;
     let mut warnings = Report::default();
+    twice(args, &mut warnings)?;
     let flags = data::Flags {
         reading: &args.reading,
         map: &args.map,
@@ -150,6 +155,7 @@ pub fn run(args: &Args, json: bool, out: &mut dyn Write) -> Result<Report, Failu
     };
     let train = read(&args.data, &mut warnings)?;
     let test = read(&args.test, &mut warnings)?;
+    long_enough(&test, args.warmup)?;
     data::widen(&mut def, train.iter().chain(&test), &mut warnings);
     let settings = Settings {
         train_fraction: args.train_fraction,
@@ -182,6 +188,40 @@ pub fn run(args: &Args, json: bool, out: &mut dyn Write) -> Result<Report, Failu
     let text = if json { print::json(&report, &def) } else { print::table(&report, &def) };
     out.write_all(text.as_bytes()).map_err(|e| outside("standard output", &e))?;
     Ok(warnings)
+}
+
+/// A recording that is fitted twice would count for two, and one that was fitted is no test.
+fn twice(args: &Args, warnings: &mut Report) -> Result<(), Failure> {
+    let own = |path: &PathBuf| fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+    let mut fitted = BTreeSet::new();
+    for path in &args.data {
+        if !fitted.insert(own(path)) {
+            let error = Diagnostic::error(format!("`{}` is given twice to --data", path.display()));
+            return Err(error.help("its readings would count for twice as many: name it once").into());
+        }
+    }
+    for path in args.test.iter().filter(|path| fitted.contains(&own(path))) {
+        let text = format!("`{}` is fitted, and tested on as well", path.display());
+        let help = "what is told of it as held out was seen: name a recording that is not among --data";
+        warnings.push(Diagnostic::warning(text).help(help));
+    }
+    Ok(())
+}
+
+/// A recording to test on has to go on beyond what its state is estimated from.
+fn long_enough(test: &[Dataset], warmup_s: f64) -> Result<(), Failure> {
+    for d in test {
+        let rows = d.t_s.partition_point(|t| *t < warmup_s).max(1);
+        if rows >= d.t_s.len() {
+            let text = format!(
+                "{}: its {} rows end within the first {warmup_s} s, from which its state is estimated",
+                d.name,
+                d.t_s.len()
+            );
+            return Err(Diagnostic::error(text).help("give a longer recording, or less of --warmup").into());
+        }
+    }
+    Ok(())
 }
 
 /// The network with what an earlier fit found.

@@ -131,7 +131,7 @@ impl SeriesArgs {
                 columns.push(table::column(flag, name));
             }
         }
-        self.reading.open(&self.data, columns)
+        self.reading.open_by_rows(&self.data, columns)
     }
 
     /// A target that was never read before what is to be forecast teaches nothing.

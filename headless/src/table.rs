@@ -119,19 +119,56 @@ impl ReadingArgs {
     pub fn open(&self, path: &Path, columns: Vec<ColumnSpec>) -> Result<Table, Report> {
         open(path, &self.spec(columns)?)
     }
+
+    /// The same for what counts in rows: where their rate changes, that is said.
+    pub fn open_by_rows(&self, path: &Path, columns: Vec<ColumnSpec>) -> Result<Table, Report> {
+        let mut table = self.open(path, columns)?;
+        if let Some((slow_s, fast_s)) = rates(&table.t_s) {
+            let what = format!(
+                "`{}`: its rate changes: over some of it rows are {slow_s:.3} s apart, over some {fast_s:.3} s",
+                path.display()
+            );
+            let help = "so many rows ahead, or back, are another time there: cut it where the rate changes, or resample it";
+            table.notes.warnings.push(Diagnostic::warning(what).help(help));
+        }
+        Ok(table)
+    }
+}
+
+/// Stretches of a table whose usual spacings are compared, the rows of one at least, and the factor from which on they are two.
+const STRETCHES: usize = 8;
+const STRETCH_ROWS: usize = 100;
+const OTHER_RATE: f64 = 1.6;
+
+/// The longest and the shortest usual spacing of rows, [s], where these are not one rate: over a quarter of the table and more.
+fn rates(t_s: &[f64]) -> Option<(f64, f64)> {
+    let rows = (t_s.len() / STRETCHES).max(STRETCH_ROWS);
+    let mut usual: Vec<f64> = t_s
+        .chunks(rows)
+        .filter(|stretch| stretch.len() >= STRETCH_ROWS)
+        .map(|stretch| {
+            let mut steps: Vec<f64> = stretch.windows(2).map(|w| w[1] - w[0]).collect();
+            steps.sort_by(f64::total_cmp);
+            steps[steps.len() / 2]
+        })
+        .collect();
+    usual.sort_by(f64::total_cmp);
+    // One stretch alone may be an outage, or a burst.
+    let (fast, slow) = (*usual.get(1)?, *usual.get(usual.len().checked_sub(2)?)?);
+    (slow > OTHER_RATE * fast).then_some((slow, fast))
 }
 
 /// Reads a table by a spec, and adds what the lenient reader counted to its warnings.
 pub fn open(path: &Path, spec: &TableSpec) -> Result<Table, Report> {
     let mut table = Recording::open(path, spec)?;
-    for warning in oddities(&path.display().to_string(), &table.notes) {
+    for warning in oddities(&path.display().to_string(), &table.notes, table.t_s.len()) {
         table.notes.warnings.push(warning);
     }
     Ok(table)
 }
 
 /// What the lenient reader counted, in words.
-fn oddities(file: &str, notes: &TableNotes) -> Vec<Diagnostic> {
+fn oddities(file: &str, notes: &TableNotes, rows: usize) -> Vec<Diagnostic> {
     let mut all = Vec::new();
     let mut say = |n: u64, one: &str, many: &str, help: &str| {
         if n > 0 {
@@ -151,13 +188,20 @@ fn oddities(file: &str, notes: &TableNotes) -> Vec<Diagnostic> {
         notes.duplicates,
         "row repeats the time of the row above",
         "rows repeat the time of the row above",
-        "the first row of a time counts, the others are left out",
+        match notes.duplicates as usize > rows / 3 {
+            true => {
+                "the first row of a time counts, the others are left out: where each device or signal has a row of \
+                 its own, keep those of one"
+            }
+            false => "the first row of a time counts, the others are left out",
+        },
     );
     say(
         notes.out_of_order,
         "row lies before the row above in time",
         "rows lie before the row above in time",
-        "they are left out: sort the file if they are wanted",
+        "they are left out: sort the file if they are wanted; where a clock was set back, as summer time ends, write \
+         times with their zone",
     );
     all
 }
@@ -303,6 +347,29 @@ mod tests {
         assert_eq!(time_text(Some(1_452_531_600_000_000_000), 600.0), "2016-01-11 17:10:00");
         assert_eq!(time_text(Some(1_452_531_600_000_000_000), 0.25), "2016-01-11 17:00:00.250");
         assert_eq!(time_text(None, 1.0027), "1.0027");
+    }
+
+    #[test]
+    fn a_rate_that_changes_is_seen_and_one_that_scatters_is_none() {
+        let times = |step: &dyn Fn(u32) -> f64| -> Vec<f64> {
+            (0..1600)
+                .scan(0.0_f64, |t, k| {
+                    *t += step(k);
+                    Some(*t)
+                })
+                .collect()
+        };
+        assert_eq!(rates(&times(&|k: u32| if k < 800 { 60.0 } else { 10.0 })), Some((60.0, 10.0)));
+        let one_rate: [&dyn Fn(u32) -> f64; 4] = [
+            &|_: u32| 60.0,
+            &|k: u32| 60.0 + 0.5 * f64::from(k * 7919 % 100),
+            &|k: u32| if k % 400 == 399 { 5000.0 } else { 60.0 },
+            &|k: u32| if (600..700).contains(&k) { 1.0 } else { 60.0 },
+        ];
+        for step in one_rate {
+            assert_eq!(rates(&times(step)), None);
+        }
+        assert_eq!(rates(&[0.0, 1.0, 5.0]), None);
     }
 
     #[test]

@@ -584,6 +584,23 @@ fn a_sensor_that_sticks_or_spikes_while_it_is_off_is_told() {
     at_least(0.7, &cases, &said);
 }
 
+/// By how much a sensor scatters was told a quarter too small, for good.
+#[test]
+fn the_size_of_noise_is_what_was_added() {
+    let files = pistress();
+    let told = in_parallel(&files, |file| {
+        let (recording, mut judge) = pi(&format!("pistress_{file}"));
+        run_with(&recording, &mut judge, Some(FaultDef::Noise { std: 3.0 }), 900, 1500, 1);
+        let noise = judge.verdicts().iter().find(|v| v.kind == "noise");
+        noise.map(|v| v.size / 3.0).ok_or_else(|| format!("{:?}", judge.verdicts()))
+    });
+    let sizes: Vec<f64> = told.iter().filter_map(|t| t.as_ref().ok().copied()).collect();
+    let mean = sizes.iter().sum::<f64>() / sizes.len() as f64;
+    println!("told, of what was added: {sizes:?}, {mean:.3} in the mean");
+    assert!(sizes.len() >= 7, "{told:?}");
+    assert!((0.85..1.25).contains(&mean), "{sizes:?}");
+}
+
 /// A sensor of the lab that scatters wildly is named, and the other one is not accused of what it does to the twin.
 #[test]
 fn a_sensor_that_scatters_shakes_no_other() {

@@ -174,7 +174,11 @@ impl Judge {
     fn refit(&mut self, o: usize, active: &Active) {
         let c = self.corrections[active.correction];
         let onset = self.history.index_at(c.from);
-        if c.shape == Shape::Noise || onset <= self.history.oldest_start() {
+        if c.shape == Shape::Noise {
+            self.tell_scatter(o, active, onset.max(self.history.oldest_start()));
+            return;
+        }
+        if onset <= self.history.oldest_start() {
             return;
         }
         if let Some(more) = self.search(o).fit(c.shape, c.signal, onset, None)
@@ -186,6 +190,22 @@ impl Judge {
             self.corrections[active.correction].size = size;
             self.verdicts[active.verdict].size = told;
             self.go_over(onset);
+        }
+    }
+
+    /// By how much a sensor scatters is told by all that it said since: what it was decided on was little, judged by its heavy tail.
+    /// The correction keeps that, so that no estimate moves by what is told.
+    fn tell_scatter(&mut self, o: usize, active: &Active, since: u64) {
+        let believed = self.corrections[active.correction].size.powi(2);
+        let own = self.noise[o].scale().powi(2);
+        let beyond: Vec<f64> = (since..self.history.next())
+            .map(|i| self.history.innovation(i, o))
+            .map(|v| v.residual * v.residual - own * (v.var - believed).max(0.0))
+            .filter(|square| square.is_finite())
+            .collect();
+        let mean = beyond.iter().sum::<f64>() / beyond.len().max(1) as f64;
+        if mean > 0.0 {
+            self.verdicts[active.verdict].size = mean.sqrt();
         }
     }
 

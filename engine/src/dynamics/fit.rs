@@ -449,6 +449,22 @@ fn collect(
     params
 }
 
+/// Sums over the moves of an input.
+#[derive(Clone, Copy, Default)]
+struct Moves {
+    squares: f64,
+    steps: f64,
+    time_s: f64,
+}
+
+impl Moves {
+    fn add(&mut self, by: f64, within_s: f64) {
+        self.squares += by * by;
+        self.steps += 1.0;
+        self.time_s += within_s;
+    }
+}
+
 /// Mean, deviation and correlation time of an input over recordings; None where it never moves.
 fn input_figures(data: &[Dataset], k: usize) -> Option<InputFigures> {
     let values = || data.iter().flat_map(|d| &d.inputs[k]).filter(|v| v.is_finite());
@@ -458,22 +474,25 @@ fn input_figures(data: &[Dataset], k: usize) -> Option<InputFigures> {
     if std.is_nan() || std <= 0.0 {
         return None;
     }
-    // E[(Δu)²] = 2σ²(1 − e^(−Δt/τ)), as the filter takes it too.
-    let (mut moves, mut steps, mut time_s) = (0.0, 0.0, 0.0);
+    // E[(Δu)²] = 2σ²(1 − e^(−Δt/τ)), as the filter takes it too; from row to row, or of an input that comes seldom from reading to
+    // reading.
+    let (mut next, mut seldom) = (Moves::default(), Moves::default());
     for d in data {
-        for (t, u) in d.t_s.windows(2).zip(d.inputs[k].windows(2)) {
-            let square = (u[1] - u[0]) * (u[1] - u[0]);
-            if square.is_finite() {
-                moves += square;
-                steps += 1.0;
-                time_s += t[1] - t[0];
+        let rows = d.t_s.iter().zip(&d.inputs[k]).enumerate();
+        let known: Vec<(usize, f64, f64)> =
+            rows.filter(|(_, (_, u))| u.is_finite()).map(|(row, (t, u))| (row, *t, *u)).collect();
+        for w in known.windows(2) {
+            seldom.add(w[1].2 - w[0].2, w[1].1 - w[0].1);
+            if w[1].0 == w[0].0 + 1 {
+                next.add(w[1].2 - w[0].2, w[1].1 - w[0].1);
             }
         }
     }
-    let share = (moves / steps / (2.0 * std * std)).clamp(1e-6, 0.999);
+    let Moves { squares, steps, time_s } = if next.steps > 0.0 { next } else { seldom };
+    let share = (squares / steps / (2.0 * std * std)).clamp(1e-6, 0.999);
     let correlation = -time_s / steps / (-share).ln_1p();
     let (mean, std, correlation_s) = (six_digits(mean), six_digits(std), six_digits(correlation));
-    Some(InputFigures { mean, std, correlation_s })
+    (correlation_s > 0.0).then_some(InputFigures { mean, std, correlation_s })
 }
 
 /// More digits than these say nothing, and make the file hard to read.

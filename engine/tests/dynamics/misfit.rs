@@ -128,6 +128,26 @@ fn a_gap_does_not_ruin_a_fit() {
     }
 }
 
+/// A heater that is written down as it is set, and a room that is read once a minute: no two rows on end hold either.
+#[test]
+fn inputs_that_come_seldom_are_fitted_with() {
+    let mut d = recording(&own_structure(), 1, 2000, |_| 3.0);
+    let stays: Vec<bool> = d.inputs[0].windows(2).map(|w| w[0] == w[1]).collect();
+    for (level, stays) in d.inputs[0][1..].iter_mut().zip(stays) {
+        if stays {
+            *level = f64::NAN;
+        }
+    }
+    d.inputs[1].iter_mut().enumerate().filter(|(k, _)| k % 20 != 0).for_each(|(_, room)| *room = f64::NAN);
+    let report = fitted(&[d], 0.6, false);
+    for (parameter, truth) in [("c", 120.0), ("c_wall", 120.0), ("g", 1.1)] {
+        let value = estimate(&report, parameter).value;
+        assert!((value / truth - 1.0).abs() < 0.1, "{parameter} {value}");
+    }
+    assert!(report.params.inputs.values().all(|figures| figures.correlation_s > 0.0));
+    assert!(held(&report) < 0.2, "{}", held(&report));
+}
+
 /// Steps that never repeat are fitted as well as even ones.
 #[test]
 fn steps_of_any_length_are_fitted_alike() {

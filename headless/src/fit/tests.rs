@@ -106,6 +106,12 @@ fn what_cannot_be_used_is_said() {
             "--train-fraction must be above 0",
         ),
         (format!("--thing bh1750 --data @open.csv {COLUMNS}"), "there is no thing `bh1750`"),
+        (format!("--thing @box.ron --data @open.csv @./open.csv {COLUMNS}"), "given twice to --data"),
+        (
+            format!("--thing @box.ron --data @open.csv --test @again.csv {COLUMNS} --warmup 1000"),
+            "its 400 rows end within the first 1000 s",
+        ),
+        (format!("--thing @box.ron --data @open.csv {COLUMNS} --warmup nan"), "--warmup must be"),
     ];
     for (line, part) in cases {
         let message = ran(dir.path(), &line).unwrap_err();
@@ -113,6 +119,26 @@ fn what_cannot_be_used_is_said() {
     }
     let message = ran(dir.path(), &format!("--thing @box.ron --data @open.csv {COLUMNS} --out @no/p.ron"));
     assert!(message.unwrap_err().starts_with("outside: error: cannot write"));
+}
+
+/// It is simulated as it is.
+#[test]
+fn a_thing_without_a_free_parameter_is_fitted_all_the_same() {
+    let dir = folder();
+    let fixed = BOX.replace(", prior: Log(1.0), bounds: (1.0, 1000.0)", "");
+    let fixed = fixed.replace(", prior: Log(0.7), bounds: (0.01, 10.0)", "");
+    fs::write(dir.path().join("fixed.ron"), fixed).unwrap();
+    let text = ran(dir.path(), &format!("--thing @fixed.ron --data @open.csv {COLUMNS}")).unwrap();
+    assert!(text.contains("held at the thing's own value: c, g, lid"), "{text}");
+}
+
+#[test]
+fn a_recording_that_was_fitted_is_no_test_of_it() {
+    let dir = folder();
+    let line = format!("--thing @box.ron --data @open.csv --test @open.csv {COLUMNS}");
+    let line = line.replace('@', &format!("{}/", dir.path().display()));
+    let warnings = run(&args(&line), false, &mut Vec::new()).unwrap();
+    assert!(warnings.items().iter().any(|w| w.to_string().contains("tested on as well")));
 }
 
 #[test]

@@ -306,7 +306,7 @@ fn labels_of(path: &Path, tables: &[Watchable]) -> Result<Vec<Label>, Diagnostic
             Ok(Label {
                 subject: of.name.clone(),
                 part: text(at("part")).to_owned(),
-                kind: text(Some(kind)).to_owned(),
+                kind: spelled(text(Some(kind))),
                 from_s: time(Some(onset), "onset")?.ok_or_else(|| wrong("onset", ""))?,
                 until_s: time(at("end"), "end")?.unwrap_or(f64::INFINITY),
                 size,
@@ -318,6 +318,19 @@ fn labels_of(path: &Path, tables: &[Watchable]) -> Result<Vec<Label>, Diagnostic
 /// What verdicts say of sensors and streams, and of what no hypothesis explains.
 const KINDS: [&str; 10] =
     ["stuck", "bias", "drift", "gain", "spike", "noise", "dropout", "clock_skew", "spoofed", "unknown"];
+
+/// A kind as verdicts spell it, where a scenario or a spreadsheet writes `ClockSkew` or `clock skew`; that of an event as it is.
+fn spelled(kind: &str) -> String {
+    let mut own = String::new();
+    for c in kind.chars() {
+        if c.is_uppercase() && own.ends_with(char::is_lowercase) {
+            own.push('_');
+        }
+        own.extend(c.to_lowercase());
+    }
+    let own = own.replace([' ', '-'], "_");
+    if KINDS.contains(&own.as_str()) { own } else { kind.to_owned() }
+}
 
 /// Labels that no verdict can meet: they count as missed, and what was said rightly counts as said in vain.
 fn doubts(labels: &[Label], watched: &Watched) -> Report {
@@ -379,7 +392,7 @@ fn seconds(cell: &str, table: &Table) -> Option<f64> {
 }
 
 fn rows(said: &[Said], tables: &[Watchable]) -> String {
-    let several = said.windows(2).any(|w| w[0].subject != w[1].subject);
+    let several = tables.len() > 1 || said.windows(2).any(|w| w[0].subject != w[1].subject);
     let written = !tables.is_empty();
     let mut text = String::from("onset,end,part,kind,size,posterior,decided_at");
     text += if several { ",file" } else { "" };

@@ -335,6 +335,37 @@ fn every_row_of_an_odd_table_is_answered() {
     assert_eq!(lines(Path::new(&out)), ["time,score,alarm,changepoint", "5,0.0000,0,0"]);
 }
 
+/// The same rows, the later half six times as often: what counts in rows means other times there.
+#[test]
+fn a_rate_that_changes_is_told() {
+    let dir = scratch();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let mut noise = Noise(5);
+    let mut text = String::from("t_s,value\n");
+    let mut t = 0.0;
+    for k in 0..1000 {
+        t += if k < 500 { 60.0 } else { 10.0 };
+        let _ = writeln!(text, "{t},{:.3}", noise.next());
+    }
+    fs::write(at("rate.csv"), text).unwrap();
+    let told = |ran: &Ran| {
+        let words: Vec<String> = ran.stderr().split_whitespace().map(str::to_owned).collect();
+        words.join(" ").contains("rows are 60.000 s apart, over some 10.000 s")
+    };
+    let (data, out) = (at("rate.csv"), at("out.csv"));
+    let ran = detect(&["--data", &data, "--time", "t_s", "--signals", "value", "--out", &out]);
+    assert!(ran.code() == 0 && told(&ran), "{}", ran.stderr());
+    // Two devices in one table, a row each.
+    let twice: String = (0..400).map(|k| format!("{k},a,{}\n{k},b,7\n", k % 5)).collect();
+    fs::write(at("two.csv"), format!("t_s,device,value\n{twice}")).unwrap();
+    let two = detect(&["--data", &at("two.csv"), "--time", "t_s", "--signals", "value", "--out", &out]);
+    assert!(two.code() == 0 && two.stderr().contains("each device"), "{}", two.stderr());
+    let line = ["score", "forecast", "--data", &data, "--time", "t_s", "--target", "value", "--out", &out];
+    let more = ["--horizons", "5", "--train-until", "600", "--model", "persistence"];
+    let ran = command(&[&line[..], &more].concat());
+    assert!(ran.code() == 0 && told(&ran), "{}", ran.stderr());
+}
+
 #[test]
 fn what_cannot_be_done_is_said() {
     let dir = scratch();

@@ -157,6 +157,16 @@ fn a_recording_is_watched_causally_and_a_fault_in_it_is_named() {
     let quoted = put("quoted.csv", &["onset,end,part,kind,size".to_owned(), row.to_owned()]);
     let (_, ran) = watch(&whole, &["--labels", &quoted]);
     assert_eq!(ran.json()["macro_f1"].as_f64(), Some(1.0), "{}", ran.stdout());
+    // A kind may be spelled as a scenario does.
+    let kind = "2005,2406,soc.temperature,Bias,5".to_owned();
+    let spelled = put("spelled.csv", &["onset,end,part,kind,size".to_owned(), kind]);
+    let (_, ran) = watch(&whole, &["--labels", &spelled]);
+    assert_eq!(ran.json()["macro_f1"].as_f64(), Some(1.0), "{}", ran.stdout());
+    // Of two recordings each verdict names its own, though only one has any.
+    let clean: Vec<String> = text.lines().map(str::to_owned).collect();
+    let (both, _) = watch(&put("clean.csv", &clean), &["--data", &whole]);
+    let first: Vec<&str> = both.lines().take(2).map(|l| l.split(',').nth(7).unwrap()).collect();
+    assert!(first[0] == "file" && first[1].ends_with("whole.csv"), "{both}");
     for (cells, said) in
         [("2005,soon,soc,bias,5", "`soon` is no end"), ("2005,2406,soc,bias,much", "`much` is no size")]
     {

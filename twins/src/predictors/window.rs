@@ -160,8 +160,7 @@ impl Window {
                 of.push(self.window(held, self.first[*c], self.scales[*c], *origin, column.as_mut_slice()));
             }
             let told = weights * x;
-            let known = |o: &usize| !self.whole[*c] || self.is_whole(task, task.targets[*c], *o);
-            for (i, origin) in origins.iter().enumerate().filter(|(_, o)| known(o)) {
+            for (i, origin) in origins.iter().enumerate() {
                 for (k, ahead) in task.horizons.iter().enumerate() {
                     let e = (of[i].0 + of[i].1 * told[(k, i)] - held[origin + ahead]) / self.scales[*c];
                     if e.is_finite() {
@@ -185,8 +184,21 @@ impl Model for Window {
             self.begin(task, until);
             // Penalties are compared on the last fifth, before that is learnt from, too.
             let end = until.saturating_sub(longest);
-            let split = (end - end / 5).max(self.learnt);
-            let tried: Vec<usize> = (split..end).collect();
+            let mut split = (end - end / 5).max(self.learnt);
+            let known = |o: &usize| {
+                let mut targets = task.targets.iter().zip(&self.whole);
+                targets.any(|(target, whole)| !whole || self.is_whole(task, *target, *o))
+            };
+            let mut tried: Vec<usize> = (split..end).filter(known).collect();
+            // Behind a gap hardly one of these may be whole: then on the last fifth of those that are.
+            if 4 * tried.len() < end.saturating_sub(split) {
+                let all: Vec<usize> = (self.learnt..end).filter(known).collect();
+                let last = &all[all.len() - all.len().div_ceil(5)..];
+                match last.first().filter(|first| **first > self.learnt + longest) {
+                    Some(first) => (split, tried) = (*first, last.to_vec()),
+                    None => tried = (split..end).collect(),
+                }
+            }
             let tried: Vec<usize> =
                 tried.iter().copied().step_by(tried.len().div_ceil(TRIED).max(1)).collect();
             let learnable = split.saturating_sub(longest).max(self.learnt);

@@ -84,6 +84,7 @@ fn rivals(problem: &Problem, valleys: Vec<Solution>, best: &mut Solution) -> Vec
     let lower = floors.first_mut().filter(|floor| floor.cost < best.cost - ENOUGH_NATS);
     if let Some(floor) = lower {
         std::mem::swap(floor, best);
+        *best = minimise(problem, best.v.clone(), RIVAL_STEPS);
     }
     let mut kept: Vec<Rival> = Vec::new();
     for floor in floors {

@@ -53,6 +53,9 @@ pub struct Experiment {
 pub(super) fn confounded(problem: &Problem, best: &Solution) -> Vec<Vec<String>> {
     let Some((places, information)) = parameter_information(problem, &best.v) else { return Vec::new() };
     let n = places.len();
+    if n == 0 {
+        return Vec::new();
+    }
     let scaled = DMatrix::from_fn(n, n, |a, b| {
         information[(a, b)] * problem.spread(places[a]) * problem.spread(places[b])
     });

@@ -82,7 +82,7 @@ impl Stream {
     pub fn read(args: &Args, file: &File, warnings: &mut Report) -> Result<Self, Report> {
         let signals = args.signals.iter().map(|s| table::column("--signals", s));
         let labels = args.label.iter().map(|l| table::column("--label", l));
-        let mut table = args.reading.open(&file.path, signals.chain(labels).collect())?;
+        let mut table = args.reading.open_by_rows(&file.path, signals.chain(labels).collect())?;
         let labels = match args.label {
             Some(_) => {
                 table.columns.pop().map(|c| c.values.iter().map(|v| *v != 0.0 && !v.is_nan()).collect())

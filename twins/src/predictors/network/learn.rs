@@ -175,9 +175,20 @@ pub(super) fn learn(task: &Task, until: usize, settings: &Settings) -> Result<Ne
     let split = settings.validate_from.map_or(end - (end - begin) / 5, |v| v.clamp(begin, end));
     // Nothing that is trained on came after the rows that epochs are compared on had begun.
     let trained = split.saturating_sub(longest).max(begin);
-    let whole = |o: &usize| order(task).iter().all(|c| task.series.held(*c)[*o].is_finite());
+    let (channels, look_back) = (order(task), network.head.look_back);
+    let whole = |o: &usize| channels.iter().all(|c| task.series.held(*c)[*o].is_finite());
+    let read = |o: &usize| {
+        let seen = |c: &usize| task.series.is_stale(*c, (o + 1).saturating_sub(look_back)..o + 1);
+        let came = |c: &usize| task.horizons.iter().any(|h| task.series.is_stale(*c, o + h..o + h + 1));
+        !channels.iter().any(seen) && !task.targets.iter().any(came)
+    };
     let thin = |from: usize, to: usize, most: usize| -> Vec<usize> {
-        let all: Vec<usize> = (from..to).filter(whole).collect();
+        let mut all: Vec<usize> = (from..to).filter(whole).collect();
+        // What was held over a gap is nothing to learn, where there is enough beside it.
+        let known: Vec<usize> = all.iter().copied().filter(read).collect();
+        if 2 * known.len() >= all.len() {
+            all = known;
+        }
         all.iter().copied().step_by(all.len().div_ceil(most).max(1)).collect()
     };
     let (fit, held_out) = (thin(begin, trained, settings.samples), thin(split, end, 3000));
