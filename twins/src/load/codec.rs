@@ -301,6 +301,18 @@ pub fn refusal(code: u8) -> &'static str {
     }
 }
 
+/// Why a broker does not take a message, by the reason of its PUBACK or PUBREC: MQTT 5 §3.4.2.1 and §3.5.2.1.
+pub fn rejection(code: u8) -> &'static str {
+    match code {
+        0x87 => "the broker rejected a message: not authorised",
+        0x90 => "the broker rejected a message: it does not accept the topic",
+        0x91 => "the broker rejected a message: its packet id is in use",
+        0x97 => "the broker rejected a message: a quota is used up",
+        0x99 => "the broker rejected a message: its payload is not what it says",
+        _ => "the broker rejected a message, and does not say why",
+    }
+}
+
 /// Whether the refusal with this code may pass: the broker is away or busy, or counts connections.
 pub fn passes(code: u8) -> bool {
     matches!(code, 0x03 | 0x88 | 0x89 | 0x97 | 0x9f)

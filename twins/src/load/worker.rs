@@ -511,7 +511,8 @@ impl<'a> Worker<'a> {
             ctx.counts.expected += u64::from(of_way.fan_out);
             device.late_ns = device.late_ns.max(t_ns - intended_ns);
             device.kept += u32::from(qos == 0 && ctx.in_time(intended_ns));
-            let flight = Flight { pkid, way, seq, intended_ns, sent_ns: t_ns, received: false, own };
+            let (first_ns, sent_ns) = (t_ns, t_ns);
+            let flight = Flight { pkid, way, seq, intended_ns, first_ns, sent_ns, received: false, own };
             Conn::put_message(
                 &mut conn.out,
                 ctx.job.load.protocol,

@@ -289,19 +289,19 @@ impl Worker<'_> {
                 let Some(at) = d.in_flight.iter().position(|f| f.pkid == pkid) else { return };
                 let Some(flight) = d.in_flight.remove(at) else { return };
                 if reason >= 0x80 {
-                    ctx.tally.counts.rejected += 1;
+                    rejected(&mut ctx.tally, reason);
                 } else {
                     d.ways[usize::from(flight.way)].acknowledged.insert(flight.seq);
                     d.kept += u32::from(ctx.in_time(flight.intended_ns));
                     ctx.counts.acknowledged += 1;
                     let qos = flight.own.as_ref().map_or(d.qos, |o| o.qos);
                     let (t_ns, stage) = (ctx.t_ns(), ctx.stage(flight.intended_ns));
-                    ctx.tally.times.record(Metric::Acknowledge, qos, stage, t_ns - flight.sent_ns);
+                    ctx.tally.times.record(Metric::Acknowledge, qos, stage, t_ns - flight.first_ns);
                 }
             }
             (Role::Device(d), 0x50) => {
                 if reason >= 0x80 {
-                    ctx.tally.counts.rejected += 1;
+                    rejected(&mut ctx.tally, reason);
                     d.in_flight.retain(|f| f.pkid != pkid);
                 } else {
                     if let Some(flight) = d.in_flight.iter_mut().find(|f| f.pkid == pkid) {
@@ -317,6 +317,12 @@ impl Worker<'_> {
             _ => {}
         }
     }
+}
+
+/// A message that the broker did not take (MQTT 5), and why.
+fn rejected(tally: &mut Tally, code: u8) {
+    tally.counts.rejected += 1;
+    tally.reason(codec::rejection(code));
 }
 
 impl Slow {
@@ -443,6 +449,10 @@ fn deliver(conn: &mut Conn, ctx: &mut Context<'_>, frame: Frame<'_>) {
     }
     ctx.counts.breaches += breaches;
     ctx.counts.fresh += u64::from(taken != Taken::Again);
+    // It waited for somebody to subscribe, and the broker let nobody wait for it.
+    if handed_out.is_some() {
+        return;
+    }
     let (t_ns, stage) = (ctx.t_ns(), ctx.stage(stamp.intended_ns));
     if t_ns < stamp.sent_ns && ctx.job.shard.1 > 1 {
         let early_us = stamp.sent_ns.saturating_sub(t_ns) as u64 / 1_000;
