@@ -310,6 +310,10 @@ impl Setting<'_> {
                 done.tally.times.record(Metric::Command, 1, job.stages.of(intended_ns), took_ns);
             }
         }
+        // All shards would say the same.
+        if job.shard.0 == 0 && done.finished {
+            job.idle_faults().into_iter().for_each(|idle| done.tally.reason(idle));
+        }
         dashboard.finish();
         let mut verdict = judge::judge(&job, &done.tally);
         // Each shard looks at what its own devices left.

@@ -276,7 +276,7 @@ impl Result {
         ran_ns as f64 * 1e-3 / ((self.verdict.sent + self.verdict.received) as f64).max(1.0)
     }
 
-    /// Why connections were lost or refused, and how often, the most frequent first.
+    /// Why connections were lost or refused, and what else went wrong, and how often, the most frequent first.
     pub fn reasons(&self) -> Vec<(&str, u64)> {
         let mut all: Vec<_> = self.tally.reasons.iter().map(|(reason, n)| (reason.as_str(), *n)).collect();
         all.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
