@@ -27,3 +27,40 @@ fn a_device_may_be_named_within_a_level_of_its_topic() {
     assert_eq!(ran.code(), 0, "{}\n{}", ran.stdout(), ran.stderr());
     assert!(ran.json()["counters"]["commands_followed"].as_u64() >= Some(12), "{}", ran.stdout());
 }
+
+#[test]
+fn control_loops_hear_through_the_broker_what_devices_report() {
+    let dir = scratch();
+    let mut text =
+        std::fs::read_to_string(twinfleet_tests::root().join("scenarios/load-commands.ron")).expect("text");
+    // The lamp is commanded; a control loop hears how bright it is, and commands a relay, which the device reports in turn.
+    for (from, to) in [
+        ("(id: \"sensor\",", "(id: \"relay\", model: \"relay\", on: Pin(\"GPIO26\")), (id: \"sensor\","),
+        (
+            "commands: [(topic: \"lamps/{device}/set\", part: \"light\")],",
+            "commands: [
+                (topic: \"lamps/{device}/set\", part: \"light\"), (topic: \"relays/{device}/set\", part: \"relay\"),
+            ],
+            control: [(
+                input: \"lamps/{device}/state\", pointer: \"/sensor.illuminance\", stale: \"3s\",
+                output: \"relays/{device}/set\", law: OnAbove(on_above: 10000, off_below: 1000),
+            )],",
+        ),
+        (
+            "field: \"/sensor.illuminance\", becomes: [20000, 0], within: 6000, every: \"1s\"",
+            "field: \"/relay.level\", becomes: [1, 0], within: 0.2, every: \"1500ms\"",
+        ),
+    ] {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    let path = dir.path().join("loops.ron");
+    std::fs::write(&path, text).expect("a scenario");
+    let ran =
+        command(&["load", path.to_str().expect("text"), "--prefix", "lab", "--set", PATIENT, "--quiet"]);
+    let result = ran.json();
+    // What they say to each other carries the load's stamps on the wire, and none to who hears it. Of twelve commands, each changes
+    // the relay.
+    assert!(result["counters"]["commands_followed"].as_u64() >= Some(8), "{result}\n{}", ran.stderr());
+    assert_eq!(result["verdict"]["breaches"], 0, "{result}");
+}

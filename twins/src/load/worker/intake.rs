@@ -221,12 +221,14 @@ impl Worker<'_> {
                     ));
                 }
                 resend(&mut conn.out, d, ctx, present);
-                let topics = self.firmware.as_ref().and_then(|f| f.topics.get(&d.spec));
-                let Some(topics) = topics.filter(|t| !t.is_empty()) else {
+                let planned = self.firmware.as_ref().and_then(|f| f.topics.get(&d.spec));
+                let asked = self.asked.get(&d.spec);
+                let topics: Vec<String> = planned.into_iter().chain(asked).flatten().cloned().collect();
+                if topics.is_empty() {
                     self.up(i);
                     return Ok(());
-                };
-                for topic in topics {
+                }
+                for topic in &topics {
                     let pkid = d.take_pkid();
                     codec::put_subscribe(&mut conn.out, protocol, pkid, topic, 1);
                 }
@@ -238,7 +240,7 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// A command for a simulated device: it goes to its world.
+    /// A message for a simulated device: it goes to its world, as whoever sent it made it.
     fn hear(&mut self, i: usize, frame: Frame<'_>) {
         let Frame::Publish { topic, payload, qos, pkid, .. } = frame else { return };
         match qos {
@@ -247,10 +249,11 @@ impl Worker<'_> {
             _ => {}
         }
         if let Some(firmware) = &self.firmware {
+            let payload = Stamp::take_out(topic, payload);
             let topic = String::from_utf8_lossy(topic).into_owned();
             // The world takes them tick by tick; the way is wide enough for many a tick, and a full one loses commands
             // as a device does that is too slow.
-            let _ = firmware.hear.try_send(Heard { topic, payload: payload.to_vec(), qos });
+            let _ = firmware.hear.try_send(Heard { topic, payload, qos });
         }
     }
 
