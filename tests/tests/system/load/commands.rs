@@ -64,3 +64,50 @@ fn control_loops_hear_through_the_broker_what_devices_report() {
     assert!(result["counters"]["commands_followed"].as_u64() >= Some(8), "{result}\n{}", ran.stderr());
     assert_eq!(result["verdict"]["breaches"], 0, "{result}");
 }
+
+#[test]
+fn a_script_hears_its_commands_and_its_rate_follows() {
+    let dir = scratch();
+    let script = r#"
+import network, time
+from umqtt.simple import MQTTClient
+w = network.WLAN(network.STA_IF)
+w.active(True)
+w.connect('a', 'b')
+while not w.isconnected():
+    time.sleep_ms(50)
+name = network.hostname()
+period = 400
+def hear(topic, message):
+    global period
+    period = int(message)
+c = MQTTClient(name, 'broker')
+c.set_callback(hear)
+c.connect()
+c.subscribe(b'rate/' + name.encode())
+while True:
+    c.check_msg()
+    c.publish(b'state/' + name.encode(), b'{"period": %d}' % period, qos=1)
+    time.sleep_ms(period)
+"#;
+    let text = r#"Scenario(format: 1, seed: 5, duration: "12s", step: "50ms",
+        world: (zones: [(id: "room", temperature_c: 21.0, humidity_percent: 45.0)]),
+        things: [(name: "t", source: "a test", board: "esp32-devkit", parts: [],
+            firmware: Script(path: "main.py", runtime: MicroPython))],
+        fleet: [(id: "d-{}", count: 2, thing: "t", in: ["room"])],
+        load: (
+            devices: [(id: "d-{}", count: 2, schedule: Firmware(fleet: "d-{}"))],
+            subscribers: [(id: "s", filter: "state/#", qos: 1)],
+            commands: (fleet: "d-{}", topic: "rate/{device}", payloads: ["100", "400"], reported: "state/{device}",
+                field: "/period", becomes: [100, 400], every: "3s"),
+            stages: [Hold(for: "12s")]))"#;
+    let path = dir.path().join("script.ron");
+    std::fs::write(dir.path().join("main.py"), script).expect("a script");
+    std::fs::write(&path, text).expect("a scenario");
+    let ran = command(&["load", path.to_str().expect("text"), "--set", PATIENT, "--quiet"]);
+    let result = ran.json();
+    // Of three commands a device, the first may come before it listens. At 400 ms, the two send 50 messages.
+    let n = |key: &str| result["counters"][key].as_u64().expect("a number");
+    assert!((2..=6).contains(&n("commands_followed")), "{result}\n{}", ran.stderr());
+    assert!(result["verdict"]["sent"].as_u64() > Some(60), "{result}");
+}
