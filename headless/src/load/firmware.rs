@@ -185,7 +185,7 @@ impl World {
         self.end();
     }
 
-    /// In real time: each tick hears what came through the broker before it.
+    /// In real time: each tick hears what came through the broker before it, and from devices that have no connection in this load.
     fn beside(mut self) {
         while self.job.start_signal.load(Relaxed) == i64::MAX {
             if self.job.stopped.load(Relaxed) {
@@ -194,16 +194,19 @@ impl World {
             thread::sleep(Duration::from_millis(1));
         }
         let start_ns = self.job.start_signal.load(Relaxed);
+        let mut inside = Vec::new();
         while !self.is_over() {
             let early = start_ns + self.run.now().0 - unix_ns();
             if early > 0 {
                 thread::sleep(Duration::from_nanos(early as u64));
             }
-            let inbox = self.inbox();
+            let mut inbox = self.inbox();
+            inbox.append(&mut inside);
             let outbox = self.run.tick(inbox);
             if !self.hand_on(&outbox) || !self.listen() {
                 return;
             }
+            inside = outbox.into_iter().filter(|m| !self.spec_of.contains_key(&m.publisher)).collect();
         }
         self.end();
     }

@@ -240,6 +240,7 @@ impl Result {
         }
         let count = |held: Option<bool>| self.outcomes.iter().filter(|o| o.held == held).count();
         let verdict = match (self.outcomes.len(), count(Some(false)), count(None)) {
+            (1, 0, 0) if self.verdict.sent == 0 => "Nothing was sent: no delivery was judged".to_owned(),
             (1, 0, 0) if self.verdict.expected == 0 => "Nobody listened: no delivery was judged".to_owned(),
             (1, 0, 0) => "The broker kept what MQTT promises".to_owned(),
             (n, 0, 0) => format!("All {n} thresholds held"),

@@ -494,6 +494,15 @@ impl Checker<'_> {
             let error = unknown("group of the fleet", &commands.fleet, fleets.iter().map(|g| g.id.as_str()));
             self.report.push(error.at(place.source, place.span("fleet"), ""));
         }
+        let load = self.scenario.load.as_ref();
+        let is_of = |d: &DeviceLoadDef| matches!(&d.schedule, ScheduleDef::Firmware { fleet } if *fleet == commands.fleet);
+        if !load.is_some_and(|load| load.devices.iter().any(is_of)) {
+            let text =
+                "no devices of this load are of that group: whoever else is on the broker has to follow";
+            let help =
+                format!("add `(id: {0:?}, schedule: Firmware(fleet: {0:?}))` to `devices`", commands.fleet);
+            self.report.push(place.warning("fleet", text).help(help));
+        }
         if commands.payloads.is_empty() || commands.payloads.len() != commands.becomes.len() {
             let error = place.error("becomes", "each payload has its value in `becomes`");
             self.report.push(error.help("`payloads: [\"on\", \"off\"], becomes: [1, 0]`"));

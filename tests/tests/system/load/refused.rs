@@ -194,6 +194,7 @@ fn commands_that_no_report_could_follow_are_no_fault_of_the_broker() {
         ("count: 4, schedule", "qos: 1, schedule", "`qos` does nothing here"),
         ("count: 4, schedule", "count: 7, schedule", "this group of the fleet has 4"),
         ("topic: \"lamps/{device}/set\", payloads", "topic: \"lamps/set\", payloads", "hear each command"),
+        ("schedule: Firmware(fleet: \"lamp-{}\")", "schedule: Constant(\"1s\")", "are of that group"),
         ("every: \"1s\"", "every: \"20s\"", "1 of 4 devices get a command in a load of 6s"),
     ] {
         let (code, said) = checked(from, to);
