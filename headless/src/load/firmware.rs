@@ -42,7 +42,7 @@ pub fn start(set: &Setting<'_>, job: &Job) -> Result<Vec<Option<Firmware>>, Fail
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..job.workers).map(|_| flume::bounded(AHEAD)).unzip();
     let (hear, heard) = flume::bounded(AHEAD);
     let (tell, told) = flume::bounded(1);
-    let listening = topics.values().flatten().cloned().collect();
+    let listening: HashSet<String> = topics.values().flatten().cloned().collect();
     let topics = Arc::new(topics);
     let job = job.clone();
     thread::spawn(move || {
