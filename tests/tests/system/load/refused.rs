@@ -228,3 +228,23 @@ fn filters_that_hear_nobody_and_faults_that_withhold_nothing_are_told() {
     let said = checked("#", "(at: \"1s\", do: WithholdAcks(share: 1))");
     assert!(said.contains("there is nothing to withhold"), "{said}");
 }
+
+#[test]
+fn what_a_load_does_not_judge_is_told() {
+    let dir = scratch();
+    let text =
+        std::fs::read_to_string(twinfleet_tests::root().join("scenarios/load-commands.ron")).expect("text");
+    let with = text.replace(
+        "    load: (",
+        "    expect: [Always(name: \"dark\", signal: \"lamp-0/sensor.illuminance@reading\", below: 1.0)],\n    load: (",
+    );
+    let path = dir.path().join("expect.ron");
+    std::fs::write(&path, &with).expect("a scenario");
+    let said = |file: &str| {
+        let ran = command(&["load", file, "--set", PATIENT, "--set", "load.stages=[Hold(for: \"2s\")]"]);
+        ran.stderr()
+    };
+    let told = "`expect` does nothing in a load";
+    assert!(said(path.to_str().expect("text")).contains(told));
+    assert!(!said("load-commands").contains(told));
+}
