@@ -75,3 +75,25 @@ fn messages_that_a_broker_rejects_are_told_with_its_reason() {
     let reason = &result["reasons"]["the broker rejected a message: not authorised"];
     assert_eq!((reason, &result["counters"]["rejected"]), (&60.into(), &60.into()), "{result}");
 }
+
+#[test]
+fn a_broker_of_an_older_mqtt_is_told_as_one() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("mqtt://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            // MQTT 3.1.1 §3.1.2.2: it does not speak the version, and says so as MQTT 3.1.1 does.
+            if matches!(stream.read(&mut [0; 1_024]), Ok(1..)) {
+                stream.write_all(&[0x20, 2, 0, 1]).ok();
+            }
+        }
+    });
+    let dir = scratch();
+    let file =
+        scenario(dir.path(), "newer.ron", &format!("protocol: V5, {}", LOAD.replace("RETAIN", "false")));
+    let ran = command(&["load", &file, "--broker", &url, "--set", PATIENT, "--quiet"]);
+    assert_eq!(ran.code(), 3, "{}", ran.stderr());
+    assert!(ran.stderr().contains("load.protocol=V311"), "{}", ran.stderr());
+}
