@@ -70,6 +70,9 @@ pub fn run(args: Args, json: bool) -> Result<Exit, Failure> {
         })?;
     }
     before(&args, &load)?;
+    if !args.quiet {
+        idle_sections(&loaded, &args);
+    }
     let stop = crate::run::stop_flag()?;
     let target = Target::open(&args, &load)?;
     let exporter = args.prometheus.map(Exporter::start).transpose()?;
@@ -136,6 +139,18 @@ fn before(args: &Args, load: &LoadDef) -> Result<(), Failure> {
         opened.map_err(|e| Failure::outside(format!("cannot write the trace {}: {e}", path.display())))?;
     }
     Ok(())
+}
+
+/// What a run judges and a load does not is told: nobody takes it for held.
+fn idle_sections(loaded: &Loaded, args: &Args) {
+    let scenario = &loaded.scenario;
+    let idle = [("expect", scenario.expect.is_empty()), ("mirror", scenario.mirror.is_empty())];
+    for (section, _) in idle.into_iter().filter(|(_, is_empty)| !is_empty) {
+        eprintln!(
+            "`{section}` does nothing in a load, which its `thresholds` judge; `twinfleet run {}` goes by it",
+            args.file
+        );
+    }
 }
 
 /// Devices whose firmware says when they send follow no `--rate`.
@@ -309,6 +324,10 @@ impl Setting<'_> {
             for (intended_ns, took_ns) in seen.followed.into_iter().chain(seen.failed) {
                 done.tally.times.record(Metric::Command, 1, job.stages.of(intended_ns), took_ns);
             }
+        }
+        // All shards would say the same.
+        if job.shard.0 == 0 && done.finished {
+            job.idle_faults().into_iter().for_each(|idle| done.tally.reason(idle));
         }
         dashboard.finish();
         let mut verdict = judge::judge(&job, &done.tally);

@@ -487,7 +487,7 @@ pub enum Metric {
     Service,
     /// From the intended instant to the write.
     PublishDelay,
-    /// From the write to the broker's acknowledgement.
+    /// From the first write to the broker's acknowledgement, however often the message has to be sent once more.
     Acknowledge,
     /// From the first byte of a connection to the broker's welcome.
     Connect,

@@ -4,12 +4,13 @@
 use super::Setting;
 use crate::{exit::Failure, load_files::Loaded};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, atomic::Ordering::Relaxed},
     thread,
     time::Duration,
 };
 use twinfleet_engine::{
+    firmware::program::Programs,
     message::Message,
     plan::Plan,
     record::{Sampled, Sampler},
@@ -41,6 +42,7 @@ pub fn start(set: &Setting<'_>, job: &Job) -> Result<Vec<Option<Firmware>>, Fail
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..job.workers).map(|_| flume::bounded(AHEAD)).unzip();
     let (hear, heard) = flume::bounded(AHEAD);
     let (tell, told) = flume::bounded(1);
+    let listening: HashSet<String> = topics.values().flatten().cloned().collect();
     let topics = Arc::new(topics);
     let job = job.clone();
     thread::spawn(move || {
@@ -51,7 +53,7 @@ pub fn start(set: &Setting<'_>, job: &Job) -> Result<Vec<Option<Firmware>>, Fail
             Err(error) => return drop(tell.send(Err(error))),
         };
         let _ = tell.send(Ok(()));
-        let world = World { run, spec_of, senders, heard, prefix, job, count: 0 };
+        let world = World { run, spec_of, senders, heard, listening, prefix, job, count: 0 };
         if live { world.beside() } else { world.ahead() }
     });
     match told.recv() {
@@ -86,7 +88,7 @@ fn fleet(loaded: &Loaded, job: &Job) -> Result<Option<Fleet>, Failure> {
         .map_err(Failure::input)?;
     let by_id: HashMap<&str, usize> = job.devices.iter().enumerate().map(|(i, d)| (&*d.id, i)).collect();
     let (prefix, live) = (&job.prefix, job.load.commands.is_some());
-    let (mut spec_of, mut topics) = (HashMap::new(), HashMap::new());
+    let (mut spec_of, mut topics, mut taken) = (HashMap::new(), HashMap::new(), HashSet::new());
     for group in &plan.groups {
         let id = &plan.scenario.fleet[group.def].id;
         for i in (0..group.count).filter(|_| fleets.contains(id)) {
@@ -94,10 +96,16 @@ fn fleet(loaded: &Loaded, job: &Job) -> Result<Option<Fleet>, Failure> {
             let Some(spec) = by_id.get(device.as_str()) else { continue };
             spec_of.insert(group.first + i, *spec);
             let zone = group.zone(i).map_or("outside", |z| plan.scenario.world.zones[z].id.as_str());
-            let commands = group.firmware.iter().filter(|_| live).flat_map(|f| &f.commands);
-            let filled = commands
-                .map(|c| format!("{prefix}{}", c.topic.replace("{device}", &device).replace("{zone}", zone)));
-            topics.insert(*spec, filled.collect::<Vec<String>>());
+            let own = live && job.owns(job.devices[*spec].ordinal);
+            let commands = group.firmware.iter().flat_map(|f| &f.commands).map(|c| &c.topic);
+            let inputs = group.firmware.iter().flat_map(|f| &f.control).map(|c| &c.input);
+            let filled = |filter: &String| {
+                format!("{prefix}{}", filter.replace("{device}", &device).replace("{zone}", zone))
+            };
+            // The world hears a message once, over the connection of the first device that listens to its filter.
+            let fresh = commands.chain(inputs).filter(|_| own).map(filled);
+            topics
+                .insert(*spec, fresh.filter(|filter| taken.insert(filter.clone())).collect::<Vec<String>>());
         }
     }
     Ok(Some(Fleet { plan, spec_of, topics }))
@@ -150,6 +158,8 @@ struct World {
     spec_of: HashMap<u32, usize>,
     senders: Vec<flume::Sender<Feed>>,
     heard: flume::Receiver<Heard>,
+    /// Filters that a device of this shard is subscribed to.
+    listening: HashSet<String>,
     prefix: String,
     job: Job,
     count: u64,
@@ -175,7 +185,7 @@ impl World {
         self.end();
     }
 
-    /// In real time: each tick hears what came through the broker before it.
+    /// In real time: each tick hears what came through the broker before it, and from devices that have no connection in this load.
     fn beside(mut self) {
         while self.job.start_signal.load(Relaxed) == i64::MAX {
             if self.job.stopped.load(Relaxed) {
@@ -184,16 +194,19 @@ impl World {
             thread::sleep(Duration::from_millis(1));
         }
         let start_ns = self.job.start_signal.load(Relaxed);
+        let mut inside = Vec::new();
         while !self.is_over() {
             let early = start_ns + self.run.now().0 - unix_ns();
             if early > 0 {
                 thread::sleep(Duration::from_nanos(early as u64));
             }
-            let inbox = self.inbox();
+            let mut inbox = self.inbox();
+            inbox.append(&mut inside);
             let outbox = self.run.tick(inbox);
-            if !self.hand_on(&outbox) {
+            if !self.hand_on(&outbox) || !self.listen() {
                 return;
             }
+            inside = outbox.into_iter().filter(|m| !self.spec_of.contains_key(&m.publisher)).collect();
         }
         self.end();
     }
@@ -213,6 +226,23 @@ impl World {
         let inbox: Vec<Message> = (self.count..).zip(self.heard.try_iter()).map(message).collect();
         self.count += inbox.len() as u64;
         inbox
+    }
+
+    /// Tells the workers what programs have subscribed to; false: nobody is there any more.
+    fn listen(&mut self) -> bool {
+        let Some(mut programs) = self.run.world_mut().get_resource_mut::<Programs>() else { return true };
+        for (ordinal, filter) in programs.take_subscriptions() {
+            let Some(spec) = self.spec_of.get(&ordinal).copied() else { continue };
+            let filter = format!("{}{filter}", self.prefix);
+            if !self.job.owns(self.job.devices[spec].ordinal) || !self.listening.insert(filter.clone()) {
+                continue;
+            }
+            let told = |sender: &flume::Sender<Feed>| sender.send(Feed::Listen(spec, filter.clone())).is_ok();
+            if !self.senders.iter().all(told) {
+                return false;
+            }
+        }
+        true
     }
 
     /// Each worker finds its own devices among them; false: nobody is there any more.

@@ -10,7 +10,7 @@ use std::{
 };
 use twinfleet_engine::scenario::load::CommandsDef;
 use twinfleet_twins::{
-    load::{job::Job, unix_ns},
+    load::{job::Job, stamp::Stamp, unix_ns},
     wire::{
         WireError,
         client::{ConnectOptions, Connection, Outgoing, Received},
@@ -179,7 +179,8 @@ fn operate(mut line: Line, job: &Job, def: &CommandsDef, ids: &[String], prefix:
         let wait_ns = if begun && due_ns < last_ns { (due_ns - t_ns).clamp(0, 5_000_000) } else { 5_000_000 };
         line.pump(Duration::from_nanos(wait_ns.max(100_000) as u64), |received| {
             let Some(device) = device_of.get(received.topic()) else { return };
-            let value = serde_json::from_slice::<serde_json::Value>(&received.payload).ok();
+            let payload = Stamp::take_out(received.topic().as_bytes(), &received.payload);
+            let value = serde_json::from_slice::<serde_json::Value>(&payload).ok();
             let value = value.as_ref().and_then(|v| v.pointer(&def.field)?.as_f64());
             reported[*device] = value.or(reported[*device]);
             let Some(command) = open[*device] else { return };

@@ -286,12 +286,14 @@ fn findings(html: &mut String, r: &LoadResult) {
     html.push_str("</table></div>\n");
 }
 
-/// Why connections were lost or refused, if any were.
+/// Why connections were lost or refused, if any were, and what else did not go as it was meant to.
 fn reasons(html: &mut String, r: &LoadResult) {
     if r.tally.reasons.is_empty() {
         return;
     }
-    html.push_str("<h2>Connections lost or refused</h2>\n<div class=\"card\"><table>\n");
+    html.push_str(
+        "<h2>Connections lost or refused, and what else went wrong</h2>\n<div class=\"card\"><table>\n",
+    );
     for (reason, n) in r.reasons() {
         let _ = writeln!(html, "<tr><td>{}</td><td class=\"n\">{n}</td></tr>", escape(reason));
     }

@@ -240,6 +240,7 @@ impl Result {
         }
         let count = |held: Option<bool>| self.outcomes.iter().filter(|o| o.held == held).count();
         let verdict = match (self.outcomes.len(), count(Some(false)), count(None)) {
+            (1, 0, 0) if self.verdict.sent == 0 => "Nothing was sent: no delivery was judged".to_owned(),
             (1, 0, 0) if self.verdict.expected == 0 => "Nobody listened: no delivery was judged".to_owned(),
             (1, 0, 0) => "The broker kept what MQTT promises".to_owned(),
             (n, 0, 0) => format!("All {n} thresholds held"),
@@ -276,7 +277,7 @@ impl Result {
         ran_ns as f64 * 1e-3 / ((self.verdict.sent + self.verdict.received) as f64).max(1.0)
     }
 
-    /// Why connections were lost or refused, and how often, the most frequent first.
+    /// Why connections were lost or refused, and what else went wrong, and how often, the most frequent first.
     pub fn reasons(&self) -> Vec<(&str, u64)> {
         let mut all: Vec<_> = self.tally.reasons.iter().map(|(reason, n)| (reason.as_str(), *n)).collect();
         all.sort_by_key(|(_, n)| std::cmp::Reverse(*n));

@@ -120,7 +120,9 @@ fn frame(first: u8, body: &[u8], protocol: Protocol) -> Result<Frame<'_>, Malfor
         }
         kind::CONNACK => {
             let (Some(flags), Some(code)) = (body.first(), body.get(1)) else { return Err(short) };
-            let asks = if v5 { asks(&body[2..])? } else { Asks::default() };
+            // A broker of MQTT 3.1.1 alone refuses in its own words, without properties.
+            let older = *code != 0 && body.len() == 2;
+            let asks = if v5 && !older { asks(&body[2..])? } else { Asks::default() };
             Ok(Frame::ConnAck { session_present: flags & 1 == 1, code: *code, asks })
         }
         kind::SUBACK => {
@@ -301,6 +303,18 @@ pub fn refusal(code: u8) -> &'static str {
     }
 }
 
+/// Why a broker does not take a message, by the reason of its PUBACK or PUBREC: MQTT 5 §3.4.2.1 and §3.5.2.1.
+pub fn rejection(code: u8) -> &'static str {
+    match code {
+        0x87 => "the broker rejected a message: not authorised",
+        0x90 => "the broker rejected a message: it does not accept the topic",
+        0x91 => "the broker rejected a message: its packet id is in use",
+        0x97 => "the broker rejected a message: a quota is used up",
+        0x99 => "the broker rejected a message: its payload is not what it says",
+        _ => "the broker rejected a message, and does not say why",
+    }
+}
+
 /// Whether the refusal with this code may pass: the broker is away or busy, or counts connections.
 pub fn passes(code: u8) -> bool {
     matches!(code, 0x03 | 0x88 | 0x89 | 0x97 | 0x9f)
@@ -436,6 +450,10 @@ mod tests {
         };
         let welcome = Frame::ConnAck { session_present: true, code: 0, asks };
         assert_eq!(next(&v5, Protocol::V5), Ok(Some((welcome, 18))));
+        // A broker that does not speak MQTT 5 refuses as one of MQTT 3.1.1; it welcomes nobody so.
+        let older = next(&[0x20, 2, 0, 1], Protocol::V5);
+        assert!(matches!(older, Ok(Some((Frame::ConnAck { code: 1, .. }, 4)))), "{older:?}");
+        assert!(next(&[0x20, 2, 0, 0], Protocol::V5).is_err());
         let refused = next(&[0x90, 3, 0, 1, 0x80], Protocol::V311);
         assert_eq!(refused, Ok(Some((Frame::SubAck { codes: &[0x80] }, 5))));
         assert!(next(&[0x10, 0], Protocol::V311).is_err());

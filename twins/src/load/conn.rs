@@ -59,7 +59,9 @@ pub struct Flight {
     pub seq: u32,
     /// When it was meant to leave, [ns] since the start.
     pub intended_ns: i64,
-    /// When it left, [ns] since the start.
+    /// When it left for the first time, [ns] since the start: since then its acknowledgement is awaited.
+    pub first_ns: i64,
+    /// When it left last, [ns] since the start.
     pub sent_ns: i64,
     /// Whether PUBREC has come.
     pub received: bool,

@@ -251,6 +251,34 @@ impl Job {
         u64::from(most / self.shard.1)
     }
 
+    /// Faults that strike nobody, in words: of a few, a small share may be none.
+    pub fn idle_faults(&self) -> Vec<String> {
+        let idle = |(number, fault): (usize, &LoadFaultDef)| {
+            let (share, of_devices) = match fault.action {
+                LoadFaultKind::Storm { share, .. }
+                | LoadFaultKind::Stall { share }
+                | LoadFaultKind::Takeover { share } => (share, true),
+                LoadFaultKind::SlowReader { share, .. }
+                | LoadFaultKind::WithholdAcks { share }
+                | LoadFaultKind::Away { share } => (share, false),
+                LoadFaultKind::HalfOpen { .. }
+                | LoadFaultKind::Malformed { .. }
+                | LoadFaultKind::Restart { .. } => return None,
+            };
+            let hit = |id: &str| load::strikes(self.seed, number, id, share);
+            let (struck, all, who) = if of_devices {
+                (self.devices.iter().any(|d| hit(&d.id)), self.devices.len(), "devices")
+            } else {
+                (self.subscribers.iter().any(|s| hit(&s.id)), self.subscribers.len(), "subscribers")
+            };
+            let word = fault.action.word();
+            (!struck).then(|| {
+                format!("the fault at {} ({word}) struck nobody: a share of {share} of {all} {who}", fault.at)
+            })
+        };
+        self.load.faults.iter().enumerate().filter_map(idle).collect()
+    }
+
     /// Subscriptions that each message of a device reaches: sessions of their own, and shared ones once.
     pub fn fan_out(&self, topic: &str) -> u32 {
         let mut shares = Vec::new();

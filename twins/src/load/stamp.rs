@@ -147,6 +147,19 @@ impl Stamp {
         json().or_else(plain).unwrap_or(false)
     }
 
+    /// A device's own payload as it was before the stamp came into it; any other as it is.
+    pub fn take_out(topic: &[u8], payload: &[u8]) -> Vec<u8> {
+        let own = || {
+            Self::read(payload).filter(|stamp| stamp.is_own(topic, payload))?;
+            let Some(rest) = payload.strip_suffix(END) else {
+                return Some(payload.get(..payload.len().checked_sub(SEAL_BYTES)?)?.to_vec());
+            };
+            let own = rest.get(..rest.len().checked_sub(2 * SEAL_BYTES)?)?.strip_suffix(FIELD)?;
+            Some([own, &b"}"[..]].concat())
+        };
+        own().unwrap_or_else(|| payload.to_vec())
+    }
+
     /// Reads the stamp of a payload. None: it has none, or its filler is not what the stamp tells.
     pub fn read(payload: &[u8]) -> Option<Self> {
         if let Some(rest) = payload.strip_suffix(END) {
@@ -214,6 +227,7 @@ mod tests {
             STAMP.put_into(&mut payload, b"a/b", own);
             assert_eq!((payload.len(), Stamp::read(&payload)), (Stamp::length_with(own), Some(STAMP)));
             assert!(STAMP.is_own(b"a/b", &payload) && !STAMP.is_own(b"a/c", &payload));
+            assert_eq!((&*Stamp::take_out(b"a/b", &payload), &*Stamp::take_out(b"a/c", own)), (own, own));
             // Another byte of it, wherever, is another payload; of hexadecimal digits, large ones are as good as small ones.
             for at in 0..payload.len() {
                 let mut other = payload.clone();

@@ -69,6 +69,8 @@ pub(super) const CLOSE_NS: i64 = 2_000_000_000;
 pub enum Feed {
     /// Device (index in the job) and message.
     Message(usize, Planned),
+    /// Device (index in the job), and a filter that its program subscribes to from now on.
+    Listen(usize, String),
     /// Nothing more.
     End,
 }
@@ -154,6 +156,8 @@ pub(super) struct Worker<'a> {
     /// Instant of the newest message that it has planned, [ns] since the start.
     fed_ns: i64,
     device_at: HashMap<usize, u32>,
+    /// What programs of devices (index in the job) have subscribed to so far.
+    asked: HashMap<usize, Vec<String>>,
     opened: u64,
     sweep_ns: i64,
     /// Its use of the core, once the stages are over.
@@ -196,6 +200,7 @@ impl<'a> Worker<'a> {
             fed_ns: 0,
             firmware,
             device_at: HashMap::new(),
+            asked: HashMap::new(),
             opened: 0,
             sweep_ns: 0,
             cpu: None,
@@ -359,7 +364,7 @@ impl<'a> Worker<'a> {
     fn take_feed(&mut self) {
         let (Some(firmware), true) = (&self.firmware, self.fed) else { return };
         let mut ended = false;
-        let mut touched = Vec::new();
+        let (mut touched, mut asked) = (Vec::new(), Vec::new());
         let t_ns = if self.ctx.start_ns == i64::MAX { 0 } else { self.ctx.t_ns() };
         // The world plans in order of time, and its way here is bounded.
         while self.fed_ns <= t_ns + AHEAD_NS
@@ -375,9 +380,11 @@ impl<'a> Worker<'a> {
                         touched.push(*i as usize);
                     }
                 }
+                Feed::Listen(spec, filter) => asked.push((spec, filter)),
                 Feed::End => ended = true,
             }
         }
+        asked.into_iter().for_each(|(spec, filter)| self.listen(spec, filter));
         if ended {
             self.fed = false;
             for i in 0..self.conns.len() {
@@ -396,6 +403,20 @@ impl<'a> Worker<'a> {
                 self.wake_at(i, self.ctx.start_ns.saturating_add(next));
             }
         }
+    }
+
+    /// Subscribes a device to what its program asks for, now and whenever it connects again.
+    fn listen(&mut self, spec: usize, filter: String) {
+        let Some(i) = self.device_at.get(&spec).map(|i| *i as usize) else { return };
+        let conn = &mut self.conns[i];
+        if matches!(conn.state, State::Up | State::Subscribing)
+            && let Role::Device(d) = &mut conn.role
+        {
+            let (protocol, pkid) = (self.ctx.job.load.protocol, d.take_pkid());
+            codec::put_subscribe(&mut conn.out, protocol, pkid, &filter, 1);
+            self.mark_dirty(i);
+        }
+        self.asked.entry(spec).or_default().push(filter);
     }
 
     fn wake_at(&mut self, i: usize, at_ns: i64) {
@@ -511,7 +532,8 @@ impl<'a> Worker<'a> {
             ctx.counts.expected += u64::from(of_way.fan_out);
             device.late_ns = device.late_ns.max(t_ns - intended_ns);
             device.kept += u32::from(qos == 0 && ctx.in_time(intended_ns));
-            let flight = Flight { pkid, way, seq, intended_ns, sent_ns: t_ns, received: false, own };
+            let (first_ns, sent_ns) = (t_ns, t_ns);
+            let flight = Flight { pkid, way, seq, intended_ns, first_ns, sent_ns, received: false, own };
             Conn::put_message(
                 &mut conn.out,
                 ctx.job.load.protocol,

@@ -18,6 +18,10 @@ use std::collections::HashMap;
 const STAMP_BYTES: u32 = 36;
 /// Connections that a scenario may have.
 const MAX_CONNECTIONS: u64 = 4_000_000;
+/// Devices that filters are held against one by one; of more, no filter is called deaf.
+const MOST_HEARD: u64 = 10_000;
+/// Pairs of a filter and a device that are looked at for a group of subscribers.
+const MOST_PAIRS: u64 = 1_000_000;
 
 impl Checker<'_> {
     pub(super) fn load(&mut self) {
@@ -43,6 +47,7 @@ impl Checker<'_> {
             self.load_subscriber(&self.place(format!("load.subscribers[{i}]")), subscriber);
         }
         self.load_names(load);
+        self.load_filters(load);
         self.load_stages(load);
         self.load_faults(load);
         self.load_rest(load);
@@ -265,6 +270,49 @@ impl Checker<'_> {
         }
     }
 
+    /// A filter that takes nothing of what the devices publish is most often a slip of the pen, and nothing is missed there.
+    fn load_filters(&mut self, load: &LoadDef) {
+        let count: u64 = load.devices.iter().map(|d| u64::from(d.count)).sum();
+        // What firmware publishes, and an operator, is not known here.
+        let known = load.commands.is_none() && !load.devices.iter().any(DeviceLoadDef::is_firmware);
+        if !known || !(1..=MOST_HEARD).contains(&count) {
+            return;
+        }
+        let of_device = |d: &DeviceLoadDef, index: u32| {
+            let id = d.id.replace("{}", &index.to_string());
+            let topics = [Some(&d.topic), d.will.as_ref()].into_iter().flatten();
+            topics.map(|topic| topic.replace("{device}", &id)).collect::<Vec<_>>()
+        };
+        let topics: Vec<String> =
+            load.devices.iter().flat_map(|d| (0..d.count).flat_map(move |i| of_device(d, i))).collect();
+        for (i, subscriber) in load.subscribers.iter().enumerate() {
+            let filter = &subscriber.filter;
+            let members = if filter.contains("{}") { subscriber.count } else { 1 };
+            // What a broker publishes of itself is listened to on purpose.
+            if filter.starts_with('$') || u64::from(members).saturating_mul(count) > MOST_PAIRS {
+                continue;
+            }
+            let of_member = |index: u32| TopicFilter::new(&filter.replace("{}", &index.to_string()));
+            let hears = |index: u32| match of_member(index) {
+                Ok(filter) => topics.iter().any(|topic| filter.matches(topic)),
+                // That has been told.
+                Err(_) => true,
+            };
+            if (0..members).any(hears) {
+                continue;
+            }
+            let help = if filter.contains("{device}") {
+                "`{device}` stands for an id in topics only; in a filter, `+` takes that of any device"
+                    .to_owned()
+            } else {
+                format!("devices publish on topics such as {:?}", topics[0])
+            };
+            let place = self.place(format!("load.subscribers[{i}]"));
+            let text = "no device publishes on a topic that this filter takes";
+            self.report.push(place.warning("filter", text).help(help));
+        }
+    }
+
     fn load_stages(&mut self, load: &LoadDef) {
         for (i, stage) in load.stages.iter().enumerate() {
             let place = self.place(format!("load.stages[{i}]"));
@@ -339,6 +387,12 @@ impl Checker<'_> {
             {
                 let error = place.error("do.down", "a broker is down for 0 s to an hour");
                 self.report.push(error.help("leave it out for \"1s\""));
+            }
+            if matches!(fault.action, LoadFaultKind::WithholdAcks { .. })
+                && load.subscribers.iter().all(|s| s.qos == 0)
+            {
+                let text = "subscribers of QoS 0 acknowledge nothing: there is nothing to withhold";
+                self.report.push(place.warning("do", text).help("write `qos: 1` for a subscriber, or 2"));
             }
             if matches!(fault.action, LoadFaultKind::Away { .. }) && fault.until.is_none() {
                 let error = place.error("do", "who is away has to come back");
@@ -425,7 +479,8 @@ impl Checker<'_> {
             let error = place.error("connects_per_s", "without connections there is no load");
             self.report.push(error.help("leave it out for 2,000"));
         }
-        if !(Span::from_secs(1)..=Span::from_secs(65_535)).contains(&load.keep_alive) {
+        let whole = load.keep_alive.0 % Span::from_secs(1).0 == 0;
+        if !whole || !(Span::from_secs(1)..=Span::from_secs(65_535)).contains(&load.keep_alive) {
             let error = place.error("keep_alive", "MQTT counts this in whole seconds, from 1 to 65,535");
             self.report.push(error.help("leave it out for \"1min\""));
         }
@@ -438,6 +493,15 @@ impl Checker<'_> {
         if !fleets.iter().any(|g| g.id == commands.fleet) {
             let error = unknown("group of the fleet", &commands.fleet, fleets.iter().map(|g| g.id.as_str()));
             self.report.push(error.at(place.source, place.span("fleet"), ""));
+        }
+        let load = self.scenario.load.as_ref();
+        let is_of = |d: &DeviceLoadDef| matches!(&d.schedule, ScheduleDef::Firmware { fleet } if *fleet == commands.fleet);
+        if !load.is_some_and(|load| load.devices.iter().any(is_of)) {
+            let text =
+                "no devices of this load are of that group: whoever else is on the broker has to follow";
+            let help =
+                format!("add `(id: {0:?}, schedule: Firmware(fleet: {0:?}))` to `devices`", commands.fleet);
+            self.report.push(place.warning("fleet", text).help(help));
         }
         if commands.payloads.is_empty() || commands.payloads.len() != commands.becomes.len() {
             let error = place.error("becomes", "each payload has its value in `becomes`");
@@ -464,11 +528,30 @@ impl Checker<'_> {
             let warning = place.warning("topic", format!("all {count} devices hear each command"));
             self.report.push(warning.help("`{device}` in it tells them apart"));
         }
+        self.command_each(&place, commands, count);
         if !commands.field.is_empty() && !commands.field.starts_with('/') {
             let error = place.error("field", format!("`{}` is no JSON Pointer", commands.field));
             self.report.push(error.help(format!("write `field: \"/{}\"`", commands.field)));
         }
         place.at_least("within", commands.within, 0.0, &mut self.report);
+    }
+
+    /// Commands are spread evenly over `every`, and the last is sent as long before the end: a short load comes to a few devices.
+    fn command_each(&mut self, place: &Place<'_>, commands: &CommandsDef, count: u32) {
+        let stages = self.scenario.load.iter().flat_map(|load| &load.stages);
+        let length_ns = stages.map(|s| s.length().0).fold(0, i64::saturating_add);
+        if commands.every.0 <= 0 || length_ns <= 0 {
+            return;
+        }
+        // As the operator reckons it.
+        let spacing_ns = (commands.every.0 / i64::from(count.max(1))).max(1);
+        let last_ns = length_ns.saturating_sub(commands.every.0).max(length_ns / 2);
+        let sent = (last_ns - spacing_ns / 2).max(0).saturating_add(spacing_ns - 1) / spacing_ns;
+        if sent < i64::from(count) {
+            let text = format!("{sent} of {count} devices get a command in a load of {}", Span(length_ns));
+            let help = "each device gets one within `every`: write less, or longer `stages`";
+            self.report.push(place.warning("every", text).help(help));
+        }
     }
 }
 

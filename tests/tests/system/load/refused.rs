@@ -59,6 +59,7 @@ fn bad_input_is_refused_with_its_place() {
         (r#"batch: "2s", drain: "1s""#, "would not leave before the load is over"),
         (r#"faults: [(at: "0s", do: SlowReader(share: 1, bytes_per_s: 0))]"#, "no slow reader"),
         ("limits: (cpu: -1)", "`cpu` must be above 0"),
+        (r#"keep_alive: "1500ms""#, "in whole seconds"),
         (r#"thresholds: [Below(of: Latency, percentile: 0, bound: "1ms")]"#, "`percentile` must be above 0"),
         (
             r#"thresholds: [Below(of: Latency, percentile: 9, bound: "1s", stage: 1)], search: (to: 2, for: "1s", confirm: "1s")"#,
@@ -193,9 +194,57 @@ fn commands_that_no_report_could_follow_are_no_fault_of_the_broker() {
         ("count: 4, schedule", "qos: 1, schedule", "`qos` does nothing here"),
         ("count: 4, schedule", "count: 7, schedule", "this group of the fleet has 4"),
         ("topic: \"lamps/{device}/set\", payloads", "topic: \"lamps/set\", payloads", "hear each command"),
+        ("schedule: Firmware(fleet: \"lamp-{}\")", "schedule: Constant(\"1s\")", "are of that group"),
+        ("every: \"1s\"", "every: \"20s\"", "1 of 4 devices get a command in a load of 6s"),
     ] {
         let (code, said) = checked(from, to);
         assert_eq!(code, 0, "{to}: {said}");
         assert!(said.contains(wanted) && said.contains("commands.ron:"), "{to}: {said}");
     }
+}
+
+#[test]
+fn filters_that_hear_nobody_and_faults_that_withhold_nothing_are_told() {
+    let dir = scratch();
+    let load = r#"devices: [(id: "m-{}", count: 3, topic: "t/{device}/x", will: "gone/{device}", schedule: Constant("1s"))],
+        subscribers: [(id: "s-{}", count: 3, filter: "FILTER")], stages: [Hold(for: "2s")], faults: [FAULTS]"#;
+    let checked = |filter: &str, faults: &str| {
+        let load = load.replace("FILTER", filter).replace("FAULTS", faults);
+        let ran = command(&["check", &scenario(dir.path(), "deaf.ron", &load)]);
+        assert_eq!(ran.code(), 0, "{}", ran.stderr());
+        ran.stderr()
+    };
+    let deaf = "no device publishes on a topic that this filter takes";
+    for (filter, wanted) in
+        [("m/#", "\"t/m-0/x\""), ("t/{device}/x", "`+` takes that of any device"), ("t/{}/x", "\"t/m-0/x\"")]
+    {
+        let said = checked(filter, "");
+        assert!(said.contains(deaf) && said.contains(wanted), "{filter}: {said}");
+    }
+    for filter in ["t/m-{}/x", "t/m-2/x", "gone/+", "$SYS/#", "#"] {
+        let said = checked(filter, "");
+        assert!(!said.contains(deaf), "{filter}: {said}");
+    }
+    let said = checked("#", "(at: \"1s\", do: WithholdAcks(share: 1))");
+    assert!(said.contains("there is nothing to withhold"), "{said}");
+}
+
+#[test]
+fn what_a_load_does_not_judge_is_told() {
+    let dir = scratch();
+    let text =
+        std::fs::read_to_string(twinfleet_tests::root().join("scenarios/load-commands.ron")).expect("text");
+    let with = text.replace(
+        "    load: (",
+        "    expect: [Always(name: \"dark\", signal: \"lamp-0/sensor.illuminance@reading\", below: 1.0)],\n    load: (",
+    );
+    let path = dir.path().join("expect.ron");
+    std::fs::write(&path, &with).expect("a scenario");
+    let said = |file: &str| {
+        let ran = command(&["load", file, "--set", PATIENT, "--set", "load.stages=[Hold(for: \"2s\")]"]);
+        ran.stderr()
+    };
+    let told = "`expect` does nothing in a load";
+    assert!(said(path.to_str().expect("text")).contains(told));
+    assert!(!said("load-commands").contains(told));
 }

@@ -117,3 +117,19 @@ fn each_shard_of_a_closed_loop_commands_its_own_devices() {
     assert!((18..=22).contains(&n("commands")), "{whole}");
     assert!(n("commands_followed") + 4 >= n("commands"), "{whole}");
 }
+
+#[test]
+fn who_is_to_be_away_stays_away_when_the_broker_is_back_before() {
+    let dir = scratch();
+    let load = r#"
+        devices: [(id: "d", topic: "t/d", qos: 1, schedule: Constant("20ms"))],
+        subscribers: [(id: "s", filter: "t/#", qos: 1)], stages: [Hold(for: "4s")], drain: "1s",
+        faults: [(at: "300ms", do: Restart(down: "600ms")), (at: "600ms", until: "3s", do: Away(share: 1))]"#;
+    let file = scenario(dir.path(), "away.ron", load);
+    let ran = command(&["load", &file, "--set", PATIENT, "--quiet"]);
+    let result = ran.json();
+    // 15 before the restart, 50 after the three seconds; what is lost in between is excused.
+    let received = result["verdict"]["received"].as_u64().expect("a number");
+    assert!((1..100).contains(&received), "{result}");
+    assert_eq!((ran.code(), &result["verdict"]["breaches"]), (0, &0.into()), "{result}");
+}

@@ -125,3 +125,21 @@ fn a_shard_that_only_listens_stays_for_what_is_still_under_way() {
     let verdict = &merged.json()["verdict"];
     assert_eq!((&verdict["received"], &verdict["expected"]), (&200.into(), &200.into()), "{verdict}");
 }
+
+#[test]
+fn an_acknowledgement_that_never_comes_is_awaited_since_its_message_was_sent_first() {
+    let dir = scratch();
+    // Nothing is ever acknowledged. Twenty messages of each device are on their way after a second, and all are sent once more at 1.9 s.
+    let load = r#"
+        devices: [(id: "d-{}", count: 5, topic: "t/{device}", qos: 1, schedule: Constant("50ms"))],
+        stages: [Hold(for: "2s")], drain: "1s", faults: [(at: "1900ms", do: Storm(share: 1))],
+        thresholds: [Below(of: Acknowledge, percentile: 10, bound: "1500ms")]"#;
+    let file = scenario(dir.path(), "never.ron", load);
+    let url = format!("mqtt://{}", sink::NullSink::start().addr);
+    let ran = command(&["load", &file, "--broker", &url, "--set", PATIENT, "--quiet"]);
+    let result = ran.json();
+    assert_eq!((ran.code(), &result["counters"]["resent"]), (1, &100.into()), "{result}");
+    // Those of the first second wait until 3 s.
+    let row = row(&result, "acknowledgement", 1);
+    assert!(row["count"] == 100 && ms(row, "p50_ms") > 1_500.0, "{result}");
+}

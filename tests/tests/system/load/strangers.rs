@@ -53,3 +53,18 @@ fn a_stranger_that_could_not_be_connected_was_not_sent_away() {
     );
     assert_eq!(result["exit"], 0, "{result}");
 }
+
+#[test]
+fn a_fault_that_strikes_nobody_is_told() {
+    let dir = scratch();
+    let faults =
+        r#"faults: [(at: "300ms", do: Takeover(share: 0.0001)), (at: "400ms", do: Storm(share: 1))]"#;
+    let (load, _) = LOAD.split_once("faults").expect("faults");
+    let file = scenario(dir.path(), "nobody.ron", &format!("{load}{faults}"));
+    let ran = command(&["load", &file, "--set", PATIENT, "--quiet"]);
+    let result = ran.json();
+    assert_eq!((ran.code(), &result["counters"]["cut"]), (0, &4.into()), "{result}");
+    let told = result["reasons"].to_string();
+    assert!(told.contains("(takeover) struck nobody: a share of 0.0001 of 4 devices"), "{told}");
+    assert!(!told.contains("storm"), "{told}");
+}

@@ -24,13 +24,17 @@ pub struct Outcome {
 pub fn thresholds(job: &Job, tally: &Tally, verdict: &Verdict) -> Vec<Outcome> {
     // Nothing sent, or nothing delivered of what somebody waited for, proves nothing.
     let silent = verdict.expected > 0 && verdict.received == 0;
-    let judged = verdict.breaches > 0 || (verdict.sent > 0 && !silent || job.devices.is_empty());
+    let deaf = is_deaf(job, verdict);
+    let judged = verdict.breaches > 0 || (verdict.sent > 0 && !silent && !deaf || job.devices.is_empty());
     let guarantee = Outcome {
         claim: "the broker keeps what MQTT promises".to_owned(),
         held: judged.then_some(verdict.breaches == 0),
         measured: match (judged, silent) {
             (false, true) => {
                 format!("none of {} deliveries came: there was nothing to judge", verdict.expected)
+            }
+            (false, false) if deaf => {
+                "no subscriber's filter takes what was sent: there was nothing to judge".to_owned()
             }
             (false, false) => "nothing was sent".to_owned(),
             (true, _) => format!("{} breaches", verdict.breaches),
@@ -65,6 +69,15 @@ pub fn thresholds(job: &Job, tally: &Tally, verdict: &Verdict) -> Vec<Outcome> {
         unit: "connections".to_owned(),
     });
     std::iter::once(guarantee).chain(accepted).chain(followed).chain(each).collect()
+}
+
+/// Whether subscribers are there and wait for nothing that was sent, by a filter that is none of the devices' topics. What comes of
+/// the broker itself, of an operator and of wills is not counted as sent.
+fn is_deaf(job: &Job, verdict: &Verdict) -> bool {
+    let whole = job.shard.1 == 1 && job.load.commands.is_none();
+    let others = job.load.devices.iter().any(|d| d.will.is_some())
+        || job.load.subscribers.iter().any(|s| s.filter.starts_with('$'));
+    whole && !others && !job.subscribers.is_empty() && verdict.sent > 0 && verdict.expected == 0
 }
 
 /// The promise about retained messages, where nobody could look whether it was kept.

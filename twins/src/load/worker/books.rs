@@ -59,7 +59,7 @@ fn left_over(device: &mut Device, free: bool, job: &Job, t_ns: i64, room: &mut u
     for flight in &device.in_flight {
         let qos = flight.own.as_ref().map_or(device.qos, |own| own.qos);
         let stage = job.stages.of(flight.intended_ns);
-        tally.times.record(Metric::Acknowledge, qos, stage, t_ns - flight.sent_ns);
+        tally.times.record(Metric::Acknowledge, qos, stage, t_ns - flight.first_ns);
     }
     let mut never = |intended_ns: i64, qos: u8, fan_out: u32| {
         let (stage, waited_ns) = (job.stages.of(intended_ns), t_ns - intended_ns);

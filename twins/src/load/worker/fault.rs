@@ -133,8 +133,12 @@ impl Worker<'_> {
             LoadFaultKind::Away { share } if !act.ends => {
                 let back_ns = job.load.faults[act.fault].until.map_or(act.at_ns, |until| until.0);
                 for i in self.struck(act.fault, share, false) {
-                    if self.conns[i].stream.is_some() {
-                        self.close(i, Close::Cut(self.ctx.start_ns + back_ns));
+                    let back_ns = self.ctx.start_ns.saturating_add(back_ns);
+                    match self.conns[i].state {
+                        // It is on its way back from something else, and stays away for longer.
+                        State::Down => self.wake_at(i, back_ns),
+                        _ if self.conns[i].stream.is_some() => self.close(i, Close::Cut(back_ns)),
+                        _ => {}
                     }
                 }
             }

@@ -221,12 +221,14 @@ impl Worker<'_> {
                     ));
                 }
                 resend(&mut conn.out, d, ctx, present);
-                let topics = self.firmware.as_ref().and_then(|f| f.topics.get(&d.spec));
-                let Some(topics) = topics.filter(|t| !t.is_empty()) else {
+                let planned = self.firmware.as_ref().and_then(|f| f.topics.get(&d.spec));
+                let asked = self.asked.get(&d.spec);
+                let topics: Vec<String> = planned.into_iter().chain(asked).flatten().cloned().collect();
+                if topics.is_empty() {
                     self.up(i);
                     return Ok(());
-                };
-                for topic in topics {
+                }
+                for topic in &topics {
                     let pkid = d.take_pkid();
                     codec::put_subscribe(&mut conn.out, protocol, pkid, topic, 1);
                 }
@@ -238,7 +240,7 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// A command for a simulated device: it goes to its world.
+    /// A message for a simulated device: it goes to its world, as whoever sent it made it.
     fn hear(&mut self, i: usize, frame: Frame<'_>) {
         let Frame::Publish { topic, payload, qos, pkid, .. } = frame else { return };
         match qos {
@@ -247,10 +249,11 @@ impl Worker<'_> {
             _ => {}
         }
         if let Some(firmware) = &self.firmware {
+            let payload = Stamp::take_out(topic, payload);
             let topic = String::from_utf8_lossy(topic).into_owned();
             // The world takes them tick by tick; the way is wide enough for many a tick, and a full one loses commands
             // as a device does that is too slow.
-            let _ = firmware.hear.try_send(Heard { topic, payload: payload.to_vec(), qos });
+            let _ = firmware.hear.try_send(Heard { topic, payload, qos });
         }
     }
 
@@ -289,19 +292,19 @@ impl Worker<'_> {
                 let Some(at) = d.in_flight.iter().position(|f| f.pkid == pkid) else { return };
                 let Some(flight) = d.in_flight.remove(at) else { return };
                 if reason >= 0x80 {
-                    ctx.tally.counts.rejected += 1;
+                    rejected(&mut ctx.tally, reason);
                 } else {
                     d.ways[usize::from(flight.way)].acknowledged.insert(flight.seq);
                     d.kept += u32::from(ctx.in_time(flight.intended_ns));
                     ctx.counts.acknowledged += 1;
                     let qos = flight.own.as_ref().map_or(d.qos, |o| o.qos);
                     let (t_ns, stage) = (ctx.t_ns(), ctx.stage(flight.intended_ns));
-                    ctx.tally.times.record(Metric::Acknowledge, qos, stage, t_ns - flight.sent_ns);
+                    ctx.tally.times.record(Metric::Acknowledge, qos, stage, t_ns - flight.first_ns);
                 }
             }
             (Role::Device(d), 0x50) => {
                 if reason >= 0x80 {
-                    ctx.tally.counts.rejected += 1;
+                    rejected(&mut ctx.tally, reason);
                     d.in_flight.retain(|f| f.pkid != pkid);
                 } else {
                     if let Some(flight) = d.in_flight.iter_mut().find(|f| f.pkid == pkid) {
@@ -317,6 +320,12 @@ impl Worker<'_> {
             _ => {}
         }
     }
+}
+
+/// A message that the broker did not take (MQTT 5), and why.
+fn rejected(tally: &mut Tally, code: u8) {
+    tally.counts.rejected += 1;
+    tally.reason(codec::rejection(code));
 }
 
 impl Slow {
@@ -443,6 +452,10 @@ fn deliver(conn: &mut Conn, ctx: &mut Context<'_>, frame: Frame<'_>) {
     }
     ctx.counts.breaches += breaches;
     ctx.counts.fresh += u64::from(taken != Taken::Again);
+    // It waited for somebody to subscribe, and the broker let nobody wait for it.
+    if handed_out.is_some() {
+        return;
+    }
     let (t_ns, stage) = (ctx.t_ns(), ctx.stage(stamp.intended_ns));
     if t_ns < stamp.sent_ns && ctx.job.shard.1 > 1 {
         let early_us = stamp.sent_ns.saturating_sub(t_ns) as u64 / 1_000;
