@@ -150,3 +150,33 @@ fn what_no_thing_can_tell_is_refused_as_an_expectation() {
     assert_eq!(refused.code(), 2, "{}", refused.stderr());
     assert!(refused.stderr().contains("no verdict has the kind `lid_open`"), "{}", refused.stderr());
 }
+
+/// Both have the same kind and stream; each label ends with its own fault, whichever began first.
+#[test]
+fn each_of_two_biases_that_overlap_ends_when_it_is_over() {
+    let bias = |at: &str, until: &str, by: &str| {
+        let fault = format!(r#"Fault(target: "s-1/bme280.temperature", kind: Bias(by: {by}))"#);
+        format!(r#"(at: "{at}", until: "{until}", do: {fault})"#)
+    };
+    // One after the other, and one within the other.
+    for (first, second) in
+        [(("10min", "20min"), ("15min", "30min")), (("10min", "30min"), ("15min", "20min"))]
+    {
+        let timeline =
+            format!("timeline=[{}, {}]", bias(first.0, first.1, "2"), bias(second.0, second.1, "3"));
+        let ran =
+            run("sick-sensors", &["--set", &timeline, "--set", "expect=[]", "--set", "duration=\"40min\""]);
+        assert_eq!(ran.code(), 0, "{}", ran.stderr());
+        let told = ran.json();
+        let faults: Vec<[f64; 3]> = told["happenings"]
+            .as_array()
+            .expect("happenings")
+            .iter()
+            .filter(|h| h["what"] == "fault")
+            .map(|h| ["value", "from_s", "to_s"].map(|k| h[k].as_f64().unwrap_or(f64::NAN)))
+            .collect();
+        let s = |text: &str| 60.0 * text.trim_end_matches("min").parse::<f64>().expect("minutes");
+        let wanted = [[2.0, s(first.0), s(first.1)], [3.0, s(second.0), s(second.1)]];
+        assert_eq!(faults, wanted, "{timeline}");
+    }
+}
