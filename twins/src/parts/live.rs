@@ -283,6 +283,9 @@ impl<P: SerialPart> SerialPart for Wired<P> {
     fn send(&mut self, at_ns: u64) -> Option<u8> {
         self.part.send(at_ns).filter(|_| self.sees.answers(at_ns))
     }
+    fn silent_until_ns(&self) -> Option<u64> {
+        self.part.silent_until_ns()
+    }
 }
 
 impl<P: SpiPart> SpiPart for Wired<P> {
