@@ -180,3 +180,46 @@ fn each_of_two_biases_that_overlap_ends_when_it_is_over() {
         assert_eq!(faults, wanted, "{timeline}");
     }
 }
+
+/// What an input of a converter reads and what comes of a part's reading behind it are told together: a scorer would take the other
+/// for well.
+#[test]
+fn a_fault_at_a_converter_is_labelled_on_the_part_behind_it_and_the_other_way_round() {
+    let labels = |target: &str, kind: &str| {
+        let dir = scratch();
+        let parts = r#"(id: "adc", model: "ads1115", on: I2c(0x48)), (id: "a", model: "tmp36", on: Pin("adc.0")),
+            (id: "c", model: "tmp36", on: Pin("adc.1"))"#;
+        let text = format!(
+            r#"Scenario(format: 1, seed: 3, duration: "1min", step: "1s",
+            world: (zones: [(id: "room", temperature_c: 24.0)]),
+            things: [(name: "t", source: "a test", board: "raspberry-pi-4b", parts: [{parts}], firmware: (period: "1s"))],
+            fleet: [(id: "d", thing: "t", in: ["room"])],
+            timeline: [(at: "10s", until: "30s", do: Fault(target: "d/{target}", kind: {kind}))])"#
+        );
+        let file = changed(dir.path(), &text);
+        let ran = run(&file, &[]);
+        assert_eq!(ran.code(), 0, "{}", ran.stderr());
+        let told = ran.json();
+        let faults =
+            told["happenings"].as_array().expect("happenings").iter().filter(|h| h["what"] == "fault");
+        let mut all: Vec<String> = faults
+            .map(|h| {
+                let [part, unit] = ["part", "unit"].map(|k| h[k].as_str().unwrap_or_default());
+                format!("{part} {}{unit} {} {}", h["value"], h["from_s"], h["to_s"])
+            })
+            .collect();
+        all.sort();
+        all
+    };
+    assert_eq!(
+        labels("adc.voltage_0", "Bias(by: 0.1)"),
+        ["a.temperature 0.1V 10.0 30.0", "adc.voltage_0 0.1V 10.0 30.0"]
+    );
+    let hangs = labels("adc.voltage_0", "BusLockUp");
+    let parts: Vec<&str> = hangs.iter().filter_map(|h| Some(h.split_once(' ')?.0)).collect();
+    let inputs = ["adc.voltage_0", "adc.voltage_1", "adc.voltage_2", "adc.voltage_3"];
+    assert_eq!(parts, [&["a.temperature"], &inputs[..], &["c.temperature"]].concat());
+    assert!(hangs.iter().all(|h| h.ends_with(" 10.0 30.0")), "{hangs:?}");
+    let lost = labels("a.temperature", "Dropout");
+    assert!(lost.len() == 2 && lost[1].starts_with("adc.voltage_0 "), "{lost:?}");
+}
