@@ -218,7 +218,7 @@ fn a_fault_at_a_converter_is_labelled_on_the_part_behind_it_and_the_other_way_ro
     let hangs = labels("adc.voltage_0", "BusLockUp");
     let parts: Vec<&str> = hangs.iter().filter_map(|h| Some(h.split_once(' ')?.0)).collect();
     let inputs = ["adc.voltage_0", "adc.voltage_1", "adc.voltage_2", "adc.voltage_3"];
-    assert_eq!(parts, [&["a.temperature"], &inputs[..], &["c.temperature"]].concat());
+    assert_eq!(parts, [&["a.temperature"][..], &inputs[..], &["c.temperature"][..]].concat());
     assert!(hangs.iter().all(|h| h.ends_with(" 10.0 30.0")), "{hangs:?}");
     let lost = labels("a.temperature", "Dropout");
     assert!(lost.len() == 2 && lost[1].starts_with("adc.voltage_0 "), "{lost:?}");
