@@ -39,6 +39,25 @@ pub fn kind_of(cause: &str) -> Option<&str> {
     Some(head.rsplit_once('/')?.1)
 }
 
+/// Which of what has begun, the oldest first, an event ends: the newest of those that fit and whose figure is the end's, as a
+/// fault's size stands in both of its labels; else the newest that fits. Two biases of one stream may overlap.
+///
+/// ```
+/// use twinfleet_engine::{cause, world::Event};
+/// let end = Event { value: 2.0, ..Event::default() };
+/// assert_eq!(cause::ended(&[2.0, 3.0], |_| true, |size| *size, &end), Some(0));
+/// assert_eq!(cause::ended(&[4.0, 3.0], |_| true, |size| *size, &end), Some(1));
+/// ```
+pub fn ended<T>(
+    begun: &[T],
+    fits: impl Fn(&T) -> bool,
+    value: impl Fn(&T) -> f64,
+    end: &Event,
+) -> Option<usize> {
+    let sized = |t: &T| value(t).to_bits() == end.value.to_bits();
+    begun.iter().rposition(|t| fits(t) && sized(t)).or_else(|| begun.iter().rposition(&fits))
+}
+
 /// Kinds of events that begin a trouble that a twin may notice, and the kinds that end it.
 const TROUBLES: [(&str, &str); 3] =
     [("fault_start", "fault_end"), ("gap", "gap_end"), ("clock_reset", "clock_set")];
@@ -48,6 +67,7 @@ struct Trouble {
     start: &'static str,
     part: String,
     detail: String,
+    value: f64,
     id: String,
 }
 
@@ -68,8 +88,13 @@ impl Causes {
             } else if event.kind == "verdict_end" && event.cause.is_empty() {
                 event.cause = behind(self.ended.get(&event.subject), event);
             } else if let Some((start, _)) = TROUBLES.iter().find(|(start, _)| *start == event.kind) {
-                let trouble =
-                    Trouble { start, part: event.part.clone(), detail: event.detail.clone(), id: id(event) };
+                let trouble = Trouble {
+                    start,
+                    part: event.part.clone(),
+                    detail: event.detail.clone(),
+                    value: event.value,
+                    id: id(event),
+                };
                 self.open.entry(event.subject.clone()).or_default().push(trouble);
             } else if let Some((start, _)) = TROUBLES.iter().find(|(_, end)| *end == event.kind) {
                 self.close(event, start);
@@ -82,7 +107,7 @@ impl Causes {
         let same = |t: &Trouble| {
             t.start == start && t.part == event.part && (start != "fault_start" || t.detail == event.detail)
         };
-        let Some(at) = open.iter().rposition(same) else { return };
+        let Some(at) = ended(open, same, |t| t.value, event) else { return };
         let over = Trouble { id: id(event), ..open.remove(at) };
         if open.is_empty() {
             self.open.remove(&event.subject);
@@ -145,6 +170,20 @@ mod tests {
         assert_eq!(cause(6), "", "nothing is wrong with this part");
         assert_eq!(cause(8), "a/t.x/fault_end@7000000000");
         assert_eq!(cause(9), "", "a false alarm has no cause");
+    }
+
+    #[test]
+    fn the_second_of_two_biases_that_overlap_is_still_there_when_the_first_is_over() {
+        let mut causes = Causes::default();
+        let sized = |s, kind, value| Event { value, ..event(s, "a", "t.x", kind, "bias") };
+        let mut events = [
+            sized(1, "fault_start", 2.0),
+            sized(2, "fault_start", 3.0),
+            sized(3, "fault_end", 2.0),
+            event(4, "a", "t.x", "verdict", "bias"),
+        ];
+        causes.link(&mut events);
+        assert_eq!(events[3].cause, "a/t.x/fault_start@2000000000");
     }
 
     #[test]

@@ -51,8 +51,9 @@ look_ns = 0  # since when it has done nothing else
 samples = False  # whether it has read a converter since
 driven = {}  # pin: the level that the script has set it to, as far as nothing has touched it since
 held = {}  # pin: (pull, level, until when it is known, acts)
-edge_ns = 0  # until when the pins looked at are known
-acts = 0  # questions that may change a pin
+silent = {}  # serial port: (until when nothing comes, acts)
+edge_ns = 0  # until when the pins and ports looked at are known
+acts = 0  # questions that may change a pin or a port
 epoch_ns = 0
 settings = {}
 _buffer = b""
@@ -113,9 +114,9 @@ def ask(op, *words):
 
 
 # What changes nothing; what touches one pin, since one that is read no longer drives; what touches none.
-_LOOKS = {"in", "tick", "adc"}
+_LOOKS = {"in", "tick", "adc", "uartr"}
 _ONE = {"in", "out"}
-_LEAVES = {"tick", "adc", "say"}
+_LEAVES = {"tick", "adc", "say", "uartr"}
 
 
 def _touched(pin):
@@ -148,7 +149,7 @@ def os_error(why):
     return OSError(code, text)
 
 
-# Looking at the clock, at a pin or at a converter.
+# Looking at the clock, at a pin, at a converter or at a serial port.
 
 def look():
     """The script looks at its clock or at a pin. Returns simulated time, as `now_ns`."""
@@ -212,6 +213,24 @@ def convert(pin):
     look()
     samples = True
     return ask_ok("adc", pin)
+
+
+def listen(wires, baud, most):
+    """Bytes that have come over a serial port, as the run writes them; of none the run said until when that holds."""
+    global edge_ns, look_n
+    now = look()
+    known = silent.get(wires)
+    if known is not None and known[1] == acts and now < known[0]:
+        return "-"
+    data, until = ask_ok("uartr", wires, baud, most, "hold")
+    if data != "-":
+        look_n = -1 << 60
+        return data
+    until = int(until)
+    silent[wires] = until, acts
+    if until > base_ns:
+        edge_ns = min(until, edge_ns) if edge_ns > base_ns else until
+    return data
 
 
 # Lines, counted. The shim itself and the import machinery count as nothing.

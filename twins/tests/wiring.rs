@@ -677,6 +677,16 @@ fn values_that_no_part_can_read() {
     let bias = r#"(at: "1min", do: Fault(target: "n/a.temperature", kind: Bias(by: 60)))"#;
     let bias = of(dht, "", "temperature_c: 10", bias);
     assert!(bias.contains("a fault of 60 degC is more than all that `a.temperature` can read"), "{bias}");
+    let reed = r#"(id: "r", model: "reed-switch", on: Pin("GPIO32"))"#;
+    let bias = r#"(at: "1min", do: Fault(target: "n/r.contact", kind: Bias(by: 1)))"#;
+    let bias = of(reed, ", truths: {\"r.contact\": 0}", "", bias);
+    assert!(bias.contains("a fault of 1 is more than all that `r.contact` can read"), "{bias}");
+    // A label of a fault that changes nothing cannot be found out by anybody.
+    for (kind, says) in [("Bias(by: 0)", "`by` is 0"), ("Gain(factor: 1)", "`factor` is 1")] {
+        let fault = format!(r#"(at: "1min", do: Fault(target: "n/a.temperature", kind: {kind}))"#);
+        let idle = of(dht, "", "temperature_c: 10", &fault);
+        assert!(idle.contains(&format!("a fault whose {says} does nothing")), "{idle}");
+    }
     // A converter may end before the part does: 9,000 lx are 3.23 V, and 11 dB end at 3.13 V.
     let ldr = r#"(id: "l", model: "ldr", on: Pin("GPIO34"))"#;
     let bright = of(ldr, ", truths: {\"l.illuminance\": 9000}", "", "");

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use twinfleet_engine::{
+    cause,
     plan::Plan,
     scenario::Action,
     signal::{Kind, wildcard},
@@ -86,7 +87,7 @@ impl Spells {
             self.0.push(Spell { what: what.clone(), ..begun(*class, event) });
         } else if let Some((start, _, class)) = PAIRS.iter().find(|(_, end, _)| *end == event.kind) {
             let named = matches!(*start, "fault_start" | "verdict");
-            let same = |s: &&mut Spell| {
+            let same = |s: &Spell| {
                 s.until.is_none()
                     && s.class == *class
                     && s.subject == event.subject
@@ -97,8 +98,8 @@ impl Spells {
                         s.what == *start
                     }
             };
-            if let Some(spell) = self.0.iter_mut().rev().find(same) {
-                spell.until = Some(event.t);
+            if let Some(at) = cause::ended(&self.0, same, |s| s.value, event) {
+                self.0[at].until = Some(event.t);
             }
         }
     }

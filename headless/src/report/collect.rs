@@ -5,6 +5,7 @@ use super::{
 };
 use std::collections::BTreeMap;
 use twinfleet_engine::{
+    cause,
     expect::{Claim, Condition, Expectation},
     record::{Reliability, Sampled, Sampler},
     signal::{BlockId, Channel, Kind, SignalId, SignalTable},
@@ -328,14 +329,14 @@ fn happenings(events: &[Event]) -> Vec<Happening> {
         };
         let t_s = e.t.as_secs_f64();
         if ends {
-            let same = |h: &&mut Happening| {
+            let same = |h: &Happening| {
                 h.to_s.is_none() && h.what == what && h.subject == e.subject && h.part == e.part
             };
-            // The latest of the same kind, or, where an end does not name it, of any kind.
-            let mut open: Vec<&mut Happening> = all.iter_mut().filter(same).collect();
-            let at = open.iter().rposition(|h| h.detail == e.detail).or(open.len().checked_sub(1));
+            // One of the same kind, or, where an end does not name it, the latest of any kind.
+            let at = cause::ended(&all, |h| same(h) && h.detail == e.detail, |h| h.value, e)
+                .or_else(|| all.iter().rposition(same));
             if let Some(at) = at {
-                open[at].to_s = Some(t_s);
+                all[at].to_s = Some(t_s);
             }
             continue;
         }

@@ -150,3 +150,76 @@ fn what_no_thing_can_tell_is_refused_as_an_expectation() {
     assert_eq!(refused.code(), 2, "{}", refused.stderr());
     assert!(refused.stderr().contains("no verdict has the kind `lid_open`"), "{}", refused.stderr());
 }
+
+/// Both have the same kind and stream; each label ends with its own fault, whichever began first.
+#[test]
+fn each_of_two_biases_that_overlap_ends_when_it_is_over() {
+    let bias = |at: &str, until: &str, by: &str| {
+        let fault = format!(r#"Fault(target: "s-1/bme280.temperature", kind: Bias(by: {by}))"#);
+        format!(r#"(at: "{at}", until: "{until}", do: {fault})"#)
+    };
+    // One after the other, and one within the other.
+    for (first, second) in
+        [(("10min", "20min"), ("15min", "30min")), (("10min", "30min"), ("15min", "20min"))]
+    {
+        let timeline =
+            format!("timeline=[{}, {}]", bias(first.0, first.1, "2"), bias(second.0, second.1, "3"));
+        let ran =
+            run("sick-sensors", &["--set", &timeline, "--set", "expect=[]", "--set", "duration=\"40min\""]);
+        assert_eq!(ran.code(), 0, "{}", ran.stderr());
+        let told = ran.json();
+        let faults: Vec<[f64; 3]> = told["happenings"]
+            .as_array()
+            .expect("happenings")
+            .iter()
+            .filter(|h| h["what"] == "fault")
+            .map(|h| ["value", "from_s", "to_s"].map(|k| h[k].as_f64().unwrap_or(f64::NAN)))
+            .collect();
+        let s = |text: &str| 60.0 * text.trim_end_matches("min").parse::<f64>().expect("minutes");
+        let wanted = [[2.0, s(first.0), s(first.1)], [3.0, s(second.0), s(second.1)]];
+        assert_eq!(faults, wanted, "{timeline}");
+    }
+}
+
+/// What an input of a converter reads and what comes of a part's reading behind it are told together: a scorer would take the other
+/// for well.
+#[test]
+fn a_fault_at_a_converter_is_labelled_on_the_part_behind_it_and_the_other_way_round() {
+    let labels = |target: &str, kind: &str| {
+        let dir = scratch();
+        let parts = r#"(id: "adc", model: "ads1115", on: I2c(0x48)), (id: "a", model: "tmp36", on: Pin("adc.0")),
+            (id: "c", model: "tmp36", on: Pin("adc.1"))"#;
+        let text = format!(
+            r#"Scenario(format: 1, seed: 3, duration: "1min", step: "1s",
+            world: (zones: [(id: "room", temperature_c: 24.0)]),
+            things: [(name: "t", source: "a test", board: "raspberry-pi-4b", parts: [{parts}], firmware: (period: "1s"))],
+            fleet: [(id: "d", thing: "t", in: ["room"])],
+            timeline: [(at: "10s", until: "30s", do: Fault(target: "d/{target}", kind: {kind}))])"#
+        );
+        let file = changed(dir.path(), &text);
+        let ran = run(&file, &[]);
+        assert_eq!(ran.code(), 0, "{}", ran.stderr());
+        let told = ran.json();
+        let faults =
+            told["happenings"].as_array().expect("happenings").iter().filter(|h| h["what"] == "fault");
+        let mut all: Vec<String> = faults
+            .map(|h| {
+                let [part, unit] = ["part", "unit"].map(|k| h[k].as_str().unwrap_or_default());
+                format!("{part} {}{unit} {} {}", h["value"], h["from_s"], h["to_s"])
+            })
+            .collect();
+        all.sort();
+        all
+    };
+    assert_eq!(
+        labels("adc.voltage_0", "Bias(by: 0.1)"),
+        ["a.temperature 0.1V 10.0 30.0", "adc.voltage_0 0.1V 10.0 30.0"]
+    );
+    let hangs = labels("adc.voltage_0", "BusLockUp");
+    let parts: Vec<&str> = hangs.iter().filter_map(|h| Some(h.split_once(' ')?.0)).collect();
+    let inputs = ["adc.voltage_0", "adc.voltage_1", "adc.voltage_2", "adc.voltage_3"];
+    assert_eq!(parts, [&["a.temperature"][..], &inputs[..], &["c.temperature"][..]].concat());
+    assert!(hangs.iter().all(|h| h.ends_with(" 10.0 30.0")), "{hangs:?}");
+    let lost = labels("a.temperature", "Dropout");
+    assert!(lost.len() == 2 && lost[1].starts_with("adc.voltage_0 "), "{lost:?}");
+}

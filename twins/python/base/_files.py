@@ -27,6 +27,7 @@ folder = ""
 home = "/home/device"
 _own = ()
 made = {}  # path: what gives its bytes
+takes = {}  # path: what takes what is written there
 _times = {}  # (dev, ino): [mtime_ns, size]
 _modes = {}
 _numbers = {}
@@ -132,9 +133,9 @@ def _one_wire():
     _wired = True
     import _w1
 
-    for name, files in _w1.devices():
-        for file, give in files.items():
-            made["/sys/bus/w1/devices/%s/%s" % (name, file)] = give
+    for name, files, takers in _w1.devices():
+        for of, to in (made, files), (takes, takers):
+            of.update(("/sys/bus/w1/devices/%s/%s" % (name, file), call) for file, call in to.items())
 
 
 def inside(quantity):
@@ -165,6 +166,26 @@ class _Chance(io.RawIOBase):
         return len(data)
 
 
+class _Taken(io.RawIOBase):
+    """A made-up file that is written to: each piece is a command of its own, as to the kernel."""
+
+    def __init__(self, take):
+        self._take = take
+
+    def writable(self):
+        return True
+
+    def write(self, data):
+        data = bytes(data)
+        self._take(data)
+        return len(data)
+
+
+def _taken(path):
+    """What takes what is written to a made-up file; None where it cannot be written to."""
+    return takes.get(posixpath.normpath(os.fsdecode(path)))
+
+
 def open_(file, mode="r", buffering=-1, encoding=None, errors=None, newline=None, closefd=True, opener=None):
     if isinstance(file, int):
         return _open(file, mode, buffering, encoding, errors, newline, closefd, opener)
@@ -174,7 +195,11 @@ def open_(file, mode="r", buffering=-1, encoding=None, errors=None, newline=None
     give = content(path)
     if give is not None:
         if set(mode) & set("wxa+"):
-            raise PermissionError(13, "Permission denied", path)
+            take = _taken(path)
+            if take is None or set(mode) & set("x+"):
+                raise PermissionError(13, "Permission denied", path)
+            raw = io.BufferedWriter(_Taken(take))
+            return raw if "b" in mode else io.TextIOWrapper(raw, encoding or "utf-8", errors, newline)
         raw = io.BytesIO(give())
         return raw if "b" in mode else io.TextIOWrapper(raw, encoding or "utf-8", errors, newline)
     writes = bool(set(mode) & set("wxa+"))
@@ -337,7 +362,7 @@ class Entries:
 
 def _access(path, mode, **named):
     if content(path) is not None:
-        return not mode & (os.W_OK | os.X_OK)
+        return not mode & os.X_OK and (not mode & os.W_OK or _taken(path) is not None)
     if _below(path) and not real["access"](true(path), os.F_OK):
         return not mode & os.W_OK
     return real["access"](true(path), mode)

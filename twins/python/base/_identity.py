@@ -180,7 +180,7 @@ def _made_up(made):
 
     def slaves():
         import _w1
-        return ("".join(name + "\n" for name, _ in _w1.devices()) or "not found.\n").encode()
+        return ("".join(name + "\n" for name, *_ in _w1.devices()) or "not found.\n").encode()
 
     made[bus + "w1_master_slaves"] = slaves
     made[bus + "w1_master_slave_count"] = lambda: b"%d\n" % (slaves().count(b"\n") if slaves() != b"not found.\n" else 0)

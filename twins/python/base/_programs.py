@@ -52,22 +52,29 @@ def _cat(words):
     return text.decode("utf-8", "replace").removesuffix("\n")
 
 
+def _echo(words):
+    return " ".join(words)
+
+
 def _reboot(words):
     _k.end("reset", "reboot")
 
 
-_known = {"vcgencmd": _vcgencmd, "uname": _uname, "hostname": _hostname, "cat": _cat, "reboot": _reboot,
+_known = {"vcgencmd": _vcgencmd, "uname": _uname, "hostname": _hostname, "cat": _cat, "echo": _echo, "reboot": _reboot,
           "uptime": lambda words: " up %d min" % (_k.now_ns() // 60_000_000_000), "sync": lambda words: ""}
 
 
 def run(args, shell=False):
     """What a program prints and what it ends with; None: it is none of these."""
+    path = into = None
     words = [os.fsdecode(w) for w in ([args] if isinstance(args, (str, bytes, os.PathLike)) else args)]
     if shell or (len(words) == 1 and isinstance(args, str) and shell):
         try:
             words = shlex.split(words[0])
         except ValueError:
             return None
+        if len(words) > 2 and words[-2] in (">", ">>"):
+            *words, into, path = words
         if any(c in "|;&<>$`" for w in words for c in w):
             return None
     if words and words[0] == "sudo":
@@ -77,6 +84,10 @@ def run(args, shell=False):
         return None
     try:
         text = call(words[1:])
+        if path is not None:
+            with open(path, "w" if into == ">" else "a") as file:
+                file.write(text + "\n")
+            text = ""
     except OSError as error:
         return ("%s: %s\n" % (words[0], error)).encode(), 1
     return (text + "\n").encode() if text else b"", 0

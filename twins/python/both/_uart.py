@@ -9,7 +9,7 @@ class Port:
 
     def waiting(self):
         """Takes in what has arrived. How many bytes there are, [bytes]."""
-        data = _k.ask_ok("uartr", self.wires, self.baudrate, 4096)[0]
+        data = _k.listen(self.wires, self.baudrate, 4096)
         self.bytes += b"" if data == "-" else bytes.fromhex(data)
         return len(self.bytes)
 

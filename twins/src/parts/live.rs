@@ -283,6 +283,9 @@ impl<P: SerialPart> SerialPart for Wired<P> {
     fn send(&mut self, at_ns: u64) -> Option<u8> {
         self.part.send(at_ns).filter(|_| self.sees.answers(at_ns))
     }
+    fn silent_until_ns(&self) -> Option<u64> {
+        self.part.silent_until_ns()
+    }
 }
 
 impl<P: SpiPart> SpiPart for Wired<P> {
@@ -362,7 +365,10 @@ impl Live {
     ) -> Result<I2cBus, LiveError> {
         let mut bus: I2cBus = I2cBus::new(clock, clock_hz);
         let board = self.board(device)?;
-        for part in self.parts(device)? {
+        // Those that a line can hold in reset come last: they may have the address of one that is always there.
+        let parts = self.parts(device)?;
+        let held = parts.iter().filter(|p| p.shutdown.is_some());
+        for part in parts.iter().filter(|p| p.shutdown.is_none()).chain(held) {
             let WireDef::I2c(address) = part.on else { continue };
             if board.and_then(|b| part.bus_on(b)) != pins {
                 continue;
@@ -497,7 +503,7 @@ fn on_i2c(model: &str, address: u8, unit: u64, sees: LiveStimulus) -> Option<Box
         "mpu6050" => wired(Mpu6050::new(address, s), sees),
         "lsm9ds1" => wired(Inertial::new(address, s), sees),
         "scd41" => wired(Scd41::new(unit, s), sees),
-        "sht31" => wired(Sht31::new(address, s), sees),
+        "sht31" => wired(Sht31::new(address, s).with_serial(unit as u32), sees),
         "bh1750" => wired(Bh1750::new(address, s), sees),
         "ina219" => wired(Ina219::new(address, s), sees),
         "vl53l0x" => wired(Vl53l0x::new(s).at(address), sees),

@@ -190,4 +190,8 @@ impl<S: Stimulus> SerialPart for Neo6m<S> {
         self.advance(at_ns);
         self.out.pop_front_if(|(end_ns, _)| *end_ns <= at_ns).map(|(_, byte)| byte)
     }
+
+    fn silent_until_ns(&self) -> Option<u64> {
+        Some(self.out.front().map_or(self.next_epoch_ns, |(end_ns, _)| *end_ns))
+    }
 }

@@ -182,4 +182,9 @@ impl<S: Stimulus> SerialPart for Pms5003<S> {
         self.advance(at_ns);
         self.out.pop_front_if(|(end_ns, _)| *end_ns <= at_ns).map(|(_, byte)| byte)
     }
+
+    fn silent_until_ns(&self) -> Option<u64> {
+        let by_itself = if self.passive || self.asleep { u64::MAX } else { self.next_ns };
+        Some(self.out.front().map_or(by_itself, |(end_ns, _)| *end_ns))
+    }
 }

@@ -22,6 +22,12 @@ pub trait SerialPart: Send {
 
     /// The next byte whose stop bit is over by now, if there is one. A byte is given once.
     fn send(&mut self, at_ns: u64) -> Option<u8>;
+
+    /// Before when it sends nothing more by itself, after the last time that it was asked for a byte \[ns\]; none where it
+    /// cannot tell.
+    fn silent_until_ns(&self) -> Option<u64> {
+        None
+    }
 }
 
 impl<P: SerialPart + ?Sized> SerialPart for Box<P> {
@@ -33,6 +39,9 @@ impl<P: SerialPart + ?Sized> SerialPart for Box<P> {
     }
     fn send(&mut self, at_ns: u64) -> Option<u8> {
         (**self).send(at_ns)
+    }
+    fn silent_until_ns(&self) -> Option<u64> {
+        (**self).silent_until_ns()
     }
 }
 

@@ -2,12 +2,14 @@
 //!
 //! Source: Sensirion SHT3x-DIS datasheet, version 6 of March 2020: power-up, reset and measurement times §2.2;
 //! repeatability tables 1 and 2 (medium and low from memory); commands, status register, checksum and conversion §4; alert limits: Sensirion's
-//! application note "SHT3x-DIS Alert Mode", from memory.
+//! application note "SHT3x-DIS Alert Mode", from memory; serial number: its note "SHT3x Electronic Identification Code", from memory and
+//! as Adafruit's driver has it.
 //!
 //! A measurement takes the typical time unless [`Sht31::set_slow`] asks for the longest. An address with a read is
 //! not acknowledged while there is nothing to read; after a single shot with clock stretching the clock is held
 //! instead. Results are read once. Where the datasheet leaves room: a command that is none, or that periodic mode
-//! does not take, is acknowledged and shows in the status' bit 1. The heater warms the chip by 3 K within some
+//! does not take, is acknowledged and shows in the status' bit 1; it takes those of the heater (§4.5 only recommends to end it
+//! before). The heater warms the chip by 3 K within some
 //! seconds, as it does in still air (3.3 V, §4.10 "a few degrees"; how many and how soon: own estimate), and takes the
 //! relative humidity down with it. The alert limits keep what is written with a right checksum; nothing compares with them
 //! and the alert pin is not here.
@@ -76,6 +78,7 @@ enum State {
 pub struct Sht31<S> {
     address: u8,
     stimulus: S,
+    serial: u32,
     slow: bool,
     state: State,
     status: u16,
@@ -100,6 +103,7 @@ impl<S: Stimulus> Sht31<S> {
         Self {
             address,
             stimulus,
+            serial: 0,
             slow: false,
             state: State::Busy { until_ns: MS },
             status: ALERT_PENDING | RESET_SEEN,
@@ -113,6 +117,12 @@ impl<S: Stimulus> Sht31<S> {
             length: 0,
             given: 0,
         }
+    }
+
+    /// Gives it a serial number.
+    pub fn with_serial(mut self, serial: u32) -> Self {
+        self.serial = serial;
+        self
     }
 
     /// Lets measurements take the longest time that the datasheet allows, instead of the typical one.
@@ -156,10 +166,7 @@ impl<S: Stimulus> Sht31<S> {
         let pressure = |c: f64| (17.62 * c / (243.12 + c)).exp();
         let drier = if rise > 0.0 { pressure(around_c) / pressure(around_c + rise) } else { 1.0 };
         let h = raw(humidity * drier / 100.0);
-        let [t0, t1] = t.to_be_bytes();
-        let [h0, h1] = h.to_be_bytes();
-        self.answer = [t0, t1, crc::sensirion([t0, t1]), h0, h1, crc::sensirion([h0, h1])];
-        (self.length, self.given) = (6, 0);
+        self.answer_words(&[t, h]);
     }
 
     /// How far the heater has the chip above its surroundings \[K\].
@@ -175,11 +182,13 @@ impl<S: Stimulus> Sht31<S> {
         self.status = self.status & !HEATER | heater;
     }
 
-    /// A word and its checksum up for reading.
-    fn answer_word(&mut self, word: u16) {
-        let [a, b] = word.to_be_bytes();
-        self.answer[..3].copy_from_slice(&[a, b, crc::sensirion([a, b])]);
-        (self.length, self.given) = (3, 0);
+    /// One word or two, each with its checksum, up for reading.
+    fn answer_words(&mut self, words: &[u16]) {
+        for (to, word) in self.answer.chunks_exact_mut(3).zip(words) {
+            let [a, b] = word.to_be_bytes();
+            to.copy_from_slice(&[a, b, crc::sensirion([a, b])]);
+        }
+        (self.length, self.given) = (3 * words.len(), 0);
     }
 
     fn single(&mut self, at_ns: u64, repeatability: usize, stretch: bool) {
@@ -214,7 +223,7 @@ impl<S: Stimulus> Sht31<S> {
                 return;
             }
             (0xF32D, _) => {
-                self.answer_word(self.status);
+                self.answer_words(&[self.status]);
                 true
             }
             (0x3041, _) => {
@@ -234,20 +243,25 @@ impl<S: Stimulus> Sht31<S> {
                 true
             }
             (0xE11F | 0xE114 | 0xE109 | 0xE102, _) => {
-                self.answer_word(self.limits[limit(command & 0xFF)]);
+                self.answer_words(&[self.limits[limit(command & 0xFF)]]);
                 true
             }
             (0x611D | 0x6116 | 0x610B | 0x6100, _) => {
                 (self.limit_next, self.word_filled) = (Some(limit(command & 0xFF)), 0);
                 true
             }
-            (_, State::Periodic { .. }) => false,
             (0x306D, _) => {
                 self.heat(at_ns, HEATER);
                 true
             }
             (0x3066, _) => {
                 self.heat(at_ns, 0);
+                true
+            }
+            (_, State::Periodic { .. }) => false,
+            // With clock stretching and without; nothing has to be waited for.
+            (0x3780 | 0x3682, _) => {
+                self.answer_words(&[(self.serial >> 16) as u16, self.serial as u16]);
                 true
             }
             _ => self.start_measuring(at_ns, command),

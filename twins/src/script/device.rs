@@ -360,6 +360,11 @@ impl Device {
                 let holds_ns = self.machine.holds_ns(pin).map_or(0, |h| h.min(ns(turn.until.0)));
                 return Some((answered_ns, format!("{answer} {holds_ns}")));
             }
+            ["uartr", port, _, _, "hold"] => {
+                let answer = self.machine.serve(at_ns, &list[..4]).unwrap_or_default();
+                let until_ns = self.machine.silent_until_ns(port).map_or(0, |h| h.min(ns(turn.until.0)));
+                return answered(&format!("{answer} {until_ns}"));
+            }
             ["recv", _, _, "hold"] => {
                 let answer = self.net.serve(at_ns, &list[..3]).unwrap_or_default();
                 self.say(turn);

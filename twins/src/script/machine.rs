@@ -594,6 +594,12 @@ impl Machine {
         Ok(hex(std::iter::from_fn(|| part.send(at_ns)).take(most).map(cut)))
     }
 
+    /// Until when nothing comes over a serial port on which nothing has, within this turn of its device, [ns]: None where nobody
+    /// can tell.
+    pub fn silent_until_ns(&mut self, port: &str) -> Option<u64> {
+        self.uart(port).map_or(Some(u64::MAX), |of| of.part.silent_until_ns())
+    }
+
     fn serial_write(&mut self, port: &str, baud: &str, bytes: &str) -> Result<String, String> {
         let byte_ns = byte_ns(baud.parse::<u32>().unwrap_or(9600).max(1));
         for byte in unhex(bytes)? {

@@ -130,6 +130,32 @@ fn a_result_of_periodic_mode_is_there_once_a_period() {
     assert!((10..=13).contains(&fresh), "{fresh}");
 }
 
+/// As Adafruit's driver asks for it before anything else.
+#[test]
+fn its_serial_number_is_two_words_with_their_checksums() {
+    let (mut bus, mut clock) = bus_with(Sht31::new(ADDRESS, world(20.0, 40.0)).with_serial(0x1234_ABCD));
+    clock.delay_ms(1);
+    for command in [[0x37, 0x80], [0x36, 0x82]] {
+        bus.write(ADDRESS, &command).unwrap();
+        let mut six = [0; 6];
+        bus.read(ADDRESS, &mut six).unwrap();
+        let [a, b] = [[0x12, 0x34], [0xAB, 0xCD]].map(crc::sensirion);
+        assert_eq!(six, [0x12, 0x34, a, 0xAB, 0xCD, b]);
+    }
+}
+
+#[test]
+fn the_heater_is_turned_on_while_a_series_runs() {
+    let (mut bus, mut clock) = bus_with(Sht31::new(ADDRESS, world(20.0, 40.0)));
+    clock.delay_ms(1);
+    bus.write(ADDRESS, &[0x30, 0x41]).unwrap();
+    bus.write(ADDRESS, &[0x21, 0x30]).unwrap();
+    bus.write(ADDRESS, &[0x30, 0x6D]).unwrap();
+    let mut three = [0; 3];
+    bus.write_read(ADDRESS, &[0xF3, 0x2D], &mut three).unwrap();
+    assert_eq!(u16::from_be_bytes([three[0], three[1]]), 0x2000, "the heater and nothing else");
+}
+
 #[test]
 fn the_status_tells_reset_heater_and_commands_that_are_none() {
     let (mut bus, mut clock) = bus_with(Sht31::new(ADDRESS, world(20.0, 40.0)));

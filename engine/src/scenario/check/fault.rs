@@ -139,6 +139,12 @@ pub(super) fn figures(action: &Place<'_>, kind: &FaultDef, report: &mut Report) 
         report.push(error.help(format!("write a size of at most {LARGEST_SIZE:e}")));
         return;
     }
+    // The label would stand there all the same, for a scorer to miss.
+    if let Some((key, nothing)) = size_of_nothing(kind) {
+        let text =
+            format!("a fault whose `{key}` is {nothing} does nothing, and is labelled as one that does");
+        report.push(action.warning(&format!("kind.{key}"), text).help("give it a size, or leave it out"));
+    }
     let mut lasts = |key: &str, span: Span, least: Span| {
         if span < least {
             let error = action.error(&format!("kind.{key}"), format!("`{key}` is shorter than {least}"));
@@ -162,4 +168,21 @@ pub(super) fn figures(action: &Place<'_>, kind: &FaultDef, report: &mut Report) 
         FaultDef::Dust { per_day } => action.within("kind.per_day", *per_day, 0.0, 0.99, report),
         _ => {}
     }
+}
+
+/// The field by which a fault changes nothing, and what stands there.
+fn size_of_nothing(kind: &FaultDef) -> Option<(&'static str, f64)> {
+    let (key, size, nothing) = match *kind {
+        FaultDef::Bias { by }
+        | FaultDef::Spike { by, .. }
+        | FaultDef::AdcReference { by }
+        | FaultDef::SelfHeating { by, .. } => ("by", by, 0.0),
+        FaultDef::Drift { per_h } => ("per_h", per_h, 0.0),
+        FaultDef::Gain { factor } => ("factor", factor, 1.0),
+        FaultDef::Noise { std } => ("std", std, 0.0),
+        FaultDef::ClockSkew { ppm } => ("ppm", ppm, 0.0),
+        FaultDef::Dust { per_day } => ("per_day", per_day, 0.0),
+        _ => return None,
+    };
+    (size == nothing).then_some((key, nothing))
 }

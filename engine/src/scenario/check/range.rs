@@ -185,9 +185,8 @@ fn beyond(name: &str, part: &PartDef, channel: &ChannelDef, value: f64, readable
         format!("`{}` reads", part.model)
     };
     let text = format!(
-        "`{name}` finds {} {}, but {whose} {} to {}: it shows {}, whatever befalls it there",
-        shown(value),
-        channel.unit,
+        "`{name}` finds {}, but {whose} {} to {}: it shows {}, whatever befalls it there",
+        amount(value, &channel.unit),
         shown(readable.low),
         shown(readable.high),
         shown(readable.end(value))
@@ -198,6 +197,11 @@ fn beyond(name: &str, part: &PartDef, channel: &ChannelDef, value: f64, readable
         "tell it a value within, or use a part that reads as far"
     };
     Diagnostic::warning(text).help(help)
+}
+
+/// A figure with its unit, where it has one.
+fn amount(value: f64, unit: &str) -> String {
+    if unit == "none" { shown(value).to_string() } else { format!("{} {unit}", shown(value)) }
 }
 
 /// A fault that throws every reading to an end of its range, whatever is there.
@@ -214,9 +218,8 @@ fn too_large(
         return None;
     }
     let text = format!(
-        "a fault of {} {} is more than all that `{name}` can read, {} to {}: the reading stands at the end of `{}`'s range",
-        shown(*by),
-        channel.unit,
+        "a fault of {} is more than all that `{name}` can read, {} to {}: the reading stands at the end of `{}`'s range",
+        amount(*by, &channel.unit),
         shown(readable.low),
         shown(readable.high),
         part.model

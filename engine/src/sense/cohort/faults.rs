@@ -7,7 +7,7 @@ use crate::{
         Due,
         fault::{
             FaultDef, FaultRun,
-            reach::{self, Says, TimelineFault, Wrong},
+            reach::{self, Says, TimelineFault, Wired, Wrong},
         },
     },
     time::SimTime,
@@ -30,6 +30,8 @@ pub(crate) struct Hang {
     from: SimTime,
     until: SimTime,
     channels: Vec<usize>,
+    /// Those that hang with them: parts at a converter's inputs.
+    beside: Vec<usize>,
 }
 
 impl Cohort {
@@ -77,8 +79,15 @@ impl Cohort {
                 fault.labels(id, Some(wired), "", labels);
             }
         }
+        let coupled = group.coupled(&reached);
+        for (other, own) in coupled.iter().filter(|_| !of_device) {
+            // In the unit of the stream that the fault is put on.
+            let unit = group.wired[*own].unit.clone();
+            fault.labels(id, Some(&Wired { unit, ..group.wired[*other].clone() }), "", labels);
+        }
         if kind == FaultDef::BusLockUp {
-            self.hangs.push(Hang { lane, from, until, channels: reached });
+            let beside = coupled.into_iter().map(|(other, _)| other).collect();
+            self.hangs.push(Hang { lane, from, until, channels: reached, beside });
         }
     }
 
@@ -121,7 +130,7 @@ impl Cohort {
 
     fn tell_end(&mut self, hang: &Hang, t: SimTime, cause: &str) {
         let device = self.group.device_id(self.index[hang.lane as usize]);
-        for c in &hang.channels {
+        for c in hang.channels.iter().chain(&hang.beside) {
             let wired = &self.group.wired[*c];
             let says = Says::fault(&FaultDef::BusLockUp, &wired.unit);
             let event = says.at(t, &device, &wired.name, "fault_end");

@@ -199,6 +199,13 @@ pub(crate) struct Group {
 }
 
 impl Group {
+    /// Channels that go wrong with these, each with the one that it hangs on: an input of a converter reads what a part puts there,
+    /// and the part's reading is made of what the input reads.
+    pub(super) fn coupled(&self, of: &[usize]) -> Vec<(usize, usize)> {
+        let both = self.through.iter().flat_map(|&(part, input)| [(part, input), (input, part)]);
+        both.filter(|(other, own)| of.contains(own) && !of.contains(other)).collect()
+    }
+
     pub fn new(plan: &Plan, group: &GroupPlan) -> Self {
         let firmware = group.firmware.as_ref();
         let board = group.thing.board.as_ref().and_then(|b| plan.catalog.boards.get(b));

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use twinfleet_engine::{
+    cause,
     diagnose::{EVENT, Label, Said},
     record::{Record, RecordError},
     signal::{Channel, Kind},
@@ -77,7 +78,7 @@ fn read(dir: &Path, prefix: &str) -> Result<Told, RecordError> {
                     let same = |(part, l): &(String, Label)| {
                         l.subject == subject && *part == event.part && l.kind == event.detail
                     };
-                    if let Some(at) = open.iter().position(same) {
+                    if let Some(at) = cause::ended(&open, same, |(_, l)| l.size, &event) {
                         let (_, label) = open.remove(at);
                         told.labels.push(Label { until_s: t_s, ..label });
                     }

@@ -68,6 +68,15 @@ print(CPUTemperature().temperature, 0 <= LoadAverage().load_average < 1, 0 < Dis
 from w1thermsensor import W1ThermSensor
 for sensor in W1ThermSensor.get_available_sensors():
     print(sensor.type.name, sensor.get_temperature())
+    sensor.set_resolution(9, persist=True)
+    path = "/sys/bus/w1/devices/28-%s/" % sensor.id
+    print(sensor.get_resolution(), sensor.get_temperature() % 0.5, open(path + "resolution").read().strip())
+    for said in "13", "much":
+        try:
+            with open(path + "w1_slave", "w") as file:
+                file.write(said)
+        except OSError as e:
+            print(e)
 "#;
     let stage = Stage::new(WARM, "RaspberryPi", "", script).python(python);
     let ran = stage.run(&[]);
@@ -77,6 +86,9 @@ for sensor in W1ThermSensor.get_available_sensors():
     let probe: Vec<&str> = said[1].split(' ').collect();
     assert_eq!(probe[0], "DS18B20");
     assert!((probe[1].parse::<f64>().unwrap() - 21.0).abs() < 1.5, "{said:?}");
+    // Nine bits are steps of half a degree, and what the part is asked for is kept by it.
+    let refused = "[Errno 22] Invalid argument";
+    assert_eq!(said[2..], ["9 0.0 9", refused, refused]);
 }
 
 #[test]

@@ -55,6 +55,15 @@ fn adafruits_examples_run_as_they_are() {
         ),
         ("sht31d_simpletest.py", r#"(id: "p", model: "sht31", on: I2c(0x44))"#, "", "Humidity", 0, 45.0, 4.0),
         (
+            "sht31d_periodic_mode.py",
+            r#"(id: "p", model: "sht31", on: I2c(0x44))"#,
+            "",
+            "Humidity",
+            2,
+            45.0,
+            4.0,
+        ),
+        (
             "bh1750_simpletest.py",
             r#"(id: "p", model: "bh1750", on: I2c(0x23))"#,
             r#""p.illuminance": 500"#,

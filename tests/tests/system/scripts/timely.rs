@@ -32,6 +32,28 @@ fn who_looks_at_the_clock_is_neither_stuck_nor_slow() {
     }
 }
 
+/// The loop that every pyserial script has: twenty seconds of it were minutes, in which no other thread had a turn.
+#[test]
+fn who_asks_a_serial_port_for_bytes_again_and_again_is_not_slow_and_threads_run_beside() {
+    let script = "import serial, threading, time\nport = serial.Serial('/dev/serial0', 9600, timeout=1)\nbeats = []\n\
+        def beat():\n    while True:\n        time.sleep(0.5)\n        beats.append(1)\n\
+        threading.Thread(target=beat, daemon=True).start()\nlines = []\nwhile len(lines) < 120:\n\
+        \x20   if port.in_waiting:\n        lines.append(port.readline())\n\
+        print(all(l.startswith(b'$GP') and l.endswith(b'\\r\\n') for l in lines), len(beats), round(time.monotonic(), 1))\n";
+    let gps =
+        r#"board: "raspberry-pi-4b", parts: [(id: "gps", model: "neo-6m", on: Pins(["GPIO14", "GPIO15"]))]"#;
+    let stage = Stage::new(gps, "RaspberryPi", "", script)
+        .with("count: 2", "count: 1")
+        .with("duration: \"2min\"", "duration: \"25s\"");
+    let begun = Instant::now();
+    let said = stage.told(&stage.run(&[]), "script_says");
+    assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
+    // Six sentences a second, the first with the first second; the board's clock began a second before.
+    let words: Vec<&str> = said[0].split(' ').collect();
+    let (beats, at): (u32, f64) = (words[1].parse().unwrap(), words[2].parse().unwrap());
+    assert!(words[0] == "True" && (36..=40).contains(&beats) && (at - 21.2).abs() < 0.5, "{said:?}");
+}
+
 #[test]
 fn micropython_looks_at_its_clock_and_its_pins_and_is_interrupted_meanwhile() {
     let door = r#"board: "esp32-devkit", parts: [(id: "door", model: "hc-sr501", on: Pin("GPIO27"), own_supply: true)]"#;

@@ -164,6 +164,22 @@ fn rangers_that_are_held_in_reset_are_given_their_addresses() {
 }
 
 #[test]
+fn of_rangers_one_needs_no_line_whichever_comes_first() {
+    let script = "import time\nfrom machine import I2C, Pin\n\
+        shut = Pin(16, Pin.OUT, value=0)\ni2c = I2C(0, sda=Pin(21), scl=Pin(22))\n\
+        i2c.writeto_mem(0x29, 0x8A, bytes([0x30]))\nshut.value(1)\ntime.sleep_ms(2)\nprint(i2c.scan())\n";
+    let held = r#"(id: "near", model: "vl53l0x", on: I2c(0x29), shutdown: "GPIO16")"#;
+    let free = r#"(id: "far", model: "vl53l0x", on: I2c(0x29))"#;
+    for (first, second) in [(held, free), (free, held)] {
+        let rangers = format!(r#"board: "esp32-devkit", parts: [{first}, {second}]"#);
+        let stage = Stage::new(&rangers, "MicroPython", "", script)
+            .with("count: 2", "count: 1")
+            .with("fleet: [(", r#"fleet: [(truths: {"near.distance": 0.2, "far.distance": 1.0}, "#);
+        assert_eq!(stage.told(&stage.run(&[]), "script_says"), ["[41, 48]"], "{rangers}");
+    }
+}
+
+#[test]
 fn adafruits_driver_reads_a_pms5003() {
     let test = "adafruits_driver_reads_a_pms5003";
     let Some(python) = python_of("venv-scripts", "adafruit_pm25", test) else { return };
