@@ -135,7 +135,7 @@ fn an_acknowledgement_that_never_comes_is_awaited_since_its_message_was_sent_fir
         stages: [Hold(for: "2s")], drain: "1s", faults: [(at: "1900ms", do: Storm(share: 1))],
         thresholds: [Below(of: Acknowledge, percentile: 10, bound: "1500ms")]"#;
     let file = scenario(dir.path(), "never.ron", load);
-    let url = format!("mqtt://{}", sink::NullSink::start().addr);
+    let url = format!("mqtt://{}", NullSink::start().addr);
     let ran = command(&["load", &file, "--broker", &url, "--set", PATIENT, "--quiet"]);
     let result = ran.json();
     assert_eq!((ran.code(), &result["counters"]["resent"]), (1, &100.into()), "{result}");
