@@ -87,3 +87,37 @@ fn a_clock_that_is_hours_ahead_or_behind_dates_nothing_wrongly() {
     let at = calendar::unix_ns(last["last_report"].as_str().unwrap()).unwrap();
     assert!((unix_ms() - at / 1_000_000).abs() < 10_000, "{last}");
 }
+
+/// Tasmota tells its local time, and two messages of the same second each period: where summer time ends, an hour comes twice.
+#[test]
+fn a_clock_that_is_set_back_is_followed_though_its_device_says_two_things_a_time() {
+    let name = "a clock that is set back through mosquitto";
+    let Some(mosquitto) = Mosquitto::start(name) else { return };
+    let url = url_of(&mosquitto);
+    let text = r#"Scenario(format: 1, duration: "1h",
+        things: [(name: "plug", source: "this test", signals: [
+            (signal: "ds18b20.temperature", unit: "degC"), (signal: "power.level", unit: "ratio")])],
+        mirror: [(twin: "plug", thing: "plug", bind: [(topic: "plug", decode: Dialect(name: "tasmota"))])])"#;
+    let mut mirror = Mirror::following(text, &url, &[]);
+    mirror.start_and_wait();
+    let mut device = connect(&url);
+    let mut say = |minute: u32, temperature_c: u32| {
+        let time = format!("2026-10-25T02:{minute:02}:00");
+        publish(&mut device, "tele/plug/STATE", &format!(r#"{{"Time":"{time}","POWER":"ON"}}"#));
+        let sensor =
+            format!(r#"{{"Time":"{time}","DS18B20":{{"Temperature":{temperature_c}}},"TempUnit":"C"}}"#);
+        publish(&mut device, "tele/plug/SENSOR", &sensor);
+    };
+    for k in 0..3 {
+        say(50 + k, 20);
+    }
+    for k in 0..8 {
+        say(k, 30 + k);
+    }
+    let twin = || mirror.json("/api/v1/twins/plug");
+    until("the hour that came twice to be followed", || {
+        twin()["shadow"]["state"]["reported"]["ds18b20.temperature"] == 37.0
+    });
+    // Two messages each of the four times in which nobody could know.
+    assert_eq!(twin()["messages"]["late"], 8, "{}", twin());
+}

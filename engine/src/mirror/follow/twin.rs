@@ -21,11 +21,11 @@ use crate::{
     world::{Event, Row, Watch},
 };
 use bevy_ecs::prelude::*;
-use std::{cell::Cell, collections::BTreeMap, num::NonZeroU32, sync::Arc};
+use std::{cell::Cell, cmp::Ordering, collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
-/// Messages in a row that all lie behind the newest one, yet ascend among themselves, after which the device's clock
+/// Times in a row that all lie behind the newest one, yet ascend among themselves, after which the device's clock
 /// counts as set back and its new time is followed.
-const SET_BACK_MESSAGES: u32 = 5;
+const SET_BACK_TIMES: u32 = 5;
 /// A time stamp farther than this from the arrival says nothing about simulated time (a clock never set, or seconds
 /// since boot): rows are then stamped by arrival.
 const CLOCK_UNSET: Span = Span(86_400 * NS_PER_S);
@@ -502,9 +502,14 @@ impl Twin {
 
     /// Whether a run of old time stamps means that the device's clock was set back; then its new time is followed.
     fn set_back(&mut self, t: SimTime) -> bool {
-        self.behind = if t > self.behind_at { self.behind + 1 } else { 1 };
+        self.behind = match t.cmp(&self.behind_at) {
+            Ordering::Greater => self.behind + 1,
+            // Parts of one reading, as Tasmota's STATE and SENSOR of the same second: no step on, nor one back.
+            Ordering::Equal => self.behind.max(1),
+            Ordering::Less => 1,
+        };
         self.behind_at = t;
-        if self.behind < SET_BACK_MESSAGES {
+        if self.behind < SET_BACK_TIMES {
             return false;
         }
         self.follower.clock_set(t);
