@@ -104,7 +104,7 @@ fn a_large_houses_list_of_devices_gives_the_units_of_each() {
     };
     let list = format!("[{}]", (0..80).map(device).collect::<Vec<_>>().join(","));
     let state = r#"{"temperature":68}"#;
-    let devices = survey_of(&[("garage/bridge/devices", &list), ("garage/s79", state)]);
+    let devices = survey_of(&[("garage/bridge/devices", list.as_str()), ("garage/s79", state)]);
     let one = devices.iter().find(|d| d.address == "garage/s79").unwrap();
     let temperature = &one.fields["temperature"];
     let c = temperature.last_number().unwrap();
