@@ -121,3 +121,41 @@ fn a_clock_that_is_set_back_is_followed_though_its_device_says_two_things_a_time
     // Two messages each of the four times in which nobody could know.
     assert_eq!(twin()["messages"]["late"], 8, "{}", twin());
 }
+
+/// Tasmota stamps its telemetry in local time, and what its relay does with nothing.
+#[test]
+fn a_relay_that_turns_between_telemetry_in_local_time_is_heard_at_once() {
+    let name = "relays of other time zones through mosquitto";
+    let Some(mosquitto) = Mosquitto::start(name) else { return };
+    let url = url_of(&mosquitto);
+    let text = r#"Scenario(format: 1, duration: "1h",
+        things: [(name: "plug", source: "this test", signals: [
+            (signal: "ds18b20.temperature", unit: "degC"), (signal: "power.level", unit: "ratio")])],
+        mirror: [
+            (twin: "east", thing: "plug", bind: [(topic: "east", decode: Dialect(name: "tasmota"))]),
+            (twin: "west", thing: "plug", bind: [(topic: "west", decode: Dialect(name: "tasmota"))])])"#;
+    let mut mirror = Mirror::following(text, &url, &[]);
+    mirror.start_and_wait();
+    let mut device = connect(&url);
+    for (plug, hours) in [("east", 9), ("west", -5)] {
+        let twin = || mirror.json(&format!("/api/v1/twins/{plug}"));
+        let reported = || twin()["shadow"]["state"]["reported"].clone();
+        let tell = |device: &mut Connection, temperature_c: u32, power: &str| {
+            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+            let local = calendar::text((since.as_secs() as i64 + 3_600 * hours) * 1_000_000_000);
+            let time = &local[..19];
+            let state = format!(r#"{{"Time":"{time}","POWER":"{power}"}}"#);
+            publish(device, &format!("tele/{plug}/STATE"), &state);
+            let sensor =
+                format!(r#"{{"Time":"{time}","DS18B20":{{"Temperature":{temperature_c}}},"TempUnit":"C"}}"#);
+            publish(device, &format!("tele/{plug}/SENSOR"), &sensor);
+        };
+        tell(&mut device, 20, "ON");
+        until("the plug to be on", || reported()["power.level"] == 1.0);
+        publish(&mut device, &format!("stat/{plug}/POWER"), "OFF");
+        until("the plug to be off", || reported()["power.level"] == 0.0);
+        tell(&mut device, 22, "OFF");
+        until("what is told after that", || reported()["ds18b20.temperature"] == 22.0);
+        assert_eq!(twin()["messages"]["late"], 0, "{}", twin());
+    }
+}
