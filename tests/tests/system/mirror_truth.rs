@@ -159,3 +159,25 @@ fn a_relay_that_turns_between_telemetry_in_local_time_is_heard_at_once() {
         assert_eq!(twin()["messages"]["late"], 0, "{}", twin());
     }
 }
+
+#[test]
+fn a_signal_that_was_never_said_has_no_estimate() {
+    let name = "a signal that is never said through mosquitto";
+    let Some(mosquitto) = Mosquitto::start(name) else { return };
+    let url = url_of(&mosquitto);
+    let text = r#"Scenario(format: 1, duration: "1h",
+        things: [(name: "room", source: "this test", signals: [
+            (signal: "air.temperature", unit: "degC"), (signal: "lamp.level", unit: "ratio")])],
+        mirror: [(twin: "room", thing: "room", bind: [(topic: "room/state")], forecast: (horizons: ["60s"], every: "1s"))])"#;
+    let mut mirror = Mirror::following(text, &url, &[]);
+    mirror.start_and_wait();
+    let mut device = connect(&url);
+    let signals = || mirror.json("/api/v1/twins/room")["signals"].clone();
+    until("an estimate and a forecast", || {
+        publish(&mut device, "room/state", r#"{"air.temperature": 21.5}"#);
+        let air = signals()["air.temperature"].clone();
+        air["estimate"].is_number() && air["forecast"]["60s"]["value"].is_number()
+    });
+    let lamp = signals()["lamp.level"].clone();
+    assert!(lamp["estimate"].is_null() && lamp["forecast"].is_null(), "{lamp}");
+}

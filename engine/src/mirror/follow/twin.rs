@@ -519,7 +519,9 @@ impl Twin {
             let first = self.signals.output(o);
             let view = self.judge().view(o);
             sink.row(t, self.signals.at(first), *value);
-            sink.row(t, self.signals.at(first + 1), view.estimate.mean);
+            if is_known(self.last_at[inputs.len() + o], self.judge()) {
+                sink.row(t, self.signals.at(first + 1), view.estimate.mean);
+            }
             if !value.is_nan() {
                 sink.row(t, self.signals.at(first + 2), view.residual);
                 sink.row(t, self.signals.at(first + 3), view.whitened);
@@ -551,6 +553,7 @@ impl Twin {
 
     fn score_and_forecast(&mut self, t: SimTime, row_t: SimTime, outputs: &[f64], sink: &mut Sink<'_>) {
         let (follower, signals, inputs) = (&self.follower, self.signals, self.inputs());
+        let last_at = &self.last_at;
         let judge = follower.judge();
         let Some(outlook) = &mut self.outlook else { return };
         let trusted = |o: usize| follower.trusts(inputs + o);
@@ -578,6 +581,9 @@ impl Twin {
         judge.to_forecast().forecasts(&self.ways.horizons, &mut |h, o, g| {
             let last = if trusted(o) { outputs[o] } else { f64::NAN };
             let band = outlook.issue(t, o, h, g, last);
+            if !is_known(last_at[inputs + o], judge) {
+                return;
+            }
             let first = signals.output(o) + 5 + 3 * h as u32;
             sink.row(row_t, signals.at(first), band.mean);
             sink.row(row_t, signals.at(first + 1), band.lower);
@@ -631,6 +637,12 @@ impl Twin {
         let verdicts = self.follower.verdicts().to_vec();
         TwinScore { twin: self.id.to_string(), taken, late, duplicate, bad, forecasts, verdicts }
     }
+}
+
+/// Whether what is estimated of an output that was last heard then means something: where nothing is known of the thing itself, one
+/// that was never heard is at zero, as if it had been read.
+fn is_known(last_at: SimTime, judge: &Judge) -> bool {
+    last_at != SimTime(i64::MIN) || judge.estimator().knows_the_world()
 }
 
 /// When a message said something, by the stamp that it gave it, Unix [ms].
