@@ -55,6 +55,7 @@ use twinfleet_engine::{
     plan::Plan,
     run::Run,
     scenario::{BindDef, DecodeDef, calendar},
+    time::Span,
     world::{Event, Events, Rows, Watch},
 };
 use twinfleet_twins::{
@@ -371,7 +372,7 @@ impl Mirror {
     fn follow_clock(&mut self) {
         let Some(by_ns) = self.wall.catch_up() else { return };
         let now = self.wall.sim(self.wall.unix_ns());
-        live::clock_set(self.run.world_mut(), now);
+        live::clock_set(self.run.world_mut(), now, Span(by_ns));
         let by_s = by_ns as f64 / 1e9;
         let text = format!("the system's clock was set ahead by {by_s:.1} s: what comes now is dated by it");
         self.log.line(Level::Warning, "clock_set", &text, &[("by_s", json!(by_s))]);

@@ -92,6 +92,11 @@ impl Sequence {
         }
     }
 
+    /// The clock of the arrivals was set ahead by this: the device's is as much less ahead of it.
+    pub fn arrivals_ahead(&mut self, by: Span) {
+        self.ahead = self.ahead.map(|ahead| Span(ahead.0.saturating_sub(by.0)));
+    }
+
     /// Whether a run of old time stamps means that the device's clock was set back.
     fn is_set_back(&mut self, t: SimTime) -> bool {
         self.behind = match t.cmp(&self.behind_at) {
@@ -159,6 +164,14 @@ mod tests {
         // What a broker had kept says nothing of the clock now.
         let kept = When { kept: true, ..stamped(-HOUR_S, 0) };
         assert_eq!(places(&[kept, bare(10)]), [Place::At(at(-HOUR_S)), Place::At(at(10))]);
+    }
+
+    #[test]
+    fn where_our_own_clock_was_set_ahead_the_devices_goes_on() {
+        let mut sequence = Sequence::default();
+        sequence.took(at(HOUR_S), &stamped(HOUR_S, 0));
+        sequence.arrivals_ahead(Span(HOUR_S * NS_PER_S));
+        assert_eq!(sequence.place(&bare(HOUR_S + 5)), Place::At(at(HOUR_S + 5)));
     }
 
     #[test]

@@ -160,7 +160,7 @@ pub struct Twin {
     pub(super) slot: Option<NonZeroU32>,
     /// Newest time taken, per signal, and the order of all.
     last_at: Box<[SimTime]>,
-    sequence: Sequence,
+    pub(super) sequence: Sequence,
     pub(super) score: Counts,
     told_bad: bool,
 }
