@@ -430,6 +430,9 @@ fn a_relay_of_a_tasmota_double_turns_when_it_did_and_not_with_its_sensors() {
         ([0.0, 20.5], &["tele/plug/STATE", "tele/plug/SENSOR"][..]),
         ([1.0, f64::NAN], &["stat/plug/RESULT", "stat/plug/POWER"]),
         ([1.0, 21.0], &["tele/plug/STATE", "tele/plug/SENSOR"]),
+        // Heard one after the other, they are two rows.
+        ([1.0, f64::NAN], &["tele/plug/STATE"]),
+        ([f64::NAN, 21.5], &["tele/plug/SENSOR"]),
     ] {
         let mut said = Vec::new();
         voice.report(&report(&values), &mut said);
