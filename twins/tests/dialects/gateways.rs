@@ -134,6 +134,18 @@ fn locks_covers_and_triggers_of_a_bridge_are_understood() {
 }
 
 #[test]
+fn a_switch_at_a_pin_of_a_tasmota_is_read_and_not_set() {
+    let listener = dialect::find("tasmota").unwrap().listener(Some("plug"));
+    let value = Value::Text("ON".to_owned());
+    let can_be_set = |field: &str| {
+        let asked = Asked { field, value: &value, ts_unix_ms: 0 };
+        listener.command("plug", &asked).is_ok()
+    };
+    let fields = ["Switch1", "ENERGY/Power", "POWER", "Dimmer", "SwitchMode1"];
+    assert_eq!(fields.map(can_be_set), [false, false, true, true, true]);
+}
+
+#[test]
 fn a_select_is_told_its_own_word_even_where_that_means_on() {
     let esphome = dialect::find("esphome").unwrap().listener(Some("attic"));
     let said = |field: &str, word: &str| {
