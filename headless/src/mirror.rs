@@ -55,6 +55,7 @@ use twinfleet_engine::{
     plan::Plan,
     run::Run,
     scenario::{BindDef, DecodeDef, calendar},
+    time::Span,
     world::{Event, Events, Rows, Watch},
 };
 use twinfleet_twins::{
@@ -268,12 +269,17 @@ impl Mirror {
     /// The twins take in again what came of late, so that they stand where they stood.
     fn replay(&mut self) -> Result<usize, StoreError> {
         let reader = self.store.store().reader();
-        let from = self.wall.unix_ns().saturating_sub(self.replay_ns);
-        let (mut next, mut count) = (reader.first_message_since(from)?, 0);
+        let now_ns = self.wall.unix_ns();
+        let from = now_ns.saturating_sub(self.replay_ns);
+        let (mut next, mut count, mut ahead) = (reader.first_message_since(from)?, 0, 0);
         loop {
-            let some = reader.messages(next, 1_000)?;
+            let mut some = reader.messages(next, 1_000)?;
             let Some((last, _)) = some.last() else { break };
             next = last + 1;
+            let all = some.len();
+            // What came while the system's clock was ahead of what it is now: the twins would wait for that time to come again.
+            some.retain(|(_, m)| m.arrived_unix_ns <= now_ns);
+            ahead += all - some.len();
             count += some.len();
             // What came within a tick of a live mirror is one tick here.
             let mut rest = &some[..];
@@ -289,6 +295,12 @@ impl Mirror {
             if count >= REPLAY_MESSAGES {
                 break;
             }
+        }
+        if ahead > 0 {
+            let text = format!(
+                "{ahead} messages in the store are of a later time than it is now by the system's clock: they are not read again"
+            );
+            self.log.line(Level::Warning, "clock_behind", &text, &[("messages", json!(ahead))]);
         }
         self.pause();
         self.keeper.go_live(self.wall.unix_ms());
@@ -339,6 +351,7 @@ impl Mirror {
     }
 
     fn turn(&mut self) -> Result<(), Failure> {
+        self.follow_clock();
         self.listen()?;
         self.session_news();
         let mut batch = self.follow();
@@ -353,6 +366,16 @@ impl Mirror {
         self.answer();
         self.look();
         Ok(())
+    }
+
+    /// Where the system's clock was set ahead, times are by it from now on.
+    fn follow_clock(&mut self) {
+        let Some(by_ns) = self.wall.catch_up() else { return };
+        let now = self.wall.sim(self.wall.unix_ns());
+        live::clock_set(self.run.world_mut(), now, Span(by_ns));
+        let by_s = by_ns as f64 / 1e9;
+        let text = format!("the system's clock was set ahead by {by_s:.1} s: what comes now is dated by it");
+        self.log.line(Level::Warning, "clock_set", &text, &[("by_s", json!(by_s))]);
     }
 
     fn listen(&mut self) -> Result<(), Failure> {

@@ -8,13 +8,14 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use twinfleet_tests::{PATIENCE, until};
 use twinfleet_twins::wire::{
     WireError,
     broker::{Broker, BrokerConfig},
     client::{ConnectOptions, Connection, Received},
+    session::{Session, SessionOptions},
 };
 
 fn broker() -> Broker {
@@ -94,6 +95,29 @@ fn next(connection: &mut Connection) -> Received {
     });
     assert_eq!(got.len(), 1);
     got.remove(0)
+}
+
+/// A broker without MQTT 5 says of its limit nothing but good-bye, and what it had kept comes at each connection.
+#[test]
+fn a_session_that_is_ended_for_each_message_backs_off_though_something_came() {
+    let broker = Broker::start(BrokerConfig { max_packet_bytes: 200, ..BrokerConfig::default() }).unwrap();
+    let mut publisher = client(&broker);
+    publisher.publish("kept", b"1", 1, true).unwrap();
+    while publisher.unacknowledged() > 0 {
+        publisher.pump(Some(PATIENCE), |_| ()).unwrap();
+    }
+    let mut options = SessionOptions::new(ConnectOptions::new(broker.addr()));
+    options.filters = vec![("kept".to_owned(), 1)];
+    options.shortest = Duration::from_millis(200);
+    let mut session = Session::start(options).unwrap();
+    session.publish("large", &[b'x'; 1_000], 1, false).unwrap();
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(3) {
+        session.pump(Duration::from_millis(20), |_| ()).unwrap();
+    }
+    let connections = session.stats().connections;
+    // Waits of at least 0.1 s, 0.2 s, … 1.6 s.
+    assert!((2..=8).contains(&connections), "{connections} connections in 3 s");
 }
 
 #[test]

@@ -60,6 +60,24 @@ fn messages_are_found_by_number_and_by_time_whatever_their_commits() {
 }
 
 #[test]
+fn what_came_while_the_clock_was_ahead_goes_with_what_came_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    for arrived_unix_ns in [9_000_000, 9_000_001, 1_000, 2_000, 3_000] {
+        let messages = vec![RawMessage { arrived_unix_ns, ..message(1) }];
+        store.commit(&Batch { messages, ..Batch::default() }).unwrap();
+    }
+    let left = |store: &Store| -> Vec<u64> {
+        store.reader().messages(0, 10).unwrap().into_iter().map(|(number, _)| number).collect()
+    };
+    // Nothing that came after it is old yet.
+    store.prune(500, i64::MIN, &[]).unwrap();
+    assert_eq!(left(&store), [0, 1, 2, 3, 4]);
+    store.prune(1_500, i64::MIN, &[]).unwrap();
+    assert_eq!(left(&store), [3, 4]);
+}
+
+#[test]
 fn a_long_log_is_sorted_into_blocks_and_reads_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(dir.path()).unwrap();

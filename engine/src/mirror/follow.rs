@@ -1,9 +1,9 @@
 //! The ECS side of a twin: messages in, rows, events and scores out.
 //!
 //! Components: [`Twin`], [`SilentFrom`]. Resources: [`Topics`], [`TwinSummary`], and where each twin is. Sets: `Mirror` (messages), `Compare` (silence). A message is
-//! taken at the device's own time stamp; one without a time stamp at its arrival. Within a tick a twin's messages are
-//! ordered by that time; one that is older than what was already taken is late and dropped, one that repeats a time and a
-//! signal is a duplicate and dropped, both counted.
+//! taken at the device's own time stamp; one without a time stamp at its arrival, by the clock that stamps the device's others.
+//! Within a tick a twin's messages are ordered by that time; one that is older than what was already taken is late and dropped,
+//! one that repeats a time and a signal is a duplicate and dropped, both counted.
 //!
 //! A row's time is the reading's, by the device's clock while that clock is trusted, by arrival otherwise, and never later
 //! than its arrival. Since a message reaches a twin in the tick after it was sent, a row may lie one tick before the clock.
@@ -16,6 +16,7 @@
 
 mod follower;
 pub mod live;
+mod sequence;
 mod twin;
 
 use crate::{

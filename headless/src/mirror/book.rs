@@ -141,7 +141,7 @@ impl Book {
             // What a clock that is ahead stamps with a time to come has the time of its arrival already.
             let arrived = ahead > 0.0 && until - t_unix_ns < JUST_NOW_NS;
             if ahead.abs() > CORRECT_FROM_S && ahead.abs() < CLOCK_UNSET_S && !arrived {
-                t_unix_ns = (t_unix_ns - (ahead * 1e9) as i64).min(wall.unix_ns());
+                t_unix_ns = (t_unix_ns - (ahead * 1e9) as i64).min(until);
             }
             self.latest[(id - self.first) as usize] = (t_unix_ns, row.value);
             self.changed.insert(at);

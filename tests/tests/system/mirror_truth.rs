@@ -87,3 +87,97 @@ fn a_clock_that_is_hours_ahead_or_behind_dates_nothing_wrongly() {
     let at = calendar::unix_ns(last["last_report"].as_str().unwrap()).unwrap();
     assert!((unix_ms() - at / 1_000_000).abs() < 10_000, "{last}");
 }
+
+/// Tasmota tells its local time, and two messages of the same second each period: where summer time ends, an hour comes twice.
+#[test]
+fn a_clock_that_is_set_back_is_followed_though_its_device_says_two_things_a_time() {
+    let name = "a clock that is set back through mosquitto";
+    let Some(mosquitto) = Mosquitto::start(name) else { return };
+    let url = url_of(&mosquitto);
+    let text = r#"Scenario(format: 1, duration: "1h",
+        things: [(name: "plug", source: "this test", signals: [
+            (signal: "ds18b20.temperature", unit: "degC"), (signal: "power.level", unit: "ratio")])],
+        mirror: [(twin: "plug", thing: "plug", bind: [(topic: "plug", decode: Dialect(name: "tasmota"))])])"#;
+    let mut mirror = Mirror::following(text, &url, &[]);
+    mirror.start_and_wait();
+    let mut device = connect(&url);
+    let mut say = |minute: u32, temperature_c: u32| {
+        let time = format!("2026-10-25T02:{minute:02}:00");
+        publish(&mut device, "tele/plug/STATE", &format!(r#"{{"Time":"{time}","POWER":"ON"}}"#));
+        let sensor =
+            format!(r#"{{"Time":"{time}","DS18B20":{{"Temperature":{temperature_c}}},"TempUnit":"C"}}"#);
+        publish(&mut device, "tele/plug/SENSOR", &sensor);
+    };
+    for k in 0..3 {
+        say(50 + k, 20);
+    }
+    for k in 0..8 {
+        say(k, 30 + k);
+    }
+    let twin = || mirror.json("/api/v1/twins/plug");
+    until("the hour that came twice to be followed", || {
+        twin()["shadow"]["state"]["reported"]["ds18b20.temperature"] == 37.0
+    });
+    // Two messages each of the four times in which nobody could know.
+    assert_eq!(twin()["messages"]["late"], 8, "{}", twin());
+}
+
+/// Tasmota stamps its telemetry in local time, and what its relay does with nothing.
+#[test]
+fn a_relay_that_turns_between_telemetry_in_local_time_is_heard_at_once() {
+    let name = "relays of other time zones through mosquitto";
+    let Some(mosquitto) = Mosquitto::start(name) else { return };
+    let url = url_of(&mosquitto);
+    let text = r#"Scenario(format: 1, duration: "1h",
+        things: [(name: "plug", source: "this test", signals: [
+            (signal: "ds18b20.temperature", unit: "degC"), (signal: "power.level", unit: "ratio")])],
+        mirror: [
+            (twin: "east", thing: "plug", bind: [(topic: "east", decode: Dialect(name: "tasmota"))]),
+            (twin: "west", thing: "plug", bind: [(topic: "west", decode: Dialect(name: "tasmota"))])])"#;
+    let mut mirror = Mirror::following(text, &url, &[]);
+    mirror.start_and_wait();
+    let mut device = connect(&url);
+    for (plug, hours) in [("east", 9), ("west", -5)] {
+        let twin = || mirror.json(&format!("/api/v1/twins/{plug}"));
+        let reported = || twin()["shadow"]["state"]["reported"].clone();
+        let tell = |device: &mut Connection, temperature_c: u32, power: &str| {
+            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+            let local = calendar::text((since.as_secs() as i64 + 3_600 * hours) * 1_000_000_000);
+            let time = &local[..19];
+            let state = format!(r#"{{"Time":"{time}","POWER":"{power}"}}"#);
+            publish(device, &format!("tele/{plug}/STATE"), &state);
+            let sensor =
+                format!(r#"{{"Time":"{time}","DS18B20":{{"Temperature":{temperature_c}}},"TempUnit":"C"}}"#);
+            publish(device, &format!("tele/{plug}/SENSOR"), &sensor);
+        };
+        tell(&mut device, 20, "ON");
+        until("the plug to be on", || reported()["power.level"] == 1.0);
+        publish(&mut device, &format!("stat/{plug}/POWER"), "OFF");
+        until("the plug to be off", || reported()["power.level"] == 0.0);
+        tell(&mut device, 22, "OFF");
+        until("what is told after that", || reported()["ds18b20.temperature"] == 22.0);
+        assert_eq!(twin()["messages"]["late"], 0, "{}", twin());
+    }
+}
+
+#[test]
+fn a_signal_that_was_never_said_has_no_estimate() {
+    let name = "a signal that is never said through mosquitto";
+    let Some(mosquitto) = Mosquitto::start(name) else { return };
+    let url = url_of(&mosquitto);
+    let text = r#"Scenario(format: 1, duration: "1h",
+        things: [(name: "room", source: "this test", signals: [
+            (signal: "air.temperature", unit: "degC"), (signal: "lamp.level", unit: "ratio")])],
+        mirror: [(twin: "room", thing: "room", bind: [(topic: "room/state")], forecast: (horizons: ["60s"], every: "1s"))])"#;
+    let mut mirror = Mirror::following(text, &url, &[]);
+    mirror.start_and_wait();
+    let mut device = connect(&url);
+    let signals = || mirror.json("/api/v1/twins/room")["signals"].clone();
+    until("an estimate and a forecast", || {
+        publish(&mut device, "room/state", r#"{"air.temperature": 21.5}"#);
+        let air = signals()["air.temperature"].clone();
+        air["estimate"].is_number() && air["forecast"]["60s"]["value"].is_number()
+    });
+    let lamp = signals()["lamp.level"].clone();
+    assert!(lamp["estimate"].is_null() && lamp["forecast"].is_null(), "{lamp}");
+}

@@ -391,12 +391,19 @@ impl Survey {
             d.fields.retain(|_, f| f.last.is_some() || !owned(&f.topic));
         }
         of_their_latest_device(&mut found);
+        // Who says no more than that it is there may have been met before it showed in which dialect it speaks.
+        let speaking: BTreeSet<String> =
+            found.iter().filter(|d| !d.fields.is_empty()).map(|d| d.address.clone()).collect();
+        let is_presence = |d: &Device| {
+            let is_anothers = || says_status(d) && speaking.contains(&d.address);
+            d.fields.is_empty() && (d.dialect == "homeassistant" || is_anothers())
+        };
         let presence: BTreeMap<String, bool> = found
             .iter()
-            .filter(|d| d.dialect == "homeassistant" && d.fields.is_empty())
+            .filter(|d| is_presence(d))
             .filter_map(|d| Some((d.address.clone(), d.online?)))
             .collect();
-        found.retain(|d| d.dialect != "homeassistant" || !d.fields.is_empty());
+        found.retain(|d| !is_presence(d));
         // What only ever was asked, or told of itself, is no device that can be followed; but it is listed if it spoke.
         found.retain(|d| !d.fields.is_empty() || d.online.is_some() || d.dialect != "topics");
         for d in &mut found {
@@ -432,6 +439,12 @@ const ACTION: &str = "action";
 /// base topic of its own is known.
 fn explains_itself(topic: &str) -> bool {
     topic.ends_with("/bridge/devices") || all().iter().any(|d| d.owns(topic))
+}
+
+/// Whether its dialect tells beside the address whether a device is there, on `<address>/status`, as several do alike.
+fn says_status(device: &Device) -> bool {
+    let status = format!("{}/status", device.address);
+    super::find(device.dialect).is_some_and(|d| d.filters(&device.address).contains(&status))
 }
 
 /// An entity that Home Assistant's discovery declared of one device, and of another once more of them were known, is of the latter.

@@ -371,7 +371,7 @@ impl Listener for Hears {
 
     fn command(&self, address: &str, &Asked { field, value, .. }: &Asked<'_>) -> Result<Utterance, Unasked> {
         let verb = field.strip_prefix("STATE/").unwrap_or(field);
-        if verb.contains('/') {
+        if verb.contains('/') || is_switch(verb) {
             return Err(never(field, "it is measured, and no command of Tasmota's sets it"));
         }
         let text = match value {
@@ -380,6 +380,11 @@ impl Listener for Hears {
         };
         Ok(say(topic(address, "cmnd", verb), text, 1, false))
     }
+}
+
+/// Whether it is what SENSOR says of a switch at one of its pins.
+fn is_switch(field: &str) -> bool {
+    field.strip_prefix("Switch").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }
 
 fn is_power(verb: &str) -> bool {

@@ -17,6 +17,9 @@ use twinfleet_engine::mirror::decode::{DecodeError, MAX_PAYLOAD_BYTES};
 pub const MAX_DEPTH: usize = 16;
 /// Leaves of a payload at most.
 pub const MAX_LEAVES: usize = 1024;
+/// Bytes of a bridge's list at most, of which a device takes some five thousand; and objects and lists in it.
+const MAX_LIST_BYTES: usize = 2 << 20;
+const MAX_LIST_NODES: usize = 1 << 16;
 /// Characters of a text that are kept.
 const MAX_TEXT: usize = 200;
 
@@ -28,6 +31,23 @@ pub fn read(payload: &[u8]) -> Result<Json, DecodeError> {
     if payload.len() > MAX_PAYLOAD_BYTES {
         return Err(DecodeError::TooLong);
     }
+    parsed(payload)
+}
+
+/// Reads what a bridge lists of all that is behind it, which is longer than what a device sends.
+///
+/// # Errors
+/// As those of [`read`], with room for some hundreds of devices.
+pub fn read_list(payload: &[u8]) -> Result<Json, DecodeError> {
+    if payload.len() > MAX_LIST_BYTES {
+        return Err(DecodeError::TooLong);
+    }
+    // Each takes its room, however short it is written.
+    let nodes = payload.iter().filter(|b| matches!(b, b'{' | b'[')).count();
+    if nodes > MAX_LIST_NODES { Err(DecodeError::TooMuch) } else { parsed(payload) }
+}
+
+fn parsed(payload: &[u8]) -> Result<Json, DecodeError> {
     let json = serde_json::from_slice(payload).map_err(|_| DecodeError::Shape)?;
     if fits(&json, MAX_DEPTH) { Ok(json) } else { Err(DecodeError::Shape) }
 }

@@ -292,7 +292,7 @@ impl Hears {
     }
 
     fn devices(&mut self, base: &str, payload: &[u8], facts: &mut Facts) -> Result<(), DecodeError> {
-        let Json::Array(list) = tree::read(payload)? else { return Err(DecodeError::Shape) };
+        let Json::Array(list) = tree::read_list(payload)? else { return Err(DecodeError::Shape) };
         for d in list.iter().take(tree::MAX_LEAVES) {
             let Some(name) = d.get("friendly_name").and_then(Json::as_str) else { continue };
             let device = format!("{base}/{name}");
@@ -348,7 +348,7 @@ impl Hears {
 impl Hears {
     /// Groups, which say what they are by their members, and their states as devices do.
     fn groups(&self, base: &str, payload: &[u8], facts: &mut Facts) -> Result<(), DecodeError> {
-        let Json::Array(list) = tree::read(payload)? else { return Err(DecodeError::Shape) };
+        let Json::Array(list) = tree::read_list(payload)? else { return Err(DecodeError::Shape) };
         for g in list.iter().take(tree::MAX_LEAVES) {
             let Some(name) = g.get("friendly_name").and_then(Json::as_str) else { continue };
             let device = format!("{base}/{name}");
@@ -411,7 +411,7 @@ impl Hears {
 /// Whether it is what a bridge lists.
 fn is_list_of_devices(payload: &[u8]) -> bool {
     let first = |json: Json| Some(json.as_array()?.first()?.get("ieee_address")?.is_string());
-    tree::read(payload).ok().and_then(first) == Some(true)
+    tree::read_list(payload).ok().and_then(first) == Some(true)
 }
 
 impl Listener for Hears {

@@ -363,7 +363,8 @@ impl Keeper {
     /// Takes values that the twin at this place heard in a dialect of its device.
     pub fn take_values(&mut self, at: usize, fields: &Map<String, Value>, now_ms: i64) {
         let Some(kept) = self.twins.get_mut(at) else { return };
-        kept.shadow.report(fields, None, seconds(now_ms));
+        let parted = request::with_parts(fields, &kept.shadow);
+        kept.shadow.report(parted.as_ref().unwrap_or(fields), None, seconds(now_ms));
         self.touch(at, None);
         self.reported(at, now_ms);
     }

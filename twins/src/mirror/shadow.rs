@@ -87,6 +87,17 @@ impl Node {
         }
     }
 
+    fn has(&self, path: &[String]) -> bool {
+        match (self, path) {
+            (Self::Leaf(..), []) => true,
+            (Self::Object(all), [first, rest @ ..]) => {
+                let place = all.binary_search_by(|(k, _)| (**k).cmp(first.as_str()));
+                place.is_ok_and(|i| all[i].1.has(rest))
+            }
+            _ => false,
+        }
+    }
+
     fn merge(&mut self, patch: &Map<String, Value>, now: u32) {
         if let Self::Leaf(..) = self {
             *self = Self::Object(Vec::new());
@@ -193,6 +204,11 @@ impl Shadow {
     /// What is desired, if anything.
     pub fn desired(&self) -> Option<Value> {
         self.desired.as_deref().map(Node::value)
+    }
+
+    /// Whether a single value stands at this path, in what is desired or was reported.
+    pub fn names(&self, path: &[String]) -> bool {
+        [&self.desired, &self.reported].into_iter().flatten().any(|node| node.has(path))
     }
 
     /// What was reported, if anything.

@@ -417,12 +417,19 @@ fn take_overlapping(
 
 fn prune_messages(write: &redb::WriteTransaction, before_unix_ns: i64) -> Result<usize, StoreError> {
     let mut table = write.open_table(MESSAGES)?;
-    let mut old = Vec::new();
+    let newest = table.last()?.and_then(|(_, block)| blocks::head_of_messages(block.value()));
+    let newest_unix_ns = newest.map_or(i64::MAX, |(_, last)| last);
+    let (mut old, mut undated) = (Vec::new(), Vec::new());
     for entry in table.iter()?.take(PRUNE_ROWS) {
         let (key, block) = entry?;
         match blocks::head_of_messages(block.value()) {
+            // It came while the clock was ahead, and is no younger than what came after it.
+            Some((_, last)) if last > newest_unix_ns => undated.push(key.value()),
             Some((_, last)) if last >= before_unix_ns => break,
-            _ => old.push(key.value()),
+            _ => {
+                old.append(&mut undated);
+                old.push(key.value());
+            }
         }
     }
     for key in &old {

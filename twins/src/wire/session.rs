@@ -33,6 +33,9 @@ use std::{
 /// limit is 20 on what it sends, and it takes more, but disconnects who floods it.
 const IN_FLIGHT: usize = 200;
 
+/// What stood for so long and brought something was a connection, however long it was waited for.
+const STEADY: Duration = Duration::from_secs(1);
+
 /// How to keep a connection.
 #[derive(Clone, Debug)]
 pub struct SessionOptions {
@@ -114,6 +117,8 @@ pub struct Session {
     since: Instant,
     /// Whether anything came over this connection.
     brought: bool,
+    /// How long was waited for it.
+    waited: Duration,
     /// Why there is none.
     reason: String,
     jitter: RandomState,
@@ -138,6 +143,7 @@ impl Session {
             next_try: now,
             since: now,
             brought: false,
+            waited: Duration::ZERO,
             reason: String::new(),
             jitter: RandomState::new(),
             stats: SessionStats::default(),
@@ -175,16 +181,19 @@ impl Session {
             self.stats.oversized += connection.oversized();
             self.outgoing = connection.take_outgoing();
             self.options.connect.received_qos2 = connection.received_qos2().clone();
-            // One that brought something, or stood for long, begins with short waits; one that breaks at once goes on with
-            // longer ones.
-            if self.brought || self.since.elapsed() > self.options.longest {
+            // One that brought something and stood for as long as it was waited for, or that stood for long, begins with short
+            // waits; one that breaks at once goes on with longer ones, though the broker brought what it had kept.
+            let stood = self.since.elapsed();
+            if self.brought && stood >= self.waited.min(STEADY) || stood > self.options.longest {
                 self.attempt = 0;
             }
             self.since = Instant::now();
         }
         let most = self.options.shortest.saturating_mul(1 << self.attempt.min(20)).min(self.options.longest);
-        let part = self.jitter.hash_one((self.attempt, self.stats.failed)) as f64 / u64::MAX as f64;
+        let nth = (self.attempt, self.stats.failed, self.stats.connections);
+        let part = self.jitter.hash_one(nth) as f64 / u64::MAX as f64;
         let wait = most.mul_f64(0.5 + 0.5 * part);
+        self.waited = wait;
         self.attempt = self.attempt.saturating_add(1);
         self.next_try = Instant::now() + wait;
         self.reason = error.to_string();

@@ -285,6 +285,34 @@ fn a_double_of_a_json_device_says_its_time_its_states_and_its_lists_as_that_did(
     }
 }
 
+/// Several dialects tell it alike, and a broker that had kept it tells it before anything else shows whose it is.
+#[test]
+fn presence_is_that_of_the_device_that_speaks_there_in_whatever_dialect() {
+    let devices = surveyed(&[
+        ("yard/node/status", "online", true),
+        ("yard/node", r#"{"t":20.5}"#, false),
+        ("shed/fan/speed", "3", false),
+        ("shed/fan/status", "offline", false),
+        ("attic/status", "online", true),
+        ("attic/sensor/temp/state", "21.5", false),
+        ("lone/status", "online", true),
+    ]);
+    let mut all: Vec<(&str, &str, Option<bool>)> =
+        devices.iter().map(|d| (d.address.as_str(), d.dialect, d.online)).collect();
+    all.retain(|(address, ..)| *address != "lone");
+    all.sort_unstable();
+    let wanted = [
+        ("attic", "esphome", Some(true)),
+        ("shed/fan", "topics", Some(false)),
+        ("yard/node", "json", Some(true)),
+    ];
+    assert_eq!(all, wanted);
+    assert!(devices.iter().any(|d| d.address == "lone" && d.online == Some(true)));
+    // Their doubles say it too.
+    let scenario = survey::double_scenario(&devices, "mqtt://b", "t");
+    assert!(!scenario.contains(r#""presence": "no""#), "{scenario}");
+}
+
 #[test]
 fn a_double_of_plain_topics_says_its_words_and_nothing_besides() {
     let devices = surveyed(&[("shed/fan/power", "ON", false), ("shed/fan/speed", "3", false)]);
@@ -402,6 +430,9 @@ fn a_relay_of_a_tasmota_double_turns_when_it_did_and_not_with_its_sensors() {
         ([0.0, 20.5], &["tele/plug/STATE", "tele/plug/SENSOR"][..]),
         ([1.0, f64::NAN], &["stat/plug/RESULT", "stat/plug/POWER"]),
         ([1.0, 21.0], &["tele/plug/STATE", "tele/plug/SENSOR"]),
+        // Heard one after the other, they are two rows.
+        ([1.0, f64::NAN], &["tele/plug/STATE"]),
+        ([f64::NAN, 21.5], &["tele/plug/SENSOR"]),
     ] {
         let mut said = Vec::new();
         voice.report(&report(&values), &mut said);

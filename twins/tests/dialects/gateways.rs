@@ -92,6 +92,26 @@ fn a_bridge_with_another_base_topic_is_found_by_its_list() {
     assert_eq!((voltage.unit.as_str(), voltage.last_number()), ("V", Some(3.0)));
 }
 
+/// Of eighty devices the list is longer than what any one device says.
+#[test]
+fn a_large_houses_list_of_devices_gives_the_units_of_each() {
+    let about = "x".repeat(5_000);
+    let device = |n: usize| {
+        format!(
+            r#"{{"type":"EndDevice","friendly_name":"s{n}","ieee_address":"0x{n:02x}","definition":{{"model":"M","vendor":"V",
+            "exposes":[{{"name":"temperature","property":"temperature","unit":"°F","access":1,"description":"{about}"}}]}}}}"#
+        )
+    };
+    let list = format!("[{}]", (0..80).map(device).collect::<Vec<_>>().join(","));
+    let state = r#"{"temperature":68}"#;
+    let devices = survey_of(&[("garage/bridge/devices", list.as_str()), ("garage/s79", state)]);
+    let one = devices.iter().find(|d| d.address == "garage/s79").unwrap();
+    let temperature = &one.fields["temperature"];
+    let c = temperature.last_number().unwrap();
+    assert!(temperature.unit == "degC" && (c - 20.0).abs() < 1e-6, "{} {c}", temperature.unit);
+    assert_eq!(one.dialect, "zigbee2mqtt");
+}
+
 #[test]
 fn locks_covers_and_triggers_of_a_bridge_are_understood() {
     let mut survey = Survey::default();
@@ -111,6 +131,18 @@ fn locks_covers_and_triggers_of_a_bridge_are_understood() {
     );
     assert_eq!(Value::Text("LOCK".into()).likewise(false), Value::Text("UNLOCK".into()));
     assert_eq!(Value::Text("CLOSE".into()).likewise(true), Value::Text("OPEN".into()));
+}
+
+#[test]
+fn a_switch_at_a_pin_of_a_tasmota_is_read_and_not_set() {
+    let listener = dialect::find("tasmota").unwrap().listener(Some("plug"));
+    let value = Value::Text("ON".to_owned());
+    let can_be_set = |field: &str| {
+        let asked = Asked { field, value: &value, ts_unix_ms: 0 };
+        listener.command("plug", &asked).is_ok()
+    };
+    let fields = ["Switch1", "ENERGY/Power", "POWER", "Dimmer", "SwitchMode1"];
+    assert_eq!(fields.map(can_be_set), [false, false, true, true, true]);
 }
 
 #[test]

@@ -68,6 +68,16 @@ pub fn pause(world: &mut World, now: SimTime) {
     }
 }
 
+/// The clock by which arrivals are stamped was set ahead by this, and it is `now` by it: silence says nothing until each device is
+/// heard again, and how the devices' clocks stand is learnt anew.
+pub fn clock_set(world: &mut World, now: SimTime, by: Span) {
+    for mut twin in world.query::<&mut Twin>().iter_mut(world) {
+        twin.sequence.arrivals_ahead(by);
+        twin.follower.clock_set(now);
+        twin.follower.presence(now, false);
+    }
+}
+
 /// The twin of a mirror section, by its place in the scenario.
 fn place(world: &World, index: usize) -> Option<Entity> {
     world.get_resource::<Places>()?.0.get(index).copied().flatten()

@@ -1,7 +1,10 @@
 //! One twin as it hears its device: messages decoded, put in the order of the device's time, taken by the judge, forecast,
 //! and told as rows and events.
 
-use super::follower::{Followed, Follower};
+use super::{
+    follower::{Followed, Follower},
+    sequence::{Place, Sequence, When},
+};
 use crate::{
     compare::{Judge, Layout, News, Reading, Verdict},
     diagnose,
@@ -23,9 +26,6 @@ use crate::{
 use bevy_ecs::prelude::*;
 use std::{cell::Cell, collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
-/// Messages in a row that all lie behind the newest one, yet ascend among themselves, after which the device's clock
-/// counts as set back and its new time is followed.
-const SET_BACK_MESSAGES: u32 = 5;
 /// A time stamp farther than this from the arrival says nothing about simulated time (a clock never set, or seconds
 /// since boot): rows are then stamped by arrival.
 const CLOCK_UNSET: Span = Span(86_400 * NS_PER_S);
@@ -130,8 +130,9 @@ thread_local! {
 }
 
 struct Pending {
+    /// By the device's clock, as far as it is known.
     t: SimTime,
-    arrived: SimTime,
+    when: When,
     first: usize,
 }
 
@@ -157,11 +158,9 @@ pub struct Twin {
     signals: Signals,
     /// Its place among those that heard something in this tick.
     pub(super) slot: Option<NonZeroU32>,
-    /// Newest time taken, per signal and of all.
+    /// Newest time taken, per signal, and the order of all.
     last_at: Box<[SimTime]>,
-    newest: SimTime,
-    behind: u32,
-    behind_at: SimTime,
+    pub(super) sequence: Sequence,
     pub(super) score: Counts,
     told_bad: bool,
 }
@@ -240,9 +239,7 @@ impl Twin {
             next_forecast: SimTime(i64::MIN),
             slot: None,
             last_at: vec![SimTime(i64::MIN); names.len()].into(),
-            newest: SimTime(i64::MIN),
-            behind: 0,
-            behind_at: SimTime(i64::MIN),
+            sequence: Sequence::default(),
             score: Counts::default(),
             told_bad: false,
             follower: Follower::new(with, index, before.map(|b| &b.0)),
@@ -329,14 +326,14 @@ impl Twin {
                 self.ear(&mut *ear, message, epoch_unix_ms, &mut desk, sink);
                 self.ears[place] = Some(ear);
             } else {
-                self.decode(place, &message.payload, message.due, epoch_unix_ms, &mut desk, sink);
+                self.decode(place, message, epoch_unix_ms, &mut desk, sink);
             }
         }
-        desk.pending.sort_by_key(|p| (p.t, p.arrived, p.first));
+        desk.pending.sort_by_key(|p| (p.t, p.when.arrived, p.first));
         let n = self.last_at.len();
         let Desk { pending, values, .. } = &mut *desk;
         for p in pending.drain(..) {
-            self.take(p.t, p.arrived, &mut values[p.first..p.first + n], sink);
+            self.take(&p.when, &mut values[p.first..p.first + n], sink);
         }
         values.clear();
         DESK.set(Some(desk));
@@ -346,8 +343,7 @@ impl Twin {
     fn decode(
         &mut self,
         binding: usize,
-        payload: &[u8],
-        arrived: SimTime,
+        message: &Message,
         epoch_unix_ms: i64,
         desk: &mut Desk,
         sink: &mut Sink<'_>,
@@ -355,17 +351,17 @@ impl Twin {
         let first = desk.values.len();
         desk.values.resize(first + self.last_at.len(), f64::NAN);
         let slot = &mut desk.values[first..];
-        match self.ways.decoders[binding].decode(payload, slot) {
+        match self.ways.decoders[binding].decode(&message.payload, slot) {
             Ok(head) => {
                 for (value, conversion) in slot.iter_mut().zip(&self.ways.conversions) {
                     *value = conversion.map_or(*value, |c| c.of(*value));
                 }
-                let t = head.ts_ms.and_then(|ms| device_time(ms, epoch_unix_ms)).unwrap_or(arrived);
-                desk.pending.push(Pending { t, arrived, first });
+                let when = when(message, head.ts_ms, epoch_unix_ms);
+                desk.pending.push(Pending { t: self.sequence.time(&when), when, first });
             }
             Err(why) => {
                 desk.values.truncate(first);
-                self.refuse(arrived, &why, sink);
+                self.refuse(message.due, &why, sink);
             }
         }
     }
@@ -429,13 +425,13 @@ impl Twin {
         }
         let from = pending.len();
         for v in &told.values {
-            let t = v.ts_ms.and_then(|ms| device_time(ms, epoch_unix_ms)).unwrap_or(message.due);
-            let at = match pending[from..].iter().find(|p| p.t == t) {
+            let when = when(message, v.ts_ms, epoch_unix_ms);
+            let at = match pending[from..].iter().find(|p| p.when.stamp == when.stamp) {
                 Some(p) => p.first,
                 None => {
                     let first = values.len();
                     values.resize(first + self.last_at.len(), f64::NAN);
-                    pending.push(Pending { t, arrived: message.due, first });
+                    pending.push(Pending { t: self.sequence.time(&when), when, first });
                     first
                 }
             };
@@ -453,11 +449,19 @@ impl Twin {
         }
     }
 
-    fn take(&mut self, t: SimTime, arrived: SimTime, values: &mut [f64], sink: &mut Sink<'_>) {
-        if t < self.newest && !self.set_back(t) {
-            self.score.late += 1;
-            return;
-        }
+    fn take(&mut self, when: &When, values: &mut [f64], sink: &mut Sink<'_>) {
+        let t = match self.sequence.place(when) {
+            Place::Late => {
+                self.score.late += 1;
+                return;
+            }
+            Place::At(t) => t,
+            Place::Anew(t) => {
+                self.clock_set(t);
+                t
+            }
+        };
+        let arrived = when.arrived;
         for (value, last) in values.iter_mut().zip(&mut self.last_at) {
             if !value.is_nan() && *last == t {
                 *value = f64::NAN;
@@ -469,13 +473,13 @@ impl Twin {
             self.score.duplicate += 1;
             return;
         }
-        self.behind = 0;
-        self.newest = t;
+        self.sequence.took(t, when);
         self.score.taken += 1;
         let (inputs, outputs) = values.split_at(self.inputs());
         self.follower.take(&Reading { t, arrived, inputs, outputs });
         let far = (t - arrived).0.unsigned_abs() > CLOCK_UNSET.0 as u64;
-        let row_t = if far || self.judge().clock_wrong() { arrived } else { t.min(arrived) };
+        let by_arrival = far || when.stamp.is_none() || self.judge().clock_wrong();
+        let row_t = if by_arrival { arrived } else { t.min(arrived) };
         self.emit(row_t, inputs, outputs, sink);
         self.score_and_forecast(t, row_t, outputs, sink);
         self.news(sink);
@@ -500,20 +504,14 @@ impl Twin {
         });
     }
 
-    /// Whether a run of old time stamps means that the device's clock was set back; then its new time is followed.
-    fn set_back(&mut self, t: SimTime) -> bool {
-        self.behind = if t > self.behind_at { self.behind + 1 } else { 1 };
-        self.behind_at = t;
-        if self.behind < SET_BACK_MESSAGES {
-            return false;
-        }
+    /// The device's clock was set: its new time is followed.
+    fn clock_set(&mut self, t: SimTime) {
         self.follower.clock_set(t);
         self.last_at.fill(SimTime(i64::MIN));
         self.next_forecast = SimTime(i64::MIN);
         for o in 0..usize::from(self.signals.outputs) {
             self.forget_forecasts(o);
         }
-        true
     }
 
     fn emit(&self, t: SimTime, inputs: &[f64], outputs: &[f64], sink: &mut Sink<'_>) {
@@ -521,7 +519,9 @@ impl Twin {
             let first = self.signals.output(o);
             let view = self.judge().view(o);
             sink.row(t, self.signals.at(first), *value);
-            sink.row(t, self.signals.at(first + 1), view.estimate.mean);
+            if is_known(self.last_at[inputs.len() + o], self.judge()) {
+                sink.row(t, self.signals.at(first + 1), view.estimate.mean);
+            }
             if !value.is_nan() {
                 sink.row(t, self.signals.at(first + 2), view.residual);
                 sink.row(t, self.signals.at(first + 3), view.whitened);
@@ -553,6 +553,7 @@ impl Twin {
 
     fn score_and_forecast(&mut self, t: SimTime, row_t: SimTime, outputs: &[f64], sink: &mut Sink<'_>) {
         let (follower, signals, inputs) = (&self.follower, self.signals, self.inputs());
+        let last_at = &self.last_at;
         let judge = follower.judge();
         let Some(outlook) = &mut self.outlook else { return };
         let trusted = |o: usize| follower.trusts(inputs + o);
@@ -580,6 +581,9 @@ impl Twin {
         judge.to_forecast().forecasts(&self.ways.horizons, &mut |h, o, g| {
             let last = if trusted(o) { outputs[o] } else { f64::NAN };
             let band = outlook.issue(t, o, h, g, last);
+            if !is_known(last_at[inputs + o], judge) {
+                return;
+            }
             let first = signals.output(o) + 5 + 3 * h as u32;
             sink.row(row_t, signals.at(first), band.mean);
             sink.row(row_t, signals.at(first + 1), band.lower);
@@ -633,6 +637,18 @@ impl Twin {
         let verdicts = self.follower.verdicts().to_vec();
         TwinScore { twin: self.id.to_string(), taken, late, duplicate, bad, forecasts, verdicts }
     }
+}
+
+/// Whether what is estimated of an output that was last heard then means something: where nothing is known of the thing itself, one
+/// that was never heard is at zero, as if it had been read.
+fn is_known(last_at: SimTime, judge: &Judge) -> bool {
+    last_at != SimTime(i64::MIN) || judge.estimator().knows_the_world()
+}
+
+/// When a message said something, by the stamp that it gave it, Unix [ms].
+fn when(message: &Message, ts_ms: Option<f64>, epoch_unix_ms: i64) -> When {
+    let stamp = ts_ms.and_then(|ms| device_time(ms, epoch_unix_ms));
+    When { stamp, arrived: message.due, kept: message.retain }
 }
 
 /// A device's time stamp as simulated time. None: out of all range.

@@ -68,7 +68,7 @@ impl Speaks {
     fn sensor(&self, report: &Report<'_>) -> String {
         let mut body = self.also.clone();
         for (s, v) in self.signals.iter().zip(report.values).filter(|(_, v)| v.is_finite()) {
-            if !s.path[0].starts_with("POWER") && s.path[0] != "STATE" {
+            if is_sensor(s) {
                 tree::put(&mut body, &s.path, tree::number(self.said(s, *v)));
             }
         }
@@ -137,8 +137,16 @@ impl Speaks {
 
     /// Whether it has any sensor: one that has none says no SENSOR.
     fn has_sensors(&self) -> bool {
-        let is_sensor = |s: &Spoken| !s.path[0].starts_with("POWER") && s.path[0] != "STATE";
         !self.also.is_empty() || self.signals.iter().any(is_sensor)
+    }
+
+    /// Whether a report is of STATE alone where SENSOR is asked about (`sensor`), or the other way about: a device publishes the two
+    /// one after the other, and what was heard of it may lie in two rows.
+    fn is_of_the_other(&self, report: &Report<'_>, sensor: bool) -> bool {
+        let of =
+            |kind: bool| self.signals.iter().zip(report.values).filter(move |(s, _)| is_sensor(s) == kind);
+        let is_read = |kind: bool| of(kind).any(|(_, v)| v.is_finite());
+        of(sensor).next().is_some() && is_read(!sensor) && !is_read(sensor)
     }
 
     fn remember(&mut self, report: &Report<'_>) {
@@ -220,8 +228,10 @@ impl Voice for Speaks {
         if self.power != before && read.all(|(s, _)| s.path[0].starts_with("POWER")) {
             return;
         }
-        out.push(say(self.to("tele", "STATE"), self.state(report), 0, false));
-        if self.has_sensors() {
+        if !self.is_of_the_other(report, false) {
+            out.push(say(self.to("tele", "STATE"), self.state(report), 0, false));
+        }
+        if self.has_sensors() && !self.is_of_the_other(report, true) {
             out.push(say(self.to("tele", "SENSOR"), self.sensor(report), 0, false));
         }
     }
@@ -252,6 +262,11 @@ impl Voice for Speaks {
             self.command(verb, payload, report, out);
         }
     }
+}
+
+/// Whether SENSOR says it; STATE says the rest.
+fn is_sensor(s: &Spoken) -> bool {
+    !s.path[0].starts_with("POWER") && s.path[0] != "STATE"
 }
 
 /// The commands of one message: those of a Backlog, or the one that it is.

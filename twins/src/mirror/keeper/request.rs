@@ -1,7 +1,10 @@
 //! What shadow requests and devices' own reports are taken apart by, within bounds.
 
 use super::SHADOW_PREFIX;
-use crate::mirror::shadow::{MAX_DEPTH, Rejected};
+use crate::{
+    dialect::tree,
+    mirror::shadow::{MAX_DEPTH, Rejected, Shadow},
+};
 use serde_json::{Map, Value};
 
 /// Payloads longer than this are not read, [bytes].
@@ -70,4 +73,20 @@ fn fits(value: &Value, left: usize) -> bool {
         Value::Array(all) => left > 0 && all.iter().all(|v| fits(v, left - 1)),
         _ => true,
     }
+}
+
+/// These fields, and those that the document has as parts of an object in that form too: `color/x` as `{"color": {"x": …}}`, where
+/// that was desired. None where there are no such fields.
+pub(super) fn with_parts(fields: &Map<String, Value>, shadow: &Shadow) -> Option<Map<String, Value>> {
+    let path = |name: &str| -> Vec<String> { name.split('/').map(str::to_owned).collect() };
+    let parts = fields.iter().filter(|(name, _)| name.contains('/')).map(|(name, value)| (path(name), value));
+    let parts: Vec<(Vec<String>, &Value)> = parts.filter(|(path, _)| shadow.names(path)).collect();
+    if parts.is_empty() {
+        return None;
+    }
+    let mut all = fields.clone();
+    for (path, value) in parts {
+        tree::put(&mut all, &path, value.clone());
+    }
+    Some(all)
 }

@@ -155,6 +155,36 @@ fn a_dialect_is_asked_field_by_field_and_its_refusal_is_told() {
     assert_eq!((keeper.command_counts().refused, keeper.command_counts().acknowledged), (2, 1));
 }
 
+/// A dialect's ear names a color's `x` by its path, whoever desires it may name it by an object.
+#[test]
+fn what_is_desired_as_an_object_is_done_as_its_parts_are_reported() {
+    let bound = Bound { twin: "a".into(), command: Some(Way::Dialect), ..Bound::default() };
+    let mut keeper = Keeper::new(vec![bound]);
+    let mut ask = |_: usize, field: &str, wanted: &Wanted| {
+        let payload = format!("{wanted:?}").into_bytes();
+        Ok::<_, Unasked>(Utterance { topic: format!("cmd/{field}"), payload, qos: 0, retain: false })
+    };
+    let report = |keeper: &mut Keeper, x: f64, now_ms: i64| {
+        let fields = json!({"state": 1.0, "color/x": x, "color/mode": "xy"});
+        keeper.take_values(0, fields.as_object().unwrap(), now_ms);
+    };
+    report(&mut keeper, 0.3, 0);
+    desire(&mut keeper, r#"{"color":{"x":0.1}}"#, 1_000);
+    keeper.wait(1_000, &mut ask);
+    assert_eq!(last(&keeper).standing, Standing::Sent);
+    report(&mut keeper, 0.3, 1_500);
+    assert_eq!(last(&keeper).standing, Standing::Sent);
+    report(&mut keeper, 0.1, 2_000);
+    assert_eq!((last(&keeper).standing, last(&keeper).done_ms), (Standing::Acknowledged, Some(2_000)));
+    let shadow = keeper.shadow("a").unwrap();
+    assert_eq!(shadow.delta(), None);
+    // It goes on to be told so where it is desired no more.
+    desire(&mut keeper, "null", 3_000);
+    report(&mut keeper, 0.7, 4_000);
+    let reported = keeper.shadow("a").unwrap().reported().unwrap();
+    assert_eq!((&reported["color/x"], &reported["color"]), (&json!(0.7), &json!({"x": 0.7})));
+}
+
 #[test]
 fn on_then_off_before_a_report_ends_off() {
     let mut keeper = two();
