@@ -284,7 +284,14 @@ impl<P: SerialPart> SerialPart for Wired<P> {
         self.part.receive(at_ns, byte);
     }
     fn send(&mut self, at_ns: u64) -> Option<u8> {
-        self.part.send(at_ns).filter(|_| self.sees.answers(at_ns))
+        // Each byte at its own time: what is sent while nobody hears it is lost, and comes no later.
+        loop {
+            let sent_ns = self.part.silent_until_ns().map_or(at_ns, |end_ns| end_ns.min(at_ns));
+            let byte = self.part.send(at_ns)?;
+            if self.sees.answers(sent_ns) {
+                return Some(byte);
+            }
+        }
     }
     fn silent_until_ns(&self) -> Option<u64> {
         self.part.silent_until_ns()
