@@ -268,8 +268,9 @@ impl<P: LinePart> LinePart for Wired<P> {
         self.part.drive(at_ns, line, high);
     }
     fn level(&mut self, at_ns: u64, line: u8) -> bool {
-        // The part goes on; its pull-up is all that the controller sees.
-        self.part.level(at_ns, line) || !self.sees.answers(at_ns)
+        // The part goes on; where the line rests without it is all that the controller sees.
+        let level = self.part.level(at_ns, line);
+        if self.sees.answers(at_ns) { level } else { self.part.rests_high(line) }
     }
     fn next_edge_ns(&mut self, line: u8) -> Option<u64> {
         self.part.next_edge_ns(line)
