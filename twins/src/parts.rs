@@ -37,6 +37,7 @@
 
 pub mod clock;
 pub mod crc;
+pub mod eeprom;
 pub mod eh02;
 pub mod i2c;
 pub mod line;

@@ -19,6 +19,7 @@
 
 use super::{
     MS, US, crc,
+    eeprom::Eeprom,
     line::{Edge, Edges, LinePart},
     stimulus::{Quantity, Stimulus, middle_ns},
 };
@@ -60,6 +61,7 @@ pub struct Ds18b20<S> {
     /// TH, TL and configuration, as in the scratchpad and as in EEPROM.
     set: [u8; 3],
     kept: [u8; 3],
+    eeprom: Eeprom,
     alarm: bool,
     converting: Option<(u64, u64)>,
     busy_until_ns: u64,
@@ -86,6 +88,7 @@ impl<S: Stimulus> Ds18b20<S> {
             raw: POWER_ON,
             set,
             kept: set,
+            eeprom: Eeprom::default(),
             alarm: false,
             converting: None,
             busy_until_ns: 0,
@@ -96,6 +99,16 @@ impl<S: Stimulus> Ds18b20<S> {
             low_until_ns: 0,
             low_from_ns: 0,
         }
+    }
+
+    /// The same with what it has kept before, and keeps from now on.
+    pub fn kept_in(mut self, eeprom: Eeprom) -> Self {
+        if let Some(words) = eeprom.words::<3>() {
+            self.set = words.map(|w| w as u8);
+            self.kept = self.set;
+        }
+        self.eeprom = eeprom;
+        self
     }
 
     /// The ROM code: family, serial number, checksum.
@@ -220,6 +233,7 @@ impl<S: Stimulus> Ds18b20<S> {
             (State::Function, 0xBE) => self.enter(State::ReadScratchpad),
             (State::Function, 0x48) => {
                 self.kept = self.set;
+                self.eeprom.write(self.set.map(u16::from));
                 self.busy_until_ns = at_ns + EEPROM_NS;
                 self.enter(State::Status);
             }

@@ -86,4 +86,8 @@ impl<S: Stimulus> LinePart for HcSr04<S> {
         let (rise, fall) = self.echo.filter(|_| line == ECHO)?;
         Some(if self.at_ns < rise { rise } else { fall })
     }
+
+    fn rests_high(&self, _line: u8) -> bool {
+        false
+    }
 }

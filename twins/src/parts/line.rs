@@ -33,6 +33,11 @@ pub trait LinePart: Send {
     fn next_edge_ns(&mut self, _line: u8) -> Option<u64> {
         None
     }
+
+    /// The level that a line has where the part is not there: high by its pull-up, low where the part would drive it.
+    fn rests_high(&self, _line: u8) -> bool {
+        true
+    }
 }
 
 impl<P: LinePart + ?Sized> LinePart for Box<P> {
@@ -44,6 +49,9 @@ impl<P: LinePart + ?Sized> LinePart for Box<P> {
     }
     fn next_edge_ns(&mut self, line: u8) -> Option<u64> {
         (**self).next_edge_ns(line)
+    }
+    fn rests_high(&self, line: u8) -> bool {
+        (**self).rests_high(line)
     }
 }
 

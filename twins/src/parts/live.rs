@@ -22,6 +22,7 @@ use super::{
     clock::Clock,
     dht::Dht,
     ds18b20::Ds18b20,
+    eeprom::Eeprom,
     hc_sr04::HcSr04,
     hx711::Hx711,
     i2c::{AddressTaken, Direction, I2cBus, I2cPart, Reply},
@@ -85,6 +86,8 @@ struct Watched(Arc<Mutex<BTreeMap<(String, String), Shared>>>);
 pub struct Live {
     plan: Plan,
     watched: Watched,
+    /// What parts keep without power, by device and part.
+    eeproms: Mutex<BTreeMap<(String, String), Eeprom>>,
 }
 
 /// Why there is no such part.
@@ -131,7 +134,7 @@ pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) -> Live 
     world.insert_resource(watched.clone());
     schedule
         .add_systems((look_around.in_set(TickSystems::Sense), look_at_supplies.in_set(TickSystems::Gather)));
-    Live { plan: plan.clone(), watched }
+    Live { plan: plan.clone(), watched, eeproms: Mutex::default() }
 }
 
 fn look_around(clock: Res<world::Clock>, truth: Res<Truth>, watched: Res<Watched>) {
@@ -265,8 +268,9 @@ impl<P: LinePart> LinePart for Wired<P> {
         self.part.drive(at_ns, line, high);
     }
     fn level(&mut self, at_ns: u64, line: u8) -> bool {
-        // The part goes on; its pull-up is all that the controller sees.
-        self.part.level(at_ns, line) || !self.sees.answers(at_ns)
+        // The part goes on; where the line rests without it is all that the controller sees.
+        let level = self.part.level(at_ns, line);
+        if self.sees.answers(at_ns) { level } else { self.part.rests_high(line) }
     }
     fn next_edge_ns(&mut self, line: u8) -> Option<u64> {
         self.part.next_edge_ns(line)
@@ -281,7 +285,14 @@ impl<P: SerialPart> SerialPart for Wired<P> {
         self.part.receive(at_ns, byte);
     }
     fn send(&mut self, at_ns: u64) -> Option<u8> {
-        self.part.send(at_ns).filter(|_| self.sees.answers(at_ns))
+        // Each byte at its own time: what is sent while nobody hears it is lost, and comes no later.
+        loop {
+            let sent_ns = self.part.silent_until_ns().map_or(at_ns, |end_ns| end_ns.min(at_ns));
+            let byte = self.part.send(at_ns)?;
+            if self.sees.answers(sent_ns) {
+                return Some(byte);
+            }
+        }
     }
     fn silent_until_ns(&self) -> Option<u64> {
         self.part.silent_until_ns()
@@ -381,6 +392,10 @@ impl Live {
                 let line = lines.get(&part.id).cloned().unwrap_or_default();
                 let part = Vl53l0x::new(sees.clone()).at(address).shut_by(line);
                 bus.add_beside(Box::new(Wired { part, sees }));
+            } else if part.model == "scd41" {
+                let unit = serial_number(device, &part.id);
+                let part = Scd41::new(unit, sees.clone()).kept_in(self.eeprom(device, &part.id));
+                bus.add(Box::new(Wired { part, sees }))?;
             } else if let Some(chip) =
                 on_i2c(&part.model, address, serial_number(device, &part.id), sees.clone())
             {
@@ -403,7 +418,10 @@ impl Live {
         let sees = self.stimulus(device, part)?;
         let serial = serial_number(device, part);
         Ok(match model.as_str() {
-            "ds18b20" => Box::new(Wired { part: Ds18b20::new(serial, sees.clone()), sees }),
+            "ds18b20" => {
+                let part = Ds18b20::new(serial, sees.clone()).kept_in(self.eeprom(device, part));
+                Box::new(Wired { part, sees })
+            }
             "dht22" => Box::new(Wired { part: Dht::dht22(sees.clone()), sees }),
             "dht11" => Box::new(Wired { part: Dht::dht11(sees.clone()), sees }),
             "hx711-load-cell" => {
@@ -450,6 +468,10 @@ impl Live {
             }
             _ => Err(LiveError::NoMap { model: model.clone(), what: "serial port" }),
         }
+    }
+
+    fn eeprom(&self, device: &str, part: &str) -> Eeprom {
+        locked(&self.eeproms).entry((device.to_owned(), part.to_owned())).or_default().clone()
     }
 
     fn thing(&self, device: &str) -> Result<&ThingDef, LiveError> {
@@ -502,7 +524,6 @@ fn on_i2c(model: &str, address: u8, unit: u64, sees: LiveStimulus) -> Option<Box
         "bmp280" => wired(Bme280::bmp280(address, s).with_trim(Trim::of_unit(unit)), sees),
         "mpu6050" => wired(Mpu6050::new(address, s), sees),
         "lsm9ds1" => wired(Inertial::new(address, s), sees),
-        "scd41" => wired(Scd41::new(unit, s), sees),
         "sht31" => wired(Sht31::new(address, s).with_serial(unit as u32), sees),
         "bh1750" => wired(Bh1750::new(address, s), sees),
         "ina219" => wired(Ina219::new(address, s), sees),

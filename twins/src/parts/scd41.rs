@@ -33,6 +33,7 @@
 
 use super::{
     MS, crc,
+    eeprom::Eeprom,
     i2c::{Direction, I2cPart, Reply},
     stimulus::{Quantity, Stimulus, middle_ns},
 };
@@ -75,6 +76,7 @@ pub struct Scd41<S> {
     /// Words of the settings, and those in EEPROM.
     set: [u16; 7],
     kept: [u16; 7],
+    eeprom: Eeprom,
     /// The last result, until it is read: carbon dioxide, temperature, humidity.
     result: Option<[u16; 3]>,
     command: [u8; 5],
@@ -97,6 +99,7 @@ impl<S: Stimulus> Scd41<S> {
             busy_until_ns: START_NS,
             set,
             kept: set,
+            eeprom: Eeprom::default(),
             result: None,
             command: [0; 5],
             filled: 0,
@@ -104,6 +107,15 @@ impl<S: Stimulus> Scd41<S> {
             length: 0,
             given: 0,
         }
+    }
+
+    /// The same with what it has kept before, and keeps from now on.
+    pub fn kept_in(mut self, eeprom: Eeprom) -> Self {
+        if let Some(words) = eeprom.words() {
+            (self.set, self.kept) = (words, words);
+        }
+        self.eeprom = eeprom;
+        self
     }
 
     /// Measures what it would have measured by now.
@@ -186,9 +198,13 @@ impl<S: Stimulus> Scd41<S> {
                 self.give(&[0]);
                 busy_ms = 10_000;
             }
-            0x3615 => (self.kept, busy_ms) = (self.set, 800),
+            0x3615 => {
+                self.eeprom.write(self.set);
+                (self.kept, busy_ms) = (self.set, 800);
+            }
             0x3632 => {
                 self.set = SETTINGS.map(|(.., word)| word);
+                self.eeprom.write(self.set);
                 (self.kept, self.result, busy_ms) = (self.set, None, 1_200);
             }
             0x3646 => (self.set, self.result, busy_ms) = (self.kept, None, 30),

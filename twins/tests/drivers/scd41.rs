@@ -5,7 +5,7 @@
 use super::common::{assert_near, bus_with, still};
 use embedded_hal::{delay::DelayNs, i2c::I2c};
 use twinfleet_twins::parts::{
-    clock::Clock, crc, i2c::I2cBus, i2c::I2cPart, scd41::Scd41, stimulus::Quantity,
+    clock::Clock, crc, eeprom::Eeprom, i2c::I2cBus, i2c::I2cPart, scd41::Scd41, stimulus::Quantity,
 };
 
 const AIR: [(Quantity, f64); 3] =
@@ -98,4 +98,28 @@ fn single_shots_offsets_and_sleep() {
     assert!(!send((&mut bus, &mut clock), 0x36F6, 30), "it wakes, and does not acknowledge");
     assert!(send((&mut bus, &mut clock), 0x202F, 1));
     assert_eq!(words::<_, 1>(&mut bus).unwrap()[0] >> 12, 1);
+}
+
+/// The altitude that it is told \[m\].
+fn altitude<P: I2cPart>(bus: &mut I2cBus<P>, clock: &mut Clock) -> u16 {
+    assert!(send((&mut *bus, clock), 0x2322, 1));
+    words::<_, 1>(bus).unwrap()[0]
+}
+
+#[test]
+fn its_settings_outlive_its_power_once_they_are_persisted() {
+    let eeprom = Eeprom::default();
+    let part = || Scd41::new(1, still(&AIR)).kept_in(eeprom.clone());
+    let (mut bus, mut clock) = bus_with(part());
+    clock.delay_ms(30);
+    let set = [0x24, 0x27, 0x01, 0x2C, crc::sensirion([0x01, 0x2C])];
+    bus.write(0x62, &set).unwrap();
+    clock.delay_ms(1);
+    let (mut anew, mut later) = bus_with(part());
+    later.delay_ms(30);
+    assert_eq!(altitude(&mut anew, &mut later), 0, "300 m are in its memory alone");
+    assert!(send((&mut bus, &mut clock), 0x3615, 800));
+    let (mut anew, mut later) = bus_with(part());
+    later.delay_ms(30);
+    assert_eq!(altitude(&mut anew, &mut later), 300);
 }

@@ -26,6 +26,48 @@ fn sleep_makes_a_battery_last() {
     }
 }
 
+/// A thing on two AA cells in the cold of a January night, which its board does not stand.
+fn in_a_cold_night(thing: &str, script: &str) -> Stage {
+    Stage::new(thing, "MicroPython", "", script)
+        .with("count: 2", "count: 1")
+        .with(", in: [\"room\"]", "")
+        .with(
+            "duration: \"2min\", step: \"1s\"",
+            "duration: \"23h\", step: \"5s\", start: \"2026-01-20T15:00:00Z\"",
+        )
+        .with("world: (", "world: (weather: (latitude_deg: 48.0, mean_c: -6.0, swing_c: 24.0), ")
+}
+
+#[test]
+fn a_thermometers_eeprom_outlives_a_loss_of_power_and_its_scratchpad_does_not() {
+    let thing = r#"board: "esp32-devkit", parts: [(id: "probe", model: "ds18b20", on: Pin("GPIO4"), pull_up: true)],
+        power: Pack(cell: "aa-alkaline", series: 2, parallel: 6, charge: (0.62, 0.64))"#;
+    let script = r#"
+import ds18x20, onewire, time
+from machine import Pin
+bus = onewire.OneWire(Pin(4))
+ds = ds18x20.DS18X20(bus)
+rom = ds.scan()[0]
+pad = ds.read_scratch(rom)
+print("boot", pad[2], hex(pad[4]))
+if pad[4] == 0x7F:
+    # Nine bits are copied to the EEPROM; an alarm at 30 degrees stays in the scratchpad.
+    ds.write_scratch(rom, bytes([75, 70, 0x1F]))
+    bus.reset()
+    bus.select_rom(rom)
+    bus.writebyte(0x48)
+    time.sleep_ms(20)
+    ds.write_scratch(rom, bytes([30, 70, 0x1F]))
+while True:
+    time.sleep(600)
+"#;
+    let stage = in_a_cold_night(thing, script);
+    let said = stage.told(&stage.run(&[]), "script_says");
+    assert!(said.len() > 1, "{said:?}");
+    assert_eq!(said[0], "boot 75 0x7f");
+    assert!(said[1..].iter().all(|s| s == "boot 75 0x1f"), "{said:?}");
+}
+
 #[test]
 fn a_board_whose_supply_gives_way_starts_anew_with_all_that_is_wired_to_it() {
     let thing = r#"board: "esp32-devkit", parts: [(id: "imu", model: "mpu6050", on: I2c(0x68), pull_up: true)],
@@ -42,15 +84,7 @@ while True:
     time.sleep(600)
     print("alive")
 "#;
-    // Two AA cells in the cold of a January night.
-    let stage = Stage::new(thing, "MicroPython", "", script)
-        .with("count: 2", "count: 1")
-        .with(", in: [\"room\"]", "")
-        .with(
-            "duration: \"2min\", step: \"1s\"",
-            "duration: \"23h\", step: \"5s\", start: \"2026-01-20T15:00:00Z\"",
-        )
-        .with("world: (", "world: (weather: (latitude_deg: 48.0, mean_c: -6.0, swing_c: 24.0), ");
+    let stage = in_a_cold_night(thing, script);
     let ran = stage.run(&[]);
     let seconds = |kind: &str| -> Vec<f64> {
         stage.events("d-0", &ran, kind).iter().map(|e| e["from_s"].as_f64().unwrap_or(f64::NAN)).collect()

@@ -22,6 +22,40 @@ fn a_receiver_is_heard_on_the_pins_that_it_is_wired_to() {
 }
 
 #[test]
+fn what_a_receiver_says_while_a_fault_has_it_is_lost_and_comes_no_later() {
+    let script = "import serial, time\nport = serial.Serial('/dev/serial0', 9600, timeout=0)\n\
+        while True:\n    time.sleep(1)\n    print(len(port.read(4096)))\n";
+    let gps =
+        r#"board: "raspberry-pi-4b", parts: [(id: "gps", model: "neo-6m", on: Pins(["GPIO14", "GPIO15"]))]"#;
+    let stage = Stage::new(gps, "RaspberryPi", "", script)
+        .with("count: 2", "count: 1")
+        .with("duration: \"2min\"", "duration: \"60s\"")
+        .with(
+            "fleet: [",
+            r#"timeline: [(at: "35s", until: "45s", do: Fault(target: "d-0/gps.latitude", kind: Dropout))], fleet: ["#,
+        );
+    let said = stage.told(&stage.run(&[]), "script_says");
+    let bytes: Vec<u32> = said.iter().map(|s| s.parse().unwrap()).collect();
+    // A second's sentences are less than half a kilobyte; it was silent for ten seconds.
+    assert_eq!(bytes.iter().filter(|n| **n == 0).count(), 10, "{bytes:?}");
+    assert!(bytes.iter().all(|n| *n < 600), "{bytes:?}");
+}
+
+#[test]
+fn a_ranger_that_is_not_there_has_no_echo() {
+    let script = "import time\nfrom machine import Pin, time_pulse_us\ntrigger = Pin(5, Pin.OUT, value=0)\n\
+        echo = Pin(18, Pin.IN)\nfor k in range(3):\n    trigger(1)\n    time.sleep_us(10)\n    trigger(0)\n\
+        \x20   us = time_pulse_us(echo, 1, 30000)\n    print(echo(), us if us < 0 else 'heard')\n    time.sleep(10)\n";
+    let ranger = r#"board: "esp32-devkit", parts: [(id: "d", model: "hc-sr04", on: Pins(["GPIO5", "GPIO18"]), shifted: true)]"#;
+    let stage = Stage::new(ranger, "MicroPython", "", script).with("count: 2", "count: 1").with(
+        "fleet: [(",
+        r#"timeline: [(at: "5s", until: "15s", do: Fault(target: "d-0/d.distance", kind: Dropout))],
+        fleet: [(truths: {"d.distance": 1.0}, "#,
+    );
+    assert_eq!(stage.told(&stage.run(&[]), "script_says"), ["0 heard", "0 -2", "0 heard"]);
+}
+
+#[test]
 fn two_load_cells_on_one_clock_are_both_read() {
     let script = "import time\nfrom machine import Pin\n\
         data, clock = [Pin(4, Pin.IN), Pin(16, Pin.IN)], Pin(5, Pin.OUT, value=0)\n\
