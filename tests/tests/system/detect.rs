@@ -350,7 +350,7 @@ fn a_rate_that_changes_is_told() {
     fs::write(at("rate.csv"), text).unwrap();
     let told = |ran: &Ran| {
         let words: Vec<String> = ran.stderr().split_whitespace().map(str::to_owned).collect();
-        words.join(" ").contains("rows are 60.000 s apart, over some 10.000 s")
+        words.join(" ").contains("rows are 60.000 s apart, over some 10.000")
     };
     let (data, out) = (at("rate.csv"), at("out.csv"));
     let ran = detect(&["--data", &data, "--time", "t_s", "--signals", "value", "--out", &out]);

@@ -107,14 +107,12 @@ class SoftI2C(I2C):
         _put(buf, self._do(self._raw[0] >> 1, "r:%d" % _size(buf)))
 
 
-if _t.port == "esp8266":
-
-    class I2C(SoftI2C):
-        # It has no controller in hardware; older firmware took a number before the pins.
-        def __init__(self, *args, scl=None, sda=None, freq=400000, timeout=50000):
-            if len(args) > 1:
-                scl, sda = args[-2:]
-            super().__init__(scl, sda, freq=freq)
+class SoftOnlyI2C(SoftI2C):
+    # An ESP8266's `I2C`: it has no controller in hardware; older firmware took a number before the pins.
+    def __init__(self, *args, scl=None, sda=None, freq=400000, timeout=50000):
+        if len(args) > 1:
+            scl, sda = args[-2:]
+        super().__init__(scl, sda, freq=freq)
 
 
 class SPI:

@@ -152,7 +152,9 @@ def _ports(of, own):
 
 
 def _port(name):
-    global _modes, _pulls, _edges
+    global _modes, _pulls, _edges, I2C
+    if name == "esp8266":
+        I2C = SoftOnlyI2C
     _modes, _pulls, _edges = _PORTS.get(name, ({}, {}, {}))
     for names, of in ((("IN", "OUT", "OPEN_DRAIN"), _modes), (("PULL_UP", "PULL_DOWN"), _pulls), (("IRQ_RISING", "IRQ_FALLING"), _edges)):
         for word in names:
@@ -631,4 +633,4 @@ class Counter:
 
 
 # They stand on what is above.
-from _buses import I2C, SPI, UART, SoftI2C, SoftSPI
+from _buses import I2C, SPI, UART, SoftI2C, SoftOnlyI2C, SoftSPI
