@@ -29,7 +29,7 @@ fn ids() {
               x there is no zone `room`
                 ,-[a.ron:16:37]
              15 |     (at: "30min", until: "31min", do: LinkDown(link: "wifi")),
-             16 |     (at: "40min", do: Disturb(zone: "room", heat_w: 100.0)),
+             16 |     (at: "40min", do: Disturb(zone: "room", sound_db: 100.0)),
                 :                                     ^^^^^^
              17 |   ],
                 `----
