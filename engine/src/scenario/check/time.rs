@@ -96,6 +96,11 @@ impl Checker<'_> {
                     let error = targets.desire(target);
                     self.report_at(error, &action.path("target"));
                     action.within("level", *level, 0.0, 1.0, &mut self.report);
+                    if event.until.is_some() {
+                        let text = "a desired state is said once, and nothing takes it back";
+                        let help = "say the other level at that time, by an event of its own";
+                        self.report.push(place.warning("until", text).help(help));
+                    }
                 }
                 Action::Disturb { zone, air_changes_per_h, emits, .. } => {
                     self.known_zone(&action.path("zone"), zone);
