@@ -331,9 +331,13 @@ fn happenings(events: &[Event]) -> Vec<Happening> {
             let same = |h: &&mut Happening| {
                 h.to_s.is_none() && h.what == what && h.subject == e.subject && h.part == e.part
             };
-            // The latest of the same kind, or, where an end does not name it, of any kind.
+            // The latest of the same kind and, of a fault, whose end says its size again, of that; or, where an end does not name
+            // its kind, of any.
             let mut open: Vec<&mut Happening> = all.iter_mut().filter(same).collect();
-            let at = open.iter().rposition(|h| h.detail == e.detail).or(open.len().checked_sub(1));
+            let is_sized = |h: &&mut Happening| what == "fault" && h.value == e.value;
+            let at = (open.iter().rposition(|h| h.detail == e.detail && is_sized(h)))
+                .or_else(|| open.iter().rposition(|h| h.detail == e.detail))
+                .or(open.len().checked_sub(1));
             if let Some(at) = at {
                 open[at].to_s = Some(t_s);
             }

@@ -212,3 +212,25 @@ fn of_two_commands_at_one_instant_the_later_in_the_file_wins() {
     let ran = command(&["run", file.to_str().unwrap(), "--broker", "none"]);
     assert_eq!(ran.code(), 0, "{}", ran.stdout());
 }
+
+#[test]
+fn of_two_faults_of_a_kind_on_one_part_each_has_its_own_end() {
+    let dir = scratch();
+    let file = dir.path().join("s.ron");
+    let text = r#"Scenario(format: 1, duration: "10min", step: "1s", fleet: [(id: "n", thing: "w")],
+        things: [(name: "w", source: "a test", board: "esp32-devkit", parts: [(id: "t", model: "bme280", on: I2c(0x76))],
+            firmware: (period: "10s", publish: [(topic: "n")]))],
+        timeline: [
+            (at: "1min", until: "3min", do: Fault(target: "n/t.temperature", kind: Bias(by: 3))),
+            (at: "2min", until: "4min", do: Fault(target: "n/t.temperature", kind: Bias(by: 5))),
+            (at: "5min", until: "8min", do: Fault(target: "n/t.temperature", kind: Bias(by: 3))),
+            (at: "6min", until: "7min", do: Fault(target: "n/t.temperature", kind: Bias(by: 5))),
+        ])"#;
+    std::fs::write(&file, text).unwrap();
+    let report = run_scenario(&["run", file.to_str().unwrap(), "--quiet", "--broker", "none"]).json();
+    let told: Vec<_> = (report["happenings"].as_array().unwrap().iter())
+        .map(|h| ["from_s", "to_s", "value"].map(|key| h[key].as_f64().unwrap()))
+        .collect();
+    let put_in = [[60.0, 180.0, 3.0], [120.0, 240.0, 5.0], [300.0, 480.0, 3.0], [360.0, 420.0, 5.0]];
+    assert_eq!(told, put_in);
+}

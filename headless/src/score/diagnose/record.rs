@@ -77,7 +77,9 @@ fn read(dir: &Path, prefix: &str) -> Result<Told, RecordError> {
                     let same = |(part, l): &(String, Label)| {
                         l.subject == subject && *part == event.part && l.kind == event.detail
                     };
-                    if let Some(at) = open.iter().position(same) {
+                    // Of several of a kind it is the one of the size that the end says again.
+                    let of_size = |o: &(String, Label)| same(o) && o.1.size == event.value;
+                    if let Some(at) = open.iter().position(of_size).or_else(|| open.iter().position(same)) {
                         let (_, label) = open.remove(at);
                         told.labels.push(Label { until_s: t_s, ..label });
                     }
