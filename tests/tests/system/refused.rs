@@ -65,6 +65,7 @@ fn fields_and_values_that_make_no_sense() {
     refused("duration=\"0s\"", &["duration"]);
     refused("step=0", &["step"]);
     refused("mirror[0].forecast.interval=1.5", &["interval"]);
+    refused("mirror[0].forecast.horizons=[\"60s\", \"1min\"]", &["this horizon stands twice", "take one"]);
     refused("physicals[0].publish.qos=3", &["qos"]);
     refused("record=(segment: \"1ms\")", &["a segment is shorter than a step", "write 1s or more"]);
     refused("mirror[0].thing=\"raspberry-pie\"", &["raspberry-pi-3b"]);
