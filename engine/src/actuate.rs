@@ -6,7 +6,7 @@
 //! it draws from its device's battery is the integral of its level; the device accounts for it when it wakes.
 //!
 //! A timeline command without `until` is given once, like a message; with `until` it holds like a hand on the switch:
-//! messages are taken in, but act only when it lets go.
+//! messages are taken in, but act only when it lets go. Of several hands the one that came last holds.
 //!
 //! A board that is reset lets its pins go: a relay falls off, a servo stays where it is, and the command is forgotten.
 //! Without its supply nothing that the device feeds moves either, whoever holds the switch.
@@ -288,6 +288,15 @@ struct Hand {
     level: f64,
 }
 
+impl Hand {
+    /// Whether it is meant for this unit of a bank.
+    fn grips(&self, bank: &ActuatorBank, unit: usize) -> bool {
+        let part = &bank.parts[bank.units[unit].part as usize].0;
+        wildcard(self.part.as_bytes(), part.as_bytes())
+            && wildcard(self.device.as_bytes(), bank.names[unit].as_bytes())
+    }
+}
+
 /// Timeline commands, in the order of their times.
 #[derive(Resource, Debug, Default)]
 struct Hands {
@@ -315,6 +324,7 @@ pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) {
         });
     }
     // Stable: of two commands at one instant the later in the file wins.
+    hands.coming.reverse();
     hands.coming.sort_by_key(|h| std::cmp::Reverse(h.at));
     world.insert_resource(hands);
     world.get_resource_or_init::<StateHashers>().0.push(hash_actuators);
@@ -410,12 +420,7 @@ fn work_switches(
     let mut banks = in_order(&mut banks);
     let mut each = |h: &Hand, act: &mut dyn FnMut(&mut ActuatorBank, usize)| {
         for bank in &mut banks {
-            let hits: Vec<_> = (0..bank.units.len())
-                .filter(|u| {
-                    wildcard(h.part.as_bytes(), bank.parts[bank.units[*u].part as usize].0.as_bytes())
-                        && wildcard(h.device.as_bytes(), bank.names[*u].as_bytes())
-                })
-                .collect();
+            let hits: Vec<_> = (0..bank.units.len()).filter(|u| h.grips(bank, *u)).collect();
             hits.into_iter().for_each(|u| act(bank, u));
         }
     };
@@ -423,8 +428,11 @@ fn work_switches(
         std::mem::take(&mut hands.holding).into_iter().partition(over);
     for hand in &ended {
         each(hand, &mut |bank, u| {
-            bank.units[u].follower.hold(None);
-            let event = bank.event(u, clock.now, "let go by hand", bank.units[u].follower.target());
+            // Another hand may be on it still: then the one that came last holds it.
+            let still = holding.iter().rev().find(|h| h.grips(bank, u)).map(|h| h.level);
+            bank.units[u].follower.hold(still);
+            let why = if still.is_some() { "held by hand" } else { "let go by hand" };
+            let event = bank.event(u, clock.now, why, bank.units[u].follower.target());
             events.0.push(event);
         });
     }

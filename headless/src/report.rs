@@ -419,13 +419,26 @@ pub enum ReportError {
     #[error("--report {path}: this is a file, a folder was expected\nname a folder; it is made where it does not exist", path = .0.display())]
     NoFolder(PathBuf),
     /// The operating system said no.
-    #[error("cannot write the report {path}: {source}\nfree some space there, or name another folder with --report", path = path.display())]
+    #[error("cannot write the report {path}: {source}\n{advice}", path = path.display(), advice = advice(source))]
     Io {
         /// The folder or file.
         path: PathBuf,
         /// What came back.
         source: io::Error,
     },
+}
+
+/// What to do where a folder takes no report.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free some space there, or name another folder with --report"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "name a folder that you may write to with --report"
+        }
+        _ => "name another folder with --report, or see what is wrong with this one",
+    }
 }
 
 impl Report {

@@ -97,7 +97,7 @@ pub fn run_loaded(loaded: &Loaded, args: &RunArgs, json: bool) -> Result<Exit, F
     });
     let drove = match went {
         Ok(drove) => drove,
-        Err(failure) => return Err(cut_short(&mut run, args, failure)),
+        Err(failure) => return Err(cut_short(&mut run, args, &choice, failure)),
     };
     let mut deaf = load_files::unheard(loaded, &run);
     let state = finish_record(&mut run, !drove.interrupted)?;
@@ -118,7 +118,7 @@ pub fn run_loaded(loaded: &Loaded, args: &RunArgs, json: bool) -> Result<Exit, F
 }
 
 /// A run that something outside has ended: what was recorded so far is kept, and the failure says where and what to do.
-fn cut_short(run: &mut Run, args: &RunArgs, mut failure: Failure) -> Failure {
+fn cut_short(run: &mut Run, args: &RunArgs, choice: &BrokerChoice, mut failure: Failure) -> Failure {
     let at = format!("at {:#} of simulated time", run.now());
     if let Err(f) = finish_record(run, false) {
         return Failure { text: format!("{at}: {}", f.text), ..f };
@@ -134,13 +134,19 @@ fn cut_short(run: &mut Run, args: &RunArgs, mut failure: Failure) -> Failure {
         if args.record.is_some() {
             failure.text += " with another folder for --record";
         }
-        failure.text += NEEDS_NONE;
+        failure.text += needs_none(choice);
     }
     failure
 }
 
 /// What a run can do without a broker that is not there; who follows real devices cannot.
-const NEEDS_NONE: &str = "\n`--broker embedded` needs no other program";
+fn needs_none(choice: &BrokerChoice) -> &'static str {
+    match choice {
+        BrokerChoice::Url(_) => "\n`--broker embedded` needs no other program",
+        // It is that one that failed, in this process: for want of ports, of files, of time.
+        _ => "\n`--broker none` needs no connection at all",
+    }
+}
 
 /// The folder of a report to come: where the run fails before there is one, a folder that was made for it goes again.
 struct Page {
@@ -275,7 +281,7 @@ fn connect(choice: &BrokerChoice, args: &RunArgs, seed: u64) -> Result<Option<Ex
     let options = ExchangeOptions { prefix, patience, ca_file, ..Default::default() };
     Exchange::connect(&choice, options).map(Some).map_err(|error| {
         let failure = wire(error);
-        let hint = if failure.of_broker { NEEDS_NONE } else { "" };
+        let hint = if failure.of_broker { needs_none(&choice) } else { "" };
         Failure { text: failure.text.clone() + hint, ..failure }
     })
 }

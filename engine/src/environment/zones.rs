@@ -23,7 +23,10 @@
 mod def;
 mod soil;
 
-pub use def::{NeighbourDef, SoilDef, ZoneDef, ZoneProblem, islands, problems};
+pub use def::{
+    ADD_CAPACITY, ADD_VOLUME, NeighbourDef, STAYS_DAMP, STAYS_WARM, SoilDef, ZoneDef, ZoneProblem, idle,
+    islands, problems,
+};
 
 use super::{
     air::{self, AIR_J_M3_K, LATENT_J_KG},

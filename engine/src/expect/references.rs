@@ -1,6 +1,6 @@
 //! What an expectation names that the run does not have: it could never fire, and would hold or fail for nothing.
 
-use super::{Claim, Condition, Evaluator, ExpectError, Expectation, VerdictPattern};
+use super::{Claim, Condition, Evaluator, EventPattern, ExpectError, Expectation, VerdictPattern, fits_part};
 use crate::{
     diagnose::{doctor::SPOOFED, world::UNKNOWN},
     dynamics::definition::HappeningDef,
@@ -106,16 +106,10 @@ pub fn dangling(expectations: &[Expectation], table: &SignalTable, watched: &[Wa
             let known = EVENT_KINDS.iter().any(|k| plain(k) == plain(kind));
             (!known).then(|| Dangling { index, word: kind.to_owned(), message, help: Some(help) })
         };
-        for kind in conditions(e)
-            .into_iter()
-            .filter_map(|c| if let Condition::Event(p) = c { p.kind.as_ref() } else { None })
-        {
+        for kind in events(e).into_iter().filter_map(|p| p.kind.as_ref()) {
             all.extend(unknown(kind, format!("no event has the kind `{kind}`")));
         }
-        for cause in conditions(e)
-            .into_iter()
-            .filter_map(|c| if let Condition::Event(p) = c { p.cause.as_ref() } else { None })
-        {
+        for cause in events(e).into_iter().filter_map(|p| p.cause.as_ref()) {
             // A glob over whole causes is left alone; a bare word is a kind.
             if !cause.contains(['/', '@', '*', '?']) {
                 all.extend(unknown(
@@ -124,10 +118,10 @@ pub fn dangling(expectations: &[Expectation], table: &SignalTable, watched: &[Wa
                 ));
             }
         }
-        for pattern in verdicts(e) {
-            if let Some((word, message, help)) = wrong(pattern, &twins, watched) {
-                all.push(Dangling { index, word, message, help: Some(help) });
-            }
+        let partless = events(e).into_iter().filter_map(|p| partless(p, table));
+        let wrong = verdicts(e).into_iter().filter_map(|p| wrong(p, &twins, watched));
+        for (word, message, help) in partless.chain(wrong) {
+            all.push(Dangling { index, word, message, help: Some(help) });
         }
     }
     all.sort_by_key(|d| d.index);
@@ -157,10 +151,7 @@ pub fn unrecorded(
 fn near_signal(glob: &str, table: &SignalTable) -> String {
     let (device, channel) = glob.split_once('/').unwrap_or((glob, "*"));
     let (name, kind) = channel.rsplit_once('@').map_or((channel, None), |(name, kind)| (name, Some(kind)));
-    let fits = |pattern: &str, count: u32| {
-        (0..count).any(|i| wildcard(device.as_bytes(), pattern.replace("{}", &i.to_string()).as_bytes()))
-    };
-    let met: Vec<&[Channel]> = table.blocks().filter(|b| fits(b.0, b.1)).map(|b| b.2).collect();
+    let met: Vec<&[Channel]> = table.blocks().filter(|b| has(device, b.0, b.1)).map(|b| b.2).collect();
     if met.is_empty() {
         let names: Vec<String> = table.blocks().map(|b| b.0.replace("{}", "0")).collect();
         return near(device, names.iter().map(String::as_str))
@@ -179,13 +170,15 @@ fn near_signal(glob: &str, table: &SignalTable) -> String {
     near(glob, if names.is_empty() { &others } else { &names }.iter().map(String::as_str)).unwrap_or_default()
 }
 
+/// Whether a glob names one of the devices of a block.
+fn has(device: &str, pattern: &str, count: u32) -> bool {
+    (0..count).any(|i| wildcard(device.as_bytes(), pattern.replace("{}", &i.to_string()).as_bytes()))
+}
+
 impl Expectation {
     /// Whom the events befall that it looks at, as globs.
     pub(crate) fn befallen(&self) -> Vec<&str> {
-        conditions(self)
-            .into_iter()
-            .filter_map(|c| if let Condition::Event(p) = c { p.of.as_deref() } else { None })
-            .collect()
+        events(self).into_iter().filter_map(|p| p.of.as_deref()).collect()
     }
 }
 
@@ -207,6 +200,31 @@ fn verdicts(e: &Expectation) -> Vec<&VerdictPattern> {
         .into_iter()
         .filter_map(|c| if let Condition::Verdict(p) = c { Some(p) } else { None })
         .collect()
+}
+
+fn events(e: &Expectation) -> Vec<&EventPattern> {
+    conditions(e)
+        .into_iter()
+        .filter_map(|c| if let Condition::Event(p) = c { Some(p) } else { None })
+        .collect()
+}
+
+/// The part in a pattern of faults that no device meant has, what is wrong with it, and what to try. A fault's label names the
+/// stream that it reaches; what the part of another event is called, is its own to know.
+fn partless(p: &EventPattern, table: &SignalTable) -> Option<(String, String, String)> {
+    let part = p.part.as_ref().filter(|part| !part.is_empty())?;
+    let kind = plain(p.kind.as_ref()?);
+    let names: Vec<&str> = table
+        .blocks()
+        .filter(|b| p.of.as_ref().is_none_or(|of| has(of, b.0, b.1)))
+        .flat_map(|b| b.2)
+        .map(|c| c.name.as_str())
+        .collect();
+    let is_there = names.iter().any(|name| fits_part(Some(part), name));
+    (matches!(kind.as_str(), "faultstart" | "faultend") && !is_there).then(|| {
+        let help = near(part, names).unwrap_or_else(|| "leave `part` out".to_owned());
+        (part.clone(), format!("no device meant here has the part `{part}`"), help)
+    })
 }
 
 /// The word of a pattern that no twin has, what is wrong with it, and what to try.

@@ -186,6 +186,9 @@ pub enum ShapeError {
     /// A figure that has to be positive is not.
     #[error("{0}: `{1}` has to be above zero: write a larger one")]
     Positive(&'static str, &'static str),
+    /// A count that nothing can have.
+    #[error("nothing is counted less than 0 times: write `between: (0, 0)` for what never happens")]
+    Below,
     /// `any` without a signal.
     #[error(
         "{0}: `any` chooses among signals, but there is no signal: write `signal: …`, or take `any` away"
@@ -367,6 +370,9 @@ impl TryFrom<Raw> for Expectation {
             } => {
                 let limits = Limits { above, below, ..Limits::default() };
                 let what = condition("Count", signal, limits, verdict, event, true)?;
+                if between.1 < 0.0 {
+                    return Err(ShapeError::Below);
+                }
                 let number = Limits { between: Some(between), ..Limits::default() };
                 let claim = Claim::Count(what, number.need("Count", "between")?);
                 (name, claim, window("Count", after, before)?, unless, grace)

@@ -222,6 +222,10 @@ impl<'a> Checker<'a> {
             let place = self.place(format!("world.zones[{}]", p.zone));
             self.report.push(place.error(&p.field, p.message).help(p.help));
         }
+        for p in environment::zones::idle(zones) {
+            let place = self.place(format!("world.zones[{}]", p.zone));
+            self.report.push(place.warning(&p.field, p.message).help(p.help));
+        }
         for (field, text) in self.scenario.world.ambient.problems() {
             let error = self.place("world.ambient").error(field, format!("`{field}` {text}"));
             self.report.push(error.help("leave it out for what the air outdoors usually holds"));

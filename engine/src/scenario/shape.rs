@@ -1,5 +1,7 @@
 //! The strict pass: a text as the types of the engine, and ron's first error said in our own words and place.
 
+mod slips;
+
 use super::{
     diagnostic::{Diagnostic, Report, near, with_advice},
     source::Source,
@@ -138,6 +140,9 @@ fn explain(source: &Source, name: &str, error: &SpannedError) -> Diagnostic {
                     | E::IntegerOutOfBounds
             );
             let token = token_at(source, start, end);
+            if let Some(slip) = slips::find(source, other, &(start..end), &token) {
+                return slip;
+            }
             // What a kind forbids, ron finds at the value's start; a number too large, behind it; a fraction, within it.
             let found = match Wanted::of(other) {
                 Some(Wanted::Smaller) => value_at(source.tree(), &here).map(|v| (Wanted::Smaller, v.start)),
@@ -284,6 +289,11 @@ impl Wanted {
         };
         let (what, help) = match self {
             Self::Text => ("a text in quotes", format!("write {key}: \"{}\"", bare.escape_default())),
+            Self::Whole
+                if bare.strip_prefix("0x").is_some_and(|hex| u64::from_str_radix(hex, 16).is_ok()) =>
+            {
+                ("a whole number", format!("write {key}: {bare}"))
+            }
             Self::Whole | Self::Number if !figure.is_empty() && figure.len() < bare.len() => {
                 let what = if matches!(self, Self::Whole) { "a whole number" } else { "a number" };
                 (what, format!("write {key}: {figure}, if that is in the unit that its name says"))

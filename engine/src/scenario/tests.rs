@@ -52,7 +52,7 @@ const GOOD: &str = r#"Scenario(
     (at: "10min", until: "20min", do: Fault(target: "node-*/air.temperature", kind: Bias(by: 3.0))),
     (at: "30min", do: Command(target: "node-3/warm", level: 0.5)),
     (at: "30min", until: "31min", do: LinkDown(link: "wifi")),
-    (at: "40min", do: Disturb(zone: "room", heat_w: 100.0)),
+    (at: "40min", do: Disturb(zone: "room", sound_db: 100.0)),
   ],
   record: ( signals: ["node-*/air.*@reading"], segment: "10min" ),
 )

@@ -24,6 +24,24 @@ fn an_unreachable_broker_ends_with_3_and_says_what_to_do() {
 }
 
 #[test]
+fn what_failed_is_not_the_advice() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let broker = format!("embedded:{}", taken.local_addr().unwrap().port());
+    let ran = command(&["run", "pi3b-mirror", "--quiet", "--broker", &broker]);
+    assert_eq!(ran.code(), 3);
+    assert!(ran.stderr().contains("cannot listen on"), "{}", ran.stderr());
+    assert!(!ran.stderr().contains("`--broker embedded` needs"), "{}", ran.stderr());
+    assert!(ran.stderr().contains("`--broker none` needs"), "{}", ran.stderr());
+    // Space is not what is missing where no folder can be made.
+    if cfg!(target_os = "linux") {
+        let ran = command(&["run", "pi3b-mirror", "--quiet", "--broker", "none", "--report", "/proc/none"]);
+        assert_eq!(ran.code(), 3);
+        assert!(!ran.stderr().contains("free some space"), "{}", ran.stderr());
+        assert!(ran.stderr().contains("name another folder with --report"), "{}", ran.stderr());
+    }
+}
+
+#[test]
 fn a_broker_that_dies_leaves_no_empty_report() {
     let Some(mut broker) = twinfleet_tests::Mosquitto::start("a_broker_that_dies_leaves_no_empty_report")
     else {

@@ -30,6 +30,10 @@ fn refused(set: &str, words: &[&str]) {
 fn expectations_that_can_never_fire() {
     refused("expect=[Never(verdict: (of: \"pi-9\", kind: \"stuck\"))]", &["there is no twin `pi-9`", "pi-1"]);
     refused("expect=[Never(verdict: (kind: \"stuk\"))]", &["no verdict has the kind `stuk`", "stuck"]);
+    refused(
+        "expect=[Count(event: (kind: \"offline\"), between: (-5, -1))]",
+        &["nothing is counted less than 0 times", "between: (0, 0)"],
+    );
     refused("expect=[Never(event: (kind: \"brownot\"))]", &["no event has the kind `brownot`", "brown_out"]);
     refused(
         "expect=[Never(event: (of: \"pi-7\", kind: \"offline\"))]",
@@ -37,9 +41,23 @@ fn expectations_that_can_never_fire() {
     );
     refused("expect=[Never(verdict: (of: \"pi-1\", part: \"zoc\"))]", &["has the part `zoc`", "soc"]);
     refused(
+        "expect=[Never(event: (kind: \"fault_start\", part: \"soc.temprature\"))]",
+        &["no device meant here has the part `soc.temprature`", "did you mean `soc.temperature`?"],
+    );
+    refused(
         "expect=[Always(signal: \"pi-1/nothing@residual\", above: 0.0)]",
         &["fits `pi-1/nothing@residual`"],
     );
+}
+
+#[test]
+fn faults_of_a_part_that_is_there_may_be_expected() {
+    for part in ["soc.temperature", "soc", "soc.*", ""] {
+        let set =
+            format!("expect=[Count(event: (kind: \"fault_start\", part: \"{part}\"), between: (1, 9))]");
+        let ran = command(&["run", "pi3b-mirror", "--broker", "none", "--quiet", "--set", &set]);
+        assert_eq!(ran.code(), 0, "{part}: {}", ran.stderr());
+    }
 }
 
 #[test]
@@ -47,6 +65,7 @@ fn fields_and_values_that_make_no_sense() {
     refused("duration=\"0s\"", &["duration"]);
     refused("step=0", &["step"]);
     refused("mirror[0].forecast.interval=1.5", &["interval"]);
+    refused("mirror[0].forecast.horizons=[\"60s\", \"1min\"]", &["this horizon stands twice", "take one"]);
     refused("physicals[0].publish.qos=3", &["qos"]);
     refused("record=(segment: \"1ms\")", &["a segment is shorter than a step", "write 1s or more"]);
     refused("mirror[0].thing=\"raspberry-pie\"", &["raspberry-pi-3b"]);

@@ -1,5 +1,5 @@
-//! Devices that are carried elsewhere and a weather that is made another: what they do to the world, and that a run with them is
-//! the same at any thread count and in shards.
+//! Devices that are carried elsewhere, a weather that is made another and hands on a switch: what they do to the world, and that a
+//! run with them is the same at any thread count and in shards.
 
 use super::common::{assert_same_record, command, run_scenario, scratch};
 use std::path::Path;
@@ -160,4 +160,77 @@ fn what_cannot_be_carried_is_refused_with_its_place() {
     let ran = command(&[&["run", "parcel-drop", "--quiet", "--broker", "none"], &mounted[..]].concat());
     assert_eq!(ran.code(), 2, "{}", ran.stderr());
     assert!(format!("{}{}", ran.stdout(), ran.stderr()).contains("rigid body"), "{}", ran.stderr());
+}
+
+/// Two of which one ends within the other, and two of which one ends after the other.
+const HANDS: &str = r#"[
+    (at: "5min", until: "60min", do: Command(target: "actuator-1/vent", level: 0.3)),
+    (at: "20min", until: "40min", do: Command(target: "actuator-1/*", level: 0.7)),
+    (at: "5min", until: "40min", do: Command(target: "actuator-2/vent", level: 0.3)),
+    (at: "20min", until: "60min", do: Command(target: "actuator-2/vent", level: 0.7)),
+]"#;
+
+#[test]
+fn of_several_hands_on_a_switch_the_last_holds_and_letting_go_of_one_lets_go_of_no_other() {
+    let dir = scratch();
+    let record = greenhouse(&dir.path().join("r"), HANDS, &[]);
+    for (device, from, to, level) in [
+        (1, 12, 20, 0.3),
+        (1, 30, 40, 0.7),
+        (1, 50, 60, 0.3),
+        (1, 70, 90, 0.0),
+        (2, 12, 20, 0.3),
+        (2, 30, 40, 0.7),
+        (2, 50, 60, 0.7),
+        (2, 70, 90, 0.0),
+    ] {
+        let is = mean(&record, &format!("actuator-{device}/vent.level@truth"), from, to);
+        assert!((is - level).abs() < 0.01, "actuator-{device} from {from} min: {is}, not {level}");
+    }
+}
+
+#[test]
+fn of_two_commands_at_one_instant_the_later_in_the_file_wins() {
+    let dir = scratch();
+    let file = dir.path().join("s.ron");
+    let text = r#"Scenario(format: 1, duration: "10min", step: "1s", fleet: [(id: "n", thing: "w")],
+        things: [(name: "w", source: "a test", board: "esp32-devkit", parts: [(id: "led", model: "led", on: Pin("GPIO2"))])],
+        timeline: [
+            (at: "1min", do: Command(target: "n/led", level: 0.5)),
+            (at: "1min", do: Command(target: "n/led", level: 1.0)),
+            (at: "1min", do: Command(target: "n/led", level: 0.0)),
+            (at: "5min", until: "7min", do: Command(target: "n/led", level: 1.0)),
+            (at: "5min", until: "6min", do: Command(target: "n/led", level: 0.5)),
+        ],
+        expect: [
+            Always(signal: "n/led.level@truth", below: 0.01, after: "62s", before: "5min"),
+            Always(signal: "n/led.level@truth", between: (0.49, 0.51), after: "302s", before: "6min"),
+            Always(signal: "n/led.level@truth", above: 0.99, after: "362s", before: "7min"),
+            Always(signal: "n/led.level@truth", below: 0.01, after: "422s"),
+        ])"#;
+    std::fs::write(&file, text).unwrap();
+    let ran = command(&["run", file.to_str().unwrap(), "--broker", "none"]);
+    assert_eq!(ran.code(), 0, "{}", ran.stdout());
+}
+
+#[test]
+fn of_two_faults_of_a_kind_on_one_part_each_has_its_own_end() {
+    let dir = scratch();
+    let file = dir.path().join("s.ron");
+    let text = r#"Scenario(format: 1, duration: "10min", step: "1s", fleet: [(id: "n", thing: "w")],
+        things: [(name: "w", source: "a test", board: "esp32-devkit", parts: [(id: "t", model: "bme280", on: I2c(0x76))],
+            firmware: (period: "10s", publish: [(topic: "n")]))],
+        timeline: [
+            (at: "1min", until: "3min", do: Fault(target: "n/t.temperature", kind: Bias(by: 3))),
+            (at: "2min", until: "4min", do: Fault(target: "n/t.temperature", kind: Bias(by: 5))),
+            (at: "5min", until: "8min", do: Fault(target: "n/t.temperature", kind: Bias(by: 3))),
+            (at: "6min", until: "7min", do: Fault(target: "n/t.temperature", kind: Bias(by: 5))),
+        ])"#;
+    std::fs::write(&file, text).unwrap();
+    let report = run_scenario(&["run", file.to_str().unwrap(), "--quiet", "--broker", "none"]).json();
+    let told: Vec<_> = (report["happenings"].as_array().unwrap().iter())
+        .map(|h| ["from_s", "to_s", "value"].map(|key| h[key].as_f64().unwrap()))
+        .collect();
+    let put_in = [[60.0, 180.0, 3.0], [120.0, 240.0, 5.0], [300.0, 480.0, 3.0], [360.0, 420.0, 5.0]];
+    assert_eq!(told, put_in);
 }

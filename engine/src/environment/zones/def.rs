@@ -294,6 +294,43 @@ pub fn problems(zones: &[ZoneDef]) -> Vec<ZoneProblem> {
     found
 }
 
+/// What a zone says that changes nothing, since it lacks what that would change: the first such figure of heat, and of vapour.
+pub fn idle(zones: &[ZoneDef]) -> Vec<ZoneProblem> {
+    let mut found = Vec::new();
+    for (zone, z) in zones.iter().enumerate() {
+        let heat = [
+            ("mass_j_k", z.mass_j_k),
+            ("outside_w_k", z.outside_w_k),
+            ("solar_m2", z.solar_m2),
+            ("heat_w", z.heat_w),
+        ];
+        let warm = heat.iter().find(|(_, value)| z.heat_capacity_j_k.is_none() && *value != 0.0);
+        let damp = z.volume_m3 == 0.0 && z.vapour_g_h != 0.0;
+        for (field, message, help) in [
+            warm.map(|(field, _)| (*field, STAYS_WARM, ADD_CAPACITY)),
+            damp.then_some(("vapour_g_h", STAYS_DAMP, ADD_VOLUME)),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            let message = format!("`{field}` changes nothing: {message}");
+            found.push(ZoneProblem { zone, field: field.to_owned(), message, help });
+        }
+    }
+    found
+}
+
+/// Why heat does nothing in a zone without `heat_capacity_j_k`.
+pub const STAYS_WARM: &str = "without `heat_capacity_j_k` this zone's temperature stays as it is";
+/// What to do about it.
+pub const ADD_CAPACITY: &str =
+    "give the zone the capacity of its air and of what is as quick, such as `heat_capacity_j_k: 1.1e6`";
+/// Why air does nothing in a zone without `volume_m3`.
+pub const STAYS_DAMP: &str =
+    "without `volume_m3` this zone's humidity stays as it is, and it exchanges no air";
+/// What to do about it.
+pub const ADD_VOLUME: &str = "give the zone its volume of air, such as `volume_m3: 300.0`";
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;

@@ -2,7 +2,10 @@
 
 use super::{Checker, fault, fleet::Targets};
 use crate::{
-    environment::Change,
+    environment::{
+        Change,
+        zones::{ADD_CAPACITY, ADD_VOLUME, STAYS_DAMP, STAYS_WARM},
+    },
     scenario::{
         Action, GroupDef, OUTDOORS, calendar,
         definition::unknown,
@@ -61,9 +64,13 @@ impl Checker<'_> {
                 let error = error.at(self.source, place.span("at"), "begins here");
                 self.report.push(error.help("exchange the two; both count from the start of the run"));
             }
+            let end = self.scenario.duration;
             for (key, at) in [("at", Some(event.at)), ("until", event.until)] {
-                if at.is_some_and(|at| at > self.scenario.duration) && self.scenario.duration.0 > 0 {
-                    let text = format!("this lies beyond the end of the run, {}", self.scenario.duration);
+                // What ends as the run does has its whole time, what begins then has none.
+                let late = |at: Span| at > end || (key == "at" && at == end);
+                if at.is_some_and(late) && end.0 > 0 {
+                    let how = if at == Some(end) { "lies at" } else { "lies beyond" };
+                    let text = format!("this {how} the end of the run, {end}");
                     let help = "it will not happen; times count from the start of the run";
                     self.report.push(place.warning(key, text).help(help));
                 }
@@ -89,9 +96,15 @@ impl Checker<'_> {
                     let error = targets.desire(target);
                     self.report_at(error, &action.path("target"));
                     action.within("level", *level, 0.0, 1.0, &mut self.report);
+                    if event.until.is_some() {
+                        let text = "a desired state is said once, and nothing takes it back";
+                        let help = "say the other level at that time, by an event of its own";
+                        self.report.push(place.warning("until", text).help(help));
+                    }
                 }
                 Action::Disturb { zone, air_changes_per_h, emits, .. } => {
                     self.known_zone(&action.path("zone"), zone);
+                    self.disturbance(&event.action, &action);
                     let zones = &self.scenario.world.zones;
                     if !emits.is_none() && zones.iter().any(|z| z.id == *zone && z.volume_m3 == 0.0) {
                         let text = format!("zone `{zone}` has no `volume_m3` that this could spread over");
@@ -149,6 +162,33 @@ impl Checker<'_> {
                         self.report_at(Some(error), &action.path("link"));
                     }
                 }
+            }
+        }
+    }
+
+    /// Warns of a disturbance of what stays as it is.
+    fn disturbance(&mut self, disturbance: &Action, place: &Place<'_>) {
+        let Action::Disturb { zone, heat_w, air_changes_per_h, emits, sound_db, magnetic_ut } = disturbance
+        else {
+            return;
+        };
+        if *heat_w == 0.0
+            && *air_changes_per_h == 0.0
+            && emits.is_none()
+            && *sound_db == 0.0
+            && *magnetic_ut == (0.0, 0.0, 0.0)
+        {
+            let warning = place.warning("", "this disturbs nothing");
+            self.report.push(warning.help("name what is another: `heat_w: 500.0`, say"));
+        }
+        let Some(of) = self.scenario.world.zones.iter().find(|z| z.id == *zone) else { return };
+        for (key, is_idle, why, help) in [
+            ("heat_w", *heat_w != 0.0 && of.heat_capacity_j_k.is_none(), STAYS_WARM, ADD_CAPACITY),
+            ("air_changes_per_h", *air_changes_per_h > 0.0 && of.volume_m3 == 0.0, STAYS_DAMP, ADD_VOLUME),
+        ] {
+            if is_idle {
+                let text = format!("`{key}` changes nothing: {why}");
+                self.report.push(place.warning(key, text).help(help));
             }
         }
     }

@@ -212,6 +212,10 @@ impl Checker<'_> {
                     let error = place.error(&format!("horizons[{k}]"), "a horizon lies ahead: above 0 s");
                     self.report.push(error.help("write how far ahead the twin looks, such as \"60s\""));
                 }
+                if forecast.horizons[..k].contains(horizon) {
+                    let error = place.error(&format!("horizons[{k}]"), "this horizon stands twice");
+                    self.report.push(error.help("take one of the two away"));
+                }
             }
             if !(forecast.interval > 0.0 && forecast.interval < 1.0) {
                 let error = place.error("interval", "the probability of an interval lies between 0 and 1");

@@ -48,14 +48,14 @@ fn ranges() {
         "#]],
     );
     check(
-        "heat_w: 100.0",
-        "heat_w: NaN",
+        "sound_db: 100.0",
+        "sound_db: NaN",
         expect![[r#"
               x `NaN` is no figure a simulation can use
-                ,-[a.ron:16:53]
+                ,-[a.ron:16:55]
              15 |     (at: "30min", until: "31min", do: LinkDown(link: "wifi")),
-             16 |     (at: "40min", do: Disturb(zone: "room", heat_w: NaN)),
-                :                                                     ^^^
+             16 |     (at: "40min", do: Disturb(zone: "room", sound_db: NaN)),
+                :                                                       ^^^
              17 |   ],
                 `----
               help: write a finite number
@@ -125,7 +125,7 @@ fn ranges() {
              ! this lies beyond the end of the run, 1h
                ,-[a.ron:16:10]
             15 |     (at: "30min", until: "31min", do: LinkDown(link: "wifi")),
-            16 |     (at: "2h", do: Disturb(zone: "room", heat_w: 100.0)),
+            16 |     (at: "2h", do: Disturb(zone: "room", sound_db: 100.0)),
                :          ^^^^
             17 |   ],
                `----
@@ -288,4 +288,34 @@ fn joints_are_checked_where_they_stand() {
             2 errors
         "#]],
     );
+}
+
+#[test]
+fn what_changes_nothing_is_told() {
+    let said = |from: &str, to: &str| {
+        assert!(GOOD.contains(from), "{from}");
+        report(&GOOD.replacen(from, to, 1)).to_string()
+    };
+    let event = "sound_db: 100.0";
+    for (from, to, want) in [
+        (
+            event,
+            "heat_w: 500.0",
+            "a.ron:16:53: warning: `heat_w` changes nothing: without `heat_capacity_j_k`",
+        ),
+        (event, "air_changes_per_h: 9.0", "`air_changes_per_h` changes nothing: without `volume_m3`"),
+        (event, "heat_w: 0.0", "warning: this disturbs nothing"),
+        (r#"in: "house") ]"#, r#"in: "house", solar_m2: 9.0) ]"#, "`solar_m2` changes nothing"),
+        (r#"in: "house") ]"#, r#"in: "house", outside_w_k: 9.0) ]"#, "`outside_w_k` changes nothing"),
+        (r#"in: "house") ]"#, r#"in: "house", vapour_g_h: 9.0) ]"#, "`vapour_g_h` changes nothing"),
+        (r#"at: "40min""#, r#"at: "1h""#, "warning: this lies at the end of the run, 1h"),
+    ] {
+        let report = said(from, to);
+        assert!(report.contains(want) && report.lines().count() == 1, "{to}: {report}");
+    }
+    // What has a capacity and a volume is moved by both, and what ends with the run is in time.
+    let zone = r#"in: "house", heat_capacity_j_k: 1e5, volume_m3: 30.0, heat_w: 9.0, vapour_g_h: 9.0) ]"#;
+    let text = GOOD.replacen(r#"in: "house") ]"#, zone, 1);
+    let text = text.replacen(event, "heat_w: 500.0, air_changes_per_h: 9.0", 1);
+    assert_eq!(report(&text.replacen(r#"at: "40min""#, r#"at: "40min", until: "1h""#, 1)).to_string(), "");
 }

@@ -29,7 +29,7 @@ fn ids() {
               x there is no zone `room`
                 ,-[a.ron:16:37]
              15 |     (at: "30min", until: "31min", do: LinkDown(link: "wifi")),
-             16 |     (at: "40min", do: Disturb(zone: "room", heat_w: 100.0)),
+             16 |     (at: "40min", do: Disturb(zone: "room", sound_db: 100.0)),
                 :                                     ^^^^^^
              17 |   ],
                 `----
@@ -328,6 +328,8 @@ fn what_is_wrong_with_a_desired_state_is_told_where_it_stands() {
     let both = at("level: 0.5", "level: 1.5");
     assert!(both.len() == 2 && both.iter().all(|told| told.starts_with("a.ron:14:")), "{both:?}");
     assert!(both.iter().any(|told| told.starts_with("a.ron:14:60 ")), "its level: {both:?}");
+    let until = at("(at: \"30min\", do: Desire", "(at: \"30min\", until: \"40min\", do: Desire");
+    assert!(until.iter().any(|told| told.contains("said once, and nothing takes it back")), "{until:?}");
     // Where it stands further down, so is its error.
     let down = at("(at: \"30min\", do: Desire", "\n    // Later.\n    (at: \"30min\", do: Desire");
     assert_eq!(down, [format!("a.ron:16:38 {takes_none}")]);

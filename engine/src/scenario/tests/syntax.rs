@@ -249,3 +249,36 @@ fn what_is_no_regular_file_is_refused_unread() {
         assert!(Files::at(dir.path()).open(&name).is_err());
     }
 }
+
+#[test]
+fn slips_of_those_who_write_other_languages_too() {
+    let comment = ["`#` begins no comment", "write `//` before"];
+    for (from, to, words) in [
+        (r#"duration: "1h""#, "duration: 1h", ["the time `1h` stands without quotes", r#"write "1h""#]),
+        (r#"until: "31min""#, "until: 31min", ["the time `31min` stands without", r#"write "31min""#]),
+        (r#"segment: "10min""#, "segment: 1.5h", ["the time `1.5h` stands", r#"write "1.5h""#]),
+        ("temperature_c: 20.0", "temperature_c: 20.0°C", ["`20.0°C` is neither a number", "write 20.0, if"]),
+        ("level: 0.5", "level: 50%", ["`50%` is neither a number nor a text", "write 50, if"]),
+        ("seed: 3, ", "seed: 3 # mine\n, ", comment),
+        ("seed: 3, ", "seed: 3, # mine\n", comment),
+        ("fleet: [", "fleet: [ # all\n", comment),
+        ("Scenario(", "# mine\nScenario(", comment),
+        ("kind: Bias(by: 3.0)", "kind: Bias", ["`Bias` is not all of this value", "in brackets: `Bias(…)`"]),
+        (r#"Pin("A1")"#, "Pin", ["`Pin` is not all of this value", "in brackets: `Pin(…)`"]),
+        (r#"Pin("A1")"#, r#"I2c("0x76")"#, ["must be a whole number, not \"0x76\"", "help: write 0x76"]),
+    ] {
+        assert!(GOOD.contains(from), "{from}");
+        let said = report(&GOOD.replacen(from, to, 1)).render(Style::Plain);
+        assert!(words.iter().all(|words| said.contains(words)), "{to}: {said}");
+    }
+    let world = GOOD.find("world: (").unwrap()..GOOD.find("  links:").unwrap();
+    let mut text = GOOD.to_owned();
+    text.replace_range(world, "world: None,\n");
+    let said = report(&text).render(Style::Plain);
+    assert!(said.contains("brackets are expected here, not `None`"), "{said}");
+    // A comma that is missing is one, and so is what begins like a number.
+    for to in ["seed: 3 ", "seed: 0x7G, "] {
+        let said = report(&GOOD.replacen("seed: 3, ", to, 1)).render(Style::Plain);
+        assert!(said.contains("expected `,` before this"), "{said}");
+    }
+}
