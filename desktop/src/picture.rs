@@ -21,7 +21,7 @@ use crate::{
     },
 };
 use bevy::{
-    app::PluginsState,
+    app::{PluginsState, TerminalCtrlCHandlerPlugin},
     camera::{CameraOutputMode, Exposure, RenderTarget, Viewport, visibility::RenderLayers},
     core_pipeline::tonemapping::Tonemapping,
     prelude::*,
@@ -388,7 +388,9 @@ fn set_up(size: Size) -> (App, Handle<Image>) {
             })
             .set(bevy::log::LogPlugin { filter: "error".to_owned(), ..default() })
             .disable::<WinitPlugin>()
-            .disable::<PipelinedRenderingPlugin>(),
+            .disable::<PipelinedRenderingPlugin>()
+            // It asks an app's own loop to end, which there is none of: a signal ends the program by itself.
+            .disable::<TerminalCtrlCHandlerPlugin>(),
     )
     .add_plugins((EguiPlugin::default(), StagePlugin))
     .add_systems(EguiPrimaryContextPass, paint);

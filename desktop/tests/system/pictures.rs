@@ -2,7 +2,10 @@
 
 use crate::{desktop, vulkan};
 use image::{Rgb, RgbImage};
-use std::{path::Path, process::Command};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
 use twinfleet_desktop::{
     sim::{
         open::{Opened, shipped},
@@ -14,6 +17,7 @@ use twinfleet_desktop::{
         show::Shown,
     },
 };
+use twinfleet_tests::Process;
 
 /// Draws a picture of a scenario; `args` are more of the command line.
 fn draw(dir: &Path, scenario: &str, args: &[&str]) -> RgbImage {
@@ -422,4 +426,22 @@ fn a_headless_report_has_a_picture_by_the_desktop_beside_it() {
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(text.contains("the report has no picture: twinfleet-desktop ended with"), "{text}");
     assert!(!page.contains("data:image/png"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_video_on_its_way_ends_as_it_is_told_to() {
+    if !vulkan("a_video_on_its_way_ends_as_it_is_told_to") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let frames = dir.path().join("frames");
+    let mut command = desktop(dir.path());
+    // So many pictures that it would draw for minutes yet.
+    command.args(["parcel-drop", "--every", "1ms", "--size", "64x64", "--video"]).arg(&frames);
+    let mut video = Process(command.stderr(Stdio::null()).spawn().unwrap());
+    twinfleet_tests::until("the first picture", || frames.join("000000.png").exists());
+    let told = Command::new("kill").args(["-TERM", &video.0.id().to_string()]).status().unwrap();
+    assert!(told.success());
+    twinfleet_tests::until("its end", || video.0.try_wait().unwrap().is_some());
 }
