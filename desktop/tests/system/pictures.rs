@@ -315,6 +315,20 @@ fn a_picture_that_cannot_be_is_refused_before_anything_is_run() {
 }
 
 #[test]
+fn a_folder_that_is_no_record_does_not_hide_the_scenario_of_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, says) in [("swing-shake-drive", "there is no view `topp`"), ("mine", "mine holds no record")] {
+        std::fs::create_dir(dir.path().join(name)).unwrap();
+        let mut command = desktop(dir.path());
+        command.current_dir(dir.path()).args([name, "--view", "topp", "--screenshot", "x.png"]);
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{name}: {text}");
+        assert!(text.contains(says), "{name}: {text}");
+    }
+}
+
+#[test]
 fn what_only_a_picture_has_is_not_taken_in_silence_by_a_window() {
     let dir = tempfile::tempdir().unwrap();
     for args in [&["--hide", "node-0"][..], &["--bare"], &["--size", "640x360"]] {
