@@ -68,7 +68,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Opened::file(file, &args.sets, args.seed, &args.catalog).map_err(|r| Failure::refused(&r))?;
     warn(&opened);
     let opened = opened.scripted(&args.scripts());
-    let mut player = source(&opened, args.threads).map_err(Failure::from)?;
+    let mut player = source(&opened, usize::from(args.threads)).map_err(Failure::from)?;
     let end = player.left().end;
     let shots = shots(args, end, player.left().step_ns)?;
     opened.not_reseeded(args.seed).map_err(Failure::input)?;
@@ -83,7 +83,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             opened.not_reseeded(args.seed).map_err(Failure::input)?;
             warn(&opened);
             let opened = opened.scripted(&args.scripts());
-            let player = source(&opened, args.threads).map_err(Failure::from)?;
+            let player = source(&opened, usize::from(args.threads)).map_err(Failure::from)?;
             let shown = self::shown(args, opened, player.left())?;
             Some((player, shown))
         }

@@ -52,6 +52,12 @@ pub fn take(report: &Report, args: &RunArgs, dir: &Path) -> Result<Option<Pictur
         None => {
             command.arg(&args.file).args(["--seed", &report.seed.to_string()]);
             command.args(args.sets.iter().flat_map(|set| ["--set", set]));
+            // The run is gone through again as it was: what a script may do, it may do in the picture.
+            command.args(["--threads", &args.threads.to_string()]);
+            command.args(args.trust_scripts.then_some("--trust-scripts"));
+            if let Some(patience_s) = args.script_patience {
+                command.args(["--script-patience", &patience_s.to_string()]);
+            }
         }
     }
     for folder in &args.catalog {

@@ -349,6 +349,7 @@ fn what_belongs_to_another_way_of_looking_is_not_taken_in_silence() {
         (&["parcel-drop", "--at", "3s", "--every", "1s"], "--every"),
         (&["parcel-drop", "--screenshot", png, "--broker", "mqtt://localhost"], "--mirror FILE"),
         (&["--mirror", "pi3b-mirror", "--broker", "mqtt://127.0.0.1:9", "--hide", "pi-1"], "--hide"),
+        (&["parcel-drop", "--screenshot", png, "--threads", "0"], "1..=256"),
     ] {
         let output = desktop(dir.path()).args(args).env_remove("DISPLAY").output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -440,6 +441,29 @@ fn a_headless_report_has_a_picture_by_the_desktop_beside_it() {
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(text.contains("the report has no picture: twinfleet-desktop ended with"), "{text}");
     assert!(!page.contains("data:image/png"));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_picture_of_a_report_is_of_the_run_as_it_was_run() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    // The command, beside a desktop that writes down what it is asked for.
+    let (command, fake) = (dir.path().join("twinfleet"), dir.path().join("twinfleet-desktop"));
+    let own = twinfleet_tests::twinfleet();
+    std::fs::hard_link(own, &command).or_else(|_| std::fs::copy(own, &command).map(|_| ())).unwrap();
+    std::fs::write(&fake, "#!/bin/sh\nfor arg in \"$@\"; do echo \"$arg\" >> asked; done\nexit 1\n").unwrap();
+    std::fs::set_permissions(&fake, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let args = ["--broker", "none", "--threads", "2", "--trust-scripts", "--script-patience", "7.5"];
+    let mut command = Command::new(command);
+    command.args(["run", "parcel-drop", "--quiet", "--report", "out"]).args(args).current_dir(dir.path());
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let asked = std::fs::read_to_string(dir.path().join("asked")).unwrap_or_else(|e| panic!("{e}: {text}"));
+    let asked: Vec<&str> = asked.lines().collect();
+    for wanted in [&["--threads", "2"][..], &["--trust-scripts"], &["--script-patience", "7.5"]] {
+        assert!(asked.windows(wanted.len()).any(|some| some == wanted), "{wanted:?} of {asked:?}");
+    }
 }
 
 #[cfg(unix)]
