@@ -84,8 +84,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             warn(&opened);
             let opened = opened.scripted(&args.scripts());
             let player = source(&opened, usize::from(args.threads)).map_err(Failure::from)?;
-            let shown = self::shown(args, opened, player.left())?;
-            Some((player, shown))
+            Some((player, self::beside(args, opened, player.left())))
         }
     };
     let mut studio = Studio::new(args.size, shown, args.bare)?;
@@ -134,6 +133,9 @@ fn shots(args: &Args, end: SimTime, step_ns: i64) -> Result<Vec<(SimTime, PathBu
                 path.display()
             )));
         }
+        if path.is_dir() {
+            return Err(Failure::outside(format!("{}: cannot be written: it is a folder", path.display())));
+        }
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty() && !p.is_dir());
         if let Some(folder) = folder {
             let (path, folder) = (path.display(), folder.display());
@@ -181,13 +183,9 @@ fn is_frame(name: &str) -> bool {
     name.strip_suffix(".png").is_some_and(|stem| stem.len() == 6 && stem.bytes().all(|b| b.is_ascii_digit()))
 }
 
+/// What is shown, as the command line asks.
 fn shown(args: &Args, opened: Opened, left: &Left) -> Result<Shown, Failure> {
-    let frame = left.history.last().cloned().unwrap_or_else(|| Arc::new(Frame::empty(0)));
-    let mut shown = Shown::new(opened, frame, 1);
-    // Units and colours are the defaults, whoever draws it: a picture is the same everywhere.
-    shown.dark = !args.light;
-    shown.labels = !args.bare;
-    shown.arcs = if args.links { Arcs::All } else { Arcs::Messages };
+    let mut shown = plain(args, opened, left);
     if let Some(asked) = &args.field {
         shown.colour_as_asked(asked).map_err(Failure::input)?;
     }
@@ -197,6 +195,28 @@ fn shown(args: &Args, opened: Opened, left: &Left) -> Result<Shown, Failure> {
             Some(device.ok_or_else(|| Failure::input(format!("there is no device `{id}` to hide")))?);
     }
     Ok(shown)
+}
+
+/// What is shown beside it: what it does not measure colours nothing there, whom it does not have is not left out.
+fn beside(args: &Args, opened: Opened, left: &Left) -> Shown {
+    let mut shown = plain(args, opened, left);
+    if let Some(asked) = &args.field
+        && shown.colour_as_asked(asked).is_err()
+    {
+        shown.field = None;
+    }
+    shown.hidden = args.hide.as_ref().and_then(|id| shown.fleet.find(id));
+    shown
+}
+
+fn plain(args: &Args, opened: Opened, left: &Left) -> Shown {
+    let frame = left.history.last().cloned().unwrap_or_else(|| Arc::new(Frame::empty(0)));
+    let mut shown = Shown::new(opened, frame, 1);
+    // Units and colours are the defaults, whoever draws it: a picture is the same everywhere.
+    shown.dark = !args.light;
+    shown.labels = !args.bare;
+    shown.arcs = if args.links { Arcs::All } else { Arcs::Messages };
+    shown
 }
 
 /// What the app of pictures draws on top.
@@ -354,8 +374,11 @@ pub fn write(image: Image, part: Option<egui::Rect>, path: &Path) -> Result<(), 
     let mut name = path.file_stem().unwrap_or_default().to_owned();
     name.push(".part.png");
     let aside = path.with_file_name(name);
-    picture.save(&aside).map_err(|e| wrong(&e))?;
-    std::fs::rename(&aside, path).map_err(|e| wrong(&e))
+    let saved = picture.save(&aside).map_err(|e| wrong(&e));
+    saved.and_then(|()| std::fs::rename(&aside, path).map_err(|e| wrong(&e))).inspect_err(|_| {
+        // What was written is of no use; that it cannot be removed either changes nothing.
+        let _ = std::fs::remove_file(&aside);
+    })
 }
 
 /// Some of them, evenly spread, the last one included.

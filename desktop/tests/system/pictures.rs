@@ -298,10 +298,12 @@ fn a_video_that_is_refused_takes_no_earlier_one_away() {
 fn a_picture_that_cannot_be_is_refused_before_anything_is_run() {
     let dir = tempfile::tempdir().unwrap();
     // A run of twenty thousand hours takes longer than anybody waits.
+    std::fs::create_dir(dir.path().join("folder.png")).unwrap();
     let long = ["cold-night", "--set", "duration=\"20000h\"", "--set", "expect=[]"];
     for (args, out, code, says) in [
         (&["--view", "topp"][..], "x.png", 2, "there is no view `topp`"),
         (&[], "no/such/folder/x.png", 3, "there is no folder"),
+        (&[], "folder.png", 3, "it is a folder"),
     ] {
         let start = std::time::Instant::now();
         let mut command = desktop(dir.path());
@@ -407,6 +409,22 @@ fn a_run_that_is_over_before_the_other_half_is_shown_at_its_end() {
     };
     assert!(difference(&left("3s"), &left("20min")).is_some());
     assert_eq!(difference(&left("20min"), &left("25min")), None);
+}
+
+#[test]
+fn what_is_beside_needs_neither_the_field_nor_the_device_that_is_left_out() {
+    if !vulkan("what_is_beside_needs_neither_the_field_nor_the_device_that_is_left_out") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let half = |args: &[&str], x: u32| {
+        let args = [&["--at", "0s", "--bare", "--beside", "parcel-drop"], args].concat();
+        let whole = draw(dir.path(), "cold-night", &args);
+        image::imageops::crop_imm(&whole, x, 0, whole.width() / 2, whole.height()).to_image()
+    };
+    // No parcel measures humidity, and none is called `node-0`.
+    let plain = half(&["--field", "none"], 0);
+    assert_eq!(difference(&plain, &half(&["--field", "humidity", "--hide", "node-0"], 0)), None);
 }
 
 /// The headless command's report of a run.
