@@ -84,7 +84,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             warn(&opened);
             let opened = opened.scripted(&args.scripts());
             let player = source(&opened, usize::from(args.threads)).map_err(Failure::from)?;
-            Some((player, self::beside(args, opened, player.left())))
+            Some((player, shown_beside(args, opened, player.left())))
         }
     };
     let mut studio = Studio::new(args.size, shown, args.bare)?;
@@ -198,7 +198,7 @@ fn shown(args: &Args, opened: Opened, left: &Left) -> Result<Shown, Failure> {
 }
 
 /// What is shown beside it: what it does not measure colours nothing there, whom it does not have is not left out.
-fn beside(args: &Args, opened: Opened, left: &Left) -> Shown {
+fn shown_beside(args: &Args, opened: Opened, left: &Left) -> Shown {
     let mut shown = plain(args, opened, left);
     if let Some(asked) = &args.field
         && shown.colour_as_asked(asked).is_err()
