@@ -69,6 +69,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     warn(&opened);
     let opened = opened.scripted(&args.scripts());
     let mut player = source(&opened, usize::from(args.threads)).map_err(Failure::from)?;
+    note(player.left());
     let end = player.left().end;
     let shots = shots(args, end, player.left().step_ns)?;
     opened.not_reseeded(args.seed).map_err(Failure::input)?;
@@ -84,6 +85,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             warn(&opened);
             let opened = opened.scripted(&args.scripts());
             let player = source(&opened, usize::from(args.threads)).map_err(Failure::from)?;
+            note(player.left());
             Some((player, shown_beside(args, opened, player.left())))
         }
     };
@@ -118,10 +120,19 @@ fn warn(opened: &Opened) {
     }
 }
 
-/// Advances to an instant; where something outside the simulation fails before, there is no picture of it.
+/// Tells what a user should know of where it comes from: a record that was cut short, a load whose traffic is elsewhere.
+fn note(left: &Left) {
+    left.note.iter().for_each(|note| eprintln!("{note}"));
+}
+
+/// Advances to an instant; where something outside the simulation fails before, or a record cannot be read as far, there is no
+/// picture of it.
 fn run_until(player: &mut dyn Source, t: SimTime) -> Result<(), Failure> {
+    let end = player.left().end;
     player.run_until(t);
-    player.left().failed.as_ref().map_or(Ok(()), |why| Err(Failure::outside(why)))
+    let left = player.left();
+    let unread = left.note.as_ref().filter(|_| left.end < end);
+    left.failed.as_ref().or(unread).map_or(Ok(()), |why| Err(Failure::outside(why)))
 }
 
 /// When to draw, and into which files.

@@ -317,6 +317,15 @@ fn a_picture_that_cannot_be_is_refused_before_anything_is_run() {
 }
 
 #[test]
+fn what_a_window_notes_of_where_it_comes_from_a_picture_notes_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = desktop(dir.path());
+    command.args(["load-smoke", "--view", "topp", "--screenshot"]).arg(dir.path().join("x.png"));
+    let text = String::from_utf8_lossy(&command.output().unwrap().stderr).into_owned();
+    assert!(text.contains("only in `twinfleet load`") && text.contains("no view `topp`"), "{text}");
+}
+
+#[test]
 fn a_folder_that_is_no_record_does_not_hide_the_scenario_of_its_name() {
     let dir = tempfile::tempdir().unwrap();
     for (name, says) in [("swing-shake-drive", "there is no view `topp`"), ("mine", "mine holds no record")] {
@@ -470,15 +479,19 @@ fn the_picture_of_a_report_is_of_the_run_as_it_was_run() {
     let (command, fake) = (dir.path().join("twinfleet"), dir.path().join("twinfleet-desktop"));
     let own = twinfleet_tests::twinfleet();
     std::fs::hard_link(own, &command).or_else(|_| std::fs::copy(own, &command).map(|_| ())).unwrap();
-    std::fs::write(&fake, "#!/bin/sh\nfor arg in \"$@\"; do echo \"$arg\" >> asked; done\nexit 1\n").unwrap();
+    let says =
+        "echo 'error: of a driver' >&2; echo 'no graphics: none' >&2; echo '  install some' >&2; exit 3";
+    let script = format!("#!/bin/sh\nfor arg in \"$@\"; do echo \"$arg\" >> asked; done\n{says}\n");
+    std::fs::write(&fake, script).unwrap();
     std::fs::set_permissions(&fake, std::fs::Permissions::from_mode(0o755)).unwrap();
     let args = ["--broker", "none", "--threads", "2", "--trust-scripts", "--script-patience", "7.5"];
     let mut command = Command::new(command);
-    command.args(["run", "parcel-drop", "--quiet", "--report", "out"]).args(args).current_dir(dir.path());
+    command.args(["run", "parcel-drop", "--report", "out"]).args(args).current_dir(dir.path());
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     let asked = std::fs::read_to_string(dir.path().join("asked")).unwrap_or_else(|e| panic!("{e}: {text}"));
     let asked: Vec<&str> = asked.lines().collect();
+    assert!(text.contains("the report has no picture") && text.contains("3: no graphics: none"), "{text}");
     for wanted in [&["--threads", "2"][..], &["--trust-scripts"], &["--script-patience", "7.5"]] {
         assert!(asked.windows(wanted.len()).any(|some| some == wanted), "{wanted:?} of {asked:?}");
     }
