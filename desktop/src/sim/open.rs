@@ -38,7 +38,7 @@ pub enum Origin {
 /// A scenario with all that a run of it takes.
 #[derive(Clone)]
 pub struct Opened {
-    /// What the title shows: the file's name without its ending.
+    /// What the title shows: the file's name without its ending, or the record's folder.
     pub title: String,
     /// The path or the name that it was opened by.
     pub file: String,
@@ -98,7 +98,8 @@ impl Opened {
             Report::from(error.help("it ran with a catalog of its own: name its folder by `--catalog`"))
         })?;
         Ok(Self {
-            title: title(&dir.to_string_lossy()),
+            // A folder's name has no ending: what stands behind a point tells it from the next.
+            title: dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy().into_owned(),
             file: dir.display().to_string(),
             folders: folders.to_vec(),
             loaded: Arc::new(loaded),

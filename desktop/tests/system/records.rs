@@ -139,6 +139,23 @@ fn a_record_of_another_seed_is_simulated_anew_with_it() {
 }
 
 #[test]
+fn records_whose_names_differ_behind_a_point_are_told_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let rec = record(dir.path());
+    let titles = ["mon.1", "mon.2"].map(|name| {
+        let renamed = dir.path().join(name);
+        // Each in its turn has the name.
+        let from = [Path::new(&rec).to_owned(), dir.path().join("mon.1")].into_iter().find(|p| p.is_dir());
+        std::fs::rename(from.unwrap(), &renamed).unwrap();
+        let mut desk = Desk::new(Settings::default());
+        desk.open(renamed.to_str().unwrap());
+        assert_eq!(desk.refused, None);
+        desk.title()
+    });
+    assert_eq!(titles, ["mon.1", "mon.2"]);
+}
+
+#[test]
 fn a_damaged_record_is_refused_by_the_name_of_its_file() {
     let dir = tempfile::tempdir().unwrap();
     let rec = record(dir.path());
