@@ -13,8 +13,12 @@ use std::{
     time::{Duration, Instant},
 };
 use twinfleet_engine::{
-    message::Message,
-    mirror::follow::{self, live},
+    message::{Message, Router, TopicFilter},
+    mirror::{
+        follow::{self, live},
+        topics_of,
+    },
+    plan::Plan,
     record::{Bucket, Sampler},
     run::Run,
     signal::SignalId,
@@ -52,6 +56,8 @@ pub struct Live {
     ticked: Instant,
     seq: u64,
     heard: Vec<Message>,
+    /// Whose topics these are, by the ordinals of the devices.
+    voices: Router<u32>,
     sampler: Sampler,
     ledger: Ledger,
 }
@@ -65,6 +71,30 @@ fn wire(error: &WireError) -> NoSource {
         other => other.to_string(),
     };
     NoSource { text, outside: !error.is_input() }
+}
+
+/// Which device's topics these are.
+fn voices(plan: &Plan, fleet: &Fleet) -> Router<u32> {
+    let mut voices = Router::default();
+    for def in &plan.scenario.mirror {
+        let Some(ordinal) = fleet.find(&def.twin).and_then(|d| fleet.devices[d].ordinal) else { continue };
+        for filter in topics_of(plan, def).iter().filter_map(|topic| TopicFilter::new(topic).ok()) {
+            voices.add(filter, ordinal);
+        }
+    }
+    voices
+}
+
+/// A message as its device's own. What the broker had kept nobody says now, and what a bridge says of all is nobody's own.
+fn attributed(voices: &mut Router<u32>, mut message: Message) -> Message {
+    let ordinals = voices.targets(&message.topic);
+    if let Some(first) = ordinals.first()
+        && !message.retain
+        && ordinals.iter().all(|ordinal| ordinal == first)
+    {
+        message.publisher = *first;
+    }
+    message
 }
 
 impl Live {
@@ -95,12 +125,15 @@ impl Live {
         options.filters = filters(plan, 1, false);
         let session = Session::start(options).map_err(|e| wire(&e))?;
         let mut ledger = Ledger::new(plan, SimTime::ZERO, TICK.as_nanos() as i64);
-        ledger.hear_by_reports(plan, &Fleet::of(plan));
+        let fleet = Fleet::of(plan);
+        ledger.hear_by_reports(plan, &fleet);
         ledger.left.note = Some(format!("following {}", session.broker()));
         ledger.keep_frame(Arc::default());
         let now = Instant::now();
         let sampler = Sampler::new(SAMPLED_SIGNALS, SAMPLED_BUCKETS);
-        Ok(Self { run, session, started: now, ticked: now, seq: 0, heard: Vec::new(), sampler, ledger })
+        let voices = voices(plan, &fleet);
+        let heard = Vec::new();
+        Ok(Self { run, session, started: now, ticked: now, seq: 0, heard, voices, sampler, ledger })
     }
 
     fn listen(&mut self) {
@@ -153,6 +186,7 @@ impl Source for Live {
         let heard = std::mem::take(&mut self.heard);
         // What the twins would answer, in their dialects, stays unsaid.
         let _ = self.run.tick_until(now, heard.clone());
+        let heard: Vec<Message> = heard.into_iter().map(|m| attributed(&mut self.voices, m)).collect();
         self.ledger.left.now = self.run.now();
         self.ledger.left.end = self.run.now();
         let world = self.run.world();

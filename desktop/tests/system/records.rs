@@ -206,6 +206,12 @@ fn real_devices_are_followed_live() {
     until(&mut desk, "the twin to hear its device", |d| estimate(d).is_some());
     let (reported, held) = estimate(&desk).unwrap();
     assert!((20.0..90.0).contains(&reported) && (reported - held).abs() < 8.0, "{reported} {held}");
+    // What it says is its own, in the inspector's log and for who clicks a message.
+    until(&mut desk, "a message of its own", |d| {
+        let ordinal = d.shown.as_ref().unwrap().fleet.devices[0].ordinal.unwrap();
+        let shared = d.session.as_ref().unwrap().shared();
+        shared.left.traffic.until(SimTime::NEVER).any(|h| h.message.publisher == ordinal)
+    });
     let shared = desk.session.as_ref().unwrap().shared();
     let traffic = shared.left.traffic.until(SimTime::NEVER).next().unwrap().message.topic.clone();
     drop(shared);
