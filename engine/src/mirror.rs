@@ -118,6 +118,13 @@ pub(crate) fn bound_topic(topic: &str, twin: &str) -> String {
     topic.replace("{device}", twin)
 }
 
+/// The topics on which it is told that a mirror section's device is gone or back, of its bindings in no dialect: a dialect has
+/// words of its own for it.
+pub fn status_topics(def: &MirrorDef) -> Vec<String> {
+    let plain = def.bind.iter().filter(|bind| !matches!(bind.decode, DecodeDef::Dialect { .. }));
+    plain.map(|bind| status_topic(&bound_topic(&bind.topic, &def.twin))).collect()
+}
+
 /// The topic beside a state topic on which `online` and `offline` are told.
 pub(crate) fn status_topic(topic: &str) -> String {
     format!("{topic}/status")

@@ -9,21 +9,26 @@ use super::{
 };
 use crate::fleet::Fleet;
 use std::{
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 use twinfleet_engine::{
     message::{Message, Router, TopicFilter},
     mirror::{
-        follow::{self, live},
-        topics_of,
+        follow::{
+            self,
+            live::{self, OFFLINE, ONLINE},
+        },
+        status_topics, topics_of,
     },
     plan::Plan,
     record::{Bucket, Sampler},
     run::Run,
+    scenario::MirrorDef,
     signal::SignalId,
     time::SimTime,
-    world::{Events, Rows, Watch},
+    world::{Event, Events, Rows, Watch},
 };
 use twinfleet_twins::{
     assemble::Estimators,
@@ -58,6 +63,8 @@ pub struct Live {
     heard: Vec<Message>,
     /// Whose topics these are, by the ordinals of the devices.
     voices: Router<u32>,
+    /// By the topic where it is told: which twin's device is gone or back, and whether it was there by what was told last.
+    statuses: HashMap<String, (String, bool)>,
     sampler: Sampler,
     ledger: Ledger,
 }
@@ -97,6 +104,15 @@ fn attributed(voices: &mut Router<u32>, mut message: Message) -> Message {
     message
 }
 
+/// That a device is gone, or back, where a message tells it on a topic of its own; what a dialect tells, its twin says.
+fn presence(statuses: &mut HashMap<String, (String, bool)>, message: &Message) -> Option<Event> {
+    let (twin, here) = statuses.get_mut(&*message.topic)?;
+    let is = &*message.payload != b"offline";
+    let kind = if is { ONLINE } else { OFFLINE }.to_owned();
+    let event = Event { t: message.due, subject: twin.clone(), kind, ..Event::default() };
+    (std::mem::replace(here, is) != is).then_some(event)
+}
+
 impl Live {
     /// Connects to the broker; the mirror's time begins now.
     ///
@@ -132,8 +148,12 @@ impl Live {
         let now = Instant::now();
         let sampler = Sampler::new(SAMPLED_SIGNALS, SAMPLED_BUCKETS);
         let voices = voices(plan, &fleet);
+        let of = |def: &MirrorDef| -> Vec<(String, (String, bool))> {
+            status_topics(def).into_iter().map(|topic| (topic, (def.twin.clone(), true))).collect()
+        };
+        let statuses = plan.scenario.mirror.iter().flat_map(of).collect();
         let heard = Vec::new();
-        Ok(Self { run, session, started: now, ticked: now, seq: 0, heard, voices, sampler, ledger })
+        Ok(Self { run, session, started: now, ticked: now, seq: 0, heard, voices, statuses, sampler, ledger })
     }
 
     fn listen(&mut self) {
@@ -194,6 +214,8 @@ impl Source for Live {
         rows.iter().for_each(|row| self.sampler.add(row));
         self.ledger.rows(rows);
         self.ledger.events(&world.resource::<Events>().0);
+        let told: Vec<Event> = heard.iter().filter_map(|m| presence(&mut self.statuses, m)).collect();
+        self.ledger.events(&told);
         self.ledger.messages(&heard);
         self.ledger.keep_frame(Arc::default());
         true

@@ -5,6 +5,7 @@ use egui_kittest::kittest::Queryable;
 use std::{
     path::Path,
     process::{Command, Stdio},
+    time::Duration,
 };
 use twinfleet_desktop::{
     panels::desk::Desk,
@@ -15,11 +16,15 @@ use twinfleet_desktop::{
     },
 };
 use twinfleet_engine::{
+    mirror::status_topics,
     signal::Kind,
     time::{SimTime, Span},
 };
 use twinfleet_tests::Process;
-use twinfleet_twins::wire::broker::{Broker, BrokerConfig};
+use twinfleet_twins::wire::{
+    broker::{Broker, BrokerConfig},
+    client::{ConnectOptions, Connection},
+};
 
 fn go(desk: &mut Desk, text: &str) {
     desk.go_to(at(text));
@@ -236,6 +241,24 @@ fn real_devices_are_followed_live() {
         let note = d.session.as_ref().unwrap().shared().left.note.clone();
         note.is_some_and(|n| n.contains("away"))
     });
+}
+
+#[test]
+fn a_real_device_that_is_said_to_be_gone_is_away_until_it_is_back() {
+    let broker = Broker::start(BrokerConfig::default()).unwrap();
+    let mut desk = Desk::new(Settings::default());
+    desk.follow_live("pi3b-mirror", &format!("mqtt://{}", broker.addr()));
+    assert_eq!(desk.refused, None);
+    let topic = status_topics(&desk.shown.as_ref().unwrap().opened.plan.scenario.mirror[0]).remove(0);
+    for (word, away) in [("offline", true), ("online", false)] {
+        let mut device = Connection::connect(&ConnectOptions::new(broker.addr())).unwrap();
+        device.publish(&topic, word.as_bytes(), 1, true).unwrap();
+        device.disconnect(Duration::from_secs(10)).unwrap();
+        until(&mut desk, word, |d| {
+            let spells = &d.shown.as_ref().unwrap().spells;
+            spells.iter().any(|s| s.what == "offline" && s.class == Class::Outage) == away
+        });
+    }
 }
 
 #[test]
