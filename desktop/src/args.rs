@@ -99,9 +99,9 @@ pub struct Args {
     /// Real time that a script may be silent for before the run ends, [s]
     #[arg(long, value_name = "SECONDS", env = "TWINFLEET_SCRIPT_PATIENCE")]
     pub script_patience: Option<f64>,
-    /// Threads of the simulation
-    #[arg(long, default_value_t = 1)]
-    pub threads: usize,
+    /// Threads of the simulation, 1 to 256
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: u16,
 }
 
 impl Args {

@@ -21,7 +21,7 @@ use crate::{
     },
 };
 use bevy::{
-    app::PluginsState,
+    app::{PluginsState, TerminalCtrlCHandlerPlugin},
     camera::{CameraOutputMode, Exposure, RenderTarget, Viewport, visibility::RenderLayers},
     core_pipeline::tonemapping::Tonemapping,
     prelude::*,
@@ -68,7 +68,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Opened::file(file, &args.sets, args.seed, &args.catalog).map_err(|r| Failure::refused(&r))?;
     warn(&opened);
     let opened = opened.scripted(&args.scripts());
-    let mut player = source(&opened, args.threads).map_err(Failure::from)?;
+    let mut player = source(&opened, usize::from(args.threads)).map_err(Failure::from)?;
+    note(player.left());
     let end = player.left().end;
     let shots = shots(args, end, player.left().step_ns)?;
     opened.not_reseeded(args.seed).map_err(Failure::input)?;
@@ -83,9 +84,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             opened.not_reseeded(args.seed).map_err(Failure::input)?;
             warn(&opened);
             let opened = opened.scripted(&args.scripts());
-            let player = source(&opened, args.threads).map_err(Failure::from)?;
-            let shown = self::shown(args, opened, player.left())?;
-            Some((player, shown))
+            let player = source(&opened, usize::from(args.threads)).map_err(Failure::from)?;
+            note(player.left());
+            Some((player, shown_beside(args, opened, player.left())))
         }
     };
     let mut studio = Studio::new(args.size, shown, args.bare)?;
@@ -119,10 +120,19 @@ fn warn(opened: &Opened) {
     }
 }
 
-/// Advances to an instant; where something outside the simulation fails before, there is no picture of it.
+/// Tells what a user should know of where it comes from: a record that was cut short, a load whose traffic is elsewhere.
+fn note(left: &Left) {
+    left.note.iter().for_each(|note| eprintln!("{note}"));
+}
+
+/// Advances to an instant; where something outside the simulation fails before, or a record cannot be read as far, there is no
+/// picture of it.
 fn run_until(player: &mut dyn Source, t: SimTime) -> Result<(), Failure> {
+    let end = player.left().end;
     player.run_until(t);
-    player.left().failed.as_ref().map_or(Ok(()), |why| Err(Failure::outside(why)))
+    let left = player.left();
+    let unread = left.note.as_ref().filter(|_| left.end < end);
+    left.failed.as_ref().or(unread).map_or(Ok(()), |why| Err(Failure::outside(why)))
 }
 
 /// When to draw, and into which files.
@@ -133,6 +143,9 @@ fn shots(args: &Args, end: SimTime, step_ns: i64) -> Result<Vec<(SimTime, PathBu
                 "{}: pictures are PNG: end the name with .png",
                 path.display()
             )));
+        }
+        if path.is_dir() {
+            return Err(Failure::outside(format!("{}: cannot be written: it is a folder", path.display())));
         }
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty() && !p.is_dir());
         if let Some(folder) = folder {
@@ -181,13 +194,9 @@ fn is_frame(name: &str) -> bool {
     name.strip_suffix(".png").is_some_and(|stem| stem.len() == 6 && stem.bytes().all(|b| b.is_ascii_digit()))
 }
 
+/// What is shown, as the command line asks.
 fn shown(args: &Args, opened: Opened, left: &Left) -> Result<Shown, Failure> {
-    let frame = left.history.last().cloned().unwrap_or_else(|| Arc::new(Frame::empty(0)));
-    let mut shown = Shown::new(opened, frame, 1);
-    // Units and colours are the defaults, whoever draws it: a picture is the same everywhere.
-    shown.dark = !args.light;
-    shown.labels = !args.bare;
-    shown.arcs = if args.links { Arcs::All } else { Arcs::Messages };
+    let mut shown = plain(args, opened, left);
     if let Some(asked) = &args.field {
         shown.colour_as_asked(asked).map_err(Failure::input)?;
     }
@@ -197,6 +206,28 @@ fn shown(args: &Args, opened: Opened, left: &Left) -> Result<Shown, Failure> {
             Some(device.ok_or_else(|| Failure::input(format!("there is no device `{id}` to hide")))?);
     }
     Ok(shown)
+}
+
+/// What is shown beside it: what it does not measure colours nothing there, whom it does not have is not left out.
+fn shown_beside(args: &Args, opened: Opened, left: &Left) -> Shown {
+    let mut shown = plain(args, opened, left);
+    if let Some(asked) = &args.field
+        && shown.colour_as_asked(asked).is_err()
+    {
+        shown.field = None;
+    }
+    shown.hidden = args.hide.as_ref().and_then(|id| shown.fleet.find(id));
+    shown
+}
+
+fn plain(args: &Args, opened: Opened, left: &Left) -> Shown {
+    let frame = left.history.last().cloned().unwrap_or_else(|| Arc::new(Frame::empty(0)));
+    let mut shown = Shown::new(opened, frame, 1);
+    // Units and colours are the defaults, whoever draws it: a picture is the same everywhere.
+    shown.dark = !args.light;
+    shown.labels = !args.bare;
+    shown.arcs = if args.links { Arcs::All } else { Arcs::Messages };
+    shown
 }
 
 /// What the app of pictures draws on top.
@@ -354,8 +385,11 @@ pub fn write(image: Image, part: Option<egui::Rect>, path: &Path) -> Result<(), 
     let mut name = path.file_stem().unwrap_or_default().to_owned();
     name.push(".part.png");
     let aside = path.with_file_name(name);
-    picture.save(&aside).map_err(|e| wrong(&e))?;
-    std::fs::rename(&aside, path).map_err(|e| wrong(&e))
+    let saved = picture.save(&aside).map_err(|e| wrong(&e));
+    saved.and_then(|()| std::fs::rename(&aside, path).map_err(|e| wrong(&e))).inspect_err(|_| {
+        // What was written is of no use; that it cannot be removed either changes nothing.
+        let _ = std::fs::remove_file(&aside);
+    })
 }
 
 /// Some of them, evenly spread, the last one included.
@@ -388,7 +422,9 @@ fn set_up(size: Size) -> (App, Handle<Image>) {
             })
             .set(bevy::log::LogPlugin { filter: "error".to_owned(), ..default() })
             .disable::<WinitPlugin>()
-            .disable::<PipelinedRenderingPlugin>(),
+            .disable::<PipelinedRenderingPlugin>()
+            // It asks an app's own loop to end, which there is none of: a signal ends the program by itself.
+            .disable::<TerminalCtrlCHandlerPlugin>(),
     )
     .add_plugins((EguiPlugin::default(), StagePlugin))
     .add_systems(EguiPrimaryContextPass, paint);

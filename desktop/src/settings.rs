@@ -111,7 +111,9 @@ impl Settings {
 
     /// Puts a file at the head of those opened of late: by its whole path, which is found from wherever the program is started.
     pub fn opened(&mut self, file: &str) {
-        let whole = Some(Path::new(file)).filter(|p| p.exists()).and_then(|p| absolute(p).ok());
+        // A folder that is no record is not what was opened: that came with the program.
+        let is = |p: &&Path| p.is_file() || p.join("manifest.json").is_file();
+        let whole = Some(Path::new(file)).filter(is).and_then(|p| absolute(p).ok());
         let file = whole.map_or_else(|| file.to_owned(), |p| p.to_string_lossy().into_owned());
         self.recent.retain(|f| *f != file);
         self.recent.insert(0, file);

@@ -53,7 +53,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         ));
     }
     let mut desk = Desk::new(Settings::load());
-    (desk.threads, desk.seed, desk.catalog) = (args.threads, args.seed, args.catalog.clone());
+    (desk.threads, desk.seed, desk.catalog) = (usize::from(args.threads), args.seed, args.catalog.clone());
     desk.sets.clone_from(&args.sets);
     desk.scripts = args.scripts();
     desk.dark = (args.light || args.dark).then_some(args.dark);

@@ -80,20 +80,24 @@ pub fn horizon_name(horizon: Span) -> String {
 /// `<topic>/status`, on which a device's broker tells that it is gone (`offline`) or back (`online`); for a binding in a
 /// dialect, what that dialect has to hear.
 pub fn topics(plan: &Plan) -> Vec<String> {
+    let mut all: Vec<String> = plan.scenario.mirror.iter().flat_map(|def| topics_of(plan, def)).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// Those of [`topics`] that one of the plan's mirror sections needs, each as often as a binding has it.
+pub fn topics_of(plan: &Plan, def: &MirrorDef) -> Vec<String> {
     let mut all = Vec::new();
-    for def in &plan.scenario.mirror {
-        for bind in &def.bind {
-            match ear(def, bind, &[], &plan.catalog.dialects) {
-                Some(ear) => all.extend(ear.map_or_else(|_| Vec::new(), |e| e.filters())),
-                None => {
-                    let topic = bound_topic(&bind.topic, &def.twin);
-                    all.extend([status_topic(&topic), topic]);
-                }
+    for bind in &def.bind {
+        match ear(def, bind, &[], &plan.catalog.dialects) {
+            Some(ear) => all.extend(ear.map_or_else(|_| Vec::new(), |e| e.filters())),
+            None => {
+                let topic = bound_topic(&bind.topic, &def.twin);
+                all.extend([status_topic(&topic), topic]);
             }
         }
     }
-    all.sort();
-    all.dedup();
     all
 }
 
@@ -112,6 +116,13 @@ pub(crate) fn ear(
 /// A bound topic with the twin's id in place.
 pub(crate) fn bound_topic(topic: &str, twin: &str) -> String {
     topic.replace("{device}", twin)
+}
+
+/// The topics on which it is told that a mirror section's device is gone or back, of its bindings in no dialect: a dialect has
+/// words of its own for it.
+pub fn status_topics(def: &MirrorDef) -> Vec<String> {
+    let plain = def.bind.iter().filter(|bind| !matches!(bind.decode, DecodeDef::Dialect { .. }));
+    plain.map(|bind| status_topic(&bound_topic(&bind.topic, &def.twin))).collect()
 }
 
 /// The topic beside a state topic on which `online` and `offline` are told.

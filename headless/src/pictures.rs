@@ -52,6 +52,12 @@ pub fn take(report: &Report, args: &RunArgs, dir: &Path) -> Result<Option<Pictur
         None => {
             command.arg(&args.file).args(["--seed", &report.seed.to_string()]);
             command.args(args.sets.iter().flat_map(|set| ["--set", set]));
+            // The run is gone through again as it was: what a script may do, it may do in the picture.
+            command.args(["--threads", &args.threads.to_string()]);
+            command.args(args.trust_scripts.then_some("--trust-scripts"));
+            if let Some(patience_s) = args.script_patience {
+                command.args(["--script-patience", &patience_s.to_string()]);
+            }
         }
     }
     for folder in &args.catalog {
@@ -120,6 +126,13 @@ fn watch(mut command: Command, patience: Duration) -> Result<(), String> {
         return Ok(());
     }
     let said = said.and_then(|thread| thread.join().ok()).unwrap_or_default();
-    let line = said.lines().map(str::trim).find(|l| !l.is_empty()).unwrap_or("it says nothing");
-    Err(format!("{DESKTOP} ended with {status}: {line}"))
+    Err(format!("{DESKTOP} ended with {status}: {}", reason(&said)))
+}
+
+/// Why it ended, of what it said: drivers and warnings come before, what to try stands below, further in.
+fn reason(said: &str) -> &str {
+    let begins = |line: &&str| !line.starts_with(char::is_whitespace) && !line.starts_with("note:");
+    let mut lines = said.lines().map(str::trim_end).filter(|line| !line.is_empty());
+    let last = lines.clone().rfind(begins).or_else(|| lines.next());
+    last.map_or("it says nothing", str::trim)
 }

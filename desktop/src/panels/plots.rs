@@ -193,7 +193,7 @@ pub fn drawn(desk: &Desk, shown: &Shown, shared: &Shared, plot: usize) -> Drawn 
         let kept = beside.session.shared();
         for id in ids.iter().filter_map(|id| beside.twin_of(shown, *id)) {
             let line = series(&beside.shown, &kept, id);
-            all.push(Series { name: format!("{} ({})", line.name, beside.title), band: None, ..line });
+            all.push(Series { name: format!("{} ({})", line.name, beside.title), ..line });
         }
     }
     Drawn {
@@ -347,7 +347,8 @@ fn strip(ui: &mut Ui, drawn: &Drawn, strip: &Strip<'_>, look: &Look) -> Option<S
         }
         for (k, series) in &strip.lines {
             let color = line_color(*k, drawn, dark);
-            if let Some((low, high)) = &series.band {
+            // What is kept beside is a line alone, so that the other one is seen through it.
+            if let Some((low, high)) = series.band.as_ref().filter(|_| !drawn.line(*k).1) {
                 let xs: Vec<f64> = series.points.iter().map(|p| p[0]).collect();
                 plot_ui.add(FilledArea::new("", &xs, low, high).fill_color(glaze(color, thin * 0.8)));
             }

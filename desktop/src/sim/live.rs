@@ -9,17 +9,26 @@ use super::{
 };
 use crate::fleet::Fleet;
 use std::{
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 use twinfleet_engine::{
-    message::Message,
-    mirror::follow::{self, live},
+    message::{Message, Router, TopicFilter},
+    mirror::{
+        follow::{
+            self,
+            live::{self, OFFLINE, ONLINE},
+        },
+        status_topics, topics_of,
+    },
+    plan::Plan,
     record::{Bucket, Sampler},
     run::Run,
+    scenario::MirrorDef,
     signal::SignalId,
     time::SimTime,
-    world::{Events, Rows, Watch},
+    world::{Event, Events, Rows, Watch},
 };
 use twinfleet_twins::{
     assemble::Estimators,
@@ -52,6 +61,10 @@ pub struct Live {
     ticked: Instant,
     seq: u64,
     heard: Vec<Message>,
+    /// Whose topics these are, by the ordinals of the devices.
+    voices: Router<u32>,
+    /// By the topic where it is told: which twin's device is gone or back, and whether it was there by what was told last.
+    statuses: HashMap<String, (String, bool)>,
     sampler: Sampler,
     ledger: Ledger,
 }
@@ -65,6 +78,39 @@ fn wire(error: &WireError) -> NoSource {
         other => other.to_string(),
     };
     NoSource { text, outside: !error.is_input() }
+}
+
+/// Which device's topics these are.
+fn voices(plan: &Plan, fleet: &Fleet) -> Router<u32> {
+    let mut voices = Router::default();
+    for def in &plan.scenario.mirror {
+        let Some(ordinal) = fleet.find(&def.twin).and_then(|d| fleet.devices[d].ordinal) else { continue };
+        for filter in topics_of(plan, def).iter().filter_map(|topic| TopicFilter::new(topic).ok()) {
+            voices.add(filter, ordinal);
+        }
+    }
+    voices
+}
+
+/// A message as its device's own. What the broker had kept nobody says now, and what a bridge says of all is nobody's own.
+fn attributed(voices: &mut Router<u32>, mut message: Message) -> Message {
+    let ordinals = voices.targets(&message.topic);
+    if let Some(first) = ordinals.first()
+        && !message.retain
+        && ordinals.iter().all(|ordinal| ordinal == first)
+    {
+        message.publisher = *first;
+    }
+    message
+}
+
+/// That a device is gone, or back, where a message tells it on a topic of its own; what a dialect tells, its twin says.
+fn presence(statuses: &mut HashMap<String, (String, bool)>, message: &Message) -> Option<Event> {
+    let (twin, here) = statuses.get_mut(&*message.topic)?;
+    let is = &*message.payload != b"offline";
+    let kind = if is { ONLINE } else { OFFLINE }.to_owned();
+    let event = Event { t: message.due, subject: twin.clone(), kind, ..Event::default() };
+    (std::mem::replace(here, is) != is).then_some(event)
 }
 
 impl Live {
@@ -95,12 +141,19 @@ impl Live {
         options.filters = filters(plan, 1, false);
         let session = Session::start(options).map_err(|e| wire(&e))?;
         let mut ledger = Ledger::new(plan, SimTime::ZERO, TICK.as_nanos() as i64);
-        ledger.hear_by_reports(plan, &Fleet::of(plan));
+        let fleet = Fleet::of(plan);
+        ledger.hear_by_reports(plan, &fleet);
         ledger.left.note = Some(format!("following {}", session.broker()));
         ledger.keep_frame(Arc::default());
         let now = Instant::now();
         let sampler = Sampler::new(SAMPLED_SIGNALS, SAMPLED_BUCKETS);
-        Ok(Self { run, session, started: now, ticked: now, seq: 0, heard: Vec::new(), sampler, ledger })
+        let voices = voices(plan, &fleet);
+        let of = |def: &MirrorDef| -> Vec<(String, (String, bool))> {
+            status_topics(def).into_iter().map(|topic| (topic, (def.twin.clone(), true))).collect()
+        };
+        let statuses = plan.scenario.mirror.iter().flat_map(of).collect();
+        let heard = Vec::new();
+        Ok(Self { run, session, started: now, ticked: now, seq: 0, heard, voices, statuses, sampler, ledger })
     }
 
     fn listen(&mut self) {
@@ -153,6 +206,7 @@ impl Source for Live {
         let heard = std::mem::take(&mut self.heard);
         // What the twins would answer, in their dialects, stays unsaid.
         let _ = self.run.tick_until(now, heard.clone());
+        let heard: Vec<Message> = heard.into_iter().map(|m| attributed(&mut self.voices, m)).collect();
         self.ledger.left.now = self.run.now();
         self.ledger.left.end = self.run.now();
         let world = self.run.world();
@@ -160,6 +214,8 @@ impl Source for Live {
         rows.iter().for_each(|row| self.sampler.add(row));
         self.ledger.rows(rows);
         self.ledger.events(&world.resource::<Events>().0);
+        let told: Vec<Event> = heard.iter().filter_map(|m| presence(&mut self.statuses, m)).collect();
+        self.ledger.events(&told);
         self.ledger.messages(&heard);
         self.ledger.keep_frame(Arc::default());
         true

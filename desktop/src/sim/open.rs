@@ -38,7 +38,7 @@ pub enum Origin {
 /// A scenario with all that a run of it takes.
 #[derive(Clone)]
 pub struct Opened {
-    /// What the title shows: the file's name without its ending.
+    /// What the title shows: the file's name without its ending, or the record's folder.
     pub title: String,
     /// The path or the name that it was opened by.
     pub file: String,
@@ -98,7 +98,8 @@ impl Opened {
             Report::from(error.help("it ran with a catalog of its own: name its folder by `--catalog`"))
         })?;
         Ok(Self {
-            title: title(&dir.to_string_lossy()),
+            // A folder's name has no ending: what stands behind a point tells it from the next.
+            title: dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy().into_owned(),
             file: dir.display().to_string(),
             folders: folders.to_vec(),
             loaded: Arc::new(loaded),
@@ -157,7 +158,7 @@ impl Opened {
     pub fn with_text(&self, text: &str) -> Result<Self, Report> {
         let source = Source::embedded(self.loaded.source.name(), text);
         let beside = Path::new(&self.file);
-        let catalog = loaded::catalog(beside.exists().then_some(beside), &self.folders)?;
+        let catalog = loaded::catalog(beside.is_file().then_some(beside), &self.folders)?;
         let base = self.loaded.files.base().to_owned();
         let loaded = loaded::checked(source, catalog, base, |_| {})?;
         Self::of(&self.file, &self.folders, loaded, Origin::Run).map(|o| o.scripted(&self.loaded.scripts))
@@ -220,10 +221,12 @@ fn title(file: &str) -> String {
     Path::new(file).file_stem().map_or_else(|| file.to_owned(), |s| s.to_string_lossy().into())
 }
 
-/// The folder of a record, if this is one, or a file of one.
+/// The folder of a record, if this is one, or a file of one. A folder that is none does not hide the scenario of its name that
+/// comes with the program.
 fn record_folder(path: &Path) -> Option<PathBuf> {
     if path.is_dir() {
-        return Some(path.to_owned());
+        let shipped = path.to_str().is_some_and(|name| catalog::scenario_text(name).is_some());
+        return (!shipped || path.join("manifest.json").is_file()).then(|| path.to_owned());
     }
     let beside = |up: usize| path.ancestors().nth(up).filter(|dir| dir.join("manifest.json").is_file());
     let is = |name: &str| path.file_name().is_some_and(|n| n.to_string_lossy().ends_with(name));

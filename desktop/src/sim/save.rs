@@ -95,7 +95,7 @@ fn from(folder: &Path, full: &Path) -> String {
 fn catalogs(opened: &Opened, folder: &Path) -> Vec<PathBuf> {
     let whole = |p: &Path| absolute(p).unwrap_or_else(|_| p.to_owned());
     let scenario = Path::new(&opened.file);
-    let beside = scenario.exists().then(|| catalog::beside(scenario)).flatten().map(|p| whole(&p));
+    let beside = scenario.is_file().then(|| catalog::beside(scenario)).flatten().map(|p| whole(&p));
     let beside = beside.filter(|p| *p != folder.join("catalog") && !opened.folders.contains(p));
     beside.into_iter().chain(opened.folders.iter().map(|p| whole(p))).collect()
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use twinfleet_engine::{
     cause,
+    mirror::follow::live::{OFFLINE, ONLINE},
     plan::Plan,
     scenario::Action,
     signal::{Kind, wildcard},
@@ -23,7 +24,7 @@ pub const LINK_DOWN: &str = "link_down";
 pub enum Class {
     /// Put there by the timeline: the truth that verdicts are judged by.
     Injected,
-    /// What happened to the simulated device itself: no power, no link.
+    /// What happened to the device itself: no power, no link, or it has said that it goes.
     Outage,
     /// A twin's verdict, a detector's alarm.
     Alarm,
@@ -62,7 +63,7 @@ impl Spell {
 }
 
 /// Starts and the ends that belong to them.
-const PAIRS: [(&str, &str, Class); 7] = [
+const PAIRS: [(&str, &str, Class); 8] = [
     ("fault_start", "fault_end", Class::Injected),
     ("disturb_start", "disturb_end", Class::Injected),
     ("weather_start", "weather_end", Class::Injected),
@@ -70,6 +71,8 @@ const PAIRS: [(&str, &str, Class); 7] = [
     (ALARM, "alarm_end", Class::Alarm),
     ("brown_out", "reboot", Class::Outage),
     ("gap", "gap_end", Class::Outage),
+    // Silence of a device that says so itself, or the broker for it, is no verdict of its twin.
+    (OFFLINE, ONLINE, Class::Outage),
 ];
 
 /// All spells so far, in order of their beginning.

@@ -12,7 +12,7 @@ use crate::{
     sim::spell::{LINK_DOWN, Spell},
 };
 use bevy::{camera::visibility::RenderLayers, prelude::*};
-use twinfleet_engine::time::SimTime;
+use twinfleet_engine::{mirror::follow::live::OFFLINE, time::SimTime};
 
 /// Points of an arc.
 const POINTS: usize = 18;
@@ -95,7 +95,7 @@ pub fn draw<S: Side>(mut gizmos: Gizmos<S::Lines>, shown: Res<Showing<S>>) {
 /// Whether nothing of a device arrives while this is so: by itself, or by its link.
 fn silences(spell: &Spell, device: &Device) -> bool {
     match spell.what.as_str() {
-        "gap" => spell.subject == device.id,
+        "gap" | OFFLINE => spell.subject == device.id,
         LINK_DOWN => device.link.as_ref() == Some(&spell.subject),
         _ => false,
     }

@@ -2,7 +2,10 @@
 
 use crate::{desktop, vulkan};
 use image::{Rgb, RgbImage};
-use std::{path::Path, process::Command};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
 use twinfleet_desktop::{
     sim::{
         open::{Opened, shipped},
@@ -14,6 +17,7 @@ use twinfleet_desktop::{
         show::Shown,
     },
 };
+use twinfleet_tests::Process;
 
 /// Draws a picture of a scenario; `args` are more of the command line.
 fn draw(dir: &Path, scenario: &str, args: &[&str]) -> RgbImage {
@@ -294,10 +298,12 @@ fn a_video_that_is_refused_takes_no_earlier_one_away() {
 fn a_picture_that_cannot_be_is_refused_before_anything_is_run() {
     let dir = tempfile::tempdir().unwrap();
     // A run of twenty thousand hours takes longer than anybody waits.
+    std::fs::create_dir(dir.path().join("folder.png")).unwrap();
     let long = ["cold-night", "--set", "duration=\"20000h\"", "--set", "expect=[]"];
     for (args, out, code, says) in [
         (&["--view", "topp"][..], "x.png", 2, "there is no view `topp`"),
         (&[], "no/such/folder/x.png", 3, "there is no folder"),
+        (&[], "folder.png", 3, "it is a folder"),
     ] {
         let start = std::time::Instant::now();
         let mut command = desktop(dir.path());
@@ -307,6 +313,29 @@ fn a_picture_that_cannot_be_is_refused_before_anything_is_run() {
         assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
         assert!(text.contains(says), "{args:?}: {text}");
         assert!(start.elapsed().as_secs() < 60, "{args:?}: {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn what_a_window_notes_of_where_it_comes_from_a_picture_notes_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = desktop(dir.path());
+    command.args(["load-smoke", "--view", "topp", "--screenshot"]).arg(dir.path().join("x.png"));
+    let text = String::from_utf8_lossy(&command.output().unwrap().stderr).into_owned();
+    assert!(text.contains("only in `twinfleet load`") && text.contains("no view `topp`"), "{text}");
+}
+
+#[test]
+fn a_folder_that_is_no_record_does_not_hide_the_scenario_of_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, says) in [("swing-shake-drive", "there is no view `topp`"), ("mine", "mine holds no record")] {
+        std::fs::create_dir(dir.path().join(name)).unwrap();
+        let mut command = desktop(dir.path());
+        command.current_dir(dir.path()).args([name, "--view", "topp", "--screenshot", "x.png"]);
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{name}: {text}");
+        assert!(text.contains(says), "{name}: {text}");
     }
 }
 
@@ -331,6 +360,7 @@ fn what_belongs_to_another_way_of_looking_is_not_taken_in_silence() {
         (&["parcel-drop", "--at", "3s", "--every", "1s"], "--every"),
         (&["parcel-drop", "--screenshot", png, "--broker", "mqtt://localhost"], "--mirror FILE"),
         (&["--mirror", "pi3b-mirror", "--broker", "mqtt://127.0.0.1:9", "--hide", "pi-1"], "--hide"),
+        (&["parcel-drop", "--screenshot", png, "--threads", "0"], "1..=256"),
     ] {
         let output = desktop(dir.path()).args(args).env_remove("DISPLAY").output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -390,6 +420,22 @@ fn a_run_that_is_over_before_the_other_half_is_shown_at_its_end() {
     assert_eq!(difference(&left("20min"), &left("25min")), None);
 }
 
+#[test]
+fn what_is_beside_needs_neither_the_field_nor_the_device_that_is_left_out() {
+    if !vulkan("what_is_beside_needs_neither_the_field_nor_the_device_that_is_left_out") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let half = |args: &[&str], x: u32| {
+        let args = [&["--at", "0s", "--bare", "--beside", "parcel-drop"], args].concat();
+        let whole = draw(dir.path(), "cold-night", &args);
+        image::imageops::crop_imm(&whole, x, 0, whole.width() / 2, whole.height()).to_image()
+    };
+    // No parcel measures humidity, and none is called `node-0`.
+    let plain = half(&["--field", "none"], 0);
+    assert_eq!(difference(&plain, &half(&["--field", "humidity", "--hide", "node-0"], 0)), None);
+}
+
 /// The headless command's report of a run.
 fn report(dir: &Path, args: &[&str], icd: Option<&str>) -> (std::process::Output, String) {
     let mut command = Command::new(twinfleet_tests::twinfleet());
@@ -422,4 +468,49 @@ fn a_headless_report_has_a_picture_by_the_desktop_beside_it() {
     assert_eq!(output.status.code(), Some(0), "{text}");
     assert!(text.contains("the report has no picture: twinfleet-desktop ended with"), "{text}");
     assert!(!page.contains("data:image/png"));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_picture_of_a_report_is_of_the_run_as_it_was_run() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    // The command, beside a desktop that writes down what it is asked for.
+    let (command, fake) = (dir.path().join("twinfleet"), dir.path().join("twinfleet-desktop"));
+    let own = twinfleet_tests::twinfleet();
+    std::fs::hard_link(own, &command).or_else(|_| std::fs::copy(own, &command).map(|_| ())).unwrap();
+    let says =
+        "echo 'error: of a driver' >&2; echo 'no graphics: none' >&2; echo '  install some' >&2; exit 3";
+    let script = format!("#!/bin/sh\nfor arg in \"$@\"; do echo \"$arg\" >> asked; done\n{says}\n");
+    std::fs::write(&fake, script).unwrap();
+    std::fs::set_permissions(&fake, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let args = ["--broker", "none", "--threads", "2", "--trust-scripts", "--script-patience", "7.5"];
+    let mut command = Command::new(command);
+    command.args(["run", "parcel-drop", "--report", "out"]).args(args).current_dir(dir.path());
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let asked = std::fs::read_to_string(dir.path().join("asked")).unwrap_or_else(|e| panic!("{e}: {text}"));
+    let asked: Vec<&str> = asked.lines().collect();
+    assert!(text.contains("the report has no picture") && text.contains("3: no graphics: none"), "{text}");
+    for wanted in [&["--threads", "2"][..], &["--trust-scripts"], &["--script-patience", "7.5"]] {
+        assert!(asked.windows(wanted.len()).any(|some| some == wanted), "{wanted:?} of {asked:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_video_on_its_way_ends_as_it_is_told_to() {
+    if !vulkan("a_video_on_its_way_ends_as_it_is_told_to") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let frames = dir.path().join("frames");
+    let mut command = desktop(dir.path());
+    // So many pictures that it would draw for minutes yet.
+    command.args(["parcel-drop", "--every", "1ms", "--size", "64x64", "--video"]).arg(&frames);
+    let mut video = Process(command.stderr(Stdio::null()).spawn().unwrap());
+    twinfleet_tests::until("the first picture", || frames.join("000000.png").exists());
+    let told = Command::new("kill").args(["-TERM", &video.0.id().to_string()]).status().unwrap();
+    assert!(told.success());
+    twinfleet_tests::until("its end", || video.0.try_wait().unwrap().is_some());
 }

@@ -5,6 +5,7 @@ use egui_kittest::kittest::Queryable;
 use std::{
     path::Path,
     process::{Command, Stdio},
+    time::Duration,
 };
 use twinfleet_desktop::{
     panels::desk::Desk,
@@ -15,11 +16,15 @@ use twinfleet_desktop::{
     },
 };
 use twinfleet_engine::{
+    mirror::status_topics,
     signal::Kind,
     time::{SimTime, Span},
 };
 use twinfleet_tests::Process;
-use twinfleet_twins::wire::broker::{Broker, BrokerConfig};
+use twinfleet_twins::wire::{
+    broker::{Broker, BrokerConfig},
+    client::{ConnectOptions, Connection},
+};
 
 fn go(desk: &mut Desk, text: &str) {
     desk.go_to(at(text));
@@ -139,6 +144,23 @@ fn a_record_of_another_seed_is_simulated_anew_with_it() {
 }
 
 #[test]
+fn records_whose_names_differ_behind_a_point_are_told_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let rec = record(dir.path());
+    let titles = ["mon.1", "mon.2"].map(|name| {
+        let renamed = dir.path().join(name);
+        // Each in its turn has the name.
+        let from = [Path::new(&rec).to_owned(), dir.path().join("mon.1")].into_iter().find(|p| p.is_dir());
+        std::fs::rename(from.unwrap(), &renamed).unwrap();
+        let mut desk = Desk::new(Settings::default());
+        desk.open(renamed.to_str().unwrap());
+        assert_eq!(desk.refused, None);
+        desk.title()
+    });
+    assert_eq!(titles, ["mon.1", "mon.2"]);
+}
+
+#[test]
 fn a_damaged_record_is_refused_by_the_name_of_its_file() {
     let dir = tempfile::tempdir().unwrap();
     let rec = record(dir.path());
@@ -189,6 +211,12 @@ fn real_devices_are_followed_live() {
     until(&mut desk, "the twin to hear its device", |d| estimate(d).is_some());
     let (reported, held) = estimate(&desk).unwrap();
     assert!((20.0..90.0).contains(&reported) && (reported - held).abs() < 8.0, "{reported} {held}");
+    // What it says is its own, in the inspector's log and for who clicks a message.
+    until(&mut desk, "a message of its own", |d| {
+        let ordinal = d.shown.as_ref().unwrap().fleet.devices[0].ordinal.unwrap();
+        let shared = d.session.as_ref().unwrap().shared();
+        shared.left.traffic.until(SimTime::NEVER).any(|h| h.message.publisher == ordinal)
+    });
     let shared = desk.session.as_ref().unwrap().shared();
     let traffic = shared.left.traffic.until(SimTime::NEVER).next().unwrap().message.topic.clone();
     drop(shared);
@@ -213,6 +241,24 @@ fn real_devices_are_followed_live() {
         let note = d.session.as_ref().unwrap().shared().left.note.clone();
         note.is_some_and(|n| n.contains("away"))
     });
+}
+
+#[test]
+fn a_real_device_that_is_said_to_be_gone_is_away_until_it_is_back() {
+    let broker = Broker::start(BrokerConfig::default()).unwrap();
+    let mut desk = Desk::new(Settings::default());
+    desk.follow_live("pi3b-mirror", &format!("mqtt://{}", broker.addr()));
+    assert_eq!(desk.refused, None);
+    let topic = status_topics(&desk.shown.as_ref().unwrap().opened.plan.scenario.mirror[0]).remove(0);
+    for (word, away) in [("offline", true), ("online", false)] {
+        let mut device = Connection::connect(&ConnectOptions::new(broker.addr())).unwrap();
+        device.publish(&topic, word.as_bytes(), 1, true).unwrap();
+        device.disconnect(Duration::from_secs(10)).unwrap();
+        until(&mut desk, word, |d| {
+            let spells = &d.shown.as_ref().unwrap().spells;
+            spells.iter().any(|s| s.what == "offline" && s.class == Class::Outage) == away
+        });
+    }
 }
 
 #[test]

@@ -215,6 +215,25 @@ fn what_is_most_wrong_is_looked_at_though_it_is_a_room_or_a_link_is_down_besides
 }
 
 #[test]
+fn a_pace_holds_though_a_frame_takes_a_second_to_draw() {
+    let mut desk = Desk::new(Settings::default());
+    desk.open("swing-shake-drive");
+    (desk.speed, desk.playing) = (1.0, true);
+    desk.advance(1.0);
+    for second in 1..=5 {
+        let next = SimTime(second * 1_000_000_000);
+        twinfleet_tests::until("the run to be ahead", || {
+            desk.session.as_ref().unwrap().shared().left.now >= next
+        });
+        desk.advance(1.0);
+        assert_eq!(desk.now(), next);
+    }
+    // A lid that was closed for an hour is no hour that was played.
+    desk.advance(3_600.0);
+    assert!(desk.playing && desk.now() < at("10s"), "{}", desk.now());
+}
+
+#[test]
 fn going_back_shows_the_messages_of_then() {
     let mut desk = Desk::new(Settings::default());
     desk.open("pi3b-mirror");

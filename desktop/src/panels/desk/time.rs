@@ -13,8 +13,10 @@ use twinfleet_engine::{signal::SignalId, time::SimTime};
 
 /// Frames that ranges are taken from.
 const SAMPLE: usize = 40;
-/// How far the run goes ahead of what is shown while playing, [s of wall time].
+/// How far the run goes ahead of what is shown while playing, [s of wall time]; farther where frames take longer to draw.
 const AHEAD_S: f64 = 0.4;
+/// What counts of a frame at most, [s of wall time]: longer ones were no drawing but a computer that slept, which does not leap.
+const FRAME_S: f64 = 4.0;
 
 impl Desk {
     /// A pace that shows the whole run in about a minute, to a round figure.
@@ -95,9 +97,10 @@ impl Desk {
         } else if self.playing {
             let reached_s = session.shared().left.now.as_secs_f64();
             // Where the run cannot keep up, the pace gives way; time is never dropped.
-            self.cursor_s =
-                (self.cursor_s + self.speed * dt_s.min(0.25)).min(reached_s.max(self.cursor_s)).min(end_s);
-            session.allow(SimTime(((self.cursor_s + self.speed * AHEAD_S) * 1e9) as i64 + 1));
+            let dt_s = dt_s.min(FRAME_S);
+            self.cursor_s = (self.cursor_s + self.speed * dt_s).min(reached_s.max(self.cursor_s)).min(end_s);
+            let ahead_s = AHEAD_S.max(1.5 * dt_s);
+            session.allow(SimTime(((self.cursor_s + self.speed * ahead_s) * 1e9) as i64 + 1));
             if self.cursor_s >= end_s {
                 self.playing = false;
             }

@@ -2,7 +2,12 @@
 
 use super::{opened, window};
 use egui_kittest::kittest::Queryable;
-use twinfleet_desktop::{panels::desk::Desk, settings::Settings, stage::show::Picked};
+use twinfleet_desktop::{
+    panels::{desk::Desk, export::csv, plots::drawn},
+    settings::Settings,
+    sim::act::Act,
+    stage::show::Picked,
+};
 
 #[test]
 fn a_plot_of_many_signals_stays_within_its_panel() {
@@ -56,7 +61,7 @@ fn a_plot_has_an_axis_a_unit_the_residual_and_every_forecast() {
     });
     let session = desk.session.clone().unwrap();
     let (shown, shared) = (desk.shown.clone().unwrap(), session.shared());
-    let drawn = twinfleet_desktop::panels::plots::drawn(&desk, &shown, &shared, 0);
+    let drawn = drawn(&desk, &shown, &shared, 0);
     let strips: Vec<(usize, bool)> = drawn.strips().iter().map(|s| (s.lines.len(), s.rise)).collect();
     assert_eq!(strips, [(2, false), (1, true)]);
     let horizons = twinfleet_engine::mirror::horizons(&shown.opened.plan.scenario.mirror[0]).len();
@@ -66,7 +71,7 @@ fn a_plot_has_an_axis_a_unit_the_residual_and_every_forecast() {
     // Under the pointer each has its figure: the time, two signals, their residual, the forecasts that reach there.
     let told = drawn.readout(1_190.0);
     assert!(told.len() >= 4 && told[1].contains(" °C"), "{told:?}");
-    let text = twinfleet_desktop::panels::export::csv(std::slice::from_ref(&drawn));
+    let text = csv(std::slice::from_ref(&drawn));
     let rows = |what: &str| text.lines().filter(|l| l.ends_with(what)).count();
     assert!(rows(",forecast") > horizons && rows(",value") + rows(",stretch") > 500, "{}", &text[..200]);
 }
@@ -83,7 +88,7 @@ fn a_forecast_stands_at_the_time_that_it_is_of_though_it_was_issued_long_ago() {
     crate::until(&mut desk, "20 min", |d| d.shown.as_ref().unwrap().t == crate::at("20min"));
     let session = desk.session.clone().unwrap();
     let (shown, shared) = (desk.shown.clone().unwrap(), session.shared());
-    let drawn = twinfleet_desktop::panels::plots::drawn(&desk, &shown, &shared, 0);
+    let drawn = drawn(&desk, &shown, &shared, 0);
     // Two horizons, and from here on.
     let [near, far, ahead] = &drawn.bands[..] else { panic!("{:?}", drawn.bands) };
     for band in [near, far] {
@@ -96,4 +101,33 @@ fn a_forecast_stands_at_the_time_that_it_is_of_though_it_was_issued_long_ago() {
     let mut wanted = vec![1_200.0];
     wanted.extend([last + 60.0, last + 300.0].into_iter().filter(|x| *x > 1_200.0));
     assert_eq!(ahead.xs, wanted);
+}
+
+#[test]
+fn what_is_kept_beside_is_written_with_the_least_and_the_most_of_each_stretch() {
+    let mut desk = opened("pi3b-mirror");
+    desk.go_to(crate::at("20min"));
+    crate::until(&mut desk, "20 min", |d| d.shown.as_ref().unwrap().t == crate::at("20min"));
+    let reported = desk.shown.as_ref().unwrap().fleet.pairs(0)[0].reported;
+    desk.plots = vec![vec![reported]];
+    desk.keep_beside();
+    desk.act(Act::Fault { target: "pi-1/soc.temperature".into(), kind: "Bias(by: 6.0)".into() }, None);
+    assert_eq!(desk.done.len(), 1, "{:?}", desk.notice);
+    crate::until(&mut desk, "its stretches", |d| {
+        let kept = d.beside.as_ref().unwrap().session.shared();
+        kept.series.get(&reported).is_some_and(|s| s.iter().any(|stretch| stretch.rows > 1))
+    });
+    let session = desk.session.clone().unwrap();
+    let (shown, shared) = (desk.shown.clone().unwrap(), session.shared());
+    let text = csv(&[drawn(&desk, &shown, &shared, 0)]);
+    // How many values, and what the line says of them.
+    let kept = text.lines().filter(|line| line.contains("(kept: pi3b-mirror)"));
+    let kept: Vec<(u64, &str)> = kept
+        .filter_map(|line| {
+            let (rest, what) = line.rsplit_once(',')?;
+            Some((rest.rsplit_once(',')?.1.parse().ok()?, what))
+        })
+        .collect();
+    assert!(kept.iter().filter(|(count, _)| *count > 1).count() > 100, "{}", &text[..200]);
+    assert!(kept.iter().all(|(count, what)| (*count > 1) == (*what == "stretch")), "{kept:?}");
 }

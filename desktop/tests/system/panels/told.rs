@@ -6,11 +6,11 @@ use std::sync::Arc;
 use twinfleet_desktop::{
     panels::desk::Desk,
     settings::Settings,
-    sim::{act::Act, history::Frame},
+    sim::{act::Act, history::Frame, spell::Class},
     stage::{
         camera::{FOV_Y, View},
         halos::{Spot, gravest},
-        overlay::halves,
+        overlay::{halves, says},
         refresh::device_place,
         show::Picked,
     },
@@ -169,6 +169,27 @@ fn a_detectors_score_is_no_posterior() {
     let window = window(desk);
     window.get_by_label_contains("residuals unlike those before, score");
     assert!(window.query_by_label(&format!("posterior {:.3}", alarm.value)).is_none());
+}
+
+#[test]
+fn a_device_that_has_said_that_it_goes_is_told_as_away() {
+    let mut desk = Desk::new(Settings::default());
+    desk.sets = ["duration=\"3min\"", "expect=[]"].map(str::to_owned).to_vec();
+    // Its recording lasts a minute; then the broker says its last will.
+    desk.open(twinfleet_tests::root().join("tests/fixtures/dialects/house.ron").to_str().unwrap());
+    assert_eq!(desk.refused, None);
+    for (t, away) in [("50s", false), ("2min", true)] {
+        desk.go_to(crate::at(t));
+        crate::until(&mut desk, t, |d| d.shown.as_ref().unwrap().t == crate::at(t));
+        let shown = desk.shown.as_ref().unwrap();
+        let device = Spot::Device(shown.fleet.find("tasmota").unwrap());
+        let told = gravest(shown).get(&device).map(|spell| (spell.class, says(spell)));
+        assert_eq!(told, away.then(|| (Class::Outage, "offline".to_owned())), "{t}");
+    }
+    // Among what is wrong it is found, too.
+    desk.only_wrong = true;
+    let window = window(desk);
+    assert!(window.query_all_by_label("tasmota").next().is_some());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Times, the timeline, and the globs of record and expectations.
 
-use super::{Checker, fault, fleet::Targets};
+use super::{Checker, Place, fault, fleet::Targets};
 use crate::{
     environment::{
         Change,
