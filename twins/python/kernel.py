@@ -29,8 +29,8 @@ SLICE_NS = 50_000_000
 BOOT_NS = 1_000_000_000
 # A line that a script may print in pieces, and a question that goes as one, [bytes].
 PRINTED, QUESTION = 4096, 1 << 20
-# A byte at 115,200 baud, [ns].
-CONSOLE_BYTE_NS = 86_806
+# A byte at 115,200 baud, and one into a journal of Linux, about, [ns].
+CONSOLE_BYTE_NS, JOURNAL_BYTE_NS = 86_806, 100
 # Who looks at the clock or a pin again within so many lines does nothing else; it is taken ahead by a part of the time that
 # it has looked so far, at most by so much, [ns].
 LOOK_LINES, LOOK_PART, LOOK_NS = 100, 10, 1_000_000
@@ -452,10 +452,10 @@ class Console(io.TextIOBase):
         *lines, rest = (self._line + text).split("\n")
         for line in lines:
             ask("say", hexed(line[:PRINTED]))
-        # Of a line that has no end it keeps what will be told of it; the rest takes the time of a serial console.
+        # Of a line that has no end it keeps what will be told of it; the rest takes the time of a console.
         self._line = rest[:PRINTED]
         if len(rest) > PRINTED:
-            over_ns = (len(rest) - PRINTED) * CONSOLE_BYTE_NS
+            over_ns = (len(rest) - PRINTED) * (CONSOLE_BYTE_NS if settings["small"] else JOURNAL_BYTE_NS)
             base_ns += over_ns
             limit_n -= over_ns // LINE_NS
         return len(text)
@@ -533,7 +533,6 @@ def leave(status):
     end("exit", str(status) if status else "")
 
 
-
 _reserve = None  # memory to tell a lack of memory with
 
 
@@ -604,30 +603,53 @@ def serve(line, hello):
     main = types.ModuleType("__main__")
     main.__dict__.update(__file__=hello["path"], __builtins__=builtins)
     sys.modules["__main__"] = main
-    kind, text = "exit", ""
-    try:
+
+    def program():
         with open(path, "rb") as file:
             source = file.read()
         code = compile(source, hello["path"], "exec", compiles, dont_inherit=True)
-        source = source.decode("utf-8", "replace")
+        text = source.decode("utf-8", "replace")
         import linecache
-        linecache.cache[hello["path"]] = (len(source), None, source.splitlines(True), hello["path"])
-        count(True)
-        try:
-            exec(code, main.__dict__)
-            _join()
-        finally:
-            count(False)
-    except SystemExit as over:
-        if over.code not in (None, 0):
-            kind, text = "exit", str(over.code)
-    except BaseException as error:
-        _let_go()
-        kind, text = "crash", _traceback(error)
-        if isinstance(error, MemoryError) and text.rstrip().endswith("MemoryError"):
-            text = "%s: beyond the %d KiB that its script is given\n" % (text.rstrip(), settings["memory_bytes"] >> 10)
+        linecache.cache[hello["path"]] = (len(text), None, text.splitlines(True), hello["path"])
+        _counting(exec, code, main.__dict__)
+
+    kind, text = _outcome(program)
+    if kind == "crash" and _others():
+        # Its other threads go on, as Python has it.
+        ask("crash", hexed(clipped(text)))
+        kind, text = "exit", "1"
+    late = _outcome(lambda: _counting(_join))
+    if kind == "exit" and late != ("exit", ""):
+        kind, text = late
+    # What was left for the end: lamps are put out, a broker is told good-bye.
+    import atexit
+    _outcome(lambda: _counting(atexit._run_exitfuncs))
     console.last()
     end(kind, text)
+
+
+def _counting(call, *args):
+    """A call of which the lines count."""
+    count(True)
+    try:
+        call(*args)
+    finally:
+        count(False)
+
+
+def _outcome(call):
+    """How a call ended, and with which words."""
+    try:
+        call()
+    except SystemExit as over:
+        return "exit", "" if over.code in (None, 0) else str(over.code)
+    except BaseException as error:
+        _let_go()
+        text = _traceback(error)
+        if isinstance(error, MemoryError) and text.rstrip().endswith("MemoryError"):
+            text = "%s: beyond the %d KiB that its script is given\n" % (text.rstrip(), settings["memory_bytes"] >> 10)
+        return "crash", text
+    return "exit", ""
 
 
 def _let_go():
@@ -635,12 +657,19 @@ def _let_go():
     _reserve = None
 
 
-def _join():
-    """A program ends when its threads have ended, daemons apart."""
+def _others():
+    """Threads that a program waits for before it ends: all but daemons."""
     import threading
-    for thread in list(threading.enumerate()):
-        if thread is not threading.main_thread() and not thread.daemon:
-            thread.join()
+    return [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+
+
+def _join():
+    """A program ends when its threads have ended, daemons apart; pools of them are told first that nothing more comes."""
+    import threading
+    for call in reversed(getattr(threading, "_threading_atexits", ())):
+        call()
+    for thread in _others():
+        thread.join()
 
 
 def _own(frames):
