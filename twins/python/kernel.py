@@ -114,7 +114,7 @@ def ask(op, *words):
 
 # What changes nothing; what touches one pin, since one that is read no longer drives; what touches none.
 _LOOKS = {"in", "tick", "adc"}
-_ONE = {"in", "out"}
+_ONE = {"in", "out", "free"}
 _LEAVES = {"tick", "adc", "say"}
 
 
