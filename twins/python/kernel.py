@@ -517,6 +517,7 @@ def prepare(bundle):
         for name, source in folder.items():
             compiled_of(source, "<twinfleet>/" + name.removesuffix(".__init__").replace(".", "/") + ".py")
     import gc
+    clock.prepare()
     confine.prepare()
     gc.collect()
     gc.freeze()
