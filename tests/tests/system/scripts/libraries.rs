@@ -151,3 +151,12 @@ print(caller.recv(1))
     let want = ["b'he' b'hello'", "none yet", "b'x'"];
     assert_eq!(stage.told(&ran, "script_says"), want, "{:?}", stage.told(&ran, "script_crash"));
 }
+
+#[test]
+fn settings_beside_a_script_go_along() {
+    let script = "import os\nprint(open('.env').read().strip(), os.path.exists('.git'))\n";
+    let stage = Stage::new(PI, "RaspberryPi", "", script).with("count: 2", "count: 1");
+    let stage = stage.beside(".env", "KEY=1\n").beside(".git/config", "");
+    let ran = stage.run(&[]);
+    assert_eq!(stage.told(&ran, "script_says"), ["KEY=1 False"], "{:?}", stage.told(&ran, "script_crash"));
+}
