@@ -614,16 +614,16 @@ def serve(line, hello):
         linecache.cache[hello["path"]] = (len(text), None, text.splitlines(True), hello["path"])
         _counting(exec, code, main.__dict__)
 
+    import atexit
+    left = atexit._ncallbacks()
     kind, text = _outcome(program)
-    if kind == "crash" and _others():
-        # Its other threads go on, as Python has it.
+    if kind == "crash" and (_others() or atexit._ncallbacks() > left):
+        # Its other threads go on, and what it left for the end comes after its traceback, as Python has it.
         ask("crash", hexed(clipped(text)))
         kind, text = "exit", "1"
     late = _outcome(lambda: _counting(_join))
     if kind == "exit" and late != ("exit", ""):
         kind, text = late
-    # What was left for the end: lamps are put out, a broker is told good-bye.
-    import atexit
     _outcome(lambda: _counting(atexit._run_exitfuncs))
     console.last()
     end(kind, text)
