@@ -86,7 +86,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             let opened = opened.scripted(&args.scripts());
             let player = source(&opened, usize::from(args.threads)).map_err(Failure::from)?;
             note(player.left());
-            Some((player, shown_beside(args, opened, player.left())))
+            let shown = shown_beside(args, opened, player.left());
+            Some((player, shown))
         }
     };
     let mut studio = Studio::new(args.size, shown, args.bare)?;

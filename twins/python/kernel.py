@@ -29,8 +29,8 @@ SLICE_NS = 50_000_000
 BOOT_NS = 1_000_000_000
 # A line that a script may print in pieces, and a question that goes as one, [bytes].
 PRINTED, QUESTION = 4096, 1 << 20
-# A byte at 115,200 baud, [ns].
-CONSOLE_BYTE_NS = 86_806
+# A byte at 115,200 baud, and one into a journal of Linux, about, [ns].
+CONSOLE_BYTE_NS, JOURNAL_BYTE_NS = 86_806, 100
 # Who looks at the clock or a pin again within so many lines does nothing else; it is taken ahead by a part of the time that
 # it has looked so far, at most by so much, [ns].
 LOOK_LINES, LOOK_PART, LOOK_NS = 100, 10, 1_000_000
@@ -115,7 +115,7 @@ def ask(op, *words):
 
 # What changes nothing; what touches one pin, since one that is read no longer drives; what touches none.
 _LOOKS = {"in", "tick", "adc", "uartr"}
-_ONE = {"in", "out"}
+_ONE = {"in", "out", "free"}
 _LEAVES = {"tick", "adc", "say", "uartr"}
 
 
@@ -471,10 +471,10 @@ class Console(io.TextIOBase):
         *lines, rest = (self._line + text).split("\n")
         for line in lines:
             ask("say", hexed(line[:PRINTED]))
-        # Of a line that has no end it keeps what will be told of it; the rest takes the time of a serial console.
+        # Of a line that has no end it keeps what will be told of it; the rest takes the time of a console.
         self._line = rest[:PRINTED]
         if len(rest) > PRINTED:
-            over_ns = (len(rest) - PRINTED) * CONSOLE_BYTE_NS
+            over_ns = (len(rest) - PRINTED) * (CONSOLE_BYTE_NS if settings["small"] else JOURNAL_BYTE_NS)
             base_ns += over_ns
             limit_n -= over_ns // LINE_NS
         return len(text)
@@ -536,6 +536,7 @@ def prepare(bundle):
         for name, source in folder.items():
             compiled_of(source, "<twinfleet>/" + name.removesuffix(".__init__").replace(".", "/") + ".py")
     import gc
+    clock.prepare()
     confine.prepare()
     gc.collect()
     gc.freeze()
@@ -550,7 +551,6 @@ def end(kind, text):
 def leave(status):
     """The script ends itself at once, without its last words."""
     end("exit", str(status) if status else "")
-
 
 
 _reserve = None  # memory to tell a lack of memory with
@@ -623,30 +623,53 @@ def serve(line, hello):
     main = types.ModuleType("__main__")
     main.__dict__.update(__file__=hello["path"], __builtins__=builtins)
     sys.modules["__main__"] = main
-    kind, text = "exit", ""
-    try:
+
+    def program():
         with open(path, "rb") as file:
             source = file.read()
         code = compile(source, hello["path"], "exec", compiles, dont_inherit=True)
-        source = source.decode("utf-8", "replace")
+        text = source.decode("utf-8", "replace")
         import linecache
-        linecache.cache[hello["path"]] = (len(source), None, source.splitlines(True), hello["path"])
-        count(True)
-        try:
-            exec(code, main.__dict__)
-            _join()
-        finally:
-            count(False)
-    except SystemExit as over:
-        if over.code not in (None, 0):
-            kind, text = "exit", str(over.code)
-    except BaseException as error:
-        _let_go()
-        kind, text = "crash", _traceback(error)
-        if isinstance(error, MemoryError) and text.rstrip().endswith("MemoryError"):
-            text = "%s: beyond the %d KiB that its script is given\n" % (text.rstrip(), settings["memory_bytes"] >> 10)
+        linecache.cache[hello["path"]] = (len(text), None, text.splitlines(True), hello["path"])
+        _counting(exec, code, main.__dict__)
+
+    import atexit
+    left = atexit._ncallbacks()
+    kind, text = _outcome(program)
+    if kind == "crash" and (_others() or atexit._ncallbacks() > left):
+        # Its other threads go on, and what it left for the end comes after its traceback, as Python has it.
+        ask("crash", hexed(clipped(text)))
+        kind, text = "exit", "1"
+    late = _outcome(lambda: _counting(_join))
+    if kind == "exit" and late != ("exit", ""):
+        kind, text = late
+    _outcome(lambda: _counting(atexit._run_exitfuncs))
     console.last()
     end(kind, text)
+
+
+def _counting(call, *args):
+    """A call of which the lines count."""
+    count(True)
+    try:
+        call(*args)
+    finally:
+        count(False)
+
+
+def _outcome(call):
+    """How a call ended, and with which words."""
+    try:
+        call()
+    except SystemExit as over:
+        return "exit", "" if over.code in (None, 0) else str(over.code)
+    except BaseException as error:
+        _let_go()
+        text = _traceback(error)
+        if isinstance(error, MemoryError) and text.rstrip().endswith("MemoryError"):
+            text = "%s: beyond the %d KiB that its script is given\n" % (text.rstrip(), settings["memory_bytes"] >> 10)
+        return "crash", text
+    return "exit", ""
 
 
 def _let_go():
@@ -654,12 +677,19 @@ def _let_go():
     _reserve = None
 
 
-def _join():
-    """A program ends when its threads have ended, daemons apart."""
+def _others():
+    """Threads that a program waits for before it ends: all but daemons."""
     import threading
-    for thread in list(threading.enumerate()):
-        if thread is not threading.main_thread() and not thread.daemon:
-            thread.join()
+    return [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+
+
+def _join():
+    """A program ends when its threads have ended, daemons apart; pools of them are told first that nothing more comes."""
+    import threading
+    for call in reversed(getattr(threading, "_threading_atexits", ())):
+        call()
+    for thread in _others():
+        thread.join()
 
 
 def _own(frames):

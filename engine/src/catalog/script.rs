@@ -29,7 +29,8 @@ pub struct ScriptDef {
     /// Time from power-on to its first line.
     #[serde(default = "half_a_second")]
     pub boot: Span,
-    /// How long after a crash it is started again, as a service manager or a watchdog would. None: it stays dead.
+    /// How long after a crash, or an exit with a status, it is started again, as a service manager or a watchdog would. None: it
+    /// stays dead.
     #[serde(default)]
     pub restart: Option<Span>,
     /// How often the device's supply is accounted for and its parts' readings are noted as signals.

@@ -5,6 +5,7 @@ mod broker;
 mod circuit;
 mod confined;
 mod drivers;
+mod ends;
 mod libraries;
 mod micro;
 mod net;

@@ -1,5 +1,6 @@
 """Python's clocks, which show simulated time."""
 import datetime
+import sys
 import time
 import types
 
@@ -7,6 +8,17 @@ import _twinfleet as _k
 
 # What tells a time of the real clock only where none is given.
 _TOLD = ("gmtime", "localtime", "ctime", "asctime", "strftime")
+
+# Modules that have a function of the clock's by a name of their own, as `queue` and `threading` do.
+_kept = []
+
+
+def prepare():
+    """In the process that all devices are forked from, once all is loaded."""
+    for module in list(sys.modules.values()):
+        for name, value in list(getattr(module, "__dict__", {}).items()):
+            if module is not time and isinstance(value, types.BuiltinFunctionType) and value.__module__ == "time":
+                _kept.append((module, name, value.__name__))
 
 
 def install():
@@ -53,6 +65,9 @@ def install():
     for name, function in new.items():
         function.__name__, function.__qualname__, function.__module__ = name, name, "time"
         setattr(time, name, _k.unbound(function))
+    for module, name, of in _kept:
+        if of in new:
+            setattr(module, name, getattr(time, of))
 
     class Datetime(datetime.datetime):
         def __repr__(self):

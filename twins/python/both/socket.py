@@ -321,14 +321,14 @@ class socket:
     def _datagram(self, flags=0):
         if flags & MSG_ERRQUEUE:
             raise BlockingIOError(11, "Resource temporarily unavailable")
-        found = self._patiently(self._next_datagram)
+        found = self._patiently(self._next_datagram, flags)
         if not flags & MSG_PEEK:
             self._heard.pop(0)
         return found
 
     def recvfrom(self, n, flags=0):
         if self.type != SOCK_DGRAM:
-            return self.recv(n), self._peer
+            return self.recv(n, flags), self._peer
         host, port, _, data = self._datagram(flags)
         return data[:n], self._address(host, port)
 
@@ -354,7 +354,7 @@ class socket:
         data = b"".join(bytes(b) for b in buffers)
         return self.send(data) if address is None else self._say(data, address)
 
-    def _patiently(self, look):
+    def _patiently(self, look, flags=0):
         """Looks until there is something, within the socket's time-out."""
         until = None if self._timeout is None else _k.now_ns() + int(self._timeout * 1e9)
         while True:
@@ -363,7 +363,7 @@ class socket:
             found = look()
             if found is not None:
                 return found
-            if self._timeout == 0.0:
+            if self._timeout == 0.0 or flags & MSG_DONTWAIT:
                 raise BlockingIOError(11, "Resource temporarily unavailable")
             if until is not None and _k.now_ns() >= until:
                 raise TimeoutError(*_TIMED_OUT)
@@ -580,10 +580,14 @@ class socket:
     def recv(self, n, flags=0):
         if self.type == SOCK_DGRAM and self._pipe is None:
             return self._datagram(flags)[3][:n]
-        return self._patiently(lambda: self._take(n))
+        data = self._patiently(lambda: self._take(n), flags)
+        if flags & MSG_PEEK:
+            # Whoever reads next finds it again.
+            self._bytes = data + self._bytes
+        return data
 
     def recv_into(self, buffer, n=0, flags=0):
-        data = self.recv(n or len(buffer))
+        data = self.recv(n or len(buffer), flags)
         buffer[: len(data)] = data
         return len(data)
 

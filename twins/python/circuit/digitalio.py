@@ -21,6 +21,9 @@ class DigitalInOut:
         self.drive_mode = DriveMode.PUSH_PULL
 
     def deinit(self):
+        if self._direction == Direction.OUTPUT and _k.settings["small"]:
+            # A board's pin is an input again; Linux keeps it as it is.
+            self.switch_to_input()
         _m.release(self._pin)
 
     def __enter__(self):
@@ -34,8 +37,8 @@ class DigitalInOut:
         self.value = value
 
     def switch_to_input(self, pull=None):
-        self._direction, self._pull = Direction.INPUT, pull
-        _k.ask_ok("in", self._pin, pull or "-")
+        was, self._direction, self._pull = self._direction, Direction.INPUT, pull
+        _k.ask_ok("free" if was == Direction.OUTPUT else "in", self._pin, pull or "-")
 
     @property
     def direction(self):

@@ -20,9 +20,10 @@ class Header:
             raise ValueError("An invalid direction was passed to setup()")
         for c in _list(channel):
             pin = self.name_of(c)
+            driven = self.function(c) == self.out
             self.pins[pin] = [direction, self.pulls[pull_up_down]]
             if direction == self.in_:
-                _k.ask_ok("in", pin, self.pulls[pull_up_down])
+                _k.ask_ok("free" if driven else "in", pin, self.pulls[pull_up_down])
             elif initial not in (None, -1):
                 self.drive(pin, initial)
 

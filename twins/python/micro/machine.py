@@ -135,6 +135,15 @@ def _name(id):
     return _t.ask_ok("pin %s" % str(id).replace(" ", "_"))[0]
 
 
+# Pins that are outputs.
+_driven = set()
+
+
+def _drives(pin):
+    _t.ask_ok("drives %s" % pin)
+    _driven.add(pin)
+
+
 # The numbers that a port has for a pin's modes, pulls and edges, and what they are here, where they are those of the ESP32.
 _modes, _pulls, _edges = {}, {}, {}
 _PORTS = {
@@ -200,13 +209,17 @@ class Pin:
         elif pull != -1:
             self._pull = "up" if pull == 2 else "down"
         if mode in (3, 7):
-            _t.ask_ok("drives %s" % self._pin)
+            _drives(self._pin)
         if mode != -1:
             self._mode = mode
         if value is not None:
             self.value(value)
         elif self._mode == 1 and mode != -1:
-            self.value()
+            if self._pin in _driven:
+                _driven.remove(self._pin)
+                _t.ask_ok("free %s %s" % (self._pin, self._pull))
+            else:
+                self.value()
 
     def value(self, x=None):
         if x is None:
@@ -399,8 +412,10 @@ class DAC:
 
 class PWM:
     def __init__(self, pin, freq=5000, duty=None, *, duty_u16=None, duty_ns=None, invert=None):
-        self._pin, self._hz, self._d, self._invert = _name(pin), freq, 0.0, False
-        _t.ask_ok("drives %s" % self._pin)
+        # The ESP32's begins with half of its duty.
+        self._pin, self._hz, self._invert = _name(pin), freq, False
+        self._d = 0.5 if _t.port == "esp32" else 0.0
+        _drives(self._pin)
         self.init(duty=duty, duty_u16=duty_u16, duty_ns=duty_ns, invert=invert)
 
     def _set(self):

@@ -215,9 +215,11 @@ def _modes(c, d, gpio, mode, extra):
     pin = d.pin(gpio)
     if mode > 7:
         return BAD_MODE
-    pin.mode = mode
+    before, pin.mode = pin.mode, mode
     if mode == INPUT:
         pin.duty = pin.pulse_us = None
+        if before == OUTPUT:
+            _k.ask_ok("free", pin.number, pin.pull)
         d.read(pin)
     d.watch()
 

@@ -47,8 +47,8 @@ pub enum CardError {
 }
 
 impl Card {
-    /// Reads a script by the path that the scenario gives, and what lies in its folder and below. Hidden files, links and
-    /// files of more than 4 MiB stay out.
+    /// Reads a script by the path that the scenario gives, and what lies in its folder and below. Hidden files but for
+    /// `.env`, links and files of more than 4 MiB stay out.
     ///
     /// # Errors
     /// Where it is not there or there is too much of it.
@@ -88,7 +88,10 @@ impl Card {
         for entry in entries.flatten() {
             let (name, path) = (entry.file_name(), entry.path());
             let Ok(kind) = entry.file_type() else { continue };
-            let hidden = name.to_string_lossy().starts_with('.') || name == "__pycache__";
+            let said = name.to_string_lossy();
+            // Settings that a script reads by itself are often in a file `.env`.
+            let settings = kind.is_file() && said.starts_with(".env");
+            let hidden = (said.starts_with('.') && !settings) || said == "__pycache__";
             if hidden || kind.is_symlink() {
                 continue;
             }

@@ -11,6 +11,7 @@ use crate::parts::live::LiveError;
 pub use life::{Life, Saves};
 use std::collections::{BTreeMap, VecDeque};
 use twinfleet_engine::{
+    catalog::Runtime,
     firmware::program::{Program, Said, Turn},
     rng::stream,
     time::SimTime,
@@ -173,6 +174,8 @@ impl Device {
             self.say(turn);
             self.stop();
             self.wakes.clear();
+            self.machine.lets_all_go();
+            self.tell_levels(at_ns, turn);
             self.kept.retain(|key, _| !IN_RAM.contains(&key.as_str()));
             self.save(at_ns, 0.0, turn);
             match (self.wire)(at_ns) {
@@ -264,7 +267,14 @@ impl Device {
         if kind != "sleep" {
             turn.events.push(self.event(at_ns, event, detail));
         }
+        // A reset makes inputs of its pins, as CircuitPython does whenever a program is over.
+        let circuit = self.life.script.runtime == Runtime::CircuitPython && !self.life.linux;
+        if circuit || kind == "reset" {
+            self.machine.lets_all_go();
+            self.tell_levels(at_ns, turn);
+        }
         let boot_ns = ns(self.life.script.boot.0);
+        let restart_ns = self.life.script.restart.map(|r| ns(r.0.max(1)) + boot_ns);
         let again_ns = match kind {
             "reset" => Some(boot_ns),
             "sleep" => {
@@ -279,10 +289,12 @@ impl Device {
                 self.wakes = words.filter_map(wake).collect();
                 ms.map(|ms| ms.saturating_mul(1_000_000).saturating_add(boot_ns))
             }
-            "exit" => None,
+            "exit" if text.is_empty() => None,
+            // With a status that says so it has failed, too.
+            "exit" => restart_ns,
             _ => {
                 turn.counts.push(("script_failures", 1));
-                self.life.script.restart.map(|r| ns(r.0.max(1)) + boot_ns)
+                restart_ns
             }
         };
         let watchdog_ns = watchdog_ns.map(|left| left + boot_ns).filter(|w| again_ns.is_none_or(|a| *w < a));
@@ -305,6 +317,13 @@ impl Device {
             Some(after_ns) => State::Off { at_ns: at_ns.saturating_add(after_ns) },
             None => State::Over,
         };
+    }
+
+    /// Hands to the run what its pins have set.
+    fn tell_levels(&mut self, at_ns: u64, turn: &mut Turn) {
+        for (part, level) in self.machine.levels.drain(..) {
+            turn.levels.push((SimTime(at_ns as i64), part, level));
+        }
     }
 
     /// Hands to the run what its network has for it.
@@ -421,9 +440,7 @@ impl Device {
             return answered(&answer);
         }
         let answer = self.machine.serve(at_ns, &list);
-        for (part, level) in self.machine.levels.drain(..) {
-            turn.levels.push((SimTime(at_ns as i64), part, level));
-        }
+        self.tell_levels(at_ns, turn);
         // Of a shaft on its way only the last place counts within a turn.
         for (part, level) in self.machine.shafts.drain(..) {
             let at = SimTime(at_ns as i64);

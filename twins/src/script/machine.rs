@@ -20,7 +20,10 @@ use crate::parts::{
 use embedded_hal::i2c::{I2c, Operation};
 use rand::RngExt;
 use rand_distr::StandardNormal;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use stepper::Stepper;
 use twinfleet_engine::{
     catalog::{AnalogDef, BoardDef, PinFn},
@@ -96,6 +99,8 @@ pub struct Machine {
     analog: BTreeMap<String, Analogue>,
     switches: BTreeMap<String, Switch>,
     driven: BTreeMap<String, Driven>,
+    /// Pins that drive one which is on as long as they do.
+    lit: BTreeSet<String>,
     steppers: Vec<Stepper>,
     displays: Vec<Display>,
     /// What the processor knows of itself.
@@ -142,6 +147,7 @@ impl Machine {
             ["i2c", bus, address, operations @ ..] => self.i2c(bus, address, operations),
             ["spi", select, hz, bytes, bus @ ..] => self.spi(select, hz, bytes, bus.first().copied()),
             ["in", pin, pull] => self.input(pin, pull),
+            ["free", pin, pull] => self.let_go(pin, pull),
             ["out", pin, level] => self.output(pin, *level == "1"),
             ["pwm", pin, hz, duty] => self.pwm(pin, hz, duty),
             ["adc", pin, range @ ..] => self.analog(pin, range.first().copied()),
@@ -406,6 +412,36 @@ impl Machine {
         Ok(u8::from(self.level(&pin, pull)).to_string())
     }
 
+    /// A pin becomes an input: what it held on goes off.
+    fn let_go(&mut self, pin: &str, pull: &str) -> Result<String, String> {
+        let level = self.input(pin, pull)?;
+        let pin = self.known(pin)?;
+        if self.lit.remove(&pin)
+            && let Some(driven) = self.driven.get(&pin)
+        {
+            self.levels.push((driven.part.clone(), 0.0));
+        }
+        Ok(level)
+    }
+
+    /// The board starts anew: its pins are inputs.
+    pub fn lets_all_go(&mut self) {
+        for pin in std::mem::take(&mut self.lit) {
+            if let Some(driven) = self.driven.get(&pin) {
+                self.levels.push((driven.part.clone(), 0.0));
+            }
+        }
+    }
+
+    /// Whether a pin holds on what it drives.
+    fn holds(&mut self, pin: &str, on: bool) {
+        if on {
+            self.lit.insert(pin.to_owned());
+        } else {
+            self.lit.remove(pin);
+        }
+    }
+
     fn output(&mut self, pin: &str, high: bool) -> Result<String, String> {
         let pin = self.known(pin)?;
         self.clock.advance_ns(ACCESS_NS);
@@ -413,6 +449,7 @@ impl Machine {
         self.drive(&pin, at_ns, high);
         if let Some(driven) = self.driven.get(&pin).filter(|d| !d.servo) {
             self.levels.push((driven.part.clone(), f64::from(u8::from(high))));
+            self.holds(&pin, high);
         }
         if let Some(part) = self.spis.get_mut(&pin) {
             if high { part.deselect(at_ns) } else { part.select(at_ns) }
@@ -431,8 +468,12 @@ impl Machine {
             // A servo goes by the width of the pulse: 0.5 to 2.4 ms from stop to stop.
             let pulse_ms = if hz > 0.0 { 1e3 * duty / hz } else { 0.0 };
             let level = if driven.servo { (pulse_ms - 0.5) / 1.9 } else { duty };
-            if !driven.servo || pulse_ms > 0.2 {
+            // What is no servo's pulse by far leaves it where it is.
+            if !driven.servo || (0.2..3.0).contains(&pulse_ms) {
                 self.levels.push((driven.part.clone(), level.clamp(0.0, 1.0)));
+            }
+            if !driven.servo {
+                self.holds(&pin, level > 0.0);
             }
         }
         Ok(String::new())

@@ -107,3 +107,56 @@ print(os.path.expanduser("~"))
         assert_eq!(said, ["['0x23', '0x44', '0x76'] 0x60 True", "/home/pi"], "{runtime}: {crash:?}");
     }
 }
+
+/// As pyserial's own introduction reads lines of text.
+#[test]
+fn a_serial_port_is_a_stream_of_pythons() {
+    let script = r#"
+import io, serial
+port = serial.Serial("/dev/serial0", 9600, timeout=1)
+text = io.TextIOWrapper(io.BufferedRWPair(port, port))
+print([text.readline()[:6] for _ in range(2)])
+port.close()
+port.open()
+print(port.readline()[:6], port.is_open)
+"#;
+    let gps =
+        r#"board: "raspberry-pi-4b", parts: [(id: "gps", model: "neo-6m", on: Pins(["GPIO14", "GPIO15"]))]"#;
+    let stage = Stage::new(gps, "RaspberryPi", "", script).with("count: 2", "count: 1");
+    let ran = stage.run(&[]);
+    let want = ["['$GPRMC', '$GPVTG']", "b'$GPRMC' True"];
+    assert_eq!(stage.told(&ran, "script_says"), want, "{:?}", stage.told(&ran, "script_crash"));
+}
+
+#[test]
+fn who_peeks_at_a_stream_leaves_it_as_it_is() {
+    let script = r#"
+import socket, threading
+server = socket.create_server(("127.0.0.1", 8000))
+def serve():
+    call, _ = server.accept()
+    print(call.recv(2, socket.MSG_PEEK), call.recv(10))
+    try:
+        call.recv(1, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        print("none yet")
+    call.sendall(b"x")
+threading.Thread(target=serve).start()
+caller = socket.create_connection(("127.0.0.1", 8000))
+caller.sendall(b"hello")
+print(caller.recv(1))
+"#;
+    let stage = Stage::new(PI, "RaspberryPi", "", script).with("count: 2", "count: 1");
+    let ran = stage.run(&[]);
+    let want = ["b'he' b'hello'", "none yet", "b'x'"];
+    assert_eq!(stage.told(&ran, "script_says"), want, "{:?}", stage.told(&ran, "script_crash"));
+}
+
+#[test]
+fn settings_beside_a_script_go_along() {
+    let script = "import os\nprint(open('.env').read().strip(), os.path.exists('.git'))\n";
+    let stage = Stage::new(PI, "RaspberryPi", "", script).with("count: 2", "count: 1");
+    let stage = stage.beside(".env", "KEY=1\n").beside(".git/config", "");
+    let ran = stage.run(&[]);
+    assert_eq!(stage.told(&ran, "script_says"), ["KEY=1 False"], "{:?}", stage.told(&ran, "script_crash"));
+}

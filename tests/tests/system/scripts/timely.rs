@@ -412,3 +412,35 @@ fn a_converter_is_read_on_and_on_without_haste() {
         assert!((5_000..60_000).contains(&counts[1]), "{runtime}: {said:?}");
     }
 }
+
+/// Whoever waits for a queue, a condition or a semaphore for so long waits for that in simulated time.
+#[test]
+fn waits_with_an_end_come_to_it() {
+    let script = r#"
+import queue, threading, time
+def lasts(call):
+    began = time.monotonic()
+    try:
+        call()
+    except (queue.Empty, queue.Full):
+        pass
+    print(round(time.monotonic() - began))
+full, changes = queue.Queue(1), threading.Condition()
+full.put(1)
+def waits():
+    with changes:
+        changes.wait_for(lambda: False, 4)
+lasts(lambda: queue.Queue().get(timeout=2))
+lasts(lambda: full.put(2, timeout=3))
+lasts(waits)
+lasts(lambda: threading.Semaphore(0).acquire(timeout=5))
+"#;
+    let stage = Stage::new(PI, "RaspberryPi", "", script).with("count: 2", "count: 1");
+    let ran = stage.run(&[]);
+    assert_eq!(
+        stage.told(&ran, "script_says"),
+        ["2", "3", "4", "5"],
+        "{:?}",
+        stage.told(&ran, "script_crash")
+    );
+}

@@ -1,4 +1,5 @@
 """pyserial on the virtual port."""
+import io as _io
 import sys as _sys
 
 import _twinfleet as _k
@@ -27,7 +28,10 @@ class SerialTimeoutException(SerialException):
 portNotOpenError = PortNotOpenError = SerialException
 
 
-class Serial(_uart.Ported):
+class Serial(_uart.Ported, _io.RawIOBase):
+    # A raw stream, so that `io.TextIOWrapper(io.BufferedRWPair(s, s))` reads and writes text.
+    is_open = False
+
     def __init__(self, port=None, baudrate=9600, bytesize=8, parity="N", stopbits=1, timeout=None, xonxoff=False,
                  rtscts=False, write_timeout=None, dsrdtr=False, inter_byte_timeout=None, exclusive=None):
         self.port, self.timeout, self.is_open = port, timeout, False
@@ -52,6 +56,7 @@ class Serial(_uart.Ported):
         self.is_open = True
 
     def close(self):
+        # Without the stream's own: it can be opened again.
         self.is_open = False
 
     isOpen = lambda self: self.is_open
@@ -103,6 +108,11 @@ class Serial(_uart.Ported):
         port = self._port
         self._until(lambda: len(port.bytes) >= size)
         return port.cut(size)
+
+    def readinto(self, buffer):
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
     def read_until(self, expected=b"\n", size=None):
         port = self._port

@@ -11,7 +11,10 @@ use crate::parts::{
     shutdown::Shutdown,
     ssd1306::{Glow, Ssd1306},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use twinfleet_engine::{
     catalog::{BoardDef, BusDef, PartDef, PinFn, SensorDef, ThingDef, WireDef},
     plan::Plan,
@@ -45,6 +48,7 @@ impl Machine {
             analog: BTreeMap::new(),
             switches: BTreeMap::new(),
             driven: BTreeMap::new(),
+            lit: BTreeSet::new(),
             steppers: Vec::new(),
             displays: Vec::new(),
             inside: None,
