@@ -76,8 +76,6 @@ impl Fit {
 
 /// Readings that a swing has to be seen over.
 const SWING_LEAST: f64 = 60.0;
-/// The most kurtosis of noise: normal noise has 3, one reading in n that carries it all makes n of it.
-const NOISE_KURTOSIS: f64 = 9.0;
 
 /// How much more than the model has it a signal swings.
 #[derive(Clone, Copy, Debug)]
@@ -379,10 +377,6 @@ impl Search<'_> {
             return None;
         }
         let n = zs.len() as f64;
-        // It is there all the time: where a few readings carry it all, these are spikes, or a leap.
-        if n * zs.iter().map(|z| z.powi(4)).sum::<f64>() > NOISE_KURTOSIS * square * square {
-            return None;
-        }
         // Scale of maximum likelihood under the same heavy tail, by fixed point.
         let mut s2 = 1.0f64;
         for _ in 0..12 {
