@@ -126,8 +126,10 @@ fn path() -> Option<PathBuf> {
     if let Some(path) = std::env::var_os("TWINFLEET_SETTINGS") {
         return Some(path.into());
     }
+    // What is no absolute path there, nothing for one, is to be passed over (XDG Base Directory Specification).
     let folder = std::env::var_os("XDG_CONFIG_HOME")
         .map(PathBuf::from)
+        .filter(|p| p.is_absolute())
         .or_else(|| std::env::var_os("APPDATA").map(PathBuf::from))
         .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")))?;
     Some(folder.join("twinfleet").join("settings.json"))
