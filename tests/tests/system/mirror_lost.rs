@@ -347,7 +347,8 @@ fn a_network_that_is_cut_at_fifty_moments_loses_nothing() {
     let (publisher, watcher) = (Publisher::start(broker.addr), Watcher::start(mirror.status));
     let mut dice = Dice(3);
     for moment in 0..MOMENTS {
-        dice.sleep(30, 250);
+        // Long enough for the mirror to be back: it waits longer for one that breaks at once.
+        dice.sleep(100, 900);
         let mode = [CUT, STALL, HALF_CLOSE][moment as usize % 3];
         proxy.set(mode);
         dice.sleep(20, 150);

@@ -42,7 +42,7 @@ fn expectations_that_can_never_fire() {
     refused("expect=[Never(verdict: (of: \"pi-1\", part: \"zoc\"))]", &["has the part `zoc`", "soc"]);
     refused(
         "expect=[Never(event: (kind: \"fault_start\", part: \"soc.temprature\"))]",
-        &["no device meant here has the part `soc.temprature`", "did you mean `soc.temperature`?"],
+        &["no device meant here has the part `soc.temprature`", "did you mean `soc.temperature` or"],
     );
     refused(
         "expect=[Always(signal: \"pi-1/nothing@residual\", above: 0.0)]",
