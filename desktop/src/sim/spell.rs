@@ -62,6 +62,25 @@ impl Spell {
     }
 }
 
+#[cfg(test)]
+impl Spell {
+    /// One that nothing has ended.
+    pub fn open(class: Class, subject: &str, what: &str) -> Self {
+        Self {
+            class,
+            subject: subject.to_owned(),
+            part: String::new(),
+            what: what.to_owned(),
+            detail: String::new(),
+            value: 0.0,
+            unit: String::new(),
+            cause: String::new(),
+            from: SimTime::ZERO,
+            until: None,
+        }
+    }
+}
+
 /// Starts and the ends that belong to them.
 const PAIRS: [(&str, &str, Class); 8] = [
     ("fault_start", "fault_end", Class::Injected),

@@ -187,18 +187,7 @@ mod tests {
             halos.iter(&world).collect()
         };
         assert!(told(&shown).is_empty());
-        let spell = |class: Class| Spell {
-            class,
-            subject: "parcel-0".to_owned(),
-            part: String::new(),
-            what: "stuck".to_owned(),
-            detail: String::new(),
-            value: 0.0,
-            unit: String::new(),
-            cause: String::new(),
-            from: SimTime::ZERO,
-            until: None,
-        };
+        let spell = |class: Class| Spell::open(class, "parcel-0", "stuck");
         shown.spells = [spell(Class::Injected)].into();
         let first = told(&shown);
         assert_eq!(first.len(), 2, "a ring and a beam");

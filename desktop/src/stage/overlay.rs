@@ -317,22 +317,10 @@ pub fn halves(view: Rect) -> (Rect, Rect) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use twinfleet_engine::time::SimTime;
 
     #[test]
     fn of_ten_thousand_that_are_wrong_the_picked_and_the_gravest_are_named() {
-        let spell = |class: Class| Spell {
-            class,
-            subject: String::new(),
-            part: String::new(),
-            what: String::new(),
-            detail: String::new(),
-            value: 0.0,
-            unit: String::new(),
-            cause: String::new(),
-            from: SimTime::ZERO,
-            until: None,
-        };
+        let spell = |class: Class| Spell::open(class, "", "");
         let (put_in, alarm) = (spell(Class::Injected), spell(Class::Alarm));
         let of = |index: usize| if index % 1_000 == 7 { &alarm } else { &put_in };
         let mut due: Vec<Due<'_>> = (0..10_000).map(|k| (k, Some(of(k)), Pos2::ZERO)).collect();
