@@ -118,9 +118,17 @@ impl Devices {
             }
         }
         self.listen()?;
-        for (device, away) in self.away.iter_mut().filter(|(_, a)| !a.greets && a.until <= Instant::now()) {
-            physical::begin_anew(run.world_mut(), *device);
-            away.greets = true;
+        let now = Instant::now();
+        let due = self.away.iter().filter(|(_, away)| !away.greets && away.until <= now);
+        for device in due.map(|(device, _)| *device).collect::<Vec<_>>() {
+            physical::begin_anew(run.world_mut(), device);
+            if let Some(away) = self.away.get_mut(&device) {
+                away.greets = true;
+            }
+            // Who only listens says nothing by which it would come back.
+            if self.asked.contains_key(&device) {
+                self.connected(run, device)?;
+            }
         }
         Ok(())
     }
@@ -162,8 +170,8 @@ impl Devices {
                     (self.been_there, self.failed) = (true, None);
                     self.open.insert(device, Connected { connection, client });
                     if self.away.remove(&device).is_some() && self.away.is_empty() {
-                        self.news
-                            .push(format!("the devices are back; {} messages were not said", self.unsaid));
+                        let unsaid = std::mem::take(&mut self.unsaid);
+                        self.news.push(format!("the devices are back; {unsaid} messages were not said"));
                     }
                 }
                 Err(error) => {
