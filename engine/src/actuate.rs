@@ -323,9 +323,9 @@ pub fn install(world: &mut World, schedule: &mut Schedule, plan: &Plan) {
             level: *level,
         });
     }
-    // Stable: of two commands at one instant the later in the file wins.
+    // The next is the last, and stable: of two commands at one instant the later in the file wins.
+    hands.coming.sort_by_key(|h| h.at);
     hands.coming.reverse();
-    hands.coming.sort_by_key(|h| std::cmp::Reverse(h.at));
     world.insert_resource(hands);
     world.get_resource_or_init::<StateHashers>().0.push(hash_actuators);
     schedule.add_systems((work_switches, drive_actuators).chain().in_set(EnvironmentSystems::Actuate));

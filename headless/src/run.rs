@@ -280,9 +280,11 @@ fn connect(choice: &BrokerChoice, args: &RunArgs, seed: u64) -> Result<Option<Ex
     };
     let options = ExchangeOptions { prefix, patience, ca_file, ..Default::default() };
     Exchange::connect(&choice, options).map(Some).map_err(|error| {
-        let failure = wire(error);
-        let hint = if failure.of_broker { needs_none(&choice) } else { "" };
-        Failure { text: failure.text.clone() + hint, ..failure }
+        let mut failure = wire(error);
+        if failure.of_broker {
+            failure.text += needs_none(&choice);
+        }
+        failure
     })
 }
 

@@ -118,9 +118,9 @@ pub fn dangling(expectations: &[Expectation], table: &SignalTable, watched: &[Wa
                 ));
             }
         }
-        let partless = events(e).into_iter().filter_map(|p| partless(p, table));
-        let wrong = verdicts(e).into_iter().filter_map(|p| wrong(p, &twins, watched));
-        for (word, message, help) in partless.chain(wrong) {
+        let parts = events(e).into_iter().filter_map(|p| partless(p, table));
+        let words = verdicts(e).into_iter().filter_map(|p| wrong(p, &twins, watched));
+        for (word, message, help) in parts.chain(words) {
             all.push(Dangling { index, word, message, help: Some(help) });
         }
     }
@@ -214,6 +214,9 @@ fn events(e: &Expectation) -> Vec<&EventPattern> {
 fn partless(p: &EventPattern, table: &SignalTable) -> Option<(String, String, String)> {
     let part = p.part.as_ref().filter(|part| !part.is_empty())?;
     let kind = plain(p.kind.as_ref()?);
+    if !matches!(kind.as_str(), "faultstart" | "faultend") {
+        return None;
+    }
     let names: Vec<&str> = table
         .blocks()
         .filter(|b| p.of.as_ref().is_none_or(|of| has(of, b.0, b.1)))
@@ -221,7 +224,7 @@ fn partless(p: &EventPattern, table: &SignalTable) -> Option<(String, String, St
         .map(|c| c.name.as_str())
         .collect();
     let is_there = names.iter().any(|name| fits_part(Some(part), name));
-    (matches!(kind.as_str(), "faultstart" | "faultend") && !is_there).then(|| {
+    (!is_there).then(|| {
         let help = near(part, names).unwrap_or_else(|| "leave `part` out".to_owned());
         (part.clone(), format!("no device meant here has the part `{part}`"), help)
     })

@@ -335,6 +335,15 @@ pub struct CommandsDef {
     pub every: Span,
 }
 
+impl CommandsDef {
+    /// Time between two commands to so many devices, and the instant from which on none is sent in a load of this length, [ns].
+    pub fn pace_ns(&self, count: usize, length_ns: i64) -> (i64, i64) {
+        // The last have the time to be followed that all have, as long as the load has it.
+        let last_ns = length_ns.saturating_sub(self.every.0).max(length_ns / 2);
+        ((self.every.0 / count.max(1) as i64).max(1), last_ns)
+    }
+}
+
 /// Something that goes wrong on our side, on purpose.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

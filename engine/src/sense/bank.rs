@@ -321,9 +321,8 @@ impl Bank {
             self.edge.push(0.0);
         }
         if let Some(latches) = &mut self.latches {
-            let draw = || stream(seed, device, &format!("{name}/start"));
             latches.lanes.push(if def.unsettled.0 > 0 {
-                Latch::unsettled(def.unsettled, &mut draw())
+                Latch::unsettled(def.unsettled, &mut stream(seed, device, &format!("{name}/start")))
             } else {
                 Latch::default()
             });

@@ -36,13 +36,14 @@ const OUTSIDE: u32 = u32::MAX;
 /// Starts the simulation of the devices with a `Firmware` schedule, if there are any; a way for each worker.
 pub fn start(set: &Setting<'_>, job: &Job) -> Result<Vec<Option<Firmware>>, Failure> {
     let loaded = lasting(set.loaded, job);
-    let Some(Fleet { plan, spec_of, topics }) = fleet(&loaded, job)? else { return Ok(Vec::new()) };
+    let Some(Fleet { plan, spec_of, topics, listening }) = fleet(&loaded, job)? else {
+        return Ok(Vec::new());
+    };
     let prefix = set.args.prefix();
     let live = job.load.commands.is_some();
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..job.workers).map(|_| flume::bounded(AHEAD)).unzip();
     let (hear, heard) = flume::bounded(AHEAD);
     let (tell, told) = flume::bounded(1);
-    let listening: HashSet<String> = topics.values().flatten().cloned().collect();
     let topics = Arc::new(topics);
     let job = job.clone();
     thread::spawn(move || {
@@ -71,6 +72,8 @@ struct Fleet {
     spec_of: HashMap<u32, usize>,
     /// What each device (index in the job) listens to.
     topics: HashMap<usize, Vec<String>>,
+    /// All that they listen to.
+    listening: HashSet<String>,
 }
 
 /// None: no device has a `Firmware` schedule.
@@ -108,7 +111,7 @@ fn fleet(loaded: &Loaded, job: &Job) -> Result<Option<Fleet>, Failure> {
                 .insert(*spec, fresh.filter(|filter| taken.insert(filter.clone())).collect::<Vec<String>>());
         }
     }
-    Ok(Some(Fleet { plan, spec_of, topics }))
+    Ok(Some(Fleet { plan, spec_of, topics, listening: taken }))
 }
 
 /// What this shard's simulated devices would send, without a broker and without commands: intended instant [ns], device, number.

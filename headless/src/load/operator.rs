@@ -132,9 +132,8 @@ fn operate(mut line: Line, job: &Job, def: &CommandsDef, ids: &[String], prefix:
     let device_of: HashMap<String, usize> =
         ids.iter().enumerate().map(|(i, id)| (topic(&def.reported, id), i)).collect();
     let topics: Vec<String> = ids.iter().map(|id| topic(&def.topic, id)).collect();
-    let (length_ns, spacing_ns) = (job.stages.length_ns(), def.every.0 / ids.len().max(1) as i64);
-    // The last have the time to be followed that all have, as long as the load has it.
-    let last_ns = (length_ns - def.every.0).max(length_ns / 2);
+    let length_ns = job.stages.length_ns();
+    let (spacing_ns, last_ns) = def.pace_ns(ids.len(), length_ns);
     let mut open: Vec<Option<Open>> = vec![None; ids.len()];
     let mut reported: Vec<Option<f64>> = vec![None; ids.len()];
     let mut seen = Seen::default();
@@ -144,7 +143,7 @@ fn operate(mut line: Line, job: &Job, def: &CommandsDef, ids: &[String], prefix:
         let start_ns = job.start_signal.load(Relaxed);
         let t_ns = unix_ns().saturating_sub(start_ns);
         let begun = start_ns != i64::MAX;
-        let due_ns = next * spacing_ns.max(1) + spacing_ns / 2;
+        let due_ns = next * spacing_ns + spacing_ns / 2;
         if begun && t_ns >= due_ns && due_ns < last_ns && line.connection().is_some() {
             let (device, round) = (next as usize % ids.len(), next as usize / ids.len());
             let mut which = round % def.payloads.len();

@@ -19,14 +19,7 @@ pub(super) struct Solution {
     pub(super) sd: Vec<f64>,
     pub(super) converged: bool,
     /// Floors of other valleys that are about as low.
-    pub(super) rivals: Vec<Rival>,
-}
-
-/// The floor of another valley.
-pub(super) struct Rival {
-    pub(super) v: Vec<f64>,
-    /// Standard deviations there.
-    pub(super) sd: Vec<f64>,
+    pub(super) rivals: Vec<Solution>,
 }
 
 /// Other valleys that are kept at most, and the steps in which each is gone down to its floor.
@@ -74,7 +67,7 @@ pub(super) fn best_of(problem: &mut Problem, settings: &Settings) -> Result<Solu
 
 /// The floors of the other valleys that say of the readings about as much as the lowest does: what an interval has to span. The
 /// lowest of all becomes the best.
-fn rivals(problem: &Problem, valleys: Vec<Solution>, best: &mut Solution) -> Vec<Rival> {
+fn rivals(problem: &Problem, valleys: Vec<Solution>, best: &mut Solution) -> Vec<Solution> {
     let mut floors: Vec<Solution> = valleys
         .into_iter()
         .map(|valley| minimise_but(problem, valley.v, RIVAL_STEPS, None, ENOUGH_NATS))
@@ -84,15 +77,15 @@ fn rivals(problem: &Problem, valleys: Vec<Solution>, best: &mut Solution) -> Vec
     let lower = floors.first_mut().filter(|floor| floor.cost < best.cost - ENOUGH_NATS);
     if let Some(floor) = lower {
         std::mem::swap(floor, best);
-        *best = minimise(problem, best.v.clone(), RIVAL_STEPS);
+        *best = minimise(problem, std::mem::take(&mut best.v), RIVAL_STEPS);
     }
-    let mut kept: Vec<Rival> = Vec::new();
+    let mut kept: Vec<Solution> = Vec::new();
     for floor in floors {
         let apart = |from: &[f64]| are_two(problem, from, &floor.v);
         let near = floor.converged && floor.cost < best.cost + RIVAL_NATS;
         if kept.len() < RIVALS && near && apart(&best.v) && kept.iter().all(|k| apart(&k.v)) {
             let sd = deviations(&problem.normal(&floor.v).matrix);
-            kept.push(Rival { v: floor.v, sd });
+            kept.push(Solution { sd, ..floor });
         }
     }
     kept

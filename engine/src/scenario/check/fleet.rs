@@ -647,28 +647,32 @@ impl Targets {
         Some(error.help("what moves it by hand is `Command`; a firmware takes what its `commands` name"))
     }
 
+    /// What is called about so; else, that nothing is.
+    fn near_name(&self, word: &str) -> Option<String> {
+        let names = self.names();
+        let places = self.places.iter().map(String::as_str).chain(["outside"]);
+        near(word, names.iter().map(String::as_str).chain(places))
+            .or(Some("no device, zone or body is called so".into()))
+    }
+
     /// Something to try where nothing that an event could befall is called so.
     pub(super) fn nobody(&self, of: &str) -> Option<String> {
         let fits = |name: &str| wildcard(of.as_bytes(), name.as_bytes());
-        let places = self.places.iter().map(String::as_str).chain(["outside"]);
-        if self.vague || places.clone().any(fits) || !self.hit(of).is_empty() {
+        let mut places = self.places.iter().map(String::as_str).chain(["outside"]);
+        if self.vague || places.any(fits) || !self.hit(of).is_empty() {
             return None;
         }
-        let names = self.names();
-        near(of, names.iter().map(String::as_str).chain(places))
-            .or(Some("no device, zone or body is called so".into()))
+        self.near_name(of)
     }
 
     /// Something to try where a well-formed glob can name no signal: no device, zone or body fits it.
     pub(super) fn glob(&self, glob: &Glob, text: &str) -> Option<String> {
         let device = text.split('/').next().unwrap_or(text);
         let fits = |t: &Target| t.any(device, |name| glob.matches_device(name));
-        let places = self.places.iter().map(String::as_str).chain(["outside"]);
-        if self.vague || places.clone().any(|z| glob.matches_device(z)) || self.devices.iter().any(fits) {
+        let mut places = self.places.iter().map(String::as_str).chain(["outside"]);
+        if self.vague || places.any(|z| glob.matches_device(z)) || self.devices.iter().any(fits) {
             return None;
         }
-        let names = self.names();
-        near(device, names.iter().map(String::as_str).chain(places))
-            .or(Some("no device, zone or body is called so".into()))
+        self.near_name(device)
     }
 }

@@ -543,9 +543,7 @@ impl Checker<'_> {
         if commands.every.0 <= 0 || length_ns <= 0 {
             return;
         }
-        // As the operator reckons it.
-        let spacing_ns = (commands.every.0 / i64::from(count.max(1))).max(1);
-        let last_ns = length_ns.saturating_sub(commands.every.0).max(length_ns / 2);
+        let (spacing_ns, last_ns) = commands.pace_ns(count as usize, length_ns);
         let sent = (last_ns - spacing_ns / 2).max(0).saturating_add(spacing_ns - 1) / spacing_ns;
         if sent < i64::from(count) {
             let text = format!("{sent} of {count} devices get a command in a load of {}", Span(length_ns));
