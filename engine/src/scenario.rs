@@ -327,6 +327,14 @@ pub enum PhysicalSource {
     },
 }
 
+impl PhysicalSource {
+    /// The signals that it reports, `part.quantity`, in the map's order.
+    pub fn signals(&self) -> impl Iterator<Item = &str> {
+        let Self::Recording { map, .. } = self;
+        map.keys().map(|key| key.split_once('@').map_or(key.as_str(), |(signal, _)| signal))
+    }
+}
+
 /// What a gap in a recording is: more than [`crate::mirror::physical::GAP_STEPS`] median steps without a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub enum Gaps {

@@ -290,9 +290,9 @@ impl Recording {
         let mut spec = TableSpec::new(timing);
         spec.header = Some(*header);
         spec.origin = place("time".to_owned());
-        for (signal, column) in map {
-            let mut wanted = ColumnSpec::mapped(signal.split('@').next().unwrap_or(signal), column);
-            wanted.origin = place(format!("map[\"{signal}\"]"));
+        for (signal, (key, column)) in from.signals().zip(map) {
+            let mut wanted = ColumnSpec::mapped(signal, column);
+            wanted.origin = place(format!("map[\"{key}\"]"));
             spec = spec.column(wanted);
         }
         let (name, bytes) = files.open(path).map_err(|error| {

@@ -382,8 +382,7 @@ impl Checker<'_> {
                         .help("add `map: {\"part.quantity@reported\": \"column\"}`"),
                 );
             }
-            let signals: Vec<String> =
-                map.keys().map(|k| k.split('@').next().unwrap_or(k).to_owned()).collect();
+            let signals: Vec<String> = physical.from.signals().map(str::to_owned).collect();
             let published = place.inside("publish");
             check_publish(&physical.publish, Some(&signals), &published, &mut self.report);
             let spoken: Vec<(String, String)> = signals.iter().map(|n| with_unit(n)).collect();
@@ -510,11 +509,10 @@ impl Targets {
         }
         for physical in &checker.scenario.physicals {
             let PhysicalSource::Recording { map, .. } = &physical.from;
-            let names = || map.keys().map(|k| k.split('@').next().unwrap_or(k));
             devices.push(Target {
                 pattern: physical.id.clone(),
                 count: 1,
-                streams: names().map(Wired::named).collect(),
+                streams: physical.from.signals().map(Wired::named).collect(),
                 tellable: Vec::new(),
                 actuators: Vec::new(),
                 commanded: Vec::new(),

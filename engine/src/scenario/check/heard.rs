@@ -5,7 +5,7 @@ use super::Checker;
 use crate::{
     catalog::ThingDef,
     mirror::bound_topic,
-    scenario::{BindDef, DecodeDef, MirrorDef, PayloadDef, PhysicalDef, PhysicalSource, diagnostic::near},
+    scenario::{BindDef, DecodeDef, MirrorDef, PayloadDef, PhysicalDef, diagnostic::near},
 };
 
 impl Checker<'_> {
@@ -14,8 +14,7 @@ impl Checker<'_> {
         for (i, mirror) in self.scenario.mirror.iter().enumerate() {
             let physical = self.scenario.physicals.iter().find(|p| p.id == mirror.twin);
             let (Some(physical), Some(thing)) = (physical, self.thing(&mirror.thing)) else { continue };
-            let PhysicalSource::Recording { map, .. } = &physical.from;
-            let told: Vec<&str> = map.keys().map(|key| key.split('@').next().unwrap_or(key)).collect();
+            let told: Vec<&str> = physical.from.signals().collect();
             let measured = measured(thing);
             let none = !told.is_empty()
                 && !measured.is_empty()

@@ -4,9 +4,7 @@
 use super::{Checker, Place, crossed::meet};
 use crate::{
     catalog::{Catalog, ControlDef, Firmware, ThingDef},
-    scenario::{
-        DecodeDef, GroupDef, PayloadDef, PhysicalSource, definition::sensor_signals, diagnostic::near,
-    },
+    scenario::{DecodeDef, GroupDef, PayloadDef, definition::sensor_signals, diagnostic::near},
 };
 
 /// A topic on which a device here publishes.
@@ -73,8 +71,7 @@ impl<'a> Checker<'a> {
             talk.taken.extend(firmware.commands.iter().map(|c| c.topic.as_str()));
         }
         for physical in &scenario.physicals {
-            let PhysicalSource::Recording { map, .. } = &physical.from;
-            let named = || map.keys().map(|key| key.split('@').next().unwrap_or(key).to_owned());
+            let named = || physical.from.signals().map(str::to_owned);
             let keys = match &physical.publish.payload {
                 PayloadDef::Json => Some(named().chain(["ts".to_owned()]).collect()),
                 PayloadDef::Template(_) => None,
