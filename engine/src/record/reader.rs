@@ -77,6 +77,14 @@ impl Record {
         self.events_file(at)?.events()
     }
 
+    /// All events, in order.
+    pub fn events(&self) -> impl Iterator<Item = Result<Event, RecordError>> {
+        (0..self.manifest.segments.len()).flat_map(|at| match self.segment_events(at) {
+            Ok(events) => events.into_iter().map(Ok).collect(),
+            Err(e) => vec![Err(e)],
+        })
+    }
+
     /// All rows, in order.
     pub fn rows(&self) -> impl Iterator<Item = Result<Row, RecordError>> {
         (0..self.manifest.segments.len()).flat_map(|at| -> super::writer::RowStream<'_> {

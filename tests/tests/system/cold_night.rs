@@ -22,7 +22,7 @@ fn events(extra: &[&str], dir: &Path) -> (i32, Vec<Event>) {
     let ran =
         command(&[&["run", "cold-night", "--quiet", "--broker", "none", "--record", at], extra].concat());
     let record = Record::open(dir).unwrap_or_else(|e| panic!("{e}\n{}", ran.stderr()));
-    let all = (0..record.manifest.segments.len()).flat_map(|s| record.segment_events(s).expect("events"));
+    let all = record.events().map(|e| e.expect("events"));
     (ran.code(), all.collect())
 }
 
@@ -74,8 +74,7 @@ fn every_brown_out_reboot_and_loss_of_the_time_is_told() {
     let args = ["run", "cold-night", "--quiet", "--broker", "none", "--record", at.to_str().expect("text")];
     let report = run_scenario(&args).json();
     let record = Record::open(&at).expect("a record");
-    let all: Vec<Event> =
-        (0..record.manifest.segments.len()).flat_map(|s| record.segment_events(s).expect("events")).collect();
+    let all: Vec<Event> = record.events().map(|e| e.expect("events")).collect();
     let by_id: BTreeMap<String, Event> = all.iter().map(|e| (cause::id(e), e.clone())).collect();
     let of = |kind: &str| all.iter().filter(|e| e.kind == kind).collect::<Vec<_>>();
     let (falls, starts, losses) = (of("brown_out"), of("reboot"), of("clock_reset"));

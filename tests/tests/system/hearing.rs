@@ -35,7 +35,7 @@ fn run(text: &str) -> (Value, Vec<Event>) {
     let (file, kept) = (text(&file), text(&record));
     let report = run_scenario(&["run", &file, "--quiet", "--broker", "none", "--record", &kept]).json();
     let record = Record::open(&record).expect("a record");
-    let events = (0..record.manifest.segments.len()).flat_map(|s| record.segment_events(s).expect("events"));
+    let events = record.events().map(|e| e.expect("events"));
     (report, events.collect())
 }
 

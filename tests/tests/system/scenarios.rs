@@ -33,9 +33,7 @@ fn every_scenario_holds_what_it_expects() {
         let ran = command(&["run", &file, "--broker", "embedded:0", "--quiet", "--record", to]);
         assert_eq!(ran.code(), 0, "{file}:\n{}\n{}", ran.stdout(), ran.stderr());
         let record = Record::open(Path::new(to)).expect("a record");
-        for event in
-            (0..record.manifest.segments.len()).flat_map(|s| record.segment_events(s).expect("events"))
-        {
+        for event in record.events().map(|e| e.expect("events")) {
             let kind = event.kind.as_str();
             assert!(EVENT_KINDS.contains(&kind), "{file}: `{kind}` is recorded, but cannot be expected");
         }

@@ -53,8 +53,7 @@ impl Node<'_> {
         let args = ["run", text(&file), "--quiet", "--broker", "none", "--record", text(&record)];
         let report = run_scenario(&args).json();
         let record = Record::open(&record).expect("a record");
-        let events =
-            (0..record.manifest.segments.len()).flat_map(|s| record.segment_events(s).expect("events"));
+        let events = record.events().map(|e| e.expect("events"));
         (report, events.collect())
     }
 }
