@@ -430,7 +430,13 @@ fn work_switches(
         each(hand, &mut |bank, u| {
             // Another hand may be on it still: then the one that came last holds it.
             let still = holding.iter().rev().find(|h| h.grips(bank, u)).map(|h| h.level);
-            bank.units[u].follower.hold(still);
+            let follower = &mut bank.units[u].follower;
+            let before = follower.held;
+            follower.hold(still);
+            // A hand that lets go beneath a younger one moves nothing.
+            if follower.held == before {
+                return;
+            }
             let why = if still.is_some() { "held by hand" } else { "let go by hand" };
             let event = bank.event(u, clock.now, why, bank.units[u].follower.target());
             events.0.push(event);
