@@ -4,6 +4,8 @@
 //! converter; switches and presence sensors are levels; actuators follow the pin or the pulse width that drives them, displays
 //! what is written to them. A pin that nothing is wired to keeps what it was set to, or what its pull says.
 
+mod pulses;
+mod serial;
 mod stepper;
 mod wiring;
 
@@ -12,7 +14,7 @@ use crate::parts::{
     i2c::{I2cBus, I2cError},
     line::LinePart,
     live::LiveStimulus,
-    serial::{SerialPart, byte_ns},
+    serial::SerialPart,
     shutdown::Shutdown,
     spi::SpiPart,
     ssd1306::Glow,
@@ -524,141 +526,6 @@ impl Machine {
         }
         Ok(String::new())
     }
-
-    /// What `dht_readinto` does: a start signal of 18 ms, then forty bits by their length.
-    fn dht(&mut self, pin: &str) -> Result<String, String> {
-        let pin = self.known(pin)?;
-        let clock = self.clock.clone();
-        let Some((part, line)) = self.line(&pin) else { return Err("timeout".to_owned()) };
-        part.drive(clock.now_ns(), line, false);
-        clock.advance_ns(18_000_000);
-        part.drive(clock.now_ns(), line, true);
-        // How long the line stays at a level, [µs].
-        let mut lasts = |level: bool, most_us: u32| {
-            for us in 0..most_us {
-                if part.level(clock.now_ns(), line) != level {
-                    return Ok(us);
-                }
-                clock.advance_ns(1_000);
-            }
-            Err("timeout")
-        };
-        lasts(true, 250)?;
-        lasts(false, 250)?;
-        lasts(true, 250)?;
-        let mut bytes = [0u8; 5];
-        for bit in 0..40 {
-            lasts(false, 250)?;
-            let one = lasts(true, 250)? > 48;
-            bytes[bit / 8] = bytes[bit / 8] << 1 | u8::from(one);
-        }
-        clock.advance_ns(60_000);
-        part.level(clock.now_ns(), line);
-        Ok(hex(bytes))
-    }
-
-    /// 1-Wire at standard speed, with the slots of Maxim's application note 126.
-    fn one_wire(&mut self, pin: &str, words: &[&str]) -> Result<String, String> {
-        let pin = self.known(pin)?;
-        let clock = self.clock.clone();
-        let Some((part, line)) = self.line(&pin) else {
-            // Nobody pulls the line down.
-            clock.advance_ns(960_000);
-            return match words {
-                ["reset"] => Ok("0".to_owned()),
-                ["r", n] => Ok(hex((0..n.parse::<usize>().unwrap_or(1)).map(|_| 0xFF))),
-                ["rbit"] => Ok("1".to_owned()),
-                _ => Ok(String::new()),
-            };
-        };
-        let mut pull = |low_us: u64, sample_us: u64, rest_us: u64| {
-            part.drive(clock.now_ns(), line, false);
-            clock.advance_ns(low_us * 1_000);
-            part.drive(clock.now_ns(), line, true);
-            clock.advance_ns(sample_us * 1_000);
-            let level = part.level(clock.now_ns(), line);
-            clock.advance_ns(rest_us * 1_000);
-            // The part lives through the rest of the slot.
-            part.level(clock.now_ns(), line);
-            level
-        };
-        let mut bit = |one: bool| if one { pull(6, 9, 55) } else { pull(60, 5, 5) };
-        match words {
-            ["reset"] => Ok(u8::from(!pull(480, 70, 410)).to_string()),
-            ["w", bytes] => {
-                for byte in unhex(bytes)? {
-                    (0..8).for_each(|i| {
-                        bit(byte >> i & 1 != 0);
-                    });
-                }
-                Ok(String::new())
-            }
-            ["wbit", one] => {
-                bit(*one == "1");
-                Ok(String::new())
-            }
-            ["r", n] => {
-                let n: u16 = n.parse().map_err(|_| "nodata")?;
-                Ok(hex((0..n).map(|_| (0..8).fold(0, |byte, i| byte | u8::from(bit(true)) << i))))
-            }
-            ["rbit"] => Ok(u8::from(bit(true)).to_string()),
-            _ => Err("nodata".to_owned()),
-        }
-    }
-
-    /// The part at a serial port: `TX/RX` as the script names the pins, `-` for one that it does not use; the number of a port on its
-    /// usual pins; or `any`, of which there is one.
-    fn uart(&mut self, port: &str) -> Option<&mut Serial> {
-        let usual: &[(&str, &str)] = match self.board.name.as_str() {
-            "esp32-devkit" => &[("GPIO1", "GPIO3"), ("GPIO10", "GPIO9"), ("GPIO17", "GPIO16")],
-            "raspberry-pi-pico-w" => &[("GP0", "GP1"), ("GP4", "GP5")],
-            _ => &[],
-        };
-        let number = port.parse::<usize>().ok();
-        let wires = port.split_once('/').or_else(|| usual.get(number?).copied());
-        let Some((tx, rx)) = wires else { return self.uarts.get_mut(number.unwrap_or(0)) };
-        let own = |pin: &str| (pin != "-").then(|| self.pin(pin).unwrap_or_else(|| pin.to_owned()));
-        let (tx, rx) = (own(tx), own(rx));
-        // What is named has to be wired.
-        let fits = |named: &Option<String>, wired: &str| named.as_ref().is_none_or(|named| named == wired);
-        let named = tx.is_some() || rx.is_some();
-        self.uarts.iter_mut().find(|u| named && fits(&tx, &u.tx) && fits(&rx, &u.rx))
-    }
-
-    fn serial_read(&mut self, port: &str, baud: &str, most: &str) -> Result<String, String> {
-        let at_ns = self.clock.now_ns();
-        let most = most.parse::<usize>().unwrap_or(1).min(65_536);
-        let Some(Serial { part, .. }) = self.uart(port) else { return Ok(hex([])) };
-        // At another rate the bits of what is sent are cut in the wrong places.
-        let keeps_pace = is_rate(baud, part.baud());
-        let cut = |byte: u8| if keeps_pace { byte } else { byte.rotate_left(3) | 0x80 };
-        Ok(hex(std::iter::from_fn(|| part.send(at_ns)).take(most).map(cut)))
-    }
-
-    /// Until when nothing comes over a serial port on which nothing has, within this turn of its device, [ns]: None where nobody
-    /// can tell.
-    pub fn silent_until_ns(&mut self, port: &str) -> Option<u64> {
-        self.uart(port).map_or(Some(u64::MAX), |of| of.part.silent_until_ns())
-    }
-
-    fn serial_write(&mut self, port: &str, baud: &str, bytes: &str) -> Result<String, String> {
-        let byte_ns = byte_ns(baud.parse::<u32>().unwrap_or(9600).max(1));
-        for byte in unhex(bytes)? {
-            self.clock.advance_ns(byte_ns);
-            let at_ns = self.clock.now_ns();
-            if let Some(Serial { part, .. }) = self.uart(port)
-                && is_rate(baud, part.baud())
-            {
-                part.receive(at_ns, byte);
-            }
-        }
-        Ok(String::new())
-    }
-}
-
-/// Whether a receiver at one rate makes out what is sent at the other: over a byte's ten bits it may be off by less than half a bit.
-fn is_rate(said: &str, rate: u32) -> bool {
-    said.parse::<u32>().is_ok_and(|said| said.abs_diff(rate) * 25 <= rate)
 }
 
 /// Bytes as the protocol writes them; `-` is none.
