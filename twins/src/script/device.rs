@@ -297,7 +297,8 @@ impl Device {
                 restart_ns
             }
         };
-        let watchdog_ns = watchdog_ns.map(|left| left + boot_ns).filter(|w| again_ns.is_none_or(|a| *w < a));
+        let watchdog_ns =
+            watchdog_ns.map(|left| left.saturating_add(boot_ns)).filter(|w| again_ns.is_none_or(|a| *w < a));
         self.life.reset_cause = match kind {
             _ if watchdog_ns.is_some() => "wdt",
             "reset" if text.contains("watchdog") => "wdt",

@@ -224,6 +224,16 @@ fn a_console_without_line_ends_is_contained() {
 }
 
 #[test]
+fn a_script_that_speaks_the_protocol_itself_asks_for_no_more_than_there_is() {
+    let script = "import _twinfleet\n\
+        print(_twinfleet.ask('ow 17 r 99999999999999')[0])\n\
+        _twinfleet.ask('end crash - 18446744073709551615')\n";
+    let stage = Stage::new(ESP, "MicroPython", "", script);
+    // Its watchdog, set for ever, never resets it.
+    assert_eq!(stage.told(&stage.run(&[]), "script_says"), ["err"]);
+}
+
+#[test]
 fn who_leaves_at_once_has_left_and_who_asks_for_input_is_told() {
     let script = "import os, threading, time\n\
         def goes():\n    time.sleep(2)\n    os._exit(3)\n\

@@ -44,7 +44,7 @@ impl Machine {
             clock.advance_ns(960_000);
             return match words {
                 ["reset"] => Ok("0".to_owned()),
-                ["r", n] => Ok(hex((0..n.parse::<usize>().unwrap_or(1)).map(|_| 0xFF))),
+                ["r", n] => Ok(hex((0..many(n)?).map(|_| 0xFF))),
                 ["rbit"] => Ok("1".to_owned()),
                 _ => Ok(String::new()),
             };
@@ -76,11 +76,16 @@ impl Machine {
                 Ok(String::new())
             }
             ["r", n] => {
-                let n: u16 = n.parse().map_err(|_| "nodata")?;
+                let n = many(n)?;
                 Ok(hex((0..n).map(|_| (0..8).fold(0, |byte, i| byte | u8::from(bit(true)) << i))))
             }
             ["rbit"] => Ok(u8::from(bit(true)).to_string()),
             _ => Err("nodata".to_owned()),
         }
     }
+}
+
+/// How many bytes are asked for; a script that speaks the protocol itself asks for any number.
+fn many(said: &str) -> Result<u16, String> {
+    said.parse().map_err(|_| "nodata".to_owned())
 }
