@@ -66,18 +66,7 @@ impl Spell {
 impl Spell {
     /// One that nothing has ended.
     pub fn open(class: Class, subject: &str, what: &str) -> Self {
-        Self {
-            class,
-            subject: subject.to_owned(),
-            part: String::new(),
-            what: what.to_owned(),
-            detail: String::new(),
-            value: 0.0,
-            unit: String::new(),
-            cause: String::new(),
-            from: SimTime::ZERO,
-            until: None,
-        }
+        begun(class, &Event { subject: subject.to_owned(), kind: what.to_owned(), ..Event::default() })
     }
 }
 
@@ -194,18 +183,16 @@ impl Planned {
         for event in &plan.scenario.timeline {
             let (at, until) = (SimTime::ZERO + event.at, event.until.map(|u| SimTime::ZERO + u));
             match &event.action {
-                Action::LinkDown { link } => planned.links.push(Spell {
-                    class: Class::Injected,
-                    subject: link.clone(),
-                    part: String::new(),
-                    what: LINK_DOWN.to_owned(),
-                    detail: "every message over it is lost".to_owned(),
-                    value: 0.0,
-                    unit: String::new(),
-                    cause: String::new(),
-                    from: at,
-                    until,
-                }),
+                Action::LinkDown { link } => {
+                    let event = Event {
+                        t: at,
+                        subject: link.clone(),
+                        kind: LINK_DOWN.to_owned(),
+                        detail: "every message over it is lost".to_owned(),
+                        ..Event::default()
+                    };
+                    planned.links.push(Spell { until, ..begun(Class::Injected, &event) });
+                }
                 Action::Set { target, to } => {
                     planned.sets.push(Setting { target: target.clone(), to: *to, at, until });
                 }
