@@ -135,11 +135,28 @@ struct Entry {
 #[derive(Resource, Default)]
 pub struct Programs {
     entries: Vec<Entry>,
-    router: Router<u32>,
-    /// Who subscribed to what, each once, and which of these nobody has asked for yet.
-    subscribed: BTreeSet<(u32, String)>,
-    fresh: Vec<(u32, String)>,
+    subscriptions: Subscriptions,
     failed: Option<String>,
+}
+
+/// Who subscribed to what, each once, however often it said so: a device that sleeps deeply does at each start.
+#[derive(Default)]
+struct Subscriptions {
+    router: Router<u32>,
+    all: BTreeSet<(u32, String)>,
+    /// Those that nobody has asked for yet.
+    fresh: Vec<(u32, String)>,
+}
+
+impl Subscriptions {
+    /// The device of this ordinal, the one at this place in the run, wants what fits.
+    fn add(&mut self, ordinal: u32, place: u32, filter: TopicFilter) {
+        let own = (ordinal, filter.as_str().to_owned());
+        if self.all.insert(own.clone()) {
+            self.fresh.push(own);
+            self.router.add(filter, place);
+        }
+    }
 }
 
 impl Programs {
@@ -150,7 +167,7 @@ impl Programs {
 
     /// Subscriptions since the last time that somebody asked: ordinal of the device, and filter.
     pub fn take_subscriptions(&mut self) -> Vec<(u32, String)> {
-        std::mem::take(&mut self.fresh)
+        std::mem::take(&mut self.subscriptions.fresh)
     }
 }
 
@@ -214,12 +231,12 @@ fn hear(
             programs.entries[of].turn.supply.push(board.reset);
         }
     }
-    if programs.router.is_empty() {
+    if programs.subscriptions.router.is_empty() {
         return;
     }
-    let Programs { router, entries, .. } = &mut *programs;
+    let Programs { subscriptions, entries, .. } = &mut *programs;
     for message in &inbox.0 {
-        let targets = router.targets(&message.topic);
+        let targets = subscriptions.router.targets(&message.topic);
         for (i, target) in targets.iter().enumerate() {
             // One client gets a message once, however many of its filters fit.
             if targets[..i].contains(target) {
@@ -284,11 +301,7 @@ fn run_programs(
             rests.change((entry.group, entry.index), at, ma);
         }
         for filter in turn.filters.drain(..) {
-            let own = (entry.ordinal, filter.as_str().to_owned());
-            if programs.subscribed.insert(own.clone()) {
-                programs.fresh.push(own);
-            }
-            programs.router.add(filter, number as u32);
+            programs.subscriptions.add(entry.ordinal, number as u32, filter);
         }
         for (name, n) in turn.counts.drain(..) {
             counters.add(name, n);
@@ -306,5 +319,24 @@ fn hash_programs(world: &mut World, hash: &mut StateHash) {
         bytes.clear();
         entry.program.lock().unwrap_or_else(PoisonError::into_inner).hash_into(&mut bytes);
         hash.add(&format!("script/{}", entry.device), &bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_subscribes_at_each_start_is_one_target_and_not_one_for_each() {
+        let mut subscriptions = Subscriptions::default();
+        for (ordinal, place, filter) in
+            [(7, 0, "a/b"), (9, 1, "a/+"), (7, 0, "a/b"), (9, 1, "a/+"), (9, 1, "a/b")]
+        {
+            subscriptions.add(ordinal, place, TopicFilter::new(filter).unwrap());
+        }
+        let topic: Arc<str> = "a/b".into();
+        assert_eq!(*subscriptions.router.targets(&topic), [0, 1, 1], "of two filters of one, each");
+        let told = [(7, "a/b"), (9, "a/+"), (9, "a/b")].map(|(ordinal, filter)| (ordinal, filter.to_owned()));
+        assert_eq!(subscriptions.fresh, told);
     }
 }
