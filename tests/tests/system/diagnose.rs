@@ -39,7 +39,7 @@ fn a_fault_that_changes_nothing_is_warned_of_and_not_missed() {
         )
     };
     let timeline = format!("timeline=[{}, {}]", idle(20, "Bias(by: 0)"), idle(30, "Gain(factor: 1)"));
-    let mut line = vec!["run", "pi3b-mirror", "--broker", "none", "--quiet", "--record", &record];
+    let mut line = vec!["run", "pi3b-mirror", "--broker", "none", "--record", &record];
     line.extend(["--set", &timeline, "--set", "expect=[]"]);
     let ran = command(&line);
     assert_eq!(ran.code(), 0, "{}", ran.stderr());

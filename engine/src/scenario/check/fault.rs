@@ -139,7 +139,7 @@ pub(super) fn figures(action: &Place<'_>, kind: &FaultDef, report: &mut Report) 
         report.push(error.help(format!("write a size of at most {LARGEST_SIZE:e}")));
         return;
     }
-    // The label would stand there all the same, for a scorer to miss.
+    // Its label stands in the record all the same; `score` leaves it out.
     if let Some((key, nothing)) = size_of_nothing(kind) {
         let text =
             format!("a fault whose `{key}` is {nothing} does nothing, and is labelled as one that does");
