@@ -126,6 +126,9 @@ impl RecordError {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     Some("free some space, or keep fewer signals (`record: (signals: [...])`)")
                 }
+                io::ErrorKind::FileTooLarge => Some(
+                    "raise the limit on a file's size (`ulimit -f`), or keep fewer signals (`record: (signals: [...])`)",
+                ),
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                     Some("choose a folder that you may write to")
                 }

@@ -482,7 +482,7 @@ pub struct BindDef {
 }
 
 /// How a payload becomes signals.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum DecodeDef {
     /// A flat object as `Payload::Json` writes it.

@@ -91,7 +91,7 @@ pub struct RunArgs {
     #[arg(long, default_value = "embedded")]
     pub broker: String,
     /// Topic prefix on the broker. Default: none on the embedded one, `twinfleet/<seed>-<process>` on others.
-    #[arg(long)]
+    #[arg(long, value_parser = parse_prefix)]
     pub prefix: Option<String>,
     /// Write the record (Parquet segments, manifest, state hash) to this folder; it must be empty or not exist.
     #[arg(long, value_name = "DIR")]
@@ -168,7 +168,7 @@ pub struct ReplayArgs {
     #[arg(long, default_value = "embedded")]
     pub broker: String,
     /// Topic prefix on the broker.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", value_parser = parse_prefix)]
     pub prefix: String,
     /// Each device connects by itself, with its own client id, last will and subscriptions: doubles in the devices' stead.
     #[arg(long)]
@@ -260,6 +260,20 @@ fn parse_speed(text: &str) -> Result<Speed, String> {
         Ok(x) if x.is_finite() && x > 0.0 && x <= 1e6 => Ok(Speed::Times(x)),
         _ => Err("write `max`, or a multiple of real time such as `1x`, `60x` or `0.5x`".to_owned()),
     }
+}
+
+/// Longest topic prefix, [bytes]. A topic ends at 65,535, and most of that stays the devices' own.
+const MAX_PREFIX_BYTES: usize = 4096;
+
+/// A topic prefix of a length that leaves room for topics behind it.
+pub fn parse_prefix(text: &str) -> Result<String, String> {
+    if text.len() > MAX_PREFIX_BYTES {
+        return Err(format!(
+            "it has {} bytes, and MQTT's topics end at 65535: write a prefix of at most {MAX_PREFIX_BYTES}",
+            text.len()
+        ));
+    }
+    Ok(text.to_owned())
 }
 
 fn parse_seed(text: &str) -> Result<u64, String> {

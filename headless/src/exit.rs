@@ -1,5 +1,6 @@
 //! Exit codes, and failures that end the command with one.
 
+use nix::sys::signal::{SigSet, Signal};
 use std::{
     fmt,
     io::{ErrorKind, Write},
@@ -27,6 +28,15 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
     }
+}
+
+/// A file that may not grow further (`ulimit -f`) is a full disk: the write fails and says so, where SIGXFSZ would kill us.
+/// Threads inherit the mask, so this comes before the first; a program that we start gets an empty one.
+pub fn outlive_file_limit() {
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGXFSZ);
+    // A signal that exists is blocked without fail.
+    let _ = signals.thread_block();
 }
 
 /// Prints a line on standard output. Whoever reads it may leave early (`| head`): that is no failure of ours; a full disk

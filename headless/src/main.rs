@@ -37,6 +37,7 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    exit::outlive_file_limit();
     let cli = Cli::parse();
     let json = cli.json;
     let outcome = match cli.command {

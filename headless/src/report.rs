@@ -434,6 +434,9 @@ fn advice(error: &io::Error) -> &'static str {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "free some space there, or name another folder with --report"
         }
+        io::ErrorKind::FileTooLarge => {
+            "raise the limit on a file's size (`ulimit -f`), or name a folder of another file system with --report"
+        }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "name a folder that you may write to with --report"
         }

@@ -123,7 +123,8 @@ fn last(key: &str) -> &str {
 
 /// Everything wrong with a scenario beyond its shape: errors and warnings, sorted by place.
 pub fn check(scenario: &Scenario, catalog: &Catalog, source: &Source, files: &Files) -> Report {
-    let mut checker = Checker { scenario, catalog, source, files, report: Report::default() };
+    let mut checker =
+        Checker { scenario, catalog, source, files, report: Report::default(), short: Vec::new() };
     check_numbers(source, &mut checker.report);
     let numbers = checker.report.items().len();
     checker.times();
@@ -142,6 +143,11 @@ pub fn check(scenario: &Scenario, catalog: &Catalog, source: &Source, files: &Fi
     checker.globs();
     checker.expectations();
     checker.load();
+    // Beside what cannot run at all, how long it would go on is of no interest.
+    if checker.report.errors() == 0 {
+        let short = std::mem::take(&mut checker.short);
+        short.into_iter().for_each(|warning| checker.report.push(warning));
+    }
     checker.report.tell_once(numbers);
     checker.report.sort();
     checker.report
@@ -153,6 +159,8 @@ struct Checker<'a> {
     source: &'a Source,
     files: &'a Files,
     report: Report,
+    /// Warnings of recordings that end before the run does.
+    short: Vec<Diagnostic>,
 }
 
 impl<'a> Checker<'a> {

@@ -153,6 +153,22 @@ impl FaultDef {
         }
     }
 
+    /// Whether a fault of this [`Self::name`] and [`Self::size`] leaves every reading as it is.
+    ///
+    /// ```
+    /// use twinfleet_engine::sense::fault::FaultDef;
+    /// assert!(FaultDef::changes_nothing("bias", 0.0) && FaultDef::changes_nothing("gain", 1.0));
+    /// assert!(!FaultDef::changes_nothing("gain", 0.0) && !FaultDef::changes_nothing("stuck", 0.0));
+    /// ```
+    pub fn changes_nothing(name: &str, size: f64) -> bool {
+        match name {
+            "gain" => size == 1.0,
+            "bias" | "spike" | "adc_reference" | "self_heating" | "drift" | "noise" | "clock_skew"
+            | "dust" => size == 0.0,
+            _ => false,
+        }
+    }
+
     /// Unit of its size, for a stream in this unit: `delta_K`, `hPa/h`, `ppm`; empty where it has no size.
     pub fn unit(&self, of_stream: &str) -> String {
         // An offset is a difference of two readings.

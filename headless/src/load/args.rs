@@ -131,7 +131,7 @@ fn parse_prefix(text: &str) -> Result<String, String> {
         t if t.starts_with('$') => {
             Err("topics that begin with `$` are the broker's own; write one such as lab/line-3".to_owned())
         }
-        t => Ok(t.to_owned()),
+        t => crate::args::parse_prefix(t),
     }
 }
 

@@ -44,7 +44,7 @@ pub struct Args {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=2))]
     pub qos: u8,
     /// What the mirror's own topics begin with: PREFIX/status, PREFIX/TWIN/state.
-    #[arg(long, default_value = "twinfleet")]
+    #[arg(long, default_value = "twinfleet", value_parser = crate::args::parse_prefix)]
     pub prefix: String,
     /// How often a twin's state is published at most; a verdict at once.
     #[arg(long, value_name = "SPAN", default_value = "5s")]
@@ -53,7 +53,7 @@ pub struct Args {
     #[arg(long)]
     pub silent: bool,
     /// Prefix of Home Assistant's discovery.
-    #[arg(long, default_value = "homeassistant", value_name = "PREFIX")]
+    #[arg(long, default_value = "homeassistant", value_name = "PREFIX", value_parser = crate::args::parse_prefix)]
     pub ha_prefix: String,
     /// How long history is kept.
     #[arg(long, value_name = "SPAN", default_value = "30d")]

@@ -29,6 +29,28 @@ fn a_runs_twins_are_judged_by_the_faults_its_scenario_put_in() {
 }
 
 #[test]
+fn a_fault_that_changes_nothing_is_warned_of_and_not_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = dir.path().join("rec").display().to_string();
+    let idle = |at: u32, kind: &str| {
+        format!(
+            "(at: \"{at}min\", until: \"{}min\", do: Fault(target: \"pi-1/soc.temperature\", kind: {kind}))",
+            at + 5
+        )
+    };
+    let timeline = format!("timeline=[{}, {}]", idle(20, "Bias(by: 0)"), idle(30, "Gain(factor: 1)"));
+    let mut line = vec!["run", "pi3b-mirror", "--broker", "none", "--record", &record];
+    line.extend(["--set", &timeline, "--set", "expect=[]"]);
+    let ran = command(&line);
+    assert_eq!(ran.code(), 0, "{}", ran.stderr());
+    assert!(ran.stderr().contains("a fault whose `by` is 0 does nothing"), "{}", ran.stderr());
+    assert!(ran.stderr().contains("a fault whose `factor` is 1 does nothing"), "{}", ran.stderr());
+    let judged = command(&["score", "diagnose", "--record", &record]);
+    assert_eq!(judged.code(), 0, "{}", judged.stderr());
+    assert_eq!(judged.json()["kinds"].as_object().map(serde_json::Map::len), Some(0), "{}", judged.stdout());
+}
+
+#[test]
 fn a_bench_draws_its_faults_from_the_seed_and_each_kind_is_among_them() {
     let dir = tempfile::tempdir().unwrap();
     let labels = |seed: &str, name: &str| {

@@ -133,12 +133,11 @@ fn a_full_disk_ends_with_3() {
         binary.display(),
         record.display()
     );
-    // SIGXFSZ is ignored, so that the write fails with EFBIG as a full disk fails with ENOSPC.
-    let output =
-        std::process::Command::new("bash").args(["-c", &format!("trap '' XFSZ; {script}")]).output().unwrap();
+    // Nothing here spares the command SIGXFSZ, which kills whoever does not expect it.
+    let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
     assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(stderr.contains("record"), "{stderr}");
+    assert!(stderr.contains("record") && stderr.contains("ulimit -f"), "{stderr}");
     // The run ends where the record does, not at its own end, and leaves no half a segment.
     let tick = stderr.split("at ").nth(1).and_then(|s| s.split(" of simulated time").next());
     assert!(tick.is_some_and(|t| !t.contains('h')), "{stderr}");
@@ -146,6 +145,20 @@ fn a_full_disk_ends_with_3() {
         let left: Vec<_> = std::fs::read_dir(record.join(folder)).unwrap().collect();
         assert!(left.is_empty(), "{left:?}");
     }
+}
+
+#[test]
+fn a_report_above_the_limit_on_a_files_size_ends_with_3() {
+    let dir = scratch();
+    let script = format!(
+        "ulimit -f 16; exec '{}' run pi3b-mirror --broker none --quiet --no-pictures --report '{}'",
+        twinfleet_tests::twinfleet().display(),
+        dir.path().join("page").display()
+    );
+    let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("cannot write the report") && said.contains("ulimit -f"), "{said}");
 }
 
 #[test]

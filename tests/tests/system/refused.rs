@@ -27,6 +27,24 @@ fn refused(set: &str, words: &[&str]) {
 }
 
 #[test]
+fn a_prefix_that_leaves_no_room_for_a_topic() {
+    let long = "x".repeat(70_000);
+    let lines: [&[&str]; 5] = [
+        &["run", "pi3b-mirror", "--quiet", "--prefix", &long],
+        &["replay", "pi3b-mirror", "--prefix", &long],
+        &["load", "load-smoke", "--quiet", "--prefix", &long],
+        &["mirror", "pi3b-mirror", "--broker", "mqtt://127.0.0.1:1", "--prefix", &long],
+        &["mirror", "pi3b-mirror", "--broker", "mqtt://127.0.0.1:1", "--ha-prefix", &long],
+    ];
+    for line in lines {
+        let ran = command(line);
+        assert_eq!(ran.code(), 2, "{}", line[0]);
+        assert!(ran.stderr().contains("write a prefix of at most 4096"), "{}", line[0]);
+        assert!(ran.stderr().contains(line[line.len() - 2]), "{}: the flag is not named", line[0]);
+    }
+}
+
+#[test]
 fn expectations_that_can_never_fire() {
     refused("expect=[Never(verdict: (of: \"pi-9\", kind: \"stuck\"))]", &["there is no twin `pi-9`", "pi-1"]);
     refused("expect=[Never(verdict: (kind: \"stuk\"))]", &["no verdict has the kind `stuk`", "stuck"]);

@@ -139,7 +139,7 @@ pub(super) fn figures(action: &Place<'_>, kind: &FaultDef, report: &mut Report) 
         report.push(error.help(format!("write a size of at most {LARGEST_SIZE:e}")));
         return;
     }
-    // The label would stand there all the same, for a scorer to miss.
+    // Its label stands in the record all the same; `score` leaves it out.
     if let Some((key, nothing)) = size_of_nothing(kind) {
         let text =
             format!("a fault whose `{key}` is {nothing} does nothing, and is labelled as one that does");
@@ -172,17 +172,17 @@ pub(super) fn figures(action: &Place<'_>, kind: &FaultDef, report: &mut Report) 
 
 /// The field by which a fault changes nothing, and what stands there.
 fn size_of_nothing(kind: &FaultDef) -> Option<(&'static str, f64)> {
-    let (key, size, nothing) = match *kind {
-        FaultDef::Bias { by }
-        | FaultDef::Spike { by, .. }
-        | FaultDef::AdcReference { by }
-        | FaultDef::SelfHeating { by, .. } => ("by", by, 0.0),
-        FaultDef::Drift { per_h } => ("per_h", per_h, 0.0),
-        FaultDef::Gain { factor } => ("factor", factor, 1.0),
-        FaultDef::Noise { std } => ("std", std, 0.0),
-        FaultDef::ClockSkew { ppm } => ("ppm", ppm, 0.0),
-        FaultDef::Dust { per_day } => ("per_day", per_day, 0.0),
+    let key = match kind {
+        FaultDef::Bias { .. }
+        | FaultDef::Spike { .. }
+        | FaultDef::AdcReference { .. }
+        | FaultDef::SelfHeating { .. } => "by",
+        FaultDef::Drift { .. } => "per_h",
+        FaultDef::Gain { .. } => "factor",
+        FaultDef::Noise { .. } => "std",
+        FaultDef::ClockSkew { .. } => "ppm",
+        FaultDef::Dust { .. } => "per_day",
         _ => return None,
     };
-    (size == nothing).then_some((key, nothing))
+    FaultDef::changes_nothing(kind.name(), kind.size()).then_some((key, kind.size()))
 }

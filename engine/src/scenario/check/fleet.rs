@@ -393,7 +393,10 @@ impl Checker<'_> {
             }
             match Recording::of_physical(&physical.from, self.files, Some((self.source, &place.path("from"))))
             {
-                Ok(table) => self.report.merge(table.notes.warnings),
+                Ok(table) => {
+                    self.outlasts(&place, &table);
+                    self.report.merge(table.notes.warnings);
+                }
                 Err(report) => self.report.merge(report),
             }
         }

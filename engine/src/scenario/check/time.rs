@@ -6,17 +6,22 @@ use crate::{
         Change,
         zones::{ADD_CAPACITY, ADD_VOLUME, STAYS_DAMP, STAYS_WARM},
     },
+    mirror::physical::GAP_STEPS,
     scenario::{
         Action, GroupDef, OUTDOORS, calendar,
         definition::unknown,
         diagnostic::{Diagnostic, near, with_advice},
         draw::DrawnKind,
+        recording::Table,
         tree::{Node, Value},
     },
     sense::fault::FaultDef,
     signal::{Glob, wildcard},
     time::Span,
 };
+
+/// Share of a run's length by which its recordings may be shorter: recorded hours lack some seconds.
+const ROUNDED: f64 = 0.01;
 
 impl Checker<'_> {
     pub(super) fn times(&mut self) {
@@ -53,6 +58,27 @@ impl Checker<'_> {
             let error = root.error("record.segment", "a segment is shorter than a step");
             self.report.push(error.help(format!("write {} or more, or leave it out for \"1h\"", s.step)));
         }
+    }
+
+    /// Notes a recording that ends before the run: by more than a device may be silent, and more than its length is rounded.
+    pub(super) fn outlasts(&mut self, place: &Place<'_>, table: &Table) {
+        let run_s = self.scenario.duration.as_secs_f64();
+        let last_s = table.t_s.last().copied().unwrap_or_default();
+        let silent_s = (GAP_STEPS as f64 * table.notes.median_step_s).max(ROUNDED * run_s);
+        if last_s + silent_s >= run_s {
+            return;
+        }
+        let last = Span::from_secs_f64(last_s);
+        let text = format!("the recording ends at {last:#}, the run at {}", self.scenario.duration);
+        let warning = place.warning("from.path", text).at(
+            self.source,
+            self.place("").span("duration"),
+            "the run's length",
+        );
+        self.short.push(
+            warning
+                .help("its device is offline from then on: shorten `duration`, or name a longer recording"),
+        );
     }
 
     pub(super) fn timeline(&mut self) {

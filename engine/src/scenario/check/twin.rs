@@ -13,9 +13,9 @@ use crate::{
         definition::{ParameterDef, PriorDef},
         params::Params,
     },
-    mirror::ear,
+    mirror::{bound_topic, ear},
     scenario::{
-        DecodeDef,
+        BindDef, DecodeDef,
         definition::unknown,
         diagnostic::Diagnostic,
         source::{Source, describe},
@@ -144,6 +144,14 @@ impl Checker<'_> {
             for (k, bind) in mirror.bind.iter().enumerate() {
                 let place = place.inside(&format!("bind[{k}]"));
                 check_topic(&bind.topic, true, "topic", &place, &mut self.report);
+                let heard = |b: &BindDef| bound_topic(&b.topic, &mirror.twin);
+                let same = |b: &BindDef| heard(b) == heard(bind) && b.decode == bind.decode;
+                if let Some(first) = mirror.bind[..k].iter().position(same) {
+                    let other = self.source.span_of(&format!("mirror[{i}].bind[{first}].topic"));
+                    let error = place.error("topic", "this stands twice: each message would be heard twice");
+                    let error = error.at(self.source, other, "first here");
+                    self.report.push(error.help("take one of the two away"));
+                }
                 if let DecodeDef::Dialect { map, .. } | DecodeDef::Pointers { map, .. } = &bind.decode
                     && let Some(thing) = thing
                 {
@@ -211,6 +219,13 @@ impl Checker<'_> {
                 if horizon.0 <= 0 {
                     let error = place.error(&format!("horizons[{k}]"), "a horizon lies ahead: above 0 s");
                     self.report.push(error.help("write how far ahead the twin looks, such as \"60s\""));
+                }
+                // Real devices are followed until somebody stops it.
+                let end = self.scenario.duration;
+                if !of_real_ones && *horizon > end && end.0 > 0 {
+                    let text = format!("no forecast so far ahead comes due before the end of the run, {end}");
+                    let warning = place.warning(&format!("horizons[{k}]"), text);
+                    self.report.push(warning.help("write a shorter horizon, or a longer `duration`"));
                 }
                 if forecast.horizons[..k].contains(horizon) {
                     let error = place.error(&format!("horizons[{k}]"), "this horizon stands twice");

@@ -9,6 +9,7 @@ use twinfleet_engine::{
     cause,
     diagnose::{EVENT, Label, Said},
     record::{Record, RecordError},
+    sense::fault::FaultDef,
     signal::{Channel, Kind},
     world::Event,
 };
@@ -63,6 +64,8 @@ fn read(dir: &Path, prefix: &str) -> Result<Told, RecordError> {
                         said.insert(key, s);
                     }
                 }
+                // Nobody can name what changes nothing.
+                "fault_start" | "fault_end" if FaultDef::changes_nothing(&event.detail, event.value) => {}
                 "fault_start" => {
                     let label = Label {
                         subject,
