@@ -11,7 +11,7 @@ fn a_load_beside_another_of_the_same_ids_is_no_measurement() {
         protocol: PROTOCOL,
         devices: [(id: "d-{}", count: 10, topic: "t/{device}", qos: 1, schedule: Constant("20ms"))],
         subscribers: [(id: "s", filter: "t/#", qos: 1)],
-        stages: [Hold(for: "3s")], drain: "1s""#;
+        stages: [Hold(for: "6s")], drain: "1s""#;
     let url = format!("mqtt://{}", mosquitto.addr);
     for protocol in ["V311", "V5"] {
         let file = scenario(dir.path(), "same.ron", &load.replace("PROTOCOL", protocol));
@@ -31,7 +31,8 @@ fn a_load_beside_another_of_the_same_ids_is_no_measurement() {
             }
             let result: Value = serde_json::from_slice(&output.stdout).expect("JSON");
             assert_eq!(output.status.code(), Some(4), "{protocol}: {result}\n{said}");
-            assert_eq!(result["accusations"][0]["of"], "client_ids", "{protocol}: {result}");
+            let accusations = result["accusations"].as_array().expect("accusations");
+            assert!(accusations.iter().any(|a| a["of"] == "client_ids"), "{protocol}: {result}");
             assert!(said.contains("somebody else runs this load"), "{protocol}: {said}");
         }
     }

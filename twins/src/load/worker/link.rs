@@ -140,7 +140,7 @@ impl<'a> Worker<'a> {
                 ctx.tally.counts.cut += 1;
                 *at
             }
-            _ => ctx.now_ns + (BACKOFF_NS << conn.attempts.min(6)).min(50 * BACKOFF_NS) / 2,
+            _ => ctx.now_ns + pause_ns(ctx, i, conn.attempts),
         };
         if let Close::Broken(reason) = &why {
             if taken && was_up {
@@ -262,4 +262,12 @@ impl<'a> Worker<'a> {
             }
         }
     }
+}
+
+/// How long a connection that broke stays away. Jitter tells apart two loads that take each other's connections: without it
+/// all of one would come back at a time, then all of the other, and neither would hear of the other.
+fn pause_ns(ctx: &Context<'_>, i: usize, attempts: u32) -> i64 {
+    let pause_ns = (BACKOFF_NS << attempts.min(6)).min(50 * BACKOFF_NS) / 2;
+    let salt = (u64::from(ctx.job.run) << 32) ^ ctx.now_ns as u64;
+    pause_ns / 2 + (load::jitter(salt, i, "again") * pause_ns as f64) as i64
 }
