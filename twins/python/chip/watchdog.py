@@ -30,6 +30,9 @@ class WatchDogTimer:
     def timeout(self, seconds):
         if seconds <= 0:
             raise ValueError("timeout must be >= 0")
+        # An RP2040 counts 24 bits, two for each microsecond.
+        if _k.settings["board"].startswith("raspberry-pi-pico") and int(seconds * 1000) > 8388:
+            raise ValueError("timeout duration exceeded the maximum supported value")
         self._timeout = seconds
         self.feed()
 

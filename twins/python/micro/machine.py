@@ -506,6 +506,9 @@ class Timer:
 
 class WDT:
     def __init__(self, id=0, timeout=5000):
+        # An RP2040 counts 24 bits, two for each microsecond.
+        if _t.port == "rp2" and not 0 <= timeout <= 8388:
+            raise ValueError("timeout exceeds 8388")
         self._ms, self._timer = timeout, Timer(-1)
         self.feed()
 

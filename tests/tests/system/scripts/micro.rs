@@ -396,3 +396,29 @@ fn pins_have_the_numbers_of_their_port() {
         assert_eq!(stage.values(&ran, "command"), [1.0, 0.0], "{board}");
     }
 }
+
+/// Its counter holds no more: a script that asks for more ends there on a board.
+#[test]
+fn a_picos_watchdog_waits_for_eight_seconds_at_most() {
+    let pico = r#"board: "raspberry-pi-pico-w""#;
+    let script = "import machine, time\n\
+        try:\n    machine.WDT(timeout=8389)\nexcept ValueError as e:\n    print(e)\n\
+        machine.WDT(timeout=8388)\ntime.sleep(60)\nprint('not fed')\n";
+    let stage = Stage::new(pico, "MicroPython", "", script).with("count: 2", "count: 1");
+    let ran = stage.run(&[]);
+    let said = stage.told(&ran, "script_says");
+    let crashes = stage.told(&ran, "script_crash");
+    assert!(said.len() > 2 && said.iter().all(|l| l == "timeout exceeds 8388"), "{said:?} {crashes:?}");
+    let script = "from microcontroller import watchdog\n\
+        try:\n    watchdog.timeout = 8.389\nexcept ValueError as e:\n    print(e)\n\
+        watchdog.timeout = 8.388\nprint(watchdog.timeout)\n";
+    let stage = Stage::new(pico, "CircuitPython", "", script).with("count: 2", "count: 1");
+    let ran = stage.run(&[]);
+    let said = stage.told(&ran, "script_says");
+    let wanted = ["timeout duration exceeded the maximum supported value", "8.388"];
+    assert_eq!(said[..2], wanted, "{said:?} {:?}", stage.told(&ran, "script_crash"));
+    // Others count further.
+    let script = "import machine\nmachine.WDT(timeout=60000)\nprint('taken')\n";
+    let stage = Stage::new(ESP, "MicroPython", "", script);
+    assert_eq!(stage.told(&stage.run(&[]), "script_says").first().map(String::as_str), Some("taken"));
+}
