@@ -338,7 +338,8 @@ impl Machine {
             return on == switch.high;
         }
         match pull {
-            "up" => true,
+            // A pad without that resistor stays open, and its script is told nothing.
+            "up" if !self.board.no_pull_up.iter().any(|p| p == pin) => true,
             "down" => false,
             _ => self.set.get(pin).copied().unwrap_or(false),
         }

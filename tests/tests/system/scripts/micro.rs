@@ -422,3 +422,16 @@ fn a_picos_watchdog_waits_for_eight_seconds_at_most() {
     let stage = Stage::new(ESP, "MicroPython", "", script);
     assert_eq!(stage.told(&stage.run(&[]), "script_says").first().map(String::as_str), Some("taken"));
 }
+
+/// Pads that are inputs alone have no resistors: to ask for one is no error, and the pin stays open.
+#[test]
+fn a_pull_up_that_an_esp32_does_not_have_pulls_nothing() {
+    let script = "from machine import Pin\n\
+        print(*[Pin(n, Pin.IN, Pin.PULL_UP).value() for n in (34, 35, 36, 39, 33)])\n\
+        came = []\nPin(34, Pin.IN, Pin.PULL_UP).irq(came.append)\n\
+        import time\ntime.sleep(5)\nprint(came)\n";
+    let stage = Stage::new(ESP, "MicroPython", "", script).with("count: 2", "count: 1");
+    let ran = stage.run(&[]);
+    let said = stage.told(&ran, "script_says");
+    assert_eq!(said, ["0 0 0 0 1", "[]"], "{:?}", stage.told(&ran, "script_crash"));
+}
