@@ -5,7 +5,8 @@ line over a socket, with the simulated time at which it is asked; the run answer
 script's own computing costs simulated time by the lines it runs. A script that does nothing but look at its clock or at a
 pin is taken ahead in steps that grow with the time it has looked: what it waits for, nobody has to wait for as well.
 
-What else a script finds changed is in `base`: its files, its signals, who it is, and the doors that are closed behind it.
+What else a script finds changed is in `base`: its files, its signals, who it is, how it ends, and the doors that are closed
+behind it.
 """
 import builtins
 import copyreg
@@ -240,7 +241,7 @@ def count(on):
     _trace(_on_call if on else None)
 
 
-_UNCOUNTED = ("<twinfleet>", "<frozen ")
+UNCOUNTED = ("<twinfleet>", "<frozen ")
 _counted = {}  # by the code's id: the code, and what counts it
 
 
@@ -256,7 +257,7 @@ def _known(code):
     if len(_counted) > 10_000:
         # Code that is made while the script runs.
         _counted.clear()
-    how = None if code.co_filename.startswith(_UNCOUNTED) else _on_step if _jumps_to_itself(code) else _on_line
+    how = None if code.co_filename.startswith(UNCOUNTED) else _on_step if _jumps_to_itself(code) else _on_line
     known = _counted[id(code)] = (code, how)
     return known
 
@@ -309,7 +310,7 @@ def _slice():
         threads.news(answer[1])
         answer = ask("tick", how)
     if answer[0] == "stuck":
-        end("stuck", "".join(traceback.format_list(_own(traceback.extract_stack()))))
+        end("stuck", "".join(traceback.format_list(ends.own(traceback.extract_stack()))))
     threads.others_due()
 
 
@@ -501,7 +502,7 @@ def compiled_of(source, path):
     return code
 
 
-clock = confine = files = identity = locks = modules = programs = signals = None  # the modules of `base`
+clock = confine = ends = files = identity = locks = modules = programs = signals = None  # the modules of `base`
 
 
 def _base(name):
@@ -529,9 +530,9 @@ def prepare(bundle):
     except ImportError:
         # Some builds of Python have none.
         pass
-    global clock, confine, files, identity, locks, modules, programs, signals
-    clock, confine, files, identity, locks, modules, programs, signals = (_base(name) for name in (
-        "_clock", "_confine", "_files", "_identity", "_threads", "_modules", "_programs", "_signals"))
+    global clock, confine, ends, files, identity, locks, modules, programs, signals
+    clock, confine, ends, files, identity, locks, modules, programs, signals = (_base(name) for name in (
+        "_clock", "_confine", "_ends", "_files", "_identity", "_threads", "_modules", "_programs", "_signals"))
     for folder in (f for name, f in bundle.items() if name != "kernel"):
         for name, source in folder.items():
             compiled_of(source, "<twinfleet>/" + name.removesuffix(".__init__").replace(".", "/") + ".py")
@@ -551,9 +552,6 @@ def end(kind, text):
 def leave(status):
     """The script ends itself at once, without its last words."""
     end("exit", str(status) if status else "")
-
-
-_reserve = None  # memory to tell a lack of memory with
 
 
 def _home():
@@ -605,8 +603,7 @@ def serve(line, hello):
         sys.modules.pop(name, None)
     for name in hello.get("early", []):
         __import__(name)
-    global _reserve
-    _reserve = bytearray(1 << 18)
+    ends.keep()
     confine.limit_memory()
     confine.confine()
     files.install()
@@ -635,15 +632,15 @@ def serve(line, hello):
 
     import atexit
     left = atexit._ncallbacks()
-    kind, text = _outcome(program)
-    if kind == "crash" and (_others() or atexit._ncallbacks() > left):
+    kind, text = ends.outcome(program)
+    if kind == "crash" and (ends.others() or atexit._ncallbacks() > left):
         # Its other threads go on, and what it left for the end comes after its traceback, as Python has it.
         ask("crash", hexed(clipped(text)))
         kind, text = "exit", "1"
-    late = _outcome(lambda: _counting(_join))
+    late = ends.outcome(lambda: _counting(ends.join))
     if kind == "exit" and late != ("exit", ""):
         kind, text = late
-    _outcome(lambda: _counting(atexit._run_exitfuncs))
+    ends.outcome(lambda: _counting(atexit._run_exitfuncs))
     console.last()
     end(kind, text)
 
@@ -655,65 +652,3 @@ def _counting(call, *args):
         call(*args)
     finally:
         count(False)
-
-
-def _outcome(call):
-    """How a call ended, and with which words."""
-    try:
-        call()
-    except SystemExit as over:
-        return "exit", "" if over.code in (None, 0) else str(over.code)
-    except BaseException as error:
-        _let_go()
-        text = _traceback(error)
-        if isinstance(error, MemoryError) and text.rstrip().endswith("MemoryError"):
-            text = "%s: beyond the %d KiB that its script is given\n" % (text.rstrip(), settings["memory_bytes"] >> 10)
-        return "crash", text
-    return "exit", ""
-
-
-def _let_go():
-    global _reserve
-    _reserve = None
-
-
-def _others():
-    """Threads that a program waits for before it ends: all but daemons."""
-    import threading
-    return [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
-
-
-def _join():
-    """A program ends when its threads have ended, daemons apart; pools of them are told first that nothing more comes."""
-    import threading
-    for call in reversed(getattr(threading, "_threading_atexits", ())):
-        call()
-    for thread in _others():
-        thread.join()
-
-
-def _own(frames):
-    """The script's own frames, without what runs it."""
-    frames = [f for f in frames if not f.filename.startswith(_UNCOUNTED)]
-    # The script's process itself is started from a text.
-    while frames and frames[0].filename == "<string>":
-        del frames[0]
-    return frames
-
-
-def _own_frames(told):
-    """Takes what runs the script out of a traceback, and out of those before it."""
-    told.stack = traceback.StackSummary.from_list(_own(told.stack))
-    for before in (told.__cause__, told.__context__):
-        if before is not None:
-            _own_frames(before)
-
-
-def _traceback(error):
-    """The script's own traceback, without what runs it."""
-    try:
-        told = traceback.TracebackException.from_exception(error)
-        _own_frames(told)
-        return "".join(told.format())
-    except BaseException:
-        return "%s: %s\n" % (type(error).__name__, error)
