@@ -31,6 +31,11 @@ const GOOD: &str = r#"Scenario(
 "#;
 const TABLE: &str = "time,temp\n0,20.5\n1,20.6\n2,20.7\n3,20.8\n4,20.9\n";
 
+/// A table as long as the good scenario.
+fn whole_table() -> String {
+    (0..=300).fold(String::from("time,temp\n"), |table, t| table + &format!("{t},20.5\n"))
+}
+
 /// Runs the command among `files`, and asserts that it refuses them, says so once, and leaves the folder as it was.
 fn refused_among(files: &[(&str, &[u8])], args: &[&str], want: &Expect) {
     let dir = scratch();
