@@ -265,15 +265,21 @@ fn parse_speed(text: &str) -> Result<Speed, String> {
 /// Longest topic prefix, [bytes]. A topic ends at 65,535, and most of that stays the devices' own.
 const MAX_PREFIX_BYTES: usize = 4096;
 
-/// A topic prefix of a length that leaves room for topics behind it.
+/// What topics of ours begin with, of a length that leaves room for topics behind it.
 pub fn parse_prefix(text: &str) -> Result<String, String> {
-    if text.len() > MAX_PREFIX_BYTES {
-        return Err(format!(
+    match text {
+        t if t.contains(['+', '#', '\0']) => {
+            Err("topics have no wildcards; write one such as lab/line-3".to_owned())
+        }
+        t if t.starts_with('$') => {
+            Err("topics that begin with `$` are the broker's own; write one such as lab/line-3".to_owned())
+        }
+        t if t.len() > MAX_PREFIX_BYTES => Err(format!(
             "it has {} bytes, and MQTT's topics end at 65535: write a prefix of at most {MAX_PREFIX_BYTES}",
-            text.len()
-        ));
+            t.len()
+        )),
+        t => Ok(t.to_owned()),
     }
-    Ok(text.to_owned())
 }
 
 fn parse_seed(text: &str) -> Result<u64, String> {

@@ -104,14 +104,17 @@ fn answer(mut stream: TcpStream, page: &str) {
     let _ = stream.set_write_timeout(Some(PATIENCE));
     let mut request = [0; 1_024];
     let Ok(n) = stream.read(&mut request) else { return };
-    let (status, body) = match request[..n].starts_with(b"GET /metrics") {
+    let asked = &request[..n];
+    // Who asks for the head alone is told how long the page would be.
+    let head = asked.starts_with(b"HEAD ");
+    let (status, page) = match asked.starts_with(b"GET /metrics") || asked.starts_with(b"HEAD /metrics") {
         true => ("200 OK", page),
         false => ("404 Not Found", "figures are at /metrics\n"),
     };
+    let (length, body) = (page.len(), if head { "" } else { page });
     // A scraper that left is no failure of ours.
     let _ = write!(
         stream,
-        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     );
 }

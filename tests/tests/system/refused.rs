@@ -45,6 +45,28 @@ fn a_prefix_that_leaves_no_room_for_a_topic() {
 }
 
 #[test]
+fn a_prefix_is_the_begin_of_a_topic() {
+    let there = ["--broker", "mqtt://127.0.0.1:1"];
+    for (prefix, told) in [("lab/#", "wildcards"), ("+", "wildcards"), ("$SYS/x", "broker's own")] {
+        for line in [
+            ["run", "pi3b-mirror", "--prefix"],
+            ["replay", "pi3b-mirror", "--prefix"],
+            ["load", "load-smoke", "--prefix"],
+            ["mirror", "pi3b-mirror", "--prefix"],
+            ["mirror", "pi3b-mirror", "--ha-prefix"],
+        ] {
+            let ran = command(&[&line[..], &[prefix], &there].concat());
+            assert_eq!(ran.code(), 2, "{line:?} {prefix}: {}", ran.stderr());
+            assert!(
+                ran.stderr().contains(told) && ran.stderr().contains(line[2]),
+                "{line:?}: {}",
+                ran.stderr()
+            );
+        }
+    }
+}
+
+#[test]
 fn expectations_that_can_never_fire() {
     refused("expect=[Never(verdict: (of: \"pi-9\", kind: \"stuck\"))]", &["there is no twin `pi-9`", "pi-1"]);
     refused("expect=[Never(verdict: (kind: \"stuk\"))]", &["no verdict has the kind `stuk`", "stuck"]);

@@ -178,15 +178,6 @@ fn the_plan_of_a_search_is_that_of_its_first_trial() {
 }
 
 #[test]
-fn a_prefix_is_the_begin_of_a_topic() {
-    for (prefix, told) in [("lab/#", "wildcards"), ("+", "wildcards"), ("$SYS/x", "broker's own")] {
-        let ran = command(&["load", "load-smoke", "--prefix", prefix, "--quiet"]);
-        assert_eq!(ran.code(), 2, "{prefix}: {}", ran.stderr());
-        assert!(ran.stderr().contains(told), "{prefix}: {}", ran.stderr());
-    }
-}
-
-#[test]
 fn a_task_beyond_the_shards_is_told_its_number() {
     let mut command = twinfleet_command();
     command.env("JOB_COMPLETION_INDEX", "3").args(["load", "load-smoke", "--shard", "auto/2"]);
