@@ -393,18 +393,22 @@ fn live_figures_are_served() {
         .spawn()
         .expect("the command starts");
     let _child = Process(child);
-    until("figures of messages sent", || {
-        let Ok(mut stream) = std::net::TcpStream::connect(&at) else { return false };
+    let ask = |method: &str| {
+        let mut stream = std::net::TcpStream::connect(&at).ok()?;
         let mut page = String::new();
-        let asked = stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
-        asked.is_ok() && stream.read_to_string(&mut page).is_ok() && {
-            let sent = page.lines().find_map(|l| l.strip_prefix("twinfleet_load_sent_total "));
-            sent.and_then(|n| n.parse::<u64>().ok()).is_some_and(|n| n > 100)
-                && page.contains("twinfleet_load_latency_seconds_bucket{le=\"+Inf\"} 0")
-                && page.contains("twinfleet_load_lag_seconds_max 0.")
-                && page.contains("twinfleet_load_missing 0")
-                && page.contains("twinfleet_load_breaches_total 0")
-        }
+        stream.write_all(format!("{method} /metrics HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).ok()?;
+        stream.read_to_string(&mut page).ok().map(|_| page)
+    };
+    until("figures of messages sent", || {
+        let (Some(page), Some(head)) = (ask("GET"), ask("HEAD")) else { return false };
+        let sent = page.lines().find_map(|l| l.strip_prefix("twinfleet_load_sent_total "));
+        sent.and_then(|n| n.parse::<u64>().ok()).is_some_and(|n| n > 100)
+            && page.contains("twinfleet_load_latency_seconds_bucket{le=\"+Inf\"} 0")
+            && page.contains("twinfleet_load_lag_seconds_max 0.")
+            && page.contains("twinfleet_load_missing 0")
+            && page.contains("twinfleet_load_breaches_total 0")
+            && head.starts_with("HTTP/1.1 200")
+            && head.ends_with("\r\n\r\n")
     });
 }
 
