@@ -73,6 +73,11 @@ impl Login {
 }
 
 impl Login {
+    /// Whether files with secrets or certificates are named; a user's name may stand in the environment for other commands.
+    pub fn has_files(&self) -> bool {
+        [&self.password_file, &self.ca_file, &self.cert, &self.key].into_iter().any(Option::is_some)
+    }
+
     /// The same options as one writes them behind a command; no password is among them.
     pub fn words(&self) -> String {
         let path = |flag: &str, path: &Option<PathBuf>| {

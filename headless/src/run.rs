@@ -210,6 +210,10 @@ fn as_devices(choice: &BrokerChoice, args: &RunArgs, plan: &Plan) -> Result<Opti
 fn secured(choice: &BrokerChoice, args: &RunArgs) -> Result<Option<ConnectOptions>, Failure> {
     match (&args.login, choice) {
         (Some(login), BrokerChoice::Url(_)) => login.options(&args.broker, "a broker is named").map(Some),
+        (Some(login), _) if login.has_files() => Err(Failure::input(format!(
+            "--password-file, --ca-file, --cert and --key are for a broker that asks for them, and `{choice}` asks for none: name one \
+             by --broker, such as mqtts://host"
+        ))),
         _ => Ok(None),
     }
 }
@@ -256,6 +260,7 @@ fn sampled(plan: &Plan) -> Sampled {
 }
 
 fn connect(choice: &BrokerChoice, args: &RunArgs, seed: u64) -> Result<Option<Exchange>, Failure> {
+    let by = secured(choice, args)?;
     let own = match choice {
         BrokerChoice::None => return Ok(None),
         BrokerChoice::Embedded | BrokerChoice::EmbeddedAt(_) => String::new(),
@@ -270,7 +275,6 @@ fn connect(choice: &BrokerChoice, args: &RunArgs, seed: u64) -> Result<Option<Ex
         (Speed::Times(_), BrokerChoice::Url(_)) => BROKER_PATIENCE,
         _ => std::time::Duration::ZERO,
     };
-    let by = secured(choice, args)?;
     if by.as_ref().is_some_and(|by| by.identity.is_some() || by.version == Version::V5) {
         return Err(Failure::input("--cert, --key and --mqtt 5 go with --as-devices"));
     }

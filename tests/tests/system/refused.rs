@@ -67,6 +67,23 @@ fn a_prefix_is_the_begin_of_a_topic() {
 }
 
 #[test]
+fn certificates_and_passwords_for_a_broker_that_asks_for_none() {
+    for flags in
+        [&["--ca-file", "ca.pem"][..], &["--cert", "a.pem", "--key", "a.key"], &["--password-file", "word"]]
+    {
+        for broker in ["embedded", "none"] {
+            let ran = command(&[&["replay", "pi3b-mirror", "--broker", broker], flags].concat());
+            assert_eq!(ran.code(), 2, "{flags:?} {broker}: {}", ran.stderr());
+            assert!(
+                ran.stderr().contains("asks for none") && ran.stderr().contains("mqtts://host"),
+                "{}",
+                ran.stderr()
+            );
+        }
+    }
+}
+
+#[test]
 fn expectations_that_can_never_fire() {
     refused("expect=[Never(verdict: (of: \"pi-9\", kind: \"stuck\"))]", &["there is no twin `pi-9`", "pi-1"]);
     refused("expect=[Never(verdict: (kind: \"stuk\"))]", &["no verdict has the kind `stuk`", "stuck"]);
