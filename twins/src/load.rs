@@ -312,7 +312,7 @@ fn accuse(tally: &mut Tally, job: &Job, went: &Went, kernel: Kernel) {
     if let Some(accusation) = Kernel::now().since(kernel) {
         tally.accuse(accusation);
     }
-    if let Some(accusation) = rivals(tally) {
+    if let Some(accusation) = rivals(tally, went.busy_s) {
         tally.accuse(accusation);
     }
     // The way of a message between two shards is known to what their clocks agree to.
@@ -329,28 +329,37 @@ fn accuse(tally: &mut Tally, job: &Job, went: &Went, kernel: Kernel) {
     }
 }
 
+/// A connection that lives shorter than this on average measures nothing, [s]: what is lost with it is excused.
+const LIVES_S: f64 = 2.0;
+/// Fewer breaks of each connection on average may be one bad moment.
+const MANY_BREAKS: u64 = 3;
+
 /// If another load with the same client ids was on the broker: each took the other's connections, again and again, and what is
 /// lost with a connection is excused. A broker that still works off an earlier run's messages sends nobody away.
-fn rivals(tally: &Tally) -> Option<Accusation> {
+fn rivals(tally: &Tally, busy_s: f64) -> Option<Accusation> {
     let c = tally.counts;
     let ousted = c.ousted.saturating_sub(c.takeovers_ignored);
-    let seen = match (ousted, c.rivals) {
-        (1.., _) => format!("{ousted} connections were ended since others with their client ids had come"),
-        (0, 1..) if c.disconnected > 0 => {
-            format!(
-                "{} messages of another run came to topics of this one, and {} connections broke",
-                c.rivals, c.disconnected
-            )
+    let theirs = "somebody else runs this load on the broker, and each takes the other's connections; run one at a time, or \
+                  give one of them other ids and topics";
+    let lived_s = busy_s * c.connected as f64 / c.disconnected.max(1) as f64;
+    let text = match (ousted, c.rivals) {
+        (1.., _) => {
+            format!("{ousted} connections were ended since others with their client ids had come: {theirs}")
         }
+        (0, 1..) if c.disconnected > 0 => format!(
+            "{} messages of another run came to topics of this one, and {} connections broke: {theirs}",
+            c.rivals, c.disconnected
+        ),
+        // One that never gets all of its connections sends nothing that would tell of it.
+        _ if c.disconnected >= MANY_BREAKS * c.connected.max(1) && lived_s < LIVES_S => format!(
+            "connections broke {} times without a word, each after {lived_s:.1} s on average, and what is lost with one is excused: as \
+             when somebody else uses the same client ids on the broker, and each takes the other's connections (its log says \
+             whether it was that); run one at a time, or give one of them other ids",
+            c.disconnected
+        ),
         _ => return None,
     };
-    Some(Accusation::new(
-        Shortage::ClientIds,
-        format!(
-            "{seen}: somebody else runs this load on the broker, and each takes the other's connections; run one at a time, or \
-             give one of them other ids and topics"
-        ),
-    ))
+    Some(Accusation::new(Shortage::ClientIds, text))
 }
 
 /// Fewer messages than these have no percentile of their lag to speak of.
