@@ -21,7 +21,7 @@ use std::{
 use tempfile::TempDir;
 
 /// How long a test waits for what must happen. It is a guard against hanging, not a measurement.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Writes down that a test did not run and why: to the file that `TWINFLEET_SKIPS` names (`tests/run.sh` lists it at its
 /// end), and to the test's own output.

@@ -130,9 +130,14 @@ impl Mirror {
         serde_json::from_str(&body).unwrap()
     }
 
-    /// A figure of its metrics.
+    /// A figure of its metrics; one that is too busy to say is asked again.
     pub fn metric(&self, name: &str) -> f64 {
-        let (_, text) = self.get("/metrics").unwrap();
+        let mut text = String::new();
+        until("figures of the mirror", || {
+            let Some((code, body)) = self.get("/metrics") else { return false };
+            text = body;
+            code != 503
+        });
         let line = text.lines().find_map(|l| l.strip_prefix(&format!("twinfleet_{name} ")));
         line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
     }

@@ -345,7 +345,7 @@ impl Exchange {
     }
 
     /// Waits for at most `patience` until all that [`Self::send`] sent has come back, unless the broker is away. What does not
-    /// come in that time is waited for no longer; until a wait is met again, the next ones are short.
+    /// come in that time, while nothing else does either, is waited for no longer; until a wait is met again, the next ones are short.
     ///
     /// # Errors
     /// [`WireError::Lost`], [`WireError::Tls`].
@@ -353,13 +353,21 @@ impl Exchange {
         let Some(connection) = &mut self.connection else { return Ok(()) };
         let (start, patience) =
             (Instant::now(), if self.box_.in_vain { patience.min(AFTER_A_LOSS) } else { patience });
+        let mut came = start;
         while self.box_.awaited > 0 && !connection.is_away() {
             let left = patience.saturating_sub(start.elapsed());
             if left.is_zero() {
-                (self.box_.awaited, self.box_.in_vain) = (0, true);
+                // While something still comes, the broker is slow, and the rest is on its way.
+                if came.elapsed() >= patience / 2 {
+                    (self.box_.awaited, self.box_.in_vain) = (0, true);
+                }
                 return Ok(());
             }
+            let before = self.box_.awaited;
             connection.pump(Some(left), |received| self.box_.take(received))?;
+            if self.box_.awaited < before {
+                came = Instant::now();
+            }
         }
         // One that comes back is waited for in full.
         self.box_.in_vain = false;
