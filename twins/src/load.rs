@@ -329,6 +329,13 @@ fn accuse(tally: &mut Tally, job: &Job, went: &Went, kernel: Kernel) {
     }
 }
 
+/// What is said of a connection that the broker closed without a word.
+const CLOSED: &str = "the broker closed the connection";
+
+fn is_wordless(reason: &str) -> bool {
+    reason == CLOSED || reason.contains("reset by peer")
+}
+
 /// A connection that lives shorter than this on average measures nothing, [s]: what is lost with it is excused.
 const LIVES_S: f64 = 2.0;
 /// Fewer breaks of each connection on average may be one bad moment.
@@ -341,7 +348,9 @@ fn rivals(tally: &Tally, busy_s: f64) -> Option<Accusation> {
     let ousted = c.ousted.saturating_sub(c.takeovers_ignored);
     let theirs = "somebody else runs this load on the broker, and each takes the other's connections; run one at a time, or \
                   give one of them other ids and topics";
-    let lived_s = busy_s * c.connected as f64 / c.disconnected.max(1) as f64;
+    // Who is thrown out for another reason is told it, or told of at the connecting.
+    let wordless: u64 = tally.reasons.iter().filter(|(why, _)| is_wordless(why)).map(|(_, n)| *n).sum();
+    let lived_s = busy_s * c.connected as f64 / wordless.max(1) as f64;
     let text = match (ousted, c.rivals) {
         (1.., _) => {
             format!("{ousted} connections were ended since others with their client ids had come: {theirs}")
@@ -351,11 +360,10 @@ fn rivals(tally: &Tally, busy_s: f64) -> Option<Accusation> {
             c.rivals, c.disconnected
         ),
         // One that never gets all of its connections sends nothing that would tell of it.
-        _ if c.disconnected >= MANY_BREAKS * c.connected.max(1) && lived_s < LIVES_S => format!(
-            "connections broke {} times without a word, each after {lived_s:.1} s on average, and what is lost with one is excused: as \
-             when somebody else uses the same client ids on the broker, and each takes the other's connections (its log says \
-             whether it was that); run one at a time, or give one of them other ids",
-            c.disconnected
+        _ if wordless >= MANY_BREAKS * c.connected.max(1) && lived_s < LIVES_S => format!(
+            "the broker closed connections {wordless} times without a word, each after {lived_s:.1} s on average, and what is lost \
+             with one is excused: as when somebody else runs this load on the broker, and each takes the other's connections (its \
+             log says whether it was that); run one at a time, or give one of them other ids"
         ),
         _ => return None,
     };

@@ -79,7 +79,7 @@ impl Worker<'_> {
                 end = end.min(have + slow.allowance.max(1.0) as usize);
             }
             let n = match stream.read(&mut scratch[have..end]) {
-                Ok(0) => return Err(Close::Broken("the broker closed the connection".to_owned())),
+                Ok(0) => return Err(Close::Broken(crate::load::CLOSED.to_owned())),
                 Ok(n) => n,
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
                     conn.readable = false;
