@@ -100,13 +100,20 @@ fn a_clock_that_is_set_back_is_followed_though_its_device_says_two_things_a_time
         mirror: [(twin: "plug", thing: "plug", bind: [(topic: "plug", decode: Dialect(name: "tasmota"))])])"#;
     let mut mirror = Mirror::following(text, &url, &[]);
     mirror.start_and_wait();
-    let mut device = connect(&url);
+    let twin = || mirror.json("/api/v1/twins/plug");
+    let (mut device, mut said) = (connect(&url), 0);
     let mut say = |minute: u32, temperature_c: u32| {
         let time = format!("2026-10-25T02:{minute:02}:00");
         publish(&mut device, "tele/plug/STATE", &format!(r#"{{"Time":"{time}","POWER":"ON"}}"#));
         let sensor =
             format!(r#"{{"Time":"{time}","DS18B20":{{"Temperature":{temperature_c}}},"TempUnit":"C"}}"#);
         publish(&mut device, "tele/plug/SENSOR", &sensor);
+        // Each is heard before the next: what comes at one time is put in the order of its stamps.
+        said += 2;
+        until("both to be heard", || {
+            let heard = |what: &str| twin()["messages"][what].as_u64().unwrap_or(0);
+            heard("taken") + heard("late") + heard("duplicate") == said
+        });
     };
     for k in 0..3 {
         say(50 + k, 20);
@@ -114,7 +121,6 @@ fn a_clock_that_is_set_back_is_followed_though_its_device_says_two_things_a_time
     for k in 0..8 {
         say(k, 30 + k);
     }
-    let twin = || mirror.json("/api/v1/twins/plug");
     until("the hour that came twice to be followed", || {
         twin()["shadow"]["state"]["reported"]["ds18b20.temperature"] == 37.0
     });
