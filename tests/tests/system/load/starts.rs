@@ -64,7 +64,8 @@ fn clocks_that_differ_are_the_generators_own_fault() {
     assert_eq!(output.status.code(), Some(4), "{said}");
     assert!(said.contains("before another shard sent it"), "{said}");
     let result: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(result["accusations"][0]["of"], "clocks", "{result}");
+    let accusations = result["accusations"].as_array().expect("accusations");
+    assert!(accusations.iter().any(|a| a["of"] == "clocks"), "{result}");
 }
 
 #[test]
